@@ -1,0 +1,56 @@
+// Package broach calls Go functions in other processes over UDP, without a registry, a broker or a sidecar.
+//
+// A program names one address of the cluster, registers plain functions, and calls functions wherever they live:
+//
+//	node, err := broach.Run("application1.json")
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	err = node.Register("work01", func(x, y int) int { return x + y })
+//
+//	client := node.Caller("work01")
+//	v, err := client.Call(ctx, 1, 2)                // any(3)
+//	sum, err := broach.Call[int](ctx, client, 1, 2) // 3
+//
+// Nodes tell each other who is there and who offers what, notice within about a second that one has died, and find together
+// again after a cut. A call is sent to one of the live providers, again and again until it is answered or its deadline has
+// passed, and is executed at most once.
+//
+// # Functions
+//
+// Any function can be registered whose parameters and results are booleans, numbers, strings, byte slices, times, structs of
+// such, and slices, arrays, maps and pointers of them, or of type any. A first parameter of type context.Context is filled
+// in by the node: it ends with the caller's deadline, or when the caller gives up. A last result of type error becomes the
+// error of the call. Arguments and results are copied, also when the function runs in the calling process itself; numbers
+// are taken in any numeric type that they fit exactly, and are never truncated.
+//
+// A parameter of type any receives bool, int64, uint64 (only above the range of int64), float64, string, []byte, time.Time,
+// []any or map[string]any. Call returns results in the kind that the function declared; a struct arrives as map[string]any,
+// unless the caller names a type with [Call] or [Bind].
+//
+// # Names
+//
+// A name has 1 to 200 bytes of UTF-8 without control characters. Names that begin with "__" are private: they can be called
+// in their own process only.
+//
+// # Errors
+//
+// Every error of a call is an [*Error]. Its Code says what happened, and its Executed whether the function ran: No, Yes, or
+// Maybe when the connection to the provider was lost. Only a call with No may be repeated blindly.
+//
+// # Limits
+//
+// A message is at most 64 MiB (Config.MaxMessage), a node offers at most 10,000 functions, and calls at most 65,536 functions
+// of one peer at a time. Clusters of up to 1,000 nodes are what broach is built for. Datagrams are not encrypted: run it
+// on a network that you trust.
+package broach
+
+// Run starts a node as the configuration file at path says: LoadConfig, then Start. It returns once the node serves; joining
+// the cluster goes on in the background. In main it is also fine as a bare statement.
+func Run(path string) (*Node, error) {
+	cfg, err := LoadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	return Start(cfg)
+}

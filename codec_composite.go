@@ -1,0 +1,219 @@
+package broach
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+)
+
+// Pointers, slices, arrays and maps, each as a pair: how it is encoded, how it is decoded.
+
+var errUnhashable = errors.New("a map key cannot hold an array, a map or bytes")
+
+// encodePointer sends what is pointed to. A pointer is no level on the wire, yet one to an interface counts as one:
+// `var x any; x = &x` has no other, and must end.
+func encodePointer(elem *plan) encodeFunc {
+	levels := elem.typ.Kind() == reflect.Interface
+	return func(e *encoder, v reflect.Value) error {
+		switch {
+		case v.IsNil():
+			return e.m.EncodeNil()
+		case !levels:
+			return elem.encode(e, v.Elem())
+		}
+		if err := e.enter(0); err != nil {
+			return err
+		}
+		defer e.leave()
+		return elem.encode(e, v.Elem())
+	}
+}
+
+func decodePointer(elem *plan) decodeFunc {
+	return func(d *decoder, v reflect.Value) error {
+		if d.isNil() {
+			v.SetZero()
+			return nil
+		}
+		if err := d.charge(1, elem.typ); err != nil {
+			return err
+		}
+		v.Set(reflect.New(elem.typ))
+		return elem.decode(d, v.Elem())
+	}
+}
+
+func encodeSlice(elem *plan) encodeFunc {
+	elements := encodeArray(elem)
+	return func(e *encoder, v reflect.Value) error {
+		if v.IsNil() {
+			return e.m.EncodeNil()
+		}
+		return elements(e, v)
+	}
+}
+
+func decodeSlice(elem *plan) decodeFunc {
+	return func(d *decoder, v reflect.Value) error {
+		if d.isNil() {
+			v.SetZero()
+			return nil
+		}
+		n, err := d.arrayLen(v.Type())
+		if err == nil {
+			err = d.charge(n, elem.typ)
+		}
+		if err != nil {
+			return err
+		}
+		v.Set(reflect.MakeSlice(v.Type(), n, n))
+		return decodeElements(d, v, elem)
+	}
+}
+
+func encodeArray(elem *plan) encodeFunc {
+	return func(e *encoder, v reflect.Value) error {
+		if err := e.enter(v.Len()); err != nil {
+			return err
+		}
+		defer e.leave()
+		if err := e.m.EncodeArrayLen(v.Len()); err != nil {
+			return err
+		}
+		for i := range v.Len() {
+			if err := elem.encode(e, v.Index(i)); err != nil {
+				return fmt.Errorf("element %d: %w", i, err)
+			}
+		}
+		return nil
+	}
+}
+
+func decodeArray(elem *plan) decodeFunc {
+	return func(d *decoder, v reflect.Value) error {
+		n, err := d.arrayLen(v.Type())
+		if err == nil && n != v.Len() {
+			err = misfitLength(n, v.Type())
+		}
+		if err != nil {
+			return err
+		}
+		return decodeElements(d, v, elem)
+	}
+}
+
+func decodeElements(d *decoder, v reflect.Value, elem *plan) error {
+	for i := range v.Len() {
+		if err := elem.decode(d, v.Index(i)); err != nil {
+			return fmt.Errorf("element %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func misfitLength(n int, t reflect.Type) error {
+	return fmt.Errorf("%d elements do not fit %s", n, typeName(t))
+}
+
+func encodeMap(key, elem *plan) encodeFunc {
+	return func(e *encoder, v reflect.Value) error {
+		if v.IsNil() {
+			return e.m.EncodeNil()
+		}
+		if err := e.enter(2 * v.Len()); err != nil {
+			return err
+		}
+		defer e.leave()
+		if err := e.m.EncodeMapLen(v.Len()); err != nil {
+			return err
+		}
+		for it := v.MapRange(); it.Next(); {
+			if err := key.encode(e, it.Key()); err != nil {
+				return fmt.Errorf("map key: %w", err)
+			}
+			if err := elem.encode(e, it.Value()); err != nil {
+				return fmt.Errorf("map value: %w", err)
+			}
+		}
+		return nil
+	}
+}
+
+func decodeMap(key, elem *plan) decodeFunc {
+	return func(d *decoder, v reflect.Value) error {
+		if d.isNil() {
+			v.SetZero()
+			return nil
+		}
+		n, err := d.mapLen(v.Type())
+		if err == nil {
+			err = d.charge(n, key.typ)
+		}
+		if err == nil {
+			err = d.charge(n, elem.typ)
+		}
+		if err != nil {
+			return err
+		}
+		v.Set(reflect.MakeMapWithSize(v.Type(), n))
+		return decodeEntries(d, v, n, key, elem)
+	}
+}
+
+func decodeEntries(d *decoder, v reflect.Value, n int, key, elem *plan) error {
+	k, x := reflect.New(key.typ).Elem(), reflect.New(elem.typ).Elem()
+	for range n {
+		k.SetZero()
+		x.SetZero()
+		if err := key.decode(d, k); err != nil {
+			return fmt.Errorf("map key: %w", err)
+		}
+		if !k.Comparable() {
+			return errUnhashable
+		}
+		if err := elem.decode(d, x); err != nil {
+			return fmt.Errorf("map value: %w", err)
+		}
+		v.SetMapIndex(k, x)
+	}
+	return nil
+}
+
+// Slices and arrays of bytes travel as one byte string; a string, or an array of numbers that fit, is taken as well.
+
+func decodeByteSlice(elem *plan) decodeFunc {
+	elements := decodeSlice(elem)
+	return func(d *decoder, v reflect.Value) error {
+		if form := d.form(); form == formArray || form == formNil {
+			return elements(d, v)
+		}
+		b, err := d.bytes(v.Type())
+		if err == nil {
+			v.SetBytes(b)
+		}
+		return err
+	}
+}
+
+func decodeByteArray(elem *plan) decodeFunc {
+	elements := decodeArray(elem)
+	return func(d *decoder, v reflect.Value) error {
+		if form := d.form(); form != formBytes && form != formString {
+			return elements(d, v)
+		}
+		b, err := d.span()
+		if err == nil && len(b) != v.Len() {
+			err = misfitLength(len(b), v.Type())
+		}
+		copy(v.Bytes(), b)
+		return err
+	}
+}
+
+func encodeByteSlice(e *encoder, v reflect.Value) error {
+	return e.m.EncodeBytes(v.Bytes())
+}
+
+func encodeByteArray(e *encoder, v reflect.Value) error {
+	return e.bytes(addressable(v).Bytes())
+}

@@ -1,0 +1,240 @@
+package broach
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/vmihailenco/msgpack/v5"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
+)
+
+const (
+	// An empty map is one byte and may decode to a struct of a kilobyte, so memory has a bound of its own:
+	// memoryFloor bytes for any message, and memoryPerByte more for each byte of it. An honest value stays below:
+	// an empty map within an `any` is about the worst, at 64.
+	memoryFloor   = 1 << 20
+	memoryPerByte = 64
+)
+
+var (
+	errMemory  = errors.New("the value needs more memory than a message of its length may take")
+	errTextBin = errors.New("the bytes are not UTF-8 text")
+	errTime    = errors.New("the extension is not a timestamp")
+)
+
+// A decoder reads values that have passed the guard.
+type decoder struct {
+	m      *msgpack.Decoder // reads from this decoder, unbuffered
+	b      []byte
+	i      int   // next byte to read
+	memory int64 // bytes that may still be allocated for typed values
+}
+
+var decoders = sync.Pool{New: func() any {
+	d := &decoder{}
+	d.m = msgpack.NewDecoder(d)
+	return d
+}}
+
+// newDecoder returns a decoder of b. close gives it back; what was decoded does not refer to b.
+func newDecoder(b []byte) *decoder {
+	d := decoders.Get().(*decoder)
+	d.b, d.i = b, 0
+	d.memory = memoryFloor + memoryPerByte*int64(len(b))
+	return d
+}
+
+func (d *decoder) close() {
+	d.b = nil
+	decoders.Put(d)
+}
+
+// Read, ReadByte and UnreadByte are for the msgpack decoder.
+func (d *decoder) Read(p []byte) (int, error) {
+	if d.i >= len(d.b) && len(p) > 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, d.b[d.i:])
+	d.i += n
+	return n, nil
+}
+
+func (d *decoder) ReadByte() (byte, error) {
+	if d.i >= len(d.b) {
+		return 0, io.EOF
+	}
+	d.i++
+	return d.b[d.i-1], nil
+}
+
+func (d *decoder) UnreadByte() error {
+	d.i--
+	return nil
+}
+
+// code and form look at the value to be read next.
+func (d *decoder) code() byte { return d.b[d.i] }
+func (d *decoder) form() form { return leads[d.b[d.i]].form }
+
+// isNil reads a nil, if one comes next.
+func (d *decoder) isNil() bool {
+	if d.form() != formNil {
+		return false
+	}
+	d.i++
+	return true
+}
+
+// next returns the next value, encoded, and goes past it.
+func (d *decoder) next() ([]byte, error) {
+	g := guard{b: d.b, i: d.i, left: maxElements}
+	if err := g.value(maxDepth); err != nil {
+		return nil, err
+	}
+	raw := d.b[d.i:g.i]
+	d.i = g.i
+	return raw, nil
+}
+
+// charge accounts for n values of that type before they are allocated.
+func (d *decoder) charge(n int, t reflect.Type) error {
+	size := int64(t.Size())
+	if size > 0 && int64(n) > d.memory/size {
+		return errMemory
+	}
+	d.memory -= int64(n) * size
+	return nil
+}
+
+// span returns the bytes of a string or byte string; they belong to the message.
+func (d *decoder) span() ([]byte, error) {
+	n, err := d.m.DecodeBytesLen()
+	if err != nil || n < 0 {
+		return nil, err
+	}
+	s := d.b[d.i : d.i+n]
+	d.i += n
+	return s, nil
+}
+
+// text reads a string, or a byte string if it is UTF-8.
+func (d *decoder) text(t reflect.Type) (string, error) {
+	form := d.form()
+	if form != formString && form != formBytes {
+		return "", d.mismatch(t)
+	}
+	s, err := d.span()
+	if err == nil && form == formBytes && !utf8.Valid(s) {
+		err = errTextBin
+	}
+	if err != nil {
+		return "", err
+	}
+	return string(s), nil
+}
+
+// bytes reads a byte string or a string.
+func (d *decoder) bytes(t reflect.Type) ([]byte, error) {
+	if form := d.form(); form != formBytes && form != formString {
+		return nil, d.mismatch(t)
+	}
+	s, err := d.span()
+	return bytes.Clone(s), err
+}
+
+// time reads a timestamp, or a string in the form of RFC 3339, which senders without msgpack extensions use.
+func (d *decoder) time(t reflect.Type) (time.Time, error) {
+	switch d.form() {
+	case formExt:
+		if !d.isTimestamp() {
+			return time.Time{}, errTime
+		}
+		return d.m.DecodeTime()
+	case formString:
+		s, err := d.text(t)
+		if err != nil {
+			return time.Time{}, err
+		}
+		return time.Parse(time.RFC3339Nano, s)
+	}
+	return time.Time{}, d.mismatch(t)
+}
+
+// isTimestamp reports whether the extension that comes next is type -1 in one of its three lengths.
+// Asked first because the msgpack decoder reads one of any length into a buffer that it keeps.
+func (d *decoder) isTimestamp() bool {
+	switch d.code() {
+	case msgpcode.FixExt4, msgpcode.FixExt8:
+		return d.b[d.i+1] == 0xff
+	case msgpcode.Ext8:
+		return d.b[d.i+1] == 12 && d.b[d.i+2] == 0xff
+	}
+	return false
+}
+
+func (d *decoder) bool(t reflect.Type) (bool, error) {
+	if d.form() != formBool {
+		return false, d.mismatch(t)
+	}
+	return d.m.DecodeBool()
+}
+
+func (d *decoder) arrayLen(t reflect.Type) (int, error) {
+	if d.form() != formArray {
+		return 0, d.mismatch(t)
+	}
+	return d.m.DecodeArrayLen()
+}
+
+func (d *decoder) mapLen(t reflect.Type) (int, error) {
+	if d.form() != formMap {
+		return 0, d.mismatch(t)
+	}
+	return d.m.DecodeMapLen()
+}
+
+func (d *decoder) mismatch(t reflect.Type) error {
+	return fmt.Errorf("got %s, want %s", d.form(), typeName(t))
+}
+
+func decodeBool(d *decoder, v reflect.Value) error {
+	x, err := d.bool(v.Type())
+	if err == nil {
+		v.SetBool(x)
+	}
+	return err
+}
+
+func decodeString(d *decoder, v reflect.Value) error {
+	x, err := d.text(v.Type())
+	if err == nil {
+		v.SetString(x)
+	}
+	return err
+}
+
+func decodeTime(d *decoder, v reflect.Value) error {
+	x, err := d.time(v.Type())
+	if err == nil {
+		v.Set(reflect.ValueOf(x))
+	}
+	return err
+}
+
+func decodeInterface(d *decoder, v reflect.Value) error {
+	x, err := d.any()
+	if err != nil {
+		return err
+	}
+	v.SetZero()
+	if x != nil {
+		v.Set(reflect.ValueOf(x))
+	}
+	return nil
+}

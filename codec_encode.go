@@ -1,0 +1,118 @@
+package broach
+
+import (
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// An encoder appends encoded values to b. It writes no more levels and elements than the guard of the receiver passes.
+type encoder struct {
+	m     *msgpack.Encoder // writes to this encoder
+	b     []byte
+	depth int    // levels that may still be entered
+	left  uint64 // elements that may still be written
+}
+
+var encoders = sync.Pool{New: func() any {
+	e := &encoder{}
+	e.m = msgpack.NewEncoder(e)
+	e.m.UseCompactInts(true)
+	return e
+}}
+
+// newEncoder returns an encoder that appends that many values to dst, each of maxDepth levels. finish gives it back.
+func newEncoder(dst []byte, values int) *encoder {
+	e := encoders.Get().(*encoder)
+	e.b, e.depth, e.left = dst, maxDepth, maxElements-min(maxElements, uint64(values))
+	return e
+}
+
+func (e *encoder) finish() []byte {
+	b := e.b
+	e.b = nil
+	encoders.Put(e)
+	return b
+}
+
+// Write and WriteByte are for the msgpack encoder.
+func (e *encoder) Write(p []byte) (int, error) {
+	e.b = append(e.b, p...)
+	return len(p), nil
+}
+
+func (e *encoder) WriteByte(c byte) error {
+	e.b = append(e.b, c)
+	return nil
+}
+
+// enter begins an array or map of n elements. A value that contains itself runs out of levels here.
+func (e *encoder) enter(n int) error {
+	if e.depth == 0 {
+		return errDepth
+	}
+	if uint64(n) > e.left {
+		return errElements
+	}
+	e.depth--
+	e.left -= uint64(n)
+	return nil
+}
+
+func (e *encoder) leave() { e.depth++ }
+
+// value encodes x, the usual types without reflection.
+func (e *encoder) value(x any) error {
+	switch x := x.(type) {
+	case nil:
+		return e.m.EncodeNil()
+	case bool:
+		return e.m.EncodeBool(x)
+	case int:
+		return e.m.EncodeInt(int64(x))
+	case int64:
+		return e.m.EncodeInt(x)
+	case uint64:
+		return e.m.EncodeUint(x)
+	case float64:
+		return e.m.EncodeFloat64(x)
+	case string:
+		return e.m.EncodeString(x)
+	case []byte:
+		return e.m.EncodeBytes(x)
+	case time.Duration:
+		return e.m.EncodeInt(int64(x))
+	}
+	v := reflect.ValueOf(x)
+	return planOf(v.Type()).encode(e, v)
+}
+
+// bytes encodes a byte string, an empty one also where b is nil.
+func (e *encoder) bytes(b []byte) error {
+	if err := e.m.EncodeBytesLen(len(b)); err != nil {
+		return err
+	}
+	e.b = append(e.b, b...)
+	return nil
+}
+
+func encodeBool(e *encoder, v reflect.Value) error    { return e.m.EncodeBool(v.Bool()) }
+func encodeInt(e *encoder, v reflect.Value) error     { return e.m.EncodeInt(v.Int()) }
+func encodeUint(e *encoder, v reflect.Value) error    { return e.m.EncodeUint(v.Uint()) }
+func encodeFloat32(e *encoder, v reflect.Value) error { return e.m.EncodeFloat32(float32(v.Float())) }
+func encodeFloat64(e *encoder, v reflect.Value) error { return e.m.EncodeFloat64(v.Float()) }
+func encodeString(e *encoder, v reflect.Value) error  { return e.m.EncodeString(v.String()) }
+func encodeTime(e *encoder, v reflect.Value) error    { return e.m.EncodeTime(v.Interface().(time.Time)) }
+func encodeAny(e *encoder, v reflect.Value) error     { return e.value(v.Interface()) }
+
+// addressable returns v, or a copy of it, as a variable.
+func addressable(v reflect.Value) reflect.Value {
+	if v.CanAddr() {
+		return v
+	}
+	c := reflect.New(v.Type()).Elem()
+	c.Set(v)
+	return c
+}

@@ -1,0 +1,106 @@
+package broach
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// A field is one exported field of a struct or of a struct embedded in it.
+type field struct {
+	name      string
+	typ       reflect.Type
+	plan      *plan
+	index     []int // the way down through embedded structs
+	isTagged  bool  // the name comes from a tag
+	omitEmpty bool
+}
+
+// fieldsOf returns the fields of a struct type. As in encoding/json, those of embedded structs count as its own
+// unless a tag names them; of equal names the least deep one is taken, then the tagged one, else none.
+// An embedded pointer to an unexported struct could not be set by the receiver, and is left out.
+func fieldsOf(t reflect.Type) []field {
+	var all []field
+	seen, taken := map[reflect.Type]bool{}, map[string]bool{}
+	for level := []field{{typ: t}}; len(level) > 0; {
+		var found, deeper []field
+		for _, f := range level {
+			if !seen[f.typ] {
+				found, deeper = f.scan(found, deeper)
+			}
+		}
+		for _, f := range level {
+			seen[f.typ] = true
+		}
+		all = append(all, dominant(found, taken)...)
+		level = deeper
+	}
+	slices.SortFunc(all, func(a, b field) int { return slices.Compare(a.index, b.index) })
+	return all
+}
+
+// scan adds the fields of the struct f, and the structs embedded in it, to what was found.
+func (f field) scan(found, deeper []field) (_, _ []field) {
+	for i := range f.typ.NumField() {
+		sf := f.typ.Field(i)
+		c := field{name: sf.Name, typ: sf.Type, index: append(slices.Clip(f.index), i)}
+		if skip := c.readTag(sf.Tag); skip {
+			continue
+		}
+		if inner, ok := embedded(sf); ok && !c.isTagged {
+			c.typ = inner
+			deeper = append(deeper, c)
+		} else if sf.IsExported() {
+			found = append(found, c)
+		}
+	}
+	return found, deeper
+}
+
+// embedded returns the struct type that sf embeds.
+func embedded(sf reflect.StructField) (reflect.Type, bool) {
+	t := sf.Type
+	if t.Kind() == reflect.Pointer && sf.IsExported() {
+		t = t.Elem()
+	}
+	return t, sf.Anonymous && t.Kind() == reflect.Struct && t != timeType && ownEncode(t) == nil && ownDecode(t) == nil
+}
+
+// readTag takes the name and options from the msgpack tag, or from the json tag where there is none.
+func (f *field) readTag(tag reflect.StructTag) (skip bool) {
+	text := cmp.Or(tag.Get("msgpack"), tag.Get("json"))
+	name, options, _ := strings.Cut(text, ",")
+	if name != "" {
+		f.name, f.isTagged = name, true
+	}
+	f.omitEmpty = slices.Contains(strings.Split(options, ","), "omitempty")
+	return text == "-"
+}
+
+// dominant returns, of the fields of one level, those which win their name.
+func dominant(found []field, taken map[string]bool) (won []field) {
+	slices.SortFunc(found, func(a, b field) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.rank(), b.rank()))
+	})
+	for len(found) > 0 {
+		f, n := found[0], 1
+		for n < len(found) && found[n].name == f.name {
+			n++
+		}
+		if isSole := n == 1 || f.rank() < found[1].rank(); isSole && !taken[f.name] {
+			won = append(won, f)
+		}
+		taken[f.name] = true
+		found = found[n:]
+	}
+	return won
+}
+
+// rank orders fields of one name and level: a tagged one comes first.
+func (f field) rank() int {
+	if f.isTagged {
+		return 0
+	}
+	return 1
+}

@@ -1,0 +1,160 @@
+package broach
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+type FieldBase struct {
+	ID    int
+	Name  string
+	Level int `json:"level"`
+}
+
+type FieldOther struct {
+	Name string
+	Only string
+}
+
+type hiddenBase struct{ Seen string }
+
+type inner struct{ Deep, Name string }
+
+type FieldMiddle struct{ inner }
+
+// wrap takes the bytes of v through a call and gives back what it is as a map.
+func asMap(t *testing.T, v any) map[string]any {
+	args, err := appendArgs(nil, []any{v})
+	require.NoError(t, err)
+	f, err := newFunction("f", echoAny)
+	require.NoError(t, err)
+	result, refusal := f.invoke(t.Context(), args, nil)
+	require.Nil(t, refusal)
+	m, err := decodeAs[map[string]any](result)
+	require.NoError(t, err)
+	return m
+}
+
+// "struct: exported fields; tag order msgpack, json, field name." Without msgpack tags the fields and the rules of
+// embedding are those of encoding/json.
+func TestFieldsAreThoseOfJSON(t *testing.T) {
+	type recursive struct {
+		*FieldBase
+		Name string
+		Next *struct{ N int } `json:"next,omitempty"`
+	}
+	for name, v := range map[string]any{
+		"plain":                FieldBase{ID: 1},
+		"embedded":             struct{ FieldBase }{},
+		"embedded pointer":     struct{ *FieldBase }{&FieldBase{}},
+		"nil embedded pointer": struct{ *FieldBase }{},
+		"embedded unexported":  struct{ hiddenBase }{hiddenBase{"s"}},
+		"embedded twice over":  struct{ FieldMiddle }{},
+		"embedded with a name": struct {
+			FieldBase `json:"base"`
+		}{},
+		"the outer field wins": struct {
+			FieldBase
+			Name string
+		}{FieldBase{Name: "inner"}, "outer"},
+		"the outer field wins last": struct {
+			Name string
+			FieldBase
+		}{"outer", FieldBase{Name: "inner"}},
+		"equal names cancel out": struct {
+			FieldBase
+			FieldOther
+		}{},
+		"deeper names lose": struct {
+			FieldMiddle
+			FieldOther
+		}{},
+		"a tag wins over a name": struct {
+			FieldBase
+			Tagged struct{} `json:"ID"`
+		}{},
+		"options": struct {
+			A int    `json:",omitempty"`
+			B []int  `json:"b,omitempty"`
+			C string `json:"-"`
+			D *int
+		}{B: []int{}},
+		"recursive": recursive{FieldBase: &FieldBase{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text, err := json.Marshal(v)
+			require.NoError(t, err)
+			var want map[string]any
+			require.NoError(t, json.Unmarshal(text, &want))
+			text, err = json.Marshal(asMap(t, v))
+			require.NoError(t, err)
+			var got map[string]any
+			require.NoError(t, json.Unmarshal(text, &got))
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+func TestMsgpackTagComesFirst(t *testing.T) {
+	v := struct {
+		A int `msgpack:"x" json:"y"`
+		B int `msgpack:",omitempty" json:"z"`
+		C int `msgpack:"-" json:"c"`
+		D int `json:"d"`
+	}{B: 1}
+	require.Equal(t, map[string]any{"x": int64(0), "B": int64(1), "d": int64(0)}, asMap(t, v))
+}
+
+// Embedded structs come back as they went, pointers to them made as needed.
+func TestEmbeddedStructsAreDecoded(t *testing.T) {
+	type message struct {
+		*FieldBase
+		FieldMiddle
+		hiddenBase
+		Text string
+	}
+	f, err := newFunction("f", func(m message) message { return m })
+	require.NoError(t, err)
+	for _, sent := range []message{
+		{FieldBase: &FieldBase{ID: 1}, FieldMiddle: FieldMiddle{inner{Deep: "d"}}, hiddenBase: hiddenBase{"s"}, Text: "t"},
+		{Text: "t"},
+	} {
+		args, err := appendArgs(nil, []any{sent})
+		require.NoError(t, err)
+		result, refusal := f.invoke(t.Context(), args, nil)
+		require.Nil(t, refusal)
+		got, err := decodeAs[message](result)
+		require.NoError(t, err)
+		require.Equal(t, sent, got)
+	}
+}
+
+// A type that embeds itself has a first level only, and one that embeds a pointer it could not set is left out.
+func TestFieldsOfOddTypes(t *testing.T) {
+	type loop struct {
+		*loop
+		A int
+	}
+	require.Equal(t, map[string]any{"A": int64(1)}, asMap(t, loop{A: 1, loop: &loop{A: 2}}))
+	require.Equal(t, map[string]any{"B": int64(1)}, asMap(t, struct {
+		*hiddenBase
+		B int
+	}{&hiddenBase{"s"}, 1}))
+}
+
+// A field that a hostile message names twice holds the last value.
+func TestRepeatedFields(t *testing.T) {
+	f, err := newFunction("f", func(b FieldBase) int { return b.ID })
+	require.NoError(t, err)
+	result, refusal := f.invoke(t.Context(), unhex(t, "9182a2494401a2494402"), nil)
+	require.Nil(t, refusal)
+	n, err := decodeAs[int](result)
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+
+	_, refusal = f.invoke(t.Context(), unhex(t, "91810102"), nil)
+	require.NotNil(t, refusal)
+	require.Contains(t, refusal.Message, "got integer, want string")
+}

@@ -1,0 +1,189 @@
+package broach
+
+import (
+	"bytes"
+	"encoding"
+	"fmt"
+	"reflect"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// Types that encode themselves: by the methods of the msgpack package, else by MarshalBinary and UnmarshalBinary,
+// else by MarshalText and UnmarshalText. Of the last two both halves are wanted, since a type with a MarshalText
+// that nothing reads back would arrive as something else. Methods may have value or pointer receivers. A nil is
+// theirs to judge where they read msgpack; it is refused where they read bytes or text, and for slices and maps it is nil.
+//
+// These methods are the user's: their panics become errors, and each one sees its own value only, so that what it
+// reads too much or writes too little cannot shift the values after it.
+
+var (
+	customEncoder     = reflect.TypeFor[msgpack.CustomEncoder]()
+	customDecoder     = reflect.TypeFor[msgpack.CustomDecoder]()
+	marshaler         = reflect.TypeFor[msgpack.Marshaler]()
+	unmarshaler       = reflect.TypeFor[msgpack.Unmarshaler]()
+	binaryMarshaler   = reflect.TypeFor[encoding.BinaryMarshaler]()
+	binaryUnmarshaler = reflect.TypeFor[encoding.BinaryUnmarshaler]()
+	textMarshaler     = reflect.TypeFor[encoding.TextMarshaler]()
+	textUnmarshaler   = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+// has reports whether values of t, once addressable, have all those methods. Pointers and interfaces are asked for
+// what they lead to instead.
+func has(t reflect.Type, methods ...reflect.Type) bool {
+	for _, m := range methods {
+		if !reflect.PointerTo(t).Implements(m) {
+			return false
+		}
+	}
+	return true
+}
+
+// ownEncode returns how values of t encode themselves, or nil if they do not.
+func ownEncode(t reflect.Type) encodeFunc {
+	switch {
+	case t == timeType:
+		return nil
+	case has(t, customEncoder):
+		return encodeOwn(encodeCustom)
+	case has(t, marshaler):
+		return encodeOwn(encodeMarshaler)
+	case has(t, binaryMarshaler, binaryUnmarshaler):
+		return encodeOwn(encodeBinary)
+	case has(t, textMarshaler, textUnmarshaler):
+		return encodeOwn(encodeText)
+	}
+	return nil
+}
+
+// ownDecode returns how values of t decode themselves, or nil if they do not.
+func ownDecode(t reflect.Type) decodeFunc {
+	switch {
+	case t == timeType:
+		return nil
+	case has(t, customDecoder):
+		return decodeOwn(decodeCustom)
+	case has(t, unmarshaler):
+		return decodeOwn(decodeUnmarshaler)
+	case has(t, binaryMarshaler, binaryUnmarshaler):
+		return decodeOwn(decodeBinary)
+	case has(t, textMarshaler, textUnmarshaler):
+		return decodeOwn(decodeText)
+	}
+	return nil
+}
+
+func encodeOwn(encode func(e *encoder, ptr any) error) encodeFunc {
+	return func(e *encoder, v reflect.Value) (err error) {
+		if canBeNil(v) && v.IsNil() {
+			return e.m.EncodeNil()
+		}
+		defer contain(&err, v.Type())
+		return encode(e, addressable(v).Addr().Interface())
+	}
+}
+
+func decodeOwn(decode func(d *decoder, ptr any) error) decodeFunc {
+	return func(d *decoder, v reflect.Value) (err error) {
+		if canBeNil(v) && d.isNil() {
+			v.SetZero()
+			return nil
+		}
+		defer contain(&err, v.Type())
+		return decode(d, v.Addr().Interface())
+	}
+}
+
+func canBeNil(v reflect.Value) bool {
+	return v.Kind() == reflect.Slice || v.Kind() == reflect.Map
+}
+
+// contain turns the panic of a user's method into an error, and names the type in that of any.
+func contain(err *error, t reflect.Type) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("%s panicked: %v", typeName(t), p)
+	} else if *err != nil {
+		*err = fmt.Errorf("%s: %w", typeName(t), *err)
+	}
+}
+
+// encodeCustom lends the method an encoder of its own, as it may keep it.
+func encodeCustom(e *encoder, ptr any) error {
+	var b bytes.Buffer
+	m := msgpack.NewEncoder(&b)
+	m.SetCustomStructTag("json")
+	m.UseCompactInts(true)
+	if err := ptr.(msgpack.CustomEncoder).EncodeMsgpack(m); err != nil {
+		return err
+	}
+	return e.raw(b.Bytes())
+}
+
+func encodeMarshaler(e *encoder, ptr any) error {
+	b, err := ptr.(msgpack.Marshaler).MarshalMsgpack()
+	if err != nil {
+		return err
+	}
+	return e.raw(b)
+}
+
+// raw appends what a user's method made, if it is one value.
+func (e *encoder) raw(b []byte) error {
+	g := guard{b: b, left: e.left + 1} // the value itself has been counted by what holds it
+	if err := g.all(1, e.depth); err != nil {
+		return fmt.Errorf("not one msgpack value: %w", err)
+	}
+	e.b, e.left = append(e.b, b...), g.left
+	return nil
+}
+
+func encodeBinary(e *encoder, ptr any) error {
+	b, err := ptr.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return err
+	}
+	return e.bytes(b)
+}
+
+func encodeText(e *encoder, ptr any) error {
+	b, err := ptr.(encoding.TextMarshaler).MarshalText()
+	if err != nil {
+		return err
+	}
+	return e.m.EncodeString(string(b))
+}
+
+func decodeCustom(d *decoder, ptr any) error {
+	raw, err := d.next()
+	if err != nil {
+		return err
+	}
+	m := msgpack.NewDecoder(bytes.NewReader(raw))
+	m.SetCustomStructTag("json")
+	return ptr.(msgpack.CustomDecoder).DecodeMsgpack(m)
+}
+
+// decodeUnmarshaler hands over a copy: nothing forbids UnmarshalMsgpack to keep it, while the message is reused.
+func decodeUnmarshaler(d *decoder, ptr any) error {
+	raw, err := d.next()
+	if err != nil {
+		return err
+	}
+	return ptr.(msgpack.Unmarshaler).UnmarshalMsgpack(bytes.Clone(raw))
+}
+
+func decodeBinary(d *decoder, ptr any) error {
+	b, err := d.bytes(reflect.TypeOf(ptr).Elem())
+	if err != nil {
+		return err
+	}
+	return ptr.(encoding.BinaryUnmarshaler).UnmarshalBinary(b)
+}
+
+func decodeText(d *decoder, ptr any) error {
+	s, err := d.text(reflect.TypeOf(ptr).Elem())
+	if err != nil {
+		return err
+	}
+	return ptr.(encoding.TextUnmarshaler).UnmarshalText([]byte(s))
+}

@@ -1,0 +1,118 @@
+package broach
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
+)
+
+// Numbers are taken from any numeric code that holds exactly the value, whatever width or kind the sender chose:
+// int8 accepts 3.0 and refuses 3.5 and 300. The msgpack package would wrap 300 to 44 and read nil as 0.
+
+// signed reads a number that is an integer of the int64 range; t only names the target in errors.
+func (d *decoder) signed(t reflect.Type) (int64, error) {
+	switch form := d.form(); {
+	case form == formInt && d.code() != msgpcode.Uint64:
+		return d.m.DecodeInt64()
+	case form == formInt:
+		u, err := d.m.DecodeUint64()
+		if err == nil && u > math.MaxInt64 {
+			err = misfit(u, t)
+		}
+		return int64(u), err
+	case form == formFloat:
+		f, err := d.m.DecodeFloat64()
+		if err == nil && (f != math.Trunc(f) || f < -1<<63 || f >= 1<<63) {
+			err = misfit(f, t)
+		}
+		return int64(f), err
+	}
+	return 0, d.mismatch(t)
+}
+
+// unsigned reads a number that is an integer of the uint64 range.
+func (d *decoder) unsigned(t reflect.Type) (uint64, error) {
+	switch form := d.form(); {
+	case form == formInt && d.code() == msgpcode.Uint64:
+		return d.m.DecodeUint64()
+	case form == formInt:
+		n, err := d.m.DecodeInt64()
+		if err == nil && n < 0 {
+			err = misfit(n, t)
+		}
+		return uint64(n), err
+	case form == formFloat:
+		f, err := d.m.DecodeFloat64()
+		if err == nil && (f != math.Trunc(f) || f < 0 || f >= 1<<64) {
+			err = misfit(f, t)
+		}
+		return uint64(f), err
+	}
+	return 0, d.mismatch(t)
+}
+
+// float reads a number that float64 holds exactly; NaN and the infinities are such numbers.
+func (d *decoder) float(t reflect.Type) (float64, error) {
+	switch form := d.form(); {
+	case form == formFloat:
+		return d.m.DecodeFloat64()
+	case form == formInt && d.code() == msgpcode.Uint64:
+		u, err := d.m.DecodeUint64()
+		f := float64(u)
+		if err == nil && (f >= 1<<64 || uint64(f) != u) {
+			err = misfit(u, t)
+		}
+		return f, err
+	case form == formInt:
+		n, err := d.m.DecodeInt64()
+		f := float64(n)
+		if err == nil && (f >= 1<<63 || int64(f) != n) {
+			err = misfit(n, t)
+		}
+		return f, err
+	}
+	return 0, d.mismatch(t)
+}
+
+func decodeInt(d *decoder, v reflect.Value) error {
+	n, err := d.signed(v.Type())
+	if err == nil && v.OverflowInt(n) {
+		err = misfit(n, v.Type())
+	}
+	if err == nil {
+		v.SetInt(n)
+	}
+	return err
+}
+
+func decodeUint(d *decoder, v reflect.Value) error {
+	n, err := d.unsigned(v.Type())
+	if err == nil && v.OverflowUint(n) {
+		err = misfit(n, v.Type())
+	}
+	if err == nil {
+		v.SetUint(n)
+	}
+	return err
+}
+
+func decodeFloat(d *decoder, v reflect.Value) error {
+	f, err := d.float(v.Type())
+	if err == nil && v.Kind() == reflect.Float32 && !fitsFloat32(f) {
+		err = misfit(f, v.Type())
+	}
+	if err == nil {
+		v.SetFloat(f)
+	}
+	return err
+}
+
+func fitsFloat32(f float64) bool {
+	return math.IsNaN(f) || float64(float32(f)) == f
+}
+
+func misfit(number any, t reflect.Type) error {
+	return fmt.Errorf("%v does not fit %s", number, typeName(t))
+}

@@ -1,0 +1,145 @@
+package broach
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+)
+
+type (
+	encodeFunc func(e *encoder, v reflect.Value) error
+	decodeFunc func(d *decoder, v reflect.Value) error
+)
+
+// A plan is how the values of one type travel. It is made once per type; plans refer to each other by pointer,
+// so that a recursive type is a cycle of plans.
+type plan struct {
+	typ    reflect.Type
+	encode encodeFunc
+	decode decodeFunc // v is settable and overwritten; a struct must be zero before
+}
+
+var (
+	plans sync.Map // reflect.Type to *plan; grows with the types of the program, and see maxKinds
+
+	anyType      = reflect.TypeFor[any]()
+	intType      = reflect.TypeFor[int]()
+	boolType     = reflect.TypeFor[bool]()
+	float64Type  = reflect.TypeFor[float64]()
+	stringType   = reflect.TypeFor[string]()
+	bytesType    = reflect.TypeFor[[]byte]()
+	timeType     = reflect.TypeFor[time.Time]()
+	durationType = reflect.TypeFor[time.Duration]()
+)
+
+// planOf returns the plan of t. It always succeeds: what cannot travel has a plan that says so when it is used.
+func planOf(t reflect.Type) *plan {
+	if p, ok := plans.Load(t); ok {
+		return p.(*plan)
+	}
+	fresh := planner{}
+	p := fresh.of(t)
+	for t, p := range fresh {
+		plans.LoadOrStore(t, p) // another goroutine may have made an equal one; either serves
+	}
+	return p
+}
+
+// A planner holds the plans under way, which recursive types refer to before they are complete.
+type planner map[reflect.Type]*plan
+
+func (m planner) of(t reflect.Type) *plan {
+	if p, ok := plans.Load(t); ok {
+		return p.(*plan)
+	}
+	if p := m[t]; p != nil {
+		return p
+	}
+	p := &plan{typ: t}
+	m[t] = p
+	p.encode, p.decode = m.build(t)
+	if own := ownEncode(t); own != nil {
+		p.encode = own
+	}
+	if own := ownDecode(t); own != nil {
+		p.decode = own
+	}
+	return p
+}
+
+func (m planner) build(t reflect.Type) (encodeFunc, decodeFunc) {
+	if t == timeType {
+		return encodeTime, decodeTime
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return encodeBool, decodeBool
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return encodeInt, decodeInt
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return encodeUint, decodeUint
+	case reflect.Float32:
+		return encodeFloat32, decodeFloat
+	case reflect.Float64:
+		return encodeFloat64, decodeFloat
+	case reflect.String:
+		return encodeString, decodeString
+	}
+	return m.buildNested(t)
+}
+
+func (m planner) buildNested(t reflect.Type) (encodeFunc, decodeFunc) {
+	switch k := t.Kind(); {
+	case k == reflect.Interface && t.NumMethod() == 0:
+		return encodeAny, decodeInterface
+	case k == reflect.Interface:
+		return encodeAny, refuseDecode
+	case k == reflect.Struct:
+		return m.structure(t)
+	case k == reflect.Map:
+		key, elem := m.of(t.Key()), m.of(t.Elem())
+		return encodeMap(key, elem), decodeMap(key, elem)
+	case k == reflect.Slice || k == reflect.Array || k == reflect.Pointer && !isPointerLoop(t):
+		return buildElements(t, m.of(t.Elem()))
+	}
+	return refuseEncode, refuseDecode
+}
+
+func buildElements(t reflect.Type, elem *plan) (encodeFunc, decodeFunc) {
+	switch k := t.Kind(); {
+	case k == reflect.Pointer:
+		return encodePointer(elem), decodePointer(elem)
+	case k == reflect.Slice && isByte(elem.typ):
+		return encodeByteSlice, decodeByteSlice(elem)
+	case k == reflect.Slice:
+		return encodeSlice(elem), decodeSlice(elem)
+	case isByte(elem.typ):
+		return encodeByteArray, decodeByteArray(elem)
+	}
+	return encodeArray(elem), decodeArray(elem)
+}
+
+// isByte reports whether slices and arrays of t travel as one byte string.
+func isByte(t reflect.Type) bool {
+	return t.Kind() == reflect.Uint8 && ownEncode(t) == nil
+}
+
+// isPointerLoop reports whether t is a pointer type that leads to pointers only, as `type P *P`.
+func isPointerLoop(t reflect.Type) bool {
+	for range maxDepth {
+		if t.Kind() != reflect.Pointer {
+			return false
+		}
+		t = t.Elem()
+	}
+	return true
+}
+
+func refuseEncode(_ *encoder, v reflect.Value) error {
+	return fmt.Errorf("%s cannot be sent", typeName(v.Type()))
+}
+
+func refuseDecode(_ *decoder, v reflect.Value) error {
+	return fmt.Errorf("%s cannot be received", typeName(v.Type()))
+}

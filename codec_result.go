@@ -1,0 +1,209 @@
+package broach
+
+import (
+	"fmt"
+	"reflect"
+)
+
+// Results at the caller. The handler has run when they arrive, so every error here says Executed: Yes. One that the
+// caller's own types bring about is an InvalidArgument; a payload that contradicts itself is Internal.
+
+// A resultReader reads the results of one call in turn.
+type resultReader struct {
+	d     *decoder
+	descs []byte // the descriptions of the results not yet read
+	n     int    // how many results there are
+}
+
+func openResults(b []byte) (resultReader, error) {
+	if len(b) == 0 {
+		return resultReader{}, undecodable(errTruncated)
+	}
+	n, rest := int(b[0]), b[1:]
+	for range n {
+		var err error
+		if _, rest, err = cutKind(rest); err != nil {
+			return resultReader{}, undecodable(err)
+		}
+	}
+	if err := checkMsgpack(rest, n); err != nil {
+		return resultReader{}, undecodable(err)
+	}
+	return resultReader{d: newDecoder(rest), descs: b[1 : len(b)-len(rest)], n: n}, nil
+}
+
+func (r *resultReader) close() { r.d.close() }
+
+// any reads the next result in the kind that the function declared.
+func (r *resultReader) any() (any, error) {
+	desc, rest, err := cutKind(r.descs)
+	if err == nil {
+		r.descs = rest
+		var x any
+		if x, err = r.d.described(desc); err == nil {
+			return x, nil
+		}
+	}
+	return nil, undecodable(err)
+}
+
+// into reads the i-th result, which is the next, into v.
+func (r *resultReader) into(v reflect.Value, i int) error {
+	if v.Kind() == reflect.Interface && v.NumMethod() == 0 {
+		x, err := r.any()
+		if err == nil && x != nil {
+			v.Set(reflect.ValueOf(x))
+		}
+		return err
+	}
+	_, r.descs, _ = cutKind(r.descs)
+	if err := planOf(v.Type()).decode(r.d, v); err != nil {
+		return failure(InvalidArgument, Yes, "result %d: %v", i+1, err)
+	}
+	return nil
+}
+
+// described reads a value that desc describes. A nil is untyped: a pointer, slice or map that the function left nil.
+func (d *decoder) described(desc []byte) (any, error) {
+	if d.isNil() {
+		return nil, nil
+	}
+	switch kind(desc[0]) {
+	case kindAny:
+		return d.any()
+	case kindBool:
+		return readBool(d)
+	case kindInt:
+		return readInt(d)
+	case kindFloat64:
+		return readFloat64(d)
+	case kindString:
+		return readString(d)
+	case kindBytes:
+		return readBytes(d)
+	}
+	p, err := planOfKind(desc)
+	if err != nil {
+		return nil, err
+	}
+	v := reflect.New(p.typ).Elem()
+	err = p.decode(d, v)
+	return v.Interface(), err
+}
+
+// decodeAny returns the result of a call: nil if there is none, a []any if there are several.
+func decodeAny(result []byte) (any, error) {
+	r, err := openResults(result)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	switch r.n {
+	case 0:
+		return nil, nil
+	case 1:
+		return r.any()
+	}
+	all := make([]any, r.n)
+	for i := range all {
+		if all[i], err = r.any(); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// decodeResults returns the results of a call as values of these types, one for each.
+func decodeResults(result []byte, types []reflect.Type) ([]reflect.Value, error) {
+	r, err := openResults(result)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	if r.n != len(types) {
+		return nil, wrongCount(r.n, len(types))
+	}
+	all := make([]reflect.Value, len(types))
+	for i, t := range types {
+		all[i] = reflect.New(t).Elem()
+		if err := r.into(all[i], i); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// decodeAs returns the one result of a call as an R. If R is any it does as decodeAny; if R is struct{} the function
+// may have no result.
+func decodeAs[R any](result []byte) (R, error) {
+	var r R
+	var err error
+	switch p := any(&r).(type) {
+	case *any:
+		*p, err = decodeAny(result)
+	case *int:
+		*p, err = decodeOne(result, readInt)
+	case *float64:
+		*p, err = decodeOne(result, readFloat64)
+	case *bool:
+		*p, err = decodeOne(result, readBool)
+	case *string:
+		*p, err = decodeOne(result, readString)
+	case *[]byte:
+		*p, err = decodeOne(result, readBytes)
+	default:
+		return decodeReflected[R](result) // with a variable of its own: that one escapes, r does not
+	}
+	return r, err
+}
+
+func decodeOne[R any](result []byte, read func(*decoder) (R, error)) (r R, _ error) {
+	in, err := openResults(result)
+	if err != nil {
+		return r, err
+	}
+	defer in.close()
+	if in.n != 1 {
+		return r, wrongCount(in.n, 1)
+	}
+	x, err := read(in.d)
+	if err != nil {
+		return r, failure(InvalidArgument, Yes, "result 1: %v", err)
+	}
+	return x, nil
+}
+
+func decodeReflected[R any](result []byte) (r R, _ error) {
+	in, err := openResults(result)
+	if err != nil {
+		return r, err
+	}
+	defer in.close()
+	if _, isEmpty := any(r).(struct{}); isEmpty && in.n == 0 {
+		return r, nil
+	}
+	if in.n != 1 {
+		return r, wrongCount(in.n, 1)
+	}
+	v := reflect.New(reflect.TypeFor[R]()).Elem()
+	if err := in.into(v, 0); err != nil {
+		return r, err
+	}
+	return *v.Addr().Interface().(*R), nil
+}
+
+func wrongCount(got, want int) *Error {
+	return failure(InvalidArgument, Yes, "the function returns %s, want %d", counted(got, "result"), want)
+}
+
+func undecodable(err error) *Error {
+	return failure(Internal, Yes, "undecodable result: %v", err)
+}
+
+// counted is n of a noun, in words.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,238 @@
+package broach
+
+import (
+	"encoding/hex"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// resultOf returns what a function without parameters sends back.
+func resultOf(t testing.TB, fn any) []byte {
+	f, err := newFunction("f", fn)
+	require.NoError(t, err)
+	args, err := appendArgs(nil, nil)
+	require.NoError(t, err)
+	result, refusal := f.invoke(t.Context(), args, nil)
+	require.Nil(t, refusal)
+	return result
+}
+
+// requireFailure holds err to an *Error that says the handler ran.
+func requireFailure(t *testing.T, err error, code Code, text string) {
+	t.Helper()
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, code, e.Code, e.Message)
+	require.Equal(t, Yes, e.Executed)
+	require.Contains(t, e.Message, text)
+}
+
+func TestResultsOnTheWire(t *testing.T) {
+	for want, fn := range map[string]any{
+		"00":                    func() {},
+		"010305":                func() int { return 5 },
+		"010405":                func() int8 { return 5 },
+		"010d ca3fc00000":       func() float32 { return 1.5 },
+		"010fa161":              func() string { return "a" },
+		"0112c40101":            func() []byte { return []byte{1} },
+		"0112c4020102":          func() [2]byte { return [2]byte{1, 2} },
+		"01130391 01":           func() []int { return []int{1} },
+		"01140f1303 81a1619101": func() map[string][]int { return map[string][]int{"a": {1}} },
+		"0113019180":            func() []struct{} { return []struct{}{{}} },
+		"0103c0":                func() *int { return nil },
+		"01100a":                func() time.Duration { return 10 },
+		"0203 0f 01a161":        func() (int, string) { return 1, "a" },
+		"0101 01":               func() any { return 1 },
+	} {
+		require.Equal(t, strings.ReplaceAll(want, " ", ""), hex.EncodeToString(resultOf(t, fn)), "%T", fn)
+	}
+}
+
+// What is deeper than maxKindDepth, has no kind of one byte, or could not be a key, is described as any.
+func TestDescriptionsAreBounded(t *testing.T) {
+	type deep [][][][][][][][][][]int
+	for _, c := range []struct {
+		typ  reflect.Type
+		want []kind
+	}{
+		{reflect.TypeFor[deep](), []kind{kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindAny}},
+		{reflect.TypeFor[map[[2]int]int](), []kind{kindAny}},
+		{reflect.TypeFor[map[any]int](), []kind{kindAny}},
+		{reflect.TypeFor[map[level]int](), []kind{kindAny}},
+		{reflect.TypeFor[map[weekday]point](), []kind{kindMap, kindUint8, kindAny}},
+		{reflect.TypeFor[[]level](), []kind{kindSlice, kindAny}},
+		{reflect.TypeFor[[]weekday](), []kind{kindBytes}},
+		{reflect.TypeFor[[2][]string](), []kind{kindSlice, kindSlice, kindString}},
+		{reflect.TypeFor[*map[time.Time]*int](), []kind{kindMap, kindTime, kindAny}},
+	} {
+		var want []byte
+		for _, k := range c.want {
+			want = append(want, byte(k))
+		}
+		desc := appendKind(nil, c.typ)
+		require.Equal(t, want, desc, c.typ)
+		got, rest, err := cutKind(append(desc, 0xff))
+		require.NoError(t, err)
+		require.Equal(t, desc, got)
+		require.Equal(t, []byte{0xff}, rest)
+	}
+}
+
+// A deep result arrives whole although its description ends early.
+func TestResultDeeperThanItsDescription(t *testing.T) {
+	x, err := decodeAny(resultOf(t, func() [][][][][][][][][][]int { return [][][][][][][][][][]int{{{{{{{{{{7}}}}}}}}}} }))
+	require.NoError(t, err)
+	require.Equal(t, [][][][][][][][]any{{{{{{{{[]any{[]any{int64(7)}}}}}}}}}}, x)
+}
+
+func TestMalformedResults(t *testing.T) {
+	for _, b := range []string{
+		"",                         // nothing
+		"01",                       // a result without a description
+		"0103",                     // without a value
+		"010005",                   // kind 0
+		"011505",                   // a kind to come
+		"0113",                     // a slice of what?
+		"0114",                     // a map of what?
+		"01140f",                   // a map to what?
+		"0114130380",               // a map by slices
+		"01140180",                 // a map by any
+		"0113131313131313131303c0", // deeper than descriptions are
+		"01030505",                 // one value too many
+		"02030305",                 // one too few
+		"0005",                     // a value of no result
+		"0103a161",                 // not what it is described as
+		"010481cd012c05",
+		"0104cd012c", // 300 as an int8
+		"011104",     // an int as a time
+		"ff" + hex.EncodeToString(make([]byte, 300)),
+	} {
+		_, err := decodeAny(unhex(t, b))
+		requireFailure(t, err, Internal, "undecodable result")
+	}
+}
+
+// "the same as Call": any kind of R takes what the function returned, by the rules of arguments.
+func TestTypedResults(t *testing.T) {
+	n, err := decodeAs[int](resultOf(t, func() int8 { return 5 }))
+	require.NoError(t, err)
+	require.Equal(t, 5, n)
+	f, err := decodeAs[float64](resultOf(t, func() int { return 5 }))
+	require.NoError(t, err)
+	require.Equal(t, 5.0, f)
+	b, err := decodeAs[bool](resultOf(t, func() bool { return true }))
+	require.NoError(t, err)
+	require.True(t, b)
+	s, err := decodeAs[string](resultOf(t, func() title { return "a" }))
+	require.NoError(t, err)
+	require.Equal(t, "a", s)
+	raw, err := decodeAs[[]byte](resultOf(t, func() []byte { return []byte{1} }))
+	require.NoError(t, err)
+	require.Equal(t, []byte{1}, raw)
+	raw, err = decodeAs[[]byte](resultOf(t, func() []byte { return nil }))
+	require.NoError(t, err)
+	require.Nil(t, raw)
+	raw, err = decodeAs[[]byte](resultOf(t, func() []int { return []int{1, 2} }))
+	require.NoError(t, err)
+	require.Equal(t, []byte{1, 2}, raw)
+	p, err := decodeAs[*address](resultOf(t, func() address { return address{City: "c"} }))
+	require.NoError(t, err)
+	require.Equal(t, &address{City: "c"}, p)
+	p, err = decodeAs[*address](resultOf(t, func() *address { return nil }))
+	require.NoError(t, err)
+	require.Nil(t, p)
+	x, err := decodeAs[any](resultOf(t, func() []int8 { return []int8{1} }))
+	require.NoError(t, err)
+	require.Equal(t, []int8{1}, x)
+	x, err = decodeAs[any](resultOf(t, func() {}))
+	require.NoError(t, err)
+	require.Nil(t, x)
+	x, err = decodeAs[any](resultOf(t, func() (int, bool) { return 1, true }))
+	require.NoError(t, err)
+	require.Equal(t, []any{1, true}, x)
+	_, err = decodeAs[struct{}](resultOf(t, func() {}))
+	require.NoError(t, err)
+}
+
+func TestTypedResultsThatDoNotFit(t *testing.T) {
+	_, err := decodeAs[int8](resultOf(t, func() int { return 300 }))
+	requireFailure(t, err, InvalidArgument, "result 1: 300 does not fit int8")
+	n, err := decodeAs[int](resultOf(t, func() float64 { return 3.5 }))
+	requireFailure(t, err, InvalidArgument, "result 1: 3.5 does not fit int")
+	require.Zero(t, n)
+	_, err = decodeAs[int](resultOf(t, func() *int { return nil }))
+	requireFailure(t, err, InvalidArgument, "result 1: got nil, want int")
+	_, err = decodeAs[int](resultOf(t, func() {}))
+	requireFailure(t, err, InvalidArgument, "the function returns 0 results, want 1")
+	_, err = decodeAs[*int](resultOf(t, func() {}))
+	requireFailure(t, err, InvalidArgument, "the function returns 0 results, want 1")
+	_, err = decodeAs[[]any](resultOf(t, func() (int, int) { return 1, 2 }))
+	requireFailure(t, err, InvalidArgument, "the function returns 2 results, want 1")
+	_, err = decodeAs[struct{}](resultOf(t, func() int { return 1 }))
+	requireFailure(t, err, InvalidArgument, "got integer, want struct {}")
+	_, err = decodeAs[fmt.Stringer](resultOf(t, func() int { return 1 }))
+	requireFailure(t, err, InvalidArgument, "fmt.Stringer cannot be received")
+	_, err = decodeAs[chan int](resultOf(t, func() int { return 1 }))
+	requireFailure(t, err, InvalidArgument, "chan int cannot be received")
+	for _, broken := range [][]byte{nil, {1}, {1, byte(kindInt), 0xc1}} {
+		_, err = decodeAs[int](broken)
+		requireFailure(t, err, Internal, "undecodable result")
+		_, err = decodeAs[int8](broken)
+		requireFailure(t, err, Internal, "undecodable result")
+	}
+}
+
+func TestResultsForBind(t *testing.T) {
+	types := []reflect.Type{reflect.TypeFor[int64](), reflect.TypeFor[any](), reflect.TypeFor[*address](), reflect.TypeFor[any]()}
+	result := resultOf(t, func() (int, []int8, address, *int) { return 1, []int8{2}, address{City: "c"}, nil })
+	got, err := decodeResults(result, types)
+	require.NoError(t, err)
+	require.Len(t, got, len(types))
+	for i, want := range []any{int64(1), []int8{2}, &address{City: "c"}, nil} {
+		require.Equal(t, types[i], got[i].Type())
+		require.Equal(t, want, got[i].Interface())
+	}
+	_, err = decodeResults(result, types[:3])
+	requireFailure(t, err, InvalidArgument, "the function returns 4 results, want 3")
+	types[2] = reflect.TypeFor[string]()
+	_, err = decodeResults(result, types)
+	requireFailure(t, err, InvalidArgument, "result 3: got map, want string")
+
+	got, err = decodeResults(resultOf(t, func() {}), nil)
+	require.NoError(t, err)
+	require.Empty(t, got)
+	_, err = decodeResults([]byte{1, byte(kindAny), 0x81, 1, 1}, []reflect.Type{anyType})
+	requireFailure(t, err, Internal, "string keys only")
+	_, err = decodeResults(nil, nil)
+	requireFailure(t, err, Internal, "undecodable result")
+}
+
+// Go keeps a type made at run time for ever, so a provider that invents kinds is stopped.
+func TestKindsFromPeersAreBounded(t *testing.T) {
+	kept := kindPlans.seen
+	t.Cleanup(func() { kindPlans.seen = kept })
+	kindPlans.seen = map[string]*plan{}
+
+	var refused error
+	for key := kindBool; key <= kindTime; key++ { // 16 × 16 × 16 × 2 descriptions
+		for second := kindBool; second <= kindTime; second++ {
+			for third := kindBool; third <= kindTime; third++ {
+				for _, last := range []kind{kindInt, kindString} {
+					desc := []byte{byte(kindMap), byte(key), byte(kindMap), byte(second), byte(kindMap), byte(third), byte(last)}
+					if _, err := planOfKind(desc); err != nil {
+						refused = err
+					}
+				}
+			}
+		}
+	}
+	require.ErrorIs(t, refused, errKinds)
+	require.Len(t, kindPlans.seen, maxKinds)
+	_, err := planOfKind([]byte{byte(kindMap), byte(kindBool), byte(kindMap), byte(kindBool), byte(kindMap), byte(kindBool), byte(kindInt)})
+	require.NoError(t, err, "those already seen go on")
+}

@@ -1,0 +1,78 @@
+package broach
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+)
+
+// What Register refuses, with the reason: planOf makes a plan for every type, and this is told before the first call.
+
+var (
+	errContextPlace = errors.New("context.Context can only be the first parameter")
+	errErrorPlace   = errors.New("error can only be the last result")
+)
+
+func checkParam(t reflect.Type) error {
+	return typeCheck{seen: map[reflect.Type]bool{}, own: func(t reflect.Type) bool { return ownDecode(t) != nil }}.check(t)
+}
+
+func checkResult(t reflect.Type) error {
+	return typeCheck{seen: map[reflect.Type]bool{}, own: func(t reflect.Type) bool { return ownEncode(t) != nil }}.check(t)
+}
+
+// A typeCheck looks for a type that cannot travel within another.
+type typeCheck struct {
+	seen map[reflect.Type]bool
+	own  func(reflect.Type) bool // whether a type sees to itself
+}
+
+func (c typeCheck) check(t reflect.Type) error {
+	if t == timeType || c.seen[t] || c.own(t) {
+		return nil
+	}
+	c.seen[t] = true
+	switch t.Kind() {
+	case reflect.Chan, reflect.Func, reflect.Complex64, reflect.Complex128, reflect.Uintptr, reflect.UnsafePointer:
+		return fmt.Errorf("%s cannot be sent", typeName(t))
+	case reflect.Interface:
+		return checkInterface(t)
+	case reflect.Slice, reflect.Array:
+		return c.check(t.Elem())
+	case reflect.Pointer:
+		return c.checkPointer(t)
+	case reflect.Map:
+		return errors.Join(c.check(t.Key()), c.check(t.Elem()))
+	case reflect.Struct:
+		return c.checkFields(t)
+	}
+	return nil
+}
+
+func checkInterface(t reflect.Type) error {
+	switch {
+	case t == contextType:
+		return errContextPlace
+	case t == errorType:
+		return errErrorPlace
+	case t.NumMethod() > 0:
+		return fmt.Errorf("%s cannot be sent: of interfaces, only any can", typeName(t))
+	}
+	return nil
+}
+
+func (c typeCheck) checkPointer(t reflect.Type) error {
+	if isPointerLoop(t) {
+		return fmt.Errorf("%s points to nothing but pointers", typeName(t))
+	}
+	return c.check(t.Elem())
+}
+
+func (c typeCheck) checkFields(t reflect.Type) error {
+	for _, f := range fieldsOf(t) {
+		if err := c.check(f.typ); err != nil {
+			return fmt.Errorf("field %s of %s: %w", f.name, typeName(t), err)
+		}
+	}
+	return nil
+}

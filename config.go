@@ -1,0 +1,141 @@
+package broach
+
+import (
+	"cmp"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"time"
+)
+
+// Config says how a node runs. The zero Config is complete: a node on loopback and a free port, alone until somebody joins it.
+// Every zero field asks for the default named beside it; a time that is set is 1 ms to 365 days. Start checks the whole and
+// reports all mistakes in one error; after that the Config, its slices and its map must not be changed.
+type Config struct {
+	Name    string // of the application: up to 200 bytes of UTF-8, shared by all its instances; "" is an application without a name
+	Version string // of the application: up to 100 bytes of UTF-8, shown to its peers and not interpreted; "" is none
+
+	// Addr is the "ip:port" to bind; "" is "127.0.0.1:0". Port 0 picks a free one. 0.0.0.0 and :: need Advertise.
+	// It is not looked at where there is a Conn.
+	Addr      string
+	Advertise string   // "ip:port" that peers send to, where it differs from the bound address; "" is the bound address
+	Join      []string // "host:port" of any live members, host names allowed, own address harmless; empty waits to be joined
+	Cluster   string   // up to 200 bytes of UTF-8; nodes of different clusters never mix; "" is "default"
+	Keys      [][]byte // not supported by this version: must be empty
+
+	CallTimeout time.Duration // deadline of a whole call whose context has none; 0 is 6 s
+	AckTimeout  time.Duration // without any sign from the peer for so long, it counts as unreachable; 0 is 3 s
+	Pool        Pool          // the workers that run handlers
+	Heartbeat   Heartbeat     // how peers are watched
+
+	MaxPacket  int // bytes in one datagram, 576 to 8972; 0 is 1400; above 1472 all networks between the nodes need jumbo frames
+	MaxMessage int // bytes in the arguments or the result of one call, 1 KiB to 1 GiB; 0 is 64 MiB
+
+	Tags   map[string]string // shown to peers: up to 32 tags, up to 255 bytes for a key or a value, up to 512 bytes in all
+	Logger *slog.Logger      // nil is slog.Default at the level of LogLevel
+
+	// LogLevel is "debug", "info", "warn", "error" or "off"; "" is "info", or less if slog.Default enables less. A level that
+	// slog.Default does not enable is logged to standard error instead. It is not looked at where there is a Logger.
+	LogLevel string
+
+	Conn     PacketConn // the socket, closed with the node; nil is a UDP socket bound to Addr
+	RandSeed uint64     // start of the node's random choices, to replay a simulation; 0 takes one from crypto/rand
+
+	warnings []string // what LoadConfig could overlook but should not hide; logged by Start
+}
+
+// Pool bounds the workers that run handlers. Every zero field is its default, so the zero Pool is complete.
+type Pool struct {
+	Core           int           // workers that stay, up to 1,048,576; 0 is the number of CPUs, or Max if that is less
+	Max            int           // handlers running at once, Core to 1,048,576; 0 is 4096, or Core if that is more
+	Queue          int           // requests waiting for a worker, up to 16,777,216; 0 is 65536
+	GrowAt         int           // waiting requests at which a worker beyond Core is added, up to Queue; 0 is 1
+	KeepAlive      time.Duration // how long an idle worker beyond Core stays; 0 is 9 s
+	RejectWhenFull bool          // at a full queue: true answers Overloaded; false runs the request before the next one is taken in
+}
+
+// Heartbeat holds the timers by which peers are watched. The defaults find a dead peer in about a second at any cluster size
+// and were measured together: change them together.
+// Every zero field is its default, so the zero Heartbeat is complete.
+type Heartbeat struct {
+	Interval   time.Duration // least time between two beats to the same peer; 0 is 1 s
+	Budget     int           // beats a second, to all peers together, up to 10,000; 0 is 20
+	Tick       time.Duration // how often the node looks at its clocks, 1 ms to 1 s; 0 is 30 ms
+	Margin     time.Duration // how far a beat may be later than promised before the peer is probed; 0 is 150 ms
+	ProbeEvery time.Duration // time between two probes of a late peer; 0 is 60 ms
+	Probes     int           // unanswered probes before the peer is suspected, up to 100; 0 is 6
+	Grace      time.Duration // how long a suspected peer may refute before it counts as offline; 0 is 300 ms
+	Forget     time.Duration // how long an offline peer is still contacted; 0 is 24 h; addresses in Join are never forgotten
+}
+
+// PacketConn is what a node needs of a socket; *net.UDPConn has it. It must be safe for concurrent use and must not keep b
+// after a call. Close ends a read under way with an error; the node calls it when it is closed itself.
+type PacketConn interface {
+	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
+	LocalAddr() net.Addr
+	Close() error
+}
+
+const (
+	defaultAddr    = "127.0.0.1:0" // nobody else's machine is reached, nor reaches us, unless asked for
+	defaultCluster = "default"
+
+	// The timeouts and the idle time are those the Python programs' configuration files name.
+	defaultCallTimeout = 6 * time.Second
+	defaultAckTimeout  = 3 * time.Second
+	defaultKeepAlive   = 9 * time.Second
+
+	defaultMaxPacket  = 1400 // an Ethernet frame of 1,500 less IPv6 and UDP headers, and room for a tunnel's
+	defaultMaxMessage = 64 << 20
+
+	// A blocked goroutine costs a few KiB: thousands are cheap, and handlers that wait for each other need them.
+	defaultMaxWorkers = 4096
+	defaultQueue      = 65536
+)
+
+func (c Config) callTimeout() time.Duration { return cmp.Or(c.CallTimeout, defaultCallTimeout) }
+func (c Config) ackTimeout() time.Duration  { return cmp.Or(c.AckTimeout, defaultAckTimeout) }
+func (c Config) maxPacket() int             { return cmp.Or(c.MaxPacket, defaultMaxPacket) }
+func (c Config) maxMessage() int            { return cmp.Or(c.MaxMessage, defaultMaxMessage) }
+func (c Config) cluster() string            { return cmp.Or(c.Cluster, defaultCluster) }
+
+// addr is the address to bind where there is no Conn.
+func (c Config) addr() netip.AddrPort {
+	addr, _ := parseAddr(cmp.Or(c.Addr, defaultAddr))
+	return addr
+}
+
+// advertise is the address peers are told, given the one the socket got.
+func (c Config) advertise(bound netip.AddrPort) netip.AddrPort {
+	if addr, ok := parseAddr(c.Advertise); ok {
+		return addr
+	}
+	return bound
+}
+
+// pool is Pool with its defaults. Max is never under Core, whichever of the two was set and however many CPUs there are.
+func (c Config) pool() Pool {
+	p := c.Pool
+	p.Max = cmp.Or(p.Max, max(defaultMaxWorkers, p.Core))
+	p.Core = cmp.Or(p.Core, min(runtime.NumCPU(), p.Max))
+	p.Queue = cmp.Or(p.Queue, defaultQueue)
+	p.GrowAt = cmp.Or(p.GrowAt, 1)
+	p.KeepAlive = cmp.Or(p.KeepAlive, defaultKeepAlive)
+	return p
+}
+
+// heartbeat is Heartbeat with its defaults.
+func (c Config) heartbeat() Heartbeat {
+	h := c.Heartbeat
+	h.Interval = cmp.Or(h.Interval, time.Second)
+	h.Budget = cmp.Or(h.Budget, 20)
+	h.Tick = cmp.Or(h.Tick, 30*time.Millisecond)
+	h.Margin = cmp.Or(h.Margin, 150*time.Millisecond)
+	h.ProbeEvery = cmp.Or(h.ProbeEvery, 60*time.Millisecond)
+	h.Probes = cmp.Or(h.Probes, 6)
+	h.Grace = cmp.Or(h.Grace, 300*time.Millisecond)
+	h.Forget = cmp.Or(h.Forget, 24*time.Hour)
+	return h
+}

@@ -1,0 +1,198 @@
+package broach
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// mistake is one thing wrong in a Config: the field, what stands there, and what may stand there.
+type mistake struct{ field, value, want string }
+
+// validate returns nil, or one error with a line for each mistake.
+func (c Config) validate() error {
+	var errs []error
+	for _, m := range c.mistakes() {
+		errs = append(errs, fmt.Errorf("broach: config: %s: %s: %s", m.field, m.value, m.want))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) mistakes() []mistake {
+	return slices.Concat(c.textMistakes(), c.addressMistakes(), c.rangeMistakes(), c.poolMistakes(), c.tagMistakes())
+}
+
+func (c Config) textMistakes() (ms []mistake) {
+	texts := []struct {
+		field, value string
+		most         int
+	}{{"Name", c.Name, 200}, {"Version", c.Version, 100}, {"Cluster", c.Cluster, 200}}
+	for _, t := range texts {
+		if !isPlainText(t.value, t.most) {
+			ms = append(ms, mistake{t.field, quoted(t.value), plainTextForm(t.most)})
+		}
+	}
+	if c.LogLevel != "" && !isLogLevel(c.LogLevel) {
+		ms = append(ms, mistake{"LogLevel", quoted(c.LogLevel), levelForm})
+	}
+	if len(c.Keys) > 0 { // their number only: an error is logged, a key must not be
+		ms = append(ms, mistake{"Keys", fmt.Sprintf("%d given", len(c.Keys)), keysForm})
+	}
+	return ms
+}
+
+const (
+	keysForm      = "keys are not supported by this version"
+	needAdvertise = "nobody can send to it: needs an advertise address beside it"
+)
+
+func (c Config) addressMistakes() (ms []mistake) {
+	field, text := c.listenAddr()
+	switch addr, ok := parseAddr(text); {
+	case !ok:
+		ms = append(ms, mistake{field, quoted(text), addrForm})
+	case addr.Addr().IsUnspecified() && c.Advertise == "":
+		ms = append(ms, mistake{field, quoted(text), needAdvertise})
+	}
+	if addr, ok := parseAddr(c.Advertise); c.Advertise != "" && (!ok || addr.Addr().IsUnspecified() || addr.Port() == 0) {
+		ms = append(ms, mistake{"Advertise", quoted(c.Advertise), advertiseForm})
+	}
+	for i, seed := range c.Join {
+		if _, _, ok := parseSeed(seed); !ok {
+			ms = append(ms, mistake{fmt.Sprintf("Join[%d]", i), quoted(seed), seedForm})
+		}
+	}
+	return ms
+}
+
+// listenAddr returns where the node listens and the field that says so. A Conn is bound already, whatever Addr says.
+func (c Config) listenAddr() (field, addr string) {
+	if c.Conn == nil {
+		return "Addr", cmp.Or(c.Addr, defaultAddr)
+	}
+	if local := c.Conn.LocalAddr(); local != nil {
+		addr = local.String()
+	}
+	return "Conn", addr
+}
+
+// bounded is the range of one number of a Config. Zero lies outside it, and is no mistake: it asks for the default.
+type bounded[T int | time.Duration] struct {
+	field           string
+	value, min, max T
+}
+
+const maxTime = 365 * 24 * time.Hour
+
+// counts lists the whole numbers. The upper bounds of the pool are far beyond use; they catch a slip of the pen that would
+// otherwise show as memory running out.
+func (c Config) counts() []bounded[int] {
+	return []bounded[int]{
+		{"Pool.Core", c.Pool.Core, 1, 1 << 20},
+		{"Pool.Max", c.Pool.Max, 1, 1 << 20},
+		{"Pool.Queue", c.Pool.Queue, 1, 1 << 24},
+		{"Pool.GrowAt", c.Pool.GrowAt, 1, 1 << 24},
+		{"Heartbeat.Budget", c.Heartbeat.Budget, 1, 10_000},
+		{"Heartbeat.Probes", c.Heartbeat.Probes, 1, 100},
+		{"MaxPacket", c.MaxPacket, 576, 8972}, // what every IPv4 host takes in one piece; a jumbo frame of 9,000 less IPv4 and UDP headers
+		{"MaxMessage", c.MaxMessage, 1 << 10, 1 << 30},
+	}
+}
+
+// times lists the durations. The loop's tick makes anything under a millisecond a promise nobody keeps. A tick over a second
+// would always look like the stall that is assumed when a tick is a second late.
+func (c Config) times() []bounded[time.Duration] {
+	return []bounded[time.Duration]{
+		{"CallTimeout", c.CallTimeout, time.Millisecond, maxTime},
+		{"AckTimeout", c.AckTimeout, time.Millisecond, maxTime},
+		{"Pool.KeepAlive", c.Pool.KeepAlive, time.Millisecond, maxTime},
+		{"Heartbeat.Interval", c.Heartbeat.Interval, time.Millisecond, maxTime},
+		{"Heartbeat.Tick", c.Heartbeat.Tick, time.Millisecond, time.Second},
+		{"Heartbeat.Margin", c.Heartbeat.Margin, time.Millisecond, maxTime},
+		{"Heartbeat.ProbeEvery", c.Heartbeat.ProbeEvery, time.Millisecond, maxTime},
+		{"Heartbeat.Grace", c.Heartbeat.Grace, time.Millisecond, maxTime},
+		{"Heartbeat.Forget", c.Heartbeat.Forget, time.Millisecond, maxTime},
+	}
+}
+
+func (b bounded[T]) want() string { return fmt.Sprintf("must be from %v to %v", b.min, b.max) }
+
+func (c Config) rangeMistakes() []mistake {
+	return append(outOfRange(c.counts()), outOfRange(c.times())...)
+}
+
+func outOfRange[T int | time.Duration](numbers []bounded[T]) (ms []mistake) {
+	for _, b := range numbers {
+		if b.value != 0 && (b.value < b.min || b.value > b.max) {
+			ms = append(ms, mistake{b.field, fmt.Sprint(b.value), b.want()})
+		}
+	}
+	return ms
+}
+
+func (c Config) poolMistakes() (ms []mistake) {
+	p, filled := c.Pool, c.pool()
+	if p.Max > 0 && p.Max < p.Core {
+		ms = append(ms, mistake{"Pool.Max", strconv.Itoa(p.Max), fmt.Sprintf("must not be less than the %d that stay", p.Core)})
+	}
+	if filled.Queue > 0 && p.GrowAt > filled.Queue {
+		ms = append(ms, mistake{"Pool.GrowAt", strconv.Itoa(p.GrowAt),
+			fmt.Sprintf("must not be more than the %d that may wait, or no worker is ever added", filled.Queue)})
+	}
+	return ms
+}
+
+const (
+	maxTags     = 32
+	maxTag      = 255 // bytes of a key or of a value: their lengths fit one byte
+	maxTagBytes = 512 // bytes of all together: they share a datagram of 1,200 with the services
+)
+
+func (c Config) tagMistakes() (ms []mistake) {
+	total := 0
+	for _, key := range slices.Sorted(maps.Keys(c.Tags)) {
+		value := c.Tags[key]
+		total += len(key) + len(value)
+		if key == "" || !isPlainText(key, maxTag) {
+			ms = append(ms, mistake{"Tags", "key " + quoted(key), "must not be empty, and " + plainTextForm(maxTag)})
+		} else if !isPlainText(value, maxTag) {
+			ms = append(ms, mistake{"Tags." + key, quoted(value), plainTextForm(maxTag)})
+		}
+	}
+	if len(c.Tags) > maxTags || total > maxTagBytes {
+		ms = append(ms, mistake{"Tags", fmt.Sprintf("%d tags of %d bytes", len(c.Tags), total),
+			fmt.Sprintf("must be at most %d tags of at most %d bytes in all", maxTags, maxTagBytes)})
+	}
+	return ms
+}
+
+// isPlainText reports whether s may be shown to people and peers: UTF-8 of at most so many bytes, without control characters.
+func isPlainText(s string, most int) bool {
+	return len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func plainTextForm(most int) string {
+	return fmt.Sprintf("must be at most %d bytes of UTF-8 without control characters", most)
+}
+
+func quoted(s string) string { return strconv.Quote(shorten(s)) }
+
+// shorten keeps a long value from filling the log.
+func shorten(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	cut := most
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}

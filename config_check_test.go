@@ -1,0 +1,144 @@
+package broach
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// boundConn is a socket that is bound to addr, or to nothing.
+type boundConn struct {
+	PacketConn
+	addr net.Addr
+}
+
+func (c boundConn) LocalAddr() net.Addr { return c.addr }
+
+func TestValidConfigs(t *testing.T) {
+	tests := map[string]Config{
+		"every bound, low": {
+			Pool:      Pool{Core: 1, Max: 1, Queue: 1, GrowAt: 1, KeepAlive: time.Millisecond},
+			Heartbeat: Heartbeat{1e6, 1, 1e6, 1e6, 1e6, 1, 1e6, 1e6},
+			MaxPacket: 576, MaxMessage: 1024, CallTimeout: time.Millisecond, AckTimeout: time.Millisecond,
+		},
+		"every bound, high": {
+			Pool:      Pool{Core: 1 << 20, Max: 1 << 20, Queue: 1 << 24, GrowAt: 1 << 24, KeepAlive: maxTime},
+			Heartbeat: Heartbeat{maxTime, 10000, time.Second, maxTime, maxTime, 100, maxTime, maxTime},
+			MaxPacket: 8972, MaxMessage: 1 << 30, CallTimeout: maxTime, AckTimeout: maxTime,
+		},
+		"long texts": {Name: strings.Repeat("名", 66) + "ab", Version: strings.Repeat("1", 100), Cluster: strings.Repeat("c", 200)},
+		"full tags":  {Tags: map[string]string{strings.Repeat("k", 255): strings.Repeat("v", 255), "k": "v"}},
+		"empty tag":  {Tags: map[string]string{"canary": ""}},
+		"anywhere":   {Addr: "0.0.0.0:18080", Advertise: "192.0.2.7:18080"},
+		"seeds":      {Join: []string{"127.0.0.1:18080", "[::1]:1", "seed.example.org:65535"}},
+		"log off":    {LogLevel: "off"},
+		"no keys":    {Keys: [][]byte{}},
+		"own socket": {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 7}}, Addr: "0.0.0.0:7"},
+		"own socket, advertised": {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv6unspecified, Port: 7}},
+			Advertise: "192.0.2.7:7"},
+	}
+	for name, c := range tests {
+		require.NoError(t, c.validate(), name)
+	}
+}
+
+func TestEachMistakeIsNamed(t *testing.T) {
+	tests := []struct {
+		config Config
+		want   string
+	}{
+		{Config{Name: strings.Repeat("n", 201)},
+			`Name: "` + strings.Repeat("n", 80) + `…": must be at most 200 bytes of UTF-8 without control characters`},
+		{Config{Version: "1\n2"}, `Version: "1\n2": must be at most 100 bytes of UTF-8 without control characters`},
+		{Config{Cluster: "\xff"}, `Cluster: "\xff": must be at most 200 bytes of UTF-8 without control characters`},
+		{Config{LogLevel: "loud"}, `LogLevel: "loud": must be debug, info, warn, error or off`},
+		{Config{Keys: [][]byte{[]byte("secret")}}, `Keys: 1 given: keys are not supported by this version`},
+
+		{Config{Addr: "localhost:80"}, `Addr: "localhost:80": ` + addrForm},
+		{Config{Addr: "0.0.0.0:80"}, `Addr: "0.0.0.0:80": nobody can send to it: needs an advertise address beside it`},
+		{Config{Addr: "[::]:80"}, `Addr: "[::]:80": nobody can send to it: needs an advertise address beside it`},
+		{Config{Advertise: "192.0.2.7:0"}, `Advertise: "192.0.2.7:0": ` + advertiseForm},
+		{Config{Advertise: "0.0.0.0:80"}, `Advertise: "0.0.0.0:80": ` + advertiseForm},
+		{Config{Advertise: "example.org:80"}, `Advertise: "example.org:80": ` + advertiseForm},
+		{Config{Join: []string{"ok:1", "seed"}}, `Join[1]: "seed": ` + seedForm},
+		{Config{Conn: boundConn{}}, `Conn: "": ` + addrForm},
+		{Config{Conn: boundConn{addr: &net.UnixAddr{Name: "/run/x"}}}, `Conn: "/run/x": ` + addrForm},
+		{Config{Conn: boundConn{addr: &net.UDPAddr{Port: 7}}}, `Conn: ":7": ` + addrForm},
+		{Config{Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv4zero, Port: 7}}},
+			`Conn: "0.0.0.0:7": nobody can send to it: needs an advertise address beside it`},
+
+		{Config{CallTimeout: -time.Second}, `CallTimeout: -1s: must be from 1ms to 8760h0m0s`},
+		{Config{CallTimeout: 1}, `CallTimeout: 1ns: must be from 1ms to 8760h0m0s`},
+		{Config{AckTimeout: maxTime + 1}, `AckTimeout: 8760h0m0.000000001s: must be from 1ms to 8760h0m0s`},
+		{Config{MaxPacket: 575}, `MaxPacket: 575: must be from 576 to 8972`},
+		{Config{MaxPacket: 8973}, `MaxPacket: 8973: must be from 576 to 8972`},
+		{Config{MaxMessage: 1023}, `MaxMessage: 1023: must be from 1024 to 1073741824`},
+		{Config{Pool: Pool{Core: -1}}, `Pool.Core: -1: must be from 1 to 1048576`},
+		{Config{Pool: Pool{Max: 1<<20 + 1}}, `Pool.Max: 1048577: must be from 1 to 1048576`},
+		{Config{Pool: Pool{Queue: -1, GrowAt: 2}}, `Pool.Queue: -1: must be from 1 to 16777216`},
+		{Config{Pool: Pool{GrowAt: -1}}, `Pool.GrowAt: -1: must be from 1 to 16777216`},
+		{Config{Pool: Pool{KeepAlive: -1}}, `Pool.KeepAlive: -1ns: must be from 1ms to 8760h0m0s`},
+		{Config{Pool: Pool{Core: 3, Max: 2}}, `Pool.Max: 2: must not be less than the 3 that stay`},
+		{Config{Pool: Pool{GrowAt: 11, Queue: 10}},
+			`Pool.GrowAt: 11: must not be more than the 10 that may wait, or no worker is ever added`},
+		{Config{Pool: Pool{GrowAt: 65537}},
+			`Pool.GrowAt: 65537: must not be more than the 65536 that may wait, or no worker is ever added`},
+		{Config{Heartbeat: Heartbeat{Interval: -1}}, `Heartbeat.Interval: -1ns: must be from 1ms to 8760h0m0s`},
+		{Config{Heartbeat: Heartbeat{Budget: 10001}}, `Heartbeat.Budget: 10001: must be from 1 to 10000`},
+		{Config{Heartbeat: Heartbeat{Tick: time.Minute}}, `Heartbeat.Tick: 1m0s: must be from 1ms to 1s`},
+		{Config{Heartbeat: Heartbeat{Margin: -1}}, `Heartbeat.Margin: -1ns: must be from 1ms to 8760h0m0s`},
+		{Config{Heartbeat: Heartbeat{ProbeEvery: -1}}, `Heartbeat.ProbeEvery: -1ns: must be from 1ms to 8760h0m0s`},
+		{Config{Heartbeat: Heartbeat{Probes: 101}}, `Heartbeat.Probes: 101: must be from 1 to 100`},
+		{Config{Heartbeat: Heartbeat{Grace: -1}}, `Heartbeat.Grace: -1ns: must be from 1ms to 8760h0m0s`},
+		{Config{Heartbeat: Heartbeat{Forget: -1}}, `Heartbeat.Forget: -1ns: must be from 1ms to 8760h0m0s`},
+
+		{Config{Tags: map[string]string{"": "x"}},
+			`Tags: key "": must not be empty, and must be at most 255 bytes of UTF-8 without control characters`},
+		{Config{Tags: map[string]string{"a\x00": "x"}},
+			`Tags: key "a\x00": must not be empty, and must be at most 255 bytes of UTF-8 without control characters`},
+		{Config{Tags: map[string]string{"zone": "\x1b[2J"}},
+			`Tags.zone: "\x1b[2J": must be at most 255 bytes of UTF-8 without control characters`},
+		{Config{Tags: tags(33, 1)}, `Tags: 33 tags of 132 bytes: must be at most 32 tags of at most 512 bytes in all`},
+		{Config{Tags: tags(3, 168)}, `Tags: 3 tags of 513 bytes: must be at most 32 tags of at most 512 bytes in all`},
+	}
+	for _, tt := range tests {
+		require.EqualError(t, tt.config.validate(), "broach: config: "+tt.want)
+	}
+}
+
+// tags returns n tags whose keys have three bytes and whose values have size.
+func tags(n, size int) map[string]string {
+	m := make(map[string]string)
+	for i := range n {
+		m[fmt.Sprintf("k%02d", i)] = strings.Repeat("v", size)
+	}
+	return m
+}
+
+// "Start checks the whole and reports all mistakes in one error."
+func TestAllMistakesComeAtOnce(t *testing.T) {
+	c := Config{
+		Name: "\x00", Addr: "here", Join: []string{"a", "b:1", "c"}, CallTimeout: -1, Pool: Pool{Core: 9, Max: 8},
+		Tags: map[string]string{"b": "\n", "a": "\n"},
+	}
+	require.EqualError(t, c.validate(), strings.Join([]string{
+		`broach: config: Name: "\x00": must be at most 200 bytes of UTF-8 without control characters`,
+		`broach: config: Addr: "here": ` + addrForm,
+		`broach: config: Join[0]: "a": ` + seedForm,
+		`broach: config: Join[2]: "c": ` + seedForm,
+		`broach: config: CallTimeout: -1ns: must be from 1ms to 8760h0m0s`,
+		`broach: config: Pool.Max: 8: must not be less than the 9 that stay`,
+		`broach: config: Tags.a: "\n": must be at most 255 bytes of UTF-8 without control characters`,
+		`broach: config: Tags.b: "\n": must be at most 255 bytes of UTF-8 without control characters`,
+	}, "\n"))
+}
+
+func TestShortenKeepsWholeCharacters(t *testing.T) {
+	require.Equal(t, strings.Repeat("a", 80), shorten(strings.Repeat("a", 80)))
+	require.Equal(t, strings.Repeat("a", 80)+"…", shorten(strings.Repeat("a", 81)))
+	require.Equal(t, strings.Repeat("名", 26)+"…", shorten(strings.Repeat("名", 27)))
+}

@@ -1,0 +1,249 @@
+package broach
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// "The file keeps the original's schema; its three sample files must run."
+func TestSampleFilesOfTheOriginal(t *testing.T) {
+	addrs := map[string]string{
+		"application.json": "127.0.0.1:18080", "application1.json": "127.0.0.1:18081", "application2.json": "127.0.0.1:18082",
+	}
+	for name, addr := range addrs {
+		got, err := LoadConfig(filepath.Join("testdata", name))
+		require.NoError(t, err)
+		require.Equal(t, Config{
+			Name: "BroachRpc", Version: "1.0.0", LogLevel: "debug",
+			Addr: addr, Join: []string{"127.0.0.1:18080"},
+			CallTimeout: 6 * time.Second, AckTimeout: 3 * time.Second,
+			Pool: Pool{Core: 3, Max: 15, Queue: 1000, GrowAt: 2, KeepAlive: 9 * time.Second},
+		}, got)
+	}
+}
+
+func TestFileWithEveryKey(t *testing.T) {
+	got, err := parseConfig("all.json", []byte(`{
+		"name": "shop", "version": "2", "logLevel": "warn",
+		"params": {
+			"rpcPort": 18080, "rpcIp": "::", "clusterAddress": ["seed:1", "[::1]:2"], "rpcTimeOut": 0.5, "udpTimeOut": "1.5s",
+			"threadPool": {
+				"core": 1, "threadMax": 2, "keepAliveTime": "1m", "queueMax": 3, "isExcInfo": true, "createThreadThreshold": 3
+			},
+			"advertise": "192.0.2.7:18080", "cluster": "blue", "keys": [],
+			"heartbeat": {
+				"interval": 2, "budget": 40, "tick": 0.01, "margin": "100ms", "probeEvery": 0.03, "probes": 5, "grace": 0.2,
+				"forget": "1h"
+			},
+			"maxPacket": 1200, "maxMessage": 1048576, "tags": {"zone": "a", "canary": ""}
+		}
+	}`))
+	require.NoError(t, err)
+	require.Equal(t, Config{
+		Name: "shop", Version: "2", LogLevel: "warn",
+		Addr: "[::]:18080", Advertise: "192.0.2.7:18080", Join: []string{"seed:1", "[::1]:2"}, Cluster: "blue",
+		CallTimeout: 500 * time.Millisecond, AckTimeout: 1500 * time.Millisecond,
+		Pool: Pool{Core: 1, Max: 2, Queue: 3, GrowAt: 3, KeepAlive: time.Minute, RejectWhenFull: true},
+		Heartbeat: Heartbeat{
+			Interval: 2 * time.Second, Budget: 40, Tick: 10 * time.Millisecond, Margin: 100 * time.Millisecond,
+			ProbeEvery: 30 * time.Millisecond, Probes: 5, Grace: 200 * time.Millisecond, Forget: time.Hour,
+		},
+		MaxPacket: 1200, MaxMessage: 1 << 20, Tags: map[string]string{"zone": "a", "canary": ""},
+	}, got)
+}
+
+func TestGoodFiles(t *testing.T) {
+	tests := []struct {
+		data string
+		want Config
+	}{
+		{`{}`, Config{}},
+		{`{"name": "a", "version": "1", "logLevel": "info"}`, Config{Name: "a", Version: "1", LogLevel: "info"}},
+		{`{"name": "a", "version": "1", "logLevel": "info", "params": {}}`, Config{Name: "a", Version: "1", LogLevel: "info"}},
+		{"\xef\xbb\xbf{\"name\": \"端口\"}", Config{Name: "端口"}},
+		{`{"params": {"rpcPort": 0}}`, Config{Addr: "127.0.0.1:0"}},
+		{`{"params": {"rpcPort": "018080"}}`, Config{Addr: "127.0.0.1:18080"}},
+		{`{"params": {"rpcIp": "::1"}}`, Config{Addr: "[::1]:0"}},
+		{`{"params": {"rpcIp": "::ffff:10.0.0.1", "rpcPort": 7}}`, Config{Addr: "10.0.0.1:7"}},
+		{`{"params": {"clusterAddress": []}}`, Config{}},
+		{`{"params": {"clusterAddress": ["127.0.0.1:018081"]}}`, Config{Join: []string{"127.0.0.1:18081"}}},
+		{`{"params": {"threadPool": {"isExcInfo": "True"}}}`, Config{Pool: Pool{RejectWhenFull: true}}},
+		{`{"params": {"threadPool": {"isExcInfo": "true"}}}`, Config{Pool: Pool{RejectWhenFull: true}}},
+		{`{"params": {"threadPool": {"isExcInfo": true}}}`, Config{Pool: Pool{RejectWhenFull: true}}},
+		{`{"params": {"threadPool": {"isExcInfo": "False"}}}`, Config{}},
+		{`{"params": {"threadPool": {"isExcInfo": "false"}}}`, Config{}},
+		{`{"params": {"threadPool": {"isExcInfo": false}}}`, Config{}},
+	}
+	for _, tt := range tests {
+		got, err := parseConfig("good.json", []byte(tt.data))
+		require.NoError(t, err, tt.data)
+		require.Equal(t, tt.want, got, tt.data)
+	}
+}
+
+func TestBadFiles(t *testing.T) {
+	const (
+		pool = `must be a whole number, from 1 to 1048576`
+		time = `must be seconds or a text such as "1.5s", from 1ms to 8760h0m0s`
+		ip   = `must be an IP address such as "192.0.2.7" or "2001:db8::7", without a zone, not multicast`
+		port = `must be a whole number from 0 to 65535`
+		exc  = `must be true, false, "True", "true", "False" or "false"`
+	)
+	tests := []struct{ data, want string }{
+		{"", `line 1, column 1: not JSON: unexpected end of JSON input`},
+		{"{\n  \"name\": \"a\",\n}", `line 3, column 1: not JSON: invalid character '}' looking for beginning of object key string`},
+		{`{} {}`, `line 1, column 4: not JSON: invalid character '{' after top-level value`},
+		{`[]`, `the whole file: (not shown): must be an object`},
+		{`null`, `the whole file: (not shown): must be an object`},
+		{`{"params": 5}`, `params: (not shown): must be an object`},
+		{`{"params": null}`, `params: (not shown): must be an object`},
+		{`{"params": {"threadPool": [1, 2]}}`, `params.threadPool: [1,2]: must be an object`},
+		{`{"params": {"heartbeat": "fast"}}`, `params.heartbeat: "fast": must be an object`},
+		{`{"name": "a", "name": "a"}`, `name: given twice: must stand once`},
+		{`{"params": {"x": [{"y": 1, "y": 2}]}}`, `params.x.y: given twice: must stand once`},
+
+		{`{"name": null}`, `name: null: must be a string`},
+		{`{"name": "a\nb"}`, `name: "a\nb": must be at most 200 bytes of UTF-8 without control characters`},
+		{`{"version": 1.0}`, `version: 1.0: must be a string`},
+		{`{"logLevel": 5}`, `logLevel: 5: must be a string: debug, info, warn, error or off`},
+
+		{`{"params": {"rpcPort": 65536}}`, `params.rpcPort: 65536: ` + port},
+		{`{"params": {"rpcPort": -1}}`, `params.rpcPort: -1: ` + port},
+		{`{"params": {"rpcPort": 1.5}}`, `params.rpcPort: 1.5: ` + port},
+		{`{"params": {"rpcPort": ""}}`, `params.rpcPort: "": ` + port},
+		{`{"params": {"rpcPort": "http"}}`, `params.rpcPort: "http": ` + port},
+		{`{"params": {"rpcPort": null}}`, `params.rpcPort: null: ` + port},
+		{`{"params": {"rpcIp": "localhost"}}`, `params.rpcIp: "localhost": ` + ip},
+		{`{"params": {"rpcIp": 127}}`, `params.rpcIp: 127: ` + ip},
+		{`{"params": {"rpcIp": "fe80::1%eth0"}}`, `params.rpcIp: "fe80::1%eth0": ` + ip},
+		{`{"params": {"rpcIp": "224.0.0.1"}}`, `params.rpcIp: "224.0.0.1": ` + ip},
+		{`{"params": {"rpcIp": "0.0.0.0", "rpcPort": 80}}`,
+			`params.rpcIp: "0.0.0.0": nobody can send to it: needs an advertise address beside it`},
+		{`{"params": {"advertise": "0.0.0.0:80"}}`, `params.advertise: "0.0.0.0:80": ` + advertiseForm},
+		{`{"params": {"clusterAddress": "127.0.0.1:18080"}}`, `params.clusterAddress: "127.0.0.1:18080": must be a list of strings`},
+		{`{"params": {"clusterAddress": ["a:1", null]}}`, `params.clusterAddress: ["a:1",null]: must be a list of strings`},
+		{`{"params": {"clusterAddress": ["a:1", "b"]}}`, `params.clusterAddress[1]: "b": ` + seedForm},
+
+		{`{"params": {"rpcTimeOut": 0}}`, `params.rpcTimeOut: 0: ` + time},
+		{`{"params": {"rpcTimeOut": "6"}}`, `params.rpcTimeOut: "6": ` + time},
+		{`{"params": {"rpcTimeOut": 1e400}}`, `params.rpcTimeOut: 1e400: ` + time},
+		{`{"params": {"udpTimeOut": -3}}`, `params.udpTimeOut: -3: must be from 1ms to 8760h0m0s`},
+		{`{"params": {"udpTimeOut": true}}`, `params.udpTimeOut: true: ` + time},
+		{`{"params": {"heartbeat": {"tick": 2}}}`, `params.heartbeat.tick: 2: must be from 1ms to 1s`},
+
+		{`{"params": {"threadPool": {"core": "three"}}}`, `params.threadPool.core: "three": ` + pool},
+		{`{"params": {"threadPool": {"core": "3"}}}`, `params.threadPool.core: "3": ` + pool},
+		{`{"params": {"threadPool": {"core": 3.0}}}`, `params.threadPool.core: 3.0: ` + pool},
+		{`{"params": {"threadPool": {"core": 0}}}`, `params.threadPool.core: 0: ` + pool},
+		{`{"params": {"threadPool": {"core": -3}}}`, `params.threadPool.core: -3: must be from 1 to 1048576`},
+		{`{"params": {"threadPool": {"core": 99999999999999999999}}}`, `params.threadPool.core: 99999999999999999999: ` + pool},
+		{`{"params": {"threadPool": {"core": 3, "threadMax": 2}}}`,
+			`params.threadPool.threadMax: 2: must not be less than the 3 that stay`},
+		{`{"params": {"threadPool": {"isExcInfo": "TRUE"}}}`, `params.threadPool.isExcInfo: "TRUE": ` + exc},
+		{`{"params": {"threadPool": {"isExcInfo": 0}}}`, `params.threadPool.isExcInfo: 0: ` + exc},
+		{`{"params": {"threadPool": {"isExcInfo": ""}}}`, `params.threadPool.isExcInfo: "": ` + exc},
+
+		{`{"params": {"keys": ["c2VjcmV0"]}}`, `params.keys: (not shown): keys are not supported by this version`},
+		{`{"params": {"keys": "c2VjcmV0"}}`, `params.keys: (not shown): keys are not supported by this version`},
+		{`{"params": {"maxPacket": 100}}`, `params.maxPacket: 100: must be from 576 to 8972`},
+		{`{"params": {"tags": {"zone": 5}}}`, `params.tags: {"zone":5}: must be an object of strings`},
+		{`{"params": {"tags": {"zone": null}}}`, `params.tags: {"zone":null}: must be an object of strings`},
+		{`{"params": {"tags": {"zone": "\u0000"}}}`,
+			`params.tags.zone: "\x00": must be at most 255 bytes of UTF-8 without control characters`},
+		{`{"params": {"tags": {"": "a"}}}`,
+			`params.tags: key "": must not be empty, and must be at most 255 bytes of UTF-8 without control characters`},
+	}
+	for _, tt := range tests {
+		got, err := parseConfig("bad.json", []byte(tt.data))
+		require.EqualError(t, err, "broach: bad.json: "+tt.want, tt.data)
+		require.Equal(t, Config{}, got, tt.data)
+	}
+}
+
+func TestAllMistakesOfAFileComeAtOnce(t *testing.T) {
+	_, err := parseConfig("bad.json", []byte(`{
+		"name": 5, "name": 6,
+		"params": {
+			"rpcPort": 70000, "rpcIp": "here", "clusterAddress": ["a"],
+			"threadPool": {"core": -1, "isExcInfo": "Flase"},
+			"heartbeat": 30, "keys": ["c2VjcmV0"]
+		}
+	}`))
+	require.EqualError(t, err, strings.Join([]string{
+		`broach: bad.json: name: given twice: must stand once`,
+		`broach: bad.json: params.heartbeat: 30: must be an object`,
+		`broach: bad.json: name: 6: must be a string`,
+		`broach: bad.json: params.rpcPort: 70000: must be a whole number from 0 to 65535`,
+		`broach: bad.json: params.rpcIp: "here": must be an IP address such as "192.0.2.7" or "2001:db8::7", without a zone, not multicast`,
+		`broach: bad.json: params.threadPool.isExcInfo: "Flase": must be true, false, "True", "true", "False" or "false"`,
+		`broach: bad.json: params.keys: (not shown): keys are not supported by this version`,
+		`broach: bad.json: params.clusterAddress[0]: "a": ` + seedForm,
+		`broach: bad.json: params.threadPool.core: -1: must be from 1 to 1048576`,
+	}, "\n"))
+}
+
+func TestWhatCanBeOverlookedIsAWarning(t *testing.T) {
+	got, err := parseConfig("odd.json", []byte(`{
+		"logLevel": "verbose", "rpcIp": "10.0.0.1", "params.rpcPort": 7,
+		"params": {"rpcTimeout": 9, "threadPool": {"queuemax": 5}, "key": {"core": "c2VjcmV0"}}
+	}`))
+	require.NoError(t, err)
+	require.Equal(t, Config{
+		LogLevel: "info",
+		warnings: []string{
+			`odd.json: params.key: unknown key, ignored; the nearest known key is params.keys`,
+			`odd.json: params.rpcTimeout: unknown key, ignored; the nearest known key is params.rpcTimeOut`,
+			`odd.json: params.threadPool.queuemax: unknown key, ignored; the nearest known key is params.threadPool.queueMax`,
+			`odd.json: "params.rpcPort": unknown key, ignored; the nearest known key is params.rpcPort`,
+			`odd.json: rpcIp: unknown key, ignored; the nearest known key is params.rpcIp`,
+			`odd.json: logLevel: "verbose": must be debug, info, warn, error or off; info is used`,
+		},
+	}, got)
+}
+
+func TestFileThatIsTooLarge(t *testing.T) {
+	fits := []byte(`{}` + strings.Repeat(" ", maxConfigFile-2))
+	path := filepath.Join(t.TempDir(), "large.json")
+	require.NoError(t, os.WriteFile(path, fits, 0o600))
+	_, err := LoadConfig(path)
+	require.NoError(t, err)
+
+	require.NoError(t, os.WriteFile(path, append(fits, ' '), 0o600))
+	_, err = LoadConfig(path)
+	require.EqualError(t, err, "broach: "+path+": larger than 1048576 bytes")
+}
+
+func TestFileThatCannotBeRead(t *testing.T) {
+	_, err := LoadConfig(filepath.Join(t.TempDir(), "missing.json"))
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, "missing.json")
+	_, err = LoadConfig(t.TempDir())
+	require.Error(t, err)
+}
+
+func FuzzLoadConfig(f *testing.F) {
+	sample, err := os.ReadFile(filepath.Join("testdata", "application1.json"))
+	require.NoError(f, err)
+	f.Add(sample)
+	f.Add([]byte(`{"params": {"tags": {"a": "b"}, "heartbeat": {"tick": "1s"}, "keys": [], "advertise": "[::1]:7"}, "x": [null]}`))
+	f.Add([]byte(`{"logLevel": "x", "params": {"rpcPort": "007", "threadPool": {"core": 1e1, "isExcInfo": true}, "x": 1, "x": 2}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := parseConfig("fuzz.json", data)
+		again, errAgain := parseConfig("fuzz.json", data)
+		require.Equal(t, got, again)
+		require.Equal(t, err, errAgain)
+		if err == nil {
+			require.NoError(t, got.validate())
+			return
+		}
+		for line := range strings.Lines(err.Error()) {
+			require.True(t, strings.HasPrefix(line, "broach: fuzz.json: "), line)
+		}
+	})
+}

@@ -1,0 +1,174 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// Code says what kind of failure an Error is. Codes from 1000 up are the application's own to define; those below are broach's.
+// Zero is no code.
+type Code uint32
+
+// The codes of broach. Their numbers travel on the wire and never change; the numbers of the unexported ones are reserved.
+const (
+	Application         Code = 1 // the handler returned an ordinary error
+	InvalidArgument     Code = 2 // number, kind or range of the arguments
+	NotFound            Code = 3 // nobody announces the name
+	Unavailable         Code = 4 // the name is known, but no provider serves it
+	Unreachable         Code = 5 // the provider did not acknowledge, or restarted
+	DeadlineExceeded    Code = 6 // time over
+	Canceled            Code = 7 // the caller gave up
+	Overloaded          Code = 8 // the provider's queue is full
+	codeCircuitOpen     Code = 9
+	codeDraining        Code = 10
+	TooLarge            Code = 11 // over MaxMessage, found before sending
+	Internal            Code = 12 // the handler panicked, or its result cannot be decoded
+	codeUnauthenticated Code = 13
+	Closed              Code = 14 // this node is closed
+)
+
+// firstUserCode begins the range in which applications choose the numbers; all below is kept for codes broach may need later.
+const firstUserCode Code = 1000
+
+var codeNames = [...]string{
+	Application:         "Application",
+	InvalidArgument:     "InvalidArgument",
+	NotFound:            "NotFound",
+	Unavailable:         "Unavailable",
+	Unreachable:         "Unreachable",
+	DeadlineExceeded:    "DeadlineExceeded",
+	Canceled:            "Canceled",
+	Overloaded:          "Overloaded",
+	codeCircuitOpen:     "CircuitOpen",
+	codeDraining:        "Draining",
+	TooLarge:            "TooLarge",
+	Internal:            "Internal",
+	codeUnauthenticated: "Unauthenticated",
+	Closed:              "Closed",
+}
+
+// String returns the name of a code of broach, and "Code(1000)" and the like for every other number.
+func (c Code) String() string {
+	if c.isNamed() {
+		return codeNames[c]
+	}
+	return "Code(" + strconv.FormatUint(uint64(c), 10) + ")"
+}
+
+func (c Code) isNamed() bool {
+	return c > 0 && c < Code(len(codeNames))
+}
+
+// Executed says whether the handler of a failed call ran. The zero value is Maybe: what nobody knows must not look certain.
+type Executed uint8
+
+const (
+	Maybe Executed = 0 // unknown: the handler may have run, or may still be running
+	No    Executed = 1 // the handler did not run and will not: calling again is safe
+	Yes   Executed = 2 // the handler ran
+)
+
+// String returns "no", "yes", or "maybe" for everything else.
+func (x Executed) String() string {
+	switch x {
+	case No:
+		return "no"
+	case Yes:
+		return "yes"
+	}
+	return "maybe"
+}
+
+// Error is what a failed call returns; errors.As finds it. It is not changed once returned, so it may be shared.
+//
+// errors.Is compares it by Code with the sentinels below, with context.DeadlineExceeded and context.Canceled for the codes of
+// those names, and with net.ErrClosed for Closed. A *Error that sets nothing but its Code is such a sentinel, too: that is how
+// an application gets one for a code of its own.
+type Error struct {
+	Code     Code
+	Message  string   // what went wrong, in words; may be empty
+	Service  string   // the name that was called; empty outside a call
+	Node     string   // the address where it failed; empty if unknown
+	Executed Executed // did the handler run?
+
+	cause error // what Errorf formatted; stays in this process
+}
+
+// The sentinels, one for each code: errors.Is(err, ErrNotFound) asks whether err has the code NotFound.
+var (
+	ErrApplication      error = &Error{Code: Application}
+	ErrInvalidArgument  error = &Error{Code: InvalidArgument}
+	ErrNotFound         error = &Error{Code: NotFound}
+	ErrUnavailable      error = &Error{Code: Unavailable}
+	ErrUnreachable      error = &Error{Code: Unreachable}
+	ErrDeadlineExceeded error = &Error{Code: DeadlineExceeded}
+	ErrCanceled         error = &Error{Code: Canceled}
+	ErrOverloaded       error = &Error{Code: Overloaded}
+	ErrTooLarge         error = &Error{Code: TooLarge}
+	ErrInternal         error = &Error{Code: Internal}
+	ErrClosed           error = &Error{Code: Closed}
+)
+
+// Errorf returns a *Error for a handler to return: its caller gets the code and the text. %w works as in fmt.Errorf, but only
+// in this process: a cause does not travel. Executed is left Maybe, for the node that ran the handler to settle.
+// A code below 1000 that broach has not defined, 0 among them, becomes Application, so that it cannot turn into
+// something else when a later version defines it.
+func Errorf(code Code, format string, a ...any) error {
+	if !code.isNamed() && code < firstUserCode {
+		code = Application
+	}
+	cause := fmt.Errorf(format, a...)
+	return &Error{Code: code, Message: cause.Error(), cause: cause}
+}
+
+// Error returns one line, such as
+//
+//	broach: work01 on 127.0.0.1:18080: DeadlineExceeded: no reply within 6s (executed: maybe)
+//
+// What is unknown is left out. Outside a call there is no handler that could have run, and no word about it. An error that
+// Errorf made reads as it was formatted, until it comes back from a call.
+func (e *Error) Error() string {
+	if e.cause != nil && e.Service == "" && e.Node == "" {
+		return e.Message
+	}
+	parts := []string{"broach"}
+	for _, part := range []string{e.where(), e.Code.String(), e.Message} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	text := strings.Join(parts, ": ")
+	if e.Service != "" {
+		text += " (executed: " + e.Executed.String() + ")"
+	}
+	return text
+}
+
+func (e *Error) where() string {
+	if e.Service != "" && e.Node != "" {
+		return e.Service + " on " + e.Node
+	}
+	return e.Service + e.Node
+}
+
+// Is reports whether target stands for e's code; see Error.
+func (e *Error) Is(target error) bool {
+	if t, ok := target.(*Error); ok {
+		return t.Code == e.Code && *t == Error{Code: t.Code}
+	}
+	switch e.Code {
+	case DeadlineExceeded:
+		return target == context.DeadlineExceeded
+	case Canceled:
+		return target == context.Canceled
+	case Closed:
+		return target == net.ErrClosed
+	}
+	return false
+}
+
+// Unwrap returns the error that Errorf formatted, with its causes, and nil for one that came from another node.
+func (e *Error) Unwrap() error { return e.cause }

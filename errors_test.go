@@ -1,0 +1,123 @@
+package broach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestCodeNumbersAreThoseOfTheWire(t *testing.T) {
+	names := []string{
+		"Code(0)", "Application", "InvalidArgument", "NotFound", "Unavailable", "Unreachable", "DeadlineExceeded", "Canceled",
+		"Overloaded", "CircuitOpen", "Draining", "TooLarge", "Internal", "Unauthenticated", "Closed", "Code(15)",
+	}
+	for number, name := range names {
+		require.Equal(t, name, Code(number).String())
+	}
+	exported := map[Code]int{
+		Application: 1, InvalidArgument: 2, NotFound: 3, Unavailable: 4, Unreachable: 5, DeadlineExceeded: 6,
+		Canceled: 7, Overloaded: 8, TooLarge: 11, Internal: 12, Closed: 14,
+	}
+	for code, number := range exported {
+		require.EqualValues(t, number, code, code.String())
+	}
+	require.Equal(t, "Code(1000)", Code(1000).String())
+	require.Equal(t, "Code(4294967295)", Code(1<<32-1).String())
+}
+
+func TestExecutedIsMaybeUnlessSomebodyKnows(t *testing.T) {
+	require.Equal(t, "maybe", Error{}.Executed.String())
+	require.Equal(t, "no", No.String())
+	require.Equal(t, "yes", Yes.String())
+	require.Equal(t, "maybe", Executed(200).String())
+}
+
+func TestErrorTextSaysWhatIsKnown(t *testing.T) {
+	tests := []struct {
+		err  Error
+		want string
+	}{
+		{Error{Code: DeadlineExceeded, Message: "no reply within 6s", Service: "work01", Node: "127.0.0.1:18080"},
+			"broach: work01 on 127.0.0.1:18080: DeadlineExceeded: no reply within 6s (executed: maybe)"},
+		{Error{Code: NotFound, Message: "nobody announces it", Service: "工作", Executed: No},
+			"broach: 工作: NotFound: nobody announces it (executed: no)"},
+		{Error{Code: 1001, Message: "out of stock", Service: "buy", Node: "[::1]:9", Executed: Yes},
+			"broach: buy on [::1]:9: Code(1001): out of stock (executed: yes)"},
+		{Error{Code: Unreachable, Node: "127.0.0.1:18080"}, "broach: 127.0.0.1:18080: Unreachable"},
+		{Error{Code: Closed}, "broach: Closed"},
+		{Error{}, "broach: Code(0)"},
+	}
+	for _, tt := range tests {
+		require.EqualError(t, &tt.err, tt.want)
+	}
+}
+
+func TestErrorIsItsSentinelAndNoOther(t *testing.T) {
+	sentinels := map[Code]error{
+		Application: ErrApplication, InvalidArgument: ErrInvalidArgument, NotFound: ErrNotFound, Unavailable: ErrUnavailable,
+		Unreachable: ErrUnreachable, DeadlineExceeded: ErrDeadlineExceeded, Canceled: ErrCanceled, Overloaded: ErrOverloaded,
+		TooLarge: ErrTooLarge, Internal: ErrInternal, Closed: ErrClosed,
+	}
+	for code := range Code(len(codeNames)) {
+		err := fmt.Errorf("calling: %w", &Error{Code: code, Message: "m", Service: "s", Node: "n", Executed: Yes})
+		for other, sentinel := range sentinels {
+			require.Equal(t, code == other, errors.Is(err, sentinel), "%v is the sentinel of %v", code, other)
+		}
+	}
+}
+
+func TestErrorIsTheStandardOneOfItsCode(t *testing.T) {
+	standard := map[Code]error{
+		DeadlineExceeded: context.DeadlineExceeded, Canceled: context.Canceled, Closed: net.ErrClosed,
+	}
+	for code := range Code(len(codeNames)) {
+		for other, target := range standard {
+			require.Equal(t, code == other, errors.Is(&Error{Code: code}, target), "%v is %v", code, target)
+		}
+	}
+}
+
+func TestErrorIsNotAnotherFullError(t *testing.T) {
+	err := &Error{Code: NotFound, Message: "nobody announces it", Service: "work01"}
+	require.NotErrorIs(t, err, &Error{Code: NotFound, Service: "work02"})
+	require.NotErrorIs(t, err, Errorf(NotFound, "no such row"))
+	require.NotErrorIs(t, err, &Error{Code: NotFound, Executed: No})
+}
+
+func TestApplicationHasSentinelsOfItsOwn(t *testing.T) {
+	outOfStock := &Error{Code: 1001}
+	require.ErrorIs(t, Errorf(1001, "no %s left", "tea"), outOfStock)
+	require.NotErrorIs(t, Errorf(1002, "no %s left", "tea"), outOfStock)
+}
+
+func TestErrorfKeepsCodeTextAndCauses(t *testing.T) {
+	err := Errorf(InvalidArgument, "row %d: %w (%w)", 7, fs.ErrNotExist, net.ErrClosed)
+	require.EqualError(t, err, "row 7: file does not exist (use of closed network connection)")
+	require.ErrorIs(t, err, ErrInvalidArgument)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorIs(t, err, net.ErrClosed)
+
+	var e *Error
+	require.ErrorAs(t, fmt.Errorf("handler: %w", err), &e)
+	require.Equal(t, "row 7: file does not exist (use of closed network connection)", e.Message)
+	require.Equal(t, Maybe, e.Executed)
+}
+
+// "A code below 1000 that broach has not defined, 0 among them, becomes Application."
+func TestErrorfTakesOnlyDefinedCodesAndTheApplications(t *testing.T) {
+	tests := map[Code]Code{
+		0: Application, 15: Application, 999: Application,
+		Application: Application, NotFound: NotFound, Closed: Closed, codeDraining: codeDraining,
+		1000: 1000, 1<<32 - 1: 1<<32 - 1,
+	}
+	for given, want := range tests {
+		var e *Error
+		require.ErrorAs(t, Errorf(given, "x"), &e)
+		require.Equal(t, want, e.Code, "given %d", given)
+	}
+}

@@ -1,0 +1,71 @@
+package broach
+
+import "time"
+
+// Large messages, PROTOCOL.md section 3. The sending side is fragment_send.go (which fragment is next) and
+// fragment_flight.go (what is under way, and what is lost); the receiving side is fragment_receive.go (which
+// transfer a fragment belongs to) and fragment_body.go (the bytes that arrived).
+
+const (
+	// fragmentOverhead is what a datagram holds besides the data of its one fragment:
+	// header, message frame, fields of Fragment.
+	fragmentOverhead = 40 + 3 + 14
+
+	// minFragment bounds the work that one byte can cause: 64 MiB are at most 262,144 fragments.
+	minFragment = 256
+
+	// maxFragment is what the 16 bits of a message's length leave beside the fields of Fragment.
+	maxFragment = 1<<16 - 1 - 14
+
+	// fragmentSpan is how far a transfer gets ahead of its first missing fragment: the bitmap of
+	// an acknowledgement reaches no further.
+	fragmentSpan = 1024
+
+	// maxTransfers bounds the transfers of one direction of a link that are under way at once.
+	maxTransfers = 64
+
+	// maxIDSpread is how far the ids of the transfers under way lie apart at most, so that a receiver who remembers
+	// idsRemembered of them never takes an unfinished one for one that ended. It is wide, because thousands of
+	// small messages pass one of 64 MiB; it costs 2 KiB on each link.
+	maxIDSpread   = 4096
+	idsRemembered = 2 * maxIDSpread
+
+	// transferIdle is [FRAG-9].
+	transferIdle = 10 * time.Second
+)
+
+// fragmentSize returns the bytes of data in each fragment but the last, for a link whose datagrams hold packet bytes.
+func fragmentSize(packet int) int {
+	return min(packet-fragmentOverhead, maxFragment)
+}
+
+// A cut says how the bytes of a transfer lie in its fragments.
+type cut struct {
+	total uint32 // bytes, at least 1
+	size  uint32 // bytes of each fragment but the last
+	count uint32 // fragments
+}
+
+func cutInto(total, size uint32) cut {
+	return cut{total, size, uint32((uint64(total) + uint64(size) - 1) / uint64(size))}
+}
+
+// bounds returns the part of the transfer that a fragment holds: empty when there is no such fragment.
+func (c cut) bounds(index uint32) (from, to int64) {
+	from = min(int64(index)*int64(c.size), int64(c.total))
+	return from, min(from+int64(c.size), int64(c.total))
+}
+
+// A fragmentSet holds indexes of fragments, all of them within fragmentSpan of each other.
+type fragmentSet [fragmentSpan / 64]uint64
+
+func (s *fragmentSet) add(index uint32)      { s[index/64%uint32(len(s))] |= 1 << (index % 64) }
+func (s *fragmentSet) remove(index uint32)   { s[index/64%uint32(len(s))] &^= 1 << (index % 64) }
+func (s *fragmentSet) has(index uint32) bool { return s.from(index)&1 != 0 }
+
+// from returns the 64 members from index on, the lowest bit first.
+func (s *fragmentSet) from(index uint32) uint64 {
+	word, shift := index/64, index%64
+	n := uint32(len(s))
+	return s[word%n]>>shift | s[(word+1)%n]<<(64-shift)
+}

@@ -1,0 +1,104 @@
+package broach
+
+import (
+	"bytes"
+	"math/bits"
+	"slices"
+	"sort"
+	"time"
+)
+
+// An incoming is a message of which fragments have arrived.
+//
+//	base <= high <= count
+//	cap(body) + bytes in apart <= 2 * bytes that arrived   [FRAG-2]
+type incoming struct {
+	cut
+	id    uint32
+	newAt time.Time // when its newest fragment came
+	due   bool      // an acknowledgement is due
+
+	base    uint32      // all fragments below it have arrived
+	high    uint32      // none from it on
+	arrived fragmentSet // those between base and high
+
+	memory *memory // where body is from
+	body   []byte
+	placed int64           // bytes that arrived and are in body
+	apart  []apartFragment // the others, by index
+}
+
+// An apartFragment waits until body may reach as far as it.
+type apartFragment struct {
+	index uint32
+	data  []byte
+}
+
+func (t *incoming) limit() uint32    { return t.base + fragmentSpan }
+func (t *incoming) isComplete() bool { return t.base == t.count }
+
+// add takes a fragment whose data has the right length. It returns false for one that is beyond the limit or came before.
+func (t *incoming) add(index uint32, data []byte) bool {
+	if index < t.base || index >= t.limit() || t.arrived.has(index) {
+		return false
+	}
+	if !t.place(index, data) {
+		t.setApart(index, bytes.Clone(data))
+	}
+	t.placeApart()
+	t.high = max(t.high, index+1)
+	for t.arrived.add(index); t.arrived.has(t.base); t.base++ {
+		t.arrived.remove(t.base)
+	}
+	return true
+}
+
+// place copies data into body, if body may reach so far. The fragment base may always be placed: before it lie as many
+// bytes as have been placed at most.
+func (t *incoming) place(index uint32, data []byte) bool {
+	from, to := t.bounds(index)
+	if to > int64(len(t.body)) && !t.grow(to, t.placed+int64(len(data))) {
+		return false
+	}
+	t.placed += int64(copy(t.body[from:to], data))
+	return true
+}
+
+// grow makes room for the bytes before to, unless body would be larger than twice what is placed. Its sizes are powers of two,
+// up to the total: all growing together copies each byte about once.
+func (t *incoming) grow(to, placed int64) bool {
+	size := bufferSize(int64(t.total))
+	for size > 2*placed {
+		size = 1 << (bits.Len64(uint64(size-1)) - 1) // the power of two below
+	}
+	if size < to {
+		return false
+	}
+	body := t.memory.buffer(min(size, int64(t.total)))
+	copy(body, t.body)
+	t.memory.recycle(t.body)
+	t.body = body
+	return true
+}
+
+// placeApart places what it can: by index, because one that has no place has none behind it.
+func (t *incoming) placeApart() {
+	n := 0
+	for n < len(t.apart) && t.place(t.apart[n].index, t.apart[n].data) {
+		n++
+	}
+	t.apart = slices.Delete(t.apart, 0, n)
+}
+
+func (t *incoming) setApart(index uint32, data []byte) {
+	i := sort.Search(len(t.apart), func(i int) bool { return t.apart[i].index > index })
+	t.apart = slices.Insert(t.apart, i, apartFragment{index, data})
+}
+
+// bitmap appends which fragments beyond base have arrived, as FragmentAck has them.
+func (t *incoming) bitmap(b []byte) []byte {
+	for index := t.base + 1; index < t.high; index += 8 {
+		b = append(b, byte(t.arrived.from(index)))
+	}
+	return b
+}

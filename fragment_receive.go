@@ -1,0 +1,225 @@
+package broach
+
+import (
+	"slices"
+	"time"
+
+	"broach/internal/wire"
+)
+
+const (
+	// maxAnswers bounds the acknowledgements, due at the end of a batch, for transfers that are not under way. Those
+	// that find no room are not sent: the sender asks again.
+	maxAnswers = 128
+
+	// turnTime is how long a transfer that found no room keeps its turn without being heard of: five probes.
+	turnTime = 5 * slowestRetry
+)
+
+// inTransfers receives the large messages of one link, [FRAG-1] to [FRAG-4], [FRAG-8] and [FRAG-9]. It belongs to the link
+// and is stepped under its mutex.
+//
+// A transfer begins when its total fits what is left of two budgets, the link's and the node's; from then on it can always be
+// finished, so two transfers never wait for each other. Only what has arrived is allocated. A transfer that does not fit, or is the 65th,
+// leaves no trace: it is acknowledged with limit 0, which makes its sender ask again. A peer that reserves and never sends
+// so harms itself, and others when as many peers do so as the node's budget has room for.
+type inTransfers struct {
+	largest int64   // bytes of a message
+	budget  int64   // bytes reserved by this link at most
+	node    *memory // bytes reserved by all links at most
+
+	transfers map[uint32]*incoming
+	reserved  int64
+	endings   endings
+	expiry    time.Time // no transfer expires before: zero when there is none
+
+	turn   uint32    // the transfer to begin next: the first that found no room. 0: none
+	turnAt time.Time // when it was last heard of
+
+	due     []*incoming // whose acknowledgement is due, unless it was stopped since
+	answers []answer
+	bitmap  [fragmentSpan / 8]byte // of the acknowledgement that nextAck returned
+}
+
+// An answer is an acknowledgement for a transfer that is not under way.
+type answer struct{ transfer, base, limit uint32 }
+
+// init sets the limits, in bytes: of a message, of this link, of all links. A message larger than one of the budgets could never
+// begin, and is refused.
+func (in *inTransfers) init(largest, budget int, node *memory) {
+	*in = inTransfers{
+		largest:   min(int64(largest), int64(budget), node.size),
+		budget:    int64(budget),
+		node:      node,
+		transfers: make(map[uint32]*incoming),
+	}
+}
+
+// fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns it,
+// calls release when it counts no more against the budgets, and memory.recycle when nobody uses it any more. When code is not 0, Stop with that code is to be sent.
+func (in *inTransfers) fragment(now time.Time, f wire.Fragment) (body []byte, code Code) {
+	if !isWellFormed(f) {
+		return nil, 0
+	}
+	t := in.transfers[f.Transfer]
+	if t == nil {
+		if t, code = in.admit(now, f); t == nil {
+			return nil, code
+		}
+	}
+	if t.total != f.Total || t.size != uint32(f.Size) {
+		return nil, 0
+	}
+	in.acknowledge(t)
+	if !t.add(f.Index, f.Data) {
+		return nil, 0
+	}
+	t.newAt = now
+	if !t.isComplete() {
+		return nil, 0
+	}
+	body, t.body = t.body, nil
+	in.end(t, delivered)
+	return body, 0
+}
+
+// isWellFormed is [FRAG-1] as far as one fragment shows it.
+func isWellFormed(f wire.Fragment) bool {
+	if f.Transfer == 0 || f.Size < minFragment {
+		return false
+	}
+	from, to := cut{total: f.Total, size: uint32(f.Size)}.bounds(f.Index)
+	return from < to && int64(len(f.Data)) == to-from
+}
+
+// admit begins the transfer of a fragment, or answers it.
+func (in *inTransfers) admit(now time.Time, f wire.Fragment) (*incoming, Code) {
+	c := cutInto(f.Total, uint32(f.Size))
+	switch how := in.endings.of(f.Transfer); {
+	case how == delivered:
+		in.answer(answer{f.Transfer, c.count, c.count + fragmentSpan})
+		return nil, 0
+	case how == dropped:
+		return nil, Unreachable
+	case int64(c.total) > in.largest:
+		return nil, TooLarge
+	case len(in.transfers) == maxTransfers || !in.reserve(now, f.Transfer, int64(c.total)):
+		in.answer(answer{f.Transfer, 0, 0})
+		return nil, 0
+	}
+	t := &incoming{cut: c, id: f.Transfer, newAt: now, memory: in.node}
+	in.transfers[t.id] = t
+	if in.expiry.IsZero() {
+		in.expiry = now.Add(transferIdle)
+	}
+	return t, 0
+}
+
+// reserve takes the bytes of a transfer from both budgets. The first to find no room in the link's has its turn before all others, else
+// small transfers could keep a large one waiting for ever. Room in the node's budget is not waited for in turn: it
+// may be another peer that does not give it back.
+func (in *inTransfers) reserve(now time.Time, id uint32, total int64) bool {
+	if in.turn != 0 && in.turn != id && now.Sub(in.turnAt) < turnTime {
+		return false
+	}
+	if in.reserved+total > in.budget {
+		in.turn, in.turnAt = id, now
+		return false
+	}
+	in.turn = 0
+	if !in.node.take(total) {
+		return false
+	}
+	in.reserved += total
+	return true
+}
+
+// release gives back what is reserved for a message of n bytes that fragment returned.
+func (in *inTransfers) release(n int) {
+	in.reserved -= int64(n)
+	in.node.give(int64(n))
+}
+
+// end forgets a transfer but for how it ended. What was reserved for a delivered one stays so until release.
+func (in *inTransfers) end(t *incoming, how ending) {
+	delete(in.transfers, t.id)
+	in.endings.add(t.id, how)
+	if how == dropped {
+		t.due = false
+		in.release(int(t.total))
+		in.node.recycle(t.body)
+	}
+}
+
+// stop drops a transfer that its sender has given up. Fragments of it that come later are refused.
+func (in *inTransfers) stop(id uint32) {
+	if t := in.transfers[id]; t != nil {
+		in.end(t, dropped)
+	}
+	if id != 0 {
+		in.endings.add(id, dropped)
+	}
+	if in.turn == id {
+		in.turn = 0
+	}
+}
+
+// close drops all transfers: the link is over.
+func (in *inTransfers) close() {
+	for _, t := range in.transfers {
+		in.end(t, dropped)
+	}
+}
+
+// expire is [FRAG-9].
+func (in *inTransfers) expire(now time.Time) {
+	if in.expiry.IsZero() || now.Before(in.expiry) {
+		return
+	}
+	in.expiry = time.Time{}
+	for _, t := range in.transfers {
+		at := t.newAt.Add(transferIdle)
+		if !now.Before(at) {
+			in.end(t, dropped)
+		} else if in.expiry.IsZero() || at.Before(in.expiry) {
+			in.expiry = at
+		}
+	}
+}
+
+// nextTimeout returns when to call expire: zero while no transfer is under way. It may be early, never late.
+func (in *inTransfers) nextTimeout() time.Time { return in.expiry }
+
+// acknowledge makes an acknowledgement due.
+func (in *inTransfers) acknowledge(t *incoming) {
+	if !t.due {
+		t.due = true
+		in.due = append(in.due, t)
+	}
+}
+
+func (in *inTransfers) answer(a answer) {
+	if len(in.answers) < maxAnswers && !slices.Contains(in.answers, a) {
+		in.answers = append(in.answers, a)
+	}
+}
+
+// nextAck returns an acknowledgement that is due, and false when none is left. It is called at the end of each batch of datagrams,
+// and when a message is complete, until it returns false. The bitmap is valid until the next call.
+func (in *inTransfers) nextAck() (wire.FragmentAck, bool) {
+	if n := len(in.answers); n > 0 {
+		a := in.answers[n-1]
+		in.answers = in.answers[:n-1]
+		return wire.FragmentAck{Transfer: a.transfer, Base: a.base, Limit: a.limit}, true
+	}
+	for n := len(in.due); n > 0; n-- {
+		t := in.due[n-1]
+		in.due[n-1] = nil
+		in.due = in.due[:n-1]
+		if t.due {
+			t.due = false
+			return wire.FragmentAck{Transfer: t.id, Base: t.base, Limit: t.limit(), Bitmap: t.bitmap(in.bitmap[:0])}, true
+		}
+	}
+	return wire.FragmentAck{}, false
+}

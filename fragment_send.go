@@ -1,0 +1,269 @@
+package broach
+
+import (
+	"math/bits"
+	"slices"
+	"sort"
+	"time"
+
+	"broach/internal/wire"
+)
+
+// firstProbe is the wait before a transfer that is not welcome asks again; it doubles up to slowestRetry.
+const firstProbe = 10 * time.Millisecond
+
+// outTransfers sends the large messages of one link, [FRAG-5] to [FRAG-7]. It belongs to the link and is stepped
+// under its mutex. How many bytes wait in it is the caller's to bound.
+type outTransfers struct {
+	size    uint32 // bytes of a fragment
+	lastID  uint32
+	active  []*outgoing     // at most maxTransfers, the oldest first
+	turn    int             // position in active of the transfer whose turn it is
+	waiting ring[*outgoing] // with the ids that follow; a stopped one has no body
+	flight  flight
+}
+
+// An outgoing is a message being sent.
+//
+//	base <= next <= high <= count
+type outgoing struct {
+	cut
+	id   uint32
+	tag  uint64
+	body []byte
+
+	base uint32 // all fragments below it have arrived
+	next uint32 // the first fragment that was not sent
+	high uint32 // the first fragment that was never sent: above next when the receiver did not want what was sent
+
+	limit   uint32 // the receiver wants fragments below it
+	heard   bool   // the receiver has said so
+	probeAt time.Time
+	probes  int
+
+	orders []sendOrder // of the fragments [base, next), a ring
+}
+
+// init prepares for fragments of size bytes, as fragmentSize gives them.
+func (o *outTransfers) init(now time.Time, size int) {
+	*o = outTransfers{size: uint32(size)}
+	o.flight.init(now)
+}
+
+// start begins the transfer of body: the kind and body of a message. The body is borrowed until ack says that the transfer
+// is finished, or stop: both give the tag back. At most 64 transfers are under way, the others follow in order.
+func (o *outTransfers) start(body []byte, tag uint64) (id uint32) {
+	if len(body) == 0 || int64(len(body)) > 1<<32-1 {
+		panic("broach: internal error: a transfer has 1 to 2^32-1 bytes")
+	}
+	if o.lastID++; o.lastID == 0 { // 0 is no transfer
+		o.lastID++
+	}
+	o.waiting.push(&outgoing{
+		cut:   cutInto(uint32(len(body)), o.size),
+		id:    o.lastID,
+		tag:   tag,
+		body:  body,
+		limit: fragmentSpan, // until the receiver says another: a message of 1 MiB need not wait for its leave
+	})
+	o.promote()
+	return o.lastID
+}
+
+// promote begins transfers that wait.
+func (o *outTransfers) promote() {
+	for o.waiting.len() > 0 && o.mayBegin(*o.waiting.at(0)) {
+		if t := o.waiting.pop(); t.body != nil {
+			t.orders = make([]sendOrder, ringSize(t.count))
+			o.active = append(o.active, t)
+		}
+	}
+}
+
+// mayBegin says whether another transfer may be under way, and this one.
+func (o *outTransfers) mayBegin(t *outgoing) bool {
+	return len(o.active) == 0 || len(o.active) < maxTransfers && t.id-o.active[0].id < maxIDSpread
+}
+
+// ringSize returns the power of two that holds the fragments of a transfer that can be in flight.
+func ringSize(fragments uint32) int {
+	return 1 << bits.Len32(min(fragments, fragmentSpan)-1)
+}
+
+// unfinished counts the transfers under way. Others wait only while there is one.
+func (o *outTransfers) unfinished() int { return len(o.active) }
+
+// ready says whether next has a fragment.
+func (o *outTransfers) ready(now time.Time) bool {
+	t, _ := o.pick(now)
+	return t != nil
+}
+
+// next returns a fragment to be sent now; false when the window is full or nothing is left. Its data is part of the body.
+func (o *outTransfers) next(now time.Time) (wire.Fragment, bool) {
+	t, index := o.pick(now)
+	if t == nil {
+		return wire.Fragment{}, false
+	}
+	o.flight.send(now, t, index)
+	if index == t.next {
+		t.next++
+		t.high = max(t.high, t.next)
+		o.turn++
+	}
+	from, to := t.bounds(index)
+	return wire.Fragment{Transfer: t.id, Total: t.total, Size: uint16(t.size), Index: index, Data: t.body[from:to]}, true
+}
+
+// pick chooses the next fragment: what was lost first, then one of each transfer in turn.
+func (o *outTransfers) pick(now time.Time) (*outgoing, uint32) {
+	if !o.flight.hasRoom() {
+		return nil, 0
+	}
+	if t, index := o.flight.nextLost(); t != nil {
+		return t, index
+	}
+	for range o.active {
+		o.turn %= len(o.active)
+		if t := o.active[o.turn]; t.canSend(now) {
+			return t, t.next
+		}
+		o.turn++
+	}
+	return nil, 0
+}
+
+// canSend says whether the receiver takes the fragment next: if it wants none, one is sent now and then to hear whether
+// it wants more.
+func (t *outgoing) canSend(now time.Time) bool {
+	if t.isBlocked() {
+		return t.next == t.base && !now.Before(t.probeAt)
+	}
+	return t.next < min(t.limit, t.base+fragmentSpan, t.count)
+}
+
+func (t *outgoing) isBlocked() bool { return t.limit <= t.base }
+
+func (t *outgoing) order(index uint32) *sendOrder {
+	return &t.orders[index&uint32(len(t.orders)-1)]
+}
+
+// ack takes an acknowledgement. When it is the last of a transfer, finished is true and tag that of the transfer. A round trip
+// of 0 is no measurement: none of the fragments, sent once, is newer than those measured before.
+func (o *outTransfers) ack(now time.Time, a wire.FragmentAck) (tag uint64, finished bool, roundTrip time.Duration) {
+	t := o.find(a.Transfer)
+	if t == nil || a.Base > t.high || len(a.Bitmap) > fragmentSpan/8 {
+		return 0, false, 0
+	}
+	measured := o.flight.measured
+	o.acknowledge(now, t, a)
+	o.obey(now, t, a.Limit)
+	o.flight.detectLoss()
+	if o.flight.measured != measured {
+		roundTrip = o.flight.roundTrip
+	}
+	if t.base < t.count {
+		return 0, false, roundTrip
+	}
+	o.end(t)
+	return t.tag, true, roundTrip
+}
+
+func (o *outTransfers) find(id uint32) *outgoing {
+	for _, t := range o.active {
+		if t.id == id {
+			return t
+		}
+	}
+	return nil
+}
+
+// acknowledge takes what has arrived out of flight. Bits for what was not sent mean nothing.
+func (o *outTransfers) acknowledge(now time.Time, t *outgoing, a wire.FragmentAck) {
+	for ; t.base < min(a.Base, t.next); t.base++ {
+		o.flight.acknowledge(now, t, t.base)
+	}
+	t.base = max(t.base, a.Base)
+	t.next = max(t.next, t.base)
+	for i, b := range a.Bitmap {
+		for ; b != 0; b &= b - 1 {
+			index := a.Base + 1 + uint32(i*8+bits.TrailingZeros8(b))
+			if t.base <= index && index < t.next {
+				o.flight.acknowledge(now, t, index)
+			}
+		}
+	}
+}
+
+// obey takes the receiver's limit. It never goes back, but the first may lie below what was sent: the receiver has dropped
+// the fragments above it, which says nothing about the network.
+func (o *outTransfers) obey(now time.Time, t *outgoing, limit uint32) {
+	if t.heard {
+		limit = max(limit, t.limit)
+	}
+	t.limit, t.heard = limit, true
+	o.recall(t, max(t.limit, t.base))
+	if !t.isBlocked() {
+		t.probes = 0
+	} else if !now.Before(t.probeAt) {
+		t.probeAt = now.Add(min(firstProbe<<t.probes, slowestRetry))
+		t.probes = min(t.probes+1, 10)
+	}
+}
+
+// recall makes all fragments from index on unsent.
+func (o *outTransfers) recall(t *outgoing, index uint32) {
+	for ; t.next > index; t.next-- {
+		o.flight.recall(t, t.next-1)
+	}
+}
+
+// stop ends a transfer before it is finished: given up, or refused by the receiver. It returns its tag, and false when
+// there is no such transfer.
+func (o *outTransfers) stop(id uint32) (tag uint64, ok bool) {
+	if t := o.find(id); t != nil {
+		o.recall(t, t.base)
+		o.flight.detectLoss()
+		o.end(t)
+		return t.tag, true
+	}
+	if t := o.findWaiting(id); t != nil {
+		t.body = nil
+		return t.tag, true
+	}
+	return 0, false
+}
+
+func (o *outTransfers) findWaiting(id uint32) *outgoing {
+	i := sort.Search(o.waiting.len(), func(i int) bool { return int32((*o.waiting.at(i)).id-id) >= 0 })
+	if i == o.waiting.len() {
+		return nil
+	}
+	if t := *o.waiting.at(i); t.id == id && t.body != nil {
+		return t
+	}
+	return nil
+}
+
+// end gives a body back.
+func (o *outTransfers) end(t *outgoing) {
+	t.body = nil
+	o.active = slices.DeleteFunc(o.active, func(other *outgoing) bool { return other == t })
+	o.promote()
+}
+
+// timeout takes as lost what was not heard of for the retransmission time.
+func (o *outTransfers) timeout(now time.Time, rto time.Duration) {
+	o.flight.timeout(now, rto)
+}
+
+// nextTimeout returns when to call timeout, or next for a transfer that asks whether it is welcome: zero when neither.
+func (o *outTransfers) nextTimeout(rto time.Duration) time.Time {
+	at := o.flight.deadline(rto)
+	for _, t := range o.active {
+		if t.isBlocked() && t.next == t.base && (at.IsZero() || t.probeAt.Before(at)) {
+			at = t.probeAt
+		}
+	}
+	return at
+}

@@ -1,0 +1,138 @@
+package broach
+
+import (
+	"math"
+	"time"
+
+	"broach/internal/wire"
+)
+
+// stalled is by how much a tick may be late before this process must have been stopped, [MEM-21]: far above any scheduling
+// delay that a working node has, and below what makes others believe it dead.
+const stalled = time.Second
+
+// rotation spreads the beats over the peers: to the one that has waited longest, at an even pace, [MEM-10]. The bunched beats
+// of a first version cost three seconds of detection with 100 nodes.
+type rotation struct {
+	heartbeat Heartbeat
+	order     []*peer // the first has waited longest
+	last      time.Time
+}
+
+func (r *rotation) init(now time.Time, h Heartbeat) { r.heartbeat, r.last = h, now }
+
+// add puts a peer behind all others. One that went offline and came back in time has kept its place.
+func (r *rotation) add(p *peer) {
+	if !p.rotates {
+		p.rotates = true
+		r.order = append(r.order, p)
+	}
+}
+
+// spacing is the time between two beats.
+func (r *rotation) spacing() time.Duration {
+	n := max(len(r.order), 1)
+	return max(r.heartbeat.Interval/time.Duration(n), time.Second/time.Duration(r.heartbeat.Budget))
+}
+
+// interval is the time between two beats to the same peer.
+func (r *rotation) interval() time.Duration { return r.spacing() * time.Duration(max(len(r.order), 1)) }
+
+// promise is what a beat says of the next one: a little more than the interval, so that a beat in time is never late.
+func (r *rotation) promise() time.Duration {
+	i := r.interval()
+	return i + i/50 + 2*r.heartbeat.Tick
+}
+
+// nextAt is when the next beat is due; zero: there is nobody to beat to.
+func (r *rotation) nextAt() time.Time {
+	if len(r.order) == 0 {
+		return time.Time{}
+	}
+	return r.last.Add(r.spacing())
+}
+
+// next takes the peer whose turn it is. Peers that are gone drop out here.
+func (r *rotation) next() *peer {
+	for len(r.order) > 0 {
+		p := r.order[0]
+		r.order = r.order[1:]
+		if p.isMember() {
+			r.order = append(r.order, p)
+			return p
+		}
+		p.rotates = false
+	}
+	return nil
+}
+
+// tickBeats sends the beats that are due. After a pause it does not make up for those missed.
+func (m *membership) tickBeats(now time.Time) {
+	r := &m.rotation
+	for at := r.nextAt(); !at.IsZero() && !now.Before(at); at = r.nextAt() {
+		r.last = at
+		if now.Sub(at) > r.heartbeat.Interval {
+			r.last = now
+		}
+		if p := r.next(); p != nil {
+			m.beat(p)
+		}
+	}
+}
+
+// beat sends one.
+func (m *membership) beat(p *peer) {
+	p.beatOut++
+	promise := min(m.rotation.promise().Milliseconds(), math.MaxUint16)
+	m.tell(p, wire.Beat{Seq: p.beatOut, Promise: uint16(promise), Inc: m.inc, Digest: m.digest, Echo: p.beatIn})
+}
+
+// onBeat takes a peer's promise, and compares what it believes with what we do, [MEM-20].
+func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
+	if b.Seq <= p.beatIn {
+		return
+	}
+	p.beatIn = b.Seq
+	p.promise = time.Duration(b.Promise) * time.Millisecond
+	p.inc = max(p.inc, b.Inc)
+	again := p.differs
+	p.differs = b.Digest != m.digest
+	if p.differs && again && !now.Before(m.listAt) {
+		p.differs, m.listAt = false, now.Add(listEvery)
+		for _, c := range m.chunks(m.entries()) {
+			m.tell(p, c)
+		}
+	}
+}
+
+// lateAt is when a peer will be late. Both sides beat at nearly the same pace; as a cluster grows the pace slows down, and what
+// was promised before that is not held against the peer.
+func (m *membership) lateAt(p *peer) time.Time {
+	return p.heard.Add(max(p.promise, m.rotation.promise()) + m.cfg.heartbeat.Margin)
+}
+
+// watchAt is when a peer that is alive or suspect must be looked at.
+func (m *membership) watchAt(p *peer) time.Time {
+	switch {
+	case p.probe.tries > 0:
+		return p.probe.at
+	case p.state == Suspect:
+		return p.since.Add(m.cfg.heartbeat.Grace)
+	}
+	return m.lateAt(p)
+}
+
+// recover makes good after this process was stopped: it was us who were silent, so nobody else is blamed, [MEM-21].
+func (m *membership) recover(now time.Time) {
+	for _, p := range m.peers.sorted {
+		p.heard, p.probe = now, probe{}
+		if p.state == Suspect {
+			p.accuser = noAddr
+			m.revive(now, p)
+		}
+		m.schedule(p)
+	}
+	m.claims = nil
+	m.inc++
+	m.announceAll(now)
+}

@@ -1,0 +1,161 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// patched is a body with other bytes at an offset.
+func patched(m appender, at int, with ...byte) []byte {
+	body := m.Append(nil)[FrameSize:]
+	copy(body[at:], with)
+	return body
+}
+
+// [MSG-3] A message ... has a field outside its bounds
+func TestFieldsOutsideTheirBoundsAreRejected(t *testing.T) {
+	long := Request{Service: bytes.Repeat([]byte("s"), MaxName+1)}
+	request := Request{Service: []byte("work01")}
+	hello := Announce{Hello{Addr: addr4, Name: "shop", Version: "1.0", Tags: []Tag{{"zone", "a"}}}}
+	list := List{Count: 1, Entries: []Entry{{addr4, 1}}}
+	help := Help{someTarget}
+	zero8 := make([]byte, 8)
+
+	for _, c := range []struct {
+		what string
+		kind Kind
+		body []byte
+		want error
+	}{
+		{"service of 0 bytes", KindRequest, Request{}.AppendBody(nil), ErrField},
+		{"service of 201 bytes", KindRequest, long.AppendBody(nil), ErrField},
+		{"service that is not UTF-8", KindRequest, patched(request, 11, 0xff), ErrField},
+		{"service longer than the body", KindRequest, patched(request, 10, 9), ErrShort},
+		{"metadata longer than the body", KindRequest, patched(request, 17, 0, 1), ErrShort},
+		{"executed 3", KindReply, patched(Reply{}, 10, 3), ErrField},
+		{"bitmap of 129 bytes", KindFragmentAck, patched(FragmentAck{Bitmap: make([]byte, MaxBitmap+1)}, 0), ErrLimit},
+		{"stopped by 2", KindStop, patched(Stop{}, 4, 2), ErrField},
+		{"stale boot id 0", KindStale, patched(Stale{}, 0), ErrField},
+		{"address of family 5", KindJoin, patched(Join{Addr: addr4}, 8, 5), ErrField},
+		{"port 0", KindJoin, patched(Join{Addr: addr4}, 13, 0, 0), ErrField},
+		{"index equal to count", KindList, patched(list, 0, 0, 1), ErrField},
+		{"count 0", KindList, patched(List{}, 0), ErrField},
+		{"entry of family 5", KindList, patched(list, 4, 5), ErrField},
+		{"entry with boot id 0", KindList, patched(list, 11, zero8...), ErrField},
+		{"target of family 5", KindHelp, patched(help, 0, 5), ErrField},
+		{"target with boot id 0", KindHelp, patched(help, 7, zero8...), ErrField},
+		{"hello of family 5", KindAnnounce, patched(hello, 24, 5), ErrField},
+		{"name that is not UTF-8", KindAnnounce, patched(hello, 32, 0xff), ErrField},
+		{"version that is not UTF-8", KindAnnounce, patched(hello, 37, 0xff), ErrField},
+		{"key that is not UTF-8", KindAnnounce, patched(hello, 43, 0xff), ErrField},
+		{"value that is not UTF-8", KindAnnounce, patched(hello, 48, 0xff), ErrField},
+		{"key longer than the tags", KindAnnounce, patched(hello, 42, 7), ErrShort},
+		{"tags longer than the body", KindAnnounce, patched(hello, 40, 0, 99), ErrShort},
+		{"has table 2", KindAnnounce, patched(hello, 49, 2), ErrField},
+	} {
+		_, err := consume(c.kind, c.body)
+		require.ErrorIs(t, err, c.want, c.what)
+	}
+}
+
+func TestFieldsAtTheirBoundsAreTaken(t *testing.T) {
+	for _, m := range []appender{
+		Request{Service: bytes.Repeat([]byte("s"), MaxName), Args: []byte{}},
+		Request{Remaining: math.MaxUint32, Service: []byte("\x00table"), Args: []byte{0x90}},
+		Reply{Seq: math.MaxUint32, Code: math.MaxUint32, Body: []byte("\xff, a text that is not UTF-8")},
+		FragmentAck{Base: math.MaxUint32, Limit: math.MaxUint32, Bitmap: bytes.Repeat([]byte{0xff}, MaxBitmap)},
+		Fragment{Total: 1, Size: MinFragment, Data: []byte{1}},
+		List{Index: math.MaxUint16 - 1, Count: math.MaxUint16, Entries: []Entry{}},
+		Help{Target{Addr: netip.MustParseAddrPort("255.255.255.255:65535"), Boot: math.MaxUint64}},
+		Announce{Hello{Addr: addr4, Tags: []Tag{{"", ""}, {"a", ""}}}},
+		Welcome{Hello{Addr: addr4, Name: strings.Repeat("n", 255), Tags: tags(MaxTags)}},
+	} {
+		kind, body, _, err := ConsumeMessage(m.Append(nil))
+		require.NoError(t, err)
+		got, err := consume(kind, body)
+		require.NoError(t, err, "%+v", m)
+		require.Equal(t, m, got)
+	}
+}
+
+// tags are n tags in order.
+func tags(n int) (all []Tag) {
+	for i := range n {
+		all = append(all, Tag{Key: string(rune('A' + i)), Value: "v"})
+	}
+	return all
+}
+
+// tags: at most 32 pairs of strings, key and value; the keys rise
+func TestTagsMustRiseAndBeFew(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		tags []Tag
+		want error
+	}{
+		{"twice", []Tag{{"a", "1"}, {"a", "2"}}, ErrOrder},
+		{"falling", []Tag{{"b", "1"}, {"a", "2"}}, ErrOrder},
+		{"33 of 32", tags(MaxTags + 1), ErrLimit},
+		{"late fall", append(tags(MaxTags-1), Tag{"A", ""}), ErrOrder},
+	} {
+		_, err := ConsumeWelcome(Welcome{Hello{Addr: addr4, Tags: c.tags}}.Append(nil)[FrameSize:])
+		require.ErrorIs(t, err, c.want, c.what)
+	}
+}
+
+// what IPv6 maps to IPv4 is sent as IPv4 only
+func TestAnAddressHasOneEncoding(t *testing.T) {
+	mapped := netip.AddrPortFrom(netip.AddrFrom16(addr4.Addr().As16()), addr4.Port())
+	require.Equal(t, Join{Addr: addr4}.Append(nil), Join{Addr: mapped}.Append(nil), "it is unmapped on its way out")
+	require.Equal(t, Digest(Entry{addr4, 1}), Digest(Entry{mapped, 1}))
+
+	ip := mapped.Addr().As16()
+	body := slices.Concat(make([]byte, 8), []byte{6}, ip[:], []byte{1, 1})
+	_, err := ConsumeJoin(body)
+	require.ErrorIs(t, err, ErrField, "and refused on its way in")
+
+	zoned := netip.AddrPortFrom(addr6.Addr().WithZone("eth0"), addr6.Port())
+	require.Equal(t, Join{Addr: addr6}.Append(nil), Join{Addr: zoned}.Append(nil), "a zone stays at home")
+}
+
+// Join: zeros, so that the body has 1,157 bytes and the datagram 1,200.
+func TestJoinFillsItsDatagram(t *testing.T) {
+	for _, addr := range []netip.AddrPort{addr4, addr6} {
+		datagram := Join{Nonce: math.MaxUint64, Addr: addr}.Append(AppendHeader(nil, someHeader))
+		require.Len(t, datagram, MaxMember)
+		require.Equal(t, 1157, int(binary.BigEndian.Uint16(datagram[HeaderSize+1:])))
+	}
+	body := Join{Nonce: math.MaxUint64, Addr: addr6}.Append(nil)[FrameSize:]
+	require.Equal(t, make([]byte, 1157-27), body[27:], "padding")
+}
+
+// What a field cannot hold is a bug of ours, which must not leave the house as another message.
+func TestAppendingWhatDoesNotFitPanics(t *testing.T) {
+	big := make([]byte, math.MaxUint16+1)
+	for _, c := range []struct {
+		what string
+		f    func()
+	}{
+		{"frame", func() { Reply{Body: big}.Append(nil) }},
+		{"service", func() { Request{Service: big[:256]}.AppendBody(nil) }},
+		{"address", func() { Join{}.Append(nil) }},
+		{"tags", func() {
+			Announce{Hello{Addr: addr4, Tags: slices.Repeat([]Tag{{Value: string(big[:255])}}, 300)}}.Append(nil)
+		}},
+		{"functions", func() { AppendTable(nil, make([]Function, MaxFunctions+1)) }},
+		{"name", func() { AppendTable(nil, []Function{{Name: string(big[:MaxName+1])}}) }},
+		{"signature", func() { AppendTable(nil, []Function{{Name: "n", Signature: string(big)}}) }},
+	} {
+		require.Panics(t, c.f, c.what)
+	}
+	require.NotPanics(t, func() { Reply{Body: big}.AppendBody(nil) }, "a transfer has no frame")
+	require.NotPanics(t, func() { Reply{Body: big[:math.MaxUint16-replyHead]}.Append(nil) }, "the longest body of all")
+	require.NotPanics(t, func() { Request{Service: big[:255]}.AppendBody(nil) }, "the longest string of all")
+}

@@ -1,0 +1,217 @@
+package wire
+
+import (
+	"encoding/binary"
+	"unicode/utf8"
+)
+
+// The fixed parts of the bodies of this file, in bytes.
+const (
+	requestHead = 11 // up to the length of the service's name
+	replyHead   = 11
+	slotSeqSize = 6
+	staleSize   = 16
+)
+
+// remainingOffset is where the body of a Request has its remaining time, which is written anew at each sending.
+const remainingOffset = 6
+
+// Request asks for a call. Consumed, its slices alias the input.
+type Request struct {
+	Slot      uint16
+	Seq       uint32
+	Remaining uint32 // time left to the call in milliseconds; 0: no deadline
+	Service   []byte // 1 to MaxName bytes of UTF-8
+	Args      []byte // encoded as section 6.1 of PROTOCOL.md says; not looked at here
+}
+
+// Append appends the message.
+func (m Request) Append(b []byte) []byte {
+	start := len(b)
+	return endFrame(m.AppendBody(startFrame(b, KindRequest)), start)
+}
+
+// AppendBody appends the message without its frame, for a transfer: it may have any length.
+func (m Request) AppendBody(b []byte) []byte {
+	b = appendSlotSeq(b, m.Slot, m.Seq)
+	b = binary.BigEndian.AppendUint32(b, m.Remaining)
+	b = appendString(b, m.Service)
+	b = append(b, 0, 0) // no metadata in this version
+	return append(b, m.Args...)
+}
+
+// ConsumeRequest decodes the body of a Request. The errors are ErrShort, and ErrField for the service's name.
+func ConsumeRequest(body []byte) (Request, error) {
+	if len(body) < requestHead {
+		return Request{}, ErrShort
+	}
+	n := int(body[requestHead-1])
+	if n == 0 || n > MaxName {
+		return Request{}, ErrField
+	}
+	args, err := skipMetadata(body[requestHead:], n)
+	if err != nil {
+		return Request{}, err
+	}
+	service := body[requestHead : requestHead+n : requestHead+n]
+	if !utf8.Valid(service) {
+		return Request{}, ErrField
+	}
+	return Request{
+		Slot:      binary.BigEndian.Uint16(body),
+		Seq:       binary.BigEndian.Uint32(body[2:]),
+		Remaining: binary.BigEndian.Uint32(body[remainingOffset:]),
+		Service:   service,
+		Args:      args,
+	}, nil
+}
+
+// skipMetadata returns what follows the metadata, which begin at start.
+func skipMetadata(b []byte, start int) ([]byte, error) {
+	if len(b) < start+2 {
+		return nil, ErrShort
+	}
+	end := start + 2 + int(binary.BigEndian.Uint16(b[start:]))
+	if len(b) < end {
+		return nil, ErrShort
+	}
+	return b[end:], nil
+}
+
+// SetRemaining rewrites the remaining time, in milliseconds, of an encoded Request with its frame.
+func SetRemaining(frame []byte, ms uint32) {
+	SetBodyRemaining(frame[FrameSize:], ms)
+}
+
+// SetBodyRemaining rewrites the remaining time, in milliseconds, of an encoded Request without its frame.
+func SetBodyRemaining(body []byte, ms uint32) {
+	binary.BigEndian.PutUint32(body[remainingOffset:], ms)
+}
+
+// The values of Reply.Executed: did the handler run?
+const (
+	ExecutedMaybe uint8 = 0
+	ExecutedNo    uint8 = 1
+	ExecutedYes   uint8 = 2
+)
+
+// Reply is the end of a call. Consumed, its slice aliases the input.
+type Reply struct {
+	Slot     uint16
+	Seq      uint32
+	Code     uint32 // 0: done; else the number of an error code
+	Executed uint8  // ExecutedMaybe, ExecutedNo or ExecutedYes
+	Body     []byte // the results, or the error's text, whose UTF-8 is not checked here
+}
+
+// Append appends the message.
+func (m Reply) Append(b []byte) []byte {
+	start := len(b)
+	return endFrame(m.AppendBody(startFrame(b, KindReply)), start)
+}
+
+// AppendBody appends the message without its frame, for a transfer: it may have any length.
+func (m Reply) AppendBody(b []byte) []byte {
+	b = appendSlotSeq(b, m.Slot, m.Seq)
+	b = binary.BigEndian.AppendUint32(b, m.Code)
+	b = append(b, m.Executed)
+	return append(b, m.Body...)
+}
+
+// ConsumeReply decodes the body of a Reply. The errors are ErrShort, and ErrField for executed.
+func ConsumeReply(body []byte) (Reply, error) {
+	if len(body) < replyHead {
+		return Reply{}, ErrShort
+	}
+	if body[10] > ExecutedYes {
+		return Reply{}, ErrField
+	}
+	return Reply{
+		Slot:     binary.BigEndian.Uint16(body),
+		Seq:      binary.BigEndian.Uint32(body[2:]),
+		Code:     binary.BigEndian.Uint32(body[6:]),
+		Executed: body[10],
+		Body:     body[replyHead:],
+	}, nil
+}
+
+// Progress says that the request has arrived and is being worked on.
+type Progress struct {
+	Slot uint16
+	Seq  uint32
+}
+
+// Poll asks how the call is going.
+type Poll Progress
+
+// Cancel says that the caller no longer wants the result.
+type Cancel Progress
+
+// Append appends the message.
+func (m Progress) Append(b []byte) []byte {
+	start := len(b)
+	return endFrame(appendSlotSeq(startFrame(b, KindProgress), m.Slot, m.Seq), start)
+}
+
+// Append appends the message.
+func (m Poll) Append(b []byte) []byte {
+	start := len(b)
+	return endFrame(appendSlotSeq(startFrame(b, KindPoll), m.Slot, m.Seq), start)
+}
+
+// Append appends the message.
+func (m Cancel) Append(b []byte) []byte {
+	start := len(b)
+	return endFrame(appendSlotSeq(startFrame(b, KindCancel), m.Slot, m.Seq), start)
+}
+
+// ConsumeProgress decodes the body of a Progress. The only error is ErrShort.
+func ConsumeProgress(body []byte) (Progress, error) {
+	if len(body) < slotSeqSize {
+		return Progress{}, ErrShort
+	}
+	return Progress{Slot: binary.BigEndian.Uint16(body), Seq: binary.BigEndian.Uint32(body[2:])}, nil
+}
+
+// ConsumePoll decodes the body of a Poll. The only error is ErrShort.
+func ConsumePoll(body []byte) (Poll, error) {
+	m, err := ConsumeProgress(body)
+	return Poll(m), err
+}
+
+// ConsumeCancel decodes the body of a Cancel. The only error is ErrShort.
+func ConsumeCancel(body []byte) (Cancel, error) {
+	m, err := ConsumeProgress(body)
+	return Cancel(m), err
+}
+
+// appendSlotSeq appends what names a call on its link.
+func appendSlotSeq(b []byte, slot uint16, seq uint32) []byte {
+	b = binary.BigEndian.AppendUint16(b, slot)
+	return binary.BigEndian.AppendUint32(b, seq)
+}
+
+// Stale answers a datagram that was meant for another process.
+type Stale struct {
+	Boot   uint64 // the receiver in the header of that datagram, not 0
+	Number uint64 // and its number
+}
+
+// Append appends the message.
+func (m Stale) Append(b []byte) []byte {
+	start := len(b)
+	b = binary.BigEndian.AppendUint64(startFrame(b, KindStale), m.Boot)
+	return endFrame(binary.BigEndian.AppendUint64(b, m.Number), start)
+}
+
+// ConsumeStale decodes the body of a Stale. The errors are ErrShort, and ErrField for a boot id of 0.
+func ConsumeStale(body []byte) (Stale, error) {
+	if len(body) < staleSize {
+		return Stale{}, ErrShort
+	}
+	m := Stale{Boot: binary.BigEndian.Uint64(body), Number: binary.BigEndian.Uint64(body[8:])}
+	if m.Boot == 0 {
+		return Stale{}, ErrField
+	}
+	return m, nil
+}

@@ -1,0 +1,141 @@
+package wire
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Each target holds the same of its decoder: it never panics; what it takes comes back when it is appended and consumed
+// again; and it is no longer on the wire than it came, so nothing was made up.
+
+// fuzzBody fuzzes the decoder of one kind of message.
+func fuzzBody[M appender](f *testing.F, kind Kind, consume func([]byte) (M, error)) {
+	for _, s := range samples {
+		if s.kind == kind {
+			f.Add(s.body())
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if len(body) > math.MaxUint16 {
+			return // no frame has such a body
+		}
+		m, err := consume(body)
+		if err != nil {
+			return
+		}
+		requireSameAgain(t, kind, body, m, consume)
+	})
+}
+
+func requireSameAgain[M appender](t *testing.T, kind Kind, body []byte, m M, consume func([]byte) (M, error)) {
+	gotKind, again, rest, err := ConsumeMessage(m.Append(nil))
+	require.NoError(t, err)
+	require.Equal(t, kind, gotKind)
+	require.Empty(t, rest)
+	got, err := consume(again)
+	require.NoError(t, err)
+	require.Equal(t, m, got)
+	if kind != KindJoin { // which is padded
+		require.LessOrEqual(t, len(again), len(body))
+	}
+}
+
+func FuzzRequest(f *testing.F)     { fuzzBody(f, KindRequest, ConsumeRequest) }
+func FuzzReply(f *testing.F)       { fuzzBody(f, KindReply, ConsumeReply) }
+func FuzzProgress(f *testing.F)    { fuzzBody(f, KindProgress, ConsumeProgress) }
+func FuzzPoll(f *testing.F)        { fuzzBody(f, KindPoll, ConsumePoll) }
+func FuzzCancel(f *testing.F)      { fuzzBody(f, KindCancel, ConsumeCancel) }
+func FuzzFragment(f *testing.F)    { fuzzBody(f, KindFragment, ConsumeFragment) }
+func FuzzFragmentAck(f *testing.F) { fuzzBody(f, KindFragmentAck, ConsumeFragmentAck) }
+func FuzzStop(f *testing.F)        { fuzzBody(f, KindStop, ConsumeStop) }
+func FuzzStale(f *testing.F)       { fuzzBody(f, KindStale, ConsumeStale) }
+func FuzzAnnounce(f *testing.F)    { fuzzBody(f, KindAnnounce, ConsumeAnnounce) }
+func FuzzList(f *testing.F)        { fuzzBody(f, KindList, ConsumeList) }
+
+// The other messages of the membership are few fields each; one target reaches them all.
+func FuzzMembership(f *testing.F) {
+	for _, s := range samples {
+		f.Add(uint8(s.kind), s.body())
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
+		if len(body) > math.MaxUint16 {
+			return
+		}
+		consume := func(b []byte) (Message, error) { return ConsumeMembership(Kind(kind), b) }
+		m, err := consume(body)
+		if err != nil {
+			require.Nil(t, m)
+			return
+		}
+		require.Equal(t, Kind(kind), m.Kind())
+		requireSameAgain(t, Kind(kind), body, m, consume)
+	})
+}
+
+func FuzzHeader(f *testing.F) {
+	f.Add(AppendHeader(nil, someHeader))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, rest, err := ConsumeHeader(b)
+		if err != nil {
+			return
+		}
+		b[3] = 0 // the flags, which are ignored
+		require.Equal(t, b, append(AppendHeader(nil, h), rest...))
+	})
+}
+
+// A datagram of any bytes is messages to its end, or to an error, and every byte of it belongs to one.
+func FuzzMessage(f *testing.F) {
+	var all []byte
+	for _, s := range samples {
+		all = s.message.Append(all)
+	}
+	f.Add(all)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for len(b) > 0 {
+			kind, body, rest, err := ConsumeMessage(b)
+			if err != nil {
+				require.Equal(t, ErrShort, err)
+				return
+			}
+			again := append(endFrame(append(startFrame(nil, kind), body...), 0), rest...)
+			require.Equal(t, b, again)
+			b = rest
+		}
+	})
+}
+
+// The fuzzer does not guess a hash: it is given the table without one.
+func FuzzTable(f *testing.F) {
+	for _, fns := range [][]Function{nil, {{"work01", "(int) bool"}, {"work02", "()"}}, {{"中", ""}, {"丰", "()"}}} {
+		b := AppendTable(nil, fns)
+		f.Add(b[:len(b)-hashSize])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, err := ConsumeTable(b)
+		require.Error(t, err, "a table without a hash") // that it is one by chance takes 2^64 tries
+		fns, err := ConsumeTable(hashed(b...))
+		if err != nil {
+			return
+		}
+		require.LessOrEqual(t, 2+len(fns)*rowFloor, len(b))
+		for i, fn := range fns {
+			require.True(t, isName(fn.Name), "%q", fn.Name)
+			require.True(t, i == 0 || fns[i-1].Name < fn.Name, "%q", fn.Name)
+		}
+		again, err := ConsumeTable(AppendTable(nil, fns))
+		require.NoError(t, err)
+		require.Equal(t, fns, again)
+	})
+}
+
+// isName is the rule for names in a table, said of the whole name.
+func isName(s string) bool {
+	return s != "" && len(s) <= MaxName && utf8.ValidString(s) &&
+		!strings.HasPrefix(s, "__") && !strings.ContainsFunc(s, unicode.IsControl)
+}

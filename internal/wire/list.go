@@ -1,0 +1,76 @@
+package wire
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// Entry is a process and where it is.
+type Entry struct {
+	Addr netip.AddrPort
+	Boot uint64 // not 0
+}
+
+// maxEntry is the size of the longest Entry, in bytes: one with IPv6.
+const maxEntry = 1 + 16 + 2 + 8
+
+// Digest is FNV-1a 64 of an entry as a List has it. The membership of a node is digested as the XOR over its entries.
+func Digest(e Entry) uint64 {
+	var room [maxEntry]byte
+	return fnv1a(appendEntry(room[:0], e))
+}
+
+// List is a part of the alive peers that its sender knows.
+type List struct {
+	Index, Count uint16  // this part, from 0, and the number of parts
+	Entries      []Entry // may be none
+}
+
+// Kind is KindList.
+func (m List) Kind() Kind { return KindList }
+
+// Append appends the message.
+func (m List) Append(b []byte) []byte {
+	start := len(b)
+	b = binary.BigEndian.AppendUint16(startFrame(b, KindList), m.Index)
+	b = binary.BigEndian.AppendUint16(b, m.Count)
+	for _, e := range m.Entries {
+		b = appendEntry(b, e)
+	}
+	return endFrame(b, start)
+}
+
+// ConsumeList decodes the body of a List. The errors are ErrShort, also when it ends within an entry, and ErrField for an
+// index that is not below count, an address or a boot id.
+func ConsumeList(body []byte) (List, error) {
+	f := fields{b: body}
+	m := List{Index: f.uint16(), Count: f.uint16()}
+	if m.Index >= m.Count {
+		f.fail(ErrField)
+	}
+	n, err := countEntries(f)
+	if err != nil {
+		return List{}, err
+	}
+	m.Entries = make([]Entry, 0, n)
+	for range n {
+		m.Entries = append(m.Entries, f.entry())
+	}
+	return m, nil
+}
+
+// countEntries counts the entries in the rest of f, so that memory is set aside only for a List that is right to its end.
+func countEntries(f fields) (n int, err error) {
+	for ; f.err == nil && len(f.b) > 0; n++ {
+		f.entry()
+	}
+	return n, f.err
+}
+
+func appendEntry(b []byte, e Entry) []byte {
+	return binary.BigEndian.AppendUint64(appendAddr(b, e.Addr), e.Boot)
+}
+
+func (f *fields) entry() Entry {
+	return Entry{Addr: f.addr(), Boot: f.bootID()}
+}

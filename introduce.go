@@ -1,0 +1,250 @@
+package broach
+
+import (
+	"net/netip"
+	"time"
+
+	"broach/internal/wire"
+)
+
+const (
+	helloEvery  = 250 * time.Millisecond // between two hellos to somebody who has not answered, [MEM-3] and [MEM-9]
+	helloMax    = controlPacket - wire.HeaderSize
+	pendingMax  = 256             // announcers that are not believed yet; the oldest makes room
+	pendingKept = 5 * time.Second // they have answered by then or never will
+	answerTimes = 3               // what an unproven address is sent, at most, for what came from it, [MEM-5]
+)
+
+// introduction is an announcer that has not echoed our nonce yet. Nothing of it is believed.
+type introduction struct {
+	nonce uint64
+	boot  uint64
+	tver  uint32
+	at    time.Time
+	hello wire.Hello
+}
+
+// pendingRing holds the latest introductions.
+type pendingRing struct{ list []introduction }
+
+// add takes up an introduction. One of the same process is replaced.
+func (r *pendingRing) add(in introduction) {
+	for i := range r.list {
+		if r.list[i].boot == in.boot {
+			r.list[i] = in
+			return
+		}
+	}
+	if len(r.list) == pendingMax {
+		r.list = append(r.list[:0], r.list[1:]...)
+	}
+	r.list = append(r.list, in)
+}
+
+// redeem takes out the introduction whose nonce a process echoes.
+func (r *pendingRing) redeem(now time.Time, boot, nonce uint64) (introduction, bool) {
+	for i, in := range r.list {
+		if in.boot == boot && in.nonce == nonce {
+			r.list = append(r.list[:i], r.list[i+1:]...)
+			return in, now.Sub(in.at) < pendingKept
+		}
+	}
+	return introduction{}, false
+}
+
+// hello is what we say of ourselves in a message of at most limit bytes. If the table does not fit it is left out, and the
+// peer pulls it; if names and tags do not fit either, the whole follows on the link.
+func (m *membership) hello(nonce, echo uint64, seen uint32, limit int) wire.Hello {
+	bare := wire.Hello{Nonce: nonce, Echo: echo, Inc: m.inc, Seen: seen, Addr: m.cfg.self}
+	named := bare
+	named.Name, named.Version, named.Tags = m.cfg.name, m.cfg.version, m.cfg.tags
+	size := len(wire.Welcome{Hello: named}.Append(nil))
+	switch {
+	case size > limit:
+		return bare
+	case size+len(m.table) > limit:
+		return named
+	}
+	named.HasTable, named.Table = true, m.table
+	return named
+}
+
+// greet sends a hello to a peer, and again until it has seen our present table.
+func (m *membership) greet(now time.Time, p *peer) {
+	p.nonce, p.helloAt = m.rng.Uint64()|1, now.Add(helloEvery)
+	m.tell(p, wire.Announce{Hello: m.hello(p.nonce, 0, p.tver, helloMax)})
+	m.schedule(p)
+}
+
+// onAnnounce answers a hello, [MEM-4].
+func (m *membership) onAnnounce(now time.Time, src source, h wire.Hello) {
+	if h.Addr == m.cfg.self {
+		return // nobody else is at our address
+	}
+	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
+		m.update(now, p, src.tver, h)
+		m.tell(p, wire.Welcome{Hello: m.hello(0, h.Nonce, p.tver, helloMax)})
+		return
+	}
+	nonce := m.rng.Uint64() | 1
+	m.pending.add(introduction{nonce: nonce, boot: src.boot, tver: src.tver, at: now, hello: h})
+	m.tellAddr(h.Addr, wire.Welcome{Hello: m.hello(nonce, h.Nonce, 0, answerLimit(src))})
+}
+
+// answerLimit is how long an answer may be that goes to an address that has proven nothing.
+func answerLimit(src source) int {
+	return min(helloMax, answerTimes*src.size-wire.HeaderSize)
+}
+
+// onWelcome takes the answer to a hello. It is believed if it echoes a nonce that we sent to the address it comes from.
+func (m *membership) onWelcome(now time.Time, src source, h wire.Hello) {
+	if p := m.peers.byBoot[src.boot]; p != nil && src.linked && h.Echo == p.nonce {
+		m.update(now, p, src.tver, h)
+		return
+	}
+	c := m.contacts.byNonce[h.Echo]
+	if m.joining.isAnswer(h.Echo) || c != nil && c.addr != h.Addr { // a seed, perhaps known by another address
+		m.contactSeed(now, c, src.boot, h.Addr)
+		return
+	}
+	if c == nil {
+		return
+	}
+	p := m.believe(now, src.boot, h)
+	if p == nil {
+		return
+	}
+	m.update(now, p, src.tver, h)
+	m.tell(p, wire.Ack{Echo: h.Nonce, Seen: p.tver})
+	m.continueJoin(now, p)
+}
+
+// contactSeed contacts a seed at the address that it advertises.
+func (m *membership) contactSeed(now time.Time, c *contact, boot uint64, addr netip.AddrPort) {
+	if c != nil {
+		m.endContact(c)
+	}
+	if p := m.peers.byAddr[addr]; p == nil || p.boot != boot || !p.isMember() {
+		m.contact(now, addr, contactNew)
+	}
+}
+
+// onAck believes an announcer that echoes our nonce, and notes which of our tables a peer has.
+func (m *membership) onAck(now time.Time, src source, msg wire.Ack) {
+	if in, ok := m.pending.redeem(now, src.boot, msg.Echo); ok {
+		if p := m.believe(now, in.boot, in.hello); p != nil {
+			m.update(now, p, in.tver, in.hello)
+			m.noteSeen(p, msg.Seen)
+			m.tell(p, wire.Ack{Seen: p.tver})
+		}
+		return
+	}
+	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
+		m.noteSeen(p, msg.Seen)
+	}
+}
+
+// noteSeen notes which version of our table a peer holds; when it is the present one, no hello is needed.
+func (m *membership) noteSeen(p *peer, version uint32) {
+	p.seen = max(p.seen, version)
+	if p.seen >= m.tver && !p.helloAt.IsZero() {
+		p.helloAt = time.Time{}
+		m.schedule(p)
+	}
+}
+
+// believe makes a process that has proven its address a peer, [MEM-2]. It returns nil if there is no room for another.
+func (m *membership) believe(now time.Time, boot uint64, h wire.Hello) *peer {
+	if m.past.has(boot) || h.Addr == m.cfg.self {
+		return nil
+	}
+	old := m.peers.byAddr[h.Addr]
+	if old != nil && old.boot == boot {
+		if c := m.contacts.byAddr[h.Addr]; c != nil {
+			m.endContact(c)
+		}
+		m.heard(now, boot, 0)
+		return old
+	}
+	if moved := m.peers.byBoot[boot]; moved != nil {
+		return nil // one process has one address
+	}
+	if old != nil {
+		m.replace(now, old)
+	} else if len(m.peers.sorted) >= m.cfg.maxPeers {
+		return nil
+	}
+	p := &peer{linkID: linkID{boot: boot, addr: h.Addr}, name: h.Name, since: now, heard: now, helloAt: now.Add(helloEvery)}
+	p.due = now
+	m.peers.add(p)
+	m.digest ^= wire.Digest(p.entry())
+	m.rotation.add(p)
+	if c := m.contacts.byAddr[h.Addr]; c != nil {
+		m.endContact(c)
+	}
+	m.out.open = append(m.out.open, p.linkID)
+	m.event(MemberUp, p)
+	m.addNews(now, p)
+	return p
+}
+
+// replace removes a process whose address another has.
+func (m *membership) replace(now time.Time, p *peer) {
+	if p.isMember() {
+		m.setState(now, p, Offline)
+	}
+	m.past.add(p.boot)
+	m.forget(p)
+}
+
+// update takes over what a peer says of itself.
+func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
+	if h.Inc > p.inc || p.tver == 0 {
+		p.inc = max(p.inc, h.Inc)
+		m.out.changed = true
+	}
+	p.name, p.version, p.tags = h.Name, h.Version, h.Tags
+	if h.HasTable {
+		m.takeTable(p, tver, h.Table)
+	}
+	m.noticeTable(now, p, tver)
+	m.noteSeen(p, h.Seen)
+	m.schedule(p)
+}
+
+// revive makes a suspect or offline peer alive again.
+func (m *membership) revive(now time.Time, p *peer) {
+	was := p.state
+	if p.accuser.IsValid() {
+		m.vouch(p)
+	}
+	p.accused, p.probe = false, probe{}
+	m.setState(now, p, Alive)
+	if was != Offline {
+		return
+	}
+	m.rotation.add(p)
+	m.greet(now, p)
+	for _, other := range m.peers.sorted { // a cut has healed: the others behind it are there as well
+		if other.state == Offline {
+			m.contact(now, other.addr, contactOnce)
+		}
+	}
+}
+
+// onLeave makes a peer left, [MEM-19].
+func (m *membership) onLeave(now time.Time, p *peer) {
+	if p.state == Left {
+		return
+	}
+	m.past.add(p.boot)
+	m.setState(now, p, Left)
+	m.out.close = append(m.out.close, p.linkID)
+}
+
+// stale hears that a process with a link to us may be gone, [CALL-13].
+func (m *membership) stale(now time.Time, addr netip.AddrPort, boot uint64) {
+	if p := m.peers.byBoot[boot]; p != nil && p.addr == addr {
+		m.contact(now, addr, contactNew)
+	}
+}

@@ -1,0 +1,235 @@
+package broach
+
+import (
+	"errors"
+	"time"
+
+	"broach/internal/wire"
+)
+
+// The caller's steps of a link, PROTOCOL.md 2.5.
+
+// outcome is how a call ended.
+type outcome struct {
+	code     Code // 0: done
+	executed Executed
+	body     []byte // results, or the text of the error
+}
+
+// pendingCall is a caller that waits.
+type pendingCall struct {
+	donec chan struct{} // gets one value when the outcome is set
+	outcome
+	kept []byte // memory that body may use again
+}
+
+// end sets the outcome and wakes the caller. body is copied.
+func (p *pendingCall) end(o outcome) {
+	p.kept = append(p.kept[:0], o.body...)
+	o.body = p.kept
+	p.endOwned(o)
+}
+
+// endOwned is end for a body that now belongs to the call.
+func (p *pendingCall) endOwned(o outcome) {
+	p.outcome = o
+	p.donec <- struct{}{} // never blocks: room for one, and a call ends once
+}
+
+// doubtAfter is how often a request is sent again, with nothing heard of the peer, before the peer is probed, [MEM-11].
+const doubtAfter = 2
+
+// newPending returns a call to wait on. They are kept by the node: a channel must not wander between nodes of which one lives
+// in a test's bubble.
+func (c *carrier) newPending() *pendingCall {
+	if p, ok := c.pendings.Get().(*pendingCall); ok {
+		return p
+	}
+	return &pendingCall{donec: make(chan struct{}, 1)}
+}
+
+// freePending gives a call up for reuse: nobody is left who could end it, and its outcome was received or abandoned.
+func (c *carrier) freePending(p *pendingCall) {
+	p.outcome = outcome{}
+	if cap(p.kept) > maxPooled {
+		p.kept = nil
+	}
+	c.pendings.Put(p)
+}
+
+var (
+	errLinkDown  = errors.New("the process is gone")
+	errLinkFull  = errors.New("65,536 calls are in flight to the peer")
+	textRestart  = []byte("the process ended or restarted while the call was in flight")
+	textOffline  = []byte("the provider was found offline while the call was in flight")
+	textSilent   = []byte("the provider did not answer within the acknowledgement time")
+	textDeadline = []byte("no reply within the deadline")
+	textClosed   = []byte("this node was closed")
+)
+
+// call sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call.
+// An error means that nothing was sent.
+func (l *link) call(now, deadline time.Time, frame *buffer, p *pendingCall) (slot uint16, seq uint32, err error) {
+	l.mu.Lock()
+	if l.down {
+		l.mu.Unlock()
+		return 0, 0, errLinkDown
+	}
+	l.talk()
+	slot, c, ok := l.calls.begin(now, deadline, p)
+	if !ok {
+		l.mu.Unlock()
+		return 0, 0, errLinkFull
+	}
+	c.request = frame
+	seq = c.seq
+	wire.SetRequestID(frame.b, slot, seq)
+	l.sendRequest(now, slot, c)
+	l.flush()
+	return slot, seq, nil
+}
+
+// sendRequest sends the request of a slot for the first time.
+func (l *link) sendRequest(now time.Time, slot uint16, c *callSlot) {
+	if l.fits(c.request.b) {
+		c.pace = l.rtt.timeout()
+		l.post(c.request.b)
+	} else {
+		c.state, c.pace = callMoving, l.silence
+		c.transfer = l.sending.start(wire.Unframe(c.request.b), callTag(slot, c.seq))
+	}
+	l.calls.arm(c, now, l.silentAt(c))
+}
+
+// fits reports whether an encoded message fits one datagram.
+func (l *link) fits(frame []byte) bool { return len(frame) <= l.maxPacket-wire.HeaderSize }
+
+// silentAt is when the peer will have been silent for too long for a call, [CALL-11].
+func (l *link) silentAt(c *callSlot) time.Time {
+	at := c.sentAt
+	if heard := l.lastHeard(); heard.After(at) {
+		at = heard
+	}
+	return at.Add(l.silence)
+}
+
+// abandon gives a call up, and reports whether it was still waited for. If it was not, its outcome is there.
+func (l *link) abandon(slot uint16, seq uint32) bool {
+	l.mu.Lock()
+	if l.down {
+		l.mu.Unlock()
+		return false
+	}
+	c := l.calls.waiting(slot, seq)
+	if c != nil {
+		l.endCall(slot, c)
+		say(l, wire.Cancel{Slot: slot, Seq: seq})
+	}
+	l.flush()
+	return c != nil
+}
+
+// endCall frees the slot of a call and stops what is still under way for it.
+func (l *link) endCall(slot uint16, c *callSlot) *pendingCall {
+	l.stopSending(c)
+	return l.calls.end(slot)
+}
+
+// stopSending ends the transfer of a request, if it goes on.
+func (l *link) stopSending(c *callSlot) {
+	if c.state != callMoving {
+		return
+	}
+	if _, ok := l.sending.stop(c.transfer); ok {
+		say(l, wire.Stop{Transfer: c.transfer})
+	}
+}
+
+// takeReply ends the call that a Reply answers. With owned the body belongs to us, else it is copied.
+func (l *link) takeReply(now time.Time, m wire.Reply, owned bool) {
+	c := l.calls.waiting(m.Slot, m.Seq)
+	if c == nil {
+		return
+	}
+	if c.state == callSent && c.resends == 0 {
+		l.rtt.sample(now.Sub(c.sentAt))
+	}
+	p := l.endCall(m.Slot, c)
+	o := outcome{code: Code(m.Code), executed: Executed(m.Executed), body: m.Body}
+	if owned {
+		p.endOwned(o)
+	} else {
+		p.end(o)
+	}
+}
+
+// takeProgress notes that the provider has the request.
+func (l *link) takeProgress(now time.Time, m wire.Progress) {
+	if c := l.calls.waiting(m.Slot, m.Seq); c != nil {
+		l.taken(now, c)
+	}
+}
+
+// taken notes that the provider has the request of a slot.
+func (l *link) taken(now time.Time, c *callSlot) {
+	l.stopSending(c)
+	if sample, ok := l.calls.taken(c, now, l.silentAt(c)); ok {
+		l.rtt.sample(sample)
+	}
+}
+
+// resend does what is due for calls: each is sent again, asked after, or given up. It reports whether the peer has been silent
+// for so many of them that it should be probed.
+func (l *link) resend(now time.Time) (unanswered bool) {
+	for slot, c := range l.calls.overdue(now) {
+		switch {
+		case !now.Before(c.deadline):
+			say(l, wire.Cancel{Slot: slot, Seq: c.seq})
+			l.endCall(slot, c).end(outcome{code: DeadlineExceeded, body: textDeadline})
+			continue
+		case !now.Before(l.silentAt(c)):
+			l.endCall(slot, c).end(outcome{code: Unreachable, body: textSilent})
+			continue
+		case c.state == callSent:
+			wire.SetRemaining(c.request.b, remaining(now, c.deadline))
+			l.post(c.request.b)
+			c.resends = min(c.resends, 100) + 1
+			l.resent++
+			unanswered = unanswered || c.resends >= doubtAfter && l.lastHeard().Before(c.sentAt)
+			c.pace = l.backoff(c.pace)
+		case c.state == callTaken:
+			say(l, wire.Poll{Slot: slot, Seq: c.seq})
+			c.pace = l.jitter(pollEvery)
+		}
+		l.calls.arm(c, now, l.silentAt(c))
+	}
+	return unanswered
+}
+
+// backoff doubles a pace, up to a second, with jitter.
+func (l *link) backoff(pace time.Duration) time.Duration { return l.jitter(min(2*pace, maxRTO)) }
+
+// jitter shortens or lengthens d by up to a quarter, so that callers who lost together do not resend together.
+func (l *link) jitter(d time.Duration) time.Duration {
+	return d - d/4 + time.Duration(l.rng.Uint64()%uint64(d/2+1))
+}
+
+// endCalls ends all calls in flight.
+func (l *link) endCalls(o outcome) {
+	if l.exchange == nil {
+		return
+	}
+	for slot, c := range l.calls.all() {
+		l.endCall(slot, c).end(o)
+	}
+}
+
+// remaining is the time to a deadline as it travels: milliseconds, rounded up; a call always has a deadline here.
+func remaining(now, deadline time.Time) uint32 {
+	ms := (deadline.Sub(now) + time.Millisecond - 1) / time.Millisecond
+	return uint32(min(max(ms, 1), 1<<32-1))
+}
+
+// callTag and replyTag name what a transfer carries: the request id, and which side it is of.
+func callTag(slot uint16, seq uint32) uint64  { return uint64(slot)<<32 | uint64(seq) }
+func replyTag(slot uint16, seq uint32) uint64 { return 1<<63 | callTag(slot, seq) }

@@ -1,0 +1,159 @@
+package broach
+
+import (
+	"math"
+	"time"
+)
+
+const idleWake = time.Minute // how long the loop sleeps when nothing at all is due
+
+// loop owns what we believe of the cluster. Messages, commands and the passing of time go in; datagrams, links opened and
+// closed, and published views come out. It never waits for anybody.
+func (n *Node) loop() {
+	defer n.running.Done()
+	now := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(n.step(now).Sub(now))
+		select {
+		case in := <-n.inbox:
+			now = time.Now()
+			n.receive(now, in)
+			n.drain(now)
+		case command := <-n.commands:
+			now = time.Now()
+			command(now)
+		case <-n.timers.wakec:
+			now = time.Now()
+		case <-timer.C:
+			now = time.Now() // not the timer's: after a stall that one is old
+		case <-n.provider.ctx.Done():
+			n.leave(time.Now())
+			return
+		}
+	}
+}
+
+// drain takes what else has come, so that one step serves many messages.
+func (n *Node) drain(now time.Time) {
+	for range inboxMax {
+		select {
+		case in := <-n.inbox:
+			n.receive(now, in)
+		default:
+			return
+		}
+	}
+}
+
+// receive gives a message to the membership.
+func (n *Node) receive(now time.Time, in inbound) {
+	switch {
+	case in.msg != nil:
+		n.members.receive(now, in.source, in.msg)
+	case in.linked:
+		n.members.heard(now, in.boot, in.tver)
+	}
+}
+
+// step does all that is due and returns when to step next.
+func (n *Node) step(now time.Time) time.Time {
+	n.timers.wake.Store(math.MaxInt64) // a link that becomes due from here on wakes the loop
+	due, silent := n.timers.run(now)
+	for _, id := range silent {
+		n.members.unanswered(now, id.boot)
+	}
+	n.members.tick(now)
+	n.carryOut(now)
+	if !n.publishAt.IsZero() && !now.Before(n.publishAt) {
+		n.publish(now)
+	}
+	n.reresolve(now)
+	next := earliest(due, n.members.nextTimeout())
+	next = earliest(earliest(next, n.publishAt), n.seeds.at)
+	if next.IsZero() {
+		next = now.Add(idleWake)
+	}
+	n.timers.settle(n.timers.stamp(next))
+	return next
+}
+
+// carryOut does what the membership asks for.
+func (n *Node) carryOut(now time.Time) {
+	e := n.members.take()
+	for _, id := range e.open {
+		n.links.add(newLink(now, &n.carrier, id, n.rng.Uint64()))
+	}
+	for _, id := range e.offline {
+		if l := n.links.get(id.boot); l != nil {
+			l.fail(outcome{code: Unreachable, body: textOffline})
+		}
+	}
+	n.send(e.send)
+	for _, id := range e.close {
+		if l := n.links.remove(id.boot); l != nil {
+			l.close(outcome{code: Unreachable, body: textRestart})
+		}
+	}
+	for _, id := range e.pull {
+		n.pull(now, id)
+	}
+	for _, ev := range e.events {
+		n.logEvent(ev)
+	}
+	if e.changed && n.publishAt.IsZero() {
+		n.publishAt = n.published.Add(time.Duration(len(n.view.Load().peers)) * publishPace)
+	}
+}
+
+// send puts messages on their way: on the link of a believed peer, else as a datagram of their own. Each link flushes once.
+func (n *Node) send(out []memberMessage) {
+	for _, o := range out {
+		if o.boot == 0 {
+			sendOutside(&n.carrier, o.to, o.msg)
+		} else if l := n.links.get(o.boot); l != nil && l.queue(o.msg) {
+			n.touched = append(n.touched, l)
+		}
+	}
+	for i, l := range n.touched {
+		l.flushQueue()
+		n.touched[i] = nil
+	}
+	n.touched = n.touched[:0]
+}
+
+// leave tells the peers, then takes everything down.
+func (n *Node) leave(now time.Time) {
+	n.members.leave(now)
+	n.carryOut(now)
+	for _, l := range n.links.all() {
+		l.close(outcome{code: Closed, body: textClosed})
+	}
+	n.publish(now)
+	if err := n.transport.close(); err != nil {
+		n.log.Warn("broach: closing the socket", "err", err)
+	}
+}
+
+// publish makes the view right.
+func (n *Node) publish(now time.Time) {
+	old := n.view.Load()
+	v := &view{peers: n.members.view(), joined: n.members.joined(), nextc: make(chan struct{})}
+	v.routes = routesOf(v.peers, *n.functions.Load(), n.links.get)
+	n.view.Store(v)
+	n.published, n.publishAt = now, time.Time{}
+	if old != nil {
+		close(old.nextc)
+	}
+}
+
+// logEvent tells the operator what changed in the cluster.
+func (n *Node) logEvent(e memberEvent) {
+	switch e.kind {
+	case MemberSuspect:
+		n.log.Warn("broach: "+e.kind.String(), "addr", e.addr, "name", e.name)
+	case MemberUp, MemberOffline, MemberLeft:
+		n.log.Info("broach: "+e.kind.String(), "addr", e.addr, "name", e.name)
+	}
+}

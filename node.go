@@ -1,0 +1,279 @@
+package broach
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"log/slog"
+	"maps"
+	mrand "math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"broach/internal/wire"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	inboxMax      = 1024                  // membership messages that wait for the loop
+	backgroundMax = 16                    // name look-ups and table pulls at once
+	closeGrace    = time.Second           // how long Close waits for functions that do not return
+	publishPace   = 10 * time.Microsecond // between two published views, for each peer: a mass join must not rebuild them all the time
+)
+
+// Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be called by
+// many goroutines at once. Run and Start make nodes; the zero Node is of no use.
+type Node struct {
+	carrier
+	cfg      Config
+	log      *slog.Logger
+	addr     netip.AddrPort
+	pool     *pool
+	provider provider
+	links    linkTable
+	view     atomic.Pointer[view]
+	dice     atomic.Uint64 // state of random
+
+	register  sync.Mutex // protects the writing of functions, and the order in which their tables reach the loop
+	functions atomic.Pointer[map[string]*function]
+	ownTable  atomic.Pointer[[]byte] // our service table with its version, as peers pull it
+	tables    *function              // gives it to them
+
+	inbox      chan inbound
+	commands   chan func(now time.Time) // run by the loop
+	background errgroup.Group
+	stop       context.CancelFunc // ends provider.ctx: closing has begun
+	closing    sync.Once
+	running    sync.WaitGroup // the reader and the loop
+	donec      chan struct{}  // closed when the node is closed
+
+	// the loop's
+	members   *membership
+	rng       *mrand.Rand
+	publishAt time.Time // when the view must be rebuilt; zero: it is right
+	published time.Time
+	seeds     seedBook
+	touched   []*link
+}
+
+// Start starts a node and returns once it serves; joining the cluster goes on in the background. The zero Config makes a node
+// on a free loopback port that waits to be joined. The error names all that is wrong with cfg.
+func Start(cfg Config) (*Node, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	t, err := cfg.open()
+	if err != nil {
+		return nil, err
+	}
+	n := newNode(cfg, t)
+	n.running.Add(2)
+	go n.read()
+	go n.loop()
+	return n, nil
+}
+
+// open gives the transport that the node stands on.
+func (c *Config) open() (transport, error) {
+	if c.Conn != nil {
+		return newPacketTransport(c.Conn), nil
+	}
+	return openUDP(c.addr().String(), c.logger())
+}
+
+// newNode wires the rooms of a node together.
+func newNode(cfg Config, t transport) *Node {
+	now := time.Now()
+	n := &Node{cfg: cfg, log: cfg.logger(), pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
+	n.carrier = carrier{
+		transport: t, boot: n.rng.Uint64() | 1, cluster: wire.ClusterID(cfg.cluster()),
+		maxPacket: cfg.maxPacket(), maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
+		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage())},
+	}
+	n.timers.init(now)
+	n.table.Store(1)
+	n.dice.Store(n.rng.Uint64())
+	n.provider.log = n.log
+	n.provider.ctx, n.stop = context.WithCancel(context.Background())
+	n.inbox, n.commands = make(chan inbound, inboxMax), make(chan func(time.Time), 1)
+	n.donec = make(chan struct{})
+	n.background.SetLimit(backgroundMax)
+	n.functions.Store(&map[string]*function{})
+	n.members = newMembership(memberConfig{
+		self: n.addr, boot: n.boot, name: cfg.Name, version: cfg.Version, tags: wireTags(cfg.Tags),
+		heartbeat: cfg.heartbeat(), maxPeers: maxPeers,
+	}, now, n.rng)
+	n.tables = n.tableFunction()
+	n.setTable(now, 1, wire.AppendTable(nil, nil))
+	n.seeds.add(cfg.Join)
+	n.resolve(now)
+	n.publish(now)
+	n.greet()
+	return n
+}
+
+// How many of the largest messages may have half arrived: from one peer, and from all together.
+const (
+	reassemblyPeer = 2
+	reassemblyNode = 8
+)
+
+// maxPeers bounds what membership remembers: four times the largest cluster that is promised.
+const maxPeers = 4096
+
+// newRand returns the node's randomness: of the seed, so that a simulation can be replayed, or of the system.
+func newRand(seed uint64) *mrand.Rand {
+	if seed != 0 {
+		return mrand.New(mrand.NewPCG(seed, seed))
+	}
+	var b [16]byte
+	rand.Read(b[:])
+	return mrand.New(mrand.NewPCG(binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])))
+}
+
+// greet logs what an operator wants to know at start.
+func (n *Node) greet() {
+	for _, w := range n.cfg.warnings {
+		n.log.Warn("broach: " + w)
+	}
+	n.log.Info("broach: node started", "addr", n.addr, "cluster", n.cfg.cluster(), "name", n.cfg.Name)
+}
+
+// random draws a number below k. The counter form of splitmix64 (Steele, Lea, Flood 2014) needs no lock.
+func (n *Node) random(k int) int {
+	z := n.dice.Add(0x9e3779b97f4a7c15)
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return int((z ^ z>>31) >> 1 % uint64(k))
+}
+
+// Addr is the address that peers are told.
+func (n *Node) Addr() netip.AddrPort { return n.addr }
+
+// Done returns a channel that is closed when the node is closed.
+func (n *Node) Done() <-chan struct{} { return n.donec }
+
+// isClosed reports that closing has begun.
+func (n *Node) isClosed() bool { return n.provider.ctx.Err() != nil }
+
+// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried for ever.
+func (n *Node) Join(seeds ...string) error {
+	for _, s := range seeds {
+		if _, _, ok := parseSeed(s); !ok {
+			return Errorf(InvalidArgument, "seed %q is not %s", s, seedForm)
+		}
+	}
+	return n.do(func(now time.Time) {
+		n.seeds.add(seeds)
+		n.resolve(now)
+	})
+}
+
+// Close ends the node now: it says so to its peers, every waiting call returns ErrClosed and the contexts of running
+// functions end. Functions that have not returned a second later are left behind. Close may be called more than once.
+func (n *Node) Close() error {
+	n.closing.Do(func() {
+		n.stop()
+		n.running.Wait()
+		n.pool.close(closeGrace)
+		_ = n.background.Wait()
+		n.log.Info("broach: node closed", "addr", n.addr)
+		close(n.donec)
+	})
+	<-n.donec
+	return nil
+}
+
+// do has the loop run a command, and fails with ErrClosed when there is no loop any more.
+func (n *Node) do(command func(now time.Time)) error {
+	select {
+	case n.commands <- command:
+		return nil
+	case <-n.provider.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// suggest has the loop run a command if it has time.
+func (n *Node) suggest(command func(now time.Time)) {
+	select {
+	case n.commands <- command:
+	default:
+	}
+}
+
+// Register offers a function under a name, at once here and everywhere as soon as the peers have heard of it. The rules for
+// names and functions are in the package documentation. A name that is taken is an error.
+func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
+	f, err := newFunction(name, fn)
+	if err != nil {
+		return err
+	}
+	for _, o := range opts {
+		o(f)
+	}
+	return n.change(func(all map[string]*function) error {
+		if all[name] != nil {
+			return Errorf(InvalidArgument, "register %s: the name is taken", name)
+		}
+		all[name] = f
+		return nil
+	})
+}
+
+// Unregister takes a function back. Calls that run go on.
+func (n *Node) Unregister(name string) error {
+	return n.change(func(all map[string]*function) error {
+		if all[name] == nil {
+			return Errorf(NotFound, "unregister %s: there is no such function", name)
+		}
+		delete(all, name)
+		return nil
+	})
+}
+
+// RegisterOption says more about a function.
+type RegisterOption func(*function)
+
+// change makes a new set of functions and sends its table on its way.
+func (n *Node) change(edit func(all map[string]*function) error) error {
+	n.register.Lock()
+	defer n.register.Unlock()
+	all := maps.Clone(*n.functions.Load())
+	if err := edit(all); err != nil {
+		return err
+	}
+	table, err := tableOf(all)
+	if err != nil {
+		return err
+	}
+	n.functions.Store(&all)
+	return n.do(func(now time.Time) {
+		n.setTable(now, n.table.Add(1), table)
+		n.publishAt = now
+	})
+}
+
+// setTable makes a table ours. It is the loop's, once that runs.
+func (n *Node) setTable(now time.Time, version uint32, table []byte) {
+	pulled := append(binary.BigEndian.AppendUint32(nil, version), table...)
+	n.ownTable.Store(&pulled)
+	n.members.setTable(now, version, table)
+}
+
+// function returns the function of that name, or nil.
+func (n *Node) function(name string) *function { return (*n.functions.Load())[name] }
+
+// offered returns the function of that name if peers may call it, or nil.
+func (n *Node) offered(name []byte) *function {
+	switch {
+	case string(name) == tableService:
+		return n.tables
+	case isPrivate(string(name)):
+		return nil
+	}
+	return (*n.functions.Load())[string(name)]
+}

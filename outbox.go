@@ -1,0 +1,61 @@
+package broach
+
+import (
+	"sync"
+
+	"broach/internal/wire"
+)
+
+const (
+	batchMax      = 64   // datagrams handed to the transport at once
+	burstMax      = 32   // fragments among them, so that small messages get their turn, PROTOCOL.md [FRAG-7]
+	controlPacket = 1200 // payload of a datagram with membership messages, [MSG-4]: fits tunnels and VPNs
+)
+
+// outbox packs messages into datagrams, in order. The first wire.HeaderSize bytes of each are left for the header.
+type outbox struct {
+	ready [][]byte
+	limit int // of the last datagram in ready
+}
+
+// append adds one encoded message. A datagram is at most limit bytes; a message fits one by the caller's care.
+func (o *outbox) append(msg []byte, limit int) {
+	last := len(o.ready) - 1
+	if last < 0 || len(o.ready[last])+len(msg) > min(o.limit, limit) {
+		o.ready = append(o.ready, newPacket())
+		o.limit = limit
+		last++
+	}
+	o.limit = min(o.limit, limit)
+	o.ready[last] = append(o.ready[last], msg...)
+}
+
+// packets recycles the bytes of datagrams. They are kept as array pointers, which an interface holds without allocation.
+var packets = sync.Pool{New: func() any { return new([packetCap]byte) }}
+
+// packetCap is enough for any datagram of the default packet limit; a jumbo one grows out of the pool.
+const packetCap = 1536
+
+// newPacket returns a datagram with room for its header.
+func newPacket() []byte { return packets.Get().(*[packetCap]byte)[:wire.HeaderSize] }
+
+// freePacket takes a datagram back.
+func freePacket(b []byte) {
+	if cap(b) == packetCap {
+		packets.Put((*[packetCap]byte)(b[:packetCap]))
+	}
+}
+
+// batch is what one flush hands to the transport.
+type batch struct{ out []datagram }
+
+var batches = sync.Pool{New: func() any { return &batch{out: make([]datagram, 0, batchMax)} }}
+
+// recycle frees the datagrams that were sent.
+func (b *batch) recycle() {
+	for i := range b.out {
+		freePacket(b.out[i].b)
+		b.out[i] = datagram{}
+	}
+	b.out = b.out[:0]
+}

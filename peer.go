@@ -1,0 +1,218 @@
+package broach
+
+import (
+	"container/heap"
+	"net/netip"
+	"slices"
+	"time"
+
+	"broach/internal/wire"
+)
+
+const (
+	leftKept = time.Minute // how long a peer that left is still shown
+	pastMax  = 1024        // boot ids of processes that are gone for good, remembered against late datagrams
+)
+
+// peer is one process that was believed, and what we believe of it now.
+type peer struct {
+	linkID
+	inc       uint32
+	name      string
+	version   string
+	tags      []wire.Tag
+	functions []wire.Function // nil until its table is known
+	tver      uint32          // version of functions; 0: none yet
+	tableSeen uint32          // highest version in its headers
+
+	state    State
+	since    time.Time // when it came into the state
+	heard    time.Time // when a datagram was last accepted from it
+	promise  time.Duration
+	beatIn   uint32 // highest seq of its beats
+	beatOut  uint32 // seq of ours
+	rotates  bool   // it has a place in the rotation of beats
+	differs  bool   // the digest of its last beat was not ours
+	probe    probe
+	accused  bool           // suspect by another's word
+	accuser  netip.AddrPort // who is told when it answers, if valid
+	seen     uint32         // version of our table that it holds
+	nonce    uint64         // of our last hello to it
+	helloAt  time.Time      // when a hello goes to it again; zero: it has seen all
+	pulling  bool
+	pullAt   time.Time // when its table may be pulled; zero: not wanted
+	due      time.Time // when it wants attention: its place in the heap
+	position int       // in the heap; -1: removed
+}
+
+// isMember reports whether the peer counts as being there.
+func (p *peer) isMember() bool { return p.state == Alive || p.state == Suspect }
+
+func (p *peer) entry() wire.Entry   { return wire.Entry{Addr: p.addr, Boot: p.boot} }
+func (p *peer) target() wire.Target { return wire.Target{Addr: p.addr, Boot: p.boot, Inc: p.inc} }
+
+// peerView is the published form of a peer. It is not modified.
+type peerView struct {
+	linkID
+	state     State
+	name      string
+	version   string
+	tags      []wire.Tag
+	functions []wire.Function
+}
+
+func (p *peer) view() peerView {
+	return peerView{linkID: p.linkID, state: p.state, name: p.name, version: p.version, tags: p.tags, functions: p.functions}
+}
+
+// peerSet finds peers by address and process, in order of address, and by when they want attention.
+type peerSet struct {
+	byAddr map[netip.AddrPort]*peer
+	byBoot map[uint64]*peer
+	sorted []*peer
+	heap   peerHeap
+}
+
+func (s *peerSet) init() {
+	s.byAddr, s.byBoot = make(map[netip.AddrPort]*peer), make(map[uint64]*peer)
+}
+
+func (s *peerSet) add(p *peer) {
+	s.byAddr[p.addr], s.byBoot[p.boot] = p, p
+	i, _ := slices.BinarySearchFunc(s.sorted, p.addr, peerAt)
+	s.sorted = slices.Insert(s.sorted, i, p)
+	heap.Push(&s.heap, p)
+}
+
+func (s *peerSet) remove(p *peer) {
+	delete(s.byAddr, p.addr)
+	delete(s.byBoot, p.boot)
+	i, _ := slices.BinarySearchFunc(s.sorted, p.addr, peerAt)
+	s.sorted = slices.Delete(s.sorted, i, i+1)
+	heap.Remove(&s.heap, p.position)
+	p.position = -1
+}
+
+func peerAt(p *peer, addr netip.AddrPort) int { return p.addr.Compare(addr) }
+
+// due returns a peer that wants attention by now, or nil.
+func (s *peerSet) due(now time.Time) *peer {
+	if len(s.heap) == 0 || now.Before(s.heap[0].due) {
+		return nil
+	}
+	return s.heap[0]
+}
+
+func (s *peerSet) nextDue() time.Time {
+	if len(s.heap) == 0 {
+		return time.Time{}
+	}
+	return s.heap[0].due
+}
+
+// peerHeap orders peers by due. Every peer has a due: that it will be late, if nothing else.
+type peerHeap []*peer
+
+func (h peerHeap) Len() int           { return len(h) }
+func (h peerHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h peerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].position, h[j].position = i, j
+}
+func (h *peerHeap) Push(v any) {
+	p := v.(*peer)
+	p.position = len(*h)
+	*h = append(*h, p)
+}
+func (h *peerHeap) Pop() any {
+	old := *h
+	p := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return p
+}
+
+// schedule finds out when a peer wants attention next.
+func (m *membership) schedule(p *peer) {
+	if p.position < 0 {
+		return
+	}
+	p.due = m.dueOf(p)
+	heap.Fix(&m.peers.heap, p.position)
+}
+
+func (m *membership) dueOf(p *peer) time.Time {
+	switch p.state {
+	case Left:
+		return p.since.Add(leftKept)
+	case Offline:
+		return p.since.Add(m.cfg.heartbeat.Forget)
+	}
+	return earliest(earliest(p.helloAt, p.pullAt), m.watchAt(p))
+}
+
+// stepPeer does what is due for a peer.
+func (m *membership) stepPeer(now time.Time, p *peer) {
+	if now.Before(m.dueOf(p)) {
+		return // it was heard meanwhile: the heap is not told each time
+	}
+	switch {
+	case p.state == Left || p.state == Offline:
+		m.forget(p)
+		return
+	case !p.helloAt.IsZero() && !now.Before(p.helloAt):
+		m.greet(now, p)
+	case !p.pullAt.IsZero() && !now.Before(p.pullAt):
+		p.pullAt, p.pulling = time.Time{}, true
+		m.out.pull = append(m.out.pull, p.linkID)
+	default:
+		m.watch(now, p)
+	}
+}
+
+// forget removes a peer that was offline or left for long. A seed is still contacted, as an address.
+func (m *membership) forget(p *peer) {
+	m.peers.remove(p)
+	m.out.close = append(m.out.close, p.linkID)
+	m.out.changed = true
+}
+
+// setState changes what we believe of a peer; the digest follows.
+func (m *membership) setState(now time.Time, p *peer, s State) {
+	before := p.isMember()
+	p.state, p.since = s, now
+	if before != p.isMember() {
+		m.digest ^= wire.Digest(p.entry())
+	}
+	m.event(stateEvent(s), p)
+	m.schedule(p)
+}
+
+// bootRing remembers the latest boot ids put into it.
+type bootRing struct {
+	known map[uint64]struct{}
+	order []uint64
+	next  int
+}
+
+func (r *bootRing) has(boot uint64) bool {
+	_, ok := r.known[boot]
+	return ok
+}
+
+func (r *bootRing) add(boot uint64) {
+	if r.has(boot) {
+		return
+	}
+	if r.known == nil {
+		r.known = make(map[uint64]struct{})
+	}
+	r.known[boot] = struct{}{}
+	if len(r.order) < pastMax {
+		r.order = append(r.order, boot)
+		return
+	}
+	delete(r.known, r.order[r.next])
+	r.order[r.next] = boot
+	r.next = (r.next + 1) % pastMax
+}

@@ -1,0 +1,286 @@
+package broach
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/ants/v2"
+)
+
+// What submit returns for a job that was not taken; it never ran and never will.
+var (
+	errQueueFull  = errors.New("the queue is full")
+	errPoolClosed = errors.New("the pool is closed")
+)
+
+// A job is one piece of user code to run, with what to do when it cannot.
+// A job the pool has accepted gets exactly one of run, shed and reject, on any
+// goroutine but under no lock of the pool. The pool does not touch it after
+// that call, or after failed where run did not return: it may be reused.
+type job interface {
+	run() // runs user code
+	// expired says that the deadline has passed or the caller has gone. It may
+	// be asked under the pool's lock: it is quick and runs no user code.
+	expired(now time.Time) bool
+	// shed comes instead of run when the job leaves the queue expired. It runs
+	// no user code, and may come from within offer of another job.
+	shed()
+	failed(v any, stack []byte) // run panicked with v; errGoexit if it ended its goroutine
+	reject()                    // the pool closed while the job was queued
+}
+
+// A verdict is what became of an offered job.
+type verdict uint8
+
+const (
+	accepted   verdict = iota // the pool has it
+	overloaded                // not taken: the queue is full, tell the caller
+	busy                      // not taken: queue full and dispatcher at work, or closed; say nothing, the caller sends again
+)
+
+// pool runs jobs: the only place of a node where user code runs.
+//
+// Jobs wait in one bounded queue. Up to Core workers, started as jobs come,
+// stay and serve it. Up to Max-Core more are drain tasks carried by an ants
+// pool: each serves the queue until it is empty. When the queue is full,
+// RejectWhenFull decides: either the job is refused, or it runs at once on
+// the dispatcher, one goroutine besides the workers that carries one job at
+// a time. So at most Max handlers run at once, Max+1 with a dispatcher.
+//
+// All methods may be called at any time from any goroutine. Nothing is called
+// under the lock but job.expired.
+type pool struct {
+	cfg       Pool
+	drainTask func() // p.drain, bound once because a method value allocates
+
+	stop    sync.Once
+	closedc chan struct{} // closed when the pool takes no more jobs
+	idlec   chan struct{} // closed when, after that, the last worker has ended
+	roomc   chan struct{} // holds a token when a waiting submit should try again
+
+	refused atomic.Int64
+
+	// mu protects everything below. A lock and not an owner, since the socket
+	// reader must hand over a job without a goroutine switch.
+	mu     sync.Mutex
+	closed bool
+	queue  jobQueue // queue.len() <= cfg.Queue; empty once closed
+
+	// Core workers: searching + parked + those at work == cores <= cfg.Core.
+	cores     int
+	searching int       // looking for a job, or started or woken to do so
+	parked    int       // waiting for wake
+	wake      sync.Cond // on mu
+
+	// Drain tasks: handed over or at work == extras <= cfg.Max-cfg.Core.
+	extra   *ants.Pool // nil until first needed
+	extras  int
+	growing bool // one has been handed over and has not looked at the queue yet
+
+	dispatching bool // the dispatcher carries a job
+	waiting     int  // submits waiting for room
+
+	counts poolStats // its queued and refused are filled in by stats
+}
+
+// poolStats are the counters of a pool since it was made, and two gauges.
+type poolStats struct {
+	running     int   // jobs in the hands of workers and dispatcher now
+	queued      int   // jobs waiting now
+	peakRunning int   // most running at once
+	peakQueued  int   // most waiting at once
+	done        int64 // jobs run to their end, whatever end
+	panics      int64 // of those, ended by a panic or runtime.Goexit
+	shed        int64 // taken, but expired before they could run
+	rejected    int64 // taken, but still waiting when the pool closed
+	refused     int64 // not taken by offer or submit
+}
+
+// newPool returns a pool without any goroutine yet. cfg has its defaults
+// filled in and has been checked.
+func newPool(cfg Pool) *pool {
+	p := &pool{
+		cfg:     cfg,
+		closedc: make(chan struct{}),
+		idlec:   make(chan struct{}),
+		roomc:   make(chan struct{}, 1),
+	}
+	p.drainTask = p.drain
+	p.wake.L = &p.mu
+	return p
+}
+
+// offer hands j over, or says why not. It never blocks and wakes nobody: call
+// kick after the last of a batch. It may shed another job: hold no lock that
+// shed takes.
+func (p *pool) offer(j job) verdict {
+	v := p.place(j)
+	if v != accepted {
+		p.refused.Add(1)
+	}
+	return v
+}
+
+// submit is offer and kick for local calls. Where offer would say overloaded
+// it returns errQueueFull; where busy it waits for room in the queue or for
+// the dispatcher, until ctx ends or the pool closes, and returns ctx.Err() or
+// errPoolClosed. A job may submit others; where every worker and the
+// dispatcher wait for room, only ctx ends that.
+func (p *pool) submit(ctx context.Context, j job) error {
+	err := p.enter(ctx, j)
+	if err != nil {
+		p.refused.Add(1)
+		return err
+	}
+	p.kick()
+	return nil
+}
+
+// kick sets workers on the jobs offered since the last kick: it wakes or
+// starts one, which calls the next if there is more to do, and applies the
+// growth rule.
+func (p *pool) kick() {
+	p.mu.Lock()
+	p.callWorker()
+	grow := p.shouldGrow()
+	p.mu.Unlock()
+	if grow {
+		p.handOver()
+	}
+}
+
+// stats returns the counters as they are now.
+func (p *pool) stats() poolStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.counts
+	s.queued = p.queue.len()
+	s.refused = p.refused.Load()
+	return s
+}
+
+// close takes no more jobs, rejects the queued ones and waits until the
+// running ones have ended, at most for grace. It returns how many still run:
+// user code cannot be stopped, only left behind. Later calls wait likewise.
+func (p *pool) close(grace time.Duration) (stuck int) {
+	p.stop.Do(p.shut)
+	over := time.NewTimer(grace)
+	defer over.Stop()
+	select {
+	case <-p.idlec:
+	case <-over.C:
+	}
+	return p.stats().running
+}
+
+func (p *pool) shut() {
+	p.mu.Lock()
+	p.closed = true
+	close(p.closedc)
+	left := p.queue
+	p.queue = jobQueue{}
+	p.counts.rejected = int64(left.len())
+	p.searching += p.parked
+	p.parked = 0
+	p.wake.Broadcast()
+	p.noteIdle()
+	extra := p.extra
+	p.mu.Unlock()
+
+	if extra != nil {
+		extra.Release() // ends its idle workers and its two clocks; a busy worker ends with its task
+	}
+	for j := left.pop(); j != nil; j = left.pop() {
+		j.reject()
+	}
+}
+
+// noteIdle is called, with mu held, after every change that can leave a closed
+// pool without a goroutine.
+func (p *pool) noteIdle() {
+	if p.closed && p.cores+p.extras == 0 && !p.dispatching {
+		close(p.idlec)
+	}
+}
+
+// place queues j, or gives it to the dispatcher, or says why not.
+func (p *pool) place(j job) verdict {
+	v, late := p.tryPlace(j)
+	if late != nil {
+		late.shed()
+	}
+	return v
+}
+
+// tryPlace also returns the expired job, if any, that made room for j and is
+// to be shed without the lock. One is enough, and keeps the cost of an offer
+// the same whatever is in the queue.
+func (p *pool) tryPlace(j job) (v verdict, late job) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closed:
+		return busy, nil
+	case p.queue.len() < p.cfg.Queue:
+	case p.queue.peek().expired(time.Now()):
+		late = p.queue.pop()
+		p.counts.shed++
+	case p.cfg.RejectWhenFull:
+		return overloaded, nil
+	case p.dispatching:
+		return busy, nil
+	default:
+		p.dispatching = true
+		p.startJob()
+		go p.dispatch(j)
+		return accepted, nil
+	}
+	p.queue.push(j)
+	p.counts.peakQueued = max(p.counts.peakQueued, p.queue.len())
+	return accepted, late
+}
+
+// enter places j, waiting for room if it must.
+func (p *pool) enter(ctx context.Context, j job) error {
+	switch p.place(j) {
+	case accepted:
+		return nil
+	case overloaded:
+		return errQueueFull
+	}
+	p.addWaiting(1)
+	defer p.addWaiting(-1)
+	for p.place(j) != accepted {
+		select {
+		case <-p.roomc:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.closedc:
+			return errPoolClosed
+		}
+	}
+	return nil
+}
+
+// addWaiting also passes the word on: one token may stand for room for many.
+func (p *pool) addWaiting(n int) {
+	p.mu.Lock()
+	p.waiting += n
+	p.noteRoom()
+	p.mu.Unlock()
+}
+
+// noteRoom is called, with mu held, when there may be room in the queue or the
+// dispatcher may be free.
+func (p *pool) noteRoom() {
+	if p.waiting == 0 || p.dispatching && p.queue.len() >= p.cfg.Queue {
+		return
+	}
+	select {
+	case p.roomc <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,167 @@
+package broach
+
+import (
+	"errors"
+	"runtime"
+	"runtime/debug"
+	"time"
+)
+
+// errGoexit is what a job's failed gets when user code called runtime.Goexit.
+var errGoexit = errors.New("the handler ended its goroutine with runtime.Goexit")
+
+// jobEnd is what a worker did since it last looked at the queue.
+type jobEnd uint8
+
+const (
+	jobNone jobEnd = iota // nothing: it has just begun
+	jobRan
+	jobShed
+)
+
+// work is the life of a core worker, which is counted as searching when it begins.
+func (p *pool) work() {
+	ended := false
+	defer func() {
+		if !ended {
+			p.succeed()
+		}
+	}()
+	for j := p.await(jobNone); j != nil; j = p.await(p.do(j)) {
+	}
+	ended = true
+}
+
+// succeed replaces a core worker whose job has ended its goroutine.
+func (p *pool) succeed() {
+	p.mu.Lock()
+	p.endJob(jobRan)
+	p.searching++
+	p.mu.Unlock()
+	go p.work()
+}
+
+// await returns the next job for a core worker, or nil when the pool has closed.
+func (p *pool) await(last jobEnd) job {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last != jobNone {
+		p.endJob(last)
+		if p.queue.len() > 0 {
+			return p.nextJob()
+		}
+		p.searching++
+		p.yield()
+	}
+	for p.queue.len() == 0 {
+		p.searching--
+		if p.closed {
+			p.cores--
+			p.noteIdle()
+			return nil
+		}
+		p.parked++
+		p.wake.Wait() // callWorker has turned parked back into searching
+	}
+	p.searching--
+	j := p.nextJob()
+	p.callWorker()
+	return j
+}
+
+// yield lets the producer run before this worker decides to park: under load
+// the next batch comes meanwhile, and neither a park nor a wake-up is paid for.
+func (p *pool) yield() {
+	p.mu.Unlock()
+	runtime.Gosched()
+	p.mu.Lock()
+}
+
+// callWorker, with mu held, sets one more core worker on the queue, unless one
+// is on its way: that one calls the next when it takes its job. So a batch
+// costs its producer one wake-up, and nobody is woken to find the queue empty.
+func (p *pool) callWorker() {
+	switch {
+	case p.queue.len() == 0 || p.searching > 0:
+	case p.parked > 0:
+		p.parked--
+		p.searching++
+		p.wake.Signal()
+	case p.cores < p.cfg.Core:
+		p.cores++
+		p.searching++
+		go p.work()
+	}
+}
+
+// dispatch is the dispatcher: it lives for one job, and there is never a second one.
+func (p *pool) dispatch(j job) {
+	last := jobRan // also if the job ends this goroutine
+	defer func() {
+		p.mu.Lock()
+		p.endJob(last)
+		p.dispatching = false
+		p.noteRoom()
+		p.noteIdle()
+		p.mu.Unlock()
+	}()
+	last = p.do(j)
+}
+
+// nextJob, with mu held, takes the oldest job out of a queue that is not empty.
+func (p *pool) nextJob() job {
+	j := p.queue.pop()
+	p.startJob()
+	p.noteRoom()
+	return j
+}
+
+// startJob and endJob, with mu held, count a job from when a worker has it in
+// hand until the worker next has the lock.
+func (p *pool) startJob() {
+	p.counts.running++
+	p.counts.peakRunning = max(p.counts.peakRunning, p.counts.running)
+}
+
+func (p *pool) endJob(how jobEnd) {
+	p.counts.running--
+	if how == jobRan {
+		p.counts.done++
+	} else {
+		p.counts.shed++
+	}
+}
+
+// do runs j, or sheds it if it is too late.
+func (p *pool) do(j job) jobEnd {
+	if j.expired(time.Now()) {
+		j.shed()
+		return jobShed
+	}
+	p.runJob(j)
+	return jobRan
+}
+
+// runJob is the barrier between user code and the node: a panic stops here.
+// runtime.Goexit cannot be stopped; the worker's own deferred call replaces
+// the worker. Once run has returned j may belong to someone else.
+func (p *pool) runJob(j job) {
+	returned := false
+	defer func() {
+		if !returned {
+			p.fail(j, recover())
+		}
+	}()
+	j.run()
+	returned = true
+}
+
+func (p *pool) fail(j job, v any) {
+	p.mu.Lock()
+	p.counts.panics++
+	p.mu.Unlock()
+	if v == nil {
+		v = errGoexit
+	}
+	j.failed(v, debug.Stack())
+}

@@ -1,0 +1,334 @@
+package broach
+
+import (
+	"errors"
+	"net"
+	"time"
+
+	"broach/internal/wire"
+)
+
+const (
+	noteEvery   = 30 * time.Millisecond // between two notes to the loop that a link is busy: one tick of the heartbeats
+	stalePerSec = 100                   // answers to misdirected datagrams, PROTOCOL.md [HDR-4]
+)
+
+// inbound is a membership message, or with a nil message the news that the sender's link carries traffic.
+type inbound struct {
+	source
+	msg wire.Message
+}
+
+// reader takes datagrams from the socket to where they belong: replies wake callers, requests go to the pool, fragments and
+// acknowledgements step their link, membership messages go to the loop. It never waits for any of them.
+type reader struct {
+	*Node
+	held       []*link    // flush at the end of the batch
+	requests   []*request // new in this datagram
+	abandoned  []*request // given up by their callers in this datagram
+	toKick     bool       // the pool has new work
+	staleSpent int        // answers given in the present second
+	staleUntil time.Time
+}
+
+// read runs until the socket is closed.
+func (n *Node) read() {
+	defer n.running.Done()
+	r := &reader{Node: n}
+	in := make([]datagram, batchMax)
+	for {
+		k, err := n.transport.receive(in)
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				n.log.Error("broach: the socket failed; the node closes", "err", err)
+				go n.Close()
+			}
+			return
+		}
+		now := time.Now()
+		for i := range in[:k] {
+			r.datagram(now, in[i])
+		}
+		r.finish()
+	}
+}
+
+// finish ends a batch: workers wake once, each link flushes once.
+func (r *reader) finish() {
+	if r.toKick {
+		r.pool.kick()
+		r.toKick = false
+	}
+	for i, l := range r.held {
+		l.unhold()
+		r.held[i] = nil
+	}
+	r.held = r.held[:0]
+}
+
+// datagram checks the header, PROTOCOL.md 1.1.
+func (r *reader) datagram(now time.Time, d datagram) {
+	h, rest, err := wire.ConsumeHeader(d.b)
+	switch {
+	case errors.Is(err, wire.ErrVersion):
+		r.stats.foreignVersion.Add(1)
+	case err != nil:
+		r.stats.malformed.Add(1)
+	case h.Cluster != r.cluster:
+		r.stats.otherCluster.Add(1)
+	case h.Sender == r.boot || h.Sender == 0:
+		// ours, by way of a seed that is ourselves; or nobody's
+	case h.Receiver == r.boot:
+		r.toUs(now, d, h, rest)
+	case h.Receiver == 0:
+		r.outside(now, d, h, rest)
+	default:
+		r.misdirected(now, d, h)
+	}
+}
+
+// toUs handles a datagram with our boot id: of a link, if its sender is known.
+func (r *reader) toUs(now time.Time, d datagram, h wire.Header, rest []byte) {
+	l := r.links.get(h.Sender)
+	if l == nil {
+		r.outside(now, d, h, rest)
+		return
+	}
+	if !l.window.accept(h.Number) {
+		r.stats.replayed.Add(1)
+		return
+	}
+	l.heard.Store(r.timers.stamp(now))
+	l.received.Add(1)
+	src := source{addr: d.addr, boot: h.Sender, tver: h.TableVersion, size: len(d.b), linked: true, toUs: true}
+	if h.TableVersion > l.tableSeen || now.Sub(l.noted) >= noteEvery {
+		l.tableSeen, l.noted = max(l.tableSeen, h.TableVersion), now
+		r.tell(inbound{source: src})
+	}
+	r.onLink(now, l, src, rest)
+}
+
+// onLink steps the link with each message of a datagram, then hands on what came of it.
+func (r *reader) onLink(now time.Time, l *link, src source, rest []byte) {
+	l.mu.Lock()
+	r.hold(l)
+	for len(rest) > 0 {
+		kind, body, after, err := wire.ConsumeMessage(rest)
+		if err == nil && kind < wire.KindJoin {
+			err = r.step(now, l, kind, body, false)
+		} else if err == nil {
+			err = r.membership(src, kind, body)
+		}
+		if err != nil {
+			r.stats.malformed.Add(1)
+			break
+		}
+		rest = after
+	}
+	l.mu.Unlock()
+	r.offer()
+}
+
+// hold makes the link wait with flushing until the batch is done. mu is held.
+func (r *reader) hold(l *link) {
+	if !l.held {
+		l.held = true
+		r.held = append(r.held, l)
+	}
+}
+
+// step gives one message of section 2 or 3 to its link. With owned, body is not part of a datagram and may be kept.
+func (r *reader) step(now time.Time, l *link, kind wire.Kind, body []byte, owned bool) error {
+	if l.down {
+		return nil
+	}
+	l.talk()
+	switch kind {
+	case wire.KindRequest:
+		m, err := wire.ConsumeRequest(body)
+		if err != nil {
+			return err
+		}
+		r.request(l.takeRequest(now, m, owned), m)
+	case wire.KindReply:
+		m, err := wire.ConsumeReply(body)
+		if err != nil {
+			return err
+		}
+		l.takeReply(now, m, owned)
+	case wire.KindProgress:
+		m, err := wire.ConsumeProgress(body)
+		if err != nil {
+			return err
+		}
+		l.takeProgress(now, m)
+	case wire.KindPoll:
+		m, err := wire.ConsumePoll(body)
+		if err != nil {
+			return err
+		}
+		l.takePoll(m)
+	case wire.KindCancel:
+		m, err := wire.ConsumeCancel(body)
+		if err != nil {
+			return err
+		}
+		r.abandon(l.takeCancel(m))
+	case wire.KindFragment:
+		m, err := wire.ConsumeFragment(body)
+		if err != nil {
+			return err
+		}
+		return r.whole(now, l, l.takeFragment(now, m))
+	case wire.KindFragmentAck:
+		m, err := wire.ConsumeFragmentAck(body)
+		if err != nil {
+			return err
+		}
+		l.takeFragmentAck(now, m)
+	case wire.KindStop:
+		m, err := wire.ConsumeStop(body)
+		if err != nil {
+			return err
+		}
+		l.takeStop(m)
+	default:
+		r.stats.unknownKind.Add(1)
+	}
+	return nil
+}
+
+// whole steps the link with a message that came as a transfer; only a Request or a Reply may.
+func (r *reader) whole(now time.Time, l *link, body []byte) error {
+	if body == nil {
+		return nil
+	}
+	kind := wire.Kind(body[0])
+	if kind != wire.KindRequest && kind != wire.KindReply {
+		return wire.ErrField
+	}
+	return r.step(now, l, kind, body[1:], true)
+}
+
+// request notes a new call, and the older one whose slot it takes.
+func (r *reader) request(req *request, m wire.Request) {
+	if req == nil {
+		return
+	}
+	req.provider = &r.provider
+	req.function = r.offered(m.Service)
+	r.abandon(req.replaces)
+	req.replaces = nil
+	r.requests = append(r.requests, req)
+}
+
+// abandon notes a call that nobody waits for any more.
+func (r *reader) abandon(req *request) {
+	if req != nil {
+		r.abandoned = append(r.abandoned, req)
+	}
+}
+
+// offer hands the new calls of a datagram to the pool. It takes no lock of a link meanwhile: the pool may answer expired
+// calls to make room, on any link.
+func (r *reader) offer() {
+	for i, req := range r.abandoned {
+		req.giveUp()
+		r.abandoned[i] = nil
+	}
+	for i, req := range r.requests {
+		r.offerOne(req)
+		r.requests[i] = nil
+	}
+	r.abandoned, r.requests = r.abandoned[:0], r.requests[:0]
+}
+
+func (r *reader) offerOne(req *request) {
+	if req.function == nil {
+		req.fail(NotFound, No, "the node does not offer this function")
+		return
+	}
+	if req.function == r.tables {
+		req.run() // ours, and quick: membership does not wait for the pool
+		return
+	}
+	switch r.pool.offer(req) {
+	case accepted:
+		r.toKick = true
+	case overloaded:
+		req.fail(Overloaded, No, "the provider's queue is full")
+	case busy:
+		req.postpone()
+	}
+}
+
+// outside handles a datagram that does not belong to a link: only membership messages count, [HDR-6].
+func (r *reader) outside(now time.Time, d datagram, h wire.Header, rest []byte) {
+	src := source{addr: d.addr, boot: h.Sender, tver: h.TableVersion, size: len(d.b), toUs: h.Receiver != 0}
+	calls := false
+	for len(rest) > 0 {
+		kind, body, after, err := wire.ConsumeMessage(rest)
+		switch {
+		case err != nil:
+		case kind == wire.KindStale:
+			err = r.stale(src, body)
+		case kind < wire.KindJoin:
+			calls = true
+		default:
+			err = r.membership(src, kind, body)
+		}
+		if err != nil {
+			r.stats.malformed.Add(1)
+			return
+		}
+		rest = after
+	}
+	if calls {
+		r.stats.stranger.Add(1) // its next hello will be answered, and make it a peer
+	}
+}
+
+// membership decodes a message for the loop.
+func (r *reader) membership(src source, kind wire.Kind, body []byte) error {
+	msg, err := wire.ConsumeMembership(kind, body)
+	if errors.Is(err, wire.ErrKind) {
+		r.stats.unknownKind.Add(1)
+		return nil
+	}
+	if err == nil {
+		r.tell(inbound{source: src, msg: msg})
+	}
+	return err
+}
+
+// tell passes something on to the loop, which is fast; a flood that it cannot follow is cut off here.
+func (r *reader) tell(in inbound) {
+	select {
+	case r.inbox <- in:
+	default:
+		r.stats.inboxFull.Add(1)
+	}
+}
+
+// misdirected answers a datagram for another process, so that its sender learns of the restart.
+func (r *reader) misdirected(now time.Time, d datagram, h wire.Header) {
+	r.stats.misdirected.Add(1)
+	if now.After(r.staleUntil) {
+		r.staleUntil, r.staleSpent = now.Add(time.Second), 0
+	}
+	if r.staleSpent++; r.staleSpent <= stalePerSec {
+		sendOutside(&r.carrier, d.addr, wire.Stale{Boot: h.Receiver, Number: h.Number})
+	}
+}
+
+// stale hears that a process we have a link with may be gone, [CALL-13].
+func (r *reader) stale(src source, body []byte) error {
+	m, err := wire.ConsumeStale(body)
+	if err != nil {
+		return err
+	}
+	if l := r.links.get(m.Boot); l != nil {
+		r.suggest(func(now time.Time) { r.members.stale(now, l.id.addr, l.id.boot) })
+	}
+	return nil
+}

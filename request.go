@@ -1,0 +1,143 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"broach/internal/wire"
+)
+
+// request is one call to one of our functions, from a peer or from this node: the pool's job.
+type request struct {
+	provider *provider
+	function *function // nil: there is none of the name asked for
+	args     *buffer
+	deadline time.Time
+	gone     atomic.Bool // the caller does not wait any more
+	cancel   atomic.Pointer[context.CancelFunc]
+
+	// of a peer's call
+	link     *link
+	slot     uint16
+	seq      uint32
+	whole    bool     // it came as a transfer
+	replaces *request // the one it pushed out of its slot
+
+	// of a local call
+	pending *pendingCall
+}
+
+// provider is what requests need of the node that runs them.
+type provider struct {
+	ctx context.Context // ends with the node
+	log *slog.Logger
+}
+
+// newRequest makes a request of a message. Arguments are copied unless they are ours already.
+func newRequest(l *link, now time.Time, m wire.Request, owned bool) *request {
+	r := &request{link: l, slot: m.Slot, seq: m.Seq, whole: owned}
+	if owned {
+		r.args = &buffer{b: m.Args}
+	} else {
+		r.args = copyBuffer(m.Args)
+	}
+	if m.Remaining > 0 {
+		r.deadline = now.Add(time.Duration(m.Remaining) * time.Millisecond)
+	}
+	return r
+}
+
+// run calls the function and answers. It is the only way into user code.
+func (r *request) run() {
+	ctx, cancel := r.context()
+	defer cancel()
+	frame := r.frame(0, Yes, nil)
+	frame, err := r.function.invoke(ctx, r.args.b, frame)
+	if err != nil {
+		r.fail(err.Code, err.Executed, err.Message)
+		return
+	}
+	r.answer(0, Yes, frame)
+}
+
+// context is what the function gets: the node's, ended by the deadline and by the caller's giving up. A function that does
+// not ask for one is spared the cost.
+func (r *request) context() (context.Context, context.CancelFunc) {
+	if !r.function.hasContext {
+		return r.provider.ctx, func() {}
+	}
+	var ctx context.Context
+	var cancel context.CancelFunc
+	if r.deadline.IsZero() {
+		ctx, cancel = context.WithCancel(r.provider.ctx)
+	} else {
+		ctx, cancel = context.WithDeadline(r.provider.ctx, r.deadline)
+	}
+	r.cancel.Store(&cancel)
+	if r.gone.Load() {
+		cancel()
+	}
+	return ctx, cancel
+}
+
+// giveUp ends the request's context, or keeps it from running if it has not begun.
+func (r *request) giveUp() {
+	r.gone.Store(true)
+	if cancel := r.cancel.Load(); cancel != nil {
+		(*cancel)()
+	}
+}
+
+// expired reports that the request must not run any more, [CALL-5].
+func (r *request) expired(now time.Time) bool {
+	return r.gone.Load() || !r.deadline.IsZero() && !now.Before(r.deadline)
+}
+
+// shed answers a request that expired while it waited.
+func (r *request) shed() { r.fail(DeadlineExceeded, No, "the deadline passed before the call began") }
+
+// postpone makes way for a provider that is busy with the overflow of its queue: the caller will send the request again.
+// A request that came as a transfer is not sent again, so it is refused.
+func (r *request) postpone() {
+	if r.whole {
+		r.fail(Overloaded, No, "the provider's queue is full")
+		return
+	}
+	r.link.forget(r)
+	r.args.release()
+}
+
+// reject answers a request that waits while the node closes.
+func (r *request) reject() { r.fail(Closed, No, "the provider is closing") }
+
+// failed answers a request whose function panicked or ended its goroutine.
+func (r *request) failed(v any, stack []byte) {
+	r.provider.log.Error("broach: function panicked", "service", r.function.name, "panic", fmt.Sprint(v), "stack", string(stack))
+	r.fail(Internal, Yes, "the function panicked")
+}
+
+// fail answers with an error.
+func (r *request) fail(code Code, executed Executed, text string) {
+	r.answer(code, executed, r.frame(code, executed, []byte(text)))
+}
+
+// frame begins the encoded Reply of a peer's call; a local one needs no envelope.
+func (r *request) frame(code Code, executed Executed, body []byte) []byte {
+	if r.link == nil {
+		return body
+	}
+	return wire.Reply{Slot: r.slot, Seq: r.seq, Code: uint32(code), Executed: uint8(executed), Body: body}.Append(nil)
+}
+
+// answer ends the request. frame is what frame began.
+func (r *request) answer(code Code, executed Executed, frame []byte) {
+	r.args.release()
+	if r.link == nil {
+		r.pending.endOwned(outcome{code: code, executed: executed, body: frame})
+		return
+	}
+	r.link.answer(time.Now(), r, wire.SetLength(frame))
+}

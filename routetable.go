@@ -1,0 +1,105 @@
+package broach
+
+import (
+	"slices"
+)
+
+// view is what a node knows of the cluster at one moment. It is immutable and published as a whole; calls read it without
+// a lock.
+type view struct {
+	peers  []peerView        // sorted by address
+	routes map[string]*route // by function name
+	joined bool
+	nextc  chan struct{} // closed when a newer view is published
+}
+
+// route is where a function can be called. The links are sorted by the address of their peer.
+type route struct {
+	signature string
+	local     bool
+	alive     []*link
+	suspect   []*link
+	offline   int // providers that cannot be called
+}
+
+// providers is the number of processes that a call could go to.
+func (r *route) providers() int {
+	n := len(r.alive) + len(r.suspect)
+	if r.local {
+		n++
+	}
+	return n
+}
+
+// add takes up a peer that offers the function.
+func (r *route) add(p *peerView, l *link) {
+	switch p.state {
+	case Alive:
+		r.alive = append(r.alive, l)
+	case Suspect:
+		r.suspect = append(r.suspect, l)
+	default:
+		r.offline++
+	}
+}
+
+// pick chooses a peer, or nil if none is left. Suspects are chosen only when nobody else is left; those in tried never.
+func (r *route) pick(random func(n int) int, tried []*link) *link {
+	if l := pickOf(r.alive, random, tried); l != nil {
+		return l
+	}
+	return pickOf(r.suspect, random, tried)
+}
+
+// pickOf takes, of two random links, that with fewer of our calls in flight: the power of two choices (Mitzenmacher, 2001).
+// The first of the two wins a tie, which is as random as the choice of it.
+func pickOf(links []*link, random func(n int) int, tried []*link) *link {
+	if len(tried) > 0 {
+		links = slices.DeleteFunc(slices.Clone(links), func(l *link) bool { return slices.Contains(tried, l) })
+	}
+	switch len(links) {
+	case 0:
+		return nil
+	case 1:
+		return links[0]
+	}
+	i := random(len(links))
+	j := (i + 1 + random(len(links)-1)) % len(links)
+	if links[j].inflight.Load() < links[i].inflight.Load() {
+		return links[j]
+	}
+	return links[i]
+}
+
+// routesOf builds the routes from what the peers and this node offer. link finds the link of a peer; a peer without one
+// cannot be called.
+func routesOf(peers []peerView, own map[string]*function, link func(boot uint64) *link) map[string]*route {
+	routes := make(map[string]*route)
+	at := func(name string) *route {
+		r := routes[name]
+		if r == nil {
+			r = &route{}
+			routes[name] = r
+		}
+		return r
+	}
+	for name, f := range own {
+		r := at(name)
+		r.local, r.signature = true, f.signature()
+	}
+	for i := range peers {
+		p := &peers[i]
+		l := link(p.boot)
+		if l == nil || p.state == Left {
+			continue
+		}
+		for _, f := range p.functions {
+			r := at(f.Name)
+			r.add(p, l)
+			if r.signature == "" {
+				r.signature = f.Signature
+			}
+		}
+	}
+	return routes
+}

@@ -1,0 +1,190 @@
+package broach
+
+import "time"
+
+// The provider's half of at-most-once calls, PROTOCOL.md 2.4. The caller's half is in ack.go.
+
+// Limits of stored replies, [CALL-8].
+const (
+	replyKept    = 60 * time.Second // longer than any datagram lives in a network
+	replyKeepMax = 16 << 20         // bytes for each link
+)
+
+// servedState is what became of the last request of a slot.
+type servedState uint8
+
+const (
+	servedNone    servedState = iota // nothing came yet
+	servedNew                        // it runs, and its caller does not know yet that it came
+	servedRunning                    // it runs, and its caller was told
+	servedDone                       // it was answered and the reply is kept
+	servedDropped                    // it was answered and the reply is kept no longer
+)
+
+// servedSlot remembers the last request of one slot of the peer.
+type servedSlot struct {
+	state      servedState
+	id         uint16
+	seq        uint32
+	request    *request // while it runs
+	reply      []byte   // when done: the Reply as framed, or its body if it goes as a transfer
+	transfer   uint32   // the reply's transfer while that lasts
+	at         time.Time
+	prev, next *servedSlot // in the list of its state
+}
+
+// slotList is a doubly linked list of slots, oldest first. A slot is in at most one.
+type slotList struct{ head, tail *servedSlot }
+
+func (l *slotList) push(s *servedSlot) {
+	s.prev, s.next = l.tail, nil
+	if l.tail == nil {
+		l.head = s
+	} else {
+		l.tail.next = s
+	}
+	l.tail = s
+}
+
+func (l *slotList) remove(s *servedSlot) {
+	if s.prev == nil {
+		l.head = s.next
+	} else {
+		s.prev.next = s.next
+	}
+	if s.next == nil {
+		l.tail = s.prev
+	} else {
+		s.next.prev = s.prev
+	}
+	s.prev, s.next = nil, nil
+}
+
+// servedPage is how many slots are set aside at once: a stranger who names the highest slot first costs no more than this.
+const servedPage = 64
+
+// servedSlots holds the calls that one peer makes to us.
+type servedSlots struct {
+	pages  []*[servedPage]servedSlot
+	fresh  slotList // servedNew, by arrival
+	stored slotList // servedDone, by time of the reply
+	bytes  int      // of stored replies
+}
+
+// slot returns the state of a slot, made on demand.
+func (s *servedSlots) slot(id uint16) *servedSlot {
+	page := int(id) / servedPage
+	for page >= len(s.pages) {
+		s.pages = append(s.pages, nil)
+	}
+	if s.pages[page] == nil {
+		s.pages[page] = new([servedPage]servedSlot)
+	}
+	v := &s.pages[page][id%servedPage]
+	v.id = id
+	return v
+}
+
+// servedVerdict says what to do about a Request.
+type servedVerdict uint8
+
+const (
+	requestNew       servedVerdict = iota // run it
+	requestRunning                        // say Progress
+	requestDone                           // send the stored reply
+	requestForgotten                      // its reply is gone: say so
+	requestOld                            // ignore it
+)
+
+// look says what a Request or Poll with seq is to its slot.
+func (v *servedSlot) look(seq uint32) servedVerdict {
+	switch {
+	case v.state == servedNone || int32(seq-v.seq) > 0:
+		return requestNew
+	case seq != v.seq:
+		return requestOld
+	case v.state == servedNew || v.state == servedRunning:
+		return requestRunning
+	case v.state == servedDone:
+		return requestDone
+	}
+	return requestForgotten
+}
+
+// begin puts a new request into its slot. What the slot held before is over: the caller has its reply or gave it up.
+func (s *servedSlots) begin(now time.Time, v *servedSlot, seq uint32, r *request) {
+	s.clear(v)
+	v.state, v.seq, v.request, v.at = servedNew, seq, r, now
+	s.fresh.push(v)
+}
+
+// forget undoes begin for a request that found no room and was not answered, [CALL-7].
+func (s *servedSlots) forget(v *servedSlot) {
+	s.clear(v)
+	v.seq--
+	v.state = servedDropped
+}
+
+// tell notes that the caller knows its request came.
+func (s *servedSlots) tell(v *servedSlot) {
+	if v.state == servedNew {
+		s.fresh.remove(v)
+		v.state = servedRunning
+	}
+}
+
+// done stores the reply of the running request.
+func (s *servedSlots) done(now time.Time, v *servedSlot, reply []byte) {
+	s.clear(v)
+	v.state, v.reply, v.at = servedDone, reply, now
+	s.bytes += len(reply)
+	s.stored.push(v)
+	for s.bytes > replyKeepMax && s.stored.head != v {
+		s.drop(s.stored.head)
+	}
+}
+
+// drop gives up the stored reply of a slot. A reply that is still being transferred keeps its bytes alive by itself.
+func (s *servedSlots) drop(v *servedSlot) {
+	s.clear(v)
+	v.state = servedDropped
+}
+
+// clear takes a slot out of its list and lets go of what it held.
+func (s *servedSlots) clear(v *servedSlot) {
+	switch v.state {
+	case servedNew:
+		s.fresh.remove(v)
+	case servedDone:
+		s.stored.remove(v)
+		s.bytes -= len(v.reply)
+	}
+	v.request, v.reply, v.transfer = nil, nil, 0
+}
+
+// unacknowledged returns the oldest request whose caller must be told by now that it came, or nil.
+func (s *servedSlots) unacknowledged(now time.Time) *servedSlot {
+	if v := s.fresh.head; v != nil && now.Sub(v.at) >= ackDelay {
+		return v
+	}
+	return nil
+}
+
+// expire drops the replies that were kept long enough.
+func (s *servedSlots) expire(now time.Time) {
+	for v := s.stored.head; v != nil && now.Sub(v.at) >= replyKept; v = s.stored.head {
+		s.drop(v)
+	}
+}
+
+// nextTimeout is when unacknowledged or expire has something to do; zero: never.
+func (s *servedSlots) nextTimeout() time.Time {
+	var t time.Time
+	if s.fresh.head != nil {
+		t = s.fresh.head.at.Add(ackDelay)
+	}
+	if s.stored.head != nil {
+		t = earliest(t, s.stored.head.at.Add(replyKept))
+	}
+	return t
+}

@@ -1,0 +1,138 @@
+package broach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxName is the length of a service name in bytes.
+const maxName = 200
+
+var (
+	contextType = reflect.TypeFor[context.Context]()
+	errorType   = reflect.TypeFor[error]()
+)
+
+// A function is one that a user has registered, with all that is needed to run it worked out.
+// It is not written to afterwards and may run any number of times at once.
+type function struct {
+	name       string
+	sig        string
+	params     []*plan // without the context; the last is a slice if isVariadic
+	results    []*plan // without the error
+	head       []byte  // what results begin with: their count and descriptions
+	hasContext bool
+	hasError   bool
+	isVariadic bool
+	run        funcBody
+}
+
+// A funcBody decodes n arguments, calls the function, and appends its results to dst.
+type funcBody func(ctx context.Context, f *function, d *decoder, n int, dst []byte) ([]byte, *Error)
+
+// newFunction checks fn and its types, down to the fields of their structs, and plans how it is called.
+func newFunction(name string, fn any) (*function, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	v := reflect.ValueOf(fn)
+	if v.Kind() != reflect.Func {
+		return nil, fmt.Errorf("register %s: %T is not a function", name, fn)
+	}
+	if v.IsNil() {
+		return nil, fmt.Errorf("register %s: the function is nil", name)
+	}
+	f := &function{name: name, isVariadic: v.Type().IsVariadic()}
+	if err := errors.Join(f.readParams(v.Type()), f.readResults(v.Type())); err != nil {
+		return nil, fmt.Errorf("register %s: %w", name, err)
+	}
+	f.sig = f.writeSignature()
+	if f.run = typedBody(fn); f.run == nil {
+		f.run = reflectedBody(v)
+	}
+	return f, nil
+}
+
+func (f *function) readParams(t reflect.Type) error {
+	for i := range t.NumIn() {
+		if i == 0 && t.In(i) == contextType {
+			f.hasContext = true
+			continue
+		}
+		if err := checkParam(t.In(i)); err != nil {
+			return fmt.Errorf("parameter %d: %w", i+1, err)
+		}
+		f.params = append(f.params, planOf(t.In(i)))
+	}
+	return nil
+}
+
+func (f *function) readResults(t reflect.Type) error {
+	var descs []byte
+	for i := range t.NumOut() {
+		if i == t.NumOut()-1 && t.Out(i) == errorType {
+			f.hasError = true
+			break
+		}
+		if err := checkResult(t.Out(i)); err != nil {
+			return fmt.Errorf("result %d: %w", i+1, err)
+		}
+		f.results = append(f.results, planOf(t.Out(i)))
+		descs = appendKind(descs, t.Out(i))
+	}
+	if len(f.results) > maxResults {
+		return fmt.Errorf("%d results, at most %d can travel", len(f.results), maxResults)
+	}
+	f.head = append([]byte{byte(len(f.results))}, descs...)
+	return nil
+}
+
+// signature is the function as a caller sees it: `work01(int, int) int`.
+func (f *function) signature() string { return f.sig }
+
+func (f *function) writeSignature() string {
+	params, results := typeNames(f.params), typeNames(f.results)
+	if f.isVariadic {
+		last := len(params) - 1
+		params[last] = "..." + strings.TrimPrefix(params[last], "[]")
+	}
+	sig := f.name + "(" + strings.Join(params, ", ") + ")"
+	switch len(results) {
+	case 0:
+		return sig
+	case 1:
+		return sig + " " + results[0]
+	}
+	return sig + " (" + strings.Join(results, ", ") + ")"
+}
+
+func typeNames(plans []*plan) []string {
+	names := make([]string, len(plans))
+	for i, p := range plans {
+		names[i] = typeName(p.typ)
+	}
+	return names
+}
+
+// checkName reports what is wrong with a service name: it is 1 to 200 bytes of UTF-8 without control characters.
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the service name is empty")
+	case len(name) > maxName:
+		return fmt.Errorf("the service name %.20q… has %d bytes, at most %d are allowed", name, len(name), maxName)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("the service name %q is not UTF-8", name)
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Errorf("the service name %q contains a control character", name)
+	}
+	return nil
+}
+
+// isPrivate reports whether a service is the node's own: never announced, not callable from outside.
+func isPrivate(name string) bool { return strings.HasPrefix(name, "__") }

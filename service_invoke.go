@@ -1,0 +1,135 @@
+package broach
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"sync"
+)
+
+// invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the
+// function ran are InvalidArgument with Executed: No; all others say Yes. A panic of the function is the pool's.
+func (f *function) invoke(ctx context.Context, args, dst []byte) ([]byte, *Error) {
+	d, n, err := openArgs(args)
+	if err != nil {
+		return nil, failure(InvalidArgument, No, "%s: malformed arguments: %v", f.sig, err)
+	}
+	defer d.close()
+	if fixed := len(f.params); n != fixed && !(f.isVariadic && n >= fixed-1) {
+		return nil, failure(InvalidArgument, No, "%s: got %s", f.sig, counted(n, "argument"))
+	}
+	return f.run(ctx, f, d, n, dst)
+}
+
+// A callFrame holds the arguments of one call of a function by reflection. It is used again: reflect.Call copies.
+type callFrame []reflect.Value
+
+// reflectedBody calls any function.
+func reflectedBody(fn reflect.Value) funcBody {
+	t := fn.Type()
+	frames := sync.Pool{New: func() any {
+		in := make(callFrame, t.NumIn())
+		for i := range in {
+			in[i] = reflect.New(t.In(i)).Elem()
+		}
+		return &in
+	}}
+	call := fn.Call
+	if t.IsVariadic() {
+		call = fn.CallSlice
+	}
+	return func(ctx context.Context, f *function, d *decoder, n int, dst []byte) ([]byte, *Error) {
+		in := frames.Get().(*callFrame)
+		defer frames.Put(in)
+		defer in.clear()
+		if err := f.fill(*in, ctx, d, n); err != nil {
+			return nil, err
+		}
+		return f.reply(ctx, call(*in), dst)
+	}
+}
+
+func (in *callFrame) clear() {
+	for _, v := range *in {
+		v.SetZero()
+	}
+}
+
+// fill decodes n arguments into a callFrame.
+func (f *function) fill(in callFrame, ctx context.Context, d *decoder, n int) *Error {
+	if f.hasContext {
+		in[0].Set(reflect.ValueOf(ctx))
+		in = in[1:]
+	}
+	for i, p := range f.params {
+		if f.isVariadic && i == len(f.params)-1 {
+			return f.fillRest(in[i], d, i, n)
+		}
+		if err := p.decode(d, in[i]); err != nil {
+			return f.badArgument(i, err)
+		}
+	}
+	return nil
+}
+
+// fillRest collects the arguments from first to n for a variadic function.
+func (f *function) fillRest(v reflect.Value, d *decoder, first, n int) *Error {
+	elem := planOf(v.Type().Elem())
+	if err := d.charge(n-first, elem.typ); err != nil {
+		return f.badArgument(first, err)
+	}
+	v.Set(reflect.MakeSlice(v.Type(), n-first, n-first))
+	for i := range v.Len() {
+		if err := elem.decode(d, v.Index(i)); err != nil {
+			return f.badArgument(first+i, err)
+		}
+	}
+	return nil
+}
+
+func (f *function) badArgument(i int, err error) *Error {
+	return failure(InvalidArgument, No, "argument %d of %s: %v", i+1, f.sig, err)
+}
+
+func (f *function) badResult(i int, err error) *Error {
+	return failure(Internal, Yes, "result %d of %s: %v", i+1, f.sig, err)
+}
+
+// reply encodes what the function returned.
+func (f *function) reply(ctx context.Context, out []reflect.Value, dst []byte) ([]byte, *Error) {
+	if f.hasError {
+		if err, _ := out[len(out)-1].Interface().(error); err != nil {
+			return nil, f.failed(ctx, err)
+		}
+	}
+	e := newEncoder(append(dst, f.head...), len(f.results))
+	for i, p := range f.results {
+		if err := p.encode(e, out[i]); err != nil {
+			e.finish()
+			return nil, f.badResult(i, err)
+		}
+	}
+	return e.finish(), nil
+}
+
+// failed is the answer to a call whose function returned err. The methods of err are the user's and may panic,
+// those of a nil pointer in an error do so as a rule.
+func (f *function) failed(ctx context.Context, err error) (answer *Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			answer = failure(Application, Yes, "%s returned a %T that panicked: %v", f.sig, err, p)
+		}
+	}()
+	answer = failure(Application, Yes, "%s", err.Error())
+	var made *Error
+	switch {
+	case errors.As(err, &made) && made.Service == "" && made.Node == "": // by Errorf, not from a call of this function's own
+		answer.Code, answer.cause = made.Code, made.cause
+	case ctx.Err() == nil || !errors.Is(err, ctx.Err()):
+	case errors.Is(err, context.DeadlineExceeded):
+		answer.Code = DeadlineExceeded
+	case errors.Is(err, context.Canceled):
+		answer.Code = Canceled
+	}
+	return answer
+}

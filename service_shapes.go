@@ -1,0 +1,90 @@
+package broach
+
+import "context"
+
+// Functions of the commonest shapes are called without reflection, with or without a context and an error.
+// The table holds them all; another shape is another line.
+var shapes = []func(fn any) funcBody{
+	func(fn any) funcBody { return binaryBody(fn, readInt, readInt, writeInt) },
+	func(fn any) funcBody { return unaryBody(fn, readString, writeString) },
+	func(fn any) funcBody { return unaryBody(fn, readBytes, writeBytes) },
+}
+
+// typedBody returns nil for a function of no such shape.
+func typedBody(fn any) funcBody {
+	for _, shape := range shapes {
+		if b := shape(fn); b != nil {
+			return b
+		}
+	}
+	return nil
+}
+
+func unaryBody[A, R any](fn any, read func(*decoder) (A, error), write func(*encoder, R) error) funcBody {
+	var call func(context.Context, A) (R, error)
+	switch fn := fn.(type) {
+	case func(A) R:
+		call = func(_ context.Context, a A) (R, error) { return fn(a), nil }
+	case func(A) (R, error):
+		call = func(_ context.Context, a A) (R, error) { return fn(a) }
+	case func(context.Context, A) R:
+		call = func(ctx context.Context, a A) (R, error) { return fn(ctx, a), nil }
+	case func(context.Context, A) (R, error):
+		call = fn
+	default:
+		return nil
+	}
+	return func(ctx context.Context, f *function, d *decoder, _ int, dst []byte) ([]byte, *Error) {
+		a, err := read(d)
+		if err != nil {
+			return nil, f.badArgument(0, err)
+		}
+		r, err := call(ctx, a)
+		return typedReply(ctx, f, dst, r, err, write)
+	}
+}
+
+func binaryBody[A, B, R any](fn any, readA func(*decoder) (A, error), readB func(*decoder) (B, error), write func(*encoder, R) error) funcBody {
+	var call func(context.Context, A, B) (R, error)
+	switch fn := fn.(type) {
+	case func(A, B) R:
+		call = func(_ context.Context, a A, b B) (R, error) { return fn(a, b), nil }
+	case func(A, B) (R, error):
+		call = func(_ context.Context, a A, b B) (R, error) { return fn(a, b) }
+	case func(context.Context, A, B) R:
+		call = func(ctx context.Context, a A, b B) (R, error) { return fn(ctx, a, b), nil }
+	case func(context.Context, A, B) (R, error):
+		call = fn
+	default:
+		return nil
+	}
+	return func(ctx context.Context, f *function, d *decoder, _ int, dst []byte) ([]byte, *Error) {
+		a, err := readA(d)
+		if err != nil {
+			return nil, f.badArgument(0, err)
+		}
+		b, err := readB(d)
+		if err != nil {
+			return nil, f.badArgument(1, err)
+		}
+		r, err := call(ctx, a, b)
+		return typedReply(ctx, f, dst, r, err, write)
+	}
+}
+
+// typedReply is reply without reflection.
+func typedReply[R any](ctx context.Context, f *function, dst []byte, r R, err error, write func(*encoder, R) error) ([]byte, *Error) {
+	if err != nil {
+		return nil, f.failed(ctx, err)
+	}
+	e := newEncoder(append(dst, f.head...), 1)
+	if err := write(e, r); err != nil {
+		e.finish()
+		return nil, f.badResult(0, err)
+	}
+	return e.finish(), nil
+}
+
+func writeInt(e *encoder, x int) error       { return e.m.EncodeInt(int64(x)) }
+func writeString(e *encoder, x string) error { return e.m.EncodeString(x) }
+func writeBytes(e *encoder, x []byte) error  { return e.m.EncodeBytes(x) }

@@ -1,0 +1,93 @@
+package broach
+
+import (
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Stats counts what a node has done since it started, and says how things stand. Counters only rise.
+type Stats struct {
+	DatagramsIn, DatagramsOut uint64
+	BytesIn, BytesOut         uint64 // payload
+	SendErrors                uint64 // datagrams the system did not take
+
+	Malformed      uint64 // datagrams or messages that are not of the protocol, or were cut off
+	ForeignVersion uint64 // datagrams of another version of the protocol
+	OtherCluster   uint64 // datagrams of another cluster
+	Replayed       uint64 // datagrams that had come before
+	Misdirected    uint64 // datagrams for another process, such as the one that had our address before
+	Strangers      uint64 // datagrams with calls from processes that are not members
+	UnknownKinds   uint64 // messages of kinds that this version does not know
+	InboxOverflow  uint64 // membership messages dropped because too many came at once
+
+	Running  int    // functions that run now
+	Queued   int    // calls that wait for a worker
+	Done     uint64 // functions that have run
+	Shed     uint64 // calls whose deadline passed while they waited; they did not run
+	Rejected uint64 // calls refused because the queue was full, or put off while it was
+	Panics   uint64 // functions that panicked
+
+	Peers []PeerStats // sorted by address
+}
+
+// PeerStats is about one peer.
+type PeerStats struct {
+	Addr        netip.AddrPort
+	State       State
+	RTT         time.Duration // smoothed round trip of calls to it; 0: not measured yet
+	InFlight    int           // our calls to it that wait for a reply
+	Retransmits uint64        // requests sent again
+	Received    uint64        // datagrams accepted from it
+	LastHeard   time.Duration // how long ago the last of them came
+}
+
+// counters are the counts that the reader keeps; others read them at any time.
+type counters struct {
+	malformed, foreignVersion, otherCluster, replayed atomic.Uint64
+	misdirected, stranger, unknownKind, inboxFull     atomic.Uint64
+}
+
+// Stats returns the counts and the state of things now.
+func (n *Node) Stats() Stats {
+	t, p, c := n.transport.stats(), n.pool.stats(), &n.carrier.stats
+	s := Stats{
+		DatagramsIn: t.datagramsIn.Load(), DatagramsOut: t.datagramsOut.Load(),
+		BytesIn: t.bytesIn.Load(), BytesOut: t.bytesOut.Load(), SendErrors: t.errorsOut.Load(),
+		Malformed: c.malformed.Load() + t.truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
+		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(), Misdirected: c.misdirected.Load(),
+		Strangers: c.stranger.Load(), UnknownKinds: c.unknownKind.Load(), InboxOverflow: c.inboxFull.Load(),
+		Running: p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
+	}
+	now := time.Now()
+	for _, peer := range n.view.Load().peers {
+		if l := n.links.get(peer.boot); l != nil {
+			s.Peers = append(s.Peers, l.peerStats(now, peer.state))
+		}
+	}
+	slices.SortFunc(s.Peers, func(a, b PeerStats) int { return a.Addr.Compare(b.Addr) })
+	return s
+}
+
+// peerStats is the part of Stats about the link's peer.
+func (l *link) peerStats(now time.Time, state State) PeerStats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := PeerStats{Addr: l.id.addr, State: state, InFlight: int(l.inflight.Load()), Received: l.received.Load()}
+	s.LastHeard = now.Sub(l.lastHeard())
+	if l.exchange != nil {
+		s.RTT, s.Retransmits = l.rtt.smoothed, l.resent
+	}
+	return s
+}
+
+// roundTrip is the smoothed round trip; 0: not measured yet.
+func (l *link) roundTrip() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.exchange == nil {
+		return 0
+	}
+	return l.rtt.smoothed
+}

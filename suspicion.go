@@ -1,0 +1,274 @@
+package broach
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"broach/internal/wire"
+)
+
+const (
+	helpersEach  = 3  // witnesses asked at the 2nd, 4th and 6th probe
+	lonelyProbes = 40 // before a peer is doubted when no witness answers at all: then the fault is likely ours
+	claimTimes   = 3  // how often a claim is made, so that a lost datagram does not matter
+	shareProbes  = 50 // about how many nodes probe one that another suspects
+	helpPings    = 4  // on behalf of another
+	helpsMax     = 64 // at once; further ones are not answered, as if they were lost
+	rumourProbe  = time.Second
+)
+
+var noAddr netip.AddrPort
+
+// probe is the questioning of a peer that is late.
+type probe struct {
+	tries  int // pings sent; 0: there is no probe
+	at     time.Time
+	asked  int // witnesses
+	denied int // witnesses that could not reach it
+}
+
+// watch looks at a peer that is late, or being probed, or suspect, [MEM-11].
+func (m *membership) watch(now time.Time, p *peer) {
+	switch {
+	case p.state == Suspect && p.probe.tries == 0 && !p.accused:
+		m.declareOffline(now, p)
+	case p.probe.tries >= m.enough(p):
+		m.doubt(now, p)
+	default:
+		m.ping(now, p)
+	}
+}
+
+// unanswered hears that a peer leaves calls unanswered: it is probed as if it were late.
+func (m *membership) unanswered(now time.Time, boot uint64) {
+	if p := m.peers.byBoot[boot]; p != nil && p.state == Alive && p.probe.tries == 0 {
+		m.ping(now, p)
+		m.schedule(p)
+	}
+}
+
+// enough is how many unanswered probes decide, [MEM-13].
+func (m *membership) enough(p *peer) int {
+	if p.probe.denied > 0 || p.probe.asked == 0 {
+		return m.cfg.heartbeat.Probes
+	}
+	return lonelyProbes
+}
+
+// ping sends the next probe; with every other one, witnesses are asked.
+func (m *membership) ping(now time.Time, p *peer) {
+	p.probe.tries++
+	p.probe.at = now.Add(m.cfg.heartbeat.ProbeEvery)
+	m.tell(p, wire.Ping{Nonce: m.rng.Uint64()})
+	if p.probe.tries%2 != 0 || p.probe.tries > m.cfg.heartbeat.Probes {
+		return
+	}
+	for _, helper := range m.pick(helpersEach, p) {
+		p.probe.asked++
+		m.tell(helper, wire.Help{Target: p.target()})
+	}
+}
+
+// doubt makes a peer suspect whose probes were in vain. If not one witness answered, the claim is kept to ourselves.
+func (m *membership) doubt(now time.Time, p *peer) {
+	alone := p.probe.asked > 0 && p.probe.denied == 0
+	p.probe, p.accused = probe{}, false
+	if p.state != Suspect {
+		m.setState(now, p, Suspect)
+	} else {
+		p.since = now // another said so before; the time to refute begins
+	}
+	if !alone {
+		m.claim(now, p, wire.Suspect{Target: p.target()})
+	}
+}
+
+// declareOffline ends the time to refute.
+func (m *membership) declareOffline(now time.Time, p *peer) {
+	m.claim(now, p, wire.Offline{Target: p.target()})
+	m.takeOffline(now, p)
+}
+
+// takeOffline makes a peer offline: calls to it fail at once, [MEM-14].
+func (m *membership) takeOffline(now time.Time, p *peer) {
+	p.probe, p.accused, p.accuser = probe{}, false, noAddr
+	m.setState(now, p, Offline)
+	m.out.offline = append(m.out.offline, p.linkID)
+	m.planHealing(now)
+}
+
+// claim is something said of a peer to all, several times.
+type claim struct {
+	about *peer
+	msg   wire.Message
+	left  int
+	at    time.Time
+}
+
+// claim says something of a peer to all and to itself.
+func (m *membership) claim(now time.Time, p *peer, msg wire.Message) {
+	m.claims = append(m.claims, claim{about: p, msg: msg, left: claimTimes, at: now})
+	m.tickClaims(now)
+}
+
+// tickClaims repeats the claims that are due. One that does not hold any more is dropped.
+func (m *membership) tickClaims(now time.Time) {
+	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.about.state == Alive || c.about.state == Left })
+	for i := range m.claims {
+		c := &m.claims[i]
+		if now.Before(c.at) {
+			continue
+		}
+		c.left--
+		c.at = now.Add(m.cfg.heartbeat.ProbeEvery)
+		for _, p := range m.peers.sorted {
+			if p.isMember() || p == c.about {
+				m.tell(p, c.msg)
+			}
+		}
+	}
+	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.left == 0 })
+}
+
+// accusedPeer finds the peer that a claim is about, if the claim counts, [MEM-15].
+func (m *membership) accusedPeer(t wire.Target) *peer {
+	p := m.peers.byBoot[t.Boot]
+	if p == nil || p.addr != t.Addr || t.Inc < p.inc || !p.isMember() {
+		return nil
+	}
+	return p
+}
+
+// refute answers a claim about ourselves, [MEM-16].
+func (m *membership) refute(now time.Time, t wire.Target) {
+	if t.Inc >= m.inc {
+		m.inc = t.Inc + 1
+		m.announceAll(now)
+	}
+}
+
+// onSuspect hears that another doubts a peer. Some of us find out for themselves, [MEM-15].
+func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
+	if t.Boot == m.cfg.boot {
+		m.refute(now, t)
+		return
+	}
+	p := m.accusedPeer(t)
+	if p == nil || p.state == Suspect {
+		return
+	}
+	p.accused = true
+	m.setState(now, p, Suspect)
+	p.accuser = from.addr
+	p.probe = probe{tries: 1, at: now.Add(rumourProbe)}
+	if n := len(m.peers.sorted); n <= shareProbes || m.rng.IntN(n) < shareProbes {
+		m.tell(p, wire.Ping{Nonce: m.rng.Uint64()})
+	}
+	m.schedule(p)
+}
+
+// onOffline hears that another has given a peer up. Who has heard of it since the Suspect, or never heard that, finds out for
+// itself.
+func (m *membership) onOffline(now time.Time, t wire.Target) {
+	if t.Boot == m.cfg.boot {
+		m.refute(now, t)
+		return
+	}
+	p := m.accusedPeer(t)
+	switch {
+	case p == nil:
+	case p.state == Suspect:
+		m.takeOffline(now, p)
+	case p.probe.tries > 0:
+		p.probe.denied++
+	default:
+		m.ping(now, p)
+		m.schedule(p)
+	}
+}
+
+// onVouch hears that a witness reaches a peer.
+func (m *membership) onVouch(now time.Time, t wire.Target) {
+	p := m.peers.byBoot[t.Boot]
+	if p == nil || !p.isMember() {
+		return
+	}
+	p.heard, p.probe = now, probe{}
+	if p.state == Suspect {
+		p.accuser = noAddr
+		m.revive(now, p)
+	}
+	m.schedule(p)
+}
+
+// onNack hears that a witness does not reach a peer either.
+func (m *membership) onNack(t wire.Target) {
+	if p := m.peers.byBoot[t.Boot]; p != nil && p.probe.tries > 0 {
+		p.probe.denied++
+	}
+}
+
+// vouch tells who doubted a peer that it answers.
+func (m *membership) vouch(p *peer) {
+	if to := m.peers.byAddr[p.accuser]; to != nil {
+		m.tell(to, wire.Vouch{Target: p.target()})
+	}
+	p.accuser = noAddr
+}
+
+// onPing answers. Outside of a link the answer is as small as the question.
+func (m *membership) onPing(src source, msg wire.Ping) {
+	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
+		m.tell(p, wire.Pong(msg))
+		return
+	}
+	m.tellAddr(src.addr, wire.Pong(msg))
+}
+
+// help is the probing of a peer that another asked for.
+type help struct {
+	target *peer
+	by     *peer
+	since  time.Time
+	tries  int
+	at     time.Time
+}
+
+// onHelp begins to probe a peer for another, [MEM-12]. What we know already is said at once.
+func (m *membership) onHelp(now time.Time, by *peer, t wire.Target) {
+	p := m.peers.byBoot[t.Boot]
+	switch {
+	case p == nil || p.state == Left:
+	case p.state == Offline:
+		m.tell(by, wire.Offline{Target: t})
+	case len(m.helps) < helpsMax:
+		m.helps = append(m.helps, help{target: p, by: by, since: now, at: now})
+		m.tickHelps(now)
+	}
+}
+
+// tickHelps goes on with the probes for others, and answers those that are decided.
+func (m *membership) tickHelps(now time.Time) {
+	m.helps = slices.DeleteFunc(m.helps, func(h help) bool {
+		target := wire.Target{Addr: h.target.addr, Boot: h.target.boot, Inc: h.target.inc}
+		switch {
+		case h.target.heard.After(h.since):
+			m.tell(h.by, wire.Vouch{Target: target})
+			return true
+		case h.tries == helpPings && !now.Before(h.at):
+			m.tell(h.by, wire.Nack{Target: target})
+			return true
+		}
+		return false
+	})
+	for i := range m.helps {
+		h := &m.helps[i]
+		if now.Before(h.at) {
+			continue
+		}
+		h.tries++
+		h.at = now.Add(m.cfg.heartbeat.ProbeEvery)
+		m.tell(h.target, wire.Ping{Nonce: m.rng.Uint64()})
+	}
+}

@@ -1,0 +1,81 @@
+package broach
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"broach/internal/wire"
+)
+
+// tableService is the protocol's own function by which a peer pulls our service table, PROTOCOL.md [TAB-3].
+const tableService = "\x00table"
+
+// pullTimeout is how long a pull may take. The loop asks again when it failed.
+const pullTimeout = 3 * time.Second
+
+// tableOf encodes the service table of our functions. Private ones are not in it.
+func tableOf(all map[string]*function) ([]byte, error) {
+	fns := make([]wire.Function, 0, len(all))
+	for name, f := range all {
+		if !isPrivate(name) {
+			fns = append(fns, wire.Function{Name: name, Signature: f.signature()})
+		}
+	}
+	slices.SortFunc(fns, func(a, b wire.Function) int { return strings.Compare(a.Name, b.Name) })
+	if len(fns) > wire.MaxFunctions {
+		return nil, Errorf(TooLarge, "a node offers at most %d functions", wire.MaxFunctions)
+	}
+	table := wire.AppendTable(nil, fns)
+	if len(table) > wire.MaxTable {
+		return nil, Errorf(TooLarge, "the service table would have %d bytes, %d are allowed", len(table), wire.MaxTable)
+	}
+	return table, nil
+}
+
+// tableFunction is what answers tableService.
+func (n *Node) tableFunction() *function {
+	f, err := newFunction("table", func() []byte { return *n.ownTable.Load() })
+	if err != nil {
+		panic("broach: internal error: " + err.Error())
+	}
+	return f
+}
+
+// pull asks a peer for its service table, in the background.
+func (n *Node) pull(now time.Time, id linkID) {
+	started := n.background.TryGo(func() error {
+		version, table, err := n.pullFrom(id)
+		return n.do(func(now time.Time) { n.members.pulled(now, id.boot, version, table, err == nil) })
+	})
+	if !started {
+		n.members.pulled(now, id.boot, 0, nil, false)
+	}
+}
+
+// pullFrom makes the call.
+func (n *Node) pullFrom(id linkID) (version uint32, table []byte, err error) {
+	l := n.links.get(id.boot)
+	if l == nil {
+		return 0, nil, errLinkDown
+	}
+	ctx, cancel := context.WithTimeout(n.provider.ctx, pullTimeout)
+	defer cancel()
+	now := time.Now()
+	p, failed := n.Caller(tableService).attempt(ctx, now, now.Add(pullTimeout), l, nil)
+	if failed != nil {
+		return 0, nil, failed
+	}
+	defer n.freePending(p)
+	b, err := decodeAs[[]byte](p.body)
+	if err == nil && len(b) < 4 {
+		err = fmt.Errorf("a table of %d bytes", len(b))
+	}
+	if err != nil {
+		return 0, nil, err
+	}
+	return binary.BigEndian.Uint32(b), b[4:], nil
+}

@@ -1,0 +1,97 @@
+package broach
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// timers knows the links that want to be stepped at some time, so that the loop looks at those alone and sleeps until the
+// first is due. Times are nanoseconds since start, never 0.
+type timers struct {
+	start time.Time
+	wake  atomic.Int64  // when the loop looks next
+	wakec chan struct{} // a wish to look earlier
+
+	mu    sync.Mutex // protects fresh, which callers fill and the loop empties
+	fresh []*link
+
+	armed []*link // the loop's
+}
+
+func (t *timers) init(start time.Time) {
+	t.start, t.wakec = start, make(chan struct{}, 1)
+}
+
+// stamp is a time as nanoseconds since start; 0 for the zero time.
+func (t *timers) stamp(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return max(int64(at.Sub(t.start)), 1)
+}
+
+// time is the inverse of stamp.
+func (t *timers) time(stamp int64) time.Time { return t.start.Add(time.Duration(stamp)) }
+
+// add takes up a link that has become due at some time.
+func (t *timers) add(l *link) {
+	t.mu.Lock()
+	t.fresh = append(t.fresh, l)
+	t.mu.Unlock()
+}
+
+// wakeBy makes the loop look no later than due.
+func (t *timers) wakeBy(due int64) {
+	for {
+		wake := t.wake.Load()
+		if wake <= due {
+			return
+		}
+		if t.wake.CompareAndSwap(wake, due) {
+			break
+		}
+	}
+	select {
+	case t.wakec <- struct{}{}:
+	default:
+	}
+}
+
+// settle says when the loop looks next, unless a link asked for an earlier time since it set out to find that.
+func (t *timers) settle(next int64) {
+	for wake := t.wake.Load(); wake > next && !t.wake.CompareAndSwap(wake, next); wake = t.wake.Load() {
+	}
+}
+
+// run steps the links that are due. It returns when the next one is, zero if none, and the peers that leave calls unanswered.
+func (t *timers) run(now time.Time) (next time.Time, silent []linkID) {
+	t.mu.Lock()
+	t.armed = append(t.armed, t.fresh...)
+	clear(t.fresh)
+	t.fresh = t.fresh[:0]
+	t.mu.Unlock()
+	stamp := t.stamp(now)
+	var first int64
+	kept := t.armed[:0]
+	for _, l := range t.armed {
+		if due := l.dueAt.Load(); due != 0 && due <= stamp {
+			if l.timeout(now) {
+				silent = append(silent, l.id)
+			}
+		}
+		if l.dueAt.Load() == 0 && l.disarm() {
+			continue
+		}
+		kept = append(kept, l)
+		if due := l.dueAt.Load(); due != 0 && (first == 0 || due < first) {
+			first = due
+		}
+	}
+	clear(t.armed[len(kept):])
+	t.armed = kept
+	if first == 0 {
+		return time.Time{}, silent
+	}
+	return t.time(first), silent
+}

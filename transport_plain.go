@@ -1,0 +1,59 @@
+package broach
+
+import (
+	"net"
+)
+
+// plainTransport moves datagrams one by one over any PacketConn: the path for systems without
+// batched calls, for in-memory networks and for sockets of the user's own kind.
+type plainTransport struct {
+	socket
+	buf []byte // the reader's; one byte over maxDatagram: a read that fills it has lost its end
+}
+
+func newPlainTransport(conn PacketConn) *plainTransport {
+	return &plainTransport{
+		socket: socket{conn: conn, local: boundAddr(conn)},
+		buf:    make([]byte, maxDatagram+1),
+	}
+}
+
+// receive returns one datagram: asking a PacketConn for a second could block.
+func (t *plainTransport) receive(in []datagram) (int, error) {
+	for {
+		n, from, err := t.conn.ReadFromUDPAddrPort(t.buf)
+		t.counts.callsIn.Add(1)
+		switch {
+		case err != nil:
+			if err := t.readFailed(err); err != nil {
+				return 0, err
+			}
+		case n > maxDatagram:
+			t.counts.truncated.Add(1)
+		default:
+			t.faults.clear()
+			t.counts.received(1, n)
+			in[0] = datagram{unmapped(from), t.buf[:n]}
+			return 1, nil
+		}
+	}
+}
+
+func (t *plainTransport) send(out []datagram) (int, error) {
+	var calls, sent, bytes, lost int
+	defer func() { t.counts.sent(calls, sent, bytes, lost) }()
+	for _, d := range out {
+		_, err := t.conn.WriteToUDPAddrPort(d.b, unmapped(d.addr))
+		calls++
+		switch {
+		case err == nil:
+			sent++
+			bytes += len(d.b)
+		case t.isClosed(err):
+			return sent, net.ErrClosed
+		default:
+			lost++
+		}
+	}
+	return sent, nil
+}

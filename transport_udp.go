@@ -1,0 +1,170 @@
+package broach
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+)
+
+const (
+	// maxDatagram is the largest payload a transport takes from the network, in bytes.
+	// It stands well above the 1,400 which peers send by default, so that a peer configured
+	// for a little more is still heard; anything longer is dropped and counted as truncated.
+	maxDatagram = 2048
+
+	// maxBatch is the most datagrams moved by one system call. At 64 the cost of the call
+	// itself is below a fiftieth of the cost of the datagrams it moves.
+	maxBatch = 64
+)
+
+// datagram is one UDP payload and the peer it comes from or goes to.
+type datagram struct {
+	addr netip.AddrPort
+	b    []byte
+}
+
+// transport moves batches of datagrams between the node and the network.
+type transport interface {
+	// receive blocks until at least one datagram has come, fills in[:n] and returns n.
+	// The payloads lie in memory of the transport and are valid until the next receive.
+	// Addresses are unmapped: an IPv4 peer is an IPv4 address, whatever the socket.
+	// After close the error is one for which errors.Is(err, net.ErrClosed) holds; any other
+	// error means that the socket is of no more use. One goroutine at a time may call it,
+	// and in must not be empty.
+	receive(in []datagram) (n int, err error)
+
+	// send writes all datagrams and returns how many the system took. One that it refuses
+	// is lost, as UDP may lose any, and counted; only a closed socket is an error.
+	// It is safe for concurrent use and keeps nothing of out.
+	send(out []datagram) (n int, err error)
+
+	// localAddr is the bound address, unmapped.
+	localAddr() netip.AddrPort
+
+	// stats are the live counters.
+	stats() *transportStats
+
+	// close wakes receive and every send. A second close may return net.ErrClosed.
+	close() error
+}
+
+// transportStats counts what a transport did since it was opened. Reading it needs no lock.
+type transportStats struct {
+	datagramsIn, bytesIn   atomic.Uint64
+	datagramsOut, bytesOut atomic.Uint64
+	callsIn, callsOut      atomic.Uint64 // system calls, those that moved nothing included
+	errorsIn, errorsOut    atomic.Uint64 // passing receive errors; datagrams refused by the system
+	truncated              atomic.Uint64 // datagrams over maxDatagram, dropped
+}
+
+// received counts one call of receive.
+func (s *transportStats) received(datagrams, bytes int) {
+	s.datagramsIn.Add(uint64(datagrams))
+	s.bytesIn.Add(uint64(bytes))
+}
+
+// sent counts one call of send.
+func (s *transportStats) sent(calls, datagrams, bytes, lost int) {
+	s.callsOut.Add(uint64(calls))
+	s.datagramsOut.Add(uint64(datagrams))
+	s.bytesOut.Add(uint64(bytes))
+	s.errorsOut.Add(uint64(lost))
+}
+
+// openUDP binds addr, "ip:port"; "" is "127.0.0.1:0", and port 0 picks a free one.
+// An IPv4 address takes IPv4 only; "[::]:port" takes both families where the system can.
+// It asks for large socket buffers and logs once per process if the system gave less.
+func openUDP(addr string, log *slog.Logger) (transport, error) {
+	conn, err := listenUDP(addr)
+	if err != nil {
+		return nil, err
+	}
+	askBuffers(conn, log)
+	return newPacketTransport(conn), nil
+}
+
+// listenUDP opens the socket of openUDP.
+func listenUDP(addr string) (*net.UDPConn, error) {
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	ap, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("bind address is not ip:port: %w", err)
+	}
+	ap = unmapped(ap)
+	network := "udp"
+	if ap.Addr().Is4() {
+		network = "udp4" // package net would turn 0.0.0.0 into [::]
+	}
+	conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(ap))
+	if err != nil {
+		return nil, fmt.Errorf("open socket: %w", err)
+	}
+	return conn, nil
+}
+
+// newPacketTransport makes a transport of a connection that is already open. A *net.UDPConn,
+// which must not be connected, gets the batched system calls where there are any; anything
+// else is read and written one datagram at a time. Socket buffers are left as they are.
+func newPacketTransport(conn PacketConn) transport {
+	if u, ok := conn.(*net.UDPConn); ok {
+		if t, ok := newBatchTransport(u); ok {
+			return t
+		}
+	}
+	return newPlainTransport(conn)
+}
+
+// socket is what both kinds of transport share: an open connection, its counters and its end.
+type socket struct {
+	conn   PacketConn
+	local  netip.AddrPort
+	counts transportStats
+	closed atomic.Bool
+	faults readFaults // the reader's
+}
+
+func (s *socket) localAddr() netip.AddrPort { return s.local }
+
+func (s *socket) stats() *transportStats { return &s.counts }
+
+func (s *socket) close() error {
+	s.closed.Store(true)
+	return s.conn.Close()
+}
+
+// isClosed knows the end of a connection even where its owner words it in his own way.
+func (s *socket) isClosed(err error) bool {
+	return s.closed.Load() || errors.Is(err, net.ErrClosed)
+}
+
+// readFailed returns nil if reading may go on after err.
+func (s *socket) readFailed(err error) error {
+	if s.isClosed(err) {
+		return net.ErrClosed
+	}
+	if errors.Is(err, wsaMessageTooLong) {
+		s.counts.truncated.Add(1)
+		return nil
+	}
+	s.counts.errorsIn.Add(1)
+	return s.faults.judge(err)
+}
+
+// boundAddr is the unmapped local address of conn, invalid if it is not one of IP.
+func boundAddr(conn PacketConn) netip.AddrPort {
+	if a, ok := conn.LocalAddr().(interface{ AddrPort() netip.AddrPort }); ok {
+		return unmapped(a.AddrPort())
+	}
+	ap, _ := netip.ParseAddrPort(conn.LocalAddr().String())
+	return unmapped(ap)
+}
+
+// unmapped is the one form in which peers are compared: IPv4 addresses never as IPv6.
+func unmapped(ap netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

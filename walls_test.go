@@ -1,0 +1,154 @@
+package broach
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// pureFiles hold no I/O, clock, lock, channel or goroutine: what they need to know is an argument.
+var pureFiles = []string{
+	"ack.go", "served.go", "rtt.go", "replay.go",
+	"fragment*.go", "membership*.go", "introduce.go", "join.go", "heartbeat.go", "suspicion.go", "peer.go",
+	"codec_guard.go",
+}
+
+// goStatements are the goroutines of a node. Everything else runs on the goroutines of callers, workers and the system.
+var goStatements = map[string]int{
+	"node.go":        2, // the reader, the loop
+	"receive.go":     1, // Close when the socket fails
+	"pool.go":        1,
+	"pool_worker.go": 2,
+}
+
+// clockFiles may read the clock.
+var clockFiles = []string{
+	"node.go", "loop.go", "receive.go", "call.go", "request.go", "stats.go", "tables.go",
+	"link.go", "link_serve.go", // the send time of fragments
+	"pool.go", "pool_worker.go",
+}
+
+// rootImports is all that the root package may stand on, besides the standard library.
+var rootImports = []string{
+	"broach/internal/wire",
+	"github.com/panjf2000/ants/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
+	"golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
+}
+
+func TestPureFilesHaveNoEffects(t *testing.T) {
+	forEachFile(t, ".", func(path string, f *ast.File) {
+		if !matchesAny(pureFiles, path) {
+			return
+		}
+		for _, name := range []string{"net", "os", "sync", "context", "log/slog", "golang.org/x/sys/unix"} {
+			require.False(t, imports(f, name), "%s is pure and must not import %s", path, name)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			switch n.(type) {
+			case *ast.GoStmt, *ast.ChanType, *ast.SendStmt, *ast.SelectStmt:
+				t.Errorf("%s is pure and must not use goroutines or channels", path)
+			}
+			return true
+		})
+	})
+}
+
+func TestGoroutinesAreTheListedOnes(t *testing.T) {
+	found := map[string]int{}
+	forEachFile(t, ".", func(path string, f *ast.File) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			if _, ok := n.(*ast.GoStmt); ok {
+				found[path]++
+			}
+			return true
+		})
+	})
+	require.Equal(t, goStatements, found)
+}
+
+func TestTheClockIsReadInFewPlaces(t *testing.T) {
+	forEachFile(t, ".", func(path string, f *ast.File) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			s, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			x, ok := s.X.(*ast.Ident)
+			if ok && x.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "Tick"}, s.Sel.Name) {
+				require.Contains(t, clockFiles, path, "time.%s", s.Sel.Name)
+			}
+			return true
+		})
+	})
+}
+
+func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
+	check := func(dir string, allowed []string) {
+		forEachFile(t, dir, func(path string, f *ast.File) {
+			for _, spec := range f.Imports {
+				name := strings.Trim(spec.Path.Value, `"`)
+				if strings.Contains(name, ".") || strings.HasPrefix(name, "broach") {
+					require.Contains(t, allowed, name, "imported by %s", path)
+				}
+			}
+		})
+	}
+	check(".", rootImports)
+	check("internal/wire", nil)
+	check("internal/simnet", nil)
+}
+
+func TestNothingPrintsOutsideTheLog(t *testing.T) {
+	forEachFile(t, ".", func(path string, f *ast.File) {
+		require.False(t, imports(f, "log"), "%s: logging is log/slog's", path)
+		ast.Inspect(f, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				x, ok := s.X.(*ast.Ident)
+				printing := ok && x.Name == "fmt" && strings.HasPrefix(s.Sel.Name, "Print")
+				require.False(t, printing, "%s prints", path)
+			}
+			return true
+		})
+	})
+}
+
+// forEachFile parses the Go files of a folder that are not tests.
+func forEachFile(t *testing.T, dir string, visit func(path string, f *ast.File)) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	seen := 0
+	for _, e := range entries {
+		if e.IsDir() || !isSource(e) {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, e.Name()), nil, 0)
+		require.NoError(t, err)
+		visit(e.Name(), f)
+		seen++
+	}
+	require.NotZero(t, seen, "no files in %s", dir)
+}
+
+func isSource(e fs.DirEntry) bool {
+	return strings.HasSuffix(e.Name(), ".go") && !strings.HasSuffix(e.Name(), "_test.go")
+}
+
+func imports(f *ast.File, name string) bool {
+	return slices.ContainsFunc(f.Imports, func(s *ast.ImportSpec) bool { return s.Path.Value == `"`+name+`"` })
+}
+
+func matchesAny(patterns []string, name string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		ok, _ := filepath.Match(p, name)
+		return ok
+	})
+}

@@ -1,0 +1,278 @@
+package broach
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"broach/internal/wire"
+)
+
+// State says what this node believes of a member.
+type State uint8
+
+const (
+	Alive   State = iota // it answers
+	Suspect              // it does not answer us, nor a witness; it is called only when nobody else is left
+	Offline              // it is not called; it comes back as soon as it is heard of
+	Left                 // it said that it leaves
+)
+
+var stateNames = [...]string{"alive", "suspect", "offline", "left"}
+
+// String returns the name of the state in lower case.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return "unknown"
+}
+
+// Member is a node of the cluster as this node sees it.
+type Member struct {
+	Addr    netip.AddrPort // advertised
+	Name    string         // of the application
+	Version string         // of the application
+	State   State
+	Self    bool              // it is this node
+	RTT     time.Duration     // smoothed round trip of calls to it; 0: not measured yet
+	Tags    map[string]string // Config.Tags of the member; not to be modified
+}
+
+// Service is a function offered in the cluster.
+type Service struct {
+	Name      string
+	Signature string           // as in "work01(int, int) int"
+	Providers []netip.AddrPort // that can be called now, sorted
+}
+
+// EventKind says what an Event is about.
+type EventKind uint8
+
+const (
+	MemberUp       EventKind = iota // a member was found, or is alive again
+	MemberSuspect                   // a member became suspect
+	MemberOffline                   // a member is offline
+	MemberLeft                      // a member left
+	ServiceAdded                    // a member offers a function
+	ServiceRemoved                  // a member does not offer a function any more
+)
+
+var eventNames = [...]string{"member up", "member suspect", "member offline", "member left", "service added", "service removed"}
+
+// String returns the kind as words.
+func (k EventKind) String() string {
+	if int(k) < len(eventNames) {
+		return eventNames[k]
+	}
+	return "unknown"
+}
+
+// tagMap is the public form of tags.
+func tagMap(tags []wire.Tag) map[string]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(tags))
+	for _, t := range tags {
+		m[t.Key] = t.Value
+	}
+	return m
+}
+
+// wireTags is the form in which tags travel: sorted by key.
+func wireTags(tags map[string]string) []wire.Tag {
+	var list []wire.Tag
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, wire.Tag{Key: k, Value: tags[k]})
+	}
+	return list
+}
+
+// Event is a change in the cluster. Service is set for ServiceAdded and ServiceRemoved.
+type Event struct {
+	Kind    EventKind
+	Member  Member
+	Service string
+}
+
+// Members lists the nodes of the cluster, this one among them, sorted by address.
+func (n *Node) Members() []Member {
+	v := n.view.Load()
+	list := make([]Member, 0, len(v.peers)+1)
+	for i := range v.peers {
+		list = append(list, n.member(&v.peers[i]))
+	}
+	list = append(list, Member{Addr: n.addr, Name: n.cfg.Name, Version: n.cfg.Version, Self: true, Tags: n.cfg.Tags})
+	slices.SortFunc(list, func(a, b Member) int { return a.Addr.Compare(b.Addr) })
+	return list
+}
+
+// member is the public form of a peer.
+func (n *Node) member(p *peerView) Member {
+	m := Member{Addr: p.addr, Name: p.name, Version: p.version, State: p.state, Tags: tagMap(p.tags)}
+	if l := n.links.get(p.boot); l != nil {
+		m.RTT = l.roundTrip()
+	}
+	return m
+}
+
+// Services lists the functions that are offered in the cluster, by this node or others, sorted by name.
+func (n *Node) Services() []Service {
+	v := n.view.Load()
+	list := make([]Service, 0, len(v.routes))
+	for name, r := range v.routes {
+		if !isPrivate(name) {
+			list = append(list, Service{Name: name, Signature: r.signature, Providers: n.providersOf(r)})
+		}
+	}
+	slices.SortFunc(list, func(a, b Service) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// providersOf lists where a function can be called now.
+func (n *Node) providersOf(r *route) []netip.AddrPort {
+	var addrs []netip.AddrPort
+	if r.local {
+		addrs = append(addrs, n.addr)
+	}
+	for _, l := range append(slices.Clone(r.alive), r.suspect...) {
+		addrs = append(addrs, l.id.addr)
+	}
+	slices.SortFunc(addrs, netip.AddrPort.Compare)
+	return addrs
+}
+
+// WaitFor waits until at least that many providers of a function can be called, this node among them. It returns ctx's error
+// if ctx ends first, and ErrClosed if the node is closed.
+func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
+	return n.await(ctx, func(v *view) bool {
+		r := v.routes[service]
+		return providers <= 0 || r != nil && r.providers() >= providers
+	})
+}
+
+// await waits for a view that satisfies a condition.
+func (n *Node) await(ctx context.Context, satisfied func(*view) bool) error {
+	for {
+		v := n.view.Load()
+		switch {
+		case n.isClosed():
+			return ErrClosed
+		case satisfied(v):
+			return nil
+		}
+		select {
+		case <-v.nextc:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.provider.ctx.Done():
+		}
+	}
+}
+
+// Watch yields what the cluster looks like now, as events, then each change, until ctx ends, the node is closed or the loop
+// is left. A reader that is slow gets what has changed since it last looked, merged; it delays nobody. This node itself is
+// not reported.
+func (n *Node) Watch(ctx context.Context) iter.Seq[Event] {
+	return func(yield func(Event) bool) {
+		for seen := (&view{}); ; {
+			v := n.view.Load()
+			for e := range n.changes(seen, v) {
+				if !yield(e) {
+					return
+				}
+			}
+			seen = v
+			select {
+			case <-v.nextc:
+			case <-ctx.Done():
+				return
+			case <-n.provider.ctx.Done():
+				return
+			}
+		}
+	}
+}
+
+// changes yields the events that lead from one view to another: first of processes that are gone, then by address.
+func (n *Node) changes(from, to *view) iter.Seq[Event] {
+	return func(yield func(Event) bool) {
+		was, is := byID(from.peers), byID(to.peers)
+		for i := range from.peers {
+			if p := &from.peers[i]; is[p.linkID] == nil && !n.peerGone(p, yield) {
+				return
+			}
+		}
+		for i := range to.peers {
+			if p := &to.peers[i]; !n.peerChanges(was[p.linkID], p, yield) {
+				return
+			}
+		}
+	}
+}
+
+// byID finds peers by process.
+func byID(peers []peerView) map[linkID]*peerView {
+	m := make(map[linkID]*peerView, len(peers))
+	for i := range peers {
+		m[peers[i].linkID] = &peers[i]
+	}
+	return m
+}
+
+// peerChanges yields what changed about one peer. A nil was is a peer not seen before.
+func (n *Node) peerChanges(was, is *peerView, yield func(Event) bool) bool {
+	m := n.member(is)
+	if was == nil {
+		was = &peerView{}
+		if !yield(Event{Kind: stateEvent(is.state), Member: m}) {
+			return false
+		}
+	} else if was.state != is.state && !yield(Event{Kind: stateEvent(is.state), Member: m}) {
+		return false
+	}
+	return diffFunctions(was, is, func(kind EventKind, service string) bool {
+		return yield(Event{Kind: kind, Member: m, Service: service})
+	})
+}
+
+// peerGone yields the end of a peer that is not known any more: replaced by another process, or forgotten.
+func (n *Node) peerGone(p *peerView, yield func(Event) bool) bool {
+	if p.state == Offline || p.state == Left {
+		return true
+	}
+	m := n.member(p)
+	m.State = Offline
+	return yield(Event{Kind: MemberOffline, Member: m})
+}
+
+// stateEvent is the event that tells of a state.
+func stateEvent(s State) EventKind {
+	return [...]EventKind{Alive: MemberUp, Suspect: MemberSuspect, Offline: MemberOffline, Left: MemberLeft}[s]
+}
+
+// diffFunctions walks two sorted tables and yields what was added and removed.
+func diffFunctions(was, is *peerView, yield func(EventKind, string) bool) bool {
+	a, b := was.functions, is.functions
+	for len(a) > 0 || len(b) > 0 {
+		kind, name := ServiceAdded, ""
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0].Name < b[0].Name:
+			kind, name, a = ServiceRemoved, a[0].Name, a[1:]
+		case len(a) == 0 || b[0].Name < a[0].Name:
+			name, b = b[0].Name, b[1:]
+		default:
+			a, b = a[1:], b[1:]
+			continue
+		}
+		if !yield(kind, name) {
+			return false
+		}
+	}
+	return true
+}
