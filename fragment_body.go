@@ -53,8 +53,8 @@ func (t *incoming) add(index uint32, data []byte) bool {
 	return true
 }
 
-// place copies data into body, if body may reach so far. The fragment base may always be placed: before it lie as many
-// bytes as have been placed at most.
+// place copies data into body, if body may reach so far. The fragment base always may: no more bytes lie before it than
+// have been placed.
 func (t *incoming) place(index uint32, data []byte) bool {
 	from, to := t.bounds(index)
 	if to > int64(len(t.body)) && !t.grow(to, t.placed+int64(len(data))) {
@@ -64,8 +64,8 @@ func (t *incoming) place(index uint32, data []byte) bool {
 	return true
 }
 
-// grow makes room for the bytes before to, unless body would be larger than twice what is placed. Its sizes are powers of two,
-// up to the total: all growing together copies each byte about once.
+// grow makes room for the bytes before to, unless body would be larger than twice what is placed. Its sizes are powers
+// of two, up to the total: all growing together copies each byte about once.
 func (t *incoming) grow(to, placed int64) bool {
 	size := bufferSize(int64(t.total))
 	for size > 2*placed {

@@ -19,10 +19,12 @@ const (
 // inTransfers receives the large messages of one link, [FRAG-1] to [FRAG-4], [FRAG-8] and [FRAG-9]. It belongs to the link
 // and is stepped under its mutex.
 //
-// A transfer begins when its total fits what is left of two budgets, the link's and the node's; from then on it can always be
-// finished, so two transfers never wait for each other. Only what has arrived is allocated. A transfer that does not fit, or is the 65th,
-// leaves no trace: it is acknowledged with limit 0, which makes its sender ask again. A peer that reserves and never sends
-// so harms itself, and others when as many peers do so as the node's budget has room for.
+// A transfer begins when its total fits what is left of two budgets, the link's and the node's; from then on it can
+// always be finished, so two transfers never wait for each other. Only what has arrived is allocated. A transfer that does
+// not fit, or is the 65th, leaves no trace: it is acknowledged with limit 0, which makes its sender ask again.
+//
+// A peer that reserves and does not send harms itself, for 10 s or as long as it sends a fragment every 10 s. It harms
+// others when as many peers do so as the node's budget has room for.
 type inTransfers struct {
 	largest int64   // bytes of a message
 	budget  int64   // bytes reserved by this link at most
@@ -44,8 +46,8 @@ type inTransfers struct {
 // An answer is an acknowledgement for a transfer that is not under way.
 type answer struct{ transfer, base, limit uint32 }
 
-// init sets the limits, in bytes: of a message, of this link, of all links. A message larger than one of the budgets could never
-// begin, and is refused.
+// init sets the limits, in bytes: of a message, of this link, of all links. A message larger than one of the budgets
+// could never begin, and is refused.
 func (in *inTransfers) init(largest, budget int, node *memory) {
 	*in = inTransfers{
 		largest:   min(int64(largest), int64(budget), node.size),
@@ -55,8 +57,9 @@ func (in *inTransfers) init(largest, budget int, node *memory) {
 	}
 }
 
-// fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns it,
-// calls release when it counts no more against the budgets, and memory.recycle when nobody uses it any more. When code is not 0, Stop with that code is to be sent.
+// fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns
+// it, calls release once it is to count no more against the budgets, and may call memory.recycle when nobody uses it any
+// more. When code is not 0, the transfer is refused: Stop with that code is to be sent.
 func (in *inTransfers) fragment(now time.Time, f wire.Fragment) (body []byte, code Code) {
 	if !isWellFormed(f) {
 		return nil, 0
@@ -78,9 +81,8 @@ func (in *inTransfers) fragment(now time.Time, f wire.Fragment) (body []byte, co
 	if !t.isComplete() {
 		return nil, 0
 	}
-	body, t.body = t.body, nil
 	in.end(t, delivered)
-	return body, 0
+	return t.body, 0
 }
 
 // isWellFormed is [FRAG-1] as far as one fragment shows it.
@@ -115,9 +117,9 @@ func (in *inTransfers) admit(now time.Time, f wire.Fragment) (*incoming, Code) {
 	return t, 0
 }
 
-// reserve takes the bytes of a transfer from both budgets. The first to find no room in the link's has its turn before all others, else
-// small transfers could keep a large one waiting for ever. Room in the node's budget is not waited for in turn: it
-// may be another peer that does not give it back.
+// reserve takes the bytes of a transfer from both budgets. The first to find no room in the link's has its turn before all
+// others, else small transfers could keep a large one waiting for ever. Room in the node's budget is not waited for in
+// turn: it may be another peer that does not give it back.
 func (in *inTransfers) reserve(now time.Time, id uint32, total int64) bool {
 	if in.turn != 0 && in.turn != id && now.Sub(in.turnAt) < turnTime {
 		return false
@@ -204,8 +206,8 @@ func (in *inTransfers) answer(a answer) {
 	}
 }
 
-// nextAck returns an acknowledgement that is due, and false when none is left. It is called at the end of each batch of datagrams,
-// and when a message is complete, until it returns false. The bitmap is valid until the next call.
+// nextAck returns an acknowledgement that is due, and false when none is left. It is called at the end of each batch of
+// datagrams, and when a message is complete, until it returns false. The bitmap is valid until the next call.
 func (in *inTransfers) nextAck() (wire.FragmentAck, bool) {
 	if n := len(in.answers); n > 0 {
 		a := in.answers[n-1]

@@ -12,8 +12,8 @@ import (
 // firstProbe is the wait before a transfer that is not welcome asks again; it doubles up to slowestRetry.
 const firstProbe = 10 * time.Millisecond
 
-// outTransfers sends the large messages of one link, [FRAG-5] to [FRAG-7]. It belongs to the link and is stepped
-// under its mutex. How many bytes wait in it is the caller's to bound.
+// outTransfers sends the large messages of one link, [FRAG-5] and [FRAG-6]. It belongs to the link and is stepped under
+// its mutex. The link bounds the bytes that wait here, and sends its small messages between fragments, [FRAG-7].
 type outTransfers struct {
 	size    uint32 // bytes of a fragment
 	lastID  uint32
@@ -50,8 +50,8 @@ func (o *outTransfers) init(now time.Time, size int) {
 	o.flight.init(now)
 }
 
-// start begins the transfer of body: the kind and body of a message. The body is borrowed until ack says that the transfer
-// is finished, or stop: both give the tag back. At most 64 transfers are under way, the others follow in order.
+// start begins the transfer of body: the kind and body of a message. It is borrowed until ack says that the transfer is
+// finished, or until stop: both give the tag back. At most 64 transfers are under way, the others follow in order.
 func (o *outTransfers) start(body []byte, tag uint64) (id uint32) {
 	if len(body) == 0 || int64(len(body)) > 1<<32-1 {
 		panic("broach: internal error: a transfer has 1 to 2^32-1 bytes")
@@ -80,7 +80,7 @@ func (o *outTransfers) promote() {
 	}
 }
 
-// mayBegin says whether another transfer may be under way, and this one.
+// mayBegin says whether another transfer may be under way, and this one: maxIDSpread has the reason.
 func (o *outTransfers) mayBegin(t *outgoing) bool {
 	return len(o.active) == 0 || len(o.active) < maxTransfers && t.id-o.active[0].id < maxIDSpread
 }
@@ -99,7 +99,8 @@ func (o *outTransfers) ready(now time.Time) bool {
 	return t != nil
 }
 
-// next returns a fragment to be sent now; false when the window is full or nothing is left. Its data is part of the body.
+// next returns a fragment to be sent now, and false when the window is full or nothing is left. Its data is part of the
+// body.
 func (o *outTransfers) next(now time.Time) (wire.Fragment, bool) {
 	t, index := o.pick(now)
 	if t == nil {
@@ -133,8 +134,8 @@ func (o *outTransfers) pick(now time.Time) (*outgoing, uint32) {
 	return nil, 0
 }
 
-// canSend says whether the receiver takes the fragment next: if it wants none, one is sent now and then to hear whether
-// it wants more.
+// canSend says whether the fragment next may go. When the receiver wants none, one is sent now and then, to hear whether
+// it does.
 func (t *outgoing) canSend(now time.Time) bool {
 	if t.isBlocked() {
 		return t.next == t.base && !now.Before(t.probeAt)
@@ -148,8 +149,8 @@ func (t *outgoing) order(index uint32) *sendOrder {
 	return &t.orders[index&uint32(len(t.orders)-1)]
 }
 
-// ack takes an acknowledgement. When it is the last of a transfer, finished is true and tag that of the transfer. A round trip
-// of 0 is no measurement: none of the fragments, sent once, is newer than those measured before.
+// ack takes an acknowledgement. When it is the last of a transfer, finished is true and tag that of the transfer. The
+// round trip is that of the newest fragment that was sent once: 0 when there is none newer than those measured before.
 func (o *outTransfers) ack(now time.Time, a wire.FragmentAck) (tag uint64, finished bool, roundTrip time.Duration) {
 	t := o.find(a.Transfer)
 	if t == nil || a.Base > t.high || len(a.Bitmap) > fragmentSpan/8 {
@@ -195,8 +196,8 @@ func (o *outTransfers) acknowledge(now time.Time, t *outgoing, a wire.FragmentAc
 	}
 }
 
-// obey takes the receiver's limit. It never goes back, but the first may lie below what was sent: the receiver has dropped
-// the fragments above it, which says nothing about the network.
+// obey takes the receiver's limit. It never goes back, but the first may lie below what was sent: the receiver has
+// dropped the fragments above it, which says nothing about the network.
 func (o *outTransfers) obey(now time.Time, t *outgoing, limit uint32) {
 	if t.heard {
 		limit = max(limit, t.limit)
@@ -218,8 +219,8 @@ func (o *outTransfers) recall(t *outgoing, index uint32) {
 	}
 }
 
-// stop ends a transfer before it is finished: given up, or refused by the receiver. It returns its tag, and false when
-// there is no such transfer.
+// stop ends a transfer before it is finished: given up, or refused by the receiver. It returns false when there is no
+// such transfer.
 func (o *outTransfers) stop(id uint32) (tag uint64, ok bool) {
 	if t := o.find(id); t != nil {
 		o.recall(t, t.base)
@@ -260,6 +261,9 @@ func (o *outTransfers) timeout(now time.Time, rto time.Duration) {
 // nextTimeout returns when to call timeout, or next for a transfer that asks whether it is welcome: zero when neither.
 func (o *outTransfers) nextTimeout(rto time.Duration) time.Time {
 	at := o.flight.deadline(rto)
+	if !o.flight.hasRoom() {
+		return at
+	}
 	for _, t := range o.active {
 		if t.isBlocked() && t.next == t.base && (at.IsZero() || t.probeAt.Before(at)) {
 			at = t.probeAt

@@ -11,12 +11,12 @@ const (
 	bufferClasses  = 4*(32-12) + 1
 )
 
-// A memory is what all links together may hold of unfinished large messages, and the buffers that they leave behind. It is safe
-// for concurrent use: each link takes and gives under its own mutex, so nobody owns it, and neither a counter nor
-// a sync.Pool makes one link wait for another.
+// A memory is what all links together may reserve for unfinished large messages, and the buffers that finished ones leave
+// behind. It is safe for concurrent use: each link takes and gives under its own mutex, so nobody owns it, and neither a
+// counter nor a sync.Pool makes one link wait for another.
 //
-// Buffers are used again because fresh memory is slow: touching it for the first time costs several times what
-// it costs to copy a message into it.
+// Buffers are used again because fresh memory is slow: the system hands it out page by page, which costs several times
+// what it costs to copy a message into it. A buffer is up to a quarter larger than was asked for.
 type memory struct {
 	size int64 // bytes that may be taken
 	used atomic.Int64
