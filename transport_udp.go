@@ -10,10 +10,9 @@ import (
 )
 
 const (
-	// maxDatagram is the largest payload a transport takes from the network, in bytes.
-	// It stands well above the 1,400 which peers send by default, so that a peer configured
-	// for a little more is still heard; anything longer is dropped and counted as truncated.
-	maxDatagram = 2048
+	// maxDatagram is the largest payload a transport takes from the network, in bytes: the largest MaxPacket that a peer may
+	// be configured with.
+	maxDatagram = 8972
 
 	// maxBatch is the most datagrams moved by one system call. At 64 the cost of the call
 	// itself is below a fiftieth of the cost of the datagrams it moves.
