@@ -1,0 +1,103 @@
+package broach
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestReceiveInAnyOrder(t *testing.T) {
+	for seed := range uint64(10) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		r := newReceiverTest(t)
+		body := randomBytes(rng, 1+rng.IntN(smallMessage))
+		count := (len(body) + 255) / 256
+		var got []byte
+		for _, index := range rng.Perm(count) {
+			b, _ := r.take(fragmentOf(1, body, 256, uint32(index)))
+			require.Nil(t, got, "seed %d", seed)
+			got = b
+		}
+		require.True(t, bytes.Equal(body, got), "seed %d", seed)
+	}
+}
+
+// What comes twice has arrived once.
+func TestReceiveDuplicates(t *testing.T) {
+	r := newReceiverTest(t)
+	for range 100 {
+		for _, index := range []uint32{0, 5, 9} {
+			r.fragment(1, 3000, 256, index)
+		}
+	}
+	require.Equal(t, int64(3*256), hasArrived(r.in.transfers[1]))
+}
+
+// [FRAG-2] A receiver MUST NOT set memory aside for more than twice what has arrived
+func TestReceiveSparseFragments(t *testing.T) {
+	var in inTransfers
+	in.init(testMessage, testMessage, &memory{size: testMessage})
+	body := make([]byte, testMessage/maxTransfers)
+	before := heapInUse()
+	for id := range uint32(100) {
+		in.fragment(fragmentEpoch, fragmentOf(id+1, body, 1000, 1023))
+	}
+	for _, ok := in.nextAck(); ok; _, ok = in.nextAck() {
+	}
+	grown := heapInUse() - before
+	arrived, aside := int64(0), int64(0)
+	for _, i := range in.transfers {
+		arrived, aside = arrived+hasArrived(i), aside+setAside(i)
+	}
+	require.Equal(t, int64(maxTransfers*1000), arrived, "from 64 transfers, the others have no place")
+	require.LessOrEqual(t, aside, 2*arrived)
+	require.LessOrEqual(t, grown, 2*arrived+maxTransfers*1024, "what the runtime says, with 1 KiB of account for each transfer")
+	t.Logf("%d bytes arrived, %d set aside, heap %d", arrived, aside, grown)
+	runtime.KeepAlive(&in)
+	runtime.KeepAlive(body)
+}
+
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// [FRAG-2] A receiver MUST NOT set memory aside for more than twice what has arrived
+func TestReceiveRandomFragments(t *testing.T) {
+	for range 5 {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		rng := rand.New(rand.NewPCG(seed, 4))
+		r := newReceiverTest(t)
+		for range 2000 {
+			total := 1 + rng.IntN(smallMessage+smallMessage/50)
+			size := 256 + rng.IntN(5)*700
+			id := 1 + rng.Uint32N(20)
+			if i := r.in.transfers[id]; i != nil && rng.IntN(10) > 0 {
+				total, size = int(i.total), int(i.size)
+			}
+			body, code := r.fragment(id, total, size, rng.Uint32N(uint32((total+size-1)/size)))
+			r.in.release(len(body))
+			require.True(t, code == 0 || code == TooLarge && total > smallMessage || code == Unreachable)
+			switch rng.IntN(100) {
+			case 0:
+				r.in.stop(rng.Uint32N(22))
+			case 1:
+				r.advance(4 * time.Second)
+				r.in.expire(r.now)
+			case 2:
+				r.acks()
+			}
+		}
+		r.in.close()
+		require.Zero(t, r.in.reserved)
+		require.Zero(t, r.in.node.used.Load())
+	}
+}

@@ -1,0 +1,345 @@
+package broach
+
+import (
+	"bytes"
+	"container/heap"
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"broach/internal/wire"
+)
+
+var fragmentEpoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+const (
+	testFragment = 1343 // fragmentSize(1400)
+	testMessage  = 64 << 20
+)
+
+// conditions is how the simulated network between a pair treats each datagram.
+type conditions struct {
+	loss      float64       // share that is lost, each way
+	duplicate float64       // share that arrives twice
+	delay     time.Duration // one way
+	jitter    time.Duration // added to delay, up to: more than a gap between datagrams changes their order
+	gap       time.Duration // between two fragments on the way to the receiver: 0 is no limit of speed
+	queue     int           // fragments that wait for the gap at most
+}
+
+var (
+	lan     = conditions{delay: 100 * time.Microsecond}
+	gigabit = conditions{delay: 200 * time.Microsecond, gap: 12 * time.Microsecond, queue: 100}
+)
+
+// A fragmentPair is a sender and a receiver with a network between them, in virtual time.
+type fragmentPair struct {
+	t    *testing.T
+	now  time.Time
+	rng  *rand.Rand
+	net  conditions
+	busy time.Time // until then the way to the receiver is taken
+	wire inTransit
+
+	out outTransfers
+	in  inTransfers
+
+	srtt, rttvar time.Duration
+	finished     []uint64          // tags given back by ack
+	bodies       map[uint32][]byte // delivered
+	keep         bool              // messages stay reserved after delivery
+	refused      []uint32
+	sent, needed int // fragments
+	steps        int
+	halvings     int
+	scratch      []byte
+}
+
+func newFragmentPair(t *testing.T, seed uint64, net conditions) *fragmentPair {
+	t.Logf("seed %d", seed)
+	p := &fragmentPair{t: t, now: fragmentEpoch, rng: rand.New(rand.NewPCG(seed, 1)), net: net, bodies: map[uint32][]byte{}}
+	p.out.init(p.now, testFragment)
+	p.in.init(testMessage, testMessage, &memory{size: 4 * testMessage})
+	return p
+}
+
+// start sends a message of n random bytes, whose tag is its length.
+func (p *fragmentPair) start(n int) (id uint32, body []byte) {
+	body = randomBytes(p.rng, n)
+	p.needed += (n + testFragment - 1) / testFragment
+	return p.out.start(body, uint64(n)), body
+}
+
+// run goes on until the sender has nothing unfinished.
+func (p *fragmentPair) run() {
+	p.t.Helper()
+	p.runUntil(func() bool { return p.out.unfinished() == 0 })
+}
+
+func (p *fragmentPair) runUntil(done func() bool) {
+	p.t.Helper()
+	for still := 0; !done(); still++ {
+		require.Less(p.t, p.now.Sub(fragmentEpoch), 10*time.Minute, "virtual time: the transfers stand still")
+		require.Less(p.t, still, 100, "steps at one time: nextTimeout lies in the past")
+		before := p.now
+		if p.step(); p.now.After(before) {
+			still = 0
+		}
+	}
+}
+
+func (p *fragmentPair) runFor(d time.Duration) {
+	p.t.Helper()
+	end := p.now.Add(d)
+	p.runUntil(func() bool {
+		p.sendFragments()
+		return !p.nextEvent().Before(end)
+	})
+	p.now = end
+}
+
+// step sends what may be sent, goes to the time of the next event, and lets both sides take what has arrived by then.
+func (p *fragmentPair) step() {
+	p.sendFragments()
+	if at := p.nextEvent(); at.After(p.now) {
+		p.now = at
+	}
+	p.deliver()
+	p.out.timeout(p.now, p.rto())
+	p.in.expire(p.now)
+	if p.steps++; p.steps%64 == 0 {
+		checkSender(p.t, &p.out)
+		checkReceiver(p.t, &p.in, p.kept())
+	}
+}
+
+func (p *fragmentPair) sendFragments() {
+	for {
+		ready := p.out.ready(p.now)
+		f, ok := p.out.next(p.now)
+		require.Equal(p.t, ready, ok, "ready and next agree")
+		if !ok {
+			return
+		}
+		p.sent++
+		at := p.now
+		if p.net.gap > 0 {
+			p.busy = later(p.busy, p.now).Add(p.net.gap)
+			if p.busy.Sub(p.now) > time.Duration(p.net.queue)*p.net.gap {
+				p.busy = p.busy.Add(-p.net.gap)
+				continue
+			}
+			at = p.busy
+		}
+		p.transmit(at, f)
+	}
+}
+
+func (p *fragmentPair) transmit(at time.Time, m any) {
+	copies := 1
+	if p.rng.Float64() < p.net.duplicate {
+		copies = 2
+	}
+	for range copies {
+		if p.rng.Float64() < p.net.loss {
+			continue
+		}
+		d := p.net.delay
+		if p.net.jitter > 0 {
+			d += time.Duration(p.rng.Int64N(int64(p.net.jitter)))
+		}
+		// A reader finds what came within 20 us as one batch.
+		p.wire.add(at.Add(d).Truncate(20*time.Microsecond).Add(20*time.Microsecond), m)
+	}
+}
+
+// nextEvent returns when something happens next: a far time when nothing ever does.
+func (p *fragmentPair) nextEvent() time.Time {
+	next := fragmentEpoch.Add(time.Hour)
+	if len(p.wire.queue) > 0 {
+		next = p.wire.queue[0].at
+	}
+	for _, at := range []time.Time{p.out.nextTimeout(p.rto()), p.in.nextTimeout()} {
+		if !at.IsZero() && at.Before(next) {
+			next = at
+		}
+	}
+	return next
+}
+
+func (p *fragmentPair) deliver() {
+	for len(p.wire.queue) > 0 && !p.wire.queue[0].at.After(p.now) {
+		switch m := heap.Pop(&p.wire).(inFlightMessage).m.(type) {
+		case wire.Fragment:
+			p.receive(m)
+		case wire.FragmentAck:
+			p.ack(m)
+		}
+	}
+	for a, ok := p.in.nextAck(); ok; a, ok = p.in.nextAck() {
+		a.Bitmap = bytes.Clone(a.Bitmap)
+		p.transmit(p.now, a)
+	}
+}
+
+// receive hands a fragment over in a buffer that is overwritten afterwards, as the reader's is.
+func (p *fragmentPair) receive(f wire.Fragment) {
+	p.scratch = append(p.scratch[:0], f.Data...)
+	f.Data = p.scratch
+	body, code := p.in.fragment(p.now, f)
+	clear(p.scratch)
+	if code != 0 {
+		p.refused = append(p.refused, f.Transfer)
+		p.out.stop(f.Transfer)
+	}
+	if body == nil {
+		return
+	}
+	require.NotContains(p.t, p.bodies, f.Transfer, "delivered once")
+	p.bodies[f.Transfer] = body
+	if !p.keep {
+		p.in.release(len(body))
+	}
+}
+
+func (p *fragmentPair) ack(a wire.FragmentAck) {
+	before := p.out.flight.window.size
+	tag, finished, rtt := p.out.ack(p.now, a)
+	if p.out.flight.window.size < before {
+		p.halvings++
+	}
+	if finished {
+		p.finished = append(p.finished, tag)
+	}
+	if rtt > 0 {
+		p.measure(rtt)
+	}
+}
+
+func (p *fragmentPair) measure(rtt time.Duration) {
+	if p.srtt == 0 {
+		p.srtt, p.rttvar = rtt, rtt/2
+		return
+	}
+	p.rttvar += ((p.srtt - rtt).Abs() - p.rttvar) / 4
+	p.srtt += (rtt - p.srtt) / 8
+}
+
+func (p *fragmentPair) rto() time.Duration {
+	if p.srtt == 0 {
+		return 50 * time.Millisecond
+	}
+	return min(max(p.srtt+max(4*p.rttvar, time.Millisecond), 10*time.Millisecond), time.Second)
+}
+
+// kept returns the bytes that stay reserved for delivered messages.
+func (p *fragmentPair) kept() (n int64) {
+	for _, b := range p.bodies {
+		if p.keep {
+			n += int64(len(b))
+		}
+	}
+	return n
+}
+
+func (p *fragmentPair) overhead() float64 { return float64(p.sent) / float64(p.needed) }
+
+// inTransit is what is on its way, by time and then in order of sending.
+type inTransit struct {
+	queue []inFlightMessage
+	n     int
+}
+
+type inFlightMessage struct {
+	at time.Time
+	n  int
+	m  any
+}
+
+func (q *inTransit) add(at time.Time, m any) {
+	q.n++
+	heap.Push(q, inFlightMessage{at, q.n, m})
+}
+
+func (q *inTransit) Len() int      { return len(q.queue) }
+func (q *inTransit) Swap(i, j int) { q.queue[i], q.queue[j] = q.queue[j], q.queue[i] }
+func (q *inTransit) Push(x any)    { q.queue = append(q.queue, x.(inFlightMessage)) }
+func (q *inTransit) Less(i, j int) bool {
+	a, b := q.queue[i], q.queue[j]
+	return a.at.Before(b.at) || a.at.Equal(b.at) && a.n < b.n
+}
+
+func (q *inTransit) Pop() any {
+	last := q.queue[len(q.queue)-1]
+	q.queue = q.queue[:len(q.queue)-1]
+	return last
+}
+
+// checkSender recomputes what outTransfers keeps account of.
+func checkSender(t *testing.T, o *outTransfers) {
+	t.Helper()
+	count := 0
+	for _, out := range o.active {
+		if out.base > out.next || out.next > out.high || out.high > out.count || out.next-out.base > fragmentSpan {
+			require.Fail(t, "out of bounds", "base %d, next %d, high %d, count %d", out.base, out.next, out.high, out.count)
+		}
+		for i := out.base; i < out.next; i++ {
+			if out.order(i).inFlight() {
+				count++
+			}
+		}
+	}
+	require.Equal(t, count, o.flight.count, "fragments in flight")
+	require.LessOrEqual(t, len(o.active), maxTransfers)
+	require.GreaterOrEqual(t, o.flight.window.size, minWindow)
+	require.LessOrEqual(t, o.flight.window.size, maxWindow)
+}
+
+// checkReceiver recomputes what inTransfers keeps account of, but for the bytes kept by messages that were not released.
+func checkReceiver(t *testing.T, in *inTransfers, kept int64) {
+	t.Helper()
+	reserved := kept
+	for _, i := range in.transfers {
+		reserved += int64(i.total)
+		if setAside(i) > 2*hasArrived(i) {
+			require.Fail(t, "memory set aside", "%d bytes, %d arrived", setAside(i), hasArrived(i))
+		}
+	}
+	require.Equal(t, reserved, in.reserved, "bytes reserved")
+	require.LessOrEqual(t, in.reserved, in.budget)
+	require.LessOrEqual(t, len(in.transfers), maxTransfers)
+}
+
+func setAside(t *incoming) int64 {
+	n := int64(cap(t.body))
+	for _, a := range t.apart {
+		n += int64(len(a.data))
+	}
+	return n
+}
+
+func hasArrived(t *incoming) int64 {
+	n := t.placed
+	for _, a := range t.apart {
+		n += int64(len(a.data))
+	}
+	return n
+}
+
+func randomBytes(rng *rand.Rand, n int) []byte {
+	var seed [32]byte
+	binary.BigEndian.PutUint64(seed[:], rng.Uint64())
+	b := make([]byte, n)
+	rand.NewChaCha8(seed).Read(b)
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

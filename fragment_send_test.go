@@ -1,0 +1,386 @@
+package broach
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"broach/internal/wire"
+)
+
+// A senderTest scripts the receiver of one sender. Bodies are cut into fragments of 256 bytes.
+type senderTest struct {
+	t   *testing.T
+	now time.Time
+	out outTransfers
+}
+
+func newSenderTest(t *testing.T) *senderTest {
+	s := &senderTest{t: t, now: fragmentEpoch}
+	s.out.init(s.now, minFragment)
+	return s
+}
+
+// start begins a transfer of so many fragments.
+func (s *senderTest) start(fragments int) (id uint32) {
+	return s.out.start(make([]byte, fragments*minFragment), uint64(fragments))
+}
+
+// send returns the indexes of the fragments that may be sent now, n at most.
+func (s *senderTest) send(n int) (indexes []uint32) {
+	for range n {
+		f, ok := s.out.next(s.now)
+		if !ok {
+			break
+		}
+		indexes = append(indexes, f.Index)
+	}
+	return indexes
+}
+
+func (s *senderTest) sendAll() []uint32 { return s.send(1 << 20) }
+
+// ack acknowledges all below base, and others.
+func (s *senderTest) ack(id, base uint32, others ...uint32) (finished bool, rtt time.Duration) {
+	_, finished, rtt = s.out.ack(s.now, ackOf(id, base, base+fragmentSpan, others...))
+	checkSender(s.t, &s.out)
+	return finished, rtt
+}
+
+func (s *senderTest) advance(d time.Duration) { s.now = s.now.Add(d) }
+
+func (s *senderTest) wantWindow(size int, why string) {
+	s.t.Helper()
+	require.Equal(s.t, size, s.out.flight.window.size, why)
+}
+
+func ackOf(id, base, limit uint32, others ...uint32) wire.FragmentAck {
+	a := wire.FragmentAck{Transfer: id, Base: base, Limit: limit}
+	for _, index := range others {
+		i := index - base - 1
+		for len(a.Bitmap) <= int(i/8) {
+			a.Bitmap = append(a.Bitmap, 0)
+		}
+		a.Bitmap[i/8] |= 1 << (i % 8)
+	}
+	return a
+}
+
+func indexes(from, to uint32) (list []uint32) {
+	for i := from; i < to; i++ {
+		list = append(list, i)
+	}
+	return list
+}
+
+func TestSendCutsTheBody(t *testing.T) {
+	var out outTransfers
+	out.init(fragmentEpoch, 300)
+	body := randomBytes(rand.New(rand.NewPCG(1, 1)), 700)
+	id := out.start(body, 7)
+	for i, want := range [][]byte{body[:300], body[300:600], body[600:]} {
+		f, ok := out.next(fragmentEpoch)
+		require.True(t, ok)
+		require.Equal(t, wire.Fragment{Transfer: id, Total: 700, Size: 300, Index: uint32(i), Data: want}, f)
+		require.Same(t, &want[0], &f.Data[0], "the data is not copied")
+	}
+	tag, finished, _ := out.ack(fragmentEpoch, ackOf(id, 3, 3))
+	require.True(t, finished)
+	require.Equal(t, uint64(7), tag)
+	require.Zero(t, out.unfinished())
+}
+
+func TestSendTakesTransfersInTurn(t *testing.T) {
+	s := newSenderTest(t)
+	first, second, third := s.start(4), s.start(2), s.start(4)
+	var order []uint32
+	for {
+		f, ok := s.out.next(s.now)
+		if !ok {
+			break
+		}
+		order = append(order, f.Transfer)
+	}
+	require.Equal(t, []uint32{first, second, third, first, second, third, first, third, first, third}, order)
+}
+
+func TestSendKeepsTransfersWaiting(t *testing.T) {
+	s := newSenderTest(t)
+	for range maxTransfers + 3 {
+		s.start(1)
+	}
+	require.Equal(t, maxTransfers, s.out.unfinished(), "those under way")
+
+	t.Log("one that waits is stopped; when two are finished, the one before and the one behind it follow")
+	_, ok := s.out.stop(maxTransfers + 2)
+	require.True(t, ok)
+	_, ok = s.out.stop(maxTransfers + 2)
+	require.False(t, ok, "stopped before")
+	s.sendAll()
+	s.ack(1, 1)
+	s.ack(2, 1)
+	require.Equal(t, uint32(maxTransfers+1), s.out.active[maxTransfers-2].id)
+	require.Equal(t, uint32(maxTransfers+3), s.out.active[maxTransfers-1].id)
+}
+
+// A receiver that remembers the last 8,192 transfers must not take one that it has not seen for one of the past.
+//
+// [FRAG-10] A sender MUST NOT begin a transfer whose number is 4,096 or more above that of an unfinished one
+func TestSendKeepsIDsTogether(t *testing.T) {
+	s := newSenderTest(t)
+	slow := s.start(1)
+	for id := slow + 1; id < slow+maxIDSpread; id++ {
+		s.start(1)
+		s.sendAll()
+		finished, _ := s.ack(id, 1)
+		require.True(t, finished)
+	}
+	s.start(1)
+	require.Equal(t, 1, s.out.unfinished(), "the next is too far from the first, which is not finished")
+	s.sendAll()
+	s.ack(slow, 1)
+	require.Equal(t, 1, s.out.unfinished())
+	require.Len(t, s.sendAll(), 1)
+}
+
+func TestSendIDsWrap(t *testing.T) {
+	s := newSenderTest(t)
+	s.out.lastID = 1<<32 - 3
+	for range maxTransfers {
+		s.start(1)
+	}
+	waiting := s.start(1)
+	require.Equal(t, []uint32{1<<32 - 2, 1<<32 - 1, 1, 2}, []uint32{
+		s.out.active[0].id, s.out.active[1].id, s.out.active[2].id, s.out.active[3].id}, "0 is no transfer")
+	_, ok := s.out.stop(waiting)
+	require.True(t, ok)
+	for range maxTransfers {
+		s.sendAll()
+		s.ack(s.out.active[0].id, 1)
+	}
+	require.Zero(t, s.out.unfinished())
+}
+
+func TestSendStop(t *testing.T) {
+	s := newSenderTest(t)
+	const rto = 50 * time.Millisecond
+	stopped := s.start(16)
+	s.sendAll()
+	s.advance(time.Millisecond)
+	sent := s.now
+	other := s.start(16)
+	s.sendAll()
+	tag, ok := s.out.stop(stopped)
+	require.True(t, ok)
+	require.Equal(t, uint64(16), tag)
+	checkSender(t, &s.out)
+	require.Equal(t, 16, s.out.flight.count, "its fragments are in flight no more")
+	require.Equal(t, sent.Add(rto), s.out.nextTimeout(rto), "nor waited for")
+	_, ok = s.out.stop(stopped)
+	require.False(t, ok)
+
+	t.Log("what is still said of it means nothing, and its lost fragments are not sent")
+	finished, _ := s.ack(stopped, 16)
+	require.False(t, finished)
+	for {
+		f, ok := s.out.next(s.now)
+		if !ok {
+			break
+		}
+		require.Equal(t, other, f.Transfer)
+	}
+}
+
+// [FRAG-2] A receiver [...] accepts only fragments below its limit.
+func TestSendObeysLimit(t *testing.T) {
+	s := newSenderTest(t)
+	id := s.start(100)
+	require.Len(t, s.sendAll(), 32)
+	s.out.ack(s.now, ackOf(id, 4, 8))
+	checkSender(t, &s.out)
+	require.Equal(t, 4, s.out.flight.count, "the receiver dropped all above 8: they are not in flight, and not lost")
+	s.wantWindow(36, "nor does the window shrink")
+	require.Empty(t, s.sendAll())
+
+	s.out.ack(s.now, ackOf(id, 8, 10))
+	require.Equal(t, []uint32{8, 9}, s.sendAll())
+	s.out.ack(s.now, ackOf(id, 9, 2))
+	require.Empty(t, s.sendAll(), "a limit does not go back")
+	_, rtt := s.ack(id, 10)
+	require.Zero(t, rtt, "8 and 9 were sent twice: no measurement")
+	require.Equal(t, indexes(10, 50), s.sendAll()[:40])
+}
+
+// A receiver without memory for a transfer keeps no state of it: the sender asks again.
+// [FRAG-11] a limit at or below base means that the receiver has no room: its sender asks again
+func TestSendProbes(t *testing.T) {
+	s := newSenderTest(t)
+	id := s.start(100)
+	s.sendAll()
+	s.out.ack(s.now, ackOf(id, 0, 0))
+	for _, wait := range []time.Duration{10, 20, 40, 80, 160, 200, 200, 200} {
+		require.Empty(t, s.sendAll())
+		require.Equal(t, s.now.Add(wait*time.Millisecond), s.out.nextTimeout(time.Second))
+		s.advance(wait*time.Millisecond - 1)
+		require.Empty(t, s.sendAll())
+		s.advance(1)
+		require.Equal(t, []uint32{0}, s.sendAll(), "a probe after %v ms", int64(wait))
+		s.out.ack(s.now, ackOf(id, 0, 0))
+		s.out.ack(s.now, ackOf(id, 0, 0))
+	}
+	s.wantWindow(firstWindow, "to be unwelcome is no sign of the network")
+
+	s.advance(200 * time.Millisecond)
+	s.sendAll()
+	s.out.ack(s.now, ackOf(id, 1, 20))
+	require.Equal(t, indexes(1, 20), s.sendAll())
+
+	t.Log("a receiver that has no room again is asked again, as soon as at first")
+	s.out.ack(s.now, ackOf(id, 20, 20))
+	require.Equal(t, s.now.Add(firstProbe), s.out.nextTimeout(time.Second))
+}
+
+// A probe can be lost as any fragment can.
+func TestSendProbeLost(t *testing.T) {
+	s := newSenderTest(t)
+	id := s.start(100)
+	s.sendAll()
+	s.out.ack(s.now, ackOf(id, 0, 0))
+	s.advance(firstProbe)
+	require.Equal(t, []uint32{0}, s.sendAll())
+	require.Equal(t, s.now.Add(50*time.Millisecond), s.out.nextTimeout(50*time.Millisecond))
+	s.advance(50 * time.Millisecond)
+	s.out.timeout(s.now, 50*time.Millisecond)
+	require.Equal(t, []uint32{0}, s.sendAll())
+	checkSender(t, &s.out)
+}
+
+// What is due but has no room must not keep the link awake.
+func TestSendProbeBehindFullWindow(t *testing.T) {
+	const rto = 100 * time.Millisecond
+	s := newSenderTest(t)
+	blocked, other := s.start(1), s.start(1000)
+	s.sendAll()
+	s.out.ack(s.now, ackOf(blocked, 0, 0))
+	s.ack(other, 31)
+	require.NotEmpty(t, s.sendAll())
+	s.advance(firstProbe)
+	require.False(t, s.out.ready(s.now))
+	require.Equal(t, fragmentEpoch.Add(rto), s.out.nextTimeout(rto), "the probe waits with all others")
+}
+
+// A receiver may have begun the transfer with a later fragment than the one it was not willing to take.
+func TestSendAckOfRecalledFragments(t *testing.T) {
+	s := newSenderTest(t)
+	id := s.start(40)
+	s.sendAll()
+	s.out.ack(s.now, ackOf(id, 0, 0))
+	s.ack(id, 30)
+	require.Equal(t, indexes(30, 40), s.sendAll(), "they have arrived all the same")
+}
+
+func TestSendHostileAcks(t *testing.T) {
+	s := newSenderTest(t)
+	id := s.start(100)
+	s.sendAll()
+	s.ack(id, 10, 12)
+	for name, a := range map[string]wire.FragmentAck{
+		"another transfer":                {Transfer: id + 1, Base: 32},
+		"no transfer":                     {},
+		"base beyond what was sent":       {Transfer: id, Base: 33, Limit: 1 << 31},
+		"base beyond the total":           {Transfer: id, Base: 101, Limit: 1 << 31},
+		"base beyond everything":          {Transfer: id, Base: 1<<32 - 1, Limit: 1<<32 - 1},
+		"a bitmap longer than 128 bytes":  {Transfer: id, Base: 32, Bitmap: make([]byte, 129)},
+		"bits for fragments never sent":   ackOf(id, 10, 1034, 32, 33, 99, 100, 128+10, 128+31, 1033),
+		"bits for what has been settled":  ackOf(id, 0, 1024, 1, 9, 12),
+		"an old one, with a lower limit":  ackOf(id, 3, 5),
+		"an old one, with a higher limit": ackOf(id, 3, 1<<32-1),
+	} {
+		before := s.out.flight.count
+		_, finished, rtt := s.out.ack(s.now, a)
+		require.False(t, finished, name)
+		require.Zero(t, rtt, name)
+		require.Equal(t, before, s.out.flight.count, name)
+		checkSender(t, &s.out)
+	}
+	require.Equal(t, indexes(32, 40), s.sendAll()[:8], "the transfer goes on")
+}
+
+// An old acknowledgement speaks of fragments whose place in the account others have taken since.
+func TestSendOldAck(t *testing.T) {
+	s := newSenderTest(t)
+	id := s.start(3000)
+	for s.out.find(id).base < 1000 {
+		s.sendAll()
+		s.ackAll()
+	}
+	s.sendAll()
+	before := s.out.flight.count
+	base := s.out.find(id).base
+	s.ack(id, base-990, indexes(base-980, base)...)
+	require.Equal(t, before, s.out.flight.count)
+}
+
+// However far the receiver lets it, a sender does not go beyond what an acknowledgement can tell.
+func TestSendSpan(t *testing.T) {
+	s := newSenderTest(t)
+	id := s.start(5000)
+	for range 200 {
+		s.sendAll()
+		s.out.ack(s.now, ackOf(id, 0, 5000, indexes(1, min(s.out.find(id).next, fragmentSpan))...))
+		checkSender(t, &s.out)
+	}
+	require.Equal(t, uint32(fragmentSpan), s.out.find(id).next)
+}
+
+// Whatever the other side says, the account stays right, nothing is sent outside of the body, and an honest acknowledgement
+// in the end finishes the transfers.
+func TestSendRandomAcks(t *testing.T) {
+	for range 5 {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		rng := rand.New(rand.NewPCG(seed, 2))
+		s := newSenderTest(t)
+		for range 300 {
+			switch rng.IntN(8) {
+			case 0:
+				s.start(1 + rng.IntN(3000))
+			case 1:
+				s.out.stop(rng.Uint32N(s.out.lastID + 2))
+			case 2:
+				s.advance(time.Duration(rng.IntN(60)) * time.Millisecond)
+				s.out.timeout(s.now, 10*time.Millisecond)
+			case 3, 4:
+				s.send(rng.IntN(200))
+			default:
+				s.out.ack(s.now, randomAck(rng, &s.out))
+			}
+			checkSender(t, &s.out)
+		}
+		for s.out.unfinished() > 0 {
+			s.advance(time.Second)
+			s.out.timeout(s.now, 10*time.Millisecond)
+			s.sendAll()
+			for _, t := range slices.Clone(s.out.active) {
+				s.out.ack(s.now, ackOf(t.id, t.high, t.high+fragmentSpan))
+			}
+			checkSender(t, &s.out)
+		}
+		require.Zero(t, s.out.flight.count)
+		items := max(len(s.out.flight.sent.items), len(s.out.flight.lost.items))
+		require.LessOrEqual(t, items, 4*maxWindow, "what a receiver can make the sender remember")
+	}
+}
+
+func randomAck(rng *rand.Rand, o *outTransfers) wire.FragmentAck {
+	a := wire.FragmentAck{Transfer: rng.Uint32N(o.lastID + 2)}
+	if t := o.find(a.Transfer); t != nil {
+		a.Base = t.base + rng.Uint32N(t.high-t.base+2)
+		a.Limit = a.Base + rng.Uint32N(2)*rng.Uint32N(2000)
+	}
+	a.Bitmap = randomBytes(rng, rng.IntN(129))
+	return a
+}
