@@ -89,7 +89,7 @@ func (l *link) talk() {
 		return
 	}
 	l.exchange = &exchange{}
-	l.sending.init(time.Now(), l.maxPacket-wire.HeaderSize-wire.FrameSize-wire.FragmentHead)
+	l.sending.init(time.Now(), fragmentSize(l.maxPacket))
 	l.receiving.init(l.maxMessage, reassemblyPeer*l.maxMessage, l.memory)
 }
 
@@ -198,6 +198,9 @@ func (l *link) close(o outcome) {
 	l.down = true
 	running := l.running()
 	l.endCalls(o)
+	if l.exchange != nil {
+		l.receiving.close()
+	}
 	l.exchange, l.out = nil, outbox{}
 	l.rearm()
 	l.mu.Unlock()

@@ -20,7 +20,8 @@ type outcome struct {
 type pendingCall struct {
 	donec chan struct{} // gets one value when the outcome is set
 	outcome
-	kept []byte // memory that body may use again
+	kept  []byte // memory that body may use again
+	whole []byte // the transfer that body is part of
 }
 
 // end sets the outcome and wakes the caller. body is copied.
@@ -50,7 +51,8 @@ func (c *carrier) newPending() *pendingCall {
 
 // freePending gives a call up for reuse: nobody is left who could end it, and its outcome was received or abandoned.
 func (c *carrier) freePending(p *pendingCall) {
-	p.outcome = outcome{}
+	c.memory.recycle(p.whole)
+	p.outcome, p.whole = outcome{}, nil
 	if cap(p.kept) > maxPooled {
 		p.kept = nil
 	}
@@ -145,10 +147,14 @@ func (l *link) stopSending(c *callSlot) {
 	}
 }
 
-// takeReply ends the call that a Reply answers. With owned the body belongs to us, else it is copied.
-func (l *link) takeReply(now time.Time, m wire.Reply, owned bool) {
+// takeReply ends the call that a Reply answers. body is the transfer that it came as, or nil; then the results are copied.
+func (l *link) takeReply(now time.Time, m wire.Reply, body []byte) {
+	if body != nil {
+		l.receiving.release(len(body)) // the caller asked for it: it counts as the caller's from now on
+	}
 	c := l.calls.waiting(m.Slot, m.Seq)
 	if c == nil {
+		l.memory.recycle(body)
 		return
 	}
 	if c.state == callSent && c.resends == 0 {
@@ -156,11 +162,12 @@ func (l *link) takeReply(now time.Time, m wire.Reply, owned bool) {
 	}
 	p := l.endCall(m.Slot, c)
 	o := outcome{code: Code(m.Code), executed: Executed(m.Executed), body: m.Body}
-	if owned {
-		p.endOwned(o)
-	} else {
+	if body == nil {
 		p.end(o)
+		return
 	}
+	p.whole = body
+	p.endOwned(o)
 }
 
 // takeProgress notes that the provider has the request.

@@ -15,15 +15,15 @@ var (
 	textTooLarge  = []byte("the reply is larger than the caller takes")
 )
 
-// takeRequest looks at a Request. It returns a request to be run if this is a new call: arguments alias the datagram
-// unless owned.
-func (l *link) takeRequest(now time.Time, m wire.Request, owned bool) *request {
+// takeRequest looks at a Request. It returns a request to be run if this is a new call. body is the transfer that it came as, or
+// nil: it is held until the request is answered.
+func (l *link) takeRequest(now time.Time, m wire.Request, body []byte) *request {
 	v := l.served.slot(m.Slot)
 	switch v.look(m.Seq) {
 	case requestNew:
 		old := v.request
 		l.stopReply(v)
-		r := newRequest(l, now, m, owned)
+		r := newRequest(l, now, m, body)
 		l.served.begin(now, v, m.Seq, r)
 		r.replaces = old
 		return r
@@ -35,7 +35,21 @@ func (l *link) takeRequest(now time.Time, m wire.Request, owned bool) *request {
 	case requestForgotten:
 		l.postForgotten(v)
 	}
+	l.letGo(body)
 	return nil
+}
+
+// letGo gives back the memory of a message that came as a transfer, when nobody refers to it any more.
+func (l *link) letGo(body []byte) {
+	if body == nil {
+		return
+	}
+	if l.exchange != nil {
+		l.receiving.release(len(body))
+	} else {
+		l.memory.give(int64(len(body))) // the link's own account ended with it
+	}
+	l.memory.recycle(body)
 }
 
 // takePoll answers how a call is going. A Poll for a call that is not known can only be for one that found no room just
@@ -79,6 +93,7 @@ func (l *link) postForgotten(v *servedSlot) {
 // answer stores and sends the reply of a request: frame is the encoded Reply and now belongs to the link.
 func (l *link) answer(now time.Time, r *request, frame []byte) {
 	l.mu.Lock()
+	l.letGo(r.body)
 	if l.down {
 		l.mu.Unlock()
 		return

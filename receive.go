@@ -115,7 +115,7 @@ func (r *reader) onLink(now time.Time, l *link, src source, rest []byte) {
 	for len(rest) > 0 {
 		kind, body, after, err := wire.ConsumeMessage(rest)
 		if err == nil && kind < wire.KindJoin {
-			err = r.step(now, l, kind, body, false)
+			err = r.step(now, l, kind, body, nil)
 		} else if err == nil {
 			err = r.membership(src, kind, body)
 		}
@@ -137,8 +137,8 @@ func (r *reader) hold(l *link) {
 	}
 }
 
-// step gives one message of section 2 or 3 to its link. With owned, body is not part of a datagram and may be kept.
-func (r *reader) step(now time.Time, l *link, kind wire.Kind, body []byte, owned bool) error {
+// step gives one message of section 2 or 3 to its link. whole is the transfer that it came as, or nil.
+func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte) error {
 	if l.down {
 		return nil
 	}
@@ -149,13 +149,13 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body []byte, owned
 		if err != nil {
 			return err
 		}
-		r.request(l.takeRequest(now, m, owned), m)
+		r.request(l.takeRequest(now, m, whole), m)
 	case wire.KindReply:
 		m, err := wire.ConsumeReply(body)
 		if err != nil {
 			return err
 		}
-		l.takeReply(now, m, owned)
+		l.takeReply(now, m, whole)
 	case wire.KindProgress:
 		m, err := wire.ConsumeProgress(body)
 		if err != nil {
@@ -203,11 +203,14 @@ func (r *reader) whole(now time.Time, l *link, body []byte) error {
 	if body == nil {
 		return nil
 	}
-	kind := wire.Kind(body[0])
-	if kind != wire.KindRequest && kind != wire.KindReply {
-		return wire.ErrField
+	err := wire.ErrField
+	if kind := wire.Kind(body[0]); kind == wire.KindRequest || kind == wire.KindReply {
+		err = r.step(now, l, kind, body[1:], body)
 	}
-	return r.step(now, l, kind, body[1:], true)
+	if err != nil {
+		l.letGo(body)
+	}
+	return err
 }
 
 // request notes a new call, and the older one whose slot it takes.

@@ -23,7 +23,7 @@ type request struct {
 	link     *link
 	slot     uint16
 	seq      uint32
-	whole    bool     // it came as a transfer
+	body     []byte   // of the transfer that it came as; nil if it came in a datagram
 	replaces *request // the one it pushed out of its slot
 
 	// of a local call
@@ -36,13 +36,13 @@ type provider struct {
 	log *slog.Logger
 }
 
-// newRequest makes a request of a message. Arguments are copied unless they are ours already.
-func newRequest(l *link, now time.Time, m wire.Request, owned bool) *request {
-	r := &request{link: l, slot: m.Slot, seq: m.Seq, whole: owned}
-	if owned {
-		r.args = &buffer{b: m.Args}
-	} else {
+// newRequest makes a request of a message. Its arguments are copied, unless body is the transfer that they are part of.
+func newRequest(l *link, now time.Time, m wire.Request, body []byte) *request {
+	r := &request{link: l, slot: m.Slot, seq: m.Seq, body: body}
+	if body == nil {
 		r.args = copyBuffer(m.Args)
+	} else {
+		r.args = &buffer{b: m.Args}
 	}
 	if m.Remaining > 0 {
 		r.deadline = now.Add(time.Duration(m.Remaining) * time.Millisecond)
@@ -102,7 +102,7 @@ func (r *request) shed() { r.fail(DeadlineExceeded, No, "the deadline passed bef
 // postpone makes way for a provider that is busy with the overflow of its queue: the caller will send the request again.
 // A request that came as a transfer is not sent again, so it is refused.
 func (r *request) postpone() {
-	if r.whole {
+	if r.body != nil {
 		r.fail(Overloaded, No, "the provider's queue is full")
 		return
 	}
@@ -134,7 +134,9 @@ func (r *request) frame(code Code, executed Executed, body []byte) []byte {
 
 // answer ends the request. frame is what frame began.
 func (r *request) answer(code Code, executed Executed, frame []byte) {
-	r.args.release()
+	if r.body == nil {
+		r.args.release()
+	}
 	if r.link == nil {
 		r.pending.endOwned(outcome{code: code, executed: executed, body: frame})
 		return

@@ -22,7 +22,7 @@ func BenchmarkTransport(b *testing.B) {
 
 // moveBatches sends n datagrams and receives them, again and again.
 func moveBatches(b *testing.B, from, to transport, n, size int) {
-	out, in := numbered(to.localAddr(), n, size), make([]datagram, maxBatch)
+	out, in := numberedDatagrams(to.localAddr(), n, size), make([]datagram, maxBatch)
 	b.ReportAllocs()
 	b.SetBytes(int64(n * size))
 	for b.Loop() {
@@ -47,7 +47,7 @@ func BenchmarkTransportSenders(b *testing.B) {
 			open := newOpener(b, p.wrap)
 			from, to := open(""), open("")
 			b.RunParallel(func(pb *testing.PB) {
-				out := numbered(to.localAddr(), 16, 100)
+				out := numberedDatagrams(to.localAddr(), 16, 100)
 				for pb.Next() {
 					if _, err := from.send(out); err != nil {
 						b.Error(err)

@@ -6,26 +6,26 @@ import (
 	"sync"
 )
 
-// socketBuffer is asked for in each direction, in bytes. It holds some 3,000 datagrams of 1,400
+// socketBufferSize is asked for in each direction, in bytes. It holds some 3,000 datagrams of 1,400
 // bytes: what a 10 Gbit/s link brings in the few milliseconds the reader may have to wait for
 // a processor. The usual default of 208 KiB is overrun by a single large message.
-const socketBuffer = 4 << 20
+const socketBufferSize = 4 << 20
 
-// bufferKind is one of the two buffers of a socket.
-type bufferKind int
+// socketBuffer is one of the two buffers of a socket.
+type socketBuffer int
 
 const (
-	receiveBuffer bufferKind = iota
-	sendBuffer
+	receiveSocketBuffer socketBuffer = iota
+	sendSocketBuffer
 )
 
-func (k bufferKind) String() string {
+func (k socketBuffer) String() string {
 	return [...]string{"receive", "send"}[k]
 }
 
 // set asks the system for size bytes.
-func (k bufferKind) set(conn *net.UDPConn, size int) error {
-	if k == receiveBuffer {
+func (k socketBuffer) set(conn *net.UDPConn, size int) error {
+	if k == receiveSocketBuffer {
 		return conn.SetReadBuffer(size)
 	}
 	return conn.SetWriteBuffer(size)
@@ -33,8 +33,8 @@ func (k bufferKind) set(conn *net.UDPConn, size int) error {
 
 // askBuffers enlarges both buffers as far as the system allows.
 func askBuffers(conn *net.UDPConn, log *slog.Logger) {
-	for _, k := range []bufferKind{receiveBuffer, sendBuffer} {
-		processBuffers.note(log, k, k.grow(conn, socketBuffer))
+	for _, k := range []socketBuffer{receiveSocketBuffer, sendSocketBuffer} {
+		processBuffers.note(log, k, k.grow(conn, socketBufferSize))
 	}
 }
 
@@ -46,12 +46,12 @@ var processBuffers smallBuffers
 
 // note says once per kind what was given and what to change, if it is less than asked for.
 // That is no warning: all works, only bursts lose datagrams, which are sent again.
-func (s *smallBuffers) note(log *slog.Logger, k bufferKind, got int) {
-	if got >= socketBuffer {
+func (s *smallBuffers) note(log *slog.Logger, k socketBuffer, got int) {
+	if got >= socketBufferSize {
 		return
 	}
 	s[k].Do(func() {
 		log.Info("socket buffer is smaller than asked for; large messages will be slower",
-			"kind", k.String(), "asked", socketBuffer, "got", got, "remedy", k.remedy())
+			"kind", k.String(), "asked", socketBufferSize, "got", got, "remedy", k.remedy())
 	})
 }

@@ -7,19 +7,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bufferOptions are the options and the limit of each bufferKind.
-var bufferOptions = [...]struct {
+// socketBufferOptions are the options and the limit of each socketBuffer.
+var socketBufferOptions = [...]struct {
 	get, force int
 	limit      string
 }{
-	receiveBuffer: {unix.SO_RCVBUF, unix.SO_RCVBUFFORCE, "net.core.rmem_max"},
-	sendBuffer:    {unix.SO_SNDBUF, unix.SO_SNDBUFFORCE, "net.core.wmem_max"},
+	receiveSocketBuffer: {unix.SO_RCVBUF, unix.SO_RCVBUFFORCE, "net.core.rmem_max"},
+	sendSocketBuffer:    {unix.SO_SNDBUF, unix.SO_SNDBUFFORCE, "net.core.wmem_max"},
 }
 
 // grow asks for size bytes and returns what the kernel gave. Beyond the machine's limit a
 // process that may administer the network (CAP_NET_ADMIN) gets it all the same; others are
 // refused that, which shows in what is read back.
-func (k bufferKind) grow(conn *net.UDPConn, size int) int {
+func (k socketBuffer) grow(conn *net.UDPConn, size int) int {
 	if err := k.set(conn, size); err != nil {
 		return 0
 	}
@@ -27,7 +27,7 @@ func (k bufferKind) grow(conn *net.UDPConn, size int) int {
 	if err != nil {
 		return 0
 	}
-	got, opt := 0, bufferOptions[k]
+	got, opt := 0, socketBufferOptions[k]
 	_ = raw.Control(func(fd uintptr) {
 		if got = bufferGiven(int(fd), opt.get); got < size {
 			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, opt.force, size)
@@ -44,6 +44,6 @@ func bufferGiven(fd, opt int) int {
 	return n / 2
 }
 
-func (k bufferKind) remedy() string {
-	return fmt.Sprintf("sysctl -w %s=%d", bufferOptions[k].limit, socketBuffer)
+func (k socketBuffer) remedy() string {
+	return fmt.Sprintf("sysctl -w %s=%d", socketBufferOptions[k].limit, socketBufferSize)
 }

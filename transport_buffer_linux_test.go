@@ -8,21 +8,27 @@ import (
 )
 
 func TestBufferRemedyIsACommand(t *testing.T) {
-	require.Equal(t, "sysctl -w net.core.rmem_max=4194304", receiveBuffer.remedy())
-	require.Equal(t, "sysctl -w net.core.wmem_max=4194304", sendBuffer.remedy())
+	require.Equal(t, "sysctl -w net.core.rmem_max=4194304", receiveSocketBuffer.remedy())
+	require.Equal(t, "sysctl -w net.core.wmem_max=4194304", sendSocketBuffer.remedy())
 }
 
 func TestBuffersReportWhatTheKernelHolds(t *testing.T) {
 	conn, err := listenUDP("")
 	require.NoError(t, err)
 	defer conn.Close()
-	const tooMuch = 1 << 30 // more than any sysctl allows
-	got := receiveBuffer.grow(conn, tooMuch)
 	raw, err := conn.SyscallConn()
 	require.NoError(t, err)
-	require.NoError(t, raw.Control(func(fd uintptr) {
-		n, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
-		require.NoError(t, err)
-		require.Equal(t, n/2, got)
-	}))
+	const tooMuch = 1 << 29 // more than any sysctl allows; only a limit, no memory is taken
+	for _, k := range []socketBuffer{receiveSocketBuffer, sendSocketBuffer} {
+		got := k.grow(conn, tooMuch)
+		require.NoError(t, raw.Control(func(fd uintptr) {
+			opt := socketBufferOptions[k]
+			held, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, opt.get)
+			require.NoError(t, err)
+			require.Equal(t, held/2, got, "%s buffer", k)
+			if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, opt.force, tooMuch) == nil {
+				require.Equal(t, tooMuch, got, "%s buffer of a process that may exceed the limit", k)
+			}
+		}))
+	}
 }

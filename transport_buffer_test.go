@@ -12,8 +12,8 @@ func TestBuffersGrowToWhatTheSystemGives(t *testing.T) {
 	conn, err := listenUDP("")
 	require.NoError(t, err)
 	defer conn.Close()
-	for _, k := range []bufferKind{receiveBuffer, sendBuffer} {
-		small, large := k.grow(conn, minSized), k.grow(conn, socketBuffer)
+	for _, k := range []socketBuffer{receiveSocketBuffer, sendSocketBuffer} {
+		small, large := k.grow(conn, minSized), k.grow(conn, socketBufferSize)
 		require.GreaterOrEqual(t, small, minSized, "%s buffer: every system gives this much", k)
 		require.GreaterOrEqual(t, large, small, "%s buffer", k)
 	}
@@ -26,7 +26,7 @@ func TestBufferOfAClosedSocketIsNone(t *testing.T) {
 	conn, err := listenUDP("")
 	require.NoError(t, err)
 	require.NoError(t, conn.Close())
-	require.Zero(t, receiveBuffer.grow(conn, socketBuffer))
+	require.Zero(t, receiveSocketBuffer.grow(conn, socketBufferSize))
 }
 
 func TestSmallBuffersAreReportedOncePerKind(t *testing.T) {
@@ -34,13 +34,13 @@ func TestSmallBuffersAreReportedOncePerKind(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(&text, nil))
 	var advice smallBuffers
 	for range 3 {
-		advice.note(log, receiveBuffer, 212992)
-		advice.note(log, sendBuffer, socketBuffer)
+		advice.note(log, receiveSocketBuffer, 212992)
+		advice.note(log, sendSocketBuffer, socketBufferSize)
 	}
 	require.Equal(t, 1, strings.Count(text.String(), "\n"), "one line, none for a buffer that is large enough:\n%s", &text)
 	require.Contains(t, text.String(), "kind=receive asked=4194304 got=212992")
-	require.Contains(t, text.String(), receiveBuffer.remedy())
+	require.Contains(t, text.String(), receiveSocketBuffer.remedy())
 
-	advice.note(log, sendBuffer, 212992)
+	advice.note(log, sendSocketBuffer, 212992)
 	require.Contains(t, text.String(), "kind=send", "the other limit is another line")
 }

@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// maxFaults is how many unknown receive errors in a row are taken as passing. Enough for a
+// maxReadFaults is how many unknown receive errors in a row are taken as passing. Enough for a
 // burst of something not listed below, few enough that a broken socket ends the reader at once.
-const maxFaults = 16
+const maxReadFaults = 16
 
 // Windows numbers its socket errors apart from those which package syscall names after POSIX.
 const (
@@ -40,7 +40,7 @@ func (f *readFaults) judge(err error) error {
 			return nil
 		}
 	}
-	if f.unknown++; f.unknown < maxFaults {
+	if f.unknown++; f.unknown < maxReadFaults {
 		return nil
 	}
 	return fmt.Errorf("receive failed %d times in a row: %w", f.unknown, err)

@@ -1,16 +1,19 @@
 package broach
 
 import (
+	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
 func TestBatchTransportIsTheOneForSockets(t *testing.T) {
-	tr, err := openUDP("", quiet)
+	tr, err := openUDP("", noLog)
 	require.NoError(t, err)
 	defer tr.close()
 	require.IsType(t, new(batchTransport), tr)
@@ -27,16 +30,16 @@ func TestBatchTransportLeavesAClosedSocketToThePlainPath(t *testing.T) {
 func TestBatchTransportMakesOneCallForABatch(t *testing.T) {
 	open := newOpener(t, func(c *net.UDPConn) transport { return newPacketTransport(c) })
 	a, b := open(""), open("")
-	mustSend(t, a, numbered(b.localAddr(), maxBatch, 16))
+	mustSendAll(t, a, numberedDatagrams(b.localAddr(), maxBatch, 16))
 	require.EqualValues(t, 1, a.stats().callsOut.Load())
-	mustSend(t, a, numbered(b.localAddr(), maxBatch+1, 16))
+	mustSendAll(t, a, numberedDatagrams(b.localAddr(), maxBatch+1, 16))
 	require.EqualValues(t, 3, a.stats().callsOut.Load())
-	collect(t, b, 2*maxBatch+1)
+	collectDatagrams(t, b, 2*maxBatch+1)
 }
 
 func TestOutBatchKeepsNoPayload(t *testing.T) {
 	b, names := newOutBatch(), &sockaddrs{family: unix.AF_INET}
-	b.load(numbered(scriptedPeer, 5, 8), names)
+	b.load(numberedDatagrams(scriptedPeer, 5, 8), names)
 	require.NotNil(t, b.iovs[4].Base)
 	b.unload()
 	for i := range b.iovs {
@@ -53,7 +56,7 @@ func TestOutBatchWaitsForRoomAndGoesOn(t *testing.T) {
 	defer unix.Close(fds[1])
 	require.NoError(t, unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_SNDBUF, 1)) // the least there is
 	b := newOutBatch()
-	b.load(numbered(scriptedPeer, maxBatch, 512), &sockaddrs{family: unix.AF_INET})
+	b.load(numberedDatagrams(scriptedPeer, maxBatch, 512), &sockaddrs{family: unix.AF_INET})
 	for i := range b.hdrs {
 		b.hdrs[i].Hdr.Namelen, b.hdrs[i].Hdr.Name = 0, nil // the pair knows its peer
 	}
@@ -84,4 +87,135 @@ func drainPair(t *testing.T, fd int, buf []byte, received int) int {
 		require.Equal(t, received, number)
 		received++
 	}
+}
+
+// localTransport sends over one of a pair of local sockets with the smallest buffer there is:
+// unlike UDP on loopback, it makes the sender wait for its reader, which is the other one.
+func localTransport(t *testing.T) (transport, net.Conn) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	var conns [2]net.Conn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "pair")
+		conns[i], err = net.FileConn(f)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+		t.Cleanup(func() { _ = conns[i].Close() })
+	}
+	conn := conns[0].(*net.UnixConn)
+	require.NoError(t, conn.SetWriteBuffer(1))
+	require.NoError(t, conns[1].SetDeadline(time.Now().Add(30*time.Second)))
+	raw, err := conn.SyscallConn()
+	require.NoError(t, err)
+	tr := &batchTransport{socket: socket{conn: localConn{pair: conn}}, raw: raw}
+	tr.out.New = func() any {
+		b := newOutBatch()
+		for i := range b.hdrs {
+			b.hdrs[i].Hdr.Name = nil // the pair knows its peer
+		}
+		return b
+	}
+	return tr, conns[1]
+}
+
+// localConn is as much of a PacketConn as closing a local socket needs.
+type localConn struct {
+	PacketConn
+	pair net.Conn
+}
+
+func (c localConn) Close() error { return c.pair.Close() }
+
+func TestBatchTransportWaitsForASlowReader(t *testing.T) {
+	tr, reader := localTransport(t)
+	out := numberedDatagrams(scriptedPeer, 3*maxBatch+1, 512)
+	sentc := make(chan error)
+	go func() {
+		n, err := tr.send(out)
+		if n != len(out) && err == nil {
+			err = fmt.Errorf("sent %d of %d", n, len(out))
+		}
+		sentc <- err
+	}()
+	buf := make([]byte, 1024)
+	for _, d := range out {
+		n, err := reader.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, string(d.b), string(buf[:n]))
+	}
+	require.NoError(t, <-sentc)
+}
+
+// "close wakes receive and every send."
+func TestBatchTransportCloseWakesAWaitingSender(t *testing.T) {
+	tr, _ := localTransport(t)
+	sentc := make(chan error)
+	go func() {
+		sentc <- nil // about to send more than the buffer holds
+		_, err := tr.send(numberedDatagrams(scriptedPeer, maxBatch, 512))
+		sentc <- err
+	}()
+	<-sentc
+	require.NoError(t, tr.close())
+	require.ErrorIs(t, <-sentc, net.ErrClosed)
+}
+
+func TestBatchTransportSeesTruncationOfALoneDatagram(t *testing.T) {
+	open := newOpener(t, func(c *net.UDPConn) transport { return newPacketTransport(c) })
+	a, b := open(""), open("")
+	b.(*batchTransport).in.lone = true
+	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, maxDatagram+1))
+	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, 3))
+	require.Equal(t, []string{"000"}, payloadsOf(collectDatagrams(t, b, 1)))
+	require.EqualValues(t, 1, b.stats().truncated.Load())
+}
+
+func TestInBatchChoosesTheCallByWhatCame(t *testing.T) {
+	for _, c := range []struct {
+		story string
+		calls int // 2: the first found nothing, and the reader waited
+		got   int
+		was   bool
+		lone  bool
+	}{
+		{"one came alone", 1, 1, false, true},
+		{"one came alone, after a wait", 2, 1, false, true},
+		{"the next had to be waited for too", 2, 1, true, true},
+		{"the next lay there already", 1, 1, true, false},
+		{"several came", 1, 2, false, false},
+		{"several came, after a wait", 2, 64, false, false},
+	} {
+		b := inBatch{calls: c.calls, got: c.got, lone: c.was}
+		b.adapt()
+		require.Equal(t, c.lone, b.lone, c.story)
+	}
+}
+
+// A crowd behind a lone datagram is found by the call after it.
+func TestBatchTransportGoesBackToBatches(t *testing.T) {
+	open := newOpener(t, func(c *net.UDPConn) transport { return newPacketTransport(c) })
+	a, b := open(""), open("")
+	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, 16))
+	collectDatagrams(t, b, 1)
+	require.True(t, b.(*batchTransport).in.lone)
+
+	out := numberedDatagrams(b.localAddr(), 1+maxBatch, 16)
+	mustSendAll(t, a, out)
+	before := b.stats().callsIn.Load()
+	require.ElementsMatch(t, payloadsOf(out), payloadsOf(collectDatagrams(t, b, len(out))))
+	require.Less(t, b.stats().callsIn.Load()-before, uint64(len(out)), "calls for %d datagrams", len(out))
+}
+
+// An interface that was made anew has another index; the first sign of it is a datagram refused.
+func TestBatchTransportForgetsZonesWhenADatagramIsRefused(t *testing.T) {
+	open := newOpener(t, func(c *net.UDPConn) transport { return newPacketTransport(c) })
+	a, b := open(""), open("")
+	names := &a.(*batchTransport).names
+	names.remember("eth0", 7)
+	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, 16))
+	require.NotNil(t, names.indexes.Load())
+
+	_, err := a.send(numberedDatagrams(b.localAddr(), 1, 70_000))
+	require.NoError(t, err)
+	require.Nil(t, names.indexes.Load())
 }

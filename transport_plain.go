@@ -1,8 +1,6 @@
 package broach
 
-import (
-	"net"
-)
+import "net"
 
 // plainTransport moves datagrams one by one over any PacketConn: the path for systems without
 // batched calls, for in-memory networks and for sockets of the user's own kind.

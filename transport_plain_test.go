@@ -24,13 +24,13 @@ type scriptedConn struct {
 var scriptedPeer = netip.MustParseAddrPort("10.1.2.3:4")
 
 func (c *scriptedConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
-	err := next(&c.reads)
+	err := nextScripted(&c.reads)
 	c.read++
 	return copy(b, "heard"), netip.AddrPortFrom(netip.AddrFrom16(scriptedPeer.Addr().As16()), 4), err
 }
 
 func (c *scriptedConn) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) {
-	if err := next(&c.writes); err != nil {
+	if err := nextScripted(&c.writes); err != nil {
 		return 0, err
 	}
 	c.written = append(c.written, string(b))
@@ -40,8 +40,8 @@ func (c *scriptedConn) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, erro
 func (c *scriptedConn) LocalAddr() net.Addr { return textAddr("10.0.0.1:5") }
 func (c *scriptedConn) Close() error        { return nil }
 
-// next takes the first entry of a list, but leaves the last.
-func next(list *[]error) error {
+// nextScripted takes the first entry of a list, but leaves the last.
+func nextScripted(list *[]error) error {
 	l := *list
 	if len(l) == 0 {
 		return nil
@@ -67,7 +67,7 @@ func TestPlainTransportReadsOnAfterPassingErrors(t *testing.T) {
 	}
 	tr := newPacketTransport(conn)
 
-	got := collect(t, tr, 1)[0]
+	got := collectDatagrams(t, tr, 1)[0]
 	require.Equal(t, "heard", string(got.b))
 	require.Equal(t, scriptedPeer, got.addr, "unmapped")
 	require.EqualValues(t, 1003, tr.stats().errorsIn.Load())
@@ -77,7 +77,7 @@ func TestPlainTransportReadsOnAfterPassingErrors(t *testing.T) {
 func TestPlainTransportCountsWindowsTruncation(t *testing.T) {
 	long := os.NewSyscallError("wsarecvfrom", syscall.Errno(10040))
 	tr := newPacketTransport(&scriptedConn{reads: []error{long, nil}})
-	collect(t, tr, 1)
+	collectDatagrams(t, tr, 1)
 	require.EqualValues(t, 1, tr.stats().truncated.Load())
 	require.Zero(t, tr.stats().errorsIn.Load())
 }
@@ -89,15 +89,15 @@ func TestPlainTransportGivesUpOnAnErrorThatStays(t *testing.T) {
 	_, err := tr.receive(make([]datagram, 1))
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.NotErrorIs(t, err, net.ErrClosed)
-	require.Equal(t, maxFaults, conn.read, "reads until it gave up")
+	require.Equal(t, maxReadFaults, conn.read, "reads until it gave up")
 }
 
 func TestPlainTransportForgivesErrorsThatDoNotStay(t *testing.T) {
 	conn := new(scriptedConn)
-	for range maxFaults {
+	for range maxReadFaults {
 		conn.reads = append(conn.reads, io.ErrUnexpectedEOF, nil)
 	}
-	collect(t, newPacketTransport(conn), maxFaults)
+	collectDatagrams(t, newPacketTransport(conn), maxReadFaults)
 }
 
 func TestPlainTransportKnowsItsEndInAnyWords(t *testing.T) {
@@ -116,7 +116,7 @@ func TestPlainTransportSendsOnAfterAnyErrorButTheEnd(t *testing.T) {
 	conn := &scriptedConn{writes: []error{nil, syscall.EPERM, syscall.ECONNREFUSED, nil,
 		fmt.Errorf("scripted: %w", net.ErrClosed)}}
 	tr := newPacketTransport(conn)
-	n, err := tr.send(numbered(scriptedPeer, 6, 1))
+	n, err := tr.send(numberedDatagrams(scriptedPeer, 6, 1))
 	require.ErrorIs(t, err, net.ErrClosed)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"0", "3"}, conn.written)

@@ -27,7 +27,7 @@ const maxZones = 256
 // put writes to as a name for this socket and returns the name's length. IPv4 is mapped on an
 // IPv6 socket. What cannot be reached is written all the same, and refused by the kernel.
 func (s *sockaddrs) put(sa *unix.RawSockaddrInet6, to netip.AddrPort) uint32 {
-	ip, port := to.Addr(), bigEndian(to.Port())
+	ip, port := to.Addr(), networkOrder(to.Port())
 	if s.family == unix.AF_INET && ip.Unmap().Is4() {
 		sa4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
 		*sa4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port, Addr: ip.As4()}
@@ -46,13 +46,13 @@ func (s *sockaddrs) put(sa *unix.RawSockaddrInet6, to netip.AddrPort) uint32 {
 func (s *sockaddrs) consume(sa *unix.RawSockaddrInet6) netip.AddrPort {
 	if s.family == unix.AF_INET {
 		sa4 := (*unix.RawSockaddrInet4)(unsafe.Pointer(sa))
-		return netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), bigEndian(sa4.Port))
+		return netip.AddrPortFrom(netip.AddrFrom4(sa4.Addr), networkOrder(sa4.Port))
 	}
 	ip := netip.AddrFrom16(sa.Addr).Unmap()
 	if sa.Scope_id != 0 {
 		ip = ip.WithZone(s.zone(sa.Scope_id))
 	}
-	return netip.AddrPortFrom(ip, bigEndian(sa.Port))
+	return netip.AddrPortFrom(ip, networkOrder(sa.Port))
 }
 
 // index is the number of the interface a zone names. It is 0 if there is none, which leaves the
@@ -107,8 +107,8 @@ func (s *sockaddrs) zone(n uint32) string {
 	return name
 }
 
-// bigEndian turns a port into network order, and back.
-func bigEndian(port uint16) uint16 {
+// networkOrder turns a port into network order, and back.
+func networkOrder(port uint16) uint16 {
 	var b [2]byte
 	binary.BigEndian.PutUint16(b[:], port)
 	return binary.NativeEndian.Uint16(b[:])

@@ -31,14 +31,14 @@ func TestSockaddrsWriteNamesAsTheKernelReadsThem(t *testing.T) {
 			require.Equal(t, c.size, size)
 			require.EqualValues(t, c.family, sa.Family)
 			raw := (*[28]byte)(unsafe.Pointer(&sa))[2:size]
-			require.Equal(t, c.bytes, spaced(raw))
+			require.Equal(t, c.bytes, spacedName(raw))
 			require.Equal(t, unmapped(ap), s.consume(&sa), "and back")
 		})
 	}
 }
 
-// spaced prints a name's port, next four bytes, and the rest as the table above has them.
-func spaced(b []byte) string {
+// spacedName prints a name's port, next four bytes, and the rest as the table above has them.
+func spacedName(b []byte) string {
 	s := fmt.Sprintf("%x %x %x", b[:2], b[2:6], b[6:min(len(b), 22)])
 	if len(b) > 22 {
 		s += fmt.Sprintf(" %x", b[22:])

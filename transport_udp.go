@@ -14,8 +14,8 @@ const (
 	// be configured with.
 	maxDatagram = 8972
 
-	// maxBatch is the most datagrams moved by one system call. At 64 the cost of the call
-	// itself is below a fiftieth of the cost of the datagrams it moves.
+	// maxBatch is the most datagrams moved by one system call. Nearly all of the gain is there
+	// at 16; beyond 64 a datagram would only wait longer for those taken with it.
 	maxBatch = 64
 )
 
@@ -36,8 +36,9 @@ type transport interface {
 	receive(in []datagram) (n int, err error)
 
 	// send writes all datagrams and returns how many the system took. One that it refuses
-	// is lost, as UDP may lose any, and counted; only a closed socket is an error.
-	// It is safe for concurrent use and keeps nothing of out.
+	// is lost, as UDP may lose any, and counted; only a closed socket is an error, one for
+	// which errors.Is(err, net.ErrClosed) holds. It is safe for concurrent use and keeps
+	// nothing of out.
 	send(out []datagram) (n int, err error)
 
 	// localAddr is the bound address, unmapped.
