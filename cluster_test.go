@@ -48,7 +48,7 @@ func (c *cluster) start(i int, join ...int) *Node {
 	c.t.Helper()
 	conn, err := c.net.Listen(addrOf(i))
 	require.NoError(c.t, err)
-	cfg := Config{Name: fmt.Sprint("node", i), Conn: conn, RandSeed: uint64(i + 1), Logger: slog.New(slog.DiscardHandler)}
+	cfg := Config{Name: fmt.Sprint("node", i), Conn: conn, RandSeed: uint64(len(c.nodes) + 1), Logger: slog.New(slog.DiscardHandler)}
 	if os.Getenv("BROACH_LOG") != "" {
 		cfg.Logger = slog.Default().With("node", i)
 	}
@@ -129,4 +129,12 @@ func TestLargeEcho(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, sent, back)
 	})
+}
+
+func addrsOf(nodes []*Node) []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, n := range nodes {
+		list = append(list, n.Addr())
+	}
+	return list
 }
