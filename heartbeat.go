@@ -38,10 +38,16 @@ func (r *rotation) spacing() time.Duration {
 // interval is the time between two beats to the same peer.
 func (r *rotation) interval() time.Duration { return r.spacing() * time.Duration(max(len(r.order), 1)) }
 
-// promise is what a beat says of the next one: a little more than the interval, so that a beat in time is never late.
+// promise is what a peer that is put behind all others is told: a little more than the interval, so that a beat in time is
+// never late. It is kept when the cluster grows: those who come later stand behind.
 func (r *rotation) promise() time.Duration {
 	i := r.interval()
 	return i + i/50 + 2*r.heartbeat.Tick
+}
+
+// promised is promise as it travels.
+func (r *rotation) promised() uint16 {
+	return uint16(min(r.promise().Milliseconds(), math.MaxUint16))
 }
 
 // nextAt is when the next beat is due; zero: there is nobody to beat to.
@@ -83,8 +89,7 @@ func (m *membership) tickBeats(now time.Time) {
 // beat sends one.
 func (m *membership) beat(p *peer) {
 	p.beatOut++
-	promise := min(m.rotation.promise().Milliseconds(), math.MaxUint16)
-	m.tell(p, wire.Beat{Seq: p.beatOut, Promise: uint16(promise), Inc: m.inc, Digest: m.digest, Echo: p.beatIn})
+	m.tell(p, wire.Beat{Seq: p.beatOut, Promise: m.rotation.promised(), Inc: m.inc, Digest: m.digest, Echo: p.beatIn})
 }
 
 // onBeat takes a peer's promise, and compares what it believes with what we do, [MEM-20].
@@ -105,10 +110,13 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 	}
 }
 
-// lateAt is when a peer will be late. Both sides beat at nearly the same pace; as a cluster grows the pace slows down, and what
-// was promised before that is not held against the peer.
+// lateAt is when a peer will be late. One that has promised nothing yet is taken to beat at our own pace.
 func (m *membership) lateAt(p *peer) time.Time {
-	return p.heard.Add(max(p.promise, m.rotation.promise()) + m.cfg.heartbeat.Margin)
+	promise := p.promise
+	if promise == 0 {
+		promise = m.rotation.promise()
+	}
+	return p.heard.Add(promise + m.cfg.heartbeat.Margin)
 }
 
 // watchAt is when a peer that is alive or suspect must be looked at.

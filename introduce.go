@@ -10,7 +10,7 @@ import (
 const (
 	helloEvery  = 250 * time.Millisecond // between two hellos to somebody who has not answered, [MEM-3] and [MEM-9]
 	helloMax    = controlPacket - wire.HeaderSize
-	pendingMax  = 256             // announcers that are not believed yet; the oldest makes room
+	pendingMax  = 1024            // announcers that are not believed yet; the oldest makes room
 	pendingKept = 5 * time.Second // they have answered by then or never will
 	answerTimes = 3               // what an unproven address is sent, at most, for what came from it, [MEM-5]
 )
@@ -24,32 +24,33 @@ type introduction struct {
 	hello wire.Hello
 }
 
-// pendingRing holds the latest introductions.
-type pendingRing struct{ list []introduction }
+// pendingSet holds the latest introductions.
+type pendingSet struct {
+	byBoot map[uint64]introduction
+	order  []uint64 // boot ids, the oldest first; some may be gone
+}
 
 // add takes up an introduction. One of the same process is replaced.
-func (r *pendingRing) add(in introduction) {
-	for i := range r.list {
-		if r.list[i].boot == in.boot {
-			r.list[i] = in
-			return
-		}
+func (s *pendingSet) add(in introduction) {
+	if _, known := s.byBoot[in.boot]; !known {
+		s.order = append(s.order, in.boot)
 	}
-	if len(r.list) == pendingMax {
-		r.list = append(r.list[:0], r.list[1:]...)
+	s.byBoot[in.boot] = in
+	if len(s.order) > pendingMax {
+		delete(s.byBoot, s.order[0])
+		s.order = s.order[1:]
 	}
-	r.list = append(r.list, in)
 }
 
 // redeem takes out the introduction whose nonce a process echoes.
-func (r *pendingRing) redeem(now time.Time, boot, nonce uint64) (introduction, bool) {
-	for i, in := range r.list {
-		if in.boot == boot && in.nonce == nonce {
-			r.list = append(r.list[:i], r.list[i+1:]...)
-			return in, now.Sub(in.at) < pendingKept
-		}
+func (s *pendingSet) redeem(now time.Time, boot, nonce uint64) (introduction, bool) {
+	in, ok := s.byBoot[boot]
+	if !ok || in.nonce != nonce || now.Sub(in.at) >= pendingKept {
+		return introduction{}, false
 	}
-	return introduction{}, false
+	in.nonce = 0 // once
+	s.byBoot[boot] = in
+	return in, true
 }
 
 // hello is what we say of ourselves in a message of at most limit bytes. If the table does not fit it is left out, and the
@@ -115,7 +116,7 @@ func (m *membership) onWelcome(now time.Time, src source, h wire.Hello) {
 		return
 	}
 	m.update(now, p, src.tver, h)
-	m.tell(p, wire.Ack{Echo: h.Nonce, Seen: p.tver})
+	m.tell(p, m.ack(p, h.Nonce))
 	m.continueJoin(now, p)
 }
 
@@ -135,12 +136,27 @@ func (m *membership) onAck(now time.Time, src source, msg wire.Ack) {
 		if p := m.believe(now, in.boot, in.hello); p != nil {
 			m.update(now, p, in.tver, in.hello)
 			m.noteSeen(p, msg.Seen)
-			m.tell(p, wire.Ack{Seen: p.tver})
+			m.takePromise(p, msg)
+			m.tell(p, m.ack(p, 0))
 		}
 		return
 	}
 	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
+		m.takePromise(p, msg)
 		m.noteSeen(p, msg.Seen)
+	}
+}
+
+// ack tells a peer which of its tables we hold, and when our first beat comes.
+func (m *membership) ack(p *peer, echo uint64) wire.Ack {
+	return wire.Ack{Echo: echo, Seen: p.tver, Promise: m.rotation.promised()}
+}
+
+// takePromise notes when a new peer's first beat comes. Later ones promise for themselves.
+func (m *membership) takePromise(p *peer, msg wire.Ack) {
+	if p.beatIn == 0 {
+		p.promise = time.Duration(msg.Promise) * time.Millisecond
+		m.schedule(p)
 	}
 }
 

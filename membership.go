@@ -40,7 +40,7 @@ type membership struct {
 	digest  uint64 // of ourselves and the peers that are not offline
 	peers   peerSet
 	past    bootRing // processes that are gone for good
-	pending pendingRing
+	pending pendingSet
 
 	joining  joinState
 	contacts contactSet
@@ -95,6 +95,7 @@ func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership 
 	m := &membership{cfg: cfg, rng: rng, inc: 1}
 	m.peers.init()
 	m.contacts.init()
+	m.pending.byBoot = make(map[uint64]introduction)
 	m.digest = wire.Digest(wire.Entry{Addr: cfg.self, Boot: cfg.boot})
 	m.rotation.init(now, cfg.heartbeat)
 	return m
@@ -165,6 +166,9 @@ func (m *membership) heard(now time.Time, boot uint64, tver uint32) {
 		return
 	}
 	p.heard = now
+	if p.probe.tries > 0 { // the beat that was promised is lost: the next one is a rotation away
+		p.promise = max(p.promise, m.rotation.promise())
+	}
 	p.probe = probe{}
 	if p.state != Alive {
 		m.revive(now, p)

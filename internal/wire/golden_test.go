@@ -34,7 +34,7 @@ var golden = []struct {
 		Nonce: 0x0102030405060708, Inc: 1, Addr: addr4, Name: "shop", Version: "1.0",
 		Tags: []Tag{{"zone", "a"}}, HasTable: true, Table: AppendTable(nil, nil),
 	}}},
-	{"4.1 #3", Ack{Echo: 0x0102030405060708, Seen: 3}},
+	{"4.1 #3", Ack{Echo: 0x0102030405060708, Seen: 3, Promise: 1500}},
 	{"4.1 #4", Beat{Seq: 1, Promise: 1500, Inc: 1}},
 	{"4.1 #5", Ping{Nonce: 0x0102030405060708}},
 	{"4.1 #6", Pong{Nonce: 0x0102030405060708}},

@@ -89,8 +89,9 @@ func ConsumeJoin(body []byte) (Join, error) {
 
 // Ack says that a hello has been taken.
 type Ack struct {
-	Echo uint64 // the nonce of the hello
-	Seen uint32 // version of the receiver's table that the sender holds and believes; 0: none
+	Echo    uint64 // the nonce of the hello
+	Seen    uint32 // version of the receiver's table that the sender holds and believes; 0: none
+	Promise uint16 // a Beat comes within so many milliseconds
 }
 
 // Kind is KindAck.
@@ -100,13 +101,14 @@ func (m Ack) Kind() Kind { return KindAck }
 func (m Ack) Append(b []byte) []byte {
 	start := len(b)
 	b = binary.BigEndian.AppendUint64(startFrame(b, KindAck), m.Echo)
-	return endFrame(binary.BigEndian.AppendUint32(b, m.Seen), start)
+	b = binary.BigEndian.AppendUint32(b, m.Seen)
+	return endFrame(binary.BigEndian.AppendUint16(b, m.Promise), start)
 }
 
 // ConsumeAck decodes the body of an Ack. The only error is ErrShort.
 func ConsumeAck(body []byte) (Ack, error) {
 	f := fields{b: body}
-	m := Ack{Echo: f.uint64(), Seen: f.uint32()}
+	m := Ack{Echo: f.uint64(), Seen: f.uint32(), Promise: f.uint16()}
 	return m, f.err
 }
 

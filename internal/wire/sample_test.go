@@ -46,7 +46,7 @@ var samples = []sample{
 	{KindList, List{Index: 0, Count: 1, Entries: []Entry{{addr6, 1}}}, 31, true},
 	{KindAnnounce, Announce{someHello}, helloFixed, true},
 	{KindWelcome, Welcome{someHello}, helloFixed, true},
-	{KindAck, Ack{Echo: 1, Seen: 2}, 12, false},
+	{KindAck, Ack{Echo: 1, Seen: 2, Promise: 3}, 14, false},
 	{KindBeat, Beat{Seq: 1, Promise: 1500, Inc: 1, Digest: 2, Echo: 3}, 22, false},
 	{KindPing, Ping{Nonce: 1}, 8, false},
 	{KindPong, Pong{Nonce: 1}, 8, false},

@@ -31,7 +31,7 @@
 //	List         index 2, count 2, entries * of address and boot id 8
 //	Announce     nonce 8, echo 8, incarnation 4, seen 4, address, name 1+n, version 1+n, tags 2+n, has table 1, table *
 //	Welcome      the same
-//	Ack          echo 8, seen 4
+//	Ack          echo 8, seen 4, promise 2
 //	Beat         seq 4, promise 2, incarnation 4, digest 8, echo 4
 //	Ping, Pong   nonce 8
 //	Help         address, boot id 8, incarnation 4; Vouch, Nack, Suspect and Offline likewise
