@@ -192,12 +192,11 @@ func (l *link) unhold() {
 	l.flush()
 }
 
-// close ends the link for good: calls in flight fail, handlers that run for the peer lose their context.
+// close ends the link for good.
 func (l *link) close(o outcome) {
 	l.mu.Lock()
 	l.down = true
-	running := l.running()
-	l.endCalls(o)
+	running := l.endAll(o)
 	if l.exchange != nil {
 		l.receiving.close()
 	}
@@ -209,11 +208,20 @@ func (l *link) close(o outcome) {
 	}
 }
 
-// fail ends the calls in flight; the link stays.
+// fail ends what goes on with a peer that cannot be reached. The link stays: the peer may come back.
 func (l *link) fail(o outcome) {
 	l.mu.Lock()
-	l.endCalls(o)
+	running := l.endAll(o)
 	l.flush()
+	for _, r := range running {
+		r.giveUp()
+	}
+}
+
+// endAll ends the calls in flight, and returns the requests that run for the peer: their contexts are to be ended, without mu.
+func (l *link) endAll(o outcome) []*request {
+	l.endCalls(o)
+	return l.running()
 }
 
 // timeout does what is due: resends, polls, progress acks, lost fragments, expired state. It reports whether the peer leaves
