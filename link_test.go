@@ -1,0 +1,174 @@
+package broach
+
+import (
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// wireTap is a transport that keeps what is sent.
+type wireTap struct {
+	transport
+	sent [][]byte
+}
+
+func (w *wireTap) send(out []datagram) (int, error) {
+	for _, d := range out {
+		w.sent = append(w.sent, append([]byte(nil), d.b...))
+	}
+	return len(out), nil
+}
+
+// kinds lists the messages sent since it was last called, by datagram.
+func (w *wireTap) kinds(t *testing.T) [][]wire.Kind {
+	var all [][]wire.Kind
+	for _, d := range w.sent {
+		_, rest, err := wire.ConsumeHeader(d)
+		require.NoError(t, err)
+		var kinds []wire.Kind
+		for len(rest) > 0 {
+			kind, _, after, err := wire.ConsumeMessage(rest)
+			require.NoError(t, err)
+			kinds, rest = append(kinds, kind), after
+		}
+		all = append(all, kinds)
+	}
+	w.sent = nil
+	return all
+}
+
+// onLink runs a test on a link to a peer of which only the wire exists.
+func onLink(t *testing.T, test func(l *link, w *wireTap)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wireTap{}
+		c := &carrier{transport: w, boot: 1, maxPacket: 1400, maxMessage: 1 << 20, silence: 3 * time.Second, memory: &memory{size: 8 << 20}}
+		c.timers.init(time.Now())
+		time.Sleep(time.Second)
+		test(newLink(time.Now(), c, linkID{boot: 2, addr: netip.MustParseAddrPort("10.0.0.1:1")}, 1), w)
+	})
+}
+
+// makeCall sends a call without arguments.
+func makeCall(l *link, deadline time.Duration) *pendingCall {
+	now, p, frame := time.Now(), l.newPending(), newBuffer()
+	frame.b = wire.SetLength(append(wire.Request{Service: []byte("f"), Remaining: remaining(now, now.Add(deadline))}.Append(frame.b), 0x90))
+	if _, _, err := l.call(now, now.Add(deadline), frame, p); err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// [HDR-7] The numbers of a link MUST begin above those of any earlier link between the same two processes.
+func TestLinkNumbersGoOnAboveThoseOfAnEarlierLink(t *testing.T) {
+	onLink(t, func(l *link, w *wireTap) {
+		for range 100 {
+			makeCall(l, time.Minute)
+		}
+		later := newLink(time.Now().Add(time.Millisecond), l.carrier, l.id, 1)
+		require.Greater(t, later.number, l.number)
+		h, _, err := wire.ConsumeHeader(w.sent[0])
+		require.NoError(t, err)
+		require.EqualValues(t, 1_000_001, h.Number)
+	})
+}
+
+// [CALL-9] A Request is sent again, with its remaining time recomputed, when nothing was heard of it for a retransmission time: [...]
+// 50 ms before the first measurement. It doubles with each sending up to 1 s and is jittered by up to a quarter.
+func TestUnansweredRequestIsSentAgain(t *testing.T) {
+	onLink(t, func(l *link, w *wireTap) {
+		start := time.Now()
+		makeCall(l, 2500*time.Millisecond)
+		left, at := []uint32{}, []time.Duration{}
+		for time.Since(start) < 2400*time.Millisecond {
+			for _, d := range w.sent {
+				_, body, _, err := wire.ConsumeMessage(d[wire.HeaderSize:])
+				require.NoError(t, err)
+				m, err := wire.ConsumeRequest(body)
+				require.NoError(t, err)
+				left, at = append(left, m.Remaining), append(at, time.Since(start))
+			}
+			w.sent = nil
+			time.Sleep(time.Millisecond)
+			l.timeout(time.Now())
+		}
+		require.Greater(t, len(at), 4)
+		pace := initialRTO
+		for i := 1; i < len(at); i++ {
+			gap := at[i] - at[i-1]
+			require.InDelta(t, pace, gap, float64(pace/4+2*time.Millisecond), "sending %d", i)
+			pace = min(2*gap, maxRTO)
+			require.InDelta(t, 2500-at[i].Milliseconds(), left[i], 2)
+		}
+	})
+}
+
+// [CALL-11] When nothing at all came from the peer for the acknowledgement time (3 s unless configured) while a call waits, the
+// call fails: Unreachable, executed maybe.
+func TestSilentPeerFailsTheCall(t *testing.T) {
+	onLink(t, func(l *link, _ *wireTap) {
+		p := makeCall(l, time.Minute)
+		for range 2999 {
+			time.Sleep(time.Millisecond)
+			l.timeout(time.Now())
+			require.Empty(t, p.donec)
+		}
+		time.Sleep(2 * time.Millisecond)
+		l.timeout(time.Now())
+		<-p.donec
+		require.Equal(t, Unreachable, p.code)
+		require.Equal(t, Maybe, p.executed)
+	})
+}
+
+// [CALL-10] After Progress the caller MUST NOT send the Request again. It sends Poll every second
+func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
+	onLink(t, func(l *link, w *wireTap) {
+		makeCall(l, time.Minute)
+		require.Equal(t, [][]wire.Kind{{wire.KindRequest}}, w.kinds(t))
+		l.mu.Lock()
+		l.takeProgress(time.Now(), wire.Progress{Slot: 0, Seq: 1})
+		l.flush()
+		for range 10 {
+			time.Sleep(1250 * time.Millisecond)
+			l.heard.Store(l.timers.stamp(time.Now()))
+			l.timeout(time.Now())
+			require.Equal(t, [][]wire.Kind{{wire.KindPoll}}, w.kinds(t))
+		}
+	})
+}
+
+// Many small messages travel in few datagrams.
+func TestMessagesShareDatagrams(t *testing.T) {
+	onLink(t, func(l *link, w *wireTap) {
+		l.mu.Lock()
+		l.talk()
+		for i := range 100 {
+			say(l, wire.Progress{Slot: uint16(i), Seq: 1})
+		}
+		l.flush()
+		require.Len(t, w.sent, 1)
+		require.Len(t, w.kinds(t)[0], 100)
+	})
+}
+
+// A link that is closed ends its calls, and begins no more.
+func TestClosedLink(t *testing.T) {
+	onLink(t, func(l *link, w *wireTap) {
+		p := makeCall(l, time.Minute)
+		l.close(outcome{code: Unreachable, body: textRestart})
+		<-p.donec
+		require.Equal(t, Unreachable, p.code)
+		w.sent = nil
+		now := time.Now()
+		_, _, err := l.call(now, now.Add(time.Second), newBuffer(), l.newPending())
+		require.ErrorIs(t, err, errLinkDown)
+		require.False(t, l.timeout(now.Add(time.Hour)))
+		require.Zero(t, l.dueAt.Load())
+		require.Empty(t, w.sent)
+	})
+}
