@@ -104,7 +104,7 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 	p.differs = b.Digest != m.digest
 	if p.differs && again && !now.Before(m.listAt) {
 		p.differs, m.listAt = false, now.Add(listEvery)
-		for _, c := range m.chunks(m.entries()) {
+		for _, c := range m.chunks(0, m.entries()) {
 			m.tell(p, c)
 		}
 	}

@@ -173,6 +173,9 @@ func (m *membership) heard(now time.Time, boot uint64, tver uint32) {
 	if p.state != Alive {
 		m.revive(now, p)
 	}
+	if len(m.helps) > 0 {
+		m.tickHelps(now) // somebody may wait for this news
+	}
 	m.noticeTable(now, p, tver)
 }
 

@@ -218,7 +218,8 @@ func (s *society) deliver(l letter) {
 	case c == nil || s.cut != nil && s.cut(l.from, c):
 		return
 	case c.stopped:
-		s.send(l) // it waits in the socket
+		l.at = s.now.Add(10 * time.Millisecond) // it waits in the socket
+		heap.Push(&s.mail, l)
 		return
 	case l.stale != 0:
 		c.stale(s.now, l.from.cfg.self, l.stale)

@@ -93,6 +93,11 @@ func (s *peerSet) remove(p *peer) {
 	p.position = -1
 }
 
+// hasOther reports whether somebody else than p is there.
+func (s *peerSet) hasOther(p *peer) bool {
+	return slices.ContainsFunc(s.sorted, func(other *peer) bool { return other != p && other.isMember() })
+}
+
 func peerAt(p *peer, addr netip.AddrPort) int { return p.addr.Compare(addr) }
 
 // due returns a peer that wants attention by now, or nil.

@@ -165,7 +165,7 @@ func TestErrorsOfHandlers(t *testing.T) {
 		e = invokeBare(t, t.Context(), func() error { return fmt.Errorf("calling: %w", nested) })
 		require.Equal(t, Application, e.Code)
 		require.Equal(t, Yes, e.Executed)
-		require.Equal(t, "calling: broach: other: Code(1003): m (executed: no)", e.Message)
+		require.Equal(t, "calling: "+nested.Error(), e.Message)
 		require.Empty(t, e.Service+e.Node)
 	}
 }

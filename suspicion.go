@@ -24,7 +24,6 @@ var noAddr netip.AddrPort
 type probe struct {
 	tries  int // pings sent; 0: there is no probe
 	at     time.Time
-	asked  int // witnesses
 	denied int // witnesses that could not reach it
 }
 
@@ -50,10 +49,15 @@ func (m *membership) unanswered(now time.Time, boot uint64) {
 
 // enough is how many unanswered probes decide, [MEM-13].
 func (m *membership) enough(p *peer) int {
-	if p.probe.denied > 0 || p.probe.asked == 0 {
-		return m.cfg.heartbeat.Probes
+	if m.isUnsupported(p) {
+		return lonelyProbes
 	}
-	return lonelyProbes
+	return m.cfg.heartbeat.Probes
+}
+
+// isUnsupported reports that there are witnesses, and that none has said that it does not reach the peer either.
+func (m *membership) isUnsupported(p *peer) bool {
+	return p.probe.denied == 0 && m.peers.hasOther(p)
 }
 
 // ping sends the next probe; with every other one, witnesses are asked.
@@ -65,21 +69,20 @@ func (m *membership) ping(now time.Time, p *peer) {
 		return
 	}
 	for _, helper := range m.pick(helpersEach, p) {
-		p.probe.asked++
 		m.tell(helper, wire.Help{Target: p.target()})
 	}
 }
 
 // doubt makes a peer suspect whose probes were in vain. If not one witness answered, the claim is kept to ourselves.
 func (m *membership) doubt(now time.Time, p *peer) {
-	alone := p.probe.asked > 0 && p.probe.denied == 0
+	unsupported := m.isUnsupported(p)
 	p.probe, p.accused = probe{}, false
 	if p.state != Suspect {
 		m.setState(now, p, Suspect)
 	} else {
 		p.since = now // another said so before; the time to refute begins
 	}
-	if !alone {
+	if !unsupported {
 		m.claim(now, p, wire.Suspect{Target: p.target()})
 	}
 }

@@ -29,7 +29,7 @@ var golden = []struct {
 	{"3.1 #1", Fragment{Transfer: 1, Total: 515, Size: 256, Index: 2, Data: []byte("abc")}},
 	{"3.2 #1", FragmentAck{Transfer: 1, Base: 16, Limit: 1040, Bitmap: []byte{0b101}}},
 	{"3.3 #1", Stop{Transfer: 1, ByReceiver: true, Code: 11}},
-	{"4.1 #1", List{Index: 0, Count: 1, Entries: []Entry{{Addr: addr4, Boot: 0x3333333333333333}}}},
+	{"4.1 #1", List{Echo: 0x0102030405060708, Index: 0, Count: 1, Entries: []Entry{{Addr: addr4, Boot: 0x3333333333333333}}}},
 	{"4.1 #2", Announce{Hello{
 		Nonce: 0x0102030405060708, Inc: 1, Addr: addr4, Name: "shop", Version: "1.0",
 		Tags: []Tag{{"zone", "a"}}, HasTable: true, Table: AppendTable(nil, nil),

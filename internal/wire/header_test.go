@@ -65,7 +65,7 @@ func TestHashes(t *testing.T) {
 	require.Equal(t, uint64(0x85944171f73967e8), ClusterID("foobar"))
 
 	for _, e := range []Entry{{addr4, 1}, {addr6, bits.Reverse64(1)}} {
-		inList := List{Count: 1, Entries: []Entry{e}}.Append(nil)[FrameSize+4:]
+		inList := List{Count: 1, Entries: []Entry{e}}.Append(nil)[FrameSize+12:]
 		require.Equal(t, fnv1a(inList), Digest(e), "%v", e)
 	}
 }

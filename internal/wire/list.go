@@ -22,6 +22,7 @@ func Digest(e Entry) uint64 {
 
 // List is a part of the alive peers that its sender knows.
 type List struct {
+	Echo         uint64  // the nonce of the Join that this answers; 0: it answers none
 	Index, Count uint16  // this part, from 0, and the number of parts
 	Entries      []Entry // may be none
 }
@@ -32,7 +33,8 @@ func (m List) Kind() Kind { return KindList }
 // Append appends the message.
 func (m List) Append(b []byte) []byte {
 	start := len(b)
-	b = binary.BigEndian.AppendUint16(startFrame(b, KindList), m.Index)
+	b = binary.BigEndian.AppendUint64(startFrame(b, KindList), m.Echo)
+	b = binary.BigEndian.AppendUint16(b, m.Index)
 	b = binary.BigEndian.AppendUint16(b, m.Count)
 	for _, e := range m.Entries {
 		b = appendEntry(b, e)
@@ -44,7 +46,7 @@ func (m List) Append(b []byte) []byte {
 // index that is not below count, an address or a boot id.
 func ConsumeList(body []byte) (List, error) {
 	f := fields{b: body}
-	m := List{Index: f.uint16(), Count: f.uint16()}
+	m := List{Echo: f.uint64(), Index: f.uint16(), Count: f.uint16()}
 	if m.Index >= m.Count {
 		f.fail(ErrField)
 	}

@@ -43,7 +43,7 @@ var samples = []sample{
 	{KindStop, Stop{Transfer: 1, ByReceiver: true, Code: 11}, 9, false},
 	{KindStale, Stale{Boot: 2, Number: 7}, 16, false},
 	{KindJoin, Join{Nonce: 1, Addr: addr4}, 15, false},
-	{KindList, List{Index: 0, Count: 1, Entries: []Entry{{addr6, 1}}}, 31, true},
+	{KindList, List{Index: 0, Count: 1, Entries: []Entry{{addr6, 1}}}, 39, true},
 	{KindAnnounce, Announce{someHello}, helloFixed, true},
 	{KindWelcome, Welcome{someHello}, helloFixed, true},
 	{KindAck, Ack{Echo: 1, Seen: 2, Promise: 3}, 14, false},

@@ -28,7 +28,7 @@
 //	Stop         transfer 4, by receiver 1, code 4
 //	Stale        boot id 8, number 8
 //	Join         nonce 8, address, zeros
-//	List         index 2, count 2, entries * of address and boot id 8
+//	List         echo 8, index 2, count 2, entries * of address and boot id 8
 //	Announce     nonce 8, echo 8, incarnation 4, seen 4, address, name 1+n, version 1+n, tags 2+n, has table 1, table *
 //	Welcome      the same
 //	Ack          echo 8, seen 4, promise 2

@@ -1,0 +1,102 @@
+package broach
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [MEM-10] Each node sends Beats to the peers that have waited longest, at most one per interval (1 s) and peer and 20 a second in
+// all, spread evenly.
+func TestBeatsKeepToTheBudget(t *testing.T) {
+	for _, size := range []int{2, 5, 21, 60} {
+		s := newSociety(t)
+		all := s.grow(size)
+		var at []time.Time
+		s.spy = func(from *citizen, _ netip.AddrPort, msg wire.Message, _ int) {
+			if _, ok := msg.(wire.Beat); ok && from == all[0] {
+				at = append(at, s.now)
+			}
+		}
+		s.run(30 * time.Second)
+		perSecond := min(size-1, 20)
+		require.InDelta(t, 30*perSecond, len(at), float64(perSecond)/10+2, "%d nodes", size)
+		for i := 1; i < len(at); i++ {
+			require.InDelta(t, time.Second/time.Duration(perSecond), at[i].Sub(at[i-1]), float64(2*time.Millisecond))
+		}
+		quiet := s.count
+		s.run(30 * time.Second)
+		t.Logf("%d nodes: %.1f datagrams a second and node", size, float64(s.count-quiet)/60/float64(size))
+	}
+}
+
+// [MEM-10] A Beat with a seq not above the highest heard is ignored.
+// [MEM-20] A Beat whose digest differs from the receiver's own, twice in a row, is answered with List.
+func TestViewsThatDifferAreMended(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(3)
+	a, b := all[0], all[1]
+	link := source{addr: b.cfg.self, boot: b.boot, tver: 1, linked: true, toUs: true}
+	sent := s.watch(a)
+	odd := func(seq uint32) { s.forge(a, link, wire.Beat{Seq: seq, Promise: 1000, Digest: a.digest + 1}) }
+	odd(100)
+	odd(100)
+	odd(99)
+	require.Empty(t, *sent)
+	odd(101)
+	require.Equal(t, map[wire.Kind]int{wire.KindList: 1}, kindsOf(*sent))
+	odd(102)
+	odd(103)
+	require.Len(t, *sent, 1, "more than one a second")
+
+	s.spy = nil
+	a.peers.remove(a.of(all[2])) // as if they had never met
+	all[2].peers.remove(all[2].of(a))
+	delete(a.links, all[2].boot)
+	delete(all[2].links, a.boot)
+	a.digest ^= wire.Digest(wire.Entry{Addr: all[2].cfg.self, Boot: all[2].boot})
+	all[2].digest ^= wire.Digest(wire.Entry{Addr: a.cfg.self, Boot: a.boot})
+	s.until(5*time.Second, "they have met", func() bool { return a.of(all[2]) != nil && all[2].of(a) != nil })
+}
+
+// [MEM-21] A tick that comes more than 1 s late means that this process was stopped: it takes back its own suspicions, gives every
+// peer a fresh deadline, raises its incarnation and announces itself to all.
+func TestStoppedProcessBlamesNobody(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(8)
+	sick := all[3]
+	sick.stopped = true
+	s.run(10 * time.Second)
+	require.Equal(t, Offline, all[0].of(sick).state)
+	sick.stopped = false
+	back := s.until(time.Second, "it is back everywhere", func() bool {
+		for _, c := range all {
+			if c.in(Alive) != 7 {
+				return false
+			}
+		}
+		return true
+	})
+	t.Log("back after", back)
+	require.Greater(t, sick.inc, uint32(1))
+	s.run(20 * time.Second)
+	for _, c := range all {
+		for _, e := range c.events {
+			require.True(t, e.kind == MemberUp || e.addr == sick.cfg.self, "%v of %v", e.kind, e.addr)
+		}
+	}
+}
+
+// A process that has nothing to do for long was not stopped.
+func TestIdleProcessIsNotTakenForStopped(t *testing.T) {
+	s := newSociety(t)
+	a := s.join(0)
+	s.run(time.Hour)
+	s.join(1, 0)
+	s.run(time.Minute)
+	require.EqualValues(t, 1, a.inc)
+}

@@ -1,0 +1,50 @@
+package broach
+
+import (
+	"testing"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [MSG-4] A datagram's payload MUST NOT exceed the sender's packet limit (1,400 bytes unless configured), nor 1,200 bytes when it
+// carries messages of section 4.
+func TestOutboxPacksWithinTheLimits(t *testing.T) {
+	var o outbox
+	sizes := func() (sizes []int) {
+		for _, d := range o.ready {
+			sizes = append(sizes, len(d)-wire.HeaderSize)
+		}
+		return sizes
+	}
+	o.append(make([]byte, 700), 1400)
+	o.append(make([]byte, 660), 1400)
+	require.Equal(t, []int{1360}, sizes(), "full to the last byte")
+	o.append(make([]byte, 1), 1400)
+	o.append(make([]byte, 1159), controlPacket)
+	require.Equal(t, []int{1360, 1160}, sizes())
+	o.append(make([]byte, 1), 1400)
+	require.Equal(t, []int{1360, 1160, 1}, sizes(), "what carries membership stays small")
+	o.append(make([]byte, 1200), 1400)
+	o.append(make([]byte, 5), controlPacket)
+	require.Equal(t, []int{1360, 1160, 1201, 5}, sizes(), "what is large gets no membership")
+}
+
+func TestPacketsAreUsedAgainOnlyWhole(t *testing.T) {
+	p := newPacket()
+	require.Len(t, p, wire.HeaderSize)
+	freePacket(append(p, make([]byte, 8000)...)) // grown out of its array: not kept
+	require.Equal(t, packetCap, cap(newPacket()))
+}
+
+func TestBuffers(t *testing.T) {
+	b := copyBuffer([]byte("text"))
+	require.Equal(t, "text", string(b.b))
+	b.release()
+	require.Empty(t, newBuffer().b)
+	(*buffer)(nil).release()
+	large := copyBuffer(make([]byte, maxPooled+1))
+	large.release()
+	require.Nil(t, large.b)
+}

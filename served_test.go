@@ -1,0 +1,160 @@
+package broach
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [CALL-1] A Request newer than the slot's last seq is a new call
+// [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again: it is answered with the stored Reply, or Progress
+// while the call runs.
+// [CALL-3] An older Request MUST be ignored.
+func TestSlotTellsNewFromOld(t *testing.T) {
+	for _, last := range []uint32{1, 1000, 1<<32 - 1} { // the numbers wrap around, RFC 1982
+		var s servedSlots
+		now := time.Unix(0, 0)
+		v := s.slot(3)
+		require.Equal(t, requestNew, v.look(last))
+		s.begin(now, v, last, &request{})
+		require.Equal(t, requestRunning, v.look(last))
+		require.Equal(t, requestNew, v.look(last+1))
+		require.Equal(t, requestOld, v.look(last-1))
+		s.done(now, v, []byte("reply"))
+		require.Equal(t, requestDone, v.look(last))
+		require.Equal(t, requestOld, v.look(last-100))
+		s.drop(v)
+		require.Equal(t, requestForgotten, v.look(last))
+		require.Equal(t, requestNew, v.look(last+100))
+	}
+}
+
+// [CALL-4] A call that is not answered 5 ms after its Request came is acknowledged with Progress.
+func TestUnansweredRequestsAreAcknowledgedInTime(t *testing.T) {
+	var s servedSlots
+	start := time.Unix(0, 0)
+	first, second, quick := s.slot(0), s.slot(1), s.slot(2)
+	s.begin(start, first, 1, &request{})
+	s.begin(start.Add(time.Millisecond), quick, 1, &request{})
+	s.begin(start.Add(2*time.Millisecond), second, 1, &request{})
+	s.done(start.Add(2*time.Millisecond), quick, []byte("reply"))
+	require.Equal(t, start.Add(ackDelay), s.nextTimeout())
+	require.Nil(t, s.unacknowledged(start.Add(ackDelay-1)))
+	require.Same(t, first, s.unacknowledged(start.Add(ackDelay)))
+	s.tell(first)
+	require.Nil(t, s.unacknowledged(start.Add(ackDelay)))
+	require.Same(t, second, s.unacknowledged(start.Add(2*time.Millisecond+ackDelay)))
+	s.tell(second)
+	s.tell(second)
+	require.Nil(t, s.unacknowledged(start.Add(time.Hour)))
+}
+
+// [CALL-7] A request that finds no room MUST NOT be remembered in its slot unless it is answered
+func TestForgottenRequestMayComeAgain(t *testing.T) {
+	var s servedSlots
+	v := s.slot(0)
+	for _, seq := range []uint32{7, 8, 100} {
+		s.begin(time.Unix(0, 0), v, seq, &request{})
+		s.forget(v)
+		require.Equal(t, requestNew, v.look(seq))
+		require.True(t, s.nextTimeout().IsZero())
+	}
+}
+
+// [CALL-8] A stored reply is kept for 60 s at least while the link holds less than 16 MiB of them
+func TestStoredRepliesAreBounded(t *testing.T) {
+	var s servedSlots
+	start := time.Unix(0, 0)
+	mib := make([]byte, 1<<20)
+	for id := range uint16(17) {
+		v := s.slot(id)
+		s.begin(start, v, 1, &request{})
+		s.done(start.Add(time.Duration(id)), v, mib)
+	}
+	require.Equal(t, 16<<20, s.bytes)
+	require.Equal(t, requestForgotten, s.slot(0).look(1))
+	require.Equal(t, requestDone, s.slot(1).look(1))
+
+	s.expire(start.Add(replyKept))
+	require.Equal(t, requestDone, s.slot(1).look(1))
+	s.expire(start.Add(replyKept + 1))
+	require.Equal(t, requestForgotten, s.slot(1).look(1))
+	require.Equal(t, requestDone, s.slot(2).look(1))
+	require.Equal(t, start.Add(replyKept+2), s.nextTimeout())
+	s.expire(start.Add(time.Hour))
+	require.Zero(t, s.bytes)
+	require.True(t, s.nextTimeout().IsZero())
+}
+
+// A peer that begins with the highest slot makes us remember no more than one that begins with the lowest.
+func TestSlotsAreMadeOnDemand(t *testing.T) {
+	var s servedSlots
+	s.slot(maxSlots - 1)
+	made := 0
+	for _, page := range s.pages {
+		if page != nil {
+			made++
+		}
+	}
+	require.Equal(t, 1, made)
+	require.Len(t, s.pages, maxSlots/servedPage)
+}
+
+// Whatever happens to slots, the lists hold just those in their states, oldest first, and the bytes add up.
+func TestSlotListsStayRight(t *testing.T) {
+	t.Log("seed 3")
+	rng := rand.New(rand.NewPCG(3, 3))
+	var s servedSlots
+	now := time.Unix(0, 0)
+	for range 20_000 {
+		now = now.Add(time.Duration(rng.IntN(3)) * time.Second)
+		v := s.slot(uint16(rng.IntN(10)))
+		switch rng.IntN(6) {
+		case 0, 1:
+			s.begin(now, v, v.seq+1, &request{})
+		case 2:
+			if v.request != nil {
+				s.done(now, v, make([]byte, rng.IntN(4<<20)))
+			}
+		case 3:
+			s.tell(v)
+		case 4:
+			s.expire(now)
+		case 5:
+			s.drop(v)
+		}
+		checkLists(t, &s)
+	}
+}
+
+func checkLists(t *testing.T, s *servedSlots) {
+	fresh, stored, bytes := 0, 0, 0
+	for id := range uint16(10) {
+		switch v := s.slot(id); v.state {
+		case servedNew:
+			fresh++
+		case servedDone:
+			stored++
+			bytes += len(v.reply)
+		}
+	}
+	require.Equal(t, bytes, s.bytes)
+	require.Equal(t, fresh, lengthOf(t, s.fresh, servedNew))
+	require.Equal(t, stored, lengthOf(t, s.stored, servedDone))
+}
+
+func lengthOf(t *testing.T, l slotList, state servedState) int {
+	n := 0
+	var last *servedSlot
+	for v := l.head; v != nil; v = v.next {
+		require.Equal(t, state, v.state)
+		require.Same(t, last, v.prev)
+		require.True(t, last == nil || !v.at.Before(last.at))
+		last = v
+		n++
+	}
+	require.Same(t, last, l.tail)
+	return n
+}

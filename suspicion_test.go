@@ -1,0 +1,191 @@
+package broach
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [MEM-11] A peer from which nothing came by its promise and 150 ms [...] is probed: Ping every 60 ms, 6 times, with Help to 3 random
+// peers at the 2nd, 4th and 6th.
+// [MEM-13] A peer that answered none of 6 probes is suspect when a witness said Nack
+// [MEM-14] A suspect that is not heard of for 300 ms is offline: Offline goes to all and to the target, 3 times at 60 ms.
+func TestDeadPeerIsProbedDoubtedGivenUp(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(8)
+	a, victim := all[0], all[1]
+	victim.dead = true
+	sent := s.watch(a)
+	a.unanswered(s.now, victim.boot) // so that a is the first to probe
+	s.collect(a)
+	s.run(359 * time.Millisecond)
+	require.Equal(t, Alive, a.of(victim).state)
+	kinds := kindsOf(*sent)
+	require.Equal(t, 6, kinds[wire.KindPing])
+	require.Equal(t, 9, kinds[wire.KindHelp])
+	s.run(200 * time.Millisecond)
+	require.Equal(t, Suspect, a.of(victim).state)
+	require.Equal(t, 3*7, kindsOf(*sent)[wire.KindSuspect])
+	s.run(400 * time.Millisecond)
+	require.Equal(t, Offline, a.of(victim).state)
+	require.Equal(t, 3*7, kindsOf(*sent)[wire.KindOffline])
+}
+
+// A death is known to all within a second or two, and no live node is given up, through loss as well.
+func TestDetection(t *testing.T) {
+	for _, loss := range []float64{0, 0.05, 0.25} {
+		for _, size := range []int{2, 3, 32} {
+			s := newSociety(t)
+			all := s.grow(size)
+			s.loss = loss
+			s.run(30 * time.Second)
+			for _, c := range all {
+				require.Zero(t, c.in(Offline), "a live node was given up")
+			}
+			all[1].dead = true
+			took := s.until(4*time.Second, "all know", func() bool {
+				for _, c := range all {
+					if c != all[1] && c.of(all[1]).state != Offline {
+						return false
+					}
+				}
+				return true
+			})
+			t.Logf("%d nodes, loss %v: known to all after %v", size, loss, took)
+		}
+	}
+}
+
+// [MEM-12] Help is answered with Vouch after a Pong to one of 4 Pings, 60 ms apart, else with Nack; with Offline if the helper holds
+// the target to be offline.
+func TestWitnessSaysWhatItSees(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(3)
+	helper, asker, target := all[0], all[1], all[2]
+	link := source{addr: asker.cfg.self, boot: asker.boot, tver: 1, linked: true, toUs: true}
+	ask := func(wait time.Duration) map[wire.Kind]int {
+		sent := s.watch(helper)
+		s.forge(helper, link, wire.Help{Target: helper.of(target).target()})
+		s.run(wait)
+		return kindsOf(*sent)
+	}
+	require.Equal(t, 1, ask(50 * time.Millisecond)[wire.KindVouch])
+	s.cut = func(from, to *citizen) bool { return to == helper && from == target }
+	kinds := ask(239 * time.Millisecond)
+	require.Equal(t, 4, kinds[wire.KindPing])
+	require.Zero(t, kinds[wire.KindNack])
+	sent := s.watch(helper)
+	s.run(time.Millisecond)
+	require.Equal(t, 1, kindsOf(*sent)[wire.KindNack])
+	s.cut, target.dead = nil, true
+	s.run(5 * time.Second)
+	require.Equal(t, 1, ask(time.Millisecond)[wire.KindOffline])
+
+	for range 3 * helpsMax {
+		s.forge(helper, link, wire.Help{Target: wire.Target{Addr: asker.cfg.self, Boot: asker.boot, Inc: 1}})
+	}
+	require.LessOrEqual(t, len(helper.helps), helpsMax)
+}
+
+// [MEM-13] or when there is nobody to ask. When no witness answers at all, 40 probes come first.
+func TestLonelyProcessDoubtsItselfFirst(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	lonely := all[0]
+	s.cut = func(from, to *citizen) bool { return from == lonely || to == lonely }
+	sent := s.watch(lonely)
+	s.run(2 * time.Second)
+	require.Zero(t, lonely.in(Offline))
+	s.run(5 * time.Second)
+	require.Equal(t, 3, lonely.in(Offline))
+	require.Zero(t, kindsOf(*sent)[wire.KindSuspect], "it told others of what is likely its own fault")
+	for _, c := range all[1:] {
+		require.Equal(t, Offline, c.of(lonely).state)
+	}
+}
+
+// [MEM-15] Suspect and Offline count only for the named boot id and an incarnation not below the one known. Who receives Suspect
+// probes the target itself and, when it answers, sends Vouch to the suspecter.
+func TestClaimsAreChecked(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	a, liar, target := all[0], all[1], all[2]
+	link := source{addr: liar.cfg.self, boot: liar.boot, tver: 1, linked: true, toUs: true}
+	named := a.of(target).target()
+
+	other := named
+	other.Boot++
+	s.forge(a, link, wire.Suspect{Target: other})
+	a.of(target).inc = 5
+	s.forge(a, link, wire.Suspect{Target: named})
+	s.forge(a, link, wire.Offline{Target: named})
+	require.Equal(t, Alive, a.of(target).state)
+
+	named.Inc = 5
+	sent := s.watch(a)
+	s.forge(a, link, wire.Suspect{Target: named})
+	require.Equal(t, Suspect, a.of(target).state)
+	s.run(10 * time.Millisecond)
+	require.Equal(t, Alive, a.of(target).state)
+	require.Equal(t, 1, kindsOf(*sent)[wire.KindVouch])
+
+	s.forge(a, link, wire.Offline{Target: named})
+	require.Equal(t, Alive, a.of(target).state, "nobody had suspected it")
+	s.run(time.Second)
+	require.Equal(t, Alive, a.of(target).state)
+}
+
+// [MEM-16] Only the target refutes: it raises its incarnation above the claimed one and announces itself to all.
+func TestTargetRefutes(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	a, target := all[0], all[2]
+	link := source{addr: a.cfg.self, boot: a.boot, tver: 1, linked: true, toUs: true}
+	sent := s.watch(target)
+	s.forge(target, link, wire.Suspect{Target: wire.Target{Addr: target.cfg.self, Boot: target.boot, Inc: 7}})
+	require.EqualValues(t, 8, target.inc)
+	require.Equal(t, 3, kindsOf(*sent)[wire.KindAnnounce])
+	s.forge(target, link, wire.Offline{Target: wire.Target{Addr: target.cfg.self, Boot: target.boot, Inc: 7}})
+	require.EqualValues(t, 8, target.inc, "an old claim is refuted already")
+}
+
+// [MEM-17] Any datagram accepted on the link of a suspect or offline peer makes it alive again
+func TestAnyDatagramRevives(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(3)
+	a, b := all[0], all[1]
+	s.cut = func(from, to *citizen) bool { return from == b || to == b }
+	s.run(5 * time.Second)
+	require.Equal(t, Offline, a.of(b).state)
+	a.heard(s.now, b.boot, 1)
+	require.Equal(t, Alive, a.of(b).state)
+}
+
+// [MEM-19] Leave makes the peer left: it is not contacted again, its boot id is not believed again, and it is forgotten after 60 s.
+func TestLeaving(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	leaver := all[1]
+	leaver.leave(s.now)
+	s.collect(leaver)
+	leaver.dead = true
+	s.run(time.Millisecond)
+	for _, c := range []*citizen{all[0], all[2], all[3]} {
+		require.Equal(t, Left, c.of(leaver).state)
+		require.Equal(t, MemberLeft, c.events[len(c.events)-1].kind)
+	}
+	s.spy = func(_ *citizen, to netip.AddrPort, _ wire.Message, _ int) { require.NotEqual(t, leaver.cfg.self, to) }
+	s.run(50 * time.Second)
+	require.Equal(t, Left, all[0].of(leaver).state)
+	s.run(11 * time.Second)
+	require.Nil(t, all[0].of(leaver))
+	require.True(t, all[0].past.has(leaver.boot))
+	for i := range uint64(3 * pastMax) {
+		all[0].past.add(1000 + i)
+	}
+	require.Len(t, all[0].past.known, pastMax)
+}
