@@ -130,7 +130,7 @@ func forEachFile(t *testing.T, dir string, visit func(path string, f *ast.File))
 		if e.IsDir() || !isSource(e) {
 			continue
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, e.Name()), nil, 0)
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, e.Name()), nil, parser.ParseComments)
 		require.NoError(t, err)
 		visit(e.Name(), f)
 		seen++
