@@ -7,25 +7,39 @@ import (
 	"broach/internal/wire"
 )
 
-// route finds out where the function is. While the node joins, a name that is not known yet is waited for a little.
+// route finds out where the function is.
 func (c *Caller) route(ctx context.Context, now, deadline time.Time) (*route, *Error) {
 	v := c.node.view.Load()
 	r := v.routes[c.name]
 	if r == nil && !v.joined {
-		wait := min(deadline.Sub(now), joinWait)
-		waiting, cancel := context.WithTimeout(ctx, wait)
-		defer cancel()
-		_ = c.node.await(waiting, func(v *view) bool { r = v.routes[c.name]; return r != nil || v.joined })
+		return c.awaitRoute(ctx, earliest(deadline, now.Add(joinWait)), deadline)
 	}
+	return r, c.unknown(r)
+}
+
+// awaitRoute waits a little for a name that is not known yet.
+func (c *Caller) awaitRoute(ctx context.Context, until, deadline time.Time) (r *route, _ *Error) {
+	waiting, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	_ = c.node.await(waiting, func(v *view) bool { r = v.routes[c.name]; return r != nil || v.joined })
 	switch {
-	case c.node.isClosed():
-		return nil, c.closed(No)
+	case r == nil && !time.Now().Before(deadline):
+		return nil, c.fail(DeadlineExceeded, No, "the name was not known within the deadline, and the node has not joined")
 	case ctx.Err() != nil:
 		return nil, c.over(ctx, No)
-	case r == nil:
-		return nil, c.fail(NotFound, No, "no node offers this function")
 	}
-	return r, nil
+	return r, c.unknown(r)
+}
+
+// unknown is the error of a call that has no route.
+func (c *Caller) unknown(r *route) *Error {
+	switch {
+	case r != nil:
+		return nil
+	case c.node.isClosed():
+		return c.closed(No)
+	}
+	return c.fail(NotFound, No, "no node offers this function")
 }
 
 // remote sends the call to one provider. Another one is asked only if the call was surely not executed: the provider was
