@@ -46,7 +46,7 @@ func (c *Caller) unknown(r *route) *Error {
 // gone before anything was sent, or says that it does not offer the function (our view of it was old).
 func (c *Caller) remote(ctx context.Context, now, deadline time.Time, r *route, args []any) (*pendingCall, *Error) {
 	var tried []*link
-	last := c.fail(Unavailable, No, "no provider of this function can be reached now")
+	var last *Error
 	for range callAttempts {
 		l := r.pick(c.node.random, tried)
 		if l == nil {
@@ -61,6 +61,9 @@ func (c *Caller) remote(ctx context.Context, now, deadline time.Time, r *route, 
 			break
 		}
 		tried = append(tried, l)
+	}
+	if last == nil {
+		last = c.fail(Unavailable, No, "no provider of this function can be reached now")
 	}
 	return nil, last
 }

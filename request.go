@@ -144,12 +144,15 @@ func (r *request) fail(code Code, executed Executed, text string) {
 	r.answer(code, executed, r.frame(code, executed, []byte(text)))
 }
 
+// smallReply is room for a Reply with a few numbers or words; a larger one grows.
+const smallReply = 64
+
 // frame begins the encoded Reply of a peer's call; a local one needs no envelope.
 func (r *request) frame(code Code, executed Executed, body []byte) []byte {
 	if r.link == nil {
 		return body
 	}
-	return wire.Reply{Slot: r.slot, Seq: r.seq, Code: uint32(code), Executed: uint8(executed), Body: body}.Append(nil)
+	return wire.Reply{Slot: r.slot, Seq: r.seq, Code: uint32(code), Executed: uint8(executed), Body: body}.Append(make([]byte, 0, smallReply))
 }
 
 // answer ends the request. frame is what frame began.
