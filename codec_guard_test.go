@@ -90,6 +90,7 @@ func TestGuardDoesNotAllocate(t *testing.T) {
 }
 
 // The messages that end, or nearly end, a process that hands them to the msgpack package.
+// [VAL-1] Before any decoding the bytes are walked once
 func TestHostileMessagesAreRefusedCheaply(t *testing.T) {
 	nested := bytes.Repeat([]byte{0xdc, 0xff, 0xff}, 466) // each level claims 65,535 elements: 450 MB in one datagram
 	for name, b := range map[string][]byte{

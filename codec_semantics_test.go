@@ -35,22 +35,20 @@ type semanticCall func(t *testing.T, name string, fn any, args []any) (any, erro
 // runSemanticCases holds every way of calling to the same meaning.
 func runSemanticCases(t *testing.T, call semanticCall) {
 	for _, c := range semanticCases {
-		t.Run(c.name, func(t *testing.T) {
-			got, err := call(t, "f", c.fn, c.args)
-			if c.code == 0 {
-				require.NoError(t, err)
-				require.Equal(t, c.want, got)
-			} else {
-				var e *Error
-				require.ErrorAs(t, err, &e)
-				require.Equal(t, c.code, e.Code, e.Message)
-				require.Contains(t, e.Message, c.text)
-				require.Equal(t, c.executed, e.Executed)
-			}
-			if c.after != nil {
-				require.Equal(t, c.after, c.args)
-			}
-		})
+		got, err := call(t, "f", c.fn, c.args)
+		if c.code == 0 {
+			require.NoError(t, err, c.name)
+			require.Equal(t, c.want, got, c.name)
+		} else {
+			var e *Error
+			require.ErrorAs(t, err, &e, c.name)
+			require.Equal(t, c.code, e.Code, "%s: %s", c.name, e.Message)
+			require.Contains(t, e.Message, c.text, c.name)
+			require.Equal(t, c.executed, e.Executed, c.name)
+		}
+		if c.after != nil {
+			require.Equal(t, c.after, c.args, c.name)
+		}
 	}
 }
 
@@ -76,6 +74,7 @@ func callCodec(t *testing.T, name string, fn any, args []any) (result any, err e
 	return decodeAny(reply)
 }
 
+// [VAL-2] A number that does not fit its parameter exactly MUST be refused, at any depth.
 func TestSemanticsOfTheCodec(t *testing.T) {
 	runSemanticCases(t, callCodec)
 }

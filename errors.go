@@ -94,7 +94,7 @@ type Error struct {
 	Node     string   // the address where it failed; empty if unknown
 	Executed Executed // did the handler run?
 
-	cause error // what Errorf formatted; stays in this process
+	cause error // what Errorf formatted; does not travel
 }
 
 // The sentinels, one for each code: errors.Is(err, ErrNotFound) asks whether err has the code NotFound.
@@ -113,7 +113,7 @@ var (
 )
 
 // Errorf returns a *Error for a handler to return: its caller gets the code and the text. %w works as in fmt.Errorf, but only
-// in this process: a cause does not travel. Executed is left Maybe, for the node that ran the handler to settle.
+// until the handler has returned: a cause does not travel, not even to a caller in the same process. Executed is left Maybe, for the node that ran the handler to settle.
 // A code below 1000 that broach has not defined, 0 among them, becomes Application, so that it cannot turn into
 // something else when a later version defines it.
 func Errorf(code Code, format string, a ...any) error {
@@ -170,5 +170,5 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// Unwrap returns the error that Errorf formatted, with its causes, and nil for one that came from another node.
+// Unwrap returns the error that Errorf formatted, with its causes, and nil for the error of a call.
 func (e *Error) Unwrap() error { return e.cause }

@@ -74,6 +74,9 @@ type exchange struct {
 	resent    uint64 // requests sent more than once, for Stats
 }
 
+// envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds.
+const envelope = 256
+
 // newLink makes a link. Its datagrams are numbered from the time since start on, in microseconds: more than any earlier link
 // to the same process can have used, so that the peer takes none of them for a replay.
 func newLink(now time.Time, c *carrier, id linkID, seed uint64) *link {
@@ -90,7 +93,7 @@ func (l *link) talk() {
 	}
 	l.exchange = &exchange{}
 	l.sending.init(time.Now(), fragmentSize(l.maxPacket))
-	l.receiving.init(l.maxMessage, reassemblyPeer*l.maxMessage, l.memory)
+	l.receiving.init(l.maxMessage+envelope, reassemblyPeer*(l.maxMessage+envelope), l.memory)
 }
 
 // post adds an encoded message to the outbox. mu is held.
@@ -143,6 +146,11 @@ func (l *link) flush() {
 	l.flushing = true
 	l.mu.Unlock()
 	runtime.Gosched()
+	l.sendAll()
+}
+
+// sendAll sends what waits, whoever else does so at the same time.
+func (l *link) sendAll() {
 	b := batches.Get().(*batch)
 	for l.load(b) {
 		l.transport.send(b.out)

@@ -128,6 +128,7 @@ func (n *Node) leave(now time.Time) {
 	n.members.leave(now)
 	n.carryOut(now)
 	for _, l := range n.links.all() {
+		l.sendAll() // the farewell, also where the reader or a flusher has it in hand: they may not get to it any more
 		l.close(outcome{code: Closed, body: textClosed})
 	}
 	n.publish(now)
@@ -140,7 +141,7 @@ func (n *Node) leave(now time.Time) {
 func (n *Node) publish(now time.Time) {
 	old := n.view.Load()
 	v := &view{peers: n.members.view(), joined: n.members.joined(), nextc: make(chan struct{})}
-	v.routes = routesOf(v.peers, *n.functions.Load(), n.links.get)
+	v.routes = routesOf(v.peers, n.offered.Load().functions, n.links.get)
 	n.view.Store(v)
 	n.published, n.publishAt = now, time.Time{}
 	if old != nil {

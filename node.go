@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"log/slog"
-	"maps"
 	mrand "math/rand/v2"
 	"net/netip"
 	"sync"
@@ -37,10 +36,10 @@ type Node struct {
 	view     atomic.Pointer[view]
 	dice     atomic.Uint64 // state of random
 
-	register  sync.Mutex // protects the writing of functions, and the order in which their tables reach the loop
-	functions atomic.Pointer[map[string]*function]
-	ownTable  atomic.Pointer[[]byte] // our service table with its version, as peers pull it
-	tables    *function              // gives it to them
+	register sync.Mutex // protects the change of offered: many register, calls read it without a lock
+	offered  atomic.Pointer[offering]
+	ownTable atomic.Pointer[[]byte] // our service table with its version, as peers pull it
+	tables   *function              // gives it to them
 
 	inbox      chan inbound
 	commands   chan func(now time.Time) // run by the loop
@@ -96,18 +95,18 @@ func newNode(cfg Config, t transport) *Node {
 	n.timers.init(now)
 	n.table.Store(1)
 	n.dice.Store(n.rng.Uint64())
-	n.provider.log = n.log
+	n.provider.log, n.provider.maxMessage = n.log, n.maxMessage
 	n.provider.ctx, n.stop = context.WithCancel(context.Background())
 	n.inbox, n.commands = make(chan inbound, inboxMax), make(chan func(time.Time), 1)
 	n.donec = make(chan struct{})
 	n.background.SetLimit(backgroundMax)
-	n.functions.Store(&map[string]*function{})
+	n.offered.Store(&offering{table: wire.AppendTable(nil, nil)})
 	n.members = newMembership(memberConfig{
 		self: n.addr, boot: n.boot, name: cfg.Name, version: cfg.Version, tags: wireTags(cfg.Tags),
 		heartbeat: cfg.heartbeat(), maxPeers: maxPeers,
 	}, now, n.rng)
 	n.tables = n.tableFunction()
-	n.setTable(now, 1, wire.AppendTable(nil, nil))
+	n.setTable(now, 1)
 	n.seeds.add(cfg.Join)
 	n.resolve(now)
 	n.publish(now)
@@ -150,16 +149,17 @@ func (n *Node) random(k int) int {
 	return int((z ^ z>>31) >> 1 % uint64(k))
 }
 
-// Addr is the address that peers are told.
+// Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to.
 func (n *Node) Addr() netip.AddrPort { return n.addr }
 
-// Done returns a channel that is closed when the node is closed.
+// Done returns a channel that is closed when the node is closed: by Close, or because its socket failed.
 func (n *Node) Done() <-chan struct{} { return n.donec }
 
 // isClosed reports that closing has begun.
 func (n *Node) isClosed() bool { return n.provider.ctx.Err() != nil }
 
-// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried for ever.
+// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried until one of them
+// answers. The errors are InvalidArgument, in which case none is added, and ErrClosed.
 func (n *Node) Join(seeds ...string) error {
 	for _, s := range seeds {
 		if _, _, ok := parseSeed(s); !ok {
@@ -173,7 +173,8 @@ func (n *Node) Join(seeds ...string) error {
 }
 
 // Close ends the node now: it says so to its peers, every waiting call returns ErrClosed and the contexts of running
-// functions end. Functions that have not returned a second later are left behind. Close may be called more than once.
+// functions end. Functions that have not returned a second later are left behind. Close returns nil when all is done, also
+// to those who call it again or at the same time. A function may call it too, but then waits that second for itself.
 func (n *Node) Close() error {
 	n.closing.Do(func() {
 		n.stop()
@@ -189,6 +190,9 @@ func (n *Node) Close() error {
 
 // do has the loop run a command, and fails with ErrClosed when there is no loop any more.
 func (n *Node) do(command func(now time.Time)) error {
+	if n.isClosed() { // or select would have the choice: commands has room
+		return ErrClosed
+	}
 	select {
 	case n.commands <- command:
 		return nil
@@ -203,77 +207,4 @@ func (n *Node) suggest(command func(now time.Time)) {
 	case n.commands <- command:
 	default:
 	}
-}
-
-// Register offers a function under a name, at once here and everywhere as soon as the peers have heard of it. The rules for
-// names and functions are in the package documentation. A name that is taken is an error.
-func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
-	f, err := newFunction(name, fn)
-	if err != nil {
-		return err
-	}
-	for _, o := range opts {
-		o(f)
-	}
-	return n.change(func(all map[string]*function) error {
-		if all[name] != nil {
-			return Errorf(InvalidArgument, "register %s: the name is taken", name)
-		}
-		all[name] = f
-		return nil
-	})
-}
-
-// Unregister takes a function back. Calls that run go on.
-func (n *Node) Unregister(name string) error {
-	return n.change(func(all map[string]*function) error {
-		if all[name] == nil {
-			return Errorf(NotFound, "unregister %s: there is no such function", name)
-		}
-		delete(all, name)
-		return nil
-	})
-}
-
-// RegisterOption says more about a function.
-type RegisterOption func(*function)
-
-// change makes a new set of functions and sends its table on its way.
-func (n *Node) change(edit func(all map[string]*function) error) error {
-	n.register.Lock()
-	defer n.register.Unlock()
-	all := maps.Clone(*n.functions.Load())
-	if err := edit(all); err != nil {
-		return err
-	}
-	table, err := tableOf(all)
-	if err != nil {
-		return err
-	}
-	n.functions.Store(&all)
-	return n.do(func(now time.Time) {
-		n.setTable(now, n.table.Add(1), table)
-		n.publishAt = now
-	})
-}
-
-// setTable makes a table ours. It is the loop's, once that runs.
-func (n *Node) setTable(now time.Time, version uint32, table []byte) {
-	pulled := append(binary.BigEndian.AppendUint32(nil, version), table...)
-	n.ownTable.Store(&pulled)
-	n.members.setTable(now, version, table)
-}
-
-// function returns the function of that name, or nil.
-func (n *Node) function(name string) *function { return (*n.functions.Load())[name] }
-
-// offered returns the function of that name if peers may call it, or nil.
-func (n *Node) offered(name []byte) *function {
-	switch {
-	case string(name) == tableService:
-		return n.tables
-	case isPrivate(string(name)):
-		return nil
-	}
-	return (*n.functions.Load())[string(name)]
 }

@@ -219,7 +219,7 @@ func (r *reader) request(req *request, m wire.Request) {
 		return
 	}
 	req.provider = &r.provider
-	req.function = r.offered(m.Service)
+	req.function = r.functionFor(m.Service)
 	r.abandon(req.replaces)
 	req.replaces = nil
 	r.requests = append(r.requests, req)

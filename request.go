@@ -32,8 +32,10 @@ type request struct {
 
 // provider is what requests need of the node that runs them.
 type provider struct {
-	ctx context.Context // ends with the node
-	log *slog.Logger
+	ctx        context.Context // ends with the node
+	log        *slog.Logger
+	panics     logLimit // of the lines about them
+	maxMessage int      // bytes of results
 }
 
 // newRequest makes a request of a message. Its arguments are copied, unless body is the transfer that they are part of.
@@ -54,13 +56,28 @@ func newRequest(l *link, now time.Time, m wire.Request, body []byte) *request {
 func (r *request) run() {
 	ctx, cancel := r.context()
 	defer cancel()
-	frame := r.frame(0, Yes, nil)
-	frame, err := r.function.invoke(ctx, r.args.b, frame)
-	if err != nil {
-		r.fail(err.Code, err.Executed, err.Message)
-		return
+	head := r.frame(0, Yes, nil)
+	frame, err := r.function.invoke(ctx, r.args.b, head)
+	switch size := len(frame) - len(head); {
+	case err != nil:
+		r.fail(r.codeOf(err), err.Executed, err.Message)
+	case size > r.provider.maxMessage:
+		r.fail(TooLarge, Yes, fmt.Sprintf("the results have %d bytes, %d are allowed", size, r.provider.maxMessage))
+	default:
+		r.answer(0, Yes, frame)
 	}
-	r.answer(0, Yes, frame)
+}
+
+// codeOf is the code of a function's error, except that a function which the closing of this node stopped was not canceled
+// by its caller: to a peer, this node is just not there any more.
+func (r *request) codeOf(err *Error) Code {
+	switch {
+	case err.Code != Canceled || r.gone.Load() || r.provider.ctx.Err() == nil:
+		return err.Code
+	case r.link == nil:
+		return Closed
+	}
+	return Unreachable
 }
 
 // context is what the function gets: the node's, ended by the deadline and by the caller's giving up. A function that does
@@ -115,8 +132,11 @@ func (r *request) reject() { r.fail(Closed, No, "the provider is closing") }
 
 // failed answers a request whose function panicked or ended its goroutine.
 func (r *request) failed(v any, stack []byte) {
-	r.provider.log.Error("broach: function panicked", "service", r.function.name, "panic", fmt.Sprint(v), "stack", string(stack))
-	r.fail(Internal, Yes, "the function panicked")
+	e := failure(Internal, Yes, "the function panicked: %v", v)
+	if suppressed, ok := r.provider.panics.allow(time.Now()); ok {
+		r.provider.log.Error("broach: function panicked", "service", r.function.name, "panic", e.Message, "stack", string(stack), "suppressed", suppressed)
+	}
+	r.fail(e.Code, e.Executed, e.Message)
 }
 
 // fail answers with an error.
@@ -124,12 +144,15 @@ func (r *request) fail(code Code, executed Executed, text string) {
 	r.answer(code, executed, r.frame(code, executed, []byte(text)))
 }
 
+// smallReply is room for a Reply with a few numbers or words; a larger one grows.
+const smallReply = 64
+
 // frame begins the encoded Reply of a peer's call; a local one needs no envelope.
 func (r *request) frame(code Code, executed Executed, body []byte) []byte {
 	if r.link == nil {
 		return body
 	}
-	return wire.Reply{Slot: r.slot, Seq: r.seq, Code: uint32(code), Executed: uint8(executed), Body: body}.Append(nil)
+	return wire.Reply{Slot: r.slot, Seq: r.seq, Code: uint32(code), Executed: uint8(executed), Body: body}.Append(make([]byte, 0, smallReply))
 }
 
 // answer ends the request. frame is what frame began.

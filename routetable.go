@@ -1,8 +1,6 @@
 package broach
 
-import (
-	"slices"
-)
+import "slices"
 
 // view is what a node knows of the cluster at one moment. It is immutable and published as a whole; calls read it without
 // a lock.

@@ -124,7 +124,7 @@ func (f *function) failed(ctx context.Context, err error) (answer *Error) {
 	var made *Error
 	switch {
 	case errors.As(err, &made) && made.Service == "" && made.Node == "": // by Errorf, not from a call of this function's own
-		answer.Code, answer.cause = made.Code, made.cause
+		answer.Code = made.Code
 	case ctx.Err() == nil || !errors.Is(err, ctx.Err()):
 	case errors.Is(err, context.DeadlineExceeded):
 		answer.Code = DeadlineExceeded

@@ -31,7 +31,7 @@ var goStatements = map[string]int{
 
 // clockFiles may read the clock.
 var clockFiles = []string{
-	"node.go", "loop.go", "receive.go", "call.go", "request.go", "stats.go", "tables.go",
+	"node.go", "loop.go", "receive.go", "call.go", "call_remote.go", "request.go", "stats.go", "tables.go",
 	"link.go", "link_serve.go", // the send time of fragments
 	"pool.go", "pool_worker.go",
 }
@@ -130,7 +130,7 @@ func forEachFile(t *testing.T, dir string, visit func(path string, f *ast.File))
 		if e.IsDir() || !isSource(e) {
 			continue
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, e.Name()), nil, 0)
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, e.Name()), nil, parser.ParseComments)
 		require.NoError(t, err)
 		visit(e.Name(), f)
 		seen++

@@ -93,7 +93,8 @@ func wireTags(tags map[string]string) []wire.Tag {
 	return list
 }
 
-// Event is a change in the cluster. Service is set for ServiceAdded and ServiceRemoved.
+// Event is a change in the cluster. Service is set for ServiceAdded and ServiceRemoved. A member that goes offline or leaves
+// takes its functions with it: there is no ServiceRemoved for each.
 type Event struct {
 	Kind    EventKind
 	Member  Member

@@ -1,0 +1,93 @@
+package broach_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+
+	"broach"
+)
+
+// start starts a node on a free loopback port that joins the given ones, for the examples.
+func start(join ...string) *broach.Node {
+	node, err := broach.Start(broach.Config{Join: join, LogLevel: "off"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return node
+}
+
+// Two nodes in one process; in real life they are programs on different machines.
+func Example() {
+	provider := start()
+	defer provider.Close()
+	if err := provider.Register("work01", func(x, y int) int { return x + y }); err != nil {
+		log.Fatal(err)
+	}
+
+	node := start(provider.Addr().String())
+	defer node.Close()
+	v, err := node.Caller("work01").Call(context.Background(), 1, 2)
+	fmt.Println(v, err)
+	// Output: 3 <nil>
+}
+
+func ExampleCall() {
+	node := start()
+	defer node.Close()
+	type point struct{ X, Y int }
+	_ = node.Register("mirror", func(p point) point { return point{p.Y, p.X} })
+
+	p, err := broach.Call[point](context.Background(), node.Caller("mirror"), point{1, 2})
+	fmt.Println(p, err)
+	// Output: {2 1} <nil>
+}
+
+func ExampleBind() {
+	node := start()
+	defer node.Close()
+	_ = node.Register("work01", func(x, y int) int { return x + y })
+
+	add := broach.Bind[func(ctx context.Context, x, y int) (int, error)](node, "work01")
+	sum, err := add(context.Background(), 1, 2)
+	fmt.Println(sum, err)
+	// Output: 3 <nil>
+}
+
+// An error says what happened and whether the function ran.
+func ExampleError() {
+	node := start()
+	defer node.Close()
+	_ = node.Register("shop", func(item string) error { return broach.Errorf(1001, "no %s", item) })
+
+	for _, args := range [][]any{{"milk"}, {}} {
+		_, err := node.Caller("shop").Call(context.Background(), args...)
+		var e *broach.Error
+		if errors.As(err, &e) {
+			fmt.Printf("%v, executed %v: %s\n", e.Code, e.Executed, e.Message)
+		}
+	}
+	_, err := node.Caller("closed on Sundays").Call(context.Background())
+	fmt.Println(errors.Is(err, broach.ErrNotFound))
+	// Output:
+	// Code(1001), executed yes: no milk
+	// InvalidArgument, executed no: shop(string): got 0 arguments
+	// true
+}
+
+func ExampleNode_Watch() {
+	provider := start()
+	defer provider.Close()
+	_ = provider.Register("work01", func(x, y int) int { return x + y })
+	node := start(provider.Addr().String())
+	defer node.Close()
+
+	for e := range node.Watch(context.Background()) {
+		if e.Kind == broach.ServiceAdded {
+			fmt.Println(e.Kind, e.Service, e.Member.Addr == provider.Addr())
+			break
+		}
+	}
+	// Output: service added work01 true
+}
