@@ -14,6 +14,7 @@ import (
 	"broach/internal/simnet"
 	"broach/internal/wire"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -50,6 +51,8 @@ func underAttack(t *testing.T, attack func(b *besieged)) {
 		b.call()
 		time.Sleep(3 * time.Second)
 		c.net.Tap(nil)
+		b.mu.Lock() // for what the last writers did
+		defer b.mu.Unlock()
 		before := b.ran.Load()
 		attack(b)
 		time.Sleep(100 * time.Millisecond)
@@ -206,8 +209,13 @@ func TestStrangersCostLittle(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		require.Less(b.t, b.provider.Stats().BytesOut-sent, uint64(3*came))
-		require.LessOrEqual(b.t, len(b.provider.members.pending.byBoot), pendingMax)
-		require.Empty(b.t, b.provider.members.contacts.byAddr)
+		looked := make(chan struct{})
+		require.NoError(b.t, b.provider.do(func(time.Time) {
+			defer close(looked)
+			assert.LessOrEqual(b.t, len(b.provider.members.pending.byBoot), pendingMax)
+			assert.Empty(b.t, b.provider.members.contacts.byAddr)
+		}))
+		<-looked
 		var now runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&now)

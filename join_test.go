@@ -35,9 +35,9 @@ func TestJoinGoesOnForEver(t *testing.T) {
 // The List of a large cluster comes in parts, of which an unproven joiner gets only some at first.
 func TestLateJoinerLearnsOfAll(t *testing.T) {
 	s := newSociety(t)
-	s.grow(300)
-	late := s.join(300, 0)
-	s.until(50*time.Millisecond, "the joiner sees all", func() bool { return late.in(Alive) == 300 })
+	s.grow(150)
+	late := s.join(150, 0)
+	s.until(50*time.Millisecond, "the joiner sees all", func() bool { return late.in(Alive) == 150 })
 	require.True(t, late.joined())
 }
 
@@ -107,18 +107,18 @@ func TestSeedBehindAnotherAddress(t *testing.T) {
 func TestHalvesComeTogether(t *testing.T) {
 	for _, minutes := range []int{1, 10} {
 		s := newSociety(t)
-		all := s.grow(32)
-		half := func(c *citizen) bool { return c.cfg.self.Compare(addrOf(16)) < 0 }
+		all := s.grow(16)
+		half := func(c *citizen) bool { return c.cfg.self.Compare(addrOf(8)) < 0 }
 		s.cut = func(from, to *citizen) bool { return half(from) != half(to) }
 		s.run(time.Duration(minutes) * time.Minute)
 		for _, c := range all {
-			require.Equal(t, 15, c.in(Alive))
-			require.Equal(t, 16, c.in(Offline))
+			require.Equal(t, 7, c.in(Alive))
+			require.Equal(t, 8, c.in(Offline))
 		}
 		s.cut = nil
 		t.Log("together after", s.until(time.Second, "all see all", func() bool {
 			for _, c := range all {
-				if c.in(Alive) != 31 {
+				if c.in(Alive) != 15 {
 					return false
 				}
 			}

@@ -105,13 +105,13 @@ func TestLargeTableIsPulled(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		c.start(0)
 		provider := c.start(1, 0)
-		for i := range 2000 {
+		for i := range 1000 {
 			require.NoError(t, provider.Register(fmt.Sprintf("function number %d", i), func() {}))
 		}
 		start := time.Now()
-		require.NoError(t, c.nodes[0].WaitFor(context.Background(), "function number 1999", 1))
+		require.NoError(t, c.nodes[0].WaitFor(context.Background(), "function number 999", 1))
 		t.Log("known after", time.Since(start))
-		require.Len(t, c.nodes[0].Services(), 2000)
+		require.Len(t, c.nodes[0].Services(), 1000)
 	})
 }
 
