@@ -3,7 +3,6 @@ package broach
 import (
 	"context"
 	"errors"
-	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -295,52 +294,6 @@ func TestAnUndecodableResultIsInternal(t *testing.T) {
 	})
 }
 
-// narrow is a pool with a worker and one place in the queue.
-func narrow(reject bool) func(*Config) {
-	return func(cfg *Config) { cfg.Pool = Pool{Core: 1, Max: 1, Queue: 1, RejectWhenFull: reject} }
-}
-
-func TestAFullQueueThatRejects(t *testing.T) {
-	inPair(t, map[string]any{"hang": hang}, func(c *cluster, provider, caller *Node) {
-		for _, n := range []*Node{provider, caller} {
-			ctx, cancel := context.WithCancel(c.t.Context())
-			var calls sync.WaitGroup
-			for range 2 {
-				calls.Go(func() { _, _ = n.Caller("hang").Call(ctx) })
-				time.Sleep(time.Millisecond)
-			}
-			start := time.Now()
-			_, err := n.Caller("hang").Call(ctx)
-			e := requireError(c.t, err, Overloaded, No)
-			require.Equal(c.t, provider.Addr().String(), e.Node)
-			require.Less(c.t, time.Since(start), time.Millisecond)
-			cancel()
-			calls.Wait()
-			time.Sleep(time.Millisecond)
-		}
-	}, narrow(true))
-}
-
-// With a queue that does not reject, every call is answered, and none runs twice.
-func TestAFullQueueThatSlowsDown(t *testing.T) {
-	var ran atomic.Int32
-	slow := func() { ran.Add(1); time.Sleep(20 * time.Millisecond) }
-	inPair(t, map[string]any{"slow": slow}, func(c *cluster, provider, caller *Node) {
-		for _, n := range []*Node{provider, caller} {
-			ran.Store(0)
-			var calls sync.WaitGroup
-			for range 20 {
-				calls.Go(func() {
-					_, err := n.Caller("slow").Call(c.t.Context())
-					require.NoError(c.t, err)
-				})
-			}
-			calls.Wait()
-			require.EqualValues(c.t, 20, ran.Load())
-		}
-	}, narrow(false))
-}
-
 // Names that begin with "__" can be called in their own process only.
 func TestPrivateFunctions(t *testing.T) {
 	inPair(t, map[string]any{"public": func() {}}, func(c *cluster, provider, caller *Node) {
@@ -360,37 +313,6 @@ func TestPrivateFunctions(t *testing.T) {
 	})
 }
 
-func TestTypedCalls(t *testing.T) {
-	type point struct{ X, Y int }
-	functions := map[string]any{
-		"point":   func(x, y int) point { return point{x, y} },
-		"nothing": func() {},
-		"pair":    func() (int, string) { return 1, "a" },
-		"bytes":   func() []byte { return []byte("abc") },
-	}
-	inPair(t, functions, func(c *cluster, provider, caller *Node) {
-		for _, n := range []*Node{provider, caller} {
-			p, err := Call[point](c.t.Context(), n.Caller("point"), 1, 2)
-			require.NoError(c.t, err)
-			require.Equal(c.t, point{1, 2}, p)
-			v, err := Call[any](c.t.Context(), n.Caller("point"), 1, 2)
-			require.NoError(c.t, err)
-			require.Equal(c.t, map[string]any{"X": int64(1), "Y": int64(2)}, v)
-			_, err = Call[struct{}](c.t.Context(), n.Caller("nothing"))
-			require.NoError(c.t, err)
-			b, err := Call[[]byte](c.t.Context(), n.Caller("bytes"))
-			require.NoError(c.t, err)
-			_, err = Call[[]byte](c.t.Context(), n.Caller("bytes"))
-			require.NoError(c.t, err)
-			require.Equal(c.t, "abc", string(b), "a result is its caller's to keep")
-			_, err = Call[string](c.t.Context(), n.Caller("point"), 1, 2)
-			requireError(c.t, err, InvalidArgument, Yes)
-			_, err = Call[int](c.t.Context(), n.Caller("pair"))
-			requireError(c.t, err, InvalidArgument, Yes)
-		}
-	})
-}
-
 // The calls of many goroutines on one Caller do not get in each other's way.
 func TestManyGoroutinesShareACaller(t *testing.T) {
 	inPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(c *cluster, provider, caller *Node) {
@@ -407,75 +329,4 @@ func TestManyGoroutinesShareACaller(t *testing.T) {
 		}
 		calls.Wait()
 	})
-}
-
-// Every waiter of a node that closes gets ErrClosed, and so does everybody who comes later.
-func TestClosingEndsEveryCall(t *testing.T) {
-	inPair(t, map[string]any{"hang": hang}, func(c *cluster, provider, caller *Node) {
-		stuck := make(chan struct{})
-		offer(c, provider, caller, "stuck", func() { <-stuck })
-		type wait func(n *Node) error
-		call := func(name string) wait {
-			return func(n *Node) error { _, err := n.Caller(name).Call(c.t.Context()); return err }
-		}
-		waits := []wait{call("hang"), call("stuck"), func(n *Node) error { return n.WaitFor(c.t.Context(), "none", 1) }}
-		for _, n := range []*Node{caller, provider} {
-			failed := make(chan error, len(waits))
-			for _, w := range waits {
-				go func() { failed <- w(n) }()
-			}
-			time.Sleep(100 * time.Millisecond)
-			start := time.Now()
-			go n.Close()
-			for range waits {
-				err := <-failed
-				require.ErrorIs(c.t, err, ErrClosed)
-				require.ErrorIs(c.t, err, net.ErrClosed)
-			}
-			require.Less(c.t, time.Since(start), time.Millisecond)
-			for _, w := range waits {
-				require.ErrorIs(c.t, w(n), ErrClosed)
-			}
-			require.ErrorIs(c.t, n.Register("late", func() {}), ErrClosed)
-			require.ErrorIs(c.t, n.Unregister("hang"), ErrClosed)
-			require.ErrorIs(c.t, n.Join("127.0.0.1:1"), ErrClosed)
-		}
-		close(stuck)
-	})
-}
-
-// A function that the closing of its node stops was not canceled by its caller.
-func TestAProviderThatClosesIsUnreachable(t *testing.T) {
-	inPair(t, map[string]any{"hang": hang}, func(c *cluster, provider, caller *Node) {
-		failed := make(chan error, 1)
-		go func() {
-			_, err := caller.Caller("hang").Call(c.t.Context())
-			failed <- err
-		}()
-		time.Sleep(100 * time.Millisecond)
-		provider.Close()
-		err := <-failed
-		require.ErrorIs(c.t, err, ErrUnreachable)
-		require.NotErrorIs(c.t, err, context.Canceled)
-	})
-}
-
-// A local call whose turn does not come before its deadline has not been executed twice or late.
-func TestACallThatExpiresInTheQueueDoesNotRun(t *testing.T) {
-	var ran atomic.Int32
-	functions := map[string]any{"hang": hang, "count": func() { ran.Add(1) }}
-	inPair(t, functions, func(c *cluster, provider, caller *Node) {
-		for _, n := range []*Node{provider, caller} {
-			long, cancel := context.WithCancel(c.t.Context())
-			go func() { _, _ = n.Caller("hang").Call(long) }()
-			time.Sleep(10 * time.Millisecond)
-			short, stop := context.WithTimeout(c.t.Context(), 50*time.Millisecond)
-			_, err := n.Caller("count").Call(short)
-			stop()
-			require.ErrorIs(c.t, err, ErrDeadlineExceeded)
-			cancel()
-			time.Sleep(100 * time.Millisecond)
-			require.Zero(c.t, ran.Load())
-		}
-	}, narrow(true))
 }

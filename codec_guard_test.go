@@ -52,6 +52,8 @@ func TestGuardKnowsEveryCode(t *testing.T) {
 	require.ErrorIs(t, checkMsgpack(nil, 1), errTruncated)
 }
 
+// [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting is at most 64,
+// elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered InvalidArgument.
 func TestGuardBoundsDepth(t *testing.T) {
 	nest := func(outer string, levels int) []byte {
 		return append(bytes.Repeat(unhex(t, outer), levels), 0xc0)
@@ -62,6 +64,8 @@ func TestGuardBoundsDepth(t *testing.T) {
 	}
 }
 
+// [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting is at most 64,
+// elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered InvalidArgument.
 func TestGuardBoundsElements(t *testing.T) {
 	for b, elements := range map[string]uint64{
 		"c0":             1,
@@ -90,7 +94,9 @@ func TestGuardDoesNotAllocate(t *testing.T) {
 }
 
 // The messages that end, or nearly end, a process that hands them to the msgpack package.
-// [VAL-1] Before any decoding the bytes are walked once
+//
+// [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting is at most 64,
+// elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered InvalidArgument.
 func TestHostileMessagesAreRefusedCheaply(t *testing.T) {
 	nested := bytes.Repeat([]byte{0xdc, 0xff, 0xff}, 466) // each level claims 65,535 elements: 450 MB in one datagram
 	for name, b := range map[string][]byte{

@@ -90,7 +90,7 @@ func TestResultDeeperThanItsDescription(t *testing.T) {
 	require.Equal(t, [][][][][][][][]any{{{{{{{{[]any{[]any{int64(7)}}}}}}}}}}, x)
 }
 
-// [VAL-3] A description that is malformed, or has an unknown code, makes the reply undecodable
+// [VAL-3] A description that is malformed, or has an unknown code, makes the reply undecodable: Internal, executed yes.
 func TestMalformedResults(t *testing.T) {
 	for _, b := range []string{
 		"",                         // nothing

@@ -200,6 +200,8 @@ var semanticCases = []semanticCase{
 	{name: "too many", fn: func(ctx context.Context) error { return nil }, args: []any{1, 2}, code: InvalidArgument, text: "f(): got 2 arguments", executed: No},
 
 	// Numbers fit exactly or not at all, however they came and however deep they lie.
+	//
+	// [VAL-2] A number that does not fit its parameter exactly MUST be refused, at any depth.
 	{name: "300 is no int8", fn: func(int8) {}, args: []any{300}, code: InvalidArgument, text: "argument 1 of f(int8): 300 does not fit int8", executed: No},
 	{name: "the second argument", fn: func(x, y int8) int8 { return x }, args: []any{1, -129}, code: InvalidArgument, text: "argument 2 of f(int8, int8) int8: -129 does not fit int8", executed: No},
 	{name: "-1 is no uint", fn: func(uint) {}, args: []any{-1}, code: InvalidArgument, text: "-1 does not fit uint", executed: No},

@@ -35,6 +35,9 @@ func TestArgumentsOnTheWire(t *testing.T) {
 }
 
 // Bytes that are not an array of values are no arguments, and the function does not run.
+//
+// [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting is at most 64,
+// elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered InvalidArgument.
 func TestMalformedArguments(t *testing.T) {
 	f, err := newFunction("f", func(...any) { t.Error("the function ran") })
 	require.NoError(t, err)
