@@ -195,6 +195,7 @@ func TestTableIsPulledWhenItIsNotPushed(t *testing.T) {
 	p := all[1].of(all[0])
 	for range 50 {
 		all[1].noticeTable(s.now, p, 99)
+		s.collect(all[1])
 		s.run(time.Millisecond)
 	}
 	require.LessOrEqual(t, all[1].pulls, 1)

@@ -35,6 +35,7 @@ type citizen struct {
 	stopped bool
 	events  []memberEvent
 	pulls   int
+	wake    time.Time // when it ticks next, as of its last step
 }
 
 // letter is a datagram on its way.
@@ -133,6 +134,7 @@ func (s *society) collect(c *citizen) {
 		c.pulls++
 		s.answerPull(c, id)
 	}
+	c.wake = c.nextTimeout()
 }
 
 func (s *society) answerPull(c *citizen, id linkID) {
@@ -191,9 +193,8 @@ func (s *society) next() (at time.Time, who *citizen) {
 		at = s.mail[0].at
 	}
 	for _, c := range s.members {
-		due := c.nextTimeout()
-		if !c.dead && !c.stopped && !due.IsZero() && (at.IsZero() || due.Before(at)) {
-			at, who = due, c
+		if !c.dead && !c.stopped && !c.wake.IsZero() && (at.IsZero() || c.wake.Before(at)) {
+			at, who = c.wake, c
 		}
 	}
 	if who != nil && at.Before(s.now) {
