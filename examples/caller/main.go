@@ -28,10 +28,8 @@ func main() {
 	}
 	defer node.Close()
 	ctx := context.Background()
-	waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := node.WaitFor(waiting, "work05", 1); err != nil {
-		log.Fatal("no provider: ", err)
+	if err := node.WaitFor(ctx, "work05", 1); err != nil {
+		log.Fatal(err)
 	}
 	show := func(name string, args ...any) {
 		v, err := node.Caller(name).Call(ctx, args...)
