@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"broach/internal/simnet"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -281,5 +282,25 @@ func TestSlowCallsCostLittleAndOutliveTheAcknowledgementTime(t *testing.T) {
 		require.Equal(t, Unreachable, failed.Code)
 		require.Equal(t, Maybe, failed.Executed)
 		require.LessOrEqual(t, time.Since(start), 3*time.Second)
+	})
+}
+
+// Stats say what a bad network does.
+func TestStatsShowTheLoss(t *testing.T) {
+	inCluster(t, 7, func(c *cluster) {
+		provider, caller := c.pair(simnet.Link{Loss: 0.2, Delay: 200 * time.Microsecond})
+		require.NoError(t, provider.Register("f", func() {}))
+		require.NoError(t, caller.WaitFor(context.Background(), "f", 1))
+		require.Zero(t, provider.Stats().Peers[0].Retransmits)
+		for range 2000 {
+			_, err := caller.Caller("f").Call(context.Background())
+			require.NoError(t, err)
+		}
+		seen := caller.Stats().Peers[0]
+		require.InDelta(t, 0.2, seen.Loss, 0.03)
+		require.InDelta(t, 0.2, provider.Stats().Peers[0].Loss, 0.03)
+		require.NotZero(t, seen.Retransmits)
+		require.Greater(t, seen.BytesOut, uint64(2000*wire.HeaderSize))
+		require.Greater(t, seen.RTT, 400*time.Microsecond)
 	})
 }

@@ -42,13 +42,16 @@ type link struct {
 
 	// the reader's
 	window    replayWindow
+	skipped   uint64    // numbers that the peer left out when it began
 	noted     time.Time // when the loop was last told of traffic
 	tableSeen uint32    // highest table version in the peer's headers
 
-	heard    atomic.Int64 // when a datagram was last accepted, as of carrier.timers.stamp
-	inflight atomic.Int32 // our calls to it, for the balancer
-	received atomic.Uint64
-	dueAt    atomic.Int64 // when the loop must step it, as of carrier.timers.stamp; 0: never
+	heard    atomic.Int64  // when a datagram was last accepted, as of carrier.timers.stamp
+	inflight atomic.Int32  // our calls to it, for the balancer
+	arrived  atomic.Uint64 // datagrams accepted
+	bytesIn  atomic.Uint64 // in them
+	numbered atomic.Uint64 // datagrams that the peer has sent, by their numbers
+	dueAt    atomic.Int64  // when the loop must step it, as of carrier.timers.stamp; 0: never
 
 	mu       sync.Mutex // protects all below: the link's state is stepped by many, one at a time
 	down     bool       // closed: no call begins any more
@@ -57,6 +60,7 @@ type link struct {
 	queued   bool       // the loop will flush when it has queued all
 	flushing bool       // somebody flushes and will take what is added meanwhile
 	number   uint64     // of the last datagram sent
+	bytesOut uint64     // in datagrams
 	out      outbox
 	rng      rand.PCG
 	*exchange
@@ -186,6 +190,7 @@ func (l *link) load(b *batch) bool {
 	for i := range b.out {
 		l.number++
 		l.header(b.out[i].b, l.id.boot, l.number)
+		l.bytesOut += uint64(len(b.out[i].b))
 	}
 	l.rearm()
 	l.flushing = len(b.out) > 0
@@ -242,7 +247,7 @@ func (l *link) timeout(now time.Time) (unanswered bool) {
 	}
 	unanswered = l.resend(now)
 	l.acknowledge(now)
-	l.sending.timeout(now, l.rtt.timeout())
+	l.sending.timeout(now, l.rtt.transferTimeout())
 	l.receiving.expire(now)
 	l.flush()
 	return unanswered
@@ -254,7 +259,7 @@ func (l *link) nextTimeout() time.Time {
 		return time.Time{}
 	}
 	return earliest(earliest(l.calls.next, l.served.nextTimeout()),
-		earliest(l.sending.nextTimeout(l.rtt.timeout()), l.receiving.nextTimeout()))
+		earliest(l.sending.nextTimeout(l.rtt.transferTimeout()), l.receiving.nextTimeout()))
 }
 
 // rearm tells the loop when the link is due. mu is held.
@@ -279,6 +284,22 @@ func (l *link) disarm() bool {
 		return false
 	}
 	l.armed = false
+	return true
+}
+
+// accept notes that a datagram has come, and reports whether it is new. The reader calls it.
+func (l *link) accept(now time.Time, number uint64, size int) bool {
+	before := l.window.highest
+	if !l.window.accept(number) {
+		return false
+	}
+	if before == 0 || number > before+replaySpan { // a link that was made anew numbers on from higher up
+		l.skipped += number - before - 1
+	}
+	l.heard.Store(l.timers.stamp(now))
+	l.arrived.Add(1)
+	l.bytesIn.Add(uint64(size))
+	l.numbered.Store(l.window.highest - l.skipped)
 	return true
 }
 

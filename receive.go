@@ -94,12 +94,10 @@ func (r *reader) toUs(now time.Time, d datagram, h wire.Header, rest []byte) {
 		r.outside(now, d, h, rest)
 		return
 	}
-	if !l.window.accept(h.Number) {
+	if !l.accept(now, h.Number, len(d.b)) {
 		r.stats.replayed.Add(1)
 		return
 	}
-	l.heard.Store(r.timers.stamp(now))
-	l.received.Add(1)
 	src := source{addr: d.addr, boot: h.Sender, tver: h.TableVersion, size: len(d.b), linked: true, toUs: true}
 	if h.TableVersion > l.tableSeen || now.Sub(l.noted) >= noteEvery {
 		l.tableSeen, l.noted = max(l.tableSeen, h.TableVersion), now

@@ -20,6 +20,7 @@ func TestRetransmissionTime(t *testing.T) {
 		r.sample(100 * time.Microsecond)
 	}
 	require.Equal(t, minRTO, r.timeout())
+	require.Equal(t, minTransferRTO, r.transferTimeout())
 	r.sample(time.Hour)
 	require.Equal(t, maxRTO, r.timeout())
 }

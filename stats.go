@@ -34,13 +34,14 @@ type Stats struct {
 
 // PeerStats is about one peer.
 type PeerStats struct {
-	Addr        netip.AddrPort
-	State       State
-	RTT         time.Duration // smoothed round trip of calls to it; 0: not measured yet
-	InFlight    int           // our calls to it that wait for a reply
-	Retransmits uint64        // requests sent again
-	Received    uint64        // datagrams accepted from it
-	LastHeard   time.Duration // how long ago the last of them came
+	Addr              netip.AddrPort
+	State             State
+	RTT               time.Duration // smoothed round trip of calls to it; 0: not measured yet
+	Loss              float64       // share of its datagrams to us that did not arrive, 0 to 1
+	InFlight          int           // our calls to it that wait for a reply
+	Retransmits       uint64        // requests sent again
+	BytesIn, BytesOut uint64        // payload of datagrams
+	LastHeard         time.Duration // how long ago a datagram of it was accepted
 }
 
 // counters are the counts that the reader keeps; others read them at any time.
@@ -74,8 +75,13 @@ func (n *Node) Stats() Stats {
 func (l *link) peerStats(now time.Time, state State) PeerStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := PeerStats{Addr: l.id.addr, State: state, InFlight: int(l.inflight.Load()), Received: l.received.Load()}
-	s.LastHeard = now.Sub(l.lastHeard())
+	s := PeerStats{
+		Addr: l.id.addr, State: state, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
+		LastHeard: now.Sub(l.lastHeard()),
+	}
+	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {
+		s.Loss = 1 - float64(arrived)/float64(sent)
+	}
 	if l.exchange != nil {
 		s.RTT, s.Retransmits = l.rtt.smoothed, l.resent
 	}

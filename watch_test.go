@@ -237,7 +237,7 @@ func TestStats(t *testing.T) {
 		require.Positive(c.t, p.RTT)
 		require.Zero(c.t, p.InFlight)
 		require.Zero(c.t, p.Retransmits)
-		require.Positive(c.t, p.Received)
+		require.Positive(c.t, p.BytesIn)
 		require.Less(c.t, p.LastHeard, time.Second)
 	})
 }
