@@ -49,7 +49,7 @@ func inParallel(goroutines, n int, work func()) {
 	}
 }
 
-func startLoopback(b *testing.B) *Node {
+func startLoopback(b testing.TB) *Node {
 	n, err := Start(Config{LogLevel: "off"})
 	require.NoError(b, err)
 	b.Cleanup(func() { n.Close() })

@@ -59,6 +59,7 @@ type link struct {
 	held     bool       // the reader will flush at the end of its batch
 	queued   bool       // the loop will flush when it has queued all
 	flushing bool       // somebody flushes and will take what is added meanwhile
+	handed   bool       // the loop is to flush
 	number   uint64     // of the last datagram sent
 	bytesOut uint64     // in datagrams
 	out      outbox
@@ -153,14 +154,31 @@ func (l *link) flush() {
 	l.sendAll()
 }
 
-// sendAll sends what waits, whoever else does so at the same time.
+// flushTurns is how many batches a flusher sends before it hands over: a caller whose reply has come must not be kept sending
+// for others who add without end.
+const flushTurns = 16
+
+// sendAll sends what waits, whoever else does so at the same time. What is added without end is left to the loop.
 func (l *link) sendAll() {
 	b := batches.Get().(*batch)
-	for l.load(b) {
+	defer batches.Put(b)
+	for range flushTurns {
+		if !l.load(b) {
+			return
+		}
 		l.transport.send(b.out)
 		b.recycle()
 	}
-	batches.Put(b)
+	l.handOver()
+}
+
+// handOver leaves the flushing to the loop, which is woken for it.
+func (l *link) handOver() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flushing = false
+	l.handed = l.pending()
+	l.rearm()
 }
 
 // pending reports whether there is anything to send.
@@ -213,7 +231,7 @@ func (l *link) close(o outcome) {
 	if l.exchange != nil {
 		l.receiving.close()
 	}
-	l.exchange, l.out = nil, outbox{}
+	l.exchange, l.out, l.handed = nil, outbox{}, false
 	l.rearm()
 	l.mu.Unlock()
 	for _, r := range running {
@@ -241,14 +259,13 @@ func (l *link) endAll(o outcome) []*request {
 // calls unanswered.
 func (l *link) timeout(now time.Time) (unanswered bool) {
 	l.mu.Lock()
-	if l.exchange == nil {
-		l.mu.Unlock()
-		return false
+	l.handed = false
+	if l.exchange != nil {
+		unanswered = l.resend(now)
+		l.acknowledge(now)
+		l.sending.timeout(now, l.rtt.transferTimeout())
+		l.receiving.expire(now)
 	}
-	unanswered = l.resend(now)
-	l.acknowledge(now)
-	l.sending.timeout(now, l.rtt.transferTimeout())
-	l.receiving.expire(now)
 	l.flush()
 	return unanswered
 }
@@ -265,6 +282,9 @@ func (l *link) nextTimeout() time.Time {
 // rearm tells the loop when the link is due. mu is held.
 func (l *link) rearm() {
 	due := l.timers.stamp(l.nextTimeout())
+	if l.handed {
+		due = 1 // at once
+	}
 	l.dueAt.Store(due)
 	if due == 0 {
 		return

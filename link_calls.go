@@ -51,7 +51,9 @@ func (c *carrier) newPending() *pendingCall {
 
 // freePending gives a call up for reuse: nobody is left who could end it, and its outcome was received or abandoned.
 func (c *carrier) freePending(p *pendingCall) {
-	c.memory.recycle(p.whole)
+	if p.whole != nil {
+		c.memory.recycle(p.whole)
+	}
 	p.outcome, p.whole = outcome{}, nil
 	if cap(p.kept) > maxPooled {
 		p.kept = nil
@@ -154,7 +156,9 @@ func (l *link) takeReply(now time.Time, m wire.Reply, body []byte) {
 	}
 	c := l.calls.waiting(m.Slot, m.Seq)
 	if c == nil {
-		l.memory.recycle(body)
+		if body != nil {
+			l.memory.recycle(body)
+		}
 		return
 	}
 	if c.state == callSent && c.resends == 0 {

@@ -172,3 +172,35 @@ func TestClosedLink(t *testing.T) {
 		require.Empty(t, w.sent)
 	})
 }
+
+// endless is a transport during each send of which somebody adds another message.
+type endless struct {
+	transport
+	l     *link
+	sends int
+}
+
+func (e *endless) send(out []datagram) (int, error) {
+	e.sends++
+	e.l.mu.Lock()
+	say(e.l, wire.Progress{})
+	e.l.flush()
+	return len(out), nil
+}
+
+// A flusher is not kept for ever by others who add without end: the loop goes on for it.
+func TestFlusherHandsOver(t *testing.T) {
+	onLink(t, func(l *link, w *wireTap) {
+		e := &endless{l: l}
+		l.transport = e
+		makeCall(l, time.Minute)
+		require.Equal(t, flushTurns, e.sends)
+		require.EqualValues(t, 1, l.dueAt.Load())
+
+		l.transport = w
+		l.timers.wake.Store(1 << 62)
+		next, _ := l.timers.run(time.Now())
+		require.Len(t, w.sent, 1)
+		require.True(t, next.After(time.Now()))
+	})
+}
