@@ -9,7 +9,7 @@ import (
 
 const (
 	maxSlots  = 1 << 16     // a slot number has 16 bits
-	pollEvery = time.Second // between questions after a call that is known to run, [CALL-10]
+	pollEvery = time.Second // between a sign that a call runs and the question how it is going, [CALL-10]
 )
 
 // callState is how far a call has come.

@@ -253,7 +253,7 @@ func TestExpiredCallsDoNotRun(t *testing.T) {
 	})
 }
 
-// [CALL-10] After Progress the caller MUST NOT send the Request again. It sends Poll every second
+// [CALL-10] After Progress the caller MUST NOT send the Request again.
 // [CALL-11] When nothing at all came from the peer for the acknowledgement time while a call waits, the call fails
 func TestSlowCallsCostLittleAndOutliveTheAcknowledgementTime(t *testing.T) {
 	inCluster(t, 7, func(c *cluster) {

@@ -210,15 +210,25 @@ func (l *link) resend(now time.Time) (unanswered bool) {
 			c.pace = l.backoff(c.pace)
 		case c.state == callTaken:
 			say(l, wire.Poll{Slot: slot, Seq: c.seq})
-			c.pace = l.jitter(pollEvery)
+			c.pace = l.pollPace(c.pace)
 		}
 		l.calls.arm(c, now, l.silentAt(c))
 	}
 	return unanswered
 }
 
-// backoff doubles a pace, up to a second, with jitter.
-func (l *link) backoff(pace time.Duration) time.Duration { return l.jitter(min(2*pace, maxRTO)) }
+// backoff doubles a pace, with jitter.
+func (l *link) backoff(pace time.Duration) time.Duration {
+	return l.jitter(min(2*pace, max(maxPace, l.rtt.timeout())))
+}
+
+// pollPace is when a Poll is repeated that is not answered: like a request. An answer sets the pace back, see callSlots.taken.
+func (l *link) pollPace(pace time.Duration) time.Duration {
+	if pace == pollEvery {
+		return l.jitter(l.rtt.timeout())
+	}
+	return l.backoff(pace)
+}
 
 // jitter shortens or lengthens d by up to a quarter, so that callers who lost together do not resend together.
 func (l *link) jitter(d time.Duration) time.Duration {

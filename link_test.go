@@ -78,7 +78,7 @@ func TestLinkNumbersGoOnAboveThoseOfAnEarlierLink(t *testing.T) {
 }
 
 // [CALL-9] A Request is sent again, with its remaining time recomputed, when nothing was heard of it for a retransmission time: [...]
-// 50 ms before the first measurement. It doubles with each sending up to 1 s and is jittered by up to a quarter.
+// 50 ms before the first measurement. It doubles with each sending, up to 250 ms [...], and is jittered by up to a quarter.
 func TestUnansweredRequestIsSentAgain(t *testing.T) {
 	onLink(t, func(l *link, w *wireTap) {
 		start := time.Now()
@@ -101,7 +101,7 @@ func TestUnansweredRequestIsSentAgain(t *testing.T) {
 		for i := 1; i < len(at); i++ {
 			gap := at[i] - at[i-1]
 			require.InDelta(t, pace, gap, float64(pace/4+2*time.Millisecond), "sending %d", i)
-			pace = min(2*gap, maxRTO)
+			pace = min(2*gap, maxPace)
 			require.InDelta(t, 2500-at[i].Milliseconds(), left[i], 2)
 		}
 	})
@@ -125,19 +125,30 @@ func TestSilentPeerFailsTheCall(t *testing.T) {
 	})
 }
 
-// [CALL-10] After Progress the caller MUST NOT send the Request again. It sends Poll every second
+// [CALL-10] After Progress the caller MUST NOT send the Request again. A second later it sends Poll, which is repeated as in
+// [CALL-9] until it is answered; a second after that answer the next Poll follows.
 func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 	onLink(t, func(l *link, w *wireTap) {
 		makeCall(l, time.Minute)
 		require.Equal(t, [][]wire.Kind{{wire.KindRequest}}, w.kinds(t))
-		l.mu.Lock()
-		l.takeProgress(time.Now(), wire.Progress{Slot: 0, Seq: 1})
-		l.flush()
-		for range 10 {
-			time.Sleep(1250 * time.Millisecond)
+		progress := func() {
 			l.heard.Store(l.timers.stamp(time.Now()))
+			l.mu.Lock()
+			l.takeProgress(time.Now(), wire.Progress{Slot: 0, Seq: 1})
+			l.flush()
+		}
+		progress()
+		for range 3 {
+			time.Sleep(time.Second - 1)
+			l.timeout(time.Now())
+			require.Empty(t, w.kinds(t))
+			time.Sleep(1)
 			l.timeout(time.Now())
 			require.Equal(t, [][]wire.Kind{{wire.KindPoll}}, w.kinds(t))
+			time.Sleep(initialRTO * 5 / 4)
+			l.timeout(time.Now())
+			require.Equal(t, [][]wire.Kind{{wire.KindPoll}}, w.kinds(t), "it was not answered")
+			progress()
 		}
 	})
 }
