@@ -101,7 +101,7 @@ func (c Config) counts() []bounded[int] {
 		{"Pool.GrowAt", c.Pool.GrowAt, 1, 1 << 24},
 		{"Heartbeat.Budget", c.Heartbeat.Budget, 1, 10_000},
 		{"Heartbeat.Probes", c.Heartbeat.Probes, 1, 100},
-		{"MaxPacket", c.MaxPacket, 576, 8972}, // what every IPv4 host takes in one piece; a jumbo frame of 9,000 less IPv4 and UDP headers
+		{"MaxPacket", c.MaxPacket, controlPacket, 8972}, // what membership needs; a jumbo frame of 9,000 less IPv4 and UDP headers
 		{"MaxMessage", c.MaxMessage, 1 << 10, 1 << 30},
 	}
 }

@@ -23,7 +23,7 @@ func TestValidConfigs(t *testing.T) {
 		"every bound, low": {
 			Pool:      Pool{Core: 1, Max: 1, Queue: 1, GrowAt: 1, KeepAlive: time.Millisecond},
 			Heartbeat: Heartbeat{1e6, 1, 1e6, 1e6, 1e6, 1, 1e6, 1e6},
-			MaxPacket: 576, MaxMessage: 1024, CallTimeout: time.Millisecond, AckTimeout: time.Millisecond,
+			MaxPacket: 1200, MaxMessage: 1024, CallTimeout: time.Millisecond, AckTimeout: time.Millisecond,
 		},
 		"every bound, high": {
 			Pool:      Pool{Core: 1 << 20, Max: 1 << 20, Queue: 1 << 24, GrowAt: 1 << 24, KeepAlive: maxTime},
@@ -74,8 +74,8 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{Config{CallTimeout: -time.Second}, `CallTimeout: -1s: must be from 1ms to 8760h0m0s`},
 		{Config{CallTimeout: 1}, `CallTimeout: 1ns: must be from 1ms to 8760h0m0s`},
 		{Config{AckTimeout: maxTime + 1}, `AckTimeout: 8760h0m0.000000001s: must be from 1ms to 8760h0m0s`},
-		{Config{MaxPacket: 575}, `MaxPacket: 575: must be from 576 to 8972`},
-		{Config{MaxPacket: 8973}, `MaxPacket: 8973: must be from 576 to 8972`},
+		{Config{MaxPacket: 1199}, `MaxPacket: 1199: must be from 1200 to 8972`},
+		{Config{MaxPacket: 8973}, `MaxPacket: 8973: must be from 1200 to 8972`},
 		{Config{MaxMessage: 1023}, `MaxMessage: 1023: must be from 1024 to 1073741824`},
 		{Config{Pool: Pool{Core: -1}}, `Pool.Core: -1: must be from 1 to 1048576`},
 		{Config{Pool: Pool{Max: 1<<20 + 1}}, `Pool.Max: 1048577: must be from 1 to 1048576`},

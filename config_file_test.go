@@ -151,7 +151,7 @@ func TestBadFiles(t *testing.T) {
 
 		{`{"params": {"keys": ["c2VjcmV0"]}}`, `params.keys: (not shown): keys are not supported by this version`},
 		{`{"params": {"keys": "c2VjcmV0"}}`, `params.keys: (not shown): keys are not supported by this version`},
-		{`{"params": {"maxPacket": 100}}`, `params.maxPacket: 100: must be from 576 to 8972`},
+		{`{"params": {"maxPacket": 100}}`, `params.maxPacket: 100: must be from 1200 to 8972`},
 		{`{"params": {"tags": {"zone": 5}}}`, `params.tags: {"zone":5}: must be an object of strings`},
 		{`{"params": {"tags": {"zone": null}}}`, `params.tags: {"zone":null}: must be an object of strings`},
 		{`{"params": {"tags": {"zone": "\u0000"}}}`,
