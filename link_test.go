@@ -142,7 +142,7 @@ func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 			time.Sleep(time.Second - 1)
 			l.timeout(time.Now())
 			require.Empty(t, w.kinds(t))
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			l.timeout(time.Now())
 			require.Equal(t, [][]wire.Kind{{wire.KindPoll}}, w.kinds(t))
 			time.Sleep(initialRTO * 5 / 4)
