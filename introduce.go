@@ -103,6 +103,10 @@ func (m *membership) onWelcome(now time.Time, src source, h wire.Hello) {
 		m.update(now, p, src.tver, h)
 		return
 	}
+	if p := m.peers.byBoot[src.boot]; p != nil && p.isMember() && h.Echo == p.nonce && h.Addr == p.addr {
+		m.tell(p, m.ack(p, h.Nonce)) // it does not believe in us yet: our Ack was lost
+		return
+	}
 	c := m.contacts.byNonce[h.Echo]
 	if m.joining.isAnswer(h.Echo) || c != nil && c.addr != h.Addr { // a seed, perhaps known by another address
 		m.contactSeed(now, c, src.boot, h.Addr)
