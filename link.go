@@ -27,9 +27,9 @@ type carrier struct {
 }
 
 // header fills in the header of a datagram.
-func (c *carrier) header(datagram []byte, receiver, number uint64) {
+func (c *carrier) header(datagram []byte, table uint32, receiver, number uint64) {
 	wire.AppendHeader(datagram[:0], wire.Header{
-		TableVersion: c.table.Load(), Cluster: c.cluster, Sender: c.boot, Receiver: receiver, Number: number,
+		TableVersion: table, Cluster: c.cluster, Sender: c.boot, Receiver: receiver, Number: number,
 	})
 }
 
@@ -102,7 +102,7 @@ func (l *link) talk() {
 }
 
 // post adds an encoded message to the outbox. mu is held.
-func (l *link) post(msg []byte) { l.out.append(msg, l.maxPacket) }
+func (l *link) post(msg []byte) { l.out.append(msg, l.maxPacket, l.carrier.table.Load()) }
 
 // say encodes a message into the outbox. mu is held.
 func say[M interface{ Append([]byte) []byte }](l *link, m M) {
@@ -114,7 +114,7 @@ func say[M interface{ Append([]byte) []byte }](l *link, m M) {
 func (l *link) queue(msg wire.Message) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.out.append(msg.Append(nil), controlPacket)
+	l.out.append(msg.Append(nil), controlPacket, l.carrier.table.Load())
 	first := !l.queued
 	l.queued = true
 	return first
@@ -131,7 +131,7 @@ func (l *link) flushQueue() {
 func sendOutside[M interface{ Append([]byte) []byte }](c *carrier, to netip.AddrPort, m M) {
 	b := batches.Get().(*batch)
 	d := m.Append(newPacket())
-	c.header(d, 0, 0)
+	c.header(d, c.table.Load(), 0, 0)
 	b.out = append(b.out, datagram{addr: to, b: d})
 	c.transport.send(b.out)
 	b.recycle()
@@ -207,7 +207,11 @@ func (l *link) load(b *batch) bool {
 	l.loadFragments(b)
 	for i := range b.out {
 		l.number++
-		l.header(b.out[i].b, l.id.boot, l.number)
+		table := l.carrier.table.Load()
+		if i < n {
+			table = stampOf(b.out[i].b)
+		}
+		l.header(b.out[i].b, table, l.id.boot, l.number)
 		l.bytesOut += uint64(len(b.out[i].b))
 	}
 	l.rearm()

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"encoding/binary"
 	"sync"
 
 	"broach/internal/wire"
@@ -13,22 +14,28 @@ const (
 )
 
 // outbox packs messages into datagrams, in order. The first wire.HeaderSize bytes of each are left for the header.
+//
+// The version of our service table is stamped into the header when a datagram is begun, not when it is sent: a hello must not go
+// under the version of a table that came after it.
 type outbox struct {
 	ready [][]byte
 	limit int // of the last datagram in ready
 }
 
 // append adds one encoded message. A datagram is at most limit bytes; a message fits one by the caller's care.
-func (o *outbox) append(msg []byte, limit int) {
+func (o *outbox) append(msg []byte, limit int, table uint32) {
 	last := len(o.ready) - 1
 	if last < 0 || len(o.ready[last])+len(msg) > min(o.limit, limit) {
-		o.ready = append(o.ready, newPacket())
+		o.ready = append(o.ready, wire.AppendHeader(newPacket()[:0], wire.Header{TableVersion: table}))
 		o.limit = limit
 		last++
 	}
 	o.limit = min(o.limit, limit)
 	o.ready[last] = append(o.ready[last], msg...)
 }
+
+// stampOf is the version of our table that a datagram was begun under.
+func stampOf(datagram []byte) uint32 { return binary.BigEndian.Uint32(datagram[4:]) }
 
 // packets recycles the bytes of datagrams. They are kept as array pointers, which an interface holds without allocation.
 var packets = sync.Pool{New: func() any { return new([packetCap]byte) }}

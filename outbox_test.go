@@ -18,16 +18,16 @@ func TestOutboxPacksWithinTheLimits(t *testing.T) {
 		}
 		return sizes
 	}
-	o.append(make([]byte, 700), 1400)
-	o.append(make([]byte, 660), 1400)
+	o.append(make([]byte, 700), 1400, 1)
+	o.append(make([]byte, 660), 1400, 1)
 	require.Equal(t, []int{1360}, sizes(), "full to the last byte")
-	o.append(make([]byte, 1), 1400)
-	o.append(make([]byte, 1159), controlPacket)
+	o.append(make([]byte, 1), 1400, 1)
+	o.append(make([]byte, 1159), controlPacket, 1)
 	require.Equal(t, []int{1360, 1160}, sizes())
-	o.append(make([]byte, 1), 1400)
+	o.append(make([]byte, 1), 1400, 1)
 	require.Equal(t, []int{1360, 1160, 1}, sizes(), "what carries membership stays small")
-	o.append(make([]byte, 1200), 1400)
-	o.append(make([]byte, 5), controlPacket)
+	o.append(make([]byte, 1200), 1400, 1)
+	o.append(make([]byte, 5), controlPacket, 1)
 	require.Equal(t, []int{1360, 1160, 1201, 5}, sizes(), "what is large gets no membership")
 }
 
