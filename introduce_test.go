@@ -220,3 +220,20 @@ func TestTableOfAnOfflinePeerIsKept(t *testing.T) {
 	require.Len(t, routesOf(all[0].view(), nil, func(uint64) *link { return l })["f"].alive, 1)
 	require.Zero(t, all[0].pulls)
 }
+
+// A joiner whose Ack is lost is believed all the same: its next hello mends that.
+func TestLostAckIsMended(t *testing.T) {
+	s := newSociety(t)
+	lost := 0
+	s.drop = func(msg wire.Message) bool {
+		_, isAck := msg.(wire.Ack)
+		if isAck && lost < 2 {
+			lost++
+			return true
+		}
+		return false
+	}
+	a, b := s.join(0), s.join(1, 0)
+	s.until(2*time.Second, "both believe", func() bool { return a.in(Alive) == 1 && b.in(Alive) == 1 })
+	require.Equal(t, 2, lost)
+}

@@ -19,6 +19,7 @@ type society struct {
 	now     time.Time
 	loss    float64
 	cut     func(from, to *citizen) bool
+	drop    func(msg wire.Message) bool
 	rng     *rand.Rand
 	members []*citizen
 	mail    mail
@@ -155,7 +156,7 @@ func (s *society) post(c *citizen, o memberMessage) {
 		s.spy(c, o.to, o.msg, size)
 	}
 	s.count++
-	if s.rng.Float64() < s.loss {
+	if s.drop != nil && s.drop(o.msg) || s.rng.Float64() < s.loss {
 		return
 	}
 	s.send(letter{from: c, to: o.to, boot: o.boot, msg: o.msg, size: size, tver: c.tver})
