@@ -151,6 +151,9 @@ func (l *link) running() []*request {
 	}
 	var list []*request
 	for _, page := range l.served.pages {
+		if page == nil {
+			continue // slots are made on demand, and a peer may begin with any
+		}
 		for i := range page {
 			if r := page[i].request; r != nil {
 				list = append(list, r)
