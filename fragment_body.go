@@ -15,7 +15,8 @@ import (
 type incoming struct {
 	cut
 	id    uint32
-	newAt time.Time // when its newest fragment came
+	since time.Time // when its first fragment came
+	newAt time.Time // when its newest came
 	due   bool      // an acknowledgement is due
 
 	base    uint32      // all fragments below it have arrived

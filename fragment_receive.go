@@ -34,6 +34,7 @@ type inTransfers struct {
 	reserved  int64
 	endings   endings
 	expiry    time.Time // no transfer expires before: zero when there is none
+	since     time.Time // when the first fragment of the newest whole message came
 
 	turn   uint32    // the transfer to begin next: the first that found no room. 0: none
 	turnAt time.Time // when it was last heard of
@@ -82,6 +83,7 @@ func (in *inTransfers) fragment(now time.Time, f wire.Fragment) (body []byte, co
 		return nil, 0
 	}
 	in.end(t, delivered)
+	in.since = t.since
 	return t.body, 0
 }
 
@@ -109,7 +111,7 @@ func (in *inTransfers) admit(now time.Time, f wire.Fragment) (*incoming, Code) {
 		in.answer(answer{f.Transfer, 0, 0})
 		return nil, 0
 	}
-	t := &incoming{cut: c, id: f.Transfer, newAt: now, memory: in.node}
+	t := &incoming{cut: c, id: f.Transfer, since: now, newAt: now, memory: in.node}
 	in.transfers[t.id] = t
 	if in.expiry.IsZero() {
 		in.expiry = now.Add(transferIdle)

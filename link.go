@@ -60,6 +60,7 @@ type link struct {
 	queued   bool       // the loop will flush when it has queued all
 	flushing bool       // somebody flushes and will take what is added meanwhile
 	handed   bool       // the loop is to flush
+	stepped  int64      // when the loop last stepped it, as of carrier.timers.stamp
 	number   uint64     // of the last datagram sent
 	bytesOut uint64     // in datagrams
 	out      outbox
@@ -92,12 +93,12 @@ func newLink(now time.Time, c *carrier, id linkID, seed uint64) *link {
 }
 
 // talk makes the exchange at first need.
-func (l *link) talk() {
+func (l *link) talk(now time.Time) {
 	if l.exchange != nil {
 		return
 	}
 	l.exchange = &exchange{}
-	l.sending.init(time.Now(), fragmentSize(l.maxPacket))
+	l.sending.init(now, fragmentSize(l.maxPacket))
 	l.receiving.init(l.maxMessage+envelope, reassemblyPeer*(l.maxMessage+envelope), l.memory)
 }
 
@@ -263,7 +264,7 @@ func (l *link) endAll(o outcome) []*request {
 // calls unanswered.
 func (l *link) timeout(now time.Time) (unanswered bool) {
 	l.mu.Lock()
-	l.handed = false
+	l.handed, l.stepped = false, l.timers.stamp(now)
 	if l.exchange != nil {
 		unanswered = l.resend(now)
 		l.acknowledge(now)
@@ -283,11 +284,18 @@ func (l *link) nextTimeout() time.Time {
 		earliest(l.sending.nextTimeout(l.rtt.transferTimeout()), l.receiving.nextTimeout()))
 }
 
+// stepPause is how soon the loop steps a link again that is still due: what cannot be done now, because somebody else flushes
+// or the window is full, must not make it spin.
+const stepPause = time.Millisecond
+
 // rearm tells the loop when the link is due. mu is held.
 func (l *link) rearm() {
 	due := l.timers.stamp(l.nextTimeout())
 	if l.handed {
 		due = 1 // at once
+	}
+	if due != 0 && due <= l.stepped {
+		due = l.stepped + int64(stepPause)
 	}
 	l.dueAt.Store(due)
 	if due == 0 {

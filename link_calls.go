@@ -79,7 +79,7 @@ func (l *link) call(now, deadline time.Time, frame *buffer, p *pendingCall) (slo
 		l.mu.Unlock()
 		return 0, 0, errLinkDown
 	}
-	l.talk()
+	l.talk(now)
 	slot, c, ok := l.calls.begin(now, deadline, p)
 	if !ok {
 		l.mu.Unlock()
@@ -161,7 +161,7 @@ func (l *link) takeReply(now time.Time, m wire.Reply, body []byte) {
 		}
 		return
 	}
-	if c.state == callSent && c.resends == 0 {
+	if c.state == callSent && c.resends == 0 && body == nil { // a transfer takes longer than a round trip
 		l.rtt.sample(now.Sub(c.sentAt))
 	}
 	p := l.endCall(m.Slot, c)

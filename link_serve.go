@@ -6,37 +6,37 @@ import (
 	"broach/internal/wire"
 )
 
-// The provider's steps of a link, PROTOCOL.md 2.4, and those of transfers, section 3.
+// The provider's steps of a link, PROTOCOL.md 2.4. Those of transfers are in link_transfer.go.
+
+// replyMoving is how many of the largest messages may be under way to a peer as replies: who asks for large replies and does not
+// take them holds no more of our memory than all peers together hold by half-sent requests.
+const replyMoving = 8
 
 var (
 	textForgotten = []byte("the reply is no longer kept")
 	textBusy      = []byte("the provider's queue is full")
-	textRefused   = []byte("the provider does not take a message of this size")
 	textTooLarge  = []byte("the reply is larger than the caller takes")
+	textBacklog   = []byte("too many large replies to this caller are under way")
 )
 
 // takeRequest looks at a Request. It returns a request to be run if this is a new call. body is the transfer that it came as, or
 // nil: it is held until the request is answered.
 func (l *link) takeRequest(now time.Time, m wire.Request, body []byte) *request {
 	v := l.served.slot(m.Slot)
-	switch v.look(m.Seq) {
-	case requestNew:
-		old := v.request
-		l.stopReply(v)
-		r := newRequest(l, now, m, body)
-		l.served.begin(now, v, m.Seq, r)
-		r.replaces = old
-		return r
-	case requestRunning:
-		l.served.tell(v)
-		say(l, wire.Progress{Slot: m.Slot, Seq: m.Seq})
-	case requestDone:
-		l.resendReply(v)
-	case requestForgotten:
-		l.postForgotten(v)
+	if v.look(m.Seq) != requestNew {
+		l.answerAgain(v, m.Seq)
+		l.letGo(body)
+		return nil
 	}
-	l.letGo(body)
-	return nil
+	since := now
+	if body != nil {
+		since = l.receiving.since
+	}
+	r := newRequest(l, since, m, body)
+	r.replaces = v.request
+	l.stopReply(v)
+	l.served.begin(now, v, m.Seq, r)
+	return r
 }
 
 // letGo gives back the memory of a message that came as a transfer, when nobody refers to it any more.
@@ -53,41 +53,45 @@ func (l *link) letGo(body []byte) {
 }
 
 // takePoll answers how a call is going. A Poll for a call that is not known can only be for one that found no room just
-// after its Progress had gone out.
-func (l *link) takePoll(m wire.Poll) {
+// after its Progress had gone out. The answer is stored, for a Request that was delayed in the network may still come. What a
+// late Poll for a newer call finds running, its Request would have replaced too.
+func (l *link) takePoll(now time.Time, m wire.Poll) (replaced *request) {
 	v := l.served.slot(m.Slot)
-	switch v.look(m.Seq) {
-	case requestNew:
-		say(l, wire.Reply{Slot: m.Slot, Seq: m.Seq, Code: uint32(Overloaded), Executed: uint8(No), Body: textBusy})
+	if v.look(m.Seq) != requestNew {
+		l.answerAgain(v, m.Seq)
+		return nil
+	}
+	replaced = v.request
+	l.stopReply(v)
+	v.seq = m.Seq
+	l.replyError(now, v, Overloaded, No, textBusy)
+	return replaced
+}
+
+// answerAgain answers a Request or Poll that is not new.
+func (l *link) answerAgain(v *servedSlot, seq uint32) {
+	switch v.look(seq) {
 	case requestRunning:
 		l.served.tell(v)
-		say(l, wire.Progress(m))
+		say(l, wire.Progress{Slot: v.id, Seq: seq})
 	case requestDone:
-		l.resendReply(v)
-	case requestForgotten:
-		l.postForgotten(v)
+		l.post(v.reply)
+	case requestForgotten: // [CALL-8]
+		say(l, wire.Reply{Slot: v.id, Seq: seq, Code: uint32(Unreachable), Executed: uint8(Yes), Body: textForgotten})
 	}
 }
 
-// takeCancel returns the running request that the caller has given up, if any.
+// takeCancel returns the running request that the caller has given up, if any. A reply under way to it is stopped.
 func (l *link) takeCancel(m wire.Cancel) *request {
 	v := l.served.slot(m.Slot)
 	if v.look(m.Seq) != requestRunning {
 		return nil
 	}
-	return v.request
-}
-
-// resendReply sends a stored reply again. One that goes as a transfer sees to that itself.
-func (l *link) resendReply(v *servedSlot) {
-	if v.transfer == 0 {
-		l.post(v.reply)
+	if v.state == servedMoving {
+		l.stopReply(v)
+		l.served.drop(v)
 	}
-}
-
-// postForgotten says that the call was executed and its reply is gone, [CALL-8].
-func (l *link) postForgotten(v *servedSlot) {
-	say(l, wire.Reply{Slot: v.id, Seq: v.seq, Code: uint32(Unreachable), Executed: uint8(Yes), Body: textForgotten})
+	return v.request
 }
 
 // answer stores and sends the reply of a request: frame is the encoded Reply and now belongs to the link.
@@ -99,24 +103,32 @@ func (l *link) answer(now time.Time, r *request, frame []byte) {
 		return
 	}
 	if v := l.served.slot(r.slot); v.request == r {
-		l.served.done(now, v, frame)
-		l.sendReply(v)
+		l.reply(now, v, frame)
 	}
 	l.flush()
 }
 
-// sendReply sends a reply for the first time.
-func (l *link) sendReply(v *servedSlot) {
-	if l.fits(v.reply) {
-		l.post(v.reply)
-		return
+// reply stores and sends the reply of a slot.
+func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
+	switch {
+	case l.fits(frame):
+		l.served.done(now, v, frame)
+		l.post(frame)
+	case l.served.movingBytes+len(frame) > replyMoving*(l.maxMessage+envelope):
+		l.replyError(now, v, Overloaded, Yes, textBacklog)
+	default:
+		l.served.move(v, frame, l.sending.start(wire.Unframe(frame), replyTag(v.id, v.seq)))
 	}
-	v.transfer = l.sending.start(wire.Unframe(v.reply), replyTag(v.id, v.seq))
 }
 
-// stopReply ends the transfer of a reply that nobody waits for any more.
+// replyError stores and sends an error as the reply of a slot.
+func (l *link) replyError(now time.Time, v *servedSlot, code Code, executed Executed, text []byte) {
+	l.reply(now, v, wire.Reply{Slot: v.id, Seq: v.seq, Code: uint32(code), Executed: uint8(executed), Body: text}.Append(nil))
+}
+
+// stopReply ends the transfer of a reply that nobody waits for any more. Whatever is done to the slot next drops the reply.
 func (l *link) stopReply(v *servedSlot) {
-	if v.transfer == 0 {
+	if v.state != servedMoving {
 		return
 	}
 	if _, ok := l.sending.stop(v.transfer); ok {
@@ -142,6 +154,18 @@ func (l *link) acknowledge(now time.Time) {
 		say(l, wire.Progress{Slot: v.id, Seq: v.seq})
 	}
 	l.served.expire(now)
+	l.dropUnheard(now)
+}
+
+// dropUnheard gives up the replies under way to a peer that is silent for so long that it has given them up too, [FRAG-9].
+func (l *link) dropUnheard(now time.Time) {
+	if now.Sub(l.lastHeard()) < transferIdle {
+		return
+	}
+	for v := l.served.moving.head; v != nil; v = l.served.moving.head {
+		l.stopReply(v)
+		l.served.drop(v)
+	}
 }
 
 // running lists the requests that run for the peer.
@@ -161,96 +185,4 @@ func (l *link) running() []*request {
 		}
 	}
 	return list
-}
-
-// loadFragments adds the next burst of fragments to a batch.
-func (l *link) loadFragments(b *batch) {
-	if !l.canSendFragments() {
-		return
-	}
-	now := time.Now()
-	for range min(burstMax, batchMax-len(b.out)) {
-		f, ok := l.sending.next(now)
-		if !ok {
-			return
-		}
-		b.out = append(b.out, datagram{addr: l.id.addr, b: f.Append(newPacket())})
-	}
-}
-
-// takeFragmentAck steps a transfer that we send; when all of a request has arrived the provider has it.
-func (l *link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
-	tag, finished, sample := l.sending.ack(now, m)
-	if sample > 0 {
-		l.rtt.sample(sample)
-	}
-	if finished {
-		l.endTransfer(now, tag)
-	}
-}
-
-// endTransfer notes that the peer has all of a message.
-func (l *link) endTransfer(now time.Time, tag uint64) {
-	slot, seq := uint16(tag>>32), uint32(tag)
-	if tag == replyTag(slot, seq) {
-		if v := l.served.slot(slot); v.look(seq) == requestDone {
-			l.served.drop(v)
-		}
-		return
-	}
-	if c := l.calls.waiting(slot, seq); c != nil && c.state == callMoving {
-		c.state = callSent // nothing to stop
-		l.taken(now, c)
-	}
-}
-
-// takeStop ends a transfer that the peer gave up or refuses.
-func (l *link) takeStop(m wire.Stop) {
-	if !m.ByReceiver {
-		l.receiving.stop(m.Transfer)
-		return
-	}
-	tag, ok := l.sending.stop(m.Transfer)
-	if !ok {
-		return
-	}
-	slot, seq := uint16(tag>>32), uint32(tag)
-	if tag == replyTag(slot, seq) {
-		l.replaceReply(slot, seq, m.Code)
-		return
-	}
-	if c := l.calls.waiting(slot, seq); c != nil {
-		c.state = callSent // nothing to stop
-		l.endCall(slot, c).end(outcome{code: Code(m.Code), executed: No, body: textRefused})
-	}
-}
-
-// replaceReply answers with an error in place of a reply that the caller refuses.
-func (l *link) replaceReply(slot uint16, seq uint32, code uint32) {
-	v := l.served.slot(slot)
-	if v.look(seq) != requestDone {
-		return
-	}
-	v.transfer = 0
-	l.served.done(v.at, v, wire.Reply{Slot: slot, Seq: seq, Code: code, Executed: uint8(Yes), Body: textTooLarge}.Append(nil))
-	l.sendReply(v)
-}
-
-// takeFragment steps a transfer that we receive. It returns the whole message once all has come.
-func (l *link) takeFragment(now time.Time, m wire.Fragment) []byte {
-	body, refuse := l.receiving.fragment(now, m)
-	if refuse != 0 {
-		say(l, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: uint32(refuse)})
-	}
-	return body
-}
-
-// postFragmentAcks adds the acknowledgements of what has come.
-func (l *link) postFragmentAcks() {
-	if l.exchange == nil {
-		return
-	}
-	for ack, ok := l.receiving.nextAck(); ok; ack, ok = l.receiving.nextAck() {
-		say(l, ack)
-	}
 }

@@ -107,24 +107,6 @@ func TestUnansweredRequestIsSentAgain(t *testing.T) {
 	})
 }
 
-// [CALL-11] When nothing at all came from the peer for the acknowledgement time (3 s unless configured) while a call waits, the
-// call fails: Unreachable, executed maybe.
-func TestSilentPeerFailsTheCall(t *testing.T) {
-	onLink(t, func(l *link, _ *wireTap) {
-		p := makeCall(l, time.Minute)
-		for range 2999 {
-			time.Sleep(time.Millisecond)
-			l.timeout(time.Now())
-			require.Empty(t, p.donec)
-		}
-		time.Sleep(2 * time.Millisecond)
-		l.timeout(time.Now())
-		<-p.donec
-		require.Equal(t, Unreachable, p.code)
-		require.Equal(t, Maybe, p.executed)
-	})
-}
-
 // [CALL-10] After Progress the caller MUST NOT send the Request again. A second later it sends Poll, which is repeated as in
 // [CALL-9] until it is answered; a second after that answer the next Poll follows.
 func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
@@ -150,37 +132,6 @@ func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 			require.Equal(t, [][]wire.Kind{{wire.KindPoll}}, w.kinds(t), "it was not answered")
 			progress()
 		}
-	})
-}
-
-// Many small messages travel in few datagrams.
-func TestMessagesShareDatagrams(t *testing.T) {
-	onLink(t, func(l *link, w *wireTap) {
-		l.mu.Lock()
-		l.talk()
-		for i := range 100 {
-			say(l, wire.Progress{Slot: uint16(i), Seq: 1})
-		}
-		l.flush()
-		require.Len(t, w.sent, 1)
-		require.Len(t, w.kinds(t)[0], 100)
-	})
-}
-
-// A link that is closed ends its calls, and begins no more.
-func TestClosedLink(t *testing.T) {
-	onLink(t, func(l *link, w *wireTap) {
-		p := makeCall(l, time.Minute)
-		l.close(outcome{code: Unreachable, body: textRestart})
-		<-p.donec
-		require.Equal(t, Unreachable, p.code)
-		w.sent = nil
-		now := time.Now()
-		_, _, err := l.call(now, now.Add(time.Second), newBuffer(), l.newPending())
-		require.ErrorIs(t, err, errLinkDown)
-		require.False(t, l.timeout(now.Add(time.Hour)))
-		require.Zero(t, l.dueAt.Load())
-		require.Empty(t, w.sent)
 	})
 }
 

@@ -140,7 +140,11 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 	if l.down {
 		return nil
 	}
-	l.talk()
+	if kind > wire.KindStop {
+		r.stats.unknownKind.Add(1) // before talk: it must not cost us an exchange
+		return nil
+	}
+	l.talk(now)
 	switch kind {
 	case wire.KindRequest:
 		m, err := wire.ConsumeRequest(body)
@@ -165,7 +169,7 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 		if err != nil {
 			return err
 		}
-		l.takePoll(m)
+		r.abandon(l.takePoll(now, m))
 	case wire.KindCancel:
 		m, err := wire.ConsumeCancel(body)
 		if err != nil {
@@ -189,9 +193,7 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 		if err != nil {
 			return err
 		}
-		l.takeStop(m)
-	default:
-		r.stats.unknownKind.Add(1)
+		l.takeStop(now, m)
 	}
 	return nil
 }

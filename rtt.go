@@ -21,8 +21,9 @@ type rtt struct {
 	variation time.Duration
 }
 
-// sample takes one measured round trip.
+// sample takes one measured round trip. A coarse clock may have measured nothing.
 func (r *rtt) sample(d time.Duration) {
+	d = max(d, 1)
 	if r.smoothed == 0 {
 		r.smoothed, r.variation = d, d/2
 		return

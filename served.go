@@ -17,6 +17,7 @@ const (
 	servedNone    servedState = iota // nothing came yet
 	servedNew                        // it runs, and its caller does not know yet that it came
 	servedRunning                    // it runs, and its caller was told
+	servedMoving                     // it was answered and the reply is under way as a transfer
 	servedDone                       // it was answered and the reply is kept
 	servedDropped                    // it was answered and the reply is kept no longer
 )
@@ -27,8 +28,8 @@ type servedSlot struct {
 	id         uint16
 	seq        uint32
 	request    *request // while it runs
-	reply      []byte   // when done: the Reply as framed, or its body if it goes as a transfer
-	transfer   uint32   // the reply's transfer while that lasts
+	reply      []byte   // the Reply as framed: when done, and while moving, when the transfer borrows it
+	transfer   uint32   // while moving
 	at         time.Time
 	prev, next *servedSlot // in the list of its state
 }
@@ -67,8 +68,11 @@ const servedPage = 64
 type servedSlots struct {
 	pages  []*[servedPage]servedSlot
 	fresh  slotList // servedNew, by arrival
+	moving slotList // servedMoving
 	stored slotList // servedDone, by time of the reply
-	bytes  int      // of stored replies
+
+	movingBytes int // of replies under way
+	storedBytes int // of stored replies
 }
 
 // slot returns the state of a slot, made on demand.
@@ -85,30 +89,30 @@ func (s *servedSlots) slot(id uint16) *servedSlot {
 	return v
 }
 
-// servedVerdict says what to do about a Request.
+// servedVerdict says what a Request, Poll or Cancel is to its slot.
 type servedVerdict uint8
 
 const (
-	requestNew       servedVerdict = iota // run it
-	requestRunning                        // say Progress
-	requestDone                           // send the stored reply
-	requestForgotten                      // its reply is gone: say so
-	requestOld                            // ignore it
+	requestNew       servedVerdict = iota // not seen before
+	requestRunning                        // it runs, or its reply is under way
+	requestDone                           // its reply is there
+	requestForgotten                      // its reply is gone
+	requestOld                            // a newer one has come
 )
 
-// look says what a Request or Poll with seq is to its slot.
+// look says what a message with seq is to its slot.
 func (v *servedSlot) look(seq uint32) servedVerdict {
 	switch {
 	case v.state == servedNone || int32(seq-v.seq) > 0:
 		return requestNew
 	case seq != v.seq:
 		return requestOld
-	case v.state == servedNew || v.state == servedRunning:
-		return requestRunning
 	case v.state == servedDone:
 		return requestDone
+	case v.state == servedDropped:
+		return requestForgotten
 	}
-	return requestForgotten
+	return requestRunning
 }
 
 // begin puts a new request into its slot. What the slot held before is over: the caller has its reply or gave it up.
@@ -120,9 +124,8 @@ func (s *servedSlots) begin(now time.Time, v *servedSlot, seq uint32, r *request
 
 // forget undoes begin for a request that found no room and was not answered, [CALL-7].
 func (s *servedSlots) forget(v *servedSlot) {
-	s.clear(v)
+	s.drop(v)
 	v.seq--
-	v.state = servedDropped
 }
 
 // tell notes that the caller knows its request came.
@@ -133,18 +136,27 @@ func (s *servedSlots) tell(v *servedSlot) {
 	}
 }
 
-// done stores the reply of the running request.
+// move notes that the reply of the running request is under way. It is not among the stored ones: who drops it stops the
+// transfer first.
+func (s *servedSlots) move(v *servedSlot, reply []byte, transfer uint32) {
+	s.clear(v)
+	v.state, v.reply, v.transfer = servedMoving, reply, transfer
+	s.movingBytes += len(reply)
+	s.moving.push(v)
+}
+
+// done stores the reply.
 func (s *servedSlots) done(now time.Time, v *servedSlot, reply []byte) {
 	s.clear(v)
 	v.state, v.reply, v.at = servedDone, reply, now
-	s.bytes += len(reply)
+	s.storedBytes += len(reply)
 	s.stored.push(v)
-	for s.bytes > replyKeepMax && s.stored.head != v {
+	for s.storedBytes > replyKeepMax && s.stored.head != v {
 		s.drop(s.stored.head)
 	}
 }
 
-// drop gives up the stored reply of a slot. A reply that is still being transferred keeps its bytes alive by itself.
+// drop gives up what a slot holds. That its last request came is not forgotten.
 func (s *servedSlots) drop(v *servedSlot) {
 	s.clear(v)
 	v.state = servedDropped
@@ -155,9 +167,12 @@ func (s *servedSlots) clear(v *servedSlot) {
 	switch v.state {
 	case servedNew:
 		s.fresh.remove(v)
+	case servedMoving:
+		s.moving.remove(v)
+		s.movingBytes -= len(v.reply)
 	case servedDone:
 		s.stored.remove(v)
-		s.bytes -= len(v.reply)
+		s.storedBytes -= len(v.reply)
 	}
 	v.request, v.reply, v.transfer = nil, nil, 0
 }

@@ -73,7 +73,7 @@ func TestStoredRepliesAreBounded(t *testing.T) {
 		s.begin(start, v, 1, &request{})
 		s.done(start.Add(time.Duration(id)), v, mib)
 	}
-	require.Equal(t, 16<<20, s.bytes)
+	require.Equal(t, 16<<20, s.storedBytes)
 	require.Equal(t, requestForgotten, s.slot(0).look(1))
 	require.Equal(t, requestDone, s.slot(1).look(1))
 
@@ -84,7 +84,7 @@ func TestStoredRepliesAreBounded(t *testing.T) {
 	require.Equal(t, requestDone, s.slot(2).look(1))
 	require.Equal(t, start.Add(replyKept+2), s.nextTimeout())
 	s.expire(start.Add(time.Hour))
-	require.Zero(t, s.bytes)
+	require.Zero(t, s.storedBytes)
 	require.True(t, s.nextTimeout().IsZero())
 }
 
@@ -111,7 +111,7 @@ func TestSlotListsStayRight(t *testing.T) {
 	for range 3000 {
 		now = now.Add(time.Duration(rng.IntN(3)) * time.Second)
 		v := s.slot(uint16(rng.IntN(10)))
-		switch rng.IntN(6) {
+		switch rng.IntN(7) {
 		case 0, 1:
 			s.begin(now, v, v.seq+1, &request{})
 		case 2:
@@ -124,24 +124,32 @@ func TestSlotListsStayRight(t *testing.T) {
 			s.expire(now)
 		case 5:
 			s.drop(v)
+		case 6:
+			if v.request != nil {
+				s.move(v, make([]byte, 1<<20), 1)
+			}
 		}
 		checkLists(t, &s)
 	}
 }
 
 func checkLists(t *testing.T, s *servedSlots) {
-	fresh, stored, bytes := 0, 0, 0
+	fresh, moving, stored, bytes := 0, 0, 0, 0
 	for id := range uint16(10) {
 		switch v := s.slot(id); v.state {
 		case servedNew:
 			fresh++
+		case servedMoving:
+			moving++
 		case servedDone:
 			stored++
 			bytes += len(v.reply)
 		}
 	}
-	require.Equal(t, bytes, s.bytes)
+	require.Equal(t, bytes, s.storedBytes)
+	require.Equal(t, moving<<20, s.movingBytes)
 	require.Equal(t, fresh, lengthOf(t, s.fresh, servedNew))
+	require.Equal(t, moving, lengthOf(t, s.moving, servedMoving))
 	require.Equal(t, stored, lengthOf(t, s.stored, servedDone))
 }
 
@@ -151,10 +159,27 @@ func lengthOf(t *testing.T, l slotList, state servedState) int {
 	for v := l.head; v != nil; v = v.next {
 		require.Equal(t, state, v.state)
 		require.Same(t, last, v.prev)
-		require.True(t, last == nil || !v.at.Before(last.at))
+		require.True(t, last == nil || state == servedMoving || !v.at.Before(last.at))
 		last = v
 		n++
 	}
 	require.Same(t, last, l.tail)
 	return n
+}
+
+func TestReplyUnderWayIsNeitherStoredNorForgotten(t *testing.T) {
+	var s servedSlots
+	v := s.slot(0)
+	s.begin(fragmentEpoch, v, 1, &request{})
+	s.move(v, make([]byte, 2*replyKeepMax), 1)
+	require.Equal(t, requestRunning, v.look(1), "who asks hears that it comes")
+	for i := range uint16(20) {
+		s.done(fragmentEpoch, s.slot(1+i), make([]byte, 1<<20))
+	}
+	s.expire(fragmentEpoch.Add(time.Hour))
+	require.Equal(t, servedMoving, v.state)
+	require.Equal(t, 2*replyKeepMax, s.movingBytes)
+	s.drop(v)
+	require.Zero(t, s.movingBytes)
+	require.Nil(t, s.moving.head)
 }

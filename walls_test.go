@@ -32,7 +32,7 @@ var goStatements = map[string]int{
 // clockFiles may read the clock.
 var clockFiles = []string{
 	"node.go", "loop.go", "receive.go", "call.go", "call_remote.go", "request.go", "stats.go", "tables.go",
-	"link.go", "link_serve.go", // the send time of fragments
+	"link.go", "link_transfer.go", // the send time of fragments
 	"pool.go", "pool_worker.go",
 }
 

@@ -1,0 +1,104 @@
+package broach
+
+import (
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestJitterSpreadsCallersThatLostTogether(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		for range 64 {
+			a.call(t, time.Minute, "f")
+		}
+		a.script.take()
+		a.step(50 * time.Millisecond) // all are sent again at once: none has jitter yet
+		require.Len(t, saidIn(t, a.script.take()...), 64)
+		moments := 0
+		for range 130 {
+			a.step(time.Millisecond)
+			if len(a.script.take()) > 0 {
+				moments++
+			}
+		}
+		require.Greater(t, moments, 15)
+	})
+}
+
+// [CALL-9] A call sent once gives a measurement when its Reply or Progress comes (Karn's algorithm).
+func TestOnlyCallsSentOnceMeasureTheRoundTrip(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "f", func() {})
+		first := a.call(t, time.Minute, "f")
+		a.step(50 * time.Millisecond)
+		shuttle(a, b)
+		first.require(t, 0, Yes)
+		require.Zero(t, a.link.rtt.smoothed, "which sending was answered is not known")
+
+		a.call(t, time.Minute, "f")
+		toB := a.script.take()
+		time.Sleep(3 * time.Millisecond)
+		b.hear(toB...)
+		a.hear(b.script.take()...)
+		require.Equal(t, 3*time.Millisecond, a.link.rtt.smoothed)
+	})
+}
+
+func TestTransferIsNoMeasureOfTheRoundTrip(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "size", func(x []byte) int { return len(x) })
+		call := a.call(t, time.Minute, "size", noise(200<<10))
+		for !call.over() {
+			time.Sleep(time.Millisecond) // a round trip of 1 ms, and many of them
+			b.hear(a.script.take()...)
+			a.hear(b.script.take()...)
+			require.Less(t, a.link.rtt.smoothed, 2*time.Millisecond)
+		}
+	})
+}
+
+// [CALL-11] When nothing at all came from the peer for the acknowledgement time while a call waits, the call fails: Unreachable,
+// executed maybe.
+func TestSilentPeerFailsCalls(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		call := a.call(t, time.Minute, "f")
+		large := a.call(t, time.Minute, "f", noise(1<<20))
+		for range 2999 {
+			a.step(time.Millisecond)
+		}
+		require.False(t, call.over() || large.over())
+		a.step(time.Millisecond)
+		call.require(t, Unreachable, Maybe)
+		large.require(t, Unreachable, Maybe)
+		require.Zero(t, a.link.sending.unfinished(), "nothing is sent for them any more")
+	})
+}
+
+func TestAnySignOfThePeerKeepsCallsAlive(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		call := a.call(t, time.Minute, "f")
+		for range 10 {
+			a.step(2 * time.Second)
+			a.hear(forge(b, a))
+		}
+		require.False(t, call.over())
+	})
+}
+
+// [CALL-13] ... every call in flight to the old one fails at once: Unreachable, executed maybe.
+func TestClosedLinkFailsItsCalls(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		small, large := a.call(t, time.Minute, "f"), a.call(t, time.Minute, "f", noise(1<<20))
+		a.link.close(outcome{code: Unreachable, body: textRestart})
+		small.require(t, Unreachable, Maybe)
+		large.require(t, Unreachable, Maybe)
+		_, _, err := a.link.call(time.Now(), time.Now().Add(time.Second), requestFrame("f", nil), a.newPending())
+		require.ErrorIs(t, err, errLinkDown)
+		a.hear(forge(b, a, wire.Reply{Slot: 0, Seq: 1, Executed: 2}.Append(nil))) // too late, and harmless
+		a.step(time.Hour)
+		require.False(t, a.link.armed)
+	})
+}

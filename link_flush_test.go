@@ -1,0 +1,139 @@
+package broach
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [FRAG-4] A receiver acknowledges at the end of each batch of datagrams, and at once when all has arrived.
+func TestFragmentsAreAcknowledgedOncePerBatch(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		a.call(t, time.Minute, "f", noise(1<<20))
+		batch := a.script.take()
+		require.Len(t, batch, firstWindow)
+		b.hear(batch...)
+		require.Equal(t, []string{fmt.Sprintf("FragmentAck 1 base %d", firstWindow)}, saidIn(t, b.script.take()...))
+	})
+}
+
+// [FRAG-7] Fragments MUST NOT delay small messages by more than 32 datagrams.
+func TestFragmentsLeaveRoomForSmallMessages(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		a.link.talk(time.Now())
+		a.link.sending.flight.window.size = 1000
+		called := false
+		a.script.onSend = func() { // the first burst is out: a caller comes
+			if !called {
+				called = true
+				a.call(t, time.Minute, "f")
+			}
+		}
+		a.call(t, time.Minute, "f", noise(1<<20))
+		said := saidIn(t, a.script.take()...)
+		small := slices.Index(said, "Request 1/1")
+		require.Positive(t, small)
+		require.LessOrEqual(t, small, 2*burstMax, "the burst before it, and none after")
+		require.Greater(t, len(said), small+burstMax, "fragments went on behind it")
+	})
+}
+
+func TestManyCallersShareDatagrams(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "add", func(x, y int) int { return x + y })
+		var calls []*scriptedCall
+		a.link.mu.Lock()
+		a.reader.hold(a.link) // callers come while the reader works on a batch
+		a.link.mu.Unlock()
+		for i := range 64 {
+			calls = append(calls, a.call(t, time.Minute, "add", i, i))
+		}
+		require.Empty(t, a.script.take())
+		a.reader.finish()
+		requests := a.script.take()
+		require.LessOrEqual(t, len(requests), 2)
+		for _, d := range requests {
+			b.reader.datagram(time.Now(), datagram{b: d})
+		}
+		b.pool.kick()
+		synctest.Wait() // the workers answer while the reader works on its batch
+		require.Empty(t, b.script.take())
+		b.reader.finish()
+		replies := b.script.take()
+		require.LessOrEqual(t, len(replies), 2)
+		a.hear(replies...)
+		for i, c := range calls {
+			c.require(t, 0, Yes)
+			sum, err := decodeAs[int](c.body)
+			require.NoError(t, err)
+			require.Equal(t, 2*i, sum)
+		}
+	})
+}
+
+func TestWhatIsAddedWhileTheReaderHoldsIsSentAtTheEnd(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "f", func() {})
+		b.reader.datagram(time.Now(), datagram{b: forge(a, b, requestOf(0, 1), requestOf(1, 1))})
+		b.link.timeout(time.Now())
+		require.Empty(t, b.script.take())
+		b.reader.finish()
+		synctest.Wait()
+		require.Len(t, saidIn(t, b.script.take()...), 2)
+		require.False(t, b.link.held)
+	})
+}
+
+// A node that only asks for stored replies, while the system takes no datagrams, fills no memory.
+func TestOutboxOfALinkIsBounded(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "f", func() []byte { return make([]byte, 1000) })
+		b.hear(forge(a, b, requestOf(0, 1)))
+		b.script.take()
+		b.link.flushing = true // the flusher waits for the system
+		for range 2 * outboxMax {
+			b.hear(forge(a, b, requestOf(0, 1)))
+		}
+		require.Len(t, b.link.out.ready, outboxMax)
+	})
+}
+
+// A hello must not go under the version of a table that came after it: the peer would take the old table for the new one.
+func TestDatagramKeepsTheTableVersionItWasBegunUnder(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		a.carrier.table.Store(3)
+		a.link.queue(wire.Leave{})
+		a.carrier.table.Store(4)
+		a.link.queue(wire.Leave{})
+		a.link.flushQueue()
+		a.call(t, time.Minute, "f")
+		var versions []uint32
+		for _, d := range a.script.take() {
+			h, _, err := wire.ConsumeHeader(d)
+			require.NoError(t, err)
+			versions = append(versions, h.TableVersion)
+		}
+		require.Equal(t, []uint32{3, 4}, versions)
+	})
+}
+
+// What is due but cannot be done, because somebody else flushes, must not keep the loop busy.
+func TestLoopDoesNotSpin(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		a.call(t, time.Minute, "f", noise(1<<20))
+		a.hear(forge(b, a, wire.FragmentAck{Transfer: 1}.Append(nil))) // no room: it asks again later
+		a.script.take()
+		a.link.mu.Lock()
+		a.link.flushing = true // and then somebody waits for the system
+		a.link.mu.Unlock()
+		time.Sleep(time.Second)
+		next, _ := a.timers.run(time.Now())
+		require.GreaterOrEqual(t, time.Until(next), stepPause)
+	})
+}

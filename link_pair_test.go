@@ -1,0 +1,248 @@
+package broach
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// script is a transport that keeps what is sent until the test says what becomes of it.
+type script struct {
+	addr   netip.AddrPort
+	counts transportStats
+
+	mu     sync.Mutex
+	sent   [][]byte
+	writes int
+	onSend func() // called by the flusher after each write, if set
+}
+
+func (s *script) receive([]datagram) (int, error) { panic("the test delivers") }
+func (s *script) localAddr() netip.AddrPort       { return s.addr }
+func (s *script) stats() *transportStats          { return &s.counts }
+func (s *script) close() error                    { return nil }
+
+func (s *script) send(out []datagram) (int, error) {
+	s.mu.Lock()
+	for _, d := range out {
+		s.sent = append(s.sent, append([]byte(nil), d.b...))
+	}
+	s.writes++
+	s.mu.Unlock()
+	if s.onSend != nil {
+		s.onSend()
+	}
+	return len(out), nil
+}
+
+// take returns what was sent since the last take.
+func (s *script) take() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sent := s.sent
+	s.sent = nil
+	return sent
+}
+
+// linkSide is one end of a link: a node that does not run. The test hands datagrams to its reader and steps its link.
+type linkSide struct {
+	*Node
+	script *script
+	reader *reader
+	link   *link // to the other side
+}
+
+func side(t *testing.T, i int, cfg Config) *linkSide {
+	s := &script{addr: addrOf(i)}
+	cfg.Logger, cfg.RandSeed = slog.New(slog.DiscardHandler), uint64(i+1)
+	require.NoError(t, cfg.validate())
+	n := newNode(cfg, s)
+	t.Cleanup(n.stop)
+	return &linkSide{Node: n, script: s, reader: &reader{Node: n}}
+}
+
+// onLinkPair runs a test with two ends of a link: a calls functions of b. It runs in a bubble, so time passes only by sleeping.
+func onLinkPair(t *testing.T, cfg Config, test func(t *testing.T, a, b *linkSide)) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := side(t, 1, cfg), side(t, 2, cfg)
+		defer a.pool.close(time.Hour)
+		defer b.pool.close(time.Hour)
+		time.Sleep(time.Millisecond) // the clock of the timers begins at 1 ns: round times are easier to test
+		connect(a, b)
+		test(t, a, b)
+	})
+}
+
+// connect makes the sides know each other.
+func connect(a, b *linkSide) {
+	a.link = newLink(time.Now(), &a.carrier, linkID{boot: b.boot, addr: b.script.addr}, 1)
+	b.link = newLink(time.Now(), &b.carrier, linkID{boot: a.boot, addr: a.script.addr}, 2)
+	a.links.add(a.link)
+	b.links.add(b.link)
+}
+
+// offer makes a function callable.
+func (s *linkSide) offer(t *testing.T, name string, fn any) {
+	f, err := newFunction(name, fn)
+	require.NoError(t, err)
+	require.NoError(t, s.edit(func(all map[string]*function) error { all[name] = f; return nil }))
+}
+
+// requestFrame is a Request as a caller makes it.
+func requestFrame(service string, args []any) *buffer {
+	frame := newBuffer()
+	frame.b = wire.Request{Service: []byte(service)}.Append(frame.b)
+	var err error
+	if frame.b, err = appendArgs(frame.b, args); err != nil {
+		panic(err)
+	}
+	frame.b = wire.SetLength(frame.b)
+	return frame
+}
+
+// scriptedCall is a call under way.
+type scriptedCall struct {
+	*pendingCall
+	slot uint16
+	seq  uint32
+}
+
+// call begins a call with that much time left.
+func (s *linkSide) call(t *testing.T, left time.Duration, service string, args ...any) *scriptedCall {
+	t.Helper()
+	c := &scriptedCall{pendingCall: s.newPending()}
+	frame := requestFrame(service, args)
+	now := time.Now()
+	wire.SetRemaining(frame.b, remaining(now, now.Add(left)))
+	var err error
+	c.slot, c.seq, err = s.link.call(now, now.Add(left), frame, c.pendingCall)
+	require.NoError(t, err)
+	return c
+}
+
+// over reports whether the call has ended.
+func (c *scriptedCall) over() bool { return len(c.donec) == 1 }
+
+// free gives a call that has ended up, as a caller does who has its result.
+func (s *linkSide) free(c *scriptedCall) {
+	<-c.donec
+	s.freePending(c.pendingCall)
+}
+
+// require checks how the call ended.
+func (c *scriptedCall) require(t *testing.T, code Code, executed Executed) {
+	t.Helper()
+	require.True(t, c.over(), "the call has not ended")
+	require.Equal(t, code, c.code, "%s", c.body)
+	if code != 0 {
+		require.Equal(t, executed, c.executed)
+	}
+}
+
+// hear gives datagrams to the side, as one batch, and lets its workers work.
+func (s *linkSide) hear(datagrams ...[]byte) {
+	for _, b := range datagrams {
+		s.reader.datagram(time.Now(), datagram{addr: netip.AddrPort{}, b: b})
+	}
+	s.reader.finish()
+	synctest.Wait()
+}
+
+// step lets time pass, and the loop step the link.
+func (s *linkSide) step(d time.Duration) {
+	time.Sleep(d)
+	s.timers.run(time.Now())
+	synctest.Wait()
+}
+
+// shuttle delivers everything both ways until nobody says anything any more.
+func shuttle(a, b *linkSide) (datagrams int) {
+	for {
+		toB, toA := a.script.take(), b.script.take()
+		if len(toA)+len(toB) == 0 {
+			return datagrams
+		}
+		datagrams += len(toA) + len(toB)
+		b.hear(toB...)
+		a.hear(toA...)
+	}
+}
+
+// saidIn tells what is in datagrams, in words.
+func saidIn(t *testing.T, datagrams ...[]byte) (all []string) {
+	t.Helper()
+	for _, d := range datagrams {
+		_, rest, err := wire.ConsumeHeader(d)
+		require.NoError(t, err)
+		for len(rest) > 0 {
+			kind, body, after, err := wire.ConsumeMessage(rest)
+			require.NoError(t, err)
+			all = append(all, inWords(t, kind, body))
+			rest = after
+		}
+	}
+	return all
+}
+
+func inWords(t *testing.T, kind wire.Kind, body []byte) string {
+	switch kind {
+	case wire.KindRequest:
+		m, err := wire.ConsumeRequest(body)
+		require.NoError(t, err)
+		return fmt.Sprintf("Request %d/%d", m.Slot, m.Seq)
+	case wire.KindReply:
+		m, err := wire.ConsumeReply(body)
+		require.NoError(t, err)
+		return fmt.Sprintf("Reply %d/%d code %d executed %d", m.Slot, m.Seq, m.Code, m.Executed)
+	case wire.KindProgress, wire.KindPoll, wire.KindCancel:
+		m, err := wire.ConsumeProgress(body)
+		require.NoError(t, err)
+		name := map[wire.Kind]string{wire.KindProgress: "Progress", wire.KindPoll: "Poll", wire.KindCancel: "Cancel"}[kind]
+		return fmt.Sprintf("%s %d/%d", name, m.Slot, m.Seq)
+	case wire.KindFragment:
+		m, err := wire.ConsumeFragment(body)
+		require.NoError(t, err)
+		return fmt.Sprintf("Fragment %d/%d", m.Transfer, m.Index)
+	case wire.KindFragmentAck:
+		m, err := wire.ConsumeFragmentAck(body)
+		require.NoError(t, err)
+		return fmt.Sprintf("FragmentAck %d base %d", m.Transfer, m.Base)
+	case wire.KindStop:
+		m, err := wire.ConsumeStop(body)
+		require.NoError(t, err)
+		return fmt.Sprintf("Stop %d by receiver %v code %d", m.Transfer, m.ByReceiver, m.Code)
+	}
+	return fmt.Sprintf("kind %d", kind)
+}
+
+// forge makes a datagram on the link from one side to the other, with the next number.
+func forge(from, to *linkSide, encoded ...[]byte) []byte {
+	from.link.mu.Lock()
+	defer from.link.mu.Unlock()
+	from.link.number++
+	d := make([]byte, wire.HeaderSize)
+	for _, m := range encoded {
+		d = append(d, m...)
+	}
+	from.header(d, 1, to.boot, from.link.number)
+	return d
+}
+
+// noise is bytes that do not look alike.
+func noise(n int) []byte {
+	b := make([]byte, n)
+	rng := rand.NewPCG(uint64(n), 1)
+	for i := range b {
+		b[i] = byte(rng.Uint64())
+	}
+	return b
+}

@@ -1,0 +1,219 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again: it is answered with the stored Reply, or
+// Progress while the call runs.
+func TestDuplicateIsAnsweredFromTheStoredReply(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		runs, end := 0, make(chan struct{})
+		b.offer(t, "f", func(x int) int { runs++; <-end; return x })
+		call := a.call(t, time.Minute, "f", 7)
+		request := a.script.take()
+		b.hear(request...)
+		a.step(50 * time.Millisecond)
+		again := a.script.take()
+		require.Equal(t, []string{"Request 0/1"}, saidIn(t, again...))
+		b.hear(again...)
+		require.Equal(t, []string{"Progress 0/1"}, saidIn(t, b.script.take()...))
+		close(end)
+		synctest.Wait()
+		first := b.script.take()
+		require.Equal(t, []string{"Reply 0/1 code 0 executed 2"}, saidIn(t, first...))
+		b.hear(forge(a, b, requestOf(0, 1)))
+		second := b.script.take()
+		require.Equal(t, first[0][wire.HeaderSize:], second[0][wire.HeaderSize:], "the very same reply")
+		a.hear(second...)
+		call.require(t, 0, Yes)
+		require.Equal(t, 1, runs)
+	})
+}
+
+// requestOf is an encoded Request for f without arguments.
+func requestOf(slot uint16, seq uint32) []byte {
+	return wire.Request{Slot: slot, Seq: seq, Remaining: 10000, Service: []byte("f"), Args: []byte{0x90}}.Append(nil)
+}
+
+// [CALL-4] The reply is the acknowledgement. A call that is not answered 5 ms after its Request came is acknowledged with Progress.
+func TestProgressComesAfterFiveMilliseconds(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "f", func() { time.Sleep(8 * time.Millisecond) })
+		call := a.call(t, time.Minute, "f")
+		b.hear(a.script.take()...)
+		b.step(5*time.Millisecond - 1)
+		require.Empty(t, b.script.take())
+		b.step(1)
+		require.Equal(t, []string{"Progress 0/1"}, saidIn(t, b.script.take()...))
+		b.step(3 * time.Millisecond)
+		require.Equal(t, []string{"Reply 0/1 code 0 executed 2"}, saidIn(t, b.script.take()...))
+		require.False(t, call.over())
+	})
+}
+
+// [CALL-12] A caller that gives up sends Cancel once, and uses the next seq of the slot for its next call.
+// [CALL-6] Cancel, the deadline, a newer seq in the slot and the loss of the link each end the context of the running call.
+func TestWhatEndsTheContextOfARunningCall(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		end  func(a, b *linkSide, call *scriptedCall)
+		want error
+	}{
+		{"cancel", func(a, b *linkSide, call *scriptedCall) {
+			require.True(t, a.link.abandon(call.slot, call.seq))
+			require.False(t, a.link.abandon(call.slot, call.seq), "it is given up once")
+			sent := a.script.take()
+			require.Equal(t, []string{"Cancel 0/1"}, saidIn(t, sent...))
+			b.hear(sent...)
+		}, context.Canceled},
+		{"the deadline", func(a, b *linkSide, call *scriptedCall) { b.step(time.Minute) }, context.DeadlineExceeded},
+		{"a newer seq", func(a, b *linkSide, call *scriptedCall) { b.hear(forge(a, b, requestOf(0, 2))) }, context.Canceled},
+		{"the loss of the link", func(a, b *linkSide, call *scriptedCall) { b.link.close(outcome{code: Unreachable}) }, context.Canceled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+				endc := make(chan error, 1)
+				b.offer(t, "wait", func(ctx context.Context) { <-ctx.Done(); endc <- ctx.Err() })
+				call := a.call(t, time.Minute, "wait")
+				b.hear(a.script.take()...)
+				require.Empty(t, endc)
+				c.end(a, b, call)
+				require.Equal(t, c.want, <-endc)
+			})
+		})
+	}
+}
+
+// [CALL-1] A Request newer than the slot's last seq is a new call: it ends the context of a call still running in the slot,
+// drops the stored reply and runs.
+// [CALL-3] An older Request MUST be ignored.
+func TestNewerSeqTakesTheSlot(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		runs := 0
+		b.offer(t, "f", func() { runs++ })
+		b.hear(forge(a, b, requestOf(0, 5)))
+		b.hear(forge(a, b, requestOf(0, 9)))
+		require.Equal(t, 2, runs)
+		b.script.take()
+		b.hear(forge(a, b, requestOf(0, 5)), forge(a, b, requestOf(0, 8)))
+		require.Equal(t, 2, runs)
+		require.Empty(t, b.script.take())
+	})
+}
+
+// [CALL-5] A call whose remaining time runs out before it begins MUST NOT run; it is answered DeadlineExceeded, executed no.
+func TestExpiredCallDoesNotRun(t *testing.T) {
+	onLinkPair(t, Config{Pool: Pool{Core: 1, Max: 1}}, func(t *testing.T, a, b *linkSide) {
+		runs := 0
+		b.offer(t, "slow", func() { time.Sleep(100 * time.Millisecond) })
+		b.offer(t, "f", func() { runs++ })
+		a.call(t, time.Minute, "slow")
+		b.hear(a.script.take()...)
+		b.hear(forge(a, b, wire.Request{Slot: 9, Seq: 1, Remaining: 50, Service: []byte("f"), Args: []byte{0x90}}.Append(nil)))
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		require.Zero(t, runs)
+		require.Contains(t, saidIn(t, b.script.take()...), fmt.Sprintf("Reply 9/1 code %d executed %d", DeadlineExceeded, No))
+	})
+}
+
+// [CALL-7] A request that finds no room MUST NOT be remembered in its slot unless it is answered: it is either answered
+// Overloaded, executed no, or left unanswered, so that the caller sends it again.
+func TestRequestThatFindsNoRoom(t *testing.T) {
+	t.Run("is refused", func(t *testing.T) {
+		onLinkPair(t, Config{Pool: Pool{Core: 1, Max: 1, Queue: 1, RejectWhenFull: true}}, func(t *testing.T, a, b *linkSide) {
+			b.offer(t, "slow", func() { time.Sleep(time.Second) })
+			for range 2 {
+				a.call(t, time.Minute, "slow")
+				b.hear(a.script.take()...)
+			}
+			third := a.call(t, time.Minute, "slow")
+			shuttle(a, b)
+			third.require(t, Overloaded, No)
+			b.hear(forge(a, b, wire.Poll{Slot: third.slot, Seq: third.seq}.Append(nil)))
+			require.Equal(t, []string{fmt.Sprintf("Reply %d/1 code %d executed %d", third.slot, Overloaded, No)}, saidIn(t, b.script.take()...))
+		})
+	})
+	t.Run("is postponed and runs once, later", func(t *testing.T) {
+		onLinkPair(t, Config{Pool: Pool{Core: 1, Max: 1, Queue: 1}}, func(t *testing.T, a, b *linkSide) {
+			var runs atomic.Int32
+			b.offer(t, "slow", func() { runs.Add(1); time.Sleep(time.Second) })
+			for range 3 { // a worker, the queue, the dispatcher
+				a.call(t, time.Minute, "slow")
+				b.hear(a.script.take()...)
+			}
+			late := a.call(t, time.Minute, "slow")
+			b.hear(a.script.take()...)
+			require.Empty(t, b.script.take(), "left unanswered")
+			for range 4000 {
+				a.step(time.Millisecond)
+				b.step(0)
+				shuttle(a, b)
+			}
+			late.require(t, 0, Yes)
+			require.EqualValues(t, 4, runs.Load())
+		})
+	})
+	t.Run("is not run after a Poll was told so", func(t *testing.T) {
+		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+			runs := 0
+			b.offer(t, "f", func() { runs++ })
+			b.hear(forge(a, b, wire.Poll{Slot: 0, Seq: 1}.Append(nil)))
+			want := []string{fmt.Sprintf("Reply 0/1 code %d executed %d", Overloaded, No)}
+			require.Equal(t, want, saidIn(t, b.script.take()...))
+			b.hear(forge(a, b, requestOf(0, 1)))
+			require.Equal(t, want, saidIn(t, b.script.take()...), "a Request that was long on its way")
+			require.Zero(t, runs)
+		})
+	})
+}
+
+// [CALL-8] A stored reply is kept for 60 s at least ...; a Request or Poll for a reply no longer kept is answered Unreachable,
+// executed yes.
+func TestReplyNoLongerKept(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		runs := 0
+		b.offer(t, "f", func() { runs++ })
+		b.hear(forge(a, b, requestOf(0, 1)))
+		b.script.take()
+		b.step(60*time.Second - 1)
+		b.hear(forge(a, b, requestOf(0, 1)))
+		require.Equal(t, []string{"Reply 0/1 code 0 executed 2"}, saidIn(t, b.script.take()...))
+		b.step(1)
+		for _, m := range [][]byte{requestOf(0, 1), wire.Poll{Slot: 0, Seq: 1}.Append(nil)} {
+			b.hear(forge(a, b, m))
+			require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", Unreachable, Yes)}, saidIn(t, b.script.take()...))
+		}
+		require.Equal(t, 1, runs)
+	})
+}
+
+// A peer may begin with any slot; closing finds the call all the same.
+func TestCloseEndsACallInTheHighestSlot(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		endc := make(chan error, 1)
+		b.offer(t, "f", func(ctx context.Context) { <-ctx.Done(); endc <- ctx.Err() })
+		b.hear(forge(a, b, requestOf(maxSlots-1, 1)))
+		b.link.close(outcome{code: Unreachable})
+		require.Equal(t, context.Canceled, <-endc)
+	})
+}
+
+// [MSG-1] A message of unknown kind MUST be skipped and counted.
+func TestUnknownKindCostsNoExchange(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.hear(forge(a, b, []byte{31, 0, 0}))
+		require.EqualValues(t, 1, b.stats.unknownKind.Load())
+		require.Nil(t, b.link.exchange)
+	})
+}

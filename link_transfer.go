@@ -1,0 +1,108 @@
+package broach
+
+import (
+	"time"
+
+	"broach/internal/wire"
+)
+
+// The steps of a link for large messages, PROTOCOL.md section 3: which call a transfer belongs to.
+
+var (
+	textRefused = []byte("the provider does not take a message of this size")
+	textDropped = []byte("the provider dropped the request before all of it had come")
+)
+
+// loadFragments adds the next burst of fragments to a batch.
+func (l *link) loadFragments(b *batch) {
+	if !l.canSendFragments() {
+		return
+	}
+	now := time.Now()
+	for range min(burstMax, batchMax-len(b.out)) {
+		f, ok := l.sending.next(now)
+		if !ok {
+			return
+		}
+		b.out = append(b.out, datagram{addr: l.id.addr, b: f.Append(newPacket())})
+	}
+}
+
+// takeFragmentAck steps a transfer that we send.
+func (l *link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
+	tag, finished, sample := l.sending.ack(now, m)
+	if sample > 0 {
+		l.rtt.sample(sample)
+	}
+	if finished {
+		l.endTransfer(now, tag)
+	}
+}
+
+// endTransfer notes that the peer has all of a message. How long that took says nothing about the round trip.
+func (l *link) endTransfer(now time.Time, tag uint64) {
+	slot, seq := uint16(tag>>32), uint32(tag)
+	if tag == replyTag(slot, seq) {
+		l.served.drop(l.served.slot(slot)) // the one that moves: its transfer ends before its slot is used again
+		return
+	}
+	if c := l.calls.waiting(slot, seq); c != nil {
+		l.calls.taken(c, now, l.silentAt(c))
+	}
+}
+
+// takeStop ends a transfer that the peer gave up or refuses.
+func (l *link) takeStop(now time.Time, m wire.Stop) {
+	if !m.ByReceiver {
+		l.receiving.stop(m.Transfer)
+		return
+	}
+	tag, ok := l.sending.stop(m.Transfer)
+	if !ok {
+		return
+	}
+	slot, seq := uint16(tag>>32), uint32(tag)
+	if tag == replyTag(slot, seq) {
+		l.refusedReply(now, l.served.slot(slot), Code(m.Code))
+		return
+	}
+	if c := l.calls.waiting(slot, seq); c != nil {
+		l.calls.end(slot).end(refusedRequest(Code(m.Code)))
+	}
+}
+
+// refusedRequest is how a call ends whose request the provider refuses: it has no more than a part of it.
+func refusedRequest(code Code) outcome {
+	if code == TooLarge {
+		return outcome{code: TooLarge, executed: No, body: textRefused}
+	}
+	return outcome{code: Unreachable, executed: No, body: textDropped}
+}
+
+// refusedReply answers with an error in place of a reply that the caller refuses: as too large, or because it has dropped it.
+func (l *link) refusedReply(now time.Time, v *servedSlot, code Code) {
+	if code == TooLarge {
+		l.replyError(now, v, TooLarge, Yes, textTooLarge)
+		return
+	}
+	l.replyError(now, v, Unreachable, Yes, textForgotten)
+}
+
+// takeFragment steps a transfer that we receive. It returns the whole message once all has come.
+func (l *link) takeFragment(now time.Time, m wire.Fragment) []byte {
+	body, refuse := l.receiving.fragment(now, m)
+	if refuse != 0 {
+		say(l, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: uint32(refuse)})
+	}
+	return body
+}
+
+// postFragmentAcks adds the acknowledgements of what has come.
+func (l *link) postFragmentAcks() {
+	if l.exchange == nil {
+		return
+	}
+	for ack, ok := l.receiving.nextAck(); ok; ack, ok = l.receiving.nextAck() {
+		say(l, ack)
+	}
+}

@@ -1,0 +1,229 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestLargeRequestAndReply(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "echo", func(x []byte) []byte { return x })
+		sent := noise(1 << 20)
+		call := a.call(t, time.Minute, "echo", sent)
+		shuttle(a, b)
+		call.require(t, 0, Yes)
+		got, err := decodeAs[[]byte](call.body)
+		require.NoError(t, err)
+		require.Equal(t, sent, got)
+		a.free(call)
+		require.Equal(t, sent, got, "a result is not part of memory that is used again")
+	})
+}
+
+// Thousands of large messages, many times the budget of the link and of the node.
+func TestLargeMessagesGiveTheirBudgetBack(t *testing.T) {
+	onLinkPair(t, Config{MaxMessage: 64 << 10}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "echo", func(x []byte) []byte { return x })
+		b.offer(t, "fails", func(x []byte) error { return fmt.Errorf("no") })
+		sent := noise(20 << 10)
+		for i := range 1000 {
+			call := a.call(t, time.Minute, []string{"echo", "fails", "unknown"}[i%3], sent)
+			shuttle(a, b)
+			require.True(t, call.over(), "call %d", i)
+			a.free(call)
+		}
+		for _, s := range []*linkSide{a, b} {
+			require.Zero(t, s.memory.used.Load())
+			require.Zero(t, s.link.receiving.reserved)
+			require.Zero(t, s.link.served.movingBytes)
+		}
+	})
+}
+
+func TestReplyNobodyWaitsForIsGivenBack(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "big", func() []byte { return noise(100 << 10) })
+		call := a.call(t, time.Minute, "big")
+		b.hear(a.script.take()...)
+		require.True(t, a.link.abandon(call.slot, call.seq))
+		a.script.take() // the Cancel is lost
+		shuttle(a, b)
+		require.Zero(t, a.memory.used.Load())
+		require.Equal(t, servedDropped, b.link.served.slot(0).state)
+	})
+}
+
+func TestMessageOfNoCallInATransferIsCounted(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		for id, kind := range []wire.Kind{wire.KindPoll, wire.KindRequest, wire.KindReply} {
+			body := make([]byte, 400)
+			body[0] = byte(kind)
+			if kind == wire.KindReply {
+				body[11] = 77 // executed
+			}
+			b.hear(forge(a, b, wire.Fragment{Transfer: uint32(id + 1), Total: 400, Size: 1000, Data: body}.Append(nil)))
+		}
+		require.EqualValues(t, 3, b.stats.malformed.Load())
+		require.Zero(t, b.memory.used.Load())
+	})
+}
+
+// [FRAG-3] A total above the receiver's message limit is refused with Stop, TooLarge: the call fails with executed no.
+func TestTooLargeMessagesAreRefused(t *testing.T) {
+	t.Run("a request", func(t *testing.T) {
+		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+			b.link.talk(time.Now())
+			b.link.receiving.largest = 50 << 10
+			call := a.call(t, time.Minute, "f", noise(100<<10))
+			shuttle(a, b)
+			call.require(t, TooLarge, No)
+		})
+	})
+	t.Run("a reply, which has been executed", func(t *testing.T) {
+		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+			b.offer(t, "big", func() []byte { return noise(100 << 10) })
+			a.link.talk(time.Now())
+			a.link.receiving.largest = 50 << 10
+			call := a.call(t, time.Minute, "big")
+			shuttle(a, b)
+			call.require(t, TooLarge, Yes)
+			require.Zero(t, b.link.served.movingBytes)
+		})
+	})
+	t.Run("a reply, by the provider itself", func(t *testing.T) {
+		onLinkPair(t, Config{MaxMessage: 64 << 10}, func(t *testing.T, a, b *linkSide) {
+			b.offer(t, "big", func() []byte { return noise(100 << 10) })
+			call := a.call(t, time.Minute, "big")
+			shuttle(a, b)
+			call.require(t, TooLarge, Yes)
+		})
+	})
+}
+
+func TestRefusalWithoutACodeIsNoSuccess(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		call := a.call(t, time.Minute, "f", noise(100<<10))
+		a.hear(forge(b, a, wire.Stop{Transfer: 1, ByReceiver: true}.Append(nil)))
+		call.require(t, Unreachable, No)
+	})
+}
+
+func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
+	t.Run("of a request", func(t *testing.T) {
+		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+			call := a.call(t, time.Minute, "f", noise(1<<20))
+			b.hear(a.script.take()...)
+			require.NotEmpty(t, b.link.receiving.transfers)
+			a.link.abandon(call.slot, call.seq)
+			require.Zero(t, a.link.sending.unfinished())
+			shuttle(a, b)
+			require.Empty(t, b.link.receiving.transfers)
+			require.Zero(t, b.memory.used.Load())
+		})
+	})
+	t.Run("of a reply", func(t *testing.T) {
+		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+			b.offer(t, "big", func() []byte { return noise(1 << 20) })
+			call := a.call(t, time.Minute, "big")
+			b.hear(a.script.take()...)
+			a.hear(b.script.take()...)
+			require.NotEmpty(t, a.link.receiving.transfers)
+			a.link.abandon(call.slot, call.seq)
+			shuttle(a, b)
+			require.Zero(t, b.link.sending.unfinished())
+			require.Zero(t, b.link.served.movingBytes)
+			require.Empty(t, a.link.receiving.transfers)
+			require.Zero(t, a.memory.used.Load())
+		})
+	})
+	t.Run("of a reply whose slot is used again", func(t *testing.T) {
+		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+			b.offer(t, "f", func() {})
+			b.offer(t, "big", func() []byte { return noise(1 << 20) })
+			a.call(t, time.Minute, "big")
+			b.hear(a.script.take()...)
+			b.hear(forge(a, b, requestOf(0, 2)))
+			require.Zero(t, b.link.sending.unfinished())
+			require.Contains(t, saidIn(t, b.script.take()...), "Stop 1 by receiver false code 0")
+		})
+	})
+	t.Run("of a reply to a peer that fell silent", func(t *testing.T) {
+		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+			b.offer(t, "big", func() []byte { return noise(1 << 20) })
+			a.call(t, time.Minute, "big")
+			b.hear(a.script.take()...)
+			for range 110 {
+				b.step(100 * time.Millisecond)
+			}
+			require.Zero(t, b.link.sending.unfinished())
+			require.Zero(t, b.link.served.movingBytes)
+		})
+	})
+}
+
+func TestPollForAReplyUnderWayIsAnsweredProgress(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "big", func() []byte { return noise(1 << 20) })
+		call := a.call(t, time.Minute, "big")
+		b.hear(a.script.take()...)
+		b.script.take()
+		b.hear(forge(a, b, wire.Poll{Slot: call.slot, Seq: call.seq}.Append(nil)))
+		require.Contains(t, saidIn(t, b.script.take()...), "Progress 0/1")
+	})
+}
+
+func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
+	const largest = 64 << 10
+	onLinkPair(t, Config{MaxMessage: largest}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "f", func() []byte { return noise(60 << 10) })
+		var refused int
+		for slot := range uint16(100) {
+			b.hear(forge(a, b, requestOf(slot, 1)))
+			if slices.Contains(saidIn(t, b.script.take()...), fmt.Sprintf("Reply %d/1 code %d executed %d", slot, Overloaded, Yes)) {
+				refused++
+			}
+		}
+		require.LessOrEqual(t, b.link.served.movingBytes, replyMoving*largest)
+		require.Equal(t, 100-replyMoving, refused)
+	})
+}
+
+func TestClosedLinkGivesItsMemoryBack(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "wait", func(ctx context.Context, _ []byte) { <-ctx.Done() })
+		a.call(t, time.Minute, "wait", noise(100<<10))
+		shuttle(a, b) // a whole request, which a handler holds
+		a.call(t, time.Minute, "wait", noise(100<<10))
+		b.hear(a.script.take()...) // and a part of one
+		require.Greater(t, b.memory.used.Load(), int64(200<<10))
+		b.link.close(outcome{code: Unreachable})
+		synctest.Wait()
+		require.Zero(t, b.memory.used.Load())
+	})
+}
+
+// [FRAG-12] The remaining time of a Request that came as a transfer counts from the arrival of its first fragment.
+func TestTimeOfATransferCounts(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		var left time.Duration
+		b.offer(t, "left", func(ctx context.Context, _ []byte) {
+			at, _ := ctx.Deadline()
+			left = time.Until(at)
+		})
+		call := a.call(t, 6*time.Second, "left", noise(1<<20))
+		b.hear(a.script.take()...)
+		time.Sleep(2 * time.Second)
+		a.hear(b.script.take()...)
+		shuttle(a, b)
+		call.require(t, 0, Yes)
+		require.Equal(t, 4*time.Second, left)
+	})
+}

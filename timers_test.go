@@ -1,0 +1,109 @@
+package broach
+
+import (
+	"math"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// loopOf is the part of a node's loop that steps links: it runs until stop is closed.
+func (t *timers) loopOf(stop <-chan struct{}) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := time.Now()
+		t.wake.Store(math.MaxInt64)
+		next, _ := t.run(now)
+		if next.IsZero() {
+			next = now.Add(idleWake)
+		}
+		t.settle(t.stamp(next))
+		timer.Reset(next.Sub(now))
+		select {
+		case <-t.wakec:
+		case <-timer.C:
+		case <-stop:
+			return
+		}
+	}
+}
+
+func TestStampsAndTimesAreInverse(t *testing.T) {
+	var s timers
+	s.init(fragmentEpoch)
+	require.Zero(t, s.stamp(time.Time{}), "never")
+	require.Equal(t, int64(1), s.stamp(fragmentEpoch), "the start is not never")
+	at := fragmentEpoch.Add(12345 * time.Microsecond)
+	require.Equal(t, at, s.time(s.stamp(at)))
+}
+
+// Many goroutines make links due while the loop looks: each link is stepped at its time, never a minute later.
+func TestNoWakeUpIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const callers, rounds = 16, 200
+		c := &side(t, 1, Config{}).carrier
+		stop := make(chan struct{})
+		var loop, all sync.WaitGroup
+		loop.Go(func() { c.timers.loopOf(stop) })
+		for i := range callers {
+			l := newLink(time.Now(), c, linkID{boot: uint64(i + 1), addr: addrOf(i)}, uint64(i))
+			all.Go(func() {
+				for r := range rounds {
+					wait := time.Duration(1+(r*7+i)%13) * time.Millisecond
+					p, sent := c.newPending(), time.Now()
+					_, _, err := l.call(sent, sent.Add(wait), requestFrame("f", nil), p)
+					if !assert.NoError(t, err) {
+						return
+					}
+					<-p.donec
+					late := time.Since(sent) - wait
+					if p.code != DeadlineExceeded || late < 0 || late > stepPause {
+						t.Errorf("caller %d, round %d: %v, %v after its deadline", i, r, p.code, late)
+						return
+					}
+					c.freePending(p)
+				}
+			})
+		}
+		all.Wait()
+		close(stop)
+		loop.Wait()
+	})
+}
+
+func TestIdleLinkLeavesTheTimers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &side(t, 1, Config{}).carrier
+		l := newLink(time.Now(), c, linkID{boot: 2, addr: addrOf(2)}, 1)
+		p := c.newPending()
+		_, _, err := l.call(time.Now(), time.Now().Add(time.Millisecond), requestFrame("f", nil), p)
+		require.NoError(t, err)
+		time.Sleep(time.Millisecond)
+		_, silent := c.timers.run(time.Now())
+		require.Empty(t, silent)
+		next, _ := c.timers.run(time.Now())
+		require.True(t, next.IsZero())
+		require.Empty(t, c.timers.armed)
+		require.False(t, l.armed)
+	})
+}
+
+func TestAnEarlierWishWakesTheLoop(t *testing.T) {
+	var s timers
+	s.init(fragmentEpoch)
+	s.wake.Store(math.MaxInt64)
+	s.wakeBy(50)
+	require.Len(t, s.wakec, 1)
+	<-s.wakec
+	s.settle(100)
+	require.Equal(t, int64(50), s.wake.Load(), "a wish from before settle holds")
+	s.wakeBy(60)
+	require.Empty(t, s.wakec, "the loop looks before that anyway")
+	s.wakeBy(40)
+	require.Len(t, s.wakec, 1)
+}
