@@ -123,12 +123,20 @@ func (n *Node) send(out []memberMessage) {
 	n.touched = n.touched[:0]
 }
 
+// farewells is how often a node says that it leaves: a peer that hears none of them takes it for dead.
+const farewells = 3
+
 // leave tells the peers, then takes everything down.
 func (n *Node) leave(now time.Time) {
-	n.members.leave(now)
-	n.carryOut(now)
-	for _, l := range n.links.all() {
-		l.sendAll() // the farewell, also where the reader or a flusher has it in hand: they may not get to it any more
+	links := n.links.all()
+	for range farewells {
+		n.members.leave(now)
+		n.carryOut(now)
+		for _, l := range links {
+			l.sendAll() // also where the reader or a flusher has it in hand: they may not get to it any more
+		}
+	}
+	for _, l := range links {
 		l.close(outcome{code: Closed, body: textClosed})
 	}
 	n.publish(now)

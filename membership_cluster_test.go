@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/simnet"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -139,5 +141,40 @@ func TestCutHeals(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		c.net.Heal()
 		t.Log("together again after", c.until(3*time.Second, "all see all", func() bool { return allSee(c.nodes, 9) }))
+	})
+}
+
+// A cluster comes together through loss too: whatever of the introduction is lost, it is said again.
+func TestClusterComesTogetherThroughLoss(t *testing.T) {
+	for _, loss := range []float64{0.1, 0.25} {
+		t.Run(fmt.Sprint(loss), func(t *testing.T) {
+			for seed := uint64(1); seed <= 4; seed++ {
+				inCluster(t, seed, func(c *cluster) {
+					c.net.SetDefault(simnet.Link{Loss: loss, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond})
+					c.startAll(32)
+					t.Logf("seed %d: all see all after %v", seed,
+						c.until(10*time.Second, "all see all", func() bool { return allSee(c.nodes, 31) }))
+				})
+			}
+		})
+	}
+}
+
+// [MEM-19] Leave, sent 3 times, makes the peer left: of those who leave, nearly all peers hear it at a loss of a quarter too.
+func TestLeavingIsHeardThroughLoss(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		c.startAll(32)
+		c.until(2*time.Second, "all see all", func() bool { return allSee(c.nodes, 31) })
+		c.net.SetDefault(simnet.Link{Loss: 0.25, Delay: 300 * time.Microsecond})
+		for _, n := range c.nodes[24:] {
+			require.NoError(t, n.Close())
+		}
+		time.Sleep(10 * time.Millisecond)
+		heard := 0
+		for _, n := range c.nodes[:24] {
+			heard += count(n, Left)
+		}
+		t.Logf("%d of %d farewells were heard", heard, 24*8)
+		require.Greater(t, heard, 24*8*95/100)
 	})
 }

@@ -165,7 +165,7 @@ func TestAnyDatagramRevives(t *testing.T) {
 	require.Equal(t, Alive, a.of(b).state)
 }
 
-// [MEM-19] Leave makes the peer left: it is not contacted again, its boot id is not believed again, and it is forgotten after 60 s.
+// [MEM-19] Leave, sent 3 times, makes the peer left: it is not contacted again, its boot id is not believed again, and it is forgotten after 60 s.
 func TestLeaving(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
