@@ -1,0 +1,173 @@
+package broach
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"broach/internal/simnet"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A flood is many callers who hardly pause between calls, for a while.
+type flood struct {
+	done, refused, late atomic.Int64
+	wg                  sync.WaitGroup
+}
+
+// begin starts callers of one function. What they are answered must be true of an overloaded provider.
+func (f *flood) begin(t *testing.T, c *Caller, callers int, lasting time.Duration, args ...any) {
+	end := time.Now().Add(lasting)
+	for range callers {
+		f.wg.Go(func() {
+			for time.Now().Before(end) {
+				_, err := c.Call(context.Background(), args...)
+				f.count(t, err)
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+}
+
+func (f *flood) count(t *testing.T, err error) {
+	var e *Error
+	switch {
+	case err == nil:
+		f.done.Add(1)
+	case errors.Is(err, ErrOverloaded) && errors.As(err, &e) && e.Executed == No:
+		f.refused.Add(1)
+	case errors.Is(err, ErrDeadlineExceeded):
+		f.late.Add(1)
+	default:
+		t.Errorf("an overloaded provider answers: %v", err)
+	}
+}
+
+// A provider that is offered many times what it can run goes on running as much as it can, with a memory that does not grow,
+// and nobody doubts it. Then all is as before.
+func TestFloodedProviderStaysCalm(t *testing.T) {
+	for name, reject := range map[string]bool{"refusing": true, "slowing down": false} {
+		t.Run(name, func(t *testing.T) {
+			inCluster(t, 11, func(c *cluster) {
+				c.edit = func(cfg *Config) {
+					cfg.Pool = Pool{Core: 1, Max: 4, Queue: 64, RejectWhenFull: reject}
+					cfg.CallTimeout = 500 * time.Millisecond
+				}
+				c.startAll(3)
+				c.until(time.Second, "all see all", func() bool { return allSee(c.nodes, 2) })
+				c.net.SetDefault(simnet.Link{Delay: 200 * time.Microsecond, Jitter: 100 * time.Microsecond, Loss: 0.01})
+				provider := c.nodes[0]
+				require.NoError(t, provider.Register("slow", func() { time.Sleep(10 * time.Millisecond) }))
+				doubts := countDoubts(t, c.nodes)
+
+				const lasting = 4 * time.Second
+				var f flood
+				for _, caller := range c.nodes[1:] {
+					require.NoError(t, caller.WaitFor(context.Background(), "slow", 1))
+					f.begin(t, caller.Caller("slow"), 200, lasting)
+				}
+				time.Sleep(lasting / 4)
+				before := liveMemory()
+				time.Sleep(lasting / 2)
+				grown := liveMemory() - before
+				f.wg.Wait()
+
+				t.Logf("%d done, %d refused, %d too late; memory grew by %d KiB", f.done.Load(), f.refused.Load(), f.late.Load(), grown>>10)
+				require.Greater(t, f.done.Load(), int64(4*100*lasting.Seconds()*9/10), "nine tenths of what four workers can do")
+				require.Less(t, grown, int64(4<<20))
+				require.Zero(t, doubts(), "a busy node was doubted")
+				start := time.Now()
+				_, err := c.nodes[1].Caller("slow").Call(context.Background())
+				require.NoError(t, err)
+				require.Less(t, time.Since(start), 50*time.Millisecond)
+			})
+		})
+	}
+}
+
+// countDoubts watches for live members that somebody suspects or holds to be offline.
+func countDoubts(t *testing.T, nodes []*Node) (doubts func() int64) {
+	var n atomic.Int64
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for _, node := range nodes {
+		wg.Go(func() {
+			for e := range node.Watch(ctx) {
+				if e.Kind == MemberSuspect || e.Kind == MemberOffline {
+					n.Add(1)
+				}
+			}
+		})
+	}
+	return func() int64 { cancel(); wg.Wait(); return n.Load() }
+}
+
+// liveMemory is the live memory of this process, in bytes.
+func liveMemory() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// Who floods one peer, be it slow, dead or drowned in large messages, calls another as fast as before.
+func TestFloodOfOnePeerDoesNotSlowCallsToAnother(t *testing.T) {
+	for name, test := range map[string]struct {
+		upset func(c *cluster, drowned *Node)
+		arg   any
+	}{
+		"a slow one":                {func(*cluster, *Node) {}, 0},
+		"a dead one":                {func(c *cluster, drowned *Node) { c.net.Pause(drowned.Addr()) }, 0},
+		"one with large messages":   {func(*cluster, *Node) {}, make([]byte, 256<<10)},
+		"a dead one, with the same": {func(c *cluster, drowned *Node) { c.net.Pause(drowned.Addr()) }, make([]byte, 256<<10)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inCluster(t, 12, func(c *cluster) {
+				c.startAll(3)
+				c.until(time.Second, "all see all", func() bool { return allSee(c.nodes, 2) })
+				c.net.SetDefault(simnet.Link{Delay: 200 * time.Microsecond, Jitter: 50 * time.Microsecond})
+				drowned, other, caller := c.nodes[0], c.nodes[1], c.nodes[2]
+				require.NoError(t, drowned.Register("drown", func(any) { time.Sleep(time.Second) }))
+				require.NoError(t, other.Register("quick", func() {}))
+				require.NoError(t, caller.WaitFor(context.Background(), "drown", 1))
+				require.NoError(t, caller.WaitFor(context.Background(), "quick", 1))
+				idle := slowest(t, caller, 100)
+
+				test.upset(c, drowned)
+				var wg sync.WaitGroup
+				ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+				defer cancel()
+				for range 200 {
+					wg.Go(func() {
+						for ctx.Err() == nil {
+							_, _ = caller.Caller("drown").Call(ctx, test.arg)
+							time.Sleep(time.Millisecond) // once it is known to be dead, calls fail at once
+						}
+					})
+				}
+				busy := slowest(t, caller, 1000)
+				wg.Wait()
+				t.Logf("the slowest call to the other took %v idle, %v beside the flood", idle, busy)
+				require.Less(t, busy, 2*idle)
+			})
+		})
+	}
+}
+
+// slowest makes calls one after the other and returns how long the slowest took.
+func slowest(t *testing.T, caller *Node, calls int) time.Duration {
+	var took []time.Duration
+	for range calls {
+		start := time.Now()
+		_, err := caller.Caller("quick").Call(context.Background())
+		require.NoError(t, err)
+		took = append(took, time.Since(start))
+	}
+	return slices.Max(took)
+}
