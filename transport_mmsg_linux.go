@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -15,8 +16,9 @@ type batchTransport struct {
 	socket
 	raw   syscall.RawConn
 	names sockaddrs
-	in    *inBatch  // the reader's
-	out   sync.Pool // of *outBatch, one for each send under way
+	plain atomic.Bool // segments are not sent together
+	in    *inBatch    // the reader's
+	out   sync.Pool   // of *outBatch, one for each send under way
 }
 
 // newBatchTransport reports false where the system refuses the batched calls, as some
@@ -33,8 +35,10 @@ func newBatchTransport(conn *net.UDPConn) (transport, bool) {
 	t := &batchTransport{
 		socket: socket{conn: conn, local: boundAddr(conn)},
 		raw:    raw,
-		in:     newInBatch(),
 	}
+	o := probeOffload(raw)
+	t.in = newInBatch(o.receive)
+	t.plain.Store(!o.send)
 	t.names.family = family
 	t.out.New = func() any { return newOutBatch() }
 	return t, true
@@ -54,7 +58,10 @@ func probeBatching(raw syscall.RawConn) (family int, ok bool) {
 
 func (t *batchTransport) receive(in []datagram) (int, error) {
 	for {
-		if err := t.read(min(len(in), maxBatch)); err != nil {
+		if n := t.take(in); n > 0 {
+			return n, nil
+		}
+		if err := t.read(min(len(in), len(t.in.bufs))); err != nil {
 			if err := t.readFailed(err); err != nil {
 				return 0, err
 			}
@@ -62,13 +69,10 @@ func (t *batchTransport) receive(in []datagram) (int, error) {
 		}
 		t.faults.clear()
 		t.in.adapt()
-		if n := t.take(in); n > 0 {
-			return n, nil
-		}
 	}
 }
 
-// read fills the reader's batch with at least one and at most want datagrams.
+// read fills the reader's batch with at least one and at most want messages.
 func (t *batchTransport) read(want int) error {
 	b := t.in
 	b.want, b.calls = want, 0
@@ -80,33 +84,60 @@ func (t *batchTransport) read(want int) error {
 	return err
 }
 
-// take hands the datagrams that came whole to the caller.
+// take hands datagrams that came whole to the caller, as many as there are and in has room for.
 func (t *batchTransport) take(in []datagram) int {
-	b, n, bytes := t.in, 0, 0
-	for i := range b.hdrs[:b.got] {
-		h := &b.hdrs[i]
-		if h.Hdr.Flags&unix.MSG_TRUNC != 0 {
+	n, bytes := 0, 0
+	for n < len(in) {
+		b, ok := t.in.segments.next()
+		switch {
+		case !ok:
+			if !t.unpack() {
+				t.counts.received(n, bytes)
+				return n
+			}
+		case len(b) > maxDatagram:
 			t.counts.truncated.Add(1)
-			continue
+		default:
+			in[n] = datagram{t.in.segments.from, b}
+			bytes += len(b)
+			n++
 		}
-		in[n] = datagram{t.names.consume(&b.names[i]), b.bufs[i][:h.Len]}
-		bytes += int(h.Len)
-		n++
 	}
 	t.counts.received(n, bytes)
 	return n
 }
 
+// unpack opens the next message of the batch, and reports false when there is none.
+func (t *batchTransport) unpack() bool {
+	b, i := t.in, t.in.taken
+	if i == b.got {
+		return false
+	}
+	b.taken++
+	h := &b.hdrs[i]
+	if h.Hdr.Flags&unix.MSG_TRUNC != 0 {
+		t.counts.truncated.Add(1)
+		return true
+	}
+	n := int(h.Len)
+	b.segments = segments{true, t.names.consume(&b.names[i]), b.bufs[i][:n], b.controls[i].received(int(h.Hdr.Controllen), n)}
+	return true
+}
+
 func (t *batchTransport) send(out []datagram) (sent int, err error) {
 	b := t.out.Get().(*outBatch)
 	var calls, bytes, lost int
+	segmented := !t.plain.Load()
 	for len(out) > 0 && err == nil {
-		n := min(len(out), maxBatch)
-		b.load(out[:n], &t.names)
+		b.load(out[:min(len(out), maxBatch)], &t.names, segmented)
 		err = t.write(b)
 		b.unload()
 		calls, sent, bytes, lost = calls+b.calls, sent+b.sent, bytes+b.bytes, lost+b.lost
-		out = out[n:]
+		out = out[b.sent+b.lost:]
+		segmented = segmented && b.refused == 0
+		if b.refused == unix.EIO {
+			t.plain.Store(true) // it is the device that cannot
+		}
 	}
 	t.out.Put(b)
 	if lost > 0 {
@@ -119,7 +150,7 @@ func (t *batchTransport) send(out []datagram) (sent int, err error) {
 // write sends a batch. Control lets all senders into the kernel at once, where Write would let
 // in one after the other; on two processors that doubles what they send. Only Write can wait.
 func (t *batchTransport) write(b *outBatch) error {
-	if err := t.raw.Control(b.try); err != nil || b.next == b.end {
+	if err := t.raw.Control(b.try); err != nil || b.next == b.end || b.refused != 0 {
 		return err
 	}
 	return t.raw.Write(b.wait)

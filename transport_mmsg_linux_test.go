@@ -39,7 +39,7 @@ func TestBatchTransportMakesOneCallForABatch(t *testing.T) {
 
 func TestOutBatchKeepsNoPayload(t *testing.T) {
 	b, names := newOutBatch(), &sockaddrs{family: unix.AF_INET}
-	b.load(numberedDatagrams(scriptedPeer, 5, 8), names)
+	b.load(numberedDatagrams(scriptedPeer, 5, 8), names, true)
 	require.NotNil(t, b.iovs[4].Base)
 	b.unload()
 	for i := range b.iovs {
@@ -56,7 +56,7 @@ func TestOutBatchWaitsForRoomAndGoesOn(t *testing.T) {
 	defer unix.Close(fds[1])
 	require.NoError(t, unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_SNDBUF, 1)) // the least there is
 	b := newOutBatch()
-	b.load(numberedDatagrams(scriptedPeer, maxBatch, 512), &sockaddrs{family: unix.AF_INET})
+	b.load(numberedDatagrams(scriptedPeer, maxBatch, 512), &sockaddrs{family: unix.AF_INET}, false)
 	for i := range b.hdrs {
 		b.hdrs[i].Hdr.Namelen, b.hdrs[i].Hdr.Name = 0, nil // the pair knows its peer
 	}
