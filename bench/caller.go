@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+const (
+	// The histograms tell times apart to a hundredth, from a tenth of a microsecond to a minute.
+	finestTime  = 100 * time.Nanosecond
+	longestTime = time.Minute
+	timeDigits  = 2
+
+	// afterFailure keeps a system that fails at once from spinning through the window.
+	afterFailure = time.Millisecond
+)
+
+// errWrong is an answer that is not the right one. It ends the run: nothing else that was measured would mean anything.
+var errWrong = errors.New("wrong answer")
+
+// A caller makes one call after the other.
+type caller struct {
+	client  client
+	payload []byte // what is echoed; nil to add
+	id, ids int    // of the next call, and how far the ids of one caller lie apart
+
+	tried, answered int // calls since the caller was made
+
+	// of the present window
+	times  *hdrhistogram.Histogram
+	inTime int // answered before the window closed
+	failed int
+	lost   error // why one of them failed
+}
+
+// newCaller makes the caller number i of n.
+func newCaller(c client, i, n, size int) *caller {
+	h := hdrhistogram.New(int64(finestTime), int64(longestTime), timeDigits)
+	w := &caller{client: c, id: i, ids: n, times: h}
+	if size > 0 {
+		w.payload = bytes.Repeat([]byte{byte(i)}, size)
+	}
+	return w
+}
+
+// work calls until the window closes and the last answer is there.
+func (c *caller) work(end time.Time) error {
+	c.times.Reset()
+	c.inTime, c.failed, c.lost = 0, 0, nil
+	for now := time.Now(); now.Before(end); {
+		err := c.call()
+		if errors.Is(err, errWrong) {
+			return err
+		}
+		then := now
+		now = time.Now()
+		c.note(now.Sub(then), now.Before(end), err)
+	}
+	return nil
+}
+
+// call makes one call and checks the answer.
+func (c *caller) call() error {
+	id := c.id
+	c.id += c.ids
+	c.tried++
+	if c.payload != nil {
+		return c.echo(id)
+	}
+	sum, err := c.client.add(id, id%1000)
+	if err == nil && sum != id+id%1000 {
+		return fmt.Errorf("%w: %d + %d = %d", errWrong, id, id%1000, sum)
+	}
+	return err
+}
+
+// echo sends the payload, which begins with the id.
+func (c *caller) echo(id int) error {
+	binary.LittleEndian.PutUint64(c.payload, uint64(id))
+	back, err := c.client.echo(c.payload)
+	if err == nil && !bytes.Equal(back, c.payload) {
+		return fmt.Errorf("%w: %d bytes came back, other than the %d that were sent", errWrong, len(back), len(c.payload))
+	}
+	return err
+}
+
+// note counts a call that took d.
+func (c *caller) note(d time.Duration, inTime bool, err error) {
+	if err != nil {
+		c.failed++
+		c.lost = err
+		time.Sleep(afterFailure)
+		return
+	}
+	c.answered++
+	if inTime {
+		c.inTime++
+	}
+	c.times.RecordValue(int64(min(d, longestTime)))
+}

@@ -1,0 +1,30 @@
+// Command bench measures broach side by side with what a Go program would use instead. README.md says how and what.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the child if the environment says so.
+func run() error {
+	if name := os.Getenv(serveEnv); name != "" {
+		return serveChild(name)
+	}
+	p, err := parsePlan(os.Args[1:])
+	if err != nil {
+		return err
+	}
+	r, err := p.measureAll()
+	if err != nil {
+		return err
+	}
+	return p.write(r)
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"broach"
+)
+
+// joinPatience is how long a client waits until it has heard of the server's functions.
+const joinPatience = 10 * time.Second
+
+var (
+	broachTyped = system{
+		name: "broach", title: "broach, Bind",
+		serve: func() (server, error) { return serveBroach(quiet(), sum) },
+		dial:  func(addr string) (client, error) { return dialTyped(quiet(), addr) },
+	}
+	broachReflective = system{
+		name: "broach-call", title: "broach, Caller.Call",
+		serve: broachTyped.serve,
+		dial:  dialReflective,
+	}
+)
+
+// quiet is the default configuration without a log.
+func quiet() broach.Config { return broach.Config{LogLevel: "off"} }
+
+func sum(x, y int) int { return x + y }
+
+// serveBroach offers the three functions.
+func serveBroach(cfg broach.Config, add func(x, y int) int) (server, error) {
+	node, err := broach.Start(cfg)
+	if err != nil {
+		return server{}, err
+	}
+	err = errors.Join(
+		node.Register("add", add),
+		node.Register("echo", func(p []byte) []byte { return p }),
+		node.Register("put", checksum),
+	)
+	return server{addr: node.Addr().String(), stop: func() { node.Close() }}, err
+}
+
+// joinBroach starts a node that knows the server's functions.
+func joinBroach(cfg broach.Config, addr string) (*broach.Node, error) {
+	cfg.Join = []string{addr}
+	node, err := broach.Start(cfg)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), joinPatience)
+	defer cancel()
+	if err := node.WaitFor(ctx, "put", 1); err != nil {
+		node.Close()
+		return nil, err
+	}
+	return node, nil
+}
+
+// typedClient calls through func variables made by Bind.
+type typedClient struct {
+	node   *broach.Node
+	addFn  func(context.Context, int, int) (int, error)
+	echoFn func(context.Context, []byte) ([]byte, error)
+	putFn  func(context.Context, []byte) (uint32, error)
+}
+
+func dialTyped(cfg broach.Config, addr string) (client, error) {
+	node, err := joinBroach(cfg, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &typedClient{
+		node:   node,
+		addFn:  broach.Bind[func(context.Context, int, int) (int, error)](node, "add"),
+		echoFn: broach.Bind[func(context.Context, []byte) ([]byte, error)](node, "echo"),
+		putFn:  broach.Bind[func(context.Context, []byte) (uint32, error)](node, "put"),
+	}, nil
+}
+
+func (c *typedClient) add(x, y int) (int, error)     { return c.addFn(context.Background(), x, y) }
+func (c *typedClient) echo(p []byte) ([]byte, error) { return c.echoFn(context.Background(), p) }
+func (c *typedClient) put(p []byte) (uint32, error)  { return c.putFn(context.Background(), p) }
+func (c *typedClient) close()                        { c.node.Close() }
+
+// reflectiveClient calls with any arguments and gets any results.
+type reflectiveClient struct {
+	node                      *broach.Node
+	addCall, echoCall, putCall *broach.Caller
+}
+
+func dialReflective(addr string) (client, error) {
+	node, err := joinBroach(quiet(), addr)
+	if err != nil {
+		return nil, err
+	}
+	return &reflectiveClient{
+		node:    node,
+		addCall: node.Caller("add"), echoCall: node.Caller("echo"), putCall: node.Caller("put"),
+	}, nil
+}
+
+func (c *reflectiveClient) add(x, y int) (int, error)     { return resultOf[int](c.addCall, x, y) }
+func (c *reflectiveClient) echo(p []byte) ([]byte, error) { return resultOf[[]byte](c.echoCall, p) }
+func (c *reflectiveClient) put(p []byte) (uint32, error)  { return resultOf[uint32](c.putCall, p) }
+func (c *reflectiveClient) close()                        { c.node.Close() }
+
+// resultOf calls and expects a result of the kind the function declared.
+func resultOf[R any](c *broach.Caller, args ...any) (R, error) {
+	v, err := c.Call(context.Background(), args...)
+	if err != nil {
+		var none R
+		return none, err
+	}
+	r, ok := v.(R)
+	if !ok {
+		return r, fmt.Errorf("a %T came back", v)
+	}
+	return r, nil
+}

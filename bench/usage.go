@@ -1,0 +1,25 @@
+package main
+
+import (
+	"runtime"
+	"time"
+)
+
+// usage is what a process has used and done since it was started.
+type usage struct {
+	CPU     time.Duration
+	Mallocs uint64
+
+	Runs, Repeated uint64 // executions that a tally saw, and those among them of a call that had run before
+}
+
+// usageNow is this process's, with what its tally saw if there is one.
+func usageNow(t *tally) usage {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	u := usage{CPU: processorTime(), Mallocs: m.Mallocs}
+	if t != nil {
+		u.Runs, u.Repeated = t.runs.Load(), t.repeated.Load()
+	}
+	return u
+}
