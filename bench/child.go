@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -71,8 +72,7 @@ func startChild(name string) (*child, error) {
 
 func (c *child) readAddr() error {
 	if !c.out.Scan() {
-		c.stop()
-		return fmt.Errorf("the server did not start: %w", c.cmd.Err)
+		return fmt.Errorf("the server did not start: %w", cmp.Or(c.stop(), io.ErrUnexpectedEOF))
 	}
 	c.addr = c.out.Text()
 	return nil
@@ -90,9 +90,9 @@ func (c *child) usage() (u usage, err error) {
 }
 
 // stop ends the child and waits for it.
-func (c *child) stop() {
+func (c *child) stop() error {
 	c.in.Close()
-	late := time.AfterFunc(endPatience, func() { c.cmd.Process.Kill() })
-	defer late.Stop()
-	c.cmd.Wait() // how it ended does not matter any more
+	tooLate := time.AfterFunc(endPatience, func() { c.cmd.Process.Kill() })
+	defer tooLate.Stop()
+	return c.cmd.Wait()
 }

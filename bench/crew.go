@@ -1,24 +1,18 @@
 package main
 
 import (
-	"fmt"
-	"sync"
-	"sync/atomic"
+	"errors"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sync/errgroup"
 )
 
-// A crew is the callers of one measurement, and the transfer beside them if there is one.
+// A crew is the callers of one measurement, and the transfers beside them if there are any.
 type crew struct {
 	clients []client
 	callers []*caller
-
-	closing  atomic.Bool
-	bulk     sync.WaitGroup
-	moved    atomic.Int64 // bytes that have been transferred
-	bulkLost atomic.Pointer[error]
+	bulk    *bulk
 }
 
 // newCrew connects the callers to a server.
@@ -37,7 +31,7 @@ func newCrew(s system, w workload, addr string) (*crew, error) {
 		c.callers = append(c.callers, newCaller(mine, i, w.callers, w.size))
 	}
 	if w.transfer > 0 {
-		c.bulk.Go(func() { c.transfer(w.transfer) })
+		c.bulk = startBulk(c.clients[0], w.transfer)
 	}
 	return c, nil
 }
@@ -52,41 +46,30 @@ func (c *crew) work(window time.Duration) error {
 	return g.Wait()
 }
 
-// transfer sends large messages until the crew is closed.
-func (c *crew) transfer(size int) {
-	p := make([]byte, size)
-	for i := range p {
-		p[i] = byte(i >> 8)
-	}
-	want := checksum(p)
-	for !c.closing.Load() {
-		got, err := c.clients[0].put(p)
-		if err == nil && got != want {
-			err = fmt.Errorf("%w: a transfer arrived changed", errWrong)
+// endBulk lets the transfer under way end. The callers go on meanwhile, so that it is never alone.
+func (c *crew) endBulk(slice time.Duration) error {
+	for c.bulk.stop(); !c.bulk.isDone(); {
+		if err := c.work(slice); err != nil {
+			return err
 		}
-		if err != nil {
-			c.bulkLost.Store(&err)
-			return
-		}
-		c.moved.Add(int64(size))
 	}
-}
-
-// bulkErr is what ended the transfers.
-func (c *crew) bulkErr() error {
-	if err := c.bulkLost.Load(); err != nil {
-		return *err
+	if errors.Is(c.bulk.err, errWrong) {
+		return c.bulk.err
 	}
 	return nil
 }
 
 // close hangs up, which ends a transfer under way too.
 func (c *crew) close() {
-	c.closing.Store(true)
+	if c.bulk != nil {
+		c.bulk.stop()
+	}
 	for _, one := range c.clients {
 		one.close()
 	}
-	c.bulk.Wait()
+	if c.bulk != nil {
+		<-c.bulk.donec
+	}
 }
 
 // times are those of all callers in the last window.

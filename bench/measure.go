@@ -25,33 +25,37 @@ func measure(s system, w workload, window time.Duration) (result, error) {
 	if err := c.work(time.Duration(warmup * float64(window))); err != nil {
 		return result{}, err
 	}
-	return observe(srv, c, w, window)
+	runtime.GC() // what others left behind is not this one's to clear away
+	r, err := observe(srv, c, window)
+	if c.lost() != nil {
+		fmt.Printf("(%v) ", c.lost())
+	}
+	if err != nil || c.bulk == nil {
+		return r.withEcho(w.size), err
+	}
+	err = c.endBulk(window / 10)
+	return r.withBulk(c.bulk), err
 }
 
 // observe measures one window of work.
-func observe(srv *child, c *crew, w workload, window time.Duration) (result, error) {
-	runtime.GC() // what others left behind is not this one's to clear away
+func observe(srv *child, c *crew, window time.Duration) (result, error) {
 	before, err := usageOfBoth(srv)
 	if err != nil {
 		return result{}, err
 	}
-	moved := c.moved.Load()
 	if err := c.work(window); err != nil {
 		return result{}, err
 	}
-	moved = c.moved.Load() - moved
 	after, err := usageOfBoth(srv)
 	if err != nil {
 		return result{}, err
 	}
-	if err := c.check(w, after); err != nil {
-		return result{}, err
-	}
 	r := c.result(window.Seconds())
-	r.setVolume(w, float64(moved)/window.Seconds())
-	r.setCosts(w, before, after, float64(c.times().TotalCount()))
+	calls := float64(c.total(func(one *caller) int { return int(one.times.TotalCount()) }))
+	r[cpu] = (after.CPU - before.CPU).Seconds() / calls
+	r[allocs] = float64(after.Mallocs-before.Mallocs) / calls
 	r[repeated] = float64(after.Repeated)
-	return r, nil
+	return r, c.check(after)
 }
 
 // usageOfBoth adds up what the server and this process have used.
@@ -64,16 +68,14 @@ func usageOfBoth(srv *child) (usage, error) {
 }
 
 // check reports what makes a measurement worthless.
-func (c *crew) check(w workload, after usage) error {
+func (c *crew) check(after usage) error {
 	tried := c.total(func(one *caller) int { return one.tried })
 	answered := c.total(func(one *caller) int { return one.answered })
 	once := int(after.Runs - after.Repeated)
 	switch {
-	case c.times().TotalCount() == 0:
+	case answered == 0:
 		return fmt.Errorf("no call was answered: %w", c.lost())
-	case c.bulkErr() != nil:
-		return fmt.Errorf("the transfer beside the calls: %w", c.bulkErr())
-	case w.lossy && (once < answered || once > tried):
+	case after.Counted && (once < answered || once > tried):
 		return fmt.Errorf("%w: of %d calls %d ran and %d were answered", errWrong, tried, once, answered)
 	}
 	return nil
@@ -86,30 +88,27 @@ func (c *crew) result(seconds float64) (r result) {
 		r[m] = time.Duration(times.ValueAtQuantile(percent)).Seconds()
 	}
 	r[rate] = float64(c.total(func(one *caller) int { return one.inTime })) / seconds
+	r[volume] = math.NaN()
 	r[failed] = float64(c.total(func(one *caller) int { return one.failed }))
 	return r
 }
 
 const mebi = 1 << 20
 
-// setVolume tells what was echoed, or transferred beside the calls.
-func (r *result) setVolume(w workload, transferred float64) {
-	switch {
-	case w.transfer > 0:
-		r[volume] = transferred / mebi
-	case w.size > 0:
-		r[volume] = r[rate] * float64(w.size) / mebi
-	default:
-		r[volume] = math.NaN()
+// withEcho adds what was echoed; nothing was if size is 0.
+func (r result) withEcho(size int) result {
+	if size > 0 {
+		r[volume] = r[rate] * float64(size) / mebi
 	}
+	return r
 }
 
-// setCosts shares out what both processes used. Beside a transfer it would not be the cost of the calls.
-func (r *result) setCosts(w workload, before, after usage, calls float64) {
-	if w.transfer > 0 {
-		r[cpu], r[allocs] = math.NaN(), math.NaN()
-		return
+// withBulk adds what was transferred beside the calls. The costs of both together are not those of the calls.
+func (r result) withBulk(b *bulk) result {
+	r[volume] = b.perSecond() / mebi
+	r[cpu], r[allocs] = math.NaN(), math.NaN()
+	if b.err != nil {
+		r[failed]++
 	}
-	r[cpu] = (after.CPU - before.CPU).Seconds() / calls
-	r[allocs] = float64(after.Mallocs-before.Mallocs) / calls
+	return r
 }

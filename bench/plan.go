@@ -18,13 +18,15 @@ type plan struct {
 
 // parsePlan reads the command line.
 func parsePlan(args []string) (plan, error) {
-	f := flag.NewFlagSet("bench", flag.ExitOnError)
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	chosen := f.String("systems", names(systems, system.id), "what to measure")
 	work := f.String("workloads", names(workloads, workload.id), "at what work")
 	seconds := f.Float64("seconds", 0.8, "of each measurement, 0.05 to 60")
 	rounds := f.Int("rounds", 3, "of everything; the results are medians")
 	out := f.String("out", ".", "folder for RESULTS.md and results.svg")
-	f.Parse(args)
+	if err := f.Parse(args); err != nil {
+		return plan{}, err
+	}
 	p := plan{window: time.Duration(*seconds * float64(time.Second)), rounds: *rounds, out: *out}
 	if *seconds < 0.05 || *seconds > 60 || *rounds < 1 || f.NArg() > 0 {
 		return p, fmt.Errorf("-seconds is 0.05 to 60, -rounds at least 1, and there is nothing but flags")
@@ -90,7 +92,7 @@ func (p plan) measureAll() (results, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s at %s: %w", j.system.name, j.workload.name, err)
 			}
-			fmt.Printf("%10.0f calls/s   p99 %s   failed %.0f\n", one[rate], shortTime(one[p99]), one[failed])
+			fmt.Printf("%9s calls/s   p99 %-8s  failed %s\n", grouped(one[rate]), duration(one[p99]), grouped(one[failed]))
 			at := cell{j.workload.name, j.system.name}
 			r[at] = append(r[at], one)
 		}

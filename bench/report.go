@@ -4,16 +4,127 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
+	"runtime"
+	"runtime/debug"
+	"strings"
 )
 
-func shortTime(seconds float64) string {
-	return time.Duration(seconds * float64(time.Second)).Round(100 * time.Nanosecond).String()
+// write prints the tables and writes them and the picture.
+func (p plan) write(r results) error {
+	tables := p.tables(r)
+	fmt.Print("\n", tables)
+	page := "# Results\n\n" + p.conditions() + "\n![calls and MiB a second](results.svg)\n\n" + tables
+	if err := os.WriteFile(filepath.Join(p.out, "RESULTS.md"), []byte(page), 0o644); err != nil {
+		return err
+	}
+	return p.draw(r, filepath.Join(p.out, "results.svg"))
 }
 
-func (p plan) write(r results) error {
-	_ = filepath.Join
-	_ = os.Stdout
-	fmt.Println(len(r))
-	return nil
+// conditions says what was measured, and where.
+func (p plan) conditions() string {
+	text := fmt.Sprintf("Medians of %d rounds of %v each. %s, %s/%s, %d processors, client and server in two processes on loopback.\n",
+		p.rounds, p.window, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	return text + "README.md says how each system is set up and what the columns mean.\n" + versions()
+}
+
+// versions lists the modules that were measured.
+func versions() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
+	var list []string
+	for _, m := range info.Deps {
+		switch m.Path {
+		case "google.golang.org/grpc", "storj.io/drpc", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go":
+			list = append(list, m.Path+" "+m.Version)
+		}
+	}
+	if list == nil {
+		return ""
+	}
+	return "\n" + strings.Join(list, ", ") + ".\n"
+}
+
+// tables has one for each workload, and the targets.
+func (p plan) tables(r results) string {
+	var b strings.Builder
+	for _, w := range p.workloads {
+		if rows := p.rows(r, w); rows != nil {
+			fmt.Fprintf(&b, "## %s: %s\n\n%s\n", w.name, w.title, markdown(heading(w), rows))
+		}
+	}
+	if rows := targetRows(r); rows != nil {
+		head := []string{"target", "measured", "must", "met", "aim", "met"}
+		fmt.Fprintf(&b, "## Targets\n\n%s", markdown(head, rows))
+	}
+	return b.String()
+}
+
+// columns are the metrics that a table of the workload shows.
+func columns(w workload) []metric {
+	list := []metric{rate, p50, p99, p999}
+	if w.size > 0 || w.transfer > 0 {
+		list = append(list, volume)
+	}
+	if w.transfer == 0 {
+		list = append(list, cpu, allocs)
+	}
+	list = append(list, failed)
+	if w.lossy {
+		list = append(list, repeated)
+	}
+	return list
+}
+
+// standard is the system that the others of a workload are compared with.
+func standard(w workload) string {
+	if w.lossy {
+		return lossySystems[0].name
+	}
+	return broachTyped.name
+}
+
+func heading(w workload) []string {
+	head := []string{w.name}
+	for _, m := range columns(w) {
+		head = append(head, labels[m].short)
+	}
+	return append(head, standard(w)+" is")
+}
+
+// rows has one for each system that was measured at the workload.
+func (p plan) rows(r results, w workload) (rows [][]string) {
+	for _, s := range p.systems {
+		at := cell{w.name, s.name}
+		m, ok := r.median(at)
+		if !ok {
+			continue
+		}
+		row := []string{s.title}
+		for _, c := range columns(w) {
+			row = append(row, labels[c].show(m[c]))
+		}
+		rows = append(rows, append(row, times(r, w, at)))
+	}
+	return rows
+}
+
+// times is how many times the calls of the cell the standard makes.
+func times(r results, w workload, at cell) string {
+	x, ok := r.ratio(rate, cell{w.name, standard(w)}, at)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%.2f x", x)
+}
+
+// targetRows has one for each target that can be judged.
+func targetRows(r results) (rows [][]string) {
+	for _, t := range targets {
+		if v, ok := t.value(r); ok {
+			rows = append(rows, t.row(v))
+		}
+	}
+	return rows
 }

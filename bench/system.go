@@ -13,10 +13,9 @@ type system struct {
 	serve func() (server, error)
 	dial  func(addr string) (client, error)
 
-	perCaller bool    // a client serves one caller: each dials its own
-	maxEcho   int     // bytes in the largest message, 0: any that is measured
-	lossy     bool    // of the workload with loss only
-	loss      float64 // of each datagram, each way
+	perCaller bool // a client serves one caller: each dials its own
+	maxEcho   int  // bytes in the largest message, 0: any that is measured
+	lossy     bool // of the workload with loss only
 }
 
 // server is what runs in the child.

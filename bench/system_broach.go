@@ -88,7 +88,7 @@ func (c *typedClient) close()                        { c.node.Close() }
 
 // reflectiveClient calls with any arguments and gets any results.
 type reflectiveClient struct {
-	node                      *broach.Node
+	node                       *broach.Node
 	addCall, echoCall, putCall *broach.Caller
 }
 

@@ -17,16 +17,12 @@ const (
 	doubled   = 0.02                 // of the datagrams, where any are lost
 	reordered = 0.05                 // likewise
 	heldBack  = 2 * time.Millisecond // at most, by one that is overtaken: some ten round trips
-
-	// Linux doubles it and gives no more than net.core.rmem_max. A wrapped socket is the user's own: broach leaves its
-	// buffers alone.
-	lossyBuffer = 4 << 20
 )
 
 // lossy is broach with typed calls over sockets that lose that share of what they send.
 func lossy(name string, loss float64) system {
 	return system{
-		name: "broach-" + name, title: "broach, " + name, lossy: true, loss: loss,
+		name: "broach-" + name, title: "broach, " + name, lossy: true,
 		serve: func() (server, error) { return serveLossy(loss) },
 		dial:  func(addr string) (client, error) { return dialLossy(loss, addr) },
 	}
@@ -62,27 +58,52 @@ type lossyConn struct {
 
 var _ broach.PacketConn = lossyConn{}
 
+// openLossy opens a socket. Its buffer is set here, as broach leaves those of a Conn that it was given alone.
 func openLossy(loss float64) (lossyConn, error) {
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	if err != nil {
 		return lossyConn{}, err
 	}
-	return lossyConn{conn, loss}, conn.SetReadBuffer(lossyBuffer)
+	return lossyConn{conn, loss}, conn.SetReadBuffer(udpBuffer)
 }
 
 // WriteToUDPAddrPort sends b, or seems to.
 func (c lossyConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
-	switch fate := rand.Float64(); {
-	case c.loss == 0:
-	case fate < c.loss:
+	switch fateOf(rand.Float64(), c.loss) {
+	case lost:
 		return len(b), nil
-	case fate < c.loss+doubled:
-		c.UDPConn.WriteToUDPAddrPort(b, to)
-	case fate < c.loss+doubled+reordered:
+	case late:
 		c.sendLater(slices.Clone(b), to)
 		return len(b), nil
+	case twice:
+		c.UDPConn.WriteToUDPAddrPort(b, to)
 	}
 	return c.UDPConn.WriteToUDPAddrPort(b, to)
+}
+
+// fate is what happens to a datagram.
+type fate int
+
+const (
+	sent fate = iota
+	lost
+	late
+	twice
+)
+
+// fateOf picks a fate by x, which is drawn from 0 to 1. Without loss nothing else happens either.
+func fateOf(x, loss float64) fate {
+	switch {
+	case loss == 0:
+		return sent
+	case x < loss:
+		return lost
+	case x < loss+reordered:
+		return late
+	case x < loss+reordered+doubled:
+		return twice
+	}
+	return sent
 }
 
 // sendLater lets others overtake b.

@@ -10,7 +10,8 @@ type usage struct {
 	CPU     time.Duration
 	Mallocs uint64
 
-	Runs, Repeated uint64 // executions that a tally saw, and those among them of a call that had run before
+	Counted        bool   // whether there is a tally
+	Runs, Repeated uint64 // executions that it saw, and those among them of a call that had run before
 }
 
 // usageNow is this process's, with what its tally saw if there is one.
@@ -19,7 +20,7 @@ func usageNow(t *tally) usage {
 	runtime.ReadMemStats(&m)
 	u := usage{CPU: processorTime(), Mallocs: m.Mallocs}
 	if t != nil {
-		u.Runs, u.Repeated = t.runs.Load(), t.repeated.Load()
+		u.Counted, u.Runs, u.Repeated = true, t.runs.Load(), t.repeated.Load()
 	}
 	return u
 }

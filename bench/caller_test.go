@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// scripted is a client that answers as it is told.
+type scripted struct {
+	sum  func(x, y int) (int, error)
+	back func(p []byte) ([]byte, error)
+	put_ func(p []byte) (uint32, error)
+}
+
+func (s scripted) add(x, y int) (int, error)     { return s.sum(x, y) }
+func (s scripted) echo(p []byte) ([]byte, error) { return s.back(p) }
+func (s scripted) put(p []byte) (uint32, error)  { return s.put_(p) }
+func (scripted) close()                          {}
+
+func TestCallersUseEachIdOnce(t *testing.T) {
+	seen := map[int]int{}
+	c := scripted{sum: func(x, y int) (int, error) { seen[x]++; return x + y, nil }}
+	for i := range 3 {
+		one := newCaller(c, i, 3, 0)
+		for range 4 {
+			require.NoError(t, one.call())
+		}
+	}
+	require.Len(t, seen, 12)
+	for id, n := range seen {
+		require.Less(t, id, 12)
+		require.Equal(t, 1, n)
+	}
+}
+
+func TestAWrongAnswerIsNoticed(t *testing.T) {
+	off := scripted{
+		sum:  func(x, y int) (int, error) { return x + y + 1, nil },
+		back: func(p []byte) ([]byte, error) { return append([]byte{p[0] + 1}, p[1:]...), nil },
+	}
+	require.ErrorIs(t, newCaller(off, 0, 1, 0).call(), errWrong)
+	require.ErrorIs(t, newCaller(off, 0, 1, 64).call(), errWrong)
+}
+
+func TestAnErrorIsNoWrongAnswer(t *testing.T) {
+	down := errors.New("down")
+	c := newCaller(scripted{sum: func(int, int) (int, error) { return 0, down }}, 0, 1, 0)
+	err := c.call()
+	require.ErrorIs(t, err, down)
+	require.NotErrorIs(t, err, errWrong)
+}
+
+func TestNoteCountsOnlyWhatWasAnsweredInTime(t *testing.T) {
+	c := newCaller(nil, 0, 1, 0)
+	c.note(time.Millisecond, true, nil)
+	c.note(time.Millisecond, false, nil)
+	c.note(time.Millisecond, true, errors.New("down"))
+	require.Equal(t, 1, c.inTime)
+	require.Equal(t, 2, c.answered)
+	require.Equal(t, 1, c.failed)
+	require.EqualValues(t, 2, c.times.TotalCount(), "a late answer has a time too")
+}
+
+func TestPercentilesOfAllCallersTogether(t *testing.T) {
+	crew := &crew{callers: []*caller{newCaller(nil, 0, 2, 0), newCaller(nil, 1, 2, 0)}}
+	for ms := 1; ms <= 1000; ms++ {
+		crew.callers[ms%2].note(time.Duration(ms)*time.Millisecond, true, nil)
+	}
+	r := crew.result(2)
+	require.InEpsilon(t, 0.500, r[p50], 0.01)
+	require.InEpsilon(t, 0.990, r[p99], 0.01)
+	require.InEpsilon(t, 0.999, r[p999], 0.01)
+	require.Equal(t, 500.0, r[rate], "1000 calls in 2 s")
+}
+
+func TestTimesBeyondTheHistogramAreNotLost(t *testing.T) {
+	c := newCaller(nil, 0, 1, 0)
+	c.note(time.Hour, true, nil)
+	require.EqualValues(t, 1, c.times.TotalCount())
+}
+
+func TestABulkThatArrivesChangedIsWrong(t *testing.T) {
+	b := startBulk(scripted{put_: func(p []byte) (uint32, error) { return checksum(p) + 1, nil }}, 1<<10)
+	<-b.donec
+	require.ErrorIs(t, b.err, errWrong)
+	require.Zero(t, b.moved)
+}
+
+func TestCheck(t *testing.T) {
+	crew := &crew{callers: []*caller{{tried: 10, answered: 8}}}
+	require.NoError(t, crew.check(usage{}), "nothing was counted")
+	require.NoError(t, crew.check(usage{Counted: true, Runs: 9}), "one ran, and its answer was given up")
+	require.NoError(t, crew.check(usage{Counted: true, Runs: 10, Repeated: 1}), "shown in the table")
+	require.ErrorIs(t, crew.check(usage{Counted: true, Runs: 7}), errWrong, "answered and never ran")
+	require.ErrorIs(t, crew.check(usage{Counted: true, Runs: 11}), errWrong, "ran and never called")
+	crew.callers[0].answered = 0
+	require.ErrorContains(t, crew.check(usage{}), "no call was answered")
+}

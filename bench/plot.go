@@ -1,0 +1,145 @@
+package main
+
+import (
+	"image/color"
+	"math"
+	"os"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+const (
+	panelWidth    = 6 * vg.Inch
+	pictureHeight = 4.5 * vg.Inch
+	margin        = 0.1 * vg.Inch
+	room          = 20 // times the highest bar, above it, for the legend and the numbers
+)
+
+// palette is that of Okabe and Ito, which the colour-blind can tell apart too: a colour for each system that is not lossy.
+var palette = []color.RGBA{
+	{0xd5, 0x5e, 0x00, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x99, 0x99, 0x99, 0xff}, {0x00, 0x72, 0xb2, 0xff},
+	{0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff}, {0x56, 0xb4, 0xe9, 0xff},
+}
+
+// A panel is one chart of the picture.
+type panel struct {
+	title     string
+	metric    metric
+	workloads []string
+	floor     float64 // where the bars begin: the scale is logarithmic and has no zero
+}
+
+var panels = []panel{
+	{"add(int, int): calls a second", rate, []string{"add1", "add16", "add64", "add256"}, 1000},
+	{"echo: MiB a second", volume, []string{"echo1k", "echo64k", "echo1m"}, 1},
+}
+
+// draw writes the picture of what was measured. Without any of it there is no picture.
+func (p plan) draw(r results, path string) error {
+	plot.DefaultFont.Variant = "Sans"
+	var row []*plot.Plot
+	for _, one := range panels {
+		one.workloads = slices.DeleteFunc(slices.Clone(one.workloads), func(w string) bool { return !p.has(w) })
+		if len(one.workloads) > 0 {
+			row = append(row, p.chart(r, one))
+		}
+	}
+	if row == nil {
+		return nil
+	}
+	return save(row, path)
+}
+
+// has says whether the plan has a workload of that name.
+func (p plan) has(name string) bool {
+	return slices.ContainsFunc(p.workloads, func(w workload) bool { return w.name == name })
+}
+
+// save writes charts side by side.
+func save(row []*plot.Plot, path string) error {
+	canvas := vgsvg.New(panelWidth*vg.Length(len(row)), pictureHeight)
+	tiles := draw.Tiles{
+		Rows: 1, Cols: len(row), PadX: 2 * margin,
+		PadTop: margin, PadBottom: margin, PadLeft: margin, PadRight: margin,
+	}
+	parts := plot.Align([][]*plot.Plot{row}, tiles, draw.New(canvas))
+	for i, c := range row {
+		c.Draw(parts[0][i])
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := canvas.WriteTo(f); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// chart draws one panel.
+func (p plan) chart(r results, one panel) *plot.Plot {
+	c := plot.New()
+	c.Title.Text = one.title
+	c.Y.Scale = plot.LogScale{}
+	c.Y.Tick.Marker = plot.TickerFunc(decades)
+	c.NominalX(one.workloads...)
+	c.X.Min, c.X.Max = -0.5, float64(len(one.workloads))-0.5
+	c.Legend.Top, c.Legend.Left, c.Legend.Padding = true, true, 2
+	shown := p.comparable()
+	top := one.floor
+	for i, s := range shown {
+		label := c.Y.Tick.Label
+		label.Font.Size = vg.Points(7)
+		values := valuesOf(r, one, s)
+		b := newBars(values, i, len(shown), palette[slices.IndexFunc(systems, s.is)], label)
+		c.Add(b)
+		c.Legend.Add(s.title, b)
+		top = max(top, highest(values))
+	}
+	c.Y.Min, c.Y.Max = one.floor, top*room
+	return c
+}
+
+// comparable are the systems that the picture shows.
+func (p plan) comparable() []system {
+	return slices.DeleteFunc(slices.Clone(p.systems), func(s system) bool { return s.lossy })
+}
+
+// is says whether both are the same system.
+func (s system) is(other system) bool { return s.name == other.name }
+
+// valuesOf are the heights of a system's bars, NaN where it was not measured.
+func valuesOf(r results, one panel, s system) (values []float64) {
+	for _, w := range one.workloads {
+		v := math.NaN()
+		if m, ok := r.median(cell{w, s.name}); ok {
+			v = m[one.metric]
+		}
+		values = append(values, v)
+	}
+	return values
+}
+
+// highest is the largest of values, passing over NaN.
+func highest(values []float64) float64 {
+	top := 0.0
+	for _, v := range values {
+		if v > top {
+			top = v
+		}
+	}
+	return top
+}
+
+// decades marks the powers of ten.
+func decades(low, high float64) (ticks []plot.Tick) {
+	for v := math.Pow10(int(math.Ceil(math.Log10(low)))); v <= high; v *= 10 {
+		ticks = append(ticks, plot.Tick{Value: v, Label: grouped(v)})
+	}
+	return ticks
+}
