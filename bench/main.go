@@ -28,5 +28,6 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	fmt.Print("\n", p.tables(r))
 	return p.write(r)
 }

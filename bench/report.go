@@ -9,11 +9,9 @@ import (
 	"strings"
 )
 
-// write prints the tables and writes them and the picture.
+// write makes the page and the picture.
 func (p plan) write(r results) error {
-	tables := p.tables(r)
-	fmt.Print("\n", tables)
-	page := "# Results\n\n" + p.conditions() + "\n![calls and MiB a second](results.svg)\n\n" + tables
+	page := "# Results\n\n" + p.conditions() + "\n![calls and MiB a second](results.svg)\n\n" + p.tables(r)
 	if err := os.WriteFile(filepath.Join(p.out, "RESULTS.md"), []byte(page), 0o644); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -11,7 +12,7 @@ import (
 )
 
 // lossySystems are broach over sockets that lose datagrams.
-var lossySystems = []system{lossy("loss0", 0), lossy("loss1", 0.01), lossy("loss5", 0.05), lossy("loss20", 0.20)}
+var lossySystems = []system{lossy(0), lossy(1), lossy(5), lossy(20)}
 
 const (
 	doubled   = 0.02                 // of the datagrams, where any are lost
@@ -19,10 +20,13 @@ const (
 	heldBack  = 2 * time.Millisecond // at most, by one that is overtaken: some ten round trips
 )
 
-// lossy is broach with typed calls over sockets that lose that share of what they send.
-func lossy(name string, loss float64) system {
+// lossy is broach with typed calls over sockets that lose so many of a hundred datagrams.
+func lossy(percent int) system {
+	loss := float64(percent) / 100
 	return system{
-		name: "broach-" + name, title: "broach, " + name, lossy: true,
+		name:  fmt.Sprintf("broach-loss%d", percent),
+		title: fmt.Sprintf("broach, %d %% loss", percent),
+		lossy: true,
 		serve: func() (server, error) { return serveLossy(loss) },
 		dial:  func(addr string) (client, error) { return dialLossy(loss, addr) },
 	}
