@@ -39,6 +39,7 @@ func (s *shortcut) batch() (complete bool) {
 	for a, ok := s.in.nextAck(); ok; a, ok = s.in.nextAck() {
 		s.out.ack(s.now, a)
 	}
+	s.out.judge()
 	return complete
 }
 

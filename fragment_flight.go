@@ -61,6 +61,7 @@ type flight struct {
 	recover   sendOrder     // losses of earlier sendings have been answered by a smaller window
 	progress  time.Duration // when a fragment was last acknowledged
 	timeouts  int           // since then
+	undo      sendWindow    // the window before the newest time-out, until that is known to be right or wrong
 	roundTrip time.Duration // newest measurement
 	measured  sendOrder     // by which sending
 }
@@ -103,6 +104,9 @@ func (f *flight) acknowledge(now time.Time, t *outgoing, index uint32) {
 	}
 	*place = acknowledged
 	f.progress, f.timeouts = now.Sub(f.epoch), 0
+	if order == notInFlight && f.undo.size > 0 {
+		f.window, f.undo = f.undo, sendWindow{} // it arrived and was not sent again: nothing was lost, somebody was late
+	}
 	if order.inFlight() {
 		f.count--
 		f.arrived(order, *f.sent.at(int(order - f.first)))
@@ -124,8 +128,14 @@ func (f *flight) arrived(order sendOrder, s sentFragment) {
 	}
 }
 
-// detectLoss is [FRAG-5], first half. It follows whatever takes fragments out of flight: afterwards the oldest
-// sending is in flight, or there is none.
+// trim follows whatever takes fragments out of flight: afterwards the oldest sending is in flight, or there is none.
+func (f *flight) trim() {
+	for f.sent.len() > 0 && f.isOver() {
+		f.drop()
+	}
+}
+
+// detectLoss is [FRAG-5], first half.
 func (f *flight) detectLoss() {
 	shrink := false
 	for f.sent.len() > 0 && (f.isOver() || f.first+lossThreshold <= f.newest) {
@@ -135,6 +145,7 @@ func (f *flight) detectLoss() {
 		}
 	}
 	if shrink {
+		f.undo = sendWindow{}
 		f.window.halve()
 		f.recover = f.next()
 	}
@@ -195,6 +206,7 @@ func (f *flight) timeout(now time.Time, rto time.Duration) {
 		f.drop()
 	}
 	if f.timeouts == 0 {
+		f.undo = f.window
 		f.window.halve()
 	} else {
 		f.window.collapse()

@@ -261,3 +261,33 @@ func TestFlightWindowAfterTimeoutAndLoss(t *testing.T) {
 	s.ack(id, base, base+150)
 	s.wantWindow(128, "of the second hundred, sent before the time-out, 47 are lost")
 }
+
+// [FRAG-6] What is lost is decided when all acknowledgements of a batch were taken.
+func TestFlightJudgesABatchAsAWhole(t *testing.T) {
+	s := newSenderTest(t)
+	first, second := s.start(16), s.start(16)
+	require.Len(t, s.sendAll(), 32)
+	s.out.ack(s.now, ackOf(second, 12, 1000)) // those of the first, sent between them, come in the same batch
+	s.out.ack(s.now, ackOf(first, 12, 1000))
+	s.out.judge()
+	s.wantWindow(firstWindow+24, "nothing was lost")
+	require.Empty(t, s.sendAll(), "nothing is sent again")
+	checkSender(t, &s.out)
+}
+
+// [FRAG-6] A halving after silence is taken back when a fragment that was not sent again turns out to have arrived.
+func TestFlightTakesBackTheAnswerToSilence(t *testing.T) {
+	const rto = 20 * time.Millisecond
+	s := newSenderTest(t)
+	id := s.start(100)
+	s.sendAll()
+	s.advance(rto)
+	s.out.timeout(s.now, rto)
+	s.wantWindow(firstWindow/2, "silence")
+	require.Len(t, s.send(2), 2)
+	s.ack(id, 1)
+	s.wantWindow(firstWindow/2, "this one was sent again")
+	s.ack(id, 32)
+	require.GreaterOrEqual(t, s.out.flight.window.size, firstWindow, "all had arrived")
+	checkSender(t, &s.out)
+}

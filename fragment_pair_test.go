@@ -208,6 +208,7 @@ func (p *fragmentPair) receive(f wire.Fragment) {
 func (p *fragmentPair) ack(a wire.FragmentAck) {
 	before := p.out.flight.window.size
 	tag, finished, rtt := p.out.ack(p.now, a)
+	p.out.judge()
 	if p.out.flight.window.size < before {
 		p.halvings++
 	}

@@ -159,7 +159,7 @@ func (o *outTransfers) ack(now time.Time, a wire.FragmentAck) (tag uint64, finis
 	measured := o.flight.measured
 	o.acknowledge(now, t, a)
 	o.obey(now, t, a.Limit)
-	o.flight.detectLoss()
+	o.flight.trim()
 	if o.flight.measured != measured {
 		roundTrip = o.flight.roundTrip
 	}
@@ -169,6 +169,10 @@ func (o *outTransfers) ack(now time.Time, a wire.FragmentAck) (tag uint64, finis
 	o.end(t)
 	return t.tag, true, roundTrip
 }
+
+// judge decides what is lost, once all acknowledgements of a batch were taken: those of several transfers come one behind the
+// other, and the first alone would make the fragments of the others look overtaken.
+func (o *outTransfers) judge() { o.flight.detectLoss() }
 
 func (o *outTransfers) find(id uint32) *outgoing {
 	for _, t := range o.active {
@@ -224,7 +228,7 @@ func (o *outTransfers) recall(t *outgoing, index uint32) {
 func (o *outTransfers) stop(id uint32) (tag uint64, ok bool) {
 	if t := o.find(id); t != nil {
 		o.recall(t, t.base)
-		o.flight.detectLoss()
+		o.flight.trim()
 		o.end(t)
 		return t.tag, true
 	}

@@ -45,9 +45,16 @@ func (s *senderTest) sendAll() []uint32 { return s.send(1 << 20) }
 
 // ack acknowledges all below base, and others.
 func (s *senderTest) ack(id, base uint32, others ...uint32) (finished bool, rtt time.Duration) {
-	_, finished, rtt = s.out.ack(s.now, ackOf(id, base, base+fragmentSpan, others...))
+	_, finished, rtt = s.take(ackOf(id, base, base+fragmentSpan, others...))
 	checkSender(s.t, &s.out)
 	return finished, rtt
+}
+
+// take takes an acknowledgement that is the only one of its batch.
+func (s *senderTest) take(a wire.FragmentAck) (tag uint64, finished bool, rtt time.Duration) {
+	tag, finished, rtt = s.out.ack(s.now, a)
+	s.out.judge()
+	return tag, finished, rtt
 }
 
 func (s *senderTest) advance(d time.Duration) { s.now = s.now.Add(d) }
@@ -199,15 +206,15 @@ func TestSendObeysLimit(t *testing.T) {
 	s := newSenderTest(t)
 	id := s.start(100)
 	require.Len(t, s.sendAll(), 32)
-	s.out.ack(s.now, ackOf(id, 4, 8))
+	s.take(ackOf(id, 4, 8))
 	checkSender(t, &s.out)
 	require.Equal(t, 4, s.out.flight.count, "the receiver dropped all above 8: they are not in flight, and not lost")
 	s.wantWindow(36, "nor does the window shrink")
 	require.Empty(t, s.sendAll())
 
-	s.out.ack(s.now, ackOf(id, 8, 10))
+	s.take(ackOf(id, 8, 10))
 	require.Equal(t, []uint32{8, 9}, s.sendAll())
-	s.out.ack(s.now, ackOf(id, 9, 2))
+	s.take(ackOf(id, 9, 2))
 	require.Empty(t, s.sendAll(), "a limit does not go back")
 	_, rtt := s.ack(id, 10)
 	require.Zero(t, rtt, "8 and 9 were sent twice: no measurement")
@@ -220,7 +227,7 @@ func TestSendProbes(t *testing.T) {
 	s := newSenderTest(t)
 	id := s.start(100)
 	s.sendAll()
-	s.out.ack(s.now, ackOf(id, 0, 0))
+	s.take(ackOf(id, 0, 0))
 	for _, wait := range []time.Duration{10, 20, 40, 80, 160, 200, 200, 200} {
 		require.Empty(t, s.sendAll())
 		require.Equal(t, s.now.Add(wait*time.Millisecond), s.out.nextTimeout(time.Second))
@@ -228,18 +235,18 @@ func TestSendProbes(t *testing.T) {
 		require.Empty(t, s.sendAll())
 		s.advance(1)
 		require.Equal(t, []uint32{0}, s.sendAll(), "a probe after %v ms", int64(wait))
-		s.out.ack(s.now, ackOf(id, 0, 0))
-		s.out.ack(s.now, ackOf(id, 0, 0))
+		s.take(ackOf(id, 0, 0))
+		s.take(ackOf(id, 0, 0))
 	}
 	s.wantWindow(firstWindow, "to be unwelcome is no sign of the network")
 
 	s.advance(200 * time.Millisecond)
 	s.sendAll()
-	s.out.ack(s.now, ackOf(id, 1, 20))
+	s.take(ackOf(id, 1, 20))
 	require.Equal(t, indexes(1, 20), s.sendAll())
 
 	t.Log("a receiver that has no room again is asked again, as soon as at first")
-	s.out.ack(s.now, ackOf(id, 20, 20))
+	s.take(ackOf(id, 20, 20))
 	require.Equal(t, s.now.Add(firstProbe), s.out.nextTimeout(time.Second))
 }
 
@@ -248,7 +255,7 @@ func TestSendProbeLost(t *testing.T) {
 	s := newSenderTest(t)
 	id := s.start(100)
 	s.sendAll()
-	s.out.ack(s.now, ackOf(id, 0, 0))
+	s.take(ackOf(id, 0, 0))
 	s.advance(firstProbe)
 	require.Equal(t, []uint32{0}, s.sendAll())
 	require.Equal(t, s.now.Add(50*time.Millisecond), s.out.nextTimeout(50*time.Millisecond))
@@ -264,7 +271,7 @@ func TestSendProbeBehindFullWindow(t *testing.T) {
 	s := newSenderTest(t)
 	blocked, other := s.start(1), s.start(1000)
 	s.sendAll()
-	s.out.ack(s.now, ackOf(blocked, 0, 0))
+	s.take(ackOf(blocked, 0, 0))
 	s.ack(other, 31)
 	require.NotEmpty(t, s.sendAll())
 	s.advance(firstProbe)
@@ -277,7 +284,7 @@ func TestSendAckOfRecalledFragments(t *testing.T) {
 	s := newSenderTest(t)
 	id := s.start(40)
 	s.sendAll()
-	s.out.ack(s.now, ackOf(id, 0, 0))
+	s.take(ackOf(id, 0, 0))
 	s.ack(id, 30)
 	require.Equal(t, indexes(30, 40), s.sendAll(), "they have arrived all the same")
 }
@@ -300,7 +307,7 @@ func TestSendHostileAcks(t *testing.T) {
 		"an old one, with a higher limit": ackOf(id, 3, 1<<32-1),
 	} {
 		before := s.out.flight.count
-		_, finished, rtt := s.out.ack(s.now, a)
+		_, finished, rtt := s.take(a)
 		require.False(t, finished, name)
 		require.Zero(t, rtt, name)
 		require.Equal(t, before, s.out.flight.count, name)
@@ -330,7 +337,7 @@ func TestSendSpan(t *testing.T) {
 	id := s.start(5000)
 	for range 200 {
 		s.sendAll()
-		s.out.ack(s.now, ackOf(id, 0, 5000, indexes(1, min(s.out.find(id).next, fragmentSpan))...))
+		s.take(ackOf(id, 0, 5000, indexes(1, min(s.out.find(id).next, fragmentSpan))...))
 		checkSender(t, &s.out)
 	}
 	require.Equal(t, uint32(fragmentSpan), s.out.find(id).next)
@@ -356,7 +363,7 @@ func TestSendRandomAcks(t *testing.T) {
 			case 3, 4:
 				s.send(rng.IntN(200))
 			default:
-				s.out.ack(s.now, randomAck(rng, &s.out))
+				s.take(randomAck(rng, &s.out))
 			}
 			checkSender(t, &s.out)
 		}
@@ -365,7 +372,7 @@ func TestSendRandomAcks(t *testing.T) {
 			s.out.timeout(s.now, 10*time.Millisecond)
 			s.sendAll()
 			for _, t := range slices.Clone(s.out.active) {
-				s.out.ack(s.now, ackOf(t.id, t.high, t.high+fragmentSpan))
+				s.take(ackOf(t.id, t.high, t.high+fragmentSpan))
 			}
 			checkSender(t, &s.out)
 		}

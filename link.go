@@ -224,7 +224,10 @@ func (l *link) load(b *batch) bool {
 func (l *link) unhold() {
 	l.mu.Lock()
 	l.held = false
-	l.postFragmentAcks()
+	if l.exchange != nil {
+		l.sending.judge()
+		l.postFragmentAcks()
+	}
 	l.flush()
 }
 

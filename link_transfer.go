@@ -99,9 +99,6 @@ func (l *link) takeFragment(now time.Time, m wire.Fragment) []byte {
 
 // postFragmentAcks adds the acknowledgements of what has come.
 func (l *link) postFragmentAcks() {
-	if l.exchange == nil {
-		return
-	}
 	for ack, ok := l.receiving.nextAck(); ok; ack, ok = l.receiving.nextAck() {
 		say(l, ack)
 	}
