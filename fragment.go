@@ -17,6 +17,10 @@ const (
 	// maxFragment is what the 16 bits of a message's length leave beside the fields of Fragment.
 	maxFragment = 1<<16 - 1 - 14
 
+	// firstRoom is set aside for a message at its first fragment, in bytes, so that growing need not copy those of up to
+	// this size: a tenth of the time of an echo of 1 MiB. 64 transfers take no more than the budget of a link.
+	firstRoom = 2 << 20
+
 	// fragmentSpan is how far a transfer gets ahead of its first missing fragment: the bitmap of
 	// an acknowledgement reaches no further.
 	fragmentSpan = 1024

@@ -11,7 +11,7 @@ import (
 // An incoming is a message of which fragments have arrived.
 //
 //	base <= high <= count
-//	cap(body) + bytes in apart <= 2 * bytes that arrived   [FRAG-2]
+//	cap(body) + bytes in apart <= max(2 * bytes that arrived, memory.atOnce)   [FRAG-2]
 type incoming struct {
 	cut
 	id    uint32
@@ -65,11 +65,11 @@ func (t *incoming) place(index uint32, data []byte) bool {
 	return true
 }
 
-// grow makes room for the bytes before to, unless body would be larger than twice what is placed. Its sizes are powers
-// of two, up to the total: all growing together copies each byte about once.
+// grow makes room for the bytes before to, unless body would be larger than [FRAG-2] has it. Beyond memory.atOnce its sizes are
+// powers of two, up to the total: all growing together copies each byte about once.
 func (t *incoming) grow(to, placed int64) bool {
 	size := bufferSize(int64(t.total))
-	for size > 2*placed {
+	for size > max(2*placed, t.memory.atOnce) {
 		size = 1 << (bits.Len64(uint64(size-1)) - 1) // the power of two below
 	}
 	if size < to {

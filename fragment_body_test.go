@@ -37,7 +37,7 @@ func TestReceiveDuplicates(t *testing.T) {
 	require.Equal(t, int64(3*256), hasArrived(r.in.transfers[1]))
 }
 
-// [FRAG-2] A receiver MUST NOT set memory aside for more than twice what has arrived
+// [FRAG-2] A receiver MUST NOT set memory aside for [...] twice what of it has arrived: so strict where nothing is set aside at once.
 func TestReceiveSparseFragments(t *testing.T) {
 	var in inTransfers
 	in.init(testMessage, testMessage, &memory{size: testMessage})
@@ -61,6 +61,19 @@ func TestReceiveSparseFragments(t *testing.T) {
 	runtime.KeepAlive(body)
 }
 
+// [FRAG-2] A receiver MUST NOT set memory aside for more than 2 MiB of a message, or twice what of it has arrived if that is more
+func TestReceiveSetsTheFirstPartAsideAtOnce(t *testing.T) {
+	var in inTransfers
+	in.init(testMessage, 2*testMessage, &memory{size: 2 * testMessage, atOnce: firstRoom})
+	for id, size := range []int{1 << 20, 3 << 20} {
+		body := make([]byte, size)
+		for i := range uint32(100) {
+			in.fragment(fragmentEpoch, fragmentOf(uint32(id+1), body, 1000, i))
+			require.EqualValues(t, min(size, firstRoom), len(in.transfers[uint32(id+1)].body))
+		}
+	}
+}
+
 func heapInUse() int64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -69,7 +82,7 @@ func heapInUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// [FRAG-2] A receiver MUST NOT set memory aside for more than twice what has arrived
+// [FRAG-2] A receiver MUST NOT set memory aside for [...] twice what of it has arrived: so strict where nothing is set aside at once.
 func TestReceiveRandomFragments(t *testing.T) {
 	for range 5 {
 		seed := rand.Uint64()

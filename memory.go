@@ -18,8 +18,9 @@ const (
 // Buffers are used again because fresh memory is slow: the system hands it out page by page, which costs several times
 // what it costs to copy a message into it. A buffer is up to a quarter larger than was asked for.
 type memory struct {
-	size int64 // bytes that may be taken
-	used atomic.Int64
+	size   int64 // bytes that may be taken
+	used   atomic.Int64
+	atOnce int64 // bytes set aside for a message at its first fragment, if it is so large
 
 	buffers [bufferClasses]sync.Pool // of *[]byte
 }

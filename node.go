@@ -90,7 +90,7 @@ func newNode(cfg Config, t transport) *Node {
 	n.carrier = carrier{
 		transport: t, boot: n.rng.Uint64() | 1, cluster: wire.ClusterID(cfg.cluster()),
 		maxPacket: cfg.maxPacket(), maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
-		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage())},
+		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()), atOnce: firstRoom},
 	}
 	n.timers.init(now)
 	n.table.Store(1)
