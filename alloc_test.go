@@ -16,10 +16,16 @@ func TestCallsAllocateLittle(t *testing.T) {
 	require.NoError(t, caller.Join(provider.Addr().String()))
 	require.NoError(t, caller.WaitFor(t.Context(), "add", 1))
 	add := caller.Caller("add")
-	const ceiling = 3 // the request and its reply at the provider, and what the pools lose to the collector
+	bound := Bind[func(context.Context, int, int) (int, error)](caller, "add")
+	const ceiling = 3 // the arguments, the request at the provider, and what the pools lose to the collector
 	require.LessOrEqual(t, testing.AllocsPerRun(2000, func() {
 		if _, err := Call[int](context.Background(), add, 1, 2); err != nil {
 			t.Error(err)
 		}
-	}), float64(ceiling))
+	}), float64(ceiling), "Call")
+	require.LessOrEqual(t, testing.AllocsPerRun(2000, func() {
+		if _, err := bound(context.Background(), 1000, 2000); err != nil {
+			t.Error(err)
+		}
+	}), float64(ceiling), "Bind")
 }

@@ -15,7 +15,11 @@ func Bind[F any](n *Node, name string, opts ...CallOption) F {
 	if t.Kind() != reflect.Func || t.NumOut() == 0 || t.Out(t.NumOut()-1) != reflect.TypeFor[error]() {
 		panic(fmt.Sprintf("broach: Bind(%q): %v is not a function type whose last result is error", name, t))
 	}
-	b := &binding{caller: n.Caller(name, opts...), typ: t}
+	c := n.Caller(name, opts...)
+	if f, ok := bindTyped[F](c); ok {
+		return f
+	}
+	b := &binding{caller: c, typ: t}
 	for i := range t.NumOut() - 1 {
 		b.results = append(b.results, t.Out(i))
 	}
@@ -34,7 +38,7 @@ type binding struct {
 // call is the body of the func variable.
 func (b *binding) call(in []reflect.Value) []reflect.Value {
 	ctx, args := b.arguments(in)
-	p, failed := b.caller.do(ctx, args)
+	p, failed := b.caller.do(ctx, arguments{list: args})
 	if failed != nil {
 		return b.failed(failed)
 	}

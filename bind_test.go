@@ -78,6 +78,37 @@ func TestBind(t *testing.T) {
 	})
 }
 
+// The shapes that are bound without reflection do as the others do.
+func TestBindOfCommonShapes(t *testing.T) {
+	functions := map[string]any{
+		"add":   func(x, y int) int { return x + y },
+		"upper": strings.ToUpper,
+		"half":  func(b []byte) []byte { return b[:len(b)/2] },
+	}
+	inPair(t, functions, func(c *cluster, provider, caller *Node) {
+		for _, n := range []*Node{provider, caller} {
+			ctx := c.t.Context()
+			x, err := Bind[func(context.Context, int, int) (int, error)](n, "add")(ctx, -1, 1<<40)
+			require.Equal(c.t, []any{1<<40 - 1, nil}, []any{x, err})
+			x, err = Bind[func(int, int) (int, error)](n, "add")(1, 2)
+			require.Equal(c.t, []any{3, nil}, []any{x, err})
+			s, err := Bind[func(context.Context, string) (string, error)](n, "upper")(ctx, "a")
+			require.Equal(c.t, []any{"A", nil}, []any{s, err})
+			s, err = Bind[func(string) (string, error)](n, "upper")("b")
+			require.Equal(c.t, []any{"B", nil}, []any{s, err})
+			b, err := Bind[func(context.Context, []byte) ([]byte, error)](n, "half")(ctx, []byte("abcd"))
+			require.Equal(c.t, []any{[]byte("ab"), nil}, []any{b, err})
+			b, err = Bind[func([]byte) ([]byte, error)](n, "half")(nil)
+			require.NoError(c.t, err)
+			require.Empty(c.t, b)
+			_, err = Bind[func(int, int) (int, error)](n, "upper")(1, 2)
+			requireError(c.t, err, InvalidArgument, No)
+			_, err = Bind[func(string) (string, error)](n, "nobody")("x")
+			require.ErrorIs(c.t, err, ErrNotFound)
+		}
+	})
+}
+
 // What does not suit the provider's function is found out by the call.
 func TestBindThatDoesNotSuitTheFunction(t *testing.T) {
 	inPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(c *cluster, provider, caller *Node) {

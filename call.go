@@ -44,7 +44,7 @@ func (c *Caller) Call(ctx context.Context, args ...any) (any, error) {
 // Call is Caller.Call with a typed result. A result that does not fit R is an InvalidArgument error with Executed: Yes. With
 // struct{} as R, no result is wanted and the function may have none.
 func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
-	p, failed := c.do(ctx, args)
+	p, failed := c.do(ctx, arguments{list: args})
 	if failed != nil {
 		var none R
 		return none, failed
@@ -91,7 +91,7 @@ func (c *Caller) over(ctx context.Context, executed Executed) *Error {
 }
 
 // do makes the call and waits. The caller of do decodes the body and releases the pendingCall.
-func (c *Caller) do(ctx context.Context, args []any) (*pendingCall, *Error) {
+func (c *Caller) do(ctx context.Context, args arguments) (*pendingCall, *Error) {
 	switch {
 	case c.node.isClosed():
 		return nil, c.closed(No)
@@ -114,10 +114,10 @@ func (c *Caller) do(ctx context.Context, args []any) (*pendingCall, *Error) {
 }
 
 // encode appends the arguments to a message.
-func (c *Caller) encode(frame *buffer, args []any) *Error {
+func (c *Caller) encode(frame *buffer, args arguments) *Error {
 	head := len(frame.b)
 	var err error
-	if frame.b, err = appendArgs(frame.b, args); err != nil {
+	if frame.b, err = args.append(frame.b); err != nil {
 		return c.own(err)
 	}
 	if size := len(frame.b) - head; size > c.node.maxMessage {

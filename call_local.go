@@ -8,7 +8,7 @@ import (
 
 // local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in the
 // pool, with the same deadline, limits, errors and panic barrier.
-func (c *Caller) local(ctx context.Context, deadline time.Time, f *function, args []any) (*pendingCall, *Error) {
+func (c *Caller) local(ctx context.Context, deadline time.Time, f *function, args arguments) (*pendingCall, *Error) {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	frame := newBuffer()

@@ -44,7 +44,7 @@ func (c *Caller) unknown(r *route) *Error {
 
 // remote sends the call to one provider. Another one is asked only if the call was surely not executed: the provider was
 // gone before anything was sent, or says that it does not offer the function (our view of it was old).
-func (c *Caller) remote(ctx context.Context, now, deadline time.Time, r *route, args []any) (*pendingCall, *Error) {
+func (c *Caller) remote(ctx context.Context, now, deadline time.Time, r *route, args arguments) (*pendingCall, *Error) {
 	var tried []*link
 	var last *Error
 	for range callAttempts {
@@ -69,7 +69,7 @@ func (c *Caller) remote(ctx context.Context, now, deadline time.Time, r *route, 
 }
 
 // attempt makes the call at one provider.
-func (c *Caller) attempt(ctx context.Context, now, deadline time.Time, l *link, args []any) (*pendingCall, *Error) {
+func (c *Caller) attempt(ctx context.Context, now, deadline time.Time, l *link, args arguments) (*pendingCall, *Error) {
 	frame := newBuffer()
 	frame.b = wire.Request{Remaining: remaining(now, deadline), Service: []byte(c.name)}.Append(frame.b)
 	if err := c.encode(frame, args); err != nil {

@@ -25,9 +25,7 @@ func appendArgs(dst []byte, args []any) ([]byte, error) {
 	e := newEncoder(dst, 1+len(args))
 	err := e.m.EncodeArrayLen(len(args))
 	for i := 0; i < len(args) && err == nil; i++ {
-		if err = e.value(args[i]); err != nil {
-			err = failure(InvalidArgument, No, "argument %d: %v", i+1, err)
-		}
+		err = argumentError(i+1, e.value(args[i]))
 	}
 	b := e.finish()
 	if err != nil {

@@ -1,0 +1,62 @@
+package broach
+
+// arguments are those of one call: a list, or typed, which spares boxing each of them.
+type arguments struct {
+	list  []any
+	typed typedArguments
+}
+
+// typedArguments encode themselves: their number, then each of them.
+type typedArguments interface {
+	count() int
+	encode(e *encoder) error // an error names the argument
+}
+
+// append appends the arguments to dst. An error is an InvalidArgument that names the argument.
+func (a arguments) append(dst []byte) ([]byte, error) {
+	if a.typed == nil {
+		return appendArgs(dst, a.list)
+	}
+	e := newEncoder(dst, 1+a.typed.count())
+	err := e.m.EncodeArrayLen(a.typed.count())
+	if err == nil {
+		err = a.typed.encode(e)
+	}
+	b := e.finish()
+	if err != nil {
+		return dst, err
+	}
+	return b, nil
+}
+
+type oneArgument[A any] struct {
+	a     A
+	write func(*encoder, A) error
+}
+
+func (o *oneArgument[A]) count() int              { return 1 }
+func (o *oneArgument[A]) encode(e *encoder) error { return argumentError(1, o.write(e, o.a)) }
+
+type twoArguments[A, B any] struct {
+	a      A
+	b      B
+	writeA func(*encoder, A) error
+	writeB func(*encoder, B) error
+}
+
+func (t *twoArguments[A, B]) count() int { return 2 }
+
+func (t *twoArguments[A, B]) encode(e *encoder) error {
+	if err := t.writeA(e, t.a); err != nil {
+		return argumentError(1, err)
+	}
+	return argumentError(2, t.writeB(e, t.b))
+}
+
+// argumentError says which argument could not be encoded.
+func argumentError(n int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return failure(InvalidArgument, No, "argument %d: %v", n, err)
+}
