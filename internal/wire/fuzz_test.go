@@ -54,6 +54,8 @@ func FuzzFragment(f *testing.F)    { fuzzBody(f, KindFragment, ConsumeFragment) 
 func FuzzFragmentAck(f *testing.F) { fuzzBody(f, KindFragmentAck, ConsumeFragmentAck) }
 func FuzzStop(f *testing.F)        { fuzzBody(f, KindStop, ConsumeStop) }
 func FuzzStale(f *testing.F)       { fuzzBody(f, KindStale, ConsumeStale) }
+func FuzzProbe(f *testing.F)       { fuzzBody(f, KindProbe, ConsumeProbe) }
+func FuzzProbeAck(f *testing.F)    { fuzzBody(f, KindProbeAck, ConsumeProbeAck) }
 func FuzzAnnounce(f *testing.F)    { fuzzBody(f, KindAnnounce, ConsumeAnnounce) }
 func FuzzList(f *testing.F)        { fuzzBody(f, KindList, ConsumeList) }
 

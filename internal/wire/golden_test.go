@@ -19,6 +19,8 @@ var golden = []struct {
 	{"1.1 #1", Header{
 		TableVersion: 3, Cluster: ClusterID("default"), Sender: 0x1111111111111111, Receiver: 0x2222222222222222, Number: 7,
 	}},
+	{"1.3 #1", Probe{ID: 1, Padding: 4}},
+	{"1.3 #2", ProbeAck{ID: 1}},
 	{"2.1 #1", Request{Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Args: []byte{0x92, 1, 2}}},
 	{"2.2 #1", Reply{Slot: 5, Seq: 9, Code: 0, Executed: ExecutedYes, Body: []byte{1, 2, 3}}},
 	{"2.2 #2", Reply{Slot: 5, Seq: 10, Code: 3, Executed: ExecutedNo, Body: []byte("none")}},

@@ -42,6 +42,8 @@ var samples = []sample{
 	{KindFragmentAck, FragmentAck{Transfer: 1, Base: 16, Limit: 1040, Bitmap: []byte{5}}, 12, true},
 	{KindStop, Stop{Transfer: 1, ByReceiver: true, Code: 11}, 9, false},
 	{KindStale, Stale{Boot: 2, Number: 7}, 16, false},
+	{KindProbe, Probe{ID: 1, Padding: 3}, 4, true},
+	{KindProbeAck, ProbeAck{ID: 1}, 4, false},
 	{KindJoin, Join{Nonce: 1, Addr: addr4}, 15, false},
 	{KindList, List{Index: 0, Count: 1, Entries: []Entry{{addr6, 1}}}, 39, true},
 	{KindAnnounce, Announce{someHello}, helloFixed, true},
@@ -84,6 +86,10 @@ func consume(kind Kind, body []byte) (appender, error) {
 		return asAppender(ConsumeStop(body))
 	case KindStale:
 		return asAppender(ConsumeStale(body))
+	case KindProbe:
+		return asAppender(ConsumeProbe(body))
+	case KindProbeAck:
+		return asAppender(ConsumeProbeAck(body))
 	}
 	return ConsumeMembership(kind, body)
 }

@@ -27,6 +27,8 @@
 //	FragmentAck  transfer 4, base 4, limit 4, bitmap *
 //	Stop         transfer 4, by receiver 1, code 4
 //	Stale        boot id 8, number 8
+//	Probe        id 4, zeros
+//	ProbeAck     id 4
 //	Join         nonce 8, address, zeros
 //	List         echo 8, index 2, count 2, entries * of address and boot id 8
 //	Announce     nonce 8, echo 8, incarnation 4, seen 4, address, name 1+n, version 1+n, tags 2+n, has table 1, table *
@@ -80,6 +82,8 @@ const (
 	KindFragmentAck Kind = 7
 	KindStop        Kind = 8
 	KindStale       Kind = 9
+	KindProbe       Kind = 10
+	KindProbeAck    Kind = 11
 
 	KindJoin     Kind = 32
 	KindList     Kind = 33
