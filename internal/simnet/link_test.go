@@ -177,3 +177,21 @@ func TestPayloadsLargerThanTheMTUVanish(t *testing.T) {
 		require.EqualValues(t, 1, n.Stats().TooLarge)
 	})
 }
+
+// A link is of one direction, and may change at any time.
+func TestTheMTUOfOneDirectionMayChange(t *testing.T) {
+	simulate(t, 1, func(t *testing.T, n *simnet.Network) {
+		a, b := listen(t, n, alice), listen(t, n, bob)
+		atBob, atAlice := record(b), record(a)
+		jumbo := strings.Repeat("x", 8972)
+		for i, mtu := range []int{0, 8971, 8972} {
+			n.SetLink(alice, bob, simnet.Link{MTU: mtu})
+			send(t, a, bob, jumbo)
+			send(t, b, alice, jumbo)
+			time.Sleep(time.Second)
+			require.Len(t, atAlice(), i+1, "the way back has no limit")
+		}
+		require.Len(t, atBob(), 2)
+		require.EqualValues(t, 1, n.Stats().TooLarge)
+	})
+}
