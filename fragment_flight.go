@@ -57,6 +57,8 @@ type flight struct {
 	first sendOrder
 	lost  ring[lostFragment] // not before sent: lost first. Some may have arrived since
 
+	lostAgain bool // a fragment was lost that had been sent before; outTransfers.lostAgain clears it
+
 	newest    sendOrder     // highest known to have arrived
 	recover   sendOrder     // losses of earlier sendings have been answered by a smaller window
 	progress  time.Duration // when a fragment was last acknowledged
@@ -167,6 +169,7 @@ func (f *flight) drop() bool {
 	if over {
 		return false
 	}
+	f.lostAgain = f.lostAgain || s.again
 	f.recall(s.of, s.index)
 	f.lost.push(lostFragment{s.of, s.index})
 	return true

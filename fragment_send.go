@@ -53,6 +53,11 @@ func (o *outTransfers) init(now time.Time, size int) {
 // start begins the transfer of body: the kind and body of a message. It is borrowed until ack says that the transfer is
 // finished, or until stop: both give the tag back. At most 64 transfers are under way, the others follow in order.
 func (o *outTransfers) start(body []byte, tag uint64) (id uint32) {
+	return o.startCut(body, tag, o.size)
+}
+
+// startCut is start with fragments of another size.
+func (o *outTransfers) startCut(body []byte, tag uint64, size uint32) (id uint32) {
 	if len(body) == 0 || int64(len(body)) > 1<<32-1 {
 		panic("broach: internal error: a transfer has 1 to 2^32-1 bytes")
 	}
@@ -60,7 +65,7 @@ func (o *outTransfers) start(body []byte, tag uint64) (id uint32) {
 		o.lastID++
 	}
 	o.waiting.push(&outgoing{
-		cut:   cutInto(uint32(len(body)), o.size),
+		cut:   cutInto(uint32(len(body)), size),
 		id:    o.lastID,
 		tag:   tag,
 		body:  body,
@@ -68,6 +73,22 @@ func (o *outTransfers) start(body []byte, tag uint64) (id uint32) {
 	})
 	o.promote()
 	return o.lastID
+}
+
+// resize sets the size of fragments. It returns the transfers that are under way with larger ones.
+func (o *outTransfers) resize(size int) (larger []*outgoing) {
+	o.size = uint32(size)
+	for i := range o.waiting.len() {
+		if t := *o.waiting.at(i); t.size > o.size {
+			t.cut = cutInto(t.total, o.size)
+		}
+	}
+	for _, t := range o.active {
+		if t.size > o.size {
+			larger = append(larger, t)
+		}
+	}
+	return larger
 }
 
 // promote begins transfers that wait.
@@ -260,6 +281,13 @@ func (o *outTransfers) end(t *outgoing) {
 // timeout takes as lost what was not heard of for the retransmission time.
 func (o *outTransfers) timeout(now time.Time, rto time.Duration) {
 	o.flight.timeout(now, rto)
+}
+
+// lostAgain reports whether, since it was last asked, a fragment was lost that had been sent before.
+func (o *outTransfers) lostAgain() bool {
+	was := o.flight.lostAgain
+	o.flight.lostAgain = false
+	return was
 }
 
 // nextTimeout returns when to call timeout, or next for a transfer that asks whether it is welcome: zero when neither.

@@ -26,12 +26,14 @@ type outbox struct {
 	limit int // of the last datagram in ready
 }
 
-// append adds one encoded message. A datagram is at most limit bytes; a message fits one by the caller's care.
-func (o *outbox) append(msg []byte, limit int, table uint32) {
+// append adds one encoded message. A datagram is at most limit bytes; a message fits one by the caller's care. It reports whether
+// a larger limit would have spared a datagram.
+func (o *outbox) append(msg []byte, limit int, table uint32) (filled bool) {
 	last := len(o.ready) - 1
 	if last < 0 || len(o.ready[last])+len(msg) > min(o.limit, limit) {
+		filled = last >= 0 && len(o.ready[last])+len(msg) > limit
 		if last+1 == outboxMax {
-			return
+			return filled
 		}
 		o.ready = append(o.ready, wire.AppendHeader(newPacket()[:0], wire.Header{TableVersion: table}))
 		o.limit = limit
@@ -39,6 +41,7 @@ func (o *outbox) append(msg []byte, limit int, table uint32) {
 	}
 	o.limit = min(o.limit, limit)
 	o.ready[last] = append(o.ready[last], msg...)
+	return filled
 }
 
 // stampOf is the version of our table that a datagram was begun under.

@@ -31,6 +31,16 @@ func TestOutboxPacksWithinTheLimits(t *testing.T) {
 	require.Equal(t, []int{1360, 1160, 1201, 5}, sizes(), "what is large gets no membership")
 }
 
+// A datagram that has no room for the next message could have been larger, unless it is small for another reason.
+func TestOutboxTellsWhenADatagramIsFull(t *testing.T) {
+	var o outbox
+	require.False(t, o.append(make([]byte, 1160), 1200, 1), "it is the first")
+	require.True(t, o.append(make([]byte, 1000), 1200, 1))
+	require.False(t, o.append(make([]byte, 160), 1200, 1), "full to the last byte")
+	require.False(t, o.append(make([]byte, 10), 1400, 1), "the one before was small for those in it")
+	require.Len(t, o.ready, 3)
+}
+
 func TestPacketsAreUsedAgainOnlyWhole(t *testing.T) {
 	p := newPacket()
 	require.Len(t, p, wire.HeaderSize)

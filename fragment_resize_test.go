@@ -1,0 +1,61 @@
+package broach
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Transfers under way keep their size, for it must not differ within one, [FRAG-1]; those that wait were never seen.
+func TestResizeTellsWhichTransfersAreTooLarge(t *testing.T) {
+	s := newSenderTest(t)
+	s.out.resize(2 * minFragment)
+	for range maxTransfers {
+		s.start(8)
+	}
+	waiting := s.start(8)
+	stopped := s.start(8)
+	s.out.stop(stopped)
+	require.Empty(t, s.out.resize(4*minFragment), "they may go on in smaller ones")
+
+	larger := s.out.resize(minFragment)
+	require.Len(t, larger, maxTransfers)
+	require.EqualValues(t, 1, larger[0].id)
+	for _, v := range larger {
+		s.out.stop(v.id)
+	}
+	require.Equal(t, indexes(0, 8), s.sendAll(), "the one that waited is cut anew")
+	finished, _ := s.ack(waiting, 8)
+	require.True(t, finished)
+}
+
+func TestStartCutTakesAnotherSize(t *testing.T) {
+	s := newSenderTest(t)
+	s.out.resize(4 * minFragment)
+	s.out.startCut(make([]byte, 4*minFragment), 1, minFragment)
+	require.Equal(t, indexes(0, 4), s.sendAll())
+	require.Empty(t, s.out.resize(minFragment))
+}
+
+// A fragment that is lost once has met a bad moment. One that is lost again may be too large.
+func TestOnlyTheSecondLossOfAFragmentIsReported(t *testing.T) {
+	const rto = 20 * time.Millisecond
+	s := newSenderTest(t)
+	id := s.start(100)
+	s.send(10)
+	s.ack(id, 0, 9)
+	require.False(t, s.out.lostAgain(), "all but 9 were lost, once")
+	require.Equal(t, indexes(0, 7), s.send(7))
+	require.Equal(t, []uint32{10, 11, 12}, s.send(3))
+
+	s.advance(rto)
+	s.ack(id, 0, 9, 12)
+	require.True(t, s.out.lostAgain(), "by order")
+	require.False(t, s.out.lostAgain(), "it is said once")
+
+	s.sendAll()
+	s.advance(10 * rto)
+	s.out.timeout(s.now, rto)
+	require.True(t, s.out.lostAgain(), "by time")
+}
