@@ -72,6 +72,7 @@ type link struct {
 // do without.
 type exchange struct {
 	rtt       rtt
+	path      pathSize
 	calls     callSlots
 	served    servedSlots
 	sending   outTransfers
@@ -98,17 +99,22 @@ func (l *link) talk(now time.Time) {
 		return
 	}
 	l.exchange = &exchange{}
-	l.sending.init(now, fragmentSize(l.maxPacket))
+	l.path.init(now, l.maxPacket)
+	l.sending.init(now, fragmentSize(l.path.size))
 	l.receiving.init(l.maxMessage+envelope, reassemblyPeer*(l.maxMessage+envelope), l.memory)
 }
 
-// post adds an encoded message to the outbox. mu is held.
-func (l *link) post(msg []byte) { l.out.append(msg, l.maxPacket, l.carrier.table.Load()) }
+// post adds an encoded message to the outbox, for the first time. mu is held.
+func (l *link) post(msg []byte) {
+	if l.out.append(msg, l.path.size, l.carrier.table.Load()) {
+		l.path.filled()
+	}
+}
 
-// say encodes a message into the outbox. mu is held.
+// say encodes a short message into the outbox. mu is held.
 func say[M interface{ Append([]byte) []byte }](l *link, m M) {
 	l.scratch = m.Append(l.scratch[:0])
-	l.post(l.scratch)
+	l.repeat(l.scratch)
 }
 
 // queue adds a membership message for flushQueue to send, and reports whether it is the first.
@@ -214,6 +220,9 @@ func (l *link) load(b *batch) bool {
 		}
 		l.header(b.out[i].b, table, l.id.boot, l.number)
 		l.bytesOut += uint64(len(b.out[i].b))
+		if l.exchange != nil {
+			l.path.sent(len(b.out[i].b))
+		}
 	}
 	l.rearm()
 	l.flushing = len(b.out) > 0
@@ -251,6 +260,9 @@ func (l *link) close(o outcome) {
 func (l *link) fail(o outcome) {
 	l.mu.Lock()
 	running := l.endAll(o)
+	if l.exchange != nil {
+		l.path.stop()
+	}
 	l.flush()
 	for _, r := range running {
 		r.giveUp()
@@ -263,7 +275,7 @@ func (l *link) endAll(o outcome) []*request {
 	return l.running()
 }
 
-// timeout does what is due: resends, polls, progress acks, lost fragments, expired state. It reports whether the peer leaves
+// timeout does what is due: resends, polls, progress acks, lost fragments, expired state, probes. It reports whether the peer leaves
 // calls unanswered.
 func (l *link) timeout(now time.Time) (unanswered bool) {
 	l.mu.Lock()
@@ -273,6 +285,7 @@ func (l *link) timeout(now time.Time) (unanswered bool) {
 		l.acknowledge(now)
 		l.sending.timeout(now, l.rtt.transferTimeout())
 		l.receiving.expire(now)
+		l.probe(now)
 	}
 	l.flush()
 	return unanswered
@@ -283,8 +296,8 @@ func (l *link) nextTimeout() time.Time {
 	if l.exchange == nil {
 		return time.Time{}
 	}
-	return earliest(earliest(l.calls.next, l.served.nextTimeout()),
-		earliest(l.sending.nextTimeout(l.rtt.transferTimeout()), l.receiving.nextTimeout()))
+	transfers := earliest(l.sending.nextTimeout(l.rtt.transferTimeout()), l.receiving.nextTimeout())
+	return earliest(earliest(l.calls.next, l.served.nextTimeout()), earliest(transfers, l.path.nextTimeout()))
 }
 
 // stepPause is how soon the loop steps a link again that is still due: what cannot be done now, because somebody else flushes

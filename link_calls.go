@@ -99,14 +99,19 @@ func (l *link) sendRequest(now time.Time, slot uint16, c *callSlot) {
 		c.pace = l.rtt.timeout()
 		l.post(c.request.b)
 	} else {
-		c.state, c.pace = callMoving, l.silence
-		c.transfer = l.sending.start(wire.Unframe(c.request.b), callTag(slot, c.seq))
+		l.moveRequest(slot, c)
 	}
 	l.calls.arm(c, now, l.silentAt(c))
 }
 
+// moveRequest sends the request of a slot as a transfer, which sees to its own resends.
+func (l *link) moveRequest(slot uint16, c *callSlot) {
+	c.state, c.pace = callMoving, l.silence
+	c.transfer = l.transfer(wire.Unframe(c.request.b), callTag(slot, c.seq))
+}
+
 // fits reports whether an encoded message fits one datagram.
-func (l *link) fits(frame []byte) bool { return len(frame) <= l.maxPacket-wire.HeaderSize }
+func (l *link) fits(frame []byte) bool { return len(frame) <= l.path.size-wire.HeaderSize }
 
 // silentAt is when the peer will have been silent for too long for a call, [CALL-11].
 func (l *link) silentAt(c *callSlot) time.Time {
@@ -202,12 +207,8 @@ func (l *link) resend(now time.Time) (unanswered bool) {
 			l.endCall(slot, c).end(outcome{code: Unreachable, body: textSilent})
 			continue
 		case c.state == callSent:
-			wire.SetRemaining(c.request.b, remaining(now, c.deadline))
-			l.post(c.request.b)
-			c.resends = min(c.resends, 100) + 1
-			l.resent++
+			l.resendRequest(now, slot, c)
 			unanswered = unanswered || c.resends >= doubtAfter && l.lastHeard().Before(c.sentAt)
-			c.pace = l.backoff(c.pace)
 		case c.state == callTaken:
 			say(l, wire.Poll{Slot: slot, Seq: c.seq})
 			c.pace = l.pollPace(c.pace)
@@ -215,6 +216,21 @@ func (l *link) resend(now time.Time) (unanswered bool) {
 		l.calls.arm(c, now, l.silentAt(c))
 	}
 	return unanswered
+}
+
+// resendRequest sends the request of a slot again. One that is larger than the packet size is now goes as a transfer: to the
+// provider it is a duplicate all the same.
+func (l *link) resendRequest(now time.Time, slot uint16, c *callSlot) {
+	l.path.suspect(now)
+	wire.SetRemaining(c.request.b, remaining(now, c.deadline))
+	c.resends = min(c.resends, 100) + 1
+	l.resent++
+	if !l.fits(c.request.b) {
+		l.moveRequest(slot, c)
+		return
+	}
+	l.repeat(c.request.b)
+	c.pace = l.backoff(c.pace)
 }
 
 // backoff doubles a pace, with jitter.

@@ -24,7 +24,7 @@ var (
 func (l *link) takeRequest(now time.Time, m wire.Request, body []byte) *request {
 	v := l.served.slot(m.Slot)
 	if v.look(m.Seq) != requestNew {
-		l.answerAgain(v, m.Seq)
+		l.answerAgain(now, v, m.Seq)
 		l.letGo(body)
 		return nil
 	}
@@ -36,6 +36,9 @@ func (l *link) takeRequest(now time.Time, m wire.Request, body []byte) *request 
 	r.replaces = v.request
 	l.stopReply(v)
 	l.served.begin(now, v, m.Seq, r)
+	if body != nil {
+		l.served.tell(v) // by the last FragmentAck
+	}
 	return r
 }
 
@@ -58,7 +61,7 @@ func (l *link) letGo(body []byte) {
 func (l *link) takePoll(now time.Time, m wire.Poll) (replaced *request) {
 	v := l.served.slot(m.Slot)
 	if v.look(m.Seq) != requestNew {
-		l.answerAgain(v, m.Seq)
+		l.answerAgain(now, v, m.Seq)
 		return nil
 	}
 	replaced = v.request
@@ -69,13 +72,14 @@ func (l *link) takePoll(now time.Time, m wire.Poll) (replaced *request) {
 }
 
 // answerAgain answers a Request or Poll that is not new.
-func (l *link) answerAgain(v *servedSlot, seq uint32) {
+func (l *link) answerAgain(now time.Time, v *servedSlot, seq uint32) {
 	switch v.look(seq) {
 	case requestRunning:
 		l.served.tell(v)
 		say(l, wire.Progress{Slot: v.id, Seq: seq})
 	case requestDone:
-		l.post(v.reply)
+		l.path.suspect(now)
+		l.replyAgain(v)
 	case requestForgotten: // [CALL-8]
 		say(l, wire.Reply{Slot: v.id, Seq: seq, Code: uint32(Unreachable), Executed: uint8(Yes), Body: textForgotten})
 	}
@@ -108,17 +112,22 @@ func (l *link) answer(now time.Time, r *request, frame []byte) {
 	l.flush()
 }
 
-// reply stores and sends the reply of a slot.
+// reply stores and sends the reply of a slot, [PATH-7].
 func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
 	switch {
-	case l.fits(frame):
+	case len(frame) <= basePacket-wire.HeaderSize, v.state == servedNew && l.fits(frame):
 		l.served.done(now, v, frame)
 		l.post(frame)
-	case l.served.movingBytes+len(frame) > replyMoving*(l.maxMessage+envelope):
-		l.replyError(now, v, Overloaded, Yes, textBacklog)
+	case l.mayMove(frame):
+		l.served.move(v, frame, l.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
 	default:
-		l.served.move(v, frame, l.sending.start(wire.Unframe(frame), replyTag(v.id, v.seq)))
+		l.replyError(now, v, Overloaded, Yes, textBacklog)
 	}
+}
+
+// mayMove says whether another reply may be under way as a transfer.
+func (l *link) mayMove(frame []byte) bool {
+	return l.served.movingBytes+len(frame) <= replyMoving*(l.maxMessage+envelope)
 }
 
 // replyError stores and sends an error as the reply of a slot.

@@ -34,12 +34,12 @@ type pathSize struct {
 	failed    int       // the smallest size known not to pass; 0: none is known
 	again     time.Time // no search begins before
 
-	probed int // the size being probed; 0: none
-	id     uint32
-	lost   int // of its probes
-	pace   time.Duration
-	sentAt time.Time // of the last of them; zero: none was sent yet
-	due    time.Time // when the next is to be sent
+	probed  int // the size being probed; 0: none
+	id      uint32
+	lost    int  // of its probes
+	isHeard bool // the small probe that went with the last of them was answered
+	pace    time.Duration
+	due     time.Time // when the next is to be sent
 }
 
 // init begins with the size that needs no probe.
@@ -53,27 +53,27 @@ func (p *pathSize) filled() { p.full = true }
 // sent notes the size of a datagram that is sent.
 func (p *pathSize) sent(size int) { p.large = p.large || size > basePacket }
 
-// suspect notes that something had to be repeated because of a timer. It may be that large datagrams do not pass any more.
+// suspect notes that something had to be repeated. It may be that large datagrams do not pass any more.
 func (p *pathSize) suspect(now time.Time) {
 	if p.large && p.size > basePacket && p.probed != p.size {
 		p.probe(now, p.size)
 	}
 }
 
-// next returns a probe if one is to be sent now. heard is when the peer was last heard of, rto the retransmission time of calls.
+// next returns a probe if one is to be sent now, together with the small one whose id is 0. rto is the retransmission time of calls.
 // Afterwards the size may have fallen.
-func (p *pathSize) next(now, heard time.Time, rto time.Duration) (wire.Probe, bool) {
+func (p *pathSize) next(now time.Time, rto time.Duration) (wire.Probe, bool) {
 	if p.probed == 0 && p.isWanted() && !now.Before(p.again) {
 		p.search(now, 0)
 	}
-	if p.probed != 0 && !now.Before(p.due) && !p.sentAt.IsZero() && heard.After(p.sentAt) {
+	if p.probed != 0 && !now.Before(p.due) && p.isHeard {
 		p.lose(now)
 	}
 	if p.probed == 0 || now.Before(p.due) {
 		return wire.Probe{}, false
 	}
 	p.pace = min(max(2*p.pace, rto), max(maxPace, rto))
-	p.sentAt, p.due = now, now.Add(p.pace)
+	p.isHeard, p.due = false, now.Add(p.pace)
 	return wire.ProbeFor(p.id, p.probed), true
 }
 
@@ -113,13 +113,13 @@ func (p *pathSize) candidate() int {
 // probe begins to probe a size.
 func (p *pathSize) probe(now time.Time, size int) {
 	p.id++
-	if p.id == 0 { // which asks for a sign of life only
+	if p.id == 0 { // that of the small ones
 		p.id++
 	}
-	p.probed, p.lost, p.pace, p.sentAt, p.due = size, 0, 0, time.Time{}, now
+	p.probed, p.lost, p.isHeard, p.pace, p.due = size, 0, false, 0, now
 }
 
-// lose notes that a probe was lost while the peer was there.
+// lose notes that a probe was lost where a small one was not.
 func (p *pathSize) lose(now time.Time) {
 	if p.lost++; p.lost < probeTries {
 		return
@@ -135,7 +135,11 @@ func (p *pathSize) lose(now time.Time) {
 
 // ack takes the answer to a probe.
 func (p *pathSize) ack(now time.Time, id uint32) {
-	if p.probed != 0 && id == p.id {
+	switch {
+	case p.probed == 0:
+	case id == 0:
+		p.isHeard = true
+	case id == p.id:
 		p.size, p.large = p.probed, false
 		p.advance(now)
 	}

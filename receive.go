@@ -140,7 +140,7 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 	if l.down {
 		return nil
 	}
-	if kind > wire.KindStop {
+	if kind == wire.KindStale || kind > wire.KindProbeAck {
 		r.stats.unknownKind.Add(1) // before talk: it must not cost us an exchange
 		return nil
 	}
@@ -194,6 +194,18 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 			return err
 		}
 		l.takeStop(now, m)
+	case wire.KindProbe:
+		m, err := wire.ConsumeProbe(body)
+		if err != nil {
+			return err
+		}
+		say(l, wire.ProbeAck{ID: m.ID})
+	case wire.KindProbeAck:
+		m, err := wire.ConsumeProbeAck(body)
+		if err != nil {
+			return err
+		}
+		l.takeProbeAck(now, m)
 	}
 	return nil
 }

@@ -42,6 +42,7 @@ type PeerStats struct {
 	Retransmits       uint64        // requests sent again
 	BytesIn, BytesOut uint64        // payload of datagrams
 	LastHeard         time.Duration // how long ago a datagram of it was accepted
+	PacketSize        int           // bytes in the largest datagram that is sent to it: found by probing, when there is much to send
 }
 
 // counters are the counts that the reader keeps; others read them at any time.
@@ -77,13 +78,13 @@ func (l *link) peerStats(now time.Time, state State) PeerStats {
 	defer l.mu.Unlock()
 	s := PeerStats{
 		Addr: l.id.addr, State: state, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
-		LastHeard: now.Sub(l.lastHeard()),
+		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket,
 	}
 	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
 	}
 	if l.exchange != nil {
-		s.RTT, s.Retransmits = l.rtt.smoothed, l.resent
+		s.RTT, s.Retransmits, s.PacketSize = l.rtt.smoothed, l.resent, l.path.size
 	}
 	return s
 }

@@ -1,0 +1,96 @@
+package broach
+
+import (
+	"time"
+
+	"broach/internal/wire"
+)
+
+// The steps of a link for the packet size of its path, PROTOCOL.md 1.3.
+
+// repeat adds a message that was sent before, or is so short that it gains nothing by a large datagram: it goes in one that
+// passes everywhere, if it fits.
+func (l *link) repeat(msg []byte) {
+	limit := basePacket
+	if len(msg) > limit-wire.HeaderSize {
+		limit = l.path.size
+	}
+	l.out.append(msg, limit, l.carrier.table.Load())
+}
+
+// transfer begins the transfer of a message that does not fit a datagram.
+func (l *link) transfer(body []byte, tag uint64) (id uint32) {
+	l.path.filled()
+	return l.sending.start(body, tag)
+}
+
+// replyAgain sends the stored reply of a slot again. One that does not fit a small datagram goes as a transfer in such, for its
+// caller may ask only once in a second; when there is no room for that, it is left for the caller to ask again.
+func (l *link) replyAgain(v *servedSlot) {
+	switch frame := v.reply; {
+	case len(frame) <= basePacket-wire.HeaderSize:
+		l.repeat(frame)
+	case l.mayMove(frame):
+		small := uint32(fragmentSize(basePacket))
+		l.served.move(v, frame, l.sending.startCut(wire.Unframe(frame), replyTag(v.id, v.seq), small))
+	}
+}
+
+// probe does what is due for the packet size.
+func (l *link) probe(now time.Time) {
+	l.suspectPath(now)
+	before := l.path.size
+	if m, ok := l.path.next(now, l.rtt.timeout()); ok {
+		l.scratch = m.Append(l.scratch[:0])
+		l.out.append(l.scratch, wire.HeaderSize+len(l.scratch), l.carrier.table.Load())
+		say(l, wire.Probe{})
+	}
+	l.resize(now)
+	if l.path.size < before {
+		l.resendLarger(now)
+	}
+}
+
+// resendLarger sends at once the requests again that went in datagrams which do not pass any more.
+func (l *link) resendLarger(now time.Time) {
+	for slot, c := range l.calls.all() {
+		if c.state == callSent && !l.fits(c.request.b) {
+			l.resendRequest(now, slot, c)
+			l.calls.arm(c, now, l.silentAt(c))
+		}
+	}
+}
+
+// suspectPath looks whether fragments give reason to doubt the packet size.
+func (l *link) suspectPath(now time.Time) {
+	if l.sending.lostAgain() {
+		l.path.suspect(now)
+	}
+}
+
+// takeProbeAck learns that a size passes.
+func (l *link) takeProbeAck(now time.Time, m wire.ProbeAck) {
+	l.path.ack(now, m.ID)
+	l.resize(now)
+}
+
+// resize cuts transfers to the packet size. Those under way keep their fragments, unless these are too large now.
+func (l *link) resize(now time.Time) {
+	for _, t := range l.sending.resize(fragmentSize(l.path.size)) {
+		l.restart(now, t.id, t.body)
+	}
+}
+
+// restart sends a message anew in another transfer.
+func (l *link) restart(now time.Time, id uint32, body []byte) {
+	tag, _ := l.sending.stop(id)
+	say(l, wire.Stop{Transfer: id})
+	slot, seq := uint16(tag>>32), uint32(tag)
+	if tag == replyTag(slot, seq) {
+		l.served.slot(slot).transfer = l.sending.start(body, tag)
+		return
+	}
+	c := l.calls.waiting(slot, seq)
+	wire.SetRemaining(c.request.b, remaining(now, c.deadline))
+	c.transfer = l.sending.start(body, tag)
+}

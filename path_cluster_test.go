@@ -1,0 +1,224 @@
+package broach
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"broach/internal/simnet"
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// tunnels sets the MTU between two nodes, there and back.
+func (c *cluster) tunnels(a, b *Node, there, back int, like simnet.Link) {
+	like.MTU = there
+	c.net.SetLink(a.Addr(), b.Addr(), like)
+	like.MTU = back
+	c.net.SetLink(b.Addr(), a.Addr(), like)
+}
+
+// jumbos are a provider of echo and a caller, who may send datagrams of 8,972 bytes where these pass.
+func (c *cluster) jumbos(l simnet.Link) (provider, caller *Node) {
+	c.edit = func(cfg *Config) { cfg.MaxPacket = 8972 }
+	provider, caller = c.pair(l)
+	require.NoError(c.t, provider.Register("echo", func(b []byte) []byte { return b }))
+	require.NoError(c.t, caller.WaitFor(context.Background(), "echo", 1))
+	return provider, caller
+}
+
+// someNoise is what the calls of this file carry, from the front.
+var someNoise = noise(1 << 20)
+
+// tryEcho calls with that many bytes, and returns how long it took.
+func tryEcho(caller *Node, size int) (time.Duration, error) {
+	start, sent := time.Now(), someNoise[:size]
+	back, err := Call[[]byte](context.Background(), caller.Caller("echo"), sent)
+	if err == nil && !bytes.Equal(sent, back) {
+		err = errors.New("other bytes came back")
+	}
+	return time.Since(start), err
+}
+
+// echo is tryEcho that must succeed.
+func echo(t *testing.T, caller *Node, size int) time.Duration {
+	t.Helper()
+	took, err := tryEcho(caller, size)
+	require.NoError(t, err, "%d bytes", size)
+	return took
+}
+
+// packetSize is what a node has found for its only peer.
+func packetSize(n *Node) int { return n.Stats().Peers[0].PacketSize }
+
+// A VPN or tunnel in between costs speed, not calls.
+func TestCallsThroughATunnel(t *testing.T) {
+	inCluster(t, 7, func(c *cluster) {
+		provider, caller := c.jumbos(simnet.Link{MTU: 1300, Delay: 200 * time.Microsecond})
+		require.Equal(t, 1200, packetSize(caller))
+		for _, size := range []int{100, 1250, 5 << 10, 1 << 20} {
+			for range 20 {
+				require.Less(t, echo(t, caller, size), 100*time.Millisecond, "%d bytes", size)
+			}
+		}
+		time.Sleep(2 * time.Second)
+		for _, n := range []*Node{provider, caller} {
+			require.LessOrEqual(t, packetSize(n), 1300)
+			require.Less(t, 1300-packetSize(n), searchStep)
+		}
+		require.Zero(t, caller.Stats().Peers[0].Retransmits)
+		for _, size := range []int{100, 1250, 5 << 10, 1 << 20} {
+			require.Less(t, echo(t, caller, size), 60*time.Millisecond, "%d bytes", size)
+		}
+	})
+}
+
+// Where large datagrams pass they are used, after the first large call.
+func TestJumboDatagramsWhereTheyPass(t *testing.T) {
+	inCluster(t, 7, func(c *cluster) {
+		provider, caller := c.jumbos(simnet.Link{})
+		first := echo(t, caller, 1<<20)
+		require.Equal(t, 8972, packetSize(caller))
+		require.Equal(t, 8972, packetSize(provider))
+		before := caller.Stats().DatagramsOut
+		second := echo(t, caller, 1<<20)
+		require.Less(t, caller.Stats().DatagramsOut-before, uint64(250), "118 fragments and the acknowledgements of as many")
+		t.Logf("1 MiB there and back in %v, then in %v", first, second)
+	})
+}
+
+// Peers that ask little of each other are not probed: a thousand of them cost nothing.
+func TestSmallCallsAreNotProbedFor(t *testing.T) {
+	inCluster(t, 7, func(c *cluster) {
+		_, caller := c.jumbos(simnet.Link{})
+		var probes atomic.Int32
+		c.net.Tap(func(_ time.Time, _, _ netip.AddrPort, b []byte) {
+			if len(b) > 1200 || len(b) > wire.HeaderSize && b[wire.HeaderSize] == byte(wire.KindProbe) {
+				probes.Add(1)
+			}
+		})
+		for range 100 {
+			echo(t, caller, 900)
+		}
+		time.Sleep(time.Hour)
+		require.Zero(t, probes.Load())
+		require.Equal(t, 1200, packetSize(caller))
+	})
+}
+
+// load makes calls of many sizes at once until it is ended. The function returned ends it, and tells how long the calls took.
+func load(t *testing.T, caller *Node, callers int) (end func() []time.Duration) {
+	var mu sync.Mutex
+	var took []time.Duration
+	var over atomic.Bool
+	var wg sync.WaitGroup
+	sizes := []int{100, 1250, 3000, 5 << 10, 60 << 10}
+	for k := range callers {
+		wg.Go(func() {
+			for i := k; !over.Load(); i++ {
+				d, err := tryEcho(caller, sizes[i%len(sizes)])
+				if err != nil {
+					t.Errorf("%d bytes: %v", sizes[i%len(sizes)], err)
+				}
+				mu.Lock()
+				took = append(took, d)
+				mu.Unlock()
+			}
+		})
+	}
+	return func() []time.Duration {
+		over.Store(true)
+		wg.Wait()
+		slices.Sort(took)
+		return took
+	}
+}
+
+// [PATH-5] When it is too large by now, the packet size is 1,200 bytes at once
+// [PATH-6] a transfer with larger fragments is stopped and begun anew under another number.
+func TestPathThatShrinksUnderLoad(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		there, back int
+	}{{"both ways", 1250, 1250}, {"there", 1250, 0}, {"back", 0, 1250}} {
+		t.Run(test.name, func(t *testing.T) {
+			inCluster(t, 7, func(c *cluster) {
+				like := simnet.Link{Delay: 200 * time.Microsecond}
+				provider, caller := c.jumbos(like)
+				echo(t, caller, 1<<20)
+				require.Equal(t, 8972, packetSize(caller))
+				end := load(t, caller, 10)
+				time.Sleep(50 * time.Millisecond)
+				c.tunnels(caller, provider, test.there, test.back, like)
+				time.Sleep(time.Second)
+				took := end()
+				longest := took[len(took)-1]
+				t.Logf("%d calls, median %v, longest %v; packet sizes %d and %d", len(took), took[len(took)/2], longest, packetSize(caller), packetSize(provider))
+				require.Less(t, longest, 1500*time.Millisecond)
+				for n, mtu := range map[*Node]int{caller: test.there, provider: test.back} {
+					if mtu == 0 {
+						mtu = 8972 + searchStep
+					}
+					require.Less(t, packetSize(n), mtu+1)
+					require.LessOrEqual(t, mtu-packetSize(n), searchStep)
+				}
+			})
+		})
+	}
+}
+
+// A path that has become wider is found out when 10 minutes are over.
+func TestPathThatWidens(t *testing.T) {
+	inCluster(t, 7, func(c *cluster) {
+		provider, caller := c.jumbos(simnet.Link{MTU: 1250})
+		echo(t, caller, 1<<20)
+		time.Sleep(5 * time.Second)
+		require.Less(t, packetSize(caller), 1251)
+		c.tunnels(caller, provider, 0, 0, simnet.Link{})
+		for range 12 {
+			time.Sleep(time.Minute)
+			echo(t, caller, 100<<10)
+		}
+		require.Equal(t, 8972, packetSize(caller))
+		require.Equal(t, 8972, packetSize(provider))
+	})
+}
+
+// Loss is not taken for a path that has shrunk.
+func TestLossIsNotTakenForASmallPath(t *testing.T) {
+	for _, test := range []struct {
+		loss   float64
+		alarms int // false ones, at most
+	}{{0.01, 0}, {0.05, 1}, {0.20, 20}} {
+		t.Run(fmt.Sprint(test.loss), func(t *testing.T) {
+			inCluster(t, 7, func(c *cluster) {
+				_, caller := c.jumbos(simnet.Link{Loss: test.loss, Delay: 200 * time.Microsecond})
+				for range 20 {
+					echo(t, caller, 1<<20)
+				}
+				c.until(time.Second, "the size is found", func() bool { return packetSize(caller) == 8972 })
+				falls, last := 0, 8972
+				end := load(t, caller, 10)
+				for range 3000 {
+					time.Sleep(time.Millisecond)
+					size := packetSize(caller)
+					if size < last {
+						falls++
+					}
+					last = size
+				}
+				took := end()
+				t.Logf("%d calls, median %v, longest %v; %d false alarms", len(took), took[len(took)/2], took[len(took)-1], falls)
+				require.LessOrEqual(t, falls, test.alarms)
+			})
+		})
+	}
+}
