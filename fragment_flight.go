@@ -57,7 +57,9 @@ type flight struct {
 	first sendOrder
 	lost  ring[lostFragment] // not before sent: lost first. Some may have arrived since
 
-	lostAgain bool // a fragment was lost that had been sent before; outTransfers.lostAgain clears it
+	// What the link asks for to judge the packet size, and clears.
+	lostAgain bool   // a fragment was lost that had been sent before, or the silence went on after a time-out
+	passed    uint32 // bytes in the largest fragment that arrived, the last ones of transfers not counted
 
 	newest    sendOrder     // highest known to have arrived
 	recover   sendOrder     // losses of earlier sendings have been answered by a smaller window
@@ -127,6 +129,9 @@ func (f *flight) arrived(order sendOrder, s sentFragment) {
 	}
 	if order >= f.recover {
 		f.window.grow()
+	}
+	if s.index+1 < s.of.count {
+		f.passed = max(f.passed, s.of.size)
 	}
 }
 
@@ -214,6 +219,7 @@ func (f *flight) timeout(now time.Time, rto time.Duration) {
 	} else {
 		f.window.collapse()
 	}
+	f.lostAgain = f.lostAgain || f.timeouts > 0
 	f.timeouts++
 	f.recover = f.next()
 }

@@ -38,6 +38,18 @@ func TestStartCutTakesAnotherSize(t *testing.T) {
 	require.Empty(t, s.out.resize(minFragment))
 }
 
+// The last fragment of a transfer is shorter: that it arrives says nothing about the others.
+func TestOnlyWholeFragmentsAreSaidToPass(t *testing.T) {
+	s := newSenderTest(t)
+	id := s.start(3)
+	s.sendAll()
+	s.ack(id, 0, 2)
+	require.Zero(t, s.out.passed())
+	s.ack(id, 1, 2)
+	require.Equal(t, minFragment, s.out.passed())
+	require.Zero(t, s.out.passed(), "it is said once")
+}
+
 // A fragment that is lost once has met a bad moment. One that is lost again may be too large.
 func TestOnlyTheSecondLossOfAFragmentIsReported(t *testing.T) {
 	const rto = 20 * time.Millisecond
@@ -58,4 +70,19 @@ func TestOnlyTheSecondLossOfAFragmentIsReported(t *testing.T) {
 	s.advance(10 * rto)
 	s.out.timeout(s.now, rto)
 	require.True(t, s.out.lostAgain(), "by time")
+}
+
+func TestTwoTimeoutsInARowAreReported(t *testing.T) {
+	const rto = 20 * time.Millisecond
+	s := newSenderTest(t)
+	s.start(2)
+	s.send(1)
+	s.advance(rto / 2)
+	s.send(1)
+	s.advance(rto / 2)
+	s.out.timeout(s.now, rto)
+	require.False(t, s.out.lostAgain())
+	s.advance(2 * rto)
+	s.out.timeout(s.now, rto)
+	require.True(t, s.out.lostAgain(), "though the second was sent but once")
 }

@@ -283,11 +283,18 @@ func (o *outTransfers) timeout(now time.Time, rto time.Duration) {
 	o.flight.timeout(now, rto)
 }
 
-// lostAgain reports whether, since it was last asked, a fragment was lost that had been sent before.
+// lostAgain reports whether, since it was last asked, a fragment was lost that had been sent before, or several in a row.
 func (o *outTransfers) lostAgain() bool {
 	was := o.flight.lostAgain
 	o.flight.lostAgain = false
 	return was
+}
+
+// passed returns the bytes in the largest fragment that arrived since it was last asked; 0 when none did.
+func (o *outTransfers) passed() int {
+	size := o.flight.passed
+	o.flight.passed = 0
+	return int(size)
 }
 
 // nextTimeout returns when to call timeout, or next for a transfer that asks whether it is welcome: zero when neither.

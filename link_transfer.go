@@ -31,6 +31,7 @@ func (l *link) loadFragments(b *batch) {
 // takeFragmentAck steps a transfer that we send.
 func (l *link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
 	tag, finished, sample := l.sending.ack(now, m)
+	l.path.passed(now, l.sending.passed()+fragmentOverhead)
 	l.suspectPath(now)
 	if sample > 0 {
 		l.rtt.sample(sample)

@@ -65,7 +65,7 @@ func TestCallsThroughATunnel(t *testing.T) {
 		provider, caller := c.jumbos(simnet.Link{MTU: 1300, Delay: 200 * time.Microsecond})
 		require.Equal(t, 1200, packetSize(caller))
 		for _, size := range []int{100, 1250, 5 << 10, 1 << 20} {
-			for range 20 {
+			for range 5 {
 				require.Less(t, echo(t, caller, size), 100*time.Millisecond, "%d bytes", size)
 			}
 		}
@@ -155,14 +155,15 @@ func TestPathThatShrinksUnderLoad(t *testing.T) {
 				provider, caller := c.jumbos(like)
 				echo(t, caller, 1<<20)
 				require.Equal(t, 8972, packetSize(caller))
-				end := load(t, caller, 10)
-				time.Sleep(50 * time.Millisecond)
+				end := load(t, caller, 5)
+				time.Sleep(20 * time.Millisecond)
 				c.tunnels(caller, provider, test.there, test.back, like)
-				time.Sleep(time.Second)
+				time.Sleep(200 * time.Millisecond)
 				took := end()
+				time.Sleep(time.Second)
 				longest := took[len(took)-1]
 				t.Logf("%d calls, median %v, longest %v; packet sizes %d and %d", len(took), took[len(took)/2], longest, packetSize(caller), packetSize(provider))
-				require.Less(t, longest, 1500*time.Millisecond)
+				require.Less(t, longest, 300*time.Millisecond)
 				for n, mtu := range map[*Node]int{caller: test.there, provider: test.back} {
 					if mtu == 0 {
 						mtu = 8972 + searchStep
@@ -194,30 +195,28 @@ func TestPathThatWidens(t *testing.T) {
 
 // Loss is not taken for a path that has shrunk.
 func TestLossIsNotTakenForASmallPath(t *testing.T) {
-	for _, test := range []struct {
-		loss   float64
-		alarms int // false ones, at most
-	}{{0.01, 0}, {0.05, 1}, {0.20, 20}} {
-		t.Run(fmt.Sprint(test.loss), func(t *testing.T) {
+	for _, loss := range []float64{0.05, 0.20} {
+		t.Run(fmt.Sprint(loss), func(t *testing.T) {
 			inCluster(t, 7, func(c *cluster) {
-				_, caller := c.jumbos(simnet.Link{Loss: test.loss, Delay: 200 * time.Microsecond})
-				for range 20 {
-					echo(t, caller, 1<<20)
-				}
-				c.until(time.Second, "the size is found", func() bool { return packetSize(caller) == 8972 })
-				falls, last := 0, 8972
-				end := load(t, caller, 10)
-				for range 3000 {
+				like := simnet.Link{Delay: 200 * time.Microsecond}
+				_, caller := c.jumbos(like)
+				echo(t, caller, 1<<20)
+				require.Equal(t, 8972, packetSize(caller))
+				like.Loss = loss
+				c.net.SetDefault(like)
+				end := load(t, caller, 5)
+				alarms, last := 0, 8972
+				for range 500 {
 					time.Sleep(time.Millisecond)
 					size := packetSize(caller)
 					if size < last {
-						falls++
+						alarms++
 					}
 					last = size
 				}
 				took := end()
-				t.Logf("%d calls, median %v, longest %v; %d false alarms", len(took), took[len(took)/2], took[len(took)-1], falls)
-				require.LessOrEqual(t, falls, test.alarms)
+				t.Logf("%d calls, median %v, longest %v; %d false alarms", len(took), took[len(took)/2], took[len(took)-1], alarms)
+				require.LessOrEqual(t, alarms, 3)
 			})
 		})
 	}

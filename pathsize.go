@@ -60,6 +60,14 @@ func (p *pathSize) suspect(now time.Time) {
 	}
 }
 
+// passed notes that a datagram of that size arrived: an answer to the suspicion that those of the packet size do not.
+func (p *pathSize) passed(now time.Time, size int) {
+	if p.probed == p.size && size >= p.size {
+		p.large = false
+		p.advance(now)
+	}
+}
+
 // next returns a probe if one is to be sent now, together with the small one whose id is 0. rto is the retransmission time of calls.
 // Afterwards the size may have fallen.
 func (p *pathSize) next(now time.Time, rto time.Duration) (wire.Probe, bool) {

@@ -179,6 +179,26 @@ func TestPathIsSuspectedOnlyForLargeDatagrams(t *testing.T) {
 	require.Equal(t, 8972, w.p.size)
 }
 
+// [PATH-5] A Fragment in a datagram of that size that is acknowledged is as good as its answer.
+func TestPathIsNotSuspectedWhileFragmentsArrive(t *testing.T) {
+	w := newTestPath(t, 8972, 8972)
+	w.p.passed(w.now, 9000)
+	require.Equal(t, 1200, w.p.size, "nobody asked")
+	w.p.filled()
+	w.settle()
+	w.mtu, w.probes = 1200, nil // of the probes
+	for range 10 {
+		w.p.sent(8972)
+		w.p.suspect(w.now)
+		w.step()
+		w.p.passed(w.now, 8971)
+		require.Equal(t, 8972, w.p.probed)
+		w.p.passed(w.now, 8972)
+		require.Zero(t, w.p.probed)
+	}
+	require.Equal(t, 8972, w.p.size)
+}
+
 // [PATH-5] When it is too large by now, the packet size is 1,200 bytes at once, and a search below the size that was lost begins.
 func TestPathThatShrinksFallsBack(t *testing.T) {
 	w := newTestPath(t, 8972, 8972)
