@@ -293,7 +293,7 @@ func TestPathIgnoresOtherAnswers(t *testing.T) {
 	w.p.ack(w.now, 1)
 	w.p.filled()
 	w.step()
-	require.EqualValues(t, 1<<32-1, w.p.id)
+	require.Equal(t, uint32(1<<32-1), w.p.id)
 	for _, id := range []uint32{0, 1, 1<<32 - 2} {
 		w.p.ack(w.now, id)
 	}

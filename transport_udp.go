@@ -83,6 +83,7 @@ func openUDP(addr string, log *slog.Logger) (transport, error) {
 		return nil, err
 	}
 	askBuffers(conn, log)
+	sendWhole(conn)
 	return newPacketTransport(conn), nil
 }
 
