@@ -24,7 +24,7 @@ func (l *link) loadFragments(b *batch) {
 		if !ok {
 			return
 		}
-		b.out = append(b.out, datagram{addr: l.id.addr, b: f.Append(newPacket())})
+		b.out = append(b.out, datagram{addr: l.id.addr, b: f.Append(roomFor(newPacket(), fragmentOverhead-wire.HeaderSize+len(f.Data)))})
 	}
 }
 

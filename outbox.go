@@ -40,7 +40,7 @@ func (o *outbox) append(msg []byte, limit int, table uint32) (filled bool) {
 		last++
 	}
 	o.limit = min(o.limit, limit)
-	o.ready[last] = append(o.ready[last], msg...)
+	o.ready[last] = append(roomFor(o.ready[last], len(msg)), msg...)
 	return filled
 }
 
@@ -50,16 +50,32 @@ func stampOf(datagram []byte) uint32 { return binary.BigEndian.Uint32(datagram[4
 // packets recycles the bytes of datagrams. They are kept as array pointers, which an interface holds without allocation.
 var packets = sync.Pool{New: func() any { return new([packetCap]byte) }}
 
-// packetCap is enough for any datagram of the default packet limit; a jumbo one grows out of the pool.
+// packetCap is enough for any datagram of the default packet limit; a larger one moves to a packet for the largest.
 const packetCap = 1536
+
+// jumbos recycles the bytes of the datagrams for which packetCap is not enough.
+var jumbos = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
 
 // newPacket returns a datagram with room for its header.
 func newPacket() []byte { return packets.Get().(*[packetCap]byte)[:wire.HeaderSize] }
 
+// roomFor returns a packet with the bytes of b and room for n more; b is given up.
+func roomFor(b []byte, n int) []byte {
+	if len(b)+n <= cap(b) {
+		return b
+	}
+	large := append(jumbos.Get().(*[maxDatagram]byte)[:0], b...)
+	freePacket(b)
+	return large
+}
+
 // freePacket takes a datagram back.
 func freePacket(b []byte) {
-	if cap(b) == packetCap {
+	switch cap(b) {
+	case packetCap:
 		packets.Put((*[packetCap]byte)(b[:packetCap]))
+	case maxDatagram:
+		jumbos.Put((*[maxDatagram]byte)(b[:maxDatagram]))
 	}
 }
 

@@ -48,6 +48,21 @@ func TestPacketsAreUsedAgainOnlyWhole(t *testing.T) {
 	require.Equal(t, packetCap, cap(newPacket()))
 }
 
+// A datagram that outgrows its packet moves to a larger one.
+func TestPacketsHaveRoomForTheLargestDatagram(t *testing.T) {
+	p := append(newPacket(), "small"...)
+	require.Equal(t, packetCap, cap(roomFor(p, packetCap-len(p))))
+	large := roomFor(p, packetCap-len(p)+1)
+	require.Equal(t, maxDatagram, cap(large))
+	require.Equal(t, "small", string(large[wire.HeaderSize:]))
+	if raceEnabled {
+		return // sync.Pool forgets at random
+	}
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		freePacket(append(roomFor(newPacket(), maxDatagram-wire.HeaderSize), make([]byte, maxDatagram-wire.HeaderSize)...))
+	}))
+}
+
 func TestBuffers(t *testing.T) {
 	b := copyBuffer([]byte("text"))
 	require.Equal(t, "text", string(b.b))
