@@ -10,9 +10,10 @@ import (
 const (
 	helloEvery  = 250 * time.Millisecond // between two hellos to somebody who has not answered, [MEM-3] and [MEM-9]
 	helloMax    = controlPacket - wire.HeaderSize
-	pendingMax  = 1024            // announcers that are not believed yet; the oldest makes room
-	pendingKept = 5 * time.Second // they have answered by then or never will
-	answerTimes = 3               // what an unproven address is sent, at most, for what came from it, [MEM-5]
+	pendingMax  = 1024                  // announcers that are not believed yet; the oldest makes room
+	pendingKept = 5 * time.Second       // they have answered by then or never will
+	answerTimes = 3                     // what an unproven address is sent, at most, for what came from it, [MEM-5]
+	remindEvery = 20 * time.Millisecond // between two Welcomes to who uses a link that we do not have yet, [MEM-4]
 )
 
 // introduction is an announcer that has not echoed our nonce yet. Nothing of it is believed.
@@ -20,7 +21,8 @@ type introduction struct {
 	nonce uint64
 	boot  uint64
 	tver  uint32
-	at    time.Time
+	at    time.Time // of its last hello
+	told  time.Time // when our Welcome last went
 	hello wire.Hello
 }
 
@@ -30,16 +32,32 @@ type pendingSet struct {
 	order  []uint64 // boot ids, the oldest first; some may be gone
 }
 
-// add takes up an introduction. One of the same process is replaced.
-func (s *pendingSet) add(in introduction) {
-	if _, known := s.byBoot[in.boot]; !known {
+// add takes up an introduction. One of the same process is replaced, but keeps its nonce: an answer may be under way.
+func (s *pendingSet) add(in introduction) introduction {
+	old, known := s.byBoot[in.boot]
+	switch {
+	case !known:
 		s.order = append(s.order, in.boot)
+	case old.nonce != 0 && old.hello.Addr == in.hello.Addr:
+		in.nonce = old.nonce
 	}
 	s.byBoot[in.boot] = in
 	if len(s.order) > pendingMax {
 		delete(s.byBoot, s.order[0])
 		s.order = s.order[1:]
 	}
+	return in
+}
+
+// awaits returns the introduction of a process whose answer has not come, if it is time to ask for it again.
+func (s *pendingSet) awaits(now time.Time, boot uint64) (introduction, bool) {
+	in, ok := s.byBoot[boot]
+	if !ok || in.nonce == 0 || now.Sub(in.at) >= pendingKept || now.Sub(in.told) < remindEvery {
+		return introduction{}, false
+	}
+	in.told = now
+	s.byBoot[boot] = in
+	return in, true
 }
 
 // redeem takes out the introduction whose nonce a process echoes.
@@ -70,9 +88,12 @@ func (m *membership) hello(nonce, echo uint64, seen uint32, limit int) wire.Hell
 	return named
 }
 
-// greet sends a hello to a peer, and again until it has seen our present table.
+// greet sends a hello to a peer, and again until it has seen our present table. Its nonce stays, so that a late answer counts.
 func (m *membership) greet(now time.Time, p *peer) {
-	p.nonce, p.helloAt = m.rng.Uint64()|1, now.Add(helloEvery)
+	if p.nonce == 0 {
+		p.nonce = m.rng.Uint64() | 1
+	}
+	p.helloAt = now.Add(helloEvery)
 	m.tell(p, wire.Announce{Hello: m.hello(p.nonce, 0, p.tver, helloMax)})
 	m.schedule(p)
 }
@@ -87,9 +108,26 @@ func (m *membership) onAnnounce(now time.Time, src source, h wire.Hello) {
 		m.tell(p, wire.Welcome{Hello: m.hello(0, h.Nonce, p.tver, helloMax)})
 		return
 	}
-	nonce := m.rng.Uint64() | 1
-	m.pending.add(introduction{nonce: nonce, boot: src.boot, tver: src.tver, at: now, hello: h})
-	m.tellAddr(h.Addr, wire.Welcome{Hello: m.hello(nonce, h.Nonce, 0, answerLimit(src))})
+	in := introduction{nonce: m.rng.Uint64() | 1, boot: src.boot, tver: src.tver, at: now, told: now, hello: h}
+	m.challenge(src, m.pending.add(in))
+}
+
+// challenge sends an announcer the nonce that it has to echo.
+func (m *membership) challenge(src source, in introduction) {
+	m.tellAddr(in.hello.Addr, wire.Welcome{Hello: m.hello(in.nonce, in.hello.Nonce, 0, answerLimit(src))})
+}
+
+// stranger hears a process use a link that we do not have. If it announced itself, it believes in us and its Ack was lost:
+// until another comes, all that it sends is in vain. It reports whether it asked for that.
+func (m *membership) stranger(now time.Time, src source) bool {
+	if !src.toUs {
+		return false
+	}
+	in, ok := m.pending.awaits(now, src.boot)
+	if ok {
+		m.challenge(src, in)
+	}
+	return ok
 }
 
 // answerLimit is how long an answer may be that goes to an address that has proven nothing.
@@ -103,7 +141,7 @@ func (m *membership) onWelcome(now time.Time, src source, h wire.Hello) {
 		m.update(now, p, src.tver, h)
 		return
 	}
-	if p := m.peers.byBoot[src.boot]; p != nil && p.isMember() && h.Echo == p.nonce && h.Addr == p.addr {
+	if p := m.peers.byBoot[src.boot]; p != nil && p.isMember() && h.Nonce != 0 && h.Echo == p.nonce && h.Addr == p.addr {
 		m.tell(p, m.ack(p, h.Nonce)) // it does not believe in us yet: our Ack was lost
 		return
 	}
@@ -119,6 +157,7 @@ func (m *membership) onWelcome(now time.Time, src source, h wire.Hello) {
 	if p == nil {
 		return
 	}
+	p.nonce = h.Echo
 	m.update(now, p, src.tver, h)
 	m.tell(p, m.ack(p, h.Nonce))
 	m.continueJoin(now, p)

@@ -237,3 +237,40 @@ func TestLostAckIsMended(t *testing.T) {
 	s.until(2*time.Second, "both believe", func() bool { return a.in(Alive) == 1 && b.in(Alive) == 1 })
 	require.Equal(t, 2, lost)
 }
+
+// [MEM-4] When the announcer uses the link before that (calls, or Ping, which has no other answer then), its Ack was lost, and the
+// Welcome goes again, at most every 20 ms for 5 s.
+func TestUseOfALinkBringsTheWelcomeAgain(t *testing.T) {
+	s := newSociety(t)
+	a := s.join(0)
+	sent := s.watch(a)
+	ping := outsider(wire.HeaderSize + len(wire.Ping{}.Append(nil)))
+	ping.toUs = true
+	s.forge(a, ping, wire.Ping{Nonce: 1})
+	require.Equal(t, map[wire.Kind]int{wire.KindPong: 1}, kindsOf(*sent), "nobody announced itself")
+
+	s.forge(a, outsider(200), wire.Announce{Hello: wire.Hello{Nonce: 9, Inc: 1, Addr: addrOf(200)}})
+	first := (*sent)[1].(wire.Welcome)
+	s.forge(a, ping, wire.Ping{Nonce: 2})
+	require.Equal(t, wire.KindPong, (*sent)[2].Kind(), "the Welcome went just now")
+	s.run(remindEvery)
+	s.forge(a, ping, wire.Ping{Nonce: 3})
+	again := (*sent)[3].(wire.Welcome)
+	require.Equal(t, []uint64{first.Nonce, first.Echo}, []uint64{again.Nonce, again.Echo})
+	require.LessOrEqual(t, wire.HeaderSize+len(again.Append(nil)), answerTimes*ping.size)
+
+	s.run(remindEvery)
+	require.True(t, a.stranger(s.now, ping), "a call does it too")
+	require.False(t, a.stranger(s.now, ping), "not at once again")
+	aside := ping
+	aside.toUs = false
+	s.run(remindEvery)
+	require.False(t, a.stranger(s.now, aside), "not for a datagram of no link")
+
+	s.forge(a, outsider(60), wire.Ack{Echo: first.Nonce})
+	require.Len(t, a.view(), 1)
+	s.run(remindEvery)
+	require.False(t, a.stranger(s.now, ping), "it is believed")
+	s.run(pendingKept)
+	require.False(t, a.stranger(s.now, ping))
+}

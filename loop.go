@@ -54,6 +54,8 @@ func (n *Node) receive(now time.Time, in inbound) {
 		n.members.receive(now, in.source, in.msg)
 	case in.linked:
 		n.members.heard(now, in.boot, in.tver)
+	default:
+		n.members.stranger(now, in.source)
 	}
 }
 

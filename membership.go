@@ -131,7 +131,7 @@ func (m *membership) receive(now time.Time, src source, msg wire.Message) {
 	case wire.Ack:
 		m.onAck(now, src, msg)
 	case wire.Ping:
-		m.onPing(src, msg)
+		m.onPing(now, src, msg)
 	default:
 		if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
 			m.onLinked(now, p, msg)

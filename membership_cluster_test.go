@@ -9,6 +9,7 @@ import (
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 )
 
 // How quickly a cluster of real nodes comes together, and notices what happens to one of them.
@@ -177,4 +178,53 @@ func TestLeavingIsHeardThroughLoss(t *testing.T) {
 		t.Logf("%d of %d farewells were heard", heard, 24*8)
 		require.Greater(t, heard, 24*8*95/100)
 	})
+}
+
+// [MEM-3] What is said again carries the same nonce, here and in MEM-4 and MEM-9: an answer counts that takes longer than 250 ms.
+func TestSlowPathsJoinAndStay(t *testing.T) {
+	for _, delay := range []time.Duration{100 * time.Millisecond, 150 * time.Millisecond, 600 * time.Millisecond} {
+		t.Run(fmt.Sprint(2*delay), func(t *testing.T) {
+			inCluster(t, 1, func(c *cluster) {
+				c.net.SetDefault(simnet.Link{Delay: delay})
+				for i := range 3 {
+					c.start(i, 0)
+				}
+				t.Log("all see all after", c.until(10*delay, "all see all", func() bool { return allSee(c.nodes, 2) }))
+				doubts := countDoubts(t, c.nodes)
+				time.Sleep(time.Minute)
+				require.Zero(t, doubts())
+			})
+		})
+	}
+}
+
+// Two nodes that meet and at once call each other through a loss of a fifth each way neither doubt each other nor fail a call,
+// even if one does not know yet that it is believed: [MEM-4], the Welcome goes again.
+func TestCallsRightAfterALossyJoin(t *testing.T) {
+	for seed := uint64(1); seed <= 60; seed++ {
+		inCluster(t, seed, func(c *cluster) {
+			c.net.SetDefault(simnet.Link{Loss: 0.2, Delay: 50 * time.Microsecond, Jitter: 30 * time.Microsecond})
+			provider, caller := c.start(0), c.start(1, 0)
+			require.NoError(t, provider.Register("add", func(i, j int) int { return i + j }))
+			require.NoError(t, caller.WaitFor(context.Background(), "add", 1))
+			doubts := countDoubts(t, c.nodes)
+			var callers errgroup.Group
+			end := time.Now().Add(2 * time.Second)
+			for range 16 {
+				callers.Go(func() error { return addUntil(caller, end) })
+			}
+			require.NoError(t, callers.Wait(), "seed %d", seed)
+			require.Zero(t, doubts(), "seed %d", seed)
+		})
+	}
+}
+
+// addUntil calls add again and again, until a call fails.
+func addUntil(n *Node, end time.Time) error {
+	for time.Now().Before(end) {
+		if _, err := Call[int](context.Background(), n.Caller("add"), 1, 2); err != nil {
+			return err
+		}
+	}
+	return nil
 }

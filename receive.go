@@ -13,7 +13,8 @@ const (
 	stalePerSec = 100                   // answers to misdirected datagrams, PROTOCOL.md [HDR-4]
 )
 
-// inbound is a membership message, or with a nil message the news that the sender's link carries traffic.
+// inbound is a membership message, or with a nil message the news that the sender's link carries traffic, or would if it were
+// a peer.
 type inbound struct {
 	source
 	msg wire.Message
@@ -299,7 +300,8 @@ func (r *reader) outside(now time.Time, d datagram, h wire.Header, rest []byte) 
 		rest = after
 	}
 	if calls {
-		r.stats.stranger.Add(1) // its next hello will be answered, and make it a peer
+		r.stats.stranger.Add(1)
+		r.tell(inbound{source: src})
 	}
 }
 

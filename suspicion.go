@@ -221,12 +221,14 @@ func (m *membership) vouch(p *peer) {
 }
 
 // onPing answers. Outside of a link the answer is as small as the question.
-func (m *membership) onPing(src source, msg wire.Ping) {
+func (m *membership) onPing(now time.Time, src source, msg wire.Ping) {
 	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
 		m.tell(p, wire.Pong(msg))
 		return
 	}
-	m.tellAddr(src.addr, wire.Pong(msg))
+	if !m.stranger(now, src) {
+		m.tellAddr(src.addr, wire.Pong(msg))
+	}
 }
 
 // help is the probing of a peer that another asked for.
