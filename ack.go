@@ -67,6 +67,9 @@ func (s *callSlots) grow() bool {
 	return size > old
 }
 
+// inUse is how many calls wait for their replies.
+func (s *callSlots) inUse() int { return len(s.slots) - len(s.free) }
+
 // waiting returns the call that the request id names, or nil if it is not waited for any more.
 func (s *callSlots) waiting(slot uint16, seq uint32) *callSlot {
 	if int(slot) >= len(s.slots) {

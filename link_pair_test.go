@@ -67,7 +67,7 @@ func side(t *testing.T, i int, cfg Config) *linkSide {
 	require.NoError(t, cfg.validate())
 	n := newNode(cfg, s)
 	t.Cleanup(n.stop)
-	return &linkSide{Node: n, script: s, reader: &reader{Node: n}}
+	return &linkSide{Node: n, script: s, reader: newReader(n)}
 }
 
 // onLinkPair runs a test with two ends of a link: a calls functions of b. It runs in a bubble, so time passes only by sleeping.

@@ -70,7 +70,7 @@ func Start(cfg Config) (*Node, error) {
 	}
 	n := newNode(cfg, t)
 	n.running.Add(2)
-	go n.read()
+	go newReader(n).read()
 	go n.loop()
 	return n, nil
 }

@@ -69,10 +69,11 @@ type pool struct {
 	closed bool
 	queue  jobQueue // queue.len() <= cfg.Queue; empty once closed
 
-	// Core workers: searching + parked + those at work == cores <= cfg.Core.
+	// Core workers: searching + parked + guests + those at work == cores <= cfg.Core.
 	cores     int
 	searching int       // looking for a job, or started or woken to do so
 	parked    int       // waiting for wake
+	guests    int       // asleep while the goroutine of another runs a job in their place
 	wake      sync.Cond // on mu
 
 	// Drain tasks: handed over or at work == extras <= cfg.Max-cfg.Core.
@@ -201,7 +202,7 @@ func (p *pool) shut() {
 // noteIdle is called, with mu held, after every change that can leave a closed
 // pool without a goroutine.
 func (p *pool) noteIdle() {
-	if p.closed && p.cores+p.extras == 0 && !p.dispatching {
+	if p.closed && p.cores+p.extras+p.guests == 0 && !p.dispatching {
 		close(p.idlec)
 	}
 }

@@ -24,38 +24,49 @@ type inbound struct {
 // acknowledgements step their link, membership messages go to the loop. It never waits for any of them.
 type reader struct {
 	*Node
-	held       []*link    // flush at the end of the batch
-	requests   []*request // new in this datagram
+	in         []datagram
+	held       []*link       // flush at the end of the batch
+	requests   []*request    // new in this datagram
+	quick      []*request    // to be run by the reader at the end of the batch
+	ran        int           // how many of those have been taken up
+	spent      time.Duration // what they will take
+	takeover   takeover
 	abandoned  []*request // given up by their callers in this datagram
 	toKick     bool       // the pool has new work
 	staleSpent int        // answers given in the present second
 	staleUntil time.Time
 }
 
-// read runs until the socket is closed.
-func (n *Node) read() {
-	defer n.running.Done()
-	r := &reader{Node: n}
-	in := make([]datagram, batchMax)
-	for {
-		k, err := n.transport.receive(in)
+// read runs until the socket is closed, or until another goroutine has taken the reader over.
+func (r *reader) read() {
+	for r.finish() {
+		k, err := r.transport.receive(r.in)
 		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				n.log.Error("broach: the socket failed; the node closes", "err", err)
-				go n.Close()
-			}
+			r.stopped(err)
 			return
 		}
 		now := time.Now()
-		for i := range in[:k] {
-			r.datagram(now, in[i])
+		for i := range r.in[:k] {
+			r.datagram(now, r.in[i])
 		}
-		r.finish()
 	}
 }
 
-// finish ends a batch: workers wake once, each link flushes once.
-func (r *reader) finish() {
+// stopped ends the node if it was not closed but lost its socket.
+func (r *reader) stopped(err error) {
+	if !errors.Is(err, net.ErrClosed) {
+		r.log.Error("broach: the socket failed; the node closes", "err", err)
+		go r.Close()
+	}
+	r.running.Done()
+}
+
+// finish ends a batch: quick functions run, workers wake once, each link flushes once. It reports whether the reader is still
+// this goroutine's.
+func (r *reader) finish() bool {
+	if !r.runQuick() {
+		return false
+	}
 	if r.toKick {
 		r.pool.kick()
 		r.toKick = false
@@ -65,6 +76,7 @@ func (r *reader) finish() {
 		r.held[i] = nil
 	}
 	r.held = r.held[:0]
+	return true
 }
 
 // datagram checks the header, PROTOCOL.md 1.1.
@@ -268,6 +280,13 @@ func (r *reader) offerOne(req *request) {
 		req.run() // ours, and quick: membership does not wait for the pool
 		return
 	}
+	if !r.keep(req) {
+		r.toPool(req)
+	}
+}
+
+// toPool hands a call to the workers.
+func (r *reader) toPool(req *request) {
 	switch r.pool.offer(req) {
 	case accepted:
 		r.toKick = true

@@ -57,7 +57,7 @@ func (r *request) run() {
 	ctx, cancel := r.context()
 	defer cancel()
 	head := r.frame(0, Yes, nil)
-	frame, err := r.function.invoke(ctx, r.args.b, head)
+	frame, err := r.invoke(ctx, head)
 	switch size := len(frame) - len(head); {
 	case err != nil:
 		r.fail(r.codeOf(err), err.Executed, err.Message)
@@ -66,6 +66,14 @@ func (r *request) run() {
 	default:
 		r.answer(0, Yes, frame)
 	}
+}
+
+// invoke runs the function, and now and then sees how long that takes.
+func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
+	if r.seq%costSample == 0 {
+		defer r.function.cost.noteSince(time.Now())
+	}
+	return r.function.invoke(ctx, r.args.b, head)
 }
 
 // codeOf is the code of a function's error, except that a function which the closing of this node stopped was not canceled

@@ -30,6 +30,7 @@ type function struct {
 	hasError   bool
 	isVariadic bool
 	run        funcBody
+	cost       runCost
 }
 
 // A funcBody decodes n arguments, calls the function, and appends its results to dst.

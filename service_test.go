@@ -244,7 +244,8 @@ func TestTypedShapesMeanTheSame(t *testing.T) {
 		f, err := newFunction("f", fn)
 		require.NoError(t, err)
 		require.NotNil(t, typedBody(fn))
-		reflected := *f
+		reflected, err := newFunction("f", fn)
+		require.NoError(t, err)
 		reflected.run = reflectedBody(reflect.ValueOf(fn))
 		for _, in := range inputs {
 			args, err := appendArgs(nil, in)

@@ -1,0 +1,150 @@
+package broach
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// A call of a function that does little costs more to hand to a worker than to run: with one caller, the hand-over is a
+// quarter of the whole round trip. So functions that have proven quick are run by the reader itself, as one of the pool's
+// workers. If one of them does take long for once, another goroutine takes the reader over and leaves this one to it.
+
+const (
+	costSample  = 8                     // every how many calls a run is timed
+	costUnknown = time.Millisecond      // what a function is taken to cost before it has been timed
+	costQuick   = 10 * time.Microsecond // the reader runs what takes less
+	costBatch   = 50 * time.Microsecond // and no more than this in one batch
+	tooLong     = time.Millisecond      // then it is taken over, after one to two of these
+)
+
+// runCost is how long a function runs, as a moving average. Its zero value knows nothing. It may be used at any time from any
+// goroutine; of two times noted at once one may be lost.
+type runCost struct{ ns atomic.Int64 }
+
+// noteSince takes a run that began at start and ends now.
+func (c *runCost) noteSince(start time.Time) {
+	old := c.estimate()
+	c.ns.Store(int64(old + (time.Since(start)-old)/4 + 1))
+}
+
+// estimate is what the next run will take.
+func (c *runCost) estimate() time.Duration {
+	if ns := c.ns.Load(); ns != 0 {
+		return time.Duration(ns)
+	}
+	return costUnknown
+}
+
+// bar says that the function was not quick at all: it has to prove that again.
+func (c *runCost) bar() { c.ns.Store(int64(costUnknown)) }
+
+// takeover lets go of a reader that is stuck in a function. The timer runs only while functions do: arming it for each would
+// cost more than they do.
+type takeover struct {
+	run   atomic.Uint64 // odd: a function runs. Each run has its own number
+	armed atomic.Bool
+	timer *time.Timer
+	seen  uint64 // run when the timer last looked
+
+	function *function // of the present run
+}
+
+func newReader(n *Node) *reader {
+	r := &reader{Node: n, in: make([]datagram, batchMax)}
+	r.takeover.timer = time.AfterFunc(time.Hour, r.look)
+	r.takeover.timer.Stop()
+	return r
+}
+
+// keep takes a call that the reader is going to run itself, or returns false.
+func (r *reader) keep(req *request) bool {
+	cost := req.function.cost.estimate()
+	if cost > costQuick || r.spent+cost > costBatch {
+		return false
+	}
+	r.spent += cost
+	r.quick = append(r.quick, req)
+	return true
+}
+
+// runQuick runs the calls that were kept. It reports whether the reader is still this goroutine's.
+func (r *reader) runQuick() bool {
+	for r.ran < len(r.quick) {
+		req := r.quick[r.ran]
+		r.quick[r.ran] = nil
+		r.ran++
+		if !r.runOne(req) {
+			return false
+		}
+	}
+	r.quick, r.ran, r.spent = r.quick[:0], 0, 0
+	return true
+}
+
+// runOne runs a call, in a worker's place if there is one to spare.
+func (r *reader) runOne(req *request) (ours bool) {
+	run := r.takeover.begin(req.function)
+	returned := false
+	defer func() {
+		if ours = r.takeover.end(run); ours && !returned {
+			go r.read() // the function has ended this goroutine
+		}
+	}()
+	if !r.pool.lend(req) {
+		r.toPool(req)
+	}
+	returned = true
+	return ours
+}
+
+// look takes the reader over when it finds it in the same run as the last time. The timer rests when it finds none.
+func (r *reader) look() {
+	t := &r.takeover
+	run := t.run.Load()
+	switch {
+	case run%2 == 1 && run == t.seen && t.run.CompareAndSwap(run, run+1):
+		t.function.cost.bar()
+		t.rest()
+		r.goOn()
+	case run == t.seen:
+		t.rest()
+	default:
+		t.seen = run
+		t.timer.Reset(tooLong)
+	}
+}
+
+// goOn is the reader's new life, on the goroutine of the timer.
+func (r *reader) goOn() {
+	for ; r.ran < len(r.quick); r.ran++ {
+		r.toPool(r.quick[r.ran])
+		r.quick[r.ran] = nil
+	}
+	r.read()
+}
+
+// begin is called before the reader runs a function, and end after it, which reports whether the reader still is the caller's.
+func (t *takeover) begin(f *function) (run uint64) {
+	t.function = f
+	run = t.run.Add(1)
+	t.watch()
+	return run
+}
+
+func (t *takeover) end(run uint64) bool { return t.run.CompareAndSwap(run, run+1) }
+
+// watch sees to it that the timer runs.
+func (t *takeover) watch() {
+	if !t.armed.Swap(true) {
+		t.timer.Reset(tooLong)
+	}
+}
+
+// rest lets the timer stop, unless a run has begun that counts on it.
+func (t *takeover) rest() {
+	seen := t.seen // the next to look may change it as soon as this one is not counted as armed
+	t.armed.Store(false)
+	if t.run.Load() != seen {
+		t.watch()
+	}
+}
