@@ -1,8 +1,12 @@
 package broach
 
-import "sync"
+import (
+	"math/bits"
+	"slices"
+	"sync"
+)
 
-// maxPooled is the largest buffer that is kept for reuse: larger ones are rare, and would stay large in the pool for ever.
+// maxPooled is the largest byte slice that a buffer keeps for reuse: most messages are small, and it would stay large for ever.
 const maxPooled = 64 << 10
 
 // buffer is a byte slice with one owner, who releases it once.
@@ -26,9 +30,66 @@ func (v *buffer) release() {
 		return
 	}
 	if cap(v.b) > maxPooled {
+		recycle(v.b)
 		v.b = nil
 		return
 	}
 	v.b = v.b[:0]
 	buffers.Put(v)
+}
+
+// Large messages are kept in byte slices of certain sizes, which are used again: fresh memory is slow, since the system hands it
+// out page by page, and a collection of garbage for every few messages costs as much as sending them. The pools give up what
+// is not used for a while.
+const (
+	smallestLarge = 4 << 10 // below it, a new slice costs less than looking for an old one
+	largeClasses  = 4*(32-12) + 1
+)
+
+var larges [largeClasses]sync.Pool // of *[]byte
+
+// largeBytes returns n bytes, which hold anything. Behind them are up to a quarter more.
+func largeBytes(n int64) []byte {
+	if n < smallestLarge {
+		return make([]byte, n)
+	}
+	class, size := largeClass(n)
+	if b, ok := larges[class].Get().(*[]byte); ok {
+		return (*b)[:n]
+	}
+	return make([]byte, n, size)
+}
+
+// recycle takes bytes from largeBytes, or any others, that nobody uses any more.
+func recycle(b []byte) {
+	if cap(b) < smallestLarge {
+		return
+	}
+	if class, size := largeClass(int64(cap(b))); size == int64(cap(b)) {
+		larges[class].Put(&b)
+	}
+}
+
+// largeClass returns the class of slices for n bytes and their size: n rounded up to a quarter of a power of two.
+func largeClass(n int64) (class int, size int64) {
+	shift := bits.Len64(uint64(n-1)) - 3
+	quarters := (n-1)>>shift + 1 // 5 to 8
+	return 4*(shift-10) + int(quarters) - 4, quarters << shift
+}
+
+// largeSize returns how many bytes the slice of largeBytes takes up.
+func largeSize(n int64) int64 {
+	if n < smallestLarge {
+		return n
+	}
+	_, size := largeClass(n)
+	return size
+}
+
+// grow returns b with room for n bytes more. What b was is garbage then: others may refer to it.
+func grow(b []byte, n int) []byte {
+	if need := len(b) + n; need > smallestLarge {
+		return append(largeBytes(int64(max(need, 2*len(b))))[:0], b...)
+	}
+	return slices.Grow(b, n)
 }

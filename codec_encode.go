@@ -39,11 +39,17 @@ func (e *encoder) finish() []byte {
 
 // Write and WriteByte are for the msgpack encoder.
 func (e *encoder) Write(p []byte) (int, error) {
+	if len(p) > cap(e.b)-len(e.b) {
+		e.b = grow(e.b, len(p))
+	}
 	e.b = append(e.b, p...)
 	return len(p), nil
 }
 
 func (e *encoder) WriteByte(c byte) error {
+	if len(e.b) == cap(e.b) {
+		e.b = grow(e.b, 1)
+	}
 	e.b = append(e.b, c)
 	return nil
 }

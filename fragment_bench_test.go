@@ -33,7 +33,7 @@ func (s *shortcut) batch() (complete bool) {
 		if b, _ := s.in.fragment(s.now, f); b != nil {
 			complete = true
 			s.in.release(len(b))
-			s.in.node.recycle(b)
+			recycle(b)
 		}
 	}
 	for a, ok := s.in.nextAck(); ok; a, ok = s.in.nextAck() {

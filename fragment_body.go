@@ -23,7 +23,7 @@ type incoming struct {
 	high    uint32      // none from it on
 	arrived fragmentSet // those between base and high
 
-	memory *memory // where body is from
+	memory *memory
 	body   []byte
 	placed int64           // bytes that arrived and are in body
 	apart  []apartFragment // the others, by index
@@ -68,16 +68,16 @@ func (t *incoming) place(index uint32, data []byte) bool {
 // grow makes room for the bytes before to, unless body would be larger than [FRAG-2] has it. Beyond memory.atOnce its sizes are
 // powers of two, up to the total: all growing together copies each byte about once.
 func (t *incoming) grow(to, placed int64) bool {
-	size := bufferSize(int64(t.total))
+	size := largeSize(int64(t.total))
 	for size > max(2*placed, t.memory.atOnce) {
 		size = 1 << (bits.Len64(uint64(size-1)) - 1) // the power of two below
 	}
 	if size < to {
 		return false
 	}
-	body := t.memory.buffer(min(size, int64(t.total)))
+	body := largeBytes(min(size, int64(t.total)))
 	copy(body, t.body)
-	t.memory.recycle(t.body)
+	recycle(t.body)
 	t.body = body
 	return true
 }

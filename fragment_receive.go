@@ -59,7 +59,7 @@ func (in *inTransfers) init(largest, budget int, node *memory) {
 }
 
 // fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns
-// it, calls release once it is to count no more against the budgets, and may call memory.recycle when nobody uses it any
+// it, calls release once it is to count no more against the budgets, and may call recycle when nobody uses it any
 // more. When code is not 0, the transfer is refused: Stop with that code is to be sent.
 func (in *inTransfers) fragment(now time.Time, f wire.Fragment) (body []byte, code Code) {
 	if !isWellFormed(f) {
@@ -151,7 +151,7 @@ func (in *inTransfers) end(t *incoming, how ending) {
 	if how == dropped {
 		t.due = false
 		in.release(int(t.total))
-		in.node.recycle(t.body)
+		recycle(t.body)
 	}
 }
 

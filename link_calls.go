@@ -52,7 +52,7 @@ func (c *carrier) newPending() *pendingCall {
 // freePending gives a call up for reuse: nobody is left who could end it, and its outcome was received or abandoned.
 func (c *carrier) freePending(p *pendingCall) {
 	if p.whole != nil {
-		c.memory.recycle(p.whole)
+		recycle(p.whole)
 	}
 	p.outcome, p.whole = outcome{}, nil
 	if cap(p.kept) > maxPooled {
@@ -162,7 +162,7 @@ func (l *link) takeReply(now time.Time, m wire.Reply, body []byte) {
 	c := l.calls.waiting(m.Slot, m.Seq)
 	if c == nil {
 		if body != nil {
-			l.memory.recycle(body)
+			recycle(body)
 		}
 		return
 	}

@@ -52,7 +52,7 @@ func (l *link) letGo(body []byte) {
 	} else {
 		l.memory.give(int64(len(body))) // the link's own account ended with it
 	}
-	l.memory.recycle(body)
+	recycle(body)
 }
 
 // takePoll answers how a call is going. A Poll for a call that is not known can only be for one that found no room just

@@ -170,6 +170,7 @@ func (s *servedSlots) clear(v *servedSlot) {
 	case servedMoving:
 		s.moving.remove(v)
 		s.movingBytes -= len(v.reply)
+		recycle(v.reply) // its transfer is over, or was stopped
 	case servedDone:
 		s.stored.remove(v)
 		s.storedBytes -= len(v.reply)

@@ -19,7 +19,7 @@ var (
 )
 
 // A function is one that a user has registered, with all that is needed to run it worked out.
-// It is not written to afterwards and may run any number of times at once.
+// It is not written to afterwards, but for what is measured of it, and may run any number of times at once.
 type function struct {
 	name       string
 	sig        string
@@ -31,6 +31,7 @@ type function struct {
 	isVariadic bool
 	run        funcBody
 	cost       runCost
+	room       replyRoom
 }
 
 // A funcBody decodes n arguments, calls the function, and appends its results to dst.

@@ -1,0 +1,41 @@
+package broach
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The sizes fit closely, and what comes back is used again.
+func TestLargeBytes(t *testing.T) {
+	for _, n := range []int64{1, 4095, 4096, 4097, 5120, 5121, 7000, 8192, 8193, 1 << 20, 1<<20 + 1} {
+		b := largeBytes(n)
+		require.Len(t, b, int(n))
+		require.Equal(t, largeSize(n), int64(cap(b)))
+		require.LessOrEqual(t, int64(cap(b)), n+n/4+1, "a buffer of %d bytes", n)
+		recycle(b)
+		require.Len(t, largeBytes(n), int(n))
+	}
+	class, size := largeClass(1 << 32)
+	require.Equal(t, largeClasses-1, class)
+	require.Equal(t, int64(1<<32), size)
+
+	t.Log("what is not from here is not taken for it")
+	recycle(nil)
+	recycle(make([]byte, 5000, 5001))
+	require.Equal(t, 5120, cap(largeBytes(5001)))
+}
+
+// grow keeps what was there, leaves the old bytes alone, and at least doubles.
+func TestGrow(t *testing.T) {
+	small := append(make([]byte, 0, 8), "abc"...)
+	require.Equal(t, "abc", string(grow(small, 100)))
+	require.GreaterOrEqual(t, cap(grow(small, 100)), 103)
+	old := append(largeBytes(smallestLarge)[:0], "abc"...)
+	b := grow(old, 1<<20)
+	require.Equal(t, "abc", string(b))
+	require.Equal(t, largeSize(1<<20+3), int64(cap(b)))
+	b[0] = 'x'
+	require.Equal(t, "abc", string(old))
+	require.GreaterOrEqual(t, cap(grow(b[:1<<20], cap(b))), 2<<20)
+}
