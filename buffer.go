@@ -38,12 +38,12 @@ func (v *buffer) release() {
 	buffers.Put(v)
 }
 
-// Large messages are kept in byte slices of certain sizes, which are used again: fresh memory is slow, since the system hands it
+// All but the smallest messages are kept in byte slices of certain sizes, which are used again: fresh memory is slow, since the system hands it
 // out page by page, and a collection of garbage for every few messages costs as much as sending them. The pools give up what
 // is not used for a while.
 const (
-	smallestLarge = 4 << 10 // below it, a new slice costs less than looking for an old one
-	largeClasses  = 4*(32-12) + 1
+	smallestLarge = 256 // below it, a new slice costs less than looking for an old one
+	largeClasses  = 4*(32-8) + 1
 )
 
 var larges [largeClasses]sync.Pool // of *[]byte
@@ -66,7 +66,8 @@ func recycle(b []byte) {
 		return
 	}
 	if class, size := largeClass(int64(cap(b))); size == int64(cap(b)) {
-		larges[class].Put(&b)
+		kept := b // only what is kept is worth an allocation
+		larges[class].Put(&kept)
 	}
 }
 
@@ -74,7 +75,7 @@ func recycle(b []byte) {
 func largeClass(n int64) (class int, size int64) {
 	shift := bits.Len64(uint64(n-1)) - 3
 	quarters := (n-1)>>shift + 1 // 5 to 8
-	return 4*(shift-10) + int(quarters) - 4, quarters << shift
+	return 4*(shift-6) + int(quarters) - 4, quarters << shift
 }
 
 // largeSize returns how many bytes the slice of largeBytes takes up.

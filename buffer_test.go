@@ -8,7 +8,7 @@ import (
 
 // The sizes fit closely, and what comes back is used again.
 func TestLargeBytes(t *testing.T) {
-	for _, n := range []int64{1, 4095, 4096, 4097, 5120, 5121, 7000, 8192, 8193, 1 << 20, 1<<20 + 1} {
+	for _, n := range []int64{1, 255, 256, 257, 4095, 4096, 4097, 5120, 5121, 7000, 8192, 8193, 1 << 20, 1<<20 + 1} {
 		b := largeBytes(n)
 		require.Len(t, b, int(n))
 		require.Equal(t, largeSize(n), int64(cap(b)))

@@ -56,7 +56,7 @@ func newRequest(l *link, now time.Time, m wire.Request, body []byte) *request {
 func (r *request) run() {
 	ctx, cancel := r.context()
 	defer cancel()
-	head := r.frame(0, Yes, nil, r.function.room.next())
+	head := r.frame(0, Yes, nil)
 	frame, err := r.invoke(ctx, head)
 	switch size := len(frame) - len(head); {
 	case err != nil:
@@ -64,7 +64,6 @@ func (r *request) run() {
 	case size > r.provider.maxMessage:
 		r.fail(TooLarge, Yes, fmt.Sprintf("the results have %d bytes, %d are allowed", size, r.provider.maxMessage))
 	default:
-		r.function.room.note(len(frame))
 		r.answer(0, Yes, frame)
 	}
 }
@@ -150,34 +149,18 @@ func (r *request) failed(v any, stack []byte) {
 
 // fail answers with an error.
 func (r *request) fail(code Code, executed Executed, text string) {
-	r.answer(code, executed, r.frame(code, executed, []byte(text), smallReply+len(text)))
+	r.answer(code, executed, r.frame(code, executed, []byte(text)))
 }
 
-// smallReply is room for a Reply with a few numbers or words.
+// smallReply is room for a Reply with a few numbers or words; a larger one grows, into recycled memory.
 const smallReply = 64
 
-// replyRoom is how long the last Reply of a function was: the next one gets as much room, for growing costs as much as encoding.
-// It may be used at any time from any goroutine.
-type replyRoom struct{ bytes atomic.Int64 }
-
-func (o *replyRoom) next() int { return max(smallReply, int(o.bytes.Load())) }
-
-// note takes the size of a Reply. The small and the large, which are in recycled memory, need no room.
-func (o *replyRoom) note(size int) {
-	if size <= smallReply || size > smallestLarge {
-		size = 0
-	}
-	if int64(size) != o.bytes.Load() {
-		o.bytes.Store(int64(size))
-	}
-}
-
-// frame begins the encoded Reply of a peer's call, with room for the rest; a local one needs no envelope.
-func (r *request) frame(code Code, executed Executed, body []byte, room int) []byte {
+// frame begins the encoded Reply of a peer's call; a local one needs no envelope.
+func (r *request) frame(code Code, executed Executed, body []byte) []byte {
 	if r.link == nil {
 		return body
 	}
-	return wire.Reply{Slot: r.slot, Seq: r.seq, Code: uint32(code), Executed: uint8(executed), Body: body}.Append(make([]byte, 0, room))
+	return wire.Reply{Slot: r.slot, Seq: r.seq, Code: uint32(code), Executed: uint8(executed), Body: body}.Append(make([]byte, 0, smallReply+len(body)))
 }
 
 // answer ends the request. frame is what frame began.

@@ -139,8 +139,8 @@ func (s *servedSlots) tell(v *servedSlot) {
 // move notes that the reply of the running request is under way. It is not among the stored ones: who drops it stops the
 // transfer first.
 func (s *servedSlots) move(v *servedSlot, reply []byte, transfer uint32) {
-	s.clear(v)
-	v.state, v.reply, v.transfer = servedMoving, reply, transfer
+	s.unlist(v)
+	v.state, v.request, v.reply, v.transfer = servedMoving, nil, reply, transfer
 	s.movingBytes += len(reply)
 	s.moving.push(v)
 }
@@ -162,20 +162,25 @@ func (s *servedSlots) drop(v *servedSlot) {
 	v.state = servedDropped
 }
 
-// clear takes a slot out of its list and lets go of what it held.
+// clear takes a slot out of its list and lets go of what it held. If its reply was moving, that transfer is over or was stopped.
 func (s *servedSlots) clear(v *servedSlot) {
+	s.unlist(v)
+	recycle(v.reply)
+	v.request, v.reply, v.transfer = nil, nil, 0
+}
+
+// unlist takes a slot out of its list.
+func (s *servedSlots) unlist(v *servedSlot) {
 	switch v.state {
 	case servedNew:
 		s.fresh.remove(v)
 	case servedMoving:
 		s.moving.remove(v)
 		s.movingBytes -= len(v.reply)
-		recycle(v.reply) // its transfer is over, or was stopped
 	case servedDone:
 		s.stored.remove(v)
 		s.storedBytes -= len(v.reply)
 	}
-	v.request, v.reply, v.transfer = nil, nil, 0
 }
 
 // unacknowledged returns the oldest request whose caller must be told by now that it came, or nil.

@@ -31,7 +31,6 @@ type function struct {
 	isVariadic bool
 	run        funcBody
 	cost       runCost
-	room       replyRoom
 }
 
 // A funcBody decodes n arguments, calls the function, and appends its results to dst.
