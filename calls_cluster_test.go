@@ -112,7 +112,7 @@ func TestManyLargeMessages(t *testing.T) {
 	})
 }
 
-// [FRAG-7] Fragments MUST NOT delay small messages by more than 32 datagrams.
+// [FRAG-7] Fragments MUST NOT delay small messages by more than 45 datagrams.
 func TestSmallCallsBesideALargeOne(t *testing.T) {
 	inCluster(t, 7, func(c *cluster) {
 		provider, caller := c.pair(simnet.Link{Delay: 100 * time.Microsecond})

@@ -23,7 +23,7 @@ func TestFragmentsAreAcknowledgedOncePerBatch(t *testing.T) {
 	})
 }
 
-// [FRAG-7] Fragments MUST NOT delay small messages by more than 32 datagrams.
+// [FRAG-7] Fragments MUST NOT delay small messages by more than 45 datagrams.
 func TestFragmentsLeaveRoomForSmallMessages(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 		a.link.talk(time.Now())

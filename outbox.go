@@ -9,7 +9,7 @@ import (
 
 const (
 	batchMax      = 64   // datagrams handed to the transport at once
-	burstMax      = 32   // fragments among them, so that small messages get their turn, PROTOCOL.md [FRAG-7]
+	burstMax      = 45   // fragments among them, so that small messages get their turn, PROTOCOL.md [FRAG-7]
 	controlPacket = 1200 // payload of a datagram with membership messages, [MSG-4]: fits tunnels and VPNs
 
 	// outboxMax bounds the datagrams that wait while the system takes none, 6 MiB of them: a peer that keeps asking for stored
