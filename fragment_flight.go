@@ -68,6 +68,7 @@ type flight struct {
 	undo      sendWindow    // the window before the newest time-out, until that is known to be right or wrong
 	roundTrip time.Duration // newest measurement
 	measured  sendOrder     // by which sending
+	reach     reach
 }
 
 func (f *flight) init(now time.Time) {
@@ -122,6 +123,7 @@ func (f *flight) arrived(order sendOrder, s sentFragment) {
 	took := f.progress - s.at
 	if !s.again && order > f.measured {
 		f.roundTrip, f.measured = max(took, 1), order
+		f.reach.measure(f.roundTrip)
 	}
 	// An acknowledgement within half a round trip of the second sending is taken to mean the first: it was late, not lost.
 	if !s.again || took >= f.roundTrip/2 {

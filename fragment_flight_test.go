@@ -241,7 +241,10 @@ func TestFlightWindowAfterTimeouts(t *testing.T) {
 	s.wantWindow(minWindow, "after the second in a row")
 	s.sendAll()
 	s.ack(id, s.out.find(id).high)
-	require.Len(t, s.sendAll(), s.out.flight.window.size)
+	s.wantWindow(260, "it grows again")
+	require.Len(t, s.sendAll(), reachLeast, "one transfer reaches no further")
+	s.start(5000)
+	require.Len(t, s.sendAll(), 260-reachLeast)
 }
 
 // [FRAG-6] halved, [...], at most once per round trip.
@@ -290,4 +293,22 @@ func TestFlightTakesBackTheAnswerToSilence(t *testing.T) {
 	s.ack(id, 32)
 	require.GreaterOrEqual(t, s.out.flight.window.size, firstWindow, "all had arrived")
 	checkSender(t, &s.out)
+}
+
+// [FRAG-13] One transfer is at most 192 fragments ahead of its first unacknowledged one, for each millisecond of the shortest round trip
+// but no fewer than 192.
+func TestReach(t *testing.T) {
+	var r reach
+	require.EqualValues(t, 192, r.fragments(), "nothing is known")
+	for _, c := range []struct {
+		roundTrip time.Duration
+		want      uint32
+	}{{50 * time.Millisecond, 1024}, {4 * time.Millisecond, 768}, {10 * time.Millisecond, 768}, {2 * time.Millisecond, 384}, {time.Microsecond, 192}} {
+		r.measure(c.roundTrip)
+		require.InDelta(t, c.want, r.fragments(), 2, "%v", c.roundTrip)
+	}
+	for range 20_000 {
+		r.measure(8 * time.Millisecond)
+	}
+	require.EqualValues(t, 1024, r.fragments(), "the path has become longer")
 }

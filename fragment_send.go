@@ -147,7 +147,7 @@ func (o *outTransfers) pick(now time.Time) (*outgoing, uint32) {
 	}
 	for range o.active {
 		o.turn %= len(o.active)
-		if t := o.active[o.turn]; t.canSend(now) {
+		if t := o.active[o.turn]; t.canSend(now, o.flight.reach.fragments()) {
 			return t, t.next
 		}
 		o.turn++
@@ -155,13 +155,13 @@ func (o *outTransfers) pick(now time.Time) (*outgoing, uint32) {
 	return nil, 0
 }
 
-// canSend says whether the fragment next may go. When the receiver wants none, one is sent now and then, to hear whether
+// canSend says whether the fragment next may go, which is within reach. When the receiver wants none, one is sent now and then, to hear whether
 // it does.
-func (t *outgoing) canSend(now time.Time) bool {
+func (t *outgoing) canSend(now time.Time, reach uint32) bool {
 	if t.isBlocked() {
 		return t.next == t.base && !now.Before(t.probeAt)
 	}
-	return t.next < min(t.limit, t.base+fragmentSpan, t.count)
+	return t.next < min(t.limit, t.base+reach, t.count)
 }
 
 func (t *outgoing) isBlocked() bool { return t.limit <= t.base }

@@ -337,6 +337,7 @@ func TestSendSpan(t *testing.T) {
 	id := s.start(5000)
 	for range 200 {
 		s.sendAll()
+		s.advance(10 * time.Millisecond) // so long a path is what a reach of so much is for, [FRAG-13]
 		s.take(ackOf(id, 0, 5000, indexes(1, min(s.out.find(id).next, fragmentSpan))...))
 		checkSender(t, &s.out)
 	}

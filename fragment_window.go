@@ -1,5 +1,7 @@
 package broach
 
+import "time"
+
 const (
 	firstWindow = 32
 	minWindow   = 16
@@ -33,4 +35,28 @@ func (w *sendWindow) halve() {
 // collapse is called when a halved window was not heard of either.
 func (w *sendWindow) collapse() {
 	*w = sendWindow{size: minWindow, lossy: true}
+}
+
+// A reach says how far one transfer may get ahead of its first fragment that has not been acknowledged, [FRAG-13]. A window that
+// finds no loss ends up in the socket of the receiver, and whatever small comes behind it waits for all of it. Several transfers
+// together may fill the window. The zero value knows no round trip.
+type reach struct{ least time.Duration } // shortest round trip
+
+const (
+	reachLeast = 192              // with half of it, the two ends wait for each other: 0.8 of the speed on loopback
+	reachFor   = time.Millisecond // the round trip for which it is enough at 270 MB/s
+)
+
+// measure takes a round trip. The shortest is forgotten slowly: a path may become longer.
+func (r *reach) measure(roundTrip time.Duration) {
+	if r.least == 0 || roundTrip <= r.least {
+		r.least = roundTrip
+		return
+	}
+	r.least += min(r.least>>10+1, roundTrip-r.least)
+}
+
+// fragments is the reach.
+func (r *reach) fragments() uint32 {
+	return uint32(min(max(reachLeast*r.least/reachFor, reachLeast), fragmentSpan))
 }
