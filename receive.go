@@ -9,6 +9,7 @@ import (
 )
 
 const (
+	readMax     = 256                   // datagrams handled at once: some bursts of a large message, acknowledged together
 	noteEvery   = 30 * time.Millisecond // between two notes to the loop that a link is busy: one tick of the heartbeats
 	stalePerSec = 100                   // answers to misdirected datagrams, PROTOCOL.md [HDR-4]
 )
