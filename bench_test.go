@@ -17,18 +17,41 @@ func BenchmarkCallLoopback(b *testing.B) {
 }
 
 func benchmarkCalls(b *testing.B, callers int) {
-	provider, caller := startLoopback(b), startLoopback(b)
-	require.NoError(b, provider.Register("add", func(x, y int) int { return x + y }))
-	require.NoError(b, caller.Join(provider.Addr().String()))
-	require.NoError(b, caller.WaitFor(b.Context(), "add", 1))
-	add := caller.Caller("add")
-	b.ReportAllocs()
-	b.ResetTimer()
+	add := offerLoopback(b, "add", func(x, y int) int { return x + y })
 	inParallel(callers, b.N, func() {
 		if sum, err := Call[int](context.Background(), add, 1, 2); err != nil || sum != 3 {
 			b.Error(sum, err)
 		}
 	})
+}
+
+// BenchmarkEchoLoopback sends bytes to another node over real sockets and back.
+func BenchmarkEchoLoopback(b *testing.B) {
+	for _, c := range []struct{ size, callers int }{{1 << 10, 64}, {64 << 10, 16}, {1 << 20, 4}} {
+		b.Run(fmt.Sprintf("size=%d/callers=%d", c.size, c.callers), func(b *testing.B) { benchmarkEcho(b, c.size, c.callers) })
+	}
+}
+
+func benchmarkEcho(b *testing.B, size, callers int) {
+	echo := offerLoopback(b, "echo", func(p []byte) []byte { return p })
+	body := make([]byte, size)
+	b.SetBytes(int64(size))
+	inParallel(callers, b.N, func() {
+		if p, err := Call[[]byte](context.Background(), echo, body); err != nil || len(p) != size {
+			b.Error(len(p), err)
+		}
+	})
+}
+
+// offerLoopback returns the caller of a function that another node offers.
+func offerLoopback(b *testing.B, name string, fn any) *Caller {
+	provider, caller := startLoopback(b), startLoopback(b)
+	require.NoError(b, provider.Register(name, fn))
+	require.NoError(b, caller.Join(provider.Addr().String()))
+	require.NoError(b, caller.WaitFor(b.Context(), name, 1))
+	b.ReportAllocs()
+	b.ResetTimer()
+	return caller.Caller(name)
 }
 
 // inParallel does n pieces of work in so many goroutines.
