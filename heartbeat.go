@@ -100,6 +100,7 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 	p.beatIn = b.Seq
 	p.promise = time.Duration(b.Promise) * time.Millisecond
 	p.inc = max(p.inc, b.Inc)
+	m.noteEcho(now, p, b.Echo)
 	again := p.differs
 	p.differs = b.Digest != m.digest
 	if p.differs && again && !now.Before(m.listAt) {
@@ -133,7 +134,8 @@ func (m *membership) watchAt(p *peer) time.Time {
 // recover makes good after this process was stopped: it was us who were silent, so nobody else is blamed, [MEM-21].
 func (m *membership) recover(now time.Time) {
 	for _, p := range m.peers.sorted {
-		p.heard, p.probe = now, probe{}
+		p.heard = now
+		m.endProbe(now, p)
 		if p.state == Suspect {
 			p.accuser = noAddr
 			m.revive(now, p)

@@ -277,7 +277,8 @@ func (m *membership) revive(now time.Time, p *peer) {
 	if p.accuser.IsValid() {
 		m.vouch(p)
 	}
-	p.accused, p.probe = false, probe{}
+	p.accused = false
+	m.endProbe(now, p)
 	m.setState(now, p, Alive)
 	if was != Offline {
 		return

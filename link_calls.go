@@ -40,6 +40,9 @@ func (p *pendingCall) endOwned(o outcome) {
 // doubtAfter is how often a request is sent again, with nothing heard of the peer, before the peer is probed, [MEM-11].
 const doubtAfter = 2
 
+// deafAfter is the same for a peer that is heard of: it may not hear us, [MEM-22].
+const deafAfter = 4
+
 // newPending returns a call to wait on. They are kept by the node: a channel must not wander between nodes of which one lives
 // in a test's bubble.
 func (c *carrier) newPending() *pendingCall {
@@ -66,6 +69,7 @@ var (
 	errLinkFull  = errors.New("65,536 calls are in flight to the peer")
 	textRestart  = []byte("the process ended or restarted while the call was in flight")
 	textOffline  = []byte("the provider was found offline while the call was in flight")
+	textCut      = []byte("the provider lives, but this node does not reach it")
 	textSilent   = []byte("the provider did not answer within the acknowledgement time")
 	textDeadline = []byte("no reply within the deadline")
 	textClosed   = []byte("this node was closed")
@@ -208,7 +212,7 @@ func (l *link) resend(now time.Time) (unanswered bool) {
 			continue
 		case c.state == callSent:
 			l.resendRequest(now, slot, c)
-			unanswered = unanswered || c.resends >= doubtAfter && l.lastHeard().Before(c.sentAt)
+			unanswered = unanswered || c.resends >= deafAfter || c.resends >= doubtAfter && l.lastHeard().Before(c.sentAt)
 		case c.state == callTaken:
 			say(l, wire.Poll{Slot: slot, Seq: c.seq})
 			c.pace = l.pollPace(c.pace)

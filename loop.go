@@ -92,6 +92,11 @@ func (n *Node) carryOut(now time.Time) {
 			l.fail(outcome{code: Unreachable, body: textOffline})
 		}
 	}
+	for _, id := range e.cut {
+		if l := n.links.get(id.boot); l != nil {
+			l.fail(outcome{code: Unreachable, body: textCut})
+		}
+	}
 	n.send(e.send)
 	for _, id := range e.close {
 		if l := n.links.remove(id.boot); l != nil {
@@ -162,7 +167,7 @@ func (n *Node) publish(now time.Time) {
 // logEvent tells the operator what changed in the cluster.
 func (n *Node) logEvent(e memberEvent) {
 	switch e.kind {
-	case MemberSuspect:
+	case MemberSuspect, MemberUnreachable:
 		n.log.Warn("broach: "+e.kind.String(), "addr", e.addr, "name", e.name)
 	case MemberUp, MemberOffline, MemberLeft:
 		n.log.Info("broach: "+e.kind.String(), "addr", e.addr, "name", e.name)

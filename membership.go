@@ -18,6 +18,7 @@ import (
 //	join.go        seeds, lists, and contact with addresses that do not answer yet
 //	heartbeat.go   beats, and who is late
 //	suspicion.go   probes, witnesses, claims and refutations
+//	reach.go       members that live but cannot be reached from here
 
 // memberConfig is what the membership must know of its node.
 type memberConfig struct {
@@ -84,6 +85,7 @@ type memberEvent struct {
 type effects struct {
 	open    []linkID // peers now believed
 	offline []linkID // calls to them fail
+	cut     []linkID // likewise: they live, but do not hear us or we not them
 	send    []memberMessage
 	close   []linkID // processes that are gone for good
 	pull    []linkID // whose tables are wanted
@@ -105,7 +107,7 @@ func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership 
 func (m *membership) take() effects {
 	e := m.out
 	m.out = effects{
-		open: e.open[:0], offline: e.offline[:0], send: e.send[:0],
+		open: e.open[:0], offline: e.offline[:0], cut: e.cut[:0], send: e.send[:0],
 		close: e.close[:0], pull: e.pull[:0], events: e.events[:0],
 	}
 	return e
@@ -144,6 +146,8 @@ func (m *membership) onLinked(now time.Time, p *peer, msg wire.Message) {
 	switch msg := msg.(type) {
 	case wire.Beat:
 		m.onBeat(now, p, msg)
+	case wire.Pong:
+		m.onPong(now, p)
 	case wire.Help:
 		m.onHelp(now, p, msg.Target)
 	case wire.Vouch:
@@ -169,7 +173,7 @@ func (m *membership) heard(now time.Time, boot uint64, tver uint32) {
 	if p.probe.tries > 0 { // the beat that was promised is lost: the next one is a rotation away
 		p.promise = max(p.promise, m.rotation.promise())
 	}
-	p.probe = probe{}
+	p.probe = p.probe.heard()
 	if p.state != Alive {
 		m.revive(now, p)
 	}

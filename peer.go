@@ -25,24 +25,25 @@ type peer struct {
 	tver      uint32          // version of functions; 0: none yet
 	tableSeen uint32          // highest version in its headers
 
-	state    State
-	since    time.Time // when it came into the state
-	heard    time.Time // when a datagram was last accepted from it
-	promise  time.Duration
-	beatIn   uint32 // highest seq of its beats
-	beatOut  uint32 // seq of ours
-	rotates  bool   // it has a place in the rotation of beats
-	differs  bool   // the digest of its last beat was not ours
-	probe    probe
-	accused  bool           // suspect by another's word
-	accuser  netip.AddrPort // who is told when it answers, if valid
-	seen     uint32         // version of our table that it holds
-	nonce    uint64         // of our last hello to it
-	helloAt  time.Time      // when a hello goes to it again; zero: it has seen all
-	pulling  bool
-	pullAt   time.Time // when its table may be pulled; zero: not wanted
-	due      time.Time // when it wants attention: its place in the heap
-	position int       // in the heap; -1: removed
+	state       State
+	since       time.Time // when it came into the state
+	heard       time.Time // when a datagram was last accepted from it
+	promise     time.Duration
+	beatIn      uint32 // highest seq of its beats
+	beatOut     uint32 // seq of ours
+	rotates     bool   // it has a place in the rotation of beats
+	differs     bool   // the digest of its last beat was not ours
+	probe       probe
+	unreachable bool           // by us, [MEM-22]
+	accused     bool           // suspect by another's word
+	accuser     netip.AddrPort // who is told when it answers, if valid
+	seen        uint32         // version of our table that it holds
+	nonce       uint64         // of our last hello to it
+	helloAt     time.Time      // when a hello goes to it again; zero: it has seen all
+	pulling     bool
+	pullAt      time.Time // when its table may be pulled; zero: not wanted
+	due         time.Time // when it wants attention: its place in the heap
+	position    int       // in the heap; -1: removed
 }
 
 // isMember reports whether the peer counts as being there.
@@ -54,15 +55,16 @@ func (p *peer) target() wire.Target { return wire.Target{Addr: p.addr, Boot: p.b
 // peerView is the published form of a peer. It is not modified.
 type peerView struct {
 	linkID
-	state     State
-	name      string
-	version   string
-	tags      []wire.Tag
-	functions []wire.Function
+	state       State
+	unreachable bool
+	name        string
+	version     string
+	tags        []wire.Tag
+	functions   []wire.Function
 }
 
 func (p *peer) view() peerView {
-	return peerView{linkID: p.linkID, state: p.state, name: p.name, version: p.version, tags: p.tags, functions: p.functions}
+	return peerView{linkID: p.linkID, state: p.state, unreachable: p.unreachable, name: p.name, version: p.version, tags: p.tags, functions: p.functions}
 }
 
 // peerSet finds peers by address and process, in order of address, and by when they want attention.

@@ -31,10 +31,12 @@ func (r *route) providers() int {
 
 // add takes up a peer that offers the function.
 func (r *route) add(p *peerView, l *link) {
-	switch p.state {
-	case Alive:
+	switch {
+	case p.unreachable:
+		r.offline++
+	case p.state == Alive:
 		r.alive = append(r.alive, l)
-	case Suspect:
+	case p.state == Suspect:
 		r.suspect = append(r.suspect, l)
 	default:
 		r.offline++

@@ -24,7 +24,9 @@ var noAddr netip.AddrPort
 type probe struct {
 	tries  int // pings sent; 0: there is no probe
 	at     time.Time
-	denied int // witnesses that could not reach it
+	denied int  // witnesses that could not reach it
+	path   bool // the question is whether we reach it: only a Pong ends the probe
+	lives  bool // it is there: a witness reached it, or it was heard., [MEM-22]
 }
 
 // watch looks at a peer that is late, or being probed, or suspect, [MEM-11].
@@ -32,6 +34,8 @@ func (m *membership) watch(now time.Time, p *peer) {
 	switch {
 	case p.state == Suspect && p.probe.tries == 0 && !p.accused:
 		m.declareOffline(now, p)
+	case p.probe.tries >= m.enough(p) && p.probe.lives:
+		m.cutOff(now, p)
 	case p.probe.tries >= m.enough(p):
 		m.doubt(now, p)
 	default:
@@ -39,17 +43,12 @@ func (m *membership) watch(now time.Time, p *peer) {
 	}
 }
 
-// unanswered hears that a peer leaves calls unanswered: it is probed as if it were late.
-func (m *membership) unanswered(now time.Time, boot uint64) {
-	if p := m.peers.byBoot[boot]; p != nil && p.state == Alive && p.probe.tries == 0 {
-		m.ping(now, p)
-		m.schedule(p)
-	}
-}
-
 // enough is how many unanswered probes decide, [MEM-13].
 func (m *membership) enough(p *peer) int {
-	if m.isUnsupported(p) {
+	switch {
+	case p.probe.lives && !p.unreachable:
+		return pathProbes
+	case !p.probe.lives && m.isUnsupported(p):
 		return lonelyProbes
 	}
 	return m.cfg.heartbeat.Probes
@@ -95,7 +94,7 @@ func (m *membership) declareOffline(now time.Time, p *peer) {
 
 // takeOffline makes a peer offline: calls to it fail at once, [MEM-14].
 func (m *membership) takeOffline(now time.Time, p *peer) {
-	p.probe, p.accused, p.accuser = probe{}, false, noAddr
+	p.probe, p.accused, p.accuser, p.unreachable = probe{}, false, noAddr, false
 	m.setState(now, p, Offline)
 	m.out.offline = append(m.out.offline, p.linkID)
 	m.planHealing(now)
@@ -197,7 +196,7 @@ func (m *membership) onVouch(now time.Time, t wire.Target) {
 	if p == nil || !p.isMember() {
 		return
 	}
-	p.heard, p.probe = now, probe{}
+	p.heard, p.probe.lives = now, p.probe.tries > 0
 	if p.state == Suspect {
 		p.accuser = noAddr
 		m.revive(now, p)

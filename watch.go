@@ -34,13 +34,14 @@ func (s State) String() string {
 
 // Member is a node of the cluster as this node sees it.
 type Member struct {
-	Addr    netip.AddrPort // advertised
-	Name    string         // of the application
-	Version string         // of the application
-	State   State
-	Self    bool              // it is this node
-	RTT     time.Duration     // smoothed round trip of calls to it; 0: not measured yet
-	Tags    map[string]string // Config.Tags of the member; not to be modified
+	Addr        netip.AddrPort // advertised
+	Name        string         // of the application
+	Version     string         // of the application
+	State       State
+	Self        bool              // it is this node
+	Unreachable bool              // it is there, but this node does not reach it: it is not called
+	RTT         time.Duration     // smoothed round trip of calls to it; 0: not measured yet
+	Tags        map[string]string // Config.Tags of the member; not to be modified
 }
 
 // Service is a function offered in the cluster.
@@ -54,15 +55,16 @@ type Service struct {
 type EventKind uint8
 
 const (
-	MemberUp       EventKind = iota // a member was found, or is alive again
-	MemberSuspect                   // a member became suspect
-	MemberOffline                   // a member is offline
-	MemberLeft                      // a member left
-	ServiceAdded                    // a member offers a function
-	ServiceRemoved                  // a member does not offer a function any more
+	MemberUp          EventKind = iota // a member was found, or is alive or reachable again
+	MemberSuspect                      // a member became suspect
+	MemberOffline                      // a member is offline
+	MemberLeft                         // a member left
+	ServiceAdded                       // a member offers a function
+	ServiceRemoved                     // a member does not offer a function any more
+	MemberUnreachable                  // a member lives, but this node does not reach it
 )
 
-var eventNames = [...]string{"member up", "member suspect", "member offline", "member left", "service added", "service removed"}
+var eventNames = [...]string{"member up", "member suspect", "member offline", "member left", "service added", "service removed", "member unreachable"}
 
 // String returns the kind as words.
 func (k EventKind) String() string {
@@ -115,7 +117,7 @@ func (n *Node) Members() []Member {
 
 // member is the public form of a peer.
 func (n *Node) member(p *peerView) Member {
-	m := Member{Addr: p.addr, Name: p.name, Version: p.version, State: p.state, Tags: tagMap(p.tags)}
+	m := Member{Addr: p.addr, Name: p.name, Version: p.version, State: p.state, Unreachable: p.unreachable, Tags: tagMap(p.tags)}
 	if l := n.links.get(p.boot); l != nil {
 		m.RTT = l.roundTrip()
 	}
@@ -229,12 +231,14 @@ func byID(peers []peerView) map[linkID]*peerView {
 // peerChanges yields what changed about one peer. A nil was is a peer not seen before.
 func (n *Node) peerChanges(was, is *peerView, yield func(Event) bool) bool {
 	m := n.member(is)
-	if was == nil {
+	isNew := was == nil
+	if isNew {
 		was = &peerView{}
-		if !yield(Event{Kind: stateEvent(is.state), Member: m}) {
-			return false
-		}
-	} else if was.state != is.state && !yield(Event{Kind: stateEvent(is.state), Member: m}) {
+	}
+	if (isNew || was.state != is.state || was.unreachable && !is.unreachable) && !yield(Event{Kind: stateEvent(is.state), Member: m}) {
+		return false
+	}
+	if is.unreachable && !was.unreachable && !yield(Event{Kind: MemberUnreachable, Member: m}) {
 		return false
 	}
 	return diffFunctions(was, is, func(kind EventKind, service string) bool {

@@ -1,0 +1,73 @@
+package broach
+
+import "time"
+
+const (
+	pathProbes = 16          // unanswered by a peer that lives: at a loss of a quarter each way, 2 in a million are false
+	pathEvery  = time.Second // between two rounds of probes to one that is unreachable
+	echoBehind = 3           // beats of ours that a peer may not have heard
+)
+
+// heard is what a probe becomes when its peer is heard of. Whether we reach it as well, only an answer can tell.
+func (q probe) heard() probe {
+	if q.path {
+		q.lives = true
+		return q
+	}
+	return probe{}
+}
+
+// onPong takes the answer to a probe: the path is good in both directions.
+func (m *membership) onPong(now time.Time, p *peer) {
+	p.probe = probe{}
+	if p.unreachable {
+		p.unreachable = false
+		m.event(MemberUp, p)
+	}
+	m.schedule(p)
+}
+
+// unanswered hears that a peer leaves calls unanswered: it is probed, as if it were late.
+func (m *membership) unanswered(now time.Time, boot uint64) {
+	if p := m.peers.byBoot[boot]; p != nil {
+		m.probePath(now, p)
+	}
+}
+
+// noteEcho sees from the echo in its Beat whether a peer hears us.
+func (m *membership) noteEcho(now time.Time, p *peer, echo uint32) {
+	if p.beatOut >= echo+echoBehind {
+		m.probePath(now, p)
+	}
+}
+
+// probePath finds out whether we reach a peer.
+func (m *membership) probePath(now time.Time, p *peer) {
+	if p.state != Alive || p.probe.tries > 0 {
+		return
+	}
+	p.probe.path = true
+	m.ping(now, p)
+	m.schedule(p)
+}
+
+// endProbe ends a probe without an answer to it. Where the path was found broken, the next round is due.
+func (m *membership) endProbe(now time.Time, p *peer) {
+	p.probe = probe{}
+	if p.unreachable {
+		p.probe = probe{tries: 1, at: now.Add(pathEvery), path: true}
+	}
+}
+
+// cutOff notes that we do not reach a peer that lives. The next round of probes is as short as those of a peer that is late:
+// should it die, nobody vouches for it any more.
+func (m *membership) cutOff(now time.Time, p *peer) {
+	known := p.unreachable
+	p.unreachable = true
+	m.endProbe(now, p)
+	if known {
+		return
+	}
+	m.out.cut = append(m.out.cut, p.linkID)
+	m.event(MemberUnreachable, p)
+}
