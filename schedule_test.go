@@ -53,12 +53,9 @@ func (s *schedule) some() int {
 	return ids[s.rng.IntN(len(ids))]
 }
 
+// begin starts a node. All others are its seeds: of a single one that dies at once, it could not recover.
 func (s *schedule) begin(i int) {
-	var seeds []int
-	if len(s.live) > 0 {
-		seeds = []int{s.some()}
-	}
-	s.live[i], s.born[i] = s.cluster.start(i, seeds...), time.Now()
+	s.live[i], s.born[i] = s.cluster.start(i, slices.Sorted(maps.Keys(s.live))...), time.Now()
 }
 
 func (s *schedule) join() {
@@ -199,7 +196,7 @@ func seeds(k uint64) []uint64 {
 // everybody. go test -run TestProcessesComeAndGo -seed 7 . replays one.
 func TestProcessesComeAndGo(t *testing.T) {
 	for _, size := range []int{3, 32} {
-		for _, seed := range seeds(8) {
+		for _, seed := range seeds(4) {
 			inCluster(t, seed, func(c *cluster) {
 				c.net.SetDefault(simnet.Link{Loss: 0.05, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond})
 				s := newSchedule(c, size, seed)
@@ -214,7 +211,7 @@ func TestProcessesComeAndGo(t *testing.T) {
 // Whatever happens to processes and networks: once the network is whole again, everybody sees everybody within seconds.
 func TestNetworksBreakAndHeal(t *testing.T) {
 	for _, size := range []int{3, 32} {
-		for _, seed := range seeds(8) {
+		for _, seed := range seeds(4) {
 			inCluster(t, seed, func(c *cluster) {
 				c.net.SetDefault(simnet.Link{Loss: 0.01, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond})
 				s := newSchedule(c, size, seed)
