@@ -32,13 +32,15 @@ type pendingSet struct {
 	order  []uint64 // boot ids, the oldest first; some may be gone
 }
 
+func newPendingSet() pendingSet { return pendingSet{byBoot: make(map[uint64]introduction)} }
+
 // add takes up an introduction. One of the same process is replaced, but keeps its nonce: an answer may be under way.
 func (s *pendingSet) add(in introduction) introduction {
 	old, known := s.byBoot[in.boot]
 	switch {
 	case !known:
 		s.order = append(s.order, in.boot)
-	case old.nonce != 0 && old.hello.Addr == in.hello.Addr:
+	case old.hello.Addr == in.hello.Addr:
 		in.nonce = old.nonce
 	}
 	s.byBoot[in.boot] = in
@@ -52,7 +54,7 @@ func (s *pendingSet) add(in introduction) introduction {
 // awaits returns the introduction of a process whose answer has not come, if it is time to ask for it again.
 func (s *pendingSet) awaits(now time.Time, boot uint64) (introduction, bool) {
 	in, ok := s.byBoot[boot]
-	if !ok || in.nonce == 0 || now.Sub(in.at) >= pendingKept || now.Sub(in.told) < remindEvery {
+	if !ok || now.Sub(in.at) >= pendingKept || now.Sub(in.told) < remindEvery {
 		return introduction{}, false
 	}
 	in.told = now
@@ -66,8 +68,10 @@ func (s *pendingSet) redeem(now time.Time, boot, nonce uint64) (introduction, bo
 	if !ok || in.nonce != nonce || now.Sub(in.at) >= pendingKept {
 		return introduction{}, false
 	}
-	in.nonce = 0 // once
-	s.byBoot[boot] = in
+	delete(s.byBoot, boot) // once
+	if len(s.byBoot) == 0 {
+		*s = newPendingSet() // what a large cluster needed while it came together is given back
+	}
 	return in, true
 }
 

@@ -276,11 +276,15 @@ func (s *contactSet) add(c *contact) {
 	s.at = earliest(s.at, c.at)
 }
 
-// end removes a contact from all but the list, which tickContacts tidies.
+// end removes a contact from all but the list, which tickContacts tidies. Maps keep the room that they once needed, which after
+// joining a large cluster is more than all the rest: they are made anew.
 func (s *contactSet) end(c *contact) {
 	c.over = true
 	delete(s.byAddr, c.addr)
 	delete(s.byNonce, c.nonce)
+	if len(s.byAddr) == 0 {
+		s.init()
+	}
 }
 
 // waiting is the number of addresses that have not answered.

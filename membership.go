@@ -97,7 +97,7 @@ func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership 
 	m := &membership{cfg: cfg, rng: rng, inc: 1}
 	m.peers.init()
 	m.contacts.init()
-	m.pending.byBoot = make(map[uint64]introduction)
+	m.pending = newPendingSet()
 	m.digest = wire.Digest(wire.Entry{Addr: cfg.self, Boot: cfg.boot})
 	m.rotation.init(now, cfg.heartbeat)
 	return m

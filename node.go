@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	inboxMax      = 4096                  // membership messages that wait for the loop
+	inboxMax      = 1024                  // membership messages that wait for the loop
 	backgroundMax = 16                    // name look-ups and table pulls at once
 	closeGrace    = time.Second           // how long Close waits for functions that do not return
 	publishPace   = 10 * time.Microsecond // between two published views, for each peer: a mass join must not rebuild them all the time
