@@ -3,6 +3,7 @@ package broach
 import (
 	"flag"
 	"runtime"
+	"runtime/debug"
 	"testing"
 	"time"
 
@@ -11,11 +12,13 @@ import (
 
 var thousand = flag.Bool("thousand", false, "run the simulation of a thousand nodes")
 
-// A thousand nodes, the largest cluster that is promised, join through one seed at once; then one dies.
+// A thousand nodes, the largest cluster that is promised, join through one seed at once; then one dies. All of them fit into 2 GiB.
 func TestThousandNodes(t *testing.T) {
 	if !*thousand {
 		t.Skip("takes long: go test -run TestThousandNodes -thousand -v .")
 	}
+	const fits = 2 << 30
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(fits - fits/8))
 	wall := time.Now()
 	inCluster(t, 1000, func(c *cluster) {
 		c.startAll(1000)
@@ -32,6 +35,7 @@ func TestThousandNodes(t *testing.T) {
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		t.Logf("memory %d MiB", m.Sys>>20)
+		require.Less(t, m.Sys, uint64(fits))
 	})
 	t.Log("wall time", time.Since(wall).Round(time.Second))
 }
