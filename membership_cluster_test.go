@@ -59,10 +59,10 @@ func TestRestartAtTheSameAddress(t *testing.T) {
 func TestSeedDownAtBoot(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		first, second := c.start(1, 0), c.start(2, 0)
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + 777*time.Millisecond)
 		require.Zero(t, count(first, Alive))
 		c.start(0)
-		t.Log("joined after", c.until(6*time.Second, "all see all", func() bool { return allSee(c.nodes, 2) }))
+		t.Log("joined after", c.until(time.Second, "all see all", func() bool { return allSee(c.nodes, 2) }))
 		require.Equal(t, 2, count(second, Alive))
 	})
 }
