@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// seconds writes a time with as many digits as polling gives.
+func seconds(v float64) string {
+	switch {
+	case math.IsInf(v, 1):
+		return "never"
+	case v < 1:
+		return fmt.Sprintf("%.0f ms", v*1000)
+	}
+	return fmt.Sprintf("%.2f s", v)
+}
+
+// count writes a whole number in groups of three digits.
+func count(v float64) string {
+	s := strconv.FormatFloat(v, 'f', 0, 64)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// decimal writes a number with one decimal.
+func decimal(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
+
+// lossy adds the loss to a title.
+func lossy(title string, percent int) string {
+	if percent == 0 {
+		return title
+	}
+	return fmt.Sprintf("%s, %d %% loss", title, percent)
+}
