@@ -26,6 +26,14 @@ func count(v float64) string {
 	return s
 }
 
+// untold is count, but NaN stands for a system that gives no reasons.
+func untold(v float64) string {
+	if math.IsNaN(v) {
+		return "gives no reason"
+	}
+	return count(v)
+}
+
 // decimal writes a number with one decimal.
 func decimal(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
 

@@ -10,6 +10,7 @@ import (
 type scenario struct {
 	name     string
 	loss     float64
+	kills    bool // it is a point of the picture
 	rows     []row
 	together bool // it mostly waits: the systems do it at the same time
 	run      func(*trial) ([]float64, error)
@@ -29,7 +30,7 @@ var scenarios = []scenario{
 	quietAt("quiet0", 0), quietAt("quiet10", 10), quietAt("quiet25", 25),
 	{name: "cut", run: cut, together: true, rows: []row{{"cut in halves and healed, until all see all", seconds}}},
 	{name: "leave", run: leave, rows: []row{
-		{"one leaves, until all others know", seconds}, {"one leaves, reports of a failure", count},
+		{"one leaves, until all others know", seconds}, {"one leaves, others not told that it left", untold},
 	}},
 	{name: "restart", run: restart, rows: []row{{"one restarts at its address, until all see the new process", seconds}}},
 	{name: "traffic", run: steady, together: true, rows: []row{
@@ -39,8 +40,10 @@ var scenarios = []scenario{
 	}},
 }
 
+const allKnow = 1 // the row of a killing scenario that the picture shows
+
 func killAt(name string, percent int) scenario {
-	return scenario{name: name, loss: float64(percent) / 100, run: kill, rows: []row{
+	return scenario{name: name, loss: float64(percent) / 100, kills: true, run: kill, rows: []row{
 		{lossy("one is killed, until the first knows", percent), seconds},
 		{lossy("one is killed, until all know", percent), seconds},
 	}}
@@ -76,12 +79,12 @@ func kill(t *trial) ([]float64, error) {
 	if err := t.gather(); err != nil {
 		return nil, err
 	}
-	first, all := t.without1(member.kill)
+	first, all := t.endOne(member.kill)
 	return []float64{first, all}, nil
 }
 
-// without1 ends a node and returns how long it takes until the first of the others knows, and until all do.
-func (t *trial) without1(end func(member)) (first, all float64) {
+// endOne ends a node and returns how long it takes until the first of the others knows, and until all do.
+func (t *trial) endOne(end func(member)) (first, all float64) {
 	victim := t.take()
 	ended := make(chan struct{}) // closed when nothing is left of it
 	first = math.Inf(1)
@@ -128,9 +131,13 @@ func leave(t *trial) ([]float64, error) {
 	if err := t.gather(); err != nil {
 		return nil, err
 	}
-	before := t.news.down.Load()
-	_, all := t.without1(member.leave)
-	return []float64{all, float64(t.news.down.Load() - before)}, nil
+	_, all := t.endOne(member.leave)
+	if !t.system.reasons {
+		return []float64{all, math.NaN()}, nil
+	}
+	others := int64(len(t.members))
+	since(time.Now(), func() bool { return t.news.left.Load()+t.news.down.Load() >= others }) // events follow the views
+	return []float64{all, float64(others - t.news.left.Load())}, nil
 }
 
 func restart(t *trial) ([]float64, error) {

@@ -10,6 +10,8 @@ type system struct {
 	name  string
 	title string
 	start func(birth) (member, error)
+
+	reasons bool // it tells the application whether a node left or failed
 }
 
 // A birth is what a node starts with.
@@ -32,9 +34,9 @@ type member interface {
 	kill()  // ends without a goodbye
 }
 
-// news counts what the nodes of a cluster report of each other.
+// news counts what the nodes of a cluster tell the application of each other.
 type news struct {
-	down atomic.Int64 // a node failed or is out of reach
+	down atomic.Int64 // a node failed, is out of reach or, where the system has no reasons, left
 	left atomic.Int64 // a node said goodbye
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // broachSystem is broach with its defaults.
-var broachSystem = system{name: "broach", title: "broach", start: startBroach}
+var broachSystem = system{name: "broach", title: "broach", start: startBroach, reasons: true}
 
 // broachMember is a node of broach.
 type broachMember struct {

@@ -105,13 +105,9 @@ func (l *listNotes) all() map[string]string {
 func (l *listNotes) NotifyJoin(n *memberlist.Node)   { l.note(n) }
 func (l *listNotes) NotifyUpdate(n *memberlist.Node) { l.note(n) }
 
-func (l *listNotes) NotifyLeave(n *memberlist.Node) {
-	if n.State == memberlist.StateLeft {
-		l.news.left.Add(1)
-	} else {
-		l.news.down.Add(1)
-	}
-}
+// NotifyLeave comes for nodes that left and for nodes that failed: memberlist keeps the difference in a field of its own and leaves
+// the State of n alone.
+func (l *listNotes) NotifyLeave(*memberlist.Node) { l.news.down.Add(1) }
 
 func (l *listNotes) NodeMeta(int) []byte             { return []byte(l.run) }
 func (l *listNotes) NotifyMsg([]byte)                {}
