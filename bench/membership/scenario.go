@@ -157,7 +157,7 @@ func restart(t *trial) ([]float64, error) {
 
 const (
 	afterglow = 3 * time.Second  // until memberlist has gossiped the joins as often as it does
-	metered   = 10 * time.Second // a third of memberlist's longest interval; all nodes together show a mean of it
+	metered   = 10 * time.Second // two of the longest intervals of memberlist fast; that of LAN, 30 s, first ends after it
 )
 
 func steady(t *trial) ([]float64, error) {
