@@ -18,7 +18,7 @@ func (p plan) measureAll() (results, error) {
 			}
 			for i, with := range p.systems {
 				r.add(s, with, values[i])
-				fmt.Printf("round %d/%d  %-8s %-16s%s\n", round+1, p.rounds, s.name, with.title, s.line(values[i]))
+				fmt.Printf("round %d/%d  %-8s %-15s%s\n", round+1, p.rounds, s.name, with.title, s.line(values[i]))
 			}
 		}
 	}
@@ -46,7 +46,7 @@ func (p plan) measure(s scenario, seed uint64) ([][]float64, error) {
 // line is what the progress shows of a trial.
 func (s scenario) line(values []float64) (text string) {
 	for i, v := range values {
-		text += fmt.Sprintf("%10s", s.rows[i].show(v))
+		text += fmt.Sprintf("%16s", s.rows[i].show(v))
 	}
 	return text
 }
