@@ -113,6 +113,7 @@ func (p plan) detectionChart(r results) *plot.Plot {
 		c.Add(line, dots(points, s))
 		c.Legend.Add(s.title, line)
 	}
+	c.X.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 5, Label: "5"}, {Value: 10, Label: "10"}, {Value: 25, Label: "25"}}
 	c.X.Min, c.X.Max = 0, 26
 	c.Y.Min, c.Y.Max = instant, ceiling
 	return c
@@ -129,7 +130,7 @@ func (p plan) healChart(r results) *plot.Plot {
 			points = append(points, plotter.XY{X: float64(i), Y: height(v, blink)})
 		}
 		c.Add(dots(points, s))
-		titles = append(titles, s.title+": "+seconds(median(values)))
+		titles = append(titles, s.title+"\n"+seconds(median(values)))
 	}
 	c.NominalX(titles...)
 	c.X.Min, c.X.Max = -0.5, float64(len(titles))-0.5
