@@ -11,6 +11,7 @@ import (
 const (
 	helpersEach  = 3  // witnesses asked at the 2nd, 4th and 6th probe
 	lonelyProbes = 40 // before a peer is doubted when no witness answers at all: then the fault is likely ours
+	pairDensity  = 3  // times as many probes in the same time between two who have no witness, [MEM-11]
 	claimTimes   = 3  // how often a claim is made, so that a lost datagram does not matter
 	shareProbes  = 50 // about how many nodes probe one that another suspects
 	helpPings    = 4  // on behalf of another
@@ -26,7 +27,7 @@ type probe struct {
 	at     time.Time
 	denied int  // witnesses that could not reach it
 	path   bool // the question is whether we reach it: only a Pong ends the probe
-	lives  bool // it is there: a witness reached it, or it was heard., [MEM-22]
+	lives  bool // it is there: a witness reached it, or it was heard, [MEM-22]
 }
 
 // watch looks at a peer that is late, or being probed, or suspect, [MEM-11].
@@ -47,11 +48,19 @@ func (m *membership) watch(now time.Time, p *peer) {
 func (m *membership) enough(p *peer) int {
 	switch {
 	case p.probe.lives && !p.unreachable:
-		return pathProbes
+		return pathProbes * m.density(p)
 	case !p.probe.lives && m.isUnsupported(p):
 		return lonelyProbes
 	}
-	return m.cfg.heartbeat.Probes
+	return m.cfg.heartbeat.Probes * m.density(p)
+}
+
+// density is by how much probes follow each other more closely than ProbeEvery.
+func (m *membership) density(p *peer) int {
+	if m.peers.hasOther(p) {
+		return 1
+	}
+	return pairDensity
 }
 
 // isUnsupported reports that there are witnesses, and that none has said that it does not reach the peer either.
@@ -62,7 +71,7 @@ func (m *membership) isUnsupported(p *peer) bool {
 // ping sends the next probe; with every other one, witnesses are asked.
 func (m *membership) ping(now time.Time, p *peer) {
 	p.probe.tries++
-	p.probe.at = now.Add(m.cfg.heartbeat.ProbeEvery)
+	p.probe.at = now.Add(m.cfg.heartbeat.ProbeEvery / time.Duration(m.density(p)))
 	m.tell(p, wire.Ping{Nonce: m.rng.Uint64()})
 	if p.probe.tries%2 != 0 || p.probe.tries > m.cfg.heartbeat.Probes {
 		return

@@ -35,6 +35,23 @@ func TestDeadPeerIsProbedDoubtedGivenUp(t *testing.T) {
 	require.Equal(t, 3*7, kindsOf(*sent)[wire.KindOffline])
 }
 
+// [MEM-11] Two nodes that know no third one have no witness: they ping three times as often, and as many more Pings decide
+func TestPairProbesMoreOften(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(2)
+	a, victim := all[0], all[1]
+	victim.dead = true
+	sent := s.watch(a)
+	s.run(10 * time.Millisecond) // what is under way arrives
+	a.unanswered(s.now, victim.boot)
+	s.collect(a)
+	s.run(359 * time.Millisecond)
+	require.Equal(t, Alive, a.of(victim).state)
+	require.Equal(t, 18, kindsOf(*sent)[wire.KindPing])
+	s.run(40 * time.Millisecond)
+	require.Equal(t, Suspect, a.of(victim).state)
+}
+
 // A death is known to all within a second or two, and no live node is given up, through loss as well.
 func TestDetection(t *testing.T) {
 	for _, loss := range []float64{0, 0.05, 0.25} {
