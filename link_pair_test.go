@@ -26,10 +26,10 @@ type script struct {
 	onSend func() // called by the flusher after each write, if set
 }
 
-func (s *script) receive([]datagram) (int, error) { panic("the test delivers") }
-func (s *script) localAddr() netip.AddrPort       { return s.addr }
-func (s *script) stats() *transportStats          { return &s.counts }
-func (s *script) close() error                    { return nil }
+func (s *script) receive([]datagram, bool) (int, error) { panic("the test delivers") }
+func (s *script) localAddr() netip.AddrPort             { return s.addr }
+func (s *script) stats() *transportStats                { return &s.counts }
+func (s *script) close() error                          { return nil }
 
 func (s *script) send(out []datagram) (int, error) {
 	s.mu.Lock()

@@ -34,6 +34,7 @@ type reader struct {
 	takeover   takeover
 	abandoned  []*request // given up by their callers in this datagram
 	toKick     bool       // the pool has new work
+	soon       bool       // calls go on: the next datagram is expected at once
 	staleSpent int        // answers given in the present second
 	staleUntil time.Time
 }
@@ -41,12 +42,13 @@ type reader struct {
 // read runs until the socket is closed, or until another goroutine has taken the reader over.
 func (r *reader) read() {
 	for r.finish() {
-		k, err := r.transport.receive(r.in)
+		k, err := r.transport.receive(r.in, r.soon)
 		if err != nil {
 			r.stopped(err)
 			return
 		}
 		now := time.Now()
+		r.soon = false
 		for i := range r.in[:k] {
 			r.datagram(now, r.in[i])
 		}
@@ -165,12 +167,14 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 		if err != nil {
 			return err
 		}
+		r.soon = true
 		r.request(l.takeRequest(now, m, whole), m)
 	case wire.KindReply:
 		m, err := wire.ConsumeReply(body)
 		if err != nil {
 			return err
 		}
+		r.soon = true
 		l.takeReply(now, m, whole)
 	case wire.KindProgress:
 		m, err := wire.ConsumeProgress(body)

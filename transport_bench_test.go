@@ -30,7 +30,7 @@ func moveBatches(b *testing.B, from, to transport, n, size int) {
 			b.Fatal(err)
 		}
 		for left := n; left > 0; {
-			k, err := to.receive(in)
+			k, err := to.receive(in, false)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,16 +1,19 @@
 package broach
 
 import (
+	"runtime"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// inBatch is the reader's memory. want goes in; got, errno and calls come out.
+// inBatch is the reader's memory. want and soon go in; got, errno and calls come out.
 type inBatch struct {
 	mmsgs
 	bufs      [][]byte
 	want      int
+	soon      bool // the next message is expected at once
 	got       int
 	errno     unix.Errno
 	calls     int
@@ -18,13 +21,18 @@ type inBatch struct {
 	segmented bool                  // a message may be many datagrams
 	read      func(fd uintptr) bool // fill, bound once: a closure per call would allocate
 
+	spare    bool // there is more than one processor: whom the reader waits for may run while it polls
+	patience patience
+	since    time.Time // when the present wait began, if it is one that patience learns from
+	polled   bool      // in that wait
+
 	taken    int // messages that were taken apart
 	segments segments
 }
 
 // newInBatch sets aside about a mebibyte with segmentation, half of it without.
 func newInBatch(segmented bool) *inBatch {
-	b := &inBatch{segmented: segmented}
+	b := &inBatch{segmented: segmented, spare: runtime.GOMAXPROCS(0) > 1}
 	b.link()
 	slots, size := maxBatch, maxDatagram
 	if segmented {
@@ -55,6 +63,16 @@ func (b *inBatch) fill(fd uintptr) bool {
 	for i := range b.got {
 		b.prepare(i) // the kernel left the lengths it used
 	}
+	b.taken = 0
+	b.ask(fd)
+	if b.errno == unix.EAGAIN && b.calls == 1 && b.soon && b.lone {
+		b.poll(fd)
+	}
+	return b.errno != unix.EAGAIN
+}
+
+// ask makes the system call.
+func (b *inBatch) ask(fd uintptr) {
 	b.calls++
 	switch {
 	case !b.lone:
@@ -64,8 +82,15 @@ func (b *inBatch) fill(fd uintptr) bool {
 	default:
 		b.got, b.errno = recvfrom(fd, &b.hdrs[0])
 	}
-	b.taken = 0
-	return b.errno != unix.EAGAIN
+}
+
+// poll asks again and again for a while if that has paid. All other goroutines go first.
+func (b *inBatch) poll(fd uintptr) {
+	b.since, b.polled = time.Now(), b.spare && b.patience.polls()
+	for b.polled && b.errno == unix.EAGAIN && time.Since(b.since) < pollFor {
+		runtime.Gosched()
+		b.ask(fd)
+	}
 }
 
 // adapt chooses the next call. A peer that asks and waits sends messages which come alone and
@@ -74,4 +99,8 @@ func (b *inBatch) fill(fd uintptr) bool {
 func (b *inBatch) adapt() {
 	waited := b.calls > 1
 	b.lone = b.got == 1 && (waited || !b.lone)
+	if !b.since.IsZero() {
+		b.patience.note(time.Since(b.since), b.polled)
+		b.since, b.polled = time.Time{}, false
+	}
 }

@@ -56,7 +56,8 @@ func probeBatching(raw syscall.RawConn) (family int, ok bool) {
 	return family, ok && err == nil
 }
 
-func (t *batchTransport) receive(in []datagram) (int, error) {
+func (t *batchTransport) receive(in []datagram, soon bool) (int, error) {
+	t.in.soon = soon
 	for {
 		if n := t.take(in); n > 0 {
 			return n, nil

@@ -57,7 +57,7 @@ func TestSegmentsGoTogetherAndComeApart(t *testing.T) {
 	require.EqualValues(t, 1, a.stats().callsOut.Load())
 	in := make([]datagram, 5) // less than a message has
 	for first := 0; first < len(sent); {
-		n, err := b.receive(in)
+		n, err := b.receive(in, false)
 		require.NoError(t, err)
 		for i, d := range in[:n] {
 			require.Equal(t, string(sent[first+i].b), string(d.b))

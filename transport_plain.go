@@ -17,7 +17,7 @@ func newPlainTransport(conn PacketConn) *plainTransport {
 }
 
 // receive returns one datagram: asking a PacketConn for a second could block.
-func (t *plainTransport) receive(in []datagram) (int, error) {
+func (t *plainTransport) receive(in []datagram, _ bool) (int, error) {
 	for {
 		n, from, err := t.conn.ReadFromUDPAddrPort(t.buf)
 		t.counts.callsIn.Add(1)

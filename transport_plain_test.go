@@ -86,7 +86,7 @@ func TestPlainTransportCountsWindowsTruncation(t *testing.T) {
 func TestPlainTransportGivesUpOnAnErrorThatStays(t *testing.T) {
 	conn := &scriptedConn{reads: []error{io.ErrUnexpectedEOF}}
 	tr := newPacketTransport(conn)
-	_, err := tr.receive(make([]datagram, 1))
+	_, err := tr.receive(make([]datagram, 1), false)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.NotErrorIs(t, err, net.ErrClosed)
 	require.Equal(t, maxReadFaults, conn.read, "reads until it gave up")
@@ -105,7 +105,7 @@ func TestPlainTransportKnowsItsEndInAnyWords(t *testing.T) {
 	tr := newPacketTransport(conn)
 	require.NoError(t, tr.close())
 
-	_, err := tr.receive(make([]datagram, 1))
+	_, err := tr.receive(make([]datagram, 1), false)
 	require.ErrorIs(t, err, net.ErrClosed)
 	n, err := tr.send(make([]datagram, 3))
 	require.ErrorIs(t, err, net.ErrClosed)

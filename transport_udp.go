@@ -32,8 +32,9 @@ type transport interface {
 	// Addresses are unmapped: an IPv4 peer is an IPv4 address, whatever the socket.
 	// After close the error is one for which errors.Is(err, net.ErrClosed) holds; any other
 	// error means that the socket is of no more use. One goroutine at a time may call it,
-	// and in must not be empty.
-	receive(in []datagram) (n int, err error)
+	// and in must not be empty. soon says that what comes next is expected at once: it may
+	// be polled for instead of slept for.
+	receive(in []datagram, soon bool) (n int, err error)
 
 	// send writes all datagrams and returns how many the system took. One that it refuses
 	// is lost, as UDP may lose any, and counted; only a closed socket is an error, one for

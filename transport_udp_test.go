@@ -58,7 +58,7 @@ func collectDatagrams(tb testing.TB, tr transport, n int) []datagram {
 	var got []datagram
 	in := make([]datagram, maxBatch)
 	for len(got) < n {
-		k, err := tr.receive(in)
+		k, err := tr.receive(in, false)
 		require.NoError(tb, err, "after %d of %d datagrams", len(got), n)
 		for _, d := range in[:k] {
 			got = append(got, datagram{d.addr, bytes.Clone(d.b)})
@@ -132,7 +132,7 @@ func TestTransportNeverFillsMoreThanItWasGiven(t *testing.T) {
 		var got []datagram
 		in := make([]datagram, 3)
 		for len(got) < len(out) {
-			n, err := b.receive(in)
+			n, err := b.receive(in, false)
 			require.NoError(t, err)
 			for _, d := range in[:n] {
 				got = append(got, datagram{d.addr, bytes.Clone(d.b)})
@@ -262,14 +262,14 @@ func TestTransportCloseWakesTheReader(t *testing.T) {
 		readc := make(chan error)
 		go func() {
 			readc <- nil // about to read
-			_, err := tr.receive(make([]datagram, 1))
+			_, err := tr.receive(make([]datagram, 1), false)
 			readc <- err
 		}()
 		<-readc
 		require.NoError(t, tr.close())
 		require.ErrorIs(t, <-readc, net.ErrClosed)
 
-		_, err := tr.receive(make([]datagram, 1))
+		_, err := tr.receive(make([]datagram, 1), false)
 		require.ErrorIs(t, err, net.ErrClosed, "and again")
 	})
 }
@@ -345,7 +345,7 @@ func TestTransportDoesNotAllocate(t *testing.T) {
 				n, err := a.send(out)
 				for n > 0 && err == nil {
 					var k int
-					k, err = b.receive(in)
+					k, err = b.receive(in, false)
 					n -= k
 				}
 				if err != nil {

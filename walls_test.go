@@ -35,6 +35,7 @@ var clockFiles = []string{
 	"node.go", "loop.go", "receive.go", "receive_quick.go", "call.go", "call_remote.go", "request.go", "stats.go", "tables.go",
 	"link.go", "link_transfer.go", // the send time of fragments
 	"pool.go", "pool_worker.go",
+	"transport_in_linux.go", // how long the reader waited
 }
 
 // rootImports is all that the root package may stand on, besides the standard library.
