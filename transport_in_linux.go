@@ -65,7 +65,7 @@ func (b *inBatch) fill(fd uintptr) bool {
 	}
 	b.taken = 0
 	b.ask(fd)
-	if b.errno == unix.EAGAIN && b.calls == 1 && b.soon && b.lone {
+	if b.errno == unix.EAGAIN && b.calls == 1 && b.soon {
 		b.poll(fd)
 	}
 	return b.errno != unix.EAGAIN

@@ -191,24 +191,23 @@ func TestInBatchChoosesTheCallByWhatCame(t *testing.T) {
 	}
 }
 
-// A reader polls an empty socket if the next datagram is expected soon, it mostly comes alone, and polling has paid.
+// A reader polls an empty socket if the next datagram is expected soon, another processor is there, and polling has paid.
 func TestInBatchPolls(t *testing.T) {
 	open := newOpener(t, func(c *net.UDPConn) transport { return newPacketTransport(c) })
 	tr := open("").(*batchTransport)
-	calls := func(soon, lone, spare, short bool) int {
+	calls := func(soon, spare, short bool) int {
 		b := tr.in
-		b.soon, b.lone, b.spare, b.patience, b.calls, b.want = soon, lone, spare, patience{short: short}, 0, 1
+		b.soon, b.spare, b.patience, b.calls, b.want = soon, spare, patience{short: short}, 0, 1
 		err := tr.raw.Control(func(fd uintptr) { require.False(t, b.fill(fd)) })
 		require.NoError(t, err)
 		return b.calls
 	}
 	for range 10 {
-		require.Equal(t, 1, calls(false, true, true, true))
-		require.Equal(t, 1, calls(true, false, true, true))
-		require.Equal(t, 1, calls(true, true, false, true))
-		require.Equal(t, 1, calls(true, true, true, false))
+		require.Equal(t, 1, calls(false, true, true))
+		require.Equal(t, 1, calls(true, false, true))
+		require.Equal(t, 1, calls(true, true, false))
 	}
-	for calls(true, true, true, true) == 1 { // this process may be stopped for so long that there is no time left to poll
+	for calls(true, true, true) == 1 { // this process may be stopped for so long that there is no time left to poll
 	}
 }
 

@@ -2,9 +2,10 @@ package broach
 
 import "time"
 
-// Where two processes take turns, as with one caller, most of a round trip is spent in waking up the one whose turn it is. A
-// reader that looks again and again for some microseconds before it sleeps saves that, and its processor time as well, so
-// long as what it waits for mostly comes in time. Linux does the same for idle virtual processors (halt_poll_ns of KVM).
+// Where two processes take turns, most of a round trip is spent in waking up the one whose turn it is. A reader that looks
+// again and again for some microseconds before it sleeps saves that, and processor time as well, so long as what it waits for
+// mostly comes in time: measured between two processes, 4.5 times the calls with one caller, 1.5 with 16, 1.15 with 64, and
+// no fewer while others keep all processors busy. Linux does the same for idle virtual processors (halt_poll_ns of KVM).
 
 const (
 	pollFor     = 100 * time.Microsecond // how long a reader polls; half of that is too short for two that are both asleep
