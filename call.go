@@ -103,7 +103,7 @@ func (c *Caller) do(ctx context.Context, args arguments) (*pendingCall, *Error) 
 	if !ok {
 		deadline = now.Add(c.node.cfg.callTimeout())
 	}
-	if f := c.node.function(c.name); f != nil {
+	if f := c.node.offered.get(c.name); f != nil {
 		return c.local(ctx, deadline, f, args)
 	}
 	r, err := c.route(ctx, now, deadline)

@@ -249,9 +249,9 @@ func TestAStaleRouteIsAnsweredByAnotherProvider(t *testing.T) {
 				require.Equal(c.t, 1, i)
 			}()
 		}
-		require.Equal(c.t, 2, caller.view.Load().routes["which"].providers(), "nobody has told the caller yet")
+		require.Len(c.t, caller.view.Load().routes["which"].links(), 2, "nobody has told the caller yet")
 		time.Sleep(time.Second)
-		require.Equal(c.t, 1, caller.view.Load().routes["which"].providers())
+		require.Len(c.t, caller.view.Load().routes["which"].links(), 1)
 		require.NoError(c.t, c.nodes[1].Unregister("which"))
 		_, err := caller.Caller("which").Call(c.t.Context())
 		requireError(c.t, err, NotFound, No)
@@ -284,7 +284,7 @@ func TestMessagesThatAreTooLarge(t *testing.T) {
 // [VAL-3] A description that is malformed, or has an unknown code, makes the reply undecodable: Internal, executed yes.
 func TestAnUndecodableResultIsInternal(t *testing.T) {
 	inPair(t, map[string]any{"odd": func() int { return 1 }}, func(c *cluster, provider, caller *Node) {
-		provider.function("odd").head = []byte{1, 99}
+		provider.offered.get("odd").head = []byte{1, 99}
 		_, err := caller.Caller("odd").Call(c.t.Context())
 		e := requireError(c.t, err, Internal, Yes)
 		require.Equal(c.t, "odd", e.Service)

@@ -337,10 +337,3 @@ func randomBytes(rng *rand.Rand, n int) []byte {
 	rand.NewChaCha8(seed).Read(b)
 	return b
 }
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}

@@ -214,10 +214,10 @@ func TestTableOfAnOfflinePeerIsKept(t *testing.T) {
 	require.Equal(t, Offline, p.state)
 	require.Len(t, p.functions, 1)
 	l := &link{}
-	require.Empty(t, routesOf(all[0].view(), nil, func(uint64) *link { return l })["f"].alive)
+	require.Empty(t, routesOf(all[0].view(), func(uint64) *link { return l })["f"].alive)
 	s.cut = nil
 	s.until(3*time.Second, "back", func() bool { return p.state == Alive })
-	require.Len(t, routesOf(all[0].view(), nil, func(uint64) *link { return l })["f"].alive, 1)
+	require.Len(t, routesOf(all[0].view(), func(uint64) *link { return l })["f"].alive, 1)
 	require.Zero(t, all[0].pulls)
 }
 

@@ -94,7 +94,8 @@ func connect(a, b *linkSide) {
 func (s *linkSide) offer(t *testing.T, name string, fn any) {
 	f, err := newFunction(name, fn)
 	require.NoError(t, err)
-	require.NoError(t, s.edit(func(all map[string]*function) error { all[name] = f; return nil }))
+	_, err = s.offered.add(name, f)
+	require.NoError(t, err)
 }
 
 // requestFrame is a Request as a caller makes it.

@@ -66,6 +66,9 @@ func (n *Node) step(now time.Time) time.Time {
 	for _, id := range silent {
 		n.members.unanswered(now, id.boot)
 	}
+	if !n.tableAt.IsZero() && !now.Before(n.tableAt) {
+		n.tellTable(now)
+	}
 	n.members.tick(now)
 	n.carryOut(now)
 	if !n.publishAt.IsZero() && !now.Before(n.publishAt) {
@@ -73,7 +76,7 @@ func (n *Node) step(now time.Time) time.Time {
 	}
 	n.reresolve(now)
 	next := earliest(due, n.members.nextTimeout())
-	next = earliest(earliest(next, n.publishAt), n.seeds.at)
+	next = earliest(earliest(next, n.publishAt), earliest(n.tableAt, n.seeds.at))
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}
@@ -156,7 +159,7 @@ func (n *Node) leave(now time.Time) {
 func (n *Node) publish(now time.Time) {
 	old := n.view.Load()
 	v := &view{peers: n.members.view(), joined: n.members.joined(), nextc: make(chan struct{})}
-	v.routes = routesOf(v.peers, n.offered.Load().functions, n.links.get)
+	v.routes = routesOf(v.peers, n.links.get)
 	n.view.Store(v)
 	n.published, n.publishAt = now, time.Time{}
 	if old != nil {

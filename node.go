@@ -36,8 +36,7 @@ type Node struct {
 	view     atomic.Pointer[view]
 	dice     atomic.Uint64 // state of random
 
-	register sync.Mutex // protects the change of offered: many register, calls read it without a lock
-	offered  atomic.Pointer[offering]
+	offered  offering
 	ownTable atomic.Pointer[[]byte] // our service table with its version, as peers pull it
 	tables   *function              // gives it to them
 
@@ -54,6 +53,8 @@ type Node struct {
 	rng       *mrand.Rand
 	publishAt time.Time // when the view must be rebuilt; zero: it is right
 	published time.Time
+	tableAt   time.Time // when the peers are told of a change of what we offer; zero: there is none
+	tableMade time.Time
 	seeds     seedBook
 	touched   []*link
 }
@@ -100,13 +101,13 @@ func newNode(cfg Config, t transport) *Node {
 	n.inbox, n.commands = make(chan inbound, inboxMax), make(chan func(time.Time), 1)
 	n.donec = make(chan struct{})
 	n.background.SetLimit(backgroundMax)
-	n.offered.Store(&offering{table: wire.AppendTable(nil, nil)})
+	n.offered = newOffering()
 	n.members = newMembership(memberConfig{
 		self: n.addr, boot: n.boot, name: cfg.Name, version: cfg.Version, tags: wireTags(cfg.Tags),
 		heartbeat: cfg.heartbeat(), maxPeers: maxPeers,
 	}, now, n.rng)
 	n.tables = n.tableFunction()
-	n.setTable(now, 1)
+	n.setTable(now, 1, n.offered.table())
 	n.seeds.add(cfg.Join)
 	n.resolve(now)
 	n.publish(now)

@@ -13,20 +13,18 @@ type view struct {
 
 // route is where a function can be called. The links are sorted by the address of their peer.
 type route struct {
-	signature string
-	local     bool
+	signature string // without the name
 	alive     []*link
 	suspect   []*link
 	offline   int // providers that cannot be called
 }
 
-// providers is the number of processes that a call could go to.
-func (r *route) providers() int {
-	n := len(r.alive) + len(r.suspect)
-	if r.local {
-		n++
+// links are those of the providers that a call could go to. A nil route has none.
+func (r *route) links() []*link {
+	if r == nil {
+		return nil
 	}
-	return n
+	return slices.Concat(r.alive, r.suspect)
 }
 
 // add takes up a peer that offers the function.
@@ -71,22 +69,9 @@ func pickOf(links []*link, random func(n int) int, tried []*link) *link {
 	return links[i]
 }
 
-// routesOf builds the routes from what the peers and this node offer. link finds the link of a peer; a peer without one
-// cannot be called.
-func routesOf(peers []peerView, own map[string]*function, link func(boot uint64) *link) map[string]*route {
+// routesOf builds the routes from what the peers offer. link finds the link of a peer; a peer without one cannot be called.
+func routesOf(peers []peerView, link func(boot uint64) *link) map[string]*route {
 	routes := make(map[string]*route)
-	at := func(name string) *route {
-		r := routes[name]
-		if r == nil {
-			r = &route{}
-			routes[name] = r
-		}
-		return r
-	}
-	for name, f := range own {
-		r := at(name)
-		r.local, r.signature = true, f.signature()
-	}
 	for i := range peers {
 		p := &peers[i]
 		l := link(p.boot)
@@ -94,11 +79,12 @@ func routesOf(peers []peerView, own map[string]*function, link func(boot uint64)
 			continue
 		}
 		for _, f := range p.functions {
-			r := at(f.Name)
-			r.add(p, l)
-			if r.signature == "" {
-				r.signature = f.Signature
+			r := routes[f.Name]
+			if r == nil {
+				r = &route{signature: f.Signature}
+				routes[f.Name] = r
 			}
+			r.add(p, l)
 		}
 	}
 	return routes

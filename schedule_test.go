@@ -146,7 +146,7 @@ func (s *schedule) settled() bool {
 func (s *schedule) offers(p peerView) bool {
 	for _, n := range s.live {
 		if n.addr == p.addr {
-			return n.boot == p.boot && len(p.functions) == len(n.offered.Load().functions)
+			return n.boot == p.boot && len(p.functions) == len(n.offered.rows())
 		}
 	}
 	return false

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"broach/internal/wire"
 )
 
 // maxName is the length of a service name in bytes.
@@ -95,6 +97,11 @@ func (f *function) readResults(t reflect.Type) error {
 
 // signature is the function as a caller sees it: `work01(int, int) int`.
 func (f *function) signature() string { return f.sig }
+
+// row is what peers are told of the function.
+func (f *function) row() wire.Function {
+	return wire.Function{Name: f.name, Signature: strings.TrimPrefix(f.sig, f.name)}
+}
 
 func (f *function) writeSignature() string {
 	params, results := typeNames(f.params), typeNames(f.results)

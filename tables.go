@@ -4,11 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
-
-	"broach/internal/wire"
 )
 
 // tableService is the protocol's own function by which a peer pulls our service table, PROTOCOL.md [TAB-3].
@@ -16,25 +12,6 @@ const tableService = "\x00table"
 
 // pullTimeout is how long a pull may take. The loop asks again when it failed.
 const pullTimeout = 3 * time.Second
-
-// tableOf encodes the service table of our functions. Private ones are not in it.
-func tableOf(all map[string]*function) ([]byte, error) {
-	fns := make([]wire.Function, 0, len(all))
-	for name, f := range all {
-		if !isPrivate(name) {
-			fns = append(fns, wire.Function{Name: name, Signature: f.signature()})
-		}
-	}
-	slices.SortFunc(fns, func(a, b wire.Function) int { return strings.Compare(a.Name, b.Name) })
-	if len(fns) > wire.MaxFunctions {
-		return nil, Errorf(TooLarge, "a node offers at most %d functions", wire.MaxFunctions)
-	}
-	table := wire.AppendTable(nil, fns)
-	if len(table) > wire.MaxTable {
-		return nil, Errorf(TooLarge, "the service table would have %d bytes, %d are allowed", len(table), wire.MaxTable)
-	}
-	return table, nil
-}
 
 // tableFunction is what answers tableService.
 func (n *Node) tableFunction() *function {

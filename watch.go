@@ -126,24 +126,24 @@ func (n *Node) member(p *peerView) Member {
 
 // Services lists the functions that are offered in the cluster, by this node or others, sorted by name.
 func (n *Node) Services() []Service {
-	v := n.view.Load()
-	list := make([]Service, 0, len(v.routes))
-	for name, r := range v.routes {
-		if !isPrivate(name) {
-			list = append(list, Service{Name: name, Signature: r.signature, Providers: n.providersOf(r)})
+	own, routes := n.offered.signatures(), n.view.Load().routes
+	list := make([]Service, 0, len(own)+len(routes))
+	for name, signature := range own {
+		list = append(list, Service{Name: name, Signature: name + signature, Providers: providersOf(routes[name], n.addr)})
+	}
+	for name, r := range routes {
+		if _, isOwn := own[name]; !isOwn && !isPrivate(name) {
+			list = append(list, Service{Name: name, Signature: name + r.signature, Providers: providersOf(r)})
 		}
 	}
 	slices.SortFunc(list, func(a, b Service) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 
-// providersOf lists where a function can be called now.
-func (n *Node) providersOf(r *route) []netip.AddrPort {
-	var addrs []netip.AddrPort
-	if r.local {
-		addrs = append(addrs, n.addr)
-	}
-	for _, l := range append(slices.Clone(r.alive), r.suspect...) {
+// providersOf lists the addresses of those who can be called at a route now, and own ones.
+func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
+	addrs := slices.Clone(own)
+	for _, l := range r.links() {
 		addrs = append(addrs, l.id.addr)
 	}
 	slices.SortFunc(addrs, netip.AddrPort.Compare)
@@ -154,8 +154,11 @@ func (n *Node) providersOf(r *route) []netip.AddrPort {
 // if ctx ends first, and ErrClosed if the node is closed.
 func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
 	return n.await(ctx, func(v *view) bool {
-		r := v.routes[service]
-		return providers <= 0 || r != nil && r.providers() >= providers
+		there := len(v.routes[service].links())
+		if n.offered.get(service) != nil {
+			there++
+		}
+		return there >= providers
 	})
 }
 

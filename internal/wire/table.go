@@ -15,7 +15,7 @@ type Function struct {
 
 const (
 	hashSize   = 8
-	tableFloor = 2 + hashSize // a table without rows
+	TableFloor = 2 + hashSize // a table without rows
 	rowFloor   = 4            // a row whose strings are empty
 )
 
@@ -46,6 +46,9 @@ func appendRow(b []byte, before string, fn Function) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(fn.Signature)))
 	return append(b, fn.Signature...)
 }
+
+// RowSize is what a function takes up in a table, at most: less if its name begins like that of the one before.
+func RowSize(fn Function) int { return rowFloor + len(fn.Name) + len(fn.Signature) }
 
 // shared is the number of bytes that name has in common with the one before, without the beginning of a character of which
 // the end differs: what follows is a string, and strings are UTF-8.
@@ -83,7 +86,7 @@ func ConsumeTable(b []byte) ([]Function, error) {
 
 // checkHash returns a table without its hash.
 func checkHash(b []byte) ([]byte, error) {
-	if len(b) < tableFloor {
+	if len(b) < TableFloor {
 		return nil, ErrShort
 	}
 	if len(b) > MaxTable {

@@ -91,7 +91,7 @@ func TestShortTablesAreRejected(t *testing.T) {
 	whole := AppendTable(nil, []Function{{"work01", "(int) bool"}, {"work02", "()"}})
 	for n := range whole {
 		want := ErrHash
-		if n < tableFloor {
+		if n < TableFloor {
 			want = ErrShort
 		}
 		_, err := ConsumeTable(whole[:n])

@@ -1,0 +1,140 @@
+package broach
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"broach/internal/wire"
+)
+
+const (
+	tablePace    = 5 * time.Millisecond  // between two tables, at least: a program registers its functions one after the other
+	functionPace = 10 * time.Microsecond // and for each function, so that a large table that changes all the time costs little
+)
+
+// offering is what this node offers. It may be used by many goroutines at once.
+type offering struct {
+	mu        sync.RWMutex
+	functions map[string]*function
+	public    int  // of them are not private
+	size      int  // of the service table of these, at most
+	untold    bool // it is not what the last table says
+}
+
+func newOffering() offering { return offering{functions: make(map[string]*function)} }
+
+// get returns the function of that name, or nil.
+func (o *offering) get(name string) *function {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return o.functions[name]
+}
+
+// forPeers returns the function of that name if peers may call it, or nil.
+func (o *offering) forPeers(name []byte) *function {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if isPrivate(string(name)) {
+		return nil
+	}
+	return o.functions[string(name)]
+}
+
+// add takes up a function. It reports whether this is the first change since the last table.
+func (o *offering) add(name string, f *function) (first bool, _ error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.functions[name] != nil {
+		return false, Errorf(InvalidArgument, "register %s: the name is taken", name)
+	}
+	if !isPrivate(name) {
+		if err := o.makeRoom(name, f); err != nil {
+			return false, err
+		}
+		o.public++
+	}
+	o.functions[name] = f
+	return o.changed(), nil
+}
+
+// makeRoom checks the limits of the table. Its exact size, with shared beginnings of names left out, is found only when the
+// simple sum is too much.
+func (o *offering) makeRoom(name string, f *function) error {
+	if o.public == wire.MaxFunctions {
+		return Errorf(TooLarge, "a node offers at most %d functions", wire.MaxFunctions)
+	}
+	o.size += wire.RowSize(f.row())
+	if o.size <= wire.MaxTable-wire.TableFloor {
+		return nil
+	}
+	rows := o.rows()
+	i, _ := slices.BinarySearchFunc(rows, name, func(row wire.Function, name string) int { return strings.Compare(row.Name, name) })
+	o.size = len(wire.AppendTable(nil, slices.Insert(rows, i, f.row())))
+	if o.size > wire.MaxTable {
+		return Errorf(TooLarge, "the service table would have %d bytes, %d are allowed", o.size, wire.MaxTable)
+	}
+	return nil
+}
+
+// remove takes a function back. A table without it is never larger.
+func (o *offering) remove(name string) (first bool, _ error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.functions[name] == nil {
+		return false, Errorf(NotFound, "unregister %s: there is no such function", name)
+	}
+	delete(o.functions, name)
+	if !isPrivate(name) {
+		o.public--
+	}
+	return o.changed(), nil
+}
+
+// changed notes a change. mu is held.
+func (o *offering) changed() (first bool) {
+	first = !o.untold
+	o.untold = true
+	return first
+}
+
+// table is the service table of what is offered now.
+func (o *offering) table() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.untold = false
+	return wire.AppendTable(nil, o.rows())
+}
+
+// pace is how long to wait between two tables.
+func (o *offering) pace() time.Duration {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	return max(tablePace, time.Duration(o.public)*functionPace)
+}
+
+// rows lists the functions that are not private, in the order of their names. mu is held.
+func (o *offering) rows() []wire.Function {
+	rows := make([]wire.Function, 0, o.public)
+	for name, f := range o.functions {
+		if !isPrivate(name) {
+			rows = append(rows, f.row())
+		}
+	}
+	slices.SortFunc(rows, func(a, b wire.Function) int { return strings.Compare(a.Name, b.Name) })
+	return rows
+}
+
+// signatures are those of the functions that are not private, by name and without it.
+func (o *offering) signatures() map[string]string {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	all := make(map[string]string, o.public)
+	for name, f := range o.functions {
+		if !isPrivate(name) {
+			all[name] = f.row().Signature
+		}
+	}
+	return all
+}
