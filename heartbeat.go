@@ -50,6 +50,14 @@ func (r *rotation) promised() uint16 {
 	return uint16(min(r.promise().Milliseconds(), math.MaxUint16))
 }
 
+// perSecond is how many beats are sent in a second.
+func (r *rotation) perSecond() float64 {
+	if len(r.order) == 0 {
+		return 0
+	}
+	return float64(time.Second) / float64(r.spacing())
+}
+
 // nextAt is when the next beat is due; zero: there is nobody to beat to.
 func (r *rotation) nextAt() time.Time {
 	if len(r.order) == 0 {

@@ -239,6 +239,9 @@ func (m *membership) believe(now time.Time, boot uint64, h wire.Hello) *peer {
 	}
 	p := &peer{linkID: linkID{boot: boot, addr: h.Addr}, name: h.Name, since: now, heard: now, helloAt: now.Add(helloEvery)}
 	p.due = now
+	if old != nil {
+		p.flaps, p.unsteady = old.flaps, old.unsteady
+	}
 	m.peers.add(p)
 	m.digest ^= wire.Digest(p.entry())
 	m.rotation.add(p)

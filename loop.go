@@ -158,12 +158,26 @@ func (n *Node) leave(now time.Time) {
 // publish makes the view right.
 func (n *Node) publish(now time.Time) {
 	old := n.view.Load()
-	v := &view{peers: n.members.view(), joined: n.members.joined(), nextc: make(chan struct{})}
+	v := &view{
+		peers: n.members.view(), joined: n.members.joined(), isolated: n.members.pulse.isolated,
+		heartbeats: n.members.rotation.perSecond(), nextc: make(chan struct{}),
+	}
 	v.routes = routesOf(v.peers, n.links.get)
 	n.view.Store(v)
 	n.published, n.publishAt = now, time.Time{}
 	if old != nil {
+		n.logIsolation(old.isolated, v.isolated)
 		close(old.nextc)
+	}
+}
+
+// logIsolation tells the operator that it is this node that is cut off, or that it no longer is.
+func (n *Node) logIsolation(was, is bool) {
+	switch {
+	case is && !was:
+		n.log.Warn("broach: most of the peers that should be heard are silent: this node is cut off", "addr", n.addr)
+	case was && !is:
+		n.log.Info("broach: peers are heard again", "addr", n.addr)
 	}
 }
 

@@ -19,6 +19,8 @@ import (
 //	heartbeat.go   beats, and who is late
 //	suspicion.go   probes, witnesses, claims and refutations
 //	reach.go       members that live but cannot be reached from here
+//	isolation.go   whether it is we who are cut off
+//	steady.go      members that come and go too often
 
 // memberConfig is what the membership must know of its node.
 type memberConfig struct {
@@ -49,6 +51,7 @@ type membership struct {
 	newsAt   time.Time
 
 	rotation rotation // of the beats
+	pulse    pulse
 	claims   []claim  // being repeated
 	helps    []help   // probes on behalf of others
 	healAt   time.Time
@@ -170,6 +173,7 @@ func (m *membership) heard(now time.Time, boot uint64, tver uint32) {
 		return
 	}
 	p.heard = now
+	m.noteHeard(now, p)
 	if p.probe.tries > 0 { // the beat that was promised is lost: the next one is a rotation away
 		p.promise = max(p.promise, m.rotation.promise())
 	}
@@ -299,7 +303,7 @@ const pullEvery = 100 * time.Millisecond
 func (m *membership) view() []peerView {
 	list := make([]peerView, len(m.peers.sorted))
 	for i, p := range m.peers.sorted {
-		list[i] = p.view()
+		list[i] = p.view(m.cfg.self)
 	}
 	return list
 }

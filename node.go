@@ -173,6 +173,29 @@ func (n *Node) Join(seeds ...string) error {
 	})
 }
 
+// Forget makes this node forget a member that is offline or has left, as it would by itself after Heartbeat.Forget: it is not
+// shown any more, nor contacted unless it is a seed. Other nodes have their own memory, and a process that announces itself from
+// that address is a member again. A member that is there is an InvalidArgument, an unknown one NotFound; a closed node returns
+// ErrClosed.
+func (n *Node) Forget(addr netip.AddrPort) error {
+	errc := make(chan error, 1)
+	err := n.do(func(now time.Time) {
+		err := n.members.dismiss(addr)
+		n.carryOut(now)
+		n.publish(now)
+		errc <- err
+	})
+	if err != nil {
+		return err
+	}
+	select {
+	case err = <-errc:
+		return err
+	case <-n.provider.ctx.Done():
+		return ErrClosed
+	}
+}
+
 // Close ends the node now: it says so to its peers, every waiting call returns ErrClosed and the contexts of running
 // functions end. Functions that have not returned a second later are left behind. Close returns nil when all is done, also
 // to those who call it again or at the same time. A function may call it too, but then waits that second for itself.

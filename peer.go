@@ -34,7 +34,11 @@ type peer struct {
 	rotates     bool   // it has a place in the rotation of beats
 	differs     bool   // the digest of its last beat was not ours
 	probe       probe
-	unreachable bool           // by us, [MEM-22]
+	unreachable bool // by us, [MEM-22]
+	unsteady    bool // [MEM-24]
+	unsupported bool // suspect by our word alone, though there are others: they are not told
+	flaps       flaps
+	heardIn     uint32         // the turn of the pulse in which it was last heard
 	accused     bool           // suspect by another's word
 	accuser     netip.AddrPort // who is told when it answers, if valid
 	seen        uint32         // version of our table that it holds
@@ -56,15 +60,33 @@ func (p *peer) target() wire.Target { return wire.Target{Addr: p.addr, Boot: p.b
 type peerView struct {
 	linkID
 	state       State
+	since       time.Time
+	suspectedBy netip.AddrPort
 	unreachable bool
+	unsteady    bool
 	name        string
 	version     string
 	tags        []wire.Tag
 	functions   []wire.Function
+	tver        uint32
 }
 
-func (p *peer) view() peerView {
-	return peerView{linkID: p.linkID, state: p.state, unreachable: p.unreachable, name: p.name, version: p.version, tags: p.tags, functions: p.functions}
+func (p *peer) view(self netip.AddrPort) peerView {
+	return peerView{
+		linkID: p.linkID, state: p.state, since: p.since, suspectedBy: p.suspectedBy(self), unreachable: p.unreachable, unsteady: p.unsteady,
+		name: p.name, version: p.version, tags: p.tags, functions: p.functions, tver: p.tver,
+	}
+}
+
+// suspectedBy is who made a suspect one.
+func (p *peer) suspectedBy(self netip.AddrPort) netip.AddrPort {
+	switch {
+	case p.state != Suspect:
+		return noAddr
+	case p.accused:
+		return p.accuser
+	}
+	return self
 }
 
 // peerSet finds peers by address and process, in order of address, and by when they want attention.
@@ -155,7 +177,7 @@ func (m *membership) dueOf(p *peer) time.Time {
 	case Offline:
 		return p.since.Add(m.cfg.heartbeat.Forget)
 	}
-	return earliest(earliest(p.helloAt, p.pullAt), m.watchAt(p))
+	return earliest(earliest(earliest(p.helloAt, p.pullAt), p.steadyAt()), m.watchAt(p))
 }
 
 // stepPeer does what is due for a peer.
@@ -172,6 +194,8 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 	case !p.pullAt.IsZero() && !now.Before(p.pullAt):
 		p.pullAt, p.pulling = time.Time{}, true
 		m.out.pull = append(m.out.pull, p.linkID)
+	case p.unsteady && !now.Before(p.steadyAt()):
+		p.unsteady, m.out.changed = false, true
 	default:
 		m.watch(now, p)
 	}
@@ -182,6 +206,22 @@ func (m *membership) forget(p *peer) {
 	m.peers.remove(p)
 	m.out.close = append(m.out.close, p.linkID)
 	m.out.changed = true
+}
+
+// dismiss forgets a peer that is not there, at its operator's wish.
+func (m *membership) dismiss(addr netip.AddrPort) error {
+	p := m.peers.byAddr[addr]
+	switch {
+	case p == nil:
+		return Errorf(NotFound, "forget %v: there is no such member", addr)
+	case p.isMember():
+		return Errorf(InvalidArgument, "forget %v: the member is %v", addr, p.state)
+	}
+	if c := m.contacts.byAddr[addr]; c != nil {
+		m.endContact(c)
+	}
+	m.forget(p)
+	return nil
 }
 
 // setState changes what we believe of a peer; the digest follows.

@@ -5,18 +5,20 @@ import "slices"
 // view is what a node knows of the cluster at one moment. It is immutable and published as a whole; calls read it without
 // a lock.
 type view struct {
-	peers  []peerView        // sorted by address
-	routes map[string]*route // by function name
-	joined bool
-	nextc  chan struct{} // closed when a newer view is published
+	peers      []peerView        // sorted by address
+	routes     map[string]*route // by function name
+	joined     bool
+	isolated   bool
+	heartbeats float64       // a second
+	nextc      chan struct{} // closed when a newer view is published
 }
 
 // route is where a function can be called. The links are sorted by the address of their peer.
 type route struct {
 	signature string // without the name
 	alive     []*link
-	suspect   []*link
-	offline   int // providers that cannot be called
+	doubtful  []*link // suspect or unsteady
+	offline   int     // providers that cannot be called
 }
 
 // links are those of the providers that a call could go to. A nil route has none.
@@ -24,7 +26,7 @@ func (r *route) links() []*link {
 	if r == nil {
 		return nil
 	}
-	return slices.Concat(r.alive, r.suspect)
+	return slices.Concat(r.alive, r.doubtful)
 }
 
 // add takes up a peer that offers the function.
@@ -32,21 +34,21 @@ func (r *route) add(p *peerView, l *link) {
 	switch {
 	case p.unreachable:
 		r.offline++
-	case p.state == Alive:
+	case p.state == Alive && !p.unsteady:
 		r.alive = append(r.alive, l)
-	case p.state == Suspect:
-		r.suspect = append(r.suspect, l)
+	case p.state == Alive || p.state == Suspect:
+		r.doubtful = append(r.doubtful, l)
 	default:
 		r.offline++
 	}
 }
 
-// pick chooses a peer, or nil if none is left. Suspects are chosen only when nobody else is left; those in tried never.
+// pick chooses a peer, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else is left; those in tried never.
 func (r *route) pick(random func(n int) int, tried []*link) *link {
 	if l := pickOf(r.alive, random, tried); l != nil {
 		return l
 	}
-	return pickOf(r.suspect, random, tried)
+	return pickOf(r.doubtful, random, tried)
 }
 
 // pickOf takes, of two random links, that with fewer of our calls in flight: the power of two choices (Mitzenmacher, 2001).

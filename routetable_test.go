@@ -69,7 +69,7 @@ func TestABusyProviderIsSpared(t *testing.T) {
 func TestSuspectsAreTheLastResort(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8)).IntN
 	alive, suspect := idleLinks(2), idleLinks(2)
-	r := &route{alive: alive, suspect: suspect, offline: 1}
+	r := &route{alive: alive, doubtful: suspect, offline: 1}
 	for range 1000 {
 		require.Contains(t, alive, r.pick(random, nil))
 		require.Same(t, alive[1], r.pick(random, alive[:1]))

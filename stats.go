@@ -29,6 +29,9 @@ type Stats struct {
 	Rejected uint64 // calls refused because the queue was full, or put off while it was
 	Panics   uint64 // functions that panicked
 
+	Heartbeats float64 // sent a second, to all peers together
+	Isolated   bool    // most of the peers that should be heard are silent: it is this node that is cut off
+
 	Peers []PeerStats // sorted by address
 }
 
@@ -36,13 +39,16 @@ type Stats struct {
 type PeerStats struct {
 	Addr              netip.AddrPort
 	State             State
-	RTT               time.Duration // smoothed round trip of calls to it; 0: not measured yet
-	Loss              float64       // share of its datagrams to us that did not arrive, 0 to 1
-	InFlight          int           // our calls to it that wait for a reply
-	Retransmits       uint64        // requests sent again
-	BytesIn, BytesOut uint64        // payload of datagrams
-	LastHeard         time.Duration // how long ago a datagram of it was accepted
-	PacketSize        int           // bytes in the largest datagram that is sent to it: found by probing, when there is much to send
+	Since             time.Duration  // how long it has been in that state
+	SuspectedBy       netip.AddrPort // who said so first, if it is suspect: another member or this node
+	TableVersion      uint32         // of its functions, as far as they are known here; rises with each change of them
+	RTT               time.Duration  // smoothed round trip of calls to it; 0: not measured yet
+	Loss              float64        // share of its datagrams to us that did not arrive, 0 to 1
+	InFlight          int            // our calls to it that wait for a reply
+	Retransmits       uint64         // requests sent again
+	BytesIn, BytesOut uint64         // payload of datagrams
+	LastHeard         time.Duration  // how long ago a datagram of it was accepted
+	PacketSize        int            // bytes in the largest datagram that is sent to it: found by probing, when there is much to send
 }
 
 // counters are the counts that the reader keeps; others read them at any time.
@@ -62,10 +68,11 @@ func (n *Node) Stats() Stats {
 		Strangers: c.stranger.Load(), UnknownKinds: c.unknownKind.Load(), InboxOverflow: c.inboxFull.Load(),
 		Running: p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
 	}
-	now := time.Now()
-	for _, peer := range n.view.Load().peers {
-		if l := n.links.get(peer.boot); l != nil {
-			s.Peers = append(s.Peers, l.peerStats(now, peer.state))
+	now, v := time.Now(), n.view.Load()
+	s.Heartbeats, s.Isolated = v.heartbeats, v.isolated
+	for i := range v.peers {
+		if l := n.links.get(v.peers[i].boot); l != nil {
+			s.Peers = append(s.Peers, l.peerStats(now, &v.peers[i]))
 		}
 	}
 	slices.SortFunc(s.Peers, func(a, b PeerStats) int { return a.Addr.Compare(b.Addr) })
@@ -73,11 +80,11 @@ func (n *Node) Stats() Stats {
 }
 
 // peerStats is the part of Stats about the link's peer.
-func (l *link) peerStats(now time.Time, state State) PeerStats {
+func (l *link) peerStats(now time.Time, p *peerView) PeerStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := PeerStats{
-		Addr: l.id.addr, State: state, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
+		Addr: l.id.addr, State: p.state, Since: now.Sub(p.since), SuspectedBy: p.suspectedBy, TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
 		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket,
 	}
 	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {

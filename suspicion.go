@@ -70,6 +70,9 @@ func (m *membership) isUnsupported(p *peer) bool {
 
 // ping sends the next probe; with every other one, witnesses are asked.
 func (m *membership) ping(now time.Time, p *peer) {
+	if p.probe.tries == 0 && !p.probe.path {
+		m.noteLate(now)
+	}
 	p.probe.tries++
 	p.probe.at = now.Add(m.cfg.heartbeat.ProbeEvery / time.Duration(m.density(p)))
 	m.tell(p, wire.Ping{Nonce: m.rng.Uint64()})
@@ -83,27 +86,30 @@ func (m *membership) ping(now time.Time, p *peer) {
 
 // doubt makes a peer suspect whose probes were in vain. If not one witness answered, the claim is kept to ourselves.
 func (m *membership) doubt(now time.Time, p *peer) {
-	unsupported := m.isUnsupported(p)
+	p.unsupported = m.isUnsupported(p)
 	p.probe, p.accused = probe{}, false
 	if p.state != Suspect {
 		m.setState(now, p, Suspect)
 	} else {
-		p.since = now // another said so before; the time to refute begins
+		p.since, m.out.changed = now, true // another said so before; the time to refute begins
 	}
-	if !unsupported {
+	if !p.unsupported {
 		m.claim(now, p, wire.Suspect{Target: p.target()})
 	}
 }
 
 // declareOffline ends the time to refute.
 func (m *membership) declareOffline(now time.Time, p *peer) {
-	m.claim(now, p, wire.Offline{Target: p.target()})
+	if !p.unsupported {
+		m.claim(now, p, wire.Offline{Target: p.target()})
+	}
 	m.takeOffline(now, p)
 }
 
 // takeOffline makes a peer offline: calls to it fail at once, [MEM-14].
 func (m *membership) takeOffline(now time.Time, p *peer) {
 	p.probe, p.accused, p.accuser, p.unreachable = probe{}, false, noAddr, false
+	p.flap(now)
 	m.setState(now, p, Offline)
 	m.out.offline = append(m.out.offline, p.linkID)
 	m.planHealing(now)

@@ -1,0 +1,62 @@
+package broach
+
+import "time"
+
+// When most of those that should be heard fall silent at once, it is this node that is cut off, not they. It says so in Stats
+// and in the log, [MEM-23]. It would make no claims about them in any case: no witness supports it, [MEM-13].
+
+const (
+	pulseEvery  = time.Second
+	isolatedMin = 2 // peers that must be late: of a single one nothing can be said
+)
+
+// pulse counts peers that were heard and peers that fell late, in this second and the one before. Not all need be heard in
+// that time: in a large cluster each one's beat comes every N/20 s.
+type pulse struct {
+	began       time.Time // of this second
+	turn        uint32    // its number
+	heard, late [2]int    // now and before
+	isolated    bool
+}
+
+// at begins another second if it is time.
+func (u *pulse) at(now time.Time) {
+	switch gone := now.Sub(u.began); {
+	case gone >= 2*pulseEvery:
+		u.heard, u.late = [2]int{}, [2]int{}
+		u.began = now
+	case gone >= pulseEvery:
+		u.heard, u.late = [2]int{0, u.heard[0]}, [2]int{0, u.late[0]}
+		u.began = u.began.Add(pulseEvery)
+	default:
+		return
+	}
+	u.turn++
+}
+
+// noteHeard counts a peer once in a second.
+func (m *membership) noteHeard(now time.Time, p *peer) {
+	u := &m.pulse
+	u.at(now)
+	if p.heardIn == u.turn {
+		return
+	}
+	p.heardIn = u.turn
+	u.heard[0]++
+	m.judgeIsolation(u.isolated && u.heard[0]+u.heard[1] <= u.late[0]+u.late[1])
+}
+
+// noteLate counts a peer that is not heard when it should be.
+func (m *membership) noteLate(now time.Time) {
+	u := &m.pulse
+	u.at(now)
+	u.late[0]++
+	late := u.late[0] + u.late[1]
+	m.judgeIsolation(u.isolated || late >= isolatedMin && late > u.heard[0]+u.heard[1])
+}
+
+func (m *membership) judgeIsolation(isolated bool) {
+	if m.pulse.isolated != isolated {
+		m.pulse.isolated, m.out.changed = isolated, true
+	}
+}
