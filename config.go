@@ -16,7 +16,8 @@ type Config struct {
 	Name    string // of the application: up to 200 bytes of UTF-8, shared by all its instances; "" is an application without a name
 	Version string // of the application: up to 100 bytes of UTF-8, shown to its peers and not interpreted; "" is none
 
-	// Addr is the "ip:port" to bind; "" is "127.0.0.1:0". Port 0 picks a free one. 0.0.0.0 and :: need Advertise.
+	// Addr is the "ip:port" to bind; "" is "127.0.0.1:0". Port 0 picks a free one. 0.0.0.0 and :: need Advertise, or seeds:
+	// the address at which the first of them sees the node is advertised then.
 	// It is not looked at where there is a Conn.
 	Addr      string
 	Advertise string   // "ip:port" that peers send to, where it differs from the bound address; "" is the bound address

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,7 +51,8 @@ func (c Config) textMistakes() (ms []mistake) {
 
 const (
 	keysForm      = "keys are not supported by this version"
-	needAdvertise = "nobody can send to it: needs an advertise address beside it"
+	needAdvertise = "nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node"
+	needRoute     = "cannot be reached from %v: set Addr, and Advertise where it differs"
 )
 
 func (c Config) addressMistakes() (ms []mistake) {
@@ -58,18 +60,28 @@ func (c Config) addressMistakes() (ms []mistake) {
 	switch addr, ok := parseAddr(text); {
 	case !ok:
 		ms = append(ms, mistake{field, quoted(text), addrForm})
-	case addr.Addr().IsUnspecified() && c.Advertise == "":
+	case addr.Addr().IsUnspecified() && c.Advertise == "" && len(c.Join) == 0:
 		ms = append(ms, mistake{field, quoted(text), needAdvertise})
 	}
 	if addr, ok := parseAddr(c.Advertise); c.Advertise != "" && (!ok || addr.Addr().IsUnspecified() || addr.Port() == 0) {
 		ms = append(ms, mistake{"Advertise", quoted(c.Advertise), advertiseForm})
 	}
 	for i, seed := range c.Join {
-		if _, _, ok := parseSeed(seed); !ok {
-			ms = append(ms, mistake{fmt.Sprintf("Join[%d]", i), quoted(seed), seedForm})
+		field := fmt.Sprintf("Join[%d]", i)
+		switch host, _, ok := parseSeed(seed); {
+		case !ok:
+			ms = append(ms, mistake{field, quoted(seed), seedForm})
+		case c.Conn == nil && isElsewhere(host) && c.addr().Addr().IsLoopback():
+			ms = append(ms, mistake{field, quoted(seed), fmt.Sprintf(needRoute, c.addr().Addr())})
 		}
 	}
 	return ms
+}
+
+// isElsewhere reports whether a host is an IP that is surely not of this host's loopback.
+func isElsewhere(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && !ip.Unmap().IsLoopback() && !ip.IsUnspecified()
 }
 
 // listenAddr returns where the node listens and the field that says so. A Conn is bound already, whatever Addr says.

@@ -124,7 +124,7 @@ func TestBadFiles(t *testing.T) {
 		{`{"params": {"rpcIp": "fe80::1%eth0"}}`, `params.rpcIp: "fe80::1%eth0": ` + ip},
 		{`{"params": {"rpcIp": "224.0.0.1"}}`, `params.rpcIp: "224.0.0.1": ` + ip},
 		{`{"params": {"rpcIp": "0.0.0.0", "rpcPort": 80}}`,
-			`params.rpcIp: "0.0.0.0": nobody can send to it: needs an advertise address beside it`},
+			`params.rpcIp: "0.0.0.0": nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node`},
 		{`{"params": {"advertise": "0.0.0.0:80"}}`, `params.advertise: "0.0.0.0:80": ` + advertiseForm},
 		{`{"params": {"clusterAddress": "127.0.0.1:18080"}}`, `params.clusterAddress: "127.0.0.1:18080": must be a list of strings`},
 		{`{"params": {"clusterAddress": ["a:1", null]}}`, `params.clusterAddress: ["a:1",null]: must be a list of strings`},

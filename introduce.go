@@ -104,7 +104,7 @@ func (m *membership) greet(now time.Time, p *peer) {
 
 // onAnnounce answers a hello, [MEM-4].
 func (m *membership) onAnnounce(now time.Time, src source, h wire.Hello) {
-	if h.Addr == m.cfg.self {
+	if h.Addr == m.cfg.self || m.refuses(src, h.Addr) {
 		return // nobody else is at our address
 	}
 	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
@@ -141,6 +141,9 @@ func answerLimit(src source) int {
 
 // onWelcome takes the answer to a hello. It is believed if it echoes a nonce that we sent to the address it comes from.
 func (m *membership) onWelcome(now time.Time, src source, h wire.Hello) {
+	if m.refuses(src, h.Addr) {
+		return
+	}
 	if p := m.peers.byBoot[src.boot]; p != nil && src.linked && h.Echo == p.nonce {
 		m.update(now, p, src.tver, h)
 		return

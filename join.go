@@ -125,7 +125,11 @@ func (m *membership) continueJoin(now time.Time, p *peer) {
 
 // onJoin answers a joiner with Welcome and the List; if it has proven nothing yet, with no more than [MEM-5] allows.
 func (m *membership) onJoin(now time.Time, src source, msg wire.Join) {
-	if msg.Addr == m.cfg.self {
+	switch {
+	case msg.Addr.Addr().IsUnspecified():
+		m.learn(now, src, msg)
+		return
+	case msg.Addr == m.cfg.self || m.refuses(src, msg.Addr):
 		return
 	}
 	m.noteJoiner(now, msg.Addr)
@@ -293,7 +297,7 @@ func (s *contactSet) waiting() int { return len(s.byAddr) }
 // contact begins to announce us to an address, [MEM-3]. Nothing else is known of it.
 func (m *membership) contact(now time.Time, addr netip.AddrPort, kind contactKind) {
 	ip := addr.Addr()
-	if addr == m.cfg.self || !ip.IsValid() || addr.Port() == 0 || ip.IsUnspecified() || ip.IsMulticast() {
+	if m.isLearning() || addr == m.cfg.self || !ip.IsValid() || addr.Port() == 0 || ip.IsUnspecified() || ip.IsMulticast() {
 		return
 	}
 	if s := &m.contacts; s.byAddr[addr] != nil || s.waiting() >= m.cfg.maxPeers {

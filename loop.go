@@ -109,6 +109,9 @@ func (n *Node) carryOut(now time.Time) {
 	for _, id := range e.pull {
 		n.pull(now, id)
 	}
+	for _, r := range e.refused {
+		n.refused(now, r)
+	}
 	for _, ev := range e.events {
 		n.logEvent(ev)
 	}
@@ -159,7 +162,7 @@ func (n *Node) leave(now time.Time) {
 func (n *Node) publish(now time.Time) {
 	old := n.view.Load()
 	v := &view{
-		peers: n.members.view(), joined: n.members.joined(), isolated: n.members.pulse.isolated,
+		self: n.members.cfg.self, peers: n.members.view(), joined: n.members.joined(), isolated: n.members.pulse.isolated,
 		heartbeats: n.members.rotation.perSecond(), nextc: make(chan struct{}),
 	}
 	v.routes = routesOf(v.peers, n.links.get)
@@ -167,7 +170,19 @@ func (n *Node) publish(now time.Time) {
 	n.published, n.publishAt = now, time.Time{}
 	if old != nil {
 		n.logIsolation(old.isolated, v.isolated)
+		if old.self != v.self {
+			n.log.Info("broach: a seed has seen this node's address", "addr", v.self)
+		}
 		close(old.nextc)
+	}
+}
+
+// refused counts an introduction with an address that is of no use, and tells the operator.
+func (n *Node) refused(now time.Time, r refusal) {
+	n.stats.unusable.Add(1)
+	if suppressed, ok := n.refusals.allow(now); ok {
+		n.log.Warn("broach: a node advertises an address that cannot be reached from here: it needs Advertise",
+			"from", r.from, "advertised", r.advertised, "suppressed", suppressed)
 	}
 }
 
@@ -175,9 +190,9 @@ func (n *Node) publish(now time.Time) {
 func (n *Node) logIsolation(was, is bool) {
 	switch {
 	case is && !was:
-		n.log.Warn("broach: most of the peers that should be heard are silent: this node is cut off", "addr", n.addr)
+		n.log.Warn("broach: most of the peers that should be heard are silent: this node is cut off", "addr", n.Addr())
 	case was && !is:
-		n.log.Info("broach: peers are heard again", "addr", n.addr)
+		n.log.Info("broach: peers are heard again", "addr", n.Addr())
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 //	membership.go  what comes in, what goes out
 //	peer.go        one peer, and the set of them
 //	introduce.go   how a process comes to be believed
+//	learn.go       what our address is, and which of others' are of no use
 //	join.go        seeds, lists, and contact with addresses that do not answer yet
 //	heartbeat.go   beats, and who is late
 //	suspicion.go   probes, witnesses, claims and refutations
@@ -52,8 +53,8 @@ type membership struct {
 
 	rotation rotation // of the beats
 	pulse    pulse
-	claims   []claim  // being repeated
-	helps    []help   // probes on behalf of others
+	claims   []claim // being repeated
+	helps    []help  // probes on behalf of others
 	healAt   time.Time
 	listAt   time.Time // when a List may be sent again to mend a view
 	wakeAt   time.Time // what nextTimeout said after the last tick
@@ -93,7 +94,8 @@ type effects struct {
 	close   []linkID // processes that are gone for good
 	pull    []linkID // whose tables are wanted
 	events  []memberEvent
-	changed bool // the view is another
+	refused []refusal // introductions with an address that is of no use
+	changed bool      // the view is another
 }
 
 func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership {
@@ -111,7 +113,7 @@ func (m *membership) take() effects {
 	e := m.out
 	m.out = effects{
 		open: e.open[:0], offline: e.offline[:0], cut: e.cut[:0], send: e.send[:0],
-		close: e.close[:0], pull: e.pull[:0], events: e.events[:0],
+		close: e.close[:0], pull: e.pull[:0], events: e.events[:0], refused: e.refused[:0],
 	}
 	return e
 }
@@ -119,6 +121,10 @@ func (m *membership) take() effects {
 // receive takes a message.
 func (m *membership) receive(now time.Time, src source, msg wire.Message) {
 	if src.boot == m.cfg.boot || m.past.has(src.boot) {
+		return
+	}
+	if m.isLearning() {
+		m.learn(now, src, msg)
 		return
 	}
 	if src.linked {

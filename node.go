@@ -29,7 +29,7 @@ type Node struct {
 	carrier
 	cfg      Config
 	log      *slog.Logger
-	addr     netip.AddrPort
+	addr     netip.AddrPort // at the start, see Addr
 	pool     *pool
 	provider provider
 	links    linkTable
@@ -57,6 +57,7 @@ type Node struct {
 	tableMade time.Time
 	seeds     seedBook
 	touched   []*link
+	refusals  logLimit
 }
 
 // Start starts a node and returns once it serves; joining the cluster goes on in the background. The zero Config makes a node
@@ -150,8 +151,9 @@ func (n *Node) random(k int) int {
 	return int((z ^ z>>31) >> 1 % uint64(k))
 }
 
-// Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to.
-func (n *Node) Addr() netip.AddrPort { return n.addr }
+// Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to. Where that is 0.0.0.0 or ::, it is
+// so until the first seed has answered, which says where it sees this node.
+func (n *Node) Addr() netip.AddrPort { return n.view.Load().self }
 
 // Done returns a channel that is closed when the node is closed: by Close, or because its socket failed.
 func (n *Node) Done() <-chan struct{} { return n.donec }
@@ -205,7 +207,7 @@ func (n *Node) Close() error {
 		n.running.Wait()
 		n.pool.close(closeGrace)
 		_ = n.background.Wait()
-		n.log.Info("broach: node closed", "addr", n.addr)
+		n.log.Info("broach: node closed", "addr", n.Addr())
 		close(n.donec)
 	})
 	<-n.donec

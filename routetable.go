@@ -1,10 +1,14 @@
 package broach
 
-import "slices"
+import (
+	"net/netip"
+	"slices"
+)
 
 // view is what a node knows of the cluster at one moment. It is immutable and published as a whole; calls read it without
 // a lock.
 type view struct {
+	self       netip.AddrPort    // our address
 	peers      []peerView        // sorted by address
 	routes     map[string]*route // by function name
 	joined     bool

@@ -111,7 +111,7 @@ func (n *Node) Members() []Member {
 	for i := range v.peers {
 		list = append(list, n.member(&v.peers[i]))
 	}
-	list = append(list, Member{Addr: n.addr, Name: n.cfg.Name, Version: n.cfg.Version, Self: true, Tags: n.cfg.Tags})
+	list = append(list, Member{Addr: v.self, Name: n.cfg.Name, Version: n.cfg.Version, Self: true, Tags: n.cfg.Tags})
 	slices.SortFunc(list, func(a, b Member) int { return a.Addr.Compare(b.Addr) })
 	return list
 }
@@ -127,10 +127,11 @@ func (n *Node) member(p *peerView) Member {
 
 // Services lists the functions that are offered in the cluster, by this node or others, sorted by name.
 func (n *Node) Services() []Service {
-	own, routes := n.offered.signatures(), n.view.Load().routes
+	own, v := n.offered.signatures(), n.view.Load()
+	routes := v.routes
 	list := make([]Service, 0, len(own)+len(routes))
 	for name, signature := range own {
-		list = append(list, Service{Name: name, Signature: name + signature, Providers: providersOf(routes[name], n.addr)})
+		list = append(list, Service{Name: name, Signature: name + signature, Providers: providersOf(routes[name], v.self)})
 	}
 	for name, r := range routes {
 		if _, isOwn := own[name]; !isOwn && !isPrivate(name) {

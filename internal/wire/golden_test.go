@@ -43,6 +43,7 @@ var golden = []struct {
 	{"4.1 #7", Help{Target{Addr: addr4, Boot: 0x3333333333333333, Inc: 1}}},
 	{"4.1 #8", Suspect{Target{Addr: addr6, Boot: 0x3333333333333333, Inc: 2}}},
 	{"4.1 #9", Leave{}},
+	{"4.1 #10", Observed{Nonce: 0x0102030405060708, Addr: addr4}},
 	{"5 #1", []Function{{"work01", "(int) bool"}, {"work02", "()"}}},
 }
 

@@ -45,6 +45,8 @@ func ConsumeMembership(kind Kind, body []byte) (Message, error) {
 		return message(ConsumeOffline(body))
 	case KindLeave:
 		return message(ConsumeLeave(body))
+	case KindObserved:
+		return message(ConsumeObserved(body))
 	}
 	return nil, ErrKind
 }
@@ -192,4 +194,26 @@ func (m Leave) Append(b []byte) []byte {
 // ConsumeLeave takes any body: Leave has no fields.
 func ConsumeLeave([]byte) (Leave, error) {
 	return Leave{}, nil
+}
+
+// Observed tells a joiner that does not know its own address which one it is seen at.
+type Observed struct {
+	Nonce uint64 // of its Join
+	Addr  netip.AddrPort
+}
+
+// Kind is KindObserved.
+func (m Observed) Kind() Kind { return KindObserved }
+
+// Append appends the message.
+func (m Observed) Append(b []byte) []byte {
+	start := len(b)
+	return endFrame(appendAddr(binary.BigEndian.AppendUint64(startFrame(b, KindObserved), m.Nonce), m.Addr), start)
+}
+
+// ConsumeObserved decodes the body of an Observed. The errors are ErrShort, and ErrField for the address.
+func ConsumeObserved(body []byte) (Observed, error) {
+	f := fields{b: body}
+	m := Observed{Nonce: f.uint64(), Addr: f.addr()}
+	return m, f.err
 }

@@ -58,6 +58,7 @@ var samples = []sample{
 	{KindSuspect, Suspect{someTarget}, 19, false},
 	{KindOffline, Offline{someTarget}, 19, false},
 	{KindLeave, Leave{}, 0, false},
+	{KindObserved, Observed{Nonce: 1, Addr: addr4}, 15, false},
 }
 
 // body is the message without its frame.

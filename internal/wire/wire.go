@@ -38,6 +38,7 @@
 //	Ping, Pong   nonce 8
 //	Help         address, boot id 8, incarnation 4; Vouch, Nack, Suspect and Offline likewise
 //	Leave        nothing
+//	Observed     nonce 8, address
 //
 // An address is 04 and 4 bytes or 06 and 16 bytes of IP, then 2 bytes of port.
 //
@@ -99,6 +100,7 @@ const (
 	KindSuspect  Kind = 43
 	KindOffline  Kind = 44
 	KindLeave    Kind = 45
+	KindObserved Kind = 46
 )
 
 // The errors of the consumers. They are returned as they are, so that they can be compared and cost nothing.
