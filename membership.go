@@ -16,6 +16,7 @@ import (
 //	peer.go        one peer, and the set of them
 //	introduce.go   how a process comes to be believed
 //	learn.go       what our address is, and which of others' are of no use
+//	delta.go       changes of large service tables
 //	join.go        seeds, lists, and contact with addresses that do not answer yet
 //	heartbeat.go   beats, and who is late
 //	suspicion.go   probes, witnesses, claims and refutations
@@ -169,6 +170,8 @@ func (m *membership) onLinked(now time.Time, p *peer, msg wire.Message) {
 		m.onOffline(now, msg.Target)
 	case wire.Leave:
 		m.onLeave(now, p)
+	case wire.Delta:
+		m.onDelta(p, msg)
 	}
 }
 
@@ -193,10 +196,20 @@ func (m *membership) heard(now time.Time, boot uint64, tver uint32) {
 	m.noticeTable(now, p, tver)
 }
 
-// setTable takes a new version of our own table, and announces it. A table that does not fit a hello is pulled by the peers.
+// setTable takes a new version of our own table, and announces it. Of a table that does not fit a hello the peers get what has
+// changed, or pull it.
 func (m *membership) setTable(now time.Time, version uint32, table []byte) {
+	delta, ok := deltaOf(m.tver, m.table, version, table)
 	m.tver, m.table = version, table
-	m.announceAll(now)
+	for _, p := range m.peers.sorted {
+		switch {
+		case !p.isMember():
+		case ok && p.seen == delta.Base:
+			m.hand(now, p, delta)
+		default:
+			m.greet(now, p)
+		}
+	}
 }
 
 // announceAll sends a hello to every peer, again and again until each has answered, [MEM-9].
@@ -287,6 +300,11 @@ func (m *membership) takeTable(p *peer, version uint32, table []byte) {
 	if err != nil {
 		return
 	}
+	m.holdTable(p, version, functions)
+}
+
+// holdTable makes functions what a peer offers.
+func (m *membership) holdTable(p *peer, version uint32, functions []wire.Function) {
 	p.tver, p.tableSeen, p.functions = version, max(version, p.tableSeen), functions
 	p.pullAt = time.Time{}
 	m.out.changed = true

@@ -58,6 +58,7 @@ func FuzzProbe(f *testing.F)       { fuzzBody(f, KindProbe, ConsumeProbe) }
 func FuzzProbeAck(f *testing.F)    { fuzzBody(f, KindProbeAck, ConsumeProbeAck) }
 func FuzzAnnounce(f *testing.F)    { fuzzBody(f, KindAnnounce, ConsumeAnnounce) }
 func FuzzList(f *testing.F)        { fuzzBody(f, KindList, ConsumeList) }
+func FuzzDelta(f *testing.F)       { fuzzBody(f, KindDelta, ConsumeDelta) }
 
 // The other messages of the membership are few fields each; one target reaches them all.
 func FuzzMembership(f *testing.F) {

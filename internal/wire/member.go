@@ -47,6 +47,8 @@ func ConsumeMembership(kind Kind, body []byte) (Message, error) {
 		return message(ConsumeLeave(body))
 	case KindObserved:
 		return message(ConsumeObserved(body))
+	case KindDelta:
+		return message(ConsumeDelta(body))
 	}
 	return nil, ErrKind
 }

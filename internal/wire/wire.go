@@ -39,6 +39,7 @@
 //	Help         address, boot id 8, incarnation 4; Vouch, Nack, Suspect and Offline likewise
 //	Leave        nothing
 //	Observed     nonce 8, address
+//	Delta        base 4, version 4, table of the functions gone 2+n, table of those added *
 //
 // An address is 04 and 4 bytes or 06 and 16 bytes of IP, then 2 bytes of port.
 //
@@ -101,6 +102,7 @@ const (
 	KindOffline  Kind = 44
 	KindLeave    Kind = 45
 	KindObserved Kind = 46
+	KindDelta    Kind = 47
 )
 
 // The errors of the consumers. They are returned as they are, so that they can be compared and cost nothing.
