@@ -25,6 +25,7 @@ type society struct {
 	mail    mail
 	count   int
 	spy     func(from *citizen, to netip.AddrPort, msg wire.Message, size int)
+	after   []func(c *citizen) // called after each step of a machine
 }
 
 // citizen is one process.
@@ -136,6 +137,9 @@ func (s *society) collect(c *citizen) {
 		s.answerPull(c, id)
 	}
 	c.wake = c.nextTimeout()
+	for _, look := range s.after {
+		look(c)
+	}
 }
 
 func (s *society) answerPull(c *citizen, id linkID) {

@@ -1,0 +1,347 @@
+package broach
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+var rewrite = flag.Bool("rewrite", false, "rewrite the traces in testdata/scenarios")
+
+// traceMark divides a scenario's script from its trace.
+const traceMark = "-- trace --\n"
+
+// What the membership does in the situations that matter, as scripts with the trace that they leave. After an intended change:
+// go test -run TestScenarios . -rewrite; the diff is part of the review.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/scenarios/*.txt")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, path := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(path)
+			require.NoError(t, err)
+			script, _, _ := strings.Cut(string(text), traceMark)
+			got := script + traceMark + play(t, path, script)
+			if *rewrite {
+				require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+				return
+			}
+			require.Equal(t, string(text), got)
+		})
+	}
+}
+
+// play runs a script and returns its trace.
+func play(t *testing.T, path, script string) string {
+	s := newScenario(t)
+	err := s.executeAll(path, script)
+	require.NoError(t, err, "%s", s.trace)
+	require.Nil(t, s.cut, "%s: the network is whole at the end, so that all can be seen to come right", path)
+	requireOneView(s.society)
+	return s.trace.String()
+}
+
+// scenario plays a script.
+type scenario struct {
+	*society
+	trace  *trace
+	broken map[[2]int]bool // from the first node nothing arrives at the second
+}
+
+func newScenario(t *testing.T) *scenario {
+	s := &scenario{society: newSociety(t), broken: map[[2]int]bool{}}
+	keepRules(s.society)
+	s.trace = newTrace(s.society)
+	return s
+}
+
+// executeAll does what a script says. The error names the line.
+func (s *scenario) executeAll(path, script string) error {
+	number := 0
+	for line := range strings.Lines(script) {
+		number++
+		if err := s.execute(line); err != nil {
+			return fmt.Errorf("%s:%d: %w", path, number, err)
+		}
+	}
+	return nil
+}
+
+// execute does what a line says.
+func (s *scenario) execute(line string) error {
+	line, _, _ = strings.Cut(line, "#")
+	line = strings.TrimSpace(line)
+	if line == "" {
+		return nil
+	}
+	c, a, err := parse(line, expectations)
+	if errors.Is(err, errUnknown) {
+		c, a, err = parse(line, actions)
+		s.trace.note(line)
+	}
+	if err == nil {
+		err = c.do(s, a)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", line, err)
+	}
+	return nil
+}
+
+// numberOf is the reverse of addrOf.
+func numberOf(addr netip.AddrPort) int {
+	ip := addr.Addr().As4()
+	return int(ip[2])*250 + int(ip[3]) - 1
+}
+
+// node is the process that runs at an address, or the last that did.
+func (s *scenario) node(n int) (*citizen, error) {
+	for _, c := range slices.Backward(s.members) {
+		if c.cfg.self == addrOf(n) {
+			return c, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no node %d", n)
+}
+
+// running is the process that runs at an address.
+func (s *scenario) running(n int) (*citizen, error) {
+	c, err := s.node(n)
+	if err == nil && c.dead {
+		err = fmt.Errorf("node %d does not run", n)
+	}
+	return c, err
+}
+
+func (s *scenario) start(a operands) error {
+	for n := 1; n <= a.nodes[0][0]; n++ {
+		if err := s.begin(n); err != nil {
+			return err
+		}
+	}
+	s.run(time.Second)
+	s.trace.forgetSightings()
+	return s.allSeeAll(operands{})
+}
+
+func (s *scenario) enter(a operands) error { return s.begin(a.nodes[0][0]) }
+
+// begin starts a process. Node 1 is its seed; to node 1 itself that means none.
+func (s *scenario) begin(n int) error {
+	if s.at(addrOf(n)) != nil {
+		return fmt.Errorf("node %d runs already", n)
+	}
+	s.society.join(n, 1)
+	return nil
+}
+
+// act does something to the process that runs at the address of the first argument.
+func (s *scenario) act(a operands, what func(*citizen)) error {
+	c, err := s.running(a.nodes[0][0])
+	if err == nil {
+		what(c)
+	}
+	return err
+}
+
+func (s *scenario) kill(a operands) error {
+	return s.act(a, func(c *citizen) { c.dead = true })
+}
+
+func (s *scenario) restart(a operands) error {
+	if err := s.kill(a); err != nil {
+		return err
+	}
+	return s.enter(a)
+}
+
+func (s *scenario) depart(a operands) error {
+	return s.act(a, func(c *citizen) {
+		for range farewells {
+			c.leave(s.now)
+			s.collect(c)
+		}
+		c.dead = true
+	})
+}
+
+func (s *scenario) pause(a operands) error {
+	return s.act(a, func(c *citizen) { c.stopped = true })
+}
+
+func (s *scenario) resume(a operands) error {
+	return s.act(a, func(c *citizen) { c.stopped = false })
+}
+
+func (s *scenario) cutOneWay(a operands) error {
+	for _, from := range a.nodes[0] {
+		for _, to := range a.nodes[1] {
+			s.broken[[2]int{from, to}] = true
+		}
+	}
+	s.cut = func(from, to *citizen) bool {
+		return s.broken[[2]int{numberOf(from.cfg.self), numberOf(to.cfg.self)}]
+	}
+	return nil
+}
+
+func (s *scenario) cutBoth(a operands) error {
+	if err := s.cutOneWay(a); err != nil {
+		return err
+	}
+	slices.Reverse(a.nodes)
+	return s.cutOneWay(a)
+}
+
+func (s *scenario) heal(operands) error {
+	clear(s.broken)
+	s.cut = nil
+	return nil
+}
+
+func (s *scenario) lose(a operands) error {
+	s.loss = a.percent / 100
+	return nil
+}
+
+// offer registers one more function.
+func (s *scenario) offer(a operands) error {
+	return s.act(a, func(c *citizen) {
+		fns, err := wire.ConsumeTable(c.table)
+		require.NoError(s.t, err)
+		fns = append(fns, wire.Function{Name: a.word, Signature: "()"})
+		slices.SortFunc(fns, func(a, b wire.Function) int { return strings.Compare(a.Name, b.Name) })
+		c.setTable(s.now, c.tver+1, wire.AppendTable(nil, fns))
+		s.collect(c)
+	})
+}
+
+func (s *scenario) wait(a operands) error {
+	s.run(a.time)
+	return nil
+}
+
+// soon runs until a condition holds for each of some nodes, for at most the given time.
+func (s *scenario) soon(limit time.Duration, nodes []*citizen, holds func(*citizen) bool) error {
+	doubts := func(c *citizen) bool { return !holds(c) }
+	for end := s.now.Add(limit); slices.ContainsFunc(nodes, doubts); {
+		if !s.now.Before(end) {
+			return fmt.Errorf("not in time for %d", numberOf(nodes[slices.IndexFunc(nodes, doubts)].cfg.self))
+		}
+		s.run(time.Millisecond)
+	}
+	return nil
+}
+
+func (s *scenario) allSeeAll(a operands) error {
+	live := s.live()
+	return s.soon(a.time, live, func(c *citizen) bool {
+		seen := 0
+		for _, other := range live {
+			if other != c && believes(c, other, "up") {
+				seen++
+			}
+		}
+		return seen == len(live)-1 && c.joined()
+	})
+}
+
+// believes reports that a process holds another to be in a state, as scripts call it.
+func believes(c, other *citizen, word string) bool {
+	p := c.of(other)
+	switch {
+	case p == nil:
+		return false
+	case p.state == Alive && p.unreachable:
+		return word == "unreachable"
+	case p.state == Alive:
+		return word == "up"
+	}
+	return word == p.state.String()
+}
+
+func (s *scenario) know(a operands) error {
+	return s.expect(a, func(c, other *citizen) bool { return believes(c, other, a.word) })
+}
+
+func (s *scenario) knowOffer(a operands) error {
+	return s.expect(a, func(c, other *citizen) bool {
+		p := c.of(other)
+		return p != nil && slices.ContainsFunc(p.functions, func(f wire.Function) bool { return f.Name == a.word })
+	})
+}
+
+// expect waits for some nodes to believe something of another.
+func (s *scenario) expect(a operands, holds func(c, other *citizen) bool) error {
+	other, err := s.node(a.nodes[1][0])
+	if err != nil {
+		return err
+	}
+	who, err := s.observers(a.nodes[0], other)
+	if err != nil {
+		return err
+	}
+	return s.soon(a.time, who, func(c *citizen) bool { return holds(c, other) })
+}
+
+// observers are the processes named, or all but the one that is looked at.
+func (s *scenario) observers(nodes []int, other *citizen) (list []*citizen, err error) {
+	if nodes == nil {
+		return slices.DeleteFunc(s.live(), func(c *citizen) bool { return c == other }), nil
+	}
+	for _, n := range nodes {
+		c, err := s.running(n)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+// never lets time pass in which nobody may come to believe something of anybody.
+func (s *scenario) never(a operands) error {
+	before := len(s.trace.list)
+	s.run(a.time)
+	for _, seen := range s.trace.list[before:] {
+		if seen.what == a.word {
+			return fmt.Errorf("after %v %d held %d to be %s", seen.at, seen.who, seen.about, seen.what)
+		}
+	}
+	return nil
+}
+
+// A scenario that cannot be played says why, and where.
+func TestScenarioErrors(t *testing.T) {
+	for script, want := range map[string]string{
+		"start 3\n# nothing\nfly 2 # far\n":      "x.txt:3: fly 2: unknown command",
+		"kill\n":                                 "x.txt:1: kill: unknown command",
+		"start 0":                                `"0" is no node`,
+		"cut 1-x 2":                              `"x" is no node`,
+		"cut all 2":                              `"all" is no node`,
+		"run long":                               "invalid duration",
+		"loss much":                              "invalid syntax",
+		"never 1s ofline":                        `"ofline" is none of`,
+		"kill 2":                                 "there is no node 2",
+		"start 2\nstart 1":                       "x.txt:2: start 1: node 1 runs already",
+		"start 2\nkill 2\nkill 2":                "node 2 does not run",
+		"start 3\nwithin 1ms all know 2 offline": "not in time for 1",
+		"start 3\nkill 2\nnever 5s offline":      "held 2 to be offline",
+		"start 3\nkill 1\nwithin 1ms 1 knows 2 up":  "node 1 does not run",
+		"start 3\nwithin 1ms 1 knows 2 offers blue": "not in time for 1",
+	} {
+		require.ErrorContains(t, newScenario(t).executeAll("x.txt", script), want, script)
+	}
+}

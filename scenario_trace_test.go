@@ -1,0 +1,215 @@
+package broach
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// sighting is something that one process came to believe, or an action of the script.
+type sighting struct {
+	at     time.Duration
+	who    int // 0: nobody, it is an action
+	about  int // 0: nobody else
+	what   string
+	others []int // who could have seen it
+}
+
+// trace collects what the processes of a scenario believe, as they come to believe it.
+type trace struct {
+	*society
+	list  []sighting
+	seen  map[*citizen]int // events of it that are in the list
+	incs  map[*citizen]uint32
+	views map[*citizen][]peerView
+}
+
+func newTrace(s *society) *trace {
+	t := &trace{society: s, seen: map[*citizen]int{}, incs: map[*citizen]uint32{}, views: map[*citizen][]peerView{}}
+	s.after = append(s.after, t.look)
+	return t
+}
+
+// look takes down what is new for a process.
+func (t *trace) look(c *citizen) {
+	for _, e := range c.events[t.seen[c]:] {
+		t.add(c, numberOf(e.addr), strings.TrimPrefix(e.kind.String(), "member "))
+	}
+	t.seen[c] = len(c.events)
+	if c.inc > max(t.incs[c], 1) {
+		t.add(c, 0, fmt.Sprint("raises its incarnation to ", c.inc))
+	}
+	t.incs[c] = c.inc
+	t.lookAtTables(c)
+}
+
+func (t *trace) lookAtTables(c *citizen) {
+	was, is := byID(t.views[c]), c.view()
+	for i := range is {
+		before := was[is[i].linkID]
+		if before == nil {
+			before = &peerView{}
+		}
+		diffFunctions(before, &is[i], func(kind EventKind, name string) bool {
+			verb := map[EventKind]string{ServiceAdded: "offers ", ServiceRemoved: "withdraws "}[kind]
+			t.add(c, numberOf(is[i].addr), verb+name)
+			return true
+		})
+	}
+	t.views[c] = is
+}
+
+func (t *trace) add(c *citizen, about int, what string) {
+	var others []int
+	for _, l := range t.live() {
+		if n := numberOf(l.cfg.self); n != about {
+			others = append(others, n)
+		}
+	}
+	slices.Sort(others)
+	t.list = append(t.list, sighting{at: t.age(), who: numberOf(c.cfg.self), about: about, what: what, others: others})
+}
+
+// note takes down an action.
+func (t *trace) note(what string) {
+	t.list = append(t.list, sighting{at: t.age(), what: what})
+}
+
+// forgetSightings leaves the actions.
+func (t *trace) forgetSightings() {
+	t.list = slices.DeleteFunc(t.list, func(s sighting) bool { return s.who != 0 })
+}
+
+// age is how long the society is there. What comes within the same millisecond is told as one: it takes a datagram 0.1 ms
+// to arrive.
+func (t *trace) age() time.Duration { return t.now.Sub(time.Unix(0, 0)).Truncate(time.Millisecond) }
+
+// String is the trace as it stands in the file.
+func (t *trace) String() string {
+	var b strings.Builder
+	for _, l := range mergeSeen(mergeSeers(t.list)) {
+		fmt.Fprintln(&b, l)
+	}
+	return b.String()
+}
+
+// shared is a sighting of several.
+type shared struct {
+	sighting
+	by []int
+}
+
+// mergeSeers puts those together who saw the same at the same time. What one saw of a node stays in its order.
+func mergeSeers(list []sighting) (merged []shared) {
+	for _, s := range list {
+		if same := findSame(merged, s); same != nil {
+			same.by = append(same.by, s.who)
+			slices.Sort(same.by)
+			continue
+		}
+		merged = append(merged, shared{sighting: s, by: []int{s.who}})
+	}
+	return merged
+}
+
+func findSame(list []shared, s sighting) *shared {
+	for i := len(list) - 1; i >= 0 && list[i].at == s.at && list[i].who != 0 && s.who != 0; i-- {
+		l := &list[i]
+		switch {
+		case l.about != s.about:
+		case slices.Contains(l.by, s.who):
+			return nil
+		case l.what == s.what:
+			return l
+		}
+	}
+	return nil
+}
+
+// traceLine is a line of the trace: what several have seen at the same time of one or several.
+type traceLine struct {
+	at    time.Duration
+	by    string
+	about []int
+	what  string
+}
+
+// mergeSeen puts neighbours together that tell the same of several nodes.
+func mergeSeen(list []shared) (lines []traceLine) {
+	for _, s := range list {
+		l := traceLine{at: s.at, by: s.seers(), what: s.what}
+		if s.about != 0 {
+			l.about = []int{s.about}
+		}
+		if n := len(lines) - 1; n >= 0 && s.about != 0 && lines[n].tells(l) {
+			lines[n].about = append(lines[n].about, s.about)
+			slices.Sort(lines[n].about)
+			continue
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+// seers is "all" if everybody who could has seen it, and empty for an action.
+func (s *shared) seers() string {
+	switch {
+	case s.who == 0:
+		return ""
+	case len(s.by) > 1 && slices.Equal(s.by, s.others):
+		return "all"
+	}
+	return formatNodes(s.by)
+}
+
+// tells reports that another line tells the same of other nodes.
+func (l traceLine) tells(other traceLine) bool {
+	return l.at == other.at && l.by == other.by && l.what == other.what && len(l.about) > 0
+}
+
+func (l traceLine) String() string {
+	line := fmt.Sprintf("%.3fs ", l.at.Seconds())
+	if l.by != "" {
+		line += "  " + l.by + ": "
+	}
+	if len(l.about) > 0 {
+		line += formatNodes(l.about) + " "
+	}
+	return line + l.what
+}
+
+// What several saw is told once, and what one saw stays in its order.
+func TestTraceIsMerged(t *testing.T) {
+	s := newSociety(t)
+	tr := newTrace(s)
+	ms := time.Millisecond
+	all := []int{1, 2, 3, 5}
+	tr.list = []sighting{
+		{at: ms, what: "kill 4"},
+		{at: ms, who: 2, about: 4, what: "suspect", others: all},
+		{at: ms, who: 2, about: 6, what: "suspect", others: all},
+		{at: ms, who: 1, about: 4, what: "suspect", others: all},
+		{at: ms, who: 1, about: 4, what: "up", others: all},
+		{at: ms, who: 1, about: 4, what: "suspect", others: all},
+		{at: 2 * ms, who: 5, about: 4, what: "up", others: all},
+		{at: 2 * ms, who: 3, about: 4, what: "up", others: all},
+		{at: 2 * ms, who: 2, about: 4, what: "up", others: all},
+		{at: 2 * ms, who: 1, about: 4, what: "up", others: all},
+		{at: 2 * ms, who: 1, what: "raises its incarnation to 2", others: all},
+		{at: 3 * ms, who: 1, about: 5, what: "up"},
+		{at: 3 * ms, who: 1, about: 3, what: "up"},
+	}
+	require.Equal(t, `0.001s kill 4
+0.001s   1-2: 4 suspect
+0.001s   2: 6 suspect
+0.001s   1: 4 up
+0.001s   1: 4 suspect
+0.002s   all: 4 up
+0.002s   1: raises its incarnation to 2
+0.003s   1: 3,5 up
+`, tr.String())
+}
