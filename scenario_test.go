@@ -125,13 +125,19 @@ func (s *scenario) running(n int) (*citizen, error) {
 	return c, err
 }
 
+// startApart is the time between the starts of two nodes: of those that start at once, all heartbeats are in step, and what one
+// would find out first all find out together.
+const startApart = 30 * time.Millisecond
+
 func (s *scenario) start(a operands) error {
+	ready := s.now.Add(time.Second)
 	for n := 1; n <= a.nodes[0][0]; n++ {
 		if err := s.begin(n); err != nil {
 			return err
 		}
+		s.run(startApart)
 	}
-	s.run(time.Second)
+	s.run(ready.Sub(s.now))
 	s.trace.forgetSightings()
 	return s.allSeeAll(operands{})
 }

@@ -138,21 +138,35 @@ type traceLine struct {
 	what  string
 }
 
-// mergeSeen puts neighbours together that tell the same of several nodes.
+// mergeSeen puts lines together that tell the same of several nodes.
 func mergeSeen(list []shared) (lines []traceLine) {
 	for _, s := range list {
 		l := traceLine{at: s.at, by: s.seers(), what: s.what}
 		if s.about != 0 {
 			l.about = []int{s.about}
 		}
-		if n := len(lines) - 1; n >= 0 && s.about != 0 && lines[n].tells(l) {
-			lines[n].about = append(lines[n].about, s.about)
-			slices.Sort(lines[n].about)
+		if same := findLine(lines, l); same != nil {
+			same.about = append(same.about, s.about)
+			slices.Sort(same.about)
 			continue
 		}
 		lines = append(lines, l)
 	}
 	return lines
+}
+
+// findLine finds a line that tells the same of other nodes, and after which nothing else is told of this one.
+func findLine(lines []traceLine, of traceLine) *traceLine {
+	for i := len(lines) - 1; i >= 0 && len(of.about) > 0 && lines[i].at == of.at && lines[i].by != ""; i-- {
+		l := &lines[i]
+		switch {
+		case slices.Contains(l.about, of.about[0]):
+			return nil
+		case len(l.about) > 0 && l.by == of.by && l.what == of.what:
+			return l
+		}
+	}
+	return nil
 }
 
 // seers is "all" if everybody who could has seen it, and empty for an action.
@@ -164,11 +178,6 @@ func (s *shared) seers() string {
 		return "all"
 	}
 	return formatNodes(s.by)
-}
-
-// tells reports that another line tells the same of other nodes.
-func (l traceLine) tells(other traceLine) bool {
-	return l.at == other.at && l.by == other.by && l.what == other.what && len(l.about) > 0
 }
 
 func (l traceLine) String() string {
@@ -201,7 +210,9 @@ func TestTraceIsMerged(t *testing.T) {
 		{at: 2 * ms, who: 1, about: 4, what: "up", others: all},
 		{at: 2 * ms, who: 1, what: "raises its incarnation to 2", others: all},
 		{at: 3 * ms, who: 1, about: 5, what: "up"},
+		{at: 3 * ms, who: 2, about: 4, what: "offline"},
 		{at: 3 * ms, who: 1, about: 3, what: "up"},
+		{at: 3 * ms, who: 1, about: 4, what: "up"},
 	}
 	require.Equal(t, `0.001s kill 4
 0.001s   1-2: 4 suspect
@@ -211,5 +222,7 @@ func TestTraceIsMerged(t *testing.T) {
 0.002s   all: 4 up
 0.002s   1: raises its incarnation to 2
 0.003s   1: 3,5 up
+0.003s   2: 4 offline
+0.003s   1: 4 up
 `, tr.String())
 }
