@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+
+	"membershipbench/internal/page"
 )
 
 // seconds writes a time with as many digits as polling gives.
@@ -17,21 +19,12 @@ func seconds(v float64) string {
 	return fmt.Sprintf("%.2f s", v)
 }
 
-// count writes a whole number in groups of three digits.
-func count(v float64) string {
-	s := strconv.FormatFloat(v, 'f', 0, 64)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-// untold is count, but NaN stands for a system that gives no reasons.
+// untold is page.Count, but NaN stands for a system that gives no reasons.
 func untold(v float64) string {
 	if math.IsNaN(v) {
 		return "gives no reason"
 	}
-	return count(v)
+	return page.Count(v)
 }
 
 // decimal writes a number with one decimal.

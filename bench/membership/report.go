@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+
+	"membershipbench/internal/page"
 )
 
 // write makes the page and the picture.
@@ -58,7 +60,7 @@ func (p plan) table(r results) string {
 			lines = append(lines, line)
 		}
 	}
-	return markdown(head, lines)
+	return page.Table(head, lines)
 }
 
 // cell is the median and the maximum, which is left out where it says the same.

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"membershipbench/internal/page"
 )
 
 // example has three rounds of everything that a plan measures.
@@ -42,7 +44,7 @@ func TestTheReportShowsEverySystemAndRow(t *testing.T) {
 }
 
 func TestACellHasTheMedianAndTheMaximum(t *testing.T) {
-	times, counts := row{show: seconds}, row{show: count}
+	times, counts := row{show: seconds}, row{show: page.Count}
 	require.Equal(t, "250 ms (never)", times.cell([]float64{0.25, math.Inf(1), 0.2}))
 	require.Equal(t, "never", times.cell([]float64{math.Inf(1), math.Inf(1), 1}))
 	require.Equal(t, "0 (1,234)", counts.cell([]float64{0, 1234, 0}))

@@ -4,6 +4,8 @@ import (
 	"math"
 	"net/netip"
 	"time"
+
+	"membershipbench/internal/page"
 )
 
 // A scenario is something that happens to a cluster, and what is measured of it: a number for each row of the table.
@@ -35,8 +37,8 @@ var scenarios = []scenario{
 	{name: "restart", run: restart, rows: []row{{"one restarts at its address, until all see the new process", seconds}}},
 	{name: "traffic", run: steady, together: true, rows: []row{
 		{"steady traffic, datagrams a second and node", decimal},
-		{"steady traffic, bytes a second and node in datagrams", count},
-		{"steady traffic, bytes a second and node in TCP", count},
+		{"steady traffic, bytes a second and node in datagrams", page.Count},
+		{"steady traffic, bytes a second and node in TCP", page.Count},
 	}},
 }
 
@@ -51,8 +53,8 @@ func killAt(name string, percent int) scenario {
 
 func quietAt(name string, percent int) scenario {
 	return scenario{name: name, loss: float64(percent) / 100, run: quiet, together: true, rows: []row{
-		{lossy("nothing happens, reports of a failure", percent), count},
-		{lossy("nothing happens, pairs missing at the end", percent), count},
+		{lossy("nothing happens, reports of a failure", percent), page.Count},
+		{lossy("nothing happens, pairs missing at the end", percent), page.Count},
 	}}
 }
 

@@ -1,12 +1,13 @@
-package main
+// Package page writes what the pages of results are made of.
+package page
 
 import (
 	"strings"
 	"unicode/utf8"
 )
 
-// markdown draws a table whose columns are aligned in the source too: what is printed and what is written are the same.
-func markdown(head []string, rows [][]string) string {
+// Table draws a Markdown table whose columns are aligned in the source too: what is printed and what is written are the same.
+func Table(head []string, rows [][]string) string {
 	widths := make([]int, len(head))
 	for _, row := range append([][]string{head}, rows...) {
 		for i, s := range row {
