@@ -97,7 +97,7 @@ func (m *membership) greet(now time.Time, p *peer) {
 	if p.nonce == 0 {
 		p.nonce = m.rng.Uint64() | 1
 	}
-	p.helloAt = now.Add(helloEvery)
+	p.helloAt, p.told = now.Add(helloEvery), m.tver
 	m.tell(p, wire.Announce{Hello: m.hello(p.nonce, 0, p.tver, helloMax)})
 	m.schedule(p)
 }
@@ -188,12 +188,21 @@ func (m *membership) onAck(now time.Time, src source, msg wire.Ack) {
 			m.noteSeen(p, msg.Seen)
 			m.takePromise(p, msg)
 			m.tell(p, m.ack(p, 0))
+			m.catchUp(now, p)
 		}
 		return
 	}
 	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
 		m.takePromise(p, msg)
 		m.noteSeen(p, msg.Seen)
+		m.catchUp(now, p)
+	}
+}
+
+// catchUp tells a peer of our table if that has changed since we introduced ourselves: when it did, it was no peer yet.
+func (m *membership) catchUp(now time.Time, p *peer) {
+	if p.seen < m.tver && p.told < m.tver {
+		m.greet(now, p)
 	}
 }
 

@@ -67,6 +67,7 @@ func (n *Node) step(now time.Time) time.Time {
 		n.members.unanswered(now, id.boot)
 	}
 	if !n.tableAt.IsZero() && !now.Before(n.tableAt) {
+		n.carryOut(now) // what says the table of before goes under its version
 		n.tellTable(now)
 	}
 	n.members.tick(now)

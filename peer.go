@@ -42,6 +42,7 @@ type peer struct {
 	accused     bool           // suspect by another's word
 	accuser     netip.AddrPort // who is told when it answers, if valid
 	seen        uint32         // version of our table that it holds
+	told        uint32         // and that it was last sent
 	nonce       uint64         // of our last hello to it
 	helloAt     time.Time      // when a hello goes to it again; zero: it has seen all
 	pulling     bool
