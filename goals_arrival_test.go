@@ -1,0 +1,204 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [G4] All that start at once see each other within 0.3 s, 100 of them within 1 s.
+func TestAllJoinAtOnce(t *testing.T) {
+	for _, size := range sizes() {
+		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
+			bound := 300 * time.Millisecond
+			if size > 32 {
+				bound = time.Second
+			}
+			var took []time.Duration
+			for _, seed := range seeds(clustersOf(size)) {
+				inCluster(t, seed, func(c *cluster) {
+					c.net.SetDefault(lossy(0))
+					c.startAll(size)
+					took = append(took, c.settle(10*time.Second))
+				})
+			}
+			requireWithin(t, bound, "all see all", took)
+		})
+	}
+}
+
+// [G5] Who joins is seen by all with what it offers, and sees all, within 20 ms.
+func TestOneMoreJoins(t *testing.T) {
+	for _, size := range sizes() {
+		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
+			requireWithin(t, 20*time.Millisecond, "all have its table", trials(t, size, 0, joinInTurn))
+		})
+	}
+}
+
+// joinInTurn lets nodes join one after the other, and returns how long it took until all had their tables.
+func joinInTurn(c *cluster) (took []time.Duration) {
+	size := len(c.nodes)
+	for k := range 5 {
+		start, function := time.Now(), fmt.Sprint("f", k)
+		n := c.arrive(size+k, function, c.nodes[0])
+		c.until(10*time.Second, "all have its table", func() bool { return c.callable(function, n) && count(n, Alive) == len(c.nodes)-1 })
+		took = append(took, time.Since(start))
+		time.Sleep(time.Second + time.Duration(k)*137*time.Millisecond)
+	}
+	return took
+}
+
+// [G8] A process that is started again at its address has replaced the old one everywhere within 20 ms, with its table: from
+// then on nobody calls what only the old one offered.
+func TestRestartReplacesTheTable(t *testing.T) {
+	for _, size := range sizes() {
+		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
+			requireWithin(t, 20*time.Millisecond, "all have the new table", trials(t, size, 0, func(c *cluster) (took []time.Duration) {
+				for k, old := range c.nodes[1 : 1+departures(size)] {
+					require.NoError(t, old.Register("old", func() {}))
+					time.Sleep(time.Second)
+					c.kill(old)
+					time.Sleep(time.Duration(k) * 500 * time.Millisecond) // before and after the others know
+					start := time.Now()
+					successor := c.arrive(k+1, "new", c.nodes[0])
+					c.until(10*time.Second, "all have the new table", func() bool { return c.callable("new", successor) })
+					took = append(took, time.Since(start))
+					c.requireReplaced(successor)
+				}
+				return took
+			}))
+		})
+	}
+}
+
+// requireReplaced requires that no node knows the old function any more, that all call the new one, and takes that back.
+func (c *cluster) requireReplaced(successor *Node) {
+	for _, n := range c.live() {
+		_, err := n.Caller("old").Call(context.Background())
+		requireError(c.t, err, NotFound, No)
+		_, err = n.Caller("new").Call(context.Background())
+		require.NoError(c.t, err)
+	}
+	require.NoError(c.t, successor.Unregister("new"))
+	time.Sleep(100 * time.Millisecond)
+}
+
+// [G9] A process that comes back at another address is called there within 20 ms after it joined. The old address is offline as
+// after any death, and calls go to the new one alone.
+func TestComesBackElsewhere(t *testing.T) {
+	for _, size := range sizes() {
+		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
+			var gone []time.Duration
+			there := trials(t, size, 0, func(c *cluster) []time.Duration {
+				old := c.nodes[1]
+				require.NoError(t, old.Register("f", func() string { return "f" }))
+				time.Sleep(10 * time.Second)
+				c.kill(old)
+				start := time.Now()
+				moved := c.arrive(size, "f", c.nodes[0])
+				c.until(10*time.Second, "it is called there", func() bool { return c.callable("f", moved) })
+				there := time.Since(start)
+				c.until(10*time.Second, "the old address is offline", func() bool { return c.say(old, Offline) == size-1 })
+				gone = append(gone, time.Since(start))
+				for _, n := range c.live() {
+					_, err := n.Caller("f").Call(context.Background())
+					require.NoError(t, err)
+				}
+				return []time.Duration{there}
+			})
+			requireWithin(t, 20*time.Millisecond, "it is called there", there)
+			requireWithin(t, 1500*time.Millisecond, "the old address is offline", gone)
+		})
+	}
+}
+
+// [G10] A seed that is started again and given no seeds itself is found by the others, within 1.5 s.
+func TestSeedRestartsAlone(t *testing.T) {
+	for _, size := range sizes() {
+		for _, away := range []time.Duration{0, 10 * time.Second} {
+			t.Run(fmt.Sprint(size, " nodes, away for ", away), func(t *testing.T) {
+				requireWithin(t, 1500*time.Millisecond, "all see all", trials(t, size, 0, func(c *cluster) []time.Duration {
+					c.kill(c.nodes[0])
+					time.Sleep(away)
+					c.start(0)
+					return []time.Duration{c.settle(10 * time.Second)}
+				}))
+			})
+		}
+	}
+}
+
+// [G15] A change of a table is known to all within 10 ms, a table of 10,000 functions within 1 s.
+func TestTableChangeIsKnown(t *testing.T) {
+	requireWithin(t, 10*time.Millisecond, "all know of one more function", trials(t, 32, 0, registerInTurn))
+	if raceEnabled {
+		t.Log("10,000 functions take too long with the race detector")
+		return
+	}
+	requireWithin(t, time.Second, "all know 10,000 functions", trials(t, 32, 0, func(c *cluster) []time.Duration {
+		n := c.nodes[1]
+		last := n.registerMany(t, 10_000)
+		return []time.Duration{c.until(10*time.Second, "all know", func() bool { return c.callable(last, n) })}
+	}))
+}
+
+// registerInTurn registers functions one after the other, and returns how long the others took to know.
+func registerInTurn(c *cluster) (took []time.Duration) {
+	for k := range 10 {
+		n, start, function := c.nodes[3*k+1], time.Now(), fmt.Sprint("f", k)
+		require.NoError(c.t, n.Register(function, func() {}))
+		c.until(10*time.Second, "all know", func() bool { return c.callable(function, n) })
+		took = append(took, time.Since(start))
+		time.Sleep(700 * time.Millisecond)
+	}
+	return took
+}
+
+// registerMany registers functions in one step, and returns the name of the last.
+func (n *Node) registerMany(t *testing.T, k int) (last string) {
+	f, err := newFunction("many", func(int, string) error { return nil })
+	require.NoError(t, err)
+	require.NoError(t, n.change(func(all map[string]*function) error {
+		for i := range k {
+			last = fmt.Sprintf("orders.%05d.confirm.%d", i, i%7)
+			all[last] = f
+		}
+		return nil
+	}))
+	return last
+}
+
+// [G17] Nodes whose seeds are all down start, serve themselves, and are together within 1 s after the seeds are up.
+func TestSeedsDownAtTheStart(t *testing.T) {
+	for _, size := range sizes() {
+		for _, list := range [][]int{{0}, {0, 1}} {
+			t.Run(fmt.Sprint(size, " nodes, seeds ", list), func(t *testing.T) {
+				var took []time.Duration
+				for _, seed := range seeds(clustersOf(size)) {
+					inCluster(t, seed, func(c *cluster) { took = append(took, c.joinLate(seed, size, list)) })
+				}
+				requireWithin(t, time.Second, "all see all", took)
+			})
+		}
+	}
+}
+
+// joinLate starts nodes, and a minute later their seeds. It returns how long they took to come together then.
+func (c *cluster) joinLate(seed uint64, size int, seeds []int) time.Duration {
+	c.net.SetDefault(lossy(0))
+	for i := len(seeds); i < size; i++ {
+		c.start(i, seeds...)
+	}
+	time.Sleep(time.Minute + time.Duration(seed*211%1000)*time.Millisecond)
+	require.NoError(c.t, c.nodes[0].Register("own", func() {}))
+	_, err := c.nodes[0].Caller("own").Call(context.Background())
+	require.NoError(c.t, err)
+	for _, i := range seeds {
+		c.start(i, seeds...)
+	}
+	return c.settle(10 * time.Second)
+}
