@@ -40,7 +40,12 @@ func TestDeathIsKnown(t *testing.T) {
 }
 
 // departures is how many nodes of a cluster depart: two stay at least, as witnesses of each other.
-func departures(nodes int) int { return min(nodes-2, 5) }
+func departures(nodes int) int {
+	if raceEnabled {
+		return min(nodes-2, 2)
+	}
+	return min(nodes-2, 5)
+}
 
 // die kills a node, and returns when the first and when all others knew.
 func (c *cluster) die(n *Node) (first, all time.Duration) {

@@ -15,7 +15,7 @@ func TestNobodyIsCalledDeadInQuiet(t *testing.T) {
 		t.Run(fmt.Sprint("loss ", loss), func(t *testing.T) {
 			trials(t, 32, loss, func(c *cluster) []time.Duration {
 				reports := c.watch()
-				time.Sleep(time.Minute)
+				time.Sleep(aMinute())
 				blamed := map[netip.AddrPort]bool{}
 				for _, r := range deathsOf(reports()) {
 					blamed[r.about] = true

@@ -43,12 +43,20 @@ func lossy(loss float64) simnet.Link {
 	return simnet.Link{Loss: loss, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond}
 }
 
-// sizes are those of the clusters that a goal is measured with.
+// sizes are those of the clusters that a goal is measured with. The race detector makes 100 nodes take 5 s to come together.
 func sizes() []int {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		return []int{3, 32}
 	}
 	return []int{3, 32, 100}
+}
+
+// aMinute is how long a cluster is watched. It is less with the race detector, where a minute of 32 nodes takes 5 s.
+func aMinute() time.Duration {
+	if raceEnabled {
+		return 12 * time.Second
+	}
+	return time.Minute
 }
 
 // trials runs a trial on several clusters that have come together, and collects what it measures.
