@@ -132,9 +132,10 @@ func TestSeedRestartsAlone(t *testing.T) {
 	}
 }
 
-// [G15] A change of a table is known to all within 10 ms, a table of 10,000 functions within 1 s.
+// [G15] A change of a table is known to all within 10 ms, at a loss of 25 % within 1.5 s; a table of 10,000 functions within 1 s.
 func TestTableChangeIsKnown(t *testing.T) {
 	requireWithin(t, 10*time.Millisecond, "all know of one more function", trials(t, 32, 0, registerInTurn))
+	requireWithin(t, 1500*time.Millisecond, "the same through loss", trials(t, 32, 0.25, registerInTurn))
 	if raceEnabled {
 		t.Log("10,000 functions take too long with the race detector")
 		return
