@@ -106,7 +106,7 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 		return
 	}
 	p.beatIn = b.Seq
-	p.promise = time.Duration(b.Promise) * time.Millisecond
+	p.beatBy = now.Add(time.Duration(b.Promise) * time.Millisecond)
 	p.inc = max(p.inc, b.Inc)
 	m.noteEcho(now, p, b.Echo)
 	again := p.differs
@@ -119,13 +119,18 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 	}
 }
 
-// lateAt is when a peer will be late. One that has promised nothing yet is taken to beat at our own pace.
+// lateAt is when a peer will be late. What comes from it meanwhile does not put its beat off: a node that said something to all
+// and died would owe nobody anything for a whole rotation.
 func (m *membership) lateAt(p *peer) time.Time {
-	promise := p.promise
-	if promise == 0 {
-		promise = m.rotation.promise()
+	return later(p.beatBy, p.heard).Add(m.cfg.heartbeat.Margin)
+}
+
+// excuse gives a peer that is there, though its beat is overdue, until we would beat to it: the beat is lost, and the next one is
+// a rotation away.
+func (m *membership) excuse(now time.Time, p *peer) {
+	if now.After(p.beatBy) {
+		p.beatBy = now.Add(m.rotation.promise())
 	}
-	return p.heard.Add(promise + m.cfg.heartbeat.Margin)
 }
 
 // watchAt is when a peer that is alive or suspect must be looked at.
@@ -142,7 +147,7 @@ func (m *membership) watchAt(p *peer) time.Time {
 // recover makes good after this process was stopped: it was us who were silent, so nobody else is blamed, [MEM-21].
 func (m *membership) recover(now time.Time) {
 	for _, p := range m.peers.sorted {
-		p.heard = now
+		p.heard, p.beatBy = now, now.Add(m.rotation.promise())
 		m.endProbe(now, p)
 		if p.state == Suspect {
 			p.accuser = noAddr

@@ -186,14 +186,14 @@ func (m *membership) onAck(now time.Time, src source, msg wire.Ack) {
 		if p := m.believe(now, in.boot, in.hello); p != nil {
 			m.update(now, p, in.tver, in.hello)
 			m.noteSeen(p, msg.Seen)
-			m.takePromise(p, msg)
+			m.takePromise(now, p, msg)
 			m.tell(p, m.ack(p, 0))
 			m.catchUp(now, p)
 		}
 		return
 	}
 	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
-		m.takePromise(p, msg)
+		m.takePromise(now, p, msg)
 		m.noteSeen(p, msg.Seen)
 		m.catchUp(now, p)
 	}
@@ -212,9 +212,9 @@ func (m *membership) ack(p *peer, echo uint64) wire.Ack {
 }
 
 // takePromise notes when a new peer's first beat comes. Later ones promise for themselves.
-func (m *membership) takePromise(p *peer, msg wire.Ack) {
+func (m *membership) takePromise(now time.Time, p *peer, msg wire.Ack) {
 	if p.beatIn == 0 {
-		p.promise = time.Duration(msg.Promise) * time.Millisecond
+		p.beatBy = now.Add(time.Duration(msg.Promise) * time.Millisecond)
 		m.schedule(p)
 	}
 }
@@ -250,7 +250,7 @@ func (m *membership) believe(now time.Time, boot uint64, h wire.Hello) *peer {
 		return nil
 	}
 	p := &peer{linkID: linkID{boot: boot, addr: h.Addr}, name: h.Name, since: now, heard: now, helloAt: now.Add(helloEvery)}
-	p.due = now
+	p.due, p.beatBy = now, now.Add(m.rotation.promise())
 	if old != nil {
 		p.flaps, p.unsteady = old.flaps, old.unsteady
 	}
@@ -298,6 +298,7 @@ func (m *membership) revive(now time.Time, p *peer) {
 	}
 	p.accused = false
 	m.endProbe(now, p)
+	m.excuse(now, p)
 	m.setState(now, p, Alive)
 	if was != Offline {
 		return

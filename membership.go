@@ -183,8 +183,8 @@ func (m *membership) heard(now time.Time, boot uint64, tver uint32) {
 	}
 	p.heard = now
 	m.noteHeard(now, p)
-	if p.probe.tries > 0 { // the beat that was promised is lost: the next one is a rotation away
-		p.promise = max(p.promise, m.rotation.promise())
+	if p.probe.tries > 0 {
+		m.excuse(now, p)
 	}
 	p.probe = p.probe.heard()
 	if p.state != Alive {

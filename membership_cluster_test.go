@@ -161,7 +161,7 @@ func TestClusterComesTogetherThroughLoss(t *testing.T) {
 	}
 }
 
-// [MEM-19] Leave, sent 3 times, makes the peer left: of those who leave, nearly all peers hear it at a loss of a quarter too.
+// [MEM-19] Leave, sent 5 times, makes the peer left: of those who leave, nearly all peers hear it at a loss of a quarter too.
 func TestLeavingIsHeardThroughLoss(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		c.startAll(32)

@@ -28,11 +28,11 @@ type peer struct {
 	state       State
 	since       time.Time // when it came into the state
 	heard       time.Time // when a datagram was last accepted from it
-	promise     time.Duration
-	beatIn      uint32 // highest seq of its beats
-	beatOut     uint32 // seq of ours
-	rotates     bool   // it has a place in the rotation of beats
-	differs     bool   // the digest of its last beat was not ours
+	beatBy      time.Time // when its next beat was promised for
+	beatIn      uint32    // highest seq of its beats
+	beatOut     uint32    // seq of ours
+	rotates     bool      // it has a place in the rotation of beats
+	differs     bool      // the digest of its last beat was not ours
 	probe       probe
 	unreachable bool // by us, [MEM-22]
 	unsteady    bool // [MEM-24]

@@ -10,10 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-11] A peer from which nothing came by its promise and 150 ms [...] is probed: Ping every 60 ms, 6 times, with Help to 3 random
+// [MEM-11] A peer whose Beat has not come by its promise, and from which nothing came for 150 ms after that, [...] is probed: Ping every 60 ms, 6 times, with Help to 3 random
 // peers at the 2nd, 4th and 6th.
 // [MEM-13] A peer that answered none of 6 probes is suspect when a witness said Nack
-// [MEM-14] A suspect that is not heard of for 300 ms is offline: Offline goes to all and to the target, 3 times at 60 ms.
+// [MEM-14] A suspect that is not heard of for 300 ms is offline: Offline goes to all and to the target, 5 times at 60 ms.
 func TestDeadPeerIsProbedDoubtedGivenUp(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(8)
@@ -27,12 +27,12 @@ func TestDeadPeerIsProbedDoubtedGivenUp(t *testing.T) {
 	kinds := kindsOf(*sent)
 	require.Equal(t, 6, kinds[wire.KindPing])
 	require.Equal(t, 9, kinds[wire.KindHelp])
-	s.run(200 * time.Millisecond)
+	s.run(250 * time.Millisecond)
 	require.Equal(t, Suspect, a.of(victim).state)
-	require.Equal(t, 3*7, kindsOf(*sent)[wire.KindSuspect])
+	require.Equal(t, 5*7, kindsOf(*sent)[wire.KindSuspect])
 	s.run(400 * time.Millisecond)
 	require.Equal(t, Offline, a.of(victim).state)
-	require.Equal(t, 3*7, kindsOf(*sent)[wire.KindOffline])
+	require.Equal(t, 5*7, kindsOf(*sent)[wire.KindOffline])
 }
 
 // [MEM-11] Two nodes that know no third one have no witness: they ping three times as often, and as many more Pings decide
@@ -182,7 +182,7 @@ func TestAnyDatagramRevives(t *testing.T) {
 	require.Equal(t, Alive, a.of(b).state)
 }
 
-// [MEM-19] Leave, sent 3 times, makes the peer left: it is not contacted again, its boot id is not believed again, and it is forgotten after 60 s.
+// [MEM-19] Leave, sent 5 times, makes the peer left: it is not contacted again, its boot id is not believed again, and it is forgotten after 60 s.
 func TestLeaving(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
