@@ -160,7 +160,7 @@ func (m *membership) onWelcome(now time.Time, src source, h wire.Hello) {
 	if c == nil {
 		return
 	}
-	p := m.believe(now, src.boot, h)
+	p := m.believe(now, src, h)
 	if p == nil {
 		return
 	}
@@ -183,7 +183,7 @@ func (m *membership) contactSeed(now time.Time, c *contact, boot uint64, addr ne
 // onAck believes an announcer that echoes our nonce, and notes which of our tables a peer has.
 func (m *membership) onAck(now time.Time, src source, msg wire.Ack) {
 	if in, ok := m.pending.redeem(now, src.boot, msg.Echo); ok {
-		if p := m.believe(now, in.boot, in.hello); p != nil {
+		if p := m.believe(now, src, in.hello); p != nil {
 			m.update(now, p, in.tver, in.hello)
 			m.noteSeen(p, msg.Seen)
 			m.takePromise(now, p, msg)
@@ -229,7 +229,8 @@ func (m *membership) noteSeen(p *peer, version uint32) {
 }
 
 // believe makes a process that has proven its address a peer, [MEM-2]. It returns nil if there is no room for another.
-func (m *membership) believe(now time.Time, boot uint64, h wire.Hello) *peer {
+func (m *membership) believe(now time.Time, src source, h wire.Hello) *peer {
+	boot := src.boot
 	if m.past.has(boot) || h.Addr == m.cfg.self {
 		return nil
 	}
@@ -260,7 +261,7 @@ func (m *membership) believe(now time.Time, boot uint64, h wire.Hello) *peer {
 	if c := m.contacts.byAddr[h.Addr]; c != nil {
 		m.endContact(c)
 	}
-	m.out.open = append(m.out.open, p.linkID)
+	m.out.open = append(m.out.open, opening{p.linkID, src.number})
 	m.event(MemberUp, p)
 	m.addNews(now, p)
 	return p

@@ -360,6 +360,12 @@ func (l *link) accept(now time.Time, number uint64, size int) bool {
 	return true
 }
 
+// begin makes the peer's numbers up to one count as seen.
+func (l *link) begin(number uint64) {
+	l.window.begin(number)
+	l.skipped = number
+}
+
 // lastHeard is when a datagram of the peer was last accepted.
 func (l *link) lastHeard() time.Time { return l.timers.time(l.heard.Load()) }
 

@@ -88,8 +88,10 @@ func (n *Node) step(now time.Time) time.Time {
 // carryOut does what the membership asks for.
 func (n *Node) carryOut(now time.Time) {
 	e := n.members.take()
-	for _, id := range e.open {
-		n.links.add(newLink(now, &n.carrier, id, n.rng.Uint64()))
+	for _, o := range e.open {
+		l := newLink(now, &n.carrier, o.linkID, n.rng.Uint64())
+		l.begin(o.number)
+		n.links.add(l)
 	}
 	for _, id := range e.offline {
 		if l := n.links.get(id.boot); l != nil {

@@ -67,6 +67,7 @@ type source struct {
 	addr   netip.AddrPort
 	boot   uint64
 	tver   uint32 // version of the sender's table
+	number uint64 // of the datagram
 	size   int    // of the datagram, bytes
 	linked bool   // it came on the link of a believed peer
 	toUs   bool   // it names our boot id
@@ -86,11 +87,17 @@ type memberEvent struct {
 	name string
 }
 
+// opening is a peer now believed, and the number of the datagram that proved it: with all before, it must not count again.
+type opening struct {
+	linkID
+	number uint64
+}
+
 // effects are what the membership wants done, in this order.
 type effects struct {
-	open    []linkID // peers now believed
-	offline []linkID // calls to them fail
-	cut     []linkID // likewise: they live, but do not hear us or we not them
+	open    []opening // peers now believed
+	offline []linkID  // calls to them fail
+	cut     []linkID  // likewise: they live, but do not hear us or we not them
 	send    []memberMessage
 	close   []linkID // processes that are gone for good
 	pull    []linkID // whose tables are wanted

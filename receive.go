@@ -304,7 +304,7 @@ func (r *reader) toPool(req *request) {
 
 // outside handles a datagram that does not belong to a link: only membership messages count, [HDR-6].
 func (r *reader) outside(now time.Time, d datagram, h wire.Header, rest []byte) {
-	src := source{addr: d.addr, boot: h.Sender, tver: h.TableVersion, size: len(d.b), toUs: h.Receiver != 0}
+	src := source{addr: d.addr, boot: h.Sender, tver: h.TableVersion, number: h.Number, size: len(d.b), toUs: h.Receiver != 0}
 	calls := false
 	for len(rest) > 0 {
 		kind, body, after, err := wire.ConsumeMessage(rest)

@@ -15,6 +15,9 @@ type replayWindow struct {
 	wide    *[replaySpan / 64]uint64 // bit n%replaySpan: n has come, for n in (highest-replaySpan, highest]
 }
 
+// begin makes all numbers up to one seen.
+func (w *replayWindow) begin(number uint64) { w.highest, w.recent = number, ^uint64(0) }
+
 // accept reports whether number is new, and remembers it.
 func (w *replayWindow) accept(number uint64) bool {
 	if number > w.highest {
