@@ -29,6 +29,7 @@ func (c *cluster) pair(link simnet.Link) (provider, caller *Node) {
 // [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again: it is answered with the stored Reply, or
 // Progress while the call runs.
 func TestCallsThroughLossRunOnce(t *testing.T) {
+	t.Parallel()
 	for _, loss := range []float64{0, 0.01, 0.05, 0.20} {
 		t.Run(fmt.Sprint(loss), func(t *testing.T) {
 			inCluster(t, 7, func(c *cluster) {
@@ -67,6 +68,7 @@ func TestCallsThroughLossRunOnce(t *testing.T) {
 
 // Messages of any size go both ways, through loss as well.
 func TestLargeMessages(t *testing.T) {
+	t.Parallel()
 	const mib = 1 << 20
 	for _, test := range []struct {
 		size int
@@ -97,6 +99,7 @@ func TestLargeMessages(t *testing.T) {
 
 // Many large messages one after the other leave nothing behind: the memory that they count against is given back.
 func TestManyLargeMessages(t *testing.T) {
+	t.Parallel()
 	inCluster(t, 7, func(c *cluster) {
 		c.edit = func(cfg *Config) { cfg.MaxMessage = 64 << 10 }
 		provider, caller := c.pair(simnet.Link{})

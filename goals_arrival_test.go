@@ -11,6 +11,7 @@ import (
 
 // [G4] All that start at once see each other within 0.3 s, 100 of them within 1 s.
 func TestAllJoinAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, size := range sizes() {
 		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
 			bound := 300 * time.Millisecond
@@ -32,6 +33,7 @@ func TestAllJoinAtOnce(t *testing.T) {
 
 // [G5] Who joins is seen by all with what it offers, and sees all, within 20 ms.
 func TestOneMoreJoins(t *testing.T) {
+	t.Parallel()
 	for _, size := range sizes() {
 		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
 			requireWithin(t, 20*time.Millisecond, "all have its table", trials(t, size, 0, joinInTurn))
@@ -55,6 +57,7 @@ func joinInTurn(c *cluster) (took []time.Duration) {
 // [G8] A process that is started again at its address has replaced the old one everywhere within 20 ms, with its table: from
 // then on nobody calls what only the old one offered.
 func TestRestartReplacesTheTable(t *testing.T) {
+	t.Parallel()
 	for _, size := range sizes() {
 		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
 			requireWithin(t, 20*time.Millisecond, "all have the new table", trials(t, size, 0, func(c *cluster) (took []time.Duration) {
@@ -90,6 +93,7 @@ func (c *cluster) requireReplaced(successor *Node) {
 // [G9] A process that comes back at another address is called there within 20 ms after it joined. The old address is offline as
 // after any death, and calls go to the new one alone.
 func TestComesBackElsewhere(t *testing.T) {
+	t.Parallel()
 	for _, size := range sizes() {
 		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
 			var gone []time.Duration
@@ -118,6 +122,7 @@ func TestComesBackElsewhere(t *testing.T) {
 
 // [G10] A seed that is started again and given no seeds itself is found by the others, within 1.5 s.
 func TestSeedRestartsAlone(t *testing.T) {
+	t.Parallel()
 	for _, size := range sizes() {
 		for _, away := range []time.Duration{0, 10 * time.Second} {
 			t.Run(fmt.Sprint(size, " nodes, away for ", away), func(t *testing.T) {
@@ -134,6 +139,7 @@ func TestSeedRestartsAlone(t *testing.T) {
 
 // [G15] A change of a table is known to all within 10 ms, at a loss of 25 % within 1.5 s; a table of 10,000 functions within 1 s.
 func TestTableChangeIsKnown(t *testing.T) {
+	t.Parallel()
 	requireWithin(t, 10*time.Millisecond, "all know of one more function", trials(t, 32, 0, registerInTurn))
 	requireWithin(t, 1500*time.Millisecond, "the same through loss", trials(t, 32, 0.25, registerInTurn))
 	if raceEnabled {
@@ -171,6 +177,7 @@ func (n *Node) registerMany(t *testing.T, k int) (last string) {
 
 // [G17] Nodes whose seeds are all down start, serve themselves, and are together within 1 s after the seeds are up.
 func TestSeedsDownAtTheStart(t *testing.T) {
+	t.Parallel()
 	for _, size := range sizes() {
 		for _, list := range [][]int{{0}, {0, 1}} {
 			t.Run(fmt.Sprint(size, " nodes, seeds ", list), func(t *testing.T) {

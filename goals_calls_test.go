@@ -149,6 +149,7 @@ func (f *traffic) half(odd int) (addrs []netip.AddrPort) {
 // Calls at full speed through whatever befalls a cluster: no wrong answer, no call that hangs, errors that say the truth of whether
 // the function ran, and afterwards every call succeeds. [G6] [G7] [G8] [G20]
 func TestCallsThroughTrouble(t *testing.T) {
+	t.Parallel()
 	for name, befall := range troubles {
 		t.Run(name, func(t *testing.T) {
 			inCluster(t, 1, func(c *cluster) {

@@ -11,6 +11,7 @@ import (
 // [G1] A death is known to all within 1.5 s, at any size of the cluster.
 // [G2] The same at a loss of 5 and 10 %, and within 2.5 s at 25 %.
 func TestDeathIsKnown(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		loss  float64
 		bound time.Duration
@@ -63,6 +64,7 @@ func (c *cluster) die(n *Node) (first, all time.Duration) {
 
 // [G7] That a node leaves is known to all within 20 ms, and nobody takes it for dead.
 func TestLeaveIsKnown(t *testing.T) {
+	t.Parallel()
 	for _, size := range sizes() {
 		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
 			requireWithin(t, 20*time.Millisecond, "all know", trials(t, size, 0, leaveInTurn))

@@ -11,6 +11,7 @@ import (
 
 // [G3] In 60 s at a loss of up to 10 % nobody who lives is reported to be offline, at 25 % one at most, and that one is back.
 func TestNobodyIsCalledDeadInQuiet(t *testing.T) {
+	t.Parallel()
 	for loss, most := range map[float64]int{0: 0, 0.05: 0, 0.10: 0, 0.25: 1} {
 		if tooMany(loss) {
 			continue
@@ -33,6 +34,7 @@ func TestNobodyIsCalledDeadInQuiet(t *testing.T) {
 
 // [G13] A node in quiet sends at most 25 datagrams and 2.5 KB a second, at any size of the cluster, and none is above 1,200 bytes.
 func TestQuietCostsLittle(t *testing.T) {
+	t.Parallel()
 	const lasting = 20
 	for _, size := range sizes() {
 		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {

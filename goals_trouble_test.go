@@ -13,6 +13,7 @@ import (
 
 // [G6] However long two halves were cut off from each other: within 3 s after it, all see all.
 func TestHalvesFindEachOther(t *testing.T) {
+	t.Parallel()
 	for _, size := range sizes() {
 		for _, lasting := range []time.Duration{30 * time.Second, 90 * time.Second, 10 * time.Minute} {
 			if lasting > 30*time.Second && (size != 32 || raceEnabled) || lasting > 90*time.Second && testing.Short() {
@@ -47,6 +48,7 @@ func (c *cluster) stop(n *Node) (goOn func()) {
 // [G11] A process that is stopped is offline within 1.5 s, and back everywhere within 50 ms after it goes on. Neither it nor the
 // others call anybody else dead.
 func TestStoppedNode(t *testing.T) {
+	t.Parallel()
 	for _, size := range sizes() {
 		for _, lasting := range []time.Duration{10 * time.Second, 30 * time.Second} {
 			if raceEnabled && lasting > 10*time.Second {
@@ -78,6 +80,7 @@ func TestStoppedNode(t *testing.T) {
 // [G12] Of 32 nodes 4 are stopped, or cut off, for 3 s and back for 1 s, in turns for a minute: nobody calls a healthy one dead but
 // the sick.
 func TestSickNodesBlameNobody(t *testing.T) {
+	t.Parallel()
 	for name, upset := range map[string]func(*cluster, *Node) func(){"stopped": (*cluster).stop, "cut off": (*cluster).isolate} {
 		t.Run(name, func(t *testing.T) {
 			trials(t, 32, 0, func(c *cluster) []time.Duration {
@@ -143,6 +146,7 @@ func (c *cluster) views() map[netip.AddrPort][]peerView {
 // [G18] A datagram that was recorded and is sent again, when its sender has left or was started again, or still lives, changes no
 // view.
 func TestRecordedDatagramsRaiseNobody(t *testing.T) {
+	t.Parallel()
 	inCluster(t, 1, func(c *cluster) {
 		var mu sync.Mutex
 		var recorded []recording
@@ -189,6 +193,7 @@ func (c *cluster) replay(recorded []recording) {
 
 // [G19] Two clusters of different names, each of which has got an address that the other had, stay two.
 func TestClustersThatSwapAddresses(t *testing.T) {
+	t.Parallel()
 	inCluster(t, 1, func(c *cluster) {
 		named := func(name string, ids ...int) (nodes []*Node) {
 			c.edit = func(cfg *Config) { cfg.Cluster = name }

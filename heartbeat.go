@@ -106,7 +106,7 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 		return
 	}
 	p.beatIn = b.Seq
-	p.beatBy = now.Add(time.Duration(b.Promise) * time.Millisecond)
+	m.expect(p, now.Add(time.Duration(b.Promise)*time.Millisecond))
 	p.inc = max(p.inc, b.Inc)
 	m.noteEcho(now, p, b.Echo)
 	again := p.differs
@@ -122,16 +122,19 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 // lateAt is when a peer will be late. What comes from it meanwhile does not put its beat off: a node that said something to all
 // and died would owe nobody anything for a whole rotation.
 func (m *membership) lateAt(p *peer) time.Time {
-	return later(p.beatBy, p.heard).Add(m.cfg.heartbeat.Margin)
+	return later(m.began.Add(p.beatBy), p.heard).Add(m.cfg.heartbeat.Margin)
 }
 
 // excuse gives a peer that is there, though its beat is overdue, until we would beat to it: the beat is lost, and the next one is
 // a rotation away.
 func (m *membership) excuse(now time.Time, p *peer) {
-	if now.After(p.beatBy) {
-		p.beatBy = now.Add(m.rotation.promise())
+	if now.After(m.began.Add(p.beatBy)) {
+		m.expect(p, now.Add(m.rotation.promise()))
 	}
 }
+
+// expect notes when the next beat of a peer is to come.
+func (m *membership) expect(p *peer, by time.Time) { p.beatBy = by.Sub(m.began) }
 
 // watchAt is when a peer that is alive or suspect must be looked at.
 func (m *membership) watchAt(p *peer) time.Time {
@@ -147,7 +150,8 @@ func (m *membership) watchAt(p *peer) time.Time {
 // recover makes good after this process was stopped: it was us who were silent, so nobody else is blamed, [MEM-21].
 func (m *membership) recover(now time.Time) {
 	for _, p := range m.peers.sorted {
-		p.heard, p.beatBy = now, now.Add(m.rotation.promise())
+		p.heard = now
+		m.expect(p, now.Add(m.rotation.promise()))
 		m.endProbe(now, p)
 		if p.state == Suspect {
 			p.accuser = noAddr

@@ -214,7 +214,7 @@ func (m *membership) ack(p *peer, echo uint64) wire.Ack {
 // takePromise notes when a new peer's first beat comes. Later ones promise for themselves.
 func (m *membership) takePromise(now time.Time, p *peer, msg wire.Ack) {
 	if p.beatIn == 0 {
-		p.beatBy = now.Add(time.Duration(msg.Promise) * time.Millisecond)
+		m.expect(p, now.Add(time.Duration(msg.Promise)*time.Millisecond))
 		m.schedule(p)
 	}
 }
@@ -251,7 +251,8 @@ func (m *membership) believe(now time.Time, src source, h wire.Hello) *peer {
 		return nil
 	}
 	p := &peer{linkID: linkID{boot: boot, addr: h.Addr}, name: h.Name, since: now, heard: now, helloAt: now.Add(helloEvery)}
-	p.due, p.beatBy = now, now.Add(m.rotation.promise())
+	p.due = now
+	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
 		p.flaps, p.unsteady = old.flaps, old.unsteady
 	}

@@ -166,7 +166,7 @@ func (n *Node) leave(now time.Time) {
 func (n *Node) publish(now time.Time) {
 	old := n.view.Load()
 	v := &view{
-		self: n.members.cfg.self, peers: n.members.view(), joined: n.members.joined(), isolated: n.members.pulse.isolated,
+		self: n.members.cfg.self, began: n.members.began, peers: n.members.view(), joined: n.members.joined(), isolated: n.members.pulse.isolated,
 		heartbeats: n.members.rotation.perSecond(), nextc: make(chan struct{}),
 	}
 	v.routes = routesOf(v.peers, n.links.get)

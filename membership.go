@@ -36,8 +36,9 @@ type memberConfig struct {
 
 // membership is the state. It is stepped by one goroutine.
 type membership struct {
-	cfg memberConfig
-	rng *rand.Rand
+	cfg   memberConfig
+	rng   *rand.Rand
+	began time.Time
 
 	inc     uint32 // our incarnation
 	tver    uint32 // version of our table
@@ -107,7 +108,7 @@ type effects struct {
 }
 
 func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership {
-	m := &membership{cfg: cfg, rng: rng, inc: 1}
+	m := &membership{cfg: cfg, rng: rng, began: now, inc: 1}
 	m.peers.init()
 	m.contacts.init()
 	m.pending = newPendingSet()
@@ -332,9 +333,9 @@ const pullEvery = 100 * time.Millisecond
 
 // view lists the peers, sorted by address.
 func (m *membership) view() []peerView {
-	list := make([]peerView, len(m.peers.sorted))
+	list, self := make([]peerView, len(m.peers.sorted)), m.cfg.self
 	for i, p := range m.peers.sorted {
-		list[i] = p.view(m.cfg.self)
+		list[i] = p.view(&self, m.began)
 	}
 	return list
 }

@@ -201,6 +201,7 @@ func TestSlowPathsJoinAndStay(t *testing.T) {
 // Two nodes that meet and at once call each other through a loss of a fifth each way neither doubt each other nor fail a call,
 // even if one does not know yet that it is believed: [MEM-4], the Welcome goes again.
 func TestCallsRightAfterALossyJoin(t *testing.T) {
+	t.Parallel()
 	for seed := uint64(1); seed <= 60; seed++ {
 		inCluster(t, seed, func(c *cluster) {
 			c.net.SetDefault(simnet.Link{Loss: 0.2, Delay: 50 * time.Microsecond, Jitter: 30 * time.Microsecond})

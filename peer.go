@@ -26,18 +26,18 @@ type peer struct {
 	tableSeen uint32          // highest version in its headers
 
 	state       State
-	since       time.Time // when it came into the state
-	heard       time.Time // when a datagram was last accepted from it
-	beatBy      time.Time // when its next beat was promised for
-	beatIn      uint32    // highest seq of its beats
-	beatOut     uint32    // seq of ours
-	rotates     bool      // it has a place in the rotation of beats
-	differs     bool      // the digest of its last beat was not ours
+	since       time.Time     // when it came into the state
+	heard       time.Time     // when a datagram was last accepted from it
+	beatBy      time.Duration // after m.began: when its next beat was promised for
+	beatIn      uint32        // highest seq of its beats
+	beatOut     uint32        // seq of ours
+	rotates     bool          // it has a place in the rotation of beats
+	differs     bool          // the digest of its last beat was not ours
 	probe       probe
-	unreachable bool // by us, [MEM-22]
-	unsteady    bool // [MEM-24]
-	unsupported bool // suspect by our word alone, though there are others: they are not told
-	flaps       flaps
+	unreachable bool           // by us, [MEM-22]
+	unsteady    bool           // [MEM-24]
+	unsupported bool           // suspect by our word alone, though there are others: they are not told
+	flaps       *flaps         // nil: it has never been offline
 	heardIn     uint32         // the turn of the pulse in which it was last heard
 	accused     bool           // suspect by another's word
 	accuser     netip.AddrPort // who is told when it answers, if valid
@@ -61,31 +61,32 @@ func (p *peer) target() wire.Target { return wire.Target{Addr: p.addr, Boot: p.b
 type peerView struct {
 	linkID
 	state       State
-	since       time.Time
-	suspectedBy netip.AddrPort
 	unreachable bool
 	unsteady    bool
+	tver        uint32
+	since       time.Duration   // after view.began
+	suspectedBy *netip.AddrPort // nil unless it is suspect
 	name        string
 	version     string
 	tags        []wire.Tag
 	functions   []wire.Function
-	tver        uint32
 }
 
-func (p *peer) view(self netip.AddrPort) peerView {
+func (p *peer) view(self *netip.AddrPort, began time.Time) peerView {
 	return peerView{
-		linkID: p.linkID, state: p.state, since: p.since, suspectedBy: p.suspectedBy(self), unreachable: p.unreachable, unsteady: p.unsteady,
+		linkID: p.linkID, state: p.state, since: p.since.Sub(began), suspectedBy: p.suspectedBy(self), unreachable: p.unreachable, unsteady: p.unsteady,
 		name: p.name, version: p.version, tags: p.tags, functions: p.functions, tver: p.tver,
 	}
 }
 
 // suspectedBy is who made a suspect one.
-func (p *peer) suspectedBy(self netip.AddrPort) netip.AddrPort {
+func (p *peer) suspectedBy(self *netip.AddrPort) *netip.AddrPort {
 	switch {
 	case p.state != Suspect:
-		return noAddr
+		return nil
 	case p.accused:
-		return p.accuser
+		accuser := p.accuser
+		return &accuser
 	}
 	return self
 }

@@ -29,6 +29,7 @@ func notReached(nodes []*Node) int {
 // [MEM-22] A peer that answered none of 16 Pings, though a witness vouched for it or something came from it meanwhile, stays a member and
 // is unreachable for this node: calls to it fail at once. A Pong ends that.
 func TestOneWayLossIsAFactOfThePath(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{3, 32} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			inCluster(t, 1, func(c *cluster) {
@@ -84,6 +85,7 @@ func TestDeathOfAnUnreachableMember(t *testing.T) {
 
 // Loss alone makes nobody unreachable.
 func TestLossIsNotTakenForABrokenPath(t *testing.T) {
+	t.Parallel()
 	inCluster(t, 1, func(c *cluster) {
 		c.net.SetDefault(simnet.Link{Loss: 0.25, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond})
 		c.startAll(16)

@@ -3,12 +3,14 @@ package broach
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // view is what a node knows of the cluster at one moment. It is immutable and published as a whole; calls read it without
 // a lock.
 type view struct {
 	self       netip.AddrPort    // our address
+	began      time.Time         // of this node's membership
 	peers      []peerView        // sorted by address
 	routes     map[string]*route // by function name
 	joined     bool

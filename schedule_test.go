@@ -195,6 +195,7 @@ func seeds(k uint64) []uint64 {
 // Whatever happens to processes, at a loss of 5 %: no live node is called dead by another, and in the end everybody sees
 // everybody. go test -run TestProcessesComeAndGo -seed 7 . replays one.
 func TestProcessesComeAndGo(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{3, 32} {
 		for _, seed := range seeds(4) {
 			inCluster(t, seed, func(c *cluster) {
@@ -210,6 +211,7 @@ func TestProcessesComeAndGo(t *testing.T) {
 
 // Whatever happens to processes and networks: once the network is whole again, everybody sees everybody within seconds.
 func TestNetworksBreakAndHeal(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{3, 32} {
 		for _, seed := range seeds(4) {
 			inCluster(t, seed, func(c *cluster) {

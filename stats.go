@@ -74,7 +74,7 @@ func (n *Node) Stats() Stats {
 	s.Heartbeats, s.Isolated = v.heartbeats, v.isolated
 	for i := range v.peers {
 		if l := n.links.get(v.peers[i].boot); l != nil {
-			s.Peers = append(s.Peers, l.peerStats(now, &v.peers[i]))
+			s.Peers = append(s.Peers, l.peerStats(now, v, &v.peers[i]))
 		}
 	}
 	slices.SortFunc(s.Peers, func(a, b PeerStats) int { return a.Addr.Compare(b.Addr) })
@@ -82,15 +82,18 @@ func (n *Node) Stats() Stats {
 }
 
 // peerStats is the part of Stats about the link's peer.
-func (l *link) peerStats(now time.Time, p *peerView) PeerStats {
+func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := PeerStats{
-		Addr: l.id.addr, State: p.state, Since: now.Sub(p.since), SuspectedBy: p.suspectedBy, TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
+		Addr: l.id.addr, State: p.state, Since: now.Sub(v.began) - p.since, TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
 		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket,
 	}
 	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
+	}
+	if p.suspectedBy != nil {
+		s.SuspectedBy = *p.suspectedBy
 	}
 	if l.exchange != nil {
 		s.RTT, s.Retransmits, s.PacketSize = l.rtt.smoothed, l.resent, l.path.size

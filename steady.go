@@ -35,6 +35,9 @@ func (p *peer) steadyAt() time.Time {
 
 // flap notes that a peer went offline.
 func (p *peer) flap(now time.Time) {
+	if p.flaps == nil {
+		p.flaps = new(flaps)
+	}
 	p.flaps.add(now)
 	p.unsteady = p.flaps.tooMany()
 }
