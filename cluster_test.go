@@ -30,7 +30,7 @@ func inCluster(t *testing.T, seed uint64, test func(c *cluster)) {
 		c := &cluster{t: t, net: simnet.New(seed), edit: func(*Config) {}}
 		defer func() {
 			for _, n := range c.nodes {
-				n.Close()
+				c.kill(n)
 			}
 			c.net.Close()
 		}()
@@ -71,9 +71,8 @@ func (c *cluster) startAll(k int) {
 
 // kill ends a node without a word to anybody, as a crash does.
 func (c *cluster) kill(n *Node) {
-	c.net.Pause(n.Addr())
+	n.cfg.Conn.Close()
 	n.Close()
-	c.net.Resume(n.Addr())
 }
 
 // until waits until a condition holds, and returns how long that took. It looks every millisecond of virtual time.

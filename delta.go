@@ -72,7 +72,7 @@ func (m *membership) onDelta(p *peer, d wire.Delta) {
 
 // hand gives a peer the difference. If that is lost, the next hello shows the version, and the peer pulls.
 func (m *membership) hand(now time.Time, p *peer, d wire.Delta) {
-	p.helloAt, p.told = now.Add(helloEvery), m.tver
+	p.told = m.tver
 	m.tell(p, d)
-	m.schedule(p)
+	m.awaitAnswer(now, p)
 }

@@ -3,6 +3,7 @@ package broach
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func TestAllJoinAtOnce(t *testing.T) {
 	}
 }
 
-// [G5] Who joins is seen by all with what it offers, and sees all, within 20 ms.
+// [G5] Who joins is seen by all with what it offers, and sees all, within 20 ms; at a loss of 25 % within 0.7 s.
 func TestOneMoreJoins(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
@@ -39,6 +40,10 @@ func TestOneMoreJoins(t *testing.T) {
 			requireWithin(t, 20*time.Millisecond, "all have its table", trials(t, size, 0, joinInTurn))
 		})
 	}
+	took := trials(t, 32, 0.25, joinInTurn)
+	requireWithin(t, 1500*time.Millisecond, "all have its table, through loss", took)
+	slices.Sort(took)
+	require.Less(t, took[len(took)/2], 700*time.Millisecond, "median")
 }
 
 // joinInTurn lets nodes join one after the other, and returns how long it took until all had their tables.
@@ -175,15 +180,16 @@ func (n *Node) registerMany(t *testing.T, k int) (last string) {
 	return last
 }
 
-// [G17] Nodes whose seeds are all down start, serve themselves, and are together within 1 s after the seeds are up.
+// [G17] Nodes whose seeds are all down start, serve themselves, and are together within 1 s after the seeds are up, or one of two is.
 func TestSeedsDownAtTheStart(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
-		for _, list := range [][]int{{0}, {0, 1}} {
-			t.Run(fmt.Sprint(size, " nodes, seeds ", list), func(t *testing.T) {
+		for _, up := range [][]int{{0}, {0, 1}, {1}} {
+			named := []int{0, 1}[:max(len(up), up[0]+1)]
+			t.Run(fmt.Sprintf("%d nodes, seeds %v of %v", size, up, named), func(t *testing.T) {
 				var took []time.Duration
 				for _, seed := range seeds(clustersOf(size)) {
-					inCluster(t, seed, func(c *cluster) { took = append(took, c.joinLate(seed, size, list)) })
+					inCluster(t, seed, func(c *cluster) { took = append(took, c.joinLate(seed, size, named, up)) })
 				}
 				requireWithin(t, time.Second, "all see all", took)
 			})
@@ -191,18 +197,18 @@ func TestSeedsDownAtTheStart(t *testing.T) {
 	}
 }
 
-// joinLate starts nodes, and a minute later their seeds. It returns how long they took to come together then.
-func (c *cluster) joinLate(seed uint64, size int, seeds []int) time.Duration {
+// joinLate starts nodes, and a minute later those of their seeds that come up. It returns how long they took to come together then.
+func (c *cluster) joinLate(seed uint64, size int, named, up []int) time.Duration {
 	c.net.SetDefault(lossy(0))
-	for i := len(seeds); i < size; i++ {
-		c.start(i, seeds...)
+	for i := len(named); i < size; i++ {
+		c.start(i, named...)
 	}
 	time.Sleep(time.Minute + time.Duration(seed*211%1000)*time.Millisecond)
 	require.NoError(c.t, c.nodes[0].Register("own", func() {}))
 	_, err := c.nodes[0].Caller("own").Call(context.Background())
 	require.NoError(c.t, err)
-	for _, i := range seeds {
-		c.start(i, seeds...)
+	for _, i := range up {
+		c.start(i, named...)
 	}
 	return c.settle(10 * time.Second)
 }

@@ -62,7 +62,7 @@ func (c *cluster) die(n *Node) (first, all time.Duration) {
 	return first, time.Since(start)
 }
 
-// [G7] That a node leaves is known to all within 20 ms, and nobody takes it for dead.
+// [G7] That a node leaves is known to all within 20 ms, at a loss of 25 % within 0.3 s, and nobody takes it for dead.
 func TestLeaveIsKnown(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
@@ -70,16 +70,17 @@ func TestLeaveIsKnown(t *testing.T) {
 			requireWithin(t, 20*time.Millisecond, "all know", trials(t, size, 0, leaveInTurn))
 		})
 	}
+	requireWithin(t, leaveFor, "all know, through loss", trials(t, 32, 0.25, leaveInTurn))
 }
 
 // leaveInTurn lets nodes leave one after the other, and returns how long the others took to know.
 func leaveInTurn(c *cluster) (took []time.Duration) {
 	reports := c.watch()
 	for _, n := range c.nodes[1 : 1+departures(len(c.nodes))] {
-		start := time.Now()
-		require.NoError(c.t, n.Close())
-		c.until(5*time.Second, "all know", func() bool { return c.say(n, Left) == len(c.live()) })
-		took = append(took, time.Since(start))
+		closed := make(chan error, 1)
+		go func() { closed <- n.Close() }()
+		took = append(took, c.until(5*time.Second, "all know", func() bool { return c.say(n, Left) == len(c.live()) }))
+		require.NoError(c.t, <-closed)
 		time.Sleep(2 * time.Second)
 	}
 	require.Empty(c.t, deathsOf(reports()))

@@ -31,12 +31,13 @@ import (
 //	G12  4 of 32 that stop and go: no false alarm elsewhere  TestSickNodesBlameNobody
 //	G13  25 datagrams and 2.5 KB a second and node           TestQuietCostsLittle
 //	G15  a table changes: 10 ms; 10,000 functions: 1 s       TestTableChangeIsKnown
+//	G16  a clock is set: nothing happens                     TestTheWallClockIsNotUsed
 //	G17  seeds down at the start: 1 s after one is up        TestSeedsDownAtTheStart
 //	G18  what was recorded changes nothing later             TestRecordedDatagramsRaiseNobody, TestReplaysChangeNothing
 //	G19  two clusters that swap addresses stay two           TestClustersThatSwapAddresses
 //	G20  one-way loss is a fact of the path                  TestOneWayLossIsAFactOfThePath
 //
-// G14, steady use of the processor, and G16, steps of the clock, need a real machine.
+// G14, what the processors have to do, needs a real machine: bench/membership.
 
 // lossy is the network of these tests, with a loss.
 func lossy(loss float64) simnet.Link {

@@ -154,7 +154,7 @@ func (m *membership) recover(now time.Time) {
 		m.expect(p, now.Add(m.rotation.promise()))
 		m.endProbe(now, p)
 		if p.state == Suspect {
-			p.accuser = noAddr
+			p.accuser = nil
 			m.revive(now, p)
 		}
 		m.schedule(p)

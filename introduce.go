@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -8,7 +9,11 @@ import (
 )
 
 const (
-	helloEvery  = 250 * time.Millisecond // between two hellos to somebody who has not answered, [MEM-3] and [MEM-9]
+	helloFirst  = 40 * time.Millisecond  // between the first two hellos to somebody who has not answered, [MEM-3] and [MEM-9]
+	helloSlower = 20 * time.Millisecond  // by so much longer is each further wait
+	helloEvery  = 250 * time.Millisecond // up to this
+	helloPace   = time.Millisecond       // between any two while many have not answered
+	ackTimes    = 4                      // how often an Ack goes that nothing comes back for, before we say all of it again
 	helloMax    = controlPacket - wire.HeaderSize
 	pendingMax  = 1024                  // announcers that are not believed yet; the oldest makes room
 	pendingKept = 5 * time.Second       // they have answered by then or never will
@@ -92,14 +97,38 @@ func (m *membership) hello(nonce, echo uint64, seen uint32, limit int) wire.Hell
 	return named
 }
 
+// helloGap is the wait after a hello that was sent for the tries-th time, while so many have not answered. At a loss of a quarter
+// each way, five hellos are needed until the last of 31 peers has answered one: the waits are short while that is likely the reason.
+func helloGap(tries uint8, unanswered int) time.Duration {
+	gap := helloFirst + time.Duration(tries-1)*helloSlower
+	return min(max(gap, time.Duration(unanswered)*helloPace), helloEvery)
+}
+
+// awaitAnswer notes that a hello went to a peer, and when the next is due.
+func (m *membership) awaitAnswer(now time.Time, p *peer) {
+	p.hellos = min(p.hellos+1, math.MaxUint8-1)
+	p.helloAt = now.Add(helloGap(p.hellos, len(m.peers.sorted)))
+	m.schedule(p)
+}
+
 // greet sends a hello to a peer, and again until it has seen our present table. Its nonce stays, so that a late answer counts.
 func (m *membership) greet(now time.Time, p *peer) {
 	if p.nonce == 0 {
 		p.nonce = m.rng.Uint64() | 1
 	}
-	p.helloAt, p.told = now.Add(helloEvery), m.tver
+	p.told = m.tver
 	m.tell(p, wire.Announce{Hello: m.hello(p.nonce, 0, p.tver, helloMax)})
-	m.schedule(p)
+	m.awaitAnswer(now, p)
+}
+
+// greetAgain goes on with that. To a peer that may not believe in us yet, what it needs for that is said first.
+func (m *membership) greetAgain(now time.Time, p *peer) {
+	if p.echo == 0 || p.hellos > ackTimes {
+		m.greet(now, p)
+		return
+	}
+	m.tell(p, m.ack(p, p.echo))
+	m.awaitAnswer(now, p)
 }
 
 // onAnnounce answers a hello, [MEM-4].
@@ -164,9 +193,9 @@ func (m *membership) onWelcome(now time.Time, src source, h wire.Hello) {
 	if p == nil {
 		return
 	}
-	p.nonce = h.Echo
+	p.nonce, p.echo = h.Echo, h.Nonce
 	m.update(now, p, src.tver, h)
-	m.tell(p, m.ack(p, h.Nonce))
+	m.greetAgain(now, p)
 	m.continueJoin(now, p)
 }
 
@@ -223,7 +252,7 @@ func (m *membership) takePromise(now time.Time, p *peer, msg wire.Ack) {
 func (m *membership) noteSeen(p *peer, version uint32) {
 	p.seen = max(p.seen, version)
 	if p.seen >= m.tver && !p.helloAt.IsZero() {
-		p.helloAt = time.Time{}
+		p.helloAt, p.hellos = time.Time{}, 0
 		m.schedule(p)
 	}
 }
@@ -250,7 +279,7 @@ func (m *membership) believe(now time.Time, src source, h wire.Hello) *peer {
 	} else if len(m.peers.sorted) >= m.cfg.maxPeers {
 		return nil
 	}
-	p := &peer{linkID: linkID{boot: boot, addr: h.Addr}, name: h.Name, since: now, heard: now, helloAt: now.Add(helloEvery)}
+	p := &peer{linkID: linkID{boot: boot, addr: h.Addr}, name: h.Name, since: now, heard: now, helloAt: now.Add(helloFirst)}
 	p.due = now
 	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
@@ -295,7 +324,7 @@ func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 // revive makes a suspect or offline peer alive again.
 func (m *membership) revive(now time.Time, p *peer) {
 	was := p.state
-	if p.accuser.IsValid() {
+	if p.accuser != nil {
 		m.vouch(p)
 	}
 	p.accused = false
@@ -312,16 +341,6 @@ func (m *membership) revive(now time.Time, p *peer) {
 			m.contact(now, other.addr, contactOnce)
 		}
 	}
-}
-
-// onLeave makes a peer left, [MEM-19].
-func (m *membership) onLeave(now time.Time, p *peer) {
-	if p.state == Left {
-		return
-	}
-	m.past.add(p.boot)
-	m.setState(now, p, Left)
-	m.out.close = append(m.out.close, p.linkID)
 }
 
 // stale hears that a process with a link to us may be gone, [CALL-13].

@@ -81,16 +81,20 @@ func TestAnotherProcessReplacesAPeer(t *testing.T) {
 	require.Len(t, a.view(), 2)
 }
 
-// [MEM-3] To contact an address is to send it Announce every 250 ms until a Welcome with its nonce comes. A Welcome that echoes the
-// nonce makes its sender a peer, and is answered with Ack on the link.
+// [MEM-3] To contact an address is to send it Announce again and again until a Welcome with its nonce comes. The second goes after 40 ms,
+// each further one 20 ms later than the one before, up to 250 ms.
 func TestContactGoesOnUntilItIsAnswered(t *testing.T) {
 	s := newSociety(t)
 	a := s.join(0)
 	sent := s.watch(a)
 	a.contact(s.now, addrOf(200), contactNew)
 	s.collect(a)
-	s.run(time.Second - time.Millisecond)
-	require.Len(t, *sent, 4)
+	for i, wait := range []time.Duration{40, 60, 80, 100, 120, 140, 160, 180, 200, 220, 240, 250, 250} {
+		s.run(wait*time.Millisecond - 1)
+		require.Equal(t, i+1, len(*sent))
+		s.run(1)
+		require.Equal(t, i+2, len(*sent))
+	}
 	nonce := (*sent)[3].(wire.Announce).Nonce
 	s.forge(a, outsider(200), wire.Welcome{Hello: wire.Hello{Nonce: 8, Echo: nonce + 1, Addr: addrOf(200)}})
 	require.Empty(t, a.view())
@@ -103,6 +107,46 @@ func TestContactGoesOnUntilItIsAnswered(t *testing.T) {
 	s.forge(a, outsider(200), wire.Welcome{Hello: wire.Hello{Nonce: 8, Echo: nonce, Addr: addrOf(200)}})
 	require.Len(t, a.view(), 1)
 	require.EqualValues(t, 8, (*sent)[len(*sent)-1].(wire.Ack).Echo)
+}
+
+// [MEM-3] Sooner than after 1 ms for each address that is being contacted, none.
+func TestManyContactsAreMadeSlowly(t *testing.T) {
+	s := newSociety(t)
+	a := s.join(0)
+	sent := s.watch(a)
+	for i := range 200 {
+		a.contact(s.now, addrOf(100+i), contactNew)
+	}
+	s.collect(a)
+	for _, at := range []struct{ after, want int }{{39, 200}, {100, 301}, {200, 400}, {239, 400}, {240, 441}} {
+		s.run(time.Duration(at.after)*time.Millisecond - s.now.Sub(time.Unix(0, 0)))
+		require.Equal(t, at.want, len(*sent), "after %d ms", at.after)
+	}
+}
+
+// [MEM-3] A Welcome that echoes the nonce makes its sender a peer, and is answered with Ack on the link, which goes again until something
+// comes back on it.
+func TestAckGoesAgain(t *testing.T) {
+	s := newSociety(t)
+	a := s.join(0)
+	lost := 3
+	s.drop = func(msg wire.Message) bool {
+		ack, ok := msg.(wire.Ack)
+		if !ok || ack.Echo == 0 {
+			return false
+		}
+		lost--
+		return lost >= 0
+	}
+	b := s.join(1)
+	b.contact(s.now, a.cfg.self, contactNew)
+	s.collect(b)
+	took := s.until(time.Second, "both are peers", func() bool { return a.of(b) != nil && b.of(a) != nil })
+	require.InDelta(t, (40+60+80)*time.Millisecond, took, float64(2*time.Millisecond))
+	require.Negative(t, lost)
+	sent := s.watch(b)
+	s.run(900 * time.Millisecond)
+	require.Zero(t, kindsOf(*sent)[wire.KindAck])
 }
 
 // [MEM-5] What is sent to an address that has not echoed a nonce MUST NOT exceed 3 times the size of the datagram that it answers.

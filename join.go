@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -9,8 +10,9 @@ import (
 )
 
 const (
-	joinEvery   = 250 * time.Millisecond // between two Joins at first
+	joinFirst   = 50 * time.Millisecond  // between two Joins at first
 	joinSlowest = 5 * time.Second        // and after many
+	joinAgain   = 250 * time.Millisecond // at least, to a seed with a link: it answers with a List of any length
 	joinRecent  = 2 * time.Second        // how long a joiner is told of peers that come after it, [MEM-8]
 	joinSettle  = time.Second            // what the addresses of a List have to answer before we count as joined
 	newsDelay   = 5 * time.Millisecond   // collects peers that come at once into one List
@@ -18,6 +20,7 @@ const (
 
 	contactFor = 5 * time.Second        // how long an address is contacted that somebody told us of
 	healEvery  = 500 * time.Millisecond // between contacts with peers that are offline, [MEM-18]
+	healSeeds  = 8                      // of them at once while we have not joined
 	yieldFor   = 100 * time.Millisecond // of two processes told of each other, how long one lets the other begin
 
 	listEntries = 42          // of 27 bytes with IPv6 addresses, in a datagram of 1,200
@@ -60,7 +63,7 @@ func (m *membership) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool)
 	case len(j.seeds) == 0:
 		j.at = time.Time{}
 	case j.at.IsZero():
-		j.at, j.pace = now, joinEvery
+		j.at, j.pace = now, joinFirst
 	}
 	m.planHealing(now)
 }
@@ -95,20 +98,21 @@ func (m *membership) tickJoin(now time.Time) {
 		return
 	}
 	if j.next >= len(j.seeds) {
-		j.next, j.pace = 0, min(j.pace+j.pace/4, joinSlowest)
+		j.next, j.pace = 0, min(j.pace+j.pace/2, joinSlowest)
 	}
-	m.join(j.seeds[j.next])
+	m.join(now, j.seeds[j.next])
 	j.next++
-	j.at = now.Add(j.pace)
 }
 
 // join asks a seed, on its link if it is a peer already.
-func (m *membership) join(seed netip.AddrPort) {
+func (m *membership) join(now time.Time, seed netip.AddrPort) {
 	j := &m.joining
+	j.at = now.Add(j.pace)
 	copy(j.nonces[1:], j.nonces[:])
 	j.nonces[0] = m.rng.Uint64() | 1
 	msg := wire.Join{Nonce: j.nonces[0], Addr: m.cfg.self}
 	if p := m.peers.byAddr[seed]; p != nil && p.isMember() {
+		j.at = now.Add(max(j.pace, joinAgain))
 		m.tell(p, msg)
 		return
 	}
@@ -118,8 +122,7 @@ func (m *membership) join(seed netip.AddrPort) {
 // continueJoin asks a seed that has become a peer for the whole List: before, it could send no more than three datagrams.
 func (m *membership) continueJoin(now time.Time, p *peer) {
 	if j := &m.joining; !j.listed && slices.Contains(j.seeds, p.addr) {
-		m.join(p.addr)
-		j.at = now.Add(j.pace)
+		m.join(now, p.addr)
 	}
 }
 
@@ -259,6 +262,7 @@ type contact struct {
 	nonce uint64    // stays the same, so that a late answer counts
 	at    time.Time // of the next Announce
 	until time.Time
+	tries uint8 // Announces sent
 	over  bool
 }
 
@@ -311,6 +315,9 @@ func (m *membership) contact(now time.Time, addr netip.AddrPort, kind contactKin
 		c.until = now.Add(helloEvery)
 	}
 	m.announceTo(now, c)
+	if kind == contactOnce {
+		c.at = c.until
+	}
 	m.contacts.add(c)
 }
 
@@ -319,7 +326,8 @@ func (m *membership) announceTo(now time.Time, c *contact) {
 	if now.Before(c.at) {
 		return
 	}
-	c.at = now.Add(helloEvery)
+	c.tries = min(c.tries+1, math.MaxUint8-1)
+	c.at = now.Add(helloGap(c.tries, m.contacts.waiting()))
 	m.tellAddr(c.addr, wire.Announce{Hello: m.hello(c.nonce, 0, 0, helloMax)})
 }
 
@@ -358,7 +366,7 @@ func (m *membership) planHealing(now time.Time) {
 	}
 }
 
-// tickHealing contacts one of them at random.
+// tickHealing contacts one of them at random; while we have not joined, more: any of the seeds may be the one that is up.
 func (m *membership) tickHealing(now time.Time) {
 	if m.healAt.IsZero() || now.Before(m.healAt) {
 		return
@@ -368,7 +376,14 @@ func (m *membership) tickHealing(now time.Time) {
 	if len(lost) == 0 {
 		return
 	}
-	m.contact(now, lost[m.rng.IntN(len(lost))], contactOnce)
+	m.rng.Shuffle(len(lost), func(i, j int) { lost[i], lost[j] = lost[j], lost[i] })
+	k := 1
+	if !m.joined() {
+		k = min(healSeeds, len(lost))
+	}
+	for _, addr := range lost[:k] {
+		m.contact(now, addr, contactOnce)
+	}
 	m.planHealing(now)
 }
 

@@ -9,15 +9,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-6] A joiner sends Join to one seed after the other, every 250 ms, slowing down to 5 s, for ever, until it has the whole List
-// of one. A seed answers Join with Welcome and the List.
+// [MEM-6] A joiner sends Join to one seed after the other, at first every 50 ms, each time round half as slowly again, up to 5 s, for
+// ever, until it has the whole List of one. A seed answers Join with Welcome and the List.
 func TestJoinGoesOnForEver(t *testing.T) {
 	s := newSociety(t)
 	a := s.join(0, 0, 50, 51) // itself, and two that are not there
 	sent := s.watch(a)
 	require.False(t, a.joined())
-	s.run(time.Second)
-	require.InDelta(t, 4, kindsOf(*sent)[wire.KindJoin], 1)
+	s.run(810 * time.Millisecond)
+	require.Equal(t, 7, kindsOf(*sent)[wire.KindJoin], "after 50, 100, 175, 250, 362, 475 and 643 ms")
+	s.run(3 * time.Millisecond)
+	require.Equal(t, 8, kindsOf(*sent)[wire.KindJoin])
 	s.run(time.Hour)
 	*sent = nil
 	s.run(time.Minute)

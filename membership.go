@@ -23,6 +23,7 @@ import (
 //	reach.go       members that live but cannot be reached from here
 //	isolation.go   whether it is we who are cut off
 //	steady.go      members that come and go too often
+//	leave.go       how we leave, and others
 
 // memberConfig is what the membership must know of its node.
 type memberConfig struct {
@@ -57,6 +58,7 @@ type membership struct {
 	pulse    pulse
 	claims   []claim // being repeated
 	helps    []help  // probes on behalf of others
+	parting  parting
 	healAt   time.Time
 	listAt   time.Time // when a List may be sent again to mend a view
 	wakeAt   time.Time // what nextTimeout said after the last tick
@@ -132,7 +134,11 @@ func (m *membership) receive(now time.Time, src source, msg wire.Message) {
 	if src.boot == m.cfg.boot || m.past.has(src.boot) {
 		return
 	}
-	if m.isLearning() {
+	switch {
+	case m.isLeaving():
+		m.onFarewell(src, msg)
+		return
+	case m.isLearning():
 		m.learn(now, src, msg)
 		return
 	}
@@ -189,7 +195,7 @@ func (m *membership) heard(now time.Time, boot uint64, tver uint32) {
 	if p == nil || p.state == Left {
 		return
 	}
-	p.heard = now
+	p.heard, p.echo = now, 0
 	m.noteHeard(now, p)
 	if p.probe.tries > 0 {
 		m.excuse(now, p)
@@ -229,15 +235,12 @@ func (m *membership) announceAll(now time.Time) {
 	}
 }
 
-// leave tells every peer that this node leaves.
-func (m *membership) leave(time.Time) {
-	for _, p := range m.peers.sorted {
-		m.tell(p, wire.Leave{})
-	}
-}
-
 // tick does what is due.
 func (m *membership) tick(now time.Time) {
+	if m.isLeaving() {
+		m.tickLeave(now)
+		return
+	}
 	if !m.wakeAt.IsZero() && now.Sub(m.wakeAt) > stalled {
 		m.recover(now)
 	}
@@ -257,6 +260,9 @@ func (m *membership) tick(now time.Time) {
 
 // nextTimeout is when tick has something to do next; zero: never.
 func (m *membership) nextTimeout() time.Time {
+	if m.isLeaving() {
+		return earliest(m.parting.at, m.parting.until)
+	}
 	t := earliest(m.peers.nextDue(), earliest(m.joining.at, m.joining.settle))
 	t = earliest(t, m.contacts.at)
 	t = earliest(t, m.newsAt)

@@ -137,6 +137,7 @@ func (s *society) collect(c *citizen) {
 		s.answerPull(c, id)
 	}
 	c.wake = c.nextTimeout()
+	c.dead = c.dead || c.hasLeft(s.now)
 	for _, look := range s.after {
 		look(c)
 	}

@@ -35,6 +35,7 @@ type Node struct {
 	links    linkTable
 	view     atomic.Pointer[view]
 	dice     atomic.Uint64 // state of random
+	deaf     atomic.Bool   // the socket is gone
 
 	offered  offering
 	ownTable atomic.Pointer[[]byte] // our service table with its version, as peers pull it
@@ -198,9 +199,10 @@ func (n *Node) Forget(addr netip.AddrPort) error {
 	}
 }
 
-// Close ends the node now: it says so to its peers, every waiting call returns ErrClosed and the contexts of running
-// functions end. Functions that have not returned a second later are left behind. Close returns nil when all is done, also
-// to those who call it again or at the same time. A function may call it too, but then waits that second for itself.
+// Close ends the node now: every waiting call returns ErrClosed, the contexts of running functions end, and it says so to its
+// peers until all have heard it, which takes a round trip, or 0.3 s where one does not answer. Functions that have not returned
+// a second later are left behind. Close returns nil when all is done, also to those who call it again or at the same time. A
+// function may call it too, but then waits that second for itself.
 func (n *Node) Close() error {
 	n.closing.Do(func() {
 		n.stop()

@@ -34,17 +34,19 @@ type peer struct {
 	rotates     bool          // it has a place in the rotation of beats
 	differs     bool          // the digest of its last beat was not ours
 	probe       probe
-	unreachable bool           // by us, [MEM-22]
-	unsteady    bool           // [MEM-24]
-	unsupported bool           // suspect by our word alone, though there are others: they are not told
-	flaps       *flaps         // nil: it has never been offline
-	heardIn     uint32         // the turn of the pulse in which it was last heard
-	accused     bool           // suspect by another's word
-	accuser     netip.AddrPort // who is told when it answers, if valid
-	seen        uint32         // version of our table that it holds
-	told        uint32         // and that it was last sent
-	nonce       uint64         // of our last hello to it
-	helloAt     time.Time      // when a hello goes to it again; zero: it has seen all
+	unreachable bool      // by us, [MEM-22]
+	unsteady    bool      // [MEM-24]
+	unsupported bool      // suspect by our word alone, though there are others: they are not told
+	flaps       *flaps    // nil: it has never been offline
+	heardIn     uint32    // the turn of the pulse in which it was last heard
+	accused     bool      // suspect by another's word
+	accuser     *peer     // who is told when it answers; nil: nobody
+	seen        uint32    // version of our table that it holds
+	told        uint32    // and that it was last sent
+	nonce       uint64    // of our last hello to it
+	echo        uint64    // of the hello by which it came, until it is heard to believe in us
+	helloAt     time.Time // when a hello goes to it again; zero: it has seen all
+	hellos      uint8     // sent to it since it had seen all
 	pulling     bool
 	pullAt      time.Time // when its table may be pulled; zero: not wanted
 	due         time.Time // when it wants attention: its place in the heap
@@ -85,8 +87,7 @@ func (p *peer) suspectedBy(self *netip.AddrPort) *netip.AddrPort {
 	case p.state != Suspect:
 		return nil
 	case p.accused:
-		accuser := p.accuser
-		return &accuser
+		return &p.accuser.addr
 	}
 	return self
 }
@@ -192,7 +193,7 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 		m.forget(p)
 		return
 	case !p.helloAt.IsZero() && !now.Before(p.helloAt):
-		m.greet(now, p)
+		m.greetAgain(now, p)
 	case !p.pullAt.IsZero() && !now.Before(p.pullAt):
 		p.pullAt, p.pulling = time.Time{}, true
 		m.out.pull = append(m.out.pull, p.linkID)

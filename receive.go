@@ -2,7 +2,6 @@ package broach
 
 import (
 	"errors"
-	"net"
 	"time"
 
 	"broach/internal/wire"
@@ -57,7 +56,9 @@ func (r *reader) read() {
 
 // stopped ends the node if it was not closed but lost its socket.
 func (r *reader) stopped(err error) {
-	if !errors.Is(err, net.ErrClosed) {
+	r.deaf.Store(true)
+	r.suggest(func(time.Time) {}) // it need not say goodbye
+	if !r.isClosed() {
 		r.log.Error("broach: the socket failed; the node closes", "err", err)
 		go r.Close()
 	}

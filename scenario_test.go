@@ -175,11 +175,8 @@ func (s *scenario) restart(a operands) error {
 
 func (s *scenario) depart(a operands) error {
 	return s.act(a, func(c *citizen) {
-		for range farewells {
-			c.leave(s.now)
-			s.collect(c)
-		}
-		c.dead = true
+		c.leave(s.now)
+		s.collect(c)
 	})
 }
 

@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
@@ -13,19 +12,19 @@ const (
 	lonelyProbes = 40 // before a peer is doubted when no witness answers at all: then the fault is likely ours
 	pairDensity  = 3  // times as many probes in the same time between two who have no witness, [MEM-11]
 	claimTimes   = 5  // how often a claim is made: of 3, one of 31 nodes lost all in 1 of 50 deaths at a loss of 5 to 10 %
+	checkTimes   = 5  // how often who hears of a doubt asks: the doubted may be cut off from who doubts, so that it cannot refute
 	shareProbes  = 50 // about how many nodes probe one that another suspects
 	helpPings    = 4  // on behalf of another
 	helpsMax     = 64 // at once; further ones are not answered, as if they were lost
 	rumourProbe  = time.Second
 )
 
-var noAddr netip.AddrPort
-
 // probe is the questioning of a peer that is late.
 type probe struct {
 	tries  int // pings sent; 0: there is no probe
 	at     time.Time
 	denied int  // witnesses that could not reach it
+	checks int8 // pings left to find out for ourselves what another said
 	path   bool // the question is whether we reach it: only a Pong ends the probe
 	lives  bool // it is there: a witness reached it, or it was heard, [MEM-22]
 }
@@ -33,6 +32,8 @@ type probe struct {
 // watch looks at a peer that is late, or being probed, or suspect, [MEM-11].
 func (m *membership) watch(now time.Time, p *peer) {
 	switch {
+	case p.probe.checks > 0:
+		m.check(now, p)
 	case p.state == Suspect && p.probe.tries == 0 && !p.accused:
 		m.declareOffline(now, p)
 	case p.probe.tries >= m.enough(p) && p.probe.lives:
@@ -108,7 +109,7 @@ func (m *membership) declareOffline(now time.Time, p *peer) {
 
 // takeOffline makes a peer offline: calls to it fail at once, [MEM-14].
 func (m *membership) takeOffline(now time.Time, p *peer) {
-	p.probe, p.accused, p.accuser, p.unreachable = probe{}, false, noAddr, false
+	p.probe, p.accused, p.accuser, p.unreachable = probe{}, false, nil, false
 	p.flap(now)
 	m.setState(now, p, Offline)
 	m.out.offline = append(m.out.offline, p.linkID)
@@ -177,12 +178,23 @@ func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 	}
 	p.accused = true
 	m.setState(now, p, Suspect)
-	p.accuser = from.addr
+	p.accuser = from
 	p.probe = probe{tries: 1, at: now.Add(rumourProbe)}
 	if n := len(m.peers.sorted); n <= shareProbes || m.rng.IntN(n) < shareProbes {
-		m.tell(p, wire.Ping{Nonce: m.rng.Uint64()})
+		p.probe.checks = checkTimes
+		m.check(now, p)
 	}
 	m.schedule(p)
+}
+
+// check asks a peer that another doubts. If it does not answer and nothing comes of the doubt, we look at it as if it were late.
+func (m *membership) check(now time.Time, p *peer) {
+	p.probe.checks--
+	p.probe.at = now.Add(m.cfg.heartbeat.ProbeEvery)
+	if p.probe.checks == 0 {
+		p.probe.at = now.Add(rumourProbe)
+	}
+	m.tell(p, wire.Ping{Nonce: m.rng.Uint64()})
 }
 
 // onOffline hears that another has given a peer up. Who has heard of it since the Suspect, or never heard that, finds out for
@@ -214,7 +226,7 @@ func (m *membership) onVouch(now time.Time, t wire.Target) {
 	p.heard, p.probe.lives = now, p.probe.tries > 0
 	m.excuse(now, p)
 	if p.state == Suspect {
-		p.accuser = noAddr
+		p.accuser = nil
 		m.revive(now, p)
 	}
 	m.schedule(p)
@@ -229,10 +241,10 @@ func (m *membership) onNack(t wire.Target) {
 
 // vouch tells who doubted a peer that it answers.
 func (m *membership) vouch(p *peer) {
-	if to := m.peers.byAddr[p.accuser]; to != nil {
+	if to := p.accuser; to.position >= 0 {
 		m.tell(to, wire.Vouch{Target: p.target()})
 	}
-	p.accuser = noAddr
+	p.accuser = nil
 }
 
 // onPing answers. Outside of a link the answer is as small as the question.

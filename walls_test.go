@@ -93,6 +93,20 @@ func TestTheClockIsReadInFewPlaces(t *testing.T) {
 	})
 }
 
+// [G16] A clock that is set changes nothing: all times are read with time.Now and compared with each other, which goes by the
+// monotonic clock, and nothing takes that reading off a time, or makes a time of a number. Only values of calls are times by the wall.
+func TestTheWallClockIsNotUsed(t *testing.T) {
+	wall := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "Date", "Parse", "Truncate"}
+	forEachFile(t, ".", func(path string, f *ast.File) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok && !matchesAny([]string{"codec_*.go"}, path) {
+				require.NotContains(t, wall, s.Sel.Name, "in %s", path)
+			}
+			return true
+		})
+	})
+}
+
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 	check := func(dir string, allowed []string) {
 		forEachFile(t, dir, func(path string, f *ast.File) {
