@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	helloFirst  = 40 * time.Millisecond  // between the first two hellos to somebody who has not answered, [MEM-3] and [MEM-9]
-	helloSlower = 20 * time.Millisecond  // by so much longer is each further wait
-	helloEvery  = 250 * time.Millisecond // up to this
-	helloPace   = time.Millisecond       // between any two while many have not answered
-	ackTimes    = 4                      // how often an Ack goes that nothing comes back for, before we say all of it again
+	helloFirst  = 40 * time.Millisecond   // between the first two hellos to somebody who has not answered, [MEM-3] and [MEM-9]
+	helloSlower = 20 * time.Millisecond   // by so much longer is each further wait
+	helloEvery  = 250 * time.Millisecond  // up to this
+	helloPace   = 2500 * time.Microsecond // between any two while many have not answered: a crowd that joins has enough to do
+	ackTimes    = 4                       // how often an Ack goes that nothing comes back for, before we say all of it again
 	helloMax    = controlPacket - wire.HeaderSize
 	pendingMax  = 1024                  // announcers that are not believed yet; the oldest makes room
 	pendingKept = 5 * time.Second       // they have answered by then or never will

@@ -13,7 +13,8 @@ const (
 	pairDensity  = 3  // times as many probes in the same time between two who have no witness, [MEM-11]
 	claimTimes   = 5  // how often a claim is made: of 3, one of 31 nodes lost all in 1 of 50 deaths at a loss of 5 to 10 %
 	checkTimes   = 5  // how often who hears of a doubt asks: the doubted may be cut off from who doubts, so that it cannot refute
-	shareProbes  = 50 // about how many nodes probe one that another suspects
+	shareProbes  = 50 // about how many nodes ask at once when another is suspected
+	lateChecks   = 2  // how often the rest ask, if it still is by then
 	helpPings    = 4  // on behalf of another
 	helpsMax     = 64 // at once; further ones are not answered, as if they were lost
 	rumourProbe  = time.Second
@@ -179,12 +180,17 @@ func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 	p.accused = true
 	m.setState(now, p, Suspect)
 	p.accuser = from
-	p.probe = probe{tries: 1, at: now.Add(rumourProbe)}
-	if n := len(m.peers.sorted); n <= shareProbes || m.rng.IntN(n) < shareProbes {
-		p.probe.checks = checkTimes
-		m.check(now, p)
+	p.probe = probe{tries: 1, at: now, checks: checkTimes}
+	if n := len(m.peers.sorted); n > shareProbes && m.rng.IntN(n) >= shareProbes {
+		p.probe.at, p.probe.checks = now.Add(m.lateCheck()), lateChecks
 	}
 	m.schedule(p)
+}
+
+// lateCheck is when those ask who leave it to others at first: most doubts are settled by then, and all others not yet.
+func (m *membership) lateCheck() time.Duration {
+	quarter := m.cfg.heartbeat.Grace / 4
+	return quarter + time.Duration(m.rng.Int64N(int64(quarter)+1))
 }
 
 // check asks a peer that another doubts. If it does not answer and nothing comes of the doubt, we look at it as if it were late.

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -182,6 +183,35 @@ func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 		require.Equal(t, 5, pings)
 		require.Equal(t, Offline, a.of(target).state)
 	}
+}
+
+// [MEM-15] Of more than 50 peers about 50 do so at once, the others only if the suspicion lasts: twice, when a quarter to a half of the
+// 300 ms of MEM-14 is over.
+func TestManyCheckAClaimInTurns(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(150)
+	liar, target := all[1], all[2]
+	pings, answers := 0, false
+	s.drop = func(msg wire.Message) bool {
+		pings += kindsOf([]wire.Message{msg})[wire.KindPing]
+		return msg.Kind() == wire.KindBeat || !answers
+	}
+	hear := func(what func(wire.Target) wire.Message) {
+		for _, c := range slices.Concat(all[:1], all[3:]) {
+			link := source{addr: liar.cfg.self, boot: liar.boot, tver: 1, linked: true, toUs: true}
+			s.forge(c, link, what(c.of(target).target()))
+		}
+	}
+	hear(func(t wire.Target) wire.Message { return wire.Suspect{Target: t} })
+	s.run(50 * time.Millisecond)
+	require.InDelta(t, shareProbes, pings, 25)
+	answers = true
+	s.run(240 * time.Millisecond)
+	hear(func(t wire.Target) wire.Message { return wire.Offline{Target: t} })
+	for _, c := range slices.Concat(all[:1], all[3:]) {
+		require.Equal(t, Alive, c.of(target).state, "%v", c.cfg.self)
+	}
+	require.Less(t, pings, 2*len(all)+3*shareProbes)
 }
 
 // [MEM-16] Only the target refutes: it raises its incarnation above the claimed one and announces itself to all.

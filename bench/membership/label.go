@@ -30,6 +30,9 @@ func untold(v float64) string {
 // decimal writes a number with one decimal.
 func decimal(v float64) string { return strconv.FormatFloat(v, 'f', 1, 64) }
 
+// percent writes a part of one.
+func percent(v float64) string { return fmt.Sprintf("%.0f %%", v*100) }
+
 // lossy adds the loss to a title.
 func lossy(title string, percent int) string {
 	if percent == 0 {

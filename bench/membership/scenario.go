@@ -40,6 +40,12 @@ var scenarios = []scenario{
 		{"steady traffic, bytes a second and node in datagrams", page.Count},
 		{"steady traffic, bytes a second and node in TCP", page.Count},
 	}},
+	{name: "processor", run: processor, rows: []row{{"steady, part of one processor that all nodes use together", percent}}},
+	{name: "crowd", run: crowd, rows: []row{
+		{"three clusters of 100 join at once, until all see all", seconds},
+		{"5 to 10 s after that began, datagrams a second and node", decimal},
+		{"5 to 10 s after that began, part of one processor in use", percent},
+	}},
 }
 
 const allKnow = 1 // the row of a killing scenario that the picture shows
