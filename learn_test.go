@@ -2,8 +2,10 @@ package broach
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +74,36 @@ func TestNodesOnAllAddresses(t *testing.T) {
 	require.Equal(t, at(first), first.Addr())
 	require.Equal(t, at(second), second.Addr())
 	require.Len(t, first.Members(), 2)
+}
+
+// Clusters of IPv6 addresses, and those whose nodes listen for both families and come to a seed of either.
+func TestNodesOfEitherFamily(t *testing.T) {
+	needAddr(t, "[::1]:0")
+	for _, addrs := range [][]string{
+		{"[::1]:0", "[::1]:0", "[::1]:0"}, {"[::1]:0", "[::]:0", "[::]:0"}, {"127.0.0.1:0", "[::]:0", "0.0.0.0:0"},
+	} {
+		t.Run(strings.Join(addrs, " "), func(t *testing.T) {
+			var nodes []*Node
+			for _, addr := range addrs {
+				cfg := Config{Addr: addr, LogLevel: "off"}
+				if len(nodes) > 0 {
+					cfg.Join = []string{nodes[0].Addr().String()}
+				}
+				n, err := Start(cfg)
+				require.NoError(t, err)
+				t.Cleanup(func() { n.Close() })
+				require.NoError(t, n.Register(fmt.Sprint("f", len(nodes)), func() {}))
+				nodes = append(nodes, n)
+			}
+			for _, n := range nodes {
+				for i := range nodes {
+					require.NoError(t, n.WaitFor(context.Background(), fmt.Sprint("f", i), 1))
+					_, err := n.Caller(fmt.Sprint("f", i)).Call(context.Background())
+					require.NoError(t, err)
+				}
+			}
+		})
+	}
 }
 
 // [MEM-26] Join, Announce or Welcome with an address that is unspecified, multicast or, unless it came from such a one,
