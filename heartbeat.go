@@ -11,6 +11,10 @@ import (
 // delay that a working node has, and below what makes others believe it dead.
 const stalled = time.Second
 
+// answersWithin is what peers have to answer the announcement that is made then. Who died meanwhile is found sooner than by the beat
+// that it owes, which in a large cluster was promised for much later.
+const answersWithin = time.Second
+
 // rotation spreads the beats over the peers: to the one that has waited longest, at an even pace, [MEM-10]. The bunched beats
 // of a first version cost three seconds of detection with 100 nodes.
 type rotation struct {
@@ -106,7 +110,9 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 		return
 	}
 	p.beatIn = b.Seq
-	m.expect(p, now.Add(time.Duration(b.Promise)*time.Millisecond))
+	if !p.asked {
+		m.expect(p, now.Add(time.Duration(b.Promise)*time.Millisecond))
+	}
 	p.inc = max(p.inc, b.Inc)
 	m.noteEcho(now, p, b.Echo)
 	again := p.differs
@@ -125,10 +131,19 @@ func (m *membership) lateAt(p *peer) time.Time {
 	return later(m.began.Add(p.beatBy), p.heard).Add(m.cfg.heartbeat.Margin)
 }
 
+// noteAnswer gives a peer that answers after we were stopped until we would beat to it. What had waited in the socket is no answer.
+func (m *membership) noteAnswer(now time.Time, p *peer) {
+	if p.asked {
+		p.asked = false
+		m.expect(p, now.Add(m.rotation.promise()))
+	}
+}
+
 // excuse gives a peer that is there, though its beat is overdue, until we would beat to it: the beat is lost, and the next one is
 // a rotation away.
 func (m *membership) excuse(now time.Time, p *peer) {
 	if now.After(m.began.Add(p.beatBy)) {
+		p.asked = false
 		m.expect(p, now.Add(m.rotation.promise()))
 	}
 }
@@ -150,8 +165,8 @@ func (m *membership) watchAt(p *peer) time.Time {
 // recover makes good after this process was stopped: it was us who were silent, so nobody else is blamed, [MEM-21].
 func (m *membership) recover(now time.Time) {
 	for _, p := range m.peers.sorted {
-		p.heard = now
-		m.expect(p, now.Add(m.rotation.promise()))
+		p.heard, p.asked, p.nonce = now, true, 0
+		m.expect(p, now.Add(answersWithin))
 		m.endProbe(now, p)
 		if p.state == Suspect {
 			p.accuser = nil

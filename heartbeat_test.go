@@ -64,7 +64,7 @@ func TestViewsThatDifferAreMended(t *testing.T) {
 }
 
 // [MEM-21] A tick that comes more than 1 s late means that this process was stopped: it takes back its own suspicions, gives every
-// peer a fresh deadline, raises its incarnation and announces itself to all.
+// peer 1 s to answer, raises its incarnation and announces itself to all with new nonces.
 func TestStoppedProcessBlamesNobody(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(8)
@@ -89,6 +89,25 @@ func TestStoppedProcessBlamesNobody(t *testing.T) {
 			require.True(t, e.kind == MemberUp || e.addr == sick.cfg.self, "%v of %v", e.kind, e.addr)
 		}
 	}
+}
+
+// [MEM-21] A Welcome that echoes its nonce puts the peer's Beat off as MEM-10 does a new one's: the living are not probed, and who died
+// meanwhile is missed at once, not when its Beat would be due, whatever it had sent before.
+func TestStoppedProcessMissesTheDead(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(100)
+	sick, dead := all[3], all[7]
+	sick.stopped = true
+	s.run(2500 * time.Millisecond)
+	dead.dead = true
+	s.run(7500 * time.Millisecond)
+	sent := s.watch(sick)
+	sick.stopped = false
+	took := s.until(5*time.Second, "it knows", func() bool { return sick.of(dead).state == Offline })
+	t.Log("known after", took)
+	require.Less(t, took, answersWithin+1500*time.Millisecond)
+	require.Less(t, kindsOf(*sent)[wire.KindPing], 20)
+	require.Equal(t, 98, sick.in(Alive))
 }
 
 // A process that has nothing to do for long was not stopped.

@@ -174,6 +174,7 @@ func (m *membership) onWelcome(now time.Time, src source, h wire.Hello) {
 		return
 	}
 	if p := m.peers.byBoot[src.boot]; p != nil && src.linked && h.Echo == p.nonce {
+		m.noteAnswer(now, p)
 		m.update(now, p, src.tver, h)
 		return
 	}

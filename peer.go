@@ -32,6 +32,7 @@ type peer struct {
 	beatIn      uint32        // highest seq of its beats
 	beatOut     uint32        // seq of ours
 	rotates     bool          // it has a place in the rotation of beats
+	asked       bool          // whether it is there, after we were stopped; a new nonce says which answer counts
 	differs     bool          // the digest of its last beat was not ours
 	probe       probe
 	unreachable bool      // by us, [MEM-22]
