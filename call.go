@@ -93,7 +93,7 @@ func (c *Caller) over(ctx context.Context, executed Executed) *Error {
 // do makes the call and waits. The caller of do decodes the body and releases the pendingCall.
 func (c *Caller) do(ctx context.Context, args arguments) (*pendingCall, *Error) {
 	switch {
-	case c.node.isClosed():
+	case c.node.isClosed() || c.node.refusing.Load():
 		return nil, c.closed(No)
 	case ctx.Err() != nil:
 		return nil, c.over(ctx, No)

@@ -57,7 +57,7 @@ func (c *Caller) remote(ctx context.Context, now, deadline time.Time, r *route, 
 			return p, nil
 		}
 		last = err
-		if err.Executed != No || err.Code != NotFound && err.Code != Unreachable {
+		if err.Executed != No || !isForAnother(err.Code) {
 			break
 		}
 		tried = append(tried, l)
@@ -68,8 +68,16 @@ func (c *Caller) remote(ctx context.Context, now, deadline time.Time, r *route, 
 	return nil, last
 }
 
+// isForAnother reports whether another provider may do what one with this failure did not.
+func isForAnother(code Code) bool { return code == NotFound || code == Unreachable || code == Draining }
+
 // attempt makes the call at one provider.
 func (c *Caller) attempt(ctx context.Context, now, deadline time.Time, l *link, args arguments) (*pendingCall, *Error) {
+	l.inflight.Add(1)
+	defer l.inflight.Add(-1)
+	if l.draining.Load() {
+		return nil, c.at(l.id.addr, c.fail(Draining, No, string(textDraining)))
+	}
 	frame := newBuffer()
 	frame.b = wire.Request{Remaining: remaining(now, deadline), Service: []byte(c.name)}.Append(frame.b)
 	if err := c.encode(frame, args); err != nil {
@@ -78,8 +86,6 @@ func (c *Caller) attempt(ctx context.Context, now, deadline time.Time, l *link, 
 	}
 	frame.b = wire.SetLength(frame.b)
 	p := c.node.newPending()
-	l.inflight.Add(1)
-	defer l.inflight.Add(-1)
 	slot, seq, err := l.call(now, deadline, frame, p)
 	if err != nil {
 		c.node.freePending(p)

@@ -23,7 +23,7 @@ const (
 	Canceled            Code = 7 // the caller gave up
 	Overloaded          Code = 8 // the provider's queue is full
 	codeCircuitOpen     Code = 9
-	codeDraining        Code = 10
+	Draining            Code = 10 // the provider is leaving
 	TooLarge            Code = 11 // over MaxMessage, found before sending
 	Internal            Code = 12 // the handler panicked, or its result cannot be decoded
 	codeUnauthenticated Code = 13
@@ -43,7 +43,7 @@ var codeNames = [...]string{
 	Canceled:            "Canceled",
 	Overloaded:          "Overloaded",
 	codeCircuitOpen:     "CircuitOpen",
-	codeDraining:        "Draining",
+	Draining:            "Draining",
 	TooLarge:            "TooLarge",
 	Internal:            "Internal",
 	codeUnauthenticated: "Unauthenticated",
@@ -107,6 +107,7 @@ var (
 	ErrDeadlineExceeded error = &Error{Code: DeadlineExceeded}
 	ErrCanceled         error = &Error{Code: Canceled}
 	ErrOverloaded       error = &Error{Code: Overloaded}
+	ErrDraining         error = &Error{Code: Draining}
 	ErrTooLarge         error = &Error{Code: TooLarge}
 	ErrInternal         error = &Error{Code: Internal}
 	ErrClosed           error = &Error{Code: Closed}

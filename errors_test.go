@@ -112,7 +112,7 @@ func TestErrorfKeepsCodeTextAndCauses(t *testing.T) {
 func TestErrorfTakesOnlyDefinedCodesAndTheApplications(t *testing.T) {
 	tests := map[Code]Code{
 		0: Application, 15: Application, 999: Application,
-		Application: Application, NotFound: NotFound, Closed: Closed, codeDraining: codeDraining,
+		Application: Application, NotFound: NotFound, Closed: Closed, Draining: Draining,
 		1000: 1000, 1<<32 - 1: 1<<32 - 1,
 	}
 	for given, want := range tests {

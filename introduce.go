@@ -295,6 +295,7 @@ func (m *membership) believe(now time.Time, src source, h wire.Hello) *peer {
 	m.out.open = append(m.out.open, opening{p.linkID, src.number})
 	m.event(MemberUp, p)
 	m.addNews(now, p)
+	m.drainNew(p)
 	return p
 }
 

@@ -48,6 +48,7 @@ type link struct {
 
 	heard    atomic.Int64  // when a datagram was last accepted, as of carrier.timers.stamp
 	inflight atomic.Int32  // our calls to it, for the balancer
+	draining atomic.Bool   // it wants no more calls
 	arrived  atomic.Uint64 // datagrams accepted
 	bytesIn  atomic.Uint64 // in them
 	numbered atomic.Uint64 // datagrams that the peer has sent, by their numbers

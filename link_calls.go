@@ -72,6 +72,7 @@ var (
 	textCut      = []byte("the provider lives, but this node does not reach it")
 	textSilent   = []byte("the provider did not answer within the acknowledgement time")
 	textDeadline = []byte("no reply within the deadline")
+	textDraining = []byte("the provider is leaving")
 	textClosed   = []byte("this node was closed")
 )
 

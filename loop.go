@@ -76,6 +76,7 @@ func (n *Node) step(now time.Time) time.Time {
 	}
 	n.members.tick(now)
 	n.carryOut(now)
+	n.noteDrained()
 	if !n.publishAt.IsZero() && !now.Before(n.publishAt) {
 		n.publish(now)
 	}
@@ -108,6 +109,9 @@ func (n *Node) carryOut(now time.Time) {
 		}
 	}
 	n.send(e.send)
+	for _, id := range e.drain {
+		n.answerDrain(id)
+	}
 	for _, id := range e.close {
 		if l := n.links.remove(id.boot); l != nil {
 			l.sendAll()

@@ -23,6 +23,7 @@ import (
 //	reach.go       members that live but cannot be reached from here
 //	isolation.go   whether it is we who are cut off
 //	steady.go      members that come and go too often
+//	drain.go       how callers are seen off before that
 //	leave.go       how we leave, and others
 
 // memberConfig is what the membership must know of its node.
@@ -58,6 +59,7 @@ type membership struct {
 	pulse    pulse
 	claims   []claim // being repeated
 	helps    []help  // probes on behalf of others
+	draining draining
 	parting  parting
 	healAt   time.Time
 	listAt   time.Time // when a List may be sent again to mend a view
@@ -105,6 +107,7 @@ type effects struct {
 	close   []linkID // processes that are gone for good
 	pull    []linkID // whose tables are wanted
 	events  []memberEvent
+	drain   []linkID  // who are answered when none of our calls to them is in flight
 	refused []refusal // introductions with an address that is of no use
 	changed bool      // the view is another
 }
@@ -124,7 +127,7 @@ func (m *membership) take() effects {
 	e := m.out
 	m.out = effects{
 		open: e.open[:0], offline: e.offline[:0], cut: e.cut[:0], send: e.send[:0],
-		close: e.close[:0], pull: e.pull[:0], events: e.events[:0], refused: e.refused[:0],
+		close: e.close[:0], pull: e.pull[:0], events: e.events[:0], drain: e.drain[:0], refused: e.refused[:0],
 	}
 	return e
 }
@@ -186,6 +189,8 @@ func (m *membership) onLinked(now time.Time, p *peer, msg wire.Message) {
 		m.onLeave(now, p)
 	case wire.Delta:
 		m.onDelta(p, msg)
+	case wire.Drain:
+		m.onDrain(p, msg)
 	}
 }
 
@@ -255,6 +260,7 @@ func (m *membership) tick(now time.Time) {
 	m.tickClaims(now)
 	m.tickHelps(now)
 	m.tickHealing(now)
+	m.tickDrain(now)
 	m.wakeAt = m.nextTimeout()
 }
 
@@ -273,7 +279,7 @@ func (m *membership) nextTimeout() time.Time {
 	for i := range m.helps {
 		t = earliest(t, m.helps[i].at)
 	}
-	return earliest(t, m.healAt)
+	return earliest(t, earliest(m.healAt, m.draining.at))
 }
 
 // tell sends a message on the link of a peer.

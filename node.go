@@ -36,6 +36,7 @@ type Node struct {
 	view     atomic.Pointer[view]
 	dice     atomic.Uint64 // state of random
 	deaf     atomic.Bool   // the socket is gone
+	refusing atomic.Bool   // no peer calls us any more, and we call nobody: see Leave
 
 	offered  offering
 	ownTable atomic.Pointer[[]byte] // our service table with its version, as peers pull it
@@ -48,6 +49,7 @@ type Node struct {
 	closing    sync.Once
 	running    sync.WaitGroup // the reader and the loop
 	donec      chan struct{}  // closed when the node is closed
+	drainedc   chan struct{}  // closed when refusing begins
 
 	// the loop's
 	members   *membership
@@ -101,7 +103,7 @@ func newNode(cfg Config, t transport) *Node {
 	n.provider.log, n.provider.maxMessage = n.log, n.maxMessage
 	n.provider.ctx, n.stop = context.WithCancel(context.Background())
 	n.inbox, n.commands = make(chan inbound, inboxMax), make(chan func(time.Time), 1)
-	n.donec = make(chan struct{})
+	n.donec, n.drainedc = make(chan struct{}), make(chan struct{})
 	n.background.SetLimit(backgroundMax)
 	n.offered = newOffering()
 	n.members = newMembership(memberConfig{

@@ -37,6 +37,7 @@ type peer struct {
 	probe       probe
 	unreachable bool      // by us, [MEM-22]
 	unsteady    bool      // [MEM-24]
+	draining    bool      // it is called no more, [MEM-27]
 	unsupported bool      // suspect by our word alone, though there are others: they are not told
 	flaps       *flaps    // nil: it has never been offline
 	heardIn     uint32    // the turn of the pulse in which it was last heard
@@ -66,6 +67,7 @@ type peerView struct {
 	state       State
 	unreachable bool
 	unsteady    bool
+	draining    bool
 	tver        uint32
 	since       time.Duration   // after view.began
 	suspectedBy *netip.AddrPort // nil unless it is suspect
@@ -78,7 +80,8 @@ type peerView struct {
 func (p *peer) view(self *netip.AddrPort, began time.Time) peerView {
 	return peerView{
 		linkID: p.linkID, state: p.state, since: p.since.Sub(began), suspectedBy: p.suspectedBy(self), unreachable: p.unreachable, unsteady: p.unsteady,
-		name: p.name, version: p.version, tags: p.tags, functions: p.functions, tver: p.tver,
+		draining: p.draining,
+		name:     p.name, version: p.version, tags: p.tags, functions: p.functions, tver: p.tver,
 	}
 }
 

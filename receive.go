@@ -286,6 +286,10 @@ func (r *reader) offerOne(req *request) {
 		req.run() // ours, and quick: membership does not wait for the pool
 		return
 	}
+	if r.refusing.Load() {
+		req.fail(Draining, No, string(textDraining))
+		return
+	}
 	if !r.keep(req) {
 		r.toPool(req)
 	}

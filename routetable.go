@@ -38,7 +38,7 @@ func (r *route) links() []*link {
 // add takes up a peer that offers the function.
 func (r *route) add(p *peerView, l *link) {
 	switch {
-	case p.unreachable:
+	case p.unreachable, p.draining:
 		r.offline++
 	case p.state == Alive && !p.unsteady:
 		r.alive = append(r.alive, l)

@@ -41,6 +41,7 @@ type Member struct {
 	Self        bool              // it is this node
 	Unreachable bool              // it is there, but this node does not reach it: it is not called
 	Unsteady    bool              // it went offline three times in a minute: it is called last until 30 s pass without that
+	Draining    bool              // it is going to leave and gets no new calls
 	RTT         time.Duration     // smoothed round trip of calls to it; 0: not measured yet
 	Tags        map[string]string // Config.Tags of the member; not to be modified
 }
@@ -118,7 +119,7 @@ func (n *Node) Members() []Member {
 
 // member is the public form of a peer.
 func (n *Node) member(p *peerView) Member {
-	m := Member{Addr: p.addr, Name: p.name, Version: p.version, State: p.state, Unreachable: p.unreachable, Unsteady: p.unsteady, Tags: tagMap(p.tags)}
+	m := Member{Addr: p.addr, Name: p.name, Version: p.version, State: p.state, Unreachable: p.unreachable, Unsteady: p.unsteady, Draining: p.draining, Tags: tagMap(p.tags)}
 	if l := n.links.get(p.boot); l != nil {
 		m.RTT = l.roundTrip()
 	}

@@ -45,6 +45,7 @@ var golden = []struct {
 	{"4.1 #9", Leave{}},
 	{"4.1 #10", Observed{Nonce: 0x0102030405060708, Addr: addr4}},
 	{"4.1 #11", Delta{Base: 3, Version: 4, Gone: AppendTable(nil, []Function{{Name: "work02"}}), Added: AppendTable(nil, nil)}},
+	{"4.1 #12", Drain{Answer: true}},
 	{"5 #1", []Function{{"work01", "(int) bool"}, {"work02", "()"}}},
 }
 

@@ -49,6 +49,8 @@ func ConsumeMembership(kind Kind, body []byte) (Message, error) {
 		return message(ConsumeObserved(body))
 	case KindDelta:
 		return message(ConsumeDelta(body))
+	case KindDrain:
+		return message(ConsumeDrain(body))
 	}
 	return nil, ErrKind
 }
@@ -196,6 +198,27 @@ func (m Leave) Append(b []byte) []byte {
 // ConsumeLeave takes any body: Leave has no fields.
 func ConsumeLeave([]byte) (Leave, error) {
 	return Leave{}, nil
+}
+
+// Drain says that its sender is going to leave, or that no call to who said so is in flight any more.
+type Drain struct {
+	Answer bool
+}
+
+// Kind is KindDrain.
+func (m Drain) Kind() Kind { return KindDrain }
+
+// Append appends the message.
+func (m Drain) Append(b []byte) []byte {
+	start := len(b)
+	return endFrame(appendBool(startFrame(b, KindDrain), m.Answer), start)
+}
+
+// ConsumeDrain decodes the body of a Drain. The errors are ErrShort and ErrField.
+func ConsumeDrain(body []byte) (Drain, error) {
+	f := fields{b: body}
+	m := Drain{Answer: f.bool()}
+	return m, f.err
 }
 
 // Observed tells a joiner that does not know its own address which one it is seen at.

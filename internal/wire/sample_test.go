@@ -60,6 +60,7 @@ var samples = []sample{
 	{KindLeave, Leave{}, 0, false},
 	{KindObserved, Observed{Nonce: 1, Addr: addr4}, 15, false},
 	{KindDelta, Delta{Base: 1, Version: 2, Gone: AppendTable(nil, []Function{{Name: "f"}}), Added: AppendTable(nil, nil)}, 25, true},
+	{KindDrain, Drain{Answer: true}, 1, false},
 }
 
 // body is the message without its frame.

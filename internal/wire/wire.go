@@ -40,6 +40,7 @@
 //	Leave        nothing
 //	Observed     nonce 8, address
 //	Delta        base 4, version 4, table of the functions gone 2+n, table of those added *
+//	Drain        answer 1
 //
 // An address is 04 and 4 bytes or 06 and 16 bytes of IP, then 2 bytes of port.
 //
@@ -103,6 +104,7 @@ const (
 	KindLeave    Kind = 45
 	KindObserved Kind = 46
 	KindDelta    Kind = 47
+	KindDrain    Kind = 48
 )
 
 // The errors of the consumers. They are returned as they are, so that they can be compared and cost nothing.

@@ -1,0 +1,84 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"broach/internal/wire"
+)
+
+const departPoll = 2 * time.Millisecond // between two looks at this process's own calls
+
+// Leave ends the node without losing a call. It asks the peers to begin no more calls to it, serves those in flight to their end,
+// waits for this process's own calls, and closes: a function must not call it, which would wait for itself. In a rolling restart no caller notices anything, as long as others offer
+// the same functions. From when the last peer has agreed, which takes a round trip and as long as the longest call in flight, this
+// process's new calls fail with ErrClosed.
+//
+// If ctx ends first, the node closes at once, as by Close, and the error, which matches ctx's, says what was cut short. Leave returns ErrClosed
+// if the node is closed already. It may be called by many goroutines at once.
+func (n *Node) Leave(ctx context.Context) error {
+	err := n.do(func(now time.Time) {
+		if !n.members.draining.on {
+			n.members.drain(now)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	err = n.seeOff(ctx)
+	_ = n.Close()
+	return err
+}
+
+// seeOff waits until no call is in flight, in either direction.
+func (n *Node) seeOff(ctx context.Context) error {
+	select {
+	case <-n.drainedc:
+	case <-n.donec:
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("broach: leave: peers still had calls here, or did not answer: %w", ctx.Err())
+	}
+	tick := time.NewTicker(departPoll)
+	defer tick.Stop()
+	for n.isCalling() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("broach: leave: this node still had calls in flight: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// isCalling reports whether a call of this process is in flight, to a peer or to itself.
+func (n *Node) isCalling() bool {
+	for _, l := range n.links.all() {
+		if l.inflight.Load() > 0 {
+			return true
+		}
+	}
+	s := n.pool.stats()
+	return s.running+s.queued > 0
+}
+
+// noteDrained begins to refuse calls once no peer makes any.
+func (n *Node) noteDrained() {
+	if n.members.isDrained() && n.refusing.CompareAndSwap(false, true) {
+		close(n.drainedc)
+	}
+}
+
+// answerDrain tells a peer that none of our calls to it is in flight, if so. A call that begins meanwhile sees that it must
+// not, or is seen here: it counts itself first, and then looks.
+func (n *Node) answerDrain(id linkID) {
+	l := n.links.get(id.boot)
+	if l == nil {
+		return
+	}
+	l.draining.Store(true)
+	if l.inflight.Load() == 0 {
+		n.send([]memberMessage{{to: id.addr, boot: id.boot, msg: wire.Drain{Answer: true}}})
+	}
+}
