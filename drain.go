@@ -23,7 +23,7 @@ type draining struct {
 // drain begins to ask every peer to call us no more.
 func (m *membership) drain(now time.Time) {
 	m.draining = draining{on: true, at: now, pace: drainFirst}
-	for _, p := range m.peers.sorted {
+	for _, p := range m.peers.list {
 		if p.isMember() {
 			m.draining.from = append(m.draining.from, p)
 		}

@@ -164,7 +164,7 @@ func (m *membership) watchAt(p *peer) time.Time {
 
 // recover makes good after this process was stopped: it was us who were silent, so nobody else is blamed, [MEM-21].
 func (m *membership) recover(now time.Time) {
-	for _, p := range m.peers.sorted {
+	for _, p := range m.peers.list {
 		p.heard, p.asked, p.nonce = now, true, 0
 		m.expect(p, now.Add(answersWithin))
 		m.endProbe(now, p)

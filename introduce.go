@@ -107,7 +107,7 @@ func helloGap(tries uint8, unanswered int) time.Duration {
 // awaitAnswer notes that a hello went to a peer, and when the next is due.
 func (m *membership) awaitAnswer(now time.Time, p *peer) {
 	p.hellos = min(p.hellos+1, math.MaxUint8-1)
-	p.helloAt = now.Add(helloGap(p.hellos, len(m.peers.sorted)))
+	p.helloAt = now.Add(helloGap(p.hellos, len(m.peers.list)))
 	m.schedule(p)
 }
 
@@ -277,11 +277,11 @@ func (m *membership) believe(now time.Time, src source, h wire.Hello) *peer {
 	}
 	if old != nil {
 		m.replace(now, old)
-	} else if len(m.peers.sorted) >= m.cfg.maxPeers {
+	} else if len(m.peers.list) >= m.cfg.maxPeers {
 		return nil
 	}
 	p := &peer{linkID: linkID{boot: boot, addr: h.Addr}, name: h.Name, since: now, heard: now, helloAt: now.Add(helloFirst)}
-	p.due = now
+	p.due = now.Sub(m.began)
 	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
 		p.flaps, p.unsteady = old.flaps, old.unsteady
@@ -338,7 +338,7 @@ func (m *membership) revive(now time.Time, p *peer) {
 	}
 	m.rotation.add(p)
 	m.greet(now, p)
-	for _, other := range m.peers.sorted { // a cut has healed: the others behind it are there as well
+	for _, other := range m.peers.list { // a cut has healed: the others behind it are there as well
 		if other.state == Offline {
 			m.contact(now, other.addr, contactOnce)
 		}

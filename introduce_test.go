@@ -215,7 +215,7 @@ func TestTablesReachEverybodyThroughLoss(t *testing.T) {
 	p := all[0].of(all[2])
 	all[0].takeTable(p, 2, wire.AppendTable(nil, nil))
 	require.Len(t, p.functions, 1, "an older table was taken")
-	for _, other := range all[2].peers.sorted {
+	for _, other := range all[2].peers.list {
 		require.True(t, other.helloAt.IsZero(), "hellos go on")
 	}
 }

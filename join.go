@@ -80,7 +80,7 @@ func (m *membership) joined() bool {
 
 // hasTables reports that the seed is a peer, and that we have the tables of all peers.
 func (m *membership) hasTables(seed uint64) bool {
-	for _, p := range m.peers.sorted {
+	for _, p := range m.peers.list {
 		if p.state == Alive && p.tver == 0 {
 			return false
 		}
@@ -391,7 +391,7 @@ func (m *membership) tickHealing(now time.Time) {
 // answers from there, and is left alone once we have joined.
 func (m *membership) lost() []netip.AddrPort {
 	var list []netip.AddrPort
-	for _, p := range m.peers.sorted {
+	for _, p := range m.peers.list {
 		if p.state == Offline {
 			list = append(list, p.addr)
 		}

@@ -22,7 +22,7 @@ type parting struct {
 // leave begins to tell every peer that this node leaves. Nobody waits for the answers of those who are not there.
 func (m *membership) leave(now time.Time) {
 	m.parting = parting{at: now, until: now.Add(leaveFor)}
-	for _, p := range m.peers.sorted {
+	for _, p := range m.peers.list {
 		switch {
 		case p.isMember():
 			m.parting.from = append(m.parting.from, p)

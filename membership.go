@@ -220,7 +220,7 @@ func (m *membership) heard(now time.Time, boot uint64, tver uint32) {
 func (m *membership) setTable(now time.Time, version uint32, table []byte) {
 	delta, ok := deltaOf(m.tver, m.table, version, table)
 	m.tver, m.table = version, table
-	for _, p := range m.peers.sorted {
+	for _, p := range m.peers.list {
 		switch {
 		case !p.isMember():
 		case ok && p.seen == delta.Base:
@@ -233,7 +233,7 @@ func (m *membership) setTable(now time.Time, version uint32, table []byte) {
 
 // announceAll sends a hello to every peer, again and again until each has answered, [MEM-9].
 func (m *membership) announceAll(now time.Time) {
-	for _, p := range m.peers.sorted {
+	for _, p := range m.peers.list {
 		if p.isMember() {
 			m.greet(now, p)
 		}
@@ -249,7 +249,7 @@ func (m *membership) tick(now time.Time) {
 	if !m.wakeAt.IsZero() && now.Sub(m.wakeAt) > stalled {
 		m.recover(now)
 	}
-	for p := m.peers.due(now); p != nil; p = m.peers.due(now) {
+	for p := m.duePeer(now); p != nil; p = m.duePeer(now) {
 		m.stepPeer(now, p)
 		m.schedule(p)
 	}
@@ -269,7 +269,7 @@ func (m *membership) nextTimeout() time.Time {
 	if m.isLeaving() {
 		return earliest(m.parting.at, m.parting.until)
 	}
-	t := earliest(m.peers.nextDue(), earliest(m.joining.at, m.joining.settle))
+	t := earliest(m.nextDue(), earliest(m.joining.at, m.joining.settle))
 	t = earliest(t, m.contacts.at)
 	t = earliest(t, m.newsAt)
 	t = earliest(t, m.rotation.nextAt())
@@ -345,8 +345,8 @@ const pullEvery = 100 * time.Millisecond
 
 // view lists the peers, sorted by address.
 func (m *membership) view() []peerView {
-	list, self := make([]peerView, len(m.peers.sorted)), m.cfg.self
-	for i, p := range m.peers.sorted {
+	list, self := make([]peerView, len(m.peers.list)), m.cfg.self
+	for i, p := range m.peers.sorted() {
 		list[i] = p.view(&self, m.began)
 	}
 	return list
@@ -355,7 +355,7 @@ func (m *membership) view() []peerView {
 // entries lists the peers that are not offline, and is what a List says.
 func (m *membership) entries() []wire.Entry {
 	var list []wire.Entry
-	for _, p := range m.peers.sorted {
+	for _, p := range m.peers.sorted() {
 		if p.isMember() {
 			list = append(list, p.entry())
 		}
@@ -366,7 +366,7 @@ func (m *membership) entries() []wire.Entry {
 // pick draws up to k random peers that are alive, without except.
 func (m *membership) pick(k int, except *peer) []*peer {
 	var from []*peer
-	for _, p := range m.peers.sorted {
+	for _, p := range m.peers.list {
 		if p.state == Alive && p != except && p.probe.tries == 0 {
 			from = append(from, p)
 		}

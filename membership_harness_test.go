@@ -108,7 +108,7 @@ func (s *society) grow(k int) []*citizen {
 // in counts the peers in a state.
 func (c *citizen) in(state State) int {
 	n := 0
-	for _, p := range c.peers.sorted {
+	for _, p := range c.peers.list {
 		if p.state == state {
 			n++
 		}

@@ -40,7 +40,7 @@ func (r *record) check(c *citizen) error {
 		return fmt.Errorf("its incarnation fell from %d to %d", r.inc, c.inc)
 	}
 	r.inc = c.inc
-	for _, p := range c.peers.sorted {
+	for _, p := range c.peers.list {
 		if p.boot == c.boot || p.addr == c.cfg.self {
 			return fmt.Errorf("it has itself as a peer, %v", p.state)
 		}
@@ -98,7 +98,7 @@ func (s *society) live() (list []*citizen) {
 // sights lists what a process believes of the live ones, and whom it takes for live besides.
 func (c *citizen) sights(live []*citizen) []string {
 	list := []string{}
-	for _, p := range c.peers.sorted {
+	for _, p := range c.peers.list {
 		if p.isMember() || slices.ContainsFunc(live, func(l *citizen) bool { return l.boot == p.boot }) {
 			list = append(list, sight(p.addr, p.boot, p.state, p.unreachable, p.tver))
 		}
@@ -136,9 +136,9 @@ func TestRulesAreKept(t *testing.T) {
 	replaced := used()
 	a.of(b).boot++
 	require.NoError(t, replaced.check(a))
-	a.peers.sorted[0].boot--
+	a.peers.sorted()[0].boot--
 	require.ErrorContains(t, replaced.check(a), "process that was gone")
 
-	a.peers.sorted[0].boot = a.boot
+	a.peers.sorted()[0].boot = a.boot
 	require.ErrorContains(t, newRecord().check(a), "itself as a peer")
 }

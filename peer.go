@@ -50,9 +50,9 @@ type peer struct {
 	helloAt     time.Time // when a hello goes to it again; zero: it has seen all
 	hellos      uint8     // sent to it since it had seen all
 	pulling     bool
-	pullAt      time.Time // when its table may be pulled; zero: not wanted
-	due         time.Time // when it wants attention: its place in the heap
-	position    int       // in the heap; -1: removed
+	pullAt      time.Time     // when its table may be pulled; zero: not wanted
+	due         time.Duration // after m.began: when it wants attention, its place in the heap
+	position    int           // in the heap; -1: removed
 }
 
 // isMember reports whether the peer counts as being there.
@@ -96,11 +96,12 @@ func (p *peer) suspectedBy(self *netip.AddrPort) *netip.AddrPort {
 	return self
 }
 
-// peerSet finds peers by address and process, in order of address, and by when they want attention.
+// peerSet finds peers by address and process, and by when they want attention.
 type peerSet struct {
 	byAddr map[netip.AddrPort]*peer
 	byBoot map[uint64]*peer
-	sorted []*peer
+	list   []*peer
+	unsure bool // of its order: sorted puts it in that of the addresses
 	heap   peerHeap
 }
 
@@ -110,47 +111,54 @@ func (s *peerSet) init() {
 
 func (s *peerSet) add(p *peer) {
 	s.byAddr[p.addr], s.byBoot[p.boot] = p, p
-	i, _ := slices.BinarySearchFunc(s.sorted, p.addr, peerAt)
-	s.sorted = slices.Insert(s.sorted, i, p)
+	s.list, s.unsure = append(s.list, p), true
 	heap.Push(&s.heap, p)
 }
 
 func (s *peerSet) remove(p *peer) {
 	delete(s.byAddr, p.addr)
 	delete(s.byBoot, p.boot)
-	i, _ := slices.BinarySearchFunc(s.sorted, p.addr, peerAt)
-	s.sorted = slices.Delete(s.sorted, i, i+1)
+	i := slices.Index(s.list, p)
+	s.list = slices.Delete(s.list, i, i+1)
 	heap.Remove(&s.heap, p.position)
 	p.position = -1
 }
 
 // hasOther reports whether somebody else than p is there.
 func (s *peerSet) hasOther(p *peer) bool {
-	return slices.ContainsFunc(s.sorted, func(other *peer) bool { return other != p && other.isMember() })
+	return slices.ContainsFunc(s.list, func(other *peer) bool { return other != p && other.isMember() })
 }
 
-func peerAt(p *peer, addr netip.AddrPort) int { return p.addr.Compare(addr) }
-
-// due returns a peer that wants attention by now, or nil.
-func (s *peerSet) due(now time.Time) *peer {
-	if len(s.heap) == 0 || now.Before(s.heap[0].due) {
-		return nil
+// sorted lists the peers in order of address. Sorting late, once for many that come, halves the cost of joining a large cluster.
+func (s *peerSet) sorted() []*peer {
+	if s.unsure {
+		slices.SortFunc(s.list, func(a, b *peer) int { return a.addr.Compare(b.addr) })
+		s.unsure = false
 	}
-	return s.heap[0]
+	return s.list
 }
 
-func (s *peerSet) nextDue() time.Time {
-	if len(s.heap) == 0 {
+// duePeer returns a peer that wants attention by now, or nil.
+func (m *membership) duePeer(now time.Time) *peer {
+	if h := m.peers.heap; len(h) > 0 && now.Sub(m.began) >= h[0].due {
+		return h[0]
+	}
+	return nil
+}
+
+// nextDue is when the first peer wants attention; zero: there is none.
+func (m *membership) nextDue() time.Time {
+	if len(m.peers.heap) == 0 {
 		return time.Time{}
 	}
-	return s.heap[0].due
+	return m.began.Add(m.peers.heap[0].due)
 }
 
 // peerHeap orders peers by due. Every peer has a due: that it will be late, if nothing else.
 type peerHeap []*peer
 
 func (h peerHeap) Len() int           { return len(h) }
-func (h peerHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h peerHeap) Less(i, j int) bool { return h[i].due < h[j].due }
 func (h peerHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].position, h[j].position = i, j
@@ -173,7 +181,7 @@ func (m *membership) schedule(p *peer) {
 	if p.position < 0 {
 		return
 	}
-	p.due = m.dueOf(p)
+	p.due = m.dueOf(p).Sub(m.began)
 	heap.Fix(&m.peers.heap, p.position)
 }
 

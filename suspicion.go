@@ -141,7 +141,7 @@ func (m *membership) tickClaims(now time.Time) {
 		}
 		c.left--
 		c.at = now.Add(m.cfg.heartbeat.ProbeEvery)
-		for _, p := range m.peers.sorted {
+		for _, p := range m.peers.list {
 			if p.isMember() || p == c.about {
 				m.tell(p, c.msg)
 			}
@@ -181,7 +181,7 @@ func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 	m.setState(now, p, Suspect)
 	p.accuser = from
 	p.probe = probe{tries: 1, at: now, checks: checkTimes}
-	if n := len(m.peers.sorted); n > shareProbes && m.rng.IntN(n) >= shareProbes {
+	if n := len(m.peers.list); n > shareProbes && m.rng.IntN(n) >= shareProbes {
 		p.probe.at, p.probe.checks = now.Add(m.lateCheck()), lateChecks
 	}
 	m.schedule(p)
