@@ -277,9 +277,9 @@ type help struct {
 func (m *membership) onHelp(now time.Time, by *peer, t wire.Target) {
 	p := m.peers.byBoot[t.Boot]
 	switch {
-	case p == nil || p.state == Left:
-	case p.state == Offline:
+	case m.past.has(t.Boot), p != nil && p.state == Offline:
 		m.tell(by, wire.Offline{Target: t})
+	case p == nil:
 	case len(m.helps) < helpsMax:
 		m.helps = append(m.helps, help{target: p, by: by, since: now, at: now})
 		m.tickHelps(now)

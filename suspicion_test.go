@@ -79,7 +79,7 @@ func TestDetection(t *testing.T) {
 }
 
 // [MEM-12] Help is answered with Vouch after a Pong to one of 4 Pings, 60 ms apart, else with Nack; with Offline if the helper holds
-// the target to be offline.
+// the target to be offline, or knows that it has left or was replaced.
 func TestWitnessSaysWhatItSees(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)
@@ -101,7 +101,14 @@ func TestWitnessSaysWhatItSees(t *testing.T) {
 	require.Equal(t, 1, kindsOf(*sent)[wire.KindNack])
 	s.cut, target.dead = nil, true
 	s.run(5 * time.Second)
+	gone := helper.of(target).target()
 	require.Equal(t, 1, ask(time.Millisecond)[wire.KindOffline])
+	s.join(2, 0)
+	s.run(50 * time.Millisecond)
+	require.Nil(t, helper.of(target), "another process is there")
+	sent = s.watch(helper)
+	s.forge(helper, link, wire.Help{Target: gone})
+	require.Equal(t, 1, kindsOf(*sent)[wire.KindOffline])
 
 	for range 3 * helpsMax {
 		s.forge(helper, link, wire.Help{Target: wire.Target{Addr: asker.cfg.self, Boot: asker.boot, Inc: 1}})
