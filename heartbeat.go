@@ -128,7 +128,7 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 // lateAt is when a peer will be late. What comes from it meanwhile does not put its beat off: a node that said something to all
 // and died would owe nobody anything for a whole rotation.
 func (m *membership) lateAt(p *peer) time.Time {
-	return later(m.began.Add(p.beatBy), p.heard).Add(m.cfg.heartbeat.Margin)
+	return m.time(max(p.beatBy, p.heard)).Add(m.cfg.heartbeat.Margin)
 }
 
 // noteAnswer gives a peer that answers after we were stopped until we would beat to it. What had waited in the socket is no answer.
@@ -142,22 +142,22 @@ func (m *membership) noteAnswer(now time.Time, p *peer) {
 // excuse gives a peer that is there, though its beat is overdue, until we would beat to it: the beat is lost, and the next one is
 // a rotation away.
 func (m *membership) excuse(now time.Time, p *peer) {
-	if now.After(m.began.Add(p.beatBy)) {
+	if m.moment(now) > p.beatBy {
 		p.asked = false
 		m.expect(p, now.Add(m.rotation.promise()))
 	}
 }
 
 // expect notes when the next beat of a peer is to come.
-func (m *membership) expect(p *peer, by time.Time) { p.beatBy = by.Sub(m.began) }
+func (m *membership) expect(p *peer, by time.Time) { p.beatBy = m.moment(by) }
 
 // watchAt is when a peer that is alive or suspect must be looked at.
 func (m *membership) watchAt(p *peer) time.Time {
 	switch {
 	case p.probe.tries > 0:
-		return p.probe.at
+		return m.time(p.probe.at)
 	case p.state == Suspect:
-		return p.since.Add(m.cfg.heartbeat.Grace)
+		return m.time(p.since).Add(m.cfg.heartbeat.Grace)
 	}
 	return m.lateAt(p)
 }
@@ -165,7 +165,7 @@ func (m *membership) watchAt(p *peer) time.Time {
 // recover makes good after this process was stopped: it was us who were silent, so nobody else is blamed, [MEM-21].
 func (m *membership) recover(now time.Time) {
 	for _, p := range m.peers.list {
-		p.heard, p.asked, p.nonce = now, true, 0
+		p.heard, p.asked, p.nonce = m.moment(now), true, 0
 		m.expect(p, now.Add(answersWithin))
 		m.endProbe(now, p)
 		if p.state == Suspect {

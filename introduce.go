@@ -107,7 +107,7 @@ func helloGap(tries uint8, unanswered int) time.Duration {
 // awaitAnswer notes that a hello went to a peer, and when the next is due.
 func (m *membership) awaitAnswer(now time.Time, p *peer) {
 	p.hellos = min(p.hellos+1, math.MaxUint8-1)
-	p.helloAt = now.Add(helloGap(p.hellos, len(m.peers.list)))
+	p.helloAt = m.moment(now.Add(helloGap(p.hellos, len(m.peers.list))))
 	m.schedule(p)
 }
 
@@ -252,8 +252,8 @@ func (m *membership) takePromise(now time.Time, p *peer, msg wire.Ack) {
 // noteSeen notes which version of our table a peer holds; when it is the present one, no hello is needed.
 func (m *membership) noteSeen(p *peer, version uint32) {
 	p.seen = max(p.seen, version)
-	if p.seen >= m.tver && !p.helloAt.IsZero() {
-		p.helloAt, p.hellos = time.Time{}, 0
+	if p.seen >= m.tver && p.helloAt != 0 {
+		p.helloAt, p.hellos = 0, 0
 		m.schedule(p)
 	}
 }
@@ -280,8 +280,8 @@ func (m *membership) believe(now time.Time, src source, h wire.Hello) *peer {
 	} else if len(m.peers.list) >= m.cfg.maxPeers {
 		return nil
 	}
-	p := &peer{linkID: linkID{boot: boot, addr: h.Addr}, name: h.Name, since: now, heard: now, helloAt: now.Add(helloFirst)}
-	p.due = now.Sub(m.began)
+	at := m.moment(now)
+	p := &peer{linkID: linkID{boot: boot, addr: h.Addr}, name: h.Name, since: at, heard: at, due: at, helloAt: m.moment(now.Add(helloFirst))}
 	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
 		p.flaps, p.unsteady = old.flaps, old.unsteady

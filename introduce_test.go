@@ -216,7 +216,7 @@ func TestTablesReachEverybodyThroughLoss(t *testing.T) {
 	all[0].takeTable(p, 2, wire.AppendTable(nil, nil))
 	require.Len(t, p.functions, 1, "an older table was taken")
 	for _, other := range all[2].peers.list {
-		require.True(t, other.helloAt.IsZero(), "hellos go on")
+		require.Zero(t, other.helloAt, "hellos go on")
 	}
 }
 

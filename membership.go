@@ -200,7 +200,7 @@ func (m *membership) heard(now time.Time, boot uint64, tver uint32) {
 	if p == nil || p.state == Left {
 		return
 	}
-	p.heard, p.echo = now, 0
+	p.heard, p.echo = m.moment(now), 0
 	m.noteHeard(now, p)
 	if p.probe.tries > 0 {
 		m.excuse(now, p)
@@ -326,7 +326,7 @@ func (m *membership) takeTable(p *peer, version uint32, table []byte) {
 // holdTable makes functions what a peer offers.
 func (m *membership) holdTable(p *peer, version uint32, functions []wire.Function) {
 	p.tver, p.tableSeen, p.functions = version, max(version, p.tableSeen), functions
-	p.pullAt = time.Time{}
+	p.pullAt = 0
 	m.out.changed = true
 }
 
@@ -334,8 +334,8 @@ func (m *membership) holdTable(p *peer, version uint32, functions []wire.Functio
 // within pullEvery, it is pulled, [TAB-3].
 func (m *membership) noticeTable(now time.Time, p *peer, tver uint32) {
 	p.tableSeen = max(p.tableSeen, tver)
-	if p.tableSeen > p.tver && p.pullAt.IsZero() && !p.pulling {
-		p.pullAt = now.Add(pullEvery)
+	if p.tableSeen > p.tver && p.pullAt == 0 && !p.pulling {
+		p.pullAt = m.moment(now.Add(pullEvery))
 		m.schedule(p)
 	}
 }
@@ -347,7 +347,7 @@ const pullEvery = 100 * time.Millisecond
 func (m *membership) view() []peerView {
 	list, self := make([]peerView, len(m.peers.list)), m.cfg.self
 	for i, p := range m.peers.sorted() {
-		list[i] = p.view(&self, m.began)
+		list[i] = p.view(&self)
 	}
 	return list
 }

@@ -55,7 +55,7 @@ func (m *membership) probePath(now time.Time, p *peer) {
 func (m *membership) endProbe(now time.Time, p *peer) {
 	p.probe = probe{}
 	if p.unreachable {
-		p.probe = probe{tries: 1, at: now.Add(pathEvery), path: true}
+		p.probe = probe{tries: 1, at: m.moment(now.Add(pathEvery)), path: true}
 	}
 }
 

@@ -86,7 +86,7 @@ func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := PeerStats{
-		Addr: l.id.addr, State: p.state, Since: now.Sub(v.began) - p.since, TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
+		Addr: l.id.addr, State: p.state, Since: now.Sub(v.began) - time.Duration(p.since), TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
 		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket,
 	}
 	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {

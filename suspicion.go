@@ -23,7 +23,7 @@ const (
 // probe is the questioning of a peer that is late.
 type probe struct {
 	tries  int // pings sent; 0: there is no probe
-	at     time.Time
+	at     moment
 	denied int  // witnesses that could not reach it
 	checks int8 // pings left to find out for ourselves what another said
 	path   bool // the question is whether we reach it: only a Pong ends the probe
@@ -76,7 +76,7 @@ func (m *membership) ping(now time.Time, p *peer) {
 		m.noteLate(now)
 	}
 	p.probe.tries++
-	p.probe.at = now.Add(m.cfg.heartbeat.ProbeEvery / time.Duration(m.density(p)))
+	p.probe.at = m.moment(now.Add(m.cfg.heartbeat.ProbeEvery / time.Duration(m.density(p))))
 	m.tell(p, wire.Ping{Nonce: m.rng.Uint64()})
 	if p.probe.tries%2 != 0 || p.probe.tries > m.cfg.heartbeat.Probes {
 		return
@@ -93,7 +93,7 @@ func (m *membership) doubt(now time.Time, p *peer) {
 	if p.state != Suspect {
 		m.setState(now, p, Suspect)
 	} else {
-		p.since, m.out.changed = now, true // another said so before; the time to refute begins
+		p.since, m.out.changed = m.moment(now), true // another said so before; the time to refute begins
 	}
 	if !p.unsupported {
 		m.claim(now, p, wire.Suspect{Target: p.target()})
@@ -180,9 +180,9 @@ func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 	p.accused = true
 	m.setState(now, p, Suspect)
 	p.accuser = from
-	p.probe = probe{tries: 1, at: now, checks: checkTimes}
+	p.probe = probe{tries: 1, at: m.moment(now), checks: checkTimes}
 	if n := len(m.peers.list); n > shareProbes && m.rng.IntN(n) >= shareProbes {
-		p.probe.at, p.probe.checks = now.Add(m.lateCheck()), lateChecks
+		p.probe.at, p.probe.checks = m.moment(now.Add(m.lateCheck())), lateChecks
 	}
 	m.schedule(p)
 }
@@ -196,9 +196,9 @@ func (m *membership) lateCheck() time.Duration {
 // check asks a peer that another doubts. If it does not answer and nothing comes of the doubt, we look at it as if it were late.
 func (m *membership) check(now time.Time, p *peer) {
 	p.probe.checks--
-	p.probe.at = now.Add(m.cfg.heartbeat.ProbeEvery)
+	p.probe.at = m.moment(now.Add(m.cfg.heartbeat.ProbeEvery))
 	if p.probe.checks == 0 {
-		p.probe.at = now.Add(rumourProbe)
+		p.probe.at = m.moment(now.Add(rumourProbe))
 	}
 	m.tell(p, wire.Ping{Nonce: m.rng.Uint64()})
 }
@@ -229,7 +229,7 @@ func (m *membership) onVouch(now time.Time, t wire.Target) {
 	if p == nil || !p.isMember() {
 		return
 	}
-	p.heard, p.probe.lives = now, p.probe.tries > 0
+	p.heard, p.probe.lives = m.moment(now), p.probe.tries > 0
 	m.excuse(now, p)
 	if p.state == Suspect {
 		p.accuser = nil
@@ -291,7 +291,7 @@ func (m *membership) tickHelps(now time.Time) {
 	m.helps = slices.DeleteFunc(m.helps, func(h help) bool {
 		target := wire.Target{Addr: h.target.addr, Boot: h.target.boot, Inc: h.target.inc}
 		switch {
-		case h.target.heard.After(h.since):
+		case h.target.heard > m.moment(h.since):
 			m.tell(h.by, wire.Vouch{Target: target})
 			return true
 		case h.tries == helpPings && !now.Before(h.at):
