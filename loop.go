@@ -165,6 +165,7 @@ func (n *Node) hasLeft(now time.Time) bool {
 // takeDown is the end.
 func (n *Node) takeDown(now time.Time) {
 	for _, l := range n.links.all() {
+		l.sendAll() // also where the reader or a flusher has it in hand: they may not get to it any more
 		l.close(outcome{code: Closed, body: textClosed})
 	}
 	n.publish(now)
