@@ -46,7 +46,7 @@ type Node struct {
 	commands   chan func(now time.Time) // run by the loop
 	background errgroup.Group
 	stop       context.CancelFunc // ends provider.ctx: closing has begun
-	closing    sync.Once
+	closing    atomic.Bool
 	running    sync.WaitGroup // the reader and the loop
 	donec      chan struct{}  // closed when the node is closed
 	drainedc   chan struct{}  // closed when refusing begins
@@ -206,14 +206,14 @@ func (n *Node) Forget(addr netip.AddrPort) error {
 // a second later are left behind. Close returns nil when all is done, also to those who call it again or at the same time. A
 // function may call it too, but then waits that second for itself.
 func (n *Node) Close() error {
-	n.closing.Do(func() {
+	if n.closing.CompareAndSwap(false, true) {
 		n.stop()
 		n.running.Wait()
 		n.pool.close(closeGrace)
 		_ = n.background.Wait()
 		n.log.Info("broach: node closed", "addr", n.Addr())
 		close(n.donec)
-	})
+	}
 	<-n.donec
 	return nil
 }
