@@ -9,28 +9,20 @@ import (
 	"time"
 )
 
-const (
-	joinWait     = time.Second // how long a call waits for a name that is not known while the node is still joining
-	callAttempts = 4           // providers asked when one after the other turns out not to offer the function any more
-)
+// joinWait is how long a call waits for a name that is not known while the node is still joining.
+const joinWait = time.Second
 
 // Caller calls one function, wherever in the cluster it is offered. It is cheap, never goes stale and may be used by many
 // goroutines at once.
 type Caller struct {
 	node *Node
 	name string
+	opts callOptions
 }
-
-// CallOption changes how a Caller calls. This version has none.
-type CallOption func(*Caller)
 
 // Caller returns a Caller for the function of that name, which need not exist yet. It does not block.
 func (n *Node) Caller(name string, opts ...CallOption) *Caller {
-	c := &Caller{node: n, name: name}
-	for _, o := range opts {
-		o(c)
-	}
-	return c
+	return &Caller{node: n, name: name, opts: callOptions{retries: retriesUnsaid}.apply(opts)}
 }
 
 // Call calls the function and waits for its result, until ctx ends or, if ctx has no deadline, for Config.CallTimeout.
@@ -97,20 +89,51 @@ func (c *Caller) do(ctx context.Context, args arguments) (*pendingCall, *Error) 
 		return nil, c.closed(No)
 	case ctx.Err() != nil:
 		return nil, c.over(ctx, No)
+	case len(c.opts.wrong) > 0:
+		return nil, c.fail(InvalidArgument, No, errors.Join(c.opts.wrong...).Error())
 	}
 	now := time.Now()
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		deadline = now.Add(c.node.cfg.callTimeout())
-	}
-	if f := c.node.offered.get(c.name); f != nil {
+	deadline := c.deadline(ctx, now)
+	f := c.here()
+	if f != nil && c.opts.local != LocalEqual {
 		return c.local(ctx, deadline, f, args)
 	}
+	if c.isHereOnly() {
+		return nil, c.fail(Unavailable, No, "this node does not offer the function")
+	}
 	r, err := c.route(ctx, now, deadline)
-	if err != nil {
+	switch {
+	case err != nil && f != nil:
+		return c.local(ctx, deadline, f, args)
+	case err != nil:
 		return nil, err
 	}
 	return c.remote(ctx, now, deadline, r, args)
+}
+
+// deadline is when the call is over.
+func (c *Caller) deadline(ctx context.Context, now time.Time) time.Time {
+	deadline, ok := ctx.Deadline()
+	switch {
+	case c.opts.timeout > 0:
+		return earliest(deadline, now.Add(c.opts.timeout))
+	case ok:
+		return deadline
+	}
+	return now.Add(c.node.cfg.callTimeout())
+}
+
+// here is the function if this node offers it and may run the call.
+func (c *Caller) here() *function {
+	if c.opts.local == LocalNever || c.opts.on.IsValid() && c.opts.on != c.node.Addr() {
+		return nil
+	}
+	return c.node.offered.get(c.name)
+}
+
+// isHereOnly reports that no other node may run the call.
+func (c *Caller) isHereOnly() bool {
+	return c.opts.local == LocalOnly || c.opts.on.IsValid() && c.opts.on == c.node.Addr()
 }
 
 // encode appends the arguments to a message.

@@ -34,6 +34,17 @@ func (c *Caller) local(ctx context.Context, deadline time.Time, f *function, arg
 	}
 }
 
+// localAsOne runs a call here because this node was chosen from the providers.
+func (c *Caller) localAsOne(ctx context.Context, deadline time.Time, args arguments) (*pendingCall, *Error) {
+	f := c.here()
+	if f == nil {
+		return nil, c.fail(NotFound, No, "the node does not offer this function any more")
+	}
+	c.node.self.inflight.Add(1)
+	defer c.node.self.inflight.Add(-1)
+	return c.local(ctx, deadline, f, args)
+}
+
 // unsubmitted is the error of a local call that the pool did not take.
 func (c *Caller) unsubmitted(ctx context.Context, err error) *Error {
 	switch {

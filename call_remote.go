@@ -42,34 +42,40 @@ func (c *Caller) unknown(r *route) *Error {
 	return c.fail(NotFound, No, "no node offers this function")
 }
 
-// remote sends the call to one provider. Another one is asked only if the call was surely not executed: the provider was
-// gone before anything was sent, or says that it does not offer the function (our view of it was old).
+// remote makes the call at one provider after the other until one has run it, or may have.
 func (c *Caller) remote(ctx context.Context, now, deadline time.Time, r *route, args arguments) (*pendingCall, *Error) {
-	var tried []*link
-	var last *Error
-	for range callAttempts {
-		l := r.pick(c.node.random, tried)
-		if l == nil {
-			break
+	ch := chooser{service: c.name, now: now, random: c.node.roll}
+	c.node.calls.Add(1)
+	var failed *Error
+	for r != nil {
+		l, err := c.choose(r, &ch)
+		switch {
+		case err != nil:
+			return nil, err
+		case l == nil && failed == nil:
+			return nil, c.fail(Unavailable, No, "no provider of this function can be reached now")
+		case l == nil:
+			return nil, failed
+		case l == c.node.self:
+			return c.localAsOne(ctx, deadline, args)
 		}
-		p, err := c.attempt(ctx, now, deadline, l, args)
-		if err == nil {
+		var p *pendingCall
+		p, failed = c.attempt(ctx, now, deadline, l, args)
+		if failed == nil {
+			ch.noteSuccess(time.Since(now))
 			return p, nil
 		}
-		last = err
-		if err.Executed != No || !isForAnother(err.Code) {
+		ch.tried = append(ch.tried, l)
+		if !c.mayRetry(ctx, time.Now(), deadline, r, len(ch.tried), failed) {
 			break
 		}
-		tried = append(tried, l)
+		now, r = time.Now(), c.node.view.Load().routes[c.name]
+		if r == nil && c.opts.local == LocalEqual && c.here() != nil {
+			return c.localAsOne(ctx, deadline, args)
+		}
 	}
-	if last == nil {
-		last = c.fail(Unavailable, No, "no provider of this function can be reached now")
-	}
-	return nil, last
+	return nil, failed
 }
-
-// isForAnother reports whether another provider may do what one with this failure did not.
-func isForAnother(code Code) bool { return code == NotFound || code == Unreachable || code == Draining }
 
 // attempt makes the call at one provider.
 func (c *Caller) attempt(ctx context.Context, now, deadline time.Time, l *link, args arguments) (*pendingCall, *Error) {

@@ -76,7 +76,7 @@ func TestDrainingIsAnswered(t *testing.T) {
 
 		l.draining.Store(false) // a caller that breaks the rule
 		call := caller.Caller("f")
-		_, err := call.remote(context.Background(), time.Now(), time.Now().Add(time.Second), &route{alive: []*link{l}}, arguments{})
+		_, err := call.remote(context.Background(), time.Now(), time.Now().Add(time.Second), &route{alive: []candidate{{link: l}}}, arguments{})
 		require.Equal(t, Draining, err.Code)
 		require.Equal(t, No, err.Executed)
 	})

@@ -224,6 +224,6 @@ func (c *cluster) arrive(i int, function string, seed *Node) *Node {
 func (c *cluster) callable(function string, at *Node) bool {
 	return !slices.ContainsFunc(c.live(), func(n *Node) bool {
 		r := n.view.Load().routes[function]
-		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(l *link) bool { return l.id.boot == at.boot }))
+		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d candidate) bool { return d.id.boot == at.boot }))
 	})
 }

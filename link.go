@@ -66,6 +66,9 @@ type link struct {
 	bytesOut uint64     // in datagrams
 	out      outbox
 	rng      rand.PCG
+
+	experiences map[string]*experience // by function, of those called
+
 	*exchange
 }
 

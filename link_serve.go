@@ -14,6 +14,7 @@ const replyMoving = 8
 
 var (
 	textForgotten = []byte("the reply is no longer kept")
+	textMost      = []byte("the function already runs as often as it may at once")
 	textBusy      = []byte("the provider's queue is full")
 	textTooLarge  = []byte("the reply is larger than the caller takes")
 	textBacklog   = []byte("too many large replies to this caller are under way")

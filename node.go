@@ -34,9 +34,13 @@ type Node struct {
 	provider provider
 	links    linkTable
 	view     atomic.Pointer[view]
-	dice     atomic.Uint64 // state of random
-	deaf     atomic.Bool   // the socket is gone
-	refusing atomic.Bool   // no peer calls us any more, and we call nobody: see Leave
+	dice     atomic.Uint64   // state of random
+	roll     func(n int) int // random
+	calls    atomic.Uint64   // made to peers
+	retries  retryBudget
+	self     *link       // stands for this node among the providers
+	deaf     atomic.Bool // the socket is gone
+	refusing atomic.Bool // no peer calls us any more, and we call nobody: see Leave
 
 	offered  offering
 	ownTable atomic.Pointer[[]byte] // our service table with its version, as peers pull it
@@ -103,6 +107,7 @@ func newNode(cfg Config, t transport) *Node {
 	n.provider.log, n.provider.maxMessage = n.log, n.maxMessage
 	n.provider.ctx, n.stop = context.WithCancel(context.Background())
 	n.inbox, n.commands = make(chan inbound, inboxMax), make(chan func(time.Time), 1)
+	n.self, n.roll = new(link), n.random
 	n.donec, n.drainedc = make(chan struct{}), make(chan struct{})
 	n.background.SetLimit(backgroundMax)
 	n.offered = newOffering()

@@ -126,15 +126,9 @@ func (o *offering) rows() []wire.Function {
 	return rows
 }
 
-// signatures are those of the functions that are not private, by name and without it.
-func (o *offering) signatures() map[string]string {
+// list is what peers are told of all functions that are not private, in the order of their names.
+func (o *offering) list() []wire.Function {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	all := make(map[string]string, o.public)
-	for name, f := range o.functions {
-		if !isPrivate(name) {
-			all[name] = f.row().Signature
-		}
-	}
-	return all
+	return o.rows()
 }

@@ -45,7 +45,7 @@ func TestTableIsBounded(t *testing.T) {
 		name func(i int) string
 		rows int // that fit: of 204 bytes and the signature each, less what the names share
 	}{
-		{func(i int) string { return fmt.Sprintf("%05d%s", i*7919%100_000, strings.Repeat("x", 195)) }, 4_871},
+		{func(i int) string { return fmt.Sprintf("%05d%s", i*7919%100_000, strings.Repeat("x", 195)) }, 4_849},
 		{func(i int) string { return fmt.Sprintf("%s%05d", strings.Repeat("x", 195), i*7919%100_000) }, wire.MaxFunctions},
 	} {
 		o := newOffering()

@@ -5,9 +5,6 @@ import (
 	"time"
 )
 
-// RegisterOption says more about a function.
-type RegisterOption func(*function)
-
 // Register offers a function under a name: at once in this process, and everywhere as soon as the peers have heard of it: a few
 // milliseconds, and up to 0.1 s with thousands of functions. It works before and after joining. The rules for names and
 // functions are in the package documentation; what breaks them is an InvalidArgument, as is a name that is taken. More than
@@ -17,8 +14,8 @@ func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
 	if err != nil {
 		return Errorf(InvalidArgument, "%w", err)
 	}
-	for _, o := range opts {
-		o(f)
+	if err := f.apply(opts); err != nil {
+		return Errorf(InvalidArgument, "register %s: %w", name, err)
 	}
 	return n.change(func() (bool, error) { return n.offered.add(name, f) })
 }

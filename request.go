@@ -54,6 +54,11 @@ func newRequest(l *link, now time.Time, m wire.Request, body []byte) *request {
 
 // run calls the function and answers. It is the only way into user code.
 func (r *request) run() {
+	if !r.function.enter() {
+		r.fail(Overloaded, No, string(textMost))
+		return
+	}
+	defer r.function.leave()
 	ctx, cancel := r.context()
 	defer cancel()
 	head := r.frame(0, Yes, nil)

@@ -1,9 +1,13 @@
 package broach
 
 import (
+	"cmp"
 	"net/netip"
-	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"broach/internal/wire"
 )
 
 // view is what a node knows of the cluster at one moment. It is immutable and published as a whole; calls read it without
@@ -19,62 +23,62 @@ type view struct {
 	nextc      chan struct{} // closed when a newer view is published
 }
 
-// route is where a function can be called. The links are sorted by the address of their peer.
+// route is where a function can be called. The providers are sorted by address.
 type route struct {
-	signature string // without the name
-	alive     []*link
-	doubtful  []*link // suspect or unsteady
-	offline   int     // providers that cannot be called
+	signature  string // without the name
+	doc        string
+	idempotent bool // all of them say so
+	alive      []candidate
+	doubtful   []candidate // suspect or unsteady
+	offline    int         // providers that cannot be called
+
+	calling sync.Mutex  // held by the first call, which finds out what is known of those alive
+	called  atomic.Bool // it has
 }
 
-// links are those of the providers that a call could go to. A nil route has none.
-func (r *route) links() []*link {
+// candidate is a provider that a call could go to.
+type candidate struct {
+	*link
+	weight int
+	known  *experience // of those alive, from the first call on
+}
+
+// latency is how long the function takes there of late; 0: not known.
+func (d *candidate) latency() time.Duration {
+	if d.known == nil {
+		return 0
+	}
+	return time.Duration(d.known.latency.Load())
+}
+
+// links are those of all providers that a call could go to. A nil route has none.
+func (r *route) links() (all []*link) {
 	if r == nil {
 		return nil
 	}
-	return slices.Concat(r.alive, r.doubtful)
+	for _, list := range [][]candidate{r.alive, r.doubtful} {
+		for i := range list {
+			all = append(all, list[i].link)
+		}
+	}
+	return all
 }
 
 // add takes up a peer that offers the function.
-func (r *route) add(p *peerView, l *link) {
+func (r *route) add(p *peerView, l *link, f *wire.Function) {
+	r.idempotent = r.idempotent && f.Idempotent
+	r.doc = cmp.Or(r.doc, f.Doc)
+	c := candidate{link: l, weight: cmp.Or(int(f.Weight), weightUnsaid)}
 	switch {
 	case p.unreachable, p.draining:
 		r.offline++
 	case p.state == Alive && !p.unsteady:
-		r.alive = append(r.alive, l)
+		r.alive = append(r.alive, c)
 	case p.state == Alive || p.state == Suspect:
-		r.doubtful = append(r.doubtful, l)
+		r.doubtful = append(r.doubtful, c)
 	default:
 		r.offline++
 	}
-}
-
-// pick chooses a peer, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else is left; those in tried never.
-func (r *route) pick(random func(n int) int, tried []*link) *link {
-	if l := pickOf(r.alive, random, tried); l != nil {
-		return l
-	}
-	return pickOf(r.doubtful, random, tried)
-}
-
-// pickOf takes, of two random links, that with fewer of our calls in flight: the power of two choices (Mitzenmacher, 2001).
-// The first of the two wins a tie, which is as random as the choice of it.
-func pickOf(links []*link, random func(n int) int, tried []*link) *link {
-	if len(tried) > 0 {
-		links = slices.DeleteFunc(slices.Clone(links), func(l *link) bool { return slices.Contains(tried, l) })
-	}
-	switch len(links) {
-	case 0:
-		return nil
-	case 1:
-		return links[0]
-	}
-	i := random(len(links))
-	j := (i + 1 + random(len(links)-1)) % len(links)
-	if links[j].inflight.Load() < links[i].inflight.Load() {
-		return links[j]
-	}
-	return links[i]
 }
 
 // routesOf builds the routes from what the peers offer. link finds the link of a peer; a peer without one cannot be called.
@@ -86,13 +90,14 @@ func routesOf(peers []peerView, link func(boot uint64) *link) map[string]*route 
 		if l == nil || p.state == Left {
 			continue
 		}
-		for _, f := range p.functions {
+		for i := range p.functions {
+			f := &p.functions[i]
 			r := routes[f.Name]
 			if r == nil {
-				r = &route{signature: f.Signature}
+				r = &route{signature: f.Signature, idempotent: true}
 				routes[f.Name] = r
 			}
-			r.add(p, l)
+			r.add(p, l, f)
 		}
 	}
 	return routes

@@ -10,13 +10,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// idleLinks makes links without calls in flight.
-func idleLinks(n int) []*link {
-	links := make([]*link, n)
-	for i := range links {
-		links[i] = &link{}
+// idle makes providers without calls in flight.
+func idle(n int) []candidate {
+	list := make([]candidate, n)
+	for i := range list {
+		list[i] = candidate{link: &link{}, weight: weightUnsaid}
 	}
-	return links
+	return list
+}
+
+// choose picks a provider of a route that has been known for long.
+func choose(r *route, random func(n int) int, tried ...*link) *link {
+	return r.pick(&chooser{random: random, tried: tried})
 }
 
 // shares picks so many times and says how often each link was chosen. Each call is in flight for the next few picks.
@@ -28,7 +33,7 @@ func shares(r *route, picks int) map[*link]int {
 		if done := flying[i%len(flying)]; done != nil {
 			done.inflight.Add(-1)
 		}
-		l := r.pick(random, nil)
+		l := choose(r, random)
 		l.inflight.Add(1)
 		flying[i%len(flying)] = l
 		chosen[l]++
@@ -38,7 +43,7 @@ func shares(r *route, picks int) map[*link]int {
 
 func TestEqualProvidersGetEqualShares(t *testing.T) {
 	for _, n := range []int{2, 3, 10} {
-		r := &route{alive: idleLinks(n)}
+		r := &route{alive: idle(n)}
 		for _, got := range shares(r, 100_000) {
 			require.InEpsilon(t, 100_000/n, got, 0.04)
 		}
@@ -47,10 +52,10 @@ func TestEqualProvidersGetEqualShares(t *testing.T) {
 
 // Ties are broken by chance: providers without any call in flight get equal shares, too.
 func TestTiesAreRandom(t *testing.T) {
-	r, random := &route{alive: idleLinks(2)}, rand.New(rand.NewPCG(3, 4)).IntN
+	r, random := &route{alive: idle(2)}, rand.New(rand.NewPCG(3, 4)).IntN
 	chosen := map[*link]int{}
 	for range 100_000 {
-		chosen[r.pick(random, nil)]++
+		chosen[choose(r, random)]++
 	}
 	for _, got := range chosen {
 		require.InEpsilon(t, 50_000, got, 0.04)
@@ -58,24 +63,24 @@ func TestTiesAreRandom(t *testing.T) {
 }
 
 func TestABusyProviderIsSpared(t *testing.T) {
-	r, random := &route{alive: idleLinks(2)}, rand.New(rand.NewPCG(5, 6)).IntN
+	r, random := &route{alive: idle(2)}, rand.New(rand.NewPCG(5, 6)).IntN
 	r.alive[0].inflight.Store(3)
 	for range 1000 {
-		require.Same(t, r.alive[1], r.pick(random, nil))
+		require.Same(t, r.alive[1].link, choose(r, random))
 	}
 }
 
 // Suspects are chosen only when nobody else is left, those already tried never.
 func TestSuspectsAreTheLastResort(t *testing.T) {
 	random := rand.New(rand.NewPCG(7, 8)).IntN
-	alive, suspect := idleLinks(2), idleLinks(2)
+	alive, suspect := idle(2), idle(2)
 	r := &route{alive: alive, doubtful: suspect, offline: 1}
 	for range 1000 {
-		require.Contains(t, alive, r.pick(random, nil))
-		require.Same(t, alive[1], r.pick(random, alive[:1]))
-		require.Contains(t, suspect, r.pick(random, alive))
+		require.Contains(t, r.links()[:2], choose(r, random))
+		require.Same(t, alive[1].link, choose(r, random, r.links()[0]))
+		require.Contains(t, r.links()[2:], choose(r, random, r.links()[:2]...))
 	}
-	require.Nil(t, r.pick(random, append(alive, suspect...)))
+	require.Nil(t, choose(r, random, r.links()...))
 	require.Len(t, r.links(), 4)
 }
 

@@ -33,6 +33,7 @@ type function struct {
 	isVariadic bool
 	run        funcBody
 	cost       runCost
+	registered
 }
 
 // A funcBody decodes n arguments, calls the function, and appends its results to dst.
@@ -100,7 +101,9 @@ func (f *function) signature() string { return f.sig }
 
 // row is what peers are told of the function.
 func (f *function) row() wire.Function {
-	return wire.Function{Name: f.name, Signature: strings.TrimPrefix(f.sig, f.name)}
+	return wire.Function{
+		Name: f.name, Signature: strings.TrimPrefix(f.sig, f.name), Doc: f.doc, Weight: uint16(f.weight), Idempotent: f.idempotent,
+	}
 }
 
 func (f *function) writeSignature() string {

@@ -50,6 +50,7 @@ type Member struct {
 type Service struct {
 	Name      string
 	Signature string           // as in "work01(int, int) int"
+	Doc       string           // what Register was told of it
 	Providers []netip.AddrPort // that can be called now, sorted
 }
 
@@ -128,15 +129,14 @@ func (n *Node) member(p *peerView) Member {
 
 // Services lists the functions that are offered in the cluster, by this node or others, sorted by name.
 func (n *Node) Services() []Service {
-	own, v := n.offered.signatures(), n.view.Load()
-	routes := v.routes
-	list := make([]Service, 0, len(own)+len(routes))
-	for name, signature := range own {
-		list = append(list, Service{Name: name, Signature: name + signature, Providers: providersOf(routes[name], v.self)})
+	own, v := n.offered.list(), n.view.Load()
+	list := make([]Service, 0, len(own)+len(v.routes))
+	for _, f := range own {
+		list = append(list, Service{Name: f.Name, Signature: f.Name + f.Signature, Doc: f.Doc, Providers: providersOf(v.routes[f.Name], v.self)})
 	}
-	for name, r := range routes {
-		if _, isOwn := own[name]; !isOwn && !isPrivate(name) {
-			list = append(list, Service{Name: name, Signature: name + r.signature, Providers: providersOf(r)})
+	for name, r := range v.routes {
+		if _, isOwn := find(own, name); !isOwn && !isPrivate(name) {
+			list = append(list, Service{Name: name, Signature: name + r.signature, Doc: r.doc, Providers: providersOf(r)})
 		}
 	}
 	slices.SortFunc(list, func(a, b Service) int { return strings.Compare(a.Name, b.Name) })

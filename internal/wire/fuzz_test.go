@@ -115,7 +115,7 @@ func FuzzMessage(f *testing.F) {
 
 // The fuzzer does not guess a hash: it is given the table without one.
 func FuzzTable(f *testing.F) {
-	for _, fns := range [][]Function{nil, {{"work01", "(int) bool"}, {"work02", "()"}}, {{"中", ""}, {"丰", "()"}}} {
+	for _, fns := range [][]Function{nil, {{Name: "work01", Signature: "(int) bool"}, {Name: "work02", Signature: "()"}}, {{Name: "中", Weight: 1}, {Name: "丰", Doc: "d", Idempotent: true}}} {
 		b := AppendTable(nil, fns)
 		f.Add(b[:len(b)-hashSize])
 	}

@@ -29,6 +29,9 @@ const (
 
 	// MaxSignature is the longest signature in a service table, in bytes: as much as its length field can say.
 	MaxSignature = 1<<16 - 1
+
+	// MaxDoc is the longest documentation of a function in a service table, in bytes.
+	MaxDoc = 1 << 10
 )
 
 // The names of a table stay below 2 MiB: a negative constant does not compile.

@@ -59,7 +59,7 @@ var samples = []sample{
 	{KindOffline, Offline{someTarget}, 19, false},
 	{KindLeave, Leave{}, 0, false},
 	{KindObserved, Observed{Nonce: 1, Addr: addr4}, 15, false},
-	{KindDelta, Delta{Base: 1, Version: 2, Gone: AppendTable(nil, []Function{{Name: "f"}}), Added: AppendTable(nil, nil)}, 25, true},
+	{KindDelta, Delta{Base: 1, Version: 2, Gone: AppendTable(nil, []Function{{Name: "f"}}), Added: AppendTable(nil, nil)}, 26, true},
 	{KindDrain, Drain{Answer: true}, 1, false},
 }
 

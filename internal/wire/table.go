@@ -11,12 +11,24 @@ import (
 type Function struct {
 	Name      string // 1 to MaxName bytes of UTF-8 without control characters, not beginning with "__"
 	Signature string // at most MaxSignature bytes of UTF-8
+	Doc       string // at most MaxDoc bytes of UTF-8
+
+	Weight     uint16 // what share of the calls it wants, beside other providers; 0 is none said
+	Idempotent bool   // it may run twice for one call
 }
 
 const (
 	hashSize   = 8
 	TableFloor = 2 + hashSize // a table without rows
-	rowFloor   = 4            // a row whose strings are empty
+	rowFloor   = 5            // a row whose strings are empty
+)
+
+// The bits of a row that say what follows its signature.
+const (
+	rowIdempotent = 1 << iota
+	rowWeight     // the weight
+	rowDoc        // the documentation, after the weight
+	rowKnown      = rowIdempotent | rowWeight | rowDoc
 )
 
 // AppendTable appends a service table. The functions must be in byte order of their names, without duplicates, and within
@@ -37,18 +49,41 @@ func AppendTable(b []byte, fns []Function) []byte {
 
 // appendRow appends a function that follows the one named before.
 func appendRow(b []byte, before string, fn Function) []byte {
-	if len(fn.Name) > MaxName || len(fn.Signature) > MaxSignature {
+	if len(fn.Name) > MaxName || len(fn.Signature) > MaxSignature || len(fn.Doc) > MaxDoc {
 		panic("broach: internal error: function over the limits of a table")
 	}
 	n := shared(before, fn.Name)
 	b = append(b, byte(n))
 	b = appendString(b, fn.Name[n:])
 	b = binary.BigEndian.AppendUint16(b, uint16(len(fn.Signature)))
-	return append(b, fn.Signature...)
+	b = append(b, fn.Signature...)
+	bits := fn.bits()
+	b = append(b, bits)
+	if bits&rowWeight != 0 {
+		b = binary.BigEndian.AppendUint16(b, fn.Weight)
+	}
+	if bits&rowDoc != 0 {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(fn.Doc)))
+		b = append(b, fn.Doc...)
+	}
+	return b
+}
+
+func (fn *Function) bits() (bits byte) {
+	if fn.Idempotent {
+		bits |= rowIdempotent
+	}
+	if fn.Weight != 0 {
+		bits |= rowWeight
+	}
+	if fn.Doc != "" {
+		bits |= rowDoc
+	}
+	return bits
 }
 
 // RowSize is what a function takes up in a table, at most: less if its name begins like that of the one before.
-func RowSize(fn Function) int { return rowFloor + len(fn.Name) + len(fn.Signature) }
+func RowSize(fn Function) int { return rowFloor + 4 + len(fn.Name) + len(fn.Signature) + len(fn.Doc) }
 
 // shared is the number of bytes that name has in common with the one before, without the beginning of a character of which
 // the end differs: what follows is a string, and strings are UTF-8.
@@ -78,8 +113,11 @@ func ConsumeTable(b []byte) ([]Function, error) {
 	fns := make([]Function, 0, count)
 	r := rows{fields: fields{b: body[2:]}}
 	for range count {
-		signature := r.next()
-		fns = append(fns, Function{Name: string(r.name()), Signature: string(signature)})
+		row := r.next()
+		fns = append(fns, Function{
+			Name: string(r.name()), Signature: string(row.signature), Doc: string(row.doc),
+			Weight: row.weight, Idempotent: row.bits&rowIdempotent != 0,
+		})
 	}
 	return fns, nil
 }
@@ -131,18 +169,38 @@ func (r *rows) name() []byte {
 	return r.buf[:r.n]
 }
 
-// next goes to the next row and returns its signature.
-func (r *rows) next() (signature []byte) {
+// tableRow is what a row says besides the name.
+type tableRow struct {
+	signature, doc []byte
+	weight         uint16
+	bits           byte
+}
+
+// next goes to the next row.
+func (r *rows) next() (row tableRow) {
 	keep := int(r.uint8())
 	tail := r.string()
-	signature = r.bytes(int(r.uint16()))
+	row.signature = r.bytes(int(r.uint16()))
+	row.bits = r.uint8()
+	if row.bits&rowWeight != 0 {
+		row.weight = r.uint16()
+	}
+	if row.bits&rowDoc != 0 {
+		row.doc = r.bytes(int(r.uint16()))
+	}
 	if r.err == nil {
 		r.err = r.setName(keep, tail)
 	}
-	if !utf8.Valid(signature) {
+	if !row.isValid() {
 		r.fail(ErrField)
 	}
-	return signature
+	return row
+}
+
+// isValid reports that a row says things in one way only, and nothing unknown.
+func (row *tableRow) isValid() bool {
+	return row.bits&^rowKnown == 0 && (row.weight != 0) == (row.bits&rowWeight != 0) && (len(row.doc) > 0) == (row.bits&rowDoc != 0) &&
+		len(row.signature) <= MaxSignature && len(row.doc) <= MaxDoc && utf8.Valid(row.signature) && utf8.Valid(row.doc)
 }
 
 // setName makes the next name of the bytes it keeps of the present one and a tail. It looks at no more than the tail, in

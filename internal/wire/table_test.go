@@ -20,7 +20,7 @@ func hashed(b ...byte) []byte {
 // row is a row made by hand.
 func row(shared int, tail, signature string) string {
 	head, middle := []byte{byte(shared), byte(len(tail))}, []byte{0, byte(len(signature))}
-	return string(head) + tail + string(middle) + signature
+	return string(head) + tail + string(middle) + signature + "\x00"
 }
 
 // table is a table made by hand.
@@ -29,7 +29,8 @@ func table(rows ...string) []byte {
 	return hashed(append(b, strings.Join(rows, "")...)...)
 }
 
-// [TAB-1] A table whose names do not rise, or whose hash is wrong, MUST be rejected as a whole.
+// [TAB-1] A table whose names do not rise, or whose hash is wrong, or with a bit that is not named here, MUST be
+// rejected as a whole.
 func TestTablesThatDoNotRiseAreRejected(t *testing.T) {
 	for _, c := range []struct {
 		what  string
@@ -50,7 +51,7 @@ func TestTablesThatDoNotRiseAreRejected(t *testing.T) {
 
 // [TAB-1] A table ... whose hash is wrong, MUST be rejected as a whole.
 func TestTablesWithAnyBitWrongAreRejected(t *testing.T) {
-	b := AppendTable(nil, []Function{{"work01", "(int) bool"}, {"work02", "()"}})
+	b := AppendTable(nil, []Function{{Name: "work01", Signature: "(int) bool"}, {Name: "work02", Signature: "()"}})
 	for bit := range len(b) * 8 {
 		b[bit/8] ^= 1 << (bit % 8)
 		_, err := ConsumeTable(b)
@@ -81,6 +82,11 @@ func TestTablesWithBadRowsAreRejected(t *testing.T) {
 		{"more shared than there was", table(row(0, "a", ""), row(2, "b", ""))},
 		{"signature that is not UTF-8", table(row(0, "a", "\xff"))},
 		{"bytes after the last row", hashed(0, 0, 0)},
+		{"an unknown bit", table(row(0, "a", "")[:5] + "\x08")},
+		{"a weight of nothing", table(row(0, "a", "")[:5] + "\x02\x00\x00")},
+		{"no documentation", table(row(0, "a", "")[:5] + "\x04\x00\x00")},
+		{"documentation that is not UTF-8", table(row(0, "a", "")[:5] + "\x04\x00\x01\xff")},
+		{"too much documentation", table(row(0, "a", "")[:5] + "\x04\x04\x01" + strings.Repeat("d", MaxDoc+1))},
 	} {
 		_, err := ConsumeTable(c.table)
 		require.ErrorIs(t, err, ErrField, c.what)
@@ -88,7 +94,7 @@ func TestTablesWithBadRowsAreRejected(t *testing.T) {
 }
 
 func TestShortTablesAreRejected(t *testing.T) {
-	whole := AppendTable(nil, []Function{{"work01", "(int) bool"}, {"work02", "()"}})
+	whole := AppendTable(nil, []Function{{Name: "work01", Signature: "(int) bool"}, {Name: "work02", Signature: "()"}})
 	for n := range whole {
 		want := ErrHash
 		if n < TableFloor {
@@ -130,7 +136,7 @@ func TestTablesOverTheLimitsAreRejected(t *testing.T) {
 func TestTablesMayShareLess(t *testing.T) {
 	fns, err := ConsumeTable(table(row(0, "work01", ""), row(4, "02", "()"), row(0, "work03", "")))
 	require.NoError(t, err)
-	require.Equal(t, []Function{{"work01", ""}, {"work02", "()"}, {"work03", ""}}, fns)
+	require.Equal(t, []Function{{Name: "work01", Signature: ""}, {Name: "work02", Signature: "()"}, {Name: "work03", Signature: ""}}, fns)
 }
 
 // they never end within a character
@@ -145,7 +151,7 @@ func TestSharedBytesEndWithACharacter(t *testing.T) {
 }
 
 func TestLongestRowComesBackAsItWas(t *testing.T) {
-	want := []Function{{Name: strings.Repeat("n", MaxName), Signature: strings.Repeat("s", MaxSignature)}}
+	want := []Function{{Name: strings.Repeat("n", MaxName), Signature: strings.Repeat("s", MaxSignature), Doc: strings.Repeat("d", MaxDoc), Weight: 65535, Idempotent: true}}
 	got, err := ConsumeTable(AppendTable(nil, want))
 	require.NoError(t, err)
 	require.Equal(t, want, got)
@@ -172,7 +178,10 @@ func randomTable(r *rand.Rand) []Function {
 		for range 1 + r.IntN(MaxName/4) {
 			name += letters[r.IntN(len(letters))]
 		}
-		fns = append(fns, Function{Name: name, Signature: strings.Repeat("s", r.IntN(3))})
+		fns = append(fns, Function{
+			Name: name, Signature: strings.Repeat("s", r.IntN(3)), Doc: strings.Repeat("d", r.IntN(3)),
+			Weight: uint16(r.IntN(3)), Idempotent: r.IntN(2) == 0,
+		})
 	}
 	slices.SortFunc(fns, func(a, b Function) int { return strings.Compare(a.Name, b.Name) })
 	return slices.CompactFunc(fns, func(a, b Function) bool { return a.Name == b.Name })

@@ -1,0 +1,138 @@
+package broach
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	warmUp        = 10 * time.Second // until a provider that has come gets its share
+	coldest       = 0.1              // of that, at first
+	latencyWeight = 16               // a new latency counts for a sixteenth of the average
+	latencyMargin = 2                // times as slow is slow; less may be chance
+	weightUnsaid  = 100
+)
+
+// experience is what this node knows of one function at one provider. It outlives the views.
+type experience struct {
+	since   time.Time    // when the provider was first there to be called
+	latency atomic.Int64 // moving average, ns; 0: none yet
+}
+
+// note takes up how long a call took. Two at once may overwrite each other: it is an average.
+func (e *experience) note(took time.Duration) {
+	old := e.latency.Load()
+	if old == 0 {
+		e.latency.Store(max(int64(took), 1))
+		return
+	}
+	e.latency.Store(max(old+(int64(took)-old)/latencyWeight, 1))
+}
+
+// warmth is what part of its share the provider is to get.
+func (e *experience) warmth(now time.Time) float64 {
+	return min(max(float64(now.Sub(e.since))/float64(warmUp), coldest), 1)
+}
+
+// chooser chooses the providers of one call.
+type chooser struct {
+	service string
+	now     time.Time
+	random  func(n int) int
+	tried   []*link
+	chosen  *experience // of the one chosen last; nil: none is kept
+}
+
+// noteSuccess takes up how long the one chosen last took to answer.
+func (c *chooser) noteSuccess(took time.Duration) {
+	if c.chosen != nil {
+		c.chosen.note(took)
+	}
+}
+
+// chance draws a number from 0 to 1.
+func (c *chooser) chance() float64 { return float64(c.random(1<<20)) / (1 << 20) }
+
+// pick chooses a peer by load, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else is left; those in tried never.
+func (r *route) pick(c *chooser) *link {
+	r.know(c.service, c.now)
+	if l := c.among(c.left(r.alive)); l != nil {
+		return l
+	}
+	return c.among(c.left(r.doubtful))
+}
+
+// know finds out what is known of those alive, at the first call.
+func (r *route) know(service string, now time.Time) {
+	if r.called.Load() {
+		return
+	}
+	r.calling.Lock()
+	defer r.calling.Unlock()
+	if !r.called.Load() {
+		for i := range r.alive {
+			r.alive[i].known = r.alive[i].experienceOf(service, now)
+		}
+		r.called.Store(true)
+	}
+}
+
+// left is a list without those that were tried.
+func (c *chooser) left(list []candidate) []candidate {
+	if len(c.tried) == 0 {
+		return list
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(d candidate) bool { return slices.Contains(c.tried, d.link) })
+}
+
+// experienceOf finds what is known of a function at the peer.
+func (l *link) experienceOf(service string, now time.Time) *experience {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.experiences[service]
+	if e == nil {
+		if l.experiences == nil {
+			l.experiences = make(map[string]*experience)
+		}
+		e = &experience{since: now}
+		l.experiences[service] = e
+	}
+	return e
+}
+
+// among takes one of two random candidates.
+func (c *chooser) among(list []candidate) *link {
+	if len(list) == 0 {
+		return nil
+	}
+	d := &list[0]
+	if n := len(list); n > 1 {
+		i := c.random(n)
+		other := &list[(i+1+c.random(n-1))%n]
+		if d = &list[i]; c.isBetter(other, d) {
+			d = other
+		}
+	}
+	c.chosen = d.known
+	return d.link
+}
+
+// isBetter reports whether a is to be taken rather than b, which wins a tie: that is as random as the choice of it.
+func (c *chooser) isBetter(a, b *candidate) bool {
+	loadA, loadB := a.inflight.Load(), b.inflight.Load()
+	if a.known == nil || b.known == nil {
+		return loadA < loadB
+	}
+	if cold := a.known.warmth(c.now) / b.known.warmth(c.now); cold < 1 && c.chance() >= cold {
+		return false
+	} else if cold > 1 && c.chance() >= 1/cold {
+		return true
+	}
+	slowA, slowB := float64(a.latency()), float64(b.latency())
+	if slowA == 0 || slowB == 0 || max(slowA, slowB) < latencyMargin*min(slowA, slowB) {
+		return loadA < loadB
+	}
+	costA, costB := slowA*float64(loadA+1), slowB*float64(loadB+1)
+	return c.chance()*(costA+costB) < costB
+}

@@ -1,0 +1,152 @@
+package broach
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const picks = 100_000
+
+// providers makes so many with idle links; provider i has weight i+1.
+func providers(n int) []Provider {
+	list := make([]Provider, n)
+	for i := range list {
+		list[i] = Provider{Addr: addrOf(i), Weight: i + 1}
+	}
+	return list
+}
+
+// sharesOf counts whom a Balancer picks.
+func sharesOf(b Balancer, from []Provider) map[netip.AddrPort]int {
+	rng := rand.New(rand.NewPCG(1, 2))
+	got := map[netip.AddrPort]int{}
+	for range picks {
+		got[from[b.Pick(CallInfo{Service: "f", Key: fmt.Sprint(rng.IntN(picks)), Random: rng.Uint64()}, from)].Addr]++
+	}
+	return got
+}
+
+// Shares of 100,000 calls are within 2 % of the ideal.
+func TestSharesOfEachStrategy(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 10} {
+		from := providers(n)
+		for name, b := range map[string]Balancer{"least loaded": LeastLoaded(), "random": Random(), "round robin": RoundRobin(), "sticky": Sticky()} {
+			got := sharesOf(b, from)
+			for _, p := range from {
+				require.InDelta(t, picks/n, got[p.Addr], 0.02*picks, "%s of %d", name, n)
+			}
+		}
+		got := sharesOf(Weighted(), from)
+		for i, p := range from {
+			require.InDelta(t, picks*(i+1)*2/(n*(n+1)), got[p.Addr], 0.02*picks, "weighted, %d of %d", i, n)
+		}
+	}
+}
+
+func TestRoundRobinGoesRound(t *testing.T) {
+	from := providers(4)
+	b := RoundRobin()
+	pick := func(from []Provider) netip.AddrPort { return from[b.Pick(CallInfo{Random: 2}, from)].Addr }
+	for i := range 8 {
+		require.Equal(t, addrOf((2+i)%4), pick(from), "it begins at random and goes on")
+	}
+	require.Equal(t, addrOf(2), pick(from))
+	require.Equal(t, addrOf(0), pick(from[:3]), "the next is gone")
+	require.Equal(t, addrOf(1), pick(from))
+	starts := map[netip.AddrPort]int{}
+	for i := range uint64(1000) {
+		b = RoundRobin()
+		starts[from[b.Pick(CallInfo{Random: i}, from)].Addr]++
+	}
+	require.Len(t, starts, 4)
+}
+
+// When a provider goes, only its keys move, and they go to all others alike.
+func TestStickyKeysMoveLittle(t *testing.T) {
+	from := providers(5)
+	moved := map[netip.AddrPort]int{}
+	for k := range 10_000 {
+		call := CallInfo{Key: fmt.Sprint("customer", k)}
+		before := from[Sticky().Pick(call, from)].Addr
+		require.Equal(t, before, from[Sticky().Pick(call, from)].Addr)
+		after := from[Sticky().Pick(call, from[:4])].Addr
+		if before != from[4].Addr {
+			require.Equal(t, before, after)
+			continue
+		}
+		moved[after]++
+	}
+	require.Len(t, moved, 4)
+	for _, k := range moved {
+		require.InDelta(t, 500, k, 80)
+	}
+}
+
+// slowed makes a route whose last provider takes so many times as long as the others.
+func slowed(n, times int) *route {
+	r := &route{alive: idle(n)}
+	for i := range r.alive {
+		r.alive[i].known = &experience{}
+		r.alive[i].known.note(10 * time.Millisecond)
+	}
+	r.alive[n-1].known.latency.Store(int64(times) * int64(10*time.Millisecond))
+	r.called.Store(true)
+	return r
+}
+
+// A provider ten times slower gets at most a fifth of an equal share, also of a caller that makes one call at a time; one that is as fast as
+// the others but for chance gets its share.
+func TestSlowProvidersGetLittle(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4)).IntN
+	for _, n := range []int{2, 3, 10} {
+		slow, even := slowed(n, 10), slowed(n, 1)
+		even.alive[0].known.latency.Store(int64(18 * time.Millisecond))
+		got, gotEven := map[*link]int{}, map[*link]int{}
+		for range picks {
+			got[slow.pick(&chooser{random: random, now: time.Now()})]++
+			gotEven[even.pick(&chooser{random: random, now: time.Now()})]++
+		}
+		require.Less(t, got[slow.alive[n-1].link], picks/n/5, "of %d", n)
+		require.Positive(t, got[slow.alive[n-1].link], "or nobody would notice that it is faster again")
+		for _, d := range even.alive {
+			require.InDelta(t, picks/n, gotEven[d.link], 0.02*picks)
+		}
+	}
+}
+
+// Who comes gets a tenth of its share at first, all of it after 10 s.
+func TestNewcomersWarmUp(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6)).IntN
+	now := time.Now()
+	r := slowed(4, 1)
+	for i := range r.alive {
+		r.alive[i].known.since = now.Add(-time.Hour)
+	}
+	for _, c := range []struct {
+		age   time.Duration
+		share float64
+	}{{0, 0.1}, {500 * time.Millisecond, 0.1}, {5 * time.Second, 0.5}, {10 * time.Second, 1}, {time.Hour, 1}} {
+		r.alive[3].known.since = now.Add(-c.age)
+		got := map[*link]int{}
+		for range picks {
+			got[r.pick(&chooser{random: random, now: now})]++
+		}
+		pairs := 0.5 * picks * c.share // it is one of the two in half of the draws, and takes half of those when warm
+		require.InDelta(t, pairs*0.5, got[r.alive[3].link], 0.02*picks, "%v", c.age)
+	}
+}
+
+func TestLatencyIsAMovingAverage(t *testing.T) {
+	var e experience
+	e.note(0)
+	require.EqualValues(t, 1, e.latency.Load(), "a call was seen")
+	for range 100 {
+		e.note(time.Second)
+	}
+	require.InEpsilon(t, float64(time.Second), float64(e.latency.Load()), 0.01)
+}

@@ -1,0 +1,108 @@
+package broach
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// CallOption changes how a Caller calls. Of two that say different things the later one counts.
+type CallOption func(*callOptions)
+
+// callOptions is what the options of a Caller say.
+type callOptions struct {
+	timeout  time.Duration // 0: Config.CallTimeout, if ctx has no deadline
+	retries  int
+	balancer Balancer // nil: LeastLoaded
+	key      string
+	on       netip.AddrPort // the only node to be called, if valid
+	local    LocalMode
+	wrong    []error // options that cannot be
+}
+
+// retriesUnsaid is how many more providers are asked where no option says so.
+const retriesUnsaid = 3
+
+// Timeout ends each call after d, which is more than 0, or when its ctx ends if that is sooner.
+func Timeout(d time.Duration) CallOption {
+	return func(o *callOptions) {
+		if o.timeout = d; d <= 0 {
+			o.wrong = append(o.wrong, fmt.Errorf("the Timeout is %v, must be more than 0", d))
+		}
+	}
+}
+
+// Retries is how many more providers are asked when one did not run the call: because it is gone, is leaving, has no room, or does not
+// offer the function any more; and, if the function is Idempotent, also when it may have run it. Without this option it is 3.
+// A provider is asked once. Retries of calls that a provider had no room for, or may have run, wait a little and are limited, for
+// all calls of the node together, to 10 and a fifth of the calls in each second, so that they do not add to an overload.
+func Retries(n int) CallOption {
+	return func(o *callOptions) {
+		if o.retries = n; n < 0 {
+			o.wrong = append(o.wrong, fmt.Errorf("Retries is %d, must be 0 or more", n))
+		}
+	}
+}
+
+// NoRetry is Retries(0).
+func NoRetry() CallOption { return Retries(0) }
+
+// Balance chooses the provider of each call by b.
+func Balance(b Balancer) CallOption {
+	return func(o *callOptions) {
+		if o.balancer = b; b == nil {
+			o.wrong = append(o.wrong, errors.New("the Balancer is nil"))
+		}
+	}
+}
+
+// Key sends all calls with the same key to the same provider, as long as it can be called: the Sticky strategy.
+func Key(key string) CallOption {
+	return func(o *callOptions) { o.key, o.balancer = key, Sticky() }
+}
+
+// On calls the node at that address and no other. If it does not offer the function, or cannot be called, the error is
+// Unavailable.
+func On(addr netip.AddrPort) CallOption {
+	return func(o *callOptions) {
+		if o.on = addr; !addr.IsValid() {
+			o.wrong = append(o.wrong, errors.New("On has no address"))
+		}
+	}
+}
+
+// LocalMode says what becomes of a call when the calling node offers the function itself.
+type LocalMode uint8
+
+const (
+	LocalFirst LocalMode = iota // it runs here
+	LocalEqual                  // this node is one provider among the others
+	LocalNever                  // another node runs it
+	LocalOnly                   // it runs here, also if this node does not offer it: then the error is Unavailable
+)
+
+// Local says what becomes of a call when this node offers the function itself. Without it it runs here.
+func Local(mode LocalMode) CallOption {
+	return func(o *callOptions) {
+		if o.local = mode; mode > LocalOnly {
+			o.wrong = append(o.wrong, fmt.Errorf("there is no Local mode %d", mode))
+		}
+	}
+}
+
+// apply takes more options up.
+func (o callOptions) apply(opts []CallOption) callOptions {
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if o.on.IsValid() && o.local >= LocalNever {
+		o.wrong = append(o.wrong, errors.New("On and Local contradict each other"))
+	}
+	return o
+}
+
+// With returns a Caller of the same function with more options. Of options that cannot be, each call returns an InvalidArgument.
+func (c *Caller) With(opts ...CallOption) *Caller {
+	return &Caller{node: c.node, name: c.name, opts: c.opts.apply(opts)}
+}
