@@ -71,8 +71,7 @@ func (c *Caller) ask(from []candidate, ch *chooser) (l *link, failed *Error) {
 			failed = c.fail(Internal, No, fmt.Sprintf("the Balancer panicked: %v", v))
 		}
 	}()
-	random := uint64(c.node.random(1<<31))<<32 | uint64(c.node.random(1<<31))
-	i := c.opts.balancer.Pick(CallInfo{Service: c.name, Key: c.opts.key, Random: random}, providers)
+	i := c.opts.balancer.Pick(CallInfo{Service: c.name, Key: c.opts.key, Random: c.node.draw()}, providers)
 	if i < 0 || i >= len(from) {
 		return nil, c.fail(Internal, No, fmt.Sprintf("the Balancer chose %d of %d", i, len(from)))
 	}
