@@ -44,15 +44,12 @@ func lossy(loss float64) simnet.Link {
 	return simnet.Link{Loss: loss, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond}
 }
 
-// sizes are those of the clusters that a goal is measured with. The race detector makes 100 nodes take 5 s to come together: it
-// has them with -thousand only, as a plain run has 256.
+// sizes are those of the clusters that a goal is measured with.
 func sizes() []int {
 	switch {
-	case *thousand && raceEnabled:
-		return []int{100}
 	case *thousand:
 		return []int{256}
-	case testing.Short() || raceEnabled:
+	case testing.Short():
 		return []int{3, 32}
 	}
 	return []int{3, 32, 100}
