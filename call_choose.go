@@ -39,12 +39,12 @@ func (r *route) at(addr netip.AddrPort, tried []*link) *link {
 // eligible lists those that a Balancer may choose from.
 func (c *Caller) eligible(r *route, ch *chooser) []candidate {
 	r.know(ch.service, ch.now)
-	from := ch.left(r.alive)
+	from := slices.Clone(ch.left(r.alive)) // which is everybody's
 	if c.opts.local == LocalEqual && c.here() != nil {
 		from = append(from, candidate{link: c.node.self, weight: c.here().weightAt()})
 	}
 	if len(from) == 0 {
-		from = ch.left(r.doubtful)
+		from = slices.Clone(ch.left(r.doubtful))
 	}
 	slices.SortFunc(from, func(a, b candidate) int { return c.addrOf(a).Compare(c.addrOf(b)) })
 	return from

@@ -76,6 +76,23 @@ func TestLocalModes(t *testing.T) {
 	})
 }
 
+// A call that counts its own node among the providers leaves the route of all other calls as it was.
+func TestChoosingLeavesTheRouteAlone(t *testing.T) {
+	inTrio(t, func(c *cluster, caller *Node) {
+		require.NoError(t, caller.Register("which", func() int { return 0 }))
+		r := &route{alive: make([]candidate, 0, 8)}
+		for _, l := range caller.view.Load().routes["which"].links() {
+			r.alive = append(r.alive, candidate{link: l})
+		}
+		before := r.links()
+		from := caller.Caller("which", Local(LocalEqual)).eligible(r, &chooser{service: "which", now: time.Now()})
+		require.Len(t, from, 3)
+		require.Same(t, caller.self, from[0].link, "it has the lowest address")
+		require.Equal(t, before, r.links())
+		require.Nil(t, r.alive[:3][2].link)
+	})
+}
+
 func TestTimeout(t *testing.T) {
 	inPair(t, map[string]any{"slow": func() { time.Sleep(3 * time.Second) }}, func(c *cluster, provider, caller *Node) {
 		slow := caller.Caller("slow", Timeout(time.Second))

@@ -160,7 +160,7 @@ func TestAnswersToTheUnprovenAreSmall(t *testing.T) {
 	for _, msg := range []wire.Message{
 		wire.Join{Nonce: 1, Addr: addrOf(200)}, wire.List{Count: 1}, wire.Announce{Hello: hello}, wire.Welcome{Hello: hello}, wire.Ack{},
 		wire.Beat{Seq: 1}, wire.Ping{}, wire.Pong{}, wire.Help{Target: target}, wire.Vouch{Target: target}, wire.Nack{Target: target},
-		wire.Suspect{Target: target}, wire.Offline{Target: target}, wire.Leave{},
+		wire.Suspect{Target: target}, wire.Offline{Target: target}, wire.Leave{}, wire.Drain{},
 	} {
 		came, went := wire.HeaderSize+len(msg.Append(nil)), 0
 		s.spy = func(from *citizen, to netip.AddrPort, _ wire.Message, size int) {

@@ -17,7 +17,8 @@ import (
 //	introduce.go   how a process comes to be believed
 //	learn.go       what our address is, and which of others' are of no use
 //	delta.go       changes of large service tables
-//	join.go        seeds, lists, and contact with addresses that do not answer yet
+//	join.go        seeds, lists, and healing
+//	contact.go     addresses that do not answer yet
 //	heartbeat.go   beats, and who is late
 //	suspicion.go   probes, witnesses, claims and refutations
 //	reach.go       members that live but cannot be reached from here

@@ -18,7 +18,7 @@ import (
 var pureFiles = []string{
 	"ack.go", "served.go", "rtt.go", "replay.go", "pathsize.go",
 	"fragment*.go", "ring.go", "membership*.go", "introduce.go", "join.go", "heartbeat.go", "suspicion.go", "reach.go", "peer.go",
-	"learn.go", "delta.go", "steady.go", "isolation.go", "leave.go", "drain.go",
+	"learn.go", "delta.go", "steady.go", "isolation.go", "leave.go", "drain.go", "contact.go",
 	"codec_guard.go",
 }
 
