@@ -70,13 +70,16 @@ func TestDrainingIsAnswered(t *testing.T) {
 		time.Sleep(time.Second)
 		require.False(t, provider.refusing.Load())
 		require.True(t, l.draining.Load())
+		call, start := caller.Caller("f"), time.Now()
+		_, err := call.remote(context.Background(), start, start.Add(5*time.Second), &route{alive: []candidate{{link: l}}}, arguments{})
+		require.Equal(t, Draining, err.Code, "a call that chose it before")
+		require.Zero(t, time.Since(start), "it was not even sent")
 		l.inflight.Add(-1)
 		time.Sleep(time.Second)
 		require.True(t, provider.refusing.Load())
 
 		l.draining.Store(false) // a caller that breaks the rule
-		call := caller.Caller("f")
-		_, err := call.remote(context.Background(), time.Now(), time.Now().Add(time.Second), &route{alive: []candidate{{link: l}}}, arguments{})
+		_, err = call.remote(context.Background(), time.Now(), time.Now().Add(time.Second), &route{alive: []candidate{{link: l}}}, arguments{})
 		require.Equal(t, Draining, err.Code)
 		require.Equal(t, No, err.Executed)
 	})

@@ -139,11 +139,13 @@ func TestAckGoesAgain(t *testing.T) {
 		return lost >= 0
 	}
 	b := s.join(1)
+	said := s.watch(b)
 	b.contact(s.now, a.cfg.self, contactNew)
 	s.collect(b)
 	took := s.until(time.Second, "both are peers", func() bool { return a.of(b) != nil && b.of(a) != nil })
 	require.InDelta(t, (40+60+80)*time.Millisecond, took, float64(2*time.Millisecond))
 	require.Negative(t, lost)
+	require.Equal(t, 1, kindsOf(*said)[wire.KindAnnounce], "nothing else had to be said again")
 	sent := s.watch(b)
 	s.run(900 * time.Millisecond)
 	require.Zero(t, kindsOf(*sent)[wire.KindAck])

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -32,6 +33,22 @@ func TestJoinGoesOnForEver(t *testing.T) {
 	*sent = nil
 	s.run(time.Minute)
 	require.Zero(t, kindsOf(*sent)[wire.KindJoin])
+}
+
+// [MEM-18] up to 8 of them while it has not joined.
+func TestManySeedsAreTriedAtOnce(t *testing.T) {
+	s := newSociety(t)
+	a := s.join(0, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59)
+	s.run(time.Hour)
+	tried := map[netip.AddrPort]bool{}
+	s.spy = func(_ *citizen, to netip.AddrPort, msg wire.Message, _ int) {
+		if msg.Kind() == wire.KindAnnounce {
+			tried[to] = true
+		}
+	}
+	s.run(healEvery)
+	require.Len(t, tried, healSeeds)
+	require.False(t, a.joined())
 }
 
 // The List of a large cluster comes in parts, of which an unproven joiner gets only some at first.
