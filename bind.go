@@ -38,7 +38,7 @@ type binding struct {
 // call is the body of the func variable.
 func (b *binding) call(in []reflect.Value) []reflect.Value {
 	ctx, args := b.arguments(in)
-	p, failed := b.caller.do(ctx, arguments{list: args})
+	p, failed := b.caller.do(ctx, outCall{arguments: arguments{list: args}})
 	if failed != nil {
 		return b.failed(failed)
 	}

@@ -51,7 +51,7 @@ func callTyped[R any](ctx context.Context, c *Caller, args typedArguments, read 
 	if ctx == nil {
 		ctx = context.Background() // as in a binding by reflection
 	}
-	p, failed := c.do(ctx, arguments{typed: args})
+	p, failed := c.do(ctx, outCall{arguments: arguments{typed: args}})
 	if failed != nil {
 		var none R
 		return none, failed

@@ -36,7 +36,7 @@ func (c *Caller) Call(ctx context.Context, args ...any) (any, error) {
 // Call is Caller.Call with a typed result. A result that does not fit R is an InvalidArgument error with Executed: Yes. With
 // struct{} as R, no result is wanted and the function may have none.
 func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
-	p, failed := c.do(ctx, arguments{list: args})
+	p, failed := c.do(ctx, outCall{arguments: arguments{list: args}})
 	if failed != nil {
 		var none R
 		return none, failed
@@ -82,33 +82,53 @@ func (c *Caller) over(ctx context.Context, executed Executed) *Error {
 	return c.fail(Canceled, executed, "the caller gave up")
 }
 
+// outCall is what is sent for a call.
+type outCall struct {
+	arguments
+	meta     []byte    // encoded
+	deadline time.Time // when the call is over
+	oneWay   bool      // its outcome is that it was accepted
+}
+
 // do makes the call and waits. The caller of do decodes the body and releases the pendingCall.
-func (c *Caller) do(ctx context.Context, args arguments) (*pendingCall, *Error) {
-	switch {
-	case c.node.isClosed() || c.node.refusing.Load():
-		return nil, c.closed(No)
-	case ctx.Err() != nil:
-		return nil, c.over(ctx, No)
-	case len(c.opts.wrong) > 0:
-		return nil, c.fail(InvalidArgument, No, errors.Join(c.opts.wrong...).Error())
+func (c *Caller) do(ctx context.Context, out outCall) (*pendingCall, *Error) {
+	if failed := c.refusal(ctx); failed != nil {
+		return nil, failed
 	}
 	now := time.Now()
-	deadline := c.deadline(ctx, now)
+	out.deadline = c.deadline(ctx, now)
+	var failed *Error
+	if out.meta, failed = c.metadata(ctx); failed != nil {
+		return nil, failed
+	}
 	f := c.here()
 	if f != nil && c.opts.local != LocalEqual {
-		return c.local(ctx, deadline, f, args)
+		return c.local(ctx, f, out)
 	}
 	if c.isHereOnly() {
 		return nil, c.fail(Unavailable, No, "this node does not offer the function")
 	}
-	r, err := c.route(ctx, now, deadline)
+	r, err := c.route(ctx, now, out.deadline)
 	switch {
 	case err != nil && f != nil:
-		return c.local(ctx, deadline, f, args)
+		return c.local(ctx, f, out)
 	case err != nil:
 		return nil, err
 	}
-	return c.remote(ctx, now, deadline, r, args)
+	return c.remote(ctx, now, r, out)
+}
+
+// refusal is the error of a call that cannot even begin.
+func (c *Caller) refusal(ctx context.Context) *Error {
+	switch {
+	case c.node.isClosed() || c.node.refusing.Load():
+		return c.closed(No)
+	case ctx.Err() != nil:
+		return c.over(ctx, No)
+	case len(c.opts.wrong) > 0:
+		return c.fail(InvalidArgument, No, errors.Join(c.opts.wrong...).Error())
+	}
+	return nil
 }
 
 // deadline is when the call is over.

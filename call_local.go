@@ -8,21 +8,22 @@ import (
 
 // local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in the
 // pool, with the same deadline, limits, errors and panic barrier.
-func (c *Caller) local(ctx context.Context, deadline time.Time, f *function, args arguments) (*pendingCall, *Error) {
-	ctx, cancel := context.WithDeadline(ctx, deadline)
+func (c *Caller) local(ctx context.Context, f *function, out outCall) (*pendingCall, *Error) {
+	ctx, cancel := context.WithDeadline(ctx, out.deadline)
 	defer cancel()
 	frame := newBuffer()
-	if err := c.encode(frame, args); err != nil {
+	if err := c.encode(frame, out.arguments); err != nil {
 		frame.release()
 		return nil, err
 	}
-	p := c.node.newPending()
-	r := &request{provider: &c.node.provider, function: f, args: frame, deadline: deadline, pending: p}
-	if err := c.node.pool.submit(ctx, r); err != nil {
-		frame.release()
-		c.node.freePending(p)
-		return nil, c.unsubmitted(ctx, err)
+	r := &request{provider: &c.node.provider, function: f, args: frame, meta: decodeMeta(out.meta), deadline: out.deadline, pending: c.node.newPending()}
+	if out.oneWay {
+		return c.localOneWay(ctx, r)
 	}
+	if err := c.submit(ctx, r); err != nil {
+		return nil, err
+	}
+	p := r.pending
 	select {
 	case <-p.donec:
 		return c.ended(c.node.addr, p)
@@ -34,15 +35,40 @@ func (c *Caller) local(ctx context.Context, deadline time.Time, f *function, arg
 	}
 }
 
+// localOneWay waits until the pool has taken the request. The call is over then.
+func (c *Caller) localOneWay(ctx context.Context, r *request) (*pendingCall, *Error) {
+	if !r.function.enter() {
+		return nil, c.at(c.node.addr, c.fail(Overloaded, No, string(textMost)))
+	}
+	r.oneWay, r.accepted, r.deadline = true, true, time.Time{}
+	p := r.pending
+	if err := c.submit(ctx, r); err != nil {
+		r.function.leave()
+		return nil, err
+	}
+	return p, nil
+}
+
+// submit gives a request to the pool. One that it does not take is over.
+func (c *Caller) submit(ctx context.Context, r *request) *Error {
+	err := c.node.pool.submit(ctx, r)
+	if err != nil {
+		r.args.release()
+		c.node.freePending(r.pending)
+		return c.unsubmitted(ctx, err)
+	}
+	return nil
+}
+
 // localAsOne runs a call here because this node was chosen from the providers.
-func (c *Caller) localAsOne(ctx context.Context, deadline time.Time, args arguments) (*pendingCall, *Error) {
+func (c *Caller) localAsOne(ctx context.Context, out outCall) (*pendingCall, *Error) {
 	f := c.here()
 	if f == nil {
 		return nil, c.fail(NotFound, No, "the node does not offer this function any more")
 	}
 	c.node.self.inflight.Add(1)
 	defer c.node.self.inflight.Add(-1)
-	return c.local(ctx, deadline, f, args)
+	return c.local(ctx, f, out)
 }
 
 // unsubmitted is the error of a local call that the pool did not take.

@@ -18,7 +18,8 @@ type callOptions struct {
 	key      string
 	on       netip.AddrPort // the only node to be called, if valid
 	local    LocalMode
-	wrong    []error // options that cannot be
+	meta     map[string]string // not written to
+	wrong    []error           // options that cannot be
 }
 
 // retriesUnsaid is how many more providers are asked where no option says so.

@@ -43,7 +43,7 @@ func (c *Caller) unknown(r *route) *Error {
 }
 
 // remote makes the call at one provider after the other until one has run it, or may have.
-func (c *Caller) remote(ctx context.Context, now, deadline time.Time, r *route, args arguments) (*pendingCall, *Error) {
+func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCall) (*pendingCall, *Error) {
 	ch := chooser{service: c.name, now: now, random: c.node.roll}
 	c.node.calls.Add(1)
 	var failed *Error
@@ -57,42 +57,47 @@ func (c *Caller) remote(ctx context.Context, now, deadline time.Time, r *route, 
 		case l == nil:
 			return nil, failed
 		case l == c.node.self:
-			return c.localAsOne(ctx, deadline, args)
+			return c.localAsOne(ctx, out)
 		}
 		var p *pendingCall
-		p, failed = c.attempt(ctx, now, deadline, l, args)
+		p, failed = c.attempt(ctx, now, l, out)
 		if failed == nil {
 			ch.noteSuccess(time.Since(now))
 			return p, nil
 		}
 		ch.tried = append(ch.tried, l)
-		if !c.mayRetry(ctx, time.Now(), deadline, r, len(ch.tried), failed) {
+		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.tried), failed) {
 			break
 		}
 		now, r = time.Now(), c.node.view.Load().routes[c.name]
 		if r == nil && c.opts.local == LocalEqual && c.here() != nil {
-			return c.localAsOne(ctx, deadline, args)
+			return c.localAsOne(ctx, out)
 		}
 	}
 	return nil, failed
 }
 
 // attempt makes the call at one provider.
-func (c *Caller) attempt(ctx context.Context, now, deadline time.Time, l *link, args arguments) (*pendingCall, *Error) {
+func (c *Caller) attempt(ctx context.Context, now time.Time, l *link, out outCall) (*pendingCall, *Error) {
 	l.inflight.Add(1)
 	defer l.inflight.Add(-1)
 	if l.draining.Load() {
 		return nil, c.at(l.id.addr, c.fail(Draining, No, string(textDraining)))
 	}
 	frame := newBuffer()
-	frame.b = wire.Request{Remaining: remaining(now, deadline), Service: []byte(c.name)}.Append(frame.b)
-	if err := c.encode(frame, args); err != nil {
+	m := wire.Request{Remaining: remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
+	if out.oneWay {
+		frame.b = wire.Send(m).Append(frame.b)
+	} else {
+		frame.b = m.Append(frame.b)
+	}
+	if err := c.encode(frame, out.arguments); err != nil {
 		frame.release()
 		return nil, err
 	}
 	frame.b = wire.SetLength(frame.b)
 	p := c.node.newPending()
-	slot, seq, err := l.call(now, deadline, frame, p)
+	slot, seq, err := l.call(now, out.deadline, frame, p)
 	if err != nil {
 		c.node.freePending(p)
 		return nil, c.unsent(l, err)

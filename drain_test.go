@@ -71,7 +71,7 @@ func TestDrainingIsAnswered(t *testing.T) {
 		require.False(t, provider.refusing.Load())
 		require.True(t, l.draining.Load())
 		call, start := caller.Caller("f"), time.Now()
-		_, err := call.remote(context.Background(), start, start.Add(5*time.Second), &route{alive: []candidate{{link: l}}}, arguments{})
+		_, err := call.remote(context.Background(), start, &route{alive: []candidate{{link: l}}}, outCall{deadline: start.Add(5 * time.Second)})
 		require.Equal(t, Draining, err.Code, "a call that chose it before")
 		require.Zero(t, time.Since(start), "it was not even sent")
 		l.inflight.Add(-1)
@@ -79,7 +79,7 @@ func TestDrainingIsAnswered(t *testing.T) {
 		require.True(t, provider.refusing.Load())
 
 		l.draining.Store(false) // a caller that breaks the rule
-		_, err = call.remote(context.Background(), time.Now(), time.Now().Add(time.Second), &route{alive: []candidate{{link: l}}}, arguments{})
+		_, err = call.remote(context.Background(), time.Now(), &route{alive: []candidate{{link: l}}}, outCall{deadline: time.Now().Add(time.Second)})
 		require.Equal(t, Draining, err.Code)
 		require.Equal(t, No, err.Executed)
 	})

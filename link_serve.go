@@ -22,7 +22,7 @@ var (
 
 // takeRequest looks at a Request. It returns a request to be run if this is a new call. body is the transfer that it came as, or
 // nil: it is held until the request is answered.
-func (l *link) takeRequest(now time.Time, m wire.Request, body []byte) *request {
+func (l *link) takeRequest(now time.Time, m wire.Request, oneWay bool, body []byte) *request {
 	v := l.served.slot(m.Slot)
 	if v.look(m.Seq) != requestNew {
 		l.answerAgain(now, v, m.Seq)
@@ -33,7 +33,7 @@ func (l *link) takeRequest(now time.Time, m wire.Request, body []byte) *request 
 	if body != nil {
 		since = l.receiving.since
 	}
-	r := newRequest(l, since, m, body)
+	r := newRequest(l, since, m, oneWay, body)
 	r.replaces = v.request
 	l.stopReply(v)
 	l.served.begin(now, v, m.Seq, r)
@@ -111,6 +111,26 @@ func (l *link) answer(now time.Time, r *request, frame []byte) {
 		l.reply(now, v, frame)
 	}
 	l.flush()
+}
+
+// acceptOneWay stores and sends the reply of a one-way request, whose slot is free for another from then on.
+func (l *link) acceptOneWay(now time.Time, r *request, frame []byte) {
+	l.mu.Lock()
+	if l.down {
+		l.mu.Unlock()
+		return
+	}
+	if v := l.served.slot(r.slot); v.request == r {
+		l.reply(now, v, wire.SetLength(frame))
+	}
+	l.flush()
+}
+
+// giveBack is letGo for a request that was answered before.
+func (l *link) giveBack(body []byte) {
+	l.mu.Lock()
+	l.letGo(body)
+	l.mu.Unlock()
 }
 
 // reply stores and sends the reply of a slot, [PATH-7].

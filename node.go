@@ -104,7 +104,7 @@ func newNode(cfg Config, t transport) *Node {
 	n.timers.init(now)
 	n.table.Store(1)
 	n.dice.Store(n.rng.Uint64())
-	n.provider.log, n.provider.maxMessage = n.log, n.maxMessage
+	n.provider.addr, n.provider.log, n.provider.maxMessage = n.Addr, n.log, n.maxMessage
 	n.provider.ctx, n.stop = context.WithCancel(context.Background())
 	n.inbox, n.commands = make(chan inbound, inboxMax), make(chan func(time.Time), 1)
 	n.self, n.roll = new(link), n.random

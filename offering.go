@@ -126,9 +126,9 @@ func (o *offering) rows() []wire.Function {
 	return rows
 }
 
-// list is what peers are told of all functions that are not private, in the order of their names.
+// list is what peers are told of all functions that are neither private nor the protocol's own, in the order of their names.
 func (o *offering) list() []wire.Function {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	return o.rows()
+	return slices.DeleteFunc(o.rows(), func(f wire.Function) bool { return isOwn(f.Name) })
 }

@@ -157,7 +157,7 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 	if l.down {
 		return nil
 	}
-	if kind == wire.KindStale || kind > wire.KindProbeAck {
+	if kind == wire.KindStale || kind > wire.KindSend {
 		r.stats.unknownKind.Add(1) // before talk: it must not cost us an exchange
 		return nil
 	}
@@ -169,7 +169,14 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 			return err
 		}
 		r.soon = true
-		r.request(l.takeRequest(now, m, whole), m)
+		r.request(l.takeRequest(now, m, false, whole), m)
+	case wire.KindSend:
+		m, err := wire.ConsumeSend(body)
+		if err != nil {
+			return err
+		}
+		r.soon = true
+		r.request(l.takeRequest(now, wire.Request(m), true, whole), wire.Request(m))
 	case wire.KindReply:
 		m, err := wire.ConsumeReply(body)
 		if err != nil {
@@ -229,13 +236,13 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 	return nil
 }
 
-// whole steps the link with a message that came as a transfer; only a Request or a Reply may.
+// whole steps the link with a message that came as a transfer; only a Request, a Send or a Reply may.
 func (r *reader) whole(now time.Time, l *link, body []byte) error {
 	if body == nil {
 		return nil
 	}
 	err := wire.ErrField
-	if kind := wire.Kind(body[0]); kind == wire.KindRequest || kind == wire.KindReply {
+	if kind := wire.Kind(body[0]); kind == wire.KindRequest || kind == wire.KindReply || kind == wire.KindSend {
 		err = r.step(now, l, kind, body[1:], body)
 	}
 	if err != nil {
@@ -250,7 +257,9 @@ func (r *reader) request(req *request, m wire.Request) {
 		return
 	}
 	req.provider = &r.provider
-	req.function = r.functionFor(m.Service)
+	if req.function = r.functionFor(m.Service); req.function != nil && req.function.hasContext {
+		req.meta = decodeMeta(m.Meta)
+	}
 	r.abandon(req.replaces)
 	req.replaces = nil
 	r.requests = append(r.requests, req)
@@ -290,8 +299,33 @@ func (r *reader) offerOne(req *request) {
 		req.fail(Draining, No, string(textDraining))
 		return
 	}
-	if !r.keep(req) {
+	switch {
+	case req.oneWay:
+		r.offerOneWay(req)
+	case !r.keep(req):
 		r.toPool(req)
+	}
+}
+
+// offerOneWay hands a call to the workers that is answered as soon as they have it.
+func (r *reader) offerOneWay(req *request) {
+	if !req.function.enter() {
+		req.fail(Overloaded, No, string(textMost))
+		return
+	}
+	req.accepted = true
+	v := r.pool.offer(req)
+	if v == accepted {
+		r.toKick = true
+		req.accept()
+		return
+	}
+	req.accepted = false
+	req.function.leave()
+	if v == overloaded {
+		req.fail(Overloaded, No, string(textBusy))
+	} else {
+		req.postpone()
 	}
 }
 

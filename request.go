@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -15,8 +16,12 @@ type request struct {
 	provider *provider
 	function *function // nil: there is none of the name asked for
 	args     *buffer
+	meta     map[string]string // not written to
 	deadline time.Time
-	gone     atomic.Bool // the caller does not wait any more
+	oneWay   bool           // nobody waits for the outcome: it is answered when it is accepted
+	accepted bool           // it was
+	ctx      requestContext // of the function, if it asks for one
+	gone     atomic.Bool    // the caller does not wait any more
 	cancel   atomic.Pointer[context.CancelFunc]
 
 	// of a peer's call
@@ -33,20 +38,22 @@ type request struct {
 // provider is what requests need of the node that runs them.
 type provider struct {
 	ctx        context.Context // ends with the node
+	addr       func() netip.AddrPort
 	log        *slog.Logger
 	panics     logLimit // of the lines about them
+	losses     logLimit // of those about one-way calls that failed
 	maxMessage int      // bytes of results
 }
 
 // newRequest makes a request of a message. Its arguments are copied, unless body is the transfer that they are part of.
-func newRequest(l *link, now time.Time, m wire.Request, body []byte) *request {
-	r := &request{link: l, slot: m.Slot, seq: m.Seq, body: body}
+func newRequest(l *link, now time.Time, m wire.Request, oneWay bool, body []byte) *request {
+	r := &request{link: l, slot: m.Slot, seq: m.Seq, oneWay: oneWay, body: body}
 	if body == nil {
 		r.args = copyBuffer(m.Args)
 	} else {
 		r.args = &buffer{b: m.Args}
 	}
-	if m.Remaining > 0 {
+	if m.Remaining > 0 && !oneWay {
 		r.deadline = now.Add(time.Duration(m.Remaining) * time.Millisecond)
 	}
 	return r
@@ -54,7 +61,7 @@ func newRequest(l *link, now time.Time, m wire.Request, body []byte) *request {
 
 // run calls the function and answers. It is the only way into user code.
 func (r *request) run() {
-	if !r.function.enter() {
+	if !r.accepted && !r.function.enter() {
 		r.fail(Overloaded, No, string(textMost))
 		return
 	}
@@ -110,7 +117,16 @@ func (r *request) context() (context.Context, context.CancelFunc) {
 	if r.gone.Load() {
 		cancel()
 	}
-	return ctx, cancel
+	r.ctx = requestContext{ctx, r}
+	return &r.ctx, cancel
+}
+
+// from is who calls.
+func (r *request) from() netip.AddrPort {
+	if r.link == nil {
+		return r.provider.addr()
+	}
+	return r.link.id.addr
 }
 
 // giveUp ends the request's context, or keeps it from running if it has not begun.
@@ -152,8 +168,23 @@ func (r *request) failed(v any, stack []byte) {
 	r.fail(e.Code, e.Executed, e.Message)
 }
 
-// fail answers with an error.
+// accept answers a one-way request, which is now among those that will run, [CALL-16].
+func (r *request) accept() {
+	if r.link != nil {
+		r.link.acceptOneWay(time.Now(), r, r.frame(0, Maybe, textNothing))
+	}
+}
+
+// textNothing is a reply without results.
+var textNothing = []byte{0}
+
+// fail answers with an error. That of a one-way call has only the log to tell it to.
 func (r *request) fail(code Code, executed Executed, text string) {
+	if r.accepted {
+		if suppressed, ok := r.provider.losses.allow(time.Now()); ok {
+			r.provider.log.Warn("broach: a one-way call failed", "service", r.function.name, "from", r.from(), "code", code, "err", text, "suppressed", suppressed)
+		}
+	}
 	r.answer(code, executed, r.frame(code, executed, []byte(text)))
 }
 
@@ -173,9 +204,13 @@ func (r *request) answer(code Code, executed Executed, frame []byte) {
 	if r.body == nil {
 		r.args.release()
 	}
-	if r.link == nil {
+	switch {
+	case r.accepted && r.link != nil:
+		r.link.giveBack(r.body)
+	case r.accepted:
+	case r.link == nil:
 		r.pending.endOwned(outcome{code: code, executed: executed, body: frame})
-		return
+	default:
+		r.link.answer(time.Now(), r, wire.SetLength(frame))
 	}
-	r.link.answer(time.Now(), r, wire.SetLength(frame))
 }

@@ -145,5 +145,8 @@ func checkName(name string) error {
 	return nil
 }
 
+// isOwn reports whether a name is the protocol's own, which users are not shown.
+func isOwn(name string) bool { return name[0] == 0 }
+
 // isPrivate reports whether a service is the node's own: never announced, not callable from outside.
 func isPrivate(name string) bool { return strings.HasPrefix(name, "__") }

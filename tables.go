@@ -42,7 +42,7 @@ func (n *Node) pullFrom(id linkID) (version uint32, table []byte, err error) {
 	ctx, cancel := context.WithTimeout(n.provider.ctx, pullTimeout)
 	defer cancel()
 	now := time.Now()
-	p, failed := n.Caller(tableService).attempt(ctx, now, now.Add(pullTimeout), l, arguments{})
+	p, failed := n.Caller(tableService).attempt(ctx, now, l, outCall{deadline: now.Add(pullTimeout)})
 	if failed != nil {
 		return 0, nil, failed
 	}

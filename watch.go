@@ -135,7 +135,7 @@ func (n *Node) Services() []Service {
 		list = append(list, Service{Name: f.Name, Signature: f.Name + f.Signature, Doc: f.Doc, Providers: providersOf(v.routes[f.Name], v.self)})
 	}
 	for name, r := range v.routes {
-		if _, isOwn := find(own, name); !isOwn && !isPrivate(name) {
+		if _, isHere := find(own, name); !isHere && !isOwn(name) {
 			list = append(list, Service{Name: name, Signature: name + r.signature, Doc: r.doc, Providers: providersOf(r)})
 		}
 	}
@@ -281,7 +281,7 @@ func diffFunctions(was, is *peerView, yield func(EventKind, string) bool) bool {
 			a, b = a[1:], b[1:]
 			continue
 		}
-		if !yield(kind, name) {
+		if !isOwn(name) && !yield(kind, name) {
 			return false
 		}
 	}

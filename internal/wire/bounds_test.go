@@ -19,6 +19,11 @@ func patched(m appender, at int, with ...byte) []byte {
 	return body
 }
 
+func pairsInSend(pairs []byte) []byte {
+	return Request{Service: []byte("s"), Meta: pairs}.AppendBody(nil)
+}
+
+// [CALL-14] Metadata are in byte order of their keys, none twice. What is not MUST be treated as in [MSG-3].
 // [MSG-3] A message ... has a field outside its bounds
 func TestFieldsOutsideTheirBoundsAreRejected(t *testing.T) {
 	long := Request{Service: bytes.Repeat([]byte("s"), MaxName+1)}
@@ -39,6 +44,14 @@ func TestFieldsOutsideTheirBoundsAreRejected(t *testing.T) {
 		{"service that is not UTF-8", KindRequest, patched(request, 11, 0xff), ErrField},
 		{"service longer than the body", KindRequest, patched(request, 10, 9), ErrShort},
 		{"metadata longer than the body", KindRequest, patched(request, 17, 0, 1), ErrShort},
+		{"metadata that never end", KindRequest, Request{Service: []byte("s"), Meta: []byte{1, 'k', 0, 9}}.AppendBody(nil), ErrShort},
+		{"metadata without a key", KindSend, pairsInSend(AppendPair(nil, "", nil)), ErrField},
+		{"key that is not UTF-8", KindSend, pairsInSend(AppendPair(nil, "\xff", nil)), ErrField},
+		{"keys that fall", KindSend, pairsInSend(AppendPair(AppendPair(nil, "b", nil), "a", nil)), ErrOrder},
+		{"a key twice", KindSend, pairsInSend(AppendPair(AppendPair(nil, "b", nil), "b", nil)), ErrOrder},
+		{"metadata of 8,193 bytes", KindSend, patched(request, 17, 0x20, 1), ErrLimit},
+		{"causes longer than the body", KindReply, patched(Reply{Code: 1}, 11, 0, 1), ErrShort},
+		{"causes that fall", KindReply, Reply{Code: 1, Causes: AppendPair(AppendPair(nil, "b", nil), "a", nil)}.AppendBody(nil), ErrOrder},
 		{"executed 3", KindReply, patched(Reply{}, 10, 3), ErrField},
 		{"bitmap of 129 bytes", KindFragmentAck, patched(FragmentAck{Bitmap: make([]byte, MaxBitmap+1)}, 0), ErrLimit},
 		{"stopped by 2", KindStop, patched(Stop{}, 4, 2), ErrField},
@@ -69,6 +82,7 @@ func TestFieldsAtTheirBoundsAreTaken(t *testing.T) {
 	for _, m := range []appender{
 		Request{Service: bytes.Repeat([]byte("s"), MaxName), Args: []byte{}},
 		Request{Remaining: math.MaxUint32, Service: []byte("\x00table"), Args: []byte{0x90}},
+		Request{Service: []byte("s"), Meta: AppendPair(nil, "k", make([]byte, MaxPairs-4)), Args: []byte{0x90}},
 		Reply{Seq: math.MaxUint32, Code: math.MaxUint32, Body: []byte("\xff, a text that is not UTF-8")},
 		FragmentAck{Base: math.MaxUint32, Limit: math.MaxUint32, Bitmap: bytes.Repeat([]byte{0xff}, MaxBitmap)},
 		Fragment{Total: 1, Size: MinFragment, Data: []byte{1}},
@@ -145,6 +159,8 @@ func TestAppendingWhatDoesNotFitPanics(t *testing.T) {
 	}{
 		{"frame", func() { Reply{Body: big}.Append(nil) }},
 		{"service", func() { Request{Service: big[:256]}.AppendBody(nil) }},
+		{"metadata", func() { Request{Service: big[:9], Meta: big[:MaxPairs+1]}.AppendBody(nil) }},
+		{"value", func() { AppendPair(nil, "k", big) }},
 		{"address", func() { Join{}.Append(nil) }},
 		{"tags", func() {
 			Announce{Hello{Addr: addr4, Tags: slices.Repeat([]Tag{{Value: string(big[:255])}}, 300)}}.Append(nil)

@@ -22,6 +22,7 @@ type Request struct {
 	Seq       uint32
 	Remaining uint32 // time left to the call in milliseconds; 0: no deadline
 	Service   []byte // 1 to MaxName bytes of UTF-8
+	Meta      []byte // metadata as AppendPair makes them
 	Args      []byte // encoded as section 6.1 of PROTOCOL.md says; not looked at here
 }
 
@@ -36,11 +37,12 @@ func (m Request) AppendBody(b []byte) []byte {
 	b = appendSlotSeq(b, m.Slot, m.Seq)
 	b = binary.BigEndian.AppendUint32(b, m.Remaining)
 	b = appendString(b, m.Service)
-	b = append(b, 0, 0) // no metadata in this version
+	b = appendPairs(b, m.Meta)
 	return append(b, m.Args...)
 }
 
-// ConsumeRequest decodes the body of a Request. The errors are ErrShort, and ErrField for the service's name.
+// ConsumeRequest decodes the body of a Request. The errors are ErrShort, ErrField for the service's name or a key of the metadata,
+// and ErrLimit and ErrOrder for the metadata.
 func ConsumeRequest(body []byte) (Request, error) {
 	if len(body) < requestHead {
 		return Request{}, ErrShort
@@ -49,7 +51,10 @@ func ConsumeRequest(body []byte) (Request, error) {
 	if n == 0 || n > MaxName {
 		return Request{}, ErrField
 	}
-	args, err := skipMetadata(body[requestHead:], n)
+	if len(body) < requestHead+n {
+		return Request{}, ErrShort
+	}
+	meta, args, err := cutPairs(body[requestHead+n:])
 	if err != nil {
 		return Request{}, err
 	}
@@ -62,20 +67,24 @@ func ConsumeRequest(body []byte) (Request, error) {
 		Seq:       binary.BigEndian.Uint32(body[2:]),
 		Remaining: binary.BigEndian.Uint32(body[remainingOffset:]),
 		Service:   service,
+		Meta:      meta,
 		Args:      args,
 	}, nil
 }
 
-// skipMetadata returns what follows the metadata, which begin at start.
-func skipMetadata(b []byte, start int) ([]byte, error) {
-	if len(b) < start+2 {
-		return nil, ErrShort
-	}
-	end := start + 2 + int(binary.BigEndian.Uint16(b[start:]))
-	if len(b) < end {
-		return nil, ErrShort
-	}
-	return b[end:], nil
+// Send asks for a call whose outcome nobody waits for.
+type Send Request
+
+// Append appends the message.
+func (m Send) Append(b []byte) []byte {
+	start := len(b)
+	return endFrame(Request(m).AppendBody(startFrame(b, KindSend)), start)
+}
+
+// ConsumeSend decodes the body of a Send. The errors are those of ConsumeRequest.
+func ConsumeSend(body []byte) (Send, error) {
+	m, err := ConsumeRequest(body)
+	return Send(m), err
 }
 
 // SetRemaining rewrites the remaining time, in milliseconds, of an encoded Request with its frame.
@@ -101,6 +110,7 @@ type Reply struct {
 	Seq      uint32
 	Code     uint32 // 0: done; else the number of an error code
 	Executed uint8  // ExecutedMaybe, ExecutedNo or ExecutedYes
+	Causes   []byte // of an error, as AppendPair makes them
 	Body     []byte // the results, or the error's text, whose UTF-8 is not checked here
 }
 
@@ -115,10 +125,14 @@ func (m Reply) AppendBody(b []byte) []byte {
 	b = appendSlotSeq(b, m.Slot, m.Seq)
 	b = binary.BigEndian.AppendUint32(b, m.Code)
 	b = append(b, m.Executed)
+	if m.Code != 0 {
+		b = appendPairs(b, m.Causes)
+	}
 	return append(b, m.Body...)
 }
 
-// ConsumeReply decodes the body of a Reply. The errors are ErrShort, and ErrField for executed.
+// ConsumeReply decodes the body of a Reply. The errors are ErrShort, ErrField for executed or the name of a cause, and ErrLimit and ErrOrder for
+// the causes.
 func ConsumeReply(body []byte) (Reply, error) {
 	if len(body) < replyHead {
 		return Reply{}, ErrShort
@@ -126,13 +140,21 @@ func ConsumeReply(body []byte) (Reply, error) {
 	if body[10] > ExecutedYes {
 		return Reply{}, ErrField
 	}
-	return Reply{
+	m := Reply{
 		Slot:     binary.BigEndian.Uint16(body),
 		Seq:      binary.BigEndian.Uint32(body[2:]),
 		Code:     binary.BigEndian.Uint32(body[6:]),
 		Executed: body[10],
 		Body:     body[replyHead:],
-	}, nil
+	}
+	if m.Code == 0 {
+		return m, nil
+	}
+	var err error
+	if m.Causes, m.Body, err = cutPairs(m.Body); err != nil {
+		return Reply{}, err
+	}
+	return m, nil
 }
 
 // Progress says that the request has arrived and is being worked on.

@@ -6,14 +6,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// metadata length, metadata: skipped by this version
-func TestMetadataIsSkipped(t *testing.T) {
-	body := Request{Slot: 5, Seq: 9, Service: []byte("s")}.AppendBody(nil)
-	body = append(body[:len(body)-2], 0, 3, 'k', '=', 'v', 0x91, 1)
-
-	got, err := ConsumeRequest(body)
+// Metadata are texts that go along with a call: what is walked is what was appended.
+func TestPairsAreWalkedInTheirOrder(t *testing.T) {
+	pairs := AppendPair(AppendPair(nil, "a", []byte("1")), "b", nil)
+	got, err := ConsumeRequest(Request{Service: []byte("s"), Meta: pairs}.AppendBody(nil))
 	require.NoError(t, err)
-	require.Equal(t, Request{Slot: 5, Seq: 9, Service: []byte("s"), Args: []byte{0x91, 1}}, got)
+	var walked []string
+	for name, value := range EachPair(got.Meta) {
+		walked = append(walked, string(name)+"="+string(value))
+	}
+	require.Equal(t, []string{"a=1", "b="}, walked)
+	for name := range EachPair(pairs) {
+		require.Equal(t, "a", string(name), "a walk can be left")
+		break
+	}
 }
 
 // A Request is sent again "with its remaining time recomputed": that part of CALL-9 which is layout.

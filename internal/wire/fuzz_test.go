@@ -46,6 +46,7 @@ func requireSameAgain[M appender](t *testing.T, kind Kind, body []byte, m M, con
 }
 
 func FuzzRequest(f *testing.F)     { fuzzBody(f, KindRequest, ConsumeRequest) }
+func FuzzSend(f *testing.F)        { fuzzBody(f, KindSend, ConsumeSend) }
 func FuzzReply(f *testing.F)       { fuzzBody(f, KindReply, ConsumeReply) }
 func FuzzProgress(f *testing.F)    { fuzzBody(f, KindProgress, ConsumeProgress) }
 func FuzzPoll(f *testing.F)        { fuzzBody(f, KindPoll, ConsumePoll) }

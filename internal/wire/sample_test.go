@@ -34,6 +34,8 @@ const helloFixed = 24 + 19 + (1 + 4) + (1 + 3) + (2 + 5 + 2 + 5 + 7) + 1
 
 var samples = []sample{
 	{KindRequest, Request{Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Args: []byte{0x92, 1, 2}}, 19, true},
+	{KindSend, Send{Slot: 5, Seq: 9, Service: []byte("s"), Meta: AppendPair(nil, "k", []byte("v")), Args: []byte{0x90}}, 19, true},
+	{KindReply, Reply{Slot: 5, Seq: 9, Code: 1, Causes: AppendPair(AppendPair(nil, "a", nil), "b", []byte{1}), Body: []byte("no")}, 22, true},
 	{KindReply, Reply{Slot: 5, Seq: 9, Executed: ExecutedYes, Body: []byte{1, 2, 3}}, 11, true},
 	{KindProgress, Progress{Slot: 5, Seq: 9}, 6, false},
 	{KindPoll, Poll{Slot: 5, Seq: 9}, 6, false},
@@ -71,6 +73,8 @@ func (s sample) body() []byte {
 // consume decodes the body of any kind.
 func consume(kind Kind, body []byte) (appender, error) {
 	switch kind {
+	case KindSend:
+		return asAppender(ConsumeSend(body))
 	case KindRequest:
 		return asAppender(ConsumeRequest(body))
 	case KindReply:

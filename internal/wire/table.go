@@ -9,7 +9,7 @@ import (
 
 // Function is one row of a service table.
 type Function struct {
-	Name      string // 1 to MaxName bytes of UTF-8 without control characters, not beginning with "__"
+	Name      string // 1 to MaxName bytes of UTF-8 without control characters, but for a NUL byte at the beginning; that is not "__"
 	Signature string // at most MaxSignature bytes of UTF-8
 	Doc       string // at most MaxDoc bytes of UTF-8
 
@@ -203,6 +203,14 @@ func (row *tableRow) isValid() bool {
 		len(row.signature) <= MaxSignature && len(row.doc) <= MaxDoc && utf8.Valid(row.signature) && utf8.Valid(row.doc)
 }
 
+// ownMark is the length of what marks a name as the protocol's own: a NUL byte at its beginning.
+func ownMark(keep int, tail []byte) int {
+	if keep == 0 && tail[0] == 0 {
+		return 1
+	}
+	return 0
+}
+
 // setName makes the next name of the bytes it keeps of the present one and a tail. It looks at no more than the tail, in
 // which alone the two can differ: a stranger's table makes work in proportion to its size, not to that of its names.
 func (r *rows) setName(keep int, tail []byte) error {
@@ -213,7 +221,7 @@ func (r *rows) setName(keep int, tail []byte) error {
 		return ErrField
 	case bytes.Compare(tail, r.buf[keep:r.n]) <= 0: // which holds for an empty name, too
 		return ErrOrder
-	case bytes.ContainsFunc(tail, unicode.IsControl):
+	case bytes.ContainsFunc(tail[ownMark(keep, tail):], unicode.IsControl):
 		return ErrField
 	}
 	r.n = keep + copy(r.buf[keep:], tail)

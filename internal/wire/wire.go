@@ -20,8 +20,8 @@
 //
 // The bodies, with the size of each field in bytes; a * takes all the rest:
 //
-//	Request      slot 2, seq 4, remaining 4, service 1+n, metadata 2+n, arguments *
-//	Reply        slot 2, seq 4, code 4, executed 1, results or text *
+//	Request      slot 2, seq 4, remaining 4, service 1+n, metadata 2+n, arguments *; Send likewise
+//	Reply        slot 2, seq 4, code 4, executed 1, results *, or causes 2+n, text *
 //	Progress     slot 2, seq 4; Poll and Cancel likewise
 //	Fragment     transfer 4, total 4, size 2, index 4, data *
 //	FragmentAck  transfer 4, base 4, limit 4, bitmap *
@@ -87,6 +87,7 @@ const (
 	KindStale       Kind = 9
 	KindProbe       Kind = 10
 	KindProbeAck    Kind = 11
+	KindSend        Kind = 12
 
 	KindJoin     Kind = 32
 	KindList     Kind = 33
