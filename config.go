@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"runtime"
 	"time"
+
+	"broach/internal/seal"
 )
 
 // Config says how a node runs. The zero Config is complete: a node on loopback and a free port, alone until somebody joins it.
@@ -23,7 +25,7 @@ type Config struct {
 	Advertise string   // "ip:port" that peers send to, where it differs from the bound address; "" is the bound address
 	Join      []string // "host:port" of any live members, host names allowed, own address harmless; empty waits to be joined
 	Cluster   string   // up to 200 bytes of UTF-8; nodes of different clusters never mix; "" is "default"
-	Keys      [][]byte // not supported by this version: must be empty
+	Keys      [][]byte // of the cluster, up to 8 of 32 bytes each: the first seals all datagrams, all open them; none: nothing is encrypted. See Node.SetKeys
 
 	CallTimeout time.Duration // deadline of a whole call whose context has none; 0 is 6 s
 	AckTimeout  time.Duration // without any sign from the peer for so long, it counts as unreachable; 0 is 3 s
@@ -101,6 +103,15 @@ func (c Config) ackTimeout() time.Duration  { return cmp.Or(c.AckTimeout, defaul
 func (c Config) maxPacket() int             { return cmp.Or(c.MaxPacket, defaultMaxPacket) }
 func (c Config) maxMessage() int            { return cmp.Or(c.MaxMessage, defaultMaxMessage) }
 func (c Config) cluster() string            { return cmp.Or(c.Cluster, defaultCluster) }
+
+// ring is Keys, which are right, or nil if there are none.
+func (c Config) ring() *seal.Ring {
+	if len(c.Keys) == 0 {
+		return nil
+	}
+	ring, _ := seal.NewRing(c.Keys)
+	return ring
+}
 
 // addr is the address to bind where there is no Conn.
 func (c Config) addr() netip.AddrPort {

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"broach/internal/seal"
 )
 
 // mistake is one thing wrong in a Config: the field, what stands there, and what may stand there.
@@ -44,13 +46,15 @@ func (c Config) textMistakes() (ms []mistake) {
 		ms = append(ms, mistake{"LogLevel", quoted(c.LogLevel), levelForm})
 	}
 	if len(c.Keys) > 0 { // their number only: an error is logged, a key must not be
-		ms = append(ms, mistake{"Keys", fmt.Sprintf("%d given", len(c.Keys)), keysForm})
+		if _, err := seal.NewRing(c.Keys); err != nil {
+			ms = append(ms, mistake{"Keys", fmt.Sprintf("%d given", len(c.Keys)), fmt.Sprintf("%s (%v)", keysForm, err)})
+		}
 	}
 	return ms
 }
 
 const (
-	keysForm      = "keys are not supported by this version"
+	keysForm      = "must be up to 8 different keys of 32 bytes"
 	needAdvertise = "nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node"
 	needRoute     = "cannot be reached from %v: set Addr, and Advertise where it differs"
 )

@@ -36,7 +36,7 @@ func TestFileWithEveryKey(t *testing.T) {
 			"threadPool": {
 				"core": 1, "threadMax": 2, "keepAliveTime": "1m", "queueMax": 3, "isExcInfo": true, "createThreadThreshold": 3
 			},
-			"advertise": "192.0.2.7:18080", "cluster": "blue", "keys": [],
+			"advertise": "192.0.2.7:18080", "cluster": "blue", "keys": ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="],
 			"heartbeat": {
 				"interval": 2, "budget": 40, "tick": 0.01, "margin": "100ms", "probeEvery": 0.03, "probes": 5, "grace": 0.2,
 				"forget": "1h"
@@ -47,7 +47,7 @@ func TestFileWithEveryKey(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Config{
 		Name: "shop", Version: "2", LogLevel: "warn",
-		Addr: "[::]:18080", Advertise: "192.0.2.7:18080", Join: []string{"seed:1", "[::1]:2"}, Cluster: "blue",
+		Addr: "[::]:18080", Advertise: "192.0.2.7:18080", Join: []string{"seed:1", "[::1]:2"}, Cluster: "blue", Keys: [][]byte{[]byte("\x00\x01\x02\x03\x04\x05\x06\a\b\t\n\v\f\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f")},
 		CallTimeout: 500 * time.Millisecond, AckTimeout: 1500 * time.Millisecond,
 		Pool: Pool{Core: 1, Max: 2, Queue: 3, GrowAt: 3, KeepAlive: time.Minute, RejectWhenFull: true},
 		Heartbeat: Heartbeat{
@@ -149,8 +149,8 @@ func TestBadFiles(t *testing.T) {
 		{`{"params": {"threadPool": {"isExcInfo": 0}}}`, `params.threadPool.isExcInfo: 0: ` + exc},
 		{`{"params": {"threadPool": {"isExcInfo": ""}}}`, `params.threadPool.isExcInfo: "": ` + exc},
 
-		{`{"params": {"keys": ["c2VjcmV0"]}}`, `params.keys: (not shown): keys are not supported by this version`},
-		{`{"params": {"keys": "c2VjcmV0"}}`, `params.keys: (not shown): keys are not supported by this version`},
+		{`{"params": {"keys": ["c2VjcmV0"]}}`, `params.keys: (not shown): must be a list of up to 8 different keys, each 32 bytes in base64`},
+		{`{"params": {"keys": "c2VjcmV0"}}`, `params.keys: (not shown): must be a list of up to 8 different keys, each 32 bytes in base64`},
 		{`{"params": {"maxPacket": 100}}`, `params.maxPacket: 100: must be from 1200 to 8972`},
 		{`{"params": {"tags": {"zone": 5}}}`, `params.tags: {"zone":5}: must be an object of strings`},
 		{`{"params": {"tags": {"zone": null}}}`, `params.tags: {"zone":null}: must be an object of strings`},
@@ -182,7 +182,7 @@ func TestAllMistakesOfAFileComeAtOnce(t *testing.T) {
 		`broach: bad.json: params.rpcPort: 70000: must be a whole number from 0 to 65535`,
 		`broach: bad.json: params.rpcIp: "here": must be an IP address such as "192.0.2.7" or "2001:db8::7", without a zone, not multicast`,
 		`broach: bad.json: params.threadPool.isExcInfo: "Flase": must be true, false, "True", "true", "False" or "false"`,
-		`broach: bad.json: params.keys: (not shown): keys are not supported by this version`,
+		`broach: bad.json: params.keys: (not shown): must be a list of up to 8 different keys, each 32 bytes in base64`,
 		`broach: bad.json: params.clusterAddress[0]: "a": ` + seedForm,
 		`broach: bad.json: params.threadPool.core: -1: must be from 1 to 1048576`,
 	}, "\n"))

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"broach/internal/seal"
 )
 
 // fileKey is one key a configuration file may have.
@@ -42,7 +44,7 @@ var fileKeys = []fileKey{
 	countKey("params.threadPool.createThreadThreshold", "Pool.GrowAt", func(c *Config) *int { return &c.Pool.GrowAt }),
 	textKey("params.advertise", "Advertise", func(c *Config) *string { return &c.Advertise }),
 	textKey("params.cluster", "Cluster", func(c *Config) *string { return &c.Cluster }),
-	{"params.keys", "Keys", keysForm, isEmptyList},
+	{"params.keys", "Keys", "must be a list of up to 8 different keys, each 32 bytes in base64", setKeys},
 	{path: "params.heartbeat"},
 	secondsKey("params.heartbeat.interval", "Heartbeat.Interval", func(c *Config) *time.Duration { return &c.Heartbeat.Interval }),
 	countKey("params.heartbeat.budget", "Heartbeat.Budget", func(c *Config) *int { return &c.Heartbeat.Budget }),
@@ -162,10 +164,17 @@ func setRejectWhenFull(f *configFile, raw json.RawMessage) bool {
 	return true
 }
 
-// isEmptyList takes a list of no keys, which asks for nothing.
-func isEmptyList(_ *configFile, raw json.RawMessage) bool {
-	list, ok := decodeJSON[[]json.RawMessage](raw)
-	return ok && len(list) == 0
+// setKeys takes keys in base64. What they are is never part of a message.
+func setKeys(f *configFile, raw json.RawMessage) bool {
+	list, ok := decodeJSON[[][]byte](raw)
+	if !ok {
+		return false
+	}
+	if _, err := seal.NewRing(list); len(list) > 0 && err != nil {
+		return false
+	}
+	f.cfg.Keys = list
+	return true
 }
 
 func setTags(f *configFile, raw json.RawMessage) bool {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/seal"
 	"broach/internal/wire"
 )
 
@@ -24,12 +25,14 @@ type carrier struct {
 	memory     *memory // of reassembly, all links together
 	stats      counters
 	pendings   sync.Pool // of *pendingCall
+	sealing
+	floors floors
 }
 
 // header fills in the header of a datagram.
-func (c *carrier) header(datagram []byte, table uint32, receiver, number uint64) {
+func (c *carrier) header(datagram []byte, table uint32, keyID byte, receiver, number uint64) {
 	wire.AppendHeader(datagram[:0], wire.Header{
-		TableVersion: table, Cluster: c.cluster, Sender: c.boot, Receiver: receiver, Number: number,
+		KeyID: keyID, TableVersion: table, Cluster: c.cluster, Sender: c.boot, Receiver: receiver, Number: number,
 	})
 }
 
@@ -45,6 +48,9 @@ type link struct {
 	skipped   uint64    // numbers that the peer left out when it began
 	noted     time.Time // when the loop was last told of traffic
 	tableSeen uint32    // highest table version in the peer's headers
+
+	openedWith *seal.Ring
+	opens      *seal.Opener // of openedWith
 
 	heard    atomic.Int64  // when a datagram was last accepted, as of carrier.timers.stamp
 	inflight atomic.Int32  // our calls to it, for the balancer
@@ -67,6 +73,9 @@ type link struct {
 	out      outbox
 	rng      rand.PCG
 
+	sealedWith *seal.Ring // nil: nothing is sealed
+	seals      *seal.Sealer
+
 	experiences map[string]*experience // by function, of those called
 
 	*exchange
@@ -88,10 +97,11 @@ type exchange struct {
 // envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds.
 const envelope = 256
 
-// newLink makes a link. Its datagrams are numbered from the time since start on, in microseconds: more than any earlier link
-// to the same process can have used, so that the peer takes none of them for a replay.
+// newLink makes a link. Its datagrams are numbered from the time since start on, in microseconds, or from higher up: more than any earlier link
+// to the same process has used, so that the peer takes none of them for a replay, [HDR-7], [SEAL-3].
 func newLink(now time.Time, c *carrier, id linkID, seed uint64) *link {
-	l := &link{carrier: c, id: id, number: uint64(now.Sub(c.timers.start).Microseconds())}
+	number, _, _ := c.floors.get()
+	l := &link{carrier: c, id: id, number: max(number, uint64(now.Sub(c.timers.start).Microseconds()))}
 	l.rng.Seed(seed, id.boot)
 	l.heard.Store(c.timers.stamp(now))
 	return l
@@ -105,6 +115,7 @@ func (l *link) talk(now time.Time) {
 	l.exchange = &exchange{}
 	l.path.init(now, l.maxPacket)
 	l.sending.init(now, fragmentSize(l.path.size))
+	_, l.calls.floor, l.sending.lastID = l.floors.get()
 	l.receiving.init(l.maxMessage+envelope, reassemblyPeer*(l.maxMessage+envelope), l.memory)
 }
 
@@ -141,9 +152,7 @@ func (l *link) flushQueue() {
 // sendOutside sends a message in a datagram that belongs to no link.
 func sendOutside[M interface{ Append([]byte) []byte }](c *carrier, to netip.AddrPort, m M) {
 	b := batches.Get().(*batch)
-	d := m.Append(newPacket())
-	c.header(d, c.table.Load(), 0, 0)
-	b.out = append(b.out, datagram{addr: to, b: d})
+	b.out = append(b.out, datagram{addr: to, b: c.sealOutside(m.Append(newPacket()))})
 	c.transport.send(b.out)
 	b.recycle()
 	batches.Put(b)
@@ -186,6 +195,7 @@ func (l *link) sendAll() {
 		if !l.load(b) {
 			return
 		}
+		b.seal()
 		l.transport.send(b.out)
 		b.recycle()
 	}
@@ -215,6 +225,9 @@ func (l *link) canSendFragments() bool {
 func (l *link) load(b *batch) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.down {
+		return false // another link may have its numbers
+	}
 	room := batchMax
 	if l.canSendFragments() {
 		room -= burstMax
@@ -225,14 +238,18 @@ func (l *link) load(b *batch) bool {
 	}
 	l.out.ready = append(l.out.ready[:0], l.out.ready[n:]...)
 	l.loadFragments(b)
+	keyID := byte(0)
+	if b.sealer = l.sealer(); b.sealer != nil {
+		keyID = b.sealer.KeyID()
+	}
 	for i := range b.out {
 		l.number++
 		table := l.carrier.table.Load()
 		if i < n {
 			table = stampOf(b.out[i].b)
 		}
-		l.header(b.out[i].b, table, l.id.boot, l.number)
-		l.bytesOut += uint64(len(b.out[i].b))
+		l.header(b.out[i].b, table, keyID, l.id.boot, l.number)
+		l.bytesOut += uint64(len(b.out[i].b) + l.overhead())
 		if l.exchange != nil {
 			l.path.sent(len(b.out[i].b))
 		}
@@ -258,6 +275,7 @@ func (l *link) close(o outcome) {
 	l.mu.Lock()
 	l.down = true
 	running := l.endAll(o)
+	l.raiseFloors()
 	if l.exchange != nil {
 		l.receiving.close()
 	}
@@ -267,6 +285,15 @@ func (l *link) close(o outcome) {
 	for _, r := range running {
 		r.giveUp()
 	}
+}
+
+// raiseFloors sees to it that another link to the same process does not begin with the numbers of this one.
+func (l *link) raiseFloors() {
+	if l.exchange == nil {
+		l.floors.raise(l.number, 0, 0)
+		return
+	}
+	l.floors.raise(l.number, l.calls.highest(), l.sending.lastID)
 }
 
 // fail ends what goes on with a peer that cannot be reached. The link stays: the peer may come back.

@@ -234,7 +234,7 @@ func forge(from, to *linkSide, encoded ...[]byte) []byte {
 	for _, m := range encoded {
 		d = append(d, m...)
 	}
-	from.header(d, 1, to.boot, from.link.number)
+	from.header(d, 1, 0, to.boot, from.link.number)
 	return d
 }
 

@@ -98,9 +98,11 @@ func newNode(cfg Config, t transport) *Node {
 	n := &Node{cfg: cfg, log: cfg.logger(), pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
 	n.carrier = carrier{
 		transport: t, boot: n.rng.Uint64() | 1, cluster: wire.ClusterID(cfg.cluster()),
-		maxPacket: cfg.maxPacket(), maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
+		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
 		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()), atOnce: firstRoom},
 	}
+	n.ring.Store(cfg.ring())
+	n.maxPacket = max(cfg.maxPacket()-n.overhead(), basePacket)
 	n.timers.init(now)
 	n.table.Store(1)
 	n.dice.Store(n.rng.Uint64())

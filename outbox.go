@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync"
 
+	"broach/internal/seal"
 	"broach/internal/wire"
 )
 
@@ -80,9 +81,22 @@ func freePacket(b []byte) {
 }
 
 // batch is what one flush hands to the transport.
-type batch struct{ out []datagram }
+type batch struct {
+	out    []datagram
+	sealer *seal.Sealer // nil: they are not sealed
+}
 
 var batches = sync.Pool{New: func() any { return &batch{out: make([]datagram, 0, batchMax)} }}
+
+// seal encrypts the datagrams. It holds no lock: it takes as long as all else that is done for them.
+func (b *batch) seal() {
+	if b.sealer == nil {
+		return
+	}
+	for i := range b.out {
+		b.out[i].b = b.sealer.Seal(b.out[i].b, wire.HeaderSize)
+	}
+}
 
 // recycle frees the datagrams that were sent.
 func (b *batch) recycle() {
@@ -90,5 +104,5 @@ func (b *batch) recycle() {
 		freePacket(b.out[i].b)
 		b.out[i] = datagram{}
 	}
-	b.out = b.out[:0]
+	b.out, b.sealer = b.out[:0], nil
 }

@@ -36,6 +36,7 @@ type reader struct {
 	soon       bool       // calls go on: the next datagram is expected at once
 	staleSpent int        // answers given in the present second
 	staleUntil time.Time
+	strangers  strangers
 }
 
 // read runs until the socket is closed, or until another goroutine has taken the reader over.
@@ -95,6 +96,17 @@ func (r *reader) datagram(now time.Time, d datagram) {
 		r.stats.otherCluster.Add(1)
 	case h.Sender == r.boot || h.Sender == 0:
 		// ours, by way of a seed that is ourselves; or nobody's
+	default:
+		r.opened(now, d, h, rest)
+	}
+}
+
+// opened handles a datagram of our cluster.
+func (r *reader) opened(now time.Time, d datagram, h wire.Header, rest []byte) {
+	rest, ok := r.open(d, h, rest)
+	switch {
+	case !ok:
+		r.unopened(now, d)
 	case h.Receiver == r.boot:
 		r.toUs(now, d, h, rest)
 	case h.Receiver == 0:
@@ -343,7 +355,7 @@ func (r *reader) toPool(req *request) {
 
 // outside handles a datagram that does not belong to a link: only membership messages count, [HDR-6].
 func (r *reader) outside(now time.Time, d datagram, h wire.Header, rest []byte) {
-	src := source{addr: d.addr, boot: h.Sender, tver: h.TableVersion, number: h.Number, size: len(d.b), toUs: h.Receiver != 0}
+	src := source{addr: d.addr, boot: h.Sender, tver: h.TableVersion, number: h.Number, size: len(d.b) - r.overhead(), toUs: h.Receiver != 0}
 	calls := false
 	for len(rest) > 0 {
 		kind, body, after, err := wire.ConsumeMessage(rest)

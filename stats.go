@@ -20,6 +20,7 @@ type Stats struct {
 	Misdirected    uint64 // datagrams for another process, such as the one that had our address before
 	Strangers      uint64 // datagrams with calls from processes that are not members
 	UnknownKinds   uint64 // messages of kinds that this version does not know
+	Unopened       uint64 // datagrams of our cluster that no key of ours opens, or that are not sealed though we have keys, or the other way round
 	Unusable       uint64 // introductions with an address that cannot be reached from here, such as another host's 127.0.0.1
 	InboxOverflow  uint64 // membership messages dropped because too many came at once
 
@@ -56,7 +57,7 @@ type PeerStats struct {
 type counters struct {
 	malformed, foreignVersion, otherCluster, replayed atomic.Uint64
 	misdirected, stranger, unknownKind, inboxFull     atomic.Uint64
-	unusable                                          atomic.Uint64
+	unusable, unopened                                atomic.Uint64
 }
 
 // Stats returns the counts and the state of things now.
@@ -67,7 +68,7 @@ func (n *Node) Stats() Stats {
 		BytesIn: t.bytesIn.Load(), BytesOut: t.bytesOut.Load(), SendErrors: t.errorsOut.Load(),
 		Malformed: c.malformed.Load() + t.truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
 		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(), Misdirected: c.misdirected.Load(),
-		Strangers: c.stranger.Load(), UnknownKinds: c.unknownKind.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load(),
+		Strangers: c.stranger.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load(),
 		Running: p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
 	}
 	now, v := time.Now(), n.view.Load()

@@ -42,7 +42,7 @@ var clockFiles = []string{
 
 // rootImports is all that the root package may stand on, besides the standard library.
 var rootImports = []string{
-	"broach/internal/wire",
+	"broach/internal/seal", "broach/internal/wire",
 	"github.com/panjf2000/ants/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
 	"golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
 }
@@ -122,6 +122,7 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 	check(".", rootImports)
 	check("internal/wire", nil)
 	check("internal/simnet", nil)
+	check("internal/seal", nil)
 }
 
 func TestNothingPrintsOutsideTheLog(t *testing.T) {

@@ -38,8 +38,8 @@ func AppendHeader(b []byte, h Header) []byte {
 	return binary.BigEndian.AppendUint64(b, h.Number)
 }
 
-// ConsumeHeader takes the header off a datagram that is not sealed; rest are the messages. The errors are ErrShort,
-// ErrMagic, ErrVersion and ErrKey. The identities in it are not judged: a node compares them with those it knows.
+// ConsumeHeader takes the header off a datagram; rest are the messages, sealed if it has a key id. The errors are ErrShort, ErrMagic and
+// ErrVersion. The identities in it are not judged: a node compares them with those it knows.
 func ConsumeHeader(b []byte) (h Header, rest []byte, err error) {
 	if len(b) < HeaderSize {
 		return Header{}, nil, ErrShort
@@ -50,10 +50,8 @@ func ConsumeHeader(b []byte) (h Header, rest []byte, err error) {
 	if b[1] != version {
 		return Header{}, nil, ErrVersion
 	}
-	if b[2] != 0 {
-		return Header{}, nil, ErrKey
-	}
 	return Header{
+		KeyID:        b[2],
 		TableVersion: binary.BigEndian.Uint32(b[4:]),
 		Cluster:      binary.BigEndian.Uint64(b[8:]),
 		Sender:       binary.BigEndian.Uint64(b[16:]),

@@ -116,8 +116,6 @@ var (
 	ErrMagic = errors.New("wire: wrong magic byte")
 	// ErrVersion says that the datagram is of another version of the protocol.
 	ErrVersion = errors.New("wire: unknown version")
-	// ErrKey says that the datagram is sealed, which this package cannot open.
-	ErrKey = errors.New("wire: unknown key id")
 	// ErrKind says that ConsumeMembership was given a kind that it does not know.
 	ErrKind = errors.New("wire: unknown kind of message")
 	// ErrField says that a field has a value outside its bounds.
