@@ -18,6 +18,11 @@ var (
 		serve: func() (server, error) { return serveBroach(quiet(), sum) },
 		dial:  func(addr string) (client, error) { return dialTyped(quiet(), addr) },
 	}
+	broachSealed = system{
+		name: "broach-sealed", title: "broach, Bind, sealed",
+		serve: func() (server, error) { return serveBroach(sealed(), sum) },
+		dial:  func(addr string) (client, error) { return dialTyped(sealed(), addr) },
+	}
 	broachReflective = system{
 		name: "broach-call", title: "broach, Caller.Call",
 		serve: broachTyped.serve,
@@ -27,6 +32,13 @@ var (
 
 // quiet is the default configuration without a log.
 func quiet() broach.Config { return broach.Config{LogLevel: "off"} }
+
+// sealed is quiet with a key. Anybody can read it here: what it costs is the same.
+func sealed() broach.Config {
+	cfg := quiet()
+	cfg.Keys = [][]byte{[]byte("thirty-two bytes, no secret here")}
+	return cfg
+}
 
 func sum(x, y int) int { return x + y }
 

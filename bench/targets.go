@@ -68,7 +68,14 @@ var targets = []target{
 	lossless(p50, "broach-loss5", atMost(1.2)),
 	lossless(p50, "broach-loss20", atMost(1.2)),
 	absolute(p99, "loss", "broach-loss5", unasked, atMost(0.150)),
+	whileSealed("add64", 0.7),
+	whileSealed("echo1m", 0.6),
 	{p99, cell{"beside", "broach"}, cell{"add4", "broach"}, atMost(10), atMost(5)},
+}
+
+// whileSealed compares broach with a key with broach without.
+func whileSealed(workload string, must float64) target {
+	return target{rate, cell{workload, "broach-sealed"}, cell{workload, "broach"}, atLeast(must), unasked}
 }
 
 // lossless compares broach with itself without loss.
