@@ -18,12 +18,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var soak = flag.Duration("soak", 0, "how long to run the soak test, with real time and sockets")
+var (
+	soak       = flag.Duration("soak", 0, "how long to run the soak test, with real time and sockets")
+	underSiege = flag.Int("siege", 0, "datagrams a second that strangers throw at the nodes of the soak test; they have keys then")
+)
 
 // roughConn is a socket that loses a twentieth of what it sends, doubles some, and lets some be overtaken.
-type roughConn struct{ *net.UDPConn }
+type roughConn struct {
+	*net.UDPConn
+	heard *siege // by strangers
+}
 
 func (c roughConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	if *underSiege > 0 && rand.N(100) == 0 {
+		c.heard.record(b)
+	}
 	switch x := rand.Float64(); {
 	case x < 0.05:
 		return len(b), nil
@@ -37,12 +46,17 @@ func (c roughConn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) 
 	return c.UDPConn.WriteToUDPAddrPort(b, to)
 }
 
-func startRough(t *testing.T) *Node {
+func startRough(t *testing.T, s *siege) *Node {
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	require.NoError(t, err)
 	require.NoError(t, conn.SetReadBuffer(4<<20))
-	n, err := Start(Config{Conn: roughConn{conn}, LogLevel: "off"})
+	cfg := Config{Conn: roughConn{conn, s}, LogLevel: "off", CallTimeout: 30 * time.Second} // 8 MiB through the loss, beside all else
+	if *underSiege > 0 {
+		cfg.Keys = [][]byte{keyOf(1)}
+	}
+	n, err := Start(cfg)
 	require.NoError(t, err)
+	s.targets = append(s.targets, n)
 	t.Cleanup(func() { n.Close() })
 	return n
 }
@@ -51,12 +65,13 @@ func startRough(t *testing.T) *Node {
 var soakSizes = slices.Concat(slices.Repeat([]int{0}, 64), slices.Repeat([]int{1 << 10}, 16), slices.Repeat([]int{64 << 10}, 4), []int{8 << 20})
 
 // Full load for a long time, through loss, duplicates and reordering: no wrong answer, no call that fails, none that runs twice,
-// and neither memory nor goroutines grow. go test -run TestSoak -soak 10m -timeout 20m -v .
+// and neither memory nor goroutines grow. go test -run TestSoak -soak 10m -timeout 20m -v . With -siege 5000, through all attacks at once, too.
 func TestSoak(t *testing.T) {
 	if *soak == 0 {
 		t.Skip("run with -soak")
 	}
-	provider, caller := startRough(t), startRough(t)
+	s := new(siege)
+	provider, caller := startRough(t, s), startRough(t, s)
 	last := make([]atomic.Int64, len(soakSizes)) // call that ran, by caller
 	var twice, calls atomic.Int64
 	require.NoError(t, provider.Register("echo", func(who int, m soakMessage) soakMessage {
@@ -71,12 +86,16 @@ func TestSoak(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), *soak)
 	defer cancel()
 	var wg sync.WaitGroup
+	if *underSiege > 0 {
+		wg.Go(func() { s.lay(t, ctx, *underSiege) })
+	}
 	for who, size := range soakSizes {
 		wg.Go(func() { soakCaller(t, ctx, caller, who, size, &calls) })
 	}
 	memory, goroutines := watchSoak(t, ctx, &calls)
 	wg.Wait()
 	require.Zero(t, twice.Load(), "calls that ran twice")
+	t.Logf("%d datagrams thrown by strangers", s.thrown.Load())
 	require.Less(t, slices.Max(memory[len(memory)/2:]), 2*slices.Max(memory[:len(memory)/2]), "the memory grows")
 	require.Less(t, slices.Max(goroutines[len(goroutines)/2:]), 2*slices.Max(goroutines[:len(goroutines)/2]), "goroutines grow")
 }

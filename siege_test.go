@@ -1,0 +1,212 @@
+package broach
+
+import (
+	"context"
+	"flag"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+var floodFor = flag.Duration("flood", 0, "how long to run the flood test, with real time and sockets")
+
+// siege is what strangers throw at nodes over real sockets: all that the attack tests know, at once and without end.
+type siege struct {
+	targets []*Node
+	mu      sync.Mutex
+	seen    [][]byte // datagrams of honest nodes, to be thrown again
+	thrown  atomic.Int64
+}
+
+// record keeps a datagram of an honest node, in place of one of 4,096 others.
+func (s *siege) record(b []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.seen) < 4096 {
+		s.seen = append(s.seen, slices.Clone(b))
+	} else if i := rand.N(len(s.seen)); len(b) <= cap(s.seen[i]) {
+		s.seen[i] = append(s.seen[i][:0], b...)
+	}
+}
+
+// replayed is a copy of some recorded datagram.
+func (s *siege) replayed() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.seen) == 0 {
+		return nil
+	}
+	return slices.Clone(s.seen[rand.N(len(s.seen))])
+}
+
+// blind weapons make a datagram each, of what anybody knows who hears nothing: the cluster's name at most.
+func (s *siege) blind() []func() []byte {
+	return []func() []byte{
+		func() []byte { return rubbish(rand.N(1500)) },
+		func() []byte { return append(s.header(rand.Uint64(), 0), randomMessages()...) },
+		func() []byte { return append(s.header(rand.Uint64(), rand.Uint64()), randomMessages()...) },
+	}
+}
+
+// seeing weapons are those of who hears all that is said and knows the nodes' boot ids. Without keys he can do as he likes.
+func (s *siege) seeing() []func() []byte {
+	return []func() []byte{
+		s.replayed,
+		func() []byte { return flipped(s.replayed()) },
+		func() []byte { b := s.replayed(); return b[:rand.N(len(b)+1)] },
+		func() []byte { // the header of an honest datagram and other content
+			b := s.replayed()
+			return append(b[:min(len(b), wire.HeaderSize)], randomMessages()...)
+		},
+		func() []byte { return append(s.header(rand.Uint64(), s.some().boot), randomMessages()...) },
+		func() []byte { // one node's name for another, with a number far ahead
+			return append(s.header(s.some().boot, s.some().boot), randomMessages()...)
+		},
+		func() []byte { return append(s.header(s.some().boot, rand.Uint64()), randomMessages()...) },
+	}
+}
+
+func (s *siege) some() *Node { return s.targets[rand.N(len(s.targets))] }
+
+func (s *siege) header(sender, receiver uint64) []byte {
+	return wire.AppendHeader(nil, wire.Header{
+		KeyID: uint8(rand.N(3)), TableVersion: rand.Uint32(), Cluster: s.targets[0].cluster, Sender: sender, Receiver: receiver, Number: rand.Uint64(),
+	})
+}
+
+// noiseSource is random bytes: making them anew for each datagram would cost more than throwing it.
+var noiseSource = sync.OnceValue(func() []byte {
+	b := make([]byte, 1<<20)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+})
+
+func rubbish(n int) []byte {
+	at := rand.N(1<<20 - n)
+	return slices.Clone(noiseSource()[at : at+n])
+}
+
+// flipped is b with a bit changed.
+func flipped(b []byte) []byte {
+	if len(b) > 0 {
+		b[rand.N(len(b))] ^= 1 << rand.N(8)
+	}
+	return b
+}
+
+// randomMessages have right frames and wrong bodies.
+func randomMessages() (b []byte) {
+	for range 1 + rand.N(4) {
+		body := rubbish(rand.N(200))
+		b = append(b, byte(rand.N(50)), 0, byte(len(body)))
+		b = append(b, body...)
+	}
+	return b
+}
+
+// lay throws about so many datagrams a second, from several sockets, until ctx ends.
+func (s *siege) lay(t *testing.T, ctx context.Context, perSecond int) {
+	var outs []transport
+	for range 8 {
+		conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
+		require.NoError(t, err)
+		outs = append(outs, newPacketTransport(conn))
+	}
+	weapons, batch := s.blind(), make([]datagram, 0, maxBatch)
+	if s.targets[0].ring.Load() != nil {
+		weapons = append(weapons, s.seeing()...)
+	}
+	for start, n := time.Now(), 0; ctx.Err() == nil; n += maxBatch {
+		batch = batch[:0]
+		for range maxBatch {
+			if b := weapons[rand.N(len(weapons))](); b != nil {
+				batch = append(batch, datagram{s.some().addr, b})
+			}
+		}
+		sent, _ := outs[rand.N(len(outs))].send(batch)
+		s.thrown.Add(int64(sent))
+		time.Sleep(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(perSecond))))
+	}
+	for _, o := range outs {
+		o.close()
+	}
+}
+
+// Honest calls through a flood of 100,000 garbage datagrams a second, or as many as the processors give beside the calls; and without. What is
+// measured is printed: go test -run TestFlood -flood 10s -v .
+func TestFlood(t *testing.T) {
+	if *floodFor == 0 {
+		t.Skip("run with -flood")
+	}
+	for _, keys := range [][][]byte{nil, {keyOf(1)}} {
+		provider, caller := startWith(t, keys), startWith(t, keys)
+		require.NoError(t, provider.Register("add", func(x, y int) int { return x + y }))
+		require.NoError(t, caller.Join(provider.Addr().String()))
+		require.NoError(t, caller.WaitFor(t.Context(), "add", 1))
+		for _, rate := range []int{0, 100_000} {
+			s := &siege{targets: []*Node{provider, caller}}
+			ctx, cancel := context.WithTimeout(t.Context(), *floodFor)
+			var laid sync.WaitGroup
+			if rate > 0 {
+				laid.Go(func() { s.lay(t, ctx, rate) })
+			}
+			times, failed := callThrough(ctx, caller)
+			laid.Wait()
+			cancel()
+			slices.Sort(times)
+			t.Logf("sealed: %t; thrown: %6.0f a second; %d calls, %d failed, median %v, p99 %v", keys != nil,
+				float64(s.thrown.Load())/floodFor.Seconds(), len(times)+failed, failed, times[len(times)/2], times[len(times)*99/100])
+			require.Less(t, failed, 1+len(times)/100)
+			for _, n := range []*Node{provider, caller} {
+				require.Len(t, n.Members(), 2)
+				for _, m := range n.Members() {
+					require.Equal(t, Alive, m.State)
+				}
+			}
+		}
+	}
+}
+
+// callThrough calls, eight at a time, until ctx ends.
+func callThrough(ctx context.Context, caller *Node) (times []time.Duration, failed int) {
+	add := caller.Caller("add")
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for ctx.Err() == nil {
+				begin := time.Now()
+				sum, err := Call[int](context.Background(), add, 1, 2)
+				took := time.Since(begin)
+				mu.Lock()
+				if err != nil || sum != 3 {
+					failed++
+				} else {
+					times = append(times, took)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return times, failed
+}
+
+// startWith starts a node with keys on a free loopback port.
+func startWith(t *testing.T, keys [][]byte) *Node {
+	n, err := Start(Config{Keys: keys, LogLevel: "off"})
+	require.NoError(t, err)
+	t.Cleanup(func() { n.Close() })
+	return n
+}
