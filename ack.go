@@ -7,10 +7,7 @@ import (
 
 // The caller's half of at-most-once calls, PROTOCOL.md 2.5. The provider's half is in served.go.
 
-const (
-	maxSlots  = 1 << 16     // a slot number has 16 bits
-	pollEvery = time.Second // between a sign that a call runs and the question how it is going, [CALL-10]
-)
+const pollEvery = time.Second // between a sign that a call runs and the question how it is going, [CALL-10]
 
 // callState is how far a call has come.
 type callState uint8

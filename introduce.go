@@ -15,9 +15,6 @@ const (
 	helloPace   = 2500 * time.Microsecond // between any two while many have not answered: a crowd that joins has enough to do
 	ackTimes    = 4                       // how often an Ack goes that nothing comes back for, before we say all of it again
 	helloMax    = controlPacket - wire.HeaderSize
-	pendingMax  = 1024                  // announcers that are not believed yet; the oldest makes room
-	pendingKept = 5 * time.Second       // they have answered by then or never will
-	answerTimes = 3                     // what an unproven address is sent, at most, for what came from it, [MEM-5]
 	remindEvery = 20 * time.Millisecond // between two Welcomes to who uses a link that we do not have yet, [MEM-4]
 )
 
@@ -142,12 +139,12 @@ func (m *membership) onAnnounce(now time.Time, src source, h wire.Hello) {
 		return
 	}
 	in := introduction{nonce: m.rng.Uint64() | 1, boot: src.boot, tver: src.tver, at: now, told: now, hello: h}
-	m.challenge(src, m.pending.add(in))
+	m.challenge(now, src, m.pending.add(in))
 }
 
 // challenge sends an announcer the nonce that it has to echo.
-func (m *membership) challenge(src source, in introduction) {
-	m.tellAddr(in.hello.Addr, wire.Welcome{Hello: m.hello(in.nonce, in.hello.Nonce, 0, answerLimit(src))})
+func (m *membership) challenge(now time.Time, src source, in introduction) {
+	m.answer(now, in.hello.Addr, wire.Welcome{Hello: m.hello(in.nonce, in.hello.Nonce, 0, answerLimit(src))})
 }
 
 // stranger hears a process use a link that we do not have. If it announced itself, it believes in us and its Ack was lost:
@@ -158,7 +155,7 @@ func (m *membership) stranger(now time.Time, src source) bool {
 	}
 	in, ok := m.pending.awaits(now, src.boot)
 	if ok {
-		m.challenge(src, in)
+		m.challenge(now, src, in)
 	}
 	return ok
 }

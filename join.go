@@ -15,7 +15,6 @@ const (
 	joinRecent  = 2 * time.Second        // how long a joiner is told of peers that come after it, [MEM-8]
 	joinSettle  = time.Second            // what the addresses of a List have to answer before we count as joined
 	newsDelay   = 5 * time.Millisecond   // collects peers that come at once into one List
-	joinersMax  = 4096
 
 	healEvery = 500 * time.Millisecond // between contacts with peers that are offline, [MEM-18]
 	healSeeds = 8                      // of them at once while we have not joined
@@ -142,16 +141,14 @@ func (m *membership) onJoin(now time.Time, src source, msg wire.Join) {
 	}
 	welcome := wire.Welcome{Hello: m.hello(0, msg.Nonce, 0, 0)}
 	spent := wire.HeaderSize + len(welcome.Append(nil))
-	if spent > answerTimes*src.size {
+	if spent > answerTimes*src.size || !m.answer(now, msg.Addr, welcome) {
 		return
 	}
-	m.tellAddr(msg.Addr, welcome)
 	for _, c := range chunks {
 		spent += wire.HeaderSize + len(c.Append(nil))
-		if spent > answerTimes*src.size {
+		if spent > answerTimes*src.size || !m.answer(now, msg.Addr, c) {
 			return
 		}
-		m.tellAddr(msg.Addr, c)
 	}
 }
 

@@ -22,7 +22,7 @@ func (m *membership) learn(now time.Time, src source, msg wire.Message) {
 		}
 	case wire.Join:
 		if msg.Addr.Addr().IsUnspecified() {
-			m.tellAddr(src.addr, wire.Observed{Nonce: msg.Nonce, Addr: src.addr})
+			m.answer(now, src.addr, wire.Observed{Nonce: msg.Nonce, Addr: src.addr})
 		}
 	}
 }

@@ -8,10 +8,6 @@ import (
 
 // The provider's steps of a link, PROTOCOL.md 2.4. Those of transfers are in link_transfer.go.
 
-// replyMoving is how many of the largest messages may be under way to a peer as replies: who asks for large replies and does not
-// take them holds no more of our memory than all peers together hold by half-sent requests.
-const replyMoving = 8
-
 var (
 	textForgotten = []byte("the reply is no longer kept")
 	textMost      = []byte("the function already runs as often as it may at once")

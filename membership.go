@@ -50,6 +50,7 @@ type membership struct {
 	peers   peerSet
 	past    bootRing // processes that are gone for good
 	pending pendingSet
+	answers allowance // to strangers
 
 	joining  joinState
 	contacts contactSet
@@ -291,6 +292,15 @@ func (m *membership) tell(p *peer, msg wire.Message) {
 // tellAddr sends a message outside of a link.
 func (m *membership) tellAddr(addr netip.AddrPort, msg wire.Message) {
 	m.out.send = append(m.out.send, memberMessage{to: addr, msg: msg})
+}
+
+// answer sends a message to an address that has proven nothing, unless too many are sent so, [MEM-28].
+func (m *membership) answer(now time.Time, addr netip.AddrPort, msg wire.Message) (sent bool) {
+	if !m.answers.take(now, answersPerSec) {
+		return false
+	}
+	m.tellAddr(addr, msg)
+	return true
 }
 
 // event reports a change.

@@ -17,10 +17,8 @@ import (
 )
 
 const (
-	inboxMax      = 1024                  // membership messages that wait for the loop
-	backgroundMax = 16                    // name look-ups and table pulls at once
-	closeGrace    = time.Second           // how long Close waits for functions that do not return
-	publishPace   = 10 * time.Microsecond // between two published views, for each peer: a mass join must not rebuild them all the time
+	closeGrace  = time.Second           // how long Close waits for functions that do not return
+	publishPace = 10 * time.Microsecond // between two published views, for each peer: a mass join must not rebuild them all the time
 )
 
 // Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be called by
@@ -125,15 +123,6 @@ func newNode(cfg Config, t transport) *Node {
 	n.greet()
 	return n
 }
-
-// How many of the largest messages may have half arrived: from one peer, and from all together.
-const (
-	reassemblyPeer = 2
-	reassemblyNode = 8
-)
-
-// maxPeers bounds what membership remembers: four times the largest cluster that is promised.
-const maxPeers = 4096
 
 // newRand returns the node's randomness: of the seed, so that a simulation can be replayed, or of the system.
 func newRand(seed uint64) *mrand.Rand {

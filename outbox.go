@@ -12,10 +12,6 @@ const (
 	batchMax      = 64   // datagrams handed to the transport at once
 	burstMax      = 45   // fragments among them, so that small messages get their turn, PROTOCOL.md [FRAG-7]
 	controlPacket = 1200 // payload of a datagram with membership messages, [MSG-4]: fits tunnels and VPNs
-
-	// outboxMax bounds the datagrams that wait while the system takes none, 6 MiB of them: a peer that keeps asking for stored
-	// replies must not fill our memory. What finds no room is lost, as a datagram may be, and is sent or asked for again.
-	outboxMax = 4096
 )
 
 // outbox packs messages into datagrams, in order. The first wire.HeaderSize bytes of each are left for the header.

@@ -9,10 +9,7 @@ import (
 	"broach/internal/wire"
 )
 
-const (
-	leftKept = time.Minute // how long a peer that left is still shown
-	pastMax  = 1024        // boot ids of processes that are gone for good, remembered against late datagrams
-)
+const leftKept = time.Minute // how long a peer that left is still shown
 
 // peer is one process that was believed, and what we believe of it now.
 type peer struct {

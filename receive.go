@@ -8,9 +8,8 @@ import (
 )
 
 const (
-	readMax     = 256                   // datagrams handled at once: some bursts of a large message, acknowledged together
-	noteEvery   = 30 * time.Millisecond // between two notes to the loop that a link is busy: one tick of the heartbeats
-	stalePerSec = 100                   // answers to misdirected datagrams, PROTOCOL.md [HDR-4]
+	readMax   = 256                   // datagrams handled at once: some bursts of a large message, acknowledged together
+	noteEvery = 30 * time.Millisecond // between two notes to the loop that a link is busy: one tick of the heartbeats
 )
 
 // inbound is a membership message, or with a nil message the news that the sender's link carries traffic, or would if it were
@@ -24,19 +23,18 @@ type inbound struct {
 // acknowledgements step their link, membership messages go to the loop. It never waits for any of them.
 type reader struct {
 	*Node
-	in         []datagram
-	held       []*link       // flush at the end of the batch
-	requests   []*request    // new in this datagram
-	quick      []*request    // to be run by the reader at the end of the batch
-	ran        int           // how many of those have been taken up
-	spent      time.Duration // what they will take
-	takeover   takeover
-	abandoned  []*request // given up by their callers in this datagram
-	toKick     bool       // the pool has new work
-	soon       bool       // calls go on: the next datagram is expected at once
-	staleSpent int        // answers given in the present second
-	staleUntil time.Time
-	strangers  strangers
+	in        []datagram
+	held      []*link       // flush at the end of the batch
+	requests  []*request    // new in this datagram
+	quick     []*request    // to be run by the reader at the end of the batch
+	ran       int           // how many of those have been taken up
+	spent     time.Duration // what they will take
+	takeover  takeover
+	abandoned []*request // given up by their callers in this datagram
+	toKick    bool       // the pool has new work
+	soon      bool       // calls go on: the next datagram is expected at once
+	stales    allowance  // of answers to misdirected datagrams
+	strangers strangers
 }
 
 // read runs until the socket is closed, or until another goroutine has taken the reader over.
@@ -405,10 +403,7 @@ func (r *reader) tell(in inbound) {
 // misdirected answers a datagram for another process, so that its sender learns of the restart.
 func (r *reader) misdirected(now time.Time, d datagram, h wire.Header) {
 	r.stats.misdirected.Add(1)
-	if now.After(r.staleUntil) {
-		r.staleUntil, r.staleSpent = now.Add(time.Second), 0
-	}
-	if r.staleSpent++; r.staleSpent <= stalePerSec {
+	if r.stales.take(now, stalePerSec) {
 		sendOutside(&r.carrier, d.addr, wire.Stale{Boot: h.Receiver, Number: h.Number})
 	}
 }

@@ -82,11 +82,6 @@ func (r *reader) opener(ring *seal.Ring, h wire.Header) *seal.Opener {
 	return l.opens
 }
 
-const (
-	strangersMax   = 256         // addresses that are remembered as having sent what no key opens
-	strangersEvery = time.Minute // between two lines about one of them
-)
-
 // strangers remembers who was told of. It is the reader's.
 type strangers map[netip.AddrPort]time.Time
 

@@ -4,12 +4,6 @@ import "time"
 
 // The provider's half of at-most-once calls, PROTOCOL.md 2.4. The caller's half is in ack.go.
 
-// Limits of stored replies, [CALL-8].
-const (
-	replyKept    = 60 * time.Second // longer than any datagram lives in a network
-	replyKeepMax = 16 << 20         // bytes for each link
-)
-
 // servedState is what became of the last request of a slot.
 type servedState uint8
 

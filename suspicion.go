@@ -16,7 +16,6 @@ const (
 	shareProbes  = 50 // about how many nodes ask at once when another is suspected
 	lateChecks   = 2  // how often the rest ask, if it still is by then
 	helpPings    = 4  // on behalf of another
-	helpsMax     = 64 // at once; further ones are not answered, as if they were lost
 	rumourProbe  = time.Second
 )
 
@@ -260,7 +259,7 @@ func (m *membership) onPing(now time.Time, src source, msg wire.Ping) {
 		return
 	}
 	if !m.stranger(now, src) {
-		m.tellAddr(src.addr, wire.Pong(msg))
+		m.answer(now, src.addr, wire.Pong(msg))
 	}
 }
 
