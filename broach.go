@@ -41,8 +41,12 @@
 // # Limits
 //
 // A message is at most 64 MiB (Config.MaxMessage), a node offers at most 10,000 functions, and calls at most 65,536 functions
-// of one peer at a time. Clusters of up to 1,000 nodes are what broach is built for. Datagrams are not encrypted: run it
-// on a network that you trust.
+// of one peer at a time. Clusters of up to 1,000 nodes are what broach is built for.
+//
+// # Security
+//
+// With Config.Keys all datagrams are encrypted, and only who has a key is a member. Without, whoever reaches a node can join and
+// call. SECURITY.md says what is promised against whom.
 package broach
 
 // Run starts a node as the configuration file at path says: LoadConfig, then Start. It returns once the node serves; joining

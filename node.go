@@ -139,6 +139,9 @@ func (n *Node) greet() {
 	for _, w := range n.cfg.warnings {
 		n.log.Warn("broach: " + w)
 	}
+	if len(n.cfg.Keys) == 0 && !n.addr.Addr().IsLoopback() {
+		n.log.Warn("broach: there are no keys: whoever reaches this node can join its cluster and call its functions", "addr", n.addr)
+	}
 	n.log.Info("broach: node started", "addr", n.addr, "cluster", n.cfg.cluster(), "name", n.cfg.Name)
 }
 

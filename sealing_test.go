@@ -244,3 +244,21 @@ func TestChangedDatagramsHaveNoEffect(t *testing.T) {
 		require.Equal(t, Left, memberAt(victim, addrOf(1)).State)
 	})
 }
+
+func TestAnOpenNodeIsToldSoOnce(t *testing.T) {
+	for _, test := range []struct {
+		addr  string
+		keys  [][]byte
+		lines int
+	}{{"10.0.0.1:7000", nil, 1}, {"10.0.0.1:7000", [][]byte{keyOf(1)}, 0}, {"127.0.0.1:7000", nil, 0}} {
+		inCluster(t, 1, func(c *cluster) {
+			var log bytes.Buffer
+			conn, err := c.net.Listen(netip.MustParseAddrPort(test.addr))
+			require.NoError(t, err)
+			n, err := Start(Config{Conn: conn, Keys: test.keys, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			require.NoError(t, err)
+			n.Close()
+			require.Equal(t, test.lines, strings.Count(log.String(), "there are no keys"), log.String())
+		})
+	}
+}
