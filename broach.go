@@ -38,6 +38,9 @@
 // Every error of a call is an [*Error]. Its Code says what happened, and its Executed whether the function ran: No, Yes, or
 // Maybe when the connection to the provider was lost. Only a call with No may be repeated blindly.
 //
+// What a function returns reaches its caller as a code, which [Errorf] chooses, and a text. With [RegisterError] errors.Is and errors.As hold
+// at the caller, too. What a function panics with reaches the log of its node, and nobody else.
+//
 // # Limits
 //
 // A message is at most 64 MiB (Config.MaxMessage), a node offers at most 10,000 functions, and calls at most 65,536 functions

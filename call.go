@@ -175,6 +175,7 @@ func (c *Caller) ended(node netip.AddrPort, p *pendingCall) (*pendingCall, *Erro
 		return p, nil
 	}
 	e := c.at(node, c.fail(p.code, p.executed, strings.ToValidUTF8(string(p.body), "\uFFFD")))
+	e.cause = readCauses(p.causes)
 	c.node.freePending(p)
 	return nil, e
 }

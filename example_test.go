@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"broach"
 )
@@ -74,6 +75,42 @@ func ExampleError() {
 	// Code(1001), executed yes: no milk
 	// InvalidArgument, executed no: shop(string): got 0 arguments
 	// true
+}
+
+var errClosed = errors.New("closed on Sundays")
+
+// SoldOut is an error whose fields its caller gets.
+type SoldOut struct {
+	Item string
+	Days int // until there is more
+}
+
+func (s *SoldOut) Error() string { return "no " + s.Item }
+
+// Both ends of a call know an error by the same name; here they are one.
+func ExampleRegisterError() {
+	broach.RegisterError("shop: closed", errClosed)
+	broach.RegisterError("shop: sold out", (*SoldOut)(nil))
+
+	node := start()
+	defer node.Close()
+	_ = node.Register("shop", func(day time.Weekday, item string) error {
+		if day == time.Sunday {
+			return fmt.Errorf("%v: %w", day, errClosed)
+		}
+		return &SoldOut{Item: item, Days: 2}
+	})
+
+	_, err := node.Caller("shop").Call(context.Background(), time.Sunday, "milk")
+	fmt.Println(errors.Is(err, errClosed))
+
+	_, err = node.Caller("shop").Call(context.Background(), time.Monday, "milk")
+	if gone, ok := errors.AsType[*SoldOut](err); ok {
+		fmt.Printf("%v, come back in %d days\n", gone, gone.Days)
+	}
+	// Output:
+	// true
+	// no milk, come back in 2 days
 }
 
 func ExampleNode_Watch() {

@@ -12,7 +12,7 @@ import (
 	"broach/internal/wire"
 )
 
-// maxName is the length of a service name in bytes.
+// maxName is the length of the name of a service or an error, in bytes.
 const maxName = 200
 
 var (
@@ -41,7 +41,7 @@ type funcBody func(ctx context.Context, f *function, d *decoder, n int, dst []by
 
 // newFunction checks fn and its types, down to the fields of their structs, and plans how it is called.
 func newFunction(name string, fn any) (*function, error) {
-	if err := checkName(name); err != nil {
+	if err := checkName("service", name); err != nil {
 		return nil, err
 	}
 	v := reflect.ValueOf(fn)
@@ -130,17 +130,17 @@ func typeNames(plans []*plan) []string {
 	return names
 }
 
-// checkName reports what is wrong with a service name: it is 1 to 200 bytes of UTF-8 without control characters.
-func checkName(name string) error {
+// checkName reports what is wrong with the name of a service or an error: it is 1 to 200 bytes of UTF-8 without control characters.
+func checkName(of, name string) error {
 	switch {
 	case name == "":
-		return errors.New("the service name is empty")
+		return fmt.Errorf("the %s name is empty", of)
 	case len(name) > maxName:
-		return fmt.Errorf("the service name %.20q… has %d bytes, at most %d are allowed", name, len(name), maxName)
+		return fmt.Errorf("the %s name %.20q… has %d bytes, at most %d are allowed", of, name, len(name), maxName)
 	case !utf8.ValidString(name):
-		return fmt.Errorf("the service name %q is not UTF-8", name)
+		return fmt.Errorf("the %s name %q is not UTF-8", of, name)
 	case strings.ContainsFunc(name, unicode.IsControl):
-		return fmt.Errorf("the service name %q contains a control character", name)
+		return fmt.Errorf("the %s name %q contains a control character", of, name)
 	}
 	return nil
 }
