@@ -3,6 +3,7 @@ package broach
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"time"
 
 	"broach/internal/wire"
@@ -22,8 +23,9 @@ type outcome struct {
 type pendingCall struct {
 	donec chan struct{} // gets one value when the outcome is set
 	outcome
-	kept  []byte // memory that body may use again
-	whole []byte // the transfer that body is part of
+	node  netip.AddrPort // whose outcome it is, if it is none but good
+	kept  []byte         // memory that body may use again
+	whole []byte         // the transfer that body is part of
 }
 
 // end sets the outcome and wakes the caller. body and causes are copied.
