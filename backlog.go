@@ -11,7 +11,8 @@ import (
 const backlogTurn = 16
 
 // backlog is where the events of one subscription wait for their turn. They run one at a time, in the order in which they came: the
-// backlog is a job of the pool, at most once, and each time runs the next few. It may be used by many goroutines at once.
+// backlog is a job of the pool, at most once, and each time runs the next few. As long as events wait it is in the pool: so Leave sees them. It
+// may be used by many goroutines at once.
 type backlog struct {
 	function *function
 	pool     *pool

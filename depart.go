@@ -52,15 +52,12 @@ func (n *Node) seeOff(ctx context.Context) error {
 	return nil
 }
 
-// isCalling reports whether a call of this process is in flight, to a peer or to itself, or an event that it has taken is not handled.
+// isCalling reports whether a call of this process is in flight, to a peer or to itself.
 func (n *Node) isCalling() bool {
 	for _, l := range n.links.all() {
 		if l.inflight.Load() > 0 {
 			return true
 		}
-	}
-	if n.events.waiting.Load() > 0 {
-		return true
 	}
 	s := n.pool.stats()
 	return s.running+s.queued > 0

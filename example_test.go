@@ -128,3 +128,24 @@ func ExampleNode_Watch() {
 	}
 	// Output: service added work01 true
 }
+
+// An event goes to one instance of each application that has subscribed, here to the publisher itself.
+func ExampleNode_Publish() {
+	node := start()
+	defer node.Close()
+	handled := make(chan string, 1)
+	_, err := node.Subscribe("sold", func(item string) { handled <- "there goes the " + item })
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	delivery, err := node.Publish(context.Background(), "sold", "milk")
+	fmt.Println(len(delivery.Nodes), err)
+	fmt.Println(<-handled)
+	delivery, err = node.Publish(context.Background(), "nobody wants to know", 1)
+	fmt.Println(len(delivery.Nodes), err)
+	// Output:
+	// 1 <nil>
+	// there goes the milk
+	// 0 <nil>
+}

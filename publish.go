@@ -16,9 +16,9 @@ type Delivery struct {
 }
 
 // Publish gives an event to those who have subscribed to its topic, in this process and in others: to one instance of each application, to each
-// instance, to one of all, as they wish. It returns when all have answered that they have it in their backlog, or will not have it; what their functions
-// make of it, it does not wait for. It waits until ctx ends or, if ctx has no deadline, for Config.CallTimeout. That nobody has subscribed is no
-// error. Who is offline, leaves, or cannot be reached from here counts as nobody.
+// instance, to one of all, as they wish. It returns when all have answered that they have it in their backlog, or will not have it; it does not
+// wait for what their functions make of it. It ends with ctx or, if ctx has no deadline, after Config.CallTimeout. That nobody has
+// subscribed is no error. Who is offline, leaves, or cannot be reached from here counts as nobody.
 //
 // An instance that has no room, leaves, or is gone is replaced by another one, if any of them will do, as long as it is certain that it has not taken
 // the event: an event is handled at most once for each subscription. A lost answer makes it Missed with Executed: Maybe.

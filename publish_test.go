@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"broach/internal/simnet"
@@ -30,6 +31,12 @@ func inShop(t *testing.T, test func(c *cluster, publisher *Node)) {
 
 // heard is when all know of what was subscribed to just now.
 func heard() { time.Sleep(time.Second) }
+
+// handled is when all that was published has been handled, and may be looked at.
+func handled(after time.Duration) {
+	time.Sleep(after)
+	synctest.Wait()
+}
 
 // inbox is the events that each node got.
 type inbox struct {
@@ -55,7 +62,7 @@ func (b *inbox) put(i, event int) {
 
 // take empties the inbox, once all that was published has been handled.
 func (b *inbox) take() map[int][]int {
-	time.Sleep(time.Second)
+	handled(time.Second)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	got := b.byNode
@@ -245,7 +252,7 @@ func TestPayloads(t *testing.T) {
 			d, err := publisher.Publish(context.Background(), "order", sent)
 			require.NoError(t, err)
 			require.Len(t, d.Nodes, 2)
-			time.Sleep(time.Second)
+			handled(time.Second)
 			require.Equal(t, []order{sent, sent}, got)
 			got = nil
 		}
@@ -312,7 +319,7 @@ func TestEventsKeepTheirOrderThroughLoss(t *testing.T) {
 			})
 		}
 		all.Wait()
-		time.Sleep(5 * time.Second)
+		handled(5 * time.Second)
 		require.Zero(t, overlaps.Load())
 		for i := range got {
 			for from := range 4 {
@@ -384,14 +391,14 @@ func TestADeadInstanceIsMissed(t *testing.T) {
 // [EVT-4] None is lost when the process leaves.
 func TestLeaveHandlesWhatItHasTaken(t *testing.T) {
 	inShop(t, func(c *cluster, publisher *Node) {
-		var handled [3000]atomic.Int32
+		var times [3000]atomic.Int32
 		for i := 1; i < 4; i++ {
-			_, err := c.nodes[i].Subscribe("sold", func(e int) { time.Sleep(3 * time.Millisecond); handled[e].Add(1) })
+			_, err := c.nodes[i].Subscribe("sold", func(e int) { time.Sleep(3 * time.Millisecond); times[e].Add(1) })
 			require.NoError(t, err)
 		}
 		heard()
 		left := make(chan error, 2)
-		for e := range handled {
+		for e := range times {
 			if e == 1000 || e == 2000 {
 				go func() { left <- c.nodes[e/1000].Leave(context.Background()) }()
 			}
@@ -404,8 +411,8 @@ func TestLeaveHandlesWhatItHasTaken(t *testing.T) {
 		require.NoError(t, <-left)
 		require.Error(t, c.nodes[1].provider.ctx.Err())
 		time.Sleep(10 * time.Second)
-		for e := range handled {
-			require.EqualValues(t, 1, handled[e].Load(), "event %d", e)
+		for e := range times {
+			require.EqualValues(t, 1, times[e].Load(), "event %d", e)
 		}
 	})
 }
@@ -460,14 +467,14 @@ func TestPublishEndsWithItsContext(t *testing.T) {
 // Many publish at once: nothing is lost, and nothing comes twice.
 func TestManyPublishAtOnce(t *testing.T) {
 	inShop(t, func(c *cluster, _ *Node) {
-		var handled [7 * 200]atomic.Int32
+		var times [7 * 200]atomic.Int32
 		for i := range 7 {
-			_, err := c.nodes[i].Subscribe("sold", func(e int) { handled[e].Add(1) })
+			_, err := c.nodes[i].Subscribe("sold", func(e int) { times[e].Add(1) })
 			require.NoError(t, err)
 		}
 		heard()
 		var all sync.WaitGroup
-		for e := range handled {
+		for e := range times {
 			all.Go(func() {
 				d, err := c.nodes[e%7].Publish(context.Background(), "sold", e)
 				if err != nil || len(d.Nodes) != 3 {
@@ -477,8 +484,8 @@ func TestManyPublishAtOnce(t *testing.T) {
 		}
 		all.Wait()
 		time.Sleep(time.Second)
-		for e := range handled {
-			require.EqualValues(t, 3, handled[e].Load(), "event %d", e)
+		for e := range times {
+			require.EqualValues(t, 3, times[e].Load(), "event %d", e)
 		}
 	})
 }

@@ -121,7 +121,7 @@ func TestCloseOfASubscriptionLosesNothing(t *testing.T) {
 		publish(t, publisher, 0, 20, 1)
 		time.Sleep(2 * time.Second)
 		publish(t, publisher, 20, 21, 0)
-		time.Sleep(time.Minute)
+		handled(time.Minute)
 		requireOnce(t, map[int][]int{0: got}, []int{0}, 20)
 	})
 }
@@ -196,7 +196,8 @@ func TestAnotherInstanceTakesWhatABlockedOneCannot(t *testing.T) {
 
 // A subscriber that panics or ends its goroutine loses that event and no other, and what goes wrong in it is in the log.
 func TestASubscriberThatFailsLosesOneEvent(t *testing.T) {
-	var log bytes.Buffer // slog's handler locks it
+	var log bytes.Buffer // the handler locks it, and both nodes have the same
+	logger := slog.New(slog.NewTextHandler(&log, nil))
 	inPair(t, nil, func(c *cluster, subscriber, publisher *Node) {
 		var box inbox
 		_, err := subscriber.Subscribe("sold", func(_ context.Context, e int) error {
@@ -233,7 +234,7 @@ func TestASubscriberThatFailsLosesOneEvent(t *testing.T) {
 		require.Contains(t, log.String(), `code=InvalidArgument err="argument 1 of sold(int)`)
 		require.NotContains(t, log.String(), "\x00")
 		require.Zero(t, subscriber.pool.stats().running)
-	}, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	}, func(cfg *Config) { cfg.Logger = logger })
 }
 
 // Subscriptions are handled side by side, as far as there are workers, and a busy one lets the others have their turn.
@@ -251,7 +252,7 @@ func TestSubscriptionsShareTheWorkers(t *testing.T) {
 				require.NoError(t, err)
 			}
 		}
-		time.Sleep(time.Second)
+		handled(time.Second)
 		require.Len(t, order, 200)
 		first := strings.Join(order[:100], "")
 		require.GreaterOrEqual(t, strings.Count(first, "b"), 25, "%s", first)
@@ -280,20 +281,21 @@ func TestEventsWaitBesideAFullQueue(t *testing.T) {
 
 // Close drops what waits, and says how much.
 func TestCloseOfANodeCountsWhatItDrops(t *testing.T) {
-	var log bytes.Buffer // slog's handler locks it
+	var log bytes.Buffer // the handler locks it, and both nodes have the same
+	logger := slog.New(slog.NewTextHandler(&log, nil))
 	inPair(t, nil, func(c *cluster, subscriber, publisher *Node) {
-		handled := 0
-		_, err := subscriber.Subscribe("sold", func(ctx context.Context, _ int) { handled++; <-ctx.Done() })
+		times := 0
+		_, err := subscriber.Subscribe("sold", func(ctx context.Context, _ int) { times++; <-ctx.Done() })
 		require.NoError(t, err)
 		heard()
 		publish(t, publisher, 0, 10, 1)
 		require.NoError(t, subscriber.Close())
-		time.Sleep(time.Second)
-		require.Equal(t, 1, handled)
+		handled(time.Second)
+		require.Equal(t, 1, times)
 		require.Contains(t, log.String(), `events=9`)
 		require.NoError(t, publisher.Close())
 		require.Equal(t, 1, strings.Count(log.String(), `events=`), "who drops nothing says nothing")
-	}, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	}, func(cfg *Config) { cfg.Logger = logger })
 }
 
 // However many and however large events are, a backlog holds no more of them than it may, and no memory that other messages need.
@@ -304,8 +306,8 @@ func TestABacklogIsBounded(t *testing.T) {
 		s, err := subscriber.Subscribe("photo", func([]byte) { <-stop }, Backlog(1000))
 		require.NoError(t, err)
 		heard()
-		flood := func(size int) (took int) {
-			for range 2000 {
+		flood := func(times, size int) (took int) {
+			for range times {
 				_, err := publisher.Publish(context.Background(), "photo", make([]byte, size))
 				if err == nil {
 					took++
@@ -316,20 +318,20 @@ func TestABacklogIsBounded(t *testing.T) {
 			}
 			return took
 		}
-		large := flood(100 << 10)
+		large := flood(50, 100<<10)
 		require.Equal(t, 1+10, large, "one is handled, ten have 1 MiB together")
 		require.LessOrEqual(t, s.backlog.size, most)
 		require.Zero(t, subscriber.memory.used.Load())
 		n, err := Call[int](context.Background(), publisher.Caller("size"), make([]byte, most-100))
 		require.NoError(t, err)
 		require.Equal(t, most-100, n)
-		small := flood(10)
+		small := flood(1100, 10)
 		require.Equal(t, 990, small)
 		require.EqualValues(t, 1000, subscriber.events.waiting.Load())
 		close(stop)
-		time.Sleep(time.Second)
+		handled(time.Second)
 		require.Zero(t, subscriber.events.waiting.Load())
 		require.Zero(t, s.backlog.size)
-		t.Logf("%d large and %d small events of 4,000 found room", large, small)
+		t.Logf("%d large and %d small events of 50 and 1,100 found room", large, small)
 	}, func(cfg *Config) { cfg.MaxMessage = most })
 }
