@@ -23,7 +23,7 @@ type outcome struct {
 type pendingCall struct {
 	donec chan struct{} // gets one value when the outcome is set
 	outcome
-	node  netip.AddrPort // whose outcome it is, if it is none but good
+	node  netip.AddrPort // that ran or took the call, if nothing went wrong
 	kept  []byte         // memory that body may use again
 	whole []byte         // the transfer that body is part of
 }

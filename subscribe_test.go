@@ -228,7 +228,7 @@ func TestASubscriberThatFailsLosesOneEvent(t *testing.T) {
 			require.NoError(t, err, "the publisher has its answer before that is known")
 		}
 		require.Equal(t, map[int][]int{0: {99}}, box.take())
-		require.Contains(t, log.String(), `msg="broach: function panicked" service=sold panic="the function panicked: no milk"`)
+		require.Contains(t, log.String(), `msg="broach: function panicked" service=sold panic="no milk"`)
 		require.Contains(t, log.String(), "runtime.Goexit")
 		require.Contains(t, log.String(), `service=sold from=`+addrOf(0).String()+` code=Application err="no bread"`)
 		require.Contains(t, log.String(), `code=InvalidArgument err="argument 1 of sold(int)`)
