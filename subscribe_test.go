@@ -267,7 +267,7 @@ func TestEventsWaitBesideAFullQueue(t *testing.T) {
 		var box inbox
 		_, err := subscriber.Subscribe("sold", func(e int) { box.put(0, e); runtime.Goexit() })
 		require.NoError(t, err)
-		require.NoError(t, publisher.WaitFor(context.Background(), "wait", 1))
+		heard()
 		send := func() error { return publisher.Caller("wait", NoRetry()).Send(context.Background()) }
 		require.NoError(t, send())
 		time.Sleep(time.Millisecond)
