@@ -33,10 +33,19 @@
 // A name has 1 to 200 bytes of UTF-8 without control characters. Names that begin with "__" are private: they can be called
 // in their own process only.
 //
+// # Events
+//
+// An event is published under a topic and goes to those who have subscribed to it: to one instance of each application (Config.Name), to
+// each instance, or to one of all. They acknowledge it when it has its place in their backlog, and handle the events of one publisher
+// in their order. [Node.Publish] and [Node.Subscribe] have the rules.
+//
 // # Errors
 //
 // Every error of a call is an [*Error]. Its Code says what happened, and its Executed whether the function ran: No, Yes, or
 // Maybe when the connection to the provider was lost. Only a call with No may be repeated blindly.
+//
+// What a function returns reaches its caller as a code, which [Errorf] chooses, and a text. With [RegisterError] errors.Is and errors.As hold
+// at the caller, too. What a function panics with reaches the log of its node, and nobody else.
 //
 // # Limits
 //

@@ -172,9 +172,11 @@ func (c *Caller) encode(frame *buffer, args arguments) *Error {
 // ended returns the outcome of a call that has ended.
 func (c *Caller) ended(node netip.AddrPort, p *pendingCall) (*pendingCall, *Error) {
 	if p.code == 0 {
+		p.node = node
 		return p, nil
 	}
 	e := c.at(node, c.fail(p.code, p.executed, strings.ToValidUTF8(string(p.body), "\uFFFD")))
+	e.cause = readCauses(p.causes)
 	c.node.freePending(p)
 	return nil, e
 }

@@ -37,6 +37,12 @@ func (c *Caller) local(ctx context.Context, f *function, out outCall) (*pendingC
 
 // localOneWay waits until the pool has taken the request. The call is over then.
 func (c *Caller) localOneWay(ctx context.Context, r *request) (*pendingCall, *Error) {
+	if r.function.take != nil {
+		p := r.pending
+		r.function.take(r)
+		<-p.donec
+		return c.ended(c.node.addr, p)
+	}
 	if !r.function.enter() {
 		return nil, c.at(c.node.addr, c.fail(Overloaded, No, string(textMost)))
 	}

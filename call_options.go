@@ -19,6 +19,8 @@ type callOptions struct {
 	on       netip.AddrPort // the only node to be called, if valid
 	local    LocalMode
 	meta     map[string]string // not written to
+	event    audience          // to whom it goes, if it is an event
+	group    string            // the application of those who may have it, for oneOfGroup
 	wrong    []error           // options that cannot be
 }
 

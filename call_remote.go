@@ -10,7 +10,7 @@ import (
 // route finds out where the function is.
 func (c *Caller) route(ctx context.Context, now, deadline time.Time) (*route, *Error) {
 	v := c.node.view.Load()
-	r := v.routes[c.name]
+	r := c.routeIn(v)
 	if r == nil && !v.joined {
 		return c.awaitRoute(ctx, earliest(deadline, now.Add(joinWait)), deadline)
 	}
@@ -21,7 +21,7 @@ func (c *Caller) route(ctx context.Context, now, deadline time.Time) (*route, *E
 func (c *Caller) awaitRoute(ctx context.Context, until, deadline time.Time) (r *route, _ *Error) {
 	waiting, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	_ = c.node.await(waiting, func(v *view) bool { r = v.routes[c.name]; return r != nil || v.joined })
+	_ = c.node.await(waiting, func(v *view) bool { r = c.routeIn(v); return r != nil || v.joined })
 	switch {
 	case r == nil && !time.Now().Before(deadline):
 		return nil, c.fail(DeadlineExceeded, No, "the name was not known within the deadline, and the node has not joined")
@@ -69,7 +69,7 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.tried), failed) {
 			break
 		}
-		now, r = time.Now(), c.node.view.Load().routes[c.name]
+		now, r = time.Now(), c.routeIn(c.node.view.Load())
 		if r == nil && c.opts.local == LocalEqual && c.here() != nil {
 			return c.localAsOne(ctx, out)
 		}

@@ -43,6 +43,8 @@ func (c *Caller) mayRetry(ctx context.Context, now, deadline time.Time, r *route
 	switch {
 	case failed.Executed == No && (failed.Code == NotFound || failed.Code == Unreachable || failed.Code == Draining):
 		return true
+	case failed.Executed == No && failed.Code == Overloaded && c.opts.event != 0:
+		return true // one slow subscriber, which says nothing of the others; to ask them costs little, and the publisher waits
 	case failed.Executed == No && failed.Code == Overloaded:
 	case r.idempotent && failed.Code == Unreachable:
 	default:

@@ -67,7 +67,7 @@ func TestErrorsThatHandlersMake(t *testing.T) {
 			e := requireError(c.t, call("fails"), Application, Yes)
 			require.Equal(c.t, Error{Code: Application, Message: "no milk", Service: "fails", Node: provider.Addr().String(), Executed: Yes}, *e)
 			requireError(c.t, call("chooses"), 1042, Yes)
-			require.Contains(c.t, requireError(c.t, call("panics"), Internal, Yes).Message, "no milk")
+			require.Equal(c.t, "the function panicked", requireError(c.t, call("panics"), Internal, Yes).Message, "with what is not the caller's business")
 			requireError(c.t, call("exits"), Internal, Yes)
 			requireError(c.t, call("garbles"), Internal, Yes)
 			require.ErrorIs(c.t, requireError(c.t, call("add", 1), InvalidArgument, No), ErrInvalidArgument)

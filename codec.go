@@ -77,11 +77,14 @@ func readBytes(d *decoder) ([]byte, error) {
 
 // failure is an error with a text of at most maxText bytes: what it quotes may be as long as the message was.
 func failure(code Code, executed Executed, format string, a ...any) *Error {
-	text := fmt.Sprintf(format, a...)
+	return &Error{Code: code, Message: shortened(fmt.Sprintf(format, a...)), Executed: executed}
+}
+
+func shortened(text string) string {
 	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+		return strings.ToValidUTF8(text[:maxText], "") + "…"
 	}
-	return &Error{Code: code, Message: text, Executed: executed}
+	return text
 }
 
 // typeName is the name of t as people write it.

@@ -1,9 +1,10 @@
 package broach
 
-// arguments are those of one call: a list, or typed, which spares boxing each of them.
+// arguments are those of one call: a list, or typed, which spares boxing each of them, or encoded before.
 type arguments struct {
-	list  []any
-	typed typedArguments
+	list    []any
+	typed   typedArguments
+	encoded []byte
 }
 
 // typedArguments encode themselves: their number, then each of them.
@@ -14,7 +15,10 @@ type typedArguments interface {
 
 // append appends the arguments to dst. An error is an InvalidArgument that names the argument.
 func (a arguments) append(dst []byte) ([]byte, error) {
-	if a.typed == nil {
+	switch {
+	case a.encoded != nil:
+		return append(dst, a.encoded...), nil
+	case a.typed == nil:
 		return appendArgs(dst, a.list)
 	}
 	e := newEncoder(dst, 1+a.typed.count())

@@ -5,6 +5,8 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -100,11 +102,27 @@ func canBeNil(v reflect.Value) bool {
 
 // contain turns the panic of a user's method into an error, and names the type in that of any.
 func contain(err *error, t reflect.Type) {
-	if p := recover(); p != nil {
-		*err = fmt.Errorf("%s panicked: %v", typeName(t), p)
+	if v := recover(); v != nil {
+		*err = &methodPanic{t, v, debug.Stack()}
 	} else if *err != nil {
 		*err = fmt.Errorf("%s: %w", typeName(t), *err)
 	}
+}
+
+// A methodPanic is the panic of a user's method. The error may go to a caller, and what the method panicked with is not for everybody:
+// the text has it only if it comes from the runtime, as that of an index out of range.
+type methodPanic struct {
+	typ   reflect.Type
+	value any
+	stack []byte
+}
+
+func (p *methodPanic) Error() string {
+	text := typeName(p.typ) + " panicked"
+	if e, ok := p.value.(runtime.Error); ok {
+		text += ": " + e.Error()
+	}
+	return text
 }
 
 // encodeCustom lends the method an encoder of its own, as it may keep it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -62,6 +63,14 @@ func (c Code) isNamed() bool {
 	return c > 0 && c < Code(len(codeNames))
 }
 
+// ofHandler is the code that a handler's choice of c becomes.
+func (c Code) ofHandler() Code {
+	if !c.isNamed() && c < firstUserCode {
+		return Application
+	}
+	return c
+}
+
 // Executed says whether the handler of a failed call ran. The zero value is Maybe: what nobody knows must not look certain.
 type Executed uint8
 
@@ -94,7 +103,7 @@ type Error struct {
 	Node     string   // the address where it failed; empty if unknown
 	Executed Executed // did the handler run?
 
-	cause error // what Errorf formatted; does not travel
+	cause error // what Errorf formatted; of a call, the registered errors that came with it
 }
 
 // The sentinels, one for each code: errors.Is(err, ErrNotFound) asks whether err has the code NotFound.
@@ -113,16 +122,14 @@ var (
 	ErrClosed           error = &Error{Code: Closed}
 )
 
-// Errorf returns a *Error for a handler to return: its caller gets the code and the text. %w works as in fmt.Errorf, but only
-// until the handler has returned: a cause does not travel, not even to a caller in the same process. Executed is left Maybe, for the node that ran the handler to settle.
+// Errorf returns a *Error for a handler to return: its caller gets the code and the text. %w works as in fmt.Errorf until the handler has
+// returned. Then only what RegisterError knows stays, also for a caller in the same process. Executed is left Maybe, for the node that ran
+// the handler to settle.
 // A code below 1000 that broach has not defined, 0 among them, becomes Application, so that it cannot turn into
 // something else when a later version defines it.
 func Errorf(code Code, format string, a ...any) error {
-	if !code.isNamed() && code < firstUserCode {
-		code = Application
-	}
 	cause := fmt.Errorf(format, a...)
-	return &Error{Code: code, Message: cause.Error(), cause: cause}
+	return &Error{Code: code.ofHandler(), Message: cause.Error(), cause: cause}
 }
 
 // Error returns one line, such as
@@ -132,20 +139,29 @@ func Errorf(code Code, format string, a ...any) error {
 // What is unknown is left out. Outside a call there is no handler that could have run, and no word about it. An error that
 // Errorf made reads as it was formatted, until it comes back from a call.
 func (e *Error) Error() string {
-	if e.cause != nil && e.Service == "" && e.Node == "" {
+	if e.cause != nil && e.isMade() {
 		return e.Message
 	}
-	parts := []string{"broach"}
-	for _, part := range []string{e.where(), e.Code.String(), e.Message} {
-		if part != "" {
-			parts = append(parts, part)
-		}
-	}
-	text := strings.Join(parts, ": ")
+	text := "broach: " + e.brief()
 	if e.Service != "" {
 		text += " (executed: " + e.Executed.String() + ")"
 	}
 	return text
+}
+
+// brief is the text within that of another call.
+func (e *Error) brief() string {
+	isEmpty := func(part string) bool { return part == "" }
+	return strings.Join(slices.DeleteFunc([]string{e.where(), e.Code.String(), e.Message}, isEmpty), ": ")
+}
+
+// isMade reports that e was made for a handler to return, and is not yet the error of a call.
+func (e *Error) isMade() bool { return e.Service == "" && e.Node == "" }
+
+// because gives a new error its cause.
+func (e *Error) because(cause error) *Error {
+	e.cause = cause
+	return e
 }
 
 func (e *Error) where() string {
@@ -171,5 +187,6 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// Unwrap returns the error that Errorf formatted, with its causes, and nil for the error of a call.
+// Unwrap returns the error that Errorf formatted, with its causes; for the error of a call, the errors that RegisterError made known and
+// that the function failed with, joined as by errors.Join, or nil. Their texts are part of Message.
 func (e *Error) Unwrap() error { return e.cause }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"broach"
 )
@@ -76,6 +77,42 @@ func ExampleError() {
 	// true
 }
 
+var errClosed = errors.New("closed on Sundays")
+
+// SoldOut is an error whose fields its caller gets.
+type SoldOut struct {
+	Item string
+	Days int // until there is more
+}
+
+func (s *SoldOut) Error() string { return "no " + s.Item }
+
+// Both ends of a call know an error by the same name; here they are one.
+func ExampleRegisterError() {
+	broach.RegisterError("shop: closed", errClosed)
+	broach.RegisterError("shop: sold out", (*SoldOut)(nil))
+
+	node := start()
+	defer node.Close()
+	_ = node.Register("shop", func(day time.Weekday, item string) error {
+		if day == time.Sunday {
+			return fmt.Errorf("%v: %w", day, errClosed)
+		}
+		return &SoldOut{Item: item, Days: 2}
+	})
+
+	_, err := node.Caller("shop").Call(context.Background(), time.Sunday, "milk")
+	fmt.Println(errors.Is(err, errClosed))
+
+	_, err = node.Caller("shop").Call(context.Background(), time.Monday, "milk")
+	if gone, ok := errors.AsType[*SoldOut](err); ok {
+		fmt.Printf("%v, come back in %d days\n", gone, gone.Days)
+	}
+	// Output:
+	// true
+	// no milk, come back in 2 days
+}
+
 func ExampleNode_Watch() {
 	provider := start()
 	defer provider.Close()
@@ -90,4 +127,25 @@ func ExampleNode_Watch() {
 		}
 	}
 	// Output: service added work01 true
+}
+
+// An event goes to one instance of each application that has subscribed, here to the publisher itself.
+func ExampleNode_Publish() {
+	node := start()
+	defer node.Close()
+	handled := make(chan string, 1)
+	_, err := node.Subscribe("sold", func(item string) { handled <- "there goes the " + item })
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	delivery, err := node.Publish(context.Background(), "sold", "milk")
+	fmt.Println(len(delivery.Nodes), err)
+	fmt.Println(<-handled)
+	delivery, err = node.Publish(context.Background(), "nobody wants to know", 1)
+	fmt.Println(len(delivery.Nodes), err)
+	// Output:
+	// 1 <nil>
+	// there goes the milk
+	// 0 <nil>
 }

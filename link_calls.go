@@ -1,7 +1,9 @@
 package broach
 
 import (
+	"bytes"
 	"errors"
+	"net/netip"
 	"time"
 
 	"broach/internal/wire"
@@ -14,20 +16,22 @@ type outcome struct {
 	code     Code // 0: done
 	executed Executed
 	body     []byte // results, or the text of the error
+	causes   []byte // of the error
 }
 
 // pendingCall is a caller that waits.
 type pendingCall struct {
 	donec chan struct{} // gets one value when the outcome is set
 	outcome
-	kept  []byte // memory that body may use again
-	whole []byte // the transfer that body is part of
+	node  netip.AddrPort // that ran or took the call, if nothing went wrong
+	kept  []byte         // memory that body may use again
+	whole []byte         // the transfer that body is part of
 }
 
-// end sets the outcome and wakes the caller. body is copied.
+// end sets the outcome and wakes the caller. body and causes are copied.
 func (p *pendingCall) end(o outcome) {
 	p.kept = append(p.kept[:0], o.body...)
-	o.body = p.kept
+	o.body, o.causes = p.kept, bytes.Clone(o.causes)
 	p.endOwned(o)
 }
 
@@ -175,7 +179,7 @@ func (l *link) takeReply(now time.Time, m wire.Reply, body []byte) {
 		l.rtt.sample(now.Sub(c.sentAt))
 	}
 	p := l.endCall(m.Slot, c)
-	o := outcome{code: Code(m.Code), executed: Executed(m.Executed), body: m.Body}
+	o := outcome{code: Code(m.Code), executed: Executed(m.Executed), body: m.Body, causes: m.Causes}
 	if body == nil {
 		p.end(o)
 		return

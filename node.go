@@ -41,6 +41,7 @@ type Node struct {
 	refusing atomic.Bool // no peer calls us any more, and we call nobody: see Leave
 
 	offered  offering
+	events   events                 // what it has subscribed to
 	ownTable atomic.Pointer[[]byte] // our service table with its version, as peers pull it
 	tables   *function              // gives it to them
 
@@ -115,6 +116,7 @@ func newNode(cfg Config, t transport) *Node {
 		self: n.addr, boot: n.boot, name: cfg.Name, version: cfg.Version, tags: wireTags(cfg.Tags),
 		heartbeat: cfg.heartbeat(), maxPeers: maxPeers,
 	}, now, n.rng)
+	n.events.rows = make(map[string][]*backlog)
 	n.tables = n.tableFunction()
 	n.setTable(now, 1, n.offered.table())
 	n.seeds.add(cfg.Join)
@@ -213,6 +215,7 @@ func (n *Node) Close() error {
 		n.running.Wait()
 		n.pool.close(closeGrace)
 		_ = n.background.Wait()
+		n.dropEvents()
 		n.log.Info("broach: node closed", "addr", n.Addr())
 		close(n.donec)
 	}

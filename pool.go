@@ -67,7 +67,7 @@ type pool struct {
 	// reader must hand over a job without a goroutine switch.
 	mu     sync.Mutex
 	closed bool
-	queue  jobQueue // queue.len() <= cfg.Queue; empty once closed
+	queue  jobQueue // queue.len() <= cfg.Queue, without what add put in; empty once closed
 
 	// Core workers: searching + parked + guests + those at work == cores <= cfg.Core.
 	cores     int
@@ -138,6 +138,21 @@ func (p *pool) submit(ctx context.Context, j job) error {
 	}
 	p.kick()
 	return nil
+}
+
+// add hands over a job that others bound: it waits even where the queue is full. It
+// returns false if the pool is closed.
+func (p *pool) add(j job) bool {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return false
+	}
+	p.queue.push(j)
+	p.counts.peakQueued = max(p.counts.peakQueued, p.queue.len())
+	p.mu.Unlock()
+	p.kick()
+	return true
 }
 
 // kick sets workers on the jobs offered since the last kick: it wakes or

@@ -157,6 +157,30 @@ func TestPoolQueueBoundIsHard(t *testing.T) {
 	})
 }
 
+// A job that bounds itself waits beyond the bound of the queue, behind all that wait already.
+func TestPoolAddKnowsNoBound(t *testing.T) {
+	inBubble(t, small(), func(t *testing.T, p *pool) {
+		worker := make(gate)
+		queued := fill(t, p, worker)
+		added := &probeJob{do: func() {
+			for _, j := range queued {
+				require.Equal(t, fate{runs: 1}, j.fate())
+			}
+		}}
+		require.True(t, p.add(added))
+		require.Equal(t, 3, p.stats().queued)
+		require.Equal(t, overloaded, p.offer(&probeJob{}))
+		worker.open()
+		synctest.Wait()
+		require.Equal(t, fate{runs: 1}, added.fate())
+		p.close(time.Minute)
+		late := &probeJob{}
+		require.False(t, p.add(late))
+		synctest.Wait()
+		require.Equal(t, fate{}, late.fate())
+	})
+}
+
 func TestPoolShedsExpiredHeadBeforeItRefuses(t *testing.T) {
 	inBubble(t, small(), func(t *testing.T, p *pool) {
 		worker := make(gate)

@@ -310,6 +310,8 @@ func (r *reader) offerOne(req *request) {
 		return
 	}
 	switch {
+	case req.oneWay && req.function.take != nil:
+		req.function.take(req)
 	case req.oneWay:
 		r.offerOneWay(req)
 	case !r.keep(req):

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -68,15 +69,15 @@ func (r *request) run() {
 	defer r.function.leave()
 	ctx, cancel := r.context()
 	defer cancel()
-	head := r.frame(0, Yes, nil)
+	head := r.frame(outcome{executed: Yes})
 	frame, err := r.invoke(ctx, head)
 	switch size := len(frame) - len(head); {
 	case err != nil:
-		r.fail(r.codeOf(err), err.Executed, err.Message)
+		r.failWith(err)
 	case size > r.provider.maxMessage:
 		r.fail(TooLarge, Yes, fmt.Sprintf("the results have %d bytes, %d are allowed", size, r.provider.maxMessage))
 	default:
-		r.answer(0, Yes, frame)
+		r.answer(outcome{executed: Yes, body: frame})
 	}
 }
 
@@ -161,46 +162,61 @@ func (r *request) reject() { r.fail(Closed, No, "the provider is closing") }
 
 // failed answers a request whose function panicked or ended its goroutine.
 func (r *request) failed(v any, stack []byte) {
-	e := failure(Internal, Yes, "the function panicked: %v", v)
+	r.logPanic(v, stack)
+	r.fail(Internal, Yes, "the function panicked")
+}
+
+// logPanic tells this node, and nobody else, with what and where user code panicked.
+func (r *request) logPanic(v any, stack []byte) {
 	if suppressed, ok := r.provider.panics.allow(time.Now()); ok {
-		r.provider.log.Error("broach: function panicked", "service", r.function.name, "panic", e.Message, "stack", string(stack), "suppressed", suppressed)
+		r.provider.log.Error("broach: function panicked", "service", r.function.name, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
-	r.fail(e.Code, e.Executed, e.Message)
 }
 
 // accept answers a one-way request, which is now among those that will run, [CALL-16].
 func (r *request) accept() {
 	if r.link != nil {
-		r.link.acceptOneWay(time.Now(), r, r.frame(0, Maybe, textNothing))
+		r.link.acceptOneWay(time.Now(), r, r.frame(outcome{body: textNothing}))
 	}
 }
 
 // textNothing is a reply without results.
 var textNothing = []byte{0}
 
-// fail answers with an error. That of a one-way call has only the log to tell it to.
+// fail answers with an error that the function did not return.
 func (r *request) fail(code Code, executed Executed, text string) {
+	r.failWith(&Error{Code: code, Executed: executed, Message: text})
+}
+
+// failWith answers with an error. That of a one-way call has only the log to tell it to.
+func (r *request) failWith(err *Error) {
+	if p, ok := errors.AsType[*methodPanic](err.cause); ok {
+		r.logPanic(p.value, p.stack)
+	}
+	o := outcome{code: r.codeOf(err), executed: err.Executed, body: []byte(err.Message), causes: causesOf(err.cause)}
 	if r.accepted {
 		if suppressed, ok := r.provider.losses.allow(time.Now()); ok {
-			r.provider.log.Warn("broach: a one-way call failed", "service", r.function.name, "from", r.from(), "code", code, "err", text, "suppressed", suppressed)
+			r.provider.log.Warn("broach: a one-way call failed", "service", r.function.name, "from", r.from(), "code", o.code, "err", err.Message, "suppressed", suppressed)
 		}
 	}
-	r.answer(code, executed, r.frame(code, executed, []byte(text)))
+	o.body = r.frame(o)
+	r.answer(o)
 }
 
 // smallReply is room for a Reply with a few numbers or words; a larger one grows, into recycled memory.
 const smallReply = 64
 
 // frame begins the encoded Reply of a peer's call; a local one needs no envelope.
-func (r *request) frame(code Code, executed Executed, body []byte) []byte {
+func (r *request) frame(o outcome) []byte {
 	if r.link == nil {
-		return body
+		return o.body
 	}
-	return wire.Reply{Slot: r.slot, Seq: r.seq, Code: uint32(code), Executed: uint8(executed), Body: body}.Append(make([]byte, 0, smallReply+len(body)))
+	m := wire.Reply{Slot: r.slot, Seq: r.seq, Code: uint32(o.code), Executed: uint8(o.executed), Causes: o.causes, Body: o.body}
+	return m.Append(make([]byte, 0, smallReply+len(o.causes)+len(o.body)))
 }
 
-// answer ends the request. frame is what frame began.
-func (r *request) answer(code Code, executed Executed, frame []byte) {
+// answer ends the request. The body is what frame began.
+func (r *request) answer(o outcome) {
 	if r.body == nil {
 		r.args.release()
 	}
@@ -209,8 +225,8 @@ func (r *request) answer(code Code, executed Executed, frame []byte) {
 		r.link.giveBack(r.body)
 	case r.accepted:
 	case r.link == nil:
-		r.pending.endOwned(outcome{code: code, executed: executed, body: frame})
+		r.pending.endOwned(o)
 	default:
-		r.link.answer(time.Now(), r, wire.SetLength(frame))
+		r.link.answer(time.Now(), r, wire.SetLength(o.body))
 	}
 }

@@ -29,8 +29,9 @@ type route struct {
 	doc        string
 	idempotent bool // all of them say so
 	alive      []candidate
-	doubtful   []candidate // suspect or unsteady
-	offline    int         // providers that cannot be called
+	doubtful   []candidate       // suspect or unsteady
+	offline    int               // providers that cannot be called
+	groups     map[string]*route // by application name, if the event of a topic goes to one of each; else nil
 
 	calling sync.Mutex  // held by the first call, which finds out what is known of those alive
 	called  atomic.Bool // it has
@@ -98,6 +99,9 @@ func routesOf(peers []peerView, link func(boot uint64) *link) map[string]*route 
 				routes[f.Name] = r
 			}
 			r.add(p, l, f)
+			if isGrouped(f.Name) {
+				r.group(p.name).add(p, l, f)
+			}
 		}
 	}
 	return routes

@@ -12,7 +12,7 @@ import (
 	"broach/internal/wire"
 )
 
-// maxName is the length of a service name in bytes.
+// maxName is the length of the name of a service or an error, in bytes.
 const maxName = 200
 
 var (
@@ -32,6 +32,7 @@ type function struct {
 	hasError   bool
 	isVariadic bool
 	run        funcBody
+	take       func(*request) // has one-way calls in the place of the pool, and answers them at once; nil for functions of users
 	cost       runCost
 	registered
 }
@@ -41,19 +42,28 @@ type funcBody func(ctx context.Context, f *function, d *decoder, n int, dst []by
 
 // newFunction checks fn and its types, down to the fields of their structs, and plans how it is called.
 func newFunction(name string, fn any) (*function, error) {
-	if err := checkName(name); err != nil {
+	if err := checkName("service", name); err != nil {
 		return nil, err
 	}
+	f, err := planFunction(name, fn)
+	if err != nil {
+		return nil, fmt.Errorf("register %s: %w", name, err)
+	}
+	return f, nil
+}
+
+// planFunction is newFunction for a name that is known to be fine.
+func planFunction(name string, fn any) (*function, error) {
 	v := reflect.ValueOf(fn)
 	if v.Kind() != reflect.Func {
-		return nil, fmt.Errorf("register %s: %T is not a function", name, fn)
+		return nil, fmt.Errorf("%T is not a function", fn)
 	}
 	if v.IsNil() {
-		return nil, fmt.Errorf("register %s: the function is nil", name)
+		return nil, errors.New("the function is nil")
 	}
 	f := &function{name: name, isVariadic: v.Type().IsVariadic()}
 	if err := errors.Join(f.readParams(v.Type()), f.readResults(v.Type())); err != nil {
-		return nil, fmt.Errorf("register %s: %w", name, err)
+		return nil, err
 	}
 	f.sig = f.writeSignature()
 	if f.run = typedBody(fn); f.run == nil {
@@ -130,17 +140,20 @@ func typeNames(plans []*plan) []string {
 	return names
 }
 
-// checkName reports what is wrong with a service name: it is 1 to 200 bytes of UTF-8 without control characters.
-func checkName(name string) error {
+// checkName reports what is wrong with the name of a service or an error: it is 1 to 200 bytes of UTF-8 without control characters.
+func checkName(of, name string) error { return checkWord(of+" name", name, maxName) }
+
+// checkWord does so for what is said to be something, with its own limit.
+func checkWord(what, word string, most int) error {
 	switch {
-	case name == "":
-		return errors.New("the service name is empty")
-	case len(name) > maxName:
-		return fmt.Errorf("the service name %.20q… has %d bytes, at most %d are allowed", name, len(name), maxName)
-	case !utf8.ValidString(name):
-		return fmt.Errorf("the service name %q is not UTF-8", name)
-	case strings.ContainsFunc(name, unicode.IsControl):
-		return fmt.Errorf("the service name %q contains a control character", name)
+	case word == "":
+		return fmt.Errorf("the %s is empty", what)
+	case len(word) > most:
+		return fmt.Errorf("the %s %.20q… has %d bytes, at most %d are allowed", what, word, len(word), most)
+	case !utf8.ValidString(word):
+		return fmt.Errorf("the %s %q is not UTF-8", what, word)
+	case strings.ContainsFunc(word, unicode.IsControl):
+		return fmt.Errorf("the %s %q contains a control character", what, word)
 	}
 	return nil
 }

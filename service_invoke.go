@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strings"
 	"sync"
 )
 
@@ -88,11 +89,11 @@ func (f *function) fillRest(v reflect.Value, d *decoder, first, n int) *Error {
 }
 
 func (f *function) badArgument(i int, err error) *Error {
-	return failure(InvalidArgument, No, "argument %d of %s: %v", i+1, f.sig, err)
+	return failure(InvalidArgument, No, "argument %d of %s: %v", i+1, f.sig, err).because(err)
 }
 
 func (f *function) badResult(i int, err error) *Error {
-	return failure(Internal, Yes, "result %d of %s: %v", i+1, f.sig, err)
+	return failure(Internal, Yes, "result %d of %s: %v", i+1, f.sig, err).because(err)
 }
 
 // reply encodes what the function returned.
@@ -112,19 +113,13 @@ func (f *function) reply(ctx context.Context, out []reflect.Value, dst []byte) (
 	return e.finish(), nil
 }
 
-// failed is the answer to a call whose function returned err. The methods of err are the user's and may panic,
-// those of a nil pointer in an error do so as a rule.
-func (f *function) failed(ctx context.Context, err error) (answer *Error) {
-	defer func() {
-		if p := recover(); p != nil {
-			answer = failure(Application, Yes, "%s returned a %T that panicked: %v", f.sig, err, p)
-		}
-	}()
-	answer = failure(Application, Yes, "%s", err.Error())
-	var made *Error
-	switch {
-	case errors.As(err, &made) && made.Service == "" && made.Node == "": // by Errorf, not from a call of this function's own
-		answer.Code = made.Code
+// failed is the answer to a call whose function returned err. The methods of err are the user's: when one panics, as those of a nil
+// pointer in an error do as a rule, the function has panicked.
+func (f *function) failed(ctx context.Context, err error) *Error {
+	answer := failure(Application, Yes, "%s", textOf(err)).because(err)
+	switch made, ok := errors.AsType[*Error](err); {
+	case ok && made.isMade(): // by Errorf, not from a call of this function's own
+		answer.Code = made.Code.ofHandler()
 	case ctx.Err() == nil || !errors.Is(err, ctx.Err()):
 	case errors.Is(err, context.DeadlineExceeded):
 		answer.Code = DeadlineExceeded
@@ -132,4 +127,21 @@ func (f *function) failed(ctx context.Context, err error) (answer *Error) {
 		answer.Code = Canceled
 	}
 	return answer
+}
+
+// textOf is the text of what a function returned. A *Error in it is told within the error of the call that it ends, which says broach,
+// the code and whether the function ran: what a chain of calls came to reads once.
+func textOf(err error) string {
+	text := err.Error()
+	e, ok := errors.AsType[*Error](err)
+	for ok && e.isMade() && e.cause != nil { // by Errorf: reads as it was formatted
+		e, ok = errors.AsType[*Error](e.cause)
+	}
+	switch {
+	case !ok:
+		return text
+	case err == e && e.isMade():
+		return e.Message
+	}
+	return strings.Replace(text, e.Error(), e.brief(), 1)
 }

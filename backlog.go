@@ -1,0 +1,84 @@
+package broach
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// backlogTurn is how many events a subscription handles before others get its worker.
+const backlogTurn = 16
+
+// backlog is where the events of one subscription wait for their turn. They run one at a time, in the order in which they came: the
+// backlog is a job of the pool, at most once, and each time runs the next few. As long as events wait it is in the pool: so Leave sees them. It
+// may be used by many goroutines at once.
+type backlog struct {
+	function *function
+	pool     *pool
+	node     context.Context // ends with the node: then nothing comes in or out any more
+	waiting  *atomic.Int64   // events in all backlogs of the node
+	most     int             // events that may wait
+	mostSize int             // bytes of all that wait, if they are more than one
+
+	present *request // the one that runs: of the goroutine that runs the job
+
+	mu     sync.Mutex // protects all below: the reader puts in, a worker takes out
+	queue  jobQueue   // of *request; queue.len() <= most
+	size   int        // bytes of all in the queue
+	inPool bool       // as a job, or running
+}
+
+// add takes up an event, or returns false if there is no room. The event is copied: what it came in is free, however long it waits.
+func (b *backlog) add(event *request) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	size := len(event.args.b)
+	if b.node.Err() != nil || b.queue.len() == b.most || b.size > 0 && b.size+size > b.mostSize {
+		return false
+	}
+	b.queue.push(event.copyFor(b.function))
+	b.size += size
+	b.waiting.Add(1)
+	if !b.inPool {
+		b.inPool = b.pool.add(b)
+	}
+	return true
+}
+
+// next takes an event out, or returns nil if there is none: then the backlog is not in the pool any more.
+func (b *backlog) next() *request {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.node.Err() != nil || b.queue.len() == 0 {
+		b.inPool = false
+		return nil
+	}
+	r := b.queue.pop().(*request)
+	b.size -= len(r.args.b)
+	b.waiting.Add(-1)
+	return r
+}
+
+// run handles a few events. Where there may be more it goes to the end of the pool's queue, as after an event that took its
+// goroutine with it. From then on another worker may have it in hand.
+func (b *backlog) run() {
+	for range backlogTurn {
+		if b.present = b.next(); b.present == nil {
+			return
+		}
+		b.present.run()
+	}
+	b.pool.add(b)
+}
+
+// failed ends an event whose function panicked. It takes none of the others with it.
+func (b *backlog) failed(v any, stack []byte) {
+	b.present.failed(v, stack)
+	b.pool.add(b)
+}
+
+// expired, shed and reject do nothing: what waits has no deadline, and a node that closes counts what it drops.
+func (b *backlog) expired(time.Time) bool { return false }
+func (b *backlog) shed()                  {}
+func (b *backlog) reject()                {}
