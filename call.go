@@ -106,7 +106,7 @@ func (c *Caller) do(ctx context.Context, out outCall) (*pendingCall, *Error) {
 		return c.local(ctx, f, out)
 	}
 	if c.isHereOnly() {
-		return nil, c.fail(Unavailable, No, "this node does not offer the function")
+		return nil, c.fail(Unavailable, No, "this node does not offer the function, or it does not serve")
 	}
 	r, err := c.route(ctx, now, out.deadline)
 	switch {
@@ -148,7 +148,7 @@ func (c *Caller) here() *function {
 	if c.opts.local == LocalNever || c.opts.on.IsValid() && c.opts.on != c.node.Addr() {
 		return nil
 	}
-	return c.node.offered.get(c.name)
+	return c.node.offered.serving(c.name)
 }
 
 // isHereOnly reports that no other node may run the call.

@@ -300,6 +300,8 @@ func (r *reader) offerOne(req *request) {
 		return
 	}
 	switch {
+	case req.function.paused.Load():
+		req.fail(Unavailable, No, string(textPaused)) // [TAB-7]
 	case req.oneWay && req.function.take != nil:
 		req.function.take(req)
 	case req.oneWay:

@@ -22,6 +22,7 @@ type registered struct {
 	weight     int          // 0: none said
 	most       int          // runs at once; 0: any number
 	running    atomic.Int64 // of them, if there is a limit
+	paused     atomic.Bool  // it is not to be called now: see SetServing
 	wrong      []error      // options that cannot be
 }
 
