@@ -257,7 +257,7 @@ func (r *reader) request(req *request, m wire.Request) {
 		return
 	}
 	req.provider = &r.provider
-	if req.function = r.functionFor(m.Service); req.function != nil && req.function.hasContext {
+	if req.function = r.functionFor(m.Service); req.function != nil && req.function.needsRequest() {
 		req.meta = decodeMeta(m.Meta)
 	}
 	r.abandon(req.replaces)

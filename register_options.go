@@ -24,6 +24,8 @@ type registered struct {
 	running    atomic.Int64 // of them, if there is a limit
 	paused     atomic.Bool  // it is not to be called now: see SetServing
 	wrong      []error      // options that cannot be
+
+	interceptors []Interceptor // those of the node before those of the options; not written to
 }
 
 // Idempotent says that the function may run twice for one call, with no more effect than once. A call of it that may or may not
