@@ -38,6 +38,9 @@ type binding struct {
 // call is the body of the func variable.
 func (b *binding) call(in []reflect.Value) []reflect.Value {
 	ctx, args := b.arguments(in)
+	if len(b.caller.opts.interceptors) > 0 {
+		return b.callIntercepted(ctx, args)
+	}
 	p, failed := b.caller.do(ctx, outCall{arguments: arguments{list: args}})
 	if failed != nil {
 		return b.failed(failed)

@@ -51,6 +51,9 @@ func callTyped[R any](ctx context.Context, c *Caller, args typedArguments, read 
 	if ctx == nil {
 		ctx = context.Background() // as in a binding by reflection
 	}
+	if len(c.opts.interceptors) > 0 {
+		return callIntercepted[R](ctx, c, args.list())
+	}
 	p, failed := c.do(ctx, outCall{arguments: arguments{typed: args}})
 	if failed != nil {
 		var none R

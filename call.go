@@ -22,7 +22,11 @@ type Caller struct {
 
 // Caller returns a Caller for the function of that name, which need not exist yet. It does not block.
 func (n *Node) Caller(name string, opts ...CallOption) *Caller {
-	return &Caller{node: n, name: name, opts: callOptions{retries: retriesUnsaid}.apply(opts)}
+	unsaid := callOptions{retries: retriesUnsaid}
+	if !isOwn(name) {
+		unsaid.interceptors = n.cfg.CallInterceptors
+	}
+	return &Caller{node: n, name: name, opts: unsaid.apply(opts)}
 }
 
 // Call calls the function and waits for its result, until ctx ends or, if ctx has no deadline, for Config.CallTimeout.
@@ -36,6 +40,9 @@ func (c *Caller) Call(ctx context.Context, args ...any) (any, error) {
 // Call is Caller.Call with a typed result. A result that does not fit R is an InvalidArgument error with Executed: Yes. With
 // struct{} as R, no result is wanted and the function may have none.
 func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
+	if len(c.opts.interceptors) > 0 {
+		return callIntercepted[R](ctx, c, args)
+	}
 	p, failed := c.do(ctx, outCall{arguments: arguments{list: args}})
 	if failed != nil {
 		var none R
@@ -85,9 +92,10 @@ func (c *Caller) over(ctx context.Context, executed Executed) *Error {
 // outCall is what is sent for a call.
 type outCall struct {
 	arguments
-	meta     []byte    // encoded
-	deadline time.Time // when the call is over
-	oneWay   bool      // its outcome is that it was accepted
+	meta     []byte      // encoded
+	deadline time.Time   // when the call is over
+	oneWay   bool        // its outcome is that it was accepted
+	call     *Invocation // as its Interceptors left it; nil: there are none
 }
 
 // do makes the call and waits. The caller of do decodes the body and releases the pendingCall.
@@ -98,7 +106,7 @@ func (c *Caller) do(ctx context.Context, out outCall) (*pendingCall, *Error) {
 	now := time.Now()
 	out.deadline = c.deadline(ctx, now)
 	var failed *Error
-	if out.meta, failed = c.metadata(ctx); failed != nil {
+	if out.meta, failed = c.metadata(ctx, out.call); failed != nil {
 		return nil, failed
 	}
 	f := c.here()
@@ -106,7 +114,7 @@ func (c *Caller) do(ctx context.Context, out outCall) (*pendingCall, *Error) {
 		return c.local(ctx, f, out)
 	}
 	if c.isHereOnly() {
-		return nil, c.fail(Unavailable, No, "this node does not offer the function")
+		return nil, c.fail(Unavailable, No, "this node does not offer the function, or it does not serve")
 	}
 	r, err := c.route(ctx, now, out.deadline)
 	switch {
@@ -148,7 +156,7 @@ func (c *Caller) here() *function {
 	if c.opts.local == LocalNever || c.opts.on.IsValid() && c.opts.on != c.node.Addr() {
 		return nil
 	}
-	return c.node.offered.get(c.name)
+	return c.node.offered.serving(c.name)
 }
 
 // isHereOnly reports that no other node may run the call.

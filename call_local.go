@@ -70,11 +70,19 @@ func (c *Caller) submit(ctx context.Context, r *request) *Error {
 func (c *Caller) localAsOne(ctx context.Context, out outCall) (*pendingCall, *Error) {
 	f := c.here()
 	if f == nil {
-		return nil, c.fail(NotFound, No, "the node does not offer this function any more")
+		return nil, c.notServed("the node does not offer this function any more")
 	}
 	c.node.self.inflight.Add(1)
 	defer c.node.self.inflight.Add(-1)
 	return c.local(ctx, f, out)
+}
+
+// notServed is the error of a call of a function that this node knows only as its own that does not serve, or not at all.
+func (c *Caller) notServed(unknown string) *Error {
+	if c.node.offered.get(c.name) != nil && c.opts.local != LocalNever {
+		return c.at(c.node.addr, c.fail(Unavailable, No, string(textPaused)))
+	}
+	return c.fail(NotFound, No, unknown)
 }
 
 // unsubmitted is the error of a local call that the pool did not take.

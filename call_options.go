@@ -22,6 +22,8 @@ type callOptions struct {
 	event    audience          // to whom it goes, if it is an event
 	group    string            // the application of those who may have it, for oneOfGroup
 	wrong    []error           // options that cannot be
+
+	interceptors []Interceptor // not written to
 }
 
 // retriesUnsaid is how many more providers are asked where no option says so.

@@ -39,7 +39,7 @@ func (c *Caller) unknown(r *route) *Error {
 	case c.node.isClosed():
 		return c.closed(No)
 	}
-	return c.fail(NotFound, No, "no node offers this function")
+	return c.notServed("no node offers this function")
 }
 
 // remote makes the call at one provider after the other until one has run it, or may have.

@@ -41,7 +41,7 @@ func (c *Caller) mayRetry(ctx context.Context, now, deadline time.Time, r *route
 		return false
 	}
 	switch {
-	case failed.Executed == No && (failed.Code == NotFound || failed.Code == Unreachable || failed.Code == Draining):
+	case failed.Executed == No && isWrongPlace(failed.Code):
 		return true
 	case failed.Executed == No && failed.Code == Overloaded && c.opts.event != 0:
 		return true // one slow subscriber, which says nothing of the others; to ask them costs little, and the publisher waits
@@ -55,6 +55,11 @@ func (c *Caller) mayRetry(ctx context.Context, now, deadline time.Time, r *route
 		return false
 	}
 	return sleep(ctx, wait)
+}
+
+// isWrongPlace reports that a provider was just not the right one, with a call that did not run there.
+func isWrongPlace(c Code) bool {
+	return c == NotFound || c == Unavailable || c == Unreachable || c == Draining
 }
 
 // hasOthers reports whether there are more than so many providers.

@@ -7,6 +7,9 @@ import "context"
 // with Executed: Maybe, that this is not known. What goes wrong later, be it that the arguments do not fit, is in the provider's log
 // only. Within the function, ctx has no deadline.
 func (c *Caller) Send(ctx context.Context, args ...any) error {
+	if len(c.opts.interceptors) > 0 {
+		return c.sendIntercepted(ctx, args)
+	}
 	p, failed := c.do(ctx, outCall{arguments: arguments{list: args}, oneWay: true})
 	if failed != nil {
 		return failed

@@ -10,6 +10,7 @@ type arguments struct {
 // typedArguments encode themselves: their number, then each of them.
 type typedArguments interface {
 	count() int
+	list() []any
 	encode(e *encoder) error // an error names the argument
 }
 
@@ -39,6 +40,7 @@ type oneArgument[A any] struct {
 }
 
 func (o *oneArgument[A]) count() int              { return 1 }
+func (o *oneArgument[A]) list() []any             { return []any{o.a} }
 func (o *oneArgument[A]) encode(e *encoder) error { return argumentError(1, o.write(e, o.a)) }
 
 type twoArguments[A, B any] struct {
@@ -48,7 +50,8 @@ type twoArguments[A, B any] struct {
 	writeB func(*encoder, B) error
 }
 
-func (t *twoArguments[A, B]) count() int { return 2 }
+func (t *twoArguments[A, B]) count() int  { return 2 }
+func (t *twoArguments[A, B]) list() []any { return []any{t.a, t.b} }
 
 func (t *twoArguments[A, B]) encode(e *encoder) error {
 	if err := t.writeA(e, t.a); err != nil {

@@ -29,7 +29,7 @@ func (c Config) validate() error {
 }
 
 func (c Config) mistakes() []mistake {
-	return slices.Concat(c.textMistakes(), c.addressMistakes(), c.rangeMistakes(), c.poolMistakes(), c.tagMistakes())
+	return slices.Concat(c.textMistakes(), c.addressMistakes(), c.rangeMistakes(), c.poolMistakes(), c.tagMistakes(), c.interceptorMistakes())
 }
 
 func (c Config) textMistakes() (ms []mistake) {
@@ -185,6 +185,20 @@ func (c Config) tagMistakes() (ms []mistake) {
 	if len(c.Tags) > maxTags || total > maxTagBytes {
 		ms = append(ms, mistake{"Tags", fmt.Sprintf("%d tags of %d bytes", len(c.Tags), total),
 			fmt.Sprintf("must be at most %d tags of at most %d bytes in all", maxTags, maxTagBytes)})
+	}
+	return ms
+}
+
+func (c Config) interceptorMistakes() (ms []mistake) {
+	for i, f := range c.CallInterceptors {
+		if f == nil {
+			ms = append(ms, mistake{fmt.Sprintf("CallInterceptors[%d]", i), "nil", "must be a function"})
+		}
+	}
+	for i, f := range c.ServeInterceptors {
+		if f == nil {
+			ms = append(ms, mistake{fmt.Sprintf("ServeInterceptors[%d]", i), "nil", "must be a function"})
+		}
 	}
 	return ms
 }

@@ -15,40 +15,40 @@ type Code uint32
 
 // The codes of broach. Their numbers travel on the wire and never change; the numbers of the unexported ones are reserved.
 const (
-	Application         Code = 1 // the handler returned an ordinary error
-	InvalidArgument     Code = 2 // number, kind or range of the arguments
-	NotFound            Code = 3 // nobody announces the name
-	Unavailable         Code = 4 // the name is known, but no provider serves it
-	Unreachable         Code = 5 // the provider did not acknowledge, or restarted
-	DeadlineExceeded    Code = 6 // time over
-	Canceled            Code = 7 // the caller gave up
-	Overloaded          Code = 8 // the provider's queue is full
-	codeCircuitOpen     Code = 9
-	Draining            Code = 10 // the provider is leaving
-	TooLarge            Code = 11 // over MaxMessage, found before sending
-	Internal            Code = 12 // the handler panicked, or its result cannot be decoded
-	codeUnauthenticated Code = 13
-	Closed              Code = 14 // this node is closed
+	Application      Code = 1 // the handler returned an ordinary error
+	InvalidArgument  Code = 2 // number, kind or range of the arguments
+	NotFound         Code = 3 // nobody announces the name
+	Unavailable      Code = 4 // the name is known, but no provider serves it
+	Unreachable      Code = 5 // the provider did not acknowledge, or restarted
+	DeadlineExceeded Code = 6 // time over
+	Canceled         Code = 7 // the caller gave up
+	Overloaded       Code = 8 // the provider's queue is full
+	codeCircuitOpen  Code = 9
+	Draining         Code = 10 // the provider is leaving
+	TooLarge         Code = 11 // over MaxMessage, found before sending
+	Internal         Code = 12 // the handler panicked, or its result cannot be decoded
+	Unauthenticated  Code = 13 // the caller is not allowed to: an Interceptor says so
+	Closed           Code = 14 // this node is closed
 )
 
 // firstUserCode begins the range in which applications choose the numbers; all below is kept for codes broach may need later.
 const firstUserCode Code = 1000
 
 var codeNames = [...]string{
-	Application:         "Application",
-	InvalidArgument:     "InvalidArgument",
-	NotFound:            "NotFound",
-	Unavailable:         "Unavailable",
-	Unreachable:         "Unreachable",
-	DeadlineExceeded:    "DeadlineExceeded",
-	Canceled:            "Canceled",
-	Overloaded:          "Overloaded",
-	codeCircuitOpen:     "CircuitOpen",
-	Draining:            "Draining",
-	TooLarge:            "TooLarge",
-	Internal:            "Internal",
-	codeUnauthenticated: "Unauthenticated",
-	Closed:              "Closed",
+	Application:      "Application",
+	InvalidArgument:  "InvalidArgument",
+	NotFound:         "NotFound",
+	Unavailable:      "Unavailable",
+	Unreachable:      "Unreachable",
+	DeadlineExceeded: "DeadlineExceeded",
+	Canceled:         "Canceled",
+	Overloaded:       "Overloaded",
+	codeCircuitOpen:  "CircuitOpen",
+	Draining:         "Draining",
+	TooLarge:         "TooLarge",
+	Internal:         "Internal",
+	Unauthenticated:  "Unauthenticated",
+	Closed:           "Closed",
 }
 
 // String returns the name of a code of broach, and "Code(1000)" and the like for every other number.
@@ -119,6 +119,7 @@ var (
 	ErrDraining         error = &Error{Code: Draining}
 	ErrTooLarge         error = &Error{Code: TooLarge}
 	ErrInternal         error = &Error{Code: Internal}
+	ErrUnauthenticated  error = &Error{Code: Unauthenticated}
 	ErrClosed           error = &Error{Code: Closed}
 )
 

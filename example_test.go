@@ -113,6 +113,37 @@ func ExampleRegisterError() {
 	// no milk, come back in 2 days
 }
 
+// The same function stands around a call at the caller and at the provider.
+func ExampleInterceptor() {
+	trace := func(side string) broach.Interceptor {
+		return func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+			v, err := next(ctx, call)
+			fmt.Println(side, call.Service, call.Args, v, err == nil)
+			return v, err
+		}
+	}
+	guard := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+		if call.Meta["user"] == "" {
+			return nil, broach.Errorf(broach.Unauthenticated, "who are you?")
+		}
+		return next(ctx, call)
+	}
+	node := start()
+	defer node.Close()
+	_ = node.Register("work01", func(x, y int) int { return x + y }, broach.ServeInterceptors(trace("served"), guard))
+
+	work := node.Caller("work01", broach.CallInterceptors(trace("called")))
+	_, _ = work.With(broach.Meta("user", "ann")).Call(context.Background(), 1, 2)
+	_, err := work.Call(context.Background(), 1, 2)
+	fmt.Println(errors.Is(err, broach.ErrUnauthenticated), err.(*broach.Error).Executed)
+	// Output:
+	// served work01 [1 2] 3 true
+	// called work01 [1 2] 3 true
+	// served work01 [1 2] <nil> false
+	// called work01 [1 2] <nil> false
+	// true no
+}
+
 func ExampleNode_Watch() {
 	provider := start()
 	defer provider.Close()

@@ -11,11 +11,12 @@ import (
 	"broach/internal/wire"
 )
 
-// Invocation is one call, as the function that serves it sees it.
+// Invocation is one call, as the function that serves it sees it, and the Interceptors on its way.
 type Invocation struct {
 	Service string
 	From    netip.AddrPort    // the node that calls, by the address it advertises; this one's own, if the call comes from this process
-	Meta    map[string]string // what goes along with the call; not to be modified
+	Meta    map[string]string // what goes along with the call; not to be modified but by an Interceptor, for which it is never nil
+	Args    []any             // the arguments, which an Interceptor may replace; nil in a function, which has them
 }
 
 // InvocationFrom returns the call that a function was given ctx for. It reports false if ctx is not that of a function.
@@ -51,8 +52,8 @@ func (c *requestContext) Value(key any) any {
 // values of a call together have at most 8,192 bytes, with 3 more for each. They are no secret from anyone whom the call reaches.
 func Meta(key, value string) CallOption {
 	return func(o *callOptions) {
-		if key == "" || len(key) > 255 || key[0] == 0 || !utf8.ValidString(key) {
-			o.wrong = append(o.wrong, fmt.Errorf("the Meta key %.20q must be 1 to 255 bytes of UTF-8, not beginning with a NUL byte", key))
+		if err := checkMetaKey(key); err != nil {
+			o.wrong = append(o.wrong, err)
 			return
 		}
 		o.meta = maps.Clone(o.meta) // another Caller may have it too
@@ -63,12 +64,27 @@ func Meta(key, value string) CallOption {
 	}
 }
 
-// metadata are those of a call, encoded: its own and those of the call that ctx belongs to.
-func (c *Caller) metadata(ctx context.Context) ([]byte, *Error) {
-	inherited := map[string]string(nil)
-	if r, ok := ctx.Value(requestKey{}).(*request); ok {
-		inherited = r.meta
+func checkMetaKey(key string) error {
+	if key == "" || len(key) > 255 || key[0] == 0 || !utf8.ValidString(key) {
+		return fmt.Errorf("the Meta key %.20q must be 1 to 255 bytes of UTF-8, not beginning with a NUL byte", key)
 	}
+	return nil
+}
+
+// inheritedMeta are the metadata of the call that ctx belongs to.
+func inheritedMeta(ctx context.Context) map[string]string {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r.meta
+	}
+	return nil
+}
+
+// metadata are those of a call, encoded: its own and those of the call that ctx belongs to, or what Interceptors made of these.
+func (c *Caller) metadata(ctx context.Context, call *Invocation) ([]byte, *Error) {
+	if call != nil {
+		return c.encodeMeta(call.Meta)
+	}
+	inherited := inheritedMeta(ctx)
 	if len(c.opts.meta)+len(inherited) == 0 {
 		return nil, nil
 	}
@@ -84,6 +100,9 @@ func (c *Caller) metadata(ctx context.Context) ([]byte, *Error) {
 func (c *Caller) encodeMeta(all map[string]string) ([]byte, *Error) {
 	var b []byte
 	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if err := checkMetaKey(key); err != nil { // of an Interceptor's making
+			return nil, c.fail(InvalidArgument, No, err.Error())
+		}
 		if len(b)+len(key)+len(all[key])+3 > wire.MaxPairs {
 			return nil, c.fail(InvalidArgument, No, fmt.Sprintf("the metadata have more than %d bytes", wire.MaxPairs))
 		}

@@ -18,7 +18,7 @@ func TestMetadataAndCallersTravelThroughChains(t *testing.T) {
 		register(0, "first", func(ctx context.Context) (map[string]string, error) {
 			in, ok := InvocationFrom(ctx)
 			require.True(t, ok)
-			require.Equal(t, Invocation{"first", addrOf(2), map[string]string{"traceparent": trace, "user": "ann"}}, in)
+			require.Equal(t, Invocation{"first", addrOf(2), map[string]string{"traceparent": trace, "user": "ann"}, nil}, in)
 			return Call[map[string]string](ctx, c.nodes[0].Caller("second", Meta("user", "bob"), Meta("x", "")))
 		})
 		register(1, "second", func(ctx context.Context) (map[string]string, error) {

@@ -11,6 +11,7 @@ import (
 var (
 	textForgotten = []byte("the reply is no longer kept")
 	textMost      = []byte("the function already runs as often as it may at once")
+	textPaused    = []byte("the function does not serve now")
 	textBusy      = []byte("the provider's queue is full")
 	textTooLarge  = []byte("the reply is larger than the caller takes")
 	textBacklog   = []byte("too many large replies to this caller are under way")

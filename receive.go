@@ -267,7 +267,7 @@ func (r *reader) request(req *request, m wire.Request) {
 		return
 	}
 	req.provider = &r.provider
-	if req.function = r.functionFor(m.Service); req.function != nil && req.function.hasContext {
+	if req.function = r.functionFor(m.Service); req.function != nil && req.function.needsRequest() {
 		req.meta = decodeMeta(m.Meta)
 	}
 	r.abandon(req.replaces)
@@ -310,6 +310,8 @@ func (r *reader) offerOne(req *request) {
 		return
 	}
 	switch {
+	case req.function.paused.Load():
+		req.fail(Unavailable, No, string(textPaused)) // [TAB-7]
 	case req.oneWay && req.function.take != nil:
 		req.function.take(req)
 	case req.oneWay:

@@ -14,9 +14,11 @@ func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
 	if err != nil {
 		return Errorf(InvalidArgument, "%w", err)
 	}
+	f.interceptors = n.cfg.ServeInterceptors
 	if err := f.apply(opts); err != nil {
 		return Errorf(InvalidArgument, "register %s: %w", name, err)
 	}
+	f.intercept(fn)
 	return n.change(func() (bool, error) { return n.offered.add(name, f) })
 }
 

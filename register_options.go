@@ -22,7 +22,10 @@ type registered struct {
 	weight     int          // 0: none said
 	most       int          // runs at once; 0: any number
 	running    atomic.Int64 // of them, if there is a limit
+	paused     atomic.Bool  // it is not to be called now: see SetServing
 	wrong      []error      // options that cannot be
+
+	interceptors []Interceptor // those of the node before those of the options; not written to
 }
 
 // Idempotent says that the function may run twice for one call, with no more effect than once. A call of it that may or may not

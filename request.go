@@ -23,6 +23,7 @@ type request struct {
 	accepted bool           // it was
 	ctx      requestContext // of the function, if it asks for one
 	gone     atomic.Bool    // the caller does not wait any more
+	began    atomic.Bool    // the Interceptors of the function, if it has any, have let it run
 	cancel   atomic.Pointer[context.CancelFunc]
 
 	// of a peer's call
@@ -104,7 +105,7 @@ func (r *request) codeOf(err *Error) Code {
 // context is what the function gets: the node's, ended by the deadline and by the caller's giving up. A function that does
 // not ask for one is spared the cost.
 func (r *request) context() (context.Context, context.CancelFunc) {
-	if !r.function.hasContext {
+	if !r.function.needsRequest() {
 		return r.provider.ctx, func() {}
 	}
 	var ctx context.Context
@@ -160,16 +161,20 @@ func (r *request) postpone() {
 // reject answers a request that waits while the node closes.
 func (r *request) reject() { r.fail(Closed, No, "the provider is closing") }
 
-// failed answers a request whose function panicked or ended its goroutine.
+// failed answers a request whose function, or an Interceptor before it, panicked or ended its goroutine.
 func (r *request) failed(v any, stack []byte) {
-	r.logPanic(v, stack)
+	r.provider.logPanic(r.function.name, v, stack)
+	if len(r.function.interceptors) > 0 && !r.began.Load() {
+		r.fail(Internal, No, "an Interceptor of the function panicked")
+		return
+	}
 	r.fail(Internal, Yes, "the function panicked")
 }
 
 // logPanic tells this node, and nobody else, with what and where user code panicked.
-func (r *request) logPanic(v any, stack []byte) {
-	if suppressed, ok := r.provider.panics.allow(time.Now()); ok {
-		r.provider.log.Error("broach: function panicked", "service", r.function.name, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
+func (p *provider) logPanic(service string, v any, stack []byte) {
+	if suppressed, ok := p.panics.allow(time.Now()); ok {
+		p.log.Error("broach: function panicked", "service", service, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
 }
 
@@ -191,7 +196,7 @@ func (r *request) fail(code Code, executed Executed, text string) {
 // failWith answers with an error. That of a one-way call has only the log to tell it to.
 func (r *request) failWith(err *Error) {
 	if p, ok := errors.AsType[*methodPanic](err.cause); ok {
-		r.logPanic(p.value, p.stack)
+		r.provider.logPanic(r.function.name, p.value, p.stack)
 	}
 	o := outcome{code: r.codeOf(err), executed: err.Executed, body: []byte(err.Message), causes: causesOf(err.cause)}
 	if r.accepted {

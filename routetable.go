@@ -30,7 +30,7 @@ type route struct {
 	idempotent bool // all of them say so
 	alive      []candidate
 	doubtful   []candidate       // suspect or unsteady
-	offline    int               // providers that cannot be called
+	offline    int               // providers that cannot be called now, or do not serve
 	groups     map[string]*route // by application name, if the event of a topic goes to one of each; else nil
 
 	calling sync.Mutex  // held by the first call, which finds out what is known of those alive
@@ -71,7 +71,7 @@ func (r *route) add(p *peerView, l *link, f *wire.Function) {
 	r.doc = cmp.Or(r.doc, f.Doc)
 	c := candidate{link: l, weight: cmp.Or(int(f.Weight), weightUnsaid)}
 	switch {
-	case p.unreachable, p.draining:
+	case p.unreachable, p.draining, f.Paused:
 		r.offline++
 	case p.state == Alive && !p.unsteady:
 		r.alive = append(r.alive, c)

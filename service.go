@@ -113,6 +113,7 @@ func (f *function) signature() string { return f.sig }
 func (f *function) row() wire.Function {
 	return wire.Function{
 		Name: f.name, Signature: strings.TrimPrefix(f.sig, f.name), Doc: f.doc, Weight: uint16(f.weight), Idempotent: f.idempotent,
+		Paused: f.paused.Load(),
 	}
 }
 
@@ -159,7 +160,7 @@ func checkWord(what, word string, most int) error {
 }
 
 // isOwn reports whether a name is the protocol's own, which users are not shown.
-func isOwn(name string) bool { return name[0] == 0 }
+func isOwn(name string) bool { return strings.HasPrefix(name, "\x00") }
 
 // isPrivate reports whether a service is the node's own: never announced, not callable from outside.
 func isPrivate(name string) bool { return strings.HasPrefix(name, "__") }

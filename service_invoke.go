@@ -25,16 +25,18 @@ func (f *function) invoke(ctx context.Context, args, dst []byte) ([]byte, *Error
 // A callFrame holds the arguments of one call of a function by reflection. It is used again: reflect.Call copies.
 type callFrame []reflect.Value
 
+func newCallFrame(t reflect.Type) callFrame {
+	in := make(callFrame, t.NumIn())
+	for i := range in {
+		in[i] = reflect.New(t.In(i)).Elem()
+	}
+	return in
+}
+
 // reflectedBody calls any function.
 func reflectedBody(fn reflect.Value) funcBody {
 	t := fn.Type()
-	frames := sync.Pool{New: func() any {
-		in := make(callFrame, t.NumIn())
-		for i := range in {
-			in[i] = reflect.New(t.In(i)).Elem()
-		}
-		return &in
-	}}
+	frames := sync.Pool{New: func() any { in := newCallFrame(t); return &in }}
 	call := fn.Call
 	if t.IsVariadic() {
 		call = fn.CallSlice
@@ -103,6 +105,11 @@ func (f *function) reply(ctx context.Context, out []reflect.Value, dst []byte) (
 			return nil, f.failed(ctx, err)
 		}
 	}
+	return f.encodeResults(out, dst)
+}
+
+// encodeResults appends the results of the function to dst. What follows them in out is not looked at.
+func (f *function) encodeResults(out []reflect.Value, dst []byte) ([]byte, *Error) {
 	e := newEncoder(append(dst, f.head...), len(f.results))
 	for i, p := range f.results {
 		if err := p.encode(e, out[i]); err != nil {

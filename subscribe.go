@@ -82,6 +82,8 @@ func (n *Node) Subscribe(topic string, fn any, opts ...SubscribeOption) (*Subscr
 	if err := errors.Join(o.wrong...); err != nil {
 		return nil, Errorf(InvalidArgument, "subscribe %s: %w", topic, err)
 	}
+	f.interceptors = n.cfg.ServeInterceptors
+	f.intercept(fn)
 	s := &Subscription{node: n, row: cmp.Or(o.to, oneOfGroup).row(topic), backlog: n.newBacklog(f, o.backlog)}
 	if err := n.change(func() (bool, error) { return n.subscribe(s.row, s.backlog) }); err != nil {
 		return nil, err

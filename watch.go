@@ -65,9 +65,12 @@ const (
 	ServiceAdded                       // a member offers a function
 	ServiceRemoved                     // a member does not offer a function any more
 	MemberUnreachable                  // a member lives, but this node does not reach it
+	ServicePaused                      // a member's function does not serve, see SetServing
+	ServiceResumed                     // it serves again
 )
 
-var eventNames = [...]string{"member up", "member suspect", "member offline", "member left", "service added", "service removed", "member unreachable"}
+var eventNames = [...]string{"member up", "member suspect", "member offline", "member left", "service added", "service removed", "member unreachable",
+	"service paused", "service resumed"}
 
 // String returns the kind as words.
 func (k EventKind) String() string {
@@ -98,7 +101,7 @@ func wireTags(tags map[string]string) []wire.Tag {
 	return list
 }
 
-// Event is a change in the cluster. Service is set for ServiceAdded and ServiceRemoved. A member that goes offline or leaves
+// Event is a change in the cluster. Service is set for ServiceAdded, ServiceRemoved, ServicePaused and ServiceResumed. A member that goes offline or leaves
 // takes its functions with it: there is no ServiceRemoved for each.
 type Event struct {
 	Kind    EventKind
@@ -132,7 +135,11 @@ func (n *Node) Services() []Service {
 	own, v := n.offered.list(), n.view.Load()
 	list := make([]Service, 0, len(own)+len(v.routes))
 	for _, f := range own {
-		list = append(list, Service{Name: f.Name, Signature: f.Name + f.Signature, Doc: f.Doc, Providers: providersOf(v.routes[f.Name], v.self)})
+		var here []netip.AddrPort
+		if !f.Paused {
+			here = append(here, v.self)
+		}
+		list = append(list, Service{Name: f.Name, Signature: f.Name + f.Signature, Doc: f.Doc, Providers: providersOf(v.routes[f.Name], here...)})
 	}
 	for name, r := range v.routes {
 		if _, isHere := find(own, name); !isHere && !isOwn(name) {
@@ -158,7 +165,7 @@ func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
 func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
 	return n.await(ctx, func(v *view) bool {
 		there := len(v.routes[service].links())
-		if n.offered.get(service) != nil {
+		if n.offered.serving(service) != nil {
 			there++
 		}
 		return there >= providers
@@ -267,21 +274,23 @@ func stateEvent(s State) EventKind {
 	return [...]EventKind{Alive: MemberUp, Suspect: MemberSuspect, Offline: MemberOffline, Left: MemberLeft}[s]
 }
 
-// diffFunctions walks two sorted tables and yields what was added and removed.
+// diffFunctions walks two sorted tables and yields what was added and removed, and what stopped serving or serves again.
 func diffFunctions(was, is *peerView, yield func(EventKind, string) bool) bool {
 	a, b := was.functions, is.functions
 	for len(a) > 0 || len(b) > 0 {
-		kind, name := ServiceAdded, ""
+		kind, name, paused := ServiceAdded, "", false
 		switch {
 		case len(b) == 0 || len(a) > 0 && a[0].Name < b[0].Name:
 			kind, name, a = ServiceRemoved, a[0].Name, a[1:]
 		case len(a) == 0 || b[0].Name < a[0].Name:
-			name, b = b[0].Name, b[1:]
-		default:
+			name, paused, b = b[0].Name, b[0].Paused, b[1:]
+		case a[0].Paused == b[0].Paused:
 			a, b = a[1:], b[1:]
 			continue
+		default:
+			kind, name, a, b = servingEvent(b[0].Paused), b[0].Name, a[1:], b[1:]
 		}
-		if !isOwn(name) && !yield(kind, name) {
+		if !isOwn(name) && (!yield(kind, name) || paused && !yield(ServicePaused, name)) {
 			return false
 		}
 	}

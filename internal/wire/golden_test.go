@@ -50,7 +50,7 @@ var golden = []struct {
 	{"4.1 #10", Observed{Nonce: 0x0102030405060708, Addr: addr4}},
 	{"4.1 #11", Delta{Base: 3, Version: 4, Gone: AppendTable(nil, []Function{{Name: "work02"}}), Added: AppendTable(nil, nil)}},
 	{"4.1 #12", Drain{Answer: true}},
-	{"5 #1", []Function{{Name: "work01", Signature: "(int) bool"}, {Name: "work02", Signature: "()", Doc: "b", Weight: 7, Idempotent: true}}},
+	{"5 #1", []Function{{Name: "work01", Signature: "(int) bool"}, {Name: "work02", Signature: "()", Doc: "b", Weight: 7, Idempotent: true, Paused: true}}},
 }
 
 func TestExamplesOfTheProtocolAreWhatWeSpeak(t *testing.T) {

@@ -15,6 +15,7 @@ type Function struct {
 
 	Weight     uint16 // what share of the calls it wants, beside other providers; 0 is none said
 	Idempotent bool   // it may run twice for one call
+	Paused     bool   // it is not to be called now
 }
 
 const (
@@ -28,7 +29,8 @@ const (
 	rowIdempotent = 1 << iota
 	rowWeight     // the weight
 	rowDoc        // the documentation, after the weight
-	rowKnown      = rowIdempotent | rowWeight | rowDoc
+	rowPaused
+	rowKnown = rowIdempotent | rowWeight | rowDoc | rowPaused
 )
 
 // AppendTable appends a service table. The functions must be in byte order of their names, without duplicates, and within
@@ -79,6 +81,9 @@ func (fn *Function) bits() (bits byte) {
 	if fn.Doc != "" {
 		bits |= rowDoc
 	}
+	if fn.Paused {
+		bits |= rowPaused
+	}
 	return bits
 }
 
@@ -116,7 +121,7 @@ func ConsumeTable(b []byte) ([]Function, error) {
 		row := r.next()
 		fns = append(fns, Function{
 			Name: string(r.name()), Signature: string(row.signature), Doc: string(row.doc),
-			Weight: row.weight, Idempotent: row.bits&rowIdempotent != 0,
+			Weight: row.weight, Idempotent: row.bits&rowIdempotent != 0, Paused: row.bits&rowPaused != 0,
 		})
 	}
 	return fns, nil

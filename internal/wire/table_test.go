@@ -84,7 +84,7 @@ func TestTablesWithBadRowsAreRejected(t *testing.T) {
 		{"more shared than there was", table(row(0, "a", ""), row(2, "b", ""))},
 		{"signature that is not UTF-8", table(row(0, "a", "\xff"))},
 		{"bytes after the last row", hashed(0, 0, 0)},
-		{"an unknown bit", table(row(0, "a", "")[:5] + "\x08")},
+		{"an unknown bit", table(row(0, "a", "")[:5] + "\x10")},
 		{"a weight of nothing", table(row(0, "a", "")[:5] + "\x02\x00\x00")},
 		{"no documentation", table(row(0, "a", "")[:5] + "\x04\x00\x00")},
 		{"documentation that is not UTF-8", table(row(0, "a", "")[:5] + "\x04\x00\x01\xff")},
@@ -153,7 +153,7 @@ func TestSharedBytesEndWithACharacter(t *testing.T) {
 }
 
 func TestLongestRowComesBackAsItWas(t *testing.T) {
-	want := []Function{{Name: strings.Repeat("n", MaxName), Signature: strings.Repeat("s", MaxSignature), Doc: strings.Repeat("d", MaxDoc), Weight: 65535, Idempotent: true}}
+	want := []Function{{Name: strings.Repeat("n", MaxName), Signature: strings.Repeat("s", MaxSignature), Doc: strings.Repeat("d", MaxDoc), Weight: 65535, Idempotent: true, Paused: true}}
 	got, err := ConsumeTable(AppendTable(nil, want))
 	require.NoError(t, err)
 	require.Equal(t, want, got)
@@ -182,7 +182,7 @@ func randomTable(r *rand.Rand) []Function {
 		}
 		fns = append(fns, Function{
 			Name: name, Signature: strings.Repeat("s", r.IntN(3)), Doc: strings.Repeat("d", r.IntN(3)),
-			Weight: uint16(r.IntN(3)), Idempotent: r.IntN(2) == 0,
+			Weight: uint16(r.IntN(3)), Idempotent: r.IntN(2) == 0, Paused: r.IntN(2) == 0,
 		})
 	}
 	slices.SortFunc(fns, func(a, b Function) int { return strings.Compare(a.Name, b.Name) })
