@@ -180,3 +180,27 @@ func ExampleNode_Publish() {
 	// there goes the milk
 	// 0 <nil>
 }
+
+// Each node has the timer, and one of them runs it, until it ends.
+func ExampleNode_Every() {
+	node := start()
+	defer node.Close()
+	runs := make(chan string)
+	timer, err := node.Every(20*time.Millisecond, func(ctx context.Context) {
+		select {
+		case runs <- "tidied up":
+		case <-ctx.Done():
+		}
+	}, broach.OneOwner("tidy"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(<-runs, <-runs, timer.IsOwner())
+	timer.Stop()
+
+	_, err = node.Every(time.Millisecond, func() {})
+	fmt.Println(err)
+	// Output:
+	// tidied up tidied up true
+	// every 1ms: the period must be 10ms or more
+}

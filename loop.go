@@ -191,6 +191,7 @@ func (n *Node) publish(now time.Time) {
 		}
 		close(old.nextc)
 	}
+	n.timetable.look()
 }
 
 // refused counts an introduction with an address that is of no use, and tells the operator.

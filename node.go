@@ -40,6 +40,8 @@ type Node struct {
 	deaf     atomic.Bool // the socket is gone
 	refusing atomic.Bool // no peer calls us any more, and we call nobody: see Leave
 
+	timetable timetable
+
 	offered  offering
 	events   events                 // what it has subscribed to
 	ownTable atomic.Pointer[[]byte] // our service table with its version, as peers pull it
@@ -111,6 +113,7 @@ func newNode(cfg Config, t transport) *Node {
 	n.self, n.roll = new(link), n.random
 	n.donec, n.drainedc = make(chan struct{}), make(chan struct{})
 	n.background.SetLimit(backgroundMax)
+	n.timetable.init()
 	n.offered = newOffering()
 	n.members = newMembership(memberConfig{
 		self: n.addr, boot: n.boot, name: cfg.Name, version: cfg.Version, tags: wireTags(cfg.Tags),
@@ -211,11 +214,13 @@ func (n *Node) Forget(addr netip.AddrPort) error {
 // function may call it too, but then waits that second for itself.
 func (n *Node) Close() error {
 	if n.closing.CompareAndSwap(false, true) {
+		n.timetable.close()
 		n.stop()
 		n.running.Wait()
 		n.pool.close(closeGrace)
 		_ = n.background.Wait()
 		n.dropEvents()
+		_ = n.timetable.telling.Wait()
 		n.log.Info("broach: node closed", "addr", n.Addr())
 		close(n.donec)
 	}

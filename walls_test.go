@@ -19,7 +19,7 @@ var pureFiles = []string{
 	"ack.go", "served.go", "rtt.go", "replay.go", "pathsize.go",
 	"fragment*.go", "ring.go", "membership*.go", "introduce.go", "join.go", "heartbeat.go", "suspicion.go", "reach.go", "peer.go",
 	"learn.go", "delta.go", "steady.go", "isolation.go", "leave.go", "drain.go", "contact.go",
-	"codec_guard.go",
+	"codec_guard.go", "every_plan.go",
 }
 
 // goStatements are the goroutines of a node. Everything else runs on the goroutines of callers, workers and the system.
@@ -37,6 +37,7 @@ var clockFiles = []string{
 	"node.go", "loop.go", "receive.go", "receive_quick.go", "call.go", "call_all.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
 	"link.go", "link_transfer.go", // the send time of fragments
 	"pool.go", "pool_worker.go",
+	"every.go", "every_run.go", "every_owner.go", // when a timer is set, is due, and is told of
 	"transport_in_linux.go", // how long the reader waited
 }
 

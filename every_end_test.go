@@ -1,0 +1,220 @@
+package broach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A timer that panics, ends its goroutine or fails takes down that run only, and says so in the log, not too often.
+func TestEveryContainsItsFunction(t *testing.T) {
+	for name, c := range map[string]struct {
+		fn   any
+		line string
+	}{
+		"panic":       {func() { panic("no milk") }, "timer panicked"},
+		"nil pointer": {func() error { var e *Error; return e }, "a timer failed"},
+		"Goexit":      {func(context.Context) { runtime.Goexit() }, "timer panicked"},
+		"error":       {func(context.Context) error { return errors.New("no milk") }, "a timer failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inCluster(t, 1, func(cl *cluster) {
+				var lines lineCounter
+				cl.edit = func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&lines, nil)) }
+				n := cl.start(0)
+				var bad, good runLog
+				cl.every(n, 10*time.Millisecond, withRun(&bad, c.fn), Jitter(0))
+				cl.every(n, 10*time.Millisecond, good.of(0), Jitter(0))
+				time.Sleep(10*time.Second + 5*time.Millisecond)
+				require.Equal(cl.t, 1000, bad.count())
+				require.Equal(cl.t, 1000, good.count())
+				require.InDelta(cl.t, 50, lines.count(c.line), 5, "five a second")
+			})
+		})
+	}
+}
+
+// withRun notes a run before the function does its harm.
+func withRun(runs *runLog, fn any) any {
+	switch fn := fn.(type) {
+	case func():
+		return func() { runs.add(0); fn() }
+	case func() error:
+		return func() error { runs.add(0); return fn() }
+	case func(context.Context):
+		return func(ctx context.Context) { runs.add(0); fn(ctx) }
+	case func(context.Context) error:
+		return func(ctx context.Context) error { runs.add(0); return fn(ctx) }
+	}
+	panic(fmt.Sprintf("%T", fn))
+}
+
+// lineCounter keeps lines of a log.
+type lineCounter struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *lineCounter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(b))
+	return len(b), nil
+}
+
+// count counts the lines that contain a text.
+func (l *lineCounter) count(text string) (k int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.Contains(line, text) {
+			k++
+		}
+	}
+	return k
+}
+
+// Stop ends the context of a run that has begun, and none begins any more, not even one that waits for a worker.
+func TestStopATimer(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		c.edit = func(cfg *Config) { cfg.Pool = Pool{Core: 1, Max: 1, Queue: 8, GrowAt: 8, RejectWhenFull: true} }
+		n := c.start(0)
+		var waiting runLog
+		ended := make(chan error, 1)
+		long := c.every(n, time.Second, func(ctx context.Context) error {
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return ctx.Err()
+		}, Jitter(0))
+		short := c.every(n, 1500*time.Millisecond, waiting.of(0), Jitter(0))
+		time.Sleep(2 * time.Second)
+		require.Equal(c.t, 1, n.pool.stats().queued)
+		short.Stop()
+		long.Stop()
+		long.Stop()
+		require.ErrorIs(c.t, <-ended, context.Canceled)
+		require.False(c.t, long.IsOwner())
+		time.Sleep(10 * time.Second)
+		require.Zero(c.t, waiting.count())
+		require.Empty(c.t, n.timetable.timers)
+	})
+}
+
+// A function may stop its own timer: that was its last run.
+func TestATimerStopsItself(t *testing.T) {
+	inNode(t, func(c *cluster, n *Node) {
+		var runs runLog
+		var timer *Timer
+		timer = c.every(n, 100*time.Millisecond, func() {
+			if runs.add(0); runs.count() == 3 {
+				timer.Stop()
+			}
+		}, OneOwner("three"))
+		time.Sleep(10 * time.Second)
+		require.Equal(c.t, 3, runs.count())
+		again := c.every(n, 100*time.Millisecond, runs.of(0), OneOwner("three"))
+		timer.Stop() // is over, and does not harm the new one
+		time.Sleep(450 * time.Millisecond)
+		require.GreaterOrEqual(c.t, runs.count(), 6)
+		require.True(c.t, again.IsOwner())
+	})
+}
+
+// Close ends the contexts of runs, and Leave waits for them; none begins in either.
+func TestTimersEndWithTheNode(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		n := c.start(0)
+		var runs runLog
+		ended := make(chan error, 1)
+		c.every(n, time.Second, func(ctx context.Context) { <-ctx.Done(); ended <- ctx.Err() }, Jitter(0))
+		c.every(n, 50*time.Millisecond, runs.of(0))
+		time.Sleep(1500 * time.Millisecond)
+		require.NoError(c.t, n.Close())
+		require.ErrorIs(c.t, <-ended, context.Canceled)
+		before := runs.count()
+		_, err := n.Every(time.Second, func() {})
+		require.ErrorIs(c.t, err, ErrClosed)
+
+		n = c.start(1)
+		var began, finished, brisk runLog
+		c.every(n, time.Second, func(ctx context.Context) {
+			began.add(0)
+			time.Sleep(3 * time.Second)
+			if ctx.Err() == nil {
+				finished.add(0)
+			}
+		}, Jitter(0))
+		c.every(n, 50*time.Millisecond, brisk.of(0))
+		time.Sleep(1500 * time.Millisecond)
+		left := make(chan error, 1)
+		go func() { left <- n.Leave(context.Background()) }()
+		time.Sleep(time.Millisecond)
+		briskly := brisk.count()
+		_, err = n.Every(time.Second, func() {})
+		require.ErrorIs(c.t, err, ErrClosed)
+		require.NoError(c.t, <-left)
+		time.Sleep(10 * time.Second)
+		require.Equal(c.t, []int{1, 1}, []int{began.count(), finished.count()})
+		require.Equal(c.t, briskly, brisk.count())
+		require.Equal(c.t, before, runs.count())
+	})
+}
+
+func TestWrongTimers(t *testing.T) {
+	inNode(t, func(c *cluster, n *Node) {
+		var none func()
+		ok := func() {}
+		c.every(n, time.Second, ok, OneOwner("taken"))
+		for _, w := range []struct {
+			d    time.Duration
+			fn   any
+			opts []TimerOption
+			want string
+		}{
+			{9 * time.Millisecond, ok, nil, "every 9ms: the period must be 10ms or more"},
+			{-time.Second, ok, nil, "the period must be 10ms or more"},
+			{time.Second, nil, nil, "not <nil>"},
+			{time.Second, none, nil, "every 1s: the function is nil"},
+			{time.Second, 7, nil, "a timer runs a func() or func(context.Context), with or without an error as its result, not int"},
+			{time.Second, func(int) {}, nil, "not func(int)"},
+			{time.Second, func() int { return 1 }, nil, "not func() int"},
+			{time.Second, func(...string) {}, nil, "not func(...string)"},
+			{time.Second, func() (error, error) { return nil, nil }, nil, "not func() (error, error)"},
+			{time.Second, ok, []TimerOption{Jitter(-1)}, "the Jitter is -1ns, must not be negative"},
+			{time.Second, ok, []TimerOption{Jitter(2 * time.Second)}, "the Jitter is 2s, must not be more than the period"},
+			{time.Second, ok, []TimerOption{OneOwner("")}, "OneOwner: the service name is empty"},
+			{time.Second, ok, []TimerOption{OneOwner("a\x00")}, "control character"},
+			{time.Second, ok, []TimerOption{OneOwner("\xff")}, "not UTF-8"},
+			{time.Second, ok, []TimerOption{OneOwner(strings.Repeat("x", 199))}, "has 199 bytes, at most 198 are allowed"},
+			{time.Second, ok, []TimerOption{OneOwner("taken")}, `every 1s: this node has a timer "taken" already`},
+		} {
+			_, err := n.Every(w.d, w.fn, w.opts...)
+			requireError(c.t, err, InvalidArgument, Maybe)
+			require.ErrorContains(c.t, err, w.want)
+		}
+		type named func() error
+		c.every(n, time.Second, named(func() error { return nil }), OneOwner(strings.Repeat("x", 198)))
+	})
+}
+
+// A node has at most 10,000 timers.
+func TestTimersAreLimited(t *testing.T) {
+	inNode(t, func(c *cluster, n *Node) {
+		var last *Timer
+		for range timersMax {
+			last = c.every(n, time.Hour, func() {})
+		}
+		_, err := n.Every(time.Hour, func() {})
+		requireError(c.t, err, TooLarge, Maybe)
+		last.Stop()
+		c.every(n, time.Hour, func() {})
+	})
+}

@@ -1,0 +1,104 @@
+package broach
+
+import "time"
+
+// A Timer is the pool's job: it is offered when it is due, and not again before that run has ended.
+
+// noArguments are those of a timer's function.
+var noArguments = []byte{0x90}
+
+// fire is called by the clock, when the timer is due or when it may have become this node's turn. It runs no user code.
+func (t *Timer) fire() {
+	if !t.takeTurn(time.Now()) {
+		return
+	}
+	if t.node.pool.offer(t) != accepted {
+		t.finish()
+		return
+	}
+	t.node.pool.kick()
+}
+
+// takeTurn sees whether it is time and this node's turn, sets the clock to when to look again, and reports whether a run is to begin.
+func (t *Timer) takeTurn(now time.Time) (begins bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped {
+		return false
+	}
+	order := t.order() // under mu: look comes after, if the view changes meanwhile
+	at := t.at(order)
+	if !at.IsZero() && !now.Before(at) {
+		t.plan.take(now, t.lateness(), order)
+		begins, t.running = !t.running, true
+		t.tell(false)
+		at = t.at(order)
+	}
+	t.setClock(now, at)
+	return begins
+}
+
+// at is when this node runs next. A node that seems to be alone while it joins waits until it knows better. mu is held.
+func (t *Timer) at(order []uint64) time.Time {
+	at := t.plan.at(order)
+	if v := t.node.view.Load(); t.plan.shared && len(order) == 1 && !v.joined {
+		return later(at, v.began.Add(joinWait))
+	}
+	return at
+}
+
+// setClock makes the clock call at a time; zero: it is left as it is. mu is held.
+func (t *Timer) setClock(now, at time.Time) {
+	if !at.IsZero() {
+		t.clock.Reset(at.Sub(now))
+	}
+}
+
+// run runs the function, unless the timer was stopped while the run waited for a worker.
+func (t *Timer) run() {
+	if !t.isStopped() {
+		_, err := t.function.invoke(t.ctx, noArguments, nil)
+		t.logError(err)
+	}
+	t.finish()
+}
+
+// finish ends a run, or one that did not find a worker.
+func (t *Timer) finish() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.running = false
+	if !t.plan.shared || t.stopped {
+		return
+	}
+	if order := t.order(); t.plan.handOver(order) {
+		t.tell(true)
+		t.setClock(time.Now(), t.at(order))
+	}
+}
+
+// logError tells the operator what the function returned. That a run was cut short by Stop or Close is no news.
+func (t *Timer) logError(err *Error) {
+	if err == nil || err.Code == Canceled && t.ctx.Err() != nil {
+		return
+	}
+	if suppressed, ok := t.node.provider.losses.allow(time.Now()); ok {
+		t.node.log.Warn("broach: a timer failed", "every", t.plan.every, "name", t.name, "code", err.Code, "err", err.Message, "suppressed", suppressed)
+	}
+}
+
+// failed ends a run whose function panicked or ended its goroutine.
+func (t *Timer) failed(v any, stack []byte) {
+	e := failure(Internal, Yes, "the function panicked: %v", v)
+	if suppressed, ok := t.node.provider.panics.allow(time.Now()); ok {
+		t.node.log.Error("broach: timer panicked", "every", t.plan.every, "name", t.name, "panic", e.Message, "stack", string(stack), "suppressed", suppressed)
+	}
+	t.finish()
+}
+
+// expired reports false: a run that was stopped ends by itself.
+func (t *Timer) expired(time.Time) bool { return false }
+
+// shed and reject end a run that does not come.
+func (t *Timer) shed()   { t.finish() }
+func (t *Timer) reject() { t.finish() }
