@@ -60,9 +60,6 @@ func (p *timerPlan) take(now time.Time, late time.Duration, order []uint64) {
 // holds reports that this node ran last.
 func (p *timerPlan) holds() bool { return len(p.line) > 0 && p.line[0] == p.self }
 
-// since is how long ago the run before the next one was due.
-func (p *timerPlan) since(now time.Time) time.Duration { return now.Sub(p.due.Add(-p.every)) }
-
 // handOver gives the next turn to the owner, if this node ran last and is not the owner. It reports whether that is so.
 func (p *timerPlan) handOver(order []uint64) bool {
 	if !p.holds() || order[0] == p.self {
