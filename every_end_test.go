@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,12 +113,13 @@ func TestStopATimer(t *testing.T) {
 func TestATimerStopsItself(t *testing.T) {
 	inNode(t, func(c *cluster, n *Node) {
 		var runs runLog
-		var timer *Timer
-		timer = c.every(n, 100*time.Millisecond, func() {
+		var self atomic.Pointer[Timer]
+		timer := c.every(n, 100*time.Millisecond, func() {
 			if runs.add(0); runs.count() == 3 {
-				timer.Stop()
+				self.Load().Stop()
 			}
 		}, OneOwner("three"))
+		self.Store(timer)
 		time.Sleep(10 * time.Second)
 		require.Equal(c.t, 3, runs.count())
 		again := c.every(n, 100*time.Millisecond, runs.of(0), OneOwner("three"))

@@ -74,7 +74,7 @@ func (c *timed) next(limit time.Duration) (time.Time, int) {
 	c.t.Helper()
 	before := c.runs.count()
 	c.until(limit, "a run", func() bool { return c.runs.count() > before })
-	return c.runs.at[before], c.runs.node[before]
+	return c.runs.times()[before], c.runs.nodes()[before]
 }
 
 // requireSteady holds the runs from one on to one a period.
@@ -106,7 +106,7 @@ func TestOneOwnerRuns(t *testing.T) {
 				require.InDelta(c.t, 200, c.runs.count()-from, 1)
 				c.requireSteady(from, 0)
 				owner := c.numberOf(c.owner(c.nodes))
-				for _, i := range c.runs.node[from:] {
+				for _, i := range c.runs.nodes()[from:] {
 					require.Equal(c.t, owner, i)
 				}
 				require.Empty(c.t, c.nodes[0].Services(), "users are not shown the timer's row")
@@ -216,7 +216,7 @@ func TestATimerWaitsForJoining(t *testing.T) {
 		start := time.Now()
 		c.every(n, 10*time.Millisecond, runs.of(1), OneOwner("report"), Jitter(0))
 		time.Sleep(1995 * time.Millisecond)
-		require.Equal(c.t, time.Second, runs.at[0].Sub(start))
+		require.Equal(c.t, time.Second, runs.times()[0].Sub(start))
 		require.Equal(c.t, 100, runs.count())
 	})
 }

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -32,6 +33,20 @@ func (l *runLog) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.at)
+}
+
+// times are those of the runs.
+func (l *runLog) times() []time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.at)
+}
+
+// nodes are where the runs were.
+func (l *runLog) nodes() []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.node)
 }
 
 // gaps are the shortest and the longest time between two runs from one on.
@@ -80,7 +95,7 @@ func TestEveryDoesNotDrift(t *testing.T) {
 		require.True(c.t, timer.IsOwner())
 		time.Sleep(100*time.Second + 50*time.Millisecond)
 		require.Equal(c.t, 1000, runs.count())
-		for k, at := range runs.at {
+		for k, at := range runs.times() {
 			require.Equal(c.t, time.Duration(k+1)*100*time.Millisecond, at.Sub(start), "run %d", k+1)
 		}
 	})
@@ -100,13 +115,13 @@ func TestEveryJitter(t *testing.T) {
 		var sum, most time.Duration
 		for i := range logs {
 			require.Equal(c.t, 100, logs[i].count())
-			for k, at := range logs[i].at {
+			for k, at := range logs[i].times() {
 				late := at.Sub(start) - time.Duration(k+1)*d
 				require.GreaterOrEqual(c.t, late, time.Duration(0))
 				require.Less(c.t, late, 400*time.Millisecond)
 				sum, most = sum+late, max(most, late)
 			}
-			first[logs[i].at[0].Sub(start)] = true
+			first[logs[i].times()[0].Sub(start)] = true
 		}
 		c.t.Logf("late by %v on average, %v at most", sum/1000, most)
 		require.Len(c.t, first, 10)
@@ -122,7 +137,7 @@ func TestEveryJitterLimits(t *testing.T) {
 		c.every(n, time.Second, usual.of(0))
 		c.every(n, time.Second, largest.of(0), Jitter(time.Second))
 		time.Sleep(1002 * time.Second)
-		for k, at := range usual.at {
+		for k, at := range usual.times() {
 			require.Less(c.t, at.Sub(start)-time.Duration(k+1)*time.Second, 50*time.Millisecond)
 		}
 		require.GreaterOrEqual(c.t, largest.count(), 1000)
@@ -145,7 +160,7 @@ func TestEveryDoesNotOverlap(t *testing.T) {
 		timer.Stop()
 		require.EqualValues(c.t, 1, most.Load())
 		require.Equal(c.t, 100, runs.count())
-		for k, at := range runs.at {
+		for k, at := range runs.times() {
 			require.Equal(c.t, time.Duration(3*k+1)*100*time.Millisecond, at.Sub(start))
 		}
 		time.Sleep(time.Second)
@@ -159,10 +174,12 @@ func TestEveryAfterAStall(t *testing.T) {
 		start := time.Now()
 		timer := c.every(n, time.Second, runs.of(0), Jitter(0))
 		time.Sleep(2500 * time.Millisecond)
+		timer.mu.Lock()
 		timer.clock.Reset(10 * time.Second) // no clock calls while a process is stopped
+		timer.mu.Unlock()
 		time.Sleep(13 * time.Second)
 		var at []time.Duration
-		for _, a := range runs.at {
+		for _, a := range runs.times() {
 			at = append(at, a.Sub(start).Round(100*time.Millisecond))
 		}
 		s := time.Second

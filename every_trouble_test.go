@@ -32,7 +32,7 @@ func TestOneOwnerOnEachSide(t *testing.T) {
 		require.Equal(c.t, owner, c.owner(c.nodes))
 		from = c.runs.count()
 		time.Sleep(5 * time.Second)
-		again := slices.Index(c.runs.node[from:], c.numberOf(other))
+		again := slices.Index(c.runs.nodes()[from:], c.numberOf(other))
 		c.t.Logf("healed: %d runs in 50 periods", c.runs.count()-from)
 		require.LessOrEqual(c.t, c.runs.count()-from, 51+2)
 		require.Less(c.t, again, 3)
