@@ -22,7 +22,7 @@ func TestEveryContainsItsFunction(t *testing.T) {
 		line string
 	}{
 		"panic":       {func() { panic("no milk") }, "timer panicked"},
-		"nil pointer": {func() error { var e *Error; return e }, "a timer failed"},
+		"nil pointer": {func() error { var e *Error; return e }, "timer panicked"},
 		"Goexit":      {func(context.Context) { runtime.Goexit() }, "timer panicked"},
 		"error":       {func(context.Context) error { return errors.New("no milk") }, "a timer failed"},
 	} {
@@ -192,7 +192,7 @@ func TestWrongTimers(t *testing.T) {
 			{time.Second, func() (error, error) { return nil, nil }, nil, "not func() (error, error)"},
 			{time.Second, ok, []TimerOption{Jitter(-1)}, "the Jitter is -1ns, must not be negative"},
 			{time.Second, ok, []TimerOption{Jitter(2 * time.Second)}, "the Jitter is 2s, must not be more than the period"},
-			{time.Second, ok, []TimerOption{OneOwner("")}, "OneOwner: the service name is empty"},
+			{time.Second, ok, []TimerOption{OneOwner("")}, "every 1s: the name of the timer is empty"},
 			{time.Second, ok, []TimerOption{OneOwner("a\x00")}, "control character"},
 			{time.Second, ok, []TimerOption{OneOwner("\xff")}, "not UTF-8"},
 			{time.Second, ok, []TimerOption{OneOwner(strings.Repeat("x", 199))}, "has 199 bytes, at most 198 are allowed"},

@@ -34,10 +34,8 @@ type timerOptions struct {
 func OneOwner(name string) TimerOption {
 	return func(o *timerOptions) {
 		o.name, o.shared = name, true
-		if err := checkName(name); err != nil {
-			o.wrong = append(o.wrong, fmt.Errorf("OneOwner: %w", err))
-		} else if len(name) > timerNameMax {
-			o.wrong = append(o.wrong, fmt.Errorf("OneOwner: the name %.20q… has %d bytes, at most %d are allowed", name, len(name), timerNameMax))
+		if err := checkWord("name of the timer", name, timerNameMax); err != nil {
+			o.wrong = append(o.wrong, err)
 		}
 	}
 }

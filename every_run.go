@@ -1,6 +1,9 @@
 package broach
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A Timer is the pool's job: it is offered when it is due, and not again before that run has ended.
 
@@ -89,9 +92,8 @@ func (t *Timer) logError(err *Error) {
 
 // failed ends a run whose function panicked or ended its goroutine.
 func (t *Timer) failed(v any, stack []byte) {
-	e := failure(Internal, Yes, "the function panicked: %v", v)
 	if suppressed, ok := t.node.provider.panics.allow(time.Now()); ok {
-		t.node.log.Error("broach: timer panicked", "every", t.plan.every, "name", t.name, "panic", e.Message, "stack", string(stack), "suppressed", suppressed)
+		t.node.log.Error("broach: timer panicked", "every", t.plan.every, "name", t.name, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
 	t.finish()
 }

@@ -40,12 +40,11 @@ type Node struct {
 	deaf     atomic.Bool // the socket is gone
 	refusing atomic.Bool // no peer calls us any more, and we call nobody: see Leave
 
+	offered   offering
+	events    events // what it has subscribed to
 	timetable timetable
-
-	offered  offering
-	events   events                 // what it has subscribed to
-	ownTable atomic.Pointer[[]byte] // our service table with its version, as peers pull it
-	tables   *function              // gives it to them
+	ownTable  atomic.Pointer[[]byte] // our service table with its version, as peers pull it
+	tables    *function              // gives it to them
 
 	inbox      chan inbound
 	commands   chan func(now time.Time) // run by the loop
