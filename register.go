@@ -2,7 +2,6 @@ package broach
 
 import (
 	"encoding/binary"
-	"strings"
 	"time"
 )
 
@@ -26,7 +25,7 @@ func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
 // Unregister takes a function back. Calls that run go on. A name that is not registered is NotFound; a closed node returns
 // ErrClosed.
 func (n *Node) Unregister(name string) error {
-	if strings.HasPrefix(name, "\x00") { // the protocol's own, such as a timer, which ends by Stop
+	if isOwn(name) { // such as a timer, which ends by Stop
 		return Errorf(NotFound, "unregister %q: there is no such function", name)
 	}
 	return n.change(func() (bool, error) { return n.offered.remove(name) })
