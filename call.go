@@ -176,6 +176,7 @@ func (c *Caller) ended(node netip.AddrPort, p *pendingCall) (*pendingCall, *Erro
 	}
 	e := c.at(node, c.fail(p.code, p.executed, strings.ToValidUTF8(string(p.body), "\uFFFD")))
 	e.cause = readCauses(p.causes)
+	e.gone = p.gone
 	c.node.freePending(p)
 	return nil, e
 }

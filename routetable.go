@@ -32,7 +32,7 @@ type route struct {
 	doubtful   []candidate // suspect or unsteady
 	offline    int         // providers that cannot be called
 
-	calling sync.Mutex  // held by the first call, which finds out what is known of those alive
+	calling sync.Mutex  // held by the first call, which finds out what is known of the providers
 	called  atomic.Bool // it has
 }
 
@@ -40,7 +40,7 @@ type route struct {
 type candidate struct {
 	*link
 	weight int
-	known  *experience // of those alive, from the first call on
+	known  *experience // from the first call on; nil for this node itself
 }
 
 // latency is how long the function takes there of late; 0: not known.

@@ -43,7 +43,7 @@ var clockFiles = []string{
 // rootImports is all that the root package may stand on, besides the standard library.
 var rootImports = []string{
 	"broach/internal/wire",
-	"github.com/panjf2000/ants/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
+	"github.com/panjf2000/ants/v2", "github.com/sony/gobreaker/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
 	"golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
 }
 
