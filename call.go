@@ -115,6 +115,9 @@ func (c *Caller) do(ctx context.Context, out outCall) (*pendingCall, *Error) {
 	case err != nil:
 		return nil, err
 	}
+	if c.isHedged(r, out) {
+		return c.hedged(ctx, now, out)
+	}
 	return c.remote(ctx, now, r, out)
 }
 

@@ -20,9 +20,12 @@ func (c *Caller) choose(r *route, ch *chooser) (*link, *Error) {
 
 // nobody is the error of a call that found no provider at all: those there are, if any, are shut.
 func (c *Caller) nobody(r *route) *Error {
-	isShut := func(l *link) bool { return !c.opts.on.IsValid() || l.id.addr == c.opts.on }
-	if slices.ContainsFunc(r.links(), isShut) {
+	on := c.opts.on
+	switch shut := r.links(); {
+	case !on.IsValid() && len(shut) > 0:
 		return c.fail(CircuitOpen, No, string(textOpen))
+	case slices.ContainsFunc(shut, func(l *link) bool { return l.id.addr == on }):
+		return c.at(on, c.fail(CircuitOpen, No, string(textOpen)))
 	}
 	return c.fail(Unavailable, No, "no provider of this function can be reached now")
 }

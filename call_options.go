@@ -19,7 +19,9 @@ type callOptions struct {
 	on       netip.AddrPort // the only node to be called, if valid
 	local    LocalMode
 	meta     map[string]string // not written to
-	wrong    []error           // options that cannot be
+	hedged   bool
+	hedge    time.Duration // until one more provider is asked, if hedged
+	wrong    []error       // options that cannot be
 }
 
 // retriesUnsaid is how many more providers are asked where no option says so.
@@ -99,6 +101,9 @@ func (o callOptions) apply(opts []CallOption) callOptions {
 	}
 	if o.on.IsValid() && o.local >= LocalNever {
 		o.wrong = append(o.wrong, errors.New("On and Local contradict each other"))
+	}
+	if err := o.againstHedge(); err != nil {
+		o.wrong = append(o.wrong, err)
 	}
 	return o
 }

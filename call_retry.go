@@ -34,19 +34,26 @@ func (b *retryBudget) spend(now time.Time, calls uint64) bool {
 	return true
 }
 
-// mayRetry reports whether another provider is to be asked, and waits until it is time to. Where the provider was just not the right one
-// that is at once; where it has too much to do, or may have run the call, a little later and within the budget.
+// isRetried reports whether another provider may be asked after such a failure. Where the provider was just not the right one it may be at
+// once, and without the budget.
+func isRetried(failed *Error, idempotent bool) (may, atOnce bool) {
+	switch {
+	case failed.Executed == No && (failed.Code == NotFound || failed.Code == Unreachable || failed.Code == Draining):
+		return true, true
+	case failed.Executed == No && failed.Code == Overloaded:
+		return true, false
+	}
+	return idempotent && failed.Code == Unreachable, false
+}
+
+// mayRetry reports whether another provider is to be asked, and waits until it is time to. Where it
+// has too much to do, or may have run the call, that is a little later and within the budget.
 func (c *Caller) mayRetry(ctx context.Context, now, deadline time.Time, r *route, tried int, failed *Error) bool {
 	if tried > c.opts.retries || !r.hasOthers(tried) && c.opts.local != LocalEqual {
 		return false
 	}
-	switch {
-	case failed.Executed == No && (failed.Code == NotFound || failed.Code == Unreachable || failed.Code == Draining):
-		return true
-	case failed.Executed == No && failed.Code == Overloaded:
-	case r.idempotent && failed.Code == Unreachable:
-	default:
-		return false
+	if may, atOnce := isRetried(failed, r.idempotent); !may || atOnce {
+		return may
 	}
 	wait := time.Duration(c.node.random(int(pauseFirst << min(tried-1, 4))))
 	if !now.Add(wait).Before(deadline) || !c.node.retries.spend(now, c.node.calls.Load()) {
