@@ -23,20 +23,20 @@ func onExperience(t *testing.T, test func(t *testing.T, e *experience, l *link, 
 	})
 }
 
-// failing is an error with a code, of a call that may have run.
-func failing(code Code) *Error { return &Error{Code: code, Executed: Maybe} }
+// failingWith is an error with a code, of a call that may have run.
+func failingWith(code Code) *Error { return &Error{Code: code, Executed: Maybe} }
 
 // Five failures without a success open a breaker: at once if the function is broken there.
 func TestBrokenFunctionOpensItsBreaker(t *testing.T) {
 	for _, code := range []Code{Internal, Unreachable} {
 		onExperience(t, func(t *testing.T, e *experience, l *link, try func(*Error) bool) {
 			for range breakerStreak - 1 {
-				require.True(t, try(failing(code)))
+				require.True(t, try(failingWith(code)))
 			}
 			require.True(t, try(nil))
 			require.Nil(t, e.breaker.Load(), "what does well has no breaker")
 			for range breakerStreak {
-				require.True(t, try(failing(code)))
+				require.True(t, try(failingWith(code)))
 			}
 			require.False(t, try(nil), "it is open")
 			require.True(t, l.circuits.Load(), "the loop is told")
@@ -49,17 +49,17 @@ func TestOverloadDoesNotOpenABreakerAtOnce(t *testing.T) {
 	for _, code := range []Code{DeadlineExceeded, Overloaded} {
 		onExperience(t, func(t *testing.T, e *experience, l *link, try func(*Error) bool) {
 			for range 100 {
-				require.True(t, try(failing(code)))
+				require.True(t, try(failingWith(code)))
 			}
 			time.Sleep(breakerSpan - 1)
-			require.True(t, try(failing(code)))
+			require.True(t, try(failingWith(code)))
 			require.True(t, try(nil))
 			time.Sleep(1)
 			for range 100 {
-				require.True(t, try(failing(code)), "a success has begun a new second")
+				require.True(t, try(failingWith(code)), "a success has begun a new second")
 			}
 			time.Sleep(breakerSpan)
-			require.True(t, try(failing(code)))
+			require.True(t, try(failingWith(code)))
 			require.False(t, try(nil))
 		})
 	}
@@ -69,10 +69,10 @@ func TestOverloadDoesNotOpenABreakerAtOnce(t *testing.T) {
 func TestAStreakHasFiveFailures(t *testing.T) {
 	onExperience(t, func(t *testing.T, e *experience, l *link, try func(*Error) bool) {
 		for _, code := range []Code{Internal, Overloaded, Unreachable, DeadlineExceeded} {
-			require.True(t, try(failing(code)))
+			require.True(t, try(failingWith(code)))
 			time.Sleep(time.Minute)
 		}
-		require.True(t, try(failing(Internal)))
+		require.True(t, try(failingWith(Internal)))
 		require.False(t, try(nil))
 	})
 }
@@ -109,7 +109,7 @@ func TestWhatTheBreakerMakesOfErrors(t *testing.T) {
 // openBreaker opens the breaker.
 func openBreaker(t *testing.T, try func(*Error) bool) {
 	for range breakerStreak {
-		require.True(t, try(failing(Internal)))
+		require.True(t, try(failingWith(Internal)))
 	}
 	require.False(t, try(nil))
 }
@@ -125,9 +125,9 @@ func TestOneCallTriesAfterThePause(t *testing.T) {
 		require.True(t, ok)
 		require.True(t, candidate{known: e}.isShut())
 		require.False(t, try(nil), "one is on its way")
-		e.leave(l, time.Now(), p, failing(Canceled))
+		e.leave(l, time.Now(), p, failingWith(Canceled))
 		require.False(t, candidate{known: e}.isShut())
-		require.True(t, try(failing(Internal)))
+		require.True(t, try(failingWith(Internal)))
 		require.False(t, try(nil), "it failed: another pause")
 		time.Sleep(breakerPause + 1)
 		require.True(t, try(nil))
@@ -140,16 +140,16 @@ func TestOldCallsDoNotCountForAnOpenBreaker(t *testing.T) {
 	onExperience(t, func(t *testing.T, e *experience, l *link, try func(*Error) bool) {
 		first, _ := e.enter()
 		second, _ := e.enter()
-		require.True(t, try(failing(Internal)))
+		require.True(t, try(failingWith(Internal)))
 		third, _ := e.enter()
 		for range breakerStreak - 1 {
-			try(failing(Internal))
+			try(failingWith(Internal))
 		}
 		e.leave(l, time.Now(), first, nil)
 		require.False(t, try(nil))
 		time.Sleep(breakerPause + 1)
-		e.leave(l, time.Now(), second, failing(Internal))
-		e.leave(l, time.Now(), third, failing(Internal))
+		e.leave(l, time.Now(), second, failingWith(Internal))
+		e.leave(l, time.Now(), third, failingWith(Internal))
 		require.True(t, try(nil))
 	})
 }
@@ -164,14 +164,14 @@ func TestForgottenBreakersAreForgiven(t *testing.T) {
 		require.Equal(t, []string{"f"}, l.openCircuits(time.Now()), "also while it would let one try")
 		time.Sleep(1)
 		require.Empty(t, l.openCircuits(time.Now()))
-		require.True(t, try(failing(Internal)))
+		require.True(t, try(failingWith(Internal)))
 		require.True(t, try(nil))
 	})
 }
 
 // That an earlier attempt may have run is not forgotten when the last one surely did not.
 func TestTheOutcomeOfSeveralAttempts(t *testing.T) {
-	before, last := failing(Unreachable), &Error{Code: Overloaded, Executed: No}
+	before, last := failingWith(Unreachable), &Error{Code: Overloaded, Executed: No}
 	require.Equal(t, Maybe, last.after(before).Executed)
 	require.Equal(t, No, last.Executed, "errors are not changed")
 	require.Same(t, last, last.after(nil))
@@ -179,4 +179,3 @@ func TestTheOutcomeOfSeveralAttempts(t *testing.T) {
 	ran := &Error{Code: Internal, Executed: Yes}
 	require.Same(t, ran, ran.after(before))
 }
-

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -129,7 +130,7 @@ func (h *hedge) ask(ctx context.Context, now time.Time, v visit) {
 // widen asks one more provider because time has passed, or all that may be asked if that time is 0. It reports whether it is to be called
 // again.
 func (h *hedge) widen(ctx context.Context) bool {
-	for now := time.Now(); h.mayAsk(now, false); {
+	for now := time.Now(); h.mayAsk(now) && h.node.retries.spend(now, h.node.calls.Load()); {
 		if started, _ := h.start(ctx, now); !started {
 			return false
 		}
@@ -140,14 +141,15 @@ func (h *hedge) widen(ctx context.Context) bool {
 	return false
 }
 
-// mayAsk reports whether one more provider may be asked; atOnce, without the budget.
-func (h *hedge) mayAsk(now time.Time, atOnce bool) bool {
-	tried := len(h.ch.tried)
-	r := h.node.view.Load().routes[h.name]
-	if r == nil || tried > h.opts.retries || !r.hasOthers(tried) && h.opts.local != LocalEqual || !now.Before(h.out.deadline) {
-		return false
-	}
-	return atOnce || h.node.retries.spend(now, h.node.calls.Load())
+// mayAsk reports whether there is one more provider that may be asked.
+func (h *hedge) mayAsk(now time.Time) bool {
+	return len(h.ch.tried) <= h.opts.retries && h.hasOthers() && now.Before(h.out.deadline)
+}
+
+// hasOthers reports whether there are providers that have not been asked.
+func (h *hedge) hasOthers() bool {
+	others := h.node.view.Load().routes[h.name].links()
+	return h.opts.local == LocalEqual || slices.ContainsFunc(others, func(l *link) bool { return !h.ch.isOut(l) })
 }
 
 // goesOn reports whether the call goes on after a failure, because others are still asked or one more is now.
@@ -157,7 +159,7 @@ func (h *hedge) goesOn(ctx context.Context, failed *Error) bool {
 		return false
 	}
 	h.failed = failed.after(h.failed)
-	if now := time.Now(); h.mayAsk(now, atOnce) {
+	if now := time.Now(); h.mayAsk(now) && (atOnce || h.mayAdd(now, failed)) {
 		_, _ = h.start(ctx, now)
 	}
 	return h.running > 0

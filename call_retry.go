@@ -47,7 +47,7 @@ func isRetried(failed *Error, idempotent bool) (may, atOnce bool) {
 }
 
 // mayRetry reports whether another provider is to be asked, and waits until it is time to. Where it
-// has too much to do, or may have run the call, that is a little later and within the budget.
+// has too much to do, or may have run the call, that is a little later and, as a rule, within the budget.
 func (c *Caller) mayRetry(ctx context.Context, now, deadline time.Time, r *route, tried int, failed *Error) bool {
 	if tried > c.opts.retries || !r.hasOthers(tried) && c.opts.local != LocalEqual {
 		return false
@@ -56,10 +56,16 @@ func (c *Caller) mayRetry(ctx context.Context, now, deadline time.Time, r *route
 		return may
 	}
 	wait := time.Duration(c.node.random(int(pauseFirst << min(tried-1, 4))))
-	if !now.Add(wait).Before(deadline) || !c.node.retries.spend(now, c.node.calls.Load()) {
+	if !now.Add(wait).Before(deadline) || !c.mayAdd(now, failed) {
 		return false
 	}
 	return sleep(ctx, wait)
+}
+
+// mayAdd takes a retry from the budget, if there is one left. The calls that were in flight to a provider found to be gone need none: they
+// are as many as there were, once, and others would have run them anyway.
+func (c *Caller) mayAdd(now time.Time, failed *Error) bool {
+	return failed.gone || c.node.retries.spend(now, c.node.calls.Load())
 }
 
 // hasOthers reports whether there are more than so many providers.
