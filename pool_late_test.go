@@ -20,6 +20,7 @@ func TestPoolTakesTheNewestWhenJobsExpire(t *testing.T) {
 		}
 		p.kick()
 		time.Sleep(10 * time.Second)
+		require.Zero(t, p.stats().running)
 		require.Equal(t, []int{1, 6, 5, 3}, order)
 		require.Equal(t, fate{sheds: 1}, early.fate())
 		require.Equal(t, fate{sheds: 1}, late.fate(), "an old one goes as soon as it has expired")
@@ -30,6 +31,7 @@ func TestPoolTakesTheNewestWhenJobsExpire(t *testing.T) {
 		}
 		p.kick()
 		time.Sleep(10 * time.Second)
+		require.Zero(t, p.stats().running)
 		require.Equal(t, []int{0, 1, 2}, order, "the queue was empty")
 	})
 }

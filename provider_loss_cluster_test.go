@@ -73,9 +73,9 @@ func TestAProviderIsKilledUnderLoad(t *testing.T) {
 						}
 					}
 				})
-				watching.Go(func() { time.Sleep(2 * time.Second); killed = time.Now(); c.kill(victim) })
+				watching.Go(func() { time.Sleep(time.Second); killed = time.Now(); c.kill(victim) })
 				work, loss := caller.Caller("work", test.options...), &lossOf{}
-				calls := stream(500*time.Microsecond, 6*time.Second, func(begun time.Time) {
+				calls := stream(500*time.Microsecond, 4*time.Second, func(begun time.Time) {
 					_, err := work.Call(context.Background())
 					loss.note(begun, err)
 				})

@@ -42,7 +42,7 @@ func TestRetryStorm(t *testing.T) {
 	const (
 		providers, workers = 3, 4
 		takes              = 10 * time.Millisecond
-		lasting            = 4 * time.Second
+		lasting            = 2 * time.Second
 		capacity           = providers * workers * int(time.Second/takes) // a second; where nothing is refused the dispatchers add to it
 	)
 	for name, test := range map[string]struct {
