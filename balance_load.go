@@ -16,8 +16,9 @@ const (
 
 // experience is what this node knows of one function at one provider. It outlives the views.
 type experience struct {
-	since   time.Time    // when the provider was first there to be called
-	latency atomic.Int64 // moving average, ns; 0: none yet
+	since   time.Time               // when the provider was first there to be called
+	latency atomic.Int64            // moving average, ns; 0: none yet
+	breaker atomic.Pointer[breaker] // nil: it did not fail since it last did well
 }
 
 // note takes up how long a call took. Two at once may overwrite each other: it is an average.
@@ -41,14 +42,35 @@ type chooser struct {
 	now     time.Time
 	random  func(n int) int
 	tried   []*link
-	chosen  *experience // of the one chosen last; nil: none is kept
+	shut    []*link // not called because of a breaker
+	chosen  visit   // the last choice
 }
 
-// noteSuccess takes up how long the one chosen last took to answer.
-func (c *chooser) noteSuccess(took time.Duration) {
-	if c.chosen != nil {
-		c.chosen.note(took)
+// visit is a call's stay at one provider.
+type visit struct {
+	*link
+	known  *experience // nil: none is kept
+	permit permit
+}
+
+// enter reports whether the provider may be called.
+func (v *visit) enter() (ok bool) {
+	if v.known == nil {
+		return true
 	}
+	v.permit, ok = v.known.enter()
+	return ok
+}
+
+// leave takes up how the visit ended.
+func (v *visit) leave(began, now time.Time, failed *Error) {
+	if v.known == nil {
+		return
+	}
+	if failed == nil {
+		v.known.note(now.Sub(began))
+	}
+	v.known.leave(v.link, now, v.permit, failed)
 }
 
 // chance draws a number from 0 to 1.
@@ -63,7 +85,7 @@ func (r *route) pick(c *chooser) *link {
 	return c.among(c.left(r.doubtful))
 }
 
-// know finds out what is known of those alive, at the first call.
+// know finds out what is known of the providers, at the first call.
 func (r *route) know(service string, now time.Time) {
 	if r.called.Load() {
 		return
@@ -71,19 +93,28 @@ func (r *route) know(service string, now time.Time) {
 	r.calling.Lock()
 	defer r.calling.Unlock()
 	if !r.called.Load() {
-		for i := range r.alive {
-			r.alive[i].known = r.alive[i].experienceOf(service, now)
+		for _, list := range [][]candidate{r.alive, r.doubtful} {
+			for i := range list {
+				list[i].known = list[i].experienceOf(service, now)
+			}
 		}
 		r.called.Store(true)
 	}
 }
 
-// left is a list without those that were tried.
+// left is a list without those that were tried. After a breaker has refused, others are looked at too.
 func (c *chooser) left(list []candidate) []candidate {
-	if len(c.tried) == 0 {
+	if len(c.tried)+len(c.shut) == 0 {
 		return list
 	}
-	return slices.DeleteFunc(slices.Clone(list), func(d candidate) bool { return slices.Contains(c.tried, d.link) })
+	return slices.DeleteFunc(slices.Clone(list), func(d candidate) bool {
+		return c.isOut(d.link) || len(c.shut) > 0 && d.isShut()
+	})
+}
+
+// isOut reports whether a provider is not to be chosen by this call any more.
+func (c *chooser) isOut(l *link) bool {
+	return slices.Contains(c.tried, l) || slices.Contains(c.shut, l)
 }
 
 // experienceOf finds what is known of a function at the peer.
@@ -114,7 +145,7 @@ func (c *chooser) among(list []candidate) *link {
 			d = other
 		}
 	}
-	c.chosen = d.known
+	c.chosen = visit{link: d.link, known: d.known}
 	return d.link
 }
 

@@ -123,6 +123,9 @@ func (c *Caller) do(ctx context.Context, out outCall) (*pendingCall, *Error) {
 	case err != nil:
 		return nil, err
 	}
+	if c.isHedged(r, out) {
+		return c.hedged(ctx, now, out)
+	}
 	return c.remote(ctx, now, r, out)
 }
 
@@ -185,6 +188,7 @@ func (c *Caller) ended(node netip.AddrPort, p *pendingCall) (*pendingCall, *Erro
 	}
 	e := c.at(node, c.fail(p.code, p.executed, strings.ToValidUTF8(string(p.body), "\uFFFD")))
 	e.cause = readCauses(p.causes)
+	e.gone = p.gone
 	c.node.freePending(p)
 	return nil, e
 }

@@ -17,7 +17,7 @@ type Reply struct {
 }
 
 // All calls every provider of the function that can be called now, this node among them if it is one, all at the same time, and yields what they
-// answer as it comes: a slow or dead one delays none of the others. Each is called once, without retries. Who leaves the loop gives the
+// answer as it comes: a slow or dead one delays none of the others. Each is called once, without retries and hedging. Who leaves the loop gives the
 // calls up that are still in flight. That there is no provider is one Reply with the error.
 func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply] {
 	return func(yield func(Reply) bool) {
@@ -45,7 +45,7 @@ func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply] {
 // one calls one provider.
 func (c *Caller) one(ctx context.Context, node netip.AddrPort, args []any) Reply {
 	only := *c
-	only.opts.local, only.opts.on, only.opts.retries = LocalFirst, node, 0
+	only.opts.local, only.opts.on, only.opts.retries, only.opts.hedged = LocalFirst, node, 0, false
 	v, err := only.Call(ctx, args...)
 	return Reply{node, v, err}
 }

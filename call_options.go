@@ -21,7 +21,9 @@ type callOptions struct {
 	meta     map[string]string // not written to
 	event    audience          // to whom it goes, if it is an event
 	group    string            // the application of those who may have it, for oneOfGroup
-	wrong    []error           // options that cannot be
+	hedged   bool
+	hedge    time.Duration // until one more provider is asked, if hedged
+	wrong    []error       // options that cannot be
 
 	interceptors []Interceptor // not written to
 }
@@ -41,7 +43,8 @@ func Timeout(d time.Duration) CallOption {
 // Retries is how many more providers are asked when one did not run the call: because it is gone, is leaving, has no room, or does not
 // offer the function any more; and, if the function is Idempotent, also when it may have run it. Without this option it is 3.
 // A provider is asked once. Retries of calls that a provider had no room for, or may have run, wait a little and are limited, for
-// all calls of the node together, to 10 and a fifth of the calls in each second, so that they do not add to an overload.
+// all calls of the node together, to 10 and a fifth of the calls in each second, so that they do not add to an overload. Calls that were in
+// flight to a provider that is found to be gone are not: however many they were, others take them over.
 func Retries(n int) CallOption {
 	return func(o *callOptions) {
 		if o.retries = n; n < 0 {
@@ -103,6 +106,9 @@ func (o callOptions) apply(opts []CallOption) callOptions {
 	}
 	if o.on.IsValid() && o.local >= LocalNever {
 		o.wrong = append(o.wrong, errors.New("On and Local contradict each other"))
+	}
+	if err := o.againstHedge(); err != nil {
+		o.wrong = append(o.wrong, err)
 	}
 	return o
 }

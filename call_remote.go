@@ -53,20 +53,20 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 		case err != nil:
 			return nil, err
 		case l == nil && failed == nil:
-			return nil, c.fail(Unavailable, No, "no provider of this function can be reached now")
+			return nil, c.nobody(r)
 		case l == nil:
 			return nil, failed
 		case l == c.node.self:
 			return c.localAsOne(ctx, out)
 		}
 		var p *pendingCall
-		p, failed = c.attempt(ctx, now, l, out)
-		if failed == nil {
-			ch.noteSuccess(time.Since(now))
+		p, err = c.visit(ctx, now, &ch.chosen, out)
+		if err == nil {
 			return p, nil
 		}
+		failed = err.after(failed)
 		ch.tried = append(ch.tried, l)
-		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.tried), failed) {
+		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.tried), err) {
 			break
 		}
 		now, r = time.Now(), c.routeIn(c.node.view.Load())
@@ -76,6 +76,26 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 	}
 	return nil, failed
 }
+
+// after is an error as the outcome of a call that had failed before, if before is not nil: that it may have run then is not forgotten.
+func (e *Error) after(before *Error) *Error {
+	if before == nil || before.Executed == No || e.Executed != No {
+		return e
+	}
+	outcome := *e
+	outcome.Executed = Maybe
+	return &outcome
+}
+
+// visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the goroutine.
+func (c *Caller) visit(ctx context.Context, now time.Time, v *visit, out outCall) (p *pendingCall, failed *Error) {
+	failed = errCutShort
+	defer func() { v.leave(now, time.Now(), failed) }()
+	return c.attempt(ctx, now, v.link, out)
+}
+
+// errCutShort is how a visit ended that did not come to its end.
+var errCutShort = &Error{Code: Canceled, Executed: No}
 
 // attempt makes the call at one provider.
 func (c *Caller) attempt(ctx context.Context, now time.Time, l *link, out outCall) (*pendingCall, *Error) {

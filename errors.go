@@ -15,15 +15,15 @@ type Code uint32
 
 // The codes of broach. Their numbers travel on the wire and never change; the numbers of the unexported ones are reserved.
 const (
-	Application      Code = 1 // the handler returned an ordinary error
-	InvalidArgument  Code = 2 // number, kind or range of the arguments
-	NotFound         Code = 3 // nobody announces the name
-	Unavailable      Code = 4 // the name is known, but no provider serves it
-	Unreachable      Code = 5 // the provider did not acknowledge, or restarted
-	DeadlineExceeded Code = 6 // time over
-	Canceled         Code = 7 // the caller gave up
-	Overloaded       Code = 8 // the provider's queue is full
-	codeCircuitOpen  Code = 9
+	Application      Code = 1  // the handler returned an ordinary error
+	InvalidArgument  Code = 2  // number, kind or range of the arguments
+	NotFound         Code = 3  // nobody announces the name
+	Unavailable      Code = 4  // the name is known, but no provider serves it
+	Unreachable      Code = 5  // the provider did not acknowledge, or restarted
+	DeadlineExceeded Code = 6  // time over
+	Canceled         Code = 7  // the caller gave up
+	Overloaded       Code = 8  // the provider's queue is full
+	CircuitOpen      Code = 9  // the function failed again and again at the provider: it is not called for a while
 	Draining         Code = 10 // the provider is leaving
 	TooLarge         Code = 11 // over MaxMessage, found before sending
 	Internal         Code = 12 // the handler panicked, or its result cannot be decoded
@@ -43,7 +43,7 @@ var codeNames = [...]string{
 	DeadlineExceeded: "DeadlineExceeded",
 	Canceled:         "Canceled",
 	Overloaded:       "Overloaded",
-	codeCircuitOpen:  "CircuitOpen",
+	CircuitOpen:      "CircuitOpen",
 	Draining:         "Draining",
 	TooLarge:         "TooLarge",
 	Internal:         "Internal",
@@ -104,6 +104,7 @@ type Error struct {
 	Executed Executed // did the handler run?
 
 	cause error // what Errorf formatted; of a call, the registered errors that came with it
+	gone  bool  // the membership found the provider to be away, which is no fault of the function there
 }
 
 // The sentinels, one for each code: errors.Is(err, ErrNotFound) asks whether err has the code NotFound.
@@ -116,6 +117,7 @@ var (
 	ErrDeadlineExceeded error = &Error{Code: DeadlineExceeded}
 	ErrCanceled         error = &Error{Code: Canceled}
 	ErrOverloaded       error = &Error{Code: Overloaded}
+	ErrCircuitOpen      error = &Error{Code: CircuitOpen}
 	ErrDraining         error = &Error{Code: Draining}
 	ErrTooLarge         error = &Error{Code: TooLarge}
 	ErrInternal         error = &Error{Code: Internal}

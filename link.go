@@ -22,7 +22,8 @@ type carrier struct {
 	maxMessage int
 	silence    time.Duration // Config.AckTimeout
 	timers     timers
-	memory     *memory // of reassembly, all links together
+	circuits   atomic.Bool // a breaker opened or closed: the loop is to publish it
+	memory     *memory     // of reassembly, all links together
 	stats      counters
 	pendings   sync.Pool // of *pendingCall
 	sealing
@@ -58,6 +59,7 @@ type link struct {
 	arrived  atomic.Uint64 // datagrams accepted
 	bytesIn  atomic.Uint64 // in them
 	numbered atomic.Uint64 // datagrams that the peer has sent, by their numbers
+	tripped  atomic.Bool   // the breaker of a function may be open
 	dueAt    atomic.Int64  // when the loop must step it, as of carrier.timers.stamp; 0: never
 
 	mu       sync.Mutex // protects all below: the link's state is stepped by many, one at a time
@@ -300,6 +302,9 @@ func (l *link) raiseFloors() {
 func (l *link) fail(o outcome) {
 	l.mu.Lock()
 	running := l.endAll(o)
+	if o.gone {
+		l.forgive()
+	}
 	if l.exchange != nil {
 		l.path.stop()
 	}

@@ -15,6 +15,7 @@ import (
 type outcome struct {
 	code     Code // 0: done
 	executed Executed
+	gone     bool   // the membership found the provider to be away
 	body     []byte // results, or the text of the error
 	causes   []byte // of the error
 }
@@ -78,6 +79,7 @@ var (
 	textDeadline = []byte("no reply within the deadline")
 	textDraining = []byte("the provider is leaving")
 	textClosed   = []byte("this node was closed")
+	textOpen     = []byte("the function failed there again and again: it is not called for up to 5s")
 )
 
 // call sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,11 +45,15 @@ func TestFewLinesASecondAreLogged(t *testing.T) {
 func TestPanicsAreLoggedInMeasure(t *testing.T) {
 	var log bytes.Buffer
 	inPair(t, map[string]any{"panics": func(secret string) { panic("oops") }}, func(c *cluster, provider, caller *Node) {
-		for range 50 {
-			_, err := caller.Caller("panics").Call(c.t.Context(), "Sesame")
-			requireError(c.t, err, Internal, Yes)
+		var all sync.WaitGroup
+		for range 50 { // at once, before its breaker opens
+			all.Go(func() {
+				_, err := caller.Caller("panics").Call(c.t.Context(), "Sesame")
+				requireError(c.t, err, Internal, Yes)
+			})
 		}
-		time.Sleep(time.Second)
+		all.Wait()
+		time.Sleep(breakerPause + time.Second)
 		_, err := caller.Caller("panics").Call(c.t.Context(), "Sesame")
 		requireError(c.t, err, Internal, Yes)
 		provider.Close() // nobody writes any more

@@ -77,12 +77,13 @@ func (n *Node) step(now time.Time) time.Time {
 	n.members.tick(now)
 	n.carryOut(now)
 	n.noteDrained()
+	n.noteCircuits(now)
 	if !n.publishAt.IsZero() && !now.Before(n.publishAt) {
 		n.publish(now)
 	}
 	n.reresolve(now)
 	next := earliest(due, n.members.nextTimeout())
-	next = earliest(earliest(next, n.publishAt), earliest(n.tableAt, n.seeds.at))
+	next = earliest(earliest(next, n.publishAt), earliest(n.tableAt, earliest(n.seeds.at, n.circuitsAt)))
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}
@@ -100,12 +101,12 @@ func (n *Node) carryOut(now time.Time) {
 	}
 	for _, id := range e.offline {
 		if l := n.links.get(id.boot); l != nil {
-			l.fail(outcome{code: Unreachable, body: textOffline})
+			l.fail(outcome{code: Unreachable, gone: true, body: textOffline})
 		}
 	}
 	for _, id := range e.cut {
 		if l := n.links.get(id.boot); l != nil {
-			l.fail(outcome{code: Unreachable, body: textCut})
+			l.fail(outcome{code: Unreachable, gone: true, body: textCut})
 		}
 	}
 	n.send(e.send)
@@ -115,7 +116,7 @@ func (n *Node) carryOut(now time.Time) {
 	for _, id := range e.close {
 		if l := n.links.remove(id.boot); l != nil {
 			l.sendAll()
-			l.close(outcome{code: Unreachable, body: textRestart})
+			l.close(outcome{code: Unreachable, gone: true, body: textRestart})
 		}
 	}
 	for _, id := range e.pull {
@@ -127,7 +128,14 @@ func (n *Node) carryOut(now time.Time) {
 	for _, ev := range e.events {
 		n.logEvent(ev)
 	}
-	if e.changed && n.publishAt.IsZero() {
+	if e.changed {
+		n.publishSoon()
+	}
+}
+
+// publishSoon has the view made anew, as soon as the pace allows.
+func (n *Node) publishSoon() {
+	if n.publishAt.IsZero() {
 		n.publishAt = n.published.Add(time.Duration(len(n.view.Load().peers)) * publishPace)
 	}
 }
@@ -181,6 +189,7 @@ func (n *Node) publish(now time.Time) {
 		self: n.members.cfg.self, began: n.members.began, peers: n.members.view(), joined: n.members.joined(), isolated: n.members.pulse.isolated,
 		heartbeats: n.members.rotation.perSecond(), nextc: make(chan struct{}),
 	}
+	n.showCircuits(now, v.peers)
 	v.routes = routesOf(v.peers, n.links.get)
 	n.view.Store(v)
 	n.published, n.publishAt = now, time.Time{}

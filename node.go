@@ -56,15 +56,16 @@ type Node struct {
 	drainedc   chan struct{}  // closed when refusing begins
 
 	// the loop's
-	members   *membership
-	rng       *mrand.Rand
-	publishAt time.Time // when the view must be rebuilt; zero: it is right
-	published time.Time
-	tableAt   time.Time // when the peers are told of a change of what we offer; zero: there is none
-	tableMade time.Time
-	seeds     seedBook
-	touched   []*link
-	refusals  logLimit
+	members    *membership
+	rng        *mrand.Rand
+	publishAt  time.Time // when the view must be rebuilt; zero: it is right
+	published  time.Time
+	tableAt    time.Time // when the peers are told of a change of what we offer; zero: there is none
+	tableMade  time.Time
+	seeds      seedBook
+	touched    []*link
+	refusals   logLimit
+	circuitsAt time.Time // when to look at the breakers again; zero: none was open
 }
 
 // Start starts a node and returns once it serves; joining the cluster goes on in the background. The zero Config makes a node

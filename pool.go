@@ -68,6 +68,7 @@ type pool struct {
 	mu     sync.Mutex
 	closed bool
 	queue  jobQueue // queue.len() <= cfg.Queue, without what add put in; empty once closed
+	late   bool     // jobs have expired since the queue was last empty
 
 	// Core workers: searching + parked + guests + those at work == cores <= cfg.Core.
 	cores     int
@@ -243,6 +244,7 @@ func (p *pool) tryPlace(j job) (v verdict, late job) {
 	case p.queue.len() < p.cfg.Queue:
 	case p.queue.peek().expired(time.Now()):
 		late = p.queue.pop()
+		p.late = true
 		p.counts.shed++
 	case p.cfg.RejectWhenFull:
 		return overloaded, nil

@@ -1,6 +1,6 @@
 package broach
 
-// jobQueue is a first-in, first-out ring of jobs. It starts empty, doubles
+// jobQueue is a first-in, first-out ring of jobs, of which the last one in can be had too. It starts empty, doubles
 // when full and never shrinks; whoever pushes bounds its length. It has no
 // lock of its own.
 type jobQueue struct {
@@ -41,6 +41,15 @@ func (q *jobQueue) pop() job {
 	q.ring[q.head] = nil // or the ring would keep a finished job alive
 	q.head = (q.head + 1) & (len(q.ring) - 1)
 	q.n--
+	return j
+}
+
+// popNewest removes and returns the newest job of a queue that is not empty.
+func (q *jobQueue) popNewest() job {
+	q.n--
+	at := (q.head + q.n) & (len(q.ring) - 1)
+	j := q.ring[at]
+	q.ring[at] = nil
 	return j
 }
 

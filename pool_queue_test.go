@@ -28,6 +28,9 @@ func TestJobQueueKeepsOrder(t *testing.T) {
 			j := &probeJob{}
 			q.push(j)
 			model = append(model, j)
+		} else if len(model) > 0 && rnd.IntN(4) == 0 {
+			require.Same(t, model[len(model)-1], q.popNewest(), "step %d", step)
+			model = model[:len(model)-1]
 		} else if len(model) > 0 {
 			require.Same(t, model[0], q.peek(), "step %d", step)
 			require.Same(t, model[0], q.pop(), "step %d", step)

@@ -108,9 +108,17 @@ func (p *pool) dispatch(j job) {
 	last = p.do(j)
 }
 
-// nextJob, with mu held, takes the oldest job out of a queue that is not empty.
+// nextJob, with mu held, takes a job out of a queue that is not empty: the oldest, unless jobs expire while they wait. Then the oldest have
+// hardly any time left, and to run them in turn would be to run all of them in vain: the newest one is taken, and the old ones as
+// they expire, which costs nothing.
 func (p *pool) nextJob() job {
-	j := p.queue.pop()
+	var j job
+	if p.late && !p.queue.peek().expired(time.Now()) {
+		j = p.queue.popNewest()
+	} else {
+		j = p.queue.pop()
+	}
+	p.late = p.late && p.queue.len() > 0
 	p.startJob()
 	p.noteRoom()
 	return j
@@ -129,6 +137,7 @@ func (p *pool) endJob(how jobEnd) {
 		p.counts.done++
 	} else {
 		p.counts.shed++
+		p.late = p.queue.len() > 0
 	}
 }
 

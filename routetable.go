@@ -33,7 +33,7 @@ type route struct {
 	offline    int               // providers that cannot be called now, or do not serve
 	groups     map[string]*route // by application name, if the event of a topic goes to one of each; else nil
 
-	calling sync.Mutex  // held by the first call, which finds out what is known of those alive
+	calling sync.Mutex  // held by the first call, which finds out what is known of the providers
 	called  atomic.Bool // it has
 }
 
@@ -41,7 +41,7 @@ type route struct {
 type candidate struct {
 	*link
 	weight int
-	known  *experience // of those alive, from the first call on
+	known  *experience // from the first call on; nil for this node itself
 }
 
 // latency is how long the function takes there of late; 0: not known.

@@ -50,6 +50,7 @@ type PeerStats struct {
 	Retransmits       uint64         // requests sent again
 	BytesIn, BytesOut uint64         // payload of datagrams
 	LastHeard         time.Duration  // how long ago a datagram of it was accepted
+	Open              []string       // functions that are not called there because they failed again and again, sorted: see CircuitOpen
 	PacketSize        int            // bytes in the largest datagram that is sent to it: found by probing, when there is much to send
 }
 
@@ -89,6 +90,7 @@ func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 	s := PeerStats{
 		Addr: l.id.addr, State: p.state, Since: now.Sub(v.began) - time.Duration(p.since), TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
 		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket,
+		Open: slices.Clone(p.open),
 	}
 	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)

@@ -24,6 +24,7 @@ var pureFiles = []string{
 
 // goStatements are the goroutines of a node. Everything else runs on the goroutines of callers, workers and the system.
 var goStatements = map[string]int{
+	"call_hedge.go":    1, // an attempt, which its context ends and the call waits for
 	"future.go":        1, // the call, which its context ends
 	"node.go":          2, // the reader, the loop
 	"receive.go":       1, // Close when the socket fails
@@ -34,7 +35,7 @@ var goStatements = map[string]int{
 
 // clockFiles may read the clock.
 var clockFiles = []string{
-	"node.go", "loop.go", "receive.go", "receive_quick.go", "call.go", "call_all.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
+	"node.go", "loop.go", "receive.go", "receive_quick.go", "call.go", "call_all.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
 	"link.go", "link_transfer.go", // the send time of fragments
 	"pool.go", "pool_worker.go",
 	"every.go", "every_run.go", "every_owner.go", // when a timer is set, is due, and is told of
@@ -44,7 +45,7 @@ var clockFiles = []string{
 // rootImports is all that the root package may stand on, besides the standard library.
 var rootImports = []string{
 	"broach/internal/seal", "broach/internal/wire",
-	"github.com/panjf2000/ants/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
+	"github.com/panjf2000/ants/v2", "github.com/sony/gobreaker/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
 	"golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
 }
 

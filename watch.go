@@ -67,10 +67,12 @@ const (
 	MemberUnreachable                  // a member lives, but this node does not reach it
 	ServicePaused                      // a member's function does not serve, see SetServing
 	ServiceResumed                     // it serves again
+	CircuitOpened                      // a function failed again and again at a member and is not called there: see CircuitOpen
+	CircuitClosed                      // it is called there again, or the member is away
 )
 
 var eventNames = [...]string{"member up", "member suspect", "member offline", "member left", "service added", "service removed", "member unreachable",
-	"service paused", "service resumed"}
+	"service paused", "service resumed", "circuit opened", "circuit closed"}
 
 // String returns the kind as words.
 func (k EventKind) String() string {
@@ -101,7 +103,8 @@ func wireTags(tags map[string]string) []wire.Tag {
 	return list
 }
 
-// Event is a change in the cluster. Service is set for ServiceAdded, ServiceRemoved, ServicePaused and ServiceResumed. A member that goes offline or leaves
+// Event is a change in the cluster, or in how this node calls it. Service is the function that a ServiceAdded, ServiceRemoved, ServicePaused,
+// ServiceResumed, CircuitOpened or CircuitClosed is about. A member that goes offline or leaves
 // takes its functions with it: there is no ServiceRemoved for each.
 type Event struct {
 	Kind    EventKind
@@ -254,9 +257,10 @@ func (n *Node) peerChanges(was, is *peerView, yield func(Event) bool) bool {
 	if is.unreachable && !was.unreachable && !yield(Event{Kind: MemberUnreachable, Member: m}) {
 		return false
 	}
-	return diffFunctions(was, is, func(kind EventKind, service string) bool {
+	about := func(kind EventKind, service string) bool {
 		return yield(Event{Kind: kind, Member: m, Service: service})
-	})
+	}
+	return diffFunctions(was, is, about) && diffCircuits(was, is, about)
 }
 
 // peerGone yields the end of a peer that is not known any more: replaced by another process, or forgotten.

@@ -1,0 +1,171 @@
+package broach
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+const (
+	breakerStreak = 5               // failures without a success among them open a breaker, at once if the function is broken there,
+	breakerSpan   = time.Second     // or after so long if it is only late or has no room: under overload some calls succeed
+	breakerPause  = 5 * time.Second // until one call tries again
+)
+
+// breaker keeps calls from a provider at which a function fails. It exists from the first failure until a success, so that a
+// function that does well costs nothing: what it counts are the failures since the last success.
+type breaker struct {
+	circuit *gobreaker.TwoStepCircuitBreaker[any]
+	since   time.Time    // of the first failure
+	latest  atomic.Int64 // failure, in ns after the first
+	broken  atomic.Int32 // failures that tell more than that the provider had no time or no room
+}
+
+// newBreaker makes the breaker of a function at the peer of a link, for a first failure.
+func newBreaker(l *link, now time.Time) *breaker {
+	b := &breaker{since: now}
+	b.circuit = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
+		Timeout:     breakerPause,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return b.isRipe(c.ConsecutiveFailures) },
+		IsExcluded:  func(err error) bool { return errors.Is(err, errNoFinding) },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			if from == gobreaker.StateClosed || to == gobreaker.StateClosed {
+				l.noteCircuit()
+			}
+		},
+	})
+	return b
+}
+
+// isRipe reports whether so many failures open the breaker.
+func (b *breaker) isRipe(failures uint32) bool {
+	return failures >= breakerStreak && (b.broken.Load() >= breakerStreak || time.Duration(b.latest.Load()) >= breakerSpan)
+}
+
+// isClosed reports whether it lets every call through.
+func (b *breaker) isClosed() bool { return b.circuit.State() == gobreaker.StateClosed }
+
+// isShut reports whether it would let no call through now: it is open, or one that tries is under way.
+func (b *breaker) isShut() bool {
+	switch b.circuit.State() {
+	case gobreaker.StateClosed:
+		return false
+	case gobreaker.StateHalfOpen:
+		c := b.circuit.Counts()
+		return c.Requests > c.TotalExclusions
+	}
+	return true
+}
+
+// fail takes up a failure. done is what the breaker gave the call that failed.
+func (b *breaker) fail(now time.Time, v finding, done func(error)) {
+	b.latest.Store(int64(now.Sub(b.since)))
+	if v == wasBroken {
+		b.broken.Add(1)
+	}
+	done(errCallFailed)
+}
+
+var (
+	errNoFinding  = errors.New("the call tells nothing of the provider")
+	errCallFailed = errors.New("the call failed")
+)
+
+// finding is what the outcome of a call tells of the function at its provider.
+type finding uint8
+
+const (
+	tellsNothing finding = iota
+	wasServed            // the function ran, and answered
+	wasBusy              // the provider had no time or no room for it
+	wasBroken            // it could not be run to its end
+)
+
+// judge finds out what the outcome of a call tells. That the membership took the provider out tells nothing: it brings it back as
+// soon as it is there, and a breaker that stayed open would only stand in the way.
+func judge(failed *Error) finding {
+	switch {
+	case failed == nil:
+		return wasServed
+	case failed.gone, failed.Code == Unreachable && failed.Executed == No: // the latter was not sent
+		return tellsNothing
+	}
+	switch failed.Code {
+	case Internal, Unreachable:
+		return wasBroken
+	case DeadlineExceeded, Overloaded:
+		return wasBusy
+	}
+	if failed.Executed == Yes {
+		return wasServed
+	}
+	return tellsNothing
+}
+
+// permit is what lets a call go to a provider. The zero value is that of a provider without a breaker.
+type permit struct {
+	by   *breaker
+	done func(error)
+}
+
+// enter asks the breaker, if there is one, whether a call may go to the provider. Every permit is given to leave in the end.
+func (e *experience) enter() (permit, bool) {
+	b := e.breaker.Load()
+	if b == nil {
+		return permit{}, true
+	}
+	done, err := b.circuit.Allow()
+	return permit{b, done}, err == nil
+}
+
+// leave takes up what a call to the link's peer came to, at its end.
+func (e *experience) leave(l *link, now time.Time, p permit, failed *Error) {
+	switch v := judge(failed); {
+	case v == wasBusy || v == wasBroken:
+		e.fail(l, now, p, v)
+	case p.by != nil && v == wasServed:
+		p.done(nil)
+		e.mend()
+	case p.by != nil:
+		p.done(errNoFinding)
+	case v == wasServed:
+		e.mend()
+	}
+}
+
+// mend ends a streak of failures. A breaker that is open does not close by a call that began before it opened.
+func (e *experience) mend() {
+	if b := e.breaker.Load(); b != nil && b.isClosed() {
+		e.breaker.CompareAndSwap(b, nil)
+	}
+}
+
+// fail takes up a failure. A call that began under another breaker than there is now, or none, counts only while this one is
+// closed: it has not been let through to try.
+func (e *experience) fail(l *link, now time.Time, p permit, v finding) {
+	b := e.breaker.Load()
+	for b == nil {
+		e.breaker.CompareAndSwap(nil, newBreaker(l, now))
+		b = e.breaker.Load()
+	}
+	if p.by == b {
+		b.fail(now, v, p.done)
+		return
+	}
+	if b.isClosed() {
+		if done, err := b.circuit.Allow(); err == nil {
+			b.fail(now, v, done)
+		}
+	}
+}
+
+// isShut reports whether no call may go to a provider now.
+func (d candidate) isShut() bool {
+	if d.known == nil {
+		return false
+	}
+	b := d.known.breaker.Load()
+	return b != nil && b.isShut()
+}

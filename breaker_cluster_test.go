@@ -1,0 +1,279 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"broach/internal/simnet"
+
+	"github.com/stretchr/testify/require"
+)
+
+// patient is a provider of "f" that can fall ill: then f panics.
+type patient struct {
+	ill     atomic.Bool
+	reached atomic.Int64 // calls of f
+}
+
+func (p *patient) f() {
+	p.reached.Add(1)
+	if p.ill.Load() {
+		panic("ill")
+	}
+}
+
+// withPatient runs a test on a caller, node 0, a patient, node 1, and so many healthy providers of "f".
+func withPatient(t *testing.T, healthy int, test func(c *cluster, caller *Node, p *patient)) {
+	inCluster(t, 1, func(c *cluster) {
+		caller, p := c.start(0), &patient{}
+		require.NoError(t, c.start(1, 0).Register("f", p.f))
+		for i := range healthy {
+			require.NoError(t, c.start(i+2, 0).Register("f", func() {}))
+		}
+		require.NoError(t, caller.WaitFor(context.Background(), "f", healthy+1))
+		c.settle(time.Second)
+		test(c, caller, p)
+	})
+}
+
+// isOpenAt reports whether Stats shows the breaker of f at a node as open.
+func isOpenAt(n *Node, addr netip.AddrPort) bool {
+	for _, p := range n.Stats().Peers {
+		if p.Addr == addr {
+			return len(p.Open) == 1 && p.Open[0] == "f"
+		}
+	}
+	return false
+}
+
+// "A provider that fails every call is out after its breaker opens: at most 1 % of calls reach it while open."
+func TestFailingProviderIsLeftOut(t *testing.T) {
+	for name, opt := range map[string]CallOption{
+		"least loaded": Balance(LeastLoaded()), "random": Balance(Random()), "round robin": Balance(RoundRobin()),
+		"weighted": Balance(Weighted()), "own": Balance(faulty(func(CallInfo, []Provider) int { return 0 })), "sticky": nil,
+		"equal": Local(LocalEqual),
+	} {
+		t.Run(name, func(t *testing.T) {
+			withPatient(t, 2, func(c *cluster, caller *Node, p *patient) {
+				k := 0
+				call := func() error {
+					k++
+					f := caller.Caller("f", Key(fmt.Sprint(k)))
+					if opt != nil {
+						f = caller.Caller("f", opt)
+					}
+					_, err := f.Call(context.Background())
+					return err
+				}
+				p.ill.Store(true)
+				c.until(time.Second, "the breaker opens", func() bool { _ = call(); return isOpenAt(caller, addrOf(1)) })
+
+				before, failed := p.reached.Load(), 0
+				for range 4000 {
+					if call() != nil {
+						failed++
+					}
+					time.Sleep(3 * time.Millisecond)
+				}
+				reached := p.reached.Load() - before
+				t.Logf("%d of 4,000 calls reached it, %d failed", reached, failed)
+				require.LessOrEqual(t, reached, int64(40))
+				require.GreaterOrEqual(t, reached, int64(2), "one tries every 5s")
+				require.EqualValues(t, reached, failed)
+
+				p.ill.Store(false)
+				before = p.reached.Load()
+				back := c.until(breakerPause+100*time.Millisecond, "a call reaches it", func() bool {
+					require.NoError(t, call())
+					return p.reached.Load() > before
+				})
+				t.Logf("called again %v after it was mended", back)
+				c.until(100*time.Millisecond, "it gets its share", func() bool {
+					require.NoError(t, call())
+					return p.reached.Load() > before+10
+				})
+				require.False(t, isOpenAt(caller, addrOf(1)))
+			})
+		})
+	}
+}
+
+// "state visible in `Stats` and `Watch`": the events come in order, also to who begins to watch when a breaker is open.
+func TestBreakersAreSeen(t *testing.T) {
+	withPatient(t, 0, func(c *cluster, caller *Node, p *patient) {
+		seen := watchCircuits(caller)
+		f := caller.Caller("f")
+		p.ill.Store(true)
+		for range breakerStreak {
+			_, err := f.Call(context.Background())
+			requireError(t, err, Internal, Yes)
+		}
+		_, err := f.Call(context.Background())
+		requireError(t, err, CircuitOpen, No)
+		require.ErrorIs(t, err, ErrCircuitOpen)
+		time.Sleep(time.Millisecond)
+		require.True(t, isOpenAt(caller, addrOf(1)))
+		late := watchCircuits(caller)
+		p.ill.Store(false)
+		time.Sleep(breakerPause)
+		require.True(t, isOpenAt(caller, addrOf(1)), "nobody has tried yet")
+		_, err = f.Call(context.Background())
+		require.NoError(t, err)
+		time.Sleep(time.Millisecond)
+		require.False(t, isOpenAt(caller, addrOf(1)))
+		for _, events := range [][]Event{seen(), late()} {
+			require.Len(t, events, 2)
+			for i, kind := range []EventKind{CircuitOpened, CircuitClosed} {
+				require.Equal(t, kind, events[i].Kind)
+				require.Equal(t, "f", events[i].Service)
+				require.Equal(t, addrOf(1), events[i].Member.Addr)
+			}
+		}
+	})
+}
+
+// watchCircuits collects the events about breakers until it is asked for them.
+func watchCircuits(n *Node) func() []Event {
+	ctx, cancel := context.WithCancel(context.Background())
+	var events []Event
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for e := range n.Watch(ctx) {
+			if e.Kind == CircuitOpened || e.Kind == CircuitClosed {
+				events = append(events, e)
+			}
+		}
+	})
+	return func() []Event { cancel(); watching.Wait(); return events }
+}
+
+// Stats show a breaker as closed that nobody has tried for long.
+func TestABreakerNobodyTriesIsClosedInTheEnd(t *testing.T) {
+	withPatient(t, 0, func(c *cluster, caller *Node, p *patient) {
+		p.ill.Store(true)
+		for range breakerStreak {
+			_, _ = caller.Caller("f").Call(context.Background())
+		}
+		c.until(time.Second, "it is open", func() bool { return isOpenAt(caller, addrOf(1)) })
+		time.Sleep(breakerForgiven / 2)
+		require.True(t, isOpenAt(caller, addrOf(1)))
+		c.until(2*breakerForgiven, "it is forgiven", func() bool { return !isOpenAt(caller, addrOf(1)) })
+		require.True(t, caller.circuitsAt.IsZero(), "nobody looks at breakers any more")
+	})
+}
+
+// On and All tell of an open breaker, and of which node's.
+func TestOpenBreakersOfNamedNodes(t *testing.T) {
+	withPatient(t, 1, func(c *cluster, caller *Node, p *patient) {
+		p.ill.Store(true)
+		on := caller.Caller("f", On(addrOf(1)))
+		for range breakerStreak {
+			_, err := on.Call(context.Background())
+			requireError(t, err, Internal, Yes)
+		}
+		_, err := on.Call(context.Background())
+		require.Equal(t, addrOf(1).String(), requireError(t, err, CircuitOpen, No).Node)
+		require.ErrorContains(t, err, "failed there again and again")
+		requireError(t, on.Send(context.Background()), CircuitOpen, No)
+		_, err = caller.Caller("f", On(addrOf(9))).Call(context.Background())
+		requireError(t, err, Unavailable, No)
+		codes := map[netip.AddrPort]error{}
+		for r := range caller.Caller("f").All(context.Background()) {
+			codes[r.Node] = r.Err
+		}
+		require.ErrorIs(t, codes[addrOf(1)], ErrCircuitOpen)
+		require.NoError(t, codes[addrOf(2)])
+		require.EqualValues(t, breakerStreak, p.reached.Load())
+	})
+}
+
+// A provider that is passed over is no try: NoRetry calls succeed beside an open breaker.
+func TestPassingOverIsNoTry(t *testing.T) {
+	withPatient(t, 1, func(c *cluster, caller *Node, p *patient) {
+		p.ill.Store(true)
+		for range breakerStreak {
+			_, _ = caller.Caller("f", On(addrOf(1))).Call(context.Background())
+		}
+		for range 100 {
+			_, err := caller.Caller("f", NoRetry()).Call(context.Background())
+			require.NoError(t, err)
+		}
+	})
+}
+
+// A call that is let through to try and is given up makes room for the next.
+func TestACanceledTryMakesRoom(t *testing.T) {
+	withPatient(t, 0, func(c *cluster, caller *Node, p *patient) {
+		p.ill.Store(true)
+		for range breakerStreak {
+			_, _ = caller.Caller("f").Call(context.Background())
+		}
+		time.Sleep(breakerPause + time.Millisecond)
+		p.ill.Store(false)
+		c.net.SetDefault(simnet.Link{Delay: 10 * time.Millisecond})
+		for range 3 {
+			ctx, cancel := context.WithCancel(context.Background())
+			gaveUp := make(chan error)
+			go func() { _, err := caller.Caller("f").Call(ctx); gaveUp <- err }()
+			time.Sleep(time.Millisecond)
+			cancel()
+			requireError(t, <-gaveUp, Canceled, Maybe)
+		}
+		_, err := caller.Caller("f").Call(context.Background())
+		require.NoError(t, err)
+	})
+}
+
+// What a partition fails is the membership's affair: when it heals, calls go there at once, also those with short deadlines.
+func TestPartitionsOpenNoBreaker(t *testing.T) {
+	for _, timeout := range []time.Duration{time.Minute, 100 * time.Millisecond} {
+		withPatient(t, 0, func(c *cluster, caller *Node, p *patient) {
+			var all sync.WaitGroup
+			ctx, cancel := context.WithCancel(context.Background())
+			for range 10 {
+				all.Go(func() {
+					for ctx.Err() == nil {
+						_, _ = caller.Caller("f", Timeout(timeout)).Call(ctx)
+						time.Sleep(time.Millisecond)
+					}
+				})
+			}
+			time.Sleep(time.Second)
+			c.net.Cut([]netip.AddrPort{addrOf(0)}, []netip.AddrPort{addrOf(1)})
+			time.Sleep(2 * time.Second)
+			before := p.reached.Load()
+			c.net.Heal()
+			took := c.until(time.Second, "it is called again", func() bool { return p.reached.Load() > before })
+			t.Logf("calls of %v: called again %v after the partition healed", timeout, took)
+			cancel()
+			all.Wait()
+			require.False(t, isOpenAt(caller, addrOf(1)))
+		})
+	}
+}
+
+// A provider that was found offline begins anew: a breaker that was open before is no more.
+func TestPartitionsCloseBreakers(t *testing.T) {
+	withPatient(t, 0, func(c *cluster, caller *Node, p *patient) {
+		seen := watchCircuits(caller)
+		p.ill.Store(true)
+		for range breakerStreak {
+			_, _ = caller.Caller("f").Call(context.Background())
+		}
+		p.ill.Store(false)
+		c.net.Cut([]netip.AddrPort{addrOf(0)}, []netip.AddrPort{addrOf(1)})
+		time.Sleep(2 * time.Second)
+		c.net.Heal()
+		c.settle(time.Second)
+		_, err := caller.Caller("f").Call(context.Background())
+		require.NoError(t, err)
+		events := seen()
+		require.Len(t, events, 2)
+		require.Equal(t, CircuitClosed, events[1].Kind)
+	})
+}

@@ -1,0 +1,186 @@
+package broach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Hedge keeps a slow provider from making calls slow: if no answer has come after that time, another provider is asked too, and so on after
+// each such time, up to Retries more; the first answer counts and the others are given up. A sensible time is one in which nearly all calls
+// are answered. Hedge(0) asks them all at once: the first of so many. A provider that cannot take the call is replaced at once.
+//
+// A hedged function may run more than once for one call. So this option changes nothing for functions that not all providers have
+// registered as Idempotent, nor for Send, nor for All. Asking one more is a retry to the limit that Retries tells of: where it is
+// used up, calls go on with the providers they have. Hedge contradicts On, Local(LocalOnly) and NoRetry.
+func Hedge(after time.Duration) CallOption {
+	return func(o *callOptions) {
+		if o.hedged, o.hedge = true, after; after < 0 {
+			o.wrong = append(o.wrong, fmt.Errorf("Hedge is %v, must be 0 or more", after))
+		}
+	}
+}
+
+// againstHedge is the error of options that leave a Hedge nobody else to ask.
+func (o *callOptions) againstHedge() error {
+	switch {
+	case !o.hedged:
+		return nil
+	case o.on.IsValid():
+		return errors.New("Hedge and On contradict each other")
+	case o.local == LocalOnly:
+		return errors.New("Hedge and Local(LocalOnly) contradict each other")
+	case o.retries == 0:
+		return errors.New("Hedge and NoRetry contradict each other")
+	}
+	return nil
+}
+
+// isHedged reports whether several providers may run a call.
+func (c *Caller) isHedged(r *route, out outCall) bool {
+	if !c.opts.hedged || out.oneWay || !r.idempotent {
+		return false
+	}
+	f := c.here()
+	return f == nil || f.idempotent
+}
+
+// hedge is a hedged call under way. The goroutine of its caller owns it; each attempt has one of its own, which ends before the call
+// does.
+type hedge struct {
+	*Caller
+	out     outCall
+	ch      chooser
+	endc    chan attempted // gets one value from each attempt
+	running int            // attempts that have not ended
+	failed  *Error         // the last failure after which the call went on; nil: none
+}
+
+// attempted is how an attempt ended.
+type attempted struct {
+	p      *pendingCall
+	failed *Error
+}
+
+// hedged makes the call at one provider and, where that takes long, at others.
+func (c *Caller) hedged(ctx context.Context, now time.Time, out outCall) (*pendingCall, *Error) {
+	c.node.calls.Add(1)
+	h := &hedge{Caller: c, out: out, ch: chooser{service: c.name, random: c.node.roll}, endc: make(chan attempted)}
+	ctx, cancel := context.WithCancel(ctx)
+	defer h.clear()
+	defer cancel()
+	if started, failed := h.start(ctx, now); !started {
+		return nil, failed
+	}
+	return h.await(ctx)
+}
+
+// await waits for the first attempt that decides the call, and begins more meanwhile.
+func (h *hedge) await(ctx context.Context) (*pendingCall, *Error) {
+	timer := time.NewTimer(h.opts.hedge)
+	defer timer.Stop()
+	for {
+		select {
+		case a := <-h.endc:
+			h.running--
+			if a.failed == nil || !h.goesOn(ctx, a.failed) {
+				return a.p, h.outcome(a.failed)
+			}
+		case <-timer.C:
+			if h.widen(ctx) {
+				timer.Reset(h.opts.hedge)
+			}
+		}
+	}
+}
+
+// start asks one more provider. It reports false if there is none, and the error of a call that finds none at all.
+func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
+	r := h.node.view.Load().routes[h.name]
+	if r == nil || !r.idempotent {
+		return false, h.fail(Unavailable, No, "the providers of this function have just changed")
+	}
+	h.ch.now = now
+	l, failed := h.choose(r, &h.ch)
+	switch {
+	case failed != nil:
+		return false, failed
+	case l == nil:
+		return false, h.nobody(r)
+	}
+	h.ch.tried = append(h.ch.tried, l)
+	h.running++
+	go h.ask(ctx, now, h.ch.chosen)
+	return true, nil
+}
+
+// ask makes the call at one provider. It answers also if a method of the user's ends the goroutine.
+func (h *hedge) ask(ctx context.Context, now time.Time, v visit) {
+	a := attempted{failed: h.fail(InvalidArgument, No, "the encoding of an argument ended its goroutine")}
+	defer func() { h.endc <- a }()
+	if v.link == h.node.self {
+		a.p, a.failed = h.localAsOne(ctx, h.out)
+		return
+	}
+	a.p, a.failed = h.visit(ctx, now, &v, h.out)
+}
+
+// widen asks one more provider because time has passed, or all that may be asked if that time is 0. It reports whether it is to be called
+// again.
+func (h *hedge) widen(ctx context.Context) bool {
+	for now := time.Now(); h.mayAsk(now) && h.node.retries.spend(now, h.node.calls.Load()); {
+		if started, _ := h.start(ctx, now); !started {
+			return false
+		}
+		if h.opts.hedge > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// mayAsk reports whether there is one more provider that may be asked.
+func (h *hedge) mayAsk(now time.Time) bool {
+	return len(h.ch.tried) <= h.opts.retries && h.hasOthers() && now.Before(h.out.deadline)
+}
+
+// hasOthers reports whether there are providers that have not been asked.
+func (h *hedge) hasOthers() bool {
+	others := h.node.view.Load().routes[h.name].links()
+	return h.opts.local == LocalEqual || slices.ContainsFunc(others, func(l *link) bool { return !h.ch.isOut(l) })
+}
+
+// goesOn reports whether the call goes on after a failure, because others are still asked or one more is now.
+func (h *hedge) goesOn(ctx context.Context, failed *Error) bool {
+	may, atOnce := h.isRetried(failed, true)
+	if !may || ctx.Err() != nil {
+		return false
+	}
+	h.failed = failed.after(h.failed)
+	if now := time.Now(); h.mayAsk(now) && (atOnce || h.mayAdd(now, failed)) {
+		_, _ = h.start(ctx, now)
+	}
+	return h.running > 0
+}
+
+// outcome is an error as that of the whole call: it may have run wherever else it was asked.
+func (h *hedge) outcome(failed *Error) *Error {
+	if failed == nil {
+		return nil
+	}
+	if h.running > 0 {
+		return failed.after(&Error{})
+	}
+	return failed.after(h.failed)
+}
+
+// clear waits for the attempts that were given up.
+func (h *hedge) clear() {
+	for ; h.running > 0; h.running-- {
+		if a := <-h.endc; a.failed == nil {
+			h.node.freePending(a.p)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package broach
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"broach/internal/simnet"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stream makes calls at a steady pace for a while, each on a goroutine of its own, whether or not earlier ones are answered.
+func stream(pause, lasting time.Duration, call func(begun time.Time)) *sync.WaitGroup {
+	var calls sync.WaitGroup
+	for end := time.Now().Add(lasting); time.Now().Before(end); time.Sleep(pause) {
+		begun := time.Now()
+		calls.Go(func() { call(begun) })
+	}
+	return &calls
+}
+
+// requestsOf counts the requests that a node has sent, each once however often it was repeated: the numbers of its slots say so.
+func requestsOf(n *Node) (sent uint32) {
+	for _, l := range n.links.all() {
+		l.mu.Lock()
+		if l.exchange != nil {
+			for i := range l.calls.slots {
+				sent += l.calls.slots[i].seq
+			}
+		}
+		l.mu.Unlock()
+	}
+	return sent
+}
+
+// "Retry storm test: all providers slow, offered load 3 x capacity: attempts per call stay under 1.3, goodput at least 80 % of capacity."
+func TestRetryStorm(t *testing.T) {
+	const (
+		providers, workers = 3, 4
+		takes              = 10 * time.Millisecond
+		lasting            = 2 * time.Second
+		capacity           = providers * workers * int(time.Second/takes) // a second; where nothing is refused the dispatchers add to it
+	)
+	for name, test := range map[string]struct {
+		pool  Pool
+		calls []CallOption
+	}{
+		"refusing":               {Pool{Core: workers, Max: workers, Queue: 8, RejectWhenFull: true}, nil},
+		"refusing, hedged":       {Pool{Core: workers, Max: workers, Queue: 8, RejectWhenFull: true}, []CallOption{Hedge(50 * time.Millisecond)}},
+		"slowing down":           {Pool{Core: workers, Max: workers, Queue: 8}, []CallOption{Timeout(500 * time.Millisecond)}},
+		"slowing down, hedged":   {Pool{Core: workers, Max: workers, Queue: 8}, []CallOption{Timeout(500 * time.Millisecond), Hedge(50 * time.Millisecond)}},
+		"with the default queue": {Pool{Core: workers, Max: workers}, []CallOption{Timeout(500 * time.Millisecond)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inCluster(t, 1, func(c *cluster) {
+				c.edit = func(cfg *Config) { cfg.Pool = test.pool }
+				c.startAll(1 + providers)
+				caller := c.nodes[0]
+				for _, n := range c.nodes[1:] {
+					require.NoError(t, n.Register("slow", func() { time.Sleep(takes) }, Idempotent()))
+				}
+				require.NoError(t, caller.WaitFor(context.Background(), "slow", providers))
+				c.settle(time.Second)
+				c.net.SetDefault(simnet.Link{Delay: 200 * time.Microsecond, Jitter: 100 * time.Microsecond})
+
+				slow := caller.Caller("slow", test.calls...)
+				before := requestsOf(caller)
+				var made, done, refused, late atomic.Int64
+				calls := stream(time.Second/time.Duration(3*capacity), lasting, func(time.Time) {
+					made.Add(1)
+					switch _, err := slow.Call(context.Background()); {
+					case err == nil:
+						done.Add(1)
+					case errors.Is(err, ErrOverloaded):
+						refused.Add(1)
+					case errors.Is(err, ErrDeadlineExceeded):
+						late.Add(1)
+					default:
+						t.Errorf("an overloaded cluster answers: %v", err)
+					}
+				})
+				calls.Wait()
+				attempts := requestsOf(caller) - before
+				perCall, goodput := float64(attempts)/float64(made.Load()), float64(done.Load())/lasting.Seconds()/float64(capacity)
+				t.Logf("%d calls: %d done, %d refused, %d late; %.2f attempts for each, goodput %.0f %% of the capacity",
+					made.Load(), done.Load(), refused.Load(), late.Load(), perCall, 100*goodput)
+				require.Less(t, perCall, 1.3)
+				require.GreaterOrEqual(t, goodput, 0.8)
+			})
+		})
+	}
+}
