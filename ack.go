@@ -7,7 +7,11 @@ import (
 
 // The caller's half of at-most-once calls, PROTOCOL.md 2.5. The provider's half is in served.go.
 
-const pollEvery = time.Second // between a sign that a call runs and the question how it is going, [CALL-10]
+// Between a sign that a call runs and the question how it is going, [CALL-10].
+const (
+	pollFirst = 100 * time.Millisecond
+	pollEvery = time.Second
+)
 
 // callState is how far a call has come.
 type callState uint8
@@ -23,6 +27,8 @@ const (
 type callSlot struct {
 	state    callState
 	resends  uint8         // after the first sending; if any, the reply is no measure of the round trip
+	polls    uint8         // that were answered
+	asked    bool          // one was not answered yet
 	seq      uint32        // rises with each call of the slot
 	transfer uint32        // while moving
 	pace     time.Duration // until the next resend or poll
@@ -113,7 +119,10 @@ func (s *callSlots) taken(c *callSlot, now, silentAt time.Time) (sample time.Dur
 		sample, ok = now.Sub(c.sentAt), true
 	}
 	c.request.release()
-	c.request, c.state, c.pace = nil, callTaken, pollEvery
+	if c.asked {
+		c.polls = min(c.polls+1, 10)
+	}
+	c.request, c.state, c.asked, c.pace = nil, callTaken, false, min(pollFirst<<c.polls, pollEvery)
 	s.arm(c, now, silentAt)
 	return sample, ok
 }

@@ -90,5 +90,5 @@ func TestOnlyACallSentOnceIsAMeasure(t *testing.T) {
 	c.resends = 1
 	_, ok = s.taken(c, later, later)
 	require.False(t, ok)
-	require.Equal(t, pollEvery, c.pace)
+	require.Equal(t, pollFirst, c.pace)
 }

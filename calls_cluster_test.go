@@ -288,6 +288,24 @@ func TestSlowCallsCostLittleAndOutliveTheAcknowledgementTime(t *testing.T) {
 	})
 }
 
+// [CALL-10] a reply that is lost costs a call little more time than it has taken.
+func TestALostReplyOfASlowCallIsAskedForSoon(t *testing.T) {
+	inCluster(t, 7, func(c *cluster) {
+		provider, caller := c.pair(simnet.Link{})
+		require.NoError(t, provider.Register("slow", func() { time.Sleep(20 * time.Millisecond) }))
+		require.NoError(t, caller.WaitFor(context.Background(), "slow", 1))
+		start := time.Now()
+		done := Go[any](context.Background(), caller.Caller("slow"))
+		time.Sleep(10 * time.Millisecond)
+		c.net.CutOneWay(addrsOf(c.nodes[:1]), addrsOf(c.nodes[1:]))
+		time.Sleep(20 * time.Millisecond)
+		c.net.Heal()
+		_, err := done.Wait()
+		require.NoError(t, err)
+		require.InDelta(t, 105*time.Millisecond, time.Since(start), float64(5*time.Millisecond))
+	})
+}
+
 // Stats say what a bad network does.
 func TestStatsShowTheLoss(t *testing.T) {
 	inCluster(t, 7, func(c *cluster) {

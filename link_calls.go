@@ -222,7 +222,7 @@ func (l *link) resend(now time.Time) (unanswered bool) {
 			unanswered = unanswered || c.resends >= deafAfter || c.resends >= doubtAfter && l.lastHeard().Before(c.sentAt)
 		case c.state == callTaken:
 			say(l, wire.Poll{Slot: slot, Seq: c.seq})
-			c.pace = l.pollPace(c.pace)
+			c.pace = l.pollPace(c)
 		}
 		l.calls.arm(c, now, l.silentAt(c))
 	}
@@ -250,11 +250,12 @@ func (l *link) backoff(pace time.Duration) time.Duration {
 }
 
 // pollPace is when a Poll is repeated that is not answered: like a request. An answer sets the pace back, see callSlots.taken.
-func (l *link) pollPace(pace time.Duration) time.Duration {
-	if pace == pollEvery {
+func (l *link) pollPace(c *callSlot) time.Duration {
+	if !c.asked {
+		c.asked = true
 		return l.jitter(l.rtt.timeout())
 	}
-	return l.backoff(pace)
+	return l.backoff(c.pace)
 }
 
 // jitter shortens or lengthens d by up to a quarter, so that callers who lost together do not resend together.

@@ -107,8 +107,8 @@ func TestUnansweredRequestIsSentAgain(t *testing.T) {
 	})
 }
 
-// [CALL-10] After Progress the caller MUST NOT send the Request again. A second later it sends Poll, which is repeated as in
-// [CALL-9] until it is answered; a second after that answer the next Poll follows.
+// [CALL-10] After Progress the caller MUST NOT send the Request again. 100 ms later it sends Poll, which is repeated as in
+// [CALL-9] until it is answered; the next Poll follows twice as long after that answer, and so on up to a second
 func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 	onLink(t, func(l *link, w *wireTap) {
 		makeCall(l, time.Minute)
@@ -120,8 +120,9 @@ func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 			l.flush()
 		}
 		progress()
-		for range 3 {
-			time.Sleep(time.Second - 1)
+		for _, pause := range []time.Duration{100, 200, 400, 800, 1000, 1000} {
+			progress() // again, which changes nothing
+			time.Sleep(pause*time.Millisecond - 1)
 			l.timeout(time.Now())
 			require.Empty(t, w.kinds(t))
 			time.Sleep(time.Nanosecond)
