@@ -41,7 +41,6 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	must(shop.WaitFor(ctx, "ready", 4)) // who is known to be ready is known to have subscribed
-
 	for id := range orders {
 		delivery, err := shop.Publish(ctx, "sold", order{id})
 		must(err)
