@@ -28,6 +28,16 @@
 // []any or map[string]any. Call returns results in the kind that the function declared; a struct arrives as map[string]any,
 // unless the caller names a type with [Call] or [Bind].
 //
+// # Calls
+//
+// A [Caller] waits for one answer with Call, for that of every provider with All, for none with Send, and later with [Go]. Which provider
+// gets a call, whether it is made again at another, and until when, is said by options: [Balance], [Key], [On], [Local], [Retries], [Hedge],
+// [Timeout]. A call that did not run is made again elsewhere; one that may have run only if its function is [Idempotent]. A provider at which a function
+// fails again and again is left alone for a while.
+//
+// A function that makes calls with the context it was given makes them part of the call it serves: they share its deadline and its end, and
+// its metadata ([Meta]) go along, a W3C traceparent among them. [InvocationFrom] tells who calls. An [Interceptor] sees all of that at either side.
+//
 // # Names
 //
 // A name has 1 to 200 bytes of UTF-8 without control characters. Names that begin with "__" are private: they can be called
@@ -38,6 +48,19 @@
 // An event is published under a topic and goes to those who have subscribed to it: to one instance of each application (Config.Name), to
 // each instance, or to one of all. They acknowledge it when it has its place in their backlog, and handle the events of one publisher
 // in their order. [Node.Publish] and [Node.Subscribe] have the rules.
+//
+// # Timers
+//
+// [Node.Every] runs a function again and again, in each process, or in one process of the cluster at a time.
+//
+// # Leaving
+//
+// A program ends without losing a call when it waits for SIGTERM and then leaves:
+//
+//	term, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+//	defer cancel()
+//	<-term.Done()
+//	err := node.Leave(context.Background())
 //
 // # Errors
 //
