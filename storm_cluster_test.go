@@ -69,10 +69,13 @@ func TestRetryStorm(t *testing.T) {
 
 				slow := caller.Caller("slow", test.calls...)
 				before := requestsOf(caller)
-				var made, done, refused, late atomic.Int64
+				var made, done, after, refused, late atomic.Int64
+				start := time.Now()
 				calls := stream(time.Second/time.Duration(3*capacity), lasting, func(time.Time) {
 					made.Add(1)
 					switch _, err := slow.Call(context.Background()); {
+					case err == nil && time.Since(start) > lasting: // what the queue still held
+						after.Add(1)
 					case err == nil:
 						done.Add(1)
 					case errors.Is(err, ErrOverloaded):
@@ -86,8 +89,8 @@ func TestRetryStorm(t *testing.T) {
 				calls.Wait()
 				attempts := requestsOf(caller) - before
 				perCall, goodput := float64(attempts)/float64(made.Load()), float64(done.Load())/lasting.Seconds()/float64(capacity)
-				t.Logf("%d calls: %d done, %d refused, %d late; %.2f attempts for each, goodput %.0f %% of the capacity",
-					made.Load(), done.Load(), refused.Load(), late.Load(), perCall, 100*goodput)
+				t.Logf("%d calls: %d done, and %d when no more came, %d refused, %d late; %.2f attempts for each, goodput %.0f %% of the capacity",
+					made.Load(), done.Load(), after.Load(), refused.Load(), late.Load(), perCall, 100*goodput)
 				require.Less(t, perCall, 1.3)
 				require.GreaterOrEqual(t, goodput, 0.8)
 			})
