@@ -35,7 +35,7 @@ type client interface {
 
 // systems are all that can be measured, in the order of the tables.
 var systems = slices.Concat(
-	[]system{broachTyped, broachSealed, broachReflective, rawUDP, netRPC, grpcSystem, drpcSystem, natsSystem},
+	[]system{broachTyped, broachReflective, rawUDP, netRPC, grpcSystem, drpcSystem, natsSystem, broachSealed},
 	lossySystems,
 )
 
