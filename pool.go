@@ -69,6 +69,7 @@ type pool struct {
 	closed bool
 	queue  jobQueue // queue.len() <= cfg.Queue, without what add put in; empty once closed
 	late   bool     // jobs have expired since the queue was last empty
+	taken  uint     // jobs taken out
 
 	// Core workers: searching + parked + guests + those at work == cores <= cfg.Core.
 	cores     int

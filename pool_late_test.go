@@ -35,3 +35,24 @@ func TestPoolTakesTheNewestWhenJobsExpire(t *testing.T) {
 		require.Equal(t, []int{0, 1, 2}, order, "the queue was empty")
 	})
 }
+
+// Jobs that never expire, such as one-way calls and events, get their turn also where others expire all the time.
+func TestPoolForgetsNoJobWhenOthersExpire(t *testing.T) {
+	inBubble(t, Pool{Core: 1, Max: 1, Queue: 1000, GrowAt: 1000, RejectWhenFull: true}, func(t *testing.T, p *pool) {
+		patient := &probeJob{}
+		done := 0
+		for i := range 300 {
+			if i == 100 {
+				p.offer(patient)
+			}
+			for range 2 { // twice what can be done
+				p.offer(&probeJob{do: func() { done++; time.Sleep(time.Second) }, until: time.Now().Add(10 * time.Second)})
+			}
+			p.kick()
+			time.Sleep(time.Second)
+		}
+		require.Equal(t, fate{runs: 1}, patient.fate())
+		require.Greater(t, done, 290)
+		time.Sleep(20 * time.Second)
+	})
+}
