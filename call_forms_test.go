@@ -83,6 +83,8 @@ func TestSendThatFailsLaterIsLogged(t *testing.T) {
 			require.NoError(t, from.Caller("fail").Send(context.Background(), "one"))
 		}
 		time.Sleep(time.Second)
+		require.NoError(t, provider.Close()) // nobody writes any more
+		require.NoError(t, caller.Close())
 		require.Contains(t, log.String(), `msg="broach: a one-way call failed" service=fail from=`+addrOf(1).String()+` code=Application err="no luck"`)
 		require.Contains(t, log.String(), `code=InvalidArgument err="argument 1 of fail(int)`)
 	}, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })

@@ -151,7 +151,10 @@ func manyKeys(n int) (keys [][]byte) {
 func TestNoNonceIsUsedTwiceAndNothingIsReadable(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		seen := map[string]bool{}
+		var mu sync.Mutex
 		c.net.Tap(func(_ time.Time, _, _ netip.AddrPort, b []byte) {
+			mu.Lock()
+			defer mu.Unlock()
 			if nonce := string(b[16:40]); seen[nonce] {
 				t.Errorf("a number twice from %x to %x: %x", b[16:24], b[24:32], b[32:40])
 			} else {
@@ -182,6 +185,8 @@ func TestNoNonceIsUsedTwiceAndNothingIsReadable(t *testing.T) {
 			c.settle(10 * time.Second)
 			require.NoError(t, c.nodes[0].WaitFor(context.Background(), "echo", 1))
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		t.Logf("%d datagrams", len(seen))
 	})
 }

@@ -40,7 +40,7 @@ func requestsOf(n *Node) (sent uint32) {
 // "Retry storm test: all providers slow, offered load 3 x capacity: attempts per call stay under 1.3, goodput at least 80 % of capacity."
 func TestRetryStorm(t *testing.T) {
 	const (
-		providers, workers = 3, 4
+		providers, workers = 3, 2
 		takes              = 10 * time.Millisecond
 		lasting            = 2 * time.Second
 		capacity           = providers * workers * int(time.Second/takes) // a second; where nothing is refused the dispatchers add to it
