@@ -76,7 +76,8 @@ func TestSendIsRefusedByAFullQueue(t *testing.T) {
 
 // What goes wrong after a Send was accepted is the provider's to log.
 func TestSendThatFailsLaterIsLogged(t *testing.T) {
-	var log bytes.Buffer // slog's handler locks it
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil)) // one, which locks it
 	inPair(t, map[string]any{"fail": func(int) error { return errors.New("no luck") }}, func(c *cluster, provider, caller *Node) {
 		for _, from := range []*Node{caller, provider} {
 			require.NoError(t, from.Caller("fail").Send(context.Background(), 1))
@@ -87,7 +88,7 @@ func TestSendThatFailsLaterIsLogged(t *testing.T) {
 		require.NoError(t, caller.Close())
 		require.Contains(t, log.String(), `msg="broach: a one-way call failed" service=fail from=`+addrOf(1).String()+` code=Application err="no luck"`)
 		require.Contains(t, log.String(), `code=InvalidArgument err="argument 1 of fail(int)`)
-	}, func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	}, func(cfg *Config) { cfg.Logger = logger })
 }
 
 func TestAllYieldsWhatEachProviderAnswers(t *testing.T) {
