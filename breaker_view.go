@@ -35,8 +35,9 @@ func (n *Node) showCircuits(now time.Time, peers []peerView) {
 	found := false
 	for i := range peers {
 		if l := n.links.get(peers[i].boot); l != nil {
-			peers[i].open = l.openCircuits(now)
-			found = found || len(peers[i].open) > 0
+			if open := l.openCircuits(now); len(open) > 0 {
+				peers[i].open, found = &open, true
+			}
 		}
 	}
 	if !found {
@@ -86,15 +87,24 @@ func (l *link) forgive() {
 	}
 }
 
+// circuits lists the functions whose breaker at the peer is not closed, sorted.
+func (p *peerView) circuits() []string {
+	if p.open == nil {
+		return nil // as for nearly all: a pointer is smaller than a list
+	}
+	return *p.open
+}
+
 // diffCircuits walks two sorted lists of functions with an open breaker and yields what opened and closed.
 func diffCircuits(was, is *peerView, yield func(EventKind, string) bool) bool {
-	for _, name := range was.open {
-		if _, still := slices.BinarySearch(is.open, name); !still && !yield(CircuitClosed, name) {
+	before, now := was.circuits(), is.circuits()
+	for _, name := range before {
+		if _, still := slices.BinarySearch(now, name); !still && !yield(CircuitClosed, name) {
 			return false
 		}
 	}
-	for _, name := range is.open {
-		if _, already := slices.BinarySearch(was.open, name); !already && !yield(CircuitOpened, name) {
+	for _, name := range now {
+		if _, already := slices.BinarySearch(before, name); !already && !yield(CircuitOpened, name) {
 			return false
 		}
 	}

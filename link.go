@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"broach/internal/seal"
 	"broach/internal/wire"
 )
 
@@ -50,9 +49,6 @@ type link struct {
 	noted     time.Time // when the loop was last told of traffic
 	tableSeen uint32    // highest table version in the peer's headers
 
-	openedWith *seal.Ring
-	opens      *seal.Opener // of openedWith
-
 	heard    atomic.Int64  // when a datagram was last accepted, as of carrier.timers.stamp
 	inflight atomic.Int32  // our calls to it, for the balancer
 	draining atomic.Bool   // it wants no more calls
@@ -74,9 +70,7 @@ type link struct {
 	bytesOut uint64     // in datagrams
 	out      outbox
 	rng      rand.PCG
-
-	sealedWith *seal.Ring // nil: nothing is sealed
-	seals      *seal.Sealer
+	sealed   *linkSeals // nil: nothing is sealed
 
 	experiences map[string]*experience // by function, of those called
 

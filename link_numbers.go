@@ -8,6 +8,9 @@ func newLink(now time.Time, c *carrier, id linkID, seed uint64) *link {
 	number, _, _ := c.floors.get()
 	l := &link{carrier: c, id: id, number: max(number, uint64(now.Sub(c.timers.start).Microseconds()))}
 	l.rng.Seed(seed, id.boot)
+	if c.ring.Load() != nil {
+		l.sealed = new(linkSeals)
+	}
 	l.heard.Store(c.timers.stamp(now))
 	return l
 }

@@ -86,7 +86,7 @@ type peerView struct {
 	version     string
 	tags        []wire.Tag
 	functions   []wire.Function
-	open        []string // functions whose breaker here is not closed, sorted
+	open        *[]string // functions whose breaker here is not closed, sorted; nil: none
 }
 
 func (p *peer) view(self *netip.AddrPort) peerView {

@@ -52,12 +52,27 @@ func (c *carrier) sealOutside(datagram []byte) []byte {
 	return s.Seal(datagram, wire.HeaderSize)
 }
 
+// linkSeals are the keys of a link. Links of nodes without keys do without them: there are many.
+type linkSeals struct {
+	// the reader's
+	openedWith *seal.Ring
+	opener     *seal.Opener // of openedWith
+
+	// under the link's mutex
+	sealedWith *seal.Ring
+	sealer     *seal.Sealer // of sealedWith
+}
+
 // sealer is what seals the link's datagrams, or nil. mu is held.
 func (l *link) sealer() *seal.Sealer {
-	if ring := l.ring.Load(); ring != l.sealedWith {
-		l.sealedWith, l.seals = ring, ring.Sealer(l.boot, l.id.boot)
+	s := l.sealed
+	if s == nil {
+		return nil
 	}
-	return l.seals
+	if ring := l.ring.Load(); ring != s.sealedWith {
+		s.sealedWith, s.sealer = ring, ring.Sealer(l.boot, l.id.boot)
+	}
+	return s.sealer
 }
 
 // open decrypts a datagram, and reports whether it may be looked at, [SEAL-1].
@@ -76,10 +91,11 @@ func (r *reader) opener(ring *seal.Ring, h wire.Header) *seal.Opener {
 	if l == nil || h.Receiver != r.boot {
 		return ring.Opener(h.Sender, h.Receiver)
 	}
-	if l.openedWith != ring {
-		l.openedWith, l.opens = ring, ring.Opener(h.Sender, h.Receiver)
+	s := l.sealed
+	if s.openedWith != ring {
+		s.openedWith, s.opener = ring, ring.Opener(h.Sender, h.Receiver)
 	}
-	return l.opens
+	return s.opener
 }
 
 // strangers remembers who was told of. It is the reader's.

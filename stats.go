@@ -90,7 +90,7 @@ func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 	s := PeerStats{
 		Addr: l.id.addr, State: p.state, Since: now.Sub(v.began) - time.Duration(p.since), TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
 		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket,
-		Open: slices.Clone(p.open),
+		Open: slices.Clone(p.circuits()),
 	}
 	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
