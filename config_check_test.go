@@ -58,6 +58,7 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{Config{Version: "1\n2"}, `Version: "1\n2": must be at most 100 bytes of UTF-8 without control characters`},
 		{Config{Cluster: "\xff"}, `Cluster: "\xff": must be at most 200 bytes of UTF-8 without control characters`},
 		{Config{LogLevel: "loud"}, `LogLevel: "loud": must be debug, info, warn, error or off`},
+		{Config{Keys: [][]byte{keyOf(1)}, RandSeed: 7}, `RandSeed: 7: must be 0 beside Keys: a process that starts anew would seal with the same numbers as before`},
 		{Config{Keys: [][]byte{[]byte("secret")}}, `Keys: 1 given: must be up to 8 different keys of 32 bytes (key 1 has 6 bytes, must have 32)`},
 
 		{Config{Addr: "localhost:80"}, `Addr: "localhost:80": ` + addrForm},

@@ -13,8 +13,8 @@ const (
 	answerTimes    = 3               // an unproven address is sent so many times what came from it at most, [MEM-5]
 	answersPerSec  = 4096            // and so many datagrams in a second, all of them together, [MEM-28]: one for each peer that there may be
 	stalePerSec    = 100             // of them tell of misdirected datagrams, [HDR-4]
-	strangersMax   = 256             // addresses that the log has told of because no key opens what they send
-	strangersEvery = time.Minute     // between two lines about one of them
+	strangersMax   = 256             // addresses that the log tells of in a minute, because no key opens what they send
+	strangersEvery = time.Minute     // and then again
 	inboxMax       = 1024            // membership messages that wait for the loop
 
 	// Peers, all together.

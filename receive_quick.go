@@ -52,7 +52,7 @@ type takeover struct {
 }
 
 func newReader(n *Node) *reader {
-	r := &reader{Node: n, in: make([]datagram, readMax), strangers: make(strangers)}
+	r := &reader{Node: n, in: make([]datagram, readMax)}
 	r.takeover.timer = time.AfterFunc(time.Hour, r.look)
 	r.takeover.timer.Stop()
 	return r

@@ -98,25 +98,21 @@ func (r *reader) opener(ring *seal.Ring, h wire.Header) *seal.Opener {
 	return s.opener
 }
 
-// strangers remembers who was told of. It is the reader's.
-type strangers map[netip.AddrPort]time.Time
+// strangers remembers who was told of in the present minute. It is the reader's.
+type strangers struct {
+	told  map[netip.AddrPort]bool
+	until time.Time // the end of the minute
+}
 
-// isNew reports whether an address is to be told of. When too many are remembered, the next are only counted.
-func (s strangers) isNew(now time.Time, addr netip.AddrPort) bool {
-	if at, ok := s[addr]; ok && now.Sub(at) < strangersEvery {
+// isNew reports whether an address is to be told of. When too many were, the next are only counted: a flood must not cost more than it is worth.
+func (s *strangers) isNew(now time.Time, addr netip.AddrPort) bool {
+	if !now.Before(s.until) {
+		s.told, s.until = make(map[netip.AddrPort]bool), now.Add(strangersEvery)
+	}
+	if s.told[addr] || len(s.told) == strangersMax {
 		return false
 	}
-	if len(s) >= strangersMax {
-		for addr, at := range s {
-			if now.Sub(at) >= strangersEvery {
-				delete(s, addr)
-			}
-		}
-	}
-	if len(s) >= strangersMax {
-		return false
-	}
-	s[addr] = now
+	s.told[addr] = true
 	return true
 }
 

@@ -267,3 +267,24 @@ func TestAnOpenNodeIsToldSoOnce(t *testing.T) {
 		})
 	}
 }
+
+// Who is told of in the log is bounded, and a flood from many addresses costs no more for it.
+func TestFewStrangersAreToldOf(t *testing.T) {
+	var s strangers
+	now, told := time.Unix(0, 0), 0
+	from := func(i int) netip.AddrPort {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 5, byte(i >> 8), byte(i)}), 9)
+	}
+	for range 2 {
+		for i := range 10_000 {
+			if s.isNew(now, from(i)) {
+				told++
+			}
+		}
+	}
+	require.Equal(t, strangersMax, told)
+	require.Len(t, s.told, strangersMax)
+	now = now.Add(strangersEvery)
+	require.True(t, s.isNew(now, from(9999)))
+	require.False(t, s.isNew(now, from(9999)))
+}
