@@ -59,22 +59,17 @@ func (c *Caller) everybody(ctx context.Context) ([]netip.AddrPort, *Error) {
 	if c.here() != nil {
 		own = append(own, c.node.Addr())
 	}
-	if c.isHereOnly() {
-		return own, c.missing(own)
+	nodes := own
+	if !c.isHereOnly() {
+		now := time.Now()
+		r, failed := c.route(ctx, now, c.deadline(ctx, now))
+		if failed != nil && own == nil {
+			return nil, failed
+		}
+		nodes = slices.DeleteFunc(providersOf(r, own...), func(a netip.AddrPort) bool { return c.opts.on.IsValid() && a != c.opts.on })
 	}
-	now := time.Now()
-	r, failed := c.route(ctx, now, c.deadline(ctx, now))
-	if failed != nil && own == nil {
-		return nil, failed
+	if len(nodes) == 0 {
+		return nil, c.unreached()
 	}
-	nodes := slices.DeleteFunc(providersOf(r, own...), func(a netip.AddrPort) bool { return c.opts.on.IsValid() && a != c.opts.on })
-	return nodes, c.missing(nodes)
-}
-
-// missing is the error where there is nobody to call.
-func (c *Caller) missing(nodes []netip.AddrPort) *Error {
-	if len(nodes) > 0 {
-		return nil
-	}
-	return c.fail(Unavailable, No, "no provider of this function can be reached now")
+	return nodes, nil
 }

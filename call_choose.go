@@ -27,6 +27,11 @@ func (c *Caller) nobody(r *route) *Error {
 	case slices.ContainsFunc(shut, func(l *link) bool { return l.id.addr == on }):
 		return c.at(on, c.fail(CircuitOpen, No, string(textOpen)))
 	}
+	return c.unreached()
+}
+
+// unreached is the error where there is nobody to call.
+func (c *Caller) unreached() *Error {
 	return c.fail(Unavailable, No, "no provider of this function can be reached now")
 }
 

@@ -32,7 +32,7 @@ type Config struct {
 	Pool        Pool          // the workers that run handlers
 	Heartbeat   Heartbeat     // how peers are watched
 
-	MaxPacket  int // most bytes in one datagram, 1200 to 8972; 0 is 1400; above 1200 as far as probing finds that the path to a peer has room
+	MaxPacket  int // most bytes in one datagram, 1200 to 8972; 0 is 1400; above 1200 as far as probing finds that the path to a peer has room; with Keys, what is below 1216 counts as 1216
 	MaxMessage int // bytes in the arguments or the result of one call, 1 KiB to 1 GiB; 0 is 64 MiB
 
 	Tags   map[string]string // shown to peers: up to 32 tags, up to 255 bytes for a key or a value, up to 512 bytes in all

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -93,6 +94,33 @@ func TestJumboDatagramsWhereTheyPass(t *testing.T) {
 		require.Less(t, caller.Stats().DatagramsOut-before, uint64(250), "118 fragments and the acknowledgements of as many")
 		t.Logf("1 MiB there and back in %v, then in %v", first, second)
 	})
+}
+
+// MaxPacket and PacketSize count what the network carries: with keys, the tag, too.
+func TestSealedDatagramsAreNoLargerThanMaxPacket(t *testing.T) {
+	for maxPacket, largest := range map[int]int{1200: 1216, 1216: 1216, 1400: 1400, 8972: 8972} {
+		t.Run(strconv.Itoa(maxPacket), func(t *testing.T) {
+			inCluster(t, 7, func(c *cluster) {
+				c.edit = func(cfg *Config) { cfg.MaxPacket, cfg.Keys = maxPacket, [][]byte{keyOf(1)} }
+				var mu sync.Mutex
+				seen := 0
+				c.net.Tap(func(_ time.Time, _, _ netip.AddrPort, b []byte) {
+					mu.Lock()
+					defer mu.Unlock()
+					seen = max(seen, len(b))
+				})
+				provider, caller := c.pair(simnet.Link{})
+				require.NoError(t, provider.Register("echo", func(b []byte) []byte { return b }))
+				require.NoError(t, caller.WaitFor(context.Background(), "echo", 1))
+				require.Equal(t, 1216, packetSize(caller), "before it is probed")
+				echo(t, caller, 1<<20)
+				require.Equal(t, []int{largest, largest}, []int{packetSize(caller), packetSize(provider)})
+				mu.Lock()
+				defer mu.Unlock()
+				require.Equal(t, largest, seen)
+			})
+		})
+	}
 }
 
 // Peers that ask little of each other are not probed: a thousand of them cost nothing.

@@ -16,46 +16,34 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 		return nil
 	}
 	l.talk(now)
+	if kind <= wire.KindCancel || kind == wire.KindSend {
+		return r.stepCall(now, l, kind, body, whole)
+	}
+	return r.stepTransfer(now, l, kind, body)
+}
+
+// stepCall takes the messages of section 2.
+func (r *reader) stepCall(now time.Time, l *link, kind wire.Kind, body, whole []byte) error {
 	switch kind {
 	case wire.KindRequest:
-		m, err := wire.ConsumeRequest(body)
-		if err != nil {
-			return err
-		}
-		r.soon = true
-		r.request(l.takeRequest(now, m, false, whole), m)
+		return given(wire.ConsumeRequest, body, func(m wire.Request) { r.takeRequest(now, l, m, false, whole) })
 	case wire.KindSend:
-		m, err := wire.ConsumeSend(body)
-		if err != nil {
-			return err
-		}
-		r.soon = true
-		r.request(l.takeRequest(now, wire.Request(m), true, whole), wire.Request(m))
+		return given(wire.ConsumeSend, body, func(m wire.Send) { r.takeRequest(now, l, wire.Request(m), true, whole) })
 	case wire.KindReply:
-		m, err := wire.ConsumeReply(body)
-		if err != nil {
-			return err
-		}
-		r.soon = true
-		l.takeReply(now, m, whole)
+		return given(wire.ConsumeReply, body, func(m wire.Reply) { r.takeReply(now, l, m, whole) })
 	case wire.KindProgress:
-		m, err := wire.ConsumeProgress(body)
-		if err != nil {
-			return err
-		}
-		l.takeProgress(now, m)
+		return given(wire.ConsumeProgress, body, func(m wire.Progress) { l.takeProgress(now, m) })
 	case wire.KindPoll:
-		m, err := wire.ConsumePoll(body)
-		if err != nil {
-			return err
-		}
-		r.abandon(l.takePoll(now, m))
+		return given(wire.ConsumePoll, body, func(m wire.Poll) { r.abandon(l.takePoll(now, m)) })
 	case wire.KindCancel:
-		m, err := wire.ConsumeCancel(body)
-		if err != nil {
-			return err
-		}
-		r.abandon(l.takeCancel(m))
+		return given(wire.ConsumeCancel, body, func(m wire.Cancel) { r.abandon(l.takeCancel(m)) })
+	}
+	return nil
+}
+
+// stepTransfer takes the messages of section 3.
+func (r *reader) stepTransfer(now time.Time, l *link, kind wire.Kind, body []byte) error {
+	switch kind {
 	case wire.KindFragment:
 		m, err := wire.ConsumeFragment(body)
 		if err != nil {
@@ -63,31 +51,34 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 		}
 		return r.whole(now, l, l.takeFragment(now, m))
 	case wire.KindFragmentAck:
-		m, err := wire.ConsumeFragmentAck(body)
-		if err != nil {
-			return err
-		}
-		l.takeFragmentAck(now, m)
+		return given(wire.ConsumeFragmentAck, body, func(m wire.FragmentAck) { l.takeFragmentAck(now, m) })
 	case wire.KindStop:
-		m, err := wire.ConsumeStop(body)
-		if err != nil {
-			return err
-		}
-		l.takeStop(now, m)
+		return given(wire.ConsumeStop, body, func(m wire.Stop) { l.takeStop(now, m) })
 	case wire.KindProbe:
-		m, err := wire.ConsumeProbe(body)
-		if err != nil {
-			return err
-		}
-		say(l, wire.ProbeAck{ID: m.ID})
+		return given(wire.ConsumeProbe, body, func(m wire.Probe) { say(l, wire.ProbeAck{ID: m.ID}) })
 	case wire.KindProbeAck:
-		m, err := wire.ConsumeProbeAck(body)
-		if err != nil {
-			return err
-		}
-		l.takeProbeAck(now, m)
+		return given(wire.ConsumeProbeAck, body, func(m wire.ProbeAck) { l.takeProbeAck(now, m) })
 	}
 	return nil
+}
+
+// given reads a message and has it taken, unless it is malformed.
+func given[M any](consume func([]byte) (M, error), body []byte, take func(M)) error {
+	m, err := consume(body)
+	if err == nil {
+		take(m)
+	}
+	return err
+}
+
+func (r *reader) takeRequest(now time.Time, l *link, m wire.Request, oneWay bool, whole []byte) {
+	r.soon = true
+	r.request(l.takeRequest(now, m, oneWay, whole), m)
+}
+
+func (r *reader) takeReply(now time.Time, l *link, m wire.Reply, whole []byte) {
+	r.soon = true
+	l.takeReply(now, m, whole)
 }
 
 // whole steps the link with a message that came as a transfer; only a Request, a Send or a Reply may.

@@ -51,7 +51,7 @@ type PeerStats struct {
 	BytesIn, BytesOut uint64         // payload of datagrams
 	LastHeard         time.Duration  // how long ago a datagram of it was accepted
 	Open              []string       // functions that are not called there because they failed again and again, sorted: see CircuitOpen
-	PacketSize        int            // bytes in the largest datagram that is sent to it: found by probing, when there is much to send
+	PacketSize        int            // bytes in the largest datagram that is sent to it, the tag of sealed ones among them: found by probing, when there is much to send
 }
 
 // counters are the counts that the reader keeps; others read them at any time.
@@ -89,7 +89,7 @@ func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 	defer l.mu.Unlock()
 	s := PeerStats{
 		Addr: l.id.addr, State: p.state, Since: now.Sub(v.began) - time.Duration(p.since), TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
-		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket,
+		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket + l.overhead(),
 		Open: slices.Clone(p.circuits()),
 	}
 	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {
@@ -99,7 +99,7 @@ func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 		s.SuspectedBy = *p.suspectedBy
 	}
 	if l.exchange != nil {
-		s.RTT, s.Retransmits, s.PacketSize = l.rtt.smoothed, l.resent, l.path.size
+		s.RTT, s.Retransmits, s.PacketSize = l.rtt.smoothed, l.resent, l.path.size+l.overhead()
 	}
 	return s
 }
