@@ -1,9 +1,12 @@
 package broach
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -150,6 +153,34 @@ func watchCircuits(n *Node) func() []Event {
 		}
 	})
 	return func() []Event { cancel(); watching.Wait(); return events }
+}
+
+// The operator reads of breakers in the log.
+func TestBreakersAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	inCluster(t, 1, func(c *cluster) {
+		p := &patient{}
+		p.ill.Store(true)
+		require.NoError(t, c.start(0).Register("f", p.f))
+		c.edit = func(cfg *Config) {
+			cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		}
+		caller := c.start(1, 0)
+		require.NoError(t, caller.WaitFor(context.Background(), "f", 1))
+		for range breakerStreak {
+			_, err := caller.Caller("f").Call(context.Background())
+			requireError(t, err, Internal, Yes)
+		}
+		time.Sleep(breakerPause + time.Second)
+		p.ill.Store(false)
+		_, err := caller.Caller("f").Call(context.Background())
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		require.NoError(t, caller.Close()) // nobody writes any more
+		about := "addr=" + addrOf(0).String() + " service=f suppressed=0\n"
+		_, lines, _ := strings.Cut(log.String(), "circuit opened")
+		require.Regexp(t, "^\" "+about+".*circuit closed\" "+about+"$", lines)
+	})
 }
 
 // Stats show a breaker as closed that nobody has tried for long.

@@ -27,22 +27,36 @@ func (n *Node) noteCircuits(now time.Time) {
 	n.publishSoon()
 }
 
-// showCircuits puts the open breakers into a view that is being made.
+// showCircuits puts the open breakers into a view that is being made, and tells the operator of those that opened and closed.
 func (n *Node) showCircuits(now time.Time, peers []peerView) {
 	if n.circuitsAt.IsZero() {
 		return
 	}
-	found := false
+	was, found := byID(n.view.Load().peers), false
 	for i := range peers {
-		if l := n.links.get(peers[i].boot); l != nil {
+		p := &peers[i]
+		if l := n.links.get(p.boot); l != nil {
 			if open := l.openCircuits(now); len(open) > 0 {
-				peers[i].open, found = &open, true
+				p.open, found = &open, true
 			}
+		}
+		if before := was[p.linkID]; before != nil {
+			n.logCircuits(now, before, p)
 		}
 	}
 	if !found {
 		n.circuitsAt = time.Time{}
 	}
+}
+
+// logCircuits tells the operator what opened and closed at a peer.
+func (n *Node) logCircuits(now time.Time, was, is *peerView) {
+	diffCircuits(was, is, func(kind EventKind, service string) bool {
+		if suppressed, ok := n.circuitLines.allow(now); ok {
+			n.log.Warn("broach: "+kind.String(), "addr", is.addr, "service", service, "suppressed", suppressed)
+		}
+		return true
+	})
 }
 
 // openCircuits lists the functions whose breaker at the peer is not closed, sorted.

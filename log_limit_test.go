@@ -3,6 +3,7 @@ package broach
 import (
 	"bytes"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +29,7 @@ func TestFewLinesASecondAreLogged(t *testing.T) {
 		require.Equal(t, logBurst, logged)
 		require.Zero(t, suppressed)
 
-		time.Sleep(logEvery - 1)
+		time.Sleep(time.Second - 1)
 		logged, _ = burst(100)
 		require.Zero(t, logged, "the second is not over")
 
@@ -65,4 +66,35 @@ func TestPanicsAreLoggedInMeasure(t *testing.T) {
 			cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		}
 	})
+}
+
+// A cut of the network, or of a whole rack, does not fill the log: what is held back is counted.
+func TestMembersAreLoggedInMeasure(t *testing.T) {
+	const others = 3 * memberBurst
+	var log bytes.Buffer
+	inCluster(t, 1, func(c *cluster) {
+		c.startAll(others)
+		c.settle(10 * time.Second)
+		c.edit = func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+		told := c.start(others, 0)
+		c.settle(10 * time.Second)
+		time.Sleep(time.Second)
+		c.kill(c.nodes[1])
+		c.until(5*time.Second, "it is gone", func() bool { return memberAt(told, addrOf(1)).State == Offline })
+		require.NoError(t, told.Close()) // nobody writes any more
+		lines := strings.Count(log.String(), "member up") + sumOf(t, log.String(), "suppressed=")
+		require.Equal(t, others, lines, "the lines of those who are up, and the number of those that are not there")
+		require.Less(t, strings.Count(log.String(), "member up"), others)
+		require.Contains(t, log.String(), "member offline")
+	})
+}
+
+// sumOf adds up the numbers that follow a key in a log.
+func sumOf(t *testing.T, log, key string) (sum int) {
+	for _, part := range strings.Split(log, key)[1:] {
+		n, err := strconv.Atoi(strings.Fields(part)[0])
+		require.NoError(t, err)
+		sum += n
+	}
+	return sum
 }

@@ -1,6 +1,8 @@
 package broach
 
 import (
+	"context"
+	"log/slog"
 	"math"
 	"time"
 )
@@ -126,7 +128,7 @@ func (n *Node) carryOut(now time.Time) {
 		n.refused(now, r)
 	}
 	for _, ev := range e.events {
-		n.logEvent(ev)
+		n.logEvent(now, ev)
 	}
 	if e.changed {
 		n.publishSoon()
@@ -223,11 +225,16 @@ func (n *Node) logIsolation(was, is bool) {
 }
 
 // logEvent tells the operator what changed in the cluster.
-func (n *Node) logEvent(e memberEvent) {
+func (n *Node) logEvent(now time.Time, e memberEvent) {
+	level := slog.LevelInfo
 	switch e.kind {
 	case MemberSuspect, MemberUnreachable:
-		n.log.Warn("broach: "+e.kind.String(), "addr", e.addr, "name", e.name)
+		level = slog.LevelWarn
 	case MemberUp, MemberOffline, MemberLeft:
-		n.log.Info("broach: "+e.kind.String(), "addr", e.addr, "name", e.name)
+	default:
+		return
+	}
+	if suppressed, ok := n.memberLines.allowOf(now, memberBurst); ok {
+		n.log.Log(context.Background(), level, "broach: "+e.kind.String(), "addr", e.addr, "name", e.name, "suppressed", suppressed)
 	}
 }

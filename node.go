@@ -64,8 +64,9 @@ type Node struct {
 	tableMade  time.Time
 	seeds      seedBook
 	touched    []*link
-	refusals   logLimit
 	circuitsAt time.Time // when to look at the breakers again; zero: none was open
+
+	refusals, memberLines, circuitLines logLimit
 }
 
 // Start starts a node and returns once it serves; joining the cluster goes on in the background. The zero Config makes a node
