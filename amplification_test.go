@@ -2,13 +2,16 @@ package broach
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"broach/internal/seal"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/assert"
@@ -89,6 +92,33 @@ func TestAmplificationOfEveryKind(t *testing.T) {
 			require.LessOrEqual(t, most, 3.0, m.name)
 			assert.Contains(t, string(doc), row)
 		}
+	})
+}
+
+// [MEM-5] holds for what is sealed, too: the tag that a question carries buys it no longer answer.
+func TestAmplificationOfSealedHellos(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		c.withKeys(keyOf(1))
+		asker := c.start(0)
+		hello := wire.Announce{Hello: wire.Hello{Nonce: 1, Inc: 1, Addr: strangerAddr}}
+		came := wire.HeaderSize + len(hello.Append(nil))
+		var mu sync.Mutex
+		sent := map[netip.AddrPort]int{}
+		c.net.Tap(func(_ time.Time, from, to netip.AddrPort, b []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			if to == strangerAddr {
+				sent[from] += len(b) - seal.Overhead
+			}
+		})
+		for i := range wire.MaxName {
+			c.edit = func(cfg *Config) { cfg.Name, cfg.Keys = strings.Repeat("n", i+1), [][]byte{keyOf(1)} }
+			c.net.Inject(strangerAddr, c.start(i+1).Addr(), asker.sealOutside(hello.Append(newPacket())))
+		}
+		time.Sleep(10 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		require.Equal(t, 3*came, slices.Max(slices.Collect(maps.Values(sent))), "as far as the bound, and no further")
 	})
 }
 

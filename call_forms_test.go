@@ -70,8 +70,35 @@ func TestSendIsRefusedByAFullQueue(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		require.NoError(t, send(), "it waits")
 		requireError(t, send(), Overloaded, No)
+
+		offer(c, provider, caller, "few", func() {}, MaxConcurrent(1))
+		few := []*Caller{caller.Caller("few", NoRetry()), provider.Caller("few", NoRetry())}
+		for range 2 {
+			for _, from := range few {
+				err := from.Send(context.Background())
+				requireError(t, err, Overloaded, No)
+				require.ErrorContains(t, err, "queue is full", "what was refused does not run")
+			}
+		}
 		close(stop)
+		time.Sleep(time.Second)
+		for _, from := range few {
+			require.NoError(t, from.Send(context.Background()))
+			time.Sleep(time.Second)
+		}
 	}, full)
+}
+
+// A large message counts against the memory for large messages until its function has run, and no longer.
+func TestLargeSendsGiveTheirMemoryBack(t *testing.T) {
+	const most = 1 << 20
+	small := func(cfg *Config) { cfg.MaxMessage = most }
+	inPair(t, map[string]any{"take": func([]byte) {}}, func(c *cluster, provider, caller *Node) {
+		for range 2 * reassemblyNode {
+			require.NoError(t, caller.Caller("take").Send(context.Background(), make([]byte, most/2+most/4)))
+			time.Sleep(time.Second)
+		}
+	}, small)
 }
 
 // What goes wrong after a Send was accepted is the provider's to log.
@@ -105,9 +132,6 @@ func TestAllYieldsWhatEachProviderAnswers(t *testing.T) {
 			}
 		}
 		require.Equal(t, map[netip.AddrPort]any{addrOf(0): nil, addrOf(1): 1, addrOf(2): 2}, got)
-		for range which.All(context.Background()) {
-			break // the others are given up
-		}
 		only := slices.Collect(which.With(On(addrOf(2))).All(context.Background()))
 		require.Equal(t, []Reply{{Node: addrOf(2), Value: 2}}, only)
 		require.Len(t, slices.Collect(which.With(Local(LocalOnly)).All(context.Background())), 1)
@@ -132,6 +156,43 @@ func TestAllWaitsForNobodyInVain(t *testing.T) {
 		require.Len(t, at, 2)
 		require.Less(t, at[0], 10*time.Millisecond)
 		require.Less(t, at[1], 1500*time.Millisecond)
+	})
+}
+
+// Who leaves the loop gives the calls up that are still in flight.
+func TestAllCanBeLeft(t *testing.T) {
+	inTrio(t, func(c *cluster, caller *Node) {
+		given := make(chan error, 1)
+		require.NoError(t, c.nodes[1].Register("wait", func(ctx context.Context) { <-ctx.Done(); given <- context.Cause(ctx) }))
+		require.NoError(t, c.nodes[2].Register("wait", func() {}))
+		require.NoError(t, caller.WaitFor(context.Background(), "wait", 2))
+		start := time.Now()
+		for range caller.Caller("wait").All(context.Background()) {
+			break
+		}
+		require.Less(t, time.Since(start), 10*time.Millisecond)
+		require.ErrorIs(t, <-given, context.Canceled)
+		require.Less(t, time.Since(start), 100*time.Millisecond)
+	})
+}
+
+// Each is called once: nothing waits for a retry.
+func TestAllRetriesNothing(t *testing.T) {
+	inTrio(t, func(c *cluster, caller *Node) {
+		stop := make(chan struct{})
+		defer close(stop)
+		for _, n := range c.nodes[1:] {
+			require.NoError(t, n.Register("busy", func() { <-stop }, MaxConcurrent(1), Idempotent()))
+			require.NoError(t, n.Caller("busy", Local(LocalOnly)).Send(context.Background()))
+		}
+		require.NoError(t, caller.WaitFor(context.Background(), "busy", 2))
+		start := time.Now()
+		for range 20 {
+			for r := range caller.Caller("busy", Retries(3)).All(context.Background()) {
+				requireError(t, r.Err, Overloaded, No)
+			}
+		}
+		require.Less(t, time.Since(start), pauseFirst)
 	})
 }
 

@@ -27,8 +27,8 @@ func inPair(t *testing.T, functions map[string]any, test func(c *cluster, provid
 }
 
 // offer registers a function and waits until the caller knows.
-func offer(c *cluster, provider, caller *Node, name string, fn any) {
-	require.NoError(c.t, provider.Register(name, fn))
+func offer(c *cluster, provider, caller *Node, name string, fn any, opts ...RegisterOption) {
+	require.NoError(c.t, provider.Register(name, fn, opts...))
 	require.NoError(c.t, caller.WaitFor(c.t.Context(), name, 1))
 }
 

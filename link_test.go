@@ -103,15 +103,22 @@ func TestUnansweredRequestIsSentAgain(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			l.timeout(time.Now())
 		}
-		require.Greater(t, len(at), 4)
-		pace := initialRTO
-		for i := 1; i < len(at); i++ {
-			gap := at[i] - at[i-1]
-			require.InDelta(t, pace, gap, float64(pace/4+2*time.Millisecond), "sending %d", i)
-			pace = min(2*gap, maxPace)
+		requireBackoff(t, initialRTO, at)
+		for i := range at {
 			require.InDelta(t, 2500-at[i].Milliseconds(), left[i], 2)
 		}
 	})
+}
+
+// requireBackoff holds the times of sendings of one message to [CALL-9].
+func requireBackoff(t *testing.T, pace time.Duration, at []time.Duration) {
+	t.Helper()
+	require.Greater(t, len(at), 4)
+	for i := 1; i < len(at); i++ {
+		gap := at[i] - at[i-1]
+		require.InDelta(t, pace, gap, float64(pace/4+2*time.Millisecond), "sending %d", i)
+		pace = min(2*gap, maxPace)
+	}
 }
 
 // [CALL-10] After Progress the caller MUST NOT send the Request again. 100 ms later it sends Poll, which is repeated as in
@@ -140,6 +147,28 @@ func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 			require.Equal(t, [][]wire.Kind{{wire.KindPoll}}, w.kinds(t), "it was not answered")
 			progress()
 		}
+	})
+}
+
+// [CALL-10] it sends Poll, which is repeated as in [CALL-9] until it is answered
+func TestUnansweredPollIsSentAgain(t *testing.T) {
+	onLink(t, func(l *link, w *wireTap) {
+		start := time.Now()
+		makeCall(l, time.Minute)
+		l.mu.Lock()
+		l.takeProgress(start, wire.Progress{Slot: 0, Seq: 1})
+		l.flush()
+		w.sent = nil
+		var at []time.Duration
+		for time.Since(start) < 2400*time.Millisecond {
+			for range w.kinds(t) {
+				at = append(at, time.Since(start))
+			}
+			time.Sleep(time.Millisecond)
+			l.timeout(time.Now())
+		}
+		require.InDelta(t, 100*time.Millisecond, at[0], float64(2*time.Millisecond))
+		requireBackoff(t, l.rtt.timeout(), at)
 	})
 }
 
