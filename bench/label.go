@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"broach/bench/internal/page"
 )
 
 // A label says how a metric is called and written.
@@ -14,24 +16,15 @@ type label struct {
 }
 
 var labels = [metrics]label{
-	rate:     {"calls/s", grouped},
+	rate:     {"calls/s", page.Count},
 	volume:   {"MiB/s", decimals(1)},
 	p50:      {"p50", duration},
 	p99:      {"p99", duration},
 	p999:     {"p99.9", duration},
 	cpu:      {"CPU/call", duration},
 	allocs:   {"allocs/call", decimals(1)},
-	failed:   {"failed", grouped},
-	repeated: {"run twice", grouped},
-}
-
-// grouped writes a whole number in groups of three digits.
-func grouped(v float64) string {
-	s := strconv.FormatFloat(v, 'f', 0, 64)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	failed:   {"failed", page.Count},
+	repeated: {"run twice", page.Count},
 }
 
 func decimals(n int) func(float64) string {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"broach/bench/internal/page"
 )
 
 // A plan says what to measure, for how long, and where to write the results.
@@ -92,7 +94,7 @@ func (p plan) measureAll() (results, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s at %s: %w", j.system.name, j.workload.name, err)
 			}
-			fmt.Printf("%9s calls/s   p99 %-8s  failed %s\n", grouped(one[rate]), duration(one[p99]), grouped(one[failed]))
+			fmt.Printf("%9s calls/s   p99 %-8s  failed %s\n", page.Count(one[rate]), duration(one[p99]), page.Count(one[failed]))
 			at := cell{j.workload.name, j.system.name}
 			r[at] = append(r[at], one)
 		}

@@ -3,19 +3,17 @@ package main
 import (
 	"image/color"
 	"math"
-	"os"
 	"slices"
+
+	"broach/bench/internal/page"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 const (
 	panelWidth    = 6 * vg.Inch
 	pictureHeight = 4.5 * vg.Inch
-	margin        = 0.1 * vg.Inch
 	room          = 20 // times the highest bar, above it, for the legend and the numbers
 )
 
@@ -48,37 +46,12 @@ func (p plan) draw(r results, path string) error {
 			row = append(row, p.chart(r, one))
 		}
 	}
-	if row == nil {
-		return nil
-	}
-	return save(row, path)
+	return page.Picture(path, panelWidth, pictureHeight, row)
 }
 
 // has says whether the plan has a workload of that name.
 func (p plan) has(name string) bool {
 	return slices.ContainsFunc(p.workloads, func(w workload) bool { return w.name == name })
-}
-
-// save writes charts side by side.
-func save(row []*plot.Plot, path string) error {
-	canvas := vgsvg.New(panelWidth*vg.Length(len(row)), pictureHeight)
-	tiles := draw.Tiles{
-		Rows: 1, Cols: len(row), PadX: 2 * margin,
-		PadTop: margin, PadBottom: margin, PadLeft: margin, PadRight: margin,
-	}
-	parts := plot.Align([][]*plot.Plot{row}, tiles, draw.New(canvas))
-	for i, c := range row {
-		c.Draw(parts[0][i])
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := canvas.WriteTo(f); err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // chart draws one panel.
@@ -139,7 +112,7 @@ func highest(values []float64) float64 {
 // decades marks the powers of ten.
 func decades(low, high float64) (ticks []plot.Tick) {
 	for v := math.Pow10(int(math.Ceil(math.Log10(low)))); v <= high; v *= 10 {
-		ticks = append(ticks, plot.Tick{Value: v, Label: grouped(v)})
+		ticks = append(ticks, plot.Tick{Value: v, Label: page.Count(v)})
 	}
 	return ticks
 }

@@ -7,12 +7,14 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"broach/bench/internal/page"
 )
 
 // write makes the page and the picture.
 func (p plan) write(r results) error {
-	page := "# Results\n\n" + p.conditions() + "\n![calls and MiB a second](results.svg)\n\n" + p.tables(r)
-	if err := os.WriteFile(filepath.Join(p.out, "RESULTS.md"), []byte(page), 0o644); err != nil {
+	text := "# Results\n\n" + p.conditions() + "\n![calls and MiB a second](results.svg)\n\n" + p.tables(r)
+	if err := os.WriteFile(filepath.Join(p.out, "RESULTS.md"), []byte(text), 0o644); err != nil {
 		return err
 	}
 	return p.draw(r, filepath.Join(p.out, "results.svg"))
@@ -49,12 +51,12 @@ func (p plan) tables(r results) string {
 	var b strings.Builder
 	for _, w := range p.workloads {
 		if rows := p.rows(r, w); rows != nil {
-			fmt.Fprintf(&b, "## %s: %s\n\n%s\n", w.name, w.title, markdown(heading(w), rows))
+			fmt.Fprintf(&b, "## %s: %s\n\n%s\n", w.name, w.title, page.Table(heading(w), rows))
 		}
 	}
 	if rows := targetRows(r); rows != nil {
 		head := []string{"target", "measured", "must", "met", "aim", "met"}
-		fmt.Fprintf(&b, "## Targets\n\n%s", markdown(head, rows))
+		fmt.Fprintf(&b, "## Targets\n\n%s", page.Table(head, rows))
 	}
 	return b.String()
 }

@@ -4,26 +4,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
-func TestMarkdown(t *testing.T) {
-	got := markdown([]string{"add1", "p50"}, [][]string{{"broach", "9 µs"}, {"x", "12 µs"}})
-	require.Equal(t, strings.Join([]string{
-		"| add1   |   p50 |",
-		"| ------ | ----: |",
-		"| broach |  9 µs |",
-		"| x      | 12 µs |",
-		"",
-	}, "\n"), got)
-}
-
 func TestNumbersAreWrittenShort(t *testing.T) {
-	require.Equal(t, []string{"7", "123", "1,234", "1,234,567"},
-		[]string{grouped(7), grouped(123), grouped(1234), grouped(1234567)})
 	require.Equal(t, []string{"2.5 µs", "1.23 ms", "1.5 s", ""},
 		[]string{duration(2.5e-6), duration(1.2345e-3), duration(1.5), duration(math.NaN())})
 	require.Equal(t, []string{"3.50", "35.0", "350", "3.50k", "350k"},

@@ -3,6 +3,8 @@ package main
 import (
 	"runtime"
 	"time"
+
+	"broach/bench/internal/cputime"
 )
 
 // usage is what a process has used and done since it was started.
@@ -18,7 +20,7 @@ type usage struct {
 func usageNow(t *tally) usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	u := usage{CPU: processorTime(), Mallocs: m.Mallocs}
+	u := usage{CPU: cputime.Used(), Mallocs: m.Mallocs}
 	if t != nil {
 		u.Counted, u.Runs, u.Repeated = true, t.runs.Load(), t.repeated.Load()
 	}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"time"
 
+	"broach/bench/internal/cputime"
+
 	"golang.org/x/sync/errgroup"
 )
 
@@ -17,9 +19,9 @@ func processor(t *trial) ([]float64, error) {
 
 // processorUse is the part of one processor that this process uses in a time.
 func processorUse(in time.Duration) float64 {
-	before := processorTime()
+	before := cputime.Used()
 	time.Sleep(in)
-	return float64(processorTime()-before) / float64(in)
+	return float64(cputime.Used()-before) / float64(in)
 }
 
 const (

@@ -5,7 +5,7 @@ import (
 	"math"
 	"strconv"
 
-	"membershipbench/internal/page"
+	"broach/bench/internal/page"
 )
 
 // seconds writes a time with as many digits as polling gives.

@@ -3,21 +3,20 @@ package main
 import (
 	"fmt"
 	"image/color"
-	"os"
 	"slices"
 	"strconv"
+
+	"broach/bench/internal/page"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 const (
 	panelWidth    = 5.5 * vg.Inch
 	pictureHeight = 4 * vg.Inch
-	margin        = 0.1 * vg.Inch
 	dot           = 3 // points, radius
 
 	instant = 0.5  // seconds where the axis of detection begins
@@ -43,32 +42,7 @@ func (p plan) draw(r results, path string) error {
 	if len(r[cell{"cut", 0, p.systems[0].name}]) > 0 {
 		row = append(row, p.healChart(r))
 	}
-	if row == nil {
-		return nil
-	}
-	return save(row, path)
-}
-
-// save writes charts side by side.
-func save(row []*plot.Plot, path string) error {
-	canvas := vgsvg.New(panelWidth*vg.Length(len(row)), pictureHeight)
-	tiles := draw.Tiles{
-		Rows: 1, Cols: len(row), PadX: 2 * margin,
-		PadTop: margin, PadBottom: margin, PadLeft: margin, PadRight: margin,
-	}
-	parts := plot.Align([][]*plot.Plot{row}, tiles, draw.New(canvas))
-	for i, c := range row {
-		c.Draw(parts[0][i])
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if _, err := canvas.WriteTo(f); err != nil {
-		return err
-	}
-	return f.Close()
+	return page.Picture(path, panelWidth, pictureHeight, row)
 }
 
 // newChart has seconds upwards, on a logarithmic scale: the systems are far apart.

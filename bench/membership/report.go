@@ -8,7 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 
-	"membershipbench/internal/page"
+	"broach/bench/internal/page"
 )
 
 // write makes the page and the picture.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"membershipbench/internal/page"
+	"broach/bench/internal/page"
 )
 
 // example has three rounds of everything that a plan measures.

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"membershipbench/internal/page"
+	"broach/bench/internal/page"
 )
 
 // A scenario is something that happens to a cluster, and what is measured of it: a number for each row of the table.

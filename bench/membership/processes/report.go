@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"membershipbench/internal/page"
+	"broach/bench/internal/page"
 )
 
 // log lists what was done and what one node saw, with the time since the cause, and the surprises of the others.

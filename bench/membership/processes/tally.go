@@ -12,7 +12,7 @@ import (
 
 	"broach"
 
-	"membershipbench/internal/page"
+	"broach/bench/internal/page"
 )
 
 // A failure is how a call failed.

@@ -1,14 +1,15 @@
 //go:build unix
 
-package main
+// Package cputime tells how long a process has had a processor.
+package cputime
 
 import (
 	"syscall"
 	"time"
 )
 
-// processorTime is what this process has used, in user and system mode.
-func processorTime() time.Duration {
+// Used is what this process has used, in user and system mode.
+func Used() time.Duration {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
 		return 0
