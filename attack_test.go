@@ -167,6 +167,34 @@ func TestForgedSenders(t *testing.T) {
 	})
 }
 
+// Who knows one boot id of a link and guesses the other, or both, from the right address, has not even made anybody suspect.
+func TestGuessedBootIDs(t *testing.T) {
+	underAttack(t, func(b *besieged) {
+		rng, began := rand.New(rand.NewPCG(1, 2)), time.Now()
+		messages := []appendable{
+			wire.Request{Slot: 0, Seq: 1000, Service: []byte("count"), Args: []byte{0x90}}, wire.Reply{Seq: 2}, wire.Leave{}, wire.Drain{},
+			wire.Announce{Hello: wire.Hello{Nonce: 1, Inc: 99, Addr: b.caller.Addr()}}, wire.Offline{Target: wire.Target{Addr: b.caller.Addr(), Boot: b.caller.boot, Inc: 99}},
+		}
+		for i := range 1000 {
+			off := rng.Uint64()
+			if i < 64 {
+				off = 1 << i
+			}
+			for _, h := range []wire.Header{
+				{Sender: b.caller.boot ^ off, Receiver: b.provider.boot}, {Sender: b.caller.boot, Receiver: b.provider.boot ^ off}, {Sender: off, Receiver: off ^ 1},
+			} {
+				h.Cluster, h.TableVersion, h.Number = b.provider.cluster, 1, 1<<40
+				for _, m := range messages {
+					b.net.Inject(b.caller.Addr(), b.provider.Addr(), m.Append(wire.AppendHeader(nil, h)))
+				}
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(10 * time.Second)
+		require.Greater(b.t, b.provider.Stats().Peers[0].Since, time.Since(began), "its state has not changed")
+	})
+}
+
 // [HDR-4] it is answered with Stale (2.6), at most 100 times a second in all.
 func TestMisdirectedFloodIsAnsweredSparingly(t *testing.T) {
 	underAttack(t, func(b *besieged) {
