@@ -277,8 +277,13 @@ func (m *membership) believe(now time.Time, src source, h wire.Hello) *peer {
 	} else if len(m.peers.list) >= m.cfg.maxPeers {
 		return nil
 	}
+	return m.admit(now, src, h, old)
+}
+
+// admit adds a peer, in place of old if that is not nil.
+func (m *membership) admit(now time.Time, src source, h wire.Hello, old *peer) *peer {
 	at := m.moment(now)
-	p := &peer{linkID: linkID{boot: boot, addr: h.Addr}, name: h.Name, since: at, heard: at, due: at, helloAt: m.moment(now.Add(helloFirst))}
+	p := &peer{linkID: linkID{boot: src.boot, addr: h.Addr}, name: h.Name, since: at, heard: at, due: at, helloAt: m.moment(now.Add(helloFirst))}
 	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
 		p.flaps, p.unsteady = old.flaps, old.unsteady

@@ -224,6 +224,14 @@ func (l *link) load(b *batch) bool {
 	}
 	l.out.ready = append(l.out.ready[:0], l.out.ready[n:]...)
 	l.loadFragments(b)
+	l.head(b, n)
+	l.rearm()
+	l.flushing = len(b.out) > 0
+	return l.flushing
+}
+
+// head writes the headers of a batch, whose first datagrams say which table they were made with. mu is held.
+func (l *link) head(b *batch, stamped int) {
 	keyID := byte(0)
 	if b.sealer = l.sealer(); b.sealer != nil {
 		keyID = b.sealer.KeyID()
@@ -231,7 +239,7 @@ func (l *link) load(b *batch) bool {
 	for i := range b.out {
 		l.number++
 		table := l.carrier.table.Load()
-		if i < n {
+		if i < stamped {
 			table = stampOf(b.out[i].b)
 		}
 		l.header(b.out[i].b, table, keyID, l.id.boot, l.number)
@@ -240,9 +248,6 @@ func (l *link) load(b *batch) bool {
 			l.path.sent(len(b.out[i].b))
 		}
 	}
-	l.rearm()
-	l.flushing = len(b.out) > 0
-	return l.flushing
 }
 
 // unhold flushes at the end of the reader's batch: acknowledgements of all fragments of the batch go out with whatever else was added.

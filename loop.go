@@ -101,16 +101,8 @@ func (n *Node) carryOut(now time.Time) {
 		l.begin(o.number)
 		n.links.add(l)
 	}
-	for _, id := range e.offline {
-		if l := n.links.get(id.boot); l != nil {
-			l.fail(outcome{code: Unreachable, gone: true, body: textOffline})
-		}
-	}
-	for _, id := range e.cut {
-		if l := n.links.get(id.boot); l != nil {
-			l.fail(outcome{code: Unreachable, gone: true, body: textCut})
-		}
-	}
+	n.fail(e.offline, textOffline)
+	n.fail(e.cut, textCut)
 	n.send(e.send)
 	for _, id := range e.drain {
 		n.answerDrain(id)
@@ -132,6 +124,15 @@ func (n *Node) carryOut(now time.Time) {
 	}
 	if e.changed {
 		n.publishSoon()
+	}
+}
+
+// fail ends the calls to peers that were found to be away.
+func (n *Node) fail(peers []linkID, text []byte) {
+	for _, id := range peers {
+		if l := n.links.get(id.boot); l != nil {
+			l.fail(outcome{code: Unreachable, gone: true, body: text})
+		}
 	}
 }
 
