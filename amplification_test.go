@@ -49,6 +49,7 @@ func strangersMessages(from netip.AddrPort) []struct {
 // [MEM-5] What is sent to an address that has not echoed a nonce MUST NOT exceed 3 times the size of the datagram that it answers: measured
 // for every kind of message, to a node of a large cluster with a long table. SECURITY.md shows the table.
 func TestAmplificationOfEveryKind(t *testing.T) {
+	t.Parallel()
 	inCluster(t, 1, func(c *cluster) {
 		c.startAll(50)
 		victim := c.nodes[0]

@@ -33,6 +33,7 @@ func sharesOf(b Balancer, from []Provider) map[netip.AddrPort]int {
 
 // Shares of 100,000 calls are within 2 % of the ideal.
 func TestSharesOfEachStrategy(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 2, 3, 10} {
 		from := providers(n)
 		for name, b := range map[string]Balancer{"least loaded": LeastLoaded(), "random": Random(), "round robin": RoundRobin(), "sticky": Sticky()} {

@@ -56,6 +56,7 @@ func isOpenAt(n *Node, addr netip.AddrPort) bool {
 
 // "A provider that fails every call is out after its breaker opens: at most 1 % of calls reach it while open."
 func TestFailingProviderIsLeftOut(t *testing.T) {
+	t.Parallel()
 	for name, opt := range map[string]CallOption{
 		"least loaded": Balance(LeastLoaded()), "random": Balance(Random()), "round robin": Balance(RoundRobin()),
 		"weighted": Balance(Weighted()), "own": Balance(faulty(func(CallInfo, []Provider) int { return 0 })), "sticky": nil,

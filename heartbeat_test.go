@@ -13,6 +13,7 @@ import (
 // [MEM-10] Each node sends Beats to the peers that have waited longest, at most one per interval (1 s) and peer and 20 a second in
 // all, spread evenly.
 func TestBeatsKeepToTheBudget(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{2, 5, 21, 40} {
 		s := newSociety(t)
 		all := s.grow(size)
@@ -94,6 +95,7 @@ func TestStoppedProcessBlamesNobody(t *testing.T) {
 // [MEM-21] A Welcome that echoes its nonce puts the peer's Beat off as MEM-10 does a new one's: the living are not probed, and who died
 // meanwhile is missed at once, not when its Beat would be due, whatever it had sent before.
 func TestStoppedProcessMissesTheDead(t *testing.T) {
+	t.Parallel()
 	s := newSociety(t)
 	all := s.grow(100)
 	sick, dead := all[3], all[7]

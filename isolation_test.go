@@ -13,6 +13,7 @@ import (
 // [MEM-23] A node that within two seconds found more peers late than it heard of, two at least, is isolated. It is not any more
 // when it hears of more than are late.
 func TestWhoIsCutOffKnows(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{3, 32} {
 		inCluster(t, 1, func(c *cluster) {
 			c.startAll(size)

@@ -53,6 +53,7 @@ func TestManySeedsAreTriedAtOnce(t *testing.T) {
 
 // The List of a large cluster comes in parts, of which an unproven joiner gets only some at first.
 func TestLateJoinerLearnsOfAll(t *testing.T) {
+	t.Parallel()
 	s := newSociety(t)
 	s.grow(150)
 	late := s.join(150, 0)
@@ -88,6 +89,7 @@ func TestSeedsThatNameEachOther(t *testing.T) {
 // [MEM-18] Each node contacts one offline peer, or seed it has no peer at, at random, every 500 ms. Offline peers are forgotten after
 // 24 h, seeds never.
 func TestTheLostAreContactedForEver(t *testing.T) {
+	t.Parallel()
 	s := newSociety(t)
 	all := s.grow(3)
 	all[0].dead, all[2].dead = true, true
@@ -124,6 +126,7 @@ func TestSeedBehindAnotherAddress(t *testing.T) {
 // A cluster that was cut in two comes together without anybody's help.
 // [MEM-17] after an offline peer came back, all other offline peers are contacted at once.
 func TestHalvesComeTogether(t *testing.T) {
+	t.Parallel()
 	for _, minutes := range []int{1, 10} {
 		s := newSociety(t)
 		all := s.grow(16)

@@ -14,6 +14,7 @@ import (
 
 // How quickly a cluster of real nodes comes together, and notices what happens to one of them.
 func TestClusterComesTogether(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{3, 32, 100} {
 		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
 			inCluster(t, uint64(size), func(c *cluster) {
@@ -147,6 +148,7 @@ func TestCutHeals(t *testing.T) {
 
 // A cluster comes together through loss too: whatever of the introduction is lost, it is said again.
 func TestClusterComesTogetherThroughLoss(t *testing.T) {
+	t.Parallel()
 	for _, loss := range []float64{0.1, 0.25} {
 		t.Run(fmt.Sprint(loss), func(t *testing.T) {
 			for seed := uint64(1); seed <= 4; seed++ {

@@ -119,6 +119,7 @@ func liveMemory() int64 {
 
 // Who floods one peer, be it slow, dead or drowned in large messages, calls another as fast as before.
 func TestFloodOfOnePeerDoesNotSlowCallsToAnother(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		upset func(c *cluster, drowned *Node)
 		arg   any

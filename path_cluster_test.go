@@ -173,6 +173,7 @@ func load(t *testing.T, caller *Node, callers int) (end func() []time.Duration) 
 // [PATH-5] When it is too large by now, the packet size is 1,200 bytes at once
 // [PATH-6] a transfer with larger fragments is stopped and begun anew under another number.
 func TestPathThatShrinksUnderLoad(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name        string
 		there, back int

@@ -39,6 +39,7 @@ func requestsOf(n *Node) (sent uint32) {
 
 // "Retry storm test: all providers slow, offered load 3 x capacity: attempts per call stay under 1.3, goodput at least 80 % of capacity."
 func TestRetryStorm(t *testing.T) {
+	t.Parallel()
 	const (
 		providers, workers = 3, 2
 		takes              = 10 * time.Millisecond

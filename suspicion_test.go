@@ -55,6 +55,7 @@ func TestPairProbesMoreOften(t *testing.T) {
 
 // A death is known to all within a second or two, and no live node is given up, through loss as well.
 func TestDetection(t *testing.T) {
+	t.Parallel()
 	for _, loss := range []float64{0, 0.05, 0.25} {
 		for _, size := range []int{2, 3, 32} {
 			s := newSociety(t)
@@ -195,6 +196,7 @@ func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 // [MEM-15] Of more than 50 peers about 50 do so at once, the others only if the suspicion lasts: twice, when a quarter to a half of the
 // 300 ms of MEM-14 is over.
 func TestManyCheckAClaimInTurns(t *testing.T) {
+	t.Parallel()
 	s := newSociety(t)
 	all := s.grow(150)
 	liar, target := all[1], all[2]
