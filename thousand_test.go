@@ -18,7 +18,7 @@ func TestThousandNodes(t *testing.T) {
 		t.Skip("takes long: go test -run TestThousandNodes -thousand -v .")
 	}
 	const fits = 2 << 30
-	defer debug.SetMemoryLimit(debug.SetMemoryLimit(fits - fits/6))
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(fits - fits/4))
 	wall := time.Now()
 	inCluster(t, 1000, func(c *cluster) {
 		c.startAll(1000)
