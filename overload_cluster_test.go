@@ -66,7 +66,10 @@ func TestFloodedProviderStaysCalm(t *testing.T) {
 				require.NoError(t, provider.Register("slow", func() { time.Sleep(10 * time.Millisecond) }))
 				doubts := countDoubts(t, c.nodes)
 
-				const lasting = 4 * time.Second
+				lasting := 4 * time.Second
+				if raceEnabled {
+					lasting /= 2
+				}
 				var f flood
 				for _, caller := range c.nodes[1:] {
 					require.NoError(t, caller.WaitFor(context.Background(), "slow", 1))
@@ -145,7 +148,11 @@ func TestFloodOfOnePeerDoesNotSlowCallsToAnother(t *testing.T) {
 				var wg sync.WaitGroup
 				ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 				defer cancel()
-				for range 200 {
+				callers := 200
+				if raceEnabled {
+					callers = 50
+				}
+				for range callers {
 					wg.Go(func() {
 						for ctx.Err() == nil {
 							_, _ = caller.Caller("drown").Call(ctx, test.arg)
