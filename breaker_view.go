@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"context"
 	"slices"
 	"time"
 )
@@ -53,7 +54,7 @@ func (n *Node) showCircuits(now time.Time, peers []peerView) {
 func (n *Node) logCircuits(now time.Time, was, is *peerView) {
 	diffCircuits(was, is, func(kind EventKind, service string) bool {
 		if suppressed, ok := n.circuitLines.allow(now); ok {
-			n.log.Warn("broach: "+kind.String(), "addr", is.addr, "service", service, "suppressed", suppressed)
+			n.log.Log(context.Background(), kind.level(), "broach: "+kind.String(), "addr", is.addr, "service", service, "suppressed", suppressed)
 		}
 		return true
 	})

@@ -225,17 +225,17 @@ func (n *Node) logIsolation(was, is bool) {
 	}
 }
 
+// level is how urgently the log tells of an event.
+func (k EventKind) level() slog.Level {
+	if k == MemberSuspect || k == MemberUnreachable || k == CircuitOpened {
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
 // logEvent tells the operator what changed in the cluster.
 func (n *Node) logEvent(now time.Time, e memberEvent) {
-	level := slog.LevelInfo
-	switch e.kind {
-	case MemberSuspect, MemberUnreachable:
-		level = slog.LevelWarn
-	case MemberUp, MemberOffline, MemberLeft:
-	default:
-		return
-	}
 	if suppressed, ok := n.memberLines.allowOf(now, memberBurst); ok {
-		n.log.Log(context.Background(), level, "broach: "+e.kind.String(), "addr", e.addr, "name", e.name, "suppressed", suppressed)
+		n.log.Log(context.Background(), e.kind.level(), "broach: "+e.kind.String(), "addr", e.addr, "name", e.name, "suppressed", suppressed)
 	}
 }
