@@ -44,7 +44,6 @@ type callSlot struct {
 type callSlots struct {
 	slots []callSlot
 	free  []uint16 // used as a stack, so that few slots stay warm
-	floor uint32   // the seqs of the slots begin above it
 	next  time.Time
 }
 
@@ -66,19 +65,9 @@ func (s *callSlots) grow() bool {
 	size := min(max(2*old, 4), maxSlots)
 	s.slots = append(s.slots, make([]callSlot, size-old)...)
 	for n := size - 1; n >= old; n-- {
-		s.slots[n].seq = s.floor
 		s.free = append(s.free, uint16(n))
 	}
 	return size > old
-}
-
-// highest is the newest seq of all slots.
-func (s *callSlots) highest() uint32 {
-	seq := s.floor
-	for i := range s.slots {
-		seq = newer(seq, s.slots[i].seq)
-	}
-	return seq
 }
 
 // inUse is how many calls wait for their replies.

@@ -114,22 +114,8 @@ func (c *chooser) left(list []candidate) []candidate {
 
 // isOut reports whether a provider is not to be chosen by this call any more.
 func (c *chooser) isOut(l *link) bool {
-	return slices.Contains(c.tried, l) || slices.Contains(c.shut, l)
-}
-
-// experienceOf finds what is known of a function at the peer.
-func (l *link) experienceOf(service string, now time.Time) *experience {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e := l.experiences[service]
-	if e == nil {
-		if l.experiences == nil {
-			l.experiences = make(map[string]*experience)
-		}
-		e = &experience{since: now}
-		l.experiences[service] = e
-	}
-	return e
+	isSame := func(other *link) bool { return other.record == l.record }
+	return slices.ContainsFunc(c.tried, isSame) || slices.ContainsFunc(c.shut, isSame)
 }
 
 // among takes one of two random candidates.

@@ -36,7 +36,7 @@ func (n *Node) showCircuits(now time.Time, peers []peerView) {
 	was, found := byID(n.view.Load().peers), false
 	for i := range peers {
 		p := &peers[i]
-		if l := n.links.get(p.boot); l != nil {
+		if l := n.tokens.link(p.link); l != nil {
 			if open := l.openCircuits(now); len(open) > 0 {
 				p.open, found = &open, true
 			}
@@ -65,8 +65,8 @@ func (l *link) openCircuits(now time.Time) (names []string) {
 	if !l.tripped.Swap(false) {
 		return nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.record.mu.Lock()
+	defer l.record.mu.Unlock()
 	for name, e := range l.experiences {
 		if e.isOpen(now) {
 			names = append(names, name)
@@ -92,8 +92,10 @@ func (e *experience) isOpen(now time.Time) bool {
 	return false
 }
 
-// forgive drops the breakers of a peer that the membership has found to be away: that explains the failures. mu is held.
+// forgive drops the breakers of a peer that the membership has found to be away: that explains the failures.
 func (l *link) forgive() {
+	l.record.mu.Lock()
+	defer l.record.mu.Unlock()
 	for _, e := range l.experiences {
 		e.breaker.Store(nil)
 	}

@@ -99,6 +99,7 @@ var errCutShort = &Error{Code: Canceled, Executed: No}
 
 // attempt makes the call at one provider.
 func (c *Caller) attempt(ctx context.Context, now time.Time, l *link, out outCall) (*pendingCall, *Error) {
+	l = l.best()
 	l.inflight.Add(1)
 	defer l.inflight.Add(-1)
 	if l.draining.Load() {

@@ -67,7 +67,7 @@ func (m *membership) onDelta(p *peer, d wire.Delta) {
 	}
 	slices.SortFunc(functions, func(a, b wire.Function) int { return strings.Compare(a.Name, b.Name) })
 	m.holdTable(p, d.Version, functions)
-	m.tell(p, m.ack(p, 0))
+	m.tell(p, m.ack(p))
 }
 
 // hand gives a peer the difference. If that is lost, the next hello shows the version, and the peer pulls.

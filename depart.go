@@ -55,7 +55,7 @@ func (n *Node) seeOff(ctx context.Context) error {
 
 // isCalling reports whether a call of this process is in flight, to a peer or to itself.
 func (n *Node) isCalling() bool {
-	for _, l := range n.links.all() {
+	for _, l := range n.tokens.all() {
 		if l.inflight.Load() > 0 {
 			return true
 		}
@@ -73,13 +73,13 @@ func (n *Node) noteDrained() {
 
 // answerDrain tells a peer that none of our calls to it is in flight, if so. A call that begins meanwhile sees that it must
 // not, or is seen here: it counts itself first, and then looks.
-func (n *Node) answerDrain(id linkID) {
-	l := n.links.get(id.boot)
+func (n *Node) answerDrain(link uint64) {
+	l := n.tokens.link(link)
 	if l == nil {
 		return
 	}
 	l.draining.Store(true)
 	if l.inflight.Load() == 0 {
-		n.send([]memberMessage{{to: id.addr, boot: id.boot, msg: wire.Drain{Answer: true}}})
+		n.send([]memberMessage{{link: link, msg: wire.Drain{Answer: true}}})
 	}
 }

@@ -62,7 +62,7 @@ func (m *membership) onDrain(p *peer, msg wire.Drain) {
 		m.draining.from = slices.DeleteFunc(m.draining.from, func(q *peer) bool { return q == p })
 		return
 	}
-	m.out.drain = append(m.out.drain, p.linkID)
+	m.out.drain = append(m.out.drain, p.tie.token)
 	if !p.draining {
 		p.draining, m.out.changed = true, true
 	}

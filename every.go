@@ -45,7 +45,7 @@ func (n *Node) Every(d time.Duration, fn any, opts ...TimerOption) (*Timer, erro
 		return nil, Errorf(InvalidArgument, "every %v: %w", d, err)
 	}
 	t := &Timer{node: n, function: f, name: o.name}
-	t.plan = timerPlan{self: n.boot, every: d, jitter: o.jitter, shared: o.shared}
+	t.plan = timerPlan{self: n.process.Boot, every: d, jitter: o.jitter, shared: o.shared}
 	t.ctx, t.cancel = context.WithCancel(n.provider.ctx)
 	if err := n.timetable.add(t); err != nil {
 		t.cancel()

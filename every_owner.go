@@ -48,18 +48,18 @@ func (t *Timer) order() []uint64 {
 	if !t.plan.shared {
 		return []uint64{t.plan.self}
 	}
-	type ranked struct{ score, boot uint64 }
+	type ranked struct{ score, node uint64 }
 	v := t.node.view.Load()
 	all := []ranked{{rendezvous(t.name, v.self), t.plan.self}}
 	for _, l := range v.routes[t.service()].links() {
-		all = append(all, ranked{rendezvous(t.name, l.id.addr), l.id.boot})
+		all = append(all, ranked{rendezvous(t.name, l.id.addr), l.id.hash()})
 	}
-	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.boot, a.boot)) })
-	boots := make([]uint64, len(all))
+	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.node, a.node)) })
+	nodes := make([]uint64, len(all))
 	for i := range all {
-		boots[i] = all[i].boot
+		nodes[i] = all[i].node
 	}
-	return boots
+	return nodes
 }
 
 // look makes the timer see whose turn it is, because the view is another.
@@ -83,7 +83,7 @@ func (t *Timer) hear(ctx context.Context, since int64, over bool) {
 	if t.clock == nil || t.stopped {
 		return
 	}
-	if now, order := time.Now(), t.order(); t.plan.hear(now, r.link.id.boot, news, order) {
+	if now, order := time.Now(), t.order(); t.plan.hear(now, r.link.id.hash(), news, order) {
 		t.setClock(now, t.at(order))
 	}
 }
@@ -104,12 +104,23 @@ func (t *Timer) tell(over bool) {
 func (t *Timer) tellAll() error {
 	for notice := t.nextNotice(); notice != nil; notice = t.nextNotice() {
 		var all sync.WaitGroup
-		for _, boot := range notice.heirs {
-			if l := t.node.links.get(boot); l != nil {
+		for _, heir := range notice.heirs {
+			if l := t.node.linkTo(heir); l != nil {
 				all.Go(func() { t.tellOne(l, notice) })
 			}
 		}
 		all.Wait()
+	}
+	return nil
+}
+
+// linkTo finds the link to a node by the number that timers know it by; nil: there is none.
+func (n *Node) linkTo(node uint64) *link {
+	v := n.view.Load()
+	for i := range v.peers {
+		if p := &v.peers[i]; p.hash() == node {
+			return n.tokens.link(p.link)
+		}
 	}
 	return nil
 }

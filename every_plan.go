@@ -10,7 +10,7 @@ const (
 	turnGrace = 500 * time.Millisecond // what who has the turn may be late, and its message under way, before the owner takes it
 )
 
-// timerPlan knows when a timer is due and, of one that several nodes have, whose turn it is, PROTOCOL.md 5.2. Nodes are boot ids.
+// timerPlan knows when a timer is due and, of one that several nodes have, whose turn it is, PROTOCOL.md 5.2. Nodes are numbers, by which this one tells them apart.
 // The order is that of all who have the timer now, the owner first; of a timer without others it is this node alone.
 type timerPlan struct {
 	self   uint64

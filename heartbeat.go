@@ -119,9 +119,7 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 	p.differs = b.Digest != m.digest
 	if p.differs && again && !now.Before(m.listAt) {
 		p.differs, m.listAt = false, now.Add(listEvery)
-		for _, c := range m.chunks(0, m.entries()) {
-			m.tell(p, c)
-		}
+		m.tellChunks(p, 0, m.entries())
 	}
 }
 
@@ -165,7 +163,7 @@ func (m *membership) watchAt(p *peer) time.Time {
 // recover makes good after this process was stopped: it was us who were silent, so nobody else is blamed, [MEM-21].
 func (m *membership) recover(now time.Time) {
 	for _, p := range m.peers.list {
-		p.heard, p.asked, p.nonce = m.moment(now), true, 0
+		p.heard, p.asked = m.moment(now), true
 		m.expect(p, now.Add(answersWithin))
 		m.endProbe(now, p)
 		if p.state == Suspect {
@@ -175,6 +173,6 @@ func (m *membership) recover(now time.Time) {
 		m.schedule(p)
 	}
 	m.claims = nil
-	m.inc++
+	m.inc++ // which the answers to the new hellos say
 	m.announceAll(now)
 }

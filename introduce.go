@@ -2,7 +2,6 @@ package broach
 
 import (
 	"math"
-	"net/netip"
 	"time"
 
 	"broach/internal/wire"
@@ -13,74 +12,14 @@ const (
 	helloSlower = 20 * time.Millisecond   // by so much longer is each further wait
 	helloEvery  = 250 * time.Millisecond  // up to this
 	helloPace   = 2500 * time.Microsecond // between any two while many have not answered: a crowd that joins has enough to do
-	ackTimes    = 4                       // how often an Ack goes that nothing comes back for, before we say all of it again
 	helloMax    = controlPacket - wire.HeaderSize
-	remindEvery = 20 * time.Millisecond // between two Welcomes to who uses a link that we do not have yet, [MEM-4]
+	leftMin     = 6 * time.Second // how long a peer that left is kept at least: what it has sent before may come so late
 )
 
-// introduction is an announcer that has not echoed our nonce yet. Nothing of it is believed.
-type introduction struct {
-	nonce uint64
-	boot  uint64
-	tver  uint32
-	at    time.Time // of its last hello
-	told  time.Time // when our Welcome last went
-	hello wire.Hello
-}
-
-// pendingSet holds the latest introductions.
-type pendingSet struct {
-	byBoot map[uint64]introduction
-	order  []uint64 // boot ids, the oldest first; some may be gone
-}
-
-func newPendingSet() pendingSet { return pendingSet{byBoot: make(map[uint64]introduction)} }
-
-// add takes up an introduction. One of the same process is replaced, but keeps its nonce: an answer may be under way.
-func (s *pendingSet) add(in introduction) introduction {
-	old, known := s.byBoot[in.boot]
-	switch {
-	case !known:
-		s.order = append(s.order, in.boot)
-	case old.hello.Addr == in.hello.Addr:
-		in.nonce = old.nonce
-	}
-	s.byBoot[in.boot] = in
-	if len(s.order) > pendingMax {
-		delete(s.byBoot, s.order[0])
-		s.order = s.order[1:]
-	}
-	return in
-}
-
-// awaits returns the introduction of a process whose answer has not come, if it is time to ask for it again.
-func (s *pendingSet) awaits(now time.Time, boot uint64) (introduction, bool) {
-	in, ok := s.byBoot[boot]
-	if !ok || now.Sub(in.at) >= pendingKept || now.Sub(in.told) < remindEvery {
-		return introduction{}, false
-	}
-	in.told = now
-	s.byBoot[boot] = in
-	return in, true
-}
-
-// redeem takes out the introduction whose nonce a process echoes.
-func (s *pendingSet) redeem(now time.Time, boot, nonce uint64) (introduction, bool) {
-	in, ok := s.byBoot[boot]
-	if !ok || in.nonce != nonce || now.Sub(in.at) >= pendingKept {
-		return introduction{}, false
-	}
-	delete(s.byBoot, boot) // once
-	if len(s.byBoot) == 0 {
-		*s = newPendingSet() // what a large cluster needed while it came together is given back
-	}
-	return in, true
-}
-
-// hello is what we say of ourselves in a message of at most limit bytes. If the table does not fit it is left out, and the
-// peer pulls it; if names and tags do not fit either, the whole follows on the link.
-func (m *membership) hello(nonce, echo uint64, seen uint32, limit int) wire.Hello {
-	bare := wire.Hello{Nonce: nonce, Echo: echo, Inc: m.inc, Seen: seen, Addr: m.cfg.self}
+// hello is what we say of ourselves in a message of at most limit bytes. seen is the version of the table that we hold of who is told. If our table
+// does not fit it is left out, and the peer pulls it; if names and tags do not fit either, the whole follows.
+func (m *membership) hello(seen uint32, limit int) wire.Hello {
+	bare := wire.Hello{Inc: m.inc, Seen: seen, Addr: m.cfg.self}
 	named := bare
 	named.Name, named.Version, named.Tags = m.cfg.name, m.cfg.version, m.cfg.tags
 	size := len(wire.Welcome{Hello: named}.Append(nil))
@@ -108,122 +47,34 @@ func (m *membership) awaitAnswer(now time.Time, p *peer) {
 	m.schedule(p)
 }
 
-// greet sends a hello to a peer, and again until it has seen our present table. Its nonce stays, so that a late answer counts.
+// greet sends a hello to a peer, and again until it has seen our present table.
 func (m *membership) greet(now time.Time, p *peer) {
-	if p.nonce == 0 {
-		p.nonce = m.rng.Uint64() | 1
-	}
 	p.told = m.tver
-	m.tell(p, wire.Announce{Hello: m.hello(p.nonce, 0, p.tver, helloMax)})
+	m.tell(p, wire.Announce{Hello: m.hello(p.tver, helloMax)})
 	m.awaitAnswer(now, p)
 }
 
-// greetAgain goes on with that. To a peer that may not believe in us yet, what it needs for that is said first.
-func (m *membership) greetAgain(now time.Time, p *peer) {
-	if p.echo == 0 || p.hellos > ackTimes {
-		m.greet(now, p)
-		return
-	}
-	m.tell(p, m.ack(p, p.echo))
-	m.awaitAnswer(now, p)
-}
-
-// onAnnounce answers a hello, [MEM-4].
-func (m *membership) onAnnounce(now time.Time, src source, h wire.Hello) {
-	if h.Addr == m.cfg.self || m.refuses(src, h.Addr) {
-		return // nobody else is at our address
-	}
-	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
-		m.update(now, p, src.tver, h)
-		m.tell(p, wire.Welcome{Hello: m.hello(0, h.Nonce, p.tver, helloMax)})
-		return
-	}
-	in := introduction{nonce: m.rng.Uint64() | 1, boot: src.boot, tver: src.tver, at: now, told: now, hello: h}
-	m.challenge(now, src, m.pending.add(in))
-}
-
-// challenge sends an announcer the nonce that it has to echo.
-func (m *membership) challenge(now time.Time, src source, in introduction) {
-	m.answer(now, in.hello.Addr, wire.Welcome{Hello: m.hello(in.nonce, in.hello.Nonce, 0, answerLimit(src))})
-}
-
-// stranger hears a process use a link that we do not have. If it announced itself, it believes in us and its Ack was lost:
-// until another comes, all that it sends is in vain. It reports whether it asked for that.
-func (m *membership) stranger(now time.Time, src source) bool {
-	if !src.toUs {
-		return false
-	}
-	in, ok := m.pending.awaits(now, src.boot)
-	if ok {
-		m.challenge(now, src, in)
-	}
-	return ok
-}
-
-// answerLimit is how long an answer may be that goes to an address that has proven nothing.
-func answerLimit(src source) int {
-	return min(helloMax, answerTimes*src.size-wire.HeaderSize)
-}
-
-// onWelcome takes the answer to a hello. It is believed if it echoes a nonce that we sent to the address it comes from.
-func (m *membership) onWelcome(now time.Time, src source, h wire.Hello) {
-	if m.refuses(src, h.Addr) {
-		return
-	}
-	if p := m.peers.byBoot[src.boot]; p != nil && src.linked && h.Echo == p.nonce {
-		m.noteAnswer(now, p)
-		m.update(now, p, src.tver, h)
-		return
-	}
-	if p := m.peers.byBoot[src.boot]; p != nil && p.isMember() && h.Nonce != 0 && h.Echo == p.nonce && h.Addr == p.addr {
-		m.tell(p, m.ack(p, h.Nonce)) // it does not believe in us yet: our Ack was lost
-		return
-	}
-	c := m.contacts.byNonce[h.Echo]
-	if m.joining.isAnswer(h.Echo) || c != nil && c.addr != h.Addr { // a seed, perhaps known by another address
-		m.contactSeed(now, c, src.boot, h.Addr)
-		return
-	}
-	if c == nil {
-		return
-	}
-	p := m.believe(now, src, h)
-	if p == nil {
-		return
-	}
-	p.nonce, p.echo = h.Echo, h.Nonce
+// onAnnounce answers a hello.
+func (m *membership) onAnnounce(now time.Time, p *peer, src source, h wire.Hello) {
 	m.update(now, p, src.tver, h)
-	m.greetAgain(now, p)
+	m.send(src.link, wire.Welcome{Answers: h.Inc, Hello: m.hello(p.tver, helloMax)})
+}
+
+// onWelcome takes the answer to a hello.
+func (m *membership) onWelcome(now time.Time, p *peer, src source, msg wire.Welcome) {
+	if msg.Answers == m.inc {
+		m.noteAnswer(now, p)
+	}
+	m.update(now, p, src.tver, msg.Hello)
+	m.send(src.link, m.ack(p))
 	m.continueJoin(now, p)
 }
 
-// contactSeed contacts a seed at the address that it advertises.
-func (m *membership) contactSeed(now time.Time, c *contact, boot uint64, addr netip.AddrPort) {
-	if c != nil {
-		m.endContact(c)
-	}
-	if p := m.peers.byAddr[addr]; p == nil || p.boot != boot || !p.isMember() {
-		m.contact(now, addr, contactNew)
-	}
-}
-
-// onAck believes an announcer that echoes our nonce, and notes which of our tables a peer has.
-func (m *membership) onAck(now time.Time, src source, msg wire.Ack) {
-	if in, ok := m.pending.redeem(now, src.boot, msg.Echo); ok {
-		if p := m.believe(now, src, in.hello); p != nil {
-			m.update(now, p, in.tver, in.hello)
-			m.noteSeen(p, msg.Seen)
-			m.takePromise(now, p, msg)
-			m.tell(p, m.ack(p, 0))
-			m.catchUp(now, p)
-		}
-		return
-	}
-	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
-		m.takePromise(now, p, msg)
-		m.noteSeen(p, msg.Seen)
-		m.catchUp(now, p)
-	}
+// onAck notes which of our tables a peer has.
+func (m *membership) onAck(now time.Time, p *peer, msg wire.Ack) {
+	m.takePromise(now, p, msg)
+	m.noteSeen(p, msg.Seen)
+	m.catchUp(now, p)
 }
 
 // catchUp tells a peer of our table if that has changed since we introduced ourselves: when it did, it was no peer yet.
@@ -234,8 +85,8 @@ func (m *membership) catchUp(now time.Time, p *peer) {
 }
 
 // ack tells a peer which of its tables we hold, and when our first beat comes.
-func (m *membership) ack(p *peer, echo uint64) wire.Ack {
-	return wire.Ack{Echo: echo, Seen: p.tver, Promise: m.rotation.promised()}
+func (m *membership) ack(p *peer) wire.Ack {
+	return wire.Ack{Seen: p.tver, Promise: m.rotation.promised()}
 }
 
 // takePromise notes when a new peer's first beat comes. Later ones promise for themselves.
@@ -255,62 +106,65 @@ func (m *membership) noteSeen(p *peer, version uint32) {
 	}
 }
 
-// believe makes a process that has proven its address a peer, [MEM-2]. It returns nil if there is no room for another.
-func (m *membership) believe(now time.Time, src source, h wire.Hello) *peer {
-	boot := src.boot
-	if m.past.has(boot) || h.Addr == m.cfg.self {
-		return nil
+// makeRoom reports whether there is room for another peer. At a full table the one goes that has been offline, or gone, for the longest time.
+func (m *membership) makeRoom(now time.Time) bool {
+	if len(m.peers.list) < m.cfg.maxPeers {
+		return true
 	}
-	old := m.peers.byAddr[h.Addr]
-	if old != nil && old.boot == boot {
-		if c := m.contacts.byAddr[h.Addr]; c != nil {
-			m.endContact(c)
+	oldest := m.longestGone(now)
+	if oldest == nil {
+		return false
+	}
+	m.forget(oldest)
+	return true
+}
+
+// longestGone is the peer that has been offline, or gone, for the longest time, or nil.
+func (m *membership) longestGone(now time.Time) (oldest *peer) {
+	for _, p := range m.peers.list {
+		gone := p.state == Offline || p.state == Left && now.Sub(m.time(p.since)) >= leftMin
+		if gone && (oldest == nil || p.since < oldest.since) {
+			oldest = p
 		}
-		m.heard(now, boot, 0)
-		return old
 	}
-	if moved := m.peers.byBoot[boot]; moved != nil {
-		return nil // one process has one address
-	}
-	if old != nil {
-		m.replace(now, old)
-	} else if len(m.peers.list) >= m.cfg.maxPeers {
-		return nil
-	}
-	return m.admit(now, src, h, old)
+	return oldest
+}
+
+// isFull reports that no other peer can be taken.
+func (m *membership) isFull(now time.Time) bool {
+	return len(m.peers.list) >= m.cfg.maxPeers && m.longestGone(now) == nil
 }
 
 // admit adds a peer, in place of old if that is not nil.
-func (m *membership) admit(now time.Time, src source, h wire.Hello, old *peer) *peer {
+func (m *membership) admit(now time.Time, id linkID, t tie, old *peer) *peer {
 	at := m.moment(now)
-	p := &peer{linkID: linkID{boot: src.boot, addr: h.Addr}, name: h.Name, since: at, heard: at, due: at, helloAt: m.moment(now.Add(helloFirst))}
+	p := &peer{linkID: id, since: at, heard: at, due: at, helloAt: m.moment(now.Add(helloFirst))}
 	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
 		p.flaps, p.unsteady = old.flaps, old.unsteady
 	}
 	m.peers.add(p)
+	m.peers.bind(p, t)
 	m.digest ^= wire.Digest(p.entry())
 	m.rotation.add(p)
-	if c := m.contacts.byAddr[h.Addr]; c != nil {
-		m.endContact(c)
-	}
-	m.out.open = append(m.out.open, opening{p.linkID, src.number})
 	m.event(MemberUp, p)
 	m.addNews(now, p)
 	m.drainNew(p)
+	m.met(now, p)
 	return p
 }
 
-// replace removes a process whose address another has.
-func (m *membership) replace(now time.Time, p *peer) {
-	if p.isMember() {
-		m.setState(now, p, Offline)
+// succeed takes a process for a peer whose address it has, [LNK-10]. It is told of all others: it may know nobody.
+func (m *membership) succeed(now time.Time, id linkID, t tie, old *peer) {
+	if old.isMember() {
+		m.setState(now, old, Offline)
 	}
-	m.past.add(p.boot)
-	m.forget(p)
+	m.forget(old)
+	p := m.admit(now, id, t, old)
+	m.tellChunks(p, 0, m.entries())
 }
 
-// update takes over what a peer says of itself.
+// update takes over what a peer says of itself. Where it is it need not say: it is where it was contacted, or has answered.
 func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 	if h.Inc > p.inc || p.tver == 0 {
 		p.inc = max(p.inc, h.Inc)
@@ -325,7 +179,7 @@ func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 	m.schedule(p)
 }
 
-// revive makes a suspect or offline peer alive again.
+// revive makes a suspect or offline peer alive again, or one that had left.
 func (m *membership) revive(now time.Time, p *peer) {
 	was := p.state
 	if p.accuser != nil {
@@ -335,21 +189,18 @@ func (m *membership) revive(now time.Time, p *peer) {
 	m.endProbe(now, p)
 	m.excuse(now, p)
 	m.setState(now, p, Alive)
-	if was != Offline {
+	if was == Alive || was == Suspect {
 		return
 	}
 	m.rotation.add(p)
 	m.greet(now, p)
+	if was == Left {
+		p.draining = false
+		return
+	}
 	for _, other := range m.peers.list { // a cut has healed: the others behind it are there as well
 		if other.state == Offline {
-			m.contact(now, other.addr, contactOnce)
+			m.contact(now, other.addr, contactOnce, nil)
 		}
-	}
-}
-
-// stale hears that a process with a link to us may be gone, [CALL-13].
-func (m *membership) stale(now time.Time, addr netip.AddrPort, boot uint64) {
-	if p := m.peers.byBoot[boot]; p != nil && p.addr == addr {
-		m.contact(now, addr, contactNew)
 	}
 }

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -16,11 +17,19 @@ const (
 	joinSettle  = time.Second            // what the addresses of a List have to answer before we count as joined
 	newsDelay   = 5 * time.Millisecond   // collects peers that come at once into one List
 
+	aliasMax = 8  // addresses of seeds that advertise another than we were told
+	askedMax = 60 // addresses that are asked for at once
+
 	healEvery = 500 * time.Millisecond // between contacts with peers that are offline, [MEM-18]
 	healSeeds = 8                      // of them at once while we have not joined
 
-	listEntries = 42          // of 27 bytes with IPv6 addresses, in a datagram of 1,200
-	listEvery   = time.Second // between Lists sent to mend views
+	askFirst   = 200 * time.Millisecond // until a joiner asks for those that it has not met, [AMP-4]
+	askSlowest = 5 * time.Second        // between two such questions, after many
+	missedFor  = 10 * time.Second       // how long an address is asked for that no List names any more
+
+	listEntries = 44                     // of 26 bytes, in a datagram of 1,200
+	listPause   = 100 * time.Millisecond // between two whole Lists to the same peer
+	listEvery   = time.Second            // between Lists sent to mend views
 )
 
 // joinState is how far we are with joining.
@@ -31,11 +40,19 @@ type joinState struct {
 	at     time.Time        // of the next Join; zero: none is needed
 	pace   time.Duration    // between Joins
 	nonces [4]uint64        // of the last Joins
+	known  []netip.AddrPort // where seeds are that advertise another address than we were told
 	listed bool             // a whole List has come
 	settle time.Time        // when those in it have had their time to answer; zero: that is over
-	from   uint64           // whose List is coming in
+	from   *peer            // whose List is coming in, or has come
 	chunks map[uint16]bool
-	recent []joiner // who joined through us
+
+	missing map[netip.AddrPort]time.Time // named by a List at a time, and not met yet
+	askAt   time.Time                    // when to ask for them; zero: there are none
+	askPace time.Duration
+
+	recent  []joiner // who joined through us
+	asked   *peer    // whom we asked for the List, as soon as there was a link
+	askedAt time.Time
 }
 
 // joiner is a node that joined through us lately.
@@ -47,6 +64,18 @@ type joiner struct {
 // isAnswer reports whether a nonce is that of one of our Joins.
 func (j *joinState) isAnswer(echo uint64) bool {
 	return echo != 0 && slices.Contains(j.nonces[:], echo)
+}
+
+// alias notes that the process at a seed's address advertises another.
+func (j *joinState) alias(seed, addr netip.AddrPort) {
+	if slices.Contains(j.seeds, seed) && !slices.Contains(j.known, addr) {
+		j.known = append(j.known[max(0, len(j.known)+1-aliasMax):], addr)
+	}
+}
+
+// isSeed reports whether an address is that of a seed.
+func (j *joinState) isSeed(addr netip.AddrPort) bool {
+	return slices.Contains(j.seeds, addr) || slices.Contains(j.known, addr)
 }
 
 // setSeeds takes the addresses of the seeds, of which our own is harmless, and whether more are hoped for.
@@ -71,17 +100,18 @@ func (m *membership) joined() bool {
 	if len(j.seeds) == 0 {
 		return !j.hoped
 	}
-	return j.listed && (j.settle.IsZero() || m.contacts.waiting() == 0 && m.hasTables(j.from))
+	isAnswered := m.contacts.waiting()+len(m.provings)+len(j.missing) == 0
+	return j.listed && (j.settle.IsZero() || isAnswered && m.hasTables())
 }
 
-// hasTables reports that the seed is a peer, and that we have the tables of all peers.
-func (m *membership) hasTables(seed uint64) bool {
+// hasTables reports that we have the tables of all peers.
+func (m *membership) hasTables() bool {
 	for _, p := range m.peers.list {
 		if p.state == Alive && p.tver == 0 {
 			return false
 		}
 	}
-	return m.peers.byBoot[seed] != nil
+	return true
 }
 
 // tickJoin sends the next Join, [MEM-6].
@@ -100,55 +130,68 @@ func (m *membership) tickJoin(now time.Time) {
 	j.next++
 }
 
-// join asks a seed, on its link if it is a peer already.
+// join asks a seed for its List, or for a link if it is no peer yet.
 func (m *membership) join(now time.Time, seed netip.AddrPort) {
 	j := &m.joining
 	j.at = now.Add(j.pace)
+	switch p := m.peers.byAddr[seed]; {
+	case m.isLearning():
+		m.askAddress(seed)
+	case p != nil && p.isMember():
+		j.at = now.Add(max(j.pace, joinAgain))
+		m.askList(p)
+	case !m.isProving(seed):
+		m.contact(now, seed, contactOnce, nil)
+	}
+}
+
+// askList asks a peer for the whole List.
+func (m *membership) askList(p *peer) {
+	j := &m.joining
 	copy(j.nonces[1:], j.nonces[:])
 	j.nonces[0] = m.rng.Uint64() | 1
-	msg := wire.Join{Nonce: j.nonces[0], Addr: m.cfg.self}
-	if p := m.peers.byAddr[seed]; p != nil && p.isMember() {
-		j.at = now.Add(max(j.pace, joinAgain))
-		m.tell(p, msg)
-		return
-	}
-	m.tellAddr(seed, msg)
+	m.tell(p, wire.Join{Nonce: j.nonces[0]})
 }
 
-// continueJoin asks a seed that has become a peer for the whole List: before, it could send no more than three datagrams.
+// isProving reports whether an address has offered a link that is not confirmed yet.
+func (m *membership) isProving(addr netip.AddrPort) bool {
+	return slices.ContainsFunc(m.provings, func(pr *proving) bool { return pr.addr == addr && !pr.again.IsZero() })
+}
+
+// continueJoin asks a seed that has become a peer.
 func (m *membership) continueJoin(now time.Time, p *peer) {
-	if j := &m.joining; !j.listed && slices.Contains(j.seeds, p.addr) {
-		m.join(now, p.addr)
+	if j := &m.joining; !j.listed && j.isSeed(p.addr) && (j.asked != p || !now.Before(j.askedAt.Add(joinAgain))) {
+		j.asked, j.askedAt = p, now
+		m.askList(p)
 	}
 }
 
-// onJoin answers a joiner with Welcome and the List; if it has proven nothing yet, with no more than [MEM-5] allows.
-func (m *membership) onJoin(now time.Time, src source, msg wire.Join) {
-	switch {
-	case msg.Addr.Addr().IsUnspecified():
-		m.learn(now, src, msg)
-		return
-	case msg.Addr == m.cfg.self || m.refuses(src, msg.Addr):
-		return
-	}
-	m.noteJoiner(now, msg.Addr)
-	chunks := m.chunks(msg.Nonce, m.entries())
-	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
-		for _, c := range chunks {
-			m.tell(p, c)
-		}
-		return
-	}
-	welcome := wire.Welcome{Hello: m.hello(0, msg.Nonce, 0, 0)}
-	spent := wire.HeaderSize + len(welcome.Append(nil))
-	if spent > answerTimes*src.size || !m.answer(now, msg.Addr, welcome) {
-		return
-	}
-	for _, c := range chunks {
-		spent += wire.HeaderSize + len(c.Append(nil))
-		if spent > answerTimes*src.size || !m.answer(now, msg.Addr, c) {
+// onJoin answers with the List, or with what of it is asked for.
+func (m *membership) onJoin(now time.Time, p *peer, msg wire.Join) {
+	if len(msg.Wanted) == 0 {
+		m.noteJoiner(now, p.addr)
+		if now.Sub(m.time(p.listed)) < listPause {
 			return
 		}
+		p.listed = m.moment(now)
+		m.tellChunks(p, msg.Nonce, m.entries())
+		return
+	}
+	var found []wire.Entry
+	for _, a := range msg.Wanted {
+		if q := m.peers.byAddr[a]; q != nil && q.isMember() {
+			found = append(found, q.entry())
+		}
+	}
+	if len(found) > 0 {
+		m.tellChunks(p, msg.Nonce, found)
+	}
+}
+
+// tellChunks sends a list of peers.
+func (m *membership) tellChunks(p *peer, echo uint64, entries []wire.Entry) {
+	for _, c := range m.chunks(echo, entries) {
+		m.tell(p, c)
 	}
 }
 
@@ -163,44 +206,102 @@ func (m *membership) chunks(echo uint64, entries []wire.Entry) []wire.List {
 	return list
 }
 
-// onList contacts those it does not know, [MEM-7]. From outside of a link only seeds are listened to.
-func (m *membership) onList(now time.Time, src source, msg wire.List) {
-	j := &m.joining
-	if !src.linked && !slices.Contains(j.seeds, src.addr) {
-		return
-	}
+// onList contacts those it does not know, as far as the List pays for that, [MEM-7] and [AMP-2]. It begins anywhere, so that two Lists pay for
+// different ones.
+func (m *membership) onList(now time.Time, from *peer, src source, msg wire.List) {
+	from.pay(now, src.size)
 	told := contactNew
-	if j.listed {
+	if m.joining.listed {
 		told = contactYield // whoever is in it is told of us as well
 	}
-	for _, e := range msg.Entries {
+	start := m.rng.IntN(len(msg.Entries) + 1)
+	for i := range msg.Entries {
+		e := msg.Entries[(start+i)%len(msg.Entries)]
 		p := m.peers.byAddr[e.Addr]
-		if e.Boot == m.cfg.boot || m.past.has(e.Boot) || p != nil && p.boot == e.Boot && p.isMember() {
+		if e.Boot == m.cfg.boot || p != nil && p.boot == e.Boot && p.state != Offline || m.isProving(e.Addr) {
 			continue
 		}
 		how := told
 		if e.Boot > m.cfg.boot {
 			how = contactNew
 		}
-		m.contact(now, e.Addr, how)
+		m.miss(now, e.Addr)
+		m.contact(now, e.Addr, how, from)
 	}
-	m.noteChunk(now, src.boot, msg)
+	m.noteChunk(now, from, msg)
 }
 
 // noteChunk keeps account of the List that a seed sends.
-func (m *membership) noteChunk(now time.Time, boot uint64, msg wire.List) {
+func (m *membership) noteChunk(now time.Time, from *peer, msg wire.List) {
 	j := &m.joining
 	if j.listed || !j.isAnswer(msg.Echo) {
 		return
 	}
-	if j.from != boot {
-		j.from, j.chunks = boot, make(map[uint16]bool)
+	if j.from != from || j.chunks == nil {
+		j.from, j.chunks = from, make(map[uint16]bool)
 	}
 	j.chunks[msg.Index] = true
 	if len(j.chunks) >= int(msg.Count) {
 		j.listed, j.settle, j.at, j.chunks = true, now.Add(joinSettle), time.Time{}, nil
 		m.out.changed = true
 	}
+}
+
+// miss notes an address that a List has named, whether or not it could be contacted.
+func (m *membership) miss(now time.Time, addr netip.AddrPort) {
+	j := &m.joining
+	if _, known := j.missing[addr]; !known && len(j.missing) >= missingMax {
+		return
+	}
+	if j.missing == nil {
+		j.missing = make(map[netip.AddrPort]time.Time)
+	}
+	j.missing[addr] = now
+	if j.askAt.IsZero() {
+		j.askAt, j.askPace = now.Add(askFirst), askFirst
+	}
+}
+
+// met notes that a process at an address has become a peer.
+func (m *membership) met(now time.Time, p *peer) {
+	delete(m.joining.missing, p.addr)
+	m.continueJoin(now, p)
+}
+
+// tickAsking asks who has given us the List for those in it that we have not met: it pays for Opens to them once more, [AMP-4].
+func (m *membership) tickAsking(now time.Time) {
+	j := &m.joining
+	if j.askAt.IsZero() || now.Before(j.askAt) {
+		return
+	}
+	j.askAt = time.Time{}
+	maps.DeleteFunc(j.missing, func(addr netip.AddrPort, named time.Time) bool {
+		p := m.peers.byAddr[addr]
+		return now.Sub(named) >= missedFor || p != nil && p.isMember()
+	})
+	from := m.knower()
+	if len(j.missing) == 0 || from == nil {
+		j.missing, m.out.changed = nil, true
+		return
+	}
+	j.askPace = min(2*j.askPace, askSlowest)
+	j.askAt = now.Add(j.askPace)
+	wanted := slices.SortedFunc(maps.Keys(j.missing), netip.AddrPort.Compare)
+	m.rng.Shuffle(len(wanted), func(i, k int) { wanted[i], wanted[k] = wanted[k], wanted[i] })
+	for chunk := range slices.Chunk(wanted[:min(len(wanted), askedMax)], wire.MaxWanted) {
+		m.tell(from, wire.Join{Nonce: m.rng.Uint64() | 1, Wanted: chunk})
+	}
+}
+
+// knower is who is asked for those that we have not met: who has given us the List, or anybody else who is there.
+func (m *membership) knower() *peer {
+	if p := m.joining.from; p != nil && p.position >= 0 && p.isMember() {
+		return p
+	}
+	if some := m.pick(1, nil); len(some) > 0 {
+		return some[0]
+	}
+	return nil
 }
 
 // noteJoiner remembers who joins through us.
@@ -228,15 +329,12 @@ func (m *membership) tickNews(now time.Time) {
 	if m.newsAt.IsZero() || now.Before(m.newsAt) {
 		return
 	}
-	chunks := m.chunks(0, m.news)
 	for _, r := range m.joining.recent {
 		p := m.peers.byAddr[r.addr]
 		if p == nil || !p.isMember() || now.Sub(r.at) > joinRecent {
 			continue
 		}
-		for _, c := range chunks {
-			m.tell(p, c)
-		}
+		m.tellChunks(p, 0, m.news)
 	}
 	m.news, m.newsAt = nil, time.Time{}
 }
@@ -264,7 +362,7 @@ func (m *membership) tickHealing(now time.Time) {
 		k = min(healSeeds, len(lost))
 	}
 	for _, addr := range lost[:k] {
-		m.contact(now, addr, contactOnce)
+		m.contact(now, addr, contactOnce, nil)
 	}
 	m.planHealing(now)
 }

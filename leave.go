@@ -53,8 +53,9 @@ func (m *membership) tickLeave(now time.Time) {
 
 // onFarewell takes what comes while we leave: only who has heard of it matters any more.
 func (m *membership) onFarewell(src source, msg wire.Message) {
-	if _, ok := msg.(wire.Leave); ok && src.linked {
-		m.parting.from = slices.DeleteFunc(m.parting.from, func(p *peer) bool { return p.boot == src.boot })
+	from := m.peers.byLink[src.link]
+	if _, ok := msg.(wire.Leave); ok && from != nil {
+		m.parting.from = slices.DeleteFunc(m.parting.from, func(p *peer) bool { return p == from })
 	}
 }
 
@@ -64,7 +65,6 @@ func (m *membership) onLeave(now time.Time, p *peer) {
 		return
 	}
 	m.tell(p, wire.Leave{})
-	m.past.add(p.boot)
 	m.setState(now, p, Left)
-	m.out.close = append(m.out.close, p.linkID)
+	m.unbind(p)
 }

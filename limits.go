@@ -7,24 +7,35 @@ import "time"
 // message may have is bounded in internal/wire, values in codec_guard.go, and transfers in fragment.go.
 const (
 	// Strangers.
-	pendingMax     = 1024            // announcers that are not believed yet; the oldest makes room
-	pendingKept    = 5 * time.Second // they have answered by then or never will
-	joinersMax     = 4096            // those who asked for the list lately and are told of who comes after them
-	answerTimes    = 3               // an unproven address is sent so many times what came from it at most, [MEM-5]
-	answersPerSec  = 4096            // and so many datagrams in a second, all of them together, [MEM-28]: one for each peer that there may be
-	stalePerSec    = 100             // of them tell of misdirected datagrams, [HDR-4]
-	strangersMax   = 256             // addresses that the log tells of in a minute, because no key opens what they send
-	strangersEvery = time.Minute     // and then again
-	inboxMax       = 1024            // membership messages that wait for the loop
+	strangersBatch = 128         // datagrams without a known token that are looked at, of the 256 of a batch
+	offersPerSec   = 4096        // Offers in a second, [AMP-1]: one for each peer that there may be
+	offersKnown    = 1024        // of them for the addresses of peers and seeds alone
+	offersEach     = 8           // to one address
+	linksBatch     = 16          // links that others begin, in one batch, [LNK-14]
+	derivedBatch   = 16          // X25519 for them: a millisecond
+	linksPerSec    = 2000        // in a second, and as many of peers and seeds
+	seenMax        = 16384       // Opens that were answered and are remembered, of two generations each, with keys
+	strangersMax   = 256         // addresses that the log tells of in a minute, because no key opens what they send
+	strangersEvery = time.Minute // and then again
+	arrivalsMax    = 1024        // links made and Offers that wait for the loop
+
+	// What is known by hearsay.
+	opensPerSec  = 2000            // Opens in a second to addresses that others named, [AMP-3]
+	creditFactor = 3               // bytes of Opens that each byte of a List pays for, [AMP-2]
+	creditMax    = 16 << 10        // bytes of Opens that a peer can have saved up
+	creditKept   = 5 * time.Second // after its last List
+	missingMax   = 4096            // addresses that a List named and that have not been met, [AMP-4]
+	joinersMax   = 4096            // those who asked for the list lately and are told of who comes after them
 
 	// Peers, all together.
 	maxPeers       = 4096 // four times the largest cluster that is promised
-	pastMax        = 1024 // boot ids of processes that are gone for good, remembered against late datagrams
+	inboxMax       = 1024 // membership messages that wait for the loop
 	helpsMax       = 64   // peers probed for others at once; further ones are not, as if the question was lost
 	backgroundMax  = 16   // name look-ups and table pulls at once
 	reassemblyNode = 8    // of the largest messages may have half arrived
 
 	// Each peer.
+	inboxEach      = 64               // membership messages of a link that wait for the loop
 	reassemblyPeer = 2                // of the largest messages may have half arrived
 	replyMoving    = 8                // of them may be under way to it as replies: what all peers together hold by half-sent requests
 	replyKept      = 60 * time.Second // how long a reply is kept to be asked for again: longer than any datagram lives in a network

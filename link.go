@@ -8,14 +8,18 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/handshake"
 	"broach/internal/wire"
 )
 
 // carrier is what all links of a node share.
 type carrier struct {
 	transport  transport
-	boot       uint64
+	process    *handshake.Process
 	cluster    uint64
+	own        atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
+	opens      atomic.Uint64                  // number of the last Open
+	tokens     tokenTable
 	table      atomic.Uint32 // version of our service table
 	maxPacket  int
 	maxMessage int
@@ -26,53 +30,48 @@ type carrier struct {
 	stats      counters
 	pendings   sync.Pool // of *pendingCall
 	sealing
-	floors floors
 }
 
-// header fills in the header of a datagram.
-func (c *carrier) header(datagram []byte, table uint32, keyID byte, receiver, number uint64) {
-	wire.AppendHeader(datagram[:0], wire.Header{
-		KeyID: keyID, TableVersion: table, Cluster: c.cluster, Sender: c.boot, Receiver: receiver, Number: number,
-	})
-}
-
-// link holds everything between us and one peer process. Whoever has work steps it, under its mutex: a caller, the reader,
+// link holds everything between us and one peer process, as long as both know the tokens that name it. Two processes may have two links for a
+// while: calls begin on the better one, and end where they began. Whoever has work steps it, under its mutex: a caller, the reader,
 // a worker with a reply, the loop when something is due. No system call and no user code runs under the mutex; what must be
 // sent waits in the outbox for the flusher.
 type link struct {
 	*carrier
-	id linkID
+	*record
+	id      linkID
+	token   uint64         // by which we receive; it names the link
+	toToken uint64         // by which the peer does
+	key     wire.PublicKey // of the peer
+	order   handshake.Order
+	began   bool // by us
+	born    time.Time
+	known   bool  // to the membership; the loop's
+	beside  *link // another with who is at the same address; the token table's
 
 	// the reader's
 	window    replayWindow
-	skipped   uint64    // numbers that the peer left out when it began
 	noted     time.Time // when the loop was last told of traffic
 	tableSeen uint32    // highest table version in the peer's headers
 
-	heard    atomic.Int64  // when a datagram was last accepted, as of carrier.timers.stamp
-	inflight atomic.Int32  // our calls to it, for the balancer
-	draining atomic.Bool   // it wants no more calls
-	arrived  atomic.Uint64 // datagrams accepted
-	bytesIn  atomic.Uint64 // in them
-	numbered atomic.Uint64 // datagrams that the peer has sent, by their numbers
-	tripped  atomic.Bool   // the breaker of a function may be open
-	dueAt    atomic.Int64  // when the loop must step it, as of carrier.timers.stamp; 0: never
+	heard     atomic.Int64         // when a datagram was last accepted, as of carrier.timers.stamp
+	told      atomic.Int32         // messages of it that wait for the loop
+	dueAt     atomic.Int64         // when the loop must step it, as of carrier.timers.stamp; 0: never
+	successor atomic.Pointer[link] // calls begin there and no more here; nil: this is the best link
 
-	mu       sync.Mutex // protects all below: the link's state is stepped by many, one at a time
-	down     bool       // closed: no call begins any more
-	armed    bool       // known to the timers
-	held     bool       // the reader will flush at the end of its batch
-	queued   bool       // the loop will flush when it has queued all
-	flushing bool       // somebody flushes and will take what is added meanwhile
-	handed   bool       // the loop is to flush
-	stepped  int64      // when the loop last stepped it, as of carrier.timers.stamp
-	number   uint64     // of the last datagram sent
-	bytesOut uint64     // in datagrams
+	mu       sync.Mutex    // protects all below: the link's state is stepped by many, one at a time
+	down     bool          // closed: no call begins any more
+	armed    bool          // known to the timers
+	held     bool          // the reader will flush at the end of its batch
+	queued   bool          // the loop will flush when it has queued all
+	flushing bool          // somebody flushes and will take what is added meanwhile
+	handed   bool          // the loop is to flush
+	stepped  int64         // when the loop last stepped it, as of carrier.timers.stamp
+	number   uint64        // of the last datagram sent
+	confirm  *wire.Confirm // what our datagrams begin with until one of the peer's has come; nil: with a header
 	out      outbox
 	rng      rand.PCG
 	sealed   *linkSeals // nil: nothing is sealed
-
-	experiences map[string]*experience // by function, of those called
 
 	*exchange
 }
@@ -101,7 +100,6 @@ func (l *link) talk(now time.Time) {
 	l.exchange = &exchange{}
 	l.path.init(now, l.maxPacket)
 	l.sending.init(now, fragmentSize(l.path.size))
-	_, l.calls.floor, l.sending.lastID = l.floors.get()
 	l.receiving.init(l.maxMessage+envelope, reassemblyPeer*(l.maxMessage+envelope), l.memory)
 }
 
@@ -122,7 +120,11 @@ func say[M interface{ Append([]byte) []byte }](l *link, m M) {
 func (l *link) queue(msg wire.Message) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.out.append(msg.Append(nil), controlPacket, l.carrier.table.Load())
+	limit := controlPacket
+	if l.confirm != nil {
+		limit -= confirmMore
+	}
+	l.out.append(msg.Append(nil), limit, l.carrier.table.Load())
 	first := !l.queued
 	l.queued = true
 	return first
@@ -133,15 +135,6 @@ func (l *link) flushQueue() {
 	l.mu.Lock()
 	l.queued = false
 	l.flush()
-}
-
-// sendOutside sends a message in a datagram that belongs to no link.
-func sendOutside[M interface{ Append([]byte) []byte }](c *carrier, to netip.AddrPort, m M) {
-	b := batches.Get().(*batch)
-	b.out = append(b.out, datagram{addr: to, b: c.sealOutside(m.Append(newPacket()))})
-	c.transport.send(b.out)
-	b.recycle()
-	batches.Put(b)
 }
 
 // flush sends what waits, unless somebody else is about to. It is called with mu held and releases it.
@@ -232,9 +225,9 @@ func (l *link) load(b *batch) bool {
 
 // head writes the headers of a batch, whose first datagrams say which table they were made with. mu is held.
 func (l *link) head(b *batch, stamped int) {
-	keyID := byte(0)
-	if b.sealer = l.sealer(); b.sealer != nil {
-		keyID = b.sealer.KeyID()
+	b.head, b.sealer = wire.HeaderSize, l.sealer(l.number+1)
+	if l.confirm != nil {
+		b.head = wire.ConfirmSize
 	}
 	for i := range b.out {
 		l.number++
@@ -242,13 +235,32 @@ func (l *link) head(b *batch, stamped int) {
 		if i < stamped {
 			table = stampOf(b.out[i].b)
 		}
-		l.header(b.out[i].b, table, keyID, l.id.boot, l.number)
-		l.bytesOut += uint64(len(b.out[i].b) + l.overhead())
+		b.out[i].b = l.header(b.out[i].b, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken, Number: l.number})
+		l.bytesOut.Add(uint64(len(b.out[i].b) + l.overhead()))
 		if l.exchange != nil {
 			l.path.sent(len(b.out[i].b))
 		}
 	}
 }
+
+// header fills in the header of a datagram, for which there is room if it is not a Confirm's. Only membership messages go in those: calls wait
+// until the peer knows the link. mu is held.
+func (l *link) header(datagram []byte, h wire.Header) []byte {
+	if l.confirm == nil {
+		wire.AppendHeader(datagram[:0], h)
+		return datagram
+	}
+	messages := len(datagram) - wire.HeaderSize
+	datagram = roomFor(datagram, confirmMore)[:wire.ConfirmSize+messages]
+	copy(datagram[wire.ConfirmSize:], datagram[wire.HeaderSize:])
+	confirm := *l.confirm
+	confirm.Header = h
+	wire.AppendConfirm(datagram[:0], confirm)
+	return datagram
+}
+
+// confirmMore is by how much a Confirm has a longer header than other datagrams of a link.
+const confirmMore = wire.ConfirmSize - wire.HeaderSize
 
 // unhold flushes at the end of the reader's batch: acknowledgements of all fragments of the batch go out with whatever else was added.
 func (l *link) unhold() {
@@ -266,7 +278,6 @@ func (l *link) close(o outcome) {
 	l.mu.Lock()
 	l.down = true
 	running := l.endAll(o)
-	l.raiseFloors()
 	if l.exchange != nil {
 		l.receiving.close()
 	}
@@ -368,3 +379,6 @@ type linkID struct {
 	boot uint64
 	addr netip.AddrPort
 }
+
+// hash is a number that is another for each process at each address, for what is told apart by numbers.
+func (id linkID) hash() uint64 { return wire.Digest(wire.Entry{Addr: id.addr, Boot: id.boot}) }

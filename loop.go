@@ -24,6 +24,10 @@ func (n *Node) loop() {
 			now = time.Now()
 			n.receive(now, in)
 			n.drain(now)
+		case a := <-n.arrivals:
+			now = time.Now()
+			n.arrive(now, a)
+			n.drain(now)
 		case command := <-n.commands:
 			now = time.Now()
 			command(now)
@@ -44,6 +48,8 @@ func (n *Node) loop() {
 func (n *Node) drain(now time.Time) {
 	for range inboxMax {
 		select {
+		case a := <-n.arrivals:
+			n.arrive(now, a)
 		case in := <-n.inbox:
 			n.receive(now, in)
 		default:
@@ -52,25 +58,26 @@ func (n *Node) drain(now time.Time) {
 	}
 }
 
-// receive gives a message to the membership.
+// receive gives a message to the membership, which has to know the link first: that is told before it.
 func (n *Node) receive(now time.Time, in inbound) {
-	switch {
-	case in.msg != nil:
-		n.members.receive(now, in.source, in.msg)
-	case n.members.isLeaving():
-	case in.linked:
-		n.members.heard(now, in.boot, in.tver)
-	default:
-		n.members.stranger(now, in.source)
+	in.from.told.Add(-1)
+	for !in.from.known {
+		select {
+		case a := <-n.arrivals:
+			n.arrive(now, a)
+		default:
+			return // the link was refused
+		}
 	}
+	n.members.receive(now, in.source, in.msg)
 }
 
 // step does all that is due and returns when to step next.
 func (n *Node) step(now time.Time) time.Time {
 	n.timers.wake.Store(math.MaxInt64) // a link that becomes due from here on wakes the loop
 	due, silent := n.timers.run(now)
-	for _, id := range silent {
-		n.members.unanswered(now, id.boot)
+	for _, l := range silent {
+		n.members.unanswered(now, l.token)
 	}
 	if !n.tableAt.IsZero() && !now.Before(n.tableAt) {
 		n.carryOut(now) // what says the table of before goes under its version
@@ -79,13 +86,15 @@ func (n *Node) step(now time.Time) time.Time {
 	n.members.tick(now)
 	n.carryOut(now)
 	n.noteDrained()
+	n.tendLinks(now)
 	n.noteCircuits(now)
 	if !n.publishAt.IsZero() && !now.Before(n.publishAt) {
 		n.publish(now)
 	}
 	n.reresolve(now)
 	next := earliest(due, n.members.nextTimeout())
-	next = earliest(earliest(next, n.publishAt), earliest(n.tableAt, earliest(n.seeds.at, n.circuitsAt)))
+	next = earliest(earliest(next, n.tendAt), n.publishAt)
+	next = earliest(next, earliest(n.tableAt, earliest(n.seeds.at, n.circuitsAt)))
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}
@@ -96,28 +105,28 @@ func (n *Node) step(now time.Time) time.Time {
 // carryOut does what the membership asks for.
 func (n *Node) carryOut(now time.Time) {
 	e := n.members.take()
-	for _, o := range e.open {
-		l := newLink(now, &n.carrier, o.linkID, n.rng.Uint64())
-		l.begin(o.number)
-		n.links.add(l)
+	n.noteSelf(now)
+	for _, terms := range e.begin {
+		n.beginLink(now, terms)
+	}
+	for _, s := range e.succeed {
+		n.succeedLink(now, s)
 	}
 	n.fail(e.offline, textOffline)
 	n.fail(e.cut, textCut)
+	n.sendOpens(e.opens)
 	n.send(e.send)
-	for _, id := range e.drain {
-		n.answerDrain(id)
+	for _, token := range e.forget {
+		n.tokens.forget(token)
 	}
-	for _, id := range e.close {
-		if l := n.links.remove(id.boot); l != nil {
-			l.sendAll()
-			l.close(outcome{code: Unreachable, gone: true, body: textRestart})
-		}
+	for _, link := range e.drain {
+		n.answerDrain(link)
 	}
-	for _, id := range e.pull {
-		n.pull(now, id)
+	for _, link := range e.close {
+		n.closeLink(now, link)
 	}
-	for _, r := range e.refused {
-		n.refused(now, r)
+	for _, p := range e.pull {
+		n.pull(now, p)
 	}
 	for _, ev := range e.events {
 		n.logEvent(now, ev)
@@ -128,9 +137,9 @@ func (n *Node) carryOut(now time.Time) {
 }
 
 // fail ends the calls to peers that were found to be away.
-func (n *Node) fail(peers []linkID, text []byte) {
-	for _, id := range peers {
-		if l := n.links.get(id.boot); l != nil {
+func (n *Node) fail(links []uint64, text []byte) {
+	for _, link := range links {
+		if l := n.tokens.link(link); l != nil {
 			l.fail(outcome{code: Unreachable, gone: true, body: text})
 		}
 	}
@@ -143,12 +152,10 @@ func (n *Node) publishSoon() {
 	}
 }
 
-// send puts messages on their way: on the link of a believed peer, else as a datagram of their own. Each link flushes once.
+// send puts messages on their way. Each link flushes once.
 func (n *Node) send(out []memberMessage) {
 	for _, o := range out {
-		if o.boot == 0 {
-			sendOutside(&n.carrier, o.to, o.msg)
-		} else if l := n.links.get(o.boot); l != nil && l.queue(o.msg) {
+		if l := n.tokens.link(o.link); l != nil && l.queue(o.msg) {
 			n.touched = append(n.touched, l)
 		}
 	}
@@ -161,7 +168,7 @@ func (n *Node) send(out []memberMessage) {
 
 // leave ends the calls in flight and begins to tell the peers.
 func (n *Node) leave(now time.Time) {
-	for _, l := range n.links.all() {
+	for _, l := range n.tokens.all() {
 		l.fail(outcome{code: Closed, body: textClosed})
 	}
 	n.members.leave(now)
@@ -175,7 +182,7 @@ func (n *Node) hasLeft(now time.Time) bool {
 
 // takeDown is the end.
 func (n *Node) takeDown(now time.Time) {
-	for _, l := range n.links.all() {
+	for _, l := range n.tokens.all() {
 		l.sendAll() // also where the reader or a flusher has it in hand: they may not get to it any more
 		l.close(outcome{code: Closed, body: textClosed})
 	}
@@ -193,7 +200,7 @@ func (n *Node) publish(now time.Time) {
 		heartbeats: n.members.rotation.perSecond(), nextc: make(chan struct{}),
 	}
 	n.showCircuits(now, v.peers)
-	v.routes = routesOf(v.peers, n.links.get)
+	v.routes = routesOf(v.peers, n.tokens.link)
 	n.view.Store(v)
 	n.published, n.publishAt = now, time.Time{}
 	if old != nil {
@@ -204,15 +211,6 @@ func (n *Node) publish(now time.Time) {
 		close(old.nextc)
 	}
 	n.timetable.look()
-}
-
-// refused counts an introduction with an address that is of no use, and tells the operator.
-func (n *Node) refused(now time.Time, r refusal) {
-	n.stats.unusable.Add(1)
-	if suppressed, ok := n.refusals.allow(now); ok {
-		n.log.Warn("broach: a node advertises an address that cannot be reached from here: it needs Advertise",
-			"from", r.from, "advertised", r.advertised, "suppressed", suppressed)
-	}
 }
 
 // logIsolation tells the operator that it is this node that is cut off, or that it no longer is.
@@ -236,6 +234,6 @@ func (k EventKind) level() slog.Level {
 // logEvent tells the operator what changed in the cluster.
 func (n *Node) logEvent(now time.Time, e memberEvent) {
 	if suppressed, ok := n.memberLines.allowOf(now, memberBurst); ok {
-		n.log.Log(context.Background(), e.kind.level(), "broach: "+e.kind.String(), "addr", e.addr, "name", e.name, "suppressed", suppressed)
+		n.log.Log(context.Background(), e.kind.level(), "broach: "+e.kind.String(), "addr", e.peer.addr, "name", e.peer.name, "suppressed", suppressed)
 	}
 }

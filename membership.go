@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/handshake"
 	"broach/internal/wire"
 )
 
@@ -14,11 +15,12 @@ import (
 //
 //	membership.go  what comes in, what goes out
 //	peer.go        one peer, and the set of them
-//	introduce.go   how a process comes to be believed
+//	contact.go     addresses that do not answer yet
+//	tie.go         how an Offer or a Confirm becomes a link of a peer
+//	introduce.go   what two peers tell each other of themselves
 //	learn.go       what our address is, and which of others' are of no use
 //	delta.go       changes of large service tables
 //	join.go        seeds, lists, and healing
-//	contact.go     addresses that do not answer yet
 //	heartbeat.go   beats, and who is late
 //	suspicion.go   probes, witnesses, claims and refutations
 //	reach.go       members that live but cannot be reached from here
@@ -35,6 +37,10 @@ type memberConfig struct {
 	tags          []wire.Tag
 	heartbeat     Heartbeat // complete
 	maxPeers      int
+
+	open   func() uint64                                                   // draws the token of an opening, of which the reader knows from then on
+	terms  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms // of the link that an Offer begins
+	isBusy func(link uint64) bool                                          // calls are in flight on it, and it was heard lately
 }
 
 // membership is the state. It is stepped by one goroutine.
@@ -43,17 +49,16 @@ type membership struct {
 	rng   *rand.Rand
 	began time.Time
 
-	inc     uint32 // our incarnation
-	tver    uint32 // version of our table
-	table   []byte // nil: too large for a hello
-	digest  uint64 // of ourselves and the peers that are not offline
-	peers   peerSet
-	past    bootRing // processes that are gone for good
-	pending pendingSet
-	answers allowance // to strangers
+	inc    uint32 // our incarnation
+	tver   uint32 // version of our table
+	table  []byte // nil: too large for a hello
+	digest uint64 // of ourselves and the peers that are not offline
+	peers  peerSet
 
 	joining  joinState
+	learner  learner
 	contacts contactSet
+	provings []*proving   // the oldest first
 	news     []wire.Entry // peers to tell recent joiners of
 	newsAt   time.Time
 
@@ -71,54 +76,51 @@ type membership struct {
 
 // source says where a message came from.
 type source struct {
-	addr   netip.AddrPort
-	boot   uint64
-	tver   uint32 // version of the sender's table
-	number uint64 // of the datagram
-	size   int    // of the datagram, bytes
-	linked bool   // it came on the link of a believed peer
-	toUs   bool   // it names our boot id
+	addr netip.AddrPort
+	link uint64 // the token of the link
+	tver uint32 // version of the sender's table
+	size int    // bytes that brought the message: its own, and for the first of a datagram the header
 }
 
-// memberMessage is a message to be sent: on the link of boot, or outside of a link if that is 0.
+// memberMessage is a message to be sent on a link.
 type memberMessage struct {
-	to   netip.AddrPort
-	boot uint64
+	link uint64
 	msg  wire.Message
 }
 
 // memberEvent is a change of what we believe of a peer.
 type memberEvent struct {
 	kind EventKind
-	addr netip.AddrPort
-	name string
+	peer *peer
 }
 
-// opening is a peer now believed, and the number of the datagram that proved it: with all before, it must not count again.
-type opening struct {
+// pull is a peer whose table is wanted, and the link to ask for it on.
+type pull struct {
 	linkID
-	number uint64
+	link uint64
 }
 
-// effects are what the membership wants done, in this order.
+// effects are what the membership wants done, in this order. Links are named by their tokens.
 type effects struct {
-	open    []opening // peers now believed
-	offline []linkID  // calls to them fail
-	cut     []linkID  // likewise: they live, but do not hear us or we not them
+	begin   []*handshake.Terms // links to be made, of Offers
+	succeed []succession
+	offline []uint64 // calls on them fail
+	cut     []uint64 // likewise: the peers live, but do not hear us or we not them
+	opens   []openTo
+	forget  []uint64 // openings that are over
 	send    []memberMessage
-	close   []linkID // processes that are gone for good
-	pull    []linkID // whose tables are wanted
+	close   []uint64
+	pull    []pull
 	events  []memberEvent
-	drain   []linkID  // who are answered when none of our calls to them is in flight
-	refused []refusal // introductions with an address that is of no use
-	changed bool      // the view is another
+	drain   []uint64 // links to those who are answered when none of our calls to them is in flight
+	changed bool     // the view is another
 }
 
 func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership {
 	m := &membership{cfg: cfg, rng: rng, began: now, inc: 1}
 	m.peers.init()
 	m.contacts.init()
-	m.pending = newPendingSet()
+	m.learner.on = m.isLearning()
 	m.digest = wire.Digest(wire.Entry{Addr: cfg.self, Boot: cfg.boot})
 	m.rotation.init(now, cfg.heartbeat)
 	return m
@@ -128,49 +130,43 @@ func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership 
 func (m *membership) take() effects {
 	e := m.out
 	m.out = effects{
-		open: e.open[:0], offline: e.offline[:0], cut: e.cut[:0], send: e.send[:0],
-		close: e.close[:0], pull: e.pull[:0], events: e.events[:0], drain: e.drain[:0], refused: e.refused[:0],
+		begin: e.begin[:0], succeed: e.succeed[:0], offline: e.offline[:0], cut: e.cut[:0], opens: e.opens[:0], forget: e.forget[:0],
+		send: e.send[:0], close: e.close[:0], pull: e.pull[:0], events: e.events[:0], drain: e.drain[:0],
 	}
 	return e
 }
 
-// receive takes a message.
+// receive takes a message, or with a nil one the news that something came on a link.
 func (m *membership) receive(now time.Time, src source, msg wire.Message) {
-	if src.boot == m.cfg.boot || m.past.has(src.boot) {
-		return
-	}
-	switch {
-	case m.isLeaving():
+	if m.isLeaving() {
 		m.onFarewell(src, msg)
 		return
-	case m.isLearning():
-		m.learn(now, src, msg)
-		return
 	}
-	if src.linked {
-		m.heard(now, src.boot, src.tver)
+	m.proven(now, src.link)
+	m.heard(now, src.link, src.tver)
+	p := m.peers.byLink[src.link]
+	if p == nil || msg == nil {
+		return
 	}
 	switch msg := msg.(type) {
 	case wire.Join:
-		m.onJoin(now, src, msg)
+		m.onJoin(now, p, msg)
 	case wire.List:
-		m.onList(now, src, msg)
+		m.onList(now, p, src, msg)
 	case wire.Announce:
-		m.onAnnounce(now, src, msg.Hello)
+		m.onAnnounce(now, p, src, msg.Hello)
 	case wire.Welcome:
-		m.onWelcome(now, src, msg.Hello)
+		m.onWelcome(now, p, src, msg)
 	case wire.Ack:
-		m.onAck(now, src, msg)
+		m.onAck(now, p, msg)
 	case wire.Ping:
-		m.onPing(now, src, msg)
+		m.send(src.link, wire.Pong(msg))
 	default:
-		if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
-			m.onLinked(now, p, msg)
-		}
+		m.onLinked(now, p, msg)
 	}
 }
 
-// onLinked takes the messages that only a believed peer may send.
+// onLinked takes the messages of peers that have met.
 func (m *membership) onLinked(now time.Time, p *peer, msg wire.Message) {
 	switch msg := msg.(type) {
 	case wire.Beat:
@@ -197,12 +193,12 @@ func (m *membership) onLinked(now time.Time, p *peer, msg wire.Message) {
 }
 
 // heard notes that a datagram was accepted on the link of a peer, [MEM-17].
-func (m *membership) heard(now time.Time, boot uint64, tver uint32) {
-	p := m.peers.byBoot[boot]
+func (m *membership) heard(now time.Time, link uint64, tver uint32) {
+	p := m.peers.byLink[link]
 	if p == nil || p.state == Left {
 		return
 	}
-	p.heard, p.echo = m.moment(now), 0
+	p.heard, p.doubts = m.moment(now), 0
 	m.noteHeard(now, p)
 	if p.probe.tries > 0 {
 		m.excuse(now, p)
@@ -255,8 +251,11 @@ func (m *membership) tick(now time.Time) {
 		m.stepPeer(now, p)
 		m.schedule(p)
 	}
+	m.tickLearning(now)
 	m.tickJoin(now)
+	m.tickAsking(now)
 	m.tickContacts(now)
+	m.tickProving(now)
 	m.tickNews(now)
 	m.tickBeats(now)
 	m.tickClaims(now)
@@ -272,7 +271,8 @@ func (m *membership) nextTimeout() time.Time {
 		return earliest(m.parting.at, m.parting.until)
 	}
 	t := earliest(m.nextDue(), earliest(m.joining.at, m.joining.settle))
-	t = earliest(t, m.contacts.at)
+	t = earliest(earliest(t, m.contacts.at), earliest(m.joining.askAt, m.learnAt()))
+	t = earliest(t, m.provingAt())
 	t = earliest(t, m.newsAt)
 	t = earliest(t, m.rotation.nextAt())
 	for i := range m.claims {
@@ -284,35 +284,24 @@ func (m *membership) nextTimeout() time.Time {
 	return earliest(t, earliest(m.healAt, m.draining.at))
 }
 
-// tell sends a message on the link of a peer.
-func (m *membership) tell(p *peer, msg wire.Message) {
-	m.out.send = append(m.out.send, memberMessage{to: p.addr, boot: p.boot, msg: msg})
-}
+// tell sends a message on the best link of a peer.
+func (m *membership) tell(p *peer, msg wire.Message) { m.send(p.tie.token, msg) }
 
-// tellAddr sends a message outside of a link.
-func (m *membership) tellAddr(addr netip.AddrPort, msg wire.Message) {
-	m.out.send = append(m.out.send, memberMessage{to: addr, msg: msg})
-}
-
-// answer sends a message to an address that has proven nothing, unless too many are sent so, [MEM-28].
-func (m *membership) answer(now time.Time, addr netip.AddrPort, msg wire.Message) (sent bool) {
-	if !m.answers.take(now, answersPerSec) {
-		return false
-	}
-	m.tellAddr(addr, msg)
-	return true
+// send sends a message on a link.
+func (m *membership) send(link uint64, msg wire.Message) {
+	m.out.send = append(m.out.send, memberMessage{link: link, msg: msg})
 }
 
 // event reports a change.
 func (m *membership) event(kind EventKind, p *peer) {
-	m.out.events = append(m.out.events, memberEvent{kind: kind, addr: p.addr, name: p.name})
+	m.out.events = append(m.out.events, memberEvent{kind: kind, peer: p})
 	m.out.changed = true
 }
 
 // pulled takes the answer to effects.pull.
-func (m *membership) pulled(now time.Time, boot uint64, version uint32, table []byte, ok bool) {
-	p := m.peers.byBoot[boot]
-	if p == nil {
+func (m *membership) pulled(now time.Time, id linkID, version uint32, table []byte, ok bool) {
+	p := m.peers.byAddr[id.addr]
+	if p == nil || p.boot != id.boot {
 		return
 	}
 	p.pulling = false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"io"
 	"log/slog"
 	mrand "math/rand/v2"
 	"net/netip"
@@ -11,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/handshake"
+	"broach/internal/seal"
 	"broach/internal/wire"
 
 	"golang.org/x/sync/errgroup"
@@ -30,7 +33,6 @@ type Node struct {
 	addr     netip.AddrPort // at the start, see Addr
 	pool     *pool
 	provider provider
-	links    linkTable
 	view     atomic.Pointer[view]
 	dice     atomic.Uint64   // state of random
 	roll     func(n int) int // random
@@ -47,6 +49,11 @@ type Node struct {
 	tables    *function              // gives it to them
 
 	inbox      chan inbound
+	arrivals   chan arrival
+	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
+	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
+	seedAddrs  atomic.Pointer[[]netip.AddrPort]
+	full       atomic.Bool              // no other peer can be taken
 	commands   chan func(now time.Time) // run by the loop
 	background errgroup.Group
 	stop       context.CancelFunc // ends provider.ctx: closing has begun
@@ -64,9 +71,12 @@ type Node struct {
 	tableMade  time.Time
 	seeds      seedBook
 	touched    []*link
-	circuitsAt time.Time // when to look at the breakers again; zero: none was open
+	replaced   []*link    // that have a better one beside them
+	tendAt     time.Time  // when to look at those; zero: there are none
+	opening    []datagram // Opens to be sent
+	circuitsAt time.Time  // when to look at the breakers again; zero: none was open
 
-	refusals, memberLines, circuitLines logLimit
+	memberLines, circuitLines logLimit
 }
 
 // Start starts a node and returns once it serves; joining the cluster goes on in the background. The zero Config makes a node
@@ -99,26 +109,29 @@ func newNode(cfg Config, t transport) *Node {
 	now := time.Now()
 	n := &Node{cfg: cfg, log: cfg.logger(), pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
 	n.carrier = carrier{
-		transport: t, boot: n.rng.Uint64() | 1, cluster: wire.ClusterID(cfg.cluster()),
+		transport: t, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
 		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()), atOnce: firstRoom},
 	}
 	n.ring.Store(cfg.ring())
+	n.drawSecrets(now)
+	n.own.Store(&n.addr)
+	n.seedAddrs.Store(new([]netip.AddrPort))
 	n.maxPacket = max(cfg.maxPacket()-n.overhead(), basePacket)
 	n.timers.init(now)
 	n.table.Store(1)
 	n.dice.Store(n.rng.Uint64())
 	n.provider.addr, n.provider.log, n.provider.maxMessage = n.Addr, n.log, n.maxMessage
 	n.provider.ctx, n.stop = context.WithCancel(context.Background())
-	n.inbox, n.commands = make(chan inbound, inboxMax), make(chan func(time.Time), 1)
-	n.self, n.roll = new(link), n.random
+	n.inbox, n.arrivals, n.commands = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax), make(chan func(time.Time), 1)
+	n.self, n.roll = &link{record: new(record)}, n.random
 	n.donec, n.drainedc = make(chan struct{}), make(chan struct{})
 	n.background.SetLimit(backgroundMax)
 	n.timetable.init()
 	n.offered = newOffering()
 	n.members = newMembership(memberConfig{
-		self: n.addr, boot: n.boot, name: cfg.Name, version: cfg.Version, tags: wireTags(cfg.Tags),
-		heartbeat: cfg.heartbeat(), maxPeers: maxPeers,
+		self: n.addr, boot: n.process.Boot, name: cfg.Name, version: cfg.Version, tags: wireTags(cfg.Tags),
+		heartbeat: cfg.heartbeat(), maxPeers: maxPeers, open: n.tokens.open, terms: n.carrier.terms, isBusy: n.isBusy,
 	}, now, n.rng)
 	n.events.rows = make(map[string][]*backlog)
 	n.tables = n.tableFunction()
@@ -138,6 +151,34 @@ func newRand(seed uint64) *mrand.Rand {
 	var b [16]byte
 	rand.Read(b[:])
 	return mrand.New(mrand.NewPCG(binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])))
+}
+
+// drawSecrets makes what nobody else can know of this process.
+func (n *Node) drawSecrets(now time.Time) {
+	source := n.cfg.secrets()
+	random := make([]byte, handshake.RandomSize)
+	read := func(b []byte) {
+		if _, err := io.ReadFull(source, b); err != nil {
+			panic("broach: internal error: no randomness: " + err.Error())
+		}
+	}
+	read(random)
+	n.process = handshake.NewProcess(random, n.ring.Load() != nil, now)
+	n.tokens.init(func() uint64 {
+		var b [8]byte
+		read(b[:])
+		return binary.BigEndian.Uint64(b[:])
+	})
+}
+
+// secrets is where keys and tokens are drawn from: the system, but for a simulated network, which can be replayed. RandSeed is for choices alone.
+func (c *Config) secrets() io.Reader {
+	if simulated, ok := c.Conn.(interface {
+		Secrets(seal.Simulated) io.Reader
+	}); ok {
+		return simulated.Secrets(seal.Simulated{})
+	}
+	return rand.Reader
 }
 
 // greet logs what an operator wants to know at start.

@@ -79,10 +79,19 @@ func freePacket(b []byte) {
 // batch is what one flush hands to the transport.
 type batch struct {
 	out    []datagram
+	head   int          // bytes before the messages of each
 	sealer *seal.Sealer // nil: they are not sealed
 }
 
 var batches = sync.Pool{New: func() any { return &batch{out: make([]datagram, 0, batchMax)} }}
+
+// keyID is what the headers say.
+func (b *batch) keyID() byte {
+	if b.sealer == nil {
+		return 0
+	}
+	return b.sealer.KeyID()
+}
 
 // seal encrypts the datagrams. It holds no lock: it takes as long as all else that is done for them.
 func (b *batch) seal() {
@@ -90,7 +99,7 @@ func (b *batch) seal() {
 		return
 	}
 	for i := range b.out {
-		b.out[i].b = b.sealer.Seal(b.out[i].b, wire.HeaderSize)
+		b.out[i].b = b.sealer.Seal(b.out[i].b, b.head)
 	}
 }
 

@@ -14,6 +14,14 @@ const leftKept = time.Minute // how long a peer that left is still shown
 // peer is one process that was believed, and what we believe of it now.
 type peer struct {
 	linkID
+	tie    tie   // its best link
+	older  *tie  // another, on which nothing new begins; nil: there is none
+	doubts uint8 // Offers that said it holds our link, since something was accepted on it
+
+	credit int       // bytes of Opens that its Lists have paid for, as of paid
+	paid   time.Time // when its last List came
+	listed moment    // when it was last sent the whole List
+
 	inc       uint32
 	name      string
 	version   string
@@ -29,7 +37,7 @@ type peer struct {
 	beatIn      uint32 // highest seq of its beats
 	beatOut     uint32 // seq of ours
 	rotates     bool   // it has a place in the rotation of beats
-	asked       bool   // whether it is there, after we were stopped; a new nonce says which answer counts
+	asked       bool   // whether it is there, after we were stopped; our incarnation says which answer counts
 	differs     bool   // the digest of its last beat was not ours
 	probe       probe
 	unreachable bool   // by us, [MEM-22]
@@ -42,8 +50,6 @@ type peer struct {
 	accuser     *peer  // who is told when it answers; nil: nobody
 	seen        uint32 // version of our table that it holds
 	told        uint32 // and that it was last sent
-	nonce       uint64 // of our last hello to it
-	echo        uint64 // of the hello by which it came, until it is heard to believe in us
 	helloAt     moment // when a hello goes to it again; 0: it has seen all
 	hellos      uint8  // sent to it since it had seen all
 	pulling     bool
@@ -75,6 +81,7 @@ func (p *peer) target() wire.Target { return wire.Target{Addr: p.addr, Boot: p.b
 // peerView is the published form of a peer. It is not modified.
 type peerView struct {
 	linkID
+	link        uint64 // the token of its best link; 0: none
 	state       State
 	unreachable bool
 	unsteady    bool
@@ -91,7 +98,7 @@ type peerView struct {
 
 func (p *peer) view(self *netip.AddrPort) peerView {
 	return peerView{
-		linkID: p.linkID, state: p.state, since: p.since, suspectedBy: p.suspectedBy(self), unreachable: p.unreachable, unsteady: p.unsteady,
+		linkID: p.linkID, link: p.tie.token, state: p.state, since: p.since, suspectedBy: p.suspectedBy(self), unreachable: p.unreachable, unsteady: p.unsteady,
 		draining: p.draining,
 		name:     p.name, version: p.version, tags: p.tags, functions: p.functions, tver: p.tver,
 	}
@@ -108,32 +115,56 @@ func (p *peer) suspectedBy(self *netip.AddrPort) *netip.AddrPort {
 	return self
 }
 
-// peerSet finds peers by address and process, and by when they want attention.
+// peerSet finds peers by address and link, and by when they want attention.
 type peerSet struct {
 	byAddr map[netip.AddrPort]*peer
-	byBoot map[uint64]*peer
+	byLink map[uint64]*peer // by the tokens of their links
 	list   []*peer
 	unsure bool // of its order: sorted puts it in that of the addresses
 	heap   peerHeap
 }
 
 func (s *peerSet) init() {
-	s.byAddr, s.byBoot = make(map[netip.AddrPort]*peer), make(map[uint64]*peer)
+	s.byAddr, s.byLink = make(map[netip.AddrPort]*peer), make(map[uint64]*peer)
 }
 
 func (s *peerSet) add(p *peer) {
-	s.byAddr[p.addr], s.byBoot[p.boot] = p, p
+	s.byAddr[p.addr] = p
 	s.list, s.unsure = append(s.list, p), true
 	heap.Push(&s.heap, p)
 }
 
 func (s *peerSet) remove(p *peer) {
 	delete(s.byAddr, p.addr)
-	delete(s.byBoot, p.boot)
 	i := slices.Index(s.list, p)
 	s.list = slices.Delete(s.list, i, i+1)
 	heap.Remove(&s.heap, p.position)
 	p.position = -1
+}
+
+// bind makes a link the only one of a peer.
+func (s *peerSet) bind(p *peer, t tie) {
+	p.tie, p.older, p.doubts = t, nil, 0
+	s.byLink[t.token] = p
+}
+
+// named finds the peer that a message is about, if it is the process named.
+func (s *peerSet) named(t wire.Target) *peer {
+	if p := s.byAddr[t.Addr]; p != nil && p.boot == t.Boot {
+		return p
+	}
+	return nil
+}
+
+// links appends the tokens of the links of a peer.
+func (p *peer) links(list []uint64) []uint64 {
+	if p.tie.token != 0 {
+		list = append(list, p.tie.token)
+	}
+	if p.older != nil {
+		list = append(list, p.older.token)
+	}
+	return list
 }
 
 // hasOther reports whether somebody else than p is there.
@@ -217,10 +248,10 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 		m.forget(p)
 		return
 	case p.helloAt != 0 && m.moment(now) >= p.helloAt:
-		m.greetAgain(now, p)
+		m.greet(now, p)
 	case p.pullAt != 0 && m.moment(now) >= p.pullAt:
 		p.pullAt, p.pulling = 0, true
-		m.out.pull = append(m.out.pull, p.linkID)
+		m.out.pull = append(m.out.pull, pull{p.linkID, p.tie.token})
 	case p.unsteady && !now.Before(p.steadyAt()):
 		p.unsteady, m.out.changed = false, true
 	default:
@@ -231,8 +262,17 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 // forget removes a peer that was offline or left for long. A seed is still contacted, as an address.
 func (m *membership) forget(p *peer) {
 	m.peers.remove(p)
-	m.out.close = append(m.out.close, p.linkID)
+	m.unbind(p)
 	m.out.changed = true
+}
+
+// unbind closes the links of a peer.
+func (m *membership) unbind(p *peer) {
+	for _, token := range p.links(nil) {
+		delete(m.peers.byLink, token)
+		m.out.close = append(m.out.close, token)
+	}
+	p.tie, p.older = tie{}, nil
 }
 
 // dismiss forgets a peer that is not there, at its operator's wish.
@@ -260,33 +300,4 @@ func (m *membership) setState(now time.Time, p *peer, s State) {
 	}
 	m.event(stateEvent(s), p)
 	m.schedule(p)
-}
-
-// bootRing remembers the latest boot ids put into it.
-type bootRing struct {
-	known map[uint64]struct{}
-	order []uint64
-	next  int
-}
-
-func (r *bootRing) has(boot uint64) bool {
-	_, ok := r.known[boot]
-	return ok
-}
-
-func (r *bootRing) add(boot uint64) {
-	if r.has(boot) {
-		return
-	}
-	if r.known == nil {
-		r.known = make(map[uint64]struct{})
-	}
-	r.known[boot] = struct{}{}
-	if len(r.order) < pastMax {
-		r.order = append(r.order, boot)
-		return
-	}
-	delete(r.known, r.order[r.next])
-	r.order[r.next] = boot
-	r.next = (r.next + 1) % pastMax
 }

@@ -28,8 +28,8 @@ func (m *membership) onPong(now time.Time, p *peer) {
 }
 
 // unanswered hears that a peer leaves calls unanswered: it is probed, as if it were late.
-func (m *membership) unanswered(now time.Time, boot uint64) {
-	if p := m.peers.byBoot[boot]; p != nil {
+func (m *membership) unanswered(now time.Time, link uint64) {
+	if p := m.peers.byLink[link]; p != nil && p.tie.token == link {
 		m.probePath(now, p)
 	}
 }
@@ -68,6 +68,6 @@ func (m *membership) cutOff(now time.Time, p *peer) {
 	if known {
 		return
 	}
-	m.out.cut = append(m.out.cut, p.linkID)
+	m.out.cut = p.links(m.out.cut)
 	m.event(MemberUnreachable, p)
 }

@@ -12,11 +12,11 @@ const (
 	noteEvery = 30 * time.Millisecond // between two notes to the loop that a link is busy: one tick of the heartbeats
 )
 
-// inbound is a membership message, or with a nil message the news that the sender's link carries traffic, or would if it were
-// a peer.
+// inbound is a membership message, or with a nil message the news that a link carries traffic.
 type inbound struct {
 	source
-	msg wire.Message
+	from *link
+	msg  wire.Message
 }
 
 // reader takes datagrams from the socket to where they belong: replies wake callers, requests go to the pool, fragments and
@@ -33,8 +33,9 @@ type reader struct {
 	abandoned []*request // given up by their callers in this datagram
 	toKick    bool       // the pool has new work
 	soon      bool       // calls go on: the next datagram is expected at once
-	stales    allowance  // of answers to misdirected datagrams
 	strangers strangers
+	answers   []datagram // to strangers; they go at the end of the batch
+	refusals  logLimit
 }
 
 // read runs until the socket is closed, or until another goroutine has taken the reader over.
@@ -47,6 +48,7 @@ func (r *reader) read() {
 		}
 		now := time.Now()
 		r.soon = false
+		r.strangers.begin()
 		for i := range r.in[:k] {
 			r.datagram(now, r.in[i])
 		}
@@ -79,56 +81,79 @@ func (r *reader) finish() bool {
 		r.held[i] = nil
 	}
 	r.held = r.held[:0]
+	r.answers = sendAndFree(r.transport, r.answers)
 	return true
 }
 
-// datagram checks the header, PROTOCOL.md 1.1.
+// datagram finds out what a datagram is, PROTOCOL.md 1.1.
 func (r *reader) datagram(now time.Time, d datagram) {
-	h, rest, err := wire.ConsumeHeader(d.b)
+	h, _, err := wire.ConsumeHeader(d.b)
 	switch {
 	case errors.Is(err, wire.ErrVersion):
 		r.stats.foreignVersion.Add(1)
 	case err != nil:
 		r.stats.malformed.Add(1)
-	case h.Cluster != r.cluster:
-		r.stats.otherCluster.Add(1)
-	case h.Sender == r.boot || h.Sender == 0:
-		// ours, by way of a seed that is ourselves; or nobody's
-	default:
-		r.opened(now, d, h, rest)
-	}
-}
-
-// opened handles a datagram of our cluster.
-func (r *reader) opened(now time.Time, d datagram, h wire.Header, rest []byte) {
-	rest, ok := r.open(d, h, rest)
-	switch {
-	case !ok:
+	case (h.KeyID != 0) != (r.ring.Load() != nil):
 		r.unopened(now, d)
-	case h.Receiver == r.boot:
-		r.toUs(now, d, h, rest)
-	case h.Receiver == 0:
-		r.outside(now, d, h, rest)
+	case h.Form == wire.FormOpen:
+		if r.mayLook() {
+			r.opened(now, d)
+		}
+	case h.Form == wire.FormOffer:
+		r.offered(now, d, h)
 	default:
-		r.misdirected(now, d, h)
+		r.linked(now, d, h)
 	}
 }
 
-// toUs handles a datagram with our boot id: of a link, if its sender is known.
-func (r *reader) toUs(now time.Time, d datagram, h wire.Header, rest []byte) {
-	l := r.links.get(h.Sender)
-	if l == nil {
-		r.outside(now, d, h, rest)
+// mayLook reports whether another datagram of a stranger may be looked at in this batch.
+func (r *reader) mayLook() bool {
+	if r.strangers.look() {
+		return true
+	}
+	r.stats.unanswered.Add(1)
+	return false
+}
+
+// linked handles a datagram with the token of a link. A Confirm whose token is not known may make the link.
+func (r *reader) linked(now time.Time, d datagram, h wire.Header) {
+	e := r.tokens.get(h.Token)
+	switch {
+	case e != nil && e.link != nil:
+		r.toLink(now, e.link, d, h)
+	case e != nil || h.Form != wire.FormConfirm:
+		r.stats.stranger.Add(1)
+	case r.mayLook():
+		if l := r.confirmed(now, d); l != nil {
+			r.toLink(now, l, d, h)
+		}
+	}
+}
+
+// toLink opens a datagram of a link, and takes what is in it.
+func (r *reader) toLink(now time.Time, l *link, d datagram, h wire.Header) {
+	head := wire.HeaderSize
+	if h.Form == wire.FormConfirm {
+		head = wire.ConfirmSize
+	}
+	if len(d.b) < head {
+		r.stats.malformed.Add(1)
 		return
 	}
-	if !l.accept(now, h.Number, len(d.b)) {
+	if !l.mayCome(now, h.Number) {
 		r.stats.replayed.Add(1)
 		return
 	}
-	src := source{addr: d.addr, boot: h.Sender, tver: h.TableVersion, size: len(d.b), linked: true, toUs: true}
+	rest, ok := l.open(d.b, head, h.KeyID)
+	if !ok {
+		r.unopened(now, d)
+		return
+	}
+	l.accept(now, h.Number, len(d.b))
+	src := source{addr: d.addr, link: l.token, tver: h.TableVersion, size: len(d.b) - len(rest)}
 	if h.TableVersion > l.tableSeen || now.Sub(l.noted) >= noteEvery {
 		l.tableSeen, l.noted = max(l.tableSeen, h.TableVersion), now
-		r.tell(inbound{source: src})
+		r.tell(l, inbound{source: src})
 	}
 	r.onLink(now, l, src, rest)
 }
@@ -136,13 +161,16 @@ func (r *reader) toUs(now time.Time, d datagram, h wire.Header, rest []byte) {
 // onLink steps the link with each message of a datagram, then hands on what came of it.
 func (r *reader) onLink(now time.Time, l *link, src source, rest []byte) {
 	l.mu.Lock()
+	l.confirm = nil // the peer knows the link
 	r.hold(l)
 	for len(rest) > 0 {
 		kind, body, after, err := wire.ConsumeMessage(rest)
 		if err == nil && kind < wire.KindJoin {
 			err = r.step(now, l, kind, body, nil)
 		} else if err == nil {
-			err = r.membership(src, kind, body)
+			src.size += wire.FrameSize + len(body)
+			err = r.membership(l, src, kind, body)
+			src.size = 0
 		}
 		if err != nil {
 			r.stats.malformed.Add(1)
@@ -256,71 +284,32 @@ func (r *reader) toPool(req *request) {
 	}
 }
 
-// outside handles a datagram that does not belong to a link: only membership messages count, [HDR-6].
-func (r *reader) outside(now time.Time, d datagram, h wire.Header, rest []byte) {
-	src := source{addr: d.addr, boot: h.Sender, tver: h.TableVersion, number: h.Number, size: len(d.b) - r.overhead(), toUs: h.Receiver != 0}
-	calls := false
-	for len(rest) > 0 {
-		kind, body, after, err := wire.ConsumeMessage(rest)
-		switch {
-		case err != nil:
-		case kind == wire.KindStale:
-			err = r.stale(src, body)
-		case kind < wire.KindJoin:
-			calls = true
-		default:
-			err = r.membership(src, kind, body)
-		}
-		if err != nil {
-			r.stats.malformed.Add(1)
-			return
-		}
-		rest = after
-	}
-	if calls {
-		r.stats.stranger.Add(1)
-		r.tell(inbound{source: src})
-	}
-}
-
 // membership decodes a message for the loop.
-func (r *reader) membership(src source, kind wire.Kind, body []byte) error {
+func (r *reader) membership(l *link, src source, kind wire.Kind, body []byte) error {
 	msg, err := wire.ConsumeMembership(kind, body)
 	if errors.Is(err, wire.ErrKind) {
 		r.stats.unknownKind.Add(1)
 		return nil
 	}
 	if err == nil {
-		r.tell(inbound{source: src, msg: msg})
+		r.tell(l, inbound{source: src, msg: msg})
 	}
 	return err
 }
 
-// tell passes something on to the loop, which is fast; a flood that it cannot follow is cut off here.
-func (r *reader) tell(in inbound) {
+// tell passes something on to the loop, which is fast. A flood that it cannot follow is cut off here: first what one link brings, so that others
+// have room.
+func (r *reader) tell(l *link, in inbound) {
+	if l.told.Load() >= inboxEach {
+		r.stats.inboxFull.Add(1)
+		return
+	}
+	in.from = l
+	l.told.Add(1)
 	select {
 	case r.inbox <- in:
 	default:
+		l.told.Add(-1)
 		r.stats.inboxFull.Add(1)
 	}
-}
-
-// misdirected answers a datagram for another process, so that its sender learns of the restart.
-func (r *reader) misdirected(now time.Time, d datagram, h wire.Header) {
-	r.stats.misdirected.Add(1)
-	if r.stales.take(now, stalePerSec) {
-		sendOutside(&r.carrier, d.addr, wire.Stale{Boot: h.Receiver, Number: h.Number})
-	}
-}
-
-// stale hears that a process we have a link with may be gone, [CALL-13].
-func (r *reader) stale(src source, body []byte) error {
-	m, err := wire.ConsumeStale(body)
-	if err != nil {
-		return err
-	}
-	if l := r.links.get(m.Boot); l != nil {
-		r.suggest(func(now time.Time) { r.members.stale(now, l.id.addr, l.id.boot) })
-	}
-	return nil
 }

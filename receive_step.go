@@ -11,7 +11,7 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 	if l.down {
 		return nil
 	}
-	if kind == wire.KindStale || kind > wire.KindSend {
+	if !kind.IsOfCalls() {
 		r.stats.unknownKind.Add(1) // before talk: it must not cost us an exchange
 		return nil
 	}

@@ -15,8 +15,22 @@ type replayWindow struct {
 	wide    *[replaySpan / 64]uint64 // bit n%replaySpan: n has come, for n in (highest-replaySpan, highest]
 }
 
-// begin makes all numbers up to one seen.
-func (w *replayWindow) begin(number uint64) { w.highest, w.recent = number, ^uint64(0) }
+// isNew reports whether accept would take a number.
+func (w *replayWindow) isNew(number uint64) bool {
+	if number > w.highest {
+		return true
+	}
+	age := w.highest - number
+	switch {
+	case number == 0:
+		return false
+	case age < 64:
+		return w.recent&(1<<age) == 0
+	case w.wide == nil || age >= replaySpan:
+		return false
+	}
+	return w.wide[number%replaySpan/64]&(1<<(number%64)) == 0
+}
 
 // accept reports whether number is new, and remembers it.
 func (w *replayWindow) accept(number uint64) bool {

@@ -82,12 +82,12 @@ func (r *route) add(p *peerView, l *link, f *wire.Function) {
 	}
 }
 
-// routesOf builds the routes from what the peers offer. link finds the link of a peer; a peer without one cannot be called.
-func routesOf(peers []peerView, link func(boot uint64) *link) map[string]*route {
+// routesOf builds the routes from what the peers offer. link finds a link by its token; a peer without one cannot be called.
+func routesOf(peers []peerView, link func(token uint64) *link) map[string]*route {
 	routes := make(map[string]*route)
 	for i := range peers {
 		p := &peers[i]
-		l := link(p.boot)
+		l := link(p.link)
 		if l == nil || p.state == Left {
 			continue
 		}

@@ -1,18 +1,18 @@
 package broach
 
 import (
-	"net/netip"
+	"sync"
 	"sync/atomic"
-	"time"
 
+	"broach/internal/handshake"
 	"broach/internal/seal"
 	"broach/internal/wire"
 )
 
 // sealing is what a node needs to seal its datagrams, PROTOCOL.md 1.4. Without keys it does nothing.
 type sealing struct {
-	ring    atomic.Pointer[seal.Ring] // nil: there are no keys, nor will there be
-	outside atomic.Uint64             // number of the last datagram that belonged to no link, [SEAL-3]
+	ring   atomic.Pointer[seal.Ring] // nil: there are no keys, nor will there be
+	shared sharedSecrets
 }
 
 // SetKeys changes the keys of the cluster on a running node: the first seals, all open. To change the key of a cluster without a cut, give
@@ -40,86 +40,78 @@ func (s *sealing) overhead() int {
 	return seal.Overhead
 }
 
-// sealOutside seals a datagram that belongs to no link, if datagrams are sealed.
-func (c *carrier) sealOutside(datagram []byte) []byte {
-	ring := c.ring.Load()
-	if ring == nil {
-		c.header(datagram, c.table.Load(), 0, 0, 0)
-		return datagram
+// sharedKept is how many outputs of X25519 are kept: those of all peers that there may be, and of some others that were tried last.
+const sharedKept = maxPeers + 256
+
+// sharedSecrets keeps what X25519 made of our private key and others' public ones, so that another link with the same process costs none, [SEC-2].
+// The zero value is ready.
+type sharedSecrets struct {
+	mu    sync.Mutex // protects all below: the reader and the loop make links. It is held for the 60 us that one takes
+	known map[wire.PublicKey][seal.KeySize]byte
+	order []wire.PublicKey // the oldest first
+	made  uint64           // how often X25519 was computed
+}
+
+// of returns what we share with the process that has a public key. The error is that of a public key that is none.
+func (s *sharedSecrets) of(p *handshake.Process, key wire.PublicKey) ([seal.KeySize]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if shared, ok := s.known[key]; ok {
+		return shared, nil
 	}
-	s := ring.Sealer(c.boot, 0)
-	c.header(datagram, c.table.Load(), s.KeyID(), 0, c.outside.Add(1))
-	return s.Seal(datagram, wire.HeaderSize)
+	s.made++
+	shared, err := p.Shared(key)
+	if err != nil {
+		return shared, err
+	}
+	if s.known == nil {
+		s.known = make(map[wire.PublicKey][seal.KeySize]byte)
+	}
+	if len(s.order) == sharedKept {
+		delete(s.known, s.order[0])
+		s.order = s.order[1:]
+	}
+	s.known[key], s.order = shared, append(s.order, key)
+	return shared, nil
+}
+
+// has reports whether no X25519 is needed for a public key.
+func (s *sharedSecrets) has(key wire.PublicKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.known[key]
+	return ok
 }
 
 // linkSeals are the keys of a link. Links of nodes without keys do without them: there are many.
 type linkSeals struct {
+	secret seal.Secret
+
 	// the reader's
-	openedWith *seal.Ring
-	opener     *seal.Opener // of openedWith
+	opener seal.Opener
+	far    allowance // of datagrams for which keys are made that are not kept
 
 	// under the link's mutex
-	sealedWith *seal.Ring
-	sealer     *seal.Sealer // of sealedWith
+	sealer *seal.Sealer
 }
 
-// sealer is what seals the link's datagrams, or nil. mu is held.
-func (l *link) sealer() *seal.Sealer {
+// sealer is what seals the link's datagrams from a number on, or nil. mu is held.
+func (l *link) sealer(number uint64) *seal.Sealer {
 	s := l.sealed
 	if s == nil {
 		return nil
 	}
-	if ring := l.ring.Load(); ring != s.sealedWith {
-		s.sealedWith, s.sealer = ring, ring.Sealer(l.boot, l.id.boot)
+	if ring := l.ring.Load(); s.sealer == nil || !s.sealer.Seals(ring, number) {
+		s.sealer = ring.Sealer(&s.secret, number)
 	}
 	return s.sealer
 }
 
-// open decrypts a datagram, and reports whether it may be looked at, [SEAL-1].
-func (r *reader) open(d datagram, h wire.Header, rest []byte) ([]byte, bool) {
-	ring := r.ring.Load()
-	if ring == nil || h.KeyID == 0 {
-		return rest, ring == nil && h.KeyID == 0
+// open decrypts what follows the first head bytes of a datagram, and reports whether it may be looked at, [SEC-3]. The reader calls it.
+func (l *link) open(datagram []byte, head int, keyID byte) ([]byte, bool) {
+	if l.sealed == nil {
+		return datagram[head:], true
 	}
-	opened, err := r.opener(ring, h).Open(d.b, wire.HeaderSize, h.KeyID)
+	opened, err := l.sealed.opener.Open(l.ring.Load(), &l.sealed.secret, datagram, head, keyID, l.window.highest)
 	return opened, err == nil
-}
-
-// opener is what opens a datagram: the link's, which is kept, or one for this datagram only.
-func (r *reader) opener(ring *seal.Ring, h wire.Header) *seal.Opener {
-	l := r.links.get(h.Sender)
-	if l == nil || h.Receiver != r.boot {
-		return ring.Opener(h.Sender, h.Receiver)
-	}
-	s := l.sealed
-	if s.openedWith != ring {
-		s.openedWith, s.opener = ring, ring.Opener(h.Sender, h.Receiver)
-	}
-	return s.opener
-}
-
-// strangers remembers who was told of in the present minute. It is the reader's.
-type strangers struct {
-	told  map[netip.AddrPort]bool
-	until time.Time // the end of the minute
-}
-
-// isNew reports whether an address is to be told of. When too many were, the next are only counted: a flood must not cost more than it is worth.
-func (s *strangers) isNew(now time.Time, addr netip.AddrPort) bool {
-	if !now.Before(s.until) {
-		s.told, s.until = make(map[netip.AddrPort]bool), now.Add(strangersEvery)
-	}
-	if s.told[addr] || len(s.told) == strangersMax {
-		return false
-	}
-	s.told[addr] = true
-	return true
-}
-
-// unopened counts a datagram that no key opens, and tells the operator.
-func (r *reader) unopened(now time.Time, d datagram) {
-	r.stats.unopened.Add(1)
-	if r.strangers.isNew(now, d.addr) {
-		r.log.Warn("broach: datagrams that no key of this node opens: another key, or none", "from", d.addr)
-	}
 }

@@ -35,10 +35,16 @@ func (b *seedBook) add(seeds []string) {
 
 // resolve tells the membership of the seeds: at once of those that are addresses, of host names when they are looked up.
 func (n *Node) resolve(now time.Time) {
-	n.members.setSeeds(now, n.seeds.fixed, len(n.seeds.hosts) > 0)
+	n.setSeeds(now, n.seeds.fixed, len(n.seeds.hosts) > 0)
 	if len(n.seeds.hosts) > 0 {
 		n.seeds.at = now
 	}
+}
+
+// setSeeds tells the membership and the reader where the seeds are.
+func (n *Node) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
+	n.seedAddrs.Store(&addrs)
+	n.members.setSeeds(now, addrs, hoped)
 }
 
 // reresolve looks the host names up when that is due.
@@ -52,7 +58,7 @@ func (n *Node) reresolve(now time.Time) {
 		addrs := append(fixed, lookUp(n.provider.ctx, hosts)...)
 		return n.do(func(now time.Time) {
 			n.seeds.busy = false
-			n.members.setSeeds(now, addrs, len(addrs) == 0)
+			n.setSeeds(now, addrs, len(addrs) == 0)
 		})
 	})
 	b.at = now.Add(lookUpJoining)

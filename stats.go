@@ -15,10 +15,10 @@ type Stats struct {
 
 	Malformed      uint64 // datagrams or messages that are not of the protocol, or were cut off
 	ForeignVersion uint64 // datagrams of another version of the protocol
-	OtherCluster   uint64 // datagrams of another cluster
+	OtherCluster   uint64 // datagrams that ask for a link in another cluster
 	Replayed       uint64 // datagrams that had come before
-	Misdirected    uint64 // datagrams for another process, such as the one that had our address before
-	Strangers      uint64 // datagrams with calls from processes that are not members
+	Strangers      uint64 // datagrams with a token that is none of ours: of processes that have no link with this one, or none any more
+	Unanswered     uint64 // datagrams that ask for a link and were not looked at, or not answered, because too many came at once
 	UnknownKinds   uint64 // messages of kinds that this version does not know
 	Unopened       uint64 // datagrams of our cluster that no key of ours opens, or that are not sealed though we have keys, or the other way round
 	Unusable       uint64 // introductions with an address that cannot be reached from here, such as another host's 127.0.0.1
@@ -57,7 +57,7 @@ type PeerStats struct {
 // counters are the counts that the reader keeps; others read them at any time.
 type counters struct {
 	malformed, foreignVersion, otherCluster, replayed atomic.Uint64
-	misdirected, stranger, unknownKind, inboxFull     atomic.Uint64
+	unanswered, stranger, unknownKind, inboxFull      atomic.Uint64
 	unusable, unopened                                atomic.Uint64
 }
 
@@ -68,14 +68,14 @@ func (n *Node) Stats() Stats {
 		DatagramsIn: t.datagramsIn.Load(), DatagramsOut: t.datagramsOut.Load(),
 		BytesIn: t.bytesIn.Load(), BytesOut: t.bytesOut.Load(), SendErrors: t.errorsOut.Load(),
 		Malformed: c.malformed.Load() + t.truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
-		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(), Misdirected: c.misdirected.Load(),
-		Strangers: c.stranger.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load(),
+		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(),
+		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load(),
 		Running: p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
 	}
 	now, v := time.Now(), n.view.Load()
 	s.Heartbeats, s.Isolated = v.heartbeats, v.isolated
 	for i := range v.peers {
-		if l := n.links.get(v.peers[i].boot); l != nil {
+		if l := n.tokens.link(v.peers[i].link); l != nil {
 			s.Peers = append(s.Peers, l.peerStats(now, v, &v.peers[i]))
 		}
 	}
@@ -88,7 +88,7 @@ func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := PeerStats{
-		Addr: l.id.addr, State: p.state, Since: now.Sub(v.began) - time.Duration(p.since), TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut,
+		Addr: l.id.addr, State: p.state, Since: now.Sub(v.began) - time.Duration(p.since), TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(),
 		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket + l.overhead(),
 		Open: slices.Clone(p.circuits()),
 	}

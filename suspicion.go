@@ -77,6 +77,9 @@ func (m *membership) ping(now time.Time, p *peer) {
 	p.probe.tries++
 	p.probe.at = m.moment(now.Add(m.cfg.heartbeat.ProbeEvery / time.Duration(m.density(p))))
 	m.tell(p, wire.Ping{Nonce: m.rng.Uint64()})
+	if p.probe.tries == 1 || p.probe.tries == 3 {
+		m.contact(now, p.addr, contactOnce, nil) // another process may be there, or none that knows our link, [LNK-9]
+	}
 	if p.probe.tries%2 != 0 || p.probe.tries > m.cfg.heartbeat.Probes {
 		return
 	}
@@ -112,7 +115,7 @@ func (m *membership) takeOffline(now time.Time, p *peer) {
 	p.probe, p.accused, p.accuser, p.unreachable = probe{}, false, nil, false
 	p.flap(now)
 	m.setState(now, p, Offline)
-	m.out.offline = append(m.out.offline, p.linkID)
+	m.out.offline = p.links(m.out.offline)
 	m.planHealing(now)
 }
 
@@ -151,8 +154,8 @@ func (m *membership) tickClaims(now time.Time) {
 
 // accusedPeer finds the peer that a claim is about, if the claim counts, [MEM-15].
 func (m *membership) accusedPeer(t wire.Target) *peer {
-	p := m.peers.byBoot[t.Boot]
-	if p == nil || p.addr != t.Addr || t.Inc < p.inc || !p.isMember() {
+	p := m.peers.named(t)
+	if p == nil || t.Inc < p.inc || !p.isMember() {
 		return nil
 	}
 	return p
@@ -224,7 +227,7 @@ func (m *membership) onOffline(now time.Time, t wire.Target) {
 
 // onVouch hears that a witness reaches a peer.
 func (m *membership) onVouch(now time.Time, t wire.Target) {
-	p := m.peers.byBoot[t.Boot]
+	p := m.peers.named(t)
 	if p == nil || !p.isMember() {
 		return
 	}
@@ -239,7 +242,7 @@ func (m *membership) onVouch(now time.Time, t wire.Target) {
 
 // onNack hears that a witness does not reach a peer either.
 func (m *membership) onNack(t wire.Target) {
-	if p := m.peers.byBoot[t.Boot]; p != nil && p.probe.tries > 0 {
+	if p := m.peers.named(t); p != nil && p.probe.tries > 0 {
 		p.probe.denied++
 	}
 }
@@ -250,17 +253,6 @@ func (m *membership) vouch(p *peer) {
 		m.tell(to, wire.Vouch{Target: p.target()})
 	}
 	p.accuser = nil
-}
-
-// onPing answers. Outside of a link the answer is as small as the question.
-func (m *membership) onPing(now time.Time, src source, msg wire.Ping) {
-	if p := m.peers.byBoot[src.boot]; p != nil && src.linked {
-		m.tell(p, wire.Pong(msg))
-		return
-	}
-	if !m.stranger(now, src) {
-		m.answer(now, src.addr, wire.Pong(msg))
-	}
 }
 
 // help is the probing of a peer that another asked for.
@@ -274,9 +266,9 @@ type help struct {
 
 // onHelp begins to probe a peer for another, [MEM-12]. What we know already is said at once.
 func (m *membership) onHelp(now time.Time, by *peer, t wire.Target) {
-	p := m.peers.byBoot[t.Boot]
+	p := m.peers.byAddr[t.Addr]
 	switch {
-	case m.past.has(t.Boot), p != nil && p.state == Offline:
+	case p != nil && (p.boot != t.Boot || p.state == Offline || p.state == Left):
 		m.tell(by, wire.Offline{Target: t})
 	case p == nil:
 	case len(m.helps) < helpsMax:

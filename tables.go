@@ -23,19 +23,19 @@ func (n *Node) tableFunction() *function {
 }
 
 // pull asks a peer for its service table, in the background.
-func (n *Node) pull(now time.Time, id linkID) {
+func (n *Node) pull(now time.Time, p pull) {
 	started := n.background.TryGo(func() error {
-		version, table, err := n.pullFrom(id)
-		return n.do(func(now time.Time) { n.members.pulled(now, id.boot, version, table, err == nil) })
+		version, table, err := n.pullFrom(p.link)
+		return n.do(func(now time.Time) { n.members.pulled(now, p.linkID, version, table, err == nil) })
 	})
 	if !started {
-		n.members.pulled(now, id.boot, 0, nil, false)
+		n.members.pulled(now, p.linkID, 0, nil, false)
 	}
 }
 
 // pullFrom makes the call.
-func (n *Node) pullFrom(id linkID) (version uint32, table []byte, err error) {
-	l := n.links.get(id.boot)
+func (n *Node) pullFrom(link uint64) (version uint32, table []byte, err error) {
+	l := n.tokens.link(link)
 	if l == nil {
 		return 0, nil, errLinkDown
 	}

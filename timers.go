@@ -64,8 +64,8 @@ func (t *timers) settle(next int64) {
 	}
 }
 
-// run steps the links that are due. It returns when the next one is, zero if none, and the peers that leave calls unanswered.
-func (t *timers) run(now time.Time) (next time.Time, silent []linkID) {
+// run steps the links that are due. It returns when the next one is, zero if none, and the links whose peers leave calls unanswered.
+func (t *timers) run(now time.Time) (next time.Time, silent []*link) {
 	t.mu.Lock()
 	t.armed = append(t.armed, t.fresh...)
 	clear(t.fresh)
@@ -77,7 +77,7 @@ func (t *timers) run(now time.Time) (next time.Time, silent []linkID) {
 	for _, l := range t.armed {
 		if due := l.dueAt.Load(); due != 0 && due <= stamp {
 			if l.timeout(now) {
-				silent = append(silent, l.id)
+				silent = append(silent, l)
 			}
 		}
 		if l.dueAt.Load() == 0 && l.disarm() {

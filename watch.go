@@ -127,7 +127,7 @@ func (n *Node) Members() []Member {
 // member is the public form of a peer.
 func (n *Node) member(p *peerView) Member {
 	m := Member{Addr: p.addr, Name: p.name, Version: p.version, State: p.state, Unreachable: p.unreachable, Unsteady: p.unsteady, Draining: p.draining, Tags: tagMap(p.tags)}
-	if l := n.links.get(p.boot); l != nil {
+	if l := n.tokens.link(p.link); l != nil {
 		m.RTT = l.roundTrip()
 	}
 	return m

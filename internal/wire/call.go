@@ -10,7 +10,6 @@ const (
 	requestHead = 11 // up to the length of the service's name
 	replyHead   = 11
 	slotSeqSize = 6
-	staleSize   = 16
 )
 
 // remainingOffset is where the body of a Request has its remaining time, which is written anew at each sending.
@@ -211,29 +210,4 @@ func ConsumeCancel(body []byte) (Cancel, error) {
 func appendSlotSeq(b []byte, slot uint16, seq uint32) []byte {
 	b = binary.BigEndian.AppendUint16(b, slot)
 	return binary.BigEndian.AppendUint32(b, seq)
-}
-
-// Stale answers a datagram that was meant for another process.
-type Stale struct {
-	Boot   uint64 // the receiver in the header of that datagram, not 0
-	Number uint64 // and its number
-}
-
-// Append appends the message.
-func (m Stale) Append(b []byte) []byte {
-	start := len(b)
-	b = binary.BigEndian.AppendUint64(startFrame(b, KindStale), m.Boot)
-	return endFrame(binary.BigEndian.AppendUint64(b, m.Number), start)
-}
-
-// ConsumeStale decodes the body of a Stale. The errors are ErrShort, and ErrField for a boot id of 0.
-func ConsumeStale(body []byte) (Stale, error) {
-	if len(body) < staleSize {
-		return Stale{}, ErrShort
-	}
-	m := Stale{Boot: binary.BigEndian.Uint64(body), Number: binary.BigEndian.Uint64(body[8:])}
-	if m.Boot == 0 {
-		return Stale{}, ErrField
-	}
-	return m, nil
 }

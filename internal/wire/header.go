@@ -2,44 +2,50 @@ package wire
 
 import "encoding/binary"
 
-// HeaderSize is the number of bytes before the first message of a datagram.
-const HeaderSize = 40
+// HeaderSize is the number of bytes before the first message of a datagram of a link.
+const HeaderSize = 24
 
 const (
 	magic   = 0xb7
-	version = 1
+	version = 2
 )
 
-// numberOffset is where the header has its number, which it is given last: when the datagram leaves.
-const numberOffset = 32
+// Form tells the datagrams apart. Messages travel in those of a link and in a Confirm, which is of a link too.
+type Form uint8
 
-// Header is what every datagram begins with.
+// The forms of a datagram.
+const (
+	FormLink Form = iota
+	FormOpen
+	FormOffer
+	FormConfirm
+	forms // how many there are
+)
+
+// Header is what every datagram with messages begins with.
 type Header struct {
 	KeyID        uint8  // the key it is sealed with; 0: not sealed
+	Form         Form   // FormLink or FormConfirm
 	TableVersion uint32 // of the sender's service table, at least 1
-	Cluster      uint64 // ClusterID of the cluster's name
-	Sender       uint64 // boot id of the sending process
-	Receiver     uint64 // boot id of the process it is meant for; 0: outside of a link
-	Number       uint64 // on a link rises by one with each datagram, from 1
+	Token        uint64 // of the link, chosen by the receiver
+	Number       uint64 // rises by one with each datagram of the link and direction, from 1
 }
 
-// ClusterID is how a header names a cluster: FNV-1a 64 of its name.
+// ClusterID is how an Open names a cluster: FNV-1a 64 of its name.
 func ClusterID(name string) uint64 {
 	return fnv1a(name)
 }
 
 // AppendHeader appends h, which begins a datagram.
 func AppendHeader(b []byte, h Header) []byte {
-	b = append(b, magic, version, h.KeyID, 0)
+	b = append(b, magic, version, h.KeyID, byte(h.Form))
 	b = binary.BigEndian.AppendUint32(b, h.TableVersion)
-	b = binary.BigEndian.AppendUint64(b, h.Cluster)
-	b = binary.BigEndian.AppendUint64(b, h.Sender)
-	b = binary.BigEndian.AppendUint64(b, h.Receiver)
+	b = binary.BigEndian.AppendUint64(b, h.Token)
 	return binary.BigEndian.AppendUint64(b, h.Number)
 }
 
-// ConsumeHeader takes the header off a datagram; rest are the messages, sealed if it has a key id. The errors are ErrShort, ErrMagic and
-// ErrVersion. The identities in it are not judged: a node compares them with those it knows.
+// ConsumeHeader takes the header off a datagram of any form: an Open has its cluster where others have their token, and a Confirm has more
+// before its messages, which ConsumeConfirm takes. The errors are ErrShort, ErrMagic, ErrVersion and, for an unknown form, ErrField.
 func ConsumeHeader(b []byte) (h Header, rest []byte, err error) {
 	if len(b) < HeaderSize {
 		return Header{}, nil, ErrShort
@@ -50,17 +56,14 @@ func ConsumeHeader(b []byte) (h Header, rest []byte, err error) {
 	if b[1] != version {
 		return Header{}, nil, ErrVersion
 	}
+	if Form(b[3]) >= forms {
+		return Header{}, nil, ErrField
+	}
 	return Header{
 		KeyID:        b[2],
+		Form:         Form(b[3]),
 		TableVersion: binary.BigEndian.Uint32(b[4:]),
-		Cluster:      binary.BigEndian.Uint64(b[8:]),
-		Sender:       binary.BigEndian.Uint64(b[16:]),
-		Receiver:     binary.BigEndian.Uint64(b[24:]),
-		Number:       binary.BigEndian.Uint64(b[numberOffset:]),
+		Token:        binary.BigEndian.Uint64(b[8:]),
+		Number:       binary.BigEndian.Uint64(b[16:]),
 	}, b[HeaderSize:], nil
-}
-
-// SetNumber gives an encoded datagram its number. The datagram must have its header.
-func SetNumber(datagram []byte, n uint64) {
-	binary.BigEndian.PutUint64(datagram[numberOffset:], n)
 }

@@ -9,10 +9,8 @@ import (
 // Tag is a label that an application gives itself.
 type Tag struct{ Key, Value string }
 
-// Hello is the body of Announce and Welcome: a process introduces itself.
+// Hello is what Announce and Welcome say: a process introduces itself.
 type Hello struct {
-	Nonce   uint64         // to be echoed by who answers
-	Echo    uint64         // the nonce of the message that this one answers; 0 in an Announce that answers nothing
 	Inc     uint32         // incarnation
 	Seen    uint32         // version of the receiver's table that the sender holds and believes; 0: none
 	Addr    netip.AddrPort // advertised address
@@ -27,8 +25,11 @@ type Hello struct {
 // Announce introduces its sender.
 type Announce struct{ Hello }
 
-// Welcome answers Announce and Join.
-type Welcome struct{ Hello }
+// Welcome answers Announce.
+type Welcome struct {
+	Answers uint32 // the incarnation in the Announce
+	Hello
+}
 
 // Kind is KindAnnounce.
 func (m Announce) Kind() Kind { return KindAnnounce }
@@ -45,25 +46,29 @@ func (m Announce) Append(b []byte) []byte {
 // Append appends the message. It panics when the table is too long for a frame, which is far above MaxMember.
 func (m Welcome) Append(b []byte) []byte {
 	start := len(b)
-	return endFrame(m.appendBody(startFrame(b, KindWelcome)), start)
+	b = binary.BigEndian.AppendUint32(startFrame(b, KindWelcome), m.Answers)
+	return endFrame(m.appendBody(b), start)
 }
 
 // ConsumeAnnounce decodes the body of an Announce. The table in it is not looked at. The errors are ErrShort, ErrField for
 // an address, a string or HasTable, and ErrLimit and ErrOrder for the tags.
 func ConsumeAnnounce(body []byte) (Announce, error) {
-	h, err := consumeHello(body)
+	h, err := consumeHello(fields{b: body})
 	return Announce{h}, err
 }
 
 // ConsumeWelcome decodes the body of a Welcome, with the errors of ConsumeAnnounce.
 func ConsumeWelcome(body []byte) (Welcome, error) {
-	h, err := consumeHello(body)
-	return Welcome{h}, err
+	f := fields{b: body}
+	answers := f.uint32()
+	h, err := consumeHello(f)
+	if err != nil {
+		return Welcome{}, err
+	}
+	return Welcome{Answers: answers, Hello: h}, nil
 }
 
 func (h *Hello) appendBody(b []byte) []byte {
-	b = binary.BigEndian.AppendUint64(b, h.Nonce)
-	b = binary.BigEndian.AppendUint64(b, h.Echo)
 	b = binary.BigEndian.AppendUint32(b, h.Inc)
 	b = binary.BigEndian.AppendUint32(b, h.Seen)
 	b = appendAddr(b, h.Addr)
@@ -78,9 +83,8 @@ func (h *Hello) appendBody(b []byte) []byte {
 }
 
 // consumeHello copies nothing before the whole body has been found right.
-func consumeHello(body []byte) (Hello, error) {
-	f := fields{b: body}
-	h := Hello{Nonce: f.uint64(), Echo: f.uint64(), Inc: f.uint32(), Seen: f.uint32(), Addr: f.addr()}
+func consumeHello(f fields) (Hello, error) {
+	h := Hello{Inc: f.uint32(), Seen: f.uint32(), Addr: f.addr()}
 	name, version := f.string(), f.string()
 	tags := f.bytes(int(f.uint16()))
 	h.HasTable = f.bool()

@@ -11,12 +11,12 @@ type Entry struct {
 	Boot uint64 // not 0
 }
 
-// maxEntry is the size of the longest Entry, in bytes: one with IPv6.
-const maxEntry = 1 + 16 + 2 + 8
+// entrySize is the size of an Entry, in bytes. It is the same for all addresses, so that what names one pays for what is sent there.
+const entrySize = addrSize + 8
 
 // Digest is FNV-1a 64 of an entry as a List has it. The membership of a node is digested as the XOR over its entries.
 func Digest(e Entry) uint64 {
-	var room [maxEntry]byte
+	var room [entrySize]byte
 	return fnv1a(appendEntry(room[:0], e))
 }
 
@@ -50,8 +50,8 @@ func ConsumeList(body []byte) (List, error) {
 	if m.Index >= m.Count {
 		f.fail(ErrField)
 	}
-	n, err := countEntries(f)
-	if err != nil {
+	n := len(f.b) / entrySize
+	if err := checkEntries(f); err != nil {
 		return List{}, err
 	}
 	m.Entries = make([]Entry, 0, n)
@@ -61,18 +61,18 @@ func ConsumeList(body []byte) (List, error) {
 	return m, nil
 }
 
-// countEntries counts the entries in the rest of f, so that memory is set aside only for a List that is right to its end.
-func countEntries(f fields) (n int, err error) {
-	for ; f.err == nil && len(f.b) > 0; n++ {
+// checkEntries looks at the entries in the rest of f, so that memory is set aside only for a List that is right to its end.
+func checkEntries(f fields) error {
+	for f.err == nil && len(f.b) > 0 {
 		f.entry()
 	}
-	return n, f.err
+	return f.err
 }
 
 func appendEntry(b []byte, e Entry) []byte {
-	return binary.BigEndian.AppendUint64(appendAddr(b, e.Addr), e.Boot)
+	return binary.BigEndian.AppendUint64(AppendAddr(b, e.Addr), e.Boot)
 }
 
 func (f *fields) entry() Entry {
-	return Entry{Addr: f.addr(), Boot: f.bootID()}
+	return Entry{Addr: f.addr18(), Boot: f.bootID()}
 }

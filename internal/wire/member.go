@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"encoding/binary"
-	"net/netip"
-)
+import "encoding/binary"
 
 // Message is a message of the membership, which may be kept: it aliases no input.
 type Message interface {
@@ -45,8 +42,6 @@ func ConsumeMembership(kind Kind, body []byte) (Message, error) {
 		return message(ConsumeOffline(body))
 	case KindLeave:
 		return message(ConsumeLeave(body))
-	case KindObserved:
-		return message(ConsumeObserved(body))
 	case KindDelta:
 		return message(ConsumeDelta(body))
 	case KindDrain:
@@ -63,39 +58,8 @@ func message[M Message](m M, err error) (Message, error) {
 	return m, nil
 }
 
-// Join asks a seed for its Welcome and List.
-type Join struct {
-	Nonce uint64
-	Addr  netip.AddrPort // of the joiner
-}
-
-// joinSize is the size of a Join's body with its padding, which fills a datagram of its own: what answers it is then no
-// larger than what a stranger had to spend.
-const joinSize = MaxMember - HeaderSize - FrameSize
-
-// Kind is KindJoin.
-func (m Join) Kind() Kind { return KindJoin }
-
-// Append appends the message, padded so that with a header it makes MaxMember bytes.
-func (m Join) Append(b []byte) []byte {
-	start := len(b)
-	b = binary.BigEndian.AppendUint64(startFrame(b, KindJoin), m.Nonce)
-	b = appendAddr(b, m.Addr)
-	padding := joinSize - (len(b) - start - FrameSize)
-	return endFrame(append(b, make([]byte, padding)...), start)
-}
-
-// ConsumeJoin decodes the body of a Join. Its padding is not asked for: answers are bounded by the size of the datagram.
-// The errors are ErrShort, and ErrField for the address.
-func ConsumeJoin(body []byte) (Join, error) {
-	f := fields{b: body}
-	m := Join{Nonce: f.uint64(), Addr: f.addr()}
-	return m, f.err
-}
-
 // Ack says that a hello has been taken.
 type Ack struct {
-	Echo    uint64 // the nonce of the hello
 	Seen    uint32 // version of the receiver's table that the sender holds and believes; 0: none
 	Promise uint16 // a Beat comes within so many milliseconds
 }
@@ -106,15 +70,14 @@ func (m Ack) Kind() Kind { return KindAck }
 // Append appends the message.
 func (m Ack) Append(b []byte) []byte {
 	start := len(b)
-	b = binary.BigEndian.AppendUint64(startFrame(b, KindAck), m.Echo)
-	b = binary.BigEndian.AppendUint32(b, m.Seen)
+	b = binary.BigEndian.AppendUint32(startFrame(b, KindAck), m.Seen)
 	return endFrame(binary.BigEndian.AppendUint16(b, m.Promise), start)
 }
 
 // ConsumeAck decodes the body of an Ack. The only error is ErrShort.
 func ConsumeAck(body []byte) (Ack, error) {
 	f := fields{b: body}
-	m := Ack{Echo: f.uint64(), Seen: f.uint32(), Promise: f.uint16()}
+	m := Ack{Seen: f.uint32(), Promise: f.uint16()}
 	return m, f.err
 }
 
@@ -218,27 +181,5 @@ func (m Drain) Append(b []byte) []byte {
 func ConsumeDrain(body []byte) (Drain, error) {
 	f := fields{b: body}
 	m := Drain{Answer: f.bool()}
-	return m, f.err
-}
-
-// Observed tells a joiner that does not know its own address which one it is seen at.
-type Observed struct {
-	Nonce uint64 // of its Join
-	Addr  netip.AddrPort
-}
-
-// Kind is KindObserved.
-func (m Observed) Kind() Kind { return KindObserved }
-
-// Append appends the message.
-func (m Observed) Append(b []byte) []byte {
-	start := len(b)
-	return endFrame(appendAddr(binary.BigEndian.AppendUint64(startFrame(b, KindObserved), m.Nonce), m.Addr), start)
-}
-
-// ConsumeObserved decodes the body of an Observed. The errors are ErrShort, and ErrField for the address.
-func ConsumeObserved(body []byte) (Observed, error) {
-	f := fields{b: body}
-	m := Observed{Nonce: f.uint64(), Addr: f.addr()}
 	return m, f.err
 }

@@ -5,18 +5,17 @@
 //
 //	 0        1        2        3        4                                 8
 //	+--------+--------+--------+--------+--------+--------+--------+--------+
-//	|  b7    |version | key id | flags  |           table version           |
+//	|  b7    |version | key id | form   |           table version           |
 //	+--------+--------+--------+--------+--------+--------+--------+--------+
-//	|                                cluster                                |
-//	+--------+--------+--------+--------+--------+--------+--------+--------+
-//	|                            sender (boot id)                           |
-//	+--------+--------+--------+--------+--------+--------+--------+--------+
-//	|                 receiver (boot id; 0 outside of a link)               |
+//	|                 token (of the link, chosen by its receiver)           |
 //	+--------+--------+--------+--------+--------+--------+--------+--------+
 //	|                                number                                 |
 //	+--------+--------+--------+--------+--------+--------+--------+--------+
 //	| kind   | length n        | n bytes of body         | kind   | ...
 //	+--------+--------+--------+--------+--------+--------+--------+
+//
+// While its sender has heard nothing on the link, the header is a Confirm's, which is longer. Before there is a link, two datagrams without
+// messages make it: an Open and an Offer.
 //
 // The bodies, with the size of each field in bytes; a * takes all the rest:
 //
@@ -26,23 +25,22 @@
 //	Fragment     transfer 4, total 4, size 2, index 4, data *
 //	FragmentAck  transfer 4, base 4, limit 4, bitmap *
 //	Stop         transfer 4, by receiver 1, code 4
-//	Stale        boot id 8, number 8
 //	Probe        id 4, zeros
 //	ProbeAck     id 4
-//	Join         nonce 8, address, zeros
-//	List         echo 8, index 2, count 2, entries * of address and boot id 8
-//	Announce     nonce 8, echo 8, incarnation 4, seen 4, address, name 1+n, version 1+n, tags 2+n, has table 1, table *
-//	Welcome      the same
-//	Ack          echo 8, seen 4, promise 2
+//	Join         nonce 8, count 1, addresses of 18
+//	List         echo 8, index 2, count 2, entries * of address 18 and boot id 8
+//	Announce     incarnation 4, seen 4, address, name 1+n, version 1+n, tags 2+n, has table 1, table *
+//	Welcome      incarnation that it answers 4, then the same
+//	Ack          seen 4, promise 2
 //	Beat         seq 4, promise 2, incarnation 4, digest 8, echo 4
 //	Ping, Pong   nonce 8
 //	Help         address, boot id 8, incarnation 4; Vouch, Nack, Suspect and Offline likewise
 //	Leave        nothing
-//	Observed     nonce 8, address
 //	Delta        base 4, version 4, table of the functions gone 2+n, table of those added *
 //	Drain        answer 1
 //
-// An address is 04 and 4 bytes or 06 and 16 bytes of IP, then 2 bytes of port.
+// An address is 04 and 4 bytes or 06 and 16 bytes of IP, then 2 bytes of port; one of 18 bytes is an IP of IPv6, to which IPv4 is mapped, and a
+// port.
 //
 // Whoever takes a datagram apart does it in this order:
 //
@@ -84,7 +82,6 @@ const (
 	KindFragment    Kind = 6
 	KindFragmentAck Kind = 7
 	KindStop        Kind = 8
-	KindStale       Kind = 9
 	KindProbe       Kind = 10
 	KindProbeAck    Kind = 11
 	KindSend        Kind = 12
@@ -103,10 +100,12 @@ const (
 	KindSuspect  Kind = 43
 	KindOffline  Kind = 44
 	KindLeave    Kind = 45
-	KindObserved Kind = 46
 	KindDelta    Kind = 47
 	KindDrain    Kind = 48
 )
+
+// IsOfCalls reports whether a kind is one of calls, transfers or packet sizes. 9 was one, and is none any more.
+func (k Kind) IsOfCalls() bool { return k >= KindRequest && k <= KindSend && k != 9 }
 
 // The errors of the consumers. They are returned as they are, so that they can be compared and cost nothing.
 var (

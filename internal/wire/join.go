@@ -1,0 +1,53 @@
+package wire
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// MaxWanted is how many addresses a Join may ask for.
+const MaxWanted = 60
+
+// Join asks for a List.
+type Join struct {
+	Nonce  uint64
+	Wanted []netip.AddrPort // who is asked for; none: all
+}
+
+// Kind is KindJoin.
+func (m Join) Kind() Kind { return KindJoin }
+
+// Append appends the message. It panics when there are more than MaxWanted addresses.
+func (m Join) Append(b []byte) []byte {
+	if len(m.Wanted) > MaxWanted {
+		panic("broach: internal error: a Join asks for more addresses than it may")
+	}
+	start := len(b)
+	b = binary.BigEndian.AppendUint64(startFrame(b, KindJoin), m.Nonce)
+	b = append(b, byte(len(m.Wanted)))
+	for _, a := range m.Wanted {
+		b = AppendAddr(b, a)
+	}
+	return endFrame(b, start)
+}
+
+// ConsumeJoin decodes the body of a Join. The errors are ErrShort, ErrField for an address, and ErrLimit when there are more than MaxWanted.
+func ConsumeJoin(body []byte) (Join, error) {
+	f := fields{b: body}
+	m := Join{Nonce: f.uint64()}
+	count := int(f.uint8())
+	switch {
+	case count > MaxWanted:
+		f.fail(ErrLimit)
+	case len(f.b) < count*addrSize:
+		f.fail(ErrShort)
+	}
+	for range count {
+		a := f.addr18()
+		if f.err != nil {
+			return Join{}, f.err
+		}
+		m.Wanted = append(m.Wanted, a)
+	}
+	return m, f.err
+}

@@ -1,0 +1,58 @@
+package broach
+
+import (
+	"time"
+
+	"broach/internal/seal"
+)
+
+// numberSpan is by how much a number may lie above the highest accepted, [LNK-13]: 16 s of a million lost datagrams a second, which windows do not
+// allow.
+const numberSpan = 1 << 24
+
+// farPerSec is how many datagrams a second are tried for which keys have to be made anew each, [SEC-3].
+const farPerSec = 16
+
+// mayCome reports whether a datagram with a number may be looked at: it is new, and no key has to be made for it, or not too many were. The reader
+// calls it, before anything is opened.
+func (l *link) mayCome(now time.Time, number uint64) bool {
+	if number > l.window.highest+numberSpan || !l.window.isNew(number) {
+		return false
+	}
+	return l.sealed == nil || !seal.IsFar(seal.Epoch(number), seal.Epoch(l.window.highest)) || l.sealed.far.take(now, farPerSec)
+}
+
+// accept notes that a datagram has come that mayCome and was opened. The reader calls it.
+func (l *link) accept(now time.Time, number uint64, size int) {
+	before := l.window.highest
+	l.window.accept(number)
+	l.heard.Store(l.timers.stamp(now))
+	l.arrived.Add(1)
+	l.bytesIn.Add(uint64(size))
+	l.numbered.Add(l.window.highest - before)
+}
+
+// best is the link on which calls to the peer begin: this one, or the one that has taken its place.
+func (l *link) best() *link {
+	for next := l.successor.Load(); next != nil; next = l.successor.Load() {
+		l = next
+	}
+	return l
+}
+
+// isQuiet reports that a link which has a better one beside it may be closed: no call of ours is in flight on it, and nothing has come on it for long.
+func (l *link) isQuiet(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return now.Sub(l.lastHeard()) >= drainFor && (l.exchange == nil || l.calls.inUse() == 0)
+}
+
+// isBusy reports that calls are in flight on the link, ours or the peer's, and that it works.
+func (l *link) isBusy(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.exchange != nil && now.Sub(l.lastHeard()) < drainFor && (l.calls.inUse() > 0 || len(l.running()) > 0)
+}
+
+// drainFor is how long nothing has come on a link that is replaced, until it is closed, [LNK-7].
+const drainFor = 5 * time.Second

@@ -1,0 +1,60 @@
+package broach
+
+import (
+	"net/netip"
+	"time"
+
+	"broach/internal/handshake"
+	"broach/internal/seal"
+	"broach/internal/wire"
+)
+
+// newLink makes the link of an Open and its Offer. began says which end we are; siblings are the links that we have with who is at the same
+// address. The error is that of a public key that is none.
+func newLink(now time.Time, c *carrier, terms *handshake.Terms, began bool, siblings []*link, seed uint64) (*link, error) {
+	l := &link{carrier: c, born: now, began: began, order: terms.Order()}
+	if began {
+		l.token, l.toToken, l.key, l.id.addr = terms.TokenA, terms.TokenB, terms.KeyB, terms.AddrB
+		l.confirm = &wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank, Stamp: terms.Stamp}
+	} else {
+		l.token, l.toToken, l.key, l.id.addr = terms.TokenB, terms.TokenA, terms.KeyA, terms.AddrA
+	}
+	l.id.boot = handshake.BootID(l.key)
+	l.record = recordAmong(siblings, l.key)
+	if c.ring.Load() != nil {
+		shared, err := c.shared.of(c.process, l.key)
+		if err != nil {
+			return nil, err
+		}
+		l.sealed = &linkSeals{secret: seal.Secret{Shared: shared, Transcript: terms.Transcript(), Began: began}}
+	}
+	l.rng.Seed(seed, l.token)
+	l.heard.Store(c.timers.stamp(now))
+	return l, nil
+}
+
+// recordAmong is what is known already of the process with a public key, by another of its links.
+func recordAmong(links []*link, key wire.PublicKey) *record {
+	for _, l := range links {
+		if l.key == key {
+			return l.record
+		}
+	}
+	return new(record)
+}
+
+// terms are those of the link that an Offer begins, from us to addr.
+func (c *carrier) terms(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms {
+	return &handshake.Terms{
+		Cluster: c.cluster, Rank: o.Rank, Stamp: o.Stamp, TokenA: o.Echo, KeyA: c.process.Key, AddrA: self,
+		TokenB: o.Token, KeyB: o.Key, AddrB: addr,
+	}
+}
+
+// termsOf are those of the link that a Confirm makes. self is the address in our Offer.
+func (c *carrier) termsOf(m *wire.Confirm, self netip.AddrPort) *handshake.Terms {
+	return &handshake.Terms{
+		Cluster: c.cluster, Rank: m.Rank, Stamp: m.Stamp, TokenA: m.Echo, KeyA: m.Key, AddrA: m.Addr,
+		TokenB: m.Token, KeyB: c.process.Key, AddrB: self,
+	}
+}

@@ -1,0 +1,138 @@
+package broach
+
+import (
+	"net/netip"
+	"time"
+
+	"broach/internal/handshake"
+	"broach/internal/wire"
+)
+
+// What the loop does about links: those that we begin it makes, and all end here.
+
+// tendEvery is how often the loop looks at links that have a better one beside them, and at spent tokens.
+const tendEvery = time.Second
+
+// arrive takes the news of a link that the reader has made, or an Offer.
+func (n *Node) arrive(now time.Time, a arrival) {
+	switch l := a.made; {
+	case l == nil:
+		n.members.offered(now, offer{Offer: *a.offer, from: a.from})
+	default:
+		l.known = true
+		n.members.made(now, l.id, tie{token: l.token, order: l.order})
+	}
+}
+
+// beginLink makes the link of an Offer.
+func (n *Node) beginLink(now time.Time, terms *handshake.Terms) {
+	l, err := newLink(now, &n.carrier, terms, true, n.tokens.at(terms.AddrB), n.rng.Uint64())
+	if err != nil || !n.tokens.add(l) {
+		n.tokens.forget(terms.TokenA)
+		n.members.unmade(terms.TokenA)
+		return
+	}
+	l.known = true
+}
+
+// succeedLink lets calls begin on another link to the same process.
+func (n *Node) succeedLink(now time.Time, s succession) {
+	from, to := n.tokens.link(s.from), n.tokens.link(s.to)
+	if from == nil || to == nil {
+		return
+	}
+	to.successor.Store(nil)
+	from.successor.Store(to)
+	n.replaced = append(n.replaced, from)
+	n.tendAt = earliest(n.tendAt, now.Add(tendEvery))
+}
+
+// closeLink ends a link, after what waits on it has been sent.
+func (n *Node) closeLink(now time.Time, token uint64) {
+	l := n.tokens.link(token)
+	if l == nil {
+		n.tokens.forget(token)
+		return
+	}
+	n.tokens.close(now, l)
+	l.sendAll()
+	l.close(outcome{code: Unreachable, gone: true, body: textRestart})
+	n.tendAt = earliest(n.tendAt, now.Add(tendEvery))
+}
+
+// tendLinks closes links that are used no more, and forgets tokens that were spent.
+func (n *Node) tendLinks(now time.Time) {
+	if n.tendAt.IsZero() || now.Before(n.tendAt) {
+		return
+	}
+	n.tendAt = n.tokens.sweep(now)
+	kept := n.replaced[:0]
+	for _, l := range n.replaced {
+		switch {
+		case n.tokens.link(l.token) != l || l.successor.Load() == nil: // it is gone, or the best link again
+		case l.isQuiet(now):
+			n.members.ended(l.token)
+		default:
+			kept = append(kept, l)
+		}
+	}
+	clear(n.replaced[len(kept):])
+	n.replaced = kept
+	if len(kept) > 0 {
+		n.tendAt = earliest(n.tendAt, now.Add(tendEvery))
+	}
+	n.carryOut(now)
+}
+
+// isBusy reports whether calls are in flight on a link that works.
+func (n *Node) isBusy(link uint64) bool {
+	l := n.tokens.link(link)
+	return l != nil && l.isBusy(time.Now())
+}
+
+// sendOpens sends Opens.
+func (n *Node) sendOpens(opens []openTo) {
+	ring := n.ring.Load()
+	for _, o := range opens {
+		keyID := byte(0)
+		if ring != nil {
+			keyID = ring.KeyID()
+		}
+		b := wire.AppendOpen(newPacket()[:0], n.openOf(keyID, o.token, o.rank, o.self))
+		if ring != nil {
+			ring.Prove(b, 0)
+		}
+		n.opening = append(n.opening, datagram{addr: o.to, b: b})
+	}
+	n.opening = sendAndFree(n.transport, n.opening)
+}
+
+// sendAndFree sends datagrams, frees them and returns the empty slice.
+func sendAndFree(t transport, out []datagram) []datagram {
+	for rest := out; len(rest) > 0; {
+		k := min(len(rest), batchMax)
+		t.send(rest[:k])
+		rest = rest[k:]
+	}
+	for i := range out {
+		freePacket(out[i].b)
+		out[i] = datagram{}
+	}
+	return out[:0]
+}
+
+// pastSelf is the address that was ours until a time.
+type pastSelf struct {
+	addr  netip.AddrPort
+	until time.Time
+}
+
+// noteSelf tells the reader what the membership has found out of our address, and whether there is room for another peer.
+func (n *Node) noteSelf(now time.Time) {
+	if self := n.members.cfg.self; *n.own.Load() != self {
+		n.selfBefore.Store(&pastSelf{*n.own.Load(), now})
+		n.own.Store(&self)
+	}
+	n.learning.Store(n.members.learner.tokens[0])
+	n.full.Store(n.members.isFull(now))
+}

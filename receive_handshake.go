@@ -1,0 +1,264 @@
+package broach
+
+import (
+	"net/netip"
+	"time"
+
+	"broach/internal/wire"
+)
+
+// How links begin, as far as the reader does it, PROTOCOL.md 1.2: it answers Opens, hands Offers to the loop, and makes the links that Confirms ask
+// for, because what follows in the same batch needs them.
+
+// rankMax is the highest rank of an Open that is answered. Above it ranks are nothing that an honest pair comes to.
+const rankMax = 1 << 31
+
+// openTo answers an Open, [LNK-1].
+func (r *reader) opened(now time.Time, d datagram) {
+	m, err := wire.ConsumeOpen(d.b)
+	switch {
+	case err != nil:
+		r.stats.malformed.Add(1)
+	case m.Cluster != r.cluster:
+		r.stats.otherCluster.Add(1)
+	case m.Key == r.process.Key || m.Rank >= rankMax:
+	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.addr, m.Addr):
+	default:
+		r.prove(now, d, m)
+	}
+}
+
+// prove goes on with an Open if it proves to come from our cluster and was not answered before.
+func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
+	key, ring := 0, r.ring.Load()
+	if ring != nil {
+		var ok bool
+		if key, ok = ring.Check(d.b[:wire.OpenSize], m.KeyID); !ok {
+			r.unopened(now, d)
+			return
+		}
+		if !r.strangers.seen.isNew(m.Proof) {
+			r.stats.replayed.Add(1)
+			return
+		}
+	}
+	to := m.Addr
+	if to.Addr().IsUnspecified() {
+		to = d.addr
+	}
+	if !r.strangers.mayOffer(now, to, r.isKnown(to)) {
+		r.stats.unanswered.Add(1)
+		return
+	}
+	if b := r.answerTo(now, m, d.addr); b != nil {
+		if ring != nil {
+			ring.Prove(b, key)
+		}
+		r.answers = append(r.answers, datagram{addr: to, b: b})
+	}
+}
+
+// answerTo is what goes back for an Open: an Offer, or, from who does not know its own address, the question for that. It is not proven yet.
+func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
+	self := *r.own.Load()
+	if self.Addr().IsUnspecified() && !m.Addr.Addr().IsUnspecified() {
+		token := r.learning.Load()
+		if token == 0 {
+			return nil
+		}
+		return wire.AppendOpen(newPacket()[:0], r.openOf(m.KeyID, token, 0, self))
+	}
+	held := r.tokens.held(m.Key, m.Addr)
+	if held == 1<<32-1 {
+		return nil
+	}
+	o := r.process.Answer(now, m, self, from, held)
+	if o.Token != 0 && r.tokens.get(o.Token) != nil {
+		return nil // another link has that token, or this very Open made one
+	}
+	return wire.AppendOffer(newPacket()[:0], o)
+}
+
+// offered hands an Offer to an opening of ours to the loop, [LNK-2].
+func (r *reader) offered(now time.Time, d datagram, h wire.Header) {
+	m, err := wire.ConsumeOffer(d.b)
+	if err != nil {
+		r.stats.malformed.Add(1)
+		return
+	}
+	if e := r.tokens.get(m.Echo); e == nil || !e.opening {
+		r.stats.stranger.Add(1)
+		return
+	}
+	if ring := r.ring.Load(); ring != nil {
+		if _, ok := ring.Check(d.b[:wire.OpenSize], h.KeyID); !ok {
+			r.unopened(now, d)
+			return
+		}
+	}
+	r.arrive(arrival{offer: &m, from: d.addr})
+}
+
+// confirmed makes the link that a Confirm asks for, [LNK-3], and returns it with the messages in the datagram; nil if there is none.
+func (r *reader) confirmed(now time.Time, d datagram) *link {
+	m, _, err := wire.ConsumeConfirm(d.b)
+	if err != nil {
+		r.stats.malformed.Add(1)
+		return nil
+	}
+	if !r.process.IsOurs(time.Now(), m) || m.Key == r.process.Key || len(r.arrivals) == cap(r.arrivals) { // the time is read after the token was looked up
+		r.stats.stranger.Add(1)
+		return nil
+	}
+	siblings := r.tokens.at(m.Addr)
+	if !r.hasRoom(now, &m, siblings) {
+		r.stats.unanswered.Add(1)
+		return nil
+	}
+	for _, self := range r.selves(now) {
+		if l := r.makeLink(now, d, &m, self, siblings); l != nil {
+			return l
+		}
+	}
+	r.unopened(now, d)
+	return nil
+}
+
+// selves are the addresses that our Offers of the last seconds may have had.
+func (r *reader) selves(now time.Time) []netip.AddrPort {
+	self := *r.own.Load()
+	if before := r.selfBefore.Load(); before != nil && r.ring.Load() != nil && now.Sub(before.until) < spentFor {
+		return []netip.AddrPort{self, before.addr}
+	}
+	return []netip.AddrPort{self}
+}
+
+// makeLink makes the link of a Confirm if its datagram opens with it, and tells the loop.
+func (r *reader) makeLink(now time.Time, d datagram, m *wire.Confirm, self netip.AddrPort, siblings []*link) *link {
+	l, err := newLink(now, &r.carrier, r.termsOf(m, self), false, siblings, r.draw())
+	known := len(siblings) > 0 || r.isSeed(m.Addr)
+	if err != nil || l.sealed != nil && !r.opens(l, d.b, m.KeyID) || !r.strangers.mayLink(now, known) || !r.tokens.add(l) {
+		return nil
+	}
+	r.arrive(arrival{made: l})
+	return l
+}
+
+// opens reports whether a Confirm opens with the keys of a link. The datagram stays as it is: it is opened for good like any other.
+func (r *reader) opens(l *link, datagram []byte, keyID byte) bool {
+	trial := append(newPacket()[:0], datagram...)
+	_, ok := l.open(trial, wire.ConfirmSize, keyID)
+	freePacket(trial)
+	return ok
+}
+
+// linkPause is between two links that others begin at one address.
+const linkPause = 250 * time.Millisecond
+
+// hasRoom reports whether another link with who sent a Confirm may be made, beside those that there are at its address: [LNK-7], [LNK-10], [LNK-14].
+func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool {
+	order, same := r.termsOf(m, netip.AddrPort{}).Order(), 0
+	lowest := true
+	for _, l := range siblings {
+		switch {
+		case !l.began && now.Sub(l.born) < linkPause:
+			return false
+		case l.key != m.Key && l.isConfirmed() && int32(m.Stamp-l.stampOfBirth()) <= 0:
+			return false // it was held back, and its sender is gone
+		case l.key == m.Key:
+			same++
+			lowest = lowest && order.Compare(l.order) < 0
+		}
+	}
+	if same >= 3 || same == 2 && lowest || len(siblings) >= siblingsMax {
+		return false
+	}
+	if r.full.Load() && len(siblings) == 0 {
+		return false
+	}
+	return r.strangers.mayTry(r.ring.Load() != nil && !r.shared.has(m.Key))
+}
+
+// siblingsMax is how many links there may be with who is at one address: a pair has two, and a third for a moment; its successor may be there too.
+const siblingsMax = 6
+
+// stampOfBirth is when the link was made, as our Offers say the time.
+func (l *link) stampOfBirth() uint32 {
+	if l.began {
+		return l.process.Stamp(l.born)
+	}
+	return l.order.Stamp
+}
+
+// isConfirmed reports whether the peer is known to know the link.
+func (l *link) isConfirmed() bool {
+	if !l.began {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.confirm == nil
+}
+
+// openOf is an Open of ours. Its proof is yet to be filled in.
+func (c *carrier) openOf(keyID byte, token uint64, rank uint32, self netip.AddrPort) wire.Open {
+	return wire.Open{
+		KeyID: keyID, Rank: rank, Cluster: c.cluster, Number: c.opens.Add(1), Token: token, Key: c.process.Key, Addr: self,
+	}
+}
+
+// isKnown reports whether an address is that of a peer or a seed.
+func (r *reader) isKnown(addr netip.AddrPort) bool { return r.tokens.isKnown(addr) || r.isSeed(addr) }
+
+func (r *reader) isSeed(addr netip.AddrPort) bool {
+	for _, s := range *r.seedAddrs.Load() {
+		if s == addr {
+			return true
+		}
+	}
+	return false
+}
+
+// canReach reports whether an address that somebody advertises is one that we can send to, and tells the operator if not, [MEM-26].
+func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
+	if isUsable(from, addr) && addr != *r.own.Load() {
+		return true
+	}
+	if addr != *r.own.Load() {
+		r.refused(now, from, addr)
+	}
+	return false
+}
+
+// refused counts an introduction with an address that is of no use, and tells the operator.
+func (r *reader) refused(now time.Time, from, advertised netip.AddrPort) {
+	r.stats.unusable.Add(1)
+	if suppressed, ok := r.refusals.allow(now); ok {
+		r.log.Warn("broach: a node advertises an address that cannot be reached from here: it needs Advertise",
+			"from", from, "advertised", advertised, "suppressed", suppressed)
+	}
+}
+
+// unopened counts a datagram that no key opens, and tells the operator.
+func (r *reader) unopened(now time.Time, d datagram) {
+	r.stats.unopened.Add(1)
+	if r.strangers.told.isNew(now, d.addr) {
+		r.log.Warn("broach: datagrams that no key of this node opens: another key, or none", "from", d.addr)
+	}
+}
+
+// arrival is the news of a link that the reader has made, or of an Offer.
+type arrival struct {
+	made  *link
+	offer *wire.Offer
+	from  netip.AddrPort // where the Offer came from
+}
+
+// arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a link was seen before.
+func (r *reader) arrive(a arrival) {
+	select {
+	case r.arrivals <- a:
+	default:
+		r.stats.inboxFull.Add(1)
+	}
+}

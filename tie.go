@@ -1,0 +1,279 @@
+package broach
+
+import (
+	"math"
+	"net/netip"
+	"time"
+
+	"broach/internal/handshake"
+	"broach/internal/wire"
+)
+
+// tie is a link to a peer as the membership knows it.
+type tie struct {
+	token uint64 // by which we receive on it; 0: none
+	order handshake.Order
+	born  moment // when it was made, or confirmed if we began it
+}
+
+// isHigher reports whether a link is preferred to another, [LNK-6].
+func (t tie) isHigher(other tie) bool { return t.order.Compare(other.order) > 0 }
+
+const (
+	provingFor   = 6 * time.Second        // how long we say Confirm: the other end takes it for 5 s, which began earlier, [LNK-4]
+	provingAgain = 500 * time.Millisecond // until we open again beside it: who offered the link may be gone
+	doubtsEnough = 2                      // Offers of a peer that holds our link, without anything accepted on it, until another is made, [LNK-9]
+	heldSpan     = 1 << 16                // by which a peer may hold a link of a higher rank than we do, [LNK-2]
+)
+
+// proving is a link that we began and on which nothing has come yet.
+type proving struct {
+	tie
+	linkID
+	asked  time.Time // when the contact began that led to it
+	held   uint32    // the highest rank that the peer held then
+	hellos uint8
+	at     time.Time // of the next hello
+	again  time.Time // when we open beside it; zero: we have
+	until  time.Time
+}
+
+// offer is an Offer that an opening of ours got.
+type offer struct {
+	wire.Offer
+	from netip.AddrPort
+}
+
+// offered takes an Offer. What counts is made a link, [LNK-2].
+func (m *membership) offered(now time.Time, o offer) {
+	if m.learner.hears(o.Echo) {
+		m.observed(now, o)
+		return
+	}
+	c := m.contacts.byToken[o.Echo]
+	if c == nil || o.Token == 0 || o.Addr.Addr().IsUnspecified() || !m.isOrdered(c, o) {
+		return
+	}
+	if o.Addr != c.addr {
+		m.contactNamed(now, c, o)
+		return
+	}
+	boot := handshake.BootID(o.Key)
+	if boot == m.cfg.boot {
+		m.endContact(c)
+		return
+	}
+	p := m.peers.byAddr[c.addr]
+	if p != nil && p.boot == boot && p.tie.token != 0 && !m.isRenewed(now, p, o) {
+		m.endContact(c)
+		return
+	}
+	m.begin(now, c, o, boot)
+}
+
+// isOrdered reports whether the ranks in an Offer are what they must be.
+func (m *membership) isOrdered(c *contact, o offer) bool {
+	return o.Rank == 1+max(c.rank, o.Held) && o.Rank != 0 && uint64(o.Held) <= uint64(c.rank)+heldSpan
+}
+
+// isRenewed reports whether a link is to be made beside those that we have with a peer, [LNK-9].
+func (m *membership) isRenewed(now time.Time, p *peer, o offer) bool {
+	if p.older != nil && m.cfg.isBusy(p.older.token) {
+		return false
+	}
+	if o.Held != p.tie.order.Rank {
+		return true
+	}
+	p.doubts++
+	if p.doubts >= doubtsEnough {
+		return true
+	}
+	if p.state == Offline {
+		m.greet(now, p) // it knows us: whatever it answers makes it alive
+	}
+	return false
+}
+
+// begin makes a link of an Offer.
+func (m *membership) begin(now time.Time, c *contact, o offer, boot uint64) {
+	terms := m.cfg.terms(&o.Offer, m.cfg.self, c.addr)
+	pr := &proving{
+		tie: tie{token: c.token, order: terms.Order()}, linkID: linkID{boot: boot, addr: c.addr},
+		asked: c.began, held: o.Held, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
+	}
+	c.token = 0 // it is the link's now
+	m.endContact(c)
+	m.provings = append(m.provings, pr)
+	m.out.begin = append(m.out.begin, terms)
+	m.sayHello(now, pr)
+}
+
+// sayHello introduces us on a link that the peer may not know yet.
+func (m *membership) sayHello(now time.Time, pr *proving) {
+	pr.hellos = min(pr.hellos+1, math.MaxUint8-1)
+	pr.at = now.Add(helloGap(pr.hellos, len(m.provings)))
+	seen := uint32(0)
+	if p := m.peers.byAddr[pr.addr]; p != nil && p.boot == pr.boot {
+		seen = p.tver
+	}
+	m.send(pr.token, wire.Announce{Hello: m.hello(seen, helloMax-confirmMore)})
+}
+
+// tickProving goes on with the links that are not confirmed, and gives up those that will not be.
+func (m *membership) tickProving(now time.Time) {
+	kept := m.provings[:0]
+	for _, pr := range m.provings {
+		switch {
+		case !now.Before(pr.until):
+			m.out.close = append(m.out.close, pr.token)
+			m.out.changed = true
+			continue
+		case !pr.again.IsZero() && !now.Before(pr.again):
+			pr.again = time.Time{}
+			m.contact(now, pr.addr, contactOnce, nil)
+		case !now.Before(pr.at):
+			m.sayHello(now, pr)
+		}
+		kept = append(kept, pr)
+	}
+	clear(m.provings[len(kept):])
+	m.provings = kept
+}
+
+// provingAt is when tickProving has something to do; zero: never.
+func (m *membership) provingAt() (at time.Time) {
+	for _, pr := range m.provings {
+		at = earliest(at, earliest(earliest(pr.at, pr.again), pr.until))
+	}
+	return at
+}
+
+// proven takes up the link that a datagram has come on, if we began it and it is the first.
+func (m *membership) proven(now time.Time, token uint64) {
+	for i, pr := range m.provings {
+		if pr.token != token {
+			continue
+		}
+		m.provings = append(m.provings[:i], m.provings[i+1:]...)
+		pr.born = m.moment(now)
+		m.dropHeldBelow(pr)
+		m.bind(now, pr.linkID, pr.tie, true)
+		return
+	}
+}
+
+// dropHeldBelow closes the links that a peer has said it does not hold any more, now that it has shown that it was the peer who said so, [LNK-8].
+func (m *membership) dropHeldBelow(pr *proving) {
+	p := m.peers.byAddr[pr.addr]
+	if p == nil || p.boot != pr.boot {
+		return
+	}
+	isLost := func(t tie) bool { return t.order.Rank > pr.held && m.time(t.born).Before(pr.asked) }
+	if p.older != nil && isLost(*p.older) {
+		m.cut(p, p.older)
+		p.older = nil
+	}
+	if p.tie.token != 0 && isLost(p.tie) {
+		m.cut(p, &p.tie)
+		p.tie = tie{}
+		if p.older != nil {
+			p.tie, p.older = *p.older, nil
+		}
+	}
+}
+
+// cut closes a link of a peer.
+func (m *membership) cut(p *peer, t *tie) {
+	delete(m.peers.byLink, t.token)
+	m.out.close = append(m.out.close, t.token)
+}
+
+// made takes up a link that the other end began. It is served already.
+func (m *membership) made(now time.Time, id linkID, t tie) {
+	if m.isLeaving() || m.isLearning() {
+		m.refuse(t)
+		return
+	}
+	t.born = m.moment(now)
+	m.bind(now, id, t, false)
+}
+
+// bind makes a link that both ends know one of a peer's. began says that we began it.
+func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
+	switch p := m.peers.byAddr[id.addr]; {
+	case id.addr == m.cfg.self || id.boot == m.cfg.boot:
+		m.refuse(t)
+	case p == nil && !m.makeRoom(now):
+		m.refuse(t)
+	case p == nil:
+		m.admit(now, id, t, nil)
+	case p.boot != id.boot:
+		m.succeed(now, id, t, p)
+	case p.state == Left && !began && int32(t.order.Stamp-m.stamp(p.since)) <= 0:
+		m.refuse(t) // it was on its way when the peer left
+	case p.state == Left:
+		m.peers.bind(p, t)
+		m.revive(now, p)
+	default:
+		m.addTie(p, t)
+		m.heard(now, t.token, 0)
+	}
+	if c := m.contacts.byAddr[id.addr]; c != nil {
+		m.endContact(c)
+	}
+}
+
+// stamp is a time as our Offers say it.
+func (m *membership) stamp(at moment) uint32 { return uint32(time.Duration(at).Milliseconds()) }
+
+// refuse closes a link that another has begun and says so: it need not try again.
+func (m *membership) refuse(t tie) {
+	m.send(t.token, wire.Leave{})
+	m.out.close = append(m.out.close, t.token)
+}
+
+// addTie gives a peer another link. The better of its two is preferred, the other ends what it has begun; a third goes, [LNK-7].
+func (m *membership) addTie(p *peer, t tie) {
+	switch {
+	case p.tie.token == 0:
+		m.peers.bind(p, t)
+		return
+	case p.older != nil && p.older.isHigher(t):
+		m.out.close = append(m.out.close, t.token)
+		return
+	case p.older != nil:
+		m.cut(p, p.older)
+	}
+	worse := t
+	if t.isHigher(p.tie) {
+		worse = p.tie
+		p.tie = t
+	}
+	m.peers.byLink[t.token] = p
+	p.older, p.doubts = &worse, 0
+	m.out.succeed = append(m.out.succeed, succession{from: worse.token, to: p.tie.token})
+	m.out.changed = true
+}
+
+// ended hears that a link which had another beside it is over.
+func (m *membership) ended(token uint64) {
+	p := m.peers.byLink[token]
+	if p == nil || p.older == nil || p.older.token != token {
+		return
+	}
+	m.cut(p, p.older)
+	p.older = nil
+}
+
+// unmade hears that the link of an Offer could not be made.
+func (m *membership) unmade(token uint64) {
+	for i, pr := range m.provings {
+		if pr.token == token {
+			m.provings = append(m.provings[:i], m.provings[i+1:]...)
+			return
+		}
+	}
+}
+
+// succession is that of a link by a better one.
+type succession struct{ from, to uint64 }

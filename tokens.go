@@ -1,0 +1,265 @@
+package broach
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"broach/internal/handshake"
+	"broach/internal/wire"
+)
+
+// spentFor is for how long the token of a link that the other end began makes no link again: the Confirms that it was made by are too old by then.
+// It is a second longer than they are taken, so that nothing hangs on which of two clocks was looked at first.
+const spentFor = handshake.Fresh + time.Second
+
+// tokenTable finds what a datagram is for by the token in it, which its receiver chose. The reader looks up every datagram; it and the loop add,
+// the loop removes.
+//
+// Look-ups take no lock: they walk a chain of immutable entries. Writers make a chain anew and store its head, so that at no moment a token that is
+// known is not found.
+type tokenTable struct {
+	chains atomic.Pointer[tokenChains]
+
+	mu     sync.Mutex // protects all below, and the making of chains: it has two writers, the reader and the loop
+	count  int
+	spent  []spentToken // the oldest first
+	byAddr map[netip.AddrPort]*link
+	random func() uint64
+}
+
+// tokenChains are the entries. Who asks for a link is told a token, and could choose those whose low bits are the same: so a secret number scatters them.
+type tokenChains struct {
+	mix   uint64 // odd
+	shift uint8
+	heads []atomic.Pointer[tokenEntry]
+}
+
+// tokenEntry says what a token stands for: a link; an opening, which an Offer answers; or neither, when it is spent.
+type tokenEntry struct {
+	token   uint64
+	link    *link
+	opening bool
+	next    *tokenEntry
+}
+
+// spentToken is to be forgotten at a time.
+type spentToken struct {
+	token uint64
+	at    time.Time
+}
+
+const firstChains = 4 // bits of the number of chains
+
+func (t *tokenTable) init(random func() uint64) {
+	t.random = random
+	t.chains.Store(newChains(random()|1, firstChains))
+}
+
+func newChains(mix uint64, bits uint8) *tokenChains {
+	return &tokenChains{mix: mix, shift: 64 - bits, heads: make([]atomic.Pointer[tokenEntry], 1<<bits)}
+}
+
+func (c *tokenChains) of(token uint64) *atomic.Pointer[tokenEntry] {
+	return &c.heads[token*c.mix>>c.shift]
+}
+
+// get returns the entry of a token, or nil.
+func (t *tokenTable) get(token uint64) *tokenEntry {
+	for e := t.chains.Load().of(token).Load(); e != nil; e = e.next {
+		if e.token == token {
+			return e
+		}
+	}
+	return nil
+}
+
+// link returns the link with a token, or nil.
+func (t *tokenTable) link(token uint64) *link {
+	if e := t.get(token); e != nil {
+		return e.link
+	}
+	return nil
+}
+
+// open draws a token for an opening, and adds it.
+func (t *tokenTable) open() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	token := t.random()
+	for token == 0 || t.get(token) != nil {
+		token = t.random()
+	}
+	t.put(tokenEntry{token: token, opening: true})
+	return token
+}
+
+// add takes up a link, in place of the opening if it has its token. It takes none whose token means something else already.
+func (t *tokenTable) add(l *link) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.get(l.token); e != nil && !e.opening {
+		return false
+	}
+	t.put(tokenEntry{token: l.token, link: l})
+	l.beside = t.byAddr[l.id.addr]
+	if t.byAddr == nil {
+		t.byAddr = make(map[netip.AddrPort]*link)
+	}
+	t.byAddr[l.id.addr] = l
+	return true
+}
+
+// close takes a link out. If the other end could have it made again, its token is spent, in the same store.
+func (t *tokenTable) close(now time.Time, l *link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.link(l.token) != l {
+		return
+	}
+	if age := now.Sub(l.born); !l.began && age <= spentFor {
+		t.put(tokenEntry{token: l.token})
+		t.spent = append(t.spent, spentToken{l.token, now.Add(spentFor)})
+	} else {
+		t.remove(l.token)
+	}
+	t.leave(l)
+}
+
+// leave takes a link out of those at its address. mu is held.
+func (t *tokenTable) leave(l *link) {
+	first := t.byAddr[l.id.addr]
+	if first == l {
+		if l.beside == nil {
+			delete(t.byAddr, l.id.addr)
+		} else {
+			t.byAddr[l.id.addr] = l.beside
+		}
+		return
+	}
+	for ; first != nil; first = first.beside {
+		if first.beside == l {
+			first.beside = l.beside
+			return
+		}
+	}
+}
+
+// forget takes an opening out.
+func (t *tokenTable) forget(token uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.get(token); e != nil && e.opening {
+		t.remove(token)
+	}
+}
+
+// sweep forgets spent tokens whose time is over, and returns when the next is; zero: there are none.
+func (t *tokenTable) sweep(now time.Time) time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.spent) > 0 {
+		if s := t.spent[0]; now.Before(s.at) {
+			return s.at
+		}
+		t.remove(t.spent[0].token)
+		t.spent = t.spent[1:]
+	}
+	t.spent = nil
+	return time.Time{}
+}
+
+// put adds or replaces an entry. mu is held.
+func (t *tokenTable) put(e tokenEntry) {
+	c := t.chains.Load()
+	if t.get(e.token) == nil {
+		t.count++
+		if t.count > len(c.heads) {
+			c = t.double(c)
+		}
+	}
+	c.put(e)
+}
+
+func (c *tokenChains) put(e tokenEntry) {
+	head := c.of(e.token)
+	e.next = without(head.Load(), e.token)
+	head.Store(&e)
+}
+
+// double makes twice as many chains of the same entries.
+func (t *tokenTable) double(old *tokenChains) *tokenChains {
+	c := newChains(old.mix, 64-old.shift+1)
+	for i := range old.heads {
+		for e := old.heads[i].Load(); e != nil; e = e.next {
+			c.put(tokenEntry{token: e.token, link: e.link, opening: e.opening})
+		}
+	}
+	t.chains.Store(c)
+	return c
+}
+
+// remove takes an entry out. mu is held.
+func (t *tokenTable) remove(token uint64) {
+	head := t.chains.Load().of(token)
+	head.Store(without(head.Load(), token))
+	t.count--
+}
+
+// without is a chain without a token: a copy of what goes before it.
+func without(e *tokenEntry, token uint64) *tokenEntry {
+	switch {
+	case e == nil:
+		return nil
+	case e.token == token:
+		return e.next
+	}
+	rest := without(e.next, token)
+	if rest == e.next {
+		return e
+	}
+	return &tokenEntry{token: e.token, link: e.link, opening: e.opening, next: rest}
+}
+
+// at lists the links with who advertises an address.
+func (t *tokenTable) at(addr netip.AddrPort) (list []*link) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for l := t.byAddr[addr]; l != nil; l = l.beside {
+		list = append(list, l)
+	}
+	return list
+}
+
+// held is the highest rank of the links that we hold with a process at an address; 0: none.
+func (t *tokenTable) held(key wire.PublicKey, addr netip.AddrPort) (rank uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for l := t.byAddr[addr]; l != nil; l = l.beside {
+		if l.key == key {
+			rank = max(rank, l.order.Rank)
+		}
+	}
+	return rank
+}
+
+// isKnown reports whether there is a link with somebody at an address.
+func (t *tokenTable) isKnown(addr netip.AddrPort) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byAddr[addr] != nil
+}
+
+// all lists the links, in no order.
+func (t *tokenTable) all() (list []*link) {
+	c := t.chains.Load()
+	for i := range c.heads {
+		for e := c.heads[i].Load(); e != nil; e = e.next {
+			if e.link != nil {
+				list = append(list, e.link)
+			}
+		}
+	}
+	return list
+}
