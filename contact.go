@@ -5,23 +5,12 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"broach/internal/wire"
 )
 
 const (
 	contactFor   = 5 * time.Second        // how long the answer of an address is waited for
-	contactTries = 3                      // Opens to it, [AMP-3]
+	contactTries = 3                      // Opens to an address that others named, [AMP-3]
 	yieldFor     = 100 * time.Millisecond // of two processes told of each other, how long one lets the other begin
-)
-
-// contactKind says why an address is contacted, and so how often.
-type contactKind uint8
-
-const (
-	contactNew   contactKind = iota // a peer named it: as often as its words pay for
-	contactYield                    // the same, but the other side is given the time to begin
-	contactOnce                     // we know it: there will be another occasion
 )
 
 // contact is an address to which we send Opens, until the process there answers.
@@ -33,7 +22,10 @@ type contact struct {
 	at    time.Time // of the next Open; zero: there is none
 	until time.Time
 	tries uint8 // Opens sent
-	by    *peer // whose words named it, and pay; nil: nobody's
+	paid  uint8 // Opens that the words which named it still pay for; none are needed for an address that we know
+	named bool  // we know it by another's words
+	own   bool  // that answered a Join of ours
+	doubt bool  // a peer is there, and does not answer
 	over  bool
 }
 
@@ -43,7 +35,8 @@ type contactSet struct {
 	byToken map[uint64]*contact
 	list    []*contact // and some that are over
 	at      time.Time  // when the first is due, or earlier; zero: none
-	opens   allowance  // to addresses that others named
+	named   int        // those that we know by others' words, but for answers to our Joins
+	opens   quota      // to addresses that others named
 }
 
 func (s *contactSet) init() {
@@ -53,7 +46,9 @@ func (s *contactSet) init() {
 func (s *contactSet) add(c *contact) {
 	s.byAddr[c.addr], s.byToken[c.token] = c, c
 	s.list = append(s.list, c)
-	s.at = earliest(s.at, c.due())
+	if c.named && !c.own {
+		s.named++
+	}
 }
 
 // due is when something is to be done for a contact.
@@ -63,6 +58,9 @@ func (c *contact) due() time.Time { return earliest(c.at, c.until) }
 // joining a large cluster is more than all the rest: they are made anew.
 func (s *contactSet) end(c *contact) {
 	c.over = true
+	if c.named && !c.own {
+		s.named--
+	}
 	delete(s.byAddr, c.addr)
 	delete(s.byToken, c.token)
 	if len(s.byAddr) == 0 {
@@ -73,89 +71,80 @@ func (s *contactSet) end(c *contact) {
 // waiting is the number of addresses that have not answered.
 func (s *contactSet) waiting() int { return len(s.byAddr) }
 
-// contact begins to open to an address, which by has named, or nobody. To one that is contacted already goes another Open if we know it.
-func (m *membership) contact(now time.Time, addr netip.AddrPort, kind contactKind, by *peer) {
-	if m.isLearning() || addr == m.cfg.self || !isUsable(addr, addr) {
-		return
-	}
+// contact begins to open to an address that we know: a seed's, or that of a peer. If it is contacted already another Open goes.
+func (m *membership) contact(now time.Time, addr netip.AddrPort) *contact {
 	c := m.contacts.byAddr[addr]
-	switch {
-	case c == nil:
-		c = m.newContact(now, addr, by)
-	case kind == contactOnce:
-		c.until = now.Add(contactFor)
-	default:
-		return
-	}
 	if c == nil {
-		return
+		c = m.newContact(now, contact{addr: addr})
 	}
-	if kind == contactYield {
-		c.at = now.Add(yieldFor)
-		m.contacts.at = earliest(m.contacts.at, c.at)
-		return
+	if c != nil {
+		c.until = now.Add(contactFor)
+		m.openTo(now, c)
 	}
-	m.openTo(now, c)
-}
-
-// newContact makes a contact, or none if there are too many, or if whose word it is cannot pay for an Open. An address that comes when there are
-// too many takes the place of the oldest that the same words hold which hold most.
-func (m *membership) newContact(now time.Time, addr netip.AddrPort, by *peer) *contact {
-	if by != nil && by.creditAt(now) < wire.OpenSize {
-		return nil
-	}
-	if m.contacts.waiting() >= m.cfg.maxPeers {
-		m.dropContact()
-	}
-	c := &contact{addr: addr, token: m.cfg.open(), began: now, until: now.Add(contactFor), by: by}
-	if p := m.peers.byAddr[addr]; p != nil {
-		c.rank = p.rank()
-	}
-	m.contacts.add(c)
 	return c
 }
 
-// dropContact ends the oldest contact of the peer whose words hold most.
-func (m *membership) dropContact() {
-	counts := make(map[*peer]int)
-	var most *peer
-	for _, c := range m.contacts.list {
-		if !c.over {
-			counts[c.by]++
-			if counts[c.by] > counts[most] {
-				most = c.by
-			}
-		}
+// contactNamed begins to open to an address that another named, who has paid for one Open or more. own says that it did so in answer to a Join of
+// ours, for which half of the room is kept. Of two told of each other one may yield: the other may be about to begin.
+func (m *membership) contactNamed(now time.Time, addr netip.AddrPort, own, yield bool) *contact {
+	if m.contacts.byAddr[addr] != nil {
+		return nil
 	}
-	if i := slices.IndexFunc(m.contacts.list, func(c *contact) bool { return !c.over && c.by == most }); i >= 0 {
-		m.endContact(m.contacts.list[i])
+	c := m.newContact(now, contact{addr: addr, named: true, own: own, paid: 1})
+	switch {
+	case c == nil:
+	case yield:
+		c.at = now.Add(yieldFor)
+		m.contacts.at = earliest(m.contacts.at, c.at)
+	default:
+		m.openTo(now, c)
 	}
+	return c
 }
 
-// openTo sends an Open, if who named the address can pay for it and not too many were sent, [AMP-2] and [AMP-3].
-func (m *membership) openTo(now time.Time, c *contact) {
-	if c.by != nil && (c.by.creditAt(now) < wire.OpenSize || !m.contacts.opens.take(now, opensPerSec)) {
-		return
+// newContact makes a contact, or none if the address is of no use or there are too many.
+func (m *membership) newContact(now time.Time, c contact) *contact {
+	s := &m.contacts
+	if m.isLearning() || c.addr == m.cfg.self || !isUsable(c.addr, c.addr) {
+		return nil
 	}
-	if c.by != nil {
-		c.by.credit -= wire.OpenSize
+	if s.waiting()+len(m.provings) >= contactsMax || c.named && !c.own && s.named >= contactsMax/2 {
+		return nil
+	}
+	c.token, c.began, c.until = m.cfg.open(1), now, now.Add(contactFor)
+	if p := m.peers.byAddr[c.addr]; p != nil {
+		c.rank = p.rank()
+	}
+	s.add(&c)
+	s.at = earliest(s.at, c.until)
+	return &c
+}
+
+// openTo sends an Open, if it is paid for and not too many were sent, [AMP-2] and [AMP-3].
+func (m *membership) openTo(now time.Time, c *contact) {
+	c.at = time.Time{}
+	if c.named {
+		if c.paid == 0 || !m.contacts.opens.take(now, c.own, opensPerSec/2, opensPerSec/2) {
+			return
+		}
+		c.paid--
 	}
 	c.tries = min(c.tries+1, math.MaxUint8-1)
-	c.at = time.Time{}
-	if c.by != nil && c.tries < contactTries {
-		c.at = now.Add(helloFirst + time.Duration(c.tries-1)*helloSlower)
+	if c.paid > 0 {
+		c.at = now.Add(helloGap(c.tries, 0))
+		m.contacts.at = earliest(m.contacts.at, c.at)
 	}
-	m.contacts.at = earliest(m.contacts.at, c.due())
 	m.out.opens = append(m.out.opens, openTo{to: c.addr, token: c.token, rank: c.rank, self: m.cfg.self})
 }
 
-// contactNamed contacts the address that an Offer names in place of the one that was asked: that of a seed by another name. The Offer has paid
-// for one Open.
-func (m *membership) contactNamed(now time.Time, c *contact, o offer) {
-	m.joining.alias(c.addr, o.Addr)
+// contactOther contacts the address that an Offer names in place of the one of a seed that was asked. The Offer has paid for one Open.
+func (m *membership) contactOther(now time.Time, c *contact, o answered) {
 	m.endContact(c)
+	if !m.joining.alias(c.addr, o.Addr) {
+		return
+	}
 	if p := m.peers.byAddr[o.Addr]; p == nil || !p.isMember() {
-		m.contact(now, o.Addr, contactOnce, nil)
+		m.contactNamed(now, o.Addr, true, false)
 	}
 }
 
@@ -198,7 +187,6 @@ func (m *membership) tickContact(now time.Time, c *contact) {
 	case !now.Before(c.until):
 		m.endContact(c)
 	case !c.at.IsZero() && !now.Before(c.at):
-		c.at = time.Time{}
 		m.openTo(now, c)
 	}
 }
@@ -209,20 +197,6 @@ type openTo struct {
 	token uint64
 	rank  uint32
 	self  netip.AddrPort
-}
-
-// pay notes what a List was long: so much more may be sent to the addresses in it, [AMP-2].
-func (p *peer) pay(now time.Time, size int) {
-	p.credit = min(p.creditAt(now)+creditFactor*size, creditMax)
-	p.paid = now
-}
-
-// creditAt is how many bytes may be sent to addresses that we know by a peer's words alone.
-func (p *peer) creditAt(now time.Time) int {
-	if now.Sub(p.paid) >= creditKept {
-		p.credit = 0
-	}
-	return p.credit
 }
 
 // rank is the highest of the links that we hold to a peer; 0: none, or one that no honest process comes to.

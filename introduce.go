@@ -161,7 +161,7 @@ func (m *membership) succeed(now time.Time, id linkID, t tie, old *peer) {
 	}
 	m.forget(old)
 	p := m.admit(now, id, t, old)
-	m.tellChunks(p, 0, m.entries())
+	m.tellChunks(now, p, 0, m.entries())
 }
 
 // update takes over what a peer says of itself. Where it is it need not say: it is where it was contacted, or has answered.
@@ -200,7 +200,7 @@ func (m *membership) revive(now time.Time, p *peer) {
 	}
 	for _, other := range m.peers.list { // a cut has healed: the others behind it are there as well
 		if other.state == Offline {
-			m.contact(now, other.addr, contactOnce, nil)
+			m.contact(now, other.addr)
 		}
 	}
 }

@@ -13,9 +13,10 @@ import (
 // host may get another address, and because the first to answer may have lied.
 
 const (
-	learnerFor   = 6 * time.Second  // how long the answers to one opening are taken
-	learnAgain   = 10 * time.Second // between two questions of who knows its address
-	learnAnswers = 8                // answers remembered
+	learnerFor    = 6 * time.Second  // how long the answers to one opening are taken
+	learnAgain    = 10 * time.Second // between two questions of who knows its address
+	learnAnswers  = 8                // answers remembered
+	learnerOffers = 64               // Offers to one opening that are looked at
 )
 
 // learner is what we know of our own address from others.
@@ -51,7 +52,7 @@ func (m *membership) askAddress(addr netip.AddrPort) {
 }
 
 // observed takes an answer.
-func (m *membership) observed(now time.Time, o offer) {
+func (m *membership) observed(now time.Time, o answered) {
 	switch addr := o.Observed; {
 	case !isUsable(o.from, addr):
 	case m.isLearning():
@@ -114,7 +115,7 @@ func (m *membership) tickLearning(now time.Time) {
 		if l.tokens[1] != 0 {
 			m.out.forget = append(m.out.forget, l.tokens[1])
 		}
-		l.tokens, l.until = [2]uint64{m.cfg.open(), l.tokens[0]}, now.Add(learnerFor)
+		l.tokens, l.until = [2]uint64{m.cfg.open(learnerOffers), l.tokens[0]}, now.Add(learnerFor)
 	}
 	if m.isLearning() || now.Before(l.askAt) {
 		return
@@ -157,7 +158,7 @@ func (m *membership) move(now time.Time, self netip.AddrPort) {
 	m.adopt(now, self)
 	for _, p := range peers {
 		m.forget(p)
-		m.contact(now, p.addr, contactOnce, nil)
+		m.contact(now, p.addr)
 	}
 }
 

@@ -7,12 +7,14 @@ import "time"
 // message may have is bounded in internal/wire, values in codec_guard.go, and transfers in fragment.go.
 const (
 	// Strangers.
-	strangersBatch = 128         // datagrams without a known token that are looked at, of the 256 of a batch
+	opensBatch     = 96          // Opens that are looked at, of the 256 datagrams of a batch
+	confirmsBatch  = 96          // and Confirms with a token that is not known
 	offersPerSec   = 4096        // Offers in a second, [AMP-1]: one for each peer that there may be
 	offersKnown    = 1024        // of them for the addresses of peers and seeds alone
 	offersEach     = 8           // to one address
 	linksBatch     = 16          // links that others begin, in one batch, [LNK-14]
 	derivedBatch   = 16          // X25519 for them: a millisecond
+	derivedPerSec  = 2000        // and in a second
 	linksPerSec    = 2000        // in a second, and as many of peers and seeds
 	seenMax        = 16384       // Opens that were answered and are remembered, of two generations each, with keys
 	strangersMax   = 256         // addresses that the log tells of in a minute, because no key opens what they send
@@ -20,12 +22,12 @@ const (
 	arrivalsMax    = 1024        // links made and Offers that wait for the loop
 
 	// What is known by hearsay.
-	opensPerSec  = 2000            // Opens in a second to addresses that others named, [AMP-3]
-	creditFactor = 3               // bytes of Opens that each byte of a List pays for, [AMP-2]
-	creditMax    = 16 << 10        // bytes of Opens that a peer can have saved up
-	creditKept   = 5 * time.Second // after its last List
-	missingMax   = 4096            // addresses that a List named and that have not been met, [AMP-4]
-	joinersMax   = 4096            // those who asked for the list lately and are told of who comes after them
+	contactsMax  = 4096   // addresses contacted at once, and links that are not confirmed yet, [AMP-3]. Half are kept for what answers our Joins
+	opensPerSec  = 2000   // Opens in a second to addresses that others named. Half are kept likewise
+	creditFactor = 3      // bytes of Opens that each byte of a List pays for, [AMP-2]
+	missingMax   = 4096   // addresses that a List named and that have not been met, [AMP-4]
+	joinersMax   = 4096   // those who asked for the list lately and are told of who comes after them
+	listsPerSec  = 26_000 // messages of List in a second, 1,200 bytes each
 
 	// Peers, all together.
 	maxPeers       = 4096 // four times the largest cluster that is promised

@@ -38,7 +38,7 @@ type memberConfig struct {
 	heartbeat     Heartbeat // complete
 	maxPeers      int
 
-	open   func() uint64                                                   // draws the token of an opening, of which the reader knows from then on
+	open   func(offers int32) uint64                                       // draws the token of an opening, of which the reader knows from then on
 	terms  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms // of the link that an Offer begins
 	isBusy func(link uint64) bool                                          // calls are in flight on it, and it was heard lately
 }
@@ -70,6 +70,7 @@ type membership struct {
 	parting  parting
 	healAt   time.Time
 	listAt   time.Time // when a List may be sent again to mend a view
+	lists    allowance // of messages of List
 	wakeAt   time.Time // what nextTimeout said after the last tick
 	out      effects
 }
@@ -198,7 +199,10 @@ func (m *membership) heard(now time.Time, link uint64, tver uint32) {
 	if p == nil || p.state == Left {
 		return
 	}
-	p.heard, p.doubts = m.moment(now), 0
+	p.heard = m.moment(now)
+	if link == p.tie.token {
+		p.doubts = 0
+	}
 	m.noteHeard(now, p)
 	if p.probe.tries > 0 {
 		m.excuse(now, p)

@@ -9,24 +9,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// record is what the rules remember of one process.
-type record struct {
+// history is what the rules remember of one process.
+type history struct {
 	inc  uint32
 	at   map[netip.AddrPort]uint64 // which process it last believed to be at an address
 	gone map[uint64]bool           // those that it has seen leave, or replaced
 }
 
-func newRecord() *record {
-	return &record{at: map[netip.AddrPort]uint64{}, gone: map[uint64]bool{}}
+func newHistory() *history {
+	return &history{at: map[netip.AddrPort]uint64{}, gone: map[uint64]bool{}}
 }
 
 // keepRules checks after each step of each process what holds whatever happens to processes and networks.
 func keepRules(s *society) {
-	records := map[*citizen]*record{}
+	records := map[*citizen]*history{}
 	s.after = append(s.after, func(c *citizen) {
 		r := records[c]
 		if r == nil {
-			r = newRecord()
+			r = newHistory()
 			records[c] = r
 		}
 		if err := r.check(c); err != nil {
@@ -35,7 +35,7 @@ func keepRules(s *society) {
 	})
 }
 
-func (r *record) check(c *citizen) error {
+func (r *history) check(c *citizen) error {
 	if c.inc < r.inc {
 		return fmt.Errorf("its incarnation fell from %d to %d", r.inc, c.inc)
 	}
@@ -53,7 +53,7 @@ func (r *record) check(c *citizen) error {
 
 // checkPeer sees to it that who left or was replaced never comes back. The record is its own: the machine's memory of them is
 // what is being tested.
-func (r *record) checkPeer(p *peer) error {
+func (r *history) checkPeer(p *peer) error {
 	if before := r.at[p.addr]; before != p.boot {
 		r.gone[before] = true
 	}
@@ -117,8 +117,8 @@ func TestRulesAreKept(t *testing.T) {
 	all := s.grow(3)
 	requireOneView(s)
 	a, b := all[0], all[1]
-	used := func() *record {
-		r := newRecord()
+	used := func() *history {
+		r := newHistory()
 		require.NoError(t, r.check(a))
 		return r
 	}
@@ -140,5 +140,5 @@ func TestRulesAreKept(t *testing.T) {
 	require.ErrorContains(t, replaced.check(a), "process that was gone")
 
 	a.peers.sorted()[0].boot = a.boot
-	require.ErrorContains(t, newRecord().check(a), "itself as a peer")
+	require.ErrorContains(t, newHistory().check(a), "itself as a peer")
 }

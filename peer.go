@@ -18,9 +18,7 @@ type peer struct {
 	older  *tie  // another, on which nothing new begins; nil: there is none
 	doubts uint8 // Offers that said it holds our link, since something was accepted on it
 
-	credit int       // bytes of Opens that its Lists have paid for, as of paid
-	paid   time.Time // when its last List came
-	listed moment    // when it was last sent the whole List
+	listAt moment // when it may be sent the whole List again
 
 	inc       uint32
 	name      string

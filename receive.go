@@ -96,7 +96,7 @@ func (r *reader) datagram(now time.Time, d datagram) {
 	case (h.KeyID != 0) != (r.ring.Load() != nil):
 		r.unopened(now, d)
 	case h.Form == wire.FormOpen:
-		if r.mayLook() {
+		if r.mayLook(&r.strangers.opens, opensBatch) {
 			r.opened(now, d)
 		}
 	case h.Form == wire.FormOffer:
@@ -106,9 +106,10 @@ func (r *reader) datagram(now time.Time, d datagram) {
 	}
 }
 
-// mayLook reports whether another datagram of a stranger may be looked at in this batch.
-func (r *reader) mayLook() bool {
-	if r.strangers.look() {
+// mayLook reports whether another datagram of a stranger may be looked at in this batch, of so many of its form.
+func (r *reader) mayLook(looked *int, most int) bool {
+	*looked++
+	if *looked <= most {
 		return true
 	}
 	r.stats.unanswered.Add(1)
@@ -119,11 +120,11 @@ func (r *reader) mayLook() bool {
 func (r *reader) linked(now time.Time, d datagram, h wire.Header) {
 	e := r.tokens.get(h.Token)
 	switch {
-	case e != nil && e.link != nil:
+	case e != nil && e.link != nil && (h.Form == wire.FormLink || !e.link.began):
 		r.toLink(now, e.link, d, h)
 	case e != nil || h.Form != wire.FormConfirm:
 		r.stats.stranger.Add(1)
-	case r.mayLook():
+	case r.mayLook(&r.strangers.confirms, confirmsBatch):
 		if l := r.confirmed(now, d); l != nil {
 			r.toLink(now, l, d, h)
 		}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"broach/internal/handshake"
 	"broach/internal/wire"
 )
 
@@ -17,7 +18,7 @@ const rankMax = 1 << 31
 func (r *reader) opened(now time.Time, d datagram) {
 	m, err := wire.ConsumeOpen(d.b)
 	switch {
-	case err != nil:
+	case err != nil || len(d.b) != wire.OpenSize:
 		r.stats.malformed.Add(1)
 	case m.Cluster != r.cluster:
 		r.stats.otherCluster.Add(1)
@@ -37,7 +38,7 @@ func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
 			r.unopened(now, d)
 			return
 		}
-		if !r.strangers.seen.isNew(m.Proof) {
+		if r.strangers.seen.has(m.Proof) {
 			r.stats.replayed.Add(1)
 			return
 		}
@@ -52,6 +53,7 @@ func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
 	}
 	if b := r.answerTo(now, m, d.addr); b != nil {
 		if ring != nil {
+			r.strangers.seen.add(m.Proof)
 			ring.Prove(b, key)
 		}
 		r.answers = append(r.answers, datagram{addr: to, b: b})
@@ -82,21 +84,24 @@ func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byt
 // offered hands an Offer to an opening of ours to the loop, [LNK-2].
 func (r *reader) offered(now time.Time, d datagram, h wire.Header) {
 	m, err := wire.ConsumeOffer(d.b)
-	if err != nil {
+	if err != nil || len(d.b) != wire.OpenSize {
 		r.stats.malformed.Add(1)
 		return
 	}
-	if e := r.tokens.get(m.Echo); e == nil || !e.opening {
+	e := r.tokens.get(m.Echo)
+	if e == nil || e.opening == nil {
 		r.stats.stranger.Add(1)
 		return
 	}
 	if ring := r.ring.Load(); ring != nil {
-		if _, ok := ring.Check(d.b[:wire.OpenSize], h.KeyID); !ok {
+		if _, ok := ring.Check(d.b, h.KeyID); !ok {
 			r.unopened(now, d)
 			return
 		}
 	}
-	r.arrive(arrival{offer: &m, from: d.addr})
+	if e.opening.left.Add(-1) >= 0 { // more of them would only keep the loop busy
+		r.arrive(arrival{offer: &m, from: d.addr})
+	}
 }
 
 // confirmed makes the link that a Confirm asks for, [LNK-3], and returns it with the messages in the datagram; nil if there is none.
@@ -106,7 +111,8 @@ func (r *reader) confirmed(now time.Time, d datagram) *link {
 		r.stats.malformed.Add(1)
 		return nil
 	}
-	if !r.process.IsOurs(time.Now(), m) || m.Key == r.process.Key || len(r.arrivals) == cap(r.arrivals) { // the time is read after the token was looked up
+	now = time.Now() // read after the token was looked up: what is not known any more is too old by then
+	if !r.process.IsOurs(now, m) || m.Key == r.process.Key || len(r.arrivals) == cap(r.arrivals) {
 		r.stats.stranger.Add(1)
 		return nil
 	}
@@ -157,26 +163,32 @@ const linkPause = 250 * time.Millisecond
 
 // hasRoom reports whether another link with who sent a Confirm may be made, beside those that there are at its address: [LNK-7], [LNK-10], [LNK-14].
 func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool {
-	order, same := r.termsOf(m, netip.AddrPort{}).Order(), 0
-	lowest := true
 	for _, l := range siblings {
-		switch {
-		case !l.began && now.Sub(l.born) < linkPause:
+		if !l.began && now.Sub(l.born) < linkPause {
 			return false
-		case l.key != m.Key && l.isConfirmed() && int32(m.Stamp-l.stampOfBirth()) <= 0:
+		}
+		if l.key != m.Key && l.isConfirmed() && int32(m.Stamp-l.stampOfBirth()) <= 0 {
 			return false // it was held back, and its sender is gone
-		case l.key == m.Key:
-			same++
-			lowest = lowest && order.Compare(l.order) < 0
 		}
 	}
-	if same >= 3 || same == 2 && lowest || len(siblings) >= siblingsMax {
+	if len(siblings) >= siblingsMax || r.full.Load() && len(siblings) == 0 {
 		return false
 	}
-	if r.full.Load() && len(siblings) == 0 {
+	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.termsOf(m, netip.AddrPort{}).Order()) {
 		return false
 	}
-	return r.strangers.mayTry(r.ring.Load() != nil && !r.shared.has(m.Key))
+	return r.strangers.mayTry(now, r.ring.Load() != nil && !r.shared.has(m.Key))
+}
+
+// isKept reports whether a third link at an address, with who has a key, stays in place of one of those that there are, [LNK-7]. Those with calls
+// stay in any case. Of the others goes one with another process, or the lowest.
+func isKept(now time.Time, links []*link, key wire.PublicKey, order handshake.Order) bool {
+	for _, l := range links {
+		if !l.isBusy(now) && (l.key != key || order.Compare(l.order) > 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // siblingsMax is how many links there may be with who is at one address: a pair has two, and a third for a moment; its successor may be there too.

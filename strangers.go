@@ -11,32 +11,29 @@ import (
 // Strangers are processes that have not shown yet that they get what is sent to them. What is done for all of them together is bounded here, by
 // datagrams, by time and by address, [AMP-1] and [LNK-14]. It is the reader's.
 type strangers struct {
-	looked  int // datagrams without a known token, in this batch
-	derived int // X25519 in this batch
-	links   int // made in this batch
-	offers  shares
-	made    shares
-	perAddr map[netip.AddrPort]int // Offers to an address in this second
-	until   time.Time              // the end of it
-	seen    seenOpens
-	told    toldOf
+	opens    int // Opens that were looked at, in this batch
+	confirms int // Confirms with a token that is not known, likewise
+	derived  int // X25519, likewise
+	links    int // made, likewise
+	offers   quota
+	made     quota
+	secrets  allowance              // X25519 in this second
+	perAddr  map[netip.AddrPort]int // Offers to an address in this second
+	until    time.Time              // the end of it
+	seen     seenOpens
+	told     toldOf
 }
 
-// shares is an allowance of a second that is divided: those who are known have some of it for themselves.
-type shares struct{ known, all allowance }
+// quota is an allowance of a second that is divided: some of it is kept for those who come first.
+type quota struct{ kept, all allowance }
 
-func (s *shares) take(now time.Time, isKnown bool, known, all int) bool {
-	return isKnown && s.known.take(now, known) || s.all.take(now, all)
+// take reports whether one more is allowed: of all, or for who comes first of what is kept.
+func (q *quota) take(now time.Time, isFirst bool, kept, all int) bool {
+	return isFirst && q.kept.take(now, kept) || q.all.take(now, all)
 }
 
 // begin is called before each batch.
-func (s *strangers) begin() { s.looked, s.derived, s.links = 0, 0, 0 }
-
-// look reports whether another datagram without a known token may be looked at in this batch.
-func (s *strangers) look() bool {
-	s.looked++
-	return s.looked <= strangersBatch
-}
+func (s *strangers) begin() { s.opens, s.confirms, s.derived, s.links = 0, 0, 0, 0 }
 
 // mayOffer reports whether an Open that names an address may be answered.
 func (s *strangers) mayOffer(now time.Time, addr netip.AddrPort, isKnown bool) bool {
@@ -51,14 +48,15 @@ func (s *strangers) mayOffer(now time.Time, addr netip.AddrPort, isKnown bool) b
 }
 
 // mayTry reports whether another Confirm may be looked at in this batch. needsKey says that it costs an X25519, which counts whatever comes of it.
-func (s *strangers) mayTry(needsKey bool) bool {
-	if s.links >= linksBatch || needsKey && s.derived >= derivedBatch {
+func (s *strangers) mayTry(now time.Time, needsKey bool) bool {
+	if s.links >= linksBatch {
 		return false
 	}
-	if needsKey {
-		s.derived++
+	if !needsKey {
+		return true
 	}
-	return true
+	s.derived++
+	return s.derived <= derivedBatch && s.secrets.take(now, derivedPerSec)
 }
 
 // mayLink reports whether another link may be made.
@@ -70,20 +68,20 @@ func (s *strangers) mayLink(now time.Time, isKnown bool) bool {
 // seenOpens remembers the Opens that were answered, by the beginnings of their proofs: what is repeated is not answered again.
 type seenOpens struct{ young, old map[uint64]struct{} }
 
-// isNew reports whether a proof has not been seen, and remembers it.
-func (s *seenOpens) isNew(proof wire.Proof) bool {
+// has reports whether a proof was seen.
+func (s *seenOpens) has(proof wire.Proof) bool {
 	k := binary.BigEndian.Uint64(proof[:])
-	if _, ok := s.young[k]; ok {
-		return false
-	}
-	if _, ok := s.old[k]; ok {
-		return false
-	}
+	_, young := s.young[k]
+	_, old := s.old[k]
+	return young || old
+}
+
+// add remembers a proof.
+func (s *seenOpens) add(proof wire.Proof) {
 	if s.young == nil || len(s.young) >= seenMax {
 		s.young, s.old = make(map[uint64]struct{}), s.young
 	}
-	s.young[k] = struct{}{}
-	return true
+	s.young[binary.BigEndian.Uint64(proof[:])] = struct{}{}
 }
 
 // toldOf remembers who the log was told of in the present minute.

@@ -78,7 +78,7 @@ func (m *membership) ping(now time.Time, p *peer) {
 	p.probe.at = m.moment(now.Add(m.cfg.heartbeat.ProbeEvery / time.Duration(m.density(p))))
 	m.tell(p, wire.Ping{Nonce: m.rng.Uint64()})
 	if p.probe.tries == 1 || p.probe.tries == 3 {
-		m.contact(now, p.addr, contactOnce, nil) // another process may be there, or none that knows our link, [LNK-9]
+		m.doubtLink(now, p)
 	}
 	if p.probe.tries%2 != 0 || p.probe.tries > m.cfg.heartbeat.Probes {
 		return

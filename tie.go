@@ -3,6 +3,7 @@ package broach
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"broach/internal/handshake"
@@ -38,64 +39,66 @@ type proving struct {
 	until  time.Time
 }
 
-// offer is an Offer that an opening of ours got.
-type offer struct {
+// answered is an Offer that an opening of ours got.
+type answered struct {
 	wire.Offer
 	from netip.AddrPort
 }
 
 // offered takes an Offer. What counts is made a link, [LNK-2].
-func (m *membership) offered(now time.Time, o offer) {
+func (m *membership) offered(now time.Time, o answered) {
 	if m.learner.hears(o.Echo) {
 		m.observed(now, o)
 		return
 	}
 	c := m.contacts.byToken[o.Echo]
-	if c == nil || o.Token == 0 || o.Addr.Addr().IsUnspecified() || !m.isOrdered(c, o) {
+	if c == nil {
 		return
 	}
-	if o.Addr != c.addr {
-		m.contactNamed(now, c, o)
-		return
-	}
-	boot := handshake.BootID(o.Key)
-	if boot == m.cfg.boot {
+	boot, p := handshake.BootID(o.Key), m.peers.byAddr[c.addr]
+	switch {
+	case o.Token == 0, o.Addr.Addr().IsUnspecified(), !m.isOrdered(c, o), boot == m.cfg.boot:
 		m.endContact(c)
-		return
-	}
-	p := m.peers.byAddr[c.addr]
-	if p != nil && p.boot == boot && p.tie.token != 0 && !m.isRenewed(now, p, o) {
+	case o.Addr != c.addr:
+		m.contactOther(now, c, o)
+	case p != nil && p.boot == boot && !m.isRenewed(now, p, c, o):
 		m.endContact(c)
-		return
+	default:
+		m.begin(now, c, o, boot)
 	}
-	m.begin(now, c, o, boot)
 }
 
 // isOrdered reports whether the ranks in an Offer are what they must be.
-func (m *membership) isOrdered(c *contact, o offer) bool {
+func (m *membership) isOrdered(c *contact, o answered) bool {
 	return o.Rank == 1+max(c.rank, o.Held) && o.Rank != 0 && uint64(o.Held) <= uint64(c.rank)+heldSpan
 }
 
-// isRenewed reports whether a link is to be made beside those that we have with a peer, [LNK-9].
-func (m *membership) isRenewed(now time.Time, p *peer, o offer) bool {
-	if p.older != nil && m.cfg.isBusy(p.older.token) {
+// isRenewed reports whether a link is to be made beside those that we have with a peer, [LNK-9]. While one works that the peer holds too nothing
+// else than our own doubt is a reason, and that only when it goes on.
+func (m *membership) isRenewed(now time.Time, p *peer, c *contact, o answered) bool {
+	switch {
+	case p.tie.token == 0, p.state == Offline, p.state == Left:
+		return true
+	case p.older != nil && m.cfg.isBusy(p.older.token) && m.cfg.isBusy(p.tie.token):
+		return false
+	case o.Held < p.tie.order.Rank && m.time(p.tie.born).Before(c.began):
+		return true
+	case !c.doubt:
 		return false
 	}
-	if o.Held != p.tie.order.Rank {
-		return true
-	}
 	p.doubts++
-	if p.doubts >= doubtsEnough {
-		return true
+	return o.Held != p.tie.order.Rank || p.doubts >= doubtsEnough
+}
+
+// doubtLink opens to a peer that does not answer a Ping: another process may be there, or one that does not know our link.
+func (m *membership) doubtLink(now time.Time, p *peer) {
+	if c := m.contact(now, p.addr); c != nil {
+		c.doubt = true
 	}
-	if p.state == Offline {
-		m.greet(now, p) // it knows us: whatever it answers makes it alive
-	}
-	return false
 }
 
 // begin makes a link of an Offer.
-func (m *membership) begin(now time.Time, c *contact, o offer, boot uint64) {
+func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 	terms := m.cfg.terms(&o.Offer, m.cfg.self, c.addr)
 	pr := &proving{
 		tie: tie{token: c.token, order: terms.Order()}, linkID: linkID{boot: boot, addr: c.addr},
@@ -130,7 +133,9 @@ func (m *membership) tickProving(now time.Time) {
 			continue
 		case !pr.again.IsZero() && !now.Before(pr.again):
 			pr.again = time.Time{}
-			m.contact(now, pr.addr, contactOnce, nil)
+			if p := m.peers.byAddr[pr.addr]; p == nil || p.tie.token == 0 {
+				m.contact(now, pr.addr)
+			}
 		case !now.Before(pr.at):
 			m.sayHello(now, pr)
 		}
@@ -154,7 +159,7 @@ func (m *membership) proven(now time.Time, token uint64) {
 		if pr.token != token {
 			continue
 		}
-		m.provings = append(m.provings[:i], m.provings[i+1:]...)
+		m.provings = slices.Delete(m.provings, i, i+1)
 		pr.born = m.moment(now)
 		m.dropHeldBelow(pr)
 		m.bind(now, pr.linkID, pr.tie, true)
@@ -206,8 +211,10 @@ func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
 	case p == nil && !m.makeRoom(now):
 		m.refuse(t)
 	case p == nil:
+		m.dropProvings(id)
 		m.admit(now, id, t, nil)
 	case p.boot != id.boot:
+		m.dropProvings(id)
 		m.succeed(now, id, t, p)
 	case p.state == Left && !began && int32(t.order.Stamp-m.stamp(p.since)) <= 0:
 		m.refuse(t) // it was on its way when the peer left
@@ -223,6 +230,17 @@ func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
 	}
 }
 
+// dropProvings closes the links that other processes at an address have offered: one has shown that it is there.
+func (m *membership) dropProvings(id linkID) {
+	m.provings = slices.DeleteFunc(m.provings, func(pr *proving) bool {
+		isOther := pr.addr == id.addr && pr.boot != id.boot
+		if isOther {
+			m.out.close = append(m.out.close, pr.token)
+		}
+		return isOther
+	})
+}
+
 // stamp is a time as our Offers say it.
 func (m *membership) stamp(at moment) uint32 { return uint32(time.Duration(at).Milliseconds()) }
 
@@ -232,27 +250,39 @@ func (m *membership) refuse(t tie) {
 	m.out.close = append(m.out.close, t.token)
 }
 
-// addTie gives a peer another link. The better of its two is preferred, the other ends what it has begun; a third goes, [LNK-7].
+// addTie gives a peer another link. The better of its two is preferred, the other ends what it has begun; of three one goes, [LNK-7].
 func (m *membership) addTie(p *peer, t tie) {
-	switch {
-	case p.tie.token == 0:
+	m.peers.byLink[t.token] = p
+	if p.older != nil && !m.dropThird(p, t) {
+		m.cut(p, &t)
+		return
+	}
+	if p.tie.token == 0 {
 		m.peers.bind(p, t)
 		return
-	case p.older != nil && p.older.isHigher(t):
-		m.out.close = append(m.out.close, t.token)
-		return
-	case p.older != nil:
-		m.cut(p, p.older)
 	}
 	worse := t
 	if t.isHigher(p.tie) {
-		worse = p.tie
-		p.tie = t
+		worse, p.tie = p.tie, t
 	}
-	m.peers.byLink[t.token] = p
 	p.older, p.doubts = &worse, 0
 	m.out.succeed = append(m.out.succeed, succession{from: worse.token, to: p.tie.token})
 	m.out.changed = true
+}
+
+// dropThird makes room for another link of a peer that has two, and reports whether it could: the lowest goes on which no calls are in flight.
+func (m *membership) dropThird(p *peer, t tie) bool {
+	switch {
+	case !m.cfg.isBusy(p.older.token) && (t.isHigher(*p.older) || m.cfg.isBusy(t.token)):
+		m.cut(p, p.older)
+	case !m.cfg.isBusy(p.tie.token) && t.isHigher(p.tie):
+		m.cut(p, &p.tie)
+		p.tie = *p.older
+	default:
+		return false
+	}
+	p.older = nil
+	return true
 }
 
 // ended hears that a link which had another beside it is over.
@@ -269,7 +299,7 @@ func (m *membership) ended(token uint64) {
 func (m *membership) unmade(token uint64) {
 	for i, pr := range m.provings {
 		if pr.token == token {
-			m.provings = append(m.provings[:i], m.provings[i+1:]...)
+			m.provings = slices.Delete(m.provings, i, i+1)
 			return
 		}
 	}

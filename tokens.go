@@ -40,9 +40,12 @@ type tokenChains struct {
 type tokenEntry struct {
 	token   uint64
 	link    *link
-	opening bool
+	opening *opening
 	next    *tokenEntry
 }
+
+// opening is what an Offer answers.
+type opening struct{ left atomic.Int32 } // Offers that are still looked at
 
 // spentToken is to be forgotten at a time.
 type spentToken struct {
@@ -83,15 +86,17 @@ func (t *tokenTable) link(token uint64) *link {
 	return nil
 }
 
-// open draws a token for an opening, and adds it.
-func (t *tokenTable) open() uint64 {
+// open draws a token for an opening to which so many Offers count, and adds it.
+func (t *tokenTable) open(offers int32) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	token := t.random()
 	for token == 0 || t.get(token) != nil {
 		token = t.random()
 	}
-	t.put(tokenEntry{token: token, opening: true})
+	o := new(opening)
+	o.left.Store(offers)
+	t.put(tokenEntry{token: token, opening: o})
 	return token
 }
 
@@ -99,7 +104,7 @@ func (t *tokenTable) open() uint64 {
 func (t *tokenTable) add(l *link) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.get(l.token); e != nil && !e.opening {
+	if e := t.get(l.token); e != nil && e.opening == nil {
 		return false
 	}
 	t.put(tokenEntry{token: l.token, link: l})
@@ -150,7 +155,7 @@ func (t *tokenTable) leave(l *link) {
 func (t *tokenTable) forget(token uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.get(token); e != nil && e.opening {
+	if e := t.get(token); e != nil && e.opening != nil {
 		t.remove(token)
 	}
 }
