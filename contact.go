@@ -199,14 +199,18 @@ type openTo struct {
 	self  netip.AddrPort
 }
 
-// rank is the highest of the links that we hold to a peer; 0: none, or one that no honest process comes to.
-func (p *peer) rank() (rank uint32) {
-	rank = p.tie.order.Rank
+// highest is the highest rank of the links that we hold to a peer; 0: there is none.
+func (p *peer) highest() uint32 {
 	if p.older != nil {
-		rank = max(rank, p.older.order.Rank)
+		return max(p.tie.order.Rank, p.older.order.Rank)
 	}
-	if rank >= rankMax {
-		return 0
+	return p.tie.order.Rank
+}
+
+// rank is that of an Open to a peer: the highest, unless no honest process comes to that.
+func (p *peer) rank() uint32 {
+	if rank := p.highest(); rank < rankMax {
+		return rank
 	}
-	return rank
+	return 0
 }

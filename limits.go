@@ -12,10 +12,9 @@ const (
 	offersPerSec   = 4096        // Offers in a second, [AMP-1]: one for each peer that there may be
 	offersKnown    = 1024        // of them for the addresses of peers and seeds alone
 	offersEach     = 8           // to one address
-	linksBatch     = 16          // links that others begin, in one batch, [LNK-14]
-	derivedBatch   = 16          // X25519 for them: a millisecond
+	derivedBatch   = 16          // X25519 for links that others begin, in one batch, [LNK-14]: a millisecond
 	derivedPerSec  = 2000        // and in a second
-	linksPerSec    = 2000        // in a second, and as many of peers and seeds
+	linksPerSec    = 2000        // such links in a second, and as many of peers and seeds
 	seenMax        = 16384       // Opens that were answered and are remembered, of two generations each, with keys
 	strangersMax   = 256         // addresses that the log tells of in a minute, because no key opens what they send
 	strangersEvery = time.Minute // and then again

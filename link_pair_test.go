@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/handshake"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -82,12 +83,24 @@ func onLinkPair(t *testing.T, cfg Config, test func(t *testing.T, a, b *linkSide
 	})
 }
 
-// connect makes the sides know each other.
+// connect makes the sides know each other by a link that a has begun.
 func connect(a, b *linkSide) {
-	a.link = newLink(time.Now(), &a.carrier, linkID{boot: b.boot, addr: b.script.addr}, 1)
-	b.link = newLink(time.Now(), &b.carrier, linkID{boot: a.boot, addr: a.script.addr}, 2)
-	a.links.add(a.link)
-	b.links.add(b.link)
+	terms := &handshake.Terms{
+		Cluster: a.cluster, Rank: 1, TokenA: a.tokens.open(1), KeyA: a.process.Key, AddrA: a.script.addr,
+		TokenB: 0xb0b, KeyB: b.process.Key, AddrB: b.script.addr,
+	}
+	a.link, b.link = born(a, terms, true), born(b, terms, false)
+	a.link.confirm = nil
+}
+
+// born makes a link.
+func born(s *linkSide, terms *handshake.Terms, began bool) *link {
+	l, err := newLink(time.Now(), &s.carrier, terms, began, nil, 1)
+	if err != nil || !s.tokens.add(l) {
+		panic("the link could not be made")
+	}
+	l.known = true
+	return l
 }
 
 // offer makes a function callable.

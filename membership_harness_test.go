@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/handshake"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
 
 // society is a number of membership machines, and the network between them, in time of its own. It plays the node's part: it
-// delivers what the machines send, and says whether it came on a link.
+// answers Opens, makes links, and delivers what the machines send on them.
 type society struct {
 	t       *testing.T
 	now     time.Time
@@ -25,32 +26,61 @@ type society struct {
 	mail    mail
 	count   int
 	spy     func(from *citizen, to netip.AddrPort, msg wire.Message, size int)
-	after   []func(c *citizen) // called after each step of a machine
+	opened  func(from *citizen, to netip.AddrPort) // called for each Open
+	after   []func(c *citizen)                     // called after each step of a machine
 }
 
 // citizen is one process.
 type citizen struct {
 	*membership
-	boot    uint64
-	links   map[uint64]bool
-	dead    bool
-	stopped bool
-	events  []memberEvent
-	pulls   int
-	wake    time.Time // when it ticks next, as of its last step
+	process  *handshake.Process
+	boot     uint64
+	links    map[uint64]*bond // by the token by which it receives
+	openings map[uint64]bool
+	dead     bool
+	stopped  bool
+	events   []memberEvent
+	pulls    int
+	wake     time.Time // when it ticks next, as of its last step
 }
 
-// letter is a datagram on its way.
+// bond is an end of a link.
+type bond struct {
+	terms   *handshake.Terms
+	began   bool
+	confirm bool // what goes on it are Confirms
+	spent   bool
+}
+
+// to is where and by which token the other end receives.
+func (b *bond) to() (netip.AddrPort, uint64) {
+	if b.began {
+		return b.terms.AddrB, b.terms.TokenB
+	}
+	return b.terms.AddrA, b.terms.TokenA
+}
+
+// key is the other end's.
+func (b *bond) key() wire.PublicKey {
+	if b.began {
+		return b.terms.KeyB
+	}
+	return b.terms.KeyA
+}
+
+// letter is a datagram on its way: an Open, an Offer, or a message on a link.
 type letter struct {
-	at    time.Time
-	n     int
-	from  *citizen
-	to    netip.AddrPort
-	boot  uint64
-	msg   wire.Message
-	stale uint64 // not 0: a Stale answer that names this boot id
-	size  int
-	tver  uint32
+	at      time.Time
+	n       int
+	from    *citizen
+	to      netip.AddrPort
+	open    *wire.Open
+	offer   *wire.Offer
+	token   uint64
+	confirm *handshake.Terms
+	msg     wire.Message
+	size    int
+	tver    uint32
 }
 
 type mail []letter
@@ -74,13 +104,26 @@ func newSociety(t *testing.T) *society {
 }
 
 // join starts a process at address i, with the seeds.
-func (s *society) join(i int, seeds ...int) *citizen {
-	boot := s.rng.Uint64() | 1
-	heartbeat := Config{}.heartbeat()
-	c := &citizen{boot: boot, links: map[uint64]bool{}}
+func (s *society) join(i int, seeds ...int) *citizen { return s.joinAs(addrOf(i), seeds...) }
+
+func (s *society) joinAs(self netip.AddrPort, seeds ...int) *citizen {
+	c := &citizen{links: map[uint64]*bond{}, openings: map[uint64]bool{}}
+	secrets := make([]byte, handshake.RandomSize)
+	for i := range secrets {
+		secrets[i] = byte(s.rng.Uint32())
+	}
+	c.process = handshake.NewProcess(secrets, false, s.now)
+	c.boot = c.process.Boot
 	c.membership = newMembership(memberConfig{
-		self: addrOf(i), boot: boot, name: "app", heartbeat: heartbeat, maxPeers: maxPeers,
-	}, s.now, rand.New(rand.NewPCG(boot, boot)))
+		self: self, boot: c.boot, name: "app", heartbeat: Config{}.heartbeat(), maxPeers: maxPeers,
+		open: func(int32) uint64 {
+			token := s.rng.Uint64() | 1
+			c.openings[token] = true
+			return token
+		},
+		terms:  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms { return c.terms(o, self, addr) },
+		isBusy: func(uint64) bool { return false },
+	}, s.now, rand.New(rand.NewPCG(c.boot, c.boot)))
 	c.setTable(s.now, 1, wire.AppendTable(nil, nil))
 	var addrs []netip.AddrPort
 	for _, j := range seeds {
@@ -91,6 +134,12 @@ func (s *society) join(i int, seeds ...int) *citizen {
 	c.tick(s.now)
 	s.collect(c)
 	return c
+}
+
+func (c *citizen) terms(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms {
+	return &handshake.Terms{
+		Rank: o.Rank, Stamp: o.Stamp, TokenA: o.Echo, KeyA: c.process.Key, AddrA: self, TokenB: o.Token, KeyB: o.Key, AddrB: addr,
+	}
 }
 
 // grow starts k processes, the first being the seed of all, and lets them find each other.
@@ -117,24 +166,43 @@ func (c *citizen) in(state State) int {
 }
 
 // of is what a process believes of another.
-func (c *citizen) of(other *citizen) *peer { return c.peers.byBoot[other.boot] }
+func (c *citizen) of(other *citizen) *peer {
+	if p := c.peers.byAddr[other.cfg.self]; p != nil && p.boot == other.boot {
+		return p
+	}
+	return nil
+}
+
+// linkTo is how what another says on its link comes to a process.
+func (c *citizen) linkTo(other *citizen) source {
+	return source{addr: other.cfg.self, link: c.of(other).tie.token, tver: other.tver}
+}
 
 // collect takes the effects of a machine.
 func (s *society) collect(c *citizen) {
 	e := c.take()
-	for _, id := range e.open {
-		c.links[id.boot] = true
+	for _, terms := range e.begin {
+		delete(c.openings, terms.TokenA)
+		c.links[terms.TokenA] = &bond{terms: terms, began: true, confirm: true}
+	}
+	for _, o := range e.opens {
+		s.postOpen(c, o)
 	}
 	for _, o := range e.send {
 		s.post(c, o)
 	}
-	for _, id := range e.close {
-		delete(c.links, id.boot)
+	for _, token := range e.forget {
+		delete(c.openings, token)
+	}
+	for _, token := range e.close {
+		if b := c.links[token]; b != nil {
+			b.spent = true
+		}
 	}
 	c.events = append(c.events, e.events...)
-	for _, id := range e.pull {
+	for _, p := range e.pull {
 		c.pulls++
-		s.answerPull(c, id)
+		s.answerPull(c, p.linkID)
 	}
 	c.wake = c.nextTimeout()
 	c.dead = c.dead || c.hasLeft(s.now)
@@ -146,25 +214,48 @@ func (s *society) collect(c *citizen) {
 func (s *society) answerPull(c *citizen, id linkID) {
 	for _, other := range s.members {
 		if other.boot == id.boot && !other.dead {
-			c.pulled(s.now, id.boot, other.tver, other.table, true)
+			c.pulled(s.now, id, other.tver, other.table, true)
 			return
 		}
 	}
-	c.pulled(s.now, id.boot, 0, nil, false)
+	c.pulled(s.now, id, 0, nil, false)
+}
+
+// postOpen puts an Open on its way, or loses it.
+func (s *society) postOpen(c *citizen, o openTo) {
+	if s.opened != nil {
+		s.opened(c, o.to)
+	}
+	m := &wire.Open{Rank: o.rank, Token: o.token, Key: c.process.Key, Addr: o.self}
+	if !s.loses(nil) {
+		s.send(letter{from: c, to: o.to, open: m, size: wire.OpenSize})
+	}
 }
 
 // post puts a message on its way, or loses it.
 func (s *society) post(c *citizen, o memberMessage) {
-	size := wire.HeaderSize + len(o.msg.Append(nil))
-	require.LessOrEqual(s.t, size, controlPacket)
-	if s.spy != nil {
-		s.spy(c, o.to, o.msg, size)
-	}
-	s.count++
-	if s.drop != nil && s.drop(o.msg) || s.rng.Float64() < s.loss {
+	b := c.links[o.link]
+	if b == nil || b.spent {
 		return
 	}
-	s.send(letter{from: c, to: o.to, boot: o.boot, msg: o.msg, size: size, tver: c.tver})
+	l := letter{from: c, msg: o.msg, size: wire.HeaderSize + len(o.msg.Append(nil)), tver: c.tver}
+	if b.confirm {
+		l.confirm, l.size = b.terms, l.size+confirmMore
+	}
+	l.to, l.token = b.to()
+	require.LessOrEqual(s.t, l.size, controlPacket)
+	if s.spy != nil {
+		s.spy(c, l.to, o.msg, l.size)
+	}
+	if !s.loses(o.msg) {
+		s.send(l)
+	}
+}
+
+// loses decides about a datagram. A message of nil is that of an Open or Offer.
+func (s *society) loses(msg wire.Message) bool {
+	s.count++
+	return msg != nil && s.drop != nil && s.drop(msg) || s.rng.Float64() < s.loss
 }
 
 func (s *society) send(l letter) {
@@ -228,16 +319,68 @@ func (s *society) deliver(l letter) {
 		l.at = s.now.Add(10 * time.Millisecond) // it waits in the socket
 		heap.Push(&s.mail, l)
 		return
-	case l.stale != 0:
-		c.stale(s.now, l.from.cfg.self, l.stale)
-	case l.boot != 0 && l.boot != c.boot:
-		s.send(letter{from: c, to: l.from.cfg.self, stale: l.boot})
+	case l.open != nil:
+		s.answer(c, l)
 		return
-	default:
-		linked := l.boot != 0 && c.links[l.from.boot]
-		c.receive(s.now, source{addr: l.from.cfg.self, boot: l.from.boot, tver: l.tver, size: l.size, linked: linked, toUs: l.boot != 0}, l.msg)
+	case l.offer != nil:
+		if !c.openings[l.offer.Echo] {
+			return
+		}
+		c.offered(s.now, answered{Offer: *l.offer, from: l.from.cfg.self})
+	case !s.take(c, l):
+		return
 	}
 	s.collect(c)
+}
+
+// answer is what the reader of a node does with an Open.
+func (s *society) answer(c *citizen, l letter) {
+	m, self := *l.open, c.cfg.self
+	if self.Addr().IsUnspecified() && !m.Addr.Addr().IsUnspecified() {
+		s.postOpen(c, openTo{to: m.Addr, token: c.learner.tokens[0], self: c.nowhere()})
+		return
+	}
+	var held uint32
+	for _, b := range c.links {
+		if at, _ := b.to(); at == m.Addr && b.key() == m.Key && !b.spent {
+			held = max(held, b.terms.Rank)
+		}
+	}
+	o := c.process.Answer(s.now, m, self, l.from.cfg.self, held)
+	to := m.Addr
+	if to.Addr().IsUnspecified() {
+		to = l.from.cfg.self
+	}
+	if !s.loses(nil) {
+		s.send(letter{from: c, to: to, offer: &o, size: wire.OpenSize})
+	}
+}
+
+// take gives a machine a message on a link, which a Confirm may make.
+func (s *society) take(c *citizen, l letter) bool {
+	b := c.links[l.token]
+	if b == nil && l.confirm != nil && !s.makeLink(c, l.confirm) {
+		return false
+	}
+	b = c.links[l.token]
+	if b == nil || b.spent {
+		return false
+	}
+	b.confirm = false
+	c.receive(s.now, source{addr: l.from.cfg.self, link: l.token, tver: l.tver, size: l.size}, l.msg)
+	return true
+}
+
+// makeLink is what the reader of a node does with a Confirm.
+func (s *society) makeLink(c *citizen, terms *handshake.Terms) bool {
+	confirm := wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank, Stamp: terms.Stamp}
+	confirm.Token = terms.TokenB
+	if !c.process.IsOurs(s.now, confirm) {
+		return false
+	}
+	c.links[terms.TokenB] = &bond{terms: terms}
+	c.made(s.now, linkID{boot: handshake.BootID(terms.KeyA), addr: terms.AddrA}, tie{token: terms.TokenB, order: terms.Order()})
+	return true
 }
 
 // until runs until a condition holds, and returns how long that took.

@@ -14,7 +14,6 @@ type strangers struct {
 	opens    int // Opens that were looked at, in this batch
 	confirms int // Confirms with a token that is not known, likewise
 	derived  int // X25519, likewise
-	links    int // made, likewise
 	offers   quota
 	made     quota
 	secrets  allowance              // X25519 in this second
@@ -33,7 +32,7 @@ func (q *quota) take(now time.Time, isFirst bool, kept, all int) bool {
 }
 
 // begin is called before each batch.
-func (s *strangers) begin() { s.opens, s.confirms, s.derived, s.links = 0, 0, 0, 0 }
+func (s *strangers) begin() { s.opens, s.confirms, s.derived = 0, 0, 0 }
 
 // mayOffer reports whether an Open that names an address may be answered.
 func (s *strangers) mayOffer(now time.Time, addr netip.AddrPort, isKnown bool) bool {
@@ -47,11 +46,8 @@ func (s *strangers) mayOffer(now time.Time, addr netip.AddrPort, isKnown bool) b
 	return true
 }
 
-// mayTry reports whether another Confirm may be looked at in this batch. needsKey says that it costs an X25519, which counts whatever comes of it.
+// mayTry reports whether another Confirm may be tried. needsKey says that it costs an X25519, which counts whatever comes of it.
 func (s *strangers) mayTry(now time.Time, needsKey bool) bool {
-	if s.links >= linksBatch {
-		return false
-	}
 	if !needsKey {
 		return true
 	}
@@ -61,7 +57,6 @@ func (s *strangers) mayTry(now time.Time, needsKey bool) bool {
 
 // mayLink reports whether another link may be made.
 func (s *strangers) mayLink(now time.Time, isKnown bool) bool {
-	s.links++
 	return s.made.take(now, isKnown, linksPerSec, linksPerSec)
 }
 

@@ -70,7 +70,11 @@ func (m *membership) offered(now time.Time, o answered) {
 
 // isOrdered reports whether the ranks in an Offer are what they must be.
 func (m *membership) isOrdered(c *contact, o answered) bool {
-	return o.Rank == 1+max(c.rank, o.Held) && o.Rank != 0 && uint64(o.Held) <= uint64(c.rank)+heldSpan
+	highest := uint64(0)
+	if p := m.peers.byAddr[c.addr]; p != nil {
+		highest = uint64(p.highest())
+	}
+	return o.Rank == 1+max(c.rank, o.Held) && o.Rank != 0 && uint64(o.Held) <= highest+heldSpan
 }
 
 // isRenewed reports whether a link is to be made beside those that we have with a peer, [LNK-9]. While one works that the peer holds too nothing
@@ -87,7 +91,7 @@ func (m *membership) isRenewed(now time.Time, p *peer, c *contact, o answered) b
 		return false
 	}
 	p.doubts++
-	return o.Held != p.tie.order.Rank || p.doubts >= doubtsEnough
+	return p.doubts >= doubtsEnough
 }
 
 // doubtLink opens to a peer that does not answer a Ping: another process may be there, or one that does not know our link.

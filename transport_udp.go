@@ -85,6 +85,7 @@ func openUDP(addr string, log *slog.Logger) (transport, error) {
 	}
 	askBuffers(conn, log)
 	sendWhole(conn)
+	sendToOne(conn)
 	return newPacketTransport(conn), nil
 }
 
