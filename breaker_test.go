@@ -12,7 +12,7 @@ import (
 // reports whether it was let through.
 func onExperience(t *testing.T, test func(t *testing.T, e *experience, l *link, try func(*Error) bool)) {
 	synctest.Test(t, func(t *testing.T) {
-		e, l := &experience{}, &link{carrier: &carrier{}}
+		e, l := &experience{}, &link{carrier: &carrier{}, record: new(record)}
 		test(t, e, l, func(failed *Error) bool {
 			p, ok := e.enter()
 			if ok {

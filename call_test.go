@@ -308,7 +308,7 @@ func TestPrivateFunctions(t *testing.T) {
 		for _, n := range c.nodes {
 			require.Len(c.t, n.Services(), 1)
 		}
-		_, failed := caller.Caller("__private").attempt(c.t.Context(), time.Now(), caller.links.all()[0], outCall{deadline: time.Now().Add(time.Second)})
+		_, failed := caller.Caller("__private").attempt(c.t.Context(), time.Now(), caller.tokens.all()[0], outCall{deadline: time.Now().Add(time.Second)})
 		requireError(c.t, failed, NotFound, No)
 	})
 }

@@ -77,7 +77,7 @@ func TestDeltaIsChecked(t *testing.T) {
 	liar.setTable(s.now, 2, wire.AppendTable(nil, rowsOf(1, 2)))
 	s.collect(liar)
 	s.run(time.Second)
-	held, link := a.of(liar).functions, source{addr: liar.cfg.self, boot: liar.boot, tver: 2, linked: true, toUs: true}
+	held, link := a.of(liar).functions, a.linkTo(liar)
 	require.Len(t, held, 2)
 	none, more := wire.AppendTable(nil, nil), wire.AppendTable(nil, rowsOf(3))
 	for _, d := range []wire.Delta{

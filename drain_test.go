@@ -42,7 +42,7 @@ func TestDraining(t *testing.T) {
 	s.run(50 * time.Millisecond)
 	require.True(t, late.of(leaver).draining)
 	answer := func(c *citizen) {
-		s.forge(leaver, source{addr: c.cfg.self, boot: c.boot, tver: 1, linked: true, toUs: true}, wire.Drain{Answer: true})
+		s.forge(leaver, leaver.linkTo(c), wire.Drain{Answer: true})
 	}
 	for _, c := range all[1:3] {
 		answer(c)
@@ -64,7 +64,7 @@ func TestDrainingIsAnswered(t *testing.T) {
 		require.NoError(t, provider.Register("f", func() { time.Sleep(time.Second) }))
 		require.NoError(t, caller.WaitFor(context.Background(), "f", 1))
 		c.settle(time.Second)
-		l := caller.links.get(provider.boot)
+		l := caller.linkWith(provider)
 		l.inflight.Add(1)
 		require.NoError(t, provider.do(func(now time.Time) { provider.members.drain(now) }))
 		time.Sleep(time.Second)

@@ -150,7 +150,7 @@ func (n *Node) wrong(living map[netip.AddrPort]*Node, dead map[netip.AddrPort]St
 		switch {
 		case seen[p.addr]:
 			list = append(list, fmt.Sprintf("%v has %v twice", n.Addr(), p.addr))
-		case lives && (p.boot != other.boot || p.state != Alive || p.unreachable):
+		case lives && (p.boot != other.process.Boot || p.state != Alive || p.unreachable):
 			list = append(list, fmt.Sprintf("%v says that %v is %v", n.Addr(), p.addr, p.state))
 		case !lives && (p.state == Alive || p.state == Suspect || known && p.state != said):
 			list = append(list, fmt.Sprintf("%v says that %v, which is dead, is %v", n.Addr(), p.addr, p.state))
@@ -171,7 +171,7 @@ func (c *cluster) say(of *Node, s State) int {
 	k := 0
 	for _, n := range c.live() {
 		for _, p := range n.view.Load().peers {
-			if p.boot == of.boot && p.state == s {
+			if p.boot == of.process.Boot && p.state == s {
 				k++
 			}
 		}
@@ -221,6 +221,6 @@ func (c *cluster) arrive(i int, function string, seed *Node) *Node {
 func (c *cluster) callable(function string, at *Node) bool {
 	return !slices.ContainsFunc(c.live(), func(n *Node) bool {
 		r := n.view.Load().routes[function]
-		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d candidate) bool { return d.id.boot == at.boot }))
+		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d candidate) bool { return d.id.boot == at.process.Boot }))
 	})
 }

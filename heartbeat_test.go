@@ -41,7 +41,7 @@ func TestViewsThatDifferAreMended(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)
 	a, b := all[0], all[1]
-	link := source{addr: b.cfg.self, boot: b.boot, tver: 1, linked: true, toUs: true}
+	link := a.linkTo(b)
 	sent := s.watch(a)
 	odd := func(seq uint32) { s.forge(a, link, wire.Beat{Seq: seq, Promise: 1000, Digest: a.digest + 1}) }
 	odd(100)
@@ -87,7 +87,7 @@ func TestStoppedProcessBlamesNobody(t *testing.T) {
 	s.run(20 * time.Second)
 	for _, c := range all {
 		for _, e := range c.events {
-			require.True(t, e.kind == MemberUp || e.addr == sick.cfg.self, "%v of %v", e.kind, e.addr)
+			require.True(t, e.kind == MemberUp || e.peer.addr == sick.cfg.self, "%v of %v", e.kind, e.peer.addr)
 		}
 	}
 }

@@ -247,8 +247,7 @@ func forge(from, to *linkSide, encoded ...[]byte) []byte {
 	for _, m := range encoded {
 		d = append(d, m...)
 	}
-	from.header(d, 1, 0, to.boot, from.link.number)
-	return d
+	return from.link.header(d, wire.Header{TableVersion: 1, Token: from.link.toToken, Number: from.link.number})
 }
 
 // noise is bytes that do not look alike.

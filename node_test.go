@@ -106,7 +106,7 @@ func TestCloseFromInsideAFunction(t *testing.T) {
 func TestTheFarewellIsNotLost(t *testing.T) {
 	inPair(t, nil, func(c *cluster, provider, caller *Node) {
 		c.until(5*time.Second, "they meet", func() bool { return allSee(c.nodes, 1) })
-		for _, l := range provider.links.all() {
+		for _, l := range provider.tokens.all() {
 			l.mu.Lock()
 			l.held = true
 			l.mu.Unlock()

@@ -102,7 +102,7 @@ func TestEchoOfBeatsStartsAProbe(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)
 	a, b := all[0], all[1]
-	link := source{addr: b.cfg.self, boot: b.boot, tver: 1, linked: true, toUs: true}
+	link := a.linkTo(b)
 	peer := a.of(b)
 	s.until(10*time.Second, "beats have gone", func() bool { return peer.beatOut >= 4 })
 	s.forge(a, link, wire.Beat{Seq: peer.beatIn + 1, Promise: 1000, Inc: 1, Digest: a.digest, Echo: peer.beatOut - 2})

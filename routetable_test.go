@@ -14,7 +14,7 @@ import (
 func idle(n int) []candidate {
 	list := make([]candidate, n)
 	for i := range list {
-		list[i] = candidate{link: &link{}, weight: weightUnsaid}
+		list[i] = candidate{link: &link{record: new(record)}, weight: weightUnsaid}
 	}
 	return list
 }

@@ -25,7 +25,7 @@ func stream(pause, lasting time.Duration, call func(begun time.Time)) *sync.Wait
 
 // requestsOf counts the requests that a node has sent, each once however often it was repeated: the numbers of its slots say so.
 func requestsOf(n *Node) (sent uint32) {
-	for _, l := range n.links.all() {
+	for _, l := range n.tokens.all() {
 		l.mu.Lock()
 		if l.exchange != nil {
 			for i := range l.calls.slots {

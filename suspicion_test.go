@@ -85,7 +85,7 @@ func TestWitnessSaysWhatItSees(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)
 	helper, asker, target := all[0], all[1], all[2]
-	link := source{addr: asker.cfg.self, boot: asker.boot, tver: 1, linked: true, toUs: true}
+	link := helper.linkTo(asker)
 	ask := func(wait time.Duration) map[wire.Kind]int {
 		sent := s.watch(helper)
 		s.forge(helper, link, wire.Help{Target: helper.of(target).target()})
@@ -140,7 +140,7 @@ func TestClaimsAreChecked(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
 	a, liar, target := all[0], all[1], all[2]
-	link := source{addr: liar.cfg.self, boot: liar.boot, tver: 1, linked: true, toUs: true}
+	link := a.linkTo(liar)
 	named := a.of(target).target()
 
 	other := named
@@ -172,7 +172,7 @@ func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 		s := newSociety(t)
 		all := s.grow(4)
 		a, liar, target := all[0], all[1], all[2]
-		link := source{addr: liar.cfg.self, boot: liar.boot, tver: 1, linked: true, toUs: true}
+		link := a.linkTo(liar)
 		pings := 0
 		s.drop = func(msg wire.Message) bool {
 			if msg.Kind() != wire.KindPing {
@@ -207,7 +207,7 @@ func TestManyCheckAClaimInTurns(t *testing.T) {
 	}
 	hear := func(what func(wire.Target) wire.Message) {
 		for _, c := range slices.Concat(all[:1], all[3:]) {
-			link := source{addr: liar.cfg.self, boot: liar.boot, tver: 1, linked: true, toUs: true}
+			link := c.linkTo(liar)
 			s.forge(c, link, what(c.of(target).target()))
 		}
 	}
@@ -228,7 +228,7 @@ func TestTargetRefutes(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
 	a, target := all[0], all[2]
-	link := source{addr: a.cfg.self, boot: a.boot, tver: 1, linked: true, toUs: true}
+	link := target.linkTo(a)
 	sent := s.watch(target)
 	s.forge(target, link, wire.Suspect{Target: wire.Target{Addr: target.cfg.self, Boot: target.boot, Inc: 7}})
 	require.EqualValues(t, 8, target.inc)
@@ -267,9 +267,4 @@ func TestLeaving(t *testing.T) {
 	require.Equal(t, Left, all[0].of(leaver).state)
 	s.run(11 * time.Second)
 	require.Nil(t, all[0].of(leaver))
-	require.True(t, all[0].past.has(leaver.boot))
-	for i := range uint64(3 * pastMax) {
-		all[0].past.add(1000 + i)
-	}
-	require.Len(t, all[0].past.known, pastMax)
 }

@@ -59,10 +59,13 @@ func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	require.NoError(t, n.Register("more", func(x int) int { return x }))
 	(<-n.commands)(now)
 	n.tableAt = now
-	hello := wire.Hello{Nonce: 1, Addr: addrOf(1)}
-	n.receive(now, inbound{source: source{addr: addrOf(1), boot: 7, tver: 1, size: 1200}, msg: wire.Announce{Hello: hello}})
+	l := someLink(&n.carrier, wire.PublicKey{7})
+	n.arrive(now, arrival{made: l})
+	n.carryOut(now)
+	l.told.Store(1)
+	n.receive(now, inbound{source: source{link: l.token, tver: 1}, from: l, msg: wire.Announce{Hello: wire.Hello{Addr: addrOf(1)}}})
 	n.step(now) // answers the Announce, and makes the table of version 2
-	require.Len(t, conn.sent, 1)
+	require.NotEmpty(t, conn.sent)
 	h, rest, err := wire.ConsumeHeader(conn.sent[0])
 	require.NoError(t, err)
 	kind, body, _, err := wire.ConsumeMessage(rest)

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/wire"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -51,7 +53,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 		var loop, all sync.WaitGroup
 		loop.Go(func() { c.timers.loopOf(stop) })
 		for i := range callers {
-			l := newLink(time.Now(), c, linkID{boot: uint64(i + 1), addr: addrOf(i)}, uint64(i))
+			l := someLink(c, wire.PublicKey{byte(i + 1)})
 			all.Go(func() {
 				for r := range rounds {
 					wait := time.Duration(1+(r*7+i)%13) * time.Millisecond
@@ -79,7 +81,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 func TestIdleLinkLeavesTheTimers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &side(t, 1, Config{}).carrier
-		l := newLink(time.Now(), c, linkID{boot: 2, addr: addrOf(2)}, 1)
+		l := someLink(c, wire.PublicKey{2})
 		p := c.newPending()
 		_, _, err := l.call(time.Now(), time.Now().Add(time.Millisecond), requestFrame("f", nil), p)
 		require.NoError(t, err)

@@ -227,7 +227,7 @@ func TestStats(t *testing.T) {
 		require.Zero(c.t, s.Running+s.Queued)
 		require.Positive(c.t, s.DatagramsIn)
 		require.Greater(c.t, s.BytesOut, s.DatagramsOut)
-		require.Zero(c.t, s.Malformed+s.Misdirected+s.OtherCluster+s.Replayed+s.ForeignVersion)
+		require.Zero(c.t, s.Malformed+s.Strangers+s.OtherCluster+s.Replayed+s.ForeignVersion)
 
 		s = caller.Stats()
 		require.Len(c.t, s.Peers, 1)

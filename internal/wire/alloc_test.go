@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +26,7 @@ func hot() []hotPath {
 	progress := Progress{Slot: 5, Seq: 9}
 	requestBody, replyBody := request.AppendBody(nil), reply.AppendBody(nil)
 	fragmentBody, ackBody := fragment.Append(nil)[FrameSize:], ack.Append(nil)[FrameSize:]
+	open, offer, confirm := AppendOpen(nil, goldenOpen), AppendOffer(nil, goldenOffer), AppendConfirm(nil, goldenConfirm)
 	progressBody := progress.Append(nil)[FrameSize:]
 
 	return []hotPath{
@@ -41,7 +44,12 @@ func hot() []hotPath {
 		{"AppendFragmentAck", func() { ack.Append(room) }},
 		{"ConsumeFragmentAck", func() { _, sinkErr = ConsumeFragmentAck(ackBody) }},
 		{"SetRemaining", func() { SetRemaining(datagram[HeaderSize:], 5) }},
-		{"SetNumber", func() { SetNumber(datagram, 5) }},
+		{"AppendOpen", func() { AppendOpen(room, goldenOpen) }},
+		{"ConsumeOpen", func() { _, sinkErr = ConsumeOpen(open) }},
+		{"AppendOffer", func() { AppendOffer(room, goldenOffer) }},
+		{"ConsumeOffer", func() { _, sinkErr = ConsumeOffer(offer) }},
+		{"AppendConfirm", func() { AppendConfirm(room, goldenConfirm) }},
+		{"ConsumeConfirm", func() { _, _, sinkErr = ConsumeConfirm(confirm) }},
 		{"Digest", func() { sinkHash = Digest(Entry{addr6, 1}) }},
 	}
 }
@@ -71,6 +79,27 @@ func TestBadInputsDoNotAllocate(t *testing.T) {
 	}
 }
 
+// What is wrong in the last of many addresses is found before room is made for the first.
+func TestALateFaultCostsNoMoreThanAnEarlyOne(t *testing.T) {
+	wanted := slices.Repeat([]netip.AddrPort{addr4}, MaxWanted)
+	wanted[MaxWanted-1] = netip.AddrPortFrom(addr4.Addr(), 0)
+	requireNoAllocationIfBad(t, KindJoin, Join{Wanted: wanted}.Append(nil)[FrameSize:])
+	entries := slices.Repeat([]Entry{{addr4, 1}}, 40)
+	entries[39].Boot = 0
+	requireNoAllocationIfBad(t, KindList, List{Count: 1, Entries: entries}.Append(nil)[FrameSize:])
+}
+
+// [HDR-1] What is dropped costs as little when it is an Open, an Offer or a Confirm: anybody can send these.
+func TestBadHandshakesDoNotAllocate(t *testing.T) {
+	for _, h := range handshakes {
+		for n := range h.bytes {
+			cost := testing.AllocsPerRun(1, func() { sinkErr = h.consume(h.bytes[:n]) })
+			require.ErrorIs(t, sinkErr, ErrShort, "%s", h.name)
+			require.Zero(t, cost, "%s, %d bytes", h.name, n)
+		}
+	}
+}
+
 func requireNoAllocationIfBad(t *testing.T, kind Kind, body []byte) {
 	t.Helper()
 	if _, err := consume(kind, body); err == nil || kind < KindJoin {
@@ -80,11 +109,11 @@ func requireNoAllocationIfBad(t *testing.T, kind Kind, body []byte) {
 	require.Zero(t, cost, "kind %d: %x: %v", kind, body, sinkErr)
 }
 
-// An entry of 15 bytes becomes one of 40, a List of a datagram no more than a few KiB.
+// An entry of 26 bytes becomes one of 40, a List of a datagram no more than a few KiB.
 func TestListsCostWhatTheyBring(t *testing.T) {
 	var full List
 	full.Count = 1
-	for i := range 4000 {
+	for i := range 2500 {
 		full.Entries = append(full.Entries, Entry{addr4, uint64(i + 1)})
 	}
 	body := full.Append(nil)[FrameSize:]

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math"
 	"net/netip"
 	"slices"
@@ -29,6 +28,7 @@ func TestFieldsOutsideTheirBoundsAreRejected(t *testing.T) {
 	long := Request{Service: bytes.Repeat([]byte("s"), MaxName+1)}
 	request := Request{Service: []byte("work01")}
 	hello := Announce{Hello{Addr: addr4, Name: "shop", Version: "1.0", Tags: []Tag{{"zone", "a"}}}}
+	join := Join{Wanted: []netip.AddrPort{addr4, addr6}}
 	list := List{Count: 1, Entries: []Entry{{addr4, 1}}}
 	help := Help{someTarget}
 	zero8 := make([]byte, 8)
@@ -55,23 +55,25 @@ func TestFieldsOutsideTheirBoundsAreRejected(t *testing.T) {
 		{"executed 3", KindReply, patched(Reply{}, 10, 3), ErrField},
 		{"bitmap of 129 bytes", KindFragmentAck, patched(FragmentAck{Bitmap: make([]byte, MaxBitmap+1)}, 0), ErrLimit},
 		{"stopped by 2", KindStop, patched(Stop{}, 4, 2), ErrField},
-		{"stale boot id 0", KindStale, patched(Stale{}, 0), ErrField},
-		{"address of family 5", KindJoin, patched(Join{Addr: addr4}, 8, 5), ErrField},
-		{"port 0", KindJoin, patched(Join{Addr: addr4}, 13, 0, 0), ErrField},
+		{"61 addresses", KindJoin, patched(Join{}, 8, MaxWanted+1), ErrLimit},
+		{"more addresses than there are", KindJoin, patched(join, 8, 3), ErrShort},
+		{"port 0 at first", KindJoin, patched(join, 25, 0, 0), ErrField},
+		{"port 0 at last", KindJoin, patched(join, 43, 0, 0), ErrField},
 		{"index equal to count", KindList, patched(list, 8, 0, 1), ErrField},
 		{"count 0", KindList, patched(List{}, 8), ErrField},
-		{"entry of family 5", KindList, patched(list, 12, 5), ErrField},
-		{"entry with boot id 0", KindList, patched(list, 19, zero8...), ErrField},
+		{"entry with port 0", KindList, patched(list, 28, 0, 0), ErrField},
+		{"entry with boot id 0", KindList, patched(list, 30, zero8...), ErrField},
 		{"target of family 5", KindHelp, patched(help, 0, 5), ErrField},
 		{"target with boot id 0", KindHelp, patched(help, 7, zero8...), ErrField},
-		{"hello of family 5", KindAnnounce, patched(hello, 24, 5), ErrField},
-		{"name that is not UTF-8", KindAnnounce, patched(hello, 32, 0xff), ErrField},
-		{"version that is not UTF-8", KindAnnounce, patched(hello, 37, 0xff), ErrField},
-		{"key that is not UTF-8", KindAnnounce, patched(hello, 43, 0xff), ErrField},
-		{"value that is not UTF-8", KindAnnounce, patched(hello, 48, 0xff), ErrField},
-		{"key longer than the tags", KindAnnounce, patched(hello, 42, 7), ErrShort},
-		{"tags longer than the body", KindAnnounce, patched(hello, 40, 0, 99), ErrShort},
-		{"has table 2", KindAnnounce, patched(hello, 49, 2), ErrField},
+		{"hello of family 5", KindAnnounce, patched(hello, 8, 5), ErrField},
+		{"hello with port 0", KindAnnounce, patched(hello, 13, 0, 0), ErrField},
+		{"name that is not UTF-8", KindAnnounce, patched(hello, 16, 0xff), ErrField},
+		{"version that is not UTF-8", KindAnnounce, patched(hello, 21, 0xff), ErrField},
+		{"key that is not UTF-8", KindAnnounce, patched(hello, 27, 0xff), ErrField},
+		{"value that is not UTF-8", KindAnnounce, patched(hello, 32, 0xff), ErrField},
+		{"key longer than the tags", KindAnnounce, patched(hello, 26, 7), ErrShort},
+		{"tags longer than the body", KindAnnounce, patched(hello, 24, 0, 99), ErrShort},
+		{"has table 2", KindAnnounce, patched(hello, 33, 2), ErrField},
 	} {
 		_, err := consume(c.kind, c.body)
 		require.ErrorIs(t, err, c.want, c.what)
@@ -89,7 +91,8 @@ func TestFieldsAtTheirBoundsAreTaken(t *testing.T) {
 		List{Index: math.MaxUint16 - 1, Count: math.MaxUint16, Entries: []Entry{}},
 		Help{Target{Addr: netip.MustParseAddrPort("255.255.255.255:65535"), Boot: math.MaxUint64}},
 		Announce{Hello{Addr: addr4, Tags: []Tag{{"", ""}, {"a", ""}}}},
-		Welcome{Hello{Addr: addr4, Name: strings.Repeat("n", 255), Tags: tags(MaxTags)}},
+		Welcome{Answers: math.MaxUint32, Hello: Hello{Addr: addr4, Name: strings.Repeat("n", 255), Tags: tags(MaxTags)}},
+		Join{Nonce: math.MaxUint64, Wanted: slices.Repeat([]netip.AddrPort{addr6}, MaxWanted)},
 	} {
 		kind, body, _, err := ConsumeMessage(m.Append(nil))
 		require.NoError(t, err)
@@ -119,35 +122,32 @@ func TestTagsMustRiseAndBeFew(t *testing.T) {
 		{"33 of 32", tags(MaxTags + 1), ErrLimit},
 		{"late fall", append(tags(MaxTags-1), Tag{"A", ""}), ErrOrder},
 	} {
-		_, err := ConsumeWelcome(Welcome{Hello{Addr: addr4, Tags: c.tags}}.Append(nil)[FrameSize:])
+		_, err := ConsumeWelcome(Welcome{Hello: Hello{Addr: addr4, Tags: c.tags}}.Append(nil)[FrameSize:])
 		require.ErrorIs(t, err, c.want, c.what)
 	}
 }
 
-// what IPv6 maps to IPv4 is sent as IPv4 only
+// in a hello or target ... what IPv6 maps to IPv4 (`::ffff:0:0/96`) is IPv4
 func TestAnAddressHasOneEncoding(t *testing.T) {
 	mapped := netip.AddrPortFrom(netip.AddrFrom16(addr4.Addr().As16()), addr4.Port())
-	require.Equal(t, Join{Addr: addr4}.Append(nil), Join{Addr: mapped}.Append(nil), "it is unmapped on its way out")
-	require.Equal(t, Digest(Entry{addr4, 1}), Digest(Entry{mapped, 1}))
-
+	zoned := netip.AddrPortFrom(addr6.Addr().WithZone("eth0"), addr6.Port())
+	require.Equal(t, helpAt(addr4), helpAt(mapped), "it is unmapped on its way out")
+	require.Equal(t, helpAt(addr6), helpAt(zoned), "a zone stays at home")
 	ip := mapped.Addr().As16()
-	body := slices.Concat(make([]byte, 8), []byte{6}, ip[:], []byte{1, 1})
-	_, err := ConsumeJoin(body)
+	_, err := ConsumeHelp(slices.Concat([]byte{6}, ip[:], []byte{1, 1}, make([]byte, 8), []byte{1, 0, 0, 0, 0}))
 	require.ErrorIs(t, err, ErrField, "and refused on its way in")
 
-	zoned := netip.AddrPortFrom(addr6.Addr().WithZone("eth0"), addr6.Port())
-	require.Equal(t, Join{Addr: addr6}.Append(nil), Join{Addr: zoned}.Append(nil), "a zone stays at home")
+	require.Equal(t, Digest(Entry{addr4, 1}), Digest(Entry{mapped, 1}))
+	require.Equal(t, Digest(Entry{addr6, 1}), Digest(Entry{zoned, 1}))
 }
 
-// Join: zeros, so that the body has 1,157 bytes and the datagram 1,200.
-func TestJoinFillsItsDatagram(t *testing.T) {
-	for _, addr := range []netip.AddrPort{addr4, addr6} {
-		datagram := Join{Nonce: math.MaxUint64, Addr: addr}.Append(AppendHeader(nil, someHeader))
-		require.Len(t, datagram, MaxMember)
-		require.Equal(t, 1157, int(binary.BigEndian.Uint16(datagram[HeaderSize+1:])))
-	}
-	body := Join{Nonce: math.MaxUint64, Addr: addr6}.Append(nil)[FrameSize:]
-	require.Equal(t, make([]byte, 1157-27), body[27:], "padding")
+func helpAt(addr netip.AddrPort) []byte { return Help{Target{Addr: addr, Boot: 1}}.Append(nil) }
+
+// [MSG-4] A datagram's payload MUST NOT exceed ... 1,200 bytes when it carries messages of section 4.
+func TestTheLargestJoinFitsAConfirm(t *testing.T) {
+	datagram := Join{Wanted: slices.Repeat([]netip.AddrPort{addr4}, MaxWanted)}.Append(AppendConfirm(nil, goldenConfirm))
+	const tag = 16 // of a sealed one
+	require.LessOrEqual(t, len(datagram)+tag, MaxMember)
 }
 
 // What a field cannot hold is a bug of ours, which must not leave the house as another message.
@@ -161,7 +161,8 @@ func TestAppendingWhatDoesNotFitPanics(t *testing.T) {
 		{"service", func() { Request{Service: big[:256]}.AppendBody(nil) }},
 		{"metadata", func() { Request{Service: big[:9], Meta: big[:MaxPairs+1]}.AppendBody(nil) }},
 		{"value", func() { AppendPair(nil, "k", big) }},
-		{"address", func() { Join{}.Append(nil) }},
+		{"address", func() { Help{}.Append(nil) }},
+		{"addresses", func() { Join{Wanted: make([]netip.AddrPort, MaxWanted+1)}.Append(nil) }},
 		{"tags", func() {
 			Announce{Hello{Addr: addr4, Tags: slices.Repeat([]Tag{{Value: string(big[:255])}}, 300)}}.Append(nil)
 		}},

@@ -89,8 +89,7 @@ func (f *fields) bootID() uint64 {
 	return v
 }
 
-// addr takes an address. Each has one encoding only, since the digest of a membership is taken of it: an IPv4 address in
-// the clothes of IPv6 is refused.
+// addr takes an address of a hello or target. Each has one encoding only: an IPv4 address in the clothes of IPv6 is refused.
 func (f *fields) addr() netip.AddrPort {
 	ip := f.ip()
 	port := f.uint16()

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/hex"
 	"fmt"
+	"net/netip"
 	"os"
 	"regexp"
 	"strings"
@@ -11,14 +12,45 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+var (
+	goldenOpen = Open{
+		KeyID: 0x52, Cluster: ClusterID("default"), Number: 1, Token: 0x0102030405060708, Addr: addr4,
+		Key:   PublicKey(unhex("358072d6365880d1aeea329adf9121383851ed21a28e3b75e965d0d2cd166254")),
+		Proof: Proof(unhex("00cd77f6d5e6bffbfec86f33d42ec91b")),
+	}
+	goldenOffer = Offer{
+		KeyID: 0x52, Rank: 1, Echo: goldenOpen.Token, Stamp: 1_000_000, Token: 0xa4d80b42c4729c71,
+		Key:  PublicKey(unhex("79a631eede1bf9c98f12032cdeadd0e7a079398fc786b88cc846ec89af85a51a")),
+		Addr: netip.MustParseAddrPort("127.0.0.1:18082"), Observed: addr4,
+		Proof: Proof(unhex("5e6befd756c8beacb5a97390556ece9e")),
+	}
+	goldenConfirm = Confirm{
+		Header: Header{KeyID: 0x52, Form: FormConfirm, TableVersion: 3, Token: goldenOffer.Token, Number: 1},
+		Echo:   goldenOpen.Token, Key: goldenOpen.Key, Addr: addr4, Rank: goldenOffer.Rank, Stamp: goldenOffer.Stamp,
+	}
+	goldenEntry = Entry{Addr: addr4, Boot: 0x3333333333333333}
+	goldenHello = Hello{
+		Inc: 1, Addr: addr4, Name: "shop", Version: "1.0", Tags: []Tag{{"zone", "a"}}, HasTable: true, Table: AppendTable(nil, nil),
+	}
+)
+
+func unhex(s string) []byte {
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
 // golden has the meaning of each hex example of PROTOCOL.md, by section and place in it.
 var golden = []struct {
 	at   string
 	want any
 }{
-	{"1.1 #1", Header{
-		TableVersion: 3, Cluster: ClusterID("default"), Sender: 0x1111111111111111, Receiver: 0x2222222222222222, Number: 7,
-	}},
+	{"1.1 #1", goldenOpen},
+	{"1.1 #2", goldenOffer},
+	{"1.1 #3", goldenConfirm},
+	{"1.1 #4", Header{KeyID: 0x52, TableVersion: 3, Token: goldenOffer.Token, Number: 2}},
 	{"1.3 #1", Probe{ID: 1, Padding: 4}},
 	{"1.3 #2", ProbeAck{ID: 1}},
 	{"2.1 #1", Request{Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Args: []byte{0x92, 1, 2}}},
@@ -31,25 +63,22 @@ var golden = []struct {
 	{"2.3 #1", Progress{Slot: 5, Seq: 9}},
 	{"2.3 #2", Poll{Slot: 5, Seq: 9}},
 	{"2.3 #3", Cancel{Slot: 5, Seq: 9}},
-	{"2.6 #1", Stale{Boot: 0x2222222222222222, Number: 7}},
 	{"3.1 #1", Fragment{Transfer: 1, Total: 515, Size: 256, Index: 2, Data: []byte("abc")}},
 	{"3.2 #1", FragmentAck{Transfer: 1, Base: 16, Limit: 1040, Bitmap: []byte{0b101}}},
 	{"3.3 #1", Stop{Transfer: 1, ByReceiver: true, Code: 11}},
-	{"4.1 #1", List{Echo: 0x0102030405060708, Index: 0, Count: 1, Entries: []Entry{{Addr: addr4, Boot: 0x3333333333333333}}}},
-	{"4.1 #2", Announce{Hello{
-		Nonce: 0x0102030405060708, Inc: 1, Addr: addr4, Name: "shop", Version: "1.0",
-		Tags: []Tag{{"zone", "a"}}, HasTable: true, Table: AppendTable(nil, nil),
-	}}},
-	{"4.1 #3", Ack{Echo: 0x0102030405060708, Seen: 3, Promise: 1500}},
-	{"4.1 #4", Beat{Seq: 1, Promise: 1500, Inc: 1}},
-	{"4.1 #5", Ping{Nonce: 0x0102030405060708}},
-	{"4.1 #6", Pong{Nonce: 0x0102030405060708}},
-	{"4.1 #7", Help{Target{Addr: addr4, Boot: 0x3333333333333333, Inc: 1}}},
-	{"4.1 #8", Suspect{Target{Addr: addr6, Boot: 0x3333333333333333, Inc: 2}}},
-	{"4.1 #9", Leave{}},
-	{"4.1 #10", Observed{Nonce: 0x0102030405060708, Addr: addr4}},
-	{"4.1 #11", Delta{Base: 3, Version: 4, Gone: AppendTable(nil, []Function{{Name: "work02"}}), Added: AppendTable(nil, nil)}},
-	{"4.1 #12", Drain{Answer: true}},
+	{"4.1 #1", Join{Nonce: 0x0102030405060708, Wanted: []netip.AddrPort{addr4}}},
+	{"4.1 #2", List{Echo: 0x0102030405060708, Index: 0, Count: 1, Entries: []Entry{goldenEntry}}},
+	{"4.1 #3", Announce{goldenHello}},
+	{"4.1 #4", Welcome{Answers: 1, Hello: goldenHello}},
+	{"4.1 #5", Ack{Seen: 3, Promise: 1500}},
+	{"4.1 #6", Beat{Seq: 1, Promise: 1500, Inc: 1}},
+	{"4.1 #7", Ping{Nonce: 0x0102030405060708}},
+	{"4.1 #8", Pong{Nonce: 0x0102030405060708}},
+	{"4.1 #9", Help{Target{Addr: addr4, Boot: 0x3333333333333333, Inc: 1}}},
+	{"4.1 #10", Suspect{Target{Addr: addr6, Boot: 0x3333333333333333, Inc: 2}}},
+	{"4.1 #11", Leave{}},
+	{"4.1 #12", Delta{Base: 3, Version: 4, Gone: AppendTable(nil, []Function{{Name: "work02"}}), Added: AppendTable(nil, nil)}},
+	{"4.1 #13", Drain{Answer: true}},
 	{"5 #1", []Function{{Name: "work01", Signature: "(int) bool"}, {Name: "work02", Signature: "()", Doc: "b", Weight: 7, Idempotent: true, Paused: true}}},
 }
 
@@ -70,11 +99,25 @@ func TestExamplesOfTheProtocolAreWhatWeSpeak(t *testing.T) {
 	require.Empty(t, examples, "PROTOCOL.md has examples that no test holds")
 }
 
+// digest (8): XOR of the FNV-1a 64 of the entries ..., `2568a196d874e54e` for the one in the example above
+func TestTheDigestOfTheEntryInTheExample(t *testing.T) {
+	require.Equal(t, uint64(0x2568a196d874e54e), Digest(goldenEntry))
+	spec, err := os.ReadFile("../../PROTOCOL.md")
+	require.NoError(t, err)
+	require.Contains(t, string(spec), fmt.Sprintf("`%x` for the one in the example", Digest(goldenEntry)))
+}
+
 // appendAny encodes what an example can be.
 func appendAny(v any) []byte {
 	switch v := v.(type) {
 	case Header:
 		return AppendHeader(nil, v)
+	case Open:
+		return AppendOpen(nil, v)
+	case Offer:
+		return AppendOffer(nil, v)
+	case Confirm:
+		return AppendConfirm(nil, v)
 	case []Function:
 		return AppendTable(nil, v)
 	case appender:
@@ -83,12 +126,19 @@ func appendAny(v any) []byte {
 	panic(fmt.Sprintf("no example is a %T", v))
 }
 
-// consumeAny decodes an example, which is a header or table if like is one.
+// consumeAny decodes an example, which is a message unless like is something else.
 func consumeAny(b []byte, like any) (any, error) {
 	switch like.(type) {
 	case Header:
 		h, _, err := ConsumeHeader(b)
 		return h, err
+	case Open:
+		return ConsumeOpen(b)
+	case Offer:
+		return ConsumeOffer(b)
+	case Confirm:
+		m, _, err := ConsumeConfirm(b)
+		return m, err
 	case []Function:
 		return ConsumeTable(b)
 	}

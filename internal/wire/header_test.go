@@ -7,22 +7,39 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var someHeader = Header{KeyID: 9, TableVersion: 3, Cluster: 4, Sender: 5, Receiver: 6, Number: 7}
+var someHeader = Header{KeyID: 9, Form: FormLink, TableVersion: 3, Token: 4, Number: 7}
 
-// [HDR-1] A receiver MUST drop a datagram that is shorter than its header, or has another magic or version.
+// [HDR-1] A receiver MUST drop a datagram that has another magic or version or a form above 3, or is shorter than its form says
 func TestForeignDatagramsAreRejected(t *testing.T) {
 	for n := range HeaderSize {
 		_, _, err := ConsumeHeader(AppendHeader(nil, someHeader)[:n])
 		require.ErrorIs(t, err, ErrShort, "%d bytes", n)
 	}
 	for at, want := range []error{ErrMagic, ErrVersion} {
-		for bit := range 8 {
+		good := AppendHeader(nil, someHeader)[at]
+		for v := range 256 {
 			b := AppendHeader(nil, someHeader)
-			b[at] ^= 1 << bit
+			b[at] = byte(v)
 			_, _, err := ConsumeHeader(b)
-			require.ErrorIs(t, err, want, "byte %d, bit %d", at, bit)
+			require.Equal(t, byte(v) != good, err == want, "byte %d is %#x: %v", at, v, err)
 		}
 	}
+}
+
+// [HDR-1] A receiver MUST drop a datagram that has ... a form above 3
+func TestThereAreFourForms(t *testing.T) {
+	for v := range 256 {
+		b := AppendHeader(nil, someHeader)
+		b[3] = byte(v)
+		h, _, err := ConsumeHeader(b)
+		if v > 3 {
+			require.ErrorIs(t, err, ErrField, "form %d", v)
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, Form(v), h.Form)
+	}
+	require.Equal(t, []Form{0, 1, 2, 3}, []Form{FormLink, FormOpen, FormOffer, FormConfirm})
 }
 
 func TestHeaderComesBackAsItWas(t *testing.T) {
@@ -32,30 +49,12 @@ func TestHeaderComesBackAsItWas(t *testing.T) {
 	require.Equal(t, "messages", string(rest))
 }
 
-// flags: 0; ignored on receipt
-func TestFlagsAreIgnored(t *testing.T) {
-	b := AppendHeader(nil, someHeader)
-	require.Zero(t, b[3])
-	b[3] = 0xff
-	h, _, err := ConsumeHeader(b)
-	require.NoError(t, err)
-	require.Equal(t, someHeader, h)
-}
-
-// Sealing, which reads the key id before the header is opened, finds it where AppendHeader put it.
-func TestKeyIDIsTheThirdByte(t *testing.T) {
-	require.Equal(t, byte(9), AppendHeader(nil, Header{KeyID: 9})[2])
-}
-
-func TestSetNumberChangesTheNumberOnly(t *testing.T) {
-	b := append(AppendHeader(nil, someHeader), "messages"...)
-	SetNumber(b, 0x0102030405060708)
-	h, rest, err := ConsumeHeader(b)
-	require.NoError(t, err)
-	want := someHeader
-	want.Number = 0x0102030405060708
-	require.Equal(t, want, h)
-	require.Equal(t, "messages", string(rest))
+// Sealing stands on where the token and the number are: the nonce is bytes 12 to 23 of the header.
+func TestTheHeaderEndsInTheNonce(t *testing.T) {
+	b := AppendHeader(nil, Header{Token: 0x0102030405060708, Number: 0x1112131415161718})
+	require.Len(t, b, HeaderSize)
+	require.Equal(t, []byte{5, 6, 7, 8, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18}, b[12:24])
+	require.Equal(t, b[4:], AppendConfirm(nil, Confirm{Header: Header{Token: 0x0102030405060708, Number: 0x1112131415161718}})[4:HeaderSize])
 }
 
 // The published test vectors of FNV-1a, and the digest of an entry, which is the hash of its bytes in a List.

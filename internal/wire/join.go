@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 )
 
 // MaxWanted is how many addresses a Join may ask for.
@@ -36,18 +37,23 @@ func ConsumeJoin(body []byte) (Join, error) {
 	f := fields{b: body}
 	m := Join{Nonce: f.uint64()}
 	count := int(f.uint8())
-	switch {
-	case count > MaxWanted:
+	if count > MaxWanted {
 		f.fail(ErrLimit)
-	case len(f.b) < count*addrSize:
-		f.fail(ErrShort)
 	}
+	if err := checkAddrs(f, count); err != nil {
+		return Join{}, err
+	}
+	m.Wanted = slices.Grow(m.Wanted, count)
 	for range count {
-		a := f.addr18()
-		if f.err != nil {
-			return Join{}, f.err
-		}
-		m.Wanted = append(m.Wanted, a)
+		m.Wanted = append(m.Wanted, f.addr18())
 	}
-	return m, f.err
+	return m, nil
+}
+
+// checkAddrs looks at the next n addresses in f, so that memory is set aside only for a Join that is right to its end.
+func checkAddrs(f fields, n int) error {
+	for range n {
+		f.addr18()
+	}
+	return f.err
 }

@@ -24,13 +24,13 @@ var (
 
 	someTarget = Target{Addr: addr4, Boot: 0x3333333333333333, Inc: 1}
 	someHello  = Hello{
-		Nonce: 1, Echo: 2, Inc: 3, Seen: 4, Addr: addr6, Name: "shop", Version: "1.0",
+		Inc: 3, Seen: 4, Addr: addr6, Name: "shop", Version: "1.0",
 		Tags: []Tag{{"rack", "7"}, {"zone", "北京"}}, HasTable: true, Table: AppendTable(nil, nil),
 	}
 )
 
 // helloFixed is the length of someHello up to its table: fields, address, strings, tags, flag.
-const helloFixed = 24 + 19 + (1 + 4) + (1 + 3) + (2 + 5 + 2 + 5 + 7) + 1
+const helloFixed = 8 + 19 + (1 + 4) + (1 + 3) + (2 + 5 + 2 + 5 + 7) + 1
 
 var samples = []sample{
 	{KindRequest, Request{Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Args: []byte{0x92, 1, 2}}, 19, true},
@@ -43,14 +43,14 @@ var samples = []sample{
 	{KindFragment, Fragment{Transfer: 1, Total: 515, Size: 256, Index: 2, Data: []byte("abc")}, 17, true},
 	{KindFragmentAck, FragmentAck{Transfer: 1, Base: 16, Limit: 1040, Bitmap: []byte{5}}, 12, true},
 	{KindStop, Stop{Transfer: 1, ByReceiver: true, Code: 11}, 9, false},
-	{KindStale, Stale{Boot: 2, Number: 7}, 16, false},
 	{KindProbe, Probe{ID: 1, Padding: 3}, 4, true},
 	{KindProbeAck, ProbeAck{ID: 1}, 4, false},
-	{KindJoin, Join{Nonce: 1, Addr: addr4}, 15, false},
-	{KindList, List{Index: 0, Count: 1, Entries: []Entry{{addr6, 1}}}, 39, true},
+	{KindJoin, Join{Nonce: 1, Wanted: []netip.AddrPort{addr4, addr6}}, 45, false},
+	{KindJoin, Join{Nonce: 1}, 9, false},
+	{KindList, List{Index: 0, Count: 1, Entries: []Entry{{addr6, 1}}}, 38, true},
 	{KindAnnounce, Announce{someHello}, helloFixed, true},
-	{KindWelcome, Welcome{someHello}, helloFixed, true},
-	{KindAck, Ack{Echo: 1, Seen: 2, Promise: 3}, 14, false},
+	{KindWelcome, Welcome{Answers: 2, Hello: someHello}, 4 + helloFixed, true},
+	{KindAck, Ack{Seen: 2, Promise: 3}, 6, false},
 	{KindBeat, Beat{Seq: 1, Promise: 1500, Inc: 1, Digest: 2, Echo: 3}, 22, false},
 	{KindPing, Ping{Nonce: 1}, 8, false},
 	{KindPong, Pong{Nonce: 1}, 8, false},
@@ -60,7 +60,6 @@ var samples = []sample{
 	{KindSuspect, Suspect{someTarget}, 19, false},
 	{KindOffline, Offline{someTarget}, 19, false},
 	{KindLeave, Leave{}, 0, false},
-	{KindObserved, Observed{Nonce: 1, Addr: addr4}, 15, false},
 	{KindDelta, Delta{Base: 1, Version: 2, Gone: AppendTable(nil, []Function{{Name: "f"}}), Added: AppendTable(nil, nil)}, 26, true},
 	{KindDrain, Drain{Answer: true}, 1, false},
 }
@@ -91,8 +90,6 @@ func consume(kind Kind, body []byte) (appender, error) {
 		return asAppender(ConsumeFragmentAck(body))
 	case KindStop:
 		return asAppender(ConsumeStop(body))
-	case KindStale:
-		return asAppender(ConsumeStale(body))
 	case KindProbe:
 		return asAppender(ConsumeProbe(body))
 	case KindProbeAck:

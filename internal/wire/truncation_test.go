@@ -73,17 +73,19 @@ func TestUnknownKindsCanBeSkipped(t *testing.T) {
 	require.Empty(t, rest)
 }
 
-// HDR-6 stands on this: what is let in outside of a link is what ConsumeMembership knows.
-func TestConsumeMembershipKnowsTheKindsOfSectionFourOnly(t *testing.T) {
+// 9 and 46 are not used: version 1 had them.
+func TestEachKindIsOfCallsOrOfTheMembershipOrUnknown(t *testing.T) {
 	known := make(map[Kind]bool)
 	for _, s := range samples {
-		known[s.kind] = s.kind >= KindJoin
+		known[s.kind] = true
 	}
 	for i := range 256 {
 		kind := Kind(i)
 		_, err := ConsumeMembership(kind, nil)
-		require.Equal(t, known[kind], err != ErrKind, "kind %d: %v", kind, err)
+		require.Equal(t, known[kind] && kind >= KindJoin, err != ErrKind, "kind %d: %v", kind, err)
+		require.Equal(t, known[kind] && kind < KindJoin, kind.IsOfCalls(), "kind %d", kind)
 	}
+	require.False(t, known[9] || known[46])
 }
 
 // [MSG-2] Bytes after the fields of a known kind MUST be ignored, unless the kind says that its last field takes all the rest.
@@ -127,7 +129,7 @@ func TestLastFieldsThatTakeTheRest(t *testing.T) {
 
 // [MSG-2] Bytes after the fields of a known kind MUST be ignored
 func TestHelloWithoutTableIgnoresTheRest(t *testing.T) {
-	want := Welcome{Hello{Addr: addr4, Name: "shop"}}
+	want := Welcome{Answers: 1, Hello: Hello{Addr: addr4, Name: "shop"}}
 	body := append(want.Append(nil)[FrameSize:], "of a later version"...)
 	got, err := ConsumeWelcome(body)
 	require.NoError(t, err)
