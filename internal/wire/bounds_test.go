@@ -134,7 +134,7 @@ func TestAnAddressHasOneEncoding(t *testing.T) {
 	require.Equal(t, helpAt(addr4), helpAt(mapped), "it is unmapped on its way out")
 	require.Equal(t, helpAt(addr6), helpAt(zoned), "a zone stays at home")
 	ip := mapped.Addr().As16()
-	_, err := ConsumeHelp(slices.Concat([]byte{6}, ip[:], []byte{1, 1}, make([]byte, 8), []byte{1, 0, 0, 0, 0}))
+	_, err := ConsumeHelp(slices.Concat([]byte{6}, ip[:], []byte{1, 1}, bytes.Repeat([]byte{1}, 12)))
 	require.ErrorIs(t, err, ErrField, "and refused on its way in")
 
 	require.Equal(t, Digest(Entry{addr4, 1}), Digest(Entry{mapped, 1}))

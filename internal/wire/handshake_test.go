@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"math"
 	"net/netip"
 	"testing"
@@ -61,20 +62,18 @@ func TestAnOfferIsAsLargeAsItsOpen(t *testing.T) {
 	require.Len(t, AppendConfirm(nil, extremeConfirm), ConfirmSize)
 }
 
-// The proof is of all bytes before it.
-func TestTheProofIsAtTheEnd(t *testing.T) {
-	for _, b := range [][]byte{AppendOpen(nil, Open{Proof: Proof(counting(ProofSize))}), AppendOffer(nil, Offer{Proof: Proof(counting(ProofSize))})} {
-		require.Equal(t, counting(ProofSize), b[OpenSize-ProofSize:])
-	}
+func TestAConfirmIsOneWhateverItsHeaderSays(t *testing.T) {
+	h, _, err := ConsumeHeader(AppendConfirm(nil, Confirm{Header: someHeader}))
+	require.NoError(t, err)
+	require.Equal(t, FormConfirm, h.Form)
 }
 
-// counting are the bytes 0, 1, 2 and so on.
-func counting(n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(i)
+// The proof is of all bytes before it.
+func TestTheProofIsAtTheEnd(t *testing.T) {
+	proof := Proof([]byte("0123456789abcdef"))
+	for _, b := range [][]byte{AppendOpen(nil, Open{Proof: proof}), AppendOffer(nil, Offer{Proof: proof})} {
+		require.Equal(t, proof[:], b[OpenSize-ProofSize:])
 	}
-	return b
 }
 
 // [HDR-1] A receiver MUST drop a datagram that ... is shorter than its form says
@@ -142,7 +141,7 @@ func TestTheZerosOfAnOpenAreIgnored(t *testing.T) {
 	b := AppendOpen(nil, goldenOpen)
 	zeros := b[OpenSize-ProofSize-addrSize : OpenSize-ProofSize]
 	require.Equal(t, make([]byte, addrSize), zeros)
-	copy(zeros, counting(addrSize))
+	copy(zeros, bytes.Repeat([]byte{0xff}, addrSize))
 	got, err := ConsumeOpen(b)
 	require.NoError(t, err)
 	require.Equal(t, goldenOpen, got)
