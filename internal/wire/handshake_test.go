@@ -27,8 +27,8 @@ var (
 		Key: PublicKey{1}, Addr: addr6, Proof: Proof{15: 2},
 	}
 	extremeOffer = Offer{
-		KeyID: 255, Rank: math.MaxUint32, Echo: math.MaxUint64, Stamp: math.MaxUint32 - 1, Held: math.MaxUint32 - 2, Token: math.MaxUint64 - 1,
-		Key: PublicKey{31: 1}, Addr: addr6, Observed: addr4, Proof: Proof{2},
+		KeyID: 255, Rank: math.MaxUint32, Echo: math.MaxUint64, Stamp: math.MaxUint32 - 1, Held: math.MaxUint32 - 2,
+		Token: math.MaxUint64 - 1, Key: PublicKey{31: 1}, Addr: addr6, Observed: addr4, Proof: Proof{2},
 	}
 	extremeConfirm = Confirm{
 		Header: Header{KeyID: 255, Form: FormConfirm, TableVersion: math.MaxUint32, Token: math.MaxUint64, Number: math.MaxUint64 - 1},
@@ -42,9 +42,8 @@ func TestHandshakesComeBackAsTheyWere(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
-	for _, b := range [][]byte{
-		AppendOpen([]byte("before"), goldenOpen), AppendOffer([]byte("before"), goldenOffer), AppendConfirm([]byte("before"), goldenConfirm),
-	} {
+	before := []byte("before")[:6:6]
+	for _, b := range [][]byte{AppendOpen(before, goldenOpen), AppendOffer(before, goldenOffer), AppendConfirm(before, goldenConfirm)} {
 		require.Equal(t, "before", string(b[:6]))
 		h, _, err := ConsumeHeader(b[6:])
 		require.NoError(t, err)

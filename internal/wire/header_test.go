@@ -51,10 +51,11 @@ func TestHeaderComesBackAsItWas(t *testing.T) {
 
 // Sealing stands on where the token and the number are: the nonce is bytes 12 to 23 of the header.
 func TestTheHeaderEndsInTheNonce(t *testing.T) {
-	b := AppendHeader(nil, Header{Token: 0x0102030405060708, Number: 0x1112131415161718})
+	h := Header{Token: 0x0102030405060708, Number: 0x1112131415161718}
+	b := AppendHeader(nil, h)
 	require.Len(t, b, HeaderSize)
 	require.Equal(t, []byte{5, 6, 7, 8, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18}, b[12:24])
-	require.Equal(t, b[4:], AppendConfirm(nil, Confirm{Header: Header{Token: 0x0102030405060708, Number: 0x1112131415161718}})[4:HeaderSize])
+	require.Equal(t, b[4:], AppendConfirm(nil, Confirm{Header: h})[4:HeaderSize])
 }
 
 // The published test vectors of FNV-1a, and the digest of an entry, which is the hash of its bytes in a List.
