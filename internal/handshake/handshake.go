@@ -1,5 +1,5 @@
 // Package handshake is how two processes come to share a link: what the one answers to an Open, what the other makes of the Offer, and what
-// the first makes of the Confirm, PROTOCOL.md section 1.2. It is pure: datagrams and times go in, datagrams and links come out. What may be answered
+// the first makes of the Confirm, PROTOCOL.md section 1.5. It is pure: datagrams and times go in, datagrams and links come out. What may be answered
 // how often, and which links a process holds, is its caller's.
 package handshake
 
@@ -49,8 +49,11 @@ func BootID(key wire.PublicKey) uint64 {
 	h := sha256.New()
 	h.Write([]byte("broach 2 boot"))
 	h.Write(key[:])
-	return max(binary.BigEndian.Uint64(h.Sum(nil)), 1)
+	return idOf(h.Sum(nil))
 }
+
+// idOf is what a hash begins with, 1 instead of 0.
+func idOf(hash []byte) uint64 { return max(binary.BigEndian.Uint64(hash), 1) }
 
 // Shared is what X25519 makes of our private key and a peer's public one; without keys it is nothing.
 func (p *Process) Shared(key wire.PublicKey) ([seal.KeySize]byte, error) {
@@ -88,7 +91,7 @@ func (p *Process) token(rank uint32, stamp, echo uint64, key wire.PublicKey, add
 	b = wire.AppendAddr(append(b, key[:]...), addr)
 	mac := hmac.New(sha256.New, p.secret[:])
 	mac.Write(b)
-	return max(binary.BigEndian.Uint64(mac.Sum(nil)), 1)
+	return idOf(mac.Sum(nil))
 }
 
 // IsOurs reports whether the token of a Confirm is that of an Offer of ours that is not older than Fresh.
