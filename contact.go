@@ -21,11 +21,12 @@ type contact struct {
 	began time.Time
 	at    time.Time // of the next Open; zero: there is none
 	until time.Time
-	tries uint8 // Opens sent
-	paid  uint8 // Opens that the words which named it still pay for; none are needed for an address that we know
-	named bool  // we know it by another's words
-	own   bool  // that answered a Join of ours
-	doubt bool  // a peer is there, and does not answer
+	tries uint8     // Opens sent
+	last  time.Time // when the last one was
+	paid  uint8     // Opens that the words which named it still pay for; none are needed for an address that we know
+	named bool      // we know it by another's words
+	own   bool      // that answered a Join of ours
+	doubt bool      // a peer is there, and does not answer
 	over  bool
 }
 
@@ -85,14 +86,26 @@ func (m *membership) contact(now time.Time, addr netip.AddrPort) *contact {
 }
 
 // contactNamed begins to open to an address that another named, who has paid for one Open or more. own says that it did so in answer to a Join of
-// ours, for which half of the room is kept. Of two told of each other one may yield: the other may be about to begin.
+// ours, for which half of the room is kept. Of two told of each other one may yield: the other may be about to begin. It returns nil where that pays
+// for nothing: there is no room, or what was paid for before is not spent yet.
 func (m *membership) contactNamed(now time.Time, addr netip.AddrPort, own, yield bool) *contact {
-	if m.contacts.byAddr[addr] != nil {
-		return nil
-	}
-	c := m.newContact(now, contact{addr: addr, named: true, own: own, paid: 1})
+	c := m.contacts.byAddr[addr]
 	switch {
 	case c == nil:
+		c = m.newContact(now, contact{addr: addr, named: true, own: own})
+	case !c.named || c.paid > 0:
+		return nil // what is paid for is yet to come
+	default:
+		c.until = now.Add(contactFor)
+	}
+	if c == nil {
+		return nil
+	}
+	c.paid = 1
+	switch {
+	case c.tries > 0:
+		c.at = later(now, c.last.Add(helloGap(c.tries, 0)))
+		m.contacts.at = earliest(m.contacts.at, c.at)
 	case yield:
 		c.at = now.Add(yieldFor)
 		m.contacts.at = earliest(m.contacts.at, c.at)
@@ -129,7 +142,7 @@ func (m *membership) openTo(now time.Time, c *contact) {
 		}
 		c.paid--
 	}
-	c.tries = min(c.tries+1, math.MaxUint8-1)
+	c.tries, c.last = min(c.tries+1, math.MaxUint8-1), now
 	if c.paid > 0 {
 		c.at = now.Add(helloGap(c.tries, 0))
 		m.contacts.at = earliest(m.contacts.at, c.at)
