@@ -163,7 +163,8 @@ func (d step) String() string {
 // String shows a message.
 func (m message) String() string {
 	k := m.k
-	text := fmt.Sprintf("%s by %c%d.%d", [...]string{open: "Open", offer: "Offer", data: "link"}[m.kind], 'A'+rune(k.side), k.gen, k.tok)
+	kinds := [...]string{open: "Open", offer: "Offer", data: "link"}
+	text := fmt.Sprintf("%s by %c%d.%d", kinds[m.kind], 'A'+rune(k.side), k.gen, k.tok)
 	switch {
 	case m.kind == open:
 		return fmt.Sprintf("%s rank %d", text, k.rank)

@@ -1,6 +1,7 @@
-// Package linkmodel explores the handshake of PROTOCOL.md: two addresses with a process each, which make links, lose them and start anew, and
-// a network that may deliver whatever was ever sent, any number of times, in any order, to any later process of that address, or never. It
-// visits all states within the budgets of a Setting, or walks at random within larger ones, and looks in each for a fault:
+// Package linkmodel explores the handshake of PROTOCOL.md: two addresses with a process each, which make links, lose them and
+// start anew, and a network that may deliver whatever was ever sent, any number of times, in any order, to any later process of
+// that address, or never. It visits all states within the budgets of a Setting, or walks at random within larger ones, and
+// looks in each for a fault:
 //
 //	reuse    a process seals two datagrams under one key and number
 //	replay   a datagram is accepted twice
@@ -11,12 +12,13 @@
 //	cut      a link with a call in flight, which both ends hold, makes room for another
 //	agree    from here, though the network behaves, the two do not come to prefer one confirmed link
 //
-// A Rules value takes rules away, to show that the model would notice. In the path sits, where lies are allowed, a member that has the
-// cluster's key: it can raise the rank of an Open and answer one in the other's name, but has no private key of the two.
+// A Rules value takes rules away, to show that the model would notice. In the path sits, where lies are allowed, a member that
+// has the cluster's key: it can raise the rank of an Open and answer one in the other's name, but has no private key of the
+// two.
 //
-// Not modelled: a third process, limits and floods, credit, several cluster keys, the outputs of X25519 that are kept, learners, and clocks
-// as such: that 5 s and 6 s have passed are two steps, which may come at any time, in this order. Links that were heard within 5 s are those
-// that the other end still holds.
+// Not modelled: a third process, limits and floods, credit, several cluster keys, the outputs of X25519 that are kept,
+// learners, and clocks as such: that 5 s and 6 s have passed are two steps, which may come at any time, in this order. Links
+// that were heard within 5 s are those that the other end still holds.
 package linkmodel
 
 // Budget is how often something happens in a run: on each side, but for Lies, which are of both.

@@ -75,8 +75,8 @@ func TestEachRuleTakenAwayIsMissed(t *testing.T) {
 		fault  string
 	}{
 		{"a Confirm repeated after Forget makes its link again", Rules{NoSpent: true}, Budget{1, 1, 0, 1, 0, 0, 0}, "replay"},
-		{"a Confirm of any age makes its link again when its token is forgotten", Rules{NoAge: true}, Budget{1, 1, 2, 1, 0, 0, 0}, "replay"},
-		{"a token is forgotten before the reader knows that it is too old", Rules{BatchClock: true}, Budget{1, 1, 1, 1, 0, 0, 0}, "replay"},
+		{"an old Confirm makes its link again when its token is forgotten", Rules{NoAge: true}, Budget{1, 1, 2, 1, 0, 0, 0}, "replay"},
+		{"a token is forgotten before the reader knows its age", Rules{BatchClock: true}, Budget{1, 1, 1, 1, 0, 0, 0}, "replay"},
 		{"two that open at once stay on two links", Rules{LastPreferred: true}, Budget{1, 1, 0, 0, 0, 0, 0}, "agree"},
 		{"a Confirm held back replaces the successor of its sender", Rules{Revive: true}, Budget{1, 1, 0, 0, 1, 0, 0}, "revived"},
 		{"who hears an Open and answers first ends a link of others", Rules{EarlyHeld: true}, Budget{2, 1, 0, 0, 0, 0, 1}, "ended"},

@@ -40,8 +40,8 @@ func (s *state) admit(me uint8, l link) bool {
 	return true
 }
 
-// makeRoom closes one of two links for a third, or reports that the third has to go, LNK-7: of those that carry no calls, or are not heard,
-// first those to another process than the third's, proving ones before others, then the lowest.
+// makeRoom closes one of two links for a third, or reports that the third has to go, LNK-7: of those that carry no calls, or
+// are not heard, first those to another process than the third's, proving ones before others, then the lowest.
 func (s *state) makeRoom(me uint8, k key) bool {
 	low := link{key: k}
 	for _, l := range s.p[me].links[:2] {

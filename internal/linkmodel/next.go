@@ -28,7 +28,8 @@ func (n *nexts) try(did step, f func(*state)) {
 	n.list = append(n.list, c)
 }
 
-// lie lets a member that hears an Open change its rank, or answer it in the other's name: that it holds nothing, or the highest that goes.
+// lie lets a member that hears an Open change its rank, or answer it in the other's name: that it holds nothing, or the highest
+// that goes.
 func (n *nexts) lie(m message) {
 	if n.from.lies == 0 || m.kind != open || m.forged {
 		return
