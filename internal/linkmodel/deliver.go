@@ -78,7 +78,7 @@ func (s *state) takeOpen(me uint8, m message) {
 func (s *state) takeOffer(me uint8, m message) {
 	p := &s.p[me]
 	c := p.contact
-	if !c.on || c.tok != m.k.tok || m.k.gen != p.gen || !s.fits(p, m) {
+	if !c.on || c.tok != m.k.tok || m.k.gen != p.gen {
 		return
 	}
 	p.contact = contact{}
@@ -93,14 +93,6 @@ func (s *state) takeOffer(me uint8, m message) {
 		l.ends = [2]key{}
 	}
 	s.admit(me, l)
-}
-
-// fits reports that an Offer has the rank that its Open asks for, and not one far above ours.
-func (s *state) fits(p *proc, m message) bool {
-	if s.set.AnyRank {
-		return true
-	}
-	return m.k.rank == 1+max(p.contact.rank, m.held) && m.held <= p.highest()+rankAbove
 }
 
 // isSign reports that an Offer says that the process we doubt holds our link. The second in a row makes a link.

@@ -40,7 +40,6 @@ type Rules struct {
 	LastPreferred bool // the link made last is preferred, in place of LNK-6
 	Revive        bool // a Confirm of another process counts whatever its stamp, LNK-10
 	EarlyHeld     bool // held closes links at the Offer, before the new one is confirmed, LNK-8
-	AnyRank       bool // an Offer may have any rank, LNK-2
 	HighRank      bool // an Open may have, and say, any rank but the greatest, LNK-6
 	CutBusy       bool // a third link closes the lowest even if that carries calls, LNK-7
 }
@@ -55,9 +54,8 @@ type Setting struct {
 }
 
 const (
-	rankTop   = 200 // stands for 2^32-1
-	rankHalf  = 100 // stands for 2^31
-	rankAbove = 20  // stands for 65,536
+	rankTop  = 200 // stands for 2^32-1
+	rankHalf = 100 // stands for 2^31
 )
 
 // maxRank is the greatest rank that an Open may have.

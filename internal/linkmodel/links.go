@@ -29,7 +29,7 @@ func (p *proc) dropSpent(upTo uint8) {
 // admit adds a link if there is room, LNK-7. Those to another process at the address go when it is confirmed.
 func (s *state) admit(me uint8, l link) bool {
 	p := &s.p[me]
-	if p.n == 2 && !s.makeRoom(me, l.key) {
+	if p.n == 2 && !s.makeRoom(me, l) {
 		return false
 	}
 	p.links[p.n] = l
@@ -41,15 +41,19 @@ func (s *state) admit(me uint8, l link) bool {
 }
 
 // makeRoom closes one of two links for a third, or reports that the third has to go, LNK-7: of those that carry no calls, or
-// are not heard, first those to another process than the third's, proving ones before others, then the lowest.
-func (s *state) makeRoom(me uint8, k key) bool {
-	low := link{key: k}
+// are not heard, first those to another process than the third's, proving ones before others, then the lowest. What an Offer
+// makes is not the lowest: the other end has just said what it holds.
+func (s *state) makeRoom(me uint8, third link) bool {
+	var low *link
+	if third.confirmed {
+		low = &third
+	}
 	for _, l := range s.p[me].links[:2] {
-		if !s.isCarrying(me, l) && goesBefore(l, low, k.process(1-me), 1-me) {
-			low = l
+		if !s.isCarrying(me, l) && (low == nil || goesBefore(l, *low, third.process(1-me), 1-me)) {
+			low = &l
 		}
 	}
-	if low.key == k {
+	if low == nil || low.key == third.key {
 		return false
 	}
 	if low.busy && s.lives(me, low.key) {

@@ -28,8 +28,8 @@ func (n *nexts) try(did step, f func(*state)) {
 	n.list = append(n.list, c)
 }
 
-// lie lets a member that hears an Open change its rank, or answer it in the other's name: that it holds nothing, or the highest
-// that goes.
+// lie lets a member that hears an Open change its rank, or answer it in the name of the other: that this one holds nothing, or
+// nearly the greatest rank.
 func (n *nexts) lie(m message) {
 	if n.from.lies == 0 || m.kind != open || m.forged {
 		return
@@ -40,17 +40,9 @@ func (n *nexts) lie(m message) {
 		raised.k.rank, raised.forged = c.set.maxRank(), true
 		c.post(raised)
 	})
-	for _, held := range []uint8{0, n.from.highestLie(1 - m.to)} {
+	for _, held := range []uint8{0, rankTop - 2} {
 		n.try(step{"a member answers in the name of", m.to, m}, func(c *state) { c.answerFor(m, held) })
 	}
-}
-
-// highestLie is the highest rank that a process believes the other to hold.
-func (s *state) highestLie(me uint8) uint8 {
-	if s.set.AnyRank {
-		return rankTop - 2
-	}
-	return s.p[me].highest() + rankAbove
 }
 
 // answerFor answers an Open in the name of who it went to.
