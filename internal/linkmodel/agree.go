@@ -2,8 +2,7 @@ package linkmodel
 
 // agrees lets the network behave from here on, and reports after how many rounds both sides talk by one link; 0: never. In a
 // round each side says something on each link, twice; who hears nothing on its preferred link then doubts, LNK-9. Calls in
-// flight go on for ever. After some rounds 6 s are over, and links that nobody confirmed are closed, LNK-4: what a false Offer
-// made is in the way until then.
+// flight go on for ever, and links that nobody confirms stay.
 func (s *state) agrees() int {
 	c := s.clone()
 	for round := 1; round <= maxRounds; round++ {
@@ -14,29 +13,13 @@ func (s *state) agrees() int {
 			return 0
 		case heard[0] && heard[1] && a.key == b.key:
 			return round
-		case round == roundsIn6s:
-			c.giveUp()
 		}
 		c.doubt(heard)
 	}
 	return 0
 }
 
-// giveUp closes the links that nobody confirmed.
-func (s *state) giveUp() {
-	for me := range uint8(2) {
-		for i := int(s.p[me].n) - 1; i >= 0; i-- {
-			if l := s.p[me].links[i]; !l.confirmed {
-				s.close(me, l.key)
-			}
-		}
-	}
-}
-
-const (
-	maxRounds  = 8
-	roundsIn6s = 4
-)
+const maxRounds = 8
 
 // talk reports which side had its preferred link answered.
 func (s *state) talk() (heard [2]bool) {
