@@ -1,0 +1,93 @@
+package linkmodel
+
+import (
+	"flag"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var explore = flag.Bool("explore", false, "explore the large settings too, which takes minutes and a gigabyte or two")
+
+// complete are visited to the last state in a few seconds. In one line: contacts, Offers, ages, Forgets, restarts, calls, lies.
+var complete = []Setting{
+	{Budget: Budget{1, 1, 2, 1, 0, 0, 0}, Sends: 1},
+	{Budget: Budget{1, 1, 0, 1, 0, 1, 0}, Sends: 1, Sample: 3},
+	{Budget: Budget{1, 1, 0, 1, 1, 0, 0}, Sends: 1},
+	{Budget: Budget{1, 1, 0, 0, 1, 0, 1}, Sends: 1, Sample: 7},
+}
+
+// large are visited with -explore only.
+var large = []Setting{
+	{Budget: Budget{1, 1, 1, 1, 0, 1, 0}, Sends: 1},
+	{Budget: Budget{1, 1, 2, 1, 0, 0, 0}, Sends: 2, Sample: 7},
+	{Budget: Budget{1, 2, 2, 1, 0, 0, 0}, Sends: 1, Sample: 7},
+	{Budget: Budget{1, 2, 2, 0, 1, 0, 0}, Sends: 1, Sample: 7},
+	{Budget: Budget{1, 1, 0, 1, 1, 1, 0}, Sends: 1, Sample: 7},
+	{Budget: Budget{1, 1, 0, 1, 1, 0, 1}, Sends: 1, Sample: 7},
+	{Budget: Budget{2, 1, 0, 0, 0, 1, 1}, Sends: 1, Sample: 7},
+	{Budget: Budget{2, 2, 0, 0, 0, 0, 0}, Sends: 1, Sample: 7},
+}
+
+// "Whenever the network behaves, both prefer one confirmed link after at most three rounds, two of them doubts."
+const roundsPromised = 3
+
+func TestNothingGoesWrongWithinTheSmallBudgets(t *testing.T) {
+	for _, set := range complete {
+		t.Run(fmt.Sprint(set.Budget), func(t *testing.T) { requireSound(t, Explore(set)) })
+	}
+}
+
+func TestNothingGoesWrongWithinTheLargeBudgets(t *testing.T) {
+	if !*explore {
+		t.Skip("only with -explore")
+	}
+	for _, set := range large {
+		set.Limit = 3_000_000
+		t.Run(fmt.Sprint(set.Budget, set.Sends), func(t *testing.T) { requireSound(t, Explore(set)) })
+	}
+}
+
+func TestNothingGoesWrongOnWalks(t *testing.T) {
+	walks := 300
+	if *explore {
+		walks = 100_000
+	}
+	set := Setting{Budget: Budget{3, 4, 2, 1, 1, 2, 1}, Sends: 2, Sample: 2}
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { requireSound(t, Walk(set, seed, walks, 45)) })
+	}
+}
+
+func requireSound(t *testing.T, r Result) {
+	t.Helper()
+	t.Logf("%d states, %d steps, complete %v, rounds %v", r.States, r.Steps, r.Complete, r.Rounds)
+	require.Empty(t, r.Fault, "after\n%s", r.Trace)
+	require.LessOrEqual(t, r.Worst(), roundsPromised)
+}
+
+func TestEachRuleTakenAwayIsMissed(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		rules  Rules
+		budget Budget
+		fault  string
+	}{
+		{"a Confirm repeated after Forget makes its link again", Rules{NoSpent: true}, Budget{1, 1, 0, 1, 0, 0, 0}, "replay"},
+		{"an old Confirm makes its link again when its token is forgotten", Rules{NoAge: true}, Budget{1, 1, 2, 1, 0, 0, 0}, "replay"},
+		{"a token is forgotten before the reader knows its age", Rules{BatchClock: true}, Budget{1, 1, 1, 1, 0, 0, 0}, "replay"},
+		{"two that open at once stay on two links", Rules{LastPreferred: true}, Budget{1, 1, 0, 0, 0, 0, 0}, "agree"},
+		{"a Confirm held back replaces the successor of its sender", Rules{Revive: true}, Budget{1, 1, 0, 0, 1, 0, 0}, "revived"},
+		{"who hears an Open and answers first ends a link of others", Rules{EarlyHeld: true}, Budget{2, 1, 0, 0, 0, 0, 1}, "ended"},
+		{"one false rank spends the ranks of a pair", Rules{HighRank: true}, Budget{1, 1, 0, 0, 0, 0, 1}, "agree"},
+		{"a liar spoils the process that comes after it", Rules{HighRank: true}, Budget{1, 1, 0, 0, 1, 0, 1}, "agree"},
+		{"a third link ends a call between two that are well", Rules{CutBusy: true}, Budget{2, 2, 0, 0, 0, 1, 0}, "cut"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := Explore(Setting{Budget: c.budget, Rules: c.rules, Sends: 1, Sample: 1})
+			require.Equal(t, c.fault, r.Fault)
+			t.Logf("after %d states\n%s", r.States, r.Trace)
+		})
+	}
+}
