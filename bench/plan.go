@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"broach/bench/internal/checkout"
 )
 
 // A plan says what to measure, for how long, and where to write the results.
@@ -14,8 +16,8 @@ type plan struct {
 	workloads []workload
 	window    time.Duration
 	rounds    int
-	rival     rival // before, beside now
-	layouts   int   // of each side, that the rounds go through; 0: that of the linker
+	pair      checkout.Pair // now, and what it is measured beside
+	layouts   int           // of each side, that the rounds go through; 0: that of the linker
 	out       string
 }
 
@@ -40,10 +42,10 @@ func parsePlan(args []string) (plan, error) {
 	if p.systems, err = choose(*chosen, systemNamed); err != nil {
 		return p, err
 	}
-	if p.rival, err = newRival(*before); err != nil {
+	if p.pair, err = checkout.NewPair(*before); err != nil {
 		return p, err
 	}
-	if p.rival.dir != "" {
+	if p.pair.Dir != "" {
 		p.systems = withPast(p.systems)
 	}
 	p.workloads, err = choose(*work, workloadNamed)

@@ -25,14 +25,14 @@ func (p programs) of(s system, round int) string {
 
 // programs builds in dir what the plan needs. Where two sides are compared, the same command has built both.
 func (p plan) programs(ctx context.Context, dir string) (all programs, err error) {
-	if p.rival.dir == "" && p.layouts == 0 {
+	if p.pair.Dir == "" && p.layouts == 0 {
 		own, err := os.Executable()
 		return programs{now: []string{own}}, err
 	}
-	if all.now, err = p.build(ctx, dir, "now", ""); err != nil || p.rival.dir == "" {
+	if all.now, err = p.build(ctx, dir, "now", ""); err != nil || p.pair.Dir == "" {
 		return all, err
 	}
-	all.before, err = p.build(ctx, dir, "before", p.rival.dir)
+	all.before, err = p.build(ctx, dir, "before", p.pair.Dir)
 	return all, err
 }
 

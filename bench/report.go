@@ -24,7 +24,7 @@ func (p plan) write(r results) error {
 func (p plan) conditions() string {
 	text := fmt.Sprintf("Medians of %d rounds of %v each%s. %s, %s/%s, %d processors, client and server in two processes on loopback.\n",
 		p.rounds, p.window, p.inLayouts(), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	return text + "README.md says how each system is set up and what the columns mean.\n" + p.rival.String() + versions()
+	return text + "README.md says how each system is set up and what the columns mean.\n" + p.pair.String() + versions()
 }
 
 func (p plan) inLayouts() string {

@@ -81,7 +81,7 @@ func goTool(ctx context.Context, args ...string) (string, error) {
 	cmd.Stderr = &words
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%w\n%s", err, words.Bytes())
+		return "", fmt.Errorf("%s%w", words.Bytes(), err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }

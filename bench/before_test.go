@@ -84,13 +84,6 @@ func TestThePictureShowsThePresentOnly(t *testing.T) {
 	require.NotContains(t, string(picture), "before")
 }
 
-func TestTheReportSaysWhetherBothAreTheSame(t *testing.T) {
-	require.Empty(t, rival{}.String())
-	require.NotContains(t, rival{"x", "a", "b"}.String(), "itself")
-	require.Contains(t, rival{"x", "a", "a"}.String(), "itself")
-	require.NotContains(t, rival{"x", "unknown", "unknown"}.String(), "itself")
-}
-
 // Here the other checkout is the present one, by its absolute path.
 func TestAnotherCheckoutIsMeasuredInTheSameRun(t *testing.T) {
 	if testing.Short() {

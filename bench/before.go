@@ -3,39 +3,10 @@ package main
 import (
 	"fmt"
 	"math"
-	"path/filepath"
 	"slices"
 
-	"broach/bench/internal/checkout"
 	"broach/bench/internal/page"
 )
-
-// A rival is the other checkout of broach that a run measures beside the present one. The zero rival is none.
-type rival struct {
-	dir         string
-	before, now string // commits
-}
-
-// newRival looks at what is checked out here and there; "" is no rival.
-func newRival(dir string) (rival, error) {
-	if dir == "" {
-		return rival{}, nil
-	}
-	dir, err := filepath.Abs(dir)
-	return rival{dir, checkout.Commit(dir), checkout.Commit(".")}, err
-}
-
-// String says what is compared with what.
-func (v rival) String() string {
-	if v.dir == "" {
-		return ""
-	}
-	text := fmt.Sprintf("\nNow is commit %s, before is %s.\n", v.now, v.before)
-	if checkout.IsSame(v.now, v.before) {
-		text += "Both are the same: now / before shows how far one commit lies from itself.\n"
-	}
-	return text
-}
 
 // beforeSuffix is behind the name of a system that runs in the other checkout.
 const beforeSuffix = "-before"
