@@ -91,7 +91,9 @@ func TestAnotherCheckoutIsMeasuredInTheSameRun(t *testing.T) {
 	}
 	other, err := filepath.Abs("..")
 	require.NoError(t, err)
-	p, err := parsePlan([]string{"-before", other, "-layouts", "2", "-rounds", "2", "-seconds", "0.05", "-workloads", "add1", "-systems", "broach"})
+	p, err := parsePlan([]string{
+		"-before", other, "-layouts", "2", "-rounds", "2", "-seconds", "0.05", "-workloads", "add1", "-systems", "broach",
+	})
 	require.NoError(t, err)
 	built, err := p.programs(context.Background(), t.TempDir())
 	require.NoError(t, err)

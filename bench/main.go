@@ -12,17 +12,14 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := run(); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
 // run is one of the processes that this program starts, if the environment says so.
-func run(ctx context.Context) error {
+func run() error {
 	if part := partOfChild(); part != nil {
 		return part()
 	}
@@ -30,6 +27,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	r, err := p.measureAll(ctx)
 	if err != nil {
 		return err
@@ -38,8 +37,8 @@ func run(ctx context.Context) error {
 	return p.write(r)
 }
 
-// partOfChild is what this process shall do for the one that started it; nil if none did. A server's environment has the order of its
-// parent too.
+// partOfChild is what this process shall do for the one that started it; nil if none did. A server's environment has the
+// order of its parent too.
 func partOfChild() func() error {
 	if name := os.Getenv(serveEnv); name != "" {
 		return func() error { return serveChild(name) }

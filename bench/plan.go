@@ -29,7 +29,7 @@ func parsePlan(args []string) (plan, error) {
 	seconds := f.Float64("seconds", 0.8, "of each measurement, 0.05 to 60")
 	rounds := f.Int("rounds", 3, "of everything; the results are medians")
 	before := f.String("before", "", "folder of another checkout of broach, to measure beside this one")
-	layouts := f.Int("layouts", 0, "in how many random orders of their functions the programs are linked, for the rounds to go through")
+	layouts := f.Int("layouts", 0, "random orders of its functions in which each program is linked, for the rounds to go through")
 	out := f.String("out", ".", "folder for RESULTS.md and results.svg")
 	if err := f.Parse(args); err != nil {
 		return plan{}, err
@@ -82,8 +82,8 @@ type job struct {
 	system   system
 }
 
-// jobs puts the systems of one workload side by side, so that a busy moment of the machine meets them all. Every other round has them in
-// the opposite order: none profits from its neighbours.
+// jobs puts the systems of one workload side by side, so that a busy moment of the machine meets them all. Every other
+// round has them in the opposite order: none profits from its neighbours.
 func (p plan) jobs(round int) (all []job) {
 	row := slices.Clone(p.systems)
 	if round%2 == 1 {

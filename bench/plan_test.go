@@ -21,7 +21,7 @@ func TestThePlanFollowsTheFlags(t *testing.T) {
 
 func TestThePlanRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, args := range [][]string{
-		{"-systems", "pigeons"}, {"-workloads", "add2"}, {"-seconds", "61"}, {"-seconds", "0"}, {"-rounds", "0"}, {"more"},
+		{"-systems", "pigeons"}, {"-workloads", "add2"}, {"-seconds", "61"}, {"-seconds", "0"}, {"-rounds", "0"}, {"-layouts", "-1"}, {"more"},
 	} {
 		_, err := parsePlan(args)
 		require.Error(t, err, args)

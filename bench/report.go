@@ -22,9 +22,10 @@ func (p plan) write(r results) error {
 
 // conditions says what was measured, and where.
 func (p plan) conditions() string {
-	text := fmt.Sprintf("Medians of %d rounds of %v each%s. %s, %s/%s, %d processors, client and server in two processes on loopback.\n",
-		p.rounds, p.window, p.inLayouts(), runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	return text + "README.md says how each system is set up and what the columns mean.\n" + p.pair.String() + versions()
+	rounds := fmt.Sprintf("Medians of %d rounds of %v each%s. ", p.rounds, p.window, p.inLayouts())
+	machine := fmt.Sprintf("%s, %s/%s, %d processors, client and server in two processes on loopback.\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	return rounds + machine + "README.md says how each system is set up and what the columns mean.\n" + p.pair.String() + versions()
 }
 
 func (p plan) inLayouts() string {

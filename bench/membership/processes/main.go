@@ -24,7 +24,7 @@ func main() {
 	}
 }
 
-// run is the parent, or one of the processes that it starts. What those of a stage are given has the environment of their side too.
+// run is the parent, or one of the processes that it starts. Those of a stage have the environment of their side too.
 func run(began time.Time, args []string) error {
 	if order := os.Getenv(birthEnv); order != "" {
 		return serve(began, order)
