@@ -10,7 +10,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
+
+// endPatience is how long the go command may take to end before it is killed.
+const endPatience = 10 * time.Second
 
 // A Build says which program to build, and how. The process has to run in a folder of this module.
 type Build struct {
@@ -79,6 +83,8 @@ func goTool(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), "GOWORK=off") // a workspace would decide against which broach
 	cmd.Stderr = &words
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // which waits for the linker; a kill would not
+	cmd.WaitDelay = endPatience
 	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("%s%w", words.Bytes(), err)
