@@ -89,12 +89,12 @@ func (c *crew) total(count func(*caller) int) (n int) {
 	return n
 }
 
-// lost is an example of why calls failed in the last window.
-func (c *crew) lost() error {
+// lost is an example of why calls failed in the last window; "" if none did.
+func (c *crew) lost() string {
 	for _, one := range c.callers {
 		if one.lost != nil {
-			return one.lost
+			return one.lost.Error()
 		}
 	}
-	return nil
+	return ""
 }

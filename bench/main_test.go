@@ -8,11 +8,11 @@ import (
 
 // TestMain lets the tests start this program as a child too.
 func TestMain(m *testing.M) {
-	name := os.Getenv(serveEnv)
-	if name == "" {
+	part := partOfChild()
+	if part == nil {
 		os.Exit(m.Run())
 	}
-	if err := serveChild(name); err != nil {
+	if err := part(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

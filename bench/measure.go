@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"runtime"
 	"time"
 )
 
@@ -11,30 +10,28 @@ import (
 const warmup = 0.2
 
 // measure starts a server of the system, lets the callers work, and says what that gave.
-func measure(s system, w workload, window time.Duration) (result, error) {
+func measure(s system, w workload, window time.Duration) (outcome, error) {
 	srv, err := startChild(s.name)
 	if err != nil {
-		return result{}, err
+		return outcome{}, err
 	}
 	defer srv.stop()
 	c, err := newCrew(s, w, srv.addr)
 	if err != nil {
-		return result{}, err
+		return outcome{}, err
 	}
 	defer c.close()
 	if err := c.work(time.Duration(warmup * float64(window))); err != nil {
-		return result{}, err
+		return outcome{}, err
 	}
-	runtime.GC() // what others left behind is not this one's to clear away
 	r, err := observe(srv, c, window)
-	if c.lost() != nil {
-		fmt.Printf("(%v) ", c.lost())
-	}
+	got := outcome{r.withEcho(w.size), c.lost()}
 	if err != nil || c.bulk == nil {
-		return r.withEcho(w.size), err
+		return got, err
 	}
 	err = c.endBulk(window / 10)
-	return r.withBulk(c.bulk), err
+	got.Result = r.withBulk(c.bulk)
+	return got, err
 }
 
 // observe measures one window of work.
@@ -74,7 +71,7 @@ func (c *crew) check(after usage) error {
 	once := int(after.Runs - after.Repeated)
 	switch {
 	case answered == 0:
-		return fmt.Errorf("no call was answered: %w", c.lost())
+		return fmt.Errorf("no call was answered: %s", c.lost())
 	case after.Counted && (once < answered || once > tried):
 		return fmt.Errorf("%w: of %d calls %d ran and %d were answered", errWrong, tried, once, answered)
 	}

@@ -3,10 +3,11 @@ package main
 import (
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
-	"broach/bench/internal/page"
+	"broach/bench/internal/checkout"
 )
 
 // A plan says what to measure, for how long, and where to write the results.
@@ -15,6 +16,8 @@ type plan struct {
 	workloads []workload
 	window    time.Duration
 	rounds    int
+	pair      checkout.Pair // now, and what it is measured beside
+	layouts   int           // of each side, that the rounds go through; 0: that of the linker
 	out       string
 }
 
@@ -25,17 +28,25 @@ func parsePlan(args []string) (plan, error) {
 	work := f.String("workloads", names(workloads, workload.id), "at what work")
 	seconds := f.Float64("seconds", 0.8, "of each measurement, 0.05 to 60")
 	rounds := f.Int("rounds", 3, "of everything; the results are medians")
+	before := f.String("before", "", "folder of another checkout of broach, to measure beside this one")
+	layouts := f.Int("layouts", 0, "random orders of its functions in which each program is linked, for the rounds to go through")
 	out := f.String("out", ".", "folder for RESULTS.md and results.svg")
 	if err := f.Parse(args); err != nil {
 		return plan{}, err
 	}
-	p := plan{window: time.Duration(*seconds * float64(time.Second)), rounds: *rounds, out: *out}
-	if *seconds < 0.05 || *seconds > 60 || *rounds < 1 || f.NArg() > 0 {
-		return p, fmt.Errorf("-seconds is 0.05 to 60, -rounds at least 1, and there is nothing but flags")
+	p := plan{window: time.Duration(*seconds * float64(time.Second)), rounds: *rounds, layouts: *layouts, out: *out}
+	if *seconds < 0.05 || *seconds > 60 || *rounds < 1 || *layouts < 0 || f.NArg() > 0 {
+		return p, fmt.Errorf("-seconds is 0.05 to 60, -rounds at least 1, -layouts at least 0, and there is nothing but flags")
 	}
 	var err error
 	if p.systems, err = choose(*chosen, systemNamed); err != nil {
 		return p, err
+	}
+	if p.pair, err = checkout.NewPair(*before); err != nil {
+		return p, err
+	}
+	if p.pair.Dir != "" {
+		p.systems = withPast(p.systems)
 	}
 	p.workloads, err = choose(*work, workloadNamed)
 	return p, err
@@ -71,33 +82,19 @@ type job struct {
 	system   system
 }
 
-// jobs puts the systems of one workload side by side, so that a busy moment of the machine meets them all.
-func (p plan) jobs() (all []job) {
+// jobs puts the systems of one workload side by side, so that a busy moment of the machine meets them all. Every other
+// round has them in the opposite order: none profits from its neighbours.
+func (p plan) jobs(round int) (all []job) {
+	row := slices.Clone(p.systems)
+	if round%2 == 1 {
+		slices.Reverse(row)
+	}
 	for _, w := range p.workloads {
-		for _, s := range p.systems {
+		for _, s := range row {
 			if w.runsOn(s) {
 				all = append(all, job{w, s})
 			}
 		}
 	}
 	return all
-}
-
-// measureAll does every job in every round.
-func (p plan) measureAll() (results, error) {
-	r := make(results)
-	jobs := p.jobs()
-	for round := range p.rounds {
-		for i, j := range jobs {
-			fmt.Printf("round %d/%d  %2d/%d  %-8s %-14s", round+1, p.rounds, i+1, len(jobs), j.workload.name, j.system.name)
-			one, err := measure(j.system, j.workload, p.window)
-			if err != nil {
-				return nil, fmt.Errorf("%s at %s: %w", j.system.name, j.workload.name, err)
-			}
-			fmt.Printf("%9s calls/s   p99 %-8s  failed %s\n", page.Count(one[rate]), duration(one[p99]), page.Count(one[failed]))
-			at := cell{j.workload.name, j.system.name}
-			r[at] = append(r[at], one)
-		}
-	}
-	return r, nil
 }

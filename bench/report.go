@@ -22,9 +22,17 @@ func (p plan) write(r results) error {
 
 // conditions says what was measured, and where.
 func (p plan) conditions() string {
-	text := fmt.Sprintf("Medians of %d rounds of %v each. %s, %s/%s, %d processors, client and server in two processes on loopback.\n",
-		p.rounds, p.window, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	return text + "README.md says how each system is set up and what the columns mean.\n" + versions()
+	rounds := fmt.Sprintf("Medians of %d rounds of %v each%s. ", p.rounds, p.window, p.inLayouts())
+	machine := fmt.Sprintf("%s, %s/%s, %d processors, client and server in two processes on loopback.\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
+	return rounds + machine + "README.md says how each system is set up and what the columns mean.\n" + p.pair.String() + versions()
+}
+
+func (p plan) inLayouts() string {
+	if p.layouts == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" over %d layouts", p.layouts)
 }
 
 // versions lists the modules that were measured.
@@ -46,7 +54,7 @@ func versions() string {
 	return "\n" + strings.Join(list, ", ") + ".\n"
 }
 
-// tables has one for each workload, and the targets.
+// tables has one for each workload, what became of before, and the targets.
 func (p plan) tables(r results) string {
 	var b strings.Builder
 	for _, w := range p.workloads {
@@ -54,6 +62,7 @@ func (p plan) tables(r results) string {
 			fmt.Fprintf(&b, "## %s: %s\n\n%s\n", w.name, w.title, page.Table(heading(w), rows))
 		}
 	}
+	b.WriteString(p.versusTable(r))
 	if rows := targetRows(r); rows != nil {
 		head := []string{"target", "measured", "must", "met", "aim", "met"}
 		fmt.Fprintf(&b, "## Targets\n\n%s", page.Table(head, rows))

@@ -20,7 +20,7 @@ func TestNumbersAreWrittenShort(t *testing.T) {
 // example has a number for everything that a plan measures.
 func example(p plan) results {
 	r := make(results)
-	for i, j := range p.jobs() {
+	for i, j := range p.jobs(0) {
 		r[cell{j.workload.name, j.system.name}] = []result{{rate: 1000 * float64(i+1), volume: float64(i + 1)}}
 	}
 	return r

@@ -16,6 +16,8 @@ type system struct {
 	perCaller bool // a client serves one caller: each dials its own
 	maxEcho   int  // bytes in the largest message, 0: any that is measured
 	lossy     bool // of the workload with loss only
+	broach    bool // of this module, of which there may be another checkout
+	before    bool // it runs in that one
 }
 
 // server is what runs in the child.

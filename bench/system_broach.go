@@ -14,17 +14,17 @@ const joinPatience = 10 * time.Second
 
 var (
 	broachTyped = system{
-		name: "broach", title: "broach, Bind",
+		name: "broach", title: "broach, Bind", broach: true,
 		serve: func() (server, error) { return serveBroach(quiet(), sum) },
 		dial:  func(addr string) (client, error) { return dialTyped(quiet(), addr) },
 	}
 	broachSealed = system{
-		name: "broach-sealed", title: "broach, Bind, sealed",
+		name: "broach-sealed", title: "broach, Bind, sealed", broach: true,
 		serve: func() (server, error) { return serveBroach(sealed(), sum) },
 		dial:  func(addr string) (client, error) { return dialTyped(sealed(), addr) },
 	}
 	broachReflective = system{
-		name: "broach-call", title: "broach, Caller.Call",
+		name: "broach-call", title: "broach, Caller.Call", broach: true,
 		serve: broachTyped.serve,
 		dial:  dialReflective,
 	}

@@ -26,7 +26,7 @@ func lossy(percent int) system {
 	return system{
 		name:  fmt.Sprintf("broach-loss%d", percent),
 		title: fmt.Sprintf("broach, %d %% loss", percent),
-		lossy: true,
+		lossy: true, broach: true,
 		serve: func() (server, error) { return serveLossy(loss) },
 		dial:  func(addr string) (client, error) { return dialLossy(loss, addr) },
 	}

@@ -33,7 +33,7 @@ func TestAnAbsoluteTargetHasItsUnit(t *testing.T) {
 
 func TestTargetsNameWhatIsMeasured(t *testing.T) {
 	all := map[cell]bool{}
-	for _, j := range (plan{systems: systems, workloads: workloads}).jobs() {
+	for _, j := range (plan{systems: systems, workloads: workloads}).jobs(0) {
 		all[cell{j.workload.name, j.system.name}] = true
 	}
 	for _, target := range targets {

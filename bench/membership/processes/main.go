@@ -3,29 +3,37 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
+
+	"broach/bench/internal/checkout"
 )
 
 func main() {
 	began := time.Now()
-	err := run(began, os.Args[1:])
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
+	if err := run(began, os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "processes:", err)
 		os.Exit(1)
 	}
 }
 
-// run is the parent, or one of the processes that it starts.
+// run is the parent, or one of the processes that it starts. Those of a stage have the environment of their side too.
 func run(began time.Time, args []string) error {
 	if order := os.Getenv(birthEnv); order != "" {
 		return serve(began, order)
 	}
+	if os.Getenv(sideEnv) != "" {
+		return playSide()
+	}
 	f := flag.NewFlagSet("processes", flag.ContinueOnError)
+	before := f.String("before", "", "folder of another checkout of broach, to show after this one")
 	out := f.String("out", ".", "folder for PROCESSES.md")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -33,27 +41,35 @@ func run(began time.Time, args []string) error {
 	if f.NArg() > 0 {
 		return errors.New("there is nothing but flags")
 	}
-	s := new(stage)
-	trials, err := s.playAll()
-	if err := errors.Join(err, s.close()); err != nil {
+	pair, err := checkout.NewPair(*before)
+	if err != nil {
 		return err
 	}
-	fmt.Print(table(trials))
-	return os.WriteFile(filepath.Join(*out, "PROCESSES.md"), []byte(results(trials, s.bystander())), 0o644)
+	sides, err := playSides(pair)
+	if err != nil {
+		return err
+	}
+	fmt.Print(table(sides))
+	return os.WriteFile(filepath.Join(*out, "PROCESSES.md"), []byte(results(sides, pair)), 0o644)
 }
 
-// playAll lets everything happen, and shows it.
-func (s *stage) playAll() (trials []trial, _ error) {
-	if err := s.gather(); err != nil {
+// playSides lets everything happen on one side after the other.
+func playSides(pair checkout.Pair) ([]*side, error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	dir, err := os.MkdirTemp("", "broach-processes-")
+	if err != nil {
 		return nil, err
 	}
-	for _, one := range scenarios {
-		t, err := s.play(one)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", one.title, err)
-		}
-		fmt.Printf("%s\n\n%s\n", t.title, t.log(s.bystander()))
-		trials = append(trials, t)
+	defer os.RemoveAll(dir)
+	sides, err := newSides(ctx, dir, pair)
+	if err != nil {
+		return nil, err
 	}
-	return trials, nil
+	for _, s := range sides {
+		if err := s.play(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return sides, nil
 }

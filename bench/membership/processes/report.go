@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"broach/bench/internal/checkout"
 	"broach/bench/internal/page"
 )
 
@@ -41,27 +42,35 @@ func (s sighting) String() string {
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
-// table has a line for each trial.
-func table(trials []trial) string {
+// account is the trial in words.
+func (t *trial) account(by netip.AddrPort) account {
+	return account{t.title, t.log(by), t.row(), by}
+}
+
+// table has a line for each scenario and side.
+func table(sides []*side) string {
 	head := []string{
 		"", "first knows", "all know", "back", "false alarms", "doubts",
 		"calls", "failed, code (executed)", "wrong answers", "longest answered", "longest failed",
 	}
 	var rows [][]string
-	for i := range trials {
-		rows = append(rows, trials[i].row())
+	for i, one := range sides[0].accounts {
+		for _, s := range sides {
+			rows = append(rows, slices.Concat([]string{s.entitle(one.Title)}, s.accounts[i].Row))
+		}
 	}
 	return page.Table(head, rows)
 }
 
+// row is what the table says of the trial, without its title.
 func (t *trial) row() []string {
-	row := []string{t.title, "", "", ""}
+	row := []string{"", "", ""}
 	if t.victim.IsValid() {
 		first, all := t.known()
-		row[1], row[2] = short(first), short(all)
+		row[0], row[1] = short(first), short(all)
 	}
 	if !t.again.IsZero() {
-		row[3] = short(t.back())
+		row[2] = short(t.back())
 	}
 	alarms, doubts := t.alarms()
 	return append(row, count(alarms), count(doubts),
@@ -86,12 +95,14 @@ func short(d time.Duration) string {
 }
 
 // results is the page.
-func results(trials []trial, bystander netip.AddrPort) string {
+func results(sides []*side, pair checkout.Pair) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Processes\n\n%s\n%s\n", conditions(), table(trials))
-	fmt.Fprintf(&b, "## What one of them saw\n\nMilliseconds since the cause; the process is %v.\n", bystander)
-	for i := range trials {
-		fmt.Fprintf(&b, "\n### %s\n\n```\n%s```\n", trials[i].title, trials[i].log(bystander))
+	fmt.Fprintf(&b, "# Processes\n\n%s%v\n%s", conditions(), pair, table(sides))
+	for _, s := range sides {
+		fmt.Fprintf(&b, "\n## %s\n\nMilliseconds since the cause; the process is %v.\n", s.entitle("What one of them saw"), s.accounts[0].By)
+		for _, a := range s.accounts {
+			fmt.Fprintf(&b, "\n### %s\n\n```\n%s```\n", s.entitle(a.Title), a.Log)
+		}
 	}
 	return b.String()
 }

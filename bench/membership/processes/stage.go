@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -95,6 +96,23 @@ func (s *stage) addrs() (list []netip.AddrPort) {
 		list = append(list, c.node.Addr())
 	}
 	return list
+}
+
+// playAll lets everything happen, and tells of it.
+func (s *stage) playAll(tell func(any) error) error {
+	if err := s.gather(); err != nil {
+		return err
+	}
+	for _, one := range scenarios {
+		t, err := s.play(one)
+		if err != nil {
+			return fmt.Errorf("%s: %w", one.title, err)
+		}
+		if err := tell(t.account(s.bystander())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // play lets a scenario happen and watches what comes of it.
