@@ -17,7 +17,7 @@ import (
 )
 
 // keyOf is a key for tests.
-func keyOf(b byte) []byte { return bytes.Repeat([]byte{b}, seal.KeySize) }
+func keyOf(b byte) []byte { return append(bytes.Repeat([]byte{b}, seal.KeySize-1), ^b) }
 
 // withKeys gives the nodes that start from now on these keys.
 func (c *cluster) withKeys(keys ...[]byte) {
@@ -130,7 +130,7 @@ func TestSetKeysRefusesWhatCannotBe(t *testing.T) {
 		require.ErrorIs(t, open.SetKeys([][]byte{keyOf(1)}), ErrInvalidArgument, "it was started without")
 		c.withKeys(keyOf(1))
 		closed := c.start(1)
-		for _, keys := range [][][]byte{nil, {keyOf(1), keyOf(1)}, {keyOf(1)[:31]}, {make([]byte, 33)}, manyKeys(9)} {
+		for _, keys := range [][][]byte{nil, {keyOf(1), keyOf(1)}, {keyOf(1)[:31]}, {make([]byte, 33)}, {make([]byte, 32)}, manyKeys(9)} {
 			require.ErrorIs(t, closed.SetKeys(keys), ErrInvalidArgument)
 		}
 		require.NoError(t, closed.SetKeys(manyKeys(8)))

@@ -6,7 +6,7 @@ import (
 )
 
 func BenchmarkSeal(b *testing.B) {
-	r, _ := NewRing([][]byte{make([]byte, KeySize)})
+	r, _ := NewRing([][]byte{keyOf(0)})
 	s := r.Sealer(1, 2)
 	for _, size := range []int{100, 1400} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {

@@ -12,10 +12,13 @@ import (
 
 const head = 40
 
+// keyOf is a key for tests.
+func keyOf(b byte) []byte { return append(bytes.Repeat([]byte{b}, KeySize-1), ^b) }
+
 func newRing(t *testing.T, keys ...byte) *Ring {
 	var list [][]byte
 	for _, k := range keys {
-		list = append(list, bytes.Repeat([]byte{k}, KeySize))
+		list = append(list, keyOf(k))
 	}
 	r, err := NewRing(list)
 	require.NoError(t, err)
@@ -98,17 +101,26 @@ func TestKeyIDsAreNeverZero(t *testing.T) {
 }
 
 func TestRingsAreOfOneToEightDifferentKeys(t *testing.T) {
-	key := func(b byte) []byte { return bytes.Repeat([]byte{b}, KeySize) }
 	many := make([][]byte, MaxKeys+1)
 	for i := range many {
-		many[i] = key(byte(i))
+		many[i] = keyOf(byte(i))
 	}
-	_, err := NewRing(many[:MaxKeys])
+	r, err := NewRing(many[:MaxKeys])
 	require.NoError(t, err)
-	for _, keys := range [][][]byte{nil, many, {key(1), key(1)}, {key(1)[1:]}, {append(key(1), 0)}, {nil}} {
+	require.Equal(t, MaxKeys, r.Len())
+	require.Zero(t, (*Ring)(nil).Len())
+	for _, keys := range [][][]byte{nil, many, {keyOf(1), keyOf(1)}, {keyOf(1)[1:]}, {append(keyOf(1), 0)}, {nil}} {
 		_, err := NewRing(keys)
 		require.Error(t, err)
 		require.NotContains(t, err.Error(), "\x01", "a key is no part of a message")
+	}
+}
+
+// A key of one byte is memory that was never filled, or a placeholder.
+func TestAKeyOfOneByteIsRefused(t *testing.T) {
+	for b := range 256 {
+		_, err := NewRing([][]byte{bytes.Repeat([]byte{byte(b)}, KeySize)})
+		require.EqualError(t, err, "key 1 is one byte again and again; make one with: openssl rand -base64 32")
 	}
 }
 
@@ -143,7 +155,7 @@ func TestSealingAllocatesNothing(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	r, err := NewRing([][]byte{make([]byte, KeySize)})
+	r, err := NewRing([][]byte{keyOf(0)})
 	require.NoError(f, err)
 	s := r.Sealer(1, 2)
 	f.Add(s.Seal(datagram(1, "hello"), head), s.KeyID())
