@@ -44,6 +44,9 @@ type Config struct {
 
 	// LogLevel is "debug", "info", "warn", "error" or "off"; "" is "info", or less if slog.Default enables less. A level that
 	// slog.Default does not enable is logged to standard error instead. It is not looked at where there is a Logger.
+	//
+	// That a node without Keys can be reached from beyond loopback is logged at every LogLevel, "off" included: as a warning, or as an error
+	// where slog.Default or the Logger takes no warnings. A Logger that takes neither is not told.
 	LogLevel string
 
 	Conn     PacketConn // the socket, closed with the node; nil is a UDP socket bound to Addr

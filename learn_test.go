@@ -3,6 +3,7 @@ package broach
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -56,7 +57,7 @@ func TestAddressIsLearntFromASeed(t *testing.T) {
 // Nodes that listen on all addresses find each other, whichever of them is there first.
 func TestNodesOnAllAddresses(t *testing.T) {
 	start := func(seed netip.AddrPort) *Node {
-		n, err := Start(Config{Addr: "0.0.0.0:0", Join: []string{seed.String()}, LogLevel: "off"})
+		n, err := Start(Config{Addr: "0.0.0.0:0", Join: []string{seed.String()}, Logger: slog.New(slog.DiscardHandler)})
 		require.NoError(t, err)
 		t.Cleanup(func() { n.Close() })
 		return n
@@ -85,7 +86,7 @@ func TestNodesOfEitherFamily(t *testing.T) {
 		t.Run(strings.Join(addrs, " "), func(t *testing.T) {
 			var nodes []*Node
 			for _, addr := range addrs {
-				cfg := Config{Addr: addr, LogLevel: "off"}
+				cfg := Config{Addr: addr, Logger: slog.New(slog.DiscardHandler)}
 				if len(nodes) > 0 {
 					cfg.Join = []string{nodes[0].Addr().String()}
 				}

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/netip"
 	"testing"
@@ -35,7 +36,7 @@ func (c fedConn) Close() error                                               { c
 // is, the node stays, and answers its own calls.
 func FuzzNode(f *testing.F) {
 	conn := fedConn{make(chan []byte), make(chan struct{})}
-	node, err := Start(Config{Conn: conn, LogLevel: "off", MaxMessage: 1 << 20})
+	node, err := Start(Config{Conn: conn, Logger: slog.New(slog.DiscardHandler), MaxMessage: 1 << 20})
 	require.NoError(f, err)
 	f.Cleanup(func() { node.Close() })
 	require.NoError(f, node.Register("echo", func(args ...any) []any { return args }))

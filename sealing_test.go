@@ -252,15 +252,22 @@ func TestChangedDatagramsHaveNoEffect(t *testing.T) {
 
 func TestAnOpenNodeIsToldSoOnce(t *testing.T) {
 	for _, test := range []struct {
-		addr  string
-		keys  [][]byte
-		lines int
-	}{{"10.0.0.1:7000", nil, 1}, {"10.0.0.1:7000", [][]byte{keyOf(1)}, 0}, {"127.0.0.1:7000", nil, 0}} {
+		addr, advertise string
+		keys            [][]byte
+		lines           int
+	}{
+		{addr: "10.0.0.1:7000", lines: 1},
+		{addr: "10.0.0.1:7000", keys: [][]byte{keyOf(1)}},
+		{addr: "127.0.0.1:7000"},
+		{addr: "10.0.0.1:7000", advertise: "127.0.0.1:7000", lines: 1}, // it is reached all the same
+		{addr: "127.0.0.1:7000", advertise: "10.0.0.1:7000", lines: 1}, // somebody brings datagrams here
+	} {
 		inCluster(t, 1, func(c *cluster) {
 			var log bytes.Buffer
 			conn, err := c.net.Listen(netip.MustParseAddrPort(test.addr))
 			require.NoError(t, err)
-			n, err := Start(Config{Conn: conn, Keys: test.keys, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			handler := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})
+			n, err := Start(Config{Conn: conn, Advertise: test.advertise, Keys: test.keys, Logger: slog.New(handler)})
 			require.NoError(t, err)
 			n.Close()
 			require.Equal(t, test.lines, strings.Count(log.String(), "there are no keys"), log.String())

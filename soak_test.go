@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -50,7 +51,7 @@ func startRough(t *testing.T, s *siege) *Node {
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 	require.NoError(t, err)
 	require.NoError(t, conn.SetReadBuffer(4<<20))
-	cfg := Config{Conn: roughConn{conn, s}, LogLevel: "off", CallTimeout: 2 * time.Minute} // for 8 MiB through the loss, beside all else, on whatever is left of a processor
+	cfg := Config{Conn: roughConn{conn, s}, Logger: slog.New(slog.DiscardHandler), CallTimeout: 2 * time.Minute} // for 8 MiB through the loss, beside all else, on whatever is left of a processor
 	if *underSiege > 0 {
 		cfg.Keys = [][]byte{keyOf(1)}
 	}
