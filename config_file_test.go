@@ -193,7 +193,8 @@ func TestAllMistakesOfAFileComeAtOnce(t *testing.T) {
 		`broach: bad.json: params.rpcPort: 70000: must be a whole number from 0 to 65535`,
 		`broach: bad.json: params.rpcIp: "here": must be an IP address such as "192.0.2.7" or "2001:db8::7", without a zone, not multicast`,
 		`broach: bad.json: params.threadPool.isExcInfo: "Flase": must be true, false, "True", "true", "False" or "false"`,
-		`broach: bad.json: params.keys: (not shown): must be 1 to 8 different keys of 32 bytes, or be left out (key 1 has 6 bytes, must have 32)`,
+		`broach: bad.json: params.keys: (not shown): must be 1 to 8 different keys of 32 bytes, or be left out ` +
+			`(key 1 has 6 bytes, must have 32)`,
 		`broach: bad.json: params.clusterAddress[0]: "a": ` + seedForm,
 		`broach: bad.json: params.threadPool.core: -1: must be from 1 to 1048576`,
 	}, "\n"))

@@ -162,8 +162,8 @@ func setRejectWhenFull(f *configFile, raw json.RawMessage) bool {
 	return true
 }
 
-// setKeys takes keys in base64. What they are is never part of a message. How many there are and how long is left to Config's check:
-// an empty list is not nil.
+// setKeys takes keys in base64. What they are is never part of a message. How many there are and how long is left to Config's
+// check: an empty list is not nil.
 func setKeys(f *configFile, raw json.RawMessage) bool {
 	list, ok := decodeJSON[[][]byte](raw)
 	if ok {

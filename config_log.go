@@ -40,8 +40,8 @@ func (c Config) logger() *slog.Logger {
 	return slog.New(levelHandler{handler, level})
 }
 
-// logLoudly logs what no LogLevel may hide: as a warning, or as an error where only errors are taken. A Logger that takes neither was made
-// so by the program, which may know better; where slog.Default takes neither, the line goes to standard error.
+// logLoudly logs what no LogLevel may hide: as a warning, or as an error where only errors are taken. A Logger that takes neither
+// was made so by the program, which may know better; where slog.Default takes neither, the line goes to standard error.
 func (c Config) logLoudly(text string, args ...any) {
 	ctx, log, level := context.Background(), c.Logger, slog.LevelWarn
 	if log == nil {

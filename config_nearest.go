@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// meantKey returns the known key that an unknown one is surely meant to be, or "": one that differs in a letter of three at most. In
-// params, whatever speaks of keys is meant to be those of the cluster: passed over, it would leave the node open.
+// meantKey returns the known key that an unknown one is surely meant to be, or "": one that differs in a letter of three at most.
+// In params, whatever speaks of keys is meant to be those of the cluster: passed over, it would leave the node open.
 func meantKey(object, name string) string {
 	nearest := nearestKey(object, name)
 	_, leaf := splitKey(nearest)

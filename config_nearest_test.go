@@ -33,18 +33,19 @@ func TestEquallyNearKeysAreSettledByTheirObject(t *testing.T) {
 
 func TestMeantKey(t *testing.T) {
 	meant := map[string]string{
-		"key": "params.keys", "kyes": "params.keys", "Keys": "params.keys", "KEYS": "params.keys", "keyss": "params.keys", "kes": "params.keys",
-		"_keys": "params.keys", "//keys": "params.keys", "clusterKeys": "params.keys", "encryptionKey": "params.keys", "keyFile": "params.keys",
+		"key": "params.keys", "kyes": "params.keys", "Keys": "params.keys", "KEYS": "params.keys", "keyss": "params.keys",
+		"kes": "params.keys", "_keys": "params.keys", "//keys": "params.keys", "clusterKeys": "params.keys",
+		"encryptionKey": "params.keys", "keyFile": "params.keys",
 		"clster": "params.cluster", "Cluster": "params.cluster", "clusters": "params.cluster",
 		"advertize": "params.advertise", "advertised": "params.advertise",
 		"cluster_address": "params.clusterAddress", "clusterAdress": "params.clusterAddress", "rpc_port": "params.rpcPort",
-		"timeout": "params.rpcTimeOut", "threadpool": "params.threadPool", "hearbeat": "params.heartbeat", "threadMax": "params.threadPool.threadMax",
-		"tag": "params.tags", "nme": "name", "loglevel": "logLevel",
+		"timeout": "params.rpcTimeOut", "threadpool": "params.threadPool", "threadMax": "params.threadPool.threadMax",
+		"hearbeat": "params.heartbeat", "tag": "params.tags", "nme": "name", "loglevel": "logLevel",
 	}
 	for name, want := range meant {
 		require.Equal(t, want, meantKey("params", name), name)
 	}
-	for _, name := range []string{"", "port", "comment", "description", "x", "mode", "region", "database", strings.Repeat("x", maxConfigFile)} {
+	for _, name := range []string{"", "x", "port", "comment", "mode", "region", "database", strings.Repeat("x", maxConfigFile)} {
 		require.Empty(t, meantKey("params", name), name)
 	}
 	require.Equal(t, "params.keys", meantKey("params.heartbeat", "clusterKeys"))
@@ -52,7 +53,7 @@ func TestMeantKey(t *testing.T) {
 	require.Empty(t, meantKey("", "apiKey"), "it may be the application's own")
 }
 
-// Each slip of the pen is a mistake for each key there is: a letter left out, doubled, replaced, swapped with the next, or of the other case.
+// A letter left out, doubled, replaced or swapped with the one before, or all in capitals, for each key there is.
 func TestEverySlipOfThePenIsRefused(t *testing.T) {
 	for _, key := range fileKeys {
 		object, leaf := splitKey(key.path)

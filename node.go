@@ -152,8 +152,8 @@ func (n *Node) greet() {
 	n.log.Info("broach: node started", "addr", n.addr, "cluster", n.cfg.cluster(), "name", n.cfg.Name)
 }
 
-// isOpen reports that others than this host can reach a node without keys: by the address it is bound to, or by the one it tells of,
-// which may lead to it through a tunnel.
+// isOpen reports that others than this host can reach a node without keys: by the address it is bound to, or by the one it tells
+// of, which may lead to it through a tunnel.
 func (n *Node) isOpen() bool {
 	isLocal := n.transport.localAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
 	return n.ring.Load() == nil && !isLocal

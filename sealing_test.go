@@ -130,7 +130,8 @@ func TestSetKeysRefusesWhatCannotBe(t *testing.T) {
 		require.ErrorIs(t, open.SetKeys([][]byte{keyOf(1)}), ErrInvalidArgument, "it was started without")
 		c.withKeys(keyOf(1))
 		closed := c.start(1)
-		for _, keys := range [][][]byte{nil, {keyOf(1), keyOf(1)}, {keyOf(1)[:31]}, {make([]byte, 33)}, {make([]byte, 32)}, manyKeys(9)} {
+		wrong := [][][]byte{nil, {}, {keyOf(1), keyOf(1)}, {keyOf(1)[:31]}, {make([]byte, 33)}, {make([]byte, 32)}, manyKeys(9)}
+		for _, keys := range wrong {
 			require.ErrorIs(t, closed.SetKeys(keys), ErrInvalidArgument)
 		}
 		require.NoError(t, closed.SetKeys(manyKeys(8)))

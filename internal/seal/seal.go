@@ -47,8 +47,8 @@ type key struct {
 	secret []byte
 }
 
-// NewRing makes a ring of 1 to MaxKeys different keys of KeySize bytes, which are copied. A key that is one byte again and again is
-// none that somebody made: it is memory that was never filled, or a placeholder.
+// NewRing makes a ring of 1 to MaxKeys different keys of KeySize bytes, which are copied. A key that is one byte again and again
+// is none that somebody made: it is memory that was never filled, or a placeholder.
 func NewRing(keys [][]byte) (*Ring, error) {
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return nil, fmt.Errorf("%d keys, must be 1 to %d", len(keys), MaxKeys)
