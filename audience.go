@@ -23,6 +23,9 @@ func checkTopic(topic string) error { return checkWord("topic", topic, maxTopic)
 // row is the name under which subscriptions to a topic are announced.
 func (a audience) row(topic string) string { return "\x00" + string(a) + topic }
 
+// topicOf is the topic of a row.
+func topicOf(row string) string { return row[min(2, len(row)):] }
+
 // isGrouped reports whether a name announces subscriptions of which each application gets an event once.
 func isGrouped(name string) bool {
 	return len(name) > 2 && isOwn(name) && audience(name[1]) == oneOfGroup

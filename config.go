@@ -25,7 +25,11 @@ type Config struct {
 	Advertise string   // "ip:port" that peers send to, where it differs from the bound address; "" is the bound address
 	Join      []string // "host:port" of any live members, host names allowed, own address harmless; empty waits to be joined
 	Cluster   string   // up to 200 bytes of UTF-8; nodes of different clusters never mix; "" is "default"
-	Keys      [][]byte // of the cluster, up to 8 of 32 bytes each: the first seals all datagrams, all open them; none: nothing is encrypted. See Node.SetKeys
+
+	// Keys of the cluster, 1 to 8 of 32 random bytes each: the first seals all datagrams, all open them. See Node.SetKeys.
+	// nil is a node that encrypts nothing and that whoever reaches it can join and call. Keys that are empty but not nil are a
+	// mistake, for somebody meant to give some, as is a key that is one byte again and again.
+	Keys [][]byte
 
 	CallTimeout time.Duration // deadline of a whole call whose context has none; 0 is 6 s
 	AckTimeout  time.Duration // without any sign from the peer for so long, it counts as unreachable; 0 is 3 s
@@ -40,6 +44,9 @@ type Config struct {
 
 	// LogLevel is "debug", "info", "warn", "error" or "off"; "" is "info", or less if slog.Default enables less. A level that
 	// slog.Default does not enable is logged to standard error instead. It is not looked at where there is a Logger.
+	//
+	// That a node without Keys can be reached from beyond loopback is logged at every LogLevel, "off" included: as a warning, or
+	// as an error where slog.Default or the Logger takes no warnings. A Logger that takes neither is not told.
 	LogLevel string
 
 	Conn     PacketConn // the socket, closed with the node; nil is a UDP socket bound to Addr

@@ -45,7 +45,7 @@ func (c Config) textMistakes() (ms []mistake) {
 	if c.LogLevel != "" && !isLogLevel(c.LogLevel) {
 		ms = append(ms, mistake{"LogLevel", quoted(c.LogLevel), levelForm})
 	}
-	if len(c.Keys) > 0 { // their number only: an error is logged, a key must not be
+	if c.Keys != nil { // their number only: an error is logged, a key must not be
 		if _, err := seal.NewRing(c.Keys); err != nil {
 			ms = append(ms, mistake{"Keys", fmt.Sprintf("%d given", len(c.Keys)), fmt.Sprintf("%s (%v)", keysForm, err)})
 		}
@@ -58,7 +58,7 @@ func (c Config) textMistakes() (ms []mistake) {
 
 const (
 	seedForKeys   = "must be 0 beside Keys: a process that starts anew would seal with the same numbers as before"
-	keysForm      = "must be up to 8 different keys of 32 bytes"
+	keysForm      = "must be 1 to 8 different keys of 32 bytes, or be left out"
 	needAdvertise = "nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node"
 	needRoute     = "cannot be reached from %v: set Addr, and Advertise where it differs"
 )

@@ -38,7 +38,7 @@ func TestValidConfigs(t *testing.T) {
 		"anywhere, to be told": {Addr: "0.0.0.0:18080", Join: []string{"10.0.0.1:18080"}},
 		"reached by a tunnel":  {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7}}, Join: []string{"10.0.0.1:18080"}},
 		"log off":              {LogLevel: "off"},
-		"no keys":              {Keys: [][]byte{}},
+		"a key":                {Keys: [][]byte{keyOf(1)}},
 		"own socket":           {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 7}}, Addr: "0.0.0.0:7"},
 		"own socket, advertised": {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv6unspecified, Port: 7}},
 			Advertise: "192.0.2.7:7"},
@@ -59,7 +59,12 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{Config{Cluster: "\xff"}, `Cluster: "\xff": must be at most 200 bytes of UTF-8 without control characters`},
 		{Config{LogLevel: "loud"}, `LogLevel: "loud": must be debug, info, warn, error or off`},
 		{Config{Keys: [][]byte{keyOf(1)}, RandSeed: 7}, `RandSeed: 7: must be 0 beside Keys: a process that starts anew would seal with the same numbers as before`},
-		{Config{Keys: [][]byte{[]byte("secret")}}, `Keys: 1 given: must be up to 8 different keys of 32 bytes (key 1 has 6 bytes, must have 32)`},
+		{Config{Keys: [][]byte{[]byte("secret")}},
+			`Keys: 1 given: must be 1 to 8 different keys of 32 bytes, or be left out (key 1 has 6 bytes, must have 32)`},
+		{Config{Keys: [][]byte{}}, `Keys: 0 given: must be 1 to 8 different keys of 32 bytes, or be left out (0 keys, must be 1 to 8)`},
+		{Config{Keys: [][]byte{keyOf(1), make([]byte, 32)}},
+			`Keys: 2 given: must be 1 to 8 different keys of 32 bytes, or be left out ` +
+				`(key 2 is one byte again and again; make one with: openssl rand -base64 32)`},
 
 		{Config{Addr: "localhost:80"}, `Addr: "localhost:80": ` + addrForm},
 		{Config{Addr: "0.0.0.0:80"}, `Addr: "0.0.0.0:80": nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node`},

@@ -18,8 +18,8 @@ import (
 const maxConfigFile = 1 << 20
 
 // LoadConfig reads a Config from a JSON file with the keys of the Python original. A key that is left out keeps its default.
-// Times are seconds, fractions allowed, or texts such as "1.5s". The error names every mistake, each with its key; a mistake
-// that can be overlooked, such as an unknown key, becomes a warning that Start logs.
+// Times are seconds, fractions allowed, or texts such as "1.5s". The error names every mistake, each with its key. An unknown
+// key that resembles a known one is such a mistake; another one is passed over, which Start logs as a warning.
 // A file that cannot be opened is an error that errors.Is compares with fs.ErrNotExist and the like.
 func LoadConfig(path string) (Config, error) {
 	file, err := os.Open(path)
@@ -77,7 +77,7 @@ func (f *configFile) read(data []byte) {
 	}
 }
 
-// collect notes the values of known keys, going down into known objects, and warns of all others.
+// collect notes the values of known keys, going down into known objects, and says what is wrong with all others.
 func (f *configFile) collect(path string, raw json.RawMessage) {
 	members, ok := decodeJSON[map[string]json.RawMessage](raw)
 	if !ok {
@@ -89,13 +89,24 @@ func (f *configFile) collect(path string, raw json.RawMessage) {
 		key, known := findKey(at)
 		switch {
 		case !known:
-			f.warn(at, "unknown key, ignored; the nearest known key is "+nearestKey(path, name))
+			f.unknown(path, name)
 		case key.set == nil:
 			f.collect(at, members[name])
 		default:
 			f.raw[at] = members[name]
 		}
 	}
+}
+
+// unknown refuses a key that is surely meant to be another: a node must not start without what its operator believes to have
+// said. Others are passed over with a warning.
+func (f *configFile) unknown(object, name string) {
+	at := joinKey(object, name)
+	if meant := meantKey(object, name); meant != "" {
+		f.mistakes = append(f.mistakes, mistake{at, "unknown key", "the nearest known key is " + meant})
+		return
+	}
+	f.warn(at, "unknown key, ignored")
 }
 
 // setAddr joins what the file keeps under two keys, of which either may be left out.
@@ -153,7 +164,7 @@ func (f *configFile) err() error {
 // them whatever stands for an object that may hold them.
 func shownJSON(path string, raw json.RawMessage) string {
 	if path == "" || path == "params" || path == "params.keys" {
-		return "(not shown)"
+		return hidden
 	}
 	var line bytes.Buffer
 	_ = json.Compact(&line, raw) // raw is part of a checked file

@@ -93,6 +93,8 @@ func TestBadFiles(t *testing.T) {
 		time = `must be seconds or a text such as "1.5s", from 1ms to 8760h0m0s`
 		ip   = `must be an IP address such as "192.0.2.7" or "2001:db8::7", without a zone, not multicast`
 		port = `must be a whole number from 0 to 65535`
+		keys = `params.keys: (not shown): must be a list of 1 to 8 different keys, each 32 bytes in base64`
+		ring = `params.keys: (not shown): must be 1 to 8 different keys of 32 bytes, or be left out `
 		exc  = `must be true, false, "True", "true", "False" or "false"`
 	)
 	tests := []struct{ data, want string }{
@@ -149,8 +151,17 @@ func TestBadFiles(t *testing.T) {
 		{`{"params": {"threadPool": {"isExcInfo": 0}}}`, `params.threadPool.isExcInfo: 0: ` + exc},
 		{`{"params": {"threadPool": {"isExcInfo": ""}}}`, `params.threadPool.isExcInfo: "": ` + exc},
 
-		{`{"params": {"keys": ["c2VjcmV0"]}}`, `params.keys: (not shown): must be a list of up to 8 different keys, each 32 bytes in base64`},
-		{`{"params": {"keys": "c2VjcmV0"}}`, `params.keys: (not shown): must be a list of up to 8 different keys, each 32 bytes in base64`},
+		{`{"params": {"keys": "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}}`, keys},
+		{`{"params": {"keys": null}}`, keys},
+		{`{"params": {"keys": {}}}`, keys},
+		{`{"params": {"keys": ["not base64"]}}`, keys},
+		{`{"params": {"keys": []}}`, ring + `(0 keys, must be 1 to 8)`},
+		{`{"params": {"keys": [null]}}`, ring + `(key 1 has 0 bytes, must have 32)`},
+		{`{"params": {"keys": ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg=="]}}`, ring + `(key 1 has 31 bytes, must have 32)`},
+		{`{"params": {"keys": ["000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"]}}`,
+			ring + `(key 1 has 48 bytes, must have 32)`}, // hexadecimal is base64, too
+		{`{"params": {"keys": ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]}}`,
+			ring + `(key 1 is one byte again and again; make one with: openssl rand -base64 32)`},
 		{`{"params": {"maxPacket": 100}}`, `params.maxPacket: 100: must be from 1200 to 8972`},
 		{`{"params": {"tags": {"zone": 5}}}`, `params.tags: {"zone":5}: must be an object of strings`},
 		{`{"params": {"tags": {"zone": null}}}`, `params.tags: {"zone":null}: must be an object of strings`},
@@ -182,7 +193,8 @@ func TestAllMistakesOfAFileComeAtOnce(t *testing.T) {
 		`broach: bad.json: params.rpcPort: 70000: must be a whole number from 0 to 65535`,
 		`broach: bad.json: params.rpcIp: "here": must be an IP address such as "192.0.2.7" or "2001:db8::7", without a zone, not multicast`,
 		`broach: bad.json: params.threadPool.isExcInfo: "Flase": must be true, false, "True", "true", "False" or "false"`,
-		`broach: bad.json: params.keys: (not shown): must be a list of up to 8 different keys, each 32 bytes in base64`,
+		`broach: bad.json: params.keys: (not shown): must be 1 to 8 different keys of 32 bytes, or be left out ` +
+			`(key 1 has 6 bytes, must have 32)`,
 		`broach: bad.json: params.clusterAddress[0]: "a": ` + seedForm,
 		`broach: bad.json: params.threadPool.core: -1: must be from 1 to 1048576`,
 	}, "\n"))
@@ -190,21 +202,36 @@ func TestAllMistakesOfAFileComeAtOnce(t *testing.T) {
 
 func TestWhatCanBeOverlookedIsAWarning(t *testing.T) {
 	got, err := parseConfig("odd.json", []byte(`{
-		"logLevel": "verbose", "rpcIp": "10.0.0.1", "params.rpcPort": 7,
-		"params": {"rpcTimeout": 9, "threadPool": {"queuemax": 5}, "key": {"core": "c2VjcmV0"}}
+		"logLevel": "verbose", "database": {"keys": ["c2VjcmV0"]}, "": 1,
+		"params": {"port": 9, "threadPool": {"comment": 5}}
 	}`))
 	require.NoError(t, err)
 	require.Equal(t, Config{
 		LogLevel: "info",
 		warnings: []string{
-			`odd.json: params.key: unknown key, ignored; the nearest known key is params.keys`,
-			`odd.json: params.rpcTimeout: unknown key, ignored; the nearest known key is params.rpcTimeOut`,
-			`odd.json: params.threadPool.queuemax: unknown key, ignored; the nearest known key is params.threadPool.queueMax`,
-			`odd.json: "params.rpcPort": unknown key, ignored; the nearest known key is params.rpcPort`,
-			`odd.json: rpcIp: unknown key, ignored; the nearest known key is params.rpcIp`,
+			`odd.json: "": unknown key, ignored`,
+			`odd.json: database: unknown key, ignored`,
+			`odd.json: params.port: unknown key, ignored`,
+			`odd.json: params.threadPool.comment: unknown key, ignored`,
 			`odd.json: logLevel: "verbose": must be debug, info, warn, error or off; info is used`,
 		},
 	}, got)
+}
+
+// "A node must not start without what its operator believes to have said."
+func TestAKeyThatResemblesAKnownOneIsRefused(t *testing.T) {
+	_, err := parseConfig("typo.json", []byte(`{
+		"rpcIp": "10.0.0.1", "parms": {"keys": ["c2VjcmV0"]},
+		"params": {"kyes": ["c2VjcmV0"], "rpcTimeout": 9, "threadPool": {"queuemax": 5}, "Keys": {"core": "c2VjcmV0"}}
+	}`))
+	require.EqualError(t, err, strings.Join([]string{
+		`broach: typo.json: params.Keys: unknown key: the nearest known key is params.keys`,
+		`broach: typo.json: params.kyes: unknown key: the nearest known key is params.keys`,
+		`broach: typo.json: params.rpcTimeout: unknown key: the nearest known key is params.rpcTimeOut`,
+		`broach: typo.json: params.threadPool.queuemax: unknown key: the nearest known key is params.threadPool.queueMax`,
+		`broach: typo.json: parms: unknown key: the nearest known key is params`,
+		`broach: typo.json: rpcIp: unknown key: the nearest known key is params.rpcIp`,
+	}, "\n"))
 }
 
 func TestFileThatIsTooLarge(t *testing.T) {

@@ -40,6 +40,22 @@ func (c Config) logger() *slog.Logger {
 	return slog.New(levelHandler{handler, level})
 }
 
+// logLoudly logs what no LogLevel may hide: as a warning, or as an error where only errors are taken. A Logger that takes neither
+// was made so by the program, which may know better; where slog.Default takes neither, the line goes to standard error.
+func (c Config) logLoudly(text string, args ...any) {
+	ctx, log, level := context.Background(), c.Logger, slog.LevelWarn
+	if log == nil {
+		log = slog.Default()
+	}
+	if !log.Enabled(ctx, level) {
+		level = slog.LevelError
+	}
+	if c.Logger == nil && !log.Enabled(ctx, level) {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	log.Log(ctx, level, text, args...)
+}
+
 // levelHandler passes on records of its level and above, as far as the handler beneath wants them.
 type levelHandler struct {
 	slog.Handler

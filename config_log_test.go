@@ -12,9 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// logged runs a program whose slog.Default is at level, logs one line of each level as a node with c, and returns the levels
-// that came out of slog.Default and those that came out of standard error.
-func logged(t *testing.T, level slog.Level, c Config) (own, stderr string) {
+// captured runs a program whose slog.Default is at level, and returns what came out of it and what came out of standard error.
+func captured(t *testing.T, level slog.Level, program func()) (own, stderr string) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	require.NoError(t, err)
 	defer file.Close()
@@ -24,13 +23,21 @@ func logged(t *testing.T, level slog.Level, c Config) (own, stderr string) {
 
 	var out bytes.Buffer
 	slog.SetDefault(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level})))
-	log := c.logger().With("node", 1).WithGroup("g")
-	for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-		log.Log(context.Background(), l, l.String(), "k", 2)
-	}
+	program()
 	data, err := os.ReadFile(file.Name())
 	require.NoError(t, err)
-	return messages(t, out.String()), messages(t, string(data))
+	return out.String(), string(data)
+}
+
+// logged logs one line of each level as a node with c, and returns the levels that came out.
+func logged(t *testing.T, level slog.Level, c Config) (own, stderr string) {
+	own, stderr = captured(t, level, func() {
+		log := c.logger().With("node", 1).WithGroup("g")
+		for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+			log.Log(context.Background(), l, l.String(), "k", 2)
+		}
+	})
+	return messages(t, own), messages(t, stderr)
 }
 
 // messages returns the msg of each line, and insists on the attributes that logged adds.
@@ -72,4 +79,37 @@ func TestLogLevels(t *testing.T) {
 func TestLoggerIsTakenAsItIs(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	require.Same(t, log, Config{Logger: log, LogLevel: "debug"}.logger())
+}
+
+// "logLoudly logs what no LogLevel may hide."
+func TestALoudLineIsHeardAtEveryLogLevel(t *testing.T) {
+	const silence = slog.LevelError + 1
+	for _, logLevel := range []string{"", "debug", "info", "warn", "error", "off"} {
+		for program, want := range map[slog.Level]string{slog.LevelInfo: "level=WARN", slog.LevelError: "level=ERROR", silence: ""} {
+			own, stderr := captured(t, program, func() { Config{LogLevel: logLevel}.logLoudly("open", "addr", 7) })
+			heard := own
+			if program == silence {
+				require.Empty(t, own)
+				heard, want = stderr, "level=ERROR"
+			} else {
+				require.Empty(t, stderr)
+			}
+			require.Contains(t, heard, want+" msg=open addr=7\n", "slog.Default at %v, LogLevel %q", program, logLevel)
+			require.Equal(t, 1, strings.Count(heard, "\n"))
+		}
+	}
+}
+
+func TestALoudLineGoesToTheLogger(t *testing.T) {
+	for level, want := range map[slog.Level]string{
+		slog.LevelDebug: "level=WARN msg=open\n", slog.LevelWarn: "level=WARN msg=open\n",
+		slog.LevelWarn + 1: "level=ERROR msg=open\n", slog.LevelError: "level=ERROR msg=open\n", slog.LevelError + 1: "",
+	} {
+		var out bytes.Buffer
+		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}))
+		own, stderr := captured(t, slog.LevelDebug, func() { Config{Logger: log, LogLevel: "off"}.logLoudly("open") })
+		_, line, _ := strings.Cut(out.String(), " ") // after the time
+		require.Equal(t, want, line, "a Logger at %v", level)
+		require.Empty(t, own+stderr)
+	}
 }

@@ -2,8 +2,24 @@ package broach
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
+
+// meantKey returns the known key that an unknown one is surely meant to be, or "": one that differs in a letter of three at most.
+// In params, whatever speaks of keys is meant to be those of the cluster: passed over, it would leave the node open.
+func meantKey(object, name string) string {
+	nearest := nearestKey(object, name)
+	_, leaf := splitKey(nearest)
+	name = strings.ToLower(shorten(name))
+	switch {
+	case 3*editDistance(name, strings.ToLower(leaf)) <= len(leaf):
+		return nearest
+	case strings.HasPrefix(object, "params") && strings.Contains(name, "key"):
+		return "params.keys"
+	}
+	return ""
+}
 
 // nearestKey returns the known key that most likely was meant by an unknown one. Case is not a difference, a key put into the
 // wrong object is found where it belongs, and among equally near ones the one in the same object is taken.
@@ -28,24 +44,25 @@ func splitKey(path string) (object, leaf string) {
 	return path[:max(dot, 0)], path[dot+1:]
 }
 
-// editDistance counts the bytes to insert, delete or replace to get from a to b. row holds the distances of what has been
-// read of a to each beginning of b.
+// editDistance counts the bytes to insert, delete, replace or swap with their neighbour to get from a to b. d[i][j] is what
+// leads from the first i of a to the first j of b.
 func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	d := slices.Collect(slices.Chunk(make([]int, (len(a)+1)*(len(b)+1)), len(b)+1))
+	for j := range d[0] {
+		d[0][j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		d[i+1][0] = i + 1
 		for j := range len(b) {
-			replaced := diagonal
+			replaced := d[i][j]
 			if a[i] != b[j] {
 				replaced++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
+			d[i+1][j+1] = min(replaced, d[i][j+1]+1, d[i+1][j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				d[i+1][j+1] = min(d[i+1][j+1], d[i-1][j-1]+1)
+			}
 		}
 	}
-	return row[len(b)]
+	return d[len(a)][len(b)]
 }

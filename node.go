@@ -117,6 +117,7 @@ func newNode(cfg Config, t transport) *Node {
 	n.drawSecrets(now)
 	n.own.Store(&n.addr)
 	n.seedAddrs.Store(new([]netip.AddrPort))
+	n.cfg.Keys = nil // the ring has them: whatever prints the node finds none
 	n.maxPacket = max(cfg.maxPacket()-n.overhead(), basePacket)
 	n.timers.init(now)
 	n.table.Store(1)
@@ -186,10 +187,17 @@ func (n *Node) greet() {
 	for _, w := range n.cfg.warnings {
 		n.log.Warn("broach: " + w)
 	}
-	if len(n.cfg.Keys) == 0 && !n.addr.Addr().IsLoopback() {
-		n.log.Warn("broach: there are no keys: whoever reaches this node can join its cluster and call its functions", "addr", n.addr)
+	if n.isOpen() {
+		n.cfg.logLoudly("broach: there are no keys: whoever reaches this node can join its cluster and call its functions", "addr", n.addr)
 	}
 	n.log.Info("broach: node started", "addr", n.addr, "cluster", n.cfg.cluster(), "name", n.cfg.Name)
+}
+
+// isOpen reports that others than this host can reach a node without keys: by the address it is bound to, or by the one it tells
+// of, which may lead to it through a tunnel.
+func (n *Node) isOpen() bool {
+	isLocal := n.transport.localAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
+	return n.ring.Load() == nil && !isLocal
 }
 
 // random draws a number below k.

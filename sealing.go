@@ -17,7 +17,8 @@ type sealing struct {
 
 // SetKeys changes the keys of the cluster on a running node: the first seals, all open. To change the key of a cluster without a cut, give
 // every node the new key behind the old one, then every node the new one first, and then every node the new one alone. The keys are
-// copied. What is wrong with them is an InvalidArgument, as is a node that was started without keys; a closed node returns ErrClosed.
+// copied; they obey the rules of Config.Keys. What is wrong with them is an InvalidArgument, as is a node that was started
+// without keys; a closed node returns ErrClosed.
 func (n *Node) SetKeys(keys [][]byte) error {
 	ring, err := seal.NewRing(keys)
 	switch {

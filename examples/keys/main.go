@@ -38,14 +38,15 @@ func main() {
 		}
 		done <- fmt.Sprint(calls, " calls meanwhile, 0 failed")
 	}()
-	for _, keys := range [][]byte{slices.Concat(old, fresh), slices.Concat(fresh, old), fresh} {
+	steps := []string{"the old key seals, both open", "the new key seals, both open", "the new key seals, and opens alone"}
+	for i, keys := range [][]byte{slices.Concat(old, fresh), slices.Concat(fresh, old), fresh} {
 		must(0, os.WriteFile(file, keys, 0o600))
 		must(0, node.SetKeys(keysIn(file)))
 		for _, p := range providers {
 			must(0, p.Process.Signal(syscall.SIGHUP))
 		}
 		time.Sleep(300 * time.Millisecond) // all have read them
-		fmt.Printf("everywhere now: keys %d, the first begins with %x\n", len(keys)/32, keys[:4])
+		fmt.Println("everywhere now:", steps[i])
 	}
 	cancel()
 	fmt.Println(<-done)
@@ -75,7 +76,10 @@ func newKey() []byte {
 	return key
 }
 
-func keysIn(file string) [][]byte { return slices.Collect(slices.Chunk(must(os.ReadFile(file)), 32)) }
+// keysIn reads 32 bytes for each key. Of an empty file it makes an empty list, which broach refuses: nil is a node without keys.
+func keysIn(file string) [][]byte {
+	return slices.AppendSeq([][]byte{}, slices.Chunk(must(os.ReadFile(file)), 32))
+}
 
 func spawn(seed *broach.Node, file string) *exec.Cmd {
 	cmd := exec.Command(must(os.Executable()), seed.Addr().String(), file)

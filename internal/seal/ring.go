@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -31,7 +32,8 @@ type key struct {
 	outside []byte // key of the proofs
 }
 
-// NewRing makes a ring of 1 to MaxKeys different keys of KeySize bytes, which are copied.
+// NewRing makes a ring of 1 to MaxKeys different keys of KeySize bytes, which are copied. A key that is one byte again and again
+// is none that somebody made: it is memory that was never filled, or a placeholder.
 func NewRing(keys [][]byte) (*Ring, error) {
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return nil, fmt.Errorf("%d keys, must be 1 to %d", len(keys), MaxKeys)
@@ -41,6 +43,9 @@ func NewRing(keys [][]byte) (*Ring, error) {
 		if len(k) != KeySize {
 			return nil, fmt.Errorf("key %d has %d bytes, must have %d", i+1, len(k), KeySize)
 		}
+		if bytes.Count(k, k[:1]) == KeySize {
+			return nil, fmt.Errorf("key %d is one byte again and again; make one with: openssl rand -base64 32", i+1)
+		}
 		if slices.ContainsFunc(r.keys, func(other key) bool { return slices.Equal(other.secret, k) }) {
 			return nil, fmt.Errorf("key %d is there twice", i+1)
 		}
@@ -49,6 +54,14 @@ func NewRing(keys [][]byte) (*Ring, error) {
 		r.keys = append(r.keys, key{id: id, secret: slices.Clone(k), outside: must(hkdf.Expand(sha256.New, k, outsidePurpose, KeySize))})
 	}
 	return r, nil
+}
+
+// Len is how many keys the ring holds; nil holds none.
+func (r *Ring) Len() int {
+	if r == nil {
+		return 0
+	}
+	return len(r.keys)
 }
 
 // idOf names a key without telling anything of it: a byte of a hash of it that is used for nothing else.
