@@ -51,7 +51,7 @@ func (t *Timer) order() []uint64 {
 	type ranked struct{ score, boot uint64 }
 	v := t.node.view.Load()
 	all := []ranked{{rendezvous(t.name, v.self), t.plan.self}}
-	for _, l := range v.routes[t.service()].links() {
+	for _, l := range v.routes.get(t.service()).links() {
 		all = append(all, ranked{rendezvous(t.name, l.id.addr), l.id.boot})
 	}
 	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.boot, a.boot)) })

@@ -215,7 +215,7 @@ func TestTablesReachEverybodyThroughLoss(t *testing.T) {
 	s.loss = 0
 	s.run(time.Second)
 	p := all[0].of(all[2])
-	all[0].takeTable(p, 2, wire.AppendTable(nil, nil))
+	all[0].takeTable(s.now, p, 2, wire.AppendTable(nil, nil))
 	require.Len(t, p.functions, 1, "an older table was taken")
 	for _, other := range all[2].peers.list {
 		require.Zero(t, other.helloAt, "hellos go on")
@@ -247,6 +247,12 @@ func TestTableIsPulledWhenItIsNotPushed(t *testing.T) {
 	require.LessOrEqual(t, all[1].pulls, 1)
 }
 
+// routesOf are the routes that a process knows, if all links are one.
+func routesOf(c *citizen, l *link) *routeTable {
+	t := routeTable{}.follow(nil, c.view(), func(uint64) *link { return l })
+	return &t
+}
+
 // [TAB-5] The table of an offline peer is kept and not used; it is in use again when the same (boot id, version) is alive.
 func TestTableOfAnOfflinePeerIsKept(t *testing.T) {
 	s := newSociety(t)
@@ -260,10 +266,10 @@ func TestTableOfAnOfflinePeerIsKept(t *testing.T) {
 	require.Equal(t, Offline, p.state)
 	require.Len(t, p.functions, 1)
 	l := &link{}
-	require.Empty(t, routesOf(all[0].view(), func(uint64) *link { return l })["f"].alive)
+	require.Empty(t, routesOf(all[0], l).get("f").alive)
 	s.cut = nil
 	s.until(3*time.Second, "back", func() bool { return p.state == Alive })
-	require.Len(t, routesOf(all[0].view(), func(uint64) *link { return l })["f"].alive, 1)
+	require.Len(t, routesOf(all[0], l).get("f").alive, 1)
 	require.Zero(t, all[0].pulls)
 }
 

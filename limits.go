@@ -18,11 +18,13 @@ const (
 	inboxMax       = 1024            // membership messages that wait for the loop
 
 	// Peers, all together.
-	maxPeers       = 4096 // four times the largest cluster that is promised
-	pastMax        = 1024 // boot ids of processes that are gone for good, remembered against late datagrams
-	helpsMax       = 64   // peers probed for others at once; further ones are not, as if the question was lost
-	backgroundMax  = 16   // name look-ups and table pulls at once
-	reassemblyNode = 8    // of the largest messages may have half arrived
+	maxPeers       = 4096     // four times the largest cluster that is promised
+	rowsMax        = 200_000  // rows of their tables together: about 50 MB with the routes to them
+	rowBytesMax    = 64 << 20 // names, signatures and documentation in these
+	pastMax        = 1024     // boot ids of processes that are gone for good, remembered against late datagrams
+	helpsMax       = 64       // peers probed for others at once; further ones are not, as if the question was lost
+	backgroundMax  = 16       // name look-ups and table pulls at once
+	reassemblyNode = 8        // of the largest messages may have half arrived
 
 	// Each peer.
 	reassemblyPeer = 2                // of the largest messages may have half arrived

@@ -116,6 +116,9 @@ func (n *Node) carryOut(now time.Time) {
 	for _, id := range e.pull {
 		n.pull(now, id)
 	}
+	for _, id := range e.crowded {
+		n.crowded(now, id)
+	}
 	for _, r := range e.refused {
 		n.refused(now, r)
 	}
@@ -133,13 +136,6 @@ func (n *Node) fail(peers []linkID, text []byte) {
 		if l := n.links.get(id.boot); l != nil {
 			l.fail(outcome{code: Unreachable, gone: true, body: text})
 		}
-	}
-}
-
-// publishSoon has the view made anew, as soon as the pace allows.
-func (n *Node) publishSoon() {
-	if n.publishAt.IsZero() {
-		n.publishAt = n.published.Add(time.Duration(len(n.view.Load().peers)) * publishPace)
 	}
 }
 
@@ -185,33 +181,21 @@ func (n *Node) takeDown(now time.Time) {
 	}
 }
 
-// publish makes the view right.
-func (n *Node) publish(now time.Time) {
-	old := n.view.Load()
-	v := &view{
-		self: n.members.cfg.self, began: n.members.began, peers: n.members.view(), joined: n.members.joined(), isolated: n.members.pulse.isolated,
-		heartbeats: n.members.rotation.perSecond(), nextc: make(chan struct{}),
-	}
-	n.showCircuits(now, v.peers)
-	v.routes = routesOf(v.peers, n.links.get)
-	n.view.Store(v)
-	n.published, n.publishAt = now, time.Time{}
-	if old != nil {
-		n.logIsolation(old.isolated, v.isolated)
-		if old.self != v.self {
-			n.log.Info("broach: a seed has seen this node's address", "addr", v.self)
-		}
-		close(old.nextc)
-	}
-	n.timetable.look()
-}
-
 // refused counts an introduction with an address that is of no use, and tells the operator.
 func (n *Node) refused(now time.Time, r refusal) {
 	n.stats.unusable.Add(1)
 	if suppressed, ok := n.refusals.allow(now); ok {
 		n.log.Warn("broach: a node advertises an address that cannot be reached from here: it needs Advertise",
 			"from", r.from, "advertised", r.advertised, "suppressed", suppressed)
+	}
+}
+
+// crowded counts a table that finds no room, and tells the operator.
+func (n *Node) crowded(now time.Time, id linkID) {
+	n.stats.crowded.Add(1)
+	if suppressed, ok := n.crowdedLines.allow(now); ok {
+		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one are not called:"+
+			" offer fewer functions, or divide the cluster", "addr", id.addr, "functions", rowsMax, "bytes", rowBytesMax, "suppressed", suppressed)
 	}
 }
 
