@@ -6,8 +6,8 @@ import (
 	"broach/internal/wire"
 )
 
-// A table is work: to decode it, to find what has changed, to keep it. What a peer may cause of that depends on what all of them offer
-// together, so that all peers together cannot cause more than one, and tables of a small cluster never wait.
+// A table is work: to decode it, to find what has changed, to keep it. What a peer may cause of that depends on what all of
+// them offer together, so that all peers together cannot cause more than one, and tables of a small cluster never wait.
 const (
 	pullEvery    = 100 * time.Millisecond // between two pulls from a peer, and what a hello has to come by itself
 	crowdedEvery = time.Minute            // between two pulls of a table that finds no room
@@ -46,8 +46,8 @@ func (m *membership) pulled(now time.Time, boot uint64, version uint32, table []
 	m.noticeTable(now, p, p.tableSeen)
 }
 
-// takeTable replaces the table of a peer by a newer one, [TAB-2], or by one that found no room. A table that cannot be decoded changes
-// nothing, [TAB-1].
+// takeTable replaces the table of a peer by a newer one, [TAB-2], or by one that found no room. A table that cannot be decoded
+// changes nothing, [TAB-1].
 func (m *membership) takeTable(now time.Time, p *peer, version uint32, table []byte) {
 	if version < p.tver || version == p.tver && !p.crowded || !m.mayTake(now, p, tableGap) {
 		return
@@ -57,7 +57,8 @@ func (m *membership) takeTable(now time.Time, p *peer, version uint32, table []b
 	}
 }
 
-// mayTake reports whether it is time for another table of a peer, or another change. What comes too early is pulled later, [TAB-8].
+// mayTake reports whether it is time for another table of a peer, or another change. What comes too early is pulled later,
+// [TAB-8].
 func (m *membership) mayTake(now time.Time, p *peer, gap time.Duration) bool {
 	at := m.moment(now)
 	if p.tableAt > at+moment(tableAhead) {
@@ -92,8 +93,8 @@ func (m *membership) emptyTable(p *peer) {
 	p.functions = nil
 }
 
-// clearTables gives up the tables of peers that are not there, which pull is for when they come back. It reports whether that makes
-// room enough.
+// clearTables gives up the tables of peers that are not there, which pull is for when they come back. It reports whether that
+// makes room enough.
 func (m *membership) clearTables(size tableSize) bool {
 	for _, p := range m.peers.list {
 		if !p.isMember() {

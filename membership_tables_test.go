@@ -29,8 +29,8 @@ func (s *society) offer(c *citizen, rows []wire.Function) {
 	s.collect(c)
 }
 
-// [TAB-9] A node MAY bound what it holds of the tables of all its peers together. A table that finds no room counts as held, its functions
-// are not called, and it is pulled again after a minute; those that were there first stay.
+// [TAB-9] A node MAY bound what it holds of the tables of all its peers together. A table that finds no room counts as held,
+// its functions are not called, and it is pulled again after a minute; those that were there first stay.
 func TestRowsOfAllPeersAreBounded(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(23)

@@ -8,7 +8,8 @@ import (
 	"broach/internal/wire"
 )
 
-// How the routes follow the peers: what is done is in proportion to what has changed, and to the tables of those who have changed.
+// How the routes follow the peers: what is done is in proportion to what has changed, and to the tables of those who have
+// changed.
 
 // standing says how the functions of a peer are called.
 type standing uint8
@@ -45,8 +46,8 @@ func (p *peerView) isCalledLike(other *peerView) bool {
 	return other != nil && p.standing() == other.standing() && p.name == other.name
 }
 
-// follow makes the routes of some peers those of what has become of them. link finds the link of a peer, which everyone in to has:
-// it was opened when the peer was admitted, before it was shown.
+// follow makes the routes of some peers those of what has become of them. link finds the link of a peer, which everyone in to
+// has: it was opened when the peer was admitted, before it was shown.
 func (t routeTable) follow(from, to []*peerView, link func(boot uint64) *link) routeTable {
 	t.edition++
 	for p, now := range counterparts(from, to) {
@@ -155,8 +156,8 @@ func compareFirst(a, b []wire.Function) int {
 	return strings.Compare(a[0].Name, b[0].Name)
 }
 
-// counterparts walks two lists of peers, sorted by address, and yields each of the first with the view of the same process in the second;
-// nil if there is none.
+// counterparts walks two lists of peers, sorted by address, and yields each of the first with the view of the same process in
+// the second; nil if there is none.
 func counterparts(a, b []*peerView) iter.Seq2[*peerView, *peerView] {
 	return func(yield func(a, b *peerView) bool) {
 		for _, p := range a {

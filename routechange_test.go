@@ -120,8 +120,8 @@ func (t *town) textOf(table routeTable) (lines []string) {
 	return lines
 }
 
-// Routes that have followed the peers through all their changes are the same as those that are made anew of what is there. A table that
-// was followed stays as it was, and routes on which nothing has changed are the same.
+// Routes that have followed the peers through all their changes are the same as those that are made anew of what is there. A
+// table that was followed stays as it was, and routes on which nothing has changed are the same.
 func TestRoutesFollowThePeers(t *testing.T) {
 	for seed := range uint64(20) {
 		town, routes := newTown(seed), routeTable{}
@@ -129,7 +129,8 @@ func TestRoutesFollowThePeers(t *testing.T) {
 			before, then := town.peers, town.textOf(routes)
 			town.live()
 			next := routes.follow(before, town.peers, town.link)
-			require.Equal(t, town.textOf(routeTable{}.follow(nil, town.peers, town.link)), town.textOf(next), "seed %d, step %d", seed, step)
+			anew := routeTable{}.follow(nil, town.peers, town.link)
+			require.Equal(t, town.textOf(anew), town.textOf(next), "seed %d, step %d", seed, step)
 			require.Equal(t, then, town.textOf(routes), "seed %d, step %d: calls read it still", seed, step)
 			routes = next
 		}

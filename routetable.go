@@ -26,8 +26,8 @@ type view struct {
 	nextc      chan struct{} // closed when a newer view is published
 }
 
-// route is where a function can be called. It does not change after its view is published: the next view has it still, or a changed
-// copy. The providers are sorted by address.
+// route is where a function can be called. It does not change after its view is published: the next view has it still, or a
+// changed copy. The providers are sorted by address.
 type route struct {
 	name     string
 	edition  uint64 // of the table that it was made for
@@ -75,8 +75,8 @@ func (r *route) isIdempotent() bool { return r.once == 0 }
 // isEmpty reports whether nobody offers the function, not even somebody who is offline.
 func (r *route) isEmpty() bool { return len(r.alive)+len(r.doubtful)+r.offline == 0 }
 
-// copy is a route to be changed for a table of an edition. What is known of the providers is found out again by the first call: here it
-// may be being found out just now.
+// copy is a route to be changed for a table of an edition. What is known of the providers is found out again by the first
+// call: here it may be being found out just now.
 func (r *route) copy(edition uint64) *route {
 	return &route{
 		name: r.name, edition: edition, alive: strangersOf(r.alive), doubtful: strangersOf(r.doubtful),

@@ -46,7 +46,8 @@ func turn(name string, hash uint64, level int) uint64 {
 	return laterTurn(name, level)
 }
 
-// laterTurn is turn where the hash is used up. Another one is taken there: names that have the first in common differ in a later one.
+// laterTurn is turn where the hash is used up. Another one is taken there: names that have the first in common differ in a
+// later one.
 func laterTurn(name string, level int) uint64 {
 	return maphash.Comparable(routeSeed, struct {
 		level int
