@@ -36,7 +36,7 @@ func (n *Node) targets(topic string) (list []*Caller) {
 	v := n.view.Load()
 	find := func(a audience) (c Caller, r *route, isHere bool) {
 		row := a.row(topic)
-		return Caller{n, row, callOptions{retries: retriesUnsaid, event: a}}, v.routes[row], n.offered.get(row) != nil
+		return Caller{n, row, callOptions{retries: retriesUnsaid, event: a}}, v.routes.get(row), n.offered.get(row) != nil
 	}
 	c, r, isHere := find(eachInstance)
 	for _, addr := range providersOf(r) {
@@ -75,20 +75,30 @@ func (c Caller) appendOne(list []*Caller, r *route, isHere bool) []*Caller {
 	return list
 }
 
-// group is the part of a route that leads to one application. It is made on demand.
-func (r *route) group(name string) *route {
+// amendGroups puts one offer of a peer in the place of another where the route leads to its application.
+func (r *route) amendGroups(was, is peerRow) {
+	if was.row != nil {
+		g := r.ownGroup(was.peer.name)
+		if g.drop(was); g.isEmpty() {
+			delete(r.groups, was.peer.name)
+		}
+	}
+	if is.row != nil {
+		r.ownGroup(is.peer.name).take(is)
+	}
+}
+
+// ownGroup is the part of a route that leads to one application, to be changed. It is made on demand.
+func (r *route) ownGroup(name string) *route {
 	if r.groups == nil {
 		r.groups = make(map[string]*route)
 	}
-	g := r.groups[name]
-	if g == nil {
-		g = new(route)
-		r.groups[name] = g
-	}
+	g := r.groups[name].ownBy(r.edition, r.name)
+	r.groups[name] = g
 	return g
 }
 
-// groupOf is group for those who only look: nil if there is none.
+// groupOf is the part of a route that leads to one application; nil if there is none.
 func (r *route) groupOf(name string) *route {
 	if r == nil {
 		return nil
@@ -106,7 +116,7 @@ func (r *route) eachGroup() iter.Seq2[string, *route] {
 
 // routeIn is where the function is, or where those are who may have the event.
 func (c *Caller) routeIn(v *view) *route {
-	r := v.routes[c.name]
+	r := v.routes.get(c.name)
 	if c.opts.event == oneOfGroup {
 		return r.groupOf(c.opts.group)
 	}

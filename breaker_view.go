@@ -28,33 +28,43 @@ func (n *Node) noteCircuits(now time.Time) {
 	n.publishSoon()
 }
 
-// showCircuits puts the open breakers into a view that is being made, and tells the operator of those that opened and closed.
-func (n *Node) showCircuits(now time.Time, peers []peerView) {
+// openCircuits are the functions whose breaker at a peer is not closed, sorted; nil: there are none.
+type openCircuits map[linkID][]string
+
+// findCircuits finds them for a view that is being made, and tells the operator of those that opened and closed.
+func (n *Node) findCircuits(now time.Time, peers []*peerView, was openCircuits) (open openCircuits) {
 	if n.circuitsAt.IsZero() {
-		return
+		return nil
 	}
-	was, found := byID(n.view.Load().peers), false
-	for i := range peers {
-		p := &peers[i]
+	for _, p := range peers {
 		if l := n.tokens.link(p.link); l != nil {
-			if open := l.openCircuits(now); len(open) > 0 {
-				p.open, found = &open, true
-			}
+			open = open.with(p.linkID, l.openCircuits(now))
 		}
-		if before := was[p.linkID]; before != nil {
-			n.logCircuits(now, before, p)
-		}
+		n.logCircuits(now, p, was[p.linkID], open[p.linkID])
 	}
-	if !found {
+	if open == nil {
 		n.circuitsAt = time.Time{}
 	}
+	return open
+}
+
+// with adds those at one peer.
+func (o openCircuits) with(id linkID, names []string) openCircuits {
+	switch {
+	case len(names) == 0:
+		return o
+	case o == nil:
+		o = make(openCircuits)
+	}
+	o[id] = names
+	return o
 }
 
 // logCircuits tells the operator what opened and closed at a peer.
-func (n *Node) logCircuits(now time.Time, was, is *peerView) {
+func (n *Node) logCircuits(now time.Time, p *peerView, was, is []string) {
 	diffCircuits(was, is, func(kind EventKind, service string) bool {
 		if suppressed, ok := n.circuitLines.allow(now); ok {
-			n.log.Log(context.Background(), kind.level(), "broach: "+kind.String(), "addr", is.addr, "service", service, "suppressed", suppressed)
+			n.log.Log(context.Background(), kind.level(), "broach: "+kind.String(), "addr", p.addr, "service", service, "suppressed", suppressed)
 		}
 		return true
 	})
@@ -104,24 +114,15 @@ func (l *link) forgive() {
 	}
 }
 
-// circuits lists the functions whose breaker at the peer is not closed, sorted.
-func (p *peerView) circuits() []string {
-	if p.open == nil {
-		return nil // as for nearly all: a pointer is smaller than a list
-	}
-	return *p.open
-}
-
 // diffCircuits walks two sorted lists of functions with an open breaker and yields what opened and closed.
-func diffCircuits(was, is *peerView, yield func(EventKind, string) bool) bool {
-	before, now := was.circuits(), is.circuits()
-	for _, name := range before {
-		if _, still := slices.BinarySearch(now, name); !still && !yield(CircuitClosed, name) {
+func diffCircuits(was, is []string, yield func(EventKind, string) bool) bool {
+	for _, name := range was {
+		if _, still := slices.BinarySearch(is, name); !still && !yield(CircuitClosed, name) {
 			return false
 		}
 	}
-	for _, name := range now {
-		if _, already := slices.BinarySearch(before, name); !already && !yield(CircuitOpened, name) {
+	for _, name := range is {
+		if _, already := slices.BinarySearch(was, name); !already && !yield(CircuitOpened, name) {
 			return false
 		}
 	}

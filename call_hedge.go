@@ -40,7 +40,7 @@ func (o *callOptions) againstHedge() error {
 
 // isHedged reports whether several providers may run a call.
 func (c *Caller) isHedged(r *route, out outCall) bool {
-	if !c.opts.hedged || out.oneWay || !r.idempotent {
+	if !c.opts.hedged || out.oneWay || !r.isIdempotent() {
 		return false
 	}
 	f := c.here()
@@ -98,8 +98,8 @@ func (h *hedge) await(ctx context.Context) (*pendingCall, *Error) {
 
 // start asks one more provider. It reports false if there is none, and the error of a call that finds none at all.
 func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
-	r := h.node.view.Load().routes[h.name]
-	if r == nil || !r.idempotent {
+	r := h.node.view.Load().routes.get(h.name)
+	if r == nil || !r.isIdempotent() {
 		return false, h.fail(Unavailable, No, "the providers of this function have just changed")
 	}
 	h.ch.now = now
@@ -148,7 +148,7 @@ func (h *hedge) mayAsk(now time.Time) bool {
 
 // hasOthers reports whether there are providers that have not been asked.
 func (h *hedge) hasOthers() bool {
-	others := h.node.view.Load().routes[h.name].links()
+	others := h.node.view.Load().routes.get(h.name).links()
 	return h.opts.local == LocalEqual || slices.ContainsFunc(others, func(l *link) bool { return !h.ch.isOut(l) })
 }
 

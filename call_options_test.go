@@ -81,7 +81,7 @@ func TestChoosingLeavesTheRouteAlone(t *testing.T) {
 	inTrio(t, func(c *cluster, caller *Node) {
 		require.NoError(t, caller.Register("which", func() int { return 0 }))
 		r := &route{alive: make([]candidate, 0, 8)}
-		for _, l := range caller.view.Load().routes["which"].links() {
+		for _, l := range caller.view.Load().routes.get("which").links() {
 			r.alive = append(r.alive, candidate{link: l})
 		}
 		before := r.links()
@@ -238,9 +238,9 @@ func TestServicesShowTheirDocs(t *testing.T) {
 		for _, n := range c.nodes {
 			require.Equal(t, "does nothing", n.Services()[len(n.Services())-1].Doc)
 		}
-		r := caller.view.Load().routes["f"]
+		r := caller.view.Load().routes.get("f")
 		require.Equal(t, 7, r.alive[0].weight)
-		require.True(t, r.idempotent)
+		require.True(t, r.isIdempotent())
 	})
 }
 

@@ -53,7 +53,7 @@ func (c *Caller) mayRetry(ctx context.Context, now, deadline time.Time, r *route
 	if tried > c.opts.retries || !r.hasOthers(tried) && c.opts.local != LocalEqual {
 		return false
 	}
-	if may, atOnce := c.isRetried(failed, r.idempotent); !may || atOnce {
+	if may, atOnce := c.isRetried(failed, r.isIdempotent()); !may || atOnce {
 		return may
 	}
 	wait := time.Duration(c.node.random(int(pauseFirst << min(tried-1, 4))))

@@ -249,9 +249,9 @@ func TestAStaleRouteIsAnsweredByAnotherProvider(t *testing.T) {
 				require.Equal(c.t, 1, i)
 			}()
 		}
-		require.Len(c.t, caller.view.Load().routes["which"].links(), 2, "nobody has told the caller yet")
+		require.Len(c.t, caller.view.Load().routes.get("which").links(), 2, "nobody has told the caller yet")
 		time.Sleep(time.Second)
-		require.Len(c.t, caller.view.Load().routes["which"].links(), 1)
+		require.Len(c.t, caller.view.Load().routes.get("which").links(), 1)
 		require.NoError(c.t, c.nodes[1].Unregister("which"))
 		_, err := caller.Caller("which").Call(c.t.Context())
 		requireError(c.t, err, NotFound, No)

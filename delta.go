@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -47,8 +48,8 @@ func find(table []wire.Function, name string) (i int, ok bool) {
 }
 
 // onDelta takes a change of a peer's table, if it is the next after what we hold, and says so.
-func (m *membership) onDelta(p *peer, d wire.Delta) {
-	if d.Base != p.tver || d.Version <= d.Base {
+func (m *membership) onDelta(now time.Time, p *peer, d wire.Delta) {
+	if d.Base != p.tver || d.Version <= d.Base || p.crowded || !m.mayTake(now, p, deltaGap) {
 		return
 	}
 	gone, err := wire.ConsumeTable(d.Gone)
@@ -56,18 +57,32 @@ func (m *membership) onDelta(p *peer, d wire.Delta) {
 	if err != nil || err2 != nil {
 		return
 	}
-	functions := slices.DeleteFunc(slices.Clone(p.functions), func(f wire.Function) bool {
-		_, isGone := find(gone, f.Name)
-		_, isAnew := find(added, f.Name)
-		return isGone || isAnew
-	})
-	functions = append(functions, added...)
+	functions := amended(p.functions, gone, added)
 	if len(functions) > wire.MaxFunctions {
 		return
 	}
-	slices.SortFunc(functions, func(a, b wire.Function) int { return strings.Compare(a.Name, b.Name) })
 	m.holdTable(p, d.Version, functions)
 	m.tell(p, m.ack(p))
+}
+
+// amended is a table after a change.
+func amended(table, gone, added []wire.Function) []wire.Function {
+	rows := make([]wire.Function, 0, len(table)+len(added))
+	for old, row := range rowPairs(table, added) {
+		if row == nil && isListed(&gone, old.Name) {
+			continue
+		}
+		rows = append(rows, *cmp.Or(row, old))
+	}
+	return rows
+}
+
+// isListed reports whether a name is in a table, of which it cuts off the rows before it.
+func isListed(rest *[]wire.Function, name string) bool {
+	for len(*rest) > 0 && (*rest)[0].Name < name {
+		*rest = (*rest)[1:]
+	}
+	return len(*rest) > 0 && (*rest)[0].Name == name
 }
 
 // hand gives a peer the difference. If that is lost, the next hello shows the version, and the peer pulls.

@@ -51,7 +51,7 @@ func (t *Timer) order() []uint64 {
 	type ranked struct{ score, node uint64 }
 	v := t.node.view.Load()
 	all := []ranked{{rendezvous(t.name, v.self), t.plan.self}}
-	for _, l := range v.routes[t.service()].links() {
+	for _, l := range v.routes.get(t.service()).links() {
 		all = append(all, ranked{rendezvous(t.name, l.id.addr), l.id.hash()})
 	}
 	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.node, a.node)) })
@@ -118,7 +118,7 @@ func (t *Timer) tellAll() error {
 func (n *Node) linkTo(node uint64) *link {
 	v := n.view.Load()
 	for i := range v.peers {
-		if p := &v.peers[i]; p.hash() == node {
+		if p := v.peers[i]; p.hash() == node {
 			return n.tokens.link(p.link)
 		}
 	}

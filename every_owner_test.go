@@ -210,7 +210,7 @@ func TestForeignTurns(t *testing.T) {
 		requireError(c.t, err, NotFound, No)
 		require.ErrorIs(c.t, n.Unregister(timer.service()), ErrNotFound)
 		timer.Stop()
-		c.until(time.Second, "the row is gone", func() bool { return stranger.view.Load().routes[timer.service()] == nil })
+		c.until(time.Second, "the row is gone", func() bool { return stranger.view.Load().routes.get(timer.service()) == nil })
 	})
 }
 

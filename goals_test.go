@@ -220,7 +220,7 @@ func (c *cluster) arrive(i int, function string, seed *Node) *Node {
 // callable reports whether every live node would call a function at one node.
 func (c *cluster) callable(function string, at *Node) bool {
 	return !slices.ContainsFunc(c.live(), func(n *Node) bool {
-		r := n.view.Load().routes[function]
+		r := n.view.Load().routes.get(function)
 		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d candidate) bool { return d.id.boot == at.process.Boot }))
 	})
 }

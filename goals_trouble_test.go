@@ -135,8 +135,8 @@ func (c *cluster) upsetInTurns(nodes []*Node, upset func(*cluster, *Node) (undo 
 }
 
 // views is what each live node says of the others.
-func (c *cluster) views() map[netip.AddrPort][]peerView {
-	m := map[netip.AddrPort][]peerView{}
+func (c *cluster) views() map[netip.AddrPort][]*peerView {
+	m := map[netip.AddrPort][]*peerView{}
 	for _, n := range c.live() {
 		m[n.Addr()] = n.view.Load().peers
 	}

@@ -172,7 +172,7 @@ func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 	}
 	p.name, p.version, p.tags = h.Name, h.Version, h.Tags
 	if h.HasTable {
-		m.takeTable(p, tver, h.Table)
+		m.takeTable(now, p, tver, h.Table)
 	}
 	m.noticeTable(now, p, tver)
 	m.noteSeen(p, h.Seen)

@@ -61,8 +61,13 @@ func onLink(t *testing.T, test func(l *link, w *wireTap)) {
 
 // someLink is a link that the process with a public key has begun.
 func someLink(c *carrier, key wire.PublicKey) *link {
+	return linkFrom(c, key, netip.MustParseAddrPort("10.0.0.1:1"))
+}
+
+// linkFrom is one of a process at an address.
+func linkFrom(c *carrier, key wire.PublicKey, addr netip.AddrPort) *link {
 	l, err := newLink(time.Now(), c, &handshake.Terms{
-		Rank: 1, TokenA: 0xa, KeyA: key, AddrA: netip.MustParseAddrPort("10.0.0.1:1"), TokenB: c.tokens.open(0), KeyB: c.process.Key,
+		Rank: 1, TokenA: 0xa, KeyA: key, AddrA: addr, TokenB: c.tokens.open(0), KeyB: c.process.Key,
 	}, false, nil, 1)
 	if err != nil || !c.tokens.add(l) {
 		panic("the link could not be made")

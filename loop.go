@@ -128,6 +128,9 @@ func (n *Node) carryOut(now time.Time) {
 	for _, p := range e.pull {
 		n.pull(now, p)
 	}
+	for _, id := range e.crowded {
+		n.crowded(now, id)
+	}
 	for _, ev := range e.events {
 		n.logEvent(now, ev)
 	}
@@ -142,13 +145,6 @@ func (n *Node) fail(links []uint64, text []byte) {
 		if l := n.tokens.link(link); l != nil {
 			l.fail(outcome{code: Unreachable, gone: true, body: text})
 		}
-	}
-}
-
-// publishSoon has the view made anew, as soon as the pace allows.
-func (n *Node) publishSoon() {
-	if n.publishAt.IsZero() {
-		n.publishAt = n.published.Add(time.Duration(len(n.view.Load().peers)) * publishPace)
 	}
 }
 
@@ -192,25 +188,13 @@ func (n *Node) takeDown(now time.Time) {
 	}
 }
 
-// publish makes the view right.
-func (n *Node) publish(now time.Time) {
-	old := n.view.Load()
-	v := &view{
-		self: n.members.cfg.self, began: n.members.began, peers: n.members.view(), joined: n.members.joined(), isolated: n.members.pulse.isolated,
-		heartbeats: n.members.rotation.perSecond(), nextc: make(chan struct{}),
+// crowded counts a table that finds no room, and tells the operator.
+func (n *Node) crowded(now time.Time, id linkID) {
+	n.stats.crowded.Add(1)
+	if suppressed, ok := n.crowdedLines.allow(now); ok {
+		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one are not called:"+
+			" offer fewer functions, or divide the cluster", "addr", id.addr, "functions", rowsMax, "bytes", rowBytesMax, "suppressed", suppressed)
 	}
-	n.showCircuits(now, v.peers)
-	v.routes = routesOf(v.peers, n.tokens.link)
-	n.view.Store(v)
-	n.published, n.publishAt = now, time.Time{}
-	if old != nil {
-		n.logIsolation(old.isolated, v.isolated)
-		if old.self != v.self {
-			n.log.Info("broach: a seed has seen this node's address", "addr", v.self)
-		}
-		close(old.nextc)
-	}
-	n.timetable.look()
 }
 
 // logIsolation tells the operator that it is this node that is cut off, or that it no longer is.

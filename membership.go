@@ -19,6 +19,7 @@ import (
 //	tie.go         how an Offer or a Confirm becomes a link of a peer
 //	introduce.go   what two peers tell each other of themselves
 //	learn.go       what our address is, and which of others' are of no use
+//	membership_tables.go  what the peers offer, and how much of that is held
 //	delta.go       changes of large service tables
 //	join.go        seeds, lists, and healing
 //	heartbeat.go   beats, and who is late
@@ -54,6 +55,8 @@ type membership struct {
 	table  []byte // nil: too large for a hello
 	digest uint64 // of ourselves and the peers that are not offline
 	peers  peerSet
+	shown  []*peerView // the last view
+	held   tableSize   // what all peers offer
 
 	joining  joinState
 	learner  learner
@@ -114,6 +117,7 @@ type effects struct {
 	pull    []pull
 	events  []memberEvent
 	drain   []uint64 // links to those who are answered when none of our calls to them is in flight
+	crowded []linkID // their tables find no room
 	changed bool     // the view is another
 }
 
@@ -132,7 +136,7 @@ func (m *membership) take() effects {
 	e := m.out
 	m.out = effects{
 		begin: e.begin[:0], succeed: e.succeed[:0], offline: e.offline[:0], cut: e.cut[:0], opens: e.opens[:0], forget: e.forget[:0],
-		send: e.send[:0], close: e.close[:0], pull: e.pull[:0], events: e.events[:0], drain: e.drain[:0],
+		send: e.send[:0], close: e.close[:0], pull: e.pull[:0], events: e.events[:0], drain: e.drain[:0], crowded: e.crowded[:0],
 	}
 	return e
 }
@@ -187,7 +191,7 @@ func (m *membership) onLinked(now time.Time, p *peer, msg wire.Message) {
 	case wire.Leave:
 		m.onLeave(now, p)
 	case wire.Delta:
-		m.onDelta(p, msg)
+		m.onDelta(now, p, msg)
 	case wire.Drain:
 		m.onDrain(p, msg)
 	}
@@ -302,57 +306,13 @@ func (m *membership) event(kind EventKind, p *peer) {
 	m.out.changed = true
 }
 
-// pulled takes the answer to effects.pull.
-func (m *membership) pulled(now time.Time, id linkID, version uint32, table []byte, ok bool) {
-	p := m.peers.byAddr[id.addr]
-	if p == nil || p.boot != id.boot {
-		return
-	}
-	p.pulling = false
-	if ok {
-		m.takeTable(p, version, table)
-	}
-	m.noticeTable(now, p, p.tableSeen)
-}
-
-// takeTable replaces the table of a peer by a newer one, [TAB-2]. A table that cannot be decoded changes nothing, [TAB-1].
-func (m *membership) takeTable(p *peer, version uint32, table []byte) {
-	if version <= p.tver {
-		return
-	}
-	functions, err := wire.ConsumeTable(table)
-	if err != nil {
-		return
-	}
-	m.holdTable(p, version, functions)
-}
-
-// holdTable makes functions what a peer offers.
-func (m *membership) holdTable(p *peer, version uint32, functions []wire.Function) {
-	p.tver, p.tableSeen, p.functions = version, max(version, p.tableSeen), functions
-	p.pullAt = 0
-	m.out.changed = true
-}
-
-// noticeTable sees which version a peer's headers show. A newer one than we hold is on its way in a hello; if it has not come
-// within pullEvery, it is pulled, [TAB-3].
-func (m *membership) noticeTable(now time.Time, p *peer, tver uint32) {
-	p.tableSeen = max(p.tableSeen, tver)
-	if p.tableSeen > p.tver && p.pullAt == 0 && !p.pulling {
-		p.pullAt = m.moment(now.Add(pullEvery))
-		m.schedule(p)
-	}
-}
-
-// pullEvery is the time between two pulls from a peer, and what a hello has to come by itself.
-const pullEvery = 100 * time.Millisecond
-
-// view lists the peers, sorted by address.
-func (m *membership) view() []peerView {
-	list, self := make([]peerView, len(m.peers.list)), m.cfg.self
+// view lists the peers, sorted by address. Those who have not changed are the same as in the view before.
+func (m *membership) view() []*peerView {
+	list, before := make([]*peerView, len(m.peers.list)), m.shown
 	for i, p := range m.peers.sorted() {
-		list[i] = p.view(&self)
+		list[i] = p.view(whoAt(&before, p.addr))
 	}
+	m.shown = list
 	return list
 }
 

@@ -85,7 +85,7 @@ func TestFunctionsComeAndGo(t *testing.T) {
 		require.NoError(t, provider.Register("late", func() int { return 7 }))
 		knows := func() bool {
 			for _, n := range c.nodes {
-				if n != provider && len(n.view.Load().routes["late"].links()) != 1 {
+				if n != provider && len(n.view.Load().routes.get("late").links()) != 1 {
 					return false
 				}
 			}
@@ -95,7 +95,7 @@ func TestFunctionsComeAndGo(t *testing.T) {
 		require.NoError(t, provider.Unregister("late"))
 		t.Log("forgotten by all after", c.until(time.Second, "none knows", func() bool {
 			for _, n := range c.nodes {
-				if n.view.Load().routes["late"] != nil {
+				if n.view.Load().routes.get("late") != nil {
 					return false
 				}
 			}

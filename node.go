@@ -19,10 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-const (
-	closeGrace  = time.Second           // how long Close waits for functions that do not return
-	publishPace = 10 * time.Microsecond // between two published views, for each peer: a mass join must not rebuild them all the time
-)
+const closeGrace = time.Second // how long Close waits for functions that do not return
 
 // Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be called by
 // many goroutines at once. Run and Start make nodes; the zero Node is of no use.
@@ -67,7 +64,8 @@ type Node struct {
 	rng        *mrand.Rand
 	publishAt  time.Time // when the view must be rebuilt; zero: it is right
 	published  time.Time
-	tableAt    time.Time // when the peers are told of a change of what we offer; zero: there is none
+	viewTook   time.Duration // to make
+	tableAt    time.Time     // when the peers are told of a change of what we offer; zero: there is none
 	tableMade  time.Time
 	seeds      seedBook
 	touched    []*link
@@ -76,7 +74,7 @@ type Node struct {
 	opening    []datagram // Opens to be sent
 	circuitsAt time.Time  // when to look at the breakers again; zero: none was open
 
-	memberLines, circuitLines logLimit
+	memberLines, circuitLines, crowdedLines logLimit
 }
 
 // Start starts a node and returns once it serves; joining the cluster goes on in the background. The zero Config makes a node

@@ -42,16 +42,18 @@ type peer struct {
 	unsteady    bool   // [MEM-24]
 	draining    bool   // it is called no more, [MEM-27]
 	unsupported bool   // suspect by our word alone, though there are others: they are not told
-	flaps       *flaps // nil: it has never been offline
 	heardIn     uint32 // the turn of the pulse in which it was last heard
-	accused     bool   // suspect by another's word
+	flaps       *flaps // nil: it has never been offline
 	accuser     *peer  // who is told when it answers; nil: nobody
 	seen        uint32 // version of our table that it holds
 	told        uint32 // and that it was last sent
 	helloAt     moment // when a hello goes to it again; 0: it has seen all
 	hellos      uint8  // sent to it since it had seen all
+	crowded     bool   // its table finds no room
+	accused     bool   // suspect by another's word
 	pulling     bool
 	pullAt      moment // when its table may be pulled; 0: not wanted
+	tableAt     moment // when its next table may come, but for what it may run ahead
 	due         moment // when it wants attention, its place in the heap
 	position    int    // in the heap; -1: removed
 }
@@ -78,6 +80,13 @@ func (p *peer) target() wire.Target { return wire.Target{Addr: p.addr, Boot: p.b
 
 // peerView is the published form of a peer. It is not modified.
 type peerView struct {
+	peerFacts
+	tags      []wire.Tag
+	functions []wire.Function
+}
+
+// peerFacts are what can be compared.
+type peerFacts struct {
 	linkID
 	link        uint64 // the token of its best link; 0: none
 	state       State
@@ -86,31 +95,29 @@ type peerView struct {
 	draining    bool
 	tver        uint32
 	since       moment
-	suspectedBy *netip.AddrPort // nil unless it is suspect
+	accuser     *netip.AddrPort // who made a suspect one; nil: this node
 	name        string
 	version     string
-	tags        []wire.Tag
-	functions   []wire.Function
-	open        *[]string // functions whose breaker here is not closed, sorted; nil: none
 }
 
-func (p *peer) view(self *netip.AddrPort) peerView {
-	return peerView{
-		linkID: p.linkID, link: p.tie.token, state: p.state, since: p.since, suspectedBy: p.suspectedBy(self), unreachable: p.unreachable, unsteady: p.unsteady,
-		draining: p.draining,
-		name:     p.name, version: p.version, tags: p.tags, functions: p.functions, tver: p.tver,
+// view is the published form of a peer: the one before, which may be of another or nil, if that says the same.
+func (p *peer) view(before *peerView) *peerView {
+	v := peerView{tags: p.tags, functions: p.functions, peerFacts: peerFacts{
+		linkID: p.linkID, link: p.tie.token, state: p.state, since: p.since, unreachable: p.unreachable, unsteady: p.unsteady, draining: p.draining,
+		name: p.name, version: p.version, tver: p.tver,
+	}}
+	if p.state == Suspect && p.accused {
+		v.accuser = &p.accuser.addr
 	}
+	if before != nil && before.saysAs(&v) {
+		return before
+	}
+	return new(v)
 }
 
-// suspectedBy is who made a suspect one.
-func (p *peer) suspectedBy(self *netip.AddrPort) *netip.AddrPort {
-	switch {
-	case p.state != Suspect:
-		return nil
-	case p.accused:
-		return &p.accuser.addr
-	}
-	return self
+// saysAs reports whether two views say the same.
+func (v *peerView) saysAs(other *peerView) bool {
+	return v.peerFacts == other.peerFacts && slices.Equal(v.tags, other.tags) && isSameTable(v.functions, other.functions)
 }
 
 // peerSet finds peers by address and link, and by when they want attention.
@@ -260,6 +267,7 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 // forget removes a peer that was offline or left for long. A seed is still contacted, as an address.
 func (m *membership) forget(p *peer) {
 	m.peers.remove(p)
+	m.emptyTable(p)
 	m.unbind(p)
 	m.out.changed = true
 }

@@ -2,7 +2,9 @@ package broach
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,25 +15,27 @@ import (
 // view is what a node knows of the cluster at one moment. It is immutable and published as a whole; calls read it without
 // a lock.
 type view struct {
-	self       netip.AddrPort    // our address
-	began      time.Time         // of this node's membership
-	peers      []peerView        // sorted by address
-	routes     map[string]*route // by function name
+	self       netip.AddrPort // our address
+	began      time.Time      // of this node's membership
+	peers      []*peerView    // sorted by address; who has not changed is the same as in the view before
+	open       openCircuits
+	routes     routeTable
 	joined     bool
 	isolated   bool
 	heartbeats float64       // a second
 	nextc      chan struct{} // closed when a newer view is published
 }
 
-// route is where a function can be called. The providers are sorted by address.
+// route is where a function can be called. It does not change after its view is published: the next view has it still, or a
+// changed copy. The providers are sorted by address.
 type route struct {
-	signature  string // without the name
-	doc        string
-	idempotent bool // all of them say so
-	alive      []candidate
-	doubtful   []candidate       // suspect or unsteady
-	offline    int               // providers that cannot be called now, or do not serve
-	groups     map[string]*route // by application name, if the event of a topic goes to one of each; else nil
+	name     string
+	edition  uint64 // of the table that it was made for
+	alive    []candidate
+	doubtful []candidate       // suspect or unsteady
+	offline  int               // providers that cannot be called now, or do not serve
+	once     int               // providers that do not say that it may run twice for one call
+	groups   map[string]*route // by application name, if the event of a topic goes to one of each; else nil
 
 	calling sync.Mutex  // held by the first call, which finds out what is known of the providers
 	called  atomic.Bool // it has
@@ -65,44 +69,88 @@ func (r *route) links() (all []*link) {
 	return all
 }
 
-// add takes up a peer that offers the function.
-func (r *route) add(p *peerView, l *link, f *wire.Function) {
-	r.idempotent = r.idempotent && f.Idempotent
-	r.doc = cmp.Or(r.doc, f.Doc)
-	c := candidate{link: l, weight: cmp.Or(int(f.Weight), weightUnsaid)}
-	switch {
-	case p.unreachable, p.draining, f.Paused:
-		r.offline++
-	case p.state == Alive && !p.unsteady:
-		r.alive = append(r.alive, c)
-	case p.state == Alive || p.state == Suspect:
-		r.doubtful = append(r.doubtful, c)
-	default:
-		r.offline++
+// isIdempotent reports whether all providers say that it may run twice for one call.
+func (r *route) isIdempotent() bool { return r.once == 0 }
+
+// isEmpty reports whether nobody offers the function, not even somebody who is offline.
+func (r *route) isEmpty() bool { return len(r.alive)+len(r.doubtful)+r.offline == 0 }
+
+// copy is a route to be changed for a table of an edition. What is known of the providers is found out again by the first
+// call: here it may be being found out just now.
+func (r *route) copy(edition uint64) *route {
+	return &route{
+		name: r.name, edition: edition, alive: strangersOf(r.alive), doubtful: strangersOf(r.doubtful),
+		offline: r.offline, once: r.once, groups: maps.Clone(r.groups),
 	}
 }
 
-// routesOf builds the routes from what the peers offer. link finds a link by its token; a peer without one cannot be called.
-func routesOf(peers []peerView, link func(token uint64) *link) map[string]*route {
-	routes := make(map[string]*route)
-	for i := range peers {
-		p := &peers[i]
-		l := link(p.link)
-		if l == nil || p.state == Left {
-			continue
-		}
-		for i := range p.functions {
-			f := &p.functions[i]
-			r := routes[f.Name]
-			if r == nil {
-				r = &route{signature: f.Signature, idempotent: true}
-				routes[f.Name] = r
-			}
-			r.add(p, l, f)
-			if isGrouped(f.Name) {
-				r.group(p.name).add(p, l, f)
-			}
-		}
+// strangersOf copies candidates, without what is known of them.
+func strangersOf(list []candidate) []candidate {
+	all := make([]candidate, len(list), len(list)+1)
+	for i := range list {
+		all[i].link, all[i].weight = list[i].link, list[i].weight
 	}
-	return routes
+	return all
+}
+
+// peerRow is a function that a peer offers.
+type peerRow struct {
+	peer *peerView
+	row  *wire.Function // nil: it does not, or the peer has left
+	link *link          // of the peer; for one that is taken out it is not needed
+}
+
+// amend puts one offer of a peer in the place of another.
+func (r *route) amend(was, is peerRow) {
+	if was.row != nil {
+		r.drop(was)
+	}
+	if is.row != nil {
+		r.take(is)
+	}
+}
+
+// take takes up an offer.
+func (r *route) take(o peerRow) {
+	if !o.row.Idempotent {
+		r.once++
+	}
+	list := r.listOf(o)
+	if list == nil {
+		r.offline++
+		return
+	}
+	i, _ := search(*list, o.peer.addr)
+	*list = slices.Insert(*list, i, candidate{link: o.link, weight: cmp.Or(int(o.row.Weight), weightUnsaid)})
+}
+
+// drop takes an offer out that was taken up.
+func (r *route) drop(o peerRow) {
+	if !o.row.Idempotent {
+		r.once--
+	}
+	list := r.listOf(o)
+	if list == nil {
+		r.offline--
+		return
+	}
+	if i, ok := search(*list, o.peer.addr); ok {
+		*list = slices.Delete(*list, i, i+1)
+	}
+}
+
+// listOf is the list that an offer belongs to; nil if it cannot be called.
+func (r *route) listOf(o peerRow) *[]candidate {
+	switch s := o.peer.standing(); {
+	case s == calledNever, o.row.Paused:
+		return nil
+	case s == calledLast:
+		return &r.doubtful
+	}
+	return &r.alive
+}
+
+// search finds a provider by address.
+func search(list []candidate, addr netip.AddrPort) (i int, ok bool) {
+	return slices.BinarySearchFunc(list, addr, func(d candidate, addr netip.AddrPort) int { return d.id.addr.Compare(addr) })
 }

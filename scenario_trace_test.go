@@ -25,11 +25,11 @@ type trace struct {
 	list  []sighting
 	seen  map[*citizen]int // events of it that are in the list
 	incs  map[*citizen]uint32
-	views map[*citizen][]peerView
+	views map[*citizen][]*peerView
 }
 
 func newTrace(s *society) *trace {
-	t := &trace{society: s, seen: map[*citizen]int{}, incs: map[*citizen]uint32{}, views: map[*citizen][]peerView{}}
+	t := &trace{society: s, seen: map[*citizen]int{}, incs: map[*citizen]uint32{}, views: map[*citizen][]*peerView{}}
 	s.after = append(s.after, t.look)
 	return t
 }
@@ -48,15 +48,14 @@ func (t *trace) look(c *citizen) {
 }
 
 func (t *trace) lookAtTables(c *citizen) {
-	was, is := byID(t.views[c]), c.view()
-	for i := range is {
-		before := was[is[i].linkID]
+	is := c.view()
+	for p, before := range counterparts(is, t.views[c]) {
 		if before == nil {
 			before = &peerView{}
 		}
-		diffFunctions(before, &is[i], func(kind EventKind, name string) bool {
+		diffFunctions(before, p, func(kind EventKind, name string) bool {
 			verb := map[EventKind]string{ServiceAdded: "offers ", ServiceRemoved: "withdraws "}[kind]
-			t.add(c, numberOf(is[i].addr), verb+name)
+			t.add(c, numberOf(p.addr), verb+name)
 			return true
 		})
 	}

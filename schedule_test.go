@@ -207,7 +207,7 @@ func (s *schedule) byBoot() map[uint64]int {
 }
 
 // falseAlarms lists the live nodes that a live node speaks against, though nothing has come between them for a while.
-func (s *schedule) falseAlarms(against func(peerView) bool) (list []string) {
+func (s *schedule) falseAlarms(against func(*peerView) bool) (list []string) {
 	live := s.byBoot()
 	for i, n := range s.live {
 		for _, p := range n.view.Load().peers {
@@ -266,18 +266,18 @@ func scheduleSizes() map[int]uint64 {
 // everybody. go test -run TestProcessesComeAndGo -seed 7 . replays one.
 func TestProcessesComeAndGo(t *testing.T) {
 	t.Parallel()
-	testSchedules(t, calm, 0.05, func(p peerView) bool { return p.state != Alive || p.unreachable })
+	testSchedules(t, calm, 0.05, func(p *peerView) bool { return p.state != Alive || p.unreachable })
 }
 
 // Whatever happens to processes and networks: nobody is called dead by who could reach him all the time, and once the network
 // is whole again, everybody sees everybody within seconds.
 func TestNetworksBreakAndHeal(t *testing.T) {
 	t.Parallel()
-	testSchedules(t, rough, 0.01, func(p peerView) bool { return p.state == Offline })
+	testSchedules(t, rough, 0.01, func(p *peerView) bool { return p.state == Offline })
 }
 
 // testSchedules runs schedules of things, with an eye on those who speak against others.
-func testSchedules(t *testing.T, things []func(*schedule), loss float64, against func(peerView) bool) {
+func testSchedules(t *testing.T, things []func(*schedule), loss float64, against func(*peerView) bool) {
 	for size, trials := range scheduleSizes() {
 		for _, seed := range seeds(trials) {
 			inCluster(t, seed, func(c *cluster) {

@@ -29,7 +29,7 @@ func callAcross(provider, caller *Node) semanticCall {
 		require.NoError(t, caller.WaitFor(t.Context(), name, 1))
 		v, err := caller.Caller(name).Call(t.Context(), args...)
 		require.NoError(t, provider.Unregister(name))
-		require.NoError(t, caller.await(t.Context(), func(v *view) bool { return v.routes[name] == nil }))
+		require.NoError(t, caller.await(t.Context(), func(v *view) bool { return v.routes.get(name) == nil }))
 		return v, err
 	}
 }

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -22,6 +23,7 @@ type Stats struct {
 	UnknownKinds   uint64 // messages of kinds that this version does not know
 	Unopened       uint64 // datagrams of our cluster that no key of ours opens, or that are not sealed though we have keys, or the other way round
 	Unusable       uint64 // introductions with an address that cannot be reached from here, such as another host's 127.0.0.1
+	TablesRefused  uint64 // service tables of members that found no room beside those of the others: their functions are not called
 	InboxOverflow  uint64 // membership messages dropped because too many came at once
 
 	Running  int    // functions that run now
@@ -58,7 +60,7 @@ type PeerStats struct {
 type counters struct {
 	malformed, foreignVersion, otherCluster, replayed atomic.Uint64
 	unanswered, stranger, unknownKind, inboxFull      atomic.Uint64
-	unusable, unopened                                atomic.Uint64
+	unusable, unopened, crowded                       atomic.Uint64
 }
 
 // Stats returns the counts and the state of things now.
@@ -70,13 +72,14 @@ func (n *Node) Stats() Stats {
 		Malformed: c.malformed.Load() + t.truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
 		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(),
 		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load(),
-		Running: p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
+		TablesRefused: c.crowded.Load(),
+		Running:       p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
 	}
 	now, v := time.Now(), n.view.Load()
 	s.Heartbeats, s.Isolated = v.heartbeats, v.isolated
 	for i := range v.peers {
 		if l := n.tokens.link(v.peers[i].link); l != nil {
-			s.Peers = append(s.Peers, l.peerStats(now, v, &v.peers[i]))
+			s.Peers = append(s.Peers, l.peerStats(now, v, v.peers[i]))
 		}
 	}
 	slices.SortFunc(s.Peers, func(a, b PeerStats) int { return a.Addr.Compare(b.Addr) })
@@ -90,13 +93,13 @@ func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 	s := PeerStats{
 		Addr: l.id.addr, State: p.state, Since: now.Sub(v.began) - time.Duration(p.since), TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(),
 		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket + l.overhead(),
-		Open: slices.Clone(p.circuits()),
+		Open: slices.Clone(v.open[p.linkID]),
 	}
 	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
 	}
-	if p.suspectedBy != nil {
-		s.SuspectedBy = *p.suspectedBy
+	if p.state == Suspect {
+		s.SuspectedBy = *cmp.Or(p.accuser, &v.self)
 	}
 	if l.exchange != nil {
 		s.RTT, s.Retransmits, s.PacketSize = l.rtt.smoothed, l.resent, l.path.size+l.overhead()

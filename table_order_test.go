@@ -25,7 +25,7 @@ func TestAFunctionRegisteredDuringTheJoinIsKnownAtOnce(t *testing.T) {
 			require.NoError(t, n.Register("more", func(x int) int { return x }))
 			took := c.until(2*time.Second, "all know", func() bool {
 				for _, o := range c.nodes[:10] {
-					if o.view.Load().routes["more"] == nil {
+					if o.view.Load().routes.get("more") == nil {
 						return false
 					}
 				}

@@ -35,7 +35,7 @@ var goStatements = map[string]int{
 
 // clockFiles may read the clock.
 var clockFiles = []string{
-	"node.go", "loop.go", "receive.go", "receive_quick.go", "call.go", "call_all.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
+	"node.go", "loop.go", "view.go", "receive.go", "receive_quick.go", "call.go", "call_all.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
 	"link.go", "link_transfer.go", // the send time of fragments
 	"pool.go", "pool_worker.go",
 	"every.go", "every_run.go", "every_owner.go", // when a timer is set, is due, and is told of

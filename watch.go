@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"maps"
@@ -116,8 +117,8 @@ type Event struct {
 func (n *Node) Members() []Member {
 	v := n.view.Load()
 	list := make([]Member, 0, len(v.peers)+1)
-	for i := range v.peers {
-		list = append(list, n.member(&v.peers[i]))
+	for _, p := range v.peers {
+		list = append(list, n.member(p))
 	}
 	list = append(list, Member{Addr: v.self, Name: n.cfg.Name, Version: n.cfg.Version, Self: true, Tags: n.cfg.Tags})
 	slices.SortFunc(list, func(a, b Member) int { return a.Addr.Compare(b.Addr) })
@@ -136,21 +137,46 @@ func (n *Node) member(p *peerView) Member {
 // Services lists the functions that are offered in the cluster, by this node or others, sorted by name.
 func (n *Node) Services() []Service {
 	own, v := n.offered.list(), n.view.Load()
-	list := make([]Service, 0, len(own)+len(v.routes))
-	for _, f := range own {
+	list := make([]Service, 0, len(own))
+	for i := range own {
+		f := &own[i]
 		var here []netip.AddrPort
 		if !f.Paused {
 			here = append(here, v.self)
 		}
-		list = append(list, Service{Name: f.Name, Signature: f.Name + f.Signature, Doc: f.Doc, Providers: providersOf(v.routes[f.Name], here...)})
+		list = append(list, serviceOf(f, v.routes.get(f.Name), here...))
 	}
-	for name, r := range v.routes {
-		if _, isHere := find(own, name); !isHere && !isOwn(name) {
-			list = append(list, Service{Name: name, Signature: name + r.signature, Doc: r.doc, Providers: providersOf(r)})
-		}
-	}
+	list = append(list, v.services(own)...)
 	slices.SortFunc(list, func(a, b Service) int { return strings.Compare(a.Name, b.Name) })
 	return list
+}
+
+// services lists the functions that peers offer and that are neither among own ones nor the protocol's. What is said of one is said by
+// the first peer that says it.
+func (v *view) services(own []wire.Function) []Service {
+	var list []Service
+	known := make(map[string]int)
+	for _, p := range v.peers {
+		for i := range p.offers() {
+			f := &p.functions[i]
+			if _, isHere := find(own, f.Name); isHere || isOwn(f.Name) {
+				continue
+			}
+			at, isKnown := known[f.Name]
+			if !isKnown {
+				known[f.Name] = len(list)
+				list = append(list, serviceOf(f, v.routes.get(f.Name)))
+				continue
+			}
+			list[at].Doc = cmp.Or(list[at].Doc, f.Doc)
+		}
+	}
+	return list
+}
+
+// serviceOf is the public form of a function with a route, and its addresses here.
+func serviceOf(f *wire.Function, r *route, here ...netip.AddrPort) Service {
+	return Service{Name: f.Name, Signature: f.Name + f.Signature, Doc: f.Doc, Providers: providersOf(r, here...)}
 }
 
 // providersOf lists the addresses of those who can be called at a route now, and own ones.
@@ -167,7 +193,7 @@ func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
 // if ctx ends first, and ErrClosed if the node is closed.
 func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
 	return n.await(ctx, func(v *view) bool {
-		there := len(v.routes[service].links())
+		there := len(v.routes.get(service).links())
 		if n.offered.serving(service) != nil {
 			there++
 		}
@@ -221,27 +247,20 @@ func (n *Node) Watch(ctx context.Context) iter.Seq[Event] {
 // changes yields the events that lead from one view to another: first of processes that are gone, then by address.
 func (n *Node) changes(from, to *view) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
-		was, is := byID(from.peers), byID(to.peers)
-		for i := range from.peers {
-			if p := &from.peers[i]; is[p.linkID] == nil && !n.peerGone(p, yield) {
+		for p, is := range counterparts(from.peers, to.peers) {
+			if is == nil && !n.peerGone(p, yield) {
 				return
 			}
 		}
-		for i := range to.peers {
-			if p := &to.peers[i]; !n.peerChanges(was[p.linkID], p, yield) {
+		for p, was := range counterparts(to.peers, from.peers) {
+			if p != was && !n.peerChanges(was, p, yield) {
+				return
+			}
+			if !diffCircuits(from.open[p.linkID], to.open[p.linkID], n.about(p, yield)) {
 				return
 			}
 		}
 	}
-}
-
-// byID finds peers by process.
-func byID(peers []peerView) map[linkID]*peerView {
-	m := make(map[linkID]*peerView, len(peers))
-	for i := range peers {
-		m[peers[i].linkID] = &peers[i]
-	}
-	return m
 }
 
 // peerChanges yields what changed about one peer. A nil was is a peer not seen before.
@@ -257,10 +276,14 @@ func (n *Node) peerChanges(was, is *peerView, yield func(Event) bool) bool {
 	if is.unreachable && !was.unreachable && !yield(Event{Kind: MemberUnreachable, Member: m}) {
 		return false
 	}
-	about := func(kind EventKind, service string) bool {
-		return yield(Event{Kind: kind, Member: m, Service: service})
+	return diffFunctions(was, is, n.about(is, yield))
+}
+
+// about yields events of a peer's functions.
+func (n *Node) about(p *peerView, yield func(Event) bool) func(EventKind, string) bool {
+	return func(kind EventKind, service string) bool {
+		return yield(Event{Kind: kind, Member: n.member(p), Service: service})
 	}
-	return diffFunctions(was, is, about) && diffCircuits(was, is, about)
 }
 
 // peerGone yields the end of a peer that is not known any more: replaced by another process, or forgotten.
@@ -280,20 +303,22 @@ func stateEvent(s State) EventKind {
 
 // diffFunctions walks two sorted tables and yields what was added and removed, and what stopped serving or serves again.
 func diffFunctions(was, is *peerView, yield func(EventKind, string) bool) bool {
-	a, b := was.functions, is.functions
-	for len(a) > 0 || len(b) > 0 {
-		kind, name, paused := ServiceAdded, "", false
+	if isSameTable(was.functions, is.functions) {
+		return true
+	}
+	for old, row := range rowPairs(was.functions, is.functions) {
+		kind, paused := ServiceAdded, false
 		switch {
-		case len(b) == 0 || len(a) > 0 && a[0].Name < b[0].Name:
-			kind, name, a = ServiceRemoved, a[0].Name, a[1:]
-		case len(a) == 0 || b[0].Name < a[0].Name:
-			name, paused, b = b[0].Name, b[0].Paused, b[1:]
-		case a[0].Paused == b[0].Paused:
-			a, b = a[1:], b[1:]
+		case row == nil:
+			kind = ServiceRemoved
+		case old == nil:
+			paused = row.Paused
+		case old.Paused == row.Paused:
 			continue
 		default:
-			kind, name, a, b = servingEvent(b[0].Paused), b[0].Name, a[1:], b[1:]
+			kind = servingEvent(row.Paused)
 		}
+		name := nameOf(old, row)
 		if !isOwn(name) && (!yield(kind, name) || paused && !yield(ServicePaused, name)) {
 			return false
 		}

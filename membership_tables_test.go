@@ -1,0 +1,201 @@
+package broach
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// loadTables makes a process believe that its first so many peers offer all the rows that it holds, but for some.
+func loadTables(c *citizen, peers []*citizen, free int) {
+	table := rowsOf(upTo(wire.MaxFunctions)...)
+	for _, other := range peers {
+		room := rowsMax - free - c.held.rows
+		c.holdTable(c.of(other), other.tver, table[:min(len(table), room)])
+	}
+}
+
+// offer gives a process a table.
+func (s *society) offer(c *citizen, rows []wire.Function) {
+	c.setTable(s.now, c.tver+1, wire.AppendTable(nil, rows))
+	s.collect(c)
+}
+
+// [TAB-9] A node MAY bound what it holds of the tables of all its peers together. A table that finds no room counts as held,
+// its functions are not called, and it is pulled again after a minute; those that were there first stay.
+func TestRowsOfAllPeersAreBounded(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(23)
+	a, late := all[0], all[22]
+	loadTables(a, all[1:22], 5)
+	s.offer(late, rowsOf(upTo(6)...))
+	s.run(time.Second)
+	p := a.of(late)
+	require.Equal(t, Alive, p.state, "it is a member all the same")
+	require.Empty(t, p.functions)
+	require.Equal(t, rowsMax-5, a.held.rows)
+
+	sent := s.watch(late)
+	s.offer(late, rowsOf(upTo(7)...))
+	s.run(20 * time.Second)
+	require.Less(t, kindsOf(*sent)[wire.KindAnnounce], 3*len(all), "nobody is told again and again")
+	require.Zero(t, a.pulls)
+
+	s.offer(late, rowsOf(upTo(5)...))
+	s.run(time.Second)
+	require.Len(t, p.functions, 5, "it fits")
+	require.Equal(t, rowsMax, a.held.rows)
+
+	s.offer(late, rowsOf(upTo(8)...))
+	s.run(time.Second)
+	require.Empty(t, p.functions)
+	a.holdTable(a.of(all[1]), 2, nil)
+	s.run(crowdedEvery + time.Second)
+	require.Len(t, p.functions, 8, "there is room now")
+	require.Equal(t, 1, a.pulls)
+}
+
+// The tables of those who are not there make room, and are asked for again when they come back.
+func TestTablesOfAbsentPeersMakeRoom(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(23)
+	a, away, late := all[0], all[1], all[22]
+	s.offer(away, rowsOf(1, 2, 3))
+	s.run(time.Second)
+	loadTables(a, all[2:22], 0)
+	s.cut = func(from, to *citizen) bool { return from == away || to == away }
+	s.until(10*time.Second, "it is away", func() bool { return a.of(away).state == Offline })
+	require.Len(t, a.of(away).functions, 3, "[TAB-5]")
+	a.holdTable(a.of(all[2]), 2, rowsOf(upTo(wire.MaxFunctions)...)[:wire.MaxFunctions-1])
+	s.offer(late, rowsOf(upTo(4)...))
+	s.run(time.Second)
+	require.Len(t, a.of(late).functions, 4)
+	s.offer(late, rowsOf(1))
+	s.cut = nil
+	s.until(5*time.Second, "its table is there again", func() bool { return len(a.of(away).functions) == 3 })
+}
+
+// The words of all rows together are bounded, too.
+func TestBytesOfAllPeersAreBounded(t *testing.T) {
+	table := []wire.Function{{Name: "name", Signature: "(int)", Doc: strings.Repeat("d", 7)}}
+	require.Equal(t, tableSize{rows: 1, bytes: 16}, sizeOf(table))
+	require.True(t, tableSize{rows: 1, bytes: rowBytesMax - 16}.fits(sizeOf(table)))
+	require.False(t, tableSize{rows: 1, bytes: rowBytesMax - 15}.fits(sizeOf(table)))
+	require.False(t, tableSize{rows: rowsMax}.fits(sizeOf(table)))
+}
+
+// What is held is counted right through all that changes it.
+func TestHeldTablesAreCounted(t *testing.T) {
+	s := newSociety(t)
+	s.loss = 0.1
+	all := s.grow(5)
+	for i := range 20 {
+		s.offer(all[1+i%4], rowsOf(upTo(i*7)...))
+		s.run(300 * time.Millisecond)
+	}
+	all[2].dead = true
+	s.until(10*time.Second, "it is away", func() bool { return all[0].of(all[2]).state == Offline })
+	require.NoError(t, all[0].dismiss(all[2].cfg.self))
+	want := tableSize{}
+	for _, p := range all[0].peers.list {
+		size := sizeOf(p.functions)
+		want.rows += size.rows
+		want.bytes += size.bytes
+	}
+	require.Equal(t, want, all[0].held)
+	require.Positive(t, want.rows)
+}
+
+// [TAB-8] A node MAY ignore tables and Deltas of a peer that come too soon after others; it pulls the table when it is time.
+func TestAPeerCannotChangeItsTableAsFastAsItLikes(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(2)
+	a, liar := all[0], all[1]
+	s.offer(liar, rowsOf(upTo(wire.MaxFunctions)...))
+	s.run(5 * time.Second)
+	p := a.of(liar)
+	require.Len(t, p.functions, wire.MaxFunctions)
+
+	link := a.linkTo(liar)
+	taken, held := 0, p.tver
+	for range 10_000 { // each is the next after what is held
+		link.tver = p.tver + 1
+		s.forge(a, link, wire.Delta{
+			Base: p.tver, Version: p.tver + 1, Gone: wire.AppendTable(nil, nil), Added: wire.AppendTable(nil, rowsOf(1)),
+		})
+		if p.tver != held {
+			taken, held = taken+1, p.tver
+		}
+		s.run(100 * time.Microsecond)
+	}
+	gap := wire.MaxFunctions * deltaGap
+	require.LessOrEqual(t, taken, int((time.Second+tableAhead)/gap)+2)
+	require.GreaterOrEqual(t, taken, int(tableAhead/gap))
+}
+
+// Of a small cluster no table waits: programs register functions in bursts.
+func TestSmallTablesMayChangeFast(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(10)
+	for i := range 50 {
+		s.offer(all[1], rowsOf(upTo(i)...))
+		s.run(tablePace)
+	}
+	require.Len(t, all[0].of(all[1]).functions, 49)
+	require.Zero(t, all[0].pulls)
+}
+
+// A table that finds no room is counted, and the operator is told once what to do.
+func TestTablesWithoutRoomAreTold(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		var log lockedBuffer
+		c.edit = func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+		full := c.start(0)
+		c.edit = func(*Config) {}
+		provider := c.start(1, 0)
+		c.settle(time.Second)
+		held := func(rows int) {
+			require.NoError(t, full.do(func(time.Time) { full.members.held.rows += rows }))
+		}
+		held(rowsMax)
+		require.NoError(t, provider.Register("f", func() {}))
+		time.Sleep(30 * time.Second)
+		require.NoError(t, provider.Register("g", func() {}))
+		time.Sleep(10 * time.Second)
+		require.EqualValues(t, 1, full.Stats().TablesRefused)
+		require.Equal(t, 1, strings.Count(log.String(), "too large"))
+		require.Equal(t, 1, count(full, Alive))
+		_, err := full.Caller("f").Call(context.Background())
+		require.ErrorIs(t, err, ErrNotFound)
+		held(-rowsMax)
+		time.Sleep(crowdedEvery)
+		_, err = full.Caller("g").Call(context.Background())
+		require.NoError(t, err)
+	})
+}
+
+// lockedBuffer takes the lines of a log.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
