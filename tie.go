@@ -24,7 +24,6 @@ const (
 	provingFor   = 6 * time.Second        // how long we say Confirm: the other end takes it for 5 s, which began earlier, [LNK-4]
 	provingAgain = 500 * time.Millisecond // until we open again beside it: who offered the link may be gone
 	doubtsEnough = 2                      // Offers of a peer that holds our link, without anything accepted on it, until another is made, [LNK-9]
-	heldSpan     = 1 << 16                // by which a peer may hold a link of a higher rank than we do, [LNK-2]
 )
 
 // proving is a link that we began and on which nothing has come yet.
@@ -57,7 +56,7 @@ func (m *membership) offered(now time.Time, o answered) {
 	}
 	boot, p := handshake.BootID(o.Key), m.peers.byAddr[c.addr]
 	switch {
-	case o.Token == 0, o.Addr.Addr().IsUnspecified(), !m.isOrdered(c, o), boot == m.cfg.boot:
+	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
 		m.endContact(c)
 	case o.Addr != c.addr:
 		m.contactOther(now, c, o)
@@ -66,15 +65,6 @@ func (m *membership) offered(now time.Time, o answered) {
 	default:
 		m.begin(now, c, o, boot)
 	}
-}
-
-// isOrdered reports whether the ranks in an Offer are what they must be.
-func (m *membership) isOrdered(c *contact, o answered) bool {
-	highest := uint64(0)
-	if p := m.peers.byAddr[c.addr]; p != nil {
-		highest = uint64(p.highest())
-	}
-	return o.Rank == 1+max(c.rank, o.Held) && o.Rank != 0 && uint64(o.Held) <= highest+heldSpan
 }
 
 // isRenewed reports whether a link is to be made beside those that we have with a peer, [LNK-9]. While one works that the peer holds too nothing
@@ -257,11 +247,11 @@ func (m *membership) refuse(t tie) {
 // addTie gives a peer another link. The better of its two is preferred, the other ends what it has begun; of three one goes, [LNK-7].
 func (m *membership) addTie(p *peer, t tie) {
 	m.peers.byLink[t.token] = p
-	if p.older != nil && !m.dropThird(p, t) {
+	switch {
+	case p.older != nil && !m.dropThird(p):
 		m.cut(p, &t)
 		return
-	}
-	if p.tie.token == 0 {
+	case p.tie.token == 0:
 		m.peers.bind(p, t)
 		return
 	}
@@ -274,12 +264,13 @@ func (m *membership) addTie(p *peer, t tie) {
 	m.out.changed = true
 }
 
-// dropThird makes room for another link of a peer that has two, and reports whether it could: the lowest goes on which no calls are in flight.
-func (m *membership) dropThird(p *peer, t tie) bool {
+// dropThird makes room for another link of a peer that has two, and reports whether it could: the lower goes, unless calls are in flight on it. The
+// reader has seen to it that a Confirm's is not the lowest, and what an Offer makes never is.
+func (m *membership) dropThird(p *peer) bool {
 	switch {
-	case !m.cfg.isBusy(p.older.token) && (t.isHigher(*p.older) || m.cfg.isBusy(t.token)):
+	case !m.cfg.isBusy(p.older.token):
 		m.cut(p, p.older)
-	case !m.cfg.isBusy(p.tie.token) && t.isHigher(p.tie):
+	case !m.cfg.isBusy(p.tie.token):
 		m.cut(p, &p.tie)
 		p.tie = *p.older
 	default:
