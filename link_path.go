@@ -92,5 +92,6 @@ func (l *link) restart(now time.Time, id uint32, body []byte) {
 	}
 	c := l.calls.waiting(slot, seq)
 	wire.SetRemaining(c.request.b, remaining(now, c.deadline))
+	c.went = true
 	c.transfer = l.sending.start(body, tag)
 }
