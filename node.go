@@ -101,7 +101,9 @@ func newNode(cfg Config, t transport) *Node {
 	n.carrier = carrier{
 		transport: t, boot: n.rng.Uint64() | 1, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
-		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()), atOnce: firstRoom},
+		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()+envelope), atOnce: firstRoom},
+		moving: &memory{size: max(replyMoving*largeSize(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
+		stored: &memory{size: replyStored},
 	}
 	n.ring.Store(cfg.ring())
 	n.maxPacket = max(cfg.maxPacket()-n.overhead(), basePacket)
