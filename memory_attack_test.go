@@ -3,6 +3,7 @@ package broach
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,9 +30,11 @@ func meet(t *testing.T, provider *linkSide, i int) *linkSide {
 // ask sends that many Requests for the function f from each, one peer after the other.
 func (h *hoarders) ask(requests int) {
 	for _, s := range h.sides {
+		var batch [][]byte
 		for slot := range requests {
-			h.provider.hear(forge(s, h.provider, requestOf(uint16(slot), 1)))
+			batch = append(batch, forge(s, h.provider, requestOf(uint16(slot), 1)))
 		}
+		h.provider.hear(batch...)
 		h.provider.script.take()
 	}
 }
@@ -64,11 +67,13 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 				provider := side(t, 0, Config{MaxMessage: 2 << 20})
 				defer provider.pool.close(time.Hour)
 				provider.offer(t, "echo", func(b []byte) []byte { return b })
-				mib := make([]byte, 1<<20)
-				provider.offer(t, "f", func() []byte { return mib })
-				if raceEnabled {
-					provider.moving.size /= 8 // the detector keeps notes four times as large
+				size := 1 << 20
+				if raceEnabled { // the detector keeps notes four times as large
+					size /= 8
+					provider.moving.size /= 8
 				}
+				large := make([]byte, size)
+				provider.offer(t, "f", func() []byte { return large })
 				honest := meet(t, provider, 1)
 				h := &hoarders{provider: provider}
 				for i := range attackers {
@@ -85,7 +90,7 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 				require.Greater(t, provider.moving.used.Load(), limit*3/4)
 				require.LessOrEqual(t, heapInUse()-before, limit+(16<<20))
 				require.NotZero(t, provider.Stats().Unsent)
-				requireEcho(t, honest, provider, 1<<20)
+				requireEcho(t, honest, provider, size)
 
 				t.Log("the memory comes back while they live")
 				h.live(12 * time.Second)
@@ -126,5 +131,44 @@ func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 		require.Zero(t, provider.memory.used.Load())
 		requireEcho(t, honest, provider, 1<<20)
 		runtime.KeepAlive(sides)
+	})
+}
+
+// Links whose replies take room from each other at the same time never wait for one another, and the account is right at the end.
+func TestRepliesTakeRoomFromEachOther(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, _, provider *linkSide) {
+		provider.moving.size = 1 << 20
+		for i := range 8 {
+			meet(t, provider, 10+i)
+		}
+		links := provider.links.all()
+		var group sync.WaitGroup
+		for i, l := range links {
+			group.Go(func() {
+				for slot := range uint16(60) {
+					l.mu.Lock()
+					l.talk(time.Now())
+					r := l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil)
+					l.served.tell(l.served.slot(slot))
+					l.mu.Unlock()
+					frame := wire.Reply{Slot: slot, Seq: 1, Body: noise((1 + i) * 7000)}.Append(nil)
+					l.answer(time.Now(), r, frame)
+				}
+			})
+		}
+		group.Wait()
+		var sum int64
+		for _, l := range links {
+			sum += l.served.movingBytes.used.Load()
+			require.NotZero(t, l.served.movingBytes.used.Load(), "nobody has nothing")
+		}
+		require.Equal(t, sum, provider.moving.used.Load())
+		require.LessOrEqual(t, sum, provider.moving.size)
+		for _, l := range links {
+			l.close(outcome{code: Unreachable})
+		}
+		require.Zero(t, provider.moving.used.Load())
+		require.Zero(t, provider.stored.used.Load())
+		require.Empty(t, provider.moving.shares)
 	})
 }
