@@ -63,6 +63,7 @@ type Node struct {
 	tableAt    time.Time // when the peers are told of a change of what we offer; zero: there is none
 	tableMade  time.Time
 	seeds      seedBook
+	idle       idleWatch
 	touched    []*link
 	circuitsAt time.Time // when to look at the breakers again; zero: none was open
 
