@@ -58,10 +58,10 @@ func largeBytes(n int64) []byte {
 		bulk.uses.Add(1)
 	}
 	if b, ok := larges[class].Get().(*[]byte); ok {
+		if size >= bulkLeast {
+			bulk.spare.Add(-size)
+		}
 		return (*b)[:n]
-	}
-	if size >= bulkLeast {
-		bulk.made.Add(size)
 	}
 	return make([]byte, n, size)
 }
@@ -74,6 +74,7 @@ func recycle(b []byte) {
 	if class, size := largeClass(int64(cap(b))); size == int64(cap(b)) {
 		if size >= bulkLeast {
 			bulk.uses.Add(1)
+			bulk.spare.Add(size)
 		}
 		kept := b // only what is kept is worth an allocation
 		larges[class].Put(&kept)

@@ -10,20 +10,20 @@ import (
 
 // What large messages took goes back to the system when they have ended and the process is idle.
 //
-// A library does not lightly collect a program's garbage. But in an idle process nobody else does: collections come as memory is asked
-// for, or after two minutes, and it takes three until the pools are empty, their size has no part in the next goal, and the system
-// has it all: after four calls with 64 MiB at once, 1.2 GiB stayed for minutes. A process that works collects by itself and is left alone,
-// however large; one that does not is disturbed once for each burst, early by two minutes, and for at most a hundredth of the time.
+// A library does not lightly collect a program's garbage. But in an idle process nobody else does: collections come as memory is
+// asked for, or after two minutes, and it takes three until the pools are empty, their size has no part in the next goal, and the
+// system has it all: after four calls with 64 MiB at once, 1.2 GiB stayed for minutes. A process that works collects by itself and is
+// left alone; one that does not is disturbed once for each burst, and for at most a hundredth of the time.
 const (
 	bulkLeast = 64 << 10        // bytes of a buffer that counts
-	bulkWorth = 64 << 20        // bytes of them that are worth a collection
+	bulkWorth = 64 << 20        // bytes of them in the pools that are worth a collection
 	bulkIdle  = 3 * time.Second // without any of them, or a collection of the program's own
 	bulkShare = 100             // the pause after a collection is so many times as long as it
 )
 
 // bulk counts the large buffers of all nodes of the process, which share the pools and the garbage.
 var bulk struct {
-	made  atomic.Int64 // bytes of fresh ones since memory was last given back
+	spare atomic.Int64 // bytes that went to the pools and were not asked for again, since they were last emptied
 	uses  atomic.Int64 // how often one was asked for or came back
 	pause atomic.Int64 // until the next collection, as a time.Duration
 }
@@ -49,7 +49,7 @@ func (w *idleWatch) look(now time.Time, pause time.Duration, a activity) bool {
 
 // watchIdle gives memory back if it is time.
 func (n *Node) watchIdle(now time.Time) {
-	if bulk.made.Load() < bulkWorth {
+	if bulk.spare.Load() < bulkWorth {
 		n.idle.at = time.Time{}
 		return
 	}
@@ -71,7 +71,7 @@ func collections() uint64 {
 
 // giveBack collects twice, for a sync.Pool keeps what it has through one collection.
 func giveBack() error {
-	if bulk.made.Swap(0) < bulkWorth {
+	if bulk.spare.Swap(0) < bulkWorth {
 		return nil // another node has done it
 	}
 	start := time.Now()

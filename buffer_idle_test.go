@@ -38,13 +38,13 @@ func TestMemoryOfLargeMessagesGoesBack(t *testing.T) {
 		echo := caller.Caller("echo")
 		_, err := echo.Call(context.Background(), make([]byte, 20<<20))
 		require.NoError(t, err)
-		bulk.made.Store(bulkWorth) // however much was in the pools
+		bulk.spare.Store(bulkWorth) // however much was in the pools
 		held := resident()
 		time.Sleep(3 * bulkIdle)
 		require.NoError(t, caller.Close()) // waits for what it does in the background
 		require.NoError(t, provider.Close())
 		require.Less(t, resident(), held-50<<20)
-		require.Zero(t, bulk.made.Load())
+		require.Zero(t, bulk.spare.Load())
 	})
 }
 

@@ -134,8 +134,8 @@ func (l *link) giveBack(body []byte) {
 // giveWayMost is how many replies at most give way to one: a worker does not go on for ever where others take the room at once.
 const giveWayMost = 256
 
-// makeRoom ends replies under way to other peers that have more of them, if the reply of a request needs that. mu is held, and let go
-// meanwhile: no two links are ever locked at once.
+// makeRoom ends replies under way to other peers that have more of them, if the reply of a request needs that. mu is held, and
+// let go meanwhile: no two links are ever locked at once.
 func (l *link) makeRoom(now time.Time, r *request, frame []byte) {
 	for range giveWayMost {
 		rich := l.richer(r, frame)

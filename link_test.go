@@ -46,7 +46,10 @@ func (w *wireTap) kinds(t *testing.T) [][]wire.Kind {
 func onLink(t *testing.T, test func(l *link, w *wireTap)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wireTap{}
-		c := &carrier{transport: w, boot: 1, maxPacket: 1400, maxMessage: 1 << 20, silence: 3 * time.Second, memory: &memory{size: 8 << 20}, moving: new(memory), stored: new(memory)}
+		c := &carrier{
+			transport: w, boot: 1, maxPacket: 1400, maxMessage: 1 << 20, silence: 3 * time.Second,
+			memory: &memory{size: 8 << 20}, moving: new(memory), stored: new(memory),
+		}
 		c.timers.init(time.Now())
 		time.Sleep(time.Second)
 		test(newLink(time.Now(), c, linkID{boot: 2, addr: netip.MustParseAddrPort("10.0.0.1:1")}, 1), w)

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// A memory is what all links together may hold of one kind of bytes. It is safe for concurrent use: each link takes and gives under its
-// own mutex, so nobody owns it, and a counter makes no link wait for another.
+// A memory is what all links together may hold of one kind of bytes. It is safe for concurrent use: each link takes and gives under
+// its own mutex, so nobody owns it, and a counter makes no link wait for another.
 //
 // One link may take as much as it leaves free for the others: alone half of all, and the next one half of what is left.
 type memory struct {
@@ -101,7 +101,7 @@ func (s *share) give(n int64) {
 func (s *share) counted(n int64) int64 { return max(n-s.free, 0) }
 
 // richer returns the link that is to give way before n bytes more can be taken here; nil: none, or there is no need. It has more
-// than this one is going to have, so that the two cannot take from each other in turn (longest queue drop, as in switches).
+// than this one is going to have, so that the two cannot take from each other in turn (longest queue drop, as in a switch).
 func (s *share) richer(n int64) *link {
 	used := s.used.Load()
 	if s.of.fits(used, n) {

@@ -100,7 +100,8 @@ func TestStoredRepliesAreBounded(t *testing.T) {
 	require.True(t, s.nextTimeout().IsZero())
 }
 
-// However many links store what they can, all together is bounded, and each keeps some of its newest: the oldest go. What was answered does not run again.
+// However many links store what they can, all together is bounded, and each keeps some of its newest: the oldest go. What was
+// answered does not run again.
 func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
 	stored, now := &memory{size: 1 << 20}, time.Unix(0, 0)
 	var links []*servedSlots
