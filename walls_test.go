@@ -37,6 +37,7 @@ var goStatements = map[string]int{
 var clockFiles = []string{
 	"node.go", "loop.go", "view.go", "receive.go", "receive_quick.go", "call.go", "call_all.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
 	"link.go", "link_transfer.go", // the send time of fragments
+	"buffer_idle.go", // how long a collection takes
 	"pool.go", "pool_worker.go",
 	"every.go", "every_run.go", "every_owner.go", // when a timer is set, is due, and is told of
 	"transport_in_linux.go", // how long the reader waited
