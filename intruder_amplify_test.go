@@ -91,7 +91,7 @@ func (f *field) factorOf(victim netip.AddrPort, came int) float64 {
 // "anybody gets no more bytes to an unproven address than it sends itself": every form, and every message in each form, alone and as many as a
 // datagram holds. The attacker has the cluster's key if there is one.
 func TestWhatAStrangerGetsForEachByte(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		target := f.talkative(10)
 		came := map[netip.AddrPort]int{}
 		throw := func(victim netip.AddrPort, b []byte) {
@@ -125,6 +125,7 @@ func TestWhatAStrangerGetsForEachByte(t *testing.T) {
 			factor := f.factorOf(victim, came[victim])
 			t.Logf("| %s | %.2f |", name, factor)
 			require.LessOrEqual(t, factor, 1.0, name)
+			require.False(t, factor > 0 && strings.HasSuffix(name, "behind it"), "an Open has one size")
 		}
 	})
 }
@@ -182,7 +183,7 @@ func (f *field) opens() []openCase {
 
 // "what this process has answered once is answered 0", with keys; and by who has no key nothing is.
 func TestWhoHasNoKeyGetsNothing(t *testing.T) {
-	inField(t, 1, clusterKey(0), func(f *field) {
+	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		target := f.talkative(5)
 		p := intruder.NewProcess(victimOf(1, 1), "default", f.key, 1)
 		o := intruder.Open{Key: f.key, Process: *p, Number: 1, Token: p.Token()}
@@ -207,7 +208,7 @@ func TestWhoHasNoKeyGetsNothing(t *testing.T) {
 
 // An Open is not answered to an address that is nobody's or many's.
 func TestOpensThatNameAddressesOfManyAreNotAnswered(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		target := f.talkative(3)
 		for k, text := range []string{
 			"255.255.255.255:9", "224.0.0.1:9", "[ff02::1]:9", "127.0.0.1:9", "0.0.0.0:9", "10.9.9.9:0", "[::ffff:255.255.255.255]:9",
@@ -228,7 +229,7 @@ func TestOpensThatNameAddressesOfManyAreNotAnswered(t *testing.T) {
 
 // From the address of a seed, where nobody is, an attacker gets no more than it sends.
 func TestASeedThatIsNobodyIsNoWeapon(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		seed := netip.MustParseAddrPort("10.7.99.99:9")
 		f.edit = func(cfg *broach.Config) { cfg.Join = append(cfg.Join, seed.String()) }
 		target := f.talkative(5)
@@ -261,7 +262,7 @@ func TestASeedThatIsNobodyIsNoWeapon(t *testing.T) {
 
 // After introducing itself an attacker gets three times what its Lists have, and for nothing else anything.
 func TestWhatAMemberGetsForEachByte(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		target := f.talkative(10)
 		m := f.member(0, target)
 		time.Sleep(6 * time.Second) // whatever it was owed for what it had said
@@ -291,9 +292,9 @@ func TestWhatAMemberGetsForEachByte(t *testing.T) {
 
 // Who has proven an address, gives it up and goes on from elsewhere, gets no more bytes there for long: what it asks for is not sent blindly.
 func TestAnAddressThatWasGivenUp(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		target := f.talkative(10)
-		require.NoError(t, target.Register("huge", func() []byte { return make([]byte, 8<<20) }))
+		require.NoError(t, target.Register("huge", func() []byte { return make([]byte, 1<<20) }))
 		m := f.member(0, target)
 		time.Sleep(time.Second)
 		m.Close()
@@ -309,22 +310,22 @@ func TestAnAddressThatWasGivenUp(t *testing.T) {
 				})
 				came += len(b)
 				f.throw(netip.MustParseAddrPort("10.7.1.1:1"), target, b)
-				time.Sleep(10 * time.Millisecond)
+				time.Sleep(20 * time.Millisecond)
 			}
 			return f.bytesTo(func(a netip.AddrPort) bool { return a == m.Addr })
 		}
 		soon := until(5 * time.Second)
 		cameSoon := came
-		later := until(60*time.Second) - soon
-		t.Logf("in 5 s %d bytes for %d, in 55 s more %d for %d", soon, cameSoon, later, came-cameSoon)
+		later := until(30*time.Second) - soon
+		t.Logf("in 5 s %d bytes for %d, in 25 s more %d for %d", soon, cameSoon, later, came-cameSoon)
+		require.LessOrEqual(t, soon, 2<<20, "1 MiB, and what was under way")
 		require.LessOrEqual(t, later, came-cameSoon)
 	})
 }
 
-// "List of 4,096 addresses of one victim, from ten peers: bytes <= 3 x, 232 KB/s", each with all the credit that it can have saved: at most
-// 3 x what its Lists have and 16 KiB a peer in any second.
+// "List of 4,096 addresses of one victim, from ten peers: bytes <= 3 x, 232 KB/s", after Lists that were honest and long: nothing was saved by them.
 func TestListsOfOneVictim(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		target := f.talkative(5)
 		var members []*intruder.Intruder
 		for k := range 10 {
@@ -344,7 +345,7 @@ func TestListsOfOneVictim(t *testing.T) {
 		f.tape.Cut()
 		lists := f.nameOneVictim(members, target)
 		time.Sleep(30 * time.Second)
-		f.judge(lists, len(members))
+		f.judge(lists)
 	})
 }
 
@@ -378,8 +379,8 @@ func (f *field) nameOneVictim(members []*intruder.Intruder, target *broach.Node)
 	return bytes
 }
 
-// judge compares what went to the victim, in all and in the worst second, with the Lists, all of which came within a second.
-func (f *field) judge(lists, peers int) {
+// judge compares what went to the victim, in all and in the worst second, with the Lists.
+func (f *field) judge(lists int) {
 	var at []intruder.Datagram
 	for _, d := range f.tape.All() {
 		if d.To.Addr() == victimHost {
@@ -396,6 +397,5 @@ func (f *field) judge(lists, peers int) {
 	}
 	f.t.Logf("Lists of %d bytes; %d bytes to the victim, %d in the worst second", lists, all, worst)
 	require.LessOrEqual(f.t, all, 3*lists)
-	require.LessOrEqual(f.t, worst, 3*lists+16<<10*peers)
 	require.LessOrEqual(f.t, worst, 2*232_000, "a burst, and a second's worth")
 }

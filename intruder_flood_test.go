@@ -57,7 +57,7 @@ func randomBytes(random *rand.Rand, n int) []byte {
 func TestFloodsOfStrangers(t *testing.T) {
 	for _, w := range weapons(rand.New(rand.NewPCG(1, 1))) {
 		t.Run(w.name, func(t *testing.T) {
-			besiege(t, 1, func(f *field) {
+			besiege(t, 1, func(t *testing.T, f *field) {
 				f.startAll(4)
 				for n := range uint64(256) {
 					f.stock = append(f.stock, f.flooder(n))
@@ -91,7 +91,7 @@ func TestFloodsOfStrangers(t *testing.T) {
 // Who joins while a flood of Opens goes on, is kept out no longer than the flood lasts, and with keys, where a flood without the key costs nobody
 // his turn, not at all.
 func TestJoiningThroughAFlood(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(3)
 		key := f.key
 		f.key = nil

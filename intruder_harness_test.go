@@ -79,18 +79,18 @@ func clusterKey(n byte) []byte {
 }
 
 // besiege runs a test without keys and with them. The seed is printed: it replays the run.
-func besiege(t *testing.T, seed uint64, test func(f *field)) {
+func besiege(t *testing.T, seed uint64, test func(t *testing.T, f *field)) {
 	t.Run("without keys", func(t *testing.T) { inField(t, seed, nil, test) })
 	t.Run("with keys", func(t *testing.T) { inField(t, seed, clusterKey(0), test) })
 }
 
-func inField(t *testing.T, seed uint64, key []byte, test func(f *field)) {
+func inField(t *testing.T, seed uint64, key []byte, test func(t *testing.T, f *field)) {
 	synctest.Test(t, func(t *testing.T) {
 		t.Logf("seed %d", seed)
 		f := &field{t: t, net: simnet.New(seed), key: key, edit: func(*broach.Config) {}}
 		f.net.Tap(f.tape.Record)
 		defer f.end()
-		test(f)
+		test(t, f)
 	})
 }
 
@@ -197,10 +197,16 @@ func (f *field) call(from, to *broach.Node) {
 // until waits until a condition holds, and returns how long that took. It looks every millisecond of virtual time.
 func (f *field) until(limit time.Duration, what string, holds func() bool) time.Duration {
 	f.t.Helper()
+	return f.untilEach(time.Millisecond, limit, what, holds)
+}
+
+// untilEach is until for conditions that take long to look at.
+func (f *field) untilEach(step, limit time.Duration, what string, holds func() bool) time.Duration {
+	f.t.Helper()
 	start := time.Now()
 	for !holds() {
 		require.Less(f.t, time.Since(start), limit, "%s", what)
-		time.Sleep(time.Millisecond)
+		time.Sleep(step)
 	}
 	return time.Since(start)
 }
@@ -339,6 +345,15 @@ func (f *field) highest(token uint64) (number uint64) {
 		}
 	}
 	return number
+}
+
+// after is a result that takes a while, unless nobody waits for it any more.
+func after(ctx context.Context, d time.Duration, result int) int {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+	return result
 }
 
 // keptMemory is what lives on the heap.

@@ -53,7 +53,7 @@ func (f *field) ask(n *broach.Node, open intruder.Open) (handshake, bool) {
 
 // "Public keys 0, 1, the other low-order points: no link."
 func TestPublicKeysOfLowOrderMakeNoLink(t *testing.T) {
-	inField(t, 1, clusterKey(0), func(f *field) {
+	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		provider, caller := f.pair()
 		done := provider.Stats().Done
 		for k, point := range lowOrder(t) {
@@ -75,7 +75,7 @@ func TestPublicKeysOfLowOrderMakeNoLink(t *testing.T) {
 
 // "Key id 0 is dropped by who has keys, before all else, another by who has none: no downgrade."
 func TestKeysAreNotTalkedAway(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
 		other := clusterKey(100)
 		for k, wrong := range []struct {
@@ -114,7 +114,7 @@ func (f *field) confirmsOfOtherKeys(n *broach.Node) {
 
 // All keys of the ring open: an Open by one and a Confirm by another make one link. When the first is taken away, it is heard no more.
 func TestOpenByOneKeyAndConfirmByAnother(t *testing.T) {
-	inField(t, 1, clusterKey(0), func(f *field) {
+	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		second := clusterKey(50)
 		f.edit = func(cfg *broach.Config) { cfg.Keys = [][]byte{f.key, second} }
 		provider, caller := f.pair()
@@ -140,7 +140,7 @@ func TestOpenByOneKeyAndConfirmByAnother(t *testing.T) {
 
 // "Member that hears everything and holds the cluster key: decrypts nothing, forges no message, on links old and new."
 func TestAMemberThatHearsALinkCannotReadIt(t *testing.T) {
-	inField(t, 1, clusterKey(0), func(f *field) {
+	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		provider, caller := f.pair()
 		m := f.member(0, provider)
 		time.Sleep(time.Second)
@@ -189,7 +189,7 @@ func (f *field) decipher(m *intruder.Intruder, h handshake) {
 // Offers go in clear: who hears one throws Confirms for it, with another's name and a false tag, before the true one can come. Honest calls go on,
 // and the true one is taken when it comes.
 func TestFalseConfirmsForAnOverheardOffer(t *testing.T) {
-	inField(t, 1, clusterKey(0), func(f *field) {
+	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		provider, caller := f.pair()
 		calls := f.callOn(caller, provider)
 		f.net.Tap(func(now time.Time, from, to netip.AddrPort, b []byte) {
@@ -225,9 +225,9 @@ func (f *field) openOf(token uint64) intruder.Open {
 // A member that hears an Open and answers sooner than its addressee, with the addressee's public key and a held of 0, has not shown that it is the
 // addressee: calls in flight on the link that stands are not given up.
 func TestAFalseOfferEndsNoLink(t *testing.T) {
-	inField(t, 1, clusterKey(0), func(f *field) {
+	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		provider, caller := f.pair()
-		require.NoError(t, provider.Register("slow", func() int { time.Sleep(8 * time.Second); return 7 }))
+		require.NoError(t, provider.Register("slow", func(ctx context.Context) int { return after(ctx, 8*time.Second, 7) }))
 		f.until(time.Second, "it is known", func() bool {
 			return slices.ContainsFunc(caller.Services(), func(s broach.Service) bool { return s.Name == "slow" })
 		})
@@ -269,7 +269,7 @@ func (f *field) publicOf(addr netip.AddrPort) (public [32]byte) {
 
 // A member on the path raises the rank in each Open as far as it goes. When it is gone the two can make a link, and make it anew.
 func TestRanksOfOthersAreNotSpent(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		f.edit = func(cfg *broach.Config) { cfg.Heartbeat.Forget = 2 * time.Second }
 		f.start(0)
 		caller := f.start(1, 0)
@@ -299,7 +299,7 @@ func TestRanksOfOthersAreNotSpent(t *testing.T) {
 // "Another's public key claimed at an own address, before and after that one is known": with keys it is no link; without, it is a link of the
 // claimant, at its address, which takes nothing from the other.
 func TestAPublicKeyIsNoName(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		provider := f.start(0)
 		f.net.Cut([]netip.AddrPort{nodeAddr(0)}, []netip.AddrPort{nodeAddr(1)})
 		caller := f.start(1, 0) // asks, and is heard on its way, but not by the provider

@@ -46,10 +46,10 @@ func (f *field) liars(k int, edit func(*intruder.Intruder)) (list []*intruder.In
 
 // "Offline of a live peer counts only when one's own pings went unanswered": Suspect and Offline in one datagram of one member do nothing to a third.
 func TestSuspectAndOfflineInOneDatagram(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(4)
 		f.liars(1, liar)
-		require.NoError(t, f.nodes[1].Register("slow", func() int { time.Sleep(3 * time.Second); return 1 }))
+		require.NoError(t, f.nodes[1].Register("slow", func(ctx context.Context) int { return after(ctx, 3*time.Second, 1) }))
 		time.Sleep(time.Second)
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
@@ -89,7 +89,7 @@ func (f *field) lie(random *rand.Rand, about intruder.Entry) []intruder.Message 
 func TestLiarsTakeNobodyAway(t *testing.T) {
 	for _, k := range []int{1, 3, 4} {
 		t.Run(fmt.Sprint(k), func(t *testing.T) {
-			besiege(t, uint64(k), func(f *field) {
+			besiege(t, uint64(k), func(t *testing.T, f *field) {
 				f.startAll(8)
 				members := f.liars(k, liar)
 				ctx, cancel := context.WithCancel(context.Background())
@@ -130,7 +130,7 @@ func (f *field) entries() []intruder.Entry {
 // A node that dies is not called any more as soon as ever, whatever liars vouch for.
 func TestLiarsDoNotKeepTheDeadAlive(t *testing.T) {
 	for _, k := range []int{1, 3} {
-		besiege(t, uint64(k), func(f *field) {
+		besiege(t, uint64(k), func(t *testing.T, f *field) {
 			f.startAll(6)
 			f.liars(k, func(i *intruder.Intruder) {
 				i.Hear = func(_ *intruder.Link, m intruder.Message) ([]intruder.Message, bool) {
@@ -159,7 +159,7 @@ func TestLiarsDoNotKeepTheDeadAlive(t *testing.T) {
 // "observed is the address of a process that learns": who tells others that they are elsewhere, or has opened in their name, changes nothing for
 // nodes that know where they are; nor does an Announce that names another's address.
 func TestNobodySaysWhereAnotherIs(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(3)
 		m := f.liars(1, liar)[0]
 		for i, n := range f.nodes {
@@ -183,7 +183,7 @@ func TestNobodySaysWhereAnotherIs(t *testing.T) {
 
 // A member's Leave, Drain and Beats are its own; sent for another, on the link of the sender, they are of the sender.
 func TestAFarewellIsTheSenders(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(3)
 		m := f.liars(1, liar)[0]
 		ctx, cancel := context.WithCancel(context.Background())

@@ -17,7 +17,7 @@ func TestTwoThatOpenToEachOtherShareOneLink(t *testing.T) {
 	for batch := range 10 {
 		t.Run(fmt.Sprint(batch), func(t *testing.T) {
 			key := [][]byte{nil, clusterKey(0)}[batch%2]
-			inField(t, uint64(batch+1), key, func(f *field) {
+			inField(t, uint64(batch+1), key, func(t *testing.T, f *field) {
 				const pairs = 100
 				f.net.SetDefault(simnet.Link{Loss: 0.02 * float64(batch), Delay: time.Millisecond, Jitter: time.Duration(batch) * 10 * time.Millisecond})
 				for i := range pairs {
@@ -25,8 +25,10 @@ func TestTwoThatOpenToEachOtherShareOneLink(t *testing.T) {
 					f.start(2*i+1, 2*i)
 				}
 				time.Sleep(10 * time.Second)
+				f.net.SetDefault(simnet.Link{}) // or they doubt again, and make another
+				time.Sleep(6 * time.Second)     // what drains is closed
 				f.tape.Cut()
-				time.Sleep(12 * time.Second) // some beats, also where some are lost
+				time.Sleep(5 * time.Second)
 				tokens := map[[2]netip.AddrPort]map[uint64]bool{}
 				for _, d := range intruder.OfForm(f.tape.Cut(), intruder.FormLink) {
 					way := [2]netip.AddrPort{d.From, d.To}

@@ -90,7 +90,7 @@ func (f *field) restart(i int) {
 func TestWhatWasRecordedRunsNowhere(t *testing.T) {
 	for _, ending := range endings {
 		t.Run(ending.name, func(t *testing.T) {
-			besiege(t, 1, func(f *field) {
+			besiege(t, 1, func(t *testing.T, f *field) {
 				_, caller := f.pair()
 				for range 20 {
 					f.call(caller, f.nodes[0])
@@ -134,7 +134,7 @@ func (f *field) answeredAtMost(round, opens, news int) {
 // A link that was made and ended within the 5 s in which its Offer counts is not made again by its Confirm: neither while that is remembered nor
 // when it is not any more, at no moment between.
 func TestAConfirmRepeatedAroundItsAgeMakesNoLink(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		f.edit = func(cfg *broach.Config) { cfg.Heartbeat.Forget = 100 * time.Millisecond }
 		provider, caller := f.pair()
 		m := f.intruder(0)
@@ -164,7 +164,7 @@ func TestAConfirmRepeatedAroundItsAgeMakesNoLink(t *testing.T) {
 // Who is on the path repeats each Open, Offer and Confirm for ten seconds, at the process it was meant for, at its successor and at another one.
 // Nothing comes of it but what an Open is due.
 func TestHandshakesAreRepeatedInVain(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(3)
 		recorded := slices.DeleteFunc(f.tape.All(), func(d intruder.Datagram) bool { return intruder.Form(d.Bytes) == intruder.FormLink })
 		f.tape.Cut()
@@ -203,7 +203,7 @@ func TestHandshakesAreRepeatedInVain(t *testing.T) {
 func TestConfirmsHeldBack(t *testing.T) {
 	for held := time.Second; held <= 10*time.Second; held += time.Second {
 		t.Run(held.String(), func(t *testing.T) {
-			besiege(t, uint64(held/time.Second), func(f *field) {
+			besiege(t, uint64(held/time.Second), func(t *testing.T, f *field) {
 				f.start(0)
 				f.start(1, 0)
 				var late sync.WaitGroup
@@ -235,7 +235,7 @@ func TestConfirmsHeldBack(t *testing.T) {
 
 // A Confirm of a process that has died meanwhile does not replace its successor.
 func TestAHeldConfirmOfTheDeadReplacesNobody(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		provider := f.start(0)
 		f.start(1, 0)
 		var mu sync.Mutex
@@ -272,19 +272,22 @@ func TestAHeldConfirmOfTheDeadReplacesNobody(t *testing.T) {
 
 // Two times in a row the Pongs of a provider are lost until its caller doubts and the link is made anew. A call that takes long lives through both.
 func TestTwoStallsEndNoLongCall(t *testing.T) {
-	besiege(t, 1, func(f *field) {
+	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
-		require.NoError(t, provider.Register("long", func() int { time.Sleep(6 * time.Second); return 7 }))
+		require.NoError(t, provider.Register("long", func(ctx context.Context) int { return after(ctx, 6*time.Second, 7) }))
 		f.until(time.Second, "it is known", func() bool {
 			return slices.ContainsFunc(caller.Services(), func(s broach.Service) bool { return s.Name == "long" })
 		})
 		long := broach.Go[int](context.Background(), caller.Caller("long", broach.Timeout(20*time.Second), broach.NoRetry()))
+		links := len(f.links(caller.Addr(), provider.Addr()))
 		for range 2 {
+			seen := offersIn(f.tape.All())
 			f.gates[0].guard(func(_ netip.AddrPort, b []byte) bool { return intruder.Form(b) != intruder.FormLink })
-			time.Sleep(1500 * time.Millisecond)
+			f.until(5*time.Second, "the caller doubts twice", func() bool { return offersIn(f.tape.All()) >= seen+2 })
 			f.gates[0].guard(nil)
 			time.Sleep(500 * time.Millisecond)
 		}
+		require.Greater(t, len(f.links(caller.Addr(), provider.Addr())), links, "the link was made anew")
 		v, err := long.Wait()
 		require.NoError(t, err)
 		require.Equal(t, 7, v)
@@ -296,7 +299,7 @@ func TestTwoStallsEndNoLongCall(t *testing.T) {
 // that was ever said.
 func TestCallsRunAtMostOnceBesideAnIntruder(t *testing.T) {
 	for seed := range uint64(3) {
-		besiege(t, seed+1, func(f *field) {
+		besiege(t, seed+1, func(t *testing.T, f *field) {
 			f.edit = func(cfg *broach.Config) { cfg.Heartbeat.Forget = 500 * time.Millisecond }
 			provider, caller := f.pair()
 			var mu sync.Mutex
