@@ -33,9 +33,10 @@ type field struct {
 	gates []*gate // of the nodes, in their order
 	bad   []*intruder.Intruder
 	edit  func(*broach.Config) // what a test wants different
-	ran   atomic.Int64         // how often count ran
-	known []intruder.Entry     // the nodes, as members know them
-	stock []*intruder.Process  // who floods
+	calls []*traffic
+	ran   atomic.Int64        // how often count ran
+	known []intruder.Entry    // the nodes, as members know them
+	stock []*intruder.Process // who floods
 
 	mu      sync.Mutex // guards slander
 	slander []string   // what honest nodes came to believe of honest nodes
@@ -95,6 +96,10 @@ func inField(t *testing.T, seed uint64, key []byte, test func(t *testing.T, f *f
 }
 
 func (f *field) end() {
+	for _, c := range f.calls {
+		c.cancel()
+		c.ended.Wait()
+	}
 	for _, i := range f.bad {
 		i.Close()
 	}
@@ -278,6 +283,7 @@ type traffic struct {
 func (f *field) callOn(from, to *broach.Node) *traffic {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &traffic{cancel: cancel}
+	f.calls = append(f.calls, c)
 	c.ended.Go(func() {
 		for ctx.Err() == nil {
 			began := time.Now()

@@ -51,6 +51,7 @@ func (f *field) haunt(n *broach.Node, from, to int) {
 
 // "with 4,096 ghosts a newcomer is in within 1 s": 4,096 members of one host that have died fill the table, and keep nobody out.
 func TestGhostsKeepNobodyOut(t *testing.T) {
+	t.Parallel()
 	besiege(t, 1, func(t *testing.T, f *field) {
 		seed := f.start(0)
 		f.haunt(seed, 0, tableMost)
@@ -79,6 +80,7 @@ func TestGhostsKeepNobodyOut(t *testing.T) {
 // 200 members with 1,200 functions each, and versions of their tables that rise with every word: nobody honest is called offline, no call fails, and
 // they are all introduced in seconds.
 func TestLargeTablesOfManyStrangers(t *testing.T) {
+	t.Parallel()
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(5)
 		var names []string
