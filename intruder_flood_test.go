@@ -3,6 +3,7 @@ package broach_test
 import (
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,9 +66,14 @@ func TestFloodsOfStrangers(t *testing.T) {
 				calls := f.callOn(f.nodes[1], f.nodes[0])
 				f.watch(t.Context())
 				time.Sleep(time.Second)
-				before := keptMemory()
-				f.net.Tap(nil)
 				f.tape.Cut()
+				before, in := keptMemory(), f.nodes[0].Stats().DatagramsIn
+				var offers atomic.Int64
+				f.net.Tap(func(_ time.Time, _, _ netip.AddrPort, b []byte) {
+					if intruder.Form(b) == intruder.FormOffer {
+						offers.Add(1)
+					}
+				})
 				for tick := range uint64(2000) { // 155 in each of 2,000 ms
 					for k := range uint64(155) {
 						from, b := w.make(f, tick*155+k)
@@ -77,7 +83,9 @@ func TestFloodsOfStrangers(t *testing.T) {
 				}
 				calls.stop(t)
 				grown := (keptMemory() - before) >> 20
-				t.Logf("%d calls, the longest %v; %d MiB", calls.made, calls.longest, grown)
+				t.Logf("%d calls, the longest %v; %d MiB; %d Offers", calls.made, calls.longest, grown, offers.Load())
+				require.Greater(t, f.nodes[0].Stats().DatagramsIn-in, uint64(300_000))
+				require.LessOrEqual(t, offers.Load(), int64(3*4096), "in the seconds that two seconds touch")
 				require.Empty(t, f.believed())
 				require.Less(t, calls.longest, 100*time.Millisecond)
 				require.Less(t, grown, int64(24))

@@ -106,6 +106,8 @@ func TestWhatWasRecordedRunsNowhere(t *testing.T) {
 					f.tape.Cut()
 					ran := f.ran.Load()
 					f.replay(recorded)
+					time.Sleep(2 * time.Millisecond)
+					require.LessOrEqual(t, len(intruder.OfForm(f.tape.All(), intruder.FormLink)), 6, "beats, but no answers")
 					time.Sleep([]time.Duration{time.Millisecond, time.Second, 5 * time.Second, time.Minute}[round%4])
 					require.Equal(t, ran, f.ran.Load(), "round %d", round)
 					f.answeredAtMost(round, opens, ending.news)
@@ -135,20 +137,17 @@ func (f *field) answeredAtMost(round, opens, news int) {
 // when it is not any more, at no moment between.
 func TestAConfirmRepeatedAroundItsAgeMakesNoLink(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
-		f.edit = func(cfg *broach.Config) { cfg.Heartbeat.Forget = 100 * time.Millisecond }
 		provider, caller := f.pair()
-		m := f.intruder(0)
-		_, ok := m.Link(provider.Addr())
-		require.True(t, ok)
+		m := f.member(0, provider, hasty)
 		m.Say(provider.Addr(), intruder.Request(0, 1, 5000, "count", noArgs))
-		time.Sleep(50 * time.Millisecond)
-		m.Say(provider.Addr(), intruder.Of(intruder.KindLeave)) // so ends the link
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
 		m.Close()
+		f.until(3*time.Second, "it is dead", func() bool { return provider.Forget(m.Addr) == nil })
 		recorded := intruder.Between(f.tape.All(), m.Addr, provider.Addr())
 		recorded = slices.DeleteFunc(recorded, func(d intruder.Datagram) bool {
 			return d.To != provider.Addr() || intruder.Form(d.Bytes) == intruder.FormOpen
 		})
+		require.Less(t, time.Since(recorded[0].At), 4*time.Second, "its Confirm is still fresh")
 		ran := f.ran.Load()
 		for range 8000 {
 			for _, d := range recorded {
@@ -159,6 +158,16 @@ func TestAConfirmRepeatedAroundItsAgeMakesNoLink(t *testing.T) {
 		require.Equal(t, ran, f.ran.Load())
 		f.call(caller, provider)
 	})
+}
+
+// hasty lets an intruder promise a Beat that is soon, so that it is soon missed.
+func hasty(i *intruder.Intruder) {
+	i.Hear = func(_ *intruder.Link, m intruder.Message) ([]intruder.Message, bool) {
+		if m.Kind != intruder.KindWelcome {
+			return nil, m.Kind == intruder.KindBeat
+		}
+		return []intruder.Message{intruder.Ack(1, 50)}, true
+	}
 }
 
 // Who is on the path repeats each Open, Offer and Confirm for ten seconds, at the process it was meant for, at its successor and at another one.
@@ -257,6 +266,7 @@ func TestAHeldConfirmOfTheDeadReplacesNobody(t *testing.T) {
 		f.call(caller, provider)
 		calls := f.callOn(caller, provider)
 		back := f.callOn(provider, caller)
+		time.Sleep(time.Second)
 		mu.Lock()
 		require.NotEmpty(t, held)
 		for _, b := range held {
