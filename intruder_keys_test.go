@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"math"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -276,7 +275,7 @@ func TestRanksOfOthersAreNotSpent(t *testing.T) {
 		raise := func(to netip.AddrPort, b []byte) bool {
 			o, ok := intruder.ParseOpen(b)
 			if ok {
-				o.Key, o.KeyID, o.Rank = f.key, 0, math.MaxUint32-1
+				o.Key, o.KeyID, o.Rank = f.key, 0, 1<<31-2
 				f.net.Inject(caller.Addr(), to, o.Bytes())
 			}
 			return !ok
@@ -284,6 +283,7 @@ func TestRanksOfOthersAreNotSpent(t *testing.T) {
 		f.gates[0].guard(raise)
 		f.gates[1].guard(raise)
 		time.Sleep(3 * time.Second)
+		require.Empty(t, intruder.OfForm(f.tape.All(), intruder.FormConfirm), "an Offer of another rank than was asked for")
 		f.gates[0].guard(nil)
 		f.gates[1].guard(nil)
 		f.until(10*time.Second, "they meet", f.allMet)
