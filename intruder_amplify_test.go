@@ -88,6 +88,10 @@ func (f *field) factorOf(victim netip.AddrPort, came int) float64 {
 	return float64(f.bytesTo(func(a netip.AddrPort) bool { return a == victim })) / float64(came)
 }
 
+// [LNK-1] It answers with one Offer, to the address that the Open names.
+//
+// [AMP-1] An address that has proven nothing gets in answer to an Open that names it one datagram of its size, and to all else nothing.
+//
 // "anybody gets no more bytes to an unproven address than it sends itself": every form, and every message in each form, alone and as many as a
 // datagram holds. The attacker has the cluster's key if there is one.
 func TestWhatAStrangerGetsForEachByte(t *testing.T) {
@@ -260,6 +264,8 @@ func TestASeedThatIsNobodyIsNoWeapon(t *testing.T) {
 	})
 }
 
+// [AMP-2] A datagram with List on the link of a peer pays for floor(3 x its UDP payload / 116) Opens.
+//
 // After introducing itself an attacker gets three times what its Lists have, and for nothing else anything.
 func TestWhatAMemberGetsForEachByte(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
@@ -290,6 +296,8 @@ func TestWhatAMemberGetsForEachByte(t *testing.T) {
 	})
 }
 
+// [LNK-11] beyond 1 MiB unanswered nothing but Probes, Pings, Beats and Opens goes there: the address may be another's by now.
+//
 // Who has proven an address, gives it up and goes on from elsewhere, gets no more bytes there for long: what it asks for is not sent blindly.
 func TestAnAddressThatWasGivenUp(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
@@ -323,6 +331,8 @@ func TestAnAddressThatWasGivenUp(t *testing.T) {
 	})
 }
 
+// [AMP-3] There are 4,096 such contacts, and 2,000 such Opens a second, at most
+//
 // "List of 4,096 addresses of one victim, from ten peers: bytes <= 3 x, 232 KB/s", after Lists that were honest and long: nothing was saved by them.
 func TestListsOfOneVictim(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {

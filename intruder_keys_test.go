@@ -50,7 +50,7 @@ func (f *field) ask(n *broach.Node, open intruder.Open) (handshake, bool) {
 	return handshake{}, false
 }
 
-// "Public keys 0, 1, the other low-order points: no link."
+// [SEC-1] An output of zeros drops the Offer or Confirm.
 func TestPublicKeysOfLowOrderMakeNoLink(t *testing.T) {
 	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -72,7 +72,7 @@ func TestPublicKeysOfLowOrderMakeNoLink(t *testing.T) {
 	})
 }
 
-// "Key id 0 is dropped by who has keys, before all else, another by who has none: no downgrade."
+// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs [...]; one without keys MUST drop a datagram with a key id.
 func TestKeysAreNotTalkedAway(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -111,7 +111,7 @@ func (f *field) confirmsOfOtherKeys(n *broach.Node) {
 	require.Len(f.t, n.Members(), 2)
 }
 
-// All keys of the ring open: an Open by one and a Confirm by another make one link. When the first is taken away, it is heard no more.
+// [SEAL-4] All keys open, so that keys can be changed without a cut: an Open by one and a Confirm by another make one link. When the first is taken away, it is heard no more.
 func TestOpenByOneKeyAndConfirmByAnother(t *testing.T) {
 	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		second := clusterKey(50)
@@ -221,7 +221,7 @@ func (f *field) openOf(token uint64) intruder.Open {
 	return intruder.Open{}
 }
 
-// A member that hears an Open and answers sooner than its addressee, with the addressee's public key and a held of 0, has not shown that it is the
+// [LNK-8] A closes it when the new one is confirmed: a member that hears an Open and answers sooner than its addressee, with the addressee's public key and a held of 0, has not shown that it is the
 // addressee: calls in flight on the link that stands are not given up.
 func TestAFalseOfferEndsNoLink(t *testing.T) {
 	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {

@@ -133,6 +133,8 @@ func (f *field) answeredAtMost(round, opens, news int) {
 	}
 }
 
+// [SEC-4] no Confirm makes a second link: its token B is known, spent or too old (LNK-3), at no moment none of the three.
+//
 // A link that was made and ended within the 5 s in which its Offer counts is not made again by its Confirm: neither while that is remembered nor
 // when it is not any more, at no moment between.
 func TestAConfirmRepeatedAroundItsAgeMakesNoLink(t *testing.T) {
@@ -208,6 +210,8 @@ func TestHandshakesAreRepeatedInVain(t *testing.T) {
 	})
 }
 
+// [LNK-3] B drops it unless the stamp is at most 5,000 ms old
+//
 // Confirms that are held back for 1 to 10 s do nothing worse than come late.
 func TestConfirmsHeldBack(t *testing.T) {
 	for held := time.Second; held <= 10*time.Second; held += time.Second {
@@ -242,6 +246,9 @@ func TestConfirmsHeldBack(t *testing.T) {
 	}
 }
 
+// [LNK-10] A Confirm of another process whose stamp is not later than the birth of a link of the one known there, offline or not, is dropped: it was
+// held back, and its sender is gone.
+//
 // A Confirm of a process that has died meanwhile does not replace its successor.
 func TestAHeldConfirmOfTheDeadReplacesNobody(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
@@ -280,6 +287,10 @@ func TestAHeldConfirmOfTheDeadReplacesNobody(t *testing.T) {
 	})
 }
 
+// [LNK-9] An Offer of the process believed in [...] makes no link, unless it is the second in a row that answers a doubt
+//
+// [LNK-7] When a third comes one goes, but none that has calls in flight, own or served, and was heard within 5 s
+//
 // Two times in a row the Pongs of a provider are lost until its caller doubts and the link is made anew. A call that takes long lives through both.
 func TestTwoStallsEndNoLongCall(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {

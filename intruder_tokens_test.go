@@ -122,7 +122,7 @@ func TestAnOfferForOneMakesNoLinkForAnother(t *testing.T) {
 	})
 }
 
-// An Offer counts for who asked, by the token of its Open: none that is thrown at a node which is asking makes it believe in its sender.
+// [LNK-2] An Offer counts for who asked, by the token of its Open: none that is thrown at a node which is asking makes it believe in its sender.
 func TestGuessedOffersMakeNoLink(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.pair()
@@ -146,7 +146,7 @@ func TestGuessedOffersMakeNoLink(t *testing.T) {
 	})
 }
 
-// "A number more than 2^24 above the highest accepted is dropped"; 0 is never used; what is below the window came before. None of these moves it,
+// [LNK-13] A number more than 2^24 above the highest accepted on the link MUST be dropped. So is 0, and what came before, [HDR-5]. None of these moves it,
 // and junk with a true token moves nothing at all.
 func TestNumbersFromTheFutureAreDropped(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
