@@ -61,7 +61,8 @@ func (f *field) asked(n *broach.Node, m *intruder.Intruder, p *intruder.Process)
 	f.t.Helper()
 	m.Say(n.Addr(), intruder.List(0, 0, 1, intruder.Entry{Addr: p.Addr, Boot: p.Boot()}))
 	time.Sleep(200 * time.Millisecond)
-	list := slices.DeleteFunc(intruder.OfForm(f.tape.All(), intruder.FormOpen), func(d intruder.Datagram) bool { return d.To != p.Addr })
+	list := slices.DeleteFunc(intruder.OfForm(f.tape.All(), intruder.FormOpen),
+		func(d intruder.Datagram) bool { return d.To != p.Addr })
 	require.NotEmpty(f.t, list)
 	o, _ := intruder.ParseOpen(list[len(list)-1].Bytes)
 	return o
@@ -69,24 +70,28 @@ func (f *field) asked(n *broach.Node, m *intruder.Intruder, p *intruder.Process)
 
 // confirmsTo are the Confirms that went to an address.
 func (f *field) confirmsTo(addr netip.AddrPort) []intruder.Datagram {
-	return slices.DeleteFunc(intruder.OfForm(f.tape.All(), intruder.FormConfirm), func(d intruder.Datagram) bool { return d.To != addr })
+	return slices.DeleteFunc(intruder.OfForm(f.tape.All(), intruder.FormConfirm),
+		func(d intruder.Datagram) bool { return d.To != addr })
 }
 
-// [LNK-2] An Offer counts if its address B is the one contacted, its public key is not A's own, its rank is 1 + the larger of the one in
-// the Open and held, held is at most 65,536 above the highest rank of A's links to that address, and its proof fits.
+// [LNK-2] An Offer counts if its address B is the one contacted, its public key is not A's own, its rank is 1 + the larger of
+// the one in the Open and held, held is at most 65,536 above the highest rank of A's links to that address, and its proof fits.
 func TestOffersThatDoNotCount(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
 		m := f.member(0, provider)
 		for k, edit := range []func(o *intruder.Offer){
 			func(o *intruder.Offer) { o.Addr = strangerAt }, func(o *intruder.Offer) { o.Addr = caller.Addr() },
-			func(o *intruder.Offer) { o.Public = f.publicOf(provider.Addr()) }, func(o *intruder.Offer) { o.Rank++ }, func(o *intruder.Offer) { o.Rank = 0 },
-			func(o *intruder.Offer) { o.Held = 70_000; o.Rank = 70_001 }, func(o *intruder.Offer) { o.Held = 5 }, func(o *intruder.Offer) { o.Token = 0 },
+			func(o *intruder.Offer) { o.Public = f.publicOf(provider.Addr()) }, func(o *intruder.Offer) { o.Rank++ },
+			func(o *intruder.Offer) { o.Rank = 0 },
+			func(o *intruder.Offer) { o.Held = 70_000; o.Rank = 70_001 }, func(o *intruder.Offer) { o.Held = 5 },
+			func(o *intruder.Offer) { o.Token = 0 },
 			func(o *intruder.Offer) { o.Asker++ }, func(o *intruder.Offer) { o.Key = clusterKey(99) },
 		} {
 			p := intruder.NewProcess(badAddr(100+k), "default", f.key, uint64(k))
 			open := f.asked(provider, m, p)
-			o := intruder.Offer{Key: f.key, Rank: 1, Asker: open.Token, Token: 7, Public: p.Public, Addr: p.Addr, Observed: provider.Addr()}
+			o := intruder.Offer{Key: f.key, Rank: 1, Asker: open.Token, Token: 7, Public: p.Public, Addr: p.Addr,
+				Observed: provider.Addr()}
 			edit(&o)
 			f.throw(p.Addr, provider, o.Bytes())
 			time.Sleep(100 * time.Millisecond)
@@ -105,7 +110,8 @@ func TestWhoIsAskedIsBelievedWhenItIsHeard(t *testing.T) {
 			m := f.member(0, provider)
 			p := intruder.NewProcess(badAddr(100), "default", f.key, 100)
 			open := f.asked(provider, m, p)
-			o := intruder.Offer{Key: f.key, Rank: 1, Asker: open.Token, Token: 7, Public: p.Public, Addr: p.Addr, Observed: provider.Addr()}
+			o := intruder.Offer{Key: f.key, Rank: 1, Asker: open.Token, Token: 7, Public: p.Public, Addr: p.Addr,
+				Observed: provider.Addr()}
 			f.throw(p.Addr, provider, o.Bytes())
 			time.Sleep(time.Second)
 			confirms := f.confirmsTo(p.Addr)
@@ -128,7 +134,8 @@ func TestWhoIsAskedIsBelievedWhenItIsHeard(t *testing.T) {
 	}
 }
 
-// [LNK-14] A process makes at most 2,000 links a second that peers and seeds began and 2,000 that others did, one per address and 250 ms
+// [LNK-14] A process makes at most 2,000 links a second that peers and seeds began and 2,000 that others did, one per address
+// and 250 ms
 func TestLinksOfStrangersAreLimited(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()

@@ -38,7 +38,8 @@ func weapons(random *rand.Rand) []weapon {
 		}},
 		{"false Confirms", func(f *field, n uint64) (netip.AddrPort, []byte) {
 			p := f.stock[n%uint64(len(f.stock))]
-			return p.Addr, append(intruder.Confirm{Token: random.Uint64(), Number: 1, Table: 1, Public: p.Public, Addr: p.Addr, Rank: 1, Stamp: uint32(n / 155)}.Bytes(), make([]byte, 16)...)
+			return p.Addr, append(intruder.Confirm{Token: random.Uint64(), Number: 1, Table: 1, Public: p.Public, Addr: p.Addr, Rank: 1,
+				Stamp: uint32(n / 155)}.Bytes(), make([]byte, 16)...)
 		}},
 		{"unknown tokens", func(_ *field, n uint64) (netip.AddrPort, []byte) {
 			return strangerAt, append([]byte{0xb7, 2, 0, 0, 0, 0, 0, 1}, randomBytes(random, 60)...)
@@ -96,8 +97,8 @@ func TestFloodsOfStrangers(t *testing.T) {
 	}
 }
 
-// Who joins while a flood of Opens goes on, is kept out no longer than the flood lasts, and with keys, where a flood without the key costs nobody
-// his turn, not at all.
+// Who joins while a flood of Opens goes on, is kept out no longer than the flood lasts, and with keys, where a flood without
+// the key costs nobody his turn, not at all.
 func TestJoiningThroughAFlood(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(3)

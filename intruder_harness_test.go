@@ -22,8 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// field is where intruders meet honest nodes: a simulated network in virtual time. The nodes are seen as their users see them, and as what
-// they send.
+// field is where intruders meet honest nodes: a simulated network in virtual time. The nodes are seen as their users see them,
+// and as what they send.
 type field struct {
 	t     *testing.T
 	net   *simnet.Network
@@ -124,7 +124,8 @@ func (f *field) start(i int, join ...int) *broach.Node {
 	conn, err := f.net.Listen(nodeAddr(i))
 	require.NoError(f.t, err)
 	g := &gate{Conn: conn}
-	cfg := broach.Config{Name: fmt.Sprint("node", i), Conn: g, RandSeed: uint64(len(f.nodes) + 1), Logger: slog.New(slog.DiscardHandler)}
+	cfg := broach.Config{Name: fmt.Sprint("node", i), Conn: g, RandSeed: uint64(len(f.nodes) + 1),
+		Logger: slog.New(slog.DiscardHandler)}
 	if os.Getenv("BROACH_LOG") != "" {
 		cfg.Logger = slog.Default().With("node", i)
 	}
@@ -238,7 +239,9 @@ func memberOf(n *broach.Node, addr netip.AddrPort) (broach.Member, bool) {
 }
 
 func offers(n *broach.Node, addr netip.AddrPort) bool {
-	return slices.ContainsFunc(n.Services(), func(s broach.Service) bool { return s.Name == "count" && slices.Contains(s.Providers, addr) })
+	return slices.ContainsFunc(n.Services(), func(s broach.Service) bool {
+		return s.Name == "count" && slices.Contains(s.Providers, addr)
+	})
 }
 
 // watch notes from now on what honest nodes come to believe of each other, until the context ends.
@@ -346,7 +349,8 @@ func (f *field) throw(from netip.AddrPort, to *broach.Node, b []byte) {
 // highest is the highest number that was seen on a way with a token.
 func (f *field) highest(token uint64) (number uint64) {
 	for _, d := range f.tape.All() {
-		if form := intruder.Form(d.Bytes); (form == intruder.FormLink || form == intruder.FormConfirm) && binary.BigEndian.Uint64(d.Bytes[8:]) == token {
+		form := intruder.Form(d.Bytes)
+		if (form == intruder.FormLink || form == intruder.FormConfirm) && tokenIn(d.Bytes) == token {
 			number = max(number, binary.BigEndian.Uint64(d.Bytes[16:]))
 		}
 	}

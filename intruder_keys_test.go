@@ -72,7 +72,8 @@ func TestPublicKeysOfLowOrderMakeNoLink(t *testing.T) {
 	})
 }
 
-// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs [...]; one without keys MUST drop a datagram with a key id.
+// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs [...]; one without keys MUST drop a
+// datagram with a key id.
 func TestKeysAreNotTalkedAway(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -111,7 +112,8 @@ func (f *field) confirmsOfOtherKeys(n *broach.Node) {
 	require.Len(f.t, n.Members(), 2)
 }
 
-// [SEAL-4] All keys open, so that keys can be changed without a cut: an Open by one and a Confirm by another make one link. When the first is taken away, it is heard no more.
+// [SEAL-4] All keys open, so that keys can be changed without a cut: an Open by one and a Confirm by another make one link.
+// When the first is taken away, it is heard no more.
 func TestOpenByOneKeyAndConfirmByAnother(t *testing.T) {
 	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		second := clusterKey(50)
@@ -185,8 +187,8 @@ func (f *field) decipher(m *intruder.Intruder, h handshake) {
 	}
 }
 
-// Offers go in clear: who hears one throws Confirms for it, with another's name and a false tag, before the true one can come. Honest calls go on,
-// and the true one is taken when it comes.
+// Offers go in clear: who hears one throws Confirms for it, with another's name and a false tag, before the true one can come.
+// Honest calls go on, and the true one is taken when it comes.
 func TestFalseConfirmsForAnOverheardOffer(t *testing.T) {
 	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -221,8 +223,9 @@ func (f *field) openOf(token uint64) intruder.Open {
 	return intruder.Open{}
 }
 
-// [LNK-8] A closes it when the new one is confirmed: a member that hears an Open and answers sooner than its addressee, with the addressee's public key and a held of 0, has not shown that it is the
-// addressee: calls in flight on the link that stands are not given up.
+// [LNK-8] A closes it when the new one is confirmed: a member that hears an Open and answers sooner than its addressee, with
+// the addressee's public key and a held of 0, has not shown that it is the addressee: calls in flight on the link that stands
+// are not given up.
 func TestAFalseOfferEndsNoLink(t *testing.T) {
 	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -236,12 +239,14 @@ func TestAFalseOfferEndsNoLink(t *testing.T) {
 			f.tape.Record(now, from, to, b)
 			if o, ok := intruder.ParseOpen(b); ok && from == caller.Addr() && to == provider.Addr() {
 				answered.Add(1)
-				f.net.Inject(to, from, intruder.Offer{Key: f.key, Rank: o.Rank + 1, Asker: o.Token, Token: uint64(answered.Load()), Public: public, Addr: to, Observed: from}.Bytes())
+				f.net.Inject(to, from, intruder.Offer{Key: f.key, Rank: o.Rank + 1, Asker: o.Token, Token: uint64(answered.Load()),
+					Public: public, Addr: to, Observed: from}.Bytes())
 			}
 		})
 		slow := broach.Go[int](context.Background(), caller.Caller("slow", broach.Timeout(20*time.Second), broach.NoRetry()))
 		time.Sleep(100 * time.Millisecond)
-		f.gates[0].guard(func(_ netip.AddrPort, b []byte) bool { return intruder.Form(b) == intruder.FormOffer }) // Pongs are lost for a moment: the caller doubts
+		// Pongs are lost for a moment: the caller doubts.
+		f.gates[0].guard(func(_ netip.AddrPort, b []byte) bool { return intruder.Form(b) == intruder.FormOffer })
 		f.until(10*time.Second, "it doubts", func() bool { return answered.Load() > 0 })
 		f.gates[0].guard(nil)
 		v, err := slow.Wait()
@@ -296,8 +301,8 @@ func TestRanksOfOthersAreNotSpent(t *testing.T) {
 	})
 }
 
-// "Another's public key claimed at an own address, before and after that one is known": with keys it is no link; without, it is a link of the
-// claimant, at its address, which takes nothing from the other.
+// "Another's public key claimed at an own address, before and after that one is known": with keys it is no link; without, it is
+// a link of the claimant, at its address, which takes nothing from the other.
 func TestAPublicKeyIsNoName(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider := f.start(0)

@@ -44,7 +44,8 @@ func (f *field) liars(k int, edit func(*intruder.Intruder)) (list []*intruder.In
 	return list
 }
 
-// "Offline of a live peer counts only when one's own pings went unanswered": Suspect and Offline in one datagram of one member do nothing to a third.
+// "Offline of a live peer counts only when one's own pings went unanswered": Suspect and Offline in one datagram of one member
+// do nothing to a third.
 func TestSuspectAndOfflineInOneDatagram(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(4)
@@ -77,9 +78,10 @@ func TestSuspectAndOfflineInOneDatagram(t *testing.T) {
 func (f *field) lie(random *rand.Rand, about intruder.Entry) []intruder.Message {
 	incs := []uint32{0, 1, 2, 1000, 1<<32 - 1}
 	t := intruder.Target{Entry: about, Inc: incs[random.IntN(len(incs))]}
-	suspect, offline, nack := intruder.About(intruder.KindSuspect, t), intruder.About(intruder.KindOffline, t), intruder.About(intruder.KindNack, t)
+	suspect, offline := intruder.About(intruder.KindSuspect, t), intruder.About(intruder.KindOffline, t)
+	help, nack := intruder.About(intruder.KindHelp, t), intruder.About(intruder.KindNack, t)
 	sets := [][]intruder.Message{
-		{suspect, offline}, {suspect, nack, offline}, {offline, offline}, {nack}, {suspect}, {intruder.About(intruder.KindHelp, t), nack, offline},
+		{suspect, offline}, {suspect, nack, offline}, {offline, offline}, {nack}, {suspect}, {help, nack, offline},
 		{intruder.List(0, 0, 1, intruder.Entry{Addr: about.Addr, Boot: random.Uint64()})},
 	}
 	return sets[random.IntN(len(sets))]
@@ -156,8 +158,8 @@ func TestLiarsDoNotKeepTheDeadAlive(t *testing.T) {
 	}
 }
 
-// "observed is the address of a process that learns": who tells others that they are elsewhere, or has opened in their name, changes nothing for
-// nodes that know where they are; nor does an Announce that names another's address.
+// "observed is the address of a process that learns": who tells others that they are elsewhere, or has opened in their name,
+// changes nothing for nodes that know where they are; nor does an Announce that names another's address.
 func TestNobodySaysWhereAnotherIs(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(3)

@@ -12,16 +12,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-6] Links of a pair are ordered by rank, then by the greater public key of who began, then the later stamp [...] A side prefers the highest
+// [LNK-6] Links of a pair are ordered by rank, then by the greater public key of who began, then the later stamp [...] A side
+// prefers the highest
 //
-// "Simultaneous open, 1,000 pairs, random loss and delay: one link each after 10 s": what one says goes to one token, what the other says to another.
+// "Simultaneous open, 1,000 pairs, random loss and delay: one link each after 10 s": what one says goes to one token, what the
+// other says to another.
 func TestTwoThatOpenToEachOtherShareOneLink(t *testing.T) {
 	for batch := range 10 {
 		t.Run(fmt.Sprint(batch), func(t *testing.T) {
 			key := [][]byte{nil, clusterKey(0)}[batch%2]
 			inField(t, uint64(batch+1), key, func(t *testing.T, f *field) {
 				const pairs = 100
-				f.net.SetDefault(simnet.Link{Loss: 0.02 * float64(batch), Delay: time.Millisecond, Jitter: time.Duration(batch) * 10 * time.Millisecond})
+				f.net.SetDefault(simnet.Link{Loss: 0.02 * float64(batch), Delay: time.Millisecond,
+					Jitter: time.Duration(batch) * 10 * time.Millisecond})
 				for i := range pairs {
 					f.start(2*i, 2*i+1)
 					f.start(2*i+1, 2*i)

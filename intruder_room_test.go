@@ -42,7 +42,8 @@ func (f *field) haunt(n *broach.Node, from, to int) {
 	for _, g := range ghosts {
 		go g.Link(n.Addr())
 	}
-	f.untilEach(100*time.Millisecond, 30*time.Second, "all are members", func() bool { return len(n.Members()) == min(before+to-from, tableMost+1) })
+	f.untilEach(100*time.Millisecond, 30*time.Second, "all are members",
+		func() bool { return len(n.Members()) == min(before+to-from, tableMost+1) })
 	time.Sleep(6 * time.Second) // until the last of them has given up
 	for _, g := range ghosts {
 		g.Close()
@@ -77,8 +78,8 @@ func TestGhostsKeepNobodyOut(t *testing.T) {
 	})
 }
 
-// 200 members with 1,200 functions each, and versions of their tables that rise with every word: nobody honest is called offline, no call fails, and
-// they are all introduced in seconds.
+// 200 members with 1,200 functions each, and versions of their tables that rise with every word: nobody honest is called
+// offline, no call fails, and they are all introduced in seconds.
 func TestLargeTablesOfManyStrangers(t *testing.T) {
 	t.Parallel()
 	besiege(t, 1, func(t *testing.T, f *field) {

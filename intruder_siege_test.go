@@ -23,8 +23,8 @@ import (
 
 var siegeFor = flag.Duration("siege", 0, "how long to lay each siege, with real time, sockets and processes")
 
-// engines of war are what a process beside the nodes does to one of them, as fast as it can unless it says so. To spin is what any busy
-// process does: what it costs the nodes is the measure of all others.
+// engines of war are what a process beside the nodes does to one of them, as fast as it can unless it says so. To spin is what
+// any busy process does: what it costs the nodes is the measure of all others.
 var engines = []struct {
 	name string
 	run  func(s *siege)
@@ -44,7 +44,8 @@ var engines = []struct {
 	{"confirms", func(s *siege) {
 		s.throwEach(func(n uint64) []byte {
 			o := s.stranger(n)
-			c := intruder.Confirm{Token: rand.Uint64(), Number: 1, Table: 1, Public: o.Public, Addr: o.Addr, Rank: 1, Stamp: uint32(n / 100)}
+			c := intruder.Confirm{Token: rand.Uint64(), Number: 1, Table: 1, Public: o.Public, Addr: o.Addr, Rank: 1,
+				Stamp: uint32(n / 100)}
 			return append(c.Bytes(), make([]byte, 16)...)
 		})
 	}},
@@ -81,7 +82,8 @@ func TestSiegeEngine(t *testing.T) {
 		require.NoError(t, err)
 		defer conn.Close()
 		s.conns = append(s.conns, conn)
-		s.people = append(s.people, intruder.NewProcess(conn.LocalAddr().(*net.UDPAddr).AddrPort(), "default", s.key, rand.Uint64()+uint64(i)))
+		s.people = append(s.people, intruder.NewProcess(conn.LocalAddr().(*net.UDPAddr).AddrPort(), "default", s.key,
+			rand.Uint64()+uint64(i)))
 	}
 	for _, e := range engines {
 		if e.name == order[0] {
@@ -126,7 +128,8 @@ func (s *siege) members(k int, table []byte) (list []*intruder.Intruder) {
 	return list
 }
 
-// tables are those of 200 members with 1,200 functions each, whose versions rise by 7.6 KB a second of 40 bytes each, as long as the siege lasts.
+// tables are those of 200 members with 1,200 functions each, whose versions rise by 7.6 KB a second of 40 bytes each, as long
+// as the siege lasts.
 func (s *siege) tables() {
 	var names []string
 	for i := range 1200 {
@@ -153,8 +156,8 @@ func (s *siege) pings() {
 	}
 }
 
-// Under each siege no honest call fails, nobody is called offline, and what 99 of 100 calls take is at most twice what it is beside a process that
-// only spins: go test -run TestSiege$ -siege 10s -v .
+// Under each siege no honest call fails, nobody is called offline, and what 99 of 100 calls take is at most twice what it is
+// beside a process that only spins: go test -run TestSiege$ -siege 10s -v .
 func TestSiege(t *testing.T) {
 	if *siegeFor == 0 {
 		t.Skip("run with -siege")
@@ -167,7 +170,8 @@ func TestSiege(t *testing.T) {
 			if beside == 0 {
 				beside = p99
 			}
-			t.Logf("%-4s %-25s %7d calls, %d failed, median %7v, p99 %7v, %.2f of spinning", keys, e.name, len(times), failed, times[len(times)/2], p99, float64(p99)/float64(beside))
+			t.Logf("%-4s %-25s %7d calls, %d failed, median %7v, p99 %7v, %.2f of spinning", keys, e.name, len(times), failed,
+				times[len(times)/2], p99, float64(p99)/float64(beside))
 			if failed > 0 || p99 > 2*beside {
 				t.Errorf("%s: %d calls failed, p99 is %v and beside one that spins %v", e.name, failed, p99, beside)
 			}
@@ -191,7 +195,8 @@ func laySiege(t *testing.T, engine, keys string) (times []time.Duration, failed 
 	require.NoError(t, caller.Join(provider.Addr().String()))
 	require.NoError(t, caller.WaitFor(t.Context(), "add", 1))
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestSiegeEngine$")
-	child.Env = append(os.Environ(), fmt.Sprintf("BROACH_SIEGE=%s|%v|%v|%s|%v", engine, provider.Addr(), caller.Addr(), keys, *siegeFor))
+	child.Env = append(os.Environ(), fmt.Sprintf("BROACH_SIEGE=%s|%v|%v|%s|%v", engine, provider.Addr(), caller.Addr(), keys,
+		*siegeFor))
 	require.NoError(t, child.Start())
 	times, failed = callWhile(caller, *siegeFor)
 	require.NoError(t, child.Wait())
@@ -202,7 +207,8 @@ func laySiege(t *testing.T, engine, keys string) (times []time.Duration, failed 
 		}
 	}
 	s := provider.Stats()
-	t.Logf("     %d datagrams in, %d members, %d strangers, %d unopened, inbox over %d", s.DatagramsIn, len(provider.Members()), s.Strangers, s.Unopened, s.InboxOverflow)
+	t.Logf("     %d datagrams in, %d members, %d strangers, %d unopened, inbox over %d", s.DatagramsIn, len(provider.Members()),
+		s.Strangers, s.Unopened, s.InboxOverflow)
 	return times, failed
 }
 

@@ -21,7 +21,8 @@ var noArgs = []byte{0x90}
 func mischief(other *broach.Node) []intruder.Message {
 	list := []intruder.Message{
 		intruder.Request(0, 1000, 5000, "count", noArgs), intruder.Send(1, 1000, 5000, "count", noArgs),
-		intruder.Of(intruder.KindLeave), intruder.Of(intruder.KindDrain, 0), intruder.Ping(1), intruder.Beat(1<<30, 60_000, 99, 0, 1<<30),
+		intruder.Of(intruder.KindLeave), intruder.Of(intruder.KindDrain, 0), intruder.Ping(1),
+		intruder.Beat(1<<30, 60_000, 99, 0, 1<<30),
 		intruder.Announce(intruder.Hello{Inc: 99, Addr: other.Addr(), Name: "x", Table: intruder.Table()}), intruder.Ack(99, 60_000),
 	}
 	for seq := range uint32(20) {
@@ -46,7 +47,8 @@ func recordOf(n *broach.Node) record {
 // guesses are tokens that are near to a true one, or that somebody might choose who knows all else.
 func guesses(token uint64, h handshake, random *rand.Rand) []uint64 {
 	list := []uint64{
-		0, 1, math.MaxUint64, token + 1, token - 1, ^token, intruder.BootID(h.open.Public), intruder.BootID(h.offer.Public), h.open.Number,
+		0, 1, math.MaxUint64, token + 1, token - 1, ^token, intruder.BootID(h.open.Public), intruder.BootID(h.offer.Public),
+		h.open.Number,
 	}
 	for bit := range 64 {
 		list = append(list, token^1<<bit)
@@ -57,8 +59,8 @@ func guesses(token uint64, h handshake, random *rand.Rand) []uint64 {
 	return list
 }
 
-// "off the path, knows all boot ids, spoofs any source: nothing it sends is accepted on a link, ends one, or moves a window, with keys and
-// without"; with keys it has the cluster's, as a member turned bad does.
+// "off the path, knows all boot ids, spoofs any source: nothing it sends is accepted on a link, ends one, or moves a window,
+// with keys and without"; with keys it has the cluster's, as a member turned bad does.
 func TestWhoHearsNothingSaysNothingOnALink(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -75,7 +77,8 @@ func TestWhoHearsNothingSaysNothingOnALink(t *testing.T) {
 	})
 }
 
-// guess throws mischief in the name of one side of a link, with any token but the true one, numbers from everywhere, from any source.
+// guess throws mischief in the name of one side of a link, with any token but the true one, numbers from everywhere, from any
+// source.
 func (f *field) guess(h handshake, side byte, random *rand.Rand) {
 	victim, author := h.offer.Addr, h.open.Addr
 	if side == 'b' {
@@ -90,7 +93,8 @@ func (f *field) guess(h handshake, side byte, random *rand.Rand) {
 		for _, number := range []uint64{1, f.highest(true64) + 1, 1 << 40, math.MaxUint64} {
 			source := []netip.AddrPort{author, victim, strangerAt}[k%3]
 			f.net.Inject(source, victim, l.At(number, messages...))
-			f.net.Inject(source, victim, l.Seal(intruder.Confirm{Table: 1, Token: token, Number: number, Asker: token, Public: open.Public, Addr: open.Addr,
+			f.net.Inject(source, victim, l.Seal(intruder.Confirm{Table: 1, Token: token, Number: number, Asker: token,
+				Public: open.Public, Addr: open.Addr,
 				Rank: offer.Rank, Stamp: offer.Stamp}.Bytes(), messages...))
 		}
 		time.Sleep(time.Millisecond)
@@ -107,7 +111,8 @@ func TestAnOfferForOneMakesNoLinkForAnother(t *testing.T) {
 		require.True(t, ok)
 		before := []record{recordOf(provider), recordOf(caller)}
 		for _, changed := range []intruder.Process{
-			{Addr: caller.Addr(), Public: h.open.Public}, {Addr: caller.Addr(), Public: p.Public}, {Addr: provider.Addr(), Public: h.offer.Public}, {Addr: strangerAt, Public: p.Public},
+			{Addr: caller.Addr(), Public: h.open.Public}, {Addr: caller.Addr(), Public: p.Public},
+			{Addr: provider.Addr(), Public: h.offer.Public}, {Addr: strangerAt, Public: p.Public},
 		} {
 			o := got.open
 			o.Addr, o.Public = changed.Addr, changed.Public
@@ -122,7 +127,8 @@ func TestAnOfferForOneMakesNoLinkForAnother(t *testing.T) {
 	})
 }
 
-// [LNK-2] An Offer counts for who asked, by the token of its Open: none that is thrown at a node which is asking makes it believe in its sender.
+// [LNK-2] An Offer counts for who asked, by the token of its Open: none that is thrown at a node which is asking makes it
+// believe in its sender.
 func TestGuessedOffersMakeNoLink(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.pair()
@@ -131,7 +137,8 @@ func TestGuessedOffersMakeNoLink(t *testing.T) {
 		f.net.CutOneWay([]netip.AddrPort{nodeAddr(0)}, []netip.AddrPort{nodeAddr(2)}) // so that it goes on asking
 		late := f.start(2, 0)
 		for k := range 2000 {
-			o := intruder.Offer{Key: f.key, Rank: 1, Asker: random.Uint64(), Token: random.Uint64(), Public: p.Public, Addr: p.Addr, Observed: late.Addr()}
+			o := intruder.Offer{Key: f.key, Rank: 1, Asker: random.Uint64(), Token: random.Uint64(), Public: p.Public, Addr: p.Addr,
+				Observed: late.Addr()}
 			if k%2 == 0 {
 				o.Asker = uint64(k)
 			}
@@ -146,8 +153,8 @@ func TestGuessedOffersMakeNoLink(t *testing.T) {
 	})
 }
 
-// [LNK-13] A number more than 2^24 above the highest accepted on the link MUST be dropped. So is 0, and what came before, [HDR-5]. None of these moves it,
-// and junk with a true token moves nothing at all.
+// [LNK-13] A number more than 2^24 above the highest accepted on the link MUST be dropped. So is 0, and what came before,
+// [HDR-5]. None of these moves it, and junk with a true token moves nothing at all.
 func TestNumbersFromTheFutureAreDropped(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -193,8 +200,9 @@ func TestNumbersFromTheFutureAreDropped(t *testing.T) {
 	})
 }
 
-// A token that is known for one thing is good for nothing else: that of who asks in a datagram of a link, that of a link in an Offer, any in forms
-// that do not exist. What a node asks is heard by somebody who throws all this at it before the answer comes.
+// A token that is known for one thing is good for nothing else: that of who asks in a datagram of a link, that of a link in an
+// Offer, any in forms that do not exist. What a node asks is heard by somebody who throws all this at it before the answer
+// comes.
 func TestTokensAreGoodForOneForm(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		h := handshake{}
@@ -249,7 +257,8 @@ func TestNothingIsSaidOutsideOfLinks(t *testing.T) {
 				o := intruder.Open{Key: f.key, Process: *p, Token: p.Token()}
 				l := intruder.Forged(o, intruder.Offer{Token: p.Token()}, 'a', f.key, make([]byte, 32))
 				f.throw(strangerAt, provider, l.Next(m))
-				f.throw(caller.Addr(), provider, intruder.Forged(o, intruder.Offer{Token: p.Token()}, 'b', f.key, make([]byte, 32)).Next(m, m))
+				l = intruder.Forged(o, intruder.Offer{Token: p.Token()}, 'b', f.key, make([]byte, 32))
+				f.throw(caller.Addr(), provider, l.Next(m, m))
 			}
 			time.Sleep(time.Millisecond)
 		}

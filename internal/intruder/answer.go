@@ -117,7 +117,7 @@ func (i *Intruder) serve(l *Link, body []byte) []Message {
 		return nil
 	}
 	value := append(be.AppendUint32(nil, 1), i.Table...)
-	result := be.AppendUint32([]byte{1, 18, 0xc6}, uint32(len(value))) // one result, bytes; as msgpack they have a length of four bytes
+	result := be.AppendUint32([]byte{1, 18, 0xc6}, uint32(len(value))) // one result, bytes
 	reply := Reply(slot, seq, 0, 2, append(result, value...))
 	if len(reply.Body) <= fragmentSize {
 		return []Message{reply}

@@ -84,7 +84,8 @@ func ParseOffer(b []byte) (o Offer, ok bool) {
 		return Offer{}, false
 	}
 	return Offer{
-		KeyID: b[2], Rank: be.Uint32(b[4:]), Asker: be.Uint64(b[8:]), Stamp: be.Uint32(b[16:]), Held: be.Uint32(b[20:]), Token: be.Uint64(b[24:]),
+		KeyID: b[2], Rank: be.Uint32(b[4:]), Asker: be.Uint64(b[8:]), Stamp: be.Uint32(b[16:]), Held: be.Uint32(b[20:]),
+		Token:  be.Uint64(b[24:]),
 		Public: [32]byte(b[32:]), Addr: addr18(b[64:]), Observed: addr18(b[82:]),
 	}, true
 }

@@ -35,7 +35,8 @@ type aead interface {
 func (p *Process) Began(open Open, offer Offer) *Link {
 	l := newLink(open, offer, 'a', p.Key, p.Agree(offer.Public))
 	l.Peer, l.Public, l.Ours, l.Theirs = offer.Addr, offer.Public, open.Token, offer.Token
-	l.head = Confirm{Token: offer.Token, Asker: open.Token, Public: open.Public, Addr: open.Addr, Rank: offer.Rank, Stamp: offer.Stamp}
+	l.head = Confirm{Token: offer.Token, Asker: open.Token, Public: open.Public, Addr: open.Addr, Rank: offer.Rank,
+		Stamp: offer.Stamp}
 	return l
 }
 
@@ -54,7 +55,8 @@ func Forged(open Open, offer Offer, side byte, key, shared []byte) *Link {
 	if side == 'a' {
 		l.Ours, l.Theirs, l.confirmed = open.Token, offer.Token, false
 	}
-	l.head = Confirm{Token: offer.Token, Asker: open.Token, Public: open.Public, Addr: open.Addr, Rank: offer.Rank, Stamp: offer.Stamp}
+	l.head = Confirm{Token: offer.Token, Asker: open.Token, Public: open.Public, Addr: open.Addr, Rank: offer.Rank,
+		Stamp: offer.Stamp}
 	return l
 }
 

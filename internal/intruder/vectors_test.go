@@ -66,7 +66,8 @@ func pairOf(key []byte) (a, b *Process) {
 func handshakeOf(a, b *Process, rows map[string][]byte) (Open, Offer) {
 	open := Open{Key: a.Key, Number: 1, Token: tokenA, Process: *a}
 	offer := Offer{
-		Key: b.Key, Rank: 1, Asker: tokenA, Stamp: stampB, Token: be.Uint64(rows["token B"]), Public: b.Public, Addr: b.Addr, Observed: addrA,
+		Key: b.Key, Rank: 1, Asker: tokenA, Stamp: stampB, Token: be.Uint64(rows["token B"]), Public: b.Public, Addr: b.Addr,
+		Observed: addrA,
 	}
 	return open, offer
 }
@@ -79,10 +80,13 @@ func TestKeysAreThoseOfTheVectors(t *testing.T) {
 	h := Transcript(open, offer)
 	secret := Secret(key[:], a.Agree(b.Public), h)
 	for name, got := range map[string][]byte{
-		"key id": {KeyID(key[:])}, "public key A": a.Public[:], "public key B": b.Public[:], "boot id A": be.AppendUint64(nil, a.Boot()),
-		"boot id B": be.AppendUint64(nil, b.Boot()), "outside key": outsideKey(key[:]), "transcript hash h": h[:], "X25519": a.Agree(b.Public),
+		"key id": {KeyID(key[:])}, "public key A": a.Public[:], "public key B": b.Public[:],
+		"boot id A": be.AppendUint64(nil, a.Boot()),
+		"boot id B": be.AppendUint64(nil, b.Boot()), "outside key": outsideKey(key[:]), "transcript hash h": h[:],
+		"X25519": a.Agree(b.Public),
 		"secret": secret, "key a 0": expand(secret, "broach 2 key a\x00\x00\x00\x00\x00\x00\x00\x00"),
-		"key b 0": expand(secret, "broach 2 key b\x00\x00\x00\x00\x00\x00\x00\x00"), "key a 1": expand(secret, "broach 2 key a\x00\x00\x00\x00\x00\x00\x00\x01"),
+		"key b 0": expand(secret, "broach 2 key b\x00\x00\x00\x00\x00\x00\x00\x00"),
+		"key a 1": expand(secret, "broach 2 key a\x00\x00\x00\x00\x00\x00\x00\x01"),
 	} {
 		require.Equal(t, hex.EncodeToString(rows[name]), hex.EncodeToString(got), name)
 	}
