@@ -74,18 +74,16 @@ func (f *field) confirmsTo(addr netip.AddrPort) []intruder.Datagram {
 		func(d intruder.Datagram) bool { return d.To != addr })
 }
 
-// [LNK-2] An Offer counts if its address B is the one contacted, its public key is not A's own, its rank is 1 + the larger of
-// the one in the Open and held, held is at most 65,536 above the highest rank of A's links to that address, and its proof fits.
+// [LNK-2] An Offer counts if its address B is the one contacted, its public key is not A's own, its rank is not 0, and its proof
+// fits.
 func TestOffersThatDoNotCount(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
 		m := f.member(0, provider)
 		for k, edit := range []func(o *intruder.Offer){
 			func(o *intruder.Offer) { o.Addr = strangerAt }, func(o *intruder.Offer) { o.Addr = caller.Addr() },
-			func(o *intruder.Offer) { o.Public = f.publicOf(provider.Addr()) }, func(o *intruder.Offer) { o.Rank++ },
-			func(o *intruder.Offer) { o.Rank = 0 },
-			func(o *intruder.Offer) { o.Held = 70_000; o.Rank = 70_001 }, func(o *intruder.Offer) { o.Held = 5 },
-			func(o *intruder.Offer) { o.Token = 0 },
+			func(o *intruder.Offer) { o.Public = f.publicOf(provider.Addr()) },
+			func(o *intruder.Offer) { o.Rank = 0 }, func(o *intruder.Offer) { o.Token = 0 },
 			func(o *intruder.Offer) { o.Asker++ }, func(o *intruder.Offer) { o.Key = clusterKey(99) },
 		} {
 			p := intruder.NewProcess(badAddr(100+k), "default", f.key, uint64(k))

@@ -366,6 +366,14 @@ func after(ctx context.Context, d time.Duration, result int) int {
 	return result
 }
 
+// fewer is n, or a tenth of it under the race detector.
+func fewer(n int) int {
+	if intruder.Raced {
+		return n / 10
+	}
+	return n
+}
+
 // keptMemory is what lives on the heap.
 func keptMemory() int64 {
 	var m runtime.MemStats

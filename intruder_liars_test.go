@@ -102,7 +102,7 @@ func TestLiarsTakeNobodyAway(t *testing.T) {
 					calls = append(calls, f.callOn(n, f.nodes[(i+1)%len(f.nodes)]))
 				}
 				random := rand.New(rand.NewPCG(uint64(k), 2))
-				for range 3000 {
+				for range fewer(3000) {
 					for _, m := range members {
 						to, about := random.IntN(8), random.IntN(8)
 						m.Say(nodeAddr(to), f.lie(random, f.entries()[about])...)

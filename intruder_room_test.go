@@ -52,6 +52,9 @@ func (f *field) haunt(n *broach.Node, from, to int) {
 
 // "with 4,096 ghosts a newcomer is in within 1 s": 4,096 members of one host that have died fill the table, and keep nobody out.
 func TestGhostsKeepNobodyOut(t *testing.T) {
+	if intruder.Raced {
+		t.Skip("the table is full or it is not")
+	}
 	t.Parallel()
 	besiege(t, 1, func(t *testing.T, f *field) {
 		seed := f.start(0)
@@ -88,15 +91,15 @@ func TestLargeTablesOfManyStrangers(t *testing.T) {
 		for i := range 1200 {
 			names = append(names, fmt.Sprintf("f%05d", i))
 		}
-		calls := f.callOn(f.nodes[1], f.nodes[0])
+		calls, strangers := f.callOn(f.nodes[1], f.nodes[0]), fewer(200)
 		began := time.Now()
-		for k := range 200 {
+		for k := range strangers {
 			f.member(k, f.nodes[0], func(i *intruder.Intruder) { i.Table = intruder.Table(names...) })
 		}
 		f.until(10*time.Second, "all are introduced, with their functions", func() bool {
 			for _, s := range f.nodes[0].Services() {
 				if s.Name == names[0] {
-					return len(s.Providers) == 200
+					return len(s.Providers) == strangers
 				}
 			}
 			return false
@@ -177,7 +180,7 @@ func TestManyPingsInOneDatagram(t *testing.T) {
 		calls := f.callOn(f.nodes[1], f.nodes[0])
 		f.watch(t.Context())
 		overflow := f.nodes[0].Stats().InboxOverflow
-		for range 3000 {
+		for range fewer(3000) {
 			m.Say(nodeAddr(0), packed(intruder.Ping(1), 800)...)
 			time.Sleep(time.Millisecond)
 		}
