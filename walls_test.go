@@ -126,6 +126,7 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 	check("internal/wire", nil)
 	check("internal/simnet", nil)
 	check("internal/seal", nil)
+	check("internal/intruder", nil)
 }
 
 func TestNothingPrintsOutsideTheLog(t *testing.T) {
