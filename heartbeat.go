@@ -119,7 +119,7 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 	p.differs = b.Digest != m.digest
 	if p.differs && again && !now.Before(m.listAt) {
 		p.differs, m.listAt = false, now.Add(listEvery)
-		m.tellChunks(now, p, 0, m.entries())
+		m.tellChunks(now, p, 0, m.entries(), payNone)
 	}
 }
 

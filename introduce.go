@@ -67,6 +67,7 @@ func (m *membership) onWelcome(now time.Time, p *peer, src source, msg wire.Welc
 	}
 	m.update(now, p, src.tver, msg.Hello)
 	m.send(src.link, m.ack(p))
+	m.catchUp(now, p)
 	m.continueJoin(now, p)
 }
 
@@ -161,7 +162,7 @@ func (m *membership) succeed(now time.Time, id linkID, t tie, old *peer) {
 	}
 	m.forget(old)
 	p := m.admit(now, id, t, old)
-	m.tellChunks(now, p, 0, m.entries())
+	m.tellChunks(now, p, 0, m.entries(), payOnce)
 }
 
 // update takes over what a peer says of itself. Where it is it need not say: it is where it was contacted, or has answered.
