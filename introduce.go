@@ -54,10 +54,13 @@ func (m *membership) greet(now time.Time, p *peer) {
 	m.awaitAnswer(now, p)
 }
 
-// onAnnounce answers a hello.
+// onAnnounce answers a hello. Whom we have sent no beat yet is told when the first comes.
 func (m *membership) onAnnounce(now time.Time, p *peer, src source, h wire.Hello) {
 	m.update(now, p, src.tver, h)
 	m.send(src.link, wire.Welcome{Answers: h.Inc, Hello: m.hello(p.tver, helloMax)})
+	if p.beatOut == 0 {
+		m.send(src.link, m.ack(p))
+	}
 }
 
 // onWelcome takes the answer to a hello.
@@ -67,6 +70,7 @@ func (m *membership) onWelcome(now time.Time, p *peer, src source, msg wire.Welc
 	}
 	m.update(now, p, src.tver, msg.Hello)
 	m.send(src.link, m.ack(p))
+	m.catchUp(now, p)
 	m.continueJoin(now, p)
 }
 
@@ -84,9 +88,9 @@ func (m *membership) catchUp(now time.Time, p *peer) {
 	}
 }
 
-// ack tells a peer which of its tables we hold, and when our first beat comes.
+// ack tells a peer which of its tables we hold, and when our next beat comes.
 func (m *membership) ack(p *peer) wire.Ack {
-	return wire.Ack{Seen: p.tver, Promise: m.rotation.promised()}
+	return wire.Ack{Seen: p.tver, Promise: promised(m.rotation.promiseTo(p))}
 }
 
 // takePromise notes when a new peer's first beat comes. Later ones promise for themselves.
@@ -161,7 +165,7 @@ func (m *membership) succeed(now time.Time, id linkID, t tie, old *peer) {
 	}
 	m.forget(old)
 	p := m.admit(now, id, t, old)
-	m.tellChunks(now, p, 0, m.entries())
+	m.tellChunks(now, p, 0, m.entries(), payOnce)
 }
 
 // update takes over what a peer says of itself. Where it is it need not say: it is where it was contacted, or has answered.

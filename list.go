@@ -2,6 +2,7 @@ package broach
 
 import (
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,13 +13,20 @@ import (
 // Lists: who tells of whom, and what those who are told make of it.
 
 const (
-	askFirst    = 200 * time.Millisecond // until a joiner asks for those that it has not met, [AMP-4]
-	askSlowest  = 5 * time.Second        // between two such questions, after many
+	askSlowest  = 5 * time.Second        // between two questions for those that are not met, after many, [AMP-4]
+	askSteps    = 10                     // of them, as hellos follow each other; then each wait is twice as long
 	missedFor   = 10 * time.Second       // how long an address is asked for that no List names any more
-	askedMax    = 60                     // addresses that are asked for at once
 	listEntries = 44                     // of 26 bytes, in a datagram of 1,200
+	listPaid    = 29                     // of them with those that are named again, so that each is paid for
 	listPause   = 100 * time.Millisecond // between two whole Lists to the same peer, for each message of them
 	listEvery   = time.Second            // between Lists sent to mend views
+)
+
+// How many Opens a List should pay for, to each whom it names.
+const (
+	payNone  = 0            // who gets it knows most of them
+	payOnce  = 1            // they are likely new to it
+	payAgain = contactTries // one Open was not enough
 )
 
 // onJoin answers with the List, or with what of it is asked for.
@@ -26,7 +34,7 @@ func (m *membership) onJoin(now time.Time, p *peer, msg wire.Join) {
 	if len(msg.Wanted) == 0 {
 		m.noteJoiner(now, p.addr)
 		if m.moment(now) >= p.listAt {
-			m.tellChunks(now, p, msg.Nonce, m.entries())
+			m.tellChunks(now, p, msg.Nonce, m.entries(), payOnce)
 		}
 		return
 	}
@@ -37,14 +45,14 @@ func (m *membership) onJoin(now time.Time, p *peer, msg wire.Join) {
 		}
 	}
 	if len(found) > 0 {
-		m.tellChunks(now, p, msg.Nonce, found)
+		m.tellChunks(now, p, msg.Nonce, found, payAgain)
 	}
 }
 
 // tellChunks sends a list of peers. A long one is not sent to the same peer again within a second, and all together are bounded: who asks is not
 // to make us send without end.
-func (m *membership) tellChunks(now time.Time, p *peer, echo uint64, entries []wire.Entry) {
-	chunks := m.chunks(echo, entries)
+func (m *membership) tellChunks(now time.Time, p *peer, echo uint64, entries []wire.Entry, pay int) {
+	chunks := chunksOf(echo, entries, pay)
 	p.listAt = m.moment(now.Add(min(time.Duration(len(chunks))*listPause, time.Second)))
 	for _, c := range chunks {
 		if m.lists.take(now, listsPerSec) {
@@ -53,13 +61,33 @@ func (m *membership) tellChunks(now time.Time, p *peer, echo uint64, entries []w
 	}
 }
 
-// chunks cuts a list of peers into messages; an empty one is a message too. echo is the nonce of the Join they answer, or 0.
-func (m *membership) chunks(echo uint64, entries []wire.Entry) []wire.List {
-	count := max((len(entries)+listEntries-1)/listEntries, 1)
+// chunksOf cuts a list of peers into messages; an empty one is a message too. echo is the nonce of the Join they answer, or 0. pay is how many Opens
+// to each the messages should pay for.
+func chunksOf(echo uint64, entries []wire.Entry, pay int) []wire.List {
+	each := listEntries
+	if pay > payNone {
+		each = listPaid
+	}
+	count := max((len(entries)+each-1)/each, 1)
 	list := make([]wire.List, count)
 	for i := range list {
-		end := min((i+1)*listEntries, len(entries))
-		list[i] = wire.List{Echo: echo, Index: uint16(i), Count: uint16(count), Entries: entries[i*listEntries : end]}
+		chunk := entries[i*each : min((i+1)*each, len(entries))]
+		list[i] = wire.List{Echo: echo, Index: uint16(i), Count: uint16(count), Entries: paidFor(chunk, pay)}
+	}
+	return list
+}
+
+// paidFor names peers again until a List of them pays for as many Opens to each as it should, or is full: an entry has a third of the bytes that an
+// Open costs, and less, [AMP-2].
+func paidFor(entries []wire.Entry, pay int) []wire.Entry {
+	cost := (pay*len(entries)*wire.OpenSize+creditFactor-1)/creditFactor - wire.ListOverhead
+	count := min((cost+wire.EntrySize-1)/wire.EntrySize, listEntries)
+	if count <= len(entries) {
+		return entries
+	}
+	list := make([]wire.Entry, count)
+	for i := range list {
+		list[i] = entries[i%len(entries)]
 	}
 	return list
 }
@@ -76,10 +104,10 @@ func (m *membership) onList(now time.Time, from *peer, src source, msg wire.List
 			continue
 		}
 		m.miss(now, e.Addr)
-		if paid == 0 {
+		if paid == 0 || slices.ContainsFunc(begun, func(c *contact) bool { return c.addr == e.Addr }) {
 			continue
 		}
-		if c := m.contactNamed(now, e.Addr, own, m.joining.listed && e.Boot < m.cfg.boot); c != nil {
+		if c := m.contactNamed(now, e.Addr, own, !own && m.joining.listed && e.Boot < m.cfg.boot); c != nil {
 			begun = append(begun, c)
 			paid--
 		}
@@ -115,7 +143,7 @@ func (m *membership) spread(now time.Time, paid int, begun []*contact) {
 // noteChunk keeps account of the List that a seed sends.
 func (m *membership) noteChunk(now time.Time, from *peer, msg wire.List) {
 	j := &m.joining
-	if j.listed || !j.isAnswer(msg.Echo) {
+	if j.listed || !j.wholes.has(msg.Echo) {
 		return
 	}
 	if j.from != from || j.chunks == nil {
@@ -131,16 +159,28 @@ func (m *membership) noteChunk(now time.Time, from *peer, msg wire.List) {
 // miss notes an address that a List has named, whether or not it could be contacted.
 func (m *membership) miss(now time.Time, addr netip.AddrPort) {
 	j := &m.joining
-	if _, known := j.missing[addr]; !known && len(j.missing) >= missingMax {
+	_, isMissed := j.missing[addr]
+	if !isMissed && len(j.missing) >= missingMax {
 		return
 	}
 	if j.missing == nil {
 		j.missing = make(map[netip.AddrPort]time.Time)
 	}
 	j.missing[addr] = now
-	if j.askAt.IsZero() {
-		j.askAt, j.askPace = now.Add(askFirst), askFirst
+	if !isMissed {
+		j.asks = 1
+		j.askAt = earliest(j.askAt, now.Add(askGap(j.asks, len(j.missing))))
 	}
+}
+
+// askGap is the wait before the n-th question for those that are not met. It is as long as that between hellos, at a loss of a quarter the reason is
+// likely the same, but longer where many are missing: then a crowd joins, and most will come by themselves.
+func askGap(n uint8, missing int) time.Duration {
+	gap := helloGap(min(n, askSteps), 0)
+	if n > askSteps {
+		gap <<= min(n-askSteps, 5)
+	}
+	return min(max(gap, time.Duration(missing)*helloPace), askSlowest)
 }
 
 // met notes that a process at an address has become a peer.
@@ -165,13 +205,11 @@ func (m *membership) tickAsking(now time.Time) {
 		j.missing, m.out.changed = nil, true
 		return
 	}
-	j.askPace = min(2*j.askPace, askSlowest)
-	j.askAt = now.Add(j.askPace)
+	j.asks = min(j.asks+1, math.MaxUint8-1)
+	j.askAt = now.Add(askGap(j.asks, len(j.missing)))
 	wanted := slices.SortedFunc(maps.Keys(j.missing), netip.AddrPort.Compare)
 	m.rng.Shuffle(len(wanted), func(i, k int) { wanted[i], wanted[k] = wanted[k], wanted[i] })
-	for chunk := range slices.Chunk(wanted[:min(len(wanted), askedMax)], wire.MaxWanted) {
-		m.tell(from, wire.Join{Nonce: m.rng.Uint64() | 1, Wanted: chunk})
-	}
+	m.tell(from, wire.Join{Nonce: j.parts.draw(m.rng), Wanted: wanted[:min(len(wanted), wire.MaxWanted)]})
 }
 
 // knower is who is asked for those that we have not met: who has given us the List, or anybody else who is there.

@@ -21,7 +21,7 @@ func TestDeadPeerIsProbedDoubtedGivenUp(t *testing.T) {
 	a, victim := all[0], all[1]
 	victim.dead = true
 	sent := s.watch(a)
-	a.unanswered(s.now, victim.boot) // so that a is the first to probe
+	a.unanswered(s.now, a.of(victim).tie.token) // so that a is the first to probe
 	s.collect(a)
 	s.run(359 * time.Millisecond)
 	require.Equal(t, Alive, a.of(victim).state)
@@ -44,7 +44,7 @@ func TestPairProbesMoreOften(t *testing.T) {
 	victim.dead = true
 	sent := s.watch(a)
 	s.run(10 * time.Millisecond) // what is under way arrives
-	a.unanswered(s.now, victim.boot)
+	a.unanswered(s.now, a.of(victim).tie.token)
 	s.collect(a)
 	s.run(359 * time.Millisecond)
 	require.Equal(t, Alive, a.of(victim).state)
@@ -245,7 +245,7 @@ func TestAnyDatagramRevives(t *testing.T) {
 	s.cut = func(from, to *citizen) bool { return from == b || to == b }
 	s.run(5 * time.Second)
 	require.Equal(t, Offline, a.of(b).state)
-	a.heard(s.now, b.boot, 1)
+	a.heard(s.now, a.of(b).tie.token, 1)
 	require.Equal(t, Alive, a.of(b).state)
 }
 
