@@ -16,7 +16,7 @@ import (
 var fragmentEpoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const (
-	testFragment = 1343 // fragmentSize(1400)
+	testFragment = 1359 // fragmentSize(1400)
 	testMessage  = 64 << 20
 )
 

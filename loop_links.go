@@ -85,9 +85,9 @@ func (n *Node) tendLinks(now time.Time) {
 }
 
 // isBusy reports whether calls are in flight on a link that works.
-func (n *Node) isBusy(link uint64) bool {
+func (n *Node) isBusy(now time.Time, link uint64) bool {
 	l := n.tokens.link(link)
-	return l != nil && l.isBusy(time.Now())
+	return l != nil && l.isBusy(now)
 }
 
 // sendOpens sends Opens.
