@@ -154,10 +154,10 @@ func (m *membership) expect(p *peer, by time.Time) { p.beatBy = m.moment(by) }
 // watchAt is when a peer that is alive or suspect must be looked at.
 func (m *membership) watchAt(p *peer) time.Time {
 	switch {
-	case p.probe.tries > 0:
-		return m.time(p.probe.at)
-	case p.state == Suspect:
+	case p.isDoubted():
 		return m.time(p.since).Add(m.cfg.heartbeat.Grace)
+	case p.probe.isOn():
+		return m.time(p.probe.at)
 	}
 	return m.lateAt(p)
 }
@@ -168,13 +168,13 @@ func (m *membership) recover(now time.Time) {
 		p.heard, p.asked, p.nonce = m.moment(now), true, 0
 		m.expect(p, now.Add(answersWithin))
 		m.endProbe(now, p)
+		p.accuser = nil
 		if p.state == Suspect {
-			p.accuser = nil
 			m.revive(now, p)
 		}
 		m.schedule(p)
 	}
 	m.claims = nil
-	m.inc++
+	m.inc = max(m.inc, m.inc+1) // there is none above the highest
 	m.announceAll(now)
 }

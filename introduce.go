@@ -25,6 +25,7 @@ type introduction struct {
 	tver  uint32
 	at    time.Time // of its last hello
 	told  time.Time // when our Welcome last went
+	first time.Time // and when it did at first
 	hello wire.Hello
 }
 
@@ -43,7 +44,7 @@ func (s *pendingSet) add(in introduction) introduction {
 	case !known:
 		s.order = append(s.order, in.boot)
 	case old.hello.Addr == in.hello.Addr:
-		in.nonce = old.nonce
+		in.nonce, in.first = old.nonce, old.first
 	}
 	s.byBoot[in.boot] = in
 	if len(s.order) > pendingMax {
@@ -138,7 +139,7 @@ func (m *membership) onAnnounce(now time.Time, src source, h wire.Hello) {
 		m.tell(p, wire.Welcome{Hello: m.hello(0, h.Nonce, p.tver, helloMax)})
 		return
 	}
-	in := introduction{nonce: m.rng.Uint64() | 1, boot: src.boot, tver: src.tver, at: now, told: now, hello: h}
+	in := introduction{nonce: m.rng.Uint64() | 1, boot: src.boot, tver: src.tver, at: now, told: now, first: now, hello: h}
 	m.challenge(now, src, m.pending.add(in))
 }
 
@@ -214,6 +215,7 @@ func (m *membership) onAck(now time.Time, src source, msg wire.Ack) {
 			m.update(now, p, in.tver, in.hello)
 			m.noteSeen(p, msg.Seen)
 			m.takePromise(now, p, msg)
+			m.noteFirstTrip(p, now.Sub(in.first))
 			m.tell(p, m.ack(p, 0))
 			m.catchUp(now, p)
 		}
@@ -328,9 +330,6 @@ func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 // revive makes a suspect or offline peer alive again.
 func (m *membership) revive(now time.Time, p *peer) {
 	was := p.state
-	if p.accuser != nil {
-		m.vouch(p)
-	}
 	p.accused = false
 	m.endProbe(now, p)
 	m.excuse(now, p)

@@ -1,0 +1,247 @@
+package broach
+
+import (
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// linkOf is where the messages of a peer come from.
+func linkOf(c *citizen) source {
+	return source{addr: c.cfg.self, boot: c.boot, tver: 1, linked: true, toUs: true}
+}
+
+// [MEM-15] Suspect and Offline count only for the named boot id and an incarnation not below the one known. Who receives Suspect
+// pings the target itself, 5 times at 60 ms, and sends Vouch to the suspecter when anything comes from the target
+func TestClaimsAreChecked(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	a, liar, target := all[0], all[1], all[2]
+	named := a.of(target).target()
+
+	other := named
+	other.Boot++
+	a.of(target).inc = 5
+	sent := s.watch(a)
+	for _, stale := range []wire.Target{other, named} {
+		s.forge(a, linkOf(liar), wire.Suspect{Target: stale})
+		s.forge(a, linkOf(liar), wire.Offline{Target: stale})
+	}
+	require.Empty(t, *sent)
+
+	named.Inc = 5
+	s.forge(a, linkOf(liar), wire.Suspect{Target: named})
+	require.Equal(t, Alive, a.of(target).state, "it has not been asked yet")
+	s.run(10 * time.Millisecond)
+	require.Equal(t, map[wire.Kind]int{wire.KindPing: 1, wire.KindVouch: 1}, kindsOf(*sent))
+	require.Equal(t, Alive, a.of(target).state)
+}
+
+// [MEM-15] Two of these Pings in vain make the target suspect. [MEM-30] Offline makes a target offline only when Pings of the node's own
+// are in vain: 5 at least since anything came from the target
+func TestClaimsAreCheckedThroughLoss(t *testing.T) {
+	for lost := range 6 {
+		s := newSociety(t)
+		all := s.grow(4)
+		a, liar, target := all[0], all[1], all[2]
+		a.of(target).noteTrip(time.Millisecond)
+		pings := 0
+		s.drop = func(msg wire.Message) bool {
+			if msg.Kind() != wire.KindPing {
+				return msg.Kind() == wire.KindBeat
+			}
+			pings++
+			return pings <= lost
+		}
+		s.forge(a, linkOf(liar), wire.Suspect{Target: a.of(target).target()})
+		s.run(119 * time.Millisecond)
+		require.Equal(t, Alive, a.of(target).state)
+		s.run(1050 * time.Microsecond) // too soon for an answer to the third
+		require.Equal(t, lost >= 2, a.of(target).state == Suspect, "%d lost", lost)
+		s.run(169950 * time.Microsecond)
+		s.forge(a, linkOf(liar), wire.Offline{Target: a.of(target).target()})
+		if lost < 5 {
+			require.Equal(t, Alive, a.of(target).state, "%d lost", lost)
+			continue
+		}
+		require.Equal(t, 5, pings)
+		require.Equal(t, Offline, a.of(target).state)
+	}
+}
+
+// [MEM-30] the first of them sent two round trips ago, and 100 ms. Two round trips count as 300 ms while none was measured, and as no
+// more than that. Who has sent fewer since a Suspect sends the rest at 30 ms. Who has heard no Suspect begins to ping so
+func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
+	for name, test := range map[string]struct {
+		trip    time.Duration
+		suspect time.Duration // how long before the Offline
+		takes   time.Duration
+	}{
+		"no Suspect":                   {time.Millisecond, 0, 150 * time.Millisecond},
+		"no Suspect, nothing measured": {0, 0, 300 * time.Millisecond},
+		"no Suspect, a long way":       {100 * time.Millisecond, 0, 200 * time.Millisecond},
+		"no Suspect, a very long way":  {time.Second, 0, 300 * time.Millisecond},
+		"two Pings sent":               {time.Millisecond, 100 * time.Millisecond, 110 * time.Millisecond},
+		"all Pings sent":               {time.Millisecond, 299 * time.Millisecond, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSociety(t)
+			all := s.grow(4)
+			a, liar, target := all[0], all[1], all[2]
+			p := a.of(target)
+			p.trip = uint32(test.trip.Microseconds())
+			s.drop = func(msg wire.Message) bool { return msg.Kind() == wire.KindPing || msg.Kind() == wire.KindBeat }
+			if test.suspect > 0 {
+				s.forge(a, linkOf(liar), wire.Suspect{Target: p.target()})
+				s.run(test.suspect)
+			}
+			s.forge(a, linkOf(liar), wire.Offline{Target: p.target()})
+			took := s.until(time.Second, "it is offline", func() bool { return p.state == Offline })
+			require.InDelta(t, test.takes, took, float64(time.Millisecond))
+		})
+	}
+}
+
+// [MEM-15] Of more than 50 peers about 50 do so at once, the others only if the suspicion lasts: 5 times at 30 ms, from when a quarter to a
+// half of the 300 ms of MEM-14 is over.
+func TestManyCheckAClaimInTurns(t *testing.T) {
+	t.Parallel()
+	for _, dead := range []bool{false, true} {
+		s := newSociety(t)
+		all := s.grow(150)
+		liar, target := all[1], all[2]
+		pings := 0
+		s.drop = func(msg wire.Message) bool {
+			pings += kindsOf([]wire.Message{msg})[wire.KindPing]
+			return msg.Kind() == wire.KindBeat || dead
+		}
+		others := slices.Concat(all[:1], all[3:])
+		hear := func(what func(wire.Target) wire.Message) {
+			for _, c := range others {
+				s.forge(c, linkOf(liar), what(c.of(target).target()))
+			}
+		}
+		hear(func(t wire.Target) wire.Message { return wire.Suspect{Target: t} })
+		s.run(50 * time.Millisecond)
+		require.InDelta(t, shareProbes, pings, 25)
+		s.run(250 * time.Millisecond)
+		hear(func(t wire.Target) wire.Message { return wire.Offline{Target: t} })
+		believed := 0
+		for _, c := range others {
+			if c.of(target).state == Offline {
+				believed++
+			}
+		}
+		if dead {
+			require.Equal(t, len(others), believed, "all of them, at once")
+			require.Equal(t, 5*len(others), pings)
+			continue
+		}
+		require.Zero(t, believed)
+		require.InDelta(t, len(others), pings, 3, "the first was answered, and a few heard of it before that")
+	}
+}
+
+// [MEM-15] Suspects and Offlines of one peer about one target begin this once in 5 s, those of all about it once a second.
+func TestAccusalsAreLookedIntoAtAPace(t *testing.T) {
+	for name, test := range map[string]struct{ liars, most int }{"one liar": {1, 4}, "three": {3, 12}, "many": {20, 20}} {
+		t.Run(name, func(t *testing.T) {
+			s := newSociety(t)
+			all := s.grow(23)
+			a, target := all[0], all[1]
+			sent := s.watch(a)
+			for i := range 20_000 {
+				liar := all[2+i%test.liars]
+				s.forge(a, linkOf(liar), wire.Suspect{Target: a.of(target).target()})
+				s.forge(a, linkOf(liar), wire.Offline{Target: a.of(target).target()})
+				s.run(time.Millisecond)
+			}
+			require.Equal(t, test.most, kindsOf(*sent)[wire.KindPing], "in 20 s, each answered")
+			require.LessOrEqual(t, kindsOf(*sent)[wire.KindVouch], test.most)
+			require.Equal(t, Alive, a.of(target).state)
+		})
+	}
+}
+
+// [MEM-15] A probe that is under way goes on instead; it does not decide until 600 ms after the Suspect. When no Offline has followed by then, the
+// target is probed as in MEM-11.
+func TestDeathIsFoundThoughOthersOnlyDoubt(t *testing.T) {
+	for name, probing := range map[string]bool{"asked because of them": false, "probed already": true} {
+		t.Run(name, func(t *testing.T) {
+			s := newSociety(t)
+			all := s.grow(4)
+			a, liar, target := all[0], all[1], all[2]
+			target.dead = true
+			s.run(10 * time.Millisecond)
+			if probing {
+				a.unanswered(s.now, target.boot)
+				s.collect(a)
+			}
+			start := s.now
+			for range 2000 {
+				s.forge(a, linkOf(liar), wire.Suspect{Target: a.of(target).target()})
+				s.run(time.Millisecond)
+				if a.of(target).state == Offline {
+					break
+				}
+			}
+			t.Log("offline after", s.now.Sub(start))
+			require.Less(t, s.now.Sub(start), 1400*time.Millisecond)
+		})
+	}
+}
+
+// [MEM-16] Only the target refutes: it answers Suspect and Offline of itself with Ping, raises its incarnation above the claimed one and
+// announces itself to all, once a second at most. To an incarnation of 2^32-1 it only answers.
+func TestTargetRefutes(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	a, target := all[0], all[2]
+	claimed := func(inc uint32) wire.Target { return wire.Target{Addr: target.cfg.self, Boot: target.boot, Inc: inc} }
+	sent := s.watch(target)
+	s.forge(target, linkOf(a), wire.Suspect{Target: claimed(7)})
+	require.EqualValues(t, 8, target.inc)
+	require.Equal(t, map[wire.Kind]int{wire.KindPing: 1, wire.KindAnnounce: 3}, kindsOf(*sent))
+	s.forge(target, linkOf(a), wire.Offline{Target: claimed(7)})
+	require.EqualValues(t, 8, target.inc, "an old claim is refuted already")
+	require.Equal(t, map[wire.Kind]int{wire.KindPing: 2, wire.KindAnnounce: 3}, kindsOf(*sent))
+
+	for range 1000 {
+		s.forge(target, linkOf(a), wire.Suspect{Target: claimed(target.inc)})
+	}
+	require.EqualValues(t, 1008, target.inc)
+	require.Equal(t, 3, kindsOf(*sent)[wire.KindAnnounce], "more than one round in a second")
+	s.run(time.Second)
+	s.forge(target, linkOf(a), wire.Suspect{Target: claimed(math.MaxUint32 - 1)})
+	require.Equal(t, 6, kindsOf(*sent)[wire.KindAnnounce])
+	require.EqualValues(t, uint32(math.MaxUint32), target.inc)
+	s.run(time.Second)
+	s.forge(target, linkOf(a), wire.Suspect{Target: claimed(math.MaxUint32)})
+	require.Equal(t, 6, kindsOf(*sent)[wire.KindAnnounce])
+	target.recover(s.now)
+	require.EqualValues(t, uint32(math.MaxUint32), target.inc, "it does not begin anew")
+}
+
+// Of the accusals that were looked into, as many are remembered as there can be in the time that one counts.
+func TestAccusalsAreBounded(t *testing.T) {
+	var a accusals
+	now, taken := moment(1), 0
+	for i := range 100_000 {
+		if a.take(now, addrOf(i%4000)) {
+			taken++
+		}
+		now += moment(time.Millisecond)
+	}
+	require.Equal(t, 100, taken)
+	require.Len(t, a, 5)
+	for i := range 100 {
+		now += moment(accuseAgain)
+		require.True(t, a.take(now, addrOf(1)), "%d", i)
+		require.False(t, a.take(now+moment(accuseAgain)-1, addrOf(1)))
+	}
+}
