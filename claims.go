@@ -2,7 +2,6 @@ package broach
 
 import (
 	"math"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -18,8 +17,7 @@ const (
 	shownAfter  = 2                      // of these unanswered, the doubt is shared
 	shareProbes = 50                     // about how many nodes ask at once when another is suspected
 	refuteEvery = time.Second            // between two announcements that refute, however many claims there are
-	accuseEvery = time.Second            // between two accusals of a peer that are looked into: 5 Pings a second is all that many can have it sent
-	accuseAgain = 5 * time.Second        // the same, by one accuser
+	accuseEvery = 500 * time.Millisecond // between two claims about a peer that are looked into: a true one takes longer to come after its death
 	incMax      = uint32(math.MaxUint32) // there is no incarnation above it that could refute
 )
 
@@ -56,28 +54,13 @@ func (m *membership) tickClaims(now time.Time) {
 	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.left == 0 })
 }
 
-// accusals are the latest about a peer that were looked into. As they are accuseEvery apart, these are all within accuseAgain.
-type accusals [accuseAgain / accuseEvery]accusal
-
-type accusal struct {
-	by netip.AddrPort
-	at moment
-}
-
-// take reports whether one more is looked into, and notes it.
-func (a *accusals) take(now moment, by netip.AddrPort) bool {
-	oldest := &a[0]
-	for i := range a {
-		c := &a[i]
-		since := time.Duration(now - c.at)
-		if c.at != 0 && (since < accuseEvery || c.by == by && since < accuseAgain) {
-			return false
-		}
-		if c.at < oldest.at {
-			oldest = c
-		}
+// mayLook reports whether one more claim about a peer is looked into, and notes it.
+func (m *membership) mayLook(now time.Time, p *peer) bool {
+	q, at := p.inquire(), m.moment(now)
+	if q.looked != 0 && at < q.looked+moment(accuseEvery) {
+		return false
 	}
-	*oldest = accusal{by: by, at: now}
+	q.looked = at
 	return true
 }
 
@@ -119,7 +102,7 @@ func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 		return
 	}
 	p := m.accusedPeer(t)
-	if p == nil || p.isDoubted() || p.probe.told && !p.probe.lives || !p.inquire().accusals.take(m.moment(now), from.addr) {
+	if p == nil || p.isDoubted() || p.probe.told || !m.mayLook(now, p) {
 		return
 	}
 	if p.unreachable {
@@ -150,7 +133,7 @@ func (m *membership) onOffline(now time.Time, from *peer, t wire.Target) {
 		m.giveUp(now, p)
 	case p.probe.isOn():
 		p.probe.denied = true
-	case p.inquire().accusals.take(m.moment(now), from.addr):
+	case m.mayLook(now, p):
 		m.takeUp(now, p, from)
 		m.giveUp(now, p)
 	}
@@ -163,7 +146,7 @@ func (m *membership) takeUp(now time.Time, p, from *peer) {
 		p.probe = probe{at: m.moment(now), checks: checkTimes, path: p.probe.path}
 	}
 	p.probe.told, p.accuser = true, from
-	p.inquiry.until = m.moment(now.Add(2 * m.cfg.heartbeat.Grace)) // its Offline is due when half of that is over, and comes again
+	p.inquiry.until = m.moment(now.Add(m.cfg.heartbeat.Grace + m.cfg.heartbeat.ProbeEvery)) // an Offline is due before
 	m.schedule(p)
 }
 
@@ -174,11 +157,14 @@ func (m *membership) giveUp(now time.Time, p *peer) {
 		return
 	}
 	q := &p.probe
-	q.given, q.quick = true, true
+	if q.given {
+		return // it is said several times
+	}
+	q.given, q.quick, q.denied = true, true, true
+	q.at = min(q.at, m.moment(now.Add(m.checkEvery(p))))
 	if q.tries == 0 {
 		q.at = m.moment(now)
 	}
-	q.at = min(q.at, m.moment(now.Add(m.checkEvery(p))))
 	m.schedule(p)
 }
 
@@ -204,10 +190,6 @@ func (m *membership) isBeingChecked(now time.Time, p *peer) bool {
 // check asks a peer that another doubts. What all its Pings in vain amount to depends on what the other says then.
 func (m *membership) check(now time.Time, p *peer) {
 	q := &p.probe
-	if q.given && m.isInVain(now, p, checkTimes) {
-		m.takeOffline(now, p)
-		return
-	}
 	if p.state == Alive && m.isInVain(now, p, shownAfter) {
 		p.accused = true
 		m.setState(now, p, Suspect)
@@ -228,6 +210,7 @@ func (m *membership) check(now time.Time, p *peer) {
 
 // lookOurselves probes a peer as if it were late: others doubted it, it did not answer, and nothing came of the doubt.
 func (m *membership) lookOurselves(now time.Time, p *peer) {
-	p.probe = probe{told: true, path: p.probe.path}
+	m.noteLate(now)
+	p.probe.before, p.probe.quick = int8(p.probe.tries), false
 	m.ping(now, p)
 }

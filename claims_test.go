@@ -120,6 +120,7 @@ func TestManyCheckAClaimInTurns(t *testing.T) {
 			pings += kindsOf([]wire.Message{msg})[wire.KindPing]
 			return msg.Kind() == wire.KindBeat || dead
 		}
+		s.run(time.Millisecond) // what is under way arrives
 		others := slices.Concat(all[:1], all[3:])
 		hear := func(what func(wire.Target) wire.Message) {
 			for _, c := range others {
@@ -143,33 +144,31 @@ func TestManyCheckAClaimInTurns(t *testing.T) {
 			continue
 		}
 		require.Zero(t, believed)
-		require.InDelta(t, len(others), pings, 3, "the first was answered, and a few heard of it before that")
+		require.Equal(t, len(others), pings, "the first was answered")
 	}
 }
 
-// [MEM-15] Suspects and Offlines of one peer about one target begin this once in 5 s, those of all about it once a second.
-func TestAccusalsAreLookedIntoAtAPace(t *testing.T) {
-	for name, test := range map[string]struct{ liars, most int }{"one liar": {1, 4}, "three": {3, 12}, "many": {20, 20}} {
-		t.Run(name, func(t *testing.T) {
-			s := newSociety(t)
-			all := s.grow(23)
-			a, target := all[0], all[1]
-			sent := s.watch(a)
-			for i := range 20_000 {
-				liar := all[2+i%test.liars]
-				s.forge(a, linkOf(liar), wire.Suspect{Target: a.of(target).target()})
-				s.forge(a, linkOf(liar), wire.Offline{Target: a.of(target).target()})
-				s.run(time.Millisecond)
-			}
-			require.Equal(t, test.most, kindsOf(*sent)[wire.KindPing], "in 20 s, each answered")
-			require.LessOrEqual(t, kindsOf(*sent)[wire.KindVouch], test.most)
-			require.Equal(t, Alive, a.of(target).state)
-		})
+// [MEM-15] Suspects and Offlines about one target begin this every 500 ms at most, whoever sends them.
+func TestClaimsAreLookedIntoAtAPace(t *testing.T) {
+	for _, liars := range []int{1, 3, 20} {
+		s := newSociety(t)
+		all := s.grow(23)
+		a, target := all[0], all[1]
+		sent := s.watch(a)
+		for i := range 20_000 {
+			liar := all[2+i%liars]
+			s.forge(a, linkOf(liar), wire.Suspect{Target: a.of(target).target()})
+			s.forge(a, linkOf(liar), wire.Offline{Target: a.of(target).target()})
+			s.run(time.Millisecond)
+		}
+		require.Equal(t, 40, kindsOf(*sent)[wire.KindPing], "in 20 s, each answered")
+		require.LessOrEqual(t, kindsOf(*sent)[wire.KindVouch], 40)
+		require.Equal(t, Alive, a.of(target).state)
 	}
 }
 
-// [MEM-15] A probe that is under way goes on instead; it does not decide until 600 ms after the Suspect. When no Offline has followed by then, the
-// target is probed as in MEM-11.
+// [MEM-15] A probe that is under way goes on instead; it [...] does not decide until 360 ms after the Suspect; further Suspects do not change it.
+// When no Offline has followed by then, the target is probed as in MEM-11.
 func TestDeathIsFoundThoughOthersOnlyDoubt(t *testing.T) {
 	for name, probing := range map[string]bool{"asked because of them": false, "probed already": true} {
 		t.Run(name, func(t *testing.T) {
@@ -191,7 +190,7 @@ func TestDeathIsFoundThoughOthersOnlyDoubt(t *testing.T) {
 				}
 			}
 			t.Log("offline after", s.now.Sub(start))
-			require.Less(t, s.now.Sub(start), 1400*time.Millisecond)
+			require.Less(t, s.now.Sub(start), 1100*time.Millisecond)
 		})
 	}
 }
@@ -227,21 +226,93 @@ func TestTargetRefutes(t *testing.T) {
 	require.EqualValues(t, uint32(math.MaxUint32), target.inc, "it does not begin anew")
 }
 
-// Of the accusals that were looked into, as many are remembered as there can be in the time that one counts.
-func TestAccusalsAreBounded(t *testing.T) {
-	var a accusals
-	now, taken := moment(1), 0
-	for i := range 100_000 {
-		if a.take(now, addrOf(i%4000)) {
-			taken++
+// [MEM-15] sends Vouch to the suspecter when anything comes from the target: unless that is gone by then.
+func TestAccuserWhoIsGoneIsToldNothing(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	a, accuser, target := all[0], all[1], all[2]
+	s.cut = func(from, to *citizen) bool { return from == target }
+	s.forge(a, linkOf(accuser), wire.Suspect{Target: a.of(target).target()})
+	s.run(130 * time.Millisecond)
+	require.Equal(t, Suspect, a.of(target).state)
+	accuser.dead = true
+	s.join(1, 0) // another process takes its address
+	s.run(20 * time.Millisecond)
+	require.Nil(t, a.of(accuser))
+	require.Equal(t, accuser.cfg.self, *a.of(target).suspectedBy(&a.cfg.self))
+	sent := s.watch(a)
+	s.cut = nil
+	s.until(100*time.Millisecond, "it answers", func() bool { return a.of(target).state == Alive })
+	require.Zero(t, kindsOf(*sent)[wire.KindVouch])
+}
+
+// [MEM-22] Suspect of a peer that is unreachable makes the next 6 Pings go at once; Offline is a Nack, and counts as in MEM-30. When they
+// are in vain [...] MEM-13 and MEM-14 hold, but not within 5 s of the last Suspect of this node's own.
+func TestLiesAboutAPeerOutOfReach(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(5)
+	a, liar, target := all[0], all[1], all[2]
+	s.cut = func(from, to *citizen) bool { return from == a && to == target }
+	p := a.of(target)
+	s.until(10*time.Second, "it is unreachable", func() bool { return p.unreachable })
+	sent := s.watch(a)
+	s.forge(a, linkOf(liar), wire.Suspect{Target: p.target()})
+	s.run(0)
+	require.Equal(t, 1, p.probe.tries)
+	for range 200 {
+		s.forge(a, linkOf(liar), wire.Suspect{Target: p.target()})
+		s.run(50 * time.Millisecond)
+		require.True(t, p.unreachable && p.state == Alive, "others vouch for it")
+	}
+	require.Less(t, kindsOf(*sent)[wire.KindPing], 200, "20 a second")
+	require.Zero(t, kindsOf(*sent)[wire.KindSuspect])
+
+	target.dead = true
+	took := s.until(3*time.Second, "it is offline", func() bool { return p.state == Offline })
+	t.Log("its death is known after", took)
+}
+
+// [MEM-22] not within 5 s of the last Suspect of this node's own: who is contradicted each time does not flood the others with it.
+func TestDoubtThatIsContradictedIsNotRepeatedSoon(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(3)
+	a, liar, target := all[0], all[1], all[2]
+	liar.of(target).state = Offline // so that it answers Help with Offline: it contradicts only the Suspect
+	p := a.of(target)
+	target.dead = true
+	sent := s.watch(a)
+	s.drop = func(msg wire.Message) bool {
+		return msg.Kind() == wire.KindOffline && !p.unreachable
+	}
+	for range 30_000 {
+		s.run(time.Millisecond)
+		if p.isDoubted() {
+			s.forge(a, linkOf(liar), wire.Vouch{Target: p.target()})
 		}
-		now += moment(time.Millisecond)
+		p.probe.given = false
 	}
-	require.Equal(t, 100, taken)
-	require.Len(t, a, 5)
-	for i := range 100 {
-		now += moment(accuseAgain)
-		require.True(t, a.take(now, addrOf(1)), "%d", i)
-		require.False(t, a.take(now+moment(accuseAgain)-1, addrOf(1)))
+	require.Equal(t, Alive, p.state)
+	require.True(t, p.unreachable)
+	require.Less(t, kindsOf(*sent)[wire.KindSuspect], 2*8, "in 30 s, to two peers")
+}
+
+// [MEM-15] A probe that is under way goes on instead, from the beginning if it had a sign of life
+func TestDeathDuringAProbeIsKnownAsSoon(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(5)
+	a, target := all[0], all[2]
+	s.cut = func(from, to *citizen) bool { return from == target && to == a }
+	a.unanswered(s.now, target.boot)
+	s.collect(a)
+	s.until(100*time.Millisecond, "a witness vouches for it", func() bool { return a.of(target).probe.lives })
+	target.dead = true
+	for _, c := range all[3:] {
+		c.unanswered(s.now, target.boot) // they call it
+		s.collect(c)
 	}
+	s.until(3*time.Second, "the others know", func() bool {
+		return !slices.ContainsFunc(all[3:], func(c *citizen) bool { return c.of(target).state != Offline })
+	})
+	took := s.until(time.Second, "so does it", func() bool { return a.of(target).state == Offline })
+	require.Less(t, took, 10*time.Millisecond)
 }

@@ -20,7 +20,7 @@ type inquiry struct {
 	until     moment          // others' claims are looked at until then, if probe.told
 	doubted   moment          // when we last told others of our doubt
 	witnesses []*peer         // who were asked during the probe: 3 for every other of Heartbeat.Probes at most
-	accusals  accusals
+	looked    moment          // when a claim of others was last looked into
 }
 
 // ping is one that may be answered.

@@ -10,7 +10,7 @@ const (
 	helpersEach  = 3               // witnesses asked at the 2nd, 4th and 6th probe
 	lonelyProbes = 40              // before a peer is doubted when no witness answers at all: then the fault is likely ours
 	pairDensity  = 3               // times as many probes in the same time between two who have no witness, [MEM-11]
-	doubtAgain   = 5 * time.Second // between two Suspects about a peer that others reach: a second one would not count before, [MEM-15]
+	doubtAgain   = 5 * time.Second // between two Suspects about a peer that we do not reach, and others do
 )
 
 // probe is the questioning of a peer that is late, or that others doubt. The zero value is none.
@@ -18,7 +18,8 @@ type probe struct {
 	at     moment // when the next Ping or the verdict is due; 0: there is no probe
 	tries  int    // Pings sent since anything was heard of it
 	checks int8   // Pings left to find out for ourselves what another said
-	own    bool   // we began it, and ask witnesses
+	before int8   // tries when we began to ask witnesses
+	own    bool   // we ask witnesses, and decide
 	denied bool   // a witness does not reach it either
 	path   bool   // the question is whether we reach it: only a Pong ends the probe
 	lives  bool   // it is there: a witness reached it, or it was heard, [MEM-22]
@@ -37,16 +38,16 @@ func (m *membership) watch(now time.Time, p *peer) {
 	switch {
 	case p.isDoubted():
 		m.declareOffline(now, p)
+	case p.probe.given && m.isInVain(now, p, checkTimes):
+		m.takeOffline(now, p)
 	case m.isBeingChecked(now, p):
 		m.check(now, p)
 	case p.probe.told && !p.probe.own && !p.probe.lives:
 		m.lookOurselves(now, p)
 	case p.probe.tries < m.enough(p):
 		m.ping(now, p)
-	case p.probe.lives || m.doubtedInVain(now, p) && !p.probe.given:
+	case p.probe.lives || m.doubtedInVain(now, p):
 		m.cutOff(now, p)
-	case p.unreachable && p.probe.given:
-		m.takeOffline(now, p)
 	default:
 		m.doubt(now, p)
 	}
@@ -58,9 +59,9 @@ func (m *membership) enough(p *peer) int {
 	case p.probe.lives && !p.unreachable:
 		return pathProbes * m.density(p)
 	case !p.probe.lives && m.isUnsupported(p):
-		return lonelyProbes
+		return int(p.probe.before) + lonelyProbes
 	}
-	return m.cfg.heartbeat.Probes * m.density(p)
+	return int(p.probe.before) + m.cfg.heartbeat.Probes*m.density(p)
 }
 
 // density is by how much probes follow each other more closely than ProbeEvery.
@@ -89,7 +90,7 @@ func (m *membership) ping(now time.Time, p *peer) {
 	p.probe.own = true
 	m.ask(now, p)
 	p.probe.at = m.moment(now.Add(m.cfg.heartbeat.ProbeEvery / time.Duration(m.density(p))))
-	if tries := p.probe.tries; tries%2 == 0 && tries <= m.cfg.heartbeat.Probes {
+	if tries := p.probe.tries - int(p.probe.before); tries%2 == 0 && tries <= m.cfg.heartbeat.Probes {
 		m.askWitnesses(p)
 	}
 }
