@@ -8,17 +8,21 @@ import (
 	"broach/internal/wire"
 )
 
-// What is said of a third peer makes a node ask that peer, and nothing else, [MEM-15]. So nobody's word, nor that of many, changes what
-// it does with a peer that it hears and reaches.
+// What is said of a third peer makes a node ask that peer, and nothing else, [MEM-15]. So nobody's word, nor that of many,
+// changes what it does with a peer that it hears and reaches.
 
 const (
-	claimTimes  = 5                      // how often a claim is made: of 3, one of 31 nodes lost all in 1 of 50 deaths at a loss of 5 to 10 %
-	checkTimes  = 5                      // how often who hears of a doubt asks: the doubted may be cut off from who doubts, so that it cannot refute
-	shownAfter  = 2                      // of these unanswered, the doubt is shared
-	shareProbes = 50                     // about how many nodes ask at once when another is suspected
-	refuteEvery = time.Second            // between two announcements that refute, however many claims there are
-	accuseEvery = 500 * time.Millisecond // between two claims about a peer that are looked into: a true one takes longer to come after its death
-	incMax      = uint32(math.MaxUint32) // there is no incarnation above it that could refute
+	claimTimes  = 5           // how often a claim is made: of 3, one of 31 nodes lost all in 1 of 50 deaths at a loss of 5 to 10 %
+	checkTimes  = 5           // how often who hears of a doubt asks: at a loss of 5 % each way, 1 in 100,000 has no answer
+	shownAfter  = 2           // of these unanswered, the doubt is shared
+	shareProbes = 50          // about how many nodes ask at once when another is suspected
+	refuteEvery = time.Second // between two announcements that refute, however many claims there are
+	incMax      = uint32(math.MaxUint32)
+
+	// Between two claims about a peer that are looked into, whoever makes them. It takes longer until a true one comes after a
+	// death, so that a false one just before does not stand in its way. For the same reason claims are not counted by who makes
+	// them: who accused too soon may be the only one to see the death.
+	accuseEvery = 500 * time.Millisecond
 )
 
 // claim is something said of a peer to all, several times.
@@ -82,7 +86,8 @@ func (m *membership) accusedPeer(t wire.Target) *peer {
 	return p
 }
 
-// refute answers a claim about ourselves, [MEM-16]: to who made it at once, so that it hears us, and to all, but not for each of many.
+// refute answers a claim about ourselves, [MEM-16]: to who made it at once, so that it hears us, and to all, but not for each
+// of many.
 func (m *membership) refute(now time.Time, from *peer, t wire.Target) {
 	m.tell(from, wire.Ping{Nonce: m.rng.Uint64()})
 	if t.Inc < m.inc || t.Inc == incMax {
@@ -116,7 +121,8 @@ func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 	}
 }
 
-// onOffline hears that another has given a peer up. It is a witness, and it may be believed as soon as our own Pings were in vain.
+// onOffline hears that another has given a peer up. It is a witness, and it may be believed as soon as our own Pings were in
+// vain.
 func (m *membership) onOffline(now time.Time, from *peer, t wire.Target) {
 	if t.Boot == m.cfg.boot {
 		m.refute(now, from, t)
@@ -139,8 +145,8 @@ func (m *membership) onOffline(now time.Time, from *peer, t wire.Target) {
 	}
 }
 
-// takeUp begins to look into what another says. A probe of our own goes on, and decides later if nothing came of it; but a sign of life
-// from before counts no more, or who dies during a probe would be missed late.
+// takeUp begins to look into what another says. A probe of our own goes on, and decides later if nothing came of it; but a
+// sign of life from before counts no more, or who dies during a probe would be missed late.
 func (m *membership) takeUp(now time.Time, p, from *peer) {
 	if !p.probe.isOn() || p.probe.lives {
 		p.probe = probe{at: m.moment(now), checks: checkTimes, path: p.probe.path}

@@ -42,8 +42,8 @@ func TestClaimsAreChecked(t *testing.T) {
 	require.Equal(t, Alive, a.of(target).state)
 }
 
-// [MEM-15] Two of these Pings in vain make the target suspect. [MEM-30] Offline makes a target offline only when Pings of the node's own
-// are in vain: 5 at least since anything came from the target
+// [MEM-15] Two of these Pings in vain make the target suspect. [MEM-30] Offline makes a target offline only when Pings of the
+// node's own are in vain: 5 at least since anything came from the target
 func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 	for lost := range 6 {
 		s := newSociety(t)
@@ -74,8 +74,9 @@ func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 	}
 }
 
-// [MEM-30] the first of them sent two round trips ago, and 100 ms. Two round trips count as 300 ms while none was measured, and as no
-// more than that. Who has sent fewer since a Suspect sends the rest at 30 ms. Who has heard no Suspect begins to ping so
+// [MEM-30] the first of them sent two round trips ago, and 100 ms. Two round trips count as 300 ms while none was measured,
+// and as no more than that. Who has sent fewer since a Suspect sends the rest at 30 ms. Who has heard no Suspect begins to
+// ping so
 func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 	for name, test := range map[string]struct {
 		trip    time.Duration
@@ -107,8 +108,8 @@ func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 	}
 }
 
-// [MEM-15] Of more than 50 peers about 50 do so at once, the others only if the suspicion lasts: 5 times at 30 ms, from when a quarter to a
-// half of the 300 ms of MEM-14 is over.
+// [MEM-15] Of more than 50 peers about 50 do so at once, the others only if the suspicion lasts: 5 times at 30 ms, from when
+// a quarter to a half of the 300 ms of MEM-14 is over.
 func TestManyCheckAClaimInTurns(t *testing.T) {
 	t.Parallel()
 	for _, dead := range []bool{false, true} {
@@ -167,8 +168,8 @@ func TestClaimsAreLookedIntoAtAPace(t *testing.T) {
 	}
 }
 
-// [MEM-15] A probe that is under way goes on instead; it [...] does not decide until 360 ms after the Suspect; further Suspects do not change it.
-// When no Offline has followed by then, the target is probed as in MEM-11.
+// [MEM-15] A probe that is under way goes on instead; it [...] does not decide until 360 ms after the Suspect; further
+// Suspects do not change it. When no Offline has followed by then, the target is probed as in MEM-11.
 func TestDeathIsFoundThoughOthersOnlyDoubt(t *testing.T) {
 	for name, probing := range map[string]bool{"asked because of them": false, "probed already": true} {
 		t.Run(name, func(t *testing.T) {
@@ -195,8 +196,8 @@ func TestDeathIsFoundThoughOthersOnlyDoubt(t *testing.T) {
 	}
 }
 
-// [MEM-16] Only the target refutes: it answers Suspect and Offline of itself with Ping, raises its incarnation above the claimed one and
-// announces itself to all, once a second at most. To an incarnation of 2^32-1 it only answers.
+// [MEM-16] Only the target refutes: it answers Suspect and Offline of itself with Ping, raises its incarnation above the
+// claimed one and announces itself to all, once a second at most. To an incarnation of 2^32-1 it only answers.
 func TestTargetRefutes(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
@@ -246,8 +247,8 @@ func TestAccuserWhoIsGoneIsToldNothing(t *testing.T) {
 	require.Zero(t, kindsOf(*sent)[wire.KindVouch])
 }
 
-// [MEM-22] Suspect of a peer that is unreachable makes the next 6 Pings go at once; Offline is a Nack, and counts as in MEM-30. When they
-// are in vain [...] MEM-13 and MEM-14 hold, but not within 5 s of the last Suspect of this node's own.
+// [MEM-22] Suspect of a peer that is unreachable makes the next 6 Pings go at once; Offline is a Nack, and counts as in
+// MEM-30. When they are in vain [...] MEM-13 and MEM-14 hold, but not within 5 s of the last Suspect of this node's own.
 func TestLiesAboutAPeerOutOfReach(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(5)
@@ -272,7 +273,8 @@ func TestLiesAboutAPeerOutOfReach(t *testing.T) {
 	t.Log("its death is known after", took)
 }
 
-// [MEM-22] not within 5 s of the last Suspect of this node's own: who is contradicted each time does not flood the others with it.
+// [MEM-22] not within 5 s of the last Suspect of this node's own: who is contradicted each time does not flood the others
+// with it.
 func TestDoubtThatIsContradictedIsNotRepeatedSoon(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)

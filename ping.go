@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	pingsKept     = 32                     // of the latest Pings to a peer an answer counts: with the default settings, those of two thirds of a second
+	pingsKept     = 32                     // to so many of the latest Pings to a peer an answer counts: those of 0.6 s at least
 	leastPatience = 100 * time.Millisecond // what a peer has to answer before another is believed that it does not
 )
 
@@ -71,8 +71,8 @@ func (m *membership) isInVain(now time.Time, p *peer, tries int) bool {
 // answerBy is when the first Ping of a probe should have been answered.
 func (m *membership) answerBy(p *peer) moment { return p.inquiry.first + moment(m.patience(p)) }
 
-// patience is how long that takes at most: two round trips. As long as none was measured it is the time to refute, which no verdict
-// comes sooner than; that bounds, too, what one measured by a busy process can do.
+// patience is how long that takes at most: two round trips. As long as none was measured it is the time to refute, which no
+// verdict comes sooner than; that bounds, too, what one measured by a busy process can do.
 func (m *membership) patience(p *peer) time.Duration {
 	grace := m.cfg.heartbeat.Grace
 	if p.trip == 0 {
@@ -87,7 +87,8 @@ func (p *peer) noteTrip(d time.Duration) {
 	p.trip = uint32(min(max(d.Microseconds(), 1), int64(time.Hour/time.Microsecond)))
 }
 
-// noteFirstTrip takes how long a peer took to answer what began its link. Too long a time says that it was busy, or a datagram lost.
+// noteFirstTrip takes how long a peer took to answer what began its link. Too long a time says that it was busy, or a
+// datagram lost.
 func (m *membership) noteFirstTrip(p *peer, d time.Duration) {
 	if p.trip == 0 && d <= m.cfg.heartbeat.Grace/2 {
 		p.noteTrip(d)

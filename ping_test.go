@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-11] A Pong MUST NOT count unless it has the nonce of one of the latest 32 Pings of probes to its sender, and counts for that Ping once.
+// [MEM-11] A Pong MUST NOT count unless it has the nonce of one of the latest 32 Pings of probes to its sender, and counts
+// for that Ping once.
 func TestPongsThatAnswerNothingAreIgnored(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)

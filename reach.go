@@ -41,7 +41,8 @@ func (m *membership) probePath(now time.Time, p *peer) {
 	m.schedule(p)
 }
 
-// reachAgain begins the next round of probes to a peer that is unreachable now, unless one is under way that has had no sign of life yet.
+// reachAgain begins the next round of probes to a peer that is unreachable now, unless one is under way that has had no sign
+// of life yet.
 func (m *membership) reachAgain(now time.Time, p *peer) {
 	if !p.probe.own || p.probe.lives {
 		p.probe = probe{at: m.moment(now), path: true}
