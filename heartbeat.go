@@ -159,10 +159,10 @@ func (m *membership) expect(p *peer, by time.Time) { p.beatBy = m.moment(by) }
 // watchAt is when a peer that is alive or suspect must be looked at.
 func (m *membership) watchAt(p *peer) time.Time {
 	switch {
-	case p.probe.tries > 0:
-		return m.time(p.probe.at)
-	case p.state == Suspect:
+	case p.isDoubted():
 		return m.time(p.since).Add(m.cfg.heartbeat.Grace)
+	case p.probe.isOn():
+		return m.time(p.probe.at)
 	}
 	return m.lateAt(p)
 }
@@ -173,13 +173,13 @@ func (m *membership) recover(now time.Time) {
 		p.heard, p.asked = m.moment(now), true
 		m.expect(p, now.Add(answersWithin))
 		m.endProbe(now, p)
+		p.accuser = nil
 		if p.state == Suspect {
-			p.accuser = nil
 			m.revive(now, p)
 		}
 		m.schedule(p)
 	}
 	m.claims = nil
-	m.inc++ // which the answers to the new hellos say
+	m.inc = max(m.inc, m.inc+1) // which the answers to the new hellos say; there is none above the highest
 	m.announceAll(now)
 }

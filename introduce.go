@@ -76,6 +76,7 @@ func (m *membership) onWelcome(now time.Time, p *peer, src source, msg wire.Welc
 
 // onAck notes which of our tables a peer has.
 func (m *membership) onAck(now time.Time, p *peer, msg wire.Ack) {
+	m.noteFirstTrip(p, time.Duration(m.moment(now)-p.since)) // it answers the Welcome, if not what came later
 	m.takePromise(now, p, msg)
 	m.noteSeen(p, msg.Seen)
 	m.catchUp(now, p)
@@ -186,9 +187,6 @@ func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 // revive makes a suspect or offline peer alive again, or one that had left.
 func (m *membership) revive(now time.Time, p *peer) {
 	was := p.state
-	if p.accuser != nil {
-		m.vouch(p)
-	}
 	p.accused = false
 	m.endProbe(now, p)
 	m.excuse(now, p)
