@@ -117,6 +117,15 @@ func (m *membership) joined() bool {
 	return j.listed && (j.settle.IsZero() || isAnswered && m.hasTables())
 }
 
+// isUnanswered reports that there are seeds, and that none has ever answered.
+func (m *membership) isUnanswered() bool {
+	j := &m.joining
+	if j.listed || len(j.seeds) == 0 && !j.hoped {
+		return false
+	}
+	return !slices.ContainsFunc(j.seeds, func(s netip.AddrPort) bool { return m.peers.byAddr[j.placeOf(s)] != nil })
+}
+
 // hasTables reports that we have the tables of all peers.
 func (m *membership) hasTables() bool {
 	for _, p := range m.peers.list {

@@ -16,7 +16,7 @@ const (
 	derivedPerSec  = 2000        // and in a second
 	linksPerSec    = 2000        // such links in a second, and as many of peers and seeds
 	seenMax        = 16384       // Opens that were answered and are remembered, of two generations each, with keys
-	strangersMax   = 256         // addresses that the log tells of in a minute, because no key opens what they send
+	strangersMax   = 256         // addresses that the log tells of in a minute: no key opens what they send, or they are of another cluster or version
 	strangersEvery = time.Minute // and then again
 	arrivalsMax    = 1024        // links made and Offers that wait for the loop
 

@@ -68,12 +68,6 @@ func (l *link) suspectPath(now time.Time) {
 	}
 }
 
-// takeProbeAck learns that a size passes.
-func (l *link) takeProbeAck(now time.Time, m wire.ProbeAck) {
-	l.path.ack(now, m.ID)
-	l.resize(now)
-}
-
 // resize cuts transfers to the packet size. Those under way keep their fragments, unless these are too large now.
 func (l *link) resize(now time.Time) {
 	for _, t := range l.sending.resize(fragmentSize(l.path.size)) {

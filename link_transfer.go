@@ -13,13 +13,13 @@ var (
 	textDropped = []byte("the provider dropped the request before all of it had come")
 )
 
-// loadFragments adds the next burst of fragments to a batch.
-func (l *link) loadFragments(b *batch) {
+// loadFragments adds the next burst of fragments to a batch, at most as many as may go.
+func (l *link) loadFragments(b *batch, mayGo int) {
 	if !l.canSendFragments() {
 		return
 	}
 	now := time.Now()
-	for range min(burstMax, batchMax-len(b.out)) {
+	for range min(burstMax, batchMax-len(b.out), mayGo) {
 		f, ok := l.sending.next(now)
 		if !ok {
 			return

@@ -93,9 +93,10 @@ func (n *Node) step(now time.Time) time.Time {
 	}
 	n.reresolve(now)
 	n.watchIdle(now)
+	n.noteSilence(now)
 	next := earliest(due, n.members.nextTimeout())
 	next = earliest(earliest(next, n.tendAt), n.publishAt)
-	next = earliest(next, earliest(n.tableAt, earliest(earliest(n.seeds.at, n.idle.at), n.circuitsAt)))
+	next = earliest(next, earliest(n.tableAt, earliest(earliest(n.seeds.at, n.idle.at), earliest(n.seeds.tellAt, n.circuitsAt))))
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}

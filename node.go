@@ -166,10 +166,10 @@ func (n *Node) drawSecrets(now time.Time) {
 	}
 	read(random)
 	n.process = handshake.NewProcess(random, n.ring.Load() != nil, now)
+	b := make([]byte, 8) // the table draws under its lock
 	n.tokens.init(func() uint64 {
-		var b [8]byte
-		read(b[:])
-		return binary.BigEndian.Uint64(b[:])
+		read(b)
+		return binary.BigEndian.Uint64(b)
 	})
 }
 
