@@ -151,16 +151,11 @@ func (m *membership) join(now time.Time, seed netip.AddrPort) {
 	case m.isLearning():
 		m.askAddress(seed)
 	case p != nil && p.isMember():
-		j.at = now.Add(max(j.pace, joinAgain))
-		m.askList(p)
+		m.continueJoin(now, p)
+		j.at = later(now.Add(j.pace), j.askedAt.Add(joinAgain))
 	case !m.isProving(seed):
 		m.contact(now, seed)
 	}
-}
-
-// askList asks a peer for the whole List.
-func (m *membership) askList(p *peer) {
-	m.tell(p, wire.Join{Nonce: m.joining.wholes.draw(m.rng)})
 }
 
 // isProving reports whether an address has offered a link that is not confirmed yet.
@@ -168,12 +163,14 @@ func (m *membership) isProving(addr netip.AddrPort) bool {
 	return slices.ContainsFunc(m.provings, func(pr *proving) bool { return pr.addr == addr && !pr.again.IsZero() })
 }
 
-// continueJoin asks a seed that has become a peer.
+// continueJoin asks a seed that has become a peer, unless it was just asked.
 func (m *membership) continueJoin(now time.Time, p *peer) {
-	if j := &m.joining; !j.listed && j.isSeed(p.addr) && (j.asked != p || !now.Before(j.askedAt.Add(joinAgain))) {
-		j.asked, j.askedAt = p, now
-		m.askList(p)
+	j := &m.joining
+	if j.listed || !j.isSeed(p.addr) || j.asked == p && now.Before(j.askedAt.Add(joinAgain)) {
+		return
 	}
+	j.asked, j.askedAt = p, now
+	m.tell(p, wire.Join{Nonce: j.wholes.draw(m.rng)})
 }
 
 // noteJoiner remembers who joins through us.

@@ -100,7 +100,7 @@ func (m *membership) onList(now time.Time, from *peer, src source, msg wire.List
 	start := m.rng.IntN(len(msg.Entries) + 1)
 	for i := range msg.Entries {
 		e := msg.Entries[(start+i)%len(msg.Entries)]
-		if !m.isNews(e) {
+		if !m.isNews(from, e) {
 			continue
 		}
 		m.miss(now, e.Addr)
@@ -116,11 +116,18 @@ func (m *membership) onList(now time.Time, from *peer, src source, msg wire.List
 	m.noteChunk(now, from, msg)
 }
 
-// isNews reports whether a List names somebody whom we do not know.
-func (m *membership) isNews(e wire.Entry) bool {
+// isNews reports whether a List names somebody whom we do not know, at an address that is of use, [MEM-26].
+func (m *membership) isNews(from *peer, e wire.Entry) bool {
+	if e.Boot == m.cfg.boot || e.Addr == m.cfg.self {
+		return false
+	}
+	if !isUsable(from.addr, e.Addr) {
+		m.out.unusable++
+		return false
+	}
 	p := m.peers.byAddr[e.Addr]
 	isKnown := p != nil && p.boot == e.Boot && p.state != Offline
-	return e.Boot != m.cfg.boot && e.Addr != m.cfg.self && !isKnown && !m.isProving(e.Addr)
+	return !isKnown && !m.isProving(e.Addr)
 }
 
 // spread lets what a List has paid for beyond the first Opens go to further ones.
