@@ -154,7 +154,15 @@ func (m *membership) join(now time.Time, seed netip.AddrPort) {
 		m.continueJoin(now, p)
 		j.at = later(now.Add(j.pace), j.askedAt.Add(joinAgain))
 	case !m.isProving(seed):
-		m.contact(now, seed)
+		m.contactSeed(now, seed)
+	}
+}
+
+// contactSeed opens to a seed. If that has been in vain for long and our address was told to us, we may be elsewhere, where no Offer comes.
+func (m *membership) contactSeed(now time.Time, seed netip.AddrPort) {
+	c := m.contact(now, seed)
+	if m.learner.on && c != nil && now.Sub(c.began) >= contactFor {
+		m.askAddress(seed)
 	}
 }
 
