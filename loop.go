@@ -92,9 +92,10 @@ func (n *Node) step(now time.Time) time.Time {
 		n.publish(now)
 	}
 	n.reresolve(now)
+	n.watchIdle(now)
 	next := earliest(due, n.members.nextTimeout())
 	next = earliest(earliest(next, n.tendAt), n.publishAt)
-	next = earliest(next, earliest(n.tableAt, earliest(n.seeds.at, n.circuitsAt)))
+	next = earliest(next, earliest(n.tableAt, earliest(earliest(n.seeds.at, n.idle.at), n.circuitsAt)))
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}

@@ -41,7 +41,7 @@ type memberConfig struct {
 
 	open   func(offers int32) uint64                                       // draws the token of an opening, of which the reader knows from then on
 	terms  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms // of the link that an Offer begins
-	isBusy func(link uint64) bool                                          // calls are in flight on it, and it was heard lately
+	isBusy func(now time.Time, link uint64) bool                           // calls are in flight on it, and it was heard lately
 }
 
 // membership is the state. It is stepped by one goroutine.

@@ -126,7 +126,7 @@ func (s *society) joinAs(place, self netip.AddrPort, seeds ...int) *citizen {
 			return token
 		},
 		terms:  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms { return c.terms(o, self, addr) },
-		isBusy: func(uint64) bool { return false },
+		isBusy: func(time.Time, uint64) bool { return false },
 	}, s.now, rand.New(rand.NewPCG(c.boot, c.boot)))
 	c.setTable(s.now, 1, wire.AppendTable(nil, nil))
 	var addrs []netip.AddrPort

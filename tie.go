@@ -77,7 +77,7 @@ func (m *membership) isRenewed(now time.Time, p *peer, c *contact, o answered) b
 	switch {
 	case p.tie.token == 0, p.state == Offline, p.state == Left:
 		return true
-	case p.older != nil && m.cfg.isBusy(p.older.token) && m.cfg.isBusy(p.tie.token):
+	case p.older != nil && m.cfg.isBusy(now, p.older.token) && m.cfg.isBusy(now, p.tie.token):
 		return false
 	case o.Held < p.tie.order.Rank && m.time(p.tie.born).Before(c.began):
 		return true
@@ -224,7 +224,7 @@ func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
 		m.peers.bind(p, t)
 		m.revive(now, p)
 	default:
-		m.addTie(p, t)
+		m.addTie(now, p, t)
 		m.heard(now, t.token, 0)
 	}
 	if c := m.contacts.byAddr[id.addr]; c != nil {
@@ -253,10 +253,10 @@ func (m *membership) refuse(t tie) {
 }
 
 // addTie gives a peer another link. The better of its two is preferred, the other ends what it has begun; of three one goes, [LNK-7].
-func (m *membership) addTie(p *peer, t tie) {
+func (m *membership) addTie(now time.Time, p *peer, t tie) {
 	m.peers.byLink[t.token] = p
 	switch {
-	case p.older != nil && !m.dropThird(p):
+	case p.older != nil && !m.dropThird(now, p):
 		m.cut(p, &t)
 		return
 	case p.tie.token == 0:
@@ -274,11 +274,11 @@ func (m *membership) addTie(p *peer, t tie) {
 
 // dropThird makes room for another link of a peer that has two, and reports whether it could: the lower goes, unless calls are in flight on it. The
 // reader has seen to it that a Confirm's is not the lowest, and what an Offer makes never is.
-func (m *membership) dropThird(p *peer) bool {
+func (m *membership) dropThird(now time.Time, p *peer) bool {
 	switch {
-	case !m.cfg.isBusy(p.older.token):
+	case !m.cfg.isBusy(now, p.older.token):
 		m.cut(p, p.older)
-	case !m.cfg.isBusy(p.tie.token):
+	case !m.cfg.isBusy(now, p.tie.token):
 		m.cut(p, &p.tie)
 		p.tie = *p.older
 	default:
