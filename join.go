@@ -160,16 +160,19 @@ func (m *membership) join(now time.Time, seed netip.AddrPort) {
 	case m.isLearning():
 		m.askAddress(seed)
 	case p != nil && p.isMember():
-		j.at = now.Add(max(j.pace, joinAgain))
-		m.askList(p)
+		m.continueJoin(now, p)
+		j.at = later(now.Add(j.pace), j.askedAt.Add(joinAgain))
 	case !m.isProving(seed):
-		m.contact(now, seed)
+		m.contactSeed(now, seed)
 	}
 }
 
-// askList asks a peer for the whole List.
-func (m *membership) askList(p *peer) {
-	m.tell(p, wire.Join{Nonce: m.joining.wholes.draw(m.rng)})
+// contactSeed opens to a seed. If that has been in vain for long and our address was told to us, we may be elsewhere, where no Offer comes.
+func (m *membership) contactSeed(now time.Time, seed netip.AddrPort) {
+	c := m.contact(now, seed)
+	if m.learner.on && c != nil && now.Sub(c.began) >= contactFor {
+		m.askAddress(seed)
+	}
 }
 
 // isProving reports whether an address has offered a link that is not confirmed yet.
@@ -177,12 +180,14 @@ func (m *membership) isProving(addr netip.AddrPort) bool {
 	return slices.ContainsFunc(m.provings, func(pr *proving) bool { return pr.addr == addr && !pr.again.IsZero() })
 }
 
-// continueJoin asks a seed that has become a peer.
+// continueJoin asks a seed that has become a peer, unless it was just asked.
 func (m *membership) continueJoin(now time.Time, p *peer) {
-	if j := &m.joining; !j.listed && j.isSeed(p.addr) && (j.asked != p || !now.Before(j.askedAt.Add(joinAgain))) {
-		j.asked, j.askedAt = p, now
-		m.askList(p)
+	j := &m.joining
+	if j.listed || !j.isSeed(p.addr) || j.asked == p && now.Before(j.askedAt.Add(joinAgain)) {
+		return
 	}
+	j.asked, j.askedAt = p, now
+	m.tell(p, wire.Join{Nonce: j.wholes.draw(m.rng)})
 }
 
 // noteJoiner remembers who joins through us.

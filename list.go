@@ -92,15 +92,25 @@ func paidFor(entries []wire.Entry, pay int) []wire.Entry {
 	return list
 }
 
-// onList contacts those it does not know, as far as the List pays for that, [MEM-7] and [AMP-2]. It begins anywhere, so that two Lists pay for
-// different ones.
+// onList contacts those it does not know, as far as the List pays for that, [MEM-7] and [AMP-2].
 func (m *membership) onList(now time.Time, from *peer, src source, msg wire.List) {
-	paid, own := creditFactor*src.size/wire.OpenSize, m.joining.isAnswer(msg.Echo)
-	var begun []*contact
+	missed := len(m.joining.missing)
+	begun, paid := m.contactListed(now, from, msg, creditFactor*src.size/wire.OpenSize)
+	if len(m.joining.missing) > missed {
+		m.planAsking(now)
+	}
+	m.spread(now, paid, begun)
+	m.noteChunk(now, from, msg)
+}
+
+// contactListed sends one Open to each, as long as they are paid for, and returns those contacts and what is left. It begins anywhere, so that two
+// Lists pay for different ones.
+func (m *membership) contactListed(now time.Time, from *peer, msg wire.List, paid int) (begun []*contact, _ int) {
+	own := m.joining.isAnswer(msg.Echo)
 	start := m.rng.IntN(len(msg.Entries) + 1)
 	for i := range msg.Entries {
 		e := msg.Entries[(start+i)%len(msg.Entries)]
-		if !m.isNews(e) {
+		if !m.isNews(from, e) {
 			continue
 		}
 		m.miss(now, e.Addr)
@@ -112,15 +122,21 @@ func (m *membership) onList(now time.Time, from *peer, src source, msg wire.List
 			paid--
 		}
 	}
-	m.spread(now, paid, begun)
-	m.noteChunk(now, from, msg)
+	return begun, paid
 }
 
-// isNews reports whether a List names somebody whom we do not know.
-func (m *membership) isNews(e wire.Entry) bool {
+// isNews reports whether a List names somebody whom we do not know, at an address that is of use, [MEM-26].
+func (m *membership) isNews(from *peer, e wire.Entry) bool {
+	if e.Boot == m.cfg.boot || e.Addr == m.cfg.self {
+		return false
+	}
+	if !isUsable(from.addr, e.Addr) {
+		m.out.unusable++
+		return false
+	}
 	p := m.peers.byAddr[e.Addr]
 	isKnown := p != nil && p.boot == e.Boot && p.state != Offline
-	return e.Boot != m.cfg.boot && e.Addr != m.cfg.self && !isKnown && !m.isProving(e.Addr)
+	return !isKnown && !m.isProving(e.Addr)
 }
 
 // spread lets what a List has paid for beyond the first Opens go to further ones.
@@ -159,18 +175,20 @@ func (m *membership) noteChunk(now time.Time, from *peer, msg wire.List) {
 // miss notes an address that a List has named, whether or not it could be contacted.
 func (m *membership) miss(now time.Time, addr netip.AddrPort) {
 	j := &m.joining
-	_, isMissed := j.missing[addr]
-	if !isMissed && len(j.missing) >= missingMax {
+	if _, isMissed := j.missing[addr]; !isMissed && len(j.missing) >= missingMax {
 		return
 	}
 	if j.missing == nil {
 		j.missing = make(map[netip.AddrPort]time.Time)
 	}
 	j.missing[addr] = now
-	if !isMissed {
-		j.asks = 1
-		j.askAt = earliest(j.askAt, now.Add(askGap(j.asks, len(j.missing))))
-	}
+}
+
+// planAsking has those asked for soon that were named for the first time.
+func (m *membership) planAsking(now time.Time) {
+	j := &m.joining
+	j.asks = 1
+	j.askAt = earliest(j.askAt, now.Add(askGap(j.asks, len(j.missing))))
 }
 
 // askGap is the wait before the n-th question for those that are not met. It is as long as that between hellos, at a loss of a quarter the reason is
@@ -200,16 +218,22 @@ func (m *membership) tickAsking(now time.Time) {
 		p := m.peers.byAddr[addr]
 		return now.Sub(named) >= missedFor || p != nil && p.isMember()
 	})
-	from := m.knower()
-	if len(j.missing) == 0 || from == nil {
+	if len(j.missing) == 0 {
 		j.missing, m.out.changed = nil, true
 		return
 	}
 	j.asks = min(j.asks+1, math.MaxUint8-1)
 	j.askAt = now.Add(askGap(j.asks, len(j.missing)))
-	wanted := slices.SortedFunc(maps.Keys(j.missing), netip.AddrPort.Compare)
+	if from := m.knower(); from != nil {
+		m.tell(from, wire.Join{Nonce: j.parts.draw(m.rng), Wanted: m.someMissing()})
+	}
+}
+
+// someMissing draws of those that are missing as many as a Join may ask for.
+func (m *membership) someMissing() []netip.AddrPort {
+	wanted := slices.SortedFunc(maps.Keys(m.joining.missing), netip.AddrPort.Compare)
 	m.rng.Shuffle(len(wanted), func(i, k int) { wanted[i], wanted[k] = wanted[k], wanted[i] })
-	m.tell(from, wire.Join{Nonce: j.parts.draw(m.rng), Wanted: wanted[:min(len(wanted), wire.MaxWanted)]})
+	return wanted[:min(len(wanted), wire.MaxWanted)]
 }
 
 // knower is who is asked for those that we have not met: who has given us the List, or anybody else who is there.

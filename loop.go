@@ -136,6 +136,7 @@ func (n *Node) carryOut(now time.Time) {
 	for _, ev := range e.events {
 		n.logEvent(now, ev)
 	}
+	n.stats.unusable.Add(e.unusable)
 	if e.changed {
 		n.publishSoon()
 	}

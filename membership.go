@@ -110,19 +110,20 @@ type pull struct {
 
 // effects are what the membership wants done, in this order. Links are named by their tokens.
 type effects struct {
-	begin   []*handshake.Terms // links to be made, of Offers
-	succeed []succession
-	offline []uint64 // calls on them fail
-	cut     []uint64 // likewise: the peers live, but do not hear us or we not them
-	opens   []openTo
-	forget  []uint64 // openings that are over
-	send    []memberMessage
-	close   []uint64
-	pull    []pull
-	events  []memberEvent
-	drain   []uint64 // links to those who are answered when none of our calls to them is in flight
-	crowded []linkID // their tables find no room
-	changed bool     // the view is another
+	begin    []*handshake.Terms // links to be made, of Offers
+	succeed  []succession
+	offline  []uint64 // calls on them fail
+	cut      []uint64 // likewise: the peers live, but do not hear us or we not them
+	opens    []openTo
+	forget   []uint64 // openings that are over
+	send     []memberMessage
+	close    []uint64
+	pull     []pull
+	events   []memberEvent
+	drain    []uint64 // links to those who are answered when none of our calls to them is in flight
+	crowded  []linkID // their tables find no room
+	unusable uint64   // addresses that others named and that are of no use, [MEM-26]
+	changed  bool     // the view is another
 }
 
 func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership {

@@ -59,6 +59,9 @@ func (m *membership) offered(now time.Time, o answered) {
 	switch {
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
 		m.endContact(c)
+	case o.Addr != c.addr && !isUsable(o.from, o.Addr):
+		m.out.unusable++
+		m.endContact(c)
 	case o.Addr != c.addr:
 		m.contactOther(now, c, o)
 	case p != nil && p.boot == boot && !m.isRenewed(now, p, c, o):
