@@ -64,7 +64,7 @@ func TestDroppingADatagramAllocatesNothing(t *testing.T) {
 		for what, b := range map[string][]byte{
 			"a replay": f.datagrams[1], "no token of ours": l.say(), "junk": make([]byte, 100),
 			"no Offer of ours": a.prove(wire.AppendOffer(nil, wire.Offer{KeyID: a.keyID(), Echo: 5, Addr: a.addr, Observed: a.addr})),
-			"another key": flippedAt(l.say(), 2*8),
+			"another key":      flippedAt(l.say(), 2*8),
 		} {
 			require.Zero(t, testing.AllocsPerRun(200, func() { f.reader.datagram(f.now, datagram{addr: addrOf(3), b: b}) }), "%s, %s", what, name)
 		}
