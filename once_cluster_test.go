@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"broach/internal/simnet"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -34,8 +35,17 @@ type onceRun struct {
 	ran      map[int64]int
 	ended    map[int64]error
 	recorded []recording
-	draw     *rand.Rand // of what is recorded and repeated
+	draw     *rand.Rand  // of what is recorded and repeated
+	fresh    []freshLink // the youngest last
 	injected int
+}
+
+// freshLink is what is said on a link that a Confirm may still make.
+type freshLink struct {
+	token     uint64
+	confirm   recording
+	said      []recording
+	confirmed time.Time
 }
 
 const (
@@ -88,7 +98,7 @@ func (r *onceRun) call(rng *rand.Rand) {
 }
 
 // record keeps what is said.
-func (r *onceRun) record(_ time.Time, from, to netip.AddrPort, b []byte) {
+func (r *onceRun) record(now time.Time, from, to netip.AddrPort, b []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	next := recording{from, to, slices.Clone(b)}
@@ -97,17 +107,43 @@ func (r *onceRun) record(_ time.Time, from, to netip.AddrPort, b []byte) {
 	} else {
 		r.recorded[r.draw.IntN(onceRecorded)] = next
 	}
+	r.recordLink(now, next)
 }
 
-// attack repeats all that was recorded, in order and shuffled, also to others than it was meant for.
+// recordLink keeps what belongs to a young link.
+func (r *onceRun) recordLink(now time.Time, next recording) {
+	h, _, err := wire.ConsumeHeader(next.payload)
+	if err != nil || h.Form != wire.FormLink && h.Form != wire.FormConfirm {
+		return
+	}
+	i := slices.IndexFunc(r.fresh, func(l freshLink) bool { return l.token == h.Token })
+	switch {
+	case i >= 0 && len(r.fresh[i].said) < 200:
+		r.fresh[i].said = append(r.fresh[i].said, next)
+	case i < 0 && h.Form == wire.FormConfirm:
+		r.fresh = append(r.fresh, freshLink{token: h.Token, confirm: next, confirmed: now})
+	}
+	r.fresh = slices.DeleteFunc(r.fresh, func(l freshLink) bool { return now.Sub(l.confirmed) > 8*time.Second })
+}
+
+// attack repeats all that was recorded, in order and shuffled, also to others than it was meant for; and what was said on young links, their
+// Confirms first.
 func (r *onceRun) attack() {
 	for at := 0; !r.over.Load(); time.Sleep(time.Millisecond) {
 		for range 5 {
-			for _, again := range r.repeated(at) {
-				r.net.Inject(again.from, again.to, again.payload)
-			}
+			r.inject(r.repeated(at))
 			at++
 		}
+		if at%50 == 0 {
+			r.inject(r.repeatedLink())
+		}
+	}
+}
+
+func (r *onceRun) inject(list []recording) {
+	for _, again := range list {
+		r.net.Inject(again.from, again.to, again.payload)
+		r.injected++
 	}
 }
 
@@ -123,8 +159,18 @@ func (r *onceRun) repeated(at int) []recording {
 	if r.draw.IntN(10) == 0 {
 		again[1].to = addrOf(r.draw.IntN(3))
 	}
-	r.injected += len(again)
 	return again
+}
+
+// repeatedLink is what was said on some young link, from its Confirm on.
+func (r *onceRun) repeatedLink() []recording {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.fresh) == 0 {
+		return nil
+	}
+	l := &r.fresh[r.draw.IntN(len(r.fresh))]
+	return append([]recording{l.confirm}, l.said...)
 }
 
 // trouble does one thing after the other to the nodes.
