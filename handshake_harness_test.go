@@ -21,7 +21,7 @@ type asker struct {
 	addr    netip.AddrPort
 	ring    *seal.Ring // nil: it has no keys
 	opens   uint64
-	table   uint32
+	table   uint32 // version in its headers; 0, which no process says, lets the side not ask for it
 }
 
 func newAsker(t testing.TB, i int, keys [][]byte) *asker {
@@ -30,7 +30,7 @@ func newAsker(t testing.TB, i int, keys [][]byte) *asker {
 	for at := range random {
 		random[at] = byte(rng.Uint32())
 	}
-	a := &asker{addr: addrOf(i), process: handshake.NewProcess(random, keys != nil, time.Now()), table: 1}
+	a := &asker{addr: addrOf(i), process: handshake.NewProcess(random, keys != nil, time.Now())}
 	if keys != nil {
 		var err error
 		a.ring, err = seal.NewRing(keys)

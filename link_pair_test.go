@@ -74,7 +74,7 @@ type linkSide struct {
 	link   *link // to the other side
 }
 
-func side(t *testing.T, i int, cfg Config) *linkSide {
+func side(t testing.TB, i int, cfg Config) *linkSide {
 	s := &script{addr: addrOf(i)}
 	cfg.Logger = slog.New(slog.DiscardHandler)
 	if cfg.Keys == nil {
