@@ -28,6 +28,8 @@ type contact struct {
 	own   bool      // that answered a Join of ours
 	doubt bool      // a peer is there, and does not answer
 	over  bool
+
+	yielded bool // once, to an Open that crossed ours
 }
 
 // contactSet holds the contacts in the order they were made.
@@ -67,6 +69,13 @@ func (s *contactSet) end(c *contact) {
 	if len(s.byAddr) == 0 {
 		s.init()
 	}
+}
+
+// renew gives a contact another token, and returns it.
+func (s *contactSet) renew(c *contact, token uint64) uint64 {
+	delete(s.byToken, c.token)
+	s.byToken[token] = c
+	return token
 }
 
 // waiting is the number of addresses that have not answered.

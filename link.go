@@ -46,15 +46,15 @@ type link struct {
 	toToken uint64         // by which the peer does
 	key     wire.PublicKey // of the peer
 	order   handshake.Order
-	began   bool // by us
-	born    time.Time
+	born    int64 // when it was made, as of carrier.timers.stamp
+	beside  *link // another whose peer's address has the same chain; the token table's
+	began   bool  // by us
 	known   bool  // to the membership; the loop's
-	beside  *link // another with who is at the same address; the token table's
 
 	// the reader's
+	tableSeen uint32 // highest table version in the peer's headers
 	window    replayWindow
-	noted     time.Time // when the loop was last told of traffic
-	tableSeen uint32    // highest table version in the peer's headers
+	noted     int64 // when the loop was last told of traffic, as of carrier.timers.stamp
 
 	heard     atomic.Int64         // when a datagram was last accepted, as of carrier.timers.stamp
 	told      atomic.Int32         // messages of it that wait for the loop

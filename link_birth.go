@@ -12,7 +12,7 @@ import (
 // newLink makes the link of an Open and its Offer. began says which end we are; siblings are the links that we have with who is at the same
 // address. The error is that of a public key that is none.
 func newLink(now time.Time, c *carrier, terms *handshake.Terms, began bool, siblings []*link, seed uint64) (*link, error) {
-	l := &link{carrier: c, born: now, began: began, order: terms.Order()}
+	l := &link{carrier: c, born: c.timers.stamp(now), began: began, order: terms.Order()}
 	if began {
 		l.token, l.toToken, l.key, l.id.addr = terms.TokenA, terms.TokenB, terms.KeyB, terms.AddrB
 		l.confirm = &wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank, Stamp: terms.Stamp}
@@ -32,6 +32,9 @@ func newLink(now time.Time, c *carrier, terms *handshake.Terms, began bool, sibl
 	l.heard.Store(c.timers.stamp(now))
 	return l, nil
 }
+
+// bornAt is when the link was made.
+func (l *link) bornAt() time.Time { return l.timers.time(l.born) }
 
 // recordAmong is what is known already of the process with a public key, by another of its links.
 func recordAmong(links []*link, key wire.PublicKey) *record {

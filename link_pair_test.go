@@ -182,7 +182,7 @@ func (s *linkSide) hear(datagrams ...[]byte) { s.hearFrom(netip.AddrPort{}, data
 
 // hearFrom is hear with an address that they come from.
 func (s *linkSide) hearFrom(from netip.AddrPort, datagrams ...[]byte) {
-	s.reader.strangers.begin()
+	s.reader.strangers.begin(time.Now())
 	for _, b := range datagrams {
 		s.reader.datagram(time.Now(), datagram{addr: from, b: append([]byte(nil), b...)}) // it is opened in place
 	}

@@ -17,7 +17,7 @@ const tendEvery = time.Second
 func (n *Node) arrive(now time.Time, a arrival) {
 	switch l := a.made; {
 	case l == nil:
-		n.members.offered(now, answered{Offer: *a.offer, from: a.from})
+		n.members.offered(now, *a.offer)
 	default:
 		l.known = true
 		n.members.made(now, l.id, tie{token: l.token, order: l.order})

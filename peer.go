@@ -14,10 +14,8 @@ const leftKept = time.Minute // how long a peer that left is still shown
 // peer is one process that was believed, and what we believe of it now.
 type peer struct {
 	linkID
-	tie    tie   // its best link
-	older  *tie  // another, on which nothing new begins; nil: there is none
-	doubts uint8 // Offers that said it holds our link, since something was accepted on it
-
+	tie    tie    // its best link
+	older  *tie   // another, on which nothing new begins; nil: there is none
 	listAt moment // when it may be sent the whole List again
 
 	inc       uint32
@@ -28,36 +26,37 @@ type peer struct {
 	tver      uint32          // version of functions; 0: none yet
 	tableSeen uint32          // highest version in its headers
 
-	state       State
 	since       moment // when it came into the state
 	heard       moment // when a datagram was last accepted from it
 	beatBy      moment // when its next beat was promised for
 	beatIn      uint32 // highest seq of its beats
 	beatOut     uint32 // seq of ours
-	rotates     bool   // it has a place in the rotation of beats
-	asked       bool   // whether it is there, after we were stopped; our incarnation says which answer counts
-	differs     bool   // the digest of its last beat was not ours
+	state       State
+	doubts      uint8 // Offers that said it holds our link, since something was accepted on it
+	rotates     bool  // it has a place in the rotation of beats
+	asked       bool  // whether it is there, after we were stopped; our incarnation says which answer counts
+	differs     bool  // the digest of its last beat was not ours
+	unreachable bool  // by us, [MEM-22]
+	unsteady    bool  // [MEM-24]
+	draining    bool  // it is called no more, [MEM-27]
+	unsupported bool  // suspect by our word alone, though there are others: they are not told
+	accused     bool  // suspect by another's word
+	crowded     bool  // its table finds no room
+	pulling     bool
+	hellos      uint8 // sent to it since it had seen all
 	probe       probe
 	inquiry     *inquiry // nil: we never asked whether it is there
-	trip        uint32   // the round trip, as microseconds; 0: not measured yet
-	unreachable bool     // by us, [MEM-22]
-	unsteady    bool     // [MEM-24]
-	draining    bool     // it is called no more, [MEM-27]
-	unsupported bool     // suspect by our word alone, though there are others: they are not told
 	flaps       *flaps   // nil: it has never been offline
+	trip        uint32   // the round trip, as microseconds; 0: not measured yet
 	heardIn     uint32   // the turn of the pulse in which it was last heard
-	accused     bool     // suspect by another's word
 	accuser     *peer    // who is told when it answers; nil: nobody
 	seen        uint32   // version of our table that it holds
 	told        uint32   // and that it was last sent
 	helloAt     moment   // when a hello goes to it again; 0: it has seen all
-	hellos      uint8    // sent to it since it had seen all
-	crowded     bool     // its table finds no room
-	pulling     bool
-	pullAt      moment // when its table may be pulled; 0: not wanted
-	tableAt     moment // when its next table may come, but for what it may run ahead
-	due         moment // when it wants attention, its place in the heap
-	position    int    // in the heap; -1: removed
+	pullAt      moment   // when its table may be pulled; 0: not wanted
+	tableAt     moment   // when its next table may come, but for what it may run ahead
+	due         moment   // when it wants attention, its place in the heap
+	position    int      // in the heap; -1: removed
 }
 
 // moment is a time of this membership, as nanoseconds since it began; 0 is none. It takes a third of a time.Time, of which a

@@ -47,7 +47,7 @@ func (r *reader) read() {
 		}
 		now := time.Now()
 		r.soon = false
-		r.strangers.begin()
+		r.strangers.begin(now)
 		for i := range r.in[:k] {
 			r.datagram(now, r.in[i])
 		}
@@ -151,8 +151,8 @@ func (r *reader) toLink(now time.Time, l *link, d datagram, h wire.Header) {
 	}
 	l.accept(now, h.Number, len(d.b))
 	src := source{addr: d.addr, link: l.token, tver: h.TableVersion, size: len(d.b) - len(rest)}
-	if h.TableVersion > l.tableSeen || now.Sub(l.noted) >= noteEvery {
-		l.tableSeen, l.noted = max(l.tableSeen, h.TableVersion), now
+	if h.TableVersion > l.tableSeen || r.timers.stamp(now)-l.noted >= int64(noteEvery) {
+		l.tableSeen, l.noted = max(l.tableSeen, h.TableVersion), r.timers.stamp(now)
 		r.tell(l, inbound{source: src})
 	}
 	r.onLink(now, l, src, rest)

@@ -37,7 +37,7 @@ func newLinkFeed(t testing.TB, keys [][]byte, n int) *linkFeed {
 
 // read has the reader handle the next datagram, in a batch of its own.
 func (f *linkFeed) read() {
-	f.reader.strangers.begin()
+	f.reader.strangers.begin(time.Now())
 	f.reader.datagram(f.now, datagram{addr: addrOf(3), b: f.datagrams[f.next]})
 	f.reader.finish()
 	f.next++

@@ -100,8 +100,7 @@ func (r *reader) offered(now time.Time, d datagram, h wire.Header) {
 		}
 	}
 	if e.opening.left.Add(-1) >= 0 { // more of them would only keep the loop busy
-		counts := m // on the heap, as the others are not
-		r.arrive(arrival{offer: &counts, from: d.addr})
+		r.arrive(arrival{offer: &answered{Offer: m, from: d.addr, crossed: r.strangers.hasOffered(now, m.Addr)}})
 	}
 }
 
@@ -165,7 +164,7 @@ const linkPause = 250 * time.Millisecond
 // hasRoom reports whether another link with who sent a Confirm may be made, beside those that there are at its address: [LNK-7], [LNK-10], [LNK-14].
 func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool {
 	for _, l := range siblings {
-		if !l.began && now.Sub(l.born) < linkPause {
+		if !l.began && now.Sub(l.bornAt()) < linkPause {
 			return false
 		}
 		if l.key != m.Key && l.isConfirmed() && int32(m.Stamp-l.stampOfBirth()) <= 0 {
@@ -198,7 +197,7 @@ const siblingsMax = 6
 // stampOfBirth is when the link was made, as our Offers say the time.
 func (l *link) stampOfBirth() uint32 {
 	if l.began {
-		return l.process.Stamp(l.born)
+		return l.process.Stamp(l.bornAt())
 	}
 	return l.order.Stamp
 }
@@ -246,8 +245,7 @@ func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
 // arrival is the news of a link that the reader has made, or of an Offer.
 type arrival struct {
 	made  *link
-	offer *wire.Offer
-	from  netip.AddrPort // where the Offer came from
+	offer *answered
 }
 
 // arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a link was seen before.

@@ -32,11 +32,16 @@ func (q *quota) take(now time.Time, isFirst bool, kept, all int) bool {
 }
 
 // begin is called before each batch.
-func (s *strangers) begin() { s.opens, s.confirms, s.derived = 0, 0, 0 }
+func (s *strangers) begin(now time.Time) {
+	s.opens, s.confirms, s.derived = 0, 0, 0
+	if s.perAddr != nil && !now.Before(s.until) {
+		s.perAddr = nil
+	}
+}
 
 // mayOffer reports whether an Open that names an address may be answered.
 func (s *strangers) mayOffer(now time.Time, addr netip.AddrPort, isKnown bool) bool {
-	if !now.Before(s.until) {
+	if s.perAddr == nil {
 		s.perAddr, s.until = make(map[netip.AddrPort]int), now.Add(time.Second)
 	}
 	if s.perAddr[addr] >= offersEach || !s.offers.take(now, isKnown, offersKnown, offersPerSec-offersKnown) {
@@ -44,6 +49,11 @@ func (s *strangers) mayOffer(now time.Time, addr netip.AddrPort, isKnown bool) b
 	}
 	s.perAddr[addr]++
 	return true
+}
+
+// hasOffered reports whether an Open that names an address was answered in this second.
+func (s *strangers) hasOffered(now time.Time, addr netip.AddrPort) bool {
+	return now.Before(s.until) && s.perAddr[addr] > 0
 }
 
 // mayTry reports whether another Confirm may be tried. needsKey says that it costs an X25519, which counts whatever comes of it.

@@ -53,14 +53,14 @@ func TestSecretsAreMadeInMeasure(t *testing.T) {
 	now, made := time.Unix(0, 0), 0
 	try := func(now time.Time) func(int) bool { return func(int) bool { return s.mayTry(now, true) } }
 	for range 200 {
-		s.begin()
+		s.begin(now)
 		k := countOf(100, try(now))
 		require.LessOrEqual(t, k, 16)
 		made += k
 		require.True(t, s.mayTry(now, false), "what costs nothing is always tried")
 	}
 	require.Equal(t, 2000, made)
-	s.begin()
+	s.begin(now.Add(time.Second))
 	require.Equal(t, 16, countOf(100, try(now.Add(time.Second))))
 }
 

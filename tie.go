@@ -42,7 +42,8 @@ type proving struct {
 // answered is an Offer that an opening of ours got.
 type answered struct {
 	wire.Offer
-	from netip.AddrPort
+	from    netip.AddrPort
+	crossed bool // who sent it has opened to us as well, just now
 }
 
 // offered takes an Offer. What counts is made a link, [LNK-2].
@@ -66,9 +67,18 @@ func (m *membership) offered(now time.Time, o answered) {
 		m.contactOther(now, c, o)
 	case p != nil && p.boot == boot && !m.isRenewed(now, p, c, o):
 		m.endContact(c)
+	case p == nil && o.crossed && boot > m.cfg.boot && !c.yielded:
+		m.yield(now, c)
 	default:
 		m.begin(now, c, o, boot)
 	}
+}
+
+// yield lets the other go on of two that opened to each other at once: one link is enough, [LNK-12]. If nothing comes of that, another Open goes.
+func (m *membership) yield(now time.Time, c *contact) {
+	m.out.forget = append(m.out.forget, c.token)
+	c.token, c.yielded, c.at = m.contacts.renew(c, m.cfg.open(1)), true, now.Add(yieldFor)
+	m.contacts.at = earliest(m.contacts.at, c.at)
 }
 
 // isRenewed reports whether a link is to be made beside those that we have with a peer, [LNK-9]. While one works that the peer holds too nothing

@@ -25,7 +25,7 @@ type tokenTable struct {
 	mu     sync.Mutex // protects all below, and the making of chains: it has two writers, the reader and the loop
 	count  int
 	spent  []spentToken // the oldest first
-	byAddr map[netip.AddrPort]*link
+	byAddr addrChains
 	random func() uint64
 }
 
@@ -57,6 +57,7 @@ const firstChains = 4 // bits of the number of chains
 
 func (t *tokenTable) init(random func() uint64) {
 	t.random = random
+	t.byAddr.init()
 	t.chains.Store(newChains(random()|1, firstChains))
 }
 
@@ -119,11 +120,7 @@ func (t *tokenTable) add(l *link) bool {
 		return false
 	}
 	t.put(tokenEntry{token: l.token, link: l})
-	l.beside = t.byAddr[l.id.addr]
-	if t.byAddr == nil {
-		t.byAddr = make(map[netip.AddrPort]*link)
-	}
-	t.byAddr[l.id.addr] = l
+	t.byAddr.add(l)
 	return true
 }
 
@@ -134,32 +131,13 @@ func (t *tokenTable) close(now time.Time, l *link) {
 	if t.link(l.token) != l {
 		return
 	}
-	if age := now.Sub(l.born); !l.began && age <= spentFor {
+	if age := now.Sub(l.bornAt()); !l.began && age <= spentFor {
 		t.put(tokenEntry{token: l.token})
 		t.spent = append(t.spent, spentToken{l.token, now.Add(spentFor)})
 	} else {
 		t.remove(l.token)
 	}
-	t.leave(l)
-}
-
-// leave takes a link out of those at its address. mu is held.
-func (t *tokenTable) leave(l *link) {
-	first := t.byAddr[l.id.addr]
-	if first == l {
-		if l.beside == nil {
-			delete(t.byAddr, l.id.addr)
-		} else {
-			t.byAddr[l.id.addr] = l.beside
-		}
-		return
-	}
-	for ; first != nil; first = first.beside {
-		if first.beside == l {
-			first.beside = l.beside
-			return
-		}
-	}
+	t.byAddr.remove(l)
 }
 
 // forget takes an opening out.
@@ -242,7 +220,7 @@ func without(e *tokenEntry, token uint64) *tokenEntry {
 func (t *tokenTable) at(addr netip.AddrPort) (list []*link) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for l := t.byAddr[addr]; l != nil; l = l.beside {
+	for l := range t.byAddr.at(addr) {
 		list = append(list, l)
 	}
 	return list
@@ -252,7 +230,7 @@ func (t *tokenTable) at(addr netip.AddrPort) (list []*link) {
 func (t *tokenTable) held(key wire.PublicKey, addr netip.AddrPort) (rank uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for l := t.byAddr[addr]; l != nil; l = l.beside {
+	for l := range t.byAddr.at(addr) {
 		if l.key == key {
 			rank = max(rank, l.order.Rank)
 		}
@@ -264,7 +242,10 @@ func (t *tokenTable) held(key wire.PublicKey, addr netip.AddrPort) (rank uint32)
 func (t *tokenTable) isKnown(addr netip.AddrPort) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.byAddr[addr] != nil
+	for range t.byAddr.at(addr) {
+		return true
+	}
+	return false
 }
 
 // all lists the links, in no order.

@@ -21,9 +21,16 @@ func newTokens(seed uint64) *tokenTable {
 	return t
 }
 
+// tokenCarrier knows when such tests begin.
+var tokenCarrier = func() *carrier {
+	c := new(carrier)
+	c.timers.init(time.Unix(0, 0).Add(-time.Hour))
+	return c
+}()
+
 // tokenLink is a link that the table can hold.
 func tokenLink(token uint64, addr netip.AddrPort, began bool, born time.Time) *link {
-	return &link{token: token, id: linkID{boot: token, addr: addr}, began: began, born: born}
+	return &link{carrier: tokenCarrier, token: token, id: linkID{boot: token, addr: addr}, began: began, born: tokenCarrier.timers.stamp(born)}
 }
 
 // A token that is known is found at every moment, whatever else the two writers add, close and double meanwhile.
@@ -100,7 +107,7 @@ func TestTokensAreThoseOfAMap(t *testing.T) {
 			for token, l := range links {
 				table.close(now, l)
 				delete(links, token)
-				if !l.began && now.Sub(l.born) <= spentFor {
+				if !l.began && now.Sub(l.bornAt()) <= spentFor {
 					spent[token] = now.Add(spentFor)
 				}
 				break
