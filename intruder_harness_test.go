@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -33,6 +34,7 @@ type field struct {
 	gates []*gate // of the nodes, in their order
 	bad   []*intruder.Intruder
 	edit  func(*broach.Config) // what a test wants different
+	blind bool                 // nodes do not know their address
 	calls []*traffic
 	ran   atomic.Int64        // how often count ran
 	known []intruder.Entry    // the nodes, as members know them
@@ -45,11 +47,21 @@ type field struct {
 // gate is the socket of an honest node; who sits on its path decides what leaves it.
 type gate struct {
 	*simnet.Conn
-	pass atomic.Pointer[passFunc]
+	pass  atomic.Pointer[passFunc]
+	blind bool // it does not say which address it has
 }
 
 // passFunc says whether a datagram may leave; it may send others in its place.
 type passFunc func(to netip.AddrPort, b []byte) bool
+
+// LocalAddr is the address of the conn, or that of all hosts where the node is not to know its own.
+func (g *gate) LocalAddr() net.Addr {
+	addr := g.Conn.LocalAddr().(*net.UDPAddr)
+	if g.blind {
+		return &net.UDPAddr{IP: net.IPv4zero, Port: addr.Port}
+	}
+	return addr
+}
 
 func (g *gate) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	if pass := g.pass.Load(); pass != nil && !(*pass)(to, b) {
@@ -123,7 +135,7 @@ func (f *field) start(i int, join ...int) *broach.Node {
 	f.t.Helper()
 	conn, err := f.net.Listen(nodeAddr(i))
 	require.NoError(f.t, err)
-	g := &gate{Conn: conn}
+	g := &gate{Conn: conn, blind: f.blind}
 	cfg := broach.Config{Name: fmt.Sprint("node", i), Conn: g, RandSeed: uint64(len(f.nodes) + 1),
 		Logger: slog.New(slog.DiscardHandler)}
 	if os.Getenv("BROACH_LOG") != "" {

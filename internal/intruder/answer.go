@@ -26,13 +26,23 @@ func (i *Intruder) isProven(b []byte) bool { return i.Key == nil || IsProven(b, 
 
 // offer answers an Open.
 func (i *Intruder) offer(from netip.AddrPort, open Open) {
-	held := i.held(open.Addr)
+	held, to := i.held(open.Addr), open.Addr
+	if to.Addr().IsUnspecified() {
+		to = from
+	}
+	if i.Observe != nil {
+		from = i.Observe(from)
+	}
 	o := Offer{
 		Key: i.Key, Rank: 1 + max(open.Rank, held), Asker: open.Token, Stamp: uint32(time.Since(i.born).Milliseconds()), Held: held,
 		Token: i.Token(), Public: i.Public, Addr: i.Addr, Observed: from,
 	}
-	i.offers[o.Token] = proposal{open, o}
-	i.write(open.Addr, o.Bytes())
+	if open.Addr.Addr().IsUnspecified() {
+		o.Token = 0 // it only wants to know where it is
+	} else {
+		i.offers[o.Token] = proposal{open, o}
+	}
+	i.write(to, o.Bytes())
 }
 
 // confirm makes the link of an opening that was answered.

@@ -34,6 +34,9 @@ type Intruder struct {
 	// under the intruder's mutex and answers by what it returns.
 	Hear func(l *Link, m Message) (answers []Message, done bool)
 
+	// Observe is what an Offer says of the source of its Open; nil is the truth.
+	Observe func(source netip.AddrPort) netip.AddrPort
+
 	conn  Conn
 	born  time.Time
 	ended sync.WaitGroup
