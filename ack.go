@@ -29,6 +29,7 @@ type callSlot struct {
 	resends  uint8         // after the first sending; if any, the reply is no measure of the round trip
 	polls    uint8         // that were answered
 	asked    bool          // one was not answered yet
+	went     bool          // as a datagram, or as a transfer that was begun anew: the provider may have it, whatever becomes of a transfer
 	seq      uint32        // rises with each call of the slot
 	transfer uint32        // while moving
 	pace     time.Duration // until the next resend or poll

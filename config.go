@@ -50,7 +50,7 @@ type Config struct {
 	LogLevel string
 
 	Conn     PacketConn // the socket, closed with the node; nil is a UDP socket bound to Addr
-	RandSeed uint64     // start of the node's random choices, to replay a simulation; 0 takes one from crypto/rand. Beside Keys it needs a simulated Conn
+	RandSeed uint64     // start of the node's random choices, to replay a simulation; 0 takes one from crypto/rand. What must be secret never hangs on it
 
 	// The Interceptors of every call that the node makes, and of every call of a function and every event for a subscriber of the node, the
 	// first outermost; none may be nil.

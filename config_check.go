@@ -50,14 +50,10 @@ func (c Config) textMistakes() (ms []mistake) {
 			ms = append(ms, mistake{"Keys", fmt.Sprintf("%d given", len(c.Keys)), fmt.Sprintf("%s (%v)", keysForm, err)})
 		}
 	}
-	if len(c.Keys) > 0 && c.RandSeed != 0 && c.Conn == nil {
-		ms = append(ms, mistake{"RandSeed", fmt.Sprint(c.RandSeed), seedForKeys})
-	}
 	return ms
 }
 
 const (
-	seedForKeys   = "must be 0 beside Keys: a process that starts anew would seal with the same numbers as before"
 	keysForm      = "must be 1 to 8 different keys of 32 bytes, or be left out"
 	needAdvertise = "nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node"
 	needRoute     = "cannot be reached from %v: set Addr, and Advertise where it differs"

@@ -27,6 +27,8 @@ type carrier struct {
 	timers     timers
 	circuits   atomic.Bool // a breaker opened or closed: the loop is to publish it
 	memory     *memory     // of reassembly, all links together
+	moving     *memory     // of replies under way as transfers
+	stored     *memory     // of replies that are kept
 	stats      counters
 	pendings   sync.Pool // of *pendingCall
 	sealing
@@ -70,6 +72,7 @@ type link struct {
 	number   uint64        // of the last datagram sent
 	confirm  *wire.Confirm // what our datagrams begin with until one of the peer's has come; nil: with a header
 	out      outbox
+	proof    proof // that the peer is at its address
 	rng      rand.PCG
 	sealed   *linkSeals // nil: nothing is sealed
 
@@ -100,6 +103,7 @@ func (l *link) talk(now time.Time) {
 	l.exchange = &exchange{}
 	l.path.init(now, l.maxPacket)
 	l.sending.init(now, fragmentSize(l.path.size))
+	l.served.init(l, l.moving, l.stored)
 	l.receiving.init(l.maxMessage+envelope, reassemblyPeer*(l.maxMessage+envelope), l.memory)
 }
 
@@ -120,14 +124,19 @@ func say[M interface{ Append([]byte) []byte }](l *link, m M) {
 func (l *link) queue(msg wire.Message) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.add(l.outboxFor(msg.Kind()), msg.Append(nil))
+	first := !l.queued
+	l.queued = true
+	return first
+}
+
+// add adds a message to an outbox that may also go in a Confirm. mu is held.
+func (l *link) add(out *outbox, msg []byte) {
 	limit := controlPacket
 	if l.confirm != nil {
 		limit -= confirmMore
 	}
-	l.out.append(msg.Append(nil), limit, l.carrier.table.Load())
-	first := !l.queued
-	l.queued = true
-	return first
+	out.append(msg, limit, l.carrier.table.Load())
 }
 
 // flushQueue sends what queue has added.
@@ -192,12 +201,15 @@ func (l *link) handOver() {
 
 // pending reports whether there is anything to send.
 func (l *link) pending() bool {
-	return len(l.out.ready) > 0 || l.canSendFragments()
+	if out := l.unwithheld(); out != nil && len(out.ready) > 0 {
+		return true
+	}
+	return len(l.out.ready) > 0 && !l.isWithheld() || l.canSendFragments()
 }
 
 // canSendFragments reports whether a transfer has something to send now.
 func (l *link) canSendFragments() bool {
-	return l.exchange != nil && l.sending.unfinished() > 0 && l.sending.ready(time.Now())
+	return l.exchange != nil && l.sending.unfinished() > 0 && !l.isWithheld() && l.sending.ready(time.Now())
 }
 
 // load fills b with the next datagrams. When there are none it ends the flush.
@@ -211,13 +223,14 @@ func (l *link) load(b *batch) bool {
 	if l.canSendFragments() {
 		room -= burstMax
 	}
-	n := min(len(l.out.ready), room)
-	for _, d := range l.out.ready[:n] {
-		b.out = append(b.out, datagram{addr: l.id.addr, b: d})
+	if out := l.unwithheld(); out != nil {
+		out.moveTo(b, l.id.addr, room)
 	}
-	l.out.ready = append(l.out.ready[:0], l.out.ready[n:]...)
-	l.loadFragments(b)
-	l.head(b, n)
+	mayGo := l.mayGo()
+	mayGo -= l.out.moveTo(b, l.id.addr, min(room-len(b.out), mayGo))
+	stamped := len(b.out)
+	l.loadFragments(b, mayGo)
+	l.head(b, stamped)
 	l.rearm()
 	l.flushing = len(b.out) > 0
 	return l.flushing
@@ -229,6 +242,7 @@ func (l *link) head(b *batch, stamped int) {
 	if l.confirm != nil {
 		b.head = wire.ConfirmSize
 	}
+	sent := int64(0)
 	for i := range b.out {
 		l.number++
 		table := l.carrier.table.Load()
@@ -236,10 +250,14 @@ func (l *link) head(b *batch, stamped int) {
 			table = stampOf(b.out[i].b)
 		}
 		b.out[i].b = l.header(b.out[i].b, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken, Number: l.number})
-		l.bytesOut.Add(uint64(len(b.out[i].b) + l.overhead()))
+		sent += int64(len(b.out[i].b) + l.overhead())
 		if l.exchange != nil {
 			l.path.sent(len(b.out[i].b))
 		}
+	}
+	l.bytesOut.Add(uint64(sent))
+	if l.proof.sent(sent); l.proof.isWanted() {
+		l.prove(time.Now())
 	}
 }
 
@@ -280,8 +298,9 @@ func (l *link) close(o outcome) {
 	running := l.endAll(o)
 	if l.exchange != nil {
 		l.receiving.close()
+		l.served.close()
 	}
-	l.exchange, l.out, l.handed = nil, outbox{}, false
+	l.exchange, l.out, l.proof, l.handed = nil, outbox{}, proof{}, false
 	l.rearm()
 	l.mu.Unlock()
 	for _, r := range running {
@@ -298,6 +317,10 @@ func (l *link) fail(o outcome) {
 	}
 	if l.exchange != nil {
 		l.path.stop()
+	}
+	l.proof.stop()
+	if l.isWithheld() {
+		l.out = outbox{}
 	}
 	l.flush()
 	for _, r := range running {
@@ -321,7 +344,12 @@ func (l *link) timeout(now time.Time) (unanswered bool) {
 		l.acknowledge(now)
 		l.sending.timeout(now, l.rtt.transferTimeout())
 		l.receiving.expire(now)
-		l.probe(now)
+		if !l.isWithheld() {
+			l.probe(now)
+		}
+	}
+	if l.proof.timeout(now) {
+		l.prove(now)
 	}
 	l.flush()
 	return unanswered
@@ -329,11 +357,13 @@ func (l *link) timeout(now time.Time) (unanswered bool) {
 
 // nextTimeout is when timeout has something to do; zero: never.
 func (l *link) nextTimeout() time.Time {
+	proof := l.proof.nextTimeout()
 	if l.exchange == nil {
-		return time.Time{}
+		return proof
 	}
-	transfers := earliest(l.sending.nextTimeout(l.rtt.transferTimeout()), l.receiving.nextTimeout())
-	return earliest(earliest(l.calls.next, l.served.nextTimeout()), earliest(transfers, l.path.nextTimeout()))
+	transfers := earliest(l.sendingTimeout(), l.receiving.nextTimeout())
+	replies := earliest(l.served.nextTimeout(), l.unheardAt())
+	return earliest(earliest(l.calls.next, replies), earliest(transfers, proof))
 }
 
 // stepPause is how soon the loop steps a link again that is still due: what cannot be done now, because somebody else flushes

@@ -107,7 +107,7 @@ func (l *link) call(now, deadline time.Time, frame *buffer, p *pendingCall) (slo
 // sendRequest sends the request of a slot for the first time.
 func (l *link) sendRequest(now time.Time, slot uint16, c *callSlot) {
 	if l.fits(c.request.b) {
-		c.pace = l.rtt.timeout()
+		c.pace, c.went = l.rtt.timeout(), true
 		l.post(c.request.b)
 	} else {
 		l.moveRequest(slot, c)

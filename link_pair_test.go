@@ -102,7 +102,7 @@ func onLinkPair(t *testing.T, cfg Config, test func(t *testing.T, a, b *linkSide
 func connect(a, b *linkSide) {
 	terms := &handshake.Terms{
 		Cluster: a.cluster, Rank: 1, TokenA: a.tokens.open(1), KeyA: a.process.Key, AddrA: a.script.addr,
-		TokenB: 0xb0b, KeyB: b.process.Key, AddrB: b.script.addr,
+		TokenB: b.tokens.open(0), KeyB: b.process.Key, AddrB: b.script.addr,
 	}
 	a.link, b.link = born(a, terms, true), born(b, terms, false)
 	a.link.confirm = nil

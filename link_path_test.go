@@ -166,6 +166,32 @@ func TestRequestLargerThanThePathHasBecome(t *testing.T) {
 	}
 }
 
+// [FRAG-9] A call whose request is refused or dropped fails with executed no, but maybe where the request went before, as a datagram or as a
+// transfer that was begun anew
+func TestARefusedRepetitionMayHaveRun(t *testing.T) {
+	for _, code := range []Code{TooLarge, Unreachable} {
+		onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
+			a.widen(8972)
+			call := a.call(t, 10*time.Second, "size", noise(5000))
+			a.script.take() // it may have arrived
+			for a.link.sending.unfinished() == 0 {
+				a.step(time.Millisecond)
+				a.hear(forge(b, a, wire.ProbeAck{}.Append(nil))) // the small ones pass
+			}
+			a.hear(forge(b, a, wire.Stop{Transfer: 1, ByReceiver: true, Code: uint32(code)}.Append(nil)))
+			call.require(t, code, Maybe)
+		})
+		onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
+			a.widen(8972)
+			call := a.call(t, 10*time.Second, "size", noise(500_000))
+			a.widen(1200) // the transfer is begun anew
+			require.EqualValues(t, 2, a.link.sending.lastID)
+			a.hear(forge(b, a, wire.Stop{Transfer: 2, ByReceiver: true, Code: uint32(code)}.Append(nil)))
+			call.require(t, code, Maybe)
+		})
+	}
+}
+
 // [PATH-6] A Reply that is repeated does not, if need be as a transfer
 func TestReplyLargerThanThePathHasBecome(t *testing.T) {
 	onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
@@ -190,11 +216,11 @@ func TestRepeatedReplyWaitsForRoom(t *testing.T) {
 		call := a.call(t, time.Minute, "f")
 		b.hear(a.script.take()...)
 		require.Equal(t, 5000, largestOf(b.script.take())/100*100, "it is lost")
-		b.link.served.movingBytes = replyMoving * (b.link.maxMessage + envelope)
+		b.moving.used.Store(b.moving.size)
 		again := requestOf(call.slot, call.seq)
 		b.hear(forge(a, b, again))
 		require.Empty(t, b.script.take())
-		b.link.served.movingBytes = 0
+		b.moving.used.Store(0)
 		b.hear(forge(a, b, again))
 		shuttle(a, b)
 		call.require(t, 0, Yes)

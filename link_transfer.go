@@ -13,13 +13,13 @@ var (
 	textDropped = []byte("the provider dropped the request before all of it had come")
 )
 
-// loadFragments adds the next burst of fragments to a batch.
-func (l *link) loadFragments(b *batch) {
+// loadFragments adds the next burst of fragments to a batch, at most as many as may go.
+func (l *link) loadFragments(b *batch, mayGo int) {
 	if !l.canSendFragments() {
 		return
 	}
 	now := time.Now()
-	for range min(burstMax, batchMax-len(b.out)) {
+	for range min(burstMax, batchMax-len(b.out), mayGo) {
 		f, ok := l.sending.next(now)
 		if !ok {
 			return
@@ -69,16 +69,22 @@ func (l *link) takeStop(now time.Time, m wire.Stop) {
 		return
 	}
 	if c := l.calls.waiting(slot, seq); c != nil {
-		l.calls.end(slot).end(refusedRequest(Code(m.Code)))
+		o := refusedRequest(Code(m.Code), c.went)
+		l.calls.end(slot).end(o)
 	}
 }
 
-// refusedRequest is how a call ends whose request the provider refuses: it has no more than a part of it.
-func refusedRequest(code Code) outcome {
+// refusedRequest is how a call ends whose request the provider refuses. It has no more than a part of this transfer; it may have run the request all
+// the same, if that went before.
+func refusedRequest(code Code, went bool) outcome {
+	o := outcome{code: Unreachable, executed: No, body: textDropped}
 	if code == TooLarge {
-		return outcome{code: TooLarge, executed: No, body: textRefused}
+		o.code, o.body = TooLarge, textRefused
 	}
-	return outcome{code: Unreachable, executed: No, body: textDropped}
+	if went {
+		o.executed = Maybe
+	}
+	return o
 }
 
 // refusedReply answers with an error in place of a reply that the caller refuses: as too large, or because it has dropped it.

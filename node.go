@@ -68,6 +68,7 @@ type Node struct {
 	tableAt    time.Time     // when the peers are told of a change of what we offer; zero: there is none
 	tableMade  time.Time
 	seeds      seedBook
+	idle       idleWatch
 	touched    []*link
 	replaced   []*link    // that have a better one beside them
 	tendAt     time.Time  // when to look at those; zero: there are none
@@ -109,7 +110,9 @@ func newNode(cfg Config, t transport) *Node {
 	n.carrier = carrier{
 		transport: t, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
-		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()), atOnce: firstRoom},
+		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()+envelope), atOnce: firstRoom},
+		moving: &memory{size: max(replyMoving*largeSize(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
+		stored: &memory{size: replyStored},
 	}
 	n.ring.Store(cfg.ring())
 	n.drawSecrets(now)
@@ -163,10 +166,10 @@ func (n *Node) drawSecrets(now time.Time) {
 	}
 	read(random)
 	n.process = handshake.NewProcess(random, n.ring.Load() != nil, now)
+	b := make([]byte, 8) // the table draws under its lock
 	n.tokens.init(func() uint64 {
-		var b [8]byte
-		read(b[:])
-		return binary.BigEndian.Uint64(b[:])
+		read(b)
+		return binary.BigEndian.Uint64(b)
 	})
 }
 

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/wire"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -29,6 +31,21 @@ func TestStartOnAPortInUse(t *testing.T) {
 	defer taken.Close()
 	_, err = Start(Config{Addr: taken.LocalAddr().String(), LogLevel: "off"})
 	require.ErrorContains(t, err, taken.LocalAddr().String())
+}
+
+// What nobody else may know never comes from RandSeed: a process that starts anew with it, or another with the same, has other keys and tokens.
+func TestSecretsDoNotComeFromRandSeed(t *testing.T) {
+	for _, keys := range [][][]byte{nil, {keyOf(1)}} {
+		public, tokens := map[wire.PublicKey]bool{}, map[uint64]bool{}
+		for range 3 {
+			n, err := Start(Config{LogLevel: "off", RandSeed: 7, Keys: keys})
+			require.NoError(t, err)
+			public[n.process.Key], tokens[n.tokens.open(0)] = true, true
+			require.NoError(t, n.Close())
+		}
+		require.Len(t, public, 3)
+		require.Len(t, tokens, 3)
+	}
 }
 
 func TestJoinChecksTheForm(t *testing.T) {

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"sync"
 
 	"broach/internal/seal"
@@ -39,6 +40,16 @@ func (o *outbox) append(msg []byte, limit int, table uint32) (filled bool) {
 	o.limit = min(o.limit, limit)
 	o.ready[last] = append(roomFor(o.ready[last], len(msg)), msg...)
 	return filled
+}
+
+// moveTo moves the first datagrams to a batch, at most so many, and returns how many it has moved.
+func (o *outbox) moveTo(b *batch, addr netip.AddrPort, most int) int {
+	n := min(len(o.ready), most)
+	for _, d := range o.ready[:n] {
+		b.out = append(b.out, datagram{addr: addr, b: d})
+	}
+	o.ready = append(o.ready[:0], o.ready[n:]...)
+	return n
 }
 
 // stampOf is the version of our table that a datagram was begun under.

@@ -35,7 +35,6 @@ type reader struct {
 	soon      bool       // calls go on: the next datagram is expected at once
 	strangers strangers
 	answers   []datagram // to strangers; they go at the end of the batch
-	refusals  logLimit
 }
 
 // read runs until the socket is closed, or until another goroutine has taken the reader over.
@@ -90,7 +89,7 @@ func (r *reader) datagram(now time.Time, d datagram) {
 	h, _, err := wire.ConsumeHeader(d.b)
 	switch {
 	case errors.Is(err, wire.ErrVersion):
-		r.stats.foreignVersion.Add(1)
+		r.otherVersion(now, d)
 	case err != nil:
 		r.stats.malformed.Add(1)
 	case (h.KeyID != 0) != (r.ring.Load() != nil):

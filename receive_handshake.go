@@ -21,7 +21,7 @@ func (r *reader) opened(now time.Time, d datagram) {
 	case err != nil || len(d.b) != wire.OpenSize:
 		r.stats.malformed.Add(1)
 	case m.Cluster != r.cluster:
-		r.stats.otherCluster.Add(1)
+		r.otherCluster(now, d)
 	case m.Key == r.process.Key || m.Rank >= rankMax:
 	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.addr, m.Addr):
 	default:
@@ -241,23 +241,6 @@ func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
 		r.refused(now, from, addr)
 	}
 	return false
-}
-
-// refused counts an introduction with an address that is of no use, and tells the operator.
-func (r *reader) refused(now time.Time, from, advertised netip.AddrPort) {
-	r.stats.unusable.Add(1)
-	if suppressed, ok := r.refusals.allow(now); ok {
-		r.log.Warn("broach: a node advertises an address that cannot be reached from here: it needs Advertise",
-			"from", from, "advertised", advertised, "suppressed", suppressed)
-	}
-}
-
-// unopened counts a datagram that no key opens, and tells the operator.
-func (r *reader) unopened(now time.Time, d datagram) {
-	r.stats.unopened.Add(1)
-	if r.strangers.told.isNew(now, d.addr) {
-		r.log.Warn("broach: datagrams that no key of this node opens: another key, or none", "from", d.addr)
-	}
 }
 
 // arrival is the news of a link that the reader has made, or of an Offer.

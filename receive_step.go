@@ -15,6 +15,12 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body, whole []byte
 		r.stats.unknownKind.Add(1) // before talk: it must not cost us an exchange
 		return nil
 	}
+	switch kind { // these need no exchange
+	case wire.KindProbe:
+		return given(wire.ConsumeProbe, body, l.answerProbe)
+	case wire.KindProbeAck:
+		return given(wire.ConsumeProbeAck, body, func(m wire.ProbeAck) { l.takeProbeAck(now, m) })
+	}
 	l.talk(now)
 	if kind <= wire.KindCancel || kind == wire.KindSend {
 		return r.stepCall(now, l, kind, body, whole)
@@ -54,10 +60,6 @@ func (r *reader) stepTransfer(now time.Time, l *link, kind wire.Kind, body []byt
 		return given(wire.ConsumeFragmentAck, body, func(m wire.FragmentAck) { l.takeFragmentAck(now, m) })
 	case wire.KindStop:
 		return given(wire.ConsumeStop, body, func(m wire.Stop) { l.takeStop(now, m) })
-	case wire.KindProbe:
-		return given(wire.ConsumeProbe, body, func(m wire.Probe) { say(l, wire.ProbeAck{ID: m.ID}) })
-	case wire.KindProbeAck:
-		return given(wire.ConsumeProbeAck, body, func(m wire.ProbeAck) { l.takeProbeAck(now, m) })
 	}
 	return nil
 }

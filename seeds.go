@@ -12,6 +12,9 @@ const (
 	lookUpJoining = 5 * time.Second // between look-ups of the seeds' host names while we have not joined
 	lookUpJoined  = time.Minute     // afterwards: an address may have moved
 	lookUpTimeout = 5 * time.Second
+
+	silentFirst = 5 * time.Second // after which the log tells that no seed answers: longer than a contact lasts
+	silentAgain = time.Minute     // and then again
 )
 
 // seedBook knows the seeds as the user named them. It is the loop's.
@@ -20,6 +23,8 @@ type seedBook struct {
 	fixed []netip.AddrPort
 	busy  bool      // a look-up is under way
 	at    time.Time // when to look the hosts up again; zero: never
+
+	tellAt time.Time // when to tell that no seed answers; zero: one has, or there is none
 }
 
 // add takes up seeds whose form was checked.
@@ -64,6 +69,22 @@ func (n *Node) reresolve(now time.Time) {
 	b.at = now.Add(lookUpJoining)
 	if n.members.joined() {
 		b.at = now.Add(lookUpJoined)
+	}
+}
+
+// noteSilence tells an operator whose node finds no cluster. Nobody else would: who gets its Opens and does not answer cannot say why.
+func (n *Node) noteSilence(now time.Time) {
+	b := &n.seeds
+	switch {
+	case !n.members.isUnanswered():
+		b.tellAt = time.Time{}
+	case b.tellAt.IsZero():
+		b.tellAt = now.Add(silentFirst)
+	case !now.Before(b.tellAt):
+		b.tellAt = now.Add(silentAgain)
+		n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between, that it reaches this node at addr"+
+			" (else set Advertise), and that both have the same Cluster, Keys and version of broach",
+			"hosts", b.hosts, "seeds", *n.seedAddrs.Load(), "addr", n.members.cfg.self, "cluster", n.cfg.cluster(), "keys", n.ring.Load() != nil)
 	}
 }
 

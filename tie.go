@@ -32,6 +32,7 @@ type proving struct {
 	linkID
 	asked  time.Time // when the contact began that led to it
 	held   uint32    // the highest rank that the peer held then
+	told   uint32    // the version of our table that we have said
 	hellos uint8
 	at     time.Time // of the next hello
 	again  time.Time // when we open beside it; zero: we have
@@ -57,6 +58,9 @@ func (m *membership) offered(now time.Time, o answered) {
 	boot, p := handshake.BootID(o.Key), m.peers.byAddr[c.addr]
 	switch {
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
+		m.endContact(c)
+	case o.Addr != c.addr && !isUsable(o.from, o.Addr):
+		m.out.unusable++
 		m.endContact(c)
 	case o.Addr != c.addr:
 		m.contactOther(now, c, o)
@@ -113,6 +117,7 @@ func (m *membership) sayHello(now time.Time, pr *proving) {
 	if p := m.peers.byAddr[pr.addr]; p != nil && p.boot == pr.boot {
 		seen = p.tver
 	}
+	pr.told = m.tver
 	m.send(pr.token, wire.Announce{Hello: m.hello(seen, helloMax-confirmMore)})
 }
 
@@ -157,6 +162,9 @@ func (m *membership) proven(now time.Time, token uint64) {
 		pr.born = m.moment(now)
 		m.dropHeldBelow(pr)
 		m.bind(now, pr.linkID, pr.tie, true)
+		if p := m.peers.byLink[token]; p != nil {
+			p.told = max(p.told, pr.told)
+		}
 		return
 	}
 }

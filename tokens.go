@@ -100,6 +100,17 @@ func (t *tokenTable) open(offers int32) uint64 {
 	return token
 }
 
+// draw draws a number that is not 0.
+func (t *tokenTable) draw() uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for {
+		if n := uint32(t.random()); n != 0 {
+			return n
+		}
+	}
+}
+
 // add takes up a link, in place of the opening if it has its token. It takes none whose token means something else already.
 func (t *tokenTable) add(l *link) bool {
 	t.mu.Lock()

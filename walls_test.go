@@ -16,7 +16,7 @@ import (
 
 // pureFiles hold no I/O, clock, lock, channel or goroutine: what they need to know is an argument.
 var pureFiles = []string{
-	"ack.go", "served.go", "rtt.go", "replay.go", "pathsize.go",
+	"ack.go", "served.go", "rtt.go", "replay.go", "pathsize.go", "proof.go",
 	"fragment*.go", "ring.go", "membership*.go", "introduce.go", "join.go", "heartbeat.go", "suspicion.go", "reach.go", "peer.go",
 	"learn.go", "delta.go", "steady.go", "isolation.go", "leave.go", "drain.go", "contact.go", "tie.go", "list.go",
 	"codec_guard.go", "every_plan.go",
@@ -39,6 +39,7 @@ var clockFiles = []string{
 	"receive_handshake.go", // the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
 	"call.go", "call_all.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
 	"link.go", "link_transfer.go", // the send time of fragments
+	"buffer_idle.go", // how long a collection takes
 	"pool.go", "pool_worker.go",
 	"every.go", "every_run.go", "every_owner.go", // when a timer is set, is due, and is told of
 	"transport_in_linux.go", // how long the reader waited
@@ -127,6 +128,7 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 	check("internal/wire", nil)
 	check("internal/simnet", []string{"broach/internal/seal"}) // by which a connection says that it is simulated
 	check("internal/seal", nil)
+	check("internal/intruder", nil)
 	check("internal/handshake", []string{"broach/internal/seal", "broach/internal/wire"})
 	check("internal/linkmodel", nil)
 }

@@ -1,0 +1,82 @@
+package broach
+
+import (
+	"time"
+
+	"broach/internal/seal"
+	"broach/internal/wire"
+)
+
+// The steps of a link for the proof that its peer is still at its address, PROTOCOL.md [LNK-11].
+
+// mayGo is how many datagrams may go before the peer answers. What waits for that stays where it is.
+func (l *link) mayGo() int { return int(max(l.proof.left(), 0) / l.largest()) }
+
+// isWithheld reports that none may.
+func (l *link) isWithheld() bool { return l.proof.left() < l.largest() }
+
+// largest is the size of the largest datagram.
+func (l *link) largest() int64 { return int64(l.maxPacket + seal.Overhead) }
+
+// unwithheld is the outbox of what goes in any case; nil: nothing was to be proven yet, so nothing is withheld.
+func (l *link) unwithheld() *outbox {
+	if l.proof.asking == nil {
+		return nil
+	}
+	return &l.proof.out
+}
+
+// outboxFor is where a message waits that may go to an address that is not proven any more, since it is no more than what the
+// sender of such messages could send there itself: a Beat or Ping, or the answer to a message as large.
+func (l *link) outboxFor(kind wire.Kind) *outbox {
+	if l.isWithheld() {
+		switch kind {
+		case wire.KindPing, wire.KindPong, wire.KindBeat, wire.KindProbeAck:
+			return l.unwithheld()
+		}
+	}
+	return &l.out
+}
+
+// sendingTimeout is when something is to be done for transfers that we send, or for the packet size. What would be sent anew waits
+// while all is withheld.
+func (l *link) sendingTimeout() time.Time {
+	rto := l.rtt.transferTimeout()
+	if l.isWithheld() {
+		return l.sending.flight.deadline(rto)
+	}
+	return earliest(l.sending.nextTimeout(rto), l.path.nextTimeout())
+}
+
+// prove sends a Probe that the peer can only answer if it gets it.
+func (l *link) prove(now time.Time) {
+	rto := initialRTO
+	if l.exchange != nil {
+		rto = l.rtt.transferTimeout()
+	}
+	m := l.proof.ask(now, l.tokens.draw, rto)
+	var b [shortMessage]byte
+	l.add(l.unwithheld(), m.Append(b[:0]))
+}
+
+// answerProbe answers a Probe, of whatever size.
+func (l *link) answerProbe(m wire.Probe) {
+	var b [shortMessage]byte
+	l.add(l.outboxFor(wire.KindProbeAck), wire.ProbeAck{ID: m.ID}.Append(b[:0]))
+}
+
+// shortMessage is room for a Probe that has no padding, or a ProbeAck.
+const shortMessage = 16
+
+// takeProbeAck learns that the peer gets what is sent to it, or that a size passes.
+func (l *link) takeProbeAck(now time.Time, m wire.ProbeAck) {
+	switch {
+	case l.proof.ack(m.ID):
+		if l.proof.isWanted() {
+			l.prove(now)
+		}
+	case l.exchange != nil:
+		l.path.ack(now, m.ID)
+		l.resize(now)
+	}
+}

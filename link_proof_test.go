@@ -1,0 +1,169 @@
+package broach
+
+import (
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// exhaust leaves a link no room for what must be proven, as if much had been sent.
+func (s *linkSide) exhaust() {
+	s.link.mu.Lock()
+	s.link.proof.sent(unprovenLeast)
+	s.link.prove(time.Now())
+	s.link.flush()
+}
+
+// tell sends membership messages.
+func (s *linkSide) tell(msgs ...wire.Message) {
+	for _, m := range msgs {
+		s.link.queue(m)
+	}
+	s.link.flushQueue()
+}
+
+// kindsOfAll are the kinds of the messages in datagrams.
+func kindsOfAll(datagrams [][]byte) (kinds []wire.Kind) {
+	for _, d := range datagrams {
+		kinds = append(kinds, kindsIn(d)...)
+	}
+	return kinds
+}
+
+// [LNK-11] Beyond 1 MiB unproven nothing but Probes, ProbeAcks, Pings, Pongs and Beats goes on the link.
+func TestWhatIsNotProvenGetsWhatKeepsContact(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "size", func(b []byte) int { return len(b) })
+		a.exhaust()
+		small, large := a.call(t, time.Minute, "size", noise(1)), a.call(t, time.Minute, "size", noise(100_000))
+		a.tell(wire.List{}, wire.Beat{Seq: 1}, wire.Ping{Nonce: 1}, wire.Pong{Nonce: 2}, wire.Suspect{Target: wire.Target{Addr: addrOf(1), Boot: 1}})
+		a.hear(forge(b, a, wire.Probe{ID: 7}.Append(nil)))
+		sent := a.script.take()
+		require.Equal(t, []wire.Kind{wire.KindProbe, wire.KindBeat, wire.KindPing, wire.KindPong, wire.KindProbeAck}, kindsOfAll(sent))
+
+		for range 100 {
+			a.step(10 * time.Millisecond)
+		}
+		again := kindsOfAll(a.script.take())
+		require.Len(t, again, 5, "%v", again)
+		require.Subset(t, []wire.Kind{wire.KindProbe}, again)
+
+		b.hear(sent...)
+		a.hear(b.script.take()...)
+		shuttle(a, b)
+		small.require(t, 0, Yes)
+		large.require(t, 0, Yes)
+	})
+}
+
+// Two who have both sent as much as they may without an answer answer each other.
+func TestWhoWithholdsAnswersProbes(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		a.offer(t, "size", func(b []byte) int { return len(b) })
+		b.offer(t, "size", func(b []byte) int { return len(b) })
+		a.exhaust()
+		b.exhaust()
+		toB, toA := a.call(t, time.Minute, "size", noise(1)), b.call(t, time.Minute, "size", noise(1))
+		shuttle(a, b)
+		toB.require(t, 0, Yes)
+		toA.require(t, 0, Yes)
+	})
+}
+
+// What waits for an answer is bounded like all that waits to be sent, and gone when the peer is.
+func TestWhatIsWithheldIsBounded(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		a.exhaust()
+		for range 2 * outboxMax {
+			a.call(t, time.Minute, "size", noise(1100))
+		}
+		require.Len(t, a.link.out.ready, outboxMax)
+		a.link.fail(outcome{code: Unreachable, gone: true, body: textOffline})
+		require.Empty(t, a.link.out.ready)
+		a.script.take()
+		a.step(time.Hour)
+		require.Empty(t, a.script.take())
+	})
+}
+
+// Whatever waits, a link that withholds it makes no work but its Probes.
+func TestALinkThatWithholdsRests(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		a.call(t, time.Hour, "size", noise(1<<20))
+		a.link.sending.active[0].limit = 0 // it wants none, and is asked now and then
+		a.exhaust()
+		for range 1000 { // until all that is under way is lost
+			a.step(10 * time.Millisecond)
+		}
+		steps, next := 0, time.Time{}
+		for start := time.Now(); time.Since(start) < 10*time.Second; steps++ {
+			next, _ = a.timers.run(time.Now())
+			time.Sleep(time.Until(next))
+		}
+		require.LessOrEqual(t, steps, 50, "4 Probes a second, and a few")
+		a.link.close(outcome{code: Closed})
+		next, _ = a.timers.run(time.Now())
+		require.Zero(t, next)
+	})
+}
+
+// Peers that only know of each other stay without what calls need, whoever asks.
+func TestProofsNeedNoExchange(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		a.exhaust()
+		a.tell(wire.List{})
+		shuttle(a, b)
+		require.Nil(t, a.link.exchange)
+		require.Nil(t, b.link.exchange)
+		require.Zero(t, a.link.proof.id)
+		require.False(t, a.link.isWithheld())
+		require.Empty(t, a.link.out.ready)
+	})
+}
+
+// The ids are drawn like tokens: no two are alike, nor made of each other.
+func TestIdsOfProofsAreRandom(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		seen, ones := map[uint32]bool{}, 0
+		for range 100 {
+			a.exhaust()
+			id := a.link.proof.id
+			require.False(t, seen[id])
+			seen[id] = true
+			ones += int(id>>31) + int(id&1)
+			shuttle(a, b)
+		}
+		require.InDelta(t, 100, ones, 40)
+	})
+}
+
+// It costs a link nothing to ask but the datagram.
+func TestProofsAllocateNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool forget at random")
+	}
+	onLink(t, func(l *link, w *wireTap) {
+		l.transport = discard{w}
+		now := time.Now()
+		round := func() {
+			l.mu.Lock()
+			l.proof.sent(proveAfter)
+			l.prove(now)
+			l.flush()
+			l.mu.Lock()
+			l.takeProbeAck(now, wire.ProbeAck{ID: l.proof.id})
+			l.answerProbe(wire.Probe{})
+			l.flush()
+		}
+		round()
+		require.Zero(t, testing.AllocsPerRun(1000, round))
+	})
+}
+
+// discard is a transport that sends nothing.
+type discard struct{ transport }
+
+func (discard) send(out []datagram) (int, error) { return len(out), nil }
