@@ -21,7 +21,7 @@ import (
 
 var (
 	soak       = flag.Duration("soak", 0, "how long to run the soak test, with real time and sockets")
-	underSiege = flag.Int("siege", 0, "datagrams a second that strangers throw at the nodes of the soak test; they have keys then")
+	underSiege = flag.Int("strangers", 0, "datagrams a second that strangers throw at the nodes of the soak test; they have keys then")
 )
 
 // roughConn is a socket that loses a twentieth of what it sends, doubles some, and lets some be overtaken.
@@ -67,7 +67,7 @@ func startRough(t *testing.T, s *siege) *Node {
 var soakSizes = slices.Concat(slices.Repeat([]int{0}, 64), slices.Repeat([]int{1 << 10}, 16), slices.Repeat([]int{64 << 10}, 4), []int{8 << 20})
 
 // Full load for a long time, through loss, duplicates and reordering: no wrong answer, no call that fails, none that runs twice,
-// and neither memory nor goroutines grow. go test -run TestSoak -soak 10m -timeout 20m -v . With -siege 5000, through all attacks at once, too.
+// and neither memory nor goroutines grow. go test -run TestSoak -soak 10m -timeout 20m -v . With -strangers 5000, through all attacks at once, too.
 func TestSoak(t *testing.T) {
 	if *soak == 0 {
 		t.Skip("run with -soak")
