@@ -171,8 +171,8 @@ func TestMessagesTooLargeForTheOtherSide(t *testing.T) {
 	})
 }
 
-// [CALL-13] When another process answers there, every call in flight to the old one fails at once: Unreachable, executed maybe.
-// [HDR-4] A datagram whose receiver is neither 0 nor the receiver's boot id MUST NOT be processed
+// [LNK-10] Another public key at the address of a peer, proven by LNK-3 or LNK-5, replaces the process there in one step: all links
+// of the old one are closed, confirmed or not, calls fail, Unreachable, executed maybe
 func TestRestartFailsCallsInFlight(t *testing.T) {
 	inCluster(t, 7, func(c *cluster) {
 		provider, caller := c.pair(simnet.Link{})

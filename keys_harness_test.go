@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"broach/internal/seal"
-
-	"github.com/stretchr/testify/require"
 )
 
 // keyOf is a key that is told from others.
@@ -44,16 +42,20 @@ func (n *Node) linkWith(other *Node) *link {
 	return nil
 }
 
+// keyIDOf is the key id of a key.
+func keyIDOf(key []byte) byte {
+	ring, err := seal.NewRing([][]byte{key})
+	if err != nil {
+		panic(err)
+	}
+	return ring.KeyID()
+}
+
 // sameID returns another key with the key id of one.
 func sameID(t testing.TB, key []byte) []byte {
-	idOf := func(key []byte) byte {
-		ring, err := seal.NewRing([][]byte{key})
-		require.NoError(t, err)
-		return ring.KeyID()
-	}
-	want := idOf(key)
+	want := keyIDOf(key)
 	for n := range 1 << 16 {
-		if other := append(keyOf(9)[:30], byte(n>>8), byte(n)); idOf(other) == want {
+		if other := append(keyOf(9)[:30], byte(n>>8), byte(n)); keyIDOf(other) == want {
 			return other
 		}
 	}

@@ -37,7 +37,8 @@ func TestReplaysCostNoKey(t *testing.T) {
 		s.hear(l.say(), l.say())
 		arrived := link.arrived.Load()
 		for what, number := range map[string]uint64{
-			"seen": 1<<26 + 1, "0": 0, "old": 5, "just too old": 1<<26 + 2 - replaySpan, "of an epoch before": 1<<26 - 1<<23, "too far": 1<<26 + 3 + 1<<24,
+			"seen": 1<<26 + 1, "0": 0, "old": 5, "just too old": 1<<26 + 2 - replaySpan,
+			"of an epoch before": 1<<26 - 1<<23, "too far": 1<<26 + 3 + 1<<24,
 		} {
 			junk := l.sayAt(number)
 			for range farPerSec + 4 {

@@ -88,7 +88,7 @@ func TestAnySignOfThePeerKeepsCallsAlive(t *testing.T) {
 	})
 }
 
-// [CALL-13] ... every call in flight to the old one fails at once: Unreachable, executed maybe.
+// [LNK-10] all links of the old one are closed, confirmed or not, calls fail, Unreachable, executed maybe
 func TestClosedLinkFailsItsCalls(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 		small, large := a.call(t, time.Minute, "f"), a.call(t, time.Minute, "f", noise(1<<20))

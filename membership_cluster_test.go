@@ -182,7 +182,7 @@ func TestLeavingIsHeardThroughLoss(t *testing.T) {
 	})
 }
 
-// [MEM-3] What is said again carries the same nonce, here and in MEM-4 and MEM-9: an answer counts that takes longer than 250 ms.
+// [LNK-3] All Opens of a contact have one token: an Offer counts that takes longer than 250 ms, and so does what answers a Confirm.
 func TestSlowPathsJoinAndStay(t *testing.T) {
 	for _, delay := range []time.Duration{100 * time.Millisecond, 150 * time.Millisecond, 600 * time.Millisecond} {
 		t.Run(fmt.Sprint(2*delay), func(t *testing.T) {
@@ -201,7 +201,7 @@ func TestSlowPathsJoinAndStay(t *testing.T) {
 }
 
 // Two nodes that meet and at once call each other through a loss of a fifth each way neither doubt each other nor fail a call,
-// even if one does not know yet that it is believed: [MEM-4], the Welcome goes again.
+// even if one does not know yet that it is believed: [LNK-4], what a Confirm says goes again.
 func TestCallsRightAfterALossyJoin(t *testing.T) {
 	t.Parallel()
 	for seed := uint64(1); seed <= 60; seed++ {

@@ -156,7 +156,9 @@ func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
 		a := newAsker(t, 3, keys)
 		l := a.meet(t, s)
 		opening := s.tokens.open(1)
-		offer := a.prove(wire.AppendOffer(nil, wire.Offer{KeyID: a.keyID(), Rank: 1, Echo: opening, Token: 1, Key: a.process.Key, Addr: a.addr, Observed: a.addr}))
+		offer := a.prove(wire.AppendOffer(nil, wire.Offer{
+			KeyID: a.keyID(), Rank: 1, Echo: opening, Token: 1, Key: a.process.Key, Addr: a.addr, Observed: a.addr,
+		}))
 		good := map[string][]byte{"Open": a.open(s, nil), "Offer": offer, "Confirm": l.confirm(nil), "Link": l.say()}
 		s.made()
 		malformed, foreign := uint64(0), uint64(0)

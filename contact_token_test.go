@@ -1,0 +1,39 @@
+package broach
+
+import (
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [SEC-4] So token A MUST be drawn anew for each contact
+// [LNK-1] its number is another one in each Open of the process.
+func TestEachContactHasItsOwnToken(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, _ [][]byte) {
+		tokens, numbers := map[uint64]int{}, map[uint64]bool{}
+		for range 5 {
+			for range 3 { // the same contact, each time
+				s.members.contact(time.Now(), addrOf(3))
+				s.carryOut(time.Now())
+			}
+			for _, b := range s.script.take() {
+				m, err := wire.ConsumeOpen(b)
+				require.NoError(t, err)
+				tokens[m.Token]++
+				numbers[m.Number] = true
+			}
+			time.Sleep(contactFor)
+			s.turn()
+			s.script.take()
+		}
+		require.Len(t, numbers, 15)
+		require.Len(t, tokens, 5)
+		for token, opens := range tokens {
+			require.Equal(t, 3, opens)
+			require.Nil(t, s.tokens.get(token), "the contact is over, and its opening with it")
+		}
+	})
+}
