@@ -40,7 +40,7 @@ func (v *buffer) release() {
 
 // All but the smallest messages are kept in byte slices of certain sizes, which are used again: fresh memory is slow, since the system hands it
 // out page by page, and a collection of garbage for every few messages costs as much as sending them. The pools give up what
-// is not used for a while.
+// is not used between two collections, see buffer_idle.go.
 const (
 	smallestLarge = 256 // below it, a new slice costs less than looking for an old one
 	largeClasses  = 4*(32-8) + 1
@@ -54,7 +54,13 @@ func largeBytes(n int64) []byte {
 		return make([]byte, n)
 	}
 	class, size := largeClass(n)
+	if size >= bulkLeast {
+		bulk.uses.Add(1)
+	}
 	if b, ok := larges[class].Get().(*[]byte); ok {
+		if size >= bulkLeast {
+			bulk.spare.Add(-size)
+		}
 		return (*b)[:n]
 	}
 	return make([]byte, n, size)
@@ -66,6 +72,10 @@ func recycle(b []byte) {
 		return
 	}
 	if class, size := largeClass(int64(cap(b))); size == int64(cap(b)) {
+		if size >= bulkLeast {
+			bulk.uses.Add(1)
+			bulk.spare.Add(size)
+		}
 		kept := b // only what is kept is worth an allocation
 		larges[class].Put(&kept)
 	}

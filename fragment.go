@@ -1,6 +1,10 @@
 package broach
 
-import "time"
+import (
+	"time"
+
+	"broach/internal/wire"
+)
 
 // Large messages, PROTOCOL.md section 3. The sending side is fragment_send.go (which fragment is next) and
 // fragment_flight.go (what is under way, and what is lost); the receiving side is fragment_receive.go (which
@@ -9,7 +13,7 @@ import "time"
 const (
 	// fragmentOverhead is what a datagram holds besides the data of its one fragment:
 	// header, message frame, fields of Fragment.
-	fragmentOverhead = 40 + 3 + 14
+	fragmentOverhead = wire.HeaderSize + wire.FrameSize + 14
 
 	// minFragment bounds the work that one byte can cause: 64 MiB are at most 262,144 fragments.
 	minFragment = 256

@@ -16,7 +16,7 @@ import (
 var fragmentEpoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const (
-	testFragment = 1343 // fragmentSize(1400)
+	testFragment = 1359 // fragmentSize(1400)
 	testMessage  = 64 << 20
 )
 
@@ -309,8 +309,8 @@ func checkReceiver(t *testing.T, in *inTransfers, kept int64) {
 			require.Fail(t, "memory set aside", "%d bytes, %d arrived", setAside(i), hasArrived(i))
 		}
 	}
-	require.Equal(t, reserved, in.reserved, "bytes reserved")
-	require.LessOrEqual(t, in.reserved, in.budget)
+	require.Equal(t, reserved, in.held.used.Load(), "bytes reserved")
+	require.LessOrEqual(t, in.held.used.Load(), in.held.most)
 	require.LessOrEqual(t, len(in.transfers), maxTransfers)
 }
 

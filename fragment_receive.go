@@ -23,15 +23,13 @@ const (
 // always be finished, so two transfers never wait for each other. Only what has arrived is allocated. A transfer that does
 // not fit, or is the 65th, leaves no trace: it is acknowledged with limit 0, which makes its sender ask again.
 //
-// A peer that reserves and does not send harms itself, for 10 s or as long as it sends a fragment every 10 s. It harms
-// others when as many peers do so as the node's budget has room for.
+// A peer that reserves and does not send harms itself, for 10 s or as long as it sends a fragment every 10 s. Many such peers
+// together leave the others room for small ones among the large messages only, see memory.
 type inTransfers struct {
-	largest int64   // bytes of a message
-	budget  int64   // bytes reserved by this link at most
-	node    *memory // bytes reserved by all links at most
+	largest int64 // bytes of a message
+	held    share // reserved, of what all links may reserve
 
 	transfers map[uint32]*incoming
-	reserved  int64
 	endings   endings
 	expiry    time.Time // no transfer expires before: zero when there is none
 	since     time.Time // when the first fragment of the newest whole message came
@@ -51,11 +49,10 @@ type answer struct{ transfer, base, limit uint32 }
 // could never begin, and is refused.
 func (in *inTransfers) init(largest, budget int, node *memory) {
 	*in = inTransfers{
-		largest:   min(int64(largest), int64(budget), node.size),
-		budget:    int64(budget),
-		node:      node,
+		largest:   min(int64(largest), int64(budget), node.size/2),
 		transfers: make(map[uint32]*incoming),
 	}
+	in.held.of, in.held.most = node, int64(budget)
 }
 
 // fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns
@@ -111,7 +108,7 @@ func (in *inTransfers) admit(now time.Time, f wire.Fragment) (*incoming, Code) {
 		in.answer(answer{f.Transfer, 0, 0})
 		return nil, 0
 	}
-	t := &incoming{cut: c, id: f.Transfer, since: now, newAt: now, memory: in.node}
+	t := &incoming{cut: c, id: f.Transfer, since: now, newAt: now, memory: in.held.of}
 	in.transfers[t.id] = t
 	if in.expiry.IsZero() {
 		in.expiry = now.Add(transferIdle)
@@ -126,23 +123,16 @@ func (in *inTransfers) reserve(now time.Time, id uint32, total int64) bool {
 	if in.turn != 0 && in.turn != id && now.Sub(in.turnAt) < turnTime {
 		return false
 	}
-	if in.reserved+total > in.budget {
+	if !in.held.fits(total) {
 		in.turn, in.turnAt = id, now
 		return false
 	}
 	in.turn = 0
-	if !in.node.take(total) {
-		return false
-	}
-	in.reserved += total
-	return true
+	return in.held.take(total)
 }
 
 // release gives back what is reserved for a message of n bytes that fragment returned.
-func (in *inTransfers) release(n int) {
-	in.reserved -= int64(n)
-	in.node.give(int64(n))
-}
+func (in *inTransfers) release(n int) { in.held.give(int64(n)) }
 
 // end forgets a transfer but for how it ended. What was reserved for a delivered one stays so until release.
 func (in *inTransfers) end(t *incoming, how ending) {

@@ -21,6 +21,7 @@ type outTransfers struct {
 	turn    int             // position in active of the transfer whose turn it is
 	waiting ring[*outgoing] // with the ids that follow; a stopped one has no body
 	flight  flight
+	heardAt time.Time // when one of them was last acknowledged, be it that there is no room for it
 }
 
 // An outgoing is a message being sent.
@@ -177,6 +178,7 @@ func (o *outTransfers) ack(now time.Time, a wire.FragmentAck) (tag uint64, finis
 	if t == nil || a.Base > t.high || len(a.Bitmap) > fragmentSpan/8 {
 		return 0, false, 0
 	}
+	o.heardAt = now
 	measured := o.flight.measured
 	o.acknowledge(now, t, a)
 	o.obey(now, t, a.Limit)

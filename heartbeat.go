@@ -2,6 +2,7 @@ package broach
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"broach/internal/wire"
@@ -44,15 +45,21 @@ func (r *rotation) interval() time.Duration { return r.spacing() * time.Duration
 
 // promise is what a peer that is put behind all others is told: a little more than the interval, so that a beat in time is
 // never late. It is kept when the cluster grows: those who come later stand behind.
-func (r *rotation) promise() time.Duration {
-	i := r.interval()
-	return i + i/50 + 2*r.heartbeat.Tick
+func (r *rotation) promise() time.Duration { return r.withSlack(r.interval()) }
+
+// promiseTo is what a peer is told of its next beat, by where it stands: of a crowd that came at once some wait a moment, and some a whole interval.
+func (r *rotation) promiseTo(p *peer) time.Duration {
+	before := slices.Index(r.order, p)
+	if before < 0 {
+		before = len(r.order)
+	}
+	return r.withSlack(r.spacing() * time.Duration(before+1))
 }
 
-// promised is promise as it travels.
-func (r *rotation) promised() uint16 {
-	return uint16(min(r.promise().Milliseconds(), math.MaxUint16))
-}
+func (r *rotation) withSlack(d time.Duration) time.Duration { return d + d/50 + 2*r.heartbeat.Tick }
+
+// promised is a promise as it travels.
+func promised(d time.Duration) uint16 { return uint16(min(d.Milliseconds(), math.MaxUint16)) }
 
 // perSecond is how many beats are sent in a second.
 func (r *rotation) perSecond() float64 {
@@ -101,7 +108,7 @@ func (m *membership) tickBeats(now time.Time) {
 // beat sends one.
 func (m *membership) beat(p *peer) {
 	p.beatOut++
-	m.tell(p, wire.Beat{Seq: p.beatOut, Promise: m.rotation.promised(), Inc: m.inc, Digest: m.digest, Echo: p.beatIn})
+	m.tell(p, wire.Beat{Seq: p.beatOut, Promise: promised(m.rotation.promise()), Inc: m.inc, Digest: m.digest, Echo: p.beatIn})
 }
 
 // onBeat takes a peer's promise, and compares what it believes with what we do, [MEM-20].
@@ -119,7 +126,7 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 	p.differs = b.Digest != m.digest
 	if p.differs && again && !now.Before(m.listAt) {
 		p.differs, m.listAt = false, now.Add(listEvery)
-		m.tellChunks(now, p, 0, m.entries())
+		m.tellChunks(now, p, 0, m.entries(), payNone)
 	}
 }
 
@@ -152,10 +159,10 @@ func (m *membership) expect(p *peer, by time.Time) { p.beatBy = m.moment(by) }
 // watchAt is when a peer that is alive or suspect must be looked at.
 func (m *membership) watchAt(p *peer) time.Time {
 	switch {
-	case p.probe.tries > 0:
-		return m.time(p.probe.at)
-	case p.state == Suspect:
+	case p.isDoubted():
 		return m.time(p.since).Add(m.cfg.heartbeat.Grace)
+	case p.probe.isOn():
+		return m.time(p.probe.at)
 	}
 	return m.lateAt(p)
 }
@@ -166,13 +173,13 @@ func (m *membership) recover(now time.Time) {
 		p.heard, p.asked = m.moment(now), true
 		m.expect(p, now.Add(answersWithin))
 		m.endProbe(now, p)
+		p.accuser = nil
 		if p.state == Suspect {
-			p.accuser = nil
 			m.revive(now, p)
 		}
 		m.schedule(p)
 	}
 	m.claims = nil
-	m.inc++ // which the answers to the new hellos say
+	m.inc = max(m.inc, m.inc+1) // which the answers to the new hellos say; there is none above the highest
 	m.announceAll(now)
 }

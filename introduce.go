@@ -54,10 +54,13 @@ func (m *membership) greet(now time.Time, p *peer) {
 	m.awaitAnswer(now, p)
 }
 
-// onAnnounce answers a hello.
+// onAnnounce answers a hello. Whom we have sent no beat yet is told when the first comes.
 func (m *membership) onAnnounce(now time.Time, p *peer, src source, h wire.Hello) {
 	m.update(now, p, src.tver, h)
 	m.send(src.link, wire.Welcome{Answers: h.Inc, Hello: m.hello(p.tver, helloMax)})
+	if p.beatOut == 0 {
+		m.send(src.link, m.ack(p))
+	}
 }
 
 // onWelcome takes the answer to a hello.
@@ -67,11 +70,13 @@ func (m *membership) onWelcome(now time.Time, p *peer, src source, msg wire.Welc
 	}
 	m.update(now, p, src.tver, msg.Hello)
 	m.send(src.link, m.ack(p))
+	m.catchUp(now, p)
 	m.continueJoin(now, p)
 }
 
 // onAck notes which of our tables a peer has.
 func (m *membership) onAck(now time.Time, p *peer, msg wire.Ack) {
+	m.noteFirstTrip(p, time.Duration(m.moment(now)-p.since)) // it answers the Welcome, if not what came later
 	m.takePromise(now, p, msg)
 	m.noteSeen(p, msg.Seen)
 	m.catchUp(now, p)
@@ -84,9 +89,9 @@ func (m *membership) catchUp(now time.Time, p *peer) {
 	}
 }
 
-// ack tells a peer which of its tables we hold, and when our first beat comes.
+// ack tells a peer which of its tables we hold, and when our next beat comes.
 func (m *membership) ack(p *peer) wire.Ack {
-	return wire.Ack{Seen: p.tver, Promise: m.rotation.promised()}
+	return wire.Ack{Seen: p.tver, Promise: promised(m.rotation.promiseTo(p))}
 }
 
 // takePromise notes when a new peer's first beat comes. Later ones promise for themselves.
@@ -161,7 +166,7 @@ func (m *membership) succeed(now time.Time, id linkID, t tie, old *peer) {
 	}
 	m.forget(old)
 	p := m.admit(now, id, t, old)
-	m.tellChunks(now, p, 0, m.entries())
+	m.tellChunks(now, p, 0, m.entries(), payOnce)
 }
 
 // update takes over what a peer says of itself. Where it is it need not say: it is where it was contacted, or has answered.
@@ -182,9 +187,6 @@ func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 // revive makes a suspect or offline peer alive again, or one that had left.
 func (m *membership) revive(now time.Time, p *peer) {
 	was := p.state
-	if p.accuser != nil {
-		m.vouch(p)
-	}
 	p.accused = false
 	m.endProbe(now, p)
 	m.excuse(now, p)

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"time"
@@ -28,7 +29,8 @@ type joinState struct {
 	next   int                               // whose turn it is
 	at     time.Time                         // of the next Join; zero: none is needed
 	pace   time.Duration                     // between Joins
-	nonces [4]uint64                         // of the last Joins
+	wholes nonces                            // of the last Joins that asked for the whole List
+	parts  nonces                            // and of those that asked for some
 	others map[netip.AddrPort]netip.AddrPort // where seeds are that advertise another address than we were told
 	listed bool                              // a whole List has come
 	settle time.Time                         // when those in it have had their time to answer; zero: that is over
@@ -37,7 +39,7 @@ type joinState struct {
 
 	missing map[netip.AddrPort]time.Time // named by a List at a time, and not met yet
 	askAt   time.Time                    // when to ask for them; zero: there are none
-	askPace time.Duration
+	asks    uint8                        // the number of the next question, since somebody was named who was not missing
 
 	recent  []joiner // who joined through us
 	asked   *peer    // whom we asked for the List, as soon as there was a link
@@ -50,10 +52,19 @@ type joiner struct {
 	at   time.Time
 }
 
-// isAnswer reports whether a nonce is that of one of our Joins.
-func (j *joinState) isAnswer(echo uint64) bool {
-	return echo != 0 && slices.Contains(j.nonces[:], echo)
+// nonces are the last that were drawn, the latest first.
+type nonces [4]uint64
+
+func (n *nonces) draw(rng *rand.Rand) uint64 {
+	copy(n[1:], n[:])
+	n[0] = rng.Uint64() | 1
+	return n[0]
 }
+
+func (n *nonces) has(nonce uint64) bool { return nonce != 0 && slices.Contains(n[:], nonce) }
+
+// isAnswer reports whether a nonce is that of one of our Joins.
+func (j *joinState) isAnswer(echo uint64) bool { return j.wholes.has(echo) || j.parts.has(echo) }
 
 // alias notes that the process at a seed's address advertises another. It reports whether the first is a seed.
 func (j *joinState) alias(seed, addr netip.AddrPort) bool {
@@ -149,19 +160,19 @@ func (m *membership) join(now time.Time, seed netip.AddrPort) {
 	case m.isLearning():
 		m.askAddress(seed)
 	case p != nil && p.isMember():
-		j.at = now.Add(max(j.pace, joinAgain))
-		m.askList(p)
+		m.continueJoin(now, p)
+		j.at = later(now.Add(j.pace), j.askedAt.Add(joinAgain))
 	case !m.isProving(seed):
-		m.contact(now, seed)
+		m.contactSeed(now, seed)
 	}
 }
 
-// askList asks a peer for the whole List.
-func (m *membership) askList(p *peer) {
-	j := &m.joining
-	copy(j.nonces[1:], j.nonces[:])
-	j.nonces[0] = m.rng.Uint64() | 1
-	m.tell(p, wire.Join{Nonce: j.nonces[0]})
+// contactSeed opens to a seed. If that has been in vain for long and our address was told to us, we may be elsewhere, where no Offer comes.
+func (m *membership) contactSeed(now time.Time, seed netip.AddrPort) {
+	c := m.contact(now, seed)
+	if m.learner.on && c != nil && now.Sub(c.began) >= contactFor {
+		m.askAddress(seed)
+	}
 }
 
 // isProving reports whether an address has offered a link that is not confirmed yet.
@@ -169,12 +180,14 @@ func (m *membership) isProving(addr netip.AddrPort) bool {
 	return slices.ContainsFunc(m.provings, func(pr *proving) bool { return pr.addr == addr && !pr.again.IsZero() })
 }
 
-// continueJoin asks a seed that has become a peer.
+// continueJoin asks a seed that has become a peer, unless it was just asked.
 func (m *membership) continueJoin(now time.Time, p *peer) {
-	if j := &m.joining; !j.listed && j.isSeed(p.addr) && (j.asked != p || !now.Before(j.askedAt.Add(joinAgain))) {
-		j.asked, j.askedAt = p, now
-		m.askList(p)
+	j := &m.joining
+	if j.listed || !j.isSeed(p.addr) || j.asked == p && now.Before(j.askedAt.Add(joinAgain)) {
+		return
 	}
+	j.asked, j.askedAt = p, now
+	m.tell(p, wire.Join{Nonce: j.wholes.draw(m.rng)})
 }
 
 // noteJoiner remembers who joins through us.
@@ -207,7 +220,7 @@ func (m *membership) tickNews(now time.Time) {
 		if p == nil || !p.isMember() || now.Sub(r.at) > joinRecent {
 			continue
 		}
-		m.tellChunks(now, p, 0, m.news)
+		m.tellChunks(now, p, 0, m.news, payOnce)
 	}
 	m.news, m.newsAt = nil, time.Time{}
 }

@@ -2,9 +2,15 @@ package broach
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"sync"
+	"testing"
 
 	"broach/internal/seal"
+
+	"github.com/stretchr/testify/require"
 )
 
 // keyOf is a key that is told from others.
@@ -36,4 +42,36 @@ func (n *Node) linkWith(other *Node) *link {
 		}
 	}
 	return nil
+}
+
+// sameID returns another key with the key id of one.
+func sameID(t testing.TB, key []byte) []byte {
+	idOf := func(key []byte) byte {
+		ring, err := seal.NewRing([][]byte{key})
+		require.NoError(t, err)
+		return ring.KeyID()
+	}
+	want := idOf(key)
+	for n := range 1 << 16 {
+		if other := append(keyOf(9)[:30], byte(n>>8), byte(n)); idOf(other) == want {
+			return other
+		}
+	}
+	t.Fatal("there is no such key")
+	return nil
+}
+
+// noiseSource is random bytes: making them anew for each datagram would cost more than throwing it.
+var noiseSource = sync.OnceValue(func() []byte {
+	b := make([]byte, 1<<20)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+})
+
+// rubbish is so many bytes of it.
+func rubbish(n int) []byte {
+	at := rand.N(1<<20 - n)
+	return slices.Clone(noiseSource()[at : at+n])
 }

@@ -27,6 +27,8 @@ type carrier struct {
 	timers     timers
 	circuits   atomic.Bool // a breaker opened or closed: the loop is to publish it
 	memory     *memory     // of reassembly, all links together
+	moving     *memory     // of replies under way as transfers
+	stored     *memory     // of replies that are kept
 	stats      counters
 	pendings   sync.Pool // of *pendingCall
 	sealing
@@ -101,6 +103,7 @@ func (l *link) talk(now time.Time) {
 	l.exchange = &exchange{}
 	l.path.init(now, l.maxPacket)
 	l.sending.init(now, fragmentSize(l.path.size))
+	l.served.init(l, l.moving, l.stored)
 	l.receiving.init(l.maxMessage+envelope, reassemblyPeer*(l.maxMessage+envelope), l.memory)
 }
 
@@ -296,6 +299,7 @@ func (l *link) close(o outcome) {
 	running := l.endAll(o)
 	if l.exchange != nil {
 		l.receiving.close()
+		l.served.close()
 	}
 	l.exchange, l.out, l.proof, l.handed = nil, outbox{}, proof{}, false
 	l.rearm()
@@ -359,7 +363,8 @@ func (l *link) nextTimeout() time.Time {
 		return proof
 	}
 	transfers := earliest(l.sendingTimeout(), l.receiving.nextTimeout())
-	return earliest(earliest(l.calls.next, l.served.nextTimeout()), earliest(transfers, proof))
+	replies := earliest(l.served.nextTimeout(), l.unheardAt())
+	return earliest(earliest(l.calls.next, replies), earliest(transfers, proof))
 }
 
 // stepPause is how soon the loop steps a link again that is still due: what cannot be done now, because somebody else flushes

@@ -23,6 +23,7 @@ type script struct {
 
 	mu     sync.Mutex
 	sent   [][]byte
+	to     []netip.AddrPort // where that went
 	writes int
 	onSend func() // called by the flusher after each write, if set
 }
@@ -35,7 +36,7 @@ func (s *script) close() error                          { return nil }
 func (s *script) send(out []datagram) (int, error) {
 	s.mu.Lock()
 	for _, d := range out {
-		s.sent = append(s.sent, append([]byte(nil), d.b...))
+		s.sent, s.to = append(s.sent, append([]byte(nil), d.b...)), append(s.to, d.addr)
 	}
 	s.writes++
 	s.mu.Unlock()
@@ -50,8 +51,19 @@ func (s *script) take() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sent := s.sent
-	s.sent = nil
+	s.sent, s.to = nil, nil
 	return sent
+}
+
+// takeAddressed is take with the addresses that it goes to.
+func (s *script) takeAddressed() (out []datagram) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, b := range s.sent {
+		out = append(out, datagram{addr: s.to[i], b: b})
+	}
+	s.sent, s.to = nil, nil
+	return out
 }
 
 // linkSide is one end of a link: a node that does not run. The test hands datagrams to its reader and steps its link.
@@ -62,9 +74,12 @@ type linkSide struct {
 	link   *link // to the other side
 }
 
-func side(t *testing.T, i int, cfg Config) *linkSide {
+func side(t testing.TB, i int, cfg Config) *linkSide {
 	s := &script{addr: addrOf(i)}
-	cfg.Logger, cfg.RandSeed = slog.New(slog.DiscardHandler), uint64(i+1)
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	if cfg.Keys == nil {
+		cfg.RandSeed = uint64(i + 1)
+	}
 	require.NoError(t, cfg.validate())
 	n := newNode(cfg, s)
 	t.Cleanup(n.stop)
@@ -87,7 +102,7 @@ func onLinkPair(t *testing.T, cfg Config, test func(t *testing.T, a, b *linkSide
 func connect(a, b *linkSide) {
 	terms := &handshake.Terms{
 		Cluster: a.cluster, Rank: 1, TokenA: a.tokens.open(1), KeyA: a.process.Key, AddrA: a.script.addr,
-		TokenB: 0xb0b, KeyB: b.process.Key, AddrB: b.script.addr,
+		TokenB: b.tokens.open(0), KeyB: b.process.Key, AddrB: b.script.addr,
 	}
 	a.link, b.link = born(a, terms, true), born(b, terms, false)
 	a.link.confirm = nil
@@ -163,9 +178,13 @@ func (c *scriptedCall) require(t *testing.T, code Code, executed Executed) {
 }
 
 // hear gives datagrams to the side, as one batch, and lets its workers work.
-func (s *linkSide) hear(datagrams ...[]byte) {
+func (s *linkSide) hear(datagrams ...[]byte) { s.hearFrom(netip.AddrPort{}, datagrams...) }
+
+// hearFrom is hear with an address that they come from.
+func (s *linkSide) hearFrom(from netip.AddrPort, datagrams ...[]byte) {
+	s.reader.strangers.begin()
 	for _, b := range datagrams {
-		s.reader.datagram(time.Now(), datagram{addr: netip.AddrPort{}, b: b})
+		s.reader.datagram(time.Now(), datagram{addr: from, b: append([]byte(nil), b...)}) // it is opened in place
 	}
 	s.reader.finish()
 	synctest.Wait()

@@ -26,13 +26,13 @@ func (l *link) transfer(body []byte, tag uint64) (id uint32) {
 
 // replyAgain sends the stored reply of a slot again. One that does not fit a small datagram goes as a transfer in such, for its
 // caller may ask only once in a second; when there is no room for that, it is left for the caller to ask again.
-func (l *link) replyAgain(v *servedSlot) {
+func (l *link) replyAgain(now time.Time, v *servedSlot) {
 	switch frame := v.reply; {
 	case len(frame) <= basePacket-wire.HeaderSize:
 		l.repeat(frame)
-	case l.mayMove(frame):
+	case l.served.reserve(frame):
 		small := uint32(fragmentSize(basePacket))
-		l.served.move(v, frame, l.sending.startCut(wire.Unframe(frame), replyTag(v.id, v.seq), small))
+		l.served.move(now, v, frame, l.sending.startCut(wire.Unframe(frame), replyTag(v.id, v.seq), small))
 	}
 }
 

@@ -216,11 +216,11 @@ func TestRepeatedReplyWaitsForRoom(t *testing.T) {
 		call := a.call(t, time.Minute, "f")
 		b.hear(a.script.take()...)
 		require.Equal(t, 5000, largestOf(b.script.take())/100*100, "it is lost")
-		b.link.served.movingBytes = replyMoving * (b.link.maxMessage + envelope)
+		b.moving.used.Store(b.moving.size)
 		again := requestOf(call.slot, call.seq)
 		b.hear(forge(a, b, again))
 		require.Empty(t, b.script.take())
-		b.link.served.movingBytes = 0
+		b.moving.used.Store(0)
 		b.hear(forge(a, b, again))
 		shuttle(a, b)
 		call.require(t, 0, Yes)

@@ -14,7 +14,7 @@ var (
 	textPaused    = []byte("the function does not serve now")
 	textBusy      = []byte("the provider's queue is full")
 	textTooLarge  = []byte("the reply is larger than the caller takes")
-	textBacklog   = []byte("too many large replies to this caller are under way")
+	textBacklog   = []byte("too many large replies are under way")
 )
 
 // takeRequest looks at a Request. It returns a request to be run if this is a new call. body is the transfer that it came as, or
@@ -77,7 +77,7 @@ func (l *link) answerAgain(now time.Time, v *servedSlot, seq uint32) {
 		say(l, wire.Progress{Slot: v.id, Seq: seq})
 	case requestDone:
 		l.path.suspect(now)
-		l.replyAgain(v)
+		l.replyAgain(now, v)
 	case requestForgotten: // [CALL-8]
 		say(l, wire.Reply{Slot: v.id, Seq: seq, Code: uint32(Unreachable), Executed: uint8(Yes), Body: textForgotten})
 	}
@@ -100,6 +100,7 @@ func (l *link) takeCancel(m wire.Cancel) *request {
 func (l *link) answer(now time.Time, r *request, frame []byte) {
 	l.mu.Lock()
 	l.letGo(r.body)
+	l.makeRoom(now, r, frame)
 	if l.down {
 		l.mu.Unlock()
 		return
@@ -130,22 +131,64 @@ func (l *link) giveBack(body []byte) {
 	l.mu.Unlock()
 }
 
-// reply stores and sends the reply of a slot, [PATH-7].
-func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
-	switch {
-	case len(frame) <= basePacket-wire.HeaderSize, v.state == servedNew && l.fits(frame):
-		l.served.done(now, v, frame)
-		l.post(frame)
-	case l.mayMove(frame):
-		l.served.move(v, frame, l.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
-	default:
-		l.replyError(now, v, Overloaded, Yes, textBacklog)
+// giveWayMost is how many replies at most give way to one: a worker does not go on for ever where others take the room at once.
+const giveWayMost = 256
+
+// makeRoom ends replies under way to other peers that have more of them, if the reply of a request needs that. mu is held, and
+// let go meanwhile: no two links are ever locked at once.
+func (l *link) makeRoom(now time.Time, r *request, frame []byte) {
+	for range giveWayMost {
+		rich := l.richer(r, frame)
+		if rich == nil {
+			return
+		}
+		l.mu.Unlock()
+		rich.giveWay(now)
+		l.mu.Lock()
 	}
 }
 
-// mayMove says whether another reply may be under way as a transfer.
-func (l *link) mayMove(frame []byte) bool {
-	return l.served.movingBytes+len(frame) <= replyMoving*(l.maxMessage+envelope)
+// richer returns the link that is to give way to the reply of a request, or nil.
+func (l *link) richer(r *request, frame []byte) *link {
+	if l.down {
+		return nil
+	}
+	if v := l.served.slot(r.slot); v.request != r || l.isShort(v, frame) {
+		return nil
+	}
+	return l.served.movingBytes.richer(sizeOf(frame))
+}
+
+// giveWay ends the newest reply under way, of which the least has gone for nothing.
+func (l *link) giveWay(now time.Time) {
+	l.mu.Lock()
+	if l.exchange != nil && l.served.moving.tail != nil {
+		l.stats.unsent.Add(1)
+		v := l.served.moving.tail
+		l.stopReply(v)
+		l.replyError(now, v, Overloaded, Yes, textBacklog)
+	}
+	l.flush()
+}
+
+// isShort says whether a reply goes in one datagram, [PATH-7].
+func (l *link) isShort(v *servedSlot, frame []byte) bool {
+	return len(frame) <= basePacket-wire.HeaderSize || v.state == servedNew && l.fits(frame)
+}
+
+// reply stores and sends the reply of a slot.
+func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
+	switch {
+	case l.isShort(v, frame):
+		l.post(frame)
+		l.served.done(now, v, frame)
+	case l.served.reserve(frame):
+		l.served.move(now, v, frame, l.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
+	default:
+		l.stats.unsent.Add(1)
+		l.replyError(now, v, Overloaded, Yes, textBacklog)
+		recycle(frame)
+	}
 }
 
 // replyError stores and sends an error as the reply of a slot.
@@ -184,15 +227,21 @@ func (l *link) acknowledge(now time.Time) {
 	l.dropUnheard(now)
 }
 
-// dropUnheard gives up the replies under way to a peer that is silent for so long that it has given them up too, [FRAG-9].
+// dropUnheard is [FRAG-14]. A peer that lives and acknowledges nothing would hold the memory of these replies for ever.
 func (l *link) dropUnheard(now time.Time) {
-	if now.Sub(l.lastHeard()) < transferIdle {
-		return
-	}
-	for v := l.served.moving.head; v != nil; v = l.served.moving.head {
+	for v := l.served.moving.head; v != nil && !now.Before(l.unheardAt()); v = l.served.moving.head {
 		l.stopReply(v)
 		l.served.drop(v)
+		l.stats.unsent.Add(1)
 	}
+}
+
+// unheardAt is when the oldest reply under way is given up; zero: there is none.
+func (l *link) unheardAt() time.Time {
+	if v := l.served.moving.head; v != nil {
+		return later(v.at, l.sending.heardAt).Add(transferIdle)
+	}
+	return time.Time{}
 }
 
 // running lists the requests that run for the peer.

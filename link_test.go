@@ -50,7 +50,7 @@ func onLink(t *testing.T, test func(l *link, w *wireTap)) {
 		w := &wireTap{}
 		c := &carrier{
 			transport: w, process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Now()),
-			maxPacket: 1400, maxMessage: 1 << 20, silence: 3 * time.Second, memory: &memory{size: 8 << 20},
+			maxPacket: 1400, maxMessage: 1 << 20, silence: 3 * time.Second, memory: &memory{size: 8 << 20}, moving: new(memory), stored: new(memory),
 		}
 		c.timers.init(time.Now())
 		c.tokens.init(rand.Uint64)

@@ -42,8 +42,8 @@ func TestLargeMessagesGiveTheirBudgetBack(t *testing.T) {
 		}
 		for _, s := range []*linkSide{a, b} {
 			require.Zero(t, s.memory.used.Load())
-			require.Zero(t, s.link.receiving.reserved)
-			require.Zero(t, s.link.served.movingBytes)
+			require.Zero(t, s.link.receiving.held.used.Load())
+			require.Zero(t, s.moving.used.Load())
 		}
 	})
 }
@@ -95,7 +95,7 @@ func TestTooLargeMessagesAreRefused(t *testing.T) {
 			call := a.call(t, time.Minute, "big")
 			shuttle(a, b)
 			call.require(t, TooLarge, Yes)
-			require.Zero(t, b.link.served.movingBytes)
+			require.Zero(t, b.moving.used.Load())
 		})
 	})
 	t.Run("a reply, by the provider itself", func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			a.link.abandon(call.slot, call.seq)
 			shuttle(a, b)
 			require.Zero(t, b.link.sending.unfinished())
-			require.Zero(t, b.link.served.movingBytes)
+			require.Zero(t, b.moving.used.Load())
 			require.Empty(t, a.link.receiving.transfers)
 			require.Zero(t, a.memory.used.Load())
 		})
@@ -164,7 +164,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 				b.step(100 * time.Millisecond)
 			}
 			require.Zero(t, b.link.sending.unfinished())
-			require.Zero(t, b.link.served.movingBytes)
+			require.Zero(t, b.moving.used.Load())
 		})
 	})
 }
@@ -181,9 +181,9 @@ func TestPollForAReplyUnderWayIsAnsweredProgress(t *testing.T) {
 }
 
 func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
-	const largest = 64 << 10
-	onLinkPair(t, Config{MaxMessage: largest}, func(t *testing.T, a, b *linkSide) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 		b.offer(t, "f", func() []byte { return noise(60 << 10) })
+		b.moving.size = 1 << 20
 		var refused int
 		for slot := range uint16(100) {
 			b.hear(forge(a, b, requestOf(slot, 1)))
@@ -191,8 +191,72 @@ func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
 				refused++
 			}
 		}
-		require.LessOrEqual(t, b.link.served.movingBytes, replyMoving*largest)
-		require.Equal(t, 100-replyMoving, refused)
+		require.Equal(t, 100-8, refused, "of 64 KiB with what is around them, half of the memory")
+		require.EqualValues(t, refused, b.Stats().Unsent)
+		require.LessOrEqual(t, b.moving.used.Load(), b.moving.size/2)
+		b.link.close(outcome{code: Unreachable})
+		require.Zero(t, b.moving.used.Load())
+		require.Zero(t, b.stored.used.Load())
+	})
+}
+
+// [FRAG-14] A Reply under way for 10 s, in which no FragmentAck came for any transfer of its sender on the link, is given up with
+// Stop.
+// [CALL-8] a Request or Poll for a reply no longer kept is answered Unreachable, executed yes, and MUST NOT run again.
+func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
+	for name, answer := range map[string]interface{ Append([]byte) []byte }{
+		"a peer that lives":     wire.Probe{ID: 1},
+		"one that has no room":  wire.FragmentAck{Transfer: 1},
+		"one that asks for it":  wire.Poll{Slot: 0, Seq: 1},
+		"one that knows others": wire.FragmentAck{Transfer: 2, Base: 1, Limit: 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+				runs := 0
+				b.offer(t, "f", func() []byte { runs++; return noise(1 << 20) })
+				b.hear(forge(a, b, requestOf(0, 1)))
+				b.script.take()
+				for range 9 {
+					b.step(time.Second)
+					b.hear(forge(a, b, answer.Append(nil)))
+				}
+				b.step(time.Second - 1)
+				require.Equal(t, servedMoving, b.link.served.slot(0).state)
+				b.step(1)
+				if _, acknowledges := answer.(wire.FragmentAck); acknowledges && name != "one that knows others" {
+					require.Equal(t, servedMoving, b.link.served.slot(0).state, "it takes its time")
+					b.step(9 * time.Second)
+				}
+				require.Contains(t, saidIn(t, b.script.take()...), "Stop 1 by receiver false code 0")
+				require.Zero(t, b.moving.used.Load())
+				require.EqualValues(t, 1, b.Stats().Unsent)
+				for _, m := range [][]byte{requestOf(0, 1), wire.Poll{Slot: 0, Seq: 1}.Append(nil)} {
+					b.hear(forge(a, b, m))
+					require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", Unreachable, Yes)}, saidIn(t, b.script.take()...))
+				}
+				require.Equal(t, 1, runs)
+			})
+		})
+	}
+}
+
+// A reply gets its 10 s whenever the link was last acknowledged, and the next one its own.
+func TestRepliesAreGivenUpOneByOne(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "f", func() []byte { return noise(100 << 10) })
+		b.step(time.Minute)
+		for slot := range uint16(3) {
+			b.hear(forge(a, b, requestOf(slot, 1)))
+			b.step(time.Second)
+		}
+		b.step(7*time.Second - 1)
+		for left := 3; left > 0; left-- {
+			require.EqualValues(t, 3-left, b.Stats().Unsent)
+			b.step(1)
+			require.EqualValues(t, 4-left, b.Stats().Unsent)
+			b.step(time.Second - 1)
+		}
+		require.Zero(t, b.moving.used.Load())
 	})
 }
 

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,13 +13,20 @@ import (
 // Lists: who tells of whom, and what those who are told make of it.
 
 const (
-	askFirst    = 200 * time.Millisecond // until a joiner asks for those that it has not met, [AMP-4]
-	askSlowest  = 5 * time.Second        // between two such questions, after many
+	askSlowest  = 5 * time.Second        // between two questions for those that are not met, after many, [AMP-4]
+	askSteps    = 10                     // of them, as hellos follow each other; then each wait is twice as long
 	missedFor   = 10 * time.Second       // how long an address is asked for that no List names any more
-	askedMax    = 60                     // addresses that are asked for at once
 	listEntries = 44                     // of 26 bytes, in a datagram of 1,200
+	listPaid    = 29                     // of them with those that are named again, so that each is paid for
 	listPause   = 100 * time.Millisecond // between two whole Lists to the same peer, for each message of them
 	listEvery   = time.Second            // between Lists sent to mend views
+)
+
+// How many Opens a List should pay for, to each whom it names.
+const (
+	payNone  = 0            // who gets it knows most of them
+	payOnce  = 1            // they are likely new to it
+	payAgain = contactTries // one Open was not enough
 )
 
 // onJoin answers with the List, or with what of it is asked for.
@@ -26,7 +34,7 @@ func (m *membership) onJoin(now time.Time, p *peer, msg wire.Join) {
 	if len(msg.Wanted) == 0 {
 		m.noteJoiner(now, p.addr)
 		if m.moment(now) >= p.listAt {
-			m.tellChunks(now, p, msg.Nonce, m.entries())
+			m.tellChunks(now, p, msg.Nonce, m.entries(), payOnce)
 		}
 		return
 	}
@@ -37,14 +45,14 @@ func (m *membership) onJoin(now time.Time, p *peer, msg wire.Join) {
 		}
 	}
 	if len(found) > 0 {
-		m.tellChunks(now, p, msg.Nonce, found)
+		m.tellChunks(now, p, msg.Nonce, found, payAgain)
 	}
 }
 
 // tellChunks sends a list of peers. A long one is not sent to the same peer again within a second, and all together are bounded: who asks is not
 // to make us send without end.
-func (m *membership) tellChunks(now time.Time, p *peer, echo uint64, entries []wire.Entry) {
-	chunks := m.chunks(echo, entries)
+func (m *membership) tellChunks(now time.Time, p *peer, echo uint64, entries []wire.Entry, pay int) {
+	chunks := chunksOf(echo, entries, pay)
 	p.listAt = m.moment(now.Add(min(time.Duration(len(chunks))*listPause, time.Second)))
 	for _, c := range chunks {
 		if m.lists.take(now, listsPerSec) {
@@ -53,46 +61,82 @@ func (m *membership) tellChunks(now time.Time, p *peer, echo uint64, entries []w
 	}
 }
 
-// chunks cuts a list of peers into messages; an empty one is a message too. echo is the nonce of the Join they answer, or 0.
-func (m *membership) chunks(echo uint64, entries []wire.Entry) []wire.List {
-	count := max((len(entries)+listEntries-1)/listEntries, 1)
+// chunksOf cuts a list of peers into messages; an empty one is a message too. echo is the nonce of the Join they answer, or 0. pay is how many Opens
+// to each the messages should pay for.
+func chunksOf(echo uint64, entries []wire.Entry, pay int) []wire.List {
+	each := listEntries
+	if pay > payNone {
+		each = listPaid
+	}
+	count := max((len(entries)+each-1)/each, 1)
 	list := make([]wire.List, count)
 	for i := range list {
-		end := min((i+1)*listEntries, len(entries))
-		list[i] = wire.List{Echo: echo, Index: uint16(i), Count: uint16(count), Entries: entries[i*listEntries : end]}
+		chunk := entries[i*each : min((i+1)*each, len(entries))]
+		list[i] = wire.List{Echo: echo, Index: uint16(i), Count: uint16(count), Entries: paidFor(chunk, pay)}
 	}
 	return list
 }
 
-// onList contacts those it does not know, as far as the List pays for that, [MEM-7] and [AMP-2]. It begins anywhere, so that two Lists pay for
-// different ones.
+// paidFor names peers again until a List of them pays for as many Opens to each as it should, or is full: an entry has a third of the bytes that an
+// Open costs, and less, [AMP-2].
+func paidFor(entries []wire.Entry, pay int) []wire.Entry {
+	cost := (pay*len(entries)*wire.OpenSize+creditFactor-1)/creditFactor - wire.ListOverhead
+	count := min((cost+wire.EntrySize-1)/wire.EntrySize, listEntries)
+	if count <= len(entries) {
+		return entries
+	}
+	list := make([]wire.Entry, count)
+	for i := range list {
+		list[i] = entries[i%len(entries)]
+	}
+	return list
+}
+
+// onList contacts those it does not know, as far as the List pays for that, [MEM-7] and [AMP-2].
 func (m *membership) onList(now time.Time, from *peer, src source, msg wire.List) {
-	paid, own := creditFactor*src.size/wire.OpenSize, m.joining.isAnswer(msg.Echo)
-	var begun []*contact
-	start := m.rng.IntN(len(msg.Entries) + 1)
-	for i := range msg.Entries {
-		e := msg.Entries[(start+i)%len(msg.Entries)]
-		if !m.isNews(e) {
-			continue
-		}
-		m.miss(now, e.Addr)
-		if paid == 0 {
-			continue
-		}
-		if c := m.contactNamed(now, e.Addr, own, m.joining.listed && e.Boot < m.cfg.boot); c != nil {
-			begun = append(begun, c)
-			paid--
-		}
+	missed := len(m.joining.missing)
+	begun, paid := m.contactListed(now, from, msg, creditFactor*src.size/wire.OpenSize)
+	if len(m.joining.missing) > missed {
+		m.planAsking(now)
 	}
 	m.spread(now, paid, begun)
 	m.noteChunk(now, from, msg)
 }
 
-// isNews reports whether a List names somebody whom we do not know.
-func (m *membership) isNews(e wire.Entry) bool {
+// contactListed sends one Open to each, as long as they are paid for, and returns those contacts and what is left. It begins anywhere, so that two
+// Lists pay for different ones.
+func (m *membership) contactListed(now time.Time, from *peer, msg wire.List, paid int) (begun []*contact, _ int) {
+	own := m.joining.isAnswer(msg.Echo)
+	start := m.rng.IntN(len(msg.Entries) + 1)
+	for i := range msg.Entries {
+		e := msg.Entries[(start+i)%len(msg.Entries)]
+		if !m.isNews(from, e) {
+			continue
+		}
+		m.miss(now, e.Addr)
+		if paid == 0 || slices.ContainsFunc(begun, func(c *contact) bool { return c.addr == e.Addr }) {
+			continue
+		}
+		if c := m.contactNamed(now, e.Addr, own, !own && m.joining.listed && e.Boot < m.cfg.boot); c != nil {
+			begun = append(begun, c)
+			paid--
+		}
+	}
+	return begun, paid
+}
+
+// isNews reports whether a List names somebody whom we do not know, at an address that is of use, [MEM-26].
+func (m *membership) isNews(from *peer, e wire.Entry) bool {
+	if e.Boot == m.cfg.boot || e.Addr == m.cfg.self {
+		return false
+	}
+	if !isUsable(from.addr, e.Addr) {
+		m.out.unusable++
+		return false
+	}
 	p := m.peers.byAddr[e.Addr]
 	isKnown := p != nil && p.boot == e.Boot && p.state != Offline
-	return e.Boot != m.cfg.boot && e.Addr != m.cfg.self && !isKnown && !m.isProving(e.Addr)
+	return !isKnown && !m.isProving(e.Addr)
 }
 
 // spread lets what a List has paid for beyond the first Opens go to further ones.
@@ -115,7 +159,7 @@ func (m *membership) spread(now time.Time, paid int, begun []*contact) {
 // noteChunk keeps account of the List that a seed sends.
 func (m *membership) noteChunk(now time.Time, from *peer, msg wire.List) {
 	j := &m.joining
-	if j.listed || !j.isAnswer(msg.Echo) {
+	if j.listed || !j.wholes.has(msg.Echo) {
 		return
 	}
 	if j.from != from || j.chunks == nil {
@@ -131,16 +175,30 @@ func (m *membership) noteChunk(now time.Time, from *peer, msg wire.List) {
 // miss notes an address that a List has named, whether or not it could be contacted.
 func (m *membership) miss(now time.Time, addr netip.AddrPort) {
 	j := &m.joining
-	if _, known := j.missing[addr]; !known && len(j.missing) >= missingMax {
+	if _, isMissed := j.missing[addr]; !isMissed && len(j.missing) >= missingMax {
 		return
 	}
 	if j.missing == nil {
 		j.missing = make(map[netip.AddrPort]time.Time)
 	}
 	j.missing[addr] = now
-	if j.askAt.IsZero() {
-		j.askAt, j.askPace = now.Add(askFirst), askFirst
+}
+
+// planAsking has those asked for soon that were named for the first time.
+func (m *membership) planAsking(now time.Time) {
+	j := &m.joining
+	j.asks = 1
+	j.askAt = earliest(j.askAt, now.Add(askGap(j.asks, len(j.missing))))
+}
+
+// askGap is the wait before the n-th question for those that are not met. It is as long as that between hellos, at a loss of a quarter the reason is
+// likely the same, but longer where many are missing: then a crowd joins, and most will come by themselves.
+func askGap(n uint8, missing int) time.Duration {
+	gap := helloGap(min(n, askSteps), 0)
+	if n > askSteps {
+		gap <<= min(n-askSteps, 5)
 	}
+	return min(max(gap, time.Duration(missing)*helloPace), askSlowest)
 }
 
 // met notes that a process at an address has become a peer.
@@ -160,18 +218,22 @@ func (m *membership) tickAsking(now time.Time) {
 		p := m.peers.byAddr[addr]
 		return now.Sub(named) >= missedFor || p != nil && p.isMember()
 	})
-	from := m.knower()
-	if len(j.missing) == 0 || from == nil {
+	if len(j.missing) == 0 {
 		j.missing, m.out.changed = nil, true
 		return
 	}
-	j.askPace = min(2*j.askPace, askSlowest)
-	j.askAt = now.Add(j.askPace)
-	wanted := slices.SortedFunc(maps.Keys(j.missing), netip.AddrPort.Compare)
-	m.rng.Shuffle(len(wanted), func(i, k int) { wanted[i], wanted[k] = wanted[k], wanted[i] })
-	for chunk := range slices.Chunk(wanted[:min(len(wanted), askedMax)], wire.MaxWanted) {
-		m.tell(from, wire.Join{Nonce: m.rng.Uint64() | 1, Wanted: chunk})
+	j.asks = min(j.asks+1, math.MaxUint8-1)
+	j.askAt = now.Add(askGap(j.asks, len(j.missing)))
+	if from := m.knower(); from != nil {
+		m.tell(from, wire.Join{Nonce: j.parts.draw(m.rng), Wanted: m.someMissing()})
 	}
+}
+
+// someMissing draws of those that are missing as many as a Join may ask for.
+func (m *membership) someMissing() []netip.AddrPort {
+	wanted := slices.SortedFunc(maps.Keys(m.joining.missing), netip.AddrPort.Compare)
+	m.rng.Shuffle(len(wanted), func(i, k int) { wanted[i], wanted[k] = wanted[k], wanted[i] })
+	return wanted[:min(len(wanted), wire.MaxWanted)]
 }
 
 // knower is who is asked for those that we have not met: who has given us the List, or anybody else who is there.

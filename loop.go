@@ -92,10 +92,11 @@ func (n *Node) step(now time.Time) time.Time {
 		n.publish(now)
 	}
 	n.reresolve(now)
+	n.watchIdle(now)
 	n.noteSilence(now)
 	next := earliest(due, n.members.nextTimeout())
 	next = earliest(earliest(next, n.tendAt), n.publishAt)
-	next = earliest(next, earliest(n.tableAt, earliest(earliest(n.seeds.at, n.seeds.tellAt), n.circuitsAt)))
+	next = earliest(next, earliest(n.tableAt, earliest(earliest(n.seeds.at, n.idle.at), earliest(n.seeds.tellAt, n.circuitsAt))))
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}
@@ -135,6 +136,7 @@ func (n *Node) carryOut(now time.Time) {
 	for _, ev := range e.events {
 		n.logEvent(now, ev)
 	}
+	n.stats.unusable.Add(e.unusable)
 	if e.changed {
 		n.publishSoon()
 	}

@@ -85,9 +85,9 @@ func (n *Node) tendLinks(now time.Time) {
 }
 
 // isBusy reports whether calls are in flight on a link that works.
-func (n *Node) isBusy(link uint64) bool {
+func (n *Node) isBusy(now time.Time, link uint64) bool {
 	l := n.tokens.link(link)
-	return l != nil && l.isBusy(time.Now())
+	return l != nil && l.isBusy(now)
 }
 
 // sendOpens sends Opens.
@@ -129,9 +129,9 @@ type pastSelf struct {
 
 // noteSelf tells the reader what the membership has found out of our address, and whether there is room for another peer.
 func (n *Node) noteSelf(now time.Time) {
-	if self := n.members.cfg.self; *n.own.Load() != self {
-		n.selfBefore.Store(&pastSelf{*n.own.Load(), now})
-		n.own.Store(&self)
+	if own := n.own.Load(); *own != n.members.cfg.self {
+		n.selfBefore.Store(&pastSelf{*own, now})
+		n.own.Store(new(n.members.cfg.self))
 	}
 	n.learning.Store(n.members.learner.tokens[0])
 	n.full.Store(n.members.isFull(now))

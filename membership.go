@@ -23,7 +23,10 @@ import (
 //	delta.go       changes of large service tables
 //	join.go        seeds, lists, and healing
 //	heartbeat.go   beats, and who is late
-//	suspicion.go   probes, witnesses, claims and refutations
+//	suspicion.go   probes, and what they decide
+//	ping.go        Pings, Pongs, and how long an answer takes
+//	witness.go     who is asked about a silent peer, and answers for others
+//	claims.go      what is said of a third peer, and refutations
 //	reach.go       members that live but cannot be reached from here
 //	isolation.go   whether it is we who are cut off
 //	steady.go      members that come and go too often
@@ -41,7 +44,7 @@ type memberConfig struct {
 
 	open   func(offers int32) uint64                                       // draws the token of an opening, of which the reader knows from then on
 	terms  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms // of the link that an Offer begins
-	isBusy func(link uint64) bool                                          // calls are in flight on it, and it was heard lately
+	isBusy func(now time.Time, link uint64) bool                           // calls are in flight on it, and it was heard lately
 }
 
 // membership is the state. It is stepped by one goroutine.
@@ -68,6 +71,7 @@ type membership struct {
 	rotation rotation // of the beats
 	pulse    pulse
 	claims   []claim // being repeated
+	refuted  moment  // when we last announced that we live; 0: never
 	helps    []help  // probes on behalf of others
 	draining draining
 	parting  parting
@@ -106,19 +110,20 @@ type pull struct {
 
 // effects are what the membership wants done, in this order. Links are named by their tokens.
 type effects struct {
-	begin   []*handshake.Terms // links to be made, of Offers
-	succeed []succession
-	offline []uint64 // calls on them fail
-	cut     []uint64 // likewise: the peers live, but do not hear us or we not them
-	opens   []openTo
-	forget  []uint64 // openings that are over
-	send    []memberMessage
-	close   []uint64
-	pull    []pull
-	events  []memberEvent
-	drain   []uint64 // links to those who are answered when none of our calls to them is in flight
-	crowded []linkID // their tables find no room
-	changed bool     // the view is another
+	begin    []*handshake.Terms // links to be made, of Offers
+	succeed  []succession
+	offline  []uint64 // calls on them fail
+	cut      []uint64 // likewise: the peers live, but do not hear us or we not them
+	opens    []openTo
+	forget   []uint64 // openings that are over
+	send     []memberMessage
+	close    []uint64
+	pull     []pull
+	events   []memberEvent
+	drain    []uint64 // links to those who are answered when none of our calls to them is in flight
+	crowded  []linkID // their tables find no room
+	unusable uint64   // addresses that others named and that are of no use, [MEM-26]
+	changed  bool     // the view is another
 }
 
 func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership {
@@ -177,17 +182,17 @@ func (m *membership) onLinked(now time.Time, p *peer, msg wire.Message) {
 	case wire.Beat:
 		m.onBeat(now, p, msg)
 	case wire.Pong:
-		m.onPong(now, p)
+		m.onPong(now, p, msg)
 	case wire.Help:
 		m.onHelp(now, p, msg.Target)
 	case wire.Vouch:
-		m.onVouch(now, msg.Target)
+		m.onVouch(now, p, msg.Target)
 	case wire.Nack:
-		m.onNack(msg.Target)
+		m.onNack(p, msg.Target)
 	case wire.Suspect:
 		m.onSuspect(now, p, msg.Target)
 	case wire.Offline:
-		m.onOffline(now, msg.Target)
+		m.onOffline(now, p, msg.Target)
 	case wire.Leave:
 		m.onLeave(now, p)
 	case wire.Delta:
@@ -208,8 +213,11 @@ func (m *membership) heard(now time.Time, link uint64, tver uint32) {
 		p.doubts = 0
 	}
 	m.noteHeard(now, p)
-	if p.probe.tries > 0 {
+	if p.probe.isOn() {
 		m.excuse(now, p)
+	}
+	if p.accuser != nil {
+		m.vouch(p)
 	}
 	p.probe = p.probe.heard()
 	if p.state != Alive {
@@ -331,7 +339,7 @@ func (m *membership) entries() []wire.Entry {
 func (m *membership) pick(k int, except *peer) []*peer {
 	var from []*peer
 	for _, p := range m.peers.list {
-		if p.state == Alive && p != except && p.probe.tries == 0 {
+		if p.state == Alive && p != except && !p.probe.own {
 			from = append(from, p)
 		}
 	}

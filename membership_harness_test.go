@@ -23,6 +23,7 @@ type society struct {
 	drop    func(msg wire.Message) bool
 	rng     *rand.Rand
 	members []*citizen
+	most    int // peers of those that join from now on
 	mail    mail
 	count   int
 	spy     func(from *citizen, to netip.AddrPort, msg wire.Message, size int)
@@ -35,6 +36,8 @@ type citizen struct {
 	*membership
 	process  *handshake.Process
 	boot     uint64
+	place    netip.AddrPort   // where it gets what is sent to it
+	alias    netip.AddrPort   // another such address
 	links    map[uint64]*bond // by the token by which it receives
 	openings map[uint64]bool
 	dead     bool
@@ -100,14 +103,15 @@ func (m *mail) Pop() any {
 
 func newSociety(t *testing.T) *society {
 	t.Log("seed 5")
-	return &society{t: t, now: time.Unix(0, 0), rng: rand.New(rand.NewPCG(5, 5))}
+	return &society{t: t, now: time.Unix(0, 0), rng: rand.New(rand.NewPCG(5, 5)), most: maxPeers}
 }
 
 // join starts a process at address i, with the seeds.
-func (s *society) join(i int, seeds ...int) *citizen { return s.joinAs(addrOf(i), seeds...) }
+func (s *society) join(i int, seeds ...int) *citizen { return s.joinAs(addrOf(i), addrOf(i), seeds...) }
 
-func (s *society) joinAs(self netip.AddrPort, seeds ...int) *citizen {
-	c := &citizen{links: map[uint64]*bond{}, openings: map[uint64]bool{}}
+// joinAs starts a process that is at a place, and believes to be at self.
+func (s *society) joinAs(place, self netip.AddrPort, seeds ...int) *citizen {
+	c := &citizen{place: place, links: map[uint64]*bond{}, openings: map[uint64]bool{}}
 	secrets := make([]byte, handshake.RandomSize)
 	for i := range secrets {
 		secrets[i] = byte(s.rng.Uint32())
@@ -115,14 +119,14 @@ func (s *society) joinAs(self netip.AddrPort, seeds ...int) *citizen {
 	c.process = handshake.NewProcess(secrets, false, s.now)
 	c.boot = c.process.Boot
 	c.membership = newMembership(memberConfig{
-		self: self, boot: c.boot, name: "app", heartbeat: Config{}.heartbeat(), maxPeers: maxPeers,
+		self: self, boot: c.boot, name: "app", heartbeat: Config{}.heartbeat(), maxPeers: s.most,
 		open: func(int32) uint64 {
 			token := s.rng.Uint64() | 1
 			c.openings[token] = true
 			return token
 		},
 		terms:  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms { return c.terms(o, self, addr) },
-		isBusy: func(uint64) bool { return false },
+		isBusy: func(time.Time, uint64) bool { return false },
 	}, s.now, rand.New(rand.NewPCG(c.boot, c.boot)))
 	c.setTable(s.now, 1, wire.AppendTable(nil, nil))
 	var addrs []netip.AddrPort
@@ -302,7 +306,7 @@ func (s *society) next() (at time.Time, who *citizen) {
 
 func (s *society) at(addr netip.AddrPort) *citizen {
 	for _, c := range s.members {
-		if c.cfg.self == addr && !c.dead {
+		if (c.place == addr || c.alias == addr) && !c.dead {
 			return c
 		}
 	}
@@ -326,7 +330,7 @@ func (s *society) deliver(l letter) {
 		if !c.openings[l.offer.Echo] {
 			return
 		}
-		c.offered(s.now, answered{Offer: *l.offer, from: l.from.cfg.self})
+		c.offered(s.now, answered{Offer: *l.offer, from: l.from.place})
 	case !s.take(c, l):
 		return
 	}
@@ -336,6 +340,9 @@ func (s *society) deliver(l letter) {
 // answer is what the reader of a node does with an Open.
 func (s *society) answer(c *citizen, l letter) {
 	m, self := *l.open, c.cfg.self
+	if m.Key == c.process.Key {
+		return
+	}
 	if self.Addr().IsUnspecified() && !m.Addr.Addr().IsUnspecified() {
 		s.postOpen(c, openTo{to: m.Addr, token: c.learner.tokens[0], self: c.nowhere()})
 		return
@@ -346,10 +353,10 @@ func (s *society) answer(c *citizen, l letter) {
 			held = max(held, b.terms.Rank)
 		}
 	}
-	o := c.process.Answer(s.now, m, self, l.from.cfg.self, held)
+	o := c.process.Answer(s.now, m, self, l.from.place, held)
 	to := m.Addr
 	if to.Addr().IsUnspecified() {
-		to = l.from.cfg.self
+		to = l.from.place
 	}
 	if !s.loses(nil) {
 		s.send(letter{from: c, to: to, offer: &o, size: wire.OpenSize})

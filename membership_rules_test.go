@@ -5,64 +5,78 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
+// rules remember what they have seen, to check what holds whatever happens to processes and networks.
+type rules struct {
+	now     time.Time
+	members []*citizen
+	died    map[uint64]time.Time // by boot ids
+	of      map[*citizen]*history
+}
+
 // history is what the rules remember of one process.
 type history struct {
-	inc  uint32
-	at   map[netip.AddrPort]uint64 // which process it last believed to be at an address
-	gone map[uint64]bool           // those that it has seen leave, or replaced
+	inc      uint32
+	believed map[uint64]bool // those that were its peers and members, as of its last step
 }
 
-func newHistory() *history {
-	return &history{at: map[netip.AddrPort]uint64{}, gone: map[uint64]bool{}}
-}
-
-// keepRules checks after each step of each process what holds whatever happens to processes and networks.
+// keepRules checks after each step of each process.
 func keepRules(s *society) {
-	records := map[*citizen]*history{}
+	r := newRules()
 	s.after = append(s.after, func(c *citizen) {
-		r := records[c]
-		if r == nil {
-			r = newHistory()
-			records[c] = r
-		}
+		r.now, r.members = s.now, s.members
 		if err := r.check(c); err != nil {
 			require.NoError(s.t, err, "%v at %v", c.cfg.self, s.now.UTC())
 		}
 	})
 }
 
-func (r *history) check(c *citizen) error {
-	if c.inc < r.inc {
-		return fmt.Errorf("its incarnation fell from %d to %d", r.inc, c.inc)
+func newRules() *rules {
+	return &rules{died: map[uint64]time.Time{}, of: map[*citizen]*history{}}
+}
+
+func (r *rules) check(c *citizen) error {
+	r.noteDeaths()
+	h := r.of[c]
+	if h == nil {
+		h = &history{}
+		r.of[c] = h
 	}
-	r.inc = c.inc
+	if c.inc < h.inc {
+		return fmt.Errorf("its incarnation fell from %d to %d", h.inc, c.inc)
+	}
+	h.inc = c.inc
+	before := h.believed
+	h.believed = make(map[uint64]bool)
 	for _, p := range c.peers.list {
 		if p.boot == c.boot || p.addr == c.cfg.self {
 			return fmt.Errorf("it has itself as a peer, %v", p.state)
 		}
-		if err := r.checkPeer(p); err != nil {
+		if err := r.checkPeer(before, p); err != nil {
 			return err
 		}
+		h.believed[p.boot] = p.isMember()
 	}
 	return nil
 }
 
-// checkPeer sees to it that who left or was replaced never comes back. The record is its own: the machine's memory of them is
-// what is being tested.
-func (r *history) checkPeer(p *peer) error {
-	if before := r.at[p.addr]; before != p.boot {
-		r.gone[before] = true
+func (r *rules) noteDeaths() {
+	for _, c := range r.members {
+		if _, known := r.died[c.boot]; c.dead && !known {
+			r.died[c.boot] = r.now
+		}
 	}
-	r.at[p.addr] = p.boot
-	if p.state == Left {
-		r.gone[p.boot] = true
-	}
-	if r.gone[p.boot] && p.state != Left {
-		return fmt.Errorf("%v is %v again, of a process that was gone", p.addr, p.state)
+}
+
+// checkPeer sees to it that nobody comes back who has been dead for so long that nothing which it sent can make a link.
+func (r *rules) checkPeer(before map[uint64]bool, p *peer) error {
+	died, isDead := r.died[p.boot]
+	if isDead && r.now.Sub(died) > spentFor && p.isMember() && !before[p.boot] {
+		return fmt.Errorf("%v is %v again, of a process that has been dead for %v", p.addr, p.state, r.now.Sub(died))
 	}
 	return nil
 }
@@ -117,28 +131,34 @@ func TestRulesAreKept(t *testing.T) {
 	all := s.grow(3)
 	requireOneView(s)
 	a, b := all[0], all[1]
-	used := func() *history {
-		r := newHistory()
+	used := func() *rules {
+		r := newRules()
+		r.now, r.members = s.now, s.members
 		require.NoError(t, r.check(a))
 		return r
 	}
 
 	fallen := used()
-	fallen.inc++
+	fallen.of[a].inc++
 	require.ErrorContains(t, fallen.check(a), "incarnation fell")
 
-	left := used()
-	a.of(b).state = Left
-	require.NoError(t, left.check(a))
+	back := used()
+	b.dead = true
+	require.NoError(t, back.check(a), "not known yet")
+	back.now = s.now.Add(time.Minute)
+	require.NoError(t, back.check(a), "still not known")
 	a.of(b).state = Offline
-	require.ErrorContains(t, left.check(a), "offline again")
+	require.NoError(t, back.check(a))
+	a.of(b).state = Alive
+	require.ErrorContains(t, back.check(a), "alive again, of a process that has been dead for 1m0s")
 
-	replaced := used()
-	a.of(b).boot++
-	require.NoError(t, replaced.check(a))
-	a.peers.sorted()[0].boot--
-	require.ErrorContains(t, replaced.check(a), "process that was gone")
+	soon := used()
+	require.NoError(t, soon.check(a))
+	a.of(b).state = Offline
+	require.NoError(t, soon.check(a))
+	a.of(b).state, soon.now = Alive, s.now.Add(spentFor)
+	require.NoError(t, soon.check(a), "what it sent before may have come late")
 
 	a.peers.sorted()[0].boot = a.boot
-	require.ErrorContains(t, newHistory().check(a), "itself as a peer")
+	require.ErrorContains(t, newRules().check(a), "itself as a peer")
 }

@@ -19,8 +19,8 @@ const (
 // tableSize is what tables take up.
 type tableSize struct{ rows, bytes int }
 
-// sizeOf measures a table. The bytes are those of its words.
-func sizeOf(table []wire.Function) tableSize {
+// tableSizeOf measures a table. The bytes are those of its words.
+func tableSizeOf(table []wire.Function) tableSize {
 	s := tableSize{rows: len(table)}
 	for i := range table {
 		s.bytes += len(table[i].Name) + len(table[i].Signature) + len(table[i].Doc)
@@ -72,7 +72,7 @@ func (m *membership) mayTake(now time.Time, p *peer, gap time.Duration) bool {
 func (m *membership) holdTable(p *peer, version uint32, functions []wire.Function) {
 	m.emptyTable(p)
 	p.tver, p.tableSeen, p.pullAt = version, max(version, p.tableSeen), 0
-	wasCrowded, size := p.crowded, sizeOf(functions)
+	wasCrowded, size := p.crowded, tableSizeOf(functions)
 	p.crowded = !m.held.fits(size) && !m.clearTables(size)
 	switch {
 	case !p.crowded:
@@ -87,7 +87,7 @@ func (m *membership) holdTable(p *peer, version uint32, functions []wire.Functio
 
 // emptyTable gives up what a peer offers.
 func (m *membership) emptyTable(p *peer) {
-	size := sizeOf(p.functions)
+	size := tableSizeOf(p.functions)
 	m.held.rows -= size.rows
 	m.held.bytes -= size.bytes
 	p.functions = nil

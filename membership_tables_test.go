@@ -86,10 +86,10 @@ func TestTablesOfAbsentPeersMakeRoom(t *testing.T) {
 // The words of all rows together are bounded, too.
 func TestBytesOfAllPeersAreBounded(t *testing.T) {
 	table := []wire.Function{{Name: "name", Signature: "(int)", Doc: strings.Repeat("d", 7)}}
-	require.Equal(t, tableSize{rows: 1, bytes: 16}, sizeOf(table))
-	require.True(t, tableSize{rows: 1, bytes: rowBytesMax - 16}.fits(sizeOf(table)))
-	require.False(t, tableSize{rows: 1, bytes: rowBytesMax - 15}.fits(sizeOf(table)))
-	require.False(t, tableSize{rows: rowsMax}.fits(sizeOf(table)))
+	require.Equal(t, tableSize{rows: 1, bytes: 16}, tableSizeOf(table))
+	require.True(t, tableSize{rows: 1, bytes: rowBytesMax - 16}.fits(tableSizeOf(table)))
+	require.False(t, tableSize{rows: 1, bytes: rowBytesMax - 15}.fits(tableSizeOf(table)))
+	require.False(t, tableSize{rows: rowsMax}.fits(tableSizeOf(table)))
 }
 
 // What is held is counted right through all that changes it.
@@ -106,7 +106,7 @@ func TestHeldTablesAreCounted(t *testing.T) {
 	require.NoError(t, all[0].dismiss(all[2].cfg.self))
 	want := tableSize{}
 	for _, p := range all[0].peers.list {
-		size := sizeOf(p.functions)
+		size := tableSizeOf(p.functions)
 		want.rows += size.rows
 		want.bytes += size.bytes
 	}

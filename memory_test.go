@@ -9,11 +9,80 @@ import (
 
 func TestMemoryBound(t *testing.T) {
 	m := &memory{size: 100}
-	require.True(t, m.take(60))
-	require.False(t, m.take(41))
-	require.True(t, m.take(40))
-	m.give(60)
-	require.True(t, m.take(60))
+	require.True(t, m.take(0, 50), "half of it")
+	require.False(t, m.take(0, 26))
+	require.True(t, m.take(0, 25), "half of what is left")
+	m.give(50)
+	require.False(t, m.take(25, 26), "as much as is left for others then")
+	require.True(t, m.take(25, 25))
+}
+
+// However many take what they can at the same time, they leave as much as each of them has.
+func TestMemoryIsShared(t *testing.T) {
+	m := &memory{size: 1 << 20}
+	var all []*share
+	for range 64 {
+		all = append(all, &share{of: m})
+	}
+	for took := true; took; {
+		took = false
+		for _, s := range all {
+			took = s.take(100) || took
+		}
+	}
+	require.InDelta(t, 1<<20/65, m.size-m.used.Load(), 6400)
+	for _, s := range all {
+		require.InDelta(t, 1<<20/65, s.used.Load(), 300)
+		s.give(s.used.Load())
+	}
+	require.Zero(t, m.used.Load())
+}
+
+// What is free for each link does not count.
+func TestFreePartOfAShare(t *testing.T) {
+	s := &share{of: &memory{size: 100}, free: 30}
+	require.True(t, s.take(20))
+	require.Zero(t, s.of.used.Load())
+	require.True(t, s.take(20))
+	require.EqualValues(t, 10, s.of.used.Load())
+	require.False(t, s.take(41))
+	require.True(t, s.take(40))
+	require.EqualValues(t, 50, s.of.used.Load())
+	s.give(50)
+	require.Zero(t, s.of.used.Load())
+	s.give(30)
+	require.Zero(t, s.of.used.Load())
+	require.Zero(t, s.used.Load())
+}
+
+// Who has more than another is going to have gives way, the one with most first; of equals nobody does.
+func TestTheRichestGivesWay(t *testing.T) {
+	m := &memory{size: 100}
+	var shares []*share
+	for _, n := range []int64{20, 30, 16, 0} {
+		s := &share{of: m, owner: new(link)}
+		m.join(s)
+		require.True(t, s.take(n))
+		shares = append(shares, s)
+	}
+	require.Nil(t, shares[3].richer(10), "it fits")
+	require.Same(t, shares[1].owner, shares[3].richer(20))
+	require.Nil(t, shares[3].richer(30))
+	require.Nil(t, shares[0].richer(10))
+	m.leave(shares[1])
+	require.Same(t, shares[0].owner, shares[3].richer(18))
+	m.leave(shares[1])
+	require.Len(t, m.shares, 3)
+}
+
+func TestShareIsLimitedByItself(t *testing.T) {
+	s := &share{of: &memory{size: 1000}, most: 100}
+	require.True(t, s.take(60))
+	require.False(t, s.fits(41))
+	require.False(t, s.take(41))
+	require.True(t, s.take(40))
+	s.give(100)
+	require.Zero(t, s.of.used.Load())
 }
 
 func TestMemoryTakenTogether(t *testing.T) {
@@ -22,8 +91,8 @@ func TestMemoryTakenTogether(t *testing.T) {
 	for range 4 {
 		g.Go(func() {
 			for range 1000 {
-				if m.take(2) {
-					m.give(2)
+				if m.take(0, 1) {
+					m.give(1)
 				}
 			}
 		})

@@ -68,6 +68,7 @@ type Node struct {
 	tableAt    time.Time     // when the peers are told of a change of what we offer; zero: there is none
 	tableMade  time.Time
 	seeds      seedBook
+	idle       idleWatch
 	touched    []*link
 	replaced   []*link    // that have a better one beside them
 	tendAt     time.Time  // when to look at those; zero: there are none
@@ -109,7 +110,9 @@ func newNode(cfg Config, t transport) *Node {
 	n.carrier = carrier{
 		transport: t, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
-		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()), atOnce: firstRoom},
+		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()+envelope), atOnce: firstRoom},
+		moving: &memory{size: max(replyMoving*largeSize(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
+		stored: &memory{size: replyStored},
 	}
 	n.ring.Store(cfg.ring())
 	n.drawSecrets(now)

@@ -19,24 +19,24 @@ func TestOutboxPacksWithinTheLimits(t *testing.T) {
 		return sizes
 	}
 	o.append(make([]byte, 700), 1400, 1)
-	o.append(make([]byte, 660), 1400, 1)
-	require.Equal(t, []int{1360}, sizes(), "full to the last byte")
+	o.append(make([]byte, 676), 1400, 1)
+	require.Equal(t, []int{1376}, sizes(), "full to the last byte")
 	o.append(make([]byte, 1), 1400, 1)
-	o.append(make([]byte, 1159), controlPacket, 1)
-	require.Equal(t, []int{1360, 1160}, sizes())
+	o.append(make([]byte, 1175), controlPacket, 1)
+	require.Equal(t, []int{1376, 1176}, sizes())
 	o.append(make([]byte, 1), 1400, 1)
-	require.Equal(t, []int{1360, 1160, 1}, sizes(), "what carries membership stays small")
+	require.Equal(t, []int{1376, 1176, 1}, sizes(), "what carries membership stays small")
 	o.append(make([]byte, 1200), 1400, 1)
 	o.append(make([]byte, 5), controlPacket, 1)
-	require.Equal(t, []int{1360, 1160, 1201, 5}, sizes(), "what is large gets no membership")
+	require.Equal(t, []int{1376, 1176, 1201, 5}, sizes(), "what is large gets no membership")
 }
 
 // A datagram that has no room for the next message could have been larger, unless it is small for another reason.
 func TestOutboxTellsWhenADatagramIsFull(t *testing.T) {
 	var o outbox
-	require.False(t, o.append(make([]byte, 1160), 1200, 1), "it is the first")
+	require.False(t, o.append(make([]byte, 1176), 1200, 1), "it is the first")
 	require.True(t, o.append(make([]byte, 1000), 1200, 1))
-	require.False(t, o.append(make([]byte, 160), 1200, 1), "full to the last byte")
+	require.False(t, o.append(make([]byte, 176), 1200, 1), "full to the last byte")
 	require.False(t, o.append(make([]byte, 10), 1400, 1), "the one before was small for those in it")
 	require.Len(t, o.ready, 3)
 }

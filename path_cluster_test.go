@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -121,6 +122,30 @@ func TestSealedDatagramsAreNoLargerThanMaxPacket(t *testing.T) {
 			})
 		})
 	}
+}
+
+// [MSG-4] A datagram's payload MUST NOT exceed the packet size of its link (1.3), nor 1,200 bytes when it carries messages of
+// section 4: nor does a Confirm, which says more before its messages than other datagrams.
+func TestIntroductionsAreNoLargerThanTheyMayBe(t *testing.T) {
+	var largest atomic.Int64
+	for size := range 2 * confirmMore {
+		inCluster(t, 7, func(c *cluster) {
+			c.net.Tap(func(_ time.Time, _, _ netip.AddrPort, b []byte) {
+				largest.Store(max(largest.Load(), int64(len(b))))
+			})
+			seed, joiner := c.start(0), c.start(1)
+			for _, n := range c.nodes {
+				for _, first := range []string{"a", "b", "c", "d", "e"} {
+					require.NoError(t, n.Register(first+strings.Repeat("x", 180), func() {}))
+				}
+				require.NoError(t, n.Register("f"+strings.Repeat("y", 40+size), func() {}))
+			}
+			require.NoError(t, joiner.Join(seed.Addr().String()))
+			c.settle(5 * time.Second)
+		})
+	}
+	require.LessOrEqual(t, largest.Load(), int64(1200))
+	require.Greater(t, largest.Load(), int64(1190), "some fill a datagram")
 }
 
 // Peers that ask little of each other are not probed: a thousand of them cost nothing.

@@ -38,19 +38,21 @@ type peer struct {
 	asked       bool   // whether it is there, after we were stopped; our incarnation says which answer counts
 	differs     bool   // the digest of its last beat was not ours
 	probe       probe
-	unreachable bool   // by us, [MEM-22]
-	unsteady    bool   // [MEM-24]
-	draining    bool   // it is called no more, [MEM-27]
-	unsupported bool   // suspect by our word alone, though there are others: they are not told
-	heardIn     uint32 // the turn of the pulse in which it was last heard
-	flaps       *flaps // nil: it has never been offline
-	accuser     *peer  // who is told when it answers; nil: nobody
-	seen        uint32 // version of our table that it holds
-	told        uint32 // and that it was last sent
-	helloAt     moment // when a hello goes to it again; 0: it has seen all
-	hellos      uint8  // sent to it since it had seen all
-	crowded     bool   // its table finds no room
-	accused     bool   // suspect by another's word
+	inquiry     *inquiry // nil: we never asked whether it is there
+	trip        uint32   // the round trip, as microseconds; 0: not measured yet
+	unreachable bool     // by us, [MEM-22]
+	unsteady    bool     // [MEM-24]
+	draining    bool     // it is called no more, [MEM-27]
+	unsupported bool     // suspect by our word alone, though there are others: they are not told
+	flaps       *flaps   // nil: it has never been offline
+	heardIn     uint32   // the turn of the pulse in which it was last heard
+	accused     bool     // suspect by another's word
+	accuser     *peer    // who is told when it answers; nil: nobody
+	seen        uint32   // version of our table that it holds
+	told        uint32   // and that it was last sent
+	helloAt     moment   // when a hello goes to it again; 0: it has seen all
+	hellos      uint8    // sent to it since it had seen all
+	crowded     bool     // its table finds no room
 	pulling     bool
 	pullAt      moment // when its table may be pulled; 0: not wanted
 	tableAt     moment // when its next table may come, but for what it may run ahead

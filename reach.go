@@ -11,20 +11,10 @@ const (
 // heard is what a probe becomes when its peer is heard of. Whether we reach it as well, only an answer can tell.
 func (q probe) heard() probe {
 	if q.path {
-		q.lives = true
+		q.lives, q.given = true, false
 		return q
 	}
 	return probe{}
-}
-
-// onPong takes the answer to a probe: the path is good in both directions.
-func (m *membership) onPong(now time.Time, p *peer) {
-	p.probe = probe{}
-	if p.unreachable {
-		p.unreachable = false
-		m.event(MemberUp, p)
-	}
-	m.schedule(p)
 }
 
 // unanswered hears that a peer leaves calls unanswered: it is probed, as if it were late.
@@ -43,7 +33,7 @@ func (m *membership) noteEcho(now time.Time, p *peer, echo uint32) {
 
 // probePath finds out whether we reach a peer.
 func (m *membership) probePath(now time.Time, p *peer) {
-	if p.state != Alive || p.probe.tries > 0 {
+	if p.state != Alive || p.probe.isOn() {
 		return
 	}
 	p.probe.path = true
@@ -51,11 +41,20 @@ func (m *membership) probePath(now time.Time, p *peer) {
 	m.schedule(p)
 }
 
+// reachAgain begins the next round of probes to a peer that is unreachable now, unless one is under way that has had no sign
+// of life yet.
+func (m *membership) reachAgain(now time.Time, p *peer) {
+	if !p.probe.own || p.probe.lives {
+		p.probe = probe{at: m.moment(now), path: true}
+		m.schedule(p)
+	}
+}
+
 // endProbe ends a probe without an answer to it. Where the path was found broken, the next round is due.
 func (m *membership) endProbe(now time.Time, p *peer) {
 	p.probe = probe{}
 	if p.unreachable {
-		p.probe = probe{tries: 1, at: m.moment(now.Add(pathEvery)), path: true}
+		p.probe = probe{at: m.moment(now.Add(pathEvery)), path: true}
 	}
 }
 

@@ -111,6 +111,6 @@ func TestEchoOfBeatsStartsAProbe(t *testing.T) {
 	require.Equal(t, 1, peer.probe.tries)
 	s.forge(a, link, wire.Nack{})
 	require.Equal(t, 1, peer.probe.tries, "it lives, which is not the question")
-	s.forge(a, link, wire.Pong{})
-	require.Zero(t, peer.probe.tries)
+	s.run(10 * time.Millisecond)
+	require.False(t, peer.probe.isOn(), "it has answered")
 }

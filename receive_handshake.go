@@ -100,7 +100,8 @@ func (r *reader) offered(now time.Time, d datagram, h wire.Header) {
 		}
 	}
 	if e.opening.left.Add(-1) >= 0 { // more of them would only keep the loop busy
-		r.arrive(arrival{offer: &m, from: d.addr})
+		counts := m // on the heap, as the others are not
+		r.arrive(arrival{offer: &counts, from: d.addr})
 	}
 }
 

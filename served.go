@@ -65,9 +65,19 @@ type servedSlots struct {
 	moving slotList // servedMoving
 	stored slotList // servedDone, by time of the reply
 
-	movingBytes int // of replies under way
-	storedBytes int // of stored replies
+	movingBytes share // of replies under way
+	storedBytes share // of stored replies
 }
+
+// init says what of the node's memory may be taken.
+func (s *servedSlots) init(owner *link, moving, stored *memory) {
+	s.movingBytes.of, s.movingBytes.owner = moving, owner
+	s.storedBytes.of, s.storedBytes.free, s.storedBytes.most = stored, replyKeepMin, replyKeepMax
+	moving.join(&s.movingBytes)
+}
+
+// sizeOf is the memory that a reply takes up: a message of 2^n bytes, with what is around it, a quarter more than it has.
+func sizeOf(reply []byte) int64 { return int64(cap(reply)) }
 
 // slot returns the state of a slot, made on demand.
 func (s *servedSlots) slot(id uint16) *servedSlot {
@@ -130,24 +140,30 @@ func (s *servedSlots) tell(v *servedSlot) {
 	}
 }
 
+// reserve takes memory for a reply that is to be under way, or returns false. move must follow.
+func (s *servedSlots) reserve(reply []byte) bool { return s.movingBytes.take(sizeOf(reply)) }
+
 // move notes that the reply of the running request is under way. It is not among the stored ones: who drops it stops the
 // transfer first.
-func (s *servedSlots) move(v *servedSlot, reply []byte, transfer uint32) {
+func (s *servedSlots) move(now time.Time, v *servedSlot, reply []byte, transfer uint32) {
 	s.unlist(v)
-	v.state, v.request, v.reply, v.transfer = servedMoving, nil, reply, transfer
-	s.movingBytes += len(reply)
+	v.state, v.request, v.reply, v.transfer, v.at = servedMoving, nil, reply, transfer, now
 	s.moving.push(v)
 }
 
-// done stores the reply.
+// done stores the reply, in place of the oldest ones if need be. Where even that makes no room it is dropped.
 func (s *servedSlots) done(now time.Time, v *servedSlot, reply []byte) {
 	s.clear(v)
-	v.state, v.reply, v.at = servedDone, reply, now
-	s.storedBytes += len(reply)
-	s.stored.push(v)
-	for s.storedBytes > replyKeepMax && s.stored.head != v {
+	v.state, v.reply = servedDropped, reply
+	for !s.storedBytes.take(sizeOf(reply)) {
+		if s.stored.head == nil {
+			s.drop(v)
+			return
+		}
 		s.drop(s.stored.head)
 	}
+	v.state, v.at = servedDone, now
+	s.stored.push(v)
 }
 
 // drop gives up what a slot holds. That its last request came is not forgotten.
@@ -170,10 +186,10 @@ func (s *servedSlots) unlist(v *servedSlot) {
 		s.fresh.remove(v)
 	case servedMoving:
 		s.moving.remove(v)
-		s.movingBytes -= len(v.reply)
+		s.movingBytes.give(sizeOf(v.reply))
 	case servedDone:
 		s.stored.remove(v)
-		s.storedBytes -= len(v.reply)
+		s.storedBytes.give(sizeOf(v.reply))
 	}
 }
 
@@ -190,6 +206,16 @@ func (s *servedSlots) expire(now time.Time) {
 	for v := s.stored.head; v != nil && now.Sub(v.at) >= replyKept; v = s.stored.head {
 		s.drop(v)
 	}
+}
+
+// close gives all memory back: the link is over.
+func (s *servedSlots) close() {
+	for _, l := range []*slotList{&s.moving, &s.stored} {
+		for l.head != nil {
+			s.drop(l.head)
+		}
+	}
+	s.movingBytes.of.leave(&s.movingBytes)
 }
 
 // nextTimeout is when unacknowledged or expire has something to do; zero: never.

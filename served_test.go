@@ -8,13 +8,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// newServedSlots is a link's that has the node's memory to itself.
+func newServedSlots() *servedSlots {
+	s := &servedSlots{}
+	s.init(nil, &memory{size: 1 << 30}, &memory{size: replyStored})
+	return s
+}
+
+func moveReply(t *testing.T, s *servedSlots, now time.Time, v *servedSlot, reply []byte) {
+	require.True(t, s.reserve(reply))
+	s.move(now, v, reply, 1)
+}
+
 // [CALL-1] A Request newer than the slot's last seq is a new call
 // [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again: it is answered with the stored Reply, or Progress
 // while the call runs.
 // [CALL-3] An older Request MUST be ignored.
 func TestSlotTellsNewFromOld(t *testing.T) {
 	for _, last := range []uint32{1, 1000, 1<<32 - 1} { // the numbers wrap around, RFC 1982
-		var s servedSlots
+		s := newServedSlots()
 		now := time.Unix(0, 0)
 		v := s.slot(3)
 		require.Equal(t, requestNew, v.look(last))
@@ -33,7 +45,7 @@ func TestSlotTellsNewFromOld(t *testing.T) {
 
 // [CALL-4] A call that is not answered 5 ms after its Request came is acknowledged with Progress.
 func TestUnansweredRequestsAreAcknowledgedInTime(t *testing.T) {
-	var s servedSlots
+	s := newServedSlots()
 	start := time.Unix(0, 0)
 	first, second, quick := s.slot(0), s.slot(1), s.slot(2)
 	s.begin(start, first, 1, &request{})
@@ -53,7 +65,7 @@ func TestUnansweredRequestsAreAcknowledgedInTime(t *testing.T) {
 
 // [CALL-7] A request that finds no room MUST NOT be remembered in its slot unless it is answered
 func TestForgottenRequestMayComeAgain(t *testing.T) {
-	var s servedSlots
+	s := newServedSlots()
 	v := s.slot(0)
 	for _, seq := range []uint32{7, 8, 100} {
 		s.begin(time.Unix(0, 0), v, seq, &request{})
@@ -63,9 +75,9 @@ func TestForgottenRequestMayComeAgain(t *testing.T) {
 	}
 }
 
-// [CALL-8] A stored reply is kept for 60 s at least while the link holds less than 16 MiB of them
+// [CALL-8] A stored reply is kept for 60 s, or until its memory is wanted for newer ones of the link
 func TestStoredRepliesAreBounded(t *testing.T) {
-	var s servedSlots
+	s := newServedSlots()
 	start := time.Unix(0, 0)
 	mib := make([]byte, 1<<20)
 	for id := range uint16(17) {
@@ -73,7 +85,7 @@ func TestStoredRepliesAreBounded(t *testing.T) {
 		s.begin(start, v, 1, &request{})
 		s.done(start.Add(time.Duration(id)), v, mib)
 	}
-	require.Equal(t, 16<<20, s.storedBytes)
+	require.EqualValues(t, 16<<20, s.storedBytes.used.Load())
 	require.Equal(t, requestForgotten, s.slot(0).look(1))
 	require.Equal(t, requestDone, s.slot(1).look(1))
 
@@ -84,13 +96,49 @@ func TestStoredRepliesAreBounded(t *testing.T) {
 	require.Equal(t, requestDone, s.slot(2).look(1))
 	require.Equal(t, start.Add(replyKept+2), s.nextTimeout())
 	s.expire(start.Add(time.Hour))
-	require.Zero(t, s.storedBytes)
+	require.Zero(t, s.storedBytes.used.Load())
 	require.True(t, s.nextTimeout().IsZero())
+}
+
+// However many links store what they can, all together is bounded, and each keeps some of its newest: the oldest go. What was
+// answered does not run again.
+func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
+	stored, now := &memory{size: 1 << 20}, time.Unix(0, 0)
+	var links []*servedSlots
+	for range 64 {
+		s := &servedSlots{}
+		s.init(nil, &memory{}, stored)
+		links = append(links, s)
+	}
+	for id := range uint16(100) {
+		for _, s := range links {
+			v := s.slot(id)
+			s.begin(now, v, 1, &request{})
+			s.done(now, v, make([]byte, 1000))
+			require.Less(t, stored.used.Load(), stored.size)
+		}
+	}
+	for _, s := range links {
+		require.Equal(t, requestForgotten, s.slot(0).look(1))
+		for id := range uint16(replyKeepMin / 1000) {
+			require.Equal(t, requestDone, s.slot(99-id).look(1), "so much is its own")
+		}
+		s.close()
+	}
+	require.Zero(t, stored.used.Load())
+
+	t.Log("a reply for which there is no room at all is not kept")
+	s := links[0]
+	stored.size = 0
+	s.begin(now, s.slot(0), 2, &request{})
+	s.done(now, s.slot(0), make([]byte, replyKeepMin+1))
+	require.Equal(t, requestForgotten, s.slot(0).look(2))
+	require.Zero(t, stored.used.Load())
 }
 
 // A peer that begins with the highest slot makes us remember no more than one that begins with the lowest.
 func TestSlotsAreMadeOnDemand(t *testing.T) {
-	var s servedSlots
+	s := newServedSlots()
 	s.slot(maxSlots - 1)
 	made := 0
 	for _, page := range s.pages {
@@ -106,7 +154,7 @@ func TestSlotsAreMadeOnDemand(t *testing.T) {
 func TestSlotListsStayRight(t *testing.T) {
 	t.Log("seed 3")
 	rng := rand.New(rand.NewPCG(3, 3))
-	var s servedSlots
+	s := newServedSlots()
 	now := time.Unix(0, 0)
 	for range 3000 {
 		now = now.Add(time.Duration(rng.IntN(3)) * time.Second)
@@ -126,10 +174,10 @@ func TestSlotListsStayRight(t *testing.T) {
 			s.drop(v)
 		case 6:
 			if v.request != nil {
-				s.move(v, make([]byte, 1<<20), 1)
+				moveReply(t, s, now, v, make([]byte, 1<<20))
 			}
 		}
-		checkLists(t, &s)
+		checkLists(t, s)
 	}
 }
 
@@ -146,8 +194,8 @@ func checkLists(t *testing.T, s *servedSlots) {
 			bytes += len(v.reply)
 		}
 	}
-	require.Equal(t, bytes, s.storedBytes)
-	require.Equal(t, moving<<20, s.movingBytes)
+	require.EqualValues(t, bytes, s.storedBytes.used.Load())
+	require.EqualValues(t, moving<<20, s.movingBytes.used.Load())
 	require.Equal(t, fresh, lengthOf(t, s.fresh, servedNew))
 	require.Equal(t, moving, lengthOf(t, s.moving, servedMoving))
 	require.Equal(t, stored, lengthOf(t, s.stored, servedDone))
@@ -168,18 +216,18 @@ func lengthOf(t *testing.T, l slotList, state servedState) int {
 }
 
 func TestReplyUnderWayIsNeitherStoredNorForgotten(t *testing.T) {
-	var s servedSlots
+	s := newServedSlots()
 	v := s.slot(0)
 	s.begin(fragmentEpoch, v, 1, &request{})
-	s.move(v, make([]byte, 2*replyKeepMax), 1)
+	moveReply(t, s, fragmentEpoch, v, make([]byte, 2*replyKeepMax))
 	require.Equal(t, requestRunning, v.look(1), "who asks hears that it comes")
 	for i := range uint16(20) {
 		s.done(fragmentEpoch, s.slot(1+i), make([]byte, 1<<20))
 	}
 	s.expire(fragmentEpoch.Add(time.Hour))
 	require.Equal(t, servedMoving, v.state)
-	require.Equal(t, 2*replyKeepMax, s.movingBytes)
+	require.EqualValues(t, 2*replyKeepMax, s.movingBytes.used.Load())
 	s.drop(v)
-	require.Zero(t, s.movingBytes)
+	require.Zero(t, s.movingBytes.used.Load())
 	require.Nil(t, s.moving.head)
 }

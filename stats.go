@@ -32,6 +32,7 @@ type Stats struct {
 	Shed     uint64 // calls whose deadline passed while they waited; they did not run
 	Rejected uint64 // calls refused because the queue was full, or put off while it was
 	Panics   uint64 // functions that panicked
+	Unsent   uint64 // large replies given up: too many were under way, or nothing of them was acknowledged for 10 s
 
 	Heartbeats float64 // sent a second, to all peers together
 	Isolated   bool    // most of the peers that should be heard are silent: it is this node that is cut off
@@ -60,7 +61,7 @@ type PeerStats struct {
 type counters struct {
 	malformed, foreignVersion, otherCluster, replayed atomic.Uint64
 	unanswered, stranger, unknownKind, inboxFull      atomic.Uint64
-	unusable, unopened, crowded                       atomic.Uint64
+	unusable, unopened, crowded, unsent               atomic.Uint64
 }
 
 // Stats returns the counts and the state of things now.
@@ -72,8 +73,8 @@ func (n *Node) Stats() Stats {
 		Malformed: c.malformed.Load() + t.truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
 		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(),
 		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load(),
-		TablesRefused: c.crowded.Load(),
-		Running:       p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
+		TablesRefused: c.crowded.Load(), Unsent: c.unsent.Load(),
+		Running: p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
 	}
 	now, v := time.Now(), n.view.Load()
 	s.Heartbeats, s.Isolated = v.heartbeats, v.isolated

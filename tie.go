@@ -32,6 +32,7 @@ type proving struct {
 	linkID
 	asked  time.Time // when the contact began that led to it
 	held   uint32    // the highest rank that the peer held then
+	told   uint32    // the version of our table that we have said
 	hellos uint8
 	at     time.Time // of the next hello
 	again  time.Time // when we open beside it; zero: we have
@@ -58,6 +59,9 @@ func (m *membership) offered(now time.Time, o answered) {
 	switch {
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
 		m.endContact(c)
+	case o.Addr != c.addr && !isUsable(o.from, o.Addr):
+		m.out.unusable++
+		m.endContact(c)
 	case o.Addr != c.addr:
 		m.contactOther(now, c, o)
 	case p != nil && p.boot == boot && !m.isRenewed(now, p, c, o):
@@ -73,7 +77,7 @@ func (m *membership) isRenewed(now time.Time, p *peer, c *contact, o answered) b
 	switch {
 	case p.tie.token == 0, p.state == Offline, p.state == Left:
 		return true
-	case p.older != nil && m.cfg.isBusy(p.older.token) && m.cfg.isBusy(p.tie.token):
+	case p.older != nil && m.cfg.isBusy(now, p.older.token) && m.cfg.isBusy(now, p.tie.token):
 		return false
 	case o.Held < p.tie.order.Rank && m.time(p.tie.born).Before(c.began):
 		return true
@@ -113,6 +117,7 @@ func (m *membership) sayHello(now time.Time, pr *proving) {
 	if p := m.peers.byAddr[pr.addr]; p != nil && p.boot == pr.boot {
 		seen = p.tver
 	}
+	pr.told = m.tver
 	m.send(pr.token, wire.Announce{Hello: m.hello(seen, helloMax-confirmMore)})
 }
 
@@ -157,6 +162,9 @@ func (m *membership) proven(now time.Time, token uint64) {
 		pr.born = m.moment(now)
 		m.dropHeldBelow(pr)
 		m.bind(now, pr.linkID, pr.tie, true)
+		if p := m.peers.byLink[token]; p != nil {
+			p.told = max(p.told, pr.told)
+		}
 		return
 	}
 }
@@ -216,7 +224,7 @@ func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
 		m.peers.bind(p, t)
 		m.revive(now, p)
 	default:
-		m.addTie(p, t)
+		m.addTie(now, p, t)
 		m.heard(now, t.token, 0)
 	}
 	if c := m.contacts.byAddr[id.addr]; c != nil {
@@ -245,10 +253,10 @@ func (m *membership) refuse(t tie) {
 }
 
 // addTie gives a peer another link. The better of its two is preferred, the other ends what it has begun; of three one goes, [LNK-7].
-func (m *membership) addTie(p *peer, t tie) {
+func (m *membership) addTie(now time.Time, p *peer, t tie) {
 	m.peers.byLink[t.token] = p
 	switch {
-	case p.older != nil && !m.dropThird(p):
+	case p.older != nil && !m.dropThird(now, p):
 		m.cut(p, &t)
 		return
 	case p.tie.token == 0:
@@ -266,11 +274,11 @@ func (m *membership) addTie(p *peer, t tie) {
 
 // dropThird makes room for another link of a peer that has two, and reports whether it could: the lower goes, unless calls are in flight on it. The
 // reader has seen to it that a Confirm's is not the lowest, and what an Offer makes never is.
-func (m *membership) dropThird(p *peer) bool {
+func (m *membership) dropThird(now time.Time, p *peer) bool {
 	switch {
-	case !m.cfg.isBusy(p.older.token):
+	case !m.cfg.isBusy(now, p.older.token):
 		m.cut(p, p.older)
-	case !m.cfg.isBusy(p.tie.token):
+	case !m.cfg.isBusy(now, p.tie.token):
 		m.cut(p, &p.tie)
 		p.tie = *p.older
 	default:

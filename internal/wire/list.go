@@ -11,12 +11,14 @@ type Entry struct {
 	Boot uint64 // not 0
 }
 
-// entrySize is the size of an Entry, in bytes. It is the same for all addresses, so that what names one pays for what is sent there.
-const entrySize = addrSize + 8
+const (
+	EntrySize    = addrSize + 8          // of an Entry, in bytes. It is the same for all addresses, so that what names one pays for what is sent there
+	ListOverhead = FrameSize + 8 + 2 + 2 // of a List without entries
+)
 
 // Digest is FNV-1a 64 of an entry as a List has it. The membership of a node is digested as the XOR over its entries.
 func Digest(e Entry) uint64 {
-	var room [entrySize]byte
+	var room [EntrySize]byte
 	return fnv1a(appendEntry(room[:0], e))
 }
 
@@ -50,7 +52,7 @@ func ConsumeList(body []byte) (List, error) {
 	if m.Index >= m.Count {
 		f.fail(ErrField)
 	}
-	n := len(f.b) / entrySize
+	n := len(f.b) / EntrySize
 	if err := checkEntries(f); err != nil {
 		return List{}, err
 	}

@@ -1,0 +1,221 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// learner starts a process that is at a place and does not know that.
+func (s *society) learner(i int, seeds ...int) *citizen {
+	return s.joinAs(addrOf(i), netip.AddrPortFrom(netip.IPv4Unspecified(), 7000), seeds...)
+}
+
+// [MEM-25] A process that does not know which address to advertise *learns*: its Opens name `::` and its port. [...] who learns takes its observed, if
+// [MEM-26] lets it, as its address.
+func TestAddressIsLearntFromASeed(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(3)
+	a := s.learner(7, 0)
+	require.True(t, a.isLearning())
+	require.Equal(t, netip.AddrPortFrom(netip.IPv6Unspecified(), 7000), a.nowhere())
+	s.until(5*time.Millisecond, "all see it where it is", func() bool {
+		for _, c := range all {
+			if c.of(a) == nil {
+				return false
+			}
+		}
+		return a.joined()
+	})
+	require.Equal(t, a.place, a.cfg.self)
+	s.run(time.Second)
+	requireOneView(s)
+}
+
+// [MEM-25] The Offer to such an Open goes to its source, with token B 0. An Offer with token B 0 or with `::` as address B makes no link
+func TestWhatALearnerHearsMakesNoLink(t *testing.T) {
+	s := newSociety(t)
+	a, x := s.learner(0, 50, 51), s.act(50, 0)
+	hearing := a.learner.tokens[0]
+	for _, observed := range []string{"127.0.0.1:7000", "0.0.0.0:7000", "224.0.0.1:7000", "255.255.255.255:7000"} {
+		x.give(a, wire.Offer{Rank: 1, Echo: hearing, Key: x.key, Addr: x.addr, Observed: netip.MustParseAddrPort(observed)})
+		require.True(t, a.isLearning(), "%v is of no use", observed)
+	}
+	x.give(a, wire.Offer{Rank: 1, Echo: hearing + 2, Key: x.key, Addr: x.addr, Observed: addrOf(8)})
+	require.True(t, a.isLearning(), "nobody asked")
+	link := x.confirm(a, 1)
+	require.False(t, a.isOpen(link), "who learns is nobody's peer")
+
+	x.give(a, wire.Offer{Rank: 1, Echo: hearing, Token: 5, Key: x.key, Addr: x.addr, Observed: addrOf(0)})
+	require.Equal(t, addrOf(0), a.cfg.self)
+	require.Equal(t, wire.Digest(wire.Entry{Addr: addrOf(0), Boot: a.boot}), a.digest)
+	require.Empty(t, a.provings)
+	x.give(a, wire.Offer{Rank: 1, Echo: hearing, Key: x.key, Addr: x.addr, Observed: addrOf(8)})
+	require.Equal(t, addrOf(0), a.cfg.self, "the first counts")
+}
+
+// [MEM-25] Meanwhile it answers an Open that names an address by its own Open, sent there [...]; one that names `::` by an Offer with `::` as address B.
+func TestTwoLearnersLearnFromEachOther(t *testing.T) {
+	s := newSociety(t)
+	a, b := s.learner(0, 1), s.learner(1, 0)
+	s.until(300*time.Millisecond, "both see the other", func() bool { return a.of(b) != nil && b.of(a) != nil && a.joined() && b.joined() })
+	s.run(time.Second)
+	requireOneView(s)
+	require.Equal(t, []netip.AddrPort{a.place, b.place}, []netip.AddrPort{a.cfg.self, b.cfg.self})
+}
+
+// [MEM-25] The first node of a cluster may be its own seed without knowing that: it learns from the first that comes.
+func TestTheFirstNodeLearnsFromTheSecond(t *testing.T) {
+	for _, knows := range []bool{true, false} {
+		s := newSociety(t)
+		first := s.learner(0, 0)
+		s.run(time.Minute)
+		require.True(t, first.isLearning())
+		second := s.join
+		if !knows {
+			second = s.learner
+		}
+		b := second(1, 0)
+		s.until(time.Second, "both see the other", func() bool { return first.of(b) != nil && b.of(first) != nil })
+		s.run(2 * time.Second)
+		requireOneView(s)
+		require.Equal(t, first.place, first.cfg.self)
+		require.Empty(t, first.joining.seeds, "it is not its own seed")
+	}
+}
+
+// [MEM-25] whose token A is the same for all and drawn anew each 6 s: an answer to the one before counts, an older one does not.
+func TestOnlyRecentAnswersTellTheAddress(t *testing.T) {
+	s := newSociety(t)
+	a, x := s.learner(0, 50), s.act(50, 0)
+	first := a.learner.tokens[0]
+	s.run(learnerFor)
+	require.NotEqual(t, first, a.learner.tokens[0])
+	require.True(t, a.openings[first])
+	s.run(learnerFor)
+	require.False(t, a.openings[first])
+	x.give(a, wire.Offer{Rank: 1, Echo: first, Key: x.key, Addr: x.addr, Observed: addrOf(0)})
+	require.True(t, a.isLearning())
+}
+
+// [MEM-25] Who has learnt asks on by such an Open, one peer or seed every 10 s [...]: when two of different IPs, or all there are, one after the other
+// observe the same other address and none the present one, it leaves as what it was, and joins as that.
+func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(5)
+	a := s.learner(7, 0)
+	s.run(3 * time.Second)
+	require.Equal(t, Alive, all[1].of(a).state)
+	old := a.cfg.self
+	a.place, a.alias = addrOf(8), old // it is seen elsewhere from now on, and what goes to the old place comes for a while
+	took := s.until(25*time.Second, "all see it at its new place", func() bool {
+		for _, c := range all {
+			p := c.peers.byAddr[addrOf(8)]
+			if p == nil || p.boot != a.boot || p.state != Alive {
+				return false
+			}
+		}
+		return true
+	})
+	t.Log("all see it after", took)
+	require.Equal(t, Left, all[1].peers.byAddr[old].state)
+	s.run(3 * time.Second)
+	require.Equal(t, 5, a.in(Alive))
+}
+
+// [MEM-25] when two of different IPs: one that lies moves nobody, whatever it says how often.
+func TestOneLiarMovesNobody(t *testing.T) {
+	s := newSociety(t)
+	s.grow(5)
+	a := s.learner(7, 0)
+	s.run(3 * time.Second)
+	liar := s.act(50, 0)
+	for range 1000 {
+		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr, Observed: addrOf(99)})
+		s.run(30 * time.Millisecond)
+		require.Equal(t, addrOf(7), a.cfg.self)
+	}
+	require.Len(t, a.learner.answers, 1)
+}
+
+// [MEM-25] and each seed that has not answered within 5 s: who learnt a wrong address first finds the right one.
+func TestAWrongAddressIsGivenUp(t *testing.T) {
+	for _, seeds := range [][]int{{0}, {0, 1}} {
+		s := newSociety(t)
+		s.grow(3)
+		a, liar := s.learner(7, seeds...), s.act(50, 0)
+		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr, Observed: addrOf(99)})
+		require.Equal(t, addrOf(99), a.cfg.self)
+		took := s.until(13*time.Second, "it is where it is", func() bool { return a.cfg.self == addrOf(7) && a.joined() })
+		t.Log("found after", took)
+		s.run(3 * time.Second)
+		requireOneView(s)
+	}
+}
+
+// Nodes that listen on all addresses find each other, whichever of them is there first.
+func TestNodesOnAllAddresses(t *testing.T) {
+	start := func(seed netip.AddrPort) *Node {
+		n, err := Start(Config{Addr: "0.0.0.0:0", Join: []string{seed.String()}, LogLevel: "off"})
+		require.NoError(t, err)
+		t.Cleanup(func() { n.Close() })
+		return n
+	}
+	at := func(n *Node) netip.AddrPort { return netip.AddrPortFrom(loopback, n.Addr().Port()) }
+	first := start(netip.MustParseAddrPort("127.0.0.1:1"))
+	require.True(t, first.Addr().Addr().IsUnspecified())
+	second := start(at(first))
+	require.NoError(t, second.Register("f", func() int { return 7 }))
+	require.NoError(t, first.Join(at(second).String()))
+	require.NoError(t, first.WaitFor(context.Background(), "f", 1))
+	got, err := Call[int](context.Background(), first.Caller("f"))
+	require.NoError(t, err)
+	require.Equal(t, 7, got)
+	require.Equal(t, at(first), first.Addr())
+	require.Equal(t, at(second), second.Addr())
+	require.Len(t, first.Members(), 2)
+}
+
+// Clusters of IPv6 addresses, and those whose nodes listen for both families and come to a seed of either.
+func TestNodesOfEitherFamily(t *testing.T) {
+	needAddr(t, "[::1]:0")
+	for _, addrs := range [][]string{
+		{"[::1]:0", "[::1]:0", "[::1]:0"}, {"[::1]:0", "[::]:0", "[::]:0"}, {"127.0.0.1:0", "[::]:0", "0.0.0.0:0"},
+	} {
+		t.Run(strings.Join(addrs, " "), func(t *testing.T) { callAround(t, startAt(t, addrs)) })
+	}
+}
+
+// startAt starts nodes with a function each, the first being the seed of the others.
+func startAt(t *testing.T, addrs []string) (nodes []*Node) {
+	for i, addr := range addrs {
+		cfg := Config{Addr: addr, LogLevel: "off"}
+		if i > 0 {
+			cfg.Join = []string{nodes[0].Addr().String()}
+		}
+		n, err := Start(cfg)
+		require.NoError(t, err)
+		t.Cleanup(func() { n.Close() })
+		require.NoError(t, n.Register(fmt.Sprint("f", i), func() {}))
+		nodes = append(nodes, n)
+	}
+	return nodes
+}
+
+// callAround lets each node call the function of each.
+func callAround(t *testing.T, nodes []*Node) {
+	for _, n := range nodes {
+		for i := range nodes {
+			require.NoError(t, n.WaitFor(context.Background(), fmt.Sprint("f", i), 1))
+			_, err := n.Caller(fmt.Sprint("f", i)).Call(context.Background())
+			require.NoError(t, err)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package broach
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// hoarders are peers that ask for large replies and acknowledge none of them. They live: their links carry datagrams.
+type hoarders struct {
+	provider *linkSide
+	sides    []*linkSide
+}
+
+// meet makes another peer of a provider, which is not run.
+func meet(t *testing.T, provider *linkSide, i int) *linkSide {
+	s := side(t, i, Config{MaxMessage: 2 << 20})
+	toIt := *provider
+	connect(s, &toIt)
+	return s
+}
+
+// ask sends that many Requests for the function f from each, one peer after the other.
+func (h *hoarders) ask(requests int) {
+	for _, s := range h.sides {
+		var batch [][]byte
+		for slot := range requests {
+			batch = append(batch, forge(s, h.provider, requestOf(uint16(slot), 1)))
+		}
+		h.provider.hear(batch...)
+		h.provider.script.take()
+	}
+}
+
+// live lets time pass in which they say no more than that they are there.
+func (h *hoarders) live(d time.Duration) {
+	for range d / time.Second {
+		h.provider.step(time.Second)
+		for _, s := range h.sides {
+			h.provider.hear(forge(s, h.provider, wire.Probe{ID: 1}.Append(nil)))
+		}
+		h.provider.script.take()
+	}
+}
+
+// requireEcho makes an honest call with n bytes there and back.
+func requireEcho(t *testing.T, honest, provider *linkSide, n int) {
+	link := provider.tokens.at(honest.script.addr)[0]
+	call := honest.call(t, time.Minute, "echo", noise(n))
+	shuttle(honest, &linkSide{provider.Node, provider.script, provider.reader, link})
+	call.require(t, 0, Yes)
+	honest.free(call)
+}
+
+// SECURITY.md: large replies under way are bounded for all peers together, and others are served beside those who take them all.
+func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
+	for _, attackers := range []int{1, 4, 64} {
+		t.Run(fmt.Sprint(attackers), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				provider := side(t, 0, Config{MaxMessage: 2 << 20})
+				defer provider.pool.close(time.Hour)
+				provider.offer(t, "echo", func(b []byte) []byte { return b })
+				size := 1 << 20
+				if raceEnabled { // the detector keeps notes four times as large
+					size /= 8
+					provider.moving.size /= 8
+				}
+				large := make([]byte, size)
+				provider.offer(t, "f", func() []byte { return large })
+				honest := meet(t, provider, 1)
+				h := &hoarders{provider: provider}
+				for i := range attackers {
+					h.sides = append(h.sides, meet(t, provider, 2+i))
+				}
+				before := heapInUse()
+
+				h.ask(600 / min(attackers, 30))
+				limit := provider.moving.size
+				if attackers == 1 {
+					limit /= 2
+				}
+				require.LessOrEqual(t, provider.moving.used.Load(), limit)
+				require.Greater(t, provider.moving.used.Load(), limit*3/4)
+				require.LessOrEqual(t, heapInUse()-before, limit+(16<<20))
+				require.NotZero(t, provider.Stats().Unsent)
+				requireEcho(t, honest, provider, size)
+
+				t.Log("the memory comes back while they live")
+				h.live(12 * time.Second)
+				require.Zero(t, provider.moving.used.Load())
+				require.LessOrEqual(t, heapInUse()-before, int64(16<<20))
+				runtime.KeepAlive(h)
+			})
+		})
+	}
+}
+
+// SECURITY.md: half-received messages are bounded for all peers together, and others get theirs through beside those who begin
+// what they can and do not go on.
+func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		provider := side(t, 0, Config{MaxMessage: 2 << 20})
+		defer provider.pool.close(time.Hour)
+		provider.offer(t, "echo", func(b []byte) []byte { return b })
+		honest := meet(t, provider, 1)
+		before := heapInUse()
+		part := make([]byte, 1000)
+		var sides []*linkSide
+		for i := range 6 {
+			s := meet(t, provider, 2+i)
+			sides = append(sides, s)
+			for id := range uint32(maxTransfers) {
+				f := wire.Fragment{Transfer: id + 1, Total: 2 << 20 >> min(id, 8), Size: 1000, Data: part}
+				provider.hear(forge(s, provider, f.Append(nil)))
+			}
+			provider.script.take()
+		}
+		require.Greater(t, provider.memory.used.Load(), provider.memory.size*9/10)
+		require.LessOrEqual(t, provider.memory.used.Load(), provider.memory.size)
+		require.LessOrEqual(t, heapInUse()-before, provider.memory.size+(16<<20))
+		requireEcho(t, honest, provider, 100<<10)
+
+		provider.step(transferIdle)
+		require.Zero(t, provider.memory.used.Load())
+		requireEcho(t, honest, provider, 1<<20)
+		runtime.KeepAlive(sides)
+	})
+}
+
+// Links whose replies take room from each other at the same time never wait for one another, and the account is right at the end.
+func TestRepliesTakeRoomFromEachOther(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, _, provider *linkSide) {
+		provider.moving.size = 1 << 20
+		for i := range 8 {
+			meet(t, provider, 10+i)
+		}
+		links := provider.tokens.all()
+		var group sync.WaitGroup
+		for i, l := range links {
+			group.Go(func() {
+				for slot := range uint16(60) {
+					l.mu.Lock()
+					l.talk(time.Now())
+					r := l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil)
+					l.served.tell(l.served.slot(slot))
+					l.mu.Unlock()
+					frame := wire.Reply{Slot: slot, Seq: 1, Body: noise((1 + i) * 7000)}.Append(nil)
+					l.answer(time.Now(), r, frame)
+				}
+			})
+		}
+		group.Wait()
+		var sum int64
+		for _, l := range links {
+			sum += l.served.movingBytes.used.Load()
+			require.NotZero(t, l.served.movingBytes.used.Load(), "nobody has nothing")
+		}
+		require.Equal(t, sum, provider.moving.used.Load())
+		require.LessOrEqual(t, sum, provider.moving.size)
+		for _, l := range links {
+			l.close(outcome{code: Unreachable})
+		}
+		require.Zero(t, provider.moving.used.Load())
+		require.Zero(t, provider.stored.used.Load())
+		require.Empty(t, provider.moving.shares)
+	})
+}

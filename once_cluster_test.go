@@ -1,0 +1,298 @@
+package broach
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"broach/internal/simnet"
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	onceFor  = flag.Duration("oncefor", 40*time.Second, "how much simulated time the test of calls that run once takes for each seed")
+	onceSeed = flag.Uint64("onceseed", 0, "the one seed that it runs with; 0: some")
+)
+
+// onceRun is a cluster in which every call is counted, while all goes wrong that may, and somebody who hears everything repeats it without end.
+type onceRun struct {
+	*cluster
+	rng   *rand.Rand // of the trouble
+	over  atomic.Bool
+	roles [3]atomic.Pointer[Node] // 0 and 1 provide, 2 calls
+	last  atomic.Int64            // id of a call
+
+	mu       sync.Mutex // protects all below: callers, functions and the attacker share it
+	ran      map[int64]int
+	ended    map[int64]error
+	recorded []recording
+	draw     *rand.Rand  // of what is recorded and repeated
+	fresh    []freshLink // the youngest last
+	injected int
+}
+
+// freshLink is what is said on a link that a Confirm may still make.
+type freshLink struct {
+	token     uint64
+	confirm   recording
+	said      []recording
+	confirmed time.Time
+}
+
+const (
+	onceForget   = 2 * time.Second
+	onceRecorded = 40_000
+)
+
+// birth starts the node of a role, or the next that has it.
+func (r *onceRun) birth(i int) {
+	n := r.start(i, 0, 1, 2)
+	if i < 2 {
+		require.NoError(r.t, n.Register("once", r.run))
+	}
+	r.roles[i].Store(n)
+}
+
+// run is what the providers offer: it counts the call, and names it in the result.
+func (r *onceRun) run(id int64, body []byte) (int64, []byte) {
+	r.mu.Lock()
+	r.ran[id]++
+	r.mu.Unlock()
+	if id%7 == 0 {
+		time.Sleep(time.Duration(id%100) * time.Millisecond)
+	}
+	return id, body
+}
+
+// call calls without end, one call after the other.
+func (r *onceRun) call(rng *rand.Rand) {
+	for !r.over.Load() {
+		id := r.last.Add(1)
+		size := rng.IntN(400)
+		if id%20 == 0 {
+			size = rng.IntN(20_000)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(200+rng.IntN(3000))*time.Millisecond)
+		results, err := r.roles[2].Load().Caller("once").Call(ctx, id, make([]byte, size))
+		cancel()
+		if err == nil {
+			got, ok := results.([]any)
+			if !ok || len(got) != 2 || got[0] != id || len(got[1].([]byte)) != size {
+				r.t.Errorf("call %d of %d bytes has the result of another: %.100v", id, size, results)
+			}
+		}
+		r.mu.Lock()
+		r.ended[id] = err
+		r.mu.Unlock()
+		time.Sleep(time.Duration(1+rng.IntN(20)) * time.Millisecond)
+	}
+}
+
+// record keeps what is said.
+func (r *onceRun) record(now time.Time, from, to netip.AddrPort, b []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := recording{from, to, slices.Clone(b)}
+	if len(r.recorded) < onceRecorded {
+		r.recorded = append(r.recorded, next)
+	} else {
+		r.recorded[r.draw.IntN(onceRecorded)] = next
+	}
+	r.recordLink(now, next)
+}
+
+// recordLink keeps what belongs to a young link.
+func (r *onceRun) recordLink(now time.Time, next recording) {
+	h, _, err := wire.ConsumeHeader(next.payload)
+	if err != nil || h.Form != wire.FormLink && h.Form != wire.FormConfirm {
+		return
+	}
+	i := slices.IndexFunc(r.fresh, func(l freshLink) bool { return l.token == h.Token })
+	switch {
+	case i >= 0 && len(r.fresh[i].said) < 200:
+		r.fresh[i].said = append(r.fresh[i].said, next)
+	case i < 0 && h.Form == wire.FormConfirm:
+		r.fresh = append(r.fresh, freshLink{token: h.Token, confirm: next, confirmed: now})
+	}
+	r.fresh = slices.DeleteFunc(r.fresh, func(l freshLink) bool { return now.Sub(l.confirmed) > 8*time.Second })
+}
+
+// attack repeats all that was recorded, in order and shuffled, also to others than it was meant for; and what was said on young links, their
+// Confirms first.
+func (r *onceRun) attack() {
+	for at := 0; !r.over.Load(); time.Sleep(time.Millisecond) {
+		for range 5 {
+			r.inject(r.repeated(at))
+			at++
+		}
+		if at%50 == 0 {
+			r.inject(r.repeatedLink())
+		}
+	}
+}
+
+func (r *onceRun) inject(list []recording) {
+	for _, again := range list {
+		r.net.Inject(again.from, again.to, again.payload)
+		r.injected++
+	}
+}
+
+// repeated is what was recorded at a place, some of it, and some sent to whoever it may be.
+func (r *onceRun) repeated(at int) []recording {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k := len(r.recorded)
+	if k == 0 {
+		return nil
+	}
+	again := []recording{r.recorded[at%k], r.recorded[r.draw.IntN(k)]}
+	if r.draw.IntN(10) == 0 {
+		again[1].to = addrOf(r.draw.IntN(3))
+	}
+	return again
+}
+
+// repeatedLink is what was said on some young link, from its Confirm on.
+func (r *onceRun) repeatedLink() []recording {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.fresh) == 0 {
+		return nil
+	}
+	l := &r.fresh[r.draw.IntN(len(r.fresh))]
+	return append([]recording{l.confirm}, l.said...)
+}
+
+// trouble does one thing after the other to the nodes.
+func (r *onceRun) trouble() {
+	for until := time.Now().Add(*onceFor); time.Now().Before(until); {
+		i := r.rng.IntN(3)
+		victim, others := addrOf(i), []netip.AddrPort{addrOf((i + 1) % 3), addrOf((i + 2) % 3)}
+		for range 1 + r.rng.IntN(2) {
+			r.doubt()
+		}
+		switch r.rng.IntN(7) {
+		case 0:
+			r.net.CutOneWay([]netip.AddrPort{victim}, others)
+			r.pause(1500)
+		case 1:
+			r.net.Cut([]netip.AddrPort{victim}, others)
+			r.pause(1500)
+		case 2:
+			r.net.Cut([]netip.AddrPort{victim}, others[:1])
+			time.Sleep(onceForget + 4*time.Second)
+		case 3:
+			r.kill(r.roles[i].Load())
+			r.birth(i)
+			r.pause(1000)
+		case 4:
+			require.NoError(r.t, r.roles[i].Load().Close())
+			r.pause(200)
+			r.birth(i)
+			r.pause(1000)
+		case 5:
+			r.net.Cut([]netip.AddrPort{victim}, others)
+			time.Sleep(1500 * time.Millisecond)
+			_ = r.roles[i].Load().Forget(others[0]) // it may have been forgotten by now
+			_ = r.roles[(i+1)%3].Load().Forget(victim)
+		}
+		r.net.Heal()
+		r.pause(1000)
+	}
+}
+
+func (r *onceRun) pause(ms int) { time.Sleep(time.Duration(1+r.rng.IntN(ms))*time.Millisecond + 1) }
+
+// doubt makes every node doubt that its links are still held at their other ends, as if nobody had answered its Pings.
+func (r *onceRun) doubt() {
+	for i := range r.roles {
+		n := r.roles[i].Load()
+		_ = n.do(func(now time.Time) {
+			for _, p := range n.members.peers.list {
+				n.members.doubtLink(now, p)
+			}
+			n.carryOut(now)
+		})
+	}
+	time.Sleep(10 * time.Millisecond)
+}
+
+// judge requires of each call that it ran as often as its caller was told.
+func (r *onceRun) judge() (done, failed int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, err := range r.ended {
+		var e *Error
+		switch ran := r.ran[id]; {
+		case ran > 1:
+			r.t.Errorf("call %d ran %d times: %v", id, ran, err)
+		case err == nil:
+			done++
+			require.Equal(r.t, 1, ran, "call %d did not run, and has a result", id)
+		case errors.As(err, &e) && e.Executed == No:
+			require.Zero(r.t, ran, "call %d ran: %v", id, err)
+		case errors.As(err, &e) && e.Executed == Yes:
+			require.Equal(r.t, 1, ran, "call %d did not run: %v", id, err)
+		}
+	}
+	return done, len(r.ended) - done
+}
+
+// No call runs twice, and no result is another's: with loss, duplicates and reordering, while members doubt, forget and replace each other and
+// come anew, and every datagram is repeated again and again, in order and shuffled.
+// [SEC-4] no Confirm makes a second link
+// [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again
+func TestNoCallRunsTwice(t *testing.T) {
+	t.Parallel()
+	list := []uint64{1, 2, 3}
+	if raceEnabled {
+		list = list[:1]
+	}
+	if *onceSeed != 0 {
+		list = []uint64{*onceSeed}
+	}
+	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
+		for _, seed := range list {
+			t.Run(name, func(t *testing.T) {
+				inCluster(t, seed, func(c *cluster) { runOnce(c, seed, keys) })
+			})
+		}
+	}
+}
+
+func runOnce(c *cluster, seed uint64, keys [][]byte) {
+	r := &onceRun{cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), draw: rand.New(rand.NewPCG(seed, 99))}
+	r.ran, r.ended = make(map[int64]int), make(map[int64]error)
+	c.edit = func(cfg *Config) { cfg.Keys, cfg.Heartbeat.Forget = keys, onceForget }
+	c.net.SetDefault(simnet.Link{Loss: 0.05, Duplicate: 0.05, Reorder: 0.05, Delay: 300 * time.Microsecond, Jitter: 500 * time.Microsecond})
+	c.net.Tap(r.record)
+	for i := range r.roles {
+		r.birth(i)
+	}
+	var all sync.WaitGroup
+	for k := range uint64(8) {
+		all.Go(func() { r.call(rand.New(rand.NewPCG(seed, 2+k))) })
+	}
+	all.Go(r.attack)
+	r.trouble()
+	c.settle(20 * time.Second)
+	before := r.last.Load()
+	time.Sleep(time.Second)
+	require.Greater(c.t, r.last.Load(), before+8, "calls go on")
+	r.over.Store(true)
+	all.Wait()
+	time.Sleep(time.Second)
+	done, failed := r.judge()
+	c.t.Logf("%d calls done, %d failed, %d datagrams repeated", done, failed, r.injected)
+	require.Greater(c.t, done, 4*failed)
+}

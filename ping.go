@@ -1,0 +1,113 @@
+package broach
+
+import (
+	"slices"
+	"time"
+
+	"broach/internal/wire"
+)
+
+const (
+	pingsKept     = 32                     // to so many of the latest Pings to a peer an answer counts: those of 0.6 s at least
+	leastPatience = 100 * time.Millisecond // what a peer has to answer before another is believed that it does not
+)
+
+// inquiry is what is remembered of the latest questions about a peer. One that was never asked about has none.
+type inquiry struct {
+	pings     [pingsKept]ping // a ring
+	sent      int             // Pings of all time
+	first     moment          // the first Ping of the probe
+	until     moment          // others' claims are looked at until then, if probe.told
+	doubted   moment          // when we last told others of our doubt
+	witnesses []*peer         // who were asked during the probe: 3 for every other of Heartbeat.Probes at most
+	looked    moment          // when a claim of others was last looked into
+}
+
+// ping is one that may be answered.
+type ping struct {
+	nonce uint64
+	at    moment
+}
+
+// inquire returns what is remembered of a peer, to be added to.
+func (p *peer) inquire() *inquiry {
+	if p.inquiry == nil {
+		p.inquiry = &inquiry{}
+	}
+	return p.inquiry
+}
+
+// answered takes out the Ping that a Pong answers, and returns when it was sent; 0: it answers none.
+func (q *inquiry) answered(nonce uint64) moment {
+	if q == nil {
+		return 0
+	}
+	i := slices.IndexFunc(q.pings[:], func(g ping) bool { return g.nonce == nonce && g.at != 0 })
+	if i < 0 {
+		return 0
+	}
+	at := q.pings[i].at
+	q.pings[i] = ping{}
+	return at
+}
+
+// ask sends a Ping of the present probe.
+func (m *membership) ask(now time.Time, p *peer) {
+	q, g := p.inquire(), ping{nonce: m.rng.Uint64(), at: m.moment(now)}
+	if p.probe.tries == 0 {
+		q.first, q.witnesses = g.at, q.witnesses[:0]
+	}
+	p.probe.tries++
+	q.pings[q.sent%pingsKept] = g
+	q.sent++
+	m.tell(p, wire.Ping{Nonce: g.nonce})
+}
+
+// isInVain reports that a probe has had so many Pings at least, the first of them longer ago than an answer takes, and no answer.
+func (m *membership) isInVain(now time.Time, p *peer, tries int) bool {
+	return p.probe.tries >= tries && !p.probe.lives && m.moment(now) >= m.answerBy(p)
+}
+
+// answerBy is when the first Ping of a probe should have been answered.
+func (m *membership) answerBy(p *peer) moment { return p.inquiry.first + moment(m.patience(p)) }
+
+// patience is how long that takes at most: two round trips. As long as none was measured it is the time to refute, which no
+// verdict comes sooner than; that bounds, too, what one measured by a busy process can do.
+func (m *membership) patience(p *peer) time.Duration {
+	grace := m.cfg.heartbeat.Grace
+	if p.trip == 0 {
+		return grace
+	}
+	return min(max(2*p.roundTrip(), leastPatience), grace)
+}
+
+// noteTrip takes a measured round trip. A longer one counts at once, a shorter one by half: silence is read from it.
+func (p *peer) noteTrip(d time.Duration) {
+	d = max(d, (p.roundTrip()+d)/2)
+	p.trip = uint32(min(max(d.Microseconds(), 1), int64(time.Hour/time.Microsecond)))
+}
+
+// noteFirstTrip takes how long a peer took to answer what began its link. Too long a time says that it was busy, or a
+// datagram lost.
+func (m *membership) noteFirstTrip(p *peer, d time.Duration) {
+	if p.trip == 0 && d <= m.cfg.heartbeat.Grace/2 {
+		p.noteTrip(d)
+	}
+}
+
+func (p *peer) roundTrip() time.Duration { return time.Duration(p.trip) * time.Microsecond }
+
+// onPong takes the answer to a probe: the path is good in both directions.
+func (m *membership) onPong(now time.Time, p *peer, msg wire.Pong) {
+	at := p.inquiry.answered(msg.Nonce)
+	if at == 0 {
+		return
+	}
+	p.noteTrip(time.Duration(m.moment(now) - at))
+	p.probe = probe{}
+	if p.unreachable {
+		p.unreachable = false
+		m.event(MemberUp, p)
+	}
+	m.schedule(p)
+}

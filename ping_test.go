@@ -1,0 +1,63 @@
+package broach
+
+import (
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [MEM-11] A Pong MUST NOT count unless it has the nonce of one of the latest 32 Pings of probes to its sender, and counts
+// for that Ping once.
+func TestPongsThatAnswerNothingAreIgnored(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(3)
+	a, b, c := all[0], all[1], all[2]
+	s.cut = func(from, to *citizen) bool { return from == a && to == b }
+	p := a.of(b)
+	var asked []wire.Message
+	s.until(10*time.Second, "b is unreachable", func() bool { return p.unreachable })
+	sent := s.watch(a)
+	s.run(9 * time.Second)
+	for _, msg := range *sent {
+		if msg.Kind() == wire.KindPing {
+			asked = append(asked, msg)
+		}
+	}
+	require.Greater(t, len(asked), pingsKept)
+	latest := asked[len(asked)-pingsKept:]
+	s.forge(a, a.linkTo(b), wire.Pong{Nonce: 0})
+	s.forge(a, a.linkTo(b), wire.Pong{Nonce: 12345})
+	s.forge(a, a.linkTo(b), wire.Pong(asked[len(asked)-pingsKept-1].(wire.Ping)))
+	s.forge(a, a.linkTo(c), wire.Pong(latest[0].(wire.Ping)))
+	require.True(t, p.unreachable)
+	s.forge(a, a.linkTo(b), wire.Pong(latest[0].(wire.Ping)))
+	require.False(t, p.unreachable, "a late answer is one")
+	p.unreachable = true
+	s.forge(a, a.linkTo(b), wire.Pong(latest[0].(wire.Ping)))
+	require.True(t, p.unreachable, "it was counted")
+}
+
+// Round trips are measured when a link begins, and by each answer: a longer one counts at once.
+func TestRoundTripsAreMeasured(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(8)
+	for _, c := range all {
+		for _, p := range c.peers.list {
+			require.InDelta(t, 250*time.Microsecond, p.roundTrip(), float64(150*time.Microsecond))
+		}
+	}
+	a := all[0]
+	p := a.of(all[1])
+	p.noteTrip(80 * time.Millisecond)
+	require.Equal(t, 160*time.Millisecond, a.patience(p))
+	p.noteTrip(0)
+	require.Equal(t, leastPatience, a.patience(p))
+	p.noteTrip(time.Hour)
+	require.Equal(t, a.cfg.heartbeat.Grace, a.patience(p))
+	p.trip = 0
+	a.noteFirstTrip(p, time.Second)
+	require.Zero(t, p.trip, "somebody was busy")
+}

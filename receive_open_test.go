@@ -1,0 +1,200 @@
+package broach
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [LNK-1] It answers with one Offer, to the address that the Open names. held: the highest rank of the links that B holds with that
+// public key at that address, confirmed or not, draining or not; 0: none [...]. rank: 1 + the larger of the Open's and held.
+// [...] observed: the source of the Open.
+func TestOpenIsAnsweredByOneOffer(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
+		a := newAsker(t, 3, keys)
+		rank := func(r uint32) func(*wire.Open) { return func(m *wire.Open) { m.Rank = r } }
+		o := a.askWith(t, s, rank(6))
+		require.Equal(t, wire.Offer{
+			KeyID: a.keyID(), Rank: 7, Echo: 0xa001, Stamp: 20_000, Token: o.Token, Key: s.process.Key, Addr: s.script.addr,
+			Observed: a.addr, Proof: o.Proof,
+		}, o)
+		s.hear(a.take(s, o).confirm(nil))
+		require.Equal(t, 1, s.made())
+
+		o = a.askWith(t, s, rank(3))
+		require.EqualValues(t, []uint32{7, 8}, []uint32{o.Held, o.Rank})
+		o = a.askWith(t, s, rank(9))
+		require.EqualValues(t, []uint32{7, 10}, []uint32{o.Held, o.Rank})
+
+		other := newAsker(t, 3, keys)
+		other.process = newAsker(t, 4, keys).process
+		o = other.ask(t, s)
+		require.EqualValues(t, []uint32{0, 1}, []uint32{o.Held, o.Rank}, "another process there holds nothing")
+
+		s.hearFrom(strangerAddr, a.open(s, nil))
+		out := s.script.takeAddressed()
+		require.Len(t, out, 1)
+		require.Equal(t, a.addr, out[0].addr)
+		require.Equal(t, strangerAddr, a.read(t, out[0].b).Observed)
+	})
+}
+
+// [LNK-1] Token B is what only B can make of these fields, the same for the same
+func TestTokensOfOffersAreThoseOfTheirFields(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
+		a := newAsker(t, 3, keys)
+		token := func(edit func(*wire.Open)) uint64 {
+			return a.askWith(t, s, func(m *wire.Open) {
+				m.Token = 0xa
+				if edit != nil {
+					edit(m)
+				}
+			}).Token
+		}
+		same := token(nil)
+		require.Equal(t, same, token(nil), "but for the number of the Open")
+		seen := map[uint64]bool{same: true}
+		for _, edit := range []func(*wire.Open){
+			func(m *wire.Open) { m.Token++ },
+			func(m *wire.Open) { m.Rank++ },
+			func(m *wire.Open) { m.Key[31] ^= 1 },
+		} {
+			seen[token(edit)] = true
+		}
+		time.Sleep(time.Millisecond)
+		seen[token(nil)] = true
+		require.Len(t, seen, 5)
+	})
+}
+
+// [LNK-1] it keeps nothing but these
+// [SEC-1] X25519 is computed at each link's birth [...] and for nobody who holds no Offer.
+func TestOpensLeaveNothingBehind(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
+		for i := range 200 {
+			newAsker(t, 3+i, keys).ask(t, s)
+		}
+		require.Zero(t, s.tokens.count)
+		require.Zero(t, s.shared.made)
+		require.Zero(t, len(s.arrivals)+len(s.inbox))
+	})
+}
+
+// [HDR-2] An Open of another cluster MUST be dropped.
+// [LNK-1] B drops it if its rank is 2^31 or more, if it has B's own public key or an address of `[MEM-26]`
+func TestOpensThatAreNotAnswered(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
+		a := newAsker(t, 3, keys)
+		named := func(addr string) func(*wire.Open) {
+			return func(m *wire.Open) { m.Addr = netip.MustParseAddrPort(addr) }
+		}
+		for _, test := range []struct {
+			why   string
+			edit  func(*wire.Open)
+			count func(Stats) uint64 // nil: it is not counted
+		}{
+			{"another cluster", func(m *wire.Open) { m.Cluster++ }, func(st Stats) uint64 { return st.OtherCluster }},
+			{"the rank", func(m *wire.Open) { m.Rank = 1 << 31 }, nil},
+			{"our own public key", func(m *wire.Open) { m.Key = s.process.Key }, nil},
+			{"our own address", func(m *wire.Open) { m.Addr = s.script.addr }, nil},
+			{"loopback of another host", named("127.0.0.1:7000"), func(st Stats) uint64 { return st.Unusable }},
+			{"multicast", named("224.0.0.1:7000"), func(st Stats) uint64 { return st.Unusable }},
+			{"multicast of IPv6", named("[ff02::1]:7000"), func(st Stats) uint64 { return st.Unusable }},
+			{"broadcast", named("255.255.255.255:7000"), func(st Stats) uint64 { return st.Unusable }},
+			{"no port", named("10.0.0.9:0"), func(st Stats) uint64 { return st.Malformed }},
+			{"no token", func(m *wire.Open) { m.Token = 0 }, func(st Stats) uint64 { return st.Malformed }},
+		} {
+			before := s.Stats()
+			s.hearFrom(a.addr, a.open(s, test.edit))
+			require.Empty(t, s.script.take(), test.why)
+			if test.count != nil {
+				require.EqualValues(t, 1, test.count(s.Stats())-test.count(before), test.why)
+			}
+		}
+		require.EqualValues(t, 1<<31, a.askWith(t, s, func(m *wire.Open) { m.Rank = 1<<31 - 1 }).Rank)
+	})
+}
+
+// [LNK-1] at 2^32-1 there is no answer.
+func TestWhereNoRankIsLeftThereIsNoAnswer(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
+		a := newAsker(t, 3, keys)
+		l := a.meet(t, s)
+		s.tokens.link(l.token).order.Rank = 1<<32 - 2
+		require.EqualValues(t, 1<<32-1, a.ask(t, s).Rank)
+		s.tokens.link(l.token).order.Rank = 1<<32 - 1
+		s.hearFrom(a.addr, a.open(s, nil))
+		require.Empty(t, s.script.take())
+	})
+}
+
+// [LNK-1] or if, with keys, its proof is one of the last 16,384 that B answered
+func TestAnOpenIsAnsweredOnce(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
+		a := newAsker(t, 3, keys)
+		open := a.open(s, nil)
+		for range 5 {
+			s.hearFrom(a.addr, open)
+		}
+		if keys == nil {
+			require.Len(t, s.script.take(), 5, "without keys there is nothing to tell them by")
+			return
+		}
+		require.Len(t, s.script.take(), 1)
+		require.EqualValues(t, 4, s.Stats().Replayed)
+	})
+}
+
+// [HDR-1] A receiver MUST drop a datagram that has another magic or version or a form above 3, or is shorter than its form says; an
+// Open or Offer also if it is longer.
+func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
+		a := newAsker(t, 3, keys)
+		l := a.meet(t, s)
+		opening := s.tokens.open(1)
+		offer := a.prove(wire.AppendOffer(nil, wire.Offer{KeyID: a.keyID(), Rank: 1, Echo: opening, Token: 1, Key: a.process.Key, Addr: a.addr, Observed: a.addr}))
+		good := map[string][]byte{"Open": a.open(s, nil), "Offer": offer, "Confirm": l.confirm(nil), "Link": l.say()}
+		s.made()
+		malformed, foreign := uint64(0), uint64(0)
+		check := func(what string, b []byte) {
+			s.hearFrom(a.addr, b)
+			require.Empty(t, s.script.take(), what)
+			require.Zero(t, len(s.arrivals)+len(s.inbox)-1, what) // the news of the Confirm
+			st := s.Stats()
+			require.Equal(t, []uint64{malformed, foreign}, []uint64{st.Malformed, st.ForeignVersion}, what)
+		}
+		for name, b := range good {
+			changed := func(at int, to byte) []byte {
+				c := append([]byte(nil), b...)
+				c[at] = to
+				return c
+			}
+			malformed++
+			check(name+" of another magic", changed(0, 0xb6))
+			foreign++
+			check(name+" of version 1", changed(1, 1))
+			malformed++
+			check(name+" of form 4", changed(3, 4))
+			head := map[string]int{"Open": 116, "Offer": 116, "Confirm": 90, "Link": 24}[name]
+			for n := range head {
+				malformed++
+				check(name+" cut off", b[:n])
+			}
+			if head == 116 {
+				malformed++
+				check(name+" and a byte", append(b[:116:116], 0))
+			}
+		}
+		for name, b := range good { // and what is whole has its effect
+			s.hearFrom(a.addr, b)
+			require.Equal(t, malformed, s.Stats().Malformed, name)
+		}
+		require.Len(t, s.script.take(), 1, "the Offer for the Open")
+		require.Len(t, s.arrivals, 1, "the Offer")
+		require.EqualValues(t, 3, s.tokens.link(l.token).arrived.Load(), "Link and Confirm")
+	})
+}

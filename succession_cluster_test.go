@@ -1,0 +1,107 @@
+package broach
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// linksWith are the links of a node with another, the highest first.
+func (n *Node) linksWith(other *Node) (list []*link) {
+	for _, l := range n.tokens.at(other.Addr()) {
+		if len(list) > 0 && l.order.Compare(list[0].order) > 0 {
+			list = append([]*link{l}, list...)
+		} else {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// renew makes a node begin another link to a peer, as if it went on to doubt the one that there is.
+func (c *cluster) renew(n, peer *Node) {
+	c.t.Helper()
+	before := len(n.linksWith(peer))
+	require.NoError(c.t, n.do(func(now time.Time) {
+		p := n.members.peers.byAddr[peer.Addr()]
+		n.members.doubtLink(now, p)
+		p.doubts = doubtsEnough
+		n.carryOut(now)
+	}))
+	c.until(time.Second, "there is no other link", func() bool {
+		return len(n.linksWith(peer)) == before+1 && len(peer.linksWith(n)) == before+1
+	})
+	time.Sleep(20 * time.Millisecond) // both loops know
+}
+
+// inUse is how many calls of ours are in flight on the link.
+func (l *link) inUse() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.exchange == nil {
+		return 0
+	}
+	return l.calls.inUse()
+}
+
+// sentSoFar is the number of the last datagram sent on the link.
+func (l *link) sentSoFar() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.number
+}
+
+// [LNK-6] What is new goes on the preferred link: calls, transfers, membership. What answers goes on the link that asked
+// [LNK-7] The other link *drains*: what is in flight on it ends on it, and it is closed when no own call is in flight and nothing came
+// for 5 s. A call never moves to another link.
+func TestCallsEndOnTheLinkOnWhichTheyBegan(t *testing.T) {
+	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
+		t.Run(name, func(t *testing.T) {
+			inCluster(t, 1, func(c *cluster) {
+				c.edit = func(cfg *Config) { cfg.Keys, cfg.CallTimeout = keys, time.Minute }
+				provider, caller := c.start(0), c.start(1, 0)
+				require.NoError(t, provider.Register("wait", func() { time.Sleep(15 * time.Second) }))
+				require.NoError(t, provider.Register("echo", func(b []byte) []byte { return b }))
+				require.NoError(t, caller.WaitFor(context.Background(), "wait", 1))
+				old := caller.linkWith(provider)
+				slow := make(chan error, 1)
+				go func() {
+					_, err := caller.Caller("wait").Call(context.Background())
+					slow <- err
+				}()
+				time.Sleep(time.Second)
+				require.Equal(t, 1, old.inUse())
+
+				c.renew(caller, provider)
+				better := caller.linkWith(provider)
+				require.NotSame(t, old, better)
+				require.Same(t, better, old.best())
+				require.Same(t, better, better.best())
+				require.Same(t, old.record, better.record, "what is known of the peer is known of both")
+				number := old.sentSoFar()
+				for range 10 {
+					_, err := Call[[]byte](context.Background(), caller.Caller("echo"), make([]byte, 100<<10))
+					require.NoError(t, err)
+				}
+				require.Equal(t, 1, old.inUse(), "nothing else began there")
+				require.Equal(t, number, old.sentSoFar(), "nor was anything said there")
+
+				time.Sleep(10 * time.Second)
+				require.Len(t, caller.linksWith(provider), 2, "a call of ours is in flight on the older")
+				stats := caller.Stats().Peers
+				require.Len(t, stats, 1)
+				require.Equal(t, 1, stats[0].InFlight, "on the other link")
+				require.Greater(t, stats[0].BytesOut, uint64(10*100<<10), "on both")
+				require.NoError(t, <-slow)
+				c.until(2*drainFor, "the older link stays", func() bool {
+					return len(caller.linksWith(provider)) == 1 && len(provider.linksWith(caller)) == 1
+				})
+				require.Same(t, better, caller.linkWith(provider))
+				require.Len(t, caller.Stats().Peers, 1)
+				require.Empty(t, c.wrong())
+			})
+		})
+	}
+}

@@ -1,0 +1,262 @@
+package broach
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"broach/internal/handshake"
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// newTokens is an empty table that draws from a seed.
+func newTokens(seed uint64) *tokenTable {
+	t := new(tokenTable)
+	t.init(rand.New(rand.NewPCG(seed, seed)).Uint64)
+	return t
+}
+
+// tokenLink is a link that the table can hold.
+func tokenLink(token uint64, addr netip.AddrPort, began bool, born time.Time) *link {
+	return &link{token: token, id: linkID{boot: token, addr: addr}, began: began, born: born}
+}
+
+// A token that is known is found at every moment, whatever else the two writers add, close and double meanwhile.
+func TestKnownTokensAreFoundAtEveryMoment(t *testing.T) {
+	table, now := newTokens(1), time.Unix(0, 0)
+	var kept []*link
+	for i := range 50 {
+		l := tokenLink(rand.Uint64()|1, addrOf(i), true, now)
+		require.True(t, table.add(l))
+		kept = append(kept, l)
+	}
+	var over atomic.Bool
+	var looks sync.WaitGroup
+	for range 2 {
+		looks.Go(func() {
+			for !over.Load() {
+				for _, l := range kept {
+					if table.link(l.token) != l {
+						t.Errorf("the link with token %x is not found", l.token)
+						return
+					}
+				}
+			}
+		})
+	}
+	var writes sync.WaitGroup
+	for w := range 2 {
+		writes.Go(func() {
+			rng := rand.New(rand.NewPCG(7, uint64(w)))
+			for round := range 20 {
+				var mine []*link
+				for i := range 100 << (round % 6) {
+					l := tokenLink(rng.Uint64()|1, addrOf(i), i%2 == 0, now)
+					table.add(l)
+					mine = append(mine, l)
+				}
+				for _, l := range mine {
+					table.close(now, l)
+				}
+				table.sweep(now.Add(time.Hour))
+				table.forget(table.open(1))
+			}
+		})
+	}
+	writes.Wait()
+	over.Store(true)
+	looks.Wait()
+	table.sweep(now.Add(time.Hour))
+	require.Equal(t, len(kept), table.count, "nothing else is left")
+	require.Len(t, table.all(), len(kept))
+}
+
+// The table does what a map does that knows all: whatever comes in whatever order.
+func TestTokensAreThoseOfAMap(t *testing.T) {
+	const seed = 3
+	t.Log("seed", seed)
+	rng := rand.New(rand.NewPCG(seed, seed))
+	table, now := newTokens(seed), time.Unix(0, 0)
+	links, openings, spent := map[uint64]*link{}, map[uint64]bool{}, map[uint64]time.Time{}
+	for step := range 20_000 {
+		now = now.Add(time.Duration(rng.IntN(10)) * time.Millisecond)
+		switch rng.IntN(5) {
+		case 0:
+			openings[table.open(1)] = true
+		case 1:
+			l := tokenLink(1+rng.Uint64N(3000), addrOf(rng.IntN(9)), rng.IntN(2) == 0, now)
+			if _, isSpent := spent[l.token]; links[l.token] != nil || isSpent {
+				require.False(t, table.add(l), "step %d", step)
+				break
+			}
+			require.True(t, table.add(l), "step %d", step)
+			links[l.token] = l
+		case 2:
+			for token, l := range links {
+				table.close(now, l)
+				delete(links, token)
+				if !l.began && now.Sub(l.born) <= spentFor {
+					spent[token] = now.Add(spentFor)
+				}
+				break
+			}
+		case 3:
+			for token := range openings {
+				table.forget(token)
+				delete(openings, token)
+				break
+			}
+		case 4:
+			table.sweep(now)
+			for token, at := range spent {
+				if !now.Before(at) {
+					delete(spent, token)
+				}
+			}
+		}
+		require.Equal(t, len(links)+len(openings)+len(spent), table.count, "step %d", step)
+		at := addrOf(rng.IntN(9))
+		var there []*link
+		for token, l := range links {
+			require.Same(t, l, table.link(token))
+			if l.id.addr == at {
+				there = append(there, l)
+			}
+		}
+		require.ElementsMatch(t, there, table.at(at), "step %d", step)
+		require.Equal(t, len(there) > 0, table.isKnown(at))
+	}
+}
+
+// A link takes the place of the opening with its token, and of nothing else.
+func TestALinkTakesThePlaceOfItsOpening(t *testing.T) {
+	table, now := newTokens(1), time.Unix(0, 0)
+	token := table.open(3)
+	require.EqualValues(t, 3, table.get(token).opening.left.Load())
+	require.Nil(t, table.link(token))
+	l := tokenLink(token, addrOf(1), true, now)
+	require.True(t, table.add(l))
+	require.Nil(t, table.get(token).opening)
+	require.Same(t, l, table.link(token))
+	require.False(t, table.add(tokenLink(token, addrOf(2), true, now)), "it is another link's")
+	require.Empty(t, table.at(addrOf(2)))
+	table.forget(token)
+	require.Same(t, l, table.link(token), "no opening is there to be forgotten")
+	table.close(now, tokenLink(token, addrOf(1), true, now))
+	require.Same(t, l, table.link(token), "another link is closed")
+}
+
+// Openings get tokens that are not 0 and not known.
+func TestOpeningsDrawUntilATokenIsFree(t *testing.T) {
+	drawn := []uint64{9 /* to scatter */, 0, 7, 7, 0, 8}
+	table := new(tokenTable)
+	table.init(func() (next uint64) { next, drawn = drawn[0], drawn[1:]; return next })
+	require.EqualValues(t, 7, table.open(1))
+	require.EqualValues(t, 8, table.open(1))
+}
+
+// [LNK-3] The token of a link that A began and that B closes is *spent* from that moment until its stamp is more than 6,000 ms old.
+func TestTokensAreSpentForSixSeconds(t *testing.T) {
+	require.Equal(t, handshake.Fresh+time.Second, spentFor)
+	born := time.Unix(0, 0)
+	for _, test := range []struct {
+		closed time.Duration
+		began  bool
+		spent  bool
+	}{
+		{0, false, true}, {spentFor, false, true}, {spentFor + 1, false, false}, {time.Second, true, false},
+	} {
+		table := newTokens(1)
+		l := tokenLink(5, addrOf(1), test.began, born)
+		require.True(t, table.add(l))
+		closed := born.Add(test.closed)
+		table.close(closed, l)
+		require.Nil(t, table.link(5))
+		require.Equal(t, test.spent, table.get(5) != nil, "%+v", test)
+		if test.spent {
+			require.False(t, table.add(tokenLink(5, addrOf(1), false, closed)))
+			require.Equal(t, closed.Add(spentFor), table.sweep(closed.Add(spentFor-1)), "when to sweep again")
+			require.NotNil(t, table.get(5))
+			require.Zero(t, table.sweep(closed.Add(spentFor)))
+		}
+		require.Zero(t, table.count)
+		require.True(t, table.add(tokenLink(5, addrOf(1), false, closed)), "it is as any other again")
+	}
+}
+
+// Who asks for links chooses by what tokens he receives, and can try for tokens of ours that have the same low or high bits: a secret number
+// scatters them over the chains all the same.
+func TestChainsAreScatteredByASecret(t *testing.T) {
+	longest := func(seed uint64, token func(i uint64) uint64) (most int) {
+		table := newTokens(seed)
+		for i := range uint64(4096) {
+			table.add(tokenLink(token(i+1), addrOf(1), true, time.Time{}))
+		}
+		c := table.chains.Load()
+		for i := range c.heads {
+			length := 0
+			for e := c.heads[i].Load(); e != nil; e = e.next {
+				length++
+			}
+			most = max(most, length)
+		}
+		return most
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for seed := range uint64(5) {
+		require.Less(t, longest(seed, func(uint64) uint64 { return rng.Uint64() }), 12)
+		require.Less(t, longest(seed, func(i uint64) uint64 { return i }), 40, "the same high bits")
+		require.Less(t, longest(seed, func(i uint64) uint64 { return i<<32 | 1 }), 40, "the same low bits")
+	}
+	require.NotEqual(t, newTokens(1).chains.Load().mix, newTokens(2).chains.Load().mix)
+}
+
+// held finds the highest rank of the links with a process at an address.
+func TestHeldIsTheHighestRankWithAProcess(t *testing.T) {
+	table := newTokens(1)
+	for i, l := range []struct {
+		key  byte
+		addr int
+		rank uint32
+	}{{1, 1, 3}, {1, 1, 7}, {1, 1, 5}, {2, 1, 9}, {1, 2, 11}} {
+		link := tokenLink(uint64(i+1), addrOf(l.addr), i%2 == 0, time.Time{})
+		link.key, link.order = wire.PublicKey{l.key}, handshake.Order{Rank: l.rank}
+		require.True(t, table.add(link))
+	}
+	require.EqualValues(t, 7, table.held(wire.PublicKey{1}, addrOf(1)))
+	require.EqualValues(t, 9, table.held(wire.PublicKey{2}, addrOf(1)))
+	require.Zero(t, table.held(wire.PublicKey{3}, addrOf(1)))
+	require.Zero(t, table.held(wire.PublicKey{1}, addrOf(3)))
+}
+
+func TestLookingUpATokenAllocatesNothing(t *testing.T) {
+	table := newTokens(1)
+	for i := range uint64(1000) {
+		table.add(tokenLink(i+1, addrOf(1), true, time.Time{}))
+	}
+	require.Zero(t, testing.AllocsPerRun(1000, func() {
+		if table.link(500) == nil || table.get(5000) != nil {
+			t.Error("it is not found")
+		}
+	}))
+}
+
+func BenchmarkToken(b *testing.B) {
+	table := newTokens(1)
+	rng := rand.New(rand.NewPCG(2, 2))
+	var tokens [1024]uint64
+	for i := range tokens {
+		tokens[i] = rng.Uint64()
+		table.add(tokenLink(tokens[i], addrOf(1), true, time.Time{}))
+	}
+	i := 0
+	for b.Loop() {
+		i++
+		table.link(tokens[i%1024])
+	}
+}
