@@ -144,7 +144,7 @@ func TestOfThreeLinksOneGoes(t *testing.T) {
 		s := newSociety(t)
 		a, x := s.join(0), s.act(7, 0)
 		links := []uint64{x.confirm(a, 1), x.confirm(a, 2)}
-		a.cfg.isBusy = func(link uint64) bool {
+		a.cfg.isBusy = func(_ time.Time, link uint64) bool {
 			i := slices.Index(links, link)
 			return slices.Contains(test.isBusy, i)
 		}
@@ -164,7 +164,7 @@ func TestNoLinkIsMadeBesideTwoWithCalls(t *testing.T) {
 	a, x := s.join(0), s.act(7, 0)
 	x.confirm(a, 1)
 	x.confirm(a, 2)
-	a.cfg.isBusy = func(uint64) bool { return true }
+	a.cfg.isBusy = func(time.Time, uint64) bool { return true }
 	s.run(time.Second)
 	a.contact(s.now, x.addr)
 	x.offer(a, wire.Offer{Rank: 3, Held: 0})
