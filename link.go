@@ -219,6 +219,9 @@ func (l *link) load(b *batch) bool {
 	if l.down {
 		return false // another link may have its numbers
 	}
+	if l.proof.isWanted() {
+		l.prove(time.Now()) // in a datagram that goes anyway, if there is one
+	}
 	room := batchMax
 	if l.canSendFragments() {
 		room -= burstMax
@@ -256,9 +259,7 @@ func (l *link) head(b *batch, stamped int) {
 		}
 	}
 	l.bytesOut.Add(uint64(sent))
-	if l.proof.sent(sent); l.proof.isWanted() {
-		l.prove(time.Now())
-	}
+	l.proof.sent(sent)
 }
 
 // header fills in the header of a datagram, for which there is room if it is not a Confirm's. Only membership messages go in those: calls wait

@@ -56,7 +56,11 @@ func (l *link) prove(now time.Time) {
 	}
 	m := l.proof.ask(now, l.tokens.draw, rto)
 	var b [shortMessage]byte
-	l.add(l.unwithheld(), m.Append(b[:0]))
+	out := &l.out
+	if len(out.ready) == 0 || len(out.ready) >= l.mayGo() {
+		out = l.unwithheld()
+	}
+	l.add(out, m.Append(b[:0]))
 }
 
 // answerProbe answers a Probe, of whatever size.
