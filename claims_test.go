@@ -174,7 +174,7 @@ func TestDeathIsFoundThoughOthersOnlyDoubt(t *testing.T) {
 			target.dead = true
 			s.run(10 * time.Millisecond)
 			if probing {
-				a.unanswered(s.now, target.boot)
+				a.unanswered(s.now, a.of(target).tie.token)
 				s.collect(a)
 			}
 			start := s.now
@@ -281,12 +281,12 @@ func TestDoubtThatIsContradictedIsNotRepeatedSoon(t *testing.T) {
 	s.drop = func(msg wire.Message) bool {
 		return msg.Kind() == wire.KindOffline && !p.unreachable
 	}
+	s.after = append(s.after, func(*citizen) { p.probe.given = false })
 	for range 30_000 {
 		s.run(time.Millisecond)
 		if p.isDoubted() {
 			s.forge(a, a.linkTo(liar), wire.Vouch{Target: p.target()})
 		}
-		p.probe.given = false
 	}
 	require.Equal(t, Alive, p.state)
 	require.True(t, p.unreachable)
@@ -299,12 +299,12 @@ func TestDeathDuringAProbeIsKnownAsSoon(t *testing.T) {
 	all := s.grow(5)
 	a, target := all[0], all[2]
 	s.cut = func(from, to *citizen) bool { return from == target && to == a }
-	a.unanswered(s.now, target.boot)
+	a.unanswered(s.now, a.of(target).tie.token)
 	s.collect(a)
 	s.until(100*time.Millisecond, "a witness vouches for it", func() bool { return a.of(target).probe.lives })
 	target.dead = true
 	for _, c := range all[3:] {
-		c.unanswered(s.now, target.boot) // they call it
+		c.unanswered(s.now, c.of(target).tie.token) // they call it
 		s.collect(c)
 	}
 	s.until(3*time.Second, "the others know", func() bool {

@@ -76,7 +76,9 @@ func (m *membership) onWelcome(now time.Time, p *peer, src source, msg wire.Welc
 
 // onAck notes which of our tables a peer has.
 func (m *membership) onAck(now time.Time, p *peer, msg wire.Ack) {
-	m.noteFirstTrip(p, time.Duration(m.moment(now)-p.since)) // it answers the Welcome, if not what came later
+	if p.older == nil { // or it may answer what was said on a link of before
+		m.noteFirstTrip(p, time.Duration(m.moment(now)-p.since))
+	}
 	m.takePromise(now, p, msg)
 	m.noteSeen(p, msg.Seen)
 	m.catchUp(now, p)

@@ -41,8 +41,8 @@ type joinState struct {
 	askAt   time.Time                    // when to ask for them; zero: there are none
 	asks    uint8                        // the number of the next question, since somebody was named who was not missing
 
-	recent  []joiner // who joined through us
-	asked   *peer    // whom we asked for the List, as soon as there was a link
+	recent  []joiner       // who joined through us
+	asked   netip.AddrPort // whom we asked for the List last
 	askedAt time.Time
 }
 
@@ -180,14 +180,17 @@ func (m *membership) isProving(addr netip.AddrPort) bool {
 	return slices.ContainsFunc(m.provings, func(pr *proving) bool { return pr.addr == addr && !pr.again.IsZero() })
 }
 
-// continueJoin asks a seed that has become a peer, unless it was just asked.
-func (m *membership) continueJoin(now time.Time, p *peer) {
+// continueJoin asks a seed that has become a peer.
+func (m *membership) continueJoin(now time.Time, p *peer) { m.askList(now, p.addr, p.tie.token) }
+
+// askList asks a seed for the List on a link, unless it was just asked. The first Confirm of a link does so too: that saves a round trip.
+func (m *membership) askList(now time.Time, addr netip.AddrPort, link uint64) {
 	j := &m.joining
-	if j.listed || !j.isSeed(p.addr) || j.asked == p && now.Before(j.askedAt.Add(joinAgain)) {
+	if j.listed || !j.isSeed(addr) || j.asked == addr && now.Before(j.askedAt.Add(joinAgain)) {
 		return
 	}
-	j.asked, j.askedAt = p, now
-	m.tell(p, wire.Join{Nonce: j.wholes.draw(m.rng)})
+	j.asked, j.askedAt = addr, now
+	m.send(link, wire.Join{Nonce: j.wholes.draw(m.rng)})
 }
 
 // noteJoiner remembers who joins through us.

@@ -117,6 +117,7 @@ func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 	m.provings = append(m.provings, pr)
 	m.out.begin = append(m.out.begin, terms)
 	m.sayHello(now, pr)
+	m.askList(now, pr.addr, pr.token)
 }
 
 // sayHello introduces us on a link that the peer may not know yet.

@@ -17,7 +17,7 @@ const head = 24
 func newRing(t testing.TB, keys ...byte) *Ring {
 	var list [][]byte
 	for _, k := range keys {
-		list = append(list, bytes.Repeat([]byte{k}, KeySize))
+		list = append(list, append(bytes.Repeat([]byte{k}, KeySize-1), ^k))
 	}
 	r, err := NewRing(list)
 	require.NoError(t, err)
