@@ -175,6 +175,7 @@ func (m *membership) proven(now time.Time, token uint64) {
 		m.bind(now, pr.linkID, pr.tie, true)
 		if p := m.peers.byLink[token]; p != nil {
 			p.told = max(p.told, pr.told)
+			m.noteFirstTrip(p, now.Sub(pr.until.Add(-provingFor)))
 		}
 		return
 	}
