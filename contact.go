@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"broach/internal/handshake"
 )
 
 const (
@@ -29,7 +31,7 @@ type contact struct {
 	doubt bool      // a peer is there, and does not answer
 	over  bool
 
-	yielded bool // once, to an Open that crossed ours
+	kept *answered // an Offer that waits for the other end, whose Open crossed ours; nil: there is none
 }
 
 // contactSet holds the contacts in the order they were made.
@@ -71,13 +73,6 @@ func (s *contactSet) end(c *contact) {
 	}
 }
 
-// renew gives a contact another token, and returns it.
-func (s *contactSet) renew(c *contact, token uint64) uint64 {
-	delete(s.byToken, c.token)
-	s.byToken[token] = c
-	return token
-}
-
 // waiting is the number of addresses that have not answered.
 func (s *contactSet) waiting() int { return len(s.byAddr) }
 
@@ -87,7 +82,7 @@ func (m *membership) contact(now time.Time, addr netip.AddrPort) *contact {
 	if c == nil {
 		c = m.newContact(now, contact{addr: addr})
 	}
-	if c != nil {
+	if c != nil && c.kept == nil {
 		c.until = now.Add(contactFor)
 		m.openTo(now, c)
 	}
@@ -112,6 +107,7 @@ func (m *membership) contactNamed(now time.Time, addr netip.AddrPort, own, yield
 	}
 	c.paid = 1
 	switch {
+	case c.kept != nil:
 	case c.tries > 0:
 		c.at = later(now, c.last.Add(helloGap(c.tries, 0)))
 		m.contacts.at = earliest(m.contacts.at, c.at)
@@ -208,7 +204,10 @@ func (m *membership) tickContact(now time.Time, c *contact) {
 	case c.over:
 	case !now.Before(c.until):
 		m.endContact(c)
-	case !c.at.IsZero() && !now.Before(c.at):
+	case c.at.IsZero() || now.Before(c.at):
+	case c.kept != nil:
+		m.begin(now, c, *c.kept, handshake.BootID(c.kept.Key))
+	default:
 		m.openTo(now, c)
 	}
 }

@@ -67,17 +67,17 @@ func (m *membership) offered(now time.Time, o answered) {
 		m.contactOther(now, c, o)
 	case p != nil && p.boot == boot && !m.isRenewed(now, p, c, o):
 		m.endContact(c)
-	case p == nil && o.crossed && boot > m.cfg.boot && !c.yielded:
-		m.yield(now, c)
+	case p == nil && o.crossed && boot > m.cfg.boot:
+		m.yield(now, c, o)
 	default:
 		m.begin(now, c, o, boot)
 	}
 }
 
-// yield lets the other go on of two that opened to each other at once: one link is enough, [LNK-12]. If nothing comes of that, another Open goes.
-func (m *membership) yield(now time.Time, c *contact) {
-	m.out.forget = append(m.out.forget, c.token)
-	c.token, c.yielded, c.at = m.contacts.renew(c, m.cfg.open(1)), true, now.Add(yieldFor)
+// yield lets the other go on of two that opened to each other at once: one link is enough, [LNK-12]. The Offer is kept, in case that nothing comes of
+// that.
+func (m *membership) yield(now time.Time, c *contact, o answered) {
+	c.kept, c.at = &o, now.Add(yieldFor)
 	m.contacts.at = earliest(m.contacts.at, c.at)
 }
 
