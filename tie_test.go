@@ -179,7 +179,7 @@ func TestTheOtherLinkDrains(t *testing.T) {
 		end := make(chan struct{})
 		require.NoError(t, b.Register("f", func() { <-end }))
 		require.NoError(t, a.WaitFor(context.Background(), "f", 1))
-		time.Sleep(300 * time.Millisecond) // nothing is said until the next beat
+		time.Sleep(300 * time.Millisecond)            // nothing is said until the next beat
 		require.NoError(t, a.do(func(now time.Time) { // a doubt that goes on
 			p := a.members.peers.byAddr[b.Addr()]
 			p.doubts = doubtsEnough
