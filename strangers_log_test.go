@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,9 +13,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// sharedLog is a log that may be read while nodes write.
+type sharedLog struct {
+	mu   sync.Mutex // protects text: readers, loops and the test
+	text bytes.Buffer
+}
+
+func (l *sharedLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *sharedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // loggedBy gives the nodes that start from now on a log, of warnings only.
-func (c *cluster) loggedBy() *bytes.Buffer {
-	log, edit := new(bytes.Buffer), c.edit
+func (c *cluster) loggedBy() *sharedLog {
+	log, edit := new(sharedLog), c.edit
 	c.edit = func(cfg *Config) {
 		edit(cfg)
 		cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
