@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	joinFirst   = 50 * time.Millisecond  // between two Joins at first
-	joinSlowest = 5 * time.Second        // and after many
-	joinAgain   = 250 * time.Millisecond // at least, to a seed with a link: it answers with a List of any length
-	joinRecent  = 2 * time.Second        // how long a joiner is told of peers that come after it, [MEM-8]
-	joinSettle  = time.Second            // what the addresses of a List have to answer before we count as joined
-	newsDelay   = 5 * time.Millisecond   // collects peers that come at once into one List
+	joinFirst   = 50 * time.Millisecond // between two Joins at first
+	joinSlowest = 5 * time.Second       // and after many
+	joinAgain   = 40 * time.Millisecond // at least, to a seed with a link: it answers with a List of any length
+	joinRecent  = 2 * time.Second       // how long a joiner is told of peers that come after it, [MEM-8]
+	joinSettle  = time.Second           // what the addresses of a List have to answer before we count as joined
+	newsDelay   = 5 * time.Millisecond  // collects peers that come at once into one List
 
 	healEvery = 500 * time.Millisecond // between contacts with peers that are offline, [MEM-18]
 	healSeeds = 8                      // of them at once while we have not joined

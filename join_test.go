@@ -35,7 +35,7 @@ func TestJoinGoesOnForEver(t *testing.T) {
 	require.Zero(t, *opens+*other)
 }
 
-// [MEM-6] and says Join to each that it has a link with, not sooner than after 250 ms again, until it has the whole List of one. A seed answers Join with
+// [MEM-6] and says Join to each that it has a link with, not sooner than after 40 ms again, until it has the whole List of one. A seed answers Join with
 // List.
 func TestJoinIsSaidUntilTheListHasCome(t *testing.T) {
 	s := newSociety(t)

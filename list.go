@@ -13,13 +13,13 @@ import (
 // Lists: who tells of whom, and what those who are told make of it.
 
 const (
-	askSlowest  = 5 * time.Second        // between two questions for those that are not met, after many, [AMP-4]
-	askSteps    = 10                     // of them, as hellos follow each other; then each wait is twice as long
-	missedFor   = 10 * time.Second       // how long an address is asked for that no List names any more
-	listEntries = 44                     // of 26 bytes, in a datagram of 1,200
-	listPaid    = 29                     // of them with those that are named again, so that each is paid for
-	listPause   = 100 * time.Millisecond // between two whole Lists to the same peer, for each message of them
-	listEvery   = time.Second            // between Lists sent to mend views
+	askSlowest  = 5 * time.Second       // between two questions for those that are not met, after many, [AMP-4]
+	askSteps    = 10                    // of them, as hellos follow each other; then each wait is twice as long
+	missedFor   = 10 * time.Second      // how long an address is asked for that no List names any more
+	listEntries = 44                    // of 26 bytes, in a datagram of 1,200
+	listPaid    = 29                    // of them with those that are named again, so that each is paid for
+	listPause   = 30 * time.Millisecond // between two whole Lists to the same peer, for each message of them
+	listEvery   = time.Second           // between Lists sent to mend views
 )
 
 // How many Opens a List should pay for, to each whom it names.
@@ -198,7 +198,10 @@ func askGap(n uint8, missing int) time.Duration {
 	if n > askSteps {
 		gap <<= min(n-askSteps, 5)
 	}
-	return min(max(gap, time.Duration(missing)*helloPace), askSlowest)
+	if missing > provingFew {
+		gap = max(gap, time.Duration(missing)*helloPace)
+	}
+	return min(gap, askSlowest)
 }
 
 // met notes that a process at an address has become a peer.

@@ -22,6 +22,8 @@ func (t tie) isHigher(other tie) bool { return t.order.Compare(other.order) > 0 
 
 const (
 	provingFor   = 6 * time.Second        // how long we say Confirm: the other end takes it for 5 s, which began earlier, [LNK-4]
+	provingFirst = 5 * time.Millisecond   // between two Confirms at least
+	provingFew   = 64                     // links that are proven at once, up to which that goes by the round trip: a crowd has enough to do
 	provingAgain = 500 * time.Millisecond // until we open again beside it: who offered the link may be gone
 	doubtsEnough = 2                      // Offers of a peer that holds our link, without anything accepted on it, until another is made, [LNK-9]
 )
@@ -30,9 +32,10 @@ const (
 type proving struct {
 	tie
 	linkID
-	asked  time.Time // when the contact began that led to it
-	held   uint32    // the highest rank that the peer held then
-	told   uint32    // the version of our table that we have said
+	asked  time.Time     // when the contact began that led to it
+	held   uint32        // the highest rank that the peer held then
+	told   uint32        // the version of our table that we have said
+	trip   time.Duration // from the Open to the Offer; 0: not known
 	hellos uint8
 	at     time.Time // of the next hello
 	again  time.Time // when we open beside it; zero: we have
@@ -112,6 +115,9 @@ func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 		tie: tie{token: c.token, order: terms.Order()}, linkID: linkID{boot: boot, addr: c.addr},
 		asked: c.began, held: o.Held, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
 	}
+	if c.tries == 1 && c.kept == nil {
+		pr.trip = now.Sub(c.last)
+	}
 	c.token = 0 // it is the link's now
 	m.endContact(c)
 	m.provings = append(m.provings, pr)
@@ -123,13 +129,22 @@ func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 // sayHello introduces us on a link that the peer may not know yet.
 func (m *membership) sayHello(now time.Time, pr *proving) {
 	pr.hellos = min(pr.hellos+1, math.MaxUint8-1)
-	pr.at = now.Add(helloGap(pr.hellos, len(m.provings)))
+	pr.at = now.Add(pr.gap(len(m.provings)))
 	seen := uint32(0)
 	if p := m.peers.byAddr[pr.addr]; p != nil && p.boot == pr.boot {
 		seen = p.tver
 	}
 	pr.told = m.tver
 	m.send(pr.token, wire.Announce{Hello: m.hello(seen, helloMax-confirmMore)})
+}
+
+// gap is the wait until we introduce ourselves again. It begins with two round trips, as the Offer has shown them.
+func (pr *proving) gap(unanswered int) time.Duration {
+	gap := helloGap(pr.hellos, unanswered)
+	if pr.trip == 0 || unanswered > provingFew {
+		return gap
+	}
+	return min(gap, max(2*pr.trip, provingFirst)<<min(pr.hellos-1, 8))
 }
 
 // tickProving goes on with the links that are not confirmed, and gives up those that will not be.
