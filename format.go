@@ -52,13 +52,15 @@ func (c Config) Format(f fmt.State, verb rune) { write(f, verb, c.String()) }
 // LogValue returns what String shows.
 func (c Config) LogValue() slog.Value { return logValue(c.attrs()) }
 
-// MarshalJSON returns all fields, with a text in place of each key that is none: to read it back is an error, and makes no Config
+// MarshalJSON returns all fields that a text can have, with a text in place of each key that is none: to read it back is an error, and makes no Config
 // without keys.
 func (c Config) MarshalJSON() ([]byte, error) {
 	type fields Config // without this method
 	shown := struct {
 		fields
 		Keys []string // instead of the fields'
+
+		Logger, Conn, CallInterceptors, ServeInterceptors *struct{} `json:",omitempty"` // likewise: no text has those
 	}{fields: fields(c)}
 	if c.Keys != nil {
 		shown.Keys = slices.Repeat([]string{hidden}, len(c.Keys))

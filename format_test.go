@@ -220,3 +220,12 @@ func keysIn(call *ast.CallExpr) (names []string) {
 	})
 	return names
 }
+
+// What no text can have does not keep the rest from being shown.
+func TestAConfigWithFunctionsIsShownAsJSON(t *testing.T) {
+	next := func(ctx context.Context, call *Invocation, next Handler) (any, error) { return next(ctx, call) }
+	b, err := json.Marshal(Config{Name: "shop", CallInterceptors: []Interceptor{next}, ServeInterceptors: []Interceptor{next}, Logger: slog.Default()})
+	require.NoError(t, err)
+	require.Contains(t, string(b), `"shop"`)
+	require.NotContains(t, string(b), "Interceptors")
+}

@@ -165,24 +165,6 @@ func (l *askerLink) seal(head []byte, number uint64, encoded [][]byte) []byte {
 	return l.ring.Sealer(&l.secret, number).Seal(append(b, make([]byte, seal.Overhead)...)[:len(b)], len(head))
 }
 
-// read opens a datagram that the side has sent on the link, and returns its messages.
-func (l *askerLink) read(t testing.TB, b []byte) []byte {
-	t.Helper()
-	h, _, err := wire.ConsumeHeader(b)
-	require.NoError(t, err)
-	head := wire.HeaderSize
-	if h.Form == wire.FormConfirm {
-		head = wire.ConfirmSize
-	}
-	if l.ring == nil {
-		return b[head:]
-	}
-	var o seal.Opener
-	messages, err := o.Open(l.ring, &l.secret, bytes.Clone(b), head, h.KeyID, h.Number)
-	require.NoError(t, err)
-	return messages
-}
-
 // meet gives the side a link with the asker, by Open and Confirm.
 func (a *asker) meet(t testing.TB, s *linkSide) *askerLink {
 	t.Helper()

@@ -124,7 +124,7 @@ func (r *reader) linked(now time.Time, d datagram, h wire.Header) {
 	case e != nil || h.Form != wire.FormConfirm:
 		r.stats.stranger.Add(1)
 	case r.mayLook(&r.strangers.confirms, confirmsBatch):
-		if l := r.confirmed(now, d); l != nil {
+		if l := r.confirmed(d); l != nil {
 			r.toLink(now, l, d, h)
 		}
 	}

@@ -105,13 +105,13 @@ func (r *reader) offered(now time.Time, d datagram, h wire.Header) {
 }
 
 // confirmed makes the link that a Confirm asks for, [LNK-3], and returns it with the messages in the datagram; nil if there is none.
-func (r *reader) confirmed(now time.Time, d datagram) *link {
+func (r *reader) confirmed(d datagram) *link {
 	m, _, err := wire.ConsumeConfirm(d.b)
 	if err != nil {
 		r.stats.malformed.Add(1)
 		return nil
 	}
-	now = time.Now() // read after the token was looked up: what is not known any more is too old by then
+	now := time.Now() // read after the token was looked up: what is not known any more is too old by then
 	if !r.process.IsOurs(now, m) || m.Key == r.process.Key || len(r.arrivals) == cap(r.arrivals) {
 		r.stats.stranger.Add(1)
 		return nil

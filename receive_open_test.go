@@ -115,7 +115,7 @@ func TestOpensThatAreNotAnswered(t *testing.T) {
 				require.EqualValues(t, 1, test.count(s.Stats())-test.count(before), test.why)
 			}
 		}
-		require.EqualValues(t, 1<<31, a.askWith(t, s, func(m *wire.Open) { m.Rank = 1<<31 - 1 }).Rank)
+		require.Equal(t, uint32(1<<31), a.askWith(t, s, func(m *wire.Open) { m.Rank = 1<<31 - 1 }).Rank)
 	})
 }
 
@@ -125,7 +125,7 @@ func TestWhereNoRankIsLeftThereIsNoAnswer(t *testing.T) {
 		a := newAsker(t, 3, keys)
 		l := a.meet(t, s)
 		s.tokens.link(l.token).order.Rank = 1<<32 - 2
-		require.EqualValues(t, 1<<32-1, a.ask(t, s).Rank)
+		require.Equal(t, uint32(1<<32-1), a.ask(t, s).Rank)
 		s.tokens.link(l.token).order.Rank = 1<<32 - 1
 		s.hearFrom(a.addr, a.open(s, nil))
 		require.Empty(t, s.script.take())

@@ -196,7 +196,7 @@ func TestOneLinkIsMadeAtAnAddressInAQuarterOfASecond(t *testing.T) {
 		time.Sleep(linkPause - 1)
 		s.hear(middle.confirm(nil))
 		require.Zero(t, s.made())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		s.hear(middle.confirm(nil))
 		require.Equal(t, 1, s.made(), "it comes again")
 	})

@@ -98,11 +98,6 @@ func (s *siege) open(named netip.AddrPort) []byte {
 	return wire.AppendOpen(nil, m)
 }
 
-func (s *siege) offer() []byte {
-	to := s.some().addr
-	return wire.AppendOffer(nil, wire.Offer{KeyID: someKeyID(), Rank: 1, Echo: rand.Uint64() | 1, Token: 1, Addr: to, Observed: to})
-}
-
 func (s *siege) confirm(token uint64) []byte {
 	m := wire.Confirm{Echo: rand.Uint64() | 1, Addr: s.some().addr, Rank: 1, Stamp: rand.Uint32()}
 	m.Header = wire.Header{KeyID: someKeyID(), TableVersion: rand.Uint32(), Token: token, Number: rand.Uint64()}
