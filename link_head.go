@@ -1,0 +1,45 @@
+package broach
+
+import "broach/internal/wire"
+
+// head writes the headers of a batch, whose first datagrams say which table they were made with. mu is held.
+func (l *link) head(b *batch, stamped int) {
+	b.head, b.sealer = wire.HeaderSize, l.sealer(l.number+1)
+	if l.confirm != nil {
+		b.head = wire.ConfirmSize
+	}
+	sent := int64(0)
+	for i := range b.out {
+		l.number++
+		table := l.carrier.table.Load()
+		if i < stamped {
+			table = stampOf(b.out[i].b)
+		}
+		b.out[i].b = l.header(b.out[i].b, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken, Number: l.number})
+		sent += int64(len(b.out[i].b) + l.overhead())
+		if l.exchange != nil {
+			l.path.sent(len(b.out[i].b))
+		}
+	}
+	l.bytesOut.Add(uint64(sent))
+	l.proof.sent(sent)
+}
+
+// header fills in the header of a datagram, for which there is room if it is not a Confirm's. Only membership messages go in those: calls wait
+// until the peer knows the link. mu is held.
+func (l *link) header(datagram []byte, h wire.Header) []byte {
+	if l.confirm == nil {
+		wire.AppendHeader(datagram[:0], h)
+		return datagram
+	}
+	messages := len(datagram) - wire.HeaderSize
+	datagram = roomFor(datagram, confirmMore)[:wire.ConfirmSize+messages]
+	copy(datagram[wire.ConfirmSize:], datagram[wire.HeaderSize:])
+	confirm := *l.confirm
+	confirm.Header = h
+	wire.AppendConfirm(datagram[:0], confirm)
+	return datagram
+}
+
+// confirmMore is by how much a Confirm has a longer header than other datagrams of a link.
+const confirmMore = wire.ConfirmSize - wire.HeaderSize
