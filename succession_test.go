@@ -21,8 +21,10 @@ func TestAnotherProcessReplacesAPeer(t *testing.T) {
 		all := s.grow(3)
 		a, old, successor := all[0], s.act(7, 0), s.act(7, 1)
 		first, second := old.confirm(a, 1), old.confirm(a, 2)
+		s.run(time.Millisecond)
 		a.contact(s.now, old.addr)
 		unconfirmed := old.offer(a, wire.Offer{Rank: 3})
+		require.True(t, a.isOpen(unconfirmed))
 		a.events = nil
 		sent := s.watch(a)
 

@@ -198,6 +198,7 @@ func TestTheOtherLinkDrains(t *testing.T) {
 		call := makeCall(other, time.Minute) // as one that began before the better link was there
 		time.Sleep(20 * time.Second)
 		require.Equal(t, other, a.tokens.link(other.token), "it has a call")
+		require.False(t, other.isQuiet(time.Now().Add(drainFor)), "even if nothing came on it")
 		close(end)
 		<-call.donec
 		require.Zero(t, call.code, "%s", call.body)
