@@ -3,7 +3,6 @@ package broach
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -169,13 +168,14 @@ func (c *Caller) isHereOnly() bool {
 
 // encode appends the arguments to a message.
 func (c *Caller) encode(frame *buffer, args arguments) *Error {
-	head := len(frame.b)
+	head, most := len(frame.b), c.node.maxMessage
 	var err error
-	if frame.b, err = args.append(frame.b); err != nil {
-		return c.own(err)
+	frame.b, err = args.append(frame.b, most)
+	if errors.Is(err, errSize) || len(frame.b)-head > most {
+		err = tooLarge(No, "arguments", most)
 	}
-	if size := len(frame.b) - head; size > c.node.maxMessage {
-		return c.fail(TooLarge, No, fmt.Sprintf("the arguments have %d bytes, %d are allowed", size, c.node.maxMessage))
+	if err != nil {
+		return c.own(err)
 	}
 	return nil
 }
