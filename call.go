@@ -82,10 +82,13 @@ func (c *Caller) closed(executed Executed) *Error {
 
 // over is the error of a call whose ctx has ended.
 func (c *Caller) over(ctx context.Context, executed Executed) *Error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return c.fail(DeadlineExceeded, executed, string(textDeadline))
+	case c.node.isClosed():
+		return c.closed(executed)
 	}
-	return c.fail(Canceled, executed, "the caller gave up")
+	return c.fail(Canceled, executed, whyCanceled(ctx))
 }
 
 // outCall is what is sent for a call.
