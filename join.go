@@ -103,6 +103,8 @@ func (m *membership) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool)
 	j.seeds = slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return a == m.cfg.self })
 	first := slices.IndexFunc(j.seeds, func(a netip.AddrPort) bool { return !wasSeed[a] })
 	switch {
+	case j.listed && first >= 0:
+		m.healAt = now // they may know others than we do
 	case j.listed:
 	case len(j.seeds) == 0:
 		j.at = time.Time{}

@@ -221,7 +221,7 @@ func TestASlowResolver(t *testing.T) {
 		other := c.start(1)
 		n := c.startNamed(2, s, addrOf(0).String(), "slow")
 		c.until(100*time.Millisecond, "joined", func() bool { return isJoined(n) })
-		took := c.until(8*time.Second+healEvery+5*time.Millisecond, "both clusters are one", func() bool { return count(other, Alive) == 2 })
+		took := c.until(12*time.Second, "both clusters are one", func() bool { return count(other, Alive) == 2 })
 		t.Log("met by the late name after", took)
 		require.True(t, isJoined(n))
 	})
