@@ -152,6 +152,10 @@ func (m *membership) openTo(now time.Time, c *contact) {
 		c.at = now.Add(helloGap(c.tries, 0))
 		m.contacts.at = earliest(m.contacts.at, c.at)
 	}
+	if m.learner.on && asksInstead(m.cfg.self, c.addr) {
+		m.askAddress(c.addr)
+		return
+	}
 	m.out.opens = append(m.out.opens, openTo{to: c.addr, token: c.token, rank: c.rank, self: m.cfg.self})
 }
 
