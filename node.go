@@ -222,8 +222,8 @@ func (n *Node) Done() <-chan struct{} { return n.donec }
 // isClosed reports that closing has begun.
 func (n *Node) isClosed() bool { return n.provider.ctx.Err() != nil }
 
-// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried until one of them
-// answers. The errors are InvalidArgument, in which case none is added, and ErrClosed.
+// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried, now and then for ever, whenever
+// no member is there. To name one again tries it at once. The errors are InvalidArgument, in which case none is added, and ErrClosed.
 func (n *Node) Join(seeds ...string) error {
 	for _, s := range seeds {
 		if _, _, ok := parseSeed(s); !ok {
@@ -233,6 +233,7 @@ func (n *Node) Join(seeds ...string) error {
 	return n.do(func(now time.Time) {
 		n.seeds.add(seeds)
 		n.resolve(now)
+		n.members.healAt = now
 	})
 }
 
@@ -243,7 +244,7 @@ func (n *Node) Join(seeds ...string) error {
 func (n *Node) Forget(addr netip.AddrPort) error {
 	errc := make(chan error, 1)
 	err := n.do(func(now time.Time) {
-		err := n.members.dismiss(addr)
+		err := n.members.dismiss(unmapped(addr))
 		n.carryOut(now)
 		n.publish(now)
 		errc <- err

@@ -31,10 +31,17 @@ type seedBook struct {
 func (b *seedBook) add(seeds []string) {
 	for _, s := range seeds {
 		if addr, err := netip.ParseAddrPort(s); err == nil {
-			b.fixed = append(b.fixed, addr)
+			b.fix(unmapped(addr))
 		} else if !slices.Contains(b.hosts, s) {
 			b.hosts = append(b.hosts, s)
 		}
+	}
+}
+
+// fix takes up a seed that is an address.
+func (b *seedBook) fix(addr netip.AddrPort) {
+	if !slices.Contains(b.fixed, addr) {
+		b.fixed = append(b.fixed, addr)
 	}
 }
 
