@@ -27,13 +27,11 @@ func (m *membership) tickHealing(now time.Time) {
 		return
 	}
 	m.healAt = time.Time{}
-	seeds, offline := m.absentSeeds(), m.offlinePeers()
+	seeds, offline := m.seedsToTry(now), m.offlinePeers()
 	for _, addr := range append(m.some(seeds, healSeeds), m.some(offline, 1)...) {
-		if now.Sub(m.joining.selves[addr]) >= selfAgain {
-			m.contact(now, addr)
-		}
+		m.contact(now, addr)
 	}
-	if len(seeds)+len(offline) > 0 {
+	if len(offline)+len(m.joining.guises) > 0 || slices.ContainsFunc(m.joining.seeds, m.isAbsent) {
 		m.planHealing(now)
 	}
 }
@@ -44,10 +42,15 @@ func (m *membership) some(addrs []netip.AddrPort, k int) []netip.AddrPort {
 	return addrs[:min(k, len(addrs))]
 }
 
-// absentSeeds lists the seeds where no member is. A seed that is known under another address answers from there.
-func (m *membership) absentSeeds() (list []netip.AddrPort) {
-	for _, s := range m.joining.seeds {
-		if p := m.peers.byAddr[m.joining.placeOf(s)]; p == nil || !p.isMember() {
+// seedsToTry lists the seeds where no member is, and now and then those that are not what they are called.
+func (m *membership) seedsToTry(now time.Time) (list []netip.AddrPort) {
+	j := &m.joining
+	for _, s := range j.seeds {
+		g, isOther := j.guises[s]
+		if isOther && !now.Before(g.again) {
+			j.alias(now, s, g.addr)
+			list = append(list, s)
+		} else if m.isAbsent(s) {
 			list = append(list, s)
 		}
 	}

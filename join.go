@@ -20,18 +20,17 @@ const (
 
 // joinState is how far we are with joining.
 type joinState struct {
-	seeds  []netip.AddrPort                  // without our own address
-	hoped  bool                              // there are seeds whose addresses are not known yet
-	next   int                               // whose turn it is
-	at     time.Time                         // of the next Join; zero: none is needed
-	pace   time.Duration                     // between Joins
-	wholes nonces                            // of the last Joins that asked for the whole List
-	parts  nonces                            // and of those that asked for some
-	others map[netip.AddrPort]netip.AddrPort // where seeds are that advertise another address than we were told
-	selves map[netip.AddrPort]time.Time      // when an Open to a seed last came to ourselves
-	listed bool                              // a whole List has come
-	settle time.Time                         // when those in it have had their time to answer; zero: that is over
-	from   *peer                             // whose List is coming in, or has come
+	seeds  []netip.AddrPort         // without our own address
+	hoped  bool                     // there are seeds whose addresses are not known yet
+	next   int                      // whose turn it is
+	at     time.Time                // of the next Join; zero: none is needed
+	pace   time.Duration            // between Joins
+	wholes nonces                   // of the last Joins that asked for the whole List
+	parts  nonces                   // and of those that asked for some
+	guises map[netip.AddrPort]guise // of seeds that advertise another address than we were told, or are ourselves
+	listed bool                     // a whole List has come
+	settle time.Time                // when those in it have had their time to answer; zero: that is over
+	from   *peer                    // whose List is coming in, or has come
 	chunks map[uint16]bool
 
 	missing map[netip.AddrPort]time.Time // named by a List at a time, and not met yet
@@ -67,7 +66,7 @@ func (j *joinState) isAnswer(echo uint64) bool { return j.wholes.has(echo) || j.
 // or had the time to.
 func (m *membership) joined() bool {
 	j := &m.joining
-	if len(j.selves) == len(j.seeds) {
+	if m.areOurselves() {
 		return !j.hoped
 	}
 	isAnswered := m.contacts.waiting()+len(m.provings)+len(j.missing) == 0
@@ -77,7 +76,7 @@ func (m *membership) joined() bool {
 // isUnanswered reports that there are seeds, and that none has ever answered.
 func (m *membership) isUnanswered() bool {
 	j := &m.joining
-	if j.listed || len(j.selves) == len(j.seeds) && !j.hoped {
+	if j.listed || m.areOurselves() && !j.hoped {
 		return false
 	}
 	return !slices.ContainsFunc(j.seeds, func(s netip.AddrPort) bool { return m.peers.byAddr[j.placeOf(s)] != nil })

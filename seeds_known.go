@@ -1,16 +1,23 @@
 package broach
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
 )
 
-// A seed is an address that somebody wrote down. The process there may be known by another one, may be ourselves, or, behind a proxy, one after
+// A seed is an address that somebody wrote down. The process there may be known by another one, may be ourselves, or, behind a balancer, one after
 // another: so seeds are told apart by who answers, not by how they are written.
 
-// selfAgain is how long a seed that leads to ourselves is left alone: another process may have the address some day.
-const selfAgain = 10 * time.Second
+// seedAgain is the time between two Opens to a seed that is known by another address, or is ourselves: next time somebody else may answer.
+const seedAgain = 10 * time.Second
+
+// guise is what is known of a seed that is not what it is called.
+type guise struct {
+	addr  netip.AddrPort // that the process there advertises; its own if that is us
+	again time.Time      // when it is contacted next
+}
 
 // setSeeds takes the addresses of the seeds, of which our own is harmless, and whether more are hoped for. Seeds that are new are tried at once.
 func (m *membership) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
@@ -21,7 +28,7 @@ func (m *membership) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool)
 			j.seeds = append(j.seeds, a)
 		}
 	}
-	j.forgetSeeds()
+	maps.DeleteFunc(j.guises, func(s netip.AddrPort, _ guise) bool { return !slices.Contains(j.seeds, s) })
 	switch {
 	case len(j.seeds) == 0 && !j.listed:
 		j.at = time.Time{}
@@ -34,37 +41,22 @@ func (m *membership) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool)
 	m.out.changed = true // we may have joined, or not any more
 }
 
-// forgetSeeds forgets what was known of addresses that are none of the seeds any more.
-func (j *joinState) forgetSeeds() {
-	isGone := func(s netip.AddrPort) bool { return !slices.Contains(j.seeds, s) }
-	for s := range j.others {
-		if isGone(s) {
-			delete(j.others, s)
-		}
-	}
-	for s := range j.selves {
-		if isGone(s) {
-			delete(j.selves, s)
-		}
-	}
-}
-
-// alias notes that the process at a seed's address advertises another. It reports whether the first is a seed.
-func (j *joinState) alias(seed, addr netip.AddrPort) bool {
+// alias notes that the process at a seed's address advertises another, or is this one. It reports whether the first is a seed.
+func (j *joinState) alias(now time.Time, seed, addr netip.AddrPort) bool {
 	if !slices.Contains(j.seeds, seed) {
 		return false
 	}
-	if j.others == nil {
-		j.others = make(map[netip.AddrPort]netip.AddrPort)
+	if j.guises == nil {
+		j.guises = make(map[netip.AddrPort]guise)
 	}
-	j.others[seed] = addr
+	j.guises[seed] = guise{addr: addr, again: now.Add(seedAgain)}
 	return true
 }
 
 // placeOf is where the process of a seed is.
 func (j *joinState) placeOf(seed netip.AddrPort) netip.AddrPort {
-	if other, ok := j.others[seed]; ok {
-		return other
+	if g, ok := j.guises[seed]; ok {
+		return g.addr
 	}
 	return seed
 }
@@ -74,30 +66,33 @@ func (j *joinState) isSeed(addr netip.AddrPort) bool {
 	return slices.ContainsFunc(j.seeds, func(s netip.AddrPort) bool { return s == addr || j.placeOf(s) == addr })
 }
 
-// answeredBy notes that another process has answered at an address, and which one it advertises.
-func (m *membership) answeredBy(seed, addr netip.AddrPort) {
-	j := &m.joining
-	if seed == addr {
-		delete(j.others, seed)
-	}
-	if _, isSelf := j.selves[seed]; isSelf {
-		delete(j.selves, seed)
+// areOurselves reports that no seed is known to be another process, nor may be: there is none, or all lead here.
+func (m *membership) areOurselves() bool {
+	return !slices.ContainsFunc(m.joining.seeds, func(s netip.AddrPort) bool { return m.joining.placeOf(s) != m.cfg.self })
+}
+
+// isAbsent reports that no member is where a seed is.
+func (m *membership) isAbsent(seed netip.AddrPort) bool {
+	at := m.joining.placeOf(seed)
+	p := m.peers.byAddr[at]
+	return at != m.cfg.self && (p == nil || !p.isMember())
+}
+
+// unmask notes that another process than us has answered at an address, and which one it advertises.
+func (m *membership) unmask(addr, advertised netip.AddrPort) {
+	if m.joining.placeOf(addr) != advertised {
+		delete(m.joining.guises, addr)
 		m.out.changed = true
 	}
 }
 
 // cameBack hears that an Open of ours has come to ourselves: the address is another name for us.
 func (m *membership) cameBack(now time.Time, token uint64) {
-	c, j := m.contacts.byToken[token], &m.joining
+	c := m.contacts.byToken[token]
 	if c == nil {
 		return
 	}
 	m.endContact(c)
-	if slices.Contains(j.seeds, c.addr) {
-		if j.selves == nil {
-			j.selves = make(map[netip.AddrPort]time.Time)
-		}
-		delete(j.others, c.addr)
-		j.selves[c.addr], m.out.changed = now, true
-	}
+	m.joining.alias(now, c.addr, m.cfg.self)
+	m.out.changed = true
 }

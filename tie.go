@@ -61,9 +61,12 @@ func (m *membership) offered(now time.Time, o answered) {
 		return
 	}
 	boot, p := handshake.BootID(o.Key), m.peers.byAddr[c.addr]
-	m.answeredBy(c.addr, o.Addr)
+	m.unmask(c.addr, o.Addr)
 	switch {
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
+		m.endContact(c)
+	case o.Addr == m.cfg.self:
+		m.out.doubled = true
 		m.endContact(c)
 	case o.Addr != c.addr && !isUsable(o.from, o.Addr):
 		m.out.unusable++
