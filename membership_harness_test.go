@@ -234,7 +234,8 @@ func (s *society) postOpen(c *citizen, o openTo) {
 	if s.opened != nil {
 		s.opened(c, o.to)
 	}
-	m := &wire.Open{Rank: o.rank, Token: o.token, Key: c.process.Key, Addr: o.self}
+	m := &wire.Open{Rank: o.rank, Token: o.token, Key: c.process.Key, Addr: o.self, Number: uint64(s.count + 1)}
+	c.noteAsked(m.Number, o)
 	if !s.loses(nil) {
 		s.send(letter{from: c, to: o.to, open: m, size: wire.OpenSize})
 	}
@@ -365,7 +366,12 @@ func (s *society) deliver(l letter) {
 // answer is what the reader of a node does with an Open.
 func (s *society) answer(c *citizen, l letter) {
 	m, self := *l.open, c.cfg.self
-	if m.Key == c.process.Key || !m.Addr.Addr().IsUnspecified() && !isUsable(l.source, m.Addr) {
+	if m.Key == c.process.Key {
+		c.cameBack(s.now, cameBack{token: m.Token, number: m.Number})
+		s.collect(c)
+		return
+	}
+	if !m.Addr.Addr().IsUnspecified() && !isUsable(l.source, m.Addr) {
 		return
 	}
 	if c.learner.on && s.asksBack(c, m.Addr) {

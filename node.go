@@ -228,15 +228,18 @@ func (n *Node) Done() <-chan struct{} { return n.donec }
 // isClosed reports that closing has begun.
 func (n *Node) isClosed() bool { return n.provider.ctx.Err() != nil }
 
-// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried until one of them
-// answers. The errors are InvalidArgument, in which case none is added, and ErrClosed.
+// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried, now and then for ever, whenever
+// no member is there. To name one again tries it at once. The errors are InvalidArgument, in which case none is added, and ErrClosed.
 func (n *Node) Join(seeds ...string) error {
 	for _, s := range seeds {
 		if _, _, ok := parseSeed(s); !ok {
 			return Errorf(InvalidArgument, "seed %q is not %s", s, seedForm)
 		}
 	}
-	return n.do(func(now time.Time) { n.addSeeds(now, seeds) })
+	return n.do(func(now time.Time) {
+		n.addSeeds(now, seeds)
+		n.members.healAt = now
+	})
 }
 
 // Forget makes this node forget a member that is offline or has left, as it would by itself after Heartbeat.Forget: it is not
@@ -246,7 +249,7 @@ func (n *Node) Join(seeds ...string) error {
 func (n *Node) Forget(addr netip.AddrPort) error {
 	errc := make(chan error, 1)
 	err := n.do(func(now time.Time) {
-		err := n.members.dismiss(addr)
+		err := n.members.dismiss(unmapped(addr))
 		n.carryOut(now)
 		n.publish(now)
 		errc <- err

@@ -23,10 +23,29 @@ func (r *reader) opened(now time.Time, d datagram) {
 		r.stats.malformed.Add(1)
 	case m.Cluster != r.cluster:
 		r.otherCluster(now, d)
-	case m.Key == r.process.Key || m.Rank >= rankMax:
+	case m.Key == r.process.Key:
+		r.cameBack(now, d, m)
+	case m.Rank >= rankMax:
 	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.addr, m.Addr):
 	default:
 		r.prove(now, d, m)
+	}
+}
+
+// cameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is not answered, [LNK-1].
+func (r *reader) cameBack(now time.Time, d datagram, m wire.Open) {
+	e := r.tokens.get(m.Token)
+	if e == nil || e.opening == nil {
+		return
+	}
+	if ring := r.ring.Load(); ring != nil {
+		if _, ok := ring.Check(d.b, m.KeyID); !ok {
+			r.unopened(now, d)
+			return
+		}
+	}
+	if e.opening.left.Add(-1) >= 0 {
+		r.arrive(arrival{back: &cameBack{token: m.Token, number: m.Number}})
 	}
 }
 
@@ -240,11 +259,15 @@ func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
 	return false
 }
 
-// arrival is the news of a link that the reader has made, or of an Offer.
+// arrival is the news of a link that the reader has made, or of an Offer, or of an Open of ours that came to ourselves.
 type arrival struct {
 	made  *link
 	offer *answered
+	back  *cameBack
 }
+
+// cameBack is an Open of ours that came to ourselves.
+type cameBack struct{ token, number uint64 }
 
 // arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a link was seen before.
 func (r *reader) arrive(a arrival) {

@@ -112,12 +112,17 @@ func (n *Node) addSeeds(now time.Time, seeds []string) {
 	n.tellSeeds(now)
 }
 
-// tellSeeds tells the membership and the reader where the seeds are, as far as that is known.
+// tellSeeds tells where the seeds are, as far as that is known.
 func (n *Node) tellSeeds(now time.Time) {
 	addrs := n.seeds.addrs()
-	n.members.setSeeds(now, addrs, n.seeds.isHoping(len(addrs)))
-	slices.SortFunc(addrs, netip.AddrPort.Compare)
-	n.seedAddrs.Store(&addrs)
+	n.setSeeds(now, addrs, n.seeds.isHoping(len(addrs)))
+}
+
+// setSeeds tells the membership and the reader where the seeds are.
+func (n *Node) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
+	n.members.setSeeds(now, addrs, hoped)
+	sorted := slices.SortedFunc(slices.Values(addrs), netip.AddrPort.Compare)
+	n.seedAddrs.Store(&sorted)
 }
 
 // noteSilence tells an operator whose node finds no cluster. Nobody else would: who gets its Opens and does not answer cannot say why.

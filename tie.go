@@ -34,6 +34,7 @@ type proving struct {
 	linkID
 	asked  time.Time     // when the contact began that led to it
 	held   uint32        // the highest rank that the peer held then
+	named  bool          // the contact was made by another's words
 	told   uint32        // the version of our table that we have said
 	trip   time.Duration // from the Open to the Offer; 0: not known
 	hellos uint8
@@ -60,8 +61,12 @@ func (m *membership) offered(now time.Time, o answered) {
 		return
 	}
 	boot, p := handshake.BootID(o.Key), m.peers.byAddr[c.addr]
+	m.unmask(c.addr, o.Addr)
 	switch {
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
+		m.endContact(c)
+	case o.Addr == m.cfg.self:
+		m.out.doubled = true
 		m.endContact(c)
 	case o.Addr != c.addr && !isUsable(o.from, o.Addr):
 		m.out.unusable++
@@ -113,7 +118,7 @@ func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 	terms := m.cfg.terms(&o.Offer, m.cfg.self, c.addr)
 	pr := &proving{
 		tie: tie{token: c.token, order: terms.Order()}, linkID: linkID{boot: boot, addr: c.addr},
-		asked: c.began, held: o.Held, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
+		asked: c.began, held: o.Held, named: c.named, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
 	}
 	if c.tries == 1 && c.kept == nil {
 		pr.trip = now.Sub(c.last)
@@ -187,8 +192,12 @@ func (m *membership) proven(now time.Time, token uint64) {
 		m.provings = slices.Delete(m.provings, i, i+1)
 		pr.born = m.moment(now)
 		m.dropHeldBelow(pr)
+		isNew := m.peers.byAddr[pr.addr] == nil
 		m.bind(now, pr.linkID, pr.tie, true)
 		if p := m.peers.byLink[token]; p != nil {
+			if isNew && !pr.named {
+				m.tellOfAll(now, p)
+			}
 			p.told = max(p.told, pr.told)
 			m.noteFirstTrip(p, now.Sub(pr.until.Add(-provingFor)))
 		}
