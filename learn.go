@@ -97,7 +97,18 @@ func (m *membership) observed(now time.Time, o answered) {
 	case m.isContradicted(now, o.from, addr):
 		m.move(now, addr)
 	}
-	if p := m.peers.byAddr[o.Addr]; isUsable(o.from, o.Addr) && (p == nil || !p.isMember()) && m.isAlone() {
+	if m.isAlone() {
+		m.contactAsked(now, o)
+	}
+}
+
+// contactAsked contacts who has told us our address. The Offer has paid for one Open.
+func (m *membership) contactAsked(now time.Time, o answered) {
+	switch c := m.contacts.byAddr[o.Addr]; {
+	case !isUsable(o.from, o.Addr):
+	case c != nil && !c.named:
+		m.contact(now, o.Addr)
+	default:
 		m.contactNamed(now, o.Addr, true, false)
 	}
 }

@@ -396,7 +396,7 @@ func (s *society) answer(c *citizen, l letter) {
 
 // asksBack is what the reader of a node does with an Open while it learns.
 func (s *society) asksBack(c *citizen, named netip.AddrPort) bool {
-	return asksInstead(c.cfg.self, named) || c.isAlone() && !named.Addr().IsUnspecified() && c.asks.take(s.now, asksPerSec)
+	return asksInstead(c.cfg.self, named) || c.isUnheard(s.now) && !named.Addr().IsUnspecified() && c.asks.take(s.now, asksPerSec)
 }
 
 // take gives a machine a message on a link, which a Confirm may make.

@@ -29,6 +29,9 @@ func (m *membership) isAlone() bool {
 	return !slices.ContainsFunc(m.peers.list, func(p *peer) bool { return p.state == Alive })
 }
 
+// isUnheard reports that no peer is alive for us, though there was time for that since we came to our address.
+func (m *membership) isUnheard(now time.Time) bool { return now.Sub(m.learner.since) >= learnSoon && m.isAlone() }
+
 // note keeps an answer, in place of the one that the same host gave before.
 func (l *learner) note(o observation) {
 	l.answers = slices.DeleteFunc(l.answers, func(old observation) bool { return old.by == o.by })
@@ -43,7 +46,7 @@ func (l *learner) note(o observation) {
 func (m *membership) isContradicted(now time.Time, from, addr netip.AddrPort) bool {
 	isLocal, wasLocal := addr.Addr().IsLoopback(), m.cfg.self.Addr().IsLoopback()
 	switch {
-	case m.isAlone() && now.Sub(m.learner.since) >= learnSoon, wasLocal && !isLocal:
+	case m.isUnheard(now), wasLocal && !isLocal:
 		return true
 	case isLocal && !wasLocal:
 		return false
