@@ -105,8 +105,8 @@ func TestOnlyRecentAnswersTellTheAddress(t *testing.T) {
 	require.True(t, a.isLearning())
 }
 
-// [MEM-25] Who has learnt asks on by such an Open, one peer or seed every 10 s [...]: when two of different IPs, or all there are, one after the other
-// observe the same other address and none the present one, it leaves as what it was, and joins as that.
+// [MEM-32] Who has learnt asks on by such an Open, one peer or seed every 10 s [...]. It leaves as what it was, and joins as that, when two of different
+// IPs, or all peers and seeds there are, one after the other observe the same other address and none the present one
 func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(5)
@@ -130,7 +130,7 @@ func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
 	require.Equal(t, 5, a.in(Alive))
 }
 
-// [MEM-25] when two of different IPs: one that lies moves nobody, whatever it says how often.
+// [MEM-32] when two of different IPs: one that lies moves nobody, whatever it says how often.
 func TestOneLiarMovesNobody(t *testing.T) {
 	s := newSociety(t)
 	s.grow(5)
@@ -145,7 +145,7 @@ func TestOneLiarMovesNobody(t *testing.T) {
 	require.Len(t, a.learner.answers, 1)
 }
 
-// [MEM-25] and each seed that has not answered within 5 s: who learnt a wrong address first finds the right one.
+// [MEM-32] and when one does so after it has had its address, and no peer alive, for 500 ms: who learnt a wrong address first finds the right one.
 func TestAWrongAddressIsGivenUp(t *testing.T) {
 	for _, seeds := range [][]int{{0}, {0, 1}} {
 		s := newSociety(t)
@@ -220,7 +220,7 @@ func callAround(t *testing.T, nodes []*Node) {
 	}
 }
 
-// [MEM-25] Who gets its own question back knows that the seed is itself: the first of a cluster has joined though it does not know its address, and
+// [MEM-25] Its own Open that comes back tells it no address, but that the seed is itself: the first of a cluster has joined though it does not know its address, and
 // learns from the next that comes.
 func TestTheFirstNodeIsItsOwnSeed(t *testing.T) {
 	for _, seeds := range [][]int{{0}, {0, 0}, {0, 50}} {

@@ -8,7 +8,7 @@ import (
 	"broach/internal/wire"
 )
 
-// A host may get another address while its nodes run. Who has learnt its address notices that others see it elsewhere, and moves there, [MEM-25].
+// A host may get another address while its nodes run. Who has learnt its address notices that others see it elsewhere, and moves there, [MEM-32].
 // While it hears nobody it asks more often and believes the first: there is nothing to lose.
 
 const (

@@ -70,7 +70,7 @@ func (u *uniform) untilMet(limit time.Duration, what string) {
 	}
 }
 
-// [MEM-25] Whoever of them starts first, or again, or gets another address: they come together, and each calls each.
+// [MEM-25] and [MEM-32]: whoever of them starts first, or again, or gets another address: they come together, and each calls each.
 func TestOneConfigurationForAll(t *testing.T) {
 	inUniform(t, func(u *uniform) {
 		first := u.start(0)
@@ -117,7 +117,7 @@ func (u *uniform) nodeAt(i int) *Node {
 	return nil
 }
 
-// [MEM-25] All at once, or the first only after the others.
+// [MEM-25] They come together all at once, or the first only after the others.
 func TestOneConfigurationAtOnce(t *testing.T) {
 	for _, late := range []time.Duration{0, 5 * time.Millisecond, 3 * time.Second, 10 * time.Minute} {
 		inUniform(t, func(u *uniform) {

@@ -33,8 +33,8 @@ func (s *society) allMeet() bool {
 	return true
 }
 
-// [MEM-25] Who has learnt asks on by such an Open [...], every 500 ms while it is isolated or has no peer that is alive: whoever gets another address
-// is found again, be it the only seed, or one of two, or one whose seed is dead.
+// [MEM-32] Who has learnt asks on by such an Open [...]; while it is isolated or no peer is alive for it, every 500 ms, those that are offline too: whoever
+// gets another address is found again, be it the only seed, or one of two, or one whose seed is dead.
 func TestWhoMovesIsFoundAgain(t *testing.T) {
 	for _, test := range []struct {
 		what  string
@@ -70,7 +70,7 @@ func TestWhoMovesIsFoundAgain(t *testing.T) {
 	}
 }
 
-// [MEM-25] While it has no peer that is alive, two Opens a second that name an address are answered as by who learns: all may move at once, if names
+// [MEM-32] While none is, it answers two Opens a second as who learns, and contacts who then observes its present address: all may move at once, if names
 // say where the seed is.
 func TestAllMoveAtOnce(t *testing.T) {
 	s := newSociety(t)
@@ -89,7 +89,7 @@ func TestAllMoveAtOnce(t *testing.T) {
 	t.Log("all meet again after", s.until(30*time.Second, "all meet again", s.allMeet))
 }
 
-// [MEM-25] Another address takes the place of a loopback one at the first answer: the first process of a cluster may meet one of its own host before
+// [MEM-32] and when one observes another than a loopback address, and the present one is that: the first process of a cluster may meet one of its own host before
 // those of others, and a process may have learnt from a seed of its host by a name that leads to the loopback there.
 func TestALoopbackAddressGivesWay(t *testing.T) {
 	for _, remoteFirst := range []bool{false, true} {
@@ -116,7 +116,7 @@ func TestALoopbackAddressGivesWay(t *testing.T) {
 	}
 }
 
-// [MEM-25] and never the other way round while a peer is alive: who is seen on the loopback by a process that has nothing else keeps its address.
+// [MEM-32] To a loopback address it goes only while no peer is alive: who is seen on the loopback by a process that has nothing else keeps its address.
 func TestALoopbackAddressTakesNoOthersPlace(t *testing.T) {
 	s := newSociety(t)
 	first := s.learner(0).onHost(0, "127.0.0.1:7000")
