@@ -219,7 +219,7 @@ func (n *Node) draw() uint64 {
 }
 
 // Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to. Where that is 0.0.0.0 or ::, it is
-// so until the first seed has answered, which says where it sees this node.
+// so until another node says where it sees this one, and changes when that does.
 func (n *Node) Addr() netip.AddrPort { return n.view.Load().self }
 
 // Done returns a channel that is closed when the node is closed: by Close, or because its socket failed.
