@@ -118,11 +118,14 @@ func (n *Node) tellSeeds(now time.Time) {
 	n.setSeeds(now, addrs, n.seeds.isHoping(len(addrs)))
 }
 
-// setSeeds tells the membership and the reader where the seeds are.
+// setSeeds tells the membership and the reader where the seeds are, unless that is nothing new.
 func (n *Node) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
-	n.members.setSeeds(now, addrs, hoped)
 	sorted := slices.SortedFunc(slices.Values(addrs), netip.AddrPort.Compare)
+	if hoped == n.members.joining.hoped && slices.Equal(sorted, *n.seedAddrs.Load()) {
+		return
+	}
 	n.seedAddrs.Store(&sorted)
+	n.members.setSeeds(now, addrs, hoped)
 }
 
 // noteSilence tells an operator whose node finds no cluster. Nobody else would: who gets its Opens and does not answer cannot say why.
