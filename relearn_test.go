@@ -1,6 +1,8 @@
 package broach
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -130,4 +132,69 @@ func TestALoopbackAddressTakesNoOthersPlace(t *testing.T) {
 	}
 	require.Equal(t, Alive, first.of(bound).state)
 	require.Equal(t, Alive, bound.of(first).state)
+}
+
+// [MEM-18] Offline peers are forgotten after 24 h: whoever has moved still knows those that it has not met at its new address.
+func TestWhoMovesForgetsNobody(t *testing.T) {
+	s := newSociety(t)
+	a, b := s.learner(0, 0), s.learner(1, 0)
+	s.until(time.Second, "both meet", s.allMeet)
+	s.run(3 * time.Second)
+	a.moveTo(9)
+	s.until(5*time.Second, "it moves", func() bool { return a.cfg.self == a.place })
+	s.cut = func(_, _ *citizen) bool { return true }
+	s.run(time.Hour)
+	require.Equal(t, 1, a.in(Offline))
+	s.cut = nil
+	s.until(2*time.Second, "both meet again", s.allMeet)
+	require.Equal(t, Alive, b.of(a).state)
+}
+
+// [MEM-32] Whatever they do, they come together in the end, as long as a name says where the first is.
+func TestLearnersComeAndGo(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			s := newSociety(t)
+			s.rng = rand.New(rand.NewPCG(seed, seed))
+			places := 10
+			for i := range 6 {
+				s.learner(i, 0)
+			}
+			for range 12 {
+				who := s.rng.IntN(6)
+				c := s.members[who]
+				switch s.rng.IntN(4) {
+				case 0:
+					c.dead = true
+					s.run(time.Duration(s.rng.IntN(4000)) * time.Millisecond)
+					s.members[who] = s.reborn(c.place)
+				case 1:
+					c.moveTo(places)
+					places++
+				case 2:
+					s.loss = []float64{0, 0.1, 0.25}[s.rng.IntN(3)]
+				}
+				s.run(time.Duration(s.rng.IntN(2000)) * time.Millisecond)
+				s.rename()
+			}
+			s.loss = 0
+			t.Log("all meet after", s.until(20*time.Second, "all meet", s.allMeet))
+			s.run(time.Minute)
+			require.True(t, s.allMeet())
+		})
+	}
+}
+
+// reborn starts another learner at a place. It takes its number of the one before.
+func (s *society) reborn(place netip.AddrPort) *citizen {
+	c := s.joinAs(place, netip.AddrPortFrom(netip.IPv4Unspecified(), 7000))
+	s.members = s.members[:len(s.members)-1]
+	return c
+}
+
+// rename lets the name that all have as their seed lead to the first.
+func (s *society) rename() {
+	for _, c := range s.members {
+		c.setSeeds(s.now, []netip.AddrPort{s.members[0].place}, false)
+	}
 }
