@@ -30,7 +30,9 @@ func (m *membership) isAlone() bool {
 }
 
 // isUnheard reports that no peer is alive for us, though there was time for that since we came to our address.
-func (m *membership) isUnheard(now time.Time) bool { return now.Sub(m.learner.since) >= learnSoon && m.isAlone() }
+func (m *membership) isUnheard(now time.Time) bool {
+	return now.Sub(m.learner.since) >= learnSoon && m.isAlone()
+}
 
 // note keeps an answer, in place of the one that the same host gave before.
 func (l *learner) note(o observation) {
