@@ -118,7 +118,7 @@ func (c Config) counts() []bounded[int] {
 		{"Heartbeat.Budget", c.Heartbeat.Budget, 1, 10_000},
 		{"Heartbeat.Probes", c.Heartbeat.Probes, 1, 100},
 		{"MaxPacket", c.MaxPacket, controlPacket, 8972}, // what membership needs; a jumbo frame of 9,000 less IPv4 and UDP headers
-		{"MaxMessage", c.MaxMessage, 1 << 10, 1 << 30},
+		{"MaxMessage", c.MaxMessage, 1 << 10, maxMessageMost},
 	}
 }
 

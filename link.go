@@ -92,8 +92,9 @@ type exchange struct {
 	resent    uint64 // requests sent more than once, for Stats
 }
 
-// envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds.
-const envelope = 256
+// envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds: a name and metadata, or
+// the causes and the text of an error.
+const envelope = 256 + wire.MaxPairs + maxText
 
 // talk makes the exchange at first need.
 func (l *link) talk(now time.Time) {
