@@ -59,8 +59,9 @@ func (m *membership) seedsToTry(now time.Time) (list []netip.AddrPort) {
 
 // offlinePeers lists the addresses of offline peers that are no seeds.
 func (m *membership) offlinePeers() (list []netip.AddrPort) {
+	isSeed := setOf(m.joining.seeds)
 	for _, p := range m.peers.list {
-		if p.state == Offline && !slices.Contains(m.joining.seeds, p.addr) {
+		if p.state == Offline && !isSeed[p.addr] {
 			list = append(list, p.addr)
 		}
 	}

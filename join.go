@@ -20,7 +20,8 @@ const (
 
 // joinState is how far we are with joining.
 type joinState struct {
-	seeds  []netip.AddrPort         // without our own address
+	named  []netip.AddrPort         // seeds, our own address too
+	seeds  []netip.AddrPort         // those without it
 	hoped  bool                     // there are seeds whose addresses are not known yet
 	next   int                      // whose turn it is
 	at     time.Time                // of the next Join; zero: none is needed
@@ -63,14 +64,14 @@ func (n *nonces) has(nonce uint64) bool { return nonce != 0 && slices.Contains(n
 func (j *joinState) isAnswer(echo uint64) bool { return j.wholes.has(echo) || j.parts.has(echo) }
 
 // joined reports that we know the cluster: there is none to ask but ourselves, or a seed's whole List has come and those in it have answered
-// or had the time to.
+// or had the time to. Other seeds need not have.
 func (m *membership) joined() bool {
 	j := &m.joining
-	if m.areOurselves() {
-		return !j.hoped
+	if !j.listed {
+		return m.areOurselves() && !j.hoped
 	}
-	isAnswered := m.contacts.waiting()+len(m.provings)+len(j.missing) == 0
-	return j.listed && (j.settle.IsZero() || isAnswered && m.hasTables())
+	isAnswered := len(m.provings)+len(j.missing) == 0
+	return j.settle.IsZero() || isAnswered && m.hasTables()
 }
 
 // isUnanswered reports that there are seeds, and that none has ever answered.
@@ -113,8 +114,6 @@ func (m *membership) join(now time.Time, seed netip.AddrPort) {
 	j := &m.joining
 	j.at = now.Add(j.pace)
 	switch p := m.peers.byAddr[j.placeOf(seed)]; {
-	case m.isLearning():
-		m.askAddress(seed)
 	case p != nil && p.isMember():
 		m.continueJoin(now, p)
 		j.at = later(now.Add(j.pace), j.askedAt.Add(joinAgain))

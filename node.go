@@ -48,6 +48,7 @@ type Node struct {
 	inbox      chan inbound
 	arrivals   chan arrival
 	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
+	alone      atomic.Bool              // our address was learnt, and no peer is heard at it
 	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
 	seedAddrs  atomic.Pointer[[]netip.AddrPort]
 	full       atomic.Bool              // no other peer can be taken
@@ -89,10 +90,15 @@ func Start(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := newNode(cfg, t)
+	n.serve()
+	return n, nil
+}
+
+// serve sets the reader and the loop going.
+func (n *Node) serve() {
 	n.running.Add(2)
 	go newReader(n).read()
 	go n.loop()
-	return n, nil
 }
 
 // open gives the transport that the node stands on.
@@ -138,8 +144,8 @@ func newNode(cfg Config, t transport) *Node {
 	n.events.rows = make(map[string][]*backlog)
 	n.tables = n.tableFunction()
 	n.setTable(now, 1, n.offered.table())
-	n.seeds.add(cfg.Join)
-	n.resolve(now)
+	n.seeds.init(t.localAddr().Addr())
+	n.addSeeds(now, cfg.Join)
 	n.publish(now)
 	n.greet()
 	return n
@@ -231,8 +237,7 @@ func (n *Node) Join(seeds ...string) error {
 		}
 	}
 	return n.do(func(now time.Time) {
-		n.seeds.add(seeds)
-		n.resolve(now)
+		n.addSeeds(now, seeds)
 		n.members.healAt = now
 	})
 }
@@ -271,6 +276,7 @@ func (n *Node) Close() error {
 		n.running.Wait()
 		n.pool.close(closeGrace)
 		_ = n.background.Wait()
+		n.seeds.running.Wait()
 		n.dropEvents()
 		_ = n.timetable.telling.Wait()
 		n.log.Info("broach: node closed", "addr", n.Addr())

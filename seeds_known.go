@@ -19,26 +19,35 @@ type guise struct {
 	again time.Time      // when it is contacted next
 }
 
-// setSeeds takes the addresses of the seeds, of which our own is harmless, and whether more are hoped for. Seeds that are new are tried at once.
+// setSeeds takes the addresses of the seeds, each once, of which our own is harmless, and whether more are hoped for. Those that are new are tried
+// at once.
 func (m *membership) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
-	j, before := &m.joining, m.joining.seeds
-	j.hoped, j.seeds = hoped, nil
-	for _, a := range addrs {
-		if a != m.cfg.self && !slices.Contains(j.seeds, a) {
-			j.seeds = append(j.seeds, a)
-		}
-	}
-	maps.DeleteFunc(j.guises, func(s netip.AddrPort, _ guise) bool { return !slices.Contains(j.seeds, s) })
+	j := &m.joining
+	wasSeed := setOf(j.seeds)
+	j.named, j.hoped = slices.Clone(addrs), hoped
+	j.seeds = slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return a == m.cfg.self })
+	isSeed := setOf(j.seeds)
+	maps.DeleteFunc(j.guises, func(s netip.AddrPort, _ guise) bool { return !isSeed[s] })
+	first := slices.IndexFunc(j.seeds, func(a netip.AddrPort) bool { return !wasSeed[a] })
 	switch {
 	case len(j.seeds) == 0 && !j.listed:
 		j.at = time.Time{}
-	case j.at.IsZero() && !j.listed:
-		j.at, j.pace = now, joinFirst
-	case slices.ContainsFunc(j.seeds, func(s netip.AddrPort) bool { return !slices.Contains(before, s) }):
-		m.healAt = now
+	case first >= 0 && !j.listed:
+		j.next, j.at, j.pace = first, now, joinFirst
+	case first >= 0:
+		m.healAt = now // they may know others than we do
 	}
 	m.planHealing(now)
 	m.out.changed = true // we may have joined, or not any more
+}
+
+// setOf is a list of addresses in which each is found at once: a name may lead to a thousand.
+func setOf(addrs []netip.AddrPort) map[netip.AddrPort]bool {
+	set := make(map[netip.AddrPort]bool, len(addrs))
+	for _, a := range addrs {
+		set[a] = true
+	}
+	return set
 }
 
 // alias notes that the process at a seed's address advertises another, or is this one. It reports whether the first is a seed.
@@ -51,6 +60,15 @@ func (j *joinState) alias(now time.Time, seed, addr netip.AddrPort) bool {
 	}
 	j.guises[seed] = guise{addr: addr, again: now.Add(seedAgain)}
 	return true
+}
+
+// rename takes up that we are known by another address: seeds that lead to us still do.
+func (j *joinState) rename(before, self netip.AddrPort) {
+	for s, g := range j.guises {
+		if g.addr == before {
+			j.guises[s] = guise{addr: self, again: g.again}
+		}
+	}
 }
 
 // placeOf is where the process of a seed is.
@@ -71,6 +89,11 @@ func (m *membership) areOurselves() bool {
 	return !slices.ContainsFunc(m.joining.seeds, func(s netip.AddrPort) bool { return m.joining.placeOf(s) != m.cfg.self })
 }
 
+// isMet reports that a member, or we, are at one of some seeds.
+func (m *membership) isMet(seeds []netip.AddrPort) bool {
+	return slices.ContainsFunc(seeds, func(s netip.AddrPort) bool { return !m.isAbsent(s) })
+}
+
 // isAbsent reports that no member is where a seed is.
 func (m *membership) isAbsent(seed netip.AddrPort) bool {
 	at := m.joining.placeOf(seed)
@@ -87,8 +110,13 @@ func (m *membership) unmask(addr, advertised netip.AddrPort) {
 }
 
 // cameBack hears that an Open of ours has come to ourselves: the address is another name for us.
-func (m *membership) cameBack(now time.Time, token uint64) {
-	c := m.contacts.byToken[token]
+func (m *membership) cameBack(now time.Time, b cameBack) {
+	if seed, ok := m.learner.askedBy(b); ok {
+		m.joining.alias(now, seed, m.cfg.self)
+		m.out.changed = true
+		return
+	}
+	c := m.contacts.byToken[b.token]
 	if c == nil {
 		return
 	}
