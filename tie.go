@@ -66,10 +66,7 @@ func (m *membership) offered(now time.Time, o answered) {
 	switch {
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
 		m.endContact(c)
-	case o.Addr == m.cfg.self:
-		m.out.doubled = true
-		m.endContact(c)
-	case o.Addr != c.addr && !isUsable(o.from, o.Addr):
+	case o.Addr == m.cfg.self, o.Addr != c.addr && !isUsable(o.from, o.Addr):
 		m.out.unusable++
 		m.endContact(c)
 	case o.Addr != c.addr:
