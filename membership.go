@@ -76,6 +76,7 @@ type membership struct {
 	draining draining
 	parting  parting
 	healAt   time.Time
+	askedAll time.Time // when all were last asked whether they hold our links
 	listAt   time.Time // when a List may be sent again to mend a view
 	lists    allowance // of messages of List
 	wakeAt   time.Time // what nextTimeout said after the last tick
@@ -122,7 +123,6 @@ type effects struct {
 	events   []memberEvent
 	drain    []uint64 // links to those who are answered when none of our calls to them is in flight
 	crowded  []linkID // their tables find no room
-	doubled  bool     // another process advertises our address
 	unusable uint64   // addresses that others named and that are of no use, [MEM-26]
 	changed  bool     // the view is another
 }

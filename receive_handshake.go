@@ -248,13 +248,15 @@ func (r *reader) isSeed(addr netip.AddrPort) bool {
 	return ok
 }
 
-// canReach reports whether an address that somebody advertises is one that we can send to, and tells the operator if not, [MEM-26].
+// canReach reports whether an address that somebody advertises is one that we can send to, and is not ours, and tells the operator if not, [MEM-26].
 func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
-	if isUsable(from, addr) && addr != *r.own.Load() {
-		return true
-	}
-	if addr != *r.own.Load() {
+	switch {
+	case addr == *r.own.Load():
+		r.doubled(now, from)
+	case !isUsable(from, addr):
 		r.refused(now, from, addr)
+	default:
+		return true
 	}
 	return false
 }

@@ -1,12 +1,15 @@
 package broach
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -103,4 +106,92 @@ func (c *cluster) countOpens() func() int64 {
 		}
 	})
 	return opens.Load
+}
+
+// [MEM-18] A seed to which an Open was sent that comes to its own sender is this node; who has no other seeds has joined. Whoever answers there
+// later is found.
+func TestASeedThatIsTheNodeItself(t *testing.T) {
+	for _, keys := range [][][]byte{nil, {keyOf(1)}} {
+		inCluster(t, 1, func(c *cluster) {
+			c.edit = func(cfg *Config) { cfg.Keys = keys }
+			leadsTo, front := new(atomic.Int64), addrOf(200)
+			c.forwardTo(front, func(int64) netip.AddrPort { return addrOf(int(leadsTo.Load())) })
+			n := c.startWith(0, func(cfg *Config) { cfg.Join = []string{front.String()} })
+			took := c.until(10*time.Millisecond, "joined", func() bool { return allJoined(c.nodes) })
+			_, err := n.Caller("unknown").Call(context.Background())
+			require.ErrorIs(t, err, ErrNotFound)
+			t.Log("joined after", took)
+			time.Sleep(time.Minute)
+			opens := c.countOpens()
+			time.Sleep(time.Minute)
+			require.LessOrEqual(t, opens(), int64(36), "every 5 s as one who joins, and every 10 s; the proxy sends each once more")
+			require.True(t, allJoined(c.nodes))
+
+			other := c.start(1)
+			leadsTo.Store(1)
+			t.Log("the other is found after", c.until(seedAgain+time.Second, "both see the other", func() bool { return allSee([]*Node{n, other}, 1) }))
+			require.True(t, allJoined(c.nodes))
+		})
+	}
+}
+
+// An Open of ours counts as one that has come back only if it has the token of a contact.
+func TestOnlyAnOpenToASeedThatComesBackIsASelf(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		var sent []byte
+		c.net.Tap(func(_ time.Time, _, to netip.AddrPort, b []byte) {
+			if to == addrOf(1) && len(b) == wire.OpenSize {
+				sent = bytes.Clone(b)
+			}
+		})
+		n := c.startWith(0, func(cfg *Config) { cfg.Join = []string{addrOf(1).String()} })
+		time.Sleep(time.Second)
+		open, err := wire.ConsumeOpen(sent)
+		require.NoError(t, err)
+		token := open.Token
+		for _, test := range []struct {
+			token  uint64
+			joined bool
+		}{{token + 1, false}, {0, false}, {token, true}} {
+			open.Token = test.token
+			c.net.Inject(addrOf(1), addrOf(0), wire.AppendOpen(nil, open))
+			time.Sleep(100 * time.Millisecond)
+			require.Equal(t, test.joined, n.view.Load().joined)
+		}
+	})
+}
+
+// However often a seed is named, and in which form, it is one.
+func TestASeedIsNamedOnce(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		n := c.start(0)
+		for range 2000 {
+			require.NoError(t, n.Join("10.0.0.9:7000", "[::ffff:10.0.0.9]:7000", "10.0.0.1:7000"))
+		}
+		seeds := 0
+		require.NoError(t, n.do(func(time.Time) { seeds = len(n.members.joining.seeds) }))
+		c.until(time.Second, "the node has been told", func() bool { return seeds > 0 })
+		require.Equal(t, 1, seeds)
+	})
+}
+
+// A node is the same whichever form of its address is used.
+func TestAMappedAddressIsThatNode(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		provider, caller := c.start(0), c.start(1, 0)
+		for _, n := range c.nodes {
+			require.NoError(t, n.Register("who", n.Addr))
+		}
+		mapped := func(n *Node) netip.AddrPort {
+			return netip.AddrPortFrom(netip.AddrFrom16(n.Addr().Addr().As16()), n.Addr().Port())
+		}
+		for _, n := range c.nodes {
+			who, err := Call[netip.AddrPort](context.Background(), caller.Caller("who", On(mapped(n))))
+			require.NoError(t, err)
+			require.Equal(t, n.Addr(), who)
+		}
+		c.kill(provider)
+		c.until(3*time.Second, "offline", func() bool { return count(caller, Offline) == 1 })
+		require.NoError(t, caller.Forget(mapped(provider)))
+	})
 }

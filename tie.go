@@ -25,6 +25,7 @@ const (
 	provingFirst = 5 * time.Millisecond   // between two Confirms at least
 	provingFew   = 64                     // links that are proven at once, up to which that goes by the round trip: a crowd has enough to do
 	provingAgain = 500 * time.Millisecond // until we open again beside it: who offered the link may be gone
+	askAllEvery  = time.Second            // between two times that all are asked whether they hold our links
 	doubtsEnough = 2                      // Offers of a peer that holds our link, without anything accepted on it, until another is made, [LNK-9]
 )
 
@@ -65,10 +66,7 @@ func (m *membership) offered(now time.Time, o answered) {
 	switch {
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
 		m.endContact(c)
-	case o.Addr == m.cfg.self:
-		m.out.doubled = true
-		m.endContact(c)
-	case o.Addr != c.addr && !isUsable(o.from, o.Addr):
+	case o.Addr == m.cfg.self, o.Addr != c.addr && !isUsable(o.from, o.Addr):
 		m.out.unusable++
 		m.endContact(c)
 	case o.Addr != c.addr:
@@ -191,7 +189,9 @@ func (m *membership) proven(now time.Time, token uint64) {
 		}
 		m.provings = slices.Delete(m.provings, i, i+1)
 		pr.born = m.moment(now)
-		m.dropHeldBelow(pr)
+		if m.dropHeldBelow(pr) {
+			m.askAll(now)
+		}
 		isNew := m.peers.byAddr[pr.addr] == nil
 		m.bind(now, pr.linkID, pr.tie, true)
 		if p := m.peers.byLink[token]; p != nil {
@@ -205,11 +205,12 @@ func (m *membership) proven(now time.Time, token uint64) {
 	}
 }
 
-// dropHeldBelow closes the links that a peer has said it does not hold any more, now that it has shown that it was the peer who said so, [LNK-8].
-func (m *membership) dropHeldBelow(pr *proving) {
+// dropHeldBelow closes the links that a peer has said it does not hold any more, now that it has shown that it was the peer who said so, [LNK-8]. It
+// reports whether none is left.
+func (m *membership) dropHeldBelow(pr *proving) bool {
 	p := m.peers.byAddr[pr.addr]
 	if p == nil || p.boot != pr.boot {
-		return
+		return false
 	}
 	isLost := func(t tie) bool { return t.order.Rank > pr.held && m.time(t.born).Before(pr.asked) }
 	if p.older != nil && isLost(*p.older) {
@@ -221,6 +222,21 @@ func (m *membership) dropHeldBelow(pr *proving) {
 		p.tie = tie{}
 		if p.older != nil {
 			p.tie, p.older = *p.older, nil
+		}
+		return p.tie.token == 0
+	}
+	return false
+}
+
+// askAll opens to all members: when one has let us go, because another process was at our address for a while, others have too.
+func (m *membership) askAll(now time.Time) {
+	if now.Sub(m.askedAll) < askAllEvery {
+		return
+	}
+	m.askedAll = now
+	for _, p := range m.peers.list {
+		if p.isMember() && p.tie.token != 0 {
+			m.contact(now, p.addr)
 		}
 	}
 }
