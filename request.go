@@ -178,6 +178,19 @@ func (p *provider) logPanic(service string, v any, stack []byte) {
 	}
 }
 
+// enqueue hands the request to the workers, whose it is from then on, and reports true; they are to be kicked. If they do not take it, it is over.
+func (r *request) enqueue(p *pool) bool {
+	switch p.offer(r) {
+	case overloaded:
+		r.fail(Overloaded, No, "the provider's queue is full")
+		return false
+	case busy:
+		r.postpone()
+		return false
+	}
+	return true
+}
+
 // accept answers a one-way request, which is now among those that will run, [CALL-16].
 func (r *request) accept() {
 	if r.link != nil {

@@ -66,7 +66,9 @@ func linkLocal(t *testing.T) netip.Addr {
 	require.NoError(t, err)
 	for _, ifi := range ifs {
 		addrs, err := ifi.Addrs()
-		require.NoError(t, err)
+		if err != nil {
+			t.Skipf("this machine, or an emulator of it, does not say its addresses: %v", err)
+		}
 		for _, a := range addrs {
 			p, err := netip.ParsePrefix(a.String())
 			if err == nil && p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() && ifi.Flags&net.FlagRunning != 0 {
