@@ -207,7 +207,7 @@ func (m *membership) check(now time.Time, p *peer) {
 
 // lookOurselves probes a peer as if it were late: others doubted it, it did not answer, and nothing came of the doubt.
 func (m *membership) lookOurselves(now time.Time, p *peer) {
-	m.noteLate(now)
+	m.noteLate(now, p)
 	p.probe.before, p.probe.quick = int8(p.probe.tries), false
 	m.ping(now, p)
 }

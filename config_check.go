@@ -212,7 +212,13 @@ func plainTextForm(most int) string {
 	return fmt.Sprintf("must be at most %d bytes of UTF-8 without control characters", most)
 }
 
-func quoted(s string) string { return strconv.Quote(shorten(s)) }
+// quoted is a text for a message, where no key belongs.
+func quoted(s string) string {
+	if isKeyText(s) {
+		return hidden
+	}
+	return strconv.Quote(shorten(s))
+}
 
 // shorten keeps a long value from filling the log.
 func shorten(s string) string {

@@ -105,7 +105,8 @@ func (l *link) talk(now time.Time) {
 	l.path.init(now, l.maxPacket)
 	l.sending.init(now, fragmentSize(l.path.size))
 	l.served.init(l, l.moving, l.stored)
-	l.receiving.init(l.maxMessage+envelope, reassemblyPeer*(l.maxMessage+envelope), l.memory)
+	largest := int64(l.maxMessage + envelope)
+	l.receiving.init(largest, reassemblyPeer*largest, l.memory)
 }
 
 // post adds an encoded message to the outbox, for the first time. mu is held.

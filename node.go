@@ -48,6 +48,7 @@ type Node struct {
 	inbox      chan inbound
 	arrivals   chan arrival
 	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
+	alone      atomic.Bool              // our address was learnt, and no peer is heard at it
 	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
 	seedAddrs  atomic.Pointer[[]netip.AddrPort]
 	full       atomic.Bool              // no other peer can be taken
@@ -89,10 +90,15 @@ func Start(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := newNode(cfg, t)
+	n.serve()
+	return n, nil
+}
+
+// serve sets the reader and the loop going.
+func (n *Node) serve() {
 	n.running.Add(2)
 	go newReader(n).read()
 	go n.loop()
-	return n, nil
 }
 
 // open gives the transport that the node stands on.
@@ -138,8 +144,8 @@ func newNode(cfg Config, t transport) *Node {
 	n.events.rows = make(map[string][]*backlog)
 	n.tables = n.tableFunction()
 	n.setTable(now, 1, n.offered.table())
-	n.seeds.add(cfg.Join)
-	n.resolve(now)
+	n.seeds.init(t.localAddr().Addr())
+	n.addSeeds(now, cfg.Join)
 	n.publish(now)
 	n.greet()
 	return n
@@ -213,7 +219,7 @@ func (n *Node) draw() uint64 {
 }
 
 // Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to. Where that is 0.0.0.0 or ::, it is
-// so until the first seed has answered, which says where it sees this node.
+// so until another node says where it sees this one, and changes when that does.
 func (n *Node) Addr() netip.AddrPort { return n.view.Load().self }
 
 // Done returns a channel that is closed when the node is closed: by Close, or because its socket failed.
@@ -222,8 +228,8 @@ func (n *Node) Done() <-chan struct{} { return n.donec }
 // isClosed reports that closing has begun.
 func (n *Node) isClosed() bool { return n.provider.ctx.Err() != nil }
 
-// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried until one of them
-// answers. The errors are InvalidArgument, in which case none is added, and ErrClosed.
+// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried, now and then for ever, whenever
+// no member is there. To name one again tries it at once. The errors are InvalidArgument, in which case none is added, and ErrClosed.
 func (n *Node) Join(seeds ...string) error {
 	for _, s := range seeds {
 		if _, _, ok := parseSeed(s); !ok {
@@ -231,8 +237,8 @@ func (n *Node) Join(seeds ...string) error {
 		}
 	}
 	return n.do(func(now time.Time) {
-		n.seeds.add(seeds)
-		n.resolve(now)
+		n.addSeeds(now, seeds)
+		n.members.healAt = now
 	})
 }
 
@@ -243,7 +249,7 @@ func (n *Node) Join(seeds ...string) error {
 func (n *Node) Forget(addr netip.AddrPort) error {
 	errc := make(chan error, 1)
 	err := n.do(func(now time.Time) {
-		err := n.members.dismiss(addr)
+		err := n.members.dismiss(unmapped(addr))
 		n.carryOut(now)
 		n.publish(now)
 		errc <- err
@@ -270,6 +276,7 @@ func (n *Node) Close() error {
 		n.running.Wait()
 		n.pool.close(closeGrace)
 		_ = n.background.Wait()
+		n.seeds.running.Wait()
 		n.dropEvents()
 		_ = n.timetable.telling.Wait()
 		n.log.Info("broach: node closed", "addr", n.Addr())

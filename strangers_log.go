@@ -37,6 +37,12 @@ func (r *reader) refused(now time.Time, from, advertised netip.AddrPort) {
 	}
 }
 
+// doubled is for another process that advertises the address of this one.
+func (r *reader) doubled(now time.Time, from netip.AddrPort) {
+	r.stats.unusable.Add(1)
+	r.tellOf(now, from, "broach: another node advertises the address of this one: what is sent to either comes to one of them, so give each its own Advertise")
+}
+
 // tellOf tells the operator of who sent a datagram.
 func (r *reader) tellOf(now time.Time, from netip.AddrPort, text string) {
 	if r.strangers.told.isNew(now, from) {
