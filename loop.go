@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"context"
 	"log/slog"
 	"math"
 	"time"
@@ -74,6 +73,7 @@ func (n *Node) receive(now time.Time, in inbound) {
 
 // step does all that is due and returns when to step next.
 func (n *Node) step(now time.Time) time.Time {
+	n.log.ask(now)
 	n.timers.wake.Store(math.MaxInt64) // a link that becomes due from here on wakes the loop
 	due, silent := n.timers.run(now)
 	for _, l := range silent {
@@ -221,6 +221,6 @@ func (k EventKind) level() slog.Level {
 // logEvent tells the operator what changed in the cluster.
 func (n *Node) logEvent(now time.Time, e memberEvent) {
 	if suppressed, ok := n.memberLines.allowOf(now, memberBurst); ok {
-		n.log.Log(context.Background(), e.kind.level(), "broach: "+e.kind.String(), "addr", e.peer.addr, "name", e.peer.name, "suppressed", suppressed)
+		n.log.Log(e.kind.level(), "broach: "+e.kind.String(), "addr", e.peer.addr, "name", e.peer.name, "suppressed", suppressed)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"io"
-	"log/slog"
 	mrand "math/rand/v2"
 	"net/netip"
 	"sync"
@@ -26,7 +25,7 @@ const closeGrace = time.Second // how long Close waits for functions that do not
 type Node struct {
 	carrier
 	cfg      Config
-	log      *slog.Logger
+	log      *logQueue
 	addr     netip.AddrPort // at the start, see Addr
 	pool     *pool
 	provider provider
@@ -84,11 +83,12 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	t, err := cfg.open()
+	log := newLogQueue(cfg)
+	t, err := cfg.open(log)
 	if err != nil {
 		return nil, err
 	}
-	n := newNode(cfg, t)
+	n := newNode(cfg, t, log)
 	n.running.Add(2)
 	go newReader(n).read()
 	go n.loop()
@@ -96,17 +96,17 @@ func Start(cfg Config) (*Node, error) {
 }
 
 // open gives the transport that the node stands on.
-func (c *Config) open() (transport, error) {
+func (c *Config) open(log *logQueue) (transport, error) {
 	if c.Conn != nil {
 		return newPacketTransport(c.Conn), nil
 	}
-	return openUDP(c.addr().String(), c.logger())
+	return openUDP(c.addr().String(), log)
 }
 
 // newNode wires the rooms of a node together.
-func newNode(cfg Config, t transport) *Node {
+func newNode(cfg Config, t transport, log *logQueue) *Node {
 	now := time.Now()
-	n := &Node{cfg: cfg, log: cfg.logger(), pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
+	n := &Node{cfg: cfg, log: log, pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
 	n.carrier = carrier{
 		transport: t, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
@@ -189,7 +189,7 @@ func (n *Node) greet() {
 		n.log.Warn("broach: " + w)
 	}
 	if n.isOpen() {
-		n.cfg.logLoudly("broach: there are no keys: whoever reaches this node can join its cluster and call its functions", "addr", n.addr)
+		n.log.Loudly("broach: there are no keys: whoever reaches this node can join its cluster and call its functions", "addr", n.addr)
 	}
 	n.log.Info("broach: node started", "addr", n.addr, "cluster", n.cfg.cluster(), "name", n.cfg.Name)
 }
@@ -273,6 +273,7 @@ func (n *Node) Close() error {
 		n.dropEvents()
 		_ = n.timetable.telling.Wait()
 		n.log.Info("broach: node closed", "addr", n.Addr())
+		n.log.flush(logGrace)
 		close(n.donec)
 	}
 	<-n.donec

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -41,7 +40,7 @@ type request struct {
 type provider struct {
 	ctx        context.Context // ends with the node
 	addr       func() netip.AddrPort
-	log        *slog.Logger
+	log        *logQueue
 	panics     logLimit // of the lines about them
 	losses     logLimit // of those about one-way calls that failed
 	maxMessage int      // bytes of results

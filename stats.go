@@ -34,6 +34,8 @@ type Stats struct {
 	Panics   uint64 // functions that panicked
 	Unsent   uint64 // large replies given up: too many were under way, or nothing of them was acknowledged for 10 s
 
+	LogLost uint64 // lines that the Logger did not get: it panicked at them, or took longer for one than they came apart
+
 	Heartbeats float64 // sent a second, to all peers together
 	Isolated   bool    // most of the peers that should be heard are silent: it is this node that is cut off
 
@@ -76,6 +78,7 @@ func (n *Node) Stats() Stats {
 		TablesRefused: c.crowded.Load(), Unsent: c.unsent.Load(),
 		Running: p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
 	}
+	s.LogLost = n.log.missing.Load()
 	now, v := time.Now(), n.view.Load()
 	s.Heartbeats, s.Isolated = v.heartbeats, v.isolated
 	for i := range v.peers {
