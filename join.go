@@ -24,7 +24,8 @@ const (
 
 // joinState is how far we are with joining.
 type joinState struct {
-	seeds  []netip.AddrPort                  // without ourselves
+	named  []netip.AddrPort                  // seeds, whoever is there
+	seeds  []netip.AddrPort                  // those without ourselves
 	hoped  bool                              // there are seeds whose addresses are not known yet
 	next   int                               // whose turn it is
 	at     time.Time                         // of the next Join; zero: none is needed
@@ -91,30 +92,46 @@ func (j *joinState) isSeed(addr netip.AddrPort) bool {
 	return slices.ContainsFunc(j.seeds, func(s netip.AddrPort) bool { return s == addr || j.placeOf(s) == addr })
 }
 
-// setSeeds takes the addresses of the seeds, of which our own is harmless, and whether more are hoped for.
+// setSeeds takes the addresses of the seeds, of which our own is harmless, and whether more are hoped for. Those that are new are asked at once.
 func (m *membership) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
-	j := &m.joining
-	j.hoped = hoped
+	j, hadJoined := &m.joining, m.joined()
+	wasSeed := make(map[netip.AddrPort]bool)
+	for _, s := range j.seeds {
+		wasSeed[s] = true
+	}
+	j.named, j.hoped = slices.Clone(addrs), hoped
 	j.seeds = slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return a == m.cfg.self })
+	first := slices.IndexFunc(j.seeds, func(a netip.AddrPort) bool { return !wasSeed[a] })
 	switch {
+	case j.listed && first >= 0:
+		m.healAt = now // they may know others than we do
 	case j.listed:
 	case len(j.seeds) == 0:
 		j.at = time.Time{}
-	case j.at.IsZero():
-		j.at, j.pace = now, joinFirst
+	case first >= 0:
+		j.next, j.at, j.pace = first, now, joinFirst
 	}
+	m.out.changed = m.out.changed || m.joined() != hadJoined
 	m.planHealing(now)
 }
 
 // joined reports that we know the cluster: there is none to ask, or a seed's whole List has come and those in it have answered
-// or had the time to.
+// or had the time to. Other seeds need not have.
 func (m *membership) joined() bool {
 	j := &m.joining
-	if len(j.seeds) == 0 {
-		return !j.hoped
+	if !j.listed {
+		return len(j.seeds) == 0 && !j.hoped
 	}
-	isAnswered := m.contacts.waiting()+len(m.provings)+len(j.missing) == 0
-	return j.listed && (j.settle.IsZero() || isAnswered && m.hasTables())
+	isAnswered := len(m.provings)+len(j.missing) == 0
+	return j.settle.IsZero() || isAnswered && m.hasTables()
+}
+
+// isMet reports that we, or a process that we have as a member, are at one of some seeds' addresses.
+func (m *membership) isMet(seeds []netip.AddrPort) bool {
+	return slices.ContainsFunc(seeds, func(s netip.AddrPort) bool {
+		p := m.peers.byAddr[m.joining.placeOf(s)]
+		return s == m.cfg.self || p != nil && p.isMember()
+	})
 }
 
 // isUnanswered reports that there are seeds, and that none has ever answered.

@@ -144,7 +144,7 @@ func (m *membership) adopt(now time.Time, self netip.AddrPort) {
 	m.digest = wire.Digest(wire.Entry{Addr: self, Boot: m.cfg.boot})
 	m.learner.answers, m.learner.askAt = nil, now.Add(learnAgain)
 	m.joining.at = now
-	m.setSeeds(now, m.joining.seeds, m.joining.hoped)
+	m.setSeeds(now, m.joining.named, m.joining.hoped)
 }
 
 // move makes another address ours than the one before. A peer is an address: we leave all as what we were, and come to them as what we are.

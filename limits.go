@@ -34,7 +34,9 @@ const (
 	rowBytesMax    = 64 << 20 // names, signatures and documentation in these
 	inboxMax       = 1024     // membership messages that wait for the loop
 	helpsMax       = 64       // peers probed for others at once; further ones are not, as if the question was lost
-	backgroundMax  = 16       // name look-ups and table pulls at once
+	backgroundMax  = 16       // table pulls at once
+	lookUpsMax     = 128      // names of seeds looked up at once, of either family
+	seedAddrsMax   = 1024     // addresses of a family that a name of a seed may lead to
 	reassemblyNode = 8        // of the largest messages may have half arrived
 
 	// A call has run already when there is no room for its reply. So there is for what honest callers ask for at once: one peer

@@ -83,6 +83,7 @@ func (n *Node) step(now time.Time) time.Time {
 		n.carryOut(now) // what says the table of before goes under its version
 		n.tellTable(now)
 	}
+	n.lookUpNames(now)
 	n.members.tick(now)
 	n.carryOut(now)
 	n.noteDrained()
@@ -91,7 +92,6 @@ func (n *Node) step(now time.Time) time.Time {
 	if !n.publishAt.IsZero() && !now.Before(n.publishAt) {
 		n.publish(now)
 	}
-	n.reresolve(now)
 	n.watchIdle(now)
 	n.noteSilence(now)
 	next := earliest(due, n.members.nextTimeout())

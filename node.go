@@ -89,10 +89,15 @@ func Start(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n := newNode(cfg, t, log)
+	n.serve()
+	return n, nil
+}
+
+// serve sets the reader and the loop going.
+func (n *Node) serve() {
 	n.running.Add(2)
 	go newReader(n).read()
 	go n.loop()
-	return n, nil
 }
 
 // open gives the transport that the node stands on.
@@ -138,8 +143,8 @@ func newNode(cfg Config, t transport, log *logQueue) *Node {
 	n.events.rows = make(map[string][]*backlog)
 	n.tables = n.tableFunction()
 	n.setTable(now, 1, n.offered.table())
-	n.seeds.add(cfg.Join)
-	n.resolve(now)
+	n.seeds.init(t.localAddr().Addr())
+	n.addSeeds(now, cfg.Join)
 	n.publish(now)
 	n.greet()
 	return n
@@ -230,10 +235,7 @@ func (n *Node) Join(seeds ...string) error {
 			return Errorf(InvalidArgument, "seed %q is not %s", s, seedForm)
 		}
 	}
-	return n.do(func(now time.Time) {
-		n.seeds.add(seeds)
-		n.resolve(now)
-	})
+	return n.do(func(now time.Time) { n.addSeeds(now, seeds) })
 }
 
 // Forget makes this node forget a member that is offline or has left, as it would by itself after Heartbeat.Forget: it is not
@@ -270,6 +272,7 @@ func (n *Node) Close() error {
 		n.running.Wait()
 		n.pool.close(closeGrace)
 		_ = n.background.Wait()
+		n.seeds.running.Wait()
 		n.dropEvents()
 		_ = n.timetable.telling.Wait()
 		n.log.Info("broach: node closed", "addr", n.Addr())

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"broach/internal/handshake"
@@ -223,12 +224,8 @@ func (c *carrier) openOf(keyID byte, token uint64, rank uint32, self netip.AddrP
 func (r *reader) isKnown(addr netip.AddrPort) bool { return r.tokens.isKnown(addr) || r.isSeed(addr) }
 
 func (r *reader) isSeed(addr netip.AddrPort) bool {
-	for _, s := range *r.seedAddrs.Load() {
-		if s == addr {
-			return true
-		}
-	}
-	return false
+	_, ok := slices.BinarySearchFunc(*r.seedAddrs.Load(), addr, netip.AddrPort.Compare)
+	return ok
 }
 
 // canReach reports whether an address that somebody advertises is one that we can send to, and tells the operator if not, [MEM-26].
