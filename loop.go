@@ -94,6 +94,7 @@ func (n *Node) step(now time.Time) time.Time {
 	}
 	n.watchIdle(now)
 	n.noteSilence(now)
+	n.noteTrouble(now)
 	next := earliest(due, n.members.nextTimeout())
 	next = earliest(earliest(next, n.tendAt), n.publishAt)
 	next = earliest(next, earliest(n.tableAt, earliest(earliest(n.seeds.at, n.idle.at), earliest(n.seeds.tellAt, n.circuitsAt))))

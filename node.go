@@ -49,6 +49,8 @@ type Node struct {
 	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
 	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
 	seedAddrs  atomic.Pointer[[]netip.AddrPort]
+	seedNotes  seedNotes
+	unjoined   atomic.Pointer[string]   // why, while the node has not joined
 	full       atomic.Bool              // no other peer can be taken
 	commands   chan func(now time.Time) // run by the loop
 	background errgroup.Group
@@ -67,6 +69,7 @@ type Node struct {
 	tableAt    time.Time     // when the peers are told of a change of what we offer; zero: there is none
 	tableMade  time.Time
 	seeds      seedBook
+	troubleAt  time.Time // when unjoined was made
 	idle       idleWatch
 	touched    []*link
 	replaced   []*link    // that have a better one beside them
@@ -123,6 +126,7 @@ func newNode(cfg Config, t transport, log *logQueue) *Node {
 	n.drawSecrets(now)
 	n.own.Store(&n.addr)
 	n.seedAddrs.Store(new([]netip.AddrPort))
+	n.unjoined.Store(new(string))
 	n.cfg.Keys = nil // the ring has them: whatever prints the node finds none
 	n.maxPacket = max(cfg.maxPacket()-n.overhead(), basePacket)
 	n.timers.init(now)

@@ -23,7 +23,9 @@ func (r *reader) opened(now time.Time, d datagram) {
 		r.stats.malformed.Add(1)
 	case m.Cluster != r.cluster:
 		r.otherCluster(now, d)
-	case m.Key == r.process.Key || m.Rank >= rankMax:
+	case m.Key == r.process.Key:
+		r.metOurselves(m.Token)
+	case m.Rank >= rankMax:
 	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.addr, m.Addr):
 	default:
 		r.prove(now, d, m)
@@ -58,6 +60,7 @@ func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
 			ring.Prove(b, key)
 		}
 		r.answers = append(r.answers, datagram{addr: to, b: b})
+		r.noteUnheard(now, d.addr, to)
 	}
 }
 
@@ -172,7 +175,11 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool 
 			return false // it was held back, and its sender is gone
 		}
 	}
-	if len(siblings) >= siblingsMax || r.full.Load() && len(siblings) == 0 {
+	if r.full.Load() && len(siblings) == 0 {
+		r.noRoom(now, m.Addr)
+		return false
+	}
+	if len(siblings) >= siblingsMax {
 		return false
 	}
 	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.termsOf(m, netip.AddrPort{}).Order()) {

@@ -36,8 +36,11 @@ type Stats struct {
 
 	LogLost uint64 // lines that the Logger did not get: it panicked at them, or took longer for one than they came apart
 
-	Heartbeats float64 // sent a second, to all peers together
-	Isolated   bool    // most of the peers that should be heard are silent: it is this node that is cut off
+	Heartbeats  float64       // sent a second, to all peers together
+	Joined      bool          // it has no seeds but itself, or they have told it of the cluster: see WaitJoined
+	JoinedSince time.Duration // how long that has been so, or, if it has not joined, how long it has been trying
+
+	Isolated bool // most of the peers that should be heard are silent: it is this node that is cut off
 
 	Peers []PeerStats // sorted by address
 }
@@ -80,7 +83,7 @@ func (n *Node) Stats() Stats {
 	}
 	s.LogLost = n.log.missing.Load()
 	now, v := time.Now(), n.view.Load()
-	s.Heartbeats, s.Isolated = v.heartbeats, v.isolated
+	s.Heartbeats, s.Isolated, s.Joined, s.JoinedSince = v.heartbeats, v.isolated, v.joined, now.Sub(v.joinedAt)
 	for i := range v.peers {
 		if l := n.tokens.link(v.peers[i].link); l != nil {
 			s.Peers = append(s.Peers, l.peerStats(now, v, v.peers[i]))
