@@ -70,6 +70,7 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 			break
 		}
 		now, r = time.Now(), c.routeIn(c.node.view.Load())
+		c.noteRetry(now, err)
 		if r == nil && c.opts.local == LocalEqual && c.here() != nil {
 			return c.localAsOne(ctx, out)
 		}

@@ -25,7 +25,6 @@ const closeGrace = time.Second // how long Close waits for functions that do not
 type Node struct {
 	carrier
 	cfg      Config
-	log      *logQueue
 	addr     netip.AddrPort // at the start, see Addr
 	pool     *pool
 	provider provider
@@ -114,9 +113,9 @@ func (c *Config) open(log *logQueue) (transport, error) {
 // newNode wires the rooms of a node together.
 func newNode(cfg Config, t transport, log *logQueue) *Node {
 	now := time.Now()
-	n := &Node{cfg: cfg, log: log, pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
+	n := &Node{cfg: cfg, pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
 	n.carrier = carrier{
-		transport: t, cluster: wire.ClusterID(cfg.cluster()),
+		transport: t, log: log, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
 		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()+envelope), atOnce: firstRoom},
 		moving: &memory{size: max(replyMoving*largeSize(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},

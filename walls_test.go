@@ -38,6 +38,7 @@ var goStatements = map[string]int{
 var clockFiles = []string{
 	"seed_refusal.go", // how long the system is given
 	"log_queue.go",    // lines have the time at which they were said
+	"log_details.go",
 	"node.go", "loop.go", "view.go", "receive.go", "receive_quick.go",
 	"receive_handshake.go", // the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
 	"call.go", "call_all.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
