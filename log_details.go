@@ -16,6 +16,9 @@ func (c *carrier) isDebugging() bool { return c.log.wants(slog.LevelDebug) }
 
 // detail says one, if the log takes them and there were not too many.
 func (c *carrier) detail(now time.Time, text string, args ...any) {
+	if !c.isDebugging() {
+		return
+	}
 	if suppressed, ok := c.details.allowOf(now, detailBurst); ok {
 		c.log.Debug(text, append(args, "suppressed", suppressed)...)
 	}

@@ -42,7 +42,7 @@ func (r *reader) refused(now time.Time, from, advertised netip.AddrPort) {
 
 // noRoom is for a node that is refused because we know as many as we may.
 func (r *reader) noRoom(now time.Time, addr netip.AddrPort) {
-	r.tellOf(now, addr, "broach: a node is not let in, as this one knows as many members as it can: divide the cluster")
+	r.tellOf(now, addr, "broach: a node is not let in, for it knows as many members as it can: divide the cluster")
 }
 
 // metOurselves is for an Open of our own: where it was sent, we are.

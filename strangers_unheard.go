@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Who advertises an address that is not where it sends from, and does not take the link that it is offered there, is most likely not to be reached
-// there: behind NAT, in a container, or with a wrong port. It hears nothing, so its own log cannot say why; ours can.
+// Who asks for a link again and again and takes none is not reached by what is offered. It hears nothing, so its own log cannot say why; ours can. Where
+// it advertises another address than it sends from, that is most likely the reason: NAT, a container, or a wrong port.
 
 const (
 	unheardFor = 2 * time.Second  // how long it has asked in vain until the log tells
@@ -39,14 +39,15 @@ func (s *pleas) add(now time.Time, addr netip.AddrPort) bool {
 
 // noteUnheard notes that an Open was answered, and tells the operator of who does not hear that.
 func (r *reader) noteUnheard(now time.Time, from, advertised netip.AddrPort) {
-	if from == advertised {
-		return
-	}
 	if len(r.tokens.at(advertised)) > 0 {
 		delete(r.strangers.pleas.by, advertised)
 		return
 	}
-	if r.strangers.pleas.add(now, advertised) && r.strangers.told.isNew(now, from) {
+	switch isLong := r.strangers.pleas.add(now, advertised); {
+	case !isLong:
+	case from == advertised: // it may be that one of us has too much to do
+		r.detail(now, "broach: a node asks for a link again and again and takes none: does what this node sends to it arrive?", "addr", advertised)
+	case r.strangers.told.isNew(now, from):
 		r.log.Warn("broach: a node asks for a link from another address than it advertises, and hears nothing at that one: set its Advertise to an address"+
 			" and port at which it is reached, through NAT too", "from", from, "advertised", advertised)
 	}
