@@ -51,7 +51,7 @@ func two(random uint64, n int) (i, j int) {
 	if n == 1 {
 		return i, i
 	}
-	return i, (i + 1 + int(random&0xffffffff)%(n-1)) % n
+	return i, (i + 1 + int(random&0xffffffff%uint64(n-1))) % n // an int may have 32 bits
 }
 
 // Random chooses by chance.

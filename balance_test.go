@@ -151,3 +151,16 @@ func TestLatencyIsAMovingAverage(t *testing.T) {
 	}
 	require.InEpsilon(t, float64(time.Second), float64(e.latency.Load()), 0.01)
 }
+
+// Whatever the random number is, the index is one of those that there are, also where an int has 32 bits.
+func TestAnyRandomNumberPicksAProvider(t *testing.T) {
+	for name, b := range map[string]Balancer{"least loaded": LeastLoaded(), "random": Random(), "round robin": RoundRobin(), "weighted": Weighted()} {
+		for n := 1; n <= 5; n++ {
+			for _, random := range []uint64{0, 1<<31 - 1, 1 << 31, 1<<31 + 1, 1<<32 - 1, 1 << 32, 1 << 63, 1<<63 | 1<<31, 1<<64 - 1} {
+				from := providers(n)
+				i := b.Pick(CallInfo{Random: random}, from)
+				require.True(t, 0 <= i && i < n, "%s of %d by %#x: %d", name, n, random, i)
+			}
+		}
+	}
+}

@@ -51,13 +51,13 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 		l, err := c.choose(r, &ch)
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, err.after(failed)
 		case l == nil && failed == nil:
 			return nil, c.nobody(r)
 		case l == nil:
 			return nil, failed
 		case l == c.node.self:
-			return c.localAsOne(ctx, out)
+			return c.localAfter(ctx, out, failed)
 		}
 		var p *pendingCall
 		p, err = c.visit(ctx, now, &ch.chosen, out)
@@ -72,10 +72,19 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 		now, r = time.Now(), c.routeIn(c.node.view.Load())
 		c.noteRetry(now, err)
 		if r == nil && c.opts.local == LocalEqual && c.here() != nil {
-			return c.localAsOne(ctx, out)
+			return c.localAfter(ctx, out, failed)
 		}
 	}
 	return nil, failed
+}
+
+// localAfter runs a call here that may have failed elsewhere before.
+func (c *Caller) localAfter(ctx context.Context, out outCall, before *Error) (*pendingCall, *Error) {
+	p, failed := c.localAsOne(ctx, out)
+	if failed != nil {
+		failed = failed.after(before)
+	}
+	return p, failed
 }
 
 // after is an error as the outcome of a call that had failed before, if before is not nil: that it may have run then is not forgotten.

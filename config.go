@@ -103,6 +103,7 @@ const (
 
 	defaultMaxPacket  = 1400 // an Ethernet frame of 1,500 less IPv6 and UDP headers, and room for a tunnel's
 	defaultMaxMessage = 64 << 20
+	maxMessageMost    = 1 << 30
 
 	// A blocked goroutine costs a few KiB: thousands are cheap, and handlers that wait for each other need them.
 	defaultMaxWorkers = 4096

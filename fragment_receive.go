@@ -47,12 +47,12 @@ type answer struct{ transfer, base, limit uint32 }
 
 // init sets the limits, in bytes: of a message, of this link, of all links. A message larger than one of the budgets
 // could never begin, and is refused.
-func (in *inTransfers) init(largest, budget int, node *memory) {
+func (in *inTransfers) init(largest, budget int64, node *memory) {
 	*in = inTransfers{
-		largest:   min(int64(largest), int64(budget), node.size/2),
+		largest:   min(largest, budget, node.size/2),
 		transfers: make(map[uint32]*incoming),
 	}
-	in.held.of, in.held.most = node, int64(budget)
+	in.held.of, in.held.most = node, budget
 }
 
 // fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns

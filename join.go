@@ -174,8 +174,6 @@ func (m *membership) join(now time.Time, seed netip.AddrPort) {
 	j := &m.joining
 	j.at = now.Add(j.pace)
 	switch p := m.peers.byAddr[j.placeOf(seed)]; {
-	case m.isLearning():
-		m.askAddress(seed)
 	case p != nil && p.isMember():
 		m.continueJoin(now, p)
 		j.at = later(now.Add(j.pace), j.askedAt.Add(joinAgain))

@@ -25,7 +25,7 @@ func TestAddressIsLearntFromASeed(t *testing.T) {
 	all := s.grow(3)
 	a := s.learner(7, 0)
 	require.True(t, a.isLearning())
-	require.Equal(t, netip.AddrPortFrom(netip.IPv6Unspecified(), 7000), a.nowhere())
+	require.Equal(t, netip.AddrPortFrom(netip.IPv6Unspecified(), 7000), nowhere(a.cfg.self))
 	s.until(5*time.Millisecond, "all see it where it is", func() bool {
 		for _, c := range all {
 			if c.of(a) == nil {

@@ -95,8 +95,9 @@ type exchange struct {
 	toldSize  int    // the packet size that the log was told of; 0: none
 }
 
-// envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds.
-const envelope = 256
+// envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds: a name and metadata, or
+// the causes and the text of an error.
+const envelope = 256 + wire.MaxPairs + maxText
 
 // talk makes the exchange at first need.
 func (l *link) talk(now time.Time) {
@@ -107,7 +108,8 @@ func (l *link) talk(now time.Time) {
 	l.path.init(now, l.maxPacket)
 	l.sending.init(now, fragmentSize(l.path.size))
 	l.served.init(l, l.moving, l.stored)
-	l.receiving.init(l.maxMessage+envelope, reassemblyPeer*(l.maxMessage+envelope), l.memory)
+	largest := int64(l.maxMessage + envelope)
+	l.receiving.init(largest, reassemblyPeer*largest, l.memory)
 }
 
 // post adds an encoded message to the outbox, for the first time. mu is held.

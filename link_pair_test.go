@@ -131,7 +131,7 @@ func requestFrame(service string, args []any) *buffer {
 	frame := newBuffer()
 	frame.b = wire.Request{Service: []byte(service)}.Append(frame.b)
 	var err error
-	if frame.b, err = appendArgs(frame.b, args); err != nil {
+	if frame.b, err = appendArgs(frame.b, maxMessageMost, args); err != nil {
 		panic(err)
 	}
 	frame.b = wire.SetLength(frame.b)

@@ -229,3 +229,13 @@ func TestFlusherHandsOver(t *testing.T) {
 		require.True(t, next.After(time.Now()))
 	})
 }
+
+// Config.MaxMessage may be a GiB also where an int has 32 bits, in which the budget of a link has no room.
+func TestLinkTakesTheLargestMessage(t *testing.T) {
+	onLink(t, func(l *link, w *wireTap) {
+		l.maxMessage, l.memory = 1<<30, &memory{size: reassemblyNode << 30}
+		l.talk(time.Now())
+		require.EqualValues(t, 1<<30+envelope, l.receiving.largest)
+		require.True(t, l.receiving.held.fits(reassemblyPeer*l.receiving.largest))
+	})
+}

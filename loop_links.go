@@ -135,5 +135,6 @@ func (n *Node) noteSelf(now time.Time) {
 		n.own.Store(new(n.members.cfg.self))
 	}
 	n.learning.Store(n.members.learner.tokens[0])
+	n.alone.Store(n.members.learner.on && n.members.isAlone())
 	n.full.Store(n.members.isFull(now))
 }

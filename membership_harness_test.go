@@ -38,8 +38,11 @@ type citizen struct {
 	boot     uint64
 	place    netip.AddrPort   // where it gets what is sent to it
 	alias    netip.AddrPort   // another such address
+	local    netip.AddrPort   // what it has on the loopback of host; its datagrams to those come from there
+	host     int              // where it runs
 	links    map[uint64]*bond // by the token by which it receives
 	openings map[uint64]bool
+	asks     allowance
 	dead     bool
 	stopped  bool
 	events   []memberEvent
@@ -76,6 +79,7 @@ type letter struct {
 	at      time.Time
 	n       int
 	from    *citizen
+	source  netip.AddrPort
 	to      netip.AddrPort
 	open    *wire.Open
 	offer   *wire.Offer
@@ -264,7 +268,7 @@ func (s *society) loses(msg wire.Message) bool {
 
 func (s *society) send(l letter) {
 	s.count++
-	l.n = s.count
+	l.n, l.source = s.count, l.from.sourceTo(l.to)
 	l.at = s.now.Add(100*time.Microsecond + time.Duration(s.rng.IntN(50))*time.Microsecond)
 	heap.Push(&s.mail, l)
 }
@@ -304,6 +308,14 @@ func (s *society) next() (at time.Time, who *citizen) {
 	return at, who
 }
 
+// sourceTo is where what a process sends to an address is seen to come from.
+func (c *citizen) sourceTo(to netip.AddrPort) netip.AddrPort {
+	if to.Addr().IsLoopback() {
+		return c.local
+	}
+	return c.place
+}
+
 func (s *society) at(addr netip.AddrPort) *citizen {
 	for _, c := range s.members {
 		if (c.place == addr || c.alias == addr) && !c.dead {
@@ -313,9 +325,22 @@ func (s *society) at(addr netip.AddrPort) *citizen {
 	return nil
 }
 
+// reached is who gets a letter. The loopback leads to nobody elsewhere.
+func (s *society) reached(l letter) *citizen {
+	if !l.to.Addr().IsLoopback() {
+		return s.at(l.to)
+	}
+	for _, c := range s.members {
+		if c.local == l.to && c.host == l.from.host && !c.dead {
+			return c
+		}
+	}
+	return nil
+}
+
 // deliver gives a letter to the process at its address.
 func (s *society) deliver(l letter) {
-	c := s.at(l.to)
+	c := s.reached(l)
 	switch {
 	case c == nil || s.cut != nil && s.cut(l.from, c):
 		return
@@ -330,7 +355,7 @@ func (s *society) deliver(l letter) {
 		if !c.openings[l.offer.Echo] {
 			return
 		}
-		c.offered(s.now, answered{Offer: *l.offer, from: l.from.place})
+		c.offered(s.now, answered{Offer: *l.offer, from: l.source})
 	case !s.take(c, l):
 		return
 	}
@@ -340,11 +365,11 @@ func (s *society) deliver(l letter) {
 // answer is what the reader of a node does with an Open.
 func (s *society) answer(c *citizen, l letter) {
 	m, self := *l.open, c.cfg.self
-	if m.Key == c.process.Key {
+	if m.Key == c.process.Key || !m.Addr.Addr().IsUnspecified() && !isUsable(l.source, m.Addr) {
 		return
 	}
-	if self.Addr().IsUnspecified() && !m.Addr.Addr().IsUnspecified() {
-		s.postOpen(c, openTo{to: m.Addr, token: c.learner.tokens[0], self: c.nowhere()})
+	if c.learner.on && s.asksBack(c, m.Addr) {
+		s.postOpen(c, openTo{to: m.Addr, token: c.learner.tokens[0], self: nowhere(self)})
 		return
 	}
 	var held uint32
@@ -353,14 +378,19 @@ func (s *society) answer(c *citizen, l letter) {
 			held = max(held, b.terms.Rank)
 		}
 	}
-	o := c.process.Answer(s.now, m, self, l.from.place, held)
+	o := c.process.Answer(s.now, m, self, l.source, held)
 	to := m.Addr
 	if to.Addr().IsUnspecified() {
-		to = l.from.place
+		to = l.source
 	}
 	if !s.loses(nil) {
 		s.send(letter{from: c, to: to, offer: &o, size: wire.OpenSize})
 	}
+}
+
+// asksBack is what the reader of a node does with an Open while it learns.
+func (s *society) asksBack(c *citizen, named netip.AddrPort) bool {
+	return asksInstead(c.cfg.self, named) || c.isAlone() && !named.Addr().IsUnspecified() && c.asks.take(s.now, asksPerSec)
 }
 
 // take gives a machine a message on a link, which a Confirm may make.

@@ -23,6 +23,7 @@ type peer struct {
 	version   string
 	tags      []wire.Tag
 	functions []wire.Function // nil until its table is known
+	tableSize tableSize       // of functions
 	tver      uint32          // version of functions; 0: none yet
 	tableSeen uint32          // highest version in its headers
 

@@ -76,7 +76,7 @@ func (r *request) run() {
 	case err != nil:
 		r.failWith(err)
 	case size > r.provider.maxMessage:
-		r.fail(TooLarge, Yes, fmt.Sprintf("the results have %d bytes, %d are allowed", size, r.provider.maxMessage))
+		r.failWith(tooLarge(Yes, "results", r.provider.maxMessage))
 	default:
 		r.answer(outcome{executed: Yes, body: frame})
 	}

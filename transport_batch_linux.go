@@ -39,6 +39,14 @@ func mmsg(trap, fd uintptr, hdrs []unix.Mmsghdr) (int, unix.Errno) {
 	return int(n), 0
 }
 
+// isThere reports whether the kernel has a call for a socket, and lets this process make it: then it finds that there is no such
+// socket. Linux before 4.3 lacks some of them for processes of 32 bits.
+func isThere(trap uintptr) bool {
+	const none = ^uintptr(0)
+	_, _, errno := unix.RawSyscall6(trap, none, 0, 0, 0, 0, 0)
+	return errno == unix.EBADF
+}
+
 // recvmsg fills h as recvmmsg would.
 func recvmsg(fd uintptr, h *unix.Mmsghdr) (int, unix.Errno) {
 	n, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&h.Hdr)), unix.MSG_DONTWAIT)

@@ -21,8 +21,8 @@ type batchTransport struct {
 	out   sync.Pool   // of *outBatch, one for each send under way
 }
 
-// newBatchTransport reports false where the system refuses the batched calls, as some
-// sandboxes do; found later, that would be a node which neither hears nor speaks.
+// newBatchTransport reports false where the system refuses one of the calls, as some sandboxes
+// and old kernels do; found later, that would be a node which neither hears nor speaks.
 func newBatchTransport(conn *net.UDPConn) (transport, bool) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -44,14 +44,14 @@ func newBatchTransport(conn *net.UDPConn) (transport, bool) {
 	return t, true
 }
 
-// probeBatching tries both calls with nothing to move and reports the socket's address family.
+// probeBatching tries the calls with nothing to move and reports the socket's address family.
 func probeBatching(raw syscall.RawConn) (family int, ok bool) {
 	err := raw.Control(func(fd uintptr) {
 		var err error
 		family, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN)
 		_, sendErr := mmsg(unix.SYS_SENDMMSG, fd, nil)
 		_, recvErr := mmsg(unix.SYS_RECVMMSG, fd, nil)
-		ok = err == nil && sendErr == 0 && recvErr == 0
+		ok = err == nil && sendErr == 0 && recvErr == 0 && isThere(unix.SYS_SENDTO) && isThere(unix.SYS_RECVFROM) && isThere(unix.SYS_RECVMSG)
 	})
 	return family, ok && err == nil
 }

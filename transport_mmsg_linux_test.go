@@ -13,6 +13,7 @@ import (
 )
 
 func TestBatchTransportIsTheOneForSockets(t *testing.T) {
+	openBatches(t)
 	tr, err := openUDP("", noLog)
 	require.NoError(t, err)
 	defer tr.close()
@@ -28,8 +29,7 @@ func TestBatchTransportLeavesAClosedSocketToThePlainPath(t *testing.T) {
 }
 
 func TestBatchTransportMakesOneCallForABatch(t *testing.T) {
-	open := newOpener(t, func(c *net.UDPConn) transport { return newPacketTransport(c) })
-	a, b := open(""), open("")
+	a, b := openBatches(t)
 	mustSendAll(t, a, numberedDatagrams(b.localAddr(), maxBatch, 16))
 	require.EqualValues(t, 1, a.stats().callsOut.Load())
 	mustSendAll(t, a, numberedDatagrams(b.localAddr(), maxBatch+1, 16))
@@ -50,6 +50,7 @@ func TestOutBatchKeepsNoPayload(t *testing.T) {
 // A socket whose buffer is full takes part of a batch. A pair of local sockets shows it without
 // a network: the sender waits for the receiver, and nothing is lost or sent twice.
 func TestOutBatchWaitsForRoomAndGoesOn(t *testing.T) {
+	openBatches(t)
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	require.NoError(t, err)
 	defer unix.Close(fds[0])
@@ -92,6 +93,7 @@ func drainPair(t *testing.T, fd int, buf []byte, received int) int {
 // localTransport sends over one of a pair of local sockets with the smallest buffer there is:
 // unlike UDP on loopback, it makes the sender wait for its reader, which is the other one.
 func localTransport(t *testing.T) (transport, net.Conn) {
+	openBatches(t)
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	var conns [2]net.Conn
@@ -161,9 +163,8 @@ func TestBatchTransportCloseWakesAWaitingSender(t *testing.T) {
 }
 
 func TestBatchTransportSeesTruncationOfALoneDatagram(t *testing.T) {
-	open := newOpener(t, func(c *net.UDPConn) transport { return newPacketTransport(c) })
-	a, b := open(""), open("")
-	b.(*batchTransport).in.lone = true
+	a, b := openBatches(t)
+	b.in.lone = true
 	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, maxDatagram+1))
 	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, 3))
 	require.Equal(t, []string{"000"}, payloadsOf(collectDatagrams(t, b, 1)))
@@ -193,8 +194,7 @@ func TestInBatchChoosesTheCallByWhatCame(t *testing.T) {
 
 // A reader polls an empty socket if the next datagram is expected soon, another processor is there, and polling has paid.
 func TestInBatchPolls(t *testing.T) {
-	open := newOpener(t, func(c *net.UDPConn) transport { return newPacketTransport(c) })
-	tr := open("").(*batchTransport)
+	tr, _ := openBatches(t)
 	calls := func(soon, spare, short bool) int {
 		b := tr.in
 		b.soon, b.spare, b.patience, b.calls, b.want = soon, spare, patience{short: short}, 0, 1
@@ -213,11 +213,10 @@ func TestInBatchPolls(t *testing.T) {
 
 // A crowd behind a lone datagram is found by the call after it.
 func TestBatchTransportGoesBackToBatches(t *testing.T) {
-	open := newOpener(t, func(c *net.UDPConn) transport { return newPacketTransport(c) })
-	a, b := open(""), open("")
+	a, b := openBatches(t)
 	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, 16))
 	collectDatagrams(t, b, 1)
-	require.True(t, b.(*batchTransport).in.lone)
+	require.True(t, b.in.lone)
 
 	out := numberedDatagrams(b.localAddr(), 1+maxBatch, 16)
 	mustSendAll(t, a, out)
@@ -228,9 +227,8 @@ func TestBatchTransportGoesBackToBatches(t *testing.T) {
 
 // An interface that was made anew has another index; the first sign of it is a datagram refused.
 func TestBatchTransportForgetsZonesWhenADatagramIsRefused(t *testing.T) {
-	open := newOpener(t, func(c *net.UDPConn) transport { return newPacketTransport(c) })
-	a, b := open(""), open("")
-	names := &a.(*batchTransport).names
+	a, b := openBatches(t)
+	names := &a.names
 	names.remember("eth0", 7)
 	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, 16))
 	require.NotNil(t, names.indexes.Load())

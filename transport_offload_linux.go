@@ -31,7 +31,7 @@ func (c *segmentControl) set(size int) int {
 	c.head.Level, c.head.Type = unix.SOL_UDP, unix.UDP_SEGMENT
 	c.head.SetLen(unix.CmsgLen(2))
 	*(*uint16)(unsafe.Pointer(&c.size)) = uint16(size)
-	return int(unsafe.Sizeof(*c))
+	return unix.CmsgSpace(2) // and no more: a kernel of 64 bits takes what follows, of a process of 32, for another message
 }
 
 // received returns the size of the segments of a message that has n bytes.

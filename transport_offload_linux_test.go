@@ -3,7 +3,6 @@ package broach
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"testing"
 
@@ -38,16 +37,6 @@ func TestRunsOfDatagrams(t *testing.T) {
 	}
 	require.Equal(t, maxSegments, runOf(numberedDatagrams(here, 100, 10)), "no more than the kernel takes")
 	require.Equal(t, maxGathered/1400, runOf(numberedDatagrams(here, 64, 1400)), "no more than fits a message")
-}
-
-// openOffload opens transports that send and receive segments, or skips the test.
-func openOffload(t *testing.T) (a, b *batchTransport) {
-	open := newOpener(t, func(c *net.UDPConn) transport { return newPacketTransport(c) })
-	a, b = open("").(*batchTransport), open("").(*batchTransport)
-	if a.plain.Load() || !b.in.segmented {
-		t.Skip("this kernel has no segmentation offload for UDP")
-	}
-	return a, b
 }
 
 func TestSegmentsGoTogetherAndComeApart(t *testing.T) {
