@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -56,42 +57,64 @@ func TestALogThatBlocksKeepsNobodyWaiting(t *testing.T) {
 	})
 }
 
+// handlerCalls are what a slog.Handler may call: all methods of a node.
+var handlerCalls = map[string]func(ctx context.Context, n *Node){
+	"Addr": func(_ context.Context, n *Node) { n.Addr() },
+	"Caller": func(ctx context.Context, n *Node) {
+		_, _ = n.Caller("g").Call(ctx)
+		for range n.Caller("g").All(ctx) {
+		}
+		_ = n.Caller("g").Send(ctx)
+	},
+	"Close": func(_ context.Context, n *Node) { _ = n.Close() },
+	"Done":  func(_ context.Context, n *Node) { n.Done() },
+	"Every": func(_ context.Context, n *Node) {
+		if timer, err := n.Every(time.Hour, func(context.Context) error { return nil }); err == nil {
+			timer.Stop()
+		}
+	},
+	"Forget":     func(_ context.Context, n *Node) { _ = n.Forget(addrOf(7)) },
+	"Format":     func(_ context.Context, n *Node) { _ = fmt.Sprintf("%v %+v", n, n) },
+	"Join":       func(_ context.Context, n *Node) { _ = n.Join(addrOf(7).String()) },
+	"Leave":      func(ctx context.Context, n *Node) { _ = n.Leave(ctx) },
+	"LogValue":   func(_ context.Context, n *Node) { n.LogValue() },
+	"Members":    func(_ context.Context, n *Node) { n.Members() },
+	"Publish":    func(ctx context.Context, n *Node) { _, _ = n.Publish(ctx, "news", 1) },
+	"Register":   func(_ context.Context, n *Node) { _ = n.Register("f", func() {}) },
+	"Services":   func(_ context.Context, n *Node) { n.Services() },
+	"SetKeys":    func(_ context.Context, n *Node) { _ = n.SetKeys([][]byte{keyOf(1)}) },
+	"SetServing": func(_ context.Context, n *Node) { _ = n.SetServing("f", false) },
+	"Stats":      func(_ context.Context, n *Node) { n.Stats() },
+	"String":     func(_ context.Context, n *Node) { _ = n.String() },
+	"Subscribe": func(_ context.Context, n *Node) {
+		if s, err := n.Subscribe("news", func(context.Context, int) error { return nil }); err == nil {
+			_ = s.Close()
+		}
+	},
+	"Unregister": func(_ context.Context, n *Node) { _ = n.Unregister("f") },
+	"WaitFor":    func(ctx context.Context, n *Node) { _ = n.WaitFor(ctx, "nothing", 1) },
+	"WaitJoined": func(ctx context.Context, n *Node) { _ = n.WaitJoined(ctx) },
+	"Watch": func(ctx context.Context, n *Node) {
+		for range n.Watch(ctx) {
+			break
+		}
+	},
+}
+
 // A slog.Handler may call the node that logs, also what waits for the node, and also to end it.
 func TestAHandlerMayCallTheNode(t *testing.T) {
-	for name, call := range map[string]func(ctx context.Context, n *Node){
-		"Join":     func(_ context.Context, n *Node) { _ = n.Join(addrOf(7).String()) },
-		"Forget":   func(_ context.Context, n *Node) { _ = n.Forget(addrOf(7)) },
-		"Members":  func(_ context.Context, n *Node) { n.Members(); n.Services(); n.Stats(); n.Addr() },
-		"Register": func(_ context.Context, n *Node) { _ = n.Register("f", func() {}); n.Unregister("f") },
-		"Call": func(ctx context.Context, n *Node) {
-			_, _ = n.Caller("g").Call(ctx)
-			_ = n.Caller("g").All(ctx)
-			_ = n.Caller("g").Send(ctx)
-		},
-		"Publish": func(ctx context.Context, n *Node) { _, _ = n.Publish(ctx, "news", 1) },
-		"WaitFor": func(ctx context.Context, n *Node) { _ = n.WaitFor(ctx, "nothing", 1) },
-		"Every": func(_ context.Context, n *Node) {
-			if timer, err := n.Every(time.Hour, func(context.Context) error { return nil }); err == nil {
-				timer.Stop()
-			}
-		},
-		"Watch": func(ctx context.Context, n *Node) {
-			for range n.Watch(ctx) {
-				break
-			}
-		},
-		"SetKeys": func(_ context.Context, n *Node) { _ = n.SetKeys([][]byte{keyOf(1)}) },
-		"Leave":   func(ctx context.Context, n *Node) { _ = n.Leave(ctx) },
-		"Close":   func(_ context.Context, n *Node) { _ = n.Close() },
-	} {
+	of := reflect.TypeFor[*Node]()
+	for i := range of.NumMethod() {
+		require.Contains(t, handlerCalls, of.Method(i).Name)
+	}
+	for name, call := range handlerCalls {
 		t.Run(name, func(t *testing.T) {
 			inCluster(t, 1, func(c *cluster) {
 				require.NoError(t, c.start(0).Register("g", func() error { return fmt.Errorf("no luck") }))
 				var node atomic.Pointer[Node]
-				called := 0
+				var called atomic.Int32
 				c.handledBy(func(slog.Record) {
-					if n := node.Load(); n != nil && called < 10 {
-						called++
+					if n := node.Load(); n != nil && called.Add(1) <= 10 {
 						ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 						defer cancel()
 						call(ctx, n)
@@ -101,7 +124,7 @@ func TestAHandlerMayCallTheNode(t *testing.T) {
 				node.Store(n)
 				synctest.Wait()
 				time.Sleep(5 * time.Second)
-				require.NotZero(t, called)
+				require.NotZero(t, called.Load())
 				if name != "Leave" && name != "Close" {
 					require.Equal(t, Alive, memberAt(c.nodes[0], addrOf(1)).State)
 				}

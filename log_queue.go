@@ -22,7 +22,7 @@ type logQueue struct {
 	handler slog.Handler
 	least   slog.Level // what is below is not said, whatever the handler wants
 	loudly  func() (slog.Handler, slog.Level)
-	debug   atomic.Bool   // the handler wants debug lines, as far as it was asked
+	debug   atomic.Bool   // the handler wants debug lines, as far as is known
 	missing atomic.Uint64 // lines that were not written, for Stats
 	askedAt time.Time     // the loop's
 
@@ -41,7 +41,9 @@ type logLine struct {
 }
 
 func newLogQueue(c Config) *logQueue {
-	return &logQueue{handler: c.logger().Handler(), least: c.leastLevel(), loudly: c.loudest}
+	q := &logQueue{handler: c.logger().Handler(), least: c.leastLevel(), loudly: c.loudest}
+	q.debug.Store(true) // until it was asked, so that no line of the first moments is missed
+	return q
 }
 
 // The methods that say a line take keys and values as slog does.

@@ -73,37 +73,47 @@ func (s *seedNotes) text(addr netip.AddrPort) string {
 	return cameTexts[s.came[addr]]
 }
 
-// trouble says of each seed why it is no member, in one line; nothing if there is no seed.
+// trouble says of the first seeds why they are no members, in one line; nothing if there is no seed.
 func (n *Node) trouble() string {
-	b := &n.seeds
 	var parts []string
-	for _, addr := range b.unfit {
-		parts = append(parts, fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it: bind it to an address of that family, or to ::", addr, n.transport.localAddr()))
+	found := 0
+	add := func(text func() string) {
+		if found++; found <= troubleMax {
+			parts = append(parts, text())
+		}
 	}
-	for _, s := range b.names {
-		if len(s.addrs()) == 0 {
-			parts = append(parts, s.text+": "+s.trouble())
+	for _, addr := range n.seeds.unfit {
+		add(func() string { return n.troubleOfFamily(addr) })
+	}
+	for _, s := range n.seeds.names {
+		if !s.isKnown() {
+			add(s.trouble)
 		}
 	}
 	for _, addr := range n.members.joining.seeds {
-		parts = append(parts, n.troubleOf(addr))
+		add(func() string { return n.troubleOf(addr) })
 	}
-	if more := len(parts) - troubleMax; more > 0 {
-		parts = append(parts[:troubleMax], fmt.Sprintf("and %d more", more))
+	if more := found - troubleMax; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(parts, "; ")
 }
 
+// troubleOfFamily says what is wrong with a seed that the socket cannot send to.
+func (n *Node) troubleOfFamily(seed netip.AddrPort) string {
+	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it: bind it to an address of that family, or to ::", seed, n.transport.localAddr())
+}
+
 // trouble says why a name leads nowhere.
 func (s *seedName) trouble() string {
-	if s.isUndecided() {
-		return "its name is being looked up"
-	}
 	errs, unfit := s.errs()
-	if unfit > 0 {
-		return "its name leads only to addresses that this node's socket cannot send to: bind it to another family"
+	switch {
+	case s.isUndecided():
+		return s.text + ": its name is being looked up"
+	case unfit > 0:
+		return s.text + ": its name leads only to addresses that this node's socket cannot send to: bind it to another family"
 	}
-	return fmt.Sprint("its name leads to no address: check it, and the name servers: ", errs)
+	return fmt.Sprint(s.text, ": its name leads to no address: check it, and the name servers: ", errs)
 }
 
 // troubleOf says why a seed is no member.
@@ -144,7 +154,7 @@ func (m *membership) isProvingAt(addr netip.AddrPort) bool {
 
 // noteTrouble keeps what the errors of calls say while the node has not joined.
 func (n *Node) noteTrouble(now time.Time) {
-	if n.members.joined() || now.Sub(n.troubleAt) < troubleEvery {
+	if n.view.Load().joined || now.Sub(n.troubleAt) < troubleEvery {
 		return
 	}
 	text := n.trouble()
