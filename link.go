@@ -105,6 +105,7 @@ func (l *link) talk(now time.Time) {
 	l.sending.init(now, fragmentSize(l.path.size))
 	l.served.init(l, l.moving, l.stored)
 	l.receiving.init(l.maxMessage+envelope, reassemblyPeer*(l.maxMessage+envelope), l.memory)
+	l.receiving.held.free = l.memory.size / reassemblyParts
 }
 
 // post adds an encoded message to the outbox, for the first time. mu is held.
