@@ -70,8 +70,8 @@ func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 }
 
 // [MEM-30] the first of them sent two round trips ago, and 100 ms. Two round trips count as 660 ms while none was measured,
-// and as no more than that: by then the node's own probes would have decided. Who has sent fewer since a Suspect sends the rest at 30 ms. Who has heard no Suspect begins to
-// ping so
+// and as no more than that: by then the node's own probes would have decided. Who has sent fewer since a Suspect sends the rest at
+// 30 ms. Who has heard no Suspect begins to ping so
 func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 	for name, test := range map[string]struct {
 		trip    time.Duration
