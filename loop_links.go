@@ -138,6 +138,6 @@ func (n *Node) noteSelf(now time.Time) {
 		n.own.Store(new(n.members.cfg.self))
 	}
 	n.learning.Store(n.members.learner.tokens[0])
-	n.alone.Store(n.members.learner.on && n.members.isUnheard(now))
+	n.unheard.Store(n.members.learner.on && n.members.isUnheard(now))
 	n.full.Store(n.members.isFull(now))
 }

@@ -137,7 +137,7 @@ func (s *society) answer(c *citizen, l letter) {
 	if !m.Addr.Addr().IsUnspecified() && !isUsable(l.source, m.Addr) {
 		return
 	}
-	if c.learner.on && s.asksBack(c, m.Addr) {
+	if c.learner.on && asksBack(s.now, self, m.Addr, c.isUnheard(s.now), &c.asks) {
 		s.postOpen(c, openTo{to: m.Addr, token: c.learner.tokens[0], self: nowhere(self)})
 		return
 	}
@@ -155,11 +155,6 @@ func (s *society) answer(c *citizen, l letter) {
 	if !s.loses(nil) {
 		s.send(letter{from: c, to: to, offer: &o, size: wire.OpenSize})
 	}
-}
-
-// asksBack is what the reader of a node does with an Open while it learns.
-func (s *society) asksBack(c *citizen, named netip.AddrPort) bool {
-	return asksInstead(c.cfg.self, named) || c.isUnheard(s.now) && !named.Addr().IsUnspecified() && c.asks.take(s.now, asksPerSec)
 }
 
 // take gives a machine a message on a link, which a Confirm may make.

@@ -48,7 +48,7 @@ type Node struct {
 	inbox      chan inbound
 	arrivals   chan arrival
 	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
-	alone      atomic.Bool              // our address was learnt, and no peer is heard at it
+	unheard    atomic.Bool              // our address was learnt, and no peer is heard at it
 	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
 	seedAddrs  atomic.Pointer[[]netip.AddrPort]
 	full       atomic.Bool              // no other peer can be taken
