@@ -21,7 +21,7 @@ type backlog struct {
 	most     int             // events that may wait
 	mostSize int             // bytes of all that wait, if they are more than one
 
-	present *request // the one that runs: of the goroutine that runs the job
+	present *request // the one that runs, or nil: of the worker that has the job in hand
 
 	mu     sync.Mutex // protects all below: the reader puts in, a worker takes out
 	queue  jobQueue   // of *request; queue.len() <= most
@@ -46,7 +46,7 @@ func (b *backlog) add(event *request) bool {
 	return true
 }
 
-// next takes an event out, or returns nil if there is none: then the backlog is not in the pool any more.
+// next takes an event out, or returns nil if there is none: then the backlog is not in the pool any more, and whoever called next has no part in it.
 func (b *backlog) next() *request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -61,20 +61,27 @@ func (b *backlog) next() *request {
 }
 
 // run handles a few events. Where there may be more it goes to the end of the pool's queue, as after an event that took its
-// goroutine with it. From then on another worker may have it in hand.
+// goroutine with it.
+//
+// The worker owns present until next has returned nil or the pool has the backlog again. From then on another worker may have it in hand.
 func (b *backlog) run() {
 	for range backlogTurn {
-		if b.present = b.next(); b.present == nil {
+		event := b.next()
+		if event == nil {
 			return
 		}
-		b.present.run()
+		b.present = event
+		event.run()
+		b.present = nil
 	}
 	b.pool.add(b)
 }
 
-// failed ends an event whose function panicked. It takes none of the others with it.
+// failed ends an event whose function panicked. It takes none of the others with it. It comes instead of the end of run, and owns what that did.
 func (b *backlog) failed(v any, stack []byte) {
-	b.present.failed(v, stack)
+	event := b.present
+	b.present = nil
+	event.failed(v, stack)
 	b.pool.add(b)
 }
 

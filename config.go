@@ -18,12 +18,12 @@ type Config struct {
 	Name    string // of the application: up to 200 bytes of UTF-8, shared by all its instances; "" is an application without a name
 	Version string // of the application: up to 100 bytes of UTF-8, shown to its peers and not interpreted; "" is none
 
-	// Addr is the "ip:port" to bind; "" is "127.0.0.1:0". Port 0 picks a free one. 0.0.0.0 and :: need Advertise, or seeds:
-	// the address at which the first of them sees the node is advertised then.
+	// Addr is the "ip:port" to bind; "" is "127.0.0.1:0". Port 0 picks a free one. 0.0.0.0 and :: need Advertise, or seeds, of which
+	// the node may be one itself: the address at which another sees it is advertised then, and the next one if that changes.
 	// It is not looked at where there is a Conn.
 	Addr      string
 	Advertise string   // "ip:port" that peers send to, where it differs from the bound address; "" is the bound address
-	Join      []string // "host:port" of any live members, host names allowed, own address harmless; empty waits to be joined
+	Join      []string // "host:port" of any live members, host names allowed, which are looked up again, own address harmless; empty waits to be joined
 	Cluster   string   // up to 200 bytes of UTF-8; nodes of different clusters never mix; "" is "default"
 
 	// Keys of the cluster, 1 to 8 of 32 random bytes each: the first seals all datagrams, all open them. See Node.SetKeys.

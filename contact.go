@@ -167,7 +167,7 @@ func (m *membership) openTo(now time.Time, c *contact) {
 // contactOther contacts the address that an Offer names in place of the one of a seed that was asked. The Offer has paid for one Open.
 func (m *membership) contactOther(now time.Time, c *contact, o answered) {
 	m.endContact(c)
-	if !m.joining.alias(c.addr, o.Addr) {
+	if !m.joining.alias(now, c.addr, o.Addr) {
 		return
 	}
 	if p := m.peers.byAddr[o.Addr]; p == nil || !p.isMember() {

@@ -15,6 +15,7 @@ import (
 const (
 	learnerFor    = 6 * time.Second // how long the answers to one opening are taken
 	learnerOffers = 64              // Offers to one opening that are looked at
+	learnerAsked  = 16              // questions remembered
 )
 
 // learner is what we know of our own address from others.
@@ -27,6 +28,14 @@ type learner struct {
 	since   time.Time // when we came to the present address
 	next    int       // whose turn it is
 	answers []observation
+	asked   [learnerAsked]question // the last
+	asks    int                    // how many there were
+}
+
+// question is an Open that asks where we are.
+type question struct {
+	number uint64
+	to     netip.AddrPort
 }
 
 // hears reports whether a token is one whose Offers tell our address.
@@ -57,6 +66,23 @@ func asksInstead(self, other netip.AddrPort) bool {
 	return self.Addr().IsUnspecified()
 }
 
+// noteAsked remembers whom an Open with a number has asked where we are: it may come to ourselves.
+func (m *membership) noteAsked(number uint64, o openTo) {
+	if l := &m.learner; l.hears(o.token) {
+		l.asked[l.asks%learnerAsked] = question{number, o.to}
+		l.asks++
+	}
+}
+
+// askedBy is who was asked by an Open that has come back.
+func (l *learner) askedBy(b cameBack) (netip.AddrPort, bool) {
+	i := slices.IndexFunc(l.asked[:], func(q question) bool { return q.number == b.number })
+	if i < 0 || !l.hears(b.token) {
+		return netip.AddrPort{}, false
+	}
+	return l.asked[i].to, true
+}
+
 // observed takes an answer. Who has given it, and is no peer yet, is contacted: it may be the only one that knows where we are.
 func (m *membership) observed(now time.Time, o answered) {
 	addr := o.Observed
@@ -71,7 +97,18 @@ func (m *membership) observed(now time.Time, o answered) {
 	case m.isContradicted(now, o.from, addr):
 		m.move(now, addr)
 	}
-	if p := m.peers.byAddr[o.Addr]; isUsable(o.from, o.Addr) && (p == nil || !p.isMember()) && m.isAlone() {
+	if m.isAlone() {
+		m.contactAsked(now, o)
+	}
+}
+
+// contactAsked contacts who has told us our address. The Offer has paid for one Open.
+func (m *membership) contactAsked(now time.Time, o answered) {
+	switch c := m.contacts.byAddr[o.Addr]; {
+	case !isUsable(o.from, o.Addr):
+	case c != nil && !c.named:
+		m.contact(now, o.Addr)
+	default:
 		m.contactNamed(now, o.Addr, true, false)
 	}
 }
@@ -106,6 +143,7 @@ func (m *membership) learnAt() time.Time {
 
 // adopt makes an address ours, and joins with it at once.
 func (m *membership) adopt(now time.Time, self netip.AddrPort) {
+	m.joining.rename(m.cfg.self, self)
 	m.cfg.self, m.out.changed = self, true
 	m.digest = wire.Digest(wire.Entry{Addr: self, Boot: m.cfg.boot})
 	m.learner.answers, m.learner.since = nil, now

@@ -76,6 +76,7 @@ type membership struct {
 	draining draining
 	parting  parting
 	healAt   time.Time
+	askedAll time.Time // when all were last asked whether they hold our links
 	listAt   time.Time // when a List may be sent again to mend a view
 	lists    allowance // of messages of List
 	wakeAt   time.Time // what nextTimeout said after the last tick

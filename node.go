@@ -46,7 +46,7 @@ type Node struct {
 	inbox      chan inbound
 	arrivals   chan arrival
 	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
-	alone      atomic.Bool              // our address was learnt, and no peer is heard at it
+	unheard    atomic.Bool              // our address was learnt, and no peer is heard at it
 	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
 	seedAddrs  atomic.Pointer[[]netip.AddrPort]
 	seedNotes  seedNotes
@@ -222,7 +222,7 @@ func (n *Node) draw() uint64 {
 }
 
 // Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to. Where that is 0.0.0.0 or ::, it is
-// so until the first seed has answered, which says where it sees this node.
+// so until another node says where it sees this one, and changes when that does.
 func (n *Node) Addr() netip.AddrPort { return n.view.Load().self }
 
 // Done returns a channel that is closed when the node is closed: by Close, or because its socket failed.
@@ -231,15 +231,18 @@ func (n *Node) Done() <-chan struct{} { return n.donec }
 // isClosed reports that closing has begun.
 func (n *Node) isClosed() bool { return n.provider.ctx.Err() != nil }
 
-// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried until one of them
-// answers. The errors are InvalidArgument, in which case none is added, and ErrClosed.
+// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried, now and then for ever, whenever
+// no member is there. To name one again tries it at once. The errors are InvalidArgument, in which case none is added, and ErrClosed.
 func (n *Node) Join(seeds ...string) error {
 	for _, s := range seeds {
 		if _, _, ok := parseSeed(s); !ok {
 			return Errorf(InvalidArgument, "seed %q is not %s", s, seedForm)
 		}
 	}
-	return n.do(func(now time.Time) { n.addSeeds(now, seeds) })
+	return n.do(func(now time.Time) {
+		n.addSeeds(now, seeds)
+		n.members.healAt = now
+	})
 }
 
 // Forget makes this node forget a member that is offline or has left, as it would by itself after Heartbeat.Forget: it is not
@@ -249,7 +252,7 @@ func (n *Node) Join(seeds ...string) error {
 func (n *Node) Forget(addr netip.AddrPort) error {
 	errc := make(chan error, 1)
 	err := n.do(func(now time.Time) {
-		err := n.members.dismiss(addr)
+		err := n.members.dismiss(unmapped(addr))
 		n.carryOut(now)
 		n.publish(now)
 		errc <- err

@@ -277,15 +277,10 @@ func (r *reader) offerOneWay(req *request) {
 	}
 }
 
-// toPool hands a call to the workers.
+// toPool hands a call to the workers, who are woken at the end of the batch.
 func (r *reader) toPool(req *request) {
-	switch r.pool.offer(req) {
-	case accepted:
+	if req.enqueue(r.pool) {
 		r.toKick = true
-	case overloaded:
-		req.fail(Overloaded, No, "the provider's queue is full")
-	case busy:
-		req.postpone()
 	}
 }
 

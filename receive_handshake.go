@@ -24,11 +24,28 @@ func (r *reader) opened(now time.Time, d datagram) {
 	case m.Cluster != r.cluster:
 		r.otherCluster(now, d)
 	case m.Key == r.process.Key:
-		r.metOurselves(m.Token)
+		r.cameBack(now, d, m)
 	case m.Rank >= rankMax:
 	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.addr, m.Addr):
 	default:
 		r.prove(now, d, m)
+	}
+}
+
+// cameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is not answered, [LNK-1].
+func (r *reader) cameBack(now time.Time, d datagram, m wire.Open) {
+	e := r.tokens.get(m.Token)
+	if e == nil || e.opening == nil {
+		return
+	}
+	if ring := r.ring.Load(); ring != nil {
+		if _, ok := ring.Check(d.b, m.KeyID); !ok {
+			r.unopened(now, d)
+			return
+		}
+	}
+	if e.opening.left.Add(-1) >= 0 {
+		r.arrive(arrival{back: &cameBack{token: m.Token, number: m.Number}})
 	}
 }
 
@@ -67,7 +84,7 @@ func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
 // answerTo is what goes back for an Open: an Offer, or, from who does not know its own address, the question for that. It is not proven yet.
 func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
 	self := *r.own.Load()
-	if token := r.learning.Load(); token != 0 && r.asksBack(now, self, m.Addr) {
+	if token := r.learning.Load(); token != 0 && asksBack(now, self, m.Addr, r.unheard.Load(), &r.strangers.asks) {
 		return wire.AppendOpen(newPacket()[:0], r.openOf(m.KeyID, token, 0, nowhere(self)))
 	}
 	held := r.tokens.held(m.Key, m.Addr)
@@ -79,11 +96,6 @@ func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byt
 		return nil // another link has that token, or this very Open made one
 	}
 	return wire.AppendOffer(newPacket()[:0], o)
-}
-
-// asksBack reports whether who learns its own address asks for it, instead of answering who has named one, [MEM-25].
-func (r *reader) asksBack(now time.Time, self, named netip.AddrPort) bool {
-	return asksInstead(self, named) || r.alone.Load() && !named.Addr().IsUnspecified() && r.strangers.asks.take(now, asksPerSec)
 }
 
 // offered hands an Offer to an opening of ours to the loop, [LNK-2].
@@ -236,22 +248,28 @@ func (r *reader) isSeed(addr netip.AddrPort) bool {
 	return ok
 }
 
-// canReach reports whether an address that somebody advertises is one that we can send to, and tells the operator if not, [MEM-26].
+// canReach reports whether an address that somebody advertises is one that we can send to, and is not ours, and tells the operator if not, [MEM-26].
 func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
-	if isUsable(from, addr) && addr != *r.own.Load() {
-		return true
-	}
-	if addr != *r.own.Load() {
+	switch {
+	case addr == *r.own.Load():
+		r.doubled(now, from)
+	case !isUsable(from, addr):
 		r.refused(now, from, addr)
+	default:
+		return true
 	}
 	return false
 }
 
-// arrival is the news of a link that the reader has made, or of an Offer.
+// arrival is the news of a link that the reader has made, or of an Offer, or of an Open of ours that came to ourselves.
 type arrival struct {
 	made  *link
 	offer *answered
+	back  *cameBack
 }
+
+// cameBack is an Open of ours that came to ourselves.
+type cameBack struct{ token, number uint64 }
 
 // arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a link was seen before.
 func (r *reader) arrive(a arrival) {

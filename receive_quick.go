@@ -87,8 +87,24 @@ func (r *reader) runQuick() bool {
 	return true
 }
 
-// runOne runs a call, in a worker's place if there is one to spare.
+// runOne runs a call, in a worker's place if there is one to spare; else the workers get it.
 func (r *reader) runOne(req *request) (ours bool) {
+	ran, ours := r.lend(req)
+	switch {
+	case ran:
+	case ours:
+		r.toPool(req)
+	case req.enqueue(r.pool):
+		r.pool.kick() // nobody else knows of it
+	}
+	return ours
+}
+
+// lend runs a call in a worker's place, and reports whether there was one.
+//
+// Between begin and end the reader may be taken over: whoever changes takeover.run first has it, this goroutine by end or another by look. So
+// nothing of it is touched in between, nor afterwards unless it is ours. The call stays this goroutine's in any case.
+func (r *reader) lend(req *request) (ran, ours bool) {
 	run := r.takeover.begin(req.function)
 	returned := false
 	defer func() {
@@ -96,11 +112,9 @@ func (r *reader) runOne(req *request) (ours bool) {
 			go r.read() // the function has ended this goroutine
 		}
 	}()
-	if !r.pool.lend(req) {
-		r.toPool(req)
-	}
+	ran = r.pool.lend(req)
 	returned = true
-	return ours
+	return ran, ours
 }
 
 // look takes the reader over when it finds it in the same run as the last time. The timer rests when it finds none.

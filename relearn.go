@@ -8,7 +8,7 @@ import (
 	"broach/internal/wire"
 )
 
-// A host may get another address while its nodes run. Who has learnt its address notices that others see it elsewhere, and moves there, [MEM-25].
+// A host may get another address while its nodes run. Who has learnt its address notices that others see it elsewhere, and moves there, [MEM-32].
 // While it hears nobody it asks more often and believes the first: there is nothing to lose.
 
 const (
@@ -29,6 +29,17 @@ func (m *membership) isAlone() bool {
 	return !slices.ContainsFunc(m.peers.list, func(p *peer) bool { return p.state == Alive })
 }
 
+// isUnheard reports that no peer is alive for us, though there was time for that since we came to our address.
+func (m *membership) isUnheard(now time.Time) bool {
+	return now.Sub(m.learner.since) >= learnSoon && m.isAlone()
+}
+
+// asksBack reports whether who learns its address asks for it, instead of answering an Open that names one. isUnheard says that no peer is alive for
+// it: then it asks some, and answers the others.
+func asksBack(now time.Time, self, named netip.AddrPort, isUnheard bool, asks *allowance) bool {
+	return asksInstead(self, named) || isUnheard && !named.Addr().IsUnspecified() && asks.take(now, asksPerSec)
+}
+
 // note keeps an answer, in place of the one that the same host gave before.
 func (l *learner) note(o observation) {
 	l.answers = slices.DeleteFunc(l.answers, func(old observation) bool { return old.by == o.by })
@@ -43,7 +54,7 @@ func (l *learner) note(o observation) {
 func (m *membership) isContradicted(now time.Time, from, addr netip.AddrPort) bool {
 	isLocal, wasLocal := addr.Addr().IsLoopback(), m.cfg.self.Addr().IsLoopback()
 	switch {
-	case m.isAlone() && now.Sub(m.learner.since) >= learnSoon, wasLocal && !isLocal:
+	case m.isUnheard(now), wasLocal && !isLocal:
 		return true
 	case isLocal && !wasLocal:
 		return false

@@ -19,7 +19,7 @@ type request struct {
 	meta     map[string]string // not written to
 	deadline time.Time
 	oneWay   bool           // nobody waits for the outcome: it is answered when it is accepted
-	accepted bool           // it was
+	accepted bool           // it was; set before a worker has it
 	ctx      requestContext // of the function, if it asks for one
 	gone     atomic.Bool    // the caller does not wait any more
 	began    atomic.Bool    // the Interceptors of the function, if it has any, have let it run
@@ -131,8 +131,12 @@ func (r *request) from() netip.AddrPort {
 	return r.link.id.addr
 }
 
-// giveUp ends the request's context, or keeps it from running if it has not begun.
+// giveUp ends the request's context, or keeps it from running if it has not begun. Whoever took the request out of its slot calls it, at any time: it
+// may be over by then. A one-way request cannot be given up: it may have been accepted meanwhile, [CALL-16].
 func (r *request) giveUp() {
+	if r.oneWay {
+		return
+	}
 	r.gone.Store(true)
 	if cancel := r.cancel.Load(); cancel != nil {
 		(*cancel)()
@@ -176,6 +180,19 @@ func (p *provider) logPanic(service string, v any, stack []byte) {
 	if suppressed, ok := p.panics.allow(time.Now()); ok {
 		p.log.Error("broach: function panicked", "service", service, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
+}
+
+// enqueue hands the request to the workers, whose it is from then on, and reports true; they are to be kicked. If they do not take it, it is over.
+func (r *request) enqueue(p *pool) bool {
+	switch p.offer(r) {
+	case overloaded:
+		r.fail(Overloaded, No, "the provider's queue is full")
+		return false
+	case busy:
+		r.postpone()
+		return false
+	}
+	return true
 }
 
 // accept answers a one-way request, which is now among those that will run, [CALL-16].

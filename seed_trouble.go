@@ -3,6 +3,7 @@ package broach
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,15 +21,14 @@ const (
 	troubleMax   = 4                      // seeds that a text names
 )
 
-// cameBack is what came from a seed that made no member of it.
-type cameBack uint8
+// seedAnswer is what came from a seed that made no member of it.
+type seedAnswer uint8
 
 const (
-	cameNothing cameBack = iota
+	cameNothing seedAnswer = iota
 	cameUnopened
 	cameOtherCluster
 	cameOtherVersion
-	cameOurselves
 )
 
 var cameTexts = [...]string{
@@ -36,22 +36,21 @@ var cameTexts = [...]string{
 	cameUnopened:     "it sends what no key of this node opens: give both the same Keys",
 	cameOtherCluster: "it is of another cluster: give both the same Cluster",
 	cameOtherVersion: "it speaks another version of the protocol: bring both to the same version of broach",
-	cameOurselves:    "it is this node itself: name another",
 }
 
 // seedNotes remember what came from seeds, and what the system said of sending to them. The zero value knows nothing.
 type seedNotes struct {
 	mu    sync.Mutex // protects all below: the reader notes, the loop reads
-	came  map[netip.AddrPort]cameBack
+	came  map[netip.AddrPort]seedAnswer
 	fails map[netip.AddrPort]string
 }
 
 // note notes what came from an address. It is called for seeds alone, so that strangers cannot make it grow.
-func (s *seedNotes) note(addr netip.AddrPort, came cameBack) {
+func (s *seedNotes) note(addr netip.AddrPort, came seedAnswer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.came == nil {
-		s.came = make(map[netip.AddrPort]cameBack)
+		s.came = make(map[netip.AddrPort]seedAnswer)
 	}
 	s.came[addr] = came
 }
@@ -125,7 +124,7 @@ func (n *Node) troubleOf(seed netip.AddrPort) string {
 	}
 	switch p := m.peers.byAddr[at]; {
 	case at == m.cfg.self:
-		return fmt.Sprintf("%v: %s", seed, cameTexts[cameOurselves])
+		return fmt.Sprintf("%v: it is this node itself: name another", seed)
 	case p != nil && p.isMember():
 		return where + ": it is a member, and has not told of the others yet"
 	case m.isProvingAt(at):
@@ -136,10 +135,11 @@ func (n *Node) troubleOf(seed netip.AddrPort) string {
 	return where + ": " + n.seedNotes.text(seed)
 }
 
-// isOwnSeed reports that there are seeds, and that all are this node.
+// isOwnSeed reports that there are seeds, and that all are this node, also by other names.
 func (m *membership) isOwnSeed() bool {
 	j := &m.joining
-	return len(j.named) > 0 && len(j.seeds) == 0 && !j.hoped
+	isOther := func(seed netip.AddrPort) bool { return j.placeOf(seed) != m.cfg.self }
+	return len(j.named) > 0 && !j.hoped && !slices.ContainsFunc(j.seeds, isOther)
 }
 
 // isProvingAt reports whether an address has offered a link, and nothing has come on it yet.

@@ -111,10 +111,18 @@ func (n *Node) addSeeds(now time.Time, seeds []string) {
 	n.tellSeeds(now)
 }
 
-// tellSeeds tells the membership and the reader where the seeds are, as far as that is known.
+// tellSeeds tells where the seeds are, as far as that is known.
 func (n *Node) tellSeeds(now time.Time) {
 	addrs := n.seeds.addrs()
-	n.members.setSeeds(now, addrs, n.seeds.isHoping(len(addrs)))
-	slices.SortFunc(addrs, netip.AddrPort.Compare)
-	n.seedAddrs.Store(&addrs)
+	n.setSeeds(now, addrs, n.seeds.isHoping(len(addrs)))
+}
+
+// setSeeds tells the membership and the reader where the seeds are, unless that is nothing new.
+func (n *Node) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
+	sorted := slices.SortedFunc(slices.Values(addrs), netip.AddrPort.Compare)
+	if hoped == n.members.joining.hoped && slices.Equal(sorted, *n.seedAddrs.Load()) {
+		return
+	}
+	n.seedAddrs.Store(&sorted)
+	n.members.setSeeds(now, addrs, hoped)
 }

@@ -45,20 +45,17 @@ func (r *reader) noRoom(now time.Time, addr netip.AddrPort) {
 	r.tellOf(now, addr, "broach: a node is not let in, for it knows as many members as it can: divide the cluster")
 }
 
-// metOurselves is for an Open of our own: where it was sent, we are.
-func (r *reader) metOurselves(token uint64) {
-	r.suggest(func(time.Time) {
-		if c := r.members.contacts.byToken[token]; c != nil {
-			r.noteSeed(c.addr, cameOurselves)
-		}
-	})
-}
-
 // noteSeed notes what came from a seed that makes no member of it.
-func (r *reader) noteSeed(from netip.AddrPort, came cameBack) {
+func (r *reader) noteSeed(from netip.AddrPort, came seedAnswer) {
 	if r.isSeed(from) {
 		r.seedNotes.note(from, came)
 	}
+}
+
+// doubled is for another process that advertises the address of this one.
+func (r *reader) doubled(now time.Time, from netip.AddrPort) {
+	r.stats.unusable.Add(1)
+	r.tellOf(now, from, "broach: another node advertises the address of this one: what is sent to either comes to one of them, so give each its own Advertise")
 }
 
 // tellOf tells the operator of who sent a datagram.

@@ -63,7 +63,9 @@ func TestTransportKeepsTheZoneOfLinkLocalAddresses(t *testing.T) {
 // linkLocal finds an IPv6 link-local address of this machine, zone included.
 func linkLocal(t *testing.T) netip.Addr {
 	ifs, err := net.Interfaces()
-	require.NoError(t, err)
+	if err != nil {
+		t.Skipf("this machine, or an emulator of it, does not say its interfaces: %v", err)
+	}
 	for _, ifi := range ifs {
 		addrs, err := ifi.Addrs()
 		require.NoError(t, err)

@@ -1,0 +1,52 @@
+package broach
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// heldSocket is a transport whose reader waits until the test is over.
+type heldSocket struct {
+	*script
+	readingc chan struct{} // closed when somebody reads
+	endc     chan struct{} // closed to end that
+}
+
+func (s heldSocket) receive([]datagram, bool) (int, error) {
+	close(s.readingc)
+	<-s.endc
+	return 0, net.ErrClosed
+}
+
+// A reader that is stopped before it finds that there is no worker in whose place the call could run has lost the reader by then. It gives the call
+// to the workers, and wakes them itself: the new reader knows nothing of it.
+func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
+	s := side(t, 1, Config{})
+	socket := heldSocket{s.script, make(chan struct{}), make(chan struct{})}
+	s.transport = socket
+	s.running.Add(1)
+	f, err := newFunction("f", func() {})
+	require.NoError(t, err)
+	call := &request{provider: &s.provider, function: f, args: copyBuffer(noArguments), pending: s.newPending()}
+	s.reader.quick = []*request{call}
+
+	s.pool.mu.Lock()
+	oursc := make(chan bool)
+	go func() { oursc <- s.reader.runQuick() }()
+	<-socket.readingc // another goroutine has it
+	s.pool.mu.Unlock()
+	require.False(t, <-oursc)
+	select {
+	case <-call.pending.donec:
+		require.Zero(t, call.pending.code)
+	case <-time.After(10 * time.Second):
+		t.Error("nobody runs the call")
+	}
+	s.stop()
+	close(socket.endc)
+	s.running.Wait()
+	s.pool.close(time.Second)
+}
