@@ -30,7 +30,8 @@ func TestKeysUnderAnyOtherNameAreRefused(t *testing.T) {
 		require.ErrorContains(t, err, "params.keys", text)
 	}
 	taken := []string{
-		`{"apiKey": ONE}`, `{"web": {"session": ONE}}`, `{"list": []}`, `{"list": [[], {}, 1, "x", null]}`, `{"params": {"secret": "x", "region": [null, 1]}}`,
+		`{"apiKey": ONE}`, `{"web": {"session": ONE}}`, `{"list": []}`, `{"list": [[], {}, 1, "x", null]}`,
+		`{"params": {"secret": "x", "region": [null, 1]}}`,
 		`{"cookies": LIST, "params": {"keys": LIST}}`, `{"params": {"keys": LIST, "old": LIST}}`,
 	}
 	for _, text := range taken {

@@ -210,7 +210,8 @@ func numbered(n int) (names []string) {
 	return names
 }
 
-// [TAB-9] Where one finds no room the largest gives way, if it is larger: members with as many functions as there may be, who were there first, keep no newcomer's functions out.
+// [TAB-9] Where one finds no room the largest gives way, if it is larger: members with as many functions as there may be, who were
+// there first, keep no newcomer's functions out.
 func TestLargeTablesKeepNoSmallOneOut(t *testing.T) {
 	if intruder.Raced {
 		t.Skip("the room is taken or it is not")

@@ -39,6 +39,10 @@ const (
 	seedAddrsMax   = 1024     // addresses of a family that a name of a seed may lead to
 	reassemblyNode = 8        // of the largest messages may have half arrived
 
+	// One of as many parts of that is set aside for each link there may be, whatever others hold: 64 KiB, so that who begins messages and does not go
+	// on keeps no small one of another out.
+	reassemblyParts = 2 * maxPeers
+
 	// A call has run already when there is no room for its reply. So there is for what honest callers ask for at once: one peer
 	// has half of it, 4 of the largest messages, or 128 MiB where these are small: 64 callers and 1 MiB for each.
 	replyMoving      = 8         // of the largest messages may be under way as replies: what peers hold by not acknowledging them

@@ -15,6 +15,7 @@ const tendEvery = time.Second
 
 // arrive takes the news of a link that the reader has made, or an Offer, or an Open of ours.
 func (n *Node) arrive(now time.Time, a arrival) {
+	n.noteArrival(now, a)
 	switch l := a.made; {
 	case a.back != nil:
 		n.members.cameBack(now, *a.back)
@@ -138,6 +139,6 @@ func (n *Node) noteSelf(now time.Time) {
 		n.own.Store(new(n.members.cfg.self))
 	}
 	n.learning.Store(n.members.learner.tokens[0])
-	n.alone.Store(n.members.learner.on && n.members.isUnheard(now))
+	n.unheard.Store(n.members.learner.on && n.members.isUnheard(now))
 	n.full.Store(n.members.isFull(now))
 }

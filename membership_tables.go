@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -127,7 +128,7 @@ func (m *membership) clearRoom(size tableSize) bool {
 			continue
 		}
 		p := m.largestTable(l)
-		if p == nil || l.of(p.tableSize) <= l.of(size) {
+		if l.of(p.tableSize) <= l.of(size) {
 			return false
 		}
 		giving = append(giving, p)
@@ -138,14 +139,11 @@ func (m *membership) clearRoom(size tableSize) bool {
 	return true
 }
 
-// largestTable returns the peer whose table takes most of a limit.
-func (m *membership) largestTable(l tableLimit) (largest *peer) {
-	for _, p := range m.peers.list {
-		if largest == nil || l.of(p.tableSize) > l.of(largest.tableSize) {
-			largest = p
-		}
-	}
-	return largest
+// largestTable returns the peer whose table takes most of a limit, of equals the one that came last. There is one: whose table it is about.
+func (m *membership) largestTable(l tableLimit) *peer {
+	return slices.MaxFunc(m.peers.list, func(a, b *peer) int {
+		return cmp.Or(cmp.Compare(l.of(a.tableSize), l.of(b.tableSize)), cmp.Compare(a.tie.born, b.tie.born))
+	})
 }
 
 // clearTables gives up the tables of peers that are not there, which pull is for when they come back. It reports whether that

@@ -140,6 +140,7 @@ func TestBytesOfAllPeersAreBounded(t *testing.T) {
 	require.True(t, tableSize{rows: 1, bytes: rowBytesMax - 16}.fits(tableSizeOf(table)))
 	require.False(t, tableSize{rows: 1, bytes: rowBytesMax - 15}.fits(tableSizeOf(table)))
 	require.False(t, tableSize{rows: rowsMax}.fits(tableSizeOf(table)))
+	require.Equal(t, tableSize{48, 16 << 10}, tableSize{rowsMax / maxPeers, rowBytesMax / maxPeers}, "what always finds room")
 }
 
 // What is held is counted right through all that changes it.

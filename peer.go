@@ -44,6 +44,7 @@ type peer struct {
 	accused     bool  // suspect by another's word
 	crowded     bool  // its table finds no room
 	pulling     bool
+	timed       bool  // its first answer has come
 	hellos      uint8 // sent to it since it had seen all
 	probe       probe
 	inquiry     *inquiry // nil: we never asked whether it is there

@@ -77,13 +77,14 @@ func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
 			ring.Prove(b, key)
 		}
 		r.answers = append(r.answers, datagram{addr: to, b: b})
+		r.noteUnheard(now, d.addr, to)
 	}
 }
 
 // answerTo is what goes back for an Open: an Offer, or, from who does not know its own address, the question for that. It is not proven yet.
 func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
 	self := *r.own.Load()
-	if token := r.learning.Load(); token != 0 && r.asksBack(now, self, m.Addr) {
+	if token := r.learning.Load(); token != 0 && asksBack(now, self, m.Addr, r.unheard.Load(), &r.strangers.asks) {
 		return wire.AppendOpen(newPacket()[:0], r.openOf(m.KeyID, token, 0, nowhere(self)))
 	}
 	held := r.tokens.held(m.Key, m.Addr)
@@ -95,11 +96,6 @@ func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byt
 		return nil // another link has that token, or this very Open made one
 	}
 	return wire.AppendOffer(newPacket()[:0], o)
-}
-
-// asksBack reports whether who learns its own address asks for it, instead of answering who has named one, [MEM-25].
-func (r *reader) asksBack(now time.Time, self, named netip.AddrPort) bool {
-	return asksInstead(self, named) || r.alone.Load() && !named.Addr().IsUnspecified() && r.strangers.asks.take(now, asksPerSec)
 }
 
 // offered hands an Offer to an opening of ours to the loop, [LNK-2].
@@ -192,7 +188,11 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool 
 			return false // it was held back, and its sender is gone
 		}
 	}
-	if len(siblings) >= siblingsMax || r.full.Load() && len(siblings) == 0 {
+	if r.full.Load() && len(siblings) == 0 {
+		r.noRoom(now, m.Addr)
+		return false
+	}
+	if len(siblings) >= siblingsMax {
 		return false
 	}
 	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.termsOf(m, netip.AddrPort{}).Order()) {

@@ -34,6 +34,12 @@ func (m *membership) isUnheard(now time.Time) bool {
 	return now.Sub(m.learner.since) >= learnSoon && m.isAlone()
 }
 
+// asksBack reports whether who learns its address asks for it, instead of answering an Open that names one. isUnheard says that no peer is alive for
+// it: then it asks some, and answers the others.
+func asksBack(now time.Time, self, named netip.AddrPort, isUnheard bool, asks *allowance) bool {
+	return asksInstead(self, named) || isUnheard && !named.Addr().IsUnspecified() && asks.take(now, asksPerSec)
+}
+
 // note keeps an answer, in place of the one that the same host gave before.
 func (l *learner) note(o observation) {
 	l.answers = slices.DeleteFunc(l.answers, func(old observation) bool { return old.by == o.by })
