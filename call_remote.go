@@ -24,7 +24,7 @@ func (c *Caller) awaitRoute(ctx context.Context, until, deadline time.Time) (r *
 	_ = c.node.await(waiting, func(v *view) bool { r = c.routeIn(v); return r != nil || v.joined })
 	switch {
 	case r == nil && !time.Now().Before(deadline):
-		return nil, c.fail(DeadlineExceeded, No, "the name was not known within the deadline, and the node has not joined")
+		return nil, c.fail(DeadlineExceeded, No, "the name was not known within the deadline"+c.node.notJoined(c.node.view.Load()))
 	case ctx.Err() != nil:
 		return nil, c.over(ctx, No)
 	}
@@ -39,7 +39,7 @@ func (c *Caller) unknown(r *route) *Error {
 	case c.node.isClosed():
 		return c.closed(No)
 	}
-	return c.notServed("no node offers this function")
+	return c.notServed("no node offers this function" + c.node.notJoined(c.node.view.Load()))
 }
 
 // remote makes the call at one provider after the other until one has run it, or may have.
@@ -70,6 +70,7 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 			break
 		}
 		now, r = time.Now(), c.routeIn(c.node.view.Load())
+		c.noteRetry(now, err)
 		if r == nil && c.opts.local == LocalEqual && c.here() != nil {
 			return c.localAfter(ctx, out, failed)
 		}

@@ -40,7 +40,7 @@ type Config struct {
 	MaxMessage int // bytes in the arguments or the result of one call, 1 KiB to 1 GiB; 0 is 64 MiB
 
 	Tags   map[string]string // shown to peers: up to 32 tags, up to 255 bytes for a key or a value, up to 512 bytes in all
-	Logger *slog.Logger      // nil is slog.Default at the level of LogLevel
+	Logger *slog.Logger      // nil is slog.Default at the level of LogLevel. It gets its lines from a goroutine of their own: it may block, and call the node
 
 	// LogLevel is "debug", "info", "warn", "error" or "off"; "" is "info", or less if slog.Default enables less. A level that
 	// slog.Default does not enable is logged to standard error instead. It is not looked at where there is a Logger.

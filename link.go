@@ -15,6 +15,8 @@ import (
 // carrier is what all links of a node share.
 type carrier struct {
 	transport  transport
+	log        *logQueue
+	details    logLimit // of the lines for debugging
 	process    *handshake.Process
 	cluster    uint64
 	own        atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
@@ -90,6 +92,7 @@ type exchange struct {
 	receiving inTransfers
 	scratch   []byte // a message being encoded
 	resent    uint64 // requests sent more than once, for Stats
+	toldSize  int    // the packet size that the log was told of; 0: none
 }
 
 // envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds: a name and metadata, or

@@ -15,6 +15,7 @@ const tendEvery = time.Second
 
 // arrive takes the news of a link that the reader has made, or an Offer, or an Open of ours.
 func (n *Node) arrive(now time.Time, a arrival) {
+	n.noteArrival(now, a)
 	switch l := a.made; {
 	case a.back != nil:
 		n.members.cameBack(now, *a.back)

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"io"
-	"log/slog"
 	mrand "math/rand/v2"
 	"net/netip"
 	"sync"
@@ -26,7 +25,6 @@ const closeGrace = time.Second // how long Close waits for functions that do not
 type Node struct {
 	carrier
 	cfg      Config
-	log      *slog.Logger
 	addr     netip.AddrPort // at the start, see Addr
 	pool     *pool
 	provider provider
@@ -51,6 +49,8 @@ type Node struct {
 	unheard    atomic.Bool              // our address was learnt, and no peer is heard at it
 	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
 	seedAddrs  atomic.Pointer[[]netip.AddrPort]
+	seedNotes  seedNotes
+	unjoined   atomic.Pointer[string]   // why, while the node has not joined
 	full       atomic.Bool              // no other peer can be taken
 	commands   chan func(now time.Time) // run by the loop
 	background errgroup.Group
@@ -69,6 +69,7 @@ type Node struct {
 	tableAt    time.Time     // when the peers are told of a change of what we offer; zero: there is none
 	tableMade  time.Time
 	seeds      seedBook
+	troubleAt  time.Time // when unjoined was made
 	idle       idleWatch
 	touched    []*link
 	replaced   []*link    // that have a better one beside them
@@ -85,11 +86,12 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	t, err := cfg.open()
+	log := newLogQueue(cfg)
+	t, err := cfg.open(log)
 	if err != nil {
 		return nil, err
 	}
-	n := newNode(cfg, t)
+	n := newNode(cfg, t, log)
 	n.serve()
 	return n, nil
 }
@@ -102,19 +104,19 @@ func (n *Node) serve() {
 }
 
 // open gives the transport that the node stands on.
-func (c *Config) open() (transport, error) {
+func (c *Config) open(log *logQueue) (transport, error) {
 	if c.Conn != nil {
 		return newPacketTransport(c.Conn), nil
 	}
-	return openUDP(c.addr().String(), c.logger())
+	return openUDP(c.addr().String(), log)
 }
 
 // newNode wires the rooms of a node together.
-func newNode(cfg Config, t transport) *Node {
+func newNode(cfg Config, t transport, log *logQueue) *Node {
 	now := time.Now()
-	n := &Node{cfg: cfg, log: cfg.logger(), pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
+	n := &Node{cfg: cfg, pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
 	n.carrier = carrier{
-		transport: t, cluster: wire.ClusterID(cfg.cluster()),
+		transport: t, log: log, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
 		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()+envelope), atOnce: firstRoom},
 		moving: &memory{size: max(replyMoving*largeSize(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
@@ -124,6 +126,7 @@ func newNode(cfg Config, t transport) *Node {
 	n.drawSecrets(now)
 	n.own.Store(&n.addr)
 	n.seedAddrs.Store(new([]netip.AddrPort))
+	n.unjoined.Store(new(string))
 	n.cfg.Keys = nil // the ring has them: whatever prints the node finds none
 	n.maxPacket = max(cfg.maxPacket()-n.overhead(), basePacket)
 	n.timers.init(now)
@@ -195,7 +198,7 @@ func (n *Node) greet() {
 		n.log.Warn("broach: " + w)
 	}
 	if n.isOpen() {
-		n.cfg.logLoudly("broach: there are no keys: whoever reaches this node can join its cluster and call its functions", "addr", n.addr)
+		n.log.Loudly("broach: there are no keys: whoever reaches this node can join its cluster and call its functions", "addr", n.addr)
 	}
 	n.log.Info("broach: node started", "addr", n.addr, "cluster", n.cfg.cluster(), "name", n.cfg.Name)
 }
@@ -280,6 +283,7 @@ func (n *Node) Close() error {
 		n.dropEvents()
 		_ = n.timetable.telling.Wait()
 		n.log.Info("broach: node closed", "addr", n.Addr())
+		n.log.flush(logGrace)
 		close(n.donec)
 	}
 	<-n.donec

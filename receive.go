@@ -199,6 +199,9 @@ func (r *reader) request(req *request, m wire.Request) {
 	if req.function = r.functionFor(m.Service); req.function != nil && req.function.needsRequest() {
 		req.meta = decodeMeta(m.Meta)
 	}
+	if req.function == nil {
+		r.noteUnknown(req.link, m.Service)
+	}
 	r.abandon(req.replaces)
 	req.replaces = nil
 	r.requests = append(r.requests, req)

@@ -77,6 +77,7 @@ func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
 			ring.Prove(b, key)
 		}
 		r.answers = append(r.answers, datagram{addr: to, b: b})
+		r.noteUnheard(now, d.addr, to)
 	}
 }
 
@@ -187,7 +188,11 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool 
 			return false // it was held back, and its sender is gone
 		}
 	}
-	if len(siblings) >= siblingsMax || r.full.Load() && len(siblings) == 0 {
+	if r.full.Load() && len(siblings) == 0 {
+		r.noRoom(now, m.Addr)
+		return false
+	}
+	if len(siblings) >= siblingsMax {
 		return false
 	}
 	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.termsOf(m, netip.AddrPort{}).Order()) {

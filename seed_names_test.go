@@ -109,7 +109,7 @@ func (c *cluster) startNamed(i int, s *nameServer, seeds ...string) *Node {
 	}
 	c.edit(&cfg)
 	require.NoError(c.t, cfg.validate())
-	n := newNode(cfg, newPacketTransport(conn))
+	n := newNode(cfg, newPacketTransport(conn), newLogQueue(cfg))
 	n.seeds.lookUp = s.lookUp
 	n.serve()
 	c.nodes = append(c.nodes, n)

@@ -8,15 +8,11 @@ import (
 	"time"
 )
 
-const (
-	silentFirst = 5 * time.Second // after which the log tells that no seed answers: longer than a contact lasts
-	silentAgain = time.Minute     // and then again
-)
-
 // seedBook knows the seeds as the user named them. It is the loop's.
 type seedBook struct {
 	given  bool // there are seeds
 	fixed  []netip.AddrPort
+	unfit  []netip.AddrPort // that the socket cannot send to
 	names  []*seedName
 	lookUp lookUpFunc
 	fits   func(netip.Addr) bool // the node's socket can send there
@@ -25,7 +21,9 @@ type seedBook struct {
 	running sync.WaitGroup
 	at      time.Time // when to look at the names again; zero: when a look-up ends, or never
 
-	tellAt time.Time // when to tell that no seed answers; zero: one has, or there is none
+	tellAt  time.Time // when to tell that no seed answers; zero: one has, or there is none
+	tellGap time.Duration
+	isTold  bool // that this node is its own seed
 }
 
 // init makes a book of no seeds, for a node whose socket is bound to an address.
@@ -106,6 +104,7 @@ func (b *seedBook) isHoping(known int) bool {
 // addSeeds takes up seeds whose form was checked.
 func (n *Node) addSeeds(now time.Time, seeds []string) {
 	if unfit := n.seeds.add(now, seeds); len(unfit) > 0 {
+		n.seeds.unfit = append(n.seeds.unfit, unfit...)
 		n.log.Warn("broach: seeds are of a family of addresses that this node's socket cannot send to: bind it to an address of theirs, or to ::",
 			"seeds", unfit, "bound", n.transport.localAddr())
 	}
@@ -126,20 +125,4 @@ func (n *Node) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
 	}
 	n.seedAddrs.Store(&sorted)
 	n.members.setSeeds(now, addrs, hoped)
-}
-
-// noteSilence tells an operator whose node finds no cluster. Nobody else would: who gets its Opens and does not answer cannot say why.
-func (n *Node) noteSilence(now time.Time) {
-	b := &n.seeds
-	switch {
-	case !n.members.isUnanswered():
-		b.tellAt = time.Time{}
-	case b.tellAt.IsZero():
-		b.tellAt = now.Add(silentFirst)
-	case !now.Before(b.tellAt):
-		b.tellAt = now.Add(silentAgain)
-		n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between, that it reaches this node at addr"+
-			" (else set Advertise), and that both have the same Cluster, Keys and version of broach",
-			"hosts", b.hosts(), "seeds", *n.seedAddrs.Load(), "addr", n.members.cfg.self, "cluster", n.cfg.cluster(), "keys", n.ring.Load() != nil)
-	}
 }

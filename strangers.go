@@ -22,6 +22,7 @@ type strangers struct {
 	until    time.Time              // the end of it
 	seen     seenOpens
 	told     toldOf
+	pleas    pleas
 }
 
 // quota is an allowance of a second that is divided: some of it is kept for those who come first.
