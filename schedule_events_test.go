@@ -114,7 +114,11 @@ func (s *schedule) startAgain(i int) {
 	s.note("start %d again as %s with seeds %v", i, name, seeds)
 	s.start(i, name, seeds)
 	if seeds == nil { // or it would be lost if those who look for it end meanwhile
-		s.until(10*time.Second, fmt.Sprintf("%d is found: %v", i, s.did), s.settled)
+		limit := 10 * time.Second
+		if s.lent[i] != nil { // who has lost its address is still heard, and in a large cluster not missed before its third Beat to one
+			limit = 30 * time.Second
+		}
+		s.until(limit, fmt.Sprintf("%d is found: %v", i, s.did), s.settled)
 	}
 }
 

@@ -102,7 +102,7 @@ func (s *schedule) falseAlarms(against func(*peerView) bool) (list []string) {
 	live := s.byBoot()
 	for i, n := range s.live {
 		if n.Addr() != addrOf(i) {
-			s.well[i] = time.Now() // it has moved, and does not know that yet
+			s.well[i] = time.Now().Add(calmFor) // it has moved, and does not know that yet; then it has all to meet
 		}
 	}
 	for i, n := range s.live {
