@@ -114,14 +114,6 @@ func (s *seedName) isTold(now time.Time) bool {
 	return true
 }
 
-// hosts lists the seeds that were given by name.
-func (b *seedBook) hosts() (list []string) {
-	for _, s := range b.names {
-		list = append(list, s.text)
-	}
-	return list
-}
-
 // lookUpNames begins the look-ups that are due.
 func (n *Node) lookUpNames(now time.Time) {
 	b := &n.seeds
