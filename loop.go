@@ -28,8 +28,8 @@ func (n *Node) loop() {
 			n.arrive(now, a)
 			n.drain(now)
 		case command := <-n.commands:
-			now = time.Now()
-			command(now)
+			command(time.Now())
+			now = time.Now() // whatever it took, or if the process was stopped meanwhile: what is due is judged by the present
 		case <-n.timers.wakec:
 			now = time.Now()
 		case <-timer.C:

@@ -19,6 +19,7 @@ type society struct {
 	t       *testing.T
 	now     time.Time
 	loss    float64
+	delay   time.Duration // of every datagram, beside 0.1 ms
 	cut     func(from, to *citizen) bool
 	drop    func(msg wire.Message) bool
 	rng     *rand.Rand

@@ -85,7 +85,7 @@ func (s *society) loses(msg wire.Message) bool {
 func (s *society) send(l letter) {
 	s.count++
 	l.n, l.source = s.count, l.from.sourceTo(l.to)
-	l.at = s.now.Add(100*time.Microsecond + time.Duration(s.rng.IntN(50))*time.Microsecond)
+	l.at = s.now.Add(s.delay + 100*time.Microsecond + time.Duration(s.rng.IntN(50))*time.Microsecond)
 	heap.Push(&s.mail, l)
 }
 

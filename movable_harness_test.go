@@ -36,6 +36,14 @@ func (c *cluster) startAt(i int, name string, seeds []int) *Node {
 	}, seeds...)
 }
 
+// startLearner starts node i by a name, at an address that it does not know.
+func (c *cluster) startLearner(i int, name string, seeds []int) *Node {
+	return c.startWith(i, func(cfg *Config) {
+		conn := cfg.Conn.(*simnet.Conn)
+		cfg.Conn, cfg.Name = &movable{c: c, local: &net.UDPAddr{IP: net.IPv4zero, Port: 7000}, first: conn, conn: conn}, name
+	}, seeds...)
+}
+
 // move gives the host another address.
 func (m *movable) move(to netip.AddrPort) {
 	conn, err := m.c.net.Listen(to)

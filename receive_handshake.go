@@ -77,7 +77,7 @@ func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
 			ring.Prove(b, key)
 		}
 		r.answers = append(r.answers, datagram{addr: to, b: b})
-		r.noteUnheard(now, d.addr, to)
+		r.noteUnheard(now, d.addr, m.Key, to)
 	}
 }
 

@@ -25,6 +25,9 @@ var actions = []command{
 	{"oneway NODES NODES", (*scenario).cutOneWay}, // nothing arrives from the first at the second
 	{"heal", (*scenario).heal},
 	{"loss PERCENT", (*scenario).lose},
+	{"delay TIME", (*scenario).slow},      // of each datagram
+	{"lend NODE", (*scenario).lend},       // it gets nothing any more; another may join at its address
+	{"return NODE", (*scenario).giveBack}, // it gets what is sent to its address again, and whoever had that is dead
 	{"register NODE NAME", (*scenario).offer},
 }
 

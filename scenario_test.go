@@ -219,6 +219,32 @@ func (s *scenario) lose(a operands) error {
 	return nil
 }
 
+func (s *scenario) slow(a operands) error {
+	s.delay = a.time
+	return nil
+}
+
+// lend takes a process its address away, at which it has been.
+func (s *scenario) lend(a operands) error {
+	return s.act(a, func(c *citizen) { c.place = hiddenAddr(a.nodes[0][0]) })
+}
+
+// giveBack gives it back.
+func (s *scenario) giveBack(a operands) error {
+	n := a.nodes[0][0]
+	i := slices.IndexFunc(s.members, func(c *citizen) bool { return c.place == hiddenAddr(n) && !c.dead })
+	if i < 0 {
+		return fmt.Errorf("node %d has its address", n)
+	}
+	if other := s.at(addrOf(n)); other != nil {
+		other.dead = true
+	}
+	c := s.members[i]
+	c.place = addrOf(n)
+	s.members = append(slices.Delete(s.members, i, i+1), c) // it is the last that ran there
+	return nil
+}
+
 // offer registers one more function.
 func (s *scenario) offer(a operands) error {
 	return s.act(a, func(c *citizen) {
@@ -241,6 +267,7 @@ func TestScenarioErrors(t *testing.T) {
 		"cut all 2":                              `"all" is no node`,
 		"run long":                               "invalid duration",
 		"loss much":                              "invalid syntax",
+		"start 2\nreturn 2":                      "node 2 has its address",
 		"never 1s ofline":                        `"ofline" is none of`,
 		"kill 2":                                 "there is no node 2",
 		"start 2\nstart 1":                       "x.txt:2: start 1: node 1 runs already",

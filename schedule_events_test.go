@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -36,7 +37,16 @@ func (s *schedule) some() int {
 // start starts a node.
 func (s *schedule) start(i int, name string, seeds []int) {
 	s.seedsOf[i], s.well[i] = seeds, time.Now()
-	s.live[i] = s.cluster.startAt(i, name, seeds)
+	start := s.cluster.startAt
+	if i%4 == 3 && len(seeds) > 0 { // who has no seeds cannot ask
+		start = s.cluster.startLearner
+	}
+	s.live[i] = start(i, name, seeds)
+}
+
+// isLearner reports whether a node was not told its address.
+func (s *schedule) isLearner(i int) bool {
+	return s.live[i].cfg.Conn.LocalAddr().(*net.UDPAddr).IP.IsUnspecified()
 }
 
 // others are the seeds of who starts: all that live. Of a single one that dies at once, it could not recover.
@@ -104,7 +114,11 @@ func (s *schedule) startAgain(i int) {
 	s.note("start %d again as %s with seeds %v", i, name, seeds)
 	s.start(i, name, seeds)
 	if seeds == nil { // or it would be lost if those who look for it end meanwhile
-		s.until(10*time.Second, fmt.Sprintf("%d is found: %v", i, s.did), s.settled)
+		limit := 10 * time.Second
+		if s.lent[i] != nil { // who has lost its address is still heard, and in a large cluster not missed before its third Beat to one
+			limit = 30 * time.Second
+		}
+		s.until(limit, fmt.Sprintf("%d is found: %v", i, s.did), s.settled)
 	}
 }
 
@@ -129,6 +143,21 @@ func (s *schedule) readdress() {
 	}
 }
 
+// move gives a process another address, which it has to find out.
+func (s *schedule) move() {
+	i := s.some()
+	if i < 0 || !s.isLearner(i) {
+		return
+	}
+	j := s.next
+	s.next++
+	s.note("move %d to %d", i, j)
+	s.live[i].cfg.Conn.(*movable).move(addrOf(j))
+	s.live[j], s.seedsOf[j], s.well[j] = s.live[i], s.seedsOf[i], time.Now()
+	delete(s.live, i)
+	s.ended = append(s.ended, i)
+}
+
 // lodger is a process whose address is held by another, or by nobody.
 type lodger struct {
 	*Node
@@ -138,7 +167,7 @@ type lodger struct {
 // takeOver takes a process its address away. Another may get it.
 func (s *schedule) takeOver() {
 	i := s.some()
-	if i < 0 || s.lent[i] != nil {
+	if i < 0 || s.lent[i] != nil || s.isLearner(i) {
 		return
 	}
 	s.note("take %d its address", i)
@@ -182,7 +211,7 @@ func (s *schedule) register() {
 // pause stops a node, as SIGSTOP does.
 func (s *schedule) pause() {
 	i := s.some()
-	if i < 0 {
+	if i < 0 || s.live[i].Addr() != addrOf(i) {
 		return
 	}
 	s.note("pause %d", i)

@@ -103,6 +103,24 @@ func TestTwoThatAdvertiseOneAddressAreTold(t *testing.T) {
 	})
 }
 
+// A third that is asked by who advertises the address of a member says so too: that one does not hear what it is offered.
+func TestAThirdTellsOfWhoAdvertisesTheAddressOfAMember(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		log := c.loggedBy()
+		c.start(0)
+		c.edit = func(*Config) {}
+		c.start(1, 0)
+		c.start(2, 0)
+		time.Sleep(30 * time.Second)
+		require.NotContains(t, log.String(), "hears nothing")
+		c.startWith(3, func(cfg *Config) { cfg.Advertise = addrOf(1).String() }, 0)
+		time.Sleep(2 * silentFirst)
+		require.Contains(t, log.String(), "hears nothing at that one")
+		require.Contains(t, log.String(), "advertised="+addrOf(1).String())
+		require.True(t, allSee(c.nodes[:3], 2), "the member stays")
+	})
+}
+
 // Who is let in, or has nobody to ask, is told nothing; who cannot find out where its seeds are is.
 func TestNothingIsToldOfSeedsThatAnswer(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {

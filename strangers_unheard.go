@@ -3,6 +3,8 @@ package broach
 import (
 	"net/netip"
 	"time"
+
+	"broach/internal/wire"
 )
 
 // Who asks for a link again and again and takes none is not reached by what is offered. It hears nothing, so its own log cannot say why; ours can. Where
@@ -37,9 +39,9 @@ func (s *pleas) add(now time.Time, addr netip.AddrPort) bool {
 	return now.Sub(p.first) >= unheardFor
 }
 
-// noteUnheard notes that an Open was answered, and tells the operator of who does not hear that.
-func (r *reader) noteUnheard(now time.Time, from, advertised netip.AddrPort) {
-	if len(r.tokens.at(advertised)) > 0 {
+// noteUnheard notes that an Open was answered, and tells the operator of who does not hear that. Another process may be at that address, and hear it.
+func (r *reader) noteUnheard(now time.Time, from netip.AddrPort, key wire.PublicKey, advertised netip.AddrPort) {
+	if r.tokens.held(key, advertised) > 0 {
 		delete(r.strangers.pleas.by, advertised)
 		return
 	}

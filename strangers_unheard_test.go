@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/wire"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -31,11 +33,11 @@ func TestWhoIsReachedIsNotTold(t *testing.T) {
 		c.start(1, 0)
 		c.settle(time.Second)
 		for i := range 100 {
-			r.noteUnheard(time.Now().Add(time.Duration(i)*time.Second), addrOf(7), addrOf(1))
+			r.noteUnheard(time.Now().Add(time.Duration(i)*time.Second), addrOf(7), c.nodes[1].process.Key, addrOf(1))
 		}
 		require.NotContains(t, log.String(), "from another address")
 		for i := range 100 {
-			r.noteUnheard(time.Now().Add(time.Duration(i)*time.Second), addrOf(7), addrOf(2))
+			r.noteUnheard(time.Now().Add(time.Duration(i)*time.Second), addrOf(7), wire.PublicKey{1}, addrOf(2))
 		}
 		time.Sleep(time.Millisecond)
 		require.Contains(t, log.String(), "from another address")
