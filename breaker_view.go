@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"context"
 	"slices"
 	"time"
 )
@@ -64,7 +63,7 @@ func (o openCircuits) with(id linkID, names []string) openCircuits {
 func (n *Node) logCircuits(now time.Time, p *peerView, was, is []string) {
 	diffCircuits(was, is, func(kind EventKind, service string) bool {
 		if suppressed, ok := n.circuitLines.allow(now); ok {
-			n.log.Log(context.Background(), kind.level(), "broach: "+kind.String(), "addr", p.addr, "service", service, "suppressed", suppressed)
+			n.log.Log(kind.level(), "broach: "+kind.String(), "addr", p.addr, "service", service, "check", kind.remedy(), "suppressed", suppressed)
 		}
 		return true
 	})

@@ -3,7 +3,6 @@ package broach
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -83,10 +82,13 @@ func (c *Caller) closed(executed Executed) *Error {
 
 // over is the error of a call whose ctx has ended.
 func (c *Caller) over(ctx context.Context, executed Executed) *Error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return c.fail(DeadlineExceeded, executed, string(textDeadline))
+	case c.node.isClosed():
+		return c.closed(executed)
 	}
-	return c.fail(Canceled, executed, "the caller gave up")
+	return c.fail(Canceled, executed, whyCanceled(ctx))
 }
 
 // outCall is what is sent for a call.
@@ -169,13 +171,14 @@ func (c *Caller) isHereOnly() bool {
 
 // encode appends the arguments to a message.
 func (c *Caller) encode(frame *buffer, args arguments) *Error {
-	head := len(frame.b)
+	head, most := len(frame.b), c.node.maxMessage
 	var err error
-	if frame.b, err = args.append(frame.b); err != nil {
-		return c.own(err)
+	frame.b, err = args.append(frame.b, most)
+	if errors.Is(err, errSize) || len(frame.b)-head > most {
+		err = tooLarge(No, "arguments", most)
 	}
-	if size := len(frame.b) - head; size > c.node.maxMessage {
-		return c.fail(TooLarge, No, fmt.Sprintf("the arguments have %d bytes, %d are allowed", size, c.node.maxMessage))
+	if err != nil {
+		return c.own(err)
 	}
 	return nil
 }

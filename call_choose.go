@@ -32,7 +32,7 @@ func (c *Caller) nobody(r *route) *Error {
 
 // unreached is the error where there is nobody to call.
 func (c *Caller) unreached() *Error {
-	return c.fail(Unavailable, No, "no provider of this function can be reached now")
+	return c.fail(Unavailable, No, "no provider of this function can be reached now"+c.node.notJoined(c.node.view.Load()))
 }
 
 // find finds a provider.

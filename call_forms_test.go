@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -103,7 +102,7 @@ func TestLargeSendsGiveTheirMemoryBack(t *testing.T) {
 
 // What goes wrong after a Send was accepted is the provider's to log.
 func TestSendThatFailsLaterIsLogged(t *testing.T) {
-	var log bytes.Buffer
+	var log sharedLog
 	logger := slog.New(slog.NewTextHandler(&log, nil)) // one, which locks it
 	inPair(t, map[string]any{"fail": func(int) error { return errors.New("no luck") }}, func(c *cluster, provider, caller *Node) {
 		for _, from := range []*Node{caller, provider} {

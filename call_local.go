@@ -28,11 +28,20 @@ func (c *Caller) local(ctx context.Context, f *function, out outCall) (*pendingC
 	case <-p.donec:
 		return c.ended(c.node.addr, p)
 	case <-ctx.Done():
-		r.giveUp()
-		return nil, c.at(c.node.addr, c.over(ctx, Maybe)) // p belongs to the request, which may still run
 	case <-c.node.provider.ctx.Done():
-		return nil, c.at(c.node.addr, c.closed(Maybe)) // likewise
 	}
+	return c.unawaited(ctx, r)
+}
+
+// unawaited is the outcome of a local call that is over: as it ended, if it has, or else nobody knows, and the request keeps its pendingCall.
+func (c *Caller) unawaited(ctx context.Context, r *request) (*pendingCall, *Error) {
+	select {
+	case <-r.pending.donec:
+		return c.ended(c.node.addr, r.pending)
+	default:
+	}
+	r.giveUp()
+	return nil, c.at(c.node.addr, c.over(ctx, Maybe))
 }
 
 // localOneWay waits until the pool has taken the request. The call is over then.

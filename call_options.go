@@ -74,7 +74,7 @@ func Key(key string) CallOption {
 // Unavailable.
 func On(addr netip.AddrPort) CallOption {
 	return func(o *callOptions) {
-		if o.on = addr; !addr.IsValid() {
+		if o.on = unmapped(addr); !addr.IsValid() {
 			o.wrong = append(o.wrong, errors.New("On has no address"))
 		}
 	}

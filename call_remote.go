@@ -24,7 +24,7 @@ func (c *Caller) awaitRoute(ctx context.Context, until, deadline time.Time) (r *
 	_ = c.node.await(waiting, func(v *view) bool { r = c.routeIn(v); return r != nil || v.joined })
 	switch {
 	case r == nil && !time.Now().Before(deadline):
-		return nil, c.fail(DeadlineExceeded, No, "the name was not known within the deadline, and the node has not joined")
+		return nil, c.fail(DeadlineExceeded, No, "the name was not known within the deadline"+c.node.notJoined(c.node.view.Load()))
 	case ctx.Err() != nil:
 		return nil, c.over(ctx, No)
 	}
@@ -39,7 +39,7 @@ func (c *Caller) unknown(r *route) *Error {
 	case c.node.isClosed():
 		return c.closed(No)
 	}
-	return c.notServed("no node offers this function")
+	return c.notServed("no node offers this function" + c.node.notJoined(c.node.view.Load()))
 }
 
 // remote makes the call at one provider after the other until one has run it, or may have.
@@ -51,13 +51,13 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 		l, err := c.choose(r, &ch)
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, err.after(failed)
 		case l == nil && failed == nil:
 			return nil, c.nobody(r)
 		case l == nil:
 			return nil, failed
 		case l == c.node.self:
-			return c.localAsOne(ctx, out)
+			return c.localAfter(ctx, out, failed)
 		}
 		var p *pendingCall
 		p, err = c.visit(ctx, now, &ch.chosen, out)
@@ -70,11 +70,21 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 			break
 		}
 		now, r = time.Now(), c.routeIn(c.node.view.Load())
+		c.noteRetry(now, err)
 		if r == nil && c.opts.local == LocalEqual && c.here() != nil {
-			return c.localAsOne(ctx, out)
+			return c.localAfter(ctx, out, failed)
 		}
 	}
 	return nil, failed
+}
+
+// localAfter runs a call here that may have failed elsewhere before.
+func (c *Caller) localAfter(ctx context.Context, out outCall, before *Error) (*pendingCall, *Error) {
+	p, failed := c.localAsOne(ctx, out)
+	if failed != nil {
+		failed = failed.after(before)
+	}
+	return p, failed
 }
 
 // after is an error as the outcome of a call that had failed before, if before is not nil: that it may have run then is not forgotten.

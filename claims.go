@@ -123,7 +123,7 @@ func (m *membership) onOffline(now time.Time, from *peer, t wire.Target) {
 	switch {
 	case p == nil || p.probe.lives:
 	case p.isDoubted():
-		m.takeOffline(now, p)
+		m.hasten(now, p)
 	case p.unreachable:
 		p.probe.denied, p.probe.given = true, true
 	case p.probe.told:
@@ -133,6 +133,13 @@ func (m *membership) onOffline(now time.Time, from *peer, t wire.Target) {
 	case m.mayLook(now, p):
 		m.takeUp(now, p, from)
 		m.giveUp(now, p)
+	}
+}
+
+// hasten ends the time to refute of a peer that our own probes made suspect, as soon as what they asked would have been answered.
+func (m *membership) hasten(now time.Time, p *peer) {
+	if m.isInVain(now, p, checkTimes) {
+		m.takeOffline(now, p)
 	}
 }
 
@@ -207,7 +214,7 @@ func (m *membership) check(now time.Time, p *peer) {
 
 // lookOurselves probes a peer as if it were late: others doubted it, it did not answer, and nothing came of the doubt.
 func (m *membership) lookOurselves(now time.Time, p *peer) {
-	m.noteLate(now)
+	m.noteLate(now, p)
 	p.probe.before, p.probe.quick = int8(p.probe.tries), false
 	m.ping(now, p)
 }

@@ -33,6 +33,7 @@ func inCluster(t *testing.T, seed uint64, test func(c *cluster)) {
 				c.kill(n)
 			}
 			c.net.Close()
+			time.Sleep(time.Nanosecond) // whoever still reads sees it
 		}()
 		test(c)
 	})

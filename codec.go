@@ -20,9 +20,10 @@ const (
 	maxText = 8 << 10
 )
 
-// appendArgs appends the arguments of a call to dst. An error is an InvalidArgument that names the argument.
-func appendArgs(dst []byte, args []any) ([]byte, error) {
-	e := newEncoder(dst, 1+len(args))
+// appendArgs appends the arguments of a call to dst. An error is an InvalidArgument that names the argument, or errSize where dst
+// would have to grow by more than most bytes.
+func appendArgs(dst []byte, most int, args []any) ([]byte, error) {
+	e := newEncoder(dst, 1+len(args), most)
 	err := e.m.EncodeArrayLen(len(args))
 	for i := 0; i < len(args) && err == nil; i++ {
 		err = argumentError(i+1, e.value(args[i]))
@@ -73,6 +74,11 @@ func readBytes(d *decoder) ([]byte, error) {
 	var b []byte
 	err := planOf(bytesType).decode(d, reflect.ValueOf(&b).Elem())
 	return b, err
+}
+
+// tooLarge is the error of arguments or results that have more bytes than they may.
+func tooLarge(executed Executed, what string, most int) *Error {
+	return failure(TooLarge, executed, "the %s have more than the %d bytes that are allowed", what, most)
 }
 
 // failure is an error with a text of at most maxText bytes: what it quotes may be as long as the message was.

@@ -1,5 +1,7 @@
 package broach
 
+import "errors"
+
 // arguments are those of one call: a list, or typed, which spares boxing each of them, or encoded before.
 type arguments struct {
 	list    []any
@@ -14,15 +16,15 @@ type typedArguments interface {
 	encode(e *encoder) error // an error names the argument
 }
 
-// append appends the arguments to dst. An error is an InvalidArgument that names the argument.
-func (a arguments) append(dst []byte) ([]byte, error) {
+// append appends the arguments to dst. Its errors are those of appendArgs.
+func (a arguments) append(dst []byte, most int) ([]byte, error) {
 	switch {
 	case a.encoded != nil:
 		return append(dst, a.encoded...), nil
 	case a.typed == nil:
-		return appendArgs(dst, a.list)
+		return appendArgs(dst, most, a.list)
 	}
-	e := newEncoder(dst, 1+a.typed.count())
+	e := newEncoder(dst, 1+a.typed.count(), most)
 	err := e.m.EncodeArrayLen(a.typed.count())
 	if err == nil {
 		err = a.typed.encode(e)
@@ -60,10 +62,10 @@ func (t *twoArguments[A, B]) encode(e *encoder) error {
 	return argumentError(2, t.writeB(e, t.b))
 }
 
-// argumentError says which argument could not be encoded.
+// argumentError says which argument could not be encoded. That they are too large is said of all together.
 func argumentError(n int, err error) error {
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, errSize) {
+		return err
 	}
 	return failure(InvalidArgument, No, "argument %d: %v", n, err)
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func BenchmarkGuard(b *testing.B) {
-	args, err := appendArgs(nil, []any{1, 2})
+	args, err := appendArgs(nil, maxMessageMost, []any{1, 2})
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -25,7 +25,7 @@ func BenchmarkAppendArgs(b *testing.B) {
 			var dst []byte
 			b.ReportAllocs()
 			for b.Loop() {
-				dst, _ = appendArgs(dst[:0], args)
+				dst, _ = appendArgs(dst[:0], maxMessageMost, args)
 			}
 		})
 	}
@@ -48,7 +48,7 @@ func BenchmarkInvoke(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			f, err := newFunction("f", c.fn)
 			require.NoError(b, err)
-			args, err := appendArgs(nil, c.args)
+			args, err := appendArgs(nil, maxMessageMost, c.args)
 			require.NoError(b, err)
 			var dst []byte
 			b.ReportAllocs()

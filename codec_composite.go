@@ -215,5 +215,8 @@ func encodeByteSlice(e *encoder, v reflect.Value) error {
 }
 
 func encodeByteArray(e *encoder, v reflect.Value) error {
+	if err := e.reserve(v.Len()); err != nil { // before it is copied
+		return err
+	}
 	return e.bytes(addressable(v).Bytes())
 }

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"errors"
 	"reflect"
 	"sync"
 	"time"
@@ -8,13 +9,18 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// An encoder appends encoded values to b. It writes no more levels and elements than the guard of the receiver passes.
+// An encoder appends encoded values to b. It writes no more levels and elements than the guard of the receiver passes, and does not go on when b
+// is longer than it may be: what has no end in sight must not fill the memory first. So what fits b anyway is not looked at, and may be too long.
 type encoder struct {
 	m     *msgpack.Encoder // writes to this encoder
 	b     []byte
+	end   int    // b need not grow beyond it
 	depth int    // levels that may still be entered
 	left  uint64 // elements that may still be written
 }
+
+// errSize is that of values which take more bytes than they may.
+var errSize = errors.New("too large")
 
 var encoders = sync.Pool{New: func() any {
 	e := &encoder{}
@@ -23,10 +29,10 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// newEncoder returns an encoder that appends that many values to dst, each of maxDepth levels. finish gives it back.
-func newEncoder(dst []byte, values int) *encoder {
+// newEncoder returns an encoder that appends that many values to dst, each of maxDepth levels, and most bytes. finish gives it back.
+func newEncoder(dst []byte, values, most int) *encoder {
 	e := encoders.Get().(*encoder)
-	e.b, e.depth, e.left = dst, maxDepth, maxElements-min(maxElements, uint64(values))
+	e.b, e.end, e.depth, e.left = dst, len(dst)+most, maxDepth, maxElements-min(maxElements, uint64(values))
 	return e
 }
 
@@ -39,18 +45,30 @@ func (e *encoder) finish() []byte {
 
 // Write and WriteByte are for the msgpack encoder.
 func (e *encoder) Write(p []byte) (int, error) {
-	if len(p) > cap(e.b)-len(e.b) {
-		e.b = grow(e.b, len(p))
+	if err := e.reserve(len(p)); err != nil {
+		return 0, err
 	}
 	e.b = append(e.b, p...)
 	return len(p), nil
 }
 
 func (e *encoder) WriteByte(c byte) error {
-	if len(e.b) == cap(e.b) {
-		e.b = grow(e.b, 1)
+	if err := e.reserve(1); err != nil {
+		return err
 	}
 	e.b = append(e.b, c)
+	return nil
+}
+
+// reserve makes room for n bytes, unless they are too many.
+func (e *encoder) reserve(n int) error {
+	if n <= cap(e.b)-len(e.b) {
+		return nil
+	}
+	if n > e.end-len(e.b) {
+		return errSize
+	}
+	e.b = grow(e.b, n)
 	return nil
 }
 
@@ -100,8 +118,8 @@ func (e *encoder) bytes(b []byte) error {
 	if err := e.m.EncodeBytesLen(len(b)); err != nil {
 		return err
 	}
-	e.b = append(e.b, b...)
-	return nil
+	_, err := e.Write(b)
+	return err
 }
 
 func encodeBool(e *encoder, v reflect.Value) error    { return e.m.EncodeBool(v.Bool()) }

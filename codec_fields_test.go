@@ -26,7 +26,7 @@ type FieldMiddle struct{ inner }
 
 // wrap takes the bytes of v through a call and gives back what it is as a map.
 func asMap(t *testing.T, v any) map[string]any {
-	args, err := appendArgs(nil, []any{v})
+	args, err := appendArgs(nil, maxMessageMost, []any{v})
 	require.NoError(t, err)
 	f, err := newFunction("f", echoAny)
 	require.NoError(t, err)
@@ -121,7 +121,7 @@ func TestEmbeddedStructsAreDecoded(t *testing.T) {
 		{FieldBase: &FieldBase{ID: 1}, FieldMiddle: FieldMiddle{inner{Deep: "d"}}, hiddenBase: hiddenBase{"s"}, Text: "t"},
 		{Text: "t"},
 	} {
-		args, err := appendArgs(nil, []any{sent})
+		args, err := appendArgs(nil, maxMessageMost, []any{sent})
 		require.NoError(t, err)
 		result, refusal := f.invoke(t.Context(), args, nil)
 		require.Nil(t, refusal)

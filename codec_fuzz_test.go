@@ -14,7 +14,7 @@ import (
 // addArguments seeds f with the arguments of every semantic case and with what is hostile.
 func addArguments(f *testing.F) {
 	for _, c := range semanticCases {
-		if args, err := appendArgs(nil, c.args); err == nil {
+		if args, err := appendArgs(nil, maxMessageMost, c.args); err == nil {
 			f.Add(args)
 		}
 	}

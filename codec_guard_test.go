@@ -83,7 +83,7 @@ func TestGuardBoundsElements(t *testing.T) {
 }
 
 func TestGuardDoesNotAllocate(t *testing.T) {
-	args, err := appendArgs(nil, []any{1, "two", []any{3.0, map[string]any{"four": true}}})
+	args, err := appendArgs(nil, maxMessageMost, []any{1, "two", []any{3.0, map[string]any{"four": true}}})
 	require.NoError(t, err)
 	deep := bytes.Repeat([]byte{0x91}, 1<<16)
 	require.Zero(t, testing.AllocsPerRun(100, func() {

@@ -127,14 +127,14 @@ func (p *methodPanic) Error() string {
 
 // encodeCustom lends the method an encoder of its own, as it may keep it.
 func encodeCustom(e *encoder, ptr any) error {
-	var b bytes.Buffer
-	m := msgpack.NewEncoder(&b)
+	own := encoder{end: max(e.end, cap(e.b)) - len(e.b)}
+	m := msgpack.NewEncoder(&own)
 	m.SetCustomStructTag("json")
 	m.UseCompactInts(true)
 	if err := ptr.(msgpack.CustomEncoder).EncodeMsgpack(m); err != nil {
 		return err
 	}
-	return e.raw(b.Bytes())
+	return e.raw(own.b)
 }
 
 func encodeMarshaler(e *encoder, ptr any) error {
@@ -147,6 +147,9 @@ func encodeMarshaler(e *encoder, ptr any) error {
 
 // raw appends what a user's method made, if it is one value.
 func (e *encoder) raw(b []byte) error {
+	if err := e.reserve(len(b)); err != nil {
+		return err
+	}
 	g := guard{b: b, left: e.left + 1} // the value itself has been counted by what holds it
 	if err := g.all(1, e.depth); err != nil {
 		return fmt.Errorf("not one msgpack value: %w", err)
@@ -166,6 +169,9 @@ func encodeBinary(e *encoder, ptr any) error {
 func encodeText(e *encoder, ptr any) error {
 	b, err := ptr.(encoding.TextMarshaler).MarshalText()
 	if err != nil {
+		return err
+	}
+	if err := e.reserve(len(b)); err != nil { // before it is copied
 		return err
 	}
 	return e.m.EncodeString(string(b))

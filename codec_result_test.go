@@ -15,7 +15,7 @@ import (
 func resultOf(t testing.TB, fn any) []byte {
 	f, err := newFunction("f", fn)
 	require.NoError(t, err)
-	args, err := appendArgs(nil, nil)
+	args, err := appendArgs(nil, maxMessageMost, nil)
 	require.NoError(t, err)
 	result, refusal := f.invoke(t.Context(), args, nil)
 	require.Nil(t, refusal)

@@ -28,7 +28,7 @@ func TestArgumentsOnTheWire(t *testing.T) {
 		"9182a6737472656574a0a4746f776ea163": {&address{City: "c"}},
 		"91ce3b9aca00":                       {1_000_000_000},
 	} {
-		b, err := appendArgs([]byte{0xaa}, args)
+		b, err := appendArgs([]byte{0xaa}, maxMessageMost, args)
 		require.NoError(t, err)
 		require.Equal(t, "aa"+want, hex.EncodeToString(b))
 	}
@@ -61,7 +61,7 @@ func TestMalformedArguments(t *testing.T) {
 
 // What was in dst stays as it is when an argument cannot be encoded.
 func TestArgumentsThatFailLeaveDst(t *testing.T) {
-	b, err := appendArgs([]byte("kept"), []any{1, make(chan int)})
+	b, err := appendArgs([]byte("kept"), maxMessageMost, []any{1, make(chan int)})
 	require.Error(t, err)
 	require.Equal(t, "kept", string(b))
 }
@@ -80,10 +80,10 @@ func TestSenderAndReceiverAgreeOnDepth(t *testing.T) {
 	f, err := newFunction("f", echoAny)
 	require.NoError(t, err)
 	for _, args := range [][]any{{nest(maxDepth)}, {1, nest(maxDepth)}} {
-		_, err = appendArgs(nil, args)
+		_, err = appendArgs(nil, maxMessageMost, args)
 		require.NoError(t, err)
 	}
-	args, err := appendArgs(nil, []any{nest(maxDepth)})
+	args, err := appendArgs(nil, maxMessageMost, []any{nest(maxDepth)})
 	require.NoError(t, err)
 	result, refusal := f.invoke(t.Context(), args, nil)
 	require.Nil(t, refusal)
@@ -91,7 +91,7 @@ func TestSenderAndReceiverAgreeOnDepth(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, nest(maxDepth), got)
 
-	_, err = appendArgs(nil, []any{nest(maxDepth + 1)})
+	_, err = appendArgs(nil, maxMessageMost, []any{nest(maxDepth + 1)})
 	require.ErrorContains(t, err, errDepth.Error())
 	tooDeep := append(bytes.Repeat([]byte{0x91}, maxDepth+2), 0xc0)
 	_, refusal = f.invoke(t.Context(), tooDeep, nil)
@@ -103,14 +103,14 @@ func TestSenderAndReceiverAgreeOnElements(t *testing.T) {
 	raw := func(n int) msgpack.RawMessage {
 		return append([]byte{0xdd, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, make([]byte, n)...)
 	}
-	args, err := appendArgs(nil, []any{raw(maxElements - 2)})
+	args, err := appendArgs(nil, maxMessageMost, []any{raw(maxElements - 2)})
 	require.NoError(t, err)
 	d, _, err := openArgs(args)
 	require.NoError(t, err)
 	d.close()
-	_, err = appendArgs(nil, []any{raw(maxElements - 1)})
+	_, err = appendArgs(nil, maxMessageMost, []any{raw(maxElements - 1)})
 	require.ErrorContains(t, err, errElements.Error())
-	_, err = appendArgs(nil, []any{make([]struct{}, maxElements)})
+	_, err = appendArgs(nil, maxMessageMost, []any{make([]struct{}, maxElements)})
 	require.ErrorContains(t, err, errElements.Error())
 }
 
@@ -124,7 +124,7 @@ func TestPlansAreMadeConcurrently(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			args, err := appendArgs(nil, []any{branch{Left: &branch{Leaves: map[string]leaf{"a": {1}}}}})
+			args, err := appendArgs(nil, maxMessageMost, []any{branch{Left: &branch{Leaves: map[string]leaf{"a": {1}}}}})
 			require.NoError(t, err)
 			f, err := newFunction("f", func(b branch) int { return b.Left.Leaves["a"].N })
 			require.NoError(t, err)
@@ -142,7 +142,7 @@ func TestPlansAreMadeConcurrently(t *testing.T) {
 func TestErrorTextIsBounded(t *testing.T) {
 	f, err := newFunction("f", func(point) {})
 	require.NoError(t, err)
-	args, err := appendArgs(nil, []any{[]any{strings.Repeat("世", maxText)}})
+	args, err := appendArgs(nil, maxMessageMost, []any{[]any{strings.Repeat("世", maxText)}})
 	require.NoError(t, err)
 	_, refusal := f.invoke(t.Context(), args, nil)
 	require.NotNil(t, refusal)

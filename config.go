@@ -18,12 +18,12 @@ type Config struct {
 	Name    string // of the application: up to 200 bytes of UTF-8, shared by all its instances; "" is an application without a name
 	Version string // of the application: up to 100 bytes of UTF-8, shown to its peers and not interpreted; "" is none
 
-	// Addr is the "ip:port" to bind; "" is "127.0.0.1:0". Port 0 picks a free one. 0.0.0.0 and :: need Advertise, or seeds:
-	// the address at which the first of them sees the node is advertised then.
+	// Addr is the "ip:port" to bind; "" is "127.0.0.1:0". Port 0 picks a free one. 0.0.0.0 and :: need Advertise, or seeds, of which
+	// the node may be one itself: the address at which another sees it is advertised then, and the next one if that changes.
 	// It is not looked at where there is a Conn.
 	Addr      string
 	Advertise string   // "ip:port" that peers send to, where it differs from the bound address; "" is the bound address
-	Join      []string // "host:port" of any live members, host names allowed, own address harmless; empty waits to be joined
+	Join      []string // "host:port" of any live members, host names allowed, which are looked up again, own address harmless; empty waits to be joined
 	Cluster   string   // up to 200 bytes of UTF-8; nodes of different clusters never mix; "" is "default"
 
 	// Keys of the cluster, 1 to 8 of 32 random bytes each: the first seals all datagrams, all open them. See Node.SetKeys.
@@ -40,7 +40,7 @@ type Config struct {
 	MaxMessage int // bytes in the arguments or the result of one call, 1 KiB to 1 GiB; 0 is 64 MiB
 
 	Tags   map[string]string // shown to peers: up to 32 tags, up to 255 bytes for a key or a value, up to 512 bytes in all
-	Logger *slog.Logger      // nil is slog.Default at the level of LogLevel
+	Logger *slog.Logger      // nil is slog.Default at the level of LogLevel. It gets its lines from a goroutine of their own: it may block, and call the node
 
 	// LogLevel is "debug", "info", "warn", "error" or "off"; "" is "info", or less if slog.Default enables less. A level that
 	// slog.Default does not enable is logged to standard error instead. It is not looked at where there is a Logger.
@@ -103,6 +103,7 @@ const (
 
 	defaultMaxPacket  = 1400 // an Ethernet frame of 1,500 less IPv6 and UDP headers, and room for a tunnel's
 	defaultMaxMessage = 64 << 20
+	maxMessageMost    = 1 << 30
 
 	// A blocked goroutine costs a few KiB: thousands are cheap, and handlers that wait for each other need them.
 	defaultMaxWorkers = 4096

@@ -21,7 +21,7 @@ func parseAddr(s string) (netip.AddrPort, bool) {
 	if err != nil || !isUnicast(addr.Addr()) {
 		return netip.AddrPort{}, false
 	}
-	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()), true
+	return unmapped(addr), true
 }
 
 // isUnicast takes addresses of one node. A zone names an interface of this machine, and nothing on any other.

@@ -118,7 +118,7 @@ func (c Config) counts() []bounded[int] {
 		{"Heartbeat.Budget", c.Heartbeat.Budget, 1, 10_000},
 		{"Heartbeat.Probes", c.Heartbeat.Probes, 1, 100},
 		{"MaxPacket", c.MaxPacket, controlPacket, 8972}, // what membership needs; a jumbo frame of 9,000 less IPv4 and UDP headers
-		{"MaxMessage", c.MaxMessage, 1 << 10, 1 << 30},
+		{"MaxMessage", c.MaxMessage, 1 << 10, maxMessageMost},
 	}
 }
 
@@ -212,7 +212,13 @@ func plainTextForm(most int) string {
 	return fmt.Sprintf("must be at most %d bytes of UTF-8 without control characters", most)
 }
 
-func quoted(s string) string { return strconv.Quote(shorten(s)) }
+// quoted is a text for a message, where no key belongs.
+func quoted(s string) string {
+	if isKeyText(s) {
+		return hidden
+	}
+	return strconv.Quote(shorten(s))
+}
 
 // shorten keeps a long value from filling the log.
 func shorten(s string) string {

@@ -19,7 +19,8 @@ const maxConfigFile = 1 << 20
 
 // LoadConfig reads a Config from a JSON file with the keys of the Python original. A key that is left out keeps its default.
 // Times are seconds, fractions allowed, or texts such as "1.5s". The error names every mistake, each with its key. An unknown
-// key that resembles a known one is such a mistake; another one is passed over, which Start logs as a warning.
+// key that resembles a known one is such a mistake, as is one that holds what looks like keys of the cluster where there are none in
+// their place; another one is passed over, which Start logs as a warning.
 // A file that cannot be opened is an error that errors.Is compares with fs.ErrNotExist and the like.
 func LoadConfig(path string) (Config, error) {
 	file, err := os.Open(path)
@@ -59,6 +60,7 @@ type configFile struct {
 	ip       netip.Addr // rpcIp; invalid until given
 	port     uint16     // rpcPort
 	mistakes []mistake  // naming paths, not fields
+	strays   []stray    // what is passed over
 }
 
 func (f *configFile) read(data []byte) {
@@ -66,6 +68,7 @@ func (f *configFile) read(data []byte) {
 		f.mistakes = append(f.mistakes, mistake{path, "given twice", "must stand once"})
 	}
 	f.collect("", data)
+	f.strayKeys()
 	for _, key := range fileKeys {
 		if raw, ok := f.raw[key.path]; ok && !key.set(f, raw) {
 			f.reject(key.path, raw, key.want)
@@ -89,7 +92,7 @@ func (f *configFile) collect(path string, raw json.RawMessage) {
 		key, known := findKey(at)
 		switch {
 		case !known:
-			f.unknown(path, name)
+			f.unknown(path, name, members[name])
 		case key.set == nil:
 			f.collect(at, members[name])
 		default:
@@ -100,12 +103,13 @@ func (f *configFile) collect(path string, raw json.RawMessage) {
 
 // unknown refuses a key that is surely meant to be another: a node must not start without what its operator believes to have
 // said. Others are passed over with a warning.
-func (f *configFile) unknown(object, name string) {
+func (f *configFile) unknown(object, name string, raw json.RawMessage) {
 	at := joinKey(object, name)
 	if meant := meantKey(object, name); meant != "" {
 		f.mistakes = append(f.mistakes, mistake{at, "unknown key", "the nearest known key is " + meant})
 		return
 	}
+	f.strays = append(f.strays, stray{at, raw})
 	f.warn(at, "unknown key, ignored")
 }
 
@@ -161,9 +165,9 @@ func (f *configFile) err() error {
 }
 
 // shownJSON is a value on one line, for a message. Messages are logged, so the secrets in params.keys stay out of them, and with
-// them whatever stands for an object that may hold them.
+// them whatever stands for an object that may hold them, or looks like one.
 func shownJSON(path string, raw json.RawMessage) string {
-	if path == "" || path == "params" || path == "params.keys" {
+	if v, _ := decodeJSON[any](raw); path == "" || path == "params" || path == "params.keys" || holdsKeyText(v) {
 		return hidden
 	}
 	var line bytes.Buffer

@@ -91,6 +91,9 @@ func (w *keyWalk) token() json.Token {
 // path is cut at each step, so that deep nesting costs no more than its own bytes.
 func joinKey(path, key string) string {
 	key = shorten(key)
+	if isKeyText(key) {
+		key = hidden
+	}
 	if key == "" || strings.ContainsAny(key, `."`) || strconv.Quote(key) != `"`+key+`"` {
 		key = strconv.Quote(key)
 	}

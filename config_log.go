@@ -40,20 +40,31 @@ func (c Config) logger() *slog.Logger {
 	return slog.New(levelHandler{handler, level})
 }
 
-// logLoudly logs what no LogLevel may hide: as a warning, or as an error where only errors are taken. A Logger that takes neither
-// was made so by the program, which may know better; where slog.Default takes neither, the line goes to standard error.
-func (c Config) logLoudly(text string, args ...any) {
-	ctx, log, level := context.Background(), c.Logger, slog.LevelWarn
+// leastLevel is that of the lines that the node says at all. A Logger decides for itself.
+func (c Config) leastLevel() slog.Level {
+	switch {
+	case c.Logger != nil && c.Logger.Handler() == slog.DiscardHandler, c.Logger == nil && c.LogLevel == logOff:
+		return slog.LevelError + 1
+	case c.Logger != nil:
+		return slog.LevelDebug
+	}
+	return logLevels[c.LogLevel]
+}
+
+// loudest is where a line goes that no LogLevel may hide: as a warning, or as an error where only errors are taken. A Logger that takes
+// neither was made so by the program, which may know better; where slog.Default takes neither, the line goes to standard error.
+func (c Config) loudest() (slog.Handler, slog.Level) {
+	ctx, log := context.Background(), c.Logger
 	if log == nil {
 		log = slog.Default()
 	}
-	if !log.Enabled(ctx, level) {
-		level = slog.LevelError
+	switch {
+	case log.Enabled(ctx, slog.LevelWarn):
+		return log.Handler(), slog.LevelWarn
+	case c.Logger == nil && !log.Enabled(ctx, slog.LevelError):
+		return slog.NewTextHandler(os.Stderr, nil), slog.LevelError
 	}
-	if c.Logger == nil && !log.Enabled(ctx, level) {
-		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
-	log.Log(ctx, level, text, args...)
+	return log.Handler(), slog.LevelError
 }
 
 // levelHandler passes on records of its level and above, as far as the handler beneath wants them.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -81,12 +82,19 @@ func TestLoggerIsTakenAsItIs(t *testing.T) {
 	require.Same(t, log, Config{Logger: log, LogLevel: "debug"}.logger())
 }
 
-// "logLoudly logs what no LogLevel may hide."
+// sayLoudly says a line that no LogLevel may hide, as a node with c.
+func sayLoudly(c Config, args ...any) {
+	log := newLogQueue(c)
+	log.Loudly("open", args...)
+	log.flush(time.Hour)
+}
+
+// "Loudly says what no LogLevel may hide."
 func TestALoudLineIsHeardAtEveryLogLevel(t *testing.T) {
 	const silence = slog.LevelError + 1
 	for _, logLevel := range []string{"", "debug", "info", "warn", "error", "off"} {
 		for program, want := range map[slog.Level]string{slog.LevelInfo: "level=WARN", slog.LevelError: "level=ERROR", silence: ""} {
-			own, stderr := captured(t, program, func() { Config{LogLevel: logLevel}.logLoudly("open", "addr", 7) })
+			own, stderr := captured(t, program, func() { sayLoudly(Config{LogLevel: logLevel}, "addr", 7) })
 			heard := own
 			if program == silence {
 				require.Empty(t, own)
@@ -107,7 +115,7 @@ func TestALoudLineGoesToTheLogger(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}))
-		own, stderr := captured(t, slog.LevelDebug, func() { Config{Logger: log, LogLevel: "off"}.logLoudly("open") })
+		own, stderr := captured(t, slog.LevelDebug, func() { sayLoudly(Config{Logger: log, LogLevel: "off"}) })
 		_, line, _ := strings.Cut(out.String(), " ") // after the time
 		require.Equal(t, want, line, "a Logger at %v", level)
 		require.Empty(t, own+stderr)

@@ -76,8 +76,13 @@ func (s *contactSet) end(c *contact) {
 // waiting is the number of addresses that have not answered.
 func (s *contactSet) waiting() int { return len(s.byAddr) }
 
-// contact begins to open to an address that we know: a seed's, or that of a peer. If it is contacted already another Open goes.
+// contact begins to open to an address that we know: a seed's, or that of a peer. If it is contacted already another Open goes. While we do not
+// know our own address it is asked for that, which is no contact.
 func (m *membership) contact(now time.Time, addr netip.AddrPort) *contact {
+	if m.isLearning() {
+		m.askAddress(addr)
+		return nil
+	}
 	c := m.contacts.byAddr[addr]
 	if c == nil {
 		c = m.newContact(now, contact{addr: addr})
@@ -152,13 +157,17 @@ func (m *membership) openTo(now time.Time, c *contact) {
 		c.at = now.Add(helloGap(c.tries, 0))
 		m.contacts.at = earliest(m.contacts.at, c.at)
 	}
+	if m.learner.on && asksInstead(m.cfg.self, c.addr) {
+		m.askAddress(c.addr)
+		return
+	}
 	m.out.opens = append(m.out.opens, openTo{to: c.addr, token: c.token, rank: c.rank, self: m.cfg.self})
 }
 
 // contactOther contacts the address that an Offer names in place of the one of a seed that was asked. The Offer has paid for one Open.
 func (m *membership) contactOther(now time.Time, c *contact, o answered) {
 	m.endContact(c)
-	if !m.joining.alias(c.addr, o.Addr) {
+	if !m.joining.alias(now, c.addr, o.Addr) {
 		return
 	}
 	if p := m.peers.byAddr[o.Addr]; p == nil || !p.isMember() {

@@ -37,7 +37,7 @@ func causesOf(err error) (b []byte) {
 	return b
 }
 
-// find reports whether k is in err, and encodes its details. An error whose details cannot be encoded is not found: without them it
+// find reports whether k is in err, and encodes its details. An error whose details cannot be encoded, or are longer than all causes may be, is not found: without them it
 // would not be the same.
 func (k knownError) find(err error) (details []byte, ok bool) {
 	if k.typ == nil {
@@ -47,7 +47,7 @@ func (k knownError) find(err error) (details []byte, ok bool) {
 	if !errors.As(err, v.Interface()) {
 		return nil, false
 	}
-	e := newEncoder(nil, 1)
+	e := newEncoder(nil, 1, wire.MaxPairs)
 	failed := planOf(k.typ).encode(e, v.Elem())
 	return e.finish(), failed == nil
 }

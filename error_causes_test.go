@@ -271,7 +271,7 @@ func (*broken) Error() string { return "broken" }
 // Panics of user code end its call and nothing else. What it panicked with is for the log of its node, and for nobody else.
 func TestPanicsOfErrorsStayAtHome(t *testing.T) {
 	knowOnly(t, map[string]error{"sold out": errSoldOut, "broken": &broken{}})
-	var log bytes.Buffer
+	var log sharedLog
 	functions := map[string]any{
 		"fails":    func(in string) error { return fmt.Errorf("%w", errors.Join(&unsteady{in}, errSoldOut)) },
 		"encodes":  func() panicky { return panicky{} },

@@ -45,8 +45,8 @@ func (n *Node) where() netip.AddrPort {
 // String returns the address, name and cluster of the node to be and how many keys it has. It never contains a key.
 func (c Config) String() string { return text("Config", c.attrs()) }
 
-// Format prints String, whatever the verb. A Config in an unexported field of another struct is out of its reach: fmt prints all
-// that is there, the keys too.
+// Format prints String, whatever the verb, but for %p and a %w that is out of place, which fmt answers itself. A Config in an unexported field
+// of another struct is out of its reach, too, and a pointer to one there: fmt prints all that is there, the keys too.
 func (c Config) Format(f fmt.State, verb rune) { write(f, verb, c.String()) }
 
 // LogValue returns what String shows.

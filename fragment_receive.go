@@ -24,7 +24,7 @@ const (
 // not fit, or is the 65th, leaves no trace: it is acknowledged with limit 0, which makes its sender ask again.
 //
 // A peer that reserves and does not send harms itself, for 10 s or as long as it sends a fragment every 10 s. Many such peers
-// together leave the others room for small ones among the large messages only, see memory.
+// together leave the others room for small ones among the large messages only, see memory and reassemblyParts.
 type inTransfers struct {
 	largest int64 // bytes of a message
 	held    share // reserved, of what all links may reserve
@@ -163,6 +163,7 @@ func (in *inTransfers) close() {
 	for _, t := range in.transfers {
 		in.end(t, dropped)
 	}
+	in.held.settle()
 }
 
 // expire is [FRAG-9].

@@ -109,7 +109,10 @@ func (in *interception) next(ctx context.Context, call *Invocation) (any, error)
 // failed is the error of the call where the outermost Interceptor returned err. What err says of itself is user code, and may panic.
 func (in *interception) failed(ctx context.Context, err error) *Error {
 	if e, ok := err.(*Error); ok && e != nil {
-		return e
+		if in.ran.outcome() == No {
+			return e
+		}
+		return e.after(&Error{Executed: Maybe}) // it may be that of one call of several
 	}
 	e := in.caller.fail(Application, in.ran.outcome(), err.Error())
 	switch {

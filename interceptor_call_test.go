@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -150,7 +149,7 @@ func TestErrorsOfACallersInterceptor(t *testing.T) {
 // A panic takes down nothing but the call, and says whether the function may have run. The log has it without the arguments, and not more
 // often than any panic.
 func TestACallersInterceptorThatPanics(t *testing.T) {
-	var log bytes.Buffer
+	var log sharedLog
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	inPair(t, echoes(), func(c *cluster, provider, caller *Node) {
 		before := func(context.Context, *Invocation, Handler) (any, error) { panic("no milk") }

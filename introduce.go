@@ -167,8 +167,14 @@ func (m *membership) succeed(now time.Time, id linkID, t tie, old *peer) {
 		m.setState(now, old, Offline)
 	}
 	m.forget(old)
-	p := m.admit(now, id, t, old)
-	m.tellChunks(now, p, 0, m.entries(), payOnce)
+	m.tellOfAll(now, m.admit(now, id, t, old))
+}
+
+// tellOfAll tells a new peer of all others. Who has found it by itself, as a seed or at the address of another, may be the only one that it knows.
+func (m *membership) tellOfAll(now time.Time, p *peer) {
+	if entries := m.entries(); len(entries) > 1 {
+		m.tellChunks(now, p, 0, entries, payOnce)
+	}
 }
 
 // update takes over what a peer says of itself. Where it is it need not say: it is where it was contacted, or has answered.

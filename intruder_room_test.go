@@ -201,3 +201,33 @@ func TestManyPingsInOneDatagram(t *testing.T) {
 		require.Less(t, calls.longest, 100*time.Millisecond)
 	})
 }
+
+// numbered are so many names of functions, in their order.
+func numbered(n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprintf("f%05d", i))
+	}
+	return names
+}
+
+// [TAB-9] Where one finds no room the largest gives way, if it is larger: members with as many functions as there may be, who were
+// there first, keep no newcomer's functions out.
+func TestLargeTablesKeepNoSmallOneOut(t *testing.T) {
+	if intruder.Raced {
+		t.Skip("the room is taken or it is not")
+	}
+	t.Parallel()
+	besiege(t, 1, func(t *testing.T, f *field) {
+		node := f.start(0)
+		table := intruder.Table(numbered(10_000)...)
+		for k := range 21 {
+			f.member(k, node, func(i *intruder.Intruder) { i.Table = table })
+		}
+		f.untilEach(100*time.Millisecond, 30*time.Second, "all room is taken", func() bool { return providersOf(node, "f00000") == 20 })
+		newcomer := f.start(1, 0)
+		f.untilEach(100*time.Millisecond, 5*time.Second, "the newcomer's function is known", f.allMet)
+		time.Sleep(3 * time.Minute) // the large ones are looked at again meanwhile
+		f.call(node, newcomer)
+		require.Equal(t, 19, providersOf(node, "f00000"), "one gave way, and not all")
+	})
+}

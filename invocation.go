@@ -47,6 +47,18 @@ func (c *requestContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// whyCanceled says who has ended a ctx, in words: the caller, or, if it is that of a function, whatever ended that.
+func whyCanceled(ctx context.Context) string {
+	r, ok := ctx.Value(requestKey{}).(*request)
+	switch {
+	case !ok || r.ctx.Err() == nil || r.gone.Load():
+		return "the caller gave up"
+	case r.provider.ctx.Err() != nil:
+		return "the node was closed whose function called"
+	}
+	return "the function that called had returned"
+}
+
 // Meta sends a text along with each call: the function finds it with InvocationFrom, and the calls that it makes with its context
 // carry it on, unless they say something else under the same key. A key has 1 to 255 bytes of UTF-8 and does not begin with a NUL byte. All keys and
 // values of a call together have at most 8,192 bytes, with 3 more for each. They are no secret from anyone whom the call reaches.

@@ -1,7 +1,9 @@
 package broach
 
 import (
+	"context"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +35,53 @@ func TestWhoIsCutOffKnows(t *testing.T) {
 			c.net.Heal()
 			t.Log("it is over after", c.until(5*time.Second, "it is over", func() bool { return !lonely.Stats().Isolated }))
 		})
+	}
+}
+
+// [MEM-23] likewise if it makes calls meanwhile, of which each that is not answered is the beginning of a probe.
+func TestWhoIsCutOffAndCallsKnows(t *testing.T) {
+	t.Parallel()
+	for size, pauses := range map[int][]time.Duration{
+		3:  {time.Millisecond, 50 * time.Millisecond, time.Second},
+		32: {time.Second},
+	} {
+		for _, pause := range pauses {
+			inCluster(t, 1, func(c *cluster) {
+				c.startAll(size)
+				c.until(2*time.Second, "all see all", func() bool { return allSee(c.nodes, size-1) })
+				lonely, others := c.nodes[1], append([]*Node{c.nodes[0]}, c.nodes[2:]...)
+				for _, n := range others {
+					require.NoError(t, n.Register("add", func(x, y int) int { return x + y }))
+				}
+				ctx, cancel := context.WithCancel(context.Background())
+				var callers sync.WaitGroup
+				defer callers.Wait()
+				defer cancel()
+				for _, n := range others {
+					callers.Go(func() { callOn(ctx, lonely, n.Addr(), pause) })
+				}
+				time.Sleep(3 * time.Second)
+				require.False(t, lonely.Stats().Isolated)
+				c.net.Cut(addrsOf([]*Node{lonely}), addrsOf(others))
+				took := c.until(4*time.Second, "it knows", func() bool { return lonely.Stats().Isolated })
+				t.Log(size, "nodes, which call every", pause, ": it knows after", took)
+				for range 20 {
+					time.Sleep(time.Second)
+					require.True(t, lonely.Stats().Isolated)
+					require.False(t, others[0].Stats().Isolated)
+				}
+				c.net.Heal()
+				t.Log("it is over after", c.until(5*time.Second, "it is over", func() bool { return !lonely.Stats().Isolated }))
+			})
+		}
+	}
+}
+
+// callOn calls add at a node again and again.
+func callOn(ctx context.Context, n *Node, at netip.AddrPort, pause time.Duration) {
+	for ctx.Err() == nil {
+		_, _ = n.Caller("add", On(at), Timeout(500*time.Millisecond)).Call(ctx, 1, 2)
+		time.Sleep(pause)
 	}
 }
 

@@ -16,25 +16,22 @@ const (
 	joinRecent  = 2 * time.Second       // how long a joiner is told of peers that come after it, [MEM-8]
 	joinSettle  = time.Second           // what the addresses of a List have to answer before we count as joined
 	newsDelay   = 5 * time.Millisecond  // collects peers that come at once into one List
-
-	healEvery = 500 * time.Millisecond // between contacts with peers that are offline, [MEM-18]
-	healSeeds = 8                      // of them at once while we have not joined
-
 )
 
 // joinState is how far we are with joining.
 type joinState struct {
-	seeds  []netip.AddrPort                  // without ourselves
-	hoped  bool                              // there are seeds whose addresses are not known yet
-	next   int                               // whose turn it is
-	at     time.Time                         // of the next Join; zero: none is needed
-	pace   time.Duration                     // between Joins
-	wholes nonces                            // of the last Joins that asked for the whole List
-	parts  nonces                            // and of those that asked for some
-	others map[netip.AddrPort]netip.AddrPort // where seeds are that advertise another address than we were told
-	listed bool                              // a whole List has come
-	settle time.Time                         // when those in it have had their time to answer; zero: that is over
-	from   *peer                             // whose List is coming in, or has come
+	named  []netip.AddrPort         // seeds, our own address too
+	seeds  []netip.AddrPort         // those without it
+	hoped  bool                     // there are seeds whose addresses are not known yet
+	next   int                      // whose turn it is
+	at     time.Time                // of the next Join; zero: none is needed
+	pace   time.Duration            // between Joins
+	wholes nonces                   // of the last Joins that asked for the whole List
+	parts  nonces                   // and of those that asked for some
+	guises map[netip.AddrPort]guise // of seeds that advertise another address than we were told, or are ourselves
+	listed bool                     // a whole List has come
+	settle time.Time                // when those in it have had their time to answer; zero: that is over
+	from   *peer                    // whose List is coming in, or has come
 	chunks map[uint16]bool
 
 	missing map[netip.AddrPort]time.Time // named by a List at a time, and not met yet
@@ -66,61 +63,21 @@ func (n *nonces) has(nonce uint64) bool { return nonce != 0 && slices.Contains(n
 // isAnswer reports whether a nonce is that of one of our Joins.
 func (j *joinState) isAnswer(echo uint64) bool { return j.wholes.has(echo) || j.parts.has(echo) }
 
-// alias notes that the process at a seed's address advertises another. It reports whether the first is a seed.
-func (j *joinState) alias(seed, addr netip.AddrPort) bool {
-	if !slices.Contains(j.seeds, seed) {
-		return false
-	}
-	if j.others == nil {
-		j.others = make(map[netip.AddrPort]netip.AddrPort)
-	}
-	j.others[seed] = addr
-	return true
-}
-
-// placeOf is where the process of a seed is.
-func (j *joinState) placeOf(seed netip.AddrPort) netip.AddrPort {
-	if other, ok := j.others[seed]; ok {
-		return other
-	}
-	return seed
-}
-
-// isSeed reports whether an address is that of a seed, or the one that it advertises.
-func (j *joinState) isSeed(addr netip.AddrPort) bool {
-	return slices.ContainsFunc(j.seeds, func(s netip.AddrPort) bool { return s == addr || j.placeOf(s) == addr })
-}
-
-// setSeeds takes the addresses of the seeds, of which our own is harmless, and whether more are hoped for.
-func (m *membership) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
-	j := &m.joining
-	j.hoped = hoped
-	j.seeds = slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return a == m.cfg.self })
-	switch {
-	case j.listed:
-	case len(j.seeds) == 0:
-		j.at = time.Time{}
-	case j.at.IsZero():
-		j.at, j.pace = now, joinFirst
-	}
-	m.planHealing(now)
-}
-
-// joined reports that we know the cluster: there is none to ask, or a seed's whole List has come and those in it have answered
-// or had the time to.
+// joined reports that we know the cluster: there is none to ask but ourselves, or a seed's whole List has come and those in it have answered
+// or had the time to. Other seeds need not have.
 func (m *membership) joined() bool {
 	j := &m.joining
-	if len(j.seeds) == 0 {
-		return !j.hoped
+	if !j.listed {
+		return m.areOurselves() && !j.hoped
 	}
-	isAnswered := m.contacts.waiting()+len(m.provings)+len(j.missing) == 0
-	return j.listed && (j.settle.IsZero() || isAnswered && m.hasTables())
+	isAnswered := len(m.provings)+len(j.missing) == 0
+	return j.settle.IsZero() || isAnswered && m.hasTables()
 }
 
 // isUnanswered reports that there are seeds, and that none has ever answered.
 func (m *membership) isUnanswered() bool {
 	j := &m.joining
-	if j.listed || len(j.seeds) == 0 && !j.hoped {
+	if j.listed || m.areOurselves() && !j.hoped {
 		return false
 	}
 	return !slices.ContainsFunc(j.seeds, func(s netip.AddrPort) bool { return m.peers.byAddr[j.placeOf(s)] != nil })
@@ -157,8 +114,6 @@ func (m *membership) join(now time.Time, seed netip.AddrPort) {
 	j := &m.joining
 	j.at = now.Add(j.pace)
 	switch p := m.peers.byAddr[j.placeOf(seed)]; {
-	case m.isLearning():
-		m.askAddress(seed)
 	case p != nil && p.isMember():
 		m.continueJoin(now, p)
 		j.at = later(now.Add(j.pace), j.askedAt.Add(joinAgain))
@@ -226,50 +181,4 @@ func (m *membership) tickNews(now time.Time) {
 		m.tellChunks(now, p, 0, m.news, payOnce)
 	}
 	m.news, m.newsAt = nil, time.Time{}
-}
-
-// planHealing keeps contact with offline peers and absent seeds going as long as there are any, [MEM-18].
-func (m *membership) planHealing(now time.Time) {
-	if m.healAt.IsZero() {
-		m.healAt = now.Add(healEvery)
-	}
-}
-
-// tickHealing contacts one of them at random; while we have not joined, more: any of the seeds may be the one that is up.
-func (m *membership) tickHealing(now time.Time) {
-	if m.healAt.IsZero() || now.Before(m.healAt) {
-		return
-	}
-	m.healAt = time.Time{}
-	lost := m.lost()
-	if len(lost) == 0 {
-		return
-	}
-	m.rng.Shuffle(len(lost), func(i, j int) { lost[i], lost[j] = lost[j], lost[i] })
-	k := 1
-	if !m.joined() {
-		k = min(healSeeds, len(lost))
-	}
-	for _, addr := range lost[:k] {
-		m.contact(now, addr)
-	}
-	m.planHealing(now)
-}
-
-// lost lists the addresses of offline peers, and of seeds where no peer is. A seed that is known under another address
-// answers from there, and is left alone once we have joined.
-func (m *membership) lost() []netip.AddrPort {
-	var list []netip.AddrPort
-	for _, p := range m.peers.list {
-		if p.state == Offline {
-			list = append(list, p.addr)
-		}
-	}
-	j := &m.joining
-	for _, s := range j.seeds {
-		if m.peers.byAddr[j.placeOf(s)] == nil {
-			list = append(list, s)
-		}
-	}
-	return list
 }

@@ -10,13 +10,12 @@ import (
 
 // A node that listens on all addresses of its host, and was not told which of them to advertise, takes the one that another sees it at, [MEM-25].
 // Until then it is nobody's peer and makes no link: it asks its seeds, and who asks it is asked in turn. Afterwards it goes on asking, because its
-// host may get another address, and because the first to answer may have lied.
+// host may get another address, and because the first to answer may have lied: relearn.go.
 
 const (
-	learnerFor    = 6 * time.Second  // how long the answers to one opening are taken
-	learnAgain    = 10 * time.Second // between two questions of who knows its address
-	learnAnswers  = 8                // answers remembered
-	learnerOffers = 64               // Offers to one opening that are looked at
+	learnerFor    = 6 * time.Second // how long the answers to one opening are taken
+	learnerOffers = 64              // Offers to one opening that are looked at
+	learnerAsked  = 16              // questions remembered
 )
 
 // learner is what we know of our own address from others.
@@ -25,14 +24,18 @@ type learner struct {
 	tokens  [2]uint64 // of the openings whose Offers tell it: the present one and the one before
 	until   time.Time // when the present one ends
 	askAt   time.Time // of the next question, once we know it
+	askedAt time.Time // and of the last
+	since   time.Time // when we came to the present address
 	next    int       // whose turn it is
 	answers []observation
+	asked   [learnerAsked]question // the last
+	asks    int                    // how many there were
 }
 
-// observation is what somebody sees us at, who does not see us where we believe to be.
-type observation struct {
-	by   netip.Addr
-	addr netip.AddrPort
+// question is an Open that asks where we are.
+type question struct {
+	number uint64
+	to     netip.AddrPort
 }
 
 // hears reports whether a token is one whose Offers tell our address.
@@ -42,67 +45,72 @@ func (l *learner) hears(token uint64) bool { return token != 0 && slices.Contain
 func (m *membership) isLearning() bool { return m.cfg.self.Addr().IsUnspecified() }
 
 // nowhere is what an Open says in place of an address that is to be told: the port is as we know it.
-func (m *membership) nowhere() netip.AddrPort {
-	return netip.AddrPortFrom(netip.IPv6Unspecified(), m.cfg.self.Port())
+func nowhere(self netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(netip.IPv6Unspecified(), self.Port())
 }
 
 // askAddress asks somebody where it sees us.
 func (m *membership) askAddress(addr netip.AddrPort) {
-	m.out.opens = append(m.out.opens, openTo{to: addr, token: m.learner.tokens[0], self: m.nowhere()})
+	m.out.opens = append(m.out.opens, openTo{to: addr, token: m.learner.tokens[0], self: nowhere(m.cfg.self)})
 }
 
-// observed takes an answer.
+// asksInstead reports whether who does not know its address, or knows one that is of use on its own host alone, asks another where it is seen,
+// instead of telling it that.
+func asksInstead(self, other netip.AddrPort) bool {
+	switch {
+	case other.Addr().IsUnspecified():
+		return false
+	case self.Addr().IsLoopback():
+		return !other.Addr().IsLoopback()
+	}
+	return self.Addr().IsUnspecified()
+}
+
+// noteAsked remembers whom an Open with a number has asked where we are: it may come to ourselves.
+func (m *membership) noteAsked(number uint64, o openTo) {
+	if l := &m.learner; l.hears(o.token) {
+		l.asked[l.asks%learnerAsked] = question{number, o.to}
+		l.asks++
+	}
+}
+
+// askedBy is who was asked by an Open that has come back.
+func (l *learner) askedBy(b cameBack) (netip.AddrPort, bool) {
+	i := slices.IndexFunc(l.asked[:], func(q question) bool { return q.number == b.number })
+	if i < 0 || !l.hears(b.token) {
+		return netip.AddrPort{}, false
+	}
+	return l.asked[i].to, true
+}
+
+// observed takes an answer. Who has given it, and is no peer yet, is contacted: it may be the only one that knows where we are.
 func (m *membership) observed(now time.Time, o answered) {
-	switch addr := o.Observed; {
-	case !isUsable(o.from, addr):
+	addr := o.Observed
+	if !isUsable(o.from, addr) {
+		return
+	}
+	switch {
 	case m.isLearning():
 		m.adopt(now, addr)
 	case addr == m.cfg.self:
 		m.learner.answers = nil
+	case m.isContradicted(now, o.from, addr):
+		m.move(now, addr)
+	}
+	if m.isAlone() {
+		m.contactAsked(now, o)
+	}
+}
+
+// contactAsked contacts who has told us our address. The Offer has paid for one Open.
+func (m *membership) contactAsked(now time.Time, o answered) {
+	switch c := m.contacts.byAddr[o.Addr]; {
+	case !isUsable(o.from, o.Addr):
+	case c != nil && !c.named:
+		m.contact(now, o.Addr)
 	default:
-		m.learner.note(observation{o.from.Addr(), addr})
-		if m.isContradicted(addr) {
-			m.move(now, addr)
-		}
+		m.contactNamed(now, o.Addr, true, false)
 	}
-}
-
-// note keeps an answer, in place of the one that the same host gave before.
-func (l *learner) note(o observation) {
-	l.answers = slices.DeleteFunc(l.answers, func(old observation) bool { return old.by == o.by })
-	if len(l.answers) == learnAnswers {
-		l.answers = l.answers[1:]
-	}
-	l.answers = append(l.answers, o)
-}
-
-// isContradicted reports whether enough hosts see us at another address: two, or all that there are.
-func (m *membership) isContradicted(addr netip.AddrPort) bool {
-	by := 0
-	for _, o := range m.learner.answers {
-		if o.addr == addr {
-			by++
-		}
-	}
-	return by >= min(2, len(m.askable()))
-}
-
-// askable lists whom we can ask, one address of each host.
-func (m *membership) askable() (list []netip.AddrPort) {
-	add := func(addr netip.AddrPort) {
-		if !slices.ContainsFunc(list, func(a netip.AddrPort) bool { return a.Addr() == addr.Addr() }) {
-			list = append(list, addr)
-		}
-	}
-	for _, p := range m.peers.sorted() {
-		if p.isMember() {
-			add(p.addr)
-		}
-	}
-	for _, s := range m.joining.seeds {
-		add(s)
-	}
-	return list
 }
 
 // tickLearning renews the opening whose Offers tell our address, and asks somebody.
@@ -117,13 +125,8 @@ func (m *membership) tickLearning(now time.Time) {
 		}
 		l.tokens, l.until = [2]uint64{m.cfg.open(learnerOffers), l.tokens[0]}, now.Add(learnerFor)
 	}
-	if m.isLearning() || now.Before(l.askAt) {
-		return
-	}
-	l.askAt = now.Add(learnAgain)
-	if all := m.askable(); len(all) > 0 {
-		m.askAddress(all[l.next%len(all)])
-		l.next++
+	if !m.isLearning() {
+		m.tickAskingAgain(now)
 	}
 }
 
@@ -140,26 +143,13 @@ func (m *membership) learnAt() time.Time {
 
 // adopt makes an address ours, and joins with it at once.
 func (m *membership) adopt(now time.Time, self netip.AddrPort) {
+	m.joining.rename(m.cfg.self, self)
 	m.cfg.self, m.out.changed = self, true
 	m.digest = wire.Digest(wire.Entry{Addr: self, Boot: m.cfg.boot})
-	m.learner.answers, m.learner.askAt = nil, now.Add(learnAgain)
+	m.learner.answers, m.learner.since = nil, now
+	m.learner.askAt, m.learner.askedAt = now.Add(learnAgain), now
 	m.joining.at = now
-	m.setSeeds(now, m.joining.seeds, m.joining.hoped)
-}
-
-// move makes another address ours than the one before. A peer is an address: we leave all as what we were, and come to them as what we are.
-func (m *membership) move(now time.Time, self netip.AddrPort) {
-	peers := slices.Clone(m.peers.list)
-	for _, p := range peers {
-		if p.isMember() {
-			m.tell(p, wire.Leave{})
-		}
-	}
-	m.adopt(now, self)
-	for _, p := range peers {
-		m.forget(p)
-		m.contact(now, p.addr)
-	}
+	m.setSeeds(now, m.joining.named, m.joining.hoped)
 }
 
 // isUsable reports whether an address that somebody advertises is one that we, and others like us, can send to. from is where it was said.

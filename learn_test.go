@@ -25,7 +25,7 @@ func TestAddressIsLearntFromASeed(t *testing.T) {
 	all := s.grow(3)
 	a := s.learner(7, 0)
 	require.True(t, a.isLearning())
-	require.Equal(t, netip.AddrPortFrom(netip.IPv6Unspecified(), 7000), a.nowhere())
+	require.Equal(t, netip.AddrPortFrom(netip.IPv6Unspecified(), 7000), nowhere(a.cfg.self))
 	s.until(5*time.Millisecond, "all see it where it is", func() bool {
 		for _, c := range all {
 			if c.of(a) == nil {
@@ -105,8 +105,8 @@ func TestOnlyRecentAnswersTellTheAddress(t *testing.T) {
 	require.True(t, a.isLearning())
 }
 
-// [MEM-25] Who has learnt asks on by such an Open, one peer or seed every 10 s [...]: when two of different IPs, or all there are, one after the other
-// observe the same other address and none the present one, it leaves as what it was, and joins as that.
+// [MEM-32] Who has learnt asks on by such an Open, one peer or seed every 10 s [...]. It leaves as what it was, and joins as that, when two of different
+// IPs, or all peers and seeds there are, one after the other observe the same other address and none the present one
 func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(5)
@@ -130,7 +130,7 @@ func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
 	require.Equal(t, 5, a.in(Alive))
 }
 
-// [MEM-25] when two of different IPs: one that lies moves nobody, whatever it says how often.
+// [MEM-32] when two of different IPs: one that lies moves nobody, whatever it says how often.
 func TestOneLiarMovesNobody(t *testing.T) {
 	s := newSociety(t)
 	s.grow(5)
@@ -145,7 +145,7 @@ func TestOneLiarMovesNobody(t *testing.T) {
 	require.Len(t, a.learner.answers, 1)
 }
 
-// [MEM-25] and each seed that has not answered within 5 s: who learnt a wrong address first finds the right one.
+// [MEM-32] and when one does so after it has had its address, and no peer alive, for 500 ms: who learnt a wrong address first finds the right one.
 func TestAWrongAddressIsGivenUp(t *testing.T) {
 	for _, seeds := range [][]int{{0}, {0, 1}} {
 		s := newSociety(t)
@@ -217,5 +217,48 @@ func callAround(t *testing.T, nodes []*Node) {
 			_, err := n.Caller(fmt.Sprint("f", i)).Call(context.Background())
 			require.NoError(t, err)
 		}
+	}
+}
+
+// [MEM-25] Its own Open that comes back tells it no address, but that the seed is itself: the first of a cluster has joined though it does not know its address, and
+// learns from the next that comes.
+func TestTheFirstNodeIsItsOwnSeed(t *testing.T) {
+	for _, seeds := range [][]int{{0}, {0, 0}, {0, 50}} {
+		s := newSociety(t)
+		first := s.learner(0, seeds...)
+		s.run(time.Second)
+		isAlone := seeds[len(seeds)-1] == 0
+		require.Equal(t, isAlone, first.joined())
+		require.Equal(t, !isAlone, first.isUnanswered())
+		require.True(t, first.isLearning(), "never from itself")
+		s.run(time.Hour)
+		require.Equal(t, isAlone, first.joined())
+		s.learner(1, 0)
+		s.until(600*time.Millisecond, "all meet", s.allMeet)
+		require.Equal(t, isAlone, first.joined())
+	}
+}
+
+// [MEM-25] and no other Open than its own says so: who knows the token of a question, as who was asked does, changes nothing with it.
+func TestOnlyAQuestionThatWasAskedComesBack(t *testing.T) {
+	s := newSociety(t)
+	a := s.learner(0, 50)
+	for i := range uint64(1000) {
+		a.cameBack(s.now, cameBack{token: a.learner.tokens[0], number: 1000 + i})
+	}
+	s.run(time.Second)
+	require.False(t, a.joined())
+	require.True(t, a.isUnanswered())
+}
+
+// [MEM-18] Of the seeds where nobody is up to 8 are asked every 500 ms: a learner whose seed comes up late finds it as fast as others do.
+func TestASeedThatComesLateIsAskedSoon(t *testing.T) {
+	for _, late := range []time.Duration{time.Second, 30 * time.Second, time.Hour} {
+		s := newSociety(t)
+		s.learner(1, 0)
+		s.learner(2, 0)
+		s.run(late)
+		s.learner(0, 0)
+		t.Log("after", late, "all meet in", s.until(600*time.Millisecond, "all meet", s.allMeet))
 	}
 }

@@ -67,4 +67,5 @@ func (m *membership) onLeave(now time.Time, p *peer) {
 	m.tell(p, wire.Leave{})
 	m.setState(now, p, Left)
 	m.unbind(p)
+	m.planHealing(now) // a seed that leaves may come back
 }

@@ -123,7 +123,8 @@ func TestLiarsChangeNothing(t *testing.T) {
 	t.Parallel()
 	ways := map[string]simnet.Link{
 		"fast": lossy(0),
-		"slow": {Delay: 125 * time.Millisecond, Jitter: 5 * time.Millisecond}, // 250 ms there and back
+		"far":  {Delay: 125 * time.Millisecond, Jitter: 15 * time.Millisecond}, // there and back twice that
+		"moon": {Delay: 280 * time.Millisecond, Jitter: 30 * time.Millisecond},
 	}
 	for way, links := range ways {
 		for name, lie := range lies {

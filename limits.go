@@ -34,8 +34,14 @@ const (
 	rowBytesMax    = 64 << 20 // names, signatures and documentation in these
 	inboxMax       = 1024     // membership messages that wait for the loop
 	helpsMax       = 64       // peers probed for others at once; further ones are not, as if the question was lost
-	backgroundMax  = 16       // name look-ups and table pulls at once
+	backgroundMax  = 16       // table pulls at once
+	lookUpsMax     = 128      // names of seeds looked up at once, of either family
+	seedAddrsMax   = 1024     // addresses of a family that a name of a seed may lead to
 	reassemblyNode = 8        // of the largest messages may have half arrived
+
+	// One of as many parts of that is set aside for each link there may be, whatever others hold: 64 KiB, so that who begins messages and does not go
+	// on keeps no small one of another out.
+	reassemblyParts = 2 * maxPeers
 
 	// A call has run already when there is no room for its reply. So there is for what honest callers ask for at once: one peer
 	// has half of it, 4 of the largest messages, or 128 MiB where these are small: 64 callers and 1 MiB for each.

@@ -15,6 +15,8 @@ import (
 // carrier is what all links of a node share.
 type carrier struct {
 	transport  transport
+	log        *logQueue
+	details    logLimit // of the lines for debugging
 	process    *handshake.Process
 	cluster    uint64
 	own        atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
@@ -90,10 +92,12 @@ type exchange struct {
 	receiving inTransfers
 	scratch   []byte // a message being encoded
 	resent    uint64 // requests sent more than once, for Stats
+	toldSize  int    // the packet size that the log was told of; 0: none
 }
 
-// envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds.
-const envelope = 256
+// envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds: a name and metadata, or
+// the causes and the text of an error.
+const envelope = 256 + wire.MaxPairs + maxText
 
 // talk makes the exchange at first need.
 func (l *link) talk(now time.Time) {
@@ -106,6 +110,7 @@ func (l *link) talk(now time.Time) {
 	l.served.init(l, l.moving, l.stored)
 	largest := int64(l.maxMessage + envelope)
 	l.receiving.init(largest, reassemblyPeer*largest, l.memory)
+	l.receiving.held.free = l.memory.size / reassemblyParts
 }
 
 // post adds an encoded message to the outbox, for the first time. mu is held.

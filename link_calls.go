@@ -273,9 +273,14 @@ func (l *link) endCalls(o outcome) {
 	}
 }
 
-// remaining is the time to a deadline as it travels: milliseconds, rounded up; a call always has a deadline here.
+// remaining is the time to a deadline as it travels: milliseconds, rounded up, and those of 49 days if it is farther off. A call always has a
+// deadline here.
 func remaining(now, deadline time.Time) uint32 {
-	ms := (deadline.Sub(now) + time.Millisecond - 1) / time.Millisecond
+	left := deadline.Sub(now) // 292 years at most
+	ms := left / time.Millisecond
+	if left%time.Millisecond > 0 {
+		ms++
+	}
 	return uint32(min(max(ms, 1), 1<<32-1))
 }
 

@@ -81,7 +81,7 @@ func side(t testing.TB, i int, cfg Config) *linkSide {
 		cfg.RandSeed = uint64(i + 1)
 	}
 	require.NoError(t, cfg.validate())
-	n := newNode(cfg, s)
+	n := newNode(cfg, s, newLogQueue(cfg))
 	t.Cleanup(n.stop)
 	return &linkSide{Node: n, script: s, reader: newReader(n)}
 }
@@ -131,7 +131,7 @@ func requestFrame(service string, args []any) *buffer {
 	frame := newBuffer()
 	frame.b = wire.Request{Service: []byte(service)}.Append(frame.b)
 	var err error
-	if frame.b, err = appendArgs(frame.b, args); err != nil {
+	if frame.b, err = appendArgs(frame.b, maxMessageMost, args); err != nil {
 		panic(err)
 	}
 	frame.b = wire.SetLength(frame.b)

@@ -70,6 +70,7 @@ func (l *link) suspectPath(now time.Time) {
 
 // resize cuts transfers to the packet size. Those under way keep their fragments, unless these are too large now.
 func (l *link) resize(now time.Time) {
+	l.noteSize(now)
 	for _, t := range l.sending.resize(fragmentSize(l.path.size)) {
 		l.restart(now, t.id, t.body)
 	}

@@ -79,7 +79,7 @@ func (l *link) answerAgain(now time.Time, v *servedSlot, seq uint32) {
 		l.path.suspect(now)
 		l.replyAgain(now, v)
 	case requestForgotten: // [CALL-8]
-		say(l, wire.Reply{Slot: v.id, Seq: seq, Code: uint32(Unreachable), Executed: uint8(Yes), Body: textForgotten})
+		say(l, wire.Reply{Slot: v.id, Seq: seq, Code: uint32(Unreachable), Executed: uint8(v.executed), Body: textForgotten})
 	}
 }
 
@@ -166,7 +166,7 @@ func (l *link) giveWay(now time.Time) {
 		l.stats.unsent.Add(1)
 		v := l.served.moving.tail
 		l.stopReply(v)
-		l.replyError(now, v, Overloaded, Yes, textBacklog)
+		l.replyError(now, v, Overloaded, v.executed, textBacklog)
 	}
 	l.flush()
 }
@@ -176,8 +176,9 @@ func (l *link) isShort(v *servedSlot, frame []byte) bool {
 	return len(frame) <= basePacket-wire.HeaderSize || v.state == servedNew && l.fits(frame)
 }
 
-// reply stores and sends the reply of a slot.
+// reply stores and sends the reply of a slot. What it says of the function holds also for what is said in its place.
 func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
+	v.executed = Executed(wire.ExecutedIn(frame))
 	switch {
 	case l.isShort(v, frame):
 		l.post(frame)
@@ -186,7 +187,7 @@ func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
 		l.served.move(now, v, frame, l.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
 	default:
 		l.stats.unsent.Add(1)
-		l.replyError(now, v, Overloaded, Yes, textBacklog)
+		l.replyError(now, v, Overloaded, v.executed, textBacklog)
 		recycle(frame)
 	}
 }

@@ -179,7 +179,7 @@ func TestRequestThatFindsNoRoom(t *testing.T) {
 }
 
 // [CALL-8] A stored reply is kept for 60 s ...; a Request or Poll for a reply no longer kept is answered Unreachable,
-// executed yes.
+// executed as the reply said.
 func TestReplyNoLongerKept(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 		runs := 0

@@ -90,10 +90,10 @@ func refusedRequest(code Code, went bool) outcome {
 // refusedReply answers with an error in place of a reply that the caller refuses: as too large, or because it has dropped it.
 func (l *link) refusedReply(now time.Time, v *servedSlot, code Code) {
 	if code == TooLarge {
-		l.replyError(now, v, TooLarge, Yes, textTooLarge)
+		l.replyError(now, v, TooLarge, v.executed, textTooLarge)
 		return
 	}
-	l.replyError(now, v, Unreachable, Yes, textForgotten)
+	l.replyError(now, v, Unreachable, v.executed, textForgotten)
 }
 
 // takeFragment steps a transfer that we receive. It returns the whole message once all has come.

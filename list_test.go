@@ -270,7 +270,7 @@ func TestAddressesOfNoUseAreNotContacted(t *testing.T) {
 		if !unusable.Addr().IsUnspecified() {
 			require.EqualValues(t, 1, a.out.unusable, addr)
 		}
-		require.Empty(t, a.joining.others)
+		require.Empty(t, a.joining.guises)
 		s.collect(a)
 	}
 	require.Nil(t, a.contact(s.now, netip.MustParseAddrPort("255.255.255.255:9")), "a seed neither")

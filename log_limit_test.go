@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"bytes"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -44,7 +43,7 @@ func TestFewLinesASecondAreLogged(t *testing.T) {
 
 // A function that always panics cannot fill the log, and what it was called with is not in there.
 func TestPanicsAreLoggedInMeasure(t *testing.T) {
-	var log bytes.Buffer
+	var log sharedLog
 	inPair(t, map[string]any{"panics": func(secret string) { panic("oops") }}, func(c *cluster, provider, caller *Node) {
 		var all sync.WaitGroup
 		for range 50 { // at once, before its breaker opens
@@ -71,7 +70,7 @@ func TestPanicsAreLoggedInMeasure(t *testing.T) {
 // A cut of the network, or of a whole rack, does not fill the log: what is held back is counted.
 func TestMembersAreLoggedInMeasure(t *testing.T) {
 	const others = 3 * memberBurst
-	var log bytes.Buffer
+	var log sharedLog
 	inCluster(t, 1, func(c *cluster) {
 		c.startAll(others)
 		c.settle(10 * time.Second)

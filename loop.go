@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"context"
 	"log/slog"
 	"math"
 	"time"
@@ -74,15 +73,18 @@ func (n *Node) receive(now time.Time, in inbound) {
 
 // step does all that is due and returns when to step next.
 func (n *Node) step(now time.Time) time.Time {
+	n.log.ask(now)
 	n.timers.wake.Store(math.MaxInt64) // a link that becomes due from here on wakes the loop
 	due, silent := n.timers.run(now)
 	for _, l := range silent {
+		n.noteSilent(now, l)
 		n.members.unanswered(now, l.token)
 	}
 	if !n.tableAt.IsZero() && !now.Before(n.tableAt) {
 		n.carryOut(now) // what says the table of before goes under its version
 		n.tellTable(now)
 	}
+	n.lookUpNames(now)
 	n.members.tick(now)
 	n.carryOut(now)
 	n.noteDrained()
@@ -91,9 +93,9 @@ func (n *Node) step(now time.Time) time.Time {
 	if !n.publishAt.IsZero() && !now.Before(n.publishAt) {
 		n.publish(now)
 	}
-	n.reresolve(now)
 	n.watchIdle(now)
 	n.noteSilence(now)
+	n.noteTrouble(now)
 	next := earliest(due, n.members.nextTimeout())
 	next = earliest(earliest(next, n.tendAt), n.publishAt)
 	next = earliest(next, earliest(n.tableAt, earliest(earliest(n.seeds.at, n.idle.at), earliest(n.seeds.tellAt, n.circuitsAt))))
@@ -116,6 +118,7 @@ func (n *Node) carryOut(now time.Time) {
 	}
 	n.fail(e.offline, textOffline)
 	n.fail(e.cut, textCut)
+	n.noteOpens(now, e.opens)
 	n.sendOpens(e.opens)
 	n.send(e.send)
 	for _, token := range e.forget {
@@ -136,6 +139,7 @@ func (n *Node) carryOut(now time.Time) {
 	for _, ev := range e.events {
 		n.logEvent(now, ev)
 	}
+	n.noteStopped(e.stopped)
 	n.stats.unusable.Add(e.unusable)
 	if e.changed {
 		n.publishSoon()
@@ -200,11 +204,19 @@ func (n *Node) crowded(now time.Time, id linkID) {
 	}
 }
 
+// noteStopped tells the operator that this process stood still.
+func (n *Node) noteStopped(long time.Duration) {
+	if long > 0 {
+		n.log.Warn("broach: this process did not run for a while, and others took it for dead: was it stopped, or does it want for processor or memory?",
+			"for", long)
+	}
+}
+
 // logIsolation tells the operator that it is this node that is cut off, or that it no longer is.
 func (n *Node) logIsolation(was, is bool) {
 	switch {
 	case is && !was:
-		n.log.Warn("broach: most of the peers that should be heard are silent: this node is cut off", "addr", n.Addr())
+		n.log.Warn("broach: most of the peers that should be heard are silent: this node is cut off", "addr", n.Addr(), "check", "its network, rather than theirs")
 	case was && !is:
 		n.log.Info("broach: peers are heard again", "addr", n.Addr())
 	}
@@ -218,9 +230,22 @@ func (k EventKind) level() slog.Level {
 	return slog.LevelInfo
 }
 
+// remedy is what the log tells to look at because of an event.
+func (k EventKind) remedy() string {
+	switch k {
+	case MemberOffline:
+		return "does the process run? If several nodes say it of each other, the network"
+	case MemberUnreachable:
+		return "a firewall or a route between it and this node, for others reach it"
+	case CircuitOpened:
+		return "why the function fails there: the log of that node, at debug, tells"
+	}
+	return ""
+}
+
 // logEvent tells the operator what changed in the cluster.
 func (n *Node) logEvent(now time.Time, e memberEvent) {
 	if suppressed, ok := n.memberLines.allowOf(now, memberBurst); ok {
-		n.log.Log(context.Background(), e.kind.level(), "broach: "+e.kind.String(), "addr", e.peer.addr, "name", e.peer.name, "suppressed", suppressed)
+		n.log.Log(e.kind.level(), "broach: "+e.kind.String(), "addr", e.peer.addr, "name", e.peer.name, "check", e.kind.remedy(), "suppressed", suppressed)
 	}
 }

@@ -13,9 +13,12 @@ import (
 // tendEvery is how often the loop looks at links that have a better one beside them, and at spent tokens.
 const tendEvery = time.Second
 
-// arrive takes the news of a link that the reader has made, or an Offer.
+// arrive takes the news of a link that the reader has made, or an Offer, or an Open of ours.
 func (n *Node) arrive(now time.Time, a arrival) {
+	n.noteArrival(now, a)
 	switch l := a.made; {
+	case a.back != nil:
+		n.members.cameBack(now, *a.back)
 	case l == nil:
 		n.members.offered(now, *a.offer)
 	default:
@@ -98,7 +101,9 @@ func (n *Node) sendOpens(opens []openTo) {
 		if ring != nil {
 			keyID = ring.KeyID()
 		}
-		b := wire.AppendOpen(newPacket()[:0], n.openOf(keyID, o.token, o.rank, o.self))
+		m := n.openOf(keyID, o.token, o.rank, o.self)
+		n.members.noteAsked(m.Number, o)
+		b := wire.AppendOpen(newPacket()[:0], m)
 		if ring != nil {
 			ring.Prove(b, 0)
 		}
@@ -134,5 +139,6 @@ func (n *Node) noteSelf(now time.Time) {
 		n.own.Store(new(n.members.cfg.self))
 	}
 	n.learning.Store(n.members.learner.tokens[0])
+	n.unheard.Store(n.members.learner.on && n.members.isUnheard(now))
 	n.full.Store(n.members.isFull(now))
 }

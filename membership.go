@@ -76,6 +76,7 @@ type membership struct {
 	draining draining
 	parting  parting
 	healAt   time.Time
+	askedAll time.Time // when all were last asked whether they hold our links
 	listAt   time.Time // when a List may be sent again to mend a view
 	lists    allowance // of messages of List
 	wakeAt   time.Time // what nextTimeout said after the last tick
@@ -120,10 +121,11 @@ type effects struct {
 	close    []uint64
 	pull     []pull
 	events   []memberEvent
-	drain    []uint64 // links to those who are answered when none of our calls to them is in flight
-	crowded  []linkID // their tables find no room
-	unusable uint64   // addresses that others named and that are of no use, [MEM-26]
-	changed  bool     // the view is another
+	drain    []uint64      // links to those who are answered when none of our calls to them is in flight
+	crowded  []linkID      // their tables find no room
+	unusable uint64        // addresses that others named and that are of no use, [MEM-26]
+	stopped  time.Duration // how long this process did not run, when it should have
+	changed  bool          // the view is another
 }
 
 func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership {
@@ -261,6 +263,7 @@ func (m *membership) tick(now time.Time) {
 		return
 	}
 	if !m.wakeAt.IsZero() && now.Sub(m.wakeAt) > stalled {
+		m.out.stopped = now.Sub(m.wakeAt)
 		m.recover(now)
 	}
 	for p := m.duePeer(now); p != nil; p = m.duePeer(now) {

@@ -14,7 +14,7 @@ import (
 )
 
 // society is a number of membership machines, and the network between them, in time of its own. It plays the node's part: it
-// answers Opens, makes links, and delivers what the machines send on them.
+// answers Opens, makes links, and delivers what the machines send on them. The network is in membership_mail_test.go.
 type society struct {
 	t       *testing.T
 	now     time.Time
@@ -38,8 +38,11 @@ type citizen struct {
 	boot     uint64
 	place    netip.AddrPort   // where it gets what is sent to it
 	alias    netip.AddrPort   // another such address
+	local    netip.AddrPort   // what it has on the loopback of host; its datagrams to those come from there
+	host     int              // where it runs
 	links    map[uint64]*bond // by the token by which it receives
 	openings map[uint64]bool
+	asks     allowance
 	dead     bool
 	stopped  bool
 	events   []memberEvent
@@ -69,36 +72,6 @@ func (b *bond) key() wire.PublicKey {
 		return b.terms.KeyB
 	}
 	return b.terms.KeyA
-}
-
-// letter is a datagram on its way: an Open, an Offer, or a message on a link.
-type letter struct {
-	at      time.Time
-	n       int
-	from    *citizen
-	to      netip.AddrPort
-	open    *wire.Open
-	offer   *wire.Offer
-	token   uint64
-	confirm *handshake.Terms
-	msg     wire.Message
-	size    int
-	tver    uint32
-}
-
-type mail []letter
-
-func (m mail) Len() int { return len(m) }
-func (m mail) Less(i, j int) bool {
-	return m[i].at.Before(m[j].at) || m[i].at.Equal(m[j].at) && m[i].n < m[j].n
-}
-func (m mail) Swap(i, j int) { m[i], m[j] = m[j], m[i] }
-func (m *mail) Push(v any)   { *m = append(*m, v.(letter)) }
-func (m *mail) Pop() any {
-	old := *m
-	l := old[len(old)-1]
-	*m = old[:len(old)-1]
-	return l
 }
 
 func newSociety(t *testing.T) *society {
@@ -225,50 +198,6 @@ func (s *society) answerPull(c *citizen, id linkID) {
 	c.pulled(s.now, id, 0, nil, false)
 }
 
-// postOpen puts an Open on its way, or loses it.
-func (s *society) postOpen(c *citizen, o openTo) {
-	if s.opened != nil {
-		s.opened(c, o.to)
-	}
-	m := &wire.Open{Rank: o.rank, Token: o.token, Key: c.process.Key, Addr: o.self}
-	if !s.loses(nil) {
-		s.send(letter{from: c, to: o.to, open: m, size: wire.OpenSize})
-	}
-}
-
-// post puts a message on its way, or loses it.
-func (s *society) post(c *citizen, o memberMessage) {
-	b := c.links[o.link]
-	if b == nil || b.spent {
-		return
-	}
-	l := letter{from: c, msg: o.msg, size: wire.HeaderSize + len(o.msg.Append(nil)), tver: c.tver}
-	if b.confirm {
-		l.confirm, l.size = b.terms, l.size+confirmMore
-	}
-	l.to, l.token = b.to()
-	require.LessOrEqual(s.t, l.size, controlPacket)
-	if s.spy != nil {
-		s.spy(c, l.to, o.msg, l.size)
-	}
-	if !s.loses(o.msg) {
-		s.send(l)
-	}
-}
-
-// loses decides about a datagram. A message of nil is that of an Open or Offer.
-func (s *society) loses(msg wire.Message) bool {
-	s.count++
-	return msg != nil && s.drop != nil && s.drop(msg) || s.rng.Float64() < s.loss
-}
-
-func (s *society) send(l letter) {
-	s.count++
-	l.n = s.count
-	l.at = s.now.Add(100*time.Microsecond + time.Duration(s.rng.IntN(50))*time.Microsecond)
-	heap.Push(&s.mail, l)
-}
-
 // run lets time pass.
 func (s *society) run(d time.Duration) {
 	end := s.now.Add(d)
@@ -304,6 +233,14 @@ func (s *society) next() (at time.Time, who *citizen) {
 	return at, who
 }
 
+// sourceTo is where what a process sends to an address is seen to come from.
+func (c *citizen) sourceTo(to netip.AddrPort) netip.AddrPort {
+	if to.Addr().IsLoopback() {
+		return c.local
+	}
+	return c.place
+}
+
 func (s *society) at(addr netip.AddrPort) *citizen {
 	for _, c := range s.members {
 		if (c.place == addr || c.alias == addr) && !c.dead {
@@ -311,83 +248,6 @@ func (s *society) at(addr netip.AddrPort) *citizen {
 		}
 	}
 	return nil
-}
-
-// deliver gives a letter to the process at its address.
-func (s *society) deliver(l letter) {
-	c := s.at(l.to)
-	switch {
-	case c == nil || s.cut != nil && s.cut(l.from, c):
-		return
-	case c.stopped:
-		l.at = s.now.Add(10 * time.Millisecond) // it waits in the socket
-		heap.Push(&s.mail, l)
-		return
-	case l.open != nil:
-		s.answer(c, l)
-		return
-	case l.offer != nil:
-		if !c.openings[l.offer.Echo] {
-			return
-		}
-		c.offered(s.now, answered{Offer: *l.offer, from: l.from.place})
-	case !s.take(c, l):
-		return
-	}
-	s.collect(c)
-}
-
-// answer is what the reader of a node does with an Open.
-func (s *society) answer(c *citizen, l letter) {
-	m, self := *l.open, c.cfg.self
-	if m.Key == c.process.Key {
-		return
-	}
-	if self.Addr().IsUnspecified() && !m.Addr.Addr().IsUnspecified() {
-		s.postOpen(c, openTo{to: m.Addr, token: c.learner.tokens[0], self: c.nowhere()})
-		return
-	}
-	var held uint32
-	for _, b := range c.links {
-		if at, _ := b.to(); at == m.Addr && b.key() == m.Key && !b.spent {
-			held = max(held, b.terms.Rank)
-		}
-	}
-	o := c.process.Answer(s.now, m, self, l.from.place, held)
-	to := m.Addr
-	if to.Addr().IsUnspecified() {
-		to = l.from.place
-	}
-	if !s.loses(nil) {
-		s.send(letter{from: c, to: to, offer: &o, size: wire.OpenSize})
-	}
-}
-
-// take gives a machine a message on a link, which a Confirm may make.
-func (s *society) take(c *citizen, l letter) bool {
-	b := c.links[l.token]
-	if b == nil && l.confirm != nil && !s.makeLink(c, l.confirm) {
-		return false
-	}
-	b = c.links[l.token]
-	if b == nil || b.spent {
-		return false
-	}
-	b.confirm = false
-	c.receive(s.now, source{addr: l.from.cfg.self, link: l.token, tver: l.tver, size: l.size}, l.msg)
-	return true
-}
-
-// makeLink is what the reader of a node does with a Confirm.
-func (s *society) makeLink(c *citizen, terms *handshake.Terms) bool {
-	confirm := wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank, Stamp: terms.Stamp}
-	confirm.Token = terms.TokenB
-	if !c.process.IsOurs(s.now, confirm) {
-		return false
-	}
-	c.links[terms.TokenB] = &bond{terms: terms}
-	c.made(s.now, linkID{boot: handshake.BootID(terms.KeyA), addr: terms.AddrA}, tie{token: terms.TokenB, order: terms.Order()})
-	return true
 }
 
 // until runs until a condition holds, and returns how long that took.

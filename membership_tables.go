@@ -1,6 +1,8 @@
 package broach
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"broach/internal/wire"
@@ -28,9 +30,23 @@ func tableSizeOf(table []wire.Function) tableSize {
 	return s
 }
 
+// tableLimits are those of all tables together.
+var tableLimits = [...]tableLimit{
+	{rowsMax, func(s tableSize) int { return s.rows }},
+	{rowBytesMax, func(s tableSize) int { return s.bytes }},
+}
+
+type tableLimit struct {
+	most int
+	of   func(tableSize) int
+}
+
+// fits reports whether so much more is within the limit.
+func (l tableLimit) fits(held, more tableSize) bool { return l.of(held)+l.of(more) <= l.most }
+
 // fits reports whether so much more is within the limits.
 func (s tableSize) fits(more tableSize) bool {
-	return s.rows+more.rows <= rowsMax && s.bytes+more.bytes <= rowBytesMax
+	return !slices.ContainsFunc(tableLimits[:], func(l tableLimit) bool { return !l.fits(s, more) })
 }
 
 // pulled takes the answer to effects.pull.
@@ -72,25 +88,62 @@ func (m *membership) mayTake(now time.Time, p *peer, gap time.Duration) bool {
 func (m *membership) holdTable(p *peer, version uint32, functions []wire.Function) {
 	m.emptyTable(p)
 	p.tver, p.tableSeen, p.pullAt = version, max(version, p.tableSeen), 0
-	wasCrowded, size := p.crowded, tableSizeOf(functions)
-	p.crowded = !m.held.fits(size) && !m.clearTables(size)
-	switch {
-	case !p.crowded:
-		p.functions = functions
+	size := tableSizeOf(functions)
+	if m.clearRoom(size) {
+		p.crowded, p.functions, p.tableSize = false, functions, size
 		m.held.rows += size.rows
 		m.held.bytes += size.bytes
-	case !wasCrowded:
-		m.out.crowded = append(m.out.crowded, p.linkID)
+	} else {
+		m.crowdOut(p)
 	}
 	m.out.changed = true
 }
 
 // emptyTable gives up what a peer offers.
 func (m *membership) emptyTable(p *peer) {
-	size := tableSizeOf(p.functions)
-	m.held.rows -= size.rows
-	m.held.bytes -= size.bytes
-	p.functions = nil
+	m.held.rows -= p.tableSize.rows
+	m.held.bytes -= p.tableSize.bytes
+	p.functions, p.tableSize = nil, tableSize{}
+}
+
+// crowdOut leaves a peer without room for its table.
+func (m *membership) crowdOut(p *peer) {
+	m.emptyTable(p)
+	if !p.crowded {
+		p.crowded = true
+		m.out.crowded = append(m.out.crowded, p.linkID)
+	}
+}
+
+// clearRoom makes room for a table, if it can: by the tables of peers that are not there, and where that is not enough, by the one that takes
+// most of what there is too little of, if that is more than this one is going to take. So neither of two can take the room from the other
+// in turn, and no number of peers that offer much keeps one out that offers no more than its part.
+func (m *membership) clearRoom(size tableSize) bool {
+	if m.held.fits(size) || m.clearTables(size) {
+		return true
+	}
+	var giving []*peer
+	for _, l := range tableLimits {
+		if l.fits(m.held, size) {
+			continue
+		}
+		p := m.largestTable(l)
+		if l.of(p.tableSize) <= l.of(size) {
+			return false
+		}
+		giving = append(giving, p)
+	}
+	for _, p := range giving {
+		m.crowdOut(p)
+	}
+	return true
+}
+
+// largestTable returns the peer whose table takes most of a limit, of equals the one that came last. There is one: whose table it is about.
+func (m *membership) largestTable(l tableLimit) *peer {
+	return slices.MaxFunc(m.peers.list, func(a, b *peer) int {
+		return cmp.Or(cmp.Compare(l.of(a.tableSize), l.of(b.tableSize)), cmp.Compare(a.tie.born, b.tie.born))
+	})
 }
 
 // clearTables gives up the tables of peers that are not there, which pull is for when they come back. It reports whether that

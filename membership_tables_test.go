@@ -29,38 +29,88 @@ func (s *society) offer(c *citizen, rows []wire.Function) {
 	s.collect(c)
 }
 
-// [TAB-9] A node MAY bound what it holds of the tables of all its peers together. A table that finds no room counts as held,
-// its functions are not called, and it is pulled again after a minute; those that were there first stay.
+// [TAB-9] A node MAY bound what it holds of the tables of all its peers together. Where one finds no room the largest gives way, if it is larger.
+// A table without room counts as held, its functions are not called, and it is pulled again after a minute.
 func TestRowsOfAllPeersAreBounded(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(23)
 	a, late := all[0], all[22]
 	loadTables(a, all[1:22], 5)
-	s.offer(late, rowsOf(upTo(6)...))
+	s.offer(late, rowsOf(upTo(wire.MaxFunctions)...))
 	s.run(time.Second)
 	p := a.of(late)
 	require.Equal(t, Alive, p.state, "it is a member all the same")
-	require.Empty(t, p.functions)
+	require.Empty(t, p.functions, "nobody has more")
 	require.Equal(t, rowsMax-5, a.held.rows)
 
 	sent := s.watch(late)
-	s.offer(late, rowsOf(upTo(7)...))
+	s.offer(late, rowsOf(upTo(wire.MaxFunctions)...))
 	s.run(20 * time.Second)
 	require.Less(t, kindsOf(*sent)[wire.KindAnnounce], 3*len(all), "nobody is told again and again")
-	require.Zero(t, a.pulls)
+	require.Equal(t, 1, a.pulls, "it did not fit a hello")
 
 	s.offer(late, rowsOf(upTo(5)...))
 	s.run(time.Second)
 	require.Len(t, p.functions, 5, "it fits")
 	require.Equal(t, rowsMax, a.held.rows)
 
-	s.offer(late, rowsOf(upTo(8)...))
+	s.offer(late, rowsOf(upTo(wire.MaxFunctions)...))
 	s.run(time.Second)
 	require.Empty(t, p.functions)
 	a.holdTable(a.of(all[1]), 2, nil)
 	s.run(crowdedEvery + time.Second)
-	require.Len(t, p.functions, 8, "there is room now")
-	require.Equal(t, 1, a.pulls)
+	require.Len(t, p.functions, wire.MaxFunctions, "there is room now")
+}
+
+// What is short, rows or bytes, is taken from who has most of it, and from nobody who has no more than the newcomer.
+func TestTheLargestTableGivesWay(t *testing.T) {
+	long := func(rows, bytes int) []wire.Function {
+		table := rowsOf(upTo(rows)...)
+		table[0].Doc = strings.Repeat("d", bytes)
+		return table
+	}
+	const part = rowBytesMax / 4
+	tests := []struct {
+		short    string // of what there is not enough
+		newcomer []wire.Function
+		crowded  []int // of the others: 0 has most rows, 1 most bytes
+	}{
+		{"nothing", rowsOf(1, 2, 3), nil},
+		{"rows", rowsOf(upTo(wire.MaxFunctions - 1)...), []int{0}},
+		{"bytes", long(1, part), []int{1}},
+		{"both", long(wire.MaxFunctions-1, part), []int{0, 1}},
+		{"as many rows as any", rowsOf(upTo(wire.MaxFunctions)...), []int{22}},
+		{"more bytes than any, fewer rows", long(wire.MaxFunctions-1, 2*part), []int{22}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.short, func(t *testing.T) {
+			s := newSociety(t)
+			all := s.grow(24)
+			a := all[0]
+			for i, c := range all[1:23] {
+				rows := min(wire.MaxFunctions-min(i, 1), rowsMax-5-a.held.rows)
+				table := rowsOf(upTo(rows)...)
+				if i == 1 {
+					table = long(rows, 2*part)
+				}
+				if i > 1 && i < 19 {
+					table[0].Doc = strings.Repeat("d", part/16)
+				}
+				a.holdTable(a.of(c), c.tver, table)
+			}
+			a.take()
+			a.holdTable(a.of(all[23]), 9, tt.newcomer)
+			var crowded []int
+			for i, c := range all[1:24] {
+				if a.of(c).crowded {
+					crowded = append(crowded, i)
+				}
+			}
+			require.Equal(t, tt.crowded, crowded)
+			require.Len(t, a.out.crowded, len(crowded), "the operator is told of each")
+			require.True(t, tableSize{}.fits(a.held))
+		})
+	}
 }
 
 // The tables of those who are not there make room, and are asked for again when they come back.
@@ -90,6 +140,7 @@ func TestBytesOfAllPeersAreBounded(t *testing.T) {
 	require.True(t, tableSize{rows: 1, bytes: rowBytesMax - 16}.fits(tableSizeOf(table)))
 	require.False(t, tableSize{rows: 1, bytes: rowBytesMax - 15}.fits(tableSizeOf(table)))
 	require.False(t, tableSize{rows: rowsMax}.fits(tableSizeOf(table)))
+	require.Equal(t, tableSize{48, 16 << 10}, tableSize{rowsMax / maxPeers, rowBytesMax / maxPeers}, "what always finds room")
 }
 
 // What is held is counted right through all that changes it.

@@ -97,6 +97,13 @@ func (s *share) give(n int64) {
 	}
 }
 
+// settle makes all count that the share has, which is given back to the memory itself from now on: the link is over.
+func (s *share) settle() {
+	used := s.used.Load()
+	s.of.used.Add(used - s.counted(used))
+	s.free = 0
+}
+
 // counted is what counts of so many bytes.
 func (s *share) counted(n int64) int64 { return max(n-s.free, 0) }
 

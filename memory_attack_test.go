@@ -134,6 +134,35 @@ func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 	})
 }
 
+// SECURITY.md: a part of a message's size is kept for each peer: who sends no more than that gets it through beside any number of those
+// who take all there is and do not go on.
+func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		provider := side(t, 0, Config{MaxMessage: 2 << 20})
+		defer provider.pool.close(time.Hour)
+		provider.offer(t, "echo", func(b []byte) []byte { return b })
+		honest := meet(t, provider, 1)
+		var sides []*linkSide
+		for i := range 40 {
+			s := meet(t, provider, 2+i)
+			sides = append(sides, s)
+			for id := range uint32(maxTransfers) {
+				f := wire.Fragment{Transfer: id + 1, Total: 2 << 20 >> min(id, 10), Size: 1000, Data: make([]byte, 1000)}
+				provider.hear(forge(s, provider, f.Append(nil)))
+			}
+			provider.script.take()
+		}
+		require.Less(t, provider.memory.size-provider.memory.used.Load(), int64(3000), "half of it is less than what is sent")
+		requireEcho(t, honest, provider, 1500)
+		requireEcho(t, honest, provider, 1500)
+		for _, l := range provider.tokens.all() {
+			l.close(outcome{code: Unreachable})
+		}
+		require.Zero(t, provider.memory.used.Load(), "and the account is right")
+		runtime.KeepAlive(sides)
+	})
+}
+
 // Links whose replies take room from each other at the same time never wait for one another, and the account is right at the end.
 func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, _, provider *linkSide) {

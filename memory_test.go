@@ -55,6 +55,16 @@ func TestFreePartOfAShare(t *testing.T) {
 	require.Zero(t, s.used.Load())
 }
 
+// A link that is over gives back to the memory itself.
+func TestAShareIsSettled(t *testing.T) {
+	s := &share{of: &memory{size: 100}, free: 30}
+	require.True(t, s.take(50))
+	s.settle()
+	s.of.give(20)
+	s.of.give(30)
+	require.Zero(t, s.of.used.Load())
+}
+
 // Who has more than another is going to have gives way, the one with most first; of equals nobody does.
 func TestTheRichestGivesWay(t *testing.T) {
 	m := &memory{size: 100}

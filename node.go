@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"io"
-	"log/slog"
 	mrand "math/rand/v2"
 	"net/netip"
 	"sync"
@@ -26,7 +25,6 @@ const closeGrace = time.Second // how long Close waits for functions that do not
 type Node struct {
 	carrier
 	cfg      Config
-	log      *slog.Logger
 	addr     netip.AddrPort // at the start, see Addr
 	pool     *pool
 	provider provider
@@ -48,8 +46,11 @@ type Node struct {
 	inbox      chan inbound
 	arrivals   chan arrival
 	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
+	unheard    atomic.Bool              // our address was learnt, and no peer is heard at it
 	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
 	seedAddrs  atomic.Pointer[[]netip.AddrPort]
+	seedNotes  seedNotes
+	unjoined   atomic.Pointer[string]   // why, while the node has not joined
 	full       atomic.Bool              // no other peer can be taken
 	commands   chan func(now time.Time) // run by the loop
 	background errgroup.Group
@@ -68,6 +69,7 @@ type Node struct {
 	tableAt    time.Time     // when the peers are told of a change of what we offer; zero: there is none
 	tableMade  time.Time
 	seeds      seedBook
+	troubleAt  time.Time // when unjoined was made
 	idle       idleWatch
 	touched    []*link
 	replaced   []*link    // that have a better one beside them
@@ -84,31 +86,37 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	t, err := cfg.open()
+	log := newLogQueue(cfg)
+	t, err := cfg.open(log)
 	if err != nil {
 		return nil, err
 	}
-	n := newNode(cfg, t)
-	n.running.Add(2)
-	go newReader(n).read()
-	go n.loop()
+	n := newNode(cfg, t, log)
+	n.serve()
 	return n, nil
 }
 
+// serve sets the reader and the loop going.
+func (n *Node) serve() {
+	n.running.Add(2)
+	go newReader(n).read()
+	go n.loop()
+}
+
 // open gives the transport that the node stands on.
-func (c *Config) open() (transport, error) {
+func (c *Config) open(log *logQueue) (transport, error) {
 	if c.Conn != nil {
 		return newPacketTransport(c.Conn), nil
 	}
-	return openUDP(c.addr().String(), c.logger())
+	return openUDP(c.addr().String(), log)
 }
 
 // newNode wires the rooms of a node together.
-func newNode(cfg Config, t transport) *Node {
+func newNode(cfg Config, t transport, log *logQueue) *Node {
 	now := time.Now()
-	n := &Node{cfg: cfg, log: cfg.logger(), pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
+	n := &Node{cfg: cfg, pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
 	n.carrier = carrier{
-		transport: t, cluster: wire.ClusterID(cfg.cluster()),
+		transport: t, log: log, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
 		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()+envelope), atOnce: firstRoom},
 		moving: &memory{size: max(replyMoving*largeSize(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
@@ -118,6 +126,7 @@ func newNode(cfg Config, t transport) *Node {
 	n.drawSecrets(now)
 	n.own.Store(&n.addr)
 	n.seedAddrs.Store(new([]netip.AddrPort))
+	n.unjoined.Store(new(string))
 	n.cfg.Keys = nil // the ring has them: whatever prints the node finds none
 	n.maxPacket = max(cfg.maxPacket()-n.overhead(), basePacket)
 	n.timers.init(now)
@@ -138,8 +147,8 @@ func newNode(cfg Config, t transport) *Node {
 	n.events.rows = make(map[string][]*backlog)
 	n.tables = n.tableFunction()
 	n.setTable(now, 1, n.offered.table())
-	n.seeds.add(cfg.Join)
-	n.resolve(now)
+	n.seeds.init(t.localAddr().Addr())
+	n.addSeeds(now, cfg.Join)
 	n.publish(now)
 	n.greet()
 	return n
@@ -189,7 +198,7 @@ func (n *Node) greet() {
 		n.log.Warn("broach: " + w)
 	}
 	if n.isOpen() {
-		n.cfg.logLoudly("broach: there are no keys: whoever reaches this node can join its cluster and call its functions", "addr", n.addr)
+		n.log.Loudly("broach: there are no keys: whoever reaches this node can join its cluster and call its functions", "addr", n.addr)
 	}
 	n.log.Info("broach: node started", "addr", n.addr, "cluster", n.cfg.cluster(), "name", n.cfg.Name)
 }
@@ -213,7 +222,7 @@ func (n *Node) draw() uint64 {
 }
 
 // Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to. Where that is 0.0.0.0 or ::, it is
-// so until the first seed has answered, which says where it sees this node.
+// so until another node says where it sees this one, and changes when that does.
 func (n *Node) Addr() netip.AddrPort { return n.view.Load().self }
 
 // Done returns a channel that is closed when the node is closed: by Close, or because its socket failed.
@@ -222,8 +231,8 @@ func (n *Node) Done() <-chan struct{} { return n.donec }
 // isClosed reports that closing has begun.
 func (n *Node) isClosed() bool { return n.provider.ctx.Err() != nil }
 
-// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried until one of them
-// answers. The errors are InvalidArgument, in which case none is added, and ErrClosed.
+// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried, now and then for ever, whenever
+// no member is there. To name one again tries it at once. The errors are InvalidArgument, in which case none is added, and ErrClosed.
 func (n *Node) Join(seeds ...string) error {
 	for _, s := range seeds {
 		if _, _, ok := parseSeed(s); !ok {
@@ -231,8 +240,8 @@ func (n *Node) Join(seeds ...string) error {
 		}
 	}
 	return n.do(func(now time.Time) {
-		n.seeds.add(seeds)
-		n.resolve(now)
+		n.addSeeds(now, seeds)
+		n.members.healAt = now
 	})
 }
 
@@ -243,7 +252,7 @@ func (n *Node) Join(seeds ...string) error {
 func (n *Node) Forget(addr netip.AddrPort) error {
 	errc := make(chan error, 1)
 	err := n.do(func(now time.Time) {
-		err := n.members.dismiss(addr)
+		err := n.members.dismiss(unmapped(addr))
 		n.carryOut(now)
 		n.publish(now)
 		errc <- err
@@ -270,9 +279,11 @@ func (n *Node) Close() error {
 		n.running.Wait()
 		n.pool.close(closeGrace)
 		_ = n.background.Wait()
+		n.seeds.running.Wait()
 		n.dropEvents()
 		_ = n.timetable.telling.Wait()
 		n.log.Info("broach: node closed", "addr", n.Addr())
+		n.log.flush(logGrace)
 		close(n.donec)
 	}
 	<-n.donec

@@ -23,6 +23,7 @@ type peer struct {
 	version   string
 	tags      []wire.Tag
 	functions []wire.Function // nil until its table is known
+	tableSize tableSize       // of functions
 	tver      uint32          // version of functions; 0: none yet
 	tableSeen uint32          // highest version in its headers
 
@@ -43,12 +44,14 @@ type peer struct {
 	accused     bool  // suspect by another's word
 	crowded     bool  // its table finds no room
 	pulling     bool
+	timed       bool  // its first answer has come
 	hellos      uint8 // sent to it since it had seen all
 	probe       probe
 	inquiry     *inquiry // nil: we never asked whether it is there
 	flaps       *flaps   // nil: it has never been offline
 	trip        uint32   // the round trip, as microseconds; 0: not measured yet
-	heardIn     uint32   // the turn of the pulse in which it was last heard
+	heardIn     uint32   // the turn of the pulse in which it was last heard; 0: none, or it was late since
+	lateIn      uint32   // likewise, in which it was found late
 	accuser     *peer    // who is told when it answers; nil: nobody
 	seen        uint32   // version of our table that it holds
 	told        uint32   // and that it was last sent

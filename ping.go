@@ -71,14 +71,16 @@ func (m *membership) isInVain(now time.Time, p *peer, tries int) bool {
 // answerBy is when the first Ping of a probe should have been answered.
 func (m *membership) answerBy(p *peer) moment { return p.inquiry.first + moment(m.patience(p)) }
 
-// patience is how long that takes at most: two round trips. As long as none was measured it is the time to refute, which no
-// verdict comes sooner than; that bounds, too, what one measured by a busy process can do.
+// patience is how long that takes: two round trips. It is no more than what our own probes take to decide, which is also what counts while none was
+// measured: nobody's word makes that verdict come sooner for a peer whose answers are under way. That bounds, too, what one that was measured by
+// a busy process can do.
 func (m *membership) patience(p *peer) time.Duration {
-	grace := m.cfg.heartbeat.Grace
+	h := m.cfg.heartbeat
+	most := time.Duration(h.Probes)*h.ProbeEvery + h.Grace
 	if p.trip == 0 {
-		return grace
+		return most
 	}
-	return min(max(2*p.roundTrip(), leastPatience), grace)
+	return min(max(2*p.roundTrip(), leastPatience), most)
 }
 
 // noteTrip takes a measured round trip. A longer one counts at once, a shorter one by half: silence is read from it.
@@ -87,12 +89,13 @@ func (p *peer) noteTrip(d time.Duration) {
 	p.trip = uint32(min(max(d.Microseconds(), 1), int64(time.Hour/time.Microsecond)))
 }
 
-// noteFirstTrip takes how long a peer took to answer what began its link. Too long a time says that it was busy, or a
-// datagram lost.
+// noteFirstTrip takes how long a peer took for the first answer, to what began its link. Later ones answer nothing whose time is known. Too
+// long a time says that it was busy, or a datagram lost.
 func (m *membership) noteFirstTrip(p *peer, d time.Duration) {
-	if p.trip == 0 && d <= m.cfg.heartbeat.Grace/2 {
+	if !p.timed && p.trip == 0 && d <= m.cfg.heartbeat.Grace/2 {
 		p.noteTrip(d)
 	}
+	p.timed = true
 }
 
 func (p *peer) roundTrip() time.Duration { return time.Duration(p.trip) * time.Microsecond }

@@ -1,9 +1,11 @@
 package broach
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
+	"broach/internal/simnet"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -56,8 +58,44 @@ func TestRoundTripsAreMeasured(t *testing.T) {
 	p.noteTrip(0)
 	require.Equal(t, leastPatience, a.patience(p))
 	p.noteTrip(time.Hour)
-	require.Equal(t, a.cfg.heartbeat.Grace, a.patience(p))
-	p.trip = 0
+	require.Equal(t, 660*time.Millisecond, a.patience(p), "6 probes and the time to refute")
+	p.trip, p.timed = 0, false
+	require.Equal(t, 660*time.Millisecond, a.patience(p))
 	a.noteFirstTrip(p, time.Second)
 	require.Zero(t, p.trip, "somebody was busy")
+	a.noteFirstTrip(p, time.Millisecond)
+	require.Zero(t, p.trip, "it is not the first answer")
+}
+
+// Silence is read from the round trip: a peer that seems nearer than it is would be given up while its answer is under way.
+func TestNoPeerSeemsNearerThanItIs(t *testing.T) {
+	for _, delay := range []time.Duration{5 * time.Millisecond, 60 * time.Millisecond, 90 * time.Millisecond, 250 * time.Millisecond} {
+		for _, loss := range []float64{0, 0.2} {
+			t.Run(fmt.Sprint(2*delay, ", loss ", loss), func(t *testing.T) {
+				inCluster(t, 1, func(c *cluster) {
+					c.net.SetDefault(simnet.Link{Delay: delay, Loss: loss})
+					c.startAll(8)
+					for range 40 {
+						time.Sleep(250 * time.Millisecond)
+						require.GreaterOrEqual(t, c.nearest(), 2*delay)
+					}
+				})
+			})
+		}
+	}
+}
+
+// nearest is the shortest round trip that a node has measured to another.
+func (c *cluster) nearest() time.Duration {
+	nearest := time.Hour
+	for _, n := range c.nodes {
+		require.NoError(c.t, n.do(func(time.Time) {
+			for _, p := range n.members.peers.list {
+				if p.trip != 0 {
+					nearest = min(nearest, p.roundTrip())
+				}
+			}
+		}))
+	}
+	return nearest
 }

@@ -199,6 +199,9 @@ func (r *reader) request(req *request, m wire.Request) {
 	if req.function = r.functionFor(m.Service); req.function != nil && req.function.needsRequest() {
 		req.meta = decodeMeta(m.Meta)
 	}
+	if req.function == nil {
+		r.noteUnknown(req.link, m.Service)
+	}
 	r.abandon(req.replaces)
 	req.replaces = nil
 	r.requests = append(r.requests, req)
@@ -239,6 +242,8 @@ func (r *reader) offerOne(req *request) {
 		return
 	}
 	switch {
+	case len(req.args.b) > r.maxMessage:
+		req.failWith(tooLarge(No, "arguments", r.maxMessage)) // [CALL-17]
 	case req.function.paused.Load():
 		req.fail(Unavailable, No, string(textPaused)) // [TAB-7]
 	case req.oneWay && req.function.take != nil:

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"broach/internal/handshake"
@@ -22,10 +23,29 @@ func (r *reader) opened(now time.Time, d datagram) {
 		r.stats.malformed.Add(1)
 	case m.Cluster != r.cluster:
 		r.otherCluster(now, d)
-	case m.Key == r.process.Key || m.Rank >= rankMax:
+	case m.Key == r.process.Key:
+		r.cameBack(now, d, m)
+	case m.Rank >= rankMax:
 	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.addr, m.Addr):
 	default:
 		r.prove(now, d, m)
+	}
+}
+
+// cameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is not answered, [LNK-1].
+func (r *reader) cameBack(now time.Time, d datagram, m wire.Open) {
+	e := r.tokens.get(m.Token)
+	if e == nil || e.opening == nil {
+		return
+	}
+	if ring := r.ring.Load(); ring != nil {
+		if _, ok := ring.Check(d.b, m.KeyID); !ok {
+			r.unopened(now, d)
+			return
+		}
+	}
+	if e.opening.left.Add(-1) >= 0 {
+		r.arrive(arrival{back: &cameBack{token: m.Token, number: m.Number}})
 	}
 }
 
@@ -57,18 +77,15 @@ func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
 			ring.Prove(b, key)
 		}
 		r.answers = append(r.answers, datagram{addr: to, b: b})
+		r.noteUnheard(now, d.addr, to)
 	}
 }
 
 // answerTo is what goes back for an Open: an Offer, or, from who does not know its own address, the question for that. It is not proven yet.
 func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
 	self := *r.own.Load()
-	if self.Addr().IsUnspecified() && !m.Addr.Addr().IsUnspecified() {
-		token := r.learning.Load()
-		if token == 0 {
-			return nil
-		}
-		return wire.AppendOpen(newPacket()[:0], r.openOf(m.KeyID, token, 0, self))
+	if token := r.learning.Load(); token != 0 && asksBack(now, self, m.Addr, r.unheard.Load(), &r.strangers.asks) {
+		return wire.AppendOpen(newPacket()[:0], r.openOf(m.KeyID, token, 0, nowhere(self)))
 	}
 	held := r.tokens.held(m.Key, m.Addr)
 	if held == 1<<32-1 {
@@ -171,7 +188,11 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool 
 			return false // it was held back, and its sender is gone
 		}
 	}
-	if len(siblings) >= siblingsMax || r.full.Load() && len(siblings) == 0 {
+	if r.full.Load() && len(siblings) == 0 {
+		r.noRoom(now, m.Addr)
+		return false
+	}
+	if len(siblings) >= siblingsMax {
 		return false
 	}
 	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.termsOf(m, netip.AddrPort{}).Order()) {
@@ -223,30 +244,32 @@ func (c *carrier) openOf(keyID byte, token uint64, rank uint32, self netip.AddrP
 func (r *reader) isKnown(addr netip.AddrPort) bool { return r.tokens.isKnown(addr) || r.isSeed(addr) }
 
 func (r *reader) isSeed(addr netip.AddrPort) bool {
-	for _, s := range *r.seedAddrs.Load() {
-		if s == addr {
-			return true
-		}
-	}
-	return false
+	_, ok := slices.BinarySearchFunc(*r.seedAddrs.Load(), addr, netip.AddrPort.Compare)
+	return ok
 }
 
-// canReach reports whether an address that somebody advertises is one that we can send to, and tells the operator if not, [MEM-26].
+// canReach reports whether an address that somebody advertises is one that we can send to, and is not ours, and tells the operator if not, [MEM-26].
 func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
-	if isUsable(from, addr) && addr != *r.own.Load() {
+	switch {
+	case addr == *r.own.Load():
+		r.doubled(now, from)
+	case !isUsable(from, addr):
+		r.refused(now, from, addr)
+	default:
 		return true
 	}
-	if addr != *r.own.Load() {
-		r.refused(now, from, addr)
-	}
 	return false
 }
 
-// arrival is the news of a link that the reader has made, or of an Offer.
+// arrival is the news of a link that the reader has made, or of an Offer, or of an Open of ours that came to ourselves.
 type arrival struct {
 	made  *link
 	offer *answered
+	back  *cameBack
 }
+
+// cameBack is an Open of ours that came to ourselves.
+type cameBack struct{ token, number uint64 }
 
 // arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a link was seen before.
 func (r *reader) arrive(a arrival) {

@@ -100,7 +100,7 @@ func TestOpensThatAreNotAnswered(t *testing.T) {
 			{"another cluster", func(m *wire.Open) { m.Cluster++ }, func(st Stats) uint64 { return st.OtherCluster }},
 			{"the rank", func(m *wire.Open) { m.Rank = 1 << 31 }, nil},
 			{"our own public key", func(m *wire.Open) { m.Key = s.process.Key }, nil},
-			{"our own address", func(m *wire.Open) { m.Addr = s.script.addr }, nil},
+			{"our own address", func(m *wire.Open) { m.Addr = s.script.addr }, func(st Stats) uint64 { return st.Unusable }},
 			{"loopback of another host", named("127.0.0.1:7000"), func(st Stats) uint64 { return st.Unusable }},
 			{"multicast", named("224.0.0.1:7000"), func(st Stats) uint64 { return st.Unusable }},
 			{"multicast of IPv6", named("[ff02::1]:7000"), func(st Stats) uint64 { return st.Unusable }},

@@ -14,7 +14,7 @@ func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
 	if err != nil {
 		return Errorf(InvalidArgument, "%w", err)
 	}
-	f.interceptors = n.cfg.ServeInterceptors
+	f.most, f.interceptors = n.maxMessage, n.cfg.ServeInterceptors
 	if err := f.apply(opts); err != nil {
 		return Errorf(InvalidArgument, "register %s: %w", name, err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -41,9 +40,10 @@ type request struct {
 type provider struct {
 	ctx        context.Context // ends with the node
 	addr       func() netip.AddrPort
-	log        *slog.Logger
+	log        *logQueue
 	panics     logLimit // of the lines about them
 	losses     logLimit // of those about one-way calls that failed
+	failures   logLimit // and about others
 	maxMessage int      // bytes of results
 }
 
@@ -76,7 +76,7 @@ func (r *request) run() {
 	case err != nil:
 		r.failWith(err)
 	case size > r.provider.maxMessage:
-		r.fail(TooLarge, Yes, fmt.Sprintf("the results have %d bytes, %d are allowed", size, r.provider.maxMessage))
+		r.failWith(tooLarge(Yes, "results", r.provider.maxMessage))
 	default:
 		r.answer(outcome{executed: Yes, body: frame})
 	}
@@ -217,12 +217,19 @@ func (r *request) failWith(err *Error) {
 	}
 	o := outcome{code: r.codeOf(err), executed: err.Executed, body: []byte(err.Message), causes: causesOf(err.cause)}
 	if r.accepted {
-		if suppressed, ok := r.provider.losses.allow(time.Now()); ok {
-			r.provider.log.Warn("broach: a one-way call failed", "service", r.function.name, "from", r.from(), "code", o.code, "err", err.Message, "suppressed", suppressed)
-		}
+		r.provider.noteLoss(r, err, o.code)
+	} else {
+		r.provider.noteFailed(r, err, o.code)
 	}
 	o.body = r.frame(o)
 	r.answer(o)
+}
+
+// noteLoss tells what a one-way call failed with: nobody else hears it.
+func (p *provider) noteLoss(r *request, err *Error, code Code) {
+	if suppressed, ok := p.losses.allow(time.Now()); ok {
+		p.log.Warn("broach: a one-way call failed", "service", r.function.name, "from", r.from(), "code", code, "err", withoutArguments(err), "suppressed", suppressed)
+	}
 }
 
 // smallReply is room for a Reply with a few numbers or words; a larger one grows, into recycled memory.

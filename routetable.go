@@ -21,6 +21,7 @@ type view struct {
 	open       openCircuits
 	routes     routeTable
 	joined     bool
+	joinedAt   time.Time // when that changed last
 	isolated   bool
 	heartbeats float64       // a second
 	nextc      chan struct{} // closed when a newer view is published

@@ -3,29 +3,35 @@ package broach
 import (
 	"flag"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
-	"broach/internal/simnet"
-
 	"github.com/stretchr/testify/require"
 )
 
-var scheduleSeed = flag.Uint64("seed", 0, "replay one random schedule")
+var (
+	scheduleSeed = flag.Uint64("seed", 0, "replay one random schedule")
+	schedules    = flag.Uint64("schedules", 0, "try so many random schedules of each kind and size; 0: a few")
+	scheduleSize = flag.Int("nodes", 0, "of schedules with so many nodes alone; 0: of all sizes")
+)
 
-// A schedule does random things to a cluster: what can happen to processes and networks, in any order.
+// A schedule does random things to a cluster: what can happen to processes and networks, in any order. A node is the process at an address, which
+// has a number.
 type schedule struct {
 	*cluster
 	rng     *rand.Rand
+	began   time.Time
 	live    map[int]*Node
+	seedsOf map[int][]int     // of the live ones
+	ended   []int             // where nobody is any more
 	stopped map[int]func()    // how they go on
+	lent    map[int]*lodger   // who has lost its address to another process, or to nobody
 	well    map[int]time.Time // since when a node has run without a pause
 	next    int               // index of the next node
 	cuts    []rift
+	loss    float64
 	did     []string
 }
 
@@ -41,139 +47,24 @@ const calmFor = 3 * time.Second
 // calm is what happens to processes, rough also what happens to networks.
 var (
 	calm = []func(*schedule){
-		(*schedule).kill, (*schedule).restart, (*schedule).join, (*schedule).leave, (*schedule).register, (*schedule).register,
-		(*schedule).pause, (*schedule).goOn,
+		(*schedule).end, (*schedule).end, (*schedule).begin, (*schedule).comeBack, (*schedule).restart, (*schedule).restart, (*schedule).readdress,
+		(*schedule).register, (*schedule).register, (*schedule).pause, (*schedule).goOn, (*schedule).takeOver, (*schedule).giveBack, (*schedule).slow,
 	}
 	rough = append(slices.Clone(calm), (*schedule).cut, (*schedule).cutOneWay, (*schedule).heal, (*schedule).heal)
 )
 
-func newSchedule(c *cluster, size int, seed uint64) *schedule {
+func newSchedule(c *cluster, size int, seed uint64, loss float64) *schedule {
 	s := &schedule{
-		cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), live: map[int]*Node{}, stopped: map[int]func(){}, well: map[int]time.Time{},
+		cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), began: time.Now(), live: map[int]*Node{}, seedsOf: map[int][]int{}, stopped: map[int]func(){},
+		lent: map[int]*lodger{}, well: map[int]time.Time{}, loss: loss,
 	}
+	s.setDelay(usualDelay)
 	for range size {
-		s.join()
+		s.begin()
 	}
 	s.until(10*time.Second, "all see all", s.settled)
 	s.did = nil
 	return s
-}
-
-func (s *schedule) note(format string, args ...any) {
-	s.did = append(s.did, fmt.Sprintf(format, args...))
-}
-
-// some draws a live node that is not stopped.
-func (s *schedule) some() int {
-	ids := slices.DeleteFunc(slices.Sorted(maps.Keys(s.live)), func(i int) bool { return s.stopped[i] != nil })
-	return ids[s.rng.IntN(len(ids))]
-}
-
-// begin starts a node. All others are its seeds: of a single one that dies at once, it could not recover.
-func (s *schedule) begin(i int) {
-	s.live[i], s.well[i] = s.cluster.start(i, slices.Sorted(maps.Keys(s.live))...), time.Now()
-}
-
-func (s *schedule) join() {
-	s.note("join %d", s.next)
-	s.begin(s.next)
-	s.next++
-}
-
-// end ends a node, but not the last ones.
-func (s *schedule) end(how func(*Node)) (i int) {
-	if len(s.live)-len(s.stopped) < 3 {
-		return -1
-	}
-	i = s.some()
-	how(s.live[i])
-	delete(s.live, i)
-	return i
-}
-
-func (s *schedule) kill()  { s.note("kill %d", s.end(s.cluster.kill)) }
-func (s *schedule) leave() { s.note("leave %d", s.end(func(n *Node) { n.Close() })) }
-
-func (s *schedule) restart() {
-	if i := s.end(s.cluster.kill); i >= 0 {
-		s.note("restart %d", i)
-		s.begin(i)
-	}
-}
-
-func (s *schedule) register() {
-	i := s.some()
-	name := fmt.Sprint("f", s.rng.IntN(20))
-	s.note("register %s at %d", name, i)
-	if s.live[i].Register(name, func() {}) != nil {
-		require.NoError(s.t, s.live[i].Unregister(name))
-	}
-}
-
-// pause stops a node, as SIGSTOP does.
-func (s *schedule) pause() {
-	if len(s.live)-len(s.stopped) < 3 {
-		return
-	}
-	i := s.some()
-	s.note("pause %d", i)
-	s.stopped[i] = s.cluster.stop(s.live[i])
-}
-
-// goOn ends all pauses.
-func (s *schedule) goOn() {
-	s.note("go on")
-	for _, i := range slices.Sorted(maps.Keys(s.stopped)) {
-		s.stopped[i]()
-		s.well[i] = time.Now()
-	}
-	clear(s.stopped)
-}
-
-// halves divides the addresses that were ever used.
-func (s *schedule) halves() (a, b []int) {
-	for i := range s.next {
-		if s.rng.IntN(2) == 0 {
-			a = append(a, i)
-		} else {
-			b = append(b, i)
-		}
-	}
-	return a, b
-}
-
-func (s *schedule) cut() {
-	a, b := s.halves()
-	s.note("cut %v from the rest", a)
-	s.net.Cut(addrsAt(a), addrsAt(b))
-	s.cuts = append(s.cuts, rift{parts: func(i, j int) bool { // who has come since is on no side
-		return slices.Contains(a, i) && slices.Contains(b, j) || slices.Contains(b, i) && slices.Contains(a, j)
-	}})
-}
-
-func (s *schedule) cutOneWay() {
-	from, to := s.some(), s.some()
-	s.note("cut %v to %v", from, to)
-	s.net.CutOneWay(addrsAt([]int{from}), addrsAt([]int{to}))
-	s.cuts = append(s.cuts, rift{parts: func(i, j int) bool { return i == from && j == to || i == to && j == from }})
-}
-
-func (s *schedule) heal() {
-	s.note("heal")
-	s.net.Heal()
-	s.cuts = slices.DeleteFunc(s.cuts, func(r rift) bool { return !r.healed.IsZero() && time.Since(r.healed) > calmFor })
-	for i := range s.cuts {
-		if s.cuts[i].healed.IsZero() {
-			s.cuts[i].healed = time.Now()
-		}
-	}
-}
-
-func addrsAt(nodes []int) (list []netip.AddrPort) {
-	for _, i := range nodes {
-		list = append(list, addrOf(i))
-	}
-	return list
 }
 
 // settled reports that every live node sees exactly the live ones, reaches them, and knows what they offer.
@@ -256,14 +147,23 @@ func seeds(k uint64) []uint64 {
 
 // scheduleSizes are the clusters of the random schedules, and how many of each are tried.
 func scheduleSizes() map[int]uint64 {
+	sizes := map[int]uint64{3: 20, 32: 20, 100: 1}
 	if testing.Short() || raceEnabled {
-		return map[int]uint64{3: 4, 32: 4}
+		sizes = map[int]uint64{3: 8, 32: 4}
 	}
-	return map[int]uint64{3: 8, 32: 4, 100: 1}
+	for size := range sizes {
+		if *schedules > 0 {
+			sizes[size] = *schedules
+		}
+		if *scheduleSize > 0 && size != *scheduleSize {
+			delete(sizes, size)
+		}
+	}
+	return sizes
 }
 
 // Whatever happens to processes, at a loss of 5 %: no live node is doubted by another, and in the end everybody sees
-// everybody. go test -run TestProcessesComeAndGo -seed 7 . replays one.
+// everybody. go test -run TestProcessesComeAndGo -nodes 32 -seed 7 . replays one.
 func TestProcessesComeAndGo(t *testing.T) {
 	t.Parallel()
 	testSchedules(t, calm, 0.05, func(p *peerView) bool { return p.state != Alive || p.unreachable })
@@ -280,14 +180,14 @@ func TestNetworksBreakAndHeal(t *testing.T) {
 func testSchedules(t *testing.T, things []func(*schedule), loss float64, against func(*peerView) bool) {
 	for size, trials := range scheduleSizes() {
 		for _, seed := range seeds(trials) {
-			inCluster(t, seed, func(c *cluster) {
-				c.net.SetDefault(simnet.Link{Loss: loss, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond})
-				s := newSchedule(c, size, seed)
-				s.run(things, 30*time.Second, func() { require.Empty(t, s.falseAlarms(against), "seed %d: %v", seed, s.did) })
-				s.goOn()
-				s.heal()
-				took := c.until(10*time.Second, fmt.Sprintf("all is right at last; seed %d: %v", seed, s.did), s.settled)
-				t.Logf("%d nodes, %d events, settled after %v", len(s.live), len(s.did), took)
+			t.Run(fmt.Sprintf("%d nodes, seed %d", size, seed), func(t *testing.T) {
+				inCluster(t, seed, func(c *cluster) {
+					s := newSchedule(c, size, seed, loss)
+					s.run(things, 30*time.Second, func() { require.Empty(t, s.falseAlarms(against), "%v", s.did) })
+					s.calmDown()
+					took := c.until(10*time.Second, fmt.Sprintf("all is right at last: %v", s.did), s.settled)
+					t.Logf("%d nodes, %d events, settled after %v", len(s.live), len(s.did), took)
+				})
 			})
 		}
 	}

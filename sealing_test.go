@@ -47,7 +47,7 @@ func TestWhoHasNotTheKeyIsNobody(t *testing.T) {
 		"the same key id":     {{keyOf(1)}, {sameID(t, keyOf(1))}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log bytes.Buffer
+			var log sharedLog
 			inCluster(t, 1, func(c *cluster) {
 				c.edit = func(cfg *Config) { cfg.Keys, cfg.Logger = keys[0], slog.New(slog.NewTextHandler(&log, nil)) }
 				in := c.start(0)
@@ -187,7 +187,7 @@ func TestAnOpenNodeIsToldSoOnce(t *testing.T) {
 		{addr: "127.0.0.1:7000", advertise: "10.0.0.1:7000", lines: 1}, // somebody brings datagrams here
 	} {
 		inCluster(t, 1, func(c *cluster) {
-			var log bytes.Buffer
+			var log sharedLog
 			conn, err := c.net.Listen(netip.MustParseAddrPort(test.addr))
 			require.NoError(t, err)
 			handler := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})

@@ -1,104 +1,128 @@
 package broach
 
 import (
-	"context"
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
-)
-
-const (
-	lookUpJoining = 5 * time.Second // between look-ups of the seeds' host names while we have not joined
-	lookUpJoined  = time.Minute     // afterwards: an address may have moved
-	lookUpTimeout = 5 * time.Second
-
-	silentFirst = 5 * time.Second // after which the log tells that no seed answers: longer than a contact lasts
-	silentAgain = time.Minute     // and then again
 )
 
 // seedBook knows the seeds as the user named them. It is the loop's.
 type seedBook struct {
-	hosts []string // "host:port"
-	fixed []netip.AddrPort
-	busy  bool      // a look-up is under way
-	at    time.Time // when to look the hosts up again; zero: never
+	given  bool // there are seeds
+	fixed  []netip.AddrPort
+	unfit  []netip.AddrPort // that the socket cannot send to
+	names  []*seedName
+	lookUp lookUpFunc
+	fits   func(netip.Addr) bool // the node's socket can send there
 
-	tellAt time.Time // when to tell that no seed answers; zero: one has, or there is none
+	busy    int // look-ups under way
+	running sync.WaitGroup
+	at      time.Time // when to look at the names again; zero: when a look-up ends, or never
+
+	tellAt  time.Time // when to tell that no seed answers; zero: one has, or there is none
+	tellGap time.Duration
+	isTold  bool // that this node is its own seed
 }
 
-// add takes up seeds whose form was checked.
-func (b *seedBook) add(seeds []string) {
+// init makes a book of no seeds, for a node whose socket is bound to an address.
+func (b *seedBook) init(bound netip.Addr) {
+	b.lookUp = net.DefaultResolver.LookupNetIP
+	b.fits = func(ip netip.Addr) bool { return isOfFamily(bound, ip) }
+}
+
+// isOfFamily reports whether a socket bound to an address can send to another. One bound to :: does both families where the system can.
+func isOfFamily(bound, ip netip.Addr) bool {
+	isDual := !bound.IsValid() || bound.Is6() && bound.IsUnspecified()
+	return isDual || bound.Is4() == ip.Is4()
+}
+
+// add takes up seeds whose form was checked, and reports those that the socket cannot send to. A name that is known is looked up once more.
+func (b *seedBook) add(now time.Time, seeds []string) (unfit []netip.AddrPort) {
+	b.given = b.given || len(seeds) > 0
 	for _, s := range seeds {
-		if addr, err := netip.ParseAddrPort(s); err == nil {
+		addr, err := netip.ParseAddrPort(s)
+		addr = unmapped(addr)
+		switch {
+		case err != nil:
+			b.addName(s)
+			b.at = now
+		case !b.fits(addr.Addr()):
+			unfit = append(unfit, addr)
+		case !slices.Contains(b.fixed, addr):
 			b.fixed = append(b.fixed, addr)
-		} else if !slices.Contains(b.hosts, s) {
-			b.hosts = append(b.hosts, s)
 		}
 	}
+	return unfit
 }
 
-// resolve tells the membership of the seeds: at once of those that are addresses, of host names when they are looked up.
-func (n *Node) resolve(now time.Time) {
-	n.setSeeds(now, n.seeds.fixed, len(n.seeds.hosts) > 0)
-	if len(n.seeds.hosts) > 0 {
-		n.seeds.at = now
+// addName takes up a name, or has one that is known looked up once more.
+func (b *seedBook) addName(text string) {
+	for _, s := range b.names {
+		if s.text == text {
+			for i := range s.lookUps {
+				s.lookUps[i].began = time.Time{}
+			}
+			return
+		}
 	}
+	host, port, _ := parseSeed(text)
+	b.names = append(b.names, &seedName{text: text, host: host, port: port})
 }
 
-// setSeeds tells the membership and the reader where the seeds are.
+// addrs lists where the seeds are: the first address of each, then the second, so that a name with many keeps no other waiting.
+func (b *seedBook) addrs() (list []netip.AddrPort) {
+	var rows [][]netip.AddrPort
+	for _, addr := range b.fixed {
+		rows = append(rows, []netip.AddrPort{addr})
+	}
+	for _, s := range b.names {
+		for _, l := range s.lookUps {
+			rows = append(rows, l.found)
+		}
+	}
+	isListed := make(map[netip.AddrPort]bool)
+	for column, isMore := 0, true; isMore; column++ {
+		isMore = false
+		for _, row := range rows {
+			if column < len(row) && !isListed[row[column]] {
+				list = append(list, row[column])
+				isListed[row[column]] = true
+			}
+			isMore = isMore || column+1 < len(row)
+		}
+	}
+	return list
+}
+
+// isHoping reports that there may be seeds which we know no address of.
+func (b *seedBook) isHoping(known int) bool {
+	return b.given && known == 0 || slices.ContainsFunc(b.names, (*seedName).isUndecided)
+}
+
+// addSeeds takes up seeds whose form was checked.
+func (n *Node) addSeeds(now time.Time, seeds []string) {
+	if unfit := n.seeds.add(now, seeds); len(unfit) > 0 {
+		n.seeds.unfit = append(n.seeds.unfit, unfit...)
+		n.log.Warn("broach: seeds are of a family of addresses that this node's socket cannot send to: bind it to an address of theirs, or to ::",
+			"seeds", unfit, "bound", n.transport.localAddr())
+	}
+	n.tellSeeds(now)
+}
+
+// tellSeeds tells where the seeds are, as far as that is known.
+func (n *Node) tellSeeds(now time.Time) {
+	addrs := n.seeds.addrs()
+	n.setSeeds(now, addrs, n.seeds.isHoping(len(addrs)))
+}
+
+// setSeeds tells the membership and the reader where the seeds are, unless that is nothing new.
 func (n *Node) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
-	n.seedAddrs.Store(&addrs)
-	n.members.setSeeds(now, addrs, hoped)
-}
-
-// reresolve looks the host names up when that is due.
-func (n *Node) reresolve(now time.Time) {
-	b := &n.seeds
-	if b.busy || b.at.IsZero() || now.Before(b.at) {
+	sorted := slices.SortedFunc(slices.Values(addrs), netip.AddrPort.Compare)
+	if hoped == n.members.joining.hoped && slices.Equal(sorted, *n.seedAddrs.Load()) {
 		return
 	}
-	hosts, fixed := slices.Clone(b.hosts), slices.Clone(b.fixed)
-	b.busy = n.background.TryGo(func() error {
-		addrs := append(fixed, lookUp(n.provider.ctx, hosts)...)
-		return n.do(func(now time.Time) {
-			n.seeds.busy = false
-			n.setSeeds(now, addrs, len(addrs) == 0)
-		})
-	})
-	b.at = now.Add(lookUpJoining)
-	if n.members.joined() {
-		b.at = now.Add(lookUpJoined)
-	}
-}
-
-// noteSilence tells an operator whose node finds no cluster. Nobody else would: who gets its Opens and does not answer cannot say why.
-func (n *Node) noteSilence(now time.Time) {
-	b := &n.seeds
-	switch {
-	case !n.members.isUnanswered():
-		b.tellAt = time.Time{}
-	case b.tellAt.IsZero():
-		b.tellAt = now.Add(silentFirst)
-	case !now.Before(b.tellAt):
-		b.tellAt = now.Add(silentAgain)
-		n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between, that it reaches this node at addr"+
-			" (else set Advertise), and that both have the same Cluster, Keys and version of broach",
-			"hosts", b.hosts, "seeds", *n.seedAddrs.Load(), "addr", n.members.cfg.self, "cluster", n.cfg.cluster(), "keys", n.ring.Load() != nil)
-	}
-}
-
-// lookUp finds the addresses of hosts. A host that cannot be found now is left out: it is tried again.
-func lookUp(ctx context.Context, hosts []string) []netip.AddrPort {
-	ctx, cancel := context.WithTimeout(ctx, lookUpTimeout)
-	defer cancel()
-	var found []netip.AddrPort
-	for _, h := range hosts {
-		host, port, _ := parseSeed(h)
-		ips, _ := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-		for _, ip := range ips {
-			found = append(found, netip.AddrPortFrom(ip.Unmap(), port))
-		}
-	}
-	return found
+	n.seedAddrs.Store(&sorted)
+	n.members.setSeeds(now, addrs, hoped)
 }

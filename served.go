@@ -21,6 +21,7 @@ type servedSlot struct {
 	state      servedState
 	id         uint16
 	seq        uint32
+	executed   Executed // of the function, by the reply: so long as the slot has none, maybe
 	request    *request // while it runs
 	reply      []byte   // the Reply as framed: when done, and while moving, when the transfer borrows it
 	transfer   uint32   // while moving
@@ -122,7 +123,7 @@ func (v *servedSlot) look(seq uint32) servedVerdict {
 // begin puts a new request into its slot. What the slot held before is over: the caller has its reply or gave it up.
 func (s *servedSlots) begin(now time.Time, v *servedSlot, seq uint32, r *request) {
 	s.clear(v)
-	v.state, v.seq, v.request, v.at = servedNew, seq, r, now
+	v.state, v.seq, v.executed, v.request, v.at = servedNew, seq, Maybe, r, now
 	s.fresh.push(v)
 }
 
@@ -130,6 +131,7 @@ func (s *servedSlots) begin(now time.Time, v *servedSlot, seq uint32, r *request
 func (s *servedSlots) forget(v *servedSlot) {
 	s.drop(v)
 	v.seq--
+	v.executed = Maybe // of the call before nothing is known any more
 }
 
 // tell notes that the caller knows its request came.

@@ -28,6 +28,7 @@ type function struct {
 	params     []*plan // without the context; the last is a slice if isVariadic
 	results    []*plan // without the error
 	head       []byte  // what results begin with: their count and descriptions
+	most       int     // bytes of results
 	hasContext bool
 	hasError   bool
 	isVariadic bool
@@ -61,7 +62,7 @@ func planFunction(name string, fn any) (*function, error) {
 	if v.IsNil() {
 		return nil, errors.New("the function is nil")
 	}
-	f := &function{name: name, isVariadic: v.Type().IsVariadic()}
+	f := &function{name: name, most: maxMessageMost, isVariadic: v.Type().IsVariadic()}
 	if err := errors.Join(f.readParams(v.Type()), f.readResults(v.Type())); err != nil {
 		return nil, err
 	}

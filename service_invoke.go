@@ -95,6 +95,9 @@ func (f *function) badArgument(i int, err error) *Error {
 }
 
 func (f *function) badResult(i int, err error) *Error {
+	if errors.Is(err, errSize) {
+		return tooLarge(Yes, "results", f.most)
+	}
 	return failure(Internal, Yes, "result %d of %s: %v", i+1, f.sig, err).because(err)
 }
 
@@ -110,7 +113,7 @@ func (f *function) reply(ctx context.Context, out []reflect.Value, dst []byte) (
 
 // encodeResults appends the results of the function to dst. What follows them in out is not looked at.
 func (f *function) encodeResults(out []reflect.Value, dst []byte) ([]byte, *Error) {
-	e := newEncoder(append(dst, f.head...), len(f.results))
+	e := newEncoder(append(dst, f.head...), len(f.results), f.most)
 	for i, p := range f.results {
 		if err := p.encode(e, out[i]); err != nil {
 			e.finish()

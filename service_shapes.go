@@ -77,7 +77,7 @@ func typedReply[R any](ctx context.Context, f *function, dst []byte, r R, err er
 	if err != nil {
 		return nil, f.failed(ctx, err)
 	}
-	e := newEncoder(append(dst, f.head...), 1)
+	e := newEncoder(append(dst, f.head...), 1, f.most)
 	if err := write(e, r); err != nil {
 		e.finish()
 		return nil, f.badResult(0, err)

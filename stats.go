@@ -34,8 +34,13 @@ type Stats struct {
 	Panics   uint64 // functions that panicked
 	Unsent   uint64 // large replies given up: too many were under way, or nothing of them was acknowledged for 10 s
 
-	Heartbeats float64 // sent a second, to all peers together
-	Isolated   bool    // most of the peers that should be heard are silent: it is this node that is cut off
+	LogLost uint64 // lines that the Logger did not get: it panicked at them, or took longer for one than they came apart
+
+	Heartbeats  float64       // sent a second, to all peers together
+	Joined      bool          // it has no seeds but itself, or they have told it of the cluster: see WaitJoined
+	JoinedSince time.Duration // how long that has been so, or, if it has not joined, how long it has been trying
+
+	Isolated bool // most of the peers that should be heard are silent: it is this node that is cut off
 
 	Peers []PeerStats // sorted by address
 }
@@ -76,8 +81,9 @@ func (n *Node) Stats() Stats {
 		TablesRefused: c.crowded.Load(), Unsent: c.unsent.Load(),
 		Running: p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
 	}
+	s.LogLost = n.log.missing.Load()
 	now, v := time.Now(), n.view.Load()
-	s.Heartbeats, s.Isolated = v.heartbeats, v.isolated
+	s.Heartbeats, s.Isolated, s.Joined, s.JoinedSince = v.heartbeats, v.isolated, v.joined, now.Sub(v.joinedAt)
 	for i := range v.peers {
 		if l := n.tokens.link(v.peers[i].link); l != nil {
 			s.Peers = append(s.Peers, l.peerStats(now, v, v.peers[i]))

@@ -15,12 +15,14 @@ type strangers struct {
 	confirms int // Confirms with a token that is not known, likewise
 	derived  int // X25519, likewise
 	offers   quota
+	asks     allowance // answered by asking
 	made     quota
 	secrets  allowance              // X25519 in this second
 	perAddr  map[netip.AddrPort]int // Offers to an address in this second
 	until    time.Time              // the end of it
 	seen     seenOpens
 	told     toldOf
+	pleas    pleas
 }
 
 // quota is an allowance of a second that is divided: some of it is kept for those who come first.

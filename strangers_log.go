@@ -10,6 +10,7 @@ import (
 // unopened is for a datagram that no key opens.
 func (r *reader) unopened(now time.Time, d datagram) {
 	r.stats.unopened.Add(1)
+	r.noteSeed(d.addr, cameUnopened)
 	if r.ring.Load() == nil {
 		r.tellOf(now, d.addr, "broach: datagrams that no key of this node opens, for it has none: give it the Keys of its cluster")
 		return
@@ -20,12 +21,14 @@ func (r *reader) unopened(now time.Time, d datagram) {
 // otherCluster is for an Open of a node whose cluster has another name.
 func (r *reader) otherCluster(now time.Time, d datagram) {
 	r.stats.otherCluster.Add(1)
+	r.noteSeed(d.addr, cameOtherCluster)
 	r.tellOf(now, d.addr, "broach: a node of another cluster asks for a link: give both the same Cluster, or it other seeds")
 }
 
 // otherVersion is for a datagram of another version of the protocol.
 func (r *reader) otherVersion(now time.Time, d datagram) {
 	r.stats.foreignVersion.Add(1)
+	r.noteSeed(d.addr, cameOtherVersion)
 	r.tellOf(now, d.addr, "broach: datagrams of another version of the protocol: bring both sides to the same version of broach")
 }
 
@@ -35,6 +38,24 @@ func (r *reader) refused(now time.Time, from, advertised netip.AddrPort) {
 	if r.strangers.told.isNew(now, from) {
 		r.log.Warn("broach: a node advertises an address that cannot be reached from here: it needs Advertise", "from", from, "advertised", advertised)
 	}
+}
+
+// noRoom is for a node that is refused because we know as many as we may.
+func (r *reader) noRoom(now time.Time, addr netip.AddrPort) {
+	r.tellOf(now, addr, "broach: a node is not let in, for it knows as many members as it can: divide the cluster")
+}
+
+// noteSeed notes what came from a seed that makes no member of it.
+func (r *reader) noteSeed(from netip.AddrPort, came seedAnswer) {
+	if r.isSeed(from) {
+		r.seedNotes.note(from, came)
+	}
+}
+
+// doubled is for another process that advertises the address of this one.
+func (r *reader) doubled(now time.Time, from netip.AddrPort) {
+	r.stats.unusable.Add(1)
+	r.tellOf(now, from, "broach: another node advertises the address of this one: what is sent to either comes to one of them, so give each its own Advertise")
 }
 
 // tellOf tells the operator of who sent a datagram.

@@ -3,6 +3,7 @@ package broach
 import (
 	"bytes"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -43,7 +44,7 @@ func (c *cluster) loggedBy() *sharedLog {
 
 const noSeed = "no seed has answered"
 
-// Who is not let in finds out from its own log, and the other side from its. Neither is told more than once a minute.
+// Who is not let in finds out from its own log, and the other side from its. Neither is told more than once a minute, and who gets no answer ever more rarely.
 func TestBothSidesAreToldWhyANodeIsNotLetIn(t *testing.T) {
 	keys := func(list ...[]byte) func(*Config) { return func(cfg *Config) { cfg.Keys = list } }
 	none := func(*Config) {}
@@ -76,7 +77,7 @@ func TestBothSidesAreToldWhyANodeIsNotLetIn(t *testing.T) {
 				for _, n := range c.nodes {
 					n.Close() // nobody writes any more
 				}
-				require.Equal(t, 10, strings.Count(out.String(), noSeed), out.String())
+				require.Equal(t, 4, strings.Count(out.String(), noSeed), "after 1, 2 and 4 minutes again: %s", out)
 				if test.told != "" {
 					require.InDelta(t, 10, strings.Count(in.String(), test.told), 1, in.String())
 				}
@@ -84,6 +85,22 @@ func TestBothSidesAreToldWhyANodeIsNotLetIn(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Of two processes that advertise one address, the one that gets what is sent there is told as soon as the other comes to it, and counts that.
+func TestTwoThatAdvertiseOneAddressAreTold(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		c.forwardTo(addrOf(200), func(int64) netip.AddrPort { return addrOf(0) })
+		in := c.loggedBy()
+		c.start(0)
+		out := c.loggedBy()
+		c.startWith(1, func(cfg *Config) { cfg.Advertise, cfg.Join = addrOf(0).String(), []string{addrOf(200).String()} })
+		time.Sleep(2 * silentFirst)
+		require.Contains(t, in.String(), "another node advertises the address of this one")
+		require.Contains(t, out.String(), noSeed)
+		require.NotZero(t, c.nodes[0].Stats().Unusable)
+		require.False(t, c.nodes[1].view.Load().joined)
+	})
 }
 
 // Who is let in, or has nobody to ask, is told nothing; who cannot find out where its seeds are is.

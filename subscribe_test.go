@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -196,7 +195,7 @@ func TestAnotherInstanceTakesWhatABlockedOneCannot(t *testing.T) {
 
 // A subscriber that panics or ends its goroutine loses that event and no other, and what goes wrong in it is in the log.
 func TestASubscriberThatFailsLosesOneEvent(t *testing.T) {
-	var log bytes.Buffer // the handler locks it, and both nodes have the same
+	var log sharedLog // the handler locks it, and both nodes have the same
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	inPair(t, nil, func(c *cluster, subscriber, publisher *Node) {
 		var box inbox
@@ -281,7 +280,7 @@ func TestEventsWaitBesideAFullQueue(t *testing.T) {
 
 // Close drops what waits, and says how much.
 func TestCloseOfANodeCountsWhatItDrops(t *testing.T) {
-	var log bytes.Buffer // the handler locks it, and both nodes have the same
+	var log sharedLog // the handler locks it, and both nodes have the same
 	logger := slog.New(slog.NewTextHandler(&log, nil))
 	inPair(t, nil, func(c *cluster, subscriber, publisher *Node) {
 		times := 0

@@ -84,8 +84,8 @@ func (m *membership) doubtedInVain(now time.Time, p *peer) bool {
 
 // ping sends the next probe; with every other one, witnesses are asked.
 func (m *membership) ping(now time.Time, p *peer) {
-	if p.probe.tries == 0 && !p.probe.path {
-		m.noteLate(now)
+	if p.probe.tries == 0 && !p.probe.path || p.probe.tries == m.cfg.heartbeat.Probes-1 && p.probe.path && !p.probe.lives {
+		m.noteLate(now, p) // or as good as: it owes answers to calls, and to these Pings
 	}
 	p.probe.own = true
 	m.ask(now, p)

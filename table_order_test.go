@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"log/slog"
 	"net"
 	"net/netip"
 	"testing"
@@ -54,7 +53,7 @@ func (c *sentConn) Close() error        { return nil }
 // A hello never goes under the version of a table that came after it: the receiver would keep the old table for the new one.
 func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	conn := new(sentConn)
-	n := newNode(Config{Conn: conn, Logger: slog.New(slog.DiscardHandler)}, newPacketTransport(conn))
+	n := newNode(Config{Conn: conn}, newPacketTransport(conn), noLog)
 	t.Cleanup(n.stop)
 	now := time.Now()
 	require.NoError(t, n.Register("more", func(x int) int { return x }))

@@ -25,6 +25,7 @@ const (
 	provingFirst = 5 * time.Millisecond   // between two Confirms at least
 	provingFew   = 64                     // links that are proven at once, up to which that goes by the round trip: a crowd has enough to do
 	provingAgain = 500 * time.Millisecond // until we open again beside it: who offered the link may be gone
+	askAllEvery  = time.Second            // between two times that all are asked whether they hold our links
 	doubtsEnough = 2                      // Offers of a peer that holds our link, without anything accepted on it, until another is made, [LNK-9]
 )
 
@@ -34,6 +35,7 @@ type proving struct {
 	linkID
 	asked  time.Time     // when the contact began that led to it
 	held   uint32        // the highest rank that the peer held then
+	named  bool          // the contact was made by another's words
 	told   uint32        // the version of our table that we have said
 	trip   time.Duration // from the Open to the Offer; 0: not known
 	hellos uint8
@@ -60,10 +62,11 @@ func (m *membership) offered(now time.Time, o answered) {
 		return
 	}
 	boot, p := handshake.BootID(o.Key), m.peers.byAddr[c.addr]
+	m.unmask(c.addr, o.Addr)
 	switch {
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
 		m.endContact(c)
-	case o.Addr != c.addr && !isUsable(o.from, o.Addr):
+	case o.Addr == m.cfg.self, o.Addr != c.addr && !isUsable(o.from, o.Addr):
 		m.out.unusable++
 		m.endContact(c)
 	case o.Addr != c.addr:
@@ -113,7 +116,7 @@ func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 	terms := m.cfg.terms(&o.Offer, m.cfg.self, c.addr)
 	pr := &proving{
 		tie: tie{token: c.token, order: terms.Order()}, linkID: linkID{boot: boot, addr: c.addr},
-		asked: c.began, held: o.Held, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
+		asked: c.began, held: o.Held, named: c.named, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
 	}
 	if c.tries == 1 && c.kept == nil {
 		pr.trip = now.Sub(c.last)
@@ -186,9 +189,15 @@ func (m *membership) proven(now time.Time, token uint64) {
 		}
 		m.provings = slices.Delete(m.provings, i, i+1)
 		pr.born = m.moment(now)
-		m.dropHeldBelow(pr)
+		if m.dropHeldBelow(pr) {
+			m.askAll(now)
+		}
+		isNew := m.peers.byAddr[pr.addr] == nil
 		m.bind(now, pr.linkID, pr.tie, true)
 		if p := m.peers.byLink[token]; p != nil {
+			if isNew && !pr.named {
+				m.tellOfAll(now, p)
+			}
 			p.told = max(p.told, pr.told)
 			m.noteFirstTrip(p, now.Sub(pr.until.Add(-provingFor)))
 		}
@@ -196,11 +205,12 @@ func (m *membership) proven(now time.Time, token uint64) {
 	}
 }
 
-// dropHeldBelow closes the links that a peer has said it does not hold any more, now that it has shown that it was the peer who said so, [LNK-8].
-func (m *membership) dropHeldBelow(pr *proving) {
+// dropHeldBelow closes the links that a peer has said it does not hold any more, now that it has shown that it was the peer who said so, [LNK-8]. It
+// reports whether none is left.
+func (m *membership) dropHeldBelow(pr *proving) bool {
 	p := m.peers.byAddr[pr.addr]
 	if p == nil || p.boot != pr.boot {
-		return
+		return false
 	}
 	isLost := func(t tie) bool { return t.order.Rank > pr.held && m.time(t.born).Before(pr.asked) }
 	if p.older != nil && isLost(*p.older) {
@@ -212,6 +222,21 @@ func (m *membership) dropHeldBelow(pr *proving) {
 		p.tie = tie{}
 		if p.older != nil {
 			p.tie, p.older = *p.older, nil
+		}
+		return p.tie.token == 0
+	}
+	return false
+}
+
+// askAll opens to all members: when one has let us go, because another process was at our address for a while, others have too.
+func (m *membership) askAll(now time.Time) {
+	if now.Sub(m.askedAll) < askAllEvery {
+		return
+	}
+	m.askedAll = now
+	for _, p := range m.peers.list {
+		if p.isMember() && p.tie.token != 0 {
+			m.contact(now, p.addr)
 		}
 	}
 }

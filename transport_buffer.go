@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"log/slog"
 	"net"
 	"sync"
 )
@@ -32,7 +31,7 @@ func (k socketBuffer) set(conn *net.UDPConn, size int) error {
 }
 
 // askBuffers enlarges both buffers as far as the system allows.
-func askBuffers(conn *net.UDPConn, log *slog.Logger) {
+func askBuffers(conn *net.UDPConn, log *logQueue) {
 	for _, k := range []socketBuffer{receiveSocketBuffer, sendSocketBuffer} {
 		processBuffers.note(log, k, k.grow(conn, socketBufferSize))
 	}
@@ -46,7 +45,7 @@ var processBuffers smallBuffers
 
 // note says once per kind what was given and what to change, if it is less than asked for.
 // That is no warning: all works, only bursts lose datagrams, which are sent again.
-func (s *smallBuffers) note(log *slog.Logger, k socketBuffer, got int) {
+func (s *smallBuffers) note(log *logQueue, k socketBuffer, got int) {
 	if got >= socketBufferSize {
 		return
 	}

@@ -3,7 +3,6 @@ package broach
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -78,7 +77,7 @@ func (s *transportStats) sent(calls, datagrams, bytes, lost int) {
 // openUDP binds addr, "ip:port"; "" is "127.0.0.1:0", and port 0 picks a free one.
 // An IPv4 address takes IPv4 only; "[::]:port" takes both families where the system can.
 // It asks for large socket buffers and logs once per process if the system gave less.
-func openUDP(addr string, log *slog.Logger) (transport, error) {
+func openUDP(addr string, log *logQueue) (transport, error) {
 	conn, err := listenUDP(addr)
 	if err != nil {
 		return nil, err

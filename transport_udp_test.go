@@ -15,7 +15,7 @@ import (
 )
 
 // noLog is for tests in which a line of advice about socket buffers proves nothing.
-var noLog = slog.New(slog.DiscardHandler)
+var noLog = newLogQueue(Config{Logger: slog.New(slog.DiscardHandler)})
 
 // plainConn hides that a socket is a *net.UDPConn, and so from the batched calls.
 type plainConn struct{ PacketConn }

@@ -40,6 +40,10 @@ func (n *Node) nextView(now time.Time, old *view) *view {
 		self: m.cfg.self, began: m.began, peers: m.view(), joined: m.joined(), isolated: m.pulse.isolated,
 		heartbeats: m.rotation.perSecond(), nextc: make(chan struct{}),
 	}
+	v.joinedAt = old.joinedAt
+	if v.joined != old.joined || v.joinedAt.IsZero() {
+		v.joinedAt = now
+	}
 	v.open = n.findCircuits(now, v.peers, old.open)
 	v.routes = old.routes.follow(old.peers, v.peers, n.tokens.link)
 	return v
@@ -48,6 +52,9 @@ func (n *Node) nextView(now time.Time, old *view) *view {
 // logView tells the operator how this node's own place has changed.
 func (n *Node) logView(was, is *view) {
 	n.logIsolation(was.isolated, is.isolated)
+	if is.joined && !was.joined && !was.joinedAt.IsZero() {
+		n.log.Info("broach: joined the cluster", "members", len(is.peers)+1, "after", is.joinedAt.Sub(was.joinedAt))
+	}
 	if was.self != is.self {
 		n.log.Info("broach: a seed has seen this node's address", "addr", is.self)
 	}

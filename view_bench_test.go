@@ -22,9 +22,9 @@ type hall struct {
 func newHall(t testing.TB, peers, rows int) *hall {
 	cfg := Config{LogLevel: "off"}
 	require.NoError(t, cfg.validate())
-	socket, err := cfg.open()
+	socket, err := cfg.open(newLogQueue(cfg))
 	require.NoError(t, err)
-	h := &hall{Node: newNode(cfg, socket), now: time.Now()}
+	h := &hall{Node: newNode(cfg, socket, newLogQueue(cfg)), now: time.Now()}
 	t.Cleanup(func() { socket.close() })
 	for i := range peers {
 		h.seat(i, rows)

@@ -26,6 +26,7 @@ var pureFiles = []string{
 var goStatements = map[string]int{
 	"call_hedge.go":    1, // an attempt, which its context ends and the call waits for
 	"future.go":        1, // the call, which its context ends
+	"log_queue.go":     2, // whoever gives lines to the Logger, and the next, where that ended the goroutine
 	"node.go":          2, // the reader, the loop
 	"receive.go":       1, // Close when the socket fails
 	"receive_quick.go": 1, // the reader again, where a function ended its goroutine
@@ -35,6 +36,9 @@ var goStatements = map[string]int{
 
 // clockFiles may read the clock.
 var clockFiles = []string{
+	"seed_refusal.go", // how long the system is given
+	"log_queue.go",    // lines have the time at which they were said
+	"log_details.go",
 	"node.go", "loop.go", "view.go", "receive.go", "receive_quick.go",
 	"receive_handshake.go", // the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
 	"call.go", "call_all.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",

@@ -3,6 +3,7 @@ package broach
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"net/netip"
@@ -190,7 +191,7 @@ func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
 }
 
 // WaitFor waits until at least that many providers of a function can be called, this node among them. It returns ctx's error
-// if ctx ends first, and ErrClosed if the node is closed.
+// if ctx ends first, with what keeps this node from joining its cluster if it has not, and ErrClosed if the node is closed.
 func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
 	return n.await(ctx, func(v *view) bool {
 		there := len(v.routes.get(service).links())
@@ -199,6 +200,13 @@ func (n *Node) WaitFor(ctx context.Context, service string, providers int) error
 		}
 		return there >= providers
 	})
+}
+
+// WaitJoined waits until the node has joined its cluster: a seed has told it of the members, and they have answered, or it has no other seeds than
+// itself. Then calls find what is offered. It returns nil at once if that is so, an error that matches ctx's and says what came back from the seeds if
+// ctx ends first, and ErrClosed if the node is closed. It may be called by many goroutines at once.
+func (n *Node) WaitJoined(ctx context.Context) error {
+	return n.await(ctx, func(v *view) bool { return v.joined })
 }
 
 // await waits for a view that satisfies a condition.
@@ -214,10 +222,18 @@ func (n *Node) await(ctx context.Context, satisfied func(*view) bool) error {
 		select {
 		case <-v.nextc:
 		case <-ctx.Done():
-			return ctx.Err()
+			return n.waitedInVain(ctx.Err())
 		case <-n.provider.ctx.Done():
 		}
 	}
+}
+
+// waitedInVain is the error of a ctx that has ended, with what keeps the node from joining if it has not.
+func (n *Node) waitedInVain(err error) error {
+	if trouble := n.notJoined(n.view.Load()); trouble != "" {
+		return fmt.Errorf("broach: %w%s", err, trouble)
+	}
+	return err
 }
 
 // Watch yields what the cluster looks like now, as events, then each change, until ctx ends, the node is closed or the loop

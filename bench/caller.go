@@ -26,7 +26,8 @@ var errWrong = errors.New("wrong answer")
 // A caller makes one call after the other.
 type caller struct {
 	client  client
-	payload []byte // what is echoed; nil to add
+	payload []byte // the longest that is echoed; nil to add
+	spread  int    // how much shorter some are
 	id, ids int    // of the next call, and how far the ids of one caller lie apart
 
 	tried, answered int // calls since the caller was made
@@ -38,14 +39,17 @@ type caller struct {
 	lost   error // why one of them failed
 }
 
-// newCaller makes the caller number i of n.
-func newCaller(c client, i, n, size int) *caller {
+// newCaller makes the caller number i of the workload.
+func newCaller(c client, i int, w workload) *caller {
 	h := hdrhistogram.New(int64(finestTime), int64(longestTime), timeDigits)
-	w := &caller{client: c, id: i, ids: n, times: h}
-	if size > 0 {
-		w.payload = bytes.Repeat([]byte{byte(i)}, size)
+	one := &caller{client: c, id: i, ids: w.callers, times: h}
+	if w.size > 0 {
+		one.payload = bytes.Repeat([]byte{byte(i)}, w.size)
 	}
-	return w
+	if w.least > 0 {
+		one.spread = w.size - w.least
+	}
+	return one
 }
 
 // work calls until the window closes and the last answer is there.
@@ -79,12 +83,13 @@ func (c *caller) call() error {
 	return err
 }
 
-// echo sends the payload, which begins with the id.
+// echo sends the payload, or as much of it as is the id's turn; it begins with the id.
 func (c *caller) echo(id int) error {
 	binary.LittleEndian.PutUint64(c.payload, uint64(id))
-	back, err := c.client.echo(c.payload)
-	if err == nil && !bytes.Equal(back, c.payload) {
-		return fmt.Errorf("%w: %d bytes came back, other than the %d that were sent", errWrong, len(back), len(c.payload))
+	sent := c.payload[:len(c.payload)-id%(c.spread+1)]
+	back, err := c.client.echo(sent)
+	if err == nil && !bytes.Equal(back, sent) {
+		return fmt.Errorf("%w: %d bytes came back, other than the %d that were sent", errWrong, len(back), len(sent))
 	}
 	return err
 }

@@ -24,7 +24,7 @@ func TestCallersUseEachIdOnce(t *testing.T) {
 	seen := map[int]int{}
 	c := scripted{sum: func(x, y int) (int, error) { seen[x]++; return x + y, nil }}
 	for i := range 3 {
-		one := newCaller(c, i, 3, 0)
+		one := newCaller(c, i, workload{callers: 3})
 		for range 4 {
 			require.NoError(t, one.call())
 		}
@@ -41,20 +41,36 @@ func TestAWrongAnswerIsNoticed(t *testing.T) {
 		sum:  func(x, y int) (int, error) { return x + y + 1, nil },
 		back: func(p []byte) ([]byte, error) { return append([]byte{p[0] + 1}, p[1:]...), nil },
 	}
-	require.ErrorIs(t, newCaller(off, 0, 1, 0).call(), errWrong)
-	require.ErrorIs(t, newCaller(off, 0, 1, 64).call(), errWrong)
+	require.ErrorIs(t, newCaller(off, 0, workload{callers: 1}).call(), errWrong)
+	require.ErrorIs(t, newCaller(off, 0, workload{callers: 1, size: 64}).call(), errWrong)
+}
+
+func TestMixedSizesAreAllOfThem(t *testing.T) {
+	seen := map[int]bool{}
+	back := func(p []byte) ([]byte, error) {
+		seen[len(p)] = true
+		return p, nil
+	}
+	mixed := workload{callers: 64, least: 512, size: 1024}
+	c := newCaller(scripted{back: back}, 5, mixed)
+	for range 513 {
+		require.NoError(t, c.call())
+	}
+	require.Len(t, seen, 513)
+	require.True(t, seen[512] && seen[1024])
+	require.Equal(t, 768, mixed.meanSize())
 }
 
 func TestAnErrorIsNoWrongAnswer(t *testing.T) {
 	down := errors.New("down")
-	c := newCaller(scripted{sum: func(int, int) (int, error) { return 0, down }}, 0, 1, 0)
+	c := newCaller(scripted{sum: func(int, int) (int, error) { return 0, down }}, 0, workload{callers: 1})
 	err := c.call()
 	require.ErrorIs(t, err, down)
 	require.NotErrorIs(t, err, errWrong)
 }
 
 func TestNoteCountsOnlyWhatWasAnsweredInTime(t *testing.T) {
-	c := newCaller(nil, 0, 1, 0)
+	c := newCaller(nil, 0, workload{callers: 1})
 	c.note(time.Millisecond, true, nil)
 	c.note(time.Millisecond, false, nil)
 	c.note(time.Millisecond, true, errors.New("down"))
@@ -65,7 +81,7 @@ func TestNoteCountsOnlyWhatWasAnsweredInTime(t *testing.T) {
 }
 
 func TestPercentilesOfAllCallersTogether(t *testing.T) {
-	crew := &crew{callers: []*caller{newCaller(nil, 0, 2, 0), newCaller(nil, 1, 2, 0)}}
+	crew := &crew{callers: []*caller{newCaller(nil, 0, workload{callers: 2}), newCaller(nil, 1, workload{callers: 2})}}
 	for ms := 1; ms <= 1000; ms++ {
 		crew.callers[ms%2].note(time.Duration(ms)*time.Millisecond, true, nil)
 	}
@@ -77,7 +93,7 @@ func TestPercentilesOfAllCallersTogether(t *testing.T) {
 }
 
 func TestTimesBeyondTheHistogramAreNotLost(t *testing.T) {
-	c := newCaller(nil, 0, 1, 0)
+	c := newCaller(nil, 0, workload{callers: 1})
 	c.note(time.Hour, true, nil)
 	require.EqualValues(t, 1, c.times.TotalCount())
 }

@@ -28,7 +28,7 @@ func newCrew(s system, w workload, addr string) (*crew, error) {
 			c.clients = append(c.clients, dialed)
 		}
 		mine := c.clients[len(c.clients)-1]
-		c.callers = append(c.callers, newCaller(mine, i, w.callers, w.size))
+		c.callers = append(c.callers, newCaller(mine, i, w))
 	}
 	if w.transfer > 0 {
 		c.bulk = startBulk(c.clients[0], w.transfer)

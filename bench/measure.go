@@ -25,7 +25,7 @@ func measure(s system, w workload, window time.Duration) (outcome, error) {
 		return outcome{}, err
 	}
 	r, err := observe(srv, c, window)
-	got := outcome{r.withEcho(w.size), c.lost()}
+	got := outcome{r.withEcho(w.meanSize()), c.lost()}
 	if err != nil || c.bulk == nil {
 		return got, err
 	}

@@ -23,6 +23,13 @@ var (
 		serve: func() (server, error) { return serveBroach(sealed(), sum) },
 		dial:  func(addr string) (client, error) { return dialTyped(sealed(), addr) },
 	}
+	broachContext = system{
+		name: "broach-context", title: "broach, Bind, a function with a context", broach: true, maxEcho: 1 << 10,
+		serve: func() (server, error) {
+			return serveBroach(quiet(), func(_ context.Context, x, y int) int { return x + y })
+		},
+		dial: broachTyped.dial,
+	}
 	broachReflective = system{
 		name: "broach-call", title: "broach, Caller.Call", broach: true,
 		serve: broachTyped.serve,
@@ -42,8 +49,8 @@ func sealed() broach.Config {
 
 func sum(x, y int) int { return x + y }
 
-// serveBroach offers the three functions.
-func serveBroach(cfg broach.Config, add func(x, y int) int) (server, error) {
+// serveBroach offers the three functions; add is one of two integers.
+func serveBroach(cfg broach.Config, add any) (server, error) {
 	node, err := broach.Start(cfg)
 	if err != nil {
 		return server{}, err

@@ -5,11 +5,16 @@ import (
 	"net"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 )
 
-// grpcSystem is gRPC with its defaults, one ClientConn shared by all callers, without TLS as all others here.
-var grpcSystem = system{name: "grpc", title: "gRPC", serve: serveGRPC, dial: dialGRPC}
+// grpcSystem is gRPC with its defaults, one ClientConn shared by all callers, without TLS.
+var grpcSystem = system{
+	name: "grpc", title: "gRPC",
+	serve: func() (server, error) { return serveGRPC() },
+	dial:  func(addr string) (client, error) { return dialGRPC(addr, insecure.NewCredentials()) },
+}
 
 // The default of gRPC is 4 MiB; the limit costs nothing by itself.
 const pbMaxMessage = 128 << 20
@@ -36,19 +41,19 @@ func unary[In, Out any](method func(pbServer, context.Context, *In) (*Out, error
 	}
 }
 
-func serveGRPC() (server, error) {
+func serveGRPC(opts ...grpc.ServerOption) (server, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return server{}, err
 	}
-	s := grpc.NewServer(grpc.MaxRecvMsgSize(pbMaxMessage))
+	s := grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(pbMaxMessage))...)
 	s.RegisterService(&pbService, pbServer{})
 	go s.Serve(l)
 	return server{addr: l.Addr().String(), stop: s.Stop}, nil
 }
 
-func dialGRPC(addr string) (client, error) {
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+func dialGRPC(addr string, creds credentials.TransportCredentials) (client, error) {
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(creds))
 	if err != nil {
 		return nil, err
 	}

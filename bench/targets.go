@@ -69,7 +69,8 @@ var targets = []target{
 	lossless(p50, "broach-loss20", atMost(1.2)),
 	absolute(p99, "loss", "broach-loss5", unasked, atMost(0.150)),
 	whileSealed("add64", 0.7),
-	whileSealed("echo1m", 0.6),
+	{rate, cell{"echo1m", "broach-sealed"}, cell{"echo1m", "grpc-tls"}, atLeast(1.1), atLeast(1.8)},
+	{rate, cell{"add64", "broach-context"}, cell{"add64", "broach"}, unasked, atLeast(0.97)},
 	{p99, cell{"beside", "broach"}, cell{"add4", "broach"}, atMost(10), atMost(5)},
 }
 

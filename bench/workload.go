@@ -9,7 +9,8 @@ const bulkSize = 64<<20 - 1<<10
 type workload struct {
 	name, title string
 	callers     int
-	size        int // bytes that are echoed; 0: two integers are added
+	size        int // bytes that are echoed, at most; 0: two integers are added
+	least       int // bytes that are echoed, at least, where sizes are mixed; 0: all have size
 	transfer    int // bytes that one more caller sends at the same time, again and again
 	lossy       bool
 }
@@ -21,8 +22,11 @@ var workloads = []workload{
 	{name: "add64", title: "add(int, int), 64 callers", callers: 64},
 	{name: "add256", title: "add(int, int), 256 callers", callers: 256},
 	{name: "echo1k", title: "echo of 1 KiB, 64 callers", callers: 64, size: 1 << 10},
+	{name: "echomix", title: "echo of 512 to 1,024 bytes, 64 callers", callers: 64, size: 1 << 10, least: 512},
 	{name: "echo64k", title: "echo of 64 KiB, 16 callers", callers: 16, size: 64 << 10},
+	{name: "echo1m1", title: "echo of 1 MiB, 1 caller", callers: 1, size: 1 << 20},
 	{name: "echo1m", title: "echo of 1 MiB, 4 callers", callers: 4, size: 1 << 20},
+	{name: "echo1m16", title: "echo of 1 MiB, 16 callers", callers: 16, size: 1 << 20},
 	{name: "add4", title: "add(int, int), 4 callers, nothing beside them", callers: 4},
 	{name: "beside", title: "add(int, int), 4 callers, beside transfers of 64 MiB", callers: 4, transfer: bulkSize},
 	{name: "loss", title: "add(int, int), 64 callers, datagrams lost, doubled and reordered", callers: 64, lossy: true},
@@ -32,6 +36,14 @@ var workloads = []workload{
 func (w workload) runsOn(s system) bool {
 	fits := s.maxEcho == 0 || max(w.size, w.transfer) <= s.maxEcho
 	return w.lossy == s.lossy && fits
+}
+
+// meanSize is how many bytes an echo has in the mean.
+func (w workload) meanSize() int {
+	if w.least == 0 {
+		return w.size
+	}
+	return (w.least + w.size) / 2
 }
 
 // workloadNamed returns the workload of that name.

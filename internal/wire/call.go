@@ -96,6 +96,9 @@ func SetBodyRemaining(body []byte, ms uint32) {
 	binary.BigEndian.PutUint32(body[remainingOffset:], ms)
 }
 
+// executedOffset is where the body of a Reply says whether the handler ran.
+const executedOffset = 10
+
 // The values of Reply.Executed: did the handler run?
 const (
 	ExecutedMaybe uint8 = 0
@@ -136,14 +139,14 @@ func ConsumeReply(body []byte) (Reply, error) {
 	if len(body) < replyHead {
 		return Reply{}, ErrShort
 	}
-	if body[10] > ExecutedYes {
+	if body[executedOffset] > ExecutedYes {
 		return Reply{}, ErrField
 	}
 	m := Reply{
 		Slot:     binary.BigEndian.Uint16(body),
 		Seq:      binary.BigEndian.Uint32(body[2:]),
 		Code:     binary.BigEndian.Uint32(body[6:]),
-		Executed: body[10],
+		Executed: body[executedOffset],
 		Body:     body[replyHead:],
 	}
 	if m.Code == 0 {

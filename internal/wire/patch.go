@@ -24,6 +24,9 @@ func Unframe(frame []byte) []byte {
 	return frame[FrameSize-1:]
 }
 
+// ExecutedIn is what an encoded Reply, with its frame or after Unframe, says of its handler.
+func ExecutedIn(frame []byte) uint8 { return frame[FrameSize+executedOffset] }
+
 // SetRequestID fills in slot and seq of an encoded Request.
 func SetRequestID(frame []byte, slot uint16, seq uint32) {
 	binary.BigEndian.PutUint16(frame[FrameSize:], slot)

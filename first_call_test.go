@@ -1,0 +1,133 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"broach/internal/simnet"
+
+	"github.com/stretchr/testify/require"
+)
+
+// firstCalls is what came of the first calls of many processes.
+type firstCalls struct {
+	took      []time.Duration // in order
+	ran       int
+	resent    uint64 // Requests that were sent more than once, by either side
+	strangers uint64 // counted at the seed
+}
+
+// makeFirstCalls starts processes one after the other, each of which calls the seed as soon as it knows its functions, or is called by it, and ends.
+func makeFirstCalls(c *cluster, processes int, call func(seed, newcomer *Node) error) (f firstCalls) {
+	seed := c.start(0)
+	require.NoError(c.t, seed.Register("echo", func(b []byte) []byte { f.ran++; return b }))
+	_, err := seed.Subscribe("told", func([]byte) { f.ran++ }, EachInstance())
+	require.NoError(c.t, err)
+	time.Sleep(time.Second)
+	for i := range processes {
+		c.nodes = c.nodes[:1]
+		newcomer := c.start(1+i, 0)
+		begun := time.Now()
+		require.NoError(c.t, call(seed, newcomer), "process %d", i)
+		f.took = append(f.took, time.Since(begun))
+		for _, n := range c.nodes {
+			for _, p := range n.Stats().Peers {
+				f.resent += p.Retransmits
+			}
+		}
+		require.NoError(c.t, newcomer.Close())
+	}
+	time.Sleep(time.Second)
+	slices.Sort(f.took)
+	f.strangers = seed.Stats().Strangers
+	return f
+}
+
+// firstCallForms are the first things that a process may do.
+func firstCallForms() map[string]func(seed, newcomer *Node) error {
+	echo := func(size int, options ...CallOption) func(_, newcomer *Node) error {
+		return func(_, newcomer *Node) error {
+			if err := newcomer.WaitFor(context.Background(), "echo", 1); err != nil {
+				return err
+			}
+			_, err := newcomer.Caller("echo", options...).Call(context.Background(), make([]byte, size))
+			return err
+		}
+	}
+	return map[string]func(seed, newcomer *Node) error{
+		"a call": echo(10), "a call of 40 ms": echo(10, Timeout(40*time.Millisecond)), "a large call": echo(100_000),
+		"a call that waits for its name": func(_, newcomer *Node) error {
+			_, err := newcomer.Caller("echo").Call(context.Background(), []byte{1})
+			return err
+		},
+		"a Send": func(_, newcomer *Node) error { return newcomer.Caller("echo").Send(context.Background(), []byte{1}) },
+		"an event": func(_, newcomer *Node) error {
+			if err := newcomer.WaitFor(context.Background(), "echo", 1); err != nil {
+				return err
+			}
+			d, err := newcomer.Publish(context.Background(), "told", []byte{1})
+			if err == nil && len(d.Nodes) != 1 {
+				err = fmt.Errorf("it reached %v", d.Nodes)
+			}
+			return err
+		},
+		"a call of the newcomer": func(seed, newcomer *Node) error {
+			name := newcomer.Addr().String()
+			if err := newcomer.Register(name, func([]byte) {}); err != nil {
+				return err
+			}
+			if err := seed.WaitFor(context.Background(), name, 1); err != nil {
+				return err
+			}
+			_, err := seed.Caller(name).Call(context.Background(), []byte{1})
+			return err
+		},
+	}
+}
+
+// Whatever a process does first, it is done at once, and sent once: what follows the Confirm of a link is taken. From its start on it takes three
+// round trips, of which two are those of the link.
+// [LNK-3] whichever comes first makes the link at B, and its messages and all that follow are taken.
+func TestTheFirstCallIsTakenAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, call := range firstCallForms() {
+		for with, keys := range map[string][][]byte{"": nil, ", with keys": {keyOf(1)}} {
+			t.Run(name+with, func(t *testing.T) {
+				inCluster(t, 1, func(c *cluster) {
+					c.edit = func(cfg *Config) { cfg.Keys = keys }
+					f := makeFirstCalls(c, 150, call)
+					t.Logf("median %v, longest %v", f.took[len(f.took)/2], f.took[len(f.took)-1])
+					require.Less(t, f.took[len(f.took)-1], 5*time.Millisecond)
+					require.Zero(t, f.resent, "Requests that were sent twice")
+					require.Zero(t, f.strangers, "nobody is a stranger")
+				})
+			})
+		}
+	}
+}
+
+// Where datagrams are lost, a first call ends as well as any: none fails, and none runs twice.
+func TestTheFirstCallThroughLoss(t *testing.T) {
+	t.Parallel()
+	for name, call := range firstCallForms() {
+		if name == "a call of 40 ms" {
+			continue
+		}
+		for _, loss := range []float64{0.05, 0.2} {
+			t.Run(fmt.Sprint(name, ", loss ", loss), func(t *testing.T) {
+				inCluster(t, 1, func(c *cluster) {
+					c.net.SetDefault(simnet.Link{Loss: loss, Jitter: 100 * time.Microsecond})
+					const processes = 100
+					f := makeFirstCalls(c, processes, call)
+					t.Logf("median %v, 90 %% %v, longest %v", f.took[processes/2], f.took[processes*9/10], f.took[processes-1])
+					require.LessOrEqual(t, f.ran, processes)
+					require.Less(t, f.took[processes/2], 120*time.Millisecond)
+					require.Less(t, f.took[processes-1], 1500*time.Millisecond)
+				})
+			})
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package broach
+
+import (
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// What the log tells at debug: what becomes of contacts and calls, one by one. Never arguments or results.
+
+// detailBurst is how many such lines a second are said.
+const detailBurst = 100
+
+// isDebugging reports whether the log takes such lines. It is asked before one is made.
+func (c *carrier) isDebugging() bool { return c.log.wants(slog.LevelDebug) }
+
+// detail says one, if the log takes them and there were not too many.
+func (c *carrier) detail(now time.Time, text string, args ...any) {
+	if !c.isDebugging() {
+		return
+	}
+	if suppressed, ok := c.details.allowOf(now, detailBurst); ok {
+		c.log.Debug(text, append(args, "suppressed", suppressed)...)
+	}
+}
+
+// noteSize tells of another packet size.
+func (l *link) noteSize(now time.Time) {
+	if size := l.path.size; size != max(l.toldSize, basePacket) && l.isDebugging() {
+		l.toldSize = size
+		l.detail(now, "broach: the packet size of a path has changed", "addr", l.id.addr, "bytes", size)
+	}
+}
+
+// noteOpens tells whom Opens go to.
+func (n *Node) noteOpens(now time.Time, opens []openTo) {
+	if !n.isDebugging() {
+		return
+	}
+	for _, o := range opens {
+		n.detail(now, "broach: an address is contacted", "addr", o.to)
+	}
+}
+
+// noteArrival tells of an answer to that, and of links that others began.
+func (n *Node) noteArrival(now time.Time, a arrival) {
+	switch {
+	case !n.isDebugging():
+	case a.made != nil:
+		n.detail(now, "broach: a process has made a link", "addr", a.made.id.addr)
+	case a.offer != nil:
+		n.detail(now, "broach: an address answers, and offers a link", "addr", a.offer.Addr, "from", a.offer.from)
+	}
+}
+
+// noteSilent tells of requests that were sent again and again with nothing heard.
+func (n *Node) noteSilent(now time.Time, l *link) {
+	if n.isDebugging() {
+		n.detail(now, "broach: requests were sent again, and nothing says that they arrive: the peer is probed", "addr", l.id.addr)
+	}
+}
+
+// noteRetry tells of a call that is made again at another provider.
+func (c *Caller) noteRetry(now time.Time, failed *Error) {
+	if c.node.isDebugging() && !isOwn(c.name) {
+		c.node.detail(now, "broach: a call is made at another provider", "service", c.name, "failed", failed.Node, "code", failed.Code, "err", failed.Message)
+	}
+}
+
+// noteFailed tells what a call failed with that this node was to run, or has run.
+func (p *provider) noteFailed(r *request, err *Error, code Code) {
+	if r.function == nil || !p.log.wants(slog.LevelDebug) {
+		return
+	}
+	if suppressed, ok := p.failures.allowOf(time.Now(), detailBurst); ok {
+		p.log.Debug("broach: a call failed here", "service", r.function.name, "from", r.from(), "code", code, "executed", err.Executed,
+			"err", withoutArguments(err), "suppressed", suppressed)
+	}
+}
+
+// withoutArguments is the text of an error for the log. That of a refused argument may quote it: only which one it was is said.
+func withoutArguments(err *Error) string {
+	if err.Code == InvalidArgument && err.Executed == No && strings.HasPrefix(err.Message, "argument ") {
+		which, _, _ := strings.Cut(err.Message, ": ")
+		return which + " does not fit"
+	}
+	return shortened(err.Message)
+}
+
+// noteUnknown tells of a call of a function that this node does not offer.
+func (n *Node) noteUnknown(l *link, service []byte) {
+	if n.isDebugging() {
+		n.detail(time.Now(), "broach: a function is called that this node does not offer", "service", shortened(string(service)), "from", l.id.addr)
+	}
+}

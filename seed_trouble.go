@@ -1,0 +1,211 @@
+package broach
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// What a node that has not joined knows of its seeds: whom it tried, what came back, and what to look at. The log tells it, ever more rarely, and
+// so do the errors of calls that find nobody.
+
+const (
+	silentFirst   = 3 * time.Second // after which the log tells that no seed answers
+	silentAgain   = time.Minute     // and then again; each wait is twice as long,
+	silentSlowest = time.Hour       // up to this
+
+	troubleEvery = 100 * time.Millisecond // between two looks at the seeds, for the errors of calls
+	troubleMax   = 4                      // seeds that a text names
+)
+
+// seedAnswer is what came from a seed that made no member of it.
+type seedAnswer uint8
+
+const (
+	cameNothing seedAnswer = iota
+	cameUnopened
+	cameOtherCluster
+	cameOtherVersion
+)
+
+var cameTexts = [...]string{
+	cameNothing:      "nothing came back: does a node run there, and do firewalls let UDP pass both ways?",
+	cameUnopened:     "it sends what no key of this node opens: give both the same Keys",
+	cameOtherCluster: "it is of another cluster: give both the same Cluster",
+	cameOtherVersion: "it speaks another version of the protocol: bring both to the same version of broach",
+}
+
+// seedNotes remember what came from seeds, and what the system said of sending to them. The zero value knows nothing.
+type seedNotes struct {
+	mu    sync.Mutex // protects all below: the reader notes, the loop reads
+	came  map[netip.AddrPort]seedAnswer
+	fails map[netip.AddrPort]string
+}
+
+// note notes what came from an address. It is called for seeds alone, so that strangers cannot make it grow.
+func (s *seedNotes) note(addr netip.AddrPort, came seedAnswer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.came == nil {
+		s.came = make(map[netip.AddrPort]seedAnswer)
+	}
+	s.came[addr] = came
+}
+
+// noteFailures notes what the system said of sending to seeds, in place of what it said before.
+func (s *seedNotes) noteFailures(fails map[netip.AddrPort]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fails = fails
+}
+
+// text is what is known of an address. What came from there tells more than what the system says.
+func (s *seedNotes) text(addr netip.AddrPort) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fail := s.fails[addr]; fail != "" && s.came[addr] == cameNothing {
+		return "the system says of sending to it: " + fail + ": does a node run there, and is there a way to it?"
+	}
+	return cameTexts[s.came[addr]]
+}
+
+// trouble says of the first seeds why they are no members, in one line; nothing if there is no seed.
+func (n *Node) trouble() string {
+	var parts []string
+	found := 0
+	add := func(text func() string) {
+		if found++; found <= troubleMax {
+			parts = append(parts, text())
+		}
+	}
+	for _, addr := range n.seeds.unfit {
+		add(func() string { return n.troubleOfFamily(addr) })
+	}
+	for _, s := range n.seeds.names {
+		if !s.isKnown() {
+			add(s.trouble)
+		}
+	}
+	for _, addr := range n.members.joining.seeds {
+		add(func() string { return n.troubleOf(addr) })
+	}
+	if more := found - troubleMax; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// troubleOfFamily says what is wrong with a seed that the socket cannot send to.
+func (n *Node) troubleOfFamily(seed netip.AddrPort) string {
+	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it: bind it to an address of that family, or to ::", seed, n.transport.localAddr())
+}
+
+// trouble says why a name leads nowhere.
+func (s *seedName) trouble() string {
+	errs, unfit := s.errs()
+	switch {
+	case s.isUndecided():
+		return s.text + ": its name is being looked up"
+	case unfit > 0:
+		return s.text + ": its name leads only to addresses that this node's socket cannot send to: bind it to another family"
+	}
+	return fmt.Sprint(s.text, ": its name leads to no address: check it, and the name servers: ", errs)
+}
+
+// troubleOf says why a seed is no member.
+func (n *Node) troubleOf(seed netip.AddrPort) string {
+	m, at := n.members, n.members.joining.placeOf(seed)
+	where := seed.String()
+	if seed != at {
+		where = fmt.Sprintf("%v advertises %v", seed, at)
+	}
+	switch p := m.peers.byAddr[at]; {
+	case at == m.cfg.self:
+		return fmt.Sprintf("%v: it is this node itself: name another", seed)
+	case p != nil && p.isMember():
+		return where + ": it is a member, and has not told of the others yet"
+	case m.isProvingAt(at):
+		return where + ": it answers, and does not confirm: has it room for another member, and do firewalls let UDP pass both ways?"
+	case seed != at:
+		return where + ": nothing came back from there: set its Advertise to an address that this node reaches"
+	}
+	return where + ": " + n.seedNotes.text(seed)
+}
+
+// isOwnSeed reports that there are seeds, and that all are this node, also by other names.
+func (m *membership) isOwnSeed() bool {
+	j := &m.joining
+	isOther := func(seed netip.AddrPort) bool { return j.placeOf(seed) != m.cfg.self }
+	return len(j.named) > 0 && !j.hoped && !slices.ContainsFunc(j.seeds, isOther)
+}
+
+// isProvingAt reports whether an address has offered a link, and nothing has come on it yet.
+func (m *membership) isProvingAt(addr netip.AddrPort) bool {
+	for _, pr := range m.provings {
+		if pr.addr == addr {
+			return true
+		}
+	}
+	return false
+}
+
+// noteTrouble keeps what the errors of calls say while the node has not joined.
+func (n *Node) noteTrouble(now time.Time) {
+	if n.view.Load().joined || now.Sub(n.troubleAt) < troubleEvery {
+		return
+	}
+	text := n.trouble()
+	n.troubleAt = now
+	n.unjoined.Store(&text)
+}
+
+// notJoined is what the error of a call adds while the node has not joined: it may not know of anybody yet. Empty: it has.
+func (n *Node) notJoined(v *view) string {
+	if v.joined {
+		return ""
+	}
+	return "; this node has not joined its cluster: " + *n.unjoined.Load()
+}
+
+// noteSilence tells an operator whose node finds no cluster. Nobody else would: who gets its Opens and does not answer cannot say why.
+func (n *Node) noteSilence(now time.Time) {
+	b := &n.seeds
+	switch {
+	case n.members.isOwnSeed() && !b.isTold:
+		b.isTold = true
+		n.log.Info("broach: the only seed of this node is itself: it waits for others to join, or its seeds are to be corrected", "addr", n.members.cfg.self)
+	case !n.members.isUnanswered():
+		b.tellAt, b.tellGap = time.Time{}, 0
+	case b.tellAt.IsZero():
+		b.tellAt = now.Add(silentFirst)
+	case !now.Before(b.tellAt):
+		b.tellGap = min(max(2*b.tellGap, silentAgain), silentSlowest)
+		b.tellAt = now.Add(b.tellGap)
+		n.tellSilence(now)
+	}
+}
+
+// tellSilence asks the system first, where there is one.
+func (n *Node) tellSilence(now time.Time) {
+	tries := n.seedTries()
+	asked := len(tries) > 0 && n.background.TryGo(func() error {
+		n.seedNotes.noteFailures(trySending(n.transport.localAddr(), tries))
+		return n.do(func(time.Time) { n.sayNobodyAnswers() })
+	})
+	if !asked {
+		n.sayNobodyAnswers()
+	}
+}
+
+// sayNobodyAnswers says it, unless somebody has meanwhile.
+func (n *Node) sayNobodyAnswers() {
+	if !n.members.isUnanswered() {
+		return
+	}
+	n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between, that it reaches this node at addr"+
+		" (else set Advertise), and that both have the same Cluster, Keys and version of broach",
+		"seeds", n.trouble(), "addr", n.members.cfg.self, "cluster", n.cfg.cluster(), "keys", n.ring.Load() != nil)
+}
