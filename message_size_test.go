@@ -3,6 +3,7 @@ package broach
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"broach/internal/wire"
@@ -52,24 +53,24 @@ func TestTheProviderTakesNoMoreThanItSays(t *testing.T) {
 		provider := c.start(0)
 		c.edit = func(*Config) {}
 		caller := c.start(1, 0)
-		ran := 0
-		offer(c, provider, caller, "take", func([]byte) { ran++ })
+		var ran atomic.Int32
+		offer(c, provider, caller, "take", func([]byte) { ran.Add(1) })
 		take := caller.Caller("take")
 		for size, isTaken := range map[int]bool{most - 4: true, most - 3: false, 2 * most: false, 1 << 20: false} {
 			for what, call := range map[string]func(any) error{
 				"Call": func(b any) error { _, err := take.Call(c.t.Context(), b); return err },
 				"Send": func(b any) error { return take.Send(c.t.Context(), b) },
 			} {
-				before := ran
+				before := ran.Load()
 				err := call(make([]byte, size))
 				c.settle(0)
 				if isTaken {
 					require.NoError(c.t, err, "%s of %d", what, size)
-					require.Equal(c.t, before+1, ran)
+					require.Equal(c.t, before+1, ran.Load())
 					continue
 				}
 				requireError(c.t, err, TooLarge, No)
-				require.Equal(c.t, before, ran)
+				require.Equal(c.t, before, ran.Load())
 			}
 		}
 	})
