@@ -60,6 +60,11 @@ func (c *Caller) fail(code Code, executed Executed, text string) *Error {
 	return &Error{Code: code, Message: text, Service: c.name, Executed: executed}
 }
 
+// cutShort is how a call ended if code of the user's, in an argument or an Interceptor, has ended its goroutine.
+func (c *Caller) cutShort() error {
+	return c.fail(Internal, Maybe, "an argument or an Interceptor ended the goroutine of the call")
+}
+
 // own makes an error of the codec the error of this call.
 func (c *Caller) own(err error) *Error {
 	e, ok := errors.AsType[*Error](err)

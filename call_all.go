@@ -30,7 +30,11 @@ func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply] {
 		replies := make(chan Reply, len(nodes)) // so that none is stuck when the loop is left
 		var calls sync.WaitGroup
 		for _, node := range nodes {
-			calls.Go(func() { replies <- c.one(ctx, node, args) })
+			calls.Go(func() {
+				r := Reply{Node: node, Err: c.cutShort()}
+				defer func() { replies <- r }()
+				r = c.one(ctx, node, args)
+			})
 		}
 		defer calls.Wait()
 		defer cancel()

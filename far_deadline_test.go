@@ -19,7 +19,7 @@ func TestRemainingTime(t *testing.T) {
 		require.Equal(t, want, remaining(now, now.Add(left)), "%v", left)
 	}
 	for _, year := range []int{2100, 2317, 2320, 9999, 1 << 20} {
-		require.EqualValues(t, 1<<32-1, remaining(now, time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)), "%d", year)
+		require.EqualValues(t, uint32(1<<32-1), remaining(now, time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)), "%d", year)
 	}
 	require.EqualValues(t, 1, remaining(now, time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)))
 }

@@ -12,9 +12,16 @@ type Future[R any] struct {
 // Go is Call without waiting. The arguments must not be changed before the Future is done. To give the call up, cancel ctx.
 func Go[R any](ctx context.Context, c *Caller, args ...any) *Future[R] {
 	f := &Future[R]{donec: make(chan struct{})}
-	go func() {
-		defer close(f.donec)
+	go func() { // which owns v and err until it closes donec
+		ended := false
+		defer func() {
+			if !ended {
+				f.err = c.cutShort()
+			}
+			close(f.donec)
+		}()
 		f.v, f.err = Call[R](ctx, c, args...)
+		ended = true
 	}()
 	return f
 }

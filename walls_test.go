@@ -135,6 +135,7 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 	check("internal/intruder", nil)
 	check("internal/handshake", []string{"broach/internal/seal", "broach/internal/wire"})
 	check("internal/linkmodel", nil)
+	check("internal/sandbox", []string{"golang.org/x/sys/unix"})
 }
 
 func TestNothingPrintsOutsideTheLog(t *testing.T) {
