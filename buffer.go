@@ -9,7 +9,7 @@ import (
 // maxPooled is the largest byte slice that a buffer keeps for reuse: most messages are small, and it would stay large for ever.
 const maxPooled = 64 << 10
 
-// buffer is a byte slice with one owner, who releases it once.
+// buffer is a byte slice with one owner, who releases it once and does not look at it afterwards.
 type buffer struct{ b []byte }
 
 var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, 512)} }}

@@ -58,7 +58,7 @@ type hedge struct {
 	failed  *Error         // the last failure after which the call went on; nil: none
 }
 
-// attempted is how an attempt ended.
+// attempted is how an attempt ended. Whoever takes it from endc has p, and frees it or hands it on.
 type attempted struct {
 	p      *pendingCall
 	failed *Error

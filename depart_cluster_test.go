@@ -159,6 +159,9 @@ func TestAllLeaveAtOnce(t *testing.T) {
 			}))
 		}
 		c.settle(2 * time.Second)
+		for i, n := range c.nodes {
+			require.NoError(t, n.WaitFor(context.Background(), fmt.Sprint("outer", (i+1)%3), 1))
+		}
 		var wg sync.WaitGroup
 		for i, n := range c.nodes {
 			wg.Go(func() {

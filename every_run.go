@@ -66,7 +66,7 @@ func (t *Timer) run() {
 	t.finish()
 }
 
-// finish ends a run, or one that did not find a worker.
+// finish ends a run, or one that did not find a worker. Once it has let go of mu the timer may be in the pool again: who calls it does so last.
 func (t *Timer) finish() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

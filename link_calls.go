@@ -36,7 +36,8 @@ func (p *pendingCall) end(o outcome) {
 	p.endOwned(o)
 }
 
-// endOwned is end for a body that now belongs to the call.
+// endOwned is end for a body that now belongs to the call. The pendingCall was its ender's alone, who has taken it out of its slot or its request, and is the
+// caller's alone from here on.
 func (p *pendingCall) endOwned(o outcome) {
 	p.outcome = o
 	p.donec <- struct{}{} // never blocks: room for one, and a call ends once
@@ -82,7 +83,8 @@ var (
 	textOpen     = []byte("the function failed there again and again: it is not called for up to 5s")
 )
 
-// call sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call.
+// call sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p is the link's until its outcome is
+// there, or abandon has reported that it was still waited for.
 // An error means that nothing was sent.
 func (l *link) call(now, deadline time.Time, frame *buffer, p *pendingCall) (slot uint16, seq uint32, err error) {
 	l.mu.Lock()

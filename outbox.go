@@ -42,7 +42,8 @@ func (o *outbox) append(msg []byte, limit int, table uint32) (filled bool) {
 	return filled
 }
 
-// moveTo moves the first datagrams to a batch, at most so many, and returns how many it has moved.
+// moveTo moves the first datagrams to a batch, at most so many, and returns how many it has moved. They are the batch's from then on, which its flusher
+// has to itself: it seals, sends and frees them without the link's mutex.
 func (o *outbox) moveTo(b *batch, addr netip.AddrPort, most int) int {
 	n := min(len(o.ready), most)
 	for _, d := range o.ready[:n] {

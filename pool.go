@@ -116,7 +116,8 @@ func newPool(cfg Pool) *pool {
 	return p
 }
 
-// offer hands j over, or says why not. It never blocks and wakes nobody: call
+// offer hands j over, or says why not. An accepted job is a worker's: it may
+// have run, and be used again, before offer returns. It never blocks and wakes nobody: call
 // kick after the last of a batch. It may shed another job: hold no lock that
 // shed takes.
 func (p *pool) offer(j job) verdict {
@@ -142,7 +143,7 @@ func (p *pool) submit(ctx context.Context, j job) error {
 	return nil
 }
 
-// add hands over a job that others bound: it waits even where the queue is full. It
+// add hands over, as offer does, a job that others bound: it waits even where the queue is full. It
 // returns false if the pool is closed.
 func (p *pool) add(j job) bool {
 	p.mu.Lock()

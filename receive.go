@@ -12,7 +12,7 @@ const (
 	noteEvery = 30 * time.Millisecond // between two notes to the loop that a link is busy: one tick of the heartbeats
 )
 
-// inbound is a membership message, or with a nil message the news that a link carries traffic.
+// inbound is a membership message, or with a nil message the news that a link carries traffic. The loop may keep it: it aliases nothing of the reader's.
 type inbound struct {
 	source
 	from *link
@@ -265,7 +265,7 @@ func (r *reader) offerOneWay(req *request) {
 	v := r.pool.offer(req)
 	if v == accepted {
 		r.toKick = true
-		req.accept()
+		req.accept() // it may have run already; what this reads of it never changes
 		return
 	}
 	req.accepted = false

@@ -138,15 +138,15 @@ func TestASeedThatIsTheNodeItself(t *testing.T) {
 // An Open of ours counts as one that has come back only if it has the token of a contact.
 func TestOnlyAnOpenToASeedThatComesBackIsASelf(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
-		var sent []byte
+		var sent atomic.Pointer[[]byte]
 		c.net.Tap(func(_ time.Time, _, to netip.AddrPort, b []byte) {
 			if to == addrOf(1) && len(b) == wire.OpenSize {
-				sent = bytes.Clone(b)
+				sent.Store(new(bytes.Clone(b)))
 			}
 		})
 		n := c.startWith(0, func(cfg *Config) { cfg.Join = []string{addrOf(1).String()} })
 		time.Sleep(time.Second)
-		open, err := wire.ConsumeOpen(sent)
+		open, err := wire.ConsumeOpen(*sent.Load())
 		require.NoError(t, err)
 		token := open.Token
 		for _, test := range []struct {
@@ -168,10 +168,9 @@ func TestASeedIsNamedOnce(t *testing.T) {
 		for range 2000 {
 			require.NoError(t, n.Join("10.0.0.9:7000", "[::ffff:10.0.0.9]:7000", "10.0.0.1:7000"))
 		}
-		seeds := 0
-		require.NoError(t, n.do(func(time.Time) { seeds = len(n.members.joining.seeds) }))
-		c.until(time.Second, "the node has been told", func() bool { return seeds > 0 })
-		require.Equal(t, 1, seeds)
+		seedsc := make(chan int, 1)
+		require.NoError(t, n.do(func(time.Time) { seedsc <- len(n.members.joining.seeds) }))
+		require.Equal(t, 1, <-seedsc)
 	})
 }
 

@@ -22,7 +22,7 @@ type servedSlot struct {
 	id         uint16
 	seq        uint32
 	executed   Executed // of the function, by the reply: so long as the slot has none, maybe
-	request    *request // while it runs
+	request    *request // while it runs: a worker's, here to be found and given up
 	reply      []byte   // the Reply as framed: when done, and while moving, when the transfer borrows it
 	transfer   uint32   // while moving
 	at         time.Time

@@ -34,7 +34,8 @@ func (t *timers) stamp(at time.Time) int64 {
 // time is the inverse of stamp.
 func (t *timers) time(stamp int64) time.Time { return t.start.Add(time.Duration(stamp)) }
 
-// add takes up a link that has become due at some time.
+// add takes up a link that has become due at some time. It stays in the list, which is the loop's, until disarm finds, under the link's mutex, that it is
+// not due any more.
 func (t *timers) add(l *link) {
 	t.mu.Lock()
 	t.fresh = append(t.fresh, l)

@@ -209,7 +209,7 @@ func (n *Node) WaitJoined(ctx context.Context) error {
 	return n.await(ctx, func(v *view) bool { return v.joined })
 }
 
-// await waits for a view that satisfies a condition.
+// await waits for a view that satisfies a condition. A view is the loop's until it is published, and never changes afterwards.
 func (n *Node) await(ctx context.Context, satisfied func(*view) bool) error {
 	for {
 		v := n.view.Load()
