@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -161,16 +162,19 @@ func TestOnlyAnOpenToASeedThatComesBackIsASelf(t *testing.T) {
 	})
 }
 
-// However often a seed is named, and in which form, it is one.
+// However often a seed is named, and in which form, it is one; so is one that this node cannot send to, and the log tells of it once.
 func TestASeedIsNamedOnce(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
+		log := c.loggedBy()
 		n := c.start(0)
 		for range 2000 {
-			require.NoError(t, n.Join("10.0.0.9:7000", "[::ffff:10.0.0.9]:7000", "10.0.0.1:7000"))
+			require.NoError(t, n.Join("10.0.0.9:7000", "[::ffff:10.0.0.9]:7000", "10.0.0.1:7000", "[2001:db8::1]:7000"))
 		}
-		seedsc := make(chan int, 1)
-		require.NoError(t, n.do(func(time.Time) { seedsc <- len(n.members.joining.seeds) }))
-		require.Equal(t, 1, <-seedsc)
+		seedsc := make(chan [2]int, 1)
+		require.NoError(t, n.do(func(time.Time) { seedsc <- [2]int{len(n.members.joining.seeds), len(n.seeds.unfit)} }))
+		require.Equal(t, [2]int{1, 1}, <-seedsc)
+		c.kill(n)
+		require.Equal(t, 1, strings.Count(log.String(), "of a family of addresses"))
 	})
 }
 

@@ -3,7 +3,6 @@ package broach
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -137,9 +136,7 @@ func (n *Node) troubleOf(seed netip.AddrPort) string {
 
 // isOwnSeed reports that there are seeds, and that all are this node, also by other names.
 func (m *membership) isOwnSeed() bool {
-	j := &m.joining
-	isOther := func(seed netip.AddrPort) bool { return j.placeOf(seed) != m.cfg.self }
-	return len(j.named) > 0 && !j.hoped && !slices.ContainsFunc(j.seeds, isOther)
+	return len(m.joining.named) > 0 && !m.joining.hoped && m.areOurselves()
 }
 
 // isProvingAt reports whether an address has offered a link, and nothing has come on it yet.

@@ -38,7 +38,8 @@ func isOfFamily(bound, ip netip.Addr) bool {
 	return isDual || bound.Is4() == ip.Is4()
 }
 
-// add takes up seeds whose form was checked, and reports those that the socket cannot send to. A name that is known is looked up once more.
+// add takes up seeds whose form was checked, and reports those that the socket cannot send to, each once. A name that is known is looked up once
+// more.
 func (b *seedBook) add(now time.Time, seeds []string) (unfit []netip.AddrPort) {
 	b.given = b.given || len(seeds) > 0
 	for _, s := range seeds {
@@ -48,8 +49,9 @@ func (b *seedBook) add(now time.Time, seeds []string) (unfit []netip.AddrPort) {
 		case err != nil:
 			b.addName(s)
 			b.at = now
+		case slices.Contains(b.unfit, addr):
 		case !b.fits(addr.Addr()):
-			unfit = append(unfit, addr)
+			b.unfit, unfit = append(b.unfit, addr), append(unfit, addr)
 		case !slices.Contains(b.fixed, addr):
 			b.fixed = append(b.fixed, addr)
 		}
@@ -104,7 +106,6 @@ func (b *seedBook) isHoping(known int) bool {
 // addSeeds takes up seeds whose form was checked.
 func (n *Node) addSeeds(now time.Time, seeds []string) {
 	if unfit := n.seeds.add(now, seeds); len(unfit) > 0 {
-		n.seeds.unfit = append(n.seeds.unfit, unfit...)
 		n.log.Warn("broach: seeds are of a family of addresses that this node's socket cannot send to: bind it to an address of theirs, or to ::",
 			"seeds", unfit, "bound", n.transport.localAddr())
 	}
