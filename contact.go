@@ -114,7 +114,7 @@ func (m *membership) contactNamed(now time.Time, addr netip.AddrPort, own, yield
 	switch {
 	case c.kept != nil:
 	case c.tries > 0:
-		c.at = later(now, c.last.Add(helloGap(c.tries, 0)))
+		c.at = later(now, c.last.Add(helloGap(c.tries, m.crowd())))
 		m.contacts.at = earliest(m.contacts.at, c.at)
 	case yield:
 		c.at = now.Add(yieldFor)
@@ -154,7 +154,7 @@ func (m *membership) openTo(now time.Time, c *contact) {
 	}
 	c.tries, c.last = min(c.tries+1, math.MaxUint8-1), now
 	if c.paid > 0 {
-		c.at = now.Add(helloGap(c.tries, 0))
+		c.at = now.Add(helloGap(c.tries, m.crowd()))
 		m.contacts.at = earliest(m.contacts.at, c.at)
 	}
 	if m.learner.on && asksInstead(m.cfg.self, c.addr) {

@@ -112,6 +112,21 @@ func TestAnAddressKnownByHearsayGetsThreeOpens(t *testing.T) {
 	require.Equal(t, 3, *opens)
 }
 
+// [MEM-3] So do Opens, [...] while more than 32 addresses have not answered
+func TestManyAddressesAreOpenedSlowly(t *testing.T) {
+	for named, second := range map[int]time.Duration{32: 40 * time.Millisecond, 40: 100 * time.Millisecond} {
+		s := newSociety(t)
+		a, x, y := s.join(0), s.act(7, 0), s.act(8, 0)
+		link, opens := x.confirm(a, 1), s.opens(a, y.addr)
+		x.say(a, link, hearsay(2*named, addrsFrom(100, named-1)...))
+		x.say(a, link, hearsay(30, y.addr))
+		s.run(second - 1)
+		require.Equal(t, 1, *opens, "%d named", named)
+		s.run(1)
+		require.Equal(t, 2, *opens, "%d named", named)
+	}
+}
+
 // [AMP-3] naming the address again pays for more Opens, no two of them sooner than 40 ms; while the link it led to is unconfirmed, naming it does
 // nothing.
 func TestNamingAgainPaysForMoreOpens(t *testing.T) {

@@ -12,6 +12,7 @@ const (
 	helloSlower = 20 * time.Millisecond   // by so much longer is each further wait
 	helloEvery  = 250 * time.Millisecond  // up to this
 	helloPace   = 2500 * time.Microsecond // between any two while many have not answered: a crowd that joins has enough to do
+	crowdFew    = 32                      // up to which addresses are asked again as fast as a loss of a quarter wants it
 	helloMax    = controlPacket - wire.HeaderSize
 	leftMin     = 6 * time.Second // how long a peer that left is kept at least: what it has sent before may come so late
 )
@@ -38,6 +39,15 @@ func (m *membership) hello(seen uint32, limit int) wire.Hello {
 func helloGap(tries uint8, unanswered int) time.Duration {
 	gap := helloFirst + time.Duration(tries-1)*helloSlower
 	return min(max(gap, time.Duration(unanswered)*helloPace), helloEvery)
+}
+
+// crowd is how many addresses are to answer for the first time, or to confirm a link, if those are many: then they have enough to do, and what is
+// said again waits for that.
+func (m *membership) crowd() int {
+	if n := m.contacts.waiting() + len(m.provings); n > crowdFew {
+		return n
+	}
+	return 0
 }
 
 // awaitAnswer notes that a hello went to a peer, and when the next is due.

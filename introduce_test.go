@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -20,9 +21,35 @@ func TestManyAreGreetedSlowly(t *testing.T) {
 		a.contact(s.now, x.addr)
 		x.offer(a, wire.Offer{})
 	}
-	for _, at := range []struct{ after, want int }{{39, 80}, {100, 120}, {200, 160}, {239, 160}, {240, 176}} {
+	for _, at := range []struct{ after, want int }{{39, 80}, {100, 120}, {200, 160}, {239, 160}, {240, 192}} {
 		s.run(time.Duration(at.after)*time.Millisecond - s.now.Sub(time.Unix(0, 0)))
 		require.Equal(t, at.want, len(*sent), "after %d ms", at.after)
+	}
+}
+
+// [MEM-3] So do [...] Confirms that introduce, while more than 32 addresses have [...] not confirmed a link.
+func TestACrowdIsIntroducedSlowly(t *testing.T) {
+	for others, again := range map[int]time.Duration{31: 5 * time.Millisecond, 39: 100 * time.Millisecond} {
+		s := newSociety(t)
+		a, x := s.join(0), s.act(8, 0)
+		for i := range others {
+			y := s.act(100+i, 0)
+			a.contact(s.now, y.addr)
+			y.offer(a, wire.Offer{})
+		}
+		a.contact(s.now, x.addr)
+		s.run(time.Millisecond)
+		x.offer(a, wire.Offer{})
+		greeted := 0
+		s.spy = func(from *citizen, to netip.AddrPort, _ wire.Message, _ int) {
+			if from == a && to == x.addr {
+				greeted++
+			}
+		}
+		s.run(again - 1)
+		require.Zero(t, greeted, "beside %d", others)
+		s.run(1)
+		require.Equal(t, 1, greeted, "beside %d", others)
 	}
 }
 

@@ -149,7 +149,7 @@ func (m *membership) spread(now time.Time, paid int, begun []*contact) {
 			c.paid++
 			paid--
 			if c.at.IsZero() {
-				c.at = now.Add(helloFirst)
+				c.at = now.Add(helloGap(1, m.crowd()))
 				m.contacts.at = earliest(m.contacts.at, c.at)
 			}
 		}
@@ -198,7 +198,7 @@ func askGap(n uint8, missing int) time.Duration {
 	if n > askSteps {
 		gap <<= min(n-askSteps, 5)
 	}
-	if missing > provingFew {
+	if missing > crowdFew {
 		gap = max(gap, time.Duration(missing)*helloPace)
 	}
 	return min(gap, askSlowest)

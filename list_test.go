@@ -186,8 +186,8 @@ func TestNotMoreThanSixtyAreAskedForAtOnce(t *testing.T) {
 			require.LessOrEqual(t, len(j.Wanted), wire.MaxWanted)
 		}
 	}
-	s.run(1039 * time.Millisecond)
-	require.Equal(t, 1, asked, "after 40 ms, when 40 were missing")
+	s.run(1099 * time.Millisecond)
+	require.Equal(t, 1, asked, "after 100 ms, when 40 were missing")
 	s.run(time.Millisecond)
 	require.Equal(t, 2, asked, "2.5 ms later for each of 400")
 	require.Len(t, a.joining.missing, 400)

@@ -23,7 +23,6 @@ func (t tie) isHigher(other tie) bool { return t.order.Compare(other.order) > 0 
 const (
 	provingFor   = 6 * time.Second        // how long we say Confirm: the other end takes it for 5 s, which began earlier, [LNK-4]
 	provingFirst = 5 * time.Millisecond   // between two Confirms at least
-	provingFew   = 64                     // links that are proven at once, up to which that goes by the round trip: a crowd has enough to do
 	provingAgain = 500 * time.Millisecond // until we open again beside it: who offered the link may be gone
 	askAllEvery  = time.Second            // between two times that all are asked whether they hold our links
 	doubtsEnough = 2                      // Offers of a peer that holds our link, without anything accepted on it, until another is made, [LNK-9]
@@ -132,7 +131,7 @@ func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 // sayHello introduces us on a link that the peer may not know yet.
 func (m *membership) sayHello(now time.Time, pr *proving) {
 	pr.hellos = min(pr.hellos+1, math.MaxUint8-1)
-	pr.at = now.Add(pr.gap(len(m.provings)))
+	pr.at = now.Add(pr.gap(m.crowd()))
 	seen := uint32(0)
 	if p := m.peers.byAddr[pr.addr]; p != nil && p.boot == pr.boot {
 		seen = p.tver
@@ -142,9 +141,9 @@ func (m *membership) sayHello(now time.Time, pr *proving) {
 }
 
 // gap is the wait until we introduce ourselves again. It begins with two round trips, as the Offer has shown them.
-func (pr *proving) gap(unanswered int) time.Duration {
-	gap := helloGap(pr.hellos, unanswered)
-	if pr.trip == 0 || unanswered > provingFew {
+func (pr *proving) gap(crowd int) time.Duration {
+	gap := helloGap(pr.hellos, crowd)
+	if pr.trip == 0 || crowd > 0 {
 		return gap
 	}
 	return min(gap, max(2*pr.trip, provingFirst)<<min(pr.hellos-1, 8))
