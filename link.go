@@ -71,6 +71,7 @@ type link struct {
 	flushing bool          // somebody flushes and will take what is added meanwhile
 	handed   bool          // the loop is to flush
 	stepped  int64         // when the loop last stepped it, as of carrier.timers.stamp
+	first    time.Duration // a first measure of the round trip: what the handshake took; 0: nothing was accepted yet
 	number   uint64        // of the last datagram sent
 	confirm  *wire.Confirm // what our datagrams begin with until one of the peer's has come; nil: with a header
 	out      outbox
@@ -85,6 +86,7 @@ type link struct {
 // do without.
 type exchange struct {
 	rtt       rtt
+	watch     stopwatch
 	path      pathSize
 	calls     callSlots
 	served    servedSlots
@@ -104,7 +106,7 @@ func (l *link) talk(now time.Time) {
 	if l.exchange != nil {
 		return
 	}
-	l.exchange = &exchange{}
+	l.exchange = &exchange{rtt: rtt{first: l.first}}
 	l.path.init(now, l.maxPacket)
 	l.sending.init(now, fragmentSize(l.path.size))
 	l.served.init(l, l.moving, l.stored)

@@ -40,7 +40,7 @@ func (l *link) replyAgain(now time.Time, v *servedSlot) {
 func (l *link) probe(now time.Time) {
 	l.suspectPath(now)
 	before := l.path.size
-	if m, ok := l.path.next(now, l.rtt.timeout()); ok {
+	if m, ok := l.path.next(now, l.rtt.measured()); ok {
 		l.scratch = m.Append(l.scratch[:0])
 		l.out.append(l.scratch, wire.HeaderSize+len(l.scratch), l.carrier.table.Load())
 		say(l, wire.Probe{})

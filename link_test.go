@@ -168,9 +168,9 @@ func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 			time.Sleep(time.Nanosecond)
 			l.timeout(time.Now())
 			require.Equal(t, [][]wire.Kind{{wire.KindPoll}}, w.kinds(t))
-			time.Sleep(initialRTO * 5 / 4)
+			time.Sleep(initialRTO * 3 / 2)
 			l.timeout(time.Now())
-			require.Equal(t, [][]wire.Kind{{wire.KindPoll}}, w.kinds(t), "it was not answered")
+			require.Equal(t, [][]wire.Kind{{wire.KindPoll, wire.KindProbe}}, w.kinds(t), "it was not answered")
 			progress()
 		}
 	})

@@ -34,7 +34,7 @@ func (l *link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
 	l.path.passed(now, l.sending.passed()+fragmentOverhead)
 	l.suspectPath(now)
 	if sample > 0 {
-		l.rtt.sample(sample)
+		l.rtt.sample(now, sample)
 	}
 	if finished {
 		l.endTransfer(now, tag)

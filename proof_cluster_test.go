@@ -23,7 +23,7 @@ func (n *Node) measured(other *Node, roundTrip time.Duration, proofs bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.talk(time.Now())
-	l.rtt.sample(roundTrip)
+	l.rtt.sample(time.Now(), roundTrip)
 	if !proofs {
 		l.proof.unproven = never
 	}

@@ -162,6 +162,7 @@ func (r *reader) toLink(now time.Time, l *link, d datagram, h wire.Header) {
 func (r *reader) onLink(now time.Time, l *link, src source, rest []byte) {
 	l.mu.Lock()
 	l.confirm = nil // the peer knows the link
+	l.noteFirst(now)
 	r.hold(l)
 	for len(rest) > 0 {
 		kind, body, after, err := wire.ConsumeMessage(rest)
