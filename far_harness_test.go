@@ -100,15 +100,6 @@ func (w *farTraffic) see(from netip.AddrPort, b []byte) {
 	}
 }
 
-// forget begins to count anew.
-func (w *farTraffic) forget() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	clear(w.messages)
-	clear(w.datagrams)
-	clear(w.bytes)
-}
-
 func (w *farTraffic) of(k wire.Kind) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -66,6 +66,7 @@ type link struct {
 	mu       sync.Mutex    // protects all below: the link's state is stepped by many, one at a time
 	down     bool          // closed: no call begins any more
 	armed    bool          // known to the timers
+	stepping uint32        // low 32 bits of the number of the datagram that is stepped through
 	held     bool          // the reader will flush at the end of its batch
 	queued   bool          // the loop will flush when it has queued all
 	flushing bool          // somebody flushes and will take what is added meanwhile

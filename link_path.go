@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"cmp"
 	"time"
 
 	"broach/internal/wire"
@@ -21,6 +22,7 @@ func (l *link) repeat(msg []byte) {
 // transfer begins the transfer of a message that does not fit a datagram.
 func (l *link) transfer(body []byte, tag uint64) (id uint32) {
 	l.path.filled()
+	l.sending.expect(cmp.Or(l.rtt.smoothed, l.rtt.first))
 	return l.sending.start(body, tag)
 }
 

@@ -52,6 +52,9 @@ func (r *rtt) deviate(now time.Time, by time.Duration) {
 // become longer: Karn's algorithm keeps it.
 func (r *rtt) backOff(pace time.Duration) { r.backed = max(r.backed, min(pace, maxRTO)) }
 
+// doubt gives up the first measure: nothing came in that time, so the handshake took long for what it lost rather than for the way.
+func (r *rtt) doubt() { r.first = 0 }
+
 // timeout is how long to wait for a sign before a request is sent again for the first time.
 func (r *rtt) timeout() time.Duration { return max(r.measured(), r.backed) }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // A stopwatch measures the round trip by Probes that go with what is sent again: the answer to a Request that went twice does not say which
-// of the two it answers, that to a Probe does, [CALL-17]. The zero value is ready. It belongs to a link and is stepped under its mutex.
+// of the two it answers, that to a Probe does, [CALL-18]. The zero value is ready. It belongs to a link and is stepped under its mutex.
 type stopwatch struct {
 	begun [8]lap // the newest, in no order; an id of 0 is none
 	next  int    // of begun
