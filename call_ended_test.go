@@ -18,7 +18,6 @@ func TestWhoEndedACall(t *testing.T) {
 		"its caller gave up":        {func(_, _ *Node, cancel func()) { cancel() }, Canceled, "the caller gave up"},
 		"its node was closed":       {func(provider, _ *Node, _ func()) { provider.Close() }, Canceled, "the node was closed whose function called"},
 		"the node was closed":       {func(_, caller *Node, _ func()) { caller.Close() }, Closed, string(textClosed)},
-		"all the nodes were closed": {func(a, b *Node, _ func()) { go a.Close(); b.Close() }, Closed, string(textClosed)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inPair(t, nil, func(c *cluster, provider, caller *Node) {
@@ -46,6 +45,27 @@ func TestWhoEndedACall(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Where both nodes are closed at once, either may be the first.
+func TestACallBetweenNodesThatAreClosedAtOnce(t *testing.T) {
+	inPair(t, nil, func(c *cluster, provider, caller *Node) {
+		asked, failed, over := make(chan struct{}), make(chan error, 1), make(chan struct{})
+		defer close(over)
+		offer(c, caller, provider, "hang", func() { close(asked); <-over })
+		offer(c, provider, caller, "ask", func(ctx context.Context) {
+			_, err := caller.Caller("hang", On(caller.Addr())).Call(ctx)
+			failed <- err
+		})
+		go func() { _, _ = caller.Caller("ask").Call(c.t.Context()) }()
+		<-asked
+		go provider.Close()
+		caller.Close()
+		var e *Error
+		require.ErrorAs(c.t, <-failed, &e)
+		require.Contains(c.t, []Code{Closed, Canceled}, e.Code, e.Message)
+		require.Equal(c.t, Maybe, e.Executed)
+	})
 }
 
 // A call that has ended is told as it ended, whatever else has ended by the time that its caller looks.
