@@ -26,11 +26,11 @@ func newShortcut() *shortcut {
 func (s *shortcut) batch() (complete bool) {
 	s.now = s.now.Add(10 * time.Microsecond)
 	for range 32 {
-		f, ok := s.out.next(s.now)
+		f, ok := s.out.next(s.now, 0)
 		if !ok {
 			break
 		}
-		if b, _ := s.in.fragment(s.now, f); b != nil {
+		if b, _ := s.in.fragment(s.now, 0, f); b != nil {
 			complete = true
 			s.in.release(len(b))
 			recycle(b)

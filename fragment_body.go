@@ -19,6 +19,8 @@ type incoming struct {
 	newAt time.Time // when its newest came
 	due   bool      // an acknowledgement is due
 
+	newest uint32 // number of the newest datagram that brought one, the low 32 bits
+
 	base    uint32      // all fragments below it have arrived
 	high    uint32      // none from it on
 	arrived fragmentSet // those between base and high

@@ -44,7 +44,7 @@ func TestReceiveSparseFragments(t *testing.T) {
 	body := make([]byte, testMessage/maxTransfers)
 	before := heapInUse()
 	for id := range uint32(100) {
-		in.fragment(fragmentEpoch, fragmentOf(id+1, body, 1000, 1023))
+		in.fragment(fragmentEpoch, 1, fragmentOf(id+1, body, 1000, 1023))
 	}
 	for _, ok := in.nextAck(); ok; _, ok = in.nextAck() {
 	}
@@ -68,7 +68,7 @@ func TestReceiveSetsTheFirstPartAsideAtOnce(t *testing.T) {
 	for id, size := range []int{1 << 20, 3 << 20} {
 		body := make([]byte, size)
 		for i := range uint32(100) {
-			in.fragment(fragmentEpoch, fragmentOf(uint32(id+1), body, 1000, i))
+			in.fragment(fragmentEpoch, 1, fragmentOf(uint32(id+1), body, 1000, i))
 			require.EqualValues(t, min(size, firstRoom), len(in.transfers[uint32(id+1)].body))
 		}
 	}

@@ -3,16 +3,21 @@ package broach
 import "time"
 
 const (
-	// lossThreshold is [FRAG-5]: the network may change the order of fragments by so many.
-	lossThreshold = 3
+	// lossThreshold is [FRAG-5]: the network may change the order of fragments by so many. Where it was more, and fragments
+	// that were sent again had only been overtaken, it is twice as many, up to lossThresholdMost.
+	lossThreshold     = 3
+	lossThresholdMost = 48
 
-	// afterTimeout is how many fragments break the silence: with 2, simulations at 20 % loss took twice as long; with
-	// a whole window, they sent a tenth more.
-	afterTimeout = 4
+	// afterTimeout is how many fragments break the silence, whatever the window says: with 1, often the answer is lost as well.
+	afterTimeout = 2
 
 	// slowestRetry bounds the doubling of the retransmission time, so that a transfer goes on
 	// soon after the network, or memory at the receiver, has come back.
 	slowestRetry = 200 * time.Millisecond
+
+	// After so many time-outs in a row, and so long, the path may be another: its window begins anew.
+	anewAfter = 3
+	anewFrom  = 100 * time.Millisecond
 )
 
 // A sendOrder is the place of one sending among all fragments sent on a link, from 1: or what became of it.
@@ -27,16 +32,27 @@ func (o sendOrder) inFlight() bool { return o != notInFlight && o != acknowledge
 
 // A sentFragment remembers one sending of a fragment, until the fragment is acknowledged or lost.
 type sentFragment struct {
-	of    *outgoing
-	at    time.Duration // since flight.epoch
-	index uint32
-	again bool // it was sent before: which sending an acknowledgement means is not known
+	of *outgoing
+	sending
+	before sending // the one before, if it was sent again
+	index  uint32
+	again  bool
 }
+
+// A sending is when a fragment was sent, since flight.epoch, and the low 32 bits of the number of its datagram.
+type sending struct {
+	at     time.Duration
+	number uint32
+}
+
+// isYoungerThan says that an acknowledgement whose newest datagram is that one does not mean this sending.
+func (s sentFragment) isYoungerThan(newest uint32) bool { return int32(newest-s.number) < 0 }
 
 // A lostFragment waits to be sent again.
 type lostFragment struct {
 	of    *outgoing
 	index uint32
+	sending
 }
 
 // isLost is false when the fragment was acknowledged after all, its transfer ended, or it was sent again.
@@ -47,11 +63,14 @@ func (l lostFragment) isLost() bool {
 // A flight is what is in flight on a link, in the order of sending, over all its transfers.
 //
 //	count = number of orders in all transfers that are neither notInFlight nor acknowledged
+//	bytes = what these are, as if the last fragment of a transfer were as long as the others
 //	sent  = the sendings first, first+1, ...; the first of them is in flight, others may be over
 type flight struct {
 	epoch  time.Time // the zero of all times below
 	window sendWindow
+	pacer  pacer
 	count  int
+	bytes  int
 
 	sent  ring[sentFragment]
 	first sendOrder
@@ -62,79 +81,105 @@ type flight struct {
 	passed    uint32 // bytes in the largest fragment that arrived, the last ones of transfers not counted
 
 	newest    sendOrder     // highest known to have arrived
-	recover   sendOrder     // losses of earlier sendings have been answered by a smaller window
+	threshold sendOrder     // by how many later ones a fragment is overtaken that is lost
 	progress  time.Duration // when a fragment was last acknowledged
 	timeouts  int           // since then
-	undo      sendWindow    // the window before the newest time-out, until that is known to be right or wrong
+	asked     time.Duration // when the last of them was
+	extra     int           // fragments that may go beyond the window, to break the silence
 	roundTrip time.Duration // newest measurement
-	measured  sendOrder     // by which sending
-	reach     reach
+	measured  uint32        // by the datagram with that number, its low 32 bits
 }
 
-func (f *flight) init(now time.Time) {
-	*f = flight{epoch: now, window: sendWindow{size: firstWindow}, first: 1}
+func (f *flight) init(now time.Time, fragment int) {
+	*f = flight{epoch: now, window: newWindow(fragment), first: 1, threshold: lossThreshold}
 }
 
-// hasRoom says whether another fragment may go. After a time-out only a few may, until one is acknowledged: often
+// hasRoom says whether the window lets another fragment go. After a time-out only a few may, until one is acknowledged: often
 // all has arrived and the acknowledgement was lost, or the receiver was slow.
 func (f *flight) hasRoom() bool {
-	if f.timeouts > 0 {
-		return f.count < afterTimeout
-	}
-	return f.count < f.window.size
+	return f.extra > 0 || f.count == 0 || f.timeouts == 0 && f.bytes < f.window.size
 }
 
-// send records a sending.
-func (f *flight) send(now time.Time, t *outgoing, index uint32) {
+// mayGo says whether one may go now.
+func (f *flight) mayGo(now time.Time) bool { return f.pacer.mayGo(now.Sub(f.epoch)) }
+
+// send records a sending, in a datagram with that number.
+func (f *flight) send(now time.Time, t *outgoing, index, number uint32) {
+	at := now.Sub(f.epoch)
+	if f.count == 0 {
+		f.window.wake(at, f.progress, f.next())
+	}
 	*t.order(index) = f.next()
-	f.sent.push(sentFragment{of: t, at: now.Sub(f.epoch), index: index, again: index < t.high})
+	s := sentFragment{of: t, index: index, sending: sending{at, number}, again: index < t.high}
+	if f.lost.len() > 0 && f.lost.at(0).of == t && f.lost.at(0).index == index {
+		s.before = f.lost.at(0).sending
+	}
+	f.sent.push(s)
 	f.count++
+	f.bytes += int(t.size)
+	f.extra = max(f.extra-1, 0)
+	f.pacer.sent(at, int(t.size), f.window.fragment, f.window.pace())
 }
 
 // recall takes a fragment out of flight without a verdict on the network.
 func (f *flight) recall(t *outgoing, index uint32) {
 	order := t.order(index)
 	if order.inFlight() {
-		f.count--
+		f.leave(t)
 	}
 	*order = notInFlight
 }
 
-// acknowledge takes a fragment out of flight that has arrived.
-func (f *flight) acknowledge(now time.Time, t *outgoing, index uint32) {
+// leave counts a fragment of t as no longer in flight.
+func (f *flight) leave(t *outgoing) {
+	f.count--
+	f.bytes -= int(t.size)
+}
+
+// acknowledge takes a fragment out of flight that has arrived: newest is the number of the newest datagram that brought one of its transfer.
+func (f *flight) acknowledge(now time.Time, t *outgoing, index, newest uint32) {
 	place := t.order(index)
 	order := *place
 	if order == acknowledged {
 		return
 	}
 	*place = acknowledged
-	f.progress, f.timeouts = now.Sub(f.epoch), 0
-	if order == notInFlight && f.undo.size > 0 {
-		f.window, f.undo = f.undo, sendWindow{} // it arrived and was not sent again: nothing was lost, somebody was late
+	f.progress, f.timeouts, f.extra = now.Sub(f.epoch), 0, 0
+	if order == notInFlight {
+		f.overtaken(t)
+		return
 	}
-	if order.inFlight() {
-		f.count--
-		f.arrived(order, *f.sent.at(int(order - f.first)))
-	}
+	f.leave(t)
+	f.arrived(order, *f.sent.at(int(order - f.first)), newest)
 }
 
 // arrived draws the conclusions from an acknowledged sending.
-func (f *flight) arrived(order sendOrder, s sentFragment) {
-	took := f.progress - s.at
-	if !s.again && order > f.measured {
-		f.roundTrip, f.measured = max(took, 1), order
-		f.reach.measure(f.roundTrip)
+func (f *flight) arrived(order sendOrder, s sentFragment, newest uint32) {
+	if s.again && s.isYoungerThan(newest) {
+		f.measure(s.before, newest)
+		f.overtaken(s.of)
+		return
 	}
-	// An acknowledgement within half a round trip of the second sending is taken to mean the first: it was late, not lost.
-	if !s.again || took >= f.roundTrip/2 {
-		f.newest = max(f.newest, order)
-	}
-	if order >= f.recover {
-		f.window.grow()
-	}
+	f.measure(s.sending, newest)
+	f.newest = max(f.newest, order)
+	f.window.ack(int(s.of.size))
 	if s.index+1 < s.of.count {
 		f.passed = max(f.passed, s.of.size)
 	}
+}
+
+// measure takes the round trip of a sending, if it was in the newest datagram that has arrived.
+func (f *flight) measure(s sending, newest uint32) {
+	if s.number == newest && int32(s.number-f.measured) > 0 {
+		f.roundTrip, f.measured = max(f.progress-s.at, 1), s.number
+		f.window.sample(f.progress, f.roundTrip)
+	}
+}
+
+// overtaken notes that a fragment has arrived that was taken as lost.
+func (f *flight) overtaken(t *outgoing) {
+	f.window.arrivedLate(int(t.size))
+	f.threshold = min(2*f.threshold, lossThresholdMost)
 }
 
 // trim follows whatever takes fragments out of flight: afterwards the oldest sending is in flight, or there is none.
@@ -144,20 +189,15 @@ func (f *flight) trim() {
 	}
 }
 
-// detectLoss is [FRAG-5], first half.
+// detectLoss is [FRAG-5], first half, and judges the window.
 func (f *flight) detectLoss() {
-	shrink := false
-	for f.sent.len() > 0 && (f.isOver() || f.first+lossThreshold <= f.newest) {
-		order := f.first
-		if f.drop() && order >= f.recover {
-			shrink = true
+	for f.sent.len() > 0 && (f.isOver() || f.first+f.threshold <= f.newest) {
+		size := int(f.sent.at(0).of.size)
+		if f.drop() {
+			f.window.lose(size)
 		}
 	}
-	if shrink {
-		f.undo = sendWindow{}
-		f.window.halve()
-		f.recover = f.next()
-	}
+	f.window.endRound(f.progress, f.newest, f.next())
 }
 
 // next returns the order of the next sending.
@@ -178,7 +218,7 @@ func (f *flight) drop() bool {
 	}
 	f.lostAgain = f.lostAgain || s.again
 	f.recall(s.of, s.index)
-	f.lost.push(lostFragment{s.of, s.index})
+	f.lost.push(lostFragment{s.of, s.index, s.sending})
 	return true
 }
 
@@ -199,29 +239,37 @@ func (f *flight) deadline(rto time.Duration) time.Time {
 	if f.count == 0 {
 		return time.Time{}
 	}
-	return f.epoch.Add(max(f.sent.at(0).at, f.progress) + f.patience(rto))
+	return f.epoch.Add(f.quietSince() + f.patience(rto))
 }
 
+// quietSince is when something last happened that a time-out waits for.
+func (f *flight) quietSince() time.Duration { return max(f.sent.at(0).at, f.progress, f.asked) }
+
+// patience is how long the silence may last. On a way so thin that its speed is bounded, what is sent takes longer than on it.
 func (f *flight) patience(rto time.Duration) time.Duration {
+	if f.window.most > 0 {
+		rto = max(rto, costOf(3*f.window.fragment, f.window.most))
+	}
 	return min(rto<<min(f.timeouts, 10), max(rto, slowestRetry))
 }
 
-// timeout is [FRAG-5], second half.
+// timeout is [FRAG-5], second half: the oldest go again, and what comes of that says what became of the others.
 func (f *flight) timeout(now time.Time, rto time.Duration) {
 	if f.count == 0 || now.Before(f.deadline(rto)) {
 		return
 	}
-	before := now.Sub(f.epoch) - f.patience(rto)
-	for f.sent.len() > 0 && (f.isOver() || f.sent.at(0).at <= before) {
-		f.drop()
+	f.asked = now.Sub(f.epoch)
+	silence := f.asked - f.progress
+	for n := 0; n < afterTimeout && f.sent.len() > 0; {
+		if f.drop() {
+			n++
+		}
 	}
-	if f.timeouts == 0 {
-		f.undo = f.window
-		f.window.halve()
-	} else {
-		f.window.collapse()
-	}
+	f.trim()
 	f.lostAgain = f.lostAgain || f.timeouts > 0
 	f.timeouts++
-	f.recover = f.next()
+	f.extra = afterTimeout
+	if f.timeouts >= anewAfter && silence >= anewFrom {
+		f.window.restart(f.next())
+	}
 }

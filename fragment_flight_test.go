@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -27,7 +26,7 @@ func TestFlightLossAcrossTransfers(t *testing.T) {
 	first, second := s.start(2), s.start(8)
 	s.sendAll() // 0 of first, 0 of second, 1 of first, 1 to 7 of second
 	s.ack(second, 3)
-	f, ok := s.out.next(s.now)
+	f, ok := s.next()
 	require.True(t, ok)
 	require.Equal(t, []uint32{first, 0}, []uint32{f.Transfer, f.Index}, "2 of second was sent 4 later")
 	require.Empty(t, s.sendAll(), "and 2 later than 1 of first")
@@ -38,25 +37,25 @@ func TestFlightLossByTime(t *testing.T) {
 	const rto = 20 * time.Millisecond
 	s := newSenderTest(t)
 	id := s.start(100)
-	require.Zero(t, s.out.nextTimeout(rto), "nothing is in flight")
+	require.Zero(t, s.out.flight.deadline(rto), "nothing is in flight")
 	s.send(2)
 	s.advance(15 * time.Millisecond)
 	s.send(2)
 	s.advance(4 * time.Millisecond)
 	s.ack(id, 1)
-	require.Equal(t, s.now.Add(rto), s.out.nextTimeout(rto), "an acknowledgement came")
+	require.Equal(t, s.now.Add(rto), s.out.flight.deadline(rto), "an acknowledgement came")
 
 	s.advance(rto - 1)
 	s.out.timeout(s.now, rto)
 	require.Equal(t, []uint32{4}, s.send(1), "nothing is lost yet")
 	s.advance(1)
 	s.out.timeout(s.now, rto)
-	require.Equal(t, []uint32{1, 2, 3}, s.send(3), "sent more than the retransmission time ago")
+	require.Equal(t, []uint32{1, 2}, s.sendAll(), "the two oldest, and nothing else until something is heard")
 	checkSender(t, &s.out)
 
 	s.advance(1)
 	s.ack(id, 4)
-	require.Equal(t, s.now.Add(rto), s.out.nextTimeout(rto))
+	require.Equal(t, s.now.Add(rto), s.out.flight.deadline(rto))
 }
 
 // The silence is broken by a few fragments, at a doubled time up to 200 ms.
@@ -74,7 +73,7 @@ func TestFlightBackoff(t *testing.T) {
 	s.ack(id, 1)
 	require.Equal(t, s.now.Add(rto), s.out.nextTimeout(rto), "an acknowledgement ends the doubling")
 	s.sendAll()
-	require.Equal(t, s.out.flight.window.size, s.out.flight.count, "and opens the window")
+	require.Greater(t, s.out.flight.count, burstFragments, "and opens the window")
 }
 
 // A retransmission time that is longer than 200 ms is not shortened by its doubling.
@@ -129,7 +128,7 @@ func TestFlightLateAcknowledgement(t *testing.T) {
 	require.Equal(t, indexes(11, 13), s.send(2))
 }
 
-// The measurement is that of the newest fragment which was sent once.
+// [FRAG-4] newest names the sending that is measured, be it the first of its fragment or another.
 func TestFlightRoundTrip(t *testing.T) {
 	s := newSenderTest(t)
 	id := s.start(100)
@@ -147,168 +146,44 @@ func TestFlightRoundTrip(t *testing.T) {
 
 	s.advance(time.Second)
 	s.out.timeout(s.now, time.Millisecond)
+	first := s.sent[[2]uint32{id, 7}]
 	require.Equal(t, []uint32{7}, s.send(1))
 	s.advance(time.Millisecond)
-	_, rtt = s.ack(id, 8)
-	require.Zero(t, rtt, "7 was sent twice")
+	late := ackOf(id, 8, 8+fragmentSpan)
+	late.Newest = first
+	threshold := s.out.flight.threshold
+	_, _, rtt = s.take(late)
+	require.Equal(t, time.Second+4*time.Millisecond, rtt, "the first sending of 7 was not lost, but late")
+	require.Equal(t, 2*threshold, s.out.flight.threshold)
 }
 
-// [FRAG-6] A sender has at most a window of fragments in flight per link: 32 at first, one more for each that is acknowledged until
-// the first loss, then one more per window;
-func TestFlightWindowGrows(t *testing.T) {
-	s := newSenderTest(t)
-	first, second := s.start(5000), s.start(5000)
-	require.Len(t, s.sendAll(), 32, "over both transfers")
-	s.ack(first, 1)
-	s.ack(second, 1)
-	require.Len(t, s.sendAll(), 4)
-	s.wantWindow(34, "2 were acknowledged")
-	s.out.stop(second)
-	s.sendAll()
-	s.ackAll()
-	s.wantWindow(68, "34 more")
-
-	s.sendAll()
-	base := s.out.find(first).base
-	s.ack(first, base, base+3)
-	s.wantWindow(34, "69, before base was lost")
-	s.ackAll()
-	s.wantWindow(34, "what was sent before the loss does not count")
-	for want := 35; want < 40; want++ {
-		s.sendAll()
-		s.ackAll()
-		s.wantWindow(want, "one more per window")
-	}
-}
-
-// ackAll acknowledges all that was sent.
-func (s *senderTest) ackAll() {
-	for _, t := range slices.Clone(s.out.active) {
-		s.ack(t.id, t.high)
-	}
-}
-
-func TestFlightWindowCeiling(t *testing.T) {
-	s := newSenderTest(t)
-	s.start(5000)
-	for range 10 {
-		s.sendAll()
-		s.ackAll()
-	}
-	s.wantWindow(maxWindow, "1,024")
-}
-
-// [FRAG-6] halved, to no less than 16, when fragments are lost, at most once per round trip.
-func TestFlightWindowShrinks(t *testing.T) {
-	s := newSenderTest(t)
-	id := s.start(5000)
-	s.sendAll()
-	s.ackAll()
-	s.sendAll()
-	s.wantWindow(64, "before the loss")
-	s.ack(id, 32, 36)
-	s.wantWindow(32, "32 and 33 are lost")
-	s.ack(id, 32, 36, 40, 50, 60, 80, 95)
-	s.wantWindow(32, "more of the same flight are lost")
-
-	t.Log("a loss among those that were sent since is another")
-	s.ack(id, 96)
-	require.Equal(t, indexes(96, 128), s.sendAll())
-	s.ack(id, 96, 99)
-	s.wantWindow(minWindow, "halved again")
-	s.ack(id, 128)
-	require.Len(t, s.sendAll(), minWindow)
-	s.ack(id, 128, 131)
-	s.wantWindow(minWindow, "no less than 16")
-}
-
-// [FRAG-6] halved, to no less than 16, when fragments are lost
-func TestFlightWindowAfterTimeouts(t *testing.T) {
-	s := newSenderTest(t)
-	id := s.start(5000)
-	for range 3 {
-		s.sendAll()
-		s.ackAll()
-	}
-	s.sendAll()
-	s.wantWindow(256, "before")
-	s.advance(time.Second)
-	s.out.timeout(s.now, 10*time.Millisecond)
-	s.wantWindow(128, "after one time-out")
-	s.sendAll()
-	s.advance(time.Second)
-	s.out.timeout(s.now, 10*time.Millisecond)
-	s.wantWindow(minWindow, "after the second in a row")
-	s.sendAll()
-	s.ack(id, s.out.find(id).high)
-	s.wantWindow(260, "it grows again")
-	require.Len(t, s.sendAll(), reachLeast, "one transfer reaches no further")
-	s.start(5000)
-	require.Len(t, s.sendAll(), 260-reachLeast)
-}
-
-// [FRAG-6] halved, [...], at most once per round trip.
-func TestFlightWindowAfterTimeoutAndLoss(t *testing.T) {
-	s := newSenderTest(t)
-	id := s.start(5000)
-	for range 3 {
-		s.sendAll()
-		s.ackAll()
-	}
-	base := s.out.find(id).base
-	s.send(100)
-	s.advance(10 * time.Millisecond)
-	s.send(100)
-	s.out.timeout(s.now, 10*time.Millisecond)
-	s.wantWindow(128, "the first hundred are lost")
-	s.ack(id, base, base+150)
-	s.wantWindow(128, "of the second hundred, sent before the time-out, 47 are lost")
-}
-
-// [FRAG-6] What is lost is decided when all acknowledgements of a batch were taken.
-func TestFlightJudgesABatchAsAWhole(t *testing.T) {
-	s := newSenderTest(t)
-	first, second := s.start(16), s.start(16)
-	require.Len(t, s.sendAll(), 32)
-	s.out.ack(s.now, ackOf(second, 12, 1000)) // those of the first, sent between them, come in the same batch
-	s.out.ack(s.now, ackOf(first, 12, 1000))
-	s.out.judge()
-	s.wantWindow(firstWindow+24, "nothing was lost")
-	require.Empty(t, s.sendAll(), "nothing is sent again")
-	checkSender(t, &s.out)
-}
-
-// [FRAG-6] A halving after silence is taken back when a fragment that was not sent again turns out to have arrived.
-func TestFlightTakesBackTheAnswerToSilence(t *testing.T) {
-	const rto = 20 * time.Millisecond
+// [FRAG-4] the second sending is measured where it is the newest that has come.
+func TestFlightRoundTripOfASecondSending(t *testing.T) {
 	s := newSenderTest(t)
 	id := s.start(100)
-	s.sendAll()
-	s.advance(rto)
-	s.out.timeout(s.now, rto)
-	s.wantWindow(firstWindow/2, "silence")
-	require.Len(t, s.send(2), 2)
-	s.ack(id, 1)
-	s.wantWindow(firstWindow/2, "this one was sent again")
-	s.ack(id, 32)
-	require.GreaterOrEqual(t, s.out.flight.window.size, firstWindow, "all had arrived")
-	checkSender(t, &s.out)
+	s.send(1)
+	s.advance(time.Second)
+	s.out.timeout(s.now, time.Millisecond)
+	require.Equal(t, []uint32{0}, s.send(1))
+	s.advance(3 * time.Millisecond)
+	_, rtt := s.ack(id, 1)
+	require.Equal(t, 3*time.Millisecond, rtt)
 }
 
-// [FRAG-13] One transfer is at most 192 fragments ahead of its first unacknowledged one, for each millisecond of the shortest round trip
-// but no fewer than 192.
-func TestReach(t *testing.T) {
-	var r reach
-	require.EqualValues(t, 192, r.fragments(), "nothing is known")
-	for _, c := range []struct {
-		roundTrip time.Duration
-		want      uint32
-	}{{50 * time.Millisecond, 1024}, {4 * time.Millisecond, 768}, {10 * time.Millisecond, 768}, {2 * time.Millisecond, 384}, {time.Microsecond, 192}} {
-		r.measure(c.roundTrip)
-		require.InDelta(t, c.want, r.fragments(), 2, "%v", c.roundTrip)
+// [FRAG-5] Where fragments that were sent again turn out to have been overtaken only, it is twice as many, up to 48.
+func TestFlightLearnsHowMuchIsOvertaken(t *testing.T) {
+	s := newSenderTest(t)
+	id := s.start(1000)
+	s.send(60)
+	for _, threshold := range []uint32{3, 6, 12, 24, 48, 48} {
+		require.EqualValues(t, threshold, s.out.flight.threshold)
+		base := s.out.find(id).base
+		s.send(60)
+		s.ack(id, base, base+threshold-1)
+		require.NotEqual(t, notInFlight, *s.out.find(id).order(base), "not yet")
+		s.ack(id, base, base+threshold)
+		require.Equal(t, notInFlight, *s.out.find(id).order(base))
+		s.ack(id, base+1)
+		s.ackAll()
 	}
-	for range 20_000 {
-		r.measure(8 * time.Millisecond)
-	}
-	require.EqualValues(t, 1024, r.fragments(), "the path has become longer")
 }

@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"slices"
 	"time"
 
 	"broach/internal/wire"
@@ -43,7 +42,7 @@ type inTransfers struct {
 }
 
 // An answer is an acknowledgement for a transfer that is not under way.
-type answer struct{ transfer, base, limit uint32 }
+type answer struct{ transfer, base, limit, newest uint32 }
 
 // init sets the limits, in bytes: of a message, of this link, of all links. A message larger than one of the budgets
 // could never begin, and is refused.
@@ -57,21 +56,21 @@ func (in *inTransfers) init(largest, budget int64, node *memory) {
 
 // fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns
 // it, calls release once it is to count no more against the budgets, and may call recycle when nobody uses it any
-// more. When code is not 0, the transfer is refused: Stop with that code is to be sent.
-func (in *inTransfers) fragment(now time.Time, f wire.Fragment) (body []byte, code Code) {
+// more. When code is not 0, the transfer is refused: Stop with that code is to be sent. number is that of its datagram, the low 32 bits.
+func (in *inTransfers) fragment(now time.Time, number uint32, f wire.Fragment) (body []byte, code Code) {
 	if !isWellFormed(f) {
 		return nil, 0
 	}
 	t := in.transfers[f.Transfer]
 	if t == nil {
-		if t, code = in.admit(now, f); t == nil {
+		if t, code = in.admit(now, number, f); t == nil {
 			return nil, code
 		}
 	}
 	if t.total != f.Total || t.size != uint32(f.Size) {
 		return nil, 0
 	}
-	in.acknowledge(t)
+	in.acknowledge(t, number)
 	if !t.add(f.Index, f.Data) {
 		return nil, 0
 	}
@@ -94,21 +93,21 @@ func isWellFormed(f wire.Fragment) bool {
 }
 
 // admit begins the transfer of a fragment, or answers it.
-func (in *inTransfers) admit(now time.Time, f wire.Fragment) (*incoming, Code) {
+func (in *inTransfers) admit(now time.Time, number uint32, f wire.Fragment) (*incoming, Code) {
 	c := cutInto(f.Total, uint32(f.Size))
 	switch how := in.endings.of(f.Transfer); {
 	case how == delivered:
-		in.answer(answer{f.Transfer, c.count, c.count + fragmentSpan})
+		in.answer(answer{f.Transfer, c.count, c.count + fragmentSpan, number})
 		return nil, 0
 	case how == dropped:
 		return nil, Unreachable
 	case int64(c.total) > in.largest:
 		return nil, TooLarge
 	case len(in.transfers) == maxTransfers || !in.reserve(now, f.Transfer, int64(c.total)):
-		in.answer(answer{f.Transfer, 0, 0})
+		in.answer(answer{f.Transfer, 0, 0, number})
 		return nil, 0
 	}
-	t := &incoming{cut: c, id: f.Transfer, since: now, newAt: now, memory: in.held.of}
+	t := &incoming{cut: c, id: f.Transfer, since: now, newAt: now, newest: number, memory: in.held.of}
 	in.transfers[t.id] = t
 	if in.expiry.IsZero() {
 		in.expiry = now.Add(transferIdle)
@@ -185,8 +184,11 @@ func (in *inTransfers) expire(now time.Time) {
 // nextTimeout returns when to call expire: zero while no transfer is under way. It may be early, never late.
 func (in *inTransfers) nextTimeout() time.Time { return in.expiry }
 
-// acknowledge makes an acknowledgement due.
-func (in *inTransfers) acknowledge(t *incoming) {
+// acknowledge makes an acknowledgement due for what the datagram with that number brought.
+func (in *inTransfers) acknowledge(t *incoming, number uint32) {
+	if int32(number-t.newest) > 0 {
+		t.newest = number
+	}
 	if !t.due {
 		t.due = true
 		in.due = append(in.due, t)
@@ -194,7 +196,13 @@ func (in *inTransfers) acknowledge(t *incoming) {
 }
 
 func (in *inTransfers) answer(a answer) {
-	if len(in.answers) < maxAnswers && !slices.Contains(in.answers, a) {
+	for i, b := range in.answers {
+		if b.transfer == a.transfer {
+			in.answers[i] = a
+			return
+		}
+	}
+	if len(in.answers) < maxAnswers {
 		in.answers = append(in.answers, a)
 	}
 }
@@ -205,7 +213,7 @@ func (in *inTransfers) nextAck() (wire.FragmentAck, bool) {
 	if n := len(in.answers); n > 0 {
 		a := in.answers[n-1]
 		in.answers = in.answers[:n-1]
-		return wire.FragmentAck{Transfer: a.transfer, Base: a.base, Limit: a.limit}, true
+		return wire.FragmentAck{Transfer: a.transfer, Base: a.base, Limit: a.limit, Newest: a.newest}, true
 	}
 	for n := len(in.due); n > 0; n-- {
 		t := in.due[n-1]
@@ -213,7 +221,7 @@ func (in *inTransfers) nextAck() (wire.FragmentAck, bool) {
 		in.due = in.due[:n-1]
 		if t.due {
 			t.due = false
-			return wire.FragmentAck{Transfer: t.id, Base: t.base, Limit: t.limit(), Bitmap: t.bitmap(in.bitmap[:0])}, true
+			return wire.FragmentAck{Transfer: t.id, Base: t.base, Limit: t.limit(), Newest: t.newest, Bitmap: t.bitmap(in.bitmap[:0])}, true
 		}
 	}
 	return wire.FragmentAck{}, false

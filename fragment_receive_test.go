@@ -38,7 +38,7 @@ func (r *receiverTest) fragment(id uint32, total, size int, index uint32) (body 
 }
 
 func (r *receiverTest) take(f wire.Fragment) (body []byte, code Code) {
-	body, code = r.in.fragment(r.now, f)
+	body, code = r.in.fragment(r.now, 1, f)
 	checkReceiver(r.t, &r.in, int64(len(body)))
 	return body, code
 }
@@ -49,6 +49,8 @@ func (r *receiverTest) acks() (list []wire.FragmentAck) {
 		if a.Bitmap = bytes.Clone(a.Bitmap); len(a.Bitmap) == 0 {
 			a.Bitmap = nil
 		}
+		require.EqualValues(r.t, 1, a.Newest)
+		a.Newest = 0 // for ackOf to be equal
 		list = append(list, a)
 	}
 	return list
@@ -259,11 +261,11 @@ func TestReceiveBudget(t *testing.T) {
 
 	t.Log("what was reserved is free when the message is released")
 	for i := range uint32(third/1000 + 1) {
-		r.in.fragment(r.now, fragmentOf(1, make([]byte, third), 1000, i))
+		r.in.fragment(r.now, 1, fragmentOf(1, make([]byte, third), 1000, i))
 	}
 	require.NotContains(t, r.in.transfers, uint32(1))
 	r.acks()
-	r.in.fragment(r.now, fragmentOf(3, make([]byte, third), 1000, 0))
+	r.in.fragment(r.now, 1, fragmentOf(3, make([]byte, third), 1000, 0))
 	require.Equal(t, notNow(3), r.acks())
 	r.in.release(third)
 	r.fragment(3, third, 1000, 0)

@@ -48,7 +48,7 @@ type outgoing struct {
 // init prepares for fragments of size bytes, as fragmentSize gives them.
 func (o *outTransfers) init(now time.Time, size int) {
 	*o = outTransfers{size: uint32(size)}
-	o.flight.init(now)
+	o.flight.init(now, size)
 }
 
 // start begins the transfer of body: the kind and body of a message. It is borrowed until ack says that the transfer is
@@ -78,7 +78,7 @@ func (o *outTransfers) startCut(body []byte, tag uint64, size uint32) (id uint32
 
 // resize sets the size of fragments. It returns the transfers that are under way with larger ones.
 func (o *outTransfers) resize(size int) (larger []*outgoing) {
-	o.size = uint32(size)
+	o.size, o.flight.window.fragment = uint32(size), size
 	for i := range o.waiting.len() {
 		if t := *o.waiting.at(i); t.size > o.size {
 			t.cut = cutInto(t.total, o.size)
@@ -121,14 +121,14 @@ func (o *outTransfers) ready(now time.Time) bool {
 	return t != nil
 }
 
-// next returns a fragment to be sent now, and false when the window is full or nothing is left. Its data is part of the
-// body.
-func (o *outTransfers) next(now time.Time) (wire.Fragment, bool) {
+// next returns a fragment to be sent now, in a datagram with that number, and false when the window is full or nothing is left. Its data is
+// part of the body.
+func (o *outTransfers) next(now time.Time, number uint32) (wire.Fragment, bool) {
 	t, index := o.pick(now)
 	if t == nil {
 		return wire.Fragment{}, false
 	}
-	o.flight.send(now, t, index)
+	o.flight.send(now, t, index, number)
 	if index == t.next {
 		t.next++
 		t.high = max(t.high, t.next)
@@ -138,17 +138,28 @@ func (o *outTransfers) next(now time.Time) (wire.Fragment, bool) {
 	return wire.Fragment{Transfer: t.id, Total: t.total, Size: uint16(t.size), Index: index, Data: t.body[from:to]}, true
 }
 
-// pick chooses the next fragment: what was lost first, then one of each transfer in turn.
+// pick chooses the next fragment that may go now.
 func (o *outTransfers) pick(now time.Time) (*outgoing, uint32) {
-	if !o.flight.hasRoom() {
+	t, index := o.choose(now)
+	if t == nil {
 		return nil, 0
 	}
+	if !o.flight.hasRoom() || !o.flight.mayGo(now) {
+		o.flight.window.round.isFull = true
+		return nil, 0
+	}
+	return t, index
+}
+
+// choose chooses the next fragment: what was lost first, then one of each transfer in turn.
+func (o *outTransfers) choose(now time.Time) (*outgoing, uint32) {
 	if t, index := o.flight.nextLost(); t != nil {
 		return t, index
 	}
+	reach := o.flight.window.reach()
 	for range o.active {
 		o.turn %= len(o.active)
-		if t := o.active[o.turn]; t.canSend(now, o.flight.reach.fragments()) {
+		if t := o.active[o.turn]; t.canSend(now, reach) {
 			return t, t.next
 		}
 		o.turn++
@@ -156,13 +167,19 @@ func (o *outTransfers) pick(now time.Time) (*outgoing, uint32) {
 	return nil, 0
 }
 
-// canSend says whether the fragment next may go, which is within reach. When the receiver wants none, one is sent now and then, to hear whether
-// it does.
-func (t *outgoing) canSend(now time.Time, reach uint32) bool {
+// canSend says whether the fragment next may go, which is within reach, in bytes. When the receiver wants none, one is sent now and then, to hear
+// whether it does.
+func (t *outgoing) canSend(now time.Time, reach int) bool {
 	if t.isBlocked() {
 		return t.next == t.base && !now.Before(t.probeAt)
 	}
-	return t.next < min(t.limit, t.base+reach, t.count)
+	return t.isWithin(reach)
+}
+
+// isWithin says whether the receiver wants the fragment next, and it is within reach.
+func (t *outgoing) isWithin(reach int) bool {
+	ahead := min(max(uint32(reach)/t.size, leastWindow), fragmentSpan)
+	return t.next < min(t.limit, t.base+ahead, t.count)
 }
 
 func (t *outgoing) isBlocked() bool { return t.limit <= t.base }
@@ -197,6 +214,25 @@ func (o *outTransfers) ack(now time.Time, a wire.FragmentAck) (tag uint64, finis
 // other, and the first alone would make the fragments of the others look overtaken.
 func (o *outTransfers) judge() { o.flight.detectLoss() }
 
+// hasMore says whether there is a fragment that only the window and its pace hold back.
+func (o *outTransfers) hasMore() bool {
+	if t, _ := o.flight.nextLost(); t != nil {
+		return true
+	}
+	reach := o.flight.window.reach()
+	for _, t := range o.active {
+		if !t.isBlocked() && t.isWithin(reach) {
+			return true
+		}
+	}
+	return false
+}
+
+// expect says how long a round trip is likely to be, as long as no fragment has measured one.
+func (o *outTransfers) expect(roundTrip time.Duration) {
+	o.flight.window.expect(roundTrip)
+}
+
 func (o *outTransfers) find(id uint32) *outgoing {
 	for _, t := range o.active {
 		if t.id == id {
@@ -209,7 +245,7 @@ func (o *outTransfers) find(id uint32) *outgoing {
 // acknowledge takes what has arrived out of flight. Bits for what was not sent mean nothing.
 func (o *outTransfers) acknowledge(now time.Time, t *outgoing, a wire.FragmentAck) {
 	for ; t.base < min(a.Base, t.next); t.base++ {
-		o.flight.acknowledge(now, t, t.base)
+		o.flight.acknowledge(now, t, t.base, a.Newest)
 	}
 	t.base = max(t.base, a.Base)
 	t.next = max(t.next, t.base)
@@ -217,7 +253,7 @@ func (o *outTransfers) acknowledge(now time.Time, t *outgoing, a wire.FragmentAc
 		for ; b != 0; b &= b - 1 {
 			index := a.Base + 1 + uint32(i*8+bits.TrailingZeros8(b))
 			if t.base <= index && index < t.next {
-				o.flight.acknowledge(now, t, index)
+				o.flight.acknowledge(now, t, index, a.Newest)
 			}
 		}
 	}
@@ -299,15 +335,18 @@ func (o *outTransfers) passed() int {
 	return int(size)
 }
 
-// nextTimeout returns when to call timeout, or next for a transfer that asks whether it is welcome: zero when neither.
+// nextTimeout returns when to call timeout, or next for what is paced, or for a transfer that asks whether it is welcome: zero when neither.
 func (o *outTransfers) nextTimeout(rto time.Duration) time.Time {
 	at := o.flight.deadline(rto)
 	if !o.flight.hasRoom() {
 		return at
 	}
+	if o.flight.pacer.free > 0 && o.hasMore() {
+		at = earliest(at, o.flight.epoch.Add(o.flight.pacer.next()))
+	}
 	for _, t := range o.active {
-		if t.isBlocked() && t.next == t.base && (at.IsZero() || t.probeAt.Before(at)) {
-			at = t.probeAt
+		if t.isBlocked() && t.next == t.base {
+			at = earliest(at, later(t.probeAt, o.flight.epoch.Add(o.flight.pacer.free)))
 		}
 	}
 	return at

@@ -78,7 +78,7 @@ func TestFragmentBottleneck(t *testing.T) {
 	took := p.now.Sub(fragmentEpoch)
 	best := time.Duration(p.needed) * gigabit.gap
 	t.Logf("%.3f fragments sent per fragment needed, %v, at best %v, window halved %d times", p.overhead(), took, best, p.halvings)
-	require.Less(t, p.overhead(), 1.03)
+	require.Less(t, p.overhead(), 1.06)
 	require.Less(t, took, best*12/10)
 }
 

@@ -2,61 +2,312 @@ package broach
 
 import "time"
 
-const (
-	firstWindow = 32
-	minWindow   = 16
+// How much may be in flight on a link, PROTOCOL.md [FRAG-6]. The window is judged once a round trip, by what was sent in the round trip before:
+// by how much longer that took than the path is, and by the share of it that was lost.
 
-	// maxWindow is what one acknowledgement can speak of: a single transfer cannot use more.
-	maxWindow = fragmentSpan
+const (
+	firstWindow    = 16 << 10 // bytes: a little more than RFC 6928 has it, and what a thin bucket lets pass at once
+	firstWindowFar = 32 << 10 // on a path that is as long as farFrom: it is spread over half of that
+	farFrom        = 10 * time.Millisecond
+	leastWindow    = 2 // fragments: with one, each would wait for the acknowledgement of the one before
+
+	// The largest window, in bytes: what a socket on the same machine may have to hold, and what a longer path does in each millisecond.
+	// An acknowledgement speaks of 1,024 fragments: one transfer does not use more.
+	maxWindow     = 3 << 19
+	maxWindowEach = 256 << 10
+	maxWindowFar  = 8 << 20
+
+	// What may wait in the queue of the path, as time: a quarter of the round trip, within bounds. Below the lower one are
+	// the pauses of a busy scheduler.
+	queueLeast = 5 * time.Millisecond
+	queueMost  = 25 * time.Millisecond
+
+	leastPace     = 16 << 10               // bytes a second: however little passed
+	roundLeast    = 16                     // fragments of which the fate is known, in a round that is judged
+	lossLarge     = 0.10                   // one that also bounds the speed, see sendWindow.most
+	toleratedMost = 0.25                   // however little slowing down helps: beyond it would be a flood
+	pauseFrom     = 250 * time.Millisecond // without anything in flight: a new beginning
+	baseFor       = 10 * time.Second       // after twice this the shortest round trip is forgotten
 )
 
-// A sendWindow says how many fragments may be in flight on a link, [FRAG-6].
+// A sendWindow is the window of one link. Its zero value is not ready: see newWindow.
 type sendWindow struct {
-	size   int
-	credit int  // acknowledged since the window last grew; counts after the first loss only
-	lossy  bool // a fragment was lost: growth is additive from now on
+	size     int  // bytes that may be in flight
+	fragment int  // bytes of one, at present
+	steady   bool // slow start is over
+	step     int  // bytes by which it grows next, once steady
+
+	base   base          // shortest round trip
+	smooth time.Duration // smoothed round trip; 0: none was measured
+	most   float64       // bytes a second: what passed when much was lost; 0: no bound
+	faster float64       // share by which that grows next
+
+	round   windowRound
+	late    int        // round trips in a row, up to the newest, that were longer than the path by half of what is allowed
+	settles bool       // the next round was sent before the window was made smaller: it is not judged
+	before  windowSign // why it last was
+	vain    int        // how often in a row that did not help
+
+	ceiling     int     // the size at which much was lost: it is neared slowly
+	lost, known float64 // bytes of the last rounds, of which the older count less
+	tolerated   float64 // the share of losses that slowing down does not cure
 }
 
-// grow is called for each fragment that is acknowledged.
-func (w *sendWindow) grow() {
-	w.credit++
-	if w.lossy && w.credit < w.size {
+// A windowRound is what became of the fragments sent in the round trip before.
+type windowRound struct {
+	until       sendOrder // it ends when a sending from here on has arrived
+	began       time.Duration
+	acked, lost int           // bytes
+	least       time.Duration // shortest round trip in it; 0: none was measured
+	isLate      bool          // half of it is over
+	isFull      bool          // the window held something back
+}
+
+// A windowSign is a reason to make the window smaller, and how things stood.
+type windowSign struct {
+	size  int           // of the window, before
+	queue time.Duration // how much longer than the path is; 0: that was not the reason
+	share float64       // of losses; 0: that was not the reason
+}
+
+// expects is the share of losses to be expected of a window of another size, if the path holds so much and no more.
+func (s windowSign) expects(size int) float64 {
+	return max(1-float64(s.size)*(1-s.share)/float64(size), 0)
+}
+
+func newWindow(fragment int) sendWindow {
+	return sendWindow{size: firstWindow, fragment: fragment, round: windowRound{until: 1}}
+}
+
+// expect takes a round trip that nobody has measured with fragments.
+func (w *sendWindow) expect(roundTrip time.Duration) {
+	if w.smooth > 0 {
 		return
 	}
-	w.credit = 0
-	w.size = min(w.size+1, maxWindow)
+	w.smooth = roundTrip
+	if roundTrip >= farFrom {
+		w.size = firstWindowFar
+	}
 }
 
-// halve is called at a loss, at most once per round trip.
-func (w *sendWindow) halve() {
-	*w = sendWindow{size: max(w.size/2, minWindow), lossy: true}
+// limit is the largest size.
+func (w *sendWindow) limit() int {
+	far := int(maxWindowEach * w.base.least() / time.Millisecond)
+	return min(max(maxWindow, far), maxWindowFar)
 }
 
-// collapse is called when a halved window was not heard of either.
-func (w *sendWindow) collapse() {
-	*w = sendWindow{size: minWindow, lossy: true}
+// reach is how far one transfer may get ahead of its first fragment that has not been acknowledged, in bytes, [FRAG-13]. A window that
+// finds neither queue nor loss ends up in the socket of the receiver, and whatever small comes behind it waits for all of it. Several transfers
+// together may fill the window.
+func (w *sendWindow) reach() int {
+	return max(int(maxWindowEach*w.base.least()/time.Millisecond), maxWindowEach)
 }
 
-// A reach says how far one transfer may get ahead of its first fragment that has not been acknowledged, [FRAG-13]. A window that
-// finds no loss ends up in the socket of the receiver, and whatever small comes behind it waits for all of it. Several transfers
-// together may fill the window. The zero value knows no round trip.
-type reach struct{ least time.Duration } // shortest round trip
+// sample takes a measured round trip.
+func (w *sendWindow) sample(now, roundTrip time.Duration) {
+	if w.smooth == 0 || w.base.least() == 0 { // what was expected may be far too long
+		w.smooth = roundTrip
+	}
+	w.base.measure(now, roundTrip)
+	w.smooth += (roundTrip - w.smooth) / 8
+	w.round.measure(now, roundTrip, w.smooth)
+	if w.late++; roundTrip-w.base.least() <= w.allowed()/2 {
+		w.late = 0
+	}
+	w.steady = w.steady || w.late >= 8
+}
 
-const (
-	reachLeast = 192              // with half of it, the two ends wait for each other: 0.8 of the speed on loopback
-	reachFor   = time.Millisecond // the round trip for which it is enough at 270 MB/s
-)
-
-// measure takes a round trip. The shortest is forgotten slowly: a path may become longer.
-func (r *reach) measure(roundTrip time.Duration) {
-	if r.least == 0 || roundTrip <= r.least {
+// measure takes a round trip. Those of its first half may be of before the queue grew: a bucket was full.
+func (r *windowRound) measure(now, roundTrip, smooth time.Duration) {
+	isLate := now-r.began > smooth/2
+	if r.least == 0 || roundTrip < r.least || isLate && !r.isLate {
 		r.least = roundTrip
-		return
 	}
-	r.least += min(r.least>>10+1, roundTrip-r.least)
+	r.isLate = isLate
 }
 
-// fragments is the reach.
-func (r *reach) fragments() uint32 {
-	return uint32(min(max(reachLeast*r.least/reachFor, reachLeast), fragmentSpan))
+// queue is how much longer the round took than the path is.
+func (w *sendWindow) queue() time.Duration { return max(w.round.least-w.base.least(), 0) }
+
+// allowed is what of that may be.
+func (w *sendWindow) allowed() time.Duration {
+	return min(max(w.base.least()/4, queueLeast), queueMost)
+}
+
+// wake begins a round with what is sent now, after a pause: nothing was in flight.
+func (w *sendWindow) wake(now, progress time.Duration, next sendOrder) {
+	if gap := now - progress; gap > pauseFrom || gap > w.smooth && !w.round.isFull {
+		w.round = windowRound{until: next, began: now}
+	}
+}
+
+// ack takes bytes that have arrived.
+func (w *sendWindow) ack(bytes int) {
+	w.round.acked += bytes
+	if !w.steady && w.round.isFull {
+		w.size = min(w.size+bytes, w.limit())
+	}
+}
+
+// lose takes bytes that were lost. Slow start is left at the first.
+func (w *sendWindow) lose(bytes int) {
+	w.round.lost += bytes
+	if !w.steady {
+		w.steady, w.step = true, w.size/8
+	}
+}
+
+// arrivedLate takes back what lose took: the bytes were only overtaken.
+func (w *sendWindow) arrivedLate(bytes int) {
+	w.round.lost = max(w.round.lost-bytes, 0)
+	w.round.acked += bytes
+}
+
+// endRound judges the round if it is over, and begins the next: newest is the newest sending that has arrived, next the next to be sent.
+func (w *sendWindow) endRound(now time.Duration, newest, next sendOrder) {
+	r := w.round
+	if newest < r.until || r.acked+r.lost < roundLeast*w.fragment {
+		return
+	}
+	if w.settles {
+		w.settles = false
+	} else {
+		w.judge(now, windowSign{w.size, w.queue(), float64(r.lost) / float64(r.acked+r.lost)})
+	}
+	w.round = windowRound{until: next, began: now}
+}
+
+// judge draws the conclusions from a round.
+func (w *sendWindow) judge(now time.Duration, s windowSign) {
+	w.learn(s)
+	excess := s.share - w.tolerated
+	w.lost, w.known = w.lost*3/4+float64(w.round.lost), w.known*3/4+float64(w.round.acked+w.round.lost)
+	switch {
+	case w.lost > float64(2*w.fragment)+(lossLarge+w.tolerated)*w.known && excess > 0:
+		w.slowDown(now)
+		w.shrink(windowSign{size: s.size, share: s.share}, 1-2*excess)
+	case w.queue() > w.allowed():
+		w.shrink(windowSign{size: s.size, queue: s.queue}, float64(w.base.least()+w.allowed())/float64(w.base.least()+s.queue))
+	default:
+		w.grow(s)
+	}
+}
+
+// learn finds out whether it helped that the window was made smaller. Where it did not, its sender is not what fills the path, or the path is another
+// by now, or loses as much whatever is sent.
+func (w *sendWindow) learn(s windowSign) {
+	b := w.before
+	w.before = windowSign{}
+	switch {
+	case b.queue > 0 && s.size <= b.size*3/4 && s.queue > b.queue*3/4:
+		if w.vain++; w.vain < 2 {
+			return
+		}
+		w.vain, w.base = 0, base{}
+		w.base.measure(w.base.since, w.round.least)
+		w.size, w.steady = max(w.size, firstWindow), false
+	case b.share > 0 && b.share < 1.0/3 && s.share > b.share/2 && b.expects(s.size) < b.share/4:
+		if w.vain++; w.vain < 2 {
+			return
+		}
+		w.tolerated, w.most = min((w.tolerated+s.share)/2, toleratedMost), 0
+	case s.share < w.tolerated:
+		w.tolerated -= (w.tolerated - s.share) / 4
+	case b.size > 0:
+		w.vain = 0
+	}
+}
+
+// shrink makes the window smaller, to no less than half.
+func (w *sendWindow) shrink(why windowSign, factor float64) {
+	w.steady, w.settles, w.before = true, true, why
+	w.size = max(int(float64(w.size)*max(factor, 0.5)), leastWindow*w.fragment)
+	w.step = w.size / 32
+}
+
+// slowDown bounds the speed by what passed in the round. On a short path behind a bucket that holds nothing, the least window is too much.
+func (w *sendWindow) slowDown(now time.Duration) {
+	w.lost, w.known, w.ceiling = 0, 0, w.size
+	took := max(now-w.round.began, time.Microsecond)
+	if w.smooth >= pacedFrom && w.size > 4*w.fragment {
+		passed := float64(w.round.acked) / float64(took) * float64(w.smooth)
+		if w.round.lost > w.round.acked/3 && took > w.smooth {
+			w.size = min(w.size, 2*int(passed)) // of which shrink leaves half
+		}
+		return // the window alone slows down
+	}
+	if w.most == 0 && w.round.acked <= 4*firstWindow && w.round.lost > w.round.acked/2 {
+		took = max(took, 25*time.Millisecond)
+	}
+	if w.faster = 1.0 / 32; w.most == 0 {
+		w.faster = 1.0 / 4
+	}
+	w.most = max(float64(w.round.acked)/took.Seconds(), leastPace)
+}
+
+// grow makes the window larger, by twice as much in each round without a sign, while no queue is seen.
+func (w *sendWindow) grow(s windowSign) {
+	isBound := w.most > 0 && w.most < w.speed()
+	w.most *= 1 + max(w.faster, 1.0/32)
+	if w.faster = min(2*max(w.faster, 1.0/32), 0.25); w.most > 2*w.speed() {
+		w.most = 0
+	}
+	if !w.steady || !w.round.isFull || isBound || s.queue > w.allowed()/2 {
+		return
+	}
+	w.step = min(max(w.step, w.fragment), w.size/4)
+	if left := w.ceiling - w.size; left > 0 && w.step > left/4 {
+		w.step = max(left/4, w.fragment) / 2
+	}
+	w.size = min(w.size+max(w.step, w.fragment), w.limit())
+	w.step *= 2
+}
+
+// restart begins anew after a silence: nothing is known of the path any more. What is in flight is not judged.
+func (w *sendWindow) restart(next sendOrder) {
+	*w = sendWindow{size: min(w.size, firstWindow), fragment: w.fragment, most: w.most, tolerated: w.tolerated, smooth: w.smooth,
+		round: windowRound{until: next}, settles: true}
+}
+
+// speed is a window in each round trip, in bytes a second.
+func (w *sendWindow) speed() float64 {
+	return float64(w.size) / max(w.smooth, time.Microsecond).Seconds()
+}
+
+// pace is the speed at which fragments go, in bytes a second; 0: as fast as the window lets them.
+func (w *sendWindow) pace() float64 {
+	speed := 0.0
+	if w.smooth >= pacedFrom {
+		speed = 1.25 * w.speed()
+		if !w.steady {
+			speed = 2 * w.speed()
+		}
+	}
+	if w.most > 0 && (speed == 0 || w.most < speed) {
+		return w.most
+	}
+	return speed
+}
+
+// A base is the shortest round trip of the last 10 to 20 s. The zero value knows none.
+type base struct {
+	now, last time.Duration // the shortest since, and before it; 0: none
+	since     time.Duration
+}
+
+func (b *base) measure(now, roundTrip time.Duration) {
+	if now-b.since > baseFor {
+		b.last, b.now, b.since = b.now, 0, now
+	}
+	if b.now == 0 || roundTrip < b.now {
+		b.now = roundTrip
+	}
+}
+
+// least is the shortest; 0: none is known.
+func (b *base) least() time.Duration {
+	if b.last == 0 || b.now > 0 && b.now < b.last {
+		return b.now
+	}
+	return b.last
 }

@@ -66,11 +66,13 @@ type link struct {
 	mu       sync.Mutex    // protects all below: the link's state is stepped by many, one at a time
 	down     bool          // closed: no call begins any more
 	armed    bool          // known to the timers
+	stepping uint32        // low 32 bits of the number of the datagram that is stepped through
 	held     bool          // the reader will flush at the end of its batch
 	queued   bool          // the loop will flush when it has queued all
 	flushing bool          // somebody flushes and will take what is added meanwhile
 	handed   bool          // the loop is to flush
 	stepped  int64         // when the loop last stepped it, as of carrier.timers.stamp
+	first    time.Duration // a first measure of the round trip: what the handshake took; 0: nothing was accepted yet
 	number   uint64        // of the last datagram sent
 	confirm  *wire.Confirm // what our datagrams begin with until one of the peer's has come; nil: with a header
 	out      outbox
@@ -85,6 +87,7 @@ type link struct {
 // do without.
 type exchange struct {
 	rtt       rtt
+	watch     stopwatch
 	path      pathSize
 	calls     callSlots
 	served    servedSlots
@@ -104,7 +107,7 @@ func (l *link) talk(now time.Time) {
 	if l.exchange != nil {
 		return
 	}
-	l.exchange = &exchange{}
+	l.exchange = &exchange{rtt: rtt{first: l.first}}
 	l.path.init(now, l.maxPacket)
 	l.sending.init(now, fragmentSize(l.path.size))
 	l.served.init(l, l.moving, l.stored)

@@ -18,6 +18,7 @@ func newLink(now time.Time, c *carrier, terms *handshake.Terms, began bool, sibl
 		l.confirm = &wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank, Stamp: terms.Stamp}
 	} else {
 		l.token, l.toToken, l.key, l.id.addr = terms.TokenB, terms.TokenA, terms.KeyA, terms.AddrA
+		l.first = max(time.Duration(c.process.Stamp(now)-terms.Stamp)*time.Millisecond, 1)
 	}
 	l.id.boot = handshake.BootID(l.key)
 	l.record = recordAmong(siblings, l.key)
@@ -31,6 +32,14 @@ func newLink(now time.Time, c *carrier, terms *handshake.Terms, began bool, sibl
 	l.rng.Seed(seed, l.token)
 	l.heard.Store(c.timers.stamp(now))
 	return l, nil
+}
+
+// noteFirst takes the time from the first Confirm to the first answer as a first measure of the round trip. Who did not begin the link has the age of
+// its Offer for that. Where one of them had to go again it is too long. mu is held.
+func (l *link) noteFirst(now time.Time) {
+	if l.first == 0 {
+		l.first = max(now.Sub(l.bornAt()), 1)
+	}
 }
 
 // bornAt is when the link was made.

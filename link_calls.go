@@ -180,7 +180,7 @@ func (l *link) takeReply(now time.Time, m wire.Reply, body []byte) {
 		return
 	}
 	if c.state == callSent && c.resends == 0 && body == nil { // a transfer takes longer than a round trip
-		l.rtt.sample(now.Sub(c.sentAt))
+		l.rtt.sample(now, now.Sub(c.sentAt))
 	}
 	p := l.endCall(m.Slot, c)
 	o := outcome{code: Code(m.Code), executed: Executed(m.Executed), body: m.Body, causes: m.Causes}
@@ -203,7 +203,7 @@ func (l *link) takeProgress(now time.Time, m wire.Progress) {
 func (l *link) taken(now time.Time, c *callSlot) {
 	l.stopSending(c)
 	if sample, ok := l.calls.taken(c, now, l.silentAt(c)); ok {
-		l.rtt.sample(sample)
+		l.rtt.sample(now, sample)
 	}
 }
 
@@ -219,16 +219,23 @@ func (l *link) resend(now time.Time) (unanswered bool) {
 		case !now.Before(l.silentAt(c)):
 			l.endCall(slot, c).end(outcome{code: Unreachable, body: textSilent})
 			continue
+		case c.state == callSent && l.isEarly(now, c):
+			c.pace = l.rtt.measured() - now.Sub(c.sentAt)
 		case c.state == callSent:
 			l.resendRequest(now, slot, c)
 			unanswered = unanswered || c.resends >= deafAfter || c.resends >= doubtAfter && l.lastHeard().Before(c.sentAt)
 		case c.state == callTaken:
 			say(l, wire.Poll{Slot: slot, Seq: c.seq})
-			c.pace = l.pollPace(c)
+			c.pace = l.pollPace(now, c)
 		}
 		l.calls.arm(c, now, l.silentAt(c))
 	}
 	return unanswered
+}
+
+// isEarly reports that a request that went once has not waited for the retransmission time as it is known by now.
+func (l *link) isEarly(now time.Time, c *callSlot) bool {
+	return c.resends == 0 && now.Sub(c.sentAt) < l.rtt.measured()
 }
 
 // resendRequest sends the request of a slot again. One that is larger than the packet size is now goes as a transfer: to the
@@ -243,20 +250,38 @@ func (l *link) resendRequest(now time.Time, slot uint16, c *callSlot) {
 		return
 	}
 	l.repeat(c.request.b)
-	c.pace = l.backoff(c.pace)
+	l.measure(now)
+	l.rtt.doubt()
+	c.pace = l.backoff(max(c.pace, l.rtt.measured()))
+	l.rtt.backOff(c.pace)
 }
 
-// backoff doubles a pace, with jitter.
-func (l *link) backoff(pace time.Duration) time.Duration {
-	return l.jitter(min(2*pace, max(maxPace, l.rtt.timeout())))
+// measure sends a Probe along with what is sent again, unless one has gone just now.
+func (l *link) measure(now time.Time) {
+	if l.watch.isDue(now, l.rtt.timeout()) {
+		say(l, l.watch.start(now, l.tokens.draw()))
+	}
 }
+
+// backoff doubles a pace, with jitter, but not to less than the answer takes.
+func (l *link) backoff(pace time.Duration) time.Duration {
+	d := min(2*pace, max(maxPace, l.rtt.measured()))
+	if pace := l.jitter(d); pace >= l.rtt.measured() {
+		return pace
+	}
+	return l.spread(d)
+}
+
+// spread lengthens d by up to a half.
+func (l *link) spread(d time.Duration) time.Duration { return d/4 + l.jitter(d) }
 
 // pollPace is when a Poll is repeated that is not answered: like a request. An answer sets the pace back, see callSlots.taken.
-func (l *link) pollPace(c *callSlot) time.Duration {
+func (l *link) pollPace(now time.Time, c *callSlot) time.Duration {
 	if !c.asked {
 		c.asked = true
-		return l.jitter(l.rtt.timeout())
+		return l.spread(l.rtt.timeout())
 	}
+	l.measure(now)
 	return l.backoff(c.pace)
 }
 

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"cmp"
 	"time"
 
 	"broach/internal/wire"
@@ -21,6 +22,7 @@ func (l *link) repeat(msg []byte) {
 // transfer begins the transfer of a message that does not fit a datagram.
 func (l *link) transfer(body []byte, tag uint64) (id uint32) {
 	l.path.filled()
+	l.sending.expect(cmp.Or(l.rtt.smoothed, l.rtt.first))
 	return l.sending.start(body, tag)
 }
 
@@ -40,7 +42,7 @@ func (l *link) replyAgain(now time.Time, v *servedSlot) {
 func (l *link) probe(now time.Time) {
 	l.suspectPath(now)
 	before := l.path.size
-	if m, ok := l.path.next(now, l.rtt.timeout()); ok {
+	if m, ok := l.path.next(now, l.rtt.measured()); ok {
 		l.scratch = m.Append(l.scratch[:0])
 		l.out.append(l.scratch, wire.HeaderSize+len(l.scratch), l.carrier.table.Load())
 		say(l, wire.Probe{})

@@ -38,7 +38,7 @@ func (s *linkSide) widen(size int) {
 	s.link.talk(time.Now())
 	s.link.path.size = size
 	s.link.resize(time.Now())
-	s.link.rtt.sample(time.Microsecond)
+	s.link.rtt.sample(time.Now(), time.Microsecond)
 }
 
 // sizesOf are the sizes of datagrams, the largest last.

@@ -80,7 +80,15 @@ func (l *link) takeProbeAck(now time.Time, m wire.ProbeAck) {
 			l.prove(now)
 		}
 	case l.exchange != nil:
+		l.timeProbe(now, m)
 		l.path.ack(now, m.ID)
 		l.resize(now)
+	}
+}
+
+// timeProbe measures the round trip, if the Probe was one of the stopwatch.
+func (l *link) timeProbe(now time.Time, m wire.ProbeAck) {
+	if roundTrip, ok := l.watch.stop(now, m.ID); ok {
+		l.rtt.sample(now, roundTrip)
 	}
 }

@@ -67,7 +67,7 @@ func someLink(c *carrier, key wire.PublicKey) *link {
 // linkFrom is one of a process at an address.
 func linkFrom(c *carrier, key wire.PublicKey, addr netip.AddrPort) *link {
 	l, err := newLink(time.Now(), c, &handshake.Terms{
-		Rank: 1, TokenA: 0xa, KeyA: key, AddrA: addr, TokenB: c.tokens.open(0), KeyB: c.process.Key,
+		Rank: 1, Stamp: c.process.Stamp(time.Now()), TokenA: 0xa, KeyA: key, AddrA: addr, TokenB: c.tokens.open(0), KeyB: c.process.Key,
 	}, false, nil, 1)
 	if err != nil || !c.tokens.add(l) {
 		panic("the link could not be made")
@@ -168,9 +168,9 @@ func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 			time.Sleep(time.Nanosecond)
 			l.timeout(time.Now())
 			require.Equal(t, [][]wire.Kind{{wire.KindPoll}}, w.kinds(t))
-			time.Sleep(initialRTO * 5 / 4)
+			time.Sleep(initialRTO * 3 / 2)
 			l.timeout(time.Now())
-			require.Equal(t, [][]wire.Kind{{wire.KindPoll}}, w.kinds(t), "it was not answered")
+			require.Equal(t, [][]wire.Kind{{wire.KindPoll, wire.KindProbe}}, w.kinds(t), "it was not answered")
 			progress()
 		}
 	})
@@ -194,7 +194,7 @@ func TestUnansweredPollIsSentAgain(t *testing.T) {
 			l.timeout(time.Now())
 		}
 		require.InDelta(t, 100*time.Millisecond, at[0], float64(2*time.Millisecond))
-		requireBackoff(t, l.rtt.timeout(), at)
+		requireBackoff(t, l.rtt.measured()*5/4, at)
 	})
 }
 

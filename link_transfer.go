@@ -18,12 +18,13 @@ func (l *link) loadFragments(b *batch, mayGo int) {
 	if !l.canSendFragments() {
 		return
 	}
-	now := time.Now()
-	for range min(burstMax, batchMax-len(b.out), mayGo) {
-		f, ok := l.sending.next(now)
+	now, bytes := time.Now(), 0
+	for n := min(burstMax, batchMax-len(b.out), mayGo); n > 0 && bytes < burstBytes; n-- {
+		f, ok := l.sending.next(now, uint32(l.number)+uint32(len(b.out))+1) // the number that head gives it
 		if !ok {
 			return
 		}
+		bytes += len(f.Data)
 		b.out = append(b.out, datagram{addr: l.id.addr, b: f.Append(roomFor(newPacket(), fragmentOverhead-wire.HeaderSize+len(f.Data)))})
 	}
 }
@@ -34,7 +35,7 @@ func (l *link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
 	l.path.passed(now, l.sending.passed()+fragmentOverhead)
 	l.suspectPath(now)
 	if sample > 0 {
-		l.rtt.sample(sample)
+		l.rtt.sample(now, sample)
 	}
 	if finished {
 		l.endTransfer(now, tag)
@@ -98,7 +99,7 @@ func (l *link) refusedReply(now time.Time, v *servedSlot, code Code) {
 
 // takeFragment steps a transfer that we receive. It returns the whole message once all has come.
 func (l *link) takeFragment(now time.Time, m wire.Fragment) []byte {
-	body, refuse := l.receiving.fragment(now, m)
+	body, refuse := l.receiving.fragment(now, l.stepping, m)
 	if refuse != 0 {
 		say(l, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: uint32(refuse)})
 	}

@@ -279,17 +279,20 @@ func TestClosedLinkGivesItsMemoryBack(t *testing.T) {
 // [FRAG-12] The remaining time of a Request that came as a transfer counts from the arrival of its first fragment.
 func TestTimeOfATransferCounts(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		var left time.Duration
+		var came time.Time
+		var left, took time.Duration
 		b.offer(t, "left", func(ctx context.Context, _ []byte) {
 			at, _ := ctx.Deadline()
-			left = time.Until(at)
+			left, took = time.Until(at), time.Since(came)
 		})
 		call := a.call(t, 6*time.Second, "left", noise(1<<20))
+		came = time.Now()
 		b.hear(a.script.take()...)
 		time.Sleep(2 * time.Second)
 		a.hear(b.script.take()...)
-		shuttle(a, b)
+		runWithin(t, a, b, 1400, 1400, call)
 		call.require(t, 0, Yes)
-		require.Equal(t, 4*time.Second, left)
+		require.Greater(t, took, 2*time.Second)
+		require.Equal(t, 6*time.Second-took, left)
 	})
 }

@@ -155,13 +155,15 @@ func (r *reader) toLink(now time.Time, l *link, d datagram, h wire.Header) {
 		l.tableSeen, l.noted = max(l.tableSeen, h.TableVersion), r.timers.stamp(now)
 		defer r.tell(l, inbound{source: src}) // after the messages, of which one may tell more
 	}
-	r.onLink(now, l, src, rest)
+	r.onLink(now, l, uint32(h.Number), src, rest)
 }
 
-// onLink steps the link with each message of a datagram, then hands on what came of it.
-func (r *reader) onLink(now time.Time, l *link, src source, rest []byte) {
+// onLink steps the link with each message of a datagram with that number, then hands on what came of it.
+func (r *reader) onLink(now time.Time, l *link, number uint32, src source, rest []byte) {
 	l.mu.Lock()
+	l.stepping = number
 	l.confirm = nil // the peer knows the link
+	l.noteFirst(now)
 	r.hold(l)
 	for len(rest) > 0 {
 		kind, body, after, err := wire.ConsumeMessage(rest)

@@ -19,21 +19,47 @@ const (
 type rtt struct {
 	smoothed  time.Duration
 	variation time.Duration
+	deviation time.Duration // the largest from smoothed since the variation was last lowered
+	lowered   time.Time     // when that was
+	first     time.Duration // how long the link took to be made: no less than a round trip, and all that is known before the first sample
+	backed    time.Duration // the longest wait for what was sent again since the last sample: new requests do not wait less
 }
 
 // sample takes one measured round trip. A coarse clock may have measured nothing.
-func (r *rtt) sample(d time.Duration) {
+func (r *rtt) sample(now time.Time, d time.Duration) {
 	d = max(d, 1)
+	r.backed = 0
 	if r.smoothed == 0 {
-		r.smoothed, r.variation = d, d/2
+		r.smoothed, r.variation, r.lowered = d, d/2, now
 		return
 	}
-	r.variation += ((r.smoothed - d).Abs() - r.variation) / 4
+	r.deviate(now, (r.smoothed - d).Abs())
 	r.smoothed += (d - r.smoothed) / 8
 }
 
-// timeout is how long to wait for a sign before a request is sent again.
-func (r *rtt) timeout() time.Duration { return r.within(ackDelay, minRTO) }
+// deviate raises the variation at once, and lowers it once a round trip at most: the samples of many calls that travelled together say no more
+// than one.
+func (r *rtt) deviate(now time.Time, by time.Duration) {
+	r.deviation = max(r.deviation, by)
+	if by < r.variation && now.Sub(r.lowered) < r.smoothed {
+		return
+	}
+	r.variation += (r.deviation - r.variation) / 4
+	r.deviation, r.lowered = 0, now
+}
+
+// backOff notes that a request waits for so long after it was sent again. Until a sample comes that is all that is known of a path that has
+// become longer: Karn's algorithm keeps it.
+func (r *rtt) backOff(pace time.Duration) { r.backed = max(r.backed, min(pace, maxRTO)) }
+
+// doubt gives up the first measure: nothing came in that time, so the handshake took long for what it lost rather than for the way.
+func (r *rtt) doubt() { r.first = 0 }
+
+// timeout is how long to wait for a sign before a request is sent again for the first time.
+func (r *rtt) timeout() time.Duration { return max(r.measured(), r.backed) }
+
+// measured is what the samples alone say of that.
+func (r *rtt) measured() time.Duration { return r.within(ackDelay, minRTO) }
 
 // transferTimeout is the same for fragments, which are acknowledged without delay.
 func (r *rtt) transferTimeout() time.Duration { return r.within(0, minTransferRTO) }
@@ -41,7 +67,7 @@ func (r *rtt) transferTimeout() time.Duration { return r.within(0, minTransferRT
 // within is the retransmission time for a peer that answers after a delay of its own, with a lower bound.
 func (r *rtt) within(delay, least time.Duration) time.Duration {
 	if r.smoothed == 0 {
-		return initialRTO
+		return min(max(initialRTO, r.first+r.first/2+delay), maxRTO)
 	}
 	return min(max(r.smoothed+max(4*r.variation, minVar)+delay, least), maxRTO)
 }

@@ -16,7 +16,7 @@ import (
 
 // pureFiles hold no I/O, clock, lock, channel or goroutine: what they need to know is an argument.
 var pureFiles = []string{
-	"ack.go", "served.go", "rtt.go", "replay.go", "pathsize.go", "proof.go",
+	"ack.go", "served.go", "rtt.go", "stopwatch.go", "replay.go", "pathsize.go", "proof.go",
 	"fragment*.go", "ring.go", "membership*.go", "introduce.go", "join.go", "heartbeat.go", "suspicion.go", "reach.go", "peer.go",
 	"learn.go", "delta.go", "steady.go", "isolation.go", "leave.go", "drain.go", "contact.go", "tie.go", "list.go",
 	"codec_guard.go", "every_plan.go",

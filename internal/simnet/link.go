@@ -24,6 +24,9 @@ type Link struct {
 
 	// MTU is the largest payload in bytes; larger ones vanish. Zero means no limit.
 	MTU int
+
+	// Bucket bounds how much passes, before the delay. Links may share one. Nil means no limit.
+	Bucket *Bucket
 }
 
 // complete returns l with the default delay put in.

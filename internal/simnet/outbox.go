@@ -4,12 +4,12 @@ import "sync"
 
 // outbox is the sending side of a host.
 type outbox struct {
-	mu    sync.Mutex // guards everything; never held together with another lock
+	mu    sync.Mutex // guards everything; of other locks only that of a bucket is taken meanwhile
 	flows []flow     // by id of the receiving host
 
-	sent                       Traffic
-	duplicated                 uint64
-	lost, cut, tooLarge, muted uint64
+	sent                                Traffic
+	duplicated                          uint64
+	lost, cut, tooLarge, crowded, muted uint64
 }
 
 // flow is what a sender keeps of one receiver. There is one for every pair that ever spoke, a million with a thousand
@@ -69,13 +69,23 @@ func (n *Network) plan(from, to *host, size int) fate {
 	case luck.hits(drawLoss, link.Loss):
 		o.lost++
 	default:
-		fate := f.schedule(link, luck, n.now())
-		if fate.again != 0 {
-			o.duplicated++
-		}
-		return fate
+		return o.carry(f, link, luck, n.now(), size)
 	}
 	return fate{}
+}
+
+// carry is the fate of a datagram that nothing but a bucket can stop any more; the caller holds o.mu.
+func (o *outbox) carry(f *flow, link *Link, luck luck, now int64, size int) fate {
+	wait, ok := link.Bucket.pass(now, size)
+	if !ok {
+		o.crowded++
+		return fate{}
+	}
+	fate := f.schedule(link, luck, now+wait)
+	if fate.again != 0 {
+		o.duplicated++
+	}
+	return fate
 }
 
 // planForged is the fate of an injected datagram, which meets no fault.

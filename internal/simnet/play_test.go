@@ -37,7 +37,7 @@ func simulate(t *testing.T, seed uint64, story func(t *testing.T, n *simnet.Netw
 func checkBalance(t *testing.T, s simnet.Stats) {
 	t.Helper()
 	in := s.Sent.Datagrams + s.Duplicated + s.Injected
-	require.Equal(t, in, s.Delivered+s.Lost+s.Cut+s.TooLarge+s.Overflowed+s.Unheard+s.InFlight, "%+v", s)
+	require.Equal(t, in, s.Delivered+s.Lost+s.Cut+s.TooLarge+s.Crowded+s.Overflowed+s.Unheard+s.InFlight, "%+v", s)
 }
 
 func listen(t *testing.T, n *simnet.Network, at netip.AddrPort) *simnet.Conn {

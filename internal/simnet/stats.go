@@ -24,7 +24,7 @@ func (t *Traffic) join(o Traffic) {
 
 // Stats counts datagrams since the network was made. While nobody writes,
 //
-//	Sent.Datagrams + Duplicated + Injected = Delivered + Lost + Cut + TooLarge + Overflowed + Unheard + InFlight
+//	Sent.Datagrams + Duplicated + Injected = Delivered + Lost + Cut + TooLarge + Crowded + Overflowed + Unheard + InFlight
 type Stats struct {
 	Sent       Traffic // by all conns
 	Duplicated uint64  // second copies made by links
@@ -34,6 +34,7 @@ type Stats struct {
 	Lost       uint64 // by the Loss of a link
 	Cut        uint64
 	TooLarge   uint64 // for the MTU of a link
+	Crowded    uint64 // found the queue of a bucket full
 	Overflowed uint64 // arrived at a full receive queue
 	Unheard    uint64 // arrived where nobody listened
 	InFlight   uint64
@@ -72,6 +73,7 @@ func (o *outbox) report(s *Stats) {
 	s.Lost += o.lost
 	s.Cut += o.cut
 	s.TooLarge += o.tooLarge
+	s.Crowded += o.crowded
 	s.Muted += o.muted
 }
 

@@ -64,7 +64,7 @@ var golden = []struct {
 	{"2.3 #2", Poll{Slot: 5, Seq: 9}},
 	{"2.3 #3", Cancel{Slot: 5, Seq: 9}},
 	{"3.1 #1", Fragment{Transfer: 1, Total: 515, Size: 256, Index: 2, Data: []byte("abc")}},
-	{"3.2 #1", FragmentAck{Transfer: 1, Base: 16, Limit: 1040, Bitmap: []byte{0b101}}},
+	{"3.2 #1", FragmentAck{Transfer: 1, Base: 16, Limit: 1040, Newest: 77, Bitmap: []byte{0b101}}},
 	{"3.3 #1", Stop{Transfer: 1, ByReceiver: true, Code: 11}},
 	{"4.1 #1", Join{Nonce: 0x0102030405060708, Wanted: []netip.AddrPort{addr4}}},
 	{"4.1 #2", List{Echo: 0x0102030405060708, Index: 0, Count: 1, Entries: []Entry{goldenEntry}}},

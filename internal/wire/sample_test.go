@@ -41,7 +41,7 @@ var samples = []sample{
 	{KindPoll, Poll{Slot: 5, Seq: 9}, 6, false},
 	{KindCancel, Cancel{Slot: 5, Seq: 9}, 6, false},
 	{KindFragment, Fragment{Transfer: 1, Total: 515, Size: 256, Index: 2, Data: []byte("abc")}, 17, true},
-	{KindFragmentAck, FragmentAck{Transfer: 1, Base: 16, Limit: 1040, Bitmap: []byte{5}}, 12, true},
+	{KindFragmentAck, FragmentAck{Transfer: 1, Base: 16, Limit: 1040, Newest: 77, Bitmap: []byte{5}}, 16, true},
 	{KindStop, Stop{Transfer: 1, ByReceiver: true, Code: 11}, 9, false},
 	{KindProbe, Probe{ID: 1, Padding: 3}, 4, true},
 	{KindProbeAck, ProbeAck{ID: 1}, 4, false},

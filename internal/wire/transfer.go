@@ -7,7 +7,7 @@ const FragmentHead = 14
 
 // The fixed parts of the other bodies of this file, in bytes.
 const (
-	fragmentAckHead = 12
+	fragmentAckHead = 16
 	stopSize        = 9
 )
 
@@ -60,6 +60,7 @@ type FragmentAck struct {
 	Transfer uint32
 	Base     uint32 // all fragments below it have arrived
 	Limit    uint32 // fragments below it are welcome
+	Newest   uint32 // low 32 bits of the number of the newest datagram that brought one; 0: not said
 	Bitmap   []byte // bit i, from the lowest of the first byte: Base+1+i has arrived; at most MaxBitmap bytes
 }
 
@@ -70,6 +71,7 @@ func (m FragmentAck) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, m.Transfer)
 	b = binary.BigEndian.AppendUint32(b, m.Base)
 	b = binary.BigEndian.AppendUint32(b, m.Limit)
+	b = binary.BigEndian.AppendUint32(b, m.Newest)
 	return endFrame(append(b, m.Bitmap...), start)
 }
 
@@ -85,6 +87,7 @@ func ConsumeFragmentAck(body []byte) (FragmentAck, error) {
 		Transfer: binary.BigEndian.Uint32(body),
 		Base:     binary.BigEndian.Uint32(body[4:]),
 		Limit:    binary.BigEndian.Uint32(body[8:]),
+		Newest:   binary.BigEndian.Uint32(body[12:]),
 		Bitmap:   body[fragmentAckHead:],
 	}, nil
 }

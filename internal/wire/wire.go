@@ -23,7 +23,7 @@
 //	Reply        slot 2, seq 4, code 4, executed 1, results *, or causes 2+n, text *
 //	Progress     slot 2, seq 4; Poll and Cancel likewise
 //	Fragment     transfer 4, total 4, size 2, index 4, data *
-//	FragmentAck  transfer 4, base 4, limit 4, bitmap *
+//	FragmentAck  transfer 4, base 4, limit 4, newest 4, bitmap *
 //	Stop         transfer 4, by receiver 1, code 4
 //	Probe        id 4, zeros
 //	ProbeAck     id 4

@@ -1,0 +1,156 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"broach/internal/simnet"
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A farPath is what lies between two nodes: the same each way, but for the bucket, of which each way has its own.
+type farPath struct {
+	roundTrip, jitter time.Duration
+	loss, reorder     float64
+	mbit              float64       // of a token bucket with bursts of 16 KiB; 0: there is none
+	queue             time.Duration // of that
+}
+
+// wideQueue is the queue of a home's router: far more than it needs.
+const wideQueue = 500 * time.Millisecond
+
+// farBurst is what a bucket lets pass at once.
+const farBurst = 16 << 10
+
+func (p farPath) String() string {
+	s := fmt.Sprint(p.roundTrip)
+	if p.jitter > 0 {
+		s += fmt.Sprint("~", p.jitter)
+	}
+	if p.loss > 0 {
+		s += fmt.Sprintf(" loss=%v", p.loss)
+	}
+	if p.reorder > 0 {
+		s += fmt.Sprintf(" reorder=%v", p.reorder)
+	}
+	if p.mbit > 0 {
+		s += fmt.Sprintf(" %v Mbit/s queue=%v", p.mbit, p.queue)
+	}
+	return s
+}
+
+// bytesPerSecond is the rate of the bucket.
+func (p farPath) bytesPerSecond() int { return int(p.mbit * 1e6 / 8) }
+
+// link is one way.
+func (p farPath) link() simnet.Link {
+	l := simnet.Link{Delay: p.roundTrip / 2, Jitter: p.jitter, Loss: p.loss, Reorder: p.reorder}
+	if p.mbit > 0 {
+		l.Bucket = simnet.NewBucket(p.bytesPerSecond(), farBurst, p.queue)
+	}
+	return l
+}
+
+// lay sets the path between two nodes.
+func (c *cluster) lay(p farPath, a, b *Node) {
+	c.net.SetLink(a.Addr(), b.Addr(), p.link())
+	c.net.SetLink(b.Addr(), a.Addr(), p.link())
+}
+
+// A farTraffic counts what is said between two nodes.
+type farTraffic struct {
+	mu        sync.Mutex
+	messages  map[wire.Kind]int
+	datagrams map[netip.AddrPort]int // with Fragments, by sender
+	bytes     map[netip.AddrPort]int // of those
+}
+
+// watchTraffic counts from now on.
+func (c *cluster) watchTraffic() *farTraffic {
+	w := &farTraffic{messages: map[wire.Kind]int{}, datagrams: map[netip.AddrPort]int{}, bytes: map[netip.AddrPort]int{}}
+	c.net.Tap(func(_ time.Time, from, _ netip.AddrPort, b []byte) { w.see(from, b) })
+	return w
+}
+
+func (w *farTraffic) see(from netip.AddrPort, b []byte) {
+	h, rest, err := wire.ConsumeHeader(b)
+	if err != nil || h.Form != wire.FormLink {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	large := false
+	for len(rest) > 0 {
+		kind, _, after, err := wire.ConsumeMessage(rest)
+		if err != nil {
+			return
+		}
+		w.messages[kind]++
+		large = large || kind == wire.KindFragment
+		rest = after
+	}
+	if large {
+		w.datagrams[from]++
+		w.bytes[from] += len(b)
+	}
+}
+
+func (w *farTraffic) of(k wire.Kind) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.messages[k]
+}
+
+func (w *farTraffic) fragmentsOf(n *Node) (datagrams, bytes int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.datagrams[n.Addr()], w.bytes[n.Addr()]
+}
+
+// farPair are a provider and a caller with a path between them.
+func (c *cluster) farPair(p farPath) (provider, caller *Node) {
+	c.net.SetLink(addrOf(0), addrOf(1), p.link())
+	c.net.SetLink(addrOf(1), addrOf(0), p.link())
+	provider = c.start(0)
+	c.offerAll(provider)
+	caller = c.start(1, 0)
+	require.NoError(c.t, caller.WaitFor(context.Background(), "echo", 1))
+	return provider, caller
+}
+
+// offerAll registers what the tests of distance call.
+func (c *cluster) offerAll(n *Node) {
+	for name, f := range map[string]any{
+		"one":    func() int { return 1 },
+		"slow":   func(ms int) int { time.Sleep(time.Duration(ms) * time.Millisecond); return ms },
+		"sink":   func(b []byte) int { return len(b) },
+		"source": func(n int) []byte { return someNoise[:n] },
+		"echo":   func(b []byte) []byte { return b },
+	} {
+		require.NoError(c.t, n.Register(name, f))
+	}
+}
+
+// callOne makes k small calls, one after the other.
+func callOne(t require.TestingT, caller *Node, k int) { callSmall(t, caller, k, "one") }
+
+func callSmall(t require.TestingT, caller *Node, k int, function string) {
+	for range k {
+		v, err := Call[int](context.Background(), caller.Caller(function))
+		require.NoError(t, err)
+		require.Equal(t, 1, v)
+	}
+}
+
+// callFor makes small calls for so long.
+func callFor(t require.TestingT, caller *Node, d time.Duration) (calls int) {
+	for end := time.Now().Add(d); time.Now().Before(end); calls++ {
+		callOne(t, caller, 1)
+	}
+	return calls
+}

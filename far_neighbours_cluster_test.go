@@ -1,0 +1,119 @@
+package broach
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"broach/internal/simnet"
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A path that becomes longer, or short again, under large messages.
+func TestLargeMessagesWhereThePathChanges(t *testing.T) {
+	for _, change := range [][2]time.Duration{{ms, 200 * ms}, {20 * ms, 80 * ms}, {80 * ms, 240 * ms}, {200 * ms, ms}, {240 * ms, 20 * ms}} {
+		eachWay(t, farPath{roundTrip: change[0]}, func(t *testing.T, c *cluster, provider, caller *Node, back bool) {
+			moveOne(t, caller, 1_000_000, back)
+			p := farPath{roundTrip: change[1]}
+			c.lay(p, provider, caller)
+			first := c.moveTogether(p, provider, caller, 1, 1_000_000, back)
+			require.Less(t, first.took, 5.0+float64(10*change[0])/float64(p.ideal(1_000_000)), "while it changes")
+			second := c.moveTogether(p, provider, caller, 1, 1_000_000, back)
+			require.Less(t, second.took, 3.0)
+			require.Less(t, second.datagrams, 1.1)
+		})
+	}
+}
+
+// Large messages in both directions at once, with small calls among them: these take no longer than the path and its queue.
+func TestBothDirectionsAtOnceThroughABucket(t *testing.T) {
+	for _, p := range []farPath{{roundTrip: 20 * ms, mbit: 4, queue: wideQueue}, {roundTrip: 80 * ms, mbit: 20, queue: wideQueue}, {roundTrip: 80 * ms}} {
+		t.Run(p.String(), func(t *testing.T) {
+			inCluster(t, 1, func(c *cluster) {
+				provider, caller := c.farPair(p)
+				w := c.watchTraffic()
+				var wg sync.WaitGroup
+				wg.Go(func() { moveOne(t, caller, 1_000_000, false) })
+				wg.Go(func() { moveOne(t, caller, 1_000_000, true) })
+				took, worst := time.Now(), time.Duration(0)
+				for range 20 {
+					start := time.Now()
+					callOne(t, caller, 1)
+					worst = max(worst, time.Since(start))
+				}
+				t.Logf("20 small calls beside them took %v, the slowest %v; %d Requests", time.Since(took), worst, w.of(wire.KindRequest))
+				require.Less(t, worst, p.roundTrip*3/2+400*ms)
+				wg.Wait()
+				for _, n := range []*Node{provider, caller} {
+					datagrams, _ := w.fragmentsOf(n)
+					require.Less(t, float64(datagrams)/float64(needed(1_000_000)), 1.3)
+				}
+				require.LessOrEqual(t, w.of(wire.KindRequest), 23)
+			})
+		})
+	}
+}
+
+// One uplink that the ways to several peers share.
+func TestTransfersToManyPeersThroughOneUplink(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		p := farPath{roundTrip: 40 * ms, mbit: 20, queue: wideQueue}
+		c.net.SetDefault(simnet.Link{Delay: p.roundTrip / 2})
+		sender := c.start(0)
+		uplink := p.link()
+		for i := 1; i <= 5; i++ {
+			c.net.SetLink(addrOf(0), addrOf(i), uplink)
+			c.offerAll(c.start(i, 0))
+		}
+		require.NoError(t, sender.WaitFor(context.Background(), "sink", 5))
+		w, start := c.watchTraffic(), time.Now()
+		var wg sync.WaitGroup
+		for i := 1; i <= 5; i++ {
+			wg.Go(func() {
+				_, err := Call[int](context.Background(), sender.Caller("sink", On(addrOf(i)), Timeout(time.Minute)), someNoise[:500_000])
+				require.NoError(t, err)
+			})
+		}
+		wg.Wait()
+		datagrams, _ := w.fragmentsOf(sender)
+		t.Logf("%v, ideal %v; %d datagrams for %d", time.Since(start), p.ideal(2_500_000), datagrams, 5*needed(500_000))
+		require.Less(t, float64(time.Since(start))/float64(p.ideal(2_500_000)), 1.3)
+		require.Less(t, float64(datagrams)/float64(5*needed(500_000)), 1.3)
+	})
+}
+
+// What goes one way is not sent again either: a Send is answered as soon as it has found its place, an event when it was taken.
+func TestOneWayCallsAndEventsGoOnceOverADistance(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		provider, caller := c.farPair(farPath{roundTrip: 240 * ms})
+		_, err := provider.Subscribe("news", func(context.Context, int) error { return nil })
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		w := c.watchTraffic()
+		for i := range 20 {
+			require.NoError(t, caller.Caller("one").Send(context.Background()))
+			d, err := caller.Publish(context.Background(), "news", i)
+			require.NoError(t, err)
+			require.Equal(t, 1, len(d.Nodes))
+		}
+		t.Logf("%d Sends, %d Replies", w.of(wire.KindSend), w.of(wire.KindReply))
+		require.LessOrEqual(t, w.of(wire.KindSend), 42)
+		require.LessOrEqual(t, w.of(wire.KindReply), 42)
+	})
+}
+
+// 16 MiB over 60 ms: a window that grows as far as the path is long.
+func TestAVeryLargeMessageOverADistance(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		_, caller := c.farPair(farPath{roundTrip: 60 * ms})
+		start := time.Now()
+		n, err := Call[int](context.Background(), caller.Caller("sink", Timeout(time.Minute)), make([]byte, 16<<20))
+		require.NoError(t, err)
+		require.Equal(t, 16<<20, n)
+		t.Log(time.Since(start))
+		require.Less(t, time.Since(start), 3*time.Second)
+	})
+}

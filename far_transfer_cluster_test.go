@@ -1,0 +1,119 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// ideal is what a large message takes at least: as many round trips as a window needs that begins with 32 KiB and doubles, and what
+// the bucket takes.
+func (p farPath) ideal(bytes int) time.Duration {
+	rounds := 1 + math.Floor(math.Log2(1+float64(bytes)/(32<<10)))
+	took := time.Duration(rounds * float64(p.roundTrip))
+	if p.mbit == 0 {
+		return took
+	}
+	return max(p.roundTrip, took-p.through(bytes-farBurst)) + p.through(bytes*103/100) // while the window is less than the path holds
+}
+
+// through is how long the bucket takes for bytes.
+func (p farPath) through(bytes int) time.Duration {
+	return time.Duration(float64(bytes) / float64(p.bytesPerSecond()) * float64(time.Second))
+}
+
+// A farTransfer is what large messages took, in units of what they take at least.
+type farTransfer struct{ took, datagrams float64 }
+
+// needed is how many fragments so many bytes are, in datagrams of 1,200 bytes.
+func needed(bytes int) int { return bytes/fragmentSize(basePacket) + 1 }
+
+// moveTogether calls k times at once with a large argument, or for a large result.
+func (c *cluster) moveTogether(p farPath, provider, caller *Node, k, bytes int, back bool) farTransfer {
+	seen, start, from := c.watchTraffic(), time.Now(), caller
+	if back {
+		from = provider
+	}
+	atOnce(k, func() { moveOne(c.t, caller, bytes, back) })
+	datagrams, _ := seen.fragmentsOf(from)
+	f := farTransfer{float64(time.Since(start)) / float64(p.ideal(k*bytes)), float64(datagrams) / float64(k*needed(bytes))}
+	c.t.Logf("%d of %d bytes, back %v: %.2f times the ideal time, %.3f of the datagrams", k, bytes, back, f.took, f.datagrams)
+	return f
+}
+
+// moveOne makes one such call.
+func moveOne(t require.TestingT, caller *Node, bytes int, back bool) {
+	if back {
+		b, err := Call[[]byte](context.Background(), caller.Caller("source", Timeout(time.Minute)), bytes)
+		require.NoError(t, err)
+		require.Len(t, b, bytes)
+		return
+	}
+	n, err := Call[int](context.Background(), caller.Caller("sink", Timeout(time.Minute)), someNoise[:bytes])
+	require.NoError(t, err)
+	require.Equal(t, bytes, n)
+}
+
+// eachWay runs a test with large messages in both directions, each on a path of its own.
+func eachWay(t *testing.T, p farPath, test func(t *testing.T, c *cluster, provider, caller *Node, back bool)) {
+	for _, back := range []bool{false, true} {
+		t.Run(fmt.Sprint(p, " back=", back), func(t *testing.T) {
+			inCluster(t, 1, func(c *cluster) {
+				provider, caller := c.farPair(p)
+				test(t, c, provider, caller, back)
+			})
+		})
+	}
+}
+
+// [FRAG-6] A window that begins with 16 KiB, or 32 on a path of 10 ms or more, and doubles in each round trip
+// [FRAG-5] it is sent again
+func TestLargeMessagesOverAnyDistance(t *testing.T) {
+	for _, p := range []farPath{
+		{roundTrip: ms}, {roundTrip: 20 * ms}, {roundTrip: 60 * ms}, {roundTrip: 80 * ms}, {roundTrip: 240 * ms}, {roundTrip: 80 * ms, jitter: 3 * ms},
+		{roundTrip: 80 * ms, loss: 0.01}, {roundTrip: 80 * ms, loss: 0.05}, {roundTrip: 20 * ms, loss: 0.05}, {roundTrip: 240 * ms, loss: 0.01},
+		{roundTrip: 80 * ms, reorder: 0.02},
+	} {
+		eachWay(t, p, func(t *testing.T, c *cluster, provider, caller *Node, back bool) {
+			f := c.moveTogether(p, provider, caller, 1, 1_000_000, back)
+			require.Less(t, f.took, 3.0)
+			require.Less(t, f.datagrams, 1.03+1.5*p.loss)
+		})
+	}
+}
+
+// [FRAG-6] What a bucket holds back is a queue, and seen as one. Where it holds nothing back, a loss is all that is seen.
+func TestLargeMessagesThroughABucket(t *testing.T) {
+	for _, mbit := range []float64{1, 4, 20} {
+		for _, rt := range []time.Duration{0, 20 * ms, 80 * ms} {
+			for queue, most := range map[time.Duration]farTransfer{wideQueue: {1.3, 1.3}, 50 * ms: {1.5, 1.5}, 0: {1.9, 1.7}} {
+				p := farPath{roundTrip: rt, mbit: mbit, queue: queue}
+				eachWay(t, p, func(t *testing.T, c *cluster, provider, caller *Node, back bool) {
+					f := c.moveTogether(p, provider, caller, 1, 200_000, back)
+					require.Less(t, f.took, most.took)
+					require.Less(t, f.datagrams, most.datagrams)
+				})
+				eachWay(t, p, func(t *testing.T, c *cluster, provider, caller *Node, back bool) {
+					f := c.moveTogether(p, provider, caller, 1, 1_000_000, back)
+					require.Less(t, f.took, most.took)
+					require.Less(t, f.datagrams, min(most.datagrams, 1.3))
+				})
+			}
+		}
+	}
+}
+
+// Many transfers share what one has: one window, one pace.
+func TestManyLargeMessagesThroughABucket(t *testing.T) {
+	for _, p := range []farPath{{roundTrip: 20 * ms, mbit: 4, queue: wideQueue}, {roundTrip: 80 * ms, mbit: 20, queue: wideQueue}, {mbit: 20, queue: wideQueue}} {
+		eachWay(t, p, func(t *testing.T, c *cluster, provider, caller *Node, back bool) {
+			f := c.moveTogether(p, provider, caller, 10, 100_000, back)
+			require.Less(t, f.took, 1.4)
+			require.Less(t, f.datagrams, 1.3)
+		})
+	}
+}
