@@ -123,11 +123,22 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 	p.inc = max(p.inc, b.Inc)
 	m.noteEcho(now, p, b.Echo)
 	again := p.differs
-	p.differs = b.Digest != m.digest
-	if p.differs && again && !now.Before(m.listAt) {
-		p.differs, m.listAt = false, now.Add(listEvery)
-		m.tellChunks(now, p, 0, m.entries(), payNone)
+	if p.differs = b.Digest != m.digest; !p.differs {
+		p.mended = 0
 	}
+	if p.differs && again && !now.Before(m.listAt) && m.moment(now) >= p.mendAt {
+		m.mend(now, p)
+	}
+}
+
+// mend sends the List to a peer that believes in others than we do. While that does not help the next ones come ever more rarely, so that those whom
+// it helps have their turn however many there are whom it does not.
+func (m *membership) mend(now time.Time, p *peer) {
+	entries := m.entries()
+	p.differs, p.mendAt = false, m.moment(now.Add(min(listEvery<<p.mended, listSlowest)))
+	p.mended = min(p.mended+1, 8)
+	m.listAt = now.Add(time.Duration(1+len(entries)/listEntries) * listPause)
+	m.tellChunks(now, p, 0, entries, payNone)
 }
 
 // lateAt is when a peer will be late. What comes from it meanwhile does not put its beat off: a node that said something to all

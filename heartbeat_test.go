@@ -121,3 +121,45 @@ func TestIdleProcessIsNotTakenForStopped(t *testing.T) {
 	s.run(time.Minute)
 	require.EqualValues(t, 1, a.inc)
 }
+
+// [MEM-20] but not within 1 s of the last such List to this peer, twice as long each time until a digest was the same, up to 60 s: ten that are never
+// right do not keep the List from one whom it helps.
+func TestWhomNoListHelpsLeavesItToOthers(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(12)
+	a := all[0]
+	lists := map[netip.AddrPort][]time.Duration{}
+	start := s.now
+	s.spy = func(from *citizen, to netip.AddrPort, msg wire.Message, _ int) {
+		if _, ok := msg.(wire.List); ok && from == a {
+			lists[to] = append(lists[to], s.now.Sub(start))
+		}
+	}
+	beats := func(seq uint32, who []*citizen, wrong uint64) {
+		for _, c := range who {
+			s.forge(a, a.linkTo(c), wire.Beat{Seq: seq, Promise: 1000, Digest: a.digest + wrong})
+			s.run(time.Millisecond)
+		}
+	}
+	for i := range uint32(150) {
+		beats(100+i, all[1:11], 1)
+		s.run(time.Second - 10*time.Millisecond)
+	}
+	for _, c := range all[1:11] {
+		require.LessOrEqual(t, len(lists[c.cfg.self]), 8)
+		require.GreaterOrEqual(t, len(lists[c.cfg.self]), 6)
+	}
+	beats(900, all[11:], 1)
+	beats(901, all[11:], 1)
+	require.Len(t, lists[all[11].cfg.self], 1, "at once")
+
+	other := all[1].cfg.self
+	had := len(lists[other])
+	s.run(time.Minute)
+	beats(902, all[1:2], 0)
+	for i := range uint32(4) {
+		beats(903+i, all[1:2], 1)
+		s.run(time.Second)
+	}
+	require.Equal(t, had+2, len(lists[other]), "it was right meanwhile")
+}

@@ -10,12 +10,13 @@ import (
 )
 
 const (
-	joinFirst   = 50 * time.Millisecond // between two Joins at first
-	joinSlowest = 5 * time.Second       // and after many
-	joinAgain   = 40 * time.Millisecond // at least, to a seed with a link: it answers with a List of any length
-	joinRecent  = 2 * time.Second       // how long a joiner is told of peers that come after it, [MEM-8]
-	joinSettle  = time.Second           // what the addresses of a List have to answer before we count as joined
-	newsDelay   = 5 * time.Millisecond  // collects peers that come at once into one List
+	joinFirst   = 50 * time.Millisecond  // between two Joins at first
+	joinSlowest = 5 * time.Second        // and after many
+	joinAgain   = 40 * time.Millisecond  // at least, to a seed with a link: it answers with a List of any length
+	joinRecent  = 2 * time.Second        // how long a joiner is told of peers that come after it, [MEM-8]
+	joinSettle  = time.Second            // what the addresses of a List have to answer before we count as joined
+	joinHold    = 500 * time.Millisecond // after our start, in which those who join through us wait until we have joined
+	newsDelay   = 5 * time.Millisecond   // collects peers that come at once into one List
 )
 
 // joinState is how far we are with joining.
@@ -39,14 +40,16 @@ type joinState struct {
 	asks    uint8                        // the number of the next question, since somebody was named who was not missing
 
 	recent  []joiner       // who joined through us
+	owing   bool           // some of them wait for the List
 	asked   netip.AddrPort // whom we asked for the List last
 	askedAt time.Time
 }
 
 // joiner is a node that joined through us lately.
 type joiner struct {
-	addr netip.AddrPort
-	at   time.Time
+	addr  netip.AddrPort
+	at    time.Time
+	nonce uint64 // of its last Join
 }
 
 // nonces are the last that were drawn, the latest first.
@@ -149,11 +152,35 @@ func (m *membership) askList(now time.Time, addr netip.AddrPort, link uint64) {
 }
 
 // noteJoiner remembers who joins through us.
-func (m *membership) noteJoiner(now time.Time, addr netip.AddrPort) {
+func (m *membership) noteJoiner(now time.Time, addr netip.AddrPort, nonce uint64) {
 	j := &m.joining
 	j.recent = slices.DeleteFunc(j.recent, func(r joiner) bool { return r.addr == addr || now.Sub(r.at) > joinRecent })
 	if len(j.recent) < joinersMax {
-		j.recent = append(j.recent, joiner{addr: addr, at: now})
+		j.recent = append(j.recent, joiner{addr: addr, at: now, nonce: nonce})
+	}
+}
+
+// isNew reports that we have just started and do not know the cluster ourselves: who joined by our List would believe that there is nobody else.
+func (m *membership) isNew(now time.Time) bool { return now.Sub(m.began) < joinHold && !m.joined() }
+
+// owedAt is when those who wait for the List get it at the latest; zero: nobody waits.
+func (m *membership) owedAt() time.Time {
+	if !m.joining.owing {
+		return time.Time{}
+	}
+	return m.began.Add(joinHold)
+}
+
+// tickOwed answers those who joined through us before we knew the cluster, as soon as we do.
+func (m *membership) tickOwed(now time.Time) {
+	if !m.joining.owing || m.isNew(now) {
+		return
+	}
+	m.joining.owing = false
+	for _, r := range m.joining.recent {
+		if p := m.peers.byAddr[r.addr]; p != nil && p.isMember() && m.moment(now) >= p.listAt {
+			m.tellChunks(now, p, r.nonce, m.entries(), payOnce)
+		}
 	}
 }
 

@@ -59,13 +59,17 @@ func (m *membership) onFarewell(src source, msg wire.Message) {
 	}
 }
 
-// onLeave makes a peer left.
+// onLeave makes a peer left. Its calls fail at once, but its links stay for as long as it may say so again, for want of an answer.
 func (m *membership) onLeave(now time.Time, p *peer) {
-	if p.state == Left {
-		return
-	}
 	m.tell(p, wire.Leave{})
 	m.setState(now, p, Left)
-	m.unbind(p)
+	m.out.left = p.links(m.out.left)
 	m.planHealing(now) // a seed that leaves may come back
+}
+
+// onLeft takes what comes from a peer that has left: it has not heard our answer.
+func (m *membership) onLeft(p *peer, msg wire.Message) {
+	if _, ok := msg.(wire.Leave); ok {
+		m.tell(p, wire.Leave{})
+	}
 }

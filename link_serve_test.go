@@ -212,8 +212,10 @@ func TestCloseEndsACallInTheHighestSlot(t *testing.T) {
 // [MSG-1] A message of unknown kind MUST be skipped and counted.
 func TestUnknownKindCostsNoExchange(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.hear(forge(a, b, []byte{31, 0, 0}))
-		require.EqualValues(t, 1, b.stats.unknownKind.Load())
+		for i, kind := range []byte{0, 9, 31, 46, 255} {
+			b.hear(forge(a, b, []byte{kind, 0, 0}))
+			require.EqualValues(t, i+1, b.stats.unknownKind.Load(), "kind %d", kind)
+		}
 		require.Nil(t, b.link.exchange)
 	})
 }

@@ -19,7 +19,8 @@ const (
 	listEntries = 44                    // of 26 bytes, in a datagram of 1,200
 	listPaid    = 29                    // of them with those that are named again, so that each is paid for
 	listPause   = 30 * time.Millisecond // between two whole Lists to the same peer, for each message of them
-	listEvery   = time.Second           // between Lists sent to mend views
+	listEvery   = time.Second           // between two Lists that mend the view of a peer. Each wait is twice as long, as long as they do not help,
+	listSlowest = time.Minute           // up to this
 )
 
 // How many Opens a List should pay for, to each whom it names.
@@ -32,8 +33,11 @@ const (
 // onJoin answers with the List, or with what of it is asked for.
 func (m *membership) onJoin(now time.Time, p *peer, msg wire.Join) {
 	if len(msg.Wanted) == 0 {
-		m.noteJoiner(now, p.addr)
-		if m.moment(now) >= p.listAt {
+		m.noteJoiner(now, p.addr, msg.Nonce)
+		switch {
+		case m.isNew(now) && !m.joining.isSeed(p.addr):
+			m.joining.owing = true
+		case m.moment(now) >= p.listAt:
 			m.tellChunks(now, p, msg.Nonce, m.entries(), payOnce)
 		}
 		return
@@ -94,6 +98,10 @@ func paidFor(entries []wire.Entry, pay int) []wire.Entry {
 
 // onList contacts those it does not know, as far as the List pays for that, [MEM-7] and [AMP-2].
 func (m *membership) onList(now time.Time, from *peer, src source, msg wire.List) {
+	if m.isFull(now) {
+		m.noteChunk(now, from, msg)
+		return
+	}
 	missed := len(m.joining.missing)
 	begun, paid := m.contactListed(now, from, msg, creditFactor*src.size/wire.OpenSize)
 	if len(m.joining.missing) > missed {
@@ -110,7 +118,7 @@ func (m *membership) contactListed(now time.Time, from *peer, msg wire.List, pai
 	start := m.rng.IntN(len(msg.Entries) + 1)
 	for i := range msg.Entries {
 		e := msg.Entries[(start+i)%len(msg.Entries)]
-		if !m.isNews(from, e) {
+		if !m.isNews(from, e) || m.declined.isFresh(now, linkID{e.Boot, e.Addr}) {
 			continue
 		}
 		m.miss(now, e.Addr)

@@ -117,6 +117,7 @@ func (n *Node) carryOut(now time.Time) {
 		n.succeedLink(now, s)
 	}
 	n.fail(e.offline, textOffline)
+	n.fail(e.left, textRestart)
 	n.fail(e.cut, textCut)
 	n.noteOpens(now, e.opens)
 	n.sendOpens(e.opens)
@@ -135,6 +136,9 @@ func (n *Node) carryOut(now time.Time) {
 	}
 	for _, id := range e.crowded {
 		n.crowded(now, id)
+	}
+	for _, id := range e.spoilt {
+		n.spoilt(now, id)
 	}
 	for _, ev := range e.events {
 		n.logEvent(now, ev)
@@ -201,6 +205,15 @@ func (n *Node) crowded(now time.Time, id linkID) {
 	if suppressed, ok := n.crowdedLines.allow(now); ok {
 		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one are not called:"+
 			" offer fewer functions, or divide the cluster", "addr", id.addr, "functions", rowsMax, "bytes", rowBytesMax, "suppressed", suppressed)
+	}
+}
+
+// spoilt counts a table that cannot be decoded, and tells the operator.
+func (n *Node) spoilt(now time.Time, id linkID) {
+	n.stats.crowded.Add(1)
+	if suppressed, ok := n.crowdedLines.allow(now); ok {
+		n.log.Warn("broach: the service table of a member cannot be read, so its functions are not called: does it run a broach of this version?",
+			"addr", id.addr, "suppressed", suppressed)
 	}
 }
 

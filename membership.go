@@ -17,6 +17,7 @@ import (
 //	peer.go        one peer, and the set of them
 //	contact.go     addresses that do not answer yet
 //	tie.go         how an Offer or a Confirm becomes a link of a peer
+//	decline.go     who has no room for us
 //	introduce.go   what two peers tell each other of themselves
 //	learn.go       what our address is, and which of others' are of no use
 //	membership_tables.go  what the peers offer, and how much of that is held
@@ -64,7 +65,8 @@ type membership struct {
 	joining  joinState
 	learner  learner
 	contacts contactSet
-	provings []*proving   // the oldest first
+	provings []*proving // the oldest first
+	declined declined
 	news     []wire.Entry // peers to tell recent joiners of
 	newsAt   time.Time
 
@@ -77,7 +79,7 @@ type membership struct {
 	parting  parting
 	healAt   time.Time
 	askedAll time.Time // when all were last asked whether they hold our links
-	listAt   time.Time // when a List may be sent again to mend a view
+	listAt   time.Time // when a List may be sent again to mend somebody's view
 	lists    allowance // of messages of List
 	wakeAt   time.Time // what nextTimeout said after the last tick
 	out      effects
@@ -114,6 +116,7 @@ type effects struct {
 	begin    []*handshake.Terms // links to be made, of Offers
 	succeed  []succession
 	offline  []uint64 // calls on them fail
+	left     []uint64 // likewise
 	cut      []uint64 // likewise: the peers live, but do not hear us or we not them
 	opens    []openTo
 	forget   []uint64 // openings that are over
@@ -123,6 +126,7 @@ type effects struct {
 	events   []memberEvent
 	drain    []uint64      // links to those who are answered when none of our calls to them is in flight
 	crowded  []linkID      // their tables find no room
+	spoilt   []linkID      // their tables cannot be decoded
 	unusable uint64        // addresses that others named and that are of no use, [MEM-26]
 	stopped  time.Duration // how long this process did not run, when it should have
 	changed  bool          // the view is another
@@ -142,8 +146,9 @@ func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership 
 func (m *membership) take() effects {
 	e := m.out
 	m.out = effects{
-		begin: e.begin[:0], succeed: e.succeed[:0], offline: e.offline[:0], cut: e.cut[:0], opens: e.opens[:0], forget: e.forget[:0],
+		begin: e.begin[:0], succeed: e.succeed[:0], offline: e.offline[:0], left: e.left[:0], cut: e.cut[:0], opens: e.opens[:0], forget: e.forget[:0],
 		send: e.send[:0], close: e.close[:0], pull: e.pull[:0], events: e.events[:0], drain: e.drain[:0], crowded: e.crowded[:0],
+		spoilt: e.spoilt[:0],
 	}
 	return e
 }
@@ -154,10 +159,17 @@ func (m *membership) receive(now time.Time, src source, msg wire.Message) {
 		m.onFarewell(src, msg)
 		return
 	}
+	if m.refused(now, src.link, msg) {
+		return
+	}
 	m.proven(now, src.link)
 	m.heard(now, src.link, src.tver)
 	p := m.peers.byLink[src.link]
-	if p == nil || msg == nil {
+	switch {
+	case p == nil || msg == nil:
+		return
+	case p.state == Left:
+		m.onLeft(p, msg)
 		return
 	}
 	switch msg := msg.(type) {
@@ -275,6 +287,7 @@ func (m *membership) tick(now time.Time) {
 	m.tickAsking(now)
 	m.tickContacts(now)
 	m.tickProving(now)
+	m.tickOwed(now)
 	m.tickNews(now)
 	m.tickBeats(now)
 	m.tickClaims(now)
@@ -292,7 +305,7 @@ func (m *membership) nextTimeout() time.Time {
 	t := earliest(m.nextDue(), earliest(m.joining.at, m.joining.settle))
 	t = earliest(earliest(t, m.contacts.at), earliest(m.joining.askAt, m.learnAt()))
 	t = earliest(t, m.provingAt())
-	t = earliest(t, m.newsAt)
+	t = earliest(t, earliest(m.newsAt, m.owedAt()))
 	t = earliest(t, m.rotation.nextAt())
 	for i := range m.claims {
 		t = earliest(t, m.claims[i].at)

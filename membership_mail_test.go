@@ -148,6 +148,9 @@ func (s *society) answer(c *citizen, l letter) {
 		}
 	}
 	o := c.process.Answer(s.now, m, self, l.source, held)
+	if held == 0 && c.isFull(s.now) && c.peers.byAddr[m.Addr] == nil {
+		o.Token, o.Rank = 0, 0
+	}
 	to := m.Addr
 	if to.Addr().IsUnspecified() {
 		to = l.source

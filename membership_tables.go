@@ -12,7 +12,7 @@ import (
 // them offer together, so that all peers together cannot cause more than one, and tables of a small cluster never wait.
 const (
 	pullEvery    = 100 * time.Millisecond // between two pulls from a peer, and what a hello has to come by itself
-	crowdedEvery = time.Minute            // between two pulls of a table that finds no room
+	crowdedEvery = time.Minute            // between two pulls of a table that finds no room, or cannot be decoded
 	tableGap     = 5 * time.Microsecond   // between two tables of a peer, for each row that the peers offer
 	deltaGap     = 1 * time.Microsecond   // likewise, of changes
 	tableAhead   = 100 * time.Millisecond // of that a peer may run ahead: programs register functions in bursts
@@ -68,8 +68,21 @@ func (m *membership) takeTable(now time.Time, p *peer, version uint32, table []b
 	if version < p.tver || version == p.tver && !p.crowded || !m.mayTake(now, p, tableGap) {
 		return
 	}
-	if functions, err := wire.ConsumeTable(table); err == nil {
-		m.holdTable(p, version, functions)
+	functions, err := wire.ConsumeTable(table)
+	if err != nil {
+		m.spoil(p, version)
+		return
+	}
+	m.holdTable(p, version, functions)
+}
+
+// spoil refuses a table that cannot be decoded. What the peer offered before stays. The version counts as held, or the peer would say it again and
+// again; it may be better when it is pulled.
+func (m *membership) spoil(p *peer, version uint32) {
+	p.tver, p.tableSeen, p.pullAt = version, max(version, p.tableSeen), 0
+	if !p.crowded {
+		p.crowded = true
+		m.out.spoilt = append(m.out.spoilt, p.linkID)
 	}
 }
 
@@ -159,7 +172,7 @@ func (m *membership) clearTables(size tableSize) bool {
 }
 
 // noticeTable sees which version a peer's headers show. A newer one than we hold is on its way in a hello; if it has not come
-// within pullEvery, it is pulled, [TAB-3]. Of a peer whose table finds no room all versions count as held.
+// within pullEvery, it is pulled, [TAB-3]. Of a peer whose table was refused all versions count as held.
 func (m *membership) noticeTable(now time.Time, p *peer, tver uint32) {
 	p.tableSeen = max(p.tableSeen, tver)
 	if p.crowded {

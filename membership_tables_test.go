@@ -250,3 +250,46 @@ func (l *lockedBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// [TAB-1] It counts as held, the functions of the one before stay, and it is pulled again (TAB-3) after a minute.
+func TestATableThatCannotBeReadIsPulledRarely(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(3)
+	a, sick := all[0], all[2]
+	s.offer(sick, rowsOf(1))
+	s.run(time.Second)
+	sent := s.watch(sick)
+	for range 300 {
+		sick.setTable(s.now, sick.tver+1, []byte("no table"))
+		s.collect(sick)
+		s.run(time.Second)
+	}
+	require.Zero(t, a.pulls, "each comes by itself")
+	require.LessOrEqual(t, kindsOf(*sent)[wire.KindAnnounce], 2*300, "one for each and peer")
+	s.run(5 * time.Minute)
+	require.Equal(t, 5, a.pulls)
+	require.LessOrEqual(t, kindsOf(*sent)[wire.KindAnnounce], 2*300)
+	require.Len(t, a.of(sick).functions, 1)
+	s.offer(sick, rowsOf(1, 2))
+	s.run(crowdedEvery)
+	require.Len(t, a.of(sick).functions, 2, "it has recovered")
+}
+
+// Tables that cannot be read are counted, and the operator is told.
+func TestTablesThatCannotBeReadAreTold(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		var log lockedBuffer
+		c.edit = func(cfg *Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+		n := c.start(0)
+		c.edit = func(*Config) {}
+		other := c.start(1, 0)
+		c.settle(time.Second)
+		require.NoError(t, n.do(func(now time.Time) {
+			p := n.members.peers.byAddr[other.Addr()]
+			n.members.takeTable(now, p, p.tver+1, []byte("no table"))
+		}))
+		time.Sleep(time.Second)
+		require.EqualValues(t, 1, n.Stats().TablesRefused)
+		require.Contains(t, log.String(), "cannot be read")
+	})
+}

@@ -17,6 +17,7 @@ type peer struct {
 	tie    tie    // its best link
 	older  *tie   // another, on which nothing new begins; nil: there is none
 	listAt moment // when it may be sent the whole List again
+	mendAt moment // likewise, because it believes in others than we do
 
 	inc       uint32
 	name      string
@@ -42,10 +43,11 @@ type peer struct {
 	draining    bool  // it is called no more, [MEM-27]
 	unsupported bool  // suspect by our word alone, though there are others: they are not told
 	accused     bool  // suspect by another's word
-	crowded     bool  // its table finds no room
+	crowded     bool  // its table finds no room, or cannot be decoded
 	pulling     bool
 	timed       bool  // its first answer has come
 	hellos      uint8 // sent to it since it had seen all
+	mended      uint8 // Lists sent to it since it last believed in the same as we
 	probe       probe
 	inquiry     *inquiry // nil: we never asked whether it is there
 	flaps       *flaps   // nil: it has never been offline
@@ -240,6 +242,9 @@ func (m *membership) schedule(p *peer) {
 func (m *membership) dueOf(p *peer) time.Time {
 	switch p.state {
 	case Left:
+		if p.tie.token != 0 {
+			return m.time(p.since).Add(leaveFor)
+		}
 		return m.time(p.since).Add(leftKept)
 	case Offline:
 		return m.time(p.since).Add(m.cfg.heartbeat.Forget)
@@ -253,6 +258,9 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 		return // it was heard meanwhile: the heap is not told each time
 	}
 	switch {
+	case p.state == Left && p.tie.token != 0:
+		m.unbind(p)
+		m.out.changed = true
 	case p.state == Left || p.state == Offline:
 		m.forget(p)
 		return

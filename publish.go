@@ -23,9 +23,11 @@ type Delivery struct {
 // An instance that has no room, leaves, or is gone is replaced by another one, if any of them will do, as long as it is certain that it has not taken
 // the event: an event is handled at most once for each subscription. A lost answer makes it Missed with Executed: Maybe.
 //
+// A node that has just started and is still joining waits for that, until it is a second old, to know who has subscribed.
+//
 // With an empty Delivery, the error says why nothing was sent: an InvalidArgument, if the topic is none or the payload cannot travel, TooLarge,
-// that ctx has ended, or ErrClosed. Else it is nil if nobody missed the event, and errors.Join of Delivery.Missed if somebody
-// did, while others may have got it. In an *Error, Service is the topic.
+// that ctx has ended, ErrClosed, or NotFound, if the node has not joined its cluster and knows of nobody. Else it is nil if nobody missed the
+// event, and errors.Join of Delivery.Missed if somebody did, while others may have got it. In an *Error, Service is the topic.
 //
 // The payload is copied, and has the form that an argument of a call may have. Metadata of the function that ctx belongs to go along.
 func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery, error) {
@@ -35,7 +37,10 @@ func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery
 		return Delivery{}, failed
 	}
 	out := outCall{arguments: arguments{encoded: frame.b}, oneWay: true}
-	targets := n.targets(topic)
+	targets := n.awaitTargets(ctx, topic)
+	if failed := n.mayMiss(ctx, topic, targets); failed != nil {
+		return Delivery{}, failed
+	}
 	handed := make([]handing, len(targets))
 	var others sync.WaitGroup
 	for i, c := range targets {
@@ -47,6 +52,30 @@ func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery
 	}
 	others.Wait()
 	return n.delivery(topic, handed)
+}
+
+// awaitTargets finds out who gets an event. A node that has just started does not know them all, and waits for that as a call would, but only until it
+// is a second old: events in this process do not wait for a seed that is dead.
+func (n *Node) awaitTargets(ctx context.Context, topic string) []*Caller {
+	if v := n.view.Load(); !v.joined {
+		waiting, cancel := context.WithDeadline(ctx, v.began.Add(joinWait))
+		defer cancel()
+		_ = n.await(waiting, func(v *view) bool { return v.joined })
+	}
+	return n.targets(topic)
+}
+
+// mayMiss is the error of an event of which nobody gets to know because the node has not joined, or its ctx or the node has ended meanwhile.
+func (n *Node) mayMiss(ctx context.Context, topic string, targets []*Caller) *Error {
+	v := n.view.Load()
+	if len(targets) > 0 || v.joined {
+		return nil
+	}
+	c := n.Caller(topic)
+	if failed := c.refusal(ctx); failed != nil {
+		return failed
+	}
+	return c.fail(NotFound, No, "no node is known that has subscribed"+n.notJoined(v))
 }
 
 // prepare finds out whether an event can be published at all, and encodes it.

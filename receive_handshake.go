@@ -92,6 +92,10 @@ func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byt
 		return nil
 	}
 	o := r.process.Answer(now, m, self, from, held)
+	if r.full.Load() && !m.Addr.Addr().IsUnspecified() && len(r.tokens.at(m.Addr)) == 0 {
+		r.noRoom(now, m.Addr)
+		o.Token, o.Rank = 0, 0
+	}
 	if o.Token != 0 && r.tokens.get(o.Token) != nil {
 		return nil // another link has that token, or this very Open made one
 	}
@@ -115,6 +119,9 @@ func (r *reader) offered(now time.Time, d datagram, h wire.Header) {
 			r.unopened(now, d)
 			return
 		}
+	}
+	if m.Rank == 0 {
+		r.noteSeed(d.addr, cameNoRoom)
 	}
 	if e.opening.left.Add(-1) >= 0 { // more of them would only keep the loop busy
 		r.arrive(arrival{offer: &answered{Offer: m, from: d.addr, crossed: r.strangers.hasOffered(now, m.Addr)}})

@@ -28,6 +28,7 @@ const (
 	cameUnopened
 	cameOtherCluster
 	cameOtherVersion
+	cameNoRoom
 )
 
 var cameTexts = [...]string{
@@ -35,6 +36,7 @@ var cameTexts = [...]string{
 	cameUnopened:     "it sends what no key of this node opens: give both the same Keys",
 	cameOtherCluster: "it is of another cluster: give both the same Cluster",
 	cameOtherVersion: "it speaks another version of the protocol: bring both to the same version of broach",
+	cameNoRoom:       "it has no room for another member: divide the cluster",
 }
 
 // seedNotes remember what came from seeds, and what the system said of sending to them. The zero value knows nothing.
@@ -127,7 +129,7 @@ func (n *Node) troubleOf(seed netip.AddrPort) string {
 	case p != nil && p.isMember():
 		return where + ": it is a member, and has not told of the others yet"
 	case m.isProvingAt(at):
-		return where + ": it answers, and does not confirm: has it room for another member, and do firewalls let UDP pass both ways?"
+		return where + ": it answers, and does not confirm: do firewalls let UDP pass both ways?"
 	case seed != at:
 		return where + ": nothing came back from there: set its Advertise to an address that this node reaches"
 	}

@@ -23,7 +23,7 @@ type Stats struct {
 	UnknownKinds   uint64 // messages of kinds that this version does not know
 	Unopened       uint64 // datagrams of our cluster that no key of ours opens, or that are not sealed though we have keys, or the other way round
 	Unusable       uint64 // introductions with an address that cannot be reached from here, such as another host's 127.0.0.1
-	TablesRefused  uint64 // service tables of members that found no room beside those of the others: their functions are not called
+	TablesRefused  uint64 // service tables of members that found no room beside those of the others, or cannot be read: their functions are not called
 	InboxOverflow  uint64 // membership messages dropped because too many came at once
 
 	Running  int    // functions that run now

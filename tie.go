@@ -63,6 +63,9 @@ func (m *membership) offered(now time.Time, o answered) {
 	boot, p := handshake.BootID(o.Key), m.peers.byAddr[c.addr]
 	m.unmask(c.addr, o.Addr)
 	switch {
+	case o.Rank == 0 && o.Addr == c.addr:
+		m.endContact(c)
+		m.noteDeclined(now, linkID{boot, c.addr})
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
 		m.endContact(c)
 	case o.Addr == m.cfg.self, o.Addr != c.addr && !isUsable(o.from, o.Addr):
@@ -272,6 +275,7 @@ func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
 	case p.state == Left && !began && int32(t.order.Stamp-m.stamp(p.since)) <= 0:
 		m.refuse(t) // it was on its way when the peer left
 	case p.state == Left:
+		m.unbind(p)
 		m.peers.bind(p, t)
 		m.revive(now, p)
 	default:

@@ -1,0 +1,85 @@
+package broach
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Two clusters that have grown apart meet, and there is not room for all: some know these and some know those. Nobody comes and goes for that, and
+// nobody asks again and again.
+func TestOverTheLimitNothingFlaps(t *testing.T) {
+	for _, most := range []int{16, 20, 28} {
+		s := newSociety(t)
+		s.most = most
+		for i := range 30 {
+			s.join(i, i/15*15)
+		}
+		s.run(2 * time.Second)
+		s.join(30, 0, 15)
+		s.run(time.Minute)
+		for _, c := range s.members {
+			c.events = nil
+		}
+		other := 0
+		s.opened = func(*citizen, netip.AddrPort) { other++ }
+		s.spy = func(_ *citizen, _ netip.AddrPort, msg wire.Message, _ int) {
+			if msg.Kind() != wire.KindBeat {
+				other++
+			}
+		}
+		s.run(2 * time.Minute)
+		for _, c := range s.members {
+			for _, e := range c.events {
+				require.Equal(t, MemberUp, e.kind, "a free place may be taken")
+			}
+			require.LessOrEqual(t, len(c.peers.list), most)
+		}
+		each := float64(other) / 120 / float64(len(s.members))
+		t.Logf("%d of 31 find room: %.2f datagrams a second and node beside the beats", most, each)
+		require.Less(t, each, 1.0)
+	}
+}
+
+// [LNK-1] If B has no room for another peer, and no link at that address, rank and token B are 0.
+func TestAFullNodeSaysSo(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		full := c.start(0)
+		c.start(1, 0)
+		c.settle(time.Second)
+		require.NoError(t, full.do(func(time.Time) { full.members.cfg.maxPeers = 1 }))
+		late := c.start(2, 1)
+		c.until(time.Second, "the other one lets it in", func() bool { return count(late, Alive) == 1 })
+		sent := 0
+		c.net.Tap(func(_ time.Time, from, to netip.AddrPort, _ []byte) {
+			if from == late.Addr() && to == full.Addr() {
+				sent++
+			}
+		})
+		time.Sleep(10 * time.Minute)
+		require.Equal(t, 1, count(late, Alive))
+		require.Equal(t, 1, count(full, Alive))
+		require.LessOrEqual(t, sent, 12, "one Open a minute, as it is named")
+
+		require.NoError(t, full.do(func(time.Time) { full.members.cfg.maxPeers = 2 }))
+		c.until(3*time.Minute, "there is room", func() bool { return count(late, Alive) == 2 && count(full, Alive) == 2 })
+	})
+}
+
+// A link that is refused by Leave, before anything else came on it, makes no member: there was no room when the Confirm came.
+func TestWhoRefusesALinkWasNoMember(t *testing.T) {
+	s := newSociety(t)
+	a, x := s.join(0), s.act(7, 0)
+	a.contact(s.now, x.addr)
+	s.collect(a)
+	s.run(time.Millisecond)
+	x.offer(a, wire.Offer{})
+	x.say(a, a.provings[0].token, wire.Leave{})
+	require.Empty(t, a.events)
+	require.Empty(t, a.view())
+	require.Empty(t, a.provings)
+}

@@ -1,0 +1,33 @@
+package broach
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [MEM-19] It is answered with Leave, again for each that comes within 300 ms. So a lost answer costs another 30 ms, not the whole time.
+func TestALeaveUnderLossEndsWhenAllHaveHeardOfIt(t *testing.T) {
+	t.Parallel()
+	for _, loss := range []float64{0.1, 0.2} {
+		t.Run(fmt.Sprint("loss ", loss), func(t *testing.T) {
+			for seed := range uint64(40) {
+				inCluster(t, seed+1, func(c *cluster) {
+					c.startAll(4)
+					c.settle(2 * time.Second)
+					c.net.SetDefault(lossy(loss))
+					start := time.Now()
+					require.NoError(t, c.nodes[3].Leave(context.Background()))
+					require.Less(t, time.Since(start), leaveFor)
+					c.settle(50 * time.Millisecond)
+					for _, n := range c.nodes[:3] {
+						require.Equal(t, 1, count(n, Left))
+					}
+				})
+			}
+		})
+	}
+}
