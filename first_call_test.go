@@ -125,7 +125,8 @@ func TestTheFirstCallThroughLoss(t *testing.T) {
 					t.Logf("median %v, 90 %% %v, longest %v", f.took[processes/2], f.took[processes*9/10], f.took[processes-1])
 					require.LessOrEqual(t, f.ran, processes)
 					require.Less(t, f.took[processes/2], 160*time.Millisecond) // an event waits until its node has joined
-					require.Less(t, f.took[processes-1], 1500*time.Millisecond)
+					require.Less(t, f.took[processes*97/100], 1500*time.Millisecond)
+					require.Less(t, f.took[processes-1], 3*time.Second) // each try of a call or of a Confirm is lost with more than a third
 				})
 			})
 		}
