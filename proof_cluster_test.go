@@ -93,6 +93,9 @@ func TestProofsSlowNoTransfer(t *testing.T) {
 		{simnet.Link{Delay: 25 * ms, Loss: 0.05}, 2 << 20, 40, 1.10},
 		{simnet.Link{Delay: 150 * ms, Loss: 0.05}, 2 << 20, 40, 1.10},
 	} {
+		if raceEnabled && test.runs > 1 {
+			continue
+		}
 		t.Run(fmt.Sprint(2*test.way.Delay, " loss ", test.way.Loss), func(t *testing.T) {
 			t.Parallel()
 			var with, without time.Duration
