@@ -21,6 +21,7 @@ const (
 	// the pauses of a busy scheduler.
 	queueLeast = 5 * time.Millisecond
 	queueMost  = 25 * time.Millisecond
+	noisyMost  = 30 * time.Millisecond // where the queue of others comes and goes, as on a radio link
 
 	leastPace     = 16 << 10               // bytes a second: however little passed
 	roundLeast    = 16                     // fragments of which the fate is known, in a round that is judged
@@ -38,6 +39,8 @@ type sendWindow struct {
 	step     int  // bytes by which it grows next, once steady
 
 	base   base          // shortest round trip
+	noise  time.Duration // by how much the queue of a round differs from that of the one before, smoothed
+	waited time.Duration // that queue
 	smooth time.Duration // smoothed round trip; 0: none was measured
 	most   float64       // bytes a second: what passed when much was lost; 0: no bound
 	faster float64       // share by which that grows next
@@ -131,7 +134,8 @@ func (w *sendWindow) queue() time.Duration { return max(w.round.least-w.base.lea
 
 // allowed is what of that may be.
 func (w *sendWindow) allowed() time.Duration {
-	return min(max(w.base.least()/4, queueLeast), queueMost)
+	steady := min(max(w.base.least()/4, queueLeast), queueMost)
+	return max(steady, min(steady+4*w.noise, noisyMost))
 }
 
 // wake begins a round with what is sent now, after a pause: nothing was in flight.
@@ -180,6 +184,7 @@ func (w *sendWindow) endRound(now time.Duration, newest, next sendOrder) {
 // judge draws the conclusions from a round.
 func (w *sendWindow) judge(now time.Duration, s windowSign) {
 	w.learn(s)
+	w.noise, w.waited = w.noise+((s.queue-w.waited).Abs()-w.noise)/4, s.queue
 	excess := s.share - w.tolerated
 	w.lost, w.known = w.lost*3/4+float64(w.round.lost), w.known*3/4+float64(w.round.acked+w.round.lost)
 	switch {

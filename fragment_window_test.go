@@ -89,17 +89,36 @@ func TestWindowHasALimit(t *testing.T) {
 func TestWindowSeesAQueue(t *testing.T) {
 	w := newWindowTest().settled(20*time.Millisecond, 5)
 	w.play(30*time.Millisecond, 0) // slow start is left within
-	w.settles = false
+	w.settles, w.noise = false, 0
 	before := w.size
 	w.play(30*time.Millisecond, 0)
 	require.InDelta(t, float64(before)*25/30, w.size, 2)
 	before = w.size
 	w.play(30*time.Millisecond, 0)
 	require.Equal(t, before, w.size, "these were sent before")
+	w.noise, w.waited = 0, 4*time.Millisecond
 	w.play(24*time.Millisecond, 0)
 	require.Equal(t, before, w.size, "a queue that may be is left as it is")
 	w.play(21*time.Millisecond, 0)
 	require.Greater(t, w.size, before)
+}
+
+// [FRAG-6] Where that time differs from round to round, four times the smoothed difference is added, up to 30 ms in all
+func TestWindowBearsAQueueThatComesAndGoes(t *testing.T) {
+	w := newWindowTest().settled(20*time.Millisecond, 5)
+	require.Equal(t, queueLeast, w.allowed())
+	for range 10 {
+		w.play(30*time.Millisecond, 0)
+		w.play(20*time.Millisecond, 0)
+	}
+	require.Greater(t, w.allowed(), 20*time.Millisecond)
+	for range 10 {
+		w.play(200*time.Millisecond, 0)
+		w.play(20*time.Millisecond, 0)
+	}
+	require.Equal(t, noisyMost, w.allowed())
+	w.settled(20*time.Millisecond, 40)
+	require.Less(t, w.allowed(), 2*queueLeast, "it is forgotten")
 }
 
 // [FRAG-6] When the queue does not become shorter with the window, twice in a row, the path has become longer.
