@@ -119,7 +119,9 @@ func (c *cluster) farPair(p farPath) (provider, caller *Node) {
 	provider = c.start(0)
 	c.offerAll(provider)
 	caller = c.start(1, 0)
-	require.NoError(c.t, caller.WaitFor(context.Background(), "echo", 1))
+	for _, name := range []string{"one", "slow", "sink", "source", "echo"} { // the first table may have some of them only
+		require.NoError(c.t, caller.WaitFor(context.Background(), name, 1))
+	}
 	return provider, caller
 }
 
