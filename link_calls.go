@@ -251,8 +251,7 @@ func (l *link) resendRequest(now time.Time, slot uint16, c *callSlot) {
 	}
 	l.repeat(c.request.b)
 	l.measure(now)
-	l.rtt.doubt()
-	c.pace = l.backoff(max(c.pace, l.rtt.measured()))
+	c.pace = l.backoff(l.rtt.doubt(c.pace))
 	l.rtt.backOff(c.pace)
 }
 

@@ -9,6 +9,7 @@ const (
 	maxRTO     = time.Second            // a lost datagram never costs a caller more than this
 	maxPace    = 250 * time.Millisecond // a call with a deadline of 6 s has some 25 tries: at 20 % loss each way none fails in 10^10
 	initialRTO = 50 * time.Millisecond  // before the first measurement: far above any LAN, far below a deadline
+	firstMost  = 700 * time.Millisecond // the same, after a handshake that took long: most of such have lost something
 	minVar     = time.Millisecond       // what a scheduler adds to the steadiest network
 
 	// Of fragments, [FRAG-5]. With minRTO instead, 3 MiB through 20 % loss took three times as long.
@@ -52,8 +53,15 @@ func (r *rtt) deviate(now time.Time, by time.Duration) {
 // become longer: Karn's algorithm keeps it.
 func (r *rtt) backOff(pace time.Duration) { r.backed = max(r.backed, min(pace, maxRTO)) }
 
-// doubt gives up the first measure: nothing came in that time, so the handshake took long for what it lost rather than for the way.
-func (r *rtt) doubt() { r.first = 0 }
+// doubt gives up the first measure: nothing came in that time, so the handshake took long for what it lost rather than for the way. It returns the
+// pace that is doubled next, for what waited at one.
+func (r *rtt) doubt(pace time.Duration) time.Duration {
+	if r.first > 0 && r.smoothed == 0 {
+		pace = 0
+	}
+	r.first = 0
+	return max(pace, r.measured())
+}
 
 // timeout is how long to wait for a sign before a request is sent again for the first time.
 func (r *rtt) timeout() time.Duration { return max(r.measured(), r.backed) }
@@ -67,7 +75,7 @@ func (r *rtt) transferTimeout() time.Duration { return r.within(0, minTransferRT
 // within is the retransmission time for a peer that answers after a delay of its own, with a lower bound.
 func (r *rtt) within(delay, least time.Duration) time.Duration {
 	if r.smoothed == 0 {
-		return min(max(initialRTO, r.first+r.first/2+delay), maxRTO)
+		return min(max(initialRTO, r.first+r.first/2+delay), firstMost)
 	}
 	return min(max(r.smoothed+max(4*r.variation, minVar)+delay, least), maxRTO)
 }

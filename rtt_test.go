@@ -8,7 +8,7 @@ import (
 )
 
 // [CALL-9] srtt + max(4 rttvar, 1 ms) as in RFC 6298, plus the 5 ms of `[CALL-4]`, at least 10 ms and at most 1 s; before the
-// first measurement one and a half times what the handshake took, plus these 5 ms, at least 50 ms.
+// first measurement one and a half times what the handshake took, plus these 5 ms, at least 50 ms and at most 700.
 func TestRetransmissionTime(t *testing.T) {
 	var r rtt
 	now := fragmentEpoch
@@ -20,7 +20,7 @@ func TestRetransmissionTime(t *testing.T) {
 	r.first = 200 * time.Millisecond
 	require.Equal(t, 305*time.Millisecond, r.timeout())
 	r.first = time.Hour
-	require.Equal(t, maxRTO, r.timeout())
+	require.Equal(t, 700*time.Millisecond, r.timeout())
 	sample(100 * time.Millisecond) // srtt 100, rttvar 50
 	require.Equal(t, 305*time.Millisecond, r.timeout())
 	sample(60 * time.Millisecond) // rttvar 3/4 of 50 + 40/4 = 47.5; srtt 7/8 of 100 + 60/8 = 95
@@ -64,4 +64,16 @@ func TestABackedOffTimeIsKept(t *testing.T) {
 	require.Less(t, r.timeout(), 20*time.Millisecond)
 	r.backOff(time.Hour)
 	require.Equal(t, maxRTO, r.timeout())
+}
+
+// [CALL-9] When a Request is sent again before there is any, what the handshake took is given up, and the time is as if nothing were known.
+func TestAHandshakeThatTookLongIsDoubted(t *testing.T) {
+	r := rtt{first: 300 * time.Millisecond}
+	require.Equal(t, 455*time.Millisecond, r.timeout())
+	require.Equal(t, initialRTO, r.doubt(r.timeout()))
+	require.Equal(t, 100*time.Millisecond, r.doubt(100*time.Millisecond), "it is given up once")
+
+	r = rtt{first: 300 * time.Millisecond}
+	r.sample(fragmentEpoch, 20*time.Millisecond)
+	require.Equal(t, time.Second, r.doubt(time.Second), "there is a measurement")
 }
