@@ -141,14 +141,16 @@ func (m *membership) learnAt() time.Time {
 	return earliest(m.learner.until, m.learner.askAt)
 }
 
-// adopt makes an address ours, and joins with it at once.
+// adopt makes an address ours, and joins with it at once, unless we have joined as another.
 func (m *membership) adopt(now time.Time, self netip.AddrPort) {
 	m.joining.rename(m.cfg.self, self)
 	m.cfg.self, m.out.changed = self, true
 	m.digest = wire.Digest(wire.Entry{Addr: self, Boot: m.cfg.boot})
 	m.learner.answers, m.learner.since = nil, now
 	m.learner.askAt, m.learner.askedAt = now.Add(learnAgain), now
-	m.joining.at = now
+	if !m.joining.listed {
+		m.joining.at = now
+	}
 	m.setSeeds(now, m.joining.named, m.joining.hoped)
 }
 

@@ -153,7 +153,7 @@ func (r *reader) toLink(now time.Time, l *link, d datagram, h wire.Header) {
 	src := source{addr: d.addr, link: l.token, tver: h.TableVersion, size: len(d.b) - len(rest)}
 	if h.TableVersion > l.tableSeen || r.timers.stamp(now)-l.noted >= int64(noteEvery) {
 		l.tableSeen, l.noted = max(l.tableSeen, h.TableVersion), r.timers.stamp(now)
-		defer r.tell(l, inbound{source: src}) // after the messages, of which one may tell more
+		defer r.tell(l, inbound{source: src}) // after the messages: a Leave that refuses a link would come too late behind the news that its peer lives
 	}
 	r.onLink(now, l, uint32(h.Number), src, rest)
 }

@@ -50,7 +50,8 @@ func (l *learner) note(o observation) {
 }
 
 // isContradicted reports whether we believe who sees us at another address: when two hosts do, or all that there are, or when we hear nobody where we
-// are. An address of this host alone gives way to any other, and takes the place of none while somebody is heard.
+// are. An address of this host alone gives way to any other, and takes the place of none while somebody is heard. Over the other IP version we are at
+// another address wherever we are: that counts only where nobody could see us at ours.
 func (m *membership) isContradicted(now time.Time, from, addr netip.AddrPort) bool {
 	isLocal, wasLocal := addr.Addr().IsLoopback(), m.cfg.self.Addr().IsLoopback()
 	switch {
@@ -59,6 +60,13 @@ func (m *membership) isContradicted(now time.Time, from, addr netip.AddrPort) bo
 	case isLocal && !wasLocal:
 		return false
 	}
+	all := m.askable(false)
+	if same := m.ofOurVersion(all); len(same) > 0 {
+		if addr.Addr().Is4() != m.cfg.self.Addr().Is4() {
+			return false
+		}
+		all = same
+	}
 	m.learner.note(observation{from.Addr(), addr})
 	by := 0
 	for _, o := range m.learner.answers {
@@ -66,7 +74,12 @@ func (m *membership) isContradicted(now time.Time, from, addr netip.AddrPort) bo
 			by++
 		}
 	}
-	return by >= min(2, len(m.askable(false)))
+	return by >= min(2, len(all))
+}
+
+// ofOurVersion are those addresses that have the IP version of ours.
+func (m *membership) ofOurVersion(addrs []netip.AddrPort) []netip.AddrPort {
+	return slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return a.Addr().Is4() != m.cfg.self.Addr().Is4() })
 }
 
 // askable lists whom we can ask, one address of each host. Who is offline may have lost us, and not we it.
@@ -117,6 +130,9 @@ func (m *membership) move(now time.Time, self netip.AddrPort) {
 		if p.isMember() {
 			m.setState(now, p, Offline)
 		}
+	}
+	if m.joined() { // also who was the first, whose seed was itself and leads nowhere now
+		m.joining.listed, m.joining.at = true, time.Time{}
 	}
 	m.adopt(now, self)
 	for _, p := range peers {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -53,11 +54,13 @@ func (u *uniform) live() (list []*Node) {
 	return list
 }
 
-// untilMet waits until all have met, which lets each call each.
+func isJoining(n *Node) bool { return !isJoined(n) }
+
+// untilMet waits until all have met and joined, and lets each call each.
 func (u *uniform) untilMet(limit time.Duration, what string) {
 	u.t.Helper()
 	live := u.live()
-	took := u.until(limit, what, func() bool { return allSee(live, len(live)-1) })
+	took := u.until(limit, what, func() bool { return allSee(live, len(live)-1) && !slices.ContainsFunc(live, isJoining) })
 	u.t.Logf("%s: all meet after %v", what, took)
 	for _, n := range live {
 		for i := range u.sockets {

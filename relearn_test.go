@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/wire"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -71,6 +73,33 @@ func TestWhoMovesIsFoundAgain(t *testing.T) {
 				s.run(time.Minute)
 				require.True(t, s.allMeet())
 			}
+		})
+	}
+}
+
+// [MEM-32] where only those with an address of the IP version of the present one count, if there is any: over the other one it is at another address
+// wherever it is, which says something only where nobody could see it at the present one.
+func TestAnotherIPVersionMovesNobody(t *testing.T) {
+	for same, moves := range []bool{true, false, false} {
+		t.Run(fmt.Sprint(same, " of its own"), func(t *testing.T) {
+			s := newSociety(t)
+			a := s.learner(7)
+			a.adopt(s.now, addrOf(7))
+			for i := range same {
+				s.act(50+i, 0).confirm(a, 1)
+			}
+			other := netip.MustParseAddrPort("[fd00::7]:7000")
+			for i := range 2 {
+				x := s.act(60+i, 0)
+				x.addr = netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf("fd00::%d", i+1)), 7000)
+				x.confirm(a, 1)
+			}
+			for _, p := range a.peers.sorted() {
+				if p.addr.Addr().Is6() {
+					a.observed(s.now, answered{Offer: wire.Offer{Addr: p.addr, Observed: other}, from: p.addr})
+				}
+			}
+			require.Equal(t, moves, a.cfg.self == other)
 		})
 	}
 }
