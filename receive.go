@@ -151,14 +151,21 @@ func (r *reader) toLink(now time.Time, l *link, d datagram, h wire.Header) {
 	}
 	l.accept(now, h.Number, len(d.b))
 	src := source{addr: d.addr, link: l.token, tver: h.TableVersion, size: len(d.b) - len(rest)}
-	if h.TableVersion > l.tableSeen || r.timers.stamp(now)-l.noted >= int64(noteEvery) {
-		l.tableSeen, l.noted = max(l.tableSeen, h.TableVersion), r.timers.stamp(now)
-		defer r.tell(l, inbound{source: src}) // after the messages: a Leave that refuses a link would come too late behind the news that its peer lives
-	}
 	r.onLink(now, l, uint32(h.Number), src, rest)
+	r.note(now, l, src)
+	r.offer()
 }
 
-// onLink steps the link with each message of a datagram with that number, then hands on what came of it.
+// note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes behind the messages: a Leave that
+// refuses the link must not find it taken.
+func (r *reader) note(now time.Time, l *link, src source) {
+	if src.tver > l.tableSeen || r.timers.stamp(now)-l.noted >= int64(noteEvery) {
+		l.tableSeen, l.noted = max(l.tableSeen, src.tver), r.timers.stamp(now)
+		r.tell(l, inbound{source: src})
+	}
+}
+
+// onLink steps the link with each message of a datagram with that number.
 func (r *reader) onLink(now time.Time, l *link, number uint32, src source, rest []byte) {
 	l.mu.Lock()
 	l.stepping = number
@@ -181,7 +188,6 @@ func (r *reader) onLink(now time.Time, l *link, number uint32, src source, rest 
 		rest = after
 	}
 	l.mu.Unlock()
-	r.offer()
 }
 
 // hold makes the link wait with flushing until the batch is done. mu is held.

@@ -167,6 +167,18 @@ func TestEachDatagramOfALinkIsTakenOnce(t *testing.T) {
 	})
 }
 
+// The loop hears what a datagram says before it hears that its sender is there: a Leave that refuses a link must not find it taken.
+func TestALeaveIsToldBeforeItsSenderIsHeard(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
+		a := newAsker(t, 3, keys)
+		l := a.take(s, a.ask(t, s))
+		s.hear(l.confirm(nil, wire.Leave{}.Append(nil)))
+		require.Len(t, s.inbox, 2)
+		require.Equal(t, wire.Leave{}, (<-s.inbox).msg)
+		require.Nil(t, (<-s.inbox).msg)
+	})
+}
+
 // [SEC-2] h, and so secret and keys, MUST be each link's own. The output of X25519 may be kept by the other's public key.
 func TestLinksOfAPairHaveNoKeyInCommon(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
