@@ -155,7 +155,7 @@ func (m *membership) isFull(now time.Time) bool {
 // admit adds a peer, in place of old if that is not nil.
 func (m *membership) admit(now time.Time, id linkID, t tie, old *peer) *peer {
 	at := m.moment(now)
-	p := &peer{linkID: id, since: at, heard: at, due: at, helloAt: m.moment(now.Add(helloFirst))}
+	p := &peer{linkID: id, since: at, heard: at, due: at, helloAt: m.moment(now.Add(helloGap(1, m.crowd())))}
 	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
 		p.flaps, p.unsteady = old.flaps, old.unsteady

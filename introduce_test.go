@@ -53,6 +53,23 @@ func TestACrowdIsIntroducedSlowly(t *testing.T) {
 	}
 }
 
+// [MEM-3] So do [...] the first hello to a peer that began its link, while more than 32 addresses have not answered
+func TestACrowdIsGreetedLate(t *testing.T) {
+	for contacted, after := range map[int]time.Duration{32: 40 * time.Millisecond, 40: 100 * time.Millisecond} {
+		s := newSociety(t)
+		a, x := s.join(0), s.act(8, 0)
+		for i := range contacted {
+			a.contact(s.now, addrOf(100+i))
+		}
+		x.confirm(a, 1)
+		sent := s.watch(a)
+		s.run(after - 1)
+		require.Empty(t, *sent, "beside %d", contacted)
+		s.run(1)
+		require.Equal(t, wire.KindAnnounce, (*sent)[0].Kind(), "beside %d", contacted)
+	}
+}
+
 // [MEM-9] A hello is sent to each peer again, at the pace of MEM-3, until the peer has seen the present table version.
 // [TAB-2] Tables are compared by (boot id, version) alone: another process's replaces, a higher version replaces, all else is dropped.
 func TestTablesReachEverybodyThroughLoss(t *testing.T) {
