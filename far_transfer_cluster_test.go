@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,6 +29,24 @@ func (p farPath) through(bytes int) time.Duration {
 
 // A farTransfer is what large messages took, in units of what they take at least.
 type farTransfer struct{ took, datagrams float64 }
+
+// medianOver moves something in clusters with several seeds. Where a path loses or reorders by chance, one run says little: when it loses decides.
+// No run may take more than twice what the median may.
+func medianOver(t *testing.T, most farTransfer, move func(c *cluster) farTransfer) {
+	var took, datagrams []float64
+	for seed := range uint64(5) {
+		inCluster(t, seed+1, func(c *cluster) {
+			f := move(c)
+			took, datagrams = append(took, f.took), append(datagrams, f.datagrams)
+		})
+	}
+	slices.Sort(took)
+	slices.Sort(datagrams)
+	require.Less(t, took[2], most.took)
+	require.Less(t, took[4], 2*most.took)
+	require.Less(t, datagrams[2], most.datagrams)
+	require.Less(t, datagrams[4], 2*most.datagrams)
+}
 
 // needed is how many fragments so many bytes are, in datagrams of 1,200 bytes.
 func needed(bytes int) int { return bytes/fragmentSize(basePacket) + 1 }
@@ -78,11 +97,14 @@ func TestLargeMessagesOverAnyDistance(t *testing.T) {
 		{roundTrip: 80 * ms, loss: 0.01}, {roundTrip: 80 * ms, loss: 0.05}, {roundTrip: 20 * ms, loss: 0.05}, {roundTrip: 240 * ms, loss: 0.01},
 		{roundTrip: 80 * ms, reorder: 0.02},
 	} {
-		eachWay(t, p, func(t *testing.T, c *cluster, provider, caller *Node, back bool) {
-			f := c.moveTogether(p, provider, caller, 1, 1_000_000, back)
-			require.Less(t, f.took, 3.0)
-			require.Less(t, f.datagrams, 1.03+1.5*p.loss)
-		})
+		for _, back := range []bool{false, true} {
+			t.Run(fmt.Sprint(p, " back=", back), func(t *testing.T) {
+				medianOver(t, farTransfer{3, 1.03 + 1.5*p.loss}, func(c *cluster) farTransfer {
+					provider, caller := c.farPair(p)
+					return c.moveTogether(p, provider, caller, 1, 1_000_000, back)
+				})
+			})
+		}
 	}
 }
 
