@@ -34,7 +34,7 @@ type farTransfer struct{ took, datagrams float64 }
 // No run may take more than twice what the median may.
 func medianOver(t *testing.T, most farTransfer, move func(c *cluster) farTransfer) {
 	var took, datagrams []float64
-	for seed := range uint64(5) {
+	for seed := range uint64(3) {
 		inCluster(t, seed+1, func(c *cluster) {
 			f := move(c)
 			took, datagrams = append(took, f.took), append(datagrams, f.datagrams)
@@ -42,10 +42,10 @@ func medianOver(t *testing.T, most farTransfer, move func(c *cluster) farTransfe
 	}
 	slices.Sort(took)
 	slices.Sort(datagrams)
-	require.Less(t, took[2], most.took)
-	require.Less(t, took[4], 2*most.took)
-	require.Less(t, datagrams[2], most.datagrams)
-	require.Less(t, datagrams[4], 2*most.datagrams)
+	require.Less(t, took[1], most.took)
+	require.Less(t, took[2], 2*most.took)
+	require.Less(t, datagrams[1], most.datagrams)
+	require.Less(t, datagrams[2], 2*most.datagrams)
 }
 
 // needed is how many fragments so many bytes are, in datagrams of 1,200 bytes.
@@ -77,13 +77,13 @@ func moveOne(t require.TestingT, caller *Node, bytes int, back bool) {
 	require.Equal(t, bytes, n)
 }
 
-// eachWay runs a test with large messages in both directions, each on a path of its own.
-func eachWay(t *testing.T, p farPath, test func(t *testing.T, c *cluster, provider, caller *Node, back bool)) {
+// moveEachWay moves k large messages at once in both directions, each on a path of its own.
+func moveEachWay(t *testing.T, p farPath, k, bytes int, most farTransfer) {
 	for _, back := range []bool{false, true} {
 		t.Run(fmt.Sprint(p, " back=", back), func(t *testing.T) {
-			inCluster(t, 1, func(c *cluster) {
+			medianOver(t, most, func(c *cluster) farTransfer {
 				provider, caller := c.farPair(p)
-				test(t, c, provider, caller, back)
+				return c.moveTogether(p, provider, caller, k, bytes, back)
 			})
 		})
 	}
@@ -97,14 +97,7 @@ func TestLargeMessagesOverAnyDistance(t *testing.T) {
 		{roundTrip: 80 * ms, loss: 0.01}, {roundTrip: 80 * ms, loss: 0.05}, {roundTrip: 20 * ms, loss: 0.05}, {roundTrip: 240 * ms, loss: 0.01},
 		{roundTrip: 80 * ms, reorder: 0.02},
 	} {
-		for _, back := range []bool{false, true} {
-			t.Run(fmt.Sprint(p, " back=", back), func(t *testing.T) {
-				medianOver(t, farTransfer{3, 1.03 + 1.5*p.loss}, func(c *cluster) farTransfer {
-					provider, caller := c.farPair(p)
-					return c.moveTogether(p, provider, caller, 1, 1_000_000, back)
-				})
-			})
-		}
+		moveEachWay(t, p, 1, 1_000_000, farTransfer{3, 1.03 + 1.5*p.loss})
 	}
 }
 
@@ -114,16 +107,8 @@ func TestLargeMessagesThroughABucket(t *testing.T) {
 		for _, rt := range []time.Duration{0, 20 * ms, 80 * ms} {
 			for queue, most := range map[time.Duration]farTransfer{wideQueue: {1.3, 1.3}, 50 * ms: {1.5, 1.5}, 0: {1.9, 1.7}} {
 				p := farPath{roundTrip: rt, mbit: mbit, queue: queue}
-				eachWay(t, p, func(t *testing.T, c *cluster, provider, caller *Node, back bool) {
-					f := c.moveTogether(p, provider, caller, 1, 200_000, back)
-					require.Less(t, f.took, most.took)
-					require.Less(t, f.datagrams, most.datagrams)
-				})
-				eachWay(t, p, func(t *testing.T, c *cluster, provider, caller *Node, back bool) {
-					f := c.moveTogether(p, provider, caller, 1, 1_000_000, back)
-					require.Less(t, f.took, most.took)
-					require.Less(t, f.datagrams, min(most.datagrams, 1.3))
-				})
+				moveEachWay(t, p, 1, 200_000, most)
+				moveEachWay(t, p, 1, 1_000_000, farTransfer{most.took, min(most.datagrams, 1.3)})
 			}
 		}
 	}
@@ -132,10 +117,6 @@ func TestLargeMessagesThroughABucket(t *testing.T) {
 // Many transfers share what one has: one window, one pace.
 func TestManyLargeMessagesThroughABucket(t *testing.T) {
 	for _, p := range []farPath{{roundTrip: 20 * ms, mbit: 4, queue: wideQueue}, {roundTrip: 80 * ms, mbit: 20, queue: wideQueue}, {mbit: 20, queue: wideQueue}} {
-		eachWay(t, p, func(t *testing.T, c *cluster, provider, caller *Node, back bool) {
-			f := c.moveTogether(p, provider, caller, 10, 100_000, back)
-			require.Less(t, f.took, 1.4)
-			require.Less(t, f.datagrams, 1.3)
-		})
+		moveEachWay(t, p, 10, 100_000, farTransfer{1.4, 1.3})
 	}
 }
