@@ -200,6 +200,7 @@ func TestTargetRefutes(t *testing.T) {
 	claimed := func(inc uint32) wire.Target { return wire.Target{Addr: target.cfg.self, Boot: target.boot, Inc: inc} }
 	sent := s.watch(target)
 	s.forge(target, target.linkTo(a), wire.Suspect{Target: claimed(7)})
+	s.run(0)
 	require.EqualValues(t, 8, target.inc)
 	require.Equal(t, map[wire.Kind]int{wire.KindPing: 1, wire.KindAnnounce: 3}, kindsOf(*sent))
 	s.forge(target, target.linkTo(a), wire.Offline{Target: claimed(7)})
@@ -213,12 +214,13 @@ func TestTargetRefutes(t *testing.T) {
 	require.Equal(t, 3, kindsOf(*sent)[wire.KindAnnounce], "more than one round in a second")
 	s.run(time.Second)
 	s.forge(target, target.linkTo(a), wire.Suspect{Target: claimed(math.MaxUint32 - 1)})
+	s.run(0)
 	require.Equal(t, 6, kindsOf(*sent)[wire.KindAnnounce])
 	require.EqualValues(t, uint32(math.MaxUint32), target.inc)
 	s.run(time.Second)
 	s.forge(target, target.linkTo(a), wire.Suspect{Target: claimed(math.MaxUint32)})
 	require.Equal(t, 6, kindsOf(*sent)[wire.KindAnnounce])
-	target.recover(s.now)
+	target.recover(s.now, 0)
 	require.EqualValues(t, uint32(math.MaxUint32), target.inc, "it does not begin anew")
 }
 

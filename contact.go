@@ -17,19 +17,20 @@ const (
 
 // contact is an address to which we send Opens, until the process there answers.
 type contact struct {
-	addr  netip.AddrPort
-	token uint64 // stays the same, so that a late answer counts; 0: a link has it now
-	rank  uint32 // the highest of the links that we hold to the address
-	began time.Time
-	at    time.Time // of the next Open; zero: there is none
-	until time.Time
-	tries uint8     // Opens sent
-	last  time.Time // when the last one was
-	paid  uint8     // Opens that the words which named it still pay for; none are needed for an address that we know
-	named bool      // we know it by another's words
-	own   bool      // that answered a Join of ours
-	doubt bool      // a peer is there, and does not answer
-	over  bool
+	addr    netip.AddrPort
+	token   uint64 // stays the same, so that a late answer counts; 0: a link has it now
+	rank    uint32 // the highest of the links that we hold to the address
+	began   time.Time
+	at      time.Time // of the next Open; zero: there is none
+	until   time.Time
+	tries   uint8     // Opens sent
+	last    time.Time // when the last one was
+	paid    uint8     // Opens that the words which named it still pay for; none are needed for an address that we know
+	named   bool      // we know it by another's words
+	own     bool      // that answered a Join of ours
+	doubt   bool      // a peer is there, and does not answer
+	over    bool
+	goAhead goAhead
 
 	kept *answered // an Offer that waits for the other end, whose Open crossed ours; nil: there is none
 }
@@ -114,7 +115,7 @@ func (m *membership) contactNamed(now time.Time, addr netip.AddrPort, own, yield
 	switch {
 	case c.kept != nil:
 	case c.tries > 0:
-		c.at = later(now, c.last.Add(helloGap(c.tries, m.crowd())))
+		c.at = later(now, c.last.Add(m.helloGap(c.tries, m.crowd())))
 		m.contacts.at = earliest(m.contacts.at, c.at)
 	case yield:
 		c.at = now.Add(yieldFor)
@@ -146,6 +147,11 @@ func (m *membership) newContact(now time.Time, c contact) *contact {
 // openTo sends an Open, if it is paid for and not too many were sent, [AMP-2] and [AMP-3].
 func (m *membership) openTo(now time.Time, c *contact) {
 	c.at = time.Time{}
+	if at := c.goAhead.wait(now, &m.pace); !at.IsZero() {
+		c.at = at
+		m.contacts.at = earliest(m.contacts.at, at)
+		return
+	}
 	if c.named {
 		if c.paid == 0 || !m.contacts.opens.take(now, c.own, opensPerSec/2, opensPerSec/2) {
 			return
@@ -154,7 +160,7 @@ func (m *membership) openTo(now time.Time, c *contact) {
 	}
 	c.tries, c.last = min(c.tries+1, math.MaxUint8-1), now
 	if c.paid > 0 {
-		c.at = now.Add(helloGap(c.tries, m.crowd()))
+		c.at = now.Add(m.helloGap(c.tries, m.crowd()))
 		m.contacts.at = earliest(m.contacts.at, c.at)
 	}
 	if m.learner.on && asksInstead(m.cfg.self, c.addr) {

@@ -100,15 +100,19 @@ func (m *membership) tickBeats(now time.Time) {
 			r.last = now
 		}
 		if p := r.next(); p != nil {
-			m.beat(p)
+			m.beat(now, p)
 		}
 	}
 }
 
 // beat sends one.
-func (m *membership) beat(p *peer) {
-	p.beatOut++
-	m.tell(p, wire.Beat{Seq: p.beatOut, Promise: promised(m.rotation.promise()), Inc: m.inc, Digest: m.digest, Echo: p.beatIn})
+func (m *membership) beat(now time.Time, p *peer) {
+	at := m.moment(now)
+	p.beatOut, p.beatAt = p.beatOut+1, at
+	m.tell(p, wire.Beat{
+		Seq: p.beatOut, Promise: promised(m.rotation.promise()), Inc: m.inc, Digest: m.digest,
+		Echo: p.beatIn, Held: uint32(min(time.Duration(at-p.beatenAt).Microseconds(), math.MaxUint32)),
+	})
 }
 
 // onBeat takes a peer's promise, and compares what it believes with what we do, [MEM-20].
@@ -116,19 +120,25 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 	if b.Seq <= p.beatIn {
 		return
 	}
-	p.beatIn = b.Seq
+	p.beatIn, p.beatenAt = b.Seq, m.moment(now)
 	if !p.asked {
 		m.expect(p, now.Add(time.Duration(b.Promise)*time.Millisecond))
 	}
 	p.inc = max(p.inc, b.Inc)
-	m.noteEcho(now, p, b.Echo)
+	m.noteEcho(now, p, b)
 	again := p.differs
 	if p.differs = b.Digest != m.digest; !p.differs {
 		p.mended = 0
 	}
-	if p.differs && again && !now.Before(m.listAt) && m.moment(now) >= p.mendAt {
+	if p.differs && again && m.moment(now) >= p.mendAt && m.mayMend(now) {
 		m.mend(now, p)
 	}
+}
+
+// mayMend reports whether a peer may be sent the List because it believes in others than we do. Among many that are about to meet all do, and it is
+// no use.
+func (m *membership) mayMend(now time.Time) bool {
+	return !now.Before(m.listAt) && !(m.pace.isStrained() && len(m.joining.missing) > crowdFew)
 }
 
 // mend sends the List to a peer that believes in others than we do. While that does not help the next ones come ever more rarely, so that those whom
@@ -144,7 +154,7 @@ func (m *membership) mend(now time.Time, p *peer) {
 // lateAt is when a peer will be late. What comes from it meanwhile does not put its beat off: a node that said something to all
 // and died would owe nobody anything for a whole rotation.
 func (m *membership) lateAt(p *peer) time.Time {
-	return m.time(max(p.beatBy, p.heard)).Add(m.cfg.heartbeat.Margin)
+	return m.time(max(p.beatBy, p.heard)).Add(m.cfg.heartbeat.Margin + m.pace.slack())
 }
 
 // noteAnswer gives a peer that answers after we were stopped until we would beat to it. What had waited in the socket is no answer.
@@ -171,26 +181,33 @@ func (m *membership) expect(p *peer, by time.Time) { p.beatBy = m.moment(by) }
 func (m *membership) watchAt(p *peer) time.Time {
 	switch {
 	case p.isDoubted():
-		return m.time(p.since).Add(m.cfg.heartbeat.Grace)
+		return m.time(p.since).Add(m.cfg.heartbeat.Grace + m.pace.slack())
 	case p.probe.isOn():
 		return m.time(p.probe.at)
 	}
 	return m.lateAt(p)
 }
 
-// recover makes good after this process was stopped: it was us who were silent, so nobody else is blamed, [MEM-21].
-func (m *membership) recover(now time.Time) {
+// recover makes good after this process stood still for a while: it was us who were silent, so nobody else is blamed, [MEM-21]. If it stands still again
+// and again, because it gets too little of the processor, it does not ask all each time: that would take what is left.
+func (m *membership) recover(now time.Time, stood time.Duration) {
+	m.claims = nil
+	m.inc = max(m.inc, m.inc+1) // which the answers to the new hellos say; there is none above the highest
+	asks := !m.pace.goesOn()
 	for _, p := range m.peers.list {
-		p.heard, p.asked = m.moment(now), true
-		m.expect(p, now.Add(answersWithin))
+		p.heard, p.beatBy = m.moment(now), p.beatBy+moment(stood)
 		m.endProbe(now, p)
 		p.accuser = nil
 		if p.state == Suspect {
 			m.revive(now, p)
 		}
+		if asks || m.time(p.beatBy).Before(now) {
+			p.asked = asks
+			m.expect(p, now.Add(m.rotation.promise())) // if it is asked, until then
+		}
 		m.schedule(p)
 	}
-	m.claims = nil
-	m.inc = max(m.inc, m.inc+1) // which the answers to the new hellos say; there is none above the highest
-	m.announceAll(now)
+	if asks {
+		m.announceAll(now)
+	}
 }

@@ -8,13 +8,15 @@ import (
 )
 
 const (
-	helloFirst  = 40 * time.Millisecond   // between the first two hellos to somebody who has not answered, [MEM-3] and [MEM-9]
-	helloSlower = 20 * time.Millisecond   // by so much longer is each further wait
-	helloEvery  = 250 * time.Millisecond  // up to this
-	helloPace   = 2500 * time.Microsecond // between any two while many have not answered: a crowd that joins has enough to do
-	crowdFew    = 32                      // up to which addresses are asked again as fast as a loss of a quarter wants it
-	helloMax    = controlPacket - wire.HeaderSize
-	leftMin     = 6 * time.Second // how long a peer that left is kept at least: what it has sent before may come so late
+	helloFirst   = 40 * time.Millisecond   // between the first two hellos to somebody who has not answered, [MEM-3] and [MEM-9]
+	helloSlower  = 20 * time.Millisecond   // by so much longer is each further wait
+	helloEvery   = 250 * time.Millisecond  // up to this
+	helloMany    = 10                      // after so many each wait is twice as long,
+	helloDoubled = 4                       // so many times
+	helloPace    = 2500 * time.Microsecond // between any two while many have not answered: a crowd that joins has enough to do
+	crowdFew     = 32                      // up to which addresses are asked again as fast as a loss of a quarter wants it
+	helloMax     = controlPacket - wire.HeaderSize
+	leftMin      = 6 * time.Second // how long a peer that left is kept at least: what it has sent before may come so late
 )
 
 // hello is what we say of ourselves in a message of at most limit bytes. seen is the version of the table that we hold of who is told. If our table
@@ -36,9 +38,13 @@ func (m *membership) hello(seen uint32, limit int) wire.Hello {
 
 // helloGap is the wait after a hello that was sent for the tries-th time, while so many have not answered. At a loss of a quarter
 // each way, five hellos are needed until the last of 31 peers has answered one: the waits are short while that is likely the reason.
-func helloGap(tries uint8, unanswered int) time.Duration {
+func (m *membership) helloGap(tries uint8, unanswered int) time.Duration {
 	gap := helloFirst + time.Duration(tries-1)*helloSlower
-	return min(max(gap, time.Duration(unanswered)*helloPace), helloEvery)
+	gap = min(max(gap, time.Duration(unanswered)*helloPace), helloEvery)
+	if tries > helloMany {
+		gap <<= min(tries-helloMany, helloDoubled)
+	}
+	return max(gap, m.pace.slack())
 }
 
 // crowd is how many addresses are to answer for the first time, or to confirm a link, if those are many: then they have enough to do, and what is
@@ -53,14 +59,27 @@ func (m *membership) crowd() int {
 // awaitAnswer notes that a hello went to a peer, and when the next is due.
 func (m *membership) awaitAnswer(now time.Time, p *peer) {
 	p.hellos = min(p.hellos+1, math.MaxUint8-1)
-	p.helloAt = m.moment(now.Add(helloGap(p.hellos, len(m.peers.list))))
+	p.helloAt = m.moment(now.Add(m.helloGap(p.hellos, len(m.peers.list))))
 	m.schedule(p)
 }
 
 // greet sends a hello to a peer, and again until it has seen our present table.
 func (m *membership) greet(now time.Time, p *peer) {
+	p.hellos = 0
+	m.greetAgain(now, p)
+}
+
+// greetAgain does so for the next time. Who has not answered many of them may not hold the link: it offered it, and was gone from there when the first
+// came.
+func (m *membership) greetAgain(now time.Time, p *peer) {
 	p.told = m.tver
 	m.tell(p, wire.Announce{Hello: m.hello(p.tver, helloMax)})
+	switch {
+	case p.hellos >= helloMany:
+		m.doubtLink(now, p)
+	case p.asked && p.hellos == 0:
+		m.expect(p, now.Add(answersWithin))
+	}
 	m.awaitAnswer(now, p)
 }
 
@@ -155,7 +174,7 @@ func (m *membership) isFull(now time.Time) bool {
 // admit adds a peer, in place of old if that is not nil.
 func (m *membership) admit(now time.Time, id linkID, t tie, old *peer) *peer {
 	at := m.moment(now)
-	p := &peer{linkID: id, since: at, heard: at, due: at, helloAt: m.moment(now.Add(helloGap(1, m.crowd())))}
+	p := &peer{linkID: id, since: at, heard: at, due: at, helloAt: m.moment(now.Add(m.helloGap(1, m.crowd())))}
 	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
 		p.flaps, p.unsteady = old.flaps, old.unsteady

@@ -14,7 +14,6 @@ import (
 
 const (
 	askSlowest  = 5 * time.Second       // between two questions for those that are not met, after many, [AMP-4]
-	askSteps    = 10                    // of them, as hellos follow each other; then each wait is twice as long
 	missedFor   = 10 * time.Second      // how long an address is asked for that no List names any more
 	listEntries = 44                    // of 26 bytes, in a datagram of 1,200
 	listPaid    = 29                    // of them with those that are named again, so that each is paid for
@@ -157,7 +156,7 @@ func (m *membership) spread(now time.Time, paid int, begun []*contact) {
 			c.paid++
 			paid--
 			if c.at.IsZero() {
-				c.at = now.Add(helloGap(1, m.crowd()))
+				c.at = now.Add(m.helloGap(1, m.crowd()))
 				m.contacts.at = earliest(m.contacts.at, c.at)
 			}
 		}
@@ -196,16 +195,13 @@ func (m *membership) miss(now time.Time, addr netip.AddrPort) {
 func (m *membership) planAsking(now time.Time) {
 	j := &m.joining
 	j.asks = 1
-	j.askAt = earliest(j.askAt, now.Add(askGap(j.asks, len(j.missing))))
+	j.askAt = earliest(j.askAt, now.Add(m.askGap(j.asks, len(j.missing))))
 }
 
 // askGap is the wait before the n-th question for those that are not met. It is as long as that between hellos, at a loss of a quarter the reason is
 // likely the same, but longer where many are missing: then a crowd joins, and most will come by themselves.
-func askGap(n uint8, missing int) time.Duration {
-	gap := helloGap(min(n, askSteps), 0)
-	if n > askSteps {
-		gap <<= min(n-askSteps, 5)
-	}
+func (m *membership) askGap(n uint8, missing int) time.Duration {
+	gap := m.helloGap(n, 0)
 	if missing > crowdFew {
 		gap = max(gap, time.Duration(missing)*helloPace)
 	}
@@ -234,7 +230,7 @@ func (m *membership) tickAsking(now time.Time) {
 		return
 	}
 	j.asks = min(j.asks+1, math.MaxUint8-1)
-	j.askAt = now.Add(askGap(j.asks, len(j.missing)))
+	j.askAt = now.Add(m.askGap(j.asks, len(j.missing)))
 	if from := m.knower(); from != nil {
 		m.tell(from, wire.Join{Nonce: j.parts.draw(m.rng), Wanted: m.someMissing()})
 	}

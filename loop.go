@@ -17,7 +17,8 @@ func (n *Node) loop() {
 	defer timer.Stop()
 	closing := n.provider.ctx.Done()
 	for !n.hasLeft(now) {
-		timer.Reset(n.step(now).Sub(now))
+		next := n.step(now)
+		timer.Reset(next.Sub(now))
 		select {
 		case in := <-n.inbox:
 			now = time.Now()
@@ -39,6 +40,7 @@ func (n *Node) loop() {
 			now = time.Now()
 			n.leave(now)
 		}
+		n.members.pace.observe(now, now.Sub(next), n.stats.inboxFull.Load())
 	}
 	n.takeDown(now)
 }

@@ -81,6 +81,7 @@ type membership struct {
 	askedAll time.Time // when all were last asked whether they hold our links
 	listAt   time.Time // when a List may be sent again to mend somebody's view
 	lists    allowance // of messages of List
+	pace     pace
 	wakeAt   time.Time // what nextTimeout said after the last tick
 	out      effects
 }
@@ -259,11 +260,12 @@ func (m *membership) setTable(now time.Time, version uint32, table []byte) {
 	}
 }
 
-// announceAll sends a hello to every peer, again and again until each has answered, [MEM-9].
+// announceAll sends a hello to every peer with the next tick, again and again until each has answered, [MEM-9].
 func (m *membership) announceAll(now time.Time) {
 	for _, p := range m.peers.list {
 		if p.isMember() {
-			m.greet(now, p)
+			p.hellos, p.helloAt = 0, m.moment(now)
+			m.schedule(p)
 		}
 	}
 }
@@ -276,7 +278,7 @@ func (m *membership) tick(now time.Time) {
 	}
 	if !m.wakeAt.IsZero() && now.Sub(m.wakeAt) > stalled {
 		m.out.stopped = now.Sub(m.wakeAt)
-		m.recover(now)
+		m.recover(now, m.out.stopped)
 	}
 	for p := m.duePeer(now); p != nil; p = m.duePeer(now) {
 		m.stepPeer(now, p)

@@ -22,6 +22,7 @@ type society struct {
 	delay   time.Duration // of every datagram, beside 0.1 ms
 	cut     func(from, to *citizen) bool
 	drop    func(msg wire.Message) bool
+	cost    time.Duration // of each datagram that is sent or taken, on the one processor that all share; 0: they have no end of them
 	rng     *rand.Rand
 	members []*citizen
 	most    int // peers of those that join from now on
@@ -204,17 +205,20 @@ func (s *society) run(d time.Duration) {
 	end := s.now.Add(d)
 	for {
 		next, c := s.next()
-		if next.IsZero() || next.After(end) {
-			s.now = end
+		if next.IsZero() || later(s.now, next).After(end) {
+			s.now = later(s.now, end)
 			return
 		}
-		s.now = next
+		s.now = later(s.now, next)
+		before := len(s.mail)
 		if c != nil {
+			c.pace.observe(s.now, s.now.Sub(next), 0)
 			c.tick(s.now)
 			s.collect(c)
-			continue
+		} else {
+			s.deliver(heap.Pop(&s.mail).(letter))
 		}
-		s.deliver(heap.Pop(&s.mail).(letter))
+		s.now = s.now.Add(time.Duration(max(len(s.mail)-before, 0)+1) * s.cost)
 	}
 }
 
@@ -227,9 +231,6 @@ func (s *society) next() (at time.Time, who *citizen) {
 		if !c.dead && !c.stopped && !c.wake.IsZero() && (at.IsZero() || c.wake.Before(at)) {
 			at, who = c.wake, c
 		}
-	}
-	if who != nil && at.Before(s.now) {
-		at = s.now
 	}
 	return at, who
 }

@@ -33,6 +33,8 @@ type peer struct {
 	beatBy      moment // when its next beat was promised for
 	beatIn      uint32 // highest seq of its beats
 	beatOut     uint32 // seq of ours
+	beatAt      moment // when the latest of ours was sent
+	beatenAt    moment // and when the latest of its came
 	state       State
 	doubts      uint8 // Offers that said it holds our link, since something was accepted on it
 	rotates     bool  // it has a place in the rotation of beats
@@ -49,6 +51,8 @@ type peer struct {
 	hellos      uint8 // sent to it since it had seen all
 	mended      uint8 // Lists sent to it since it last believed in the same as we
 	probe       probe
+	goAhead     goAhead
+	waits       moment   // for the time of its goAhead
 	inquiry     *inquiry // nil: we never asked whether it is there
 	flaps       *flaps   // nil: it has never been offline
 	trip        uint32   // the round trip, as microseconds; 0: not measured yet
@@ -249,7 +253,7 @@ func (m *membership) dueOf(p *peer) time.Time {
 	case Offline:
 		return m.time(p.since).Add(m.cfg.heartbeat.Forget)
 	}
-	return earliest(earliest(earliest(m.time(p.helloAt), m.time(p.pullAt)), p.steadyAt()), m.watchAt(p))
+	return later(earliest(earliest(earliest(m.time(p.helloAt), m.time(p.pullAt)), p.steadyAt()), m.watchAt(p)), m.time(p.waits))
 }
 
 // stepPeer does what is due for a peer.
@@ -261,11 +265,18 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 	case p.state == Left && p.tie.token != 0:
 		m.unbind(p)
 		m.out.changed = true
+		return
 	case p.state == Left || p.state == Offline:
 		m.forget(p)
 		return
+	}
+	if at := p.goAhead.wait(now, &m.pace); !at.IsZero() {
+		p.waits = m.moment(at)
+		return
+	}
+	switch {
 	case p.helloAt != 0 && m.moment(now) >= p.helloAt:
-		m.greet(now, p)
+		m.greetAgain(now, p)
 	case p.pullAt != 0 && m.moment(now) >= p.pullAt:
 		p.pullAt, p.pulling = 0, true
 		m.out.pull = append(m.out.pull, pull{p.linkID, p.tie.token})

@@ -1,6 +1,10 @@
 package broach
 
-import "time"
+import (
+	"time"
+
+	"broach/internal/wire"
+)
 
 const (
 	pathProbes = 16          // unanswered by a peer that lives: at a loss of a quarter each way, 2 in a million are false
@@ -25,9 +29,12 @@ func (m *membership) unanswered(now time.Time, link uint64) {
 }
 
 // noteEcho sees from the echo in its Beat whether a peer hears us.
-func (m *membership) noteEcho(now time.Time, p *peer, echo uint32) {
-	if p.beatOut >= echo+echoBehind {
+func (m *membership) noteEcho(now time.Time, p *peer, b wire.Beat) {
+	switch {
+	case p.beatOut >= b.Echo+echoBehind:
 		m.probePath(now, p)
+	case b.Echo == p.beatOut && b.Echo > 0 && !m.pace.isStrained():
+		p.noteTrip(time.Duration(m.moment(now)-p.beatAt) - time.Duration(b.Held)*time.Microsecond)
 	}
 }
 

@@ -309,7 +309,7 @@ func (r *reader) membership(l *link, src source, kind wire.Kind, body []byte) er
 // have room.
 func (r *reader) tell(l *link, in inbound) {
 	if l.told.Load() >= inboxEach {
-		r.stats.inboxFull.Add(1)
+		r.stats.tooMany.Add(1)
 		return
 	}
 	in.from = l

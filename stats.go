@@ -67,6 +67,7 @@ type counters struct {
 	malformed, foreignVersion, otherCluster, replayed atomic.Uint64
 	unanswered, stranger, unknownKind, inboxFull      atomic.Uint64
 	unusable, unopened, crowded, unsent               atomic.Uint64
+	tooMany                                           atomic.Uint64 // messages of one link, beside inboxFull for all
 }
 
 // Stats returns the counts and the state of things now.
@@ -77,7 +78,7 @@ func (n *Node) Stats() Stats {
 		BytesIn: t.bytesIn.Load(), BytesOut: t.bytesOut.Load(), SendErrors: t.errorsOut.Load(),
 		Malformed: c.malformed.Load() + t.truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
 		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(),
-		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load(),
+		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load() + c.tooMany.Load(),
 		TablesRefused: c.crowded.Load(), Unsent: c.unsent.Load(),
 		Running: p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
 	}

@@ -32,15 +32,16 @@ const (
 type proving struct {
 	tie
 	linkID
-	asked  time.Time     // when the contact began that led to it
-	held   uint32        // the highest rank that the peer held then
-	named  bool          // the contact was made by another's words
-	told   uint32        // the version of our table that we have said
-	trip   time.Duration // from the Open to the Offer; 0: not known
-	hellos uint8
-	at     time.Time // of the next hello
-	again  time.Time // when we open beside it; zero: we have
-	until  time.Time
+	asked   time.Time     // when the contact began that led to it
+	held    uint32        // the highest rank that the peer held then
+	named   bool          // the contact was made by another's words
+	told    uint32        // the version of our table that we have said
+	trip    time.Duration // from the Open to the Offer; 0: not known
+	hellos  uint8
+	at      time.Time // of the next hello
+	again   time.Time // when we open beside it; zero: we have
+	until   time.Time
+	goAhead goAhead
 }
 
 // answered is an Offer that an opening of ours got.
@@ -134,7 +135,7 @@ func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 // sayHello introduces us on a link that the peer may not know yet.
 func (m *membership) sayHello(now time.Time, pr *proving) {
 	pr.hellos = min(pr.hellos+1, math.MaxUint8-1)
-	pr.at = now.Add(pr.gap(m.crowd()))
+	pr.at = now.Add(m.provingGap(pr, m.crowd()))
 	seen := uint32(0)
 	if p := m.peers.byAddr[pr.addr]; p != nil && p.boot == pr.boot {
 		seen = p.tver
@@ -143,9 +144,9 @@ func (m *membership) sayHello(now time.Time, pr *proving) {
 	m.send(pr.token, wire.Announce{Hello: m.hello(seen, helloMax-confirmMore)})
 }
 
-// gap is the wait until we introduce ourselves again. It begins with two round trips, as the Offer has shown them.
-func (pr *proving) gap(crowd int) time.Duration {
-	gap := helloGap(pr.hellos, crowd)
+// provingGap is the wait until we introduce ourselves again. It begins with two round trips, as the Offer has shown them.
+func (m *membership) provingGap(pr *proving, crowd int) time.Duration {
+	gap := m.helloGap(pr.hellos, crowd)
 	if pr.trip == 0 || crowd > 0 {
 		return gap
 	}
@@ -158,8 +159,7 @@ func (m *membership) tickProving(now time.Time) {
 	for _, pr := range m.provings {
 		switch {
 		case !now.Before(pr.until):
-			m.out.close = append(m.out.close, pr.token)
-			m.out.changed = true
+			m.dropProving(now, pr)
 			continue
 		case !pr.again.IsZero() && !now.Before(pr.again):
 			pr.again = time.Time{}
@@ -167,12 +167,24 @@ func (m *membership) tickProving(now time.Time) {
 				m.contact(now, pr.addr)
 			}
 		case !now.Before(pr.at):
-			m.sayHello(now, pr)
+			if pr.at = pr.goAhead.wait(now, &m.pace); pr.at.IsZero() {
+				m.sayHello(now, pr)
+			}
 		}
 		kept = append(kept, pr)
 	}
 	clear(m.provings[len(kept):])
 	m.provings = kept
+}
+
+// dropProving ends a link on which nothing ever came. The other end may hold it, and wait for us: who is there is asked for again.
+func (m *membership) dropProving(now time.Time, pr *proving) {
+	m.out.close = append(m.out.close, pr.token)
+	m.out.changed = true
+	if p := m.peers.byAddr[pr.addr]; p == nil {
+		m.miss(now, pr.addr)
+		m.planAsking(now)
+	}
 }
 
 // provingAt is when tickProving has something to do; zero: never.

@@ -12,9 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-4] What A says in Confirms goes again at the pace of [MEM-3], for 6 s; then A closes the link. If nothing was accepted 500 ms after the
+// [LNK-4] What A says in Confirms goes again at the pace of [MEM-3], for 6 s; then A closes the link, and asks for the address by AMP-4 if no peer is there. If nothing was accepted 500 ms after the
 // first, and A has no confirmed link to the address, A opens again beside it.
-// [MEM-3] What must be answered goes again until it is, after 40 ms, then each time 20 ms later, up to 250 ms
+// [MEM-3] What must be answered goes again until it is, after 40 ms, then each time 20 ms later, up to 250 ms; after ten times each wait is twice as
+// long, up to 4 s
 func TestConfirmsGoAgainUntilTheyAreAnswered(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)
@@ -23,7 +24,7 @@ func TestConfirmsGoAgainUntilTheyAreAnswered(t *testing.T) {
 	link := x.offer(a, wire.Offer{})
 	opens := s.opens(a, x.addr)
 	start := s.now
-	for i, wait := range []time.Duration{40, 60, 80, 100, 120, 140, 160, 180, 200, 220, 240, 250, 250} {
+	for i, wait := range []time.Duration{40, 60, 80, 100, 120, 140, 160, 180, 200, 220, 480, 1000, 2000} {
 		s.run(wait*time.Millisecond - 1)
 		require.Equal(t, i+1, len(*sent))
 		s.run(1)
@@ -34,6 +35,7 @@ func TestConfirmsGoAgainUntilTheyAreAnswered(t *testing.T) {
 	require.True(t, a.isOpen(link))
 	s.run(1)
 	require.False(t, a.isOpen(link))
+	require.Contains(t, a.joining.missing, x.addr, "it is asked for")
 	said := len(*sent)
 	s.run(10 * time.Second)
 	require.Equal(t, said, len(*sent))
@@ -96,7 +98,7 @@ func TestAnswersGoOnTheLinkThatAsked(t *testing.T) {
 		require.Equal(t, link, ack.link)
 		require.Equal(t, wire.KindAck, ack.msg.Kind())
 
-		a.beat(p)
+		a.beat(s.now, p)
 		require.Equal(t, best, a.take().send[0].link)
 	}
 }

@@ -88,6 +88,7 @@ type Beat struct {
 	Inc     uint32 // incarnation of the sender
 	Digest  uint64 // XOR of the Digest of all alive peers and the sender
 	Echo    uint32 // the highest seq heard from the receiver; 0: none
+	Held    uint32 // microseconds since that came
 }
 
 // Kind is KindBeat.
@@ -100,13 +101,14 @@ func (m Beat) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, m.Promise)
 	b = binary.BigEndian.AppendUint32(b, m.Inc)
 	b = binary.BigEndian.AppendUint64(b, m.Digest)
-	return endFrame(binary.BigEndian.AppendUint32(b, m.Echo), start)
+	b = binary.BigEndian.AppendUint32(b, m.Echo)
+	return endFrame(binary.BigEndian.AppendUint32(b, m.Held), start)
 }
 
 // ConsumeBeat decodes the body of a Beat. The only error is ErrShort.
 func ConsumeBeat(body []byte) (Beat, error) {
 	f := fields{b: body}
-	m := Beat{Seq: f.uint32(), Promise: f.uint16(), Inc: f.uint32(), Digest: f.uint64(), Echo: f.uint32()}
+	m := Beat{Seq: f.uint32(), Promise: f.uint16(), Inc: f.uint32(), Digest: f.uint64(), Echo: f.uint32(), Held: f.uint32()}
 	return m, f.err
 }
 

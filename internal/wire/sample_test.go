@@ -51,7 +51,7 @@ var samples = []sample{
 	{KindAnnounce, Announce{someHello}, helloFixed, true},
 	{KindWelcome, Welcome{Answers: 2, Hello: someHello}, 4 + helloFixed, true},
 	{KindAck, Ack{Seen: 2, Promise: 3}, 6, false},
-	{KindBeat, Beat{Seq: 1, Promise: 1500, Inc: 1, Digest: 2, Echo: 3}, 22, false},
+	{KindBeat, Beat{Seq: 1, Promise: 1500, Inc: 1, Digest: 2, Echo: 3, Held: 4}, 26, false},
 	{KindPing, Ping{Nonce: 1}, 8, false},
 	{KindPong, Pong{Nonce: 1}, 8, false},
 	{KindHelp, Help{someTarget}, 19, false},
