@@ -256,12 +256,11 @@ func (m *membership) dueOf(p *peer) time.Time {
 	return later(earliest(earliest(earliest(m.time(p.helloAt), m.time(p.pullAt)), p.steadyAt()), m.watchAt(p)), m.time(p.waits))
 }
 
-// stepPeer does what is due for a peer.
+// stepPeer does what is due for a peer, if there is room for it now.
 func (m *membership) stepPeer(now time.Time, p *peer) {
-	if now.Before(m.dueOf(p)) {
-		return // it was heard meanwhile: the heap is not told each time
-	}
 	switch {
+	case now.Before(m.dueOf(p)): // it was heard meanwhile: the heap is not told each time
+		return
 	case p.state == Left && p.tie.token != 0:
 		m.unbind(p)
 		m.out.changed = true
@@ -274,6 +273,11 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 		p.waits = m.moment(at)
 		return
 	}
+	m.stepMember(now, p)
+}
+
+// stepMember does the first thing that is due for a peer that is a member.
+func (m *membership) stepMember(now time.Time, p *peer) {
 	switch {
 	case p.helloAt != 0 && m.moment(now) >= p.helloAt:
 		m.greetAgain(now, p)

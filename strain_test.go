@@ -90,3 +90,23 @@ func TestWhoIsStrainedWaitsLonger(t *testing.T) {
 		require.Equal(t, want, d, "%d", i)
 	}
 }
+
+// [MEM-31] 20 at least: who is kept strained, by members that fill its inbox together, still finds out who is dead, and who is there.
+func TestWhoIsKeptStrainedFindsTheDead(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(32)
+	a := all[0]
+	s.after = append(s.after, func(c *citizen) {
+		if c == a {
+			c.pace.dropped++ // the next count differs
+		}
+	})
+	s.run(5 * time.Second)
+	require.Equal(t, float64(paceLeast), a.pace.rate)
+	for _, dead := range all[10:13] {
+		dead.dead = true
+		t.Log("dead after", s.until(5*time.Second, "it is offline", func() bool { return a.of(dead).state == Offline }))
+	}
+	s.join(40, 1)
+	t.Log("met after", s.until(5*time.Second, "all meet", s.allMeet))
+}
