@@ -256,7 +256,7 @@ func TestLiesAboutAPeerOutOfReach(t *testing.T) {
 	sent := s.watch(a)
 	s.forge(a, a.linkTo(liar), wire.Suspect{Target: p.target()})
 	s.run(0)
-	require.Equal(t, 1, p.probe.tries)
+	require.EqualValues(t, 1, p.probe.tries)
 	for range 200 {
 		s.forge(a, a.linkTo(liar), wire.Suspect{Target: p.target()})
 		s.run(50 * time.Millisecond)

@@ -107,11 +107,10 @@ func (m *membership) tickBeats(now time.Time) {
 
 // beat sends one.
 func (m *membership) beat(now time.Time, p *peer) {
-	at := m.moment(now)
-	p.beatOut, p.beatAt = p.beatOut+1, at
+	p.beatOut, p.beatAt = p.beatOut+1, m.moment(now).micros()
 	m.tell(p, wire.Beat{
 		Seq: p.beatOut, Promise: promised(m.rotation.promise()), Inc: m.inc, Digest: m.digest,
-		Echo: p.beatIn, Held: uint32(min(time.Duration(at-p.beatenAt).Microseconds(), math.MaxUint32)),
+		Echo: p.beatIn, Held: p.beatAt - p.beatenAt,
 	})
 }
 
@@ -120,7 +119,7 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 	if b.Seq <= p.beatIn {
 		return
 	}
-	p.beatIn, p.beatenAt = b.Seq, m.moment(now)
+	p.beatIn, p.beatenAt = b.Seq, m.moment(now).micros()
 	if !p.asked {
 		m.expect(p, now.Add(time.Duration(b.Promise)*time.Millisecond))
 	}

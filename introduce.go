@@ -212,7 +212,7 @@ func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 		p.inc = max(p.inc, h.Inc)
 		m.out.changed = true
 	}
-	p.name, p.version, p.tags = h.Name, h.Version, h.Tags
+	p.name, p.extras = h.Name, extrasOf(h)
 	if h.HasTable {
 		m.takeTable(now, p, tver, h.Table)
 	}

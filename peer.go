@@ -19,10 +19,8 @@ type peer struct {
 	listAt moment // when it may be sent the whole List again
 	mendAt moment // likewise, because it believes in others than we do
 
-	inc       uint32
 	name      string
-	version   string
-	tags      []wire.Tag
+	extras    *extras         // nil: it has none
 	functions []wire.Function // nil until its table is known
 	tableSize tableSize       // of functions
 	tver      uint32          // version of functions; 0: none yet
@@ -33,8 +31,8 @@ type peer struct {
 	beatBy      moment // when its next beat was promised for
 	beatIn      uint32 // highest seq of its beats
 	beatOut     uint32 // seq of ours
-	beatAt      moment // when the latest of ours was sent
-	beatenAt    moment // and when the latest of its came
+	beatAt      uint32 // when the latest of ours was sent, as microseconds
+	beatenAt    uint32 // and when the latest of its came
 	state       State
 	doubts      uint8 // Offers that said it holds our link, since something was accepted on it
 	rotates     bool  // it has a place in the rotation of beats
@@ -50,14 +48,15 @@ type peer struct {
 	timed       bool  // its first answer has come
 	hellos      uint8 // sent to it since it had seen all
 	mended      uint8 // Lists sent to it since it last believed in the same as we
-	probe       probe
 	goAhead     goAhead
+	probe       probe
 	waits       moment   // for the time of its goAhead
 	inquiry     *inquiry // nil: we never asked whether it is there
 	flaps       *flaps   // nil: it has never been offline
 	trip        uint32   // the round trip, as microseconds; 0: not measured yet
 	heardIn     uint32   // the turn of the pulse in which it was last heard; 0: none, or it was late since
 	lateIn      uint32   // likewise, in which it was found late
+	inc         uint32   // its incarnation, as it or another has said it
 	accuser     *peer    // who is told when it answers; nil: nobody
 	seen        uint32   // version of our table that it holds
 	told        uint32   // and that it was last sent
@@ -68,11 +67,36 @@ type peer struct {
 	position    int      // in the heap; -1: removed
 }
 
+// extras are what few processes say of themselves.
+type extras struct {
+	version string
+	tags    []wire.Tag
+}
+
+// extrasOf takes them out of a hello.
+func extrasOf(h wire.Hello) *extras {
+	if h.Version == "" && len(h.Tags) == 0 {
+		return nil
+	}
+	return &extras{h.Version, h.Tags}
+}
+
+// more returns them.
+func (p *peer) more() extras {
+	if p.extras == nil {
+		return extras{}
+	}
+	return *p.extras
+}
+
 // moment is a time of this membership, as nanoseconds since it began; 0 is none. It takes a third of a time.Time, of which a
 // peer would have six: in a simulation of a thousand nodes there are a million peers.
 type moment int64
 
 func (m *membership) moment(t time.Time) moment { return max(moment(t.Sub(m.began)), 1) }
+
+// micros is a moment as the time between two Beats is measured: 71 minutes later it is the same again.
+func (at moment) micros() uint32 { return uint32(at / 1000) }
 
 // time is the opposite of moment; the zero time is none.
 func (m *membership) time(at moment) time.Time {
@@ -112,9 +136,10 @@ type peerFacts struct {
 
 // view is the published form of a peer: the one before, which may be of another or nil, if that says the same.
 func (p *peer) view(before *peerView) *peerView {
-	v := peerView{tags: p.tags, functions: p.functions, peerFacts: peerFacts{
+	more := p.more()
+	v := peerView{tags: more.tags, functions: p.functions, peerFacts: peerFacts{
 		linkID: p.linkID, link: p.tie.token, state: p.state, since: p.since, unreachable: p.unreachable, unsteady: p.unsteady, draining: p.draining,
-		name: p.name, version: p.version, tver: p.tver,
+		name: p.name, version: more.version, tver: p.tver,
 	}}
 	if p.state == Suspect && p.accused {
 		v.accuser = &p.accuser.addr

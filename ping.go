@@ -65,7 +65,7 @@ func (m *membership) ask(now time.Time, p *peer) {
 
 // isInVain reports that a probe has had so many Pings at least, the first of them longer ago than an answer takes, and no answer.
 func (m *membership) isInVain(now time.Time, p *peer, tries int) bool {
-	return p.probe.tries >= tries && !p.probe.lives && m.moment(now) >= m.answerBy(p)
+	return int(p.probe.tries) >= tries && !p.probe.lives && m.moment(now) >= m.answerBy(p)
 }
 
 // answerBy is when the first Ping of a probe should have been answered.

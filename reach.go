@@ -34,7 +34,7 @@ func (m *membership) noteEcho(now time.Time, p *peer, b wire.Beat) {
 	case p.beatOut >= b.Echo+echoBehind:
 		m.probePath(now, p)
 	case b.Echo == p.beatOut && b.Echo > 0 && !m.pace.isStrained():
-		p.noteTrip(time.Duration(m.moment(now)-p.beatAt) - time.Duration(b.Held)*time.Microsecond)
+		p.noteTrip(time.Duration(int32(m.moment(now).micros()-p.beatAt-b.Held)) * time.Microsecond)
 	}
 }
 

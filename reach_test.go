@@ -108,9 +108,9 @@ func TestEchoOfBeatsStartsAProbe(t *testing.T) {
 	s.forge(a, link, wire.Beat{Seq: peer.beatIn + 1, Promise: 1000, Inc: 1, Digest: a.digest, Echo: peer.beatOut - 2})
 	require.Zero(t, peer.probe.tries)
 	s.forge(a, link, wire.Beat{Seq: peer.beatIn + 1, Promise: 1000, Inc: 1, Digest: a.digest, Echo: peer.beatOut - 3})
-	require.Equal(t, 1, peer.probe.tries)
+	require.EqualValues(t, 1, peer.probe.tries)
 	s.forge(a, link, wire.Nack{})
-	require.Equal(t, 1, peer.probe.tries, "it lives, which is not the question")
+	require.EqualValues(t, 1, peer.probe.tries, "it lives, which is not the question")
 	s.run(10 * time.Millisecond)
 	require.False(t, peer.probe.isOn(), "it has answered")
 }

@@ -146,7 +146,7 @@ func (m *membership) move(now time.Time, self netip.AddrPort) {
 
 // remember takes up a process that was a peer of what we were: it is contacted like any other that is offline.
 func (m *membership) remember(now time.Time, p *peer) {
-	m.peers.add(&peer{linkID: p.linkID, inc: p.inc, name: p.name, version: p.version, tags: p.tags, state: Offline, since: p.since, due: m.moment(now)})
+	m.peers.add(&peer{linkID: p.linkID, inc: p.inc, name: p.name, extras: p.extras, state: Offline, since: p.since, due: m.moment(now)})
 	m.schedule(m.peers.byAddr[p.addr])
 	m.planHealing(now)
 }

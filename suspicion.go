@@ -16,7 +16,7 @@ const (
 // probe is the questioning of a peer that is late, or that others doubt. The zero value is none.
 type probe struct {
 	at     moment // when the next Ping or the verdict is due; 0: there is no probe
-	tries  int    // Pings sent since anything was heard of it
+	tries  int32  // Pings sent since anything was heard of it
 	checks int8   // Pings left to find out for ourselves what another said
 	before int8   // tries when we began to ask witnesses
 	own    bool   // we ask witnesses, and decide
@@ -44,7 +44,7 @@ func (m *membership) watch(now time.Time, p *peer) {
 		m.check(now, p)
 	case p.probe.told && !p.probe.own && !p.probe.lives:
 		m.lookOurselves(now, p)
-	case p.probe.tries < m.enough(p):
+	case int(p.probe.tries) < m.enough(p):
 		m.ping(now, p)
 	case p.probe.lives || m.doubtedInVain(now, p):
 		m.cutOff(now, p)
@@ -84,16 +84,16 @@ func (m *membership) doubtedInVain(now time.Time, p *peer) bool {
 
 // ping sends the next probe; with every other one, witnesses are asked.
 func (m *membership) ping(now time.Time, p *peer) {
-	if p.probe.tries == 0 && !p.probe.path || p.probe.tries == m.cfg.heartbeat.Probes-1 && p.probe.path && !p.probe.lives {
+	if p.probe.tries == 0 && !p.probe.path || int(p.probe.tries) == m.cfg.heartbeat.Probes-1 && p.probe.path && !p.probe.lives {
 		m.noteLate(now, p) // or as good as: it owes answers to calls, and to these Pings
 	}
 	p.probe.own = true
 	m.ask(now, p)
 	p.probe.at = m.moment(now.Add(m.cfg.heartbeat.ProbeEvery/time.Duration(m.density(p)) + m.pace.slack()/4))
-	if tries := p.probe.tries - int(p.probe.before); tries == 1 || tries == 3 {
+	if tries := int(p.probe.tries) - int(p.probe.before); tries == 1 || tries == 3 {
 		m.doubtLink(now, p)
 	}
-	if tries := p.probe.tries - int(p.probe.before); tries%2 == 0 && tries <= m.cfg.heartbeat.Probes {
+	if tries := int(p.probe.tries) - int(p.probe.before); tries%2 == 0 && tries <= m.cfg.heartbeat.Probes {
 		m.askWitnesses(p)
 	}
 }
