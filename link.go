@@ -59,14 +59,14 @@ type link struct {
 	noted     int64 // when the loop was last told of traffic, as of carrier.timers.stamp
 
 	heard     atomic.Int64         // when a datagram was last accepted, as of carrier.timers.stamp
-	told      atomic.Int32         // messages of it that wait for the loop
 	dueAt     atomic.Int64         // when the loop must step it, as of carrier.timers.stamp; 0: never
 	successor atomic.Pointer[link] // calls begin there and no more here; nil: this is the best link
+	told      atomic.Int32         // messages of it that wait for the loop
 
 	mu       sync.Mutex    // protects all below: the link's state is stepped by many, one at a time
+	stepping uint32        // low 32 bits of the number of the datagram that is stepped through
 	down     bool          // closed: no call begins any more
 	armed    bool          // known to the timers
-	stepping uint32        // low 32 bits of the number of the datagram that is stepped through
 	held     bool          // the reader will flush at the end of its batch
 	queued   bool          // the loop will flush when it has queued all
 	flushing bool          // somebody flushes and will take what is added meanwhile
