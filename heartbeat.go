@@ -137,7 +137,7 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 // mayMend reports whether a peer may be sent the List because it believes in others than we do. Among many that are about to meet all do, and it is
 // no use.
 func (m *membership) mayMend(now time.Time) bool {
-	return !now.Before(m.listAt) && !(m.pace.isStrained() && len(m.joining.missing) > crowdFew)
+	return !now.Before(m.listAt) && !(m.strain.isOn() && len(m.joining.missing) > crowdFew)
 }
 
 // mend sends the List to a peer that believes in others than we do. While that does not help the next ones come ever more rarely, so that those whom
@@ -153,7 +153,7 @@ func (m *membership) mend(now time.Time, p *peer) {
 // lateAt is when a peer will be late. What comes from it meanwhile does not put its beat off: a node that said something to all
 // and died would owe nobody anything for a whole rotation.
 func (m *membership) lateAt(p *peer) time.Time {
-	return m.time(max(p.beatBy, p.heard)).Add(m.cfg.heartbeat.Margin + m.pace.slack())
+	return m.time(max(p.beatBy, p.heard)).Add(m.cfg.heartbeat.Margin + m.strain.slack())
 }
 
 // noteAnswer gives a peer that answers after we were stopped until we would beat to it. What had waited in the socket is no answer.
@@ -180,7 +180,7 @@ func (m *membership) expect(p *peer, by time.Time) { p.beatBy = m.moment(by) }
 func (m *membership) watchAt(p *peer) time.Time {
 	switch {
 	case p.isDoubted():
-		return m.time(p.since).Add(m.cfg.heartbeat.Grace + m.pace.slack())
+		return m.time(p.since).Add(m.cfg.heartbeat.Grace + m.strain.slack())
 	case p.probe.isOn():
 		return m.time(p.probe.at)
 	}
@@ -192,7 +192,7 @@ func (m *membership) watchAt(p *peer) time.Time {
 func (m *membership) recover(now time.Time, stood time.Duration) {
 	m.claims = nil
 	m.inc = max(m.inc, m.inc+1) // which the answers to the new hellos say; there is none above the highest
-	asks := !m.pace.goesOn()
+	asks := !m.strain.goesOn()
 	for _, p := range m.peers.list {
 		p.heard, p.beatBy = m.moment(now), p.beatBy+moment(stood)
 		m.endProbe(now, p)
@@ -200,8 +200,7 @@ func (m *membership) recover(now time.Time, stood time.Duration) {
 		if p.state == Suspect {
 			m.revive(now, p)
 		}
-		if asks || m.time(p.beatBy).Before(now) {
-			p.asked = asks
+		if p.asked = asks; asks || m.time(p.beatBy).Before(now) {
 			m.expect(p, now.Add(m.rotation.promise())) // if it is asked, until then
 		}
 		m.schedule(p)

@@ -44,7 +44,7 @@ func (m *membership) helloGap(tries uint8, unanswered int) time.Duration {
 	if tries > helloMany {
 		gap <<= min(tries-helloMany, helloDoubled)
 	}
-	return max(gap, m.pace.slack())
+	return max(gap, m.strain.slack())
 }
 
 // crowd is how many addresses are to answer for the first time, or to confirm a link, if those are many: then they have enough to do, and what is
@@ -69,8 +69,7 @@ func (m *membership) greet(now time.Time, p *peer) {
 	m.greetAgain(now, p)
 }
 
-// greetAgain does so for the next time. Who has not answered many of them may not hold the link: it offered it, and was gone from there when the first
-// came.
+// greetAgain sends the next one. A peer that has left many unanswered may not hold the link: it closed it when no answer of ours had come in time.
 func (m *membership) greetAgain(now time.Time, p *peer) {
 	p.told = m.tver
 	m.tell(p, wire.Announce{Hello: m.hello(p.tver, helloMax)})

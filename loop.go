@@ -17,7 +17,7 @@ func (n *Node) loop() {
 	defer timer.Stop()
 	closing := n.provider.ctx.Done()
 	for !n.hasLeft(now) {
-		next := n.step(now)
+		next := later(n.step(now), now) // what a message has made overdue was not planned before
 		timer.Reset(next.Sub(now))
 		select {
 		case in := <-n.inbox:
@@ -40,7 +40,7 @@ func (n *Node) loop() {
 			now = time.Now()
 			n.leave(now)
 		}
-		n.members.pace.observe(now, now.Sub(next), n.stats.inboxFull.Load())
+		n.members.strain.observe(now, now.Sub(next), n.stats.inboxFull.Load())
 	}
 	n.takeDown(now)
 }

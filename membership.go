@@ -81,7 +81,7 @@ type membership struct {
 	askedAll time.Time // when all were last asked whether they hold our links
 	listAt   time.Time // when a List may be sent again to mend somebody's view
 	lists    allowance // of messages of List
-	pace     pace
+	strain   strain
 	wakeAt   time.Time // what nextTimeout said after the last tick
 	out      effects
 }

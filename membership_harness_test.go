@@ -50,6 +50,7 @@ type citizen struct {
 	events   []memberEvent
 	pulls    int
 	wake     time.Time // when it ticks next, as of its last step
+	planned  time.Time // when it became known
 }
 
 // bond is an end of a link.
@@ -187,7 +188,9 @@ func (s *society) collect(c *citizen) {
 		c.pulls++
 		s.answerPull(c, p.linkID)
 	}
-	c.wake = c.nextTimeout()
+	if wake := c.nextTimeout(); !wake.Equal(c.wake) {
+		c.wake, c.planned = wake, s.now
+	}
 	c.dead = c.dead || c.hasLeft(s.now)
 	for _, look := range s.after {
 		look(c)
@@ -216,7 +219,7 @@ func (s *society) run(d time.Duration) {
 		s.now = later(s.now, next)
 		before := len(s.mail)
 		if c != nil {
-			c.pace.observe(s.now, s.now.Sub(next), 0)
+			c.strain.observe(s.now, s.now.Sub(later(next, c.planned)), 0)
 			c.tick(s.now)
 			s.collect(c)
 		} else {

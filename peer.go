@@ -46,7 +46,7 @@ type peer struct {
 	crowded     bool  // its table finds no room, or cannot be decoded
 	pulling     bool
 	timed       bool  // its first answer has come
-	hellos      uint8 // sent to it since it had seen all
+	hellos      uint8 // sent to it since there was something new to say
 	mended      uint8 // Lists sent to it since it last believed in the same as we
 	goAhead     goAhead
 	probe       probe
@@ -294,7 +294,7 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 		m.forget(p)
 		return
 	}
-	if at := p.goAhead.wait(now, &m.pace); !at.IsZero() {
+	if at := p.goAhead.wait(now, &m.strain); !at.IsZero() {
 		p.waits = m.moment(at)
 		return
 	}

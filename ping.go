@@ -78,9 +78,9 @@ func (m *membership) patience(p *peer) time.Duration {
 	h := m.cfg.heartbeat
 	most := time.Duration(h.Probes)*h.ProbeEvery + h.Grace
 	if p.trip == 0 {
-		return most + m.pace.slack()
+		return most + m.strain.slack()
 	}
-	return min(max(2*p.roundTrip(), leastPatience), most) + m.pace.slack()
+	return min(max(2*p.roundTrip(), leastPatience), most) + m.strain.slack()
 }
 
 // noteTrip takes a measured round trip. A longer one counts at once, a shorter one by half: silence is read from it.

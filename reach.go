@@ -28,12 +28,12 @@ func (m *membership) unanswered(now time.Time, link uint64) {
 	}
 }
 
-// noteEcho sees from the echo in its Beat whether a peer hears us.
+// noteEcho sees from the echo in its Beat whether a peer hears us, and how long the way is.
 func (m *membership) noteEcho(now time.Time, p *peer, b wire.Beat) {
 	switch {
 	case p.beatOut >= b.Echo+echoBehind:
 		m.probePath(now, p)
-	case b.Echo == p.beatOut && b.Echo > 0 && !m.pace.isStrained():
+	case b.Echo == p.beatOut && b.Echo > 0 && !m.strain.isOn():
 		p.noteTrip(time.Duration(int32(m.moment(now).micros()-p.beatAt-b.Held)) * time.Microsecond)
 	}
 }

@@ -89,7 +89,7 @@ func (m *membership) ping(now time.Time, p *peer) {
 	}
 	p.probe.own = true
 	m.ask(now, p)
-	p.probe.at = m.moment(now.Add(m.cfg.heartbeat.ProbeEvery/time.Duration(m.density(p)) + m.pace.slack()/4))
+	p.probe.at = m.moment(now.Add(m.cfg.heartbeat.ProbeEvery/time.Duration(m.density(p)) + m.strain.slack()/4))
 	if tries := int(p.probe.tries) - int(p.probe.before); tries == 1 || tries == 3 {
 		m.doubtLink(now, p)
 	}

@@ -147,7 +147,7 @@ func (m *membership) sayHello(now time.Time, pr *proving) {
 // provingGap is the wait until we introduce ourselves again. It begins with two round trips, as the Offer has shown them.
 func (m *membership) provingGap(pr *proving, crowd int) time.Duration {
 	gap := m.helloGap(pr.hellos, crowd)
-	if pr.trip == 0 || crowd > 0 {
+	if pr.trip == 0 || crowd > 0 || m.strain.isOn() {
 		return gap
 	}
 	return min(gap, max(2*pr.trip, provingFirst)<<min(pr.hellos-1, 8))
@@ -167,7 +167,7 @@ func (m *membership) tickProving(now time.Time) {
 				m.contact(now, pr.addr)
 			}
 		case !now.Before(pr.at):
-			if pr.at = pr.goAhead.wait(now, &m.pace); pr.at.IsZero() {
+			if pr.at = pr.goAhead.wait(now, &m.strain); pr.at.IsZero() {
 				m.sayHello(now, pr)
 			}
 		}
