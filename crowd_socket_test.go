@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	crowdNodes = flag.Int("crowd", 120, "how many nodes TestACrowdOfNodesComesTogether starts at once")
+	crowdNodes = flag.Int("crowd", 250, "how many nodes TestACrowdOfNodesComesTogether starts at once")
 	crowdProcs = flag.Int("crowdprocs", 1, "on how many processors")
 	crowdKeys  = flag.Bool("crowdkeys", false, "with keys")
 )
@@ -66,7 +66,7 @@ func awaitCrowd(t *testing.T, nodes []*Node) {
 			}
 		}
 		return true
-	}, 10*time.Minute, 50*time.Millisecond)
+	}, 3*time.Minute, 50*time.Millisecond)
 	t.Logf("%d nodes on %d processors are together after %.1f s", len(nodes), runtime.GOMAXPROCS(0), time.Since(start).Seconds())
 }
 

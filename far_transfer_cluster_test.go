@@ -39,6 +39,10 @@ func medianOver(t *testing.T, most farTransfer, move func(c *cluster) farTransfe
 			f := move(c)
 			took, datagrams = append(took, f.took), append(datagrams, f.datagrams)
 		})
+		if raceEnabled {
+			require.Less(t, took[0], 2*most.took)
+			return
+		}
 	}
 	slices.Sort(took)
 	slices.Sort(datagrams)

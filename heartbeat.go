@@ -107,10 +107,14 @@ func (m *membership) tickBeats(now time.Time) {
 
 // beat sends one.
 func (m *membership) beat(now time.Time, p *peer) {
-	p.beatOut, p.beatAt = p.beatOut+1, m.moment(now).micros()
+	p.beatOut++
+	at := m.moment(now).micros()
+	if isTimed(p.beatOut) {
+		p.beatAt = at
+	}
 	m.tell(p, wire.Beat{
 		Seq: p.beatOut, Promise: promised(m.rotation.promise()), Inc: m.inc, Digest: m.digest,
-		Echo: p.beatIn, Held: p.beatAt - p.beatenAt,
+		Echo: p.beatIn, Held: at - p.beatenAt,
 	})
 }
 

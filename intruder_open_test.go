@@ -22,7 +22,7 @@ func TestTwoThatOpenToEachOtherShareOneLink(t *testing.T) {
 		t.Run(fmt.Sprint(batch), func(t *testing.T) {
 			key := [][]byte{nil, clusterKey(0)}[batch%2]
 			inField(t, uint64(batch+1), key, func(t *testing.T, f *field) {
-				const pairs = 100
+				pairs := fewer(100)
 				f.net.SetDefault(simnet.Link{Loss: 0.02 * float64(batch), Delay: time.Millisecond,
 					Jitter: time.Duration(batch) * 10 * time.Millisecond})
 				for i := range pairs {

@@ -323,6 +323,9 @@ func TestTwoStallsEndNoLongCall(t *testing.T) {
 // it who repeats all that was ever said.
 func TestCallsRunAtMostOnceBesideAnIntruder(t *testing.T) {
 	for seed := range uint64(3) {
+		if intruder.Raced && seed > 0 {
+			break
+		}
 		besiege(t, seed+1, func(t *testing.T, f *field) {
 			f.edit = func(cfg *broach.Config) { cfg.Heartbeat.Forget = 500 * time.Millisecond }
 			provider, caller := f.pair()

@@ -130,7 +130,7 @@ func TestLiarsChangeNothing(t *testing.T) {
 		for name, lie := range lies {
 			for _, who := range [][2]int{{1, 3}, {1, 12}, {3, 12}, {6, 12}} {
 				k, size := who[0], who[1]
-				if raceEnabled && k != 3 {
+				if raceEnabled && (k != 3 || way != "fast") {
 					continue
 				}
 				t.Run(fmt.Sprint(way, ", ", name, ", ", k, " of ", size), func(t *testing.T) {
@@ -151,7 +151,7 @@ func TestLiarsChangeNothing(t *testing.T) {
 func TestDeathIsKnownAmongLiars(t *testing.T) {
 	t.Parallel()
 	for name, lie := range lies {
-		if name == "Vouch" {
+		if name == "Vouch" || raceEnabled && name != "all but Vouch" {
 			continue
 		}
 		for _, k := range []int{1, 3, 8} {

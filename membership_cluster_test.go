@@ -204,7 +204,11 @@ func TestSlowPathsJoinAndStay(t *testing.T) {
 // even if one does not know yet that it is believed: [LNK-4], what a Confirm says goes again.
 func TestCallsRightAfterALossyJoin(t *testing.T) {
 	t.Parallel()
-	for seed := uint64(1); seed <= 60; seed++ {
+	many := uint64(60)
+	if raceEnabled {
+		many = 10
+	}
+	for seed := uint64(1); seed <= many; seed++ {
 		inCluster(t, seed, func(c *cluster) {
 			c.net.SetDefault(simnet.Link{Loss: 0.2, Delay: 50 * time.Microsecond, Jitter: 30 * time.Microsecond})
 			provider, caller := c.start(0), c.start(1, 0)

@@ -31,7 +31,7 @@ type peer struct {
 	beatBy      moment // when its next beat was promised for
 	beatIn      uint32 // highest seq of its beats
 	beatOut     uint32 // seq of ours
-	beatAt      uint32 // when the latest of ours was sent, as microseconds
+	beatAt      uint32 // when the latest of ours with an odd seq was sent, as microseconds
 	beatenAt    uint32 // and when the latest of its came
 	state       State
 	doubts      uint8 // Offers that said it holds our link, since something was accepted on it

@@ -9,7 +9,7 @@ import (
 )
 
 // A simulation of a thousand nodes has a million peers with a link each, and the allocator rounds up: one more field may cost 32 MiB.
-func TestAPeerIsSmall(t *testing.T) {
+func TestAPeerAndALinkAreSmall(t *testing.T) {
 	if bits.UintSize != 64 {
 		t.Skip("its pointers are smaller here")
 	}

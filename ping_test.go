@@ -2,6 +2,7 @@ package broach
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -65,6 +66,49 @@ func TestRoundTripsAreMeasured(t *testing.T) {
 	require.Zero(t, p.trip, "somebody was busy")
 	a.noteFirstTrip(p, time.Millisecond)
 	require.Zero(t, p.trip, "it is not the first answer")
+}
+
+// [MEM-30] A round trip is measured by Pong, and by a Beat that echoes one of the latest two of the node's own, less what the other held it
+func TestBeatsMeasureTheRoundTrip(t *testing.T) {
+	for _, delay := range []time.Duration{20 * ms, 100 * ms, 300 * ms} {
+		for _, size := range []int{2, 3, 30} {
+			s := newSociety(t)
+			all := s.grow(size)
+			s.run(5 * time.Second)
+			s.drop = func(msg wire.Message) bool { return msg.Kind() == wire.KindPong }
+			s.delay = delay
+			s.run(5 * time.Second)
+			for _, c := range all {
+				for _, p := range c.peers.list {
+					require.InDelta(t, 2*delay, p.roundTrip(), float64(ms), "%d nodes", size)
+				}
+			}
+		}
+	}
+}
+
+// [MEM-30] not while the node is strained
+func TestBeatsMeasureNothingWrong(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(3)
+	a, p := all[0], all[0].of(all[1])
+	s.until(3*time.Second, "it keeps the time of its latest", func() bool { return isTimed(p.beatOut) })
+	trip := p.trip
+	a.strain.bound = boundFirst
+	a.noteEcho(s.now, p, wire.Beat{Echo: p.beatOut})
+	require.Equal(t, trip, p.trip)
+	a.strain.bound = 0
+	s.run(300 * ms)
+	a.noteEcho(s.now, p, wire.Beat{Echo: p.beatOut - 1})
+	require.Equal(t, trip, p.trip, "of that one it keeps none")
+	a.noteEcho(s.now, p, wire.Beat{Echo: p.beatOut})
+	require.Less(t, trip, p.trip)
+	for _, held := range []uint32{0, 1, 1 << 31, math.MaxUint32} { // whatever a liar says
+		a.noteEcho(s.now, p, wire.Beat{Echo: p.beatOut, Held: held})
+		require.NotZero(t, p.trip)
+		require.GreaterOrEqual(t, a.patience(p), leastPatience)
+		require.LessOrEqual(t, a.patience(p), 660*ms)
+	}
 }
 
 // Silence is read from the round trip: a peer that seems nearer than it is would be given up while its answer is under way.

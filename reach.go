@@ -33,10 +33,14 @@ func (m *membership) noteEcho(now time.Time, p *peer, b wire.Beat) {
 	switch {
 	case p.beatOut >= b.Echo+echoBehind:
 		m.probePath(now, p)
-	case b.Echo == p.beatOut && b.Echo > 0 && !m.strain.isOn():
+	case isTimed(b.Echo) && p.beatOut <= b.Echo+1 && !m.strain.isOn():
 		p.noteTrip(time.Duration(int32(m.moment(now).micros()-p.beatAt-b.Held)) * time.Microsecond)
 	}
 }
+
+// isTimed reports whether a node keeps the time of its Beat with this seq. It keeps that of every other Beat, until the next but one goes: where the
+// way is long, the Beats of both may always cross, and an echo is then of the one before the latest.
+func isTimed(seq uint32) bool { return seq%2 == 1 }
 
 // probePath finds out whether we reach a peer.
 func (m *membership) probePath(now time.Time, p *peer) {

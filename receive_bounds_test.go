@@ -145,3 +145,23 @@ func flippedAt(b []byte, bit int) []byte {
 	c[bit/8] ^= 1 << (bit % 8)
 	return c
 }
+
+// [MEM-31] dropped membership messages because too many of all peers together wait: one peer that sends too many strains nobody.
+func TestOneThatTellsTooMuchStrainsNobody(t *testing.T) {
+	s := side(t, 1, Config{})
+	s.inbox = make(chan inbound, 2*inboxEach)
+	one := &link{}
+	told := func() (overflow, strains uint64) { return s.Stats().InboxOverflow, s.stats.inboxFull.Load() }
+	for range 2 * inboxEach {
+		s.reader.tell(one, inbound{})
+	}
+	overflow, strains := told()
+	require.EqualValues(t, []uint64{inboxEach, 0}, []uint64{overflow, strains}, "it has used up its own share")
+	for range 2 {
+		for range inboxEach {
+			s.reader.tell(&link{}, inbound{}) // each of another
+		}
+	}
+	overflow, strains = told()
+	require.EqualValues(t, []uint64{2 * inboxEach, inboxEach}, []uint64{overflow, strains}, "there is no room for more of all together")
+}

@@ -154,7 +154,7 @@ func seeds(k uint64) []uint64 {
 func scheduleSizes() map[int]uint64 {
 	sizes := map[int]uint64{3: 20, 32: 20, 100: 1}
 	if testing.Short() || raceEnabled {
-		sizes = map[int]uint64{3: 8, 32: 4}
+		sizes = map[int]uint64{3: 4, 32: 2}
 	}
 	for size := range sizes {
 		if *schedules > 0 {

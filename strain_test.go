@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-31] bounds what it says unasked [...] to 4,000 a second, half as many after each 100 ms in which that goes on, 20 at least, and 1.2 times as many after
-// each in which it does not, until the bound is above 16,000 and falls away.
+// [MEM-31] The bound is 4,000 a second at first. It halves in each 100 ms in which the node is strained again, down to 20. It grows by a fifth in each 100 ms in
+// which it is not, and above 16,000 it falls away.
 func TestTheBoundFollowsTheStrain(t *testing.T) {
 	now := time.Unix(0, 0)
 	var s strain
@@ -36,7 +36,7 @@ func TestTheBoundFollowsTheStrain(t *testing.T) {
 	require.Zero(t, s.bound)
 }
 
-// [MEM-31] What finds no place waits
+// [MEM-31] What finds no room now waits for its turn, or asks again a second later.
 func TestTheBoundGivesEachItsTime(t *testing.T) {
 	now := time.Unix(0, 0)
 	s := strain{bound: 100}
@@ -54,7 +54,7 @@ func TestTheBoundGivesEachItsTime(t *testing.T) {
 	require.Zero(t, late.wait(now, &s), "there is no bound any more")
 }
 
-// [MEM-31] Its slack is four times its latest wake-up of late, 2 s at most; what is remembered of one becomes a fifth less in each 100 ms.
+// [MEM-31] Its slack is four times the longest of its late wake-ups, 2 s at most; what it remembers of one becomes a fifth less in each 100 ms.
 func TestTheSlackFollowsLateWakeUps(t *testing.T) {
 	now := time.Unix(0, 0)
 	s := strain{judged: now}
@@ -114,7 +114,7 @@ func TestWhoAnswersNoHelloIsOpenedTo(t *testing.T) {
 	require.Equal(t, 5, *opens, "the first with the hello after 1.3 s, then 0.5, 1, 2 and 4 s later")
 }
 
-// [MEM-31] While more than 32 addresses are missing, no List is sent by MEM-20.
+// [MEM-31] While more than 32 addresses are missing (AMP-4), a strained node sends no List by MEM-20.
 func TestWhoIsStrainedAndMissesManyMendsNobody(t *testing.T) {
 	for _, test := range []struct {
 		bound   float64
@@ -135,8 +135,8 @@ func TestWhoIsStrainedAndMissesManyMendsNobody(t *testing.T) {
 	}
 }
 
-// [MEM-31] It is added to the 150 ms of MEM-11, the 300 ms of MEM-14 and the round trips of MEM-30, a quarter of it to the time between two Pings, and no
-// wait of MEM-3 is shorter.
+// [MEM-31] The slack is added to the 150 ms of MEM-11, the 300 ms of MEM-14 and the round trips of MEM-30, and a quarter of it to the time between two Pings. No
+// wait of MEM-3 is shorter than the slack.
 func TestWhoIsStrainedWaitsLonger(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)
@@ -159,7 +159,7 @@ func TestWhoIsStrainedWaitsLonger(t *testing.T) {
 	}
 }
 
-// [MEM-31] 20 at least: who is kept strained, by members that fill its inbox together, still finds out who is dead, and who is there.
+// [MEM-31] The bound halves down to 20: who is kept strained, by members that fill its inbox together, still finds out who is dead, and who is there.
 func TestWhoIsKeptStrainedFindsTheDead(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(32)

@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-4] What A says in Confirms goes again at the pace of [MEM-3], for 6 s; then A closes the link, and asks for the address by AMP-4 if no peer is there. If nothing was accepted 500 ms after the
-// first, and A has no confirmed link to the address, A opens again beside it.
+// [LNK-4] What A says in Confirms goes again at the pace of [MEM-3], for 6 s; then A closes the link, and asks for the address by AMP-4 if no peer
+// is there. If nothing was accepted 500 ms after the first, and A has no confirmed link to the address, A opens again beside it.
 // [MEM-3] What must be answered goes again until it is, after 40 ms, then each time 20 ms later, up to 250 ms; after ten times each wait is twice as
 // long, up to 4 s
 func TestConfirmsGoAgainUntilTheyAreAnswered(t *testing.T) {
