@@ -318,7 +318,7 @@ func TestAnAddressThatWasGivenUp(t *testing.T) {
 		f.tape.Cut()
 		came, last, pause := 0, time.Now(), 10*time.Millisecond
 		if intruder.Raced {
-			pause *= 10
+			pause *= 3
 		}
 		until := func(d time.Duration) (sent int) {
 			for i := uint32(0); time.Since(last) < d; i++ {

@@ -159,6 +159,9 @@ func TestASeedIsFoundAgainWhateverElseIsWrong(t *testing.T) {
 		"loss of a tenth": {size: 8, link: simnet.Link{Loss: 0.1, Delay: time.Millisecond}, limit: soonBack + 500*time.Millisecond},
 		"a large cluster": {size: 100, limit: soonBack},
 	} {
+		if raceEnabled && test.size > 30 {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			inCluster(t, 1, func(c *cluster) {
 				c.net.SetDefault(test.link)
