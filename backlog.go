@@ -23,10 +23,10 @@ type backlog struct {
 
 	present *request // the one that runs, or nil: of the worker that has the job in hand
 
-	mu     sync.Mutex // protects all below: the reader puts in, a worker takes out
-	queue  jobQueue   // of *request; queue.len() <= most
-	size   int        // bytes of all in the queue
-	inPool bool       // as a job, or running
+	mu     sync.Mutex     // protects all below: the reader puts in, a worker takes out
+	queue  ring[*request] // queue.len() <= most
+	size   int            // bytes of all in the queue
+	inPool bool           // as a job, or running
 }
 
 // add takes up an event, or returns false if there is no room. The event is copied: what it came in is free, however long it waits.
@@ -54,7 +54,7 @@ func (b *backlog) next() *request {
 		b.inPool = false
 		return nil
 	}
-	r := b.queue.pop().(*request)
+	r := b.queue.pop()
 	b.size -= len(r.args.b)
 	b.waiting.Add(-1)
 	return r

@@ -67,9 +67,9 @@ type pool struct {
 	// reader must hand over a job without a goroutine switch.
 	mu     sync.Mutex
 	closed bool
-	queue  jobQueue // queue.len() <= cfg.Queue, without what add put in; empty once closed
-	late   bool     // jobs have expired since the queue was last empty
-	taken  uint     // jobs taken out
+	queue  ring[job] // queue.len() <= cfg.Queue, without what add put in; empty once closed
+	late   bool      // jobs have expired since the queue was last empty
+	taken  uint      // jobs taken out
 
 	// Core workers: searching + parked + guests + those at work == cores <= cfg.Core.
 	cores     int
@@ -200,7 +200,7 @@ func (p *pool) shut() {
 	p.closed = true
 	close(p.closedc)
 	left := p.queue
-	p.queue = jobQueue{}
+	p.queue = ring[job]{}
 	p.counts.rejected = int64(left.len())
 	p.searching += p.parked
 	p.parked = 0
@@ -212,8 +212,8 @@ func (p *pool) shut() {
 	if extra != nil {
 		extra.Release() // ends its idle workers and its two clocks; a busy worker ends with its task
 	}
-	for j := left.pop(); j != nil; j = left.pop() {
-		j.reject()
+	for left.len() > 0 {
+		left.pop().reject()
 	}
 }
 
@@ -244,7 +244,7 @@ func (p *pool) tryPlace(j job) (v verdict, late job) {
 	case p.closed:
 		return busy, nil
 	case p.queue.len() < p.cfg.Queue:
-	case p.queue.peek().expired(time.Now()):
+	case (*p.queue.at(0)).expired(time.Now()):
 		late = p.queue.pop()
 		p.late = true
 		p.counts.shed++

@@ -117,7 +117,7 @@ const oldestEvery = 8
 func (p *pool) nextJob() job {
 	var j job
 	p.taken++
-	if p.late && p.taken%oldestEvery != 0 && !p.queue.peek().expired(time.Now()) {
+	if p.late && p.taken%oldestEvery != 0 && !(*p.queue.at(0)).expired(time.Now()) {
 		j = p.queue.popNewest()
 	} else {
 		j = p.queue.pop()

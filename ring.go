@@ -1,10 +1,11 @@
 package broach
 
-// A ring is a first-in first-out queue that reuses its memory. Its zero value is empty.
+// A ring is a first-in first-out queue that reuses its memory, of which the last one in can be had too. It doubles when it is full and
+// never shrinks; whoever pushes bounds it. Its zero value is empty. It has no lock of its own.
 type ring[T any] struct {
-	items []T // a power of two of them
+	items []T // their length is zero or a power of two
 	head  int // position of the first
-	n     int
+	n     int // 0 <= n <= len(items)
 }
 
 func (r *ring[T]) len() int { return r.n }
@@ -21,18 +22,32 @@ func (r *ring[T]) push(v T) {
 	*r.at(r.n - 1) = v
 }
 
-// pop takes the first item out, and forgets what it points to.
+// pop takes the first item out of a ring that is not empty, and forgets what it points to.
 func (r *ring[T]) pop() T {
-	var zero T
-	v := *r.at(0)
-	*r.at(0) = zero
+	v := r.take(0)
 	r.head = (r.head + 1) & (len(r.items) - 1)
 	r.n--
 	return v
 }
 
+// popNewest takes the last item out of a ring that is not empty.
+func (r *ring[T]) popNewest() T {
+	r.n--
+	return r.take(r.n)
+}
+
+// take empties the place of an item, or the ring would keep alive what the item points to.
+func (r *ring[T]) take(i int) (v T) {
+	var zero T
+	v, *r.at(i) = *r.at(i), zero
+	return v
+}
+
+// firstRing is small because most rings never hold more, and a process may have a thousand nodes in a test.
+const firstRing = 16
+
 func (r *ring[T]) grow() {
-	items := make([]T, max(16, 2*len(r.items)))
+	items := make([]T, max(firstRing, 2*len(r.items)))
 	for i := range r.n {
 		items[i] = *r.at(i)
 	}

@@ -1,33 +1,68 @@
 package broach
 
 import (
+	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-func TestRing(t *testing.T) {
+// Items leave in the order in which they came, or the newest first, wherever the ring wraps or grows.
+func TestRingKeepsOrder(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+
 	var r ring[int]
-	next, first := 0, 0
-	for round := range 100 {
-		for range round {
-			r.push(next)
-			next++
+	var model []int
+	require.Zero(t, r.len())
+	for step := range 10_000 {
+		if rnd.IntN(1000) < 520 { // a little more in than out, so that it grows
+			r.push(step)
+			model = append(model, step)
+		} else if len(model) > 0 && rnd.IntN(4) == 0 {
+			require.Equal(t, model[len(model)-1], r.popNewest(), "step %d", step)
+			model = model[:len(model)-1]
+		} else if len(model) > 0 {
+			require.Equal(t, model[0], r.pop(), "step %d", step)
+			model = model[1:]
 		}
-		for range round / 2 {
-			require.Equal(t, first, r.pop())
-			first++
-		}
-		require.Equal(t, next-first, r.len())
-		for i := range r.len() {
-			require.Equal(t, first+i, *r.at(i))
+		require.Equal(t, len(model), r.len(), "step %d", step)
+		for i, want := range model {
+			require.Equal(t, want, *r.at(i), "step %d", step)
 		}
 	}
 }
 
-func TestRingForgets(t *testing.T) {
+// A finished item must not be kept alive by the place it waited in.
+func TestRingForgetsWhatItGaveAway(t *testing.T) {
 	var r ring[*int]
-	r.push(new(int))
-	r.pop()
-	require.Nil(t, r.items[0], "the ring keeps nothing alive")
+	for range firstRing {
+		r.push(new(int))
+	}
+	for i := range firstRing {
+		if i%2 == 0 {
+			r.pop()
+		} else {
+			r.popNewest()
+		}
+	}
+	for i, place := range r.items {
+		require.Nil(t, place, "place %d", i)
+	}
+}
+
+func TestRingDoesNotAllocateOnceGrown(t *testing.T) {
+	var r ring[*int]
+	v := new(int)
+	got := testing.AllocsPerRun(100, func() {
+		for range 100 {
+			r.push(v)
+		}
+		for range 100 {
+			r.pop()
+		}
+	})
+	require.Zero(t, got)
 }
