@@ -34,10 +34,10 @@ func (b *backlog) add(event *request) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	size := len(event.args.b)
-	if b.node.Err() != nil || b.queue.len() == b.most || b.size > 0 && b.size+size > b.mostSize {
+	if b.node.Err() != nil || b.queue.Len() == b.most || b.size > 0 && b.size+size > b.mostSize {
 		return false
 	}
-	b.queue.push(event.copyFor(b.function))
+	b.queue.Push(event.copyFor(b.function))
 	b.size += size
 	b.waiting.Add(1)
 	if !b.inPool {
@@ -50,11 +50,11 @@ func (b *backlog) add(event *request) bool {
 func (b *backlog) next() *request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.node.Err() != nil || b.queue.len() == 0 {
+	if b.node.Err() != nil || b.queue.Len() == 0 {
 		b.inPool = false
 		return nil
 	}
-	r := b.queue.pop()
+	r := b.queue.Pop()
 	b.size -= len(r.args.b)
 	b.waiting.Add(-1)
 	return r

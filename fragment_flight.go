@@ -111,10 +111,10 @@ func (f *flight) send(now time.Time, t *outgoing, index, number uint32) {
 	}
 	*t.order(index) = f.next()
 	s := sentFragment{of: t, index: index, sending: sending{at, number}, again: index < t.high}
-	if f.lost.len() > 0 && f.lost.at(0).of == t && f.lost.at(0).index == index {
-		s.before = f.lost.at(0).sending
+	if f.lost.Len() > 0 && f.lost.At(0).of == t && f.lost.At(0).index == index {
+		s.before = f.lost.At(0).sending
 	}
-	f.sent.push(s)
+	f.sent.Push(s)
 	f.count++
 	f.bytes += int(t.size)
 	f.extra = max(f.extra-1, 0)
@@ -150,7 +150,7 @@ func (f *flight) acknowledge(now time.Time, t *outgoing, index, newest uint32) {
 		return
 	}
 	f.leave(t)
-	f.arrived(order, *f.sent.at(int(order - f.first)), newest)
+	f.arrived(order, *f.sent.At(int(order - f.first)), newest)
 }
 
 // arrived draws the conclusions from an acknowledged sending.
@@ -184,15 +184,15 @@ func (f *flight) overtaken(t *outgoing) {
 
 // trim follows whatever takes fragments out of flight: afterwards the oldest sending is in flight, or there is none.
 func (f *flight) trim() {
-	for f.sent.len() > 0 && f.isOver() {
+	for f.sent.Len() > 0 && f.isOver() {
 		f.drop()
 	}
 }
 
 // detectLoss is [FRAG-5], first half, and judges the window.
 func (f *flight) detectLoss() {
-	for f.sent.len() > 0 && (f.isOver() || f.first+f.threshold <= f.newest) {
-		size := int(f.sent.at(0).of.size)
+	for f.sent.Len() > 0 && (f.isOver() || f.first+f.threshold <= f.newest) {
+		size := int(f.sent.At(0).of.size)
 		if f.drop() {
 			f.window.lose(size)
 		}
@@ -201,35 +201,35 @@ func (f *flight) detectLoss() {
 }
 
 // next returns the order of the next sending.
-func (f *flight) next() sendOrder { return f.first + sendOrder(f.sent.len()) }
+func (f *flight) next() sendOrder { return f.first + sendOrder(f.sent.Len()) }
 
 // isOver says that the oldest sending is in flight no more.
 func (f *flight) isOver() bool {
-	s := f.sent.at(0)
+	s := f.sent.At(0)
 	return *s.of.order(s.index) != f.first
 }
 
 // drop forgets the oldest sending. It returns true when it was in flight, and so is lost now.
 func (f *flight) drop() bool {
-	over, s := f.isOver(), f.sent.pop()
+	over, s := f.isOver(), f.sent.Pop()
 	f.first++
 	if over {
 		return false
 	}
 	f.lostAgain = f.lostAgain || s.again
 	f.recall(s.of, s.index)
-	f.lost.push(lostFragment{s.of, s.index, s.sending})
+	f.lost.Push(lostFragment{s.of, s.index, s.sending})
 	return true
 }
 
 // nextLost returns the fragment that has been lost for the longest time: nil when none is.
 func (f *flight) nextLost() (*outgoing, uint32) {
-	for f.lost.len() > 0 {
-		l := *f.lost.at(0)
+	for f.lost.Len() > 0 {
+		l := *f.lost.At(0)
 		if l.isLost() {
 			return l.of, l.index
 		}
-		f.lost.pop()
+		f.lost.Pop()
 	}
 	return nil, 0
 }
@@ -243,7 +243,7 @@ func (f *flight) deadline(rto time.Duration) time.Time {
 }
 
 // quietSince is when something last happened that a time-out waits for.
-func (f *flight) quietSince() time.Duration { return max(f.sent.at(0).at, f.progress, f.asked) }
+func (f *flight) quietSince() time.Duration { return max(f.sent.At(0).at, f.progress, f.asked) }
 
 // patience is how long the silence may last. On a way so thin that its speed is bounded, what is sent takes longer than on it.
 func (f *flight) patience(rto time.Duration) time.Duration {
@@ -260,7 +260,7 @@ func (f *flight) timeout(now time.Time, rto time.Duration) {
 	}
 	f.asked = now.Sub(f.epoch)
 	silence := f.asked - f.progress
-	for n := 0; n < afterTimeout && f.sent.len() > 0; {
+	for n := 0; n < afterTimeout && f.sent.Len() > 0; {
 		if f.drop() {
 			n++
 		}

@@ -65,7 +65,7 @@ func (o *outTransfers) startCut(body []byte, tag uint64, size uint32) (id uint32
 	if o.lastID++; o.lastID == 0 { // 0 is no transfer
 		o.lastID++
 	}
-	o.waiting.push(&outgoing{
+	o.waiting.Push(&outgoing{
 		cut:   cutInto(uint32(len(body)), size),
 		id:    o.lastID,
 		tag:   tag,
@@ -79,8 +79,8 @@ func (o *outTransfers) startCut(body []byte, tag uint64, size uint32) (id uint32
 // resize sets the size of fragments. It returns the transfers that are under way with larger ones.
 func (o *outTransfers) resize(size int) (larger []*outgoing) {
 	o.size, o.flight.window.fragment = uint32(size), size
-	for i := range o.waiting.len() {
-		if t := *o.waiting.at(i); t.size > o.size {
+	for i := range o.waiting.Len() {
+		if t := *o.waiting.At(i); t.size > o.size {
 			t.cut = cutInto(t.total, o.size)
 		}
 	}
@@ -94,8 +94,8 @@ func (o *outTransfers) resize(size int) (larger []*outgoing) {
 
 // promote begins transfers that wait.
 func (o *outTransfers) promote() {
-	for o.waiting.len() > 0 && o.mayBegin(*o.waiting.at(0)) {
-		if t := o.waiting.pop(); t.body != nil {
+	for o.waiting.Len() > 0 && o.mayBegin(*o.waiting.At(0)) {
+		if t := o.waiting.Pop(); t.body != nil {
 			t.orders = make([]sendOrder, ringSize(t.count))
 			o.active = append(o.active, t)
 		}
@@ -299,11 +299,11 @@ func (o *outTransfers) stop(id uint32) (tag uint64, ok bool) {
 }
 
 func (o *outTransfers) findWaiting(id uint32) *outgoing {
-	i := sort.Search(o.waiting.len(), func(i int) bool { return int32((*o.waiting.at(i)).id-id) >= 0 })
-	if i == o.waiting.len() {
+	i := sort.Search(o.waiting.Len(), func(i int) bool { return int32((*o.waiting.At(i)).id-id) >= 0 })
+	if i == o.waiting.Len() {
 		return nil
 	}
-	if t := *o.waiting.at(i); t.id == id && t.body != nil {
+	if t := *o.waiting.At(i); t.id == id && t.body != nil {
 		return t
 	}
 	return nil

@@ -306,7 +306,7 @@ func TestSendRandomAcks(t *testing.T) {
 			checkSender(t, &s.out)
 		}
 		require.Zero(t, s.out.flight.count)
-		items := max(len(s.out.flight.sent.items), len(s.out.flight.lost.items))
+		items := max(len(s.out.flight.sent.Items), len(s.out.flight.lost.Items))
 		require.LessOrEqual(t, items, 4*maxWindow, "what a receiver can make the sender remember")
 	}
 }

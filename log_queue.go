@@ -98,13 +98,13 @@ func saysNothing(a slog.Attr) bool {
 func (q *logQueue) put(l logLine) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.waiting.len() >= logRoom {
+	if q.waiting.Len() >= logRoom {
 		q.lost++
 		q.missing.Add(1)
 		return
 	}
 	l.lost, q.lost = q.lost, 0
-	q.waiting.push(l)
+	q.waiting.Push(l)
 	q.wake()
 }
 
@@ -147,8 +147,8 @@ func (q *logQueue) next() (l logLine, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case q.waiting.len() > 0:
-		return q.waiting.pop(), true
+	case q.waiting.Len() > 0:
+		return q.waiting.Pop(), true
 	case q.lost > 0:
 		l.lost, q.lost = q.lost, 0
 		return l, true

@@ -151,8 +151,8 @@ func (p *pool) add(j job) bool {
 		p.mu.Unlock()
 		return false
 	}
-	p.queue.push(j)
-	p.counts.peakQueued = max(p.counts.peakQueued, p.queue.len())
+	p.queue.Push(j)
+	p.counts.peakQueued = max(p.counts.peakQueued, p.queue.Len())
 	p.mu.Unlock()
 	p.kick()
 	return true
@@ -176,7 +176,7 @@ func (p *pool) stats() poolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.counts
-	s.queued = p.queue.len()
+	s.queued = p.queue.Len()
 	s.refused = p.refused.Load()
 	return s
 }
@@ -201,7 +201,7 @@ func (p *pool) shut() {
 	close(p.closedc)
 	left := p.queue
 	p.queue = ring[job]{}
-	p.counts.rejected = int64(left.len())
+	p.counts.rejected = int64(left.Len())
 	p.searching += p.parked
 	p.parked = 0
 	p.wake.Broadcast()
@@ -212,8 +212,8 @@ func (p *pool) shut() {
 	if extra != nil {
 		extra.Release() // ends its idle workers and its two clocks; a busy worker ends with its task
 	}
-	for left.len() > 0 {
-		left.pop().reject()
+	for left.Len() > 0 {
+		left.Pop().reject()
 	}
 }
 
@@ -243,9 +243,9 @@ func (p *pool) tryPlace(j job) (v verdict, late job) {
 	switch {
 	case p.closed:
 		return busy, nil
-	case p.queue.len() < p.cfg.Queue:
-	case (*p.queue.at(0)).expired(time.Now()):
-		late = p.queue.pop()
+	case p.queue.Len() < p.cfg.Queue:
+	case (*p.queue.At(0)).expired(time.Now()):
+		late = p.queue.Pop()
 		p.late = true
 		p.counts.shed++
 	case p.cfg.RejectWhenFull:
@@ -258,8 +258,8 @@ func (p *pool) tryPlace(j job) (v verdict, late job) {
 		go p.dispatch(j)
 		return accepted, nil
 	}
-	p.queue.push(j)
-	p.counts.peakQueued = max(p.counts.peakQueued, p.queue.len())
+	p.queue.Push(j)
+	p.counts.peakQueued = max(p.counts.peakQueued, p.queue.Len())
 	return accepted, late
 }
 
@@ -296,7 +296,7 @@ func (p *pool) addWaiting(n int) {
 // noteRoom is called, with mu held, when there may be room in the queue or the
 // dispatcher may be free.
 func (p *pool) noteRoom() {
-	if p.waiting == 0 || p.dispatching && p.queue.len() >= p.cfg.Queue {
+	if p.waiting == 0 || p.dispatching && p.queue.Len() >= p.cfg.Queue {
 		return
 	}
 	select {

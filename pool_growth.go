@@ -10,7 +10,7 @@ import (
 // more, one more drain task, unless one is on its way: that one applies the
 // rule again. If it says yes the task is counted and handOver must follow.
 func (p *pool) shouldGrow() bool {
-	if p.queue.len() < p.growAt() || p.growing || p.extras == p.cfg.Max-p.cfg.Core {
+	if p.queue.Len() < p.growAt() || p.growing || p.extras == p.cfg.Max-p.cfg.Core {
 		return false
 	}
 	if p.extra == nil {
@@ -91,7 +91,7 @@ func (p *pool) take(last jobEnd) job {
 	} else {
 		p.endJob(last)
 	}
-	if p.queue.len() == 0 {
+	if p.queue.Len() == 0 {
 		p.extras-- // under the same lock, so that the next kick counts without this task
 		p.noteIdle()
 		p.mu.Unlock()

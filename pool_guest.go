@@ -6,7 +6,7 @@ package broach
 // The worker in whose place it stands sleeps on, but is not counted as parked: nobody tries to wake it.
 func (p *pool) lend(j job) bool {
 	p.mu.Lock()
-	if p.closed || p.parked == 0 || p.queue.len() > 0 {
+	if p.closed || p.parked == 0 || p.queue.Len() > 0 {
 		p.mu.Unlock()
 		return false
 	}

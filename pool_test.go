@@ -90,7 +90,7 @@ func requireSettled(t *testing.T, p *pool) {
 	defer p.mu.Unlock()
 	require.Zero(t, p.searching)
 	require.False(t, p.growing)
-	if p.queue.len() > 0 {
+	if p.queue.Len() > 0 {
 		require.Zero(t, p.parked)
 		require.Equal(t, p.cfg.Core, p.cores)
 	}

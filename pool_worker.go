@@ -47,13 +47,13 @@ func (p *pool) await(last jobEnd) job {
 	defer p.mu.Unlock()
 	if last != jobNone {
 		p.endJob(last)
-		if p.queue.len() > 0 {
+		if p.queue.Len() > 0 {
 			return p.nextJob()
 		}
 		p.searching++
 		p.yield()
 	}
-	for p.queue.len() == 0 {
+	for p.queue.Len() == 0 {
 		p.searching--
 		if p.closed {
 			p.cores--
@@ -82,7 +82,7 @@ func (p *pool) yield() {
 // costs its producer one wake-up, and nobody is woken to find the queue empty.
 func (p *pool) callWorker() {
 	switch {
-	case p.queue.len() == 0 || p.searching > 0:
+	case p.queue.Len() == 0 || p.searching > 0:
 	case p.parked > 0:
 		p.parked--
 		p.searching++
@@ -117,12 +117,12 @@ const oldestEvery = 8
 func (p *pool) nextJob() job {
 	var j job
 	p.taken++
-	if p.late && p.taken%oldestEvery != 0 && !(*p.queue.at(0)).expired(time.Now()) {
-		j = p.queue.popNewest()
+	if p.late && p.taken%oldestEvery != 0 && !(*p.queue.At(0)).expired(time.Now()) {
+		j = p.queue.PopNewest()
 	} else {
-		j = p.queue.pop()
+		j = p.queue.Pop()
 	}
-	p.late = p.late && p.queue.len() > 0
+	p.late = p.late && p.queue.Len() > 0
 	p.startJob()
 	p.noteRoom()
 	return j
@@ -141,7 +141,7 @@ func (p *pool) endJob(how jobEnd) {
 		p.counts.done++
 	} else {
 		p.counts.shed++
-		p.late = p.queue.len() > 0
+		p.late = p.queue.Len() > 0
 	}
 }
 

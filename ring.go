@@ -3,35 +3,35 @@ package broach
 // A ring is a first-in first-out queue that reuses its memory, of which the last one in can be had too. It doubles when it is full and
 // never shrinks; whoever pushes bounds it. Its zero value is empty. It has no lock of its own.
 type ring[T any] struct {
-	items []T // their length is zero or a power of two
+	Items []T // their length is zero or a power of two
 	head  int // position of the first
 	n     int // 0 <= n <= len(items)
 }
 
-func (r *ring[T]) len() int { return r.n }
+func (r *ring[T]) Len() int { return r.n }
 
-// at returns the i-th item, counted from the first. It stays valid until the next push.
-func (r *ring[T]) at(i int) *T { return &r.items[(r.head+i)&(len(r.items)-1)] }
+// At returns the i-th item, counted from the first. It stays valid until the next push.
+func (r *ring[T]) At(i int) *T { return &r.Items[(r.head+i)&(len(r.Items)-1)] }
 
-// push adds an item behind the last.
-func (r *ring[T]) push(v T) {
-	if r.n == len(r.items) {
+// Push adds an item behind the last.
+func (r *ring[T]) Push(v T) {
+	if r.n == len(r.Items) {
 		r.grow()
 	}
 	r.n++
-	*r.at(r.n - 1) = v
+	*r.At(r.n - 1) = v
 }
 
-// pop takes the first item out of a ring that is not empty, and forgets what it points to.
-func (r *ring[T]) pop() T {
+// Pop takes the first item out of a ring that is not empty, and forgets what it points to.
+func (r *ring[T]) Pop() T {
 	v := r.take(0)
-	r.head = (r.head + 1) & (len(r.items) - 1)
+	r.head = (r.head + 1) & (len(r.Items) - 1)
 	r.n--
 	return v
 }
 
-// popNewest takes the last item out of a ring that is not empty.
-func (r *ring[T]) popNewest() T {
+// PopNewest takes the last item out of a ring that is not empty.
+func (r *ring[T]) PopNewest() T {
 	r.n--
 	return r.take(r.n)
 }
@@ -39,7 +39,7 @@ func (r *ring[T]) popNewest() T {
 // take empties the place of an item, or the ring would keep alive what the item points to.
 func (r *ring[T]) take(i int) (v T) {
 	var zero T
-	v, *r.at(i) = *r.at(i), zero
+	v, *r.At(i) = *r.At(i), zero
 	return v
 }
 
@@ -47,9 +47,9 @@ func (r *ring[T]) take(i int) (v T) {
 const firstRing = 16
 
 func (r *ring[T]) grow() {
-	items := make([]T, max(firstRing, 2*len(r.items)))
+	items := make([]T, max(firstRing, 2*len(r.Items)))
 	for i := range r.n {
-		items[i] = *r.at(i)
+		items[i] = *r.At(i)
 	}
-	r.items, r.head = items, 0
+	r.Items, r.head = items, 0
 }

@@ -16,21 +16,21 @@ func TestRingKeepsOrder(t *testing.T) {
 
 	var r ring[int]
 	var model []int
-	require.Zero(t, r.len())
+	require.Zero(t, r.Len())
 	for step := range 10_000 {
 		if rnd.IntN(1000) < 520 { // a little more in than out, so that it grows
-			r.push(step)
+			r.Push(step)
 			model = append(model, step)
 		} else if len(model) > 0 && rnd.IntN(4) == 0 {
-			require.Equal(t, model[len(model)-1], r.popNewest(), "step %d", step)
+			require.Equal(t, model[len(model)-1], r.PopNewest(), "step %d", step)
 			model = model[:len(model)-1]
 		} else if len(model) > 0 {
-			require.Equal(t, model[0], r.pop(), "step %d", step)
+			require.Equal(t, model[0], r.Pop(), "step %d", step)
 			model = model[1:]
 		}
-		require.Equal(t, len(model), r.len(), "step %d", step)
+		require.Equal(t, len(model), r.Len(), "step %d", step)
 		for i, want := range model {
-			require.Equal(t, want, *r.at(i), "step %d", step)
+			require.Equal(t, want, *r.At(i), "step %d", step)
 		}
 	}
 }
@@ -39,16 +39,16 @@ func TestRingKeepsOrder(t *testing.T) {
 func TestRingForgetsWhatItGaveAway(t *testing.T) {
 	var r ring[*int]
 	for range firstRing {
-		r.push(new(int))
+		r.Push(new(int))
 	}
 	for i := range firstRing {
 		if i%2 == 0 {
-			r.pop()
+			r.Pop()
 		} else {
-			r.popNewest()
+			r.PopNewest()
 		}
 	}
-	for i, place := range r.items {
+	for i, place := range r.Items {
 		require.Nil(t, place, "place %d", i)
 	}
 }
@@ -58,10 +58,10 @@ func TestRingDoesNotAllocateOnceGrown(t *testing.T) {
 	v := new(int)
 	got := testing.AllocsPerRun(100, func() {
 		for range 100 {
-			r.push(v)
+			r.Push(v)
 		}
 		for range 100 {
-			r.pop()
+			r.Pop()
 		}
 	})
 	require.Zero(t, got)
