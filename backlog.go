@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"broach/internal/ring"
 )
 
 // backlogTurn is how many events a subscription handles before others get its worker.
@@ -23,10 +25,10 @@ type backlog struct {
 
 	present *request // the one that runs, or nil: of the worker that has the job in hand
 
-	mu     sync.Mutex     // protects all below: the reader puts in, a worker takes out
-	queue  ring[*request] // queue.len() <= most
-	size   int            // bytes of all in the queue
-	inPool bool           // as a job, or running
+	mu     sync.Mutex          // protects all below: the reader puts in, a worker takes out
+	queue  ring.Ring[*request] // queue.len() <= most
+	size   int                 // bytes of all in the queue
+	inPool bool                // as a job, or running
 }
 
 // add takes up an event, or returns false if there is no room. The event is copied: what it came in is free, however long it waits.

@@ -1,6 +1,10 @@
 package broach
 
-import "time"
+import (
+	"time"
+
+	"broach/internal/ring"
+)
 
 const (
 	// lossThreshold is [FRAG-5]: the network may change the order of fragments by so many. Where it was more, and fragments
@@ -72,9 +76,9 @@ type flight struct {
 	count  int
 	bytes  int
 
-	sent  ring[sentFragment]
+	sent  ring.Ring[sentFragment]
 	first sendOrder
-	lost  ring[lostFragment] // not before sent: lost first. Some may have arrived since
+	lost  ring.Ring[lostFragment] // not before sent: lost first. Some may have arrived since
 
 	// What the link asks for to judge the packet size, and clears.
 	lostAgain bool   // a fragment was lost that had been sent before, or the silence went on after a time-out

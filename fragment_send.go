@@ -6,6 +6,7 @@ import (
 	"sort"
 	"time"
 
+	"broach/internal/ring"
 	"broach/internal/wire"
 )
 
@@ -17,9 +18,9 @@ const firstProbe = 10 * time.Millisecond
 type outTransfers struct {
 	size    uint32 // bytes of a fragment
 	lastID  uint32
-	active  []*outgoing     // at most maxTransfers, the oldest first
-	turn    int             // position in active of the transfer whose turn it is
-	waiting ring[*outgoing] // with the ids that follow; a stopped one has no body
+	active  []*outgoing          // at most maxTransfers, the oldest first
+	turn    int                  // position in active of the transfer whose turn it is
+	waiting ring.Ring[*outgoing] // with the ids that follow; a stopped one has no body
 	flight  flight
 	heardAt time.Time // when one of them was last acknowledged, be it that there is no room for it
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"broach/internal/ring"
 )
 
 const (
@@ -27,7 +29,7 @@ type logQueue struct {
 	askedAt time.Time     // the loop's
 
 	mu      sync.Mutex // protects all below: every goroutine of a node may have something to say
-	waiting ring[logLine]
+	waiting ring.Ring[logLine]
 	lost    int           // lines since the last that found room
 	isBusy  bool          // somebody writes, or is about to
 	idlec   chan struct{} // closed when nobody does any more; nil: nobody waits for that

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/ring"
+
 	"github.com/panjf2000/ants/v2"
 )
 
@@ -67,9 +69,9 @@ type pool struct {
 	// reader must hand over a job without a goroutine switch.
 	mu     sync.Mutex
 	closed bool
-	queue  ring[job] // queue.len() <= cfg.Queue, without what add put in; empty once closed
-	late   bool      // jobs have expired since the queue was last empty
-	taken  uint      // jobs taken out
+	queue  ring.Ring[job] // queue.len() <= cfg.Queue, without what add put in; empty once closed
+	late   bool           // jobs have expired since the queue was last empty
+	taken  uint           // jobs taken out
 
 	// Core workers: searching + parked + guests + those at work == cores <= cfg.Core.
 	cores     int
@@ -200,7 +202,7 @@ func (p *pool) shut() {
 	p.closed = true
 	close(p.closedc)
 	left := p.queue
-	p.queue = ring[job]{}
+	p.queue = ring.Ring[job]{}
 	p.counts.rejected = int64(left.Len())
 	p.searching += p.parked
 	p.parked = 0

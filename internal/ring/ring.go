@@ -1,21 +1,21 @@
-package broach
+package ring
 
-// A ring is a first-in first-out queue that reuses its memory, of which the last one in can be had too. It doubles when it is full and
+// A Ring is a first-in first-out queue that reuses its memory, of which the last one in can be had too. It doubles when it is full and
 // never shrinks; whoever pushes bounds it. Its zero value is empty. It has no lock of its own.
-type ring[T any] struct {
-	Items []T // their length is zero or a power of two
+type Ring[T any] struct {
+	items []T // their length is zero or a power of two
 	head  int // position of the first
 	n     int // 0 <= n <= len(items)
 }
 
-func (r *ring[T]) Len() int { return r.n }
+func (r *Ring[T]) Len() int { return r.n }
 
 // At returns the i-th item, counted from the first. It stays valid until the next push.
-func (r *ring[T]) At(i int) *T { return &r.Items[(r.head+i)&(len(r.Items)-1)] }
+func (r *Ring[T]) At(i int) *T { return &r.items[(r.head+i)&(len(r.items)-1)] }
 
 // Push adds an item behind the last.
-func (r *ring[T]) Push(v T) {
-	if r.n == len(r.Items) {
+func (r *Ring[T]) Push(v T) {
+	if r.n == len(r.items) {
 		r.grow()
 	}
 	r.n++
@@ -23,21 +23,21 @@ func (r *ring[T]) Push(v T) {
 }
 
 // Pop takes the first item out of a ring that is not empty, and forgets what it points to.
-func (r *ring[T]) Pop() T {
+func (r *Ring[T]) Pop() T {
 	v := r.take(0)
-	r.head = (r.head + 1) & (len(r.Items) - 1)
+	r.head = (r.head + 1) & (len(r.items) - 1)
 	r.n--
 	return v
 }
 
 // PopNewest takes the last item out of a ring that is not empty.
-func (r *ring[T]) PopNewest() T {
+func (r *Ring[T]) PopNewest() T {
 	r.n--
 	return r.take(r.n)
 }
 
 // take empties the place of an item, or the ring would keep alive what the item points to.
-func (r *ring[T]) take(i int) (v T) {
+func (r *Ring[T]) take(i int) (v T) {
 	var zero T
 	v, *r.At(i) = *r.At(i), zero
 	return v
@@ -46,10 +46,10 @@ func (r *ring[T]) take(i int) (v T) {
 // firstRing is small because most rings never hold more, and a process may have a thousand nodes in a test.
 const firstRing = 16
 
-func (r *ring[T]) grow() {
-	items := make([]T, max(firstRing, 2*len(r.Items)))
+func (r *Ring[T]) grow() {
+	items := make([]T, max(firstRing, 2*len(r.items)))
 	for i := range r.n {
 		items[i] = *r.At(i)
 	}
-	r.Items, r.head = items, 0
+	r.items, r.head = items, 0
 }

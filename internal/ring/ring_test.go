@@ -1,4 +1,4 @@
-package broach
+package ring
 
 import (
 	"math/rand/v2"
@@ -14,7 +14,7 @@ func TestRingKeepsOrder(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 
-	var r ring[int]
+	var r Ring[int]
 	var model []int
 	require.Zero(t, r.Len())
 	for step := range 10_000 {
@@ -37,7 +37,7 @@ func TestRingKeepsOrder(t *testing.T) {
 
 // A finished item must not be kept alive by the place it waited in.
 func TestRingForgetsWhatItGaveAway(t *testing.T) {
-	var r ring[*int]
+	var r Ring[*int]
 	for range firstRing {
 		r.Push(new(int))
 	}
@@ -48,13 +48,13 @@ func TestRingForgetsWhatItGaveAway(t *testing.T) {
 			r.PopNewest()
 		}
 	}
-	for i, place := range r.Items {
+	for i, place := range r.items {
 		require.Nil(t, place, "place %d", i)
 	}
 }
 
 func TestRingDoesNotAllocateOnceGrown(t *testing.T) {
-	var r ring[*int]
+	var r Ring[*int]
 	v := new(int)
 	got := testing.AllocsPerRun(100, func() {
 		for range 100 {
