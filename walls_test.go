@@ -17,7 +17,7 @@ import (
 // pureFiles hold no I/O, clock, lock, channel or goroutine: what they need to know is an argument.
 var pureFiles = []string{
 	"ack.go", "served.go", "rtt.go", "stopwatch.go", "replay.go", "pathsize.go", "proof.go",
-	"fragment*.go", "ring.go", "membership*.go", "introduce.go", "join.go", "heartbeat.go", "suspicion.go", "reach.go", "peer.go",
+	"fragment*.go", "membership*.go", "introduce.go", "join.go", "heartbeat.go", "suspicion.go", "reach.go", "peer.go",
 	"learn.go", "delta.go", "steady.go", "isolation.go", "leave.go", "drain.go", "contact.go", "tie.go", "list.go",
 	"codec_guard.go", "every_plan.go",
 }
@@ -49,28 +49,55 @@ var clockFiles = []string{
 	"transport_in_linux.go", // how long the reader waited
 }
 
-// rootImports is all that the root package may stand on, besides the standard library.
-var rootImports = []string{
-	"broach/internal/handshake", "broach/internal/seal", "broach/internal/wire",
-	"github.com/panjf2000/ants/v2", "github.com/sony/gobreaker/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
-	"golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
+// A room is what a package may do, besides using the standard library.
+type room struct {
+	isPure  bool     // no I/O, clock, lock, channel or goroutine: what it needs to know is an argument
+	imports []string // of ours and of others
+}
+
+// rooms are all packages but examples and tests of the whole.
+var rooms = map[string]room{
+	".": {imports: []string{
+		"broach/internal/handshake", "broach/internal/ring", "broach/internal/seal", "broach/internal/wire",
+		"github.com/panjf2000/ants/v2", "github.com/sony/gobreaker/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
+		"golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
+	}},
+	"internal/handshake":       {imports: []string{"broach/internal/seal", "broach/internal/wire"}},
+	"internal/intruder":        {},
+	"internal/linkmodel":       {isPure: true},
+	"internal/ring":            {isPure: true},
+	"internal/sandbox":         {imports: []string{"golang.org/x/sys/unix"}},
+	"internal/sandbox/nobatch": {imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
+	"internal/seal":            {},
+	"internal/simnet":          {imports: []string{"broach/internal/seal"}}, // by which a connection says that it is simulated
+	"internal/wire":            {},
 }
 
 func TestPureFilesHaveNoEffects(t *testing.T) {
 	forEachFile(t, ".", func(path string, f *ast.File) {
-		if !matchesAny(pureFiles, path) {
-			return
+		if matchesAny(pureFiles, path) {
+			requirePure(t, path, f)
 		}
-		for _, name := range []string{"net", "os", "sync", "context", "log/slog", "golang.org/x/sys/unix"} {
-			require.False(t, imports(f, name), "%s is pure and must not import %s", path, name)
-		}
-		ast.Inspect(f, func(n ast.Node) bool {
-			switch n.(type) {
-			case *ast.GoStmt, *ast.ChanType, *ast.SendStmt, *ast.SelectStmt:
-				t.Errorf("%s is pure and must not use goroutines or channels", path)
+	})
+	for dir, r := range rooms {
+		forEachFile(t, dir, func(path string, f *ast.File) {
+			if r.isPure {
+				requirePure(t, filepath.Join(dir, path), f)
 			}
-			return true
 		})
+	}
+}
+
+func requirePure(t *testing.T, path string, f *ast.File) {
+	for _, name := range []string{"net", "os", "sync", "context", "log/slog", "golang.org/x/sys/unix"} {
+		require.False(t, imports(f, name), "%s is pure and must not import %s", path, name)
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		switch n.(type) {
+		case *ast.GoStmt, *ast.ChanType, *ast.SendStmt, *ast.SelectStmt:
+			t.Errorf("%s is pure and must not use goroutines or channels", path)
+		}
+		return true
 	})
 }
 
@@ -118,24 +145,33 @@ func TestTheWallClockIsNotUsed(t *testing.T) {
 }
 
 func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
-	check := func(dir string, allowed []string) {
+	for _, dir := range packages(t) {
+		require.Contains(t, rooms, dir, "the table of rooms")
 		forEachFile(t, dir, func(path string, f *ast.File) {
 			for _, spec := range f.Imports {
 				name := strings.Trim(spec.Path.Value, `"`)
 				if strings.Contains(name, ".") || strings.HasPrefix(name, "broach") {
-					require.Contains(t, allowed, name, "imported by %s", path)
+					require.Contains(t, rooms[dir].imports, name, "imported by %s", filepath.Join(dir, path))
 				}
 			}
 		})
 	}
-	check(".", rootImports)
-	check("internal/wire", nil)
-	check("internal/simnet", []string{"broach/internal/seal"}) // by which a connection says that it is simulated
-	check("internal/seal", nil)
-	check("internal/intruder", nil)
-	check("internal/handshake", []string{"broach/internal/seal", "broach/internal/wire"})
-	check("internal/linkmodel", nil)
-	check("internal/sandbox", []string{"golang.org/x/sys/unix"})
+}
+
+// packages are the folders with Go files that are not tests.
+func packages(t *testing.T) (dirs []string) {
+	require.NoError(t, filepath.WalkDir(".", func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && slices.Contains([]string{"bench", "examples", ".git"}, path):
+			return filepath.SkipDir
+		case !e.IsDir() && isSource(e) && !slices.Contains(dirs, filepath.Dir(path)):
+			dirs = append(dirs, filepath.Dir(path))
+		}
+		return nil
+	}))
+	return dirs
 }
 
 func TestNothingPrintsOutsideTheLog(t *testing.T) {
