@@ -28,10 +28,25 @@ var bulk struct {
 	pause atomic.Int64 // until the next collection, as a time.Duration
 }
 
-// idleWatch finds out that large messages have ended. It is the loop's.
+// An idleWatch finds out that large messages have ended. Its zero value is ready. It is not safe for concurrent use.
 type idleWatch struct {
 	at   time.Time // when to look next; zero: nothing is worth it
 	last activity
+}
+
+// next is when to look again; zero: nothing is worth it.
+func (w *idleWatch) next() time.Time { return w.at }
+
+// isOver reports that large messages have ended, so that it is time to give their memory back.
+func (w *idleWatch) isOver(now time.Time) bool {
+	if bulk.spare.Load() < bulkWorth {
+		w.at = time.Time{}
+		return false
+	}
+	if now.Before(w.at) {
+		return false
+	}
+	return w.look(now, time.Duration(bulk.pause.Load()), activity{bulk.uses.Load(), collections()})
 }
 
 // activity is what an idle process does not do.
@@ -47,21 +62,6 @@ func (w *idleWatch) look(now time.Time, pause time.Duration, a activity) bool {
 	return idle
 }
 
-// watchIdle gives memory back if it is time.
-func (n *Node) watchIdle(now time.Time) {
-	if bulk.spare.Load() < bulkWorth {
-		n.idle.at = time.Time{}
-		return
-	}
-	if now.Before(n.idle.at) {
-		return
-	}
-	a := activity{bulk.uses.Load(), collections()}
-	if n.idle.look(now, time.Duration(bulk.pause.Load()), a) {
-		n.background.TryGo(giveBack)
-	}
-}
-
 // collections is how many there have been.
 func collections() uint64 {
 	s := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
@@ -69,7 +69,7 @@ func collections() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// giveBack collects twice, for a sync.Pool keeps what it has through one collection.
+// giveBack gives it back. It collects twice, for a sync.Pool keeps what it has through one collection.
 func giveBack() error {
 	if bulk.spare.Swap(0) < bulkWorth {
 		return nil // another node has done it

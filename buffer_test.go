@@ -39,3 +39,14 @@ func TestGrow(t *testing.T) {
 	require.Equal(t, "abc", string(old))
 	require.GreaterOrEqual(t, cap(grow(b[:1<<20], cap(b))), 2<<20)
 }
+
+func TestBuffers(t *testing.T) {
+	b := copyBuffer([]byte("text"))
+	require.Equal(t, "text", string(b.b))
+	b.release()
+	require.Empty(t, newBuffer().b)
+	(*buffer)(nil).release()
+	large := copyBuffer(make([]byte, maxPooled+1))
+	large.release()
+	require.Nil(t, large.b)
+}

@@ -110,7 +110,7 @@ func TestReceiveRandomFragments(t *testing.T) {
 			}
 		}
 		r.in.close()
-		require.Zero(t, r.in.held.used.Load())
-		require.Zero(t, r.in.held.of.used.Load())
+		require.Zero(t, r.in.held.used())
+		require.Zero(t, r.in.held.of.used())
 	}
 }

@@ -303,8 +303,8 @@ func checkReceiver(t *testing.T, in *inTransfers, kept int64) {
 			require.Fail(t, "memory set aside", "%d bytes, %d arrived", setAside(i), hasArrived(i))
 		}
 	}
-	require.Equal(t, reserved, in.held.used.Load(), "bytes reserved")
-	require.LessOrEqual(t, in.held.used.Load(), in.held.most)
+	require.Equal(t, reserved, in.held.used(), "bytes reserved")
+	require.LessOrEqual(t, in.held.used(), in.held.most)
 	require.LessOrEqual(t, len(in.transfers), maxTransfers)
 }
 

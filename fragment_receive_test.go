@@ -112,7 +112,7 @@ func TestReceiveHostileFragments(t *testing.T) {
 			require.Nil(t, body)
 			require.Zero(t, code)
 			require.Empty(t, r.acks(), "it is not answered")
-			require.Equal(t, int64(1000), r.in.held.used.Load())
+			require.Equal(t, int64(1000), r.in.held.used())
 			require.Equal(t, uint32(1), r.in.transfers[2].base)
 		})
 	}
@@ -139,7 +139,7 @@ func TestReceiveTooLarge(t *testing.T) {
 	_, code := r.fragment(1, smallMessage+1, 1000, 0)
 	require.Equal(t, TooLarge, code)
 	require.Empty(t, r.acks())
-	require.Zero(t, r.in.held.used.Load())
+	require.Zero(t, r.in.held.used())
 	_, code = r.fragment(2, smallMessage, 1000, 0)
 	require.Zero(t, code, "this one is not")
 
@@ -167,7 +167,7 @@ func TestReceiveFinishedTransfers(t *testing.T) {
 		}
 		require.Equal(t, []wire.FragmentAck{ackOf(id, 2, 2+fragmentSpan)}, r.acks())
 	}
-	require.Zero(t, r.in.held.used.Load())
+	require.Zero(t, r.in.held.used())
 }
 
 // What a peer asks to be answered in one batch has a bound.
@@ -197,7 +197,7 @@ func TestReceiveExpires(t *testing.T) {
 	r.advance(1)
 	r.in.expire(r.now)
 	require.Len(t, r.in.transfers, 1)
-	require.Equal(t, int64(1000), r.in.held.used.Load())
+	require.Equal(t, int64(1000), r.in.held.used())
 
 	t.Log("its sender may still believe that it has arrived in part: the transfer cannot begin anew")
 	_, code := r.fragment(1, 1000, 256, 3)
@@ -207,7 +207,7 @@ func TestReceiveExpires(t *testing.T) {
 	require.Equal(t, fragmentEpoch.Add(16*time.Second), r.now)
 	r.in.expire(r.now)
 	require.Empty(t, r.in.transfers)
-	require.Zero(t, r.in.held.of.used.Load())
+	require.Zero(t, r.in.held.of.used())
 	require.Zero(t, r.in.nextTimeout())
 	require.Empty(t, r.acks())
 }
@@ -234,13 +234,13 @@ func TestReceiveStop(t *testing.T) {
 	r.in.stop(1)
 	r.in.stop(2)
 	require.Empty(t, r.acks())
-	require.Zero(t, r.in.held.used.Load())
-	require.Zero(t, r.in.held.of.used.Load())
+	require.Zero(t, r.in.held.used())
+	require.Zero(t, r.in.held.of.used())
 	for id := range uint32(2) {
 		_, code := r.fragment(id+1, 1000, 256, 1)
 		require.Equal(t, Unreachable, code, "a late fragment begins nothing")
 	}
-	require.Zero(t, r.in.held.used.Load())
+	require.Zero(t, r.in.held.used())
 }
 
 // A transfer begins when it fits the budget. Until then it is acknowledged with limit 0, and leaves no trace.
@@ -310,7 +310,7 @@ func TestReceiveMemoryOfTheNode(t *testing.T) {
 	other.fragment(2, 1000, 256, 0)
 	require.Len(t, other.in.transfers, 2)
 	other.in.close()
-	require.Zero(t, r.in.held.of.used.Load())
+	require.Zero(t, r.in.held.of.used())
 }
 
 func TestReceiveAtMost64Transfers(t *testing.T) {

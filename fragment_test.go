@@ -55,7 +55,7 @@ func TestFragmentDeliveryDisordered(t *testing.T) {
 		for id, body := range want {
 			require.True(t, string(body) == string(p.bodies[id]), "transfer %d", id)
 		}
-		require.Zero(t, p.in.held.used.Load())
+		require.Zero(t, p.in.held.used())
 		t.Logf("%.3f fragments sent per fragment needed", p.overhead())
 	}
 }
@@ -168,15 +168,15 @@ func TestFragmentStop(t *testing.T) {
 	stopped, _ := p.start(10 << 20)
 	other, _ := p.start(1 << 20)
 	p.runFor(5 * time.Millisecond)
-	require.Equal(t, int64(11<<20), p.in.held.used.Load())
+	require.Equal(t, int64(11<<20), p.in.held.used())
 	_, ok := p.out.stop(stopped)
 	require.True(t, ok)
 	p.in.stop(stopped)
-	require.Equal(t, int64(1<<20), p.in.held.used.Load())
+	require.Equal(t, int64(1<<20), p.in.held.used())
 	p.run()
 	require.Contains(t, p.bodies, other)
 	require.NotContains(t, p.bodies, stopped)
-	require.Zero(t, p.in.held.used.Load())
+	require.Zero(t, p.in.held.used())
 	require.Empty(t, p.wire.queue)
 }
 
@@ -199,7 +199,7 @@ func TestFragmentSenderStoppedForTooLong(t *testing.T) {
 	p.runFor(5 * time.Millisecond)
 	p.net.loss = 1 // cut
 	p.runFor(11 * time.Second)
-	require.Zero(t, p.in.held.used.Load())
+	require.Zero(t, p.in.held.used())
 	p.net.loss = 0
 	p.run()
 	require.Contains(t, p.refused, id, "the sender learns it")

@@ -156,7 +156,10 @@ func (l *link) richer(r *request, frame []byte) *link {
 	if v := l.served.slot(r.slot); v.request != r || l.isShort(v, frame) {
 		return nil
 	}
-	return l.served.movingBytes.richer(sizeOf(frame))
+	if rich := l.served.movingBytes.richer(sizeOf(frame)); rich != nil {
+		return rich.owner.(*link)
+	}
+	return nil
 }
 
 // giveWay ends the newest reply under way, of which the least has gone for nothing.

@@ -86,15 +86,15 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 				if attackers == 1 {
 					limit /= 2
 				}
-				require.LessOrEqual(t, provider.moving.used.Load(), limit)
-				require.Greater(t, provider.moving.used.Load(), limit*3/4)
+				require.LessOrEqual(t, provider.moving.used(), limit)
+				require.Greater(t, provider.moving.used(), limit*3/4)
 				require.LessOrEqual(t, heapInUse()-before, limit+(16<<20))
 				require.NotZero(t, provider.Stats().Unsent)
 				requireEcho(t, honest, provider, size)
 
 				t.Log("the memory comes back while they live")
 				h.live(12 * time.Second)
-				require.Zero(t, provider.moving.used.Load())
+				require.Zero(t, provider.moving.used())
 				require.LessOrEqual(t, heapInUse()-before, int64(16<<20))
 				runtime.KeepAlive(h)
 			})
@@ -122,13 +122,13 @@ func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 			}
 			provider.script.take()
 		}
-		require.Greater(t, provider.memory.used.Load(), provider.memory.size*9/10)
-		require.LessOrEqual(t, provider.memory.used.Load(), provider.memory.size)
+		require.Greater(t, provider.memory.used(), provider.memory.size*9/10)
+		require.LessOrEqual(t, provider.memory.used(), provider.memory.size)
 		require.LessOrEqual(t, heapInUse()-before, provider.memory.size+(16<<20))
 		requireEcho(t, honest, provider, 100<<10)
 
 		provider.step(transferIdle)
-		require.Zero(t, provider.memory.used.Load())
+		require.Zero(t, provider.memory.used())
 		requireEcho(t, honest, provider, 1<<20)
 		runtime.KeepAlive(sides)
 	})
@@ -152,13 +152,13 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 			}
 			provider.script.take()
 		}
-		require.Less(t, provider.memory.size-provider.memory.used.Load(), int64(3000), "half of it is less than what is sent")
+		require.Less(t, provider.memory.size-provider.memory.used(), int64(3000), "half of it is less than what is sent")
 		requireEcho(t, honest, provider, 1500)
 		requireEcho(t, honest, provider, 1500)
 		for _, l := range provider.tokens.all() {
 			l.close(outcome{code: Unreachable})
 		}
-		require.Zero(t, provider.memory.used.Load(), "and the account is right")
+		require.Zero(t, provider.memory.used(), "and the account is right")
 		runtime.KeepAlive(sides)
 	})
 }
@@ -187,17 +187,21 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 		}
 		group.Wait()
 		var sum int64
+		var shares []*share
 		for _, l := range links {
-			sum += l.served.movingBytes.used.Load()
-			require.NotZero(t, l.served.movingBytes.used.Load(), "nobody has nothing")
+			sum += l.served.movingBytes.used()
+			require.NotZero(t, l.served.movingBytes.used(), "nobody has nothing")
+			shares = append(shares, &l.served.movingBytes)
 		}
-		require.Equal(t, sum, provider.moving.used.Load())
+		require.Equal(t, sum, provider.moving.used())
 		require.LessOrEqual(t, sum, provider.moving.size)
 		for _, l := range links {
 			l.close(outcome{code: Unreachable})
 		}
-		require.Zero(t, provider.moving.used.Load())
-		require.Zero(t, provider.stored.used.Load())
-		require.Empty(t, provider.moving.shares)
+		require.Zero(t, provider.moving.used())
+		require.Zero(t, provider.stored.used())
+		for _, s := range shares {
+			require.False(t, provider.moving.leave(s), "it has left")
+		}
 	})
 }

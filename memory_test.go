@@ -30,29 +30,29 @@ func TestMemoryIsShared(t *testing.T) {
 			took = s.take(100) || took
 		}
 	}
-	require.InDelta(t, 1<<20/65, m.size-m.used.Load(), 6400)
+	require.InDelta(t, 1<<20/65, m.size-m.used(), 6400)
 	for _, s := range all {
-		require.InDelta(t, 1<<20/65, s.used.Load(), 300)
-		s.give(s.used.Load())
+		require.InDelta(t, 1<<20/65, s.used(), 300)
+		s.give(s.used())
 	}
-	require.Zero(t, m.used.Load())
+	require.Zero(t, m.used())
 }
 
 // What is free for each link does not count.
 func TestFreePartOfAShare(t *testing.T) {
 	s := &share{of: &memory{size: 100}, free: 30}
 	require.True(t, s.take(20))
-	require.Zero(t, s.of.used.Load())
+	require.Zero(t, s.of.used())
 	require.True(t, s.take(20))
-	require.EqualValues(t, 10, s.of.used.Load())
+	require.EqualValues(t, 10, s.of.used())
 	require.False(t, s.take(41))
 	require.True(t, s.take(40))
-	require.EqualValues(t, 50, s.of.used.Load())
+	require.EqualValues(t, 50, s.of.used())
 	s.give(50)
-	require.Zero(t, s.of.used.Load())
+	require.Zero(t, s.of.used())
 	s.give(30)
-	require.Zero(t, s.of.used.Load())
-	require.Zero(t, s.used.Load())
+	require.Zero(t, s.of.used())
+	require.Zero(t, s.used())
 }
 
 // A link that is over gives back to the memory itself.
@@ -62,7 +62,7 @@ func TestAShareIsSettled(t *testing.T) {
 	s.settle()
 	s.of.give(20)
 	s.of.give(30)
-	require.Zero(t, s.of.used.Load())
+	require.Zero(t, s.of.used())
 }
 
 // Who has more than another is going to have gives way, the one with most first; of equals nobody does.
@@ -70,19 +70,18 @@ func TestTheRichestGivesWay(t *testing.T) {
 	m := &memory{size: 100}
 	var shares []*share
 	for _, n := range []int64{20, 30, 16, 0} {
-		s := &share{of: m, owner: new(link)}
+		s := &share{of: m}
 		m.join(s)
 		require.True(t, s.take(n))
 		shares = append(shares, s)
 	}
 	require.Nil(t, shares[3].richer(10), "it fits")
-	require.Same(t, shares[1].owner, shares[3].richer(20))
+	require.Same(t, shares[1], shares[3].richer(20))
 	require.Nil(t, shares[3].richer(30))
 	require.Nil(t, shares[0].richer(10))
-	m.leave(shares[1])
-	require.Same(t, shares[0].owner, shares[3].richer(18))
-	m.leave(shares[1])
-	require.Len(t, m.shares, 3)
+	require.True(t, m.leave(shares[1]))
+	require.Same(t, shares[0], shares[3].richer(18))
+	require.False(t, m.leave(shares[1]), "it has left")
 }
 
 func TestShareIsLimitedByItself(t *testing.T) {
@@ -92,7 +91,7 @@ func TestShareIsLimitedByItself(t *testing.T) {
 	require.False(t, s.take(41))
 	require.True(t, s.take(40))
 	s.give(100)
-	require.Zero(t, s.of.used.Load())
+	require.Zero(t, s.of.used())
 }
 
 func TestMemoryTakenTogether(t *testing.T) {
@@ -108,5 +107,5 @@ func TestMemoryTakenTogether(t *testing.T) {
 		})
 	}
 	g.Wait()
-	require.Zero(t, m.used.Load())
+	require.Zero(t, m.used())
 }

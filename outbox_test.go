@@ -62,14 +62,3 @@ func TestPacketsHaveRoomForTheLargestDatagram(t *testing.T) {
 		freePacket(append(roomFor(newPacket(), maxDatagram-wire.HeaderSize), make([]byte, maxDatagram-wire.HeaderSize)...))
 	}))
 }
-
-func TestBuffers(t *testing.T) {
-	b := copyBuffer([]byte("text"))
-	require.Equal(t, "text", string(b.b))
-	b.release()
-	require.Empty(t, newBuffer().b)
-	(*buffer)(nil).release()
-	large := copyBuffer(make([]byte, maxPooled+1))
-	large.release()
-	require.Nil(t, large.b)
-}
