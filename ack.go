@@ -90,7 +90,7 @@ func (s *callSlots) waiting(slot uint16, seq uint32) *callSlot {
 func (s *callSlots) end(slot uint16) *pendingCall {
 	c := &s.slots[slot]
 	call := c.call
-	c.request.release()
+	c.request.Release()
 	*c = callSlot{seq: c.seq}
 	s.free = append(s.free, slot)
 	return call
@@ -108,7 +108,7 @@ func (s *callSlots) taken(c *callSlot, now, silentAt time.Time) (sample time.Dur
 	if c.state == callSent && c.resends == 0 {
 		sample, ok = now.Sub(c.sentAt), true
 	}
-	c.request.release()
+	c.request.Release()
 	if c.asked {
 		c.polls = min(c.polls+1, 10)
 	}

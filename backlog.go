@@ -35,7 +35,7 @@ type backlog struct {
 func (b *backlog) add(event *request) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	size := len(event.args.b)
+	size := len(event.args.B)
 	if b.node.Err() != nil || b.queue.Len() == b.most || b.size > 0 && b.size+size > b.mostSize {
 		return false
 	}
@@ -57,7 +57,7 @@ func (b *backlog) next() *request {
 		return nil
 	}
 	r := b.queue.Pop()
-	b.size -= len(r.args.b)
+	b.size -= len(r.args.B)
 	b.waiting.Add(-1)
 	return r
 }

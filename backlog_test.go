@@ -26,7 +26,7 @@ func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 		for !b.isFree() {
 			runtime.Gosched()
 		}
-		require.True(t, b.add(&request{provider: &s.provider, args: &buffer{b: []byte{0x91, 0xc3}}}))
+		require.True(t, b.add(&request{provider: &s.provider, args: &buffer{B: []byte{0x91, 0xc3}}}))
 		first.Wait()
 		for !b.isFree() { // the second
 			runtime.Gosched()

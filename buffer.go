@@ -10,9 +10,9 @@ import (
 const maxPooled = 64 << 10
 
 // buffer is a byte slice with one owner, who releases it once and does not look at it afterwards.
-type buffer struct{ b []byte }
+type buffer struct{ B []byte }
 
-var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, 512)} }}
+var buffers = sync.Pool{New: func() any { return &buffer{B: make([]byte, 0, 512)} }}
 
 // newBuffer returns an empty buffer.
 func newBuffer() *buffer { return buffers.Get().(*buffer) }
@@ -20,21 +20,21 @@ func newBuffer() *buffer { return buffers.Get().(*buffer) }
 // copyBuffer returns a buffer with a copy of b.
 func copyBuffer(b []byte) *buffer {
 	v := newBuffer()
-	v.b = append(v.b, b...)
+	v.B = append(v.B, b...)
 	return v
 }
 
-// release gives the buffer up. A nil buffer is fine.
-func (v *buffer) release() {
+// Release gives the buffer up. A nil buffer is fine.
+func (v *buffer) Release() {
 	if v == nil {
 		return
 	}
-	if cap(v.b) > maxPooled {
-		recycle(v.b)
-		v.b = nil
+	if cap(v.B) > maxPooled {
+		recycle(v.B)
+		v.B = nil
 		return
 	}
-	v.b = v.b[:0]
+	v.B = v.B[:0]
 	buffers.Put(v)
 }
 

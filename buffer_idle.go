@@ -34,11 +34,11 @@ type idleWatch struct {
 	last activity
 }
 
-// next is when to look again; zero: nothing is worth it.
-func (w *idleWatch) next() time.Time { return w.at }
+// Next is when to look again; zero: nothing is worth it.
+func (w *idleWatch) Next() time.Time { return w.at }
 
-// isOver reports that large messages have ended, so that it is time to give their memory back.
-func (w *idleWatch) isOver(now time.Time) bool {
+// IsOver reports that large messages have ended, so that it is time to give their memory back.
+func (w *idleWatch) IsOver(now time.Time) bool {
 	if bulk.spare.Load() < bulkWorth {
 		w.at = time.Time{}
 		return false

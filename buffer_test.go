@@ -42,11 +42,11 @@ func TestGrow(t *testing.T) {
 
 func TestBuffers(t *testing.T) {
 	b := copyBuffer([]byte("text"))
-	require.Equal(t, "text", string(b.b))
-	b.release()
-	require.Empty(t, newBuffer().b)
-	(*buffer)(nil).release()
+	require.Equal(t, "text", string(b.B))
+	b.Release()
+	require.Empty(t, newBuffer().B)
+	(*buffer)(nil).Release()
 	large := copyBuffer(make([]byte, maxPooled+1))
-	large.release()
-	require.Nil(t, large.b)
+	large.Release()
+	require.Nil(t, large.B)
 }

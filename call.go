@@ -176,10 +176,10 @@ func (c *Caller) isHereOnly() bool {
 
 // encode appends the arguments to a message.
 func (c *Caller) encode(frame *buffer, args arguments) *Error {
-	head, most := len(frame.b), c.node.maxMessage
+	head, most := len(frame.B), c.node.maxMessage
 	var err error
-	frame.b, err = args.append(frame.b, most)
-	if errors.Is(err, errSize) || len(frame.b)-head > most {
+	frame.B, err = args.append(frame.B, most)
+	if errors.Is(err, errSize) || len(frame.B)-head > most {
 		err = tooLarge(No, "arguments", most)
 	}
 	if err != nil {

@@ -13,7 +13,7 @@ func (c *Caller) local(ctx context.Context, f *function, out outCall) (*pendingC
 	defer cancel()
 	frame := newBuffer()
 	if err := c.encode(frame, out.arguments); err != nil {
-		frame.release()
+		frame.Release()
 		return nil, err
 	}
 	r := &request{provider: &c.node.provider, function: f, args: frame, meta: decodeMeta(out.meta), deadline: out.deadline, pending: c.node.newPending()}
@@ -68,7 +68,7 @@ func (c *Caller) localOneWay(ctx context.Context, r *request) (*pendingCall, *Er
 func (c *Caller) submit(ctx context.Context, r *request) *Error {
 	err := c.node.pool.submit(ctx, r)
 	if err != nil {
-		r.args.release()
+		r.args.Release()
 		c.node.freePending(r.pending)
 		return c.unsubmitted(ctx, err)
 	}

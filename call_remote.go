@@ -118,15 +118,15 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, l *link, out outCal
 	frame := newBuffer()
 	m := wire.Request{Remaining: remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
 	if out.oneWay {
-		frame.b = wire.Send(m).Append(frame.b)
+		frame.B = wire.Send(m).Append(frame.B)
 	} else {
-		frame.b = m.Append(frame.b)
+		frame.B = m.Append(frame.B)
 	}
 	if err := c.encode(frame, out.arguments); err != nil {
-		frame.release()
+		frame.Release()
 		return nil, err
 	}
-	frame.b = wire.SetLength(frame.b)
+	frame.B = wire.SetLength(frame.B)
 	p := c.node.newPending()
 	slot, seq, err := l.call(now, out.deadline, frame, p)
 	if err != nil {

@@ -110,7 +110,7 @@ func TestManyLargeMessages(t *testing.T) {
 			require.NoError(t, err)
 		}
 		for _, n := range c.nodes {
-			require.Zero(t, n.memory.used())
+			require.Zero(t, n.memory.Used())
 		}
 	})
 }

@@ -18,7 +18,7 @@ type shortcut struct {
 func newShortcut() *shortcut {
 	s := &shortcut{now: fragmentEpoch}
 	s.out.init(s.now, testFragment)
-	s.in.init(testMessage, testMessage, &memory{size: 4 * testMessage})
+	s.in.init(testMessage, testMessage, &memory{Size: 4 * testMessage})
 	return s
 }
 

@@ -71,7 +71,7 @@ func (t *incoming) place(index uint32, data []byte) bool {
 // powers of two, up to the total: all growing together copies each byte about once.
 func (t *incoming) grow(to, placed int64) bool {
 	size := largeSize(int64(t.total))
-	for size > max(2*placed, t.memory.atOnce) {
+	for size > max(2*placed, t.memory.AtOnce) {
 		size = 1 << (bits.Len64(uint64(size-1)) - 1) // the power of two below
 	}
 	if size < to {

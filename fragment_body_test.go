@@ -40,7 +40,7 @@ func TestReceiveDuplicates(t *testing.T) {
 // [FRAG-2] A receiver MUST NOT set memory aside for [...] twice what of it has arrived: so strict where nothing is set aside at once.
 func TestReceiveSparseFragments(t *testing.T) {
 	var in inTransfers
-	in.init(testMessage, testMessage, &memory{size: 2 * testMessage})
+	in.init(testMessage, testMessage, &memory{Size: 2 * testMessage})
 	body := make([]byte, testMessage/maxTransfers)
 	before := heapInUse()
 	for id := range uint32(100) {
@@ -64,7 +64,7 @@ func TestReceiveSparseFragments(t *testing.T) {
 // [FRAG-2] A receiver MUST NOT set memory aside for more than 2 MiB of a message, or twice what of it has arrived if that is more
 func TestReceiveSetsTheFirstPartAsideAtOnce(t *testing.T) {
 	var in inTransfers
-	in.init(testMessage, 2*testMessage, &memory{size: 4 * testMessage, atOnce: firstRoom})
+	in.init(testMessage, 2*testMessage, &memory{Size: 4 * testMessage, AtOnce: firstRoom})
 	for id, size := range []int{1 << 20, 3 << 20} {
 		body := make([]byte, size)
 		for i := range uint32(100) {
@@ -110,7 +110,7 @@ func TestReceiveRandomFragments(t *testing.T) {
 			}
 		}
 		r.in.close()
-		require.Zero(t, r.in.held.used())
-		require.Zero(t, r.in.held.of.used())
+		require.Zero(t, r.in.held.Used())
+		require.Zero(t, r.in.held.Of.Used())
 	}
 }

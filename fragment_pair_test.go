@@ -63,7 +63,7 @@ func newFragmentPair(t *testing.T, seed uint64, net conditions) *fragmentPair {
 	t.Logf("seed %d", seed)
 	p := &fragmentPair{t: t, now: fragmentEpoch, rng: rand.New(rand.NewPCG(seed, 1)), net: net, bodies: map[uint32][]byte{}}
 	p.out.init(p.now, testFragment)
-	p.in.init(testMessage, testMessage, &memory{size: 4 * testMessage})
+	p.in.init(testMessage, testMessage, &memory{Size: 4 * testMessage})
 	return p
 }
 
@@ -303,8 +303,8 @@ func checkReceiver(t *testing.T, in *inTransfers, kept int64) {
 			require.Fail(t, "memory set aside", "%d bytes, %d arrived", setAside(i), hasArrived(i))
 		}
 	}
-	require.Equal(t, reserved, in.held.used(), "bytes reserved")
-	require.LessOrEqual(t, in.held.used(), in.held.most)
+	require.Equal(t, reserved, in.held.Used(), "bytes reserved")
+	require.LessOrEqual(t, in.held.Used(), in.held.Most)
 	require.LessOrEqual(t, len(in.transfers), maxTransfers)
 }
 

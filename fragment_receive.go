@@ -48,10 +48,10 @@ type answer struct{ transfer, base, limit, newest uint32 }
 // could never begin, and is refused.
 func (in *inTransfers) init(largest, budget int64, node *memory) {
 	*in = inTransfers{
-		largest:   min(largest, budget, node.size/2),
+		largest:   min(largest, budget, node.Size/2),
 		transfers: make(map[uint32]*incoming),
 	}
-	in.held.of, in.held.most = node, budget
+	in.held.Of, in.held.Most = node, budget
 }
 
 // fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns
@@ -107,7 +107,7 @@ func (in *inTransfers) admit(now time.Time, number uint32, f wire.Fragment) (*in
 		in.answer(answer{f.Transfer, 0, 0, number})
 		return nil, 0
 	}
-	t := &incoming{cut: c, id: f.Transfer, since: now, newAt: now, newest: number, memory: in.held.of}
+	t := &incoming{cut: c, id: f.Transfer, since: now, newAt: now, newest: number, memory: in.held.Of}
 	in.transfers[t.id] = t
 	if in.expiry.IsZero() {
 		in.expiry = now.Add(transferIdle)
@@ -122,16 +122,16 @@ func (in *inTransfers) reserve(now time.Time, id uint32, total int64) bool {
 	if in.turn != 0 && in.turn != id && now.Sub(in.turnAt) < turnTime {
 		return false
 	}
-	if !in.held.fits(total) {
+	if !in.held.Fits(total) {
 		in.turn, in.turnAt = id, now
 		return false
 	}
 	in.turn = 0
-	return in.held.take(total)
+	return in.held.Take(total)
 }
 
 // release gives back what is reserved for a message of n bytes that fragment returned.
-func (in *inTransfers) release(n int) { in.held.give(int64(n)) }
+func (in *inTransfers) release(n int) { in.held.Give(int64(n)) }
 
 // end forgets a transfer but for how it ended. What was reserved for a delivered one stays so until release.
 func (in *inTransfers) end(t *incoming, how ending) {
@@ -162,7 +162,7 @@ func (in *inTransfers) close() {
 	for _, t := range in.transfers {
 		in.end(t, dropped)
 	}
-	in.held.settle()
+	in.held.Settle()
 }
 
 // expire is [FRAG-9].

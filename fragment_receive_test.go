@@ -26,7 +26,7 @@ const (
 
 func newReceiverTest(t *testing.T) *receiverTest {
 	r := &receiverTest{t: t, now: fragmentEpoch}
-	r.in.init(smallMessage, smallBudget, &memory{size: smallMemory})
+	r.in.init(smallMessage, smallBudget, &memory{Size: smallMemory})
 	return r
 }
 
@@ -112,7 +112,7 @@ func TestReceiveHostileFragments(t *testing.T) {
 			require.Nil(t, body)
 			require.Zero(t, code)
 			require.Empty(t, r.acks(), "it is not answered")
-			require.Equal(t, int64(1000), r.in.held.used())
+			require.Equal(t, int64(1000), r.in.held.Used())
 			require.Equal(t, uint32(1), r.in.transfers[2].base)
 		})
 	}
@@ -121,7 +121,7 @@ func TestReceiveHostileFragments(t *testing.T) {
 // [FRAG-2] A receiver [...] accepts only fragments below its limit.
 func TestReceiveLimit(t *testing.T) {
 	r := newReceiverTest(t)
-	r.in.init(1<<20, 1<<20, &memory{size: 2 << 20})
+	r.in.init(1<<20, 1<<20, &memory{Size: 2 << 20})
 	body := make([]byte, 1<<20)
 	r.take(fragmentOf(1, body, 256, 0))
 	r.take(fragmentOf(1, body, 256, 1025))
@@ -139,11 +139,11 @@ func TestReceiveTooLarge(t *testing.T) {
 	_, code := r.fragment(1, smallMessage+1, 1000, 0)
 	require.Equal(t, TooLarge, code)
 	require.Empty(t, r.acks())
-	require.Zero(t, r.in.held.used())
+	require.Zero(t, r.in.held.Used())
 	_, code = r.fragment(2, smallMessage, 1000, 0)
 	require.Zero(t, code, "this one is not")
 
-	r.in.init(smallMessage, 1000, &memory{size: smallMemory})
+	r.in.init(smallMessage, 1000, &memory{Size: smallMemory})
 	_, code = r.fragment(1, 1001, 1000, 0)
 	require.Equal(t, TooLarge, code, "it would wait for ever to fit the budget")
 }
@@ -167,7 +167,7 @@ func TestReceiveFinishedTransfers(t *testing.T) {
 		}
 		require.Equal(t, []wire.FragmentAck{ackOf(id, 2, 2+fragmentSpan)}, r.acks())
 	}
-	require.Zero(t, r.in.held.used())
+	require.Zero(t, r.in.held.Used())
 }
 
 // What a peer asks to be answered in one batch has a bound.
@@ -197,7 +197,7 @@ func TestReceiveExpires(t *testing.T) {
 	r.advance(1)
 	r.in.expire(r.now)
 	require.Len(t, r.in.transfers, 1)
-	require.Equal(t, int64(1000), r.in.held.used())
+	require.Equal(t, int64(1000), r.in.held.Used())
 
 	t.Log("its sender may still believe that it has arrived in part: the transfer cannot begin anew")
 	_, code := r.fragment(1, 1000, 256, 3)
@@ -207,7 +207,7 @@ func TestReceiveExpires(t *testing.T) {
 	require.Equal(t, fragmentEpoch.Add(16*time.Second), r.now)
 	r.in.expire(r.now)
 	require.Empty(t, r.in.transfers)
-	require.Zero(t, r.in.held.of.used())
+	require.Zero(t, r.in.held.Of.Used())
 	require.Zero(t, r.in.nextTimeout())
 	require.Empty(t, r.acks())
 }
@@ -234,13 +234,13 @@ func TestReceiveStop(t *testing.T) {
 	r.in.stop(1)
 	r.in.stop(2)
 	require.Empty(t, r.acks())
-	require.Zero(t, r.in.held.used())
-	require.Zero(t, r.in.held.of.used())
+	require.Zero(t, r.in.held.Used())
+	require.Zero(t, r.in.held.Of.Used())
 	for id := range uint32(2) {
 		_, code := r.fragment(id+1, 1000, 256, 1)
 		require.Equal(t, Unreachable, code, "a late fragment begins nothing")
 	}
-	require.Zero(t, r.in.held.used())
+	require.Zero(t, r.in.held.Used())
 }
 
 // A transfer begins when it fits the budget. Until then it is acknowledged with limit 0, and leaves no trace.
@@ -296,7 +296,7 @@ func TestReceiveTurnEnds(t *testing.T) {
 // What all links together reserve has a bound as well. It is not waited for in turn.
 func TestReceiveMemoryOfTheNode(t *testing.T) {
 	r, other := newReceiverTest(t), newReceiverTest(t)
-	other.in.held.of = r.in.held.of
+	other.in.held.Of = r.in.held.Of
 	r.fragment(1, smallMessage, 1000, 0)
 	r.fragment(2, smallMessage, 1000, 0)
 	other.fragment(1, smallMessage-10, 1000, 0)
@@ -310,7 +310,7 @@ func TestReceiveMemoryOfTheNode(t *testing.T) {
 	other.fragment(2, 1000, 256, 0)
 	require.Len(t, other.in.transfers, 2)
 	other.in.close()
-	require.Zero(t, r.in.held.of.used())
+	require.Zero(t, r.in.held.Of.Used())
 }
 
 func TestReceiveAtMost64Transfers(t *testing.T) {

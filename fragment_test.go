@@ -55,7 +55,7 @@ func TestFragmentDeliveryDisordered(t *testing.T) {
 		for id, body := range want {
 			require.True(t, string(body) == string(p.bodies[id]), "transfer %d", id)
 		}
-		require.Zero(t, p.in.held.used())
+		require.Zero(t, p.in.held.Used())
 		t.Logf("%.3f fragments sent per fragment needed", p.overhead())
 	}
 }
@@ -108,7 +108,7 @@ func TestFragmentBackpressure(t *testing.T) {
 		net := lan
 		net.loss = loss
 		p := newFragmentPair(t, 7, net)
-		p.in.init(1<<20, 1<<20, &memory{size: 3 << 20})
+		p.in.init(1<<20, 1<<20, &memory{Size: 3 << 20})
 		want := map[uint32][]byte{}
 		for _, size := range []int{700_000, 600_000, 500_000, 1 << 20, 20_000, 900_000, 1, 1 << 20} {
 			id, body := p.start(size)
@@ -126,7 +126,7 @@ func TestFragmentBackpressure(t *testing.T) {
 // While delivered messages are not released, the sender asks now and then. It goes on soon after.
 func TestFragmentBackpressureEnds(t *testing.T) {
 	p := newFragmentPair(t, 1, lan)
-	p.in.init(1<<20, 1<<20, &memory{size: 2 << 20})
+	p.in.init(1<<20, 1<<20, &memory{Size: 2 << 20})
 	p.keep = true
 	first, _ := p.start(1 << 20)
 	second, _ := p.start(1 << 20)
@@ -168,22 +168,22 @@ func TestFragmentStop(t *testing.T) {
 	stopped, _ := p.start(10 << 20)
 	other, _ := p.start(1 << 20)
 	p.runFor(5 * time.Millisecond)
-	require.Equal(t, int64(11<<20), p.in.held.used())
+	require.Equal(t, int64(11<<20), p.in.held.Used())
 	_, ok := p.out.stop(stopped)
 	require.True(t, ok)
 	p.in.stop(stopped)
-	require.Equal(t, int64(1<<20), p.in.held.used())
+	require.Equal(t, int64(1<<20), p.in.held.Used())
 	p.run()
 	require.Contains(t, p.bodies, other)
 	require.NotContains(t, p.bodies, stopped)
-	require.Zero(t, p.in.held.used())
+	require.Zero(t, p.in.held.Used())
 	require.Empty(t, p.wire.queue)
 }
 
 // [FRAG-3] A total above the receiver's message limit is refused with Stop, TooLarge
 func TestFragmentTooLarge(t *testing.T) {
 	p := newFragmentPair(t, 1, gigabit)
-	p.in.init(1<<20, 1<<20, &memory{size: 2 << 20})
+	p.in.init(1<<20, 1<<20, &memory{Size: 2 << 20})
 	large, _ := p.start(1<<20 + 1)
 	small, _ := p.start(1 << 20)
 	p.run()
@@ -199,7 +199,7 @@ func TestFragmentSenderStoppedForTooLong(t *testing.T) {
 	p.runFor(5 * time.Millisecond)
 	p.net.loss = 1 // cut
 	p.runFor(11 * time.Second)
-	require.Zero(t, p.in.held.used())
+	require.Zero(t, p.in.held.Used())
 	p.net.loss = 0
 	p.run()
 	require.Contains(t, p.refused, id, "the sender learns it")

@@ -113,7 +113,7 @@ func (l *link) talk(now time.Time) {
 	l.served.init(l, l.moving, l.stored)
 	largest := int64(l.maxMessage + envelope)
 	l.receiving.init(largest, reassemblyPeer*largest, l.memory)
-	l.receiving.held.free = l.memory.size / reassemblyParts
+	l.receiving.held.Free = l.memory.Size / reassemblyParts
 }
 
 // post adds an encoded message to the outbox, for the first time. mu is held.

@@ -100,7 +100,7 @@ func (l *link) call(now, deadline time.Time, frame *buffer, p *pendingCall) (slo
 	}
 	c.request = frame
 	seq = c.seq
-	wire.SetRequestID(frame.b, slot, seq)
+	wire.SetRequestID(frame.B, slot, seq)
 	l.sendRequest(now, slot, c)
 	l.flush()
 	return slot, seq, nil
@@ -108,9 +108,9 @@ func (l *link) call(now, deadline time.Time, frame *buffer, p *pendingCall) (slo
 
 // sendRequest sends the request of a slot for the first time.
 func (l *link) sendRequest(now time.Time, slot uint16, c *callSlot) {
-	if l.fits(c.request.b) {
+	if l.fits(c.request.B) {
 		c.pace, c.went = l.rtt.timeout(), true
-		l.post(c.request.b)
+		l.post(c.request.B)
 	} else {
 		l.moveRequest(slot, c)
 	}
@@ -120,7 +120,7 @@ func (l *link) sendRequest(now time.Time, slot uint16, c *callSlot) {
 // moveRequest sends the request of a slot as a transfer, which sees to its own resends.
 func (l *link) moveRequest(slot uint16, c *callSlot) {
 	c.state, c.pace = callMoving, l.silence
-	c.transfer = l.transfer(wire.Unframe(c.request.b), callTag(slot, c.seq))
+	c.transfer = l.transfer(wire.Unframe(c.request.B), callTag(slot, c.seq))
 }
 
 // fits reports whether an encoded message fits one datagram.
@@ -242,14 +242,14 @@ func (l *link) isEarly(now time.Time, c *callSlot) bool {
 // provider it is a duplicate all the same.
 func (l *link) resendRequest(now time.Time, slot uint16, c *callSlot) {
 	l.path.suspect(now)
-	wire.SetRemaining(c.request.b, remaining(now, c.deadline))
+	wire.SetRemaining(c.request.B, remaining(now, c.deadline))
 	c.resends = min(c.resends, 100) + 1
 	l.resent++
-	if !l.fits(c.request.b) {
+	if !l.fits(c.request.B) {
 		l.moveRequest(slot, c)
 		return
 	}
-	l.repeat(c.request.b)
+	l.repeat(c.request.B)
 	l.measure(now)
 	c.pace = l.backoff(l.rtt.doubt(c.pace))
 	l.rtt.backOff(c.pace)

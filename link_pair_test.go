@@ -129,12 +129,12 @@ func (s *linkSide) offer(t *testing.T, name string, fn any) {
 // requestFrame is a Request as a caller makes it.
 func requestFrame(service string, args []any) *buffer {
 	frame := newBuffer()
-	frame.b = wire.Request{Service: []byte(service)}.Append(frame.b)
+	frame.B = wire.Request{Service: []byte(service)}.Append(frame.B)
 	var err error
-	if frame.b, err = appendArgs(frame.b, maxMessageMost, args); err != nil {
+	if frame.B, err = appendArgs(frame.B, maxMessageMost, args); err != nil {
 		panic(err)
 	}
-	frame.b = wire.SetLength(frame.b)
+	frame.B = wire.SetLength(frame.B)
 	return frame
 }
 
@@ -151,7 +151,7 @@ func (s *linkSide) call(t *testing.T, left time.Duration, service string, args .
 	c := &scriptedCall{pendingCall: s.newPending()}
 	frame := requestFrame(service, args)
 	now := time.Now()
-	wire.SetRemaining(frame.b, remaining(now, now.Add(left)))
+	wire.SetRemaining(frame.B, remaining(now, now.Add(left)))
 	var err error
 	c.slot, c.seq, err = s.link.call(now, now.Add(left), frame, c.pendingCall)
 	require.NoError(t, err)

@@ -56,7 +56,7 @@ func (l *link) probe(now time.Time) {
 // resendLarger sends at once the requests again that went in datagrams which do not pass any more.
 func (l *link) resendLarger(now time.Time) {
 	for slot, c := range l.calls.all() {
-		if c.state == callSent && !l.fits(c.request.b) {
+		if c.state == callSent && !l.fits(c.request.B) {
 			l.resendRequest(now, slot, c)
 			l.calls.arm(c, now, l.silentAt(c))
 		}
@@ -88,7 +88,7 @@ func (l *link) restart(now time.Time, id uint32, body []byte) {
 		return
 	}
 	c := l.calls.waiting(slot, seq)
-	wire.SetRemaining(c.request.b, remaining(now, c.deadline))
+	wire.SetRemaining(c.request.B, remaining(now, c.deadline))
 	c.went = true
 	c.transfer = l.sending.start(body, tag)
 }

@@ -159,7 +159,7 @@ func TestRequestLargerThanThePathHasBecome(t *testing.T) {
 				call.require(t, 0, Yes)
 				require.Equal(t, 1, runs)
 				require.Less(t, took, 200*time.Millisecond)
-				require.Zero(t, b.memory.used())
+				require.Zero(t, b.memory.Used())
 				t.Log("answered after", took)
 			})
 		})
@@ -216,12 +216,12 @@ func TestRepeatedReplyWaitsForRoom(t *testing.T) {
 		call := a.call(t, time.Minute, "f")
 		b.hear(a.script.take()...)
 		require.Equal(t, 5000, largestOf(b.script.take())/100*100, "it is lost")
-		size := b.moving.size
-		b.moving.size = 0
+		size := b.moving.Size
+		b.moving.Size = 0
 		again := requestOf(call.slot, call.seq)
 		b.hear(forge(a, b, again))
 		require.Empty(t, b.script.take())
-		b.moving.size = size
+		b.moving.Size = size
 		b.hear(forge(a, b, again))
 		shuttle(a, b)
 		call.require(t, 0, Yes)
@@ -277,8 +277,8 @@ func TestTransfersAreCutAnewWhenThePathShrinks(t *testing.T) {
 		require.EqualValues(t, 2, b.link.sending.lastID)
 		require.Less(t, took, 300*time.Millisecond)
 		a.free(call)
-		require.Zero(t, a.memory.used())
-		require.Zero(t, b.memory.used(), "the half was dropped")
+		require.Zero(t, a.memory.Used())
+		require.Zero(t, b.memory.Used(), "the half was dropped")
 		t.Log("answered after", took)
 	})
 }

@@ -48,7 +48,7 @@ func (l *link) letGo(body []byte) {
 	if l.exchange != nil {
 		l.receiving.release(len(body))
 	} else {
-		l.memory.give(int64(len(body))) // the link's own account ended with it
+		l.memory.Give(int64(len(body))) // the link's own account ended with it
 	}
 	recycle(body)
 }
@@ -156,8 +156,8 @@ func (l *link) richer(r *request, frame []byte) *link {
 	if v := l.served.slot(r.slot); v.request != r || l.isShort(v, frame) {
 		return nil
 	}
-	if rich := l.served.movingBytes.richer(sizeOf(frame)); rich != nil {
-		return rich.owner.(*link)
+	if rich := l.served.movingBytes.Richer(sizeOf(frame)); rich != nil {
+		return rich.Owner.(*link)
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func (p *toldPair) limit() {
 func (p *toldPair) trouble() {
 	p.there.change(p.rng)
 	p.back.change(p.rng)
-	p.b.moving.size = []int64{p.size, 0}[p.rng.IntN(2)]
+	p.b.moving.Size = []int64{p.size, 0}[p.rng.IntN(2)]
 	switch p.rng.IntN(3) {
 	case 0:
 		p.b.link.giveWay(time.Now())
@@ -169,7 +169,7 @@ func TestWhatALinkSaysOfACallIsTrue(t *testing.T) {
 	for seed := range seeds {
 		onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
 			t.Logf("seed %d", seed)
-			p := &toldPair{t: t, rng: rand.New(rand.NewPCG(seed, 1)), a: a, b: b, size: b.moving.size}
+			p := &toldPair{t: t, rng: rand.New(rand.NewPCG(seed, 1)), a: a, b: b, size: b.moving.Size}
 			b.offer(t, "f", p.serve)
 			a.widen(8972)
 			b.widen(8972)

@@ -41,9 +41,9 @@ func TestLargeMessagesGiveTheirBudgetBack(t *testing.T) {
 			a.free(call)
 		}
 		for _, s := range []*linkSide{a, b} {
-			require.Zero(t, s.memory.used())
-			require.Zero(t, s.link.receiving.held.used())
-			require.Zero(t, s.moving.used())
+			require.Zero(t, s.memory.Used())
+			require.Zero(t, s.link.receiving.held.Used())
+			require.Zero(t, s.moving.Used())
 		}
 	})
 }
@@ -56,7 +56,7 @@ func TestReplyNobodyWaitsForIsGivenBack(t *testing.T) {
 		require.True(t, a.link.abandon(call.slot, call.seq))
 		a.script.take() // the Cancel is lost
 		shuttle(a, b)
-		require.Zero(t, a.memory.used())
+		require.Zero(t, a.memory.Used())
 		require.Equal(t, servedDropped, b.link.served.slot(0).state)
 	})
 }
@@ -72,7 +72,7 @@ func TestMessageOfNoCallInATransferIsCounted(t *testing.T) {
 			b.hear(forge(a, b, wire.Fragment{Transfer: uint32(id + 1), Total: 400, Size: 1000, Data: body}.Append(nil)))
 		}
 		require.EqualValues(t, 3, b.stats.malformed.Load())
-		require.Zero(t, b.memory.used())
+		require.Zero(t, b.memory.Used())
 	})
 }
 
@@ -95,7 +95,7 @@ func TestTooLargeMessagesAreRefused(t *testing.T) {
 			call := a.call(t, time.Minute, "big")
 			shuttle(a, b)
 			call.require(t, TooLarge, Yes)
-			require.Zero(t, b.moving.used())
+			require.Zero(t, b.moving.Used())
 		})
 	})
 	t.Run("a reply, by the provider itself", func(t *testing.T) {
@@ -126,7 +126,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			require.Zero(t, a.link.sending.unfinished())
 			shuttle(a, b)
 			require.Empty(t, b.link.receiving.transfers)
-			require.Zero(t, b.memory.used())
+			require.Zero(t, b.memory.Used())
 		})
 	})
 	t.Run("of a reply", func(t *testing.T) {
@@ -139,9 +139,9 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			a.link.abandon(call.slot, call.seq)
 			shuttle(a, b)
 			require.Zero(t, b.link.sending.unfinished())
-			require.Zero(t, b.moving.used())
+			require.Zero(t, b.moving.Used())
 			require.Empty(t, a.link.receiving.transfers)
-			require.Zero(t, a.memory.used())
+			require.Zero(t, a.memory.Used())
 		})
 	})
 	t.Run("of a reply whose slot is used again", func(t *testing.T) {
@@ -164,7 +164,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 				b.step(100 * time.Millisecond)
 			}
 			require.Zero(t, b.link.sending.unfinished())
-			require.Zero(t, b.moving.used())
+			require.Zero(t, b.moving.Used())
 		})
 	})
 }
@@ -183,7 +183,7 @@ func TestPollForAReplyUnderWayIsAnsweredProgress(t *testing.T) {
 func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 		b.offer(t, "f", func() []byte { return noise(60 << 10) })
-		b.moving.size = 1 << 20
+		b.moving.Size = 1 << 20
 		var refused int
 		for slot := range uint16(100) {
 			b.hear(forge(a, b, requestOf(slot, 1)))
@@ -193,10 +193,10 @@ func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
 		}
 		require.Equal(t, 100-8, refused, "of 64 KiB with what is around them, half of the memory")
 		require.EqualValues(t, refused, b.Stats().Unsent)
-		require.LessOrEqual(t, b.moving.used(), b.moving.size/2)
+		require.LessOrEqual(t, b.moving.Used(), b.moving.Size/2)
 		b.link.close(outcome{code: Unreachable})
-		require.Zero(t, b.moving.used())
-		require.Zero(t, b.stored.used())
+		require.Zero(t, b.moving.Used())
+		require.Zero(t, b.stored.Used())
 	})
 }
 
@@ -228,7 +228,7 @@ func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 					b.step(9 * time.Second)
 				}
 				require.Contains(t, saidIn(t, b.script.take()...), "Stop 1 by receiver false code 0")
-				require.Zero(t, b.moving.used())
+				require.Zero(t, b.moving.Used())
 				require.EqualValues(t, 1, b.Stats().Unsent)
 				for _, m := range [][]byte{requestOf(0, 1), wire.Poll{Slot: 0, Seq: 1}.Append(nil)} {
 					b.hear(forge(a, b, m))
@@ -256,7 +256,7 @@ func TestRepliesAreGivenUpOneByOne(t *testing.T) {
 			require.EqualValues(t, 4-left, b.Stats().Unsent)
 			b.step(time.Second - 1)
 		}
-		require.Zero(t, b.moving.used())
+		require.Zero(t, b.moving.Used())
 	})
 }
 
@@ -267,12 +267,12 @@ func TestClosedLinkGivesItsMemoryBack(t *testing.T) {
 		shuttle(a, b) // a whole request, which a handler holds
 		a.call(t, time.Minute, "wait", noise(100<<10))
 		b.hear(a.script.take()...) // and a part of one
-		held := b.link.receiving.held.used()
+		held := b.link.receiving.held.Used()
 		require.Greater(t, held, int64(200<<10))
-		require.Equal(t, held-b.memory.size/reassemblyParts, b.memory.used())
+		require.Equal(t, held-b.memory.Size/reassemblyParts, b.memory.Used())
 		b.link.close(outcome{code: Unreachable})
 		synctest.Wait()
-		require.Zero(t, b.memory.used())
+		require.Zero(t, b.memory.Used())
 	})
 }
 

@@ -95,14 +95,14 @@ func (n *Node) step(now time.Time) time.Time {
 	if !n.publishAt.IsZero() && !now.Before(n.publishAt) {
 		n.publish(now)
 	}
-	if n.idle.isOver(now) {
+	if n.idle.IsOver(now) {
 		n.background.TryGo(giveBack)
 	}
 	n.noteSilence(now)
 	n.noteTrouble(now)
 	next := earliest(due, n.members.nextTimeout())
 	next = earliest(earliest(next, n.tendAt), n.publishAt)
-	next = earliest(next, earliest(n.tableAt, earliest(earliest(n.seeds.at, n.idle.next()), earliest(n.seeds.tellAt, n.circuitsAt))))
+	next = earliest(next, earliest(n.tableAt, earliest(earliest(n.seeds.at, n.idle.Next()), earliest(n.seeds.tellAt, n.circuitsAt))))
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}

@@ -11,22 +11,22 @@ import (
 //
 // One link may take as much as it leaves free for the others: alone half of all, and the next one half of what is left.
 type memory struct {
-	size   int64 // bytes that may be taken
+	Size   int64 // bytes that may be taken
 	taken  atomic.Int64
-	atOnce int64 // bytes set aside for a message at its first fragment, if it is so large
+	AtOnce int64 // bytes set aside for a message at its first fragment, if it is so large
 
 	mu     sync.Mutex // protects shares, which links join and leave that do not know of each other
 	shares []*share   // of which the largest gives way
 }
 
 // fits says whether who has that many bytes may take n more.
-func (m *memory) fits(has, n int64) bool { return has+n <= m.size-m.used()-n }
+func (m *memory) fits(has, n int64) bool { return has+n <= m.Size-m.Used()-n }
 
 // take reserves n bytes for who has that many. It returns false, and takes nothing, when that is more than would be left.
 func (m *memory) take(has, n int64) bool {
 	for {
-		used := m.used()
-		if has+n > m.size-used-n {
+		used := m.Used()
+		if has+n > m.Size-used-n {
 			return false
 		}
 		if m.taken.CompareAndSwap(used, used+n) {
@@ -35,21 +35,21 @@ func (m *memory) take(has, n int64) bool {
 	}
 }
 
-// used is how many bytes are taken.
-func (m *memory) used() int64 { return m.taken.Load() }
+// Used is how many bytes are taken.
+func (m *memory) Used() int64 { return m.taken.Load() }
 
-// give returns what was taken.
-func (m *memory) give(n int64) { m.taken.Add(-n) }
+// Give returns what was taken.
+func (m *memory) Give(n int64) { m.taken.Add(-n) }
 
-// join makes a share one of those that give way.
-func (m *memory) join(s *share) {
+// Join makes a share one of those that give way.
+func (m *memory) Join(s *share) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.shares = append(m.shares, s)
 }
 
-// leave takes it out again, and reports whether it was one.
-func (m *memory) leave(s *share) bool {
+// Leave takes it out again, and reports whether it was one.
+func (m *memory) Leave(s *share) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	i := slices.Index(m.shares, s)
@@ -64,7 +64,7 @@ func (m *memory) richest(than int64) (rich *share) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, s := range m.shares {
-		if used := s.used(); used > than {
+		if used := s.Used(); used > than {
 			rich, than = s, used
 		}
 	}
@@ -75,53 +75,53 @@ func (m *memory) richest(than int64) (rich *share) {
 //
 //	of.taken = the sum of has, less what is free, over all shares
 type share struct {
-	of    *memory
-	owner any          // whom it belongs to, for who asks which share is to give way
-	free  int64        // bytes that do not count: as many as may be there for each link that there can be
-	most  int64        // bytes at most, however much is left; 0: no limit
+	Of    *memory
+	Owner any          // whom it belongs to, for who asks which share is to give way
+	Free  int64        // bytes that do not count: as many as may be there for each link that there can be
+	Most  int64        // bytes at most, however much is left; 0: no limit
 	has   atomic.Int64 // bytes that are taken
 }
 
-// used is how many bytes it has.
-func (s *share) used() int64 { return s.has.Load() }
+// Used is how many bytes it has.
+func (s *share) Used() int64 { return s.has.Load() }
 
-// fits says whether the share may grow by n bytes, if there is room in the memory.
-func (s *share) fits(n int64) bool { return s.most == 0 || s.used()+n <= s.most }
+// Fits says whether the share may grow by n bytes, if there is room in the memory.
+func (s *share) Fits(n int64) bool { return s.Most == 0 || s.Used()+n <= s.Most }
 
-// take reserves n bytes, or nothing.
-func (s *share) take(n int64) bool {
-	used := s.used()
-	if !s.fits(n) || used+n > s.free && !s.of.take(s.counted(used), s.counted(used+n)-s.counted(used)) {
+// Take reserves n bytes, or nothing.
+func (s *share) Take(n int64) bool {
+	used := s.Used()
+	if !s.Fits(n) || used+n > s.Free && !s.Of.take(s.counted(used), s.counted(used+n)-s.counted(used)) {
 		return false
 	}
 	s.has.Add(n)
 	return true
 }
 
-// give returns what was taken.
-func (s *share) give(n int64) {
+// Give returns what was taken.
+func (s *share) Give(n int64) {
 	used := s.has.Add(-n)
-	if used+n > s.free {
-		s.of.give(s.counted(used+n) - s.counted(used))
+	if used+n > s.Free {
+		s.Of.Give(s.counted(used+n) - s.counted(used))
 	}
 }
 
-// settle makes all count that the share has, which is given back to the memory itself from now on: the link is over.
-func (s *share) settle() {
-	used := s.used()
-	s.of.taken.Add(used - s.counted(used))
-	s.free = 0
+// Settle makes all count that the share has, which is given back to the memory itself from now on: the link is over.
+func (s *share) Settle() {
+	used := s.Used()
+	s.Of.taken.Add(used - s.counted(used))
+	s.Free = 0
 }
 
 // counted is what counts of so many bytes.
-func (s *share) counted(n int64) int64 { return max(n-s.free, 0) }
+func (s *share) counted(n int64) int64 { return max(n-s.Free, 0) }
 
-// richer returns the share that is to give way before n bytes more can be taken here; nil: none, or there is no need. It has more
+// Richer returns the share that is to give way before n bytes more can be taken here; nil: none, or there is no need. It has more
 // than this one is going to have, so that the two cannot take from each other in turn (longest queue drop, as in a switch).
-func (s *share) richer(n int64) *share {
-	used := s.used()
-	if s.of.fits(used, n) {
+func (s *share) Richer(n int64) *share {
+	used := s.Used()
+	if s.Of.fits(used, n) {
 		return nil
 	}
-	return s.of.richest(used + n)
+	return s.Of.richest(used + n)
 }

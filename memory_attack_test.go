@@ -70,7 +70,7 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 				size := 1 << 20
 				if raceEnabled { // the detector keeps notes four times as large
 					size /= 8
-					provider.moving.size /= 8
+					provider.moving.Size /= 8
 				}
 				large := make([]byte, size)
 				provider.offer(t, "f", func() []byte { return large })
@@ -82,19 +82,19 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 				before := heapInUse()
 
 				h.ask(600 / min(attackers, 30))
-				limit := provider.moving.size
+				limit := provider.moving.Size
 				if attackers == 1 {
 					limit /= 2
 				}
-				require.LessOrEqual(t, provider.moving.used(), limit)
-				require.Greater(t, provider.moving.used(), limit*3/4)
+				require.LessOrEqual(t, provider.moving.Used(), limit)
+				require.Greater(t, provider.moving.Used(), limit*3/4)
 				require.LessOrEqual(t, heapInUse()-before, limit+(16<<20))
 				require.NotZero(t, provider.Stats().Unsent)
 				requireEcho(t, honest, provider, size)
 
 				t.Log("the memory comes back while they live")
 				h.live(12 * time.Second)
-				require.Zero(t, provider.moving.used())
+				require.Zero(t, provider.moving.Used())
 				require.LessOrEqual(t, heapInUse()-before, int64(16<<20))
 				runtime.KeepAlive(h)
 			})
@@ -122,13 +122,13 @@ func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 			}
 			provider.script.take()
 		}
-		require.Greater(t, provider.memory.used(), provider.memory.size*9/10)
-		require.LessOrEqual(t, provider.memory.used(), provider.memory.size)
-		require.LessOrEqual(t, heapInUse()-before, provider.memory.size+(16<<20))
+		require.Greater(t, provider.memory.Used(), provider.memory.Size*9/10)
+		require.LessOrEqual(t, provider.memory.Used(), provider.memory.Size)
+		require.LessOrEqual(t, heapInUse()-before, provider.memory.Size+(16<<20))
 		requireEcho(t, honest, provider, 100<<10)
 
 		provider.step(transferIdle)
-		require.Zero(t, provider.memory.used())
+		require.Zero(t, provider.memory.Used())
 		requireEcho(t, honest, provider, 1<<20)
 		runtime.KeepAlive(sides)
 	})
@@ -152,13 +152,13 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 			}
 			provider.script.take()
 		}
-		require.Less(t, provider.memory.size-provider.memory.used(), int64(3000), "half of it is less than what is sent")
+		require.Less(t, provider.memory.Size-provider.memory.Used(), int64(3000), "half of it is less than what is sent")
 		requireEcho(t, honest, provider, 1500)
 		requireEcho(t, honest, provider, 1500)
 		for _, l := range provider.tokens.all() {
 			l.close(outcome{code: Unreachable})
 		}
-		require.Zero(t, provider.memory.used(), "and the account is right")
+		require.Zero(t, provider.memory.Used(), "and the account is right")
 		runtime.KeepAlive(sides)
 	})
 }
@@ -166,7 +166,7 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 // Links whose replies take room from each other at the same time never wait for one another, and the account is right at the end.
 func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, _, provider *linkSide) {
-		provider.moving.size = 1 << 20
+		provider.moving.Size = 1 << 20
 		for i := range 8 {
 			meet(t, provider, 10+i)
 		}
@@ -189,19 +189,19 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 		var sum int64
 		var shares []*share
 		for _, l := range links {
-			sum += l.served.movingBytes.used()
-			require.NotZero(t, l.served.movingBytes.used(), "nobody has nothing")
+			sum += l.served.movingBytes.Used()
+			require.NotZero(t, l.served.movingBytes.Used(), "nobody has nothing")
 			shares = append(shares, &l.served.movingBytes)
 		}
-		require.Equal(t, sum, provider.moving.used())
-		require.LessOrEqual(t, sum, provider.moving.size)
+		require.Equal(t, sum, provider.moving.Used())
+		require.LessOrEqual(t, sum, provider.moving.Size)
 		for _, l := range links {
 			l.close(outcome{code: Unreachable})
 		}
-		require.Zero(t, provider.moving.used())
-		require.Zero(t, provider.stored.used())
+		require.Zero(t, provider.moving.Used())
+		require.Zero(t, provider.stored.Used())
 		for _, s := range shares {
-			require.False(t, provider.moving.leave(s), "it has left")
+			require.False(t, provider.moving.Leave(s), "it has left")
 		}
 	})
 }

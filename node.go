@@ -118,9 +118,9 @@ func newNode(cfg Config, t transport, log *logQueue) *Node {
 	n.carrier = carrier{
 		transport: t, log: log, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
-		memory: &memory{size: reassemblyNode * int64(cfg.maxMessage()+envelope), atOnce: firstRoom},
-		moving: &memory{size: max(replyMoving*largeSize(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
-		stored: &memory{size: replyStored},
+		memory: &memory{Size: reassemblyNode * int64(cfg.maxMessage()+envelope), AtOnce: firstRoom},
+		moving: &memory{Size: max(replyMoving*largeSize(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
+		stored: &memory{Size: replyStored},
 	}
 	n.ring.Store(cfg.ring())
 	n.drawSecrets(now)

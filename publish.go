@@ -32,11 +32,11 @@ type Delivery struct {
 // The payload is copied, and has the form that an argument of a call may have. Metadata of the function that ctx belongs to go along.
 func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery, error) {
 	frame := newBuffer()
-	defer frame.release()
+	defer frame.Release()
 	if failed := n.prepare(ctx, topic, payload, frame); failed != nil {
 		return Delivery{}, failed
 	}
-	out := outCall{arguments: arguments{encoded: frame.b}, oneWay: true}
+	out := outCall{arguments: arguments{encoded: frame.B}, oneWay: true}
 	targets := n.awaitTargets(ctx, topic)
 	if failed := n.mayMiss(ctx, topic, targets); failed != nil {
 		return Delivery{}, failed

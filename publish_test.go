@@ -160,7 +160,7 @@ func TestPayloads(t *testing.T) {
 			require.Equal(t, []order{sent, sent}, got)
 			got = nil
 		}
-		require.Zero(t, subscriber.memory.used(), "the transfer is over")
+		require.Zero(t, subscriber.memory.Used(), "the transfer is over")
 	})
 }
 

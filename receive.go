@@ -250,7 +250,7 @@ func (r *reader) offerOne(req *request) {
 		return
 	}
 	switch {
-	case len(req.args.b) > r.maxMessage:
+	case len(req.args.B) > r.maxMessage:
 		req.failWith(tooLarge(No, "arguments", r.maxMessage)) // [CALL-17]
 	case req.function.paused.Load():
 		req.fail(Unavailable, No, string(textPaused)) // [TAB-7]

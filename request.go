@@ -53,7 +53,7 @@ func newRequest(l *link, now time.Time, m wire.Request, oneWay bool, body []byte
 	if body == nil {
 		r.args = copyBuffer(m.Args)
 	} else {
-		r.args = &buffer{b: m.Args}
+		r.args = &buffer{B: m.Args}
 	}
 	if m.Remaining > 0 && !oneWay {
 		r.deadline = now.Add(time.Duration(m.Remaining) * time.Millisecond)
@@ -87,7 +87,7 @@ func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
 	if r.seq%costSample == 0 {
 		defer r.function.cost.noteSince(time.Now())
 	}
-	return r.function.invoke(ctx, r.args.b, head)
+	return r.function.invoke(ctx, r.args.B, head)
 }
 
 // codeOf is the code of a function's error, except that a function which the closing of this node stopped was not canceled
@@ -159,7 +159,7 @@ func (r *request) postpone() {
 		return
 	}
 	r.link.forget(r)
-	r.args.release()
+	r.args.Release()
 }
 
 // reject answers a request that waits while the node closes.
@@ -247,7 +247,7 @@ func (r *request) frame(o outcome) []byte {
 // answer ends the request. The body is what frame began.
 func (r *request) answer(o outcome) {
 	if r.body == nil {
-		r.args.release()
+		r.args.Release()
 	}
 	switch {
 	case r.accepted && r.link != nil:

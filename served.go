@@ -72,9 +72,9 @@ type servedSlots struct {
 
 // init says what of the node's memory may be taken.
 func (s *servedSlots) init(owner *link, moving, stored *memory) {
-	s.movingBytes.of, s.movingBytes.owner = moving, owner
-	s.storedBytes.of, s.storedBytes.free, s.storedBytes.most = stored, replyKeepMin, replyKeepMax
-	moving.join(&s.movingBytes)
+	s.movingBytes.Of, s.movingBytes.Owner = moving, owner
+	s.storedBytes.Of, s.storedBytes.Free, s.storedBytes.Most = stored, replyKeepMin, replyKeepMax
+	moving.Join(&s.movingBytes)
 }
 
 // sizeOf is the memory that a reply takes up: a message of 2^n bytes, with what is around it, a quarter more than it has.
@@ -143,7 +143,7 @@ func (s *servedSlots) tell(v *servedSlot) {
 }
 
 // reserve takes memory for a reply that is to be under way, or returns false. move must follow.
-func (s *servedSlots) reserve(reply []byte) bool { return s.movingBytes.take(sizeOf(reply)) }
+func (s *servedSlots) reserve(reply []byte) bool { return s.movingBytes.Take(sizeOf(reply)) }
 
 // move notes that the reply of the running request is under way. It is not among the stored ones: who drops it stops the
 // transfer first.
@@ -157,7 +157,7 @@ func (s *servedSlots) move(now time.Time, v *servedSlot, reply []byte, transfer 
 func (s *servedSlots) done(now time.Time, v *servedSlot, reply []byte) {
 	s.clear(v)
 	v.state, v.reply = servedDropped, reply
-	for !s.storedBytes.take(sizeOf(reply)) {
+	for !s.storedBytes.Take(sizeOf(reply)) {
 		if s.stored.head == nil {
 			s.drop(v)
 			return
@@ -188,10 +188,10 @@ func (s *servedSlots) unlist(v *servedSlot) {
 		s.fresh.remove(v)
 	case servedMoving:
 		s.moving.remove(v)
-		s.movingBytes.give(sizeOf(v.reply))
+		s.movingBytes.Give(sizeOf(v.reply))
 	case servedDone:
 		s.stored.remove(v)
-		s.storedBytes.give(sizeOf(v.reply))
+		s.storedBytes.Give(sizeOf(v.reply))
 	}
 }
 
@@ -217,7 +217,7 @@ func (s *servedSlots) close() {
 			s.drop(l.head)
 		}
 	}
-	s.movingBytes.of.leave(&s.movingBytes)
+	s.movingBytes.Of.Leave(&s.movingBytes)
 }
 
 // nextTimeout is when unacknowledged or expire has something to do; zero: never.

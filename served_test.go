@@ -11,7 +11,7 @@ import (
 // newServedSlots is a link's that has the node's memory to itself.
 func newServedSlots() *servedSlots {
 	s := &servedSlots{}
-	s.init(nil, &memory{size: 1 << 30}, &memory{size: replyStored})
+	s.init(nil, &memory{Size: 1 << 30}, &memory{Size: replyStored})
 	return s
 }
 
@@ -85,7 +85,7 @@ func TestStoredRepliesAreBounded(t *testing.T) {
 		s.begin(start, v, 1, &request{})
 		s.done(start.Add(time.Duration(id)), v, mib)
 	}
-	require.EqualValues(t, 16<<20, s.storedBytes.used())
+	require.EqualValues(t, 16<<20, s.storedBytes.Used())
 	require.Equal(t, requestForgotten, s.slot(0).look(1))
 	require.Equal(t, requestDone, s.slot(1).look(1))
 
@@ -96,14 +96,14 @@ func TestStoredRepliesAreBounded(t *testing.T) {
 	require.Equal(t, requestDone, s.slot(2).look(1))
 	require.Equal(t, start.Add(replyKept+2), s.nextTimeout())
 	s.expire(start.Add(time.Hour))
-	require.Zero(t, s.storedBytes.used())
+	require.Zero(t, s.storedBytes.Used())
 	require.True(t, s.nextTimeout().IsZero())
 }
 
 // However many links store what they can, all together is bounded, and each keeps some of its newest: the oldest go. What was
 // answered does not run again.
 func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
-	stored, now := &memory{size: 1 << 20}, time.Unix(0, 0)
+	stored, now := &memory{Size: 1 << 20}, time.Unix(0, 0)
 	var links []*servedSlots
 	for range 64 {
 		s := &servedSlots{}
@@ -115,7 +115,7 @@ func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
 			v := s.slot(id)
 			s.begin(now, v, 1, &request{})
 			s.done(now, v, make([]byte, 1000))
-			require.Less(t, stored.used(), stored.size)
+			require.Less(t, stored.Used(), stored.Size)
 		}
 	}
 	for _, s := range links {
@@ -125,15 +125,15 @@ func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
 		}
 		s.close()
 	}
-	require.Zero(t, stored.used())
+	require.Zero(t, stored.Used())
 
 	t.Log("a reply for which there is no room at all is not kept")
 	s := links[0]
-	stored.size = 0
+	stored.Size = 0
 	s.begin(now, s.slot(0), 2, &request{})
 	s.done(now, s.slot(0), make([]byte, replyKeepMin+1))
 	require.Equal(t, requestForgotten, s.slot(0).look(2))
-	require.Zero(t, stored.used())
+	require.Zero(t, stored.Used())
 }
 
 // A peer that begins with the highest slot makes us remember no more than one that begins with the lowest.
@@ -194,8 +194,8 @@ func checkLists(t *testing.T, s *servedSlots) {
 			bytes += len(v.reply)
 		}
 	}
-	require.EqualValues(t, bytes, s.storedBytes.used())
-	require.EqualValues(t, moving<<20, s.movingBytes.used())
+	require.EqualValues(t, bytes, s.storedBytes.Used())
+	require.EqualValues(t, moving<<20, s.movingBytes.Used())
 	require.Equal(t, fresh, lengthOf(t, s.fresh, servedNew))
 	require.Equal(t, moving, lengthOf(t, s.moving, servedMoving))
 	require.Equal(t, stored, lengthOf(t, s.stored, servedDone))
@@ -226,8 +226,8 @@ func TestReplyUnderWayIsNeitherStoredNorForgotten(t *testing.T) {
 	}
 	s.expire(fragmentEpoch.Add(time.Hour))
 	require.Equal(t, servedMoving, v.state)
-	require.EqualValues(t, 2*replyKeepMax, s.movingBytes.used())
+	require.EqualValues(t, 2*replyKeepMax, s.movingBytes.Used())
 	s.drop(v)
-	require.Zero(t, s.movingBytes.used())
+	require.Zero(t, s.movingBytes.Used())
 	require.Nil(t, s.moving.head)
 }
