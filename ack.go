@@ -3,6 +3,8 @@ package broach
 import (
 	"iter"
 	"time"
+
+	"broach/internal/buffer"
 )
 
 // The caller's half of at-most-once calls, PROTOCOL.md 2.5. The provider's half is in served.go.
@@ -34,8 +36,8 @@ type callSlot struct {
 	transfer uint32        // while moving
 	pace     time.Duration // until the next resend or poll
 	call     *pendingCall
-	request  *buffer   // the Request, kept to be sent again or until its transfer is over
-	sentAt   time.Time // first
+	request  *buffer.Buffer // the Request, kept to be sent again or until its transfer is over
+	sentAt   time.Time      // first
 	due      time.Time
 	deadline time.Time
 }

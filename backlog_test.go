@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/buffer"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -26,7 +28,7 @@ func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 		for !b.isFree() {
 			runtime.Gosched()
 		}
-		require.True(t, b.add(&request{provider: &s.provider, args: &buffer{B: []byte{0x91, 0xc3}}}))
+		require.True(t, b.add(&request{provider: &s.provider, args: &buffer.Buffer{B: []byte{0x91, 0xc3}}}))
 		first.Wait()
 		for !b.isFree() { // the second
 			runtime.Gosched()

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"broach/internal/buffer"
 )
 
 // joinWait is how long a call waits for a name that is not known while the node is still joining.
@@ -175,7 +177,7 @@ func (c *Caller) isHereOnly() bool {
 }
 
 // encode appends the arguments to a message.
-func (c *Caller) encode(frame *buffer, args arguments) *Error {
+func (c *Caller) encode(frame *buffer.Buffer, args arguments) *Error {
 	head, most := len(frame.B), c.node.maxMessage
 	var err error
 	frame.B, err = args.append(frame.B, most)

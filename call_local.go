@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"broach/internal/buffer"
 )
 
 // local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in the
@@ -11,7 +13,7 @@ import (
 func (c *Caller) local(ctx context.Context, f *function, out outCall) (*pendingCall, *Error) {
 	ctx, cancel := context.WithDeadline(ctx, out.deadline)
 	defer cancel()
-	frame := newBuffer()
+	frame := buffer.New()
 	if err := c.encode(frame, out.arguments); err != nil {
 		frame.Release()
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/wire"
 )
 
@@ -115,7 +116,7 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, l *link, out outCal
 	if l.draining.Load() {
 		return nil, c.at(l.id.addr, c.fail(Draining, No, string(textDraining)))
 	}
-	frame := newBuffer()
+	frame := buffer.New()
 	m := wire.Request{Remaining: remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
 	if out.oneWay {
 		frame.B = wire.Send(m).Append(frame.B)

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"broach/internal/buffer"
+
 	"github.com/vmihailenco/msgpack/v5"
 )
 
@@ -68,7 +70,7 @@ func (e *encoder) reserve(n int) error {
 	if n > e.end-len(e.b) {
 		return errSize
 	}
-	e.b = grow(e.b, n)
+	e.b = buffer.Grow(e.b, n)
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"broach/internal/buffer"
 )
 
 // events is what a node does for its own subscriptions.
@@ -85,7 +87,7 @@ func (e *events) offer(r *request) (all, took int) {
 // copyFor is an event as one subscription gets it, whose own it is but for the metadata, which nobody writes to. It was answered before it runs, so it counts as accepted.
 func (r *request) copyFor(f *function) *request {
 	return &request{
-		provider: r.provider, function: f, args: copyBuffer(r.args.B), meta: r.meta, link: r.link, seq: r.seq, oneWay: true, accepted: true,
+		provider: r.provider, function: f, args: buffer.Copy(r.args.B), meta: r.meta, link: r.link, seq: r.seq, oneWay: true, accepted: true,
 	}
 }
 

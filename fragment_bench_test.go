@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/buffer"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -18,7 +20,7 @@ type shortcut struct {
 func newShortcut() *shortcut {
 	s := &shortcut{now: fragmentEpoch}
 	s.out.init(s.now, testFragment)
-	s.in.init(testMessage, testMessage, &memory{Size: 4 * testMessage})
+	s.in.init(testMessage, testMessage, &buffer.Budget{Size: 4 * testMessage})
 	return s
 }
 
@@ -33,7 +35,7 @@ func (s *shortcut) batch() (complete bool) {
 		if b, _ := s.in.fragment(s.now, 0, f); b != nil {
 			complete = true
 			s.in.release(len(b))
-			recycle(b)
+			buffer.Recycle(b)
 		}
 	}
 	for a, ok := s.in.nextAck(); ok; a, ok = s.in.nextAck() {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sort"
 	"time"
+
+	"broach/internal/buffer"
 )
 
 // An incoming is a message of which fragments have arrived.
@@ -25,7 +27,7 @@ type incoming struct {
 	high    uint32      // none from it on
 	arrived fragmentSet // those between base and high
 
-	memory *memory
+	memory *buffer.Budget
 	body   []byte
 	placed int64           // bytes that arrived and are in body
 	apart  []apartFragment // the others, by index
@@ -70,16 +72,16 @@ func (t *incoming) place(index uint32, data []byte) bool {
 // grow makes room for the bytes before to, unless body would be larger than [FRAG-2] has it. Beyond memory.atOnce its sizes are
 // powers of two, up to the total: all growing together copies each byte about once.
 func (t *incoming) grow(to, placed int64) bool {
-	size := largeSize(int64(t.total))
+	size := buffer.Size(int64(t.total))
 	for size > max(2*placed, t.memory.AtOnce) {
 		size = 1 << (bits.Len64(uint64(size-1)) - 1) // the power of two below
 	}
 	if size < to {
 		return false
 	}
-	body := largeBytes(min(size, int64(t.total)))
+	body := buffer.Bytes(min(size, int64(t.total)))
 	copy(body, t.body)
-	recycle(t.body)
+	buffer.Recycle(t.body)
 	t.body = body
 	return true
 }

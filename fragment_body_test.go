@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/buffer"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -40,7 +42,7 @@ func TestReceiveDuplicates(t *testing.T) {
 // [FRAG-2] A receiver MUST NOT set memory aside for [...] twice what of it has arrived: so strict where nothing is set aside at once.
 func TestReceiveSparseFragments(t *testing.T) {
 	var in inTransfers
-	in.init(testMessage, testMessage, &memory{Size: 2 * testMessage})
+	in.init(testMessage, testMessage, &buffer.Budget{Size: 2 * testMessage})
 	body := make([]byte, testMessage/maxTransfers)
 	before := heapInUse()
 	for id := range uint32(100) {
@@ -64,7 +66,7 @@ func TestReceiveSparseFragments(t *testing.T) {
 // [FRAG-2] A receiver MUST NOT set memory aside for more than 2 MiB of a message, or twice what of it has arrived if that is more
 func TestReceiveSetsTheFirstPartAsideAtOnce(t *testing.T) {
 	var in inTransfers
-	in.init(testMessage, 2*testMessage, &memory{Size: 4 * testMessage, AtOnce: firstRoom})
+	in.init(testMessage, 2*testMessage, &buffer.Budget{Size: 4 * testMessage, AtOnce: firstRoom})
 	for id, size := range []int{1 << 20, 3 << 20} {
 		body := make([]byte, size)
 		for i := range uint32(100) {

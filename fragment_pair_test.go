@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
+	"broach/internal/buffer"
 	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
 )
 
 var fragmentEpoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -63,7 +64,7 @@ func newFragmentPair(t *testing.T, seed uint64, net conditions) *fragmentPair {
 	t.Logf("seed %d", seed)
 	p := &fragmentPair{t: t, now: fragmentEpoch, rng: rand.New(rand.NewPCG(seed, 1)), net: net, bodies: map[uint32][]byte{}}
 	p.out.init(p.now, testFragment)
-	p.in.init(testMessage, testMessage, &memory{Size: 4 * testMessage})
+	p.in.init(testMessage, testMessage, &buffer.Budget{Size: 4 * testMessage})
 	return p
 }
 

@@ -3,6 +3,7 @@ package broach
 import (
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/wire"
 )
 
@@ -25,8 +26,8 @@ const (
 // A peer that reserves and does not send harms itself, for 10 s or as long as it sends a fragment every 10 s. Many such peers
 // together leave the others room for small ones among the large messages only, see memory and reassemblyParts.
 type inTransfers struct {
-	largest int64 // bytes of a message
-	held    share // reserved, of what all links may reserve
+	largest int64        // bytes of a message
+	held    buffer.Share // reserved, of what all links may reserve
 
 	transfers map[uint32]*incoming
 	endings   endings
@@ -46,7 +47,7 @@ type answer struct{ transfer, base, limit, newest uint32 }
 
 // init sets the limits, in bytes: of a message, of this link, of all links. A message larger than one of the budgets
 // could never begin, and is refused.
-func (in *inTransfers) init(largest, budget int64, node *memory) {
+func (in *inTransfers) init(largest, budget int64, node *buffer.Budget) {
 	*in = inTransfers{
 		largest:   min(largest, budget, node.Size/2),
 		transfers: make(map[uint32]*incoming),
@@ -140,7 +141,7 @@ func (in *inTransfers) end(t *incoming, how ending) {
 	if how == dropped {
 		t.due = false
 		in.release(int(t.total))
-		recycle(t.body)
+		buffer.Recycle(t.body)
 	}
 }
 

@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
+	"broach/internal/buffer"
 	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
 )
 
 // A receiverTest scripts the sender of one receiver, whose messages have 100 KiB at most and its two budgets 200 and 300 KiB.
@@ -26,7 +27,7 @@ const (
 
 func newReceiverTest(t *testing.T) *receiverTest {
 	r := &receiverTest{t: t, now: fragmentEpoch}
-	r.in.init(smallMessage, smallBudget, &memory{Size: smallMemory})
+	r.in.init(smallMessage, smallBudget, &buffer.Budget{Size: smallMemory})
 	return r
 }
 
@@ -121,7 +122,7 @@ func TestReceiveHostileFragments(t *testing.T) {
 // [FRAG-2] A receiver [...] accepts only fragments below its limit.
 func TestReceiveLimit(t *testing.T) {
 	r := newReceiverTest(t)
-	r.in.init(1<<20, 1<<20, &memory{Size: 2 << 20})
+	r.in.init(1<<20, 1<<20, &buffer.Budget{Size: 2 << 20})
 	body := make([]byte, 1<<20)
 	r.take(fragmentOf(1, body, 256, 0))
 	r.take(fragmentOf(1, body, 256, 1025))
@@ -143,7 +144,7 @@ func TestReceiveTooLarge(t *testing.T) {
 	_, code = r.fragment(2, smallMessage, 1000, 0)
 	require.Zero(t, code, "this one is not")
 
-	r.in.init(smallMessage, 1000, &memory{Size: smallMemory})
+	r.in.init(smallMessage, 1000, &buffer.Budget{Size: smallMemory})
 	_, code = r.fragment(1, 1001, 1000, 0)
 	require.Equal(t, TooLarge, code, "it would wait for ever to fit the budget")
 }

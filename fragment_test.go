@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/buffer"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -108,7 +110,7 @@ func TestFragmentBackpressure(t *testing.T) {
 		net := lan
 		net.loss = loss
 		p := newFragmentPair(t, 7, net)
-		p.in.init(1<<20, 1<<20, &memory{Size: 3 << 20})
+		p.in.init(1<<20, 1<<20, &buffer.Budget{Size: 3 << 20})
 		want := map[uint32][]byte{}
 		for _, size := range []int{700_000, 600_000, 500_000, 1 << 20, 20_000, 900_000, 1, 1 << 20} {
 			id, body := p.start(size)
@@ -126,7 +128,7 @@ func TestFragmentBackpressure(t *testing.T) {
 // While delivered messages are not released, the sender asks now and then. It goes on soon after.
 func TestFragmentBackpressureEnds(t *testing.T) {
 	p := newFragmentPair(t, 1, lan)
-	p.in.init(1<<20, 1<<20, &memory{Size: 2 << 20})
+	p.in.init(1<<20, 1<<20, &buffer.Budget{Size: 2 << 20})
 	p.keep = true
 	first, _ := p.start(1 << 20)
 	second, _ := p.start(1 << 20)
@@ -183,7 +185,7 @@ func TestFragmentStop(t *testing.T) {
 // [FRAG-3] A total above the receiver's message limit is refused with Stop, TooLarge
 func TestFragmentTooLarge(t *testing.T) {
 	p := newFragmentPair(t, 1, gigabit)
-	p.in.init(1<<20, 1<<20, &memory{Size: 2 << 20})
+	p.in.init(1<<20, 1<<20, &buffer.Budget{Size: 2 << 20})
 	large, _ := p.start(1<<20 + 1)
 	small, _ := p.start(1 << 20)
 	p.run()

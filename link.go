@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/handshake"
 	"broach/internal/wire"
 )
@@ -27,10 +28,10 @@ type carrier struct {
 	maxMessage int
 	silence    time.Duration // Config.AckTimeout
 	timers     timers
-	circuits   atomic.Bool // a breaker opened or closed: the loop is to publish it
-	memory     *memory     // of reassembly, all links together
-	moving     *memory     // of replies under way as transfers
-	stored     *memory     // of replies that are kept
+	circuits   atomic.Bool    // a breaker opened or closed: the loop is to publish it
+	memory     *buffer.Budget // of reassembly, all links together
+	moving     *buffer.Budget // of replies under way as transfers
+	stored     *buffer.Budget // of replies that are kept
 	stats      counters
 	pendings   sync.Pool // of *pendingCall
 	sealing

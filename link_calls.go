@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/wire"
 )
 
@@ -61,10 +62,10 @@ func (c *carrier) newPending() *pendingCall {
 // freePending gives a call up for reuse: nobody is left who could end it, and its outcome was received or abandoned.
 func (c *carrier) freePending(p *pendingCall) {
 	if p.whole != nil {
-		recycle(p.whole)
+		buffer.Recycle(p.whole)
 	}
 	p.outcome, p.whole = outcome{}, nil
-	if cap(p.kept) > maxPooled {
+	if cap(p.kept) > buffer.MostKept {
 		p.kept = nil
 	}
 	c.pendings.Put(p)
@@ -86,7 +87,7 @@ var (
 // call sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p is the link's until its outcome is
 // there, or abandon has reported that it was still waited for.
 // An error means that nothing was sent.
-func (l *link) call(now, deadline time.Time, frame *buffer, p *pendingCall) (slot uint16, seq uint32, err error) {
+func (l *link) call(now, deadline time.Time, frame *buffer.Buffer, p *pendingCall) (slot uint16, seq uint32, err error) {
 	l.mu.Lock()
 	if l.down {
 		l.mu.Unlock()
@@ -175,7 +176,7 @@ func (l *link) takeReply(now time.Time, m wire.Reply, body []byte) {
 	c := l.calls.waiting(m.Slot, m.Seq)
 	if c == nil {
 		if body != nil {
-			recycle(body)
+			buffer.Recycle(body)
 		}
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/handshake"
 	"broach/internal/wire"
 
@@ -127,8 +128,8 @@ func (s *linkSide) offer(t *testing.T, name string, fn any) {
 }
 
 // requestFrame is a Request as a caller makes it.
-func requestFrame(service string, args []any) *buffer {
-	frame := newBuffer()
+func requestFrame(service string, args []any) *buffer.Buffer {
+	frame := buffer.New()
 	frame.B = wire.Request{Service: []byte(service)}.Append(frame.B)
 	var err error
 	if frame.B, err = appendArgs(frame.B, maxMessageMost, args); err != nil {

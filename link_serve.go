@@ -3,6 +3,7 @@ package broach
 import (
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/wire"
 )
 
@@ -50,7 +51,7 @@ func (l *link) letGo(body []byte) {
 	} else {
 		l.memory.Give(int64(len(body))) // the link's own account ended with it
 	}
-	recycle(body)
+	buffer.Recycle(body)
 }
 
 // takePoll answers how a call is going. A Poll for a call that is not known can only be for one that found no room just
@@ -191,7 +192,7 @@ func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
 	default:
 		l.stats.unsent.Add(1)
 		l.replyError(now, v, Overloaded, v.executed, textBacklog)
-		recycle(frame)
+		buffer.Recycle(frame)
 	}
 }
 

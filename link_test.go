@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/handshake"
 	"broach/internal/wire"
 
@@ -50,7 +51,7 @@ func onLink(t *testing.T, test func(l *link, w *wireTap)) {
 		w := &wireTap{}
 		c := &carrier{
 			transport: w, process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Now()),
-			maxPacket: 1400, maxMessage: 1 << 20, silence: 3 * time.Second, memory: &memory{Size: 8 << 20}, moving: new(memory), stored: new(memory),
+			maxPacket: 1400, maxMessage: 1 << 20, silence: 3 * time.Second, memory: &buffer.Budget{Size: 8 << 20}, moving: new(buffer.Budget), stored: new(buffer.Budget),
 		}
 		c.timers.init(time.Now())
 		c.tokens.init(rand.Uint64)
@@ -77,7 +78,7 @@ func linkFrom(c *carrier, key wire.PublicKey, addr netip.AddrPort) *link {
 
 // makeCall sends a call without arguments.
 func makeCall(l *link, deadline time.Duration) *pendingCall {
-	now, p, frame := time.Now(), l.newPending(), newBuffer()
+	now, p, frame := time.Now(), l.newPending(), buffer.New()
 	frame.B = wire.SetLength(append(wire.Request{Service: []byte("f"), Remaining: remaining(now, now.Add(deadline))}.Append(frame.B), 0x90))
 	if _, _, err := l.call(now, now.Add(deadline), frame, p); err != nil {
 		panic(err)
@@ -233,7 +234,7 @@ func TestFlusherHandsOver(t *testing.T) {
 // Config.MaxMessage may be a GiB also where an int has 32 bits, in which the budget of a link has no room.
 func TestLinkTakesTheLargestMessage(t *testing.T) {
 	onLink(t, func(l *link, w *wireTap) {
-		l.maxMessage, l.memory = 1<<30, &memory{Size: reassemblyNode << 30}
+		l.maxMessage, l.memory = 1<<30, &buffer.Budget{Size: reassemblyNode << 30}
 		l.talk(time.Now())
 		require.EqualValues(t, 1<<30+envelope, l.receiving.largest)
 		require.True(t, l.receiving.held.Fits(reassemblyPeer*l.receiving.largest))

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"math"
 	"time"
+
+	"broach/internal/buffer"
 )
 
 const idleWake = time.Minute // how long the loop sleeps when nothing at all is due
@@ -96,7 +98,7 @@ func (n *Node) step(now time.Time) time.Time {
 		n.publish(now)
 	}
 	if n.idle.IsOver(now) {
-		n.background.TryGo(giveBack)
+		n.background.TryGo(buffer.GiveBack)
 	}
 	n.noteSilence(now)
 	n.noteTrouble(now)

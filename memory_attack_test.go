@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -187,7 +188,7 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 		}
 		group.Wait()
 		var sum int64
-		var shares []*share
+		var shares []*buffer.Share
 		for _, l := range links {
 			sum += l.served.movingBytes.Used()
 			require.NotZero(t, l.served.movingBytes.Used(), "nobody has nothing")

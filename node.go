@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/handshake"
 	"broach/internal/seal"
 	"broach/internal/wire"
@@ -70,7 +71,7 @@ type Node struct {
 	tableMade  time.Time
 	seeds      seedBook
 	troubleAt  time.Time // when unjoined was made
-	idle       idleWatch
+	idle       buffer.Idle
 	touched    []*link
 	replaced   []*link    // that have a better one beside them
 	tendAt     time.Time  // when to look at those; zero: there are none
@@ -118,9 +119,9 @@ func newNode(cfg Config, t transport, log *logQueue) *Node {
 	n.carrier = carrier{
 		transport: t, log: log, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
-		memory: &memory{Size: reassemblyNode * int64(cfg.maxMessage()+envelope), AtOnce: firstRoom},
-		moving: &memory{Size: max(replyMoving*largeSize(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
-		stored: &memory{Size: replyStored},
+		memory: &buffer.Budget{Size: reassemblyNode * int64(cfg.maxMessage()+envelope), AtOnce: firstRoom},
+		moving: &buffer.Budget{Size: max(replyMoving*buffer.Size(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
+		stored: &buffer.Budget{Size: replyStored},
 	}
 	n.ring.Store(cfg.ring())
 	n.drawSecrets(now)

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+
+	"broach/internal/buffer"
 )
 
 // Delivery says who got an event.
@@ -31,7 +33,7 @@ type Delivery struct {
 //
 // The payload is copied, and has the form that an argument of a call may have. Metadata of the function that ctx belongs to go along.
 func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery, error) {
-	frame := newBuffer()
+	frame := buffer.New()
 	defer frame.Release()
 	if failed := n.prepare(ctx, topic, payload, frame); failed != nil {
 		return Delivery{}, failed
@@ -79,7 +81,7 @@ func (n *Node) mayMiss(ctx context.Context, topic string, targets []*Caller) *Er
 }
 
 // prepare finds out whether an event can be published at all, and encodes it.
-func (n *Node) prepare(ctx context.Context, topic string, payload any, frame *buffer) *Error {
+func (n *Node) prepare(ctx context.Context, topic string, payload any, frame *buffer.Buffer) *Error {
 	c := n.Caller(topic)
 	if err := checkTopic(topic); err != nil {
 		return c.fail(InvalidArgument, No, err.Error())

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/buffer"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -30,7 +32,7 @@ func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s.running.Add(1)
 	f, err := newFunction("f", func() {})
 	require.NoError(t, err)
-	call := &request{provider: &s.provider, function: f, args: copyBuffer(noArguments), pending: s.newPending()}
+	call := &request{provider: &s.provider, function: f, args: buffer.Copy(noArguments), pending: s.newPending()}
 	s.reader.quick = []*request{call}
 
 	s.pool.mu.Lock()

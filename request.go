@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/wire"
 )
 
@@ -15,7 +16,7 @@ import (
 type request struct {
 	provider *provider
 	function *function // nil: there is none of the name asked for
-	args     *buffer
+	args     *buffer.Buffer
 	meta     map[string]string // not written to
 	deadline time.Time
 	oneWay   bool           // nobody waits for the outcome: it is answered when it is accepted
@@ -51,9 +52,9 @@ type provider struct {
 func newRequest(l *link, now time.Time, m wire.Request, oneWay bool, body []byte) *request {
 	r := &request{link: l, slot: m.Slot, seq: m.Seq, oneWay: oneWay, body: body}
 	if body == nil {
-		r.args = copyBuffer(m.Args)
+		r.args = buffer.Copy(m.Args)
 	} else {
-		r.args = &buffer{B: m.Args}
+		r.args = &buffer.Buffer{B: m.Args}
 	}
 	if m.Remaining > 0 && !oneWay {
 		r.deadline = now.Add(time.Duration(m.Remaining) * time.Millisecond)

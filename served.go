@@ -1,6 +1,10 @@
 package broach
 
-import "time"
+import (
+	"time"
+
+	"broach/internal/buffer"
+)
 
 // The provider's half of at-most-once calls, PROTOCOL.md 2.4. The caller's half is in ack.go.
 
@@ -66,12 +70,12 @@ type servedSlots struct {
 	moving slotList // servedMoving
 	stored slotList // servedDone, by time of the reply
 
-	movingBytes share // of replies under way
-	storedBytes share // of stored replies
+	movingBytes buffer.Share // of replies under way
+	storedBytes buffer.Share // of stored replies
 }
 
 // init says what of the node's memory may be taken.
-func (s *servedSlots) init(owner *link, moving, stored *memory) {
+func (s *servedSlots) init(owner *link, moving, stored *buffer.Budget) {
 	s.movingBytes.Of, s.movingBytes.Owner = moving, owner
 	s.storedBytes.Of, s.storedBytes.Free, s.storedBytes.Most = stored, replyKeepMin, replyKeepMax
 	moving.Join(&s.movingBytes)
@@ -177,7 +181,7 @@ func (s *servedSlots) drop(v *servedSlot) {
 // clear takes a slot out of its list and lets go of what it held. If its reply was moving, that transfer is over or was stopped.
 func (s *servedSlots) clear(v *servedSlot) {
 	s.unlist(v)
-	recycle(v.reply)
+	buffer.Recycle(v.reply)
 	v.request, v.reply, v.transfer = nil, nil, 0
 }
 

@@ -5,13 +5,15 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/buffer"
+
 	"github.com/stretchr/testify/require"
 )
 
 // newServedSlots is a link's that has the node's memory to itself.
 func newServedSlots() *servedSlots {
 	s := &servedSlots{}
-	s.init(nil, &memory{Size: 1 << 30}, &memory{Size: replyStored})
+	s.init(nil, &buffer.Budget{Size: 1 << 30}, &buffer.Budget{Size: replyStored})
 	return s
 }
 
@@ -103,11 +105,11 @@ func TestStoredRepliesAreBounded(t *testing.T) {
 // However many links store what they can, all together is bounded, and each keeps some of its newest: the oldest go. What was
 // answered does not run again.
 func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
-	stored, now := &memory{Size: 1 << 20}, time.Unix(0, 0)
+	stored, now := &buffer.Budget{Size: 1 << 20}, time.Unix(0, 0)
 	var links []*servedSlots
 	for range 64 {
 		s := &servedSlots{}
-		s.init(nil, &memory{}, stored)
+		s.init(nil, &buffer.Budget{}, stored)
 		links = append(links, s)
 	}
 	for id := range uint16(100) {

@@ -43,7 +43,6 @@ var clockFiles = []string{
 	"receive_handshake.go", // the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
 	"call.go", "call_all.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
 	"link.go", "link_transfer.go", // the send time of fragments
-	"buffer_idle.go", // how long a collection takes
 	"pool.go", "pool_worker.go",
 	"every.go", "every_run.go", "every_owner.go", // when a timer is set, is due, and is told of
 	"transport_in_linux.go", // how long the reader waited
@@ -58,10 +57,11 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/handshake", "broach/internal/ring", "broach/internal/seal", "broach/internal/wire",
+		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/ring", "broach/internal/seal", "broach/internal/wire",
 		"github.com/panjf2000/ants/v2", "github.com/sony/gobreaker/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
 		"golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
 	}},
+	"internal/buffer":          {},
 	"internal/handshake":       {imports: []string{"broach/internal/seal", "broach/internal/wire"}},
 	"internal/intruder":        {},
 	"internal/linkmodel":       {isPure: true},

@@ -1,4 +1,4 @@
-package broach
+package buffer
 
 import (
 	"math/bits"
@@ -6,31 +6,31 @@ import (
 	"sync"
 )
 
-// maxPooled is the largest byte slice that a buffer keeps for reuse: most messages are small, and it would stay large for ever.
-const maxPooled = 64 << 10
+// MostKept is the largest byte slice that a buffer keeps for reuse: most messages are small, and it would stay large for ever.
+const MostKept = 64 << 10
 
-// buffer is a byte slice with one owner, who releases it once and does not look at it afterwards.
-type buffer struct{ B []byte }
+// Buffer is a byte slice with one owner, who releases it once and does not look at it afterwards.
+type Buffer struct{ B []byte }
 
-var buffers = sync.Pool{New: func() any { return &buffer{B: make([]byte, 0, 512)} }}
+var buffers = sync.Pool{New: func() any { return &Buffer{B: make([]byte, 0, 512)} }}
 
-// newBuffer returns an empty buffer.
-func newBuffer() *buffer { return buffers.Get().(*buffer) }
+// New returns an empty buffer.
+func New() *Buffer { return buffers.Get().(*Buffer) }
 
-// copyBuffer returns a buffer with a copy of b.
-func copyBuffer(b []byte) *buffer {
-	v := newBuffer()
+// Copy returns a buffer with a copy of b.
+func Copy(b []byte) *Buffer {
+	v := New()
 	v.B = append(v.B, b...)
 	return v
 }
 
 // Release gives the buffer up. A nil buffer is fine.
-func (v *buffer) Release() {
+func (v *Buffer) Release() {
 	if v == nil {
 		return
 	}
-	if cap(v.B) > maxPooled {
-		recycle(v.B)
+	if cap(v.B) > MostKept {
+		Recycle(v.B)
 		v.B = nil
 		return
 	}
@@ -48,8 +48,8 @@ const (
 
 var larges [largeClasses]sync.Pool // of *[]byte
 
-// largeBytes returns n bytes, which hold anything. Behind them are up to a quarter more.
-func largeBytes(n int64) []byte {
+// Bytes returns n bytes, which hold anything. Behind them are up to a quarter more.
+func Bytes(n int64) []byte {
 	if n < smallestLarge {
 		return make([]byte, n)
 	}
@@ -66,8 +66,8 @@ func largeBytes(n int64) []byte {
 	return make([]byte, n, size)
 }
 
-// recycle takes bytes from largeBytes, or any others, that nobody uses any more.
-func recycle(b []byte) {
+// Recycle takes bytes from largeBytes, or any others, that nobody uses any more.
+func Recycle(b []byte) {
 	if cap(b) < smallestLarge {
 		return
 	}
@@ -88,8 +88,8 @@ func largeClass(n int64) (class int, size int64) {
 	return 4*(shift-6) + int(quarters) - 4, quarters << shift
 }
 
-// largeSize returns how many bytes the slice of largeBytes takes up.
-func largeSize(n int64) int64 {
+// Size returns how many bytes the slice of largeBytes takes up.
+func Size(n int64) int64 {
 	if n < smallestLarge {
 		return n
 	}
@@ -97,10 +97,10 @@ func largeSize(n int64) int64 {
 	return size
 }
 
-// grow returns b with room for n bytes more. What b was is garbage then: others may refer to it.
-func grow(b []byte, n int) []byte {
+// Grow returns b with room for n bytes more. What b was is garbage then: others may refer to it.
+func Grow(b []byte, n int) []byte {
 	if need := len(b) + n; need > smallestLarge {
-		return append(largeBytes(int64(max(need, 2*len(b))))[:0], b...)
+		return append(Bytes(int64(max(need, 2*len(b))))[:0], b...)
 	}
 	return slices.Grow(b, n)
 }

@@ -1,4 +1,4 @@
-package broach
+package buffer
 
 import (
 	"testing"
@@ -9,7 +9,7 @@ import (
 
 // Memory goes back when nothing went on from one look to the next, and the looks are seldom where a collection takes long.
 func TestIdleWatchSeesThatNothingGoesOn(t *testing.T) {
-	var w idleWatch
+	var w Idle
 	now := time.Unix(0, 0)
 	a := activity{uses: 5, collections: 2}
 	require.False(t, w.look(now, 0, a), "the first look knows nothing")

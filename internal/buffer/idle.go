@@ -1,4 +1,4 @@
-package broach
+package buffer
 
 import (
 	"runtime"
@@ -28,17 +28,17 @@ var bulk struct {
 	pause atomic.Int64 // until the next collection, as a time.Duration
 }
 
-// An idleWatch finds out that large messages have ended. Its zero value is ready. It is not safe for concurrent use.
-type idleWatch struct {
+// An Idle finds out that large messages have ended. Its zero value is ready. It is not safe for concurrent use.
+type Idle struct {
 	at   time.Time // when to look next; zero: nothing is worth it
 	last activity
 }
 
 // Next is when to look again; zero: nothing is worth it.
-func (w *idleWatch) Next() time.Time { return w.at }
+func (w *Idle) Next() time.Time { return w.at }
 
 // IsOver reports that large messages have ended, so that it is time to give their memory back.
-func (w *idleWatch) IsOver(now time.Time) bool {
+func (w *Idle) IsOver(now time.Time) bool {
 	if bulk.spare.Load() < bulkWorth {
 		w.at = time.Time{}
 		return false
@@ -56,7 +56,7 @@ type activity struct {
 }
 
 // look reports whether nothing went on since the look before.
-func (w *idleWatch) look(now time.Time, pause time.Duration, a activity) bool {
+func (w *Idle) look(now time.Time, pause time.Duration, a activity) bool {
 	idle := !w.at.IsZero() && a == w.last
 	w.at, w.last = now.Add(max(pause, bulkIdle)), a
 	return idle
@@ -69,8 +69,8 @@ func collections() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// giveBack gives it back. It collects twice, for a sync.Pool keeps what it has through one collection.
-func giveBack() error {
+// GiveBack gives it back. It collects twice, for a sync.Pool keeps what it has through one collection.
+func GiveBack() error {
 	if bulk.spare.Swap(0) < bulkWorth {
 		return nil // another node has done it
 	}

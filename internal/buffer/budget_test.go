@@ -1,4 +1,4 @@
-package broach
+package buffer
 
 import (
 	"sync"
@@ -8,7 +8,7 @@ import (
 )
 
 func TestMemoryBound(t *testing.T) {
-	m := &memory{Size: 100}
+	m := &Budget{Size: 100}
 	require.True(t, m.take(0, 50), "half of it")
 	require.False(t, m.take(0, 26))
 	require.True(t, m.take(0, 25), "half of what is left")
@@ -19,10 +19,10 @@ func TestMemoryBound(t *testing.T) {
 
 // However many take what they can at the same time, they leave as much as each of them has.
 func TestMemoryIsShared(t *testing.T) {
-	m := &memory{Size: 1 << 20}
-	var all []*share
+	m := &Budget{Size: 1 << 20}
+	var all []*Share
 	for range 64 {
-		all = append(all, &share{Of: m})
+		all = append(all, &Share{Of: m})
 	}
 	for took := true; took; {
 		took = false
@@ -40,7 +40,7 @@ func TestMemoryIsShared(t *testing.T) {
 
 // What is free for each link does not count.
 func TestFreePartOfAShare(t *testing.T) {
-	s := &share{Of: &memory{Size: 100}, Free: 30}
+	s := &Share{Of: &Budget{Size: 100}, Free: 30}
 	require.True(t, s.Take(20))
 	require.Zero(t, s.Of.Used())
 	require.True(t, s.Take(20))
@@ -57,7 +57,7 @@ func TestFreePartOfAShare(t *testing.T) {
 
 // A link that is over gives back to the memory itself.
 func TestAShareIsSettled(t *testing.T) {
-	s := &share{Of: &memory{Size: 100}, Free: 30}
+	s := &Share{Of: &Budget{Size: 100}, Free: 30}
 	require.True(t, s.Take(50))
 	s.Settle()
 	s.Of.Give(20)
@@ -67,10 +67,10 @@ func TestAShareIsSettled(t *testing.T) {
 
 // Who has more than another is going to have gives way, the one with most first; of equals nobody does.
 func TestTheRichestGivesWay(t *testing.T) {
-	m := &memory{Size: 100}
-	var shares []*share
+	m := &Budget{Size: 100}
+	var shares []*Share
 	for _, n := range []int64{20, 30, 16, 0} {
-		s := &share{Of: m}
+		s := &Share{Of: m}
 		m.Join(s)
 		require.True(t, s.Take(n))
 		shares = append(shares, s)
@@ -85,7 +85,7 @@ func TestTheRichestGivesWay(t *testing.T) {
 }
 
 func TestShareIsLimitedByItself(t *testing.T) {
-	s := &share{Of: &memory{Size: 1000}, Most: 100}
+	s := &Share{Of: &Budget{Size: 1000}, Most: 100}
 	require.True(t, s.Take(60))
 	require.False(t, s.Fits(41))
 	require.False(t, s.Take(41))
@@ -95,7 +95,7 @@ func TestShareIsLimitedByItself(t *testing.T) {
 }
 
 func TestMemoryTakenTogether(t *testing.T) {
-	m := &memory{Size: 3}
+	m := &Budget{Size: 3}
 	var g sync.WaitGroup
 	for range 4 {
 		g.Go(func() {
