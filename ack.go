@@ -149,19 +149,3 @@ func (s *callSlots) all() iter.Seq2[uint16, *callSlot] {
 		}
 	}
 }
-
-// earliest returns the earlier of two times, where the zero time means never.
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-// later returns the later of two times.
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}

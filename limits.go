@@ -58,21 +58,3 @@ const (
 	outboxMax      = 4096             // datagrams that wait while the system takes none, 6 MiB of them; more are lost, as a datagram may be, and sent or asked for again
 	maxSlots       = 1 << 16          // calls in flight, in each direction: a slot number has 16 bits
 )
-
-// allowance bounds what is done in a second. The zero value is ready.
-type allowance struct {
-	until time.Time // the end of the present second
-	spent int
-}
-
-// take reports whether one more is allowed of so many in a second.
-func (a *allowance) take(now time.Time, most int) bool {
-	if !now.Before(a.until) {
-		a.until, a.spent = now.Add(time.Second), 0
-	}
-	if a.spent >= most {
-		return false
-	}
-	a.spent++
-	return true
-}

@@ -5,11 +5,8 @@ import (
 	"time"
 )
 
-// A stranger, a function or a cut of the network can cause any number of log lines; this many a second are enough to see what is wrong.
-const (
-	logBurst    = 5
-	memberBurst = 20 // of what became of other nodes
-)
+// logBurst is how many lines of one sort a second are enough to see what is wrong: a stranger or a function can cause any number.
+const logBurst = 5
 
 // logLimit lets few lines of one sort through and counts the others. The zero value is ready.
 type logLimit struct {

@@ -8,6 +8,9 @@ import (
 	"broach/internal/buffer"
 )
 
+// memberBurst is how many lines a second tell what became of other nodes: a cut of the network can cause any number.
+const memberBurst = 20
+
 const idleWake = time.Minute // how long the loop sleeps when nothing at all is due
 
 // loop owns what we believe of the cluster. Messages, commands and the passing of time go in; datagrams, links opened and

@@ -1,0 +1,37 @@
+package broach
+
+import "time"
+
+// earliest returns the earlier of two times, where the zero time means never.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// An allowance bounds what is done in a second. The zero value is ready.
+type allowance struct {
+	until time.Time // the end of the present second
+	spent int
+}
+
+// take reports whether one more is allowed of so many in a second.
+func (a *allowance) take(now time.Time, most int) bool {
+	if !now.Before(a.until) {
+		a.until, a.spent = now.Add(time.Second), 0
+	}
+	if a.spent >= most {
+		return false
+	}
+	a.spent++
+	return true
+}
