@@ -85,14 +85,14 @@ func (t *Timer) logError(err *Error) {
 	if err == nil || err.Code == Canceled && t.ctx.Err() != nil {
 		return
 	}
-	if suppressed, ok := t.node.provider.losses.allow(time.Now()); ok {
+	if suppressed, ok := t.node.provider.losses.Allow(time.Now()); ok {
 		t.node.log.Warn("broach: a timer failed", "every", t.plan.every, "name", t.name, "code", err.Code, "err", err.Message, "suppressed", suppressed)
 	}
 }
 
 // failed ends a run whose function panicked or ended its goroutine.
 func (t *Timer) failed(v any, stack []byte) {
-	if suppressed, ok := t.node.provider.panics.allow(time.Now()); ok {
+	if suppressed, ok := t.node.provider.panics.Allow(time.Now()); ok {
 		t.node.log.Error("broach: timer panicked", "every", t.plan.every, "name", t.name, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
 	t.finish()

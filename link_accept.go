@@ -19,7 +19,7 @@ func (l *link) mayCome(now time.Time, number uint64) bool {
 	if number > l.window.highest+numberSpan || !l.window.isNew(number) {
 		return false
 	}
-	return l.sealed == nil || !seal.IsFar(seal.Epoch(number), seal.Epoch(l.window.highest)) || l.sealed.far.take(now, farPerSec)
+	return l.sealed == nil || !seal.IsFar(seal.Epoch(number), seal.Epoch(l.window.highest)) || l.sealed.far.Take(now, farPerSec)
 }
 
 // accept notes that a datagram has come that mayCome and was opened. The reader calls it.

@@ -46,7 +46,7 @@ func TestReplaysCostNoKey(t *testing.T) {
 			}
 			require.EqualValues(t, arrived, link.arrived.Load(), what)
 			if keys != nil {
-				require.Zero(t, link.sealed.far.spent-4, what) // those of the way up
+				require.Zero(t, link.sealed.far.Spent-4, what) // those of the way up
 			}
 		}
 		require.Zero(t, s.Stats().Unopened)

@@ -58,7 +58,7 @@ func (m *membership) tellChunks(now time.Time, p *peer, echo uint64, entries []w
 	chunks := chunksOf(echo, entries, pay)
 	p.listAt = m.moment(now.Add(min(time.Duration(len(chunks))*listPause, time.Second)))
 	for _, c := range chunks {
-		if m.lists.take(now, listsPerSec) {
+		if m.lists.Take(now, listsPerSec) {
 			m.tell(p, c)
 		}
 	}

@@ -236,7 +236,7 @@ func TestWholeListsAreBounded(t *testing.T) {
 	require.Equal(t, 34, total, "one each 30 ms")
 
 	s.run(time.Second)
-	a.lists.spent, a.lists.until = listsPerSec-1, s.now.Add(time.Second)
+	a.lists.Spent, a.lists.Until = listsPerSec-1, s.now.Add(time.Second)
 	p := a.peers.byAddr[x.addr]
 	sent := s.watch(a)
 	for range 10 {

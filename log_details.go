@@ -19,7 +19,7 @@ func (c *carrier) detail(now time.Time, text string, args ...any) {
 	if !c.isDebugging() {
 		return
 	}
-	if suppressed, ok := c.details.allowOf(now, detailBurst); ok {
+	if suppressed, ok := c.details.AllowOf(now, detailBurst); ok {
 		c.log.Debug(text, append(args, "suppressed", suppressed)...)
 	}
 }
@@ -72,7 +72,7 @@ func (p *provider) noteFailed(r *request, err *Error, code Code) {
 	if r.function == nil || !p.log.wants(slog.LevelDebug) {
 		return
 	}
-	if suppressed, ok := p.failures.allowOf(time.Now(), detailBurst); ok {
+	if suppressed, ok := p.failures.AllowOf(time.Now(), detailBurst); ok {
 		p.log.Debug("broach: a call failed here", "service", r.function.name, "from", r.from(), "code", code, "executed", err.Executed,
 			"err", withoutArguments(err), "suppressed", suppressed)
 	}

@@ -15,14 +15,14 @@ type logLimit struct {
 	suppressed int // lines held back since one was let through
 }
 
-// allow reports whether a line may be logged now, and how many were suppressed before it.
-func (l *logLimit) allow(now time.Time) (suppressed int, ok bool) { return l.allowOf(now, logBurst) }
+// Allow reports whether a line may be logged now, and how many were suppressed before it.
+func (l *logLimit) Allow(now time.Time) (suppressed int, ok bool) { return l.AllowOf(now, logBurst) }
 
-// allowOf is allow with so many lines in a second.
-func (l *logLimit) allowOf(now time.Time, most int) (suppressed int, ok bool) {
+// AllowOf is allow with so many lines in a second.
+func (l *logLimit) AllowOf(now time.Time, most int) (suppressed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.passed.take(now, most) {
+	if !l.passed.Take(now, most) {
 		l.suppressed++
 		return 0, false
 	}

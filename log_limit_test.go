@@ -13,7 +13,7 @@ func TestFewLinesASecondAreLogged(t *testing.T) {
 		var l logLimit
 		burst := func(n int) (logged, suppressed int) {
 			for range n {
-				s, ok := l.allow(time.Now())
+				s, ok := l.Allow(time.Now())
 				if suppressed += s; ok {
 					logged++
 				}

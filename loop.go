@@ -211,7 +211,7 @@ func (n *Node) takeDown(now time.Time) {
 // crowded counts a table that finds no room, and tells the operator.
 func (n *Node) crowded(now time.Time, id linkID) {
 	n.stats.crowded.Add(1)
-	if suppressed, ok := n.crowdedLines.allow(now); ok {
+	if suppressed, ok := n.crowdedLines.Allow(now); ok {
 		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one are not called:"+
 			" offer fewer functions, or divide the cluster", "addr", id.addr, "functions", rowsMax, "bytes", rowBytesMax, "suppressed", suppressed)
 	}
@@ -220,7 +220,7 @@ func (n *Node) crowded(now time.Time, id linkID) {
 // spoilt counts a table that cannot be decoded, and tells the operator.
 func (n *Node) spoilt(now time.Time, id linkID) {
 	n.stats.crowded.Add(1)
-	if suppressed, ok := n.crowdedLines.allow(now); ok {
+	if suppressed, ok := n.crowdedLines.Allow(now); ok {
 		n.log.Warn("broach: the service table of a member cannot be read, so its functions are not called: does it run a broach of this version?",
 			"addr", id.addr, "suppressed", suppressed)
 	}
@@ -267,7 +267,7 @@ func (k EventKind) remedy() string {
 
 // logEvent tells the operator what changed in the cluster.
 func (n *Node) logEvent(now time.Time, e memberEvent) {
-	if suppressed, ok := n.memberLines.allowOf(now, memberBurst); ok {
+	if suppressed, ok := n.memberLines.AllowOf(now, memberBurst); ok {
 		n.log.Log(e.kind.level(), "broach: "+e.kind.String(), "addr", e.peer.addr, "name", e.peer.name, "check", e.kind.remedy(), "suppressed", suppressed)
 	}
 }

@@ -20,18 +20,18 @@ func later(a, b time.Time) time.Time {
 
 // An allowance bounds what is done in a second. The zero value is ready.
 type allowance struct {
-	until time.Time // the end of the present second
-	spent int
+	Until time.Time // the end of the present second
+	Spent int
 }
 
-// take reports whether one more is allowed of so many in a second.
-func (a *allowance) take(now time.Time, most int) bool {
-	if !now.Before(a.until) {
-		a.until, a.spent = now.Add(time.Second), 0
+// Take reports whether one more is allowed of so many in a second.
+func (a *allowance) Take(now time.Time, most int) bool {
+	if !now.Before(a.Until) {
+		a.Until, a.Spent = now.Add(time.Second), 0
 	}
-	if a.spent >= most {
+	if a.Spent >= most {
 		return false
 	}
-	a.spent++
+	a.Spent++
 	return true
 }

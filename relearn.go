@@ -37,7 +37,7 @@ func (m *membership) isUnheard(now time.Time) bool {
 // asksBack reports whether who learns its address asks for it, instead of answering an Open that names one. isUnheard says that no peer is alive for
 // it: then it asks some, and answers the others.
 func asksBack(now time.Time, self, named netip.AddrPort, isUnheard bool, asks *allowance) bool {
-	return asksInstead(self, named) || isUnheard && !named.Addr().IsUnspecified() && asks.take(now, asksPerSec)
+	return asksInstead(self, named) || isUnheard && !named.Addr().IsUnspecified() && asks.Take(now, asksPerSec)
 }
 
 // note keeps an answer, in place of the one that the same host gave before.

@@ -30,7 +30,7 @@ type quota struct{ kept, all allowance }
 
 // take reports whether one more is allowed: of all, or for who comes first of what is kept.
 func (q *quota) take(now time.Time, isFirst bool, kept, all int) bool {
-	return isFirst && q.kept.take(now, kept) || q.all.take(now, all)
+	return isFirst && q.kept.Take(now, kept) || q.all.Take(now, all)
 }
 
 // begin is called before each batch.
@@ -64,7 +64,7 @@ func (s *strangers) mayTry(now time.Time, needsKey bool) bool {
 		return true
 	}
 	s.derived++
-	return s.derived <= derivedBatch && s.secrets.take(now, derivedPerSec)
+	return s.derived <= derivedBatch && s.secrets.Take(now, derivedPerSec)
 }
 
 // mayLink reports whether another link may be made.
