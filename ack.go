@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/pace"
 )
 
 // The caller's half of at-most-once calls, PROTOCOL.md 2.5. The provider's half is in served.go.
@@ -100,8 +101,8 @@ func (s *callSlots) end(slot uint16) *pendingCall {
 
 // arm says when the slot wants attention next: at its pace, its deadline, or when the peer has been silent for too long.
 func (s *callSlots) arm(c *callSlot, now, silentAt time.Time) {
-	c.due = earliest(earliest(now.Add(c.pace), c.deadline), silentAt)
-	s.next = earliest(s.next, c.due)
+	c.due = pace.Earliest(pace.Earliest(now.Add(c.pace), c.deadline), silentAt)
+	s.next = pace.Earliest(s.next, c.due)
 }
 
 // taken notes that the provider has the request, by its word or because the whole transfer was acknowledged. The transfer is over.
@@ -133,7 +134,7 @@ func (s *callSlots) overdue(now time.Time) iter.Seq2[uint16, *callSlot] {
 		s.next = time.Time{}
 		for i := range s.slots {
 			if c := &s.slots[i]; c.state != callFree {
-				s.next = earliest(s.next, c.due)
+				s.next = pace.Earliest(s.next, c.due)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/pace"
 )
 
 // joinWait is how long a call waits for a name that is not known while the node is still joining.
@@ -156,7 +157,7 @@ func (c *Caller) deadline(ctx context.Context, now time.Time) time.Time {
 	deadline, ok := ctx.Deadline()
 	switch {
 	case c.opts.timeout > 0:
-		return earliest(deadline, now.Add(c.opts.timeout))
+		return pace.Earliest(deadline, now.Add(c.opts.timeout))
 	case ok:
 		return deadline
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -13,7 +14,7 @@ func (c *Caller) route(ctx context.Context, now, deadline time.Time) (*route, *E
 	v := c.node.view.Load()
 	r := c.routeIn(v)
 	if r == nil && !v.joined {
-		return c.awaitRoute(ctx, earliest(deadline, now.Add(joinWait)), deadline)
+		return c.awaitRoute(ctx, pace.Earliest(deadline, now.Add(joinWait)), deadline)
 	}
 	return r, c.unknown(r)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/pace"
 )
 
 const (
@@ -58,7 +59,7 @@ func (s *contactSet) add(c *contact) {
 }
 
 // due is when something is to be done for a contact.
-func (c *contact) due() time.Time { return earliest(c.at, c.until) }
+func (c *contact) due() time.Time { return pace.Earliest(c.at, c.until) }
 
 // end removes a contact from all but the list, which tickContacts tidies. Maps keep the room that they once needed, which after
 // joining a large cluster is more than all the rest: they are made anew.
@@ -115,11 +116,11 @@ func (m *membership) contactNamed(now time.Time, addr netip.AddrPort, own, yield
 	switch {
 	case c.kept != nil:
 	case c.tries > 0:
-		c.at = later(now, c.last.Add(m.helloGap(c.tries, m.crowd())))
-		m.contacts.at = earliest(m.contacts.at, c.at)
+		c.at = pace.Later(now, c.last.Add(m.helloGap(c.tries, m.crowd())))
+		m.contacts.at = pace.Earliest(m.contacts.at, c.at)
 	case yield:
 		c.at = now.Add(yieldFor)
-		m.contacts.at = earliest(m.contacts.at, c.at)
+		m.contacts.at = pace.Earliest(m.contacts.at, c.at)
 	default:
 		m.openTo(now, c)
 	}
@@ -140,7 +141,7 @@ func (m *membership) newContact(now time.Time, c contact) *contact {
 		c.rank = p.rank()
 	}
 	s.add(&c)
-	s.at = earliest(s.at, c.until)
+	s.at = pace.Earliest(s.at, c.until)
 	return &c
 }
 
@@ -149,7 +150,7 @@ func (m *membership) openTo(now time.Time, c *contact) {
 	c.at = time.Time{}
 	if at := c.goAhead.wait(now, &m.strain); !at.IsZero() {
 		c.at = at
-		m.contacts.at = earliest(m.contacts.at, at)
+		m.contacts.at = pace.Earliest(m.contacts.at, at)
 		return
 	}
 	if c.named {
@@ -161,7 +162,7 @@ func (m *membership) openTo(now time.Time, c *contact) {
 	c.tries, c.last = min(c.tries+1, math.MaxUint8-1), now
 	if c.paid > 0 {
 		c.at = now.Add(m.helloGap(c.tries, m.crowd()))
-		m.contacts.at = earliest(m.contacts.at, c.at)
+		m.contacts.at = pace.Earliest(m.contacts.at, c.at)
 	}
 	if m.learner.on && asksInstead(m.cfg.self, c.addr) {
 		m.askAddress(c.addr)
@@ -209,7 +210,7 @@ func (m *membership) tickContacts(now time.Time) {
 	}
 	due = slices.DeleteFunc(due, func(c *contact) bool { return c.over })
 	for _, c := range due {
-		s.at = earliest(s.at, c.due())
+		s.at = pace.Earliest(s.at, c.due())
 	}
 	s.list = append(due, s.list...)
 }

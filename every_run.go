@@ -3,6 +3,8 @@ package broach
 import (
 	"fmt"
 	"time"
+
+	"broach/internal/pace"
 )
 
 // A Timer is the pool's job: it is offered when it is due, and not again before that run has ended.
@@ -45,7 +47,7 @@ func (t *Timer) takeTurn(now time.Time) (begins bool) {
 func (t *Timer) at(order []uint64) time.Time {
 	at := t.plan.at(order)
 	if v := t.node.view.Load(); t.plan.shared && len(order) == 1 && !v.joined {
-		return later(at, v.began.Add(joinWait))
+		return pace.Later(at, v.began.Add(joinWait))
 	}
 	return at
 }

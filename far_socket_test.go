@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/pace"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -72,8 +74,8 @@ func (r *relay) leaves(bytes int) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	cost := func(bytes int) time.Duration { return time.Duration(float64(bytes) / r.rate * float64(time.Second)) }
-	r.free = later(r.free, now.Add(-cost(farBurst))).Add(cost(bytes))
-	return later(r.free, now)
+	r.free = pace.Later(r.free, now.Add(-cost(farBurst))).Add(cost(bytes))
+	return pace.Later(r.free, now)
 }
 
 func (r *relay) Close() error {

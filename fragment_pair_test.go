@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/pace"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -129,12 +130,12 @@ func (p *fragmentPair) sendFragments() {
 		p.sent++
 		at := p.now
 		if p.net.gap > 0 {
-			p.busy = later(p.busy, p.now.Add(-time.Duration(p.net.burst)*p.net.gap)).Add(p.net.gap)
+			p.busy = pace.Later(p.busy, p.now.Add(-time.Duration(p.net.burst)*p.net.gap)).Add(p.net.gap)
 			if p.busy.Sub(p.now) > time.Duration(p.net.queue)*p.net.gap {
 				p.busy = p.busy.Add(-p.net.gap)
 				continue
 			}
-			at = later(p.busy, p.now)
+			at = pace.Later(p.busy, p.now)
 		}
 		p.transmit(at, numberedFragment{uint32(p.sent), f})
 	}

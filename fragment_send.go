@@ -6,6 +6,7 @@ import (
 	"sort"
 	"time"
 
+	"broach/internal/pace"
 	"broach/internal/ring"
 	"broach/internal/wire"
 )
@@ -343,11 +344,11 @@ func (o *outTransfers) nextTimeout(rto time.Duration) time.Time {
 		return at
 	}
 	if o.flight.pacer.free > 0 && o.hasMore() {
-		at = earliest(at, o.flight.epoch.Add(o.flight.pacer.next()))
+		at = pace.Earliest(at, o.flight.epoch.Add(o.flight.pacer.next()))
 	}
 	for _, t := range o.active {
 		if t.isBlocked() && t.next == t.base {
-			at = earliest(at, later(t.probeAt, o.flight.epoch.Add(o.flight.pacer.free)))
+			at = pace.Earliest(at, pace.Later(t.probeAt, o.flight.epoch.Add(o.flight.pacer.free)))
 		}
 	}
 	return at

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -119,7 +120,7 @@ func (m *membership) join(now time.Time, seed netip.AddrPort) {
 	switch p := m.peers.byAddr[j.placeOf(seed)]; {
 	case p != nil && p.isMember():
 		m.continueJoin(now, p)
-		j.at = later(now.Add(j.pace), j.askedAt.Add(joinAgain))
+		j.at = pace.Later(now.Add(j.pace), j.askedAt.Add(joinAgain))
 	case !m.isProving(seed):
 		m.contactSeed(now, seed)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -138,7 +139,7 @@ func (m *membership) learnAt() time.Time {
 	if m.isLearning() {
 		return m.learner.until
 	}
-	return earliest(m.learner.until, m.learner.askAt)
+	return pace.Earliest(m.learner.until, m.learner.askAt)
 }
 
 // adopt makes an address ours, and joins with it at once, unless we have joined as another.

@@ -10,6 +10,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/handshake"
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -17,7 +18,7 @@ import (
 type carrier struct {
 	transport  transport
 	log        *logQueue
-	details    logLimit // of the lines for debugging
+	details    pace.LogLimit // of the lines for debugging
 	process    *handshake.Process
 	cluster    uint64
 	own        atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
@@ -333,9 +334,9 @@ func (l *link) nextTimeout() time.Time {
 	if l.exchange == nil {
 		return proof
 	}
-	transfers := earliest(l.sendingTimeout(), l.receiving.nextTimeout())
-	replies := earliest(l.served.nextTimeout(), l.unheardAt())
-	return earliest(earliest(l.calls.next, replies), earliest(transfers, proof))
+	transfers := pace.Earliest(l.sendingTimeout(), l.receiving.nextTimeout())
+	replies := pace.Earliest(l.served.nextTimeout(), l.unheardAt())
+	return pace.Earliest(pace.Earliest(l.calls.next, replies), pace.Earliest(transfers, proof))
 }
 
 // stepPause is how soon the loop steps a link again that is still due: what cannot be done now, because somebody else flushes

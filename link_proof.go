@@ -3,6 +3,7 @@ package broach
 import (
 	"time"
 
+	"broach/internal/pace"
 	"broach/internal/seal"
 	"broach/internal/wire"
 )
@@ -45,7 +46,7 @@ func (l *link) sendingTimeout() time.Time {
 	if l.isWithheld() {
 		return l.sending.flight.deadline(rto)
 	}
-	return earliest(l.sending.nextTimeout(rto), l.path.nextTimeout())
+	return pace.Earliest(l.sending.nextTimeout(rto), l.path.nextTimeout())
 }
 
 // prove sends a Probe that the peer can only answer if it gets it.

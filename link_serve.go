@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -244,7 +245,7 @@ func (l *link) dropUnheard(now time.Time) {
 // unheardAt is when the oldest reply under way is given up; zero: there is none.
 func (l *link) unheardAt() time.Time {
 	if v := l.served.moving.head; v != nil {
-		return later(v.at, l.sending.heardAt).Add(transferIdle)
+		return pace.Later(v.at, l.sending.heardAt).Add(transferIdle)
 	}
 	return time.Time{}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -157,7 +158,7 @@ func (m *membership) spread(now time.Time, paid int, begun []*contact) {
 			paid--
 			if c.at.IsZero() {
 				c.at = now.Add(m.helloGap(1, m.crowd()))
-				m.contacts.at = earliest(m.contacts.at, c.at)
+				m.contacts.at = pace.Earliest(m.contacts.at, c.at)
 			}
 		}
 	}
@@ -195,7 +196,7 @@ func (m *membership) miss(now time.Time, addr netip.AddrPort) {
 func (m *membership) planAsking(now time.Time) {
 	j := &m.joining
 	j.asks = 1
-	j.askAt = earliest(j.askAt, now.Add(m.askGap(j.asks, len(j.missing))))
+	j.askAt = pace.Earliest(j.askAt, now.Add(m.askGap(j.asks, len(j.missing))))
 }
 
 // askGap is the wait before the n-th question for those that are not met. It is as long as that between hellos, at a loss of a quarter the reason is

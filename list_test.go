@@ -236,7 +236,9 @@ func TestWholeListsAreBounded(t *testing.T) {
 	require.Equal(t, 34, total, "one each 30 ms")
 
 	s.run(time.Second)
-	a.lists.Spent, a.lists.Until = listsPerSec-1, s.now.Add(time.Second)
+	for range listsPerSec - 1 {
+		require.True(t, a.lists.Take(s.now, listsPerSec))
+	}
 	p := a.peers.byAddr[x.addr]
 	sent := s.watch(a)
 	for range 10 {

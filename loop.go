@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/pace"
 )
 
 // memberBurst is how many lines a second tell what became of other nodes: a cut of the network can cause any number.
@@ -22,7 +23,7 @@ func (n *Node) loop() {
 	defer timer.Stop()
 	closing := n.provider.ctx.Done()
 	for !n.hasLeft(now) {
-		next := later(n.step(now), now) // what a message has made overdue was not planned before
+		next := pace.Later(n.step(now), now) // what a message has made overdue was not planned before
 		timer.Reset(next.Sub(now))
 		select {
 		case in := <-n.inbox:
@@ -105,9 +106,9 @@ func (n *Node) step(now time.Time) time.Time {
 	}
 	n.noteSilence(now)
 	n.noteTrouble(now)
-	next := earliest(due, n.members.nextTimeout())
-	next = earliest(earliest(next, n.tendAt), n.publishAt)
-	next = earliest(next, earliest(n.tableAt, earliest(earliest(n.seeds.at, n.idle.Next()), earliest(n.seeds.tellAt, n.circuitsAt))))
+	next := pace.Earliest(due, n.members.nextTimeout())
+	next = pace.Earliest(pace.Earliest(next, n.tendAt), n.publishAt)
+	next = pace.Earliest(next, pace.Earliest(n.tableAt, pace.Earliest(pace.Earliest(n.seeds.at, n.idle.Next()), pace.Earliest(n.seeds.tellAt, n.circuitsAt))))
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}

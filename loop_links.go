@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -47,7 +48,7 @@ func (n *Node) succeedLink(now time.Time, s succession) {
 	to.successor.Store(nil)
 	from.successor.Store(to)
 	n.replaced = append(n.replaced, from)
-	n.tendAt = earliest(n.tendAt, now.Add(tendEvery))
+	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
 }
 
 // closeLink ends a link, after what waits on it has been sent.
@@ -60,7 +61,7 @@ func (n *Node) closeLink(now time.Time, token uint64) {
 	n.tokens.close(now, l)
 	l.sendAll()
 	l.close(outcome{code: Unreachable, gone: true, body: textRestart})
-	n.tendAt = earliest(n.tendAt, now.Add(tendEvery))
+	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
 }
 
 // tendLinks closes links that are used no more, and forgets tokens that were spent.
@@ -82,7 +83,7 @@ func (n *Node) tendLinks(now time.Time) {
 	clear(n.replaced[len(kept):])
 	n.replaced = kept
 	if len(kept) > 0 {
-		n.tendAt = earliest(n.tendAt, now.Add(tendEvery))
+		n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
 	}
 	n.carryOut(now)
 }

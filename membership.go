@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -78,9 +79,9 @@ type membership struct {
 	draining draining
 	parting  parting
 	healAt   time.Time
-	askedAll time.Time // when all were last asked whether they hold our links
-	listAt   time.Time // when a List may be sent again to mend somebody's view
-	lists    allowance // of messages of List
+	askedAll time.Time      // when all were last asked whether they hold our links
+	listAt   time.Time      // when a List may be sent again to mend somebody's view
+	lists    pace.Allowance // of messages of List
 	strain   strain
 	wakeAt   time.Time // what nextTimeout said after the last tick
 	out      effects
@@ -302,20 +303,20 @@ func (m *membership) tick(now time.Time) {
 // nextTimeout is when tick has something to do next; zero: never.
 func (m *membership) nextTimeout() time.Time {
 	if m.isLeaving() {
-		return earliest(m.parting.at, m.parting.until)
+		return pace.Earliest(m.parting.at, m.parting.until)
 	}
-	t := earliest(m.nextDue(), earliest(m.joining.at, m.joining.settle))
-	t = earliest(earliest(t, m.contacts.at), earliest(m.joining.askAt, m.learnAt()))
-	t = earliest(t, m.provingAt())
-	t = earliest(t, earliest(m.newsAt, m.owedAt()))
-	t = earliest(t, m.rotation.nextAt())
+	t := pace.Earliest(m.nextDue(), pace.Earliest(m.joining.at, m.joining.settle))
+	t = pace.Earliest(pace.Earliest(t, m.contacts.at), pace.Earliest(m.joining.askAt, m.learnAt()))
+	t = pace.Earliest(t, m.provingAt())
+	t = pace.Earliest(t, pace.Earliest(m.newsAt, m.owedAt()))
+	t = pace.Earliest(t, m.rotation.nextAt())
 	for i := range m.claims {
-		t = earliest(t, m.claims[i].at)
+		t = pace.Earliest(t, m.claims[i].at)
 	}
 	for i := range m.helps {
-		t = earliest(t, m.helps[i].at)
+		t = pace.Earliest(t, m.helps[i].at)
 	}
-	return earliest(t, earliest(m.healAt, m.draining.at))
+	return pace.Earliest(t, pace.Earliest(m.healAt, m.draining.at))
 }
 
 // tell sends a message on the best link of a peer.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/pace"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -44,7 +45,7 @@ type citizen struct {
 	host     int              // where it runs
 	links    map[uint64]*bond // by the token by which it receives
 	openings map[uint64]bool
-	asks     allowance
+	asks     pace.Allowance
 	dead     bool
 	stopped  bool
 	events   []memberEvent
@@ -212,14 +213,14 @@ func (s *society) run(d time.Duration) {
 	end := s.now.Add(d)
 	for {
 		next, c := s.next()
-		if next.IsZero() || later(s.now, next).After(end) {
-			s.now = later(s.now, end)
+		if next.IsZero() || pace.Later(s.now, next).After(end) {
+			s.now = pace.Later(s.now, end)
 			return
 		}
-		s.now = later(s.now, next)
+		s.now = pace.Later(s.now, next)
 		before := len(s.mail)
 		if c != nil {
-			c.strain.observe(s.now, s.now.Sub(later(next, c.planned)), 0)
+			c.strain.observe(s.now, s.now.Sub(pace.Later(next, c.planned)), 0)
 			c.tick(s.now)
 			s.collect(c)
 		} else {

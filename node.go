@@ -13,6 +13,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/handshake"
+	"broach/internal/pace"
 	"broach/internal/seal"
 	"broach/internal/wire"
 
@@ -78,7 +79,7 @@ type Node struct {
 	opening    []datagram // Opens to be sent
 	circuitsAt time.Time  // when to look at the breakers again; zero: none was open
 
-	memberLines, circuitLines, crowdedLines logLimit
+	memberLines, circuitLines, crowdedLines pace.LogLimit
 }
 
 // Start starts a node and returns once it serves; joining the cluster goes on in the background. The zero Config makes a node

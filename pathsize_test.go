@@ -5,9 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
+	"broach/internal/pace"
 	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
 )
 
 const testRTO = 10 * time.Millisecond
@@ -52,7 +53,7 @@ func (w *testPath) step() bool {
 	if at.IsZero() {
 		return false
 	}
-	w.now = later(w.now, at)
+	w.now = pace.Later(w.now, at)
 	return true
 }
 

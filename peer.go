@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -278,7 +279,7 @@ func (m *membership) dueOf(p *peer) time.Time {
 	case Offline:
 		return m.time(p.since).Add(m.cfg.heartbeat.Forget)
 	}
-	return later(earliest(earliest(earliest(m.time(p.helloAt), m.time(p.pullAt)), p.steadyAt()), m.watchAt(p)), m.time(p.waits))
+	return pace.Later(pace.Earliest(pace.Earliest(pace.Earliest(m.time(p.helloAt), m.time(p.pullAt)), p.steadyAt()), m.watchAt(p)), m.time(p.waits))
 }
 
 // stepPeer does what is due for a peer, if there is room for it now.

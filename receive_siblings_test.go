@@ -228,7 +228,8 @@ func TestX25519IsComputedSeldom(t *testing.T) {
 		require.Equal(t, 12, s.made())
 		require.EqualValues(t, 40, s.shared.made)
 
-		s.reader.strangers.secrets.Spent = derivedPerSec
+		for s.reader.strangers.secrets.Take(time.Now(), derivedPerSec) {
+		}
 		late := newAsker(t, 99, keys)
 		c := late.take(s, late.ask(t, s)).confirm(nil)
 		s.hear(c)

@@ -3,6 +3,8 @@ package broach
 import (
 	"encoding/binary"
 	"time"
+
+	"broach/internal/pace"
 )
 
 // Register offers a function under a name: at once in this process, and everywhere as soon as the peers have heard of it: a few
@@ -40,7 +42,7 @@ func (n *Node) change(edit func() (first bool, err error)) error {
 	if err != nil || !first {
 		return err
 	}
-	return n.do(func(now time.Time) { n.tableAt = later(now, n.tableMade.Add(n.offered.pace())) })
+	return n.do(func(now time.Time) { n.tableAt = pace.Later(now, n.tableMade.Add(n.offered.pace())) })
 }
 
 // tellTable gives the peers our table as it is now.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -36,7 +37,7 @@ func (m *membership) isUnheard(now time.Time) bool {
 
 // asksBack reports whether who learns its address asks for it, instead of answering an Open that names one. isUnheard says that no peer is alive for
 // it: then it asks some, and answers the others.
-func asksBack(now time.Time, self, named netip.AddrPort, isUnheard bool, asks *allowance) bool {
+func asksBack(now time.Time, self, named netip.AddrPort, isUnheard bool, asks *pace.Allowance) bool {
 	return asksInstead(self, named) || isUnheard && !named.Addr().IsUnspecified() && asks.Take(now, asksPerSec)
 }
 
@@ -107,7 +108,7 @@ func (m *membership) tickAskingAgain(now time.Time) {
 	l := &m.learner
 	isSilent := m.pulse.isolated || m.isAlone()
 	if isSilent {
-		l.askAt = earliest(l.askAt, l.askedAt.Add(learnSoon))
+		l.askAt = pace.Earliest(l.askAt, l.askedAt.Add(learnSoon))
 	}
 	if now.Before(l.askAt) {
 		return

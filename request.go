@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -42,10 +43,10 @@ type provider struct {
 	ctx        context.Context // ends with the node
 	addr       func() netip.AddrPort
 	log        *logQueue
-	panics     logLimit // of the lines about them
-	losses     logLimit // of those about one-way calls that failed
-	failures   logLimit // and about others
-	maxMessage int      // bytes of results
+	panics     pace.LogLimit // of the lines about them
+	losses     pace.LogLimit // of those about one-way calls that failed
+	failures   pace.LogLimit // and about others
+	maxMessage int           // bytes of results
 }
 
 // newRequest makes a request of a message. Its arguments are copied, unless body is the transfer that they are part of.

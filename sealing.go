@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"broach/internal/handshake"
+	"broach/internal/pace"
 	"broach/internal/seal"
 	"broach/internal/wire"
 )
@@ -90,7 +91,7 @@ type linkSeals struct {
 
 	// the reader's
 	opener seal.Opener
-	far    allowance // of datagrams for which keys are made that are not kept
+	far    pace.Allowance // of datagrams for which keys are made that are not kept
 
 	// under the link's mutex
 	sealer *seal.Sealer

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"broach/internal/pace"
 )
 
 // The host names among the seeds. Each is looked up by itself, once for each family, and all side by side: one whose name server does not answer
@@ -139,12 +141,12 @@ func (n *Node) lookUpName(now time.Time, s *seedName, family int, isMet bool) {
 	case !now.Before(at) && b.busy == lookUpsMax:
 		return // it is looked at again when one ends
 	case now.Before(at):
-		b.at = earliest(b.at, earliest(at, now.Add(lookUpLost)))
+		b.at = pace.Earliest(b.at, pace.Earliest(at, now.Add(lookUpLost)))
 		return
 	}
 	l.busy, l.began = true, now
 	b.busy++
-	b.at = earliest(b.at, now.Add(lookUpSlow))
+	b.at = pace.Earliest(b.at, now.Add(lookUpSlow))
 	b.running.Go(func() {
 		ctx, cancel := context.WithTimeout(n.provider.ctx, lookUpTimeout)
 		defer cancel()
@@ -159,7 +161,7 @@ func (n *Node) awaitName(now time.Time, s *seedName, l *lookUp) {
 	switch {
 	case l.tried:
 	case now.Before(at):
-		n.seeds.at = earliest(n.seeds.at, at)
+		n.seeds.at = pace.Earliest(n.seeds.at, at)
 	default:
 		l.tried, l.err = true, errSlowLookUp
 		n.noteName(now, s)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/pace"
 )
 
 // The provider's half of at-most-once calls, PROTOCOL.md 2.4. The caller's half is in ack.go.
@@ -231,7 +232,7 @@ func (s *servedSlots) nextTimeout() time.Time {
 		t = s.fresh.head.at.Add(ackDelay)
 	}
 	if s.stored.head != nil {
-		t = earliest(t, s.stored.head.at.Add(replyKept))
+		t = pace.Earliest(t, s.stored.head.at.Add(replyKept))
 	}
 	return t
 }

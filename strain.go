@@ -3,6 +3,8 @@ package broach
 import (
 	"math"
 	"time"
+
+	"broach/internal/pace"
 )
 
 // How a process that gets too little of the processor holds back, [MEM-31].
@@ -81,7 +83,7 @@ func (g *goAhead) wait(now time.Time, s *strain) time.Time {
 		g.given = false
 		return time.Time{}
 	}
-	at := later(now, s.next)
+	at := pace.Later(now, s.next)
 	if at.Sub(now) > boundAhead {
 		return now.Add(boundAhead)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -15,9 +16,9 @@ type strangers struct {
 	confirms int // Confirms with a token that is not known, likewise
 	derived  int // X25519, likewise
 	offers   quota
-	asks     allowance // answered by asking
+	asks     pace.Allowance // answered by asking
 	made     quota
-	secrets  allowance              // X25519 in this second
+	secrets  pace.Allowance         // X25519 in this second
 	perAddr  map[netip.AddrPort]int // Offers to an address in this second
 	until    time.Time              // the end of it
 	seen     seenOpens
@@ -26,7 +27,7 @@ type strangers struct {
 }
 
 // quota is an allowance of a second that is divided: some of it is kept for those who come first.
-type quota struct{ kept, all allowance }
+type quota struct{ kept, all pace.Allowance }
 
 // take reports whether one more is allowed: of all, or for who comes first of what is kept.
 func (q *quota) take(now time.Time, isFirst bool, kept, all int) bool {

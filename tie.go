@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -87,7 +88,7 @@ func (m *membership) offered(now time.Time, o answered) {
 // that.
 func (m *membership) yield(now time.Time, c *contact, o answered) {
 	c.kept, c.at = &o, now.Add(yieldFor)
-	m.contacts.at = earliest(m.contacts.at, c.at)
+	m.contacts.at = pace.Earliest(m.contacts.at, c.at)
 }
 
 // isRenewed reports whether a link is to be made beside those that we have with a peer, [LNK-9]. While one works that the peer holds too nothing
@@ -190,7 +191,7 @@ func (m *membership) dropProving(now time.Time, pr *proving) {
 // provingAt is when tickProving has something to do; zero: never.
 func (m *membership) provingAt() (at time.Time) {
 	for _, pr := range m.provings {
-		at = earliest(at, earliest(earliest(pr.at, pr.again), pr.until))
+		at = pace.Earliest(at, pace.Earliest(pace.Earliest(pr.at, pr.again), pr.until))
 	}
 	return at
 }

@@ -57,7 +57,7 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/ring", "broach/internal/seal", "broach/internal/wire",
+		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/pace", "broach/internal/ring", "broach/internal/seal", "broach/internal/wire",
 		"github.com/panjf2000/ants/v2", "github.com/sony/gobreaker/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
 		"golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
 	}},
@@ -65,6 +65,7 @@ var rooms = map[string]room{
 	"internal/handshake":       {imports: []string{"broach/internal/seal", "broach/internal/wire"}},
 	"internal/intruder":        {},
 	"internal/linkmodel":       {isPure: true},
+	"internal/pace":            {},
 	"internal/ring":            {isPure: true},
 	"internal/sandbox":         {imports: []string{"golang.org/x/sys/unix"}},
 	"internal/sandbox/nobatch": {imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},

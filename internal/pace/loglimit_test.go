@@ -1,4 +1,4 @@
-package broach
+package pace
 
 import (
 	"testing"
@@ -10,7 +10,7 @@ import (
 
 func TestFewLinesASecondAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var l logLimit
+		var l LogLimit
 		burst := func(n int) (logged, suppressed int) {
 			for range n {
 				s, ok := l.Allow(time.Now())

@@ -1,0 +1,37 @@
+package pace
+
+import "time"
+
+// Earliest returns the earlier of two times, where the zero time means never.
+func Earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// Later returns the later of two times.
+func Later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// An Allowance bounds what is done in a second. The zero value is ready.
+type Allowance struct {
+	until time.Time // the end of the present second
+	spent int
+}
+
+// Take reports whether one more is allowed of so many in a second.
+func (a *Allowance) Take(now time.Time, most int) bool {
+	if !now.Before(a.until) {
+		a.until, a.spent = now.Add(time.Second), 0
+	}
+	if a.spent >= most {
+		return false
+	}
+	a.spent++
+	return true
+}
