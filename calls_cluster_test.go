@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 	"broach/internal/wire"
 
@@ -75,7 +76,7 @@ func TestLargeMessages(t *testing.T) {
 		loss float64
 	}{{mib, 0}, {mib, 0.05}, {64*mib - 1024, 0}, {64*mib - 1024, 0.05}} {
 		t.Run(fmt.Sprint(test.size, " bytes, loss ", test.loss), func(t *testing.T) {
-			if raceEnabled && test.size > mib {
+			if race.Enabled && test.size > mib {
 				t.Skip("slow with the race detector")
 			}
 			inCluster(t, 7, func(c *cluster) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -39,7 +41,7 @@ func medianOver(t *testing.T, most farTransfer, move func(c *cluster) farTransfe
 			f := move(c)
 			took, datagrams = append(took, f.took), append(datagrams, f.datagrams)
 		})
-		if raceEnabled {
+		if race.Enabled {
 			require.Less(t, took[0], 2*most.took)
 			return
 		}

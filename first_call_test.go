@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -94,12 +95,12 @@ func firstCallForms() map[string]func(seed, newcomer *Node) error {
 func TestTheFirstCallIsTakenAtOnce(t *testing.T) {
 	t.Parallel()
 	processes := 150
-	if raceEnabled {
+	if race.Enabled {
 		processes = 30
 	}
 	for name, call := range firstCallForms() {
 		for with, keys := range map[string][][]byte{"": nil, ", with keys": {keyOf(1)}} {
-			if raceEnabled && keys == nil {
+			if race.Enabled && keys == nil {
 				continue
 			}
 			t.Run(name+with, func(t *testing.T) {
@@ -124,7 +125,7 @@ func TestTheFirstCallThroughLoss(t *testing.T) {
 			continue
 		}
 		for _, loss := range []float64{0.05, 0.2} {
-			if raceEnabled && loss < 0.2 {
+			if race.Enabled && loss < 0.2 {
 				continue
 			}
 			t.Run(fmt.Sprint(name, ", loss ", loss), func(t *testing.T) {

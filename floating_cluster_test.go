@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -45,7 +47,7 @@ var holders = map[string]func(c *cluster) (giveBack func()){
 func TestWhoGetsItsAddressBackIsBelievedAgain(t *testing.T) {
 	t.Parallel()
 	sizes := []int{3, 32}
-	if raceEnabled {
+	if race.Enabled {
 		sizes = []int{3}
 	}
 	for _, size := range sizes {

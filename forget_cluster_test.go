@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -116,7 +118,7 @@ func TestCallsInFlightToWhoForgets(t *testing.T) {
 			"by itself":    func(*forgotten) []*Node { return nil },
 		} {
 			for with, keys := range map[string][][]byte{"": nil, ", with keys": {keyOf(1)}} {
-				if raceEnabled && (keys == nil || who != "both" && what != "requests under way") {
+				if race.Enabled && (keys == nil || who != "both" && what != "requests under way") {
 					continue
 				}
 				t.Run(what+", "+who+with, func(t *testing.T) {

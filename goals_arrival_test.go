@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -147,7 +149,7 @@ func TestTableChangeIsKnown(t *testing.T) {
 	t.Parallel()
 	requireWithin(t, 10*time.Millisecond, "all know of one more function", trials(t, 32, 0, registerInTurn))
 	requireWithin(t, 1500*time.Millisecond, "the same through loss", trials(t, 32, 0.25, registerInTurn))
-	if raceEnabled {
+	if race.Enabled {
 		t.Log("10,000 functions take too long with the race detector")
 		return
 	}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -43,7 +45,7 @@ func (f *traffic) offer(n *Node) {
 // begin starts callers that do not pause: of three, the race detector takes the time of two.
 func (f *traffic) begin() {
 	each := 3
-	if raceEnabled {
+	if race.Enabled {
 		each = 1
 	}
 	for _, n := range f.callers {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -45,7 +47,7 @@ func TestDeathIsKnown(t *testing.T) {
 
 // departures is how many nodes of a cluster depart: two stay at least, as witnesses of each other.
 func departures(nodes int) int {
-	if raceEnabled {
+	if race.Enabled {
 		return min(nodes-2, 2)
 	}
 	return min(nodes-2, 5)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -50,7 +51,7 @@ func sizes() []int {
 	switch {
 	case *thousand:
 		return []int{256}
-	case testing.Short(), raceEnabled:
+	case testing.Short(), race.Enabled:
 		return []int{3, 32}
 	}
 	return []int{3, 32, 100}
@@ -58,7 +59,7 @@ func sizes() []int {
 
 // aMinute is how long a cluster is watched. It is less with the race detector, where a minute of 32 nodes takes 5 s.
 func aMinute() time.Duration {
-	if raceEnabled {
+	if race.Enabled {
 		return 12 * time.Second
 	}
 	return time.Minute
@@ -81,14 +82,14 @@ func clustersOf(nodes int) uint64 {
 	switch {
 	case nodes > 3:
 		return 1
-	case raceEnabled:
+	case race.Enabled:
 		return 3
 	}
 	return 10
 }
 
 // tooMany reports that a loss is left out: with the race detector the least and the greatest will do.
-func tooMany(loss float64) bool { return raceEnabled && loss > 0 && loss < 0.25 }
+func tooMany(loss float64) bool { return race.Enabled && loss > 0 && loss < 0.25 }
 
 // gather lets nodes come together, and waits until they are at rest. What happens then meets another phase of the heartbeats with
 // each seed.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -16,7 +18,7 @@ func TestHalvesFindEachOther(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
 		for _, lasting := range []time.Duration{30 * time.Second, 90 * time.Second, 10 * time.Minute} {
-			if lasting > 30*time.Second && (size != 32 || raceEnabled) || lasting > 90*time.Second && testing.Short() {
+			if lasting > 30*time.Second && (size != 32 || race.Enabled) || lasting > 90*time.Second && testing.Short() {
 				continue // 10 minutes of 32 nodes take 7 s of the processor
 			}
 			t.Run(fmt.Sprint(size, " nodes, ", lasting), func(t *testing.T) {
@@ -51,7 +53,7 @@ func TestStoppedNode(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
 		for _, lasting := range []time.Duration{10 * time.Second, 30 * time.Second} {
-			if raceEnabled && lasting > 10*time.Second {
+			if race.Enabled && lasting > 10*time.Second {
 				continue
 			}
 			t.Run(fmt.Sprint(size, " nodes, ", lasting), func(t *testing.T) {
@@ -82,7 +84,7 @@ func TestStoppedNode(t *testing.T) {
 func TestSickNodesBlameNobody(t *testing.T) {
 	t.Parallel()
 	for name, upset := range map[string]func(*cluster, *Node) func(){"stopped": (*cluster).stop, "cut off": (*cluster).isolate} {
-		if raceEnabled && name == "cut off" {
+		if race.Enabled && name == "cut off" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

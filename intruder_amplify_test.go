@@ -10,6 +10,7 @@ import (
 
 	"broach"
 	"broach/internal/intruder"
+	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
 )
@@ -317,7 +318,7 @@ func TestAnAddressThatWasGivenUp(t *testing.T) {
 		m.Close()
 		f.tape.Cut()
 		came, last, pause := 0, time.Now(), 10*time.Millisecond
-		if intruder.Raced {
+		if race.Enabled {
 			pause *= 3
 		}
 		until := func(d time.Duration) (sent int) {

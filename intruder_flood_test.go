@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"broach/internal/intruder"
+	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
 )
@@ -123,7 +124,7 @@ func TestJoiningThroughAFlood(t *testing.T) {
 		f.start(3, 0)
 		f.key = nil
 		flood(uint64(fewer(2000)))
-		if key == nil || intruder.Raced {
+		if key == nil || race.Enabled {
 			time.Sleep(5 * time.Second)
 		}
 		f.key = key

@@ -18,6 +18,7 @@ import (
 
 	"broach"
 	"broach/internal/intruder"
+	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -93,7 +94,7 @@ func clusterKey(n byte) []byte {
 
 // besiege runs a test without keys and with them. The seed is printed: it replays the run.
 func besiege(t *testing.T, seed uint64, test func(t *testing.T, f *field)) {
-	if !intruder.Raced { // whose detector finds nothing without keys that it does not find with them
+	if !race.Enabled { // whose detector finds nothing without keys that it does not find with them
 		t.Run("without keys", func(t *testing.T) { inField(t, seed, nil, test) })
 	}
 	t.Run("with keys", func(t *testing.T) { inField(t, seed, clusterKey(0), test) })
@@ -382,7 +383,7 @@ func after(ctx context.Context, d time.Duration, result int) int {
 
 // fewer is n, or a tenth of it under the race detector.
 func fewer(n int) int {
-	if intruder.Raced {
+	if race.Enabled {
 		return n / 10
 	}
 	return n

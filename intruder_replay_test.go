@@ -12,6 +12,7 @@ import (
 
 	"broach"
 	"broach/internal/intruder"
+	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -323,7 +324,7 @@ func TestTwoStallsEndNoLongCall(t *testing.T) {
 // it who repeats all that was ever said.
 func TestCallsRunAtMostOnceBesideAnIntruder(t *testing.T) {
 	for seed := range uint64(3) {
-		if intruder.Raced && seed > 0 {
+		if race.Enabled && seed > 0 {
 			break
 		}
 		besiege(t, seed+1, func(t *testing.T, f *field) {

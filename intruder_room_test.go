@@ -8,6 +8,7 @@ import (
 
 	"broach"
 	"broach/internal/intruder"
+	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
 )
@@ -52,7 +53,7 @@ func (f *field) haunt(n *broach.Node, from, to int) {
 
 // "with 4,096 ghosts a newcomer is in within 1 s": 4,096 members of one host that have died fill the table, and keep nobody out.
 func TestGhostsKeepNobodyOut(t *testing.T) {
-	if intruder.Raced {
+	if race.Enabled {
 		t.Skip("the table is full or it is not")
 	}
 	t.Parallel()
@@ -213,7 +214,7 @@ func numbered(n int) (names []string) {
 // [TAB-9] Where one finds no room the largest gives way, if it is larger: members with as many functions as there may be, who were
 // there first, keep no newcomer's functions out.
 func TestLargeTablesKeepNoSmallOneOut(t *testing.T) {
-	if intruder.Raced {
+	if race.Enabled {
 		t.Skip("the room is taken or it is not")
 	}
 	t.Parallel()

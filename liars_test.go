@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 	"broach/internal/wire"
 
@@ -130,7 +131,7 @@ func TestLiarsChangeNothing(t *testing.T) {
 		for name, lie := range lies {
 			for _, who := range [][2]int{{1, 3}, {1, 12}, {3, 12}, {6, 12}} {
 				k, size := who[0], who[1]
-				if raceEnabled && (k != 3 || way != "fast") {
+				if race.Enabled && (k != 3 || way != "fast") {
 					continue
 				}
 				t.Run(fmt.Sprint(way, ", ", name, ", ", k, " of ", size), func(t *testing.T) {
@@ -151,17 +152,17 @@ func TestLiarsChangeNothing(t *testing.T) {
 func TestDeathIsKnownAmongLiars(t *testing.T) {
 	t.Parallel()
 	for name, lie := range lies {
-		if name == "Vouch" || raceEnabled && name != "all but Vouch" {
+		if name == "Vouch" || race.Enabled && name != "all but Vouch" {
 			continue
 		}
 		for _, k := range []int{1, 3, 8} {
-			if raceEnabled && k != 3 {
+			if race.Enabled && k != 3 {
 				continue
 			}
 			t.Run(fmt.Sprint(name, ", ", k, " of 16"), func(t *testing.T) {
 				var took []time.Duration
 				for seed := range uint64(2) {
-					if raceEnabled && seed > 0 {
+					if race.Enabled && seed > 0 {
 						break
 					}
 					inCluster(t, seed+1, func(cl *cluster) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -142,7 +143,7 @@ func TestIdsOfProofsAreRandom(t *testing.T) {
 
 // It costs a link nothing to ask but the datagram.
 func TestProofsAllocateNothing(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector makes sync.Pool forget at random")
 	}
 	onLink(t, func(l *link, w *wireTap) {

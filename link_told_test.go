@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -162,7 +164,7 @@ func (p *toldPair) judge() {
 func TestWhatALinkSaysOfACallIsTrue(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(100)
-	if raceEnabled {
+	if race.Enabled {
 		seeds = 10
 	}
 	var ended [4]int

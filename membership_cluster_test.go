@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -205,7 +206,7 @@ func TestSlowPathsJoinAndStay(t *testing.T) {
 func TestCallsRightAfterALossyJoin(t *testing.T) {
 	t.Parallel()
 	many := uint64(60)
-	if raceEnabled {
+	if race.Enabled {
 		many = 10
 	}
 	for seed := uint64(1); seed <= many; seed++ {

@@ -9,6 +9,7 @@ import (
 
 	"broach/internal/handshake"
 	"broach/internal/pace"
+	"broach/internal/race"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -80,7 +81,7 @@ func (b *bond) key() wire.PublicKey {
 
 // newSociety begins an empty one. It runs in one goroutine: the race detector, which makes it ten times as slow, finds nothing there.
 func newSociety(t *testing.T) *society {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("one goroutine has no races")
 	}
 	t.Log("seed 5")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/race"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -69,7 +70,7 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 				defer provider.pool.close(time.Hour)
 				provider.offer(t, "echo", func(b []byte) []byte { return b })
 				size := 1 << 20
-				if raceEnabled { // the detector keeps notes four times as large
+				if race.Enabled { // the detector keeps notes four times as large
 					size /= 8
 					provider.moving.Size /= 8
 				}

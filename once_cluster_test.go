@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 	"broach/internal/wire"
 
@@ -255,14 +256,14 @@ func (r *onceRun) judge() (done, failed int) {
 func TestNoCallRunsTwice(t *testing.T) {
 	t.Parallel()
 	list := []uint64{1, 2, 3}
-	if raceEnabled {
+	if race.Enabled {
 		list = list[:1]
 	}
 	if *onceSeed != 0 {
 		list = []uint64{*onceSeed}
 	}
 	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
-		if raceEnabled && keys == nil {
+		if race.Enabled && keys == nil {
 			continue
 		}
 		for _, seed := range list {

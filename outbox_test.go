@@ -3,6 +3,7 @@ package broach
 import (
 	"testing"
 
+	"broach/internal/race"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -55,7 +56,7 @@ func TestPacketsHaveRoomForTheLargestDatagram(t *testing.T) {
 	large := roomFor(p, packetCap-len(p)+1)
 	require.Equal(t, maxDatagram, cap(large))
 	require.Equal(t, "small", string(large[wire.HeaderSize:]))
-	if raceEnabled {
+	if race.Enabled {
 		return // sync.Pool forgets at random
 	}
 	require.Zero(t, testing.AllocsPerRun(100, func() {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -67,7 +68,7 @@ func TestFloodedProviderStaysCalm(t *testing.T) {
 				doubts := countDoubts(t, c.nodes)
 
 				lasting := 4 * time.Second
-				if raceEnabled {
+				if race.Enabled {
 					lasting /= 2
 				}
 				var f flood
@@ -149,7 +150,7 @@ func TestFloodOfOnePeerDoesNotSlowCallsToAnother(t *testing.T) {
 				ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 				defer cancel()
 				callers := 200
-				if raceEnabled {
+				if race.Enabled {
 					callers = 50
 				}
 				for range callers {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 	"broach/internal/wire"
 
@@ -209,7 +210,7 @@ func TestPathThatShrinksUnderLoad(t *testing.T) {
 		name        string
 		there, back int
 	}{{"both ways", 1250, 1250}, {"there", 1250, 0}, {"back", 0, 1250}} {
-		if raceEnabled && test.name != "both ways" {
+		if race.Enabled && test.name != "both ways" {
 			continue
 		}
 		t.Run(test.name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -244,7 +245,7 @@ func TestManyPublishAtOnce(t *testing.T) {
 
 // An event without subscribers costs little, as most topics have none in most places.
 func TestPublishToNobodyAllocatesLittle(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates")
 	}
 	node, err := Start(Config{LogLevel: "off"})

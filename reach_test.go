@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 	"broach/internal/wire"
 
@@ -31,7 +32,7 @@ func notReached(nodes []*Node) int {
 func TestOneWayLossIsAFactOfThePath(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{3, 32} {
-		if raceEnabled && size > 3 {
+		if race.Enabled && size > 3 {
 			continue
 		}
 		t.Run(fmt.Sprint(size), func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -52,7 +53,7 @@ func TestWhoMovesIsFoundAgain(t *testing.T) {
 		{"one whose first seed is dead", 3, 2, []int{1, 0}, 1}, {"one whose only seed is dead", 4, 3, []int{1}, 1},
 		{"one of a hundred", 100, 50, []int{0}, 0}, {"the seed of a hundred", 100, 0, []int{0}, 0},
 	} {
-		if raceEnabled && test.nodes > 5 {
+		if race.Enabled && test.nodes > 5 {
 			continue
 		}
 		t.Run(test.what, func(t *testing.T) {

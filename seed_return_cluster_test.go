@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -88,7 +89,7 @@ type returning struct {
 func TestASeedThatEndsAndRunsAgainIsFound(t *testing.T) {
 	t.Parallel()
 	gaps := []time.Duration{0, 50 * time.Millisecond, 2 * time.Second, 70 * time.Second}
-	if raceEnabled {
+	if race.Enabled {
 		gaps = gaps[1:2]
 	}
 	for ending := range waysToEnd {
@@ -159,7 +160,7 @@ func TestASeedIsFoundAgainWhateverElseIsWrong(t *testing.T) {
 		"loss of a tenth": {size: 8, link: simnet.Link{Loss: 0.1, Delay: time.Millisecond}, limit: soonBack + 500*time.Millisecond},
 		"a large cluster": {size: 100, limit: soonBack},
 	} {
-		if raceEnabled && test.size > 30 {
+		if race.Enabled && test.size > 30 {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

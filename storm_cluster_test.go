@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -56,7 +57,7 @@ func TestRetryStorm(t *testing.T) {
 		"slowing down, hedged":   {Pool{Core: workers, Max: workers, Queue: 8}, []CallOption{Timeout(500 * time.Millisecond), Hedge(50 * time.Millisecond)}},
 		"with the default queue": {Pool{Core: workers, Max: workers}, []CallOption{Timeout(500 * time.Millisecond)}},
 	} {
-		if raceEnabled && test.calls == nil {
+		if race.Enabled && test.calls == nil {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

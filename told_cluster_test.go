@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -185,7 +186,7 @@ func (r *toldRun) judge() map[string]int {
 func TestWhatIsSaidOfACallIsTrue(t *testing.T) {
 	t.Parallel()
 	list := []uint64{1, 2, 3, 4, 5, 6}
-	if raceEnabled {
+	if race.Enabled {
 		list = list[:2]
 	}
 	if *toldSeed != 0 {

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -333,7 +335,7 @@ func TestTransportLeavesTheCallersMemory(t *testing.T) {
 }
 
 func TestTransportDoesNotAllocate(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector makes sync.Pool forget at random")
 	}
 	onBothPaths(t, func(t *testing.T, open opener) {

@@ -5,12 +5,14 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/race"
+
 	"github.com/stretchr/testify/require"
 )
 
 // What a changed row costs does not depend on how many others there are.
 func TestAChangedRowCostsLittle(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("the race detector allocates, too")
 	}
 	h := newHall(t, 200, rowsMax/200)

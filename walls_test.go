@@ -66,6 +66,7 @@ var rooms = map[string]room{
 	"internal/intruder":        {},
 	"internal/linkmodel":       {isPure: true},
 	"internal/pace":            {},
+	"internal/race":            {isPure: true},
 	"internal/ring":            {isPure: true},
 	"internal/sandbox":         {imports: []string{"golang.org/x/sys/unix"}},
 	"internal/sandbox/nobatch": {imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
