@@ -110,7 +110,7 @@ func (c *Config) open(log *logQueue) (transport, error) {
 	if c.Conn != nil {
 		return newPacketTransport(c.Conn), nil
 	}
-	return openUDP(c.addr().String(), log)
+	return openUDP(c.addr().String(), log.Info)
 }
 
 // newNode wires the rooms of a node together.

@@ -165,3 +165,23 @@ func TestOneThatTellsTooMuchStrainsNobody(t *testing.T) {
 	overflow, strains = told()
 	require.EqualValues(t, []uint64{2 * inboxEach, inboxEach}, []uint64{overflow, strains}, "there is no room for more of all together")
 }
+
+// Only calls of a peer that is believed make the reader poll: what a stranger sends must not cost processor time.
+func TestOnlyCallsMakeTheReaderPoll(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "add", func(x, y int) int { return x + y })
+		b.hear([]byte("garbage"))
+		require.False(t, b.reader.soon)
+		c := a.call(t, time.Second, "add", 1, 2)
+		sent := a.script.take()
+		b.hear(sent...)
+		require.True(t, b.reader.soon)
+		a.hear(b.script.take()...)
+		require.True(t, a.reader.soon)
+		c.require(t, 0, Yes)
+
+		b.reader.soon = false
+		b.hear(sent...)
+		require.False(t, b.reader.soon, "replayed")
+	})
+}

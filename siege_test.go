@@ -17,6 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// siegeBatch is how many datagrams an attacker sends at once.
+const siegeBatch = 64
+
 var floodFor = flag.Duration("flood", 0, "how long to run the flood test, with real time and sockets")
 
 // siege is what strangers throw at nodes over real sockets: all that the attack tests know, at once and without end.
@@ -135,13 +138,13 @@ func (s *siege) lay(t *testing.T, ctx context.Context, perSecond int) {
 		require.NoError(t, err)
 		outs = append(outs, newPacketTransport(conn))
 	}
-	weapons, batch := s.blind(), make([]datagram, 0, maxBatch)
+	weapons, batch := s.blind(), make([]datagram, 0, siegeBatch)
 	if s.targets[0].ring.Load() != nil {
 		weapons = append(weapons, s.seeing()...)
 	}
-	for start, n := time.Now(), 0; ctx.Err() == nil; n += maxBatch {
+	for start, n := time.Now(), 0; ctx.Err() == nil; n += siegeBatch {
 		batch = batch[:0]
-		for range maxBatch {
+		for range siegeBatch {
 			if b := weapons[rand.N(len(weapons))](); b != nil {
 				batch = append(batch, datagram{s.some().addr, b})
 			}

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"testing"
@@ -53,7 +54,7 @@ func (c *sentConn) Close() error        { return nil }
 // A hello never goes under the version of a table that came after it: the receiver would keep the old table for the new one.
 func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	conn := new(sentConn)
-	n := newNode(Config{Conn: conn}, newPacketTransport(conn), noLog)
+	n := newNode(Config{Conn: conn}, newPacketTransport(conn), newLogQueue(Config{Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(n.stop)
 	now := time.Now()
 	require.NoError(t, n.Register("more", func(x int) int { return x }))

@@ -81,13 +81,13 @@ func linkLocal(t *testing.T) netip.Addr {
 }
 
 func TestOpenUDPBindsLoopbackByDefault(t *testing.T) {
-	tr, err := openUDP("", noLog)
+	tr, err := openUDP("", nobody)
 	require.NoError(t, err)
 	defer tr.close()
 	require.Equal(t, netip.MustParseAddr("127.0.0.1"), tr.localAddr().Addr())
 	require.NotZero(t, tr.localAddr().Port())
 
-	_, err = openUDP(tr.localAddr().String(), noLog)
+	_, err = openUDP(tr.localAddr().String(), nobody)
 	require.Error(t, err, "the port is taken")
 	var op *net.OpError
 	require.True(t, errors.As(err, &op), "the cause is kept: %v", err)
@@ -96,7 +96,7 @@ func TestOpenUDPBindsLoopbackByDefault(t *testing.T) {
 // "An IPv4 address takes IPv4 only."
 func TestOpenUDPBindsTheFamilyItWasGiven(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", "[::ffff:0.0.0.0]:0"} {
-		tr, err := openUDP(addr, noLog)
+		tr, err := openUDP(addr, nobody)
 		require.NoError(t, err)
 		require.Equal(t, netip.IPv4Unspecified(), tr.localAddr().Addr(), "for %s", addr)
 		require.NoError(t, tr.close())
@@ -105,7 +105,7 @@ func TestOpenUDPBindsTheFamilyItWasGiven(t *testing.T) {
 
 func TestOpenUDPSaysWhatIsWrongWithAnAddress(t *testing.T) {
 	for _, addr := range []string{"localhost:7000", ":7000", "127.0.0.1", "127.0.0.1:70000", "[::1%]:1"} {
-		_, err := openUDP(addr, noLog)
+		_, err := openUDP(addr, nobody)
 		require.ErrorContains(t, err, "bind address is not ip:port", "for %q", addr)
 	}
 }

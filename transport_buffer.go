@@ -31,9 +31,9 @@ func (k socketBuffer) set(conn *net.UDPConn, size int) error {
 }
 
 // askBuffers enlarges both buffers as far as the system allows.
-func askBuffers(conn *net.UDPConn, log *logQueue) {
+func askBuffers(conn *net.UDPConn, say func(text string, args ...any)) {
 	for _, k := range []socketBuffer{receiveSocketBuffer, sendSocketBuffer} {
-		processBuffers.note(log, k, k.grow(conn, socketBufferSize))
+		processBuffers.note(say, k, k.grow(conn, socketBufferSize))
 	}
 }
 
@@ -45,12 +45,12 @@ var processBuffers smallBuffers
 
 // note says once per kind what was given and what to change, if it is less than asked for.
 // That is no warning: all works, only bursts lose datagrams, which are sent again.
-func (s *smallBuffers) note(log *logQueue, k socketBuffer, got int) {
+func (s *smallBuffers) note(say func(text string, args ...any), k socketBuffer, got int) {
 	if got >= socketBufferSize {
 		return
 	}
 	s[k].Do(func() {
-		log.Info("socket buffer is smaller than asked for; large messages will be slower",
+		say("socket buffer is smaller than asked for; large messages will be slower",
 			"kind", k.String(), "asked", socketBufferSize, "got", got, "remedy", k.remedy())
 	})
 }

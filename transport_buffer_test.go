@@ -1,9 +1,9 @@
 package broach
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -31,18 +31,16 @@ func TestBufferOfAClosedSocketIsNone(t *testing.T) {
 
 func TestSmallBuffersAreReportedOncePerKind(t *testing.T) {
 	var text strings.Builder
-	log := logTo(&text)
+	say := slog.New(slog.NewTextHandler(&text, nil)).Info
 	var advice smallBuffers
 	for range 3 {
-		advice.note(log, receiveSocketBuffer, 212992)
-		advice.note(log, sendSocketBuffer, socketBufferSize)
+		advice.note(say, receiveSocketBuffer, 212992)
+		advice.note(say, sendSocketBuffer, socketBufferSize)
 	}
-	log.flush(time.Hour)
 	require.Equal(t, 1, strings.Count(text.String(), "\n"), "one line, none for a buffer that is large enough:\n%s", &text)
 	require.Contains(t, text.String(), "kind=receive asked=4194304 got=212992")
 	require.Contains(t, text.String(), receiveSocketBuffer.remedy())
 
-	advice.note(log, sendSocketBuffer, 212992)
-	log.flush(time.Hour)
+	advice.note(say, sendSocketBuffer, 212992)
 	require.Contains(t, text.String(), "kind=send", "the other limit is another line")
 }

@@ -14,7 +14,7 @@ import (
 
 func TestBatchTransportIsTheOneForSockets(t *testing.T) {
 	openBatches(t)
-	tr, err := openUDP("", noLog)
+	tr, err := openUDP("", nobody)
 	require.NoError(t, err)
 	defer tr.close()
 	require.IsType(t, new(batchTransport), tr)
@@ -120,9 +120,9 @@ func localTransport(t *testing.T) (transport, net.Conn) {
 	return tr, conns[1]
 }
 
-// localConn is as much of a PacketConn as closing a local socket needs.
+// localConn is as much of a packetConn as closing a local socket needs.
 type localConn struct {
-	PacketConn
+	packetConn
 	pair net.Conn
 }
 

@@ -2,21 +2,21 @@ package broach
 
 import "net"
 
-// plainTransport moves datagrams one by one over any PacketConn: the path for systems without
+// plainTransport moves datagrams one by one over any packetConn: the path for systems without
 // batched calls, for in-memory networks and for sockets of the user's own kind.
 type plainTransport struct {
 	socket
 	buf []byte // the reader's; one byte over maxDatagram: a read that fills it has lost its end
 }
 
-func newPlainTransport(conn PacketConn) *plainTransport {
+func newPlainTransport(conn packetConn) *plainTransport {
 	return &plainTransport{
 		socket: socket{conn: conn, local: boundAddr(conn)},
 		buf:    make([]byte, maxDatagram+1),
 	}
 }
 
-// receive returns one datagram: asking a PacketConn for a second could block.
+// receive returns one datagram: asking a packetConn for a second could block.
 func (t *plainTransport) receive(in []datagram, _ bool) (int, error) {
 	for {
 		n, from, err := t.conn.ReadFromUDPAddrPort(t.buf)

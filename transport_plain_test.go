@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// scriptedConn is a PacketConn whose reads and writes fail as a list says, nil meaning that
+// scriptedConn is a packetConn whose reads and writes fail as a list says, nil meaning that
 // they succeed. After its list each goes on with the last entry.
 type scriptedConn struct {
 	reads, writes []error

@@ -18,6 +18,14 @@ const (
 	maxBatch = 64
 )
 
+// A packetConn is what a transport needs of a socket that it did not open; *net.UDPConn has it.
+type packetConn interface {
+	ReadFromUDPAddrPort(b []byte) (n int, addr netip.AddrPort, err error)
+	WriteToUDPAddrPort(b []byte, addr netip.AddrPort) (int, error)
+	LocalAddr() net.Addr
+	Close() error
+}
+
 // datagram is one UDP payload and the peer it comes from or goes to.
 type datagram struct {
 	addr netip.AddrPort
@@ -76,13 +84,13 @@ func (s *transportStats) sent(calls, datagrams, bytes, lost int) {
 
 // openUDP binds addr, "ip:port"; "" is "127.0.0.1:0", and port 0 picks a free one.
 // An IPv4 address takes IPv4 only; "[::]:port" takes both families where the system can.
-// It asks for large socket buffers and logs once per process if the system gave less.
-func openUDP(addr string, log *logQueue) (transport, error) {
+// It asks for large socket buffers, and says once per process if the system gave less, with arguments as slog has them.
+func openUDP(addr string, say func(text string, args ...any)) (transport, error) {
 	conn, err := listenUDP(addr)
 	if err != nil {
 		return nil, err
 	}
-	askBuffers(conn, log)
+	askBuffers(conn, say)
 	sendWhole(conn)
 	sendToOne(conn)
 	return newPacketTransport(conn), nil
@@ -112,7 +120,7 @@ func listenUDP(addr string) (*net.UDPConn, error) {
 // newPacketTransport makes a transport of a connection that is already open. A *net.UDPConn,
 // which must not be connected, gets the batched system calls where there are any; anything
 // else is read and written one datagram at a time. Socket buffers are left as they are.
-func newPacketTransport(conn PacketConn) transport {
+func newPacketTransport(conn packetConn) transport {
 	if u, ok := conn.(*net.UDPConn); ok {
 		if t, ok := newBatchTransport(u); ok {
 			return t
@@ -123,7 +131,7 @@ func newPacketTransport(conn PacketConn) transport {
 
 // socket is what both kinds of transport share: an open connection, its counters and its end.
 type socket struct {
-	conn   PacketConn
+	conn   packetConn
 	local  netip.AddrPort
 	counts transportStats
 	closed atomic.Bool
@@ -158,7 +166,7 @@ func (s *socket) readFailed(err error) error {
 }
 
 // boundAddr is the unmapped local address of conn, invalid if it is not one of IP.
-func boundAddr(conn PacketConn) netip.AddrPort {
+func boundAddr(conn packetConn) netip.AddrPort {
 	if a, ok := conn.LocalAddr().(interface{ AddrPort() netip.AddrPort }); ok {
 		return unmapped(a.AddrPort())
 	}

@@ -3,7 +3,6 @@ package broach
 import (
 	"bytes"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -16,11 +15,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// noLog is for tests in which a line of advice about socket buffers proves nothing.
-var noLog = newLogQueue(Config{Logger: slog.New(slog.DiscardHandler)})
+// nobody is told of socket buffers where it proves nothing.
+func nobody(string, ...any) {}
 
 // plainConn hides that a socket is a *net.UDPConn, and so from the batched calls.
-type plainConn struct{ PacketConn }
+type plainConn struct{ packetConn }
 
 // transportPaths are the two ways through the code over real sockets. Where the system has no
 // batched calls they are one and the same.
@@ -39,7 +38,7 @@ func newOpener(tb testing.TB, wrap func(*net.UDPConn) transport) opener {
 	return func(addr string) transport {
 		conn, err := listenUDP(addr)
 		require.NoError(tb, err)
-		askBuffers(conn, noLog)
+		askBuffers(conn, nobody)
 		tr := wrap(conn)
 		guard := time.AfterFunc(30*time.Second, func() { _ = tr.close() })
 		tb.Cleanup(func() { guard.Stop(); _ = tr.close() })
