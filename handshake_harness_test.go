@@ -72,8 +72,8 @@ func (a *asker) askWith(t testing.TB, s *linkSide, edit func(*wire.Open)) wire.O
 	s.hearFrom(a.addr, a.open(s, edit))
 	out := s.script.takeAddressed()
 	require.Len(t, out, 1)
-	require.Equal(t, a.addr, out[0].addr)
-	return a.read(t, out[0].b)
+	require.Equal(t, a.addr, out[0].Addr)
+	return a.read(t, out[0].B)
 }
 
 // read takes an Offer apart, whose proof must fit.

@@ -195,7 +195,7 @@ func (l *link) sendAll() {
 			return
 		}
 		b.seal()
-		l.transport.send(b.out)
+		l.transport.Send(b.out)
 		b.recycle()
 	}
 	l.handOver()

@@ -13,12 +13,12 @@ func (l *link) head(b *batch, stamped int) {
 		l.number++
 		table := l.carrier.table.Load()
 		if i < stamped {
-			table = stampOf(b.out[i].b)
+			table = stampOf(b.out[i].B)
 		}
-		b.out[i].b = l.header(b.out[i].b, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken, Number: l.number})
-		sent += int64(len(b.out[i].b) + l.overhead())
+		b.out[i].B = l.header(b.out[i].B, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken, Number: l.number})
+		sent += int64(len(b.out[i].B) + l.overhead())
 		if l.exchange != nil {
-			l.path.sent(len(b.out[i].b))
+			l.path.sent(len(b.out[i].B))
 		}
 	}
 	l.bytesOut.Add(uint64(sent))

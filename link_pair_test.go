@@ -29,15 +29,15 @@ type script struct {
 	onSend func() // called by the flusher after each write, if set
 }
 
-func (s *script) receive([]datagram, bool) (int, error) { panic("the test delivers") }
-func (s *script) localAddr() netip.AddrPort             { return s.addr }
-func (s *script) stats() *transportStats                { return &s.counts }
-func (s *script) close() error                          { return nil }
+func (s *script) Receive([]datagram, bool) (int, error) { panic("the test delivers") }
+func (s *script) LocalAddr() netip.AddrPort             { return s.addr }
+func (s *script) Stats() *transportStats                { return &s.counts }
+func (s *script) Close() error                          { return nil }
 
-func (s *script) send(out []datagram) (int, error) {
+func (s *script) Send(out []datagram) (int, error) {
 	s.mu.Lock()
 	for _, d := range out {
-		s.sent, s.to = append(s.sent, append([]byte(nil), d.b...)), append(s.to, d.addr)
+		s.sent, s.to = append(s.sent, append([]byte(nil), d.B...)), append(s.to, d.Addr)
 	}
 	s.writes++
 	s.mu.Unlock()
@@ -61,7 +61,7 @@ func (s *script) takeAddressed() (out []datagram) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, b := range s.sent {
-		out = append(out, datagram{addr: s.to[i], b: b})
+		out = append(out, datagram{Addr: s.to[i], B: b})
 	}
 	s.sent, s.to = nil, nil
 	return out
@@ -185,7 +185,7 @@ func (s *linkSide) hear(datagrams ...[]byte) { s.hearFrom(netip.AddrPort{}, data
 func (s *linkSide) hearFrom(from netip.AddrPort, datagrams ...[]byte) {
 	s.reader.strangers.begin(time.Now())
 	for _, b := range datagrams {
-		s.reader.datagram(time.Now(), datagram{addr: from, b: append([]byte(nil), b...)}) // it is opened in place
+		s.reader.datagram(time.Now(), datagram{Addr: from, B: append([]byte(nil), b...)}) // it is opened in place
 	}
 	s.reader.finish()
 	synctest.Wait()

@@ -167,4 +167,4 @@ func TestProofsAllocateNothing(t *testing.T) {
 // discard is a transport that sends nothing.
 type discard struct{ transport }
 
-func (discard) send(out []datagram) (int, error) { return len(out), nil }
+func (discard) Send(out []datagram) (int, error) { return len(out), nil }

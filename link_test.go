@@ -20,9 +20,9 @@ type wireTap struct {
 	sent [][]byte
 }
 
-func (w *wireTap) send(out []datagram) (int, error) {
+func (w *wireTap) Send(out []datagram) (int, error) {
 	for _, d := range out {
-		w.sent = append(w.sent, append([]byte(nil), d.b...))
+		w.sent = append(w.sent, append([]byte(nil), d.B...))
 	}
 	return len(out), nil
 }
@@ -206,7 +206,7 @@ type endless struct {
 	sends int
 }
 
-func (e *endless) send(out []datagram) (int, error) {
+func (e *endless) Send(out []datagram) (int, error) {
 	e.sends++
 	e.l.mu.Lock()
 	say(e.l, wire.Progress{})

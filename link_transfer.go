@@ -25,7 +25,7 @@ func (l *link) loadFragments(b *batch, mayGo int) {
 			return
 		}
 		bytes += len(f.Data)
-		b.out = append(b.out, datagram{addr: l.id.addr, b: f.Append(roomFor(newPacket(), fragmentOverhead-wire.HeaderSize+len(f.Data)))})
+		b.out = append(b.out, datagram{Addr: l.id.addr, B: f.Append(roomFor(newPacket(), fragmentOverhead-wire.HeaderSize+len(f.Data)))})
 	}
 }
 

@@ -204,7 +204,7 @@ func (n *Node) takeDown(now time.Time) {
 		l.close(outcome{code: Closed, body: textClosed})
 	}
 	n.publish(now)
-	if err := n.transport.close(); err != nil {
+	if err := n.transport.Close(); err != nil {
 		n.log.Warn("broach: closing the socket", "err", err)
 	}
 }

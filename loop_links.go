@@ -108,7 +108,7 @@ func (n *Node) sendOpens(opens []openTo) {
 		if ring != nil {
 			ring.Prove(b, 0)
 		}
-		n.opening = append(n.opening, datagram{addr: o.to, b: b})
+		n.opening = append(n.opening, datagram{Addr: o.to, B: b})
 	}
 	n.opening = sendAndFree(n.transport, n.opening)
 }
@@ -117,11 +117,11 @@ func (n *Node) sendOpens(opens []openTo) {
 func sendAndFree(t transport, out []datagram) []datagram {
 	for rest := out; len(rest) > 0; {
 		k := min(len(rest), batchMax)
-		t.send(rest[:k])
+		t.Send(rest[:k])
 		rest = rest[k:]
 	}
 	for i := range out {
-		freePacket(out[i].b)
+		freePacket(out[i].B)
 		out[i] = datagram{}
 	}
 	return out[:0]

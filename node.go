@@ -116,7 +116,7 @@ func (c *Config) open(log *logQueue) (transport, error) {
 // newNode wires the rooms of a node together.
 func newNode(cfg Config, t transport, log *logQueue) *Node {
 	now := time.Now()
-	n := &Node{cfg: cfg, pool: newPool(cfg.pool()), addr: cfg.advertise(t.localAddr()), rng: newRand(cfg.RandSeed)}
+	n := &Node{cfg: cfg, pool: newPool(cfg.pool()), addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
 	n.carrier = carrier{
 		transport: t, log: log, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
@@ -149,7 +149,7 @@ func newNode(cfg Config, t transport, log *logQueue) *Node {
 	n.events.rows = make(map[string][]*backlog)
 	n.tables = n.tableFunction()
 	n.setTable(now, 1, n.offered.table())
-	n.seeds.init(t.localAddr().Addr())
+	n.seeds.init(t.LocalAddr().Addr())
 	n.addSeeds(now, cfg.Join)
 	n.publish(now)
 	n.greet()
@@ -208,7 +208,7 @@ func (n *Node) greet() {
 // isOpen reports that others than this host can reach a node without keys: by the address it is bound to, or by the one it tells
 // of, which may lead to it through a tunnel.
 func (n *Node) isOpen() bool {
-	isLocal := n.transport.localAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
+	isLocal := n.transport.LocalAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
 	return n.ring.Load() == nil && !isLocal
 }
 

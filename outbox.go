@@ -48,7 +48,7 @@ func (o *outbox) append(msg []byte, limit int, table uint32) (filled bool) {
 func (o *outbox) moveTo(b *batch, addr netip.AddrPort, most int) int {
 	n := min(len(o.ready), most)
 	for _, d := range o.ready[:n] {
-		b.out = append(b.out, datagram{addr: addr, b: d})
+		b.out = append(b.out, datagram{Addr: addr, B: d})
 	}
 	o.ready = append(o.ready[:0], o.ready[n:]...)
 	return n
@@ -112,14 +112,14 @@ func (b *batch) seal() {
 		return
 	}
 	for i := range b.out {
-		b.out[i].b = b.sealer.Seal(b.out[i].b, b.head)
+		b.out[i].B = b.sealer.Seal(b.out[i].B, b.head)
 	}
 }
 
 // recycle frees the datagrams that were sent.
 func (b *batch) recycle() {
 	for i := range b.out {
-		freePacket(b.out[i].b)
+		freePacket(b.out[i].B)
 		b.out[i] = datagram{}
 	}
 	b.out, b.sealer = b.out[:0], nil

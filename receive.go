@@ -40,7 +40,7 @@ type reader struct {
 // read runs until the socket is closed, or until another goroutine has taken the reader over.
 func (r *reader) read() {
 	for r.finish() {
-		k, err := r.transport.receive(r.in, r.soon)
+		k, err := r.transport.Receive(r.in, r.soon)
 		if err != nil {
 			r.stopped(err)
 			return
@@ -86,7 +86,7 @@ func (r *reader) finish() bool {
 
 // datagram finds out what a datagram is, PROTOCOL.md 1.1.
 func (r *reader) datagram(now time.Time, d datagram) {
-	h, _, err := wire.ConsumeHeader(d.b)
+	h, _, err := wire.ConsumeHeader(d.B)
 	switch {
 	case errors.Is(err, wire.ErrVersion):
 		r.otherVersion(now, d)
@@ -136,7 +136,7 @@ func (r *reader) toLink(now time.Time, l *link, d datagram, h wire.Header) {
 	if h.Form == wire.FormConfirm {
 		head = wire.ConfirmSize
 	}
-	if len(d.b) < head {
+	if len(d.B) < head {
 		r.stats.malformed.Add(1)
 		return
 	}
@@ -144,13 +144,13 @@ func (r *reader) toLink(now time.Time, l *link, d datagram, h wire.Header) {
 		r.stats.replayed.Add(1)
 		return
 	}
-	rest, ok := l.open(d.b, head, h.KeyID)
+	rest, ok := l.open(d.B, head, h.KeyID)
 	if !ok {
 		r.unopened(now, d)
 		return
 	}
-	l.accept(now, h.Number, len(d.b))
-	src := source{addr: d.addr, link: l.token, tver: h.TableVersion, size: len(d.b) - len(rest)}
+	l.accept(now, h.Number, len(d.B))
+	src := source{addr: d.Addr, link: l.token, tver: h.TableVersion, size: len(d.B) - len(rest)}
 	r.onLink(now, l, uint32(h.Number), src, rest)
 	r.note(now, l, src)
 	r.offer()

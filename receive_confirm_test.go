@@ -229,7 +229,7 @@ func TestNothingGoesToASource(t *testing.T) {
 		out := s.script.takeAddressed()
 		require.NotEmpty(t, out)
 		for _, d := range out {
-			require.Equal(t, a.addr, d.addr)
+			require.Equal(t, a.addr, d.Addr)
 		}
 	})
 }

@@ -17,16 +17,16 @@ const rankMax = 1 << 31
 
 // openTo answers an Open, [LNK-1].
 func (r *reader) opened(now time.Time, d datagram) {
-	m, err := wire.ConsumeOpen(d.b)
+	m, err := wire.ConsumeOpen(d.B)
 	switch {
-	case err != nil || len(d.b) != wire.OpenSize:
+	case err != nil || len(d.B) != wire.OpenSize:
 		r.stats.malformed.Add(1)
 	case m.Cluster != r.cluster:
 		r.otherCluster(now, d)
 	case m.Key == r.process.Key:
 		r.cameBack(now, d, m)
 	case m.Rank >= rankMax:
-	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.addr, m.Addr):
+	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.Addr, m.Addr):
 	default:
 		r.prove(now, d, m)
 	}
@@ -39,7 +39,7 @@ func (r *reader) cameBack(now time.Time, d datagram, m wire.Open) {
 		return
 	}
 	if ring := r.ring.Load(); ring != nil {
-		if _, ok := ring.Check(d.b, m.KeyID); !ok {
+		if _, ok := ring.Check(d.B, m.KeyID); !ok {
 			r.unopened(now, d)
 			return
 		}
@@ -54,7 +54,7 @@ func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
 	key, ring := 0, r.ring.Load()
 	if ring != nil {
 		var ok bool
-		if key, ok = ring.Check(d.b[:wire.OpenSize], m.KeyID); !ok {
+		if key, ok = ring.Check(d.B[:wire.OpenSize], m.KeyID); !ok {
 			r.unopened(now, d)
 			return
 		}
@@ -65,19 +65,19 @@ func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
 	}
 	to := m.Addr
 	if to.Addr().IsUnspecified() {
-		to = d.addr
+		to = d.Addr
 	}
 	if !r.strangers.mayOffer(now, to, r.isKnown(to)) {
 		r.stats.unanswered.Add(1)
 		return
 	}
-	if b := r.answerTo(now, m, d.addr); b != nil {
+	if b := r.answerTo(now, m, d.Addr); b != nil {
 		if ring != nil {
 			r.strangers.seen.add(m.Proof)
 			ring.Prove(b, key)
 		}
-		r.answers = append(r.answers, datagram{addr: to, b: b})
-		r.noteUnheard(now, d.addr, m.Key, to)
+		r.answers = append(r.answers, datagram{Addr: to, B: b})
+		r.noteUnheard(now, d.Addr, m.Key, to)
 	}
 }
 
@@ -104,8 +104,8 @@ func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byt
 
 // offered hands an Offer to an opening of ours to the loop, [LNK-2].
 func (r *reader) offered(now time.Time, d datagram, h wire.Header) {
-	m, err := wire.ConsumeOffer(d.b)
-	if err != nil || len(d.b) != wire.OpenSize {
+	m, err := wire.ConsumeOffer(d.B)
+	if err != nil || len(d.B) != wire.OpenSize {
 		r.stats.malformed.Add(1)
 		return
 	}
@@ -115,22 +115,22 @@ func (r *reader) offered(now time.Time, d datagram, h wire.Header) {
 		return
 	}
 	if ring := r.ring.Load(); ring != nil {
-		if _, ok := ring.Check(d.b, h.KeyID); !ok {
+		if _, ok := ring.Check(d.B, h.KeyID); !ok {
 			r.unopened(now, d)
 			return
 		}
 	}
 	if m.Rank == 0 {
-		r.noteSeed(d.addr, cameNoRoom)
+		r.noteSeed(d.Addr, cameNoRoom)
 	}
 	if e.opening.left.Add(-1) >= 0 { // more of them would only keep the loop busy
-		r.arrive(arrival{offer: &answered{Offer: m, from: d.addr, crossed: r.strangers.hasOffered(now, m.Addr)}})
+		r.arrive(arrival{offer: &answered{Offer: m, from: d.Addr, crossed: r.strangers.hasOffered(now, m.Addr)}})
 	}
 }
 
 // confirmed makes the link that a Confirm asks for, [LNK-3], and returns it with the messages in the datagram; nil if there is none.
 func (r *reader) confirmed(d datagram) *link {
-	m, _, err := wire.ConsumeConfirm(d.b)
+	m, _, err := wire.ConsumeConfirm(d.B)
 	if err != nil {
 		r.stats.malformed.Add(1)
 		return nil
@@ -167,7 +167,7 @@ func (r *reader) selves(now time.Time) []netip.AddrPort {
 func (r *reader) makeLink(now time.Time, d datagram, m *wire.Confirm, self netip.AddrPort, siblings []*link) *link {
 	l, err := newLink(now, &r.carrier, r.termsOf(m, self), false, siblings, r.draw())
 	known := len(siblings) > 0 || r.isSeed(m.Addr)
-	if err != nil || l.sealed != nil && !r.opens(l, d.b, m.KeyID) || !r.strangers.mayLink(now, known) || !r.tokens.add(l) {
+	if err != nil || l.sealed != nil && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.tokens.add(l) {
 		return nil
 	}
 	r.arrive(arrival{made: l})

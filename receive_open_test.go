@@ -38,8 +38,8 @@ func TestOpenIsAnsweredByOneOffer(t *testing.T) {
 		s.hearFrom(strangerAddr, a.open(s, nil))
 		out := s.script.takeAddressed()
 		require.Len(t, out, 1)
-		require.Equal(t, a.addr, out[0].addr)
-		require.Equal(t, strangerAddr, a.read(t, out[0].b).Observed)
+		require.Equal(t, a.addr, out[0].Addr)
+		require.Equal(t, strangerAddr, a.read(t, out[0].B).Observed)
 	})
 }
 

@@ -17,7 +17,7 @@ type heldSocket struct {
 	endc     chan struct{} // closed to end that
 }
 
-func (s heldSocket) receive([]datagram, bool) (int, error) {
+func (s heldSocket) Receive([]datagram, bool) (int, error) {
 	close(s.readingc)
 	<-s.endc
 	return 0, net.ErrClosed

@@ -149,12 +149,12 @@ func (s *siege) lay(t *testing.T, ctx context.Context, perSecond int) {
 				batch = append(batch, datagram{s.some().addr, b})
 			}
 		}
-		sent, _ := outs[rand.N(len(outs))].send(batch)
+		sent, _ := outs[rand.N(len(outs))].Send(batch)
 		s.thrown.Add(int64(sent))
 		time.Sleep(time.Until(start.Add(time.Duration(n) * time.Second / time.Duration(perSecond))))
 	}
 	for _, o := range outs {
-		o.close()
+		o.Close()
 	}
 }
 

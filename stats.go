@@ -72,11 +72,11 @@ type counters struct {
 
 // Stats returns the counts and the state of things now.
 func (n *Node) Stats() Stats {
-	t, p, c := n.transport.stats(), n.pool.stats(), &n.carrier.stats
+	t, p, c := n.transport.Stats(), n.pool.stats(), &n.carrier.stats
 	s := Stats{
-		DatagramsIn: t.datagramsIn.Load(), DatagramsOut: t.datagramsOut.Load(),
-		BytesIn: t.bytesIn.Load(), BytesOut: t.bytesOut.Load(), SendErrors: t.errorsOut.Load(),
-		Malformed: c.malformed.Load() + t.truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
+		DatagramsIn: t.DatagramsIn.Load(), DatagramsOut: t.DatagramsOut.Load(),
+		BytesIn: t.BytesIn.Load(), BytesOut: t.BytesOut.Load(), SendErrors: t.ErrorsOut.Load(),
+		Malformed: c.malformed.Load() + t.Truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
 		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(),
 		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load() + c.tooMany.Load(),
 		TablesRefused: c.crowded.Load(), Unsent: c.unsent.Load(),

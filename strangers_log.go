@@ -10,26 +10,26 @@ import (
 // unopened is for a datagram that no key opens.
 func (r *reader) unopened(now time.Time, d datagram) {
 	r.stats.unopened.Add(1)
-	r.noteSeed(d.addr, cameUnopened)
+	r.noteSeed(d.Addr, cameUnopened)
 	if r.ring.Load() == nil {
-		r.tellOf(now, d.addr, "broach: datagrams that no key of this node opens, for it has none: give it the Keys of its cluster")
+		r.tellOf(now, d.Addr, "broach: datagrams that no key of this node opens, for it has none: give it the Keys of its cluster")
 		return
 	}
-	r.tellOf(now, d.addr, "broach: datagrams that no key of this node opens: who sends them has other Keys, or none")
+	r.tellOf(now, d.Addr, "broach: datagrams that no key of this node opens: who sends them has other Keys, or none")
 }
 
 // otherCluster is for an Open of a node whose cluster has another name.
 func (r *reader) otherCluster(now time.Time, d datagram) {
 	r.stats.otherCluster.Add(1)
-	r.noteSeed(d.addr, cameOtherCluster)
-	r.tellOf(now, d.addr, "broach: a node of another cluster asks for a link: give both the same Cluster, or it other seeds")
+	r.noteSeed(d.Addr, cameOtherCluster)
+	r.tellOf(now, d.Addr, "broach: a node of another cluster asks for a link: give both the same Cluster, or it other seeds")
 }
 
 // otherVersion is for a datagram of another version of the protocol.
 func (r *reader) otherVersion(now time.Time, d datagram) {
 	r.stats.foreignVersion.Add(1)
-	r.noteSeed(d.addr, cameOtherVersion)
-	r.tellOf(now, d.addr, "broach: datagrams of another version of the protocol: bring both sides to the same version of broach")
+	r.noteSeed(d.Addr, cameOtherVersion)
+	r.tellOf(now, d.Addr, "broach: datagrams of another version of the protocol: bring both sides to the same version of broach")
 }
 
 // refused is for an introduction with an address that is of no use.

@@ -23,13 +23,13 @@ func TestTransportReportsSourceAddresses(t *testing.T) {
 			needAddr(t, c.sender, c.receiver)
 			onBothPaths(t, func(t *testing.T, open opener) {
 				a, b := open(c.sender), open(c.receiver)
-				to := netip.AddrPortFrom(netip.MustParseAddr(c.target), b.localAddr().Port())
+				to := netip.AddrPortFrom(netip.MustParseAddr(c.target), b.LocalAddr().Port())
 				mustSendAll(t, a, []datagram{{to, []byte("there")}})
 				got := collectDatagrams(t, b, 1)[0]
-				require.Equal(t, a.localAddr(), got.addr)
+				require.Equal(t, a.LocalAddr(), got.Addr)
 
-				mustSendAll(t, b, []datagram{{got.addr, []byte("and back")}})
-				require.Equal(t, unmapped(to), collectDatagrams(t, a, 1)[0].addr)
+				mustSendAll(t, b, []datagram{{got.Addr, []byte("and back")}})
+				require.Equal(t, unmapped(to), collectDatagrams(t, a, 1)[0].Addr)
 			})
 		})
 	}
@@ -50,11 +50,11 @@ func TestTransportKeepsTheZoneOfLinkLocalAddresses(t *testing.T) {
 	addr := linkLocal(t)
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b := open(netip.AddrPortFrom(addr, 0).String()), open("[::]:0")
-		to := netip.AddrPortFrom(addr, b.localAddr().Port())
+		to := netip.AddrPortFrom(addr, b.LocalAddr().Port())
 		for range 2 { // the second time from memory
 			mustSendAll(t, a, []datagram{{to, []byte("there")}})
-			from := collectDatagrams(t, b, 1)[0].addr
-			require.Equal(t, a.localAddr(), from)
+			from := collectDatagrams(t, b, 1)[0].Addr
+			require.Equal(t, a.LocalAddr(), from)
 			require.Equal(t, addr.Zone(), from.Addr().Zone())
 		}
 	})
@@ -83,11 +83,11 @@ func linkLocal(t *testing.T) netip.Addr {
 func TestOpenUDPBindsLoopbackByDefault(t *testing.T) {
 	tr, err := openUDP("", nobody)
 	require.NoError(t, err)
-	defer tr.close()
-	require.Equal(t, netip.MustParseAddr("127.0.0.1"), tr.localAddr().Addr())
-	require.NotZero(t, tr.localAddr().Port())
+	defer tr.Close()
+	require.Equal(t, netip.MustParseAddr("127.0.0.1"), tr.LocalAddr().Addr())
+	require.NotZero(t, tr.LocalAddr().Port())
 
-	_, err = openUDP(tr.localAddr().String(), nobody)
+	_, err = openUDP(tr.LocalAddr().String(), nobody)
 	require.Error(t, err, "the port is taken")
 	var op *net.OpError
 	require.True(t, errors.As(err, &op), "the cause is kept: %v", err)
@@ -98,8 +98,8 @@ func TestOpenUDPBindsTheFamilyItWasGiven(t *testing.T) {
 	for _, addr := range []string{"0.0.0.0:0", "[::ffff:0.0.0.0]:0"} {
 		tr, err := openUDP(addr, nobody)
 		require.NoError(t, err)
-		require.Equal(t, netip.IPv4Unspecified(), tr.localAddr().Addr(), "for %s", addr)
-		require.NoError(t, tr.close())
+		require.Equal(t, netip.IPv4Unspecified(), tr.LocalAddr().Addr(), "for %s", addr)
+		require.NoError(t, tr.Close())
 	}
 }
 

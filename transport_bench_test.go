@@ -22,15 +22,15 @@ func BenchmarkTransport(b *testing.B) {
 
 // moveBatches sends n datagrams and receives them, again and again.
 func moveBatches(b *testing.B, from, to transport, n, size int) {
-	out, in := numberedDatagrams(to.localAddr(), n, size), make([]datagram, maxBatch)
+	out, in := numberedDatagrams(to.LocalAddr(), n, size), make([]datagram, maxBatch)
 	b.ReportAllocs()
 	b.SetBytes(int64(n * size))
 	for b.Loop() {
-		if _, err := from.send(out); err != nil {
+		if _, err := from.Send(out); err != nil {
 			b.Fatal(err)
 		}
 		for left := n; left > 0; {
-			k, err := to.receive(in, false)
+			k, err := to.Receive(in, false)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -47,9 +47,9 @@ func BenchmarkTransportSenders(b *testing.B) {
 			open := newOpener(b, p.wrap)
 			from, to := open(""), open("")
 			b.RunParallel(func(pb *testing.PB) {
-				out := numberedDatagrams(to.localAddr(), 16, 100)
+				out := numberedDatagrams(to.LocalAddr(), 16, 100)
 				for pb.Next() {
-					if _, err := from.send(out); err != nil {
+					if _, err := from.Send(out); err != nil {
 						b.Error(err)
 					}
 				}

@@ -56,7 +56,7 @@ func probeBatching(raw syscall.RawConn) (family int, ok bool) {
 	return family, ok && err == nil
 }
 
-func (t *batchTransport) receive(in []datagram, soon bool) (int, error) {
+func (t *batchTransport) Receive(in []datagram, soon bool) (int, error) {
 	t.in.soon = soon
 	for {
 		if n := t.take(in); n > 0 {
@@ -97,7 +97,7 @@ func (t *batchTransport) take(in []datagram) int {
 				return n
 			}
 		case len(b) > maxDatagram:
-			t.counts.truncated.Add(1)
+			t.counts.Truncated.Add(1)
 		default:
 			in[n] = datagram{t.in.segments.from, b}
 			bytes += len(b)
@@ -117,7 +117,7 @@ func (t *batchTransport) unpack() bool {
 	b.taken++
 	h := &b.hdrs[i]
 	if h.Hdr.Flags&unix.MSG_TRUNC != 0 {
-		t.counts.truncated.Add(1)
+		t.counts.Truncated.Add(1)
 		return true
 	}
 	n := int(h.Len)
@@ -125,7 +125,7 @@ func (t *batchTransport) unpack() bool {
 	return true
 }
 
-func (t *batchTransport) send(out []datagram) (sent int, err error) {
+func (t *batchTransport) Send(out []datagram) (sent int, err error) {
 	b := t.out.Get().(*outBatch)
 	var calls, bytes, lost int
 	segmented := !t.plain.Load()

@@ -16,7 +16,7 @@ func TestBatchTransportIsTheOneForSockets(t *testing.T) {
 	openBatches(t)
 	tr, err := openUDP("", nobody)
 	require.NoError(t, err)
-	defer tr.close()
+	defer tr.Close()
 	require.IsType(t, new(batchTransport), tr)
 }
 
@@ -30,10 +30,10 @@ func TestBatchTransportLeavesAClosedSocketToThePlainPath(t *testing.T) {
 
 func TestBatchTransportMakesOneCallForABatch(t *testing.T) {
 	a, b := openBatches(t)
-	mustSendAll(t, a, numberedDatagrams(b.localAddr(), maxBatch, 16))
-	require.EqualValues(t, 1, a.stats().callsOut.Load())
-	mustSendAll(t, a, numberedDatagrams(b.localAddr(), maxBatch+1, 16))
-	require.EqualValues(t, 3, a.stats().callsOut.Load())
+	mustSendAll(t, a, numberedDatagrams(b.LocalAddr(), maxBatch, 16))
+	require.EqualValues(t, 1, a.Stats().callsOut.Load())
+	mustSendAll(t, a, numberedDatagrams(b.LocalAddr(), maxBatch+1, 16))
+	require.EqualValues(t, 3, a.Stats().callsOut.Load())
 	collectDatagrams(t, b, 2*maxBatch+1)
 }
 
@@ -133,7 +133,7 @@ func TestBatchTransportWaitsForASlowReader(t *testing.T) {
 	out := numberedDatagrams(scriptedPeer, 3*maxBatch+1, 512)
 	sentc := make(chan error)
 	go func() {
-		n, err := tr.send(out)
+		n, err := tr.Send(out)
 		if n != len(out) && err == nil {
 			err = fmt.Errorf("sent %d of %d", n, len(out))
 		}
@@ -143,7 +143,7 @@ func TestBatchTransportWaitsForASlowReader(t *testing.T) {
 	for _, d := range out {
 		n, err := reader.Read(buf)
 		require.NoError(t, err)
-		require.Equal(t, string(d.b), string(buf[:n]))
+		require.Equal(t, string(d.B), string(buf[:n]))
 	}
 	require.NoError(t, <-sentc)
 }
@@ -154,21 +154,21 @@ func TestBatchTransportCloseWakesAWaitingSender(t *testing.T) {
 	sentc := make(chan error)
 	go func() {
 		sentc <- nil // about to send more than the buffer holds
-		_, err := tr.send(numberedDatagrams(scriptedPeer, maxBatch, 512))
+		_, err := tr.Send(numberedDatagrams(scriptedPeer, maxBatch, 512))
 		sentc <- err
 	}()
 	<-sentc
-	require.NoError(t, tr.close())
+	require.NoError(t, tr.Close())
 	require.ErrorIs(t, <-sentc, net.ErrClosed)
 }
 
 func TestBatchTransportSeesTruncationOfALoneDatagram(t *testing.T) {
 	a, b := openBatches(t)
 	b.in.lone = true
-	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, maxDatagram+1))
-	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, 3))
+	mustSendAll(t, a, numberedDatagrams(b.LocalAddr(), 1, maxDatagram+1))
+	mustSendAll(t, a, numberedDatagrams(b.LocalAddr(), 1, 3))
 	require.Equal(t, []string{"000"}, payloadsOf(collectDatagrams(t, b, 1)))
-	require.EqualValues(t, 1, b.stats().truncated.Load())
+	require.EqualValues(t, 1, b.Stats().Truncated.Load())
 }
 
 func TestInBatchChoosesTheCallByWhatCame(t *testing.T) {
@@ -214,15 +214,15 @@ func TestInBatchPolls(t *testing.T) {
 // A crowd behind a lone datagram is found by the call after it.
 func TestBatchTransportGoesBackToBatches(t *testing.T) {
 	a, b := openBatches(t)
-	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, 16))
+	mustSendAll(t, a, numberedDatagrams(b.LocalAddr(), 1, 16))
 	collectDatagrams(t, b, 1)
 	require.True(t, b.in.lone)
 
-	out := numberedDatagrams(b.localAddr(), 1+maxBatch, 16)
+	out := numberedDatagrams(b.LocalAddr(), 1+maxBatch, 16)
 	mustSendAll(t, a, out)
-	before := b.stats().callsIn.Load()
+	before := b.Stats().callsIn.Load()
 	require.ElementsMatch(t, payloadsOf(out), payloadsOf(collectDatagrams(t, b, len(out))))
-	require.Less(t, b.stats().callsIn.Load()-before, uint64(len(out)), "calls for %d datagrams", len(out))
+	require.Less(t, b.Stats().callsIn.Load()-before, uint64(len(out)), "calls for %d datagrams", len(out))
 }
 
 // An interface that was made anew has another index; the first sign of it is a datagram refused.
@@ -230,10 +230,10 @@ func TestBatchTransportForgetsZonesWhenADatagramIsRefused(t *testing.T) {
 	a, b := openBatches(t)
 	names := &a.names
 	names.remember("eth0", 7)
-	mustSendAll(t, a, numberedDatagrams(b.localAddr(), 1, 16))
+	mustSendAll(t, a, numberedDatagrams(b.LocalAddr(), 1, 16))
 	require.NotNil(t, names.indexes.Load())
 
-	_, err := a.send(numberedDatagrams(b.localAddr(), 1, 70_000))
+	_, err := a.Send(numberedDatagrams(b.LocalAddr(), 1, 70_000))
 	require.NoError(t, err)
 	require.Nil(t, names.indexes.Load())
 }

@@ -46,14 +46,14 @@ func (c *segmentControl) received(controlled, n int) int {
 // runOf returns how many datagrams, from the first of out on, go as one message: to one address, of one size but for the last,
 // which may be smaller.
 func runOf(out []datagram) int {
-	size, total, n := len(out[0].b), 0, 0
+	size, total, n := len(out[0].B), 0, 0
 	for _, d := range out[:min(len(out), maxSegments)] {
-		total += len(d.b)
-		if n > 0 && (len(d.b) > size || len(d.b) == 0 || d.addr != out[0].addr || total > maxGathered) {
+		total += len(d.B)
+		if n > 0 && (len(d.B) > size || len(d.B) == 0 || d.Addr != out[0].Addr || total > maxGathered) {
 			break
 		}
 		n++
-		if len(d.b) < size {
+		if len(d.B) < size {
 			break
 		}
 	}

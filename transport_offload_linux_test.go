@@ -19,7 +19,7 @@ func TestRunsOfDatagrams(t *testing.T) {
 		return out
 	}
 	other := sized(9, 9, 9)
-	other[2].addr = there
+	other[2].Addr = there
 	for _, c := range []struct {
 		story string
 		out   []datagram
@@ -41,22 +41,22 @@ func TestRunsOfDatagrams(t *testing.T) {
 
 func TestSegmentsGoTogetherAndComeApart(t *testing.T) {
 	a, b := openOffload(t)
-	sent := numberedDatagrams(b.localAddr(), 64, 1400)
+	sent := numberedDatagrams(b.LocalAddr(), 64, 1400)
 	mustSendAll(t, a, sent)
-	require.EqualValues(t, 1, a.stats().callsOut.Load())
+	require.EqualValues(t, 1, a.Stats().callsOut.Load())
 	in := make([]datagram, 5) // less than a message has
 	for first := 0; first < len(sent); {
-		n, err := b.receive(in, false)
+		n, err := b.Receive(in, false)
 		require.NoError(t, err)
 		for i, d := range in[:n] {
-			require.Equal(t, string(sent[first+i].b), string(d.b))
-			require.Equal(t, a.localAddr(), d.addr)
+			require.Equal(t, string(sent[first+i].B), string(d.B))
+			require.Equal(t, a.LocalAddr(), d.Addr)
 		}
 		first += n
 	}
-	require.EqualValues(t, 1, b.stats().callsIn.Load(), "two messages lay there")
-	require.EqualValues(t, 64, b.stats().datagramsIn.Load())
-	require.EqualValues(t, 64*1400, b.stats().bytesIn.Load())
+	require.EqualValues(t, 1, b.Stats().callsIn.Load(), "two messages lay there")
+	require.EqualValues(t, 64, b.Stats().DatagramsIn.Load())
+	require.EqualValues(t, 64*1400, b.Stats().BytesIn.Load())
 }
 
 // Whatever is sent comes, in order: whether it goes in segments or not is nobody's business.
@@ -72,7 +72,7 @@ func TestDatagramsOfAnySizeAndAddressComeAsTheyWereSent(t *testing.T) {
 				size = 1 + rng.IntN(3000)
 			}
 			payload := fmt.Appendf(nil, "%d/%d/%0*d", round, i, size, 0)
-			out = append(out, datagram{b.localAddr(), payload[:min(len(payload), maxDatagram)]})
+			out = append(out, datagram{b.LocalAddr(), payload[:min(len(payload), maxDatagram)]})
 		}
 		mustSendAll(t, a, out)
 		require.Equal(t, payloadsOf(out), payloadsOf(collectDatagrams(t, b, len(out))))
@@ -85,11 +85,11 @@ func TestRefusedSegmentsGoOneByOne(t *testing.T) {
 	require.NoError(t, a.raw.Control(func(fd uintptr) {
 		require.NoError(t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_NO_CHECK, 1))
 	}))
-	sent := numberedDatagrams(b.localAddr(), 100, 500)
+	sent := numberedDatagrams(b.LocalAddr(), 100, 500)
 	mustSendAll(t, a, sent)
 	require.Equal(t, payloadsOf(sent), payloadsOf(collectDatagrams(t, b, len(sent))))
-	require.Zero(t, a.stats().errorsOut.Load())
-	require.Greater(t, a.stats().callsOut.Load(), uint64(2), "the kernel refused nothing, the test proves nothing")
+	require.Zero(t, a.Stats().ErrorsOut.Load())
+	require.Greater(t, a.Stats().callsOut.Load(), uint64(2), "the kernel refused nothing, the test proves nothing")
 }
 
 func TestTransportWithoutOffload(t *testing.T) {
@@ -99,8 +99,8 @@ func TestTransportWithoutOffload(t *testing.T) {
 	require.NoError(t, b.raw.Control(func(fd uintptr) {
 		require.NoError(t, unix.SetsockoptInt(int(fd), unix.SOL_UDP, unix.UDP_GRO, 0))
 	}))
-	sent := numberedDatagrams(b.localAddr(), 2*maxBatch, 500)
+	sent := numberedDatagrams(b.LocalAddr(), 2*maxBatch, 500)
 	mustSendAll(t, a, sent)
 	require.Equal(t, payloadsOf(sent), payloadsOf(collectDatagrams(t, b, len(sent))))
-	require.EqualValues(t, 2, a.stats().callsOut.Load())
+	require.EqualValues(t, 2, a.Stats().callsOut.Load())
 }

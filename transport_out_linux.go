@@ -31,8 +31,8 @@ func (b *outBatch) load(out []datagram, names *sockaddrs, segmented bool) {
 	b.loaded, b.next, b.end, b.refused = len(out), 0, 0, 0
 	b.calls, b.sent, b.bytes, b.lost = 0, 0, 0, 0
 	for i, d := range out {
-		b.iovs[i].Base = unsafe.SliceData(d.b)
-		b.iovs[i].SetLen(len(d.b))
+		b.iovs[i].Base = unsafe.SliceData(d.B)
+		b.iovs[i].SetLen(len(d.B))
 	}
 	for first := 0; first < len(out); {
 		n := 1
@@ -40,10 +40,10 @@ func (b *outBatch) load(out []datagram, names *sockaddrs, segmented bool) {
 			n = runOf(out[first:])
 		}
 		h := &b.hdrs[b.end].Hdr
-		h.Namelen = names.put(&b.names[b.end], out[first].addr)
+		h.Namelen = names.put(&b.names[b.end], out[first].Addr)
 		h.Iov = &b.iovs[first]
 		h.SetIovlen(n)
-		b.control(n, len(out[first].b))
+		b.control(n, len(out[first].B))
 		first += n
 	}
 }

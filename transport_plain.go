@@ -16,8 +16,8 @@ func newPlainTransport(conn packetConn) *plainTransport {
 	}
 }
 
-// receive returns one datagram: asking a packetConn for a second could block.
-func (t *plainTransport) receive(in []datagram, _ bool) (int, error) {
+// Receive returns one datagram: asking a packetConn for a second could block.
+func (t *plainTransport) Receive(in []datagram, _ bool) (int, error) {
 	for {
 		n, from, err := t.conn.ReadFromUDPAddrPort(t.buf)
 		t.counts.callsIn.Add(1)
@@ -27,7 +27,7 @@ func (t *plainTransport) receive(in []datagram, _ bool) (int, error) {
 				return 0, err
 			}
 		case n > maxDatagram:
-			t.counts.truncated.Add(1)
+			t.counts.Truncated.Add(1)
 		default:
 			t.faults.clear()
 			t.counts.received(1, n)
@@ -37,16 +37,16 @@ func (t *plainTransport) receive(in []datagram, _ bool) (int, error) {
 	}
 }
 
-func (t *plainTransport) send(out []datagram) (int, error) {
+func (t *plainTransport) Send(out []datagram) (int, error) {
 	var calls, sent, bytes, lost int
 	defer func() { t.counts.sent(calls, sent, bytes, lost) }()
 	for _, d := range out {
-		_, err := t.conn.WriteToUDPAddrPort(d.b, unmapped(d.addr))
+		_, err := t.conn.WriteToUDPAddrPort(d.B, unmapped(d.Addr))
 		calls++
 		switch {
 		case err == nil:
 			sent++
-			bytes += len(d.b)
+			bytes += len(d.B)
 		case t.isClosed(err):
 			return sent, net.ErrClosed
 		default:

@@ -68,25 +68,25 @@ func TestPlainTransportReadsOnAfterPassingErrors(t *testing.T) {
 	tr := newPacketTransport(conn)
 
 	got := collectDatagrams(t, tr, 1)[0]
-	require.Equal(t, "heard", string(got.b))
-	require.Equal(t, scriptedPeer, got.addr, "unmapped")
-	require.EqualValues(t, 1003, tr.stats().errorsIn.Load())
-	require.EqualValues(t, 1004, tr.stats().callsIn.Load())
+	require.Equal(t, "heard", string(got.B))
+	require.Equal(t, scriptedPeer, got.Addr, "unmapped")
+	require.EqualValues(t, 1003, tr.Stats().errorsIn.Load())
+	require.EqualValues(t, 1004, tr.Stats().callsIn.Load())
 }
 
 func TestPlainTransportCountsWindowsTruncation(t *testing.T) {
 	long := os.NewSyscallError("wsarecvfrom", syscall.Errno(10040))
 	tr := newPacketTransport(&scriptedConn{reads: []error{long, nil}})
 	collectDatagrams(t, tr, 1)
-	require.EqualValues(t, 1, tr.stats().truncated.Load())
-	require.Zero(t, tr.stats().errorsIn.Load())
+	require.EqualValues(t, 1, tr.Stats().Truncated.Load())
+	require.Zero(t, tr.Stats().errorsIn.Load())
 }
 
 // "Any other error means that the socket is of no more use."
 func TestPlainTransportGivesUpOnAnErrorThatStays(t *testing.T) {
 	conn := &scriptedConn{reads: []error{io.ErrUnexpectedEOF}}
 	tr := newPacketTransport(conn)
-	_, err := tr.receive(make([]datagram, 1), false)
+	_, err := tr.Receive(make([]datagram, 1), false)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 	require.NotErrorIs(t, err, net.ErrClosed)
 	require.Equal(t, maxReadFaults, conn.read, "reads until it gave up")
@@ -103,11 +103,11 @@ func TestPlainTransportForgivesErrorsThatDoNotStay(t *testing.T) {
 func TestPlainTransportKnowsItsEndInAnyWords(t *testing.T) {
 	conn := &scriptedConn{reads: []error{io.EOF}, writes: []error{io.EOF}}
 	tr := newPacketTransport(conn)
-	require.NoError(t, tr.close())
+	require.NoError(t, tr.Close())
 
-	_, err := tr.receive(make([]datagram, 1), false)
+	_, err := tr.Receive(make([]datagram, 1), false)
 	require.ErrorIs(t, err, net.ErrClosed)
-	n, err := tr.send(make([]datagram, 3))
+	n, err := tr.Send(make([]datagram, 3))
 	require.ErrorIs(t, err, net.ErrClosed)
 	require.Zero(t, n)
 }
@@ -116,14 +116,14 @@ func TestPlainTransportSendsOnAfterAnyErrorButTheEnd(t *testing.T) {
 	conn := &scriptedConn{writes: []error{nil, syscall.EPERM, syscall.ECONNREFUSED, nil,
 		fmt.Errorf("scripted: %w", net.ErrClosed)}}
 	tr := newPacketTransport(conn)
-	n, err := tr.send(numberedDatagrams(scriptedPeer, 6, 1))
+	n, err := tr.Send(numberedDatagrams(scriptedPeer, 6, 1))
 	require.ErrorIs(t, err, net.ErrClosed)
 	require.Equal(t, 2, n)
 	require.Equal(t, []string{"0", "3"}, conn.written)
-	require.EqualValues(t, 2, tr.stats().errorsOut.Load())
-	require.EqualValues(t, 2, tr.stats().bytesOut.Load())
+	require.EqualValues(t, 2, tr.Stats().ErrorsOut.Load())
+	require.EqualValues(t, 2, tr.Stats().BytesOut.Load())
 }
 
 func TestBoundAddrReadsForeignAddresses(t *testing.T) {
-	require.Equal(t, netip.MustParseAddrPort("10.0.0.1:5"), newPacketTransport(new(scriptedConn)).localAddr())
+	require.Equal(t, netip.MustParseAddrPort("10.0.0.1:5"), newPacketTransport(new(scriptedConn)).LocalAddr())
 }

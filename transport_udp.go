@@ -28,8 +28,8 @@ type packetConn interface {
 
 // datagram is one UDP payload and the peer it comes from or goes to.
 type datagram struct {
-	addr netip.AddrPort
-	b    []byte
+	Addr netip.AddrPort
+	B    []byte
 }
 
 // transport moves batches of datagrams between the node and the network.
@@ -41,45 +41,45 @@ type transport interface {
 	// error means that the socket is of no more use. One goroutine at a time may call it,
 	// and in must not be empty. soon says that what comes next is expected at once: it may
 	// be polled for instead of slept for.
-	receive(in []datagram, soon bool) (n int, err error)
+	Receive(in []datagram, soon bool) (n int, err error)
 
 	// send writes all datagrams and returns how many the system took. One that it refuses
 	// is lost, as UDP may lose any, and counted; only a closed socket is an error, one for
 	// which errors.Is(err, net.ErrClosed) holds. It is safe for concurrent use and keeps
 	// nothing of out.
-	send(out []datagram) (n int, err error)
+	Send(out []datagram) (n int, err error)
 
 	// localAddr is the bound address, unmapped.
-	localAddr() netip.AddrPort
+	LocalAddr() netip.AddrPort
 
 	// stats are the live counters.
-	stats() *transportStats
+	Stats() *transportStats
 
 	// close wakes receive and every send. A second close may return net.ErrClosed.
-	close() error
+	Close() error
 }
 
 // transportStats counts what a transport did since it was opened. Reading it needs no lock.
 type transportStats struct {
-	datagramsIn, bytesIn   atomic.Uint64
-	datagramsOut, bytesOut atomic.Uint64
+	DatagramsIn, BytesIn   atomic.Uint64
+	DatagramsOut, BytesOut atomic.Uint64
 	callsIn, callsOut      atomic.Uint64 // system calls, those that moved nothing included
-	errorsIn, errorsOut    atomic.Uint64 // passing receive errors; datagrams refused by the system
-	truncated              atomic.Uint64 // datagrams over maxDatagram, dropped
+	errorsIn, ErrorsOut    atomic.Uint64 // passing receive errors; datagrams refused by the system
+	Truncated              atomic.Uint64 // datagrams over maxDatagram, dropped
 }
 
 // received counts one call of receive.
 func (s *transportStats) received(datagrams, bytes int) {
-	s.datagramsIn.Add(uint64(datagrams))
-	s.bytesIn.Add(uint64(bytes))
+	s.DatagramsIn.Add(uint64(datagrams))
+	s.BytesIn.Add(uint64(bytes))
 }
 
 // sent counts one call of send.
 func (s *transportStats) sent(calls, datagrams, bytes, lost int) {
 	s.callsOut.Add(uint64(calls))
-	s.datagramsOut.Add(uint64(datagrams))
-	s.bytesOut.Add(uint64(bytes))
-	s.errorsOut.Add(uint64(lost))
+	s.DatagramsOut.Add(uint64(datagrams))
+	s.BytesOut.Add(uint64(bytes))
+	s.ErrorsOut.Add(uint64(lost))
 }
 
 // openUDP binds addr, "ip:port"; "" is "127.0.0.1:0", and port 0 picks a free one.
@@ -138,11 +138,11 @@ type socket struct {
 	faults readFaults // the reader's
 }
 
-func (s *socket) localAddr() netip.AddrPort { return s.local }
+func (s *socket) LocalAddr() netip.AddrPort { return s.local }
 
-func (s *socket) stats() *transportStats { return &s.counts }
+func (s *socket) Stats() *transportStats { return &s.counts }
 
-func (s *socket) close() error {
+func (s *socket) Close() error {
 	s.closed.Store(true)
 	return s.conn.Close()
 }
@@ -158,7 +158,7 @@ func (s *socket) readFailed(err error) error {
 		return net.ErrClosed
 	}
 	if errors.Is(err, wsaMessageTooLong) {
-		s.counts.truncated.Add(1)
+		s.counts.Truncated.Add(1)
 		return nil
 	}
 	s.counts.errorsIn.Add(1)

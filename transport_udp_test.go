@@ -40,8 +40,8 @@ func newOpener(tb testing.TB, wrap func(*net.UDPConn) transport) opener {
 		require.NoError(tb, err)
 		askBuffers(conn, nobody)
 		tr := wrap(conn)
-		guard := time.AfterFunc(30*time.Second, func() { _ = tr.close() })
-		tb.Cleanup(func() { guard.Stop(); _ = tr.close() })
+		guard := time.AfterFunc(30*time.Second, func() { _ = tr.Close() })
+		tb.Cleanup(func() { guard.Stop(); _ = tr.Close() })
 		return tr
 	}
 }
@@ -59,10 +59,10 @@ func collectDatagrams(tb testing.TB, tr transport, n int) []datagram {
 	var got []datagram
 	in := make([]datagram, maxBatch)
 	for len(got) < n {
-		k, err := tr.receive(in, false)
+		k, err := tr.Receive(in, false)
 		require.NoError(tb, err, "after %d of %d datagrams", len(got), n)
 		for _, d := range in[:k] {
-			got = append(got, datagram{d.addr, bytes.Clone(d.b)})
+			got = append(got, datagram{d.Addr, bytes.Clone(d.B)})
 		}
 	}
 	return got
@@ -72,7 +72,7 @@ func collectDatagrams(tb testing.TB, tr transport, n int) []datagram {
 func payloadsOf(ds []datagram) []string {
 	var s []string
 	for _, d := range ds {
-		s = append(s, string(d.b))
+		s = append(s, string(d.B))
 	}
 	return s
 }
@@ -88,7 +88,7 @@ func numberedDatagrams(to netip.AddrPort, n, size int) []datagram {
 
 func mustSendAll(tb testing.TB, tr transport, out []datagram) {
 	tb.Helper()
-	n, err := tr.send(out)
+	n, err := tr.Send(out)
 	require.NoError(tb, err)
 	require.Equal(tb, len(out), n, "datagrams the system took")
 }
@@ -98,14 +98,14 @@ func TestTransportEchoesBatchesAcrossPaths(t *testing.T) {
 		for _, server := range transportPaths {
 			t.Run(client.name+" to "+server.name, func(t *testing.T) {
 				c, s := newOpener(t, client.wrap)(""), newOpener(t, server.wrap)("")
-				question := numberedDatagrams(s.localAddr(), 40, 1400)
-				question = append(question, numberedDatagrams(s.localAddr(), 9, 1)...)
-				question = append(question, datagram{s.localAddr(), nil})
+				question := numberedDatagrams(s.LocalAddr(), 40, 1400)
+				question = append(question, numberedDatagrams(s.LocalAddr(), 9, 1)...)
+				question = append(question, datagram{s.LocalAddr(), nil})
 
 				mustSendAll(t, c, question)
 				atServer := collectDatagrams(t, s, len(question))
 				for _, d := range atServer {
-					require.Equal(t, c.localAddr(), d.addr)
+					require.Equal(t, c.LocalAddr(), d.Addr)
 				}
 				mustSendAll(t, s, atServer)
 
@@ -119,7 +119,7 @@ func TestTransportEchoesBatchesAcrossPaths(t *testing.T) {
 func TestTransportSendsMoreThanOneBatch(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b := open(""), open("")
-		out := numberedDatagrams(b.localAddr(), 200, 16)
+		out := numberedDatagrams(b.LocalAddr(), 200, 16)
 		mustSendAll(t, a, out)
 		require.ElementsMatch(t, payloadsOf(out), payloadsOf(collectDatagrams(t, b, 200)))
 	})
@@ -128,15 +128,15 @@ func TestTransportSendsMoreThanOneBatch(t *testing.T) {
 func TestTransportNeverFillsMoreThanItWasGiven(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b := open(""), open("")
-		out := numberedDatagrams(b.localAddr(), 10, 8)
+		out := numberedDatagrams(b.LocalAddr(), 10, 8)
 		mustSendAll(t, a, out)
 		var got []datagram
 		in := make([]datagram, 3)
 		for len(got) < len(out) {
-			n, err := b.receive(in, false)
+			n, err := b.Receive(in, false)
 			require.NoError(t, err)
 			for _, d := range in[:n] {
-				got = append(got, datagram{d.addr, bytes.Clone(d.b)})
+				got = append(got, datagram{d.Addr, bytes.Clone(d.B)})
 			}
 		}
 		require.ElementsMatch(t, payloadsOf(out), payloadsOf(got))
@@ -147,19 +147,19 @@ func TestTransportDropsAndCountsTruncatedDatagrams(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b := open(""), open("")
 		out := []datagram{
-			{b.localAddr(), bytes.Repeat([]byte{1}, maxDatagram+1)},
-			{b.localAddr(), bytes.Repeat([]byte{2}, maxDatagram)},
-			{b.localAddr(), bytes.Repeat([]byte{3}, 9000)},
-			{b.localAddr(), []byte("whole")},
+			{b.LocalAddr(), bytes.Repeat([]byte{1}, maxDatagram+1)},
+			{b.LocalAddr(), bytes.Repeat([]byte{2}, maxDatagram)},
+			{b.LocalAddr(), bytes.Repeat([]byte{3}, 9000)},
+			{b.LocalAddr(), []byte("whole")},
 		}
 		mustSendAll(t, a, out)
 		require.ElementsMatch(t, payloadsOf([]datagram{out[1], out[3]}), payloadsOf(collectDatagrams(t, b, 2)))
 
 		// One more, read behind whatever was left in the socket.
-		mustSendAll(t, a, []datagram{{b.localAddr(), []byte("end")}})
+		mustSendAll(t, a, []datagram{{b.LocalAddr(), []byte("end")}})
 		require.Equal(t, []string{"end"}, payloadsOf(collectDatagrams(t, b, 1)))
-		require.EqualValues(t, 2, b.stats().truncated.Load())
-		require.EqualValues(t, 3, b.stats().datagramsIn.Load())
+		require.EqualValues(t, 2, b.Stats().Truncated.Load())
+		require.EqualValues(t, 3, b.Stats().DatagramsIn.Load())
 	})
 }
 
@@ -171,11 +171,11 @@ func TestTransportCarriesLoneDatagrams(t *testing.T) {
 			onBothPaths(t, func(t *testing.T, open opener) {
 				a, b := open(addr), open(addr)
 				for _, size := range []int{5, 0, 1400, maxDatagram, 1, 0, 2000} {
-					out := []datagram{{b.localAddr(), bytes.Repeat([]byte{'?'}, size)}}
+					out := []datagram{{b.LocalAddr(), bytes.Repeat([]byte{'?'}, size)}}
 					mustSendAll(t, a, out)
 					got := collectDatagrams(t, b, 1)
 					require.Equal(t, payloadsOf(out), payloadsOf(got))
-					require.Equal(t, a.localAddr(), got[0].addr)
+					require.Equal(t, a.LocalAddr(), got[0].Addr)
 				}
 			})
 		})
@@ -185,16 +185,16 @@ func TestTransportCarriesLoneDatagrams(t *testing.T) {
 func TestTransportCountsWhatItMoves(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b := open(""), open("")
-		mustSendAll(t, a, numberedDatagrams(b.localAddr(), 64, 100))
+		mustSendAll(t, a, numberedDatagrams(b.LocalAddr(), 64, 100))
 		collectDatagrams(t, b, 64)
-		require.EqualValues(t, 64, a.stats().datagramsOut.Load())
-		require.EqualValues(t, 6400, a.stats().bytesOut.Load())
-		require.EqualValues(t, 64, b.stats().datagramsIn.Load())
-		require.EqualValues(t, 6400, b.stats().bytesIn.Load())
-		require.Zero(t, a.stats().errorsOut.Load())
-		require.Zero(t, b.stats().errorsIn.Load())
-		require.NotZero(t, a.stats().callsOut.Load())
-		require.NotZero(t, b.stats().callsIn.Load())
+		require.EqualValues(t, 64, a.Stats().DatagramsOut.Load())
+		require.EqualValues(t, 6400, a.Stats().BytesOut.Load())
+		require.EqualValues(t, 64, b.Stats().DatagramsIn.Load())
+		require.EqualValues(t, 6400, b.Stats().BytesIn.Load())
+		require.Zero(t, a.Stats().ErrorsOut.Load())
+		require.Zero(t, b.Stats().errorsIn.Load())
+		require.NotZero(t, a.Stats().callsOut.Load())
+		require.NotZero(t, b.Stats().callsIn.Load())
 	})
 }
 
@@ -202,7 +202,7 @@ func TestTransportCountsWhatItMoves(t *testing.T) {
 func TestTransportGoesOnAfterRefusedDatagrams(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b := open("127.0.0.1:0"), open("127.0.0.1:0")
-		to := b.localAddr()
+		to := b.LocalAddr()
 		out := []datagram{
 			{to, []byte("first")},
 			{to, make([]byte, 70_000)},                             // longer than UDP can be
@@ -212,18 +212,18 @@ func TestTransportGoesOnAfterRefusedDatagrams(t *testing.T) {
 			{to, []byte("last")},
 			{to, make([]byte, 70_000)},
 		}
-		n, err := a.send(out)
+		n, err := a.Send(out)
 		require.NoError(t, err)
 		require.Equal(t, 2, n)
 		require.ElementsMatch(t, []string{"first", "last"}, payloadsOf(collectDatagrams(t, b, 2)))
-		require.EqualValues(t, 2, a.stats().datagramsOut.Load())
-		require.EqualValues(t, len("first")+len("last"), a.stats().bytesOut.Load())
-		require.EqualValues(t, 5, a.stats().errorsOut.Load())
+		require.EqualValues(t, 2, a.Stats().DatagramsOut.Load())
+		require.EqualValues(t, len("first")+len("last"), a.Stats().BytesOut.Load())
+		require.EqualValues(t, 5, a.Stats().ErrorsOut.Load())
 
-		n, err = a.send(out[1:2])
+		n, err = a.Send(out[1:2])
 		require.NoError(t, err, "nor is one alone an error")
 		require.Zero(t, n)
-		require.EqualValues(t, 6, a.stats().errorsOut.Load())
+		require.EqualValues(t, 6, a.Stats().ErrorsOut.Load())
 	})
 }
 
@@ -231,28 +231,28 @@ func TestTransportGoesOnAfterRefusedDatagramsOnASocketForBoth(t *testing.T) {
 	needAddr(t, "[::]:0")
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b := open("[::]:0"), open("127.0.0.1:0")
-		n, err := a.send([]datagram{
+		n, err := a.Send([]datagram{
 			{netip.AddrPort{}, []byte("no address")},
 			{netip.MustParseAddrPort("[::1]:0"), []byte("no port")},
-			{b.localAddr(), make([]byte, 70_000)},
-			{b.localAddr(), []byte("last")},
+			{b.LocalAddr(), make([]byte, 70_000)},
+			{b.LocalAddr(), []byte("last")},
 		})
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 		require.Equal(t, []string{"last"}, payloadsOf(collectDatagrams(t, b, 1)))
-		require.EqualValues(t, 3, a.stats().errorsOut.Load())
+		require.EqualValues(t, 3, a.Stats().ErrorsOut.Load())
 	})
 }
 
 func TestTransportGoesOnAfterSendingToAClosedPort(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b, gone := open(""), open(""), open("")
-		require.NoError(t, gone.close())
+		require.NoError(t, gone.Close())
 		for range 20 {
-			_, err := a.send([]datagram{{gone.localAddr(), []byte("anybody?")}, {b.localAddr(), []byte("still here")}})
+			_, err := a.Send([]datagram{{gone.LocalAddr(), []byte("anybody?")}, {b.LocalAddr(), []byte("still here")}})
 			require.NoError(t, err)
 		}
-		mustSendAll(t, b, []datagram{{a.localAddr(), []byte("me too")}})
+		mustSendAll(t, b, []datagram{{a.LocalAddr(), []byte("me too")}})
 		require.Equal(t, []string{"me too"}, payloadsOf(collectDatagrams(t, a, 1)))
 	})
 }
@@ -263,14 +263,14 @@ func TestTransportCloseWakesTheReader(t *testing.T) {
 		readc := make(chan error)
 		go func() {
 			readc <- nil // about to read
-			_, err := tr.receive(make([]datagram, 1), false)
+			_, err := tr.Receive(make([]datagram, 1), false)
 			readc <- err
 		}()
 		<-readc
-		require.NoError(t, tr.close())
+		require.NoError(t, tr.Close())
 		require.ErrorIs(t, <-readc, net.ErrClosed)
 
-		_, err := tr.receive(make([]datagram, 1), false)
+		_, err := tr.Receive(make([]datagram, 1), false)
 		require.ErrorIs(t, err, net.ErrClosed, "and again")
 	})
 }
@@ -283,16 +283,16 @@ func TestTransportCloseEndsEverySender(t *testing.T) {
 		for i := range errs {
 			started.Add(1)
 			ended.Go(func() {
-				out := numberedDatagrams(deaf.localAddr(), 100, 32)
-				_, errs[i] = tr.send(out)
+				out := numberedDatagrams(deaf.LocalAddr(), 100, 32)
+				_, errs[i] = tr.Send(out)
 				started.Done()
 				for errs[i] == nil {
-					_, errs[i] = tr.send(out)
+					_, errs[i] = tr.Send(out)
 				}
 			})
 		}
 		started.Wait()
-		require.NoError(t, tr.close())
+		require.NoError(t, tr.Close())
 		ended.Wait()
 		for _, err := range errs {
 			require.ErrorIs(t, err, net.ErrClosed)
@@ -306,11 +306,11 @@ func TestTransportTakesConcurrentSenders(t *testing.T) {
 		var senders sync.WaitGroup
 		var want []string
 		for i := range 8 {
-			out := numberedDatagrams(b.localAddr(), 20, 10+i) // the length tells senders apart
+			out := numberedDatagrams(b.LocalAddr(), 20, 10+i) // the length tells senders apart
 			want = append(want, payloadsOf(out)...)
 			senders.Go(func() {
 				for part := range slices.Chunk(out, 5) {
-					if _, err := a.send(part); err != nil {
+					if _, err := a.Send(part); err != nil {
 						t.Error(err)
 					}
 				}
@@ -325,9 +325,9 @@ func TestTransportTakesConcurrentSenders(t *testing.T) {
 func TestTransportLeavesTheCallersMemory(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b := open(""), open("")
-		out := []datagram{{b.localAddr(), []byte("one")}}
+		out := []datagram{{b.LocalAddr(), []byte("one")}}
 		mustSendAll(t, a, out)
-		copy(out[0].b, "xxx")
+		copy(out[0].B, "xxx")
 		out[0] = datagram{}
 		require.Equal(t, []string{"one"}, payloadsOf(collectDatagrams(t, b, 1)))
 	})
@@ -341,12 +341,12 @@ func TestTransportDoesNotAllocate(t *testing.T) {
 		for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
 			needAddr(t, addr)
 			a, b := open(addr), open(addr)
-			out, in := numberedDatagrams(b.localAddr(), 100, 32), make([]datagram, maxBatch)
+			out, in := numberedDatagrams(b.LocalAddr(), 100, 32), make([]datagram, maxBatch)
 			allocs := testing.AllocsPerRun(100, func() {
-				n, err := a.send(out)
+				n, err := a.Send(out)
 				for n > 0 && err == nil {
 					var k int
-					k, err = b.receive(in, false)
+					k, err = b.Receive(in, false)
 					n -= k
 				}
 				if err != nil {

@@ -25,7 +25,7 @@ func newHall(t testing.TB, peers, rows int) *hall {
 	socket, err := cfg.open(newLogQueue(cfg))
 	require.NoError(t, err)
 	h := &hall{Node: newNode(cfg, socket, newLogQueue(cfg)), now: time.Now()}
-	t.Cleanup(func() { socket.close() })
+	t.Cleanup(func() { socket.Close() })
 	for i := range peers {
 		h.seat(i, rows)
 	}
