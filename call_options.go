@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"broach/internal/udp"
 )
 
 // CallOption changes how a Caller calls. Of two that say different things the later one counts.
@@ -74,7 +76,7 @@ func Key(key string) CallOption {
 // Unavailable.
 func On(addr netip.AddrPort) CallOption {
 	return func(o *callOptions) {
-		if o.on = unmapped(addr); !addr.IsValid() {
+		if o.on = udp.Unmapped(addr); !addr.IsValid() {
 			o.wrong = append(o.wrong, errors.New("On has no address"))
 		}
 	}

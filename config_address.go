@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"broach/internal/udp"
 )
 
 // What an address in a Config must look like, in words for the error.
@@ -21,7 +23,7 @@ func parseAddr(s string) (netip.AddrPort, bool) {
 	if err != nil || !isUnicast(addr.Addr()) {
 		return netip.AddrPort{}, false
 	}
-	return unmapped(addr), true
+	return udp.Unmapped(addr), true
 }
 
 // isUnicast takes addresses of one node. A zone names an interface of this machine, and nothing on any other.

@@ -11,12 +11,13 @@ import (
 	"broach/internal/buffer"
 	"broach/internal/handshake"
 	"broach/internal/pace"
+	"broach/internal/udp"
 	"broach/internal/wire"
 )
 
 // carrier is what all links of a node share.
 type carrier struct {
-	transport  transport
+	transport  udp.Transport
 	log        *logQueue
 	details    pace.LogLimit // of the lines for debugging
 	process    *handshake.Process

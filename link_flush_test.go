@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -59,7 +60,7 @@ func TestManyCallersShareDatagrams(t *testing.T) {
 		requests := a.script.take()
 		require.LessOrEqual(t, len(requests), 2)
 		for _, d := range requests {
-			b.reader.datagram(time.Now(), datagram{B: d})
+			b.reader.datagram(time.Now(), udp.Datagram{B: d})
 		}
 		b.pool.kick()
 		synctest.Wait() // the workers answer while the reader works on its batch
@@ -80,7 +81,7 @@ func TestManyCallersShareDatagrams(t *testing.T) {
 func TestWhatIsAddedWhileTheReaderHoldsIsSentAtTheEnd(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 		b.offer(t, "f", func() {})
-		b.reader.datagram(time.Now(), datagram{B: forge(a, b, requestOf(0, 1), requestOf(1, 1))})
+		b.reader.datagram(time.Now(), udp.Datagram{B: forge(a, b, requestOf(0, 1), requestOf(1, 1))})
 		b.link.timeout(time.Now())
 		require.Empty(t, b.script.take())
 		b.reader.finish()

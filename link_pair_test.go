@@ -12,6 +12,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/handshake"
+	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -20,7 +21,7 @@ import (
 // script is a transport that keeps what is sent until the test says what becomes of it.
 type script struct {
 	addr   netip.AddrPort
-	counts transportStats
+	counts udp.Stats
 
 	mu     sync.Mutex
 	sent   [][]byte
@@ -29,12 +30,12 @@ type script struct {
 	onSend func() // called by the flusher after each write, if set
 }
 
-func (s *script) Receive([]datagram, bool) (int, error) { panic("the test delivers") }
-func (s *script) LocalAddr() netip.AddrPort             { return s.addr }
-func (s *script) Stats() *transportStats                { return &s.counts }
-func (s *script) Close() error                          { return nil }
+func (s *script) Receive([]udp.Datagram, bool) (int, error) { panic("the test delivers") }
+func (s *script) LocalAddr() netip.AddrPort                 { return s.addr }
+func (s *script) Stats() *udp.Stats                         { return &s.counts }
+func (s *script) Close() error                              { return nil }
 
-func (s *script) Send(out []datagram) (int, error) {
+func (s *script) Send(out []udp.Datagram) (int, error) {
 	s.mu.Lock()
 	for _, d := range out {
 		s.sent, s.to = append(s.sent, append([]byte(nil), d.B...)), append(s.to, d.Addr)
@@ -57,11 +58,11 @@ func (s *script) take() [][]byte {
 }
 
 // takeAddressed is take with the addresses that it goes to.
-func (s *script) takeAddressed() (out []datagram) {
+func (s *script) takeAddressed() (out []udp.Datagram) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, b := range s.sent {
-		out = append(out, datagram{Addr: s.to[i], B: b})
+		out = append(out, udp.Datagram{Addr: s.to[i], B: b})
 	}
 	s.sent, s.to = nil, nil
 	return out
@@ -185,7 +186,7 @@ func (s *linkSide) hear(datagrams ...[]byte) { s.hearFrom(netip.AddrPort{}, data
 func (s *linkSide) hearFrom(from netip.AddrPort, datagrams ...[]byte) {
 	s.reader.strangers.begin(time.Now())
 	for _, b := range datagrams {
-		s.reader.datagram(time.Now(), datagram{Addr: from, B: append([]byte(nil), b...)}) // it is opened in place
+		s.reader.datagram(time.Now(), udp.Datagram{Addr: from, B: append([]byte(nil), b...)}) // it is opened in place
 	}
 	s.reader.finish()
 	synctest.Wait()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"broach/internal/race"
+	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -165,6 +166,6 @@ func TestProofsAllocateNothing(t *testing.T) {
 }
 
 // discard is a transport that sends nothing.
-type discard struct{ transport }
+type discard struct{ udp.Transport }
 
-func (discard) Send(out []datagram) (int, error) { return len(out), nil }
+func (discard) Send(out []udp.Datagram) (int, error) { return len(out), nil }

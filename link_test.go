@@ -9,6 +9,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/handshake"
+	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -16,11 +17,11 @@ import (
 
 // wireTap is a transport that keeps what is sent.
 type wireTap struct {
-	transport
+	udp.Transport
 	sent [][]byte
 }
 
-func (w *wireTap) Send(out []datagram) (int, error) {
+func (w *wireTap) Send(out []udp.Datagram) (int, error) {
 	for _, d := range out {
 		w.sent = append(w.sent, append([]byte(nil), d.B...))
 	}
@@ -201,12 +202,12 @@ func TestUnansweredPollIsSentAgain(t *testing.T) {
 
 // endless is a transport during each send of which somebody adds another message.
 type endless struct {
-	transport
+	udp.Transport
 	l     *link
 	sends int
 }
 
-func (e *endless) Send(out []datagram) (int, error) {
+func (e *endless) Send(out []udp.Datagram) (int, error) {
 	e.sends++
 	e.l.mu.Lock()
 	say(e.l, wire.Progress{})

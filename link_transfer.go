@@ -3,6 +3,7 @@ package broach
 import (
 	"time"
 
+	"broach/internal/udp"
 	"broach/internal/wire"
 )
 
@@ -25,7 +26,7 @@ func (l *link) loadFragments(b *batch, mayGo int) {
 			return
 		}
 		bytes += len(f.Data)
-		b.out = append(b.out, datagram{Addr: l.id.addr, B: f.Append(roomFor(newPacket(), fragmentOverhead-wire.HeaderSize+len(f.Data)))})
+		b.out = append(b.out, udp.Datagram{Addr: l.id.addr, B: f.Append(roomFor(newPacket(), fragmentOverhead-wire.HeaderSize+len(f.Data)))})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"broach/internal/handshake"
 	"broach/internal/pace"
+	"broach/internal/udp"
 	"broach/internal/wire"
 )
 
@@ -108,13 +109,13 @@ func (n *Node) sendOpens(opens []openTo) {
 		if ring != nil {
 			ring.Prove(b, 0)
 		}
-		n.opening = append(n.opening, datagram{Addr: o.to, B: b})
+		n.opening = append(n.opening, udp.Datagram{Addr: o.to, B: b})
 	}
 	n.opening = sendAndFree(n.transport, n.opening)
 }
 
 // sendAndFree sends datagrams, frees them and returns the empty slice.
-func sendAndFree(t transport, out []datagram) []datagram {
+func sendAndFree(t udp.Transport, out []udp.Datagram) []udp.Datagram {
 	for rest := out; len(rest) > 0; {
 		k := min(len(rest), batchMax)
 		t.Send(rest[:k])
@@ -122,7 +123,7 @@ func sendAndFree(t transport, out []datagram) []datagram {
 	}
 	for i := range out {
 		freePacket(out[i].B)
-		out[i] = datagram{}
+		out[i] = udp.Datagram{}
 	}
 	return out[:0]
 }

@@ -15,6 +15,7 @@ import (
 	"broach/internal/handshake"
 	"broach/internal/pace"
 	"broach/internal/seal"
+	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"golang.org/x/sync/errgroup"
@@ -74,10 +75,10 @@ type Node struct {
 	troubleAt  time.Time // when unjoined was made
 	idle       buffer.Idle
 	touched    []*link
-	replaced   []*link    // that have a better one beside them
-	tendAt     time.Time  // when to look at those; zero: there are none
-	opening    []datagram // Opens to be sent
-	circuitsAt time.Time  // when to look at the breakers again; zero: none was open
+	replaced   []*link        // that have a better one beside them
+	tendAt     time.Time      // when to look at those; zero: there are none
+	opening    []udp.Datagram // Opens to be sent
+	circuitsAt time.Time      // when to look at the breakers again; zero: none was open
 
 	memberLines, circuitLines, crowdedLines pace.LogLimit
 }
@@ -106,15 +107,15 @@ func (n *Node) serve() {
 }
 
 // open gives the transport that the node stands on.
-func (c *Config) open(log *logQueue) (transport, error) {
+func (c *Config) open(log *logQueue) (udp.Transport, error) {
 	if c.Conn != nil {
-		return newPacketTransport(c.Conn), nil
+		return udp.Over(c.Conn), nil
 	}
-	return openUDP(c.addr().String(), log.Info)
+	return udp.Open(c.addr().String(), log.Info)
 }
 
 // newNode wires the rooms of a node together.
-func newNode(cfg Config, t transport, log *logQueue) *Node {
+func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	now := time.Now()
 	n := &Node{cfg: cfg, pool: newPool(cfg.pool()), addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
 	n.carrier = carrier{
@@ -254,7 +255,7 @@ func (n *Node) Join(seeds ...string) error {
 func (n *Node) Forget(addr netip.AddrPort) error {
 	errc := make(chan error, 1)
 	err := n.do(func(now time.Time) {
-		err := n.members.dismiss(unmapped(addr))
+		err := n.members.dismiss(udp.Unmapped(addr))
 		n.carryOut(now)
 		n.publish(now)
 		errc <- err

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"broach/internal/seal"
+	"broach/internal/udp"
 	"broach/internal/wire"
 )
 
@@ -48,7 +49,7 @@ func (o *outbox) append(msg []byte, limit int, table uint32) (filled bool) {
 func (o *outbox) moveTo(b *batch, addr netip.AddrPort, most int) int {
 	n := min(len(o.ready), most)
 	for _, d := range o.ready[:n] {
-		b.out = append(b.out, datagram{Addr: addr, B: d})
+		b.out = append(b.out, udp.Datagram{Addr: addr, B: d})
 	}
 	o.ready = append(o.ready[:0], o.ready[n:]...)
 	return n
@@ -64,7 +65,7 @@ var packets = sync.Pool{New: func() any { return new([packetCap]byte) }}
 const packetCap = 1536
 
 // jumbos recycles the bytes of the datagrams for which packetCap is not enough.
-var jumbos = sync.Pool{New: func() any { return new([maxDatagram]byte) }}
+var jumbos = sync.Pool{New: func() any { return new([udp.MaxDatagram]byte) }}
 
 // newPacket returns a datagram with room for its header.
 func newPacket() []byte { return packets.Get().(*[packetCap]byte)[:wire.HeaderSize] }
@@ -74,7 +75,7 @@ func roomFor(b []byte, n int) []byte {
 	if len(b)+n <= cap(b) {
 		return b
 	}
-	large := append(jumbos.Get().(*[maxDatagram]byte)[:0], b...)
+	large := append(jumbos.Get().(*[udp.MaxDatagram]byte)[:0], b...)
 	freePacket(b)
 	return large
 }
@@ -84,19 +85,19 @@ func freePacket(b []byte) {
 	switch cap(b) {
 	case packetCap:
 		packets.Put((*[packetCap]byte)(b[:packetCap]))
-	case maxDatagram:
-		jumbos.Put((*[maxDatagram]byte)(b[:maxDatagram]))
+	case udp.MaxDatagram:
+		jumbos.Put((*[udp.MaxDatagram]byte)(b[:udp.MaxDatagram]))
 	}
 }
 
 // batch is what one flush hands to the transport.
 type batch struct {
-	out    []datagram
+	out    []udp.Datagram
 	head   int          // bytes before the messages of each
 	sealer *seal.Sealer // nil: they are not sealed
 }
 
-var batches = sync.Pool{New: func() any { return &batch{out: make([]datagram, 0, batchMax)} }}
+var batches = sync.Pool{New: func() any { return &batch{out: make([]udp.Datagram, 0, batchMax)} }}
 
 // keyID is what the headers say.
 func (b *batch) keyID() byte {
@@ -120,7 +121,7 @@ func (b *batch) seal() {
 func (b *batch) recycle() {
 	for i := range b.out {
 		freePacket(b.out[i].B)
-		b.out[i] = datagram{}
+		b.out[i] = udp.Datagram{}
 	}
 	b.out, b.sealer = b.out[:0], nil
 }

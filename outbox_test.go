@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"broach/internal/race"
+	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -54,12 +55,12 @@ func TestPacketsHaveRoomForTheLargestDatagram(t *testing.T) {
 	p := append(newPacket(), "small"...)
 	require.Equal(t, packetCap, cap(roomFor(p, packetCap-len(p))))
 	large := roomFor(p, packetCap-len(p)+1)
-	require.Equal(t, maxDatagram, cap(large))
+	require.Equal(t, udp.MaxDatagram, cap(large))
 	require.Equal(t, "small", string(large[wire.HeaderSize:]))
 	if race.Enabled {
 		return // sync.Pool forgets at random
 	}
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		freePacket(append(roomFor(newPacket(), maxDatagram-wire.HeaderSize), make([]byte, maxDatagram-wire.HeaderSize)...))
+		freePacket(append(roomFor(newPacket(), udp.MaxDatagram-wire.HeaderSize), make([]byte, udp.MaxDatagram-wire.HeaderSize)...))
 	}))
 }

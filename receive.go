@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"broach/internal/udp"
 	"broach/internal/wire"
 )
 
@@ -23,7 +24,7 @@ type inbound struct {
 // acknowledgements step their link, membership messages go to the loop. It never waits for any of them.
 type reader struct {
 	*Node
-	in        []datagram
+	in        []udp.Datagram
 	held      []*link       // flush at the end of the batch
 	requests  []*request    // new in this datagram
 	quick     []*request    // to be run by the reader at the end of the batch
@@ -34,7 +35,7 @@ type reader struct {
 	toKick    bool       // the pool has new work
 	soon      bool       // calls go on: the next datagram is expected at once
 	strangers strangers
-	answers   []datagram // to strangers; they go at the end of the batch
+	answers   []udp.Datagram // to strangers; they go at the end of the batch
 }
 
 // read runs until the socket is closed, or until another goroutine has taken the reader over.
@@ -85,7 +86,7 @@ func (r *reader) finish() bool {
 }
 
 // datagram finds out what a datagram is, PROTOCOL.md 1.1.
-func (r *reader) datagram(now time.Time, d datagram) {
+func (r *reader) datagram(now time.Time, d udp.Datagram) {
 	h, _, err := wire.ConsumeHeader(d.B)
 	switch {
 	case errors.Is(err, wire.ErrVersion):
@@ -116,7 +117,7 @@ func (r *reader) mayLook(looked *int, most int) bool {
 }
 
 // linked handles a datagram with the token of a link. A Confirm whose token is not known may make the link.
-func (r *reader) linked(now time.Time, d datagram, h wire.Header) {
+func (r *reader) linked(now time.Time, d udp.Datagram, h wire.Header) {
 	e := r.tokens.get(h.Token)
 	switch {
 	case e != nil && e.link != nil && (h.Form == wire.FormLink || !e.link.began):
@@ -131,7 +132,7 @@ func (r *reader) linked(now time.Time, d datagram, h wire.Header) {
 }
 
 // toLink opens a datagram of a link, and takes what is in it.
-func (r *reader) toLink(now time.Time, l *link, d datagram, h wire.Header) {
+func (r *reader) toLink(now time.Time, l *link, d udp.Datagram, h wire.Header) {
 	head := wire.HeaderSize
 	if h.Form == wire.FormConfirm {
 		head = wire.ConfirmSize

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -38,7 +39,7 @@ func newLinkFeed(t testing.TB, keys [][]byte, n int) *linkFeed {
 // read has the reader handle the next datagram, in a batch of its own.
 func (f *linkFeed) read() {
 	f.reader.strangers.begin(time.Now())
-	f.reader.datagram(f.now, datagram{Addr: addrOf(3), B: f.datagrams[f.next]})
+	f.reader.datagram(f.now, udp.Datagram{Addr: addrOf(3), B: f.datagrams[f.next]})
 	f.reader.finish()
 	f.next++
 }
@@ -66,7 +67,7 @@ func TestDroppingADatagramAllocatesNothing(t *testing.T) {
 			"no Offer of ours": a.prove(wire.AppendOffer(nil, wire.Offer{KeyID: a.keyID(), Echo: 5, Addr: a.addr, Observed: a.addr})),
 			"another key":      flippedAt(l.say(), 2*8),
 		} {
-			require.Zero(t, testing.AllocsPerRun(200, func() { f.reader.datagram(f.now, datagram{Addr: addrOf(3), B: b}) }), "%s, %s", what, name)
+			require.Zero(t, testing.AllocsPerRun(200, func() { f.reader.datagram(f.now, udp.Datagram{Addr: addrOf(3), B: b}) }), "%s, %s", what, name)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/udp"
 	"broach/internal/wire"
 )
 
@@ -16,7 +17,7 @@ import (
 const rankMax = 1 << 31
 
 // openTo answers an Open, [LNK-1].
-func (r *reader) opened(now time.Time, d datagram) {
+func (r *reader) opened(now time.Time, d udp.Datagram) {
 	m, err := wire.ConsumeOpen(d.B)
 	switch {
 	case err != nil || len(d.B) != wire.OpenSize:
@@ -33,7 +34,7 @@ func (r *reader) opened(now time.Time, d datagram) {
 }
 
 // cameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is not answered, [LNK-1].
-func (r *reader) cameBack(now time.Time, d datagram, m wire.Open) {
+func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 	e := r.tokens.get(m.Token)
 	if e == nil || e.opening == nil {
 		return
@@ -50,7 +51,7 @@ func (r *reader) cameBack(now time.Time, d datagram, m wire.Open) {
 }
 
 // prove goes on with an Open if it proves to come from our cluster and was not answered before.
-func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
+func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
 	key, ring := 0, r.ring.Load()
 	if ring != nil {
 		var ok bool
@@ -76,7 +77,7 @@ func (r *reader) prove(now time.Time, d datagram, m wire.Open) {
 			r.strangers.seen.add(m.Proof)
 			ring.Prove(b, key)
 		}
-		r.answers = append(r.answers, datagram{Addr: to, B: b})
+		r.answers = append(r.answers, udp.Datagram{Addr: to, B: b})
 		r.noteUnheard(now, d.Addr, m.Key, to)
 	}
 }
@@ -103,7 +104,7 @@ func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byt
 }
 
 // offered hands an Offer to an opening of ours to the loop, [LNK-2].
-func (r *reader) offered(now time.Time, d datagram, h wire.Header) {
+func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 	m, err := wire.ConsumeOffer(d.B)
 	if err != nil || len(d.B) != wire.OpenSize {
 		r.stats.malformed.Add(1)
@@ -129,7 +130,7 @@ func (r *reader) offered(now time.Time, d datagram, h wire.Header) {
 }
 
 // confirmed makes the link that a Confirm asks for, [LNK-3], and returns it with the messages in the datagram; nil if there is none.
-func (r *reader) confirmed(d datagram) *link {
+func (r *reader) confirmed(d udp.Datagram) *link {
 	m, _, err := wire.ConsumeConfirm(d.B)
 	if err != nil {
 		r.stats.malformed.Add(1)
@@ -164,7 +165,7 @@ func (r *reader) selves(now time.Time) []netip.AddrPort {
 }
 
 // makeLink makes the link of a Confirm if its datagram opens with it, and tells the loop.
-func (r *reader) makeLink(now time.Time, d datagram, m *wire.Confirm, self netip.AddrPort, siblings []*link) *link {
+func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self netip.AddrPort, siblings []*link) *link {
 	l, err := newLink(now, &r.carrier, r.termsOf(m, self), false, siblings, r.draw())
 	known := len(siblings) > 0 || r.isSeed(m.Addr)
 	if err != nil || l.sealed != nil && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.tokens.add(l) {

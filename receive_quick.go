@@ -3,6 +3,8 @@ package broach
 import (
 	"sync/atomic"
 	"time"
+
+	"broach/internal/udp"
 )
 
 // A call of a function that does little costs more to hand to a worker than to run: with one caller, the hand-over is a
@@ -52,7 +54,7 @@ type takeover struct {
 }
 
 func newReader(n *Node) *reader {
-	r := &reader{Node: n, in: make([]datagram, readMax)}
+	r := &reader{Node: n, in: make([]udp.Datagram, readMax)}
 	r.takeover.timer = time.AfterFunc(time.Hour, r.look)
 	r.takeover.timer.Stop()
 	return r

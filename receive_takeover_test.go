@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/udp"
 
 	"github.com/stretchr/testify/require"
 )
@@ -17,7 +18,7 @@ type heldSocket struct {
 	endc     chan struct{} // closed to end that
 }
 
-func (s heldSocket) Receive([]datagram, bool) (int, error) {
+func (s heldSocket) Receive([]udp.Datagram, bool) (int, error) {
 	close(s.readingc)
 	<-s.endc
 	return 0, net.ErrClosed

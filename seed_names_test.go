@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/udp"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -109,7 +111,7 @@ func (c *cluster) startNamed(i int, s *nameServer, seeds ...string) *Node {
 	}
 	c.edit(&cfg)
 	require.NoError(c.t, cfg.validate())
-	n := newNode(cfg, newPacketTransport(conn), newLogQueue(cfg))
+	n := newNode(cfg, udp.Over(conn), newLogQueue(cfg))
 	n.seeds.lookUp = s.lookUp
 	n.serve()
 	c.nodes = append(c.nodes, n)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"broach/internal/udp"
 )
 
 // seedBook knows the seeds as the user named them. It is the loop's.
@@ -44,7 +46,7 @@ func (b *seedBook) add(now time.Time, seeds []string) (unfit []netip.AddrPort) {
 	b.given = b.given || len(seeds) > 0
 	for _, s := range seeds {
 		addr, err := netip.ParseAddrPort(s)
-		addr = unmapped(addr)
+		addr = udp.Unmapped(addr)
 		switch {
 		case err != nil:
 			b.addName(s)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -132,13 +133,13 @@ func randomMessages() (b []byte) {
 
 // lay throws about so many datagrams a second, from several sockets, until ctx ends.
 func (s *siege) lay(t *testing.T, ctx context.Context, perSecond int) {
-	var outs []transport
+	var outs []udp.Transport
 	for range 8 {
 		conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
 		require.NoError(t, err)
-		outs = append(outs, newPacketTransport(conn))
+		outs = append(outs, udp.Over(conn))
 	}
-	weapons, batch := s.blind(), make([]datagram, 0, siegeBatch)
+	weapons, batch := s.blind(), make([]udp.Datagram, 0, siegeBatch)
 	if s.targets[0].ring.Load() != nil {
 		weapons = append(weapons, s.seeing()...)
 	}
@@ -146,7 +147,7 @@ func (s *siege) lay(t *testing.T, ctx context.Context, perSecond int) {
 		batch = batch[:0]
 		for range siegeBatch {
 			if b := weapons[rand.N(len(weapons))](); b != nil {
-				batch = append(batch, datagram{s.some().addr, b})
+				batch = append(batch, udp.Datagram{Addr: s.some().addr, B: b})
 			}
 		}
 		sent, _ := outs[rand.N(len(outs))].Send(batch)

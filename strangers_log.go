@@ -3,12 +3,14 @@ package broach
 import (
 	"net/netip"
 	"time"
+
+	"broach/internal/udp"
 )
 
 // What the log tells of those who are not let in, so that the operator of either side finds out why. Each is counted, and told of in measure.
 
 // unopened is for a datagram that no key opens.
-func (r *reader) unopened(now time.Time, d datagram) {
+func (r *reader) unopened(now time.Time, d udp.Datagram) {
 	r.stats.unopened.Add(1)
 	r.noteSeed(d.Addr, cameUnopened)
 	if r.ring.Load() == nil {
@@ -19,14 +21,14 @@ func (r *reader) unopened(now time.Time, d datagram) {
 }
 
 // otherCluster is for an Open of a node whose cluster has another name.
-func (r *reader) otherCluster(now time.Time, d datagram) {
+func (r *reader) otherCluster(now time.Time, d udp.Datagram) {
 	r.stats.otherCluster.Add(1)
 	r.noteSeed(d.Addr, cameOtherCluster)
 	r.tellOf(now, d.Addr, "broach: a node of another cluster asks for a link: give both the same Cluster, or it other seeds")
 }
 
 // otherVersion is for a datagram of another version of the protocol.
-func (r *reader) otherVersion(now time.Time, d datagram) {
+func (r *reader) otherVersion(now time.Time, d udp.Datagram) {
 	r.stats.foreignVersion.Add(1)
 	r.noteSeed(d.Addr, cameOtherVersion)
 	r.tellOf(now, d.Addr, "broach: datagrams of another version of the protocol: bring both sides to the same version of broach")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"broach/internal/simnet"
+	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -54,7 +55,7 @@ func (c *sentConn) Close() error        { return nil }
 // A hello never goes under the version of a table that came after it: the receiver would keep the old table for the new one.
 func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	conn := new(sentConn)
-	n := newNode(Config{Conn: conn}, newPacketTransport(conn), newLogQueue(Config{Logger: slog.New(slog.DiscardHandler)}))
+	n := newNode(Config{Conn: conn}, udp.Over(conn), newLogQueue(Config{Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(n.stop)
 	now := time.Now()
 	require.NoError(t, n.Register("more", func(x int) int { return x }))

@@ -45,7 +45,6 @@ var clockFiles = []string{
 	"link.go", "link_transfer.go", // the send time of fragments
 	"pool.go", "pool_worker.go",
 	"every.go", "every_run.go", "every_owner.go", // when a timer is set, is due, and is told of
-	"transport_in_linux.go", // how long the reader waited
 }
 
 // A room is what a package may do, besides using the standard library.
@@ -57,9 +56,10 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/pace", "broach/internal/ring", "broach/internal/seal", "broach/internal/wire",
+		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/pace", "broach/internal/ring", "broach/internal/seal", "broach/internal/udp",
+		"broach/internal/wire",
 		"github.com/panjf2000/ants/v2", "github.com/sony/gobreaker/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
-		"golang.org/x/sync/errgroup", "golang.org/x/sys/unix",
+		"golang.org/x/sync/errgroup",
 	}},
 	"internal/buffer":          {},
 	"internal/handshake":       {imports: []string{"broach/internal/seal", "broach/internal/wire"}},
@@ -72,6 +72,7 @@ var rooms = map[string]room{
 	"internal/sandbox/nobatch": {imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
 	"internal/seal":            {},
 	"internal/simnet":          {imports: []string{"broach/internal/seal"}}, // by which a connection says that it is simulated
+	"internal/udp":             {imports: []string{"golang.org/x/sys/unix"}},
 	"internal/wire":            {},
 }
 

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package broach
-
-import "net"
-
-// sendToOne is for systems whose sockets can be told apart by SO_BROADCAST here.
-func sendToOne(*net.UDPConn) {}
