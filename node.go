@@ -117,7 +117,7 @@ func (c *Config) open(log *logQueue) (udp.Transport, error) {
 // newNode wires the rooms of a node together.
 func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	now := time.Now()
-	n := &Node{cfg: cfg, pool: newPool(cfg.pool()), addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
+	n := &Node{cfg: cfg, pool: newPool(limits(cfg.pool())), addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
 	n.carrier = carrier{
 		transport: t, log: log, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),

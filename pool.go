@@ -34,6 +34,16 @@ type job interface {
 	reject()                    // the pool closed while the job was queued
 }
 
+// limits are those of a pool, all of them set.
+type limits struct {
+	Core           int           // workers that stay
+	Max            int           // jobs that workers run at once
+	Queue          int           // jobs waiting for a worker
+	GrowAt         int           // waiting jobs at which a worker beyond Core is added
+	KeepAlive      time.Duration // how long an idle worker beyond Core stays
+	RejectWhenFull bool          // at a full queue: true refuses a job; false runs it before the next one is taken in
+}
+
 // A verdict is what became of an offered job.
 type verdict uint8
 
@@ -55,7 +65,7 @@ const (
 // All methods may be called at any time from any goroutine. Nothing is called
 // under the lock but job.expired.
 type pool struct {
-	cfg       Pool
+	cfg       limits
 	drainTask func() // p.drain, bound once because a method value allocates
 
 	stop    sync.Once
@@ -106,7 +116,7 @@ type poolStats struct {
 
 // newPool returns a pool without any goroutine yet. cfg has its defaults
 // filled in and has been checked.
-func newPool(cfg Pool) *pool {
+func newPool(cfg limits) *pool {
 	p := &pool{
 		cfg:     cfg,
 		closedc: make(chan struct{}),

@@ -54,7 +54,7 @@ func BenchmarkPool(b *testing.B) {
 		for _, size := range []int{1, 16, 64} {
 			for _, ahead := range []int{1, 4} {
 				b.Run(fmt.Sprintf("growAt=%d/jobBatch=%d/ahead=%d", growAt, size, ahead), func(b *testing.B) {
-					p := newPool(Pool{Core: 2, Max: 4096, Queue: 1024, GrowAt: growAt, KeepAlive: time.Minute})
+					p := newPool(limits{Core: 2, Max: 4096, Queue: 1024, GrowAt: growAt, KeepAlive: time.Minute})
 					defer p.close(time.Minute)
 					produce(b, p, size, ahead)
 				})

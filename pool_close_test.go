@@ -50,7 +50,7 @@ func TestPoolCloseLeavesStuckJobsAfterGrace(t *testing.T) {
 }
 
 func TestPoolTakesNothingOnceClosed(t *testing.T) {
-	for _, cfg := range []Pool{small(), inSubmitterRuns(small())} {
+	for _, cfg := range []limits{small(), inSubmitterRuns(small())} {
 		inBubble(t, cfg, func(t *testing.T, p *pool) {
 			offerAll(t, p, &probeJob{}) // so that a worker is parked
 			require.Zero(t, p.close(time.Minute))
@@ -137,7 +137,7 @@ func (c *crowd) note(who int, j *probeJob, taken bool) {
 func TestPoolEveryJobHasOneFate(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	cfg := Pool{Max: 4, Queue: 8, GrowAt: 2, KeepAlive: time.Minute}
+	cfg := limits{Max: 4, Queue: 8, GrowAt: 2, KeepAlive: time.Minute}
 	for _, core := range []int{0, 1, 4} {
 		for _, reject := range []bool{true, false} {
 			cfg.Core, cfg.RejectWhenFull = core, reject

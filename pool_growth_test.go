@@ -9,8 +9,8 @@ import (
 )
 
 // growing is a pool of one core worker that grows at three waiting jobs.
-func growing() Pool {
-	return Pool{Core: 1, Max: 8, Queue: 100, GrowAt: 3, KeepAlive: 10 * time.Second, RejectWhenFull: true}
+func growing() limits {
+	return limits{Core: 1, Max: 8, Queue: 100, GrowAt: 3, KeepAlive: 10 * time.Second, RejectWhenFull: true}
 }
 
 // "Whenever the queue is GrowAt long or longer after an enqueue, one more drain task."

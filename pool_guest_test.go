@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -50,7 +51,7 @@ func TestPoolGuestTakesAWorkersPlace(t *testing.T) {
 func TestPoolGuestMayPanicAndExit(t *testing.T) {
 	inBubble(t, small(), func(t *testing.T, p *pool) {
 		offerAll(t, p, &probeJob{})
-		panics, exits := &probeJob{do: func() { panic("guest") }}, &probeJob{do: exit}
+		panics, exits := &probeJob{do: func() { panic("guest") }}, &probeJob{do: runtime.Goexit}
 		require.True(t, p.lend(panics))
 		var visit sync.WaitGroup
 		visit.Go(func() { p.lend(exits) })

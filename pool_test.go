@@ -51,18 +51,18 @@ func (g gate) job() *probeJob { return &probeJob{do: func() { <-g }} }
 func (g gate) open()          { close(g) }
 
 // small is a pool of one worker and a queue of two that refuses the rest.
-func small() Pool {
-	return Pool{Core: 1, Max: 1, Queue: 2, GrowAt: 1, KeepAlive: time.Minute, RejectWhenFull: true}
+func small() limits {
+	return limits{Core: 1, Max: 1, Queue: 2, GrowAt: 1, KeepAlive: time.Minute, RejectWhenFull: true}
 }
 
 // inSubmitterRuns is the other overflow mode.
-func inSubmitterRuns(cfg Pool) Pool {
+func inSubmitterRuns(cfg limits) limits {
 	cfg.RejectWhenFull = false
 	return cfg
 }
 
 // inBubble runs a story with a pool, which must have ended its goroutines when closed.
-func inBubble(t *testing.T, cfg Pool, story func(t *testing.T, p *pool)) {
+func inBubble(t *testing.T, cfg limits, story func(t *testing.T, p *pool)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(cfg)

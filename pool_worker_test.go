@@ -98,7 +98,7 @@ func panicking() { panic("kaboom") }
 // "A job that calls runtime.Goexit takes down only itself": whichever kind of
 // worker it ends is replaced, and goes on with a queue too short to grow at.
 func TestPoolGoexitHarmsNothingElse(t *testing.T) {
-	for name, cfg := range map[string]Pool{
+	for name, cfg := range map[string]limits{
 		"core worker": {Core: 1, Max: 1, Queue: 8, GrowAt: 8, KeepAlive: time.Minute},
 		"drain task":  {Core: 0, Max: 1, Queue: 8, GrowAt: 8, KeepAlive: time.Minute},
 	} {
@@ -143,7 +143,7 @@ func (*flawed) shed() { panic("a bug of ours") }
 // on a goroutine of ants, which would rather print it and go on.
 func TestPoolOwnBugsCrash(t *testing.T) {
 	if os.Getenv("BROACH_TEST_CRASH") != "" {
-		p := newPool(Pool{Max: 1, Queue: 1, GrowAt: 1})
+		p := newPool(limits{Max: 1, Queue: 1, GrowAt: 1})
 		p.offer(&flawed{probeJob{until: time.Unix(0, 1)}})
 		p.kick()
 		select {}
@@ -157,7 +157,7 @@ func TestPoolOwnBugsCrash(t *testing.T) {
 
 // One batch of jobs, from offer to the end of the last one, allocates nothing.
 func TestPoolDoesNotAllocate(t *testing.T) {
-	for name, cfg := range map[string]Pool{
+	for name, cfg := range map[string]limits{
 		"core":  {Core: 2, Max: 2, Queue: 64, GrowAt: 64},
 		"drain": {Core: 0, Max: 2, Queue: 64, GrowAt: 1},
 	} {

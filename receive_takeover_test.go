@@ -24,10 +24,29 @@ func (s heldSocket) Receive([]udp.Datagram, bool) (int, error) {
 	return 0, net.ErrClosed
 }
 
+// A heldJob has expired. Who asks that, under the lock of the pool, waits.
+type heldJob struct {
+	askedc chan struct{} // closed when it is asked; nil: it does not wait
+	goOnc  chan struct{} // closed to end that
+}
+
+func (j *heldJob) expired(time.Time) bool {
+	if j.askedc != nil {
+		close(j.askedc)
+		<-j.goOnc
+	}
+	return true
+}
+
+func (*heldJob) run()               {}
+func (*heldJob) shed()              {}
+func (*heldJob) failed(any, []byte) {}
+func (*heldJob) reject()            {}
+
 // A reader that is stopped before it finds that there is no worker in whose place the call could run has lost the reader by then. It gives the call
 // to the workers, and wakes them itself: the new reader knows nothing of it.
 func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
-	s := side(t, 1, Config{})
+	s := side(t, 1, Config{Pool: Pool{Core: 1, Max: 1, Queue: 2}})
 	socket := heldSocket{s.script, make(chan struct{}), make(chan struct{})}
 	s.transport = socket
 	s.running.Add(1)
@@ -36,11 +55,15 @@ func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	call := &request{provider: &s.provider, function: f, args: buffer.Copy(noArguments), pending: s.newPending()}
 	s.reader.quick = []*request{call}
 
-	s.pool.mu.Lock()
+	first := &heldJob{askedc: make(chan struct{}), goOnc: make(chan struct{})}
+	require.Equal(t, accepted, s.pool.offer(first))
+	require.Equal(t, accepted, s.pool.offer(&heldJob{}))
+	go s.pool.offer(&heldJob{}) // there is room if one has expired
+	<-first.askedc
 	oursc := make(chan bool)
 	go func() { oursc <- s.reader.runQuick() }()
 	<-socket.readingc // another goroutine has it
-	s.pool.mu.Unlock()
+	close(first.goOnc)
 	require.False(t, <-oursc)
 	select {
 	case <-call.pending.donec:
