@@ -7,7 +7,9 @@ import (
 	"broach/internal/pace"
 )
 
-// A Timer is the pool's job: it is offered when it is due, and not again before that run has ended.
+// A timerRun is a timer as the pool's job: it is offered when it is due, and not again before that run has ended. It is a type of its own since
+// the methods of a job would be part of what users see of a Timer.
+type timerRun struct{ *Timer }
 
 // noArguments are those of a timer's function.
 var noArguments = []byte{0x90}
@@ -17,7 +19,7 @@ func (t *Timer) fire() {
 	if !t.takeTurn(time.Now()) {
 		return
 	}
-	if t.node.pool.offer(t) != accepted {
+	if t.node.pool.offer(timerRun{t}) != accepted {
 		t.finish()
 		return
 	}
@@ -60,7 +62,7 @@ func (t *Timer) setClock(now, at time.Time) {
 }
 
 // run runs the function, unless the timer was stopped while the run waited for a worker.
-func (t *Timer) run() {
+func (t timerRun) run() {
 	if !t.isStopped() {
 		_, err := t.function.invoke(t.ctx, noArguments, nil)
 		t.logError(err)
@@ -93,7 +95,7 @@ func (t *Timer) logError(err *Error) {
 }
 
 // failed ends a run whose function panicked or ended its goroutine.
-func (t *Timer) failed(v any, stack []byte) {
+func (t timerRun) failed(v any, stack []byte) {
 	if suppressed, ok := t.node.provider.panics.Allow(time.Now()); ok {
 		t.node.log.Error("broach: timer panicked", "every", t.plan.every, "name", t.name, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
@@ -101,8 +103,8 @@ func (t *Timer) failed(v any, stack []byte) {
 }
 
 // expired reports false: a run that was stopped ends by itself.
-func (t *Timer) expired(time.Time) bool { return false }
+func (timerRun) expired(time.Time) bool { return false }
 
 // shed and reject end a run that does not come.
-func (t *Timer) shed()   { t.finish() }
-func (t *Timer) reject() { t.finish() }
+func (t timerRun) shed()   { t.finish() }
+func (t timerRun) reject() { t.finish() }
