@@ -43,7 +43,7 @@ func (b *backlog) add(event *request) bool {
 	b.size += size
 	b.waiting.Add(1)
 	if !b.inPool {
-		b.inPool = b.pool.add(b)
+		b.inPool = b.pool.Add(b)
 	}
 	return true
 }
@@ -62,32 +62,32 @@ func (b *backlog) next() *request {
 	return r
 }
 
-// run handles a few events. Where there may be more it goes to the end of the pool's queue, as after an event that took its
+// Run handles a few events. Where there may be more it goes to the end of the pool's queue, as after an event that took its
 // goroutine with it.
 //
 // The worker owns present until next has returned nil or the pool has the backlog again. From then on another worker may have it in hand.
-func (b *backlog) run() {
+func (b *backlog) Run() {
 	for range backlogTurn {
 		event := b.next()
 		if event == nil {
 			return
 		}
 		b.present = event
-		event.run()
+		event.Run()
 		b.present = nil
 	}
-	b.pool.add(b)
+	b.pool.Add(b)
 }
 
-// failed ends an event whose function panicked. It takes none of the others with it. It comes instead of the end of run, and owns what that did.
-func (b *backlog) failed(v any, stack []byte) {
+// Failed ends an event whose function panicked. It takes none of the others with it. It comes instead of the end of run, and owns what that did.
+func (b *backlog) Failed(v any, stack []byte) {
 	event := b.present
 	b.present = nil
-	event.failed(v, stack)
-	b.pool.add(b)
+	event.Failed(v, stack)
+	b.pool.Add(b)
 }
 
-// expired, shed and reject do nothing: what waits has no deadline, and a node that closes counts what it drops.
-func (b *backlog) expired(time.Time) bool { return false }
-func (b *backlog) shed()                  {}
-func (b *backlog) reject()                {}
+// Expired, shed and reject do nothing: what waits has no deadline, and a node that closes counts what it drops.
+func (b *backlog) Expired(time.Time) bool { return false }
+func (b *backlog) Shed()                  {}
+func (b *backlog) Reject()                {}

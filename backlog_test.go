@@ -24,7 +24,7 @@ func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 		b.inPool = true // in the hands of the worker below, which finds nothing
 		b.mu.Unlock()
 		var first sync.WaitGroup
-		first.Go(b.run)
+		first.Go(b.Run)
 		for !b.isFree() {
 			runtime.Gosched()
 		}
@@ -34,8 +34,8 @@ func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
-	require.Zero(t, s.pool.close(10*time.Second))
-	require.EqualValues(t, events, s.pool.stats().panics)
+	require.Zero(t, s.pool.Close(10*time.Second))
+	require.EqualValues(t, events, s.pool.Stats().Panics)
 }
 
 // isFree reports that no worker has the backlog.

@@ -68,7 +68,7 @@ func (c *Caller) localOneWay(ctx context.Context, r *request) (*pendingCall, *Er
 
 // submit gives a request to the pool. One that it does not take is over.
 func (c *Caller) submit(ctx context.Context, r *request) *Error {
-	err := c.node.pool.submit(ctx, r)
+	err := c.node.pool.Submit(ctx, r)
 	if err != nil {
 		r.args.Release()
 		c.node.freePending(r.pending)

@@ -60,8 +60,8 @@ func (n *Node) isCalling() bool {
 			return true
 		}
 	}
-	s := n.pool.stats()
-	return s.running+s.queued > 0
+	s := n.pool.Stats()
+	return s.Running+s.Queued > 0
 }
 
 // noteDrained begins to refuse calls once no peer makes any.

@@ -97,7 +97,7 @@ func TestStopATimer(t *testing.T) {
 		}, Jitter(0))
 		short := c.every(n, 1500*time.Millisecond, waiting.of(0), Jitter(0))
 		time.Sleep(2 * time.Second)
-		require.Equal(c.t, 1, n.pool.stats().queued)
+		require.Equal(c.t, 1, n.pool.Stats().Queued)
 		short.Stop()
 		long.Stop()
 		long.Stop()

@@ -19,11 +19,11 @@ func (t *Timer) fire() {
 	if !t.takeTurn(time.Now()) {
 		return
 	}
-	if t.node.pool.offer(timerRun{t}) != accepted {
+	if t.node.pool.Offer(timerRun{t}) != accepted {
 		t.finish()
 		return
 	}
-	t.node.pool.kick()
+	t.node.pool.Kick()
 }
 
 // takeTurn sees whether it is time and this node's turn, sets the clock to when to look again, and reports whether a run is to begin.
@@ -61,8 +61,8 @@ func (t *Timer) setClock(now, at time.Time) {
 	}
 }
 
-// run runs the function, unless the timer was stopped while the run waited for a worker.
-func (t timerRun) run() {
+// Run runs the function, unless the timer was stopped while the run waited for a worker.
+func (t timerRun) Run() {
 	if !t.isStopped() {
 		_, err := t.function.invoke(t.ctx, noArguments, nil)
 		t.logError(err)
@@ -94,17 +94,17 @@ func (t *Timer) logError(err *Error) {
 	}
 }
 
-// failed ends a run whose function panicked or ended its goroutine.
-func (t timerRun) failed(v any, stack []byte) {
+// Failed ends a run whose function panicked or ended its goroutine.
+func (t timerRun) Failed(v any, stack []byte) {
 	if suppressed, ok := t.node.provider.panics.Allow(time.Now()); ok {
 		t.node.log.Error("broach: timer panicked", "every", t.plan.every, "name", t.name, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
 	t.finish()
 }
 
-// expired reports false: a run that was stopped ends by itself.
-func (timerRun) expired(time.Time) bool { return false }
+// Expired reports false: a run that was stopped ends by itself.
+func (timerRun) Expired(time.Time) bool { return false }
 
-// shed and reject end a run that does not come.
-func (t timerRun) shed()   { t.finish() }
-func (t timerRun) reject() { t.finish() }
+// Shed and reject end a run that does not come.
+func (t timerRun) Shed()   { t.finish() }
+func (t timerRun) Reject() { t.finish() }

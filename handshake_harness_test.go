@@ -201,7 +201,7 @@ func onSide(t *testing.T, test func(t *testing.T, s *linkSide, keys [][]byte)) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := side(t, 2, Config{Keys: keys})
-				defer s.pool.close(time.Hour)
+				defer s.pool.Close(time.Hour)
 				time.Sleep(20 * time.Second)
 				test(t, s, keys)
 			})

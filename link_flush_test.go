@@ -62,7 +62,7 @@ func TestManyCallersShareDatagrams(t *testing.T) {
 		for _, d := range requests {
 			b.reader.datagram(time.Now(), udp.Datagram{B: d})
 		}
-		b.pool.kick()
+		b.pool.Kick()
 		synctest.Wait() // the workers answer while the reader works on its batch
 		require.Empty(t, b.script.take())
 		b.reader.finish()

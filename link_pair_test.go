@@ -92,8 +92,8 @@ func side(t testing.TB, i int, cfg Config) *linkSide {
 func onLinkPair(t *testing.T, cfg Config, test func(t *testing.T, a, b *linkSide)) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := side(t, 1, cfg), side(t, 2, cfg)
-		defer a.pool.close(time.Hour)
-		defer b.pool.close(time.Hour)
+		defer a.pool.Close(time.Hour)
+		defer b.pool.Close(time.Hour)
 		time.Sleep(time.Millisecond) // the clock of the timers begins at 1 ns: round times are easier to test
 		connect(a, b)
 		test(t, a, b)

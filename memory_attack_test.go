@@ -67,7 +67,7 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 		t.Run(fmt.Sprint(attackers), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				provider := side(t, 0, Config{MaxMessage: 2 << 20})
-				defer provider.pool.close(time.Hour)
+				defer provider.pool.Close(time.Hour)
 				provider.offer(t, "echo", func(b []byte) []byte { return b })
 				size := 1 << 20
 				if race.Enabled { // the detector keeps notes four times as large
@@ -109,7 +109,7 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		provider := side(t, 0, Config{MaxMessage: 2 << 20})
-		defer provider.pool.close(time.Hour)
+		defer provider.pool.Close(time.Hour)
 		provider.offer(t, "echo", func(b []byte) []byte { return b })
 		honest := meet(t, provider, 1)
 		before := heapInUse()
@@ -141,7 +141,7 @@ func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		provider := side(t, 0, Config{MaxMessage: 2 << 20})
-		defer provider.pool.close(time.Hour)
+		defer provider.pool.Close(time.Hour)
 		provider.offer(t, "echo", func(b []byte) []byte { return b })
 		honest := meet(t, provider, 1)
 		var sides []*linkSide

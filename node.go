@@ -280,7 +280,7 @@ func (n *Node) Close() error {
 		n.timetable.close()
 		n.stop()
 		n.running.Wait()
-		n.pool.close(closeGrace)
+		n.pool.Close(closeGrace)
 		_ = n.background.Wait()
 		n.seeds.running.Wait()
 		n.dropEvents()

@@ -23,15 +23,15 @@ var (
 // goroutine but under no lock of the pool. The pool does not touch it after
 // that call, or after failed where run did not return: it may be reused.
 type job interface {
-	run() // runs user code
+	Run() // runs user code
 	// expired says that the deadline has passed or the caller has gone. It may
 	// be asked under the pool's lock: it is quick and runs no user code.
-	expired(now time.Time) bool
+	Expired(now time.Time) bool
 	// shed comes instead of run when the job leaves the queue expired. It runs
 	// no user code, and may come from within offer of another job.
-	shed()
-	failed(v any, stack []byte) // run panicked with v; errGoexit if it ended its goroutine
-	reject()                    // the pool closed while the job was queued
+	Shed()
+	Failed(v any, stack []byte) // run panicked with v; errGoexit if it ended its goroutine
+	Reject()                    // the pool closed while the job was queued
 }
 
 // limits are those of a pool, all of them set.
@@ -103,15 +103,15 @@ type pool struct {
 
 // poolStats are the counters of a pool since it was made, and two gauges.
 type poolStats struct {
-	running     int   // jobs in the hands of workers and dispatcher now
-	queued      int   // jobs waiting now
+	Running     int   // jobs in the hands of workers and dispatcher now
+	Queued      int   // jobs waiting now
 	peakRunning int   // most running at once
 	peakQueued  int   // most waiting at once
-	done        int64 // jobs run to their end, whatever end
-	panics      int64 // of those, ended by a panic or runtime.Goexit
-	shed        int64 // taken, but expired before they could run
+	Done        int64 // jobs run to their end, whatever end
+	Panics      int64 // of those, ended by a panic or runtime.Goexit
+	Shed        int64 // taken, but expired before they could run
 	rejected    int64 // taken, but still waiting when the pool closed
-	refused     int64 // not taken by offer or submit
+	Refused     int64 // not taken by offer or submit
 }
 
 // newPool returns a pool without any goroutine yet. cfg has its defaults
@@ -128,11 +128,11 @@ func newPool(cfg limits) *pool {
 	return p
 }
 
-// offer hands j over, or says why not. An accepted job is a worker's: it may
+// Offer hands j over, or says why not. An accepted job is a worker's: it may
 // have run, and be used again, before offer returns. It never blocks and wakes nobody: call
 // kick after the last of a batch. It may shed another job: hold no lock that
 // shed takes.
-func (p *pool) offer(j job) verdict {
+func (p *pool) Offer(j job) verdict {
 	v := p.place(j)
 	if v != accepted {
 		p.refused.Add(1)
@@ -140,24 +140,24 @@ func (p *pool) offer(j job) verdict {
 	return v
 }
 
-// submit is offer and kick for local calls. Where offer would say overloaded
+// Submit is offer and kick for local calls. Where offer would say overloaded
 // it returns errQueueFull; where busy it waits for room in the queue or for
 // the dispatcher, until ctx ends or the pool closes, and returns ctx.Err() or
 // errPoolClosed. A job may submit others; where every worker and the
 // dispatcher wait for room, only ctx ends that.
-func (p *pool) submit(ctx context.Context, j job) error {
+func (p *pool) Submit(ctx context.Context, j job) error {
 	err := p.enter(ctx, j)
 	if err != nil {
 		p.refused.Add(1)
 		return err
 	}
-	p.kick()
+	p.Kick()
 	return nil
 }
 
-// add hands over, as offer does, a job that others bound: it waits even where the queue is full. It
+// Add hands over, as offer does, a job that others bound: it waits even where the queue is full. It
 // returns false if the pool is closed.
-func (p *pool) add(j job) bool {
+func (p *pool) Add(j job) bool {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -166,14 +166,14 @@ func (p *pool) add(j job) bool {
 	p.queue.Push(j)
 	p.counts.peakQueued = max(p.counts.peakQueued, p.queue.Len())
 	p.mu.Unlock()
-	p.kick()
+	p.Kick()
 	return true
 }
 
-// kick sets workers on the jobs offered since the last kick: it wakes or
+// Kick sets workers on the jobs offered since the last kick: it wakes or
 // starts one, which calls the next if there is more to do, and applies the
 // growth rule.
-func (p *pool) kick() {
+func (p *pool) Kick() {
 	p.mu.Lock()
 	p.callWorker()
 	grow := p.shouldGrow()
@@ -183,20 +183,20 @@ func (p *pool) kick() {
 	}
 }
 
-// stats returns the counters as they are now.
-func (p *pool) stats() poolStats {
+// Stats returns the counters as they are now.
+func (p *pool) Stats() poolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.counts
-	s.queued = p.queue.Len()
-	s.refused = p.refused.Load()
+	s.Queued = p.queue.Len()
+	s.Refused = p.refused.Load()
 	return s
 }
 
-// close takes no more jobs, rejects the queued ones and waits until the
+// Close takes no more jobs, rejects the queued ones and waits until the
 // running ones have ended, at most for grace. It returns how many still run:
 // user code cannot be stopped, only left behind. Later calls wait likewise.
-func (p *pool) close(grace time.Duration) (stuck int) {
+func (p *pool) Close(grace time.Duration) (stuck int) {
 	p.stop.Do(p.shut)
 	over := time.NewTimer(grace)
 	defer over.Stop()
@@ -204,7 +204,7 @@ func (p *pool) close(grace time.Duration) (stuck int) {
 	case <-p.idlec:
 	case <-over.C:
 	}
-	return p.stats().running
+	return p.Stats().Running
 }
 
 func (p *pool) shut() {
@@ -225,7 +225,7 @@ func (p *pool) shut() {
 		extra.Release() // ends its idle workers and its two clocks; a busy worker ends with its task
 	}
 	for left.Len() > 0 {
-		left.Pop().reject()
+		left.Pop().Reject()
 	}
 }
 
@@ -241,7 +241,7 @@ func (p *pool) noteIdle() {
 func (p *pool) place(j job) verdict {
 	v, late := p.tryPlace(j)
 	if late != nil {
-		late.shed()
+		late.Shed()
 	}
 	return v
 }
@@ -256,10 +256,10 @@ func (p *pool) tryPlace(j job) (v verdict, late job) {
 	case p.closed:
 		return busy, nil
 	case p.queue.Len() < p.cfg.Queue:
-	case (*p.queue.At(0)).expired(time.Now()):
+	case (*p.queue.At(0)).Expired(time.Now()):
 		late = p.queue.Pop()
 		p.late = true
-		p.counts.shed++
+		p.counts.Shed++
 	case p.cfg.RejectWhenFull:
 		return overloaded, nil
 	case p.dispatching:

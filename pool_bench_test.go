@@ -17,16 +17,16 @@ type jobBatch struct {
 // step is the least a job can be.
 type step struct{ of *jobBatch }
 
-func (s *step) run() {
+func (s *step) Run() {
 	if s.of.left.Add(-1) == 0 {
 		s.of.donec <- struct{}{}
 	}
 }
 
-func (s *step) expired(time.Time) bool { return false }
-func (s *step) shed()                  {}
-func (s *step) failed(any, []byte)     {}
-func (s *step) reject()                {}
+func (s *step) Expired(time.Time) bool { return false }
+func (s *step) Shed()                  {}
+func (s *step) Failed(any, []byte)     {}
+func (s *step) Reject()                {}
 
 func newJobBatch(n int) *jobBatch {
 	b := &jobBatch{jobs: make([]step, n), donec: make(chan struct{}, 1)}
@@ -40,9 +40,9 @@ func newJobBatch(n int) *jobBatch {
 func (b *jobBatch) start(p *pool) {
 	b.left.Store(int64(len(b.jobs)))
 	for i := range b.jobs {
-		p.offer(&b.jobs[i])
+		p.Offer(&b.jobs[i])
 	}
-	p.kick()
+	p.Kick()
 }
 
 func (b *jobBatch) wait() { <-b.donec }
@@ -55,7 +55,7 @@ func BenchmarkPool(b *testing.B) {
 			for _, ahead := range []int{1, 4} {
 				b.Run(fmt.Sprintf("growAt=%d/jobBatch=%d/ahead=%d", growAt, size, ahead), func(b *testing.B) {
 					p := newPool(limits{Core: 2, Max: 4096, Queue: 1024, GrowAt: growAt, KeepAlive: time.Minute})
-					defer p.close(time.Minute)
+					defer p.Close(time.Minute)
 					produce(b, p, size, ahead)
 				})
 			}

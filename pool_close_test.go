@@ -20,12 +20,12 @@ func TestPoolCloseRejectsQueuedAndWaitsForRunning(t *testing.T) {
 		offerAll(t, p, queued...)
 
 		began := time.Now()
-		require.Zero(t, p.close(time.Minute))
+		require.Zero(t, p.Close(time.Minute))
 		require.Equal(t, 2*time.Second, time.Since(began))
 		for _, j := range queued {
 			require.Equal(t, fate{rejects: 1}, j.fate())
 		}
-		require.Equal(t, poolStats{peakRunning: 1, peakQueued: 2, done: 1, rejected: 2}, p.stats())
+		require.Equal(t, poolStats{peakRunning: 1, peakQueued: 2, Done: 1, rejected: 2}, p.Stats())
 	})
 }
 
@@ -40,11 +40,11 @@ func TestPoolCloseLeavesStuckJobsAfterGrace(t *testing.T) {
 		offerAll(t, p, stuck.job())
 
 		began := time.Now()
-		require.Equal(t, 3, p.close(time.Second))
+		require.Equal(t, 3, p.Close(time.Second))
 		require.Equal(t, time.Second, time.Since(began))
 
 		stuck.open()
-		require.Zero(t, p.close(time.Hour), "they did end later")
+		require.Zero(t, p.Close(time.Hour), "they did end later")
 		require.Equal(t, time.Second, time.Since(began))
 	})
 }
@@ -53,12 +53,12 @@ func TestPoolTakesNothingOnceClosed(t *testing.T) {
 	for _, cfg := range []limits{small(), inSubmitterRuns(small())} {
 		inBubble(t, cfg, func(t *testing.T, p *pool) {
 			offerAll(t, p, &probeJob{}) // so that a worker is parked
-			require.Zero(t, p.close(time.Minute))
+			require.Zero(t, p.Close(time.Minute))
 			require.Equal(t, [2]int{0, 0}, workers(p))
 			j := &probeJob{}
-			require.Equal(t, busy, p.offer(j))
-			p.kick()
-			require.ErrorIs(t, p.submit(t.Context(), j), errPoolClosed)
+			require.Equal(t, busy, p.Offer(j))
+			p.Kick()
+			require.ErrorIs(t, p.Submit(t.Context(), j), errPoolClosed)
 			synctest.Wait()
 			require.Equal(t, fate{}, j.fate())
 			requireSettled(t, p)
@@ -70,8 +70,8 @@ func TestPoolTakesNothingOnceClosed(t *testing.T) {
 func TestPoolCloseFromAJob(t *testing.T) {
 	inBubble(t, small(), func(t *testing.T, p *pool) {
 		var stuck int
-		offerAll(t, p, &probeJob{do: func() { stuck = p.close(time.Second) }})
-		require.Zero(t, p.close(time.Minute))
+		offerAll(t, p, &probeJob{do: func() { stuck = p.Close(time.Second) }})
+		require.Zero(t, p.Close(time.Minute))
 		require.Equal(t, 1, stuck)
 	})
 }
@@ -113,15 +113,15 @@ func (c *crowd) produce(t *testing.T, who int, rnd *rand.Rand) {
 	for range 500 {
 		j := c.job(rnd)
 		if who%2 == 0 {
-			c.note(who, j, c.p.submit(t.Context(), j) == nil)
+			c.note(who, j, c.p.Submit(t.Context(), j) == nil)
 			continue
 		}
-		c.note(who, j, c.p.offer(j) == accepted)
+		c.note(who, j, c.p.Offer(j) == accepted)
 		if rnd.IntN(4) == 0 {
-			c.p.kick()
+			c.p.Kick()
 		}
 	}
-	c.p.kick()
+	c.p.Kick()
 }
 
 func (c *crowd) note(who int, j *probeJob, taken bool) {
@@ -162,7 +162,7 @@ func (c *crowd) live(t *testing.T, seed uint64) {
 	}
 	for range 3 {
 		closers.Go(func() {
-			if stuck := c.p.close(time.Minute); stuck != 0 {
+			if stuck := c.p.Close(time.Minute); stuck != 0 {
 				t.Errorf("%d jobs stuck", stuck)
 			}
 		})
@@ -177,18 +177,18 @@ func (c *crowd) check(t *testing.T) {
 	for who := range c.taken {
 		for _, j := range c.refused[who] {
 			require.Equal(t, fate{}, j.fate())
-			got.refused++
+			got.Refused++
 		}
 		for _, j := range c.taken[who] {
 			f := j.fate()
 			require.EqualValues(t, 1, f.runs+f.sheds+f.rejects, "%+v", f)
-			got.done += int64(f.runs)
-			got.panics += int64(f.fails)
-			got.shed += int64(f.sheds)
+			got.Done += int64(f.runs)
+			got.Panics += int64(f.fails)
+			got.Shed += int64(f.sheds)
 			got.rejected += int64(f.rejects)
 		}
 	}
-	want := c.p.stats()
+	want := c.p.Stats()
 	got.peakRunning, got.peakQueued = want.peakRunning, want.peakQueued
 	require.Equal(t, want, got)
 	require.LessOrEqual(t, want.peakQueued, c.p.cfg.Queue)

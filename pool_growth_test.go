@@ -25,10 +25,10 @@ func TestPoolGrowsAtTheThresholdNotBelow(t *testing.T) {
 		}
 		offerAll(t, p, block.job())
 		require.Equal(t, [2]int{1, 1}, workers(p), "at three waiting")
-		require.Equal(t, 2, p.stats().queued, "of which it took one")
+		require.Equal(t, 2, p.Stats().Queued, "of which it took one")
 		offerAll(t, p, block.job())
 		require.Equal(t, [2]int{1, 2}, workers(p))
-		require.Equal(t, 3, p.stats().running)
+		require.Equal(t, 3, p.Stats().Running)
 	})
 }
 
@@ -40,7 +40,7 @@ func TestPoolGrowsThroughABatch(t *testing.T) {
 		offerAll(t, p, block.job())
 		offerAll(t, p, block.job(), block.job(), block.job(), block.job(), block.job(), block.job())
 		require.Equal(t, [2]int{1, 4}, workers(p))
-		require.Equal(t, 2, p.stats().queued)
+		require.Equal(t, 2, p.Stats().Queued)
 	})
 }
 
@@ -48,7 +48,7 @@ func TestPoolGrowsThroughABatch(t *testing.T) {
 func TestPoolHandsOverOneDrainTaskAtATime(t *testing.T) {
 	inBubble(t, growing(), func(t *testing.T, p *pool) {
 		for range 10 {
-			p.offer(&probeJob{})
+			p.Offer(&probeJob{})
 		}
 		p.mu.Lock()
 		first, second := p.shouldGrow(), p.shouldGrow()
@@ -57,7 +57,7 @@ func TestPoolHandsOverOneDrainTaskAtATime(t *testing.T) {
 		require.True(t, first)
 		require.False(t, second)
 		synctest.Wait()
-		require.EqualValues(t, 10, p.stats().done)
+		require.EqualValues(t, 10, p.Stats().Done)
 	})
 }
 
@@ -68,10 +68,10 @@ func TestPoolNeverGrowsBeyondMax(t *testing.T) {
 			offerAll(t, p, block.job())
 		}
 		require.Equal(t, [2]int{1, 7}, workers(p))
-		require.Equal(t, 8, p.stats().running)
+		require.Equal(t, 8, p.Stats().Running)
 		block.open()
 		synctest.Wait()
-		require.Equal(t, poolStats{peakRunning: 8, peakQueued: 42, done: 50}, p.stats())
+		require.Equal(t, poolStats{peakRunning: 8, peakQueued: 42, Done: 50}, p.Stats())
 	})
 }
 
@@ -125,6 +125,6 @@ func TestPoolWithoutExtrasHasNoDrainPool(t *testing.T) {
 			offerAll(t, p, block.job())
 		}
 		require.Nil(t, p.extra)
-		require.Equal(t, 1, p.stats().running)
+		require.Equal(t, 1, p.Stats().Running)
 	})
 }

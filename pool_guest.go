@@ -1,10 +1,10 @@
 package broach
 
-// lend runs j on the calling goroutine, in the place of a worker that has nothing to do. If there is none, or jobs wait
+// Lend runs j on the calling goroutine, in the place of a worker that has nothing to do. If there is none, or jobs wait
 // already, it does nothing and returns false. The caller's goroutine ends if the job calls runtime.Goexit.
 //
 // The worker in whose place it stands sleeps on, but is not counted as parked: nobody tries to wake it.
-func (p *pool) lend(j job) bool {
+func (p *pool) Lend(j job) bool {
 	p.mu.Lock()
 	if p.closed || p.parked == 0 || p.queue.Len() > 0 {
 		p.mu.Unlock()

@@ -16,22 +16,22 @@ func TestPoolTakesTheNewestWhenJobsExpire(t *testing.T) {
 		}
 		early, late := job(2, 500*time.Millisecond), job(4, 2500*time.Millisecond)
 		for _, j := range []*probeJob{job(1, time.Hour), early, job(3, time.Hour), late, job(5, time.Hour), job(6, time.Hour)} {
-			p.offer(j)
+			p.Offer(j)
 		}
-		p.kick()
+		p.Kick()
 		time.Sleep(10 * time.Second)
-		require.Zero(t, p.stats().running)
+		require.Zero(t, p.Stats().Running)
 		require.Equal(t, []int{1, 6, 5, 3}, order)
 		require.Equal(t, fate{sheds: 1}, early.fate())
 		require.Equal(t, fate{sheds: 1}, late.fate(), "an old one goes as soon as it has expired")
 
 		order = nil
 		for i := range 3 {
-			p.offer(job(i, time.Hour))
+			p.Offer(job(i, time.Hour))
 		}
-		p.kick()
+		p.Kick()
 		time.Sleep(10 * time.Second)
-		require.Zero(t, p.stats().running)
+		require.Zero(t, p.Stats().Running)
 		require.Equal(t, []int{0, 1, 2}, order, "the queue was empty")
 	})
 }
@@ -42,16 +42,16 @@ func TestPoolForgetsNoJobWhenOthersExpire(t *testing.T) {
 		patient := &probeJob{}
 		for i := range 300 {
 			if i == 100 {
-				p.offer(patient)
+				p.Offer(patient)
 			}
 			for range 2 { // twice what can be done
-				p.offer(&probeJob{do: func() { time.Sleep(time.Second) }, until: time.Now().Add(10 * time.Second)})
+				p.Offer(&probeJob{do: func() { time.Sleep(time.Second) }, until: time.Now().Add(10 * time.Second)})
 			}
-			p.kick()
+			p.Kick()
 			time.Sleep(time.Second)
 		}
 		require.Equal(t, fate{runs: 1}, patient.fate())
-		require.Greater(t, p.stats().done, int64(290))
+		require.Greater(t, p.Stats().Done, int64(290))
 		time.Sleep(20 * time.Second)
 	})
 }

@@ -21,18 +21,18 @@ type probeJob struct {
 	stack                       []byte // of failed, or of run where a test asks for it
 }
 
-func (j *probeJob) run() {
+func (j *probeJob) Run() {
 	j.runs.Add(1)
 	if j.do != nil {
 		j.do()
 	}
 }
 
-func (j *probeJob) expired(now time.Time) bool { return !j.until.IsZero() && !now.Before(j.until) }
-func (j *probeJob) shed()                      { j.sheds.Add(1) }
-func (j *probeJob) reject()                    { j.rejects.Add(1) }
+func (j *probeJob) Expired(now time.Time) bool { return !j.until.IsZero() && !now.Before(j.until) }
+func (j *probeJob) Shed()                      { j.sheds.Add(1) }
+func (j *probeJob) Reject()                    { j.rejects.Add(1) }
 
-func (j *probeJob) failed(v any, stack []byte) {
+func (j *probeJob) Failed(v any, stack []byte) {
 	j.cause, j.stack = v, stack
 	j.fails.Add(1)
 }
@@ -66,7 +66,7 @@ func inBubble(t *testing.T, cfg limits, story func(t *testing.T, p *pool)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(cfg)
-		defer p.close(0)
+		defer p.Close(0)
 		story(t, p)
 	})
 }
@@ -75,9 +75,9 @@ func inBubble(t *testing.T, cfg limits, story func(t *testing.T, p *pool)) {
 func offerAll(t *testing.T, p *pool, jobs ...*probeJob) {
 	t.Helper()
 	for i, j := range jobs {
-		require.Equal(t, accepted, p.offer(j), "job %d", i)
+		require.Equal(t, accepted, p.Offer(j), "job %d", i)
 	}
-	p.kick()
+	p.Kick()
 	synctest.Wait()
 	requireSettled(t, p)
 }
@@ -125,10 +125,10 @@ func TestPoolRunsJobsInOrder(t *testing.T) {
 func TestPoolOfferAloneWakesNobody(t *testing.T) {
 	inBubble(t, small(), func(t *testing.T, p *pool) {
 		j := &probeJob{}
-		require.Equal(t, accepted, p.offer(j))
+		require.Equal(t, accepted, p.Offer(j))
 		synctest.Wait()
 		require.Equal(t, fate{}, j.fate())
-		p.kick()
+		p.Kick()
 		synctest.Wait()
 		require.Equal(t, fate{runs: 1}, j.fate())
 	})
@@ -140,12 +140,12 @@ func TestPoolQueueBoundIsHard(t *testing.T) {
 		queued := fill(t, p, worker)
 		extra := &probeJob{}
 		for range 1000 {
-			require.Equal(t, overloaded, p.offer(extra))
+			require.Equal(t, overloaded, p.Offer(extra))
 		}
-		s := p.stats()
-		require.Equal(t, 2, s.queued)
+		s := p.Stats()
+		require.Equal(t, 2, s.Queued)
 		require.Equal(t, 2, s.peakQueued)
-		require.EqualValues(t, 1000, s.refused)
+		require.EqualValues(t, 1000, s.Refused)
 
 		worker.open()
 		synctest.Wait()
@@ -153,7 +153,7 @@ func TestPoolQueueBoundIsHard(t *testing.T) {
 			require.Equal(t, fate{runs: 1}, j.fate())
 		}
 		require.Equal(t, fate{}, extra.fate(), "a refused job is not the pool's")
-		require.Equal(t, accepted, p.offer(extra), "there is room again")
+		require.Equal(t, accepted, p.Offer(extra), "there is room again")
 	})
 }
 
@@ -167,15 +167,15 @@ func TestPoolAddKnowsNoBound(t *testing.T) {
 				require.Equal(t, fate{runs: 1}, j.fate())
 			}
 		}}
-		require.True(t, p.add(added))
-		require.Equal(t, 3, p.stats().queued)
-		require.Equal(t, overloaded, p.offer(&probeJob{}))
+		require.True(t, p.Add(added))
+		require.Equal(t, 3, p.Stats().Queued)
+		require.Equal(t, overloaded, p.Offer(&probeJob{}))
 		worker.open()
 		synctest.Wait()
 		require.Equal(t, fate{runs: 1}, added.fate())
-		p.close(time.Minute)
+		p.Close(time.Minute)
 		late := &probeJob{}
-		require.False(t, p.add(late))
+		require.False(t, p.Add(late))
 		synctest.Wait()
 		require.Equal(t, fate{}, late.fate())
 	})
@@ -188,13 +188,13 @@ func TestPoolShedsExpiredHeadBeforeItRefuses(t *testing.T) {
 		offerAll(t, p, worker.job())
 		late := &probeJob{until: time.Now().Add(time.Second)}
 		offerAll(t, p, late, &probeJob{})
-		require.Equal(t, overloaded, p.offer(&probeJob{}), "nothing has expired yet")
+		require.Equal(t, overloaded, p.Offer(&probeJob{}), "nothing has expired yet")
 
 		time.Sleep(time.Second)
-		require.Equal(t, accepted, p.offer(&probeJob{}))
+		require.Equal(t, accepted, p.Offer(&probeJob{}))
 		require.Equal(t, fate{sheds: 1}, late.fate())
-		require.Equal(t, overloaded, p.offer(&probeJob{}), "the new head has no deadline")
-		require.EqualValues(t, 1, p.stats().shed)
+		require.Equal(t, overloaded, p.Offer(&probeJob{}), "the new head has no deadline")
+		require.EqualValues(t, 1, p.Stats().Shed)
 	})
 }
 
@@ -211,7 +211,7 @@ func TestPoolNeverRunsExpiredJobs(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, fate{sheds: 1}, late.fate())
 		require.Equal(t, fate{runs: 1}, inTime.fate())
-		require.Equal(t, poolStats{peakRunning: 1, peakQueued: 2, done: 2, shed: 1}, p.stats())
+		require.Equal(t, poolStats{peakRunning: 1, peakQueued: 2, Done: 2, Shed: 1}, p.Stats())
 	})
 }
 
@@ -224,20 +224,20 @@ func TestPoolSubmitterRunsOnTheDispatcher(t *testing.T) {
 
 		over := &probeJob{}
 		over.do = func() { over.stack = debug.Stack(); <-dispatcher }
-		require.Equal(t, accepted, p.offer(over), "and returns while the job runs")
+		require.Equal(t, accepted, p.Offer(over), "and returns while the job runs")
 		synctest.Wait()
 		require.Equal(t, fate{runs: 1}, over.fate())
 		require.Contains(t, string(over.stack), "(*pool).dispatch")
-		require.Equal(t, 2, p.stats().running, "Max and the dispatcher")
+		require.Equal(t, 2, p.Stats().Running, "Max and the dispatcher")
 
 		next := &probeJob{}
-		require.Equal(t, busy, p.offer(next))
+		require.Equal(t, busy, p.Offer(next))
 		synctest.Wait()
 		require.Equal(t, fate{}, next.fate())
 
 		dispatcher.open()
 		synctest.Wait()
-		require.Equal(t, accepted, p.offer(next), "the dispatcher is free again")
+		require.Equal(t, accepted, p.Offer(next), "the dispatcher is free again")
 		synctest.Wait()
 		require.Equal(t, fate{runs: 1}, next.fate())
 		require.Equal(t, fate{runs: 1}, over.fate())
@@ -261,8 +261,8 @@ func TestPoolSubmitIsRefusedByFullQueue(t *testing.T) {
 		worker := make(gate)
 		defer worker.open()
 		fill(t, p, worker)
-		require.ErrorIs(t, p.submit(t.Context(), &probeJob{}), errQueueFull)
-		require.EqualValues(t, 1, p.stats().refused)
+		require.ErrorIs(t, p.Submit(t.Context(), &probeJob{}), errQueueFull)
+		require.EqualValues(t, 1, p.Stats().Refused)
 	})
 }
 
@@ -282,7 +282,7 @@ func TestPoolSubmitWaitsForTheDispatcher(t *testing.T) {
 		j := &probeJob{}
 		var err error
 		returned := false
-		go func() { err = p.submit(t.Context(), j); returned = true }()
+		go func() { err = p.Submit(t.Context(), j); returned = true }()
 		synctest.Wait()
 		require.False(t, returned)
 
@@ -291,7 +291,7 @@ func TestPoolSubmitWaitsForTheDispatcher(t *testing.T) {
 		require.True(t, returned)
 		require.NoError(t, err)
 		require.Equal(t, fate{runs: 1}, j.fate())
-		require.Zero(t, p.stats().refused, "a submit that waited was not refused")
+		require.Zero(t, p.Stats().Refused, "a submit that waited was not refused")
 	})
 }
 
@@ -303,7 +303,7 @@ func TestPoolSubmitsWaitForRoomInTheQueue(t *testing.T) {
 		jobs := make([]*probeJob, 5)
 		for i := range jobs {
 			jobs[i] = &probeJob{}
-			go func() { _ = p.submit(t.Context(), jobs[i]) }()
+			go func() { _ = p.Submit(t.Context(), jobs[i]) }()
 		}
 		synctest.Wait()
 		worker.open()
@@ -317,7 +317,7 @@ func TestPoolSubmitsWaitForRoomInTheQueue(t *testing.T) {
 // "One token may stand for room for many": who leaves passes it on while others wait.
 func TestPoolSubmitPassesTheWordOn(t *testing.T) {
 	p := newPool(inSubmitterRuns(small()))
-	defer p.close(0)
+	defer p.Close(0)
 	p.addWaiting(2)
 	p.addWaiting(0) // a second free place, noticed before anybody took the token
 	require.Len(t, p.roomc, 1)
@@ -339,10 +339,10 @@ func TestPoolSubmitEndsWithItsContext(t *testing.T) {
 		defer cancel()
 		began := time.Now()
 		j := &probeJob{}
-		require.ErrorIs(t, p.submit(ctx, j), context.DeadlineExceeded)
+		require.ErrorIs(t, p.Submit(ctx, j), context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(began))
 		require.Equal(t, fate{}, j.fate())
-		require.EqualValues(t, 1, p.stats().refused)
+		require.EqualValues(t, 1, p.Stats().Refused)
 	})
 }
 
@@ -353,9 +353,9 @@ func TestPoolCloseEndsWaitingSubmits(t *testing.T) {
 		defer dispatcher.open()
 		j := &probeJob{}
 		var err error
-		go func() { err = p.submit(t.Context(), j) }()
+		go func() { err = p.Submit(t.Context(), j) }()
 		synctest.Wait()
-		p.close(0)
+		p.Close(0)
 		synctest.Wait()
 		require.ErrorIs(t, err, errPoolClosed)
 		require.Equal(t, fate{}, j.fate())
@@ -375,7 +375,7 @@ func TestPoolNestedSubmitsDoNotDeadlock(t *testing.T) {
 			jobs = append(jobs, &probeJob{do: func() {
 				<-start
 				for range 10 {
-					if p.submit(t.Context(), &probeJob{}) != nil {
+					if p.Submit(t.Context(), &probeJob{}) != nil {
 						full.Add(1)
 					}
 				}
@@ -386,8 +386,8 @@ func TestPoolNestedSubmitsDoNotDeadlock(t *testing.T) {
 		}
 		start.open()
 		synctest.Wait()
-		s := p.stats()
-		require.Zero(t, s.running+s.queued, "nothing hangs")
-		require.EqualValues(t, parents+10*parents, s.done+int64(full.Load()))
+		s := p.Stats()
+		require.Zero(t, s.Running+s.Queued, "nothing hangs")
+		require.EqualValues(t, parents+10*parents, s.Done+int64(full.Load()))
 	})
 }

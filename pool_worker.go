@@ -117,7 +117,7 @@ const oldestEvery = 8
 func (p *pool) nextJob() job {
 	var j job
 	p.taken++
-	if p.late && p.taken%oldestEvery != 0 && !(*p.queue.At(0)).expired(time.Now()) {
+	if p.late && p.taken%oldestEvery != 0 && !(*p.queue.At(0)).Expired(time.Now()) {
 		j = p.queue.PopNewest()
 	} else {
 		j = p.queue.Pop()
@@ -131,24 +131,24 @@ func (p *pool) nextJob() job {
 // startJob and endJob, with mu held, count a job from when a worker has it in
 // hand until the worker next has the lock.
 func (p *pool) startJob() {
-	p.counts.running++
-	p.counts.peakRunning = max(p.counts.peakRunning, p.counts.running)
+	p.counts.Running++
+	p.counts.peakRunning = max(p.counts.peakRunning, p.counts.Running)
 }
 
 func (p *pool) endJob(how jobEnd) {
-	p.counts.running--
+	p.counts.Running--
 	if how == jobRan {
-		p.counts.done++
+		p.counts.Done++
 	} else {
-		p.counts.shed++
+		p.counts.Shed++
 		p.late = p.queue.Len() > 0
 	}
 }
 
 // do runs j, or sheds it if it is too late.
 func (p *pool) do(j job) jobEnd {
-	if j.expired(time.Now()) {
-		j.shed()
+	if j.Expired(time.Now()) {
+		j.Shed()
 		return jobShed
 	}
 	p.runJob(j)
@@ -165,16 +165,16 @@ func (p *pool) runJob(j job) {
 			p.fail(j, recover())
 		}
 	}()
-	j.run()
+	j.Run()
 	returned = true
 }
 
 func (p *pool) fail(j job, v any) {
 	p.mu.Lock()
-	p.counts.panics++
+	p.counts.Panics++
 	p.mu.Unlock()
 	if v == nil {
 		v = errGoexit
 	}
-	j.failed(v, debug.Stack())
+	j.Failed(v, debug.Stack())
 }

@@ -33,11 +33,11 @@ func TestPoolStartsCoreWorkersAsNeeded(t *testing.T) {
 		require.Equal(t, [2]int{3, 0}, workers(p), "one kick serves a whole batch")
 		offerAll(t, p, block.job(), block.job(), block.job())
 		require.Equal(t, [2]int{4, 0}, workers(p))
-		require.Equal(t, 4, p.stats().running)
+		require.Equal(t, 4, p.Stats().Running)
 		block.open()
 		time.Sleep(time.Hour)
 		require.Equal(t, [2]int{4, 0}, workers(p), "core workers stay")
-		require.EqualValues(t, 56, p.stats().done)
+		require.EqualValues(t, 56, p.Stats().Done)
 	})
 }
 
@@ -49,7 +49,7 @@ func TestPoolCallsOneWorkerAtATime(t *testing.T) {
 		never := make(gate)
 		defer never.open()
 		for range 8 {
-			p.offer(never.job())
+			p.Offer(never.job())
 		}
 		p.mu.Lock()
 		for range 8 {
@@ -74,9 +74,9 @@ func TestPoolBlockedJobHoldsOneWorkerOnly(t *testing.T) {
 			jobs = append(jobs, &probeJob{})
 		}
 		offerAll(t, p, jobs...)
-		require.EqualValues(t, 100, p.stats().done)
-		require.Equal(t, 1, p.stats().running)
-		require.Equal(t, 1, p.close(time.Second))
+		require.EqualValues(t, 100, p.Stats().Done)
+		require.Equal(t, 1, p.Stats().Running)
+		require.Equal(t, 1, p.Close(time.Second))
 	})
 }
 
@@ -89,7 +89,7 @@ func TestPoolPanicHarmsNothingElse(t *testing.T) {
 		require.Equal(t, "kaboom", bad.cause)
 		require.Contains(t, string(bad.stack), "panicking", "the stack leads to the culprit")
 		require.Equal(t, fate{runs: 1}, next.fate())
-		require.Equal(t, poolStats{peakRunning: 1, peakQueued: 2, done: 2, panics: 1}, p.stats())
+		require.Equal(t, poolStats{peakRunning: 1, peakQueued: 2, Done: 2, Panics: 1}, p.Stats())
 	})
 }
 
@@ -112,7 +112,7 @@ func TestPoolGoexitHarmsNothingElse(t *testing.T) {
 					require.Equal(t, errGoexit, j.cause)
 				}
 				require.Equal(t, fate{runs: 1}, next.fate())
-				require.Equal(t, poolStats{peakRunning: 1, peakQueued: 3, done: 3, panics: 2}, p.stats())
+				require.Equal(t, poolStats{peakRunning: 1, peakQueued: 3, Done: 3, Panics: 2}, p.Stats())
 				require.Equal(t, [2]int{cfg.Core, 0}, workers(p))
 			})
 		})
@@ -129,23 +129,23 @@ func TestPoolGoexitFreesTheDispatcher(t *testing.T) {
 			offerAll(t, p, bad)
 			require.Equal(t, fate{runs: 1, fails: 1}, bad.fate())
 		}
-		require.Equal(t, 1, p.stats().running)
-		require.EqualValues(t, 3, p.stats().done)
+		require.Equal(t, 1, p.Stats().Running)
+		require.EqualValues(t, 3, p.Stats().Done)
 	})
 }
 
 // flawed is a job with a bug of ours, not of the user's.
 type flawed struct{ probeJob }
 
-func (*flawed) shed() { panic("a bug of ours") }
+func (*flawed) Shed() { panic("a bug of ours") }
 
 // "A panic inside shed, failed or reject is our own bug: let it crash", also
 // on a goroutine of ants, which would rather print it and go on.
 func TestPoolOwnBugsCrash(t *testing.T) {
 	if os.Getenv("BROACH_TEST_CRASH") != "" {
 		p := newPool(limits{Max: 1, Queue: 1, GrowAt: 1})
-		p.offer(&flawed{probeJob{until: time.Unix(0, 1)}})
-		p.kick()
+		p.Offer(&flawed{probeJob{until: time.Unix(0, 1)}})
+		p.Kick()
 		select {}
 	}
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPoolOwnBugsCrash$", "-test.timeout=10s")
@@ -164,7 +164,7 @@ func TestPoolDoesNotAllocate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg.KeepAlive, cfg.RejectWhenFull = time.Hour, true
 			p := newPool(cfg)
-			defer p.close(time.Minute)
+			defer p.Close(time.Minute)
 			b := newJobBatch(64)
 			require.Zero(t, testing.AllocsPerRun(200, func() { b.start(p); b.wait() }))
 		})

@@ -73,7 +73,7 @@ func (r *reader) finish() bool {
 		return false
 	}
 	if r.toKick {
-		r.pool.kick()
+		r.pool.Kick()
 		r.toKick = false
 	}
 	for i, l := range r.held {
@@ -243,7 +243,7 @@ func (r *reader) offerOne(req *request) {
 		return
 	}
 	if req.function == r.tables {
-		req.run() // ours, and quick: membership does not wait for the pool
+		req.Run() // ours, and quick: membership does not wait for the pool
 		return
 	}
 	if r.refusing.Load() {
@@ -271,7 +271,7 @@ func (r *reader) offerOneWay(req *request) {
 		return
 	}
 	req.accepted = true
-	v := r.pool.offer(req)
+	v := r.pool.Offer(req)
 	if v == accepted {
 		r.toKick = true
 		req.accept() // it may have run already; what this reads of it never changes

@@ -23,7 +23,7 @@ type linkFeed struct {
 // newLinkFeed makes a link that was busy before, and n datagrams on it.
 func newLinkFeed(t testing.TB, keys [][]byte, n int) *linkFeed {
 	s := side(t, 2, Config{Keys: keys})
-	t.Cleanup(func() { s.pool.close(time.Hour) })
+	t.Cleanup(func() { s.pool.Close(time.Hour) })
 	a := newAsker(t, 3, keys)
 	l := a.take(s, a.askAnyway(s))
 	f := &linkFeed{linkSide: s, now: time.Now(), datagrams: [][]byte{l.confirm(nil)}}

@@ -97,7 +97,7 @@ func (r *reader) runOne(req *request) (ours bool) {
 	case ours:
 		r.toPool(req)
 	case req.enqueue(r.pool):
-		r.pool.kick() // nobody else knows of it
+		r.pool.Kick() // nobody else knows of it
 	}
 	return ours
 }
@@ -114,7 +114,7 @@ func (r *reader) lend(req *request) (ran, ours bool) {
 			go r.read() // the function has ended this goroutine
 		}
 	}()
-	ran = r.pool.lend(req)
+	ran = r.pool.Lend(req)
 	returned = true
 	return ran, ours
 }

@@ -30,7 +30,7 @@ type heldJob struct {
 	goOnc  chan struct{} // closed to end that
 }
 
-func (j *heldJob) expired(time.Time) bool {
+func (j *heldJob) Expired(time.Time) bool {
 	if j.askedc != nil {
 		close(j.askedc)
 		<-j.goOnc
@@ -38,10 +38,10 @@ func (j *heldJob) expired(time.Time) bool {
 	return true
 }
 
-func (*heldJob) run()               {}
-func (*heldJob) shed()              {}
-func (*heldJob) failed(any, []byte) {}
-func (*heldJob) reject()            {}
+func (*heldJob) Run()               {}
+func (*heldJob) Shed()              {}
+func (*heldJob) Failed(any, []byte) {}
+func (*heldJob) Reject()            {}
 
 // A reader that is stopped before it finds that there is no worker in whose place the call could run has lost the reader by then. It gives the call
 // to the workers, and wakes them itself: the new reader knows nothing of it.
@@ -56,9 +56,9 @@ func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s.reader.quick = []*request{call}
 
 	first := &heldJob{askedc: make(chan struct{}), goOnc: make(chan struct{})}
-	require.Equal(t, accepted, s.pool.offer(first))
-	require.Equal(t, accepted, s.pool.offer(&heldJob{}))
-	go s.pool.offer(&heldJob{}) // there is room if one has expired
+	require.Equal(t, accepted, s.pool.Offer(first))
+	require.Equal(t, accepted, s.pool.Offer(&heldJob{}))
+	go s.pool.Offer(&heldJob{}) // there is room if one has expired
 	<-first.askedc
 	oursc := make(chan bool)
 	go func() { oursc <- s.reader.runQuick() }()
@@ -74,5 +74,5 @@ func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s.stop()
 	close(socket.endc)
 	s.running.Wait()
-	s.pool.close(time.Second)
+	s.pool.Close(time.Second)
 }

@@ -63,8 +63,8 @@ func newRequest(l *link, now time.Time, m wire.Request, oneWay bool, body []byte
 	return r
 }
 
-// run calls the function and answers. It is the only way into user code.
-func (r *request) run() {
+// Run calls the function and answers. It is the only way into user code.
+func (r *request) Run() {
 	if !r.accepted && !r.function.enter() {
 		r.fail(Overloaded, No, string(textMost))
 		return
@@ -145,13 +145,13 @@ func (r *request) giveUp() {
 	}
 }
 
-// expired reports that the request must not run any more, [CALL-5].
-func (r *request) expired(now time.Time) bool {
+// Expired reports that the request must not run any more, [CALL-5].
+func (r *request) Expired(now time.Time) bool {
 	return r.gone.Load() || !r.deadline.IsZero() && !now.Before(r.deadline)
 }
 
-// shed answers a request that expired while it waited.
-func (r *request) shed() { r.fail(DeadlineExceeded, No, "the deadline passed before the call began") }
+// Shed answers a request that expired while it waited.
+func (r *request) Shed() { r.fail(DeadlineExceeded, No, "the deadline passed before the call began") }
 
 // postpone makes way for a provider that is busy with the overflow of its queue: the caller will send the request again.
 // A request that came as a transfer is not sent again, so it is refused.
@@ -164,11 +164,11 @@ func (r *request) postpone() {
 	r.args.Release()
 }
 
-// reject answers a request that waits while the node closes.
-func (r *request) reject() { r.fail(Closed, No, "the provider is closing") }
+// Reject answers a request that waits while the node closes.
+func (r *request) Reject() { r.fail(Closed, No, "the provider is closing") }
 
-// failed answers a request whose function, or an Interceptor before it, panicked or ended its goroutine.
-func (r *request) failed(v any, stack []byte) {
+// Failed answers a request whose function, or an Interceptor before it, panicked or ended its goroutine.
+func (r *request) Failed(v any, stack []byte) {
 	r.provider.logPanic(r.function.name, v, stack)
 	if len(r.function.interceptors) > 0 && !r.began.Load() {
 		r.fail(Internal, No, "an Interceptor of the function panicked")
@@ -186,7 +186,7 @@ func (p *provider) logPanic(service string, v any, stack []byte) {
 
 // enqueue hands the request to the workers, whose it is from then on, and reports true; they are to be kicked. If they do not take it, it is over.
 func (r *request) enqueue(p *pool) bool {
-	switch p.offer(r) {
+	switch p.Offer(r) {
 	case overloaded:
 		r.fail(Overloaded, No, "the provider's queue is full")
 		return false

@@ -72,7 +72,7 @@ type counters struct {
 
 // Stats returns the counts and the state of things now.
 func (n *Node) Stats() Stats {
-	t, p, c := n.transport.Stats(), n.pool.stats(), &n.carrier.stats
+	t, p, c := n.transport.Stats(), n.pool.Stats(), &n.carrier.stats
 	s := Stats{
 		DatagramsIn: t.DatagramsIn.Load(), DatagramsOut: t.DatagramsOut.Load(),
 		BytesIn: t.BytesIn.Load(), BytesOut: t.BytesOut.Load(), SendErrors: t.ErrorsOut.Load(),
@@ -80,7 +80,7 @@ func (n *Node) Stats() Stats {
 		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(),
 		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load() + c.tooMany.Load(),
 		TablesRefused: c.crowded.Load(), Unsent: c.unsent.Load(),
-		Running: p.running, Queued: p.queued, Done: uint64(p.done), Shed: uint64(p.shed), Rejected: uint64(p.refused), Panics: uint64(p.panics),
+		Running: p.Running, Queued: p.Queued, Done: uint64(p.Done), Shed: uint64(p.Shed), Rejected: uint64(p.Refused), Panics: uint64(p.Panics),
 	}
 	s.LogLost = n.log.missing.Load()
 	now, v := time.Now(), n.view.Load()

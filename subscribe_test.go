@@ -232,7 +232,7 @@ func TestASubscriberThatFailsLosesOneEvent(t *testing.T) {
 		require.Contains(t, log.String(), `service=sold from=`+addrOf(0).String()+` code=Application err="no bread"`)
 		require.Contains(t, log.String(), `code=InvalidArgument err="argument 1 of sold(int)`)
 		require.NotContains(t, log.String(), "\x00")
-		require.Zero(t, subscriber.pool.stats().running)
+		require.Zero(t, subscriber.pool.Stats().Running)
 	}, func(cfg *Config) { cfg.Logger = logger })
 }
 
