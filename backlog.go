@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/pool"
 	"broach/internal/ring"
 )
 
@@ -17,7 +18,7 @@ const backlogTurn = 16
 // may be used by many goroutines at once.
 type backlog struct {
 	function *function
-	pool     *pool
+	pool     *pool.Pool
 	node     context.Context // ends with the node: then nothing comes in or out any more
 	waiting  *atomic.Int64   // events in all backlogs of the node
 	most     int             // events that may wait

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/pool"
 )
 
 // local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in the
@@ -99,7 +100,7 @@ func (c *Caller) notServed(unknown string) *Error {
 // unsubmitted is the error of a local call that the pool did not take.
 func (c *Caller) unsubmitted(ctx context.Context, err error) *Error {
 	switch {
-	case errors.Is(err, errPoolClosed):
+	case errors.Is(err, pool.ErrClosed):
 		return c.closed(No)
 	case ctx.Err() != nil:
 		return c.at(c.node.addr, c.over(ctx, No))

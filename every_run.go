@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"broach/internal/pace"
+	"broach/internal/pool"
 )
 
 // A timerRun is a timer as the pool's job: it is offered when it is due, and not again before that run has ended. It is a type of its own since
@@ -19,7 +20,7 @@ func (t *Timer) fire() {
 	if !t.takeTurn(time.Now()) {
 		return
 	}
-	if t.node.pool.Offer(timerRun{t}) != accepted {
+	if t.node.pool.Offer(timerRun{t}) != pool.Accepted {
 		t.finish()
 		return
 	}

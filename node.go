@@ -14,6 +14,7 @@ import (
 	"broach/internal/buffer"
 	"broach/internal/handshake"
 	"broach/internal/pace"
+	"broach/internal/pool"
 	"broach/internal/seal"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -29,7 +30,7 @@ type Node struct {
 	carrier
 	cfg      Config
 	addr     netip.AddrPort // at the start, see Addr
-	pool     *pool
+	pool     *pool.Pool
 	provider provider
 	view     atomic.Pointer[view]
 	dice     atomic.Uint64   // state of random
@@ -117,7 +118,7 @@ func (c *Config) open(log *logQueue) (udp.Transport, error) {
 // newNode wires the rooms of a node together.
 func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	now := time.Now()
-	n := &Node{cfg: cfg, pool: newPool(limits(cfg.pool())), addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
+	n := &Node{cfg: cfg, pool: pool.New(pool.Limits(cfg.pool())), addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
 	n.carrier = carrier{
 		transport: t, log: log, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),

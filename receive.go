@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"broach/internal/pool"
 	"broach/internal/udp"
 	"broach/internal/wire"
 )
@@ -272,14 +273,14 @@ func (r *reader) offerOneWay(req *request) {
 	}
 	req.accepted = true
 	v := r.pool.Offer(req)
-	if v == accepted {
+	if v == pool.Accepted {
 		r.toKick = true
 		req.accept() // it may have run already; what this reads of it never changes
 		return
 	}
 	req.accepted = false
 	req.function.leave()
-	if v == overloaded {
+	if v == pool.Overloaded {
 		req.fail(Overloaded, No, string(textBusy))
 	} else {
 		req.postpone()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/pool"
 	"broach/internal/udp"
 
 	"github.com/stretchr/testify/require"
@@ -56,8 +57,8 @@ func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s.reader.quick = []*request{call}
 
 	first := &heldJob{askedc: make(chan struct{}), goOnc: make(chan struct{})}
-	require.Equal(t, accepted, s.pool.Offer(first))
-	require.Equal(t, accepted, s.pool.Offer(&heldJob{}))
+	require.Equal(t, pool.Accepted, s.pool.Offer(first))
+	require.Equal(t, pool.Accepted, s.pool.Offer(&heldJob{}))
 	go s.pool.Offer(&heldJob{}) // there is room if one has expired
 	<-first.askedc
 	oursc := make(chan bool)

@@ -10,6 +10,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/pace"
+	"broach/internal/pool"
 	"broach/internal/wire"
 )
 
@@ -185,12 +186,12 @@ func (p *provider) logPanic(service string, v any, stack []byte) {
 }
 
 // enqueue hands the request to the workers, whose it is from then on, and reports true; they are to be kicked. If they do not take it, it is over.
-func (r *request) enqueue(p *pool) bool {
+func (r *request) enqueue(p *pool.Pool) bool {
 	switch p.Offer(r) {
-	case overloaded:
+	case pool.Overloaded:
 		r.fail(Overloaded, No, "the provider's queue is full")
 		return false
-	case busy:
+	case pool.Busy:
 		r.postpone()
 		return false
 	}

@@ -24,14 +24,15 @@ var pureFiles = []string{
 
 // goStatements are the goroutines of a node. Everything else runs on the goroutines of callers, workers and the system.
 var goStatements = map[string]int{
+	"internal/pool/pool.go":   1,
+	"internal/pool/worker.go": 2,
+
 	"call_hedge.go":    1, // an attempt, which its context ends and the call waits for
 	"future.go":        1, // the call, which its context ends
 	"log_queue.go":     2, // whoever gives lines to the Logger, and the next, where that ended the goroutine
 	"node.go":          2, // the reader, the loop
 	"receive.go":       1, // Close when the socket fails
 	"receive_quick.go": 1, // the reader again, where a function ended its goroutine
-	"pool.go":          1,
-	"pool_worker.go":   2,
 }
 
 // clockFiles may read the clock.
@@ -43,12 +44,15 @@ var clockFiles = []string{
 	"receive_handshake.go", // the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
 	"call.go", "call_all.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
 	"link.go", "link_transfer.go", // the send time of fragments
-	"pool.go", "pool_worker.go",
+	"internal/buffer/idle.go", // how long a collection takes
+	"internal/pool/pool.go", "internal/pool/worker.go",
+	"internal/udp/in_linux.go",                   // how long the reader waited
 	"every.go", "every_run.go", "every_owner.go", // when a timer is set, is due, and is told of
 }
 
 // A room is what a package may do, besides using the standard library.
 type room struct {
+	isTool  bool     // no part of a node: a tool of its tests
 	isPure  bool     // no I/O, clock, lock, channel or goroutine: what it needs to know is an argument
 	imports []string // of ours and of others
 }
@@ -56,22 +60,23 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/pace", "broach/internal/ring", "broach/internal/seal", "broach/internal/udp",
-		"broach/internal/wire",
-		"github.com/panjf2000/ants/v2", "github.com/sony/gobreaker/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
+		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/pace", "broach/internal/pool", "broach/internal/ring",
+		"broach/internal/seal", "broach/internal/udp", "broach/internal/wire",
+		"github.com/sony/gobreaker/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
 		"golang.org/x/sync/errgroup",
 	}},
 	"internal/buffer":          {},
 	"internal/handshake":       {imports: []string{"broach/internal/seal", "broach/internal/wire"}},
-	"internal/intruder":        {},
-	"internal/linkmodel":       {isPure: true},
+	"internal/intruder":        {isTool: true},
+	"internal/linkmodel":       {isTool: true, isPure: true},
 	"internal/pace":            {},
-	"internal/race":            {isPure: true},
+	"internal/pool":            {imports: []string{"broach/internal/ring", "github.com/panjf2000/ants/v2"}},
+	"internal/race":            {isTool: true, isPure: true},
 	"internal/ring":            {isPure: true},
-	"internal/sandbox":         {imports: []string{"golang.org/x/sys/unix"}},
-	"internal/sandbox/nobatch": {imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
+	"internal/sandbox":         {isTool: true, imports: []string{"golang.org/x/sys/unix"}},
+	"internal/sandbox/nobatch": {isTool: true, imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
 	"internal/seal":            {},
-	"internal/simnet":          {imports: []string{"broach/internal/seal"}}, // by which a connection says that it is simulated
+	"internal/simnet":          {isTool: true, imports: []string{"broach/internal/seal"}}, // by which a connection says that it is simulated
 	"internal/udp":             {imports: []string{"golang.org/x/sys/unix"}},
 	"internal/wire":            {},
 }
@@ -106,7 +111,7 @@ func requirePure(t *testing.T, path string, f *ast.File) {
 
 func TestGoroutinesAreTheListedOnes(t *testing.T) {
 	found := map[string]int{}
-	forEachFile(t, ".", func(path string, f *ast.File) {
+	forEachFileOfANode(t, func(path string, f *ast.File) {
 		ast.Inspect(f, func(n ast.Node) bool {
 			if _, ok := n.(*ast.GoStmt); ok {
 				found[path]++
@@ -118,7 +123,7 @@ func TestGoroutinesAreTheListedOnes(t *testing.T) {
 }
 
 func TestTheClockIsReadInFewPlaces(t *testing.T) {
-	forEachFile(t, ".", func(path string, f *ast.File) {
+	forEachFileOfANode(t, func(path string, f *ast.File) {
 		ast.Inspect(f, func(n ast.Node) bool {
 			s, ok := n.(*ast.SelectorExpr)
 			if !ok {
@@ -137,7 +142,7 @@ func TestTheClockIsReadInFewPlaces(t *testing.T) {
 // monotonic clock, and nothing takes that reading off a time, or makes a time of a number. Only values of calls are times by the wall.
 func TestTheWallClockIsNotUsed(t *testing.T) {
 	wall := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "Date", "Parse", "Truncate"}
-	forEachFile(t, ".", func(path string, f *ast.File) {
+	forEachFileOfANode(t, func(path string, f *ast.File) {
 		ast.Inspect(f, func(n ast.Node) bool {
 			if s, ok := n.(*ast.SelectorExpr); ok && !matchesAny([]string{"codec_*.go"}, path) {
 				require.NotContains(t, wall, s.Sel.Name, "in %s", path)
@@ -178,7 +183,7 @@ func packages(t *testing.T) (dirs []string) {
 }
 
 func TestNothingPrintsOutsideTheLog(t *testing.T) {
-	forEachFile(t, ".", func(path string, f *ast.File) {
+	forEachFileOfANode(t, func(path string, f *ast.File) {
 		require.False(t, imports(f, "log"), "%s: logging is log/slog's", path)
 		ast.Inspect(f, func(n ast.Node) bool {
 			if s, ok := n.(*ast.SelectorExpr); ok {
@@ -189,6 +194,15 @@ func TestNothingPrintsOutsideTheLog(t *testing.T) {
 			return true
 		})
 	})
+}
+
+// forEachFileOfANode visits those of the rooms that make up a node, by their paths.
+func forEachFileOfANode(t *testing.T, visit func(path string, f *ast.File)) {
+	for dir, r := range rooms {
+		if !r.isTool {
+			forEachFile(t, dir, func(path string, f *ast.File) { visit(filepath.Join(dir, path), f) })
+		}
+	}
 }
 
 // forEachFile parses the Go files of a folder that are not tests.

@@ -1,4 +1,4 @@
-package broach
+package pool
 
 import (
 	"time"
@@ -9,7 +9,7 @@ import (
 // shouldGrow, with mu held, applies the growth rule: at GrowAt waiting jobs or
 // more, one more drain task, unless one is on its way: that one applies the
 // rule again. If it says yes the task is counted and handOver must follow.
-func (p *pool) shouldGrow() bool {
+func (p *Pool) shouldGrow() bool {
 	if p.queue.Len() < p.growAt() || p.growing || p.extras == p.cfg.Max-p.cfg.Core {
 		return false
 	}
@@ -23,7 +23,7 @@ func (p *pool) shouldGrow() bool {
 
 // growAt is 1 instead of GrowAt where there is no worker at all and never
 // would be: without core workers, fewer than GrowAt jobs would wait for ever.
-func (p *pool) growAt() int {
+func (p *Pool) growAt() int {
 	if p.cfg.Core == 0 && p.extras == 0 {
 		return 1
 	}
@@ -48,7 +48,7 @@ func newDrainPool(keepAlive time.Duration) *ants.Pool {
 
 // handOver gives the ants pool a drain task that has been counted. It is not
 // called under mu, since ants may wait for its worker's goroutine.
-func (p *pool) handOver() {
+func (p *Pool) handOver() {
 	if p.extra.Submit(p.drainTask) == nil {
 		return
 	}
@@ -60,7 +60,7 @@ func (p *pool) handOver() {
 }
 
 // drain is one task of the ants pool: it runs queued jobs until there are none.
-func (p *pool) drain() {
+func (p *Pool) drain() {
 	ended := false
 	defer func() {
 		if !ended {
@@ -73,7 +73,7 @@ func (p *pool) drain() {
 }
 
 // succeedDrain replaces a drain task whose job has ended its goroutine.
-func (p *pool) succeedDrain() {
+func (p *Pool) succeedDrain() {
 	p.mu.Lock()
 	p.endJob(jobRan)
 	p.growing = true
@@ -84,7 +84,7 @@ func (p *pool) succeedDrain() {
 // take returns the next job for a drain task, or nil when the queue is empty.
 // With its first job the task applies the growth rule for the kicks that came
 // while it was on its way; later kicks have applied it themselves.
-func (p *pool) take(last jobEnd) job {
+func (p *Pool) take(last jobEnd) Job {
 	p.mu.Lock()
 	if last == jobNone {
 		p.growing = false

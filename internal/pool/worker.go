@@ -1,4 +1,4 @@
-package broach
+package pool
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// errGoexit is what a job's failed gets when user code called runtime.Goexit.
-var errGoexit = errors.New("the handler ended its goroutine with runtime.Goexit")
+// ErrGoexit is what a job's failed gets when user code called runtime.Goexit.
+var ErrGoexit = errors.New("the handler ended its goroutine with runtime.Goexit")
 
 // jobEnd is what a worker did since it last looked at the queue.
 type jobEnd uint8
@@ -20,7 +20,7 @@ const (
 )
 
 // work is the life of a core worker, which is counted as searching when it begins.
-func (p *pool) work() {
+func (p *Pool) work() {
 	ended := false
 	defer func() {
 		if !ended {
@@ -33,7 +33,7 @@ func (p *pool) work() {
 }
 
 // succeed replaces a core worker whose job has ended its goroutine.
-func (p *pool) succeed() {
+func (p *Pool) succeed() {
 	p.mu.Lock()
 	p.endJob(jobRan)
 	p.searching++
@@ -42,7 +42,7 @@ func (p *pool) succeed() {
 }
 
 // await returns the next job for a core worker, or nil when the pool has closed.
-func (p *pool) await(last jobEnd) job {
+func (p *Pool) await(last jobEnd) Job {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if last != jobNone {
@@ -71,7 +71,7 @@ func (p *pool) await(last jobEnd) job {
 
 // yield lets the producer run before this worker decides to park: under load
 // the next batch comes meanwhile, and neither a park nor a wake-up is paid for.
-func (p *pool) yield() {
+func (p *Pool) yield() {
 	p.mu.Unlock()
 	runtime.Gosched()
 	p.mu.Lock()
@@ -80,7 +80,7 @@ func (p *pool) yield() {
 // callWorker, with mu held, sets one more core worker on the queue, unless one
 // is on its way: that one calls the next when it takes its job. So a batch
 // costs its producer one wake-up, and nobody is woken to find the queue empty.
-func (p *pool) callWorker() {
+func (p *Pool) callWorker() {
 	switch {
 	case p.queue.Len() == 0 || p.searching > 0:
 	case p.parked > 0:
@@ -95,7 +95,7 @@ func (p *pool) callWorker() {
 }
 
 // dispatch is the dispatcher: it lives for one job, and there is never a second one.
-func (p *pool) dispatch(j job) {
+func (p *Pool) dispatch(j Job) {
 	last := jobRan // also if the job ends this goroutine
 	defer func() {
 		p.mu.Lock()
@@ -114,8 +114,8 @@ const oldestEvery = 8
 // nextJob, with mu held, takes a job out of a queue that is not empty: the oldest, unless jobs expire while they wait. Then the oldest have
 // hardly any time left, and to run them in turn would be to run all of them in vain: the newest one is taken, and the old ones as
 // they expire, which costs nothing. Every few times it is the oldest all the same: it may be one that never expires, and was promised to run.
-func (p *pool) nextJob() job {
-	var j job
+func (p *Pool) nextJob() Job {
+	var j Job
 	p.taken++
 	if p.late && p.taken%oldestEvery != 0 && !(*p.queue.At(0)).Expired(time.Now()) {
 		j = p.queue.PopNewest()
@@ -130,12 +130,12 @@ func (p *pool) nextJob() job {
 
 // startJob and endJob, with mu held, count a job from when a worker has it in
 // hand until the worker next has the lock.
-func (p *pool) startJob() {
+func (p *Pool) startJob() {
 	p.counts.Running++
 	p.counts.peakRunning = max(p.counts.peakRunning, p.counts.Running)
 }
 
-func (p *pool) endJob(how jobEnd) {
+func (p *Pool) endJob(how jobEnd) {
 	p.counts.Running--
 	if how == jobRan {
 		p.counts.Done++
@@ -146,7 +146,7 @@ func (p *pool) endJob(how jobEnd) {
 }
 
 // do runs j, or sheds it if it is too late.
-func (p *pool) do(j job) jobEnd {
+func (p *Pool) do(j Job) jobEnd {
 	if j.Expired(time.Now()) {
 		j.Shed()
 		return jobShed
@@ -158,7 +158,7 @@ func (p *pool) do(j job) jobEnd {
 // runJob is the barrier between user code and the node: a panic stops here.
 // runtime.Goexit cannot be stopped; the worker's own deferred call replaces
 // the worker. Once run has returned j may belong to someone else.
-func (p *pool) runJob(j job) {
+func (p *Pool) runJob(j Job) {
 	returned := false
 	defer func() {
 		if !returned {
@@ -169,12 +169,12 @@ func (p *pool) runJob(j job) {
 	returned = true
 }
 
-func (p *pool) fail(j job, v any) {
+func (p *Pool) fail(j Job, v any) {
 	p.mu.Lock()
 	p.counts.Panics++
 	p.mu.Unlock()
 	if v == nil {
-		v = errGoexit
+		v = ErrGoexit
 	}
 	j.Failed(v, debug.Stack())
 }

@@ -1,4 +1,4 @@
-package broach
+package pool
 
 import (
 	"testing"
@@ -9,13 +9,13 @@ import (
 )
 
 // growing is a pool of one core worker that grows at three waiting jobs.
-func growing() limits {
-	return limits{Core: 1, Max: 8, Queue: 100, GrowAt: 3, KeepAlive: 10 * time.Second, RejectWhenFull: true}
+func growing() Limits {
+	return Limits{Core: 1, Max: 8, Queue: 100, GrowAt: 3, KeepAlive: 10 * time.Second, RejectWhenFull: true}
 }
 
 // "Whenever the queue is GrowAt long or longer after an enqueue, one more drain task."
 func TestPoolGrowsAtTheThresholdNotBelow(t *testing.T) {
-	inBubble(t, growing(), func(t *testing.T, p *pool) {
+	inBubble(t, growing(), func(t *testing.T, p *Pool) {
 		block := make(gate)
 		defer block.open()
 		offerAll(t, p, block.job())
@@ -34,7 +34,7 @@ func TestPoolGrowsAtTheThresholdNotBelow(t *testing.T) {
 
 // "Growth reaches the same point" when the jobs come in one batch.
 func TestPoolGrowsThroughABatch(t *testing.T) {
-	inBubble(t, growing(), func(t *testing.T, p *pool) {
+	inBubble(t, growing(), func(t *testing.T, p *Pool) {
 		block := make(gate)
 		defer block.open()
 		offerAll(t, p, block.job())
@@ -46,7 +46,7 @@ func TestPoolGrowsThroughABatch(t *testing.T) {
 
 // "While one drain task has been handed over but has not taken its first job, no second is started."
 func TestPoolHandsOverOneDrainTaskAtATime(t *testing.T) {
-	inBubble(t, growing(), func(t *testing.T, p *pool) {
+	inBubble(t, growing(), func(t *testing.T, p *Pool) {
 		for range 10 {
 			p.Offer(&probeJob{})
 		}
@@ -62,7 +62,7 @@ func TestPoolHandsOverOneDrainTaskAtATime(t *testing.T) {
 }
 
 func TestPoolNeverGrowsBeyondMax(t *testing.T) {
-	inBubble(t, growing(), func(t *testing.T, p *pool) {
+	inBubble(t, growing(), func(t *testing.T, p *Pool) {
 		block := make(gate)
 		for range 50 {
 			offerAll(t, p, block.job())
@@ -76,7 +76,7 @@ func TestPoolNeverGrowsBeyondMax(t *testing.T) {
 }
 
 func TestPoolKeepAliveRetiresExtraWorkers(t *testing.T) {
-	inBubble(t, growing(), func(t *testing.T, p *pool) {
+	inBubble(t, growing(), func(t *testing.T, p *Pool) {
 		block := make(gate)
 		for range 50 {
 			offerAll(t, p, block.job())
@@ -102,7 +102,7 @@ func TestPoolKeepAliveRetiresExtraWorkers(t *testing.T) {
 func TestPoolWithoutCoreServesALoneJob(t *testing.T) {
 	cfg := growing()
 	cfg.Core = 0
-	inBubble(t, cfg, func(t *testing.T, p *pool) {
+	inBubble(t, cfg, func(t *testing.T, p *Pool) {
 		for range 100 { // back to back: ants may still count the last task's worker
 			lone := &probeJob{}
 			offerAll(t, p, lone)
@@ -118,7 +118,7 @@ func TestPoolWithoutCoreServesALoneJob(t *testing.T) {
 func TestPoolWithoutExtrasHasNoDrainPool(t *testing.T) {
 	cfg := growing()
 	cfg.Max = cfg.Core
-	inBubble(t, cfg, func(t *testing.T, p *pool) {
+	inBubble(t, cfg, func(t *testing.T, p *Pool) {
 		block := make(gate)
 		defer block.open()
 		for range 50 {

@@ -1,4 +1,4 @@
-package broach
+package pool
 
 import (
 	"os"
@@ -12,7 +12,7 @@ import (
 )
 
 // workers is how many core workers there are and how many drain tasks.
-func workers(p *pool) [2]int {
+func workers(p *Pool) [2]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return [2]int{p.cores, p.extras}
@@ -21,7 +21,7 @@ func workers(p *pool) [2]int {
 func TestPoolStartsCoreWorkersAsNeeded(t *testing.T) {
 	cfg := small()
 	cfg.Core, cfg.Max, cfg.Queue = 4, 4, 100
-	inBubble(t, cfg, func(t *testing.T, p *pool) {
+	inBubble(t, cfg, func(t *testing.T, p *Pool) {
 		require.Equal(t, [2]int{0, 0}, workers(p), "an idle pool costs nothing")
 		for range 50 {
 			offerAll(t, p, &probeJob{})
@@ -45,7 +45,7 @@ func TestPoolStartsCoreWorkersAsNeeded(t *testing.T) {
 func TestPoolCallsOneWorkerAtATime(t *testing.T) {
 	cfg := small()
 	cfg.Core, cfg.Max, cfg.Queue = 4, 4, 8
-	inBubble(t, cfg, func(t *testing.T, p *pool) {
+	inBubble(t, cfg, func(t *testing.T, p *Pool) {
 		never := make(gate)
 		defer never.open()
 		for range 8 {
@@ -66,7 +66,7 @@ func TestPoolCallsOneWorkerAtATime(t *testing.T) {
 func TestPoolBlockedJobHoldsOneWorkerOnly(t *testing.T) {
 	cfg := small()
 	cfg.Core, cfg.Max, cfg.Queue = 2, 2, 200
-	inBubble(t, cfg, func(t *testing.T, p *pool) {
+	inBubble(t, cfg, func(t *testing.T, p *Pool) {
 		never := make(gate)
 		defer never.open()
 		jobs := []*probeJob{never.job()}
@@ -81,7 +81,7 @@ func TestPoolBlockedJobHoldsOneWorkerOnly(t *testing.T) {
 }
 
 func TestPoolPanicHarmsNothingElse(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		bad := &probeJob{do: func() { panicking() }}
 		next := &probeJob{}
 		offerAll(t, p, bad, next)
@@ -98,18 +98,18 @@ func panicking() { panic("kaboom") }
 // "A job that calls runtime.Goexit takes down only itself": whichever kind of
 // worker it ends is replaced, and goes on with a queue too short to grow at.
 func TestPoolGoexitHarmsNothingElse(t *testing.T) {
-	for name, cfg := range map[string]limits{
+	for name, cfg := range map[string]Limits{
 		"core worker": {Core: 1, Max: 1, Queue: 8, GrowAt: 8, KeepAlive: time.Minute},
 		"drain task":  {Core: 0, Max: 1, Queue: 8, GrowAt: 8, KeepAlive: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, cfg, func(t *testing.T, p *pool) {
+			inBubble(t, cfg, func(t *testing.T, p *Pool) {
 				bad := []*probeJob{{do: runtime.Goexit}, {do: runtime.Goexit}}
 				next := &probeJob{}
 				offerAll(t, p, bad[0], bad[1], next)
 				for _, j := range bad {
 					require.Equal(t, fate{runs: 1, fails: 1}, j.fate())
-					require.Equal(t, errGoexit, j.cause)
+					require.Equal(t, ErrGoexit, j.cause)
 				}
 				require.Equal(t, fate{runs: 1}, next.fate())
 				require.Equal(t, poolStats{peakRunning: 1, peakQueued: 3, Done: 3, Panics: 2}, p.Stats())
@@ -120,7 +120,7 @@ func TestPoolGoexitHarmsNothingElse(t *testing.T) {
 }
 
 func TestPoolGoexitFreesTheDispatcher(t *testing.T) {
-	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *pool) {
+	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *Pool) {
 		worker := make(gate)
 		defer worker.open()
 		fill(t, p, worker)
@@ -143,7 +143,7 @@ func (*flawed) Shed() { panic("a bug of ours") }
 // on a goroutine of ants, which would rather print it and go on.
 func TestPoolOwnBugsCrash(t *testing.T) {
 	if os.Getenv("BROACH_TEST_CRASH") != "" {
-		p := newPool(limits{Max: 1, Queue: 1, GrowAt: 1})
+		p := New(Limits{Max: 1, Queue: 1, GrowAt: 1})
 		p.Offer(&flawed{probeJob{until: time.Unix(0, 1)}})
 		p.Kick()
 		select {}
@@ -157,13 +157,13 @@ func TestPoolOwnBugsCrash(t *testing.T) {
 
 // One batch of jobs, from offer to the end of the last one, allocates nothing.
 func TestPoolDoesNotAllocate(t *testing.T) {
-	for name, cfg := range map[string]limits{
+	for name, cfg := range map[string]Limits{
 		"core":  {Core: 2, Max: 2, Queue: 64, GrowAt: 64},
 		"drain": {Core: 0, Max: 2, Queue: 64, GrowAt: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg.KeepAlive, cfg.RejectWhenFull = time.Hour, true
-			p := newPool(cfg)
+			p := New(cfg)
 			defer p.Close(time.Minute)
 			b := newJobBatch(64)
 			require.Zero(t, testing.AllocsPerRun(200, func() { b.start(p); b.wait() }))

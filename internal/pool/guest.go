@@ -1,10 +1,10 @@
-package broach
+package pool
 
 // Lend runs j on the calling goroutine, in the place of a worker that has nothing to do. If there is none, or jobs wait
 // already, it does nothing and returns false. The caller's goroutine ends if the job calls runtime.Goexit.
 //
 // The worker in whose place it stands sleeps on, but is not counted as parked: nobody tries to wake it.
-func (p *pool) Lend(j job) bool {
+func (p *Pool) Lend(j Job) bool {
 	p.mu.Lock()
 	if p.closed || p.parked == 0 || p.queue.Len() > 0 {
 		p.mu.Unlock()
@@ -21,7 +21,7 @@ func (p *pool) Lend(j job) bool {
 }
 
 // endGuest gives the worker its place back. What came meanwhile may need it; a pool that has closed has sent it home.
-func (p *pool) endGuest(last jobEnd) {
+func (p *Pool) endGuest(last jobEnd) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.endJob(last)

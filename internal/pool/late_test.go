@@ -1,4 +1,4 @@
-package broach
+package pool
 
 import (
 	"testing"
@@ -9,7 +9,7 @@ import (
 
 // Jobs run in the order in which they came, until they expire while they wait. Then the newest is next, until the queue is empty.
 func TestPoolTakesTheNewestWhenJobsExpire(t *testing.T) {
-	inBubble(t, limits{Core: 1, Max: 1, Queue: 16, GrowAt: 16, RejectWhenFull: true}, func(t *testing.T, p *pool) {
+	inBubble(t, Limits{Core: 1, Max: 1, Queue: 16, GrowAt: 16, RejectWhenFull: true}, func(t *testing.T, p *Pool) {
 		var order []int
 		job := func(i int, lasting time.Duration) *probeJob {
 			return &probeJob{do: func() { order = append(order, i); time.Sleep(time.Second) }, until: time.Now().Add(lasting)}
@@ -38,7 +38,7 @@ func TestPoolTakesTheNewestWhenJobsExpire(t *testing.T) {
 
 // Jobs that never expire, such as one-way calls and events, get their turn also where others expire all the time.
 func TestPoolForgetsNoJobWhenOthersExpire(t *testing.T) {
-	inBubble(t, limits{Core: 1, Max: 1, Queue: 1000, GrowAt: 1000, RejectWhenFull: true}, func(t *testing.T, p *pool) {
+	inBubble(t, Limits{Core: 1, Max: 1, Queue: 1000, GrowAt: 1000, RejectWhenFull: true}, func(t *testing.T, p *Pool) {
 		patient := &probeJob{}
 		for i := range 300 {
 			if i == 100 {

@@ -1,4 +1,4 @@
-package broach
+package pool
 
 import (
 	"math/rand/v2"
@@ -13,7 +13,7 @@ import (
 )
 
 func TestPoolCloseRejectsQueuedAndWaitsForRunning(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		slow := &probeJob{do: func() { time.Sleep(2 * time.Second) }}
 		queued := []*probeJob{{}, {}}
 		offerAll(t, p, slow)
@@ -33,7 +33,7 @@ func TestPoolCloseRejectsQueuedAndWaitsForRunning(t *testing.T) {
 func TestPoolCloseLeavesStuckJobsAfterGrace(t *testing.T) {
 	cfg := inSubmitterRuns(small())
 	cfg.Max = 2
-	inBubble(t, cfg, func(t *testing.T, p *pool) {
+	inBubble(t, cfg, func(t *testing.T, p *Pool) {
 		stuck := make(gate)
 		offerAll(t, p, stuck.job(), stuck.job())
 		offerAll(t, p, &probeJob{}, &probeJob{})
@@ -50,15 +50,15 @@ func TestPoolCloseLeavesStuckJobsAfterGrace(t *testing.T) {
 }
 
 func TestPoolTakesNothingOnceClosed(t *testing.T) {
-	for _, cfg := range []limits{small(), inSubmitterRuns(small())} {
-		inBubble(t, cfg, func(t *testing.T, p *pool) {
+	for _, cfg := range []Limits{small(), inSubmitterRuns(small())} {
+		inBubble(t, cfg, func(t *testing.T, p *Pool) {
 			offerAll(t, p, &probeJob{}) // so that a worker is parked
 			require.Zero(t, p.Close(time.Minute))
 			require.Equal(t, [2]int{0, 0}, workers(p))
 			j := &probeJob{}
-			require.Equal(t, busy, p.Offer(j))
+			require.Equal(t, Busy, p.Offer(j))
 			p.Kick()
-			require.ErrorIs(t, p.Submit(t.Context(), j), errPoolClosed)
+			require.ErrorIs(t, p.Submit(t.Context(), j), ErrClosed)
 			synctest.Wait()
 			require.Equal(t, fate{}, j.fate())
 			requireSettled(t, p)
@@ -68,7 +68,7 @@ func TestPoolTakesNothingOnceClosed(t *testing.T) {
 
 // A handler may close the node it runs on: it is then its own stuck job.
 func TestPoolCloseFromAJob(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		var stuck int
 		offerAll(t, p, &probeJob{do: func() { stuck = p.Close(time.Second) }})
 		require.Zero(t, p.Close(time.Minute))
@@ -78,7 +78,7 @@ func TestPoolCloseFromAJob(t *testing.T) {
 
 // crowd is a story of many goroutines offering jobs of every temper.
 type crowd struct {
-	p    *pool
+	p    *Pool
 	over int // handlers that may run at once
 
 	running atomic.Int32
@@ -116,7 +116,7 @@ func (c *crowd) produce(t *testing.T, who int, rnd *rand.Rand) {
 			c.note(who, j, c.p.Submit(t.Context(), j) == nil)
 			continue
 		}
-		c.note(who, j, c.p.Offer(j) == accepted)
+		c.note(who, j, c.p.Offer(j) == Accepted)
 		if rnd.IntN(4) == 0 {
 			c.p.Kick()
 		}
@@ -137,11 +137,11 @@ func (c *crowd) note(who int, j *probeJob, taken bool) {
 func TestPoolEveryJobHasOneFate(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
-	cfg := limits{Max: 4, Queue: 8, GrowAt: 2, KeepAlive: time.Minute}
+	cfg := Limits{Max: 4, Queue: 8, GrowAt: 2, KeepAlive: time.Minute}
 	for _, core := range []int{0, 1, 4} {
 		for _, reject := range []bool{true, false} {
 			cfg.Core, cfg.RejectWhenFull = core, reject
-			c := &crowd{p: newPool(cfg), over: cfg.Max}
+			c := &crowd{p: New(cfg), over: cfg.Max}
 			if !reject {
 				c.over++ // the dispatcher
 			}

@@ -1,4 +1,4 @@
-package broach
+package pool
 
 import (
 	"context"
@@ -51,31 +51,31 @@ func (g gate) job() *probeJob { return &probeJob{do: func() { <-g }} }
 func (g gate) open()          { close(g) }
 
 // small is a pool of one worker and a queue of two that refuses the rest.
-func small() limits {
-	return limits{Core: 1, Max: 1, Queue: 2, GrowAt: 1, KeepAlive: time.Minute, RejectWhenFull: true}
+func small() Limits {
+	return Limits{Core: 1, Max: 1, Queue: 2, GrowAt: 1, KeepAlive: time.Minute, RejectWhenFull: true}
 }
 
 // inSubmitterRuns is the other overflow mode.
-func inSubmitterRuns(cfg limits) limits {
+func inSubmitterRuns(cfg Limits) Limits {
 	cfg.RejectWhenFull = false
 	return cfg
 }
 
 // inBubble runs a story with a pool, which must have ended its goroutines when closed.
-func inBubble(t *testing.T, cfg limits, story func(t *testing.T, p *pool)) {
+func inBubble(t *testing.T, cfg Limits, story func(t *testing.T, p *Pool)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPool(cfg)
+		p := New(cfg)
 		defer p.Close(0)
 		story(t, p)
 	})
 }
 
 // offerAll offers jobs as one batch, and waits until nothing moves any more.
-func offerAll(t *testing.T, p *pool, jobs ...*probeJob) {
+func offerAll(t *testing.T, p *Pool, jobs ...*probeJob) {
 	t.Helper()
 	for i, j := range jobs {
-		require.Equal(t, accepted, p.Offer(j), "job %d", i)
+		require.Equal(t, Accepted, p.Offer(j), "job %d", i)
 	}
 	p.Kick()
 	synctest.Wait()
@@ -84,7 +84,7 @@ func offerAll(t *testing.T, p *pool, jobs ...*probeJob) {
 
 // requireSettled checks what must hold whenever nothing moves: nobody is on
 // the way to the queue, and nobody waits for work that is there.
-func requireSettled(t *testing.T, p *pool) {
+func requireSettled(t *testing.T, p *Pool) {
 	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,7 +97,7 @@ func requireSettled(t *testing.T, p *pool) {
 }
 
 // fill occupies the only worker of a small pool, and then its queue.
-func fill(t *testing.T, p *pool, worker gate) (queued []*probeJob) {
+func fill(t *testing.T, p *Pool, worker gate) (queued []*probeJob) {
 	t.Helper()
 	offerAll(t, p, worker.job())
 	for range p.cfg.Queue {
@@ -110,7 +110,7 @@ func fill(t *testing.T, p *pool, worker gate) (queued []*probeJob) {
 func TestPoolRunsJobsInOrder(t *testing.T) {
 	cfg := small()
 	cfg.Queue = 100
-	inBubble(t, cfg, func(t *testing.T, p *pool) {
+	inBubble(t, cfg, func(t *testing.T, p *Pool) {
 		var order, want []int
 		var jobs []*probeJob
 		for i := range 100 {
@@ -123,9 +123,9 @@ func TestPoolRunsJobsInOrder(t *testing.T) {
 }
 
 func TestPoolOfferAloneWakesNobody(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		j := &probeJob{}
-		require.Equal(t, accepted, p.Offer(j))
+		require.Equal(t, Accepted, p.Offer(j))
 		synctest.Wait()
 		require.Equal(t, fate{}, j.fate())
 		p.Kick()
@@ -135,12 +135,12 @@ func TestPoolOfferAloneWakesNobody(t *testing.T) {
 }
 
 func TestPoolQueueBoundIsHard(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		worker := make(gate)
 		queued := fill(t, p, worker)
 		extra := &probeJob{}
 		for range 1000 {
-			require.Equal(t, overloaded, p.Offer(extra))
+			require.Equal(t, Overloaded, p.Offer(extra))
 		}
 		s := p.Stats()
 		require.Equal(t, 2, s.Queued)
@@ -153,13 +153,13 @@ func TestPoolQueueBoundIsHard(t *testing.T) {
 			require.Equal(t, fate{runs: 1}, j.fate())
 		}
 		require.Equal(t, fate{}, extra.fate(), "a refused job is not the pool's")
-		require.Equal(t, accepted, p.Offer(extra), "there is room again")
+		require.Equal(t, Accepted, p.Offer(extra), "there is room again")
 	})
 }
 
 // A job that bounds itself waits beyond the bound of the queue, behind all that wait already.
 func TestPoolAddKnowsNoBound(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		worker := make(gate)
 		queued := fill(t, p, worker)
 		added := &probeJob{do: func() {
@@ -169,7 +169,7 @@ func TestPoolAddKnowsNoBound(t *testing.T) {
 		}}
 		require.True(t, p.Add(added))
 		require.Equal(t, 3, p.Stats().Queued)
-		require.Equal(t, overloaded, p.Offer(&probeJob{}))
+		require.Equal(t, Overloaded, p.Offer(&probeJob{}))
 		worker.open()
 		synctest.Wait()
 		require.Equal(t, fate{runs: 1}, added.fate())
@@ -182,24 +182,24 @@ func TestPoolAddKnowsNoBound(t *testing.T) {
 }
 
 func TestPoolShedsExpiredHeadBeforeItRefuses(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		worker := make(gate)
 		defer worker.open()
 		offerAll(t, p, worker.job())
 		late := &probeJob{until: time.Now().Add(time.Second)}
 		offerAll(t, p, late, &probeJob{})
-		require.Equal(t, overloaded, p.Offer(&probeJob{}), "nothing has expired yet")
+		require.Equal(t, Overloaded, p.Offer(&probeJob{}), "nothing has expired yet")
 
 		time.Sleep(time.Second)
-		require.Equal(t, accepted, p.Offer(&probeJob{}))
+		require.Equal(t, Accepted, p.Offer(&probeJob{}))
 		require.Equal(t, fate{sheds: 1}, late.fate())
-		require.Equal(t, overloaded, p.Offer(&probeJob{}), "the new head has no deadline")
+		require.Equal(t, Overloaded, p.Offer(&probeJob{}), "the new head has no deadline")
 		require.EqualValues(t, 1, p.Stats().Shed)
 	})
 }
 
 func TestPoolNeverRunsExpiredJobs(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		worker := make(gate)
 		offerAll(t, p, worker.job())
 		late := &probeJob{until: time.Now().Add(time.Second)}
@@ -217,27 +217,27 @@ func TestPoolNeverRunsExpiredJobs(t *testing.T) {
 
 // "the job runs exactly once on the dispatcher; while it is busy the job is not taken"
 func TestPoolSubmitterRunsOnTheDispatcher(t *testing.T) {
-	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *pool) {
+	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *Pool) {
 		worker, dispatcher := make(gate), make(gate)
 		defer worker.open()
 		queued := fill(t, p, worker)
 
 		over := &probeJob{}
 		over.do = func() { over.stack = debug.Stack(); <-dispatcher }
-		require.Equal(t, accepted, p.Offer(over), "and returns while the job runs")
+		require.Equal(t, Accepted, p.Offer(over), "and returns while the job runs")
 		synctest.Wait()
 		require.Equal(t, fate{runs: 1}, over.fate())
-		require.Contains(t, string(over.stack), "(*pool).dispatch")
+		require.Contains(t, string(over.stack), "(*Pool).dispatch")
 		require.Equal(t, 2, p.Stats().Running, "Max and the dispatcher")
 
 		next := &probeJob{}
-		require.Equal(t, busy, p.Offer(next))
+		require.Equal(t, Busy, p.Offer(next))
 		synctest.Wait()
 		require.Equal(t, fate{}, next.fate())
 
 		dispatcher.open()
 		synctest.Wait()
-		require.Equal(t, accepted, p.Offer(next), "the dispatcher is free again")
+		require.Equal(t, Accepted, p.Offer(next), "the dispatcher is free again")
 		synctest.Wait()
 		require.Equal(t, fate{runs: 1}, next.fate())
 		require.Equal(t, fate{runs: 1}, over.fate())
@@ -246,7 +246,7 @@ func TestPoolSubmitterRunsOnTheDispatcher(t *testing.T) {
 }
 
 func TestPoolDispatcherShedsExpiredJobs(t *testing.T) {
-	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *pool) {
+	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *Pool) {
 		worker := make(gate)
 		defer worker.open()
 		fill(t, p, worker)
@@ -257,7 +257,7 @@ func TestPoolDispatcherShedsExpiredJobs(t *testing.T) {
 }
 
 func TestPoolSubmitIsRefusedByFullQueue(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		worker := make(gate)
 		defer worker.open()
 		fill(t, p, worker)
@@ -267,7 +267,7 @@ func TestPoolSubmitIsRefusedByFullQueue(t *testing.T) {
 }
 
 // jammed is a pool whose worker, queue and dispatcher are all taken.
-func jammed(t *testing.T, p *pool) (worker, dispatcher gate) {
+func jammed(t *testing.T, p *Pool) (worker, dispatcher gate) {
 	t.Helper()
 	worker, dispatcher = make(gate), make(gate)
 	fill(t, p, worker)
@@ -276,7 +276,7 @@ func jammed(t *testing.T, p *pool) (worker, dispatcher gate) {
 }
 
 func TestPoolSubmitWaitsForTheDispatcher(t *testing.T) {
-	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *pool) {
+	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *Pool) {
 		worker, dispatcher := jammed(t, p)
 		defer worker.open()
 		j := &probeJob{}
@@ -297,7 +297,7 @@ func TestPoolSubmitWaitsForTheDispatcher(t *testing.T) {
 
 // A dispatcher blocked for ever must not hold up submits for which the queue has room.
 func TestPoolSubmitsWaitForRoomInTheQueue(t *testing.T) {
-	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *pool) {
+	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *Pool) {
 		worker, dispatcher := jammed(t, p)
 		defer dispatcher.open()
 		jobs := make([]*probeJob, 5)
@@ -316,7 +316,7 @@ func TestPoolSubmitsWaitForRoomInTheQueue(t *testing.T) {
 
 // "One token may stand for room for many": who leaves passes it on while others wait.
 func TestPoolSubmitPassesTheWordOn(t *testing.T) {
-	p := newPool(inSubmitterRuns(small()))
+	p := New(inSubmitterRuns(small()))
 	defer p.Close(0)
 	p.addWaiting(2)
 	p.addWaiting(0) // a second free place, noticed before anybody took the token
@@ -331,7 +331,7 @@ func TestPoolSubmitPassesTheWordOn(t *testing.T) {
 }
 
 func TestPoolSubmitEndsWithItsContext(t *testing.T) {
-	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *pool) {
+	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *Pool) {
 		worker, dispatcher := jammed(t, p)
 		defer worker.open()
 		defer dispatcher.open()
@@ -347,7 +347,7 @@ func TestPoolSubmitEndsWithItsContext(t *testing.T) {
 }
 
 func TestPoolCloseEndsWaitingSubmits(t *testing.T) {
-	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *pool) {
+	inBubble(t, inSubmitterRuns(small()), func(t *testing.T, p *Pool) {
 		worker, dispatcher := jammed(t, p)
 		defer worker.open()
 		defer dispatcher.open()
@@ -357,7 +357,7 @@ func TestPoolCloseEndsWaitingSubmits(t *testing.T) {
 		synctest.Wait()
 		p.Close(0)
 		synctest.Wait()
-		require.ErrorIs(t, err, errPoolClosed)
+		require.ErrorIs(t, err, ErrClosed)
 		require.Equal(t, fate{}, j.fate())
 	})
 }
@@ -366,7 +366,7 @@ func TestPoolCloseEndsWaitingSubmits(t *testing.T) {
 func TestPoolNestedSubmitsDoNotDeadlock(t *testing.T) {
 	cfg := small()
 	cfg.Core, cfg.Max = 2, 4
-	inBubble(t, cfg, func(t *testing.T, p *pool) {
+	inBubble(t, cfg, func(t *testing.T, p *Pool) {
 		const parents = 6 // four run and two wait, then all is full
 		var full atomic.Int32
 		start := make(gate)

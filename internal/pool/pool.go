@@ -1,4 +1,4 @@
-package broach
+package pool
 
 import (
 	"context"
@@ -14,15 +14,15 @@ import (
 
 // What submit returns for a job that was not taken; it never ran and never will.
 var (
-	errQueueFull  = errors.New("the queue is full")
-	errPoolClosed = errors.New("the pool is closed")
+	errQueueFull = errors.New("the queue is full")
+	ErrClosed    = errors.New("the pool is closed")
 )
 
-// A job is one piece of user code to run, with what to do when it cannot.
+// A Job is one piece of user code to run, with what to do when it cannot.
 // A job the pool has accepted gets exactly one of run, shed and reject, on any
 // goroutine but under no lock of the pool. The pool does not touch it after
 // that call, or after failed where run did not return: it may be reused.
-type job interface {
+type Job interface {
 	Run() // runs user code
 	// expired says that the deadline has passed or the caller has gone. It may
 	// be asked under the pool's lock: it is quick and runs no user code.
@@ -30,12 +30,12 @@ type job interface {
 	// shed comes instead of run when the job leaves the queue expired. It runs
 	// no user code, and may come from within offer of another job.
 	Shed()
-	Failed(v any, stack []byte) // run panicked with v; errGoexit if it ended its goroutine
+	Failed(v any, stack []byte) // run panicked with v; ErrGoexit if it ended its goroutine
 	Reject()                    // the pool closed while the job was queued
 }
 
-// limits are those of a pool, all of them set.
-type limits struct {
+// Limits are those of a pool, all of them set.
+type Limits struct {
 	Core           int           // workers that stay
 	Max            int           // jobs that workers run at once
 	Queue          int           // jobs waiting for a worker
@@ -48,12 +48,12 @@ type limits struct {
 type verdict uint8
 
 const (
-	accepted   verdict = iota // the pool has it
-	overloaded                // not taken: the queue is full, tell the caller
-	busy                      // not taken: queue full and dispatcher at work, or closed; say nothing, the caller sends again
+	Accepted   verdict = iota // the pool has it
+	Overloaded                // not taken: the queue is full, tell the caller
+	Busy                      // not taken: queue full and dispatcher at work, or closed; say nothing, the caller sends again
 )
 
-// pool runs jobs: the only place of a node where user code runs.
+// Pool runs jobs: the only place of a node where user code runs.
 //
 // Jobs wait in one bounded queue. Up to Core workers, started as jobs come,
 // stay and serve it. Up to Max-Core more are drain tasks carried by an ants
@@ -64,8 +64,8 @@ const (
 //
 // All methods may be called at any time from any goroutine. Nothing is called
 // under the lock but job.expired.
-type pool struct {
-	cfg       limits
+type Pool struct {
+	cfg       Limits
 	drainTask func() // p.drain, bound once because a method value allocates
 
 	stop    sync.Once
@@ -79,7 +79,7 @@ type pool struct {
 	// reader must hand over a job without a goroutine switch.
 	mu     sync.Mutex
 	closed bool
-	queue  ring.Ring[job] // queue.len() <= cfg.Queue, without what add put in; empty once closed
+	queue  ring.Ring[Job] // queue.len() <= cfg.Queue, without what add put in; empty once closed
 	late   bool           // jobs have expired since the queue was last empty
 	taken  uint           // jobs taken out
 
@@ -114,10 +114,10 @@ type poolStats struct {
 	Refused     int64 // not taken by offer or submit
 }
 
-// newPool returns a pool without any goroutine yet. cfg has its defaults
+// New returns a pool without any goroutine yet. cfg has its defaults
 // filled in and has been checked.
-func newPool(cfg limits) *pool {
-	p := &pool{
+func New(cfg Limits) *Pool {
+	p := &Pool{
 		cfg:     cfg,
 		closedc: make(chan struct{}),
 		idlec:   make(chan struct{}),
@@ -132,9 +132,9 @@ func newPool(cfg limits) *pool {
 // have run, and be used again, before offer returns. It never blocks and wakes nobody: call
 // kick after the last of a batch. It may shed another job: hold no lock that
 // shed takes.
-func (p *pool) Offer(j job) verdict {
+func (p *Pool) Offer(j Job) verdict {
 	v := p.place(j)
-	if v != accepted {
+	if v != Accepted {
 		p.refused.Add(1)
 	}
 	return v
@@ -143,9 +143,9 @@ func (p *pool) Offer(j job) verdict {
 // Submit is offer and kick for local calls. Where offer would say overloaded
 // it returns errQueueFull; where busy it waits for room in the queue or for
 // the dispatcher, until ctx ends or the pool closes, and returns ctx.Err() or
-// errPoolClosed. A job may submit others; where every worker and the
+// ErrClosed. A job may submit others; where every worker and the
 // dispatcher wait for room, only ctx ends that.
-func (p *pool) Submit(ctx context.Context, j job) error {
+func (p *Pool) Submit(ctx context.Context, j Job) error {
 	err := p.enter(ctx, j)
 	if err != nil {
 		p.refused.Add(1)
@@ -157,7 +157,7 @@ func (p *pool) Submit(ctx context.Context, j job) error {
 
 // Add hands over, as offer does, a job that others bound: it waits even where the queue is full. It
 // returns false if the pool is closed.
-func (p *pool) Add(j job) bool {
+func (p *Pool) Add(j Job) bool {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -173,7 +173,7 @@ func (p *pool) Add(j job) bool {
 // Kick sets workers on the jobs offered since the last kick: it wakes or
 // starts one, which calls the next if there is more to do, and applies the
 // growth rule.
-func (p *pool) Kick() {
+func (p *Pool) Kick() {
 	p.mu.Lock()
 	p.callWorker()
 	grow := p.shouldGrow()
@@ -184,7 +184,7 @@ func (p *pool) Kick() {
 }
 
 // Stats returns the counters as they are now.
-func (p *pool) Stats() poolStats {
+func (p *Pool) Stats() poolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.counts
@@ -196,7 +196,7 @@ func (p *pool) Stats() poolStats {
 // Close takes no more jobs, rejects the queued ones and waits until the
 // running ones have ended, at most for grace. It returns how many still run:
 // user code cannot be stopped, only left behind. Later calls wait likewise.
-func (p *pool) Close(grace time.Duration) (stuck int) {
+func (p *Pool) Close(grace time.Duration) (stuck int) {
 	p.stop.Do(p.shut)
 	over := time.NewTimer(grace)
 	defer over.Stop()
@@ -207,12 +207,12 @@ func (p *pool) Close(grace time.Duration) (stuck int) {
 	return p.Stats().Running
 }
 
-func (p *pool) shut() {
+func (p *Pool) shut() {
 	p.mu.Lock()
 	p.closed = true
 	close(p.closedc)
 	left := p.queue
-	p.queue = ring.Ring[job]{}
+	p.queue = ring.Ring[Job]{}
 	p.counts.rejected = int64(left.Len())
 	p.searching += p.parked
 	p.parked = 0
@@ -231,14 +231,14 @@ func (p *pool) shut() {
 
 // noteIdle is called, with mu held, after every change that can leave a closed
 // pool without a goroutine.
-func (p *pool) noteIdle() {
+func (p *Pool) noteIdle() {
 	if p.closed && p.cores+p.extras+p.guests == 0 && !p.dispatching {
 		close(p.idlec)
 	}
 }
 
 // place queues j, or gives it to the dispatcher, or says why not.
-func (p *pool) place(j job) verdict {
+func (p *Pool) place(j Job) verdict {
 	v, late := p.tryPlace(j)
 	if late != nil {
 		late.Shed()
@@ -249,56 +249,56 @@ func (p *pool) place(j job) verdict {
 // tryPlace also returns the expired job, if any, that made room for j and is
 // to be shed without the lock. One is enough, and keeps the cost of an offer
 // the same whatever is in the queue.
-func (p *pool) tryPlace(j job) (v verdict, late job) {
+func (p *Pool) tryPlace(j Job) (v verdict, late Job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.closed:
-		return busy, nil
+		return Busy, nil
 	case p.queue.Len() < p.cfg.Queue:
 	case (*p.queue.At(0)).Expired(time.Now()):
 		late = p.queue.Pop()
 		p.late = true
 		p.counts.Shed++
 	case p.cfg.RejectWhenFull:
-		return overloaded, nil
+		return Overloaded, nil
 	case p.dispatching:
-		return busy, nil
+		return Busy, nil
 	default:
 		p.dispatching = true
 		p.startJob()
 		go p.dispatch(j)
-		return accepted, nil
+		return Accepted, nil
 	}
 	p.queue.Push(j)
 	p.counts.peakQueued = max(p.counts.peakQueued, p.queue.Len())
-	return accepted, late
+	return Accepted, late
 }
 
 // enter places j, waiting for room if it must.
-func (p *pool) enter(ctx context.Context, j job) error {
+func (p *Pool) enter(ctx context.Context, j Job) error {
 	switch p.place(j) {
-	case accepted:
+	case Accepted:
 		return nil
-	case overloaded:
+	case Overloaded:
 		return errQueueFull
 	}
 	p.addWaiting(1)
 	defer p.addWaiting(-1)
-	for p.place(j) != accepted {
+	for p.place(j) != Accepted {
 		select {
 		case <-p.roomc:
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-p.closedc:
-			return errPoolClosed
+			return ErrClosed
 		}
 	}
 	return nil
 }
 
 // addWaiting also passes the word on: one token may stand for room for many.
-func (p *pool) addWaiting(n int) {
+func (p *Pool) addWaiting(n int) {
 	p.mu.Lock()
 	p.waiting += n
 	p.noteRoom()
@@ -307,7 +307,7 @@ func (p *pool) addWaiting(n int) {
 
 // noteRoom is called, with mu held, when there may be room in the queue or the
 // dispatcher may be free.
-func (p *pool) noteRoom() {
+func (p *Pool) noteRoom() {
 	if p.waiting == 0 || p.dispatching && p.queue.Len() >= p.cfg.Queue {
 		return
 	}

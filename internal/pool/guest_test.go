@@ -1,4 +1,4 @@
-package broach
+package pool
 
 import (
 	"runtime"
@@ -12,7 +12,7 @@ import (
 
 // A guest takes the place of a worker: without one to spare, or with jobs that came first, it is refused.
 func TestPoolGuestTakesAWorkersPlace(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		require.False(t, p.Lend(&probeJob{}), "no worker has been started")
 		offerAll(t, p, &probeJob{})
 
@@ -23,7 +23,7 @@ func TestPoolGuestTakesAWorkersPlace(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 1, p.Stats().Running)
 		require.False(t, p.Lend(&probeJob{}), "Max handlers run")
-		require.Equal(t, accepted, p.Offer(next))
+		require.Equal(t, Accepted, p.Offer(next))
 		p.Kick()
 		synctest.Wait()
 		require.Zero(t, next.fate().runs, "Max handlers run")
@@ -35,7 +35,7 @@ func TestPoolGuestTakesAWorkersPlace(t *testing.T) {
 		require.False(t, p.Lend(&probeJob{}), "it is at work")
 
 		queued := &probeJob{}
-		require.Equal(t, accepted, p.Offer(queued))
+		require.Equal(t, Accepted, p.Offer(queued))
 		worker.open()
 		synctest.Wait()
 		require.Equal(t, fate{runs: 1}, queued.fate())
@@ -49,14 +49,14 @@ func TestPoolGuestTakesAWorkersPlace(t *testing.T) {
 
 // What a guest's job does to its goroutine leaves the pool as it was.
 func TestPoolGuestMayPanicAndExit(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		offerAll(t, p, &probeJob{})
 		panics, exits := &probeJob{do: func() { panic("guest") }}, &probeJob{do: runtime.Goexit}
 		require.True(t, p.Lend(panics))
 		var visit sync.WaitGroup
 		visit.Go(func() { p.Lend(exits) })
 		visit.Wait()
-		require.Equal(t, []any{"guest", errGoexit}, []any{panics.cause, exits.cause})
+		require.Equal(t, []any{"guest", ErrGoexit}, []any{panics.cause, exits.cause})
 		requireSettled(t, p)
 		require.True(t, p.Lend(&probeJob{}))
 		require.EqualValues(t, 2, p.Stats().Panics)
@@ -65,7 +65,7 @@ func TestPoolGuestMayPanicAndExit(t *testing.T) {
 
 // close waits for guests as for workers.
 func TestPoolCloseWaitsForGuests(t *testing.T) {
-	inBubble(t, small(), func(t *testing.T, p *pool) {
+	inBubble(t, small(), func(t *testing.T, p *Pool) {
 		offerAll(t, p, &probeJob{})
 		guest := make(gate)
 		var visit sync.WaitGroup

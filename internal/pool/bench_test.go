@@ -1,4 +1,4 @@
-package broach
+package pool
 
 import (
 	"fmt"
@@ -37,7 +37,7 @@ func newJobBatch(n int) *jobBatch {
 }
 
 // start hands the jobs over in one go, wait waits until all have run.
-func (b *jobBatch) start(p *pool) {
+func (b *jobBatch) start(p *Pool) {
 	b.left.Store(int64(len(b.jobs)))
 	for i := range b.jobs {
 		p.Offer(&b.jobs[i])
@@ -54,7 +54,7 @@ func BenchmarkPool(b *testing.B) {
 		for _, size := range []int{1, 16, 64} {
 			for _, ahead := range []int{1, 4} {
 				b.Run(fmt.Sprintf("growAt=%d/jobBatch=%d/ahead=%d", growAt, size, ahead), func(b *testing.B) {
-					p := newPool(limits{Core: 2, Max: 4096, Queue: 1024, GrowAt: growAt, KeepAlive: time.Minute})
+					p := New(Limits{Core: 2, Max: 4096, Queue: 1024, GrowAt: growAt, KeepAlive: time.Minute})
 					defer p.Close(time.Minute)
 					produce(b, p, size, ahead)
 				})
@@ -63,7 +63,7 @@ func BenchmarkPool(b *testing.B) {
 	}
 }
 
-func produce(b *testing.B, p *pool, size, ahead int) {
+func produce(b *testing.B, p *Pool, size, ahead int) {
 	flight := make([]*jobBatch, ahead)
 	for i := range flight {
 		flight[i] = newJobBatch(size)
