@@ -3,9 +3,7 @@ package broach
 import (
 	"cmp"
 	"log/slog"
-	"net"
 	"net/netip"
-	"runtime"
 	"time"
 
 	"broach/internal/seal"
@@ -59,16 +57,6 @@ type Config struct {
 	warnings []string // what LoadConfig could overlook but should not hide; logged by Start
 }
 
-// Pool bounds the workers that run handlers. Every zero field is its default, so the zero Pool is complete.
-type Pool struct {
-	Core           int           // workers that stay, up to 1,048,576; 0 is the number of CPUs, or Max if that is less
-	Max            int           // handlers running at once, Core to 1,048,576; 0 is 4096, or Core if that is more
-	Queue          int           // requests waiting for a worker, up to 16,777,216; 0 is 65536
-	GrowAt         int           // waiting requests at which a worker beyond Core is added, up to Queue; 0 is 1
-	KeepAlive      time.Duration // how long an idle worker beyond Core stays; 0 is 9 s
-	RejectWhenFull bool          // at a full queue: true answers Overloaded; false runs the request before the next one is taken in
-}
-
 // Heartbeat holds the timers by which peers are watched. The defaults find a dead peer in about a second at any cluster size
 // and were measured together: change them together.
 // Every zero field is its default, so the zero Heartbeat is complete.
@@ -83,31 +71,17 @@ type Heartbeat struct {
 	Forget     time.Duration // how long an offline peer is still contacted; 0 is 24 h; addresses in Join are never forgotten
 }
 
-// PacketConn is what a node needs of a socket; *net.UDPConn has it. It must be safe for concurrent use and must not keep b
-// after a call. Close ends a read under way with an error; the node calls it when it is closed itself.
-type PacketConn interface {
-	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
-	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
-	LocalAddr() net.Addr
-	Close() error
-}
-
 const (
 	defaultAddr    = "127.0.0.1:0" // nobody else's machine is reached, nor reaches us, unless asked for
 	defaultCluster = "default"
 
-	// The timeouts and the idle time are those the Python programs' configuration files name.
+	// The timeouts are those the Python programs' configuration files name.
 	defaultCallTimeout = 6 * time.Second
 	defaultAckTimeout  = 3 * time.Second
-	defaultKeepAlive   = 9 * time.Second
 
 	defaultMaxPacket  = 1400 // an Ethernet frame of 1,500 less IPv6 and UDP headers, and room for a tunnel's
 	defaultMaxMessage = 64 << 20
 	maxMessageMost    = 1 << 30
-
-	// A blocked goroutine costs a few KiB: thousands are cheap, and handlers that wait for each other need them.
-	defaultMaxWorkers = 4096
-	defaultQueue      = 65536
 )
 
 func (c Config) callTimeout() time.Duration { return cmp.Or(c.CallTimeout, defaultCallTimeout) }
@@ -137,17 +111,6 @@ func (c Config) advertise(bound netip.AddrPort) netip.AddrPort {
 		return addr
 	}
 	return bound
-}
-
-// pool is Pool with its defaults. Max is never under Core, whichever of the two was set and however many CPUs there are.
-func (c Config) pool() Pool {
-	p := c.Pool
-	p.Max = cmp.Or(p.Max, max(defaultMaxWorkers, p.Core))
-	p.Core = cmp.Or(p.Core, min(runtime.NumCPU(), p.Max))
-	p.Queue = cmp.Or(p.Queue, defaultQueue)
-	p.GrowAt = cmp.Or(p.GrowAt, 1)
-	p.KeepAlive = cmp.Or(p.KeepAlive, defaultKeepAlive)
-	return p
 }
 
 // heartbeat is Heartbeat with its defaults.

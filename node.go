@@ -107,14 +107,6 @@ func (n *Node) serve() {
 	go n.loop()
 }
 
-// open gives the transport that the node stands on.
-func (c *Config) open(log *logQueue) (udp.Transport, error) {
-	if c.Conn != nil {
-		return udp.Over(c.Conn), nil
-	}
-	return udp.Open(c.addr().String(), log.Info)
-}
-
 // newNode wires the rooms of a node together.
 func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	now := time.Now()

@@ -39,53 +39,6 @@ type reader struct {
 	answers   []udp.Datagram // to strangers; they go at the end of the batch
 }
 
-// read runs until the socket is closed, or until another goroutine has taken the reader over.
-func (r *reader) read() {
-	for r.finish() {
-		k, err := r.transport.Receive(r.in, r.soon)
-		if err != nil {
-			r.stopped(err)
-			return
-		}
-		now := time.Now()
-		r.soon = false
-		r.strangers.begin(now)
-		for i := range r.in[:k] {
-			r.datagram(now, r.in[i])
-		}
-	}
-}
-
-// stopped ends the node if it was not closed but lost its socket.
-func (r *reader) stopped(err error) {
-	r.deaf.Store(true)
-	r.suggest(func(time.Time) {}) // it need not say goodbye
-	if !r.isClosed() {
-		r.log.Error("broach: the socket failed; the node closes", "err", err)
-		go r.Close()
-	}
-	r.running.Done()
-}
-
-// finish ends a batch: quick functions run, workers wake once, each link flushes once. It reports whether the reader is still
-// this goroutine's.
-func (r *reader) finish() bool {
-	if !r.runQuick() {
-		return false
-	}
-	if r.toKick {
-		r.pool.Kick()
-		r.toKick = false
-	}
-	for i, l := range r.held {
-		l.unhold()
-		r.held[i] = nil
-	}
-	r.held = r.held[:0]
-	r.answers = sendAndFree(r.transport, r.answers)
-	return true
-}
-
 // datagram finds out what a datagram is, PROTOCOL.md 1.1.
 func (r *reader) datagram(now time.Time, d udp.Datagram) {
 	h, _, err := wire.ConsumeHeader(d.B)

@@ -3,13 +3,11 @@ package broach
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"broach/internal/buffer"
-	"broach/internal/pace"
 	"broach/internal/pool"
 	"broach/internal/wire"
 )
@@ -37,17 +35,6 @@ type request struct {
 
 	// of a local call
 	pending *pendingCall
-}
-
-// provider is what requests need of the node that runs them.
-type provider struct {
-	ctx        context.Context // ends with the node
-	addr       func() netip.AddrPort
-	log        *logQueue
-	panics     pace.LogLimit // of the lines about them
-	losses     pace.LogLimit // of those about one-way calls that failed
-	failures   pace.LogLimit // and about others
-	maxMessage int           // bytes of results
 }
 
 // newRequest makes a request of a message. Its arguments are copied, unless body is the transfer that they are part of.
@@ -178,13 +165,6 @@ func (r *request) Failed(v any, stack []byte) {
 	r.fail(Internal, Yes, "the function panicked")
 }
 
-// logPanic tells this node, and nobody else, with what and where user code panicked.
-func (p *provider) logPanic(service string, v any, stack []byte) {
-	if suppressed, ok := p.panics.Allow(time.Now()); ok {
-		p.log.Error("broach: function panicked", "service", service, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
-	}
-}
-
 // enqueue hands the request to the workers, whose it is from then on, and reports true; they are to be kicked. If they do not take it, it is over.
 func (r *request) enqueue(p *pool.Pool) bool {
 	switch p.Offer(r) {
@@ -226,13 +206,6 @@ func (r *request) failWith(err *Error) {
 	}
 	o.body = r.frame(o)
 	r.answer(o)
-}
-
-// noteLoss tells what a one-way call failed with: nobody else hears it.
-func (p *provider) noteLoss(r *request, err *Error, code Code) {
-	if suppressed, ok := p.losses.Allow(time.Now()); ok {
-		p.log.Warn("broach: a one-way call failed", "service", r.function.name, "from", r.from(), "code", code, "err", withoutArguments(err), "suppressed", suppressed)
-	}
 }
 
 // smallReply is room for a Reply with a few numbers or words; a larger one grows, into recycled memory.

@@ -31,7 +31,7 @@ var goStatements = map[string]int{
 	"future.go":        1, // the call, which its context ends
 	"log_queue.go":     2, // whoever gives lines to the Logger, and the next, where that ended the goroutine
 	"node.go":          2, // the reader, the loop
-	"receive.go":       1, // Close when the socket fails
+	"transport_udp.go": 1, // Close when the socket fails
 	"receive_quick.go": 1, // the reader again, where a function ended its goroutine
 }
 
@@ -40,7 +40,9 @@ var clockFiles = []string{
 	"seed_refusal.go", // how long the system is given
 	"log_queue.go",    // lines have the time at which they were said
 	"log_details.go",
-	"node.go", "loop.go", "view.go", "receive.go", "receive_quick.go",
+	"node.go", "loop.go", "view.go", "receive_quick.go",
+	"transport_udp.go",     // the datagrams of a batch have come at one time
+	"pool.go",              // lines of the log
 	"receive_handshake.go", // the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
 	"call.go", "call_all.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
 	"link.go", "link_transfer.go", // the send time of fragments

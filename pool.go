@@ -1,0 +1,65 @@
+package broach
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"broach/internal/pace"
+)
+
+// Pool bounds the workers that run handlers. Every zero field is its default, so the zero Pool is complete.
+type Pool struct {
+	Core           int           // workers that stay, up to 1,048,576; 0 is the number of CPUs, or Max if that is less
+	Max            int           // handlers running at once, Core to 1,048,576; 0 is 4096, or Core if that is more
+	Queue          int           // requests waiting for a worker, up to 16,777,216; 0 is 65536
+	GrowAt         int           // waiting requests at which a worker beyond Core is added, up to Queue; 0 is 1
+	KeepAlive      time.Duration // how long an idle worker beyond Core stays; 0 is 9 s
+	RejectWhenFull bool          // at a full queue: true answers Overloaded; false runs the request before the next one is taken in
+}
+
+// A blocked goroutine costs a few KiB: thousands are cheap, and handlers that wait for each other need them.
+const (
+	defaultMaxWorkers = 4096
+	defaultQueue      = 65536
+	defaultKeepAlive  = 9 * time.Second // as in the Python programs' configuration files
+)
+
+// pool is Pool with its defaults. Max is never under Core, whichever of the two was set and however many CPUs there are.
+func (c Config) pool() Pool {
+	p := c.Pool
+	p.Max = cmp.Or(p.Max, max(defaultMaxWorkers, p.Core))
+	p.Core = cmp.Or(p.Core, min(runtime.NumCPU(), p.Max))
+	p.Queue = cmp.Or(p.Queue, defaultQueue)
+	p.GrowAt = cmp.Or(p.GrowAt, 1)
+	p.KeepAlive = cmp.Or(p.KeepAlive, defaultKeepAlive)
+	return p
+}
+
+// provider is what requests need of the node that runs them.
+type provider struct {
+	ctx        context.Context // ends with the node
+	addr       func() netip.AddrPort
+	log        *logQueue
+	panics     pace.LogLimit // of the lines about them
+	losses     pace.LogLimit // of those about one-way calls that failed
+	failures   pace.LogLimit // and about others
+	maxMessage int           // bytes of results
+}
+
+// logPanic tells this node, and nobody else, with what and where user code panicked.
+func (p *provider) logPanic(service string, v any, stack []byte) {
+	if suppressed, ok := p.panics.Allow(time.Now()); ok {
+		p.log.Error("broach: function panicked", "service", service, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
+	}
+}
+
+// noteLoss tells what a one-way call failed with: nobody else hears it.
+func (p *provider) noteLoss(r *request, err *Error, code Code) {
+	if suppressed, ok := p.losses.Allow(time.Now()); ok {
+		p.log.Warn("broach: a one-way call failed", "service", r.function.name, "from", r.from(), "code", code, "err", withoutArguments(err), "suppressed", suppressed)
+	}
+}

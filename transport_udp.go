@@ -1,0 +1,73 @@
+package broach
+
+import (
+	"net"
+	"net/netip"
+	"time"
+
+	"broach/internal/udp"
+)
+
+// PacketConn is what a node needs of a socket; *net.UDPConn has it. It must be safe for concurrent use and must not keep b
+// after a call. Close ends a read under way with an error; the node calls it when it is closed itself.
+type PacketConn interface {
+	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
+	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
+	LocalAddr() net.Addr
+	Close() error
+}
+
+// open gives the transport that the node stands on.
+func (c *Config) open(log *logQueue) (udp.Transport, error) {
+	if c.Conn != nil {
+		return udp.Over(c.Conn), nil
+	}
+	return udp.Open(c.addr().String(), log.Info)
+}
+
+// read runs until the socket is closed, or until another goroutine has taken the reader over.
+func (r *reader) read() {
+	for r.finish() {
+		k, err := r.transport.Receive(r.in, r.soon)
+		if err != nil {
+			r.stopped(err)
+			return
+		}
+		now := time.Now()
+		r.soon = false
+		r.strangers.begin(now)
+		for i := range r.in[:k] {
+			r.datagram(now, r.in[i])
+		}
+	}
+}
+
+// stopped ends the node if it was not closed but lost its socket.
+func (r *reader) stopped(err error) {
+	r.deaf.Store(true)
+	r.suggest(func(time.Time) {}) // it need not say goodbye
+	if !r.isClosed() {
+		r.log.Error("broach: the socket failed; the node closes", "err", err)
+		go r.Close()
+	}
+	r.running.Done()
+}
+
+// finish ends a batch: quick functions run, workers wake once, each link flushes once. It reports whether the reader is still
+// this goroutine's.
+func (r *reader) finish() bool {
+	if !r.runQuick() {
+		return false
+	}
+	if r.toKick {
+		r.pool.Kick()
+		r.toKick = false
+	}
+	for i, l := range r.held {
+		l.unhold()
+		r.held[i] = nil
+	}
+	r.held = r.held[:0]
+	r.answers = sendAndFree(r.transport, r.answers)
+	return true
+}
