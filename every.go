@@ -45,7 +45,7 @@ func (n *Node) Every(d time.Duration, fn any, opts ...TimerOption) (*Timer, erro
 		return nil, Errorf(InvalidArgument, "every %v: %w", d, err)
 	}
 	t := &Timer{node: n, function: f, name: o.name}
-	t.plan = timerPlan{self: n.process.Boot, every: d, jitter: o.jitter, shared: o.shared}
+	t.plan = timerPlan{Self: n.process.Boot, Every: d, Jitter: o.jitter, Shared: o.shared}
 	t.ctx, t.cancel = context.WithCancel(n.provider.ctx)
 	if err := n.timetable.add(t); err != nil {
 		t.cancel()
@@ -78,16 +78,16 @@ func (t *Timer) start(now time.Time) {
 	if t.stopped {
 		return
 	}
-	t.plan.due, t.plan.late = now.Add(t.plan.every), t.lateness()
-	t.clock = time.AfterFunc(t.plan.every+t.plan.late, t.fire)
+	t.plan.Due, t.plan.Late = now.Add(t.plan.Every), t.lateness()
+	t.clock = time.AfterFunc(t.plan.Every+t.plan.Late, t.fire)
 }
 
 // lateness draws the jitter of a run.
 func (t *Timer) lateness() time.Duration {
-	if t.plan.jitter == 0 {
+	if t.plan.Jitter == 0 {
 		return 0
 	}
-	return time.Duration(t.node.draw() >> 1 % uint64(t.plan.jitter))
+	return time.Duration(t.node.draw() >> 1 % uint64(t.plan.Jitter))
 }
 
 // Stop ends the timer: no run begins after it returns. One that has begun goes on, but its context ends. A timer with OneOwner goes on
@@ -123,4 +123,4 @@ func (t *Timer) isStopped() bool {
 
 // IsOwner reports whether the runs are this node's: without OneOwner always, with it if this node has been chosen among those that
 // it knows to have the timer now. It is false once the timer has been stopped.
-func (t *Timer) IsOwner() bool { return !t.isStopped() && t.order()[0] == t.plan.self }
+func (t *Timer) IsOwner() bool { return !t.isStopped() && t.order()[0] == t.plan.Self }

@@ -35,11 +35,11 @@ func (s *timetable) add(t *Timer) error {
 		return ErrClosed
 	case len(s.timers) == timersMax:
 		return Errorf(TooLarge, "a node has at most %d timers", timersMax)
-	case t.plan.shared && s.shared[t.name] != nil:
-		return Errorf(InvalidArgument, "every %v: this node has a timer %q already", t.plan.every, t.name)
+	case t.plan.Shared && s.shared[t.name] != nil:
+		return Errorf(InvalidArgument, "every %v: this node has a timer %q already", t.plan.Every, t.name)
 	}
 	s.timers[t] = true
-	if t.plan.shared {
+	if t.plan.Shared {
 		s.shared[t.name] = t
 	}
 	return nil

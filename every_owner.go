@@ -25,7 +25,7 @@ func (t *Timer) service() string { return timerPrefix + t.name }
 
 // announce offers the row.
 func (t *Timer) announce() error {
-	if !t.plan.shared {
+	if !t.plan.Shared {
 		return nil
 	}
 	f, err := newFunction(t.name, t.hear)
@@ -38,19 +38,19 @@ func (t *Timer) announce() error {
 
 // withdraw takes the row back.
 func (t *Timer) withdraw() {
-	if t.plan.shared { // what it fails of, a closed node or a row that was not added, leaves nothing to do
+	if t.plan.Shared { // what it fails of, a closed node or a row that was not added, leaves nothing to do
 		_ = t.node.change(func() (bool, error) { return t.node.offered.remove(t.service()) })
 	}
 }
 
 // order is all who have the timer and can be called, suspects too, the owner first. It depends on name and addresses alone.
 func (t *Timer) order() []uint64 {
-	if !t.plan.shared {
-		return []uint64{t.plan.self}
+	if !t.plan.Shared {
+		return []uint64{t.plan.Self}
 	}
 	type ranked struct{ score, node uint64 }
 	v := t.node.view.Load()
-	all := []ranked{{rendezvous(t.name, v.self), t.plan.self}}
+	all := []ranked{{rendezvous(t.name, v.self), t.plan.Self}}
 	for _, l := range v.routes.get(t.service()).links() {
 		all = append(all, ranked{rendezvous(t.name, l.id.addr), l.id.hash()})
 	}
@@ -77,13 +77,13 @@ func (t *Timer) hear(ctx context.Context, since int64, over bool) {
 	if !ok || r.link == nil {
 		return // a call of this process
 	}
-	news := turnNews{time.Duration(min(max(since, 0), t.plan.every.Microseconds())) * time.Microsecond, over}
+	news := turnNews{time.Duration(min(max(since, 0), t.plan.Every.Microseconds())) * time.Microsecond, over}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.clock == nil || t.stopped {
 		return
 	}
-	if now, order := time.Now(), t.order(); t.plan.hear(now, r.link.id.hash(), news, order) {
+	if now, order := time.Now(), t.order(); t.plan.Hear(now, r.link.id.hash(), news, order) {
 		t.setClock(now, t.at(order))
 	}
 }
@@ -91,10 +91,10 @@ func (t *Timer) hear(ctx context.Context, since int64, over bool) {
 // tell has those told of this node's last run that are next in line, [TMR-2]. mu is held. One telling goes on at a time, so that what is
 // said later arrives later; where no goroutine is left for it, it is not said.
 func (t *Timer) tell(over bool) {
-	if !t.plan.shared {
+	if !t.plan.Shared {
 		return
 	}
-	t.untold = &turnNotice{next: t.plan.due, over: over, heirs: slices.Clone(t.plan.line)}
+	t.untold = &turnNotice{next: t.plan.Due, over: over, heirs: slices.Clone(t.plan.Line)}
 	if !t.telling {
 		t.telling = t.node.timetable.telling.TryGo(t.tellAll)
 	}
@@ -139,7 +139,7 @@ func (t *Timer) tellOne(l *link, notice *turnNotice) {
 	now := time.Now()
 	ctx, cancel := context.WithTimeout(t.node.provider.ctx, turnTimeout)
 	defer cancel()
-	since := t.plan.every - notice.next.Sub(now)
+	since := t.plan.Every - notice.next.Sub(now)
 	args := arguments{list: []any{since.Microseconds(), notice.over}}
 	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l, outCall{arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
 	if failed == nil {

@@ -9,7 +9,7 @@ import (
 
 // plan1 is the plan of node 1 of a timer that is due one second from now.
 func plan1(now time.Time, shared bool) timerPlan {
-	return timerPlan{self: 1, every: time.Second, jitter: 50 * time.Millisecond, shared: shared, due: now.Add(time.Second)}
+	return timerPlan{Self: 1, Every: time.Second, Jitter: 50 * time.Millisecond, Shared: shared, Due: now.Add(time.Second)}
 }
 
 // A timer stays on its grid, whatever the jitter of the runs.
@@ -17,8 +17,8 @@ func TestPlanKeepsTheGrid(t *testing.T) {
 	start := time.Now()
 	p := plan1(start, false)
 	for k := 1; k <= 1000; k++ {
-		require.Equal(t, start.Add(time.Duration(k)*time.Second+p.late), p.at([]uint64{1}))
-		p.take(p.at([]uint64{1}).Add(3*time.Millisecond), time.Duration(k%50)*time.Millisecond, []uint64{1})
+		require.Equal(t, start.Add(time.Duration(k)*time.Second+p.Late), p.At([]uint64{1}))
+		p.Take(p.At([]uint64{1}).Add(3*time.Millisecond), time.Duration(k%50)*time.Millisecond, []uint64{1})
 	}
 }
 
@@ -27,12 +27,12 @@ func TestPlanLeavesOutWhatWasMissed(t *testing.T) {
 	start := time.Now()
 	for _, c := range []struct{ behind, next time.Duration }{{400, 2000}, {600, 3000}, {2400, 4000}, {2600, 5000}} {
 		p := plan1(start, false)
-		p.take(start.Add(time.Second+c.behind*time.Millisecond), 0, []uint64{1})
-		require.Equal(t, c.next*time.Millisecond, p.due.Sub(start), "behind by %v ms", int(c.behind))
+		p.Take(start.Add(time.Second+c.behind*time.Millisecond), 0, []uint64{1})
+		require.Equal(t, c.next*time.Millisecond, p.Due.Sub(start), "behind by %v ms", int(c.behind))
 	}
 	p := plan1(start, true)
-	p.take(start.Add(1600*time.Millisecond), 0, []uint64{1})
-	require.Equal(t, 2600*time.Millisecond, p.due.Sub(start), "among several nodes a period passes")
+	p.Take(start.Add(1600*time.Millisecond), 0, []uint64{1})
+	require.Equal(t, 2600*time.Millisecond, p.Due.Sub(start), "among several nodes a period passes")
 }
 
 // [TMR-1] A run that is due is that of the first of its heirs that is still in the order.
@@ -53,8 +53,8 @@ func TestTheTurnIsTheFirstHeirs(t *testing.T) {
 		{nil, []uint64{2, 1}, time.Time{}, "another is the owner"},
 	} {
 		p := plan1(now, true)
-		p.line = c.line
-		require.Equal(t, c.want, p.at(c.order), c.why)
+		p.Line = c.line
+		require.Equal(t, c.want, p.At(c.order), c.why)
 	}
 }
 
@@ -62,9 +62,9 @@ func TestTheTurnIsTheFirstHeirs(t *testing.T) {
 func TestTheOwnerTakesATurnThatNobodyUses(t *testing.T) {
 	now := time.Now()
 	p := plan1(now, true)
-	require.Equal(t, now.Add(1550*time.Millisecond), p.at([]uint64{1, 2}), "it knows of no run")
-	p.line = []uint64{2, 1}
-	require.Equal(t, now.Add(1550*time.Millisecond), p.at([]uint64{1, 2}), "2 should have run")
+	require.Equal(t, now.Add(1550*time.Millisecond), p.At([]uint64{1, 2}), "it knows of no run")
+	p.Line = []uint64{2, 1}
+	require.Equal(t, now.Add(1550*time.Millisecond), p.At([]uint64{1, 2}), "2 should have run")
 }
 
 // [TMR-3] Who hears of a run puts the next a period after it. It is of who ran, or if that is over, of the owner.
@@ -84,23 +84,23 @@ func TestHearingOfARun(t *testing.T) {
 		{2, turnNews{since: time.Hour}, []uint64{2, 1, 3, 4}, 0},
 	} {
 		p := plan1(now.Add(-time.Minute), true)
-		require.True(t, p.hear(now, c.from, c.news, order))
-		require.Equal(t, c.line, p.line)
-		require.Equal(t, c.due*time.Millisecond, p.due.Sub(now))
+		require.True(t, p.Hear(now, c.from, c.news, order))
+		require.Equal(t, c.line, p.Line)
+		require.Equal(t, c.due*time.Millisecond, p.Due.Sub(now))
 	}
 	p := plan1(now, true)
-	require.False(t, p.hear(now, 9, turnNews{}, order), "who does not have the timer")
-	p.take(now, 0, []uint64{1, 2})
-	require.False(t, p.hear(now, 2, turnNews{}, []uint64{1, 2}), "the owner that ran itself")
-	require.True(t, p.hear(now, 2, turnNews{}, []uint64{2, 1}), "who is not the owner any more")
+	require.False(t, p.Hear(now, 9, turnNews{}, order), "who does not have the timer")
+	p.Take(now, 0, []uint64{1, 2})
+	require.False(t, p.Hear(now, 2, turnNews{}, []uint64{1, 2}), "the owner that ran itself")
+	require.True(t, p.Hear(now, 2, turnNews{}, []uint64{2, 1}), "who is not the owner any more")
 }
 
 // Who ran and is not the owner hands over, once.
 func TestHandingOver(t *testing.T) {
 	p := plan1(time.Now(), true)
-	p.take(p.due, 0, []uint64{1, 2})
-	require.False(t, p.handOver([]uint64{1, 2}))
-	require.True(t, p.handOver([]uint64{3, 1, 2}))
-	require.Equal(t, []uint64{3, 1, 2}, p.line)
-	require.False(t, p.handOver([]uint64{3, 1, 2}))
+	p.Take(p.Due, 0, []uint64{1, 2})
+	require.False(t, p.HandOver([]uint64{1, 2}))
+	require.True(t, p.HandOver([]uint64{3, 1, 2}))
+	require.Equal(t, []uint64{3, 1, 2}, p.Line)
+	require.False(t, p.HandOver([]uint64{3, 1, 2}))
 }

@@ -37,7 +37,7 @@ func (t *Timer) takeTurn(now time.Time) (begins bool) {
 	order := t.order() // under mu: look comes after, if the view changes meanwhile
 	at := t.at(order)
 	if !at.IsZero() && !now.Before(at) {
-		t.plan.take(now, t.lateness(), order)
+		t.plan.Take(now, t.lateness(), order)
 		begins, t.running = !t.running, true
 		t.tell(false)
 		at = t.at(order)
@@ -48,8 +48,8 @@ func (t *Timer) takeTurn(now time.Time) (begins bool) {
 
 // at is when this node runs next. A node that seems to be alone while it joins waits until it knows better. mu is held.
 func (t *Timer) at(order []uint64) time.Time {
-	at := t.plan.at(order)
-	if v := t.node.view.Load(); t.plan.shared && len(order) == 1 && !v.joined {
+	at := t.plan.At(order)
+	if v := t.node.view.Load(); t.plan.Shared && len(order) == 1 && !v.joined {
 		return pace.Later(at, v.began.Add(joinWait))
 	}
 	return at
@@ -76,10 +76,10 @@ func (t *Timer) finish() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.running = false
-	if !t.plan.shared || t.stopped {
+	if !t.plan.Shared || t.stopped {
 		return
 	}
-	if order := t.order(); t.plan.handOver(order) {
+	if order := t.order(); t.plan.HandOver(order) {
 		t.tell(true)
 		t.setClock(time.Now(), t.at(order))
 	}
@@ -91,14 +91,14 @@ func (t *Timer) logError(err *Error) {
 		return
 	}
 	if suppressed, ok := t.node.provider.losses.Allow(time.Now()); ok {
-		t.node.log.Warn("broach: a timer failed", "every", t.plan.every, "name", t.name, "code", err.Code, "err", err.Message, "suppressed", suppressed)
+		t.node.log.Warn("broach: a timer failed", "every", t.plan.Every, "name", t.name, "code", err.Code, "err", err.Message, "suppressed", suppressed)
 	}
 }
 
 // Failed ends a run whose function panicked or ended its goroutine.
 func (t timerRun) Failed(v any, stack []byte) {
 	if suppressed, ok := t.node.provider.panics.Allow(time.Now()); ok {
-		t.node.log.Error("broach: timer panicked", "every", t.plan.every, "name", t.name, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
+		t.node.log.Error("broach: timer panicked", "every", t.plan.Every, "name", t.name, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
 	t.finish()
 }

@@ -107,7 +107,7 @@ func (t *Timer) attrs() []slog.Attr {
 	if t == nil {
 		return nil
 	}
-	return []slog.Attr{slog.String("name", t.name), slog.Duration("every", t.plan.every), slog.Any("node", t.node.where())}
+	return []slog.Attr{slog.String("name", t.name), slog.Duration("every", t.plan.Every), slog.Any("node", t.node.where())}
 }
 
 // String returns the topic of the subscription and the address of its node.
