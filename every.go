@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"sync"
 	"time"
+
+	"broach/internal/turn"
 )
 
 // Timer is a function that runs again and again, see Node.Every. Its methods may be called by many goroutines at once, also by
@@ -18,7 +20,7 @@ type Timer struct {
 	cancel   context.CancelFunc
 
 	mu      sync.Mutex // protects all below: the clock, the workers, messages and Stop meet here
-	plan    timerPlan
+	plan    turn.Plan
 	clock   *time.Timer // calls fire
 	running bool        // a run waits for a worker, or goes on
 	stopped bool
@@ -45,7 +47,7 @@ func (n *Node) Every(d time.Duration, fn any, opts ...TimerOption) (*Timer, erro
 		return nil, Errorf(InvalidArgument, "every %v: %w", d, err)
 	}
 	t := &Timer{node: n, function: f, name: o.name}
-	t.plan = timerPlan{Self: n.process.Boot, Every: d, Jitter: o.jitter, Shared: o.shared}
+	t.plan = turn.Plan{Self: n.process.Boot, Every: d, Jitter: o.jitter, Shared: o.shared}
 	t.ctx, t.cancel = context.WithCancel(n.provider.ctx)
 	if err := n.timetable.add(t); err != nil {
 		t.cancel()

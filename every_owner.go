@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"broach/internal/turn"
 )
 
 // A timer with OneOwner is known to the others by a row of the service table; the function of that row takes Turn, PROTOCOL.md 5.2.
@@ -77,7 +79,7 @@ func (t *Timer) hear(ctx context.Context, since int64, over bool) {
 	if !ok || r.link == nil {
 		return // a call of this process
 	}
-	news := turnNews{time.Duration(min(max(since, 0), t.plan.Every.Microseconds())) * time.Microsecond, over}
+	news := turn.News{Since: time.Duration(min(max(since, 0), t.plan.Every.Microseconds())) * time.Microsecond, Over: over}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.clock == nil || t.stopped {

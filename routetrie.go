@@ -39,7 +39,7 @@ var routeSeed = maphash.MakeSeed()
 func hashOf(name string) uint64 { return maphash.String(routeSeed, name) }
 
 // turn says where the way to a name goes on at a level.
-func turn(name string, hash uint64, level int) uint64 {
+func slotBitsOf(name string, hash uint64, level int) uint64 {
 	if level < levelsPerHash {
 		return hash >> (level * slotBits) % (1 << slotBits)
 	}
@@ -63,7 +63,7 @@ func (t *routeTable) get(name string) *route {
 // find returns the route of a name below a node of a level, or nil.
 func (n *routeNode) find(name string, hash uint64, level int) *route {
 	for ; n != nil; level++ {
-		bit, i := n.place(turn(name, hash, level))
+		bit, i := n.place(slotBitsOf(name, hash, level))
 		if n.taken&bit == 0 {
 			return nil
 		}
@@ -114,7 +114,7 @@ func (n *routeNode) own(edition uint64) *routeNode {
 // with is the node of a level with a route.
 func (n *routeNode) with(edition uint64, r *route, hash uint64, level int) *routeNode {
 	n = n.own(edition)
-	bit, i := n.place(turn(r.name, hash, level))
+	bit, i := n.place(slotBitsOf(r.name, hash, level))
 	if n.taken&bit == 0 {
 		n.taken |= bit
 		n.slots = slices.Insert(n.slots, i, routeSlot{only: r})
@@ -138,7 +138,7 @@ func (n *routeNode) without(edition uint64, name string, hash uint64, level int)
 	if n == nil {
 		return nil
 	}
-	bit, i := n.place(turn(name, hash, level))
+	bit, i := n.place(slotBitsOf(name, hash, level))
 	if n.taken&bit == 0 {
 		return n
 	}

@@ -1,4 +1,4 @@
-package broach
+package turn
 
 import (
 	"testing"
@@ -8,8 +8,8 @@ import (
 )
 
 // plan1 is the plan of node 1 of a timer that is due one second from now.
-func plan1(now time.Time, shared bool) timerPlan {
-	return timerPlan{Self: 1, Every: time.Second, Jitter: 50 * time.Millisecond, Shared: shared, Due: now.Add(time.Second)}
+func plan1(now time.Time, shared bool) Plan {
+	return Plan{Self: 1, Every: time.Second, Jitter: 50 * time.Millisecond, Shared: shared, Due: now.Add(time.Second)}
 }
 
 // A timer stays on its grid, whatever the jitter of the runs.
@@ -73,15 +73,15 @@ func TestHearingOfARun(t *testing.T) {
 	order := []uint64{2, 1, 3, 4, 5}
 	for _, c := range []struct {
 		from uint64
-		news turnNews
+		news News
 		line []uint64
 		due  time.Duration
 	}{
-		{2, turnNews{since: 100 * time.Millisecond}, []uint64{2, 1, 3, 4}, 900},
-		{3, turnNews{since: 100 * time.Millisecond}, []uint64{3, 2, 1, 4}, 900},
-		{3, turnNews{since: 100 * time.Millisecond, over: true}, []uint64{2, 1, 3, 4}, 900},
-		{2, turnNews{since: -time.Hour}, []uint64{2, 1, 3, 4}, 1000},
-		{2, turnNews{since: time.Hour}, []uint64{2, 1, 3, 4}, 0},
+		{2, News{Since: 100 * time.Millisecond}, []uint64{2, 1, 3, 4}, 900},
+		{3, News{Since: 100 * time.Millisecond}, []uint64{3, 2, 1, 4}, 900},
+		{3, News{Since: 100 * time.Millisecond, Over: true}, []uint64{2, 1, 3, 4}, 900},
+		{2, News{Since: -time.Hour}, []uint64{2, 1, 3, 4}, 1000},
+		{2, News{Since: time.Hour}, []uint64{2, 1, 3, 4}, 0},
 	} {
 		p := plan1(now.Add(-time.Minute), true)
 		require.True(t, p.Hear(now, c.from, c.news, order))
@@ -89,10 +89,10 @@ func TestHearingOfARun(t *testing.T) {
 		require.Equal(t, c.due*time.Millisecond, p.Due.Sub(now))
 	}
 	p := plan1(now, true)
-	require.False(t, p.Hear(now, 9, turnNews{}, order), "who does not have the timer")
+	require.False(t, p.Hear(now, 9, News{}, order), "who does not have the timer")
 	p.Take(now, 0, []uint64{1, 2})
-	require.False(t, p.Hear(now, 2, turnNews{}, []uint64{1, 2}), "the owner that ran itself")
-	require.True(t, p.Hear(now, 2, turnNews{}, []uint64{2, 1}), "who is not the owner any more")
+	require.False(t, p.Hear(now, 2, News{}, []uint64{1, 2}), "the owner that ran itself")
+	require.True(t, p.Hear(now, 2, News{}, []uint64{2, 1}), "who is not the owner any more")
 }
 
 // Who ran and is not the owner hands over, once.
