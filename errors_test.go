@@ -8,6 +8,8 @@ import (
 	"net"
 	"testing"
 
+	"broach/internal/wire"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -120,4 +122,18 @@ func TestErrorfTakesOnlyDefinedCodesAndTheApplications(t *testing.T) {
 		require.ErrorAs(t, Errorf(given, "x"), &e)
 		require.Equal(t, want, e.Code, "given %d", given)
 	}
+}
+
+// The numbers of PROTOCOL.md 2.2 are those of internal/wire, and users read them here.
+func TestCodesAreThoseOfTheWire(t *testing.T) {
+	for code, number := range map[Code]wire.Code{
+		Application: wire.Application, InvalidArgument: wire.InvalidArgument, NotFound: wire.NotFound, Unavailable: wire.Unavailable,
+		Unreachable: wire.Unreachable, DeadlineExceeded: wire.DeadlineExceeded, Canceled: wire.Canceled, Overloaded: wire.Overloaded,
+		CircuitOpen: wire.CircuitOpen, Draining: wire.Draining, TooLarge: wire.TooLarge, Internal: wire.Internal,
+		Unauthenticated: wire.Unauthenticated, Closed: wire.Closed,
+	} {
+		require.EqualValues(t, number, code)
+	}
+	require.Len(t, codeNames, int(wire.Closed)+1)
+	require.EqualValues(t, []wire.Executed{wire.ExecutedMaybe, wire.ExecutedNo, wire.ExecutedYes}, []wire.Executed{wire.Executed(Maybe), wire.Executed(No), wire.Executed(Yes)})
 }

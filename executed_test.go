@@ -85,10 +85,10 @@ func TestWhatIsSaidInPlaceOfALargeReply(t *testing.T) {
 			after  func(a, b *linkSide)
 		}{
 			"the caller does not take it": {TooLarge, nil, func(a, b *linkSide) {
-				b.hear(forge(a, b, wire.Stop{Transfer: 1, ByReceiver: true, Code: uint32(TooLarge)}.Append(nil)))
+				b.hear(forge(a, b, wire.Stop{Transfer: 1, ByReceiver: true, Code: wire.Code(TooLarge)}.Append(nil)))
 			}},
 			"the caller has dropped it": {Unreachable, nil, func(a, b *linkSide) {
-				b.hear(forge(a, b, wire.Stop{Transfer: 1, ByReceiver: true, Code: uint32(Unreachable)}.Append(nil)))
+				b.hear(forge(a, b, wire.Stop{Transfer: 1, ByReceiver: true, Code: wire.Code(Unreachable)}.Append(nil)))
 			}},
 			"there is no room":       {Overloaded, func(b *linkSide) { b.moving.Size = 1 << 10 }, func(_, _ *linkSide) {}},
 			"another needs its room": {Overloaded, nil, func(_, b *linkSide) { b.link.giveWay(time.Now()) }},

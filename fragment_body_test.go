@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -100,7 +101,7 @@ func TestReceiveRandomFragments(t *testing.T) {
 			}
 			body, code := r.fragment(id, total, size, rng.Uint32N(uint32((total+size-1)/size)))
 			r.in.release(len(body))
-			require.True(t, code == 0 || code == TooLarge && total > smallMessage || code == Unreachable)
+			require.True(t, code == 0 || code == wire.TooLarge && total > smallMessage || code == wire.Unreachable)
 			switch rng.IntN(100) {
 			case 0:
 				r.in.stop(rng.Uint32N(22))

@@ -58,7 +58,7 @@ func (in *inTransfers) init(largest, budget int64, node *buffer.Budget) {
 // fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns
 // it, calls release once it is to count no more against the budgets, and may call recycle when nobody uses it any
 // more. When code is not 0, the transfer is refused: Stop with that code is to be sent. number is that of its datagram, the low 32 bits.
-func (in *inTransfers) fragment(now time.Time, number uint32, f wire.Fragment) (body []byte, code Code) {
+func (in *inTransfers) fragment(now time.Time, number uint32, f wire.Fragment) (body []byte, code wire.Code) {
 	if !isWellFormed(f) {
 		return nil, 0
 	}
@@ -94,16 +94,16 @@ func isWellFormed(f wire.Fragment) bool {
 }
 
 // admit begins the transfer of a fragment, or answers it.
-func (in *inTransfers) admit(now time.Time, number uint32, f wire.Fragment) (*incoming, Code) {
+func (in *inTransfers) admit(now time.Time, number uint32, f wire.Fragment) (*incoming, wire.Code) {
 	c := cutInto(f.Total, uint32(f.Size))
 	switch how := in.endings.of(f.Transfer); {
 	case how == delivered:
 		in.answer(answer{f.Transfer, c.count, c.count + fragmentSpan, number})
 		return nil, 0
 	case how == dropped:
-		return nil, Unreachable
+		return nil, wire.Unreachable
 	case int64(c.total) > in.largest:
-		return nil, TooLarge
+		return nil, wire.TooLarge
 	case len(in.transfers) == maxTransfers || !in.reserve(now, f.Transfer, int64(c.total)):
 		in.answer(answer{f.Transfer, 0, 0, number})
 		return nil, 0

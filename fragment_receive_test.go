@@ -34,11 +34,11 @@ func newReceiverTest(t *testing.T) *receiverTest {
 func (r *receiverTest) advance(d time.Duration) { r.now = r.now.Add(d) }
 
 // fragment takes the fragment of a message of zeros.
-func (r *receiverTest) fragment(id uint32, total, size int, index uint32) (body []byte, code Code) {
+func (r *receiverTest) fragment(id uint32, total, size int, index uint32) (body []byte, code wire.Code) {
 	return r.take(fragmentOf(id, make([]byte, total), size, index))
 }
 
-func (r *receiverTest) take(f wire.Fragment) (body []byte, code Code) {
+func (r *receiverTest) take(f wire.Fragment) (body []byte, code wire.Code) {
 	body, code = r.in.fragment(r.now, 1, f)
 	checkReceiver(r.t, &r.in, int64(len(body)))
 	return body, code
@@ -138,7 +138,7 @@ func TestReceiveLimit(t *testing.T) {
 func TestReceiveTooLarge(t *testing.T) {
 	r := newReceiverTest(t)
 	_, code := r.fragment(1, smallMessage+1, 1000, 0)
-	require.Equal(t, TooLarge, code)
+	require.Equal(t, wire.TooLarge, code)
 	require.Empty(t, r.acks())
 	require.Zero(t, r.in.held.Used())
 	_, code = r.fragment(2, smallMessage, 1000, 0)
@@ -146,7 +146,7 @@ func TestReceiveTooLarge(t *testing.T) {
 
 	r.in.init(smallMessage, 1000, &buffer.Budget{Size: smallMemory})
 	_, code = r.fragment(1, 1001, 1000, 0)
-	require.Equal(t, TooLarge, code, "it would wait for ever to fit the budget")
+	require.Equal(t, wire.TooLarge, code, "it would wait for ever to fit the budget")
 }
 
 // [FRAG-8] A finished transfer is remembered: its fragments are answered with the final FragmentAck and MUST NOT be delivered again.
@@ -202,7 +202,7 @@ func TestReceiveExpires(t *testing.T) {
 
 	t.Log("its sender may still believe that it has arrived in part: the transfer cannot begin anew")
 	_, code := r.fragment(1, 1000, 256, 3)
-	require.Equal(t, Unreachable, code)
+	require.Equal(t, wire.Unreachable, code)
 
 	r.now = r.in.nextTimeout()
 	require.Equal(t, fragmentEpoch.Add(16*time.Second), r.now)
@@ -239,7 +239,7 @@ func TestReceiveStop(t *testing.T) {
 	require.Zero(t, r.in.held.Of.Used())
 	for id := range uint32(2) {
 		_, code := r.fragment(id+1, 1000, 256, 1)
-		require.Equal(t, Unreachable, code, "a late fragment begins nothing")
+		require.Equal(t, wire.Unreachable, code, "a late fragment begins nothing")
 	}
 	require.Zero(t, r.in.held.Used())
 }

@@ -178,7 +178,7 @@ func TestARefusedRepetitionMayHaveRun(t *testing.T) {
 				a.step(time.Millisecond)
 				a.hear(forge(b, a, wire.ProbeAck{}.Append(nil))) // the small ones pass
 			}
-			a.hear(forge(b, a, wire.Stop{Transfer: 1, ByReceiver: true, Code: uint32(code)}.Append(nil)))
+			a.hear(forge(b, a, wire.Stop{Transfer: 1, ByReceiver: true, Code: wire.Code(code)}.Append(nil)))
 			call.require(t, code, Maybe)
 		})
 		onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
@@ -186,7 +186,7 @@ func TestARefusedRepetitionMayHaveRun(t *testing.T) {
 			call := a.call(t, 10*time.Second, "size", noise(500_000))
 			a.widen(1200) // the transfer is begun anew
 			require.EqualValues(t, 2, a.link.sending.lastID)
-			a.hear(forge(b, a, wire.Stop{Transfer: 2, ByReceiver: true, Code: uint32(code)}.Append(nil)))
+			a.hear(forge(b, a, wire.Stop{Transfer: 2, ByReceiver: true, Code: wire.Code(code)}.Append(nil)))
 			call.require(t, code, Maybe)
 		})
 	}

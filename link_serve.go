@@ -81,7 +81,7 @@ func (l *link) answerAgain(now time.Time, v *servedSlot, seq uint32) {
 		l.path.suspect(now)
 		l.replyAgain(now, v)
 	case requestForgotten: // [CALL-8]
-		say(l, wire.Reply{Slot: v.id, Seq: seq, Code: uint32(Unreachable), Executed: uint8(v.executed), Body: textForgotten})
+		say(l, wire.Reply{Slot: v.id, Seq: seq, Code: wire.Code(Unreachable), Executed: wire.Executed(v.executed), Body: textForgotten})
 	}
 }
 
@@ -199,7 +199,7 @@ func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
 
 // replyError stores and sends an error as the reply of a slot.
 func (l *link) replyError(now time.Time, v *servedSlot, code Code, executed Executed, text []byte) {
-	l.reply(now, v, wire.Reply{Slot: v.id, Seq: v.seq, Code: uint32(code), Executed: uint8(executed), Body: text}.Append(nil))
+	l.reply(now, v, wire.Reply{Slot: v.id, Seq: v.seq, Code: wire.Code(code), Executed: wire.Executed(executed), Body: text}.Append(nil))
 }
 
 // stopReply ends the transfer of a reply that nobody waits for any more. Whatever is done to the slot next drops the reply.

@@ -102,7 +102,7 @@ func (l *link) refusedReply(now time.Time, v *servedSlot, code Code) {
 func (l *link) takeFragment(now time.Time, m wire.Fragment) []byte {
 	body, refuse := l.receiving.fragment(now, l.stepping, m)
 	if refuse != 0 {
-		say(l, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: uint32(refuse)})
+		say(l, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: wire.Code(refuse)})
 	}
 	return body
 }

@@ -216,7 +216,7 @@ func (r *request) frame(o outcome) []byte {
 	if r.link == nil {
 		return o.body
 	}
-	m := wire.Reply{Slot: r.slot, Seq: r.seq, Code: uint32(o.code), Executed: uint8(o.executed), Causes: o.causes, Body: o.body}
+	m := wire.Reply{Slot: r.slot, Seq: r.seq, Code: wire.Code(o.code), Executed: wire.Executed(o.executed), Causes: o.causes, Body: o.body}
 	return m.Append(make([]byte, 0, smallReply+len(o.causes)+len(o.body)))
 }
 

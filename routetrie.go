@@ -38,7 +38,7 @@ var routeSeed = maphash.MakeSeed()
 // hashOf hashes a name.
 func hashOf(name string) uint64 { return maphash.String(routeSeed, name) }
 
-// turn says where the way to a name goes on at a level.
+// slotBitsOf says where the way to a name goes on at a level.
 func slotBitsOf(name string, hash uint64, level int) uint64 {
 	if level < levelsPerHash {
 		return hash >> (level * slotBits) % (1 << slotBits)

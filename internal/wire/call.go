@@ -99,19 +99,12 @@ func SetBodyRemaining(body []byte, ms uint32) {
 // executedOffset is where the body of a Reply says whether the handler ran.
 const executedOffset = 10
 
-// The values of Reply.Executed: did the handler run?
-const (
-	ExecutedMaybe uint8 = 0
-	ExecutedNo    uint8 = 1
-	ExecutedYes   uint8 = 2
-)
-
 // Reply is the end of a call. Consumed, its slice aliases the input.
 type Reply struct {
 	Slot     uint16
 	Seq      uint32
-	Code     uint32 // 0: done; else the number of an error code
-	Executed uint8  // ExecutedMaybe, ExecutedNo or ExecutedYes
+	Code     Code // 0: done
+	Executed Executed
 	Causes   []byte // of an error, as AppendPair makes them
 	Body     []byte // the results, or the error's text, whose UTF-8 is not checked here
 }
@@ -125,8 +118,8 @@ func (m Reply) Append(b []byte) []byte {
 // AppendBody appends the message without its frame, for a transfer: it may have any length.
 func (m Reply) AppendBody(b []byte) []byte {
 	b = appendSlotSeq(b, m.Slot, m.Seq)
-	b = binary.BigEndian.AppendUint32(b, m.Code)
-	b = append(b, m.Executed)
+	b = binary.BigEndian.AppendUint32(b, uint32(m.Code))
+	b = append(b, byte(m.Executed))
 	if m.Code != 0 {
 		b = appendPairs(b, m.Causes)
 	}
@@ -139,14 +132,14 @@ func ConsumeReply(body []byte) (Reply, error) {
 	if len(body) < replyHead {
 		return Reply{}, ErrShort
 	}
-	if body[executedOffset] > ExecutedYes {
+	if Executed(body[executedOffset]) > ExecutedYes {
 		return Reply{}, ErrField
 	}
 	m := Reply{
 		Slot:     binary.BigEndian.Uint16(body),
 		Seq:      binary.BigEndian.Uint32(body[2:]),
-		Code:     binary.BigEndian.Uint32(body[6:]),
-		Executed: body[executedOffset],
+		Code:     Code(binary.BigEndian.Uint32(body[6:])),
+		Executed: Executed(body[executedOffset]),
 		Body:     body[replyHead:],
 	}
 	if m.Code == 0 {

@@ -25,7 +25,7 @@ func Unframe(frame []byte) []byte {
 }
 
 // ExecutedIn is what an encoded Reply, with its frame or after Unframe, says of its handler.
-func ExecutedIn(frame []byte) uint8 { return frame[FrameSize+executedOffset] }
+func ExecutedIn(frame []byte) Executed { return Executed(frame[FrameSize+executedOffset]) }
 
 // SetRequestID fills in slot and seq of an encoded Request.
 func SetRequestID(frame []byte, slot uint16, seq uint32) {

@@ -95,8 +95,8 @@ func ConsumeFragmentAck(body []byte) (FragmentAck, error) {
 // Stop ends a transfer before all of it has arrived.
 type Stop struct {
 	Transfer   uint32
-	ByReceiver bool   // its receiver refuses; false: its sender gives up
-	Code       uint32 // the error code of the call that fails with it
+	ByReceiver bool // its receiver refuses; false: its sender gives up
+	Code       Code // the error code of the call that fails with it
 }
 
 // Append appends the message.
@@ -104,7 +104,7 @@ func (m Stop) Append(b []byte) []byte {
 	start := len(b)
 	b = binary.BigEndian.AppendUint32(startFrame(b, KindStop), m.Transfer)
 	b = appendBool(b, m.ByReceiver)
-	return endFrame(binary.BigEndian.AppendUint32(b, m.Code), start)
+	return endFrame(binary.BigEndian.AppendUint32(b, uint32(m.Code)), start)
 }
 
 // ConsumeStop decodes the body of a Stop. The errors are ErrShort, and ErrField when its byte is neither 0 nor 1.
@@ -118,6 +118,6 @@ func ConsumeStop(body []byte) (Stop, error) {
 	return Stop{
 		Transfer:   binary.BigEndian.Uint32(body),
 		ByReceiver: body[4] == 1,
-		Code:       binary.BigEndian.Uint32(body[5:]),
+		Code:       Code(binary.BigEndian.Uint32(body[5:])),
 	}, nil
 }
