@@ -93,7 +93,7 @@ func TestWhatIsSaidInPlaceOfALargeReply(t *testing.T) {
 			"there is no room":       {Overloaded, func(b *linkSide) { b.moving.Size = 1 << 10 }, func(_, _ *linkSide) {}},
 			"another needs its room": {Overloaded, nil, func(_, b *linkSide) { b.link.giveWay(time.Now()) }},
 			"it is not acknowledged": {Unreachable, nil, func(a, b *linkSide) {
-				b.step(transferIdle)
+				b.step(10 * time.Second)
 				b.hear(forge(a, b, wire.Poll{Seq: 1}.Append(nil)))
 			}},
 		} {

@@ -95,7 +95,7 @@ func TestWhatIsWithheldIsBounded(t *testing.T) {
 func TestALinkThatWithholdsRests(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 		a.call(t, time.Hour, "size", noise(1<<20))
-		a.link.sending.active[0].limit = 0 // it wants none, and is asked now and then
+		a.hear(forge(b, a, wire.FragmentAck{Transfer: 1}.Append(nil))) // it wants none, and is asked now and then
 		a.exhaust()
 		for range 1000 { // until all that is under way is lost
 			a.step(10 * time.Millisecond)

@@ -61,7 +61,10 @@ func (w *linkWeather) change(rng *rand.Rand) {
 func (p *toldPair) limit() {
 	for _, side := range []*linkSide{p.a, p.b} {
 		side.link.mu.Lock()
-		side.link.receiving.largest = []int64{400, 12_000, 1 << 20}[p.rng.IntN(3)]
+		in := &side.link.receiving
+		free := in.held.Free
+		in.init([]int64{400, 12_000, 1 << 20}[p.rng.IntN(3)], in.held.Most, in.held.Of)
+		in.held.Free = free
 		side.link.mu.Unlock()
 	}
 }

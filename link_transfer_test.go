@@ -80,8 +80,7 @@ func TestMessageOfNoCallInATransferIsCounted(t *testing.T) {
 func TestTooLargeMessagesAreRefused(t *testing.T) {
 	t.Run("a request", func(t *testing.T) {
 		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-			b.link.talk(time.Now())
-			b.link.receiving.largest = 50 << 10
+			b.link.maxMessage = 50 << 10
 			call := a.call(t, time.Minute, "f", noise(100<<10))
 			shuttle(a, b)
 			call.require(t, TooLarge, No)
@@ -90,8 +89,7 @@ func TestTooLargeMessagesAreRefused(t *testing.T) {
 	t.Run("a reply, which has been executed", func(t *testing.T) {
 		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 			b.offer(t, "big", func() []byte { return noise(100 << 10) })
-			a.link.talk(time.Now())
-			a.link.receiving.largest = 50 << 10
+			a.link.maxMessage = 50 << 10
 			call := a.call(t, time.Minute, "big")
 			shuttle(a, b)
 			call.require(t, TooLarge, Yes)
@@ -121,11 +119,11 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 			call := a.call(t, time.Minute, "f", noise(1<<20))
 			b.hear(a.script.take()...)
-			require.NotEmpty(t, b.link.receiving.transfers)
+			require.NotZero(t, b.link.receiving.held.Used())
 			a.link.abandon(call.slot, call.seq)
 			require.Zero(t, a.link.sending.unfinished())
 			shuttle(a, b)
-			require.Empty(t, b.link.receiving.transfers)
+			require.Zero(t, b.link.receiving.held.Used())
 			require.Zero(t, b.memory.Used())
 		})
 	})
@@ -135,12 +133,12 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			call := a.call(t, time.Minute, "big")
 			b.hear(a.script.take()...)
 			a.hear(b.script.take()...)
-			require.NotEmpty(t, a.link.receiving.transfers)
+			require.NotZero(t, a.link.receiving.held.Used())
 			a.link.abandon(call.slot, call.seq)
 			shuttle(a, b)
 			require.Zero(t, b.link.sending.unfinished())
 			require.Zero(t, b.moving.Used())
-			require.Empty(t, a.link.receiving.transfers)
+			require.Zero(t, a.link.receiving.held.Used())
 			require.Zero(t, a.memory.Used())
 		})
 	})

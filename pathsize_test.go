@@ -26,7 +26,7 @@ type testPath struct {
 }
 
 func newTestPath(t *testing.T, limit, mtu int) *testPath {
-	w := &testPath{t: t, mtu: mtu, now: fragmentEpoch, rng: rand.New(rand.NewPCG(1, 2))}
+	w := &testPath{t: t, mtu: mtu, now: epoch, rng: rand.New(rand.NewPCG(1, 2))}
 	w.p.init(w.now, limit)
 	return w
 }

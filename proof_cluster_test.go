@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -119,27 +120,46 @@ func TestProofsSlowNoTransfer(t *testing.T) {
 type blind struct {
 	*cluster
 	victim *Node
-	link   *link // of the victim, which the blind one only knows by guesses
 	at     netip.AddrPort
 	header wire.Header
 	seq    uint32 // of its requests, and of its beats
 	bytes  atomic.Int64
+	mu     sync.Mutex
+	next   map[uint32]uint32 // by transfer, the first fragment that was not sent to it
 }
 
 // goesBlind kills a node and speaks on in its place.
 func (c *cluster) goesBlind(n, victim *Node) *blind {
 	own := n.linkWith(victim)
 	own.mu.Lock()
-	b := &blind{cluster: c, victim: victim, link: victim.linkWith(n), at: n.Addr(), seq: 1 << 20}
+	b := &blind{cluster: c, victim: victim, at: n.Addr(), seq: 1 << 20, next: map[uint32]uint32{}}
 	b.header = wire.Header{TableVersion: 1, Token: own.toToken, Number: own.number}
 	own.mu.Unlock()
 	c.kill(n)
 	c.net.Tap(func(_ time.Time, _, to netip.AddrPort, payload []byte) {
 		if to == b.at {
 			b.bytes.Add(int64(len(payload)))
+			b.guess(payload)
 		}
 	})
 	return b
+}
+
+// guess notes which fragments it should have got.
+func (b *blind) guess(payload []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, rest, err := wire.ConsumeHeader(payload)
+	for err == nil && len(rest) > 0 {
+		var kind wire.Kind
+		var body []byte
+		if kind, body, rest, err = wire.ConsumeMessage(rest); kind != wire.KindFragment {
+			continue
+		}
+		if f, err := wire.ConsumeFragment(body); err == nil {
+			b.next[f.Transfer] = max(b.next[f.Transfer], f.Index+1)
+		}
+	}
 }
 
 // say sends messages to the victim.
@@ -154,13 +174,10 @@ func (b *blind) say(messages ...wire.Message) {
 
 // acks are acknowledgements of all fragments that were sent.
 func (b *blind) acks() (all []wire.Message) {
-	b.link.mu.Lock()
-	defer b.link.mu.Unlock()
-	if b.link.exchange == nil {
-		return nil
-	}
-	for _, t := range b.link.sending.active {
-		all = append(all, blindMessage{wire.FragmentAck{Transfer: t.id, Base: t.next, Limit: t.next + fragmentSpan}})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, next := range b.next {
+		all = append(all, blindMessage{wire.FragmentAck{Transfer: id, Base: next, Limit: next + 1024}})
 	}
 	return all
 }

@@ -15,7 +15,7 @@ type aProof struct {
 	drawn uint32
 }
 
-func newProof(t *testing.T) *aProof { return &aProof{t: t, now: fragmentEpoch} }
+func newProof(t *testing.T) *aProof { return &aProof{t: t, now: epoch} }
 
 func (p *aProof) draw() uint32 { p.drawn++; return p.drawn }
 

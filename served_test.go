@@ -220,13 +220,13 @@ func lengthOf(t *testing.T, l slotList, state servedState) int {
 func TestReplyUnderWayIsNeitherStoredNorForgotten(t *testing.T) {
 	s := newServedSlots()
 	v := s.slot(0)
-	s.begin(fragmentEpoch, v, 1, &request{})
-	moveReply(t, s, fragmentEpoch, v, make([]byte, 2*replyKeepMax))
+	s.begin(epoch, v, 1, &request{})
+	moveReply(t, s, epoch, v, make([]byte, 2*replyKeepMax))
 	require.Equal(t, requestRunning, v.look(1), "who asks hears that it comes")
 	for i := range uint16(20) {
-		s.done(fragmentEpoch, s.slot(1+i), make([]byte, 1<<20))
+		s.done(epoch, s.slot(1+i), make([]byte, 1<<20))
 	}
-	s.expire(fragmentEpoch.Add(time.Hour))
+	s.expire(epoch.Add(time.Hour))
 	require.Equal(t, servedMoving, v.state)
 	require.EqualValues(t, 2*replyKeepMax, s.movingBytes.Used())
 	s.drop(v)

@@ -10,7 +10,7 @@ import (
 // [CALL-18] The answer to such a Probe is a measurement; of the newest eight each may be answered.
 func TestStopwatch(t *testing.T) {
 	var s stopwatch
-	now := fragmentEpoch
+	now := epoch
 	_, ok := s.stop(now, 0)
 	require.False(t, ok, "nothing was begun")
 	for id := range uint32(10) {
@@ -31,7 +31,7 @@ func TestStopwatch(t *testing.T) {
 // [CALL-18] no two within half a retransmission time
 func TestStopwatchIsSparing(t *testing.T) {
 	var s stopwatch
-	now := fragmentEpoch
+	now := epoch
 	require.True(t, s.isDue(now, time.Second))
 	s.start(now, 1)
 	require.False(t, s.isDue(now.Add(time.Second/2-1), time.Second))
