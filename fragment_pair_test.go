@@ -50,7 +50,7 @@ type fragmentPair struct {
 	out outTransfers
 	in  inTransfers
 
-	rtt          rtt
+	trip         trip
 	finished     []uint64          // tags given back by ack
 	bodies       map[uint32][]byte // delivered
 	keep         bool              // messages stay reserved after delivery
@@ -219,11 +219,30 @@ func (p *fragmentPair) ack(a wire.FragmentAck) {
 		p.finished = append(p.finished, tag)
 	}
 	if rtt > 0 {
-		p.rtt.sample(p.now, rtt)
+		p.trip.sample(rtt)
 	}
 }
 
-func (p *fragmentPair) rto() time.Duration { return p.rtt.transferTimeout() }
+func (p *fragmentPair) rto() time.Duration { return p.trip.timeout() }
+
+// A trip estimates the round trip, as RFC 6298 section 2 does.
+type trip struct{ smoothed, variation time.Duration }
+
+func (r *trip) sample(d time.Duration) {
+	if r.smoothed == 0 {
+		r.smoothed, r.variation = d, d/2
+		return
+	}
+	r.variation += ((r.smoothed - d).Abs() - r.variation) / 4
+	r.smoothed += (d - r.smoothed) / 8
+}
+
+func (r *trip) timeout() time.Duration {
+	if r.smoothed == 0 {
+		return 50 * time.Millisecond
+	}
+	return min(max(r.smoothed+4*max(r.variation, time.Millisecond), 2*time.Millisecond), time.Second)
+}
 
 // kept returns the bytes that stay reserved for delivered messages.
 func (p *fragmentPair) kept() (n int64) {

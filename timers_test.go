@@ -37,10 +37,10 @@ func (t *timers) loopOf(stop <-chan struct{}) {
 
 func TestStampsAndTimesAreInverse(t *testing.T) {
 	var s timers
-	s.init(fragmentEpoch)
+	s.init(epoch)
 	require.Zero(t, s.stamp(time.Time{}), "never")
-	require.Equal(t, int64(1), s.stamp(fragmentEpoch), "the start is not never")
-	at := fragmentEpoch.Add(12345 * time.Microsecond)
+	require.Equal(t, int64(1), s.stamp(epoch), "the start is not never")
+	at := epoch.Add(12345 * time.Microsecond)
 	require.Equal(t, at, s.time(s.stamp(at)))
 }
 
@@ -97,7 +97,7 @@ func TestIdleLinkLeavesTheTimers(t *testing.T) {
 
 func TestAnEarlierWishWakesTheLoop(t *testing.T) {
 	var s timers
-	s.init(fragmentEpoch)
+	s.init(epoch)
 	s.wake.Store(math.MaxInt64)
 	s.wakeBy(50)
 	require.Len(t, s.wakec, 1)
