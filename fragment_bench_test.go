@@ -19,8 +19,8 @@ type shortcut struct {
 
 func newShortcut() *shortcut {
 	s := &shortcut{now: fragmentEpoch}
-	s.out.init(s.now, testFragment)
-	s.in.init(testMessage, testMessage, &buffer.Budget{Size: 4 * testMessage})
+	s.out.Init(s.now, testFragment)
+	s.in.Init(testMessage, testMessage, &buffer.Budget{Size: 4 * testMessage})
 	return s
 }
 
@@ -28,20 +28,20 @@ func newShortcut() *shortcut {
 func (s *shortcut) batch() (complete bool) {
 	s.now = s.now.Add(10 * time.Microsecond)
 	for range 32 {
-		f, ok := s.out.next(s.now, 0)
+		f, ok := s.out.Next(s.now, 0)
 		if !ok {
 			break
 		}
-		if b, _ := s.in.fragment(s.now, 0, f); b != nil {
+		if b, _ := s.in.Fragment(s.now, 0, f); b != nil {
 			complete = true
-			s.in.release(len(b))
+			s.in.Release(len(b))
 			buffer.Recycle(b)
 		}
 	}
-	for a, ok := s.in.nextAck(); ok; a, ok = s.in.nextAck() {
-		s.out.ack(s.now, a)
+	for a, ok := s.in.NextAck(); ok; a, ok = s.in.NextAck() {
+		s.out.Ack(s.now, a)
 	}
-	s.out.judge()
+	s.out.Judge()
 	return complete
 }
 
@@ -52,7 +52,7 @@ func BenchmarkFragmentTransfer(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				s.out.start(body, 0)
+				s.out.Start(body, 0)
 				for !s.batch() {
 				}
 			}
@@ -63,7 +63,7 @@ func BenchmarkFragmentTransfer(b *testing.B) {
 // Neither side allocates per fragment. What is left is the doubling of the body: a handful in 40,000 fragments.
 func TestFragmentAllocations(t *testing.T) {
 	s := newShortcut()
-	s.out.start(make([]byte, testMessage), 0)
+	s.out.Start(make([]byte, testMessage), 0)
 	for range 32 {
 		s.batch()
 	}

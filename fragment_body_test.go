@@ -43,13 +43,13 @@ func TestReceiveDuplicates(t *testing.T) {
 // [FRAG-2] A receiver MUST NOT set memory aside for [...] twice what of it has arrived: so strict where nothing is set aside at once.
 func TestReceiveSparseFragments(t *testing.T) {
 	var in inTransfers
-	in.init(testMessage, testMessage, &buffer.Budget{Size: 2 * testMessage})
+	in.Init(testMessage, testMessage, &buffer.Budget{Size: 2 * testMessage})
 	body := make([]byte, testMessage/maxTransfers)
 	before := heapInUse()
 	for id := range uint32(100) {
-		in.fragment(fragmentEpoch, 1, fragmentOf(id+1, body, 1000, 1023))
+		in.Fragment(fragmentEpoch, 1, fragmentOf(id+1, body, 1000, 1023))
 	}
-	for _, ok := in.nextAck(); ok; _, ok = in.nextAck() {
+	for _, ok := in.NextAck(); ok; _, ok = in.NextAck() {
 	}
 	grown := heapInUse() - before
 	arrived, aside := int64(0), int64(0)
@@ -67,11 +67,11 @@ func TestReceiveSparseFragments(t *testing.T) {
 // [FRAG-2] A receiver MUST NOT set memory aside for more than 2 MiB of a message, or twice what of it has arrived if that is more
 func TestReceiveSetsTheFirstPartAsideAtOnce(t *testing.T) {
 	var in inTransfers
-	in.init(testMessage, 2*testMessage, &buffer.Budget{Size: 4 * testMessage, AtOnce: firstRoom})
+	in.Init(testMessage, 2*testMessage, &buffer.Budget{Size: 4 * testMessage, AtOnce: firstRoom})
 	for id, size := range []int{1 << 20, 3 << 20} {
 		body := make([]byte, size)
 		for i := range uint32(100) {
-			in.fragment(fragmentEpoch, 1, fragmentOf(uint32(id+1), body, 1000, i))
+			in.Fragment(fragmentEpoch, 1, fragmentOf(uint32(id+1), body, 1000, i))
 			require.EqualValues(t, min(size, firstRoom), len(in.transfers[uint32(id+1)].body))
 		}
 	}
@@ -100,20 +100,20 @@ func TestReceiveRandomFragments(t *testing.T) {
 				total, size = int(i.total), int(i.size)
 			}
 			body, code := r.fragment(id, total, size, rng.Uint32N(uint32((total+size-1)/size)))
-			r.in.release(len(body))
+			r.in.Release(len(body))
 			require.True(t, code == 0 || code == wire.TooLarge && total > smallMessage || code == wire.Unreachable)
 			switch rng.IntN(100) {
 			case 0:
-				r.in.stop(rng.Uint32N(22))
+				r.in.Stop(rng.Uint32N(22))
 			case 1:
 				r.advance(4 * time.Second)
-				r.in.expire(r.now)
+				r.in.Expire(r.now)
 			case 2:
 				r.acks()
 			}
 		}
-		r.in.close()
-		require.Zero(t, r.in.held.Used())
-		require.Zero(t, r.in.held.Of.Used())
+		r.in.Close()
+		require.Zero(t, r.in.Held.Used())
+		require.Zero(t, r.in.Held.Of.Used())
 	}
 }

@@ -238,8 +238,8 @@ func (f *flight) nextLost() (*outgoing, uint32) {
 	return nil, 0
 }
 
-// deadline returns when the silence has lasted for the retransmission time; zero when nothing is in flight.
-func (f *flight) deadline(rto time.Duration) time.Time {
+// Deadline returns when the silence has lasted for the retransmission time; zero when nothing is in flight.
+func (f *flight) Deadline(rto time.Duration) time.Time {
 	if f.count == 0 {
 		return time.Time{}
 	}
@@ -259,7 +259,7 @@ func (f *flight) patience(rto time.Duration) time.Duration {
 
 // timeout is [FRAG-5], second half: the oldest go again, and what comes of that says what became of the others.
 func (f *flight) timeout(now time.Time, rto time.Duration) {
-	if f.count == 0 || now.Before(f.deadline(rto)) {
+	if f.count == 0 || now.Before(f.Deadline(rto)) {
 		return
 	}
 	f.asked = now.Sub(f.epoch)

@@ -37,25 +37,25 @@ func TestFlightLossByTime(t *testing.T) {
 	const rto = 20 * time.Millisecond
 	s := newSenderTest(t)
 	id := s.start(100)
-	require.Zero(t, s.out.flight.deadline(rto), "nothing is in flight")
+	require.Zero(t, s.out.Flight.Deadline(rto), "nothing is in flight")
 	s.send(2)
 	s.advance(15 * time.Millisecond)
 	s.send(2)
 	s.advance(4 * time.Millisecond)
 	s.ack(id, 1)
-	require.Equal(t, s.now.Add(rto), s.out.flight.deadline(rto), "an acknowledgement came")
+	require.Equal(t, s.now.Add(rto), s.out.Flight.Deadline(rto), "an acknowledgement came")
 
 	s.advance(rto - 1)
-	s.out.timeout(s.now, rto)
+	s.out.Timeout(s.now, rto)
 	require.Equal(t, []uint32{4}, s.send(1), "nothing is lost yet")
 	s.advance(1)
-	s.out.timeout(s.now, rto)
+	s.out.Timeout(s.now, rto)
 	require.Equal(t, []uint32{1, 2}, s.sendAll(), "the two oldest, and nothing else until something is heard")
 	checkSender(t, &s.out)
 
 	s.advance(1)
 	s.ack(id, 4)
-	require.Equal(t, s.now.Add(rto), s.out.flight.deadline(rto))
+	require.Equal(t, s.now.Add(rto), s.out.Flight.Deadline(rto))
 }
 
 // The silence is broken by a few fragments, at a doubled time up to 200 ms.
@@ -65,15 +65,15 @@ func TestFlightBackoff(t *testing.T) {
 	id := s.start(100)
 	s.sendAll()
 	for _, wait := range []time.Duration{20, 40, 80, 160, 200, 200} {
-		require.Equal(t, s.now.Add(wait*time.Millisecond), s.out.nextTimeout(rto))
-		s.now = s.out.nextTimeout(rto)
-		s.out.timeout(s.now, rto)
+		require.Equal(t, s.now.Add(wait*time.Millisecond), s.out.NextTimeout(rto))
+		s.now = s.out.NextTimeout(rto)
+		s.out.Timeout(s.now, rto)
 		require.Equal(t, afterTimeout, len(s.sendAll()), "after %d ms", wait)
 	}
 	s.ack(id, 1)
-	require.Equal(t, s.now.Add(rto), s.out.nextTimeout(rto), "an acknowledgement ends the doubling")
+	require.Equal(t, s.now.Add(rto), s.out.NextTimeout(rto), "an acknowledgement ends the doubling")
 	s.sendAll()
-	require.Greater(t, s.out.flight.count, burstFragments, "and opens the window")
+	require.Greater(t, s.out.Flight.count, burstFragments, "and opens the window")
 }
 
 // A retransmission time that is longer than 200 ms is not shortened by its doubling.
@@ -82,9 +82,9 @@ func TestFlightSlowNetwork(t *testing.T) {
 	s.start(1)
 	for range 3 {
 		s.sendAll()
-		require.Equal(t, s.now.Add(time.Second), s.out.nextTimeout(time.Second))
+		require.Equal(t, s.now.Add(time.Second), s.out.NextTimeout(time.Second))
 		s.advance(time.Second)
-		s.out.timeout(s.now, time.Second)
+		s.out.Timeout(s.now, time.Second)
 	}
 }
 
@@ -108,14 +108,14 @@ func TestFlightLateAcknowledgement(t *testing.T) {
 	require.Equal(t, roundTrip, rtt)
 	resent := s.sendAll()
 	require.Equal(t, uint32(0), resent[0])
-	window := s.out.flight.window.size
+	window := s.out.Flight.window.size
 
 	t.Log("0 arrives after 31 and before what was sent with its second sending")
 	s.advance(time.Millisecond)
 	s.ack(id, 32)
 	s.advance(roundTrip - 2*time.Millisecond)
 	require.Equal(t, resent[len(resent)-1]+1, s.sendAll()[0], "nothing is sent again")
-	require.GreaterOrEqual(t, s.out.flight.window.size, window)
+	require.GreaterOrEqual(t, s.out.Flight.window.size, window)
 
 	t.Log("a second sending that comes as late as a round trip demands is believed")
 	s = newSenderTest(t)
@@ -145,16 +145,16 @@ func TestFlightRoundTrip(t *testing.T) {
 	require.Equal(t, 3*time.Millisecond, rtt, "of 6")
 
 	s.advance(time.Second)
-	s.out.timeout(s.now, time.Millisecond)
+	s.out.Timeout(s.now, time.Millisecond)
 	first := s.sent[[2]uint32{id, 7}]
 	require.Equal(t, []uint32{7}, s.send(1))
 	s.advance(time.Millisecond)
 	late := ackOf(id, 8, 8+fragmentSpan)
 	late.Newest = first
-	threshold := s.out.flight.threshold
+	threshold := s.out.Flight.threshold
 	_, _, rtt = s.take(late)
 	require.Equal(t, time.Second+4*time.Millisecond, rtt, "the first sending of 7 was not lost, but late")
-	require.Equal(t, 2*threshold, s.out.flight.threshold)
+	require.Equal(t, 2*threshold, s.out.Flight.threshold)
 }
 
 // [FRAG-4] the second sending is measured where it is the newest that has come.
@@ -163,7 +163,7 @@ func TestFlightRoundTripOfASecondSending(t *testing.T) {
 	id := s.start(100)
 	s.send(1)
 	s.advance(time.Second)
-	s.out.timeout(s.now, time.Millisecond)
+	s.out.Timeout(s.now, time.Millisecond)
 	require.Equal(t, []uint32{0}, s.send(1))
 	s.advance(3 * time.Millisecond)
 	_, rtt := s.ack(id, 1)
@@ -176,7 +176,7 @@ func TestFlightLearnsHowMuchIsOvertaken(t *testing.T) {
 	id := s.start(1000)
 	s.send(60)
 	for _, threshold := range []uint32{3, 6, 12, 24, 48, 48} {
-		require.EqualValues(t, threshold, s.out.flight.threshold)
+		require.EqualValues(t, threshold, s.out.Flight.threshold)
 		base := s.out.find(id).base
 		s.send(60)
 		s.ack(id, base, base+threshold-1)

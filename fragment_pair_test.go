@@ -64,8 +64,8 @@ type fragmentPair struct {
 func newFragmentPair(t *testing.T, seed uint64, net conditions) *fragmentPair {
 	t.Logf("seed %d", seed)
 	p := &fragmentPair{t: t, now: fragmentEpoch, rng: rand.New(rand.NewPCG(seed, 1)), net: net, bodies: map[uint32][]byte{}}
-	p.out.init(p.now, testFragment)
-	p.in.init(testMessage, testMessage, &buffer.Budget{Size: 4 * testMessage})
+	p.out.Init(p.now, testFragment)
+	p.in.Init(testMessage, testMessage, &buffer.Budget{Size: 4 * testMessage})
 	return p
 }
 
@@ -73,13 +73,13 @@ func newFragmentPair(t *testing.T, seed uint64, net conditions) *fragmentPair {
 func (p *fragmentPair) start(n int) (id uint32, body []byte) {
 	body = randomBytes(p.rng, n)
 	p.needed += (n + testFragment - 1) / testFragment
-	return p.out.start(body, uint64(n)), body
+	return p.out.Start(body, uint64(n)), body
 }
 
 // run goes on until the sender has nothing unfinished.
 func (p *fragmentPair) run() {
 	p.t.Helper()
-	p.runUntil(func() bool { return p.out.unfinished() == 0 })
+	p.runUntil(func() bool { return p.out.Unfinished() == 0 })
 }
 
 func (p *fragmentPair) runUntil(done func() bool) {
@@ -111,8 +111,8 @@ func (p *fragmentPair) step() {
 		p.now = at
 	}
 	p.deliver()
-	p.out.timeout(p.now, p.rto())
-	p.in.expire(p.now)
+	p.out.Timeout(p.now, p.rto())
+	p.in.Expire(p.now)
 	if p.steps++; p.steps%64 == 0 {
 		checkSender(p.t, &p.out)
 		checkReceiver(p.t, &p.in, p.kept())
@@ -121,8 +121,8 @@ func (p *fragmentPair) step() {
 
 func (p *fragmentPair) sendFragments() {
 	for {
-		ready := p.out.ready(p.now)
-		f, ok := p.out.next(p.now, uint32(p.sent+1))
+		ready := p.out.Ready(p.now)
+		f, ok := p.out.Next(p.now, uint32(p.sent+1))
 		require.Equal(p.t, ready, ok, "ready and next agree")
 		if !ok {
 			return
@@ -165,7 +165,7 @@ func (p *fragmentPair) nextEvent() time.Time {
 	if len(p.wire.queue) > 0 {
 		next = p.wire.queue[0].at
 	}
-	for _, at := range []time.Time{p.out.nextTimeout(p.rto()), p.in.nextTimeout()} {
+	for _, at := range []time.Time{p.out.NextTimeout(p.rto()), p.in.NextTimeout()} {
 		if !at.IsZero() && at.Before(next) {
 			next = at
 		}
@@ -182,7 +182,7 @@ func (p *fragmentPair) deliver() {
 			p.ack(m)
 		}
 	}
-	for a, ok := p.in.nextAck(); ok; a, ok = p.in.nextAck() {
+	for a, ok := p.in.NextAck(); ok; a, ok = p.in.NextAck() {
 		a.Bitmap = bytes.Clone(a.Bitmap)
 		p.transmit(p.now, a)
 	}
@@ -192,11 +192,11 @@ func (p *fragmentPair) deliver() {
 func (p *fragmentPair) receive(number uint32, f wire.Fragment) {
 	p.scratch = append(p.scratch[:0], f.Data...)
 	f.Data = p.scratch
-	body, code := p.in.fragment(p.now, number, f)
+	body, code := p.in.Fragment(p.now, number, f)
 	clear(p.scratch)
 	if code != 0 {
 		p.refused = append(p.refused, f.Transfer)
-		p.out.stop(f.Transfer)
+		p.out.Stop(f.Transfer)
 	}
 	if body == nil {
 		return
@@ -204,15 +204,15 @@ func (p *fragmentPair) receive(number uint32, f wire.Fragment) {
 	require.NotContains(p.t, p.bodies, f.Transfer, "delivered once")
 	p.bodies[f.Transfer] = body
 	if !p.keep {
-		p.in.release(len(body))
+		p.in.Release(len(body))
 	}
 }
 
 func (p *fragmentPair) ack(a wire.FragmentAck) {
-	before := p.out.flight.window.size
-	tag, finished, rtt := p.out.ack(p.now, a)
-	p.out.judge()
-	if p.out.flight.window.size < before {
+	before := p.out.Flight.window.size
+	tag, finished, rtt := p.out.Ack(p.now, a)
+	p.out.Judge()
+	if p.out.Flight.window.size < before {
 		p.halvings++
 	}
 	if finished {
@@ -308,10 +308,10 @@ func checkSender(t *testing.T, o *outTransfers) {
 			}
 		}
 	}
-	require.Equal(t, count, o.flight.count, "fragments in flight")
+	require.Equal(t, count, o.Flight.count, "fragments in flight")
 	require.LessOrEqual(t, len(o.active), maxTransfers)
-	require.Equal(t, bytes, o.flight.bytes, "bytes in flight")
-	require.LessOrEqual(t, o.flight.window.size, maxWindowFar)
+	require.Equal(t, bytes, o.Flight.bytes, "bytes in flight")
+	require.LessOrEqual(t, o.Flight.window.size, maxWindowFar)
 }
 
 // checkReceiver recomputes what inTransfers keeps account of, but for the bytes kept by messages that were not released.
@@ -324,8 +324,8 @@ func checkReceiver(t *testing.T, in *inTransfers, kept int64) {
 			require.Fail(t, "memory set aside", "%d bytes, %d arrived", setAside(i), hasArrived(i))
 		}
 	}
-	require.Equal(t, reserved, in.held.Used(), "bytes reserved")
-	require.LessOrEqual(t, in.held.Used(), in.held.Most)
+	require.Equal(t, reserved, in.Held.Used(), "bytes reserved")
+	require.LessOrEqual(t, in.Held.Used(), in.Held.Most)
 	require.LessOrEqual(t, len(in.transfers), maxTransfers)
 }
 

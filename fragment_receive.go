@@ -27,12 +27,12 @@ const (
 // together leave the others room for small ones among the large messages only, see memory and reassemblyParts.
 type inTransfers struct {
 	largest int64        // bytes of a message
-	held    buffer.Share // reserved, of what all links may reserve
+	Held    buffer.Share // reserved, of what all links may reserve
 
 	transfers map[uint32]*incoming
 	endings   endings
 	expiry    time.Time // no transfer expires before: zero when there is none
-	since     time.Time // when the first fragment of the newest whole message came
+	Since     time.Time // when the first fragment of the newest whole message came
 
 	turn   uint32    // the transfer to begin next: the first that found no room. 0: none
 	turnAt time.Time // when it was last heard of
@@ -45,20 +45,20 @@ type inTransfers struct {
 // An answer is an acknowledgement for a transfer that is not under way.
 type answer struct{ transfer, base, limit, newest uint32 }
 
-// init sets the limits, in bytes: of a message, of this link, of all links. A message larger than one of the budgets
+// Init sets the limits, in bytes: of a message, of this link, of all links. A message larger than one of the budgets
 // could never begin, and is refused.
-func (in *inTransfers) init(largest, budget int64, node *buffer.Budget) {
+func (in *inTransfers) Init(largest, budget int64, node *buffer.Budget) {
 	*in = inTransfers{
 		largest:   min(largest, budget, node.Size/2),
 		transfers: make(map[uint32]*incoming),
 	}
-	in.held.Of, in.held.Most = node, budget
+	in.Held.Of, in.Held.Most = node, budget
 }
 
-// fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns
+// Fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns
 // it, calls release once it is to count no more against the budgets, and may call recycle when nobody uses it any
 // more. When code is not 0, the transfer is refused: Stop with that code is to be sent. number is that of its datagram, the low 32 bits.
-func (in *inTransfers) fragment(now time.Time, number uint32, f wire.Fragment) (body []byte, code wire.Code) {
+func (in *inTransfers) Fragment(now time.Time, number uint32, f wire.Fragment) (body []byte, code wire.Code) {
 	if !isWellFormed(f) {
 		return nil, 0
 	}
@@ -80,7 +80,7 @@ func (in *inTransfers) fragment(now time.Time, number uint32, f wire.Fragment) (
 		return nil, 0
 	}
 	in.end(t, delivered)
-	in.since = t.since
+	in.Since = t.since
 	return t.body, 0
 }
 
@@ -108,7 +108,7 @@ func (in *inTransfers) admit(now time.Time, number uint32, f wire.Fragment) (*in
 		in.answer(answer{f.Transfer, 0, 0, number})
 		return nil, 0
 	}
-	t := &incoming{cut: c, id: f.Transfer, since: now, newAt: now, newest: number, memory: in.held.Of}
+	t := &incoming{cut: c, id: f.Transfer, since: now, newAt: now, newest: number, memory: in.Held.Of}
 	in.transfers[t.id] = t
 	if in.expiry.IsZero() {
 		in.expiry = now.Add(transferIdle)
@@ -123,16 +123,16 @@ func (in *inTransfers) reserve(now time.Time, id uint32, total int64) bool {
 	if in.turn != 0 && in.turn != id && now.Sub(in.turnAt) < turnTime {
 		return false
 	}
-	if !in.held.Fits(total) {
+	if !in.Held.Fits(total) {
 		in.turn, in.turnAt = id, now
 		return false
 	}
 	in.turn = 0
-	return in.held.Take(total)
+	return in.Held.Take(total)
 }
 
-// release gives back what is reserved for a message of n bytes that fragment returned.
-func (in *inTransfers) release(n int) { in.held.Give(int64(n)) }
+// Release gives back what is reserved for a message of n bytes that fragment returned.
+func (in *inTransfers) Release(n int) { in.Held.Give(int64(n)) }
 
 // end forgets a transfer but for how it ended. What was reserved for a delivered one stays so until release.
 func (in *inTransfers) end(t *incoming, how ending) {
@@ -140,13 +140,13 @@ func (in *inTransfers) end(t *incoming, how ending) {
 	in.endings.add(t.id, how)
 	if how == dropped {
 		t.due = false
-		in.release(int(t.total))
+		in.Release(int(t.total))
 		buffer.Recycle(t.body)
 	}
 }
 
-// stop drops a transfer that its sender has given up. Fragments of it that come later are refused.
-func (in *inTransfers) stop(id uint32) {
+// Stop drops a transfer that its sender has given up. Fragments of it that come later are refused.
+func (in *inTransfers) Stop(id uint32) {
 	if t := in.transfers[id]; t != nil {
 		in.end(t, dropped)
 	}
@@ -158,16 +158,16 @@ func (in *inTransfers) stop(id uint32) {
 	}
 }
 
-// close drops all transfers: the link is over.
-func (in *inTransfers) close() {
+// Close drops all transfers: the link is over.
+func (in *inTransfers) Close() {
 	for _, t := range in.transfers {
 		in.end(t, dropped)
 	}
-	in.held.Settle()
+	in.Held.Settle()
 }
 
-// expire is [FRAG-9].
-func (in *inTransfers) expire(now time.Time) {
+// Expire is [FRAG-9].
+func (in *inTransfers) Expire(now time.Time) {
 	if in.expiry.IsZero() || now.Before(in.expiry) {
 		return
 	}
@@ -182,8 +182,8 @@ func (in *inTransfers) expire(now time.Time) {
 	}
 }
 
-// nextTimeout returns when to call expire: zero while no transfer is under way. It may be early, never late.
-func (in *inTransfers) nextTimeout() time.Time { return in.expiry }
+// NextTimeout returns when to call expire: zero while no transfer is under way. It may be early, never late.
+func (in *inTransfers) NextTimeout() time.Time { return in.expiry }
 
 // acknowledge makes an acknowledgement due for what the datagram with that number brought.
 func (in *inTransfers) acknowledge(t *incoming, number uint32) {
@@ -208,9 +208,9 @@ func (in *inTransfers) answer(a answer) {
 	}
 }
 
-// nextAck returns an acknowledgement that is due, and false when none is left. It is called at the end of each batch of
+// NextAck returns an acknowledgement that is due, and false when none is left. It is called at the end of each batch of
 // datagrams, and when a message is complete, until it returns false. The bitmap is valid until the next call.
-func (in *inTransfers) nextAck() (wire.FragmentAck, bool) {
+func (in *inTransfers) NextAck() (wire.FragmentAck, bool) {
 	if n := len(in.answers); n > 0 {
 		a := in.answers[n-1]
 		in.answers = in.answers[:n-1]

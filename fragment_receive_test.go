@@ -27,7 +27,7 @@ const (
 
 func newReceiverTest(t *testing.T) *receiverTest {
 	r := &receiverTest{t: t, now: fragmentEpoch}
-	r.in.init(smallMessage, smallBudget, &buffer.Budget{Size: smallMemory})
+	r.in.Init(smallMessage, smallBudget, &buffer.Budget{Size: smallMemory})
 	return r
 }
 
@@ -39,14 +39,14 @@ func (r *receiverTest) fragment(id uint32, total, size int, index uint32) (body 
 }
 
 func (r *receiverTest) take(f wire.Fragment) (body []byte, code wire.Code) {
-	body, code = r.in.fragment(r.now, 1, f)
+	body, code = r.in.Fragment(r.now, 1, f)
 	checkReceiver(r.t, &r.in, int64(len(body)))
 	return body, code
 }
 
 // acks returns all acknowledgements that are due.
 func (r *receiverTest) acks() (list []wire.FragmentAck) {
-	for a, ok := r.in.nextAck(); ok; a, ok = r.in.nextAck() {
+	for a, ok := r.in.NextAck(); ok; a, ok = r.in.NextAck() {
 		if a.Bitmap = bytes.Clone(a.Bitmap); len(a.Bitmap) == 0 {
 			a.Bitmap = nil
 		}
@@ -113,7 +113,7 @@ func TestReceiveHostileFragments(t *testing.T) {
 			require.Nil(t, body)
 			require.Zero(t, code)
 			require.Empty(t, r.acks(), "it is not answered")
-			require.Equal(t, int64(1000), r.in.held.Used())
+			require.Equal(t, int64(1000), r.in.Held.Used())
 			require.Equal(t, uint32(1), r.in.transfers[2].base)
 		})
 	}
@@ -122,7 +122,7 @@ func TestReceiveHostileFragments(t *testing.T) {
 // [FRAG-2] A receiver [...] accepts only fragments below its limit.
 func TestReceiveLimit(t *testing.T) {
 	r := newReceiverTest(t)
-	r.in.init(1<<20, 1<<20, &buffer.Budget{Size: 2 << 20})
+	r.in.Init(1<<20, 1<<20, &buffer.Budget{Size: 2 << 20})
 	body := make([]byte, 1<<20)
 	r.take(fragmentOf(1, body, 256, 0))
 	r.take(fragmentOf(1, body, 256, 1025))
@@ -140,11 +140,11 @@ func TestReceiveTooLarge(t *testing.T) {
 	_, code := r.fragment(1, smallMessage+1, 1000, 0)
 	require.Equal(t, wire.TooLarge, code)
 	require.Empty(t, r.acks())
-	require.Zero(t, r.in.held.Used())
+	require.Zero(t, r.in.Held.Used())
 	_, code = r.fragment(2, smallMessage, 1000, 0)
 	require.Zero(t, code, "this one is not")
 
-	r.in.init(smallMessage, 1000, &buffer.Budget{Size: smallMemory})
+	r.in.Init(smallMessage, 1000, &buffer.Budget{Size: smallMemory})
 	_, code = r.fragment(1, 1001, 1000, 0)
 	require.Equal(t, wire.TooLarge, code, "it would wait for ever to fit the budget")
 }
@@ -157,7 +157,7 @@ func TestReceiveFinishedTransfers(t *testing.T) {
 		require.Nil(t, body)
 		body, _ = r.fragment(id, 300, 256, 1)
 		require.Len(t, body, 300)
-		r.in.release(300)
+		r.in.Release(300)
 	}
 	r.acks()
 	for _, id := range []uint32{10_000, 9_999, 5_000, 1_809, 1_808, 1_800, 1} {
@@ -168,7 +168,7 @@ func TestReceiveFinishedTransfers(t *testing.T) {
 		}
 		require.Equal(t, []wire.FragmentAck{ackOf(id, 2, 2+fragmentSpan)}, r.acks())
 	}
-	require.Zero(t, r.in.held.Used())
+	require.Zero(t, r.in.Held.Used())
 }
 
 // What a peer asks to be answered in one batch has a bound.
@@ -184,32 +184,32 @@ func TestReceiveAnswersAreBounded(t *testing.T) {
 // [FRAG-9] An unfinished transfer that got no new fragment for 10 s is dropped.
 func TestReceiveExpires(t *testing.T) {
 	r := newReceiverTest(t)
-	require.Zero(t, r.in.nextTimeout())
+	require.Zero(t, r.in.NextTimeout())
 	r.fragment(1, 1000, 256, 0)
 	r.fragment(2, 1000, 256, 0)
 	r.advance(6 * time.Second)
 	r.fragment(1, 1000, 256, 0) // not a new one
 	r.fragment(2, 1000, 256, 1)
 
-	require.Equal(t, fragmentEpoch.Add(10*time.Second), r.in.nextTimeout())
+	require.Equal(t, fragmentEpoch.Add(10*time.Second), r.in.NextTimeout())
 	r.advance(4*time.Second - 1)
-	r.in.expire(r.now)
+	r.in.Expire(r.now)
 	require.Len(t, r.in.transfers, 2)
 	r.advance(1)
-	r.in.expire(r.now)
+	r.in.Expire(r.now)
 	require.Len(t, r.in.transfers, 1)
-	require.Equal(t, int64(1000), r.in.held.Used())
+	require.Equal(t, int64(1000), r.in.Held.Used())
 
 	t.Log("its sender may still believe that it has arrived in part: the transfer cannot begin anew")
 	_, code := r.fragment(1, 1000, 256, 3)
 	require.Equal(t, wire.Unreachable, code)
 
-	r.now = r.in.nextTimeout()
+	r.now = r.in.NextTimeout()
 	require.Equal(t, fragmentEpoch.Add(16*time.Second), r.now)
-	r.in.expire(r.now)
+	r.in.Expire(r.now)
 	require.Empty(t, r.in.transfers)
-	require.Zero(t, r.in.held.Of.Used())
-	require.Zero(t, r.in.nextTimeout())
+	require.Zero(t, r.in.Held.Of.Used())
+	require.Zero(t, r.in.NextTimeout())
 	require.Empty(t, r.acks())
 }
 
@@ -220,11 +220,11 @@ func TestReceiveExpiresInOrder(t *testing.T) {
 		r.advance(time.Second)
 	}
 	for left := 9; left >= 0; left-- {
-		r.in.expire(r.now)
+		r.in.Expire(r.now)
 		require.Len(t, r.in.transfers, left)
 		r.advance(time.Second)
 		if left > 0 {
-			require.Equal(t, r.now, r.in.nextTimeout())
+			require.Equal(t, r.now, r.in.NextTimeout())
 		}
 	}
 }
@@ -232,16 +232,16 @@ func TestReceiveExpiresInOrder(t *testing.T) {
 func TestReceiveStop(t *testing.T) {
 	r := newReceiverTest(t)
 	r.fragment(1, 1000, 256, 0)
-	r.in.stop(1)
-	r.in.stop(2)
+	r.in.Stop(1)
+	r.in.Stop(2)
 	require.Empty(t, r.acks())
-	require.Zero(t, r.in.held.Used())
-	require.Zero(t, r.in.held.Of.Used())
+	require.Zero(t, r.in.Held.Used())
+	require.Zero(t, r.in.Held.Of.Used())
 	for id := range uint32(2) {
 		_, code := r.fragment(id+1, 1000, 256, 1)
 		require.Equal(t, wire.Unreachable, code, "a late fragment begins nothing")
 	}
-	require.Zero(t, r.in.held.Used())
+	require.Zero(t, r.in.Held.Used())
 }
 
 // A transfer begins when it fits the budget. Until then it is acknowledged with limit 0, and leaves no trace.
@@ -262,13 +262,13 @@ func TestReceiveBudget(t *testing.T) {
 
 	t.Log("what was reserved is free when the message is released")
 	for i := range uint32(third/1000 + 1) {
-		r.in.fragment(r.now, 1, fragmentOf(1, make([]byte, third), 1000, i))
+		r.in.Fragment(r.now, 1, fragmentOf(1, make([]byte, third), 1000, i))
 	}
 	require.NotContains(t, r.in.transfers, uint32(1))
 	r.acks()
-	r.in.fragment(r.now, 1, fragmentOf(3, make([]byte, third), 1000, 0))
+	r.in.Fragment(r.now, 1, fragmentOf(3, make([]byte, third), 1000, 0))
 	require.Equal(t, notNow(3), r.acks())
-	r.in.release(third)
+	r.in.Release(third)
 	r.fragment(3, third, 1000, 0)
 	require.Equal(t, []wire.FragmentAck{ackOf(3, 1, 1025)}, r.acks())
 	body, _ := r.take(fragmentOf(4, make([]byte, 10), 256, 0))
@@ -278,9 +278,9 @@ func TestReceiveBudget(t *testing.T) {
 // A transfer that is first and not heard of any more does not keep the others out.
 func TestReceiveTurnEnds(t *testing.T) {
 	for name, end := range map[string]func(*receiverTest){
-		"stopped":      func(r *receiverTest) { r.in.stop(2) },
+		"stopped":      func(r *receiverTest) { r.in.Stop(2) },
 		"silent":       func(r *receiverTest) { r.advance(turnTime) },
-		"has its turn": func(r *receiverTest) { r.in.stop(1); r.fragment(2, smallMessage, 1000, 0) },
+		"has its turn": func(r *receiverTest) { r.in.Stop(1); r.fragment(2, smallMessage, 1000, 0) },
 	} {
 		r := newReceiverTest(t)
 		r.fragment(1, smallMessage, 1000, 0)
@@ -297,7 +297,7 @@ func TestReceiveTurnEnds(t *testing.T) {
 // What all links together reserve has a bound as well. It is not waited for in turn.
 func TestReceiveMemoryOfTheNode(t *testing.T) {
 	r, other := newReceiverTest(t), newReceiverTest(t)
-	other.in.held.Of = r.in.held.Of
+	other.in.Held.Of = r.in.Held.Of
 	r.fragment(1, smallMessage, 1000, 0)
 	r.fragment(2, smallMessage, 1000, 0)
 	other.fragment(1, smallMessage-10, 1000, 0)
@@ -305,13 +305,13 @@ func TestReceiveMemoryOfTheNode(t *testing.T) {
 	require.Len(t, other.in.transfers, 1)
 	body, _ := other.take(fragmentOf(3, make([]byte, 10), 256, 0))
 	require.Len(t, body, 10, "there is room for so many")
-	other.in.release(10)
+	other.in.Release(10)
 
-	r.in.close()
+	r.in.Close()
 	other.fragment(2, 1000, 256, 0)
 	require.Len(t, other.in.transfers, 2)
-	other.in.close()
-	require.Zero(t, r.in.held.Of.Used())
+	other.in.Close()
+	require.Zero(t, r.in.Held.Of.Used())
 }
 
 func TestReceiveAtMost64Transfers(t *testing.T) {
@@ -325,7 +325,7 @@ func TestReceiveAtMost64Transfers(t *testing.T) {
 	require.Equal(t, []wire.FragmentAck{{Transfer: 100}}, r.acks())
 	body, _ = r.fragment(5, 300, 256, 1)
 	require.NotNil(t, body)
-	r.in.release(300)
+	r.in.Release(300)
 	body, _ = r.fragment(100, 1, 256, 0)
 	require.NotNil(t, body)
 }
@@ -335,7 +335,7 @@ func TestReceiveIDsWrap(t *testing.T) {
 	for _, id := range []uint32{1<<32 - 2, 1<<32 - 1, 1, 2} {
 		body, _ := r.fragment(id, 1, 256, 0)
 		require.NotNil(t, body)
-		r.in.release(1)
+		r.in.Release(1)
 	}
 	for _, id := range []uint32{1<<32 - 2, 1<<32 - 1, 1, 2} {
 		body, _ := r.fragment(id, 1, 256, 0)

@@ -10,20 +10,20 @@ import (
 // Transfers under way keep their size, for it must not differ within one, [FRAG-1]; those that wait were never seen.
 func TestResizeTellsWhichTransfersAreTooLarge(t *testing.T) {
 	s := newSenderTest(t)
-	s.out.resize(2 * minFragment)
+	s.out.Resize(2 * minFragment)
 	for range maxTransfers {
 		s.start(8)
 	}
 	waiting := s.start(8)
 	stopped := s.start(8)
-	s.out.stop(stopped)
-	require.Empty(t, s.out.resize(4*minFragment), "they may go on in smaller ones")
+	s.out.Stop(stopped)
+	require.Empty(t, s.out.Resize(4*minFragment), "they may go on in smaller ones")
 
-	larger := s.out.resize(minFragment)
+	larger := s.out.Resize(minFragment)
 	require.Len(t, larger, maxTransfers)
-	require.EqualValues(t, 1, larger[0].id)
+	require.EqualValues(t, 1, larger[0].Id)
 	for _, v := range larger {
-		s.out.stop(v.id)
+		s.out.Stop(v.Id)
 	}
 	require.Equal(t, indexes(0, 8), s.sendAll(), "the one that waited is cut anew")
 	finished, _ := s.ack(waiting, 8)
@@ -32,10 +32,10 @@ func TestResizeTellsWhichTransfersAreTooLarge(t *testing.T) {
 
 func TestStartCutTakesAnotherSize(t *testing.T) {
 	s := newSenderTest(t)
-	s.out.resize(4 * minFragment)
-	s.out.startCut(make([]byte, 4*minFragment), 1, minFragment)
+	s.out.Resize(4 * minFragment)
+	s.out.StartCut(make([]byte, 4*minFragment), 1, minFragment)
 	require.Equal(t, indexes(0, 4), s.sendAll())
-	require.Empty(t, s.out.resize(minFragment))
+	require.Empty(t, s.out.Resize(minFragment))
 }
 
 // The last fragment of a transfer is shorter: that it arrives says nothing about the others.
@@ -44,10 +44,10 @@ func TestOnlyWholeFragmentsAreSaidToPass(t *testing.T) {
 	id := s.start(3)
 	s.sendAll()
 	s.ack(id, 0, 2)
-	require.Zero(t, s.out.passed())
+	require.Zero(t, s.out.Passed())
 	s.ack(id, 1, 2)
-	require.Equal(t, minFragment, s.out.passed())
-	require.Zero(t, s.out.passed(), "it is said once")
+	require.Equal(t, minFragment, s.out.Passed())
+	require.Zero(t, s.out.Passed(), "it is said once")
 }
 
 // A fragment that is lost once has met a bad moment. One that is lost again may be too large.
@@ -57,14 +57,14 @@ func TestOnlyTheSecondLossOfAFragmentIsReported(t *testing.T) {
 	id := s.start(100)
 	s.send(10)
 	s.ack(id, 0, 9)
-	require.False(t, s.out.lostAgain(), "all but 9 were lost, once")
+	require.False(t, s.out.LostAgain(), "all but 9 were lost, once")
 	require.Equal(t, indexes(0, 7), s.send(7))
 	require.Equal(t, []uint32{10, 11, 12}, s.send(3))
 
 	s.advance(rto)
 	s.ack(id, 0, 9, 12)
-	require.True(t, s.out.lostAgain(), "by order")
-	require.False(t, s.out.lostAgain(), "it is said once")
+	require.True(t, s.out.LostAgain(), "by order")
+	require.False(t, s.out.LostAgain(), "it is said once")
 }
 
 func TestTwoTimeoutsInARowAreReported(t *testing.T) {
@@ -75,10 +75,10 @@ func TestTwoTimeoutsInARowAreReported(t *testing.T) {
 	s.advance(rto / 2)
 	s.send(1)
 	s.advance(rto / 2)
-	s.out.timeout(s.now, rto)
-	require.False(t, s.out.lostAgain())
+	s.out.Timeout(s.now, rto)
+	require.False(t, s.out.LostAgain())
 	s.sendAll()
 	s.advance(2 * rto)
-	s.out.timeout(s.now, rto)
-	require.True(t, s.out.lostAgain())
+	s.out.Timeout(s.now, rto)
+	require.True(t, s.out.LostAgain())
 }

@@ -22,8 +22,8 @@ type outTransfers struct {
 	active  []*outgoing          // at most maxTransfers, the oldest first
 	turn    int                  // position in active of the transfer whose turn it is
 	waiting ring.Ring[*outgoing] // with the ids that follow; a stopped one has no body
-	flight  flight
-	heardAt time.Time // when one of them was last acknowledged, be it that there is no room for it
+	Flight  flight
+	HeardAt time.Time // when one of them was last acknowledged, be it that there is no room for it
 }
 
 // An outgoing is a message being sent.
@@ -31,9 +31,9 @@ type outTransfers struct {
 //	base <= next <= high <= count
 type outgoing struct {
 	cut
-	id   uint32
+	Id   uint32
 	tag  uint64
-	body []byte
+	Body []byte
 
 	base uint32 // all fragments below it have arrived
 	next uint32 // the first fragment that was not sent
@@ -47,20 +47,20 @@ type outgoing struct {
 	orders []sendOrder // of the fragments [base, next), a ring
 }
 
-// init prepares for fragments of size bytes, as fragmentSize gives them.
-func (o *outTransfers) init(now time.Time, size int) {
+// Init prepares for fragments of size bytes, as fragmentSize gives them.
+func (o *outTransfers) Init(now time.Time, size int) {
 	*o = outTransfers{size: uint32(size)}
-	o.flight.init(now, size)
+	o.Flight.init(now, size)
 }
 
-// start begins the transfer of body: the kind and body of a message. It is borrowed until ack says that the transfer is
+// Start begins the transfer of body: the kind and body of a message. It is borrowed until ack says that the transfer is
 // finished, or until stop: both give the tag back. At most 64 transfers are under way, the others follow in order.
-func (o *outTransfers) start(body []byte, tag uint64) (id uint32) {
-	return o.startCut(body, tag, o.size)
+func (o *outTransfers) Start(body []byte, tag uint64) (id uint32) {
+	return o.StartCut(body, tag, o.size)
 }
 
-// startCut is start with fragments of another size.
-func (o *outTransfers) startCut(body []byte, tag uint64, size uint32) (id uint32) {
+// StartCut is start with fragments of another size.
+func (o *outTransfers) StartCut(body []byte, tag uint64, size uint32) (id uint32) {
 	if len(body) == 0 || int64(len(body)) > 1<<32-1 {
 		panic("broach: internal error: a transfer has 1 to 2^32-1 bytes")
 	}
@@ -69,18 +69,18 @@ func (o *outTransfers) startCut(body []byte, tag uint64, size uint32) (id uint32
 	}
 	o.waiting.Push(&outgoing{
 		cut:   cutInto(uint32(len(body)), size),
-		id:    o.lastID,
+		Id:    o.lastID,
 		tag:   tag,
-		body:  body,
+		Body:  body,
 		limit: fragmentSpan, // until the receiver says another: a message of 1 MiB need not wait for its leave
 	})
 	o.promote()
 	return o.lastID
 }
 
-// resize sets the size of fragments. It returns the transfers that are under way with larger ones.
-func (o *outTransfers) resize(size int) (larger []*outgoing) {
-	o.size, o.flight.window.fragment = uint32(size), size
+// Resize sets the size of fragments. It returns the transfers that are under way with larger ones.
+func (o *outTransfers) Resize(size int) (larger []*outgoing) {
+	o.size, o.Flight.window.fragment = uint32(size), size
 	for i := range o.waiting.Len() {
 		if t := *o.waiting.At(i); t.size > o.size {
 			t.cut = cutInto(t.total, o.size)
@@ -97,7 +97,7 @@ func (o *outTransfers) resize(size int) (larger []*outgoing) {
 // promote begins transfers that wait.
 func (o *outTransfers) promote() {
 	for o.waiting.Len() > 0 && o.mayBegin(*o.waiting.At(0)) {
-		if t := o.waiting.Pop(); t.body != nil {
+		if t := o.waiting.Pop(); t.Body != nil {
 			t.orders = make([]sendOrder, ringSize(t.count))
 			o.active = append(o.active, t)
 		}
@@ -106,7 +106,7 @@ func (o *outTransfers) promote() {
 
 // mayBegin says whether another transfer may be under way, and this one: maxIDSpread has the reason.
 func (o *outTransfers) mayBegin(t *outgoing) bool {
-	return len(o.active) == 0 || len(o.active) < maxTransfers && t.id-o.active[0].id < maxIDSpread
+	return len(o.active) == 0 || len(o.active) < maxTransfers && t.Id-o.active[0].Id < maxIDSpread
 }
 
 // ringSize returns the power of two that holds the fragments of a transfer that can be in flight.
@@ -114,30 +114,30 @@ func ringSize(fragments uint32) int {
 	return 1 << bits.Len32(min(fragments, fragmentSpan)-1)
 }
 
-// unfinished counts the transfers under way. Others wait only while there is one.
-func (o *outTransfers) unfinished() int { return len(o.active) }
+// Unfinished counts the transfers under way. Others wait only while there is one.
+func (o *outTransfers) Unfinished() int { return len(o.active) }
 
-// ready says whether next has a fragment.
-func (o *outTransfers) ready(now time.Time) bool {
+// Ready says whether next has a fragment.
+func (o *outTransfers) Ready(now time.Time) bool {
 	t, _ := o.pick(now)
 	return t != nil
 }
 
-// next returns a fragment to be sent now, in a datagram with that number, and false when the window is full or nothing is left. Its data is
+// Next returns a fragment to be sent now, in a datagram with that number, and false when the window is full or nothing is left. Its data is
 // part of the body.
-func (o *outTransfers) next(now time.Time, number uint32) (wire.Fragment, bool) {
+func (o *outTransfers) Next(now time.Time, number uint32) (wire.Fragment, bool) {
 	t, index := o.pick(now)
 	if t == nil {
 		return wire.Fragment{}, false
 	}
-	o.flight.send(now, t, index, number)
+	o.Flight.send(now, t, index, number)
 	if index == t.next {
 		t.next++
 		t.high = max(t.high, t.next)
 		o.turn++
 	}
 	from, to := t.bounds(index)
-	return wire.Fragment{Transfer: t.id, Total: t.total, Size: uint16(t.size), Index: index, Data: t.body[from:to]}, true
+	return wire.Fragment{Transfer: t.Id, Total: t.total, Size: uint16(t.size), Index: index, Data: t.Body[from:to]}, true
 }
 
 // pick chooses the next fragment that may go now.
@@ -146,8 +146,8 @@ func (o *outTransfers) pick(now time.Time) (*outgoing, uint32) {
 	if t == nil {
 		return nil, 0
 	}
-	if !o.flight.hasRoom() || !o.flight.mayGo(now) {
-		o.flight.window.round.isFull = true
+	if !o.Flight.hasRoom() || !o.Flight.mayGo(now) {
+		o.Flight.window.round.isFull = true
 		return nil, 0
 	}
 	return t, index
@@ -155,10 +155,10 @@ func (o *outTransfers) pick(now time.Time) (*outgoing, uint32) {
 
 // choose chooses the next fragment: what was lost first, then one of each transfer in turn.
 func (o *outTransfers) choose(now time.Time) (*outgoing, uint32) {
-	if t, index := o.flight.nextLost(); t != nil {
+	if t, index := o.Flight.nextLost(); t != nil {
 		return t, index
 	}
-	reach := o.flight.window.reach()
+	reach := o.Flight.window.reach()
 	for range o.active {
 		o.turn %= len(o.active)
 		if t := o.active[o.turn]; t.canSend(now, reach) {
@@ -190,20 +190,20 @@ func (t *outgoing) order(index uint32) *sendOrder {
 	return &t.orders[index&uint32(len(t.orders)-1)]
 }
 
-// ack takes an acknowledgement. When it is the last of a transfer, finished is true and tag that of the transfer. The
+// Ack takes an acknowledgement. When it is the last of a transfer, finished is true and tag that of the transfer. The
 // round trip is that of the newest fragment that was sent once: 0 when there is none newer than those measured before.
-func (o *outTransfers) ack(now time.Time, a wire.FragmentAck) (tag uint64, finished bool, roundTrip time.Duration) {
+func (o *outTransfers) Ack(now time.Time, a wire.FragmentAck) (tag uint64, finished bool, roundTrip time.Duration) {
 	t := o.find(a.Transfer)
 	if t == nil || a.Base > t.high || len(a.Bitmap) > fragmentSpan/8 {
 		return 0, false, 0
 	}
-	o.heardAt = now
-	measured := o.flight.measured
+	o.HeardAt = now
+	measured := o.Flight.measured
 	o.acknowledge(now, t, a)
 	o.obey(now, t, a.Limit)
-	o.flight.trim()
-	if o.flight.measured != measured {
-		roundTrip = o.flight.roundTrip
+	o.Flight.trim()
+	if o.Flight.measured != measured {
+		roundTrip = o.Flight.roundTrip
 	}
 	if t.base < t.count {
 		return 0, false, roundTrip
@@ -212,16 +212,16 @@ func (o *outTransfers) ack(now time.Time, a wire.FragmentAck) (tag uint64, finis
 	return t.tag, true, roundTrip
 }
 
-// judge decides what is lost, once all acknowledgements of a batch were taken: those of several transfers come one behind the
+// Judge decides what is lost, once all acknowledgements of a batch were taken: those of several transfers come one behind the
 // other, and the first alone would make the fragments of the others look overtaken.
-func (o *outTransfers) judge() { o.flight.detectLoss() }
+func (o *outTransfers) Judge() { o.Flight.detectLoss() }
 
 // hasMore says whether there is a fragment that only the window and its pace hold back.
 func (o *outTransfers) hasMore() bool {
-	if t, _ := o.flight.nextLost(); t != nil {
+	if t, _ := o.Flight.nextLost(); t != nil {
 		return true
 	}
-	reach := o.flight.window.reach()
+	reach := o.Flight.window.reach()
 	for _, t := range o.active {
 		if !t.isBlocked() && t.isWithin(reach) {
 			return true
@@ -230,14 +230,14 @@ func (o *outTransfers) hasMore() bool {
 	return false
 }
 
-// expect says how long a round trip is likely to be, as long as no fragment has measured one.
-func (o *outTransfers) expect(roundTrip time.Duration) {
-	o.flight.window.expect(roundTrip)
+// Expect says how long a round trip is likely to be, as long as no fragment has measured one.
+func (o *outTransfers) Expect(roundTrip time.Duration) {
+	o.Flight.window.expect(roundTrip)
 }
 
 func (o *outTransfers) find(id uint32) *outgoing {
 	for _, t := range o.active {
-		if t.id == id {
+		if t.Id == id {
 			return t
 		}
 	}
@@ -247,7 +247,7 @@ func (o *outTransfers) find(id uint32) *outgoing {
 // acknowledge takes what has arrived out of flight. Bits for what was not sent mean nothing.
 func (o *outTransfers) acknowledge(now time.Time, t *outgoing, a wire.FragmentAck) {
 	for ; t.base < min(a.Base, t.next); t.base++ {
-		o.flight.acknowledge(now, t, t.base, a.Newest)
+		o.Flight.acknowledge(now, t, t.base, a.Newest)
 	}
 	t.base = max(t.base, a.Base)
 	t.next = max(t.next, t.base)
@@ -255,7 +255,7 @@ func (o *outTransfers) acknowledge(now time.Time, t *outgoing, a wire.FragmentAc
 		for ; b != 0; b &= b - 1 {
 			index := a.Base + 1 + uint32(i*8+bits.TrailingZeros8(b))
 			if t.base <= index && index < t.next {
-				o.flight.acknowledge(now, t, index, a.Newest)
+				o.Flight.acknowledge(now, t, index, a.Newest)
 			}
 		}
 	}
@@ -280,32 +280,32 @@ func (o *outTransfers) obey(now time.Time, t *outgoing, limit uint32) {
 // recall makes all fragments from index on unsent.
 func (o *outTransfers) recall(t *outgoing, index uint32) {
 	for ; t.next > index; t.next-- {
-		o.flight.recall(t, t.next-1)
+		o.Flight.recall(t, t.next-1)
 	}
 }
 
-// stop ends a transfer before it is finished: given up, or refused by the receiver. It returns false when there is no
+// Stop ends a transfer before it is finished: given up, or refused by the receiver. It returns false when there is no
 // such transfer.
-func (o *outTransfers) stop(id uint32) (tag uint64, ok bool) {
+func (o *outTransfers) Stop(id uint32) (tag uint64, ok bool) {
 	if t := o.find(id); t != nil {
 		o.recall(t, t.base)
-		o.flight.trim()
+		o.Flight.trim()
 		o.end(t)
 		return t.tag, true
 	}
 	if t := o.findWaiting(id); t != nil {
-		t.body = nil
+		t.Body = nil
 		return t.tag, true
 	}
 	return 0, false
 }
 
 func (o *outTransfers) findWaiting(id uint32) *outgoing {
-	i := sort.Search(o.waiting.Len(), func(i int) bool { return int32((*o.waiting.At(i)).id-id) >= 0 })
+	i := sort.Search(o.waiting.Len(), func(i int) bool { return int32((*o.waiting.At(i)).Id-id) >= 0 })
 	if i == o.waiting.Len() {
 		return nil
 	}
-	if t := *o.waiting.At(i); t.id == id && t.body != nil {
+	if t := *o.waiting.At(i); t.Id == id && t.Body != nil {
 		return t
 	}
 	return nil
@@ -313,42 +313,42 @@ func (o *outTransfers) findWaiting(id uint32) *outgoing {
 
 // end gives a body back.
 func (o *outTransfers) end(t *outgoing) {
-	t.body = nil
+	t.Body = nil
 	o.active = slices.DeleteFunc(o.active, func(other *outgoing) bool { return other == t })
 	o.promote()
 }
 
-// timeout takes as lost what was not heard of for the retransmission time.
-func (o *outTransfers) timeout(now time.Time, rto time.Duration) {
-	o.flight.timeout(now, rto)
+// Timeout takes as lost what was not heard of for the retransmission time.
+func (o *outTransfers) Timeout(now time.Time, rto time.Duration) {
+	o.Flight.timeout(now, rto)
 }
 
-// lostAgain reports whether, since it was last asked, a fragment was lost that had been sent before, or several in a row.
-func (o *outTransfers) lostAgain() bool {
-	was := o.flight.lostAgain
-	o.flight.lostAgain = false
+// LostAgain reports whether, since it was last asked, a fragment was lost that had been sent before, or several in a row.
+func (o *outTransfers) LostAgain() bool {
+	was := o.Flight.lostAgain
+	o.Flight.lostAgain = false
 	return was
 }
 
-// passed returns the bytes in the largest fragment that arrived since it was last asked; 0 when none did.
-func (o *outTransfers) passed() int {
-	size := o.flight.passed
-	o.flight.passed = 0
+// Passed returns the bytes in the largest fragment that arrived since it was last asked; 0 when none did.
+func (o *outTransfers) Passed() int {
+	size := o.Flight.passed
+	o.Flight.passed = 0
 	return int(size)
 }
 
-// nextTimeout returns when to call timeout, or next for what is paced, or for a transfer that asks whether it is welcome: zero when neither.
-func (o *outTransfers) nextTimeout(rto time.Duration) time.Time {
-	at := o.flight.deadline(rto)
-	if !o.flight.hasRoom() {
+// NextTimeout returns when to call timeout, or next for what is paced, or for a transfer that asks whether it is welcome: zero when neither.
+func (o *outTransfers) NextTimeout(rto time.Duration) time.Time {
+	at := o.Flight.Deadline(rto)
+	if !o.Flight.hasRoom() {
 		return at
 	}
-	if o.flight.pacer.free > 0 && o.hasMore() {
-		at = pace.Earliest(at, o.flight.epoch.Add(o.flight.pacer.next()))
+	if o.Flight.pacer.free > 0 && o.hasMore() {
+		at = pace.Earliest(at, o.Flight.epoch.Add(o.Flight.pacer.next()))
 	}
 	for _, t := range o.active {
 		if t.isBlocked() && t.next == t.base {
-			at = pace.Earliest(at, pace.Later(t.probeAt, o.flight.epoch.Add(o.flight.pacer.free)))
+			at = pace.Earliest(at, pace.Later(t.probeAt, o.Flight.epoch.Add(o.Flight.pacer.free)))
 		}
 	}
 	return at

@@ -13,19 +13,19 @@ import (
 
 func TestSendCutsTheBody(t *testing.T) {
 	var out outTransfers
-	out.init(fragmentEpoch, 300)
+	out.Init(fragmentEpoch, 300)
 	body := randomBytes(rand.New(rand.NewPCG(1, 1)), 700)
-	id := out.start(body, 7)
+	id := out.Start(body, 7)
 	for i, want := range [][]byte{body[:300], body[300:600], body[600:]} {
-		f, ok := out.next(fragmentEpoch, 1)
+		f, ok := out.Next(fragmentEpoch, 1)
 		require.True(t, ok)
 		require.Equal(t, wire.Fragment{Transfer: id, Total: 700, Size: 300, Index: uint32(i), Data: want}, f)
 		require.Same(t, &want[0], &f.Data[0], "the data is not copied")
 	}
-	tag, finished, _ := out.ack(fragmentEpoch, ackOf(id, 3, 3))
+	tag, finished, _ := out.Ack(fragmentEpoch, ackOf(id, 3, 3))
 	require.True(t, finished)
 	require.Equal(t, uint64(7), tag)
-	require.Zero(t, out.unfinished())
+	require.Zero(t, out.Unfinished())
 }
 
 func TestSendTakesTransfersInTurn(t *testing.T) {
@@ -47,18 +47,18 @@ func TestSendKeepsTransfersWaiting(t *testing.T) {
 	for range maxTransfers + 3 {
 		s.start(1)
 	}
-	require.Equal(t, maxTransfers, s.out.unfinished(), "those under way")
+	require.Equal(t, maxTransfers, s.out.Unfinished(), "those under way")
 
 	t.Log("one that waits is stopped; when two are finished, the one before and the one behind it follow")
-	_, ok := s.out.stop(maxTransfers + 2)
+	_, ok := s.out.Stop(maxTransfers + 2)
 	require.True(t, ok)
-	_, ok = s.out.stop(maxTransfers + 2)
+	_, ok = s.out.Stop(maxTransfers + 2)
 	require.False(t, ok, "stopped before")
 	s.sendAll()
 	s.ack(1, 1)
 	s.ack(2, 1)
-	require.Equal(t, uint32(maxTransfers+1), s.out.active[maxTransfers-2].id)
-	require.Equal(t, uint32(maxTransfers+3), s.out.active[maxTransfers-1].id)
+	require.Equal(t, uint32(maxTransfers+1), s.out.active[maxTransfers-2].Id)
+	require.Equal(t, uint32(maxTransfers+3), s.out.active[maxTransfers-1].Id)
 }
 
 // A receiver that remembers the last 8,192 transfers must not take one that it has not seen for one of the past.
@@ -75,10 +75,10 @@ func TestSendKeepsIDsTogether(t *testing.T) {
 		require.True(t, finished)
 	}
 	s.start(1)
-	require.Equal(t, 1, s.out.unfinished(), "the next is too far from the first, which is not finished")
+	require.Equal(t, 1, s.out.Unfinished(), "the next is too far from the first, which is not finished")
 	s.sendAll()
 	s.ack(slow, 1)
-	require.Equal(t, 1, s.out.unfinished())
+	require.Equal(t, 1, s.out.Unfinished())
 	require.Len(t, s.sendAll(), 1)
 }
 
@@ -90,14 +90,14 @@ func TestSendIDsWrap(t *testing.T) {
 	}
 	waiting := s.start(1)
 	require.Equal(t, []uint32{1<<32 - 2, 1<<32 - 1, 1, 2}, []uint32{
-		s.out.active[0].id, s.out.active[1].id, s.out.active[2].id, s.out.active[3].id}, "0 is no transfer")
-	_, ok := s.out.stop(waiting)
+		s.out.active[0].Id, s.out.active[1].Id, s.out.active[2].Id, s.out.active[3].Id}, "0 is no transfer")
+	_, ok := s.out.Stop(waiting)
 	require.True(t, ok)
 	for range maxTransfers {
 		s.sendAll()
-		s.ack(s.out.active[0].id, 1)
+		s.ack(s.out.active[0].Id, 1)
 	}
-	require.Zero(t, s.out.unfinished())
+	require.Zero(t, s.out.Unfinished())
 }
 
 func TestSendStop(t *testing.T) {
@@ -109,13 +109,13 @@ func TestSendStop(t *testing.T) {
 	sent := s.now
 	other := s.start(16)
 	s.sendAll()
-	tag, ok := s.out.stop(stopped)
+	tag, ok := s.out.Stop(stopped)
 	require.True(t, ok)
 	require.Equal(t, uint64(16), tag)
 	checkSender(t, &s.out)
-	require.Equal(t, 16, s.out.flight.count, "its fragments are in flight no more")
-	require.Equal(t, sent.Add(rto), s.out.nextTimeout(rto), "nor waited for")
-	_, ok = s.out.stop(stopped)
+	require.Equal(t, 16, s.out.Flight.count, "its fragments are in flight no more")
+	require.Equal(t, sent.Add(rto), s.out.NextTimeout(rto), "nor waited for")
+	_, ok = s.out.Stop(stopped)
 	require.False(t, ok)
 
 	t.Log("what is still said of it means nothing, and its lost fragments are not sent")
@@ -137,7 +137,7 @@ func TestSendObeysLimit(t *testing.T) {
 	require.Len(t, s.sendAll(), 64)
 	s.take(ackOf(id, 4, 8))
 	checkSender(t, &s.out)
-	require.Equal(t, 4, s.out.flight.count, "the receiver dropped all above 8: they are not in flight, and not lost")
+	require.Equal(t, 4, s.out.Flight.count, "the receiver dropped all above 8: they are not in flight, and not lost")
 	s.wantWindow(firstWindow+4*minFragment, "nor does the window shrink")
 	require.Empty(t, s.sendAll())
 
@@ -158,7 +158,7 @@ func TestSendProbes(t *testing.T) {
 	s.take(ackOf(id, 0, 0))
 	for _, wait := range []time.Duration{10, 20, 40, 80, 160, 200, 200, 200} {
 		require.Empty(t, s.sendAll())
-		require.Equal(t, s.now.Add(wait*time.Millisecond), s.out.nextTimeout(time.Second))
+		require.Equal(t, s.now.Add(wait*time.Millisecond), s.out.NextTimeout(time.Second))
 		s.advance(wait*time.Millisecond - 1)
 		require.Empty(t, s.sendAll())
 		s.advance(1)
@@ -175,7 +175,7 @@ func TestSendProbes(t *testing.T) {
 
 	t.Log("a receiver that has no room again is asked again, as soon as at first")
 	s.take(ackOf(id, 20, 20))
-	require.Equal(t, s.now.Add(firstProbe), s.out.nextTimeout(time.Second))
+	require.Equal(t, s.now.Add(firstProbe), s.out.NextTimeout(time.Second))
 }
 
 // A probe can be lost as any fragment can.
@@ -186,9 +186,9 @@ func TestSendProbeLost(t *testing.T) {
 	s.take(ackOf(id, 0, 0))
 	s.advance(firstProbe)
 	require.Equal(t, []uint32{0}, s.sendAll())
-	require.Equal(t, s.now.Add(50*time.Millisecond), s.out.nextTimeout(50*time.Millisecond))
+	require.Equal(t, s.now.Add(50*time.Millisecond), s.out.NextTimeout(50*time.Millisecond))
 	s.advance(50 * time.Millisecond)
-	s.out.timeout(s.now, 50*time.Millisecond)
+	s.out.Timeout(s.now, 50*time.Millisecond)
 	require.Equal(t, []uint32{0}, s.sendAll())
 	checkSender(t, &s.out)
 }
@@ -203,8 +203,8 @@ func TestSendProbeBehindFullWindow(t *testing.T) {
 	s.ack(other, 31)
 	require.NotEmpty(t, s.sendAll())
 	s.advance(firstProbe)
-	require.False(t, s.out.ready(s.now))
-	require.Equal(t, fragmentEpoch.Add(rto), s.out.nextTimeout(rto), "the probe waits with all others")
+	require.False(t, s.out.Ready(s.now))
+	require.Equal(t, fragmentEpoch.Add(rto), s.out.NextTimeout(rto), "the probe waits with all others")
 }
 
 // A receiver may have begun the transfer with a later fragment than the one it was not willing to take.
@@ -234,11 +234,11 @@ func TestSendHostileAcks(t *testing.T) {
 		"an old one, with a lower limit":  ackOf(id, 3, 5),
 		"an old one, with a higher limit": ackOf(id, 3, 1<<32-1),
 	} {
-		before := s.out.flight.count
+		before := s.out.Flight.count
 		_, finished, rtt := s.take(a)
 		require.False(t, finished, name)
 		require.Zero(t, rtt, name)
-		require.Equal(t, before, s.out.flight.count, name)
+		require.Equal(t, before, s.out.Flight.count, name)
 		checkSender(t, &s.out)
 	}
 	require.Equal(t, indexes(64, 72), s.sendAll()[:8], "the transfer goes on")
@@ -253,10 +253,10 @@ func TestSendOldAck(t *testing.T) {
 		s.ackAll()
 	}
 	s.sendAll()
-	before := s.out.flight.count
+	before := s.out.Flight.count
 	base := s.out.find(id).base
 	s.ack(id, base-990, indexes(base-980, base)...)
-	require.Equal(t, before, s.out.flight.count)
+	require.Equal(t, before, s.out.Flight.count)
 }
 
 // However far the receiver lets it, a sender does not go beyond what an acknowledgement can tell.
@@ -285,28 +285,28 @@ func TestSendRandomAcks(t *testing.T) {
 			case 0:
 				s.start(1 + rng.IntN(300))
 			case 1:
-				s.out.stop(rng.Uint32N(s.out.lastID + 2))
+				s.out.Stop(rng.Uint32N(s.out.lastID + 2))
 			case 2:
 				s.advance(time.Duration(rng.IntN(60)) * time.Millisecond)
-				s.out.timeout(s.now, 10*time.Millisecond)
+				s.out.Timeout(s.now, 10*time.Millisecond)
 			case 3, 4:
 				s.send(rng.IntN(200))
 			default:
 				s.take(randomAck(rng, &s.out))
 			}
 			checkSender(t, &s.out)
-			most = max(most, s.out.flight.sent.Len(), s.out.flight.lost.Len())
+			most = max(most, s.out.Flight.sent.Len(), s.out.Flight.lost.Len())
 		}
-		for s.out.unfinished() > 0 {
+		for s.out.Unfinished() > 0 {
 			s.advance(20 * time.Millisecond)
-			s.out.timeout(s.now, 10*time.Millisecond)
+			s.out.Timeout(s.now, 10*time.Millisecond)
 			s.sendAll()
 			for _, t := range slices.Clone(s.out.active) {
-				s.take(ackOf(t.id, t.high, t.high+fragmentSpan))
+				s.take(ackOf(t.Id, t.high, t.high+fragmentSpan))
 			}
 			checkSender(t, &s.out)
 		}
-		require.Zero(t, s.out.flight.count)
+		require.Zero(t, s.out.Flight.count)
 		require.LessOrEqual(t, most, 2*maxWindow, "what a receiver can make the sender remember")
 	}
 }

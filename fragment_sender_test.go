@@ -22,13 +22,13 @@ type senderTest struct {
 
 func newSenderTest(t *testing.T) *senderTest {
 	s := &senderTest{t: t, now: fragmentEpoch, sent: map[[2]uint32]uint32{}}
-	s.out.init(s.now, minFragment)
+	s.out.Init(s.now, minFragment)
 	return s
 }
 
 // start begins a transfer of so many fragments.
 func (s *senderTest) start(fragments int) (id uint32) {
-	return s.out.start(make([]byte, fragments*minFragment), uint64(fragments))
+	return s.out.Start(make([]byte, fragments*minFragment), uint64(fragments))
 }
 
 // send returns the indexes of the fragments that may be sent now, n at most.
@@ -45,7 +45,7 @@ func (s *senderTest) send(n int) (indexes []uint32) {
 
 // next returns the fragment that may be sent now.
 func (s *senderTest) next() (wire.Fragment, bool) {
-	f, ok := s.out.next(s.now, s.number+1)
+	f, ok := s.out.Next(s.now, s.number+1)
 	if ok {
 		s.number++
 		s.sent[[2]uint32{f.Transfer, f.Index}] = s.number
@@ -67,8 +67,8 @@ func (s *senderTest) take(a wire.FragmentAck) (tag uint64, finished bool, rtt ti
 	if a.Newest == 0 {
 		a.Newest = s.newest(a)
 	}
-	tag, finished, rtt = s.out.ack(s.now, a)
-	s.out.judge()
+	tag, finished, rtt = s.out.Ack(s.now, a)
+	s.out.Judge()
 	return tag, finished, rtt
 }
 
@@ -87,7 +87,7 @@ func (s *senderTest) newest(a wire.FragmentAck) (newest uint32) {
 // ackAll acknowledges all that was sent.
 func (s *senderTest) ackAll() {
 	for _, t := range slices.Clone(s.out.active) {
-		s.ack(t.id, t.high)
+		s.ack(t.Id, t.high)
 	}
 }
 
@@ -95,7 +95,7 @@ func (s *senderTest) advance(d time.Duration) { s.now = s.now.Add(d) }
 
 func (s *senderTest) wantWindow(size int, why string) {
 	s.t.Helper()
-	require.Equal(s.t, size, s.out.flight.window.size, why)
+	require.Equal(s.t, size, s.out.Flight.window.size, why)
 }
 
 func ackOf(id, base, limit uint32, others ...uint32) wire.FragmentAck {

@@ -57,7 +57,7 @@ func TestFragmentDeliveryDisordered(t *testing.T) {
 		for id, body := range want {
 			require.True(t, string(body) == string(p.bodies[id]), "transfer %d", id)
 		}
-		require.Zero(t, p.in.held.Used())
+		require.Zero(t, p.in.Held.Used())
 		t.Logf("%.3f fragments sent per fragment needed", p.overhead())
 	}
 }
@@ -110,7 +110,7 @@ func TestFragmentBackpressure(t *testing.T) {
 		net := lan
 		net.loss = loss
 		p := newFragmentPair(t, 7, net)
-		p.in.init(1<<20, 1<<20, &buffer.Budget{Size: 3 << 20})
+		p.in.Init(1<<20, 1<<20, &buffer.Budget{Size: 3 << 20})
 		want := map[uint32][]byte{}
 		for _, size := range []int{700_000, 600_000, 500_000, 1 << 20, 20_000, 900_000, 1, 1 << 20} {
 			id, body := p.start(size)
@@ -128,7 +128,7 @@ func TestFragmentBackpressure(t *testing.T) {
 // While delivered messages are not released, the sender asks now and then. It goes on soon after.
 func TestFragmentBackpressureEnds(t *testing.T) {
 	p := newFragmentPair(t, 1, lan)
-	p.in.init(1<<20, 1<<20, &buffer.Budget{Size: 2 << 20})
+	p.in.Init(1<<20, 1<<20, &buffer.Budget{Size: 2 << 20})
 	p.keep = true
 	first, _ := p.start(1 << 20)
 	second, _ := p.start(1 << 20)
@@ -139,7 +139,7 @@ func TestFragmentBackpressureEnds(t *testing.T) {
 	require.Nil(t, p.bodies[second])
 	require.InDelta(t, 50, p.sent, 2, "a fragment each 200 ms")
 
-	p.in.release(1 << 20)
+	p.in.Release(1 << 20)
 	released := p.now
 	p.keep = false
 	p.runUntil(func() bool { return p.bodies[second] != nil })
@@ -170,22 +170,22 @@ func TestFragmentStop(t *testing.T) {
 	stopped, _ := p.start(10 << 20)
 	other, _ := p.start(1 << 20)
 	p.runFor(5 * time.Millisecond)
-	require.Equal(t, int64(11<<20), p.in.held.Used())
-	_, ok := p.out.stop(stopped)
+	require.Equal(t, int64(11<<20), p.in.Held.Used())
+	_, ok := p.out.Stop(stopped)
 	require.True(t, ok)
-	p.in.stop(stopped)
-	require.Equal(t, int64(1<<20), p.in.held.Used())
+	p.in.Stop(stopped)
+	require.Equal(t, int64(1<<20), p.in.Held.Used())
 	p.run()
 	require.Contains(t, p.bodies, other)
 	require.NotContains(t, p.bodies, stopped)
-	require.Zero(t, p.in.held.Used())
+	require.Zero(t, p.in.Held.Used())
 	require.Empty(t, p.wire.queue)
 }
 
 // [FRAG-3] A total above the receiver's message limit is refused with Stop, TooLarge
 func TestFragmentTooLarge(t *testing.T) {
 	p := newFragmentPair(t, 1, gigabit)
-	p.in.init(1<<20, 1<<20, &buffer.Budget{Size: 2 << 20})
+	p.in.Init(1<<20, 1<<20, &buffer.Budget{Size: 2 << 20})
 	large, _ := p.start(1<<20 + 1)
 	small, _ := p.start(1 << 20)
 	p.run()
@@ -201,7 +201,7 @@ func TestFragmentSenderStoppedForTooLong(t *testing.T) {
 	p.runFor(5 * time.Millisecond)
 	p.net.loss = 1 // cut
 	p.runFor(11 * time.Second)
-	require.Zero(t, p.in.held.Used())
+	require.Zero(t, p.in.Held.Used())
 	p.net.loss = 0
 	p.run()
 	require.Contains(t, p.refused, id, "the sender learns it")

@@ -112,11 +112,11 @@ func (l *link) talk(now time.Time) {
 	}
 	l.exchange = &exchange{rtt: rtt{first: l.first}}
 	l.path.init(now, l.maxPacket)
-	l.sending.init(now, fragmentSize(l.path.size))
+	l.sending.Init(now, fragmentSize(l.path.size))
 	l.served.init(l, l.moving, l.stored)
 	largest := int64(l.maxMessage + envelope)
-	l.receiving.init(largest, reassemblyPeer*largest, l.memory)
-	l.receiving.held.Free = l.memory.Size / reassemblyParts
+	l.receiving.Init(largest, reassemblyPeer*largest, l.memory)
+	l.receiving.Held.Free = l.memory.Size / reassemblyParts
 }
 
 // post adds an encoded message to the outbox, for the first time. mu is held.
@@ -221,7 +221,7 @@ func (l *link) pending() bool {
 
 // canSendFragments reports whether a transfer has something to send now.
 func (l *link) canSendFragments() bool {
-	return l.exchange != nil && l.sending.unfinished() > 0 && !l.isWithheld() && l.sending.ready(time.Now())
+	return l.exchange != nil && l.sending.Unfinished() > 0 && !l.isWithheld() && l.sending.Ready(time.Now())
 }
 
 // load fills b with the next datagrams. When there are none it ends the flush.
@@ -256,7 +256,7 @@ func (l *link) unhold() {
 	l.mu.Lock()
 	l.held = false
 	if l.exchange != nil {
-		l.sending.judge()
+		l.sending.Judge()
 		l.postFragmentAcks()
 	}
 	l.flush()
@@ -268,7 +268,7 @@ func (l *link) close(o outcome) {
 	l.down = true
 	running := l.endAll(o)
 	if l.exchange != nil {
-		l.receiving.close()
+		l.receiving.Close()
 		l.served.close()
 	}
 	l.exchange, l.out, l.proof, l.handed = nil, outbox{}, proof{}, false
@@ -316,8 +316,8 @@ func (l *link) timeout(now time.Time) (unanswered bool) {
 	if l.exchange != nil {
 		unanswered = l.resend(now)
 		l.acknowledge(now)
-		l.sending.timeout(now, l.rtt.transferTimeout())
-		l.receiving.expire(now)
+		l.sending.Timeout(now, l.rtt.transferTimeout())
+		l.receiving.Expire(now)
 		if !l.isWithheld() {
 			l.probe(now)
 		}
@@ -335,7 +335,7 @@ func (l *link) nextTimeout() time.Time {
 	if l.exchange == nil {
 		return proof
 	}
-	transfers := pace.Earliest(l.sendingTimeout(), l.receiving.nextTimeout())
+	transfers := pace.Earliest(l.sendingTimeout(), l.receiving.NextTimeout())
 	replies := pace.Earliest(l.served.nextTimeout(), l.unheardAt())
 	return pace.Earliest(pace.Earliest(l.calls.next, replies), pace.Earliest(transfers, proof))
 }

@@ -163,7 +163,7 @@ func (l *link) stopSending(c *callSlot) {
 	if c.state != callMoving {
 		return
 	}
-	if _, ok := l.sending.stop(c.transfer); ok {
+	if _, ok := l.sending.Stop(c.transfer); ok {
 		say(l, wire.Stop{Transfer: c.transfer})
 	}
 }
@@ -171,7 +171,7 @@ func (l *link) stopSending(c *callSlot) {
 // takeReply ends the call that a Reply answers. body is the transfer that it came as, or nil; then the results are copied.
 func (l *link) takeReply(now time.Time, m wire.Reply, body []byte) {
 	if body != nil {
-		l.receiving.release(len(body)) // the caller asked for it: it counts as the caller's from now on
+		l.receiving.Release(len(body)) // the caller asked for it: it counts as the caller's from now on
 	}
 	c := l.calls.waiting(m.Slot, m.Seq)
 	if c == nil {

@@ -76,7 +76,7 @@ func TestSilentPeerFailsCalls(t *testing.T) {
 		a.step(time.Millisecond)
 		call.require(t, Unreachable, Maybe)
 		large.require(t, Unreachable, Maybe)
-		require.Zero(t, a.link.sending.unfinished(), "nothing is sent for them any more")
+		require.Zero(t, a.link.sending.Unfinished(), "nothing is sent for them any more")
 	})
 }
 

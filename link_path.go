@@ -22,8 +22,8 @@ func (l *link) repeat(msg []byte) {
 // transfer begins the transfer of a message that does not fit a datagram.
 func (l *link) transfer(body []byte, tag uint64) (id uint32) {
 	l.path.filled()
-	l.sending.expect(cmp.Or(l.rtt.smoothed, l.rtt.first))
-	return l.sending.start(body, tag)
+	l.sending.Expect(cmp.Or(l.rtt.smoothed, l.rtt.first))
+	return l.sending.Start(body, tag)
 }
 
 // replyAgain sends the stored reply of a slot again. One that does not fit a small datagram goes as a transfer in such, for its
@@ -34,7 +34,7 @@ func (l *link) replyAgain(now time.Time, v *servedSlot) {
 		l.repeat(frame)
 	case l.served.reserve(frame):
 		small := uint32(fragmentSize(basePacket))
-		l.served.move(now, v, frame, l.sending.startCut(wire.Unframe(frame), replyTag(v.id, v.seq), small))
+		l.served.move(now, v, frame, l.sending.StartCut(wire.Unframe(frame), replyTag(v.id, v.seq), small))
 	}
 }
 
@@ -65,7 +65,7 @@ func (l *link) resendLarger(now time.Time) {
 
 // suspectPath looks whether fragments give reason to doubt the packet size.
 func (l *link) suspectPath(now time.Time) {
-	if l.sending.lostAgain() {
+	if l.sending.LostAgain() {
 		l.path.suspect(now)
 	}
 }
@@ -73,22 +73,22 @@ func (l *link) suspectPath(now time.Time) {
 // resize cuts transfers to the packet size. Those under way keep their fragments, unless these are too large now.
 func (l *link) resize(now time.Time) {
 	l.noteSize(now)
-	for _, t := range l.sending.resize(fragmentSize(l.path.size)) {
-		l.restart(now, t.id, t.body)
+	for _, t := range l.sending.Resize(fragmentSize(l.path.size)) {
+		l.restart(now, t.Id, t.Body)
 	}
 }
 
 // restart sends a message anew in another transfer.
 func (l *link) restart(now time.Time, id uint32, body []byte) {
-	tag, _ := l.sending.stop(id)
+	tag, _ := l.sending.Stop(id)
 	say(l, wire.Stop{Transfer: id})
 	slot, seq := uint16(tag>>32), uint32(tag)
 	if tag == replyTag(slot, seq) {
-		l.served.slot(slot).transfer = l.sending.start(body, tag)
+		l.served.slot(slot).transfer = l.sending.Start(body, tag)
 		return
 	}
 	c := l.calls.waiting(slot, seq)
 	wire.SetRemaining(c.request.B, remaining(now, c.deadline))
 	c.went = true
-	c.transfer = l.sending.start(body, tag)
+	c.transfer = l.sending.Start(body, tag)
 }

@@ -174,7 +174,7 @@ func TestARefusedRepetitionMayHaveRun(t *testing.T) {
 			a.widen(8972)
 			call := a.call(t, 10*time.Second, "size", noise(5000))
 			a.script.take() // it may have arrived
-			for a.link.sending.unfinished() == 0 {
+			for a.link.sending.Unfinished() == 0 {
 				a.step(time.Millisecond)
 				a.hear(forge(b, a, wire.ProbeAck{}.Append(nil))) // the small ones pass
 			}
@@ -266,7 +266,7 @@ func TestTransfersAreCutAnewWhenThePathShrinks(t *testing.T) {
 		b.widen(8972)
 		call := a.call(t, 10*time.Second, "echo", want)
 		b.hear(a.script.take()...)
-		require.NotZero(t, b.link.receiving.held.Used(), "half of it arrives")
+		require.NotZero(t, b.link.receiving.Held.Used(), "half of it arrives")
 		b.script.take()
 		took := runWithin(t, a, b, 1250, 1250, call)
 		call.require(t, 0, Yes)
@@ -276,8 +276,8 @@ func TestTransfersAreCutAnewWhenThePathShrinks(t *testing.T) {
 		a.free(call)
 		require.Zero(t, a.memory.Used())
 		require.Zero(t, b.memory.Used(), "the half was dropped")
-		require.EqualValues(t, 3, a.link.sending.start([]byte{1}, 0), "it was begun twice")
-		require.EqualValues(t, 3, b.link.sending.start([]byte{1}, 0), "and the reply")
+		require.EqualValues(t, 3, a.link.sending.Start([]byte{1}, 0), "it was begun twice")
+		require.EqualValues(t, 3, b.link.sending.Start([]byte{1}, 0), "and the reply")
 		t.Log("answered after", took)
 	})
 }
@@ -290,7 +290,7 @@ func TestTransfersGoOnWhenThePathWidens(t *testing.T) {
 		took := runWithin(t, a, b, 8972, 8972, call)
 		call.require(t, 0, Yes)
 		require.Equal(t, 8972, a.link.path.size)
-		require.EqualValues(t, 2, a.link.sending.start([]byte{1}, 0), "it was begun once, and took %v", took)
+		require.EqualValues(t, 2, a.link.sending.Start([]byte{1}, 0), "it was begun once, and took %v", took)
 	})
 }
 

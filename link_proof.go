@@ -44,9 +44,9 @@ func (l *link) outboxFor(kind wire.Kind) *outbox {
 func (l *link) sendingTimeout() time.Time {
 	rto := l.rtt.transferTimeout()
 	if l.isWithheld() {
-		return l.sending.flight.deadline(rto)
+		return l.sending.Flight.Deadline(rto)
 	}
-	return pace.Earliest(l.sending.nextTimeout(rto), l.path.nextTimeout())
+	return pace.Earliest(l.sending.NextTimeout(rto), l.path.nextTimeout())
 }
 
 // prove sends a Probe that the peer can only answer if it gets it.

@@ -30,7 +30,7 @@ func (l *link) takeRequest(now time.Time, m wire.Request, oneWay bool, body []by
 	}
 	since := now
 	if body != nil {
-		since = l.receiving.since
+		since = l.receiving.Since
 	}
 	r := newRequest(l, since, m, oneWay, body)
 	r.replaces = v.request
@@ -48,7 +48,7 @@ func (l *link) letGo(body []byte) {
 		return
 	}
 	if l.exchange != nil {
-		l.receiving.release(len(body))
+		l.receiving.Release(len(body))
 	} else {
 		l.memory.Give(int64(len(body))) // the link's own account ended with it
 	}
@@ -207,7 +207,7 @@ func (l *link) stopReply(v *servedSlot) {
 	if v.state != servedMoving {
 		return
 	}
-	if _, ok := l.sending.stop(v.transfer); ok {
+	if _, ok := l.sending.Stop(v.transfer); ok {
 		say(l, wire.Stop{Transfer: v.transfer})
 	}
 }
@@ -245,7 +245,7 @@ func (l *link) dropUnheard(now time.Time) {
 // unheardAt is when the oldest reply under way is given up; zero: there is none.
 func (l *link) unheardAt() time.Time {
 	if v := l.served.moving.head; v != nil {
-		return pace.Later(v.at, l.sending.heardAt).Add(transferIdle)
+		return pace.Later(v.at, l.sending.HeardAt).Add(transferIdle)
 	}
 	return time.Time{}
 }

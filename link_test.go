@@ -237,10 +237,10 @@ func TestLinkTakesTheLargestMessage(t *testing.T) {
 	onLink(t, func(l *link, w *wireTap) {
 		l.maxMessage, l.memory = 1<<30, &buffer.Budget{Size: reassemblyNode << 30}
 		l.talk(time.Now())
-		require.True(t, l.receiving.held.Fits(reassemblyPeer*(1<<30+envelope)))
+		require.True(t, l.receiving.Held.Fits(reassemblyPeer*(1<<30+envelope)))
 		for _, beyond := range []uint32{0, 1} {
 			f := wire.Fragment{Transfer: 1 + beyond, Total: 1<<30 + envelope + beyond, Size: 1000, Data: make([]byte, 1000)}
-			_, code := l.receiving.fragment(time.Now(), 1, f)
+			_, code := l.receiving.Fragment(time.Now(), 1, f)
 			require.Equal(t, beyond == 0, code == 0)
 		}
 	})

@@ -62,9 +62,9 @@ func (p *toldPair) limit() {
 	for _, side := range []*linkSide{p.a, p.b} {
 		side.link.mu.Lock()
 		in := &side.link.receiving
-		free := in.held.Free
-		in.init([]int64{400, 12_000, 1 << 20}[p.rng.IntN(3)], in.held.Most, in.held.Of)
-		in.held.Free = free
+		free := in.Held.Free
+		in.Init([]int64{400, 12_000, 1 << 20}[p.rng.IntN(3)], in.Held.Most, in.Held.Of)
+		in.Held.Free = free
 		side.link.mu.Unlock()
 	}
 }

@@ -21,7 +21,7 @@ func (l *link) loadFragments(b *batch, mayGo int) {
 	}
 	now, bytes := time.Now(), 0
 	for n := min(burstMax, batchMax-len(b.out), mayGo); n > 0 && bytes < burstBytes; n-- {
-		f, ok := l.sending.next(now, uint32(l.number)+uint32(len(b.out))+1) // the number that head gives it
+		f, ok := l.sending.Next(now, uint32(l.number)+uint32(len(b.out))+1) // the number that head gives it
 		if !ok {
 			return
 		}
@@ -32,8 +32,8 @@ func (l *link) loadFragments(b *batch, mayGo int) {
 
 // takeFragmentAck steps a transfer that we send.
 func (l *link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
-	tag, finished, sample := l.sending.ack(now, m)
-	l.path.passed(now, l.sending.passed()+fragmentOverhead)
+	tag, finished, sample := l.sending.Ack(now, m)
+	l.path.passed(now, l.sending.Passed()+fragmentOverhead)
 	l.suspectPath(now)
 	if sample > 0 {
 		l.rtt.sample(now, sample)
@@ -58,10 +58,10 @@ func (l *link) endTransfer(now time.Time, tag uint64) {
 // takeStop ends a transfer that the peer gave up or refuses.
 func (l *link) takeStop(now time.Time, m wire.Stop) {
 	if !m.ByReceiver {
-		l.receiving.stop(m.Transfer)
+		l.receiving.Stop(m.Transfer)
 		return
 	}
-	tag, ok := l.sending.stop(m.Transfer)
+	tag, ok := l.sending.Stop(m.Transfer)
 	if !ok {
 		return
 	}
@@ -100,7 +100,7 @@ func (l *link) refusedReply(now time.Time, v *servedSlot, code Code) {
 
 // takeFragment steps a transfer that we receive. It returns the whole message once all has come.
 func (l *link) takeFragment(now time.Time, m wire.Fragment) []byte {
-	body, refuse := l.receiving.fragment(now, l.stepping, m)
+	body, refuse := l.receiving.Fragment(now, l.stepping, m)
 	if refuse != 0 {
 		say(l, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: wire.Code(refuse)})
 	}
@@ -109,7 +109,7 @@ func (l *link) takeFragment(now time.Time, m wire.Fragment) []byte {
 
 // postFragmentAcks adds the acknowledgements of what has come.
 func (l *link) postFragmentAcks() {
-	for ack, ok := l.receiving.nextAck(); ok; ack, ok = l.receiving.nextAck() {
+	for ack, ok := l.receiving.NextAck(); ok; ack, ok = l.receiving.NextAck() {
 		say(l, ack)
 	}
 }

@@ -42,7 +42,7 @@ func TestLargeMessagesGiveTheirBudgetBack(t *testing.T) {
 		}
 		for _, s := range []*linkSide{a, b} {
 			require.Zero(t, s.memory.Used())
-			require.Zero(t, s.link.receiving.held.Used())
+			require.Zero(t, s.link.receiving.Held.Used())
 			require.Zero(t, s.moving.Used())
 		}
 	})
@@ -119,11 +119,11 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 			call := a.call(t, time.Minute, "f", noise(1<<20))
 			b.hear(a.script.take()...)
-			require.NotZero(t, b.link.receiving.held.Used())
+			require.NotZero(t, b.link.receiving.Held.Used())
 			a.link.abandon(call.slot, call.seq)
-			require.Zero(t, a.link.sending.unfinished())
+			require.Zero(t, a.link.sending.Unfinished())
 			shuttle(a, b)
-			require.Zero(t, b.link.receiving.held.Used())
+			require.Zero(t, b.link.receiving.Held.Used())
 			require.Zero(t, b.memory.Used())
 		})
 	})
@@ -133,12 +133,12 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			call := a.call(t, time.Minute, "big")
 			b.hear(a.script.take()...)
 			a.hear(b.script.take()...)
-			require.NotZero(t, a.link.receiving.held.Used())
+			require.NotZero(t, a.link.receiving.Held.Used())
 			a.link.abandon(call.slot, call.seq)
 			shuttle(a, b)
-			require.Zero(t, b.link.sending.unfinished())
+			require.Zero(t, b.link.sending.Unfinished())
 			require.Zero(t, b.moving.Used())
-			require.Zero(t, a.link.receiving.held.Used())
+			require.Zero(t, a.link.receiving.Held.Used())
 			require.Zero(t, a.memory.Used())
 		})
 	})
@@ -149,7 +149,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			a.call(t, time.Minute, "big")
 			b.hear(a.script.take()...)
 			b.hear(forge(a, b, requestOf(0, 2)))
-			require.Zero(t, b.link.sending.unfinished())
+			require.Zero(t, b.link.sending.Unfinished())
 			require.Contains(t, saidIn(t, b.script.take()...), "Stop 1 by receiver false code 0")
 		})
 	})
@@ -161,7 +161,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			for range 110 {
 				b.step(100 * time.Millisecond)
 			}
-			require.Zero(t, b.link.sending.unfinished())
+			require.Zero(t, b.link.sending.Unfinished())
 			require.Zero(t, b.moving.Used())
 		})
 	})
@@ -265,7 +265,7 @@ func TestClosedLinkGivesItsMemoryBack(t *testing.T) {
 		shuttle(a, b) // a whole request, which a handler holds
 		a.call(t, time.Minute, "wait", noise(100<<10))
 		b.hear(a.script.take()...) // and a part of one
-		held := b.link.receiving.held.Used()
+		held := b.link.receiving.Held.Used()
 		require.Greater(t, held, int64(200<<10))
 		require.Equal(t, held-b.memory.Size/reassemblyParts, b.memory.Used())
 		b.link.close(outcome{code: Unreachable})
