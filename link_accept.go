@@ -47,11 +47,13 @@ func (l *link) isQuiet(now time.Time) bool {
 	return now.Sub(l.lastHeard()) >= drainFor && (l.exchange == nil || l.calls.inUse() == 0)
 }
 
-// isBusy reports that calls are in flight on the link, ours or the peer's, and that it works.
+// isBusy reports that calls are in flight on the link, ours or the peer's, and that it works. One that was answered lately is the peer's still: it
+// may not have got the reply, or have sent the next.
 func (l *link) isBusy(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.exchange != nil && now.Sub(l.lastHeard()) < drainFor && (l.calls.inUse() > 0 || len(l.running()) > 0)
+	return l.exchange != nil && now.Sub(l.lastHeard()) < drainFor &&
+		(l.calls.inUse() > 0 || len(l.running()) > 0 || l.served.answeredSince(now.Add(-drainFor)))
 }
 
 // drainFor is how long nothing has come on a link that is replaced, until it is closed, [LNK-7].

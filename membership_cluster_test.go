@@ -212,7 +212,7 @@ func TestCallsRightAfterALossyJoin(t *testing.T) {
 	for seed := uint64(1); seed <= many; seed++ {
 		inCluster(t, seed, func(c *cluster) {
 			c.net.SetDefault(simnet.Link{Loss: 0.2, Delay: 50 * time.Microsecond, Jitter: 30 * time.Microsecond})
-			c.edit = func(cfg *Config) { // some 16 tries in 3 s fail all in one of ten million calls, of which this makes that many
+			c.edit = func(cfg *Config) { // 16 tries in 3 s fail all in one of ten million calls: too often for a test
 				cfg.CallTimeout, cfg.AckTimeout = 10*time.Second, 10*time.Second
 			}
 			provider, caller := c.start(0), c.start(1, 0)

@@ -66,34 +66,42 @@ func TestOfThreeLinksTheLowestGoes(t *testing.T) {
 	})
 }
 
-// [LNK-7] one goes, but none that has calls in flight, own or served, and was heard within 5 s
+// [LNK-7] one goes, but none that has calls in flight, own or served, or has answered one within 5 s, and was heard within 5 s
 func TestOfThreeLinksNoneGoesThatHasCalls(t *testing.T) {
 	busy := func(t *testing.T, s *linkSide, l *askerLink) {
 		s.link = s.tokens.link(l.token)
 		s.call(t, time.Minute, "f")
 		s.hear(l.say())
 	}
+	answers := func(t *testing.T, s *linkSide, l *askerLink) {
+		s.hear(l.say(requestOf(0, 1)))
+		time.Sleep(time.Second)
+		s.hear(l.say())
+		require.Empty(t, s.tokens.link(l.token).running())
+	}
 	for _, test := range []struct {
 		name      string
-		low, high bool // of the two that there are, which has calls
+		low, high func(*testing.T, *linkSide, *askerLink) // of the two that there are, what goes on on which
 		silent    time.Duration
 		left      func(low, middle, high *askerLink) []uint64
 	}{
-		{"the lower", true, false, 0, func(low, _, high *askerLink) []uint64 { return tokensOf(low, high) }},
-		{"the higher", false, true, 0, func(_, middle, high *askerLink) []uint64 { return tokensOf(middle, high) }},
-		{"both", true, true, 0, func(low, middle, _ *askerLink) []uint64 { return tokensOf(low, middle) }},
-		{"both, not heard", true, true, drainFor, func(_, _, high *askerLink) []uint64 { return tokensOf(high) }},
+		{"the lower", busy, nil, 0, func(low, _, high *askerLink) []uint64 { return tokensOf(low, high) }},
+		{"the higher", nil, busy, 0, func(_, middle, high *askerLink) []uint64 { return tokensOf(middle, high) }},
+		{"both", busy, busy, 0, func(low, middle, _ *askerLink) []uint64 { return tokensOf(low, middle) }},
+		{"both, not heard", busy, busy, drainFor, func(_, _, high *askerLink) []uint64 { return tokensOf(high) }},
+		{"the lower has answered one", answers, nil, 0, func(low, _, high *askerLink) []uint64 { return tokensOf(low, high) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 				a := newAsker(t, 3, keys)
+				s.offer(t, "f", func() {})
 				low, middle, high := a.askThrice(t, s)
 				s.arriveWith(low, middle)
-				if test.low {
-					busy(t, s, low)
+				if test.low != nil {
+					test.low(t, s, low)
 				}
-				if test.high {
-					busy(t, s, middle)
+				if test.high != nil {
+					test.high(t, s, middle)
 				}
 				if test.silent > 0 {
 					time.Sleep(test.silent)

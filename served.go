@@ -215,6 +215,11 @@ func (s *servedSlots) expire(now time.Time) {
 	}
 }
 
+// answeredSince reports whether a call was answered after a time.
+func (s *servedSlots) answeredSince(t time.Time) bool {
+	return s.stored.tail != nil && s.stored.tail.at.After(t)
+}
+
 // close gives all memory back: the link is over.
 func (s *servedSlots) close() {
 	for _, l := range []*slotList{&s.moving, &s.stored} {

@@ -129,7 +129,7 @@ func TestTwoWhoOpenAtOnceAgree(t *testing.T) {
 	}
 }
 
-// [LNK-7] When a third comes one goes, but none that has calls in flight, own or served, and was heard within 5 s: of the rest [...] the lowest by
+// [LNK-7] When a third comes one goes, but none that has calls in flight, own or served, or has answered one within 5 s, and was heard within 5 s: of the rest [...] the lowest by
 // LNK-6, which what an Offer makes is not [...] If that is the newcomer, it is not made
 func TestOfThreeLinksOneGoes(t *testing.T) {
 	for _, test := range []struct {
