@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"broach/internal/race"
+	"broach/internal/transfer"
 
 	"github.com/stretchr/testify/require"
 )
@@ -55,7 +56,7 @@ func medianOver(t *testing.T, most farTransfer, move func(c *cluster) farTransfe
 }
 
 // needed is how many fragments so many bytes are, in datagrams of 1,200 bytes.
-func needed(bytes int) int { return bytes/fragmentSize(basePacket) + 1 }
+func needed(bytes int) int { return bytes/transfer.FragmentSize(basePacket) + 1 }
 
 // moveTogether calls k times at once with a large argument, or for a large result.
 func (c *cluster) moveTogether(p farPath, provider, caller *Node, k, bytes int, back bool) farTransfer {

@@ -11,6 +11,7 @@ import (
 	"broach/internal/buffer"
 	"broach/internal/handshake"
 	"broach/internal/pace"
+	"broach/internal/transfer"
 	"broach/internal/udp"
 	"broach/internal/wire"
 )
@@ -94,8 +95,8 @@ type exchange struct {
 	path      pathSize
 	calls     callSlots
 	served    servedSlots
-	sending   outTransfers
-	receiving inTransfers
+	sending   transfer.Out
+	receiving transfer.In
 	scratch   []byte // a message being encoded
 	resent    uint64 // requests sent more than once, for Stats
 	toldSize  int    // the packet size that the log was told of; 0: none
@@ -112,7 +113,7 @@ func (l *link) talk(now time.Time) {
 	}
 	l.exchange = &exchange{rtt: rtt{first: l.first}}
 	l.path.init(now, l.maxPacket)
-	l.sending.Init(now, fragmentSize(l.path.size))
+	l.sending.Init(now, transfer.FragmentSize(l.path.size))
 	l.served.init(l, l.moving, l.stored)
 	largest := int64(l.maxMessage + envelope)
 	l.receiving.Init(largest, reassemblyPeer*largest, l.memory)

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/transfer"
 	"broach/internal/udp"
 	"broach/internal/wire"
 
@@ -19,7 +20,7 @@ func TestFragmentsAreAcknowledgedOncePerBatch(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 		a.call(t, time.Minute, "f", noise(1<<20))
 		batch := a.script.take()
-		require.Len(t, batch, 16<<10/fragmentSize(basePacket)+1)
+		require.Len(t, batch, 16<<10/transfer.FragmentSize(basePacket)+1)
 		b.hear(batch...)
 		require.Equal(t, []string{fmt.Sprintf("FragmentAck 1 base %d", len(batch))}, saidIn(t, b.script.take()...))
 	})

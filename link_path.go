@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"broach/internal/transfer"
 	"broach/internal/wire"
 )
 
@@ -33,7 +34,7 @@ func (l *link) replyAgain(now time.Time, v *servedSlot) {
 	case len(frame) <= basePacket-wire.HeaderSize:
 		l.repeat(frame)
 	case l.served.reserve(frame):
-		small := uint32(fragmentSize(basePacket))
+		small := uint32(transfer.FragmentSize(basePacket))
 		l.served.move(now, v, frame, l.sending.StartCut(wire.Unframe(frame), replyTag(v.id, v.seq), small))
 	}
 }
@@ -73,7 +74,7 @@ func (l *link) suspectPath(now time.Time) {
 // resize cuts transfers to the packet size. Those under way keep their fragments, unless these are too large now.
 func (l *link) resize(now time.Time) {
 	l.noteSize(now)
-	for _, t := range l.sending.Resize(fragmentSize(l.path.size)) {
+	for _, t := range l.sending.Resize(transfer.FragmentSize(l.path.size)) {
 		l.restart(now, t.Id, t.Body)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/pace"
+	"broach/internal/transfer"
 	"broach/internal/wire"
 )
 
@@ -245,7 +246,7 @@ func (l *link) dropUnheard(now time.Time) {
 // unheardAt is when the oldest reply under way is given up; zero: there is none.
 func (l *link) unheardAt() time.Time {
 	if v := l.served.moving.head; v != nil {
-		return pace.Later(v.at, l.sending.HeardAt).Add(transferIdle)
+		return pace.Later(v.at, l.sending.HeardAt).Add(transfer.Idle)
 	}
 	return time.Time{}
 }

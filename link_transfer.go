@@ -3,6 +3,7 @@ package broach
 import (
 	"time"
 
+	"broach/internal/transfer"
 	"broach/internal/udp"
 	"broach/internal/wire"
 )
@@ -26,14 +27,14 @@ func (l *link) loadFragments(b *batch, mayGo int) {
 			return
 		}
 		bytes += len(f.Data)
-		b.out = append(b.out, udp.Datagram{Addr: l.id.addr, B: f.Append(roomFor(newPacket(), fragmentOverhead-wire.HeaderSize+len(f.Data)))})
+		b.out = append(b.out, udp.Datagram{Addr: l.id.addr, B: f.Append(roomFor(newPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))})
 	}
 }
 
 // takeFragmentAck steps a transfer that we send.
 func (l *link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
 	tag, finished, sample := l.sending.Ack(now, m)
-	l.path.passed(now, l.sending.Passed()+fragmentOverhead)
+	l.path.passed(now, l.sending.Passed()+transfer.Overhead)
 	l.suspectPath(now)
 	if sample > 0 {
 		l.rtt.sample(now, sample)

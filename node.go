@@ -16,6 +16,7 @@ import (
 	"broach/internal/pace"
 	"broach/internal/pool"
 	"broach/internal/seal"
+	"broach/internal/transfer"
 	"broach/internal/udp"
 	"broach/internal/wire"
 
@@ -114,7 +115,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.carrier = carrier{
 		transport: t, log: log, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
-		memory: &buffer.Budget{Size: reassemblyNode * int64(cfg.maxMessage()+envelope), AtOnce: firstRoom},
+		memory: &buffer.Budget{Size: reassemblyNode * int64(cfg.maxMessage()+envelope), AtOnce: transfer.FirstRoom},
 		moving: &buffer.Budget{Size: max(replyMoving*buffer.Size(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
 		stored: &buffer.Budget{Size: replyStored},
 	}

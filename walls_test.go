@@ -17,7 +17,7 @@ import (
 // pureFiles hold no I/O, clock, lock, channel or goroutine: what they need to know is an argument.
 var pureFiles = []string{
 	"ack.go", "served.go", "rtt.go", "stopwatch.go", "replay.go", "pathsize.go", "proof.go",
-	"fragment*.go", "membership*.go", "introduce.go", "join.go", "heartbeat.go", "suspicion.go", "reach.go", "peer.go",
+	"membership*.go", "introduce.go", "join.go", "heartbeat.go", "suspicion.go", "reach.go", "peer.go",
 	"learn.go", "delta.go", "steady.go", "isolation.go", "leave.go", "drain.go", "contact.go", "tie.go", "list.go",
 	"codec_guard.go",
 }
@@ -63,7 +63,7 @@ type room struct {
 var rooms = map[string]room{
 	".": {imports: []string{
 		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/pace", "broach/internal/pool", "broach/internal/ring",
-		"broach/internal/seal", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
+		"broach/internal/seal", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
 		"github.com/sony/gobreaker/v2", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
 		"golang.org/x/sync/errgroup",
 	}},
@@ -79,6 +79,7 @@ var rooms = map[string]room{
 	"internal/sandbox/nobatch": {isTool: true, imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
 	"internal/seal":            {},
 	"internal/simnet":          {isTool: true, imports: []string{"broach/internal/seal"}}, // by which a connection says that it is simulated
+	"internal/transfer":        {isPure: true, imports: []string{"broach/internal/buffer", "broach/internal/pace", "broach/internal/ring", "broach/internal/wire"}},
 	"internal/turn":            {isPure: true},
 	"internal/udp":             {imports: []string{"golang.org/x/sys/unix"}},
 	"internal/wire":            {},

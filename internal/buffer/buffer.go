@@ -40,7 +40,7 @@ func (v *Buffer) Release() {
 
 // All but the smallest messages are kept in byte slices of certain sizes, which are used again: fresh memory is slow, since the system hands it
 // out page by page, and a collection of garbage for every few messages costs as much as sending them. The pools give up what
-// is not used between two collections, see buffer_idle.go.
+// is not used between two collections, see idle.go.
 const (
 	smallestLarge = 256 // below it, a new slice costs less than looking for an old one
 	largeClasses  = 4*(32-8) + 1

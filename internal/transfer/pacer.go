@@ -1,4 +1,4 @@
-package broach
+package transfer
 
 import "time"
 

@@ -1,4 +1,4 @@
-package broach
+package transfer
 
 import (
 	"time"
@@ -16,7 +16,7 @@ const (
 	turnTime = 5 * slowestRetry
 )
 
-// inTransfers receives the large messages of one link, [FRAG-1] to [FRAG-4], [FRAG-8] and [FRAG-9]. It belongs to the link
+// In receives the large messages of one link, [FRAG-1] to [FRAG-4], [FRAG-8] and [FRAG-9]. It belongs to the link
 // and is stepped under its mutex.
 //
 // A transfer begins when its total fits what is left of two budgets, the link's and the node's; from then on it can
@@ -25,7 +25,7 @@ const (
 //
 // A peer that reserves and does not send harms itself, for 10 s or as long as it sends a fragment every 10 s. Many such peers
 // together leave the others room for small ones among the large messages only, see memory and reassemblyParts.
-type inTransfers struct {
+type In struct {
 	largest int64        // bytes of a message
 	Held    buffer.Share // reserved, of what all links may reserve
 
@@ -47,8 +47,8 @@ type answer struct{ transfer, base, limit, newest uint32 }
 
 // Init sets the limits, in bytes: of a message, of this link, of all links. A message larger than one of the budgets
 // could never begin, and is refused.
-func (in *inTransfers) Init(largest, budget int64, node *buffer.Budget) {
-	*in = inTransfers{
+func (in *In) Init(largest, budget int64, node *buffer.Budget) {
+	*in = In{
 		largest:   min(largest, budget, node.Size/2),
 		transfers: make(map[uint32]*incoming),
 	}
@@ -58,7 +58,7 @@ func (in *inTransfers) Init(largest, budget int64, node *buffer.Budget) {
 // Fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns
 // it, calls release once it is to count no more against the budgets, and may call recycle when nobody uses it any
 // more. When code is not 0, the transfer is refused: Stop with that code is to be sent. number is that of its datagram, the low 32 bits.
-func (in *inTransfers) Fragment(now time.Time, number uint32, f wire.Fragment) (body []byte, code wire.Code) {
+func (in *In) Fragment(now time.Time, number uint32, f wire.Fragment) (body []byte, code wire.Code) {
 	if !isWellFormed(f) {
 		return nil, 0
 	}
@@ -94,7 +94,7 @@ func isWellFormed(f wire.Fragment) bool {
 }
 
 // admit begins the transfer of a fragment, or answers it.
-func (in *inTransfers) admit(now time.Time, number uint32, f wire.Fragment) (*incoming, wire.Code) {
+func (in *In) admit(now time.Time, number uint32, f wire.Fragment) (*incoming, wire.Code) {
 	c := cutInto(f.Total, uint32(f.Size))
 	switch how := in.endings.of(f.Transfer); {
 	case how == delivered:
@@ -111,7 +111,7 @@ func (in *inTransfers) admit(now time.Time, number uint32, f wire.Fragment) (*in
 	t := &incoming{cut: c, id: f.Transfer, since: now, newAt: now, newest: number, memory: in.Held.Of}
 	in.transfers[t.id] = t
 	if in.expiry.IsZero() {
-		in.expiry = now.Add(transferIdle)
+		in.expiry = now.Add(Idle)
 	}
 	return t, 0
 }
@@ -119,7 +119,7 @@ func (in *inTransfers) admit(now time.Time, number uint32, f wire.Fragment) (*in
 // reserve takes the bytes of a transfer from both budgets. The first to find no room in the link's has its turn before all
 // others, else small transfers could keep a large one waiting for ever. Room in the node's budget is not waited for in
 // turn: it may be another peer that does not give it back.
-func (in *inTransfers) reserve(now time.Time, id uint32, total int64) bool {
+func (in *In) reserve(now time.Time, id uint32, total int64) bool {
 	if in.turn != 0 && in.turn != id && now.Sub(in.turnAt) < turnTime {
 		return false
 	}
@@ -132,10 +132,10 @@ func (in *inTransfers) reserve(now time.Time, id uint32, total int64) bool {
 }
 
 // Release gives back what is reserved for a message of n bytes that fragment returned.
-func (in *inTransfers) Release(n int) { in.Held.Give(int64(n)) }
+func (in *In) Release(n int) { in.Held.Give(int64(n)) }
 
 // end forgets a transfer but for how it ended. What was reserved for a delivered one stays so until release.
-func (in *inTransfers) end(t *incoming, how ending) {
+func (in *In) end(t *incoming, how ending) {
 	delete(in.transfers, t.id)
 	in.endings.add(t.id, how)
 	if how == dropped {
@@ -146,7 +146,7 @@ func (in *inTransfers) end(t *incoming, how ending) {
 }
 
 // Stop drops a transfer that its sender has given up. Fragments of it that come later are refused.
-func (in *inTransfers) Stop(id uint32) {
+func (in *In) Stop(id uint32) {
 	if t := in.transfers[id]; t != nil {
 		in.end(t, dropped)
 	}
@@ -159,7 +159,7 @@ func (in *inTransfers) Stop(id uint32) {
 }
 
 // Close drops all transfers: the link is over.
-func (in *inTransfers) Close() {
+func (in *In) Close() {
 	for _, t := range in.transfers {
 		in.end(t, dropped)
 	}
@@ -167,13 +167,13 @@ func (in *inTransfers) Close() {
 }
 
 // Expire is [FRAG-9].
-func (in *inTransfers) Expire(now time.Time) {
+func (in *In) Expire(now time.Time) {
 	if in.expiry.IsZero() || now.Before(in.expiry) {
 		return
 	}
 	in.expiry = time.Time{}
 	for _, t := range in.transfers {
-		at := t.newAt.Add(transferIdle)
+		at := t.newAt.Add(Idle)
 		if !now.Before(at) {
 			in.end(t, dropped)
 		} else if in.expiry.IsZero() || at.Before(in.expiry) {
@@ -183,10 +183,10 @@ func (in *inTransfers) Expire(now time.Time) {
 }
 
 // NextTimeout returns when to call expire: zero while no transfer is under way. It may be early, never late.
-func (in *inTransfers) NextTimeout() time.Time { return in.expiry }
+func (in *In) NextTimeout() time.Time { return in.expiry }
 
 // acknowledge makes an acknowledgement due for what the datagram with that number brought.
-func (in *inTransfers) acknowledge(t *incoming, number uint32) {
+func (in *In) acknowledge(t *incoming, number uint32) {
 	if int32(number-t.newest) > 0 {
 		t.newest = number
 	}
@@ -196,7 +196,7 @@ func (in *inTransfers) acknowledge(t *incoming, number uint32) {
 	}
 }
 
-func (in *inTransfers) answer(a answer) {
+func (in *In) answer(a answer) {
 	for i, b := range in.answers {
 		if b.transfer == a.transfer {
 			in.answers[i] = a
@@ -210,7 +210,7 @@ func (in *inTransfers) answer(a answer) {
 
 // NextAck returns an acknowledgement that is due, and false when none is left. It is called at the end of each batch of
 // datagrams, and when a message is complete, until it returns false. The bitmap is valid until the next call.
-func (in *inTransfers) NextAck() (wire.FragmentAck, bool) {
+func (in *In) NextAck() (wire.FragmentAck, bool) {
 	if n := len(in.answers); n > 0 {
 		a := in.answers[n-1]
 		in.answers = in.answers[:n-1]

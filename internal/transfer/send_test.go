@@ -1,4 +1,4 @@
-package broach
+package transfer
 
 import (
 	"math/rand/v2"
@@ -6,23 +6,23 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestSendCutsTheBody(t *testing.T) {
-	var out outTransfers
-	out.Init(fragmentEpoch, 300)
+	var out Out
+	out.Init(epoch, 300)
 	body := randomBytes(rand.New(rand.NewPCG(1, 1)), 700)
 	id := out.Start(body, 7)
 	for i, want := range [][]byte{body[:300], body[300:600], body[600:]} {
-		f, ok := out.Next(fragmentEpoch, 1)
+		f, ok := out.Next(epoch, 1)
 		require.True(t, ok)
 		require.Equal(t, wire.Fragment{Transfer: id, Total: 700, Size: 300, Index: uint32(i), Data: want}, f)
 		require.Same(t, &want[0], &f.Data[0], "the data is not copied")
 	}
-	tag, finished, _ := out.Ack(fragmentEpoch, ackOf(id, 3, 3))
+	tag, finished, _ := out.Ack(epoch, ackOf(id, 3, 3))
 	require.True(t, finished)
 	require.Equal(t, uint64(7), tag)
 	require.Zero(t, out.Unfinished())
@@ -204,7 +204,7 @@ func TestSendProbeBehindFullWindow(t *testing.T) {
 	require.NotEmpty(t, s.sendAll())
 	s.advance(firstProbe)
 	require.False(t, s.out.Ready(s.now))
-	require.Equal(t, fragmentEpoch.Add(rto), s.out.NextTimeout(rto), "the probe waits with all others")
+	require.Equal(t, epoch.Add(rto), s.out.NextTimeout(rto), "the probe waits with all others")
 }
 
 // A receiver may have begun the transfer with a later fragment than the one it was not willing to take.
@@ -311,7 +311,7 @@ func TestSendRandomAcks(t *testing.T) {
 	}
 }
 
-func randomAck(rng *rand.Rand, o *outTransfers) wire.FragmentAck {
+func randomAck(rng *rand.Rand, o *Out) wire.FragmentAck {
 	a := wire.FragmentAck{Transfer: rng.Uint32N(o.lastID + 2)}
 	if t := o.find(a.Transfer); t != nil {
 		a.Base = t.base + rng.Uint32N(t.high-t.base+2)

@@ -1,4 +1,4 @@
-package broach
+package transfer
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 type receiverTest struct {
 	t   *testing.T
 	now time.Time
-	in  inTransfers
+	in  In
 }
 
 const (
@@ -26,7 +26,7 @@ const (
 )
 
 func newReceiverTest(t *testing.T) *receiverTest {
-	r := &receiverTest{t: t, now: fragmentEpoch}
+	r := &receiverTest{t: t, now: epoch}
 	r.in.Init(smallMessage, smallBudget, &buffer.Budget{Size: smallMemory})
 	return r
 }
@@ -191,7 +191,7 @@ func TestReceiveExpires(t *testing.T) {
 	r.fragment(1, 1000, 256, 0) // not a new one
 	r.fragment(2, 1000, 256, 1)
 
-	require.Equal(t, fragmentEpoch.Add(10*time.Second), r.in.NextTimeout())
+	require.Equal(t, epoch.Add(10*time.Second), r.in.NextTimeout())
 	r.advance(4*time.Second - 1)
 	r.in.Expire(r.now)
 	require.Len(t, r.in.transfers, 2)
@@ -205,7 +205,7 @@ func TestReceiveExpires(t *testing.T) {
 	require.Equal(t, wire.Unreachable, code)
 
 	r.now = r.in.NextTimeout()
-	require.Equal(t, fragmentEpoch.Add(16*time.Second), r.now)
+	require.Equal(t, epoch.Add(16*time.Second), r.now)
 	r.in.Expire(r.now)
 	require.Empty(t, r.in.transfers)
 	require.Zero(t, r.in.Held.Of.Used())

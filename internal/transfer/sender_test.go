@@ -1,27 +1,27 @@
-package broach
+package transfer
 
 import (
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
 )
 
 // A senderTest scripts the receiver of one sender. Bodies are cut into fragments of 256 bytes.
 type senderTest struct {
 	t   *testing.T
 	now time.Time
-	out outTransfers
+	out Out
 
 	number uint32               // of the last datagram
 	sent   map[[2]uint32]uint32 // numbers, by transfer and index
 }
 
 func newSenderTest(t *testing.T) *senderTest {
-	s := &senderTest{t: t, now: fragmentEpoch, sent: map[[2]uint32]uint32{}}
+	s := &senderTest{t: t, now: epoch, sent: map[[2]uint32]uint32{}}
 	s.out.Init(s.now, minFragment)
 	return s
 }

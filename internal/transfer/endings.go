@@ -1,4 +1,4 @@
-package broach
+package transfer
 
 // An ending is what became of a transfer, as its receiver remembers it.
 type ending uint8

@@ -1,4 +1,4 @@
-package broach
+package transfer
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 )
 
 func TestFragmentSize(t *testing.T) {
-	require.Equal(t, testFragment, fragmentSize(1400))
-	require.Equal(t, maxFragment, fragmentSize(1<<20), "a message's length has 16 bits")
+	require.Equal(t, testFragment, FragmentSize(1400))
+	require.Equal(t, maxFragment, FragmentSize(1<<20), "a message's length has 16 bits")
 }
 
 // [FRAG-8] A finished transfer [...] MUST NOT be delivered again.
@@ -33,7 +33,7 @@ func TestFragmentDelivery(t *testing.T) {
 				p.run()
 				require.Equal(t, []uint64{uint64(size)}, p.finished, "the tag comes back once")
 				require.True(t, string(body) == string(p.bodies[id]), "the bytes arrive as they were")
-				t.Logf("%.3f fragments sent per fragment needed, in %v", p.overhead(), p.now.Sub(fragmentEpoch))
+				t.Logf("%.3f fragments sent per fragment needed, in %v", p.overhead(), p.now.Sub(epoch))
 				if size == sizes[len(sizes)-1] {
 					require.LessOrEqual(t, p.overhead(), c.overhead)
 				}
@@ -69,7 +69,7 @@ func TestFragmentDeliveryLargest(t *testing.T) {
 	id, body := p.start(testMessage)
 	p.run()
 	require.True(t, string(body) == string(p.bodies[id]))
-	t.Logf("%.3f fragments sent per fragment needed, in %v", p.overhead(), p.now.Sub(fragmentEpoch))
+	t.Logf("%.3f fragments sent per fragment needed, in %v", p.overhead(), p.now.Sub(epoch))
 }
 
 // A network that is slower than the sender, with a queue that overflows, is filled and little is sent in vain.
@@ -77,7 +77,7 @@ func TestFragmentBottleneck(t *testing.T) {
 	p := newFragmentPair(t, 1, gigabit)
 	p.start(16 << 20)
 	p.run()
-	took := p.now.Sub(fragmentEpoch)
+	took := p.now.Sub(epoch)
 	best := time.Duration(p.needed) * gigabit.gap
 	t.Logf("%.3f fragments sent per fragment needed, %v, at best %v, window halved %d times", p.overhead(), took, best, p.halvings)
 	require.Less(t, p.overhead(), 1.06)
@@ -90,9 +90,9 @@ func TestFragmentTransfersShareTheLink(t *testing.T) {
 		p.start(1 << 20)
 	}
 	p.runUntil(func() bool { return len(p.finished) > 0 })
-	first := p.now.Sub(fragmentEpoch)
+	first := p.now.Sub(epoch)
 	p.run()
-	last := p.now.Sub(fragmentEpoch)
+	last := p.now.Sub(epoch)
 	require.Less(t, last-first, last/20, "equal messages end together: the first after %v, the last after %v", first, last)
 
 	p.start(8 << 20)
@@ -121,7 +121,7 @@ func TestFragmentBackpressure(t *testing.T) {
 		for id, body := range want {
 			require.True(t, string(body) == string(p.bodies[id]), "transfer %d", id)
 		}
-		t.Logf("loss %v: %.3f fragments sent per fragment needed, in %v", loss, p.overhead(), p.now.Sub(fragmentEpoch))
+		t.Logf("loss %v: %.3f fragments sent per fragment needed, in %v", loss, p.overhead(), p.now.Sub(epoch))
 	}
 }
 

@@ -1,4 +1,4 @@
-package broach
+package transfer
 
 import (
 	"bytes"
@@ -42,12 +42,12 @@ func TestReceiveDuplicates(t *testing.T) {
 
 // [FRAG-2] A receiver MUST NOT set memory aside for [...] twice what of it has arrived: so strict where nothing is set aside at once.
 func TestReceiveSparseFragments(t *testing.T) {
-	var in inTransfers
+	var in In
 	in.Init(testMessage, testMessage, &buffer.Budget{Size: 2 * testMessage})
 	body := make([]byte, testMessage/maxTransfers)
 	before := heapInUse()
 	for id := range uint32(100) {
-		in.Fragment(fragmentEpoch, 1, fragmentOf(id+1, body, 1000, 1023))
+		in.Fragment(epoch, 1, fragmentOf(id+1, body, 1000, 1023))
 	}
 	for _, ok := in.NextAck(); ok; _, ok = in.NextAck() {
 	}
@@ -66,13 +66,13 @@ func TestReceiveSparseFragments(t *testing.T) {
 
 // [FRAG-2] A receiver MUST NOT set memory aside for more than 2 MiB of a message, or twice what of it has arrived if that is more
 func TestReceiveSetsTheFirstPartAsideAtOnce(t *testing.T) {
-	var in inTransfers
-	in.Init(testMessage, 2*testMessage, &buffer.Budget{Size: 4 * testMessage, AtOnce: firstRoom})
+	var in In
+	in.Init(testMessage, 2*testMessage, &buffer.Budget{Size: 4 * testMessage, AtOnce: FirstRoom})
 	for id, size := range []int{1 << 20, 3 << 20} {
 		body := make([]byte, size)
 		for i := range uint32(100) {
-			in.Fragment(fragmentEpoch, 1, fragmentOf(uint32(id+1), body, 1000, i))
-			require.EqualValues(t, min(size, firstRoom), len(in.transfers[uint32(id+1)].body))
+			in.Fragment(epoch, 1, fragmentOf(uint32(id+1), body, 1000, i))
+			require.EqualValues(t, min(size, FirstRoom), len(in.transfers[uint32(id+1)].body))
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package broach
+package transfer
 
 import (
 	"fmt"
@@ -13,12 +13,12 @@ import (
 // A shortcut is a sender and a receiver without a network: batches of 32 fragments, one acknowledgement each.
 type shortcut struct {
 	now time.Time
-	out outTransfers
-	in  inTransfers
+	out Out
+	in  In
 }
 
 func newShortcut() *shortcut {
-	s := &shortcut{now: fragmentEpoch}
+	s := &shortcut{now: epoch}
 	s.out.Init(s.now, testFragment)
 	s.in.Init(testMessage, testMessage, &buffer.Budget{Size: 4 * testMessage})
 	return s

@@ -1,4 +1,4 @@
-package broach
+package transfer
 
 import (
 	"time"
@@ -11,9 +11,9 @@ import (
 // transfer a fragment belongs to) and fragment_body.go (the bytes that arrived).
 
 const (
-	// fragmentOverhead is what a datagram holds besides the data of its one fragment:
+	// Overhead is what a datagram holds besides the data of its one fragment:
 	// header, message frame, fields of Fragment.
-	fragmentOverhead = wire.HeaderSize + wire.FrameSize + 14
+	Overhead = wire.HeaderSize + wire.FrameSize + 14
 
 	// minFragment bounds the work that one byte can cause: 64 MiB are at most 262,144 fragments.
 	minFragment = 256
@@ -21,9 +21,9 @@ const (
 	// maxFragment is what the 16 bits of a message's length leave beside the fields of Fragment.
 	maxFragment = 1<<16 - 1 - 14
 
-	// firstRoom is set aside for a message at its first fragment, in bytes, so that growing need not copy those of up to
+	// FirstRoom is set aside for a message at its first fragment, in bytes, so that growing need not copy those of up to
 	// this size: a tenth of the time of an echo of 1 MiB. 64 transfers take no more than the budget of a link.
-	firstRoom = 2 << 20
+	FirstRoom = 2 << 20
 
 	// fragmentSpan is how far a transfer gets ahead of its first missing fragment: the bitmap of
 	// an acknowledgement reaches no further.
@@ -38,13 +38,13 @@ const (
 	maxIDSpread   = 4096
 	idsRemembered = 2 * maxIDSpread
 
-	// transferIdle is [FRAG-9].
-	transferIdle = 10 * time.Second
+	// Idle is [FRAG-9].
+	Idle = 10 * time.Second
 )
 
-// fragmentSize returns the bytes of data in each fragment but the last, for a link whose datagrams hold packet bytes.
-func fragmentSize(packet int) int {
-	return min(packet-fragmentOverhead, maxFragment)
+// FragmentSize returns the bytes of data in each fragment but the last, for a link whose datagrams hold packet bytes.
+func FragmentSize(packet int) int {
+	return min(packet-Overhead, maxFragment)
 }
 
 // A cut says how the bytes of a transfer lie in its fragments.

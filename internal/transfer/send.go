@@ -1,4 +1,4 @@
-package broach
+package transfer
 
 import (
 	"math/bits"
@@ -14,9 +14,9 @@ import (
 // firstProbe is the wait before a transfer that is not welcome asks again; it doubles up to slowestRetry.
 const firstProbe = 10 * time.Millisecond
 
-// outTransfers sends the large messages of one link, [FRAG-5] and [FRAG-6]. It belongs to the link and is stepped under
+// Out sends the large messages of one link, [FRAG-5] and [FRAG-6]. It belongs to the link and is stepped under
 // its mutex. The link bounds the bytes that wait here, and sends its small messages between fragments, [FRAG-7].
-type outTransfers struct {
+type Out struct {
 	size    uint32 // bytes of a fragment
 	lastID  uint32
 	active  []*outgoing          // at most maxTransfers, the oldest first
@@ -48,19 +48,19 @@ type outgoing struct {
 }
 
 // Init prepares for fragments of size bytes, as fragmentSize gives them.
-func (o *outTransfers) Init(now time.Time, size int) {
-	*o = outTransfers{size: uint32(size)}
+func (o *Out) Init(now time.Time, size int) {
+	*o = Out{size: uint32(size)}
 	o.Flight.init(now, size)
 }
 
 // Start begins the transfer of body: the kind and body of a message. It is borrowed until ack says that the transfer is
 // finished, or until stop: both give the tag back. At most 64 transfers are under way, the others follow in order.
-func (o *outTransfers) Start(body []byte, tag uint64) (id uint32) {
+func (o *Out) Start(body []byte, tag uint64) (id uint32) {
 	return o.StartCut(body, tag, o.size)
 }
 
 // StartCut is start with fragments of another size.
-func (o *outTransfers) StartCut(body []byte, tag uint64, size uint32) (id uint32) {
+func (o *Out) StartCut(body []byte, tag uint64, size uint32) (id uint32) {
 	if len(body) == 0 || int64(len(body)) > 1<<32-1 {
 		panic("broach: internal error: a transfer has 1 to 2^32-1 bytes")
 	}
@@ -79,7 +79,7 @@ func (o *outTransfers) StartCut(body []byte, tag uint64, size uint32) (id uint32
 }
 
 // Resize sets the size of fragments. It returns the transfers that are under way with larger ones.
-func (o *outTransfers) Resize(size int) (larger []*outgoing) {
+func (o *Out) Resize(size int) (larger []*outgoing) {
 	o.size, o.Flight.window.fragment = uint32(size), size
 	for i := range o.waiting.Len() {
 		if t := *o.waiting.At(i); t.size > o.size {
@@ -95,7 +95,7 @@ func (o *outTransfers) Resize(size int) (larger []*outgoing) {
 }
 
 // promote begins transfers that wait.
-func (o *outTransfers) promote() {
+func (o *Out) promote() {
 	for o.waiting.Len() > 0 && o.mayBegin(*o.waiting.At(0)) {
 		if t := o.waiting.Pop(); t.Body != nil {
 			t.orders = make([]sendOrder, ringSize(t.count))
@@ -105,7 +105,7 @@ func (o *outTransfers) promote() {
 }
 
 // mayBegin says whether another transfer may be under way, and this one: maxIDSpread has the reason.
-func (o *outTransfers) mayBegin(t *outgoing) bool {
+func (o *Out) mayBegin(t *outgoing) bool {
 	return len(o.active) == 0 || len(o.active) < maxTransfers && t.Id-o.active[0].Id < maxIDSpread
 }
 
@@ -115,17 +115,17 @@ func ringSize(fragments uint32) int {
 }
 
 // Unfinished counts the transfers under way. Others wait only while there is one.
-func (o *outTransfers) Unfinished() int { return len(o.active) }
+func (o *Out) Unfinished() int { return len(o.active) }
 
 // Ready says whether next has a fragment.
-func (o *outTransfers) Ready(now time.Time) bool {
+func (o *Out) Ready(now time.Time) bool {
 	t, _ := o.pick(now)
 	return t != nil
 }
 
 // Next returns a fragment to be sent now, in a datagram with that number, and false when the window is full or nothing is left. Its data is
 // part of the body.
-func (o *outTransfers) Next(now time.Time, number uint32) (wire.Fragment, bool) {
+func (o *Out) Next(now time.Time, number uint32) (wire.Fragment, bool) {
 	t, index := o.pick(now)
 	if t == nil {
 		return wire.Fragment{}, false
@@ -141,7 +141,7 @@ func (o *outTransfers) Next(now time.Time, number uint32) (wire.Fragment, bool) 
 }
 
 // pick chooses the next fragment that may go now.
-func (o *outTransfers) pick(now time.Time) (*outgoing, uint32) {
+func (o *Out) pick(now time.Time) (*outgoing, uint32) {
 	t, index := o.choose(now)
 	if t == nil {
 		return nil, 0
@@ -154,7 +154,7 @@ func (o *outTransfers) pick(now time.Time) (*outgoing, uint32) {
 }
 
 // choose chooses the next fragment: what was lost first, then one of each transfer in turn.
-func (o *outTransfers) choose(now time.Time) (*outgoing, uint32) {
+func (o *Out) choose(now time.Time) (*outgoing, uint32) {
 	if t, index := o.Flight.nextLost(); t != nil {
 		return t, index
 	}
@@ -192,7 +192,7 @@ func (t *outgoing) order(index uint32) *sendOrder {
 
 // Ack takes an acknowledgement. When it is the last of a transfer, finished is true and tag that of the transfer. The
 // round trip is that of the newest fragment that was sent once: 0 when there is none newer than those measured before.
-func (o *outTransfers) Ack(now time.Time, a wire.FragmentAck) (tag uint64, finished bool, roundTrip time.Duration) {
+func (o *Out) Ack(now time.Time, a wire.FragmentAck) (tag uint64, finished bool, roundTrip time.Duration) {
 	t := o.find(a.Transfer)
 	if t == nil || a.Base > t.high || len(a.Bitmap) > fragmentSpan/8 {
 		return 0, false, 0
@@ -214,10 +214,10 @@ func (o *outTransfers) Ack(now time.Time, a wire.FragmentAck) (tag uint64, finis
 
 // Judge decides what is lost, once all acknowledgements of a batch were taken: those of several transfers come one behind the
 // other, and the first alone would make the fragments of the others look overtaken.
-func (o *outTransfers) Judge() { o.Flight.detectLoss() }
+func (o *Out) Judge() { o.Flight.detectLoss() }
 
 // hasMore says whether there is a fragment that only the window and its pace hold back.
-func (o *outTransfers) hasMore() bool {
+func (o *Out) hasMore() bool {
 	if t, _ := o.Flight.nextLost(); t != nil {
 		return true
 	}
@@ -231,11 +231,11 @@ func (o *outTransfers) hasMore() bool {
 }
 
 // Expect says how long a round trip is likely to be, as long as no fragment has measured one.
-func (o *outTransfers) Expect(roundTrip time.Duration) {
+func (o *Out) Expect(roundTrip time.Duration) {
 	o.Flight.window.expect(roundTrip)
 }
 
-func (o *outTransfers) find(id uint32) *outgoing {
+func (o *Out) find(id uint32) *outgoing {
 	for _, t := range o.active {
 		if t.Id == id {
 			return t
@@ -245,7 +245,7 @@ func (o *outTransfers) find(id uint32) *outgoing {
 }
 
 // acknowledge takes what has arrived out of flight. Bits for what was not sent mean nothing.
-func (o *outTransfers) acknowledge(now time.Time, t *outgoing, a wire.FragmentAck) {
+func (o *Out) acknowledge(now time.Time, t *outgoing, a wire.FragmentAck) {
 	for ; t.base < min(a.Base, t.next); t.base++ {
 		o.Flight.acknowledge(now, t, t.base, a.Newest)
 	}
@@ -263,7 +263,7 @@ func (o *outTransfers) acknowledge(now time.Time, t *outgoing, a wire.FragmentAc
 
 // obey takes the receiver's limit. It never goes back, but the first may lie below what was sent: the receiver has
 // dropped the fragments above it, which says nothing about the network.
-func (o *outTransfers) obey(now time.Time, t *outgoing, limit uint32) {
+func (o *Out) obey(now time.Time, t *outgoing, limit uint32) {
 	if t.heard {
 		limit = max(limit, t.limit)
 	}
@@ -278,7 +278,7 @@ func (o *outTransfers) obey(now time.Time, t *outgoing, limit uint32) {
 }
 
 // recall makes all fragments from index on unsent.
-func (o *outTransfers) recall(t *outgoing, index uint32) {
+func (o *Out) recall(t *outgoing, index uint32) {
 	for ; t.next > index; t.next-- {
 		o.Flight.recall(t, t.next-1)
 	}
@@ -286,7 +286,7 @@ func (o *outTransfers) recall(t *outgoing, index uint32) {
 
 // Stop ends a transfer before it is finished: given up, or refused by the receiver. It returns false when there is no
 // such transfer.
-func (o *outTransfers) Stop(id uint32) (tag uint64, ok bool) {
+func (o *Out) Stop(id uint32) (tag uint64, ok bool) {
 	if t := o.find(id); t != nil {
 		o.recall(t, t.base)
 		o.Flight.trim()
@@ -300,7 +300,7 @@ func (o *outTransfers) Stop(id uint32) (tag uint64, ok bool) {
 	return 0, false
 }
 
-func (o *outTransfers) findWaiting(id uint32) *outgoing {
+func (o *Out) findWaiting(id uint32) *outgoing {
 	i := sort.Search(o.waiting.Len(), func(i int) bool { return int32((*o.waiting.At(i)).Id-id) >= 0 })
 	if i == o.waiting.Len() {
 		return nil
@@ -312,33 +312,33 @@ func (o *outTransfers) findWaiting(id uint32) *outgoing {
 }
 
 // end gives a body back.
-func (o *outTransfers) end(t *outgoing) {
+func (o *Out) end(t *outgoing) {
 	t.Body = nil
 	o.active = slices.DeleteFunc(o.active, func(other *outgoing) bool { return other == t })
 	o.promote()
 }
 
 // Timeout takes as lost what was not heard of for the retransmission time.
-func (o *outTransfers) Timeout(now time.Time, rto time.Duration) {
+func (o *Out) Timeout(now time.Time, rto time.Duration) {
 	o.Flight.timeout(now, rto)
 }
 
 // LostAgain reports whether, since it was last asked, a fragment was lost that had been sent before, or several in a row.
-func (o *outTransfers) LostAgain() bool {
+func (o *Out) LostAgain() bool {
 	was := o.Flight.lostAgain
 	o.Flight.lostAgain = false
 	return was
 }
 
 // Passed returns the bytes in the largest fragment that arrived since it was last asked; 0 when none did.
-func (o *outTransfers) Passed() int {
+func (o *Out) Passed() int {
 	size := o.Flight.passed
 	o.Flight.passed = 0
 	return int(size)
 }
 
 // NextTimeout returns when to call timeout, or next for what is paced, or for a transfer that asks whether it is welcome: zero when neither.
-func (o *outTransfers) NextTimeout(rto time.Duration) time.Time {
+func (o *Out) NextTimeout(rto time.Duration) time.Time {
 	at := o.Flight.Deadline(rto)
 	if !o.Flight.hasRoom() {
 		return at

@@ -1,4 +1,4 @@
-package broach
+package transfer
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var fragmentEpoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const (
 	testFragment = 1359 // fragmentSize(1400)
@@ -47,8 +47,8 @@ type fragmentPair struct {
 	busy time.Time // until then the way to the receiver is taken
 	wire inTransit
 
-	out outTransfers
-	in  inTransfers
+	out Out
+	in  In
 
 	trip         trip
 	finished     []uint64          // tags given back by ack
@@ -63,7 +63,7 @@ type fragmentPair struct {
 
 func newFragmentPair(t *testing.T, seed uint64, net conditions) *fragmentPair {
 	t.Logf("seed %d", seed)
-	p := &fragmentPair{t: t, now: fragmentEpoch, rng: rand.New(rand.NewPCG(seed, 1)), net: net, bodies: map[uint32][]byte{}}
+	p := &fragmentPair{t: t, now: epoch, rng: rand.New(rand.NewPCG(seed, 1)), net: net, bodies: map[uint32][]byte{}}
 	p.out.Init(p.now, testFragment)
 	p.in.Init(testMessage, testMessage, &buffer.Budget{Size: 4 * testMessage})
 	return p
@@ -85,7 +85,7 @@ func (p *fragmentPair) run() {
 func (p *fragmentPair) runUntil(done func() bool) {
 	p.t.Helper()
 	for still := 0; !done(); still++ {
-		require.Less(p.t, p.now.Sub(fragmentEpoch), 10*time.Minute, "virtual time: the transfers stand still")
+		require.Less(p.t, p.now.Sub(epoch), 10*time.Minute, "virtual time: the transfers stand still")
 		require.Less(p.t, still, 100, "steps at one time: nextTimeout lies in the past")
 		before := p.now
 		if p.step(); p.now.After(before) {
@@ -161,7 +161,7 @@ func (p *fragmentPair) transmit(at time.Time, m any) {
 
 // nextEvent returns when something happens next: a far time when nothing ever does.
 func (p *fragmentPair) nextEvent() time.Time {
-	next := fragmentEpoch.Add(time.Hour)
+	next := epoch.Add(time.Hour)
 	if len(p.wire.queue) > 0 {
 		next = p.wire.queue[0].at
 	}
@@ -294,7 +294,7 @@ func (q *inTransit) Pop() any {
 }
 
 // checkSender recomputes what outTransfers keeps account of.
-func checkSender(t *testing.T, o *outTransfers) {
+func checkSender(t *testing.T, o *Out) {
 	t.Helper()
 	count, bytes := 0, 0
 	for _, out := range o.active {
@@ -315,7 +315,7 @@ func checkSender(t *testing.T, o *outTransfers) {
 }
 
 // checkReceiver recomputes what inTransfers keeps account of, but for the bytes kept by messages that were not released.
-func checkReceiver(t *testing.T, in *inTransfers, kept int64) {
+func checkReceiver(t *testing.T, in *In, kept int64) {
 	t.Helper()
 	reserved := kept
 	for _, i := range in.transfers {
