@@ -44,7 +44,7 @@ func (l *link) outboxFor(kind wire.Kind) *outbox {
 func (l *link) sendingTimeout() time.Time {
 	rto := l.rtt.transferTimeout()
 	if l.isWithheld() {
-		return l.sending.Flight.Deadline(rto)
+		return l.sending.Deadline(rto)
 	}
 	return pace.Earliest(l.sending.NextTimeout(rto), l.path.nextTimeout())
 }

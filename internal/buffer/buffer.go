@@ -1,3 +1,18 @@
+// Package buffer keeps byte slices for reuse, and counts how many bytes others may make a node hold.
+//
+// Reuse has two kinds. A Buffer is a small message on its way, with one owner who releases it. Bytes and Recycle are for what is large: its sizes
+// come in classes, and what a process that has become idle still keeps of them goes back to the system (idle.go). Nothing here clears what it
+// gives out: who asks for bytes writes them before they are read.
+//
+// A Budget is a limit that all links of a node share, and a Share what one link has of it. A link may take as much as it leaves free for the
+// others, so that no single peer, however greedy, and no number of them keeps small messages out (budget.go).
+//
+// The package knows no link, no node and no message. It logs nothing. Buffers have one owner; everything else is safe for concurrent use but where its
+// comment says otherwise.
+//
+//	buffer.go  Buffer, and large byte slices
+//	budget.go  Budget and Share
+//	idle.go    when memory goes back to the system
 package buffer
 
 import (

@@ -1,3 +1,10 @@
+// Package pace says when something is due and how often it may be. It is small on purpose: rooms do not own timers, they say when they want to
+// be stepped next, and the earliest of many such times is what the loop of a node waits for.
+//
+// A zero time means never in all of broach. Earliest knows that; Later has no need to.
+//
+//	pace.go      Earliest, Later, and Allowance: so many in a second
+//	loglimit.go  LogLimit: how many lines of one sort are logged, and how many were not
 package pace
 
 import "time"

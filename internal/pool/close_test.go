@@ -25,7 +25,7 @@ func TestPoolCloseRejectsQueuedAndWaitsForRunning(t *testing.T) {
 		for _, j := range queued {
 			require.Equal(t, fate{rejects: 1}, j.fate())
 		}
-		require.Equal(t, poolStats{peakRunning: 1, peakQueued: 2, Done: 1, rejected: 2}, p.Stats())
+		require.Equal(t, Stats{peakRunning: 1, peakQueued: 2, Done: 1, rejected: 2}, p.Stats())
 	})
 }
 
@@ -132,7 +132,7 @@ func (c *crowd) note(who int, j *probeJob, taken bool) {
 	}
 }
 
-// Each job taken gets exactly one of run, shed and reject, each refused one
+// Each job taken gets exactly one of Run, Shed and Reject, each refused one
 // none, and the counters agree, whatever goes on at the same time.
 func TestPoolEveryJobHasOneFate(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
@@ -173,7 +173,7 @@ func (c *crowd) live(t *testing.T, seed uint64) {
 
 func (c *crowd) check(t *testing.T) {
 	require.False(t, c.tooMany.Load(), "more than %d at once", c.over)
-	var got poolStats
+	var got Stats
 	for who := range c.taken {
 		for _, j := range c.refused[who] {
 			require.Equal(t, fate{}, j.fate())

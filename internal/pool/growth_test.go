@@ -71,7 +71,7 @@ func TestPoolNeverGrowsBeyondMax(t *testing.T) {
 		require.Equal(t, 8, p.Stats().Running)
 		block.open()
 		synctest.Wait()
-		require.Equal(t, poolStats{peakRunning: 8, peakQueued: 42, Done: 50}, p.Stats())
+		require.Equal(t, Stats{peakRunning: 8, peakQueued: 42, Done: 50}, p.Stats())
 	})
 }
 

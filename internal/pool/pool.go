@@ -1,3 +1,21 @@
+// Package pool runs the functions of users, and nothing else does. What is run is a Job, which the pool does not look into.
+//
+// The pool bounds what others can make a node do at once: so many workers, so many jobs that wait, and one dispatcher for those beyond. A job
+// that is taken is answered for exactly once: it is run, shed because its deadline has passed, or rejected because the pool closes. A job that panics,
+// or ends its goroutine, takes down nothing but itself.
+//
+// Workers that stay are goroutines of the pool's own, woken by a condition: a channel would cost a switch of goroutines for each job. Those beyond
+// them come and go as an ants pool lets them. A caller's goroutine can stand in for a worker that has nothing to do (guest.go): the reader runs
+// functions that take a microsecond that way.
+//
+// When jobs expire while they wait, the newest are run first, for the oldest have hardly any time left (worker.go, nextJob).
+//
+// In reading order:
+//
+//	pool.go    Job, Limits, Pool: how a job gets in, and how the pool closes
+//	worker.go  how it is run
+//	growth.go  when workers are added
+//	guest.go   in a worker's place
 package pool
 
 import (
@@ -12,25 +30,25 @@ import (
 	"github.com/panjf2000/ants/v2"
 )
 
-// What submit returns for a job that was not taken; it never ran and never will.
+// What Submit returns for a job that was not taken; it never ran and never will.
 var (
-	errQueueFull = errors.New("the queue is full")
-	ErrClosed    = errors.New("the pool is closed")
+	ErrFull   = errors.New("the queue is full")
+	ErrClosed = errors.New("the pool is closed")
 )
 
 // A Job is one piece of user code to run, with what to do when it cannot.
-// A job the pool has accepted gets exactly one of run, shed and reject, on any
+// A job the pool has accepted gets exactly one of Run, Shed and Reject, on any
 // goroutine but under no lock of the pool. The pool does not touch it after
-// that call, or after failed where run did not return: it may be reused.
+// that call, or after Failed where Run did not return: it may be reused.
 type Job interface {
 	Run() // runs user code
-	// expired says that the deadline has passed or the caller has gone. It may
+	// Expired says that the deadline has passed or the caller has gone. It may
 	// be asked under the pool's lock: it is quick and runs no user code.
 	Expired(now time.Time) bool
-	// shed comes instead of run when the job leaves the queue expired. It runs
-	// no user code, and may come from within offer of another job.
+	// Shed comes instead of Run when the job leaves the queue expired. It runs
+	// no user code, and may come from within Offer of another job.
 	Shed()
-	Failed(v any, stack []byte) // run panicked with v; ErrGoexit if it ended its goroutine
+	Failed(v any, stack []byte) // Run panicked with v; ErrGoexit if it ended its goroutine
 	Reject()                    // the pool closed while the job was queued
 }
 
@@ -44,11 +62,11 @@ type Limits struct {
 	RejectWhenFull bool          // at a full queue: true refuses a job; false runs it before the next one is taken in
 }
 
-// A verdict is what became of an offered job.
-type verdict uint8
+// A Verdict is what became of an offered job.
+type Verdict uint8
 
 const (
-	Accepted   verdict = iota // the pool has it
+	Accepted   Verdict = iota // the pool has it
 	Overloaded                // not taken: the queue is full, tell the caller
 	Busy                      // not taken: queue full and dispatcher at work, or closed; say nothing, the caller sends again
 )
@@ -63,7 +81,7 @@ const (
 // a time. So at most Max handlers run at once, Max+1 with a dispatcher.
 //
 // All methods may be called at any time from any goroutine. Nothing is called
-// under the lock but job.expired.
+// under the lock but Job.Expired.
 type Pool struct {
 	cfg       Limits
 	drainTask func() // p.drain, bound once because a method value allocates
@@ -71,7 +89,7 @@ type Pool struct {
 	stop    sync.Once
 	closedc chan struct{} // closed when the pool takes no more jobs
 	idlec   chan struct{} // closed when, after that, the last worker has ended
-	roomc   chan struct{} // holds a token when a waiting submit should try again
+	roomc   chan struct{} // holds a token when a waiting Submit should try again
 
 	refused atomic.Int64
 
@@ -98,11 +116,11 @@ type Pool struct {
 	dispatching bool // the dispatcher carries a job
 	waiting     int  // submits waiting for room
 
-	counts poolStats // its queued and refused are filled in by stats
+	counts Stats // its queued and refused are filled in by Stats
 }
 
-// poolStats are the counters of a pool since it was made, and two gauges.
-type poolStats struct {
+// Stats are the counters of a pool since it was made, and two gauges.
+type Stats struct {
 	Running     int   // jobs in the hands of workers and dispatcher now
 	Queued      int   // jobs waiting now
 	peakRunning int   // most running at once
@@ -111,7 +129,7 @@ type poolStats struct {
 	Panics      int64 // of those, ended by a panic or runtime.Goexit
 	Shed        int64 // taken, but expired before they could run
 	rejected    int64 // taken, but still waiting when the pool closed
-	Refused     int64 // not taken by offer or submit
+	Refused     int64 // not taken by Offer or Submit
 }
 
 // New returns a pool without any goroutine yet. cfg has its defaults
@@ -129,10 +147,10 @@ func New(cfg Limits) *Pool {
 }
 
 // Offer hands j over, or says why not. An accepted job is a worker's: it may
-// have run, and be used again, before offer returns. It never blocks and wakes nobody: call
-// kick after the last of a batch. It may shed another job: hold no lock that
-// shed takes.
-func (p *Pool) Offer(j Job) verdict {
+// have run, and be used again, before Offer returns. It never blocks and wakes nobody: call
+// Kick after the last of a batch. It may shed another job: hold no lock that
+// Shed takes.
+func (p *Pool) Offer(j Job) Verdict {
 	v := p.place(j)
 	if v != Accepted {
 		p.refused.Add(1)
@@ -140,8 +158,8 @@ func (p *Pool) Offer(j Job) verdict {
 	return v
 }
 
-// Submit is offer and kick for local calls. Where offer would say overloaded
-// it returns errQueueFull; where busy it waits for room in the queue or for
+// Submit is Offer and kick for local calls. Where Offer would say Overloaded
+// it returns ErrFull; where Busy it waits for room in the queue or for
 // the dispatcher, until ctx ends or the pool closes, and returns ctx.Err() or
 // ErrClosed. A job may submit others; where every worker and the
 // dispatcher wait for room, only ctx ends that.
@@ -155,7 +173,7 @@ func (p *Pool) Submit(ctx context.Context, j Job) error {
 	return nil
 }
 
-// Add hands over, as offer does, a job that others bound: it waits even where the queue is full. It
+// Add hands over, as Offer does, a job that others bound: it waits even where the queue is full. It
 // returns false if the pool is closed.
 func (p *Pool) Add(j Job) bool {
 	p.mu.Lock()
@@ -170,7 +188,7 @@ func (p *Pool) Add(j Job) bool {
 	return true
 }
 
-// Kick sets workers on the jobs offered since the last kick: it wakes or
+// Kick sets workers on the jobs offered since the last Kick: it wakes or
 // starts one, which calls the next if there is more to do, and applies the
 // growth rule.
 func (p *Pool) Kick() {
@@ -184,7 +202,7 @@ func (p *Pool) Kick() {
 }
 
 // Stats returns the counters as they are now.
-func (p *Pool) Stats() poolStats {
+func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.counts
@@ -238,7 +256,7 @@ func (p *Pool) noteIdle() {
 }
 
 // place queues j, or gives it to the dispatcher, or says why not.
-func (p *Pool) place(j Job) verdict {
+func (p *Pool) place(j Job) Verdict {
 	v, late := p.tryPlace(j)
 	if late != nil {
 		late.Shed()
@@ -249,7 +267,7 @@ func (p *Pool) place(j Job) verdict {
 // tryPlace also returns the expired job, if any, that made room for j and is
 // to be shed without the lock. One is enough, and keeps the cost of an offer
 // the same whatever is in the queue.
-func (p *Pool) tryPlace(j Job) (v verdict, late Job) {
+func (p *Pool) tryPlace(j Job) (v Verdict, late Job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -281,7 +299,7 @@ func (p *Pool) enter(ctx context.Context, j Job) error {
 	case Accepted:
 		return nil
 	case Overloaded:
-		return errQueueFull
+		return ErrFull
 	}
 	p.addWaiting(1)
 	defer p.addWaiting(-1)

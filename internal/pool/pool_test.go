@@ -211,7 +211,7 @@ func TestPoolNeverRunsExpiredJobs(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, fate{sheds: 1}, late.fate())
 		require.Equal(t, fate{runs: 1}, inTime.fate())
-		require.Equal(t, poolStats{peakRunning: 1, peakQueued: 2, Done: 2, Shed: 1}, p.Stats())
+		require.Equal(t, Stats{peakRunning: 1, peakQueued: 2, Done: 2, Shed: 1}, p.Stats())
 	})
 }
 
@@ -261,7 +261,7 @@ func TestPoolSubmitIsRefusedByFullQueue(t *testing.T) {
 		worker := make(gate)
 		defer worker.open()
 		fill(t, p, worker)
-		require.ErrorIs(t, p.Submit(t.Context(), &probeJob{}), errQueueFull)
+		require.ErrorIs(t, p.Submit(t.Context(), &probeJob{}), ErrFull)
 		require.EqualValues(t, 1, p.Stats().Refused)
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrGoexit is what a job's failed gets when user code called runtime.Goexit.
+// ErrGoexit is what a Job.Failed gets when user code called runtime.Goexit.
 var ErrGoexit = errors.New("the handler ended its goroutine with runtime.Goexit")
 
 // jobEnd is what a worker did since it last looked at the queue.

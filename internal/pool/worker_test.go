@@ -89,7 +89,7 @@ func TestPoolPanicHarmsNothingElse(t *testing.T) {
 		require.Equal(t, "kaboom", bad.cause)
 		require.Contains(t, string(bad.stack), "panicking", "the stack leads to the culprit")
 		require.Equal(t, fate{runs: 1}, next.fate())
-		require.Equal(t, poolStats{peakRunning: 1, peakQueued: 2, Done: 2, Panics: 1}, p.Stats())
+		require.Equal(t, Stats{peakRunning: 1, peakQueued: 2, Done: 2, Panics: 1}, p.Stats())
 	})
 }
 
@@ -112,7 +112,7 @@ func TestPoolGoexitHarmsNothingElse(t *testing.T) {
 					require.Equal(t, ErrGoexit, j.cause)
 				}
 				require.Equal(t, fate{runs: 1}, next.fate())
-				require.Equal(t, poolStats{peakRunning: 1, peakQueued: 3, Done: 3, Panics: 2}, p.Stats())
+				require.Equal(t, Stats{peakRunning: 1, peakQueued: 3, Done: 3, Panics: 2}, p.Stats())
 				require.Equal(t, [2]int{cfg.Core, 0}, workers(p))
 			})
 		})

@@ -13,7 +13,7 @@ import (
 // An incoming is a message of which fragments have arrived.
 //
 //	base <= high <= count
-//	cap(body) + bytes in apart <= max(2 * bytes that arrived, memory.atOnce)   [FRAG-2]
+//	cap(body) + bytes in apart <= max(2 * bytes that arrived, memory.AtOnce)   [FRAG-2]
 type incoming struct {
 	cut
 	id    uint32
@@ -69,7 +69,7 @@ func (t *incoming) place(index uint32, data []byte) bool {
 	return true
 }
 
-// grow makes room for the bytes before to, unless body would be larger than [FRAG-2] has it. Beyond memory.atOnce its sizes are
+// grow makes room for the bytes before to, unless body would be larger than [FRAG-2] has it. Beyond memory.AtOnce its sizes are
 // powers of two, up to the total: all growing together copies each byte about once.
 func (t *incoming) grow(to, placed int64) bool {
 	size := buffer.Size(int64(t.total))

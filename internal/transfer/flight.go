@@ -36,7 +36,7 @@ func (o sendOrder) inFlight() bool { return o != notInFlight && o != acknowledge
 
 // A sentFragment remembers one sending of a fragment, until the fragment is acknowledged or lost.
 type sentFragment struct {
-	of *outgoing
+	of *Outgoing
 	sending
 	before sending // the one before, if it was sent again
 	index  uint32
@@ -54,7 +54,7 @@ func (s sentFragment) isYoungerThan(newest uint32) bool { return int32(newest-s.
 
 // A lostFragment waits to be sent again.
 type lostFragment struct {
-	of    *outgoing
+	of    *Outgoing
 	index uint32
 	sending
 }
@@ -108,7 +108,7 @@ func (f *flight) hasRoom() bool {
 func (f *flight) mayGo(now time.Time) bool { return f.pacer.mayGo(now.Sub(f.epoch)) }
 
 // send records a sending, in a datagram with that number.
-func (f *flight) send(now time.Time, t *outgoing, index, number uint32) {
+func (f *flight) send(now time.Time, t *Outgoing, index, number uint32) {
 	at := now.Sub(f.epoch)
 	if f.count == 0 {
 		f.window.wake(at, f.progress, f.next())
@@ -126,7 +126,7 @@ func (f *flight) send(now time.Time, t *outgoing, index, number uint32) {
 }
 
 // recall takes a fragment out of flight without a verdict on the network.
-func (f *flight) recall(t *outgoing, index uint32) {
+func (f *flight) recall(t *Outgoing, index uint32) {
 	order := t.order(index)
 	if order.inFlight() {
 		f.leave(t)
@@ -135,13 +135,13 @@ func (f *flight) recall(t *outgoing, index uint32) {
 }
 
 // leave counts a fragment of t as no longer in flight.
-func (f *flight) leave(t *outgoing) {
+func (f *flight) leave(t *Outgoing) {
 	f.count--
 	f.bytes -= int(t.size)
 }
 
 // acknowledge takes a fragment out of flight that has arrived: newest is the number of the newest datagram that brought one of its transfer.
-func (f *flight) acknowledge(now time.Time, t *outgoing, index, newest uint32) {
+func (f *flight) acknowledge(now time.Time, t *Outgoing, index, newest uint32) {
 	place := t.order(index)
 	order := *place
 	if order == acknowledged {
@@ -181,7 +181,7 @@ func (f *flight) measure(s sending, newest uint32) {
 }
 
 // overtaken notes that a fragment has arrived that was taken as lost.
-func (f *flight) overtaken(t *outgoing) {
+func (f *flight) overtaken(t *Outgoing) {
 	f.window.arrivedLate(int(t.size))
 	f.threshold = min(2*f.threshold, lossThresholdMost)
 }
@@ -227,7 +227,7 @@ func (f *flight) drop() bool {
 }
 
 // nextLost returns the fragment that has been lost for the longest time: nil when none is.
-func (f *flight) nextLost() (*outgoing, uint32) {
+func (f *flight) nextLost() (*Outgoing, uint32) {
 	for f.lost.Len() > 0 {
 		l := *f.lost.At(0)
 		if l.isLost() {
@@ -238,8 +238,8 @@ func (f *flight) nextLost() (*outgoing, uint32) {
 	return nil, 0
 }
 
-// Deadline returns when the silence has lasted for the retransmission time; zero when nothing is in flight.
-func (f *flight) Deadline(rto time.Duration) time.Time {
+// deadline returns when the silence has lasted for the retransmission time; zero when nothing is in flight.
+func (f *flight) deadline(rto time.Duration) time.Time {
 	if f.count == 0 {
 		return time.Time{}
 	}
@@ -259,7 +259,7 @@ func (f *flight) patience(rto time.Duration) time.Duration {
 
 // timeout is [FRAG-5], second half: the oldest go again, and what comes of that says what became of the others.
 func (f *flight) timeout(now time.Time, rto time.Duration) {
-	if f.count == 0 || now.Before(f.Deadline(rto)) {
+	if f.count == 0 || now.Before(f.deadline(rto)) {
 		return
 	}
 	f.asked = now.Sub(f.epoch)

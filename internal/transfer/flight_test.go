@@ -37,13 +37,13 @@ func TestFlightLossByTime(t *testing.T) {
 	const rto = 20 * time.Millisecond
 	s := newSenderTest(t)
 	id := s.start(100)
-	require.Zero(t, s.out.Flight.Deadline(rto), "nothing is in flight")
+	require.Zero(t, s.out.flight.deadline(rto), "nothing is in flight")
 	s.send(2)
 	s.advance(15 * time.Millisecond)
 	s.send(2)
 	s.advance(4 * time.Millisecond)
 	s.ack(id, 1)
-	require.Equal(t, s.now.Add(rto), s.out.Flight.Deadline(rto), "an acknowledgement came")
+	require.Equal(t, s.now.Add(rto), s.out.flight.deadline(rto), "an acknowledgement came")
 
 	s.advance(rto - 1)
 	s.out.Timeout(s.now, rto)
@@ -55,7 +55,7 @@ func TestFlightLossByTime(t *testing.T) {
 
 	s.advance(1)
 	s.ack(id, 4)
-	require.Equal(t, s.now.Add(rto), s.out.Flight.Deadline(rto))
+	require.Equal(t, s.now.Add(rto), s.out.flight.deadline(rto))
 }
 
 // The silence is broken by a few fragments, at a doubled time up to 200 ms.
@@ -73,7 +73,7 @@ func TestFlightBackoff(t *testing.T) {
 	s.ack(id, 1)
 	require.Equal(t, s.now.Add(rto), s.out.NextTimeout(rto), "an acknowledgement ends the doubling")
 	s.sendAll()
-	require.Greater(t, s.out.Flight.count, burstFragments, "and opens the window")
+	require.Greater(t, s.out.flight.count, burstFragments, "and opens the window")
 }
 
 // A retransmission time that is longer than 200 ms is not shortened by its doubling.
@@ -108,14 +108,14 @@ func TestFlightLateAcknowledgement(t *testing.T) {
 	require.Equal(t, roundTrip, rtt)
 	resent := s.sendAll()
 	require.Equal(t, uint32(0), resent[0])
-	window := s.out.Flight.window.size
+	window := s.out.flight.window.size
 
 	t.Log("0 arrives after 31 and before what was sent with its second sending")
 	s.advance(time.Millisecond)
 	s.ack(id, 32)
 	s.advance(roundTrip - 2*time.Millisecond)
 	require.Equal(t, resent[len(resent)-1]+1, s.sendAll()[0], "nothing is sent again")
-	require.GreaterOrEqual(t, s.out.Flight.window.size, window)
+	require.GreaterOrEqual(t, s.out.flight.window.size, window)
 
 	t.Log("a second sending that comes as late as a round trip demands is believed")
 	s = newSenderTest(t)
@@ -151,10 +151,10 @@ func TestFlightRoundTrip(t *testing.T) {
 	s.advance(time.Millisecond)
 	late := ackOf(id, 8, 8+fragmentSpan)
 	late.Newest = first
-	threshold := s.out.Flight.threshold
+	threshold := s.out.flight.threshold
 	_, _, rtt = s.take(late)
 	require.Equal(t, time.Second+4*time.Millisecond, rtt, "the first sending of 7 was not lost, but late")
-	require.Equal(t, 2*threshold, s.out.Flight.threshold)
+	require.Equal(t, 2*threshold, s.out.flight.threshold)
 }
 
 // [FRAG-4] the second sending is measured where it is the newest that has come.
@@ -176,7 +176,7 @@ func TestFlightLearnsHowMuchIsOvertaken(t *testing.T) {
 	id := s.start(1000)
 	s.send(60)
 	for _, threshold := range []uint32{3, 6, 12, 24, 48, 48} {
-		require.EqualValues(t, threshold, s.out.Flight.threshold)
+		require.EqualValues(t, threshold, s.out.flight.threshold)
 		base := s.out.find(id).base
 		s.send(60)
 		s.ack(id, base, base+threshold-1)

@@ -209,10 +209,10 @@ func (p *fragmentPair) receive(number uint32, f wire.Fragment) {
 }
 
 func (p *fragmentPair) ack(a wire.FragmentAck) {
-	before := p.out.Flight.window.size
+	before := p.out.flight.window.size
 	tag, finished, rtt := p.out.Ack(p.now, a)
 	p.out.Judge()
-	if p.out.Flight.window.size < before {
+	if p.out.flight.window.size < before {
 		p.halvings++
 	}
 	if finished {
@@ -308,10 +308,10 @@ func checkSender(t *testing.T, o *Out) {
 			}
 		}
 	}
-	require.Equal(t, count, o.Flight.count, "fragments in flight")
+	require.Equal(t, count, o.flight.count, "fragments in flight")
 	require.LessOrEqual(t, len(o.active), maxTransfers)
-	require.Equal(t, bytes, o.Flight.bytes, "bytes in flight")
-	require.LessOrEqual(t, o.Flight.window.size, maxWindowFar)
+	require.Equal(t, bytes, o.flight.bytes, "bytes in flight")
+	require.LessOrEqual(t, o.flight.window.size, maxWindowFar)
 }
 
 // checkReceiver recomputes what inTransfers keeps account of, but for the bytes kept by messages that were not released.

@@ -24,7 +24,7 @@ const (
 // not fit, or is the 65th, leaves no trace: it is acknowledged with limit 0, which makes its sender ask again.
 //
 // A peer that reserves and does not send harms itself, for 10 s or as long as it sends a fragment every 10 s. Many such peers
-// together leave the others room for small ones among the large messages only, see memory and reassemblyParts.
+// together leave the others room for small ones among the large messages only, see buffer.Budget.
 type In struct {
 	largest int64        // bytes of a message
 	Held    buffer.Share // reserved, of what all links may reserve
@@ -39,7 +39,7 @@ type In struct {
 
 	due     []*incoming // whose acknowledgement is due, unless it was stopped since
 	answers []answer
-	bitmap  [fragmentSpan / 8]byte // of the acknowledgement that nextAck returned
+	bitmap  [fragmentSpan / 8]byte // of the acknowledgement that NextAck returned
 }
 
 // An answer is an acknowledgement for a transfer that is not under way.
@@ -56,7 +56,7 @@ func (in *In) Init(largest, budget int64, node *buffer.Budget) {
 }
 
 // Fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns
-// it, calls release once it is to count no more against the budgets, and may call recycle when nobody uses it any
+// it, calls Release once it is to count no more against the budgets, and may call buffer.Recycle when nobody uses it any
 // more. When code is not 0, the transfer is refused: Stop with that code is to be sent. number is that of its datagram, the low 32 bits.
 func (in *In) Fragment(now time.Time, number uint32, f wire.Fragment) (body []byte, code wire.Code) {
 	if !isWellFormed(f) {
@@ -131,7 +131,7 @@ func (in *In) reserve(now time.Time, id uint32, total int64) bool {
 	return in.Held.Take(total)
 }
 
-// Release gives back what is reserved for a message of n bytes that fragment returned.
+// Release gives back what is reserved for a message of n bytes that Fragment returned.
 func (in *In) Release(n int) { in.Held.Give(int64(n)) }
 
 // end forgets a transfer but for how it ended. What was reserved for a delivered one stays so until release.
@@ -182,7 +182,7 @@ func (in *In) Expire(now time.Time) {
 	}
 }
 
-// NextTimeout returns when to call expire: zero while no transfer is under way. It may be early, never late.
+// NextTimeout returns when to call Expire: zero while no transfer is under way. It may be early, never late.
 func (in *In) NextTimeout() time.Time { return in.expiry }
 
 // acknowledge makes an acknowledgement due for what the datagram with that number brought.

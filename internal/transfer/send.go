@@ -19,17 +19,17 @@ const firstProbe = 10 * time.Millisecond
 type Out struct {
 	size    uint32 // bytes of a fragment
 	lastID  uint32
-	active  []*outgoing          // at most maxTransfers, the oldest first
+	active  []*Outgoing          // at most maxTransfers, the oldest first
 	turn    int                  // position in active of the transfer whose turn it is
-	waiting ring.Ring[*outgoing] // with the ids that follow; a stopped one has no body
-	Flight  flight
+	waiting ring.Ring[*Outgoing] // with the ids that follow; a stopped one has no body
+	flight  flight
 	HeardAt time.Time // when one of them was last acknowledged, be it that there is no room for it
 }
 
-// An outgoing is a message being sent.
+// An Outgoing is a message being sent.
 //
 //	base <= next <= high <= count
-type outgoing struct {
+type Outgoing struct {
 	cut
 	Id   uint32
 	tag  uint64
@@ -47,19 +47,19 @@ type outgoing struct {
 	orders []sendOrder // of the fragments [base, next), a ring
 }
 
-// Init prepares for fragments of size bytes, as fragmentSize gives them.
+// Init prepares for fragments of size bytes, as FragmentSize gives them.
 func (o *Out) Init(now time.Time, size int) {
 	*o = Out{size: uint32(size)}
-	o.Flight.init(now, size)
+	o.flight.init(now, size)
 }
 
-// Start begins the transfer of body: the kind and body of a message. It is borrowed until ack says that the transfer is
-// finished, or until stop: both give the tag back. At most 64 transfers are under way, the others follow in order.
+// Start begins the transfer of body: the kind and body of a message. It is borrowed until Ack says that the transfer is
+// finished, or until Stop: both give the tag back. At most 64 transfers are under way, the others follow in order.
 func (o *Out) Start(body []byte, tag uint64) (id uint32) {
 	return o.StartCut(body, tag, o.size)
 }
 
-// StartCut is start with fragments of another size.
+// StartCut is Start with fragments of another size.
 func (o *Out) StartCut(body []byte, tag uint64, size uint32) (id uint32) {
 	if len(body) == 0 || int64(len(body)) > 1<<32-1 {
 		panic("broach: internal error: a transfer has 1 to 2^32-1 bytes")
@@ -67,7 +67,7 @@ func (o *Out) StartCut(body []byte, tag uint64, size uint32) (id uint32) {
 	if o.lastID++; o.lastID == 0 { // 0 is no transfer
 		o.lastID++
 	}
-	o.waiting.Push(&outgoing{
+	o.waiting.Push(&Outgoing{
 		cut:   cutInto(uint32(len(body)), size),
 		Id:    o.lastID,
 		tag:   tag,
@@ -79,8 +79,8 @@ func (o *Out) StartCut(body []byte, tag uint64, size uint32) (id uint32) {
 }
 
 // Resize sets the size of fragments. It returns the transfers that are under way with larger ones.
-func (o *Out) Resize(size int) (larger []*outgoing) {
-	o.size, o.Flight.window.fragment = uint32(size), size
+func (o *Out) Resize(size int) (larger []*Outgoing) {
+	o.size, o.flight.window.fragment = uint32(size), size
 	for i := range o.waiting.Len() {
 		if t := *o.waiting.At(i); t.size > o.size {
 			t.cut = cutInto(t.total, o.size)
@@ -105,7 +105,7 @@ func (o *Out) promote() {
 }
 
 // mayBegin says whether another transfer may be under way, and this one: maxIDSpread has the reason.
-func (o *Out) mayBegin(t *outgoing) bool {
+func (o *Out) mayBegin(t *Outgoing) bool {
 	return len(o.active) == 0 || len(o.active) < maxTransfers && t.Id-o.active[0].Id < maxIDSpread
 }
 
@@ -117,7 +117,7 @@ func ringSize(fragments uint32) int {
 // Unfinished counts the transfers under way. Others wait only while there is one.
 func (o *Out) Unfinished() int { return len(o.active) }
 
-// Ready says whether next has a fragment.
+// Ready says whether Next has a fragment.
 func (o *Out) Ready(now time.Time) bool {
 	t, _ := o.pick(now)
 	return t != nil
@@ -130,7 +130,7 @@ func (o *Out) Next(now time.Time, number uint32) (wire.Fragment, bool) {
 	if t == nil {
 		return wire.Fragment{}, false
 	}
-	o.Flight.send(now, t, index, number)
+	o.flight.send(now, t, index, number)
 	if index == t.next {
 		t.next++
 		t.high = max(t.high, t.next)
@@ -141,24 +141,24 @@ func (o *Out) Next(now time.Time, number uint32) (wire.Fragment, bool) {
 }
 
 // pick chooses the next fragment that may go now.
-func (o *Out) pick(now time.Time) (*outgoing, uint32) {
+func (o *Out) pick(now time.Time) (*Outgoing, uint32) {
 	t, index := o.choose(now)
 	if t == nil {
 		return nil, 0
 	}
-	if !o.Flight.hasRoom() || !o.Flight.mayGo(now) {
-		o.Flight.window.round.isFull = true
+	if !o.flight.hasRoom() || !o.flight.mayGo(now) {
+		o.flight.window.round.isFull = true
 		return nil, 0
 	}
 	return t, index
 }
 
 // choose chooses the next fragment: what was lost first, then one of each transfer in turn.
-func (o *Out) choose(now time.Time) (*outgoing, uint32) {
-	if t, index := o.Flight.nextLost(); t != nil {
+func (o *Out) choose(now time.Time) (*Outgoing, uint32) {
+	if t, index := o.flight.nextLost(); t != nil {
 		return t, index
 	}
-	reach := o.Flight.window.reach()
+	reach := o.flight.window.reach()
 	for range o.active {
 		o.turn %= len(o.active)
 		if t := o.active[o.turn]; t.canSend(now, reach) {
@@ -171,7 +171,7 @@ func (o *Out) choose(now time.Time) (*outgoing, uint32) {
 
 // canSend says whether the fragment next may go, which is within reach, in bytes. When the receiver wants none, one is sent now and then, to hear
 // whether it does.
-func (t *outgoing) canSend(now time.Time, reach int) bool {
+func (t *Outgoing) canSend(now time.Time, reach int) bool {
 	if t.isBlocked() {
 		return t.next == t.base && !now.Before(t.probeAt)
 	}
@@ -179,14 +179,14 @@ func (t *outgoing) canSend(now time.Time, reach int) bool {
 }
 
 // isWithin says whether the receiver wants the fragment next, and it is within reach.
-func (t *outgoing) isWithin(reach int) bool {
+func (t *Outgoing) isWithin(reach int) bool {
 	ahead := min(max(uint32(reach)/t.size, leastWindow), fragmentSpan)
 	return t.next < min(t.limit, t.base+ahead, t.count)
 }
 
-func (t *outgoing) isBlocked() bool { return t.limit <= t.base }
+func (t *Outgoing) isBlocked() bool { return t.limit <= t.base }
 
-func (t *outgoing) order(index uint32) *sendOrder {
+func (t *Outgoing) order(index uint32) *sendOrder {
 	return &t.orders[index&uint32(len(t.orders)-1)]
 }
 
@@ -198,12 +198,12 @@ func (o *Out) Ack(now time.Time, a wire.FragmentAck) (tag uint64, finished bool,
 		return 0, false, 0
 	}
 	o.HeardAt = now
-	measured := o.Flight.measured
+	measured := o.flight.measured
 	o.acknowledge(now, t, a)
 	o.obey(now, t, a.Limit)
-	o.Flight.trim()
-	if o.Flight.measured != measured {
-		roundTrip = o.Flight.roundTrip
+	o.flight.trim()
+	if o.flight.measured != measured {
+		roundTrip = o.flight.roundTrip
 	}
 	if t.base < t.count {
 		return 0, false, roundTrip
@@ -214,14 +214,14 @@ func (o *Out) Ack(now time.Time, a wire.FragmentAck) (tag uint64, finished bool,
 
 // Judge decides what is lost, once all acknowledgements of a batch were taken: those of several transfers come one behind the
 // other, and the first alone would make the fragments of the others look overtaken.
-func (o *Out) Judge() { o.Flight.detectLoss() }
+func (o *Out) Judge() { o.flight.detectLoss() }
 
 // hasMore says whether there is a fragment that only the window and its pace hold back.
 func (o *Out) hasMore() bool {
-	if t, _ := o.Flight.nextLost(); t != nil {
+	if t, _ := o.flight.nextLost(); t != nil {
 		return true
 	}
-	reach := o.Flight.window.reach()
+	reach := o.flight.window.reach()
 	for _, t := range o.active {
 		if !t.isBlocked() && t.isWithin(reach) {
 			return true
@@ -232,10 +232,10 @@ func (o *Out) hasMore() bool {
 
 // Expect says how long a round trip is likely to be, as long as no fragment has measured one.
 func (o *Out) Expect(roundTrip time.Duration) {
-	o.Flight.window.expect(roundTrip)
+	o.flight.window.expect(roundTrip)
 }
 
-func (o *Out) find(id uint32) *outgoing {
+func (o *Out) find(id uint32) *Outgoing {
 	for _, t := range o.active {
 		if t.Id == id {
 			return t
@@ -245,9 +245,9 @@ func (o *Out) find(id uint32) *outgoing {
 }
 
 // acknowledge takes what has arrived out of flight. Bits for what was not sent mean nothing.
-func (o *Out) acknowledge(now time.Time, t *outgoing, a wire.FragmentAck) {
+func (o *Out) acknowledge(now time.Time, t *Outgoing, a wire.FragmentAck) {
 	for ; t.base < min(a.Base, t.next); t.base++ {
-		o.Flight.acknowledge(now, t, t.base, a.Newest)
+		o.flight.acknowledge(now, t, t.base, a.Newest)
 	}
 	t.base = max(t.base, a.Base)
 	t.next = max(t.next, t.base)
@@ -255,7 +255,7 @@ func (o *Out) acknowledge(now time.Time, t *outgoing, a wire.FragmentAck) {
 		for ; b != 0; b &= b - 1 {
 			index := a.Base + 1 + uint32(i*8+bits.TrailingZeros8(b))
 			if t.base <= index && index < t.next {
-				o.Flight.acknowledge(now, t, index, a.Newest)
+				o.flight.acknowledge(now, t, index, a.Newest)
 			}
 		}
 	}
@@ -263,7 +263,7 @@ func (o *Out) acknowledge(now time.Time, t *outgoing, a wire.FragmentAck) {
 
 // obey takes the receiver's limit. It never goes back, but the first may lie below what was sent: the receiver has
 // dropped the fragments above it, which says nothing about the network.
-func (o *Out) obey(now time.Time, t *outgoing, limit uint32) {
+func (o *Out) obey(now time.Time, t *Outgoing, limit uint32) {
 	if t.heard {
 		limit = max(limit, t.limit)
 	}
@@ -278,9 +278,9 @@ func (o *Out) obey(now time.Time, t *outgoing, limit uint32) {
 }
 
 // recall makes all fragments from index on unsent.
-func (o *Out) recall(t *outgoing, index uint32) {
+func (o *Out) recall(t *Outgoing, index uint32) {
 	for ; t.next > index; t.next-- {
-		o.Flight.recall(t, t.next-1)
+		o.flight.recall(t, t.next-1)
 	}
 }
 
@@ -289,7 +289,7 @@ func (o *Out) recall(t *outgoing, index uint32) {
 func (o *Out) Stop(id uint32) (tag uint64, ok bool) {
 	if t := o.find(id); t != nil {
 		o.recall(t, t.base)
-		o.Flight.trim()
+		o.flight.trim()
 		o.end(t)
 		return t.tag, true
 	}
@@ -300,7 +300,7 @@ func (o *Out) Stop(id uint32) (tag uint64, ok bool) {
 	return 0, false
 }
 
-func (o *Out) findWaiting(id uint32) *outgoing {
+func (o *Out) findWaiting(id uint32) *Outgoing {
 	i := sort.Search(o.waiting.Len(), func(i int) bool { return int32((*o.waiting.At(i)).Id-id) >= 0 })
 	if i == o.waiting.Len() {
 		return nil
@@ -312,43 +312,47 @@ func (o *Out) findWaiting(id uint32) *outgoing {
 }
 
 // end gives a body back.
-func (o *Out) end(t *outgoing) {
+func (o *Out) end(t *Outgoing) {
 	t.Body = nil
-	o.active = slices.DeleteFunc(o.active, func(other *outgoing) bool { return other == t })
+	o.active = slices.DeleteFunc(o.active, func(other *Outgoing) bool { return other == t })
 	o.promote()
 }
 
 // Timeout takes as lost what was not heard of for the retransmission time.
 func (o *Out) Timeout(now time.Time, rto time.Duration) {
-	o.Flight.timeout(now, rto)
+	o.flight.timeout(now, rto)
 }
 
 // LostAgain reports whether, since it was last asked, a fragment was lost that had been sent before, or several in a row.
 func (o *Out) LostAgain() bool {
-	was := o.Flight.lostAgain
-	o.Flight.lostAgain = false
+	was := o.flight.lostAgain
+	o.flight.lostAgain = false
 	return was
 }
 
 // Passed returns the bytes in the largest fragment that arrived since it was last asked; 0 when none did.
 func (o *Out) Passed() int {
-	size := o.Flight.passed
-	o.Flight.passed = 0
+	size := o.flight.passed
+	o.flight.passed = 0
 	return int(size)
 }
 
-// NextTimeout returns when to call timeout, or next for what is paced, or for a transfer that asks whether it is welcome: zero when neither.
+// Deadline returns when what is under way counts as lost if nothing is heard until then; zero when nothing is under way. It is what is left
+// of NextTimeout while nothing may be sent.
+func (o *Out) Deadline(rto time.Duration) time.Time { return o.flight.deadline(rto) }
+
+// NextTimeout returns when to call Timeout, or Next for what is paced, or for a transfer that asks whether it is welcome: zero when neither.
 func (o *Out) NextTimeout(rto time.Duration) time.Time {
-	at := o.Flight.Deadline(rto)
-	if !o.Flight.hasRoom() {
+	at := o.flight.deadline(rto)
+	if !o.flight.hasRoom() {
 		return at
 	}
-	if o.Flight.pacer.free > 0 && o.hasMore() {
-		at = pace.Earliest(at, o.Flight.epoch.Add(o.Flight.pacer.next()))
+	if o.flight.pacer.free > 0 && o.hasMore() {
+		at = pace.Earliest(at, o.flight.epoch.Add(o.flight.pacer.next()))
 	}
 	for _, t := range o.active {
 		if t.isBlocked() && t.next == t.base {
-			at = pace.Earliest(at, pace.Later(t.probeAt, o.Flight.epoch.Add(o.Flight.pacer.free)))
+			at = pace.Earliest(at, pace.Later(t.probeAt, o.flight.epoch.Add(o.flight.pacer.free)))
 		}
 	}
 	return at

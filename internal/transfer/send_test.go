@@ -113,7 +113,7 @@ func TestSendStop(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, uint64(16), tag)
 	checkSender(t, &s.out)
-	require.Equal(t, 16, s.out.Flight.count, "its fragments are in flight no more")
+	require.Equal(t, 16, s.out.flight.count, "its fragments are in flight no more")
 	require.Equal(t, sent.Add(rto), s.out.NextTimeout(rto), "nor waited for")
 	_, ok = s.out.Stop(stopped)
 	require.False(t, ok)
@@ -137,7 +137,7 @@ func TestSendObeysLimit(t *testing.T) {
 	require.Len(t, s.sendAll(), 64)
 	s.take(ackOf(id, 4, 8))
 	checkSender(t, &s.out)
-	require.Equal(t, 4, s.out.Flight.count, "the receiver dropped all above 8: they are not in flight, and not lost")
+	require.Equal(t, 4, s.out.flight.count, "the receiver dropped all above 8: they are not in flight, and not lost")
 	s.wantWindow(firstWindow+4*minFragment, "nor does the window shrink")
 	require.Empty(t, s.sendAll())
 
@@ -234,11 +234,11 @@ func TestSendHostileAcks(t *testing.T) {
 		"an old one, with a lower limit":  ackOf(id, 3, 5),
 		"an old one, with a higher limit": ackOf(id, 3, 1<<32-1),
 	} {
-		before := s.out.Flight.count
+		before := s.out.flight.count
 		_, finished, rtt := s.take(a)
 		require.False(t, finished, name)
 		require.Zero(t, rtt, name)
-		require.Equal(t, before, s.out.Flight.count, name)
+		require.Equal(t, before, s.out.flight.count, name)
 		checkSender(t, &s.out)
 	}
 	require.Equal(t, indexes(64, 72), s.sendAll()[:8], "the transfer goes on")
@@ -253,10 +253,10 @@ func TestSendOldAck(t *testing.T) {
 		s.ackAll()
 	}
 	s.sendAll()
-	before := s.out.Flight.count
+	before := s.out.flight.count
 	base := s.out.find(id).base
 	s.ack(id, base-990, indexes(base-980, base)...)
-	require.Equal(t, before, s.out.Flight.count)
+	require.Equal(t, before, s.out.flight.count)
 }
 
 // However far the receiver lets it, a sender does not go beyond what an acknowledgement can tell.
@@ -295,7 +295,7 @@ func TestSendRandomAcks(t *testing.T) {
 				s.take(randomAck(rng, &s.out))
 			}
 			checkSender(t, &s.out)
-			most = max(most, s.out.Flight.sent.Len(), s.out.Flight.lost.Len())
+			most = max(most, s.out.flight.sent.Len(), s.out.flight.lost.Len())
 		}
 		for s.out.Unfinished() > 0 {
 			s.advance(20 * time.Millisecond)
@@ -306,7 +306,7 @@ func TestSendRandomAcks(t *testing.T) {
 			}
 			checkSender(t, &s.out)
 		}
-		require.Zero(t, s.out.Flight.count)
+		require.Zero(t, s.out.flight.count)
 		require.LessOrEqual(t, most, 2*maxWindow, "what a receiver can make the sender remember")
 	}
 }

@@ -95,7 +95,7 @@ func (s *senderTest) advance(d time.Duration) { s.now = s.now.Add(d) }
 
 func (s *senderTest) wantWindow(size int, why string) {
 	s.t.Helper()
-	require.Equal(s.t, size, s.out.Flight.window.size, why)
+	require.Equal(s.t, size, s.out.flight.window.size, why)
 }
 
 func ackOf(id, base, limit uint32, others ...uint32) wire.FragmentAck {

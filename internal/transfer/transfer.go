@@ -1,3 +1,26 @@
+// Package transfer moves messages that do not fit a datagram in fragments, PROTOCOL.md section 3. One Out and one In belong to each link: what it
+// sends and what it receives.
+//
+// Nothing here has a clock, a lock, a goroutine or a socket. The link steps both under its mutex, says what time it is, and asks when to step them
+// again; Out says which fragment is next, and In which acknowledgement. So all of it is tested in virtual time, over a network of a few lines.
+//
+// The sender owns the body of a message only by loan: whoever starts a transfer gets it back, by its tag, when the receiver has all of it or one side
+// has given up. The receiver copies what it gets. A peer can make it keep no more than two budgets allow, the link's and that of all links together,
+// and never more than twice what has arrived, [FRAG-2].
+//
+// How fast fragments go is the concern of three files that know nothing of messages: what is under way and what of it is lost (flight.go), how much may
+// be under way (window.go, which watches losses and how the round trip grows), and how evenly it leaves (pacer.go).
+//
+// In reading order:
+//
+//	transfer.go  how bytes lie in fragments, and the limits
+//	send.go      Out: which fragment is next
+//	flight.go    what is under way
+//	window.go    how much may be
+//	pacer.go     when the next may go
+//	receive.go   In: which transfer a fragment belongs to, and what is answered
+//	body.go      the bytes that have arrived
+//	endings.go   which transfers are over, so that a late fragment begins none anew
 package transfer
 
 import (
@@ -5,10 +28,6 @@ import (
 
 	"broach/internal/wire"
 )
-
-// Large messages, PROTOCOL.md section 3. The sending side is fragment_send.go (which fragment is next) and
-// fragment_flight.go (what is under way, and what is lost); the receiving side is fragment_receive.go (which
-// transfer a fragment belongs to) and fragment_body.go (the bytes that arrived).
 
 const (
 	// Overhead is what a datagram holds besides the data of its one fragment:

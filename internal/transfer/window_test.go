@@ -185,15 +185,15 @@ func TestWindowBeginsAnewAfterASilence(t *testing.T) {
 	s := newSenderTest(t)
 	s.start(1000)
 	s.sendAll()
-	s.out.Flight.window.size, s.out.Flight.window.steady = 1<<20, true
+	s.out.flight.window.size, s.out.flight.window.steady = 1<<20, true
 	for range anewAfter {
-		require.True(t, s.out.Flight.window.steady)
+		require.True(t, s.out.flight.window.steady)
 		s.advance(300 * time.Millisecond)
 		s.out.Timeout(s.now, 20*time.Millisecond)
 		s.sendAll()
 	}
 	s.wantWindow(firstWindow, "nothing is known any more")
-	require.False(t, s.out.Flight.window.steady)
+	require.False(t, s.out.flight.window.steady)
 }
 
 // [FRAG-13] One transfer is at most 256 KiB ahead of its first unacknowledged fragment, for each millisecond of the shortest round trip but no less.

@@ -1,3 +1,10 @@
+// Package turn knows when a timer is due and, of one that several nodes have, whose turn it is, PROTOCOL.md 5.2.
+//
+// It is pure: it has no clock and sends nothing. Nodes are numbers here, and the order in which they come is an argument, for it follows from who is
+// alive just now. Who has the turn tells the next few of the order of its run, News, and these take over when it is silent for longer than it may be.
+// That no run is missed goes before that none is made twice: where the network is cut, each side has an owner.
+//
+// A timer keeps its grid, whatever the lateness of single runs; runs that were missed are left out.
 package turn
 
 import (

@@ -1,3 +1,24 @@
+// Package udp moves batches of datagrams between a node and the network. It knows nothing of what is in them: no header, no peer, no key.
+//
+// Where the system has batch calls (Linux), one call moves up to 64 datagrams, and segmentation offload lets the kernel cut one buffer into many
+// datagrams of one size (offload_linux.go). Where it has not, or refuses them, as some sandboxes do, the same Transport moves them one by one
+// (plain.go), and so it does over any Conn that is no socket of the system. Which of the two it is nobody above can tell but by speed.
+//
+// A datagram that the system refuses is lost, as UDP may lose any, and counted. Only a socket that is of no more use is an error. Addresses are
+// unmapped on their way in: an IPv4 peer is an IPv4 address, whatever the socket.
+//
+// Tests of batches skip where the kernel refuses these; with -batches they fail instead.
+//
+// In reading order:
+//
+//	udp.go             Transport, and which one a socket gets
+//	plain.go           one datagram at a time
+//	faults.go          which errors of a socket pass, and which end it
+//	batch_linux.go     many at a time; batch_other.go: where there is no such thing
+//	in_linux.go        receiving, out_linux.go sending, mmsgs_linux.go and sockaddr_linux.go their layouts
+//	offload_linux.go   one buffer, many datagrams
+//	poll.go            when it is worth to poll for what comes next, instead of sleeping
+//	buffer*.go         the buffers of the socket; whole_*.go and broadcast_*.go: options of it
 package udp
 
 import (
