@@ -121,8 +121,8 @@ func (sticky) Pick(call CallInfo, from []Provider) int {
 	return best
 }
 
-// rendezvous scores an address for a key: FNV-1a over both, and the finalizer of splitmix64, without which similar addresses
-// would win similar keys.
+// rendezvous scores an address for a key: FNV-1a over both, and mixed, without which similar addresses would win
+// similar keys.
 func rendezvous(key string, addr netip.AddrPort) uint64 {
 	h := uint64(14695981039346656037)
 	add := func(b byte) { h = (h ^ uint64(b)) * 1099511628211 }
@@ -134,7 +134,12 @@ func rendezvous(key string, addr netip.AddrPort) uint64 {
 	}
 	add(byte(addr.Port() >> 8))
 	add(byte(addr.Port()))
-	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
-	h = (h ^ h>>27) * 0x94d049bb133111eb
-	return h ^ h>>31
+	return mixed(h)
+}
+
+// mixed is the finalizer of splitmix64 (Steele, Lea, Flood 2014): each bit of the result depends on each bit of x, and no two x have the same.
+func mixed(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }

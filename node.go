@@ -210,13 +210,8 @@ func (n *Node) isOpen() bool {
 // random draws a number below k.
 func (n *Node) random(k int) int { return int(n.draw() >> 1 % uint64(k)) }
 
-// draw draws a number. The counter form of splitmix64 (Steele, Lea, Flood 2014) needs no lock.
-func (n *Node) draw() uint64 {
-	z := n.dice.Add(0x9e3779b97f4a7c15)
-	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
-	z = (z ^ z>>27) * 0x94d049bb133111eb
-	return z ^ z>>31
-}
+// draw draws a number. The counter form of splitmix64 needs no lock.
+func (n *Node) draw() uint64 { return mixed(n.dice.Add(0x9e3779b97f4a7c15)) }
 
 // Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to. Where that is 0.0.0.0 or ::, it is
 // so until another node says where it sees this one, and changes when that does.

@@ -145,7 +145,7 @@ func (r *request) Shed() { r.fail(DeadlineExceeded, No, "the deadline passed bef
 // A request that came as a transfer is not sent again, so it is refused.
 func (r *request) postpone() {
 	if r.body != nil {
-		r.fail(Overloaded, No, "the provider's queue is full")
+		r.fail(Overloaded, No, string(textBusy))
 		return
 	}
 	r.link.forget(r)
@@ -169,7 +169,7 @@ func (r *request) Failed(v any, stack []byte) {
 func (r *request) enqueue(p *pool.Pool) bool {
 	switch p.Offer(r) {
 	case pool.Overloaded:
-		r.fail(Overloaded, No, "the provider's queue is full")
+		r.fail(Overloaded, No, string(textBusy))
 		return false
 	case pool.Busy:
 		r.postpone()
