@@ -154,7 +154,9 @@ func TestHeldTablesAreCounted(t *testing.T) {
 	}
 	all[2].dead = true
 	s.until(10*time.Second, "it is away", func() bool { return all[0].of(all[2]).state == Offline })
-	require.NoError(t, all[0].dismiss(all[2].cfg.self))
+	was, known := all[0].dismiss(all[2].cfg.self)
+	require.True(t, known)
+	require.Equal(t, Offline, was)
 	want := tableSize{}
 	for _, p := range all[0].peers.list {
 		size := tableSizeOf(p.functions)

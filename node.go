@@ -242,12 +242,13 @@ func (n *Node) Join(seeds ...string) error {
 // that address is a member again. A member that is there is an InvalidArgument, an unknown one NotFound; a closed node returns
 // ErrClosed.
 func (n *Node) Forget(addr netip.AddrPort) error {
+	addr = udp.Unmapped(addr)
 	errc := make(chan error, 1)
 	err := n.do(func(now time.Time) {
-		err := n.members.dismiss(udp.Unmapped(addr))
+		was, known := n.members.dismiss(addr)
 		n.carryOut(now)
 		n.publish(now)
-		errc <- err
+		errc <- dismissed(addr, was, known)
 	})
 	if err != nil {
 		return err
@@ -258,6 +259,17 @@ func (n *Node) Forget(addr netip.AddrPort) error {
 	case <-n.provider.ctx.Done():
 		return ErrClosed
 	}
+}
+
+// dismissed is what Forget returns of a member that was in a state.
+func dismissed(addr netip.AddrPort, was State, known bool) error {
+	switch {
+	case !known:
+		return Errorf(NotFound, "forget %v: there is no such member", addr)
+	case was == Alive || was == Suspect:
+		return Errorf(InvalidArgument, "forget %v: the member is %v", addr, was)
+	}
+	return nil
 }
 
 // Close ends the node now: every waiting call returns ErrClosed, the contexts of running functions end, and it says so to its

@@ -334,20 +334,20 @@ func (m *membership) unbind(p *peer) {
 	p.tie, p.older = tie{}, nil
 }
 
-// dismiss forgets a peer that is not there, at its operator's wish.
-func (m *membership) dismiss(addr netip.AddrPort) error {
+// dismiss forgets a peer, at its operator's wish, if it is not there. It returns the state that the peer was in, and whether it was known.
+func (m *membership) dismiss(addr netip.AddrPort) (was State, known bool) {
 	p := m.peers.byAddr[addr]
-	switch {
-	case p == nil:
-		return Errorf(NotFound, "forget %v: there is no such member", addr)
-	case p.isMember():
-		return Errorf(InvalidArgument, "forget %v: the member is %v", addr, p.state)
+	if p == nil {
+		return 0, false
 	}
-	if c := m.contacts.byAddr[addr]; c != nil {
-		m.endContact(c)
+	was = p.state
+	if !p.isMember() {
+		if c := m.contacts.byAddr[addr]; c != nil {
+			m.endContact(c)
+		}
+		m.forget(p)
 	}
-	m.forget(p)
-	return nil
+	return was, true
 }
 
 // setState changes what we believe of a peer; the digest follows.
