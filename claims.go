@@ -41,7 +41,7 @@ func (m *membership) claim(now time.Time, p *peer, msg wire.Message) {
 
 // tickClaims repeats the claims that are due. One that does not hold any more is dropped.
 func (m *membership) tickClaims(now time.Time) {
-	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.about.state == Alive || c.about.state == Left })
+	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.about.state == stateAlive || c.about.state == stateLeft })
 	for i := range m.claims {
 		c := &m.claims[i]
 		if now.Before(c.at) {
@@ -194,9 +194,9 @@ func (m *membership) isBeingChecked(now time.Time, p *peer) bool {
 // check asks a peer that another doubts. What all its Pings in vain amount to depends on what the other says then.
 func (m *membership) check(now time.Time, p *peer) {
 	q := &p.probe
-	if p.state == Alive && m.isInVain(now, p, shownAfter) {
+	if p.state == stateAlive && m.isInVain(now, p, shownAfter) {
 		p.accused = true
-		m.setState(now, p, Suspect)
+		m.setState(now, p, stateSuspect)
 	}
 	switch {
 	case q.own:

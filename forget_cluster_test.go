@@ -77,7 +77,7 @@ func (f *forgotten) cutOff(d time.Duration, who ...*Node) {
 // forget makes a node forget another, which it has missed by now, or as if it had: the other has not, and asks on.
 func (f *forgotten) forget(n *Node, addr netip.AddrPort, asIf bool) {
 	if asIf {
-		require.NoError(f.t, n.do(func(now time.Time) { n.members.setState(now, n.members.peers.byAddr[addr], Offline) }))
+		require.NoError(f.t, n.do(func(now time.Time) { n.members.setState(now, n.members.peers.byAddr[addr], stateOffline) }))
 	}
 	require.NoError(f.t, n.Forget(addr))
 }

@@ -152,12 +152,12 @@ func (n *Node) wrong(living map[netip.AddrPort]*Node, dead map[netip.AddrPort]St
 		switch {
 		case seen[p.addr]:
 			list = append(list, fmt.Sprintf("%v has %v twice", n.Addr(), p.addr))
-		case lives && (p.boot != other.process.Boot || p.state != Alive || p.unreachable):
+		case lives && (p.boot != other.process.Boot || p.state != stateAlive || p.unreachable):
 			list = append(list, fmt.Sprintf("%v says that %v is %v", n.Addr(), p.addr, p.state))
-		case !lives && (p.state == Alive || p.state == Suspect || known && p.state != said):
+		case !lives && (p.state == stateAlive || p.state == stateSuspect || known && State(p.state) != said):
 			list = append(list, fmt.Sprintf("%v says that %v, which is dead, is %v", n.Addr(), p.addr, p.state))
 		case !lives:
-			dead[p.addr] = p.state
+			dead[p.addr] = State(p.state)
 			continue
 		}
 		seen[p.addr] = true
@@ -173,7 +173,7 @@ func (c *cluster) say(of *Node, s State) int {
 	k := 0
 	for _, n := range c.live() {
 		for _, p := range n.view.Load().peers {
-			if p.boot == of.process.Boot && p.state == s {
+			if p.boot == of.process.Boot && State(p.state) == s {
 				k++
 			}
 		}

@@ -201,7 +201,7 @@ func (m *membership) recover(now time.Time, stood time.Duration) {
 		p.heard, p.beatBy = m.moment(now), p.beatBy+moment(stood)
 		m.endProbe(now, p)
 		p.accuser = nil
-		if p.state == Suspect {
+		if p.state == stateSuspect {
 			m.revive(now, p)
 		}
 		if p.asked = asks; asks || m.time(p.beatBy).Before(now) {

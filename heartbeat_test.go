@@ -72,11 +72,11 @@ func TestStoppedProcessBlamesNobody(t *testing.T) {
 	sick := all[3]
 	sick.stopped = true
 	s.run(10 * time.Second)
-	require.Equal(t, Offline, all[0].of(sick).state)
+	require.Equal(t, stateOffline, all[0].of(sick).state)
 	sick.stopped = false
 	back := s.until(time.Second, "it is back everywhere", func() bool {
 		for _, c := range all {
-			if c.in(Alive) != 7 {
+			if c.in(stateAlive) != 7 {
 				return false
 			}
 		}
@@ -87,7 +87,7 @@ func TestStoppedProcessBlamesNobody(t *testing.T) {
 	s.run(20 * time.Second)
 	for _, c := range all {
 		for _, e := range c.events {
-			require.True(t, e.kind == MemberUp || e.peer.addr == sick.cfg.self, "%v of %v", e.kind, e.peer.addr)
+			require.True(t, e.news == newsUp || e.peer.addr == sick.cfg.self, "%v of %v", e.news, e.peer.addr)
 		}
 	}
 }
@@ -105,11 +105,11 @@ func TestStoppedProcessMissesTheDead(t *testing.T) {
 	s.run(7500 * time.Millisecond)
 	sent := s.watch(sick)
 	sick.stopped = false
-	took := s.until(5*time.Second, "it knows", func() bool { return sick.of(dead).state == Offline })
+	took := s.until(5*time.Second, "it knows", func() bool { return sick.of(dead).state == stateOffline })
 	t.Log("known after", took)
 	require.Less(t, took, answersWithin+1500*time.Millisecond)
 	require.Less(t, kindsOf(*sent)[wire.KindPing], 20)
-	require.Equal(t, 98, sick.in(Alive))
+	require.Equal(t, 98, sick.in(stateAlive))
 }
 
 // A process that has nothing to do for long was not stopped.

@@ -157,7 +157,7 @@ func (m *membership) makeRoom(now time.Time) bool {
 // longestGone is the peer that has been offline, or gone, for the longest time, or nil.
 func (m *membership) longestGone(now time.Time) (oldest *peer) {
 	for _, p := range m.peers.list {
-		gone := p.state == Offline || p.state == Left && now.Sub(m.time(p.since)) >= leftMin
+		gone := p.state == stateOffline || p.state == stateLeft && now.Sub(m.time(p.since)) >= leftMin
 		if gone && (oldest == nil || p.since < oldest.since) {
 			oldest = p
 		}
@@ -182,7 +182,7 @@ func (m *membership) admit(now time.Time, id linkID, t tie, old *peer) *peer {
 	m.peers.bind(p, t)
 	m.digest ^= wire.Digest(p.entry())
 	m.rotation.add(p)
-	m.event(MemberUp, p)
+	m.tellOf(newsUp, p)
 	m.addNews(now, p)
 	m.drainNew(p)
 	m.met(now, p)
@@ -192,7 +192,7 @@ func (m *membership) admit(now time.Time, id linkID, t tie, old *peer) *peer {
 // succeed takes a process for a peer whose address it has, [LNK-10]. It is told of all others: it may know nobody.
 func (m *membership) succeed(now time.Time, id linkID, t tie, old *peer) {
 	if old.isMember() {
-		m.setState(now, old, Offline)
+		m.setState(now, old, stateOffline)
 	}
 	m.forget(old)
 	m.tellOfAll(now, m.admit(now, id, t, old))
@@ -226,18 +226,18 @@ func (m *membership) revive(now time.Time, p *peer) {
 	p.accused = false
 	m.endProbe(now, p)
 	m.excuse(now, p)
-	m.setState(now, p, Alive)
-	if was == Alive || was == Suspect {
+	m.setState(now, p, stateAlive)
+	if was == stateAlive || was == stateSuspect {
 		return
 	}
 	m.rotation.add(p)
 	m.greet(now, p)
-	if was == Left {
+	if was == stateLeft {
 		p.draining = false
 		return
 	}
 	for _, other := range m.peers.list { // a cut has healed: the others behind it are there as well
-		if other.state == Offline {
+		if other.state == stateOffline {
 			m.contact(now, other.addr)
 		}
 	}

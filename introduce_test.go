@@ -154,10 +154,10 @@ func TestTableOfAnOfflinePeerIsKept(t *testing.T) {
 	s.cut = func(from, to *citizen) bool { return from == all[1] || to == all[1] }
 	s.run(5 * time.Second)
 	p := all[0].of(all[1])
-	require.Equal(t, Offline, p.state)
+	require.Equal(t, stateOffline, p.state)
 	require.Len(t, p.functions, 1)
 	s.cut = nil
-	s.until(3*time.Second, "back", func() bool { return p.state == Alive })
+	s.until(3*time.Second, "back", func() bool { return p.state == stateAlive })
 	require.Len(t, p.functions, 1)
 	require.Zero(t, all[0].pulls)
 }
@@ -172,7 +172,7 @@ func TestFirstBeatsArePromisedByTurn(t *testing.T) {
 	}
 	s.run(100 * time.Millisecond)
 	a := s.members[50]
-	require.Equal(t, 99, a.in(Alive))
+	require.Equal(t, 99, a.in(stateAlive))
 	early, late := 0, 0
 	for _, c := range s.members {
 		if c == a {

@@ -95,7 +95,7 @@ func TestWhoIsCutOffAccusesNobody(t *testing.T) {
 	s.run(20 * time.Second)
 	require.Zero(t, kindsOf(*sent)[wire.KindSuspect])
 	require.Zero(t, kindsOf(*sent)[wire.KindOffline])
-	require.Equal(t, 7, lonely.in(Offline))
+	require.Equal(t, 7, lonely.in(stateOffline))
 }
 
 // What an operator asks: since when, who says so, how new the table is.

@@ -90,7 +90,7 @@ func (m *membership) isUnanswered() bool {
 // hasTables reports that we have the tables of all peers.
 func (m *membership) hasTables() bool {
 	for _, p := range m.peers.list {
-		if p.state == Alive && p.tver == 0 {
+		if p.state == stateAlive && p.tver == 0 {
 			return false
 		}
 	}

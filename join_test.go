@@ -29,7 +29,7 @@ func TestJoinGoesOnForEver(t *testing.T) {
 
 	seed := s.join(51)
 	s.until(11*time.Second, "joined", a.joined)
-	require.Equal(t, Alive, a.of(seed).state)
+	require.Equal(t, stateAlive, a.of(seed).state)
 	*opens, *other = 0, 0
 	s.run(time.Minute)
 	require.Zero(t, *opens+*other)
@@ -84,7 +84,7 @@ func TestTheLostAreContactedForEver(t *testing.T) {
 	all := s.grow(3)
 	all[0].dead, all[2].dead = true, true
 	s.run(6 * time.Second)
-	require.Equal(t, 2, all[1].in(Offline))
+	require.Equal(t, 2, all[1].in(stateOffline))
 	opens := 0
 	s.opened = func(*citizen, netip.AddrPort) { opens++ }
 	s.run(10 * time.Second)
@@ -102,7 +102,7 @@ func TestLateJoinerLearnsOfAll(t *testing.T) {
 	s := newSociety(t)
 	s.grow(150)
 	late := s.join(150, 0)
-	s.until(5*time.Millisecond, "the joiner sees all", func() bool { return late.in(Alive) == 150 })
+	s.until(5*time.Millisecond, "the joiner sees all", func() bool { return late.in(stateAlive) == 150 })
 	require.True(t, late.joined())
 }
 
@@ -115,7 +115,7 @@ func TestJoinersOfTheSameInstantFindEachOther(t *testing.T) {
 		}
 		took := s.until(100*time.Millisecond, "all see all", func() bool {
 			for _, c := range s.members {
-				if c.in(Alive) != size-1 || !c.joined() {
+				if c.in(stateAlive) != size-1 || !c.joined() {
 					return false
 				}
 			}
@@ -153,7 +153,7 @@ func TestOnlyRecentJoinersAreTold(t *testing.T) {
 func TestSeedsThatNameEachOther(t *testing.T) {
 	s := newSociety(t)
 	a, b := s.join(0, 1), s.join(1, 0)
-	s.until(300*time.Millisecond, "both see the other", func() bool { return a.in(Alive) == 1 && b.in(Alive) == 1 && a.joined() && b.joined() })
+	s.until(300*time.Millisecond, "both see the other", func() bool { return a.in(stateAlive) == 1 && b.in(stateAlive) == 1 && a.joined() && b.joined() })
 }
 
 // A cluster that was cut in two comes together without anybody's help.
@@ -167,13 +167,13 @@ func TestHalvesComeTogether(t *testing.T) {
 		s.cut = func(from, to *citizen) bool { return half(from) != half(to) }
 		s.run(time.Duration(minutes) * time.Minute)
 		for _, c := range all {
-			require.Equal(t, 7, c.in(Alive))
-			require.Equal(t, 8, c.in(Offline))
+			require.Equal(t, 7, c.in(stateAlive))
+			require.Equal(t, 8, c.in(stateOffline))
 		}
 		s.cut = nil
 		t.Log("together after", s.until(time.Second, "all see all", func() bool {
 			for _, c := range all {
-				if c.in(Alive) != 15 {
+				if c.in(stateAlive) != 15 {
 					return false
 				}
 			}

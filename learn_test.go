@@ -113,22 +113,22 @@ func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
 	all := s.grow(5)
 	a := s.learner(7, 0)
 	s.run(3 * time.Second)
-	require.Equal(t, Alive, all[1].of(a).state)
+	require.Equal(t, stateAlive, all[1].of(a).state)
 	old := a.cfg.self
 	a.place, a.alias = addrOf(8), old // it is seen elsewhere from now on, and what goes to the old place comes for a while
 	took := s.until(25*time.Second, "all see it at its new place", func() bool {
 		for _, c := range all {
 			p := c.peers.byAddr[addrOf(8)]
-			if p == nil || p.boot != a.boot || p.state != Alive {
+			if p == nil || p.boot != a.boot || p.state != stateAlive {
 				return false
 			}
 		}
 		return true
 	})
 	t.Log("all see it after", took)
-	require.Equal(t, Left, all[1].peers.byAddr[old].state)
+	require.Equal(t, stateLeft, all[1].peers.byAddr[old].state)
 	s.run(3 * time.Second)
-	require.Equal(t, 5, a.in(Alive))
+	require.Equal(t, 5, a.in(stateAlive))
 }
 
 // [MEM-32] when two of different IPs: one that lies moves nobody, whatever it says how often.

@@ -26,7 +26,7 @@ func (m *membership) leave(now time.Time) {
 		switch {
 		case p.isMember():
 			m.parting.from = append(m.parting.from, p)
-		case p.state == Offline:
+		case p.state == stateOffline:
 			m.tell(p, wire.Leave{})
 		}
 	}
@@ -62,7 +62,7 @@ func (m *membership) onFarewell(src source, msg wire.Message) {
 // onLeave makes a peer left. Its calls fail at once, but its links stay for as long as it may say so again, for want of an answer.
 func (m *membership) onLeave(now time.Time, p *peer) {
 	m.tell(p, wire.Leave{})
-	m.setState(now, p, Left)
+	m.setState(now, p, stateLeft)
 	m.out.left = p.links(m.out.left)
 	m.planHealing(now) // a seed that leaves may come back
 }

@@ -143,7 +143,7 @@ func (m *membership) isNews(from *peer, e wire.Entry) bool {
 		return false
 	}
 	p := m.peers.byAddr[e.Addr]
-	isKnown := p != nil && p.boot == e.Boot && p.state != Offline
+	isKnown := p != nil && p.boot == e.Boot && p.state != stateOffline
 	return !isKnown && !m.isProving(e.Addr)
 }
 

@@ -269,6 +269,7 @@ func (k EventKind) remedy() string {
 // logEvent tells the operator what changed in the cluster.
 func (n *Node) logEvent(now time.Time, e memberEvent) {
 	if suppressed, ok := n.memberLines.AllowOf(now, memberBurst); ok {
-		n.log.Log(e.kind.level(), "broach: "+e.kind.String(), "addr", e.peer.addr, "name", e.peer.name, "check", e.kind.remedy(), "suppressed", suppressed)
+		kind := eventOf(e.news)
+		n.log.Log(kind.level(), "broach: "+kind.String(), "addr", e.peer.addr, "name", e.peer.name, "check", kind.remedy(), "suppressed", suppressed)
 	}
 }

@@ -103,7 +103,7 @@ type memberMessage struct {
 
 // memberEvent is a change of what we believe of a peer.
 type memberEvent struct {
-	kind EventKind
+	news memberNews
 	peer *peer
 }
 
@@ -170,7 +170,7 @@ func (m *membership) receive(now time.Time, src source, msg wire.Message) {
 	switch {
 	case p == nil || msg == nil:
 		return
-	case p.state == Left:
+	case p.state == stateLeft:
 		m.onLeft(p, msg)
 		return
 	}
@@ -221,7 +221,7 @@ func (m *membership) onLinked(now time.Time, p *peer, msg wire.Message) {
 // heard notes that a datagram was accepted on the link of a peer, [MEM-17].
 func (m *membership) heard(now time.Time, link uint64, tver uint32) {
 	p := m.peers.byLink[link]
-	if p == nil || p.state == Left {
+	if p == nil || p.state == stateLeft {
 		return
 	}
 	p.heard = m.moment(now)
@@ -236,7 +236,7 @@ func (m *membership) heard(now time.Time, link uint64, tver uint32) {
 		m.vouch(p)
 	}
 	p.probe = p.probe.heard()
-	if p.state != Alive {
+	if p.state != stateAlive {
 		m.revive(now, p)
 	}
 	if len(m.helps) > 0 {
@@ -327,9 +327,9 @@ func (m *membership) send(link uint64, msg wire.Message) {
 	m.out.send = append(m.out.send, memberMessage{link: link, msg: msg})
 }
 
-// event reports a change.
-func (m *membership) event(kind EventKind, p *peer) {
-	m.out.events = append(m.out.events, memberEvent{kind: kind, peer: p})
+// tellOf reports a change.
+func (m *membership) tellOf(news memberNews, p *peer) {
+	m.out.events = append(m.out.events, memberEvent{news, p})
 	m.out.changed = true
 }
 
@@ -358,7 +358,7 @@ func (m *membership) entries() []wire.Entry {
 func (m *membership) pick(k int, except *peer) []*peer {
 	var from []*peer
 	for _, p := range m.peers.list {
-		if p.state == Alive && p != except && !p.probe.own {
+		if p.state == stateAlive && p != except && !p.probe.own {
 			from = append(from, p)
 		}
 	}

@@ -135,13 +135,13 @@ func (s *society) grow(k int) []*citizen {
 	}
 	s.run(2 * time.Second)
 	for _, c := range s.members {
-		require.Equal(s.t, k-1, c.in(Alive))
+		require.Equal(s.t, k-1, c.in(stateAlive))
 	}
 	return s.members
 }
 
 // in counts the peers in a state.
-func (c *citizen) in(state State) int {
+func (c *citizen) in(state peerState) int {
 	n := 0
 	for _, p := range c.peers.list {
 		if p.state == state {

@@ -90,7 +90,7 @@ func requireOneView(s *society) {
 		want := []string{}
 		for _, other := range live {
 			if other != c {
-				want = append(want, sight(other.cfg.self, other.boot, Alive, false, other.tver))
+				want = append(want, sight(other.cfg.self, other.boot, stateAlive, false, other.tver))
 			}
 		}
 		slices.Sort(want)
@@ -121,7 +121,7 @@ func (c *citizen) sights(live []*citizen) []string {
 	return list
 }
 
-func sight(addr netip.AddrPort, boot uint64, state State, unreachable bool, tver uint32) string {
+func sight(addr netip.AddrPort, boot uint64, state peerState, unreachable bool, tver uint32) string {
 	return fmt.Sprintf("%v, process %x: %v, unreachable %v, table %d", addr, boot, state, unreachable, tver)
 }
 
@@ -147,16 +147,16 @@ func TestRulesAreKept(t *testing.T) {
 	require.NoError(t, back.check(a), "not known yet")
 	back.now = s.now.Add(time.Minute)
 	require.NoError(t, back.check(a), "still not known")
-	a.of(b).state = Offline
+	a.of(b).state = stateOffline
 	require.NoError(t, back.check(a))
-	a.of(b).state = Alive
+	a.of(b).state = stateAlive
 	require.ErrorContains(t, back.check(a), "alive again, of a process that has been dead for 1m0s")
 
 	soon := used()
 	require.NoError(t, soon.check(a))
-	a.of(b).state = Offline
+	a.of(b).state = stateOffline
 	require.NoError(t, soon.check(a))
-	a.of(b).state, soon.now = Alive, s.now.Add(spentFor)
+	a.of(b).state, soon.now = stateAlive, s.now.Add(spentFor)
 	require.NoError(t, soon.check(a), "what it sent before may have come late")
 
 	a.peers.sorted()[0].boot = a.boot

@@ -39,7 +39,7 @@ func TestRowsOfAllPeersAreBounded(t *testing.T) {
 	s.offer(late, rowsOf(upTo(wire.MaxFunctions)...))
 	s.run(time.Second)
 	p := a.of(late)
-	require.Equal(t, Alive, p.state, "it is a member all the same")
+	require.Equal(t, stateAlive, p.state, "it is a member all the same")
 	require.Empty(t, p.functions, "nobody has more")
 	require.Equal(t, rowsMax-5, a.held.rows)
 
@@ -122,7 +122,7 @@ func TestTablesOfAbsentPeersMakeRoom(t *testing.T) {
 	s.run(time.Second)
 	loadTables(a, all[2:22], 0)
 	s.cut = func(from, to *citizen) bool { return from == away || to == away }
-	s.until(10*time.Second, "it is away", func() bool { return a.of(away).state == Offline })
+	s.until(10*time.Second, "it is away", func() bool { return a.of(away).state == stateOffline })
 	require.Len(t, a.of(away).functions, 3, "[TAB-5]")
 	a.holdTable(a.of(all[2]), 2, rowsOf(upTo(wire.MaxFunctions)...)[:wire.MaxFunctions-1])
 	s.offer(late, rowsOf(upTo(4)...))
@@ -153,10 +153,10 @@ func TestHeldTablesAreCounted(t *testing.T) {
 		s.run(300 * time.Millisecond)
 	}
 	all[2].dead = true
-	s.until(10*time.Second, "it is away", func() bool { return all[0].of(all[2]).state == Offline })
+	s.until(10*time.Second, "it is away", func() bool { return all[0].of(all[2]).state == stateOffline })
 	was, known := all[0].dismiss(all[2].cfg.self)
 	require.True(t, known)
-	require.Equal(t, Offline, was)
+	require.Equal(t, stateOffline, was)
 	want := tableSize{}
 	for _, p := range all[0].peers.list {
 		size := tableSizeOf(p.functions)

@@ -248,7 +248,7 @@ func (n *Node) Forget(addr netip.AddrPort) error {
 		was, known := n.members.dismiss(addr)
 		n.carryOut(now)
 		n.publish(now)
-		errc <- dismissed(addr, was, known)
+		errc <- dismissed(addr, State(was), known)
 	})
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ type peer struct {
 	beatOut     uint32 // seq of ours
 	beatAt      uint32 // when the latest of ours with an odd seq was sent, as microseconds
 	beatenAt    uint32 // and when the latest of its came
-	state       State
+	state       peerState
 	doubts      uint8 // Offers that said it holds our link, since something was accepted on it
 	rotates     bool  // it has a place in the rotation of beats
 	asked       bool  // whether it is there, after we were stopped; our incarnation says which answer counts
@@ -108,7 +108,7 @@ func (m *membership) time(at moment) time.Time {
 }
 
 // isMember reports whether the peer counts as being there.
-func (p *peer) isMember() bool { return p.state == Alive || p.state == Suspect }
+func (p *peer) isMember() bool { return p.state == stateAlive || p.state == stateSuspect }
 
 func (p *peer) entry() wire.Entry   { return wire.Entry{Addr: p.addr, Boot: p.boot} }
 func (p *peer) target() wire.Target { return wire.Target{Addr: p.addr, Boot: p.boot, Inc: p.inc} }
@@ -124,7 +124,7 @@ type peerView struct {
 type peerFacts struct {
 	linkID
 	link        uint64 // the token of its best link; 0: none
-	state       State
+	state       peerState
 	unreachable bool
 	unsteady    bool
 	draining    bool
@@ -142,7 +142,7 @@ func (p *peer) view(before *peerView) *peerView {
 		linkID: p.linkID, link: p.tie.token, state: p.state, since: p.since, unreachable: p.unreachable, unsteady: p.unsteady, draining: p.draining,
 		name: p.name, version: more.version, tver: p.tver,
 	}}
-	if p.state == Suspect && p.accused {
+	if p.state == stateSuspect && p.accused {
 		v.accuser = &p.accuser.addr
 	}
 	if before != nil && before.saysAs(&v) {
@@ -271,12 +271,12 @@ func (m *membership) schedule(p *peer) {
 
 func (m *membership) dueOf(p *peer) time.Time {
 	switch p.state {
-	case Left:
+	case stateLeft:
 		if p.tie.token != 0 {
 			return m.time(p.since).Add(leaveFor)
 		}
 		return m.time(p.since).Add(leftKept)
-	case Offline:
+	case stateOffline:
 		return m.time(p.since).Add(m.cfg.heartbeat.Forget)
 	}
 	return pace.Later(pace.Earliest(pace.Earliest(pace.Earliest(m.time(p.helloAt), m.time(p.pullAt)), p.steadyAt()), m.watchAt(p)), m.time(p.waits))
@@ -287,11 +287,11 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 	switch {
 	case now.Before(m.dueOf(p)): // it was heard meanwhile: the heap is not told each time
 		return
-	case p.state == Left && p.tie.token != 0:
+	case p.state == stateLeft && p.tie.token != 0:
 		m.unbind(p)
 		m.out.changed = true
 		return
-	case p.state == Left || p.state == Offline:
+	case p.state == stateLeft || p.state == stateOffline:
 		m.forget(p)
 		return
 	}
@@ -335,7 +335,7 @@ func (m *membership) unbind(p *peer) {
 }
 
 // dismiss forgets a peer, at its operator's wish, if it is not there. It returns the state that the peer was in, and whether it was known.
-func (m *membership) dismiss(addr netip.AddrPort) (was State, known bool) {
+func (m *membership) dismiss(addr netip.AddrPort) (was peerState, known bool) {
 	p := m.peers.byAddr[addr]
 	if p == nil {
 		return 0, false
@@ -351,12 +351,12 @@ func (m *membership) dismiss(addr netip.AddrPort) (was State, known bool) {
 }
 
 // setState changes what we believe of a peer; the digest follows.
-func (m *membership) setState(now time.Time, p *peer, s State) {
+func (m *membership) setState(now time.Time, p *peer, s peerState) {
 	before := p.isMember()
 	p.state, p.since = s, m.moment(now)
 	if before != p.isMember() {
 		m.digest ^= wire.Digest(p.entry())
 	}
-	m.event(stateEvent(s), p)
+	m.tellOf(s.news(), p)
 	m.schedule(p)
 }

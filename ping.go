@@ -110,7 +110,7 @@ func (m *membership) onPong(now time.Time, p *peer, msg wire.Pong) {
 	p.probe = probe{}
 	if p.unreachable {
 		p.unreachable = false
-		m.event(MemberUp, p)
+		m.tellOf(newsUp, p)
 	}
 	m.schedule(p)
 }

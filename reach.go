@@ -44,7 +44,7 @@ func isTimed(seq uint32) bool { return seq%2 == 1 }
 
 // probePath finds out whether we reach a peer.
 func (m *membership) probePath(now time.Time, p *peer) {
-	if p.state != Alive || p.probe.isOn() {
+	if p.state != stateAlive || p.probe.isOn() {
 		return
 	}
 	p.probe.path = true
@@ -79,5 +79,5 @@ func (m *membership) cutOff(now time.Time, p *peer) {
 		return
 	}
 	m.out.cut = p.links(m.out.cut)
-	m.event(MemberUnreachable, p)
+	m.tellOf(newsUnreachable, p)
 }

@@ -27,7 +27,7 @@ type observation struct {
 
 // isAlone reports that no peer is alive for us.
 func (m *membership) isAlone() bool {
-	return !slices.ContainsFunc(m.peers.list, func(p *peer) bool { return p.state == Alive })
+	return !slices.ContainsFunc(m.peers.list, func(p *peer) bool { return p.state == stateAlive })
 }
 
 // isUnheard reports that no peer is alive for us, though there was time for that since we came to our address.
@@ -93,7 +93,7 @@ func (m *membership) askable(evenOffline bool) (list []netip.AddrPort) {
 		}
 	}
 	for _, p := range m.peers.sorted() {
-		if p.isMember() || evenOffline && p.state == Offline {
+		if p.isMember() || evenOffline && p.state == stateOffline {
 			add(p.addr)
 		}
 	}
@@ -125,11 +125,11 @@ func (m *membership) tickAskingAgain(now time.Time) {
 func (m *membership) move(now time.Time, self netip.AddrPort) {
 	peers := slices.Clone(m.peers.list)
 	for _, p := range peers {
-		if p.state != Left {
+		if p.state != stateLeft {
 			m.tell(p, wire.Leave{})
 		}
 		if p.isMember() {
-			m.setState(now, p, Offline)
+			m.setState(now, p, stateOffline)
 		}
 	}
 	if m.joined() { // also who was the first, whose seed was itself and leads nowhere now
@@ -138,7 +138,7 @@ func (m *membership) move(now time.Time, self netip.AddrPort) {
 	m.adopt(now, self)
 	for _, p := range peers {
 		m.forget(p)
-		if p.state == Offline {
+		if p.state == stateOffline {
 			m.remember(now, p)
 			m.contact(now, p.addr)
 		}
@@ -147,7 +147,7 @@ func (m *membership) move(now time.Time, self netip.AddrPort) {
 
 // remember takes up a process that was a peer of what we were: it is contacted like any other that is offline.
 func (m *membership) remember(now time.Time, p *peer) {
-	m.peers.add(&peer{linkID: p.linkID, inc: p.inc, name: p.name, extras: p.extras, state: Offline, since: p.since, due: m.moment(now)})
+	m.peers.add(&peer{linkID: p.linkID, inc: p.inc, name: p.name, extras: p.extras, state: stateOffline, since: p.since, due: m.moment(now)})
 	m.schedule(m.peers.byAddr[p.addr])
 	m.planHealing(now)
 }

@@ -30,7 +30,7 @@ func (s *society) allMeet() bool {
 				continue
 			}
 			p := c.peers.byAddr[other.place]
-			if p == nil || p.boot != other.boot || p.state != Alive {
+			if p == nil || p.boot != other.boot || p.state != stateAlive {
 				return false
 			}
 		}
@@ -164,8 +164,8 @@ func TestALoopbackAddressTakesNoOthersPlace(t *testing.T) {
 		s.run(time.Second)
 		require.Equal(t, addrOf(0), first.cfg.self)
 	}
-	require.Equal(t, Alive, first.of(bound).state)
-	require.Equal(t, Alive, bound.of(first).state)
+	require.Equal(t, stateAlive, first.of(bound).state)
+	require.Equal(t, stateAlive, bound.of(first).state)
 }
 
 // [MEM-32] every 500 ms, those that are offline too: an interface may be down for a while before it gets another address.
@@ -180,7 +180,7 @@ func TestWhoWasCutOffAndMovesIsFoundAgain(t *testing.T) {
 		first := s.members[0]
 		s.cut = func(from, to *citizen) bool { return from == first || to == first }
 		s.run(time.Minute)
-		require.Equal(t, nodes-1, first.in(Offline))
+		require.Equal(t, nodes-1, first.in(stateOffline))
 		first.moveTo(9)
 		s.cut = nil
 		t.Log("all meet again after", s.until(1100*time.Millisecond, "all meet again", s.allMeet))
@@ -197,10 +197,10 @@ func TestWhoMovesForgetsNobody(t *testing.T) {
 	s.cut = func(_, to *citizen) bool { return to == b && a.cfg.self == a.place }
 	s.until(5*time.Second, "it moves", func() bool { return a.cfg.self == a.place })
 	s.run(time.Hour)
-	require.Equal(t, 1, a.in(Offline))
+	require.Equal(t, 1, a.in(stateOffline))
 	s.cut = nil
 	s.until(2*time.Second, "both meet again", s.allMeet)
-	require.Equal(t, Alive, b.of(a).state)
+	require.Equal(t, stateAlive, b.of(a).state)
 }
 
 // [MEM-18] A seed to which an Open was sent that comes to its own sender is this node: that stays so when it has learnt its address.

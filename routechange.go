@@ -23,11 +23,11 @@ const (
 
 func (p *peerView) standing() standing {
 	switch {
-	case p.state == Left:
+	case p.state == stateLeft:
 		return gone
-	case p.state == Offline, p.unreachable, p.draining, p.link == 0:
+	case p.state == stateOffline, p.unreachable, p.draining, p.link == 0:
 		return calledNever
-	case p.state == Suspect, p.unsteady:
+	case p.state == stateSuspect, p.unsteady:
 		return calledLast
 	}
 	return calledFirst

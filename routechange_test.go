@@ -67,7 +67,7 @@ func (t *town) change(i int, p *peerView) *peerView {
 	case 0:
 		return nil
 	case 1:
-		next.state = State(t.rng.IntN(4))
+		next.state = peerState(t.rng.IntN(4))
 	case 2:
 		next.unsteady, next.draining = t.rng.IntN(2) == 0, t.rng.IntN(3) == 0
 	case 3:

@@ -44,9 +44,9 @@ func believes(c, other *citizen, word string) bool {
 	switch {
 	case p == nil:
 		return false
-	case p.state == Alive && p.unreachable:
+	case p.state == stateAlive && p.unreachable:
 		return word == "unreachable"
-	case p.state == Alive:
+	case p.state == stateAlive:
 		return word == "up"
 	}
 	return word == p.state.String()

@@ -37,7 +37,7 @@ func newTrace(s *society) *trace {
 // look takes down what is new for a process.
 func (t *trace) look(c *citizen) {
 	for _, e := range c.events[t.seen[c]:] {
-		t.add(c, numberOf(e.peer.addr), strings.TrimPrefix(e.kind.String(), "member "))
+		t.add(c, numberOf(e.peer.addr), e.news.String())
 	}
 	t.seen[c] = len(c.events)
 	if c.inc > max(t.incs[c], 1) {

@@ -145,7 +145,7 @@ func TestWhoIsStrainedWaitsLonger(t *testing.T) {
 	waits := func() []time.Duration {
 		a.ping(s.now, p)
 		suspect := *p
-		suspect.state, suspect.since, suspect.probe = Suspect, a.moment(s.now), probe{own: true}
+		suspect.state, suspect.since, suspect.probe = stateSuspect, a.moment(s.now), probe{own: true}
 		return []time.Duration{
 			a.lateAt(p).Sub(s.now), a.watchAt(&suspect).Sub(s.now), a.patience(p), a.time(p.probe.at).Sub(s.now), a.helloGap(1, 0),
 			a.provingGap(&proving{hellos: 1, trip: ms}, 0),
@@ -173,7 +173,7 @@ func TestWhoIsKeptStrainedFindsTheDead(t *testing.T) {
 	require.Equal(t, float64(boundLeast), a.strain.bound)
 	for _, dead := range all[10:13] {
 		dead.dead = true
-		t.Log("dead after", s.until(5*time.Second, "it is offline", func() bool { return a.of(dead).state == Offline }))
+		t.Log("dead after", s.until(5*time.Second, "it is offline", func() bool { return a.of(dead).state == stateOffline }))
 	}
 	s.join(40, 1)
 	t.Log("met after", s.until(5*time.Second, "all meet", s.allMeet))

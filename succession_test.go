@@ -45,7 +45,7 @@ func TestAnotherProcessReplacesAPeer(t *testing.T) {
 		require.Equal(t, successor.boot(), p.boot)
 		require.Equal(t, []uint64{link}, p.links(nil))
 		require.Len(t, a.view(), 3)
-		require.Equal(t, []EventKind{MemberOffline, MemberUp}, []EventKind{a.events[0].kind, a.events[1].kind})
+		require.Equal(t, []memberNews{newsOffline, newsUp}, []memberNews{a.events[0].news, a.events[1].news})
 		list := (*sent)[slices.IndexFunc(*sent, func(m wire.Message) bool { return m.Kind() == wire.KindList })].(wire.List)
 		require.Contains(t, list.Entries, wire.Entry{Addr: all[1].cfg.self, Boot: all[1].boot})
 	}
@@ -63,10 +63,10 @@ func TestWhoProvesItselfAnewIsBelievedAgain(t *testing.T) {
 	}
 	link := y.confirm(a, 5)
 	y.say(a, link, wire.Leave{})
-	require.Equal(t, Left, a.peers.byAddr[y.addr].state)
+	require.Equal(t, stateLeft, a.peers.byAddr[y.addr].state)
 	s.run(10 * time.Millisecond)
 	y.confirm(a, 1)
-	require.Equal(t, Alive, a.peers.byAddr[y.addr].state)
+	require.Equal(t, stateAlive, a.peers.byAddr[y.addr].state)
 }
 
 // [LNK-3] B refuses by Leave, and closes, a link of its own address, or of a process that has left after the stamp
@@ -78,7 +78,7 @@ func TestAConfirmOfWhoHasLeftIsRefused(t *testing.T) {
 	s.run(time.Second)
 	sent := s.watch(a)
 	late := x.confirmLate(a, 1, stamp)
-	require.Equal(t, Left, a.peers.byAddr[x.addr].state)
+	require.Equal(t, stateLeft, a.peers.byAddr[x.addr].state)
 	require.False(t, a.isOpen(late))
 	require.Equal(t, []wire.Message{wire.Leave{}}, *sent)
 
@@ -106,7 +106,7 @@ func TestWhoLeavesIsLetGo(t *testing.T) {
 	}
 	opens := s.opens(a, x.addr)
 	s.run(59 * time.Second)
-	require.Equal(t, Left, a.peers.byAddr[x.addr].state)
+	require.Equal(t, stateLeft, a.peers.byAddr[x.addr].state)
 	s.run(2 * time.Second)
 	require.Empty(t, a.view())
 	require.Zero(t, *opens)
@@ -202,7 +202,7 @@ func TestWhoIsGoneForTheLongestTimeMakesRoom(t *testing.T) {
 	for i, gone := range []int{2, 0, 1} {
 		newcomer := s.act(20+i, 0)
 		newcomer.confirm(a, 1)
-		require.Equal(t, Alive, a.peers.byAddr[newcomer.addr].state)
+		require.Equal(t, stateAlive, a.peers.byAddr[newcomer.addr].state)
 		require.Nil(t, a.peers.byAddr[players[gone].addr])
 		require.Len(t, a.view(), 4)
 	}
@@ -229,7 +229,7 @@ func TestWhoLeftIsKeptForSixSeconds(t *testing.T) {
 	s.run(1)
 	require.False(t, a.isFull(s.now))
 	y.confirm(a, 1)
-	require.Equal(t, Alive, a.peers.byAddr[y.addr].state)
+	require.Equal(t, stateAlive, a.peers.byAddr[y.addr].state)
 	require.Nil(t, a.peers.byAddr[x.addr])
 }
 
@@ -242,7 +242,7 @@ func TestANewcomerIsInAtOnceThoughGhostsFillTheTable(t *testing.T) {
 		s.act(100+i, 0).confirm(a, 1)
 	}
 	s.run(30 * time.Second)
-	require.Equal(t, 64, a.in(Offline))
+	require.Equal(t, 64, a.in(stateOffline))
 	b := s.join(1, 0)
 	s.until(5*time.Millisecond, "both believe", func() bool { return a.of(b) != nil && b.of(a) != nil })
 	require.Len(t, a.view(), 64)

@@ -31,7 +31,7 @@ type probe struct {
 func (q *probe) isOn() bool { return q.at != 0 }
 
 // isDoubted reports that our own probes made the peer suspect: it has the time of [MEM-14] to be heard of.
-func (p *peer) isDoubted() bool { return p.state == Suspect && !p.accused }
+func (p *peer) isDoubted() bool { return p.state == stateSuspect && !p.accused }
 
 // watch looks at a peer that is late, or being probed, or suspect, [MEM-11].
 func (m *membership) watch(now time.Time, p *peer) {
@@ -101,12 +101,12 @@ func (m *membership) ping(now time.Time, p *peer) {
 // doubt makes a peer suspect whose probes were in vain. If not one witness answered, the claim is kept to ourselves.
 func (m *membership) doubt(now time.Time, p *peer) {
 	p.unsupported = m.isUnsupported(p)
-	again := p.state == Suspect
+	again := p.state == stateSuspect
 	p.accused = false
 	if again {
 		p.since, m.out.changed = m.moment(now), true // another said so before; the time to refute begins
 	} else {
-		m.setState(now, p, Suspect)
+		m.setState(now, p, stateSuspect)
 	}
 	if !p.unsupported {
 		p.inquiry.doubted = m.moment(now)
@@ -126,7 +126,7 @@ func (m *membership) declareOffline(now time.Time, p *peer) {
 func (m *membership) takeOffline(now time.Time, p *peer) {
 	p.probe, p.accused, p.accuser, p.unreachable, p.inquiry = probe{}, false, nil, false, nil
 	p.flap(now)
-	m.setState(now, p, Offline)
+	m.setState(now, p, stateOffline)
 	m.out.offline = p.links(m.out.offline)
 	m.planHealing(now)
 }

@@ -23,15 +23,15 @@ func TestDeadPeerIsProbedDoubtedGivenUp(t *testing.T) {
 	a.unanswered(s.now, a.of(victim).tie.token) // so that a is the first to probe
 	s.collect(a)
 	s.run(359 * time.Millisecond)
-	require.Equal(t, Alive, a.of(victim).state)
+	require.Equal(t, stateAlive, a.of(victim).state)
 	kinds := kindsOf(*sent)
 	require.Equal(t, 6, kinds[wire.KindPing])
 	require.Equal(t, 9, kinds[wire.KindHelp])
 	s.run(250 * time.Millisecond)
-	require.Equal(t, Suspect, a.of(victim).state)
+	require.Equal(t, stateSuspect, a.of(victim).state)
 	require.Equal(t, 5*7, kindsOf(*sent)[wire.KindSuspect])
 	s.run(400 * time.Millisecond)
-	require.Equal(t, Offline, a.of(victim).state)
+	require.Equal(t, stateOffline, a.of(victim).state)
 	require.Equal(t, 5*7, kindsOf(*sent)[wire.KindOffline])
 }
 
@@ -46,10 +46,10 @@ func TestPairProbesMoreOften(t *testing.T) {
 	a.unanswered(s.now, a.of(victim).tie.token)
 	s.collect(a)
 	s.run(359 * time.Millisecond)
-	require.Equal(t, Alive, a.of(victim).state)
+	require.Equal(t, stateAlive, a.of(victim).state)
 	require.Equal(t, 18, kindsOf(*sent)[wire.KindPing])
 	s.run(40 * time.Millisecond)
-	require.Equal(t, Suspect, a.of(victim).state)
+	require.Equal(t, stateSuspect, a.of(victim).state)
 }
 
 // A death is known to all within a second or two, and no live node is given up, through loss as well.
@@ -62,12 +62,12 @@ func TestDetection(t *testing.T) {
 			s.loss = loss
 			s.run(30 * time.Second)
 			for _, c := range all {
-				require.Zero(t, c.in(Offline), "a live node was given up")
+				require.Zero(t, c.in(stateOffline), "a live node was given up")
 			}
 			all[1].dead = true
 			took := s.until(4*time.Second, "all know", func() bool {
 				for _, c := range all {
-					if c != all[1] && c.of(all[1]).state != Offline {
+					if c != all[1] && c.of(all[1]).state != stateOffline {
 						return false
 					}
 				}
@@ -120,12 +120,12 @@ func TestLonelyProcessDoubtsItselfFirst(t *testing.T) {
 	s.cut = func(from, to *citizen) bool { return from == lonely || to == lonely }
 	sent := s.watch(lonely)
 	s.run(2 * time.Second)
-	require.Zero(t, lonely.in(Offline))
+	require.Zero(t, lonely.in(stateOffline))
 	s.run(5 * time.Second)
-	require.Equal(t, 3, lonely.in(Offline))
+	require.Equal(t, 3, lonely.in(stateOffline))
 	require.Zero(t, kindsOf(*sent)[wire.KindSuspect], "it told others of what is likely its own fault")
 	for _, c := range all[1:] {
-		require.Equal(t, Offline, c.of(lonely).state)
+		require.Equal(t, stateOffline, c.of(lonely).state)
 	}
 }
 
@@ -136,9 +136,9 @@ func TestAnyDatagramRevives(t *testing.T) {
 	a, b := all[0], all[1]
 	s.cut = func(from, to *citizen) bool { return from == b || to == b }
 	s.run(5 * time.Second)
-	require.Equal(t, Offline, a.of(b).state)
+	require.Equal(t, stateOffline, a.of(b).state)
 	a.heard(s.now, a.of(b).tie.token, 1)
-	require.Equal(t, Alive, a.of(b).state)
+	require.Equal(t, stateAlive, a.of(b).state)
 }
 
 // [MEM-19] Leave makes the peer left: it is not contacted again, its boot id is not believed again, and it is forgotten after 60 s.
@@ -151,12 +151,12 @@ func TestLeaving(t *testing.T) {
 	s.run(time.Millisecond)
 	require.True(t, leaver.dead, "all have answered")
 	for _, c := range []*citizen{all[0], all[2], all[3]} {
-		require.Equal(t, Left, c.of(leaver).state)
-		require.Equal(t, MemberLeft, c.events[len(c.events)-1].kind)
+		require.Equal(t, stateLeft, c.of(leaver).state)
+		require.Equal(t, newsLeft, c.events[len(c.events)-1].news)
 	}
 	s.spy = func(_ *citizen, to netip.AddrPort, _ wire.Message, _ int) { require.NotEqual(t, leaver.cfg.self, to) }
 	s.run(50 * time.Second)
-	require.Equal(t, Left, all[0].of(leaver).state)
+	require.Equal(t, stateLeft, all[0].of(leaver).state)
 	s.run(11 * time.Second)
 	require.Nil(t, all[0].of(leaver))
 }

@@ -95,7 +95,7 @@ func (m *membership) yield(now time.Time, c *contact, o answered) {
 // else than our own doubt is a reason, and that only when it goes on.
 func (m *membership) isRenewed(now time.Time, p *peer, c *contact, o answered) bool {
 	switch {
-	case p.tie.token == 0, p.state == Offline, p.state == Left:
+	case p.tie.token == 0, p.state == stateOffline, p.state == stateLeft:
 		return true
 	case p.older != nil && m.cfg.isBusy(now, p.older.token) && m.cfg.isBusy(now, p.tie.token):
 		return false
@@ -285,9 +285,9 @@ func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
 	case p.boot != id.boot:
 		m.dropProvings(id)
 		m.succeed(now, id, t, p)
-	case p.state == Left && !began && int32(t.order.Stamp-m.stamp(p.since)) <= 0:
+	case p.state == stateLeft && !began && int32(t.order.Stamp-m.stamp(p.since)) <= 0:
 		m.refuse(t) // it was on its way when the peer left
-	case p.state == Left:
+	case p.state == stateLeft:
 		m.unbind(p)
 		m.peers.bind(p, t)
 		m.revive(now, p)

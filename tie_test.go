@@ -61,10 +61,10 @@ func TestAPeerIsNotOpenedToBesideAnUnconfirmedLink(t *testing.T) {
 func TestEitherEndBelievesWhenItIsShown(t *testing.T) {
 	s := newSociety(t)
 	b := s.join(0)
-	s.cut = func(from, to *citizen) bool { return from == b && b.in(Alive) > 0 }
+	s.cut = func(from, to *citizen) bool { return from == b && b.in(stateAlive) > 0 }
 	a := s.join(1, 0)
 	s.run(5 * time.Millisecond)
-	require.Equal(t, Alive, b.of(a).state, "its Confirm came")
+	require.Equal(t, stateAlive, b.of(a).state, "its Confirm came")
 	require.Nil(t, a.of(b), "nothing came of b but an Offer")
 	s.cut = nil
 	s.until(50*time.Millisecond, "a believes b", func() bool { return a.of(b) != nil })
@@ -226,7 +226,7 @@ func TestALinkThatThePeerDoesNotHoldIsClosed(t *testing.T) {
 	require.False(t, a.isOpen(lost))
 	require.True(t, a.isOpen(held))
 	require.Equal(t, []uint64{link, held}, a.peers.byAddr[x.addr].links(nil))
-	require.Equal(t, Alive, a.peers.byAddr[x.addr].state)
+	require.Equal(t, stateAlive, a.peers.byAddr[x.addr].state)
 }
 
 // [LNK-8] confirmed before the contact's first Open: of a later one the Offer cannot know.
@@ -277,9 +277,9 @@ func TestAnOfferOfAnOfflinePeerMakesALink(t *testing.T) {
 	a.contact(s.now, x.addr)
 	link := x.offer(a, wire.Offer{Rank: 4, Held: 3})
 	require.Len(t, a.provings, 1)
-	require.Equal(t, Offline, a.peers.byAddr[x.addr].state)
+	require.Equal(t, stateOffline, a.peers.byAddr[x.addr].state)
 	x.say(a, link, wire.Ping{Nonce: 1})
-	require.Equal(t, Alive, a.peers.byAddr[x.addr].state)
+	require.Equal(t, stateAlive, a.peers.byAddr[x.addr].state)
 }
 
 // [LNK-9] *Doubt*: with the first and third Ping of a probe ([MEM-11], [MEM-22]) goes an Open, if none goes there already.
@@ -297,7 +297,7 @@ func TestAProbeOpensTwice(t *testing.T) {
 	require.Equal(t, 1, *opens)
 	s.run(230 * time.Millisecond)
 	require.Equal(t, 2, *opens)
-	require.Equal(t, Alive, a.of(victim).state)
+	require.Equal(t, stateAlive, a.of(victim).state)
 }
 
 // [LNK-9] A liar whose Lists name a peer, as what it is or as somebody else, makes nobody renew a link, nor believe in another.

@@ -42,7 +42,7 @@ func allocatedBy(f func()) uint64 {
 func TestUnchangedPeersAreShared(t *testing.T) {
 	h := newHall(t, 3, 1)
 	before := h.view.Load()
-	h.members.setState(h.now, h.peers[1], Suspect)
+	h.members.setState(h.now, h.peers[1], stateSuspect)
 	h.publish(h.now)
 	after := h.view.Load()
 	for i := range before.peers {

@@ -128,7 +128,7 @@ func (n *Node) Members() []Member {
 
 // member is the public form of a peer.
 func (n *Node) member(p *peerView) Member {
-	m := Member{Addr: p.addr, Name: p.name, Version: p.version, State: p.state, Unreachable: p.unreachable, Unsteady: p.unsteady, Draining: p.draining, Tags: tagMap(p.tags)}
+	m := Member{Addr: p.addr, Name: p.name, Version: p.version, State: State(p.state), Unreachable: p.unreachable, Unsteady: p.unsteady, Draining: p.draining, Tags: tagMap(p.tags)}
 	if l := n.tokens.link(p.link); l != nil {
 		m.RTT = l.roundTrip()
 	}
@@ -286,7 +286,7 @@ func (n *Node) peerChanges(was, is *peerView, yield func(Event) bool) bool {
 	if isNew {
 		was = &peerView{}
 	}
-	if (isNew || was.state != is.state || was.unreachable && !is.unreachable) && !yield(Event{Kind: stateEvent(is.state), Member: m}) {
+	if (isNew || was.state != is.state || was.unreachable && !is.unreachable) && !yield(Event{Kind: eventOf(is.state.news()), Member: m}) {
 		return false
 	}
 	if is.unreachable && !was.unreachable && !yield(Event{Kind: MemberUnreachable, Member: m}) {
@@ -304,7 +304,7 @@ func (n *Node) about(p *peerView, yield func(Event) bool) func(EventKind, string
 
 // peerGone yields the end of a peer that is not known any more: replaced by another process, or forgotten.
 func (n *Node) peerGone(p *peerView, yield func(Event) bool) bool {
-	if p.state == Offline || p.state == Left {
+	if p.state == stateOffline || p.state == stateLeft {
 		return true
 	}
 	m := n.member(p)
@@ -312,9 +312,11 @@ func (n *Node) peerGone(p *peerView, yield func(Event) bool) bool {
 	return yield(Event{Kind: MemberOffline, Member: m})
 }
 
-// stateEvent is the event that tells of a state.
-func stateEvent(s State) EventKind {
-	return [...]EventKind{Alive: MemberUp, Suspect: MemberSuspect, Offline: MemberOffline, Left: MemberLeft}[s]
+// eventOf is the event that tells of news.
+func eventOf(news memberNews) EventKind {
+	return [...]EventKind{
+		newsUp: MemberUp, newsSuspect: MemberSuspect, newsOffline: MemberOffline, newsLeft: MemberLeft, newsUnreachable: MemberUnreachable,
+	}[news]
 }
 
 // diffFunctions walks two sorted tables and yields what was added and removed, and what stopped serving or serves again.
