@@ -1,215 +1,275 @@
 package broach
 
 import (
+	"log/slog"
 	"math"
-	"slices"
 	"time"
 
-	"broach/internal/wire"
+	"broach/internal/buffer"
+	"broach/internal/pace"
 )
 
-// stalled is by how much a tick may be late before this process must have been stopped, [MEM-21]: far above any scheduling
-// delay that a working node has, and below what makes others believe it dead.
-const stalled = time.Second
+// memberBurst is how many lines a second tell what became of other nodes: a cut of the network can cause any number.
+const memberBurst = 20
 
-// answersWithin is what peers have to answer the announcement that is made then. Who died meanwhile is found sooner than by the beat
-// that it owes, which in a large cluster was promised for much later.
-const answersWithin = time.Second
+const idleWake = time.Minute // how long the loop sleeps when nothing at all is due
 
-// rotation spreads the beats over the peers: to the one that has waited longest, at an even pace, [MEM-10]. The bunched beats
-// of a first version cost three seconds of detection with 100 nodes.
-type rotation struct {
-	heartbeat Heartbeat
-	order     []*peer // the first has waited longest
-	last      time.Time
-}
-
-func (r *rotation) init(now time.Time, h Heartbeat) { r.heartbeat, r.last = h, now }
-
-// add puts a peer behind all others. One that went offline and came back in time has kept its place.
-func (r *rotation) add(p *peer) {
-	if !p.rotates {
-		p.rotates = true
-		r.order = append(r.order, p)
-	}
-}
-
-// spacing is the time between two beats.
-func (r *rotation) spacing() time.Duration {
-	n := max(len(r.order), 1)
-	return max(r.heartbeat.Interval/time.Duration(n), time.Second/time.Duration(r.heartbeat.Budget))
-}
-
-// interval is the time between two beats to the same peer.
-func (r *rotation) interval() time.Duration { return r.spacing() * time.Duration(max(len(r.order), 1)) }
-
-// promise is what a peer that is put behind all others is told: a little more than the interval, so that a beat in time is
-// never late. It is kept when the cluster grows: those who come later stand behind.
-func (r *rotation) promise() time.Duration { return r.withSlack(r.interval()) }
-
-// promiseTo is what a peer is told of its next beat, by where it stands: of a crowd that came at once some wait a moment, and some a whole interval.
-func (r *rotation) promiseTo(p *peer) time.Duration {
-	before := slices.Index(r.order, p)
-	if before < 0 {
-		before = len(r.order)
-	}
-	return r.withSlack(r.spacing() * time.Duration(before+1))
-}
-
-func (r *rotation) withSlack(d time.Duration) time.Duration { return d + d/50 + 2*r.heartbeat.Tick }
-
-// promised is a promise as it travels.
-func promised(d time.Duration) uint16 { return uint16(min(d.Milliseconds(), math.MaxUint16)) }
-
-// perSecond is how many beats are sent in a second.
-func (r *rotation) perSecond() float64 {
-	if len(r.order) == 0 {
-		return 0
-	}
-	return float64(time.Second) / float64(r.spacing())
-}
-
-// nextAt is when the next beat is due; zero: there is nobody to beat to.
-func (r *rotation) nextAt() time.Time {
-	if len(r.order) == 0 {
-		return time.Time{}
-	}
-	return r.last.Add(r.spacing())
-}
-
-// next takes the peer whose turn it is. Peers that are gone drop out here.
-func (r *rotation) next() *peer {
-	for len(r.order) > 0 {
-		p := r.order[0]
-		r.order = r.order[1:]
-		if p.isMember() {
-			r.order = append(r.order, p)
-			return p
+// loop owns what we believe of the cluster. Messages, commands and the passing of time go in; datagrams, links opened and
+// closed, and published views come out. It never waits for anybody.
+func (n *Node) loop() {
+	defer n.running.Done()
+	now := time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	closing := n.provider.ctx.Done()
+	for !n.hasLeft(now) {
+		next := pace.Later(n.step(now), now) // what a message has made overdue was not planned before
+		timer.Reset(next.Sub(now))
+		select {
+		case in := <-n.inbox:
+			now = time.Now()
+			n.receive(now, in)
+			n.drain(now)
+		case a := <-n.arrivals:
+			now = time.Now()
+			n.arrive(now, a)
+			n.drain(now)
+		case command := <-n.commands:
+			command(time.Now())
+			now = time.Now() // whatever it took, or if the process was stopped meanwhile: what is due is judged by the present
+		case <-n.timers.wakec:
+			now = time.Now()
+		case <-timer.C:
+			now = time.Now() // not the timer's: after a stall that one is old
+		case <-closing:
+			closing = nil
+			now = time.Now()
+			n.leave(now)
 		}
-		p.rotates = false
+		n.members.strain.observe(now, now.Sub(next), n.stats.inboxFull.Load())
 	}
-	return nil
+	n.takeDown(now)
 }
 
-// tickBeats sends the beats that are due. After a pause it does not make up for those missed.
-func (m *membership) tickBeats(now time.Time) {
-	r := &m.rotation
-	for at := r.nextAt(); !at.IsZero() && !now.Before(at); at = r.nextAt() {
-		r.last = at
-		if now.Sub(at) > r.heartbeat.Interval {
-			r.last = now
-		}
-		if p := r.next(); p != nil {
-			m.beat(now, p)
+// drain takes what else has come, so that one step serves many messages.
+func (n *Node) drain(now time.Time) {
+	for range inboxMax {
+		select {
+		case a := <-n.arrivals:
+			n.arrive(now, a)
+		case in := <-n.inbox:
+			n.receive(now, in)
+		default:
+			return
 		}
 	}
 }
 
-// beat sends one.
-func (m *membership) beat(now time.Time, p *peer) {
-	p.beatOut++
-	at := m.moment(now).micros()
-	if isTimed(p.beatOut) {
-		p.beatAt = at
+// receive gives a message to the membership, which has to know the link first: that is told before it.
+func (n *Node) receive(now time.Time, in inbound) {
+	in.from.told.Add(-1)
+	for !in.from.known {
+		select {
+		case a := <-n.arrivals:
+			n.arrive(now, a)
+		default:
+			return // the link was refused
+		}
 	}
-	m.tell(p, wire.Beat{
-		Seq: p.beatOut, Promise: promised(m.rotation.promise()), Inc: m.inc, Digest: m.digest,
-		Echo: p.beatIn, Held: at - p.beatenAt,
-	})
+	n.members.receive(now, in.source, in.msg)
 }
 
-// onBeat takes a peer's promise, and compares what it believes with what we do, [MEM-20].
-func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
-	if b.Seq <= p.beatIn {
-		return
+// step does all that is due and returns when to step next.
+func (n *Node) step(now time.Time) time.Time {
+	n.log.ask(now)
+	n.timers.wake.Store(math.MaxInt64) // a link that becomes due from here on wakes the loop
+	due, silent := n.timers.run(now)
+	for _, l := range silent {
+		n.noteSilent(now, l)
+		n.members.unanswered(now, l.token)
 	}
-	p.beatIn, p.beatenAt = b.Seq, m.moment(now).micros()
-	if !p.asked {
-		m.expect(p, now.Add(time.Duration(b.Promise)*time.Millisecond))
+	if !n.tableAt.IsZero() && !now.Before(n.tableAt) {
+		n.carryOut(now) // what says the table of before goes under its version
+		n.tellTable(now)
 	}
-	p.inc = max(p.inc, b.Inc)
-	m.noteEcho(now, p, b)
-	again := p.differs
-	if p.differs = b.Digest != m.digest; !p.differs {
-		p.mended = 0
+	n.lookUpNames(now)
+	n.members.tick(now)
+	n.carryOut(now)
+	n.noteDrained()
+	n.tendLinks(now)
+	n.noteCircuits(now)
+	if !n.publishAt.IsZero() && !now.Before(n.publishAt) {
+		n.publish(now)
 	}
-	if p.differs && again && m.moment(now) >= p.mendAt && m.mayMend(now) {
-		m.mend(now, p)
+	if n.idle.IsOver(now) {
+		n.background.TryGo(buffer.GiveBack)
+	}
+	n.noteSilence(now)
+	n.noteTrouble(now)
+	next := pace.Earliest(due, n.members.nextTimeout())
+	next = pace.Earliest(pace.Earliest(next, n.tendAt), n.publishAt)
+	next = pace.Earliest(next, pace.Earliest(n.tableAt, pace.Earliest(pace.Earliest(n.seeds.at, n.idle.Next()), pace.Earliest(n.seeds.tellAt, n.circuitsAt))))
+	if next.IsZero() {
+		next = now.Add(idleWake)
+	}
+	n.timers.settle(n.timers.stamp(next))
+	return next
+}
+
+// carryOut does what the membership asks for.
+func (n *Node) carryOut(now time.Time) {
+	e := n.members.take()
+	n.noteSelf(now)
+	for _, terms := range e.begin {
+		n.beginLink(now, terms)
+	}
+	for _, s := range e.succeed {
+		n.succeedLink(now, s)
+	}
+	n.fail(e.offline, textOffline)
+	n.fail(e.left, textRestart)
+	n.fail(e.cut, textCut)
+	n.noteOpens(now, e.opens)
+	n.sendOpens(e.opens)
+	n.send(e.send)
+	for _, token := range e.forget {
+		n.tokens.forget(token)
+	}
+	for _, link := range e.drain {
+		n.answerDrain(link)
+	}
+	for _, link := range e.close {
+		n.closeLink(now, link)
+	}
+	for _, p := range e.pull {
+		n.pull(now, p)
+	}
+	for _, id := range e.crowded {
+		n.crowded(now, id)
+	}
+	for _, id := range e.spoilt {
+		n.spoilt(now, id)
+	}
+	for _, ev := range e.events {
+		n.logEvent(now, ev)
+	}
+	n.noteStopped(e.stopped)
+	n.stats.unusable.Add(e.unusable)
+	if e.changed {
+		n.publishSoon()
 	}
 }
 
-// mayMend reports whether a peer may be sent the List because it believes in others than we do. Among many that are about to meet all do, and it is
-// no use.
-func (m *membership) mayMend(now time.Time) bool {
-	return !now.Before(m.listAt) && !(m.strain.isOn() && len(m.joining.missing) > crowdFew)
-}
-
-// mend sends the List to a peer that believes in others than we do. While that does not help the next ones come ever more rarely, so that those whom
-// it helps have their turn however many there are whom it does not.
-func (m *membership) mend(now time.Time, p *peer) {
-	entries := m.entries()
-	p.differs, p.mendAt = false, m.moment(now.Add(min(listEvery<<p.mended, listSlowest)))
-	p.mended = min(p.mended+1, 8)
-	m.listAt = now.Add(time.Duration(1+len(entries)/listEntries) * listPause)
-	m.tellChunks(now, p, 0, entries, payNone)
-}
-
-// lateAt is when a peer will be late. What comes from it meanwhile does not put its beat off: a node that said something to all
-// and died would owe nobody anything for a whole rotation.
-func (m *membership) lateAt(p *peer) time.Time {
-	return m.time(max(p.beatBy, p.heard)).Add(m.cfg.heartbeat.Margin + m.strain.slack())
-}
-
-// noteAnswer gives a peer that answers after we were stopped until we would beat to it. What had waited in the socket is no answer.
-func (m *membership) noteAnswer(now time.Time, p *peer) {
-	if p.asked {
-		p.asked = false
-		m.expect(p, now.Add(m.rotation.promise()))
+// fail ends the calls to peers that were found to be away.
+func (n *Node) fail(links []uint64, text []byte) {
+	for _, link := range links {
+		if l := n.tokens.link(link); l != nil {
+			l.fail(outcome{code: Unreachable, gone: true, body: text})
+		}
 	}
 }
 
-// excuse gives a peer that is there, though its beat is overdue, until we would beat to it: the beat is lost, and the next one is
-// a rotation away.
-func (m *membership) excuse(now time.Time, p *peer) {
-	if m.moment(now) > p.beatBy {
-		p.asked = false
-		m.expect(p, now.Add(m.rotation.promise()))
+// send puts messages on their way. Each link flushes once.
+func (n *Node) send(out []memberMessage) {
+	for _, o := range out {
+		if l := n.tokens.link(o.link); l != nil && l.queue(o.msg) {
+			n.touched = append(n.touched, l)
+		}
+	}
+	for i, l := range n.touched {
+		l.flushQueue()
+		n.touched[i] = nil
+	}
+	n.touched = n.touched[:0]
+}
+
+// leave ends the calls in flight and begins to tell the peers.
+func (n *Node) leave(now time.Time) {
+	for _, l := range n.tokens.all() {
+		l.fail(outcome{code: Closed, body: textClosed})
+	}
+	n.members.leave(now)
+	n.carryOut(now)
+}
+
+// hasLeft reports that all is said, or that nobody would hear it.
+func (n *Node) hasLeft(now time.Time) bool {
+	return n.members.hasLeft(now) || n.members.isLeaving() && n.deaf.Load()
+}
+
+// takeDown is the end.
+func (n *Node) takeDown(now time.Time) {
+	for _, l := range n.tokens.all() {
+		l.sendAll() // also where the reader or a flusher has it in hand: they may not get to it any more
+		l.close(outcome{code: Closed, body: textClosed})
+	}
+	n.publish(now)
+	if err := n.transport.Close(); err != nil {
+		n.log.Warn("broach: closing the socket", "err", err)
 	}
 }
 
-// expect notes when the next beat of a peer is to come.
-func (m *membership) expect(p *peer, by time.Time) { p.beatBy = m.moment(by) }
+// crowded counts a table that finds no room, and tells the operator.
+func (n *Node) crowded(now time.Time, id linkID) {
+	n.stats.crowded.Add(1)
+	if suppressed, ok := n.crowdedLines.Allow(now); ok {
+		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one are not called:"+
+			" offer fewer functions, or divide the cluster", "addr", id.addr, "functions", rowsMax, "bytes", rowBytesMax, "suppressed", suppressed)
+	}
+}
 
-// watchAt is when a peer that is alive or suspect must be looked at.
-func (m *membership) watchAt(p *peer) time.Time {
+// spoilt counts a table that cannot be decoded, and tells the operator.
+func (n *Node) spoilt(now time.Time, id linkID) {
+	n.stats.crowded.Add(1)
+	if suppressed, ok := n.crowdedLines.Allow(now); ok {
+		n.log.Warn("broach: the service table of a member cannot be read, so its functions are not called: does it run a broach of this version?",
+			"addr", id.addr, "suppressed", suppressed)
+	}
+}
+
+// noteStopped tells the operator that this process stood still.
+func (n *Node) noteStopped(long time.Duration) {
+	if long > 0 {
+		n.log.Warn("broach: this process did not run for a while, and others took it for dead: was it stopped, or does it want for processor or memory?",
+			"for", long)
+	}
+}
+
+// logIsolation tells the operator that it is this node that is cut off, or that it no longer is.
+func (n *Node) logIsolation(was, is bool) {
 	switch {
-	case p.isDoubted():
-		return m.time(p.since).Add(m.cfg.heartbeat.Grace + m.strain.slack())
-	case p.probe.isOn():
-		return m.time(p.probe.at)
+	case is && !was:
+		n.log.Warn("broach: most of the peers that should be heard are silent: this node is cut off", "addr", n.Addr(), "check", "its network, rather than theirs")
+	case was && !is:
+		n.log.Info("broach: peers are heard again", "addr", n.Addr())
 	}
-	return m.lateAt(p)
 }
 
-// recover makes good after this process stood still for a while: it was us who were silent, so nobody else is blamed, [MEM-21]. If it stands still again
-// and again, because it gets too little of the processor, it does not ask all each time: that would take what is left.
-func (m *membership) recover(now time.Time, stood time.Duration) {
-	m.claims = nil
-	m.inc = max(m.inc, m.inc+1) // which the answers to the new hellos say; there is none above the highest
-	asks := !m.strain.goesOn()
-	for _, p := range m.peers.list {
-		p.heard, p.beatBy = m.moment(now), p.beatBy+moment(stood)
-		m.endProbe(now, p)
-		p.accuser = nil
-		if p.state == stateSuspect {
-			m.revive(now, p)
-		}
-		if p.asked = asks; asks || m.time(p.beatBy).Before(now) {
-			m.expect(p, now.Add(m.rotation.promise())) // if it is asked, until then
-		}
-		m.schedule(p)
+// level is how urgently the log tells of an event.
+func (k EventKind) level() slog.Level {
+	if k == MemberSuspect || k == MemberUnreachable || k == CircuitOpened {
+		return slog.LevelWarn
 	}
-	if asks {
-		m.announceAll(now)
+	return slog.LevelInfo
+}
+
+// remedy is what the log tells to look at because of an event.
+func (k EventKind) remedy() string {
+	switch k {
+	case MemberOffline:
+		return "does the process run? If several nodes say it of each other, the network"
+	case MemberUnreachable:
+		return "a firewall or a route between it and this node, for others reach it"
+	case CircuitOpened:
+		return "why the function fails there: the log of that node, at debug, tells"
+	}
+	return ""
+}
+
+// logEvent tells the operator what changed in the cluster.
+func (n *Node) logEvent(now time.Time, e memberEvent) {
+	if suppressed, ok := n.memberLines.AllowOf(now, memberBurst); ok {
+		kind := eventOf(e.news)
+		n.log.Log(kind.level(), "broach: "+kind.String(), "addr", e.peer.addr, "name", e.peer.name, "check", kind.remedy(), "suppressed", suppressed)
 	}
 }

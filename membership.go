@@ -24,7 +24,9 @@ import (
 //	membership_tables.go  what the peers offer, and how much of that is held
 //	delta.go       changes of large service tables
 //	join.go        seeds, lists, and healing
-//	heartbeat.go   beats, and who is late
+//	state.go       what is believed of a peer, and what is told of it
+//	beat.go        beats, and who is late
+//	strain.go      what a process does that gets too little of its processor
 //	suspicion.go   probes, and what they decide
 //	ping.go        Pings, Pongs, and how long an answer takes
 //	witness.go     who is asked about a silent peer, and answers for others

@@ -17,7 +17,7 @@ import (
 // pureFiles hold no I/O, clock, lock, channel or goroutine: what they need to know is an argument.
 var pureFiles = []string{
 	"ack.go", "served.go", "rtt.go", "stopwatch.go", "replay.go", "pathsize.go", "proof.go",
-	"membership*.go", "introduce.go", "join.go", "heartbeat.go", "suspicion.go", "reach.go", "peer.go",
+	"membership*.go", "introduce.go", "join.go", "beat.go", "state.go", "strain.go", "ping.go", "claims.go", "witness.go", "suspicion.go", "reach.go", "peer.go",
 	"learn.go", "delta.go", "steady.go", "isolation.go", "leave.go", "drain.go", "contact.go", "tie.go", "list.go",
 	"codec_guard.go",
 }
@@ -40,7 +40,7 @@ var clockFiles = []string{
 	"seed_refusal.go", // how long the system is given
 	"log_queue.go",    // lines have the time at which they were said
 	"log_details.go",
-	"node.go", "loop.go", "view.go", "receive_quick.go",
+	"node.go", "heartbeat.go", "view.go", "receive_quick.go",
 	"transport_udp.go",     // the datagrams of a batch have come at one time
 	"pool.go",              // lines of the log
 	"receive_handshake.go", // the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
