@@ -19,12 +19,12 @@ const answersWithin = time.Second
 // rotation spreads the beats over the peers: to the one that has waited longest, at an even pace, [MEM-10]. The bunched beats
 // of a first version cost three seconds of detection with 100 nodes.
 type rotation struct {
-	heartbeat Heartbeat
+	heartbeat timing
 	order     []*peer // the first has waited longest
 	last      time.Time
 }
 
-func (r *rotation) init(now time.Time, h Heartbeat) { r.heartbeat, r.last = h, now }
+func (r *rotation) init(now time.Time, h timing) { r.heartbeat, r.last = h, now }
 
 // add puts a peer behind all others. One that went offline and came back in time has kept its place.
 func (r *rotation) add(p *peer) {

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"cmp"
 	"log/slog"
 	"math"
 	"time"
@@ -8,6 +9,34 @@ import (
 	"broach/internal/buffer"
 	"broach/internal/pace"
 )
+
+// Heartbeat holds the timers by which peers are watched. The defaults find a dead peer in about a second at any cluster size
+// and were measured together: change them together.
+// Every zero field is its default, so the zero Heartbeat is complete.
+type Heartbeat struct {
+	Interval   time.Duration // least time between two beats to the same peer; 0 is 1 s
+	Budget     int           // beats a second, to all peers together, up to 10,000; 0 is 20
+	Tick       time.Duration // how often the node looks at its clocks, 1 ms to 1 s; 0 is 30 ms
+	Margin     time.Duration // how far a beat may be later than promised before the peer is probed; 0 is 150 ms
+	ProbeEvery time.Duration // time between two probes of a late peer; 0 is 60 ms
+	Probes     int           // unanswered probes before the peer is suspected, up to 100; 0 is 6
+	Grace      time.Duration // how long a suspected peer may refute before it counts as offline; 0 is 300 ms
+	Forget     time.Duration // how long an offline peer is still contacted; 0 is 24 h; addresses in Join are never forgotten
+}
+
+// heartbeat is Heartbeat with its defaults.
+func (c Config) heartbeat() Heartbeat {
+	h := c.Heartbeat
+	h.Interval = cmp.Or(h.Interval, time.Second)
+	h.Budget = cmp.Or(h.Budget, 20)
+	h.Tick = cmp.Or(h.Tick, 30*time.Millisecond)
+	h.Margin = cmp.Or(h.Margin, 150*time.Millisecond)
+	h.ProbeEvery = cmp.Or(h.ProbeEvery, 60*time.Millisecond)
+	h.Probes = cmp.Or(h.Probes, 6)
+	h.Grace = cmp.Or(h.Grace, 300*time.Millisecond)
+	h.Forget = cmp.Or(h.Forget, 24*time.Hour)
+	return h
+}
 
 // memberBurst is how many lines a second tell what became of other nodes: a cut of the network can cause any number.
 const memberBurst = 20

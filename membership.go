@@ -37,13 +37,25 @@ import (
 //	drain.go       how callers are seen off before that
 //	leave.go       how we leave, and others
 
+// timing is how often a node beats to its peers, and how long it waits for them. All of it is set: PROTOCOL.md 4.3 has the defaults.
+type timing struct {
+	Interval   time.Duration // least time between two beats to the same peer
+	Budget     int           // beats a second, to all peers together
+	Tick       time.Duration // how often the loop looks at its clocks
+	Margin     time.Duration // how far a beat may be later than promised before the peer is probed
+	ProbeEvery time.Duration // time between two Pings of a probe
+	Probes     int           // unanswered Pings before the peer is suspected
+	Grace      time.Duration // how long a suspected peer may refute before it is offline
+	Forget     time.Duration // how long an offline peer is still contacted
+}
+
 // memberConfig is what the membership must know of its node.
 type memberConfig struct {
 	self          netip.AddrPort
 	boot          uint64
 	name, version string
 	tags          []wire.Tag
-	heartbeat     Heartbeat // complete
+	heartbeat     timing // complete
 	maxPeers      int
 
 	open   func(offers int32) uint64                                       // draws the token of an opening, of which the reader knows from then on

@@ -101,7 +101,7 @@ func (s *society) joinAs(place, self netip.AddrPort, seeds ...int) *citizen {
 	c.process = handshake.NewProcess(secrets, false, s.now)
 	c.boot = c.process.Boot
 	c.membership = newMembership(memberConfig{
-		self: self, boot: c.boot, name: "app", heartbeat: Config{}.heartbeat(), maxPeers: s.most,
+		self: self, boot: c.boot, name: "app", heartbeat: timing(Config{}.heartbeat()), maxPeers: s.most,
 		open: func(int32) uint64 {
 			token := s.rng.Uint64() | 1
 			c.openings[token] = true
