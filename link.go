@@ -378,12 +378,3 @@ func (l *link) disarm() bool {
 
 // lastHeard is when a datagram of the peer was last accepted.
 func (l *link) lastHeard() time.Time { return l.timers.time(l.heard.Load()) }
-
-// linkID names a peer process: its boot id, and the address it advertises.
-type linkID struct {
-	boot uint64
-	addr netip.AddrPort
-}
-
-// hash is a number that is another for each process at each address, for what is told apart by numbers.
-func (id linkID) hash() uint64 { return wire.Digest(wire.Entry{Addr: id.addr, Boot: id.boot}) }

@@ -118,7 +118,7 @@ func (m *membership) contactListed(now time.Time, from *peer, msg wire.List, pai
 	start := m.rng.IntN(len(msg.Entries) + 1)
 	for i := range msg.Entries {
 		e := msg.Entries[(start+i)%len(msg.Entries)]
-		if !m.isNews(from, e) || m.declined.isFresh(now, linkID{e.Boot, e.Addr}) {
+		if !m.isNews(from, e) || m.declined.isFresh(now, linkID{boot: e.Boot, addr: e.Addr}) {
 			continue
 		}
 		m.miss(now, e.Addr)

@@ -67,7 +67,7 @@ func (m *membership) offered(now time.Time, o answered) {
 	switch {
 	case o.Rank == 0 && o.Addr == c.addr:
 		m.endContact(c)
-		m.noteDeclined(now, linkID{boot, c.addr})
+		m.noteDeclined(now, linkID{boot: boot, addr: c.addr})
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
 		m.endContact(c)
 	case o.Addr == m.cfg.self, o.Addr != c.addr && !isUsable(o.from, o.Addr):
