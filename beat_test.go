@@ -87,7 +87,7 @@ func TestStoppedProcessBlamesNobody(t *testing.T) {
 	s.run(20 * time.Second)
 	for _, c := range all {
 		for _, e := range c.events {
-			require.True(t, e.news == newsUp || e.peer.addr == sick.cfg.self, "%v of %v", e.news, e.peer.addr)
+			require.True(t, e.news == newsUp || e.peer.Addr == sick.cfg.self, "%v of %v", e.news, e.peer.Addr)
 		}
 	}
 }

@@ -63,7 +63,7 @@ func (o openCircuits) with(id linkID, names []string) openCircuits {
 func (n *Node) logCircuits(now time.Time, p *peerView, was, is []string) {
 	diffCircuits(was, is, func(kind EventKind, service string) bool {
 		if suppressed, ok := n.circuitLines.Allow(now); ok {
-			n.log.Log(kind.level(), "broach: "+kind.String(), "addr", p.addr, "service", service, "check", kind.remedy(), "suppressed", suppressed)
+			n.log.Log(kind.level(), "broach: "+kind.String(), "addr", p.Addr, "service", service, "check", kind.remedy(), "suppressed", suppressed)
 		}
 		return true
 	})

@@ -24,7 +24,7 @@ func (c *Caller) nobody(r *route) *Error {
 	switch shut := r.links(); {
 	case !on.IsValid() && len(shut) > 0:
 		return c.fail(CircuitOpen, No, string(textOpen))
-	case slices.ContainsFunc(shut, func(l *link) bool { return l.id.addr == on }):
+	case slices.ContainsFunc(shut, func(l *link) bool { return l.id.Addr == on }):
 		return c.at(on, c.fail(CircuitOpen, No, string(textOpen)))
 	}
 	return c.unreached()
@@ -60,7 +60,7 @@ func (r *route) at(addr netip.AddrPort, ch *chooser) *link {
 	r.know(ch.service, ch.now)
 	for _, list := range [][]candidate{r.alive, r.doubtful} {
 		for i := range list {
-			if d := &list[i]; d.id.addr == addr && !ch.isOut(d.link) {
+			if d := &list[i]; d.id.Addr == addr && !ch.isOut(d.link) {
 				ch.chosen = visit{link: d.link, known: d.known}
 				return d.link
 			}
@@ -93,7 +93,7 @@ func (c *Caller) addrOf(d candidate) netip.AddrPort {
 	if d.link == c.node.self {
 		return c.node.Addr()
 	}
-	return d.id.addr
+	return d.id.Addr
 }
 
 // ask lets the Balancer choose. It is user code: what it does wrong fails the call, and nothing else.

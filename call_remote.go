@@ -115,7 +115,7 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, l *link, out outCal
 	l.inflight.Add(1)
 	defer l.inflight.Add(-1)
 	if l.draining.Load() {
-		return nil, c.at(l.id.addr, c.fail(Draining, No, string(textDraining)))
+		return nil, c.at(l.id.Addr, c.fail(Draining, No, string(textDraining)))
 	}
 	frame := buffer.New()
 	m := wire.Request{Remaining: remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
@@ -143,7 +143,7 @@ func (c *Caller) unsent(l *link, err error) *Error {
 	if c.node.isClosed() {
 		return c.closed(No)
 	}
-	return c.at(l.id.addr, c.fail(Unreachable, No, err.Error()))
+	return c.at(l.id.Addr, c.fail(Unreachable, No, err.Error()))
 }
 
 // wait waits for the outcome of a call that was sent.
@@ -153,9 +153,9 @@ func (c *Caller) wait(ctx context.Context, l *link, slot uint16, seq uint32, p *
 	case <-ctx.Done():
 		if l.abandon(slot, seq) {
 			c.node.freePending(p)
-			return nil, c.at(l.id.addr, c.over(ctx, Maybe))
+			return nil, c.at(l.id.Addr, c.over(ctx, Maybe))
 		}
 		<-p.donec
 	}
-	return c.ended(l.id.addr, p)
+	return c.ended(l.id.Addr, p)
 }

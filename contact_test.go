@@ -51,7 +51,7 @@ func TestTheFirstOfferMakesTheLink(t *testing.T) {
 	require.EqualValues(t, 3, a.provings[0].order.Rank)
 	require.Empty(t, a.view(), "an Offer makes nobody a peer")
 	x.say(a, token, wire.Ping{Nonce: 1})
-	require.Equal(t, x.boot(), a.view()[0].boot)
+	require.Equal(t, x.boot(), a.view()[0].Boot)
 }
 
 // [LNK-2] If only the address B is another one, and a seed was contacted, that is remembered as the seed's, and contacted in its place, at once

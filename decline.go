@@ -24,7 +24,7 @@ func (m *membership) noteDeclined(now time.Time, id linkID) {
 		m.declined = make(declined)
 	}
 	m.declined[id] = now.Add(declinedFor)
-	delete(m.joining.missing, id.addr)
+	delete(m.joining.missing, id.Addr)
 }
 
 // refused reports whether a message ends a link of ours that was not confirmed: the other end does not want it, and never was a member for us.

@@ -54,7 +54,7 @@ func (t *Timer) order() []uint64 {
 	v := t.node.view.Load()
 	all := []ranked{{rendezvous(t.name, v.self), t.plan.Self}}
 	for _, l := range v.routes.get(t.service()).links() {
-		all = append(all, ranked{rendezvous(t.name, l.id.addr), l.id.hash()})
+		all = append(all, ranked{rendezvous(t.name, l.id.Addr), l.id.Hash()})
 	}
 	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.node, a.node)) })
 	nodes := make([]uint64, len(all))
@@ -85,7 +85,7 @@ func (t *Timer) hear(ctx context.Context, since int64, over bool) {
 	if t.clock == nil || t.stopped {
 		return
 	}
-	if now, order := time.Now(), t.order(); t.plan.Hear(now, r.link.id.hash(), news, order) {
+	if now, order := time.Now(), t.order(); t.plan.Hear(now, r.link.id.Hash(), news, order) {
 		t.setClock(now, t.at(order))
 	}
 }
@@ -120,7 +120,7 @@ func (t *Timer) tellAll() error {
 func (n *Node) linkTo(node uint64) *link {
 	v := n.view.Load()
 	for i := range v.peers {
-		if p := v.peers[i]; p.hash() == node {
+		if p := v.peers[i]; p.Hash() == node {
 			return n.tokens.link(p.link)
 		}
 	}

@@ -150,7 +150,7 @@ func TestTheOwnerAndItsHeirsDie(t *testing.T) {
 			if n == c.nodes[0] {
 				return n.process.Boot
 			}
-			return linkID{boot: n.process.Boot, addr: n.Addr()}.hash()
+			return linkID{Boot: n.process.Boot, Addr: n.Addr()}.Hash()
 		}
 		for _, n := range c.nodes {
 			if slices.Contains(order[:3], number(n)) {

@@ -84,7 +84,7 @@ func allKnow(nodes []*Node) bool {
 		for _, other := range nodes {
 			peers := n.view.Load().peers
 			p := whoAt(&peers, other.Addr())
-			if n != other && (p == nil || p.boot != other.process.Boot || p.state != stateAlive || p.unreachable) {
+			if n != other && (p == nil || p.Boot != other.process.Boot || p.state != stateAlive || p.unreachable) {
 				return false
 			}
 		}

@@ -147,20 +147,20 @@ func (c *cluster) wrong() (list []string) {
 func (n *Node) wrong(living map[netip.AddrPort]*Node, dead map[netip.AddrPort]State) (list []string) {
 	seen := map[netip.AddrPort]bool{n.Addr(): true}
 	for _, p := range n.view.Load().peers {
-		other, lives := living[p.addr]
-		said, known := dead[p.addr]
+		other, lives := living[p.Addr]
+		said, known := dead[p.Addr]
 		switch {
-		case seen[p.addr]:
-			list = append(list, fmt.Sprintf("%v has %v twice", n.Addr(), p.addr))
-		case lives && (p.boot != other.process.Boot || p.state != stateAlive || p.unreachable):
-			list = append(list, fmt.Sprintf("%v says that %v is %v", n.Addr(), p.addr, p.state))
+		case seen[p.Addr]:
+			list = append(list, fmt.Sprintf("%v has %v twice", n.Addr(), p.Addr))
+		case lives && (p.Boot != other.process.Boot || p.state != stateAlive || p.unreachable):
+			list = append(list, fmt.Sprintf("%v says that %v is %v", n.Addr(), p.Addr, p.state))
 		case !lives && (p.state == stateAlive || p.state == stateSuspect || known && State(p.state) != said):
-			list = append(list, fmt.Sprintf("%v says that %v, which is dead, is %v", n.Addr(), p.addr, p.state))
+			list = append(list, fmt.Sprintf("%v says that %v, which is dead, is %v", n.Addr(), p.Addr, p.state))
 		case !lives:
-			dead[p.addr] = State(p.state)
+			dead[p.Addr] = State(p.state)
 			continue
 		}
-		seen[p.addr] = true
+		seen[p.Addr] = true
 	}
 	if len(seen) < len(living) {
 		list = append(list, fmt.Sprintf("%v sees %d of %d", n.Addr(), len(seen), len(living)))
@@ -173,7 +173,7 @@ func (c *cluster) say(of *Node, s State) int {
 	k := 0
 	for _, n := range c.live() {
 		for _, p := range n.view.Load().peers {
-			if p.boot == of.process.Boot && State(p.state) == s {
+			if p.Boot == of.process.Boot && State(p.state) == s {
 				k++
 			}
 		}
@@ -223,6 +223,6 @@ func (c *cluster) arrive(i int, function string, seed *Node) *Node {
 func (c *cluster) callable(function string, at *Node) bool {
 	return !slices.ContainsFunc(c.live(), func(n *Node) bool {
 		r := n.view.Load().routes.get(function)
-		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d candidate) bool { return d.id.boot == at.process.Boot }))
+		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d candidate) bool { return d.id.Boot == at.process.Boot }))
 	})
 }

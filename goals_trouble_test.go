@@ -225,8 +225,8 @@ func requireOneCluster(t *testing.T, nodes []*Node) {
 	var foreign uint64
 	for _, n := range nodes {
 		for _, p := range n.view.Load().peers {
-			isOne := slices.ContainsFunc(nodes, func(other *Node) bool { return other.process.Boot == p.boot })
-			require.Equal(t, isOne, p.state == stateAlive, "%v of %v", p.state, p.addr)
+			isOne := slices.ContainsFunc(nodes, func(other *Node) bool { return other.process.Boot == p.Boot })
+			require.Equal(t, isOne, p.state == stateAlive, "%v of %v", p.state, p.Addr)
 		}
 		require.Equal(t, len(nodes)-1, count(n, Alive))
 		foreign += n.Stats().OtherCluster

@@ -61,8 +61,8 @@ func (m *membership) seedsToTry(now time.Time) (list []netip.AddrPort) {
 func (m *membership) offlinePeers() (list []netip.AddrPort) {
 	isSeed := setOf(m.joining.seeds)
 	for _, p := range m.peers.list {
-		if p.state == stateOffline && !isSeed[p.addr] {
-			list = append(list, p.addr)
+		if p.state == stateOffline && !isSeed[p.Addr] {
+			list = append(list, p.Addr)
 		}
 	}
 	return list

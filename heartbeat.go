@@ -243,7 +243,7 @@ func (n *Node) crowded(now time.Time, id linkID) {
 	n.stats.crowded.Add(1)
 	if suppressed, ok := n.crowdedLines.Allow(now); ok {
 		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one are not called:"+
-			" offer fewer functions, or divide the cluster", "addr", id.addr, "functions", rowsMax, "bytes", rowBytesMax, "suppressed", suppressed)
+			" offer fewer functions, or divide the cluster", "addr", id.Addr, "functions", rowsMax, "bytes", rowBytesMax, "suppressed", suppressed)
 	}
 }
 
@@ -252,7 +252,7 @@ func (n *Node) spoilt(now time.Time, id linkID) {
 	n.stats.crowded.Add(1)
 	if suppressed, ok := n.crowdedLines.Allow(now); ok {
 		n.log.Warn("broach: the service table of a member cannot be read, so its functions are not called: does it run a broach of this version?",
-			"addr", id.addr, "suppressed", suppressed)
+			"addr", id.Addr, "suppressed", suppressed)
 	}
 }
 
@@ -299,6 +299,6 @@ func (k EventKind) remedy() string {
 func (n *Node) logEvent(now time.Time, e memberEvent) {
 	if suppressed, ok := n.memberLines.AllowOf(now, memberBurst); ok {
 		kind := eventOf(e.news)
-		n.log.Log(kind.level(), "broach: "+kind.String(), "addr", e.peer.addr, "name", e.peer.name, "check", kind.remedy(), "suppressed", suppressed)
+		n.log.Log(kind.level(), "broach: "+kind.String(), "addr", e.peer.Addr, "name", e.peer.name, "check", kind.remedy(), "suppressed", suppressed)
 	}
 }

@@ -238,7 +238,7 @@ func (m *membership) revive(now time.Time, p *peer) {
 	}
 	for _, other := range m.peers.list { // a cut has healed: the others behind it are there as well
 		if other.state == stateOffline {
-			m.contact(now, other.addr)
+			m.contact(now, other.Addr)
 		}
 	}
 }

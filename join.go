@@ -136,11 +136,11 @@ func (m *membership) contactSeed(now time.Time, seed netip.AddrPort) {
 
 // isProving reports whether an address has offered a link that is not confirmed yet.
 func (m *membership) isProving(addr netip.AddrPort) bool {
-	return slices.ContainsFunc(m.provings, func(pr *proving) bool { return pr.addr == addr && !pr.again.IsZero() })
+	return slices.ContainsFunc(m.provings, func(pr *proving) bool { return pr.Addr == addr && !pr.again.IsZero() })
 }
 
 // continueJoin asks a seed that has become a peer.
-func (m *membership) continueJoin(now time.Time, p *peer) { m.askList(now, p.addr, p.tie.token) }
+func (m *membership) continueJoin(now time.Time, p *peer) { m.askList(now, p.Addr, p.tie.token) }
 
 // askList asks a seed for the List on a link, unless it was just asked. The first Confirm of a link does so too: that saves a round trip.
 func (m *membership) askList(now time.Time, addr netip.AddrPort, link uint64) {

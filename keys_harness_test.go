@@ -35,7 +35,7 @@ var strangerAddr = netip.MustParseAddrPort("10.9.9.9:9")
 // linkWith is the link of a node to another.
 func (n *Node) linkWith(other *Node) *link {
 	for _, p := range n.view.Load().peers {
-		if p.addr == other.Addr() {
+		if p.Addr == other.Addr() {
 			return n.tokens.link(p.link)
 		}
 	}

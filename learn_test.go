@@ -119,7 +119,7 @@ func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
 	took := s.until(25*time.Second, "all see it at its new place", func() bool {
 		for _, c := range all {
 			p := c.peers.byAddr[addrOf(8)]
-			if p == nil || p.boot != a.boot || p.state != stateAlive {
+			if p == nil || p.Boot != a.boot || p.state != stateAlive {
 				return false
 			}
 		}

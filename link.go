@@ -240,10 +240,10 @@ func (l *link) load(b *batch) bool {
 		room -= burstMax
 	}
 	if out := l.unwithheld(); out != nil {
-		out.moveTo(b, l.id.addr, room)
+		out.moveTo(b, l.id.Addr, room)
 	}
 	mayGo := l.mayGo()
-	mayGo -= l.out.moveTo(b, l.id.addr, min(room-len(b.out), mayGo))
+	mayGo -= l.out.moveTo(b, l.id.Addr, min(room-len(b.out), mayGo))
 	stamped := len(b.out)
 	l.loadFragments(b, mayGo)
 	l.head(b, stamped)

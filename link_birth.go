@@ -14,13 +14,13 @@ import (
 func newLink(now time.Time, c *carrier, terms *handshake.Terms, began bool, siblings []*link, seed uint64) (*link, error) {
 	l := &link{carrier: c, born: c.timers.stamp(now), began: began, order: terms.Order()}
 	if began {
-		l.token, l.toToken, l.key, l.id.addr = terms.TokenA, terms.TokenB, terms.KeyB, terms.AddrB
+		l.token, l.toToken, l.key, l.id.Addr = terms.TokenA, terms.TokenB, terms.KeyB, terms.AddrB
 		l.confirm = &wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank, Stamp: terms.Stamp}
 	} else {
-		l.token, l.toToken, l.key, l.id.addr = terms.TokenB, terms.TokenA, terms.KeyA, terms.AddrA
+		l.token, l.toToken, l.key, l.id.Addr = terms.TokenB, terms.TokenA, terms.KeyA, terms.AddrA
 		l.first = max(time.Duration(c.process.Stamp(now)-terms.Stamp)*time.Millisecond, 1)
 	}
-	l.id.boot = handshake.BootID(l.key)
+	l.id.Boot = handshake.BootID(l.key)
 	l.record = recordAmong(siblings, l.key)
 	if c.ring.Load() != nil {
 		shared, err := c.shared.of(c.process, l.key)

@@ -27,7 +27,7 @@ func (l *link) loadFragments(b *batch, mayGo int) {
 			return
 		}
 		bytes += len(f.Data)
-		b.out = append(b.out, udp.Datagram{Addr: l.id.addr, B: f.Append(roomFor(newPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))})
+		b.out = append(b.out, udp.Datagram{Addr: l.id.Addr, B: f.Append(roomFor(newPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))})
 	}
 }
 

@@ -33,9 +33,9 @@ const (
 // onJoin answers with the List, or with what of it is asked for.
 func (m *membership) onJoin(now time.Time, p *peer, msg wire.Join) {
 	if len(msg.Wanted) == 0 {
-		m.noteJoiner(now, p.addr, msg.Nonce)
+		m.noteJoiner(now, p.Addr, msg.Nonce)
 		switch {
-		case m.isNew(now) && !m.joining.isSeed(p.addr):
+		case m.isNew(now) && !m.joining.isSeed(p.Addr):
 			m.joining.owing = true
 		case m.moment(now) >= p.listAt:
 			m.tellChunks(now, p, msg.Nonce, m.entries(), payOnce)
@@ -118,7 +118,7 @@ func (m *membership) contactListed(now time.Time, from *peer, msg wire.List, pai
 	start := m.rng.IntN(len(msg.Entries) + 1)
 	for i := range msg.Entries {
 		e := msg.Entries[(start+i)%len(msg.Entries)]
-		if !m.isNews(from, e) || m.declined.isFresh(now, linkID{boot: e.Boot, addr: e.Addr}) {
+		if !m.isNews(from, e) || m.declined.isFresh(now, linkID{Boot: e.Boot, Addr: e.Addr}) {
 			continue
 		}
 		m.miss(now, e.Addr)
@@ -138,12 +138,12 @@ func (m *membership) isNews(from *peer, e wire.Entry) bool {
 	if e.Boot == m.cfg.boot || e.Addr == m.cfg.self {
 		return false
 	}
-	if !isUsable(from.addr, e.Addr) {
+	if !isUsable(from.Addr, e.Addr) {
 		m.out.unusable++
 		return false
 	}
 	p := m.peers.byAddr[e.Addr]
-	isKnown := p != nil && p.boot == e.Boot && p.state != stateOffline
+	isKnown := p != nil && p.Boot == e.Boot && p.state != stateOffline
 	return !isKnown && !m.isProving(e.Addr)
 }
 
@@ -211,7 +211,7 @@ func (m *membership) askGap(n uint8, missing int) time.Duration {
 
 // met notes that a process at an address has become a peer.
 func (m *membership) met(now time.Time, p *peer) {
-	delete(m.joining.missing, p.addr)
+	delete(m.joining.missing, p.Addr)
 	m.continueJoin(now, p)
 }
 

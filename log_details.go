@@ -28,7 +28,7 @@ func (c *carrier) detail(now time.Time, text string, args ...any) {
 func (l *link) noteSize(now time.Time) {
 	if size := l.path.size; size != max(l.toldSize, basePacket) && l.isDebugging() {
 		l.toldSize = size
-		l.detail(now, "broach: the packet size of a path has changed", "addr", l.id.addr, "bytes", size)
+		l.detail(now, "broach: the packet size of a path has changed", "addr", l.id.Addr, "bytes", size)
 	}
 }
 
@@ -47,7 +47,7 @@ func (n *Node) noteArrival(now time.Time, a arrival) {
 	switch {
 	case !n.isDebugging():
 	case a.made != nil:
-		n.detail(now, "broach: a process has made a link", "addr", a.made.id.addr)
+		n.detail(now, "broach: a process has made a link", "addr", a.made.id.Addr)
 	case a.offer != nil:
 		n.detail(now, "broach: an address answers, and offers a link", "addr", a.offer.Addr, "from", a.offer.from)
 	}
@@ -56,7 +56,7 @@ func (n *Node) noteArrival(now time.Time, a arrival) {
 // noteSilent tells of requests that were sent again and again with nothing heard.
 func (n *Node) noteSilent(now time.Time, l *link) {
 	if n.isDebugging() {
-		n.detail(now, "broach: requests were sent again, and nothing says that they arrive: the peer is probed", "addr", l.id.addr)
+		n.detail(now, "broach: requests were sent again, and nothing says that they arrive: the peer is probed", "addr", l.id.Addr)
 	}
 }
 
@@ -90,6 +90,6 @@ func withoutArguments(err *Error) string {
 // noteUnknown tells of a call of a function that this node does not offer.
 func (n *Node) noteUnknown(l *link, service []byte) {
 	if n.isDebugging() {
-		n.detail(time.Now(), "broach: a function is called that this node does not offer", "service", shortened(string(service)), "from", l.id.addr)
+		n.detail(time.Now(), "broach: a function is called that this node does not offer", "service", shortened(string(service)), "from", l.id.Addr)
 	}
 }

@@ -351,7 +351,7 @@ func (m *membership) tellOf(news memberNews, p *peer) {
 func (m *membership) view() []*peerView {
 	list, before := make([]*peerView, len(m.peers.list)), m.shown
 	for i, p := range m.peers.sorted() {
-		list[i] = p.view(whoAt(&before, p.addr))
+		list[i] = p.view(whoAt(&before, p.Addr))
 	}
 	m.shown = list
 	return list

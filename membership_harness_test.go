@@ -153,7 +153,7 @@ func (c *citizen) in(state peerState) int {
 
 // of is what a process believes of another.
 func (c *citizen) of(other *citizen) *peer {
-	if p := c.peers.byAddr[other.cfg.self]; p != nil && p.boot == other.boot {
+	if p := c.peers.byAddr[other.cfg.self]; p != nil && p.Boot == other.boot {
 		return p
 	}
 	return nil
@@ -201,7 +201,7 @@ func (s *society) collect(c *citizen) {
 
 func (s *society) answerPull(c *citizen, id linkID) {
 	for _, other := range s.members {
-		if other.boot == id.boot && !other.dead {
+		if other.boot == id.Boot && !other.dead {
 			c.pulled(s.now, id, other.tver, other.table, true)
 			return
 		}

@@ -53,13 +53,13 @@ func (r *rules) check(c *citizen) error {
 	before := h.believed
 	h.believed = make(map[uint64]bool)
 	for _, p := range c.peers.list {
-		if p.boot == c.boot || p.addr == c.cfg.self {
+		if p.Boot == c.boot || p.Addr == c.cfg.self {
 			return fmt.Errorf("it has itself as a peer, %v", p.state)
 		}
 		if err := r.checkPeer(before, p); err != nil {
 			return err
 		}
-		h.believed[p.boot] = p.isMember()
+		h.believed[p.Boot] = p.isMember()
 	}
 	return nil
 }
@@ -74,9 +74,9 @@ func (r *rules) noteDeaths() {
 
 // checkPeer sees to it that nobody comes back who has been dead for so long that nothing which it sent can make a link.
 func (r *rules) checkPeer(before map[uint64]bool, p *peer) error {
-	died, isDead := r.died[p.boot]
-	if isDead && r.now.Sub(died) > spentFor && p.isMember() && !before[p.boot] {
-		return fmt.Errorf("%v is %v again, of a process that has been dead for %v", p.addr, p.state, r.now.Sub(died))
+	died, isDead := r.died[p.Boot]
+	if isDead && r.now.Sub(died) > spentFor && p.isMember() && !before[p.Boot] {
+		return fmt.Errorf("%v is %v again, of a process that has been dead for %v", p.Addr, p.state, r.now.Sub(died))
 	}
 	return nil
 }
@@ -113,8 +113,8 @@ func (s *society) live() (list []*citizen) {
 func (c *citizen) sights(live []*citizen) []string {
 	list := []string{}
 	for _, p := range c.peers.list {
-		if p.isMember() || slices.ContainsFunc(live, func(l *citizen) bool { return l.boot == p.boot }) {
-			list = append(list, sight(p.addr, p.boot, p.state, p.unreachable, p.tver))
+		if p.isMember() || slices.ContainsFunc(live, func(l *citizen) bool { return l.boot == p.Boot }) {
+			list = append(list, sight(p.Addr, p.Boot, p.state, p.unreachable, p.tver))
 		}
 	}
 	slices.Sort(list)
@@ -159,6 +159,6 @@ func TestRulesAreKept(t *testing.T) {
 	a.of(b).state, soon.now = stateAlive, s.now.Add(spentFor)
 	require.NoError(t, soon.check(a), "what it sent before may have come late")
 
-	a.peers.sorted()[0].boot = a.boot
+	a.peers.sorted()[0].Boot = a.boot
 	require.ErrorContains(t, newRules().check(a), "itself as a peer")
 }

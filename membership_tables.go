@@ -51,8 +51,8 @@ func (s tableSize) fits(more tableSize) bool {
 
 // pulled takes the answer to effects.pull.
 func (m *membership) pulled(now time.Time, id linkID, version uint32, table []byte, ok bool) {
-	p := m.peers.byAddr[id.addr]
-	if p == nil || p.boot != id.boot {
+	p := m.peers.byAddr[id.Addr]
+	if p == nil || p.Boot != id.Boot {
 		return
 	}
 	p.pulling = false

@@ -110,8 +110,8 @@ func (m *membership) time(at moment) time.Time {
 // isMember reports whether the peer counts as being there.
 func (p *peer) isMember() bool { return p.state == stateAlive || p.state == stateSuspect }
 
-func (p *peer) entry() wire.Entry   { return wire.Entry{Addr: p.addr, Boot: p.boot} }
-func (p *peer) target() wire.Target { return wire.Target{Addr: p.addr, Boot: p.boot, Inc: p.inc} }
+func (p *peer) entry() wire.Entry   { return wire.Entry{Addr: p.Addr, Boot: p.Boot} }
+func (p *peer) target() wire.Target { return wire.Target{Addr: p.Addr, Boot: p.Boot, Inc: p.inc} }
 
 // peerView is the published form of a peer. It is not modified.
 type peerView struct {
@@ -143,7 +143,7 @@ func (p *peer) view(before *peerView) *peerView {
 		name: p.name, version: more.version, tver: p.tver,
 	}}
 	if p.state == stateSuspect && p.accused {
-		v.accuser = &p.accuser.addr
+		v.accuser = &p.accuser.Addr
 	}
 	if before != nil && before.saysAs(&v) {
 		return before
@@ -170,13 +170,13 @@ func (s *peerSet) init() {
 }
 
 func (s *peerSet) add(p *peer) {
-	s.byAddr[p.addr] = p
+	s.byAddr[p.Addr] = p
 	s.list, s.unsure = append(s.list, p), true
 	heap.Push(&s.heap, p)
 }
 
 func (s *peerSet) remove(p *peer) {
-	delete(s.byAddr, p.addr)
+	delete(s.byAddr, p.Addr)
 	i := slices.Index(s.list, p)
 	s.list = slices.Delete(s.list, i, i+1)
 	heap.Remove(&s.heap, p.position)
@@ -191,7 +191,7 @@ func (s *peerSet) bind(p *peer, t tie) {
 
 // named finds the peer that a message is about, if it is the process named.
 func (s *peerSet) named(t wire.Target) *peer {
-	if p := s.byAddr[t.Addr]; p != nil && p.boot == t.Boot {
+	if p := s.byAddr[t.Addr]; p != nil && p.Boot == t.Boot {
 		return p
 	}
 	return nil
@@ -216,7 +216,7 @@ func (s *peerSet) hasOther(p *peer) bool {
 // sorted lists the peers in order of address. Sorting late, once for many that come, halves the cost of joining a large cluster.
 func (s *peerSet) sorted() []*peer {
 	if s.unsure {
-		slices.SortFunc(s.list, func(a, b *peer) int { return a.addr.Compare(b.addr) })
+		slices.SortFunc(s.list, func(a, b *peer) int { return a.Addr.Compare(b.Addr) })
 		s.unsure = false
 	}
 	return s.list

@@ -128,7 +128,7 @@ func TestAnotherProcessReplacesTheOneAtAnAddress(t *testing.T) {
 		s.arriveWith(next)
 		require.Equal(t, tokensOf(next), s.linksAt(young))
 		call.require(t, Unreachable, Maybe)
-		require.Equal(t, young.process.Boot, s.members.peers.byAddr[old.addr].boot)
+		require.Equal(t, young.process.Boot, s.members.peers.byAddr[old.addr].Boot)
 	})
 }
 

@@ -94,7 +94,7 @@ func (m *membership) askable(evenOffline bool) (list []netip.AddrPort) {
 	}
 	for _, p := range m.peers.sorted() {
 		if p.isMember() || evenOffline && p.state == stateOffline {
-			add(p.addr)
+			add(p.Addr)
 		}
 	}
 	for _, s := range m.joining.seeds {
@@ -140,7 +140,7 @@ func (m *membership) move(now time.Time, self netip.AddrPort) {
 		m.forget(p)
 		if p.state == stateOffline {
 			m.remember(now, p)
-			m.contact(now, p.addr)
+			m.contact(now, p.Addr)
 		}
 	}
 }
@@ -148,6 +148,6 @@ func (m *membership) move(now time.Time, self netip.AddrPort) {
 // remember takes up a process that was a peer of what we were: it is contacted like any other that is offline.
 func (m *membership) remember(now time.Time, p *peer) {
 	m.peers.add(&peer{linkID: p.linkID, inc: p.inc, name: p.name, extras: p.extras, state: stateOffline, since: p.since, due: m.moment(now)})
-	m.schedule(m.peers.byAddr[p.addr])
+	m.schedule(m.peers.byAddr[p.Addr])
 	m.planHealing(now)
 }

@@ -30,7 +30,7 @@ func (s *society) allMeet() bool {
 				continue
 			}
 			p := c.peers.byAddr[other.place]
-			if p == nil || p.boot != other.boot || p.state != stateAlive {
+			if p == nil || p.Boot != other.boot || p.state != stateAlive {
 				return false
 			}
 		}
@@ -96,8 +96,8 @@ func TestAnotherIPVersionMovesNobody(t *testing.T) {
 				x.confirm(a, 1)
 			}
 			for _, p := range a.peers.sorted() {
-				if p.addr.Addr().Is6() {
-					a.observed(s.now, answered{Offer: wire.Offer{Addr: p.addr, Observed: other}, from: p.addr})
+				if p.Addr.Addr().Is6() {
+					a.observed(s.now, answered{Offer: wire.Offer{Addr: p.Addr, Observed: other}, from: p.Addr})
 				}
 			}
 			require.Equal(t, moves, a.cfg.self == other)

@@ -118,7 +118,7 @@ func (r *request) from() netip.AddrPort {
 	if r.link == nil {
 		return r.provider.addr()
 	}
-	return r.link.id.addr
+	return r.link.id.Addr
 }
 
 // giveUp ends the request's context, or keeps it from running if it has not begun. Whoever took the request out of its slot calls it, at any time: it

@@ -161,7 +161,7 @@ func compareFirst(a, b []wire.Function) int {
 func counterparts(a, b []*peerView) iter.Seq2[*peerView, *peerView] {
 	return func(yield func(a, b *peerView) bool) {
 		for _, p := range a {
-			other := whoAt(&b, p.addr)
+			other := whoAt(&b, p.Addr)
 			if other != nil && other.linkID != p.linkID {
 				other = nil
 			}
@@ -174,10 +174,10 @@ func counterparts(a, b []*peerView) iter.Seq2[*peerView, *peerView] {
 
 // whoAt is who has an address in a list, of which it cuts off those before it; nil if nobody.
 func whoAt(rest *[]*peerView, addr netip.AddrPort) *peerView {
-	for len(*rest) > 0 && (*rest)[0].addr.Compare(addr) < 0 {
+	for len(*rest) > 0 && (*rest)[0].Addr.Compare(addr) < 0 {
 		*rest = (*rest)[1:]
 	}
-	if len(*rest) > 0 && (*rest)[0].addr == addr {
+	if len(*rest) > 0 && (*rest)[0].Addr == addr {
 		return (*rest)[0]
 	}
 	return nil

@@ -46,7 +46,7 @@ func (t *town) table() (table []wire.Function) {
 // newcomer is a process at an address where there was none, or another one.
 func (t *town) newcomer(i int) *peerView {
 	t.boots++
-	id := linkID{boot: t.boots, addr: addrOf(i)}
+	id := linkID{Boot: t.boots, Addr: addrOf(i)}
 	return &peerView{functions: t.table(), peerFacts: peerFacts{linkID: id, link: t.newLink(id), name: "app"}}
 }
 
@@ -86,7 +86,7 @@ func (t *town) change(i int, p *peerView) *peerView {
 func (t *town) live() {
 	at := map[int]*peerView{}
 	for _, p := range t.peers {
-		at[numberOf(p.addr)] = p
+		at[numberOf(p.Addr)] = p
 	}
 	t.peers = nil
 	for i := range 12 {
@@ -109,7 +109,7 @@ func providerText(r *route) string {
 	for _, list := range [][]candidate{r.alive, r.doubtful} {
 		text += " |"
 		for _, d := range list {
-			text += fmt.Sprint(" ", d.id.boot, "@", numberOf(d.id.addr), "*", d.weight)
+			text += fmt.Sprint(" ", d.id.Boot, "@", numberOf(d.id.Addr), "*", d.weight)
 		}
 	}
 	for _, group := range []string{"app", "app0", "app1", "app2"} {

@@ -121,7 +121,7 @@ func (r *route) take(o peerRow) {
 		r.offline++
 		return
 	}
-	i, _ := search(*list, o.peer.addr)
+	i, _ := search(*list, o.peer.Addr)
 	*list = slices.Insert(*list, i, candidate{link: o.link, weight: cmp.Or(int(o.row.Weight), weightUnsaid)})
 }
 
@@ -135,7 +135,7 @@ func (r *route) drop(o peerRow) {
 		r.offline--
 		return
 	}
-	if i, ok := search(*list, o.peer.addr); ok {
+	if i, ok := search(*list, o.peer.Addr); ok {
 		*list = slices.Delete(*list, i, i+1)
 	}
 }
@@ -153,5 +153,5 @@ func (r *route) listOf(o peerRow) *[]candidate {
 
 // search finds a provider by address.
 func search(list []candidate, addr netip.AddrPort) (i int, ok bool) {
-	return slices.BinarySearchFunc(list, addr, func(d candidate, addr netip.AddrPort) int { return d.id.addr.Compare(addr) })
+	return slices.BinarySearchFunc(list, addr, func(d candidate, addr netip.AddrPort) int { return d.id.Addr.Compare(addr) })
 }

@@ -37,7 +37,7 @@ func newTrace(s *society) *trace {
 // look takes down what is new for a process.
 func (t *trace) look(c *citizen) {
 	for _, e := range c.events[t.seen[c]:] {
-		t.add(c, numberOf(e.peer.addr), e.news.String())
+		t.add(c, numberOf(e.peer.Addr), e.news.String())
 	}
 	t.seen[c] = len(c.events)
 	if c.inc > max(t.incs[c], 1) {
@@ -55,7 +55,7 @@ func (t *trace) lookAtTables(c *citizen) {
 		}
 		diffFunctions(before, p, func(kind EventKind, name string) bool {
 			verb := map[EventKind]string{ServiceAdded: "offers ", ServiceRemoved: "withdraws "}[kind]
-			t.add(c, numberOf(p.addr), verb+name)
+			t.add(c, numberOf(p.Addr), verb+name)
 			return true
 		})
 	}

@@ -75,7 +75,7 @@ func (s *schedule) settled() bool {
 	for _, n := range s.live {
 		seen := 0
 		for _, p := range n.view.Load().peers {
-			i, lives := live[p.boot]
+			i, lives := live[p.Boot]
 			switch {
 			case lives && p.state == stateAlive && !p.unreachable && len(p.functions) == len(s.live[i].offered.rows()):
 				seen++
@@ -109,7 +109,7 @@ func (s *schedule) falseAlarms(against func(*peerView) bool) (list []string) {
 	}
 	for i, n := range s.live {
 		for _, p := range n.view.Load().peers {
-			if j, lives := live[p.boot]; lives && p.addr == s.live[j].Addr() && against(p) && s.undisturbed(i, j) {
+			if j, lives := live[p.Boot]; lives && p.Addr == s.live[j].Addr() && against(p) && s.undisturbed(i, j) {
 				list = append(list, fmt.Sprintf("%d says that %d is %v", i, j, p.state))
 			}
 		}

@@ -144,7 +144,7 @@ func (m *membership) isOwnSeed() bool {
 // isProvingAt reports whether an address has offered a link, and nothing has come on it yet.
 func (m *membership) isProvingAt(addr netip.AddrPort) bool {
 	for _, pr := range m.provings {
-		if pr.addr == addr {
+		if pr.Addr == addr {
 			return true
 		}
 	}

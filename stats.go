@@ -99,7 +99,7 @@ func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := PeerStats{
-		Addr: l.id.addr, State: State(p.state), Since: now.Sub(v.began) - time.Duration(p.since), TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(),
+		Addr: l.id.Addr, State: State(p.state), Since: now.Sub(v.began) - time.Duration(p.since), TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(),
 		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket + l.overhead(),
 		Open: slices.Clone(v.open[p.linkID]),
 	}

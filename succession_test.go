@@ -34,7 +34,7 @@ func TestAnotherProcessReplacesAPeer(t *testing.T) {
 		} else {
 			a.contact(s.now, successor.addr)
 			link = successor.offer(a, wire.Offer{})
-			require.Equal(t, old.boot(), a.peers.byAddr[old.addr].boot, "an Offer proves nothing")
+			require.Equal(t, old.boot(), a.peers.byAddr[old.addr].Boot, "an Offer proves nothing")
 			successor.say(a, link, wire.Ping{Nonce: 1})
 		}
 		for _, l := range []uint64{first, second, unconfirmed} {
@@ -42,7 +42,7 @@ func TestAnotherProcessReplacesAPeer(t *testing.T) {
 			require.Nil(t, a.peers.byLink[l])
 		}
 		p := a.peers.byAddr[successor.addr]
-		require.Equal(t, successor.boot(), p.boot)
+		require.Equal(t, successor.boot(), p.Boot)
 		require.Equal(t, []uint64{link}, p.links(nil))
 		require.Len(t, a.view(), 3)
 		require.Equal(t, []memberNews{newsOffline, newsUp}, []memberNews{a.events[0].news, a.events[1].news})
@@ -57,7 +57,7 @@ func TestWhoProvesItselfAnewIsBelievedAgain(t *testing.T) {
 	a, x, y := s.join(0), s.act(7, 0), s.act(7, 1)
 	for _, z := range []*acted{x, y, x, y} {
 		link := z.confirm(a, 1)
-		require.Equal(t, z.boot(), a.peers.byAddr[z.addr].boot)
+		require.Equal(t, z.boot(), a.peers.byAddr[z.addr].Boot)
 		require.Equal(t, []uint64{link}, a.peers.byAddr[z.addr].links(nil))
 		s.run(time.Second)
 	}
@@ -157,7 +157,7 @@ func (c *cluster) holdBack(seedBegins bool) {
 	for _, h := range held {
 		c.net.Inject(h.from, h.to, h.payload)
 		time.Sleep(10 * time.Millisecond)
-		require.Equal(c.t, successor.process.Boot, seed.view.Load().peers[0].boot)
+		require.Equal(c.t, successor.process.Boot, seed.view.Load().peers[0].Boot)
 		require.Equal(c.t, 1, count(seed, Alive))
 	}
 	c.kill(successor)

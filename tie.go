@@ -67,7 +67,7 @@ func (m *membership) offered(now time.Time, o answered) {
 	switch {
 	case o.Rank == 0 && o.Addr == c.addr:
 		m.endContact(c)
-		m.noteDeclined(now, linkID{boot: boot, addr: c.addr})
+		m.noteDeclined(now, linkID{Boot: boot, Addr: c.addr})
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
 		m.endContact(c)
 	case o.Addr == m.cfg.self, o.Addr != c.addr && !isUsable(o.from, o.Addr):
@@ -75,7 +75,7 @@ func (m *membership) offered(now time.Time, o answered) {
 		m.endContact(c)
 	case o.Addr != c.addr:
 		m.contactOther(now, c, o)
-	case p != nil && p.boot == boot && !m.isRenewed(now, p, c, o):
+	case p != nil && p.Boot == boot && !m.isRenewed(now, p, c, o):
 		m.endContact(c)
 	case p == nil && o.crossed && boot > m.cfg.boot:
 		m.yield(now, c, o)
@@ -110,7 +110,7 @@ func (m *membership) isRenewed(now time.Time, p *peer, c *contact, o answered) b
 
 // doubtLink opens to a peer that does not answer a Ping: another process may be there, or one that does not know our link.
 func (m *membership) doubtLink(now time.Time, p *peer) {
-	if c := m.contact(now, p.addr); c != nil {
+	if c := m.contact(now, p.Addr); c != nil {
 		c.doubt = true
 	}
 }
@@ -119,7 +119,7 @@ func (m *membership) doubtLink(now time.Time, p *peer) {
 func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 	terms := m.cfg.terms(&o.Offer, m.cfg.self, c.addr)
 	pr := &proving{
-		tie: tie{token: c.token, order: terms.Order()}, linkID: linkID{boot: boot, addr: c.addr},
+		tie: tie{token: c.token, order: terms.Order()}, linkID: linkID{Boot: boot, Addr: c.addr},
 		asked: c.began, held: o.Held, named: c.named, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
 	}
 	if c.tries == 1 && c.kept == nil {
@@ -130,7 +130,7 @@ func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 	m.provings = append(m.provings, pr)
 	m.out.begin = append(m.out.begin, terms)
 	m.sayHello(now, pr)
-	m.askList(now, pr.addr, pr.token)
+	m.askList(now, pr.Addr, pr.token)
 }
 
 // sayHello introduces us on a link that the peer may not know yet.
@@ -138,7 +138,7 @@ func (m *membership) sayHello(now time.Time, pr *proving) {
 	pr.hellos = min(pr.hellos+1, math.MaxUint8-1)
 	pr.at = now.Add(m.provingGap(pr, m.crowd()))
 	seen := uint32(0)
-	if p := m.peers.byAddr[pr.addr]; p != nil && p.boot == pr.boot {
+	if p := m.peers.byAddr[pr.Addr]; p != nil && p.Boot == pr.Boot {
 		seen = p.tver
 	}
 	pr.told = m.tver
@@ -164,8 +164,8 @@ func (m *membership) tickProving(now time.Time) {
 			continue
 		case !pr.again.IsZero() && !now.Before(pr.again):
 			pr.again = time.Time{}
-			if p := m.peers.byAddr[pr.addr]; p == nil || p.tie.token == 0 {
-				m.contact(now, pr.addr)
+			if p := m.peers.byAddr[pr.Addr]; p == nil || p.tie.token == 0 {
+				m.contact(now, pr.Addr)
 			}
 		case !now.Before(pr.at):
 			if pr.at = pr.goAhead.wait(now, &m.strain); pr.at.IsZero() {
@@ -182,8 +182,8 @@ func (m *membership) tickProving(now time.Time) {
 func (m *membership) dropProving(now time.Time, pr *proving) {
 	m.out.close = append(m.out.close, pr.token)
 	m.out.changed = true
-	if p := m.peers.byAddr[pr.addr]; p == nil {
-		m.miss(now, pr.addr)
+	if p := m.peers.byAddr[pr.Addr]; p == nil {
+		m.miss(now, pr.Addr)
 		m.planAsking(now)
 	}
 }
@@ -207,7 +207,7 @@ func (m *membership) proven(now time.Time, token uint64) {
 		if m.dropHeldBelow(pr) {
 			m.askAll(now)
 		}
-		isNew := m.peers.byAddr[pr.addr] == nil
+		isNew := m.peers.byAddr[pr.Addr] == nil
 		m.bind(now, pr.linkID, pr.tie, true)
 		if p := m.peers.byLink[token]; p != nil {
 			if isNew && !pr.named {
@@ -223,8 +223,8 @@ func (m *membership) proven(now time.Time, token uint64) {
 // dropHeldBelow closes the links that a peer has said it does not hold any more, now that it has shown that it was the peer who said so, [LNK-8]. It
 // reports whether none is left.
 func (m *membership) dropHeldBelow(pr *proving) bool {
-	p := m.peers.byAddr[pr.addr]
-	if p == nil || p.boot != pr.boot {
+	p := m.peers.byAddr[pr.Addr]
+	if p == nil || p.Boot != pr.Boot {
 		return false
 	}
 	isLost := func(t tie) bool { return t.order.Rank > pr.held && m.time(t.born).Before(pr.asked) }
@@ -251,7 +251,7 @@ func (m *membership) askAll(now time.Time) {
 	m.askedAll = now
 	for _, p := range m.peers.list {
 		if p.isMember() && p.tie.token != 0 {
-			m.contact(now, p.addr)
+			m.contact(now, p.Addr)
 		}
 	}
 }
@@ -274,15 +274,15 @@ func (m *membership) made(now time.Time, id linkID, t tie) {
 
 // bind makes a link that both ends know one of a peer's. began says that we began it.
 func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
-	switch p := m.peers.byAddr[id.addr]; {
-	case id.addr == m.cfg.self || id.boot == m.cfg.boot:
+	switch p := m.peers.byAddr[id.Addr]; {
+	case id.Addr == m.cfg.self || id.Boot == m.cfg.boot:
 		m.refuse(t)
 	case p == nil && !m.makeRoom(now):
 		m.refuse(t)
 	case p == nil:
 		m.dropProvings(id)
 		m.admit(now, id, t, nil)
-	case p.boot != id.boot:
+	case p.Boot != id.Boot:
 		m.dropProvings(id)
 		m.succeed(now, id, t, p)
 	case p.state == stateLeft && !began && int32(t.order.Stamp-m.stamp(p.since)) <= 0:
@@ -295,7 +295,7 @@ func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
 		m.addTie(now, p, t)
 		m.heard(now, t.token, 0)
 	}
-	if c := m.contacts.byAddr[id.addr]; c != nil {
+	if c := m.contacts.byAddr[id.Addr]; c != nil {
 		m.endContact(c)
 	}
 }
@@ -303,7 +303,7 @@ func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
 // dropProvings closes the links that other processes at an address have offered: one has shown that it is there.
 func (m *membership) dropProvings(id linkID) {
 	m.provings = slices.DeleteFunc(m.provings, func(pr *proving) bool {
-		isOther := pr.addr == id.addr && pr.boot != id.boot
+		isOther := pr.Addr == id.Addr && pr.Boot != id.Boot
 		if isOther {
 			m.out.close = append(m.out.close, pr.token)
 		}

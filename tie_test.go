@@ -74,7 +74,7 @@ func TestEitherEndBelievesWhenItIsShown(t *testing.T) {
 	link := x.offer(a, wire.Offer{})
 	require.Nil(t, a.peers.byAddr[x.addr])
 	a.receive(s.now, x.source(link, wire.Pong{}), wire.Pong{}) // whatever it is
-	require.Equal(t, x.boot(), a.peers.byAddr[x.addr].boot)
+	require.Equal(t, x.boot(), a.peers.byAddr[x.addr].Boot)
 }
 
 // [LNK-5] Announce is answered with Welcome, that with Ack, all on the link.

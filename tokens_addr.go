@@ -24,7 +24,7 @@ func (c *addrChains) of(addr netip.AddrPort) **link {
 func (c *addrChains) at(addr netip.AddrPort) iter.Seq[*link] {
 	return func(yield func(*link) bool) {
 		for l := *c.of(addr); l != nil; l = l.beside {
-			if l.id.addr == addr && !yield(l) {
+			if l.id.Addr == addr && !yield(l) {
 				return
 			}
 		}
@@ -36,7 +36,7 @@ func (c *addrChains) add(l *link) {
 	if c.count++; c.count > len(c.heads) {
 		c.double()
 	}
-	head := c.of(l.id.addr)
+	head := c.of(l.id.Addr)
 	l.beside, *head = *head, l
 }
 
@@ -46,7 +46,7 @@ func (c *addrChains) double() {
 	c.heads = make([]*link, 2*len(old))
 	for _, l := range old {
 		for l != nil {
-			next, head := l.beside, c.of(l.id.addr)
+			next, head := l.beside, c.of(l.id.Addr)
 			l.beside, *head = *head, l
 			l = next
 		}
@@ -55,7 +55,7 @@ func (c *addrChains) double() {
 
 // remove takes a link out.
 func (c *addrChains) remove(l *link) {
-	for at := c.of(l.id.addr); *at != nil; at = &(*at).beside {
+	for at := c.of(l.id.Addr); *at != nil; at = &(*at).beside {
 		if *at == l {
 			*at, l.beside = l.beside, nil
 			c.count--

@@ -128,7 +128,7 @@ func (n *Node) Members() []Member {
 
 // member is the public form of a peer.
 func (n *Node) member(p *peerView) Member {
-	m := Member{Addr: p.addr, Name: p.name, Version: p.version, State: State(p.state), Unreachable: p.unreachable, Unsteady: p.unsteady, Draining: p.draining, Tags: tagMap(p.tags)}
+	m := Member{Addr: p.Addr, Name: p.name, Version: p.version, State: State(p.state), Unreachable: p.unreachable, Unsteady: p.unsteady, Draining: p.draining, Tags: tagMap(p.tags)}
 	if l := n.tokens.link(p.link); l != nil {
 		m.RTT = l.roundTrip()
 	}
@@ -184,7 +184,7 @@ func serviceOf(f *wire.Function, r *route, here ...netip.AddrPort) Service {
 func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
 	addrs := slices.Clone(own)
 	for _, l := range r.links() {
-		addrs = append(addrs, l.id.addr)
+		addrs = append(addrs, l.id.Addr)
 	}
 	slices.SortFunc(addrs, netip.AddrPort.Compare)
 	return addrs

@@ -44,7 +44,7 @@ func (p *peer) isWitness(of *peer) bool {
 func (m *membership) onHelp(now time.Time, by *peer, t wire.Target) {
 	p := m.peers.byAddr[t.Addr]
 	switch {
-	case p != nil && (p.boot != t.Boot || p.state == stateOffline || p.state == stateLeft):
+	case p != nil && (p.Boot != t.Boot || p.state == stateOffline || p.state == stateLeft):
 		m.tell(by, wire.Offline{Target: t})
 	case p != nil && m.hasRoomFor(by):
 		m.helps = append(m.helps, help{target: p, by: by, since: now, at: now})
