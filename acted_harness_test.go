@@ -28,7 +28,7 @@ func (s *society) act(i int, first byte) *acted {
 func (x *acted) boot() uint64 { return handshake.BootID(x.key) }
 
 // entry is how a List names it.
-func (x *acted) entry() wire.Entry { return wire.Entry{Addr: x.addr, Boot: x.boot()} }
+func (x *acted) entry() wire.Process { return wire.Process{Addr: x.addr, Boot: x.boot()} }
 
 // offer answers a process that contacts it. It returns the token by which that receives on the link, if it makes one.
 func (x *acted) offer(c *citizen, o wire.Offer) uint64 {
@@ -56,7 +56,7 @@ func (x *acted) confirmLate(c *citizen, rank, stamp uint32) uint64 {
 		TokenB: x.rng.Uint64() | 1, KeyB: c.process.Key, AddrB: c.cfg.self,
 	}
 	c.links[terms.TokenB] = &bond{terms: terms}
-	c.made(x.now, linkID{Boot: x.boot(), Addr: x.addr}, tie{token: terms.TokenB, order: terms.Order()})
+	c.made(x.now, wire.Process{Boot: x.boot(), Addr: x.addr}, tie{token: terms.TokenB, order: terms.Order()})
 	x.collect(c)
 	return terms.TokenB
 }

@@ -59,8 +59,8 @@ func TestViewsThatDifferAreMended(t *testing.T) {
 	all[2].peers.remove(all[2].of(a))
 	delete(a.links, all[2].boot)
 	delete(all[2].links, a.boot)
-	a.digest ^= wire.Digest(wire.Entry{Addr: all[2].cfg.self, Boot: all[2].boot})
-	all[2].digest ^= wire.Digest(wire.Entry{Addr: a.cfg.self, Boot: a.boot})
+	a.digest ^= wire.Digest(wire.Process{Addr: all[2].cfg.self, Boot: all[2].boot})
+	all[2].digest ^= wire.Digest(wire.Process{Addr: a.cfg.self, Boot: a.boot})
 	s.until(5*time.Second, "they have met", func() bool { return a.of(all[2]) != nil && all[2].of(a) != nil })
 }
 

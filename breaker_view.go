@@ -3,6 +3,8 @@ package broach
 import (
 	"slices"
 	"time"
+
+	"broach/internal/wire"
 )
 
 // What users see of the breakers, in Stats and Watch.
@@ -28,7 +30,7 @@ func (n *Node) noteCircuits(now time.Time) {
 }
 
 // openCircuits are the functions whose breaker at a peer is not closed, sorted; nil: there are none.
-type openCircuits map[linkID][]string
+type openCircuits map[wire.Process][]string
 
 // findCircuits finds them for a view that is being made, and tells the operator of those that opened and closed.
 func (n *Node) findCircuits(now time.Time, peers []*peerView, was openCircuits) (open openCircuits) {
@@ -37,9 +39,9 @@ func (n *Node) findCircuits(now time.Time, peers []*peerView, was openCircuits) 
 	}
 	for _, p := range peers {
 		if l := n.tokens.link(p.link); l != nil {
-			open = open.with(p.linkID, l.openCircuits(now))
+			open = open.with(p.Process, l.openCircuits(now))
 		}
-		n.logCircuits(now, p, was[p.linkID], open[p.linkID])
+		n.logCircuits(now, p, was[p.Process], open[p.Process])
 	}
 	if open == nil {
 		n.circuitsAt = time.Time{}
@@ -48,7 +50,7 @@ func (n *Node) findCircuits(now time.Time, peers []*peerView, was openCircuits) 
 }
 
 // with adds those at one peer.
-func (o openCircuits) with(id linkID, names []string) openCircuits {
+func (o openCircuits) with(id wire.Process, names []string) openCircuits {
 	switch {
 	case len(names) == 0:
 		return o

@@ -85,7 +85,7 @@ func TestAPeerDoesNotSendUsElsewhere(t *testing.T) {
 func hearsay(pays int, addrs ...netip.AddrPort) wire.List {
 	l := wire.List{Count: 1}
 	for i := 0; len(addrs) > 0 && (i < len(addrs) || 3*(wire.HeaderSize+len(l.Append(nil)))/wire.OpenSize < pays); i++ {
-		l.Entries = append(l.Entries, wire.Entry{Addr: addrs[i%len(addrs)], Boot: 1 << 63})
+		l.Entries = append(l.Entries, wire.Process{Addr: addrs[i%len(addrs)], Boot: 1 << 63})
 	}
 	return l
 }
@@ -172,7 +172,7 @@ func TestOneOfTwoWhoAreToldOfEachOtherYields(t *testing.T) {
 		if isGreater {
 			boot = a.boot - 1
 		}
-		x.say(a, link, wire.List{Count: 1, Entries: []wire.Entry{{Addr: y.addr, Boot: boot}}})
+		x.say(a, link, wire.List{Count: 1, Entries: []wire.Process{{Addr: y.addr, Boot: boot}}})
 		if isGreater {
 			require.Zero(t, *opens)
 			s.run(99 * time.Millisecond)

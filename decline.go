@@ -13,13 +13,13 @@ import (
 const declinedFor = time.Minute // how long who has no room for us is not contacted because others name it
 
 // declined are the processes that had no room for us, and until when that counts. They are as many as may be contacted.
-type declined map[linkID]time.Time
+type declined map[wire.Process]time.Time
 
 // isFresh reports whether a process had no room for us a moment ago.
-func (d declined) isFresh(now time.Time, id linkID) bool { return now.Before(d[id]) }
+func (d declined) isFresh(now time.Time, id wire.Process) bool { return now.Before(d[id]) }
 
 // noteDeclined notes that a process has no room for us.
-func (m *membership) noteDeclined(now time.Time, id linkID) {
+func (m *membership) noteDeclined(now time.Time, id wire.Process) {
 	if m.declined == nil || len(m.declined) >= contactsMax {
 		m.declined = make(declined)
 	}
@@ -36,7 +36,7 @@ func (m *membership) refused(now time.Time, link uint64, msg wire.Message) bool 
 	if i < 0 {
 		return false
 	}
-	m.noteDeclined(now, m.provings[i].linkID)
+	m.noteDeclined(now, m.provings[i].Process)
 	m.unmade(link)
 	m.out.close, m.out.changed = append(m.out.close, link), true
 	return true

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/wire"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -150,7 +152,7 @@ func TestTheOwnerAndItsHeirsDie(t *testing.T) {
 			if n == c.nodes[0] {
 				return n.process.Boot
 			}
-			return linkID{Boot: n.process.Boot, Addr: n.Addr()}.Hash()
+			return wire.Process{Boot: n.process.Boot, Addr: n.Addr()}.Hash()
 		}
 		for _, n := range c.nodes {
 			if slices.Contains(order[:3], number(n)) {

@@ -8,6 +8,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/pace"
+	"broach/internal/wire"
 )
 
 // Heartbeat holds the timers by which peers are watched. The defaults find a dead peer in about a second at any cluster size
@@ -239,7 +240,7 @@ func (n *Node) takeDown(now time.Time) {
 }
 
 // crowded counts a table that finds no room, and tells the operator.
-func (n *Node) crowded(now time.Time, id linkID) {
+func (n *Node) crowded(now time.Time, id wire.Process) {
 	n.stats.crowded.Add(1)
 	if suppressed, ok := n.crowdedLines.Allow(now); ok {
 		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one are not called:"+
@@ -248,7 +249,7 @@ func (n *Node) crowded(now time.Time, id linkID) {
 }
 
 // spoilt counts a table that cannot be decoded, and tells the operator.
-func (n *Node) spoilt(now time.Time, id linkID) {
+func (n *Node) spoilt(now time.Time, id wire.Process) {
 	n.stats.crowded.Add(1)
 	if suppressed, ok := n.crowdedLines.Allow(now); ok {
 		n.log.Warn("broach: the service table of a member cannot be read, so its functions are not called: does it run a broach of this version?",

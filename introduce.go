@@ -171,16 +171,16 @@ func (m *membership) isFull(now time.Time) bool {
 }
 
 // admit adds a peer, in place of old if that is not nil.
-func (m *membership) admit(now time.Time, id linkID, t tie, old *peer) *peer {
+func (m *membership) admit(now time.Time, id wire.Process, t tie, old *peer) *peer {
 	at := m.moment(now)
-	p := &peer{linkID: id, since: at, heard: at, due: at, helloAt: m.moment(now.Add(m.helloGap(1, m.crowd())))}
+	p := &peer{Process: id, since: at, heard: at, due: at, helloAt: m.moment(now.Add(m.helloGap(1, m.crowd())))}
 	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
 		p.flaps, p.unsteady = old.flaps, old.unsteady
 	}
 	m.peers.add(p)
 	m.peers.bind(p, t)
-	m.digest ^= wire.Digest(p.entry())
+	m.digest ^= wire.Digest(p.Process)
 	m.rotation.add(p)
 	m.tellOf(newsUp, p)
 	m.addNews(now, p)
@@ -190,7 +190,7 @@ func (m *membership) admit(now time.Time, id linkID, t tie, old *peer) *peer {
 }
 
 // succeed takes a process for a peer whose address it has, [LNK-10]. It is told of all others: it may know nobody.
-func (m *membership) succeed(now time.Time, id linkID, t tie, old *peer) {
+func (m *membership) succeed(now time.Time, id wire.Process, t tie, old *peer) {
 	if old.isMember() {
 		m.setState(now, old, stateOffline)
 	}

@@ -190,7 +190,7 @@ func (m *membership) addNews(now time.Time, p *peer) {
 	if len(m.joining.recent) == 0 {
 		return
 	}
-	m.news = append(m.news, p.entry())
+	m.news = append(m.news, p.Process)
 	if m.newsAt.IsZero() {
 		m.newsAt = now.Add(newsDelay)
 	}

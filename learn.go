@@ -146,7 +146,7 @@ func (m *membership) learnAt() time.Time {
 func (m *membership) adopt(now time.Time, self netip.AddrPort) {
 	m.joining.rename(m.cfg.self, self)
 	m.cfg.self, m.out.changed = self, true
-	m.digest = wire.Digest(wire.Entry{Addr: self, Boot: m.cfg.boot})
+	m.digest = wire.Digest(wire.Process{Addr: self, Boot: m.cfg.boot})
 	m.learner.answers, m.learner.since = nil, now
 	m.learner.askAt, m.learner.askedAt = now.Add(learnAgain), now
 	if !m.joining.listed {

@@ -56,7 +56,7 @@ func TestWhatALearnerHearsMakesNoLink(t *testing.T) {
 
 	x.give(a, wire.Offer{Rank: 1, Echo: hearing, Token: 5, Key: x.key, Addr: x.addr, Observed: addrOf(0)})
 	require.Equal(t, addrOf(0), a.cfg.self)
-	require.Equal(t, wire.Digest(wire.Entry{Addr: addrOf(0), Boot: a.boot}), a.digest)
+	require.Equal(t, wire.Digest(wire.Process{Addr: addrOf(0), Boot: a.boot}), a.digest)
 	require.Empty(t, a.provings)
 	x.give(a, wire.Offer{Rank: 1, Echo: hearing, Key: x.key, Addr: x.addr, Observed: addrOf(8)})
 	require.Equal(t, addrOf(0), a.cfg.self, "the first counts")

@@ -47,7 +47,7 @@ type carrier struct {
 type link struct {
 	*carrier
 	*record
-	id      linkID
+	id      wire.Process
 	token   uint64         // by which we receive; it names the link
 	toToken uint64         // by which the peer does
 	key     wire.PublicKey // of the peer

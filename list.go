@@ -42,10 +42,10 @@ func (m *membership) onJoin(now time.Time, p *peer, msg wire.Join) {
 		}
 		return
 	}
-	var found []wire.Entry
+	var found []wire.Process
 	for _, a := range msg.Wanted {
 		if q := m.peers.byAddr[a]; q != nil && q.isMember() {
-			found = append(found, q.entry())
+			found = append(found, q.Process)
 		}
 	}
 	if len(found) > 0 {
@@ -55,7 +55,7 @@ func (m *membership) onJoin(now time.Time, p *peer, msg wire.Join) {
 
 // tellChunks sends a list of peers. A long one is not sent to the same peer again within a second, and all together are bounded: who asks is not
 // to make us send without end.
-func (m *membership) tellChunks(now time.Time, p *peer, echo uint64, entries []wire.Entry, pay int) {
+func (m *membership) tellChunks(now time.Time, p *peer, echo uint64, entries []wire.Process, pay int) {
 	chunks := chunksOf(echo, entries, pay)
 	p.listAt = m.moment(now.Add(min(time.Duration(len(chunks))*listPause, time.Second)))
 	for _, c := range chunks {
@@ -67,7 +67,7 @@ func (m *membership) tellChunks(now time.Time, p *peer, echo uint64, entries []w
 
 // chunksOf cuts a list of peers into messages; an empty one is a message too. echo is the nonce of the Join they answer, or 0. pay is how many Opens
 // to each the messages should pay for.
-func chunksOf(echo uint64, entries []wire.Entry, pay int) []wire.List {
+func chunksOf(echo uint64, entries []wire.Process, pay int) []wire.List {
 	each := listEntries
 	if pay > payNone {
 		each = listPaid
@@ -83,13 +83,13 @@ func chunksOf(echo uint64, entries []wire.Entry, pay int) []wire.List {
 
 // paidFor names peers again until a List of them pays for as many Opens to each as it should, or is full: an entry has a third of the bytes that an
 // Open costs, and less, [AMP-2].
-func paidFor(entries []wire.Entry, pay int) []wire.Entry {
+func paidFor(entries []wire.Process, pay int) []wire.Process {
 	cost := (pay*len(entries)*wire.OpenSize+creditFactor-1)/creditFactor - wire.ListOverhead
 	count := min((cost+wire.EntrySize-1)/wire.EntrySize, listEntries)
 	if count <= len(entries) {
 		return entries
 	}
-	list := make([]wire.Entry, count)
+	list := make([]wire.Process, count)
 	for i := range list {
 		list[i] = entries[i%len(entries)]
 	}
@@ -118,7 +118,7 @@ func (m *membership) contactListed(now time.Time, from *peer, msg wire.List, pai
 	start := m.rng.IntN(len(msg.Entries) + 1)
 	for i := range msg.Entries {
 		e := msg.Entries[(start+i)%len(msg.Entries)]
-		if !m.isNews(from, e) || m.declined.isFresh(now, linkID{Boot: e.Boot, Addr: e.Addr}) {
+		if !m.isNews(from, e) || m.declined.isFresh(now, e) {
 			continue
 		}
 		m.miss(now, e.Addr)
@@ -134,7 +134,7 @@ func (m *membership) contactListed(now time.Time, from *peer, msg wire.List, pai
 }
 
 // isNews reports whether a List names somebody whom we do not know, at an address that is of use, [MEM-26].
-func (m *membership) isNews(from *peer, e wire.Entry) bool {
+func (m *membership) isNews(from *peer, e wire.Process) bool {
 	if e.Boot == m.cfg.boot || e.Addr == m.cfg.self {
 		return false
 	}

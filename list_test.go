@@ -39,7 +39,7 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 		s.forge(a, from, msg)
 	}
 	require.Empty(t, opened)
-	s.forge(a, from, wire.List{Count: 1, Entries: []wire.Entry{
+	s.forge(a, from, wire.List{Count: 1, Entries: []wire.Process{
 		{Addr: addrOf(100), Boot: 5}, {Addr: b.cfg.self, Boot: b.boot}, {Addr: a.cfg.self, Boot: 9}, {Addr: addrOf(102), Boot: a.boot},
 		{Addr: gone.cfg.self, Boot: gone.boot}, {Addr: all[2].cfg.self, Boot: 8},
 	}})
@@ -96,9 +96,9 @@ func TestListsPayForDifferentAddresses(t *testing.T) {
 // addresses for three, as far as a datagram has room.
 func TestListsPayForWhomTheyName(t *testing.T) {
 	for k := range 300 {
-		var entries []wire.Entry
+		var entries []wire.Process
 		for i := range k {
-			entries = append(entries, wire.Entry{Addr: addrOf(i), Boot: 1})
+			entries = append(entries, wire.Process{Addr: addrOf(i), Boot: 1})
 		}
 		for _, pay := range []int{payNone, payOnce, payAgain} {
 			named := map[netip.AddrPort]bool{}
@@ -260,7 +260,7 @@ func TestAddressesOfNoUseAreNotContacted(t *testing.T) {
 	s.opened = func(_ *citizen, to netip.AddrPort) { require.Equal(t, addrOf(60), to) }
 	for i, addr := range useless {
 		unusable := netip.MustParseAddrPort(addr)
-		msg := wire.List{Count: 1, Entries: []wire.Entry{{Addr: unusable, Boot: 5}, {Addr: a.cfg.self, Boot: 5}}}
+		msg := wire.List{Count: 1, Entries: []wire.Process{{Addr: unusable, Boot: 5}, {Addr: a.cfg.self, Boot: 5}}}
 		a.receive(s.now, x.source(link, msg), msg)
 		require.EqualValues(t, 1, a.out.unusable, addr)
 		require.Empty(t, a.joining.missing)

@@ -82,7 +82,7 @@ type membership struct {
 	contacts contactSet
 	provings []*proving // the oldest first
 	declined declined
-	news     []wire.Entry // peers to tell recent joiners of
+	news     []wire.Process // peers to tell recent joiners of
 	newsAt   time.Time
 
 	rotation rotation // of the beats
@@ -123,7 +123,7 @@ type memberEvent struct {
 
 // pull is a peer whose table is wanted, and the link to ask for it on.
 type pull struct {
-	linkID
+	wire.Process
 	link uint64
 }
 
@@ -140,12 +140,12 @@ type effects struct {
 	close    []uint64
 	pull     []pull
 	events   []memberEvent
-	drain    []uint64      // links to those who are answered when none of our calls to them is in flight
-	crowded  []linkID      // their tables find no room
-	spoilt   []linkID      // their tables cannot be decoded
-	unusable uint64        // addresses that others named and that are of no use, [MEM-26]
-	stopped  time.Duration // how long this process did not run, when it should have
-	changed  bool          // the view is another
+	drain    []uint64       // links to those who are answered when none of our calls to them is in flight
+	crowded  []wire.Process // their tables find no room
+	spoilt   []wire.Process // their tables cannot be decoded
+	unusable uint64         // addresses that others named and that are of no use, [MEM-26]
+	stopped  time.Duration  // how long this process did not run, when it should have
+	changed  bool           // the view is another
 }
 
 func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership {
@@ -153,7 +153,7 @@ func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership 
 	m.peers.init()
 	m.contacts.init()
 	m.learner.on = m.isLearning()
-	m.digest = wire.Digest(wire.Entry{Addr: cfg.self, Boot: cfg.boot})
+	m.digest = wire.Digest(wire.Process{Addr: cfg.self, Boot: cfg.boot})
 	m.rotation.init(now, cfg.heartbeat)
 	return m
 }
@@ -358,11 +358,11 @@ func (m *membership) view() []*peerView {
 }
 
 // entries lists the peers that are not offline, and is what a List says.
-func (m *membership) entries() []wire.Entry {
-	var list []wire.Entry
+func (m *membership) entries() []wire.Process {
+	var list []wire.Process
 	for _, p := range m.peers.sorted() {
 		if p.isMember() {
-			list = append(list, p.entry())
+			list = append(list, p.Process)
 		}
 	}
 	return list

@@ -188,7 +188,7 @@ func (s *society) collect(c *citizen) {
 	c.events = append(c.events, e.events...)
 	for _, p := range e.pull {
 		c.pulls++
-		s.answerPull(c, p.linkID)
+		s.answerPull(c, p.Process)
 	}
 	if wake := c.nextTimeout(); !wake.Equal(c.wake) {
 		c.wake, c.planned = wake, s.now
@@ -199,7 +199,7 @@ func (s *society) collect(c *citizen) {
 	}
 }
 
-func (s *society) answerPull(c *citizen, id linkID) {
+func (s *society) answerPull(c *citizen, id wire.Process) {
 	for _, other := range s.members {
 		if other.boot == id.Boot && !other.dead {
 			c.pulled(s.now, id, other.tver, other.table, true)

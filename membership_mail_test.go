@@ -183,6 +183,6 @@ func (s *society) makeLink(c *citizen, terms *handshake.Terms) bool {
 		return false
 	}
 	c.links[terms.TokenB] = &bond{terms: terms}
-	c.made(s.now, linkID{Boot: handshake.BootID(terms.KeyA), Addr: terms.AddrA}, tie{token: terms.TokenB, order: terms.Order()})
+	c.made(s.now, wire.Process{Boot: handshake.BootID(terms.KeyA), Addr: terms.AddrA}, tie{token: terms.TokenB, order: terms.Order()})
 	return true
 }

@@ -50,7 +50,7 @@ func (s tableSize) fits(more tableSize) bool {
 }
 
 // pulled takes the answer to effects.pull.
-func (m *membership) pulled(now time.Time, id linkID, version uint32, table []byte, ok bool) {
+func (m *membership) pulled(now time.Time, id wire.Process, version uint32, table []byte, ok bool) {
 	p := m.peers.byAddr[id.Addr]
 	if p == nil || p.Boot != id.Boot {
 		return
@@ -82,7 +82,7 @@ func (m *membership) spoil(p *peer, version uint32) {
 	p.tver, p.tableSeen, p.pullAt = version, max(version, p.tableSeen), 0
 	if !p.crowded {
 		p.crowded = true
-		m.out.spoilt = append(m.out.spoilt, p.linkID)
+		m.out.spoilt = append(m.out.spoilt, p.Process)
 	}
 }
 
@@ -124,7 +124,7 @@ func (m *membership) crowdOut(p *peer) {
 	m.emptyTable(p)
 	if !p.crowded {
 		p.crowded = true
-		m.out.crowded = append(m.out.crowded, p.linkID)
+		m.out.crowded = append(m.out.crowded, p.Process)
 	}
 }
 

@@ -83,7 +83,7 @@ func FuzzNode(f *testing.F) {
 		wire.Poll{Slot: 1, Seq: 1}, wire.Cancel{Slot: 1, Seq: 1},
 		wire.Fragment{Transfer: 1, Total: 515, Size: 256, Index: 2, Data: []byte("abc")}, wire.FragmentAck{Transfer: 1, Base: 1, Limit: 9},
 		wire.Stop{Transfer: 1}, wire.Probe{ID: 1}, wire.ProbeAck{ID: 1},
-		wire.Join{Nonce: 1}, wire.List{Echo: 1, Count: 1, Entries: []wire.Entry{{Addr: addrOf(9), Boot: 9}}},
+		wire.Join{Nonce: 1}, wire.List{Echo: 1, Count: 1, Entries: []wire.Process{{Addr: addrOf(9), Boot: 9}}},
 		wire.Announce{Hello: hello}, wire.Welcome{Answers: 1, Hello: hello}, wire.Ack{Seen: 1}, wire.Beat{Seq: 1}, wire.Ping{}, wire.Pong{},
 		wire.Leave{}, wire.Drain{}, wire.Suspect{Target: target}, wire.Help{Target: target},
 	} {

@@ -14,7 +14,7 @@ const leftKept = time.Minute // how long a peer that left is still shown
 
 // peer is one process that was believed, and what we believe of it now.
 type peer struct {
-	linkID
+	wire.Process
 	tie    tie    // its best link
 	older  *tie   // another, on which nothing new begins; nil: there is none
 	listAt moment // when it may be sent the whole List again
@@ -110,7 +110,6 @@ func (m *membership) time(at moment) time.Time {
 // isMember reports whether the peer counts as being there.
 func (p *peer) isMember() bool { return p.state == stateAlive || p.state == stateSuspect }
 
-func (p *peer) entry() wire.Entry   { return wire.Entry{Addr: p.Addr, Boot: p.Boot} }
 func (p *peer) target() wire.Target { return wire.Target{Addr: p.Addr, Boot: p.Boot, Inc: p.inc} }
 
 // peerView is the published form of a peer. It is not modified.
@@ -122,7 +121,7 @@ type peerView struct {
 
 // peerFacts are what can be compared.
 type peerFacts struct {
-	linkID
+	wire.Process
 	link        uint64 // the token of its best link; 0: none
 	state       peerState
 	unreachable bool
@@ -139,7 +138,7 @@ type peerFacts struct {
 func (p *peer) view(before *peerView) *peerView {
 	more := p.more()
 	v := peerView{tags: more.tags, functions: p.functions, peerFacts: peerFacts{
-		linkID: p.linkID, link: p.tie.token, state: p.state, since: p.since, unreachable: p.unreachable, unsteady: p.unsteady, draining: p.draining,
+		Process: p.Process, link: p.tie.token, state: p.state, since: p.since, unreachable: p.unreachable, unsteady: p.unsteady, draining: p.draining,
 		name: p.name, version: more.version, tver: p.tver,
 	}}
 	if p.state == stateSuspect && p.accused {
@@ -309,7 +308,7 @@ func (m *membership) stepMember(now time.Time, p *peer) {
 		m.greetAgain(now, p)
 	case p.pullAt != 0 && m.moment(now) >= p.pullAt:
 		p.pullAt, p.pulling = 0, true
-		m.out.pull = append(m.out.pull, pull{p.linkID, p.tie.token})
+		m.out.pull = append(m.out.pull, pull{p.Process, p.tie.token})
 	case p.unsteady && !now.Before(p.steadyAt()):
 		p.unsteady, m.out.changed = false, true
 	default:
@@ -355,7 +354,7 @@ func (m *membership) setState(now time.Time, p *peer, s peerState) {
 	before := p.isMember()
 	p.state, p.since = s, m.moment(now)
 	if before != p.isMember() {
-		m.digest ^= wire.Digest(p.entry())
+		m.digest ^= wire.Digest(p.Process)
 	}
 	m.tellOf(s.news(), p)
 	m.schedule(p)

@@ -147,7 +147,7 @@ func (m *membership) move(now time.Time, self netip.AddrPort) {
 
 // remember takes up a process that was a peer of what we were: it is contacted like any other that is offline.
 func (m *membership) remember(now time.Time, p *peer) {
-	m.peers.add(&peer{linkID: p.linkID, inc: p.inc, name: p.name, extras: p.extras, state: stateOffline, since: p.since, due: m.moment(now)})
+	m.peers.add(&peer{Process: p.Process, inc: p.inc, name: p.name, extras: p.extras, state: stateOffline, since: p.since, due: m.moment(now)})
 	m.schedule(m.peers.byAddr[p.Addr])
 	m.planHealing(now)
 }

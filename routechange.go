@@ -162,7 +162,7 @@ func counterparts(a, b []*peerView) iter.Seq2[*peerView, *peerView] {
 	return func(yield func(a, b *peerView) bool) {
 		for _, p := range a {
 			other := whoAt(&b, p.Addr)
-			if other != nil && other.linkID != p.linkID {
+			if other != nil && other.Process != p.Process {
 				other = nil
 			}
 			if !yield(p, other) {

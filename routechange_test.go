@@ -46,12 +46,12 @@ func (t *town) table() (table []wire.Function) {
 // newcomer is a process at an address where there was none, or another one.
 func (t *town) newcomer(i int) *peerView {
 	t.boots++
-	id := linkID{Boot: t.boots, Addr: addrOf(i)}
-	return &peerView{functions: t.table(), peerFacts: peerFacts{linkID: id, link: t.newLink(id), name: "app"}}
+	id := wire.Process{Boot: t.boots, Addr: addrOf(i)}
+	return &peerView{functions: t.table(), peerFacts: peerFacts{Process: id, link: t.newLink(id), name: "app"}}
 }
 
 // newLink makes a link to a process and returns its token.
-func (t *town) newLink(id linkID) uint64 {
+func (t *town) newLink(id wire.Process) uint64 {
 	token := uint64(len(t.links) + 1)
 	t.links[token] = &link{id: id, token: token, record: new(record)}
 	return token
@@ -75,7 +75,7 @@ func (t *town) change(i int, p *peerView) *peerView {
 	case 4:
 		next.functions = t.table()
 	case 5:
-		next.link = t.newLink(next.linkID)
+		next.link = t.newLink(next.Process)
 	default:
 		next.since++
 	}

@@ -101,7 +101,7 @@ func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 	s := PeerStats{
 		Addr: l.id.Addr, State: State(p.state), Since: now.Sub(v.began) - time.Duration(p.since), TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(),
 		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket + l.overhead(),
-		Open: slices.Clone(v.open[p.linkID]),
+		Open: slices.Clone(v.open[p.Process]),
 	}
 	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)

@@ -47,7 +47,7 @@ func TestAnotherProcessReplacesAPeer(t *testing.T) {
 		require.Len(t, a.view(), 3)
 		require.Equal(t, []memberNews{newsOffline, newsUp}, []memberNews{a.events[0].news, a.events[1].news})
 		list := (*sent)[slices.IndexFunc(*sent, func(m wire.Message) bool { return m.Kind() == wire.KindList })].(wire.List)
-		require.Contains(t, list.Entries, wire.Entry{Addr: all[1].cfg.self, Boot: all[1].boot})
+		require.Contains(t, list.Entries, wire.Process{Addr: all[1].cfg.self, Boot: all[1].boot})
 	}
 }
 

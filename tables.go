@@ -26,10 +26,10 @@ func (n *Node) tableFunction() *function {
 func (n *Node) pull(now time.Time, p pull) {
 	started := n.background.TryGo(func() error {
 		version, table, err := n.pullFrom(p.link)
-		return n.do(func(now time.Time) { n.members.pulled(now, p.linkID, version, table, err == nil) })
+		return n.do(func(now time.Time) { n.members.pulled(now, p.Process, version, table, err == nil) })
 	})
 	if !started {
-		n.members.pulled(now, p.linkID, 0, nil, false)
+		n.members.pulled(now, p.Process, 0, nil, false)
 	}
 }
 

@@ -32,7 +32,7 @@ const (
 // proving is a link that we began and on which nothing has come yet.
 type proving struct {
 	tie
-	linkID
+	wire.Process
 	asked   time.Time     // when the contact began that led to it
 	held    uint32        // the highest rank that the peer held then
 	named   bool          // the contact was made by another's words
@@ -67,7 +67,7 @@ func (m *membership) offered(now time.Time, o answered) {
 	switch {
 	case o.Rank == 0 && o.Addr == c.addr:
 		m.endContact(c)
-		m.noteDeclined(now, linkID{Boot: boot, Addr: c.addr})
+		m.noteDeclined(now, wire.Process{Boot: boot, Addr: c.addr})
 	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
 		m.endContact(c)
 	case o.Addr == m.cfg.self, o.Addr != c.addr && !isUsable(o.from, o.Addr):
@@ -119,7 +119,7 @@ func (m *membership) doubtLink(now time.Time, p *peer) {
 func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 	terms := m.cfg.terms(&o.Offer, m.cfg.self, c.addr)
 	pr := &proving{
-		tie: tie{token: c.token, order: terms.Order()}, linkID: linkID{Boot: boot, Addr: c.addr},
+		tie: tie{token: c.token, order: terms.Order()}, Process: wire.Process{Boot: boot, Addr: c.addr},
 		asked: c.began, held: o.Held, named: c.named, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
 	}
 	if c.tries == 1 && c.kept == nil {
@@ -208,7 +208,7 @@ func (m *membership) proven(now time.Time, token uint64) {
 			m.askAll(now)
 		}
 		isNew := m.peers.byAddr[pr.Addr] == nil
-		m.bind(now, pr.linkID, pr.tie, true)
+		m.bind(now, pr.Process, pr.tie, true)
 		if p := m.peers.byLink[token]; p != nil {
 			if isNew && !pr.named {
 				m.tellOfAll(now, p)
@@ -263,7 +263,7 @@ func (m *membership) cut(p *peer, t *tie) {
 }
 
 // made takes up a link that the other end began. It is served already.
-func (m *membership) made(now time.Time, id linkID, t tie) {
+func (m *membership) made(now time.Time, id wire.Process, t tie) {
 	if m.isLeaving() || m.isLearning() {
 		m.refuse(t)
 		return
@@ -273,7 +273,7 @@ func (m *membership) made(now time.Time, id linkID, t tie) {
 }
 
 // bind makes a link that both ends know one of a peer's. began says that we began it.
-func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
+func (m *membership) bind(now time.Time, id wire.Process, t tie, began bool) {
 	switch p := m.peers.byAddr[id.Addr]; {
 	case id.Addr == m.cfg.self || id.Boot == m.cfg.boot:
 		m.refuse(t)
@@ -301,7 +301,7 @@ func (m *membership) bind(now time.Time, id linkID, t tie, began bool) {
 }
 
 // dropProvings closes the links that other processes at an address have offered: one has shown that it is there.
-func (m *membership) dropProvings(id linkID) {
+func (m *membership) dropProvings(id wire.Process) {
 	m.provings = slices.DeleteFunc(m.provings, func(pr *proving) bool {
 		isOther := pr.Addr == id.Addr && pr.Boot != id.Boot
 		if isOther {

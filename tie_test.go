@@ -311,7 +311,7 @@ func TestListsRenewNoLink(t *testing.T) {
 	from.size = controlPacket
 	for range 100 {
 		for _, boot := range []uint64{b.boot, b.boot + 1} {
-			s.forge(a, from, wire.List{Count: 1, Entries: slices.Repeat([]wire.Entry{{Addr: b.cfg.self, Boot: boot}}, 40)})
+			s.forge(a, from, wire.List{Count: 1, Entries: slices.Repeat([]wire.Process{{Addr: b.cfg.self, Boot: boot}}, 40)})
 		}
 		s.run(100 * time.Millisecond)
 	}

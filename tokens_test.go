@@ -30,7 +30,7 @@ var tokenCarrier = func() *carrier {
 
 // tokenLink is a link that the table can hold.
 func tokenLink(token uint64, addr netip.AddrPort, began bool, born time.Time) *link {
-	return &link{carrier: tokenCarrier, token: token, id: linkID{Boot: token, Addr: addr}, began: began, born: tokenCarrier.timers.stamp(born)}
+	return &link{carrier: tokenCarrier, token: token, id: wire.Process{Boot: token, Addr: addr}, began: began, born: tokenCarrier.timers.stamp(born)}
 }
 
 // A token that is known is found at every moment, whatever else the two writers add, close and double meanwhile.

@@ -272,7 +272,7 @@ func (n *Node) changes(from, to *view) iter.Seq[Event] {
 			if p != was && !n.peerChanges(was, p, yield) {
 				return
 			}
-			if !diffCircuits(from.open[p.linkID], to.open[p.linkID], n.about(p, yield)) {
+			if !diffCircuits(from.open[p.Process], to.open[p.Process], n.about(p, yield)) {
 				return
 			}
 		}

@@ -50,7 +50,7 @@ func hot() []hotPath {
 		{"ConsumeOffer", func() { _, sinkErr = ConsumeOffer(offer) }},
 		{"AppendConfirm", func() { AppendConfirm(room, goldenConfirm) }},
 		{"ConsumeConfirm", func() { _, _, sinkErr = ConsumeConfirm(confirm) }},
-		{"Digest", func() { sinkHash = Digest(Entry{addr6, 1}) }},
+		{"Digest", func() { sinkHash = Digest(Process{addr6, 1}) }},
 	}
 }
 
@@ -84,7 +84,7 @@ func TestALateFaultCostsNoMoreThanAnEarlyOne(t *testing.T) {
 	wanted := slices.Repeat([]netip.AddrPort{addr4}, MaxWanted)
 	wanted[MaxWanted-1] = netip.AddrPortFrom(addr4.Addr(), 0)
 	requireNoAllocationIfBad(t, KindJoin, Join{Wanted: wanted}.Append(nil)[FrameSize:])
-	entries := slices.Repeat([]Entry{{addr4, 1}}, 40)
+	entries := slices.Repeat([]Process{{addr4, 1}}, 40)
 	entries[39].Boot = 0
 	requireNoAllocationIfBad(t, KindList, List{Count: 1, Entries: entries}.Append(nil)[FrameSize:])
 }
@@ -114,7 +114,7 @@ func TestListsCostWhatTheyBring(t *testing.T) {
 	var full List
 	full.Count = 1
 	for i := range 2500 {
-		full.Entries = append(full.Entries, Entry{addr4, uint64(i + 1)})
+		full.Entries = append(full.Entries, Process{addr4, uint64(i + 1)})
 	}
 	body := full.Append(nil)[FrameSize:]
 	cost := allocated(func() { _, sinkErr = ConsumeList(body) })

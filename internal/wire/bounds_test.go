@@ -29,7 +29,7 @@ func TestFieldsOutsideTheirBoundsAreRejected(t *testing.T) {
 	request := Request{Service: []byte("work01")}
 	hello := Announce{Hello{Addr: addr4, Name: "shop", Version: "1.0", Tags: []Tag{{"zone", "a"}}}}
 	join := Join{Wanted: []netip.AddrPort{addr4, addr6}}
-	list := List{Count: 1, Entries: []Entry{{addr4, 1}}}
+	list := List{Count: 1, Entries: []Process{{addr4, 1}}}
 	help := Help{someTarget}
 	zero8 := make([]byte, 8)
 
@@ -88,7 +88,7 @@ func TestFieldsAtTheirBoundsAreTaken(t *testing.T) {
 		Reply{Seq: math.MaxUint32, Code: math.MaxUint32, Body: []byte("\xff, a text that is not UTF-8")},
 		FragmentAck{Base: math.MaxUint32, Limit: math.MaxUint32, Bitmap: bytes.Repeat([]byte{0xff}, MaxBitmap)},
 		Fragment{Total: 1, Size: MinFragment, Data: []byte{1}},
-		List{Index: math.MaxUint16 - 1, Count: math.MaxUint16, Entries: []Entry{}},
+		List{Index: math.MaxUint16 - 1, Count: math.MaxUint16, Entries: []Process{}},
 		Help{Target{Addr: netip.MustParseAddrPort("255.255.255.255:65535"), Boot: math.MaxUint64}},
 		Announce{Hello{Addr: addr4, Tags: []Tag{{"", ""}, {"a", ""}}}},
 		Welcome{Answers: math.MaxUint32, Hello: Hello{Addr: addr4, Name: strings.Repeat("n", 255), Tags: tags(MaxTags)}},
@@ -137,8 +137,8 @@ func TestAnAddressHasOneEncoding(t *testing.T) {
 	_, err := ConsumeHelp(slices.Concat([]byte{6}, ip[:], []byte{1, 1}, bytes.Repeat([]byte{1}, 12)))
 	require.ErrorIs(t, err, ErrField, "and refused on its way in")
 
-	require.Equal(t, Digest(Entry{addr4, 1}), Digest(Entry{mapped, 1}))
-	require.Equal(t, Digest(Entry{addr6, 1}), Digest(Entry{zoned, 1}))
+	require.Equal(t, Digest(Process{addr4, 1}), Digest(Process{mapped, 1}))
+	require.Equal(t, Digest(Process{addr6, 1}), Digest(Process{zoned, 1}))
 }
 
 func helpAt(addr netip.AddrPort) []byte { return Help{Target{Addr: addr, Boot: 1}}.Append(nil) }

@@ -28,7 +28,7 @@ var (
 		Header: Header{KeyID: 0x52, Form: FormConfirm, TableVersion: 3, Token: goldenOffer.Token, Number: 1},
 		Echo:   goldenOpen.Token, Key: goldenOpen.Key, Addr: addr4, Rank: goldenOffer.Rank, Stamp: goldenOffer.Stamp,
 	}
-	goldenEntry = Entry{Addr: addr4, Boot: 0x3333333333333333}
+	goldenEntry = Process{Addr: addr4, Boot: 0x3333333333333333}
 	goldenHello = Hello{
 		Inc: 1, Addr: addr4, Name: "shop", Version: "1.0", Tags: []Tag{{"zone", "a"}}, HasTable: true, Table: AppendTable(nil, nil),
 	}
@@ -67,7 +67,7 @@ var golden = []struct {
 	{"3.2 #1", FragmentAck{Transfer: 1, Base: 16, Limit: 1040, Newest: 77, Bitmap: []byte{0b101}}},
 	{"3.3 #1", Stop{Transfer: 1, ByReceiver: true, Code: 11}},
 	{"4.1 #1", Join{Nonce: 0x0102030405060708, Wanted: []netip.AddrPort{addr4}}},
-	{"4.1 #2", List{Echo: 0x0102030405060708, Index: 0, Count: 1, Entries: []Entry{goldenEntry}}},
+	{"4.1 #2", List{Echo: 0x0102030405060708, Index: 0, Count: 1, Entries: []Process{goldenEntry}}},
 	{"4.1 #3", Announce{goldenHello}},
 	{"4.1 #4", Welcome{Answers: 1, Hello: goldenHello}},
 	{"4.1 #5", Ack{Seen: 3, Promise: 1500}},

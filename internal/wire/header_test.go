@@ -64,8 +64,8 @@ func TestHashes(t *testing.T) {
 	require.Equal(t, uint64(0xaf63dc4c8601ec8c), ClusterID("a"))
 	require.Equal(t, uint64(0x85944171f73967e8), ClusterID("foobar"))
 
-	for _, e := range []Entry{{addr4, 1}, {addr6, bits.Reverse64(1)}} {
-		inList := List{Count: 1, Entries: []Entry{e}}.Append(nil)[FrameSize+12:]
+	for _, e := range []Process{{addr4, 1}, {addr6, bits.Reverse64(1)}} {
+		inList := List{Count: 1, Entries: []Process{e}}.Append(nil)[FrameSize+12:]
 		require.Equal(t, fnv1a(inList), Digest(e), "%v", e)
 	}
 }

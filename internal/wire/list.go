@@ -2,31 +2,24 @@ package wire
 
 import (
 	"encoding/binary"
-	"net/netip"
 )
 
-// Entry is a process and where it is.
-type Entry struct {
-	Addr netip.AddrPort
-	Boot uint64 // not 0
-}
-
 const (
-	EntrySize    = addrSize + 8          // of an Entry, in bytes. It is the same for all addresses, so that what names one pays for what is sent there
+	EntrySize    = addrSize + 8          // of an entry, in bytes. It is the same for all addresses, so that what names one pays for what is sent there
 	ListOverhead = FrameSize + 8 + 2 + 2 // of a List without entries
 )
 
 // Digest is FNV-1a 64 of an entry as a List has it. The membership of a node is digested as the XOR over its entries.
-func Digest(e Entry) uint64 {
+func Digest(e Process) uint64 {
 	var room [EntrySize]byte
 	return fnv1a(appendEntry(room[:0], e))
 }
 
 // List is a part of the alive peers that its sender knows.
 type List struct {
-	Echo         uint64  // the nonce of the Join that this answers; 0: it answers none
-	Index, Count uint16  // this part, from 0, and the number of parts
-	Entries      []Entry // may be none
+	Echo         uint64    // the nonce of the Join that this answers; 0: it answers none
+	Index, Count uint16    // this part, from 0, and the number of parts
+	Entries      []Process // may be none
 }
 
 // Kind is KindList.
@@ -56,7 +49,7 @@ func ConsumeList(body []byte) (List, error) {
 	if err := checkEntries(f); err != nil {
 		return List{}, err
 	}
-	m.Entries = make([]Entry, 0, n)
+	m.Entries = make([]Process, 0, n)
 	for range n {
 		m.Entries = append(m.Entries, f.entry())
 	}
@@ -71,10 +64,10 @@ func checkEntries(f fields) error {
 	return f.err
 }
 
-func appendEntry(b []byte, e Entry) []byte {
+func appendEntry(b []byte, e Process) []byte {
 	return binary.BigEndian.AppendUint64(AppendAddr(b, e.Addr), e.Boot)
 }
 
-func (f *fields) entry() Entry {
-	return Entry{Addr: f.addr18(), Boot: f.bootID()}
+func (f *fields) entry() Process {
+	return Process{Addr: f.addr18(), Boot: f.bootID()}
 }

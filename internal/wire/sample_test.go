@@ -47,7 +47,7 @@ var samples = []sample{
 	{KindProbeAck, ProbeAck{ID: 1}, 4, false},
 	{KindJoin, Join{Nonce: 1, Wanted: []netip.AddrPort{addr4, addr6}}, 45, false},
 	{KindJoin, Join{Nonce: 1}, 9, false},
-	{KindList, List{Index: 0, Count: 1, Entries: []Entry{{addr6, 1}}}, 38, true},
+	{KindList, List{Index: 0, Count: 1, Entries: []Process{{addr6, 1}}}, 38, true},
 	{KindAnnounce, Announce{someHello}, helloFixed, true},
 	{KindWelcome, Welcome{Answers: 2, Hello: someHello}, 4 + helloFixed, true},
 	{KindAck, Ack{Seen: 2, Promise: 3}, 6, false},

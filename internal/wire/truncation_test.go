@@ -123,7 +123,7 @@ func TestLastFieldsThatTakeTheRest(t *testing.T) {
 	_, err = ConsumeFragment(longer(Fragment{Total: 3, Size: 256, Data: []byte("abc")}))
 	require.ErrorIs(t, err, ErrField, "three bytes too many for the transfer")
 
-	_, err = ConsumeList(longer(List{Count: 1, Entries: []Entry{{addr4, 1}}}))
+	_, err = ConsumeList(longer(List{Count: 1, Entries: []Process{{addr4, 1}}}))
 	require.Error(t, err, "three bytes are no entry")
 }
 
