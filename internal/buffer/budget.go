@@ -71,7 +71,7 @@ func (m *Budget) richest(than int64) (rich *Share) {
 	return rich
 }
 
-// A Share is what one link has of a memory. The link changes it under its mutex, others look how much it is.
+// A Share is what one link has of a budget. The link changes it under its mutex, others look how much it is.
 //
 //	of.taken = the sum of has, less what is free, over all shares
 type Share struct {
@@ -85,7 +85,7 @@ type Share struct {
 // Used is how many bytes it has.
 func (s *Share) Used() int64 { return s.has.Load() }
 
-// Fits says whether the share may grow by n bytes, if there is room in the memory.
+// Fits says whether the share may grow by n bytes, if there is room in the budget.
 func (s *Share) Fits(n int64) bool { return s.Most == 0 || s.Used()+n <= s.Most }
 
 // Take reserves n bytes, or nothing.
@@ -106,7 +106,7 @@ func (s *Share) Give(n int64) {
 	}
 }
 
-// Settle makes all count that the share has, which is given back to the memory itself from now on: the link is over.
+// Settle makes all count that the share has, which is given back to the budget itself from now on: the link is over.
 func (s *Share) Settle() {
 	used := s.Used()
 	s.Of.taken.Add(used - s.counted(used))

@@ -81,7 +81,7 @@ func Bytes(n int64) []byte {
 	return make([]byte, n, size)
 }
 
-// Recycle takes bytes from largeBytes, or any others, that nobody uses any more.
+// Recycle takes bytes from Bytes, or any others, that nobody uses any more.
 func Recycle(b []byte) {
 	if cap(b) < smallestLarge {
 		return
@@ -103,7 +103,7 @@ func largeClass(n int64) (class int, size int64) {
 	return 4*(shift-6) + int(quarters) - 4, quarters << shift
 }
 
-// Size returns how many bytes the slice of largeBytes takes up.
+// Size returns how many bytes the slice of Bytes takes up.
 func Size(n int64) int64 {
 	if n < smallestLarge {
 		return n

@@ -69,7 +69,7 @@ func collections() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// GiveBack gives it back. It collects twice, for a sync.Pool keeps what it has through one collection.
+// GiveBack gives the system what large messages took and nobody uses. It collects twice, for a sync.Pool keeps what it has through one collection.
 func GiveBack() error {
 	if bulk.spare.Swap(0) < bulkWorth {
 		return nil // another node has done it

@@ -293,7 +293,7 @@ func (q *inTransit) Pop() any {
 	return last
 }
 
-// checkSender recomputes what outTransfers keeps account of.
+// checkSender recomputes what Out keeps account of.
 func checkSender(t *testing.T, o *Out) {
 	t.Helper()
 	count, bytes := 0, 0
@@ -314,7 +314,7 @@ func checkSender(t *testing.T, o *Out) {
 	require.LessOrEqual(t, o.flight.window.size, maxWindowFar)
 }
 
-// checkReceiver recomputes what inTransfers keeps account of, but for the bytes kept by messages that were not released.
+// checkReceiver recomputes what In keeps account of, but for the bytes kept by messages that were not released.
 func checkReceiver(t *testing.T, in *In, kept int64) {
 	t.Helper()
 	reserved := kept

@@ -6,7 +6,7 @@ import "net"
 // batched calls, for in-memory networks and for sockets of the user's own kind.
 type plainTransport struct {
 	socket
-	buf []byte // the reader's; one byte over maxDatagram: a read that fills it has lost its end
+	buf []byte // the reader's; one byte over MaxDatagram: a read that fills it has lost its end
 }
 
 func newPlainTransport(conn Conn) *plainTransport {

@@ -55,28 +55,28 @@ type Datagram struct {
 
 // Transport moves batches of datagrams between the node and the network.
 type Transport interface {
-	// receive blocks until at least one datagram has come, fills in[:n] and returns n.
-	// The payloads lie in memory of the transport and are valid until the next receive.
+	// Receive blocks until at least one datagram has come, fills in[:n] and returns n.
+	// The payloads lie in memory of the transport and are valid until the next Receive.
 	// Addresses are unmapped: an IPv4 peer is an IPv4 address, whatever the socket.
-	// After close the error is one for which errors.Is(err, net.ErrClosed) holds; any other
+	// After Close the error is one for which errors.Is(err, net.ErrClosed) holds; any other
 	// error means that the socket is of no more use. One goroutine at a time may call it,
 	// and in must not be empty. soon says that what comes next is expected at once: it may
 	// be polled for instead of slept for.
 	Receive(in []Datagram, soon bool) (n int, err error)
 
-	// send writes all datagrams and returns how many the system took. One that it refuses
+	// Send writes all datagrams and returns how many the system took. One that it refuses
 	// is lost, as UDP may lose any, and counted; only a closed socket is an error, one for
 	// which errors.Is(err, net.ErrClosed) holds. It is safe for concurrent use and keeps
 	// nothing of out.
 	Send(out []Datagram) (n int, err error)
 
-	// localAddr is the bound address, unmapped.
+	// LocalAddr is the bound address, unmapped.
 	LocalAddr() netip.AddrPort
 
-	// stats are the live counters.
+	// Stats are the live counters.
 	Stats() *Stats
 
-	// close wakes receive and every send. A second close may return net.ErrClosed.
+	// Close wakes Receive and every Send. A second close may return net.ErrClosed.
 	Close() error
 }
 
@@ -86,16 +86,16 @@ type Stats struct {
 	DatagramsOut, BytesOut atomic.Uint64
 	callsIn, callsOut      atomic.Uint64 // system calls, those that moved nothing included
 	errorsIn, ErrorsOut    atomic.Uint64 // passing receive errors; datagrams refused by the system
-	Truncated              atomic.Uint64 // datagrams over maxDatagram, dropped
+	Truncated              atomic.Uint64 // datagrams over MaxDatagram, dropped
 }
 
-// received counts one call of receive.
+// received counts one call of Receive.
 func (s *Stats) received(datagrams, bytes int) {
 	s.DatagramsIn.Add(uint64(datagrams))
 	s.BytesIn.Add(uint64(bytes))
 }
 
-// sent counts one call of send.
+// sent counts one call of Send.
 func (s *Stats) sent(calls, datagrams, bytes, lost int) {
 	s.callsOut.Add(uint64(calls))
 	s.DatagramsOut.Add(uint64(datagrams))
@@ -117,7 +117,7 @@ func Open(addr string, say func(text string, args ...any)) (Transport, error) {
 	return Over(conn), nil
 }
 
-// listenUDP opens the socket of openUDP.
+// listenUDP opens the socket of Open.
 func listenUDP(addr string) (*net.UDPConn, error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
