@@ -215,12 +215,11 @@ func TestRepeatedReplyWaitsForRoom(t *testing.T) {
 		call := a.call(t, time.Minute, "f")
 		b.hear(a.script.take()...)
 		require.Equal(t, 5000, largestOf(b.script.take())/100*100, "it is lost")
-		size := b.moving.Size
-		b.moving.Size = 0
+		taken := takeAll(b.moving)
 		again := requestOf(call.slot, call.seq)
 		b.hear(forge(a, b, again))
 		require.Empty(t, b.script.take())
-		b.moving.Size = size
+		giveAll(taken)
 		b.hear(forge(a, b, again))
 		shuttle(a, b)
 		call.require(t, 0, Yes)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +25,7 @@ type toldPair struct {
 	rng         *rand.Rand
 	a, b        *linkSide
 	there, back linkWeather
-	size        int64 // of the memory of replies under way, when there is any
+	taken       []*buffer.Share // of the budget of replies under way, by nobody
 	calls       []*scriptedCall
 	ended       []int // that ended with each of maybe, no, yes, and well
 
@@ -69,11 +70,33 @@ func (p *toldPair) limit() {
 	}
 }
 
+// takeAll takes what is left of a budget, but for a byte. Each share leaves as much as it has.
+func takeAll(of *buffer.Budget) (taken []*buffer.Share) {
+	for n := of.Size; n > 0; {
+		if s := (&buffer.Share{Of: of}); s.Take(n) {
+			taken = append(taken, s)
+		} else {
+			n /= 2
+		}
+	}
+	return taken
+}
+
+func giveAll(taken []*buffer.Share) {
+	for _, s := range taken {
+		s.Give(s.Used())
+	}
+}
+
 // trouble is what a side forgets by itself, or another makes it forget.
 func (p *toldPair) trouble() {
 	p.there.change(p.rng)
 	p.back.change(p.rng)
-	p.b.moving.Size = []int64{p.size, 0}[p.rng.IntN(2)]
+	giveAll(p.taken)
+	p.taken = nil
+	if p.rng.IntN(2) == 0 {
+		p.taken = takeAll(p.b.moving)
+	}
 	switch p.rng.IntN(3) {
 	case 0:
 		p.b.link.giveWay(time.Now())
@@ -174,7 +197,7 @@ func TestWhatALinkSaysOfACallIsTrue(t *testing.T) {
 	for seed := range seeds {
 		onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
 			t.Logf("seed %d", seed)
-			p := &toldPair{t: t, rng: rand.New(rand.NewPCG(seed, 1)), a: a, b: b, size: b.moving.Size}
+			p := &toldPair{t: t, rng: rand.New(rand.NewPCG(seed, 1)), a: a, b: b}
 			b.offer(t, "f", p.serve)
 			a.widen(8972)
 			b.widen(8972)

@@ -89,7 +89,7 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 					limit /= 2
 				}
 				require.LessOrEqual(t, provider.moving.Used(), limit)
-				require.Greater(t, provider.moving.Used(), limit*3/4)
+				require.Greater(t, provider.moving.Used(), limit/2, "they hold much of it")
 				require.LessOrEqual(t, heapUsed()-before, limit+(16<<20))
 				require.NotZero(t, provider.Stats().Unsent)
 				requireEcho(t, honest, provider, size)
