@@ -101,6 +101,10 @@ func TestBeatsMeasureNothingWrong(t *testing.T) {
 	s.run(300 * ms)
 	a.noteEcho(s.now, p, wire.Beat{Echo: p.beatOut - 1})
 	require.Equal(t, trip, p.trip, "of that one it keeps none")
+	a.noteEcho(s.now, p, wire.Beat{Echo: p.beatOut + 2})
+	require.Equal(t, trip, p.trip, "it never sent that one")
+	a.noteEcho(s.now, p, wire.Beat{Echo: p.beatOut, Held: 1 << 30})
+	require.Equal(t, trip, p.trip, "held for longer than it is under way")
 	a.noteEcho(s.now, p, wire.Beat{Echo: p.beatOut})
 	require.Less(t, trip, p.trip)
 	for _, held := range []uint32{0, 1, 1 << 31, math.MaxUint32} { // whatever a liar says

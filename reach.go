@@ -33,8 +33,10 @@ func (m *membership) noteEcho(now time.Time, p *peer, b wire.Beat) {
 	switch {
 	case p.beatOut >= b.Echo+echoBehind:
 		m.probePath(now, p)
-	case isTimed(b.Echo) && p.beatOut <= b.Echo+1 && !m.strain.isOn():
-		p.noteTrip(time.Duration(int32(m.moment(now).micros()-p.beatAt-b.Held)) * time.Microsecond)
+	case isTimed(b.Echo) && b.Echo <= p.beatOut && p.beatOut <= b.Echo+1 && !m.strain.isOn():
+		if took := int32(m.moment(now).micros() - p.beatAt - b.Held); took > 0 { // else it held that one for longer than there was one
+			p.noteTrip(time.Duration(took) * time.Microsecond)
+		}
 	}
 }
 
