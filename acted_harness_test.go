@@ -66,6 +66,11 @@ func (x *acted) say(c *citizen, link uint64, msg wire.Message) {
 	x.forge(c, x.source(link, msg), msg)
 }
 
+// introduce says who it is.
+func (x *acted) introduce(c *citizen, link uint64, name string) {
+	x.say(c, link, wire.Announce{Hello: wire.Hello{Inc: 1, Addr: x.addr, Name: name}})
+}
+
 func (x *acted) source(link uint64, msg wire.Message) source {
 	return source{addr: x.addr, link: link, tver: 1, size: wire.HeaderSize + len(msg.Append(nil))}
 }

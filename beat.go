@@ -127,7 +127,9 @@ func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
 	if !p.asked {
 		m.expect(p, now.Add(time.Duration(b.Promise)*time.Millisecond))
 	}
-	p.inc = max(p.inc, b.Inc)
+	if p.isIntroduced() {
+		p.inc = max(p.inc, b.Inc)
+	}
 	m.noteEcho(now, p, b)
 	again := p.differs
 	if p.differs = b.Digest != m.digest; !p.differs {

@@ -31,7 +31,7 @@ func TestAnOfferMustFitTheContact(t *testing.T) {
 		require.Empty(t, a.provings, what)
 		s.run(time.Second)
 		require.Empty(t, *sent, what)
-		require.Empty(t, a.view(), what)
+		require.Empty(t, a.peers.sorted(), what)
 	}
 }
 
@@ -49,9 +49,9 @@ func TestTheFirstOfferMakesTheLink(t *testing.T) {
 	y.give(a, wire.Offer{Rank: 9, Echo: token, Token: 5, Key: y.key, Addr: y.addr})
 	require.Len(t, a.provings, 1)
 	require.EqualValues(t, 3, a.provings[0].order.Rank)
-	require.Empty(t, a.view(), "an Offer makes nobody a peer")
+	require.Empty(t, a.peers.sorted(), "an Offer makes nobody a peer")
 	x.say(a, token, wire.Ping{Nonce: 1})
-	require.Equal(t, x.boot(), a.view()[0].Boot)
+	require.Equal(t, x.boot(), a.peers.sorted()[0].Boot)
 }
 
 // [LNK-2] If only the address B is another one, and a seed was contacted, that is remembered as the seed's, and contacted in its place, at once
@@ -67,7 +67,7 @@ func TestASeedThatAdvertisesAnotherAddress(t *testing.T) {
 	s.run(time.Minute)
 	require.Equal(t, 1, *opens)
 	require.True(t, a.joined())
-	require.Len(t, a.view(), 1)
+	require.Len(t, a.peers.sorted(), 1)
 }
 
 // An address that is no seed's does not lead to another one.

@@ -182,7 +182,6 @@ func (m *membership) admit(now time.Time, id wire.Process, t tie, old *peer) *pe
 	m.peers.bind(p, t)
 	m.digest ^= wire.Digest(p.Process)
 	m.rotation.add(p)
-	m.tellOf(newsUp, p)
 	m.addNews(now, p)
 	m.drainNew(p)
 	m.met(now, p)
@@ -207,11 +206,15 @@ func (m *membership) tellOfAll(now time.Time, p *peer) {
 
 // update takes over what a peer says of itself. Where it is it need not say: it is where it was contacted, or has answered.
 func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
+	isNew := !p.isIntroduced()
 	if h.Inc > p.inc || p.tver == 0 {
 		p.inc = max(p.inc, h.Inc)
 		m.out.changed = true
 	}
 	p.name, p.extras = h.Name, extrasOf(h)
+	if isNew {
+		m.tellOf(newsUp, p)
+	}
 	if h.HasTable {
 		m.takeTable(now, p, tver, h.Table)
 	}

@@ -203,3 +203,29 @@ func TestFirstBeatsArePromisedByTurn(t *testing.T) {
 	s.until(time.Second, "somebody doubts", func() bool { return pings > 0 })
 	t.Log("a death is noticed after", s.now.Sub(died))
 }
+
+// [MEM-9] A peer of which no hello has come is shown to nobody, and told of to nobody.
+func TestWhoHasNotSaidWhoItIsIsNotShown(t *testing.T) {
+	s := newSociety(t)
+	a, x := s.grow(2)[0], s.act(7, 0)
+	a.events = nil
+	link := x.confirm(a, 1)
+	x.say(a, link, wire.Beat{Seq: 1, Promise: 1000, Inc: 1, Digest: a.digest})
+	require.Equal(t, stateAlive, a.peers.byAddr[x.addr].state)
+	require.Len(t, a.view(), 1)
+	require.Empty(t, a.events)
+	x.introduce(a, link, "late")
+	require.Equal(t, []memberEvent{{newsUp, a.peers.byAddr[x.addr]}}, a.events)
+	require.Equal(t, "late", a.view()[1].name)
+	x.introduce(a, link, "late")
+	require.Len(t, a.events, 1, "it was up")
+
+	silent := s.act(8, 0)
+	silent.confirm(a, 1)
+	s.run(10 * time.Second)
+	require.Equal(t, stateOffline, a.peers.byAddr[silent.addr].state)
+	require.Len(t, a.view(), 2, "who never says who it is is never shown, nor that it is gone")
+	for _, e := range a.events {
+		require.Equal(t, x.addr, e.peer.Addr, "it is silent too, but it was shown")
+	}
+}

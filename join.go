@@ -75,7 +75,7 @@ func (m *membership) joined() bool {
 		return m.areOurselves() && !j.hoped
 	}
 	isAnswered := len(m.provings)+len(j.missing) == 0
-	return j.settle.IsZero() || isAnswered && m.hasTables()
+	return j.settle.IsZero() || isAnswered && m.knowsAll()
 }
 
 // isUnanswered reports that there are seeds, and that none has ever answered.
@@ -87,10 +87,10 @@ func (m *membership) isUnanswered() bool {
 	return !slices.ContainsFunc(j.seeds, func(s netip.AddrPort) bool { return m.peers.byAddr[j.placeOf(s)] != nil })
 }
 
-// hasTables reports that we have the tables of all peers.
-func (m *membership) hasTables() bool {
+// knowsAll reports that all peers have said who they are, and what they offer.
+func (m *membership) knowsAll() bool {
 	for _, p := range m.peers.list {
-		if p.state == stateAlive && p.tver == 0 {
+		if p.state == stateAlive && (p.tver == 0 || !p.isIntroduced()) {
 			return false
 		}
 	}

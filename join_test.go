@@ -91,7 +91,7 @@ func TestTheLostAreContactedForEver(t *testing.T) {
 	require.InDelta(t, 40, opens, 3, "one to the seed, and one to the other")
 	s.opened = nil
 	s.run(25 * time.Hour)
-	require.Empty(t, all[1].view())
+	require.Empty(t, all[1].peers.sorted())
 	again := s.join(0)
 	s.until(2*time.Second, "the seed is found again", func() bool { return all[1].of(again) != nil })
 }

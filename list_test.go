@@ -45,7 +45,7 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 	}})
 	require.ElementsMatch(t, []netip.AddrPort{addrOf(100), gone.cfg.self, all[2].cfg.self}, opened)
 	s.run(10 * time.Second)
-	require.Len(t, a.view(), 3)
+	require.Len(t, a.peers.sorted(), 3)
 	require.Equal(t, stateOffline, a.of(gone).state)
 	require.Equal(t, stateAlive, a.of(all[2]).state, "and what it is")
 	require.Nil(t, a.contacts.byAddr[addrOf(100)], "contacted in vain for 5 s")

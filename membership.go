@@ -343,15 +343,19 @@ func (m *membership) send(link uint64, msg wire.Message) {
 
 // tellOf reports a change.
 func (m *membership) tellOf(news memberNews, p *peer) {
-	m.out.events = append(m.out.events, memberEvent{news, p})
-	m.out.changed = true
+	if p.isIntroduced() {
+		m.out.events = append(m.out.events, memberEvent{news, p})
+		m.out.changed = true
+	}
 }
 
-// view lists the peers, sorted by address. Those who have not changed are the same as in the view before.
+// view lists the peers that have said who they are, sorted by address. Those who have not changed are the same as in the view before.
 func (m *membership) view() []*peerView {
-	list, before := make([]*peerView, len(m.peers.list)), m.shown
-	for i, p := range m.peers.sorted() {
-		list[i] = p.view(whoAt(&before, p.Addr))
+	list, before := make([]*peerView, 0, len(m.peers.list)), m.shown
+	for _, p := range m.peers.sorted() {
+		if p.isIntroduced() {
+			list = append(list, p.view(whoAt(&before, p.Addr)))
+		}
 	}
 	m.shown = list
 	return list

@@ -57,7 +57,7 @@ type peer struct {
 	trip        uint32   // the round trip, as microseconds; 0: not measured yet
 	heardIn     uint32   // the turn of the pulse in which it was last heard; 0: none, or it was late since
 	lateIn      uint32   // likewise, in which it was found late
-	inc         uint32   // its incarnation, as it or another has said it
+	inc         uint32   // its incarnation, as it has said it; 0: it has not introduced itself yet
 	accuser     *peer    // who is told when it answers; nil: nobody
 	seen        uint32   // version of our table that it holds
 	told        uint32   // and that it was last sent
@@ -109,6 +109,9 @@ func (m *membership) time(at moment) time.Time {
 
 // isMember reports whether the peer counts as being there.
 func (p *peer) isMember() bool { return p.state == stateAlive || p.state == stateSuspect }
+
+// isIntroduced reports whether a peer has said who it is: until then nobody is shown it, or told of it.
+func (p *peer) isIntroduced() bool { return p.inc > 0 }
 
 func (p *peer) target() wire.Target { return wire.Target{Addr: p.Addr, Boot: p.Boot, Inc: p.inc} }
 

@@ -21,6 +21,7 @@ func TestAnotherProcessReplacesAPeer(t *testing.T) {
 		all := s.grow(3)
 		a, old, successor := all[0], s.act(7, 0), s.act(7, 1)
 		first, second := old.confirm(a, 1), old.confirm(a, 2)
+		old.introduce(a, first, "old")
 		s.run(time.Millisecond)
 		a.contact(s.now, old.addr)
 		unconfirmed := old.offer(a, wire.Offer{Rank: 3})
@@ -37,6 +38,7 @@ func TestAnotherProcessReplacesAPeer(t *testing.T) {
 			require.Equal(t, old.boot(), a.peers.byAddr[old.addr].Boot, "an Offer proves nothing")
 			successor.say(a, link, wire.Ping{Nonce: 1})
 		}
+		successor.introduce(a, link, "successor")
 		for _, l := range []uint64{first, second, unconfirmed} {
 			require.False(t, a.isOpen(l))
 			require.Nil(t, a.peers.byLink[l])
@@ -44,7 +46,7 @@ func TestAnotherProcessReplacesAPeer(t *testing.T) {
 		p := a.peers.byAddr[successor.addr]
 		require.Equal(t, successor.boot(), p.Boot)
 		require.Equal(t, []uint64{link}, p.links(nil))
-		require.Len(t, a.view(), 3)
+		require.Len(t, a.peers.sorted(), 3)
 		require.Equal(t, []memberNews{newsOffline, newsUp}, []memberNews{a.events[0].news, a.events[1].news})
 		list := (*sent)[slices.IndexFunc(*sent, func(m wire.Message) bool { return m.Kind() == wire.KindList })].(wire.List)
 		require.Contains(t, list.Entries, wire.Process{Addr: all[1].cfg.self, Boot: all[1].boot})
@@ -84,7 +86,7 @@ func TestAConfirmOfWhoHasLeftIsRefused(t *testing.T) {
 
 	twin := &acted{society: s, addr: a.cfg.self, key: x.key}
 	require.False(t, a.isOpen(twin.confirm(a, 1)))
-	require.Len(t, a.view(), 1)
+	require.Len(t, a.peers.sorted(), 1)
 }
 
 // [MEM-19] Leave makes the peer left: [...] it is not contacted again [...] It is answered with Leave, again for each that comes within 300 ms; then its
@@ -108,7 +110,7 @@ func TestWhoLeavesIsLetGo(t *testing.T) {
 	s.run(59 * time.Second)
 	require.Equal(t, stateLeft, a.peers.byAddr[x.addr].state)
 	s.run(2 * time.Second)
-	require.Empty(t, a.view())
+	require.Empty(t, a.peers.sorted())
 	require.Zero(t, *opens)
 	require.Len(t, *sent, 2)
 }
@@ -204,7 +206,7 @@ func TestWhoIsGoneForTheLongestTimeMakesRoom(t *testing.T) {
 		newcomer.confirm(a, 1)
 		require.Equal(t, stateAlive, a.peers.byAddr[newcomer.addr].state)
 		require.Nil(t, a.peers.byAddr[players[gone].addr])
-		require.Len(t, a.view(), 4)
+		require.Len(t, a.peers.sorted(), 4)
 	}
 	last := s.act(30, 0)
 	sent := s.watch(a)
@@ -245,5 +247,5 @@ func TestANewcomerIsInAtOnceThoughGhostsFillTheTable(t *testing.T) {
 	require.Equal(t, 64, a.in(stateOffline))
 	b := s.join(1, 0)
 	s.until(5*time.Millisecond, "both believe", func() bool { return a.of(b) != nil && b.of(a) != nil })
-	require.Len(t, a.view(), 64)
+	require.Len(t, a.peers.sorted(), 64)
 }

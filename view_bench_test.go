@@ -37,7 +37,7 @@ func newHall(t testing.TB, peers, rows int) *hall {
 func (h *hall) seat(i, rows int) {
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7000)
 	l := linkFrom(&h.carrier, wire.PublicKey{byte(i >> 8), byte(i)}, addr)
-	p := &peer{Process: l.id, tie: tie{token: l.token}, name: "app"}
+	p := &peer{Process: l.id, tie: tie{token: l.token}, name: "app", inc: 1}
 	h.members.peers.add(p)
 	h.peers = append(h.peers, p)
 	h.members.holdTable(p, 1, tableOf(i, rows))
