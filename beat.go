@@ -107,30 +107,31 @@ func (m *membership) tickBeats(now time.Time) {
 
 // beat sends one.
 func (m *membership) beat(now time.Time, p *peer) {
-	p.beatOut++
-	at := m.moment(now).micros()
-	if isTimed(p.beatOut) {
-		p.beatAt = at
+	b, at := &p.tie.beats, m.moment(now).micros()
+	b.out++
+	if isTimed(b.out) {
+		b.sentAt = at
 	}
 	m.tell(p, wire.Beat{
-		Seq: p.beatOut, Promise: promised(m.rotation.promise()), Inc: m.inc, Digest: m.digest,
-		Echo: p.beatIn, Held: at - p.beatenAt,
+		Seq: b.out, Promise: promised(m.rotation.promise()), Inc: m.inc, Digest: m.digest,
+		Echo: b.in, Held: at - b.cameAt,
 	})
 }
 
 // onBeat takes a peer's promise, and compares what it believes with what we do, [MEM-20].
-func (m *membership) onBeat(now time.Time, p *peer, b wire.Beat) {
-	if b.Seq <= p.beatIn {
+func (m *membership) onBeat(now time.Time, p *peer, link uint64, b wire.Beat) {
+	beats := &p.tieOf(link).beats
+	if b.Seq <= beats.in {
 		return
 	}
-	p.beatIn, p.beatenAt = b.Seq, m.moment(now).micros()
+	beats.in, beats.cameAt = b.Seq, m.moment(now).micros()
 	if !p.asked {
 		m.expect(p, now.Add(time.Duration(b.Promise)*time.Millisecond))
 	}
 	if p.isIntroduced() {
 		p.inc = max(p.inc, b.Inc)
 	}
-	m.noteEcho(now, p, b)
+	m.noteEcho(now, p, *beats, b)
 	again := p.differs
 	if p.differs = b.Digest != m.digest; !p.differs {
 		p.mended = 0

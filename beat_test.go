@@ -107,7 +107,7 @@ func TestStoppedProcessMissesTheDead(t *testing.T) {
 	sick.stopped = false
 	took := s.until(5*time.Second, "it knows", func() bool { return sick.of(dead).state == stateOffline })
 	t.Log("known after", took)
-	require.Less(t, took, answersWithin+1500*time.Millisecond)
+	require.Less(t, took, answersWithin+slackMost)
 	require.Less(t, kindsOf(*sent)[wire.KindPing], 20)
 	require.Equal(t, 98, sick.in(stateAlive))
 }

@@ -86,7 +86,7 @@ func (m *membership) greetAgain(now time.Time, p *peer) {
 func (m *membership) onAnnounce(now time.Time, p *peer, src source, h wire.Hello) {
 	m.update(now, p, src.tver, h)
 	m.send(src.link, wire.Welcome{Answers: h.Inc, Hello: m.hello(p.tver, helloMax)})
-	if p.beatOut == 0 {
+	if p.tie.beats.out == 0 {
 		m.send(src.link, m.ack(p))
 	}
 }
@@ -126,7 +126,7 @@ func (m *membership) ack(p *peer) wire.Ack {
 
 // takePromise notes when a new peer's first beat comes. Later ones promise for themselves.
 func (m *membership) takePromise(now time.Time, p *peer, msg wire.Ack) {
-	if p.beatIn == 0 {
+	if p.tie.beats.in == 0 {
 		m.expect(p, now.Add(time.Duration(msg.Promise)*time.Millisecond))
 		m.schedule(p)
 	}

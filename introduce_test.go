@@ -180,9 +180,9 @@ func TestFirstBeatsArePromisedByTurn(t *testing.T) {
 		}
 		p := c.of(a)
 		switch in := c.time(p.beatBy).Sub(s.now); {
-		case p.beatIn == 0 && in < time.Second:
+		case p.tie.beats.in == 0 && in < time.Second:
 			early++
-		case p.beatIn == 0 && in > 4*time.Second:
+		case p.tie.beats.in == 0 && in > 4*time.Second:
 			late++
 		}
 	}

@@ -202,15 +202,15 @@ func (m *membership) receive(now time.Time, src source, msg wire.Message) {
 	case wire.Ping:
 		m.send(src.link, wire.Pong(msg))
 	default:
-		m.onLinked(now, p, msg)
+		m.onLinked(now, p, src.link, msg)
 	}
 }
 
 // onLinked takes the messages of peers that have met.
-func (m *membership) onLinked(now time.Time, p *peer, msg wire.Message) {
+func (m *membership) onLinked(now time.Time, p *peer, link uint64, msg wire.Message) {
 	switch msg := msg.(type) {
 	case wire.Beat:
-		m.onBeat(now, p, msg)
+		m.onBeat(now, p, link, msg)
 	case wire.Pong:
 		m.onPong(now, p, msg)
 	case wire.Help:

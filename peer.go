@@ -30,10 +30,6 @@ type peer struct {
 	since       moment // when it came into the state
 	heard       moment // when a datagram was last accepted from it
 	beatBy      moment // when its next beat was promised for
-	beatIn      uint32 // highest seq of its beats
-	beatOut     uint32 // seq of ours
-	beatAt      uint32 // when the latest of ours with an odd seq was sent, as microseconds
-	beatenAt    uint32 // and when the latest of its came
 	state       peerState
 	doubts      uint8 // Offers that said it holds our link, since something was accepted on it
 	rotates     bool  // it has a place in the rotation of beats
@@ -197,6 +193,14 @@ func (s *peerSet) named(t wire.Target) *peer {
 		return p
 	}
 	return nil
+}
+
+// tieOf is the link of a peer with a token.
+func (p *peer) tieOf(token uint64) *tie {
+	if p.older != nil && p.older.token == token {
+		return p.older
+	}
+	return &p.tie
 }
 
 // links appends the tokens of the links of a peer.

@@ -29,12 +29,12 @@ func (m *membership) unanswered(now time.Time, link uint64) {
 }
 
 // noteEcho sees from the echo in its Beat whether a peer hears us, and how long the way is.
-func (m *membership) noteEcho(now time.Time, p *peer, b wire.Beat) {
+func (m *membership) noteEcho(now time.Time, p *peer, own beats, b wire.Beat) {
 	switch {
-	case p.beatOut >= b.Echo+echoBehind:
+	case own.out >= b.Echo+echoBehind:
 		m.probePath(now, p)
-	case isTimed(b.Echo) && b.Echo <= p.beatOut && p.beatOut <= b.Echo+1 && !m.strain.isOn():
-		if took := int32(m.moment(now).micros() - p.beatAt - b.Held); took > 0 { // else it held that one for longer than there was one
+	case isTimed(b.Echo) && b.Echo <= own.out && own.out <= b.Echo+1 && !m.strain.isOn():
+		if took := int32(m.moment(now).micros() - own.sentAt - b.Held); took > 0 { // else it held that one for longer than there was one
 			p.noteTrip(time.Duration(took) * time.Microsecond)
 		}
 	}

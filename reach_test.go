@@ -3,6 +3,7 @@ package broach
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -108,13 +109,40 @@ func TestEchoOfBeatsStartsAProbe(t *testing.T) {
 	a, b := all[0], all[1]
 	link := a.linkTo(b)
 	peer := a.of(b)
-	s.until(10*time.Second, "beats have gone", func() bool { return peer.beatOut >= 4 })
-	s.forge(a, link, wire.Beat{Seq: peer.beatIn + 1, Promise: 1000, Inc: 1, Digest: a.digest, Echo: peer.beatOut - 2})
+	s.until(10*time.Second, "beats have gone", func() bool { return peer.tie.beats.out >= 4 })
+	s.forge(a, link, wire.Beat{Seq: peer.tie.beats.in + 1, Promise: 1000, Inc: 1, Digest: a.digest, Echo: peer.tie.beats.out - 2})
 	require.Zero(t, peer.probe.tries)
-	s.forge(a, link, wire.Beat{Seq: peer.beatIn + 1, Promise: 1000, Inc: 1, Digest: a.digest, Echo: peer.beatOut - 3})
+	s.forge(a, link, wire.Beat{Seq: peer.tie.beats.in + 1, Promise: 1000, Inc: 1, Digest: a.digest, Echo: peer.tie.beats.out - 3})
 	require.EqualValues(t, 1, peer.probe.tries)
 	s.forge(a, link, wire.Nack{})
 	require.EqualValues(t, 1, peer.probe.tries, "it lives, which is not the question")
 	s.run(10 * time.Millisecond)
 	require.False(t, peer.probe.isOn(), "it has answered")
+}
+
+// [MEM-10] A Beat with a seq not above the highest heard on its link is ignored.
+func TestWhoWasForgottenByOneSideHearsItsBeats(t *testing.T) {
+	for forgetful := range 2 {
+		s := newSociety(t)
+		all := s.grow(2)
+		a, b := all[forgetful], all[1-forgetful]
+		s.run(10 * time.Minute)
+		s.cut = func(from, to *citizen) bool { return true }
+		s.until(10*time.Second, "they lose each other", func() bool { return a.in(stateOffline)+b.in(stateOffline) == 2 })
+		_, known := a.dismiss(b.cfg.self)
+		require.True(t, known)
+		s.cut = nil
+		s.until(10*time.Second, "they meet", s.allMeet)
+		s.run(time.Second)
+		pings := 0
+		s.spy = func(_ *citizen, _ netip.AddrPort, msg wire.Message, _ int) {
+			if msg.Kind() == wire.KindPing {
+				pings++
+			}
+		}
+		s.run(time.Minute)
+		require.Zero(t, pings, "nobody is late, and each hears the other")
+		require.EqualValues(t, a.of(b).tie.beats.in, b.of(a).tie.beats.out)
+		require.EqualValues(t, b.of(a).tie.beats.in, a.of(b).tie.beats.out)
+	}
 }

@@ -38,11 +38,12 @@ type strain struct {
 // observe takes by how much this process woke up later than planned, and how many membership messages it has dropped since its start.
 func (s *strain) observe(now time.Time, late time.Duration, dropped uint64) {
 	s.seen = s.seen || late > lateBy || dropped != s.dropped
-	s.late, s.dropped = max(s.late, late), dropped
+	s.dropped = dropped
 	if gone := now.Sub(s.judged); gone >= strainEvery {
 		s.judge(min(float64(gone/strainEvery), 100))
 		s.judged, s.seen = now, false
 	}
+	s.late = max(s.late, min(late, slackMost/slackEach)) // once it has faded: a long stall is itself such a time
 }
 
 // judge makes the bound lower or higher, after so many times strainEvery.

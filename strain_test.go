@@ -62,8 +62,11 @@ func TestTheSlackFollowsLateWakeUps(t *testing.T) {
 	require.Zero(t, s.slack(), "it is not judged yet")
 	now = now.Add(strainEvery)
 	s.observe(now, 0, 0)
-	require.Equal(t, 2*time.Second, s.slack())
-	for _, want := range []time.Duration{2 * time.Second, 2 * time.Second, 1638 * ms, 1311 * ms} {
+	require.Equal(t, 1600*ms, s.slack())
+	now = now.Add(3 * time.Second)
+	s.observe(now, 3*time.Second, 0)
+	require.Equal(t, 2*time.Second, s.slack(), "it stood still for longer than it would remember that")
+	for _, want := range []time.Duration{1600 * ms, 1280 * ms, 1024 * ms} {
 		now = now.Add(strainEvery)
 		s.observe(now, 0, 0)
 		require.InDelta(t, want, s.slack(), float64(ms))

@@ -9,6 +9,7 @@ import (
 const (
 	helpersEach  = 3               // witnesses asked at the 2nd, 4th and 6th probe
 	lonelyProbes = 40              // before a peer is doubted when no witness answers at all: then the fault is likely ours
+	doubtEach    = 8               // Pings of a long probe between two doubts that the peer holds the link
 	pairDensity  = 3               // times as many probes in the same time between two who have no witness, [MEM-11]
 	doubtAgain   = 5 * time.Second // between two Suspects about a peer that we do not reach, and others do
 )
@@ -90,10 +91,11 @@ func (m *membership) ping(now time.Time, p *peer) {
 	p.probe.own = true
 	m.ask(now, p)
 	p.probe.at = m.moment(now.Add(m.cfg.heartbeat.ProbeEvery/time.Duration(m.density(p)) + m.strain.slack()/4))
-	if tries := int(p.probe.tries) - int(p.probe.before); tries == 1 || tries == 3 {
+	tries := int(p.probe.tries) - int(p.probe.before)
+	if tries == 1 || tries == 3 || tries%doubtEach == 0 && !p.probe.lives {
 		m.doubtLink(now, p)
 	}
-	if tries := int(p.probe.tries) - int(p.probe.before); tries%2 == 0 && tries <= m.cfg.heartbeat.Probes {
+	if tries%2 == 0 && tries <= m.cfg.heartbeat.Probes {
 		m.askWitnesses(p)
 	}
 }

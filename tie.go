@@ -16,6 +16,15 @@ type tie struct {
 	token uint64 // by which we receive on it; 0: none
 	order handshake.Order
 	born  moment // when it was made, or confirmed if we began it
+	beats beats
+}
+
+// beats are those that went and came on a link. They are counted by link: who has forgotten the other begins anew with it.
+type beats struct {
+	in     uint32 // highest seq of the peer's; 0: none came
+	out    uint32 // seq of ours; 0: none went
+	sentAt uint32 // when the latest of ours with an odd seq was sent, as microseconds
+	cameAt uint32 // and when the latest of the peer's came
 }
 
 // isHigher reports whether a link is preferred to another, [LNK-6].
