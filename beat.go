@@ -153,7 +153,11 @@ func (m *membership) mend(now time.Time, p *peer) {
 	entries := m.entries()
 	p.differs, p.mendAt = false, m.moment(now.Add(min(listEvery<<p.mended, listSlowest)))
 	p.mended = min(p.mended+1, 8)
-	m.listAt = now.Add(time.Duration(1+len(entries)/listEntries) * listPause)
+	pause := listPause
+	if m.strain.goesOn() {
+		pause = listStrained
+	}
+	m.listAt = now.Add(time.Duration(1+len(entries)/listEntries) * pause)
 	m.tellChunks(now, p, 0, entries, payNone)
 }
 
@@ -197,22 +201,40 @@ func (m *membership) watchAt(p *peer) time.Time {
 // recover makes good after this process stood still for a while: it was us who were silent, so nobody else is blamed, [MEM-21]. If it stands still again
 // and again, because it gets too little of the processor, it does not ask all each time: that would take what is left.
 func (m *membership) recover(now time.Time, stood time.Duration) {
+	m.helps = nil // whether they were answered is not read yet
+	if m.strain.goesOn() {
+		m.moveAll(stood)
+		return
+	}
 	m.claims = nil
 	m.inc = max(m.inc, m.inc+1) // which the answers to the new hellos say; there is none above the highest
-	asks := !m.strain.goesOn()
 	for _, p := range m.peers.list {
-		p.heard, p.beatBy = m.moment(now), p.beatBy+moment(stood)
+		p.heard, p.asked = m.moment(now), true
 		m.endProbe(now, p)
 		p.accuser = nil
 		if p.state == stateSuspect {
 			m.revive(now, p)
 		}
-		if p.asked = asks; asks || m.time(p.beatBy).Before(now) {
-			m.expect(p, now.Add(m.rotation.promise())) // if it is asked, until then
-		}
+		m.expect(p, now.Add(m.rotation.promise())) // until it is asked
 		m.schedule(p)
 	}
-	if asks {
-		m.announceAll(now)
+	m.announceAll(now)
+}
+
+// moveAll puts off by the time that this process stood still what it waits for: nobody is given up any sooner for that, nor any later.
+func (m *membership) moveAll(stood time.Duration) {
+	by := moment(stood)
+	for _, p := range m.peers.list {
+		p.beatBy += by
+		if p.probe.isOn() {
+			p.probe.at += by
+		}
+		if q := p.inquiry; q != nil {
+			q.first, q.until = q.first+by, q.until+by
+		}
+		if p.state == stateSuspect {
+			p.since += by
+		}
+		m.schedule(p)
 	}
 }

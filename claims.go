@@ -58,6 +58,13 @@ func (m *membership) tickClaims(now time.Time) {
 	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.left == 0 })
 }
 
+// leaveToOther ends what this node says of a peer, if it is strained: another says the same, to all.
+func (m *membership) leaveToOther(p *peer, kind wire.Kind) {
+	if m.strain.goesOn() {
+		m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.about == p && c.msg.Kind() == kind })
+	}
+}
+
 // mayLook reports whether one more claim about a peer is looked into, and notes it.
 func (m *membership) mayLook(now time.Time, p *peer) bool {
 	q, at := p.inquire(), m.moment(now)
@@ -98,6 +105,9 @@ func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 		return
 	}
 	p := m.accusedPeer(t)
+	if p != nil {
+		m.leaveToOther(p, wire.KindSuspect)
+	}
 	if p == nil || p.isDoubted() || p.probe.told || !m.mayLook(now, p) {
 		return
 	}
@@ -120,6 +130,9 @@ func (m *membership) onOffline(now time.Time, from *peer, t wire.Target) {
 		return
 	}
 	p := m.accusedPeer(t)
+	if p != nil {
+		m.leaveToOther(p, wire.KindOffline)
+	}
 	switch {
 	case p == nil || p.probe.lives:
 	case p.isDoubted():

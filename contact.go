@@ -148,7 +148,7 @@ func (m *membership) newContact(now time.Time, c contact) *contact {
 // openTo sends an Open, if it is paid for and not too many were sent, [AMP-2] and [AMP-3].
 func (m *membership) openTo(now time.Time, c *contact) {
 	c.at = time.Time{}
-	if at := c.goAhead.wait(now, &m.strain); !at.IsZero() {
+	if at := c.goAhead.wait(now, &m.strain, byPlan); !at.IsZero() {
 		c.at = at
 		m.contacts.at = pace.Earliest(m.contacts.at, at)
 		return

@@ -76,7 +76,7 @@ func (n *Node) loop() {
 			now = time.Now()
 			n.leave(now)
 		}
-		n.members.strain.observe(now, now.Sub(next), n.stats.inboxFull.Load())
+		n.members.observe(now, now.Sub(next), n.stats.inboxFull.Load())
 	}
 	n.takeDown(now)
 }

@@ -14,13 +14,14 @@ import (
 // Lists: who tells of whom, and what those who are told make of it.
 
 const (
-	askSlowest  = 5 * time.Second       // between two questions for those that are not met, after many, [AMP-4]
-	missedFor   = 10 * time.Second      // how long an address is asked for that no List names any more
-	listEntries = 44                    // of 26 bytes, in a datagram of 1,200
-	listPaid    = 29                    // of them with those that are named again, so that each is paid for
-	listPause   = 30 * time.Millisecond // between two whole Lists to the same peer, for each message of them
-	listEvery   = time.Second           // between two Lists that mend the view of a peer. Each wait is twice as long, as long as they do not help,
-	listSlowest = time.Minute           // up to this
+	askSlowest   = 5 * time.Second        // between two questions for those that are not met, after many, [AMP-4]
+	missedFor    = 10 * time.Second       // how long an address is asked for that no List names any more
+	listEntries  = 44                     // of 26 bytes, in a datagram of 1,200
+	listPaid     = 29                     // of them with those that are named again, so that each is paid for
+	listPause    = 30 * time.Millisecond  // between two whole Lists to the same peer, for each message of them
+	listStrained = 300 * time.Millisecond // and for a strained node, to whomever
+	listEvery    = time.Second            // between two Lists that mend the view of a peer. Each wait is twice as long, as long as they do not help,
+	listSlowest  = time.Minute            // up to this
 )
 
 // How many Opens a List should pay for, to each whom it names.

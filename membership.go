@@ -314,6 +314,11 @@ func (m *membership) tick(now time.Time) {
 	m.wakeAt = m.nextTimeout()
 }
 
+// observe takes what the strain of this process shows in.
+func (m *membership) observe(now time.Time, late time.Duration, dropped uint64) {
+	m.strain.observe(now, late, dropped, len(m.peers.list)+len(m.joining.missing)+m.contacts.waiting())
+}
+
 // nextTimeout is when tick has something to do next; zero: never.
 func (m *membership) nextTimeout() time.Time {
 	if m.isLeaving() {

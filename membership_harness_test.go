@@ -221,7 +221,7 @@ func (s *society) run(d time.Duration) {
 		s.now = pace.Later(s.now, next)
 		before := len(s.mail)
 		if c != nil {
-			c.strain.observe(s.now, s.now.Sub(pace.Later(next, c.planned)), 0)
+			c.observe(s.now, s.now.Sub(pace.Later(next, c.planned)), 0)
 			c.tick(s.now)
 			s.collect(c)
 		} else {

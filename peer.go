@@ -301,7 +301,7 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 		m.forget(p)
 		return
 	}
-	if at := p.goAhead.wait(now, &m.strain); !at.IsZero() {
+	if at := p.goAhead.wait(now, &m.strain, p.lane()); !at.IsZero() {
 		p.waits = m.moment(at)
 		return
 	}

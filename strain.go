@@ -10,7 +10,8 @@ import (
 // How a process that gets too little of the processor holds back, [MEM-31].
 const (
 	boundFirst  = 4000  // things a second, once this process is strained
-	boundLeast  = 20    // however long that lasts: a thousand nodes of one machine still come together
+	boundLeast  = 20    // however long that lasts: a thousand nodes of one machine still come together,
+	boundShared = 10000 // and where there are fewer, so many among all
 	boundMost   = 16000 // from here on there is no bound
 	boundSlow   = 0.5   // what becomes of it in each strainEvery that strains,
 	boundFast   = 1.2   // and in each that does not
@@ -27,16 +28,28 @@ const (
 // that repeats what was not answered in time makes all the others slower, and none comes to an end. So a strained process bounds what it says unasked, and
 // waits longer for answers. What answers others is bounded by what they say. The zero value is that of a process that is not strained.
 type strain struct {
-	bound   float64       // things that it may say in a second; 0: any number
-	next    time.Time     // when the next one may be said
-	judged  time.Time     // when the bound was last judged
-	dropped uint64        // membership messages, until now
-	seen    bool          // a sign of strain, since then
-	late    time.Duration // how late it woke up, of late
+	bound   float64          // things that it may say in a second; 0: any number
+	least   float64          // to which the bound sinks
+	next    [lanes]time.Time // when the next one may be said
+	judged  time.Time        // when the bound was last judged
+	dropped uint64           // membership messages, until now
+	seen    bool             // a sign of strain, since then
+	late    time.Duration    // how late it woke up, of late
 }
 
-// observe takes by how much this process woke up later than planned, and how many membership messages it has dropped since its start.
-func (s *strain) observe(now time.Time, late time.Duration, dropped uint64) {
+// A lane is a kind of things that are bounded by themselves, so that they need not wait for the others.
+type lane int
+
+const (
+	byPlan    lane = iota
+	byHearsay      // probes of peers that others doubt: how many there are is not up to us
+	lanes
+)
+
+// observe takes by how much this process woke up later than planned, how many membership messages it has dropped since its start, and how many nodes
+// it knows of: all of them may share its machine.
+func (s *strain) observe(now time.Time, late time.Duration, dropped uint64, nodes int) {
+	s.least = max(boundShared/float64(max(nodes, 1)), boundLeast)
 	s.seen = s.seen || late > lateBy || dropped != s.dropped
 	s.dropped = dropped
 	if gone := now.Sub(s.judged); gone >= strainEvery {
@@ -53,7 +66,7 @@ func (s *strain) judge(times float64) {
 	case s.seen && s.bound == 0:
 		s.bound = boundFirst
 	case s.seen:
-		s.bound = max(s.bound*boundSlow, boundLeast)
+		s.bound = min(max(s.bound*boundSlow, s.least), boundFirst)
 	default:
 		if s.bound *= math.Pow(boundFast, times); s.bound > boundMost {
 			s.bound = 0
@@ -79,16 +92,16 @@ func (s *strain) slack() time.Duration {
 type goAhead struct{ given bool }
 
 // wait returns zero if the thing may be said now, or when to ask again.
-func (g *goAhead) wait(now time.Time, s *strain) time.Time {
+func (g *goAhead) wait(now time.Time, s *strain, in lane) time.Time {
 	if g.given || !s.isOn() {
 		g.given = false
 		return time.Time{}
 	}
-	at := pace.Later(now, s.next)
+	at := pace.Later(now, s.next[in])
 	if at.Sub(now) > boundAhead {
 		return now.Add(boundAhead)
 	}
-	s.next = at.Add(time.Duration(float64(time.Second) / s.bound))
+	s.next[in] = at.Add(time.Duration(float64(time.Second) / s.bound))
 	if at.After(now) {
 		g.given = true
 		return at

@@ -31,6 +31,14 @@ type probe struct {
 
 func (q *probe) isOn() bool { return q.at != 0 }
 
+// lane is where the next step for a peer waits if this node is strained.
+func (p *peer) lane() lane {
+	if p.probe.told && !p.probe.own {
+		return byHearsay
+	}
+	return byPlan
+}
+
 // isDoubted reports that our own probes made the peer suspect: it has the time of [MEM-14] to be heard of.
 func (p *peer) isDoubted() bool { return p.state == stateSuspect && !p.accused }
 

@@ -177,7 +177,7 @@ func (m *membership) tickProving(now time.Time) {
 				m.contact(now, pr.Addr)
 			}
 		case !now.Before(pr.at):
-			if pr.at = pr.goAhead.wait(now, &m.strain); pr.at.IsZero() {
+			if pr.at = pr.goAhead.wait(now, &m.strain, byPlan); pr.at.IsZero() {
 				m.sayHello(now, pr)
 			}
 		}

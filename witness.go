@@ -81,10 +81,18 @@ func (m *membership) tickHelps(now time.Time) {
 		if now.Before(h.at) {
 			continue
 		}
+		isPinged := m.isPinged(now, h.target)
 		h.tries++
 		h.at = now.Add(m.cfg.heartbeat.ProbeEvery)
-		m.tell(h.target, wire.Ping{Nonce: m.rng.Uint64()}) // whatever comes then will do
+		if !isPinged {
+			m.tell(h.target, wire.Ping{Nonce: m.rng.Uint64()}) // whatever comes then will do
+		}
 	}
+}
+
+// isPinged reports that a Ping to a target went just now, on behalf of somebody: one does for all who ask.
+func (m *membership) isPinged(now time.Time, target *peer) bool {
+	return slices.ContainsFunc(m.helps, func(h help) bool { return h.target == target && h.tries > 0 && now.Before(h.at) })
 }
 
 // onNack hears that a witness does not reach a peer either.

@@ -102,3 +102,20 @@ func TestVouchMakesNobodyAWitness(t *testing.T) {
 	require.Zero(t, kindsOf(*sent)[wire.KindVouch])
 	require.NotZero(t, kindsOf(*sent)[wire.KindNack])
 }
+
+// [MEM-12] A Ping serves all who ask for the same target within 60 ms.
+func TestOnePingServesAllWhoAskForIt(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(5)
+	a, target := all[0], all[4]
+	target.dead = true
+	sent := s.watch(a)
+	for i, asker := range all[1:4] {
+		s.run(time.Duration(i) * 10 * time.Millisecond)
+		s.forge(a, a.linkTo(asker), wire.Help{Target: a.of(target).target()})
+	}
+	s.run(300 * time.Millisecond)
+	kinds := kindsOf(*sent)
+	require.Equal(t, 3, kinds[wire.KindNack], "each has its answer")
+	require.Less(t, kinds[wire.KindPing], 2*helpPings)
+}
