@@ -56,7 +56,7 @@ func (x *acted) confirmLate(c *citizen, rank, stamp uint32) uint64 {
 		TokenB: x.rng.Uint64() | 1, KeyB: c.process.Key, AddrB: c.cfg.self,
 	}
 	c.links[terms.TokenB] = &bond{terms: terms}
-	c.made(x.now, wire.Process{Boot: x.boot(), Addr: x.addr}, tie{token: terms.TokenB, order: terms.Order()})
+	c.made(x.now, wire.Process{Boot: x.boot(), Addr: x.addr}, terms.TokenB, terms.Order())
 	x.collect(c)
 	return terms.TokenB
 }

@@ -3,6 +3,8 @@ package broach
 import (
 	"iter"
 	"maps"
+
+	"broach/internal/wire"
 )
 
 // audience says to whom of those who subscribed an event goes. As a letter it begins the name under which a subscription is announced,
@@ -28,7 +30,7 @@ func topicOf(row string) string { return row[min(2, len(row)):] }
 
 // isGrouped reports whether a name announces subscriptions of which each application gets an event once.
 func isGrouped(name string) bool {
-	return len(name) > 2 && isOwn(name) && audience(name[1]) == oneOfGroup
+	return len(name) > 2 && wire.IsOwn(name) && audience(name[1]) == oneOfGroup
 }
 
 // targets are the calls that an event consists of, [EVT-1].

@@ -69,6 +69,9 @@ func (r *rotation) perSecond() float64 {
 	return float64(time.Second) / float64(r.spacing())
 }
 
+// beatsPerSecond is how many beats this node sends in a second.
+func (m *membership) beatsPerSecond() float64 { return m.rotation.perSecond() }
+
 // nextAt is when the next beat is due; zero: there is nobody to beat to.
 func (r *rotation) nextAt() time.Time {
 	if len(r.order) == 0 {

@@ -87,7 +87,7 @@ func TestStoppedProcessBlamesNobody(t *testing.T) {
 	s.run(20 * time.Second)
 	for _, c := range all {
 		for _, e := range c.events {
-			require.True(t, e.news == newsUp || e.peer.Addr == sick.cfg.self, "%v of %v", e.news, e.peer.Addr)
+			require.True(t, e.news == newsUp || e.Addr == sick.cfg.self, "%v of %v", e.news, e.Addr)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/pace"
+	"broach/internal/wire"
 )
 
 // joinWait is how long a call waits for a name that is not known while the node is still joining.
@@ -25,7 +26,7 @@ type Caller struct {
 // Caller returns a Caller for the function of that name, which need not exist yet. It does not block.
 func (n *Node) Caller(name string, opts ...CallOption) *Caller {
 	unsaid := callOptions{retries: retriesUnsaid}
-	if !isOwn(name) {
+	if !wire.IsOwn(name) {
 		unsaid.interceptors = n.cfg.CallInterceptors
 	}
 	return &Caller{node: n, name: name, opts: unsaid.apply(opts)}

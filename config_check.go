@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"broach/internal/seal"
+	"broach/internal/wire"
 )
 
 // mistake is one thing wrong in a Config: the field, what stands there, and what may stand there.
@@ -117,7 +118,7 @@ func (c Config) counts() []bounded[int] {
 		{"Pool.GrowAt", c.Pool.GrowAt, 1, 1 << 24},
 		{"Heartbeat.Budget", c.Heartbeat.Budget, 1, 10_000},
 		{"Heartbeat.Probes", c.Heartbeat.Probes, 1, 100},
-		{"MaxPacket", c.MaxPacket, controlPacket, 8972}, // what membership needs; a jumbo frame of 9,000 less IPv4 and UDP headers
+		{"MaxPacket", c.MaxPacket, wire.ControlPacket, 8972}, // what membership needs; a jumbo frame of 9,000 less IPv4 and UDP headers
 		{"MaxMessage", c.MaxMessage, 1 << 10, maxMessageMost},
 	}
 }

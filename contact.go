@@ -43,7 +43,7 @@ type contactSet struct {
 	list    []*contact // and some that are over
 	at      time.Time  // when the first is due, or earlier; zero: none
 	named   int        // those that we know by others' words, but for answers to our Joins
-	opens   quota      // to addresses that others named
+	opens   pace.Quota // to addresses that others named
 }
 
 func (s *contactSet) init() {
@@ -154,7 +154,7 @@ func (m *membership) openTo(now time.Time, c *contact) {
 		return
 	}
 	if c.named {
-		if c.paid == 0 || !m.contacts.opens.take(now, c.own, opensPerSec/2, opensPerSec/2) {
+		if c.paid == 0 || !m.contacts.opens.Take(now, c.own, opensPerSec/2, opensPerSec/2) {
 			return
 		}
 		c.paid--
@@ -246,7 +246,7 @@ func (p *peer) highest() uint32 {
 
 // rank is that of an Open to a peer: the highest, unless no honest process comes to that.
 func (p *peer) rank() uint32 {
-	if rank := p.highest(); rank < rankMax {
+	if rank := p.highest(); rank < handshake.RankMax {
 		return rank
 	}
 	return 0

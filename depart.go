@@ -19,11 +19,7 @@ const departPoll = 2 * time.Millisecond // between two looks at this process's o
 // if the node is closed already. It may be called by many goroutines at once.
 func (n *Node) Leave(ctx context.Context) error {
 	n.timetable.close()
-	err := n.do(func(now time.Time) {
-		if !n.members.draining.on {
-			n.members.drain(now)
-		}
-	})
+	err := n.do(n.members.drain)
 	if err != nil {
 		return err
 	}

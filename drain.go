@@ -20,8 +20,11 @@ type draining struct {
 	pace time.Duration // after that
 }
 
-// drain begins to ask every peer to call us no more.
+// drain begins to ask every peer to call us no more, unless it has begun.
 func (m *membership) drain(now time.Time) {
+	if m.draining.on {
+		return
+	}
 	m.draining = draining{on: true, at: now, pace: drainFirst}
 	for _, p := range m.peers.list {
 		if p.isMember() {

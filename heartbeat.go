@@ -300,6 +300,6 @@ func (k EventKind) remedy() string {
 func (n *Node) logEvent(now time.Time, e memberEvent) {
 	if suppressed, ok := n.memberLines.AllowOf(now, memberBurst); ok {
 		kind := eventOf(e.news)
-		n.log.Log(kind.level(), "broach: "+kind.String(), "addr", e.peer.Addr, "name", e.peer.name, "check", kind.remedy(), "suppressed", suppressed)
+		n.log.Log(kind.level(), "broach: "+kind.String(), "addr", e.Addr, "name", e.name, "check", kind.remedy(), "suppressed", suppressed)
 	}
 }

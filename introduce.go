@@ -15,7 +15,7 @@ const (
 	helloDoubled = 4                       // so many times
 	helloPace    = 2500 * time.Microsecond // between any two while many have not answered: a crowd that joins has enough to do
 	crowdFew     = 32                      // up to which addresses are asked again as fast as a loss of a quarter wants it
-	helloMax     = controlPacket - wire.HeaderSize
+	helloMax     = wire.ControlPacket - wire.HeaderSize
 	leftMin      = 6 * time.Second // how long a peer that left is kept at least: what it has sent before may come so late
 )
 

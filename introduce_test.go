@@ -215,7 +215,7 @@ func TestWhoHasNotSaidWhoItIsIsNotShown(t *testing.T) {
 	require.Len(t, a.view(), 1)
 	require.Empty(t, a.events)
 	x.introduce(a, link, "late")
-	require.Equal(t, []memberEvent{{newsUp, a.peers.byAddr[x.addr]}}, a.events)
+	require.Equal(t, []memberEvent{{x.entry(), "late", newsUp}}, a.events)
 	require.Equal(t, "late", a.view()[1].name)
 	x.introduce(a, link, "late")
 	require.Len(t, a.events, 1, "it was up")
@@ -226,6 +226,6 @@ func TestWhoHasNotSaidWhoItIsIsNotShown(t *testing.T) {
 	require.Equal(t, stateOffline, a.peers.byAddr[silent.addr].state)
 	require.Len(t, a.view(), 2, "who never says who it is is never shown, nor that it is gone")
 	for _, e := range a.events {
-		require.Equal(t, x.addr, e.peer.Addr, "it is silent too, but it was shown")
+		require.Equal(t, x.addr, e.Addr, "it is silent too, but it was shown")
 	}
 }

@@ -45,6 +45,9 @@ func (l *learner) hears(token uint64) bool { return token != 0 && slices.Contain
 // isLearning reports that our address is not known yet.
 func (m *membership) isLearning() bool { return m.cfg.self.Addr().IsUnspecified() }
 
+// askToken is the token of the opening by which we ask for our address; 0: we do not, it was given to us.
+func (m *membership) askToken() uint64 { return m.learner.tokens[0] }
+
 // nowhere is what an Open says in place of an address that is to be told: the port is as we know it.
 func nowhere(self netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(netip.IPv6Unspecified(), self.Port())

@@ -4,7 +4,8 @@ import "time"
 
 // What others can make this node keep, send or do is bounded here. Strangers are processes that have not shown yet that they get what is
 // sent to them, and, where there are keys, that they have one. SECURITY.md has the whole table, with what the configuration bounds; what a single
-// message may have is bounded in internal/wire, values in codec_guard.go, and transfers in fragment.go.
+// message may have is bounded in internal/wire, values in codec_guard.go, transfers in internal/transfer, and what is believed of the cluster in
+// limits_member.go.
 const (
 	// Strangers.
 	opensBatch     = 96          // Opens that are looked at, of the 256 datagrams of a batch
@@ -20,24 +21,13 @@ const (
 	strangersEvery = time.Minute // and then again
 	arrivalsMax    = 1024        // links made and Offers that wait for the loop
 
-	// What is known by hearsay.
-	contactsMax  = 4096   // addresses contacted at once, and links that are not confirmed yet, [AMP-3]. Half are kept for what answers our Joins
-	opensPerSec  = 2000   // Opens in a second to addresses that others named. Half are kept likewise
-	creditFactor = 3      // bytes of Opens that each byte of a List pays for, [AMP-2]
-	missingMax   = 4096   // addresses that a List named and that have not been met, [AMP-4]
-	joinersMax   = 4096   // those who asked for the list lately and are told of who comes after them
-	listsPerSec  = 26_000 // messages of List in a second, 1,200 bytes each
-
 	// Peers, all together.
-	maxPeers       = 4096     // four times the largest cluster that is promised
-	rowsMax        = 200_000  // rows of their tables together: about 50 MB with the routes to them
-	rowBytesMax    = 64 << 20 // names, signatures and documentation in these
-	inboxMax       = 1024     // membership messages that wait for the loop
-	helpsMax       = 64       // peers probed for others at once; further ones are not, as if the question was lost
-	backgroundMax  = 16       // table pulls at once
-	lookUpsMax     = 128      // names of seeds looked up at once, of either family
-	seedAddrsMax   = 1024     // addresses of a family that a name of a seed may lead to
-	reassemblyNode = 8        // of the largest messages may have half arrived
+	maxPeers       = 4096 // four times the largest cluster that is promised
+	inboxMax       = 1024 // membership messages that wait for the loop
+	backgroundMax  = 16   // table pulls at once
+	lookUpsMax     = 128  // names of seeds looked up at once, of either family
+	seedAddrsMax   = 1024 // addresses of a family that a name of a seed may lead to
+	reassemblyNode = 8    // of the largest messages may have half arrived
 
 	// One of as many parts of that is set aside for each link there may be, whatever others hold: 64 KiB, so that who begins messages and does not go
 	// on keeps no small one of another out.

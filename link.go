@@ -145,9 +145,9 @@ func (l *link) queue(msg wire.Message) bool {
 
 // add adds a message to an outbox that may also go in a Confirm. mu is held.
 func (l *link) add(out *outbox, msg []byte) {
-	limit := controlPacket
+	limit := wire.ControlPacket
 	if l.confirm != nil {
-		limit -= confirmMore
+		limit -= wire.ConfirmMore
 	}
 	out.append(msg, limit, l.carrier.table.Load())
 }

@@ -33,13 +33,10 @@ func (l *link) header(datagram []byte, h wire.Header) []byte {
 		return datagram
 	}
 	messages := len(datagram) - wire.HeaderSize
-	datagram = roomFor(datagram, confirmMore)[:wire.ConfirmSize+messages]
+	datagram = roomFor(datagram, wire.ConfirmMore)[:wire.ConfirmSize+messages]
 	copy(datagram[wire.ConfirmSize:], datagram[wire.HeaderSize:])
 	confirm := *l.confirm
 	confirm.Header = h
 	wire.AppendConfirm(datagram[:0], confirm)
 	return datagram
 }
-
-// confirmMore is by how much a Confirm has a longer header than other datagrams of a link.
-const confirmMore = wire.ConfirmSize - wire.HeaderSize

@@ -23,7 +23,7 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 	a.healAt = s.now.Add(time.Hour)
 	s.run(6 * time.Second)
 	from := a.linkTo(b)
-	from.size = controlPacket
+	from.size = wire.ControlPacket
 	var opened []netip.AddrPort
 	s.opened = func(who *citizen, to netip.AddrPort) {
 		if who == a {
@@ -110,7 +110,7 @@ func TestListsPayForWhomTheyName(t *testing.T) {
 					named[e.Addr], here[e.Addr] = true, true
 				}
 				size := wire.HeaderSize + len(c.Append(nil))
-				require.LessOrEqual(t, size, controlPacket)
+				require.LessOrEqual(t, size, wire.ControlPacket)
 				paid := creditFactor * size / wire.OpenSize
 				require.True(t, paid >= pay*len(here) || pay > payOnce && len(c.Entries) == listEntries && paid >= len(here), "%d of %d", paid, len(here))
 				if pay == payNone {

@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"broach/internal/wire"
 )
 
 // What the log tells at debug: what becomes of contacts and calls, one by one. Never arguments or results.
@@ -62,7 +64,7 @@ func (n *Node) noteSilent(now time.Time, l *link) {
 
 // noteRetry tells of a call that is made again at another provider.
 func (c *Caller) noteRetry(now time.Time, failed *Error) {
-	if c.node.isDebugging() && !isOwn(c.name) {
+	if c.node.isDebugging() && !wire.IsOwn(c.name) {
 		c.node.detail(now, "broach: a call is made at another provider", "service", c.name, "failed", failed.Node, "code", failed.Code, "err", failed.Message)
 	}
 }

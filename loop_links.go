@@ -25,7 +25,7 @@ func (n *Node) arrive(now time.Time, a arrival) {
 		n.members.offered(now, *a.offer)
 	default:
 		l.known = true
-		n.members.made(now, l.id, tie{token: l.token, order: l.order})
+		n.members.made(now, l.id, l.token, l.order)
 	}
 }
 
@@ -136,11 +136,11 @@ type pastSelf struct {
 
 // noteSelf tells the reader what the membership has found out of our address, and whether there is room for another peer.
 func (n *Node) noteSelf(now time.Time) {
-	if own := n.own.Load(); *own != n.members.cfg.self {
+	if own := n.own.Load(); *own != n.members.self() {
 		n.selfBefore.Store(&pastSelf{*own, now})
-		n.own.Store(new(n.members.cfg.self))
+		n.own.Store(new(n.members.self()))
 	}
-	n.learning.Store(n.members.learner.tokens[0])
-	n.unheard.Store(n.members.learner.on && n.members.isUnheard(now))
+	n.learning.Store(n.members.askToken())
+	n.unheard.Store(n.members.asksUnheard(now))
 	n.full.Store(n.members.isFull(now))
 }

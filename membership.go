@@ -117,8 +117,9 @@ type memberMessage struct {
 
 // memberEvent is a change of what we believe of a peer.
 type memberEvent struct {
+	wire.Process
+	name string
 	news memberNews
-	peer *peer
 }
 
 // pull is a peer whose table is wanted, and the link to ask for it on.
@@ -157,6 +158,12 @@ func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership 
 	m.rotation.init(now, cfg.heartbeat)
 	return m
 }
+
+// self is the address that we advertise; unspecified while it is not known.
+func (m *membership) self() netip.AddrPort { return m.cfg.self }
+
+// beganAt is when this began, from which moments are counted.
+func (m *membership) beganAt() time.Time { return m.began }
 
 // take returns what is to be done since it was last called. The slices are used again by the next call of any method.
 func (m *membership) take() effects {
@@ -349,7 +356,7 @@ func (m *membership) send(link uint64, msg wire.Message) {
 // tellOf reports a change.
 func (m *membership) tellOf(news memberNews, p *peer) {
 	if p.isIntroduced() {
-		m.out.events = append(m.out.events, memberEvent{news, p})
+		m.out.events = append(m.out.events, memberEvent{p.Process, p.name, news})
 		m.out.changed = true
 	}
 }

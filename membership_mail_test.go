@@ -64,10 +64,10 @@ func (s *society) post(c *citizen, o memberMessage) {
 	}
 	l := letter{from: c, msg: o.msg, size: wire.HeaderSize + len(o.msg.Append(nil)), tver: c.tver}
 	if b.confirm {
-		l.confirm, l.size = b.terms, l.size+confirmMore
+		l.confirm, l.size = b.terms, l.size+wire.ConfirmMore
 	}
 	l.to, l.token = b.to()
-	require.LessOrEqual(s.t, l.size, controlPacket)
+	require.LessOrEqual(s.t, l.size, wire.ControlPacket)
 	if s.spy != nil {
 		s.spy(c, l.to, o.msg, l.size)
 	}
@@ -183,6 +183,6 @@ func (s *society) makeLink(c *citizen, terms *handshake.Terms) bool {
 		return false
 	}
 	c.links[terms.TokenB] = &bond{terms: terms}
-	c.made(s.now, wire.Process{Boot: handshake.BootID(terms.KeyA), Addr: terms.AddrA}, tie{token: terms.TokenB, order: terms.Order()})
+	c.made(s.now, wire.Process{Boot: handshake.BootID(terms.KeyA), Addr: terms.AddrA}, terms.TokenB, terms.Order())
 	return true
 }

@@ -233,7 +233,7 @@ func (n *Node) Join(seeds ...string) error {
 	}
 	return n.do(func(now time.Time) {
 		n.addSeeds(now, seeds)
-		n.members.healAt = now
+		n.members.healNow(now)
 	})
 }
 

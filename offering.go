@@ -130,5 +130,5 @@ func (o *offering) rows() []wire.Function {
 func (o *offering) list() []wire.Function {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	return slices.DeleteFunc(o.rows(), func(f wire.Function) bool { return isOwn(f.Name) })
+	return slices.DeleteFunc(o.rows(), func(f wire.Function) bool { return wire.IsOwn(f.Name) })
 }

@@ -11,10 +11,9 @@ import (
 )
 
 const (
-	batchMax      = 64       // datagrams handed to the transport at once
-	burstMax      = 45       // fragments among them, so that small messages get their turn, PROTOCOL.md [FRAG-7]
-	burstBytes    = 60 << 10 // of these: no more is begun
-	controlPacket = 1200     // payload of a datagram with membership messages, [MSG-4]: fits tunnels and VPNs
+	batchMax   = 64       // datagrams handed to the transport at once
+	burstMax   = 45       // fragments among them, so that small messages get their turn, PROTOCOL.md [FRAG-7]
+	burstBytes = 60 << 10 // of these: no more is begun
 )
 
 // outbox packs messages into datagrams, in order. The first wire.HeaderSize bytes of each are left for the header.

@@ -24,12 +24,12 @@ func TestOutboxPacksWithinTheLimits(t *testing.T) {
 	o.append(make([]byte, 676), 1400, 1)
 	require.Equal(t, []int{1376}, sizes(), "full to the last byte")
 	o.append(make([]byte, 1), 1400, 1)
-	o.append(make([]byte, 1175), controlPacket, 1)
+	o.append(make([]byte, 1175), wire.ControlPacket, 1)
 	require.Equal(t, []int{1376, 1176}, sizes())
 	o.append(make([]byte, 1), 1400, 1)
 	require.Equal(t, []int{1376, 1176, 1}, sizes(), "what carries membership stays small")
 	o.append(make([]byte, 1200), 1400, 1)
-	o.append(make([]byte, 5), controlPacket, 1)
+	o.append(make([]byte, 5), wire.ControlPacket, 1)
 	require.Equal(t, []int{1376, 1176, 1201, 5}, sizes(), "what is large gets no membership")
 }
 

@@ -129,7 +129,7 @@ func TestSealedDatagramsAreNoLargerThanMaxPacket(t *testing.T) {
 // section 4: nor does a Confirm, which says more before its messages than other datagrams.
 func TestIntroductionsAreNoLargerThanTheyMayBe(t *testing.T) {
 	var largest atomic.Int64
-	for size := range 2 * confirmMore {
+	for size := range 2 * wire.ConfirmMore {
 		inCluster(t, 7, func(c *cluster) {
 			c.net.Tap(func(_ time.Time, _, _ netip.AddrPort, b []byte) {
 				largest.Store(max(largest.Load(), int64(len(b))))

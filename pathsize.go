@@ -8,7 +8,7 @@ import (
 
 const (
 	// basePacket is taken to pass everywhere: a path that does not carry it carries no Join either.
-	basePacket = controlPacket
+	basePacket = wire.ControlPacket
 
 	// searchStep ends a search: 16 bytes are about 1 % of the smallest packets, and every halving less spares three lost
 	// probes. Between 1,200 and 8,972 bytes 10 sizes are tried at most.

@@ -13,9 +13,6 @@ import (
 // How links begin, as far as the reader does it, PROTOCOL.md 1.2: it answers Opens, hands Offers to the loop, and makes the links that Confirms ask
 // for, because what follows in the same batch needs them.
 
-// rankMax is the highest rank of an Open that is answered. Above it ranks are nothing that an honest pair comes to.
-const rankMax = 1 << 31
-
 // openTo answers an Open, [LNK-1].
 func (r *reader) opened(now time.Time, d udp.Datagram) {
 	m, err := wire.ConsumeOpen(d.B)
@@ -26,7 +23,7 @@ func (r *reader) opened(now time.Time, d udp.Datagram) {
 		r.otherCluster(now, d)
 	case m.Key == r.process.Key:
 		r.cameBack(now, d, m)
-	case m.Rank >= rankMax:
+	case m.Rank >= handshake.RankMax:
 	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.Addr, m.Addr):
 	default:
 		r.prove(now, d, m)
@@ -276,8 +273,6 @@ type arrival struct {
 	back  *cameBack
 }
 
-// cameBack is an Open of ours that came to ourselves.
-type cameBack struct{ token, number uint64 }
 
 // arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a link was seen before.
 func (r *reader) arrive(a arrival) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"broach/internal/pace"
+	"broach/internal/wire"
 )
 
 // Register offers a function under a name: at once in this process, and everywhere as soon as the peers have heard of it: a few
@@ -27,7 +28,7 @@ func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
 // Unregister takes a function back. Calls that run go on. A name that is not registered is NotFound; a closed node returns
 // ErrClosed.
 func (n *Node) Unregister(name string) error {
-	if isOwn(name) { // such as a timer, which ends by Stop
+	if wire.IsOwn(name) { // such as a timer, which ends by Stop
 		return Errorf(NotFound, "unregister %q: there is no such function", name)
 	}
 	return n.change(func() (bool, error) { return n.offered.remove(name) })

@@ -35,6 +35,9 @@ func (m *membership) isUnheard(now time.Time) bool {
 	return now.Sub(m.learner.since) >= learnSoon && m.isAlone()
 }
 
+// asksUnheard reports that we ask where we are because nobody is heard.
+func (m *membership) asksUnheard(now time.Time) bool { return m.learner.on && m.isUnheard(now) }
+
 // asksBack reports whether who learns its address asks for it, instead of answering an Open that names one. isUnheard says that no peer is alive for
 // it: then it asks some, and answers the others.
 func asksBack(now time.Time, self, named netip.AddrPort, isUnheard bool, asks *pace.Allowance) bool {

@@ -142,7 +142,7 @@ func (r *route) drop(o peerRow) {
 
 // listOf is the list that an offer belongs to; nil if it cannot be called.
 func (r *route) listOf(o peerRow) *[]candidate {
-	switch s := o.peer.standing(); {
+	switch s := standingOf(o.peer); {
 	case s == calledNever, o.row.Paused:
 		return nil
 	case s == calledLast:

@@ -37,7 +37,7 @@ func newTrace(s *society) *trace {
 // look takes down what is new for a process.
 func (t *trace) look(c *citizen) {
 	for _, e := range c.events[t.seen[c]:] {
-		t.add(c, numberOf(e.peer.Addr), e.news.String())
+		t.add(c, numberOf(e.Addr), e.news.String())
 	}
 	t.seen[c] = len(c.events)
 	if c.inc > max(t.incs[c], 1) {
@@ -53,11 +53,10 @@ func (t *trace) lookAtTables(c *citizen) {
 		if before == nil {
 			before = &peerView{}
 		}
-		diffFunctions(before, p, func(kind EventKind, name string) bool {
-			verb := map[EventKind]string{ServiceAdded: "offers ", ServiceRemoved: "withdraws "}[kind]
+		for change, name := range rowChanges(before, p) {
+			verb := map[rowChange]string{rowAdded: "offers ", rowRemoved: "withdraws "}[change]
 			t.add(c, numberOf(p.Addr), verb+name)
-			return true
-		})
+		}
 	}
 	t.views[c] = is
 }

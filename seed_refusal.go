@@ -23,24 +23,20 @@ type seedTry struct {
 
 // seedTries are the Opens of the contacts with seeds that go on. A socket that is not ours to ask the system about has none.
 func (n *Node) seedTries() (tries []seedTry) {
-	if n.cfg.Conn != nil || n.members.isLearning() {
+	if n.cfg.Conn != nil {
 		return nil
 	}
 	ring := n.ring.Load()
-	for _, s := range n.members.joining.seeds {
-		c := n.members.contacts.byAddr[s]
-		if c == nil || len(tries) == troubleMax {
-			continue
-		}
+	for _, o := range n.members.opensToSeeds(troubleMax) {
 		keyID := byte(0)
 		if ring != nil {
 			keyID = ring.KeyID()
 		}
-		b := wire.AppendOpen(nil, n.openOf(keyID, c.token, c.rank, n.members.cfg.self))
+		b := wire.AppendOpen(nil, n.openOf(keyID, o.token, o.rank, o.self))
 		if ring != nil {
 			ring.Prove(b, 0)
 		}
-		tries = append(tries, seedTry{s, b})
+		tries = append(tries, seedTry{o.to, b})
 	}
 	return tries
 }

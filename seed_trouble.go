@@ -90,7 +90,7 @@ func (n *Node) trouble() string {
 			add(s.trouble)
 		}
 	}
-	for _, addr := range n.members.joining.seeds {
+	for _, addr := range n.members.seedAddrs() {
 		add(func() string { return n.troubleOf(addr) })
 	}
 	if more := found - troubleMax; more > 0 {
@@ -118,37 +118,22 @@ func (s *seedName) trouble() string {
 
 // troubleOf says why a seed is no member.
 func (n *Node) troubleOf(seed netip.AddrPort) string {
-	m, at := n.members, n.members.joining.placeOf(seed)
+	at, standing := n.members.seedStanding(seed)
 	where := seed.String()
 	if seed != at {
 		where = fmt.Sprintf("%v advertises %v", seed, at)
 	}
-	switch p := m.peers.byAddr[at]; {
-	case at == m.cfg.self:
+	switch {
+	case standing == seedIsSelf:
 		return fmt.Sprintf("%v: it is this node itself: name another", seed)
-	case p != nil && p.isMember():
+	case standing == seedIsThere:
 		return where + ": it is a member, and has not told of the others yet"
-	case m.isProvingAt(at):
+	case standing == seedAnswers:
 		return where + ": it answers, and does not confirm: do firewalls let UDP pass both ways?"
 	case seed != at:
 		return where + ": nothing came back from there: set its Advertise to an address that this node reaches"
 	}
 	return where + ": " + n.seedNotes.text(seed)
-}
-
-// isOwnSeed reports that there are seeds, and that all are this node, also by other names.
-func (m *membership) isOwnSeed() bool {
-	return len(m.joining.named) > 0 && !m.joining.hoped && m.areOurselves()
-}
-
-// isProvingAt reports whether an address has offered a link, and nothing has come on it yet.
-func (m *membership) isProvingAt(addr netip.AddrPort) bool {
-	for _, pr := range m.provings {
-		if pr.Addr == addr {
-			return true
-		}
-	}
-	return false
 }
 
 // noteTrouble keeps what the errors of calls say while the node has not joined.
@@ -175,7 +160,7 @@ func (n *Node) noteSilence(now time.Time) {
 	switch {
 	case n.members.isOwnSeed() && !b.isTold:
 		b.isTold = true
-		n.log.Info("broach: the only seed of this node is itself: it waits for others to join, or its seeds are to be corrected", "addr", n.members.cfg.self)
+		n.log.Info("broach: the only seed of this node is itself: it waits for others to join, or its seeds are to be corrected", "addr", n.members.self())
 	case !n.members.isUnanswered():
 		b.tellAt, b.tellGap = time.Time{}, 0
 	case b.tellAt.IsZero():
@@ -206,5 +191,5 @@ func (n *Node) sayNobodyAnswers() {
 	}
 	n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between, that it reaches this node at addr"+
 		" (else set Advertise), and that both have the same Cluster, Keys and version of broach",
-		"seeds", n.trouble(), "addr", n.members.cfg.self, "cluster", n.cfg.cluster(), "keys", n.ring.Load() != nil)
+		"seeds", n.trouble(), "addr", n.members.self(), "cluster", n.cfg.cluster(), "keys", n.ring.Load() != nil)
 }

@@ -109,6 +109,9 @@ func (m *membership) unmask(addr, advertised netip.AddrPort) {
 	}
 }
 
+// cameBack is an Open of ours that came to ourselves.
+type cameBack struct{ token, number uint64 }
+
 // cameBack hears that an Open of ours has come to ourselves: the address is another name for us.
 func (m *membership) cameBack(now time.Time, b cameBack) {
 	if seed, ok := m.learner.askedBy(b); ok {
@@ -123,4 +126,52 @@ func (m *membership) cameBack(now time.Time, b cameBack) {
 	m.endContact(c)
 	m.joining.alias(now, c.addr, m.cfg.self)
 	m.out.changed = true
+}
+
+// isHoping reports that there are seeds whose addresses are not known yet.
+func (m *membership) isHoping() bool { return m.joining.hoped }
+
+// seedAddrs are the addresses of the seeds, without our own.
+func (m *membership) seedAddrs() []netip.AddrPort { return m.joining.seeds }
+
+// isOwnSeed reports that there are seeds, and that all are this node, also by other names.
+func (m *membership) isOwnSeed() bool {
+	return len(m.joining.named) > 0 && !m.joining.hoped && m.areOurselves()
+}
+
+// opensToSeeds are the Opens of the contacts with seeds that go on, so that they can be sent once more. While our address is not known there are none.
+func (m *membership) opensToSeeds(most int) (list []openTo) {
+	if m.isLearning() {
+		return nil
+	}
+	for _, s := range m.joining.seeds {
+		if c := m.contacts.byAddr[s]; c != nil && len(list) < most {
+			list = append(list, openTo{to: s, token: c.token, rank: c.rank, self: m.cfg.self})
+		}
+	}
+	return list
+}
+
+// seedStanding is how far we are with a seed.
+type seedStanding uint8
+
+const (
+	seedSilent  seedStanding = iota // nobody has answered from there
+	seedIsSelf                      // it is ourselves
+	seedIsThere                     // it is a member
+	seedAnswers                     // it has offered a link, and nothing has come on that yet
+)
+
+// seedStanding is that of a seed, and where the process there is.
+func (m *membership) seedStanding(seed netip.AddrPort) (at netip.AddrPort, _ seedStanding) {
+	at = m.joining.placeOf(seed)
+	switch p := m.peers.byAddr[at]; {
+	case at == m.cfg.self:
+		return at, seedIsSelf
+	case p != nil && p.isMember():
+		return at, seedIsThere
+	case slices.ContainsFunc(m.provings, func(pr *proving) bool { return pr.Addr == at }):
+		return at, seedAnswers
+	}
+	return at, seedSilent
 }

@@ -160,8 +160,5 @@ func checkWord(what, word string, most int) error {
 	return nil
 }
 
-// isOwn reports whether a name is the protocol's own, which users are not shown.
-func isOwn(name string) bool { return strings.HasPrefix(name, "\x00") }
-
 // isPrivate reports whether a service is the node's own: never announced, not callable from outside.
 func isPrivate(name string) bool { return strings.HasPrefix(name, "__") }

@@ -1,5 +1,7 @@
 package broach
 
+import "broach/internal/wire"
+
 // A function that does not serve for a while stays in the table, so that callers know that it exists: they are told Unavailable, not NotFound.
 
 // SetServing says whether a function of this node is to be called. A function serves from the moment it is registered. While it does not, callers
@@ -15,7 +17,7 @@ func (o *offering) setServing(name string, serving bool) (first bool, _ error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f := o.functions[name]
-	if f == nil || isOwn(name) {
+	if f == nil || wire.IsOwn(name) {
 		return false, Errorf(NotFound, "set serving %s: there is no such function", name)
 	}
 	if !f.paused.CompareAndSwap(serving, !serving) {
@@ -30,12 +32,4 @@ func (o *offering) serving(name string) *function {
 		return f
 	}
 	return nil
-}
-
-// servingEvent is the event that tells whether a function serves.
-func servingEvent(paused bool) EventKind {
-	if paused {
-		return ServicePaused
-	}
-	return ServiceResumed
 }

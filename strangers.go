@@ -15,23 +15,15 @@ type strangers struct {
 	opens    int // Opens that were looked at, in this batch
 	confirms int // Confirms with a token that is not known, likewise
 	derived  int // X25519, likewise
-	offers   quota
+	offers   pace.Quota
 	asks     pace.Allowance // answered by asking
-	made     quota
+	made     pace.Quota
 	secrets  pace.Allowance         // X25519 in this second
 	perAddr  map[netip.AddrPort]int // Offers to an address in this second
 	until    time.Time              // the end of it
 	seen     seenOpens
 	told     toldOf
 	pleas    pleas
-}
-
-// quota is an allowance of a second that is divided: some of it is kept for those who come first.
-type quota struct{ kept, all pace.Allowance }
-
-// take reports whether one more is allowed: of all, or for who comes first of what is kept.
-func (q *quota) take(now time.Time, isFirst bool, kept, all int) bool {
-	return isFirst && q.kept.Take(now, kept) || q.all.Take(now, all)
 }
 
 // begin is called before each batch.
@@ -47,7 +39,7 @@ func (s *strangers) mayOffer(now time.Time, addr netip.AddrPort, isKnown bool) b
 	if s.perAddr == nil {
 		s.perAddr, s.until = make(map[netip.AddrPort]int), now.Add(time.Second)
 	}
-	if s.perAddr[addr] >= offersEach || !s.offers.take(now, isKnown, offersKnown, offersPerSec-offersKnown) {
+	if s.perAddr[addr] >= offersEach || !s.offers.Take(now, isKnown, offersKnown, offersPerSec-offersKnown) {
 		return false
 	}
 	s.perAddr[addr]++
@@ -70,7 +62,7 @@ func (s *strangers) mayTry(now time.Time, needsKey bool) bool {
 
 // mayLink reports whether another link may be made.
 func (s *strangers) mayLink(now time.Time, isKnown bool) bool {
-	return s.made.take(now, isKnown, linksPerSec, linksPerSec)
+	return s.made.Take(now, isKnown, linksPerSec, linksPerSec)
 }
 
 // seenOpens remembers the Opens that were answered, by the beginnings of their proofs: what is repeated is not answered again.

@@ -151,7 +151,7 @@ func (m *membership) sayHello(now time.Time, pr *proving) {
 		seen = p.tver
 	}
 	pr.told = m.tver
-	m.send(pr.token, wire.Announce{Hello: m.hello(seen, helloMax-confirmMore)})
+	m.send(pr.token, wire.Announce{Hello: m.hello(seen, helloMax-wire.ConfirmMore)})
 }
 
 // provingGap is the wait until we introduce ourselves again. It begins with two round trips, as the Offer has shown them.
@@ -272,12 +272,12 @@ func (m *membership) cut(p *peer, t *tie) {
 }
 
 // made takes up a link that the other end began. It is served already.
-func (m *membership) made(now time.Time, id wire.Process, t tie) {
+func (m *membership) made(now time.Time, id wire.Process, token uint64, order handshake.Order) {
+	t := tie{token: token, order: order, born: m.moment(now)}
 	if m.isLeaving() || m.isLearning() {
 		m.refuse(t)
 		return
 	}
-	t.born = m.moment(now)
 	m.bind(now, id, t, false)
 }
 

@@ -308,7 +308,7 @@ func TestListsRenewNoLink(t *testing.T) {
 	before, links := a.of(b).tie, len(b.links)
 	opens := s.opens(a, b.cfg.self)
 	from := a.linkTo(liar)
-	from.size = controlPacket
+	from.size = wire.ControlPacket
 	for range 100 {
 		for _, boot := range []uint64{b.boot, b.boot + 1} {
 			s.forge(a, from, wire.List{Count: 1, Entries: slices.Repeat([]wire.Process{{Addr: b.cfg.self, Boot: boot}}, 40)})

@@ -37,8 +37,8 @@ func (n *Node) publish(now time.Time) {
 func (n *Node) nextView(now time.Time, old *view) *view {
 	m := n.members
 	v := &view{
-		self: m.cfg.self, began: m.began, peers: m.view(), joined: m.joined(), isolated: m.pulse.isolated,
-		heartbeats: m.rotation.perSecond(), nextc: make(chan struct{}),
+		self: m.self(), began: m.beganAt(), peers: m.view(), joined: m.joined(), isolated: m.isIsolated(),
+		heartbeats: m.beatsPerSecond(), nextc: make(chan struct{}),
 	}
 	v.joinedAt = old.joinedAt
 	if v.joined != old.joined || v.joinedAt.IsZero() {

@@ -158,9 +158,9 @@ func (v *view) services(own []wire.Function) []Service {
 	var list []Service
 	known := make(map[string]int)
 	for _, p := range v.peers {
-		for i := range p.offers() {
+		for i := range offersOf(p) {
 			f := &p.functions[i]
-			if _, isHere := find(own, f.Name); isHere || isOwn(f.Name) {
+			if _, isHere := find(own, f.Name); isHere || wire.IsOwn(f.Name) {
 				continue
 			}
 			at, isKnown := known[f.Name]
@@ -292,7 +292,13 @@ func (n *Node) peerChanges(was, is *peerView, yield func(Event) bool) bool {
 	if is.unreachable && !was.unreachable && !yield(Event{Kind: MemberUnreachable, Member: m}) {
 		return false
 	}
-	return diffFunctions(was, is, n.about(is, yield))
+	tell := n.about(is, yield)
+	for change, name := range rowChanges(was, is) {
+		if !tell(rowEventOf(change), name) {
+			return false
+		}
+	}
+	return true
 }
 
 // about yields events of a peer's functions.
@@ -319,27 +325,7 @@ func eventOf(news memberNews) EventKind {
 	}[news]
 }
 
-// diffFunctions walks two sorted tables and yields what was added and removed, and what stopped serving or serves again.
-func diffFunctions(was, is *peerView, yield func(EventKind, string) bool) bool {
-	if isSameTable(was.functions, is.functions) {
-		return true
-	}
-	for old, row := range rowPairs(was.functions, is.functions) {
-		kind, paused := ServiceAdded, false
-		switch {
-		case row == nil:
-			kind = ServiceRemoved
-		case old == nil:
-			paused = row.Paused
-		case old.Paused == row.Paused:
-			continue
-		default:
-			kind = servingEvent(row.Paused)
-		}
-		name := nameOf(old, row)
-		if !isOwn(name) && (!yield(kind, name) || paused && !yield(ServicePaused, name)) {
-			return false
-		}
-	}
-	return true
+// rowEventOf is the event that tells of a change of a row.
+func rowEventOf(c rowChange) EventKind {
+	return [...]EventKind{rowAdded: ServiceAdded, rowRemoved: ServiceRemoved, rowPaused: ServicePaused, rowResumed: ServiceResumed}[c]
 }

@@ -2,6 +2,9 @@ package handshake
 
 import "cmp"
 
+// RankMax is the highest rank of an Open that is answered. Above it ranks are nothing that an honest pair comes to.
+const RankMax = 1 << 31
+
 // Order ranks the links of a pair: both ends know it, and prefer the highest, [LNK-6].
 type Order struct {
 	Rank    uint32

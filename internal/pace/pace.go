@@ -42,3 +42,11 @@ func (a *Allowance) Take(now time.Time, most int) bool {
 	a.spent++
 	return true
 }
+
+// A Quota is an allowance of a second that is divided: some of it is kept for those who come first. The zero value is ready.
+type Quota struct{ kept, all Allowance }
+
+// Take reports whether one more is allowed: of all, or for who comes first of what is kept.
+func (q *Quota) Take(now time.Time, isFirst bool, kept, all int) bool {
+	return isFirst && q.kept.Take(now, kept) || q.all.Take(now, all)
+}

@@ -10,6 +10,8 @@ const (
 	OpenSize = 116
 	// ConfirmSize is the number of bytes before the first message of a Confirm.
 	ConfirmSize = 90
+	// ConfirmMore is by how much that is more than in other datagrams of a link.
+	ConfirmMore = ConfirmSize - HeaderSize
 	// ProofSize is the size of the proof that ends an Open or Offer.
 	ProofSize = 16
 

@@ -5,6 +5,9 @@ import "encoding/binary"
 // HeaderSize is the number of bytes before the first message of a datagram of a link.
 const HeaderSize = 24
 
+// ControlPacket is the payload of a datagram with membership messages, [MSG-4]: it fits tunnels and VPNs.
+const ControlPacket = 1200
+
 const (
 	magic   = 0xb7
 	version = 2

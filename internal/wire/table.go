@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -235,3 +236,6 @@ func (r *rows) setName(keep int, tail []byte) error {
 	}
 	return nil
 }
+
+// IsOwn reports whether the name of a function is the protocol's own, which users are not shown.
+func IsOwn(name string) bool { return strings.HasPrefix(name, "\x00") }
