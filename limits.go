@@ -22,7 +22,6 @@ const (
 	arrivalsMax    = 1024        // links made and Offers that wait for the loop
 
 	// Peers, all together.
-	maxPeers       = 4096 // four times the largest cluster that is promised
 	inboxMax       = 1024 // membership messages that wait for the loop
 	backgroundMax  = 16   // table pulls at once
 	lookUpsMax     = 128  // names of seeds looked up at once, of either family

@@ -55,6 +55,12 @@ type citizen struct {
 	planned  time.Time // when it became known
 }
 
+// usual is the timing of PROTOCOL.md 4.3.
+var usual = timing{
+	Interval: time.Second, Budget: 20, Tick: 30 * time.Millisecond, Margin: 150 * time.Millisecond, ProbeEvery: 60 * time.Millisecond, Probes: 6,
+	Grace: 300 * time.Millisecond, Forget: 24 * time.Hour,
+}
+
 // bond is an end of a link.
 type bond struct {
 	terms   *handshake.Terms
@@ -101,7 +107,7 @@ func (s *society) joinAs(place, self netip.AddrPort, seeds ...int) *citizen {
 	c.process = handshake.NewProcess(secrets, false, s.now)
 	c.boot = c.process.Boot
 	c.membership = newMembership(memberConfig{
-		self: self, boot: c.boot, name: "app", heartbeat: timing(Config{}.heartbeat()), maxPeers: s.most,
+		self: self, boot: c.boot, name: "app", heartbeat: usual, maxPeers: s.most,
 		open: func(int32) uint64 {
 			token := s.rng.Uint64() | 1
 			c.openings[token] = true

@@ -273,7 +273,6 @@ type arrival struct {
 	back  *cameBack
 }
 
-
 // arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a link was seen before.
 func (r *reader) arrive(a arrival) {
 	select {

@@ -145,7 +145,10 @@ func TestNoNumberIsUsedTwiceAndNothingIsReadable(t *testing.T) {
 			}
 		})
 		c.net.SetDefault(simnet.Link{Loss: 0.05})
-		c.withKeys(keyOf(1))
+		c.edit = func(cfg *Config) {
+			cfg.Keys = [][]byte{keyOf(1)}
+			makeDeaf(cfg)
+		}
 		c.startAll(3)
 		c.settle(10 * time.Second)
 		require.NoError(t, c.nodes[1].Register("echo", func(s string) string { return s }))

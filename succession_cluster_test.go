@@ -2,7 +2,6 @@ package broach
 
 import (
 	"context"
-	"slices"
 	"testing"
 	"time"
 
@@ -19,33 +18,6 @@ func (n *Node) linksWith(other *Node) (list []*link) {
 		}
 	}
 	return list
-}
-
-// renew makes a node begin another link to a peer, as if it went on to doubt the one that there is. What comes on that meanwhile may end the doubt.
-func (c *cluster) renew(n, peer *Node) {
-	c.t.Helper()
-	before := n.linksWith(peer)
-	isNew := func(l *link) bool { return !slices.Contains(before, l) && peer.tokens.link(l.toToken) != nil }
-	var doubted time.Time
-	c.until(2*time.Second, "there is no other link", func() bool {
-		if slices.ContainsFunc(n.linksWith(peer), isNew) { // others may end meanwhile, at either end
-			return true
-		}
-		if time.Since(doubted) > 300*time.Millisecond {
-			doubted = time.Now()
-			require.NoError(c.t, n.do(func(now time.Time) { n.doubt(now, peer) }))
-		}
-		return false
-	})
-	time.Sleep(20 * time.Millisecond) // both loops know
-}
-
-// doubt makes the node doubt its link to a peer. The loop calls it.
-func (n *Node) doubt(now time.Time, peer *Node) {
-	p := n.members.peers.byAddr[peer.Addr()]
-	n.members.doubtLink(now, p)
-	p.doubts = doubtsEnough
-	n.carryOut(now)
 }
 
 // inUse is how many calls of ours are in flight on the link.
@@ -72,7 +44,10 @@ func TestCallsEndOnTheLinkOnWhichTheyBegan(t *testing.T) {
 	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
 		t.Run(name, func(t *testing.T) {
 			inCluster(t, 1, func(c *cluster) {
-				c.edit = func(cfg *Config) { cfg.Keys, cfg.CallTimeout = keys, time.Minute }
+				c.edit = func(cfg *Config) {
+					cfg.Keys, cfg.CallTimeout = keys, time.Minute
+					makeDeaf(cfg)
+				}
 				provider, caller := c.start(0), c.start(1, 0)
 				require.NoError(t, provider.Register("wait", func() { time.Sleep(15 * time.Second) }))
 				require.NoError(t, provider.Register("echo", func(b []byte) []byte { return b }))

@@ -177,16 +177,12 @@ func TestNoLinkIsMadeBesideTwoWithCalls(t *testing.T) {
 // [LNK-7] The other link *drains*: what is in flight on it ends on it, and it is closed when no own call is in flight and nothing came for 5 s.
 func TestTheOtherLinkDrains(t *testing.T) {
 	inCluster(t, 3, func(c *cluster) {
+		c.edit = makeDeaf
 		a, b := c.start(0), c.start(1, 0)
 		end := make(chan struct{})
 		require.NoError(t, b.Register("f", func() { <-end }))
 		require.NoError(t, a.WaitFor(context.Background(), "f", 1))
-		time.Sleep(300 * time.Millisecond)            // nothing is said until the next beat
-		require.NoError(t, a.do(func(now time.Time) { // a doubt that goes on
-			p := a.members.peers.byAddr[b.Addr()]
-			p.doubts = doubtsEnough
-			a.members.doubtLink(now, p)
-		}))
+		c.renew(a, b)
 		c.until(time.Second, "two links", func() bool { return len(a.tokens.all()) == 2 && len(b.tokens.all()) == 2 })
 		require.NoError(t, a.WaitFor(context.Background(), "f", 1))
 		other := a.linkWith(b)
