@@ -22,6 +22,7 @@ type help struct {
 	since  time.Time
 	tries  int
 	at     time.Time
+	sent   bool // the latest try was a Ping of its own
 }
 
 // askWitnesses asks whether others reach a peer.
@@ -83,6 +84,7 @@ func (m *membership) tickHelps(now time.Time) {
 		}
 		isPinged := m.isPinged(now, h.target)
 		h.tries++
+		h.sent = !isPinged
 		h.at = now.Add(m.cfg.heartbeat.ProbeEvery)
 		if !isPinged {
 			m.tell(h.target, wire.Ping{Nonce: m.rng.Uint64()}) // whatever comes then will do
@@ -92,7 +94,7 @@ func (m *membership) tickHelps(now time.Time) {
 
 // isPinged reports that a Ping to a target went just now, on behalf of somebody: one does for all who ask.
 func (m *membership) isPinged(now time.Time, target *peer) bool {
-	return slices.ContainsFunc(m.helps, func(h help) bool { return h.target == target && h.tries > 0 && now.Before(h.at) })
+	return slices.ContainsFunc(m.helps, func(h help) bool { return h.target == target && h.sent && now.Before(h.at) })
 }
 
 // onNack hears that a witness does not reach a peer either.
