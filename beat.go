@@ -201,6 +201,16 @@ func (m *membership) watchAt(p *peer) time.Time {
 	return m.lateAt(p)
 }
 
+// noticeStall makes good after this process stood still. It comes before anything that was said meanwhile is taken: what that begins is not to be put off.
+func (m *membership) noticeStall(now time.Time) {
+	stood := now.Sub(m.wakeAt)
+	if m.wakeAt.IsZero() || stood <= stalled {
+		return
+	}
+	m.wakeAt, m.out.stopped = now, stood
+	m.recover(now, stood)
+}
+
 // recover makes good after this process stood still for a while: it was us who were silent, so nobody else is blamed, [MEM-21]. If it stands still again
 // and again, because it gets too little of the processor, it does not ask all each time: that would take what is left.
 func (m *membership) recover(now time.Time, stood time.Duration) {

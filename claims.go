@@ -58,10 +58,10 @@ func (m *membership) tickClaims(now time.Time) {
 	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.left == 0 })
 }
 
-// leaveToOther ends what this node says of a peer, if it is strained: another says the same, to all.
-func (m *membership) leaveToOther(p *peer, kind wire.Kind) {
+// leaveToOther ends the doubts that this node says of a peer, if it is strained: another says the same, to all.
+func (m *membership) leaveToOther(p *peer) {
 	if m.strain.goesOn() {
-		m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.about == p && c.msg.Kind() == kind })
+		m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.about == p && c.msg.Kind() == wire.KindSuspect })
 	}
 }
 
@@ -106,7 +106,7 @@ func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 	}
 	p := m.accusedPeer(t)
 	if p != nil {
-		m.leaveToOther(p, wire.KindSuspect)
+		m.leaveToOther(p)
 	}
 	if p == nil || p.isDoubted() || p.probe.told || !m.mayLook(now, p) {
 		return
@@ -130,9 +130,6 @@ func (m *membership) onOffline(now time.Time, from *peer, t wire.Target) {
 		return
 	}
 	p := m.accusedPeer(t)
-	if p != nil {
-		m.leaveToOther(p, wire.KindOffline)
-	}
 	switch {
 	case p == nil || p.probe.lives:
 	case p.isDoubted():

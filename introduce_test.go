@@ -204,7 +204,7 @@ func TestFirstBeatsArePromisedByTurn(t *testing.T) {
 	t.Log("a death is noticed after", s.now.Sub(died))
 }
 
-// [MEM-9] A peer of which no hello has come is shown to nobody, and told of to nobody.
+// [MEM-9] A peer of which no hello has come is not shown to the program, nor told of; in all else it is a peer.
 func TestWhoHasNotSaidWhoItIsIsNotShown(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.grow(2)[0], s.act(7, 0)

@@ -20,10 +20,12 @@ import (
 //	tie.go         how an Offer or a Confirm becomes a link of a peer
 //	decline.go     who has no room for us
 //	introduce.go   what two peers tell each other of themselves
+//	seeds_known.go what is known of the seeds
 //	learn.go       what our address is, and which of others' are of no use
 //	membership_tables.go  what the peers offer, and how much of that is held
 //	delta.go       changes of large service tables
 //	join.go        seeds, lists, and healing
+//	diff.go        what has changed between two views, and between two tables
 //	state.go       what is believed of a peer, and what is told of it
 //	beat.go        beats, and who is late
 //	strain.go      what a process does that gets too little of its processor
@@ -182,6 +184,7 @@ func (m *membership) receive(now time.Time, src source, msg wire.Message) {
 		m.onFarewell(src, msg)
 		return
 	}
+	m.noticeStall(now)
 	if m.refused(now, src.link, msg) {
 		return
 	}
@@ -298,10 +301,7 @@ func (m *membership) tick(now time.Time) {
 		m.tickLeave(now)
 		return
 	}
-	if !m.wakeAt.IsZero() && now.Sub(m.wakeAt) > stalled {
-		m.out.stopped = now.Sub(m.wakeAt)
-		m.recover(now, m.out.stopped)
-	}
+	m.noticeStall(now)
 	for p := m.duePeer(now); p != nil; p = m.duePeer(now) {
 		m.stepPeer(now, p)
 		m.schedule(p)
