@@ -87,6 +87,7 @@ func (m *membership) accusedPeer(t wire.Target) *peer {
 // refute answers a claim about ourselves, [MEM-16]: to who made it at once, so that it hears us, and to all, but not for each
 // of many.
 func (m *membership) refute(now time.Time, from *peer, t wire.Target) {
+	m.accused = m.moment(now)
 	m.tell(from, wire.Ping{Nonce: m.rng.Uint64()})
 	if t.Inc < m.inc || t.Inc == incMax {
 		return

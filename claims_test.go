@@ -69,21 +69,24 @@ func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 	}
 }
 
-// [MEM-30] the first of them sent two round trips ago, and 100 ms. Two round trips count as 660 ms while none was measured,
-// and as no more than that: by then the node's own probes would have decided. Who has sent fewer since a Suspect sends the rest at
+// [MEM-30] the first of them sent two round trips ago, and 100 ms. Two round trips count as 660 ms while none was measured, and when
+// another called this node itself suspect or offline later than 1 s before the first of these Pings. They count as no more than that. Who has sent fewer since a Suspect sends the rest at
 // 30 ms. Who has heard no Suspect begins to ping so
 func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 	for name, test := range map[string]struct {
 		trip    time.Duration
 		suspect time.Duration // how long before the Offline
+		accused time.Duration // how long before that a was itself called so; 0: never
 		takes   time.Duration
 	}{
-		"no Suspect":                   {time.Millisecond, 0, 150 * time.Millisecond},
-		"no Suspect, nothing measured": {0, 0, 660 * time.Millisecond},
-		"no Suspect, a long way":       {100 * time.Millisecond, 0, 200 * time.Millisecond},
-		"no Suspect, a very long way":  {time.Second, 0, 660 * time.Millisecond},
-		"two Pings sent":               {time.Millisecond, 100 * time.Millisecond, 110 * time.Millisecond},
-		"all Pings sent":               {time.Millisecond, 299 * time.Millisecond, 0},
+		"no Suspect":                   {time.Millisecond, 0, 0, 150 * time.Millisecond},
+		"no Suspect, nothing measured": {0, 0, 0, 660 * time.Millisecond},
+		"no Suspect, a long way":       {100 * time.Millisecond, 0, 0, 200 * time.Millisecond},
+		"no Suspect, a very long way":  {time.Second, 0, 0, 660 * time.Millisecond},
+		"two Pings sent":               {time.Millisecond, 100 * time.Millisecond, 0, 110 * time.Millisecond},
+		"all Pings sent":               {time.Millisecond, 299 * time.Millisecond, 0, 0},
+		"accused itself":               {time.Millisecond, 299 * time.Millisecond, 980 * time.Millisecond, 361 * time.Millisecond},
+		"accused itself before":        {time.Millisecond, 299 * time.Millisecond, 1001 * time.Millisecond, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSociety(t)
@@ -91,6 +94,10 @@ func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 			a, liar, target := all[0], all[1], all[2]
 			p := a.of(target)
 			p.trip = uint32(test.trip.Microseconds())
+			if test.accused > 0 {
+				s.forge(a, a.linkTo(liar), wire.Suspect{Target: wire.Target{Addr: a.cfg.self, Boot: a.cfg.boot}})
+				s.run(test.accused)
+			}
 			s.cut = func(from, to *citizen) bool { return from == target || to == target }
 			if test.suspect > 0 {
 				s.forge(a, a.linkTo(liar), wire.Suspect{Target: p.target()})

@@ -90,6 +90,7 @@ type membership struct {
 	rotation rotation // of the beats
 	pulse    pulse
 	claims   []claim // being repeated
+	accused  moment  // when another last called us suspect or offline; 0: never
 	refuted  moment  // when we last announced that we live; 0: never
 	helps    []help  // probes on behalf of others
 	draining draining

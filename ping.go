@@ -9,6 +9,7 @@ import (
 
 const (
 	pingsKept     = 32                     // to so many of the latest Pings to a peer an answer counts: those of 0.6 s at least
+	accusedFor    = time.Second            // so long who was called suspect itself does not trust a short round trip
 	leastPatience = 100 * time.Millisecond // what a peer has to answer before another is believed that it does not
 )
 
@@ -68,19 +69,30 @@ func (m *membership) isInVain(now time.Time, p *peer, tries int) bool {
 	return int(p.probe.tries) >= tries && !p.probe.lives && m.moment(now) >= m.answerBy(p)
 }
 
-// answerBy is when the first Ping of a probe should have been answered.
-func (m *membership) answerBy(p *peer) moment { return p.inquiry.first + moment(m.patience(p)) }
+// answerBy is when the first Ping of a probe should have been answered. Who cannot reach us may not reach the peer that it gives up either: then it is
+// the ways that are broken, and may be longer than they were once they are whole.
+func (m *membership) answerBy(p *peer) moment {
+	first := p.inquiry.first
+	if m.accused != 0 && m.accused+moment(accusedFor) > first {
+		return first + moment(m.longestPatience())
+	}
+	return first + moment(m.patience(p))
+}
 
 // patience is how long that takes: two round trips. It is no more than what our own probes take to decide, which is also what counts while none was
 // measured: nobody's word makes that verdict come sooner for a peer whose answers are under way. That bounds, too, what one that was measured by
 // a busy process can do.
 func (m *membership) patience(p *peer) time.Duration {
-	h := m.cfg.heartbeat
-	most := time.Duration(h.Probes)*h.ProbeEvery + h.Grace
 	if p.trip == 0 {
-		return most + m.strain.slack()
+		return m.longestPatience()
 	}
-	return min(max(2*p.roundTrip(), leastPatience), most) + m.strain.slack()
+	return min(max(2*p.roundTrip(), leastPatience)+m.strain.slack(), m.longestPatience())
+}
+
+// longestPatience is how long our own probes take to decide.
+func (m *membership) longestPatience() time.Duration {
+	h := m.cfg.heartbeat
+	return time.Duration(h.Probes)*h.ProbeEvery + h.Grace + m.strain.slack()
 }
 
 // noteTrip takes a measured round trip. A longer one counts at once, a shorter one by half: silence is read from it.
