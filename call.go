@@ -71,11 +71,11 @@ func (c *Caller) cutShort() error {
 
 // own makes an error of the codec the error of this call.
 func (c *Caller) own(err error) *Error {
-	e, ok := errors.AsType[*Error](err)
+	e, ok := errors.AsType[*codecError](err)
 	if !ok {
 		panic("broach: internal error: " + err.Error())
 	}
-	return c.fail(e.Code, e.Executed, e.Message)
+	return c.fail(Code(e.Code), Executed(e.Executed), e.Text)
 }
 
 // at names the node that an error is about.
@@ -184,7 +184,9 @@ func (c *Caller) encode(frame *buffer.Buffer, args arguments) *Error {
 	var err error
 	frame.B, err = args.append(frame.B, most)
 	if errors.Is(err, errSize) || len(frame.B)-head > most {
-		err = tooLarge(No, "arguments", most)
+		e := tooLarge(No, "arguments", most)
+		e.Service = c.name
+		return e
 	}
 	if err != nil {
 		return c.own(err)

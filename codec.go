@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"broach/internal/wire"
 )
 
 // The codec turns arguments and results into bytes and back. Values are msgpack:
@@ -13,12 +15,21 @@ import (
 //
 // It runs in the goroutine of the caller or of the worker. Whatever comes from the network passes the guard first.
 
-const (
-	// maxResults is what the count of results, one byte, can say.
-	maxResults = 255
-	// maxText bounds the text of an error, so that its reply has always room.
-	maxText = 8 << 10
-)
+// maxResults is what the count of results, one byte, can say.
+const maxResults = 255
+
+// A codecError says what is wrong with arguments or results, and whether the function had run when that was found.
+type codecError struct {
+	Code     wire.Code
+	Executed wire.Executed
+	Text     string // wire.Shortened
+}
+
+func (e *codecError) Error() string { return e.Text }
+
+func failed(code wire.Code, executed wire.Executed, format string, a ...any) *codecError {
+	return &codecError{code, executed, wire.Shortened(fmt.Sprintf(format, a...))}
+}
 
 // appendArgs appends the arguments of a call to dst. An error is an InvalidArgument that names the argument, or errSize where dst
 // would have to grow by more than most bytes.
@@ -76,22 +87,11 @@ func readBytes(d *decoder) ([]byte, error) {
 	return b, err
 }
 
-// tooLarge is the error of arguments or results that have more bytes than they may.
-func tooLarge(executed Executed, what string, most int) *Error {
-	return failure(TooLarge, executed, "the %s have more than the %d bytes that are allowed", what, most)
-}
+// The writers of the same types.
 
-// failure is an error with a text of at most maxText bytes: what it quotes may be as long as the message was.
-func failure(code Code, executed Executed, format string, a ...any) *Error {
-	return &Error{Code: code, Message: shortened(fmt.Sprintf(format, a...)), Executed: executed}
-}
-
-func shortened(text string) string {
-	if len(text) > maxText {
-		return strings.ToValidUTF8(text[:maxText], "") + "…"
-	}
-	return text
-}
+func writeInt(e *encoder, x int) error       { return e.m.EncodeInt(int64(x)) }
+func writeString(e *encoder, x string) error { return e.m.EncodeString(x) }
+func writeBytes(e *encoder, x []byte) error  { return e.m.EncodeBytes(x) }
 
 // typeName is the name of t as people write it.
 func typeName(t reflect.Type) string {

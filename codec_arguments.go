@@ -1,6 +1,10 @@
 package broach
 
-import "errors"
+import (
+	"errors"
+
+	"broach/internal/wire"
+)
 
 // arguments are those of one call: a list, or typed, which spares boxing each of them, or encoded before.
 type arguments struct {
@@ -67,5 +71,5 @@ func argumentError(n int, err error) error {
 	if err == nil || errors.Is(err, errSize) {
 		return err
 	}
-	return failure(InvalidArgument, No, "argument %d: %v", n, err)
+	return failed(wire.InvalidArgument, wire.ExecutedNo, "argument %d: %v", n, err)
 }

@@ -24,19 +24,6 @@ type inner struct{ Deep, Name string }
 
 type FieldMiddle struct{ inner }
 
-// wrap takes the bytes of v through a call and gives back what it is as a map.
-func asMap(t *testing.T, v any) map[string]any {
-	args, err := appendArgs(nil, maxMessageMost, []any{v})
-	require.NoError(t, err)
-	f, err := newFunction("f", echoAny)
-	require.NoError(t, err)
-	result, refusal := f.invoke(t.Context(), args, nil)
-	require.Nil(t, refusal)
-	m, err := decodeAs[map[string]any](result)
-	require.NoError(t, err)
-	return m
-}
-
 // "struct: exported fields; tag order msgpack, json, field name." Without msgpack tags the fields and the rules of
 // embedding are those of encoding/json.
 func TestFieldsAreThoseOfJSON(t *testing.T) {
@@ -88,7 +75,7 @@ func TestFieldsAreThoseOfJSON(t *testing.T) {
 			require.NoError(t, err)
 			var want map[string]any
 			require.NoError(t, json.Unmarshal(text, &want))
-			text, err = json.Marshal(asMap(t, v))
+			text, err = json.Marshal(carried[map[string]any](t, v))
 			require.NoError(t, err)
 			var got map[string]any
 			require.NoError(t, json.Unmarshal(text, &got))
@@ -104,7 +91,7 @@ func TestMsgpackTagComesFirst(t *testing.T) {
 		C int `msgpack:"-" json:"c"`
 		D int `json:"d"`
 	}{B: 1}
-	require.Equal(t, map[string]any{"x": int64(0), "B": int64(1), "d": int64(0)}, asMap(t, v))
+	require.Equal(t, map[string]any{"x": int64(0), "B": int64(1), "d": int64(0)}, carried[map[string]any](t, v))
 }
 
 // Embedded structs come back as they went, pointers to them made as needed.
@@ -115,19 +102,11 @@ func TestEmbeddedStructsAreDecoded(t *testing.T) {
 		hiddenBase
 		Text string
 	}
-	f, err := newFunction("f", func(m message) message { return m })
-	require.NoError(t, err)
 	for _, sent := range []message{
 		{FieldBase: &FieldBase{ID: 1}, FieldMiddle: FieldMiddle{inner{Deep: "d"}}, hiddenBase: hiddenBase{"s"}, Text: "t"},
 		{Text: "t"},
 	} {
-		args, err := appendArgs(nil, maxMessageMost, []any{sent})
-		require.NoError(t, err)
-		result, refusal := f.invoke(t.Context(), args, nil)
-		require.Nil(t, refusal)
-		got, err := decodeAs[message](result)
-		require.NoError(t, err)
-		require.Equal(t, sent, got)
+		require.Equal(t, sent, carried[message](t, sent))
 	}
 }
 
@@ -137,8 +116,8 @@ func TestFieldsOfOddTypes(t *testing.T) {
 		*loop
 		A int
 	}
-	require.Equal(t, map[string]any{"A": int64(1)}, asMap(t, loop{A: 1, loop: &loop{A: 2}}))
-	require.Equal(t, map[string]any{"B": int64(1)}, asMap(t, struct {
+	require.Equal(t, map[string]any{"A": int64(1)}, carried[map[string]any](t, loop{A: 1, loop: &loop{A: 2}}))
+	require.Equal(t, map[string]any{"B": int64(1)}, carried[map[string]any](t, struct {
 		*hiddenBase
 		B int
 	}{&hiddenBase{"s"}, 1}))
@@ -146,15 +125,9 @@ func TestFieldsOfOddTypes(t *testing.T) {
 
 // A field that a hostile message names twice holds the last value.
 func TestRepeatedFields(t *testing.T) {
-	f, err := newFunction("f", func(b FieldBase) int { return b.ID })
+	b, err := received[FieldBase](unhex(t, "9182a2494401a2494402"))
 	require.NoError(t, err)
-	result, refusal := f.invoke(t.Context(), unhex(t, "9182a2494401a2494402"), nil)
-	require.Nil(t, refusal)
-	n, err := decodeAs[int](result)
-	require.NoError(t, err)
-	require.Equal(t, 2, n)
-
-	_, refusal = f.invoke(t.Context(), unhex(t, "91810102"), nil)
-	require.NotNil(t, refusal)
-	require.Contains(t, refusal.Message, "got integer, want string")
+	require.Equal(t, 2, b.ID)
+	_, err = received[FieldBase](unhex(t, "91810102"))
+	require.ErrorContains(t, err, "got integer, want string")
 }

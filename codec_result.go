@@ -3,6 +3,8 @@ package broach
 import (
 	"fmt"
 	"reflect"
+
+	"broach/internal/wire"
 )
 
 // Results at the caller. The handler has run when they arrive, so every error here says Executed: Yes. One that the
@@ -58,7 +60,7 @@ func (r *resultReader) into(v reflect.Value, i int) error {
 	}
 	_, r.descs, _ = cutKind(r.descs)
 	if err := planOf(v.Type()).decode(r.d, v); err != nil {
-		return failure(InvalidArgument, Yes, "result %d: %v", i+1, err)
+		return failed(wire.InvalidArgument, wire.ExecutedYes, "result %d: %v", i+1, err)
 	}
 	return nil
 }
@@ -168,7 +170,7 @@ func decodeOne[R any](result []byte, read func(*decoder) (R, error)) (r R, _ err
 	}
 	x, err := read(in.d)
 	if err != nil {
-		return r, failure(InvalidArgument, Yes, "result 1: %v", err)
+		return r, failed(wire.InvalidArgument, wire.ExecutedYes, "result 1: %v", err)
 	}
 	return x, nil
 }
@@ -192,12 +194,12 @@ func decodeReflected[R any](result []byte) (r R, _ error) {
 	return *v.Addr().Interface().(*R), nil
 }
 
-func wrongCount(got, want int) *Error {
-	return failure(InvalidArgument, Yes, "the function returns %s, want %d", counted(got, "result"), want)
+func wrongCount(got, want int) *codecError {
+	return failed(wire.InvalidArgument, wire.ExecutedYes, "the function returns %s, want %d", counted(got, "result"), want)
 }
 
-func undecodable(err error) *Error {
-	return failure(Internal, Yes, "undecodable result: %v", err)
+func undecodable(err error) *codecError {
+	return failed(wire.Internal, wire.ExecutedYes, "undecodable result: %v", err)
 }
 
 // counted is n of a noun, in words.

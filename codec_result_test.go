@@ -8,29 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/wire"
+
 	"github.com/stretchr/testify/require"
 )
-
-// resultOf returns what a function without parameters sends back.
-func resultOf(t testing.TB, fn any) []byte {
-	f, err := newFunction("f", fn)
-	require.NoError(t, err)
-	args, err := appendArgs(nil, maxMessageMost, nil)
-	require.NoError(t, err)
-	result, refusal := f.invoke(t.Context(), args, nil)
-	require.Nil(t, refusal)
-	return result
-}
-
-// requireFailure holds err to an *Error that says the handler ran.
-func requireFailure(t *testing.T, err error, code Code, text string) {
-	t.Helper()
-	var e *Error
-	require.ErrorAs(t, err, &e)
-	require.Equal(t, code, e.Code, e.Message)
-	require.Equal(t, Yes, e.Executed)
-	require.Contains(t, e.Message, text)
-}
 
 func TestResultsOnTheWire(t *testing.T) {
 	for want, fn := range map[string]any{
@@ -63,10 +44,10 @@ func TestDescriptionsAreBounded(t *testing.T) {
 		{reflect.TypeFor[deep](), []kind{kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindAny}},
 		{reflect.TypeFor[map[[2]int]int](), []kind{kindAny}},
 		{reflect.TypeFor[map[any]int](), []kind{kindAny}},
-		{reflect.TypeFor[map[level]int](), []kind{kindAny}},
-		{reflect.TypeFor[map[weekday]point](), []kind{kindMap, kindUint8, kindAny}},
-		{reflect.TypeFor[[]level](), []kind{kindSlice, kindAny}},
-		{reflect.TypeFor[[]weekday](), []kind{kindBytes}},
+		{reflect.TypeFor[map[grade]int](), []kind{kindAny}},
+		{reflect.TypeFor[map[day]place](), []kind{kindMap, kindUint8, kindAny}},
+		{reflect.TypeFor[[]grade](), []kind{kindSlice, kindAny}},
+		{reflect.TypeFor[[]day](), []kind{kindBytes}},
 		{reflect.TypeFor[[2][]string](), []kind{kindSlice, kindSlice, kindString}},
 		{reflect.TypeFor[*map[time.Time]*int](), []kind{kindMap, kindTime, kindAny}},
 	} {
@@ -114,7 +95,7 @@ func TestMalformedResults(t *testing.T) {
 		"ff" + hex.EncodeToString(make([]byte, 300)),
 	} {
 		_, err := decodeAny(unhex(t, b))
-		requireFailure(t, err, Internal, "undecodable result")
+		requireFailure(t, err, wire.Internal, "undecodable result")
 	}
 }
 
@@ -129,7 +110,7 @@ func TestTypedResults(t *testing.T) {
 	b, err := decodeAs[bool](resultOf(t, func() bool { return true }))
 	require.NoError(t, err)
 	require.True(t, b)
-	s, err := decodeAs[string](resultOf(t, func() title { return "a" }))
+	s, err := decodeAs[string](resultOf(t, func() word { return "a" }))
 	require.NoError(t, err)
 	require.Equal(t, "a", s)
 	raw, err := decodeAs[[]byte](resultOf(t, func() []byte { return []byte{1} }))
@@ -141,10 +122,10 @@ func TestTypedResults(t *testing.T) {
 	raw, err = decodeAs[[]byte](resultOf(t, func() []int { return []int{1, 2} }))
 	require.NoError(t, err)
 	require.Equal(t, []byte{1, 2}, raw)
-	p, err := decodeAs[*address](resultOf(t, func() address { return address{City: "c"} }))
+	p, err := decodeAs[*place](resultOf(t, func() place { return place{City: "c"} }))
 	require.NoError(t, err)
-	require.Equal(t, &address{City: "c"}, p)
-	p, err = decodeAs[*address](resultOf(t, func() *address { return nil }))
+	require.Equal(t, &place{City: "c"}, p)
+	p, err = decodeAs[*place](resultOf(t, func() *place { return nil }))
 	require.NoError(t, err)
 	require.Nil(t, p)
 	x, err := decodeAs[any](resultOf(t, func() []int8 { return []int8{1} }))
@@ -162,55 +143,55 @@ func TestTypedResults(t *testing.T) {
 
 func TestTypedResultsThatDoNotFit(t *testing.T) {
 	_, err := decodeAs[int8](resultOf(t, func() int { return 300 }))
-	requireFailure(t, err, InvalidArgument, "result 1: 300 does not fit int8")
+	requireFailure(t, err, wire.InvalidArgument, "result 1: 300 does not fit int8")
 	n, err := decodeAs[int](resultOf(t, func() float64 { return 3.5 }))
-	requireFailure(t, err, InvalidArgument, "result 1: 3.5 does not fit int")
+	requireFailure(t, err, wire.InvalidArgument, "result 1: 3.5 does not fit int")
 	require.Zero(t, n)
 	_, err = decodeAs[int](resultOf(t, func() *int { return nil }))
-	requireFailure(t, err, InvalidArgument, "result 1: got nil, want int")
+	requireFailure(t, err, wire.InvalidArgument, "result 1: got nil, want int")
 	_, err = decodeAs[int](resultOf(t, func() {}))
-	requireFailure(t, err, InvalidArgument, "the function returns 0 results, want 1")
+	requireFailure(t, err, wire.InvalidArgument, "the function returns 0 results, want 1")
 	_, err = decodeAs[*int](resultOf(t, func() {}))
-	requireFailure(t, err, InvalidArgument, "the function returns 0 results, want 1")
+	requireFailure(t, err, wire.InvalidArgument, "the function returns 0 results, want 1")
 	_, err = decodeAs[[]any](resultOf(t, func() (int, int) { return 1, 2 }))
-	requireFailure(t, err, InvalidArgument, "the function returns 2 results, want 1")
+	requireFailure(t, err, wire.InvalidArgument, "the function returns 2 results, want 1")
 	_, err = decodeAs[struct{}](resultOf(t, func() int { return 1 }))
-	requireFailure(t, err, InvalidArgument, "got integer, want struct {}")
+	requireFailure(t, err, wire.InvalidArgument, "got integer, want struct {}")
 	_, err = decodeAs[fmt.Stringer](resultOf(t, func() int { return 1 }))
-	requireFailure(t, err, InvalidArgument, "fmt.Stringer cannot be received")
+	requireFailure(t, err, wire.InvalidArgument, "fmt.Stringer cannot be received")
 	_, err = decodeAs[chan int](resultOf(t, func() int { return 1 }))
-	requireFailure(t, err, InvalidArgument, "chan int cannot be received")
+	requireFailure(t, err, wire.InvalidArgument, "chan int cannot be received")
 	for _, broken := range [][]byte{nil, {1}, {1, byte(kindInt), 0xc1}} {
 		_, err = decodeAs[int](broken)
-		requireFailure(t, err, Internal, "undecodable result")
+		requireFailure(t, err, wire.Internal, "undecodable result")
 		_, err = decodeAs[int8](broken)
-		requireFailure(t, err, Internal, "undecodable result")
+		requireFailure(t, err, wire.Internal, "undecodable result")
 	}
 }
 
 func TestResultsForBind(t *testing.T) {
-	types := []reflect.Type{reflect.TypeFor[int64](), reflect.TypeFor[any](), reflect.TypeFor[*address](), reflect.TypeFor[any]()}
-	result := resultOf(t, func() (int, []int8, address, *int) { return 1, []int8{2}, address{City: "c"}, nil })
+	types := []reflect.Type{reflect.TypeFor[int64](), reflect.TypeFor[any](), reflect.TypeFor[*place](), reflect.TypeFor[any]()}
+	result := resultOf(t, func() (int, []int8, place, *int) { return 1, []int8{2}, place{City: "c"}, nil })
 	got, err := decodeResults(result, types)
 	require.NoError(t, err)
 	require.Len(t, got, len(types))
-	for i, want := range []any{int64(1), []int8{2}, &address{City: "c"}, nil} {
+	for i, want := range []any{int64(1), []int8{2}, &place{City: "c"}, nil} {
 		require.Equal(t, types[i], got[i].Type())
 		require.Equal(t, want, got[i].Interface())
 	}
 	_, err = decodeResults(result, types[:3])
-	requireFailure(t, err, InvalidArgument, "the function returns 4 results, want 3")
+	requireFailure(t, err, wire.InvalidArgument, "the function returns 4 results, want 3")
 	types[2] = reflect.TypeFor[string]()
 	_, err = decodeResults(result, types)
-	requireFailure(t, err, InvalidArgument, "result 3: got map, want string")
+	requireFailure(t, err, wire.InvalidArgument, "result 3: got map, want string")
 
 	got, err = decodeResults(resultOf(t, func() {}), nil)
 	require.NoError(t, err)
 	require.Empty(t, got)
 	_, err = decodeResults([]byte{1, byte(kindAny), 0x81, 1, 1}, []reflect.Type{anyType})
-	requireFailure(t, err, Internal, "string keys only")
+	requireFailure(t, err, wire.Internal, "string keys only")
 	_, err = decodeResults(nil, nil)
-	requireFailure(t, err, Internal, "undecodable result")
+	requireFailure(t, err, wire.Internal, "undecodable result")
 }
 
 // Go keeps a type made at run time for ever, so a provider that invents kinds is stopped.

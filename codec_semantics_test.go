@@ -58,7 +58,7 @@ func callCodec(t *testing.T, name string, fn any, args []any) (result any, err e
 	require.NoError(t, err)
 	sent, err := appendArgs(nil, maxMessageMost, args)
 	if err != nil {
-		return nil, err
+		return nil, new(Caller).own(err)
 	}
 	defer func() {
 		if recover() != nil {
@@ -71,7 +71,11 @@ func callCodec(t *testing.T, name string, fn any, args []any) (result any, err e
 	if refusal != nil {
 		return nil, refusal
 	}
-	return decodeAny(reply)
+	result, err = decodeAny(reply)
+	if err != nil {
+		return nil, new(Caller).own(err)
+	}
+	return result, nil
 }
 
 // [VAL-2] A number that does not fit its parameter exactly MUST be refused, at any depth.

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -51,9 +52,9 @@ func (c typeCheck) check(t reflect.Type) error {
 
 func checkInterface(t reflect.Type) error {
 	switch {
-	case t == contextType:
+	case t == reflect.TypeFor[context.Context]():
 		return errContextPlace
-	case t == errorType:
+	case t == reflect.TypeFor[error]():
 		return errErrorPlace
 	case t.NumMethod() > 0:
 		return fmt.Errorf("%s cannot be sent: of interfaces, only any can", typeName(t))

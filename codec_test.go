@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"broach/internal/wire"
+
 	"github.com/stretchr/testify/require"
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -25,43 +27,18 @@ func TestArgumentsOnTheWire(t *testing.T) {
 		"91cb3ff8000000000000":               {1.5},
 		"91ca3fc00000":                       {float32(1.5)},
 		"9181a161920102":                     {map[string][]int8{"a": {1, 2}}},
-		"9182a6737472656574a0a4746f776ea163": {&address{City: "c"}},
+		"9182a6737472656574a0a4746f776ea163": {&place{City: "c"}},
 		"91ce3b9aca00":                       {1_000_000_000},
 	} {
-		b, err := appendArgs([]byte{0xaa}, maxMessageMost, args)
+		b, err := appendArgs([]byte{0xaa}, most, args)
 		require.NoError(t, err)
 		require.Equal(t, "aa"+want, hex.EncodeToString(b))
 	}
 }
 
-// Bytes that are not an array of values are no arguments, and the function does not run.
-//
-// [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting is at most 64,
-// elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered InvalidArgument.
-func TestMalformedArguments(t *testing.T) {
-	f, err := newFunction("f", func(...any) { t.Error("the function ran") })
-	require.NoError(t, err)
-	for b, text := range map[string]string{
-		"":       "goes beyond the message",
-		"01":     "got integer, want []any",
-		"8101c0": "got map, want []any",
-		"c0":     "got nil, want []any",
-		"9201":   "goes beyond the message",
-		"9101c0": "bytes after the last value",
-		"91c1":   "0xc1",
-	} {
-		_, refusal := f.invoke(t.Context(), unhex(t, b), nil)
-		require.NotNil(t, refusal, b)
-		require.Equal(t, InvalidArgument, refusal.Code)
-		require.Equal(t, No, refusal.Executed)
-		require.Contains(t, refusal.Message, "f(...any): malformed arguments: ")
-		require.Contains(t, refusal.Message, text)
-	}
-}
-
 // What was in dst stays as it is when an argument cannot be encoded.
 func TestArgumentsThatFailLeaveDst(t *testing.T) {
-	b, err := appendArgs([]byte("kept"), maxMessageMost, []any{1, make(chan int)})
+	b, err := appendArgs([]byte("kept"), most, []any{1, make(chan int)})
 	require.Error(t, err)
 	require.Equal(t, "kept", string(b))
 }
@@ -77,40 +54,34 @@ func nest(levels int) any {
 
 // What the sender lets through is what the receiver lets through, for arguments and for results.
 func TestSenderAndReceiverAgreeOnDepth(t *testing.T) {
-	f, err := newFunction("f", echoAny)
-	require.NoError(t, err)
 	for _, args := range [][]any{{nest(maxDepth)}, {1, nest(maxDepth)}} {
-		_, err = appendArgs(nil, maxMessageMost, args)
+		_, err := appendArgs(nil, most, args)
 		require.NoError(t, err)
 	}
-	args, err := appendArgs(nil, maxMessageMost, []any{nest(maxDepth)})
-	require.NoError(t, err)
-	result, refusal := f.invoke(t.Context(), args, nil)
-	require.Nil(t, refusal)
-	got, err := decodeAny(result)
+	require.Equal(t, nest(maxDepth), carried[any](t, nest(maxDepth)))
+	got, err := decodeAny(resultOf(t, func() any { return nest(maxDepth) }))
 	require.NoError(t, err)
 	require.Equal(t, nest(maxDepth), got)
 
-	_, err = appendArgs(nil, maxMessageMost, []any{nest(maxDepth + 1)})
+	_, err = appendArgs(nil, most, []any{nest(maxDepth + 1)})
 	require.ErrorContains(t, err, errDepth.Error())
 	tooDeep := append(bytes.Repeat([]byte{0x91}, maxDepth+2), 0xc0)
-	_, refusal = f.invoke(t.Context(), tooDeep, nil)
-	require.NotNil(t, refusal)
-	require.Contains(t, refusal.Message, errDepth.Error())
+	_, err = received[any](tooDeep)
+	require.ErrorIs(t, err, errDepth)
 }
 
 func TestSenderAndReceiverAgreeOnElements(t *testing.T) {
 	raw := func(n int) msgpack.RawMessage {
 		return append([]byte{0xdd, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, make([]byte, n)...)
 	}
-	args, err := appendArgs(nil, maxMessageMost, []any{raw(maxElements - 2)})
+	args, err := appendArgs(nil, most, []any{raw(maxElements - 2)})
 	require.NoError(t, err)
 	d, _, err := openArgs(args)
 	require.NoError(t, err)
 	d.close()
-	_, err = appendArgs(nil, maxMessageMost, []any{raw(maxElements - 1)})
+	_, err = appendArgs(nil, most, []any{raw(maxElements - 1)})
 	require.ErrorContains(t, err, errElements.Error())
-	_, err = appendArgs(nil, maxMessageMost, []any{make([]struct{}, maxElements)})
+	_, err = appendArgs(nil, most, []any{make([]struct{}, maxElements)})
 	require.ErrorContains(t, err, errElements.Error())
 }
 
@@ -124,15 +95,8 @@ func TestPlansAreMadeConcurrently(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			args, err := appendArgs(nil, maxMessageMost, []any{branch{Left: &branch{Leaves: map[string]leaf{"a": {1}}}}})
-			require.NoError(t, err)
-			f, err := newFunction("f", func(b branch) int { return b.Left.Leaves["a"].N })
-			require.NoError(t, err)
-			result, refusal := f.invoke(t.Context(), args, nil)
-			require.Nil(t, refusal)
-			n, err := decodeAs[int](result)
-			require.NoError(t, err)
-			require.Equal(t, 1, n)
+			sent := branch{Left: &branch{Leaves: map[string]leaf{"a": {1}}}}
+			require.Equal(t, sent, carried[branch](t, sent))
 		})
 	}
 	wg.Wait()
@@ -140,14 +104,6 @@ func TestPlansAreMadeConcurrently(t *testing.T) {
 
 // Error texts quote what was sent, however long; they are cut to what a reply has room for.
 func TestErrorTextIsBounded(t *testing.T) {
-	f, err := newFunction("f", func(point) {})
-	require.NoError(t, err)
-	args, err := appendArgs(nil, maxMessageMost, []any{[]any{strings.Repeat("世", maxText)}})
-	require.NoError(t, err)
-	_, refusal := f.invoke(t.Context(), args, nil)
-	require.NotNil(t, refusal)
-	require.LessOrEqual(t, len(refusal.Message), maxText+len("…"))
-
-	long := failure(Internal, Yes, "%s", strings.Repeat("世", maxText))
-	require.Equal(t, maxText/3*3+len("…"), len(long.Message), "cut between characters")
+	long := failed(wire.Internal, wire.ExecutedYes, "%s", strings.Repeat("世", wire.MaxText))
+	require.Equal(t, wire.MaxText/3*3+len("…"), len(long.Text), "cut between characters")
 }

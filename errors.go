@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"broach/internal/wire"
 )
 
 // Code says what kind of failure an Error is. Codes from 1000 up are the application's own to define; those below are broach's.
@@ -160,6 +162,16 @@ func (e *Error) brief() string {
 
 // isMade reports that e was made for a handler to return, and is not yet the error of a call.
 func (e *Error) isMade() bool { return e.Service == "" && e.Node == "" }
+
+// failure is an error that this package makes itself.
+func failure(code Code, executed Executed, format string, a ...any) *Error {
+	return &Error{Code: code, Message: wire.Shortened(fmt.Sprintf(format, a...)), Executed: executed}
+}
+
+// tooLarge is the error of arguments or results that have more bytes than they may.
+func tooLarge(executed Executed, what string, most int) *Error {
+	return failure(TooLarge, executed, "the %s have more than the %d bytes that are allowed", what, most)
+}
 
 // because gives a new error its cause.
 func (e *Error) because(cause error) *Error {

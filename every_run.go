@@ -6,6 +6,7 @@ import (
 
 	"broach/internal/pace"
 	"broach/internal/pool"
+	"broach/internal/wire"
 )
 
 // A timerRun is a timer as the pool's job: it is offered when it is due, and not again before that run has ended. It is a type of its own since
@@ -98,7 +99,7 @@ func (t *Timer) logError(err *Error) {
 // Failed ends a run whose function panicked or ended its goroutine.
 func (t timerRun) Failed(v any, stack []byte) {
 	if suppressed, ok := t.node.provider.panics.Allow(time.Now()); ok {
-		t.node.log.Error("broach: timer panicked", "every", t.plan.Every, "name", t.name, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
+		t.node.log.Error("broach: timer panicked", "every", t.plan.Every, "name", t.name, "panic", wire.Shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
 	t.finish()
 }

@@ -74,7 +74,7 @@ func TestWhatIsSaidInPlaceOfAReplyThatIsNotKept(t *testing.T) {
 // What ends the transfer of a reply says no more of the function than the reply did.
 // [FRAG-9] one whose reply is, as the reply said
 func TestWhatIsSaidInPlaceOfALargeReply(t *testing.T) {
-	text := strings.Repeat("x", maxText)
+	text := strings.Repeat("x", wire.MaxText)
 	for name, executed := range repliesThatSay {
 		if name == "accepted" {
 			continue // it is short

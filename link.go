@@ -104,7 +104,7 @@ type exchange struct {
 
 // envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds: a name and metadata, or
 // the causes and the text of an error.
-const envelope = 256 + wire.MaxPairs + maxText
+const envelope = 256 + wire.MaxPairs + wire.MaxText
 
 // talk makes the exchange at first need.
 func (l *link) talk(now time.Time) {

@@ -8,6 +8,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/race"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -132,7 +133,7 @@ func (p *toldPair) serve(id, size int, _ []byte) ([]byte, error) {
 	p.mu.Unlock()
 	switch id % 7 {
 	case 0:
-		return nil, Errorf(Application, "%s", make([]byte, size%maxText))
+		return nil, Errorf(Application, "%s", make([]byte, size%wire.MaxText))
 	case 1:
 		time.Sleep(time.Duration(size%300) * time.Millisecond)
 	}

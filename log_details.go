@@ -86,12 +86,12 @@ func withoutArguments(err *Error) string {
 		which, _, _ := strings.Cut(err.Message, ": ")
 		return which + " does not fit"
 	}
-	return shortened(err.Message)
+	return wire.Shortened(err.Message)
 }
 
 // noteUnknown tells of a call of a function that this node does not offer.
 func (n *Node) noteUnknown(l *link, service []byte) {
 	if n.isDebugging() {
-		n.detail(time.Now(), "broach: a function is called that this node does not offer", "service", shortened(string(service)), "from", l.id.Addr)
+		n.detail(time.Now(), "broach: a function is called that this node does not offer", "service", wire.Shortened(string(service)), "from", l.id.Addr)
 	}
 }

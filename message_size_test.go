@@ -15,7 +15,7 @@ import (
 // sizedText is an error that every program of these tests knows, with details of any length.
 type sizedText struct{ Details []byte }
 
-func (e sizedText) Error() string { return strings.Repeat("x", maxText) }
+func (e sizedText) Error() string { return strings.Repeat("x", wire.MaxText) }
 
 func init() { RegisterError("broach.sizedText", sizedText{}) }
 
@@ -37,7 +37,7 @@ func TestWhatGoesAlongNeedsNoRoomOfTheMessage(t *testing.T) {
 			const details = wire.MaxPairs - 64
 			_, err = n.Caller("fail").Call(c.t.Context(), details)
 			e := requireError(c.t, err, Application, Yes)
-			require.Equal(c.t, strings.Repeat("x", maxText), e.Message)
+			require.Equal(c.t, strings.Repeat("x", wire.MaxText), e.Message)
 			cause, ok := errors.AsType[sizedText](err)
 			require.True(c.t, ok)
 			require.Len(c.t, cause.Details, details)

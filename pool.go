@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"broach/internal/pace"
+	"broach/internal/wire"
 )
 
 // Pool bounds the workers that run handlers. Every zero field is its default, so the zero Pool is complete.
@@ -53,7 +54,7 @@ type provider struct {
 // logPanic tells this node, and nobody else, with what and where user code panicked.
 func (p *provider) logPanic(service string, v any, stack []byte) {
 	if suppressed, ok := p.panics.Allow(time.Now()); ok {
-		p.log.Error("broach: function panicked", "service", service, "panic", shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
+		p.log.Error("broach: function panicked", "service", service, "panic", wire.Shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
 }
 

@@ -84,7 +84,3 @@ func typedReply[R any](ctx context.Context, f *function, dst []byte, r R, err er
 	}
 	return e.finish(), nil
 }
-
-func writeInt(e *encoder, x int) error       { return e.m.EncodeInt(int64(x)) }
-func writeString(e *encoder, x string) error { return e.m.EncodeString(x) }
-func writeBytes(e *encoder, x []byte) error  { return e.m.EncodeBytes(x) }

@@ -12,6 +12,7 @@ import (
 
 	"broach/internal/race"
 	"broach/internal/simnet"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -97,7 +98,7 @@ func (r *toldRun) run(ctx context.Context, id int64, size int, _ []byte) ([]byte
 		time.Sleep(time.Duration(id%150) * time.Millisecond)
 	}
 	if id%11 == 0 {
-		return nil, Errorf(Application, "%s", noise(size)[:size%maxText])
+		return nil, Errorf(Application, "%s", noise(size)[:size%wire.MaxText])
 	}
 	return make([]byte, size), ctx.Err()
 }

@@ -1,5 +1,7 @@
 package wire
 
+import "strings"
+
 // Code is the number of an error, PROTOCOL.md 2.2. It is no error by itself: what it means to a caller, the caller's side says. 0 is none.
 type Code uint32
 
@@ -30,3 +32,14 @@ const (
 	ExecutedNo    Executed = 1
 	ExecutedYes   Executed = 2
 )
+
+// MaxText is how long the text of an error may be, in bytes: a Reply has room for so much. An ellipsis may follow.
+const MaxText = 8 << 10
+
+// Shortened is a text that an error may have. What it quotes may be as long as a message.
+func Shortened(text string) string {
+	if len(text) > MaxText {
+		return strings.ToValidUTF8(text[:MaxText], "") + "…"
+	}
+	return text
+}

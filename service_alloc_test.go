@@ -1,0 +1,26 @@
+//go:build !race
+
+package broach
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Not under the race detector, which makes sync.Pool forget.
+
+// No allocation is made to run add(int, int).
+func TestPlainFunctionsDoNotAllocate(t *testing.T) {
+	f, err := newFunction("add", func(x, y int) int { return x + y })
+	require.NoError(t, err)
+	sent, err := appendArgs(nil, maxMessageMost, []any{1, 2})
+	require.NoError(t, err)
+	var result []byte
+	require.Zero(t, testing.AllocsPerRun(100, func() { result, _ = f.invoke(t.Context(), sent, result[:0]) }), "running")
+
+	type sum func(x, y int) int // a named type is called by reflection
+	f, err = newFunction("add", sum(func(x, y int) int { return x + y }))
+	require.NoError(t, err)
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { result, _ = f.invoke(t.Context(), sent, result[:0]) }), 2.0, "running by reflection")
+}
