@@ -34,7 +34,7 @@ func withoutContext2[A, B, R any](f func(context.Context, A, B) (R, error)) func
 
 func boundUnary[A, R any](c *Caller, write func(*encoder, A) error, read func(*decoder) (R, error)) func(context.Context, A) (R, error) {
 	return func(ctx context.Context, a A) (R, error) {
-		return callTyped(ctx, c, &oneArgument[A]{a, write}, read)
+		return callTyped(ctx, c, withOne(a, write), read)
 	}
 }
 
@@ -42,7 +42,7 @@ func boundBinary[A, B, R any](
 	c *Caller, writeA func(*encoder, A) error, writeB func(*encoder, B) error, read func(*decoder) (R, error),
 ) func(context.Context, A, B) (R, error) {
 	return func(ctx context.Context, a A, b B) (R, error) {
-		return callTyped(ctx, c, &twoArguments[A, B]{a, b, writeA, writeB}, read)
+		return callTyped(ctx, c, withTwo(a, b, writeA, writeB), read)
 	}
 }
 

@@ -61,6 +61,26 @@ func openArgs(b []byte) (*decoder, int, error) {
 	return d, n, nil
 }
 
+// appendValue appends one value to dst, most bytes at most.
+func appendValue(dst []byte, most int, v reflect.Value) ([]byte, error) {
+	e := newEncoder(dst, 1, most)
+	err := planOf(v.Type()).encode(e, v)
+	return e.finish(), err
+}
+
+// readValue reads b, which is one value, into v. What that allocates is taken from memory: several values may share it, memoryFloor at first.
+func readValue(b []byte, v reflect.Value, memory *int64) error {
+	if err := checkMsgpack(b, 1); err != nil {
+		return err
+	}
+	d := newDecoder(b)
+	defer d.close()
+	d.memory = *memory
+	err := planOf(v.Type()).decode(d, v)
+	*memory = d.memory
+	return err
+}
+
 // The readers of the plainest types, for everything that knows them without reflection.
 
 func readInt(d *decoder) (int, error) {

@@ -40,6 +40,16 @@ func (a arguments) append(dst []byte, most int) ([]byte, error) {
 	return b, nil
 }
 
+// withOne is one argument and how it is written.
+func withOne[A any](a A, write func(*encoder, A) error) typedArguments {
+	return &oneArgument[A]{a, write}
+}
+
+// withTwo are two.
+func withTwo[A, B any](a A, b B, writeA func(*encoder, A) error, writeB func(*encoder, B) error) typedArguments {
+	return &twoArguments[A, B]{a, b, writeA, writeB}
+}
+
 type oneArgument[A any] struct {
 	a     A
 	write func(*encoder, A) error

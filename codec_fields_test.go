@@ -125,9 +125,9 @@ func TestFieldsOfOddTypes(t *testing.T) {
 
 // A field that a hostile message names twice holds the last value.
 func TestRepeatedFields(t *testing.T) {
-	b, err := received[FieldBase](unhex(t, "9182a2494401a2494402"))
+	b, err := received[FieldBase](fromHex(t, "9182a2494401a2494402"))
 	require.NoError(t, err)
 	require.Equal(t, 2, b.ID)
-	_, err = received[FieldBase](unhex(t, "91810102"))
+	_, err = received[FieldBase](fromHex(t, "91810102"))
 	require.ErrorContains(t, err, "got integer, want string")
 }

@@ -22,7 +22,7 @@ func TestGuardKnowsEveryCode(t *testing.T) {
 		"d900", "d90161", "da000161", "db0000000161", // str
 		"dc000101", "dd0000000101", "de00010102", "df000000010102", // array, map
 	} {
-		b := unhex(t, whole)
+		b := fromHex(t, whole)
 		require.NoError(t, checkMsgpack(b, 1), whole)
 		require.NoError(t, checkMsgpack(append(b, b...), 2), whole)
 		require.ErrorIs(t, checkMsgpack(append(b, 0), 1), errTrailing, whole)
@@ -39,7 +39,7 @@ func TestGuardKnowsEveryCode(t *testing.T) {
 // elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered InvalidArgument.
 func TestGuardBoundsDepth(t *testing.T) {
 	nest := func(outer string, levels int) []byte {
-		return append(bytes.Repeat(unhex(t, outer), levels), 0xc0)
+		return append(bytes.Repeat(fromHex(t, outer), levels), 0xc0)
 	}
 	for _, outer := range []string{"91", "dc0001", "8101", "dd00000001"} {
 		require.NoError(t, checkMsgpack(nest(outer, maxDepth), 1), outer)
@@ -56,9 +56,9 @@ func TestGuardBoundsElements(t *testing.T) {
 		"8201020304":     5,
 		"92920102920304": 7,
 	} {
-		g := guard{b: unhex(t, b), left: elements}
+		g := guard{b: fromHex(t, b), left: elements}
 		require.NoError(t, g.all(1, maxDepth), b)
-		g = guard{b: unhex(t, b), left: elements - 1}
+		g = guard{b: fromHex(t, b), left: elements - 1}
 		require.ErrorIs(t, g.all(1, maxDepth), errElements, b)
 	}
 	tooMany := append([]byte{0xdd, 0, 0x80, 0, 0}, make([]byte, maxElements)...)
@@ -79,12 +79,12 @@ func TestGuardDoesNotAllocate(t *testing.T) {
 // Values that claim much in few bytes are refused before anything is made for them.
 func TestHostileValuesAreRefusedCheaply(t *testing.T) {
 	for name, b := range map[string][]byte{
-		"an array of 2^31 elements in 6 bytes": unhex(t, "91dd80000000"),
-		"a string of 4 GiB in 6 bytes":         unhex(t, "91dbffffffff"),
+		"an array of 2^31 elements in 6 bytes": fromHex(t, "91dd80000000"),
+		"a string of 4 GiB in 6 bytes":         fromHex(t, "91dbffffffff"),
 		"a million levels":                     bytes.Repeat([]byte{0x91}, 1<<20),
 	} {
 		result := append([]byte{1, byte(kindAny)}, b...)
-		require.Less(t, allocated(func() {
+		require.Less(t, taken(func() {
 			_, err := decodeAny(result)
 			require.Error(t, err)
 			_, err = received[any](b)
@@ -107,13 +107,13 @@ func TestMemoryIsBoundedByTheMessage(t *testing.T) {
 		"pointers": func(b []byte) error { _, err := received[[]*big](b); return err },
 		"arrays":   func(b []byte) error { _, err := received[[][100]big](b); return err },
 	} {
-		require.Less(t, allocated(func() { require.ErrorIs(t, read(message(n, 0x80)), errMemory, name) }), uint64(memoryFloor+memoryPerByte*2*n), name)
+		require.Less(t, taken(func() { require.ErrorIs(t, read(message(n, 0x80)), errMemory, name) }), uint64(memoryFloor+memoryPerByte*2*n), name)
 	}
 	_, err := received[[]big](message(900, 0x80))
 	require.NoError(t, err, "small amounts pass whatever their density")
 
 	for name, b := range map[string][]byte{"nils": message(n, 0xc0), "empty maps": message(n, 0x80), "empty arrays": message(n, 0x90)} {
-		require.Less(t, allocated(func() {
+		require.Less(t, taken(func() {
 			_, err := received[any](b)
 			require.NoError(t, err, name)
 		}), uint64(2*memoryPerByte*len(b)), name)

@@ -18,7 +18,7 @@ const most = 1 << 30
 // Types that the tests pass around.
 type (
 	word string
-	day   uint8
+	day  uint8
 
 	place struct {
 		Street string `json:"street"`
@@ -42,14 +42,14 @@ func (g *grade) UnmarshalText(b []byte) error {
 	return nil
 }
 
-func unhex(t testing.TB, s string) []byte {
+func fromHex(t testing.TB, s string) []byte {
 	b, err := hex.DecodeString(s)
 	require.NoError(t, err)
 	return b
 }
 
-// allocated returns the bytes that f allocates.
-func allocated(f func()) uint64 {
+// taken returns how many bytes f allocates.
+func taken(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	f()

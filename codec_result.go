@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"fmt"
 	"reflect"
 
 	"broach/internal/wire"
@@ -195,17 +194,13 @@ func decodeReflected[R any](result []byte) (r R, _ error) {
 }
 
 func wrongCount(got, want int) *codecError {
-	return failed(wire.InvalidArgument, wire.ExecutedYes, "the function returns %s, want %d", counted(got, "result"), want)
+	results := "results"
+	if got == 1 {
+		results = "result"
+	}
+	return failed(wire.InvalidArgument, wire.ExecutedYes, "the function returns %d %s, want %d", got, results, want)
 }
 
 func undecodable(err error) *codecError {
 	return failed(wire.Internal, wire.ExecutedYes, "undecodable result: %v", err)
-}
-
-// counted is n of a noun, in words.
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -94,7 +94,7 @@ func TestMalformedResults(t *testing.T) {
 		"011104",     // an int as a time
 		"ff" + hex.EncodeToString(make([]byte, 300)),
 	} {
-		_, err := decodeAny(unhex(t, b))
+		_, err := decodeAny(fromHex(t, b))
 		requireFailure(t, err, wire.Internal, "undecodable result")
 	}
 }

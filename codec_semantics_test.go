@@ -56,7 +56,7 @@ func runSemanticCases(t *testing.T, call semanticCall) {
 func callCodec(t *testing.T, name string, fn any, args []any) (result any, err error) {
 	f, err := newFunction(name, fn)
 	require.NoError(t, err)
-	sent, err := appendArgs(nil, maxMessageMost, args)
+	sent, err := arguments{list: args}.append(nil, maxMessageMost)
 	if err != nil {
 		return nil, new(Caller).own(err)
 	}
@@ -71,7 +71,7 @@ func callCodec(t *testing.T, name string, fn any, args []any) (result any, err e
 	if refusal != nil {
 		return nil, refusal
 	}
-	result, err = decodeAny(reply)
+	result, err = decodeAs[any](reply)
 	if err != nil {
 		return nil, new(Caller).own(err)
 	}

@@ -77,3 +77,8 @@ func (c typeCheck) checkFields(t reflect.Type) error {
 	}
 	return nil
 }
+
+// hasContent reports whether a struct type has anything to send: fields, or methods that encode and decode it.
+func hasContent(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && (len(fieldsOf(t)) > 0 || ownEncode(t) != nil && ownDecode(t) != nil)
+}

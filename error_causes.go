@@ -47,9 +47,8 @@ func (k knownError) find(err error) (details []byte, ok bool) {
 	if !errors.As(err, v.Interface()) {
 		return nil, false
 	}
-	e := newEncoder(nil, 1, wire.MaxPairs)
-	failed := planOf(k.typ).encode(e, v.Elem())
-	return e.finish(), failed == nil
+	details, failed := appendValue(nil, wire.MaxPairs, v.Elem())
+	return details, failed == nil
 }
 
 // fitting leaves out the largest causes until the others fit a Reply.
@@ -88,16 +87,8 @@ func (k knownError) read(details []byte, memory *int64) error {
 	if k.typ == nil {
 		return k.sentinel
 	}
-	if checkMsgpack(details, 1) != nil {
-		return nil
-	}
-	d := newDecoder(details)
-	defer d.close()
-	d.memory = *memory
 	v := reflect.New(k.typ).Elem()
-	err := planOf(k.typ).decode(d, v)
-	*memory = d.memory
-	if err != nil || v.Kind() == reflect.Pointer && v.IsNil() {
+	if err := readValue(details, v, memory); err != nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil
 	}
 	return v.Interface().(error)

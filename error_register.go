@@ -92,7 +92,7 @@ func isDetailed(t reflect.Type) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	return t.Kind() == reflect.Struct && (len(fieldsOf(t)) > 0 || ownEncode(t) != nil && ownDecode(t) != nil)
+	return hasContent(t)
 }
 
 // withError returns a list that has k, too.

@@ -89,7 +89,7 @@ func (f *function) pack(ctx context.Context, args []any) ([]reflect.Value, *Erro
 		in = append(in, reflect.ValueOf(ctx))
 	}
 	if fixed := len(f.params); len(args) != fixed && !(f.isVariadic && len(args) >= fixed-1) {
-		return nil, failure(Internal, No, "%s: an Interceptor made it %s", f.sig, counted(len(args), "argument"))
+		return nil, failure(Internal, No, "%s: an Interceptor made it %s", f.sig, someArguments(len(args)))
 	}
 	for i, a := range args {
 		v, ok := fit(a, f.paramType(i))

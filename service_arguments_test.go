@@ -2,7 +2,9 @@ package broach
 
 import (
 	"bytes"
+	"encoding/hex"
 	"math/big"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,21 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vmihailenco/msgpack/v5"
 )
+
+func unhex(t testing.TB, s string) []byte {
+	b, err := hex.DecodeString(s)
+	require.NoError(t, err)
+	return b
+}
+
+// allocated returns the bytes that f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
 
 // Bytes that are not an array of values are no arguments, and the function does not run.
 //
@@ -90,7 +107,7 @@ func TestMemoryOfVariadicFunctionsIsBounded(t *testing.T) {
 func TestErrorTextOfAFunctionIsBounded(t *testing.T) {
 	f, err := newFunction("f", func(point) {})
 	require.NoError(t, err)
-	args, err := appendArgs(nil, maxMessageMost, []any{[]any{strings.Repeat("世", wire.MaxText)}})
+	args, err := arguments{list: []any{[]any{strings.Repeat("世", wire.MaxText)}}}.append(nil, maxMessageMost)
 	require.NoError(t, err)
 	_, refusal := f.invoke(t.Context(), args, nil)
 	require.NotNil(t, refusal)
@@ -117,7 +134,7 @@ var fuzzed = []any{
 // Arguments are taken or refused; nothing else happens.
 func FuzzDecodeArgs(f *testing.F) {
 	for _, c := range semanticCases {
-		if args, err := appendArgs(nil, maxMessageMost, c.args); err == nil {
+		if args, err := (arguments{list: c.args}).append(nil, maxMessageMost); err == nil {
 			f.Add(args)
 		}
 	}
@@ -139,7 +156,7 @@ func FuzzDecodeArgs(f *testing.F) {
 				require.Equal(t, No, refusal.Executed)
 				continue
 			}
-			_, err := decodeAny(result)
+			_, err := decodeAs[any](result)
 			require.NoError(t, err, fun.sig)
 		}
 	})
@@ -162,7 +179,7 @@ func BenchmarkInvoke(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			f, err := newFunction("f", c.fn)
 			require.NoError(b, err)
-			args, err := appendArgs(nil, maxMessageMost, c.args)
+			args, err := arguments{list: c.args}.append(nil, maxMessageMost)
 			require.NoError(b, err)
 			var dst []byte
 			b.ReportAllocs()

@@ -3,6 +3,7 @@ package broach
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"sync"
@@ -17,9 +18,17 @@ func (f *function) invoke(ctx context.Context, args, dst []byte) ([]byte, *Error
 	}
 	defer d.close()
 	if fixed := len(f.params); n != fixed && !(f.isVariadic && n >= fixed-1) {
-		return nil, failure(InvalidArgument, No, "%s: got %s", f.sig, counted(n, "argument"))
+		return nil, failure(InvalidArgument, No, "%s: got %s", f.sig, someArguments(n))
 	}
 	return f.run(ctx, f, d, n, dst)
+}
+
+// someArguments is how many arguments there are, in words.
+func someArguments(n int) string {
+	if n == 1 {
+		return "1 argument"
+	}
+	return fmt.Sprintf("%d arguments", n)
 }
 
 // A callFrame holds the arguments of one call of a function by reflection. It is used again: reflect.Call copies.
