@@ -41,7 +41,7 @@ func (b *binding) call(in []reflect.Value) []reflect.Value {
 	if len(b.caller.opts.interceptors) > 0 {
 		return b.callIntercepted(ctx, args)
 	}
-	p, failed := b.caller.do(ctx, outCall{arguments: arguments{list: args}})
+	p, failed := b.caller.do(ctx, outCall{arguments: arguments{List: args}})
 	if failed != nil {
 		return b.failed(failed)
 	}

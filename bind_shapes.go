@@ -52,9 +52,9 @@ func callTyped[R any](ctx context.Context, c *Caller, args typedArguments, read 
 		ctx = context.Background() // as in a binding by reflection
 	}
 	if len(c.opts.interceptors) > 0 {
-		return callIntercepted[R](ctx, c, args.list())
+		return callIntercepted[R](ctx, c, args.List())
 	}
-	p, failed := c.do(ctx, outCall{arguments: arguments{typed: args}})
+	p, failed := c.do(ctx, outCall{arguments: arguments{Typed: args}})
 	if failed != nil {
 		var none R
 		return none, failed

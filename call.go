@@ -46,7 +46,7 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 	if len(c.opts.interceptors) > 0 {
 		return callIntercepted[R](ctx, c, args)
 	}
-	p, failed := c.do(ctx, outCall{arguments: arguments{list: args}})
+	p, failed := c.do(ctx, outCall{arguments: arguments{List: args}})
 	if failed != nil {
 		var none R
 		return none, failed
@@ -182,7 +182,7 @@ func (c *Caller) isHereOnly() bool {
 func (c *Caller) encode(frame *buffer.Buffer, args arguments) *Error {
 	head, most := len(frame.B), c.node.maxMessage
 	var err error
-	frame.B, err = args.append(frame.B, most)
+	frame.B, err = args.Append(frame.B, most)
 	if errors.Is(err, errSize) || len(frame.B)-head > most {
 		e := tooLarge(No, "arguments", most)
 		e.Service = c.name

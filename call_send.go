@@ -10,7 +10,7 @@ func (c *Caller) Send(ctx context.Context, args ...any) error {
 	if len(c.opts.interceptors) > 0 {
 		return c.sendIntercepted(ctx, args)
 	}
-	p, failed := c.do(ctx, outCall{arguments: arguments{list: args}, oneWay: true})
+	p, failed := c.do(ctx, outCall{arguments: arguments{List: args}, oneWay: true})
 	if failed != nil {
 		return failed
 	}

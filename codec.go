@@ -39,7 +39,7 @@ func appendArgs(dst []byte, most int, args []any) ([]byte, error) {
 	for i := 0; i < len(args) && err == nil; i++ {
 		err = argumentError(i+1, e.value(args[i]))
 	}
-	b := e.finish()
+	b := e.Finish()
 	if err != nil {
 		return dst, err
 	}
@@ -55,7 +55,7 @@ func openArgs(b []byte) (*decoder, int, error) {
 	d := newDecoder(b)
 	n, err := d.arrayLen(reflect.TypeFor[[]any]())
 	if err != nil {
-		d.close()
+		d.Close()
 		return nil, 0, err
 	}
 	return d, n, nil
@@ -64,8 +64,8 @@ func openArgs(b []byte) (*decoder, int, error) {
 // appendValue appends one value to dst, most bytes at most.
 func appendValue(dst []byte, most int, v reflect.Value) ([]byte, error) {
 	e := newEncoder(dst, 1, most)
-	err := planOf(v.Type()).encode(e, v)
-	return e.finish(), err
+	err := planOf(v.Type()).Encode(e, v)
+	return e.Finish(), err
 }
 
 // readValue reads b, which is one value, into v. What that allocates is taken from memory: several values may share it, memoryFloor at first.
@@ -74,9 +74,9 @@ func readValue(b []byte, v reflect.Value, memory *int64) error {
 		return err
 	}
 	d := newDecoder(b)
-	defer d.close()
+	defer d.Close()
 	d.memory = *memory
-	err := planOf(v.Type()).decode(d, v)
+	err := planOf(v.Type()).Decode(d, v)
 	*memory = d.memory
 	return err
 }
@@ -103,7 +103,7 @@ func readBytes(d *decoder) ([]byte, error) {
 		return d.bytes(bytesType)
 	}
 	var b []byte
-	err := planOf(bytesType).decode(d, reflect.ValueOf(&b).Elem())
+	err := planOf(bytesType).Decode(d, reflect.ValueOf(&b).Elem())
 	return b, err
 }
 

@@ -8,32 +8,32 @@ import (
 
 // arguments are those of one call: a list, or typed, which spares boxing each of them, or encoded before.
 type arguments struct {
-	list    []any
-	typed   typedArguments
-	encoded []byte
+	List    []any
+	Typed   typedArguments
+	Encoded []byte
 }
 
 // typedArguments encode themselves: their number, then each of them.
 type typedArguments interface {
 	count() int
-	list() []any
+	List() []any
 	encode(e *encoder) error // an error names the argument
 }
 
-// append appends the arguments to dst. Its errors are those of appendArgs.
-func (a arguments) append(dst []byte, most int) ([]byte, error) {
+// Append appends the arguments to dst. Its errors are those of appendArgs.
+func (a arguments) Append(dst []byte, most int) ([]byte, error) {
 	switch {
-	case a.encoded != nil:
-		return append(dst, a.encoded...), nil
-	case a.typed == nil:
-		return appendArgs(dst, most, a.list)
+	case a.Encoded != nil:
+		return append(dst, a.Encoded...), nil
+	case a.Typed == nil:
+		return appendArgs(dst, most, a.List)
 	}
-	e := newEncoder(dst, 1+a.typed.count(), most)
-	err := e.m.EncodeArrayLen(a.typed.count())
+	e := newEncoder(dst, 1+a.Typed.count(), most)
+	err := e.m.EncodeArrayLen(a.Typed.count())
 	if err == nil {
-		err = a.typed.encode(e)
+		err = a.Typed.encode(e)
 	}
-	b := e.finish()
+	b := e.Finish()
 	if err != nil {
 		return dst, err
 	}
@@ -56,7 +56,7 @@ type oneArgument[A any] struct {
 }
 
 func (o *oneArgument[A]) count() int              { return 1 }
-func (o *oneArgument[A]) list() []any             { return []any{o.a} }
+func (o *oneArgument[A]) List() []any             { return []any{o.a} }
 func (o *oneArgument[A]) encode(e *encoder) error { return argumentError(1, o.write(e, o.a)) }
 
 type twoArguments[A, B any] struct {
@@ -67,7 +67,7 @@ type twoArguments[A, B any] struct {
 }
 
 func (t *twoArguments[A, B]) count() int  { return 2 }
-func (t *twoArguments[A, B]) list() []any { return []any{t.a, t.b} }
+func (t *twoArguments[A, B]) List() []any { return []any{t.a, t.b} }
 
 func (t *twoArguments[A, B]) encode(e *encoder) error {
 	if err := t.writeA(e, t.a); err != nil {

@@ -13,19 +13,19 @@ var errUnhashable = errors.New("a map key cannot hold an array, a map or bytes")
 // encodePointer sends what is pointed to. A pointer is no level on the wire, yet one to an interface counts as one:
 // `var x any; x = &x` has no other, and must end.
 func encodePointer(elem *plan) encodeFunc {
-	levels := elem.typ.Kind() == reflect.Interface
+	levels := elem.Type.Kind() == reflect.Interface
 	return func(e *encoder, v reflect.Value) error {
 		switch {
 		case v.IsNil():
 			return e.m.EncodeNil()
 		case !levels:
-			return elem.encode(e, v.Elem())
+			return elem.Encode(e, v.Elem())
 		}
 		if err := e.enter(0); err != nil {
 			return err
 		}
 		defer e.leave()
-		return elem.encode(e, v.Elem())
+		return elem.Encode(e, v.Elem())
 	}
 }
 
@@ -35,11 +35,11 @@ func decodePointer(elem *plan) decodeFunc {
 			v.SetZero()
 			return nil
 		}
-		if err := d.charge(1, elem.typ); err != nil {
+		if err := d.Charge(1, elem.Type); err != nil {
 			return err
 		}
-		v.Set(reflect.New(elem.typ))
-		return elem.decode(d, v.Elem())
+		v.Set(reflect.New(elem.Type))
+		return elem.Decode(d, v.Elem())
 	}
 }
 
@@ -61,7 +61,7 @@ func decodeSlice(elem *plan) decodeFunc {
 		}
 		n, err := d.arrayLen(v.Type())
 		if err == nil {
-			err = d.charge(n, elem.typ)
+			err = d.Charge(n, elem.Type)
 		}
 		if err != nil {
 			return err
@@ -81,7 +81,7 @@ func encodeArray(elem *plan) encodeFunc {
 			return err
 		}
 		for i := range v.Len() {
-			if err := elem.encode(e, v.Index(i)); err != nil {
+			if err := elem.Encode(e, v.Index(i)); err != nil {
 				return fmt.Errorf("element %d: %w", i, err)
 			}
 		}
@@ -104,7 +104,7 @@ func decodeArray(elem *plan) decodeFunc {
 
 func decodeElements(d *decoder, v reflect.Value, elem *plan) error {
 	for i := range v.Len() {
-		if err := elem.decode(d, v.Index(i)); err != nil {
+		if err := elem.Decode(d, v.Index(i)); err != nil {
 			return fmt.Errorf("element %d: %w", i, err)
 		}
 	}
@@ -128,10 +128,10 @@ func encodeMap(key, elem *plan) encodeFunc {
 			return err
 		}
 		for it := v.MapRange(); it.Next(); {
-			if err := key.encode(e, it.Key()); err != nil {
+			if err := key.Encode(e, it.Key()); err != nil {
 				return fmt.Errorf("map key: %w", err)
 			}
-			if err := elem.encode(e, it.Value()); err != nil {
+			if err := elem.Encode(e, it.Value()); err != nil {
 				return fmt.Errorf("map value: %w", err)
 			}
 		}
@@ -147,10 +147,10 @@ func decodeMap(key, elem *plan) decodeFunc {
 		}
 		n, err := d.mapLen(v.Type())
 		if err == nil {
-			err = d.charge(n, key.typ)
+			err = d.Charge(n, key.Type)
 		}
 		if err == nil {
-			err = d.charge(n, elem.typ)
+			err = d.Charge(n, elem.Type)
 		}
 		if err != nil {
 			return err
@@ -161,17 +161,17 @@ func decodeMap(key, elem *plan) decodeFunc {
 }
 
 func decodeEntries(d *decoder, v reflect.Value, n int, key, elem *plan) error {
-	k, x := reflect.New(key.typ).Elem(), reflect.New(elem.typ).Elem()
+	k, x := reflect.New(key.Type).Elem(), reflect.New(elem.Type).Elem()
 	for range n {
 		k.SetZero()
 		x.SetZero()
-		if err := key.decode(d, k); err != nil {
+		if err := key.Decode(d, k); err != nil {
 			return fmt.Errorf("map key: %w", err)
 		}
 		if !k.Comparable() {
 			return errUnhashable
 		}
-		if err := elem.decode(d, x); err != nil {
+		if err := elem.Decode(d, x); err != nil {
 			return fmt.Errorf("map value: %w", err)
 		}
 		v.SetMapIndex(k, x)

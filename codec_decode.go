@@ -50,7 +50,7 @@ func newDecoder(b []byte) *decoder {
 	return d
 }
 
-func (d *decoder) close() {
+func (d *decoder) Close() {
 	d.b = nil
 	decoders.Put(d)
 }
@@ -102,8 +102,8 @@ func (d *decoder) next() ([]byte, error) {
 	return raw, nil
 }
 
-// charge accounts for n values of that type before they are allocated.
-func (d *decoder) charge(n int, t reflect.Type) error {
+// Charge accounts for n values of that type before they are allocated.
+func (d *decoder) Charge(n int, t reflect.Type) error {
 	size := int64(t.Size())
 	if size > 0 && int64(n) > d.memory/size {
 		return errMemory

@@ -38,7 +38,7 @@ func newEncoder(dst []byte, values, most int) *encoder {
 	return e
 }
 
-func (e *encoder) finish() []byte {
+func (e *encoder) Finish() []byte {
 	b := e.b
 	e.b = nil
 	encoders.Put(e)
@@ -112,7 +112,7 @@ func (e *encoder) value(x any) error {
 		return e.m.EncodeInt(int64(x))
 	}
 	v := reflect.ValueOf(x)
-	return planOf(v.Type()).encode(e, v)
+	return planOf(v.Type()).Encode(e, v)
 }
 
 // bytes encodes a byte string, an empty one also where b is nil.

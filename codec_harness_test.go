@@ -66,9 +66,9 @@ func resultOf(t testing.TB, fn any) []byte {
 	}
 	e := newEncoder(b, len(out), most)
 	for _, v := range out {
-		require.NoError(t, planOf(v.Type()).encode(e, v))
+		require.NoError(t, planOf(v.Type()).Encode(e, v))
 	}
-	return e.finish()
+	return e.Finish()
 }
 
 // received reads the one argument in b as a P.
@@ -77,8 +77,8 @@ func received[P any](b []byte) (p P, _ error) {
 	if err != nil {
 		return p, err
 	}
-	defer d.close()
-	return p, planOf(reflect.TypeFor[P]()).decode(d, reflect.ValueOf(&p).Elem())
+	defer d.Close()
+	return p, planOf(reflect.TypeFor[P]()).Decode(d, reflect.ValueOf(&p).Elem())
 }
 
 // carried is what an argument is to a function that takes a P.

@@ -113,13 +113,13 @@ func contain(err *error, t reflect.Type) {
 // the text has it only if it comes from the runtime, as that of an index out of range.
 type methodPanic struct {
 	typ   reflect.Type
-	value any
-	stack []byte
+	Value any
+	Stack []byte
 }
 
 func (p *methodPanic) Error() string {
 	text := typeName(p.typ) + " panicked"
-	if e, ok := p.value.(runtime.Error); ok {
+	if e, ok := p.Value.(runtime.Error); ok {
 		text += ": " + e.Error()
 	}
 	return text

@@ -15,9 +15,9 @@ type (
 // A plan is how the values of one type travel. It is made once per type; plans refer to each other by pointer,
 // so that a recursive type is a cycle of plans.
 type plan struct {
-	typ    reflect.Type
-	encode encodeFunc
-	decode decodeFunc // v is settable and overwritten; a struct must be zero before
+	Type    reflect.Type
+	Encode encodeFunc
+	Decode decodeFunc // v is settable and overwritten; a struct must be zero before
 }
 
 var (
@@ -56,14 +56,14 @@ func (m planner) of(t reflect.Type) *plan {
 	if p := m[t]; p != nil {
 		return p
 	}
-	p := &plan{typ: t}
+	p := &plan{Type: t}
 	m[t] = p
-	p.encode, p.decode = m.build(t)
+	p.Encode, p.Decode = m.build(t)
 	if own := ownEncode(t); own != nil {
-		p.encode = own
+		p.Encode = own
 	}
 	if own := ownDecode(t); own != nil {
-		p.decode = own
+		p.Decode = own
 	}
 	return p
 }
@@ -110,11 +110,11 @@ func buildElements(t reflect.Type, elem *plan) (encodeFunc, decodeFunc) {
 	switch k := t.Kind(); {
 	case k == reflect.Pointer:
 		return encodePointer(elem), decodePointer(elem)
-	case k == reflect.Slice && isByte(elem.typ):
+	case k == reflect.Slice && isByte(elem.Type):
 		return encodeByteSlice, decodeByteSlice(elem)
 	case k == reflect.Slice:
 		return encodeSlice(elem), decodeSlice(elem)
-	case isByte(elem.typ):
+	case isByte(elem.Type):
 		return encodeByteArray, decodeByteArray(elem)
 	}
 	return encodeArray(elem), decodeArray(elem)

@@ -33,7 +33,7 @@ func openResults(b []byte) (resultReader, error) {
 	return resultReader{d: newDecoder(rest), descs: b[1 : len(b)-len(rest)], n: n}, nil
 }
 
-func (r *resultReader) close() { r.d.close() }
+func (r *resultReader) close() { r.d.Close() }
 
 // any reads the next result in the kind that the function declared.
 func (r *resultReader) any() (any, error) {
@@ -58,7 +58,7 @@ func (r *resultReader) into(v reflect.Value, i int) error {
 		return err
 	}
 	_, r.descs, _ = cutKind(r.descs)
-	if err := planOf(v.Type()).decode(r.d, v); err != nil {
+	if err := planOf(v.Type()).Decode(r.d, v); err != nil {
 		return failed(wire.InvalidArgument, wire.ExecutedYes, "result %d: %v", i+1, err)
 	}
 	return nil
@@ -87,8 +87,8 @@ func (d *decoder) described(desc []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := reflect.New(p.typ).Elem()
-	err = p.decode(d, v)
+	v := reflect.New(p.Type).Elem()
+	err = p.Decode(d, v)
 	return v.Interface(), err
 }
 

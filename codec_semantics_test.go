@@ -56,7 +56,7 @@ func runSemanticCases(t *testing.T, call semanticCall) {
 func callCodec(t *testing.T, name string, fn any, args []any) (result any, err error) {
 	f, err := newFunction(name, fn)
 	require.NoError(t, err)
-	sent, err := arguments{list: args}.append(nil, maxMessageMost)
+	sent, err := arguments{List: args}.Append(nil, maxMessageMost)
 	if err != nil {
 		return nil, new(Caller).own(err)
 	}

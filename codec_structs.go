@@ -61,7 +61,7 @@ func (f *field) encode(e *encoder, v reflect.Value) error {
 	if err := e.m.EncodeString(f.name); err != nil {
 		return err
 	}
-	return f.plan.encode(e, x)
+	return f.plan.Encode(e, x)
 }
 
 // in returns the field of v, if it is to be sent: it may be empty, or lie in an embedded pointer that is nil.
@@ -116,7 +116,7 @@ func (s *structure) decodeField(d *decoder, v reflect.Value) error {
 	f := &s.fields[i]
 	x, err := f.make(d, v)
 	if err == nil {
-		err = f.plan.decode(d, x)
+		err = f.plan.Decode(d, x)
 	}
 	if err != nil {
 		return fmt.Errorf("field %s: %w", f.name, err)
@@ -129,7 +129,7 @@ func (f *field) make(d *decoder, v reflect.Value) (reflect.Value, error) {
 	for _, i := range f.index {
 		if v.Kind() == reflect.Pointer {
 			if v.IsNil() {
-				if err := d.charge(1, v.Type().Elem()); err != nil {
+				if err := d.Charge(1, v.Type().Elem()); err != nil {
 					return v, err
 				}
 				v.Set(reflect.New(v.Type().Elem()))

@@ -78,7 +78,7 @@ func TestSenderAndReceiverAgreeOnElements(t *testing.T) {
 	require.NoError(t, err)
 	d, _, err := openArgs(args)
 	require.NoError(t, err)
-	d.close()
+	d.Close()
 	_, err = appendArgs(nil, most, []any{raw(maxElements - 1)})
 	require.ErrorContains(t, err, errElements.Error())
 	_, err = appendArgs(nil, most, []any{make([]struct{}, maxElements)})

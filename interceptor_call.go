@@ -89,7 +89,7 @@ func (c *Caller) mergedMeta(ctx context.Context) map[string]string {
 // next is the innermost Handler: it makes the call.
 func (in *interception) next(ctx context.Context, call *Invocation) (any, error) {
 	in.ran.begin()
-	p, failed := in.caller.do(ctx, outCall{arguments: arguments{list: call.Args}, call: call, oneWay: in.oneWay})
+	p, failed := in.caller.do(ctx, outCall{arguments: arguments{List: call.Args}, call: call, oneWay: in.oneWay})
 	if failed != nil {
 		in.ran.end(failed.Executed)
 		return nil, failed

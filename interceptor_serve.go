@@ -104,9 +104,9 @@ func (f *function) pack(ctx context.Context, args []any) ([]reflect.Value, *Erro
 // paramType is the type of the i-th argument.
 func (f *function) paramType(i int) reflect.Type {
 	if last := len(f.params) - 1; f.isVariadic && i >= last {
-		return f.params[last].typ.Elem()
+		return f.params[last].Type.Elem()
 	}
-	return f.params[i].typ
+	return f.params[i].Type
 }
 
 // outcome encodes what came out of the outermost Interceptor.
@@ -116,7 +116,7 @@ func (s *serving) outcome(ctx context.Context, v any, err error, dst []byte) ([]
 	}
 	types := make([]reflect.Type, len(s.results))
 	for i, p := range s.results {
-		types[i] = p.typ
+		types[i] = p.Type
 	}
 	out, err := spread(v, types)
 	if err != nil {

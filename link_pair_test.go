@@ -133,7 +133,7 @@ func requestFrame(service string, args []any) *buffer.Buffer {
 	frame := buffer.New()
 	frame.B = wire.Request{Service: []byte(service)}.Append(frame.B)
 	var err error
-	if frame.B, err = (arguments{list: args}).append(frame.B, maxMessageMost); err != nil {
+	if frame.B, err = (arguments{List: args}).Append(frame.B, maxMessageMost); err != nil {
 		panic(err)
 	}
 	frame.B = wire.SetLength(frame.B)

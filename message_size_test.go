@@ -113,12 +113,12 @@ func TestWhatIsTooLargeIsNotEncoded(t *testing.T) {
 			f, err := newFunction("give", func() any { return value })
 			require.NoError(t, err)
 			f.most = most
-			encoded, err := arguments{}.append(nil, most)
+			encoded, err := arguments{}.Append(nil, most)
 			require.NoError(t, err)
 			var failed *Error
 			var failure error
 			used := allocated(func() { _, failed = f.invoke(t.Context(), encoded, nil) })
-			used += allocated(func() { _, failure = arguments{list: []any{value}}.append(nil, most) })
+			used += allocated(func() { _, failure = arguments{List: []any{value}}.Append(nil, most) })
 			requireError(t, failed, TooLarge, Yes)
 			require.ErrorIs(t, failure, errSize)
 			require.Less(t, used, uint64(12*most), "bytes that were allocated")
@@ -129,7 +129,7 @@ func TestWhatIsTooLargeIsNotEncoded(t *testing.T) {
 // The types that are encoded without reflection obey the limit, too.
 func TestTypedValuesThatAreTooLargeAreNotEncoded(t *testing.T) {
 	const most = 64 << 10
-	encoded, err := arguments{list: []any{[]byte{}}}.append(nil, most)
+	encoded, err := arguments{List: []any{[]byte{}}}.Append(nil, most)
 	require.NoError(t, err)
 	f, err := newFunction("give", func([]byte) []byte { return huge })
 	require.NoError(t, err)

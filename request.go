@@ -196,7 +196,7 @@ func (r *request) fail(code Code, executed Executed, text string) {
 // failWith answers with an error. That of a one-way call has only the log to tell it to.
 func (r *request) failWith(err *Error) {
 	if p, ok := errors.AsType[*methodPanic](err.cause); ok {
-		r.provider.logPanic(r.function.name, p.value, p.stack)
+		r.provider.logPanic(r.function.name, p.Value, p.Stack)
 	}
 	o := outcome{code: r.codeOf(err), executed: err.Executed, body: []byte(err.Message), causes: causesOf(err.cause)}
 	if r.accepted {

@@ -137,7 +137,7 @@ func (f *function) writeSignature() string {
 func typeNames(plans []*plan) []string {
 	names := make([]string, len(plans))
 	for i, p := range plans {
-		names[i] = typeName(p.typ)
+		names[i] = typeName(p.Type)
 	}
 	return names
 }

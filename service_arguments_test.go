@@ -107,7 +107,7 @@ func TestMemoryOfVariadicFunctionsIsBounded(t *testing.T) {
 func TestErrorTextOfAFunctionIsBounded(t *testing.T) {
 	f, err := newFunction("f", func(point) {})
 	require.NoError(t, err)
-	args, err := arguments{list: []any{[]any{strings.Repeat("世", wire.MaxText)}}}.append(nil, maxMessageMost)
+	args, err := arguments{List: []any{[]any{strings.Repeat("世", wire.MaxText)}}}.Append(nil, maxMessageMost)
 	require.NoError(t, err)
 	_, refusal := f.invoke(t.Context(), args, nil)
 	require.NotNil(t, refusal)
@@ -134,7 +134,7 @@ var fuzzed = []any{
 // Arguments are taken or refused; nothing else happens.
 func FuzzDecodeArgs(f *testing.F) {
 	for _, c := range semanticCases {
-		if args, err := (arguments{list: c.args}).append(nil, maxMessageMost); err == nil {
+		if args, err := (arguments{List: c.args}).Append(nil, maxMessageMost); err == nil {
 			f.Add(args)
 		}
 	}
@@ -179,7 +179,7 @@ func BenchmarkInvoke(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			f, err := newFunction("f", c.fn)
 			require.NoError(b, err)
-			args, err := arguments{list: c.args}.append(nil, maxMessageMost)
+			args, err := arguments{List: c.args}.Append(nil, maxMessageMost)
 			require.NoError(b, err)
 			var dst []byte
 			b.ReportAllocs()

@@ -16,7 +16,7 @@ func (f *function) invoke(ctx context.Context, args, dst []byte) ([]byte, *Error
 	if err != nil {
 		return nil, failure(InvalidArgument, No, "%s: malformed arguments: %v", f.sig, err)
 	}
-	defer d.close()
+	defer d.Close()
 	if fixed := len(f.params); n != fixed && !(f.isVariadic && n >= fixed-1) {
 		return nil, failure(InvalidArgument, No, "%s: got %s", f.sig, someArguments(n))
 	}
@@ -77,7 +77,7 @@ func (f *function) fill(in callFrame, ctx context.Context, d *decoder, n int) *E
 		if f.isVariadic && i == len(f.params)-1 {
 			return f.fillRest(in[i], d, i, n)
 		}
-		if err := p.decode(d, in[i]); err != nil {
+		if err := p.Decode(d, in[i]); err != nil {
 			return f.badArgument(i, err)
 		}
 	}
@@ -87,12 +87,12 @@ func (f *function) fill(in callFrame, ctx context.Context, d *decoder, n int) *E
 // fillRest collects the arguments from first to n for a variadic function.
 func (f *function) fillRest(v reflect.Value, d *decoder, first, n int) *Error {
 	elem := planOf(v.Type().Elem())
-	if err := d.charge(n-first, elem.typ); err != nil {
+	if err := d.Charge(n-first, elem.Type); err != nil {
 		return f.badArgument(first, err)
 	}
 	v.Set(reflect.MakeSlice(v.Type(), n-first, n-first))
 	for i := range v.Len() {
-		if err := elem.decode(d, v.Index(i)); err != nil {
+		if err := elem.Decode(d, v.Index(i)); err != nil {
 			return f.badArgument(first+i, err)
 		}
 	}
@@ -124,12 +124,12 @@ func (f *function) reply(ctx context.Context, out []reflect.Value, dst []byte) (
 func (f *function) encodeResults(out []reflect.Value, dst []byte) ([]byte, *Error) {
 	e := newEncoder(append(dst, f.head...), len(f.results), f.most)
 	for i, p := range f.results {
-		if err := p.encode(e, out[i]); err != nil {
-			e.finish()
+		if err := p.Encode(e, out[i]); err != nil {
+			e.Finish()
 			return nil, f.badResult(i, err)
 		}
 	}
-	return e.finish(), nil
+	return e.Finish(), nil
 }
 
 // failed is the answer to a call whose function returned err. The methods of err are the user's: when one panics, as those of a nil

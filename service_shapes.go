@@ -79,8 +79,8 @@ func typedReply[R any](ctx context.Context, f *function, dst []byte, r R, err er
 	}
 	e := newEncoder(append(dst, f.head...), 1, f.most)
 	if err := write(e, r); err != nil {
-		e.finish()
+		e.Finish()
 		return nil, f.badResult(0, err)
 	}
-	return e.finish(), nil
+	return e.Finish(), nil
 }

@@ -180,10 +180,10 @@ func TestPanicsPassThrough(t *testing.T) {
 			one, two = []any{"a"}, []any{"ab"}
 		}
 		for range 3 {
-			args, err := arguments{list: one}.append(nil, maxMessageMost)
+			args, err := arguments{List: one}.Append(nil, maxMessageMost)
 			require.NoError(t, err)
 			require.Panics(t, func() { _, _ = f.invoke(t.Context(), args, nil) })
-			args, err = arguments{list: two}.append(nil, maxMessageMost)
+			args, err = arguments{List: two}.Append(nil, maxMessageMost)
 			require.NoError(t, err)
 			_, failed := f.invoke(t.Context(), args, nil)
 			require.Nil(t, failed)
@@ -199,7 +199,7 @@ func TestFunctionsAreReentrant(t *testing.T) {
 		if n == 0 {
 			return path, nil
 		}
-		args, err := arguments{list: []any{n - 1, append(path, n)}}.append(nil, maxMessageMost)
+		args, err := arguments{List: []any{n - 1, append(path, n)}}.Append(nil, maxMessageMost)
 		if err != nil {
 			return nil, err
 		}
@@ -212,7 +212,7 @@ func TestFunctionsAreReentrant(t *testing.T) {
 	}
 	f, err := newFunction("f", countdown(down))
 	require.NoError(t, err)
-	args, err := arguments{list: []any{3, []int{}}}.append(nil, maxMessageMost)
+	args, err := arguments{List: []any{3, []int{}}}.Append(nil, maxMessageMost)
 	require.NoError(t, err)
 	result, failed := f.invoke(t.Context(), args, nil)
 	require.Nil(t, failed)
@@ -247,7 +247,7 @@ func TestTypedShapesMeanTheSame(t *testing.T) {
 		require.NoError(t, err)
 		reflected.run = reflectedBody(reflect.ValueOf(fn))
 		for _, in := range inputs {
-			args, err := arguments{list: in}.append(nil, maxMessageMost)
+			args, err := arguments{List: in}.Append(nil, maxMessageMost)
 			require.NoError(t, err)
 			want, wantErr := reflected.invoke(t.Context(), args, nil)
 			got, gotErr := f.invoke(t.Context(), args, nil)
