@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+
+	"broach/internal/codec"
 )
 
 // Bind returns a func variable of type F that calls the function of that name. The last result of F must be error; its
@@ -41,11 +43,11 @@ func (b *binding) call(in []reflect.Value) []reflect.Value {
 	if len(b.caller.opts.interceptors) > 0 {
 		return b.callIntercepted(ctx, args)
 	}
-	p, failed := b.caller.do(ctx, outCall{arguments: arguments{List: args}})
+	p, failed := b.caller.do(ctx, outCall{Arguments: codec.Arguments{List: args}})
 	if failed != nil {
 		return b.failed(failed)
 	}
-	out, err := decodeResults(p.body, b.results)
+	out, err := codec.DecodeResults(p.body, b.results)
 	b.caller.node.freePending(p)
 	if err != nil {
 		return b.failed(b.caller.own(err))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/codec"
 	"broach/internal/pace"
 	"broach/internal/wire"
 )
@@ -46,12 +47,12 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 	if len(c.opts.interceptors) > 0 {
 		return callIntercepted[R](ctx, c, args)
 	}
-	p, failed := c.do(ctx, outCall{arguments: arguments{List: args}})
+	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{List: args}})
 	if failed != nil {
 		var none R
 		return none, failed
 	}
-	v, err := decodeAs[R](p.body)
+	v, err := codec.DecodeAs[R](p.body)
 	c.node.freePending(p)
 	if err != nil {
 		return v, c.own(err)
@@ -71,7 +72,7 @@ func (c *Caller) cutShort() error {
 
 // own makes an error of the codec the error of this call.
 func (c *Caller) own(err error) *Error {
-	e, ok := errors.AsType[*codecError](err)
+	e, ok := errors.AsType[*codec.Error](err)
 	if !ok {
 		panic("broach: internal error: " + err.Error())
 	}
@@ -102,7 +103,7 @@ func (c *Caller) over(ctx context.Context, executed Executed) *Error {
 
 // outCall is what is sent for a call.
 type outCall struct {
-	arguments
+	codec.Arguments
 	meta     []byte      // encoded
 	deadline time.Time   // when the call is over
 	oneWay   bool        // its outcome is that it was accepted
@@ -179,11 +180,11 @@ func (c *Caller) isHereOnly() bool {
 }
 
 // encode appends the arguments to a message.
-func (c *Caller) encode(frame *buffer.Buffer, args arguments) *Error {
+func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
 	head, most := len(frame.B), c.node.maxMessage
 	var err error
 	frame.B, err = args.Append(frame.B, most)
-	if errors.Is(err, errSize) || len(frame.B)-head > most {
+	if errors.Is(err, codec.ErrSize) || len(frame.B)-head > most {
 		e := tooLarge(No, "arguments", most)
 		e.Service = c.name
 		return e

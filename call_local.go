@@ -15,7 +15,7 @@ func (c *Caller) local(ctx context.Context, f *function, out outCall) (*pendingC
 	ctx, cancel := context.WithDeadline(ctx, out.deadline)
 	defer cancel()
 	frame := buffer.New()
-	if err := c.encode(frame, out.arguments); err != nil {
+	if err := c.encode(frame, out.Arguments); err != nil {
 		frame.Release()
 		return nil, err
 	}

@@ -124,7 +124,7 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, l *link, out outCal
 	} else {
 		frame.B = m.Append(frame.B)
 	}
-	if err := c.encode(frame, out.arguments); err != nil {
+	if err := c.encode(frame, out.Arguments); err != nil {
 		frame.Release()
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/codec"
+
 	"github.com/stretchr/testify/require"
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -56,7 +58,7 @@ func runSemanticCases(t *testing.T, call semanticCall) {
 func callCodec(t *testing.T, name string, fn any, args []any) (result any, err error) {
 	f, err := newFunction(name, fn)
 	require.NoError(t, err)
-	sent, err := arguments{List: args}.Append(nil, maxMessageMost)
+	sent, err := codec.Arguments{List: args}.Append(nil, maxMessageMost)
 	if err != nil {
 		return nil, new(Caller).own(err)
 	}
@@ -71,7 +73,7 @@ func callCodec(t *testing.T, name string, fn any, args []any) (result any, err e
 	if refusal != nil {
 		return nil, refusal
 	}
-	result, err = decodeAs[any](reply)
+	result, err = codec.DecodeAs[any](reply)
 	if err != nil {
 		return nil, new(Caller).own(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 
+	"broach/internal/codec"
 	"broach/internal/wire"
 )
 
@@ -47,7 +48,7 @@ func (k knownError) find(err error) (details []byte, ok bool) {
 	if !errors.As(err, v.Interface()) {
 		return nil, false
 	}
-	details, failed := appendValue(nil, wire.MaxPairs, v.Elem())
+	details, failed := codec.AppendValue(nil, wire.MaxPairs, v.Elem())
 	return details, failed == nil
 }
 
@@ -73,7 +74,7 @@ func fitting(causes []cause) []cause {
 // readCauses returns the errors that this program knows of the causes in a Reply, joined, or nil. It ignores all others, [CALL-15].
 func readCauses(b []byte) error {
 	var causes []error
-	list, memory := known(), int64(memoryFloor) // for all of them together: there may be a thousand, and each an empty map to make much of
+	list, memory := known(), int64(codec.MemoryFloor) // for all of them together: there may be a thousand, and each an empty map to make much of
 	for name, details := range wire.EachPair(b) {
 		if i, ok := slices.BinarySearchFunc(list, name, knownError.compare); ok {
 			causes = append(causes, list[i].read(details, &memory))
@@ -88,7 +89,7 @@ func (k knownError) read(details []byte, memory *int64) error {
 		return k.sentinel
 	}
 	v := reflect.New(k.typ).Elem()
-	if err := readValue(details, v, memory); err != nil || v.Kind() == reflect.Pointer && v.IsNil() {
+	if err := codec.ReadValue(details, v, memory); err != nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil
 	}
 	return v.Interface().(error)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+
+	"broach/internal/codec"
 )
 
 // maxKnownErrors bounds how many errors each error of a function is compared with.
@@ -70,14 +72,14 @@ func newKnownError(name string, sentinel error) (knownError, error) {
 		return k, errors.New("the error is nil")
 	case isDetailed(t):
 		k.typ = t
-		if err := checkParam(t); err != nil {
+		if err := codec.CheckParameter(t); err != nil {
 			return k, err
 		}
-		if err := checkResult(t); err != nil {
+		if err := codec.CheckResult(t); err != nil {
 			return k, err
 		}
 	case !reflect.ValueOf(sentinel).Comparable():
-		return k, fmt.Errorf("errors.Is cannot find a %s: it is not comparable", typeName(t))
+		return k, fmt.Errorf("errors.Is cannot find a %s: it is not comparable", codec.TypeName(t))
 	default:
 		k.sentinel = sentinel
 	}
@@ -92,7 +94,7 @@ func isDetailed(t reflect.Type) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	return hasContent(t)
+	return codec.HasContent(t)
 }
 
 // withError returns a list that has k, too.

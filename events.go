@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"broach/internal/buffer"
+	"broach/internal/codec"
 )
 
 // events is what a node does for its own subscriptions.
@@ -50,7 +51,7 @@ func (n *Node) unsubscribe(row string, b *backlog) (first bool, err error) {
 
 // rowFunction is what stands in the service table for the subscriptions of a row. It is not for calls, [EVT-2].
 func (n *Node) rowFunction(row string) *function {
-	refuse := func(_ context.Context, _ *function, _ *decoder, _ int, _ []byte) ([]byte, *Error) {
+	refuse := func(_ context.Context, _ *function, _ *codec.Decoder, _ int, _ []byte) ([]byte, *Error) {
 		return nil, failure(NotFound, No, "events are not called")
 	}
 	return &function{name: row, run: refuse, isVariadic: true, hasContext: true, take: n.events.take}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"broach/internal/codec"
 	"broach/internal/turn"
 )
 
@@ -142,8 +143,8 @@ func (t *Timer) tellOne(l *link, notice *turnNotice) {
 	ctx, cancel := context.WithTimeout(t.node.provider.ctx, turnTimeout)
 	defer cancel()
 	since := t.plan.Every - notice.next.Sub(now)
-	args := arguments{List: []any{since.Microseconds(), notice.over}}
-	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l, outCall{arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
+	args := codec.Arguments{List: []any{since.Microseconds(), notice.over}}
+	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l, outCall{Arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
 	if failed == nil {
 		t.node.freePending(p)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/codec"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -90,7 +91,7 @@ func (c *timed) requireSteady(from int, slack time.Duration) {
 
 // The arguments of Turn are those of PROTOCOL.md 5.2.
 func TestTurnArguments(t *testing.T) {
-	args := arguments{List: []any{int64(1000), true}}
+	args := codec.Arguments{List: []any{int64(1000), true}}
 	b, err := args.Append(nil, maxMessageMost)
 	require.NoError(t, err)
 	require.Equal(t, "92cd03e8c3", hex.EncodeToString(b))

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"broach/internal/codec"
 )
 
 // interception is one call on its way through the Interceptors of its caller.
@@ -23,7 +25,7 @@ type interception struct {
 // callIntercepted is Call for a Caller that has Interceptors.
 func callIntercepted[R any](ctx context.Context, c *Caller, args []any) (r R, _ error) {
 	in := interception{caller: c, want: []reflect.Type{reflect.TypeFor[R]()}}
-	in.decode = func(body []byte) (any, error) { return decodeAs[R](body) }
+	in.decode = func(body []byte) (any, error) { return codec.DecodeAs[R](body) }
 	out, failed := in.call(ctx, args)
 	if failed != nil {
 		return r, failed
@@ -44,7 +46,7 @@ func (c *Caller) sendIntercepted(ctx context.Context, args []any) error {
 func (b *binding) callIntercepted(ctx context.Context, args []any) []reflect.Value {
 	in := interception{caller: b.caller, want: b.results}
 	in.decode = func(body []byte) (any, error) {
-		out, err := decodeResults(body, b.results)
+		out, err := codec.DecodeResults(body, b.results)
 		return gather(out), err
 	}
 	out, failed := in.call(ctx, args)
@@ -89,7 +91,7 @@ func (c *Caller) mergedMeta(ctx context.Context) map[string]string {
 // next is the innermost Handler: it makes the call.
 func (in *interception) next(ctx context.Context, call *Invocation) (any, error) {
 	in.ran.begin()
-	p, failed := in.caller.do(ctx, outCall{arguments: arguments{List: call.Args}, call: call, oneWay: in.oneWay})
+	p, failed := in.caller.do(ctx, outCall{Arguments: codec.Arguments{List: call.Args}, call: call, oneWay: in.oneWay})
 	if failed != nil {
 		in.ran.end(failed.Executed)
 		return nil, failed

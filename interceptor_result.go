@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"broach/internal/codec"
 )
 
 // Interceptors see the results of a call as one value, as Call returns them.
@@ -77,13 +79,13 @@ func typeOfValue(v any) string {
 	case v == nil:
 		return "nil"
 	case !ok:
-		return typeName(reflect.TypeOf(v))
+		return codec.TypeName(reflect.TypeOf(v))
 	}
-	names := make([]string, min(len(list), maxResults))
+	names := make([]string, min(len(list), codec.MaxResults))
 	for i := range names {
 		names[i] = "nil"
 		if list[i] != nil {
-			names[i] = typeName(reflect.TypeOf(list[i]))
+			names[i] = codec.TypeName(reflect.TypeOf(list[i]))
 		}
 	}
 	return "[]any{" + strings.Join(names, ", ") + "}"
@@ -93,7 +95,7 @@ func typeOfValue(v any) string {
 func typesOf(types []reflect.Type) string {
 	names := make([]string, len(types))
 	for i, t := range types {
-		names[i] = typeName(t)
+		names[i] = codec.TypeName(t)
 	}
 	switch len(types) {
 	case 0:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"reflect"
+
+	"broach/internal/codec"
 )
 
 // serving is one call on its way through the Interceptors of its function.
@@ -25,7 +27,7 @@ func (f *function) needsRequest() bool { return f.hasContext || len(f.intercepto
 
 // interceptedBody calls any function, through its Interceptors. What was decoded may be kept by them, so nothing of it is used again.
 func interceptedBody(fn reflect.Value) funcBody {
-	return func(ctx context.Context, f *function, d *decoder, n int, dst []byte) ([]byte, *Error) {
+	return func(ctx context.Context, f *function, d *codec.Decoder, n int, dst []byte) ([]byte, *Error) {
 		in := newCallFrame(fn.Type())
 		if err := f.fill(in, ctx, d, n); err != nil {
 			return nil, err

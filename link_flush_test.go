@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/codec"
 	"broach/internal/transfer"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -76,7 +77,7 @@ func TestManyCallersShareDatagrams(t *testing.T) {
 		a.hear(replies...)
 		for i, c := range calls {
 			c.require(t, 0, Yes)
-			sum, err := decodeAs[int](c.body)
+			sum, err := codec.DecodeAs[int](c.body)
 			require.NoError(t, err)
 			require.Equal(t, 2*i, sum)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/codec"
 	"broach/internal/handshake"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -133,7 +134,7 @@ func requestFrame(service string, args []any) *buffer.Buffer {
 	frame := buffer.New()
 	frame.B = wire.Request{Service: []byte(service)}.Append(frame.B)
 	var err error
-	if frame.B, err = (arguments{List: args}).Append(frame.B, maxMessageMost); err != nil {
+	if frame.B, err = (codec.Arguments{List: args}).Append(frame.B, maxMessageMost); err != nil {
 		panic(err)
 	}
 	frame.B = wire.SetLength(frame.B)

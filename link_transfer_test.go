@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/codec"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -20,7 +21,7 @@ func TestLargeRequestAndReply(t *testing.T) {
 		call := a.call(t, time.Minute, "echo", sent)
 		shuttle(a, b)
 		call.require(t, 0, Yes)
-		got, err := decodeAs[[]byte](call.body)
+		got, err := codec.DecodeAs[[]byte](call.body)
 		require.NoError(t, err)
 		require.Equal(t, sent, got)
 		a.free(call)

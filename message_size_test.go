@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"broach/internal/codec"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -113,14 +114,14 @@ func TestWhatIsTooLargeIsNotEncoded(t *testing.T) {
 			f, err := newFunction("give", func() any { return value })
 			require.NoError(t, err)
 			f.most = most
-			encoded, err := arguments{}.Append(nil, most)
+			encoded, err := codec.Arguments{}.Append(nil, most)
 			require.NoError(t, err)
 			var failed *Error
 			var failure error
 			used := allocated(func() { _, failed = f.invoke(t.Context(), encoded, nil) })
-			used += allocated(func() { _, failure = arguments{List: []any{value}}.Append(nil, most) })
+			used += allocated(func() { _, failure = codec.Arguments{List: []any{value}}.Append(nil, most) })
 			requireError(t, failed, TooLarge, Yes)
-			require.ErrorIs(t, failure, errSize)
+			require.ErrorIs(t, failure, codec.ErrSize)
 			require.Less(t, used, uint64(12*most), "bytes that were allocated")
 		})
 	}
@@ -129,7 +130,7 @@ func TestWhatIsTooLargeIsNotEncoded(t *testing.T) {
 // The types that are encoded without reflection obey the limit, too.
 func TestTypedValuesThatAreTooLargeAreNotEncoded(t *testing.T) {
 	const most = 64 << 10
-	encoded, err := arguments{List: []any{[]byte{}}}.Append(nil, most)
+	encoded, err := codec.Arguments{List: []any{[]byte{}}}.Append(nil, most)
 	require.NoError(t, err)
 	f, err := newFunction("give", func([]byte) []byte { return huge })
 	require.NoError(t, err)

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"broach/internal/buffer"
+	"broach/internal/codec"
 )
 
 // Delivery says who got an event.
@@ -38,7 +39,7 @@ func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery
 	if failed := n.prepare(ctx, topic, payload, frame); failed != nil {
 		return Delivery{}, failed
 	}
-	out := outCall{arguments: arguments{Encoded: frame.B}, oneWay: true}
+	out := outCall{Arguments: codec.Arguments{Encoded: frame.B}, oneWay: true}
 	targets := n.awaitTargets(ctx, topic)
 	if failed := n.mayMiss(ctx, topic, targets); failed != nil {
 		return Delivery{}, failed
@@ -89,7 +90,7 @@ func (n *Node) prepare(ctx context.Context, topic string, payload any, frame *bu
 	if failed := c.refusal(ctx); failed != nil {
 		return failed
 	}
-	return c.encode(frame, arguments{List: []any{payload}})
+	return c.encode(frame, codec.Arguments{List: []any{payload}})
 }
 
 // handing is what became of one of the calls that an event consists of.

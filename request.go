@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/codec"
 	"broach/internal/pool"
 	"broach/internal/wire"
 )
@@ -195,7 +196,7 @@ func (r *request) fail(code Code, executed Executed, text string) {
 
 // failWith answers with an error. That of a one-way call has only the log to tell it to.
 func (r *request) failWith(err *Error) {
-	if p, ok := errors.AsType[*methodPanic](err.cause); ok {
+	if p, ok := errors.AsType[*codec.MethodPanic](err.cause); ok {
 		r.provider.logPanic(r.function.name, p.Value, p.Stack)
 	}
 	o := outcome{code: r.codeOf(err), executed: err.Executed, body: []byte(err.Message), causes: causesOf(err.cause)}

@@ -9,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"broach/internal/codec"
 	"broach/internal/wire"
 )
 
@@ -25,10 +26,10 @@ var (
 type function struct {
 	name       string
 	sig        string
-	params     []*plan // without the context; the last is a slice if isVariadic
-	results    []*plan // without the error
-	head       []byte  // what results begin with: their count and descriptions
-	most       int     // bytes of results
+	params     []*codec.Plan // without the context; the last is a slice if isVariadic
+	results    []*codec.Plan // without the error
+	head       []byte        // what results begin with: their count and descriptions
+	most       int           // bytes of results
 	hasContext bool
 	hasError   bool
 	isVariadic bool
@@ -39,7 +40,7 @@ type function struct {
 }
 
 // A funcBody decodes n arguments, calls the function, and appends its results to dst.
-type funcBody func(ctx context.Context, f *function, d *decoder, n int, dst []byte) ([]byte, *Error)
+type funcBody func(ctx context.Context, f *function, d *codec.Decoder, n int, dst []byte) ([]byte, *Error)
 
 // newFunction checks fn and its types, down to the fields of their structs, and plans how it is called.
 func newFunction(name string, fn any) (*function, error) {
@@ -79,10 +80,10 @@ func (f *function) readParams(t reflect.Type) error {
 			f.hasContext = true
 			continue
 		}
-		if err := checkParam(t.In(i)); err != nil {
+		if err := codec.CheckParameter(t.In(i)); err != nil {
 			return fmt.Errorf("parameter %d: %w", i+1, err)
 		}
-		f.params = append(f.params, planOf(t.In(i)))
+		f.params = append(f.params, codec.PlanOf(t.In(i)))
 	}
 	return nil
 }
@@ -94,14 +95,14 @@ func (f *function) readResults(t reflect.Type) error {
 			f.hasError = true
 			break
 		}
-		if err := checkResult(t.Out(i)); err != nil {
+		if err := codec.CheckResult(t.Out(i)); err != nil {
 			return fmt.Errorf("result %d: %w", i+1, err)
 		}
-		f.results = append(f.results, planOf(t.Out(i)))
-		descs = appendKind(descs, t.Out(i))
+		f.results = append(f.results, codec.PlanOf(t.Out(i)))
+		descs = codec.AppendKind(descs, t.Out(i))
 	}
-	if len(f.results) > maxResults {
-		return fmt.Errorf("%d results, at most %d can travel", len(f.results), maxResults)
+	if len(f.results) > codec.MaxResults {
+		return fmt.Errorf("%d results, at most %d can travel", len(f.results), codec.MaxResults)
 	}
 	f.head = append([]byte{byte(len(f.results))}, descs...)
 	return nil
@@ -134,10 +135,10 @@ func (f *function) writeSignature() string {
 	return sig + " (" + strings.Join(results, ", ") + ")"
 }
 
-func typeNames(plans []*plan) []string {
+func typeNames(plans []*codec.Plan) []string {
 	names := make([]string, len(plans))
 	for i, p := range plans {
-		names[i] = typeName(p.Type)
+		names[i] = codec.TypeName(p.Type)
 	}
 	return names
 }

@@ -5,6 +5,8 @@ package broach
 import (
 	"testing"
 
+	"broach/internal/codec"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -14,7 +16,7 @@ import (
 func TestPlainFunctionsDoNotAllocate(t *testing.T) {
 	f, err := newFunction("add", func(x, y int) int { return x + y })
 	require.NoError(t, err)
-	sent, err := arguments{List: []any{1, 2}}.Append(nil, maxMessageMost)
+	sent, err := codec.Arguments{List: []any{1, 2}}.Append(nil, maxMessageMost)
 	require.NoError(t, err)
 	var result []byte
 	require.Zero(t, testing.AllocsPerRun(100, func() { result, _ = f.invoke(t.Context(), sent, result[:0]) }), "running")

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/codec"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -107,7 +108,7 @@ func TestMemoryOfVariadicFunctionsIsBounded(t *testing.T) {
 func TestErrorTextOfAFunctionIsBounded(t *testing.T) {
 	f, err := newFunction("f", func(point) {})
 	require.NoError(t, err)
-	args, err := arguments{List: []any{[]any{strings.Repeat("世", wire.MaxText)}}}.Append(nil, maxMessageMost)
+	args, err := codec.Arguments{List: []any{[]any{strings.Repeat("世", wire.MaxText)}}}.Append(nil, maxMessageMost)
 	require.NoError(t, err)
 	_, refusal := f.invoke(t.Context(), args, nil)
 	require.NotNil(t, refusal)
@@ -134,7 +135,7 @@ var fuzzed = []any{
 // Arguments are taken or refused; nothing else happens.
 func FuzzDecodeArgs(f *testing.F) {
 	for _, c := range semanticCases {
-		if args, err := (arguments{List: c.args}).Append(nil, maxMessageMost); err == nil {
+		if args, err := (codec.Arguments{List: c.args}).Append(nil, maxMessageMost); err == nil {
 			f.Add(args)
 		}
 	}
@@ -156,7 +157,7 @@ func FuzzDecodeArgs(f *testing.F) {
 				require.Equal(t, No, refusal.Executed)
 				continue
 			}
-			_, err := decodeAs[any](result)
+			_, err := codec.DecodeAs[any](result)
 			require.NoError(t, err, fun.sig)
 		}
 	})
@@ -179,7 +180,7 @@ func BenchmarkInvoke(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			f, err := newFunction("f", c.fn)
 			require.NoError(b, err)
-			args, err := arguments{List: c.args}.Append(nil, maxMessageMost)
+			args, err := codec.Arguments{List: c.args}.Append(nil, maxMessageMost)
 			require.NoError(b, err)
 			var dst []byte
 			b.ReportAllocs()

@@ -7,12 +7,14 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+
+	"broach/internal/codec"
 )
 
 // invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the
 // function ran are InvalidArgument with Executed: No; all others say Yes. A panic of the function is the pool's.
 func (f *function) invoke(ctx context.Context, args, dst []byte) ([]byte, *Error) {
-	d, n, err := openArgs(args)
+	d, n, err := codec.OpenArguments(args)
 	if err != nil {
 		return nil, failure(InvalidArgument, No, "%s: malformed arguments: %v", f.sig, err)
 	}
@@ -50,7 +52,7 @@ func reflectedBody(fn reflect.Value) funcBody {
 	if t.IsVariadic() {
 		call = fn.CallSlice
 	}
-	return func(ctx context.Context, f *function, d *decoder, n int, dst []byte) ([]byte, *Error) {
+	return func(ctx context.Context, f *function, d *codec.Decoder, n int, dst []byte) ([]byte, *Error) {
 		in := frames.Get().(*callFrame)
 		defer frames.Put(in)
 		defer in.clear()
@@ -68,7 +70,7 @@ func (in *callFrame) clear() {
 }
 
 // fill decodes n arguments into a callFrame.
-func (f *function) fill(in callFrame, ctx context.Context, d *decoder, n int) *Error {
+func (f *function) fill(in callFrame, ctx context.Context, d *codec.Decoder, n int) *Error {
 	if f.hasContext {
 		in[0].Set(reflect.ValueOf(ctx))
 		in = in[1:]
@@ -85,8 +87,8 @@ func (f *function) fill(in callFrame, ctx context.Context, d *decoder, n int) *E
 }
 
 // fillRest collects the arguments from first to n for a variadic function.
-func (f *function) fillRest(v reflect.Value, d *decoder, first, n int) *Error {
-	elem := planOf(v.Type().Elem())
+func (f *function) fillRest(v reflect.Value, d *codec.Decoder, first, n int) *Error {
+	elem := codec.PlanOf(v.Type().Elem())
 	if err := d.Charge(n-first, elem.Type); err != nil {
 		return f.badArgument(first, err)
 	}
@@ -104,7 +106,7 @@ func (f *function) badArgument(i int, err error) *Error {
 }
 
 func (f *function) badResult(i int, err error) *Error {
-	if errors.Is(err, errSize) {
+	if errors.Is(err, codec.ErrSize) {
 		return tooLarge(Yes, "results", f.most)
 	}
 	return failure(Internal, Yes, "result %d of %s: %v", i+1, f.sig, err).because(err)
@@ -122,7 +124,7 @@ func (f *function) reply(ctx context.Context, out []reflect.Value, dst []byte) (
 
 // encodeResults appends the results of the function to dst. What follows them in out is not looked at.
 func (f *function) encodeResults(out []reflect.Value, dst []byte) ([]byte, *Error) {
-	e := newEncoder(append(dst, f.head...), len(f.results), f.most)
+	e := codec.NewEncoder(append(dst, f.head...), len(f.results), f.most)
 	for i, p := range f.results {
 		if err := p.Encode(e, out[i]); err != nil {
 			e.Finish()

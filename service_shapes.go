@@ -1,13 +1,17 @@
 package broach
 
-import "context"
+import (
+	"context"
+
+	"broach/internal/codec"
+)
 
 // Functions of the commonest shapes are called without reflection, with or without a context and an error.
 // The table holds them all; another shape is another line.
 var shapes = []func(fn any) funcBody{
-	func(fn any) funcBody { return binaryBody(fn, readInt, readInt, writeInt) },
-	func(fn any) funcBody { return unaryBody(fn, readString, writeString) },
-	func(fn any) funcBody { return unaryBody(fn, readBytes, writeBytes) },
+	func(fn any) funcBody { return binaryBody(fn, codec.ReadInt, codec.ReadInt, codec.WriteInt) },
+	func(fn any) funcBody { return unaryBody(fn, codec.ReadString, codec.WriteString) },
+	func(fn any) funcBody { return unaryBody(fn, codec.ReadBytes, codec.WriteBytes) },
 }
 
 // typedBody returns nil for a function of no such shape.
@@ -20,7 +24,7 @@ func typedBody(fn any) funcBody {
 	return nil
 }
 
-func unaryBody[A, R any](fn any, read func(*decoder) (A, error), write func(*encoder, R) error) funcBody {
+func unaryBody[A, R any](fn any, read func(*codec.Decoder) (A, error), write func(*codec.Encoder, R) error) funcBody {
 	var call func(context.Context, A) (R, error)
 	switch fn := fn.(type) {
 	case func(A) R:
@@ -34,7 +38,7 @@ func unaryBody[A, R any](fn any, read func(*decoder) (A, error), write func(*enc
 	default:
 		return nil
 	}
-	return func(ctx context.Context, f *function, d *decoder, _ int, dst []byte) ([]byte, *Error) {
+	return func(ctx context.Context, f *function, d *codec.Decoder, _ int, dst []byte) ([]byte, *Error) {
 		a, err := read(d)
 		if err != nil {
 			return nil, f.badArgument(0, err)
@@ -44,7 +48,7 @@ func unaryBody[A, R any](fn any, read func(*decoder) (A, error), write func(*enc
 	}
 }
 
-func binaryBody[A, B, R any](fn any, readA func(*decoder) (A, error), readB func(*decoder) (B, error), write func(*encoder, R) error) funcBody {
+func binaryBody[A, B, R any](fn any, readA func(*codec.Decoder) (A, error), readB func(*codec.Decoder) (B, error), write func(*codec.Encoder, R) error) funcBody {
 	var call func(context.Context, A, B) (R, error)
 	switch fn := fn.(type) {
 	case func(A, B) R:
@@ -58,7 +62,7 @@ func binaryBody[A, B, R any](fn any, readA func(*decoder) (A, error), readB func
 	default:
 		return nil
 	}
-	return func(ctx context.Context, f *function, d *decoder, _ int, dst []byte) ([]byte, *Error) {
+	return func(ctx context.Context, f *function, d *codec.Decoder, _ int, dst []byte) ([]byte, *Error) {
 		a, err := readA(d)
 		if err != nil {
 			return nil, f.badArgument(0, err)
@@ -73,11 +77,11 @@ func binaryBody[A, B, R any](fn any, readA func(*decoder) (A, error), readB func
 }
 
 // typedReply is reply without reflection.
-func typedReply[R any](ctx context.Context, f *function, dst []byte, r R, err error, write func(*encoder, R) error) ([]byte, *Error) {
+func typedReply[R any](ctx context.Context, f *function, dst []byte, r R, err error, write func(*codec.Encoder, R) error) ([]byte, *Error) {
 	if err != nil {
 		return nil, f.failed(ctx, err)
 	}
-	e := newEncoder(append(dst, f.head...), 1, f.most)
+	e := codec.NewEncoder(append(dst, f.head...), 1, f.most)
 	if err := write(e, r); err != nil {
 		e.Finish()
 		return nil, f.badResult(0, err)

@@ -12,6 +12,8 @@ import (
 	"time"
 	"unsafe"
 
+	"broach/internal/codec"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -180,10 +182,10 @@ func TestPanicsPassThrough(t *testing.T) {
 			one, two = []any{"a"}, []any{"ab"}
 		}
 		for range 3 {
-			args, err := arguments{List: one}.Append(nil, maxMessageMost)
+			args, err := codec.Arguments{List: one}.Append(nil, maxMessageMost)
 			require.NoError(t, err)
 			require.Panics(t, func() { _, _ = f.invoke(t.Context(), args, nil) })
-			args, err = arguments{List: two}.Append(nil, maxMessageMost)
+			args, err = codec.Arguments{List: two}.Append(nil, maxMessageMost)
 			require.NoError(t, err)
 			_, failed := f.invoke(t.Context(), args, nil)
 			require.Nil(t, failed)
@@ -199,7 +201,7 @@ func TestFunctionsAreReentrant(t *testing.T) {
 		if n == 0 {
 			return path, nil
 		}
-		args, err := arguments{List: []any{n - 1, append(path, n)}}.Append(nil, maxMessageMost)
+		args, err := codec.Arguments{List: []any{n - 1, append(path, n)}}.Append(nil, maxMessageMost)
 		if err != nil {
 			return nil, err
 		}
@@ -207,16 +209,16 @@ func TestFunctionsAreReentrant(t *testing.T) {
 		if failed != nil {
 			return nil, failed
 		}
-		rest, err := decodeAs[[]int](result)
+		rest, err := codec.DecodeAs[[]int](result)
 		return append(rest, -n), err
 	}
 	f, err := newFunction("f", countdown(down))
 	require.NoError(t, err)
-	args, err := arguments{List: []any{3, []int{}}}.Append(nil, maxMessageMost)
+	args, err := codec.Arguments{List: []any{3, []int{}}}.Append(nil, maxMessageMost)
 	require.NoError(t, err)
 	result, failed := f.invoke(t.Context(), args, nil)
 	require.Nil(t, failed)
-	got, err := decodeAs[[]int](result)
+	got, err := codec.DecodeAs[[]int](result)
 	require.NoError(t, err)
 	require.Equal(t, []int{3, 2, 1, -1, -2, -3}, got)
 }
@@ -247,7 +249,7 @@ func TestTypedShapesMeanTheSame(t *testing.T) {
 		require.NoError(t, err)
 		reflected.run = reflectedBody(reflect.ValueOf(fn))
 		for _, in := range inputs {
-			args, err := arguments{List: in}.Append(nil, maxMessageMost)
+			args, err := codec.Arguments{List: in}.Append(nil, maxMessageMost)
 			require.NoError(t, err)
 			want, wantErr := reflected.invoke(t.Context(), args, nil)
 			got, gotErr := f.invoke(t.Context(), args, nil)

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"broach/internal/codec"
 )
 
 // tableService is the protocol's own function by which a peer pulls our service table, PROTOCOL.md [TAB-3].
@@ -47,7 +49,7 @@ func (n *Node) pullFrom(link uint64) (version uint32, table []byte, err error) {
 		return 0, nil, failed
 	}
 	defer n.freePending(p)
-	b, err := decodeAs[[]byte](p.body)
+	b, err := codec.DecodeAs[[]byte](p.body)
 	if err == nil && len(b) < 4 {
 		err = fmt.Errorf("a table of %d bytes", len(b))
 	}

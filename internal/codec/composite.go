@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ var errUnhashable = errors.New("a map key cannot hold an array, a map or bytes")
 
 // encodePointer sends what is pointed to. A pointer is no level on the wire, yet one to an interface counts as one:
 // `var x any; x = &x` has no other, and must end.
-func encodePointer(elem *plan) encodeFunc {
+func encodePointer(elem *Plan) encodeFunc {
 	levels := elem.Type.Kind() == reflect.Interface
-	return func(e *encoder, v reflect.Value) error {
+	return func(e *Encoder, v reflect.Value) error {
 		switch {
 		case v.IsNil():
 			return e.m.EncodeNil()
@@ -29,8 +29,8 @@ func encodePointer(elem *plan) encodeFunc {
 	}
 }
 
-func decodePointer(elem *plan) decodeFunc {
-	return func(d *decoder, v reflect.Value) error {
+func decodePointer(elem *Plan) decodeFunc {
+	return func(d *Decoder, v reflect.Value) error {
 		if d.isNil() {
 			v.SetZero()
 			return nil
@@ -43,9 +43,9 @@ func decodePointer(elem *plan) decodeFunc {
 	}
 }
 
-func encodeSlice(elem *plan) encodeFunc {
+func encodeSlice(elem *Plan) encodeFunc {
 	elements := encodeArray(elem)
-	return func(e *encoder, v reflect.Value) error {
+	return func(e *Encoder, v reflect.Value) error {
 		if v.IsNil() {
 			return e.m.EncodeNil()
 		}
@@ -53,8 +53,8 @@ func encodeSlice(elem *plan) encodeFunc {
 	}
 }
 
-func decodeSlice(elem *plan) decodeFunc {
-	return func(d *decoder, v reflect.Value) error {
+func decodeSlice(elem *Plan) decodeFunc {
+	return func(d *Decoder, v reflect.Value) error {
 		if d.isNil() {
 			v.SetZero()
 			return nil
@@ -71,8 +71,8 @@ func decodeSlice(elem *plan) decodeFunc {
 	}
 }
 
-func encodeArray(elem *plan) encodeFunc {
-	return func(e *encoder, v reflect.Value) error {
+func encodeArray(elem *Plan) encodeFunc {
+	return func(e *Encoder, v reflect.Value) error {
 		if err := e.enter(v.Len()); err != nil {
 			return err
 		}
@@ -89,8 +89,8 @@ func encodeArray(elem *plan) encodeFunc {
 	}
 }
 
-func decodeArray(elem *plan) decodeFunc {
-	return func(d *decoder, v reflect.Value) error {
+func decodeArray(elem *Plan) decodeFunc {
+	return func(d *Decoder, v reflect.Value) error {
 		n, err := d.arrayLen(v.Type())
 		if err == nil && n != v.Len() {
 			err = misfitLength(n, v.Type())
@@ -102,7 +102,7 @@ func decodeArray(elem *plan) decodeFunc {
 	}
 }
 
-func decodeElements(d *decoder, v reflect.Value, elem *plan) error {
+func decodeElements(d *Decoder, v reflect.Value, elem *Plan) error {
 	for i := range v.Len() {
 		if err := elem.Decode(d, v.Index(i)); err != nil {
 			return fmt.Errorf("element %d: %w", i, err)
@@ -112,11 +112,11 @@ func decodeElements(d *decoder, v reflect.Value, elem *plan) error {
 }
 
 func misfitLength(n int, t reflect.Type) error {
-	return fmt.Errorf("%d elements do not fit %s", n, typeName(t))
+	return fmt.Errorf("%d elements do not fit %s", n, TypeName(t))
 }
 
-func encodeMap(key, elem *plan) encodeFunc {
-	return func(e *encoder, v reflect.Value) error {
+func encodeMap(key, elem *Plan) encodeFunc {
+	return func(e *Encoder, v reflect.Value) error {
 		if v.IsNil() {
 			return e.m.EncodeNil()
 		}
@@ -139,8 +139,8 @@ func encodeMap(key, elem *plan) encodeFunc {
 	}
 }
 
-func decodeMap(key, elem *plan) decodeFunc {
-	return func(d *decoder, v reflect.Value) error {
+func decodeMap(key, elem *Plan) decodeFunc {
+	return func(d *Decoder, v reflect.Value) error {
 		if d.isNil() {
 			v.SetZero()
 			return nil
@@ -160,7 +160,7 @@ func decodeMap(key, elem *plan) decodeFunc {
 	}
 }
 
-func decodeEntries(d *decoder, v reflect.Value, n int, key, elem *plan) error {
+func decodeEntries(d *Decoder, v reflect.Value, n int, key, elem *Plan) error {
 	k, x := reflect.New(key.Type).Elem(), reflect.New(elem.Type).Elem()
 	for range n {
 		k.SetZero()
@@ -181,9 +181,9 @@ func decodeEntries(d *decoder, v reflect.Value, n int, key, elem *plan) error {
 
 // Slices and arrays of bytes travel as one byte string; a string, or an array of numbers that fit, is taken as well.
 
-func decodeByteSlice(elem *plan) decodeFunc {
+func decodeByteSlice(elem *Plan) decodeFunc {
 	elements := decodeSlice(elem)
-	return func(d *decoder, v reflect.Value) error {
+	return func(d *Decoder, v reflect.Value) error {
 		if form := d.form(); form == formArray || form == formNil {
 			return elements(d, v)
 		}
@@ -195,9 +195,9 @@ func decodeByteSlice(elem *plan) decodeFunc {
 	}
 }
 
-func decodeByteArray(elem *plan) decodeFunc {
+func decodeByteArray(elem *Plan) decodeFunc {
 	elements := decodeArray(elem)
-	return func(d *decoder, v reflect.Value) error {
+	return func(d *Decoder, v reflect.Value) error {
 		if form := d.form(); form != formBytes && form != formString {
 			return elements(d, v)
 		}
@@ -210,11 +210,11 @@ func decodeByteArray(elem *plan) decodeFunc {
 	}
 }
 
-func encodeByteSlice(e *encoder, v reflect.Value) error {
+func encodeByteSlice(e *Encoder, v reflect.Value) error {
 	return e.m.EncodeBytes(v.Bytes())
 }
 
-func encodeByteArray(e *encoder, v reflect.Value) error {
+func encodeByteArray(e *Encoder, v reflect.Value) error {
 	if err := e.reserve(v.Len()); err != nil { // before it is copied
 		return err
 	}

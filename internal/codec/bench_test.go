@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"testing"
@@ -7,7 +7,7 @@ import (
 )
 
 func BenchmarkGuard(b *testing.B) {
-	args, err := appendArgs(nil, most, []any{1, 2})
+	args, err := appendArguments(nil, most, []any{1, 2})
 	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -25,7 +25,7 @@ func BenchmarkAppendArgs(b *testing.B) {
 			var dst []byte
 			b.ReportAllocs()
 			for b.Loop() {
-				dst, _ = appendArgs(dst[:0], most, args)
+				dst, _ = appendArguments(dst[:0], most, args)
 			}
 		})
 	}
@@ -36,7 +36,7 @@ func BenchmarkDecodeResult(b *testing.B) {
 	b.Run("as int", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			_, _ = decodeAs[int](result)
+			_, _ = DecodeAs[int](result)
 		}
 	})
 	b.Run("any", func(b *testing.B) {

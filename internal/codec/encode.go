@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// An encoder appends encoded values to b. It writes no more levels and elements than the guard of the receiver passes, and does not go on when b
+// An Encoder appends encoded values to b. It writes no more levels and elements than the guard of the receiver passes, and does not go on when b
 // is longer than it may be: what has no end in sight must not fill the memory first. So what fits b anyway is not looked at, and may be too long.
-type encoder struct {
+type Encoder struct {
 	m     *msgpack.Encoder // writes to this encoder
 	b     []byte
 	end   int    // b need not grow beyond it
@@ -21,24 +21,24 @@ type encoder struct {
 	left  uint64 // elements that may still be written
 }
 
-// errSize is that of values which take more bytes than they may.
-var errSize = errors.New("too large")
+// ErrSize is that of values which take more bytes than they may.
+var ErrSize = errors.New("too large")
 
 var encoders = sync.Pool{New: func() any {
-	e := &encoder{}
+	e := &Encoder{}
 	e.m = msgpack.NewEncoder(e)
 	e.m.UseCompactInts(true)
 	return e
 }}
 
-// newEncoder returns an encoder that appends that many values to dst, each of maxDepth levels, and most bytes. finish gives it back.
-func newEncoder(dst []byte, values, most int) *encoder {
-	e := encoders.Get().(*encoder)
+// NewEncoder returns an encoder that appends that many values to dst, each of maxDepth levels, and most bytes. finish gives it back.
+func NewEncoder(dst []byte, values, most int) *Encoder {
+	e := encoders.Get().(*Encoder)
 	e.b, e.end, e.depth, e.left = dst, len(dst)+most, maxDepth, maxElements-min(maxElements, uint64(values))
 	return e
 }
 
-func (e *encoder) Finish() []byte {
+func (e *Encoder) Finish() []byte {
 	b := e.b
 	e.b = nil
 	encoders.Put(e)
@@ -46,7 +46,7 @@ func (e *encoder) Finish() []byte {
 }
 
 // Write and WriteByte are for the msgpack encoder.
-func (e *encoder) Write(p []byte) (int, error) {
+func (e *Encoder) Write(p []byte) (int, error) {
 	if err := e.reserve(len(p)); err != nil {
 		return 0, err
 	}
@@ -54,7 +54,7 @@ func (e *encoder) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (e *encoder) WriteByte(c byte) error {
+func (e *Encoder) WriteByte(c byte) error {
 	if err := e.reserve(1); err != nil {
 		return err
 	}
@@ -63,19 +63,19 @@ func (e *encoder) WriteByte(c byte) error {
 }
 
 // reserve makes room for n bytes, unless they are too many.
-func (e *encoder) reserve(n int) error {
+func (e *Encoder) reserve(n int) error {
 	if n <= cap(e.b)-len(e.b) {
 		return nil
 	}
 	if n > e.end-len(e.b) {
-		return errSize
+		return ErrSize
 	}
 	e.b = buffer.Grow(e.b, n)
 	return nil
 }
 
 // enter begins an array or map of n elements. A value that contains itself runs out of levels here.
-func (e *encoder) enter(n int) error {
+func (e *Encoder) enter(n int) error {
 	if e.depth == 0 {
 		return errDepth
 	}
@@ -87,10 +87,10 @@ func (e *encoder) enter(n int) error {
 	return nil
 }
 
-func (e *encoder) leave() { e.depth++ }
+func (e *Encoder) leave() { e.depth++ }
 
 // value encodes x, the usual types without reflection.
-func (e *encoder) value(x any) error {
+func (e *Encoder) value(x any) error {
 	switch x := x.(type) {
 	case nil:
 		return e.m.EncodeNil()
@@ -112,11 +112,11 @@ func (e *encoder) value(x any) error {
 		return e.m.EncodeInt(int64(x))
 	}
 	v := reflect.ValueOf(x)
-	return planOf(v.Type()).Encode(e, v)
+	return PlanOf(v.Type()).Encode(e, v)
 }
 
 // bytes encodes a byte string, an empty one also where b is nil.
-func (e *encoder) bytes(b []byte) error {
+func (e *Encoder) bytes(b []byte) error {
 	if err := e.m.EncodeBytesLen(len(b)); err != nil {
 		return err
 	}
@@ -124,14 +124,14 @@ func (e *encoder) bytes(b []byte) error {
 	return err
 }
 
-func encodeBool(e *encoder, v reflect.Value) error    { return e.m.EncodeBool(v.Bool()) }
-func encodeInt(e *encoder, v reflect.Value) error     { return e.m.EncodeInt(v.Int()) }
-func encodeUint(e *encoder, v reflect.Value) error    { return e.m.EncodeUint(v.Uint()) }
-func encodeFloat32(e *encoder, v reflect.Value) error { return e.m.EncodeFloat32(float32(v.Float())) }
-func encodeFloat64(e *encoder, v reflect.Value) error { return e.m.EncodeFloat64(v.Float()) }
-func encodeString(e *encoder, v reflect.Value) error  { return e.m.EncodeString(v.String()) }
-func encodeTime(e *encoder, v reflect.Value) error    { return e.m.EncodeTime(v.Interface().(time.Time)) }
-func encodeAny(e *encoder, v reflect.Value) error     { return e.value(v.Interface()) }
+func encodeBool(e *Encoder, v reflect.Value) error    { return e.m.EncodeBool(v.Bool()) }
+func encodeInt(e *Encoder, v reflect.Value) error     { return e.m.EncodeInt(v.Int()) }
+func encodeUint(e *Encoder, v reflect.Value) error    { return e.m.EncodeUint(v.Uint()) }
+func encodeFloat32(e *Encoder, v reflect.Value) error { return e.m.EncodeFloat32(float32(v.Float())) }
+func encodeFloat64(e *Encoder, v reflect.Value) error { return e.m.EncodeFloat64(v.Float()) }
+func encodeString(e *Encoder, v reflect.Value) error  { return e.m.EncodeString(v.String()) }
+func encodeTime(e *Encoder, v reflect.Value) error    { return e.m.EncodeTime(v.Interface().(time.Time)) }
+func encodeAny(e *Encoder, v reflect.Value) error     { return e.value(v.Interface()) }
 
 // addressable returns v, or a copy of it, as a variable.
 func addressable(v reflect.Value) reflect.Value {

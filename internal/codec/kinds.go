@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"errors"
@@ -70,8 +70,8 @@ var kindTypes = [...]reflect.Type{
 	kindBytes:    bytesType,
 }
 
-// appendKind describes t, the type of a result; a pointer as what it points to.
-func appendKind(b []byte, t reflect.Type) []byte {
+// AppendKind describes t, the type of a result; a pointer as what it points to.
+func AppendKind(b []byte, t reflect.Type) []byte {
 	for t.Kind() == reflect.Pointer && !isPointerLoop(t) {
 		t = t.Elem()
 	}
@@ -142,13 +142,13 @@ func cutKind(b []byte) (desc, rest []byte, err error) {
 // it is held for a lookup or an insertion.
 var kindPlans struct {
 	sync.RWMutex
-	seen map[string]*plan
+	seen map[string]*Plan
 }
 
 // planOfKind returns the plan of what desc, which cutKind has checked, describes.
-func planOfKind(desc []byte) (*plan, error) {
+func planOfKind(desc []byte) (*Plan, error) {
 	if len(desc) == 1 {
-		return planOf(kindTypes[desc[0]]), nil
+		return PlanOf(kindTypes[desc[0]]), nil
 	}
 	kindPlans.RLock()
 	p := kindPlans.seen[string(desc)]
@@ -159,16 +159,16 @@ func planOfKind(desc []byte) (*plan, error) {
 	return addKind(desc)
 }
 
-func addKind(desc []byte) (*plan, error) {
+func addKind(desc []byte) (*Plan, error) {
 	kindPlans.Lock()
 	defer kindPlans.Unlock()
 	if len(kindPlans.seen) >= maxKinds {
 		return nil, errKinds
 	}
 	if kindPlans.seen == nil {
-		kindPlans.seen = map[string]*plan{}
+		kindPlans.seen = map[string]*Plan{}
 	}
-	p := planOf(typeOfKind(desc))
+	p := PlanOf(typeOfKind(desc))
 	kindPlans.seen[string(desc)] = p
 	return p, nil
 }

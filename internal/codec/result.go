@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"reflect"
@@ -11,7 +11,7 @@ import (
 
 // A resultReader reads the results of one call in turn.
 type resultReader struct {
-	d     *decoder
+	d     *Decoder
 	descs []byte // the descriptions of the results not yet read
 	n     int    // how many results there are
 }
@@ -58,14 +58,14 @@ func (r *resultReader) into(v reflect.Value, i int) error {
 		return err
 	}
 	_, r.descs, _ = cutKind(r.descs)
-	if err := planOf(v.Type()).Decode(r.d, v); err != nil {
+	if err := PlanOf(v.Type()).Decode(r.d, v); err != nil {
 		return failed(wire.InvalidArgument, wire.ExecutedYes, "result %d: %v", i+1, err)
 	}
 	return nil
 }
 
 // described reads a value that desc describes. A nil is untyped: a pointer, slice or map that the function left nil.
-func (d *decoder) described(desc []byte) (any, error) {
+func (d *Decoder) described(desc []byte) (any, error) {
 	if d.isNil() {
 		return nil, nil
 	}
@@ -75,13 +75,13 @@ func (d *decoder) described(desc []byte) (any, error) {
 	case kindBool:
 		return readBool(d)
 	case kindInt:
-		return readInt(d)
+		return ReadInt(d)
 	case kindFloat64:
 		return readFloat64(d)
 	case kindString:
-		return readString(d)
+		return ReadString(d)
 	case kindBytes:
-		return readBytes(d)
+		return ReadBytes(d)
 	}
 	p, err := planOfKind(desc)
 	if err != nil {
@@ -114,8 +114,8 @@ func decodeAny(result []byte) (any, error) {
 	return all, nil
 }
 
-// decodeResults returns the results of a call as values of these types, one for each.
-func decodeResults(result []byte, types []reflect.Type) ([]reflect.Value, error) {
+// DecodeResults returns the results of a call as values of these types, one for each.
+func DecodeResults(result []byte, types []reflect.Type) ([]reflect.Value, error) {
 	r, err := openResults(result)
 	if err != nil {
 		return nil, err
@@ -134,31 +134,31 @@ func decodeResults(result []byte, types []reflect.Type) ([]reflect.Value, error)
 	return all, nil
 }
 
-// decodeAs returns the one result of a call as an R. If R is any it does as decodeAny; if R is struct{} the function
+// DecodeAs returns the one result of a call as an R. If R is any it does as decodeAny; if R is struct{} the function
 // may have no result.
-func decodeAs[R any](result []byte) (R, error) {
+func DecodeAs[R any](result []byte) (R, error) {
 	var r R
 	var err error
 	switch p := any(&r).(type) {
 	case *any:
 		*p, err = decodeAny(result)
 	case *int:
-		*p, err = decodeOne(result, readInt)
+		*p, err = DecodeOne(result, ReadInt)
 	case *float64:
-		*p, err = decodeOne(result, readFloat64)
+		*p, err = DecodeOne(result, readFloat64)
 	case *bool:
-		*p, err = decodeOne(result, readBool)
+		*p, err = DecodeOne(result, readBool)
 	case *string:
-		*p, err = decodeOne(result, readString)
+		*p, err = DecodeOne(result, ReadString)
 	case *[]byte:
-		*p, err = decodeOne(result, readBytes)
+		*p, err = DecodeOne(result, ReadBytes)
 	default:
 		return decodeReflected[R](result) // with a variable of its own: that one escapes, r does not
 	}
 	return r, err
 }
 
-func decodeOne[R any](result []byte, read func(*decoder) (R, error)) (r R, _ error) {
+func DecodeOne[R any](result []byte, read func(*Decoder) (R, error)) (r R, _ error) {
 	in, err := openResults(result)
 	if err != nil {
 		return r, err
@@ -193,7 +193,7 @@ func decodeReflected[R any](result []byte) (r R, _ error) {
 	return *v.Addr().Interface().(*R), nil
 }
 
-func wrongCount(got, want int) *codecError {
+func wrongCount(got, want int) *Error {
 	results := "results"
 	if got == 1 {
 		results = "result"
@@ -201,6 +201,6 @@ func wrongCount(got, want int) *codecError {
 	return failed(wire.InvalidArgument, wire.ExecutedYes, "the function returns %d %s, want %d", got, results, want)
 }
 
-func undecodable(err error) *codecError {
+func undecodable(err error) *Error {
 	return failed(wire.Internal, wire.ExecutedYes, "undecodable result: %v", err)
 }

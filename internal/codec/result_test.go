@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"encoding/hex"
@@ -55,7 +55,7 @@ func TestDescriptionsAreBounded(t *testing.T) {
 		for _, k := range c.want {
 			want = append(want, byte(k))
 		}
-		desc := appendKind(nil, c.typ)
+		desc := AppendKind(nil, c.typ)
 		require.Equal(t, want, desc, c.typ)
 		got, rest, err := cutKind(append(desc, 0xff))
 		require.NoError(t, err)
@@ -101,70 +101,70 @@ func TestMalformedResults(t *testing.T) {
 
 // "the same as Call": any kind of R takes what the function returned, by the rules of arguments.
 func TestTypedResults(t *testing.T) {
-	n, err := decodeAs[int](resultOf(t, func() int8 { return 5 }))
+	n, err := DecodeAs[int](resultOf(t, func() int8 { return 5 }))
 	require.NoError(t, err)
 	require.Equal(t, 5, n)
-	f, err := decodeAs[float64](resultOf(t, func() int { return 5 }))
+	f, err := DecodeAs[float64](resultOf(t, func() int { return 5 }))
 	require.NoError(t, err)
 	require.Equal(t, 5.0, f)
-	b, err := decodeAs[bool](resultOf(t, func() bool { return true }))
+	b, err := DecodeAs[bool](resultOf(t, func() bool { return true }))
 	require.NoError(t, err)
 	require.True(t, b)
-	s, err := decodeAs[string](resultOf(t, func() word { return "a" }))
+	s, err := DecodeAs[string](resultOf(t, func() word { return "a" }))
 	require.NoError(t, err)
 	require.Equal(t, "a", s)
-	raw, err := decodeAs[[]byte](resultOf(t, func() []byte { return []byte{1} }))
+	raw, err := DecodeAs[[]byte](resultOf(t, func() []byte { return []byte{1} }))
 	require.NoError(t, err)
 	require.Equal(t, []byte{1}, raw)
-	raw, err = decodeAs[[]byte](resultOf(t, func() []byte { return nil }))
+	raw, err = DecodeAs[[]byte](resultOf(t, func() []byte { return nil }))
 	require.NoError(t, err)
 	require.Nil(t, raw)
-	raw, err = decodeAs[[]byte](resultOf(t, func() []int { return []int{1, 2} }))
+	raw, err = DecodeAs[[]byte](resultOf(t, func() []int { return []int{1, 2} }))
 	require.NoError(t, err)
 	require.Equal(t, []byte{1, 2}, raw)
-	p, err := decodeAs[*place](resultOf(t, func() place { return place{City: "c"} }))
+	p, err := DecodeAs[*place](resultOf(t, func() place { return place{City: "c"} }))
 	require.NoError(t, err)
 	require.Equal(t, &place{City: "c"}, p)
-	p, err = decodeAs[*place](resultOf(t, func() *place { return nil }))
+	p, err = DecodeAs[*place](resultOf(t, func() *place { return nil }))
 	require.NoError(t, err)
 	require.Nil(t, p)
-	x, err := decodeAs[any](resultOf(t, func() []int8 { return []int8{1} }))
+	x, err := DecodeAs[any](resultOf(t, func() []int8 { return []int8{1} }))
 	require.NoError(t, err)
 	require.Equal(t, []int8{1}, x)
-	x, err = decodeAs[any](resultOf(t, func() {}))
+	x, err = DecodeAs[any](resultOf(t, func() {}))
 	require.NoError(t, err)
 	require.Nil(t, x)
-	x, err = decodeAs[any](resultOf(t, func() (int, bool) { return 1, true }))
+	x, err = DecodeAs[any](resultOf(t, func() (int, bool) { return 1, true }))
 	require.NoError(t, err)
 	require.Equal(t, []any{1, true}, x)
-	_, err = decodeAs[struct{}](resultOf(t, func() {}))
+	_, err = DecodeAs[struct{}](resultOf(t, func() {}))
 	require.NoError(t, err)
 }
 
 func TestTypedResultsThatDoNotFit(t *testing.T) {
-	_, err := decodeAs[int8](resultOf(t, func() int { return 300 }))
+	_, err := DecodeAs[int8](resultOf(t, func() int { return 300 }))
 	requireFailure(t, err, wire.InvalidArgument, "result 1: 300 does not fit int8")
-	n, err := decodeAs[int](resultOf(t, func() float64 { return 3.5 }))
+	n, err := DecodeAs[int](resultOf(t, func() float64 { return 3.5 }))
 	requireFailure(t, err, wire.InvalidArgument, "result 1: 3.5 does not fit int")
 	require.Zero(t, n)
-	_, err = decodeAs[int](resultOf(t, func() *int { return nil }))
+	_, err = DecodeAs[int](resultOf(t, func() *int { return nil }))
 	requireFailure(t, err, wire.InvalidArgument, "result 1: got nil, want int")
-	_, err = decodeAs[int](resultOf(t, func() {}))
+	_, err = DecodeAs[int](resultOf(t, func() {}))
 	requireFailure(t, err, wire.InvalidArgument, "the function returns 0 results, want 1")
-	_, err = decodeAs[*int](resultOf(t, func() {}))
+	_, err = DecodeAs[*int](resultOf(t, func() {}))
 	requireFailure(t, err, wire.InvalidArgument, "the function returns 0 results, want 1")
-	_, err = decodeAs[[]any](resultOf(t, func() (int, int) { return 1, 2 }))
+	_, err = DecodeAs[[]any](resultOf(t, func() (int, int) { return 1, 2 }))
 	requireFailure(t, err, wire.InvalidArgument, "the function returns 2 results, want 1")
-	_, err = decodeAs[struct{}](resultOf(t, func() int { return 1 }))
+	_, err = DecodeAs[struct{}](resultOf(t, func() int { return 1 }))
 	requireFailure(t, err, wire.InvalidArgument, "got integer, want struct {}")
-	_, err = decodeAs[fmt.Stringer](resultOf(t, func() int { return 1 }))
+	_, err = DecodeAs[fmt.Stringer](resultOf(t, func() int { return 1 }))
 	requireFailure(t, err, wire.InvalidArgument, "fmt.Stringer cannot be received")
-	_, err = decodeAs[chan int](resultOf(t, func() int { return 1 }))
+	_, err = DecodeAs[chan int](resultOf(t, func() int { return 1 }))
 	requireFailure(t, err, wire.InvalidArgument, "chan int cannot be received")
 	for _, broken := range [][]byte{nil, {1}, {1, byte(kindInt), 0xc1}} {
-		_, err = decodeAs[int](broken)
+		_, err = DecodeAs[int](broken)
 		requireFailure(t, err, wire.Internal, "undecodable result")
-		_, err = decodeAs[int8](broken)
+		_, err = DecodeAs[int8](broken)
 		requireFailure(t, err, wire.Internal, "undecodable result")
 	}
 }
@@ -172,25 +172,25 @@ func TestTypedResultsThatDoNotFit(t *testing.T) {
 func TestResultsForBind(t *testing.T) {
 	types := []reflect.Type{reflect.TypeFor[int64](), reflect.TypeFor[any](), reflect.TypeFor[*place](), reflect.TypeFor[any]()}
 	result := resultOf(t, func() (int, []int8, place, *int) { return 1, []int8{2}, place{City: "c"}, nil })
-	got, err := decodeResults(result, types)
+	got, err := DecodeResults(result, types)
 	require.NoError(t, err)
 	require.Len(t, got, len(types))
 	for i, want := range []any{int64(1), []int8{2}, &place{City: "c"}, nil} {
 		require.Equal(t, types[i], got[i].Type())
 		require.Equal(t, want, got[i].Interface())
 	}
-	_, err = decodeResults(result, types[:3])
+	_, err = DecodeResults(result, types[:3])
 	requireFailure(t, err, wire.InvalidArgument, "the function returns 4 results, want 3")
 	types[2] = reflect.TypeFor[string]()
-	_, err = decodeResults(result, types)
+	_, err = DecodeResults(result, types)
 	requireFailure(t, err, wire.InvalidArgument, "result 3: got map, want string")
 
-	got, err = decodeResults(resultOf(t, func() {}), nil)
+	got, err = DecodeResults(resultOf(t, func() {}), nil)
 	require.NoError(t, err)
 	require.Empty(t, got)
-	_, err = decodeResults([]byte{1, byte(kindAny), 0x81, 1, 1}, []reflect.Type{anyType})
+	_, err = DecodeResults([]byte{1, byte(kindAny), 0x81, 1, 1}, []reflect.Type{anyType})
 	requireFailure(t, err, wire.Internal, "string keys only")
-	_, err = decodeResults(nil, nil)
+	_, err = DecodeResults(nil, nil)
 	requireFailure(t, err, wire.Internal, "undecodable result")
 }
 
@@ -198,7 +198,7 @@ func TestResultsForBind(t *testing.T) {
 func TestKindsFromPeersAreBounded(t *testing.T) {
 	kept := kindPlans.seen
 	t.Cleanup(func() { kindPlans.seen = kept })
-	kindPlans.seen = map[string]*plan{}
+	kindPlans.seen = map[string]*Plan{}
 
 	var refused error
 	for key := kindBool; key <= kindTime; key++ { // 16 × 16 × 16 × 2 descriptions

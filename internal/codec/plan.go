@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"fmt"
@@ -8,14 +8,14 @@ import (
 )
 
 type (
-	encodeFunc func(e *encoder, v reflect.Value) error
-	decodeFunc func(d *decoder, v reflect.Value) error
+	encodeFunc func(e *Encoder, v reflect.Value) error
+	decodeFunc func(d *Decoder, v reflect.Value) error
 )
 
-// A plan is how the values of one type travel. It is made once per type; plans refer to each other by pointer,
+// A Plan is how the values of one type travel. It is made once per type; plans refer to each other by pointer,
 // so that a recursive type is a cycle of plans.
-type plan struct {
-	Type    reflect.Type
+type Plan struct {
+	Type   reflect.Type
 	Encode encodeFunc
 	Decode decodeFunc // v is settable and overwritten; a struct must be zero before
 }
@@ -33,10 +33,10 @@ var (
 	durationType = reflect.TypeFor[time.Duration]()
 )
 
-// planOf returns the plan of t. It always succeeds: what cannot travel has a plan that says so when it is used.
-func planOf(t reflect.Type) *plan {
+// PlanOf returns the plan of t. It always succeeds: what cannot travel has a plan that says so when it is used.
+func PlanOf(t reflect.Type) *Plan {
 	if p, ok := plans.Load(t); ok {
-		return p.(*plan)
+		return p.(*Plan)
 	}
 	fresh := planner{}
 	p := fresh.of(t)
@@ -47,16 +47,16 @@ func planOf(t reflect.Type) *plan {
 }
 
 // A planner holds the plans under way, which recursive types refer to before they are complete.
-type planner map[reflect.Type]*plan
+type planner map[reflect.Type]*Plan
 
-func (m planner) of(t reflect.Type) *plan {
+func (m planner) of(t reflect.Type) *Plan {
 	if p, ok := plans.Load(t); ok {
-		return p.(*plan)
+		return p.(*Plan)
 	}
 	if p := m[t]; p != nil {
 		return p
 	}
-	p := &plan{Type: t}
+	p := &Plan{Type: t}
 	m[t] = p
 	p.Encode, p.Decode = m.build(t)
 	if own := ownEncode(t); own != nil {
@@ -106,7 +106,7 @@ func (m planner) buildNested(t reflect.Type) (encodeFunc, decodeFunc) {
 	return refuseEncode, refuseDecode
 }
 
-func buildElements(t reflect.Type, elem *plan) (encodeFunc, decodeFunc) {
+func buildElements(t reflect.Type, elem *Plan) (encodeFunc, decodeFunc) {
 	switch k := t.Kind(); {
 	case k == reflect.Pointer:
 		return encodePointer(elem), decodePointer(elem)
@@ -136,10 +136,10 @@ func isPointerLoop(t reflect.Type) bool {
 	return true
 }
 
-func refuseEncode(_ *encoder, v reflect.Value) error {
-	return fmt.Errorf("%s cannot be sent", typeName(v.Type()))
+func refuseEncode(_ *Encoder, v reflect.Value) error {
+	return fmt.Errorf("%s cannot be sent", TypeName(v.Type()))
 }
 
-func refuseDecode(_ *decoder, v reflect.Value) error {
-	return fmt.Errorf("%s cannot be received", typeName(v.Type()))
+func refuseDecode(_ *Decoder, v reflect.Value) error {
+	return fmt.Errorf("%s cannot be received", TypeName(v.Type()))
 }

@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"bytes"
@@ -16,9 +16,9 @@ import (
 
 const (
 	// An empty map is one byte and may decode to a struct of a kilobyte, so memory has a bound of its own:
-	// memoryFloor bytes for any message, and memoryPerByte more for each byte of it. An honest value stays below:
+	// MemoryFloor bytes for any message, and memoryPerByte more for each byte of it. An honest value stays below:
 	// an empty map within an `any` is about the worst, at 64.
-	memoryFloor   = 1 << 20
+	MemoryFloor   = 1 << 20
 	memoryPerByte = 64
 )
 
@@ -28,8 +28,8 @@ var (
 	errTime    = errors.New("the extension is not a timestamp")
 )
 
-// A decoder reads values that have passed the guard.
-type decoder struct {
+// A Decoder reads values that have passed the guard.
+type Decoder struct {
 	m      *msgpack.Decoder // reads from this decoder, unbuffered
 	b      []byte
 	i      int   // next byte to read
@@ -37,26 +37,26 @@ type decoder struct {
 }
 
 var decoders = sync.Pool{New: func() any {
-	d := &decoder{}
+	d := &Decoder{}
 	d.m = msgpack.NewDecoder(d)
 	return d
 }}
 
 // newDecoder returns a decoder of b. close gives it back; what was decoded does not refer to b.
-func newDecoder(b []byte) *decoder {
-	d := decoders.Get().(*decoder)
+func newDecoder(b []byte) *Decoder {
+	d := decoders.Get().(*Decoder)
 	d.b, d.i = b, 0
-	d.memory = memoryFloor + memoryPerByte*int64(len(b))
+	d.memory = MemoryFloor + memoryPerByte*int64(len(b))
 	return d
 }
 
-func (d *decoder) Close() {
+func (d *Decoder) Close() {
 	d.b = nil
 	decoders.Put(d)
 }
 
 // Read, ReadByte and UnreadByte are for the msgpack decoder.
-func (d *decoder) Read(p []byte) (int, error) {
+func (d *Decoder) Read(p []byte) (int, error) {
 	if d.i >= len(d.b) && len(p) > 0 {
 		return 0, io.EOF
 	}
@@ -65,7 +65,7 @@ func (d *decoder) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (d *decoder) ReadByte() (byte, error) {
+func (d *Decoder) ReadByte() (byte, error) {
 	if d.i >= len(d.b) {
 		return 0, io.EOF
 	}
@@ -73,17 +73,17 @@ func (d *decoder) ReadByte() (byte, error) {
 	return d.b[d.i-1], nil
 }
 
-func (d *decoder) UnreadByte() error {
+func (d *Decoder) UnreadByte() error {
 	d.i--
 	return nil
 }
 
 // code and form look at the value to be read next.
-func (d *decoder) code() byte { return d.b[d.i] }
-func (d *decoder) form() form { return leads[d.b[d.i]].form }
+func (d *Decoder) code() byte { return d.b[d.i] }
+func (d *Decoder) form() form { return leads[d.b[d.i]].form }
 
 // isNil reads a nil, if one comes next.
-func (d *decoder) isNil() bool {
+func (d *Decoder) isNil() bool {
 	if d.form() != formNil {
 		return false
 	}
@@ -92,7 +92,7 @@ func (d *decoder) isNil() bool {
 }
 
 // next returns the next value, encoded, and goes past it.
-func (d *decoder) next() ([]byte, error) {
+func (d *Decoder) next() ([]byte, error) {
 	g := guard{b: d.b, i: d.i, left: maxElements}
 	if err := g.value(maxDepth); err != nil {
 		return nil, err
@@ -103,7 +103,7 @@ func (d *decoder) next() ([]byte, error) {
 }
 
 // Charge accounts for n values of that type before they are allocated.
-func (d *decoder) Charge(n int, t reflect.Type) error {
+func (d *Decoder) Charge(n int, t reflect.Type) error {
 	size := int64(t.Size())
 	if size > 0 && int64(n) > d.memory/size {
 		return errMemory
@@ -113,7 +113,7 @@ func (d *decoder) Charge(n int, t reflect.Type) error {
 }
 
 // span returns the bytes of a string or byte string; they belong to the message.
-func (d *decoder) span() ([]byte, error) {
+func (d *Decoder) span() ([]byte, error) {
 	n, err := d.m.DecodeBytesLen()
 	if err != nil || n < 0 {
 		return nil, err
@@ -124,7 +124,7 @@ func (d *decoder) span() ([]byte, error) {
 }
 
 // text reads a string, or a byte string if it is UTF-8.
-func (d *decoder) text(t reflect.Type) (string, error) {
+func (d *Decoder) text(t reflect.Type) (string, error) {
 	form := d.form()
 	if form != formString && form != formBytes {
 		return "", d.mismatch(t)
@@ -140,7 +140,7 @@ func (d *decoder) text(t reflect.Type) (string, error) {
 }
 
 // bytes reads a byte string or a string.
-func (d *decoder) bytes(t reflect.Type) ([]byte, error) {
+func (d *Decoder) bytes(t reflect.Type) ([]byte, error) {
 	if form := d.form(); form != formBytes && form != formString {
 		return nil, d.mismatch(t)
 	}
@@ -149,7 +149,7 @@ func (d *decoder) bytes(t reflect.Type) ([]byte, error) {
 }
 
 // time reads a timestamp, or a string in the form of RFC 3339, which senders without msgpack extensions use.
-func (d *decoder) time(t reflect.Type) (time.Time, error) {
+func (d *Decoder) time(t reflect.Type) (time.Time, error) {
 	switch d.form() {
 	case formExt:
 		if !d.isTimestamp() {
@@ -168,7 +168,7 @@ func (d *decoder) time(t reflect.Type) (time.Time, error) {
 
 // isTimestamp reports whether the extension that comes next is type -1 in one of its three lengths.
 // Asked first because the msgpack decoder reads one of any length into a buffer that it keeps.
-func (d *decoder) isTimestamp() bool {
+func (d *Decoder) isTimestamp() bool {
 	switch d.code() {
 	case msgpcode.FixExt4, msgpcode.FixExt8:
 		return d.b[d.i+1] == 0xff
@@ -178,32 +178,32 @@ func (d *decoder) isTimestamp() bool {
 	return false
 }
 
-func (d *decoder) bool(t reflect.Type) (bool, error) {
+func (d *Decoder) bool(t reflect.Type) (bool, error) {
 	if d.form() != formBool {
 		return false, d.mismatch(t)
 	}
 	return d.m.DecodeBool()
 }
 
-func (d *decoder) arrayLen(t reflect.Type) (int, error) {
+func (d *Decoder) arrayLen(t reflect.Type) (int, error) {
 	if d.form() != formArray {
 		return 0, d.mismatch(t)
 	}
 	return d.m.DecodeArrayLen()
 }
 
-func (d *decoder) mapLen(t reflect.Type) (int, error) {
+func (d *Decoder) mapLen(t reflect.Type) (int, error) {
 	if d.form() != formMap {
 		return 0, d.mismatch(t)
 	}
 	return d.m.DecodeMapLen()
 }
 
-func (d *decoder) mismatch(t reflect.Type) error {
-	return fmt.Errorf("got %s, want %s", d.form(), typeName(t))
+func (d *Decoder) mismatch(t reflect.Type) error {
+	return fmt.Errorf("got %s, want %s", d.form(), TypeName(t))
 }
 
-func decodeBool(d *decoder, v reflect.Value) error {
+func decodeBool(d *Decoder, v reflect.Value) error {
 	x, err := d.bool(v.Type())
 	if err == nil {
 		v.SetBool(x)
@@ -211,7 +211,7 @@ func decodeBool(d *decoder, v reflect.Value) error {
 	return err
 }
 
-func decodeString(d *decoder, v reflect.Value) error {
+func decodeString(d *Decoder, v reflect.Value) error {
 	x, err := d.text(v.Type())
 	if err == nil {
 		v.SetString(x)
@@ -219,7 +219,7 @@ func decodeString(d *decoder, v reflect.Value) error {
 	return err
 }
 
-func decodeTime(d *decoder, v reflect.Value) error {
+func decodeTime(d *Decoder, v reflect.Value) error {
 	x, err := d.time(v.Type())
 	if err == nil {
 		v.Set(reflect.ValueOf(x))
@@ -227,7 +227,7 @@ func decodeTime(d *decoder, v reflect.Value) error {
 	return err
 }
 
-func decodeInterface(d *decoder, v reflect.Value) error {
+func decodeInterface(d *Decoder, v reflect.Value) error {
 	x, err := d.any()
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"encoding/hex"
@@ -62,28 +62,28 @@ func resultOf(t testing.TB, fn any) []byte {
 	out := reflect.ValueOf(fn).Call(nil)
 	b := []byte{byte(len(out))}
 	for _, v := range out {
-		b = appendKind(b, v.Type())
+		b = AppendKind(b, v.Type())
 	}
-	e := newEncoder(b, len(out), most)
+	e := NewEncoder(b, len(out), most)
 	for _, v := range out {
-		require.NoError(t, planOf(v.Type()).Encode(e, v))
+		require.NoError(t, PlanOf(v.Type()).Encode(e, v))
 	}
 	return e.Finish()
 }
 
 // received reads the one argument in b as a P.
 func received[P any](b []byte) (p P, _ error) {
-	d, _, err := openArgs(b)
+	d, _, err := OpenArguments(b)
 	if err != nil {
 		return p, err
 	}
 	defer d.Close()
-	return p, planOf(reflect.TypeFor[P]()).Decode(d, reflect.ValueOf(&p).Elem())
+	return p, PlanOf(reflect.TypeFor[P]()).Decode(d, reflect.ValueOf(&p).Elem())
 }
 
 // carried is what an argument is to a function that takes a P.
 func carried[P any](t testing.TB, argument any) P {
-	b, err := appendArgs(nil, most, []any{argument})
+	b, err := appendArguments(nil, most, []any{argument})
 	require.NoError(t, err)
 	p, err := received[P](b)
 	require.NoError(t, err)
@@ -93,7 +93,7 @@ func carried[P any](t testing.TB, argument any) P {
 // requireFailure holds err to one that says the handler ran.
 func requireFailure(t *testing.T, err error, code wire.Code, text string) {
 	t.Helper()
-	var e *codecError
+	var e *Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, code, e.Code, e.Text)
 	require.Equal(t, wire.ExecutedYes, e.Executed)

@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 // int8 accepts 3.0 and refuses 3.5 and 300. The msgpack package would wrap 300 to 44 and read nil as 0.
 
 // signed reads a number that is an integer of the int64 range; t only names the target in errors.
-func (d *decoder) signed(t reflect.Type) (int64, error) {
+func (d *Decoder) signed(t reflect.Type) (int64, error) {
 	switch form := d.form(); {
 	case form == formInt && d.code() != msgpcode.Uint64:
 		return d.m.DecodeInt64()
@@ -33,7 +33,7 @@ func (d *decoder) signed(t reflect.Type) (int64, error) {
 }
 
 // unsigned reads a number that is an integer of the uint64 range.
-func (d *decoder) unsigned(t reflect.Type) (uint64, error) {
+func (d *Decoder) unsigned(t reflect.Type) (uint64, error) {
 	switch form := d.form(); {
 	case form == formInt && d.code() == msgpcode.Uint64:
 		return d.m.DecodeUint64()
@@ -54,7 +54,7 @@ func (d *decoder) unsigned(t reflect.Type) (uint64, error) {
 }
 
 // float reads a number that float64 holds exactly; NaN and the infinities are such numbers.
-func (d *decoder) float(t reflect.Type) (float64, error) {
+func (d *Decoder) float(t reflect.Type) (float64, error) {
 	switch form := d.form(); {
 	case form == formFloat:
 		return d.m.DecodeFloat64()
@@ -76,7 +76,7 @@ func (d *decoder) float(t reflect.Type) (float64, error) {
 	return 0, d.mismatch(t)
 }
 
-func decodeInt(d *decoder, v reflect.Value) error {
+func decodeInt(d *Decoder, v reflect.Value) error {
 	n, err := d.signed(v.Type())
 	if err == nil && v.OverflowInt(n) {
 		err = misfit(n, v.Type())
@@ -87,7 +87,7 @@ func decodeInt(d *decoder, v reflect.Value) error {
 	return err
 }
 
-func decodeUint(d *decoder, v reflect.Value) error {
+func decodeUint(d *Decoder, v reflect.Value) error {
 	n, err := d.unsigned(v.Type())
 	if err == nil && v.OverflowUint(n) {
 		err = misfit(n, v.Type())
@@ -98,7 +98,7 @@ func decodeUint(d *decoder, v reflect.Value) error {
 	return err
 }
 
-func decodeFloat(d *decoder, v reflect.Value) error {
+func decodeFloat(d *Decoder, v reflect.Value) error {
 	f, err := d.float(v.Type())
 	if err == nil && v.Kind() == reflect.Float32 && !fitsFloat32(f) {
 		err = misfit(f, v.Type())
@@ -114,5 +114,5 @@ func fitsFloat32(f float64) bool {
 }
 
 func misfit(number any, t reflect.Type) error {
-	return fmt.Errorf("%v does not fit %s", number, typeName(t))
+	return fmt.Errorf("%v does not fit %s", number, TypeName(t))
 }

@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ var errMapKey = errors.New("any takes maps with string keys only")
 
 // any reads a value of any form, as bool, int64, uint64 (only above the int64 range), float64, string, []byte,
 // time.Time, []any, map[string]any or nil.
-func (d *decoder) any() (any, error) {
+func (d *Decoder) any() (any, error) {
 	switch d.form() {
 	case formNil:
 		return nil, d.m.DecodeNil()
@@ -33,7 +33,7 @@ func (d *decoder) any() (any, error) {
 	return d.time(anyType)
 }
 
-func (d *decoder) anyInt() (any, error) {
+func (d *Decoder) anyInt() (any, error) {
 	if d.code() != msgpcode.Uint64 {
 		return d.m.DecodeInt64()
 	}
@@ -44,7 +44,7 @@ func (d *decoder) anyInt() (any, error) {
 	return int64(u), err
 }
 
-func (d *decoder) list() (any, error) {
+func (d *Decoder) list() (any, error) {
 	n, err := d.m.DecodeArrayLen()
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (d *decoder) list() (any, error) {
 	return l, nil
 }
 
-func (d *decoder) dict() (any, error) {
+func (d *Decoder) dict() (any, error) {
 	n, err := d.m.DecodeMapLen()
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func TestArgumentsOnTheWire(t *testing.T) {
 		"9182a6737472656574a0a4746f776ea163": {&place{City: "c"}},
 		"91ce3b9aca00":                       {1_000_000_000},
 	} {
-		b, err := appendArgs([]byte{0xaa}, most, args)
+		b, err := appendArguments([]byte{0xaa}, most, args)
 		require.NoError(t, err)
 		require.Equal(t, "aa"+want, hex.EncodeToString(b))
 	}
@@ -38,7 +38,7 @@ func TestArgumentsOnTheWire(t *testing.T) {
 
 // What was in dst stays as it is when an argument cannot be encoded.
 func TestArgumentsThatFailLeaveDst(t *testing.T) {
-	b, err := appendArgs([]byte("kept"), most, []any{1, make(chan int)})
+	b, err := appendArguments([]byte("kept"), most, []any{1, make(chan int)})
 	require.Error(t, err)
 	require.Equal(t, "kept", string(b))
 }
@@ -55,7 +55,7 @@ func nest(levels int) any {
 // What the sender lets through is what the receiver lets through, for arguments and for results.
 func TestSenderAndReceiverAgreeOnDepth(t *testing.T) {
 	for _, args := range [][]any{{nest(maxDepth)}, {1, nest(maxDepth)}} {
-		_, err := appendArgs(nil, most, args)
+		_, err := appendArguments(nil, most, args)
 		require.NoError(t, err)
 	}
 	require.Equal(t, nest(maxDepth), carried[any](t, nest(maxDepth)))
@@ -63,7 +63,7 @@ func TestSenderAndReceiverAgreeOnDepth(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, nest(maxDepth), got)
 
-	_, err = appendArgs(nil, most, []any{nest(maxDepth + 1)})
+	_, err = appendArguments(nil, most, []any{nest(maxDepth + 1)})
 	require.ErrorContains(t, err, errDepth.Error())
 	tooDeep := append(bytes.Repeat([]byte{0x91}, maxDepth+2), 0xc0)
 	_, err = received[any](tooDeep)
@@ -74,14 +74,14 @@ func TestSenderAndReceiverAgreeOnElements(t *testing.T) {
 	raw := func(n int) msgpack.RawMessage {
 		return append([]byte{0xdd, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, make([]byte, n)...)
 	}
-	args, err := appendArgs(nil, most, []any{raw(maxElements - 2)})
+	args, err := appendArguments(nil, most, []any{raw(maxElements - 2)})
 	require.NoError(t, err)
-	d, _, err := openArgs(args)
+	d, _, err := OpenArguments(args)
 	require.NoError(t, err)
 	d.Close()
-	_, err = appendArgs(nil, most, []any{raw(maxElements - 1)})
+	_, err = appendArguments(nil, most, []any{raw(maxElements - 1)})
 	require.ErrorContains(t, err, errElements.Error())
-	_, err = appendArgs(nil, most, []any{make([]struct{}, maxElements)})
+	_, err = appendArguments(nil, most, []any{make([]struct{}, maxElements)})
 	require.ErrorContains(t, err, errElements.Error())
 }
 

@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"fmt"
@@ -23,7 +23,7 @@ func (m planner) structure(t reflect.Type) (encodeFunc, decodeFunc) {
 	return s.encode, s.decode
 }
 
-func (s *structure) encode(e *encoder, v reflect.Value) error {
+func (s *structure) encode(e *Encoder, v reflect.Value) error {
 	n := s.count(v)
 	if err := e.enter(2 * n); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (s *structure) count(v reflect.Value) int {
 	return n
 }
 
-func (f *field) encode(e *encoder, v reflect.Value) error {
+func (f *field) encode(e *Encoder, v reflect.Value) error {
 	x, ok := f.in(v)
 	if !ok {
 		return nil
@@ -86,7 +86,7 @@ func isEmpty(v reflect.Value) bool {
 	return v.IsZero()
 }
 
-func (s *structure) decode(d *decoder, v reflect.Value) error {
+func (s *structure) decode(d *Decoder, v reflect.Value) error {
 	n, err := d.mapLen(v.Type())
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ func (s *structure) decode(d *decoder, v reflect.Value) error {
 }
 
 // decodeField reads a name and its value; a name that is unknown is passed over with its value.
-func (s *structure) decodeField(d *decoder, v reflect.Value) error {
+func (s *structure) decodeField(d *Decoder, v reflect.Value) error {
 	if d.form() != formString {
 		return d.mismatch(stringType)
 	}
@@ -125,7 +125,7 @@ func (s *structure) decodeField(d *decoder, v reflect.Value) error {
 }
 
 // make returns the field of v, and makes the embedded structs that it lies in.
-func (f *field) make(d *decoder, v reflect.Value) (reflect.Value, error) {
+func (f *field) make(d *Decoder, v reflect.Value) (reflect.Value, error) {
 	for _, i := range f.index {
 		if v.Kind() == reflect.Pointer {
 			if v.IsNil() {

@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 
 // What the guard lets through, the msgpack package reads to its end.
 func FuzzGuard(f *testing.F) {
-	args, err := appendArgs(nil, most, []any{1, -2.5, "a", []byte{3}, time.Now(), map[string]any{"b": nil, "c": []any{true}}, tenant{Home: &place{}}, big.NewInt(1)})
+	args, err := appendArguments(nil, most, []any{1, -2.5, "a", []byte{3}, time.Now(), map[string]any{"b": nil, "c": []any{true}}, tenant{Home: &place{}}, big.NewInt(1)})
 	require.NoError(f, err)
 	f.Add(args)
 	f.Add([]byte{})
@@ -45,13 +45,13 @@ func FuzzResult(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		kindPlans.seen = nil // as in a node that is new
 		_, _ = decodeAny(b)
-		_, _ = decodeAs[int](b)
-		_, _ = decodeAs[tenant](b)
-		_, _ = decodeAs[[]byte](b)
+		_, _ = DecodeAs[int](b)
+		_, _ = DecodeAs[tenant](b)
+		_, _ = DecodeAs[[]byte](b)
 		for n := range types {
-			_, err := decodeResults(b, types[:n+1])
+			_, err := DecodeResults(b, types[:n+1])
 			if err != nil {
-				var e *codecError
+				var e *Error
 				require.ErrorAs(t, err, &e)
 				require.Equal(t, wire.ExecutedYes, e.Executed)
 			}

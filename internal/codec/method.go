@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"bytes"
@@ -75,8 +75,8 @@ func ownDecode(t reflect.Type) decodeFunc {
 	return nil
 }
 
-func encodeOwn(encode func(e *encoder, ptr any) error) encodeFunc {
-	return func(e *encoder, v reflect.Value) (err error) {
+func encodeOwn(encode func(e *Encoder, ptr any) error) encodeFunc {
+	return func(e *Encoder, v reflect.Value) (err error) {
 		if canBeNil(v) && v.IsNil() {
 			return e.m.EncodeNil()
 		}
@@ -85,8 +85,8 @@ func encodeOwn(encode func(e *encoder, ptr any) error) encodeFunc {
 	}
 }
 
-func decodeOwn(decode func(d *decoder, ptr any) error) decodeFunc {
-	return func(d *decoder, v reflect.Value) (err error) {
+func decodeOwn(decode func(d *Decoder, ptr any) error) decodeFunc {
+	return func(d *Decoder, v reflect.Value) (err error) {
 		if canBeNil(v) && d.isNil() {
 			v.SetZero()
 			return nil
@@ -103,22 +103,22 @@ func canBeNil(v reflect.Value) bool {
 // contain turns the panic of a user's method into an error, and names the type in that of any.
 func contain(err *error, t reflect.Type) {
 	if v := recover(); v != nil {
-		*err = &methodPanic{t, v, debug.Stack()}
+		*err = &MethodPanic{t, v, debug.Stack()}
 	} else if *err != nil {
-		*err = fmt.Errorf("%s: %w", typeName(t), *err)
+		*err = fmt.Errorf("%s: %w", TypeName(t), *err)
 	}
 }
 
-// A methodPanic is the panic of a user's method. The error may go to a caller, and what the method panicked with is not for everybody:
+// A MethodPanic is the panic of a user's method. The error may go to a caller, and what the method panicked with is not for everybody:
 // the text has it only if it comes from the runtime, as that of an index out of range.
-type methodPanic struct {
+type MethodPanic struct {
 	typ   reflect.Type
 	Value any
 	Stack []byte
 }
 
-func (p *methodPanic) Error() string {
-	text := typeName(p.typ) + " panicked"
+func (p *MethodPanic) Error() string {
+	text := TypeName(p.typ) + " panicked"
 	if e, ok := p.Value.(runtime.Error); ok {
 		text += ": " + e.Error()
 	}
@@ -126,8 +126,8 @@ func (p *methodPanic) Error() string {
 }
 
 // encodeCustom lends the method an encoder of its own, as it may keep it.
-func encodeCustom(e *encoder, ptr any) error {
-	own := encoder{end: max(e.end, cap(e.b)) - len(e.b)}
+func encodeCustom(e *Encoder, ptr any) error {
+	own := Encoder{end: max(e.end, cap(e.b)) - len(e.b)}
 	m := msgpack.NewEncoder(&own)
 	m.SetCustomStructTag("json")
 	m.UseCompactInts(true)
@@ -137,7 +137,7 @@ func encodeCustom(e *encoder, ptr any) error {
 	return e.raw(own.b)
 }
 
-func encodeMarshaler(e *encoder, ptr any) error {
+func encodeMarshaler(e *Encoder, ptr any) error {
 	b, err := ptr.(msgpack.Marshaler).MarshalMsgpack()
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func encodeMarshaler(e *encoder, ptr any) error {
 }
 
 // raw appends what a user's method made, if it is one value.
-func (e *encoder) raw(b []byte) error {
+func (e *Encoder) raw(b []byte) error {
 	if err := e.reserve(len(b)); err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (e *encoder) raw(b []byte) error {
 	return nil
 }
 
-func encodeBinary(e *encoder, ptr any) error {
+func encodeBinary(e *Encoder, ptr any) error {
 	b, err := ptr.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func encodeBinary(e *encoder, ptr any) error {
 	return e.bytes(b)
 }
 
-func encodeText(e *encoder, ptr any) error {
+func encodeText(e *Encoder, ptr any) error {
 	b, err := ptr.(encoding.TextMarshaler).MarshalText()
 	if err != nil {
 		return err
@@ -177,7 +177,7 @@ func encodeText(e *encoder, ptr any) error {
 	return e.m.EncodeString(string(b))
 }
 
-func decodeCustom(d *decoder, ptr any) error {
+func decodeCustom(d *Decoder, ptr any) error {
 	raw, err := d.next()
 	if err != nil {
 		return err
@@ -188,7 +188,7 @@ func decodeCustom(d *decoder, ptr any) error {
 }
 
 // decodeUnmarshaler hands over a copy: nothing forbids UnmarshalMsgpack to keep it, while the message is reused.
-func decodeUnmarshaler(d *decoder, ptr any) error {
+func decodeUnmarshaler(d *Decoder, ptr any) error {
 	raw, err := d.next()
 	if err != nil {
 		return err
@@ -196,7 +196,7 @@ func decodeUnmarshaler(d *decoder, ptr any) error {
 	return ptr.(msgpack.Unmarshaler).UnmarshalMsgpack(bytes.Clone(raw))
 }
 
-func decodeBinary(d *decoder, ptr any) error {
+func decodeBinary(d *Decoder, ptr any) error {
 	b, err := d.bytes(reflect.TypeOf(ptr).Elem())
 	if err != nil {
 		return err
@@ -204,7 +204,7 @@ func decodeBinary(d *decoder, ptr any) error {
 	return ptr.(encoding.BinaryUnmarshaler).UnmarshalBinary(b)
 }
 
-func decodeText(d *decoder, ptr any) error {
+func decodeText(d *Decoder, ptr any) error {
 	s, err := d.text(reflect.TypeOf(ptr).Elem())
 	if err != nil {
 		return err

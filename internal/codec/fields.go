@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"cmp"
@@ -11,7 +11,7 @@ import (
 type field struct {
 	name      string
 	typ       reflect.Type
-	plan      *plan
+	plan      *Plan
 	index     []int // the way down through embedded structs
 	isTagged  bool  // the name comes from a tag
 	omitEmpty bool

@@ -1,6 +1,6 @@
 //go:build !race
 
-package broach
+package codec
 
 import (
 	"testing"
@@ -14,7 +14,7 @@ import (
 func TestPlainValuesDoNotAllocate(t *testing.T) {
 	args, result := []any{1, 2}, resultOf(t, func() int { return 1000 })
 	var sent []byte
-	require.Zero(t, testing.AllocsPerRun(100, func() { sent, _ = appendArgs(sent[:0], most, args) }), "encoding arguments")
-	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = decodeAs[int](result) }), "decoding the result as int")
+	require.Zero(t, testing.AllocsPerRun(100, func() { sent, _ = appendArguments(sent[:0], most, args) }), "encoding arguments")
+	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = DecodeAs[int](result) }), "decoding the result as int")
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = decodeAny(result) }), 1.0, "decoding the result as any")
 }

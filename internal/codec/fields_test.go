@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"encoding/json"

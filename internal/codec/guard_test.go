@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"bytes"
@@ -66,7 +66,7 @@ func TestGuardBoundsElements(t *testing.T) {
 }
 
 func TestGuardDoesNotAllocate(t *testing.T) {
-	args, err := appendArgs(nil, most, []any{1, "two", []any{3.0, map[string]any{"four": true}}})
+	args, err := appendArguments(nil, most, []any{1, "two", []any{3.0, map[string]any{"four": true}}})
 	require.NoError(t, err)
 	deep := bytes.Repeat([]byte{0x91}, 1<<16)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
@@ -107,7 +107,7 @@ func TestMemoryIsBoundedByTheMessage(t *testing.T) {
 		"pointers": func(b []byte) error { _, err := received[[]*big](b); return err },
 		"arrays":   func(b []byte) error { _, err := received[[][100]big](b); return err },
 	} {
-		require.Less(t, taken(func() { require.ErrorIs(t, read(message(n, 0x80)), errMemory, name) }), uint64(memoryFloor+memoryPerByte*2*n), name)
+		require.Less(t, taken(func() { require.ErrorIs(t, read(message(n, 0x80)), errMemory, name) }), uint64(MemoryFloor+memoryPerByte*2*n), name)
 	}
 	_, err := received[[]big](message(900, 0x80))
 	require.NoError(t, err, "small amounts pass whatever their density")

@@ -1,4 +1,4 @@
-package broach
+package codec
 
 import (
 	"context"
@@ -7,18 +7,18 @@ import (
 	"reflect"
 )
 
-// What Register refuses, with the reason: planOf makes a plan for every type, and this is told before the first call.
+// What Register refuses, with the reason: PlanOf makes a plan for every type, and this is told before the first call.
 
 var (
 	errContextPlace = errors.New("context.Context can only be the first parameter")
 	errErrorPlace   = errors.New("error can only be the last result")
 )
 
-func checkParam(t reflect.Type) error {
+func CheckParameter(t reflect.Type) error {
 	return typeCheck{seen: map[reflect.Type]bool{}, own: func(t reflect.Type) bool { return ownDecode(t) != nil }}.check(t)
 }
 
-func checkResult(t reflect.Type) error {
+func CheckResult(t reflect.Type) error {
 	return typeCheck{seen: map[reflect.Type]bool{}, own: func(t reflect.Type) bool { return ownEncode(t) != nil }}.check(t)
 }
 
@@ -35,7 +35,7 @@ func (c typeCheck) check(t reflect.Type) error {
 	c.seen[t] = true
 	switch t.Kind() {
 	case reflect.Chan, reflect.Func, reflect.Complex64, reflect.Complex128, reflect.Uintptr, reflect.UnsafePointer:
-		return fmt.Errorf("%s cannot be sent", typeName(t))
+		return fmt.Errorf("%s cannot be sent", TypeName(t))
 	case reflect.Interface:
 		return checkInterface(t)
 	case reflect.Slice, reflect.Array:
@@ -57,14 +57,14 @@ func checkInterface(t reflect.Type) error {
 	case t == reflect.TypeFor[error]():
 		return errErrorPlace
 	case t.NumMethod() > 0:
-		return fmt.Errorf("%s cannot be sent: of interfaces, only any can", typeName(t))
+		return fmt.Errorf("%s cannot be sent: of interfaces, only any can", TypeName(t))
 	}
 	return nil
 }
 
 func (c typeCheck) checkPointer(t reflect.Type) error {
 	if isPointerLoop(t) {
-		return fmt.Errorf("%s points to nothing but pointers", typeName(t))
+		return fmt.Errorf("%s points to nothing but pointers", TypeName(t))
 	}
 	return c.check(t.Elem())
 }
@@ -72,13 +72,13 @@ func (c typeCheck) checkPointer(t reflect.Type) error {
 func (c typeCheck) checkFields(t reflect.Type) error {
 	for _, f := range fieldsOf(t) {
 		if err := c.check(f.typ); err != nil {
-			return fmt.Errorf("field %s of %s: %w", f.name, typeName(t), err)
+			return fmt.Errorf("field %s of %s: %w", f.name, TypeName(t), err)
 		}
 	}
 	return nil
 }
 
-// hasContent reports whether a struct type has anything to send: fields, or methods that encode and decode it.
-func hasContent(t reflect.Type) bool {
+// HasContent reports whether a struct type has anything to send: fields, or methods that encode and decode it.
+func HasContent(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && (len(fieldsOf(t)) > 0 || ownEncode(t) != nil && ownDecode(t) != nil)
 }

@@ -1,0 +1,119 @@
+package codec
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"broach/internal/wire"
+)
+
+// The codec turns arguments and results into bytes and back. Values are msgpack:
+//
+//	arguments: array of values
+//	results:   count (1 byte)  description of each (kinds.go)  value of each
+//
+// It runs in the goroutine of the caller or of the worker. Whatever comes from the network passes the guard first.
+
+// MaxResults is what the count of results, one byte, can say.
+const MaxResults = 255
+
+// A Error says what is wrong with arguments or results, and whether the function had run when that was found.
+type Error struct {
+	Code     wire.Code
+	Executed wire.Executed
+	Text     string // wire.Shortened
+}
+
+func (e *Error) Error() string { return e.Text }
+
+func failed(code wire.Code, executed wire.Executed, format string, a ...any) *Error {
+	return &Error{code, executed, wire.Shortened(fmt.Sprintf(format, a...))}
+}
+
+// appendArguments appends the arguments of a call to dst. An error is an InvalidArgument that names the argument, or ErrSize where dst
+// would have to grow by more than most bytes.
+func appendArguments(dst []byte, most int, args []any) ([]byte, error) {
+	e := NewEncoder(dst, 1+len(args), most)
+	err := e.m.EncodeArrayLen(len(args))
+	for i := 0; i < len(args) && err == nil; i++ {
+		err = argumentError(i+1, e.value(args[i]))
+	}
+	b := e.Finish()
+	if err != nil {
+		return dst, err
+	}
+	return b, nil
+}
+
+// OpenArguments returns a decoder of the arguments in b and their number. The caller closes it.
+func OpenArguments(b []byte) (*Decoder, int, error) {
+	g := guard{b: b, left: maxElements}
+	if err := g.all(1, maxDepth+1); err != nil { // the array of arguments is not one of the levels
+		return nil, 0, err
+	}
+	d := newDecoder(b)
+	n, err := d.arrayLen(reflect.TypeFor[[]any]())
+	if err != nil {
+		d.Close()
+		return nil, 0, err
+	}
+	return d, n, nil
+}
+
+// AppendValue appends one value to dst, most bytes at most.
+func AppendValue(dst []byte, most int, v reflect.Value) ([]byte, error) {
+	e := NewEncoder(dst, 1, most)
+	err := PlanOf(v.Type()).Encode(e, v)
+	return e.Finish(), err
+}
+
+// ReadValue reads b, which is one value, into v. What that allocates is taken from memory: several values may share it, MemoryFloor at first.
+func ReadValue(b []byte, v reflect.Value, memory *int64) error {
+	if err := checkMsgpack(b, 1); err != nil {
+		return err
+	}
+	d := newDecoder(b)
+	defer d.Close()
+	d.memory = *memory
+	err := PlanOf(v.Type()).Decode(d, v)
+	*memory = d.memory
+	return err
+}
+
+// The readers of the plainest types, for everything that knows them without reflection.
+
+func ReadInt(d *Decoder) (int, error) {
+	n, err := d.signed(intType)
+	if err == nil && int64(int(n)) != n {
+		err = misfit(n, intType)
+	}
+	return int(n), err
+}
+
+func readFloat64(d *Decoder) (float64, error) { return d.float(float64Type) }
+func readBool(d *Decoder) (bool, error)       { return d.bool(boolType) }
+func ReadString(d *Decoder) (string, error)   { return d.text(stringType) }
+
+func ReadBytes(d *Decoder) ([]byte, error) {
+	if d.isNil() {
+		return nil, nil
+	}
+	if d.form() != formArray {
+		return d.bytes(bytesType)
+	}
+	var b []byte
+	err := PlanOf(bytesType).Decode(d, reflect.ValueOf(&b).Elem())
+	return b, err
+}
+
+// The writers of the same types.
+
+func WriteInt(e *Encoder, x int) error       { return e.m.EncodeInt(int64(x)) }
+func WriteString(e *Encoder, x string) error { return e.m.EncodeString(x) }
+func WriteBytes(e *Encoder, x []byte) error  { return e.m.EncodeBytes(x) }
+
+// TypeName is the name of t as people write it.
+func TypeName(t reflect.Type) string {
+	return strings.ReplaceAll(t.String(), "interface {}", "any")
+}
