@@ -16,7 +16,7 @@ type Arguments struct {
 // TypedArguments encode themselves: their number, then each of them.
 type TypedArguments interface {
 	count() int
-	List() []any
+	List() []any             // what Interceptors see
 	encode(e *Encoder) error // an error names the argument
 }
 

@@ -1,3 +1,9 @@
+// Package codec turns the arguments and results of calls into bytes and back, PROTOCOL.md section 6. Values are msgpack:
+//
+//	arguments: array of values
+//	results:   count (1 byte)  description of each (kinds.go)  value of each
+//
+// It runs in the goroutine of the caller or of the worker. Whatever comes from the network passes the guard first.
 package codec
 
 import (
@@ -7,13 +13,6 @@ import (
 
 	"broach/internal/wire"
 )
-
-// The codec turns arguments and results into bytes and back. Values are msgpack:
-//
-//	arguments: array of values
-//	results:   count (1 byte)  description of each (kinds.go)  value of each
-//
-// It runs in the goroutine of the caller or of the worker. Whatever comes from the network passes the guard first.
 
 // MaxResults is what the count of results, one byte, can say.
 const MaxResults = 255
@@ -83,6 +82,7 @@ func ReadValue(b []byte, v reflect.Value, memory *int64) error {
 
 // The readers of the plainest types, for everything that knows them without reflection.
 
+// ReadInt reads a value as an int, if it is one that fits.
 func ReadInt(d *Decoder) (int, error) {
 	n, err := d.signed(intType)
 	if err == nil && int64(int(n)) != n {
@@ -91,10 +91,13 @@ func ReadInt(d *Decoder) (int, error) {
 	return int(n), err
 }
 
+// ReadString reads a value as a string.
+func ReadString(d *Decoder) (string, error) { return d.text(stringType) }
+
 func readFloat64(d *Decoder) (float64, error) { return d.float(float64Type) }
 func readBool(d *Decoder) (bool, error)       { return d.bool(boolType) }
-func ReadString(d *Decoder) (string, error)   { return d.text(stringType) }
 
+// ReadBytes reads a value as bytes, which nil may be and a list of small numbers.
 func ReadBytes(d *Decoder) ([]byte, error) {
 	if d.isNil() {
 		return nil, nil
@@ -107,11 +110,14 @@ func ReadBytes(d *Decoder) ([]byte, error) {
 	return b, err
 }
 
-// The writers of the same types.
+// WriteInt writes an int.
+func WriteInt(e *Encoder, x int) error { return e.m.EncodeInt(int64(x)) }
 
-func WriteInt(e *Encoder, x int) error       { return e.m.EncodeInt(int64(x)) }
+// WriteString writes a string.
 func WriteString(e *Encoder, x string) error { return e.m.EncodeString(x) }
-func WriteBytes(e *Encoder, x []byte) error  { return e.m.EncodeBytes(x) }
+
+// WriteBytes writes bytes.
+func WriteBytes(e *Encoder, x []byte) error { return e.m.EncodeBytes(x) }
 
 // TypeName is the name of t as people write it.
 func TypeName(t reflect.Type) string {

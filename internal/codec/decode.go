@@ -50,6 +50,7 @@ func newDecoder(b []byte) *Decoder {
 	return d
 }
 
+// Close gives the decoder back: it is not used after that.
 func (d *Decoder) Close() {
 	d.b = nil
 	decoders.Put(d)

@@ -31,13 +31,14 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// NewEncoder returns an encoder that appends that many values to dst, each of maxDepth levels, and most bytes. finish gives it back.
+// NewEncoder returns an encoder that appends that many values to dst, each of maxDepth levels, and most bytes. Finish gives it back.
 func NewEncoder(dst []byte, values, most int) *Encoder {
 	e := encoders.Get().(*Encoder)
 	e.b, e.end, e.depth, e.left = dst, len(dst)+most, maxDepth, maxElements-min(maxElements, uint64(values))
 	return e
 }
 
+// Finish returns what was written, and gives the encoder back: it is not used after that.
 func (e *Encoder) Finish() []byte {
 	b := e.b
 	e.b = nil

@@ -158,6 +158,7 @@ func DecodeAs[R any](result []byte) (R, error) {
 	return r, err
 }
 
+// DecodeOne returns the one result of a call as that reads it.
 func DecodeOne[R any](result []byte, read func(*Decoder) (R, error)) (r R, _ error) {
 	in, err := openResults(result)
 	if err != nil {

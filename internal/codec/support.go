@@ -14,10 +14,12 @@ var (
 	errErrorPlace   = errors.New("error can only be the last result")
 )
 
+// CheckParameter reports why values of type t cannot be received, if they cannot.
 func CheckParameter(t reflect.Type) error {
 	return typeCheck{seen: map[reflect.Type]bool{}, own: func(t reflect.Type) bool { return ownDecode(t) != nil }}.check(t)
 }
 
+// CheckResult reports why values of type t cannot be sent, if they cannot.
 func CheckResult(t reflect.Type) error {
 	return typeCheck{seen: map[reflect.Type]bool{}, own: func(t reflect.Type) bool { return ownEncode(t) != nil }}.check(t)
 }
