@@ -17,7 +17,7 @@ const backlogTurn = 16
 // backlog is a job of the pool, at most once, and each time runs the next few. As long as events wait it is in the pool: so Leave sees them. It
 // may be used by many goroutines at once.
 type backlog struct {
-	function *function
+	function *service
 	pool     *pool.Pool
 	node     context.Context // ends with the node: then nothing comes in or out any more
 	waiting  *atomic.Int64   // events in all backlogs of the node

@@ -167,7 +167,7 @@ func (c *Caller) deadline(ctx context.Context, now time.Time) time.Time {
 }
 
 // here is the function if this node offers it and may run the call.
-func (c *Caller) here() *function {
+func (c *Caller) here() *service {
 	if c.opts.local == LocalNever || c.opts.on.IsValid() && c.opts.on != c.node.Addr() {
 		return nil
 	}
@@ -185,9 +185,7 @@ func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
 	var err error
 	frame.B, err = args.Append(frame.B, most)
 	if errors.Is(err, codec.ErrSize) || len(frame.B)-head > most {
-		e := tooLarge(No, "arguments", most)
-		e.Service = c.name
-		return e
+		err = codec.TooLarge(wire.ExecutedNo, "arguments", most)
 	}
 	if err != nil {
 		return c.own(err)

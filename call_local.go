@@ -11,7 +11,7 @@ import (
 
 // local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in the
 // pool, with the same deadline, limits, errors and panic barrier.
-func (c *Caller) local(ctx context.Context, f *function, out outCall) (*pendingCall, *Error) {
+func (c *Caller) local(ctx context.Context, f *service, out outCall) (*pendingCall, *Error) {
 	ctx, cancel := context.WithDeadline(ctx, out.deadline)
 	defer cancel()
 	frame := buffer.New()

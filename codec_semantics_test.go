@@ -56,7 +56,7 @@ func runSemanticCases(t *testing.T, call semanticCall) {
 
 // callCodec is a call without a network. It catches panics as the pool does.
 func callCodec(t *testing.T, name string, fn any, args []any) (result any, err error) {
-	f, err := newFunction(name, fn)
+	f, err := newService(name, fn)
 	require.NoError(t, err)
 	sent, err := codec.Arguments{List: args}.Append(nil, maxMessageMost)
 	if err != nil {

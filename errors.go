@@ -168,11 +168,6 @@ func failure(code Code, executed Executed, format string, a ...any) *Error {
 	return &Error{Code: code, Message: wire.Shortened(fmt.Sprintf(format, a...)), Executed: executed}
 }
 
-// tooLarge is the error of arguments or results that have more bytes than they may.
-func tooLarge(executed Executed, what string, most int) *Error {
-	return failure(TooLarge, executed, "the %s have more than the %d bytes that are allowed", what, most)
-}
-
 // because gives a new error its cause.
 func (e *Error) because(cause error) *Error {
 	e.cause = cause

@@ -1,14 +1,12 @@
 package broach
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"broach/internal/buffer"
-	"broach/internal/codec"
 )
 
 // events is what a node does for its own subscriptions.
@@ -50,11 +48,8 @@ func (n *Node) unsubscribe(row string, b *backlog) (first bool, err error) {
 }
 
 // rowFunction is what stands in the service table for the subscriptions of a row. It is not for calls, [EVT-2].
-func (n *Node) rowFunction(row string) *function {
-	refuse := func(_ context.Context, _ *function, _ *codec.Decoder, _ int, _ []byte) ([]byte, *Error) {
-		return nil, failure(NotFound, No, "events are not called")
-	}
-	return &function{name: row, run: refuse, isVariadic: true, hasContext: true, take: n.events.take}
+func (n *Node) rowFunction(row string) *service {
+	return &service{callable: refusal(row, failure(NotFound, No, "events are not called")), name: row, take: n.events.take}
 }
 
 // take gives an event to all subscriptions of its row, and answers whether they have it, [EVT-2].
@@ -86,7 +81,7 @@ func (e *events) offer(r *request) (all, took int) {
 }
 
 // copyFor is an event as one subscription gets it, whose own it is but for the metadata, which nobody writes to. It was answered before it runs, so it counts as accepted.
-func (r *request) copyFor(f *function) *request {
+func (r *request) copyFor(f *service) *request {
 	return &request{
 		provider: r.provider, function: f, args: buffer.Copy(r.args.B), meta: r.meta, link: r.link, seq: r.seq, oneWay: true, accepted: true,
 	}

@@ -14,7 +14,7 @@ import (
 // the function itself.
 type Timer struct {
 	node     *Node
-	function *function
+	function *service
 	name     string // of OneOwner
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -62,12 +62,12 @@ func (n *Node) Every(d time.Duration, fn any, opts ...TimerOption) (*Timer, erro
 }
 
 // timerFunction checks what a timer is to run.
-func timerFunction(fn any) (*function, error) {
+func timerFunction(fn any) (*service, error) {
 	if v := reflect.ValueOf(fn); v.Kind() == reflect.Func && v.IsNil() {
 		return nil, fmt.Errorf("the function is nil")
 	}
-	f, err := newFunction("timer", fn)
-	if err != nil || len(f.params) > 0 || len(f.results) > 0 {
+	f, err := newService("timer", fn)
+	if err != nil || f.Parameters() > 0 || f.Results() > 0 {
 		return nil, fmt.Errorf("a timer runs a func() or func(context.Context), with or without an error as its result, not %T", fn)
 	}
 	return f, nil

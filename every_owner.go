@@ -31,11 +31,10 @@ func (t *Timer) announce() error {
 	if !t.plan.Shared {
 		return nil
 	}
-	f, err := newFunction(t.name, t.hear)
+	f, err := planService(t.service(), t.hear)
 	if err != nil {
 		panic("broach: internal error: " + err.Error())
 	}
-	f.name, f.sig = t.service(), timerPrefix+f.sig
 	return t.node.change(func() (bool, error) { return t.node.offered.add(f.name, f) })
 }
 

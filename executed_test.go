@@ -16,16 +16,16 @@ import (
 
 // offerEndings makes a provider answer the Requests of requestFor.
 func offerEndings(t *testing.T, b *linkSide, text string) {
-	f, err := newFunction("f", func() []byte { return noise(len(text)) })
+	f, err := newService("f", func() []byte { return noise(len(text)) })
 	require.NoError(t, err)
 	refuse := func(context.Context, *Invocation, Handler) (any, error) {
 		return nil, Errorf(Unauthenticated, "%s", text)
 	}
-	g, err := newFunction("refused", func() {})
+	g, err := newService("refused", func() {})
 	require.NoError(t, err)
 	g.interceptors = []Interceptor{refuse}
 	g.intercept(func() {})
-	for _, f := range []*function{f, g} {
+	for _, f := range []*service{f, g} {
 		_, err = b.offered.add(f.name, f)
 		require.NoError(t, err)
 	}

@@ -123,7 +123,7 @@ func born(s *linkSide, terms *handshake.Terms, began bool) *link {
 
 // offer makes a function callable.
 func (s *linkSide) offer(t *testing.T, name string, fn any) {
-	f, err := newFunction(name, fn)
+	f, err := newService(name, fn)
 	require.NoError(t, err)
 	_, err = s.offered.add(name, f)
 	require.NoError(t, err)

@@ -111,9 +111,9 @@ func TestWhatIsTooLargeIsNotEncoded(t *testing.T) {
 		"MarshalBinary": asBinary(len(huge)), "MarshalText": asText(len(huge)), "MarshalMsgpack": asValue(len(huge)), "EncodeMsgpack": asStream(len(huge)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, err := newFunction("give", func() any { return value })
+			f, err := newService("give", func() any { return value })
 			require.NoError(t, err)
-			f.most = most
+			f.Most = most
 			encoded, err := codec.Arguments{}.Append(nil, most)
 			require.NoError(t, err)
 			var failed *Error
@@ -132,9 +132,9 @@ func TestTypedValuesThatAreTooLargeAreNotEncoded(t *testing.T) {
 	const most = 64 << 10
 	encoded, err := codec.Arguments{List: []any{[]byte{}}}.Append(nil, most)
 	require.NoError(t, err)
-	f, err := newFunction("give", func([]byte) []byte { return huge })
+	f, err := newService("give", func([]byte) []byte { return huge })
 	require.NoError(t, err)
-	f.most = most
+	f.Most = most
 	var failed *Error
 	require.Less(t, allocated(func() { _, failed = f.invoke(t.Context(), encoded, nil) }), uint64(most))
 	requireError(t, failed, TooLarge, Yes)

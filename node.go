@@ -46,7 +46,7 @@ type Node struct {
 	events    events // what it has subscribed to
 	timetable timetable
 	ownTable  atomic.Pointer[[]byte] // our service table with its version, as peers pull it
-	tables    *function              // gives it to them
+	tables    *service               // gives it to them
 
 	inbox      chan inbound
 	arrivals   chan arrival

@@ -17,23 +17,23 @@ const (
 // offering is what this node offers. It may be used by many goroutines at once.
 type offering struct {
 	mu        sync.RWMutex
-	functions map[string]*function
+	functions map[string]*service
 	public    int  // of them are not private
 	size      int  // of the service table of these, at most
 	untold    bool // it is not what the last table says
 }
 
-func newOffering() offering { return offering{functions: make(map[string]*function)} }
+func newOffering() offering { return offering{functions: make(map[string]*service)} }
 
 // get returns the function of that name, or nil.
-func (o *offering) get(name string) *function {
+func (o *offering) get(name string) *service {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	return o.functions[name]
 }
 
 // forPeers returns the function of that name if peers may call it, or nil.
-func (o *offering) forPeers(name []byte) *function {
+func (o *offering) forPeers(name []byte) *service {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	if isPrivate(string(name)) {
@@ -43,7 +43,7 @@ func (o *offering) forPeers(name []byte) *function {
 }
 
 // add takes up a function. It reports whether this is the first change since the last table.
-func (o *offering) add(name string, f *function) (first bool, _ error) {
+func (o *offering) add(name string, f *service) (first bool, _ error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.functions[name] != nil {
@@ -61,7 +61,7 @@ func (o *offering) add(name string, f *function) (first bool, _ error) {
 
 // makeRoom checks the limits of the table. Its exact size, with shared beginnings of names left out, is found only when the
 // simple sum is too much.
-func (o *offering) makeRoom(name string, f *function) error {
+func (o *offering) makeRoom(name string, f *service) error {
 	if o.public == wire.MaxFunctions {
 		return Errorf(TooLarge, "a node offers at most %d functions", wire.MaxFunctions)
 	}

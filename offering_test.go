@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func named(t *testing.T, name string) *function {
-	f, err := newFunction(name, func(x, y int) int { return x + y })
+func named(t *testing.T, name string) *service {
+	f, err := newService(name, func(x, y int) int { return x + y })
 	require.NoError(t, err)
 	return f
 }

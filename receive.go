@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"broach/internal/codec"
 	"broach/internal/pool"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -206,7 +207,7 @@ func (r *reader) offerOne(req *request) {
 	}
 	switch {
 	case len(req.args.B) > r.maxMessage:
-		req.failWith(tooLarge(No, "arguments", r.maxMessage)) // [CALL-17]
+		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.maxMessage))) // [CALL-17]
 	case req.function.paused.Load():
 		req.fail(Unavailable, No, string(textPaused)) // [TAB-7]
 	case req.oneWay && req.function.take != nil:

@@ -50,7 +50,7 @@ type takeover struct {
 	timer *time.Timer
 	seen  uint64 // run when the timer last looked
 
-	function *function // of the present run
+	function *service // of the present run
 }
 
 func newReader(n *Node) *reader {
@@ -146,7 +146,7 @@ func (r *reader) goOn() {
 }
 
 // begin is called before the reader runs a function, and end after it, which reports whether the reader still is the caller's.
-func (t *takeover) begin(f *function) (run uint64) {
+func (t *takeover) begin(f *service) (run uint64) {
 	t.function = f
 	run = t.run.Add(1)
 	t.watch()

@@ -51,7 +51,7 @@ func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	socket := heldSocket{s.script, make(chan struct{}), make(chan struct{})}
 	s.transport = socket
 	s.running.Add(1)
-	f, err := newFunction("f", func() {})
+	f, err := newService("f", func() {})
 	require.NoError(t, err)
 	call := &request{provider: &s.provider, function: f, args: buffer.Copy(noArguments), pending: s.newPending()}
 	s.reader.quick = []*request{call}

@@ -13,11 +13,11 @@ import (
 // functions are in the package documentation; what breaks them is an InvalidArgument, as is a name that is taken. More than
 // 10,000 functions, or a service table above 1 MiB, are TooLarge. A closed node returns ErrClosed.
 func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
-	f, err := newFunction(name, fn)
+	f, err := newService(name, fn)
 	if err != nil {
 		return Errorf(InvalidArgument, "%w", err)
 	}
-	f.most, f.interceptors = n.maxMessage, n.cfg.ServeInterceptors
+	f.Most, f.interceptors = n.maxMessage, n.cfg.ServeInterceptors
 	if err := f.apply(opts); err != nil {
 		return Errorf(InvalidArgument, "register %s: %w", name, err)
 	}
@@ -61,7 +61,7 @@ func (n *Node) setTable(now time.Time, version uint32, table []byte) {
 }
 
 // functionFor returns the function of that name if peers may call it, or nil.
-func (n *Node) functionFor(name []byte) *function {
+func (n *Node) functionFor(name []byte) *service {
 	if string(name) == tableService {
 		return n.tables
 	}

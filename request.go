@@ -16,7 +16,7 @@ import (
 // request is one call to one of our functions, from a peer or from this node: the pool's job.
 type request struct {
 	provider *provider
-	function *function // nil: there is none of the name asked for
+	function *service // nil: there is none of the name asked for
 	args     *buffer.Buffer
 	meta     map[string]string // not written to
 	deadline time.Time
@@ -67,7 +67,7 @@ func (r *request) Run() {
 	case err != nil:
 		r.failWith(err)
 	case size > r.provider.maxMessage:
-		r.failWith(tooLarge(Yes, "results", r.provider.maxMessage))
+		r.failWith(ownError(codec.TooLarge(wire.ExecutedYes, "results", r.provider.maxMessage)))
 	default:
 		r.answer(outcome{executed: Yes, body: frame})
 	}
@@ -78,7 +78,11 @@ func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
 	if r.seq%costSample == 0 {
 		defer r.function.cost.noteSince(time.Now())
 	}
-	return r.function.invoke(ctx, r.args.B, head)
+	b, err := r.function.invoke(ctx, r.args.B, head)
+	if err != nil && len(r.function.interceptors) > 0 && !r.began.Load() {
+		err.Executed = No
+	}
+	return b, err
 }
 
 // codeOf is the code of a function's error, except that a function which the closing of this node stopped was not canceled

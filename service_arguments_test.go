@@ -36,7 +36,7 @@ func allocated(f func()) uint64 {
 // [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting is at most 64,
 // elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered InvalidArgument.
 func TestMalformedArguments(t *testing.T) {
-	f, err := newFunction("f", func(...any) { t.Error("the function ran") })
+	f, err := newService("f", func(...any) { t.Error("the function ran") })
 	require.NoError(t, err)
 	for b, text := range map[string]string{
 		"":       "goes beyond the message",
@@ -73,7 +73,7 @@ func TestHostileMessagesAreRefusedCheaply(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, fn := range []any{func(any) {}, func([]any) {}, func(map[string]any) {}, func([][]int) {}, func(string) {}, func([]byte) {}} {
-				f, err := newFunction("f", fn)
+				f, err := newService("f", fn)
 				require.NoError(t, err)
 				require.Less(t, allocated(func() {
 					_, refusal := f.invoke(t.Context(), b, nil)
@@ -89,7 +89,7 @@ func TestHostileMessagesAreRefusedCheaply(t *testing.T) {
 func TestMemoryOfVariadicFunctionsIsBounded(t *testing.T) {
 	type big struct{ A [128]int64 }
 	for name, fn := range map[string]any{"values": func(...big) {}, "slices": func(...[]big) {}} {
-		f, err := newFunction("f", fn)
+		f, err := newService("f", fn)
 		require.NoError(t, err)
 		const n = 1 << 17
 		args := append([]byte{0xdd, 0, 2, 0, 0}, bytes.Repeat([]byte{0x80}, n)...)
@@ -106,7 +106,7 @@ func TestMemoryOfVariadicFunctionsIsBounded(t *testing.T) {
 
 // Error texts quote what was sent, however long; they are cut to what a reply has room for.
 func TestErrorTextOfAFunctionIsBounded(t *testing.T) {
-	f, err := newFunction("f", func(point) {})
+	f, err := newService("f", func(point) {})
 	require.NoError(t, err)
 	args, err := codec.Arguments{List: []any{[]any{strings.Repeat("世", wire.MaxText)}}}.Append(nil, maxMessageMost)
 	require.NoError(t, err)
@@ -143,9 +143,9 @@ func FuzzDecodeArgs(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0x91}, 100))
 	f.Add([]byte{0x91, 0xdd, 0x80, 0, 0, 0})
 	f.Add(append([]byte{0xdc, 1, 0}, bytes.Repeat([]byte{0x80}, 256)...))
-	var functions []*function
+	var functions []*service
 	for _, fn := range fuzzed {
-		fun, err := newFunction("f", fn)
+		fun, err := newService("f", fn)
 		require.NoError(f, err)
 		functions = append(functions, fun)
 	}
@@ -178,7 +178,7 @@ func BenchmarkInvoke(b *testing.B) {
 		{"sum 1000 ints", func(x []int) int { return len(x) }, []any{make([]int, 1000)}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			f, err := newFunction("f", c.fn)
+			f, err := newService("f", c.fn)
 			require.NoError(b, err)
 			args, err := codec.Arguments{List: c.args}.Append(nil, maxMessageMost)
 			require.NoError(b, err)

@@ -29,9 +29,9 @@ func TestSignatures(t *testing.T) {
 		"work01(time.Duration) *broach.person": func(time.Duration) *person { return nil },
 		"work01([2]broach.weekday)":            func([2]weekday) {},
 	} {
-		f, err := newFunction("work01", fn)
+		f, err := newService("work01", fn)
 		require.NoError(t, err)
-		require.Equal(t, want, f.signature())
+		require.Equal(t, want, f.Signature())
 	}
 }
 
@@ -64,7 +64,7 @@ func TestFunctionsThatCannotBeRegistered(t *testing.T) {
 		"register f: parameter 1: complex128 cannot be sent\nresult 1: chan int cannot be sent":                                   func(complex128) chan int { return nil },
 		"register f: parameter 1: field Left of broach.odd: chan int cannot be sent":                                              func(odd) {},
 	} {
-		_, err := newFunction("f", fn)
+		_, err := newService("f", fn)
 		require.EqualError(t, err, want)
 	}
 }
@@ -87,7 +87,7 @@ func TestFunctionsThatLookOddButCan(t *testing.T) {
 		func(time.Time, *time.Time) []time.Time { return nil },
 		func() *Error { return nil },
 	} {
-		_, err := newFunction("f", fn)
+		_, err := newService("f", fn)
 		require.NoError(t, err, "%T", fn)
 	}
 }
@@ -108,7 +108,7 @@ func TestNames(t *testing.T) {
 		"\x7f":                   "control character",
 	} {
 		require.ErrorContains(t, checkName("service", name), text)
-		_, err := newFunction(name, func() {})
+		_, err := newService(name, func() {})
 		require.ErrorContains(t, err, text)
 	}
 	require.True(t, isPrivate("__stats"))
@@ -118,7 +118,7 @@ func TestNames(t *testing.T) {
 
 // invokeBare invokes fn without arguments.
 func invokeBare(t *testing.T, ctx context.Context, fn any) *Error {
-	f, err := newFunction("f", fn)
+	f, err := newService("f", fn)
 	require.NoError(t, err)
 	_, failed := f.invoke(ctx, []byte{0x90}, nil)
 	return failed
@@ -175,7 +175,7 @@ func TestErrorsOfHandlers(t *testing.T) {
 func TestPanicsPassThrough(t *testing.T) {
 	type unary func(x []int) int
 	for _, fn := range []any{unary(func(x []int) int { return x[1] }), func(s string) string { return s[1:2] }} {
-		f, err := newFunction("f", fn)
+		f, err := newService("f", fn)
 		require.NoError(t, err)
 		one, two := []any{[]int{1}}, []any{[]int{1, 2}}
 		if _, isString := fn.(func(string) string); isString {
@@ -196,7 +196,7 @@ func TestPanicsPassThrough(t *testing.T) {
 // A function may be running while it is called again: frames are not shared.
 func TestFunctionsAreReentrant(t *testing.T) {
 	type countdown func(ctx context.Context, n int, path []int) ([]int, error)
-	var f *function
+	var f *service
 	down := func(ctx context.Context, n int, path []int) ([]int, error) {
 		if n == 0 {
 			return path, nil
@@ -212,7 +212,7 @@ func TestFunctionsAreReentrant(t *testing.T) {
 		rest, err := codec.DecodeAs[[]int](result)
 		return append(rest, -n), err
 	}
-	f, err := newFunction("f", countdown(down))
+	f, err := newService("f", countdown(down))
 	require.NoError(t, err)
 	args, err := codec.Arguments{List: []any{3, []int{}}}.Append(nil, maxMessageMost)
 	require.NoError(t, err)
@@ -242,10 +242,10 @@ func TestTypedShapesMeanTheSame(t *testing.T) {
 	}
 	inputs := [][]any{{1, 2}, {1.0, uint8(2)}, {1.5, 2}, {1, nil}, {nil, 1}, {"a"}, {[]byte("a")}, {[]byte{0xff}}, {nil}, {[]int{1, 300}}, {[]int{1}}, {}, {true}}
 	for _, fn := range forms {
-		f, err := newFunction("f", fn)
+		f, err := newService("f", fn)
 		require.NoError(t, err)
 		require.NotNil(t, typedBody(fn))
-		reflected, err := newFunction("f", fn)
+		reflected, err := newService("f", fn)
 		require.NoError(t, err)
 		reflected.run = reflectedBody(reflect.ValueOf(fn))
 		for _, in := range inputs {

@@ -27,7 +27,7 @@ func (o *offering) setServing(name string, serving bool) (first bool, _ error) {
 }
 
 // serving returns the function of that name if it is there and serves, or nil.
-func (o *offering) serving(name string) *function {
+func (o *offering) serving(name string) *service {
 	if f := o.get(name); f != nil && !f.paused.Load() {
 		return f
 	}

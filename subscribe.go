@@ -92,20 +92,20 @@ func (n *Node) Subscribe(topic string, fn any, opts ...SubscribeOption) (*Subscr
 }
 
 // subscriber checks a function that is to have events.
-func subscriber(topic string, fn any) (*function, error) {
-	f, err := planFunction(topic, fn)
+func subscriber(topic string, fn any) (*service, error) {
+	f, err := planService(topic, fn)
 	switch {
 	case err != nil:
 		return nil, err
-	case len(f.params) != 1 || f.isVariadic:
+	case f.Parameters() != 1 || f.IsVariadic():
 		return nil, fmt.Errorf("%T must have one parameter for the event, besides a context.Context", fn)
-	case len(f.results) > 0:
+	case f.Results() > 0:
 		return nil, fmt.Errorf("%T may return an error and nothing else", fn)
 	}
 	return f, nil
 }
 
-func (n *Node) newBacklog(f *function, most int) *backlog {
+func (n *Node) newBacklog(f *service, most int) *backlog {
 	return &backlog{function: f, pool: n.pool, node: n.provider.ctx, waiting: &n.events.waiting, most: most, mostSize: n.maxMessage}
 }
 

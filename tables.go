@@ -16,8 +16,8 @@ const tableService = "\x00table"
 const pullTimeout = 3 * time.Second
 
 // tableFunction is what answers tableService.
-func (n *Node) tableFunction() *function {
-	f, err := newFunction("table", func() []byte { return *n.ownTable.Load() })
+func (n *Node) tableFunction() *service {
+	f, err := newService("table", func() []byte { return *n.ownTable.Load() })
 	if err != nil {
 		panic("broach: internal error: " + err.Error())
 	}

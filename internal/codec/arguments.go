@@ -81,5 +81,5 @@ func argumentError(n int, err error) error {
 	if err == nil || errors.Is(err, ErrSize) {
 		return err
 	}
-	return failed(wire.InvalidArgument, wire.ExecutedNo, "argument %d: %v", n, err)
+	return Failed(wire.InvalidArgument, wire.ExecutedNo, "argument %d: %v", n, err)
 }

@@ -22,12 +22,25 @@ type Error struct {
 	Code     wire.Code
 	Executed wire.Executed
 	Text     string // wire.Shortened
+	Cause    error  // what was found, if that is more than its text; for those who know its type
 }
 
 func (e *Error) Error() string { return e.Text }
 
-func failed(code wire.Code, executed wire.Executed, format string, a ...any) *Error {
-	return &Error{code, executed, wire.Shortened(fmt.Sprintf(format, a...))}
+// Failed makes an Error.
+func Failed(code wire.Code, executed wire.Executed, format string, a ...any) *Error {
+	return &Error{Code: code, Executed: executed, Text: wire.Shortened(fmt.Sprintf(format, a...))}
+}
+
+// TooLarge is the error of arguments or results that have more bytes than they may.
+func TooLarge(executed wire.Executed, what string, most int) *Error {
+	return Failed(wire.TooLarge, executed, "the %s have more than the %d bytes that are allowed", what, most)
+}
+
+// Because gives a new Error its Cause.
+func (e *Error) Because(cause error) *Error {
+	e.Cause = cause
+	return e
 }
 
 // appendArguments appends the arguments of a call to dst. An error is an InvalidArgument that names the argument, or ErrSize where dst

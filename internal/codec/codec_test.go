@@ -104,6 +104,6 @@ func TestPlansAreMadeConcurrently(t *testing.T) {
 
 // Error texts quote what was sent, however long; they are cut to what a reply has room for.
 func TestErrorTextIsBounded(t *testing.T) {
-	long := failed(wire.Internal, wire.ExecutedYes, "%s", strings.Repeat("世", wire.MaxText))
+	long := Failed(wire.Internal, wire.ExecutedYes, "%s", strings.Repeat("世", wire.MaxText))
 	require.Equal(t, wire.MaxText/3*3+len("…"), len(long.Text), "cut between characters")
 }

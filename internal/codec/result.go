@@ -59,7 +59,7 @@ func (r *resultReader) into(v reflect.Value, i int) error {
 	}
 	_, r.descs, _ = cutKind(r.descs)
 	if err := PlanOf(v.Type()).Decode(r.d, v); err != nil {
-		return failed(wire.InvalidArgument, wire.ExecutedYes, "result %d: %v", i+1, err)
+		return Failed(wire.InvalidArgument, wire.ExecutedYes, "result %d: %v", i+1, err)
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func DecodeOne[R any](result []byte, read func(*Decoder) (R, error)) (r R, _ err
 	}
 	x, err := read(in.d)
 	if err != nil {
-		return r, failed(wire.InvalidArgument, wire.ExecutedYes, "result 1: %v", err)
+		return r, Failed(wire.InvalidArgument, wire.ExecutedYes, "result 1: %v", err)
 	}
 	return x, nil
 }
@@ -199,9 +199,9 @@ func wrongCount(got, want int) *Error {
 	if got == 1 {
 		results = "result"
 	}
-	return failed(wire.InvalidArgument, wire.ExecutedYes, "the function returns %d %s, want %d", got, results, want)
+	return Failed(wire.InvalidArgument, wire.ExecutedYes, "the function returns %d %s, want %d", got, results, want)
 }
 
 func undecodable(err error) *Error {
-	return failed(wire.Internal, wire.ExecutedYes, "undecodable result: %v", err)
+	return Failed(wire.Internal, wire.ExecutedYes, "undecodable result: %v", err)
 }

@@ -8,14 +8,14 @@ import (
 
 // Functions of the commonest shapes are called without reflection, with or without a context and an error.
 // The table holds them all; another shape is another line.
-var shapes = []func(fn any) funcBody{
-	func(fn any) funcBody { return binaryBody(fn, codec.ReadInt, codec.ReadInt, codec.WriteInt) },
-	func(fn any) funcBody { return unaryBody(fn, codec.ReadString, codec.WriteString) },
-	func(fn any) funcBody { return unaryBody(fn, codec.ReadBytes, codec.WriteBytes) },
+var shapes = []func(fn any) body{
+	func(fn any) body { return binaryBody(fn, codec.ReadInt, codec.ReadInt, codec.WriteInt) },
+	func(fn any) body { return unaryBody(fn, codec.ReadString, codec.WriteString) },
+	func(fn any) body { return unaryBody(fn, codec.ReadBytes, codec.WriteBytes) },
 }
 
 // typedBody returns nil for a function of no such shape.
-func typedBody(fn any) funcBody {
+func typedBody(fn any) body {
 	for _, shape := range shapes {
 		if b := shape(fn); b != nil {
 			return b
@@ -24,7 +24,7 @@ func typedBody(fn any) funcBody {
 	return nil
 }
 
-func unaryBody[A, R any](fn any, read func(*codec.Decoder) (A, error), write func(*codec.Encoder, R) error) funcBody {
+func unaryBody[A, R any](fn any, read func(*codec.Decoder) (A, error), write func(*codec.Encoder, R) error) body {
 	var call func(context.Context, A) (R, error)
 	switch fn := fn.(type) {
 	case func(A) R:
@@ -38,7 +38,7 @@ func unaryBody[A, R any](fn any, read func(*codec.Decoder) (A, error), write fun
 	default:
 		return nil
 	}
-	return func(ctx context.Context, f *function, d *codec.Decoder, _ int, dst []byte) ([]byte, *Error) {
+	return func(ctx context.Context, f *callable, d *codec.Decoder, _ int, dst []byte) ([]byte, error) {
 		a, err := read(d)
 		if err != nil {
 			return nil, f.badArgument(0, err)
@@ -48,7 +48,7 @@ func unaryBody[A, R any](fn any, read func(*codec.Decoder) (A, error), write fun
 	}
 }
 
-func binaryBody[A, B, R any](fn any, readA func(*codec.Decoder) (A, error), readB func(*codec.Decoder) (B, error), write func(*codec.Encoder, R) error) funcBody {
+func binaryBody[A, B, R any](fn any, readA func(*codec.Decoder) (A, error), readB func(*codec.Decoder) (B, error), write func(*codec.Encoder, R) error) body {
 	var call func(context.Context, A, B) (R, error)
 	switch fn := fn.(type) {
 	case func(A, B) R:
@@ -62,7 +62,7 @@ func binaryBody[A, B, R any](fn any, readA func(*codec.Decoder) (A, error), read
 	default:
 		return nil
 	}
-	return func(ctx context.Context, f *function, d *codec.Decoder, _ int, dst []byte) ([]byte, *Error) {
+	return func(ctx context.Context, f *callable, d *codec.Decoder, _ int, dst []byte) ([]byte, error) {
 		a, err := readA(d)
 		if err != nil {
 			return nil, f.badArgument(0, err)
@@ -77,11 +77,11 @@ func binaryBody[A, B, R any](fn any, readA func(*codec.Decoder) (A, error), read
 }
 
 // typedReply is reply without reflection.
-func typedReply[R any](ctx context.Context, f *function, dst []byte, r R, err error, write func(*codec.Encoder, R) error) ([]byte, *Error) {
+func typedReply[R any](ctx context.Context, f *callable, dst []byte, r R, err error, write func(*codec.Encoder, R) error) ([]byte, error) {
 	if err != nil {
 		return nil, f.failed(ctx, err)
 	}
-	e := codec.NewEncoder(append(dst, f.head...), 1, f.most)
+	e := codec.NewEncoder(append(dst, f.head...), 1, f.Most)
 	if err := write(e, r); err != nil {
 		e.Finish()
 		return nil, f.badResult(0, err)

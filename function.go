@@ -1,0 +1,138 @@
+package broach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+
+	"broach/internal/codec"
+)
+
+var (
+	contextType = reflect.TypeFor[context.Context]()
+	errorType   = reflect.TypeFor[error]()
+)
+
+// A callable is a Go function that is called with bytes and answers with bytes. It is not written to once it may be called, and may run any number of
+// times at once. The zero value cannot be called.
+type callable struct {
+	Most    int     // bytes of results
+	Explain explain // nil: an Application
+
+	sig        string
+	params     []*codec.Plan // without the context; the last is a slice if isVariadic
+	results    []*codec.Plan // without the error
+	head       []byte        // what results begin with: their count and descriptions
+	hasContext bool
+	hasError   bool
+	isVariadic bool
+	run        body
+}
+
+// explain makes of an error that the function returned what its caller is told.
+type explain func(ctx context.Context, err error) error
+
+// A body decodes n arguments, calls the function, and appends its results to dst.
+type body func(ctx context.Context, f *callable, d *codec.Decoder, n int, dst []byte) ([]byte, error)
+
+// newCallable checks fn and its types, down to the fields of their structs, and plans how it is called.
+func newCallable(name string, fn any) (*callable, error) {
+	v := reflect.ValueOf(fn)
+	if v.Kind() != reflect.Func {
+		return nil, fmt.Errorf("%T is not a function", fn)
+	}
+	if v.IsNil() {
+		return nil, errors.New("the function is nil")
+	}
+	f := &callable{Most: math.MaxInt32, isVariadic: v.Type().IsVariadic()}
+	if err := errors.Join(f.readParams(v.Type()), f.readResults(v.Type())); err != nil {
+		return nil, err
+	}
+	f.sig = f.writeSignature(name)
+	if f.run = typedBody(fn); f.run == nil {
+		f.run = reflectedBody(v)
+	}
+	return f, nil
+}
+
+// refusal is what is never run: each call of it fails so.
+func refusal(name string, err error) *callable {
+	refuse := func(context.Context, *callable, *codec.Decoder, int, []byte) ([]byte, error) { return nil, err }
+	return &callable{sig: name + "(...any)", isVariadic: true, run: refuse}
+}
+
+// Signature is the function as a caller sees it: `work01(int, int) int`.
+func (f *callable) Signature() string { return f.sig }
+
+// HasContext reports that the function asks for a context.
+func (f *callable) HasContext() bool { return f.hasContext }
+
+// Parameters is how many there are, without a context.
+func (f *callable) Parameters() int { return len(f.params) }
+
+// IsVariadic reports that the last parameter is any number of arguments.
+func (f *callable) IsVariadic() bool { return f.isVariadic }
+
+// Results is how many there are, without an error.
+func (f *callable) Results() int { return len(f.results) }
+
+func (f *callable) readParams(t reflect.Type) error {
+	for i := range t.NumIn() {
+		if i == 0 && t.In(i) == contextType {
+			f.hasContext = true
+			continue
+		}
+		if err := codec.CheckParameter(t.In(i)); err != nil {
+			return fmt.Errorf("parameter %d: %w", i+1, err)
+		}
+		f.params = append(f.params, codec.PlanOf(t.In(i)))
+	}
+	return nil
+}
+
+func (f *callable) readResults(t reflect.Type) error {
+	var descs []byte
+	for i := range t.NumOut() {
+		if i == t.NumOut()-1 && t.Out(i) == errorType {
+			f.hasError = true
+			break
+		}
+		if err := codec.CheckResult(t.Out(i)); err != nil {
+			return fmt.Errorf("result %d: %w", i+1, err)
+		}
+		f.results = append(f.results, codec.PlanOf(t.Out(i)))
+		descs = codec.AppendKind(descs, t.Out(i))
+	}
+	if len(f.results) > codec.MaxResults {
+		return fmt.Errorf("%d results, at most %d can travel", len(f.results), codec.MaxResults)
+	}
+	f.head = append([]byte{byte(len(f.results))}, descs...)
+	return nil
+}
+
+func (f *callable) writeSignature(name string) string {
+	params, results := typeNames(f.params), typeNames(f.results)
+	if f.isVariadic {
+		last := len(params) - 1
+		params[last] = "..." + strings.TrimPrefix(params[last], "[]")
+	}
+	sig := name + "(" + strings.Join(params, ", ") + ")"
+	switch len(results) {
+	case 0:
+		return sig
+	case 1:
+		return sig + " " + results[0]
+	}
+	return sig + " (" + strings.Join(results, ", ") + ")"
+}
+
+func typeNames(plans []*codec.Plan) []string {
+	names := make([]string, len(plans))
+	for i, p := range plans {
+		names[i] = codec.TypeName(p.Type)
+	}
+	return names
+}
