@@ -58,10 +58,12 @@ func newCallable(name string, fn any) (*callable, error) {
 	return f, nil
 }
 
-// refusal is what is never run: each call of it fails so.
-func refusal(name string, err error) *callable {
-	refuse := func(context.Context, *callable, *codec.Decoder, int, []byte) ([]byte, error) { return nil, err }
-	return &callable{sig: name + "(...any)", isVariadic: true, run: refuse}
+// raw is what answers without a look at its arguments, by what it appends to dst.
+func raw(name string, answer func(dst []byte) ([]byte, error)) *callable {
+	run := func(_ context.Context, _ *callable, _ *codec.Decoder, _ int, dst []byte) ([]byte, error) {
+		return answer(dst)
+	}
+	return &callable{sig: name + "(...any)", isVariadic: true, run: run}
 }
 
 // Signature is the function as a caller sees it: `work01(int, int) int`.

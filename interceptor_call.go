@@ -53,7 +53,7 @@ func (b *binding) callIntercepted(ctx context.Context, args []any) []reflect.Val
 	if failed != nil {
 		return b.failed(failed)
 	}
-	return append(out, reflect.Zero(errorType))
+	return append(out, reflect.Zero(reflect.TypeFor[error]()))
 }
 
 // call goes through the Interceptors and returns what comes out, as it is wanted. A call that cannot even begin does not reach them.

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -96,6 +97,15 @@ func (n *asStream) DecodeMsgpack(d *msgpack.Decoder) error { return d.Skip() }
 
 // huge is far above the limit of the test below. Its zeros are as many values.
 var huge = make([]byte, 32<<20)
+
+// allocated returns how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
 
 // What is too large is found out before much memory was filled with it, whatever it is made of, and never goes as something else.
 func TestWhatIsTooLargeIsNotEncoded(t *testing.T) {

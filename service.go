@@ -68,7 +68,7 @@ func ownError(err error) *Error {
 // row is what peers are told of the function.
 func (f *service) row() wire.Function {
 	return wire.Function{
-		Name: f.name, Signature: strings.TrimPrefix(f.sig, f.name), Doc: f.doc, Weight: uint16(f.weight), Idempotent: f.idempotent,
+		Name: f.name, Signature: strings.TrimPrefix(f.Signature(), f.name), Doc: f.doc, Weight: uint16(f.weight), Idempotent: f.idempotent,
 		Paused: f.paused.Load(),
 	}
 }

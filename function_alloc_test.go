@@ -1,0 +1,28 @@
+//go:build !race
+
+package broach
+
+import (
+	"testing"
+
+	"broach/internal/codec"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Not under the race detector, which makes sync.Pool forget.
+
+// No allocation is made to run add(int, int).
+func TestPlainFunctionsDoNotAllocate(t *testing.T) {
+	f, err := newCallable("add", func(x, y int) int { return x + y })
+	require.NoError(t, err)
+	sent, err := codec.Arguments{List: []any{1, 2}}.Append(nil, mostBytes)
+	require.NoError(t, err)
+	var result []byte
+	require.Zero(t, testing.AllocsPerRun(100, func() { result, _ = f.Invoke(t.Context(), sent, result[:0]) }), "running")
+
+	type sum func(x, y int) int // a named type is called by reflection
+	f, err = newCallable("add", sum(func(x, y int) int { return x + y }))
+	require.NoError(t, err)
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { result, _ = f.Invoke(t.Context(), sent, result[:0]) }), 2.0, "running by reflection")
+}
