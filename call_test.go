@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/function"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -284,7 +286,7 @@ func TestMessagesThatAreTooLarge(t *testing.T) {
 // [VAL-3] A description that is malformed, or has an unknown code, makes the reply undecodable: Internal, executed yes.
 func TestAnUndecodableResultIsInternal(t *testing.T) {
 	inPair(t, map[string]any{"odd": func() int { return 1 }}, func(c *cluster, provider, caller *Node) {
-		provider.offered.get("odd").callable = raw("odd", func(dst []byte) ([]byte, error) { return append(dst, 1, 99, 5), nil })
+		provider.offered.get("odd").Func = function.Raw("odd", func(dst []byte) ([]byte, error) { return append(dst, 1, 99, 5), nil })
 		_, err := caller.Caller("odd").Call(c.t.Context())
 		e := requireError(c.t, err, Internal, Yes)
 		require.Equal(c.t, "odd", e.Service)

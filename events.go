@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"broach/internal/buffer"
+	"broach/internal/function"
 )
 
 // events is what a node does for its own subscriptions.
@@ -50,7 +51,7 @@ func (n *Node) unsubscribe(row string, b *backlog) (first bool, err error) {
 // rowFunction is what stands in the service table for the subscriptions of a row. It is not for calls, [EVT-2].
 func (n *Node) rowFunction(row string) *service {
 	refuse := func([]byte) ([]byte, error) { return nil, failure(NotFound, No, "events are not called") }
-	return &service{callable: raw(row, refuse), name: row, take: n.events.take}
+	return &service{Func: function.Raw(row, refuse), name: row, take: n.events.take}
 }
 
 // take gives an event to all subscriptions of its row, and answers whether they have it, [EVT-2].

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"broach/internal/codec"
+	"broach/internal/function"
 )
 
 // interception is one call on its way through the Interceptors of its caller.
@@ -47,7 +48,7 @@ func (b *binding) callIntercepted(ctx context.Context, args []any) []reflect.Val
 	in := interception{caller: b.caller, want: b.results}
 	in.decode = func(body []byte) (any, error) {
 		out, err := codec.DecodeResults(body, b.results)
-		return gather(out), err
+		return function.Gather(out), err
 	}
 	out, failed := in.call(ctx, args)
 	if failed != nil {
@@ -74,7 +75,7 @@ func (in *interception) call(ctx context.Context, args []any) (out []reflect.Val
 	if err != nil {
 		return nil, in.failed(ctx, err)
 	}
-	if out, err = spread(v, in.want); err != nil {
+	if out, err = function.Spread(v, in.want); err != nil {
 		return nil, c.fail(Internal, in.ran.outcome(), err.Error())
 	}
 	return out, nil

@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"broach/internal/codec"
+	"broach/internal/function"
 )
 
 // intercept makes the function run within its Interceptors, if it has any. It is called before the function is offered.
@@ -12,7 +13,7 @@ func (f *service) intercept(fn any) {
 	if len(f.interceptors) == 0 {
 		return
 	}
-	f.Within(fn, func(ctx context.Context, args []any, run runner) (any, error) {
+	f.Within(fn, func(ctx context.Context, args []any, run function.Runner) (any, error) {
 		s := serving{request: ctx.Value(requestKey{}).(*request), run: run}
 		return chain(f.interceptors, s.next)(ctx, s.invocation(f.name, args))
 	})
@@ -26,7 +27,7 @@ func (f *service) needsRequest() bool {
 // serving is one call on its way through the Interceptors of its function.
 type serving struct {
 	request *request
-	run     runner // of the function
+	run     function.Runner // of the function
 }
 
 // invocation is the call as the Interceptors see it.

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"broach/internal/codec"
+	"broach/internal/function"
 	"broach/internal/wire"
 )
 
@@ -16,7 +17,7 @@ const maxName = 200
 
 // A service is a function under a name, and what is measured of it.
 type service struct {
-	*callable
+	*function.Func
 	name string
 	take func(*request) // has one-way calls in the place of the pool, and answers them at once; nil for functions of users
 	cost runCost
@@ -37,12 +38,12 @@ func newService(name string, fn any) (*service, error) {
 
 // planService is newService for a name that is known to be fine.
 func planService(name string, fn any) (*service, error) {
-	f, err := newCallable(name, fn)
+	f, err := function.New(name, fn)
 	if err != nil {
 		return nil, err
 	}
 	f.Most, f.Explain = maxMessageMost, explained
-	return &service{callable: f, name: name}, nil
+	return &service{Func: f, name: name}, nil
 }
 
 // invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the function ran are

@@ -1,4 +1,4 @@
-package broach
+package function
 
 import (
 	"context"
@@ -38,7 +38,7 @@ func unaryBody[A, R any](fn any, read func(*codec.Decoder) (A, error), write fun
 	default:
 		return nil
 	}
-	return func(ctx context.Context, f *callable, d *codec.Decoder, _ int, dst []byte) ([]byte, error) {
+	return func(ctx context.Context, f *Func, d *codec.Decoder, _ int, dst []byte) ([]byte, error) {
 		a, err := read(d)
 		if err != nil {
 			return nil, f.badArgument(0, err)
@@ -62,7 +62,7 @@ func binaryBody[A, B, R any](fn any, readA func(*codec.Decoder) (A, error), read
 	default:
 		return nil
 	}
-	return func(ctx context.Context, f *callable, d *codec.Decoder, _ int, dst []byte) ([]byte, error) {
+	return func(ctx context.Context, f *Func, d *codec.Decoder, _ int, dst []byte) ([]byte, error) {
 		a, err := readA(d)
 		if err != nil {
 			return nil, f.badArgument(0, err)
@@ -77,7 +77,7 @@ func binaryBody[A, B, R any](fn any, readA func(*codec.Decoder) (A, error), read
 }
 
 // typedReply is reply without reflection.
-func typedReply[R any](ctx context.Context, f *callable, dst []byte, r R, err error, write func(*codec.Encoder, R) error) ([]byte, error) {
+func typedReply[R any](ctx context.Context, f *Func, dst []byte, r R, err error, write func(*codec.Encoder, R) error) ([]byte, error) {
 	if err != nil {
 		return nil, f.failed(ctx, err)
 	}

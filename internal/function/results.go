@@ -1,4 +1,4 @@
-package broach
+package function
 
 import (
 	"fmt"
@@ -10,8 +10,8 @@ import (
 
 // Interceptors see the results of a call as one value, as Call returns them.
 
-// gather makes one value of results: nil if there are none, a []any if there are several.
-func gather(results []reflect.Value) any {
+// Gather makes one value of results: nil if there are none, a []any if there are several.
+func Gather(results []reflect.Value) any {
 	switch len(results) {
 	case 0:
 		return nil
@@ -25,8 +25,8 @@ func gather(results []reflect.Value) any {
 	return all
 }
 
-// spread makes results of these types of one value. The error names what it is and what it should be.
-func spread(v any, types []reflect.Type) ([]reflect.Value, error) {
+// Spread makes results of these types of one value. The error names what it is and what it should be.
+func Spread(v any, types []reflect.Type) ([]reflect.Value, error) {
 	all := []any{v}
 	if len(types) != 1 {
 		all, _ = v.([]any)

@@ -1,6 +1,6 @@
 //go:build !race
 
-package broach
+package function
 
 import (
 	"testing"
@@ -14,7 +14,7 @@ import (
 
 // No allocation is made to run add(int, int).
 func TestPlainFunctionsDoNotAllocate(t *testing.T) {
-	f, err := newCallable("add", func(x, y int) int { return x + y })
+	f, err := New("add", func(x, y int) int { return x + y })
 	require.NoError(t, err)
 	sent, err := codec.Arguments{List: []any{1, 2}}.Append(nil, mostBytes)
 	require.NoError(t, err)
@@ -22,7 +22,7 @@ func TestPlainFunctionsDoNotAllocate(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { result, _ = f.Invoke(t.Context(), sent, result[:0]) }), "running")
 
 	type sum func(x, y int) int // a named type is called by reflection
-	f, err = newCallable("add", sum(func(x, y int) int { return x + y }))
+	f, err = New("add", sum(func(x, y int) int { return x + y }))
 	require.NoError(t, err)
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { result, _ = f.Invoke(t.Context(), sent, result[:0]) }), 2.0, "running by reflection")
 }

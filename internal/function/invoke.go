@@ -1,4 +1,4 @@
-package broach
+package function
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 )
 
 // Invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the
-// function ran are InvalidArgument with Executed: No; all others say Yes. A panic of the function is the pool's.
-func (f *callable) Invoke(ctx context.Context, args, dst []byte) ([]byte, error) {
+// function ran are InvalidArgument with Executed: No; all others say Yes. They are a *codec.Error or what Explain returned. A panic of the function is the pool's.
+func (f *Func) Invoke(ctx context.Context, args, dst []byte) ([]byte, error) {
 	d, n, err := codec.OpenArguments(args)
 	if err != nil {
 		return nil, codec.Failed(wire.InvalidArgument, wire.ExecutedNo, "%s: malformed arguments: %v", f.sig, err)
@@ -52,7 +52,7 @@ func reflectedBody(fn reflect.Value) body {
 	if t.IsVariadic() {
 		call = fn.CallSlice
 	}
-	return func(ctx context.Context, f *callable, d *codec.Decoder, n int, dst []byte) ([]byte, error) {
+	return func(ctx context.Context, f *Func, d *codec.Decoder, n int, dst []byte) ([]byte, error) {
 		in := frames.Get().(*callFrame)
 		defer frames.Put(in)
 		defer in.clear()
@@ -70,7 +70,7 @@ func (in *callFrame) clear() {
 }
 
 // fill decodes n arguments into a callFrame.
-func (f *callable) fill(in callFrame, ctx context.Context, d *codec.Decoder, n int) error {
+func (f *Func) fill(in callFrame, ctx context.Context, d *codec.Decoder, n int) error {
 	if f.hasContext {
 		in[0].Set(reflect.ValueOf(ctx))
 		in = in[1:]
@@ -87,7 +87,7 @@ func (f *callable) fill(in callFrame, ctx context.Context, d *codec.Decoder, n i
 }
 
 // fillRest collects the arguments from first to n for a variadic function.
-func (f *callable) fillRest(v reflect.Value, d *codec.Decoder, first, n int) error {
+func (f *Func) fillRest(v reflect.Value, d *codec.Decoder, first, n int) error {
 	elem := codec.PlanOf(v.Type().Elem())
 	if err := d.Charge(n-first, elem.Type); err != nil {
 		return f.badArgument(first, err)
@@ -101,11 +101,11 @@ func (f *callable) fillRest(v reflect.Value, d *codec.Decoder, first, n int) err
 	return nil
 }
 
-func (f *callable) badArgument(i int, err error) error {
+func (f *Func) badArgument(i int, err error) error {
 	return codec.Failed(wire.InvalidArgument, wire.ExecutedNo, "argument %d of %s: %v", i+1, f.sig, err).Because(err)
 }
 
-func (f *callable) badResult(i int, err error) error {
+func (f *Func) badResult(i int, err error) error {
 	if errors.Is(err, codec.ErrSize) {
 		return codec.TooLarge(wire.ExecutedYes, "results", f.Most)
 	}
@@ -113,7 +113,7 @@ func (f *callable) badResult(i int, err error) error {
 }
 
 // reply encodes what the function returned.
-func (f *callable) reply(ctx context.Context, out []reflect.Value, dst []byte) ([]byte, error) {
+func (f *Func) reply(ctx context.Context, out []reflect.Value, dst []byte) ([]byte, error) {
 	if f.hasError {
 		if err, _ := out[len(out)-1].Interface().(error); err != nil {
 			return nil, f.failed(ctx, err)
@@ -123,7 +123,7 @@ func (f *callable) reply(ctx context.Context, out []reflect.Value, dst []byte) (
 }
 
 // encodeResults appends the results of the function to dst. What follows them in out is not looked at.
-func (f *callable) encodeResults(out []reflect.Value, dst []byte) ([]byte, error) {
+func (f *Func) encodeResults(out []reflect.Value, dst []byte) ([]byte, error) {
 	e := codec.NewEncoder(append(dst, f.head...), len(f.results), f.Most)
 	for i, p := range f.results {
 		if err := p.Encode(e, out[i]); err != nil {
@@ -135,7 +135,7 @@ func (f *callable) encodeResults(out []reflect.Value, dst []byte) ([]byte, error
 }
 
 // failed is the answer to a call whose function returned err.
-func (f *callable) failed(ctx context.Context, err error) error {
+func (f *Func) failed(ctx context.Context, err error) error {
 	if f.Explain != nil {
 		return f.Explain(ctx, err)
 	}

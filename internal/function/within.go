@@ -1,4 +1,4 @@
-package broach
+package function
 
 import (
 	"context"
@@ -8,16 +8,16 @@ import (
 	"broach/internal/wire"
 )
 
-// A runner runs a function on arguments as they are to a caller, and returns its results as they are to one. It calls begin when the arguments are found
+// A Runner runs a function on arguments as they are to a caller, and returns its results as they are to one. It calls begin when the arguments are found
 // to fit.
-type runner func(ctx context.Context, args []any, begin func()) (any, error)
+type Runner func(ctx context.Context, args []any, begin func()) (any, error)
 
 // Within has each call of the function go through around, which gets the arguments, and the function itself to run. It comes before the first call, and
 // takes the same fn as the function was made of. What was decoded may be kept, so nothing of it is used again.
-func (f *callable) Within(fn any, around func(ctx context.Context, args []any, run runner) (any, error)) {
+func (f *Func) Within(fn any, around func(ctx context.Context, args []any, run Runner) (any, error)) {
 	v := reflect.ValueOf(fn)
 	run := func(ctx context.Context, args []any, begin func()) (any, error) { return f.runOn(ctx, v, args, begin) }
-	f.run = func(ctx context.Context, f *callable, d *codec.Decoder, n int, dst []byte) ([]byte, error) {
+	f.run = func(ctx context.Context, f *Func, d *codec.Decoder, n int, dst []byte) ([]byte, error) {
 		in := newCallFrame(v.Type())
 		if err := f.fill(in, ctx, d, n); err != nil {
 			return nil, err
@@ -28,7 +28,7 @@ func (f *callable) Within(fn any, around func(ctx context.Context, args []any, r
 }
 
 // list makes a list of the arguments in a callFrame, the variadic ones one by one.
-func (f *callable) list(in callFrame) []any {
+func (f *Func) list(in callFrame) []any {
 	if f.hasContext {
 		in = in[1:]
 	}
@@ -46,7 +46,7 @@ func (f *callable) list(in callFrame) []any {
 }
 
 // runOn runs fn, which is the function.
-func (f *callable) runOn(ctx context.Context, fn reflect.Value, args []any, begin func()) (any, error) {
+func (f *Func) runOn(ctx context.Context, fn reflect.Value, args []any, begin func()) (any, error) {
 	in, err := f.pack(ctx, args)
 	if err != nil {
 		return nil, err
@@ -58,11 +58,11 @@ func (f *callable) runOn(ctx context.Context, fn reflect.Value, args []any, begi
 			return nil, err
 		}
 	}
-	return gather(out[:len(f.results)]), nil
+	return Gather(out[:len(f.results)]), nil
 }
 
 // pack is the opposite of list.
-func (f *callable) pack(ctx context.Context, args []any) ([]reflect.Value, error) {
+func (f *Func) pack(ctx context.Context, args []any) ([]reflect.Value, error) {
 	in := make([]reflect.Value, 0, len(args)+1)
 	if f.hasContext {
 		in = append(in, reflect.ValueOf(ctx))
@@ -81,7 +81,7 @@ func (f *callable) pack(ctx context.Context, args []any) ([]reflect.Value, error
 }
 
 // paramType is the type of the i-th argument.
-func (f *callable) paramType(i int) reflect.Type {
+func (f *Func) paramType(i int) reflect.Type {
 	if last := len(f.params) - 1; f.isVariadic && i >= last {
 		return f.params[last].Type.Elem()
 	}
@@ -89,7 +89,7 @@ func (f *callable) paramType(i int) reflect.Type {
 }
 
 // outcome encodes what came out of it.
-func (f *callable) outcome(ctx context.Context, v any, err error, dst []byte) ([]byte, error) {
+func (f *Func) outcome(ctx context.Context, v any, err error, dst []byte) ([]byte, error) {
 	if err != nil {
 		return nil, f.failed(ctx, err)
 	}
@@ -97,7 +97,7 @@ func (f *callable) outcome(ctx context.Context, v any, err error, dst []byte) ([
 	for i, p := range f.results {
 		types[i] = p.Type
 	}
-	out, err := spread(v, types)
+	out, err := Spread(v, types)
 	if err != nil {
 		return nil, codec.Failed(wire.Internal, wire.ExecutedYes, "%s: %v", f.sig, err)
 	}

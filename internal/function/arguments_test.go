@@ -1,4 +1,4 @@
-package broach
+package function
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 // [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting is at most 64,
 // elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered InvalidArgument.
 func TestMalformedArguments(t *testing.T) {
-	f, err := newCallable("f", func(...any) { t.Error("the function ran") })
+	f, err := New("f", func(...any) { t.Error("the function ran") })
 	require.NoError(t, err)
 	for b, text := range map[string]string{
 		"":       "goes beyond the message",
@@ -50,7 +50,7 @@ func TestHostileMessagesAreRefusedCheaply(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, fn := range []any{func(any) {}, func([]any) {}, func(map[string]any) {}, func([][]int) {}, func(string) {}, func([]byte) {}} {
-				f, err := newCallable("f", fn)
+				f, err := New("f", fn)
 				require.NoError(t, err)
 				require.Less(t, spent(func() {
 					_, refusal := f.Invoke(t.Context(), b, nil)
@@ -65,7 +65,7 @@ func TestHostileMessagesAreRefusedCheaply(t *testing.T) {
 func TestMemoryOfVariadicFunctionsIsBounded(t *testing.T) {
 	type big struct{ A [128]int64 }
 	for name, fn := range map[string]any{"values": func(...big) {}, "slices": func(...[]big) {}} {
-		f, err := newCallable("f", fn)
+		f, err := New("f", fn)
 		require.NoError(t, err)
 		const n = 1 << 17
 		args := append([]byte{0xdd, 0, 2, 0, 0}, bytes.Repeat([]byte{0x80}, n)...)
@@ -81,12 +81,12 @@ func TestMemoryOfVariadicFunctionsIsBounded(t *testing.T) {
 
 // Error texts quote what was sent, however long; they are cut to what a reply has room for.
 func TestErrorTextOfAFunctionIsBounded(t *testing.T) {
-	f, err := newCallable("f", func(spot) {})
+	f, err := New("f", func(spot) {})
 	require.NoError(t, err)
 	args, err := codec.Arguments{List: []any{[]any{strings.Repeat("世", wire.MaxText)}}}.Append(nil, mostBytes)
 	require.NoError(t, err)
 	_, refusal := f.Invoke(t.Context(), args, nil)
-	requireRefusal(t, refusal, "argument 1 of f(broach.spot)")
+	requireRefusal(t, refusal, "argument 1 of f(function.spot)")
 	require.LessOrEqual(t, len(refusal.Error()), wire.MaxText+len("…"))
 }
 
@@ -105,7 +105,7 @@ func BenchmarkInvoke(b *testing.B) {
 		{"sum 1000 ints", func(x []int) int { return len(x) }, []any{make([]int, 1000)}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			f, err := newCallable("f", c.fn)
+			f, err := New("f", c.fn)
 			require.NoError(b, err)
 			args, err := codec.Arguments{List: c.args}.Append(nil, mostBytes)
 			require.NoError(b, err)

@@ -1,4 +1,4 @@
-package broach
+package function
 
 import (
 	"encoding/hex"

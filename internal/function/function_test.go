@@ -1,4 +1,4 @@
-package broach
+package function
 
 import (
 	"context"
@@ -17,16 +17,16 @@ import (
 func TestSignatures(t *testing.T) {
 	type sum func(x, y int) int
 	for want, fn := range map[string]any{
-		"work01(int, int) int":                sum(plus),
-		"work01()":                            func(context.Context) error { return nil },
-		"work01(string) (int, string)":        func(string) (int, string) { return 0, "" },
-		"work01(...int)":                      func(context.Context, ...int) {},
-		"work01(string, ...[]any)":            func(string, ...[]any) {},
-		"work01(map[string]any, *any) any":    func(map[string]any, *any) (any, error) { return nil, nil },
-		"work01(time.Duration) *broach.staff": func(time.Duration) *staff { return nil },
-		"work01([2]broach.hour)":              func([2]hour) {},
+		"work01(int, int) int":                  sum(plus),
+		"work01()":                              func(context.Context) error { return nil },
+		"work01(string) (int, string)":          func(string) (int, string) { return 0, "" },
+		"work01(...int)":                        func(context.Context, ...int) {},
+		"work01(string, ...[]any)":              func(string, ...[]any) {},
+		"work01(map[string]any, *any) any":      func(map[string]any, *any) (any, error) { return nil, nil },
+		"work01(time.Duration) *function.staff": func(time.Duration) *staff { return nil },
+		"work01([2]function.hour)":              func([2]hour) {},
 	} {
-		f, err := newCallable("work01", fn)
+		f, err := New("work01", fn)
 		require.NoError(t, err)
 		require.Equal(t, want, f.Signature())
 	}
@@ -39,27 +39,27 @@ func TestFunctionsThatCannotBeCalled(t *testing.T) {
 	type queue struct{ Jobs map[string][]*job }
 	var none func()
 	for want, fn := range map[string]any{
-		"<nil> is not a function":                                                                          nil,
-		"int is not a function":                                                                            5,
-		"the function is nil":                                                                              none,
-		"parameter 1: chan int cannot be sent":                                                             func(chan int) {},
-		"parameter 2: func() cannot be sent":                                                               func(int, func()) {},
-		"parameter 1: complex128 cannot be sent":                                                           func(complex128) {},
-		"parameter 1: complex64 cannot be sent":                                                            func([]complex64) {},
-		"parameter 1: unsafe.Pointer cannot be sent":                                                       func(unsafe.Pointer) {},
-		"parameter 1: uintptr cannot be sent":                                                              func(map[uintptr]int) {},
-		"parameter 1: io.Reader cannot be sent: of interfaces, only any can":                               func(...io.Reader) {},
-		"parameter 2: context.Context can only be the first parameter":                                     func(int, context.Context) {},
-		"parameter 1: error can only be the last result":                                                   func(error) {},
-		"result 1: error can only be the last result":                                                      func() (error, error) { return nil, nil },
-		"result 2: chan bool cannot be sent":                                                               func() (int, [1]chan bool) { return 0, [1]chan bool{} },
-		"parameter 1: broach.pointers points to nothing but pointers":                                      func(pointers) {},
-		"parameter 1: field Jobs of broach.queue: field Done of broach.job: chan struct {} cannot be sent": func(*queue) {},
+		"<nil> is not a function":                                            nil,
+		"int is not a function":                                              5,
+		"the function is nil":                                                none,
+		"parameter 1: chan int cannot be sent":                               func(chan int) {},
+		"parameter 2: func() cannot be sent":                                 func(int, func()) {},
+		"parameter 1: complex128 cannot be sent":                             func(complex128) {},
+		"parameter 1: complex64 cannot be sent":                              func([]complex64) {},
+		"parameter 1: unsafe.Pointer cannot be sent":                         func(unsafe.Pointer) {},
+		"parameter 1: uintptr cannot be sent":                                func(map[uintptr]int) {},
+		"parameter 1: io.Reader cannot be sent: of interfaces, only any can": func(...io.Reader) {},
+		"parameter 2: context.Context can only be the first parameter":       func(int, context.Context) {},
+		"parameter 1: error can only be the last result":                     func(error) {},
+		"result 1: error can only be the last result":                        func() (error, error) { return nil, nil },
+		"result 2: chan bool cannot be sent":                                 func() (int, [1]chan bool) { return 0, [1]chan bool{} },
+		"parameter 1: function.pointers points to nothing but pointers":      func(pointers) {},
+		"parameter 1: field Jobs of function.queue: field Done of function.job: chan struct {} cannot be sent":        func(*queue) {},
 		"parameter 1: field X of struct { X fmt.Stringer }: fmt.Stringer cannot be sent: of interfaces, only any can": func(struct{ X fmt.Stringer }) {},
 		"parameter 1: complex128 cannot be sent\nresult 1: chan int cannot be sent":                                   func(complex128) chan int { return nil },
-		"parameter 1: field Left of broach.odd: chan int cannot be sent":                                              func(odd) {},
+		"parameter 1: field Left of function.odd: chan int cannot be sent":                                            func(odd) {},
 	} {
-		_, err := newCallable("f", fn)
+		_, err := New("f", fn)
 		require.EqualError(t, err, want)
 	}
 }
@@ -81,7 +81,7 @@ func TestFunctionsThatLookOddButCan(t *testing.T) {
 		func(fussy) fussy { return fussy{} },
 		func(time.Time, *time.Time) []time.Time { return nil },
 	} {
-		_, err := newCallable("f", fn)
+		_, err := New("f", fn)
 		require.NoError(t, err, "%T", fn)
 	}
 }
@@ -90,7 +90,7 @@ func TestFunctionsThatLookOddButCan(t *testing.T) {
 func TestPanicsPassThrough(t *testing.T) {
 	type unary func(x []int) int
 	for _, fn := range []any{unary(func(x []int) int { return x[1] }), func(s string) string { return s[1:2] }} {
-		f, err := newCallable("f", fn)
+		f, err := New("f", fn)
 		require.NoError(t, err)
 		one, two := []any{[]int{1}}, []any{[]int{1, 2}}
 		if _, isString := fn.(func(string) string); isString {
@@ -111,7 +111,7 @@ func TestPanicsPassThrough(t *testing.T) {
 // A function may be running while it is called again: frames are not shared.
 func TestFunctionsAreReentrant(t *testing.T) {
 	type countdown func(ctx context.Context, n int, path []int) ([]int, error)
-	var f *callable
+	var f *Func
 	down := func(ctx context.Context, n int, path []int) ([]int, error) {
 		if n == 0 {
 			return path, nil
@@ -127,7 +127,7 @@ func TestFunctionsAreReentrant(t *testing.T) {
 		rest, err := codec.DecodeAs[[]int](result)
 		return append(rest, -n), err
 	}
-	f, err := newCallable("f", countdown(down))
+	f, err := New("f", countdown(down))
 	require.NoError(t, err)
 	args, err := codec.Arguments{List: []any{3, []int{}}}.Append(nil, mostBytes)
 	require.NoError(t, err)
@@ -157,10 +157,10 @@ func TestTypedShapesMeanTheSame(t *testing.T) {
 	}
 	inputs := [][]any{{1, 2}, {1.0, uint8(2)}, {1.5, 2}, {1, nil}, {nil, 1}, {"a"}, {[]byte("a")}, {[]byte{0xff}}, {nil}, {[]int{1, 300}}, {[]int{1}}, {}, {true}}
 	for _, fn := range forms {
-		f, err := newCallable("f", fn)
+		f, err := New("f", fn)
 		require.NoError(t, err)
 		require.NotNil(t, typedBody(fn))
-		reflected, err := newCallable("f", fn)
+		reflected, err := New("f", fn)
 		require.NoError(t, err)
 		reflected.run = reflectedBody(reflect.ValueOf(fn))
 		for _, in := range inputs {

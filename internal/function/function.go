@@ -1,4 +1,6 @@
-package broach
+// Package function makes a Go function one that is called with bytes and answers with bytes, PROTOCOL.md section 6. The commonest shapes are called
+// without reflection.
+package function
 
 import (
 	"context"
@@ -16,11 +18,11 @@ var (
 	errorType   = reflect.TypeFor[error]()
 )
 
-// A callable is a Go function that is called with bytes and answers with bytes. It is not written to once it may be called, and may run any number of
+// A Func is a Go function that is called with bytes and answers with bytes. It is not written to once it may be called, and may run any number of
 // times at once. The zero value cannot be called.
-type callable struct {
+type Func struct {
 	Most    int     // bytes of results
-	Explain explain // nil: an Application
+	Explain Explain // nil: an Application
 
 	sig        string
 	params     []*codec.Plan // without the context; the last is a slice if isVariadic
@@ -32,14 +34,14 @@ type callable struct {
 	run        body
 }
 
-// explain makes of an error that the function returned what its caller is told.
-type explain func(ctx context.Context, err error) error
+// Explain makes of an error that the function returned what its caller is told.
+type Explain func(ctx context.Context, err error) error
 
 // A body decodes n arguments, calls the function, and appends its results to dst.
-type body func(ctx context.Context, f *callable, d *codec.Decoder, n int, dst []byte) ([]byte, error)
+type body func(ctx context.Context, f *Func, d *codec.Decoder, n int, dst []byte) ([]byte, error)
 
-// newCallable checks fn and its types, down to the fields of their structs, and plans how it is called.
-func newCallable(name string, fn any) (*callable, error) {
+// New checks fn and its types, down to the fields of their structs, and plans how it is called.
+func New(name string, fn any) (*Func, error) {
 	v := reflect.ValueOf(fn)
 	if v.Kind() != reflect.Func {
 		return nil, fmt.Errorf("%T is not a function", fn)
@@ -47,7 +49,7 @@ func newCallable(name string, fn any) (*callable, error) {
 	if v.IsNil() {
 		return nil, errors.New("the function is nil")
 	}
-	f := &callable{Most: math.MaxInt32, isVariadic: v.Type().IsVariadic()}
+	f := &Func{Most: math.MaxInt32, isVariadic: v.Type().IsVariadic()}
 	if err := errors.Join(f.readParams(v.Type()), f.readResults(v.Type())); err != nil {
 		return nil, err
 	}
@@ -58,30 +60,30 @@ func newCallable(name string, fn any) (*callable, error) {
 	return f, nil
 }
 
-// raw is what answers without a look at its arguments, by what it appends to dst.
-func raw(name string, answer func(dst []byte) ([]byte, error)) *callable {
-	run := func(_ context.Context, _ *callable, _ *codec.Decoder, _ int, dst []byte) ([]byte, error) {
+// Raw is what answers without a look at its arguments, by what it appends to dst.
+func Raw(name string, answer func(dst []byte) ([]byte, error)) *Func {
+	run := func(_ context.Context, _ *Func, _ *codec.Decoder, _ int, dst []byte) ([]byte, error) {
 		return answer(dst)
 	}
-	return &callable{sig: name + "(...any)", isVariadic: true, run: run}
+	return &Func{sig: name + "(...any)", isVariadic: true, run: run}
 }
 
 // Signature is the function as a caller sees it: `work01(int, int) int`.
-func (f *callable) Signature() string { return f.sig }
+func (f *Func) Signature() string { return f.sig }
 
 // HasContext reports that the function asks for a context.
-func (f *callable) HasContext() bool { return f.hasContext }
+func (f *Func) HasContext() bool { return f.hasContext }
 
 // Parameters is how many there are, without a context.
-func (f *callable) Parameters() int { return len(f.params) }
+func (f *Func) Parameters() int { return len(f.params) }
 
 // IsVariadic reports that the last parameter is any number of arguments.
-func (f *callable) IsVariadic() bool { return f.isVariadic }
+func (f *Func) IsVariadic() bool { return f.isVariadic }
 
 // Results is how many there are, without an error.
-func (f *callable) Results() int { return len(f.results) }
+func (f *Func) Results() int { return len(f.results) }
 
-func (f *callable) readParams(t reflect.Type) error {
+func (f *Func) readParams(t reflect.Type) error {
 	for i := range t.NumIn() {
 		if i == 0 && t.In(i) == contextType {
 			f.hasContext = true
@@ -95,7 +97,7 @@ func (f *callable) readParams(t reflect.Type) error {
 	return nil
 }
 
-func (f *callable) readResults(t reflect.Type) error {
+func (f *Func) readResults(t reflect.Type) error {
 	var descs []byte
 	for i := range t.NumOut() {
 		if i == t.NumOut()-1 && t.Out(i) == errorType {
@@ -115,7 +117,7 @@ func (f *callable) readResults(t reflect.Type) error {
 	return nil
 }
 
-func (f *callable) writeSignature(name string) string {
+func (f *Func) writeSignature(name string) string {
 	params, results := typeNames(f.params), typeNames(f.results)
 	if f.isVariadic {
 		last := len(params) - 1
