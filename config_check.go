@@ -220,16 +220,3 @@ func quoted(s string) string {
 	}
 	return strconv.Quote(shorten(s))
 }
-
-// shorten keeps a long value from filling the log.
-func shorten(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	cut := most
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}

@@ -146,9 +146,3 @@ func TestAllMistakesComeAtOnce(t *testing.T) {
 		`broach: config: Tags.b: "\n": must be at most 255 bytes of UTF-8 without control characters`,
 	}, "\n"))
 }
-
-func TestShortenKeepsWholeCharacters(t *testing.T) {
-	require.Equal(t, strings.Repeat("a", 80), shorten(strings.Repeat("a", 80)))
-	require.Equal(t, strings.Repeat("a", 80)+"…", shorten(strings.Repeat("a", 81)))
-	require.Equal(t, strings.Repeat("名", 26)+"…", shorten(strings.Repeat("名", 27)))
-}

@@ -2,15 +2,11 @@ package broach
 
 import (
 	"bytes"
-	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 )
 
@@ -40,82 +36,61 @@ func parseConfig(name string, data []byte) (Config, error) {
 	if len(data) > maxConfigFile {
 		return Config{}, fmt.Errorf("broach: %s: larger than %d bytes", name, maxConfigFile)
 	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // some editors put a byte order mark before UTF-8
-	if err := checkJSON(data); err != nil {
+	file, err := fileSchema.Read(data)
+	if err != nil {
 		return Config{}, fmt.Errorf("broach: %s: %w", name, err)
 	}
-	f := configFile{name: name, raw: make(map[string]json.RawMessage)}
-	f.read(data)
-	if len(f.mistakes) > 0 {
+	f := configFile{jsonFile: file, name: name}
+	f.read()
+	if len(f.Mistakes) > 0 {
 		return Config{}, f.err()
 	}
 	return f.cfg, nil
 }
 
-// configFile is one file on its way to a Config.
-type configFile struct {
-	name     string
-	raw      map[string]json.RawMessage // the values of known keys by path, as the file has them
-	cfg      Config
-	ip       netip.Addr // rpcIp; invalid until given
-	port     uint16     // rpcPort
-	mistakes []mistake  // naming paths, not fields
-	strays   []stray    // what is passed over
+// fileSchema is what the file may say. Secrets stay out of its messages, and with them whatever stands for an object that may hold them.
+var fileSchema = schema{
+	Keys:     knownKeys(),
+	IsSecret: isKeyText,
+	Hides:    func(path string) bool { return path == "params" || path == "params.keys" },
+	Guess:    meantKeys,
 }
 
-func (f *configFile) read(data []byte) {
-	for _, path := range duplicateKeys(data) {
-		f.mistakes = append(f.mistakes, mistake{path, "given twice", "must stand once"})
+func knownKeys() (list []key) {
+	for _, k := range fileKeys {
+		list = append(list, key{Path: k.path, IsObject: k.set == nil})
 	}
-	f.collect("", data)
+	return list
+}
+
+// configFile is one file on its way to a Config.
+type configFile struct {
+	*jsonFile
+	name string
+	cfg  Config
+	ip   netip.Addr // rpcIp; invalid until given
+	port uint16     // rpcPort
+}
+
+func (f *configFile) read() {
+	for _, s := range f.Strays { // a node that passes over what is nothing like a known key says so
+		f.warn(s.Path, "unknown key, ignored")
+	}
 	f.strayKeys()
 	for _, key := range fileKeys {
-		if raw, ok := f.raw[key.path]; ok && !key.set(f, raw) {
-			f.reject(key.path, raw, key.want)
+		if raw, ok := f.Raw[key.path]; ok && !key.set(f, raw) {
+			f.Reject(key.path, raw, key.want)
 		}
 	}
 	f.setAddr()
 	for _, m := range f.cfg.mistakes() {
-		f.mistakes = append(f.mistakes, f.inFile(m))
+		f.Mistakes = append(f.Mistakes, f.inFile(m))
 	}
-}
-
-// collect notes the values of known keys, going down into known objects, and says what is wrong with all others.
-func (f *configFile) collect(path string, raw json.RawMessage) {
-	members, ok := decodeJSON[map[string]json.RawMessage](raw)
-	if !ok {
-		f.reject(path, raw, "must be an object")
-		return
-	}
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		at := joinKey(path, name)
-		key, known := findKey(at)
-		switch {
-		case !known:
-			f.unknown(path, name, members[name])
-		case key.set == nil:
-			f.collect(at, members[name])
-		default:
-			f.raw[at] = members[name]
-		}
-	}
-}
-
-// unknown refuses a key that is surely meant to be another: a node must not start without what its operator believes to have
-// said. Others are passed over with a warning.
-func (f *configFile) unknown(object, name string, raw json.RawMessage) {
-	at := joinKey(object, name)
-	if meant := meantKey(object, name); meant != "" {
-		f.mistakes = append(f.mistakes, mistake{at, "unknown key", "the nearest known key is " + meant})
-		return
-	}
-	f.strays = append(f.strays, stray{at, raw})
-	f.warn(at, "unknown key, ignored")
 }
 
 // setAddr joins what the file keeps under two keys, of which either may be left out.
 func (f *configFile) setAddr() {
-	_, hasPort := f.raw["params.rpcPort"]
+	_, hasPort := f.Raw["params.rpcPort"]
 	if !f.ip.IsValid() && !hasPort {
 		return
 	}
@@ -130,24 +105,20 @@ func (f *configFile) warn(path, text string) {
 	f.cfg.warnings = append(f.cfg.warnings, fmt.Sprintf("%s: %s: %s", f.name, path, text))
 }
 
-func (f *configFile) reject(path string, raw json.RawMessage, want string) {
-	f.mistakes = append(f.mistakes, mistake{cmp.Or(path, "the whole file"), shownJSON(path, raw), want})
-}
-
 // inFile puts a mistake of the Config in the words of the file: its key, and the value as it stands there.
-func (f *configFile) inFile(m mistake) mistake {
+func (f *configFile) inFile(m mistake) fileMistake {
 	for _, key := range fileKeys {
 		rest, ok := cutField(m.field, key.field)
 		if !ok {
 			continue
 		}
-		if raw := f.raw[key.path]; rest == "" && !bytes.HasPrefix(raw, []byte("{")) {
-			m.value = shownJSON(key.path, raw)
+		if raw := f.Raw[key.path]; rest == "" && !bytes.HasPrefix(raw, []byte("{")) {
+			m.value = f.Shown(key.path, raw)
 		}
 		m.field = key.path + rest
 		break
 	}
-	return m
+	return fileMistake{m.field, m.value, m.want}
 }
 
 // cutField cuts a field from the front of one that it is or contains: "Join" leaves "[1]" of "Join[1]".
@@ -158,25 +129,8 @@ func cutField(inner, field string) (rest string, ok bool) {
 
 func (f *configFile) err() error {
 	var errs []error
-	for _, m := range f.mistakes {
-		errs = append(errs, fmt.Errorf("broach: %s: %s: %s: %s", f.name, m.field, m.value, m.want))
+	for _, m := range f.Mistakes {
+		errs = append(errs, fmt.Errorf("broach: %s: %s: %s: %s", f.name, m.Path, m.Value, m.Want))
 	}
 	return errors.Join(errs...)
-}
-
-// shownJSON is a value on one line, for a message. Messages are logged, so the secrets in params.keys stay out of them, and with
-// them whatever stands for an object that may hold them, or looks like one.
-func shownJSON(path string, raw json.RawMessage) string {
-	if v, _ := decodeJSON[any](raw); path == "" || path == "params" || path == "params.keys" || holdsKeyText(v) {
-		return hidden
-	}
-	var line bytes.Buffer
-	_ = json.Compact(&line, raw) // raw is part of a checked file
-	return shorten(line.String())
-}
-
-// decodeJSON reads one JSON value. null is no value of any key here, while encoding/json would take it for every type.
-func decodeJSON[T any](raw json.RawMessage) (v T, ok bool) {
-	ok = !bytes.Equal(raw, []byte("null")) && json.Unmarshal(raw, &v) == nil
-	return v, ok
 }

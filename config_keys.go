@@ -103,7 +103,7 @@ func parseSeconds(raw json.RawMessage) (time.Duration, bool) {
 func setLogLevel(f *configFile, raw json.RawMessage) bool {
 	level, ok := decodeJSON[string](raw)
 	if ok && !isLogLevel(level) {
-		f.warn("logLevel", shownJSON("logLevel", raw)+": "+levelForm+"; info is used")
+		f.warn("logLevel", f.Shown("logLevel", raw)+": "+levelForm+"; info is used")
 		level = "info"
 	}
 	f.cfg.LogLevel = level
@@ -195,13 +195,4 @@ func rangeText[T int | time.Duration](numbers []bounded[T], field string) string
 		}
 	}
 	panic("broach: internal error: no range for " + field)
-}
-
-func findKey(path string) (fileKey, bool) {
-	for _, key := range fileKeys {
-		if key.path == path {
-			return key, true
-		}
-	}
-	return fileKey{}, false
 }

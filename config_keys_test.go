@@ -2,6 +2,8 @@ package broach
 
 import (
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,10 +45,10 @@ func TestEveryFieldThatAFileCanHoldHasOneKey(t *testing.T) {
 
 func TestEveryObjectOfTheTableStandsInIt(t *testing.T) {
 	for _, key := range fileKeys {
-		object, _ := splitKey(key.path)
-		parent, ok := findKey(object)
-		require.Equal(t, object != "", ok, key.path)
-		require.Nil(t, parent.set, key.path)
+		object, _ := objectOf(key.path)
+		i := slices.IndexFunc(fileKeys, func(k fileKey) bool { return k.path == object })
+		require.Equal(t, object != "", i >= 0, key.path)
+		require.True(t, object == "" || fileKeys[i].set == nil, key.path)
 	}
 }
 
@@ -94,4 +96,64 @@ func TestSeconds(t *testing.T) {
 		_, ok := parseSeconds([]byte(raw))
 		require.False(t, ok, raw)
 	}
+}
+
+// meantFor is the key that a file with an unknown one in an object is told of, or "".
+func meantFor(t *testing.T, object, name string) string {
+	text := "{" + strconv.Quote(name) + ": 1}"
+	for _, outer := range slices.Backward(strings.FieldsFunc(object, func(r rune) bool { return r == '.' })) {
+		text = "{" + strconv.Quote(outer) + ": " + text + "}"
+	}
+	_, err := parseConfig("f", []byte(text))
+	if err == nil {
+		return ""
+	}
+	require.ErrorContains(t, err, "unknown key: the nearest known key is ")
+	return err.Error()[strings.LastIndex(err.Error(), " ")+1:]
+}
+
+func TestMeantKey(t *testing.T) {
+	meant := map[string]string{
+		"key": "params.keys", "kyes": "params.keys", "Keys": "params.keys", "KEYS": "params.keys", "keyss": "params.keys",
+		"kes": "params.keys", "_keys": "params.keys", "//keys": "params.keys", "clusterKeys": "params.keys",
+		"encryptionKey": "params.keys", "keyFile": "params.keys",
+		"clster": "params.cluster", "Cluster": "params.cluster", "clusters": "params.cluster",
+		"advertize": "params.advertise", "advertised": "params.advertise",
+		"cluster_address": "params.clusterAddress", "clusterAdress": "params.clusterAddress", "rpc_port": "params.rpcPort",
+		"timeout": "params.rpcTimeOut", "threadpool": "params.threadPool", "threadMax": "params.threadPool.threadMax",
+		"hearbeat": "params.heartbeat", "tag": "params.tags", "nme": "name", "loglevel": "logLevel",
+	}
+	for name, want := range meant {
+		require.Equal(t, want, meantFor(t, "params", name), name)
+	}
+	for _, name := range []string{"", "x", "port", "comment", "mode", "region", "database", strings.Repeat("x", maxConfigFile-100)} {
+		require.Empty(t, meantFor(t, "params", name), name)
+	}
+	require.Equal(t, "params.keys", meantFor(t, "params.heartbeat", "clusterKeys"))
+	require.Equal(t, "params.keys", meantFor(t, "", "key"))
+	require.Empty(t, meantFor(t, "", "apiKey"), "it may be the application's own")
+}
+
+// A letter left out, doubled, replaced or swapped with the one before, or all in capitals, for each key there is.
+func TestEverySlipOfThePenIsRefused(t *testing.T) {
+	for _, key := range fileKeys {
+		object, leaf := objectOf(key.path)
+		for i := range leaf {
+			slips := []string{leaf[:i] + leaf[i+1:], leaf[:i+1] + leaf[i:], leaf[:i] + "q" + leaf[i+1:], strings.ToUpper(leaf)}
+			if i > 0 {
+				slips = append(slips, leaf[:i-1]+leaf[i:i+1]+leaf[i-1:i]+leaf[i+1:])
+			}
+			for _, slip := range slips {
+				if !slices.ContainsFunc(fileKeys, func(k fileKey) bool { return k.path == strings.TrimPrefix(object+"."+slip, ".") }) {
+					require.NotEmpty(t, meantFor(t, object, slip), "%s in %q", slip, object)
+				}
+			}
+		}
+	}
+}
+
+// objectOf splits the path of a key into that of its object and its name there.
+func objectOf(path string) (object, name string) {
+	dot := strings.LastIndexByte(path, '.')
+	return path[:max(dot, 0)], path[dot+1:]
 }

@@ -2,7 +2,6 @@ package broach
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -17,23 +16,6 @@ func isKeyText(s string) bool {
 	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
 	key, err := base64.RawStdEncoding.DecodeString(s)
 	return err == nil && len(key) == seal.KeySize
-}
-
-// holdsKeyText reports whether a value of a file has a text, or a name, that may be a key.
-func holdsKeyText(v any) bool {
-	switch v := v.(type) {
-	case string:
-		return isKeyText(v)
-	case []any:
-		return slices.ContainsFunc(v, holdsKeyText)
-	case map[string]any:
-		for name, inner := range v {
-			if isKeyText(name) || holdsKeyText(inner) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // holdsKeyList reports whether a value of a file has, however deep, a list that may be one of keys.
@@ -56,27 +38,29 @@ func isAKey(v any) bool {
 	return ok && isKeyText(text)
 }
 
-// A stray is what stands under a name that is not known.
-type stray struct {
-	path string
-	raw  json.RawMessage
+// isKeys reports whether what stands under an unknown name is surely meant to be the keys of the cluster. Beside params the application may have
+// secrets of its own, and only a list of keys counts.
+func (f *configFile) isKeys(s stray) bool {
+	v, _ := decodeJSON[any](s.Raw)
+	return holdsKeyList(v) || strings.HasPrefix(s.Path, "params.") && f.HoldsSecret(s.Raw)
 }
 
-// isKeys reports whether it is surely meant to be the keys of the cluster. Beside params the application may have secrets of its own,
-// and only a list of keys counts.
-func (s stray) isKeys() bool {
-	v, _ := decodeJSON[any](s.raw)
-	return holdsKeyList(v) || strings.HasPrefix(s.path, "params.") && holdsKeyText(v)
+// meantKeys says that in params whatever speaks of keys is meant to be those of the cluster: passed over, it would leave the node open.
+func meantKeys(object, name string) string {
+	if strings.HasPrefix(object, "params") && strings.Contains(name, "key") {
+		return "params.keys"
+	}
+	return ""
 }
 
 // strayKeys refuses keys under names that are not known, in a file that gives none else: the node would be open.
 func (f *configFile) strayKeys() {
-	if _, given := f.raw["params.keys"]; given {
+	if _, given := f.Raw["params.keys"]; given {
 		return
 	}
-	for _, s := range f.strays {
-		if s.isKeys() {
-			f.mistakes = append(f.mistakes, mistake{s.path, "unknown key", "it looks like keys of the cluster, which stand in params.keys"})
+	for _, s := range f.Strays {
+		if f.isKeys(s) {
+			f.Mistakes = append(f.Mistakes, fileMistake{s.Path, "unknown key", "it looks like keys of the cluster, which stand in params.keys"})
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestNoMistakeShowsAKey(t *testing.T) {
 		for _, value := range []string{`"KEY"`, `["KEY"]`, `{"keys": ["KEY"]}`, `{"KEY": 1}`, `[["KEY"], "x"]`} {
 			text := value
 			for path := key.path; path != ""; {
-				object, leaf := splitKey(path)
+				object, leaf := objectOf(path)
 				text, path = fmt.Sprintf(`{"twice": 1, "twice": 2, %q: %s}`, leaf, text), object
 			}
 			_, err := parseConfig("f", []byte(strings.ReplaceAll(text, "KEY", someKey(1))))

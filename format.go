@@ -13,7 +13,7 @@ import (
 // What people and logs are shown of a value are attributes chosen one by one: no field, such as a key, is shown for being there.
 
 // hidden stands for a secret.
-const hidden = "(not shown)"
+const hidden = secretText
 
 // String returns the address, name and cluster of the node and how many keys it has. It never contains a key.
 func (n *Node) String() string { return text("Node", n.attrs()) }

@@ -47,7 +47,7 @@ func TestDuplicateKeysAreFoundEverywhere(t *testing.T) {
 	}
 	for _, tt := range tests {
 		require.NoError(t, checkJSON([]byte(tt.data)))
-		require.Equal(t, tt.want, duplicateKeys([]byte(tt.data)), tt.data)
+		require.Equal(t, tt.want, new(schema).duplicateKeys([]byte(tt.data)), tt.data)
 	}
 }
 
@@ -55,7 +55,7 @@ func TestDuplicateKeysAreFoundEverywhere(t *testing.T) {
 func TestDeepNestingHasAShortPath(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, 9_999) + `{"b": 1, "b": 2}` + strings.Repeat("}", 9_999)
 	require.NoError(t, checkJSON([]byte(deep)))
-	found := duplicateKeys([]byte(deep))
+	found := new(schema).duplicateKeys([]byte(deep))
 	require.Len(t, found, 1)
 	require.Less(t, len(found[0]), 100)
 }
@@ -71,6 +71,6 @@ func TestJoinKeyCannotBeForged(t *testing.T) {
 		{"params", `a"b`, `params."a\"b"`},
 	}
 	for _, tt := range tests {
-		require.Equal(t, tt.want, joinKey(tt.path, tt.key))
+		require.Equal(t, tt.want, new(schema).join(tt.path, tt.key))
 	}
 }

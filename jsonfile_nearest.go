@@ -6,34 +6,33 @@ import (
 	"strings"
 )
 
-// meantKey returns the known key that an unknown one is surely meant to be, or "": one that differs in a letter of three at most.
-// In params, whatever speaks of keys is meant to be those of the cluster: passed over, it would leave the node open.
-func meantKey(object, name string) string {
-	nearest := nearestKey(object, name)
+// meant returns the known key that an unknown one is surely meant to be, or "": one that differs in a letter of three at most, or that Guess names.
+func (s *schema) meant(object, name string) string {
+	nearest := s.nearest(object, name)
 	_, leaf := splitKey(nearest)
 	name = strings.ToLower(shorten(name))
 	switch {
 	case 3*editDistance(name, strings.ToLower(leaf)) <= len(leaf):
 		return nearest
-	case strings.HasPrefix(object, "params") && strings.Contains(name, "key"):
-		return "params.keys"
+	case s.Guess != nil:
+		return s.Guess(object, name)
 	}
 	return ""
 }
 
-// nearestKey returns the known key that most likely was meant by an unknown one. Case is not a difference, a key put into the
+// nearest returns the known key that most likely was meant by an unknown one. Case is not a difference, a key put into the
 // wrong object is found where it belongs, and among equally near ones the one in the same object is taken.
-func nearestKey(object, name string) string {
+func (s *schema) nearest(object, name string) string {
 	name = strings.ToLower(shorten(name))
 	nearest, least := "", math.MaxInt
-	for _, key := range fileKeys {
-		in, leaf := splitKey(key.path)
+	for _, key := range s.Keys {
+		in, leaf := splitKey(key.Path)
 		distance := 2 * editDistance(name, strings.ToLower(leaf))
 		if in != object {
 			distance++
 		}
 		if distance < least {
-			nearest, least = key.path, distance
+			nearest, least = key.Path, distance
 		}
 	}
 	return nearest

@@ -46,12 +46,13 @@ func filePlace(data []byte, at int) string {
 // keyWalk visits every object of a JSON text that checkJSON has passed, so no token can fail. It looks for keys given twice:
 // encoding/json would take the last one in silence.
 type keyWalk struct {
-	dec   *json.Decoder
-	twice []string // paths, in the order of the file
+	schema *schema
+	dec    *json.Decoder
+	twice  []string // paths, in the order of the file
 }
 
-func duplicateKeys(data []byte) []string {
-	w := keyWalk{dec: json.NewDecoder(bytes.NewReader(data))}
+func (s *schema) duplicateKeys(data []byte) []string {
+	w := keyWalk{schema: s, dec: json.NewDecoder(bytes.NewReader(data))}
 	w.dec.UseNumber() // a number too large for a float64 is no error here
 	w.value("")
 	return w.twice
@@ -73,7 +74,7 @@ func (w *keyWalk) object(path string) {
 	seen := make(map[string]int)
 	for w.dec.More() {
 		key, _ := w.token().(string)
-		at := joinKey(path, key)
+		at := w.schema.join(path, key)
 		if seen[key]++; seen[key] == 2 {
 			w.twice = append(w.twice, at)
 		}
@@ -87,12 +88,12 @@ func (w *keyWalk) token() json.Token {
 	return token
 }
 
-// joinKey extends a dotted path. A key that would read as something else is quoted, so that no path can be forged; a long
+// join extends a dotted path. A key that would read as something else is quoted, so that no path can be forged; a long
 // path is cut at each step, so that deep nesting costs no more than its own bytes.
-func joinKey(path, key string) string {
+func (s *schema) join(path, key string) string {
 	key = shorten(key)
-	if isKeyText(key) {
-		key = hidden
+	if s.isSecret(key) {
+		key = secretText
 	}
 	if key == "" || strings.ContainsAny(key, `."`) || strconv.Quote(key) != `"`+key+`"` {
 		key = strconv.Quote(key)
