@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"broach/internal/jsonfile"
 	"broach/internal/seal"
 	"broach/internal/wire"
 )
@@ -218,5 +219,5 @@ func quoted(s string) string {
 	if isKeyText(s) {
 		return hidden
 	}
-	return strconv.Quote(shorten(s))
+	return strconv.Quote(jsonfile.Shortened(s))
 }

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+
+	"broach/internal/jsonfile"
 )
 
 // maxConfigFile is about a thousand times what a configuration needs; a larger file is a wrong path.
@@ -40,7 +42,7 @@ func parseConfig(name string, data []byte) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("broach: %s: %w", name, err)
 	}
-	f := configFile{jsonFile: file, name: name}
+	f := configFile{File: file, name: name}
 	f.read()
 	if len(f.Mistakes) > 0 {
 		return Config{}, f.err()
@@ -49,23 +51,23 @@ func parseConfig(name string, data []byte) (Config, error) {
 }
 
 // fileSchema is what the file may say. Secrets stay out of its messages, and with them whatever stands for an object that may hold them.
-var fileSchema = schema{
+var fileSchema = jsonfile.Schema{
 	Keys:     knownKeys(),
 	IsSecret: isKeyText,
 	Hides:    func(path string) bool { return path == "params" || path == "params.keys" },
 	Guess:    meantKeys,
 }
 
-func knownKeys() (list []key) {
+func knownKeys() (list []jsonfile.Key) {
 	for _, k := range fileKeys {
-		list = append(list, key{Path: k.path, IsObject: k.set == nil})
+		list = append(list, jsonfile.Key{Path: k.path, IsObject: k.set == nil})
 	}
 	return list
 }
 
 // configFile is one file on its way to a Config.
 type configFile struct {
-	*jsonFile
+	*jsonfile.File
 	name string
 	cfg  Config
 	ip   netip.Addr // rpcIp; invalid until given
@@ -106,7 +108,7 @@ func (f *configFile) warn(path, text string) {
 }
 
 // inFile puts a mistake of the Config in the words of the file: its key, and the value as it stands there.
-func (f *configFile) inFile(m mistake) fileMistake {
+func (f *configFile) inFile(m mistake) jsonfile.Mistake {
 	for _, key := range fileKeys {
 		rest, ok := cutField(m.field, key.field)
 		if !ok {
@@ -118,7 +120,7 @@ func (f *configFile) inFile(m mistake) fileMistake {
 		m.field = key.path + rest
 		break
 	}
-	return fileMistake{m.field, m.value, m.want}
+	return jsonfile.Mistake{Path: m.field, Value: m.value, Want: m.want}
 }
 
 // cutField cuts a field from the front of one that it is or contains: "Join" leaves "[1]" of "Join[1]".

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"broach/internal/jsonfile"
 )
 
 // fileKey is one key a configuration file may have.
@@ -59,7 +61,7 @@ var fileKeys = []fileKey{
 
 func textKey(path, field string, at func(*Config) *string) fileKey {
 	return fileKey{path, field, "must be a string", func(f *configFile, raw json.RawMessage) (ok bool) {
-		*at(&f.cfg), ok = decodeJSON[string](raw)
+		*at(&f.cfg), ok = jsonfile.Decode[string](raw)
 		return ok
 	}}
 }
@@ -88,7 +90,7 @@ func secondsKey(path, field string, at func(*Config) *time.Duration) fileKey {
 
 // parseSeconds refuses what a time.Duration cannot hold.
 func parseSeconds(raw json.RawMessage) (time.Duration, bool) {
-	if text, ok := decodeJSON[string](raw); ok {
+	if text, ok := jsonfile.Decode[string](raw); ok {
 		d, err := time.ParseDuration(text)
 		return d, err == nil
 	}
@@ -101,7 +103,7 @@ func parseSeconds(raw json.RawMessage) (time.Duration, bool) {
 
 // setLogLevel lets an unknown level pass with a warning, as the original does: a log line too many is no reason not to start.
 func setLogLevel(f *configFile, raw json.RawMessage) bool {
-	level, ok := decodeJSON[string](raw)
+	level, ok := jsonfile.Decode[string](raw)
 	if ok && !isLogLevel(level) {
 		f.warn("logLevel", f.Shown("logLevel", raw)+": "+levelForm+"; info is used")
 		level = "info"
@@ -112,7 +114,7 @@ func setLogLevel(f *configFile, raw json.RawMessage) bool {
 
 // setPort takes digits in quotes, too; leading zeros, which the original takes for another address, change nothing.
 func setPort(f *configFile, raw json.RawMessage) bool {
-	digits, ok := decodeJSON[string](raw)
+	digits, ok := jsonfile.Decode[string](raw)
 	if !ok {
 		digits = string(raw)
 	}
@@ -122,7 +124,7 @@ func setPort(f *configFile, raw json.RawMessage) bool {
 }
 
 func setIP(f *configFile, raw json.RawMessage) bool {
-	host, _ := decodeJSON[string](raw)
+	host, _ := jsonfile.Decode[string](raw)
 	ip, err := netip.ParseAddr(host)
 	if err != nil || !isUnicast(ip) {
 		return false
@@ -133,7 +135,7 @@ func setIP(f *configFile, raw json.RawMessage) bool {
 
 // setJoin takes null for no string, unlike encoding/json.
 func setJoin(f *configFile, raw json.RawMessage) bool {
-	values, ok := decodeJSON[[]*string](raw)
+	values, ok := jsonfile.Decode[[]*string](raw)
 	if !ok || slices.Contains(values, nil) {
 		return false
 	}
@@ -165,7 +167,7 @@ func setRejectWhenFull(f *configFile, raw json.RawMessage) bool {
 // setKeys takes keys in base64. What they are is never part of a message. How many there are and how long is left to Config's
 // check: an empty list is not nil.
 func setKeys(f *configFile, raw json.RawMessage) bool {
-	list, ok := decodeJSON[[][]byte](raw)
+	list, ok := jsonfile.Decode[[][]byte](raw)
 	if ok {
 		f.cfg.Keys = list
 	}
@@ -173,7 +175,7 @@ func setKeys(f *configFile, raw json.RawMessage) bool {
 }
 
 func setTags(f *configFile, raw json.RawMessage) bool {
-	values, ok := decodeJSON[map[string]*string](raw)
+	values, ok := jsonfile.Decode[map[string]*string](raw)
 	if !ok {
 		return false
 	}

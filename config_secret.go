@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"broach/internal/jsonfile"
 	"broach/internal/seal"
 )
 
@@ -40,8 +41,8 @@ func isAKey(v any) bool {
 
 // isKeys reports whether what stands under an unknown name is surely meant to be the keys of the cluster. Beside params the application may have
 // secrets of its own, and only a list of keys counts.
-func (f *configFile) isKeys(s stray) bool {
-	v, _ := decodeJSON[any](s.Raw)
+func (f *configFile) isKeys(s jsonfile.Stray) bool {
+	v, _ := jsonfile.Decode[any](s.Raw)
 	return holdsKeyList(v) || strings.HasPrefix(s.Path, "params.") && f.HoldsSecret(s.Raw)
 }
 
@@ -60,7 +61,9 @@ func (f *configFile) strayKeys() {
 	}
 	for _, s := range f.Strays {
 		if f.isKeys(s) {
-			f.Mistakes = append(f.Mistakes, fileMistake{s.Path, "unknown key", "it looks like keys of the cluster, which stand in params.keys"})
+			f.Mistakes = append(f.Mistakes, jsonfile.Mistake{
+				Path: s.Path, Value: "unknown key", Want: "it looks like keys of the cluster, which stand in params.keys",
+			})
 		}
 	}
 }

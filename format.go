@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"broach/internal/jsonfile"
 )
 
 // What people and logs are shown of a value are attributes chosen one by one: no field, such as a key, is shown for being there.
 
 // hidden stands for a secret.
-const hidden = secretText
+const hidden = jsonfile.Hidden
 
 // String returns the address, name and cluster of the node and how many keys it has. It never contains a key.
 func (n *Node) String() string { return text("Node", n.attrs()) }

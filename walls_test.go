@@ -61,8 +61,8 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/handshake", "broach/internal/pace", "broach/internal/pool",
-		"broach/internal/ring", "broach/internal/seal", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
+		"broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/pace",
+		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
 		"github.com/sony/gobreaker/v2",
 		"golang.org/x/sync/errgroup",
 	}},
@@ -73,6 +73,7 @@ var rooms = map[string]room{
 	"internal/function":        {imports: []string{"broach/internal/codec", "broach/internal/wire"}},
 	"internal/handshake":       {imports: []string{"broach/internal/seal", "broach/internal/wire"}},
 	"internal/intruder":        {isTool: true},
+	"internal/jsonfile":        {},
 	"internal/linkmodel":       {isTool: true, isPure: true},
 	"internal/pace":            {},
 	"internal/pool":            {imports: []string{"broach/internal/ring", "github.com/panjf2000/ants/v2"}},

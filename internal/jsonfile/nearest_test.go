@@ -1,4 +1,4 @@
-package broach
+package jsonfile
 
 import (
 	"encoding/json"
@@ -9,7 +9,7 @@ import (
 )
 
 // people is a schema like that of a configuration.
-var people = schema{Keys: []key{
+var people = Schema{Keys: []Key{
 	{Path: "name"}, {Path: "params", IsObject: true}, {Path: "params.rpcPort"}, {Path: "params.rpcIp"}, {Path: "params.clusterAddress"},
 	{Path: "params.rpcTimeOut"}, {Path: "params.threadPool", IsObject: true}, {Path: "params.threadPool.core"}, {Path: "params.threadPool.threadMax"},
 	{Path: "params.heartbeat", IsObject: true}, {Path: "params.heartbeat.tick"}, {Path: "params.heartbeat.probes"}, {Path: "params.tags"},
@@ -62,27 +62,27 @@ func TestRead(t *testing.T) {
 	f, err := guided.Read([]byte("\xef\xbb\xbf" + `{"name": 1, "name": "a", "params": {"rpcPrt": 5, "tags": {}, "s3cret": 1}, "nickname": 1, "colour": "s3cret"}`))
 	require.NoError(t, err)
 	require.Equal(t, map[string]json.RawMessage{"name": json.RawMessage(`"a"`), "params.tags": json.RawMessage("{}")}, f.Raw)
-	require.Equal(t, []fileMistake{
+	require.Equal(t, []Mistake{
 		{"name", "given twice", "must stand once"},
 		{"nickname", "unknown key", "the nearest known key is name"},
 		{"params.rpcPrt", "unknown key", "the nearest known key is params.rpcPort"},
 	}, f.Mistakes)
-	require.Equal(t, []stray{{"colour", json.RawMessage(`"s3cret"`)}, {`params.(not shown)`, json.RawMessage("1")}}, f.Strays)
+	require.Equal(t, []Stray{{"colour", json.RawMessage(`"s3cret"`)}, {`params.(not shown)`, json.RawMessage("1")}}, f.Strays)
 	require.Equal(t, "(not shown)", f.Shown("colour", f.Strays[0].Raw))
 	require.Equal(t, "(not shown)", f.Shown("params.tags", f.Raw["params.tags"]))
 	require.Equal(t, `{"a":1}`, f.Shown("colour", []byte(`{ "a": 1 }`)))
 	f.Reject("", nil, "must be better")
-	require.Equal(t, fileMistake{"the whole file", "(not shown)", "must be better"}, f.Mistakes[3])
+	require.Equal(t, Mistake{"the whole file", "(not shown)", "must be better"}, f.Mistakes[3])
 
 	f, err = people.Read([]byte(`{"params": [1]}`))
 	require.NoError(t, err)
-	require.Equal(t, []fileMistake{{"params", "[1]", "must be an object"}}, f.Mistakes)
+	require.Equal(t, []Mistake{{"params", "[1]", "must be an object"}}, f.Mistakes)
 	_, err = people.Read([]byte(`{`))
 	require.ErrorContains(t, err, "line 1, column 1")
 }
 
 func TestShortenKeepsWholeCharacters(t *testing.T) {
-	require.Equal(t, strings.Repeat("a", 80), shorten(strings.Repeat("a", 80)))
-	require.Equal(t, strings.Repeat("a", 80)+"…", shorten(strings.Repeat("a", 81)))
-	require.Equal(t, strings.Repeat("名", 26)+"…", shorten(strings.Repeat("名", 27)))
+	require.Equal(t, strings.Repeat("a", 80), Shortened(strings.Repeat("a", 80)))
+	require.Equal(t, strings.Repeat("a", 80)+"…", Shortened(strings.Repeat("a", 81)))
+	require.Equal(t, strings.Repeat("名", 26)+"…", Shortened(strings.Repeat("名", 27)))
 }

@@ -1,4 +1,4 @@
-package broach
+package jsonfile
 
 import (
 	"strings"
@@ -23,10 +23,10 @@ func TestCheckJSONSaysWhere(t *testing.T) {
 		{strings.Repeat("[", 10_001), "line 1, column 10001: not JSON: invalid character '[' exceeded max depth"},
 	}
 	for _, tt := range tests {
-		require.EqualError(t, checkJSON([]byte(tt.data)), tt.want)
+		require.EqualError(t, check([]byte(tt.data)), tt.want)
 	}
 	for _, good := range []string{"{}", " [1] \n", "\"\uFFFD\"", "1e400", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)} {
-		require.NoError(t, checkJSON([]byte(good)))
+		require.NoError(t, check([]byte(good)))
 	}
 }
 
@@ -46,16 +46,16 @@ func TestDuplicateKeysAreFoundEverywhere(t *testing.T) {
 		{`1`, nil},
 	}
 	for _, tt := range tests {
-		require.NoError(t, checkJSON([]byte(tt.data)))
-		require.Equal(t, tt.want, new(schema).duplicateKeys([]byte(tt.data)), tt.data)
+		require.NoError(t, check([]byte(tt.data)))
+		require.Equal(t, tt.want, new(Schema).duplicateKeys([]byte(tt.data)), tt.data)
 	}
 }
 
 // "A long path is cut at each step, so that deep nesting costs no more than its own bytes."
 func TestDeepNestingHasAShortPath(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, 9_999) + `{"b": 1, "b": 2}` + strings.Repeat("}", 9_999)
-	require.NoError(t, checkJSON([]byte(deep)))
-	found := new(schema).duplicateKeys([]byte(deep))
+	require.NoError(t, check([]byte(deep)))
+	found := new(Schema).duplicateKeys([]byte(deep))
 	require.Len(t, found, 1)
 	require.Less(t, len(found[0]), 100)
 }
@@ -71,6 +71,6 @@ func TestJoinKeyCannotBeForged(t *testing.T) {
 		{"params", `a"b`, `params."a\"b"`},
 	}
 	for _, tt := range tests {
-		require.Equal(t, tt.want, new(schema).join(tt.path, tt.key))
+		require.Equal(t, tt.want, new(Schema).join(tt.path, tt.key))
 	}
 }

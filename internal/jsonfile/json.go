@@ -1,4 +1,4 @@
-package broach
+package jsonfile
 
 import (
 	"bytes"
@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// checkJSON reports where data stops being UTF-8, or one JSON value and nothing after it.
-func checkJSON(data []byte) error {
+// check reports where data stops being UTF-8, or one JSON value and nothing after it.
+func check(data []byte) error {
 	if at := invalidUTF8(data); at >= 0 {
 		return fmt.Errorf("%s: not UTF-8", filePlace(data, at))
 	}
@@ -43,15 +43,15 @@ func filePlace(data []byte, at int) string {
 	return fmt.Sprintf("line %d, column %d", line, column)
 }
 
-// keyWalk visits every object of a JSON text that checkJSON has passed, so no token can fail. It looks for keys given twice:
+// keyWalk visits every object of a JSON text that check has passed, so no token can fail. It looks for keys given twice:
 // encoding/json would take the last one in silence.
 type keyWalk struct {
-	schema *schema
+	schema *Schema
 	dec    *json.Decoder
 	twice  []string // paths, in the order of the file
 }
 
-func (s *schema) duplicateKeys(data []byte) []string {
+func (s *Schema) duplicateKeys(data []byte) []string {
 	w := keyWalk{schema: s, dec: json.NewDecoder(bytes.NewReader(data))}
 	w.dec.UseNumber() // a number too large for a float64 is no error here
 	w.value("")
@@ -90,10 +90,10 @@ func (w *keyWalk) token() json.Token {
 
 // join extends a dotted path. A key that would read as something else is quoted, so that no path can be forged; a long
 // path is cut at each step, so that deep nesting costs no more than its own bytes.
-func (s *schema) join(path, key string) string {
-	key = shorten(key)
+func (s *Schema) join(path, key string) string {
+	key = Shortened(key)
 	if s.isSecret(key) {
-		key = secretText
+		key = Hidden
 	}
 	if key == "" || strings.ContainsAny(key, `."`) || strconv.Quote(key) != `"`+key+`"` {
 		key = strconv.Quote(key)
@@ -101,5 +101,5 @@ func (s *schema) join(path, key string) string {
 	if path == "" {
 		return key
 	}
-	return shorten(path + "." + key)
+	return Shortened(path + "." + key)
 }

@@ -1,4 +1,6 @@
-package broach
+// Package jsonfile reads a JSON file by a table of keys. It says where the file stops being JSON, which keys are given twice, are unknown, or are meant
+// to be another, and keeps secrets out of what it says.
+package jsonfile
 
 import (
 	"bytes"
@@ -9,62 +11,62 @@ import (
 	"unicode/utf8"
 )
 
-// A schema is what a kind of file may say: keys within objects, each with a value that others read.
-type schema struct {
-	Keys     []key
+// A Schema is what a kind of file may say: keys within objects, each with a value that others read.
+type Schema struct {
+	Keys     []Key
 	IsSecret func(text string) bool           // whether a text must not get into a message; nil: none
 	Hides    func(path string) bool           // whether nothing that stands there may; nil: nowhere
 	Guess    func(object, name string) string // which known key one is meant to be that is near to none, its name in small letters; "" and nil: none
 }
 
-// A key is one that is known.
-type key struct {
+// A Key is one that is known.
+type Key struct {
 	Path     string // dotted
 	IsObject bool   // whose keys are known ones, too
 }
 
-// A fileMistake is one thing wrong in a file: the key, what stands there, and what may stand there.
-type fileMistake struct{ Path, Value, Want string }
+// A Mistake is one thing wrong in a file: the key, what stands there, and what may stand there.
+type Mistake struct{ Path, Value, Want string }
 
-// A stray is what stands under a name that is not known, and is near to no known one.
-type stray struct {
+// A Stray is what stands under a name that is not known, and is near to no known one.
+type Stray struct {
 	Path string
 	Raw  json.RawMessage
 }
 
-// A jsonFile is what a file says.
-type jsonFile struct {
+// A File is what a file says.
+type File struct {
 	Raw      map[string]json.RawMessage // the values of known keys by path, as the file has them
-	Mistakes []fileMistake
-	Strays   []stray
+	Mistakes []Mistake
+	Strays   []Stray
 
-	schema *schema
+	schema *Schema
 }
 
 // Read reads a file. An error says where it stops being JSON; all else that is wrong is among the Mistakes.
-func (s *schema) Read(data []byte) (*jsonFile, error) {
+func (s *Schema) Read(data []byte) (*File, error) {
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // some editors put a byte order mark before UTF-8
-	if err := checkJSON(data); err != nil {
+	if err := check(data); err != nil {
 		return nil, err
 	}
-	f := &jsonFile{schema: s, Raw: make(map[string]json.RawMessage)}
+	f := &File{schema: s, Raw: make(map[string]json.RawMessage)}
 	for _, path := range s.duplicateKeys(data) {
-		f.Mistakes = append(f.Mistakes, fileMistake{path, "given twice", "must stand once"})
+		f.Mistakes = append(f.Mistakes, Mistake{path, "given twice", "must stand once"})
 	}
 	f.collect("", data)
 	return f, nil
 }
 
 // collect notes the values of known keys, going down into known objects, and says what is wrong with all others.
-func (f *jsonFile) collect(path string, raw json.RawMessage) {
-	members, ok := decodeJSON[map[string]json.RawMessage](raw)
+func (f *File) collect(path string, raw json.RawMessage) {
+	members, ok := Decode[map[string]json.RawMessage](raw)
 	if !ok {
 		f.Reject(path, raw, "must be an object")
 		return
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		at := f.schema.join(path, name)
-		i := slices.IndexFunc(f.schema.Keys, func(k key) bool { return k.Path == at })
+		i := slices.IndexFunc(f.schema.Keys, func(k Key) bool { return k.Path == at })
 		switch {
 		case i < 0:
 			f.unknown(path, name, members[name])
@@ -77,37 +79,37 @@ func (f *jsonFile) collect(path string, raw json.RawMessage) {
 }
 
 // unknown refuses a key that is surely meant to be another: a program must not start without what its operator believes to have said.
-func (f *jsonFile) unknown(object, name string, raw json.RawMessage) {
+func (f *File) unknown(object, name string, raw json.RawMessage) {
 	at := f.schema.join(object, name)
 	if meant := f.schema.meant(object, name); meant != "" {
-		f.Mistakes = append(f.Mistakes, fileMistake{at, "unknown key", "the nearest known key is " + meant})
+		f.Mistakes = append(f.Mistakes, Mistake{at, "unknown key", "the nearest known key is " + meant})
 		return
 	}
-	f.Strays = append(f.Strays, stray{at, raw})
+	f.Strays = append(f.Strays, Stray{at, raw})
 }
 
 // Reject adds a mistake about a value.
-func (f *jsonFile) Reject(path string, raw json.RawMessage, want string) {
-	f.Mistakes = append(f.Mistakes, fileMistake{cmp.Or(path, "the whole file"), f.Shown(path, raw), want})
+func (f *File) Reject(path string, raw json.RawMessage, want string) {
+	f.Mistakes = append(f.Mistakes, Mistake{cmp.Or(path, "the whole file"), f.Shown(path, raw), want})
 }
 
 // Shown is a value on one line, for a message. What is hidden stays out of it, and with it whatever holds a secret.
-func (f *jsonFile) Shown(path string, raw json.RawMessage) string {
+func (f *File) Shown(path string, raw json.RawMessage) string {
 	if path == "" || f.schema.Hides != nil && f.schema.Hides(path) || f.HoldsSecret(raw) {
-		return secretText
+		return Hidden
 	}
 	var line bytes.Buffer
 	_ = json.Compact(&line, raw) // raw is part of a checked file
-	return shorten(line.String())
+	return Shortened(line.String())
 }
 
 // HoldsSecret reports whether a value has a text, or a name, that is a secret.
-func (f *jsonFile) HoldsSecret(raw json.RawMessage) bool {
-	v, _ := decodeJSON[any](raw)
+func (f *File) HoldsSecret(raw json.RawMessage) bool {
+	v, _ := Decode[any](raw)
 	return f.schema.holdsSecret(v)
 }
 
-func (s *schema) holdsSecret(v any) bool {
+func (s *Schema) holdsSecret(v any) bool {
 	switch v := v.(type) {
 	case string:
 		return s.isSecret(v)
@@ -123,19 +125,19 @@ func (s *schema) holdsSecret(v any) bool {
 	return false
 }
 
-func (s *schema) isSecret(text string) bool { return s.IsSecret != nil && s.IsSecret(text) }
+func (s *Schema) isSecret(text string) bool { return s.IsSecret != nil && s.IsSecret(text) }
 
-// secretText stands for what is not shown.
-const secretText = "(not shown)"
+// Hidden stands for what is not shown.
+const Hidden = "(not shown)"
 
-// decodeJSON reads one JSON value. null is no value of any key here, while encoding/json would take it for every type.
-func decodeJSON[T any](raw json.RawMessage) (v T, ok bool) {
+// Decode reads one JSON value. null is no value of any key here, while encoding/json would take it for every type.
+func Decode[T any](raw json.RawMessage) (v T, ok bool) {
 	ok = !bytes.Equal(raw, []byte("null")) && json.Unmarshal(raw, &v) == nil
 	return v, ok
 }
 
-// shorten keeps a long value from filling the log: it cuts it to 80 bytes.
-func shorten(s string) string {
+// Shortened keeps a long value from filling the log: it cuts it to 80 bytes.
+func Shortened(s string) string {
 	const most = 80
 	if len(s) <= most {
 		return s

@@ -1,4 +1,4 @@
-package broach
+package jsonfile
 
 import (
 	"math"
@@ -7,10 +7,10 @@ import (
 )
 
 // meant returns the known key that an unknown one is surely meant to be, or "": one that differs in a letter of three at most, or that Guess names.
-func (s *schema) meant(object, name string) string {
+func (s *Schema) meant(object, name string) string {
 	nearest := s.nearest(object, name)
 	_, leaf := splitKey(nearest)
-	name = strings.ToLower(shorten(name))
+	name = strings.ToLower(Shortened(name))
 	switch {
 	case 3*editDistance(name, strings.ToLower(leaf)) <= len(leaf):
 		return nearest
@@ -22,8 +22,8 @@ func (s *schema) meant(object, name string) string {
 
 // nearest returns the known key that most likely was meant by an unknown one. Case is not a difference, a key put into the
 // wrong object is found where it belongs, and among equally near ones the one in the same object is taken.
-func (s *schema) nearest(object, name string) string {
-	name = strings.ToLower(shorten(name))
+func (s *Schema) nearest(object, name string) string {
+	name = strings.ToLower(Shortened(name))
 	nearest, least := "", math.MaxInt
 	for _, key := range s.Keys {
 		in, leaf := splitKey(key.Path)
