@@ -67,12 +67,17 @@ func (m *membership) leaveToOther(p *peer) {
 
 // mayLook reports whether one more claim about a peer is looked into, and notes it.
 func (m *membership) mayLook(now time.Time, p *peer) bool {
-	q, at := p.inquire(), m.moment(now)
-	if q.looked != 0 && at < q.looked+moment(accuseEvery) {
+	if m.wasLooked(now, p) {
 		return false
 	}
-	q.looked = at
+	p.inquire().looked = m.moment(now)
 	return true
+}
+
+// wasLooked reports that a claim about a peer was looked into just now.
+func (m *membership) wasLooked(now time.Time, p *peer) bool {
+	q := p.inquiry
+	return q != nil && q.looked != 0 && m.moment(now) < q.looked+moment(accuseEvery)
 }
 
 // accusedPeer finds the peer that a claim is about, if the claim counts, [MEM-15].
@@ -110,6 +115,7 @@ func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 		m.leaveToOther(p)
 	}
 	if p == nil || p.isDoubted() || p.probe.told || !m.mayLook(now, p) {
+		m.answerDoubt(now, from, t)
 		return
 	}
 	if p.unreachable {
@@ -117,9 +123,28 @@ func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 		return
 	}
 	m.takeUp(now, p, from)
-	if n := len(m.peers.list); !p.probe.own && n > shareProbes && m.rng.IntN(n) >= shareProbes {
+	if !p.probe.own && m.isLeftToOthers() {
 		p.probe.at, p.probe.quick = m.moment(now.Add(m.lateCheck())), true
 		m.schedule(p)
+	}
+}
+
+// isLeftToOthers draws whether others ask a peer that is doubted. Of few all ask.
+func (m *membership) isLeftToOthers() bool {
+	n := len(m.peers.list)
+	return n > shareProbes && m.rng.IntN(n) >= shareProbes
+}
+
+// answerDoubt answers who doubts a peer, where its word begins nothing: it may be the second, or our first Vouch was lost, or the peer has refuted this
+// to all but the one that does not hear it. If nobody said so it would give up a peer that lives.
+func (m *membership) answerDoubt(now time.Time, from *peer, t wire.Target) {
+	p := m.peers.named(t)
+	switch {
+	case p == nil || !p.isMember() || p.isDoubted() || m.isLeftToOthers():
+	case m.wasLooked(now, p) && p.heard > p.inquiry.looked:
+		m.tell(from, wire.Vouch{Target: p.target()})
+	case t.Inc < p.inc && m.mayLook(now, p):
+		m.onHelp(now, from, t)
 	}
 }
 

@@ -23,8 +23,8 @@ func TestClaimsAreChecked(t *testing.T) {
 	other.Boot++
 	a.of(target).inc = 5
 	sent := s.watch(a)
+	s.forge(a, a.linkTo(liar), wire.Suspect{Target: other})
 	for _, stale := range []wire.Target{other, named} {
-		s.forge(a, a.linkTo(liar), wire.Suspect{Target: stale})
 		s.forge(a, a.linkTo(liar), wire.Offline{Target: stale})
 	}
 	require.Empty(t, *sent)
@@ -165,9 +165,52 @@ func TestClaimsAreLookedIntoAtAPace(t *testing.T) {
 			s.run(time.Millisecond)
 		}
 		require.Equal(t, 40, kindsOf(*sent)[wire.KindPing], "in 20 s, each answered")
-		require.LessOrEqual(t, kindsOf(*sent)[wire.KindVouch], 40)
+		require.LessOrEqual(t, kindsOf(*sent)[wire.KindVouch], 20_000, "one for each Suspect, as a Pong for each Ping")
 		require.Equal(t, stateAlive, a.of(target).state)
 	}
+}
+
+// claimsOf counts messages by kind, without Beats.
+func claimsOf(msgs []wire.Message) map[wire.Kind]int {
+	kinds := kindsOf(msgs)
+	delete(kinds, wire.KindBeat)
+	return kinds
+}
+
+// [MEM-15] A Suspect that begins none of this is answered all the same: with Vouch, if something came from the target since one began it, within the last 500
+// ms
+func TestEachWhoDoubtsIsTold(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	a, target := all[0], all[1]
+	suspect := wire.Suspect{Target: a.of(target).target()}
+	for i := range 3 {
+		sent := s.watch(a)
+		s.forge(a, a.linkTo(all[2+i%2]), suspect)
+		s.run(10 * ms)
+		require.Equal(t, 1, kindsOf(*sent)[wire.KindVouch])
+		require.Equal(t, i == 0, kindsOf(*sent)[wire.KindPing] == 1, "it has been asked")
+	}
+}
+
+// [MEM-15] or as Help (MEM-12), for this at the same pace, if its incarnation is below the one known.
+func TestWhoDoubtsWhatWasRefutedIsTold(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	a, cut, target := all[0], all[1], all[2]
+	suspect := wire.Suspect{Target: a.of(target).target()}
+	a.of(target).inc++
+	sent := s.watch(a)
+	s.drop = func(msg wire.Message) bool { return msg.Kind() == wire.KindPong || msg.Kind() == wire.KindBeat }
+	s.forge(a, a.linkTo(cut), suspect)
+	s.run(239 * ms)
+	require.Equal(t, map[wire.Kind]int{wire.KindPing: helpPings}, claimsOf(*sent))
+	require.Equal(t, stateAlive, a.of(target).state, "it was refuted")
+	s.run(300 * ms)
+	s.drop, sent = nil, s.watch(a)
+	s.forge(a, a.linkTo(cut), suspect)
+	s.run(10 * ms)
+	require.Equal(t, map[wire.Kind]int{wire.KindPing: 1, wire.KindVouch: 1}, claimsOf(*sent))
 }
 
 // [MEM-15] A probe that is under way goes on instead; it [...] does not decide until 360 ms after the Suspect; further

@@ -69,6 +69,43 @@ func TestOneWayLossIsAFactOfThePath(t *testing.T) {
 	}
 }
 
+// [MEM-13] with Help at each fourth from the 8th on, since what was asked or said may be lost. [MEM-15] A Suspect that begins none of this is answered all the
+// same. Who cannot reach a member that others reach does not call it dead because of loss on its ways to them.
+func TestLossDoesNotMakeTheUnreachableDead(t *testing.T) {
+	for _, test := range []struct {
+		size, cut, runs int
+	}{{3, 1, 40}, {8, 3, 100}, {32, 24, 2}} {
+		s := newSociety(t)
+		for range test.runs {
+			require.Zero(t, s.deadThoughCut(test.size, test.cut, 0.25), "of %d", test.size)
+		}
+	}
+}
+
+// deadThoughCut begins a cluster in which a member and some others do not reach each other, through loss, for 20 s. It returns how often one of them said that another is dead.
+func (s *society) deadThoughCut(size, cut int, loss float64) (offline int) {
+	s.members, s.mail, s.cut, s.loss = nil, nil, nil, 0
+	for i := range size {
+		s.join(i, 0)
+	}
+	s.until(20*time.Second, "all meet", s.allMeet)
+	s.run(2 * time.Second)
+	x, behind := s.members[1], s.members[2:2+cut]
+	s.loss = loss
+	s.cut = func(from, to *citizen) bool {
+		return from == x && slices.Contains(behind, to) || to == x && slices.Contains(behind, from)
+	}
+	s.run(20 * time.Second)
+	for _, c := range s.members {
+		for _, e := range c.events {
+			if e.news == newsOffline {
+				offline++
+			}
+		}
+	}
+	return offline
+}
+
 // A member that cannot be reached from here, and then dies, is offline everywhere as soon as any other.
 func TestDeathOfAnUnreachableMember(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {

@@ -9,6 +9,7 @@ import (
 const (
 	helpersEach  = 3               // witnesses asked at the 2nd, 4th and 6th probe
 	lonelyProbes = 40              // before a peer is doubted when no witness answers at all: then the fault is likely ours
+	askAgainEach = 4               // Pings between two questions to witnesses after that, while not one has answered
 	doubtEach    = 8               // Pings of a long probe between two doubts that the peer holds the link
 	pairDensity  = 3               // times as many probes in the same time between two who have no witness, [MEM-11]
 	doubtAgain   = 5 * time.Second // between two Suspects about a peer that we do not reach, and others do
@@ -103,9 +104,17 @@ func (m *membership) ping(now time.Time, p *peer) {
 	if tries == 1 || tries == 3 || tries%doubtEach == 0 && !p.probe.lives {
 		m.doubtLink(now, p)
 	}
-	if tries%2 == 0 && tries <= m.cfg.heartbeat.Probes {
+	if m.isToAsk(p, tries) {
 		m.askWitnesses(p)
 	}
+}
+
+// isToAsk reports that witnesses are asked with such a Ping. While not one has answered it may be that what they were asked, or said, was lost.
+func (m *membership) isToAsk(p *peer, tries int) bool {
+	if tries <= m.cfg.heartbeat.Probes {
+		return tries%2 == 0
+	}
+	return tries%askAgainEach == 0 && !p.probe.lives && !p.probe.denied
 }
 
 // doubt makes a peer suspect whose probes were in vain. If not one witness answered, the claim is kept to ourselves.
