@@ -170,6 +170,9 @@ func (m *membership) lateAt(p *peer) time.Time {
 	return m.time(max(p.beatBy, p.heard)).Add(m.cfg.heartbeat.Margin + m.strain.slack())
 }
 
+// isLate reports that it is.
+func (m *membership) isLate(now time.Time, p *peer) bool { return !now.Before(m.lateAt(p)) }
+
 // noteAnswer gives a peer that answers after we were stopped until we would beat to it. What had waited in the socket is no answer.
 func (m *membership) noteAnswer(now time.Time, p *peer) {
 	if p.asked {
@@ -190,12 +193,12 @@ func (m *membership) excuse(now time.Time, p *peer) {
 // expect notes when the next beat of a peer is to come.
 func (m *membership) expect(p *peer, by time.Time) { p.beatBy = m.moment(by) }
 
-// watchAt is when a peer that is alive or suspect must be looked at.
+// watchAt is when a peer that is alive or suspect must be looked at. It is late, too, while others' words are looked into: those can be any number.
 func (m *membership) watchAt(p *peer) time.Time {
 	switch {
 	case p.isDoubted():
 		return m.time(p.since).Add(m.cfg.heartbeat.Grace + m.strain.slack())
-	case p.probe.isOn():
+	case p.probe.isOn() && !p.probe.isHearsay():
 		return m.time(p.probe.at)
 	}
 	return m.lateAt(p)

@@ -183,7 +183,7 @@ func (m *membership) hasten(now time.Time, p *peer) {
 // sign of life from before counts no more, or who dies during a probe would be missed late.
 func (m *membership) takeUp(now time.Time, p, from *peer) {
 	if !p.probe.isOn() || p.probe.lives {
-		p.probe = probe{at: m.moment(now), checks: checkTimes, path: p.probe.path}
+		p.probe = probe{at: m.moment(now), checks: checkTimes, path: p.probe.path, own: p.probe.own}
 	}
 	p.probe.told, p.accuser = true, from
 	p.inquiry.until = m.moment(now.Add(m.cfg.heartbeat.Grace + m.cfg.heartbeat.ProbeEvery)) // an Offline is due before
@@ -222,9 +222,10 @@ func (m *membership) checkEvery(p *peer) time.Duration {
 	return m.cfg.heartbeat.ProbeEvery
 }
 
-// isBeingChecked reports that what others say of a peer is being looked into.
+// isBeingChecked reports that what others say of a peer is being looked into. It is asked first, however late its turn comes.
 func (m *membership) isBeingChecked(now time.Time, p *peer) bool {
-	return p.probe.told && !p.probe.lives && m.moment(now) < p.inquiry.until
+	q := &p.probe
+	return q.told && !q.lives && (m.moment(now) < p.inquiry.until || !q.own && q.checks > 0)
 }
 
 // check asks a peer that another doubts. What all its Pings in vain amount to depends on what the other says then.
@@ -248,7 +249,7 @@ func (m *membership) check(now time.Time, p *peer) {
 	}
 }
 
-// lookOurselves probes a peer as if it were late: others doubted it, it did not answer, and nothing came of the doubt.
+// lookOurselves probes a peer that is late, or as if it were: others doubted it, it did not answer, and nothing came of the doubt.
 func (m *membership) lookOurselves(now time.Time, p *peer) {
 	m.noteLate(now, p)
 	p.probe.before, p.probe.quick = int8(p.probe.tries), false

@@ -45,9 +45,8 @@ type peer struct {
 	timed       bool  // its first answer has come
 	hellos      uint8 // sent to it since there was something new to say
 	mended      uint8 // Lists sent to it since it last believed in the same as we
-	goAhead     goAhead
+	slots       [lanes]slot
 	probe       probe
-	waits       moment   // for the time of its goAhead
 	inquiry     *inquiry // nil: we never asked whether it is there
 	flaps       *flaps   // nil: it has never been offline
 	trip        uint32   // the round trip, as microseconds; 0: not measured yet
@@ -285,7 +284,21 @@ func (m *membership) dueOf(p *peer) time.Time {
 	case stateOffline:
 		return m.time(p.since).Add(m.cfg.heartbeat.Forget)
 	}
-	return pace.Later(pace.Earliest(pace.Earliest(pace.Earliest(m.time(p.helloAt), m.time(p.pullAt)), p.steadyAt()), m.watchAt(p)), m.time(p.waits))
+	return pace.Earliest(m.plannedAt(p), m.hearsayAt(p))
+}
+
+// plannedAt is when the next thing is due for a member by what this node knows itself.
+func (m *membership) plannedAt(p *peer) time.Time {
+	at := pace.Earliest(pace.Earliest(pace.Earliest(m.time(p.helloAt), m.time(p.pullAt)), p.steadyAt()), m.watchAt(p))
+	return pace.Later(at, m.time(p.slots[byPlan].waits))
+}
+
+// hearsayAt is when the next step of a probe is due that others' words began; zero: there is none.
+func (m *membership) hearsayAt(p *peer) time.Time {
+	if !p.probe.isHearsay() {
+		return time.Time{}
+	}
+	return m.time(max(p.probe.at, p.slots[p.probe.lane()].waits))
 }
 
 // stepPeer does what is due for a peer, if there is room for it now.
@@ -301,11 +314,15 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 		m.forget(p)
 		return
 	}
-	if at := p.goAhead.wait(now, &m.strain, p.lane()); !at.IsZero() {
-		p.waits = m.moment(at)
+	in, step := byPlan, m.stepMember
+	if now.Before(m.plannedAt(p)) {
+		in, step = p.probe.lane(), m.watch
+	}
+	if at := p.slots[in].goAhead.wait(now, &m.strain, in); !at.IsZero() {
+		p.slots[in].waits = m.moment(at)
 		return
 	}
-	m.stepMember(now, p)
+	step(now, p)
 }
 
 // stepMember does the first thing that is due for a peer that is a member.

@@ -44,9 +44,9 @@ func (m *membership) noteEcho(now time.Time, p *peer, own beats, b wire.Beat) {
 // way is long, the Beats of both may always cross, and an echo is then of the one before the latest.
 func isTimed(seq uint32) bool { return seq%2 == 1 }
 
-// probePath finds out whether we reach a peer.
+// probePath finds out whether we reach a peer. What others say of it meanwhile does not put that off.
 func (m *membership) probePath(now time.Time, p *peer) {
-	if p.state != stateAlive || p.probe.isOn() {
+	if !p.isMember() || p.probe.isOn() && !p.probe.isHearsay() {
 		return
 	}
 	p.probe.path = true

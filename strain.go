@@ -42,7 +42,8 @@ type lane int
 
 const (
 	byPlan    lane = iota
-	byHearsay      // probes of peers that others doubt: how many there are is not up to us
+	byHearsay      // the first Pings to peers that others doubt: how many there are is not up to us
+	bySilence      // what follows when those were in vain: liars do not bring that about
 	lanes
 )
 
@@ -86,6 +87,12 @@ func (s *strain) slack() time.Duration {
 		return 0
 	}
 	return min(slackEach*s.late, slackMost)
+}
+
+// A slot is when the next thing of a lane may be done for a peer.
+type slot struct {
+	goAhead goAhead
+	waits   moment // for the time of its goAhead
 }
 
 // A goAhead is what one thing needs to be said unasked.

@@ -32,12 +32,18 @@ type probe struct {
 
 func (q *probe) isOn() bool { return q.at != 0 }
 
-// lane is where the next step for a peer waits if this node is strained.
-func (p *peer) lane() lane {
-	if p.probe.told && !p.probe.own {
+// isHearsay reports that there is a probe because of what others say alone.
+func (q *probe) isHearsay() bool { return q.isOn() && q.told && !q.own }
+
+// lane is where the next step of a probe waits if this node is strained.
+func (q *probe) lane() lane {
+	switch {
+	case !q.isHearsay():
+		return byPlan
+	case q.tries == 0:
 		return byHearsay
 	}
-	return byPlan
+	return bySilence
 }
 
 // isDoubted reports that our own probes made the peer suspect: it has the time of [MEM-14] to be heard of.
@@ -50,9 +56,11 @@ func (m *membership) watch(now time.Time, p *peer) {
 		m.declareOffline(now, p)
 	case p.probe.given && m.isInVain(now, p, checkTimes):
 		m.takeOffline(now, p)
+	case p.probe.isHearsay() && m.isLate(now, p):
+		m.lookOurselves(now, p)
 	case m.isBeingChecked(now, p):
 		m.check(now, p)
-	case p.probe.told && !p.probe.own && !p.probe.lives:
+	case p.probe.isHearsay() && !p.probe.lives:
 		m.lookOurselves(now, p)
 	case int(p.probe.tries) < m.enough(p):
 		m.ping(now, p)
