@@ -214,6 +214,9 @@ func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 	p.name, p.extras = h.Name, extrasOf(h)
 	if isNew {
 		m.tellOf(newsUp, p)
+		if p.unreachable { // it was found to be before anybody was told of it
+			m.tellOf(newsUnreachable, p)
+		}
 	}
 	if h.HasTable {
 		m.takeTable(now, p, tver, h.Table)

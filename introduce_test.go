@@ -221,11 +221,33 @@ func TestWhoHasNotSaidWhoItIsIsNotShown(t *testing.T) {
 	require.Len(t, a.events, 1, "it was up")
 
 	silent := s.act(8, 0)
-	silent.confirm(a, 1)
+	from := silent.confirm(a, 1)
+	a.peers.byAddr[x.addr].noteTrip(ms)
+	silent.say(a, from, wire.Suspect{Target: a.peers.byAddr[x.addr].target()})
+	s.run(200 * ms)
+	require.Equal(t, stateSuspect, a.peers.byAddr[x.addr].state)
+	require.Equal(t, netip.AddrPort{}, *a.view()[1].accuser, "nor who made another suspect")
 	s.run(10 * time.Second)
 	require.Equal(t, stateOffline, a.peers.byAddr[silent.addr].state)
 	require.Len(t, a.view(), 2, "who never says who it is is never shown, nor that it is gone")
 	for _, e := range a.events {
 		require.Equal(t, x.addr, e.Addr, "it is silent too, but it was shown")
 	}
+}
+
+// [MEM-9] When its hello comes and it is unreachable (MEM-22), the program is told both.
+func TestWhoIsOutOfReachWhenItSaysWhoItIsIsToldAsThat(t *testing.T) {
+	s := newSociety(t)
+	a, x := s.grow(3)[0], s.act(7, 0)
+	a.events = nil
+	link := x.confirm(a, 1)
+	p := a.peers.byAddr[x.addr]
+	a.unanswered(s.now, p.tie.token)
+	s.until(5*time.Second, "it is unreachable", func() bool {
+		x.say(a, link, wire.Pong{}) // it is heard, and answers no Ping
+		return p.unreachable
+	})
+	require.Empty(t, a.events)
+	x.introduce(a, link, "late")
+	require.Equal(t, []memberEvent{{x.entry(), "late", newsUp}, {x.entry(), "late", newsUnreachable}}, a.events)
 }

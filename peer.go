@@ -108,6 +108,17 @@ func (p *peer) isMember() bool { return p.state == stateAlive || p.state == stat
 // isIntroduced reports whether a peer has said who it is: until then nobody is shown it, or told of it.
 func (p *peer) isIntroduced() bool { return p.inc > 0 }
 
+// nobody is shown in place of a peer that has not said who it is.
+var nobody netip.AddrPort
+
+// shown is where a peer is, for those who are shown it.
+func (p *peer) shown() *netip.AddrPort {
+	if p.isIntroduced() {
+		return &p.Addr
+	}
+	return &nobody
+}
+
 func (p *peer) target() wire.Target { return wire.Target{Addr: p.Addr, Boot: p.Boot, Inc: p.inc} }
 
 // peerView is the published form of a peer. It is not modified.
@@ -140,7 +151,7 @@ func (p *peer) view(before *peerView) *peerView {
 		name: p.name, version: more.version, tver: p.tver,
 	}}
 	if p.state == stateSuspect && p.accused {
-		v.accuser = &p.accuser.Addr
+		v.accuser = p.accuser.shown()
 	}
 	if before != nil && before.saysAs(&v) {
 		return before

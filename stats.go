@@ -50,7 +50,7 @@ type PeerStats struct {
 	Addr              netip.AddrPort
 	State             State
 	Since             time.Duration  // how long it has been in that state
-	SuspectedBy       netip.AddrPort // who said so first, if it is suspect: another member or this node
+	SuspectedBy       netip.AddrPort // who said so first, if it is suspect: this node or another member, none while that has not introduced itself
 	TableVersion      uint32         // of its functions, as far as they are known here; rises with each change of them
 	RTT               time.Duration  // smoothed round trip of calls to it; 0: not measured yet
 	Loss              float64        // share of its datagrams to us that did not arrive, 0 to 1

@@ -27,7 +27,7 @@ func pairsInSend(pairs []byte) []byte {
 func TestFieldsOutsideTheirBoundsAreRejected(t *testing.T) {
 	long := Request{Service: bytes.Repeat([]byte("s"), MaxName+1)}
 	request := Request{Service: []byte("work01")}
-	hello := Announce{Hello{Addr: addr4, Name: "shop", Version: "1.0", Tags: []Tag{{"zone", "a"}}}}
+	hello := Announce{Hello{Inc: 1, Addr: addr4, Name: "shop", Version: "1.0", Tags: []Tag{{"zone", "a"}}}}
 	join := Join{Wanted: []netip.AddrPort{addr4, addr6}}
 	list := List{Count: 1, Entries: []Process{{addr4, 1}}}
 	help := Help{someTarget}
@@ -65,6 +65,8 @@ func TestFieldsOutsideTheirBoundsAreRejected(t *testing.T) {
 		{"entry with boot id 0", KindList, patched(list, 30, zero8...), ErrField},
 		{"target of family 5", KindHelp, patched(help, 0, 5), ErrField},
 		{"target with boot id 0", KindHelp, patched(help, 7, zero8...), ErrField},
+		{"hello of incarnation 0", KindAnnounce, patched(hello, 0, 0, 0, 0, 0), ErrField},
+		{"Beat of incarnation 0", KindBeat, patched(Beat{Inc: 1}, 6, 0, 0, 0, 0), ErrField},
 		{"hello of family 5", KindAnnounce, patched(hello, 8, 5), ErrField},
 		{"hello with port 0", KindAnnounce, patched(hello, 13, 0, 0), ErrField},
 		{"name that is not UTF-8", KindAnnounce, patched(hello, 16, 0xff), ErrField},
@@ -90,8 +92,8 @@ func TestFieldsAtTheirBoundsAreTaken(t *testing.T) {
 		Fragment{Total: 1, Size: MinFragment, Data: []byte{1}},
 		List{Index: math.MaxUint16 - 1, Count: math.MaxUint16, Entries: []Process{}},
 		Help{Target{Addr: netip.MustParseAddrPort("255.255.255.255:65535"), Boot: math.MaxUint64}},
-		Announce{Hello{Addr: addr4, Tags: []Tag{{"", ""}, {"a", ""}}}},
-		Welcome{Answers: math.MaxUint32, Hello: Hello{Addr: addr4, Name: strings.Repeat("n", 255), Tags: tags(MaxTags)}},
+		Announce{Hello{Inc: 1, Addr: addr4, Tags: []Tag{{"", ""}, {"a", ""}}}},
+		Welcome{Answers: math.MaxUint32, Hello: Hello{Inc: 1, Addr: addr4, Name: strings.Repeat("n", 255), Tags: tags(MaxTags)}},
 		Join{Nonce: math.MaxUint64, Wanted: slices.Repeat([]netip.AddrPort{addr6}, MaxWanted)},
 	} {
 		kind, body, _, err := ConsumeMessage(m.Append(nil))
@@ -122,7 +124,7 @@ func TestTagsMustRiseAndBeFew(t *testing.T) {
 		{"33 of 32", tags(MaxTags + 1), ErrLimit},
 		{"late fall", append(tags(MaxTags-1), Tag{"A", ""}), ErrOrder},
 	} {
-		_, err := ConsumeWelcome(Welcome{Hello: Hello{Addr: addr4, Tags: c.tags}}.Append(nil)[FrameSize:])
+		_, err := ConsumeWelcome(Welcome{Hello: Hello{Inc: 1, Addr: addr4, Tags: c.tags}}.Append(nil)[FrameSize:])
 		require.ErrorIs(t, err, c.want, c.what)
 	}
 }
@@ -164,7 +166,7 @@ func TestAppendingWhatDoesNotFitPanics(t *testing.T) {
 		{"address", func() { Help{}.Append(nil) }},
 		{"addresses", func() { Join{Wanted: make([]netip.AddrPort, MaxWanted+1)}.Append(nil) }},
 		{"tags", func() {
-			Announce{Hello{Addr: addr4, Tags: slices.Repeat([]Tag{{Value: string(big[:255])}}, 300)}}.Append(nil)
+			Announce{Hello{Inc: 1, Addr: addr4, Tags: slices.Repeat([]Tag{{Value: string(big[:255])}}, 300)}}.Append(nil)
 		}},
 		{"functions", func() { AppendTable(nil, make([]Function, MaxFunctions+1)) }},
 		{"name", func() { AppendTable(nil, []Function{{Name: string(big[:MaxName+1])}}) }},

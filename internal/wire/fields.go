@@ -89,6 +89,15 @@ func (f *fields) bootID() uint64 {
 	return v
 }
 
+// incarnation takes what a process says of itself. None is 0, so that 0 can stand for one that has not said it yet.
+func (f *fields) incarnation() uint32 {
+	v := f.uint32()
+	if v == 0 {
+		f.fail(ErrField)
+	}
+	return v
+}
+
 // addr takes an address of a hello or target. Each has one encoding only: an IPv4 address in the clothes of IPv6 is refused.
 func (f *fields) addr() netip.AddrPort {
 	ip := f.ip()

@@ -84,7 +84,7 @@ func (h *Hello) appendBody(b []byte) []byte {
 
 // consumeHello copies nothing before the whole body has been found right.
 func consumeHello(f fields) (Hello, error) {
-	h := Hello{Inc: f.uint32(), Seen: f.uint32(), Addr: f.addr()}
+	h := Hello{Inc: f.incarnation(), Seen: f.uint32(), Addr: f.addr()}
 	name, version := f.string(), f.string()
 	tags := f.bytes(int(f.uint16()))
 	h.HasTable = f.bool()

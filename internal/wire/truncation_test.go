@@ -116,7 +116,7 @@ func TestLastFieldsThatTakeTheRest(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "bxyz", string(ack.Bitmap))
 
-	hello, err := ConsumeAnnounce(longer(Announce{Hello{Addr: addr4, HasTable: true, Table: []byte("table")}}))
+	hello, err := ConsumeAnnounce(longer(Announce{Hello{Inc: 1, Addr: addr4, HasTable: true, Table: []byte("table")}}))
 	require.NoError(t, err)
 	require.Equal(t, "tablexyz", string(hello.Table))
 
@@ -129,7 +129,7 @@ func TestLastFieldsThatTakeTheRest(t *testing.T) {
 
 // [MSG-2] Bytes after the fields of a known kind MUST be ignored
 func TestHelloWithoutTableIgnoresTheRest(t *testing.T) {
-	want := Welcome{Answers: 1, Hello: Hello{Addr: addr4, Name: "shop"}}
+	want := Welcome{Answers: 1, Hello: Hello{Inc: 1, Addr: addr4, Name: "shop"}}
 	body := append(want.Append(nil)[FrameSize:], "of a later version"...)
 	got, err := ConsumeWelcome(body)
 	require.NoError(t, err)
