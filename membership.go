@@ -322,8 +322,12 @@ func (m *membership) tick(now time.Time) {
 	m.wakeAt = m.nextTimeout()
 }
 
-// observe takes what the strain of this process shows in.
+// observe takes what the strain of this process shows in. A stall is noticed before: how it is made good is up to the strain before it, of which it is
+// none itself.
 func (m *membership) observe(now time.Time, late time.Duration, dropped uint64) {
+	if !m.isLeaving() {
+		m.noticeStall(now)
+	}
 	m.strain.observe(now, late, dropped, len(m.peers.list)+len(m.joining.missing)+m.contacts.waiting())
 }
 

@@ -112,13 +112,15 @@ func (m *membership) noteFirstTrip(p *peer, d time.Duration) {
 
 func (p *peer) roundTrip() time.Duration { return time.Duration(p.trip) * time.Microsecond }
 
-// onPong takes the answer to a probe: the path is good in both directions.
+// onPong takes the answer to a probe: the path is good in both directions. While we are strained the time it took is more ours than the path's.
 func (m *membership) onPong(now time.Time, p *peer, msg wire.Pong) {
 	at := p.inquiry.answered(msg.Nonce)
 	if at == 0 {
 		return
 	}
-	p.noteTrip(time.Duration(m.moment(now) - at))
+	if !m.strain.isOn() {
+		p.noteTrip(time.Duration(m.moment(now) - at))
+	}
 	p.probe = probe{}
 	if p.unreachable {
 		p.unreachable = false

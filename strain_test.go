@@ -138,6 +138,37 @@ func TestWhoIsStrainedGoesOnAfterAStall(t *testing.T) {
 	}
 }
 
+// [MEM-21] A node that was strained before, with a bound below 4,000, does nothing of that: one late wake-up before the stall, and the stall itself, are not enough.
+func TestOneLateWakeUpBeforeAStallIsNoStrainThatGoesOn(t *testing.T) {
+	for _, bound := range []float64{boundFirst, 2000} {
+		s := newSociety(t)
+		a := s.grow(5)[0]
+		a.strain = strain{bound: bound, judged: s.now}
+		inc, stood := a.inc, 5*time.Second
+		s.now = s.now.Add(stood)
+		a.observe(s.now, stood, 0)
+		a.tick(s.now)
+		require.Equal(t, bound == boundFirst, a.inc > inc, "it announces itself, bound %v", bound)
+		require.True(t, a.strain.goesOn(), "from now on the stall counts, too")
+	}
+}
+
+// [MEM-30] A round trip is measured by Pong [...] not while the node is strained (MEM-31)
+func TestWhoIsStrainedMeasuresNoRoundTrip(t *testing.T) {
+	for _, bound := range []float64{0, boundFirst} {
+		s := newSociety(t)
+		all := s.grow(3)
+		a, p := all[0], all[0].of(all[1])
+		p.noteTrip(ms)
+		a.ping(s.now, p)
+		ping := p.inquiry.pings[0]
+		a.strain.bound = bound
+		s.now = s.now.Add(50 * ms) // the answer has come long ago
+		s.forge(a, a.linkTo(all[1]), wire.Pong{Nonce: ping.nonce})
+		require.Equal(t, bound == 0, p.roundTrip() == 50*ms)
+	}
+}
+
 // [MEM-21] What came while this process stood still is not put off by that, whether it is read before or after the clocks are looked at.
 func TestADeathDuringAStallIsKnownSoonAfterIt(t *testing.T) {
 	for _, bound := range []float64{0, 2000} {
