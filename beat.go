@@ -193,16 +193,19 @@ func (m *membership) excuse(now time.Time, p *peer) {
 // expect notes when the next beat of a peer is to come.
 func (m *membership) expect(p *peer, by time.Time) { p.beatBy = m.moment(by) }
 
-// watchAt is when a peer that is alive or suspect must be looked at. It is late, too, while others' words are looked into: those can be any number.
+// watchAt is when a peer that is alive or suspect must be looked at.
 func (m *membership) watchAt(p *peer) time.Time {
 	switch {
 	case p.isDoubted():
 		return m.time(p.since).Add(m.cfg.heartbeat.Grace + m.strain.slack())
-	case p.probe.isOn() && !p.probe.isHearsay():
+	case p.probe.isOn() && !m.isPutOff(p):
 		return m.time(p.probe.at)
 	}
 	return m.lateAt(p)
 }
+
+// isPutOff reports that a probe that others' words began may have to wait for its turn, however long. The peer can be late meanwhile.
+func (m *membership) isPutOff(p *peer) bool { return m.strain.isOn() && p.probe.isHearsay() }
 
 // noticeStall makes good after this process stood still. It comes before anything that was said meanwhile is taken: what that begins is not to be put off.
 func (m *membership) noticeStall(now time.Time) {

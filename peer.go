@@ -42,11 +42,12 @@ type peer struct {
 	accused     bool  // suspect by another's word
 	crowded     bool  // its table finds no room, or cannot be decoded
 	pulling     bool
-	timed       bool  // its first answer has come
-	hellos      uint8 // sent to it since there was something new to say
-	mended      uint8 // Lists sent to it since it last believed in the same as we
-	slots       [lanes]slot
+	timed       bool    // its first answer has come
+	hellos      uint8   // sent to it since there was something new to say
+	mended      uint8   // Lists sent to it since it last believed in the same as we
+	goAhead     goAhead // for what is planned
 	probe       probe
+	waits       moment   // for the time of its goAhead
 	inquiry     *inquiry // nil: we never asked whether it is there
 	flaps       *flaps   // nil: it has never been offline
 	trip        uint32   // the round trip, as microseconds; 0: not measured yet
@@ -301,7 +302,7 @@ func (m *membership) dueOf(p *peer) time.Time {
 // plannedAt is when the next thing is due for a member by what this node knows itself.
 func (m *membership) plannedAt(p *peer) time.Time {
 	at := pace.Earliest(pace.Earliest(pace.Earliest(m.time(p.helloAt), m.time(p.pullAt)), p.steadyAt()), m.watchAt(p))
-	return pace.Later(at, m.time(p.slots[byPlan].waits))
+	return pace.Later(at, m.time(p.waits))
 }
 
 // hearsayAt is when the next step of a probe is due that others' words began; zero: there is none.
@@ -309,7 +310,7 @@ func (m *membership) hearsayAt(p *peer) time.Time {
 	if !p.probe.isHearsay() {
 		return time.Time{}
 	}
-	return m.time(max(p.probe.at, p.slots[p.probe.lane()].waits))
+	return m.time(p.probe.at)
 }
 
 // stepPeer does what is due for a peer, if there is room for it now.
@@ -325,12 +326,12 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 		m.forget(p)
 		return
 	}
-	in, step := byPlan, m.stepMember
+	in, ahead, until, step := byPlan, &p.goAhead, &p.waits, m.stepMember
 	if now.Before(m.plannedAt(p)) {
-		in, step = p.probe.lane(), m.watch
+		in, ahead, until, step = p.probe.lane(), &p.probe.goAhead, &p.probe.at, m.watch
 	}
-	if at := p.slots[in].goAhead.wait(now, &m.strain, in); !at.IsZero() {
-		p.slots[in].waits = m.moment(at)
+	if at := ahead.wait(now, &m.strain, in); !at.IsZero() {
+		*until = m.moment(at)
 		return
 	}
 	step(now, p)

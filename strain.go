@@ -89,12 +89,6 @@ func (s *strain) slack() time.Duration {
 	return min(slackEach*s.late, slackMost)
 }
 
-// A slot is when the next thing of a lane may be done for a peer.
-type slot struct {
-	goAhead goAhead
-	waits   moment // for the time of its goAhead
-}
-
 // A goAhead is what one thing needs to be said unasked.
 type goAhead struct{ given bool }
 

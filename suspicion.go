@@ -28,6 +28,8 @@ type probe struct {
 	told   bool   // another said Suspect or Offline since the probe began, and was listened to
 	given  bool   // another gave it up
 	quick  bool   // these checks follow each other closely
+
+	goAhead goAhead // for a step by hearsay, [MEM-31]
 }
 
 func (q *probe) isOn() bool { return q.at != 0 }
@@ -56,7 +58,7 @@ func (m *membership) watch(now time.Time, p *peer) {
 		m.declareOffline(now, p)
 	case p.probe.given && m.isInVain(now, p, checkTimes):
 		m.takeOffline(now, p)
-	case p.probe.isHearsay() && m.isLate(now, p):
+	case m.isPutOff(p) && m.isLate(now, p):
 		m.lookOurselves(now, p)
 	case m.isBeingChecked(now, p):
 		m.check(now, p)
