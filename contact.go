@@ -238,10 +238,11 @@ type openTo struct {
 
 // highest is the highest rank of the links that we hold to a peer; 0: there is none.
 func (p *peer) highest() uint32 {
-	if p.older != nil {
-		return max(p.tie.order.Rank, p.older.order.Rank)
+	rank := p.tie.order.Rank
+	for _, t := range p.others() {
+		rank = max(rank, t.order.Rank)
 	}
-	return p.tie.order.Rank
+	return rank
 }
 
 // rank is that of an Open to a peer: the highest, unless no honest process comes to that.

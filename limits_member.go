@@ -11,6 +11,7 @@ const (
 	listsPerSec  = 26_000 // messages of List in a second, 1,200 bytes each
 
 	// Peers, all together.
+	tiesMost    = 3        // links of one of them, [LNK-7]
 	maxPeers    = 4096     // four times the largest cluster that is promised
 	rowsMax     = 200_000  // rows of their tables together: about 50 MB with the routes to them
 	rowBytesMax = 64 << 20 // names, signatures and documentation in these

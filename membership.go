@@ -18,6 +18,7 @@ import (
 //	peer.go        one peer, and the set of them
 //	contact.go     addresses that do not answer yet
 //	tie.go         how an Offer or a Confirm becomes a link of a peer
+//	ties.go        which links of a peer stand beside each other
 //	decline.go     who has no room for us
 //	introduce.go   what two peers tell each other of themselves
 //	seeds_known.go what is known of the seeds

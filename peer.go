@@ -16,7 +16,7 @@ const leftKept = time.Minute // how long a peer that left is still shown
 type peer struct {
 	wire.Process
 	tie    tie    // its best link
-	older  *tie   // another, on which nothing new begins; nil: there is none
+	older  *[]tie // others, the best first, on which nothing new begins; nil: there are none
 	listAt moment // when it may be sent the whole List again
 	mendAt moment // likewise, because it believes in others than we do
 
@@ -208,8 +208,11 @@ func (s *peerSet) named(t wire.Target) *peer {
 
 // tieOf is the link of a peer with a token.
 func (p *peer) tieOf(token uint64) *tie {
-	if p.older != nil && p.older.token == token {
-		return p.older
+	others := p.others()
+	for i := range others {
+		if others[i].token == token {
+			return &others[i]
+		}
 	}
 	return &p.tie
 }
@@ -219,8 +222,8 @@ func (p *peer) links(list []uint64) []uint64 {
 	if p.tie.token != 0 {
 		list = append(list, p.tie.token)
 	}
-	if p.older != nil {
-		list = append(list, p.older.token)
+	for _, t := range p.others() {
+		list = append(list, t.token)
 	}
 	return list
 }

@@ -106,7 +106,7 @@ func (m *membership) isRenewed(now time.Time, p *peer, c *contact, o answered) b
 	switch {
 	case p.tie.token == 0, p.state == stateOffline, p.state == stateLeft:
 		return true
-	case p.older != nil && m.cfg.isBusy(now, p.older.token) && m.cfg.isBusy(now, p.tie.token):
+	case p.older != nil && m.areBusy(now, p):
 		return false
 	case o.Held < p.tie.order.Rank && m.time(p.tie.born).Before(c.began):
 		return true
@@ -237,16 +237,13 @@ func (m *membership) dropHeldBelow(pr *proving) bool {
 		return false
 	}
 	isLost := func(t tie) bool { return t.order.Rank > pr.held && m.time(t.born).Before(pr.asked) }
-	if p.older != nil && isLost(*p.older) {
-		m.cut(p, p.older)
-		p.older = nil
+	for i, t := range slices.Backward(p.others()) {
+		if isLost(t) {
+			m.cutOlder(p, i)
+		}
 	}
 	if p.tie.token != 0 && isLost(p.tie) {
-		m.cut(p, &p.tie)
-		p.tie = tie{}
-		if p.older != nil {
-			p.tie, p.older = *p.older, nil
-		}
+		m.cutBest(p)
 		return p.tie.token == 0
 	}
 	return false
@@ -263,12 +260,6 @@ func (m *membership) askAll(now time.Time) {
 			m.contact(now, p.Addr)
 		}
 	}
-}
-
-// cut closes a link of a peer.
-func (m *membership) cut(p *peer, t *tie) {
-	delete(m.peers.byLink, t.token)
-	m.out.close = append(m.out.close, t.token)
 }
 
 // made takes up a link that the other end began. It is served already.
@@ -301,7 +292,7 @@ func (m *membership) bind(now time.Time, id wire.Process, t tie, began bool) {
 		m.peers.bind(p, t)
 		m.revive(now, p)
 	default:
-		m.addTie(now, p, t)
+		m.addTie(now, p, t, began)
 		m.heard(now, t.token, 0)
 	}
 	if c := m.contacts.byAddr[id.Addr]; c != nil {
@@ -329,52 +320,6 @@ func (m *membership) refuse(t tie) {
 	m.out.close = append(m.out.close, t.token)
 }
 
-// addTie gives a peer another link. The better of its two is preferred, the other ends what it has begun; of three one goes, [LNK-7].
-func (m *membership) addTie(now time.Time, p *peer, t tie) {
-	m.peers.byLink[t.token] = p
-	switch {
-	case p.older != nil && !m.dropThird(now, p):
-		m.cut(p, &t)
-		return
-	case p.tie.token == 0:
-		m.peers.bind(p, t)
-		return
-	}
-	worse := t
-	if t.isHigher(p.tie) {
-		worse, p.tie = p.tie, t
-	}
-	p.older, p.doubts = &worse, 0
-	m.out.succeed = append(m.out.succeed, succession{from: worse.token, to: p.tie.token})
-	m.out.changed = true
-}
-
-// dropThird makes room for another link of a peer that has two, and reports whether it could: the lower goes, unless calls are in flight on it. The
-// reader has seen to it that a Confirm's is not the lowest, and what an Offer makes never is.
-func (m *membership) dropThird(now time.Time, p *peer) bool {
-	switch {
-	case !m.cfg.isBusy(now, p.older.token):
-		m.cut(p, p.older)
-	case !m.cfg.isBusy(now, p.tie.token):
-		m.cut(p, &p.tie)
-		p.tie = *p.older
-	default:
-		return false
-	}
-	p.older = nil
-	return true
-}
-
-// ended hears that a link which had another beside it is over.
-func (m *membership) ended(token uint64) {
-	p := m.peers.byLink[token]
-	if p == nil || p.older == nil || p.older.token != token {
-		return
-	}
-	m.cut(p, p.older)
-	p.older = nil
-}
-
 // unmade hears that the link of an Offer could not be made.
 func (m *membership) unmade(token uint64) {
 	for i, pr := range m.provings {
@@ -384,6 +329,3 @@ func (m *membership) unmade(token uint64) {
 		}
 	}
 }
-
-// succession is that of a link by a better one.
-type succession struct{ from, to uint64 }

@@ -120,8 +120,8 @@ func TestTwoWhoOpenAtOnceAgree(t *testing.T) {
 			require.Equal(t, p.older == nil, q.older == nil)
 			if p.older != nil {
 				two++
-				require.Equal(t, p.older.order, q.older.order)
-				require.True(t, p.tie.isHigher(*p.older))
+				require.Equal(t, p.others()[0].order, q.others()[0].order)
+				require.True(t, p.tie.isHigher(p.others()[0]))
 			}
 		}
 		t.Logf("loss %v: %d of %d pairs had two links", loss, two, pairs)
@@ -172,6 +172,75 @@ func TestNoLinkIsMadeBesideTwoWithCalls(t *testing.T) {
 	x.offer(a, wire.Offer{Rank: 3, Held: 0})
 	require.Empty(t, a.provings)
 	require.Nil(t, a.contacts.byAddr[x.addr])
+}
+
+// [LNK-7] once something was accepted on a link that A began, A MUST keep it [...]. If by then all others have calls [...] three stand; of four the
+// lowest other goes, whatever calls it has.
+func TestALinkThatTheOtherEndHasTakenStays(t *testing.T) {
+	s := newSociety(t)
+	a, x := s.join(0), s.act(7, 0)
+	links := []uint64{x.confirm(a, 2), x.confirm(a, 1)}
+	p := a.peers.byAddr[x.addr]
+	for rank := uint32(3); rank < 5; rank++ {
+		a.cfg.isBusy = func(time.Time, uint64) bool { return false }
+		a.doubtLink(s.now, p)
+		x.offer(a, wire.Offer{Rank: rank, Held: rank - 1})
+		a.doubtLink(s.now, p)
+		link := x.offer(a, wire.Offer{Rank: rank, Held: rank - 1})
+		require.Len(t, a.provings, 1)
+		a.cfg.isBusy = func(_ time.Time, l uint64) bool { return l != link }
+		x.say(a, link, wire.Pong{})
+		links = append([]uint64{link}, links...)
+		require.Equal(t, links[:3], p.links(nil))
+	}
+	require.False(t, a.isOpen(links[3]))
+	for _, link := range links[:3] {
+		require.True(t, a.isOpen(link))
+		require.Equal(t, p, a.peers.byLink[link])
+	}
+}
+
+// [LNK-7] or only the preferred has none and stays above the newcomer, three stand: the other end prefers that one too.
+func TestALinkThatIsConfirmedLateDoesNotEndThePreferredOne(t *testing.T) {
+	s := newSociety(t)
+	a, x := s.join(0), s.act(7, 0)
+	first := x.confirm(a, 1)
+	var late uint64
+	for range doubtsEnough {
+		a.doubtLink(s.now, a.peers.byAddr[x.addr])
+		late = x.offer(a, wire.Offer{Rank: 2, Held: 1})
+	}
+	best := x.confirm(a, 3)
+	a.cfg.isBusy = func(_ time.Time, link uint64) bool { return link == first }
+	x.say(a, late, wire.Pong{})
+	require.Equal(t, []uint64{best, late, first}, a.peers.byAddr[x.addr].links(nil))
+	require.True(t, a.isOpen(best))
+}
+
+// [LNK-7] B may have let another go for it, and calls on it already.
+//
+// Two have two links each, and one of them, who has calls on both, makes a third: the other, who has none, lets one go for it. Then both must prefer the
+// new one, or one of them calls on a link that the other has no more.
+func TestBothEndsPreferTheSameOfThreeLinks(t *testing.T) {
+	s := newSociety(t)
+	a, b := s.join(0, 1), s.join(1)
+	s.run(time.Second)
+	for range 2 {
+		before := a.of(b).links(nil)
+		a.cfg.isBusy = func(_ time.Time, link uint64) bool { // since the second Offer
+			return a.of(b).doubts == doubtsEnough && slices.Contains(before, link)
+		}
+		for range doubtsEnough {
+			a.doubtLink(s.now, a.of(b))
+			s.collect(a)
+			s.run(time.Millisecond)
+		}
+		s.run(time.Second)
+		require.NotContains(t, before, a.of(b).tie.token)
+		require.Equal(t, a.of(b).tie.order, b.of(a).tie.order)
+	}
+	require.Len(t, a.of(b).links(nil), 3)
+	require.Len(t, b.of(a).links(nil), 2)
 }
 
 // [LNK-7] The other link *drains*: what is in flight on it ends on it, and it is closed when no own call is in flight and nothing came for 5 s.
