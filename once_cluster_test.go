@@ -300,6 +300,6 @@ func runOnce(c *cluster, seed uint64, keys [][]byte) {
 	time.Sleep(time.Second)
 	done, refused, unknown := r.judge()
 	c.t.Logf("%d calls done, %d refused, %d unknown, %d datagrams repeated", done, refused, unknown, r.injected)
-	require.Greater(c.t, done, 4*unknown)
+	require.Greater(c.t, done, 10*unknown)
 	require.Greater(c.t, done, refused) // an open circuit refuses a thousand calls in the time that one takes to fail
 }
