@@ -1,12 +1,10 @@
 package broach
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
 
-	"broach/internal/simnet"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -93,28 +91,4 @@ func TestDeltaIsChecked(t *testing.T) {
 	s.forge(a, link, wire.Delta{Base: 2, Version: 3, Gone: none, Added: more})
 	require.Equal(t, rowsOf(1, 2, 3), a.of(liar).functions)
 	require.EqualValues(t, 3, a.of(liar).tver)
-}
-
-// One more of 10,000 functions is a datagram to each peer, and known to all at once.
-func TestOneMoreOfManyFunctions(t *testing.T) {
-	inCluster(t, 1, func(c *cluster) {
-		c.net.SetDefault(simnet.Link{Delay: 100 * time.Microsecond})
-		c.startAll(8)
-		provider := c.nodes[7]
-		for i := range wire.MaxFunctions - 1 {
-			require.NoError(t, provider.Register(fmt.Sprintf("function%05d", i), func() {}))
-		}
-		for _, n := range c.nodes {
-			require.NoError(t, n.WaitFor(context.Background(), "function09998", 1))
-		}
-		time.Sleep(time.Second)
-		before, start := provider.Stats().BytesOut, time.Now()
-		require.NoError(t, provider.Register("function09999", func() {}))
-		for _, n := range c.nodes {
-			require.NoError(t, n.WaitFor(context.Background(), "function09999", 1))
-		}
-		t.Log("known to all after", time.Since(start))
-		require.LessOrEqual(t, time.Since(start), 10*time.Millisecond)
-		require.Less(t, provider.Stats().BytesOut-before, uint64(5_000))
-	})
 }

@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"context"
 	"net/netip"
 	"testing"
 	"time"
@@ -54,33 +53,4 @@ func TestDraining(t *testing.T) {
 	before = asked
 	s.run(time.Second)
 	require.Equal(t, before, asked)
-}
-
-// [MEM-27] From the first on the peer begins no call to it; it answers when none of its calls to it is in flight any more. When all
-// peers have answered, the node refuses what comes as Draining.
-func TestDrainingIsAnswered(t *testing.T) {
-	inCluster(t, 1, func(c *cluster) {
-		provider, caller := c.start(0), c.start(1, 0)
-		require.NoError(t, provider.Register("f", func() { time.Sleep(time.Second) }))
-		require.NoError(t, caller.WaitFor(context.Background(), "f", 1))
-		c.settle(time.Second)
-		l := caller.linkWith(provider)
-		l.inflight.Add(1)
-		require.NoError(t, provider.do(func(now time.Time) { provider.members.drain(now) }))
-		time.Sleep(time.Second)
-		require.False(t, provider.refusing.Load())
-		require.True(t, l.draining.Load())
-		call, start := caller.Caller("f"), time.Now()
-		_, err := call.remote(context.Background(), start, &route{alive: []candidate{{link: l}}}, outCall{deadline: start.Add(5 * time.Second)})
-		require.Equal(t, Draining, err.Code, "a call that chose it before")
-		require.Zero(t, time.Since(start), "it was not even sent")
-		l.inflight.Add(-1)
-		time.Sleep(time.Second)
-		require.True(t, provider.refusing.Load())
-
-		l.draining.Store(false) // a caller that breaks the rule
-		_, err = call.remote(context.Background(), time.Now(), &route{alive: []candidate{{link: l}}}, outCall{deadline: time.Now().Add(time.Second)})
-		require.Equal(t, Draining, err.Code)
-		require.Equal(t, No, err.Executed)
-	})
 }

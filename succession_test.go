@@ -1,13 +1,10 @@
 package broach
 
 import (
-	"net/netip"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
-	"broach/internal/simnet"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -113,78 +110,6 @@ func TestWhoLeavesIsLetGo(t *testing.T) {
 	require.Empty(t, a.peers.sorted())
 	require.Zero(t, *opens)
 	require.Len(t, *sent, 2)
-}
-
-// [LNK-10] A Confirm of another public key whose stamp is not later than the birth of a link of the one known there, offline or not, is dropped: it was
-// held back, and its sender is gone.
-func TestAConfirmThatWasHeldBackBringsNobodyBack(t *testing.T) {
-	for _, begins := range []string{"the newcomer begins", "the seed begins"} {
-		t.Run(begins, func(t *testing.T) {
-			inCluster(t, 1, func(c *cluster) { c.holdBack(begins == "the seed begins") })
-		})
-	}
-}
-
-func (c *cluster) holdBack(seedBegins bool) {
-	c.net.SetDefault(simnet.Link{Delay: time.Millisecond})
-	var mu sync.Mutex
-	var held []recording
-	c.net.Tap(func(_ time.Time, from, to netip.AddrPort, payload []byte) {
-		mu.Lock()
-		defer mu.Unlock()
-		if from == addrOf(1) && wire.Form(payload[3]) == wire.FormConfirm {
-			held = append(held, recording{from, to, slices.Clone(payload)})
-		}
-	})
-	seed, old := c.start(0), c.start(1, 0)
-	time.Sleep(1500 * time.Microsecond) // the Offer is on its way
-	c.net.CutOneWay(addrsAt([]int{1}), addrsAt([]int{0}))
-	time.Sleep(time.Second)
-	c.kill(old)
-	c.net.Tap(nil)
-	c.net.Heal()
-	require.Empty(c.t, seed.view.Load().peers)
-
-	successor := c.start(1)
-	if seedBegins {
-		require.NoError(c.t, seed.Join(addrOf(1).String()))
-	} else {
-		require.NoError(c.t, successor.Join(addrOf(0).String()))
-	}
-	c.until(time.Second, "both see the other", func() bool { return count(seed, Alive) == 1 && count(successor, Alive) == 1 })
-	time.Sleep(linkPause) // from here on that is no reason to drop it
-	mu.Lock()
-	defer mu.Unlock()
-	require.NotEmpty(c.t, held)
-	for _, h := range held {
-		c.net.Inject(h.from, h.to, h.payload)
-		time.Sleep(10 * time.Millisecond)
-		require.Equal(c.t, successor.process.Boot, seed.view.Load().peers[0].Boot)
-		require.Equal(c.t, 1, count(seed, Alive))
-	}
-	c.kill(successor)
-	c.until(3*time.Second, "the successor is offline", func() bool { return count(seed, Offline) == 1 })
-	c.net.Inject(held[0].from, held[0].to, held[0].payload)
-	time.Sleep(10 * time.Millisecond)
-	require.Zero(c.t, count(seed, Alive))
-}
-
-// [LNK-14] one per address and 250 ms: a process that starts again so soon is believed as soon as that is over, since what is dropped comes again.
-func TestARestartWithinAMoment(t *testing.T) {
-	inCluster(t, 1, func(c *cluster) {
-		c.startAll(5)
-		c.settle(time.Second)
-		time.Sleep(3 * time.Second)
-		for range 3 {
-			n := c.start(5, 0)
-			time.Sleep(50 * time.Millisecond)
-			c.kill(n)
-		}
-		c.start(5, 0)
-		took := c.settle(time.Second)
-		t.Log("all see it after", took)
-		require.LessOrEqual(t, took, linkPause+100*time.Millisecond)
-	})
 }
 
 // A full table: the one that has been offline, or gone, for the longest time makes room, and a newcomer is in at once.
