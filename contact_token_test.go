@@ -25,7 +25,7 @@ func TestEachContactHasItsOwnToken(t *testing.T) {
 				tokens[m.Token]++
 				numbers[m.Number] = true
 			}
-			time.Sleep(contactFor)
+			time.Sleep(5 * time.Second) // [AMP-3] its opening stays for 5 s
 			s.turn()
 			s.script.take()
 		}

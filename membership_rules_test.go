@@ -72,10 +72,13 @@ func (r *rules) noteDeaths() {
 	}
 }
 
+// comesLate is for how long what a process sent may come and be taken for new: a token is spent until its stamp is more than 6,000 ms old [LNK-3].
+const comesLate = 6 * time.Second
+
 // checkPeer sees to it that nobody comes back who has been dead for so long that nothing which it sent can make a link.
 func (r *rules) checkPeer(before map[uint64]bool, p *peer) error {
 	died, isDead := r.died[p.Boot]
-	if isDead && r.now.Sub(died) > spentFor && p.isMember() && !before[p.Boot] {
+	if isDead && r.now.Sub(died) > comesLate && p.isMember() && !before[p.Boot] {
 		return fmt.Errorf("%v is %v again, of a process that has been dead for %v", p.Addr, p.state, r.now.Sub(died))
 	}
 	return nil
@@ -156,7 +159,7 @@ func TestRulesAreKept(t *testing.T) {
 	require.NoError(t, soon.check(a))
 	a.of(b).state = stateOffline
 	require.NoError(t, soon.check(a))
-	a.of(b).state, soon.now = stateAlive, s.now.Add(spentFor)
+	a.of(b).state, soon.now = stateAlive, s.now.Add(comesLate)
 	require.NoError(t, soon.check(a), "what it sent before may have come late")
 
 	a.peers.sorted()[0].Boot = a.boot

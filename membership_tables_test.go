@@ -190,13 +190,13 @@ func TestAPeerCannotChangeItsTableAsFastAsItLikes(t *testing.T) {
 	require.GreaterOrEqual(t, taken, int(tableAhead/gap))
 }
 
-// Of a small cluster no table waits: programs register functions in bursts.
+// Of a small cluster no table waits: programs register functions in bursts, of which a table comes every 5 ms at most.
 func TestSmallTablesMayChangeFast(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(10)
 	for i := range 50 {
 		s.offer(all[1], rowsOf(upTo(i)...))
-		s.run(tablePace)
+		s.run(5 * time.Millisecond)
 	}
 	require.Len(t, all[0].of(all[1]).functions, 49)
 	require.Zero(t, all[0].pulls)

@@ -32,7 +32,7 @@ func TestUnsteadyMembersAreCalledLast(t *testing.T) {
 			require.NoError(t, n.Register("which", func() int { return 1 + i }))
 		}
 		var fell time.Time
-		for range flapsMax {
+		for range 3 {
 			require.False(t, shown(t, caller, sick).Unsteady)
 			c.net.Cut(addrsOf([]*Node{sick}), addrsOf([]*Node{caller, well, c.nodes[3]}))
 			c.until(3*time.Second, "it is offline", func() bool { return shown(t, caller, sick).State == Offline })
@@ -49,18 +49,18 @@ func TestUnsteadyMembersAreCalledLast(t *testing.T) {
 
 		require.NoError(t, well.Register("which", func() int { return 2 }))
 		c.until(31*time.Second, "it is steady", func() bool { return !shown(t, caller, sick).Unsteady })
-		require.InDelta(t, steadyAfter, time.Since(fell), float64(time.Second))
+		require.InDelta(t, 30*time.Second, time.Since(fell), float64(time.Second))
 		require.Len(t, tally(c, caller, 160), 2)
 	})
 }
 
-// A process that dies again and again right after its start is unsteady as well, though each is another.
+// [MEM-24] A process that went offline three times within a minute, each time right after its start, is unsteady as well, though each is another.
 func TestProcessesThatKeepDyingAreUnsteady(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		c.startAll(3)
 		c.until(time.Second, "all see all", func() bool { return allSee(c.nodes, 2) })
 		bystander, sick := c.nodes[0], c.nodes[2]
-		for i := range flapsMax {
+		for i := range 3 {
 			require.False(t, shown(t, bystander, sick).Unsteady)
 			c.kill(sick)
 			c.until(3*time.Second, "it is offline", func() bool { return shown(t, bystander, sick).State == Offline })
