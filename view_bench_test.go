@@ -2,7 +2,6 @@ package broach
 
 import (
 	"fmt"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -14,8 +13,9 @@ import (
 // hall is a node without goroutines that knows many peers with large tables.
 type hall struct {
 	*Node
-	now   time.Time
-	peers []*peer
+	now     time.Time
+	peers   []*link
+	version uint32 // of the first one's table
 }
 
 // newHall makes one. Each peer offers so many functions that nobody else offers.
@@ -24,23 +24,31 @@ func newHall(t testing.TB, peers, rows int) *hall {
 	require.NoError(t, cfg.validate())
 	socket, err := cfg.open(newLogQueue(cfg))
 	require.NoError(t, err)
-	h := &hall{Node: newNode(cfg, socket, newLogQueue(cfg)), now: time.Now()}
+	h := &hall{Node: newNode(cfg, socket, newLogQueue(cfg)), now: time.Now(), version: 1}
 	t.Cleanup(func() { socket.Close() })
 	for i := range peers {
-		h.seat(i, rows)
+		h.seat(i, wire.AppendTable(nil, tableOf(i, rows)))
 	}
 	h.publish(h.now)
 	return h
 }
 
-// seat adds a peer.
-func (h *hall) seat(i, rows int) {
-	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7000)
-	l := linkFrom(&h.carrier, wire.PublicKey{byte(i >> 8), byte(i)}, addr)
-	p := &peer{Process: l.id, tie: tie{token: l.token}, name: "app", inc: 1}
-	h.members.peers.add(p)
-	h.peers = append(h.peers, p)
-	h.members.holdTable(p, 1, tableOf(i, rows))
+// seat adds a peer, which gets no answer.
+func (h *hall) seat(i int, table []byte) {
+	h.peers = append(h.peers, h.Node.seat(h.now, i, table))
+	h.members.take()
+}
+
+// pause has the first peer pause one of its functions, and the next time resume it.
+func (h *hall) pause(rows int) {
+	row := tableOf(0, rows)[rows/2:][:1]
+	row[0].Paused = h.version%2 == 1
+	h.now = h.now.Add(time.Second) // so many changes are taken, [TAB-8]
+	h.version++
+	h.says(h.now, h.peers[0], h.version, wire.Delta{
+		Base: h.version - 1, Version: h.version, Gone: wire.AppendTable(nil, nil), Added: wire.AppendTable(nil, row),
+	})
+	h.members.take()
 }
 
 // tableOf is the table of the i-th peer.
@@ -51,24 +59,19 @@ func tableOf(i, rows int) (table []wire.Function) {
 	return table
 }
 
-// pausedOrNot is the table of the first peer as it is, and with a function that does not serve.
-func pausedOrNot(rows int) (tables [2][]wire.Function) {
-	tables = [2][]wire.Function{tableOf(0, rows), tableOf(0, rows)}
-	tables[1][rows/2].Paused = true
-	return tables
-}
-
-// A peer pauses one of its functions, and resumes it.
+// A peer has paused one of its functions, and resumed it: what that costs the routes. BenchmarkDelta is what it costs before.
 func BenchmarkOneRowChanges(b *testing.B) {
 	for _, peers := range []int{1, 20, 200} {
 		b.Run(fmt.Sprintf("rows=%d", peers*1000), func(b *testing.B) {
 			h := newHall(b, peers, 1000)
-			tables := pausedOrNot(1000)
+			was := h.view.Load()
+			h.pause(1000)
+			h.publish(h.now)
+			is, routes := h.view.Load(), h.view.Load().routes
 			b.ReportAllocs()
-			b.ResetTimer()
-			for i := range b.N {
-				h.members.holdTable(h.peers[0], uint32(i+2), tables[i%2])
-				h.publish(h.now)
+			for b.Loop() {
+				was, is = is, was
+				routes = routes.follow(was.peers, is.peers, h.tokens.link)
 			}
 		})
 	}
@@ -76,10 +79,14 @@ func BenchmarkOneRowChanges(b *testing.B) {
 
 // 200 peers come one after the other, and each is shown.
 func BenchmarkLargeTablesCome(b *testing.B) {
+	var tables [200][]byte
+	for i := range tables {
+		tables[i] = wire.AppendTable(nil, tableOf(i, 1000))
+	}
 	for b.Loop() {
 		h := newHall(b, 0, 0)
-		for i := range 200 {
-			h.seat(i, 1000)
+		for i, table := range tables {
+			h.seat(i, table)
 			h.publish(h.now)
 		}
 	}
@@ -94,24 +101,6 @@ func BenchmarkTable(b *testing.B) {
 		if _, err := wire.ConsumeTable(table); err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-// BenchmarkDelta takes a change of one row of a table of 10,000.
-func BenchmarkDelta(b *testing.B) {
-	h := newHall(b, 1, 10_000)
-	p, row := h.peers[0], tableOf(0, 1)
-	d := [2]wire.Delta{}
-	for i := range d {
-		row[0].Paused = i == 0
-		d[i] = wire.Delta{Gone: wire.AppendTable(nil, nil), Added: wire.AppendTable(nil, row)}
-	}
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		d[i%2].Base, d[i%2].Version = p.tver, p.tver+1
-		h.now = h.now.Add(time.Second)
-		h.members.onDelta(h.now, p, d[i%2])
-		h.members.take()
 	}
 }
 

@@ -2,10 +2,12 @@ package broach
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
 	"broach/internal/race"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -15,18 +17,17 @@ func TestAChangedRowCostsLittle(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector allocates, too")
 	}
-	h := newHall(t, 200, rowsMax/200)
-	tables := pausedOrNot(rowsMax / 200)
+	h := newHall(t, 200, 1000)
 	const changes = 50
-	cost := allocatedBy(func() {
-		for i := range changes {
-			h.members.holdTable(h.peers[0], uint32(i+2), tables[i%2])
-			h.publish(h.now)
-		}
-	})
+	cost := uint64(0)
+	for range changes {
+		h.pause(1000)
+		cost += allocatedBy(func() { h.publish(h.now) })
+	}
 	require.Less(t, cost/changes, uint64(8<<10), "bytes, of them 1,600 for the list of the peers")
 	require.Len(t, h.view.Load().peers, 200)
-	require.NotNil(t, h.view.Load().routes.get(tables[0][500].Name))
+	require.Equal(t, h.version, h.view.Load().peers[0].tver, "each change was one")
+	require.NotNil(t, h.view.Load().routes.get(tableOf(0, 501)[500].Name))
 }
 
 // allocatedBy is the number of bytes that f allocates.
@@ -42,15 +43,13 @@ func allocatedBy(f func()) uint64 {
 func TestUnchangedPeersAreShared(t *testing.T) {
 	h := newHall(t, 3, 1)
 	before := h.view.Load()
-	h.members.setState(h.now, h.peers[1], stateSuspect)
+	h.says(h.now, h.peers[1], 1, wire.Leave{})
 	h.publish(h.now)
 	after := h.view.Load()
 	for i := range before.peers {
 		require.Equal(t, i != 1, before.peers[i] == after.peers[i], "peer %d", i)
 	}
-	for e := range h.changes(before, after) {
-		require.Equal(t, Event{Kind: MemberSuspect, Member: h.member(after.peers[1])}, e)
-	}
+	require.Equal(t, []Event{{Kind: MemberLeft, Member: h.member(after.peers[1])}}, slices.Collect(h.changes(before, after)))
 }
 
 // Views are made at most a tenth of the time, and a mass join does not make them all the time either; the first change after a

@@ -1,0 +1,23 @@
+package broach
+
+import (
+	"net/netip"
+	"time"
+
+	"broach/internal/wire"
+)
+
+// seat has a node believe in a peer that there is not: a link to it leads nowhere, and what it says is given to the membership. Who is to believe
+// in it for long must not miss its beats.
+func (n *Node) seat(now time.Time, i int, table []byte) *link {
+	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7000)
+	l := linkFrom(&n.carrier, wire.PublicKey{byte(i >> 8), byte(i)}, addr)
+	n.members.made(now, l.id, l.token, l.order)
+	n.says(now, l, 1, wire.Announce{Hello: wire.Hello{Inc: 1, Addr: addr, Name: "app", HasTable: true, Table: table}})
+	return l
+}
+
+// says has such a peer say something, under a version of its table.
+func (n *Node) says(now time.Time, l *link, version uint32, msg wire.Message) {
+	n.members.receive(now, source{addr: l.id.Addr, link: l.token, tver: version}, msg)
+}
