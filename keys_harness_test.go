@@ -33,13 +33,16 @@ type recording struct {
 var strangerAddr = netip.MustParseAddrPort("10.9.9.9:9")
 
 // linkWith is the link of a node to another.
-func (n *Node) linkWith(other *Node) *link {
+func (n *Node) linkWith(other *Node) *link { return n.tokens.link(n.tokenTo(other.Addr())) }
+
+// tokenTo is the token of the link that a node has with a peer; 0: none.
+func (n *Node) tokenTo(addr netip.AddrPort) uint64 {
 	for _, p := range n.view.Load().peers {
-		if p.Addr == other.Addr() {
-			return n.tokens.link(p.link)
+		if p.Addr == addr {
+			return p.link
 		}
 	}
-	return nil
+	return 0
 }
 
 // keyIDOf is the key id of a key.

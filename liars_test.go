@@ -67,23 +67,25 @@ func (c *conspiracy) lieFor(lasting time.Duration, lie func(wire.Target) []wire.
 func (c *conspiracy) hearAll(now time.Time, l *Node) {
 	for _, n := range c.honest {
 		if n.isClosed() && c.vouching {
-			l.members.heard(now, l.members.peers.byAddr[n.Addr()].tie.token, 0)
+			l.members.receive(now, source{addr: n.Addr(), link: l.tokenTo(n.Addr())}, nil)
 		}
 	}
 }
 
 // lie says it about each to each. No incarnation refutes what is said of the highest.
 func (c *conspiracy) lie(l *Node, lie func(wire.Target) []wire.Message) {
+	var lies []memberMessage
 	for _, about := range c.honest {
 		for _, to := range c.honest {
 			if to.isClosed() {
 				continue
 			}
 			for _, msg := range lie(wire.Target{Addr: about.Addr(), Boot: about.process.Boot, Inc: math.MaxUint32}) {
-				l.members.out.send = append(l.members.out.send, memberMessage{link: l.members.peers.byAddr[to.Addr()].tie.token, msg: msg})
+				lies = append(lies, memberMessage{link: l.tokenTo(to.Addr()), msg: msg})
 			}
 		}
 	}
+	l.send(lies)
 }
 
 // slanders picks the reports of the honest about the honest that are no good news.

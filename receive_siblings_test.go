@@ -128,7 +128,11 @@ func TestAnotherProcessReplacesTheOneAtAnAddress(t *testing.T) {
 		s.arriveWith(next)
 		require.Equal(t, tokensOf(next), s.linksAt(young))
 		call.require(t, Unreachable, Maybe)
-		require.Equal(t, young.process.Boot, s.members.peers.byAddr[old.addr].Boot)
+		s.hear(next.say(wire.Announce{Hello: wire.Hello{Inc: 1, Addr: young.addr}}.Append(nil)))
+		s.turn()
+		s.publish(time.Now())
+		require.Len(t, s.view.Load().peers, 1)
+		require.Equal(t, young.process.Boot, s.view.Load().peers[0].Boot)
 	})
 }
 
