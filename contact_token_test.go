@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -16,8 +17,9 @@ func TestEachContactHasItsOwnToken(t *testing.T) {
 		tokens, numbers := map[uint64]int{}, map[uint64]bool{}
 		for range 5 {
 			for range 3 { // the same contact, each time
-				s.members.contact(time.Now(), addrOf(3))
-				s.carryOut(time.Now())
+				s.members.setSeeds(time.Now(), []netip.AddrPort{addrOf(3)}, false)
+				s.turn()
+				s.members.setSeeds(time.Now(), nil, false)
 			}
 			for _, b := range s.script.take() {
 				m, err := wire.ConsumeOpen(b)

@@ -3,6 +3,7 @@ package broach
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,9 +83,10 @@ func TestWhoGetsItsAddressBackIsBelievedAgain(t *testing.T) {
 func allKnow(nodes []*Node) bool {
 	for _, n := range nodes {
 		for _, other := range nodes {
-			peers := n.view.Load().peers
-			p := whoAt(&peers, other.Addr())
-			if n != other && (p == nil || p.Boot != other.process.Boot || p.state != stateAlive || p.unreachable) {
+			reaches := func(p *peerView) bool {
+				return p.Boot == other.process.Boot && State(p.state) == Alive && !p.unreachable
+			}
+			if n != other && !slices.ContainsFunc(n.view.Load().peers, reaches) {
 				return false
 			}
 		}

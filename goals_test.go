@@ -152,9 +152,9 @@ func (n *Node) wrong(living map[netip.AddrPort]*Node, dead map[netip.AddrPort]St
 		switch {
 		case seen[p.Addr]:
 			list = append(list, fmt.Sprintf("%v has %v twice", n.Addr(), p.Addr))
-		case lives && (p.Boot != other.process.Boot || p.state != stateAlive || p.unreachable):
+		case lives && (p.Boot != other.process.Boot || State(p.state) != Alive || p.unreachable):
 			list = append(list, fmt.Sprintf("%v says that %v is %v", n.Addr(), p.Addr, p.state))
-		case !lives && (p.state == stateAlive || p.state == stateSuspect || known && State(p.state) != said):
+		case !lives && (State(p.state) == Alive || State(p.state) == Suspect || known && State(p.state) != said):
 			list = append(list, fmt.Sprintf("%v says that %v, which is dead, is %v", n.Addr(), p.Addr, p.state))
 		case !lives:
 			dead[p.Addr] = State(p.state)

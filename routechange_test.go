@@ -47,7 +47,9 @@ func (t *town) table() (table []wire.Function) {
 func (t *town) newcomer(i int) *peerView {
 	t.boots++
 	id := wire.Process{Boot: t.boots, Addr: addrOf(i)}
-	return &peerView{functions: t.table(), peerFacts: peerFacts{Process: id, link: t.newLink(id), name: "app"}}
+	p := &peerView{functions: t.table()}
+	p.Process, p.link, p.name = id, t.newLink(id), "app"
+	return p
 }
 
 // newLink makes a link to a process and returns its token.
