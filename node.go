@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -139,7 +140,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.offered = newOffering()
 	n.members = newMembership(memberConfig{
 		self: n.addr, boot: n.process.Boot, name: cfg.Name, version: cfg.Version, tags: wireTags(cfg.Tags),
-		heartbeat: timing(cfg.heartbeat()), maxPeers: maxPeers, open: n.tokens.open, terms: n.carrier.terms, isBusy: n.isBusy,
+		heartbeat: timing(cfg.heartbeat()), maxPeers: cmp.Or(cfg.peersMax, maxPeers), open: n.tokens.open, terms: n.carrier.terms, isBusy: n.isBusy,
 	}, now, n.rng)
 	n.events.rows = make(map[string][]*backlog)
 	n.tables = n.tableFunction()

@@ -57,8 +57,10 @@ func otherVersion(b *trouble) {
 }
 
 func fullCluster(b *trouble) {
-	n := b.begin(other, nil)
-	require.NoError(b.t, n.do(func(time.Time) { n.members.cfg.maxPeers = 0 }))
+	b.begin(other, func(cfg *Config) { cfg.peersMax = 1 })
+	b.edit = func(*Config) {}
+	b.start(2, other)
+	b.settle(time.Second)
 	b.begin(ill, nil, other)
 }
 
