@@ -94,10 +94,12 @@ func firewall(b *trouble) {
 }
 
 func largeTables(b *trouble) {
-	o, n := b.both()
-	b.live()
-	require.NoError(b.t, n.do(func(time.Time) { n.members.held.rows += rowsMax }))
-	require.NoError(b.t, o.Register("f", func() {}))
+	o := b.begin(other, nil)
+	registerMost(b.t, o)
+	n := b.begin(ill, func(cfg *Config) { cfg.Heartbeat.Margin = time.Hour })
+	fillUp(b.t, n)
+	b.began = time.Now()
+	require.NoError(b.t, n.Join(o.Addr().String()))
 }
 
 // callsOf has the other one call a function of the node, once.
