@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"broach/internal/race"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -74,10 +75,12 @@ func (f *forgotten) cutOff(d time.Duration, who ...*Node) {
 	f.net.Heal()
 }
 
-// forget makes a node forget another, which it has missed by now, or as if it had: the other has not, and asks on.
-func (f *forgotten) forget(n *Node, addr netip.AddrPort, asIf bool) {
-	if asIf {
-		require.NoError(f.t, n.do(func(now time.Time) { n.members.setState(now, n.members.peers.byAddr[addr], stateOffline) }))
+// forget makes a node forget another, which it has missed by now; soon, before it can, because it takes the other for one that leaves. The other knows
+// of neither, and asks on.
+func (f *forgotten) forget(n *Node, addr netip.AddrPort, soon bool) {
+	if soon {
+		l := n.tokens.link(n.tokenTo(addr))
+		require.NoError(f.t, n.do(func(now time.Time) { n.says(now, l, 0, wire.Leave{}) }))
 	}
 	require.NoError(f.t, n.Forget(addr))
 }

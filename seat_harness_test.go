@@ -17,7 +17,7 @@ func (n *Node) seat(now time.Time, i int, table []byte) *link {
 	return l
 }
 
-// says has such a peer say something, under a version of its table.
+// says has a peer say something on its link, under a version of its table: to the membership, without a datagram.
 func (n *Node) says(now time.Time, l *link, version uint32, msg wire.Message) {
 	n.members.receive(now, source{addr: l.id.Addr, link: l.token, tver: version}, msg)
 }
