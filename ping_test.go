@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"broach/internal/simnet"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -120,36 +119,29 @@ func TestNoPeerSeemsNearerThanItIs(t *testing.T) {
 	for _, delay := range []time.Duration{5 * time.Millisecond, 60 * time.Millisecond, 90 * time.Millisecond, 250 * time.Millisecond} {
 		for _, loss := range []float64{0, 0.2} {
 			t.Run(fmt.Sprint(2*delay, ", loss ", loss), func(t *testing.T) {
-				inCluster(t, 1, func(c *cluster) {
-					c.net.SetDefault(simnet.Link{Delay: delay, Loss: loss})
-					c.startAll(8)
-					for range 40 {
-						time.Sleep(250 * time.Millisecond)
-						require.GreaterOrEqual(t, c.nearest(), 2*delay)
-					}
-				})
+				s := newSociety(t)
+				s.delay, s.loss = delay, loss
+				for i := range 8 {
+					s.join(i, 0)
+				}
+				for range 40 {
+					s.run(250 * time.Millisecond)
+					require.GreaterOrEqual(t, s.nearest(), 2*delay)
+				}
+				require.Less(t, s.nearest(), 2*delay+ms, "it is measured")
 			})
 		}
 	}
 }
 
-// nearest is the shortest round trip that a node has measured to another.
-func (c *cluster) nearest() time.Duration {
+// nearest is the shortest round trip that one process has measured to another, an hour where none was.
+func (s *society) nearest() time.Duration {
 	nearest := time.Hour
-	for _, n := range c.nodes {
-		foundc := make(chan time.Duration, 1)
-		require.NoError(c.t, n.do(func(time.Time) { foundc <- n.members.nearest() }))
-		nearest = min(nearest, <-foundc)
-	}
-	return nearest
-}
-
-// nearest is the shortest round trip that was measured, an hour where none was.
-func (m *membership) nearest() time.Duration {
-	nearest := time.Hour
-	for _, p := range m.peers.list {
-		if p.trip != 0 {
-			nearest = min(nearest, p.roundTrip())
+	for _, c := range s.members {
+		for _, p := range c.peers.list {
+			if p.trip != 0 {
+				nearest = min(nearest, p.roundTrip())
+			}
 		}
 	}
 	return nearest
