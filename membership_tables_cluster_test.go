@@ -47,7 +47,7 @@ func TestTablesWithoutRoomAreTold(t *testing.T) {
 // fillUp has a node believe in 20 peers with as large tables as there are: together they take all the rows that one holds, [TAB-9]. No other table
 // that is as large finds room until they leave. The node must not miss their beats.
 func fillUp(t require.TestingT, n *Node) (leave func()) {
-	table := wire.AppendTable(nil, rowsOf(upTo(wire.MaxFunctions)...))
+	table := wire.AppendTable(nil, tableOf(0, wire.MaxFunctions))
 	var peers []*link
 	require.NoError(t, n.do(func(now time.Time) {
 		for i := range 20 {

@@ -3,6 +3,7 @@ package broach
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -86,13 +87,13 @@ func (t *town) change(i int, p *peerView) *peerView {
 
 // live changes some of the peers.
 func (t *town) live() {
-	at := map[int]*peerView{}
+	at := map[netip.AddrPort]*peerView{}
 	for _, p := range t.peers {
-		at[numberOf(p.Addr)] = p
+		at[p.Addr] = p
 	}
 	t.peers = nil
 	for i := range 12 {
-		p := at[i]
+		p := at[addrOf(i)]
 		if t.rng.IntN(4) == 0 {
 			p = t.change(i, p)
 		}
@@ -111,7 +112,7 @@ func providerText(r *route) string {
 	for _, list := range [][]candidate{r.alive, r.doubtful} {
 		text += " |"
 		for _, d := range list {
-			text += fmt.Sprint(" ", d.id.Boot, "@", numberOf(d.id.Addr), "*", d.weight)
+			text += fmt.Sprint(" ", d.id.Boot, "@", d.id.Addr, "*", d.weight)
 		}
 	}
 	for _, group := range []string{"app", "app0", "app1", "app2"} {
@@ -152,8 +153,8 @@ func TestRoutesFollowThePeers(t *testing.T) {
 func TestARouteIsKeptWhileItsRowsAre(t *testing.T) {
 	town := newTown(1)
 	one, other := town.newcomer(1), town.newcomer(2)
-	one.functions = rowsOf(upTo(100)...)
-	other.functions = rowsOf(upTo(100)...)
+	one.functions = tableOf(0, 100)
+	other.functions = tableOf(0, 100)
 	routes := routeTable{}.follow(nil, []*peerView{one, other}, town.link)
 	changed := *one
 	changed.functions = slices.Clone(one.functions)

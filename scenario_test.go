@@ -224,15 +224,18 @@ func (s *scenario) slow(a operands) error {
 	return nil
 }
 
+// lentOf is where the process is that belongs at the address of a node, while another has that: nobody looks for it there.
+func lentOf(n int) netip.AddrPort { return addrOf(10_000 + n) }
+
 // lend takes a process its address away, at which it has been.
 func (s *scenario) lend(a operands) error {
-	return s.act(a, func(c *citizen) { c.place = hiddenAddr(a.nodes[0][0]) })
+	return s.act(a, func(c *citizen) { c.place = lentOf(a.nodes[0][0]) })
 }
 
 // giveBack gives it back.
 func (s *scenario) giveBack(a operands) error {
 	n := a.nodes[0][0]
-	i := slices.IndexFunc(s.members, func(c *citizen) bool { return c.place == hiddenAddr(n) && !c.dead })
+	i := slices.IndexFunc(s.members, func(c *citizen) bool { return c.place == lentOf(n) && !c.dead })
 	if i < 0 {
 		return fmt.Errorf("node %d has its address", n)
 	}
