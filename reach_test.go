@@ -2,6 +2,7 @@ package broach
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
