@@ -17,7 +17,7 @@ type acted struct {
 
 // act plays a process at address i. Keys with a greater first byte are greater.
 func (s *society) act(i int, first byte) *acted {
-	x := &acted{society: s, addr: addrOf(i)}
+	x := &acted{society: s, addr: siteOf(i)}
 	for i := range x.key {
 		x.key[i] = byte(s.rng.Uint32())
 	}

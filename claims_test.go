@@ -187,7 +187,7 @@ func TestEachWhoDoubtsIsTold(t *testing.T) {
 	for i := range 3 {
 		sent := s.watch(a)
 		s.forge(a, a.linkTo(all[2+i%2]), suspect)
-		s.run(10 * ms)
+		s.run(10 * msec)
 		require.Equal(t, 1, kindsOf(*sent)[wire.KindVouch])
 		require.Equal(t, i == 0, kindsOf(*sent)[wire.KindPing] == 1, "it has been asked")
 	}
@@ -203,13 +203,13 @@ func TestWhoDoubtsWhatWasRefutedIsTold(t *testing.T) {
 	sent := s.watch(a)
 	s.drop = func(msg wire.Message) bool { return msg.Kind() == wire.KindPong || msg.Kind() == wire.KindBeat }
 	s.forge(a, a.linkTo(cut), suspect)
-	s.run(239 * ms)
+	s.run(239 * msec)
 	require.Equal(t, map[wire.Kind]int{wire.KindPing: helpPings}, claimsOf(*sent))
 	require.Equal(t, stateAlive, a.of(target).state, "it was refuted")
-	s.run(300 * ms)
+	s.run(300 * msec)
 	s.drop, sent = nil, s.watch(a)
 	s.forge(a, a.linkTo(cut), suspect)
-	s.run(10 * ms)
+	s.run(10 * msec)
 	require.Equal(t, map[wire.Kind]int{wire.KindPing: 1, wire.KindVouch: 1}, claimsOf(*sent))
 }
 

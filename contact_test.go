@@ -14,7 +14,7 @@ import (
 // [LNK-2] An Offer counts if its address B is the one contacted, its public key is not A's own, its rank is not 0
 func TestAnOfferMustFitTheContact(t *testing.T) {
 	for what, spoil := range map[string]func(a *citizen, o *wire.Offer){
-		"another address":    func(_ *citizen, o *wire.Offer) { o.Addr = addrOf(8) },
+		"another address":    func(_ *citizen, o *wire.Offer) { o.Addr = siteOf(8) },
 		"no address":         func(_ *citizen, o *wire.Offer) { o.Addr = nowhereAddr },
 		"our own public key": func(a *citizen, o *wire.Offer) { o.Key = a.process.Key },
 		"rank 0":             func(_ *citizen, o *wire.Offer) { o.Rank = 0 },
@@ -59,11 +59,11 @@ func TestTheFirstOfferMakesTheLink(t *testing.T) {
 func TestASeedThatAdvertisesAnotherAddress(t *testing.T) {
 	s := newSociety(t)
 	seed := s.join(0)
-	seed.alias = addrOf(60)
+	seed.alias = siteOf(60)
 	a := s.join(1, 60)
 	opens := s.opens(a, seed.cfg.self)
 	s.until(2*time.Millisecond, "the seed is a peer", func() bool { return a.of(seed) != nil })
-	require.Equal(t, seed.cfg.self, a.joining.placeOf(addrOf(60)))
+	require.Equal(t, seed.cfg.self, a.joining.placeOf(siteOf(60)))
 	s.run(time.Minute)
 	require.Equal(t, 1, *opens)
 	require.True(t, a.joined())
@@ -74,9 +74,9 @@ func TestASeedThatAdvertisesAnotherAddress(t *testing.T) {
 func TestAPeerDoesNotSendUsElsewhere(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)
-	opens := s.opens(a, addrOf(8))
+	opens := s.opens(a, siteOf(8))
 	token := a.contact(s.now, x.addr).token
-	x.give(a, wire.Offer{Rank: 1, Echo: token, Token: 5, Key: x.key, Addr: addrOf(8)})
+	x.give(a, wire.Offer{Rank: 1, Echo: token, Token: 5, Key: x.key, Addr: siteOf(8)})
 	s.run(time.Second)
 	require.Zero(t, *opens)
 }
@@ -216,7 +216,7 @@ func TestContactsByHearsayAreBounded(t *testing.T) {
 // addrsFrom are the addresses of some nodes, from the i-th on.
 func addrsFrom(i, k int) (list []netip.AddrPort) {
 	for ; k > 0; k-- {
-		list = append(list, addrOf(i))
+		list = append(list, siteOf(i))
 		i++
 	}
 	return list
@@ -230,8 +230,8 @@ func TestSeedsAreContactedWhateverOthersName(t *testing.T) {
 	for _, addrs := range slices.Collect(slices.Chunk(addrsFrom(1000, 6000), 20)) {
 		x.say(a, link, hearsay(20, addrs...))
 	}
-	a.setSeeds(s.now, []netip.AddrPort{addrOf(50)}, false)
-	opens := s.opens(a, addrOf(50))
+	a.setSeeds(s.now, []netip.AddrPort{siteOf(50)}, false)
+	opens := s.opens(a, siteOf(50))
 	s.run(100 * time.Millisecond)
 	require.Positive(t, *opens)
 }

@@ -11,8 +11,8 @@ import (
 // BenchmarkDelta takes a change of one row of a table of 10,000.
 func BenchmarkDelta(b *testing.B) {
 	now := time.Now()
-	m := newMembership(memberConfig{self: addrOf(0), boot: 1, heartbeat: usual, maxPeers: maxPeers}, now, rand.New(rand.NewPCG(5, 5)))
-	p := &peer{Process: wire.Process{Boot: 2, Addr: addrOf(1)}, tie: tie{token: 1}, name: "app", inc: 1}
+	m := newMembership(memberConfig{self: siteOf(0), boot: 1, heartbeat: usual, maxPeers: maxPeers}, now, rand.New(rand.NewPCG(5, 5)))
+	p := &peer{Process: wire.Process{Boot: 2, Addr: siteOf(1)}, tie: tie{token: 1}, name: "app", inc: 1}
 	m.peers.add(p)
 	m.holdTable(p, 1, rowsOf(upTo(wire.MaxFunctions)...))
 	row := rowsOf(0)

@@ -59,7 +59,7 @@ func TestACrowdIsGreetedLate(t *testing.T) {
 		s := newSociety(t)
 		a, x := s.join(0), s.act(8, 0)
 		for i := range contacted {
-			a.contact(s.now, addrOf(100+i))
+			a.contact(s.now, siteOf(100+i))
 		}
 		x.confirm(a, 1)
 		sent := s.watch(a)
@@ -222,9 +222,9 @@ func TestWhoHasNotSaidWhoItIsIsNotShown(t *testing.T) {
 
 	silent := s.act(8, 0)
 	from := silent.confirm(a, 1)
-	a.peers.byAddr[x.addr].noteTrip(ms)
+	a.peers.byAddr[x.addr].noteTrip(msec)
 	silent.say(a, from, wire.Suspect{Target: a.peers.byAddr[x.addr].target()})
-	s.run(200 * ms)
+	s.run(200 * msec)
 	require.Equal(t, stateSuspect, a.peers.byAddr[x.addr].state)
 	require.Equal(t, netip.AddrPort{}, *a.view()[1].accuser, "nor who made another suspect")
 	s.run(10 * time.Second)

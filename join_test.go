@@ -15,8 +15,8 @@ func TestJoinGoesOnForEver(t *testing.T) {
 	s := newSociety(t)
 	a := s.join(0, 0, 50, 51) // itself, and two that are not there
 	a.healAt = s.now.Add(100 * time.Hour)
-	opens := s.opens(a, addrOf(50))
-	other := s.opens(a, addrOf(51))
+	opens := s.opens(a, siteOf(50))
+	other := s.opens(a, siteOf(51))
 	require.False(t, a.joined())
 	s.run(642 * time.Millisecond) // the first went before we looked
 	require.Equal(t, [2]int{3, 3}, [2]int{*opens, *other}, "after 50, 100, 175, 250, 362 and 475 ms")
@@ -163,7 +163,7 @@ func TestHalvesComeTogether(t *testing.T) {
 	for _, minutes := range []int{1, 10} {
 		s := newSociety(t)
 		all := s.grow(16)
-		half := func(c *citizen) bool { return c.cfg.self.Compare(addrOf(8)) < 0 }
+		half := func(c *citizen) bool { return c.cfg.self.Compare(siteOf(8)) < 0 }
 		s.cut = func(from, to *citizen) bool { return half(from) != half(to) }
 		s.run(time.Duration(minutes) * time.Minute)
 		for _, c := range all {

@@ -12,7 +12,7 @@ import (
 
 // learner starts a process that is at a place and does not know that.
 func (s *society) learner(i int, seeds ...int) *citizen {
-	return s.joinAs(addrOf(i), netip.AddrPortFrom(netip.IPv4Unspecified(), 7000), seeds...)
+	return s.joinAs(siteOf(i), netip.AddrPortFrom(netip.IPv4Unspecified(), 7000), seeds...)
 }
 
 // [MEM-25] A process that does not know which address to advertise *learns*: its Opens name `::` and its port. [...] who learns takes its observed, if
@@ -45,17 +45,17 @@ func TestWhatALearnerHearsMakesNoLink(t *testing.T) {
 		x.give(a, wire.Offer{Rank: 1, Echo: hearing, Key: x.key, Addr: x.addr, Observed: netip.MustParseAddrPort(observed)})
 		require.True(t, a.isLearning(), "%v is of no use", observed)
 	}
-	x.give(a, wire.Offer{Rank: 1, Echo: hearing + 2, Key: x.key, Addr: x.addr, Observed: addrOf(8)})
+	x.give(a, wire.Offer{Rank: 1, Echo: hearing + 2, Key: x.key, Addr: x.addr, Observed: siteOf(8)})
 	require.True(t, a.isLearning(), "nobody asked")
 	link := x.confirm(a, 1)
 	require.False(t, a.isOpen(link), "who learns is nobody's peer")
 
-	x.give(a, wire.Offer{Rank: 1, Echo: hearing, Token: 5, Key: x.key, Addr: x.addr, Observed: addrOf(0)})
-	require.Equal(t, addrOf(0), a.cfg.self)
-	require.Equal(t, wire.Digest(wire.Process{Addr: addrOf(0), Boot: a.boot}), a.digest)
+	x.give(a, wire.Offer{Rank: 1, Echo: hearing, Token: 5, Key: x.key, Addr: x.addr, Observed: siteOf(0)})
+	require.Equal(t, siteOf(0), a.cfg.self)
+	require.Equal(t, wire.Digest(wire.Process{Addr: siteOf(0), Boot: a.boot}), a.digest)
 	require.Empty(t, a.provings)
-	x.give(a, wire.Offer{Rank: 1, Echo: hearing, Key: x.key, Addr: x.addr, Observed: addrOf(8)})
-	require.Equal(t, addrOf(0), a.cfg.self, "the first counts")
+	x.give(a, wire.Offer{Rank: 1, Echo: hearing, Key: x.key, Addr: x.addr, Observed: siteOf(8)})
+	require.Equal(t, siteOf(0), a.cfg.self, "the first counts")
 }
 
 // [MEM-25] Meanwhile it answers an Open that names an address by its own Open, sent there [...]; one that names `::` by an Offer with `::` as address B.
@@ -98,7 +98,7 @@ func TestOnlyRecentAnswersTellTheAddress(t *testing.T) {
 	require.True(t, a.openings[first])
 	s.run(learnerFor)
 	require.False(t, a.openings[first])
-	x.give(a, wire.Offer{Rank: 1, Echo: first, Key: x.key, Addr: x.addr, Observed: addrOf(0)})
+	x.give(a, wire.Offer{Rank: 1, Echo: first, Key: x.key, Addr: x.addr, Observed: siteOf(0)})
 	require.True(t, a.isLearning())
 }
 
@@ -111,10 +111,10 @@ func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
 	s.run(3 * time.Second)
 	require.Equal(t, stateAlive, all[1].of(a).state)
 	old := a.cfg.self
-	a.place, a.alias = addrOf(8), old // it is seen elsewhere from now on, and what goes to the old place comes for a while
+	a.place, a.alias = siteOf(8), old // it is seen elsewhere from now on, and what goes to the old place comes for a while
 	took := s.until(25*time.Second, "all see it at its new place", func() bool {
 		for _, c := range all {
-			p := c.peers.byAddr[addrOf(8)]
+			p := c.peers.byAddr[siteOf(8)]
 			if p == nil || p.Boot != a.boot || p.state != stateAlive {
 				return false
 			}
@@ -135,9 +135,9 @@ func TestOneLiarMovesNobody(t *testing.T) {
 	s.run(3 * time.Second)
 	liar := s.act(50, 0)
 	for range 1000 {
-		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr, Observed: addrOf(99)})
+		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr, Observed: siteOf(99)})
 		s.run(30 * time.Millisecond)
-		require.Equal(t, addrOf(7), a.cfg.self)
+		require.Equal(t, siteOf(7), a.cfg.self)
 	}
 	require.Len(t, a.learner.answers, 1)
 }
@@ -148,9 +148,9 @@ func TestAWrongAddressIsGivenUp(t *testing.T) {
 		s := newSociety(t)
 		s.grow(3)
 		a, liar := s.learner(7, seeds...), s.act(50, 0)
-		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr, Observed: addrOf(99)})
-		require.Equal(t, addrOf(99), a.cfg.self)
-		took := s.until(13*time.Second, "it is where it is", func() bool { return a.cfg.self == addrOf(7) && a.joined() })
+		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr, Observed: siteOf(99)})
+		require.Equal(t, siteOf(99), a.cfg.self)
+		took := s.until(13*time.Second, "it is where it is", func() bool { return a.cfg.self == siteOf(7) && a.joined() })
 		t.Log("found after", took)
 		s.run(3 * time.Second)
 		requireOneView(s)

@@ -31,7 +31,7 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 		}
 	}
 
-	ghost := wire.Target{Addr: addrOf(101), Boot: 6, Inc: 1}
+	ghost := wire.Target{Addr: siteOf(101), Boot: 6, Inc: 1}
 	for _, msg := range []wire.Message{
 		wire.Help{Target: ghost}, wire.Suspect{Target: ghost}, wire.Offline{Target: ghost}, wire.Vouch{Target: ghost}, wire.Nack{Target: ghost},
 		wire.Vouch{Target: a.of(gone).target()},
@@ -40,15 +40,15 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 	}
 	require.Empty(t, opened)
 	s.forge(a, from, wire.List{Count: 1, Entries: []wire.Process{
-		{Addr: addrOf(100), Boot: 5}, {Addr: b.cfg.self, Boot: b.boot}, {Addr: a.cfg.self, Boot: 9}, {Addr: addrOf(102), Boot: a.boot},
+		{Addr: siteOf(100), Boot: 5}, {Addr: b.cfg.self, Boot: b.boot}, {Addr: a.cfg.self, Boot: 9}, {Addr: siteOf(102), Boot: a.boot},
 		{Addr: gone.cfg.self, Boot: gone.boot}, {Addr: all[2].cfg.self, Boot: 8},
 	}})
-	require.ElementsMatch(t, []netip.AddrPort{addrOf(100), gone.cfg.self, all[2].cfg.self}, opened)
+	require.ElementsMatch(t, []netip.AddrPort{siteOf(100), gone.cfg.self, all[2].cfg.self}, opened)
 	s.run(10 * time.Second)
 	require.Len(t, a.peers.sorted(), 3)
 	require.Equal(t, stateOffline, a.of(gone).state)
 	require.Equal(t, stateAlive, a.of(all[2]).state, "and what it is")
-	require.Nil(t, a.contacts.byAddr[addrOf(100)], "contacted in vain for 5 s")
+	require.Nil(t, a.contacts.byAddr[siteOf(100)], "contacted in vain for 5 s")
 }
 
 // [AMP-2] A datagram with List on the link of a peer pays for floor(3 x its UDP payload / 116) Opens. The first go to as many of its new addresses as
@@ -98,7 +98,7 @@ func TestListsPayForWhomTheyName(t *testing.T) {
 	for k := range 300 {
 		var entries []wire.Process
 		for i := range k {
-			entries = append(entries, wire.Process{Addr: addrOf(i), Boot: 1})
+			entries = append(entries, wire.Process{Addr: siteOf(i), Boot: 1})
 		}
 		for _, pay := range []int{payNone, payOnce, payAgain} {
 			named := map[netip.AddrPort]bool{}
@@ -138,7 +138,7 @@ func TestThoseThatAreMissingAreAskedFor(t *testing.T) {
 		*sent = nil
 		return wanted
 	}
-	x.say(a, link, hearsay(1, addrOf(100)))
+	x.say(a, link, hearsay(1, siteOf(100)))
 	wait := func(d time.Duration) {
 		for rest := d - 1; rest > 0; rest -= 100 * time.Millisecond {
 			s.run(min(rest, 100*time.Millisecond))
@@ -148,15 +148,15 @@ func TestThoseThatAreMissingAreAskedFor(t *testing.T) {
 		s.run(1)
 		require.NotEmpty(t, asked(), "after %v", d)
 	}
-	for _, ms := range []time.Duration{40, 60, 80, 100, 120, 140} {
-		wait(ms * time.Millisecond)
+	for _, msec := range []time.Duration{40, 60, 80, 100, 120, 140} {
+		wait(msec * time.Millisecond)
 	}
-	x.say(a, link, hearsay(1, addrOf(100)))
+	x.say(a, link, hearsay(1, siteOf(100)))
 	wait(160 * time.Millisecond)
-	x.say(a, link, hearsay(1, addrOf(101)))
+	x.say(a, link, hearsay(1, siteOf(101)))
 	wait(40 * time.Millisecond)
-	for _, ms := range []time.Duration{60, 80, 100, 120, 140, 160, 180, 200, 220, 480, 1000, 2000, 4000} {
-		wait(ms * time.Millisecond)
+	for _, msec := range []time.Duration{60, 80, 100, 120, 140, 160, 180, 200, 220, 480, 1000, 2000, 4000} {
+		wait(msec * time.Millisecond)
 	}
 	y := s.act(101, 0)
 	y.confirm(a, 1)
@@ -209,13 +209,13 @@ func TestAJoinWithAddressesIsAnsweredWithThose(t *testing.T) {
 		}
 		return list
 	}
-	two := lists(wire.Join{Nonce: 9, Wanted: []netip.AddrPort{addrOf(2), addrOf(77), addrOf(3)}})
+	two := lists(wire.Join{Nonce: 9, Wanted: []netip.AddrPort{siteOf(2), siteOf(77), siteOf(3)}})
 	require.Len(t, two, 1)
 	require.EqualValues(t, 9, two[0].Echo)
 	for _, e := range two[0].Entries {
-		require.Contains(t, []netip.AddrPort{addrOf(2), addrOf(3)}, e.Addr)
+		require.Contains(t, []netip.AddrPort{siteOf(2), siteOf(3)}, e.Addr)
 	}
-	require.Empty(t, lists(wire.Join{Nonce: 9, Wanted: []netip.AddrPort{addrOf(77)}}), "nobody is known there")
+	require.Empty(t, lists(wire.Join{Nonce: 9, Wanted: []netip.AddrPort{siteOf(77)}}), "nobody is known there")
 }
 
 // [AMP-4] A whole List goes to an address once in 30 ms for each of its datagrams, a second at most, and 26,000 datagrams of List a second to all.
@@ -257,7 +257,7 @@ func TestAddressesOfNoUseAreNotContacted(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0, 60), s.act(7, 0)
 	link := x.confirm(a, 1)
-	s.opened = func(_ *citizen, to netip.AddrPort) { require.Equal(t, addrOf(60), to) }
+	s.opened = func(_ *citizen, to netip.AddrPort) { require.Equal(t, siteOf(60), to) }
 	for i, addr := range useless {
 		unusable := netip.MustParseAddrPort(addr)
 		msg := wire.List{Count: 1, Entries: []wire.Process{{Addr: unusable, Boot: 5}, {Addr: a.cfg.self, Boot: 5}}}
@@ -266,8 +266,8 @@ func TestAddressesOfNoUseAreNotContacted(t *testing.T) {
 		require.Empty(t, a.joining.missing)
 		s.collect(a)
 
-		a.contact(s.now, addrOf(60))
-		seed := &acted{society: s, addr: addrOf(60), key: wire.PublicKey{byte(i)}}
+		a.contact(s.now, siteOf(60))
+		seed := &acted{society: s, addr: siteOf(60), key: wire.PublicKey{byte(i)}}
 		a.offered(s.now, answered{Offer: wire.Offer{Rank: 1, Echo: a.contacts.byAddr[seed.addr].token, Token: 5, Key: seed.key, Addr: unusable}, from: seed.addr})
 		if !unusable.Addr().IsUnspecified() {
 			require.EqualValues(t, 1, a.out.unusable, addr)

@@ -55,6 +55,13 @@ type citizen struct {
 	planned  time.Time // when it became known
 }
 
+const msec = time.Millisecond
+
+// siteOf is the address of the i-th process.
+func siteOf(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i / 250), byte(i%250 + 1)}), 7000)
+}
+
 // usual is the timing of PROTOCOL.md 4.3.
 var usual = timing{
 	Interval: time.Second, Budget: 20, Tick: 30 * time.Millisecond, Margin: 150 * time.Millisecond, ProbeEvery: 60 * time.Millisecond, Probes: 6,
@@ -95,7 +102,7 @@ func newSociety(t *testing.T) *society {
 }
 
 // join starts a process at address i, with the seeds.
-func (s *society) join(i int, seeds ...int) *citizen { return s.joinAs(addrOf(i), addrOf(i), seeds...) }
+func (s *society) join(i int, seeds ...int) *citizen { return s.joinAs(siteOf(i), siteOf(i), seeds...) }
 
 // joinAs starts a process that is at a place, and believes to be at self.
 func (s *society) joinAs(place, self netip.AddrPort, seeds ...int) *citizen {
@@ -119,7 +126,7 @@ func (s *society) joinAs(place, self netip.AddrPort, seeds ...int) *citizen {
 	c.setTable(s.now, 1, wire.AppendTable(nil, nil))
 	var addrs []netip.AddrPort
 	for _, j := range seeds {
-		addrs = append(addrs, addrOf(j))
+		addrs = append(addrs, siteOf(j))
 	}
 	c.setSeeds(s.now, addrs, false)
 	s.members = append(s.members, c)

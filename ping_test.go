@@ -69,7 +69,7 @@ func TestRoundTripsAreMeasured(t *testing.T) {
 
 // [MEM-30] A round trip is measured by Pong, and by a Beat that echoes one of the latest two of the node's own, less what the other held it
 func TestBeatsMeasureTheRoundTrip(t *testing.T) {
-	for _, delay := range []time.Duration{20 * ms, 100 * ms, 300 * ms} {
+	for _, delay := range []time.Duration{20 * msec, 100 * msec, 300 * msec} {
 		for _, size := range []int{2, 3, 30} {
 			s := newSociety(t)
 			all := s.grow(size)
@@ -79,7 +79,7 @@ func TestBeatsMeasureTheRoundTrip(t *testing.T) {
 			s.run(5 * time.Second)
 			for _, c := range all {
 				for _, p := range c.peers.list {
-					require.InDelta(t, 2*delay, p.roundTrip(), float64(ms), "%d nodes", size)
+					require.InDelta(t, 2*delay, p.roundTrip(), float64(msec), "%d nodes", size)
 				}
 			}
 		}
@@ -97,7 +97,7 @@ func TestBeatsMeasureNothingWrong(t *testing.T) {
 	a.noteEcho(s.now, p, p.tie.beats, wire.Beat{Echo: p.tie.beats.out})
 	require.Equal(t, trip, p.trip)
 	a.strain.bound = 0
-	s.run(300 * ms)
+	s.run(300 * msec)
 	a.noteEcho(s.now, p, p.tie.beats, wire.Beat{Echo: p.tie.beats.out - 1})
 	require.Equal(t, trip, p.trip, "of that one it keeps none")
 	a.noteEcho(s.now, p, p.tie.beats, wire.Beat{Echo: p.tie.beats.out + 2})
@@ -110,7 +110,7 @@ func TestBeatsMeasureNothingWrong(t *testing.T) {
 		a.noteEcho(s.now, p, p.tie.beats, wire.Beat{Echo: p.tie.beats.out, Held: held})
 		require.NotZero(t, p.trip)
 		require.GreaterOrEqual(t, a.patience(p), leastPatience)
-		require.LessOrEqual(t, a.patience(p), 660*ms)
+		require.LessOrEqual(t, a.patience(p), 660*msec)
 	}
 }
 
@@ -128,7 +128,7 @@ func TestNoPeerSeemsNearerThanItIs(t *testing.T) {
 					s.run(250 * time.Millisecond)
 					require.GreaterOrEqual(t, s.nearest(), 2*delay)
 				}
-				require.Less(t, s.nearest(), 2*delay+ms, "it is measured")
+				require.Less(t, s.nearest(), 2*delay+msec, "it is measured")
 			})
 		}
 	}

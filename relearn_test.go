@@ -20,7 +20,7 @@ func (c *citizen) onHost(host int, local string) *citizen {
 }
 
 // moveTo gives a process another address. What goes to the old one is lost.
-func (c *citizen) moveTo(i int) { c.place = addrOf(i) }
+func (c *citizen) moveTo(i int) { c.place = siteOf(i) }
 
 // allMeet reports whether all processes have all others as members, at the addresses at which they are.
 func (s *society) allMeet() bool {
@@ -85,7 +85,7 @@ func TestAnotherIPVersionMovesNobody(t *testing.T) {
 		t.Run(fmt.Sprint(same, " of its own"), func(t *testing.T) {
 			s := newSociety(t)
 			a := s.learner(7)
-			a.adopt(s.now, addrOf(7))
+			a.adopt(s.now, siteOf(7))
 			for i := range same {
 				s.act(50+i, 0).confirm(a, 1)
 			}
@@ -119,7 +119,7 @@ func TestAllMoveAtOnce(t *testing.T) {
 	}
 	s.run(3 * time.Second)
 	for _, c := range s.members {
-		c.setSeeds(s.now, []netip.AddrPort{addrOf(20)}, false)
+		c.setSeeds(s.now, []netip.AddrPort{siteOf(20)}, false)
 	}
 	t.Log("all meet again after", s.until(30*time.Second, "all meet again", s.allMeet))
 }
@@ -162,7 +162,7 @@ func TestALoopbackAddressTakesNoOthersPlace(t *testing.T) {
 	for i := range 300 {
 		remote.dead = i > 100
 		s.run(time.Second)
-		require.Equal(t, addrOf(0), first.cfg.self)
+		require.Equal(t, siteOf(0), first.cfg.self)
 	}
 	require.Equal(t, stateAlive, first.of(bound).state)
 	require.Equal(t, stateAlive, bound.of(first).state)
@@ -207,7 +207,7 @@ func TestWhoMovesForgetsNobody(t *testing.T) {
 func TestASeedThatLeadsToALearner(t *testing.T) {
 	s := newSociety(t)
 	a := s.learner(0, 9)
-	a.alias = addrOf(9)
+	a.alias = siteOf(9)
 	s.run(10 * time.Second)
 	require.True(t, a.joined())
 	s.after = append(s.after, func(*citizen) { require.True(t, a.joined()) })

@@ -109,7 +109,7 @@ func numberOf(addr netip.AddrPort) int {
 // node is the process that runs at an address, or the last that did.
 func (s *scenario) node(n int) (*citizen, error) {
 	for _, c := range slices.Backward(s.members) {
-		if c.cfg.self == addrOf(n) {
+		if c.cfg.self == siteOf(n) {
 			return c, nil
 		}
 	}
@@ -146,7 +146,7 @@ func (s *scenario) enter(a operands) error { return s.begin(a.nodes[0][0]) }
 
 // begin starts a process. Node 1 is its seed; to node 1 itself that means none.
 func (s *scenario) begin(n int) error {
-	if s.at(addrOf(n)) != nil {
+	if s.at(siteOf(n)) != nil {
 		return fmt.Errorf("node %d runs already", n)
 	}
 	s.society.join(n, 1)
@@ -225,7 +225,7 @@ func (s *scenario) slow(a operands) error {
 }
 
 // lentOf is where the process is that belongs at the address of a node, while another has that: nobody looks for it there.
-func lentOf(n int) netip.AddrPort { return addrOf(10_000 + n) }
+func lentOf(n int) netip.AddrPort { return siteOf(10_000 + n) }
 
 // lend takes a process its address away, at which it has been.
 func (s *scenario) lend(a operands) error {
@@ -239,11 +239,11 @@ func (s *scenario) giveBack(a operands) error {
 	if i < 0 {
 		return fmt.Errorf("node %d has its address", n)
 	}
-	if other := s.at(addrOf(n)); other != nil {
+	if other := s.at(siteOf(n)); other != nil {
 		other.dead = true
 	}
 	c := s.members[i]
-	c.place = addrOf(n)
+	c.place = siteOf(n)
 	s.members = append(slices.Delete(s.members, i, i+1), c) // it is the last that ran there
 	return nil
 }

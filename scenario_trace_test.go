@@ -193,24 +193,24 @@ func (l traceLine) String() string {
 func TestTraceIsMerged(t *testing.T) {
 	s := newSociety(t)
 	tr := newTrace(s)
-	ms := time.Millisecond
+	msec := time.Millisecond
 	all := []int{1, 2, 3, 5}
 	tr.list = []sighting{
-		{at: ms, what: "kill 4"},
-		{at: ms, who: 2, about: 4, what: "suspect", others: all},
-		{at: ms, who: 2, about: 6, what: "suspect", others: all},
-		{at: ms, who: 1, about: 4, what: "suspect", others: all},
-		{at: ms, who: 1, about: 4, what: "up", others: all},
-		{at: ms, who: 1, about: 4, what: "suspect", others: all},
-		{at: 2 * ms, who: 5, about: 4, what: "up", others: all},
-		{at: 2 * ms, who: 3, about: 4, what: "up", others: all},
-		{at: 2 * ms, who: 2, about: 4, what: "up", others: all},
-		{at: 2 * ms, who: 1, about: 4, what: "up", others: all},
-		{at: 2 * ms, who: 1, what: "raises its incarnation to 2", others: all},
-		{at: 3 * ms, who: 1, about: 5, what: "up"},
-		{at: 3 * ms, who: 2, about: 4, what: "offline"},
-		{at: 3 * ms, who: 1, about: 3, what: "up"},
-		{at: 3 * ms, who: 1, about: 4, what: "up"},
+		{at: msec, what: "kill 4"},
+		{at: msec, who: 2, about: 4, what: "suspect", others: all},
+		{at: msec, who: 2, about: 6, what: "suspect", others: all},
+		{at: msec, who: 1, about: 4, what: "suspect", others: all},
+		{at: msec, who: 1, about: 4, what: "up", others: all},
+		{at: msec, who: 1, about: 4, what: "suspect", others: all},
+		{at: 2 * msec, who: 5, about: 4, what: "up", others: all},
+		{at: 2 * msec, who: 3, about: 4, what: "up", others: all},
+		{at: 2 * msec, who: 2, about: 4, what: "up", others: all},
+		{at: 2 * msec, who: 1, about: 4, what: "up", others: all},
+		{at: 2 * msec, who: 1, what: "raises its incarnation to 2", others: all},
+		{at: 3 * msec, who: 1, about: 5, what: "up"},
+		{at: 3 * msec, who: 2, about: 4, what: "offline"},
+		{at: 3 * msec, who: 1, about: 3, what: "up"},
+		{at: 3 * msec, who: 1, about: 4, what: "up"},
 	}
 	require.Equal(t, `0.001s kill 4
 0.001s   1-2: 4 suspect

@@ -39,7 +39,7 @@ func TestWhoIsKeptStrainedFindsTheDead(t *testing.T) {
 
 // [MEM-31] A liar who doubts all, all the time, takes the others' words from one that is strained and has too many peers to ask. What it plans itself goes on.
 func TestWhoIsKeptStrainedFindsTheDeadBesideALiar(t *testing.T) {
-	for size, limit := range map[int]time.Duration{100: 2 * time.Second, 250: 13500 * ms} { // 250 nodes beat to each other every 12.5 s
+	for size, limit := range map[int]time.Duration{100: 2 * time.Second, 250: 13500 * msec} { // 250 nodes beat to each other every 12.5 s
 		s := newSociety(t)
 		all := s.grow(size)
 		a, liar := s.keepStrained(all[0]), all[1]
@@ -48,8 +48,8 @@ func TestWhoIsKeptStrainedFindsTheDeadBesideALiar(t *testing.T) {
 			took := time.Duration(0)
 			for !s.allOffline(a, []*citizen{dead}) {
 				s.accuseAll(a, liar)
-				s.run(50 * ms)
-				took += 50 * ms
+				s.run(50 * msec)
+				took += 50 * msec
 				require.Less(t, took, limit, "of %d", size)
 			}
 			t.Log("of", size, "known after", took)
@@ -68,17 +68,17 @@ func (s *society) accuseAll(to, liar *citizen) {
 // [MEM-31] A peer is late, and its calls are without answer, by the node's own plan, also while it waits for its turn because of what others say.
 func TestWhatOthersSayDoesNotPutOffOnesOwn(t *testing.T) {
 	for name, begin := range map[string]func(s *society, a *citizen, p *peer){
-		"late":       func(s *society, a *citizen, p *peer) { s.run(a.lateAt(p).Sub(s.now) + ms) },
+		"late":       func(s *society, a *citizen, p *peer) { s.run(a.lateAt(p).Sub(s.now) + msec) },
 		"unanswered": func(s *society, a *citizen, p *peer) { a.unanswered(s.now, p.tie.token) },
 	} {
 		s := newSociety(t)
 		all := s.grow(4)
 		a, p := all[0], all[0].of(all[1])
 		all[1].dead = true
-		s.run(10 * ms)
+		s.run(10 * msec)
 		a.strain.bound, a.strain.next[byHearsay] = 1000, s.now.Add(time.Hour)
 		s.forge(a, a.linkTo(all[2]), wire.Suspect{Target: p.target()})
-		s.run(10 * ms)
+		s.run(10 * msec)
 		require.Zero(t, p.probe.tries, "there is no turn for what others say")
 		require.False(t, p.probe.own)
 		begin(s, a, p)
@@ -98,7 +98,7 @@ func TestWhoDoesNotAnswerIsNotKeptWaiting(t *testing.T) {
 	all[1].dead = true
 	s.forge(a, a.linkTo(all[2]), wire.Suspect{Target: p.target()})
 	require.Equal(t, byHearsay, p.probe.lane())
-	s.run(ms)
+	s.run(msec)
 	require.EqualValues(t, 1, p.probe.tries)
 	require.Equal(t, bySilence, p.probe.lane())
 }
@@ -109,7 +109,7 @@ func TestWhoWaitedLongIsAskedFirst(t *testing.T) {
 	all := s.grow(4)
 	a, p := all[0], all[0].of(all[1])
 	s.forge(a, a.linkTo(all[2]), wire.Suspect{Target: p.target()})
-	s.now = s.now.Add(400 * ms) // its turn came late
+	s.now = s.now.Add(400 * msec) // its turn came late
 	a.watch(s.now, p)
 	require.False(t, p.probe.own)
 	require.EqualValues(t, 1, p.probe.tries)
@@ -165,7 +165,7 @@ func TestACrowdOnOneProcessorComesTogether(t *testing.T) {
 	begin()
 	together("at first")
 	s.cut = func(from, to *citizen) bool {
-		return addrOf(50).Compare(from.place) > 0 != (addrOf(50).Compare(to.place) > 0)
+		return siteOf(50).Compare(from.place) > 0 != (siteOf(50).Compare(to.place) > 0)
 	}
 	s.run(10 * time.Second)
 	s.cut = nil

@@ -62,14 +62,14 @@ func TestTheSlackFollowsLateWakeUps(t *testing.T) {
 	require.Zero(t, s.slack(), "it is not judged yet")
 	now = now.Add(strainEvery)
 	s.observe(now, 0, 0, 1000)
-	require.Equal(t, 1600*ms, s.slack())
+	require.Equal(t, 1600*msec, s.slack())
 	now = now.Add(3 * time.Second)
 	s.observe(now, 3*time.Second, 0, 1000)
 	require.Equal(t, 2*time.Second, s.slack(), "it stood still for longer than it would remember that")
-	for _, want := range []time.Duration{1600 * ms, 1280 * ms, 1024 * ms} {
+	for _, want := range []time.Duration{1600 * msec, 1280 * msec, 1024 * msec} {
 		now = now.Add(strainEvery)
 		s.observe(now, 0, 0, 1000)
-		require.InDelta(t, want, s.slack(), float64(ms))
+		require.InDelta(t, want, s.slack(), float64(msec))
 	}
 }
 
@@ -129,7 +129,7 @@ func TestWhoIsStrainedGoesOnAfterAStall(t *testing.T) {
 		require.Equal(t, stateAlive, suspect.state)
 		a.wakeAt = time.Time{} // this stall is over
 		for range 5 {
-			s.now = s.now.Add(ms) // for each its turn
+			s.now = s.now.Add(msec) // for each its turn
 			a.tick(s.now)
 			s.collect(a)
 		}
@@ -158,13 +158,13 @@ func TestWhoIsStrainedMeasuresNoRoundTrip(t *testing.T) {
 		s := newSociety(t)
 		all := s.grow(3)
 		a, p := all[0], all[0].of(all[1])
-		p.noteTrip(ms)
+		p.noteTrip(msec)
 		a.ping(s.now, p)
 		ping := p.inquiry.pings[0]
 		a.strain.bound = bound
-		s.now = s.now.Add(50 * ms) // the answer has come long ago
+		s.now = s.now.Add(50 * msec) // the answer has come long ago
 		s.forge(a, a.linkTo(all[1]), wire.Pong{Nonce: ping.nonce})
-		require.Equal(t, bound == 0, p.roundTrip() == 50*ms)
+		require.Equal(t, bound == 0, p.roundTrip() == 50*msec)
 	}
 }
 
@@ -221,7 +221,7 @@ func TestWhoIsStrainedRepeatsNoClaimOfAnother(t *testing.T) {
 
 // [MEM-31] and sends a List by MEM-20 every 300 ms for each datagram of the last one
 func TestWhoIsStrainedMendsRarely(t *testing.T) {
-	for bound, pause := range map[float64]time.Duration{0: 30 * ms, boundFirst: 30 * ms, 100: 300 * ms} {
+	for bound, pause := range map[float64]time.Duration{0: 30 * msec, boundFirst: 30 * msec, 100: 300 * msec} {
 		s := newSociety(t)
 		all := s.grow(4)
 		a := all[0]
@@ -238,7 +238,7 @@ func TestWhoAnswersNoHelloIsOpenedTo(t *testing.T) {
 	link := x.confirm(a, 1)
 	sent, opens := s.watch(a), s.opens(a, x.addr)
 	for range 1000 {
-		s.run(10 * ms)
+		s.run(10 * msec)
 		x.say(a, link, wire.Pong{}) // or it would be late
 		require.Equal(t, max(kindsOf(*sent)[wire.KindAnnounce]-10, 0), *opens)
 	}
@@ -256,7 +256,7 @@ func TestWhoIsStrainedAndMissesManyMendsNobody(t *testing.T) {
 		a := s.grow(3)[0]
 		link, sent := a.linkTo(s.members[1]), s.watch(a)
 		for i := range test.missing {
-			a.miss(s.now, addrOf(100+i))
+			a.miss(s.now, siteOf(100+i))
 		}
 		a.strain.bound = test.bound
 		for seq := range uint32(2) {
@@ -272,20 +272,20 @@ func TestWhoIsStrainedWaitsLonger(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)
 	a, p := all[0], all[0].of(all[1])
-	p.noteTrip(ms)
+	p.noteTrip(msec)
 	waits := func() []time.Duration {
 		a.ping(s.now, p)
 		suspect := *p
 		suspect.state, suspect.since, suspect.probe = stateSuspect, a.moment(s.now), probe{own: true}
 		return []time.Duration{
 			a.lateAt(p).Sub(s.now), a.watchAt(&suspect).Sub(s.now), a.patience(p), a.time(p.probe.at).Sub(s.now), a.helloGap(1, 0),
-			a.provingGap(&proving{hellos: 1, trip: ms}, 0),
+			a.provingGap(&proving{hellos: 1, trip: msec}, 0),
 		}
 	}
 	before := waits()
-	a.strain = strain{bound: 1000, late: 100 * ms}
+	a.strain = strain{bound: 1000, late: 100 * msec}
 	for i, d := range waits() {
-		want := []time.Duration{before[0] + 400*ms, before[1] + 400*ms, before[2] + 400*ms, before[3] + 100*ms, 400 * ms, 400 * ms}[i]
+		want := []time.Duration{before[0] + 400*msec, before[1] + 400*msec, before[2] + 400*msec, before[3] + 100*msec, 400 * msec, 400 * msec}[i]
 		require.Equal(t, want, d, "%d", i)
 	}
 }
