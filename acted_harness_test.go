@@ -40,7 +40,7 @@ func (x *acted) offer(c *citizen, o wire.Offer) uint64 {
 
 // give gives a process an Offer as it is.
 func (x *acted) give(c *citizen, o wire.Offer) {
-	c.offered(x.now, answered{Offer: o, from: x.addr})
+	c.Offered(x.now, answered{Offer: o, From: x.addr})
 	x.collect(c)
 }
 
@@ -53,10 +53,10 @@ func (x *acted) confirm(c *citizen, rank uint32) uint64 {
 func (x *acted) confirmLate(c *citizen, rank, stamp uint32) uint64 {
 	terms := &handshake.Terms{
 		Rank: rank, Stamp: stamp, TokenA: x.rng.Uint64() | 1, KeyA: x.key, AddrA: x.addr,
-		TokenB: x.rng.Uint64() | 1, KeyB: c.process.Key, AddrB: c.cfg.self,
+		TokenB: x.rng.Uint64() | 1, KeyB: c.process.Key, AddrB: c.cfg.Self,
 	}
 	c.links[terms.TokenB] = &bond{terms: terms}
-	c.made(x.now, wire.Process{Boot: x.boot(), Addr: x.addr}, terms.TokenB, terms.Order())
+	c.Made(x.now, wire.Process{Boot: x.boot(), Addr: x.addr}, terms.TokenB, terms.Order())
 	x.collect(c)
 	return terms.TokenB
 }
@@ -72,7 +72,7 @@ func (x *acted) introduce(c *citizen, link uint64, name string) {
 }
 
 func (x *acted) source(link uint64, msg wire.Message) source {
-	return source{addr: x.addr, link: link, tver: 1, size: wire.HeaderSize + len(msg.Append(nil))}
+	return source{Addr: x.addr, Link: link, Tver: 1, Size: wire.HeaderSize + len(msg.Append(nil))}
 }
 
 // isOpen reports whether a process has a link.

@@ -80,13 +80,13 @@ func (c Caller) appendOne(list []*Caller, r *route, isHere bool) []*Caller {
 // amendGroups puts one offer of a peer in the place of another where the route leads to its application.
 func (r *route) amendGroups(was, is peerRow) {
 	if was.row != nil {
-		g := r.ownGroup(was.peer.name)
+		g := r.ownGroup(was.peer.Name)
 		if g.drop(was); g.isEmpty() {
-			delete(r.groups, was.peer.name)
+			delete(r.groups, was.peer.Name)
 		}
 	}
 	if is.row != nil {
-		r.ownGroup(is.peer.name).take(is)
+		r.ownGroup(is.peer.Name).take(is)
 	}
 }
 

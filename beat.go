@@ -69,8 +69,8 @@ func (r *rotation) perSecond() float64 {
 	return float64(time.Second) / float64(r.spacing())
 }
 
-// beatsPerSecond is how many beats this node sends in a second.
-func (m *membership) beatsPerSecond() float64 { return m.rotation.perSecond() }
+// BeatsPerSecond is how many beats this node sends in a second.
+func (m *membership) BeatsPerSecond() float64 { return m.rotation.perSecond() }
 
 // nextAt is when the next beat is due; zero: there is nobody to beat to.
 func (r *rotation) nextAt() time.Time {
@@ -167,7 +167,7 @@ func (m *membership) mend(now time.Time, p *peer) {
 // lateAt is when a peer will be late. What comes from it meanwhile does not put its beat off: a node that said something to all
 // and died would owe nobody anything for a whole rotation.
 func (m *membership) lateAt(p *peer) time.Time {
-	return m.time(max(p.beatBy, p.heard)).Add(m.cfg.heartbeat.Margin + m.strain.slack())
+	return m.time(max(p.beatBy, p.heard)).Add(m.cfg.Heartbeat.Margin + m.strain.slack())
 }
 
 // isLate reports that it is.
@@ -197,7 +197,7 @@ func (m *membership) expect(p *peer, by time.Time) { p.beatBy = m.moment(by) }
 func (m *membership) watchAt(p *peer) time.Time {
 	switch {
 	case p.isDoubted():
-		return m.time(p.since).Add(m.cfg.heartbeat.Grace + m.strain.slack())
+		return m.time(p.since).Add(m.cfg.Heartbeat.Grace + m.strain.slack())
 	case p.probe.isOn() && !m.isPutOff(p):
 		return m.time(p.probe.at)
 	}
@@ -213,7 +213,7 @@ func (m *membership) noticeStall(now time.Time) {
 	if m.wakeAt.IsZero() || stood <= stalled {
 		return
 	}
-	m.wakeAt, m.out.stopped = now, stood
+	m.wakeAt, m.out.Stopped = now, stood
 	m.recover(now, stood)
 }
 

@@ -59,8 +59,8 @@ func TestViewsThatDifferAreMended(t *testing.T) {
 	all[2].peers.remove(all[2].of(a))
 	delete(a.links, all[2].boot)
 	delete(all[2].links, a.boot)
-	a.digest ^= wire.Digest(wire.Process{Addr: all[2].cfg.self, Boot: all[2].boot})
-	all[2].digest ^= wire.Digest(wire.Process{Addr: a.cfg.self, Boot: a.boot})
+	a.digest ^= wire.Digest(wire.Process{Addr: all[2].cfg.Self, Boot: all[2].boot})
+	all[2].digest ^= wire.Digest(wire.Process{Addr: a.cfg.Self, Boot: a.boot})
 	s.until(5*time.Second, "they have met", func() bool { return a.of(all[2]) != nil && all[2].of(a) != nil })
 }
 
@@ -87,7 +87,7 @@ func TestStoppedProcessBlamesNobody(t *testing.T) {
 	s.run(20 * time.Second)
 	for _, c := range all {
 		for _, e := range c.events {
-			require.True(t, e.news == newsUp || e.Addr == sick.cfg.self, "%v of %v", e.news, e.Addr)
+			require.True(t, e.News == newsUp || e.Addr == sick.cfg.Self, "%v of %v", e.News, e.Addr)
 		}
 	}
 }
@@ -146,14 +146,14 @@ func TestWhomNoListHelpsLeavesItToOthers(t *testing.T) {
 		s.run(time.Second - 10*time.Millisecond)
 	}
 	for _, c := range all[1:11] {
-		require.LessOrEqual(t, len(lists[c.cfg.self]), 8)
-		require.GreaterOrEqual(t, len(lists[c.cfg.self]), 6)
+		require.LessOrEqual(t, len(lists[c.cfg.Self]), 8)
+		require.GreaterOrEqual(t, len(lists[c.cfg.Self]), 6)
 	}
 	beats(900, all[11:], 1)
 	beats(901, all[11:], 1)
-	require.Len(t, lists[all[11].cfg.self], 1, "at once")
+	require.Len(t, lists[all[11].cfg.Self], 1, "at once")
 
-	other := all[1].cfg.self
+	other := all[1].cfg.Self
 	had := len(lists[other])
 	s.run(time.Minute)
 	beats(902, all[1:2], 0)

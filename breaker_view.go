@@ -38,7 +38,7 @@ func (n *Node) findCircuits(now time.Time, peers []*peerView, was openCircuits) 
 		return nil
 	}
 	for _, p := range peers {
-		if l := n.tokens.link(p.link); l != nil {
+		if l := n.tokens.link(p.Link); l != nil {
 			open = open.with(p.Process, l.openCircuits(now))
 		}
 		n.logCircuits(now, p, was[p.Process], open[p.Process])

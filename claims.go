@@ -48,7 +48,7 @@ func (m *membership) tickClaims(now time.Time) {
 			continue
 		}
 		c.left--
-		c.at = now.Add(m.cfg.heartbeat.ProbeEvery)
+		c.at = now.Add(m.cfg.Heartbeat.ProbeEvery)
 		for _, p := range m.peers.list {
 			if p.isMember() || p == c.about {
 				m.tell(p, c.msg)
@@ -106,7 +106,7 @@ func (m *membership) refute(now time.Time, from *peer, t wire.Target) {
 
 // onSuspect hears that another doubts a peer. Some of us find out for themselves.
 func (m *membership) onSuspect(now time.Time, from *peer, t wire.Target) {
-	if t.Boot == m.cfg.boot {
+	if t.Boot == m.cfg.Boot {
 		m.refute(now, from, t)
 		return
 	}
@@ -151,7 +151,7 @@ func (m *membership) answerDoubt(now time.Time, from *peer, t wire.Target) {
 // onOffline hears that another has given a peer up. It is a witness, and it may be believed as soon as our own Pings were in
 // vain.
 func (m *membership) onOffline(now time.Time, from *peer, t wire.Target) {
-	if t.Boot == m.cfg.boot {
+	if t.Boot == m.cfg.Boot {
 		m.refute(now, from, t)
 		return
 	}
@@ -186,7 +186,7 @@ func (m *membership) takeUp(now time.Time, p, from *peer) {
 		p.probe = probe{at: m.moment(now), checks: checkTimes, path: p.probe.path, own: p.probe.own}
 	}
 	p.probe.told, p.accuser = true, from
-	p.inquiry.until = m.moment(now.Add(m.cfg.heartbeat.Grace + m.cfg.heartbeat.ProbeEvery)) // an Offline is due before
+	p.inquiry.until = m.moment(now.Add(m.cfg.Heartbeat.Grace + m.cfg.Heartbeat.ProbeEvery)) // an Offline is due before
 	m.schedule(p)
 }
 
@@ -210,16 +210,16 @@ func (m *membership) giveUp(now time.Time, p *peer) {
 
 // lateCheck is when those ask who leave it to others at first: most doubts are settled by then, and all others not yet.
 func (m *membership) lateCheck() time.Duration {
-	quarter := m.cfg.heartbeat.Grace / 4
+	quarter := m.cfg.Heartbeat.Grace / 4
 	return quarter + time.Duration(m.rng.Int64N(int64(quarter)+1))
 }
 
 // checkEvery is the time between two Pings to a peer that others doubt.
 func (m *membership) checkEvery(p *peer) time.Duration {
 	if p.probe.quick {
-		return m.cfg.heartbeat.ProbeEvery / 2
+		return m.cfg.Heartbeat.ProbeEvery / 2
 	}
-	return m.cfg.heartbeat.ProbeEvery
+	return m.cfg.Heartbeat.ProbeEvery
 }
 
 // isBeingChecked reports that what others say of a peer is being looked into. It is asked first, however late its turn comes.

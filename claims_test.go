@@ -95,7 +95,7 @@ func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 			p := a.of(target)
 			p.trip = uint32(test.trip.Microseconds())
 			if test.accused > 0 {
-				s.forge(a, a.linkTo(liar), wire.Suspect{Target: wire.Target{Addr: a.cfg.self, Boot: a.cfg.boot}})
+				s.forge(a, a.linkTo(liar), wire.Suspect{Target: wire.Target{Addr: a.cfg.Self, Boot: a.cfg.Boot}})
 				s.run(test.accused)
 			}
 			s.cut = func(from, to *citizen) bool { return from == target || to == target }
@@ -224,7 +224,7 @@ func TestDeathIsFoundThoughOthersOnlyDoubt(t *testing.T) {
 			target.dead = true
 			s.run(10 * time.Millisecond)
 			if probing {
-				a.unanswered(s.now, a.of(target).tie.token)
+				a.Unanswered(s.now, a.of(target).tie.token)
 				s.collect(a)
 			}
 			start := s.now
@@ -247,7 +247,7 @@ func TestTargetRefutes(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
 	a, target := all[0], all[2]
-	claimed := func(inc uint32) wire.Target { return wire.Target{Addr: target.cfg.self, Boot: target.boot, Inc: inc} }
+	claimed := func(inc uint32) wire.Target { return wire.Target{Addr: target.cfg.Self, Boot: target.boot, Inc: inc} }
 	sent := s.watch(target)
 	s.forge(target, target.linkTo(a), wire.Suspect{Target: claimed(7)})
 	s.run(0)
@@ -287,7 +287,7 @@ func TestAccuserWhoIsGoneIsToldNothing(t *testing.T) {
 	s.join(1, 0) // another process takes its address
 	s.run(20 * time.Millisecond)
 	require.Nil(t, a.of(accuser))
-	require.Equal(t, accuser.cfg.self, *a.of(target).view(nil).accuser)
+	require.Equal(t, accuser.cfg.Self, *a.of(target).view(nil).Accuser)
 	sent := s.watch(a)
 	s.cut = nil
 	s.until(100*time.Millisecond, "it answers", func() bool { return a.of(target).state == stateAlive })
@@ -351,12 +351,12 @@ func TestDeathDuringAProbeIsKnownAsSoon(t *testing.T) {
 	all := s.grow(5)
 	a, target := all[0], all[2]
 	s.cut = func(from, to *citizen) bool { return from == target && to == a }
-	a.unanswered(s.now, a.of(target).tie.token)
+	a.Unanswered(s.now, a.of(target).tie.token)
 	s.collect(a)
 	s.until(100*time.Millisecond, "a witness vouches for it", func() bool { return a.of(target).probe.lives })
 	target.dead = true
 	for _, c := range all[3:] {
-		c.unanswered(s.now, c.of(target).tie.token) // they call it
+		c.Unanswered(s.now, c.of(target).tie.token) // they call it
 		s.collect(c)
 	}
 	s.until(3*time.Second, "the others know", func() bool {

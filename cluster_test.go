@@ -91,7 +91,7 @@ func (c *cluster) until(limit time.Duration, what string, holds func() bool) tim
 func count(n *Node, s State) int {
 	k := 0
 	for _, p := range n.view.Load().peers {
-		if State(p.state) == s {
+		if State(p.State) == s {
 			k++
 		}
 	}

@@ -130,13 +130,13 @@ func (m *membership) contactNamed(now time.Time, addr netip.AddrPort, own, yield
 // newContact makes a contact, or none if the address is of no use or there are too many.
 func (m *membership) newContact(now time.Time, c contact) *contact {
 	s := &m.contacts
-	if m.isLearning() || c.addr == m.cfg.self || !isUsable(c.addr, c.addr) {
+	if m.isLearning() || c.addr == m.cfg.Self || !isUsable(c.addr, c.addr) {
 		return nil
 	}
 	if s.waiting()+len(m.provings) >= contactsMax || c.named && !c.own && s.named >= contactsMax/2 {
 		return nil
 	}
-	c.token, c.began, c.until = m.cfg.open(1), now, now.Add(contactFor)
+	c.token, c.began, c.until = m.cfg.Open(1), now, now.Add(contactFor)
 	if p := m.peers.byAddr[c.addr]; p != nil {
 		c.rank = p.rank()
 	}
@@ -164,11 +164,11 @@ func (m *membership) openTo(now time.Time, c *contact) {
 		c.at = now.Add(m.helloGap(c.tries, m.crowd()))
 		m.contacts.at = pace.Earliest(m.contacts.at, c.at)
 	}
-	if m.learner.on && asksInstead(m.cfg.self, c.addr) {
+	if m.learner.on && asksInstead(m.cfg.Self, c.addr) {
 		m.askAddress(c.addr)
 		return
 	}
-	m.out.opens = append(m.out.opens, openTo{to: c.addr, token: c.token, rank: c.rank, self: m.cfg.self})
+	m.out.Opens = append(m.out.Opens, openTo{To: c.addr, Token: c.token, Rank: c.rank, Self: m.cfg.Self})
 }
 
 // contactOther contacts the address that an Offer names in place of the one of a seed that was asked. The Offer has paid for one Open.
@@ -188,11 +188,11 @@ func (m *membership) endContact(c *contact) {
 		return
 	}
 	if c.token != 0 {
-		m.out.forget = append(m.out.forget, c.token)
+		m.out.Forget = append(m.out.Forget, c.token)
 	}
 	m.contacts.end(c)
 	if m.contacts.waiting() == 0 {
-		m.out.changed = true // we may have joined
+		m.out.Changed = true // we may have joined
 	}
 }
 
@@ -230,10 +230,10 @@ func (m *membership) tickContact(now time.Time, c *contact) {
 
 // openTo is an Open to be sent.
 type openTo struct {
-	to    netip.AddrPort
-	token uint64
-	rank  uint32
-	self  netip.AddrPort
+	To    netip.AddrPort
+	Token uint64
+	Rank  uint32
+	Self  netip.AddrPort
 }
 
 // highest is the highest rank of the links that we hold to a peer; 0: there is none.

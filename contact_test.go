@@ -61,12 +61,12 @@ func TestASeedThatAdvertisesAnotherAddress(t *testing.T) {
 	seed := s.join(0)
 	seed.alias = siteOf(60)
 	a := s.join(1, 60)
-	opens := s.opens(a, seed.cfg.self)
+	opens := s.opens(a, seed.cfg.Self)
 	s.until(2*time.Millisecond, "the seed is a peer", func() bool { return a.of(seed) != nil })
-	require.Equal(t, seed.cfg.self, a.joining.placeOf(siteOf(60)))
+	require.Equal(t, seed.cfg.Self, a.joining.placeOf(siteOf(60)))
 	s.run(time.Minute)
 	require.Equal(t, 1, *opens)
-	require.True(t, a.joined())
+	require.True(t, a.Joined())
 	require.Len(t, a.peers.sorted(), 1)
 }
 
@@ -230,7 +230,7 @@ func TestSeedsAreContactedWhateverOthersName(t *testing.T) {
 	for _, addrs := range slices.Collect(slices.Chunk(addrsFrom(1000, 6000), 20)) {
 		x.say(a, link, hearsay(20, addrs...))
 	}
-	a.setSeeds(s.now, []netip.AddrPort{siteOf(50)}, false)
+	a.SetSeeds(s.now, []netip.AddrPort{siteOf(50)}, false)
 	opens := s.opens(a, siteOf(50))
 	s.run(100 * time.Millisecond)
 	require.Positive(t, *opens)

@@ -17,9 +17,9 @@ func TestEachContactHasItsOwnToken(t *testing.T) {
 		tokens, numbers := map[uint64]int{}, map[uint64]bool{}
 		for range 5 {
 			for range 3 { // the same contact, each time
-				s.members.setSeeds(time.Now(), []netip.AddrPort{addrOf(3)}, false)
+				s.members.SetSeeds(time.Now(), []netip.AddrPort{addrOf(3)}, false)
 				s.turn()
-				s.members.setSeeds(time.Now(), nil, false)
+				s.members.SetSeeds(time.Now(), nil, false)
 			}
 			for _, b := range s.script.take() {
 				m, err := wire.ConsumeOpen(b)

@@ -59,7 +59,7 @@ func awaitCrowd(t *testing.T, nodes []*Node) {
 		for _, n := range nodes {
 			alive := 0
 			for _, p := range n.view.Load().peers {
-				if State(p.state) == Alive && p.tver > 0 {
+				if State(p.State) == Alive && p.Tver > 0 {
 					alive++
 				}
 			}

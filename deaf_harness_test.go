@@ -47,7 +47,7 @@ func (n *Node) doubt(now time.Time, peers ...netip.AddrPort) {
 	}
 	n.hear(tokens...)
 	for _, token := range tokens {
-		n.members.unanswered(now, token)
+		n.members.Unanswered(now, token)
 	}
 	n.carryOut(now)
 }

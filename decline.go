@@ -37,7 +37,7 @@ func (m *membership) refused(now time.Time, link uint64, msg wire.Message) bool 
 		return false
 	}
 	m.noteDeclined(now, m.provings[i].Process)
-	m.unmade(link)
-	m.out.close, m.out.changed = append(m.out.close, link), true
+	m.Unmade(link)
+	m.out.Close, m.out.Changed = append(m.out.Close, link), true
 	return true
 }

@@ -11,7 +11,7 @@ import (
 // BenchmarkDelta takes a change of one row of a table of 10,000.
 func BenchmarkDelta(b *testing.B) {
 	now := time.Now()
-	m := newMembership(memberConfig{self: siteOf(0), boot: 1, heartbeat: usual, maxPeers: maxPeers}, now, rand.New(rand.NewPCG(5, 5)))
+	m := newMembership(memberConfig{Self: siteOf(0), Boot: 1, Heartbeat: usual, MaxPeers: maxPeers}, now, rand.New(rand.NewPCG(5, 5)))
 	p := &peer{Process: wire.Process{Boot: 2, Addr: siteOf(1)}, tie: tie{token: 1}, name: "app", inc: 1}
 	m.peers.add(p)
 	m.holdTable(p, 1, rowsOf(upTo(wire.MaxFunctions)...))
@@ -26,6 +26,6 @@ func BenchmarkDelta(b *testing.B) {
 		d[i%2].Base, d[i%2].Version = p.tver, p.tver+1
 		now = now.Add(time.Second)
 		m.onDelta(now, p, d[i%2])
-		m.take()
+		m.Take()
 	}
 }

@@ -52,7 +52,7 @@ func TestChangesOfALargeTable(t *testing.T) {
 		sent := s.watch(owner)
 		for version, numbers := range [][]int{upTo(400), upTo(401), append(upTo(399), 500), upTo(90), upTo(1), upTo(401), upTo(300)} {
 			*sent = nil
-			owner.setTable(s.now, uint32(version+2), wire.AppendTable(nil, rowsOf(numbers...)))
+			owner.SetTable(s.now, uint32(version+2), wire.AppendTable(nil, rowsOf(numbers...)))
 			s.collect(owner)
 			s.run(5 * time.Second)
 			for _, c := range all[1:] {
@@ -72,7 +72,7 @@ func TestDeltaIsChecked(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(2)
 	a, liar := all[0], all[1]
-	liar.setTable(s.now, 2, wire.AppendTable(nil, rowsOf(1, 2)))
+	liar.SetTable(s.now, 2, wire.AppendTable(nil, rowsOf(1, 2)))
 	s.collect(liar)
 	s.run(time.Second)
 	held, link := a.of(liar).functions, a.linkTo(liar)

@@ -19,7 +19,7 @@ const departPoll = 2 * time.Millisecond // between two looks at this process's o
 // if the node is closed already. It may be called by many goroutines at once.
 func (n *Node) Leave(ctx context.Context) error {
 	n.timetable.close()
-	err := n.do(n.members.drain)
+	err := n.do(n.members.Drain)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (n *Node) isCalling() bool {
 
 // noteDrained begins to refuse calls once no peer makes any.
 func (n *Node) noteDrained() {
-	if n.members.isDrained() && n.refusing.CompareAndSwap(false, true) {
+	if n.members.IsDrained() && n.refusing.CompareAndSwap(false, true) {
 		close(n.drainedc)
 	}
 }
@@ -76,6 +76,6 @@ func (n *Node) answerDrain(link uint64) {
 	}
 	l.draining.Store(true)
 	if l.inflight.Load() == 0 {
-		n.send([]memberMessage{{link: link, msg: wire.Drain{Answer: true}}})
+		n.send([]memberMessage{{Link: link, Msg: wire.Drain{Answer: true}}})
 	}
 }

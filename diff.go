@@ -24,10 +24,10 @@ const (
 // own functions are not among them.
 func rowChanges(was, is *peerView) iter.Seq2[rowChange, string] {
 	return func(yield func(rowChange, string) bool) {
-		if isSameTable(was.functions, is.functions) {
+		if isSameTable(was.Functions, is.Functions) {
 			return
 		}
-		for old, row := range rowPairs(was.functions, is.functions) {
+		for old, row := range rowPairs(was.Functions, is.Functions) {
 			name := nameOf(old, row)
 			for _, change := range changesOf(old, row) {
 				if !wire.IsOwn(name) && !yield(change, name) {

@@ -20,8 +20,8 @@ type draining struct {
 	pace time.Duration // after that
 }
 
-// drain begins to ask every peer to call us no more, unless it has begun.
-func (m *membership) drain(now time.Time) {
+// Drain begins to ask every peer to call us no more, unless it has begun.
+func (m *membership) Drain(now time.Time) {
 	if m.draining.on {
 		return
 	}
@@ -34,8 +34,8 @@ func (m *membership) drain(now time.Time) {
 	m.tickDrain(now)
 }
 
-// isDrained reports that nobody calls us any more, nor will.
-func (m *membership) isDrained() bool { return m.draining.on && len(m.draining.from) == 0 }
+// IsDrained reports that nobody calls us any more, nor will.
+func (m *membership) IsDrained() bool { return m.draining.on && len(m.draining.from) == 0 }
 
 // tickDrain asks those again who have not answered. Who is gone, or cannot be reached, is not waited for.
 func (m *membership) tickDrain(now time.Time) {
@@ -65,8 +65,8 @@ func (m *membership) onDrain(p *peer, msg wire.Drain) {
 		m.draining.from = slices.DeleteFunc(m.draining.from, func(q *peer) bool { return q == p })
 		return
 	}
-	m.out.drain = append(m.out.drain, p.tie.token)
+	m.out.Drain = append(m.out.Drain, p.tie.token)
 	if !p.draining {
-		p.draining, m.out.changed = true, true
+		p.draining, m.out.Changed = true, true
 	}
 }

@@ -18,7 +18,7 @@ func TestDrainingIsAnswered(t *testing.T) {
 		c.settle(time.Second)
 		l := caller.linkWith(provider)
 		l.inflight.Add(1)
-		require.NoError(t, provider.do(func(now time.Time) { provider.members.drain(now) }))
+		require.NoError(t, provider.do(func(now time.Time) { provider.members.Drain(now) }))
 		time.Sleep(time.Second)
 		require.False(t, provider.refusing.Load())
 		require.True(t, l.draining.Load())

@@ -22,7 +22,7 @@ func TestDraining(t *testing.T) {
 			asked++
 		}
 	}
-	leaver.drain(s.now)
+	leaver.Drain(s.now)
 	s.collect(leaver)
 	s.run(29 * time.Millisecond)
 	require.Equal(t, 3, asked)
@@ -47,9 +47,9 @@ func TestDraining(t *testing.T) {
 		answer(c)
 	}
 	answer(late)
-	require.False(t, leaver.isDrained())
+	require.False(t, leaver.IsDrained())
 	all[3].dead = true
-	s.until(3*time.Second, "who is dead is not waited for", leaver.isDrained)
+	s.until(3*time.Second, "who is dead is not waited for", leaver.IsDrained)
 	before = asked
 	s.run(time.Second)
 	require.Equal(t, before, asked)

@@ -121,7 +121,7 @@ func (n *Node) linkTo(node uint64) *link {
 	v := n.view.Load()
 	for i := range v.peers {
 		if p := v.peers[i]; p.Hash() == node {
-			return n.tokens.link(p.link)
+			return n.tokens.link(p.Link)
 		}
 	}
 	return nil

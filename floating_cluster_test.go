@@ -84,7 +84,7 @@ func allKnow(nodes []*Node) bool {
 	for _, n := range nodes {
 		for _, other := range nodes {
 			reaches := func(p *peerView) bool {
-				return p.Boot == other.process.Boot && State(p.state) == Alive && !p.unreachable
+				return p.Boot == other.process.Boot && State(p.State) == Alive && !p.Unreachable
 			}
 			if n != other && !slices.ContainsFunc(n.view.Load().peers, reaches) {
 				return false

@@ -35,7 +35,7 @@ func TestOverTheLimitNothingFlaps(t *testing.T) {
 		s.run(2 * time.Minute)
 		for _, c := range s.members {
 			for _, e := range c.events {
-				require.Equal(t, newsUp, e.news, "a free place may be taken")
+				require.Equal(t, newsUp, e.News, "a free place may be taken")
 			}
 			require.LessOrEqual(t, len(c.peers.list), most)
 		}

@@ -152,12 +152,12 @@ func (n *Node) wrong(living map[netip.AddrPort]*Node, dead map[netip.AddrPort]St
 		switch {
 		case seen[p.Addr]:
 			list = append(list, fmt.Sprintf("%v has %v twice", n.Addr(), p.Addr))
-		case lives && (p.Boot != other.process.Boot || State(p.state) != Alive || p.unreachable):
-			list = append(list, fmt.Sprintf("%v says that %v is %v", n.Addr(), p.Addr, p.state))
-		case !lives && (State(p.state) == Alive || State(p.state) == Suspect || known && State(p.state) != said):
-			list = append(list, fmt.Sprintf("%v says that %v, which is dead, is %v", n.Addr(), p.Addr, p.state))
+		case lives && (p.Boot != other.process.Boot || State(p.State) != Alive || p.Unreachable):
+			list = append(list, fmt.Sprintf("%v says that %v is %v", n.Addr(), p.Addr, p.State))
+		case !lives && (State(p.State) == Alive || State(p.State) == Suspect || known && State(p.State) != said):
+			list = append(list, fmt.Sprintf("%v says that %v, which is dead, is %v", n.Addr(), p.Addr, p.State))
 		case !lives:
-			dead[p.Addr] = State(p.state)
+			dead[p.Addr] = State(p.State)
 			continue
 		}
 		seen[p.Addr] = true
@@ -173,7 +173,7 @@ func (c *cluster) say(of *Node, s State) int {
 	k := 0
 	for _, n := range c.live() {
 		for _, p := range n.view.Load().peers {
-			if p.Boot == of.process.Boot && State(p.state) == s {
+			if p.Boot == of.process.Boot && State(p.State) == s {
 				k++
 			}
 		}

@@ -20,8 +20,8 @@ func (m *membership) planHealing(now time.Time) {
 	}
 }
 
-// healNow has all contacted that healing would contact soon.
-func (m *membership) healNow(now time.Time) { m.healAt = now }
+// HealNow has all contacted that healing would contact soon.
+func (m *membership) HealNow(now time.Time) { m.healAt = now }
 
 // tickHealing contacts one offline peer at random, and of the seeds where nobody is as many as should be all: a process that begins anew there
 // knows nobody, and others come to it meanwhile.

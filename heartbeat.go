@@ -76,7 +76,7 @@ func (n *Node) loop() {
 			now = time.Now()
 			n.leave(now)
 		}
-		n.members.observe(now, now.Sub(next), n.stats.inboxFull.Load())
+		n.members.Observe(now, now.Sub(next), n.stats.inboxFull.Load())
 	}
 	n.takeDown(now)
 }
@@ -106,7 +106,7 @@ func (n *Node) receive(now time.Time, in inbound) {
 			return // the link was refused
 		}
 	}
-	n.members.receive(now, in.source, in.msg)
+	n.members.Receive(now, in.source, in.msg)
 }
 
 // step does all that is due and returns when to step next.
@@ -116,14 +116,14 @@ func (n *Node) step(now time.Time) time.Time {
 	due, silent := n.timers.run(now)
 	for _, l := range silent {
 		n.noteSilent(now, l)
-		n.members.unanswered(now, l.token)
+		n.members.Unanswered(now, l.token)
 	}
 	if !n.tableAt.IsZero() && !now.Before(n.tableAt) {
 		n.carryOut(now) // what says the table of before goes under its version
 		n.tellTable(now)
 	}
 	n.lookUpNames(now)
-	n.members.tick(now)
+	n.members.Tick(now)
 	n.carryOut(now)
 	n.noteDrained()
 	n.tendLinks(now)
@@ -136,7 +136,7 @@ func (n *Node) step(now time.Time) time.Time {
 	}
 	n.noteSilence(now)
 	n.noteTrouble(now)
-	next := pace.Earliest(due, n.members.nextTimeout())
+	next := pace.Earliest(due, n.members.NextTimeout())
 	next = pace.Earliest(pace.Earliest(next, n.tendAt), n.publishAt)
 	next = pace.Earliest(next, pace.Earliest(n.tableAt, pace.Earliest(pace.Earliest(n.seeds.at, n.idle.Next()), pace.Earliest(n.seeds.tellAt, n.circuitsAt))))
 	if next.IsZero() {
@@ -148,44 +148,44 @@ func (n *Node) step(now time.Time) time.Time {
 
 // carryOut does what the membership asks for.
 func (n *Node) carryOut(now time.Time) {
-	e := n.members.take()
+	e := n.members.Take()
 	n.noteSelf(now)
-	for _, terms := range e.begin {
+	for _, terms := range e.Begin {
 		n.beginLink(now, terms)
 	}
-	for _, s := range e.succeed {
+	for _, s := range e.Succeed {
 		n.succeedLink(now, s)
 	}
-	n.fail(e.offline, textOffline)
-	n.fail(e.left, textRestart)
-	n.fail(e.cut, textCut)
-	n.noteOpens(now, e.opens)
-	n.sendOpens(e.opens)
-	n.send(e.send)
-	for _, token := range e.forget {
+	n.fail(e.Offline, textOffline)
+	n.fail(e.Left, textRestart)
+	n.fail(e.Cut, textCut)
+	n.noteOpens(now, e.Opens)
+	n.sendOpens(e.Opens)
+	n.send(e.Send)
+	for _, token := range e.Forget {
 		n.tokens.forget(token)
 	}
-	for _, link := range e.drain {
+	for _, link := range e.Drain {
 		n.answerDrain(link)
 	}
-	for _, link := range e.close {
+	for _, link := range e.Close {
 		n.closeLink(now, link)
 	}
-	for _, p := range e.pull {
+	for _, p := range e.Pull {
 		n.pull(now, p)
 	}
-	for _, id := range e.crowded {
+	for _, id := range e.Crowded {
 		n.crowded(now, id)
 	}
-	for _, id := range e.spoilt {
+	for _, id := range e.Spoilt {
 		n.spoilt(now, id)
 	}
-	for _, ev := range e.events {
+	for _, ev := range e.Events {
 		n.logEvent(now, ev)
 	}
-	n.noteStopped(e.stopped)
-	n.stats.unusable.Add(e.unusable)
-	if e.changed {
+	n.noteStopped(e.Stopped)
+	n.stats.unusable.Add(e.Unusable)
+	if e.Changed {
 		n.publishSoon()
 	}
 }
@@ -202,7 +202,7 @@ func (n *Node) fail(links []uint64, text []byte) {
 // send puts messages on their way. Each link flushes once.
 func (n *Node) send(out []memberMessage) {
 	for _, o := range out {
-		if l := n.tokens.link(o.link); l != nil && l.queue(o.msg) {
+		if l := n.tokens.link(o.Link); l != nil && l.queue(o.Msg) {
 			n.touched = append(n.touched, l)
 		}
 	}
@@ -218,13 +218,13 @@ func (n *Node) leave(now time.Time) {
 	for _, l := range n.tokens.all() {
 		l.fail(outcome{code: Closed, body: textClosed})
 	}
-	n.members.leave(now)
+	n.members.Leave(now)
 	n.carryOut(now)
 }
 
 // hasLeft reports that all is said, or that nobody would hear it.
 func (n *Node) hasLeft(now time.Time) bool {
-	return n.members.hasLeft(now) || n.members.isLeaving() && n.deaf.Load()
+	return n.members.HasLeft(now) || n.members.IsLeaving() && n.deaf.Load()
 }
 
 // takeDown is the end.
@@ -299,7 +299,7 @@ func (k EventKind) remedy() string {
 // logEvent tells the operator what changed in the cluster.
 func (n *Node) logEvent(now time.Time, e memberEvent) {
 	if suppressed, ok := n.memberLines.AllowOf(now, memberBurst); ok {
-		kind := eventOf(e.news)
-		n.log.Log(kind.level(), "broach: "+kind.String(), "addr", e.Addr, "name", e.name, "check", kind.remedy(), "suppressed", suppressed)
+		kind := eventOf(e.News)
+		n.log.Log(kind.level(), "broach: "+kind.String(), "addr", e.Addr, "name", e.Name, "check", kind.remedy(), "suppressed", suppressed)
 	}
 }

@@ -22,9 +22,9 @@ const (
 // hello is what we say of ourselves in a message of at most limit bytes. seen is the version of the table that we hold of who is told. If our table
 // does not fit it is left out, and the peer pulls it; if names and tags do not fit either, the whole follows.
 func (m *membership) hello(seen uint32, limit int) wire.Hello {
-	bare := wire.Hello{Inc: m.inc, Seen: seen, Addr: m.cfg.self}
+	bare := wire.Hello{Inc: m.inc, Seen: seen, Addr: m.cfg.Self}
 	named := bare
-	named.Name, named.Version, named.Tags = m.cfg.name, m.cfg.version, m.cfg.tags
+	named.Name, named.Version, named.Tags = m.cfg.Name, m.cfg.Version, m.cfg.Tags
 	size := len(wire.Welcome{Hello: named}.Append(nil))
 	switch {
 	case size > limit:
@@ -84,10 +84,10 @@ func (m *membership) greetAgain(now time.Time, p *peer) {
 
 // onAnnounce answers a hello. Whom we have sent no beat yet is told when the first comes.
 func (m *membership) onAnnounce(now time.Time, p *peer, src source, h wire.Hello) {
-	m.update(now, p, src.tver, h)
-	m.send(src.link, wire.Welcome{Answers: h.Inc, Hello: m.hello(p.tver, helloMax)})
+	m.update(now, p, src.Tver, h)
+	m.send(src.Link, wire.Welcome{Answers: h.Inc, Hello: m.hello(p.tver, helloMax)})
 	if p.tie.beats.out == 0 {
-		m.send(src.link, m.ack(p))
+		m.send(src.Link, m.ack(p))
 	}
 }
 
@@ -96,8 +96,8 @@ func (m *membership) onWelcome(now time.Time, p *peer, src source, msg wire.Welc
 	if msg.Answers == m.inc {
 		m.noteAnswer(now, p)
 	}
-	m.update(now, p, src.tver, msg.Hello)
-	m.send(src.link, m.ack(p))
+	m.update(now, p, src.Tver, msg.Hello)
+	m.send(src.Link, m.ack(p))
 	m.catchUp(now, p)
 	m.continueJoin(now, p)
 }
@@ -143,7 +143,7 @@ func (m *membership) noteSeen(p *peer, version uint32) {
 
 // makeRoom reports whether there is room for another peer. At a full table the one goes that has been offline, or gone, for the longest time.
 func (m *membership) makeRoom(now time.Time) bool {
-	if len(m.peers.list) < m.cfg.maxPeers {
+	if len(m.peers.list) < m.cfg.MaxPeers {
 		return true
 	}
 	oldest := m.longestGone(now)
@@ -165,9 +165,9 @@ func (m *membership) longestGone(now time.Time) (oldest *peer) {
 	return oldest
 }
 
-// isFull reports that no other peer can be taken.
-func (m *membership) isFull(now time.Time) bool {
-	return len(m.peers.list) >= m.cfg.maxPeers && m.longestGone(now) == nil
+// IsFull reports that no other peer can be taken.
+func (m *membership) IsFull(now time.Time) bool {
+	return len(m.peers.list) >= m.cfg.MaxPeers && m.longestGone(now) == nil
 }
 
 // admit adds a peer, in place of old if that is not nil.
@@ -209,7 +209,7 @@ func (m *membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 	isNew := !p.isIntroduced()
 	if h.Inc > p.inc || p.tver == 0 {
 		p.inc = max(p.inc, h.Inc)
-		m.out.changed = true
+		m.out.Changed = true
 	}
 	p.name, p.extras = h.Name, extrasOf(h)
 	if isNew {

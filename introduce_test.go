@@ -77,7 +77,7 @@ func TestTablesReachEverybodyThroughLoss(t *testing.T) {
 	all := s.grow(5)
 	s.loss = 0.5
 	version := func(n uint32) {
-		all[2].setTable(s.now, n, wire.AppendTable(nil, []wire.Function{{Name: "f", Signature: strings.Repeat("x", int(n))}}))
+		all[2].SetTable(s.now, n, wire.AppendTable(nil, []wire.Function{{Name: "f", Signature: strings.Repeat("x", int(n))}}))
 		s.collect(all[2])
 	}
 	version(2)
@@ -108,7 +108,7 @@ func TestATableThatChangesDuringTheIntroduction(t *testing.T) {
 			s := newSociety(t)
 			both := []*citizen{s.join(0), s.join(1, 0)}
 			s.run(after)
-			both[who].setTable(s.now, 2, wire.AppendTable(nil, []wire.Function{{Name: "f", Signature: "()"}}))
+			both[who].SetTable(s.now, 2, wire.AppendTable(nil, []wire.Function{{Name: "f", Signature: "()"}}))
 			s.collect(both[who])
 			s.run(2 * time.Millisecond)
 			p := both[1-who].of(both[who])
@@ -129,7 +129,7 @@ func TestTableIsPulledWhenItIsNotPushed(t *testing.T) {
 	}
 	table := wire.AppendTable(nil, many)
 	require.Greater(t, len(table), helloMax)
-	all[0].setTable(s.now, 2, table)
+	all[0].SetTable(s.now, 2, table)
 	s.collect(all[0])
 	s.run(time.Second)
 	require.Len(t, all[1].of(all[0]).functions, 100)
@@ -148,7 +148,7 @@ func TestTableIsPulledWhenItIsNotPushed(t *testing.T) {
 func TestTableOfAnOfflinePeerIsKept(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)
-	all[1].setTable(s.now, 2, wire.AppendTable(nil, []wire.Function{{Name: "f", Signature: "()"}}))
+	all[1].SetTable(s.now, 2, wire.AppendTable(nil, []wire.Function{{Name: "f", Signature: "()"}}))
 	s.collect(all[1])
 	s.run(time.Second)
 	s.cut = func(from, to *citizen) bool { return from == all[1] || to == all[1] }
@@ -212,11 +212,11 @@ func TestWhoHasNotSaidWhoItIsIsNotShown(t *testing.T) {
 	link := x.confirm(a, 1)
 	x.say(a, link, wire.Beat{Seq: 1, Promise: 1000, Inc: 1, Digest: a.digest})
 	require.Equal(t, stateAlive, a.peers.byAddr[x.addr].state)
-	require.Len(t, a.view(), 1)
+	require.Len(t, a.View(), 1)
 	require.Empty(t, a.events)
 	x.introduce(a, link, "late")
 	require.Equal(t, []memberEvent{{x.entry(), "late", newsUp}}, a.events)
-	require.Equal(t, "late", a.view()[1].name)
+	require.Equal(t, "late", a.View()[1].Name)
 	x.introduce(a, link, "late")
 	require.Len(t, a.events, 1, "it was up")
 
@@ -226,10 +226,10 @@ func TestWhoHasNotSaidWhoItIsIsNotShown(t *testing.T) {
 	silent.say(a, from, wire.Suspect{Target: a.peers.byAddr[x.addr].target()})
 	s.run(200 * msec)
 	require.Equal(t, stateSuspect, a.peers.byAddr[x.addr].state)
-	require.Equal(t, netip.AddrPort{}, *a.view()[1].accuser, "nor who made another suspect")
+	require.Equal(t, netip.AddrPort{}, *a.View()[1].Accuser, "nor who made another suspect")
 	s.run(10 * time.Second)
 	require.Equal(t, stateOffline, a.peers.byAddr[silent.addr].state)
-	require.Len(t, a.view(), 2, "who never says who it is is never shown, nor that it is gone")
+	require.Len(t, a.View(), 2, "who never says who it is is never shown, nor that it is gone")
 	for _, e := range a.events {
 		require.Equal(t, x.addr, e.Addr, "it is silent too, but it was shown")
 	}
@@ -242,7 +242,7 @@ func TestWhoIsOutOfReachWhenItSaysWhoItIsIsToldAsThat(t *testing.T) {
 	a.events = nil
 	link := x.confirm(a, 1)
 	p := a.peers.byAddr[x.addr]
-	a.unanswered(s.now, p.tie.token)
+	a.Unanswered(s.now, p.tie.token)
 	s.until(5*time.Second, "it is unreachable", func() bool {
 		x.say(a, link, wire.Pong{}) // it is heard, and answers no Ping
 		return p.unreachable

@@ -70,11 +70,11 @@ func (u *pulse) take(count *[2]int, in *uint32) {
 	*in = 0
 }
 
-// isIsolated reports that it is this node that is cut off, [MEM-23].
-func (m *membership) isIsolated() bool { return m.pulse.isolated }
+// IsIsolated reports that it is this node that is cut off, [MEM-23].
+func (m *membership) IsIsolated() bool { return m.pulse.isolated }
 
 func (m *membership) judgeIsolation(isolated bool) {
 	if m.pulse.isolated != isolated {
-		m.pulse.isolated, m.out.changed = isolated, true
+		m.pulse.isolated, m.out.Changed = isolated, true
 	}
 }

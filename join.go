@@ -67,9 +67,9 @@ func (n *nonces) has(nonce uint64) bool { return nonce != 0 && slices.Contains(n
 // isAnswer reports whether a nonce is that of one of our Joins.
 func (j *joinState) isAnswer(echo uint64) bool { return j.wholes.has(echo) || j.parts.has(echo) }
 
-// joined reports that we know the cluster: there is none to ask but ourselves, or a seed's whole List has come and those in it have answered
+// Joined reports that we know the cluster: there is none to ask but ourselves, or a seed's whole List has come and those in it have answered
 // or had the time to. Other seeds need not have.
-func (m *membership) joined() bool {
+func (m *membership) Joined() bool {
 	j := &m.joining
 	if !j.listed {
 		return m.areOurselves() && !j.hoped
@@ -78,8 +78,8 @@ func (m *membership) joined() bool {
 	return j.settle.IsZero() || isAnswered && m.knowsAll()
 }
 
-// isUnanswered reports that there are seeds, and that none has ever answered.
-func (m *membership) isUnanswered() bool {
+// IsUnanswered reports that there are seeds, and that none has ever answered.
+func (m *membership) IsUnanswered() bool {
 	j := &m.joining
 	if j.listed || m.areOurselves() && !j.hoped {
 		return false
@@ -101,7 +101,7 @@ func (m *membership) knowsAll() bool {
 func (m *membership) tickJoin(now time.Time) {
 	j := &m.joining
 	if !j.settle.IsZero() && !now.Before(j.settle) {
-		j.settle, m.out.changed = time.Time{}, true
+		j.settle, m.out.Changed = time.Time{}, true
 	}
 	if j.at.IsZero() || now.Before(j.at) {
 		return
@@ -162,7 +162,7 @@ func (m *membership) noteJoiner(now time.Time, addr netip.AddrPort, nonce uint64
 }
 
 // isNew reports that we have just started and do not know the cluster ourselves: who joined by our List would believe that there is nobody else.
-func (m *membership) isNew(now time.Time) bool { return now.Sub(m.began) < joinHold && !m.joined() }
+func (m *membership) isNew(now time.Time) bool { return now.Sub(m.began) < joinHold && !m.Joined() }
 
 // owedAt is when those who wait for the List get it at the latest; zero: nobody waits.
 func (m *membership) owedAt() time.Time {

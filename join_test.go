@@ -17,7 +17,7 @@ func TestJoinGoesOnForEver(t *testing.T) {
 	a.healAt = s.now.Add(100 * time.Hour)
 	opens := s.opens(a, siteOf(50))
 	other := s.opens(a, siteOf(51))
-	require.False(t, a.joined())
+	require.False(t, a.Joined())
 	s.run(642 * time.Millisecond) // the first went before we looked
 	require.Equal(t, [2]int{3, 3}, [2]int{*opens, *other}, "after 50, 100, 175, 250, 362 and 475 ms")
 	s.run(2 * time.Millisecond)
@@ -28,7 +28,7 @@ func TestJoinGoesOnForEver(t *testing.T) {
 	require.InDelta(t, 12, *opens+*other, 1)
 
 	seed := s.join(51)
-	s.until(11*time.Second, "joined", a.joined)
+	s.until(11*time.Second, "joined", a.Joined)
 	require.Equal(t, stateAlive, a.of(seed).state)
 	*opens, *other = 0, 0
 	s.run(time.Minute)
@@ -54,7 +54,7 @@ func TestJoinIsSaidUntilTheListHasCome(t *testing.T) {
 		}
 	}
 	a := s.join(1, 0)
-	took := s.until(2*time.Second, "joined", a.joined)
+	took := s.until(2*time.Second, "joined", a.Joined)
 	require.Len(t, said, 4)
 	for i := range said[1:] {
 		require.GreaterOrEqual(t, said[i+1].Sub(said[i]), joinAgain)
@@ -74,7 +74,7 @@ func TestManySeedsAreTriedAtOnce(t *testing.T) {
 	s.run(healEvery)
 	require.GreaterOrEqual(t, len(tried), healSeeds)
 	require.LessOrEqual(t, len(tried), healSeeds+1, "one more by MEM-6")
-	require.False(t, a.joined())
+	require.False(t, a.Joined())
 }
 
 // [MEM-18] Offline peers are forgotten after 24 h, seeds never.
@@ -103,7 +103,7 @@ func TestLateJoinerLearnsOfAll(t *testing.T) {
 	s.grow(150)
 	late := s.join(150, 0)
 	s.until(5*time.Millisecond, "the joiner sees all", func() bool { return late.in(stateAlive) == 150 })
-	require.True(t, late.joined())
+	require.True(t, late.Joined())
 }
 
 // [MEM-8] A seed that was joined within the last 2 s tells its recent joiners, by List, of each peer that it comes to believe in.
@@ -115,7 +115,7 @@ func TestJoinersOfTheSameInstantFindEachOther(t *testing.T) {
 		}
 		took := s.until(100*time.Millisecond, "all see all", func() bool {
 			for _, c := range s.members {
-				if c.in(stateAlive) != size-1 || !c.joined() {
+				if c.in(stateAlive) != size-1 || !c.Joined() {
 					return false
 				}
 			}
@@ -153,7 +153,7 @@ func TestOnlyRecentJoinersAreTold(t *testing.T) {
 func TestSeedsThatNameEachOther(t *testing.T) {
 	s := newSociety(t)
 	a, b := s.join(0, 1), s.join(1, 0)
-	s.until(300*time.Millisecond, "both see the other", func() bool { return a.in(stateAlive) == 1 && b.in(stateAlive) == 1 && a.joined() && b.joined() })
+	s.until(300*time.Millisecond, "both see the other", func() bool { return a.in(stateAlive) == 1 && b.in(stateAlive) == 1 && a.Joined() && b.Joined() })
 }
 
 // A cluster that was cut in two comes together without anybody's help.
@@ -163,7 +163,7 @@ func TestHalvesComeTogether(t *testing.T) {
 	for _, minutes := range []int{1, 10} {
 		s := newSociety(t)
 		all := s.grow(16)
-		half := func(c *citizen) bool { return c.cfg.self.Compare(siteOf(8)) < 0 }
+		half := func(c *citizen) bool { return c.cfg.Self.Compare(siteOf(8)) < 0 }
 		s.cut = func(from, to *citizen) bool { return half(from) != half(to) }
 		s.run(time.Duration(minutes) * time.Minute)
 		for _, c := range all {

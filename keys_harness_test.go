@@ -39,7 +39,7 @@ func (n *Node) linkWith(other *Node) *link { return n.tokens.link(n.tokenTo(othe
 func (n *Node) tokenTo(addr netip.AddrPort) uint64 {
 	for _, p := range n.view.Load().peers {
 		if p.Addr == addr {
-			return p.link
+			return p.Link
 		}
 	}
 	return 0

@@ -43,10 +43,10 @@ type question struct {
 func (l *learner) hears(token uint64) bool { return token != 0 && slices.Contains(l.tokens[:], token) }
 
 // isLearning reports that our address is not known yet.
-func (m *membership) isLearning() bool { return m.cfg.self.Addr().IsUnspecified() }
+func (m *membership) isLearning() bool { return m.cfg.Self.Addr().IsUnspecified() }
 
-// askToken is the token of the opening by which we ask for our address; 0: we do not, it was given to us.
-func (m *membership) askToken() uint64 { return m.learner.tokens[0] }
+// AskToken is the token of the opening by which we ask for our address; 0: we do not, it was given to us.
+func (m *membership) AskToken() uint64 { return m.learner.tokens[0] }
 
 // nowhere is what an Open says in place of an address that is to be told: the port is as we know it.
 func nowhere(self netip.AddrPort) netip.AddrPort {
@@ -55,7 +55,7 @@ func nowhere(self netip.AddrPort) netip.AddrPort {
 
 // askAddress asks somebody where it sees us.
 func (m *membership) askAddress(addr netip.AddrPort) {
-	m.out.opens = append(m.out.opens, openTo{to: addr, token: m.learner.tokens[0], self: nowhere(m.cfg.self)})
+	m.out.Opens = append(m.out.Opens, openTo{To: addr, Token: m.learner.tokens[0], Self: nowhere(m.cfg.Self)})
 }
 
 // asksInstead reports whether who does not know its address, or knows one that is of use on its own host alone, asks another where it is seen,
@@ -70,18 +70,18 @@ func asksInstead(self, other netip.AddrPort) bool {
 	return self.Addr().IsUnspecified()
 }
 
-// noteAsked remembers whom an Open with a number has asked where we are: it may come to ourselves.
-func (m *membership) noteAsked(number uint64, o openTo) {
-	if l := &m.learner; l.hears(o.token) {
-		l.asked[l.asks%learnerAsked] = question{number, o.to}
+// NoteAsked remembers whom an Open with a number has asked where we are: it may come to ourselves.
+func (m *membership) NoteAsked(number uint64, o openTo) {
+	if l := &m.learner; l.hears(o.Token) {
+		l.asked[l.asks%learnerAsked] = question{number, o.To}
 		l.asks++
 	}
 }
 
 // askedBy is who was asked by an Open that has come back.
 func (l *learner) askedBy(b cameBack) (netip.AddrPort, bool) {
-	i := slices.IndexFunc(l.asked[:], func(q question) bool { return q.number == b.number })
-	if i < 0 || !l.hears(b.token) {
+	i := slices.IndexFunc(l.asked[:], func(q question) bool { return q.number == b.Number })
+	if i < 0 || !l.hears(b.Token) {
 		return netip.AddrPort{}, false
 	}
 	return l.asked[i].to, true
@@ -90,15 +90,15 @@ func (l *learner) askedBy(b cameBack) (netip.AddrPort, bool) {
 // observed takes an answer. Who has given it, and is no peer yet, is contacted: it may be the only one that knows where we are.
 func (m *membership) observed(now time.Time, o answered) {
 	addr := o.Observed
-	if !isUsable(o.from, addr) {
+	if !isUsable(o.From, addr) {
 		return
 	}
 	switch {
 	case m.isLearning():
 		m.adopt(now, addr)
-	case addr == m.cfg.self:
+	case addr == m.cfg.Self:
 		m.learner.answers = nil
-	case m.isContradicted(now, o.from, addr):
+	case m.isContradicted(now, o.From, addr):
 		m.move(now, addr)
 	}
 	if m.isAlone() {
@@ -109,7 +109,7 @@ func (m *membership) observed(now time.Time, o answered) {
 // contactAsked contacts who has told us our address. The Offer has paid for one Open.
 func (m *membership) contactAsked(now time.Time, o answered) {
 	switch c := m.contacts.byAddr[o.Addr]; {
-	case !isUsable(o.from, o.Addr):
+	case !isUsable(o.From, o.Addr):
 	case c != nil && !c.named:
 		m.contact(now, o.Addr)
 	default:
@@ -125,9 +125,9 @@ func (m *membership) tickLearning(now time.Time) {
 	}
 	if !now.Before(l.until) {
 		if l.tokens[1] != 0 {
-			m.out.forget = append(m.out.forget, l.tokens[1])
+			m.out.Forget = append(m.out.Forget, l.tokens[1])
 		}
-		l.tokens, l.until = [2]uint64{m.cfg.open(learnerOffers), l.tokens[0]}, now.Add(learnerFor)
+		l.tokens, l.until = [2]uint64{m.cfg.Open(learnerOffers), l.tokens[0]}, now.Add(learnerFor)
 	}
 	if !m.isLearning() {
 		m.tickAskingAgain(now)
@@ -147,15 +147,15 @@ func (m *membership) learnAt() time.Time {
 
 // adopt makes an address ours, and joins with it at once, unless we have joined as another.
 func (m *membership) adopt(now time.Time, self netip.AddrPort) {
-	m.joining.rename(m.cfg.self, self)
-	m.cfg.self, m.out.changed = self, true
-	m.digest = wire.Digest(wire.Process{Addr: self, Boot: m.cfg.boot})
+	m.joining.rename(m.cfg.Self, self)
+	m.cfg.Self, m.out.Changed = self, true
+	m.digest = wire.Digest(wire.Process{Addr: self, Boot: m.cfg.Boot})
 	m.learner.answers, m.learner.since = nil, now
 	m.learner.askAt, m.learner.askedAt = now.Add(learnAgain), now
 	if !m.joining.listed {
 		m.joining.at = now
 	}
-	m.setSeeds(now, m.joining.named, m.joining.hoped)
+	m.SetSeeds(now, m.joining.named, m.joining.hoped)
 }
 
 // isUsable reports whether an address that somebody advertises is one that we, and others like us, can send to. from is where it was said.

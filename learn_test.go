@@ -22,16 +22,16 @@ func TestAddressIsLearntFromASeed(t *testing.T) {
 	all := s.grow(3)
 	a := s.learner(7, 0)
 	require.True(t, a.isLearning())
-	require.Equal(t, netip.AddrPortFrom(netip.IPv6Unspecified(), 7000), nowhere(a.cfg.self))
+	require.Equal(t, netip.AddrPortFrom(netip.IPv6Unspecified(), 7000), nowhere(a.cfg.Self))
 	s.until(5*time.Millisecond, "all see it where it is", func() bool {
 		for _, c := range all {
 			if c.of(a) == nil {
 				return false
 			}
 		}
-		return a.joined()
+		return a.Joined()
 	})
-	require.Equal(t, a.place, a.cfg.self)
+	require.Equal(t, a.place, a.cfg.Self)
 	s.run(time.Second)
 	requireOneView(s)
 }
@@ -51,21 +51,21 @@ func TestWhatALearnerHearsMakesNoLink(t *testing.T) {
 	require.False(t, a.isOpen(link), "who learns is nobody's peer")
 
 	x.give(a, wire.Offer{Rank: 1, Echo: hearing, Token: 5, Key: x.key, Addr: x.addr, Observed: siteOf(0)})
-	require.Equal(t, siteOf(0), a.cfg.self)
+	require.Equal(t, siteOf(0), a.cfg.Self)
 	require.Equal(t, wire.Digest(wire.Process{Addr: siteOf(0), Boot: a.boot}), a.digest)
 	require.Empty(t, a.provings)
 	x.give(a, wire.Offer{Rank: 1, Echo: hearing, Key: x.key, Addr: x.addr, Observed: siteOf(8)})
-	require.Equal(t, siteOf(0), a.cfg.self, "the first counts")
+	require.Equal(t, siteOf(0), a.cfg.Self, "the first counts")
 }
 
 // [MEM-25] Meanwhile it answers an Open that names an address by its own Open, sent there [...]; one that names `::` by an Offer with `::` as address B.
 func TestTwoLearnersLearnFromEachOther(t *testing.T) {
 	s := newSociety(t)
 	a, b := s.learner(0, 1), s.learner(1, 0)
-	s.until(300*time.Millisecond, "both see the other", func() bool { return a.of(b) != nil && b.of(a) != nil && a.joined() && b.joined() })
+	s.until(300*time.Millisecond, "both see the other", func() bool { return a.of(b) != nil && b.of(a) != nil && a.Joined() && b.Joined() })
 	s.run(time.Second)
 	requireOneView(s)
-	require.Equal(t, []netip.AddrPort{a.place, b.place}, []netip.AddrPort{a.cfg.self, b.cfg.self})
+	require.Equal(t, []netip.AddrPort{a.place, b.place}, []netip.AddrPort{a.cfg.Self, b.cfg.Self})
 }
 
 // [MEM-25] The first node of a cluster may be its own seed without knowing that: it learns from the first that comes.
@@ -83,7 +83,7 @@ func TestTheFirstNodeLearnsFromTheSecond(t *testing.T) {
 		s.until(time.Second, "both see the other", func() bool { return first.of(b) != nil && b.of(first) != nil })
 		s.run(2 * time.Second)
 		requireOneView(s)
-		require.Equal(t, first.place, first.cfg.self)
+		require.Equal(t, first.place, first.cfg.Self)
 		require.Empty(t, first.joining.seeds, "it is not its own seed")
 	}
 }
@@ -110,7 +110,7 @@ func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
 	a := s.learner(7, 0)
 	s.run(3 * time.Second)
 	require.Equal(t, stateAlive, all[1].of(a).state)
-	old := a.cfg.self
+	old := a.cfg.Self
 	a.place, a.alias = siteOf(8), old // it is seen elsewhere from now on, and what goes to the old place comes for a while
 	took := s.until(25*time.Second, "all see it at its new place", func() bool {
 		for _, c := range all {
@@ -137,7 +137,7 @@ func TestOneLiarMovesNobody(t *testing.T) {
 	for range 1000 {
 		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr, Observed: siteOf(99)})
 		s.run(30 * time.Millisecond)
-		require.Equal(t, siteOf(7), a.cfg.self)
+		require.Equal(t, siteOf(7), a.cfg.Self)
 	}
 	require.Len(t, a.learner.answers, 1)
 }
@@ -149,8 +149,8 @@ func TestAWrongAddressIsGivenUp(t *testing.T) {
 		s.grow(3)
 		a, liar := s.learner(7, seeds...), s.act(50, 0)
 		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr, Observed: siteOf(99)})
-		require.Equal(t, siteOf(99), a.cfg.self)
-		took := s.until(13*time.Second, "it is where it is", func() bool { return a.cfg.self == siteOf(7) && a.joined() })
+		require.Equal(t, siteOf(99), a.cfg.Self)
+		took := s.until(13*time.Second, "it is where it is", func() bool { return a.cfg.Self == siteOf(7) && a.Joined() })
 		t.Log("found after", took)
 		s.run(3 * time.Second)
 		requireOneView(s)
@@ -165,14 +165,14 @@ func TestTheFirstNodeIsItsOwnSeed(t *testing.T) {
 		first := s.learner(0, seeds...)
 		s.run(time.Second)
 		isAlone := seeds[len(seeds)-1] == 0
-		require.Equal(t, isAlone, first.joined())
-		require.Equal(t, !isAlone, first.isUnanswered())
+		require.Equal(t, isAlone, first.Joined())
+		require.Equal(t, !isAlone, first.IsUnanswered())
 		require.True(t, first.isLearning(), "never from itself")
 		s.run(time.Hour)
-		require.Equal(t, isAlone, first.joined())
+		require.Equal(t, isAlone, first.Joined())
 		s.learner(1, 0)
 		s.until(600*time.Millisecond, "all meet", s.allMeet)
-		require.Equal(t, isAlone, first.joined())
+		require.Equal(t, isAlone, first.Joined())
 	}
 }
 
@@ -181,11 +181,11 @@ func TestOnlyAQuestionThatWasAskedComesBack(t *testing.T) {
 	s := newSociety(t)
 	a := s.learner(0, 50)
 	for i := range uint64(1000) {
-		a.cameBack(s.now, cameBack{token: a.learner.tokens[0], number: 1000 + i})
+		a.CameBack(s.now, cameBack{Token: a.learner.tokens[0], Number: 1000 + i})
 	}
 	s.run(time.Second)
-	require.False(t, a.joined())
-	require.True(t, a.isUnanswered())
+	require.False(t, a.Joined())
+	require.True(t, a.IsUnanswered())
 }
 
 // [MEM-18] Of the seeds where nobody is up to 8 are asked every 500 ms: a learner whose seed comes up late finds it as fast as others do.

@@ -19,8 +19,8 @@ type parting struct {
 	until time.Time // zero: we stay
 }
 
-// leave begins to tell every peer that this node leaves. Nobody waits for the answers of those who are not there.
-func (m *membership) leave(now time.Time) {
+// Leave begins to tell every peer that this node leaves. Nobody waits for the answers of those who are not there.
+func (m *membership) Leave(now time.Time) {
 	m.parting = parting{at: now, until: now.Add(leaveFor)}
 	for _, p := range m.peers.list {
 		switch {
@@ -33,11 +33,11 @@ func (m *membership) leave(now time.Time) {
 	m.tickLeave(now)
 }
 
-func (m *membership) isLeaving() bool { return !m.parting.until.IsZero() }
+func (m *membership) IsLeaving() bool { return !m.parting.until.IsZero() }
 
-// hasLeft reports that there is nothing more to be said.
-func (m *membership) hasLeft(now time.Time) bool {
-	return m.isLeaving() && (len(m.parting.from) == 0 || !now.Before(m.parting.until))
+// HasLeft reports that there is nothing more to be said.
+func (m *membership) HasLeft(now time.Time) bool {
+	return m.IsLeaving() && (len(m.parting.from) == 0 || !now.Before(m.parting.until))
 }
 
 // tickLeave tells those who have not answered.
@@ -53,7 +53,7 @@ func (m *membership) tickLeave(now time.Time) {
 
 // onFarewell takes what comes while we leave: only who has heard of it matters any more.
 func (m *membership) onFarewell(src source, msg wire.Message) {
-	from := m.peers.byLink[src.link]
+	from := m.peers.byLink[src.Link]
 	if _, ok := msg.(wire.Leave); ok && from != nil {
 		m.parting.from = slices.DeleteFunc(m.parting.from, func(p *peer) bool { return p == from })
 	}
@@ -63,7 +63,7 @@ func (m *membership) onFarewell(src source, msg wire.Message) {
 func (m *membership) onLeave(now time.Time, p *peer) {
 	m.tell(p, wire.Leave{})
 	m.setState(now, p, stateLeft)
-	m.out.left = p.links(m.out.left)
+	m.out.Left = p.links(m.out.Left)
 	m.planHealing(now) // a seed that leaves may come back
 }
 

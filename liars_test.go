@@ -67,7 +67,7 @@ func (c *conspiracy) lieFor(lasting time.Duration, lie func(wire.Target) []wire.
 func (c *conspiracy) hearAll(now time.Time, l *Node) {
 	for _, n := range c.honest {
 		if n.isClosed() && c.vouching {
-			l.members.receive(now, source{addr: n.Addr(), link: l.tokenTo(n.Addr())}, nil)
+			l.members.Receive(now, source{Addr: n.Addr(), Link: l.tokenTo(n.Addr())}, nil)
 		}
 	}
 }
@@ -81,7 +81,7 @@ func (c *conspiracy) lie(l *Node, lie func(wire.Target) []wire.Message) {
 				continue
 			}
 			for _, msg := range lie(wire.Target{Addr: about.Addr(), Boot: about.process.Boot, Inc: math.MaxUint32}) {
-				lies = append(lies, memberMessage{link: l.tokenTo(to.Addr()), msg: msg})
+				lies = append(lies, memberMessage{Link: l.tokenTo(to.Addr()), Msg: msg})
 			}
 		}
 	}

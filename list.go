@@ -99,12 +99,12 @@ func paidFor(entries []wire.Process, pay int) []wire.Process {
 
 // onList contacts those it does not know, as far as the List pays for that, [MEM-7] and [AMP-2].
 func (m *membership) onList(now time.Time, from *peer, src source, msg wire.List) {
-	if m.isFull(now) {
+	if m.IsFull(now) {
 		m.noteChunk(now, from, msg)
 		return
 	}
 	missed := len(m.joining.missing)
-	begun, paid := m.contactListed(now, from, msg, creditFactor*src.size/wire.OpenSize)
+	begun, paid := m.contactListed(now, from, msg, creditFactor*src.Size/wire.OpenSize)
 	if len(m.joining.missing) > missed {
 		m.planAsking(now)
 	}
@@ -126,7 +126,7 @@ func (m *membership) contactListed(now time.Time, from *peer, msg wire.List, pai
 		if paid == 0 || slices.ContainsFunc(begun, func(c *contact) bool { return c.addr == e.Addr }) {
 			continue
 		}
-		if c := m.contactNamed(now, e.Addr, own, !own && m.joining.listed && e.Boot < m.cfg.boot); c != nil {
+		if c := m.contactNamed(now, e.Addr, own, !own && m.joining.listed && e.Boot < m.cfg.Boot); c != nil {
 			begun = append(begun, c)
 			paid--
 		}
@@ -136,11 +136,11 @@ func (m *membership) contactListed(now time.Time, from *peer, msg wire.List, pai
 
 // isNews reports whether a List names somebody whom we do not know, at an address that is of use, [MEM-26].
 func (m *membership) isNews(from *peer, e wire.Process) bool {
-	if e.Boot == m.cfg.boot || e.Addr == m.cfg.self {
+	if e.Boot == m.cfg.Boot || e.Addr == m.cfg.Self {
 		return false
 	}
 	if !isUsable(from.Addr, e.Addr) {
-		m.out.unusable++
+		m.out.Unusable++
 		return false
 	}
 	p := m.peers.byAddr[e.Addr]
@@ -177,7 +177,7 @@ func (m *membership) noteChunk(now time.Time, from *peer, msg wire.List) {
 	j.chunks[msg.Index] = true
 	if len(j.chunks) >= int(msg.Count) {
 		j.listed, j.settle, j.at, j.chunks = true, now.Add(joinSettle), time.Time{}, nil
-		m.out.changed = true
+		m.out.Changed = true
 	}
 }
 
@@ -228,7 +228,7 @@ func (m *membership) tickAsking(now time.Time) {
 		return now.Sub(named) >= missedFor || p != nil && p.isMember()
 	})
 	if len(j.missing) == 0 {
-		j.missing, m.out.changed = nil, true
+		j.missing, m.out.Changed = nil, true
 		return
 	}
 	j.asks = min(j.asks+1, math.MaxUint8-1)

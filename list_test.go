@@ -23,7 +23,7 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 	a.healAt = s.now.Add(time.Hour)
 	s.run(6 * time.Second)
 	from := a.linkTo(b)
-	from.size = wire.ControlPacket
+	from.Size = wire.ControlPacket
 	var opened []netip.AddrPort
 	s.opened = func(who *citizen, to netip.AddrPort) {
 		if who == a {
@@ -40,10 +40,10 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 	}
 	require.Empty(t, opened)
 	s.forge(a, from, wire.List{Count: 1, Entries: []wire.Process{
-		{Addr: siteOf(100), Boot: 5}, {Addr: b.cfg.self, Boot: b.boot}, {Addr: a.cfg.self, Boot: 9}, {Addr: siteOf(102), Boot: a.boot},
-		{Addr: gone.cfg.self, Boot: gone.boot}, {Addr: all[2].cfg.self, Boot: 8},
+		{Addr: siteOf(100), Boot: 5}, {Addr: b.cfg.Self, Boot: b.boot}, {Addr: a.cfg.Self, Boot: 9}, {Addr: siteOf(102), Boot: a.boot},
+		{Addr: gone.cfg.Self, Boot: gone.boot}, {Addr: all[2].cfg.Self, Boot: 8},
 	}})
-	require.ElementsMatch(t, []netip.AddrPort{siteOf(100), gone.cfg.self, all[2].cfg.self}, opened)
+	require.ElementsMatch(t, []netip.AddrPort{siteOf(100), gone.cfg.Self, all[2].cfg.Self}, opened)
 	s.run(10 * time.Second)
 	require.Len(t, a.peers.sorted(), 3)
 	require.Equal(t, stateOffline, a.of(gone).state)
@@ -64,7 +64,7 @@ func TestAListPaysForOpens(t *testing.T) {
 		total := 0
 		s.opened = func(_ *citizen, addr netip.AddrPort) { to[addr]++; total++ }
 		src := x.source(link, wire.List{})
-		src.size = test.size
+		src.Size = test.size
 		s.forge(a, src, hearsay(0, addrsFrom(100, test.addresses)...))
 		require.Equal(t, test.atOnce, total, "%+v", test)
 		require.Len(t, to, total, "one to each")
@@ -85,7 +85,7 @@ func TestListsPayForDifferentAddresses(t *testing.T) {
 	s.opened = func(_ *citizen, addr netip.AddrPort) { to[addr]++ }
 	for range 200 {
 		src := x.source(link, wire.List{})
-		src.size = 39
+		src.Size = 39
 		s.forge(a, src, hearsay(0, addrsFrom(100, 20)...))
 		s.run(time.Millisecond)
 	}
@@ -173,7 +173,7 @@ func TestNotMoreThanSixtyAreAskedForAtOnce(t *testing.T) {
 	s := newSociety(t)
 	seed := s.join(0)
 	a, x := s.join(1, 0), s.act(7, 0)
-	s.until(time.Second, "joined", a.joined)
+	s.until(time.Second, "joined", a.Joined)
 	link := x.confirm(a, 1)
 	for i := range 10 {
 		x.say(a, link, hearsay(40, addrsFrom(100+40*i, 40)...))
@@ -182,7 +182,7 @@ func TestNotMoreThanSixtyAreAskedForAtOnce(t *testing.T) {
 	s.spy = func(from *citizen, to netip.AddrPort, msg wire.Message, _ int) {
 		if j, ok := msg.(wire.Join); ok && from == a {
 			asked++
-			require.Equal(t, seed.cfg.self, to)
+			require.Equal(t, seed.cfg.Self, to)
 			require.LessOrEqual(t, len(j.Wanted), wire.MaxWanted)
 		}
 	}
@@ -260,17 +260,17 @@ func TestAddressesOfNoUseAreNotContacted(t *testing.T) {
 	s.opened = func(_ *citizen, to netip.AddrPort) { require.Equal(t, siteOf(60), to) }
 	for i, addr := range useless {
 		unusable := netip.MustParseAddrPort(addr)
-		msg := wire.List{Count: 1, Entries: []wire.Process{{Addr: unusable, Boot: 5}, {Addr: a.cfg.self, Boot: 5}}}
-		a.receive(s.now, x.source(link, msg), msg)
-		require.EqualValues(t, 1, a.out.unusable, addr)
+		msg := wire.List{Count: 1, Entries: []wire.Process{{Addr: unusable, Boot: 5}, {Addr: a.cfg.Self, Boot: 5}}}
+		a.Receive(s.now, x.source(link, msg), msg)
+		require.EqualValues(t, 1, a.out.Unusable, addr)
 		require.Empty(t, a.joining.missing)
 		s.collect(a)
 
 		a.contact(s.now, siteOf(60))
 		seed := &acted{society: s, addr: siteOf(60), key: wire.PublicKey{byte(i)}}
-		a.offered(s.now, answered{Offer: wire.Offer{Rank: 1, Echo: a.contacts.byAddr[seed.addr].token, Token: 5, Key: seed.key, Addr: unusable}, from: seed.addr})
+		a.Offered(s.now, answered{Offer: wire.Offer{Rank: 1, Echo: a.contacts.byAddr[seed.addr].token, Token: 5, Key: seed.key, Addr: unusable}, From: seed.addr})
 		if !unusable.Addr().IsUnspecified() {
-			require.EqualValues(t, 1, a.out.unusable, addr)
+			require.EqualValues(t, 1, a.out.Unusable, addr)
 		}
 		require.Empty(t, a.joining.guises)
 		s.collect(a)

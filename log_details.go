@@ -40,7 +40,7 @@ func (n *Node) noteOpens(now time.Time, opens []openTo) {
 		return
 	}
 	for _, o := range opens {
-		n.detail(now, "broach: an address is contacted", "addr", o.to)
+		n.detail(now, "broach: an address is contacted", "addr", o.To)
 	}
 }
 
@@ -51,7 +51,7 @@ func (n *Node) noteArrival(now time.Time, a arrival) {
 	case a.made != nil:
 		n.detail(now, "broach: a process has made a link", "addr", a.made.id.Addr)
 	case a.offer != nil:
-		n.detail(now, "broach: an address answers, and offers a link", "addr", a.offer.Addr, "from", a.offer.from)
+		n.detail(now, "broach: an address answers, and offers a link", "addr", a.offer.Addr, "from", a.offer.From)
 	}
 }
 

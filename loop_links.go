@@ -20,12 +20,12 @@ func (n *Node) arrive(now time.Time, a arrival) {
 	n.noteArrival(now, a)
 	switch l := a.made; {
 	case a.back != nil:
-		n.members.cameBack(now, *a.back)
+		n.members.CameBack(now, *a.back)
 	case l == nil:
-		n.members.offered(now, *a.offer)
+		n.members.Offered(now, *a.offer)
 	default:
 		l.known = true
-		n.members.made(now, l.id, l.token, l.order)
+		n.members.Made(now, l.id, l.token, l.order)
 	}
 }
 
@@ -34,7 +34,7 @@ func (n *Node) beginLink(now time.Time, terms *handshake.Terms) {
 	l, err := newLink(now, &n.carrier, terms, true, n.tokens.at(terms.AddrB), n.rng.Uint64())
 	if err != nil || !n.tokens.add(l) {
 		n.tokens.forget(terms.TokenA)
-		n.members.unmade(terms.TokenA)
+		n.members.Unmade(terms.TokenA)
 		return
 	}
 	l.known = true
@@ -42,7 +42,7 @@ func (n *Node) beginLink(now time.Time, terms *handshake.Terms) {
 
 // succeedLink lets calls begin on another link to the same process.
 func (n *Node) succeedLink(now time.Time, s succession) {
-	from, to := n.tokens.link(s.from), n.tokens.link(s.to)
+	from, to := n.tokens.link(s.From), n.tokens.link(s.To)
 	if from == nil || to == nil {
 		return
 	}
@@ -76,7 +76,7 @@ func (n *Node) tendLinks(now time.Time) {
 		switch {
 		case n.tokens.link(l.token) != l || l.successor.Load() == nil: // it is gone, or the best link again
 		case l.isQuiet(now):
-			n.members.ended(l.token)
+			n.members.Ended(l.token)
 		default:
 			kept = append(kept, l)
 		}
@@ -103,13 +103,13 @@ func (n *Node) sendOpens(opens []openTo) {
 		if ring != nil {
 			keyID = ring.KeyID()
 		}
-		m := n.openOf(keyID, o.token, o.rank, o.self)
-		n.members.noteAsked(m.Number, o)
+		m := n.openOf(keyID, o.Token, o.Rank, o.Self)
+		n.members.NoteAsked(m.Number, o)
 		b := wire.AppendOpen(newPacket()[:0], m)
 		if ring != nil {
 			ring.Prove(b, 0)
 		}
-		n.opening = append(n.opening, udp.Datagram{Addr: o.to, B: b})
+		n.opening = append(n.opening, udp.Datagram{Addr: o.To, B: b})
 	}
 	n.opening = sendAndFree(n.transport, n.opening)
 }
@@ -136,11 +136,11 @@ type pastSelf struct {
 
 // noteSelf tells the reader what the membership has found out of our address, and whether there is room for another peer.
 func (n *Node) noteSelf(now time.Time) {
-	if own := n.own.Load(); *own != n.members.self() {
+	if own := n.own.Load(); *own != n.members.Self() {
 		n.selfBefore.Store(&pastSelf{*own, now})
-		n.own.Store(new(n.members.self()))
+		n.own.Store(new(n.members.Self()))
 	}
-	n.learning.Store(n.members.askToken())
-	n.unheard.Store(n.members.asksUnheard(now))
-	n.full.Store(n.members.isFull(now))
+	n.learning.Store(n.members.AskToken())
+	n.unheard.Store(n.members.AsksUnheard(now))
+	n.full.Store(n.members.IsFull(now))
 }

@@ -54,16 +54,16 @@ type timing struct {
 
 // memberConfig is what the membership must know of its node.
 type memberConfig struct {
-	self          netip.AddrPort
-	boot          uint64
-	name, version string
-	tags          []wire.Tag
-	heartbeat     timing // complete
-	maxPeers      int
+	Self          netip.AddrPort
+	Boot          uint64
+	Name, Version string
+	Tags          []wire.Tag
+	Heartbeat     timing // complete
+	MaxPeers      int
 
-	open   func(offers int32) uint64                                       // draws the token of an opening, of which the reader knows from then on
-	terms  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms // of the link that an Offer begins
-	isBusy func(now time.Time, link uint64) bool                           // calls are in flight on it, and it was heard lately
+	Open   func(offers int32) uint64                                       // draws the token of an opening, of which the reader knows from then on
+	Terms  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms // of the link that an Offer begins
+	IsBusy func(now time.Time, link uint64) bool                           // calls are in flight on it, and it was heard lately
 }
 
 // membership is the state. It is stepped by one goroutine.
@@ -107,50 +107,50 @@ type membership struct {
 
 // source says where a message came from.
 type source struct {
-	addr netip.AddrPort
-	link uint64 // the token of the link
-	tver uint32 // version of the sender's table
-	size int    // bytes that brought the message: its own, and for the first of a datagram the header
+	Addr netip.AddrPort
+	Link uint64 // the token of the link
+	Tver uint32 // version of the sender's table
+	Size int    // bytes that brought the message: its own, and for the first of a datagram the header
 }
 
 // memberMessage is a message to be sent on a link.
 type memberMessage struct {
-	link uint64
-	msg  wire.Message
+	Link uint64
+	Msg  wire.Message
 }
 
 // memberEvent is a change of what we believe of a peer.
 type memberEvent struct {
 	wire.Process
-	name string
-	news memberNews
+	Name string
+	News memberNews
 }
 
 // pull is a peer whose table is wanted, and the link to ask for it on.
 type pull struct {
 	wire.Process
-	link uint64
+	Link uint64
 }
 
 // effects are what the membership wants done, in this order. Links are named by their tokens.
 type effects struct {
-	begin    []*handshake.Terms // links to be made, of Offers
-	succeed  []succession
-	offline  []uint64 // calls on them fail
-	left     []uint64 // likewise
-	cut      []uint64 // likewise: the peers live, but do not hear us or we not them
-	opens    []openTo
-	forget   []uint64 // openings that are over
-	send     []memberMessage
-	close    []uint64
-	pull     []pull
-	events   []memberEvent
-	drain    []uint64       // links to those who are answered when none of our calls to them is in flight
-	crowded  []wire.Process // their tables find no room
-	spoilt   []wire.Process // their tables cannot be decoded
-	unusable uint64         // addresses that others named and that are of no use, [MEM-26]
-	stopped  time.Duration  // how long this process did not run, when it should have
-	changed  bool           // the view is another
+	Begin    []*handshake.Terms // links to be made, of Offers
+	Succeed  []succession
+	Offline  []uint64 // calls on them fail
+	Left     []uint64 // likewise
+	Cut      []uint64 // likewise: the peers live, but do not hear us or we not them
+	Opens    []openTo
+	Forget   []uint64 // openings that are over
+	Send     []memberMessage
+	Close    []uint64
+	Pull     []pull
+	Events   []memberEvent
+	Drain    []uint64       // links to those who are answered when none of our calls to them is in flight
+	Crowded  []wire.Process // their tables find no room
+	Spoilt   []wire.Process // their tables cannot be decoded
+	Unusable uint64         // addresses that others named and that are of no use, [MEM-26]
+	Stopped  time.Duration  // how long this process did not run, when it should have
+	Changed  bool           // the view is another
 }
 
 func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership {
@@ -158,41 +158,41 @@ func newMembership(cfg memberConfig, now time.Time, rng *rand.Rand) *membership 
 	m.peers.init()
 	m.contacts.init()
 	m.learner.on = m.isLearning()
-	m.digest = wire.Digest(wire.Process{Addr: cfg.self, Boot: cfg.boot})
-	m.rotation.init(now, cfg.heartbeat)
+	m.digest = wire.Digest(wire.Process{Addr: cfg.Self, Boot: cfg.Boot})
+	m.rotation.init(now, cfg.Heartbeat)
 	return m
 }
 
-// self is the address that we advertise; unspecified while it is not known.
-func (m *membership) self() netip.AddrPort { return m.cfg.self }
+// Self is the address that we advertise; unspecified while it is not known.
+func (m *membership) Self() netip.AddrPort { return m.cfg.Self }
 
-// beganAt is when this began, from which moments are counted.
-func (m *membership) beganAt() time.Time { return m.began }
+// BeganAt is when this began, from which moments are counted.
+func (m *membership) BeganAt() time.Time { return m.began }
 
-// take returns what is to be done since it was last called. The slices are used again by the next call of any method.
-func (m *membership) take() effects {
+// Take returns what is to be done since it was last called. The slices are used again by the next call of any method.
+func (m *membership) Take() effects {
 	e := m.out
 	m.out = effects{
-		begin: e.begin[:0], succeed: e.succeed[:0], offline: e.offline[:0], left: e.left[:0], cut: e.cut[:0], opens: e.opens[:0], forget: e.forget[:0],
-		send: e.send[:0], close: e.close[:0], pull: e.pull[:0], events: e.events[:0], drain: e.drain[:0], crowded: e.crowded[:0],
-		spoilt: e.spoilt[:0],
+		Begin: e.Begin[:0], Succeed: e.Succeed[:0], Offline: e.Offline[:0], Left: e.Left[:0], Cut: e.Cut[:0], Opens: e.Opens[:0], Forget: e.Forget[:0],
+		Send: e.Send[:0], Close: e.Close[:0], Pull: e.Pull[:0], Events: e.Events[:0], Drain: e.Drain[:0], Crowded: e.Crowded[:0],
+		Spoilt: e.Spoilt[:0],
 	}
 	return e
 }
 
-// receive takes a message, or with a nil one the news that something came on a link.
-func (m *membership) receive(now time.Time, src source, msg wire.Message) {
-	if m.isLeaving() {
+// Receive takes a message, or with a nil one the news that something came on a link.
+func (m *membership) Receive(now time.Time, src source, msg wire.Message) {
+	if m.IsLeaving() {
 		m.onFarewell(src, msg)
 		return
 	}
 	m.noticeStall(now)
-	if m.refused(now, src.link, msg) {
+	if m.refused(now, src.Link, msg) {
 		return
 	}
-	m.proven(now, src.link)
-	m.heard(now, src.link, src.tver)
-	p := m.peers.byLink[src.link]
+	m.proven(now, src.Link)
+	m.heard(now, src.Link, src.Tver)
+	p := m.peers.byLink[src.Link]
 	switch {
 	case p == nil || msg == nil:
 		return
@@ -212,9 +212,9 @@ func (m *membership) receive(now time.Time, src source, msg wire.Message) {
 	case wire.Ack:
 		m.onAck(now, p, msg)
 	case wire.Ping:
-		m.send(src.link, wire.Pong(msg))
+		m.send(src.Link, wire.Pong(msg))
 	default:
-		m.onLinked(now, p, src.link, msg)
+		m.onLinked(now, p, src.Link, msg)
 	}
 }
 
@@ -271,9 +271,9 @@ func (m *membership) heard(now time.Time, link uint64, tver uint32) {
 	m.noticeTable(now, p, tver)
 }
 
-// setTable takes a new version of our own table, and announces it. Of a table that does not fit a hello the peers get what has
+// SetTable takes a new version of our own table, and announces it. Of a table that does not fit a hello the peers get what has
 // changed, or pull it.
-func (m *membership) setTable(now time.Time, version uint32, table []byte) {
+func (m *membership) SetTable(now time.Time, version uint32, table []byte) {
 	delta, ok := deltaOf(m.tver, m.table, version, table)
 	m.tver, m.table = version, table
 	for _, p := range m.peers.list {
@@ -297,9 +297,9 @@ func (m *membership) announceAll(now time.Time) {
 	}
 }
 
-// tick does what is due.
-func (m *membership) tick(now time.Time) {
-	if m.isLeaving() {
+// Tick does what is due.
+func (m *membership) Tick(now time.Time) {
+	if m.IsLeaving() {
 		m.tickLeave(now)
 		return
 	}
@@ -320,21 +320,21 @@ func (m *membership) tick(now time.Time) {
 	m.tickHelps(now)
 	m.tickHealing(now)
 	m.tickDrain(now)
-	m.wakeAt = m.nextTimeout()
+	m.wakeAt = m.NextTimeout()
 }
 
-// observe takes what the strain of this process shows in. A stall is noticed before: how it is made good is up to the strain before it, of which it is
+// Observe takes what the strain of this process shows in. A stall is noticed before: how it is made good is up to the strain before it, of which it is
 // none itself.
-func (m *membership) observe(now time.Time, late time.Duration, dropped uint64) {
-	if !m.isLeaving() {
+func (m *membership) Observe(now time.Time, late time.Duration, dropped uint64) {
+	if !m.IsLeaving() {
 		m.noticeStall(now)
 	}
 	m.strain.observe(now, late, dropped, len(m.peers.list)+len(m.joining.missing)+m.contacts.waiting())
 }
 
-// nextTimeout is when tick has something to do next; zero: never.
-func (m *membership) nextTimeout() time.Time {
-	if m.isLeaving() {
+// NextTimeout is when tick has something to do next; zero: never.
+func (m *membership) NextTimeout() time.Time {
+	if m.IsLeaving() {
 		return pace.Earliest(m.parting.at, m.parting.until)
 	}
 	t := pace.Earliest(m.nextDue(), pace.Earliest(m.joining.at, m.joining.settle))
@@ -356,19 +356,19 @@ func (m *membership) tell(p *peer, msg wire.Message) { m.send(p.tie.token, msg) 
 
 // send sends a message on a link.
 func (m *membership) send(link uint64, msg wire.Message) {
-	m.out.send = append(m.out.send, memberMessage{link: link, msg: msg})
+	m.out.Send = append(m.out.Send, memberMessage{Link: link, Msg: msg})
 }
 
 // tellOf reports a change.
 func (m *membership) tellOf(news memberNews, p *peer) {
 	if p.isIntroduced() {
-		m.out.events = append(m.out.events, memberEvent{p.Process, p.name, news})
-		m.out.changed = true
+		m.out.Events = append(m.out.Events, memberEvent{p.Process, p.name, news})
+		m.out.Changed = true
 	}
 }
 
-// view lists the peers that have said who they are, sorted by address. Those who have not changed are the same as in the view before.
-func (m *membership) view() []*peerView {
+// View lists the peers that have said who they are, sorted by address. Those who have not changed are the same as in the view before.
+func (m *membership) View() []*peerView {
 	list, before := make([]*peerView, 0, len(m.peers.list)), m.shown
 	for _, p := range m.peers.sorted() {
 		if p.isIntroduced() {

@@ -114,23 +114,23 @@ func (s *society) joinAs(place, self netip.AddrPort, seeds ...int) *citizen {
 	c.process = handshake.NewProcess(secrets, false, s.now)
 	c.boot = c.process.Boot
 	c.membership = newMembership(memberConfig{
-		self: self, boot: c.boot, name: "app", heartbeat: usual, maxPeers: s.most,
-		open: func(int32) uint64 {
+		Self: self, Boot: c.boot, Name: "app", Heartbeat: usual, MaxPeers: s.most,
+		Open: func(int32) uint64 {
 			token := s.rng.Uint64() | 1
 			c.openings[token] = true
 			return token
 		},
-		terms:  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms { return c.terms(o, self, addr) },
-		isBusy: func(time.Time, uint64) bool { return false },
+		Terms:  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms { return c.terms(o, self, addr) },
+		IsBusy: func(time.Time, uint64) bool { return false },
 	}, s.now, rand.New(rand.NewPCG(c.boot, c.boot)))
-	c.setTable(s.now, 1, wire.AppendTable(nil, nil))
+	c.SetTable(s.now, 1, wire.AppendTable(nil, nil))
 	var addrs []netip.AddrPort
 	for _, j := range seeds {
 		addrs = append(addrs, siteOf(j))
 	}
-	c.setSeeds(s.now, addrs, false)
+	c.SetSeeds(s.now, addrs, false)
 	s.members = append(s.members, c)
-	c.tick(s.now)
+	c.Tick(s.now)
 	s.collect(c)
 	return c
 }
@@ -166,7 +166,7 @@ func (c *citizen) in(state peerState) int {
 
 // of is what a process believes of another.
 func (c *citizen) of(other *citizen) *peer {
-	if p := c.peers.byAddr[other.cfg.self]; p != nil && p.Boot == other.boot {
+	if p := c.peers.byAddr[other.cfg.Self]; p != nil && p.Boot == other.boot {
 		return p
 	}
 	return nil
@@ -174,39 +174,39 @@ func (c *citizen) of(other *citizen) *peer {
 
 // linkTo is how what another says on its link comes to a process.
 func (c *citizen) linkTo(other *citizen) source {
-	return source{addr: other.cfg.self, link: c.of(other).tie.token, tver: other.tver}
+	return source{Addr: other.cfg.Self, Link: c.of(other).tie.token, Tver: other.tver}
 }
 
 // collect takes the effects of a machine.
 func (s *society) collect(c *citizen) {
-	e := c.take()
-	for _, terms := range e.begin {
+	e := c.Take()
+	for _, terms := range e.Begin {
 		delete(c.openings, terms.TokenA)
 		c.links[terms.TokenA] = &bond{terms: terms, began: true, confirm: true}
 	}
-	for _, o := range e.opens {
+	for _, o := range e.Opens {
 		s.postOpen(c, o)
 	}
-	for _, o := range e.send {
+	for _, o := range e.Send {
 		s.post(c, o)
 	}
-	for _, token := range e.forget {
+	for _, token := range e.Forget {
 		delete(c.openings, token)
 	}
-	for _, token := range e.close {
+	for _, token := range e.Close {
 		if b := c.links[token]; b != nil {
 			b.spent = true
 		}
 	}
-	c.events = append(c.events, e.events...)
-	for _, p := range e.pull {
+	c.events = append(c.events, e.Events...)
+	for _, p := range e.Pull {
 		c.pulls++
 		s.answerPull(c, p.Process)
 	}
-	if wake := c.nextTimeout(); !wake.Equal(c.wake) {
+	if wake := c.NextTimeout(); !wake.Equal(c.wake) {
 		c.wake, c.planned = wake, s.now
 	}
-	c.dead = c.dead || c.hasLeft(s.now)
+	c.dead = c.dead || c.HasLeft(s.now)
 	for _, look := range s.after {
 		look(c)
 	}
@@ -215,11 +215,11 @@ func (s *society) collect(c *citizen) {
 func (s *society) answerPull(c *citizen, id wire.Process) {
 	for _, other := range s.members {
 		if other.boot == id.Boot && !other.dead {
-			c.pulled(s.now, id, other.tver, other.table, true)
+			c.Pulled(s.now, id, other.tver, other.table, true)
 			return
 		}
 	}
-	c.pulled(s.now, id, 0, nil, false)
+	c.Pulled(s.now, id, 0, nil, false)
 }
 
 // run lets time pass.
@@ -234,8 +234,8 @@ func (s *society) run(d time.Duration) {
 		s.now = pace.Later(s.now, next)
 		before := len(s.mail)
 		if c != nil {
-			c.observe(s.now, s.now.Sub(pace.Later(next, c.planned)), 0)
-			c.tick(s.now)
+			c.Observe(s.now, s.now.Sub(pace.Later(next, c.planned)), 0)
+			c.Tick(s.now)
 			s.collect(c)
 		} else {
 			s.deliver(heap.Pop(&s.mail).(letter))
@@ -287,7 +287,7 @@ func (s *society) until(limit time.Duration, what string, holds func() bool) tim
 
 // forge gives a machine a message that no process of the society sent.
 func (s *society) forge(to *citizen, src source, msg wire.Message) {
-	to.receive(s.now, src, msg)
+	to.Receive(s.now, src, msg)
 	s.collect(to)
 }
 

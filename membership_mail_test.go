@@ -47,31 +47,31 @@ func (m *mail) Pop() any {
 // postOpen puts an Open on its way, or loses it.
 func (s *society) postOpen(c *citizen, o openTo) {
 	if s.opened != nil {
-		s.opened(c, o.to)
+		s.opened(c, o.To)
 	}
-	m := &wire.Open{Rank: o.rank, Token: o.token, Key: c.process.Key, Addr: o.self, Number: uint64(s.count + 1)}
-	c.noteAsked(m.Number, o)
+	m := &wire.Open{Rank: o.Rank, Token: o.Token, Key: c.process.Key, Addr: o.Self, Number: uint64(s.count + 1)}
+	c.NoteAsked(m.Number, o)
 	if !s.loses(nil) {
-		s.send(letter{from: c, to: o.to, open: m, size: wire.OpenSize})
+		s.send(letter{from: c, to: o.To, open: m, size: wire.OpenSize})
 	}
 }
 
 // post puts a message on its way, or loses it.
 func (s *society) post(c *citizen, o memberMessage) {
-	b := c.links[o.link]
+	b := c.links[o.Link]
 	if b == nil || b.spent {
 		return
 	}
-	l := letter{from: c, msg: o.msg, size: wire.HeaderSize + len(o.msg.Append(nil)), tver: c.tver}
+	l := letter{from: c, msg: o.Msg, size: wire.HeaderSize + len(o.Msg.Append(nil)), tver: c.tver}
 	if b.confirm {
 		l.confirm, l.size = b.terms, l.size+wire.ConfirmMore
 	}
 	l.to, l.token = b.to()
 	require.LessOrEqual(s.t, l.size, wire.ControlPacket)
 	if s.spy != nil {
-		s.spy(c, l.to, o.msg, l.size)
+		s.spy(c, l.to, o.Msg, l.size)
 	}
-	if !s.loses(o.msg) {
+	if !s.loses(o.Msg) {
 		s.send(l)
 	}
 }
@@ -119,7 +119,7 @@ func (s *society) deliver(l letter) {
 		if !c.openings[l.offer.Echo] {
 			return
 		}
-		c.offered(s.now, answered{Offer: *l.offer, from: l.source})
+		c.Offered(s.now, answered{Offer: *l.offer, From: l.source})
 	case !s.take(c, l):
 		return
 	}
@@ -128,9 +128,9 @@ func (s *society) deliver(l letter) {
 
 // answer is what the reader of a node does with an Open.
 func (s *society) answer(c *citizen, l letter) {
-	m, self := *l.open, c.cfg.self
+	m, self := *l.open, c.cfg.Self
 	if m.Key == c.process.Key {
-		c.cameBack(s.now, cameBack{token: m.Token, number: m.Number})
+		c.CameBack(s.now, cameBack{Token: m.Token, Number: m.Number})
 		s.collect(c)
 		return
 	}
@@ -138,7 +138,7 @@ func (s *society) answer(c *citizen, l letter) {
 		return
 	}
 	if c.learner.on && asksBack(s.now, self, m.Addr, c.isUnheard(s.now), &c.asks) {
-		s.postOpen(c, openTo{to: m.Addr, token: c.learner.tokens[0], self: nowhere(self)})
+		s.postOpen(c, openTo{To: m.Addr, Token: c.learner.tokens[0], Self: nowhere(self)})
 		return
 	}
 	var held uint32
@@ -148,7 +148,7 @@ func (s *society) answer(c *citizen, l letter) {
 		}
 	}
 	o := c.process.Answer(s.now, m, self, l.source, held)
-	if held == 0 && c.isFull(s.now) && c.peers.byAddr[m.Addr] == nil {
+	if held == 0 && c.IsFull(s.now) && c.peers.byAddr[m.Addr] == nil {
 		o.Token, o.Rank = 0, 0
 	}
 	to := m.Addr
@@ -171,7 +171,7 @@ func (s *society) take(c *citizen, l letter) bool {
 		return false
 	}
 	b.confirm = false
-	c.receive(s.now, source{addr: l.from.cfg.self, link: l.token, tver: l.tver, size: l.size}, l.msg)
+	c.Receive(s.now, source{Addr: l.from.cfg.Self, Link: l.token, Tver: l.tver, Size: l.size}, l.msg)
 	return true
 }
 
@@ -183,6 +183,6 @@ func (s *society) makeLink(c *citizen, terms *handshake.Terms) bool {
 		return false
 	}
 	c.links[terms.TokenB] = &bond{terms: terms}
-	c.made(s.now, wire.Process{Boot: handshake.BootID(terms.KeyA), Addr: terms.AddrA}, terms.TokenB, terms.Order())
+	c.Made(s.now, wire.Process{Boot: handshake.BootID(terms.KeyA), Addr: terms.AddrA}, terms.TokenB, terms.Order())
 	return true
 }

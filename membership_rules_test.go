@@ -30,7 +30,7 @@ func keepRules(s *society) {
 	s.after = append(s.after, func(c *citizen) {
 		r.now, r.members = s.now, s.members
 		if err := r.check(c); err != nil {
-			require.NoError(s.t, err, "%v at %v", c.cfg.self, s.now.UTC())
+			require.NoError(s.t, err, "%v at %v", c.cfg.Self, s.now.UTC())
 		}
 	})
 }
@@ -53,7 +53,7 @@ func (r *rules) check(c *citizen) error {
 	before := h.believed
 	h.believed = make(map[uint64]bool)
 	for _, p := range c.peers.list {
-		if p.Boot == c.boot || p.Addr == c.cfg.self {
+		if p.Boot == c.boot || p.Addr == c.cfg.Self {
 			return fmt.Errorf("it has itself as a peer, %v", p.state)
 		}
 		if err := r.checkPeer(before, p); err != nil {
@@ -93,12 +93,12 @@ func requireOneView(s *society) {
 		want := []string{}
 		for _, other := range live {
 			if other != c {
-				want = append(want, sight(other.cfg.self, other.boot, stateAlive, false, other.tver))
+				want = append(want, sight(other.cfg.Self, other.boot, stateAlive, false, other.tver))
 			}
 		}
 		slices.Sort(want)
-		require.Equal(s.t, want, c.sights(live), "what %v sees", c.cfg.self)
-		require.Equal(s.t, live[0].digest, c.digest, "digest of %v", c.cfg.self)
+		require.Equal(s.t, want, c.sights(live), "what %v sees", c.cfg.Self)
+		require.Equal(s.t, live[0].digest, c.digest, "digest of %v", c.cfg.Self)
 	}
 }
 

@@ -49,8 +49,8 @@ func (s tableSize) fits(more tableSize) bool {
 	return !slices.ContainsFunc(tableLimits[:], func(l tableLimit) bool { return !l.fits(s, more) })
 }
 
-// pulled takes the answer to effects.pull.
-func (m *membership) pulled(now time.Time, id wire.Process, version uint32, table []byte, ok bool) {
+// Pulled takes the answer to effects.pull.
+func (m *membership) Pulled(now time.Time, id wire.Process, version uint32, table []byte, ok bool) {
 	p := m.peers.byAddr[id.Addr]
 	if p == nil || p.Boot != id.Boot {
 		return
@@ -82,7 +82,7 @@ func (m *membership) spoil(p *peer, version uint32) {
 	p.tver, p.tableSeen, p.pullAt = version, max(version, p.tableSeen), 0
 	if !p.crowded {
 		p.crowded = true
-		m.out.spoilt = append(m.out.spoilt, p.Process)
+		m.out.Spoilt = append(m.out.Spoilt, p.Process)
 	}
 }
 
@@ -109,7 +109,7 @@ func (m *membership) holdTable(p *peer, version uint32, functions []wire.Functio
 	} else {
 		m.crowdOut(p)
 	}
-	m.out.changed = true
+	m.out.Changed = true
 }
 
 // emptyTable gives up what a peer offers.
@@ -124,7 +124,7 @@ func (m *membership) crowdOut(p *peer) {
 	m.emptyTable(p)
 	if !p.crowded {
 		p.crowded = true
-		m.out.crowded = append(m.out.crowded, p.Process)
+		m.out.Crowded = append(m.out.Crowded, p.Process)
 	}
 }
 

@@ -100,7 +100,7 @@ func TestTablesThatCannotBeReadAreTold(t *testing.T) {
 		c.settle(time.Second)
 		require.NoError(t, n.do(func(now time.Time) {
 			p := n.view.Load().peers[0]
-			n.members.pulled(now, p.Process, p.tver+1, []byte("no table"), true)
+			n.members.Pulled(now, p.Process, p.Tver+1, []byte("no table"), true)
 		}))
 		time.Sleep(time.Second)
 		require.EqualValues(t, 1, n.Stats().TablesRefused)

@@ -21,7 +21,7 @@ func loadTables(c *citizen, peers []*citizen, free int) {
 
 // offer gives a process a table.
 func (s *society) offer(c *citizen, rows []wire.Function) {
-	c.setTable(s.now, c.tver+1, wire.AppendTable(nil, rows))
+	c.SetTable(s.now, c.tver+1, wire.AppendTable(nil, rows))
 	s.collect(c)
 }
 
@@ -94,7 +94,7 @@ func TestTheLargestTableGivesWay(t *testing.T) {
 				}
 				a.holdTable(a.of(c), c.tver, table)
 			}
-			a.take()
+			a.Take()
 			a.holdTable(a.of(all[23]), 9, tt.newcomer)
 			var crowded []int
 			for i, c := range all[1:24] {
@@ -103,7 +103,7 @@ func TestTheLargestTableGivesWay(t *testing.T) {
 				}
 			}
 			require.Equal(t, tt.crowded, crowded)
-			require.Len(t, a.out.crowded, len(crowded), "the operator is told of each")
+			require.Len(t, a.out.Crowded, len(crowded), "the operator is told of each")
 			require.True(t, tableSize{}.fits(a.held))
 		})
 	}
@@ -150,7 +150,7 @@ func TestHeldTablesAreCounted(t *testing.T) {
 	}
 	all[2].dead = true
 	s.until(10*time.Second, "it is away", func() bool { return all[0].of(all[2]).state == stateOffline })
-	was, known := all[0].dismiss(all[2].cfg.self)
+	was, known := all[0].Dismiss(all[2].cfg.Self)
 	require.True(t, known)
 	require.Equal(t, stateOffline, was)
 	want := tableSize{}
@@ -176,7 +176,7 @@ func TestAPeerCannotChangeItsTableAsFastAsItLikes(t *testing.T) {
 	link := a.linkTo(liar)
 	taken, held := 0, p.tver
 	for range 10_000 { // each is the next after what is held
-		link.tver = p.tver + 1
+		link.Tver = p.tver + 1
 		s.forge(a, link, wire.Delta{
 			Base: p.tver, Version: p.tver + 1, Gone: wire.AppendTable(nil, nil), Added: wire.AppendTable(nil, rowsOf(1)),
 		})
@@ -211,7 +211,7 @@ func TestATableThatCannotBeReadIsPulledRarely(t *testing.T) {
 	s.run(time.Second)
 	sent := s.watch(sick)
 	for range 300 {
-		sick.setTable(s.now, sick.tver+1, []byte("no table"))
+		sick.SetTable(s.now, sick.tver+1, []byte("no table"))
 		s.collect(sick)
 		s.run(time.Second)
 	}

@@ -139,8 +139,8 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.timetable.init()
 	n.offered = newOffering()
 	n.members = newMembership(memberConfig{
-		self: n.addr, boot: n.process.Boot, name: cfg.Name, version: cfg.Version, tags: wireTags(cfg.Tags),
-		heartbeat: timing(cfg.heartbeat()), maxPeers: cmp.Or(cfg.peersMax, maxPeers), open: n.tokens.open, terms: n.carrier.terms, isBusy: n.isBusy,
+		Self: n.addr, Boot: n.process.Boot, Name: cfg.Name, Version: cfg.Version, Tags: wireTags(cfg.Tags),
+		Heartbeat: timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, maxPeers), Open: n.tokens.open, Terms: n.carrier.terms, IsBusy: n.isBusy,
 	}, now, n.rng)
 	n.events.rows = make(map[string][]*backlog)
 	n.tables = n.tableFunction()
@@ -234,7 +234,7 @@ func (n *Node) Join(seeds ...string) error {
 	}
 	return n.do(func(now time.Time) {
 		n.addSeeds(now, seeds)
-		n.members.healNow(now)
+		n.members.HealNow(now)
 	})
 }
 
@@ -246,7 +246,7 @@ func (n *Node) Forget(addr netip.AddrPort) error {
 	addr = udp.Unmapped(addr)
 	errc := make(chan error, 1)
 	err := n.do(func(now time.Time) {
-		was, known := n.members.dismiss(addr)
+		was, known := n.members.Dismiss(addr)
 		n.carryOut(now)
 		n.publish(now)
 		errc <- dismissed(addr, State(was), known)

@@ -133,10 +133,10 @@ func FuzzOffer(f *testing.F) {
 		to, opening := addrOf(1+at%60_000), make(chan uint64, 1)
 		require.NoError(t, node.do(func(now time.Time) {
 			defer close(opening)
-			node.members.setSeeds(now, []netip.AddrPort{to}, false)
-			node.members.tick(now)
-			for _, o := range node.members.opensToSeeds(1) {
-				opening <- o.token
+			node.members.SetSeeds(now, []netip.AddrPort{to}, false)
+			node.members.Tick(now)
+			for _, o := range node.members.OpensToSeeds(1) {
+				opening <- o.Token
 			}
 			node.carryOut(now)
 		}))

@@ -125,34 +125,34 @@ func (p *peer) target() wire.Target { return wire.Target{Addr: p.Addr, Boot: p.B
 // peerView is the published form of a peer. It is not modified.
 type peerView struct {
 	peerFacts
-	tags      []wire.Tag
-	functions []wire.Function
+	Tags      []wire.Tag
+	Functions []wire.Function
 }
 
 // peerFacts are what can be compared.
 type peerFacts struct {
 	wire.Process
-	link        uint64 // the token of its best link; 0: none
-	state       peerState
-	unreachable bool
-	unsteady    bool
-	draining    bool
-	tver        uint32
-	since       moment
-	accuser     *netip.AddrPort // who made a suspect one; nil: this node
-	name        string
-	version     string
+	Link        uint64 // the token of its best link; 0: none
+	State       peerState
+	Unreachable bool
+	Unsteady    bool
+	Draining    bool
+	Tver        uint32
+	Since       moment
+	Accuser     *netip.AddrPort // who made a suspect one; nil: this node
+	Name        string
+	Version     string
 }
 
 // view is the published form of a peer: the one before, which may be of another or nil, if that says the same.
 func (p *peer) view(before *peerView) *peerView {
 	more := p.more()
-	v := peerView{tags: more.tags, functions: p.functions, peerFacts: peerFacts{
-		Process: p.Process, link: p.tie.token, state: p.state, since: p.since, unreachable: p.unreachable, unsteady: p.unsteady, draining: p.draining,
-		name: p.name, version: more.version, tver: p.tver,
+	v := peerView{Tags: more.tags, Functions: p.functions, peerFacts: peerFacts{
+		Process: p.Process, Link: p.tie.token, State: p.state, Since: p.since, Unreachable: p.unreachable, Unsteady: p.unsteady, Draining: p.draining,
+		Name: p.name, Version: more.version, Tver: p.tver,
 	}}
 	if p.state == stateSuspect && p.accused {
-		v.accuser = p.accuser.shown()
+		v.Accuser = p.accuser.shown()
 	}
 	if before != nil && before.saysAs(&v) {
 		return before
@@ -162,7 +162,7 @@ func (p *peer) view(before *peerView) *peerView {
 
 // saysAs reports whether two views say the same.
 func (v *peerView) saysAs(other *peerView) bool {
-	return v.peerFacts == other.peerFacts && slices.Equal(v.tags, other.tags) && isSameTable(v.functions, other.functions)
+	return v.peerFacts == other.peerFacts && slices.Equal(v.Tags, other.Tags) && isSameTable(v.Functions, other.Functions)
 }
 
 // peerSet finds peers by address and link, and by when they want attention.
@@ -297,7 +297,7 @@ func (m *membership) dueOf(p *peer) time.Time {
 		}
 		return m.time(p.since).Add(leftKept)
 	case stateOffline:
-		return m.time(p.since).Add(m.cfg.heartbeat.Forget)
+		return m.time(p.since).Add(m.cfg.Heartbeat.Forget)
 	}
 	return pace.Earliest(m.plannedAt(p), m.hearsayAt(p))
 }
@@ -323,7 +323,7 @@ func (m *membership) stepPeer(now time.Time, p *peer) {
 		return
 	case p.state == stateLeft && p.tie.token != 0:
 		m.unbind(p)
-		m.out.changed = true
+		m.out.Changed = true
 		return
 	case p.state == stateLeft || p.state == stateOffline:
 		m.forget(p)
@@ -347,9 +347,9 @@ func (m *membership) stepMember(now time.Time, p *peer) {
 		m.greetAgain(now, p)
 	case p.pullAt != 0 && m.moment(now) >= p.pullAt:
 		p.pullAt, p.pulling = 0, true
-		m.out.pull = append(m.out.pull, pull{p.Process, p.tie.token})
+		m.out.Pull = append(m.out.Pull, pull{p.Process, p.tie.token})
 	case p.unsteady && !now.Before(p.steadyAt()):
-		p.unsteady, m.out.changed = false, true
+		p.unsteady, m.out.Changed = false, true
 	default:
 		m.watch(now, p)
 	}
@@ -360,20 +360,20 @@ func (m *membership) forget(p *peer) {
 	m.peers.remove(p)
 	m.emptyTable(p)
 	m.unbind(p)
-	m.out.changed = true
+	m.out.Changed = true
 }
 
 // unbind closes the links of a peer.
 func (m *membership) unbind(p *peer) {
 	for _, token := range p.links(nil) {
 		delete(m.peers.byLink, token)
-		m.out.close = append(m.out.close, token)
+		m.out.Close = append(m.out.Close, token)
 	}
 	p.tie, p.older = tie{}, nil
 }
 
-// dismiss forgets a peer, at its operator's wish, if it is not there. It returns the state that the peer was in, and whether it was known.
-func (m *membership) dismiss(addr netip.AddrPort) (was peerState, known bool) {
+// Dismiss forgets a peer, at its operator's wish, if it is not there. It returns the state that the peer was in, and whether it was known.
+func (m *membership) Dismiss(addr netip.AddrPort) (was peerState, known bool) {
 	p := m.peers.byAddr[addr]
 	if p == nil {
 		return 0, false
@@ -395,6 +395,6 @@ func (m *membership) setState(now time.Time, p *peer, s peerState) {
 	if before != p.isMember() {
 		m.digest ^= wire.Digest(p.Process)
 	}
-	m.tellOf(s.news(), p)
+	m.tellOf(s.News(), p)
 	m.schedule(p)
 }

@@ -91,7 +91,7 @@ func (m *membership) patience(p *peer) time.Duration {
 
 // longestPatience is how long our own probes take to decide.
 func (m *membership) longestPatience() time.Duration {
-	h := m.cfg.heartbeat
+	h := m.cfg.Heartbeat
 	return time.Duration(h.Probes)*h.ProbeEvery + h.Grace + m.strain.slack()
 }
 
@@ -104,7 +104,7 @@ func (p *peer) noteTrip(d time.Duration) {
 // noteFirstTrip takes how long a peer took for the first answer, to what began its link. Later ones answer nothing whose time is known. Too
 // long a time says that it was busy, or a datagram lost.
 func (m *membership) noteFirstTrip(p *peer, d time.Duration) {
-	if !p.timed && p.trip == 0 && d <= m.cfg.heartbeat.Grace/2 {
+	if !p.timed && p.trip == 0 && d <= m.cfg.Heartbeat.Grace/2 {
 		p.noteTrip(d)
 	}
 	p.timed = true

@@ -21,8 +21,8 @@ func (q probe) heard() probe {
 	return probe{}
 }
 
-// unanswered hears that a peer leaves calls unanswered: it is probed, as if it were late.
-func (m *membership) unanswered(now time.Time, link uint64) {
+// Unanswered hears that a peer leaves calls unanswered: it is probed, as if it were late.
+func (m *membership) Unanswered(now time.Time, link uint64) {
 	if p := m.peers.byLink[link]; p != nil && p.tie.token == link {
 		m.probePath(now, p)
 	}
@@ -80,6 +80,6 @@ func (m *membership) cutOff(now time.Time, p *peer) {
 	if known {
 		return
 	}
-	m.out.cut = p.links(m.out.cut)
+	m.out.Cut = p.links(m.out.Cut)
 	m.tellOf(newsUnreachable, p)
 }

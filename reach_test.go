@@ -42,7 +42,7 @@ func (s *society) deadThoughCut(size, cut int, loss float64) (offline int) {
 	s.run(20 * time.Second)
 	for _, c := range s.members {
 		for _, e := range c.events {
-			if e.news == newsOffline {
+			if e.News == newsOffline {
 				offline++
 			}
 		}
@@ -77,7 +77,7 @@ func TestWhoWasForgottenByOneSideHearsItsBeats(t *testing.T) {
 		s.run(10 * time.Minute)
 		s.cut = func(from, to *citizen) bool { return true }
 		s.until(10*time.Second, "they lose each other", func() bool { return a.in(stateOffline)+b.in(stateOffline) == 2 })
-		_, known := a.dismiss(b.cfg.self)
+		_, known := a.Dismiss(b.cfg.Self)
 		require.True(t, known)
 		s.cut = nil
 		s.until(10*time.Second, "they meet", s.allMeet)

@@ -106,7 +106,7 @@ func (r *reader) toLink(now time.Time, l *link, d udp.Datagram, h wire.Header) {
 		return
 	}
 	l.accept(now, h.Number, len(d.B))
-	src := source{addr: d.Addr, link: l.token, tver: h.TableVersion, size: len(d.B) - len(rest)}
+	src := source{Addr: d.Addr, Link: l.token, Tver: h.TableVersion, Size: len(d.B) - len(rest)}
 	r.onLink(now, l, uint32(h.Number), src, rest)
 	r.note(now, l, src)
 	r.offer()
@@ -115,8 +115,8 @@ func (r *reader) toLink(now time.Time, l *link, d udp.Datagram, h wire.Header) {
 // note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes behind the messages: a Leave that
 // refuses the link must not find it taken.
 func (r *reader) note(now time.Time, l *link, src source) {
-	if src.tver > l.tableSeen || r.timers.stamp(now)-l.noted >= int64(noteEvery) {
-		l.tableSeen, l.noted = max(l.tableSeen, src.tver), r.timers.stamp(now)
+	if src.Tver > l.tableSeen || r.timers.stamp(now)-l.noted >= int64(noteEvery) {
+		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.timers.stamp(now)
 		r.tell(l, inbound{source: src})
 	}
 }
@@ -133,9 +133,9 @@ func (r *reader) onLink(now time.Time, l *link, number uint32, src source, rest 
 		if err == nil && kind < wire.KindJoin {
 			err = r.step(now, l, kind, body, nil)
 		} else if err == nil {
-			src.size += wire.FrameSize + len(body)
+			src.Size += wire.FrameSize + len(body)
 			err = r.membership(l, src, kind, body)
-			src.size = 0
+			src.Size = 0
 		}
 		if err != nil {
 			r.stats.malformed.Add(1)

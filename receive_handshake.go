@@ -43,7 +43,7 @@ func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 		}
 	}
 	if e.opening.left.Add(-1) >= 0 {
-		r.arrive(arrival{back: &cameBack{token: m.Token, number: m.Number}})
+		r.arrive(arrival{back: &cameBack{Token: m.Token, Number: m.Number}})
 	}
 }
 
@@ -122,7 +122,7 @@ func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 		r.noteSeed(d.Addr, cameNoRoom)
 	}
 	if e.opening.left.Add(-1) >= 0 { // more of them would only keep the loop busy
-		r.arrive(arrival{offer: &answered{Offer: m, from: d.Addr, crossed: r.strangers.hasOffered(now, m.Addr)}})
+		r.arrive(arrival{offer: &answered{Offer: m, From: d.Addr, Crossed: r.strangers.hasOffered(now, m.Addr)}})
 	}
 }
 

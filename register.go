@@ -57,7 +57,7 @@ func (n *Node) tellTable(now time.Time) {
 func (n *Node) setTable(now time.Time, version uint32, table []byte) {
 	pulled := append(binary.BigEndian.AppendUint32(nil, version), table...)
 	n.ownTable.Store(&pulled)
-	n.members.setTable(now, version, table)
+	n.members.SetTable(now, version, table)
 }
 
 // functionFor returns the function of that name if peers may call it, or nil.

@@ -35,8 +35,8 @@ func (m *membership) isUnheard(now time.Time) bool {
 	return now.Sub(m.learner.since) >= learnSoon && m.isAlone()
 }
 
-// asksUnheard reports that we ask where we are because nobody is heard.
-func (m *membership) asksUnheard(now time.Time) bool { return m.learner.on && m.isUnheard(now) }
+// AsksUnheard reports that we ask where we are because nobody is heard.
+func (m *membership) AsksUnheard(now time.Time) bool { return m.learner.on && m.isUnheard(now) }
 
 // asksBack reports whether who learns its address asks for it, instead of answering an Open that names one. isUnheard says that no peer is alive for
 // it: then it asks some, and answers the others.
@@ -57,7 +57,7 @@ func (l *learner) note(o observation) {
 // are. An address of this host alone gives way to any other, and takes the place of none while somebody is heard. Over the other IP version we are at
 // another address wherever we are: that counts only where nobody could see us at ours.
 func (m *membership) isContradicted(now time.Time, from, addr netip.AddrPort) bool {
-	isLocal, wasLocal := addr.Addr().IsLoopback(), m.cfg.self.Addr().IsLoopback()
+	isLocal, wasLocal := addr.Addr().IsLoopback(), m.cfg.Self.Addr().IsLoopback()
 	switch {
 	case m.isUnheard(now), wasLocal && !isLocal:
 		return true
@@ -66,7 +66,7 @@ func (m *membership) isContradicted(now time.Time, from, addr netip.AddrPort) bo
 	}
 	all := m.askable(false)
 	if same := m.ofOurVersion(all); len(same) > 0 {
-		if addr.Addr().Is4() != m.cfg.self.Addr().Is4() {
+		if addr.Addr().Is4() != m.cfg.Self.Addr().Is4() {
 			return false
 		}
 		all = same
@@ -83,7 +83,7 @@ func (m *membership) isContradicted(now time.Time, from, addr netip.AddrPort) bo
 
 // ofOurVersion are those addresses that have the IP version of ours.
 func (m *membership) ofOurVersion(addrs []netip.AddrPort) []netip.AddrPort {
-	return slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return a.Addr().Is4() != m.cfg.self.Addr().Is4() })
+	return slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return a.Addr().Is4() != m.cfg.Self.Addr().Is4() })
 }
 
 // askable lists whom we can ask, one address of each host. Who is offline may have lost us, and not we it.
@@ -135,7 +135,7 @@ func (m *membership) move(now time.Time, self netip.AddrPort) {
 			m.setState(now, p, stateOffline)
 		}
 	}
-	if m.joined() { // also who was the first, whose seed was itself and leads nowhere now
+	if m.Joined() { // also who was the first, whose seed was itself and leads nowhere now
 		m.joining.listed, m.joining.at = true, time.Time{}
 	}
 	m.adopt(now, self)

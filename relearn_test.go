@@ -97,10 +97,10 @@ func TestAnotherIPVersionMovesNobody(t *testing.T) {
 			}
 			for _, p := range a.peers.sorted() {
 				if p.Addr.Addr().Is6() {
-					a.observed(s.now, answered{Offer: wire.Offer{Addr: p.Addr, Observed: other}, from: p.Addr})
+					a.observed(s.now, answered{Offer: wire.Offer{Addr: p.Addr, Observed: other}, From: p.Addr})
 				}
 			}
-			require.Equal(t, moves, a.cfg.self == other)
+			require.Equal(t, moves, a.cfg.Self == other)
 		})
 	}
 }
@@ -119,7 +119,7 @@ func TestAllMoveAtOnce(t *testing.T) {
 	}
 	s.run(3 * time.Second)
 	for _, c := range s.members {
-		c.setSeeds(s.now, []netip.AddrPort{siteOf(20)}, false)
+		c.SetSeeds(s.now, []netip.AddrPort{siteOf(20)}, false)
 	}
 	t.Log("all meet again after", s.until(30*time.Second, "all meet again", s.allMeet))
 }
@@ -132,7 +132,7 @@ func TestALoopbackAddressGivesWay(t *testing.T) {
 		first := s.learner(0, 0).onHost(0, "127.0.0.1:7000")
 		local := func() *citizen {
 			c := s.learner(1).onHost(0, "127.0.0.1:7001")
-			c.setSeeds(s.now, []netip.AddrPort{first.local}, false)
+			c.SetSeeds(s.now, []netip.AddrPort{first.local}, false)
 			return c
 		}
 		remote := func() *citizen { return s.learner(2, 0).onHost(1, "127.0.0.1:7000") }
@@ -147,7 +147,7 @@ func TestALoopbackAddressGivesWay(t *testing.T) {
 		t.Log("all meet after", s.until(4*time.Second, "all meet", s.allMeet))
 		s.run(5 * time.Minute)
 		require.True(t, s.allMeet())
-		require.Equal(t, first.place, first.cfg.self)
+		require.Equal(t, first.place, first.cfg.Self)
 	}
 }
 
@@ -158,11 +158,11 @@ func TestALoopbackAddressTakesNoOthersPlace(t *testing.T) {
 	remote := s.learner(2, 0).onHost(1, "127.0.0.1:7000")
 	s.run(time.Second)
 	bound := s.joinAs(netip.MustParseAddrPort("127.0.0.1:7001"), netip.MustParseAddrPort("127.0.0.1:7001")).onHost(0, "127.0.0.1:7001")
-	bound.setSeeds(s.now, []netip.AddrPort{first.local}, false)
+	bound.SetSeeds(s.now, []netip.AddrPort{first.local}, false)
 	for i := range 300 {
 		remote.dead = i > 100
 		s.run(time.Second)
-		require.Equal(t, siteOf(0), first.cfg.self)
+		require.Equal(t, siteOf(0), first.cfg.Self)
 	}
 	require.Equal(t, stateAlive, first.of(bound).state)
 	require.Equal(t, stateAlive, bound.of(first).state)
@@ -194,8 +194,8 @@ func TestWhoMovesForgetsNobody(t *testing.T) {
 	s.until(time.Second, "both meet", s.allMeet)
 	s.run(3 * time.Second)
 	a.moveTo(9)
-	s.cut = func(_, to *citizen) bool { return to == b && a.cfg.self == a.place }
-	s.until(5*time.Second, "it moves", func() bool { return a.cfg.self == a.place })
+	s.cut = func(_, to *citizen) bool { return to == b && a.cfg.Self == a.place }
+	s.until(5*time.Second, "it moves", func() bool { return a.cfg.Self == a.place })
 	s.run(time.Hour)
 	require.Equal(t, 1, a.in(stateOffline))
 	s.cut = nil
@@ -209,8 +209,8 @@ func TestASeedThatLeadsToALearner(t *testing.T) {
 	a := s.learner(0, 9)
 	a.alias = siteOf(9)
 	s.run(10 * time.Second)
-	require.True(t, a.joined())
-	s.after = append(s.after, func(*citizen) { require.True(t, a.joined()) })
+	require.True(t, a.Joined())
+	s.after = append(s.after, func(*citizen) { require.True(t, a.Joined()) })
 	b := s.learner(1, 9)
 	s.until(600*time.Millisecond, "both meet", func() bool { return a.of(b) != nil && b.of(a) != nil })
 	s.run(time.Minute)
@@ -261,6 +261,6 @@ func (s *society) reborn(place netip.AddrPort) *citizen {
 // rename lets the name that all have as their seed lead to the first.
 func (s *society) rename() {
 	for _, c := range s.members {
-		c.setSeeds(s.now, []netip.AddrPort{s.members[0].place}, false)
+		c.SetSeeds(s.now, []netip.AddrPort{s.members[0].place}, false)
 	}
 }

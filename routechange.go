@@ -20,11 +20,11 @@ const (
 // standingOf is that of a peer.
 func standingOf(p *peerView) standing {
 	switch {
-	case p.state == stateLeft:
+	case p.State == stateLeft:
 		return gone
-	case p.state == stateOffline, p.unreachable, p.draining, p.link == 0:
+	case p.State == stateOffline, p.Unreachable, p.Draining, p.Link == 0:
 		return calledNever
-	case p.state == stateSuspect, p.unsteady:
+	case p.State == stateSuspect, p.Unsteady:
 		return calledLast
 	}
 	return calledFirst
@@ -35,12 +35,12 @@ func offersOf(p *peerView) []wire.Function {
 	if p == nil || standingOf(p) == gone {
 		return nil
 	}
-	return p.functions
+	return p.Functions
 }
 
 // isCalledLike reports whether two views of a peer differ in nothing but their functions, as far as routes can tell.
 func isCalledLike(p, other *peerView) bool {
-	return other != nil && standingOf(p) == standingOf(other) && p.name == other.name && p.link == other.link
+	return other != nil && standingOf(p) == standingOf(other) && p.Name == other.Name && p.Link == other.Link
 }
 
 // follow makes the routes of some peers those of what has become of them. link finds a link by its token, which everyone in to who
@@ -54,7 +54,7 @@ func (t routeTable) follow(from, to []*peerView, link func(token uint64) *link) 
 	}
 	for p, before := range counterparts(to, from) {
 		if p != before {
-			t.amend(peerRow{peer: before}, peerRow{peer: p, link: link(p.link)}, !isCalledLike(p, before))
+			t.amend(peerRow{peer: before}, peerRow{peer: p, link: link(p.Link)}, !isCalledLike(p, before))
 		}
 	}
 	return t

@@ -48,8 +48,8 @@ func (t *town) table() (table []wire.Function) {
 func (t *town) newcomer(i int) *peerView {
 	t.boots++
 	id := wire.Process{Boot: t.boots, Addr: addrOf(i)}
-	p := &peerView{functions: t.table()}
-	p.Process, p.link, p.name = id, t.newLink(id), "app"
+	p := &peerView{Functions: t.table()}
+	p.Process, p.Link, p.Name = id, t.newLink(id), "app"
 	return p
 }
 
@@ -70,17 +70,17 @@ func (t *town) change(i int, p *peerView) *peerView {
 	case 0:
 		return nil
 	case 1:
-		next.state = peerState(t.rng.IntN(4))
+		next.State = peerState(t.rng.IntN(4))
 	case 2:
-		next.unsteady, next.draining = t.rng.IntN(2) == 0, t.rng.IntN(3) == 0
+		next.Unsteady, next.Draining = t.rng.IntN(2) == 0, t.rng.IntN(3) == 0
 	case 3:
-		next.name = fmt.Sprint("app", t.rng.IntN(3))
+		next.Name = fmt.Sprint("app", t.rng.IntN(3))
 	case 4:
-		next.functions = t.table()
+		next.Functions = t.table()
 	case 5:
-		next.link = t.newLink(next.Process)
+		next.Link = t.newLink(next.Process)
 	default:
-		next.since++
+		next.Since++
 	}
 	return &next
 }
@@ -153,14 +153,14 @@ func TestRoutesFollowThePeers(t *testing.T) {
 func TestARouteIsKeptWhileItsRowsAre(t *testing.T) {
 	town := newTown(1)
 	one, other := town.newcomer(1), town.newcomer(2)
-	one.functions = tableOf(0, 100)
-	other.functions = tableOf(0, 100)
+	one.Functions = tableOf(0, 100)
+	other.Functions = tableOf(0, 100)
 	routes := routeTable{}.follow(nil, []*peerView{one, other}, town.link)
 	changed := *one
-	changed.functions = slices.Clone(one.functions)
-	changed.functions[50].Idempotent = true
+	changed.Functions = slices.Clone(one.Functions)
+	changed.Functions[50].Idempotent = true
 	next := routes.follow([]*peerView{one, other}, []*peerView{&changed, other}, town.link)
-	for i, f := range one.functions {
+	for i, f := range one.Functions {
 		require.Equal(t, i != 50, routes.get(f.Name) == next.get(f.Name), "%s", f.Name)
 	}
 }

@@ -18,7 +18,7 @@ func (s *scenario) soon(limit time.Duration, nodes []*citizen, holds func(*citiz
 	doubts := func(c *citizen) bool { return !holds(c) }
 	for end := s.now.Add(limit); slices.ContainsFunc(nodes, doubts); {
 		if !s.now.Before(end) {
-			return fmt.Errorf("not in time for %d", numberOf(nodes[slices.IndexFunc(nodes, doubts)].cfg.self))
+			return fmt.Errorf("not in time for %d", numberOf(nodes[slices.IndexFunc(nodes, doubts)].cfg.Self))
 		}
 		s.run(time.Millisecond)
 	}
@@ -34,7 +34,7 @@ func (s *scenario) allSeeAll(a operands) error {
 				seen++
 			}
 		}
-		return seen == len(live)-1 && c.joined()
+		return seen == len(live)-1 && c.Joined()
 	})
 }
 

@@ -109,7 +109,7 @@ func numberOf(addr netip.AddrPort) int {
 // node is the process that runs at an address, or the last that did.
 func (s *scenario) node(n int) (*citizen, error) {
 	for _, c := range slices.Backward(s.members) {
-		if c.cfg.self == siteOf(n) {
+		if c.cfg.Self == siteOf(n) {
 			return c, nil
 		}
 	}
@@ -175,7 +175,7 @@ func (s *scenario) restart(a operands) error {
 
 func (s *scenario) depart(a operands) error {
 	return s.act(a, func(c *citizen) {
-		c.leave(s.now)
+		c.Leave(s.now)
 		s.collect(c)
 	})
 }
@@ -195,7 +195,7 @@ func (s *scenario) cutOneWay(a operands) error {
 		}
 	}
 	s.cut = func(from, to *citizen) bool {
-		return s.broken[[2]int{numberOf(from.cfg.self), numberOf(to.cfg.self)}]
+		return s.broken[[2]int{numberOf(from.cfg.Self), numberOf(to.cfg.Self)}]
 	}
 	return nil
 }
@@ -255,7 +255,7 @@ func (s *scenario) offer(a operands) error {
 		require.NoError(s.t, err)
 		fns = append(fns, wire.Function{Name: a.word, Signature: "()"})
 		slices.SortFunc(fns, func(a, b wire.Function) int { return strings.Compare(a.Name, b.Name) })
-		c.setTable(s.now, c.tver+1, wire.AppendTable(nil, fns))
+		c.SetTable(s.now, c.tver+1, wire.AppendTable(nil, fns))
 		s.collect(c)
 	})
 }

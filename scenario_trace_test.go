@@ -37,7 +37,7 @@ func newTrace(s *society) *trace {
 // look takes down what is new for a process.
 func (t *trace) look(c *citizen) {
 	for _, e := range c.events[t.seen[c]:] {
-		t.add(c, numberOf(e.Addr), e.news.String())
+		t.add(c, numberOf(e.Addr), e.News.String())
 	}
 	t.seen[c] = len(c.events)
 	if c.inc > max(t.incs[c], 1) {
@@ -48,7 +48,7 @@ func (t *trace) look(c *citizen) {
 }
 
 func (t *trace) lookAtTables(c *citizen) {
-	is := c.view()
+	is := c.View()
 	for p, before := range counterparts(is, t.views[c]) {
 		if before == nil {
 			before = &peerView{}
@@ -64,12 +64,12 @@ func (t *trace) lookAtTables(c *citizen) {
 func (t *trace) add(c *citizen, about int, what string) {
 	var others []int
 	for _, l := range t.live() {
-		if n := numberOf(l.cfg.self); n != about {
+		if n := numberOf(l.cfg.Self); n != about {
 			others = append(others, n)
 		}
 	}
 	slices.Sort(others)
-	t.list = append(t.list, sighting{at: t.age(), who: numberOf(c.cfg.self), about: about, what: what, others: others})
+	t.list = append(t.list, sighting{at: t.age(), who: numberOf(c.cfg.Self), about: about, what: what, others: others})
 }
 
 // note takes down an action.

@@ -77,9 +77,9 @@ func (s *schedule) settled() bool {
 		for _, p := range n.view.Load().peers {
 			i, lives := live[p.Boot]
 			switch {
-			case lives && State(p.state) == Alive && !p.unreachable && len(p.functions) == len(s.live[i].offered.rows()):
+			case lives && State(p.State) == Alive && !p.Unreachable && len(p.Functions) == len(s.live[i].offered.rows()):
 				seen++
-			case State(p.state) == Alive || State(p.state) == Suspect:
+			case State(p.State) == Alive || State(p.State) == Suspect:
 				return false
 			}
 		}
@@ -110,7 +110,7 @@ func (s *schedule) falseAlarms(against func(*peerView) bool) (list []string) {
 	for i, n := range s.live {
 		for _, p := range n.view.Load().peers {
 			if j, lives := live[p.Boot]; lives && p.Addr == s.live[j].Addr() && against(p) && s.undisturbed(i, j) {
-				list = append(list, fmt.Sprintf("%d says that %d is %v", i, j, p.state))
+				list = append(list, fmt.Sprintf("%d says that %d is %v", i, j, p.State))
 			}
 		}
 	}
@@ -173,14 +173,14 @@ func scheduleSizes() map[int]uint64 {
 // everybody. go test -run TestProcessesComeAndGo -nodes 32 -seed 7 . replays one.
 func TestProcessesComeAndGo(t *testing.T) {
 	t.Parallel()
-	testSchedules(t, calm, 0.05, func(p *peerView) bool { return State(p.state) != Alive || p.unreachable })
+	testSchedules(t, calm, 0.05, func(p *peerView) bool { return State(p.State) != Alive || p.Unreachable })
 }
 
 // Whatever happens to processes and networks: nobody is called dead by who could reach him all the time, and once the network
 // is whole again, everybody sees everybody within seconds.
 func TestNetworksBreakAndHeal(t *testing.T) {
 	t.Parallel()
-	testSchedules(t, rough, 0.01, func(p *peerView) bool { return State(p.state) == Offline })
+	testSchedules(t, rough, 0.01, func(p *peerView) bool { return State(p.State) == Offline })
 }
 
 // testSchedules runs schedules of things, with an eye on those who speak against others.

@@ -12,12 +12,12 @@ import (
 func (n *Node) seat(now time.Time, i int, table []byte) *link {
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7000)
 	l := linkFrom(&n.carrier, wire.PublicKey{byte(i >> 8), byte(i)}, addr)
-	n.members.made(now, l.id, l.token, l.order)
+	n.members.Made(now, l.id, l.token, l.order)
 	n.says(now, l, 1, wire.Announce{Hello: wire.Hello{Inc: 1, Addr: addr, Name: "app", HasTable: true, Table: table}})
 	return l
 }
 
 // says has a peer say something on its link, under a version of its table: to the membership, without a datagram.
 func (n *Node) says(now time.Time, l *link, version uint32, msg wire.Message) {
-	n.members.receive(now, source{addr: l.id.Addr, link: l.token, tver: version}, msg)
+	n.members.Receive(now, source{Addr: l.id.Addr, Link: l.token, Tver: version}, msg)
 }

@@ -124,7 +124,7 @@ func (n *Node) lookUpNames(now time.Time) {
 	}
 	b.at = time.Time{}
 	for _, s := range b.names {
-		isMet := n.members.isMet(s.addrs())
+		isMet := n.members.IsMet(s.addrs())
 		for family := range families {
 			n.lookUpName(now, s, family, isMet)
 		}

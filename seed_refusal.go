@@ -27,16 +27,16 @@ func (n *Node) seedTries() (tries []seedTry) {
 		return nil
 	}
 	ring := n.ring.Load()
-	for _, o := range n.members.opensToSeeds(troubleMax) {
+	for _, o := range n.members.OpensToSeeds(troubleMax) {
 		keyID := byte(0)
 		if ring != nil {
 			keyID = ring.KeyID()
 		}
-		b := wire.AppendOpen(nil, n.openOf(keyID, o.token, o.rank, o.self))
+		b := wire.AppendOpen(nil, n.openOf(keyID, o.Token, o.Rank, o.Self))
 		if ring != nil {
 			ring.Prove(b, 0)
 		}
-		tries = append(tries, seedTry{o.to, b})
+		tries = append(tries, seedTry{o.To, b})
 	}
 	return tries
 }

@@ -90,7 +90,7 @@ func (n *Node) trouble() string {
 			add(s.trouble)
 		}
 	}
-	for _, addr := range n.members.seedAddrs() {
+	for _, addr := range n.members.SeedAddrs() {
 		add(func() string { return n.troubleOf(addr) })
 	}
 	if more := found - troubleMax; more > 0 {
@@ -118,7 +118,7 @@ func (s *seedName) trouble() string {
 
 // troubleOf says why a seed is no member.
 func (n *Node) troubleOf(seed netip.AddrPort) string {
-	at, standing := n.members.seedStanding(seed)
+	at, standing := n.members.SeedStanding(seed)
 	where := seed.String()
 	if seed != at {
 		where = fmt.Sprintf("%v advertises %v", seed, at)
@@ -158,10 +158,10 @@ func (n *Node) notJoined(v *view) string {
 func (n *Node) noteSilence(now time.Time) {
 	b := &n.seeds
 	switch {
-	case n.members.isOwnSeed() && !b.isTold:
+	case n.members.IsOwnSeed() && !b.isTold:
 		b.isTold = true
-		n.log.Info("broach: the only seed of this node is itself: it waits for others to join, or its seeds are to be corrected", "addr", n.members.self())
-	case !n.members.isUnanswered():
+		n.log.Info("broach: the only seed of this node is itself: it waits for others to join, or its seeds are to be corrected", "addr", n.members.Self())
+	case !n.members.IsUnanswered():
 		b.tellAt, b.tellGap = time.Time{}, 0
 	case b.tellAt.IsZero():
 		b.tellAt = now.Add(silentFirst)
@@ -186,10 +186,10 @@ func (n *Node) tellSilence(now time.Time) {
 
 // sayNobodyAnswers says it, unless somebody has meanwhile.
 func (n *Node) sayNobodyAnswers() {
-	if !n.members.isUnanswered() {
+	if !n.members.IsUnanswered() {
 		return
 	}
 	n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between, that it reaches this node at addr"+
 		" (else set Advertise), and that both have the same Cluster, Keys and version of broach",
-		"seeds", n.trouble(), "addr", n.members.self(), "cluster", n.cfg.cluster(), "keys", n.ring.Load() != nil)
+		"seeds", n.trouble(), "addr", n.members.Self(), "cluster", n.cfg.cluster(), "keys", n.ring.Load() != nil)
 }

@@ -123,9 +123,9 @@ func (n *Node) tellSeeds(now time.Time) {
 // setSeeds tells the membership and the reader where the seeds are, unless that is nothing new.
 func (n *Node) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
 	sorted := slices.SortedFunc(slices.Values(addrs), netip.AddrPort.Compare)
-	if hoped == n.members.isHoping() && slices.Equal(sorted, *n.seedAddrs.Load()) {
+	if hoped == n.members.IsHoping() && slices.Equal(sorted, *n.seedAddrs.Load()) {
 		return
 	}
 	n.seedAddrs.Store(&sorted)
-	n.members.setSeeds(now, addrs, hoped)
+	n.members.SetSeeds(now, addrs, hoped)
 }

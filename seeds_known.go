@@ -19,13 +19,13 @@ type guise struct {
 	again time.Time      // when it is contacted next
 }
 
-// setSeeds takes the addresses of the seeds, each once, of which our own is harmless, and whether more are hoped for. Those that are new are tried
+// SetSeeds takes the addresses of the seeds, each once, of which our own is harmless, and whether more are hoped for. Those that are new are tried
 // at once.
-func (m *membership) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
+func (m *membership) SetSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
 	j := &m.joining
 	wasSeed := setOf(j.seeds)
 	j.named, j.hoped = slices.Clone(addrs), hoped
-	j.seeds = slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return a == m.cfg.self })
+	j.seeds = slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return a == m.cfg.Self })
 	isSeed := setOf(j.seeds)
 	maps.DeleteFunc(j.guises, func(s netip.AddrPort, _ guise) bool { return !isSeed[s] })
 	first := slices.IndexFunc(j.seeds, func(a netip.AddrPort) bool { return !wasSeed[a] })
@@ -38,7 +38,7 @@ func (m *membership) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool)
 		m.healAt = now // they may know others than we do
 	}
 	m.planHealing(now)
-	m.out.changed = true // we may have joined, or not any more
+	m.out.Changed = true // we may have joined, or not any more
 }
 
 // setOf is a list of addresses in which each is found at once: a name may lead to a thousand.
@@ -86,11 +86,11 @@ func (j *joinState) isSeed(addr netip.AddrPort) bool {
 
 // areOurselves reports that no seed is known to be another process, nor may be: there is none, or all lead here.
 func (m *membership) areOurselves() bool {
-	return !slices.ContainsFunc(m.joining.seeds, func(s netip.AddrPort) bool { return m.joining.placeOf(s) != m.cfg.self })
+	return !slices.ContainsFunc(m.joining.seeds, func(s netip.AddrPort) bool { return m.joining.placeOf(s) != m.cfg.Self })
 }
 
-// isMet reports that a member, or we, are at one of some seeds.
-func (m *membership) isMet(seeds []netip.AddrPort) bool {
+// IsMet reports that a member, or we, are at one of some seeds.
+func (m *membership) IsMet(seeds []netip.AddrPort) bool {
 	return slices.ContainsFunc(seeds, func(s netip.AddrPort) bool { return !m.isAbsent(s) })
 }
 
@@ -98,55 +98,55 @@ func (m *membership) isMet(seeds []netip.AddrPort) bool {
 func (m *membership) isAbsent(seed netip.AddrPort) bool {
 	at := m.joining.placeOf(seed)
 	p := m.peers.byAddr[at]
-	return at != m.cfg.self && (p == nil || !p.isMember())
+	return at != m.cfg.Self && (p == nil || !p.isMember())
 }
 
 // unmask notes that another process than us has answered at an address, and which one it advertises.
 func (m *membership) unmask(addr, advertised netip.AddrPort) {
 	if m.joining.placeOf(addr) != advertised {
 		delete(m.joining.guises, addr)
-		m.out.changed = true
+		m.out.Changed = true
 	}
 }
 
 // cameBack is an Open of ours that came to ourselves.
-type cameBack struct{ token, number uint64 }
+type cameBack struct{ Token, Number uint64 }
 
-// cameBack hears that an Open of ours has come to ourselves: the address is another name for us.
-func (m *membership) cameBack(now time.Time, b cameBack) {
+// CameBack hears that an Open of ours has come to ourselves: the address is another name for us.
+func (m *membership) CameBack(now time.Time, b cameBack) {
 	if seed, ok := m.learner.askedBy(b); ok {
-		m.joining.alias(now, seed, m.cfg.self)
-		m.out.changed = true
+		m.joining.alias(now, seed, m.cfg.Self)
+		m.out.Changed = true
 		return
 	}
-	c := m.contacts.byToken[b.token]
+	c := m.contacts.byToken[b.Token]
 	if c == nil {
 		return
 	}
 	m.endContact(c)
-	m.joining.alias(now, c.addr, m.cfg.self)
-	m.out.changed = true
+	m.joining.alias(now, c.addr, m.cfg.Self)
+	m.out.Changed = true
 }
 
-// isHoping reports that there are seeds whose addresses are not known yet.
-func (m *membership) isHoping() bool { return m.joining.hoped }
+// IsHoping reports that there are seeds whose addresses are not known yet.
+func (m *membership) IsHoping() bool { return m.joining.hoped }
 
-// seedAddrs are the addresses of the seeds, without our own.
-func (m *membership) seedAddrs() []netip.AddrPort { return m.joining.seeds }
+// SeedAddrs are the addresses of the seeds, without our own.
+func (m *membership) SeedAddrs() []netip.AddrPort { return m.joining.seeds }
 
-// isOwnSeed reports that there are seeds, and that all are this node, also by other names.
-func (m *membership) isOwnSeed() bool {
+// IsOwnSeed reports that there are seeds, and that all are this node, also by other names.
+func (m *membership) IsOwnSeed() bool {
 	return len(m.joining.named) > 0 && !m.joining.hoped && m.areOurselves()
 }
 
-// opensToSeeds are the Opens of the contacts with seeds that go on, so that they can be sent once more. While our address is not known there are none.
-func (m *membership) opensToSeeds(most int) (list []openTo) {
+// OpensToSeeds are the Opens of the contacts with seeds that go on, so that they can be sent once more. While our address is not known there are none.
+func (m *membership) OpensToSeeds(most int) (list []openTo) {
 	if m.isLearning() {
 		return nil
 	}
 	for _, s := range m.joining.seeds {
 		if c := m.contacts.byAddr[s]; c != nil && len(list) < most {
-			list = append(list, openTo{to: s, token: c.token, rank: c.rank, self: m.cfg.self})
+			list = append(list, openTo{To: s, Token: c.token, Rank: c.rank, Self: m.cfg.Self})
 		}
 	}
 	return list
@@ -162,11 +162,11 @@ const (
 	seedAnswers                     // it has offered a link, and nothing has come on that yet
 )
 
-// seedStanding is that of a seed, and where the process there is.
-func (m *membership) seedStanding(seed netip.AddrPort) (at netip.AddrPort, _ seedStanding) {
+// SeedStanding is that of a seed, and where the process there is.
+func (m *membership) SeedStanding(seed netip.AddrPort) (at netip.AddrPort, _ seedStanding) {
 	at = m.joining.placeOf(seed)
 	switch p := m.peers.byAddr[at]; {
-	case at == m.cfg.self:
+	case at == m.cfg.Self:
 		return at, seedIsSelf
 	case p != nil && p.isMember():
 		return at, seedIsThere

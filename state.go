@@ -32,8 +32,8 @@ func (n memberNews) String() string {
 	return [...]string{"up", "suspect", "offline", "left", "unreachable"}[n]
 }
 
-// news is what a state is to those who are told of it.
-func (s peerState) news() memberNews {
+// News is what a state is to those who are told of it.
+func (s peerState) News() memberNews {
 	return [...]memberNews{stateAlive: newsUp, stateSuspect: newsSuspect, stateOffline: newsOffline, stateLeft: newsLeft}[s]
 }
 

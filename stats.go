@@ -86,7 +86,7 @@ func (n *Node) Stats() Stats {
 	now, v := time.Now(), n.view.Load()
 	s.Heartbeats, s.Isolated, s.Joined, s.JoinedSince = v.heartbeats, v.isolated, v.joined, now.Sub(v.joinedAt)
 	for i := range v.peers {
-		if l := n.tokens.link(v.peers[i].link); l != nil {
+		if l := n.tokens.link(v.peers[i].Link); l != nil {
 			s.Peers = append(s.Peers, l.peerStats(now, v, v.peers[i]))
 		}
 	}
@@ -99,15 +99,15 @@ func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := PeerStats{
-		Addr: l.id.Addr, State: State(p.state), Since: now.Sub(v.began) - time.Duration(p.since), TableVersion: p.tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(),
+		Addr: l.id.Addr, State: State(p.State), Since: now.Sub(v.began) - time.Duration(p.Since), TableVersion: p.Tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(),
 		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket + l.overhead(),
 		Open: slices.Clone(v.open[p.Process]),
 	}
 	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
 	}
-	if p.state == stateSuspect {
-		s.SuspectedBy = *cmp.Or(p.accuser, &v.self)
+	if p.State == stateSuspect {
+		s.SuspectedBy = *cmp.Or(p.Accuser, &v.self)
 	}
 	if l.exchange != nil {
 		s.RTT, s.Retransmits, s.PacketSize = l.rtt.smoothed, l.resent, l.path.size+l.overhead()

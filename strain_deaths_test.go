@@ -69,7 +69,7 @@ func (s *society) accuseAll(to, liar *citizen) {
 func TestWhatOthersSayDoesNotPutOffOnesOwn(t *testing.T) {
 	for name, begin := range map[string]func(s *society, a *citizen, p *peer){
 		"late":       func(s *society, a *citizen, p *peer) { s.run(a.lateAt(p).Sub(s.now) + msec) },
-		"unanswered": func(s *society, a *citizen, p *peer) { a.unanswered(s.now, p.tie.token) },
+		"unanswered": func(s *society, a *citizen, p *peer) { a.Unanswered(s.now, p.tie.token) },
 	} {
 		s := newSociety(t)
 		all := s.grow(4)

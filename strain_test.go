@@ -130,7 +130,7 @@ func TestWhoIsStrainedGoesOnAfterAStall(t *testing.T) {
 		a.wakeAt = time.Time{} // this stall is over
 		for range 5 {
 			s.now = s.now.Add(msec) // for each its turn
-			a.tick(s.now)
+			a.Tick(s.now)
 			s.collect(a)
 		}
 		require.Equal(t, 4, kindsOf(*sent)[wire.KindAnnounce])
@@ -145,8 +145,8 @@ func TestOneLateWakeUpBeforeAStallIsNoStrainThatGoesOn(t *testing.T) {
 		a.strain = strain{bound: bound, judged: s.now}
 		inc, stood := a.inc, 5*time.Second
 		s.now = s.now.Add(stood)
-		a.observe(s.now, stood, 0)
-		a.tick(s.now)
+		a.Observe(s.now, stood, 0)
+		a.Tick(s.now)
 		require.Equal(t, bound == boundFirst, a.inc > inc, "it announces itself, bound %v", bound)
 		require.True(t, a.strain.goesOn(), "from now on the stall counts, too")
 	}

@@ -133,8 +133,8 @@ func TestNothingIsToldOfSeedsThatAnswer(t *testing.T) {
 		c.kill(c.nodes[1])
 		require.NotContains(t, log.String(), noSeed)
 	})
-	require.True(t, side(t, 1, Config{Join: []string{"nowhere.invalid:1"}}).members.isUnanswered())
-	require.False(t, side(t, 1, Config{}).members.isUnanswered())
+	require.True(t, side(t, 1, Config{Join: []string{"nowhere.invalid:1"}}).members.IsUnanswered())
+	require.False(t, side(t, 1, Config{}).members.IsUnanswered())
 }
 
 // A node of version 1 that was forgotten when the others were brought up to date is told of by its address.

@@ -44,9 +44,9 @@ func TestAnotherProcessReplacesAPeer(t *testing.T) {
 		require.Equal(t, successor.boot(), p.Boot)
 		require.Equal(t, []uint64{link}, p.links(nil))
 		require.Len(t, a.peers.sorted(), 3)
-		require.Equal(t, []memberNews{newsOffline, newsUp}, []memberNews{a.events[0].news, a.events[1].news})
+		require.Equal(t, []memberNews{newsOffline, newsUp}, []memberNews{a.events[0].News, a.events[1].News})
 		list := (*sent)[slices.IndexFunc(*sent, func(m wire.Message) bool { return m.Kind() == wire.KindList })].(wire.List)
-		require.Contains(t, list.Entries, wire.Process{Addr: all[1].cfg.self, Boot: all[1].boot})
+		require.Contains(t, list.Entries, wire.Process{Addr: all[1].cfg.Self, Boot: all[1].boot})
 	}
 }
 
@@ -81,7 +81,7 @@ func TestAConfirmOfWhoHasLeftIsRefused(t *testing.T) {
 	require.False(t, a.isOpen(late))
 	require.Equal(t, []wire.Message{wire.Leave{}}, *sent)
 
-	twin := &acted{society: s, addr: a.cfg.self, key: x.key}
+	twin := &acted{society: s, addr: a.cfg.Self, key: x.key}
 	require.False(t, a.isOpen(twin.confirm(a, 1)))
 	require.Len(t, a.peers.sorted(), 1)
 }
@@ -139,7 +139,7 @@ func TestWhoIsGoneForTheLongestTimeMakesRoom(t *testing.T) {
 	require.Nil(t, a.peers.byAddr[last.addr], "all are there")
 	require.False(t, a.isOpen(link))
 	require.Contains(t, *sent, wire.Message(wire.Leave{}))
-	require.True(t, a.isFull(s.now), "the reader makes no link")
+	require.True(t, a.IsFull(s.now), "the reader makes no link")
 }
 
 // [MEM-19] and is forgotten after 60 s, for want of room after 6 s at the soonest.
@@ -150,11 +150,11 @@ func TestWhoLeftIsKeptForSixSeconds(t *testing.T) {
 	s.run(time.Second)
 	x.say(a, x.confirm(a, 1), wire.Leave{})
 	s.run(6*time.Second - 1)
-	require.True(t, a.isFull(s.now))
+	require.True(t, a.IsFull(s.now))
 	y.confirm(a, 1)
 	require.Nil(t, a.peers.byAddr[y.addr])
 	s.run(1)
-	require.False(t, a.isFull(s.now))
+	require.False(t, a.IsFull(s.now))
 	y.confirm(a, 1)
 	require.Equal(t, stateAlive, a.peers.byAddr[y.addr].state)
 	require.Nil(t, a.peers.byAddr[x.addr])

@@ -81,7 +81,7 @@ func (m *membership) enough(p *peer) int {
 	case !p.probe.lives && m.isUnsupported(p):
 		return int(p.probe.before) + lonelyProbes
 	}
-	return int(p.probe.before) + m.cfg.heartbeat.Probes*m.density(p)
+	return int(p.probe.before) + m.cfg.Heartbeat.Probes*m.density(p)
 }
 
 // density is by how much probes follow each other more closely than ProbeEvery.
@@ -104,12 +104,12 @@ func (m *membership) doubtedInVain(now time.Time, p *peer) bool {
 
 // ping sends the next probe; with every other one, witnesses are asked.
 func (m *membership) ping(now time.Time, p *peer) {
-	if p.probe.tries == 0 && !p.probe.path || int(p.probe.tries) == m.cfg.heartbeat.Probes-1 && p.probe.path && !p.probe.lives {
+	if p.probe.tries == 0 && !p.probe.path || int(p.probe.tries) == m.cfg.Heartbeat.Probes-1 && p.probe.path && !p.probe.lives {
 		m.noteLate(now, p) // or as good as: it owes answers to calls, and to these Pings
 	}
 	p.probe.own = true
 	m.ask(now, p)
-	p.probe.at = m.moment(now.Add(m.cfg.heartbeat.ProbeEvery/time.Duration(m.density(p)) + m.strain.slack()/4))
+	p.probe.at = m.moment(now.Add(m.cfg.Heartbeat.ProbeEvery/time.Duration(m.density(p)) + m.strain.slack()/4))
 	tries := int(p.probe.tries) - int(p.probe.before)
 	if tries == 1 || tries == 3 || tries%doubtEach == 0 && !p.probe.lives {
 		m.doubtLink(now, p)
@@ -121,7 +121,7 @@ func (m *membership) ping(now time.Time, p *peer) {
 
 // isToAsk reports that witnesses are asked with such a Ping. While not one has answered it may be that what they were asked, or said, was lost.
 func (m *membership) isToAsk(p *peer, tries int) bool {
-	if tries <= m.cfg.heartbeat.Probes {
+	if tries <= m.cfg.Heartbeat.Probes {
 		return tries%2 == 0
 	}
 	return tries%askAgainEach == 0 && !p.probe.lives && !p.probe.denied
@@ -133,7 +133,7 @@ func (m *membership) doubt(now time.Time, p *peer) {
 	again := p.state == stateSuspect
 	p.accused = false
 	if again {
-		p.since, m.out.changed = m.moment(now), true // another said so before; the time to refute begins
+		p.since, m.out.Changed = m.moment(now), true // another said so before; the time to refute begins
 	} else {
 		m.setState(now, p, stateSuspect)
 	}
@@ -156,6 +156,6 @@ func (m *membership) takeOffline(now time.Time, p *peer) {
 	p.probe, p.accused, p.accuser, p.unreachable, p.inquiry = probe{}, false, nil, false, nil
 	p.flap(now)
 	m.setState(now, p, stateOffline)
-	m.out.offline = p.links(m.out.offline)
+	m.out.Offline = p.links(m.out.Offline)
 	m.planHealing(now)
 }

@@ -20,7 +20,7 @@ func TestDeadPeerIsProbedDoubtedGivenUp(t *testing.T) {
 	a, victim := all[0], all[1]
 	victim.dead = true
 	sent := s.watch(a)
-	a.unanswered(s.now, a.of(victim).tie.token) // so that a is the first to probe
+	a.Unanswered(s.now, a.of(victim).tie.token) // so that a is the first to probe
 	s.collect(a)
 	s.run(359 * time.Millisecond)
 	require.Equal(t, stateAlive, a.of(victim).state)
@@ -43,7 +43,7 @@ func TestPairProbesMoreOften(t *testing.T) {
 	victim.dead = true
 	sent := s.watch(a)
 	s.run(10 * time.Millisecond) // what is under way arrives
-	a.unanswered(s.now, a.of(victim).tie.token)
+	a.Unanswered(s.now, a.of(victim).tie.token)
 	s.collect(a)
 	s.run(359 * time.Millisecond)
 	require.Equal(t, stateAlive, a.of(victim).state)
@@ -146,15 +146,15 @@ func TestLeaving(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
 	leaver := all[1]
-	leaver.leave(s.now)
+	leaver.Leave(s.now)
 	s.collect(leaver)
 	s.run(time.Millisecond)
 	require.True(t, leaver.dead, "all have answered")
 	for _, c := range []*citizen{all[0], all[2], all[3]} {
 		require.Equal(t, stateLeft, c.of(leaver).state)
-		require.Equal(t, newsLeft, c.events[len(c.events)-1].news)
+		require.Equal(t, newsLeft, c.events[len(c.events)-1].News)
 	}
-	s.spy = func(_ *citizen, to netip.AddrPort, _ wire.Message, _ int) { require.NotEqual(t, leaver.cfg.self, to) }
+	s.spy = func(_ *citizen, to netip.AddrPort, _ wire.Message, _ int) { require.NotEqual(t, leaver.cfg.Self, to) }
 	s.run(50 * time.Second)
 	require.Equal(t, stateLeft, all[0].of(leaver).state)
 	s.run(11 * time.Second)

@@ -27,11 +27,11 @@ func (n *Node) tableFunction() *service {
 // pull asks a peer for its service table, in the background.
 func (n *Node) pull(now time.Time, p pull) {
 	started := n.background.TryGo(func() error {
-		version, table, err := n.pullFrom(p.link)
-		return n.do(func(now time.Time) { n.members.pulled(now, p.Process, version, table, err == nil) })
+		version, table, err := n.pullFrom(p.Link)
+		return n.do(func(now time.Time) { n.members.Pulled(now, p.Process, version, table, err == nil) })
 	})
 	if !started {
-		n.members.pulled(now, p.Process, 0, nil, false)
+		n.members.Pulled(now, p.Process, 0, nil, false)
 	}
 }
 

@@ -57,12 +57,12 @@ type proving struct {
 // answered is an Offer that an opening of ours got.
 type answered struct {
 	wire.Offer
-	from    netip.AddrPort
-	crossed bool // who sent it has opened to us as well, just now
+	From    netip.AddrPort
+	Crossed bool // who sent it has opened to us as well, just now
 }
 
-// offered takes an Offer. What counts is made a link, [LNK-2].
-func (m *membership) offered(now time.Time, o answered) {
+// Offered takes an Offer. What counts is made a link, [LNK-2].
+func (m *membership) Offered(now time.Time, o answered) {
 	if m.learner.hears(o.Echo) {
 		m.observed(now, o)
 		return
@@ -77,16 +77,16 @@ func (m *membership) offered(now time.Time, o answered) {
 	case o.Rank == 0 && o.Addr == c.addr:
 		m.endContact(c)
 		m.noteDeclined(now, wire.Process{Boot: boot, Addr: c.addr})
-	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.boot:
+	case o.Token == 0, o.Addr.Addr().IsUnspecified(), o.Rank == 0, boot == m.cfg.Boot:
 		m.endContact(c)
-	case o.Addr == m.cfg.self, o.Addr != c.addr && !isUsable(o.from, o.Addr):
-		m.out.unusable++
+	case o.Addr == m.cfg.Self, o.Addr != c.addr && !isUsable(o.From, o.Addr):
+		m.out.Unusable++
 		m.endContact(c)
 	case o.Addr != c.addr:
 		m.contactOther(now, c, o)
 	case p != nil && p.Boot == boot && !m.isRenewed(now, p, c, o):
 		m.endContact(c)
-	case p == nil && o.crossed && boot > m.cfg.boot:
+	case p == nil && o.Crossed && boot > m.cfg.Boot:
 		m.yield(now, c, o)
 	default:
 		m.begin(now, c, o, boot)
@@ -126,7 +126,7 @@ func (m *membership) doubtLink(now time.Time, p *peer) {
 
 // begin makes a link of an Offer.
 func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
-	terms := m.cfg.terms(&o.Offer, m.cfg.self, c.addr)
+	terms := m.cfg.Terms(&o.Offer, m.cfg.Self, c.addr)
 	pr := &proving{
 		tie: tie{token: c.token, order: terms.Order()}, Process: wire.Process{Boot: boot, Addr: c.addr},
 		asked: c.began, held: o.Held, named: c.named, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
@@ -137,7 +137,7 @@ func (m *membership) begin(now time.Time, c *contact, o answered, boot uint64) {
 	c.token = 0 // it is the link's now
 	m.endContact(c)
 	m.provings = append(m.provings, pr)
-	m.out.begin = append(m.out.begin, terms)
+	m.out.Begin = append(m.out.Begin, terms)
 	m.sayHello(now, pr)
 	m.askList(now, pr.Addr, pr.token)
 }
@@ -189,8 +189,8 @@ func (m *membership) tickProving(now time.Time) {
 
 // dropProving ends a link on which nothing ever came. The other end may hold it, and wait for us: who is there is asked for again.
 func (m *membership) dropProving(now time.Time, pr *proving) {
-	m.out.close = append(m.out.close, pr.token)
-	m.out.changed = true
+	m.out.Close = append(m.out.Close, pr.token)
+	m.out.Changed = true
 	if p := m.peers.byAddr[pr.Addr]; p == nil {
 		m.miss(now, pr.Addr)
 		m.planAsking(now)
@@ -262,10 +262,10 @@ func (m *membership) askAll(now time.Time) {
 	}
 }
 
-// made takes up a link that the other end began. It is served already.
-func (m *membership) made(now time.Time, id wire.Process, token uint64, order handshake.Order) {
+// Made takes up a link that the other end began. It is served already.
+func (m *membership) Made(now time.Time, id wire.Process, token uint64, order handshake.Order) {
 	t := tie{token: token, order: order, born: m.moment(now)}
-	if m.isLeaving() || m.isLearning() {
+	if m.IsLeaving() || m.isLearning() {
 		m.refuse(t)
 		return
 	}
@@ -275,7 +275,7 @@ func (m *membership) made(now time.Time, id wire.Process, token uint64, order ha
 // bind makes a link that both ends know one of a peer's. began says that we began it.
 func (m *membership) bind(now time.Time, id wire.Process, t tie, began bool) {
 	switch p := m.peers.byAddr[id.Addr]; {
-	case id.Addr == m.cfg.self || id.Boot == m.cfg.boot:
+	case id.Addr == m.cfg.Self || id.Boot == m.cfg.Boot:
 		m.refuse(t)
 	case p == nil && !m.makeRoom(now):
 		m.refuse(t)
@@ -305,7 +305,7 @@ func (m *membership) dropProvings(id wire.Process) {
 	m.provings = slices.DeleteFunc(m.provings, func(pr *proving) bool {
 		isOther := pr.Addr == id.Addr && pr.Boot != id.Boot
 		if isOther {
-			m.out.close = append(m.out.close, pr.token)
+			m.out.Close = append(m.out.Close, pr.token)
 		}
 		return isOther
 	})
@@ -317,11 +317,11 @@ func (m *membership) stamp(at moment) uint32 { return uint32(time.Duration(at).M
 // refuse closes a link that another has begun and says so: it need not try again.
 func (m *membership) refuse(t tie) {
 	m.send(t.token, wire.Leave{})
-	m.out.close = append(m.out.close, t.token)
+	m.out.Close = append(m.out.Close, t.token)
 }
 
-// unmade hears that the link of an Offer could not be made.
-func (m *membership) unmade(token uint64) {
+// Unmade hears that the link of an Offer could not be made.
+func (m *membership) Unmade(token uint64) {
 	for i, pr := range m.provings {
 		if pr.token == token {
 			m.provings = slices.Delete(m.provings, i, i+1)

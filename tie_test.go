@@ -72,7 +72,7 @@ func TestEitherEndBelievesWhenItIsShown(t *testing.T) {
 	a.contact(s.now, x.addr)
 	link := x.offer(a, wire.Offer{})
 	require.Nil(t, a.peers.byAddr[x.addr])
-	a.receive(s.now, x.source(link, wire.Pong{}), wire.Pong{}) // whatever it is
+	a.Receive(s.now, x.source(link, wire.Pong{}), wire.Pong{}) // whatever it is
 	require.Equal(t, x.boot(), a.peers.byAddr[x.addr].Boot)
 }
 
@@ -86,19 +86,19 @@ func TestAnswersGoOnTheLinkThatAsked(t *testing.T) {
 	require.Equal(t, best, p.tie.token)
 	for _, link := range []uint64{best, other} {
 		answer := func(msg wire.Message) memberMessage {
-			a.receive(s.now, x.source(link, msg), msg)
-			return a.take().send[0]
+			a.Receive(s.now, x.source(link, msg), msg)
+			return a.Take().Send[0]
 		}
 		require.Equal(t, memberMessage{link, wire.Pong{Nonce: 3}}, answer(wire.Ping{Nonce: 3}))
 		welcome := answer(wire.Announce{Hello: wire.Hello{Inc: 4, Addr: x.addr}})
-		require.Equal(t, link, welcome.link)
-		require.EqualValues(t, 4, welcome.msg.(wire.Welcome).Answers)
+		require.Equal(t, link, welcome.Link)
+		require.EqualValues(t, 4, welcome.Msg.(wire.Welcome).Answers)
 		ack := answer(wire.Welcome{Answers: 1, Hello: wire.Hello{Inc: 4, Addr: x.addr}})
-		require.Equal(t, link, ack.link)
-		require.Equal(t, wire.KindAck, ack.msg.Kind())
+		require.Equal(t, link, ack.Link)
+		require.Equal(t, wire.KindAck, ack.Msg.Kind())
 
 		a.beat(s.now, p)
-		require.Equal(t, best, a.take().send[0].link)
+		require.Equal(t, best, a.Take().Send[0].Link)
 	}
 }
 
@@ -145,7 +145,7 @@ func TestOfThreeLinksOneGoes(t *testing.T) {
 		s := newSociety(t)
 		a, x := s.join(0), s.act(7, 0)
 		links := []uint64{x.confirm(a, 1), x.confirm(a, 2)}
-		a.cfg.isBusy = func(_ time.Time, link uint64) bool {
+		a.cfg.IsBusy = func(_ time.Time, link uint64) bool {
 			i := slices.Index(links, link)
 			return slices.Contains(test.isBusy, i)
 		}
@@ -165,7 +165,7 @@ func TestNoLinkIsMadeBesideTwoWithCalls(t *testing.T) {
 	a, x := s.join(0), s.act(7, 0)
 	x.confirm(a, 1)
 	x.confirm(a, 2)
-	a.cfg.isBusy = func(time.Time, uint64) bool { return true }
+	a.cfg.IsBusy = func(time.Time, uint64) bool { return true }
 	s.run(time.Second)
 	a.contact(s.now, x.addr)
 	x.offer(a, wire.Offer{Rank: 3, Held: 0})
@@ -181,13 +181,13 @@ func TestALinkThatTheOtherEndHasTakenStays(t *testing.T) {
 	links := []uint64{x.confirm(a, 2), x.confirm(a, 1)}
 	p := a.peers.byAddr[x.addr]
 	for rank := uint32(3); rank < 5; rank++ {
-		a.cfg.isBusy = func(time.Time, uint64) bool { return false }
+		a.cfg.IsBusy = func(time.Time, uint64) bool { return false }
 		a.doubtLink(s.now, p)
 		x.offer(a, wire.Offer{Rank: rank, Held: rank - 1})
 		a.doubtLink(s.now, p)
 		link := x.offer(a, wire.Offer{Rank: rank, Held: rank - 1})
 		require.Len(t, a.provings, 1)
-		a.cfg.isBusy = func(_ time.Time, l uint64) bool { return l != link }
+		a.cfg.IsBusy = func(_ time.Time, l uint64) bool { return l != link }
 		x.say(a, link, wire.Pong{})
 		links = append([]uint64{link}, links...)
 		require.Equal(t, links[:3], p.links(nil))
@@ -210,7 +210,7 @@ func TestALinkThatIsConfirmedLateDoesNotEndThePreferredOne(t *testing.T) {
 		late = x.offer(a, wire.Offer{Rank: 2, Held: 1})
 	}
 	best := x.confirm(a, 3)
-	a.cfg.isBusy = func(_ time.Time, link uint64) bool { return link == first }
+	a.cfg.IsBusy = func(_ time.Time, link uint64) bool { return link == first }
 	x.say(a, late, wire.Pong{})
 	require.Equal(t, []uint64{best, late, first}, a.peers.byAddr[x.addr].links(nil))
 	require.True(t, a.isOpen(best))
@@ -226,7 +226,7 @@ func TestBothEndsPreferTheSameOfThreeLinks(t *testing.T) {
 	s.run(time.Second)
 	for range 2 {
 		before := a.of(b).links(nil)
-		a.cfg.isBusy = func(_ time.Time, link uint64) bool { // since the second Offer
+		a.cfg.IsBusy = func(_ time.Time, link uint64) bool { // since the second Offer
 			return a.of(b).doubts == doubtsEnough && slices.Contains(before, link)
 		}
 		for range doubtsEnough {
@@ -319,8 +319,8 @@ func TestAProbeOpensTwice(t *testing.T) {
 	a, victim := all[0], all[1]
 	victim.dead = true
 	s.run(10 * time.Millisecond)
-	opens := s.opens(a, victim.cfg.self)
-	a.unanswered(s.now, a.of(victim).tie.token)
+	opens := s.opens(a, victim.cfg.Self)
+	a.Unanswered(s.now, a.of(victim).tie.token)
 	s.collect(a)
 	require.Equal(t, 1, *opens)
 	s.run(119 * time.Millisecond)
@@ -336,12 +336,12 @@ func TestListsRenewNoLink(t *testing.T) {
 	all := s.grow(4)
 	a, b, liar := all[0], all[1], all[2]
 	before, links := a.of(b).tie, len(b.links)
-	opens := s.opens(a, b.cfg.self)
+	opens := s.opens(a, b.cfg.Self)
 	from := a.linkTo(liar)
-	from.size = wire.ControlPacket
+	from.Size = wire.ControlPacket
 	for range 100 {
 		for _, boot := range []uint64{b.boot, b.boot + 1} {
-			s.forge(a, from, wire.List{Count: 1, Entries: slices.Repeat([]wire.Process{{Addr: b.cfg.self, Boot: boot}}, 40)})
+			s.forge(a, from, wire.List{Count: 1, Entries: slices.Repeat([]wire.Process{{Addr: b.cfg.Self, Boot: boot}}, 40)})
 		}
 		s.run(100 * time.Millisecond)
 	}

@@ -44,8 +44,8 @@ func (m *membership) place(p *peer, t tie) {
 	slices.SortFunc(others, func(a, b tie) int { return b.order.Compare(a.order) })
 	p.setOthers(others)
 	p.doubts = 0
-	m.out.succeed = append(m.out.succeed, succession{from: t.token, to: p.tie.token})
-	m.out.changed = true
+	m.out.Succeed = append(m.out.Succeed, succession{From: t.token, To: p.tie.token})
+	m.out.Changed = true
 }
 
 // dropThird makes room for another link of a peer that has two, and reports whether there is: the lowest goes on which no calls are in flight. That is
@@ -53,13 +53,13 @@ func (m *membership) place(p *peer, t tie) {
 // let another go for it.
 func (m *membership) dropThird(now time.Time, p *peer, t tie, began bool) bool {
 	for i, other := range slices.Backward(p.others()) {
-		if !m.cfg.isBusy(now, other.token) {
+		if !m.cfg.IsBusy(now, other.token) {
 			m.cutOlder(p, i)
 			return true
 		}
 	}
 	switch {
-	case t.isHigher(p.tie) && !m.cfg.isBusy(now, p.tie.token):
+	case t.isHigher(p.tie) && !m.cfg.IsBusy(now, p.tie.token):
 		m.cutBest(p)
 		return true
 	case began && len(p.others()) == tiesMost-1:
@@ -70,11 +70,11 @@ func (m *membership) dropThird(now time.Time, p *peer, t tie, began bool) bool {
 
 // areBusy reports whether calls are in flight on all links of a peer.
 func (m *membership) areBusy(now time.Time, p *peer) bool {
-	return !slices.ContainsFunc(p.links(nil), func(token uint64) bool { return !m.cfg.isBusy(now, token) })
+	return !slices.ContainsFunc(p.links(nil), func(token uint64) bool { return !m.cfg.IsBusy(now, token) })
 }
 
-// ended hears that a link which had another beside it is over.
-func (m *membership) ended(token uint64) {
+// Ended hears that a link which had another beside it is over.
+func (m *membership) Ended(token uint64) {
 	p := m.peers.byLink[token]
 	if p == nil {
 		return
@@ -87,7 +87,7 @@ func (m *membership) ended(token uint64) {
 // cut closes a link of a peer.
 func (m *membership) cut(t tie) {
 	delete(m.peers.byLink, t.token)
-	m.out.close = append(m.out.close, t.token)
+	m.out.Close = append(m.out.Close, t.token)
 }
 
 // cutOlder closes a link of a peer that has a better one beside it.
@@ -107,4 +107,4 @@ func (m *membership) cutBest(p *peer) {
 }
 
 // succession is that of a link by a better one.
-type succession struct{ from, to uint64 }
+type succession struct{ From, To uint64 }

@@ -37,8 +37,8 @@ func (n *Node) publish(now time.Time) {
 func (n *Node) nextView(now time.Time, old *view) *view {
 	m := n.members
 	v := &view{
-		self: m.self(), began: m.beganAt(), peers: m.view(), joined: m.joined(), isolated: m.isIsolated(),
-		heartbeats: m.beatsPerSecond(), nextc: make(chan struct{}),
+		self: m.Self(), began: m.BeganAt(), peers: m.View(), joined: m.Joined(), isolated: m.IsIsolated(),
+		heartbeats: m.BeatsPerSecond(), nextc: make(chan struct{}),
 	}
 	v.joinedAt = old.joinedAt
 	if v.joined != old.joined || v.joinedAt.IsZero() {

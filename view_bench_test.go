@@ -36,7 +36,7 @@ func newHall(t testing.TB, peers, rows int) *hall {
 // seat adds a peer, which gets no answer.
 func (h *hall) seat(i int, table []byte) {
 	h.peers = append(h.peers, h.Node.seat(h.now, i, table))
-	h.members.take()
+	h.members.Take()
 }
 
 // pause has the first peer pause one of its functions, and the next time resume it.
@@ -48,7 +48,7 @@ func (h *hall) pause(rows int) {
 	h.says(h.now, h.peers[0], h.version, wire.Delta{
 		Base: h.version - 1, Version: h.version, Gone: wire.AppendTable(nil, nil), Added: wire.AppendTable(nil, row),
 	})
-	h.members.take()
+	h.members.Take()
 }
 
 // tableOf is the table of the i-th peer.

@@ -26,7 +26,7 @@ func TestAChangedRowCostsLittle(t *testing.T) {
 	}
 	require.Less(t, cost/changes, uint64(8<<10), "bytes, of them 1,600 for the list of the peers")
 	require.Len(t, h.view.Load().peers, 200)
-	require.Equal(t, h.version, h.view.Load().peers[0].tver, "each change was one")
+	require.Equal(t, h.version, h.view.Load().peers[0].Tver, "each change was one")
 	require.NotNil(t, h.view.Load().routes.get(tableOf(0, 501)[500].Name))
 }
 

@@ -128,8 +128,8 @@ func (n *Node) Members() []Member {
 
 // member is the public form of a peer.
 func (n *Node) member(p *peerView) Member {
-	m := Member{Addr: p.Addr, Name: p.name, Version: p.version, State: State(p.state), Unreachable: p.unreachable, Unsteady: p.unsteady, Draining: p.draining, Tags: tagMap(p.tags)}
-	if l := n.tokens.link(p.link); l != nil {
+	m := Member{Addr: p.Addr, Name: p.Name, Version: p.Version, State: State(p.State), Unreachable: p.Unreachable, Unsteady: p.Unsteady, Draining: p.Draining, Tags: tagMap(p.Tags)}
+	if l := n.tokens.link(p.Link); l != nil {
 		m.RTT = l.roundTrip()
 	}
 	return m
@@ -159,7 +159,7 @@ func (v *view) services(own []wire.Function) []Service {
 	known := make(map[string]int)
 	for _, p := range v.peers {
 		for i := range offersOf(p) {
-			f := &p.functions[i]
+			f := &p.Functions[i]
 			if _, isHere := find(own, f.Name); isHere || wire.IsOwn(f.Name) {
 				continue
 			}
@@ -286,10 +286,10 @@ func (n *Node) peerChanges(was, is *peerView, yield func(Event) bool) bool {
 	if isNew {
 		was = &peerView{}
 	}
-	if (isNew || was.state != is.state || was.unreachable && !is.unreachable) && !yield(Event{Kind: eventOf(is.state.news()), Member: m}) {
+	if (isNew || was.State != is.State || was.Unreachable && !is.Unreachable) && !yield(Event{Kind: eventOf(is.State.News()), Member: m}) {
 		return false
 	}
-	if is.unreachable && !was.unreachable && !yield(Event{Kind: MemberUnreachable, Member: m}) {
+	if is.Unreachable && !was.Unreachable && !yield(Event{Kind: MemberUnreachable, Member: m}) {
 		return false
 	}
 	tell := n.about(is, yield)
@@ -310,7 +310,7 @@ func (n *Node) about(p *peerView, yield func(Event) bool) func(EventKind, string
 
 // peerGone yields the end of a peer that is not known any more: replaced by another process, or forgotten.
 func (n *Node) peerGone(p *peerView, yield func(Event) bool) bool {
-	if p.state == stateOffline || p.state == stateLeft {
+	if p.State == stateOffline || p.State == stateLeft {
 		return true
 	}
 	m := n.member(p)

@@ -85,7 +85,7 @@ func (m *membership) tickHelps(now time.Time) {
 		isPinged := m.isPinged(now, h.target)
 		h.tries++
 		h.sent = !isPinged
-		h.at = now.Add(m.cfg.heartbeat.ProbeEvery)
+		h.at = now.Add(m.cfg.Heartbeat.ProbeEvery)
 		if !isPinged {
 			m.tell(h.target, wire.Ping{Nonce: m.rng.Uint64()}) // whatever comes then will do
 		}

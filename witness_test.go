@@ -39,7 +39,7 @@ func TestNackOfWhoWasNotAskedIsIgnored(t *testing.T) {
 	p := a.of(target)
 	nack := func() { s.forge(a, a.linkTo(witness), wire.Nack{Target: p.target()}) }
 	nack()
-	a.unanswered(s.now, a.of(target).tie.token)
+	a.Unanswered(s.now, a.of(target).tie.token)
 	s.collect(a)
 	nack()
 	s.run(59 * time.Millisecond)
@@ -64,7 +64,7 @@ func TestVouchOfWhoWasNotAskedIsIgnored(t *testing.T) {
 	p := a.of(target)
 	heard := p.heard
 	vouch := func() { s.forge(a, a.linkTo(witness), wire.Vouch{Target: p.target()}) }
-	a.unanswered(s.now, a.of(target).tie.token)
+	a.Unanswered(s.now, a.of(target).tie.token)
 	s.collect(a)
 	vouch()
 	require.False(t, p.probe.lives, "nobody was asked")
@@ -93,7 +93,7 @@ func TestVouchMakesNobodyAWitness(t *testing.T) {
 	s.run(10 * time.Millisecond)
 	sent := s.watch(a)
 	s.forge(a, a.linkTo(asker), wire.Help{Target: a.of(target).target()})
-	a.unanswered(s.now, a.of(target).tie.token)
+	a.Unanswered(s.now, a.of(target).tie.token)
 	s.collect(a)
 	s.run(100 * time.Millisecond)
 	s.forge(a, a.linkTo(liar), wire.Vouch{Target: a.of(target).target()})
