@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/member"
 	"broach/internal/wire"
 )
 
@@ -33,7 +34,7 @@ func (n *Node) noteCircuits(now time.Time) {
 type openCircuits map[wire.Process][]string
 
 // findCircuits finds them for a view that is being made, and tells the operator of those that opened and closed.
-func (n *Node) findCircuits(now time.Time, peers []*peerView, was openCircuits) (open openCircuits) {
+func (n *Node) findCircuits(now time.Time, peers []*member.View, was openCircuits) (open openCircuits) {
 	if n.circuitsAt.IsZero() {
 		return nil
 	}
@@ -62,7 +63,7 @@ func (o openCircuits) with(id wire.Process, names []string) openCircuits {
 }
 
 // logCircuits tells the operator what opened and closed at a peer.
-func (n *Node) logCircuits(now time.Time, p *peerView, was, is []string) {
+func (n *Node) logCircuits(now time.Time, p *member.View, was, is []string) {
 	diffCircuits(was, is, func(kind EventKind, service string) bool {
 		if suppressed, ok := n.circuitLines.Allow(now); ok {
 			n.log.Log(kind.level(), "broach: "+kind.String(), "addr", p.Addr, "service", service, "check", kind.remedy(), "suppressed", suppressed)

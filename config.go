@@ -55,7 +55,7 @@ type Config struct {
 	CallInterceptors, ServeInterceptors []Interceptor
 
 	warnings []string // what LoadConfig could overlook but should not hide; logged by Start
-	peersMax int      // other nodes that are known at once; 0 is maxPeers, which no test can come near
+	peersMax int      // other nodes that are known at once; 0 is member.PeersMax, which no test can come near
 }
 
 const (

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"broach/internal/member"
 	"broach/internal/wire"
 )
 
@@ -76,6 +77,6 @@ func (n *Node) answerDrain(link uint64) {
 	}
 	l.draining.Store(true)
 	if l.inflight.Load() == 0 {
-		n.send([]memberMessage{{Link: link, Msg: wire.Drain{Answer: true}}})
+		n.send([]member.Message{{Link: link, Msg: wire.Drain{Answer: true}}})
 	}
 }

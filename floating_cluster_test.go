@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/member"
 	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
@@ -83,7 +84,7 @@ func TestWhoGetsItsAddressBackIsBelievedAgain(t *testing.T) {
 func allKnow(nodes []*Node) bool {
 	for _, n := range nodes {
 		for _, other := range nodes {
-			reaches := func(p *peerView) bool {
+			reaches := func(p *member.View) bool {
 				return p.Boot == other.process.Boot && State(p.State) == Alive && !p.Unreachable
 			}
 			if n != other && !slices.ContainsFunc(n.view.Load().peers, reaches) {

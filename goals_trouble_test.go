@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/member"
 	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
@@ -140,8 +141,8 @@ func (c *cluster) upsetInTurns(nodes []*Node, upset func(*cluster, *Node) (undo 
 }
 
 // views is what each live node says of the others.
-func (c *cluster) views() map[netip.AddrPort][]*peerView {
-	m := map[netip.AddrPort][]*peerView{}
+func (c *cluster) views() map[netip.AddrPort][]*member.View {
+	m := map[netip.AddrPort][]*member.View{}
 	for _, n := range c.live() {
 		m[n.Addr()] = n.view.Load().peers
 	}

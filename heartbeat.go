@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/member"
 	"broach/internal/pace"
 	"broach/internal/wire"
 )
@@ -106,7 +107,7 @@ func (n *Node) receive(now time.Time, in inbound) {
 			return // the link was refused
 		}
 	}
-	n.members.Receive(now, in.source, in.msg)
+	n.members.Receive(now, in.Source, in.msg)
 }
 
 // step does all that is due and returns when to step next.
@@ -200,7 +201,7 @@ func (n *Node) fail(links []uint64, text []byte) {
 }
 
 // send puts messages on their way. Each link flushes once.
-func (n *Node) send(out []memberMessage) {
+func (n *Node) send(out []member.Message) {
 	for _, o := range out {
 		if l := n.tokens.link(o.Link); l != nil && l.queue(o.Msg) {
 			n.touched = append(n.touched, l)
@@ -244,7 +245,7 @@ func (n *Node) crowded(now time.Time, id wire.Process) {
 	n.stats.crowded.Add(1)
 	if suppressed, ok := n.crowdedLines.Allow(now); ok {
 		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one are not called:"+
-			" offer fewer functions, or divide the cluster", "addr", id.Addr, "functions", rowsMax, "bytes", rowBytesMax, "suppressed", suppressed)
+			" offer fewer functions, or divide the cluster", "addr", id.Addr, "functions", member.RowsMax, "bytes", member.RowBytesMax, "suppressed", suppressed)
 	}
 }
 
@@ -297,7 +298,7 @@ func (k EventKind) remedy() string {
 }
 
 // logEvent tells the operator what changed in the cluster.
-func (n *Node) logEvent(now time.Time, e memberEvent) {
+func (n *Node) logEvent(now time.Time, e member.Event) {
 	if suppressed, ok := n.memberLines.AllowOf(now, memberBurst); ok {
 		kind := eventOf(e.News)
 		n.log.Log(kind.level(), "broach: "+kind.String(), "addr", e.Addr, "name", e.Name, "check", kind.remedy(), "suppressed", suppressed)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/member"
 	"broach/internal/race"
 	"broach/internal/simnet"
 	"broach/internal/wire"
@@ -67,21 +68,21 @@ func (c *conspiracy) lieFor(lasting time.Duration, lie func(wire.Target) []wire.
 func (c *conspiracy) hearAll(now time.Time, l *Node) {
 	for _, n := range c.honest {
 		if n.isClosed() && c.vouching {
-			l.members.Receive(now, source{Addr: n.Addr(), Link: l.tokenTo(n.Addr())}, nil)
+			l.members.Receive(now, member.Source{Addr: n.Addr(), Link: l.tokenTo(n.Addr())}, nil)
 		}
 	}
 }
 
 // lie says it about each to each. No incarnation refutes what is said of the highest.
 func (c *conspiracy) lie(l *Node, lie func(wire.Target) []wire.Message) {
-	var lies []memberMessage
+	var lies []member.Message
 	for _, about := range c.honest {
 		for _, to := range c.honest {
 			if to.isClosed() {
 				continue
 			}
 			for _, msg := range lie(wire.Target{Addr: about.Addr(), Boot: about.process.Boot, Inc: math.MaxUint32}) {
-				lies = append(lies, memberMessage{Link: l.tokenTo(to.Addr()), Msg: msg})
+				lies = append(lies, member.Message{Link: l.tokenTo(to.Addr()), Msg: msg})
 			}
 		}
 	}

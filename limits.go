@@ -1,6 +1,10 @@
 package broach
 
-import "time"
+import (
+	"time"
+
+	"broach/internal/member"
+)
 
 // What others can make this node keep, send or do is bounded here. Strangers are processes that have not shown yet that they get what is
 // sent to them, and, where there are keys, that they have one. SECURITY.md has the whole table, with what the configuration bounds; what a single
@@ -30,7 +34,7 @@ const (
 
 	// One of as many parts of that is set aside for each link there may be, whatever others hold: 64 KiB, so that who begins messages and does not go
 	// on keeps no small one of another out.
-	reassemblyParts = 2 * maxPeers
+	reassemblyParts = 2 * member.PeersMax
 
 	// A call has run already when there is no room for its reply. So there is for what honest callers ask for at once: one peer
 	// has half of it, 4 of the largest messages, or 128 MiB where these are small: 64 callers and 1 MiB for each.

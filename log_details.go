@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"broach/internal/member"
 	"broach/internal/wire"
 )
 
@@ -35,7 +36,7 @@ func (l *link) noteSize(now time.Time) {
 }
 
 // noteOpens tells whom Opens go to.
-func (n *Node) noteOpens(now time.Time, opens []openTo) {
+func (n *Node) noteOpens(now time.Time, opens []member.Open) {
 	if !n.isDebugging() {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/member"
 	"broach/internal/pace"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -41,7 +42,7 @@ func (n *Node) beginLink(now time.Time, terms *handshake.Terms) {
 }
 
 // succeedLink lets calls begin on another link to the same process.
-func (n *Node) succeedLink(now time.Time, s succession) {
+func (n *Node) succeedLink(now time.Time, s member.Succession) {
 	from, to := n.tokens.link(s.From), n.tokens.link(s.To)
 	if from == nil || to == nil {
 		return
@@ -96,7 +97,7 @@ func (n *Node) isBusy(now time.Time, link uint64) bool {
 }
 
 // sendOpens sends Opens.
-func (n *Node) sendOpens(opens []openTo) {
+func (n *Node) sendOpens(opens []member.Open) {
 	ring := n.ring.Load()
 	for _, o := range opens {
 		keyID := byte(0)

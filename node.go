@@ -14,6 +14,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/handshake"
+	"broach/internal/member"
 	"broach/internal/pace"
 	"broach/internal/pool"
 	"broach/internal/seal"
@@ -67,7 +68,7 @@ type Node struct {
 	drainedc   chan struct{}  // closed when refusing begins
 
 	// the loop's
-	members    *membership
+	members    *member.Membership
 	rng        *mrand.Rand
 	publishAt  time.Time // when the view must be rebuilt; zero: it is right
 	published  time.Time
@@ -138,9 +139,9 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.background.SetLimit(backgroundMax)
 	n.timetable.init()
 	n.offered = newOffering()
-	n.members = newMembership(memberConfig{
+	n.members = member.New(member.Config{
 		Self: n.addr, Boot: n.process.Boot, Name: cfg.Name, Version: cfg.Version, Tags: wireTags(cfg.Tags),
-		Heartbeat: timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, maxPeers), Open: n.tokens.open, Terms: n.carrier.terms, IsBusy: n.isBusy,
+		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax), Open: n.tokens.open, Terms: n.carrier.terms, IsBusy: n.isBusy,
 	}, now, n.rng)
 	n.events.rows = make(map[string][]*backlog)
 	n.tables = n.tableFunction()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"broach/internal/codec"
+	"broach/internal/member"
 	"broach/internal/pool"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -17,7 +18,7 @@ const (
 
 // inbound is a membership message, or with a nil message the news that a link carries traffic. The loop may keep it: it aliases nothing of the reader's.
 type inbound struct {
-	source
+	member.Source
 	from *link
 	msg  wire.Message
 }
@@ -106,7 +107,7 @@ func (r *reader) toLink(now time.Time, l *link, d udp.Datagram, h wire.Header) {
 		return
 	}
 	l.accept(now, h.Number, len(d.B))
-	src := source{Addr: d.Addr, Link: l.token, Tver: h.TableVersion, Size: len(d.B) - len(rest)}
+	src := member.Source{Addr: d.Addr, Link: l.token, Tver: h.TableVersion, Size: len(d.B) - len(rest)}
 	r.onLink(now, l, uint32(h.Number), src, rest)
 	r.note(now, l, src)
 	r.offer()
@@ -114,15 +115,15 @@ func (r *reader) toLink(now time.Time, l *link, d udp.Datagram, h wire.Header) {
 
 // note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes behind the messages: a Leave that
 // refuses the link must not find it taken.
-func (r *reader) note(now time.Time, l *link, src source) {
+func (r *reader) note(now time.Time, l *link, src member.Source) {
 	if src.Tver > l.tableSeen || r.timers.stamp(now)-l.noted >= int64(noteEvery) {
 		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.timers.stamp(now)
-		r.tell(l, inbound{source: src})
+		r.tell(l, inbound{Source: src})
 	}
 }
 
 // onLink steps the link with each message of a datagram with that number.
-func (r *reader) onLink(now time.Time, l *link, number uint32, src source, rest []byte) {
+func (r *reader) onLink(now time.Time, l *link, number uint32, src member.Source, rest []byte) {
 	l.mu.Lock()
 	l.stepping = number
 	l.confirm = nil // the peer knows the link
@@ -249,14 +250,14 @@ func (r *reader) toPool(req *request) {
 }
 
 // membership decodes a message for the loop.
-func (r *reader) membership(l *link, src source, kind wire.Kind, body []byte) error {
+func (r *reader) membership(l *link, src member.Source, kind wire.Kind, body []byte) error {
 	msg, err := wire.ConsumeMembership(kind, body)
 	if errors.Is(err, wire.ErrKind) {
 		r.stats.unknownKind.Add(1)
 		return nil
 	}
 	if err == nil {
-		r.tell(l, inbound{source: src, msg: msg})
+		r.tell(l, inbound{Source: src, msg: msg})
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/member"
 	"broach/internal/udp"
 	"broach/internal/wire"
 )
@@ -13,7 +14,7 @@ import (
 // How links begin, as far as the reader does it, PROTOCOL.md 1.2: it answers Opens, hands Offers to the loop, and makes the links that Confirms ask
 // for, because what follows in the same batch needs them.
 
-// openTo answers an Open, [LNK-1].
+// member.Open answers an Open, [LNK-1].
 func (r *reader) opened(now time.Time, d udp.Datagram) {
 	m, err := wire.ConsumeOpen(d.B)
 	switch {
@@ -30,7 +31,7 @@ func (r *reader) opened(now time.Time, d udp.Datagram) {
 	}
 }
 
-// cameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is not answered, [LNK-1].
+// member.CameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is not answered, [LNK-1].
 func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 	e := r.tokens.get(m.Token)
 	if e == nil || e.opening == nil {
@@ -43,7 +44,7 @@ func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 		}
 	}
 	if e.opening.left.Add(-1) >= 0 {
-		r.arrive(arrival{back: &cameBack{Token: m.Token, Number: m.Number}})
+		r.arrive(arrival{back: &member.CameBack{Token: m.Token, Number: m.Number}})
 	}
 }
 
@@ -82,8 +83,8 @@ func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
 // answerTo is what goes back for an Open: an Offer, or, from who does not know its own address, the question for that. It is not proven yet.
 func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
 	self := *r.own.Load()
-	if token := r.learning.Load(); token != 0 && asksBack(now, self, m.Addr, r.unheard.Load(), &r.strangers.asks) {
-		return wire.AppendOpen(newPacket()[:0], r.openOf(m.KeyID, token, 0, nowhere(self)))
+	if token := r.learning.Load(); token != 0 && member.AsksBack(now, self, m.Addr, r.unheard.Load(), &r.strangers.asks) {
+		return wire.AppendOpen(newPacket()[:0], r.openOf(m.KeyID, token, 0, member.Nowhere(self)))
 	}
 	held := r.tokens.held(m.Key, m.Addr)
 	if held == 1<<32-1 {
@@ -122,7 +123,7 @@ func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 		r.noteSeed(d.Addr, cameNoRoom)
 	}
 	if e.opening.left.Add(-1) >= 0 { // more of them would only keep the loop busy
-		r.arrive(arrival{offer: &answered{Offer: m, From: d.Addr, Crossed: r.strangers.hasOffered(now, m.Addr)}})
+		r.arrive(arrival{offer: &member.Answered{Offer: m, From: d.Addr, Crossed: r.strangers.hasOffered(now, m.Addr)}})
 	}
 }
 
@@ -258,7 +259,7 @@ func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
 	switch {
 	case addr == *r.own.Load():
 		r.doubled(now, from)
-	case !isUsable(from, addr):
+	case !member.IsUsable(from, addr):
 		r.refused(now, from, addr)
 	default:
 		return true
@@ -269,8 +270,8 @@ func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
 // arrival is the news of a link that the reader has made, or of an Offer, or of an Open of ours that came to ourselves.
 type arrival struct {
 	made  *link
-	offer *answered
-	back  *cameBack
+	offer *member.Answered
+	back  *member.CameBack
 }
 
 // arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a link was seen before.

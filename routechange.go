@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"broach/internal/member"
 	"broach/internal/wire"
 )
 
@@ -18,20 +19,20 @@ const (
 )
 
 // standingOf is that of a peer.
-func standingOf(p *peerView) standing {
+func standingOf(p *member.View) standing {
 	switch {
-	case p.State == stateLeft:
+	case p.State == member.Left:
 		return gone
-	case p.State == stateOffline, p.Unreachable, p.Draining, p.Link == 0:
+	case p.State == member.Offline, p.Unreachable, p.Draining, p.Link == 0:
 		return calledNever
-	case p.State == stateSuspect, p.Unsteady:
+	case p.State == member.Suspect, p.Unsteady:
 		return calledLast
 	}
 	return calledFirst
 }
 
 // offersOf are the functions of a peer that are to be had, if only later. A nil peer is one that is not known.
-func offersOf(p *peerView) []wire.Function {
+func offersOf(p *member.View) []wire.Function {
 	if p == nil || standingOf(p) == gone {
 		return nil
 	}
@@ -39,20 +40,20 @@ func offersOf(p *peerView) []wire.Function {
 }
 
 // isCalledLike reports whether two views of a peer differ in nothing but their functions, as far as routes can tell.
-func isCalledLike(p, other *peerView) bool {
+func isCalledLike(p, other *member.View) bool {
 	return other != nil && standingOf(p) == standingOf(other) && p.Name == other.Name && p.Link == other.Link
 }
 
 // follow makes the routes of some peers those of what has become of them. link finds a link by its token, which everyone in to who
 // is called has: it was made before the peer was shown.
-func (t routeTable) follow(from, to []*peerView, link func(token uint64) *link) routeTable {
+func (t routeTable) follow(from, to []*member.View, link func(token uint64) *link) routeTable {
 	t.edition++
-	for p, now := range counterparts(from, to) {
+	for p, now := range member.Counterparts(from, to) {
 		if now == nil { // first: another process may have come to the same address
 			t.amend(peerRow{peer: p}, peerRow{}, true)
 		}
 	}
-	for p, before := range counterparts(to, from) {
+	for p, before := range member.Counterparts(to, from) {
 		if p != before {
 			t.amend(peerRow{peer: before}, peerRow{peer: p, link: link(p.Link)}, !isCalledLike(p, before))
 		}
@@ -63,10 +64,10 @@ func (t routeTable) follow(from, to []*peerView, link func(token uint64) *link) 
 // amend puts what a peer offers now in the place of what it did: all of it, or only the rows that differ.
 func (t *routeTable) amend(was, is peerRow, all bool) {
 	before, now := offersOf(was.peer), offersOf(is.peer)
-	if !all && isSameTable(before, now) {
+	if !all && member.IsSameTable(before, now) {
 		return
 	}
-	for old, row := range rowPairs(before, now) {
+	for old, row := range member.RowPairs(before, now) {
 		if !all && old != nil && row != nil && *old == *row {
 			continue
 		}
@@ -77,7 +78,7 @@ func (t *routeTable) amend(was, is peerRow, all bool) {
 
 // amendRow does that for one function.
 func (t *routeTable) amendRow(was, is peerRow) {
-	name := nameOf(was.row, is.row)
+	name := member.NameOf(was.row, is.row)
 	r := t.own(name)
 	r.amend(was, is)
 	if isGrouped(name) {

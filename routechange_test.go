@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"broach/internal/member"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -18,7 +19,7 @@ type town struct {
 	names []string // of functions
 	links map[uint64]*link
 	boots uint64
-	peers []*peerView
+	peers []*member.View
 }
 
 func newTown(seed uint64) *town {
@@ -45,10 +46,10 @@ func (t *town) table() (table []wire.Function) {
 }
 
 // newcomer is a process at an address where there was none, or another one.
-func (t *town) newcomer(i int) *peerView {
+func (t *town) newcomer(i int) *member.View {
 	t.boots++
 	id := wire.Process{Boot: t.boots, Addr: addrOf(i)}
-	p := &peerView{Functions: t.table()}
+	p := &member.View{Functions: t.table()}
 	p.Process, p.Link, p.Name = id, t.newLink(id), "app"
 	return p
 }
@@ -61,7 +62,7 @@ func (t *town) newLink(id wire.Process) uint64 {
 }
 
 // change makes another of what is at an address; nil: nobody is there.
-func (t *town) change(i int, p *peerView) *peerView {
+func (t *town) change(i int, p *member.View) *member.View {
 	if p == nil || t.rng.IntN(8) == 0 {
 		return t.newcomer(i)
 	}
@@ -70,7 +71,7 @@ func (t *town) change(i int, p *peerView) *peerView {
 	case 0:
 		return nil
 	case 1:
-		next.State = peerState(t.rng.IntN(4))
+		next.State = member.State(t.rng.IntN(4))
 	case 2:
 		next.Unsteady, next.Draining = t.rng.IntN(2) == 0, t.rng.IntN(3) == 0
 	case 3:
@@ -87,7 +88,7 @@ func (t *town) change(i int, p *peerView) *peerView {
 
 // live changes some of the peers.
 func (t *town) live() {
-	at := map[netip.AddrPort]*peerView{}
+	at := map[netip.AddrPort]*member.View{}
 	for _, p := range t.peers {
 		at[p.Addr] = p
 	}
@@ -155,11 +156,11 @@ func TestARouteIsKeptWhileItsRowsAre(t *testing.T) {
 	one, other := town.newcomer(1), town.newcomer(2)
 	one.Functions = tableOf(0, 100)
 	other.Functions = tableOf(0, 100)
-	routes := routeTable{}.follow(nil, []*peerView{one, other}, town.link)
+	routes := routeTable{}.follow(nil, []*member.View{one, other}, town.link)
 	changed := *one
 	changed.Functions = slices.Clone(one.Functions)
 	changed.Functions[50].Idempotent = true
-	next := routes.follow([]*peerView{one, other}, []*peerView{&changed, other}, town.link)
+	next := routes.follow([]*member.View{one, other}, []*member.View{&changed, other}, town.link)
 	for i, f := range one.Functions {
 		require.Equal(t, i != 50, routes.get(f.Name) == next.get(f.Name), "%s", f.Name)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/member"
 	"broach/internal/wire"
 )
 
@@ -17,7 +18,7 @@ import (
 type view struct {
 	self       netip.AddrPort // our address
 	began      time.Time      // of this node's membership
-	peers      []*peerView    // sorted by address; who has not changed is the same as in the view before
+	peers      []*member.View // sorted by address; who has not changed is the same as in the view before
 	open       openCircuits
 	routes     routeTable
 	joined     bool
@@ -96,7 +97,7 @@ func strangersOf(list []candidate) []candidate {
 
 // peerRow is a function that a peer offers.
 type peerRow struct {
-	peer *peerView
+	peer *member.View
 	row  *wire.Function // nil: it does not, or the peer has left
 	link *link          // of the peer; for one that is taken out it is not needed
 }

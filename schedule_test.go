@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/member"
 	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
@@ -100,7 +101,7 @@ func (s *schedule) byBoot() map[uint64]int {
 }
 
 // falseAlarms lists the live nodes that a live node speaks against, though nothing has come between them for a while.
-func (s *schedule) falseAlarms(against func(*peerView) bool) (list []string) {
+func (s *schedule) falseAlarms(against func(*member.View) bool) (list []string) {
 	live := s.byBoot()
 	for i, n := range s.live {
 		if n.Addr() != addrOf(i) {
@@ -173,18 +174,18 @@ func scheduleSizes() map[int]uint64 {
 // everybody. go test -run TestProcessesComeAndGo -nodes 32 -seed 7 . replays one.
 func TestProcessesComeAndGo(t *testing.T) {
 	t.Parallel()
-	testSchedules(t, calm, 0.05, func(p *peerView) bool { return State(p.State) != Alive || p.Unreachable })
+	testSchedules(t, calm, 0.05, func(p *member.View) bool { return State(p.State) != Alive || p.Unreachable })
 }
 
 // Whatever happens to processes and networks: nobody is called dead by who could reach him all the time, and once the network
 // is whole again, everybody sees everybody within seconds.
 func TestNetworksBreakAndHeal(t *testing.T) {
 	t.Parallel()
-	testSchedules(t, rough, 0.01, func(p *peerView) bool { return State(p.State) == Offline })
+	testSchedules(t, rough, 0.01, func(p *member.View) bool { return State(p.State) == Offline })
 }
 
 // testSchedules runs schedules of things, with an eye on those who speak against others.
-func testSchedules(t *testing.T, things []func(*schedule), loss float64, against func(*peerView) bool) {
+func testSchedules(t *testing.T, things []func(*schedule), loss float64, against func(*member.View) bool) {
 	for size, trials := range scheduleSizes() {
 		for _, seed := range seeds(trials) {
 			t.Run(fmt.Sprintf("%d nodes, seed %d", size, seed), func(t *testing.T) {

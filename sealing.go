@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"broach/internal/handshake"
+	"broach/internal/member"
 	"broach/internal/pace"
 	"broach/internal/seal"
 	"broach/internal/wire"
@@ -43,7 +44,7 @@ func (s *sealing) overhead() int {
 }
 
 // sharedKept is how many outputs of X25519 are kept: those of all peers that there may be, and of some others that were tried last.
-const sharedKept = maxPeers + 256
+const sharedKept = member.PeersMax + 256
 
 // sharedSecrets keeps what X25519 made of our private key and others' public ones, so that another link with the same process costs none, [SEC-2].
 // The zero value is ready.

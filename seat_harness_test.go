@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"broach/internal/member"
 	"broach/internal/wire"
 )
 
@@ -19,5 +20,5 @@ func (n *Node) seat(now time.Time, i int, table []byte) *link {
 
 // says has a peer say something on its link, under a version of its table: to the membership, without a datagram.
 func (n *Node) says(now time.Time, l *link, version uint32, msg wire.Message) {
-	n.members.Receive(now, source{Addr: l.id.Addr, Link: l.token, Tver: version}, msg)
+	n.members.Receive(now, member.Source{Addr: l.id.Addr, Link: l.token, Tver: version}, msg)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"broach/internal/member"
 )
 
 // What a node that has not joined knows of its seeds: whom it tried, what came back, and what to look at. The log tells it, ever more rarely, and
@@ -124,11 +126,11 @@ func (n *Node) troubleOf(seed netip.AddrPort) string {
 		where = fmt.Sprintf("%v advertises %v", seed, at)
 	}
 	switch {
-	case standing == seedIsSelf:
+	case standing == member.SeedIsSelf:
 		return fmt.Sprintf("%v: it is this node itself: name another", seed)
-	case standing == seedIsThere:
+	case standing == member.SeedIsThere:
 		return where + ": it is a member, and has not told of the others yet"
-	case standing == seedAnswers:
+	case standing == member.SeedAnswers:
 		return where + ": it answers, and does not confirm: do firewalls let UDP pass both ways?"
 	case seed != at:
 		return where + ": nothing came back from there: set its Advertise to an address that this node reaches"

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"broach/internal/member"
 )
 
 // Stats counts what a node has done since it started, and says how things stand. Counters only rise.
@@ -95,7 +97,7 @@ func (n *Node) Stats() Stats {
 }
 
 // peerStats is the part of Stats about the link's peer.
-func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
+func (l *link) peerStats(now time.Time, v *view, p *member.View) PeerStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := PeerStats{
@@ -106,7 +108,7 @@ func (l *link) peerStats(now time.Time, v *view, p *peerView) PeerStats {
 	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
 	}
-	if p.State == stateSuspect {
+	if p.State == member.Suspect {
 		s.SuspectedBy = *cmp.Or(p.Accuser, &v.self)
 	}
 	if l.exchange != nil {

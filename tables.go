@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"broach/internal/codec"
+	"broach/internal/member"
 )
 
 // tableService is the protocol's own function by which a peer pulls our service table, PROTOCOL.md [TAB-3].
@@ -25,7 +26,7 @@ func (n *Node) tableFunction() *service {
 }
 
 // pull asks a peer for its service table, in the background.
-func (n *Node) pull(now time.Time, p pull) {
+func (n *Node) pull(now time.Time, p member.Pull) {
 	started := n.background.TryGo(func() error {
 		version, table, err := n.pullFrom(p.Link)
 		return n.do(func(now time.Time) { n.members.Pulled(now, p.Process, version, table, err == nil) })

@@ -17,8 +17,6 @@ import (
 // pureFiles hold no I/O, clock, lock, channel or goroutine: what they need to know is an argument.
 var pureFiles = []string{
 	"ack.go", "served.go", "rtt.go", "stopwatch.go", "replay.go", "pathsize.go", "proof.go",
-	"membership*.go", "introduce.go", "join.go", "beat.go", "state.go", "strain.go", "ping.go", "claims.go", "witness.go", "suspicion.go", "reach.go", "peer.go",
-	"learn.go", "delta.go", "steady.go", "isolation.go", "leave.go", "drain.go", "contact.go", "tie.go", "list.go",
 }
 
 // goStatements are the goroutines of a node. Everything else runs on the goroutines of callers, workers and the system.
@@ -61,7 +59,7 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/pace",
+		"broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
 		"github.com/sony/gobreaker/v2",
 		"golang.org/x/sync/errgroup",
@@ -75,6 +73,7 @@ var rooms = map[string]room{
 	"internal/intruder":        {isTool: true},
 	"internal/jsonfile":        {},
 	"internal/linkmodel":       {isTool: true, isPure: true},
+	"internal/member":          {isPure: true, imports: []string{"broach/internal/handshake", "broach/internal/pace", "broach/internal/wire"}},
 	"internal/pace":            {},
 	"internal/pool":            {imports: []string{"broach/internal/ring", "github.com/panjf2000/ants/v2"}},
 	"internal/race":            {isTool: true, isPure: true},

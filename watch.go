@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"broach/internal/member"
 	"broach/internal/wire"
 )
 
@@ -127,7 +128,7 @@ func (n *Node) Members() []Member {
 }
 
 // member is the public form of a peer.
-func (n *Node) member(p *peerView) Member {
+func (n *Node) member(p *member.View) Member {
 	m := Member{Addr: p.Addr, Name: p.Name, Version: p.Version, State: State(p.State), Unreachable: p.Unreachable, Unsteady: p.Unsteady, Draining: p.Draining, Tags: tagMap(p.Tags)}
 	if l := n.tokens.link(p.Link); l != nil {
 		m.RTT = l.roundTrip()
@@ -160,7 +161,7 @@ func (v *view) services(own []wire.Function) []Service {
 	for _, p := range v.peers {
 		for i := range offersOf(p) {
 			f := &p.Functions[i]
-			if _, isHere := find(own, f.Name); isHere || wire.IsOwn(f.Name) {
+			if _, isHere := member.FindRow(own, f.Name); isHere || wire.IsOwn(f.Name) {
 				continue
 			}
 			at, isKnown := known[f.Name]
@@ -263,12 +264,12 @@ func (n *Node) Watch(ctx context.Context) iter.Seq[Event] {
 // changes yields the events that lead from one view to another: first of processes that are gone, then by address.
 func (n *Node) changes(from, to *view) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
-		for p, is := range counterparts(from.peers, to.peers) {
+		for p, is := range member.Counterparts(from.peers, to.peers) {
 			if is == nil && !n.peerGone(p, yield) {
 				return
 			}
 		}
-		for p, was := range counterparts(to.peers, from.peers) {
+		for p, was := range member.Counterparts(to.peers, from.peers) {
 			if p != was && !n.peerChanges(was, p, yield) {
 				return
 			}
@@ -280,11 +281,11 @@ func (n *Node) changes(from, to *view) iter.Seq[Event] {
 }
 
 // peerChanges yields what changed about one peer. A nil was is a peer not seen before.
-func (n *Node) peerChanges(was, is *peerView, yield func(Event) bool) bool {
+func (n *Node) peerChanges(was, is *member.View, yield func(Event) bool) bool {
 	m := n.member(is)
 	isNew := was == nil
 	if isNew {
-		was = &peerView{}
+		was = &member.View{}
 	}
 	if (isNew || was.State != is.State || was.Unreachable && !is.Unreachable) && !yield(Event{Kind: eventOf(is.State.News()), Member: m}) {
 		return false
@@ -293,7 +294,7 @@ func (n *Node) peerChanges(was, is *peerView, yield func(Event) bool) bool {
 		return false
 	}
 	tell := n.about(is, yield)
-	for change, name := range rowChanges(was, is) {
+	for change, name := range member.RowChanges(was, is) {
 		if !tell(rowEventOf(change), name) {
 			return false
 		}
@@ -302,15 +303,15 @@ func (n *Node) peerChanges(was, is *peerView, yield func(Event) bool) bool {
 }
 
 // about yields events of a peer's functions.
-func (n *Node) about(p *peerView, yield func(Event) bool) func(EventKind, string) bool {
+func (n *Node) about(p *member.View, yield func(Event) bool) func(EventKind, string) bool {
 	return func(kind EventKind, service string) bool {
 		return yield(Event{Kind: kind, Member: n.member(p), Service: service})
 	}
 }
 
 // peerGone yields the end of a peer that is not known any more: replaced by another process, or forgotten.
-func (n *Node) peerGone(p *peerView, yield func(Event) bool) bool {
-	if p.State == stateOffline || p.State == stateLeft {
+func (n *Node) peerGone(p *member.View, yield func(Event) bool) bool {
+	if p.State == member.Offline || p.State == member.Left {
 		return true
 	}
 	m := n.member(p)
@@ -319,13 +320,13 @@ func (n *Node) peerGone(p *peerView, yield func(Event) bool) bool {
 }
 
 // eventOf is the event that tells of news.
-func eventOf(news memberNews) EventKind {
+func eventOf(news member.News) EventKind {
 	return [...]EventKind{
-		newsUp: MemberUp, newsSuspect: MemberSuspect, newsOffline: MemberOffline, newsLeft: MemberLeft, newsUnreachable: MemberUnreachable,
+		member.NewsUp: MemberUp, member.NewsSuspect: MemberSuspect, member.NewsOffline: MemberOffline, member.NewsLeft: MemberLeft, member.NewsUnreachable: MemberUnreachable,
 	}[news]
 }
 
 // rowEventOf is the event that tells of a change of a row.
-func rowEventOf(c rowChange) EventKind {
-	return [...]EventKind{rowAdded: ServiceAdded, rowRemoved: ServiceRemoved, rowPaused: ServicePaused, rowResumed: ServiceResumed}[c]
+func rowEventOf(c member.RowChange) EventKind {
+	return [...]EventKind{member.RowAdded: ServiceAdded, member.RowRemoved: ServiceRemoved, member.RowPaused: ServicePaused, member.RowResumed: ServiceResumed}[c]
 }

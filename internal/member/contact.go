@@ -1,0 +1,254 @@
+package member
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"time"
+
+	"broach/internal/handshake"
+	"broach/internal/pace"
+)
+
+const (
+	contactFor   = 5 * time.Second        // how long the answer of an address is waited for
+	contactTries = 3                      // Opens to an address that others named, [AMP-3]
+	yieldFor     = 100 * time.Millisecond // of two processes told of each other, how long one lets the other begin
+)
+
+// contact is an address to which we send Opens, until the process there answers.
+type contact struct {
+	addr    netip.AddrPort
+	token   uint64 // stays the same, so that a late answer counts; 0: a link has it now
+	rank    uint32 // the highest of the links that we hold to the address
+	began   time.Time
+	at      time.Time // of the next Open; zero: there is none
+	until   time.Time
+	tries   uint8     // Opens sent
+	last    time.Time // when the last one was
+	paid    uint8     // Opens that the words which named it still pay for; none are needed for an address that we know
+	named   bool      // we know it by another's words
+	own     bool      // that answered a Join of ours
+	doubt   bool      // a peer is there, and does not answer
+	over    bool
+	goAhead goAhead
+
+	kept *Answered // an Offer that waits for the other end, whose Open crossed ours; nil: there is none
+}
+
+// contactSet holds the contacts in the order they were made.
+type contactSet struct {
+	byAddr  map[netip.AddrPort]*contact
+	byToken map[uint64]*contact
+	list    []*contact // and some that are over
+	at      time.Time  // when the first is due, or earlier; zero: none
+	named   int        // those that we know by others' words, but for answers to our Joins
+	opens   pace.Quota // to addresses that others named
+}
+
+func (s *contactSet) init() {
+	s.byAddr, s.byToken = make(map[netip.AddrPort]*contact), make(map[uint64]*contact)
+}
+
+func (s *contactSet) add(c *contact) {
+	s.byAddr[c.addr], s.byToken[c.token] = c, c
+	s.list = append(s.list, c)
+	if c.named && !c.own {
+		s.named++
+	}
+}
+
+// due is when something is to be done for a contact.
+func (c *contact) due() time.Time { return pace.Earliest(c.at, c.until) }
+
+// end removes a contact from all but the list, which tickContacts tidies. Maps keep the room that they once needed, which after
+// joining a large cluster is more than all the rest: they are made anew.
+func (s *contactSet) end(c *contact) {
+	c.over = true
+	if c.named && !c.own {
+		s.named--
+	}
+	delete(s.byAddr, c.addr)
+	delete(s.byToken, c.token)
+	if len(s.byAddr) == 0 {
+		s.init()
+	}
+}
+
+// waiting is the number of addresses that have not answered.
+func (s *contactSet) waiting() int { return len(s.byAddr) }
+
+// contact begins to open to an address that we know: a seed's, or that of a peer. If it is contacted already another Open goes. While we do not
+// know our own address it is asked for that, which is no contact.
+func (m *Membership) contact(now time.Time, addr netip.AddrPort) *contact {
+	if m.isLearning() {
+		m.askAddress(addr)
+		return nil
+	}
+	c := m.contacts.byAddr[addr]
+	if c == nil {
+		c = m.newContact(now, contact{addr: addr})
+	}
+	if c != nil && c.kept == nil {
+		c.until = now.Add(contactFor)
+		m.openTo(now, c)
+	}
+	return c
+}
+
+// contactNamed begins to open to an address that another named, who has paid for one Open or more. own says that it did so in answer to a Join of
+// ours, for which half of the room is kept. Of two told of each other one may yield: the other may be about to begin. It returns nil where that pays
+// for nothing: there is no room, or what was paid for before is not spent yet.
+func (m *Membership) contactNamed(now time.Time, addr netip.AddrPort, own, yield bool) *contact {
+	c := m.contacts.byAddr[addr]
+	switch {
+	case c == nil:
+		c = m.newContact(now, contact{addr: addr, named: true, own: own})
+	case !c.named || c.paid > 0:
+		return nil // what is paid for is yet to come
+	default:
+		c.until = now.Add(contactFor)
+	}
+	if c == nil {
+		return nil
+	}
+	c.paid = 1
+	switch {
+	case c.kept != nil:
+	case c.tries > 0:
+		c.at = pace.Later(now, c.last.Add(m.helloGap(c.tries, m.crowd())))
+		m.contacts.at = pace.Earliest(m.contacts.at, c.at)
+	case yield:
+		c.at = now.Add(yieldFor)
+		m.contacts.at = pace.Earliest(m.contacts.at, c.at)
+	default:
+		m.openTo(now, c)
+	}
+	return c
+}
+
+// newContact makes a contact, or none if the address is of no use or there are too many.
+func (m *Membership) newContact(now time.Time, c contact) *contact {
+	s := &m.contacts
+	if m.isLearning() || c.addr == m.cfg.Self || !IsUsable(c.addr, c.addr) {
+		return nil
+	}
+	if s.waiting()+len(m.provings) >= contactsMax || c.named && !c.own && s.named >= contactsMax/2 {
+		return nil
+	}
+	c.token, c.began, c.until = m.cfg.Open(1), now, now.Add(contactFor)
+	if p := m.peers.byAddr[c.addr]; p != nil {
+		c.rank = p.rank()
+	}
+	s.add(&c)
+	s.at = pace.Earliest(s.at, c.until)
+	return &c
+}
+
+// Open sends an Open, if it is paid for and not too many were sent, [AMP-2] and [AMP-3].
+func (m *Membership) openTo(now time.Time, c *contact) {
+	c.at = time.Time{}
+	if at := c.goAhead.wait(now, &m.strain, byPlan); !at.IsZero() {
+		c.at = at
+		m.contacts.at = pace.Earliest(m.contacts.at, at)
+		return
+	}
+	if c.named {
+		if c.paid == 0 || !m.contacts.opens.Take(now, c.own, opensPerSec/2, opensPerSec/2) {
+			return
+		}
+		c.paid--
+	}
+	c.tries, c.last = min(c.tries+1, math.MaxUint8-1), now
+	if c.paid > 0 {
+		c.at = now.Add(m.helloGap(c.tries, m.crowd()))
+		m.contacts.at = pace.Earliest(m.contacts.at, c.at)
+	}
+	if m.learner.on && asksInstead(m.cfg.Self, c.addr) {
+		m.askAddress(c.addr)
+		return
+	}
+	m.out.Opens = append(m.out.Opens, Open{To: c.addr, Token: c.token, Rank: c.rank, Self: m.cfg.Self})
+}
+
+// contactOther contacts the address that an Offer names in place of the one of a seed that was asked. The Offer has paid for one Open.
+func (m *Membership) contactOther(now time.Time, c *contact, o Answered) {
+	m.endContact(c)
+	if !m.joining.alias(now, c.addr, o.Addr) {
+		return
+	}
+	if p := m.peers.byAddr[o.Addr]; p == nil || !p.isMember() {
+		m.contactNamed(now, o.Addr, true, false)
+	}
+}
+
+// endContact notes that an address has answered, or never will.
+func (m *Membership) endContact(c *contact) {
+	if c.over {
+		return
+	}
+	if c.token != 0 {
+		m.out.Forget = append(m.out.Forget, c.token)
+	}
+	m.contacts.end(c)
+	if m.contacts.waiting() == 0 {
+		m.out.Changed = true // we may have joined
+	}
+}
+
+// tickContacts sends the Opens that are due, and drops contacts that were in vain.
+func (m *Membership) tickContacts(now time.Time) {
+	s := &m.contacts
+	if s.at.IsZero() || now.Before(s.at) {
+		return
+	}
+	s.at = time.Time{}
+	due := s.list
+	s.list = nil
+	for _, c := range due {
+		m.tickContact(now, c)
+	}
+	due = slices.DeleteFunc(due, func(c *contact) bool { return c.over })
+	for _, c := range due {
+		s.at = pace.Earliest(s.at, c.due())
+	}
+	s.list = append(due, s.list...)
+}
+
+func (m *Membership) tickContact(now time.Time, c *contact) {
+	switch {
+	case c.over:
+	case !now.Before(c.until):
+		m.endContact(c)
+	case c.at.IsZero() || now.Before(c.at):
+	case c.kept != nil:
+		m.begin(now, c, *c.kept, handshake.BootID(c.kept.Key))
+	default:
+		m.openTo(now, c)
+	}
+}
+
+// Open is an Open to be sent.
+type Open struct {
+	To    netip.AddrPort
+	Token uint64
+	Rank  uint32
+	Self  netip.AddrPort
+}
+
+// highest is the highest rank of the links that we hold to a peer; 0: there is none.
+func (p *peer) highest() uint32 {
+	rank := p.tie.order.Rank
+	for _, t := range p.others() {
+		rank = max(rank, t.order.Rank)
+	}
+	return rank
+}
+
+// rank is that of an Open to a peer: the highest, unless no honest process comes to that.
+func (p *peer) rank() uint32 {
+	if rank := p.highest(); rank < handshake.RankMax {
+		return rank
+	}
+	return 0
+}

@@ -1,0 +1,237 @@
+package member
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// [LNK-2] An Offer counts if its address B is the one contacted, its public key is not A's own, its rank is not 0
+func TestAnOfferMustFitTheContact(t *testing.T) {
+	for what, spoil := range map[string]func(a *citizen, o *wire.Offer){
+		"another address":    func(_ *citizen, o *wire.Offer) { o.Addr = siteOf(8) },
+		"no address":         func(_ *citizen, o *wire.Offer) { o.Addr = nowhereAddr },
+		"our own public key": func(a *citizen, o *wire.Offer) { o.Key = a.process.Key },
+		"rank 0":             func(_ *citizen, o *wire.Offer) { o.Rank = 0 },
+		"token 0":            func(_ *citizen, o *wire.Offer) { o.Token = 0 },
+		"another opening":    func(_ *citizen, o *wire.Offer) { o.Echo++ },
+	} {
+		s := newSociety(t)
+		a, x := s.join(0), s.act(7, 0)
+		sent := s.watch(a)
+		token := a.contact(s.now, x.addr).token
+		o := wire.Offer{Rank: 1, Echo: token, Token: 5, Key: x.key, Addr: x.addr}
+		spoil(a, &o)
+		x.give(a, o)
+		require.Empty(t, a.provings, what)
+		s.run(time.Second)
+		require.Empty(t, *sent, what)
+		require.Empty(t, a.peers.sorted(), what)
+	}
+}
+
+var nowhereAddr = netip.AddrPortFrom(netip.IPv6Unspecified(), 7000)
+
+// [LNK-2] The first that comes ends the opening. A then makes the link [...] and sends what it has to say, Announce first, in Confirms.
+func TestTheFirstOfferMakesTheLink(t *testing.T) {
+	s := newSociety(t)
+	a, x, y := s.join(0), s.act(7, 0), s.act(7, 1)
+	sent := s.watch(a)
+	token := a.contact(s.now, x.addr).token
+	require.Equal(t, token, x.offer(a, wire.Offer{Rank: 3}))
+	require.True(t, a.links[token].confirm)
+	require.Equal(t, wire.KindAnnounce, (*sent)[0].Kind())
+	y.give(a, wire.Offer{Rank: 9, Echo: token, Token: 5, Key: y.key, Addr: y.addr})
+	require.Len(t, a.provings, 1)
+	require.EqualValues(t, 3, a.provings[0].order.Rank)
+	require.Empty(t, a.peers.sorted(), "an Offer makes nobody a peer")
+	x.say(a, token, wire.Ping{Nonce: 1})
+	require.Equal(t, x.boot(), a.peers.sorted()[0].Boot)
+}
+
+// [LNK-2] If only the address B is another one, and a seed was contacted, that is remembered as the seed's, and contacted in its place, at once
+// with one Open.
+func TestASeedThatAdvertisesAnotherAddress(t *testing.T) {
+	s := newSociety(t)
+	seed := s.join(0)
+	seed.alias = siteOf(60)
+	a := s.join(1, 60)
+	opens := s.opens(a, seed.cfg.Self)
+	s.until(2*time.Millisecond, "the seed is a peer", func() bool { return a.of(seed) != nil })
+	require.Equal(t, seed.cfg.Self, a.joining.placeOf(siteOf(60)))
+	s.run(time.Minute)
+	require.Equal(t, 1, *opens)
+	require.True(t, a.Joined())
+	require.Len(t, a.peers.sorted(), 1)
+}
+
+// An address that is no seed's does not lead to another one.
+func TestAPeerDoesNotSendUsElsewhere(t *testing.T) {
+	s := newSociety(t)
+	a, x := s.join(0), s.act(7, 0)
+	opens := s.opens(a, siteOf(8))
+	token := a.contact(s.now, x.addr).token
+	x.give(a, wire.Offer{Rank: 1, Echo: token, Token: 5, Key: x.key, Addr: siteOf(8)})
+	s.run(time.Second)
+	require.Zero(t, *opens)
+}
+
+// hearsay is what names addresses, in a List that pays for some Opens.
+func hearsay(pays int, addrs ...netip.AddrPort) wire.List {
+	l := wire.List{Count: 1}
+	for i := 0; len(addrs) > 0 && (i < len(addrs) || 3*(wire.HeaderSize+len(l.Append(nil)))/wire.OpenSize < pays); i++ {
+		l.Entries = append(l.Entries, wire.Process{Addr: addrs[i%len(addrs)], Boot: 1 << 63})
+	}
+	return l
+}
+
+// [AMP-3] Such an address gets one Open, and as paid for two more, 40 and 100 ms after the first. The opening stays for 5 s
+func TestAnAddressKnownByHearsayGetsThreeOpens(t *testing.T) {
+	s := newSociety(t)
+	a, x, y := s.join(0), s.act(7, 0), s.act(8, 0)
+	link := x.confirm(a, 1)
+	opens := s.opens(a, y.addr)
+	start := s.now
+	x.say(a, link, hearsay(30, y.addr))
+	for _, at := range []struct {
+		after time.Duration
+		opens int
+	}{{0, 1}, {39 * time.Millisecond, 1}, {40 * time.Millisecond, 2}, {99 * time.Millisecond, 2}, {100 * time.Millisecond, 3}, {4999 * time.Millisecond, 3}} {
+		s.run(at.after - s.now.Sub(start))
+		require.Equal(t, at.opens, *opens, "after %v", at.after)
+	}
+	require.NotNil(t, a.contacts.byAddr[y.addr], "a late Offer counts")
+	s.run(time.Millisecond)
+	require.Nil(t, a.contacts.byAddr[y.addr])
+	s.run(10 * time.Second)
+	require.Equal(t, 3, *opens)
+}
+
+// [MEM-3] So do Opens, [...] while more than 32 addresses have not answered
+func TestManyAddressesAreOpenedSlowly(t *testing.T) {
+	for named, second := range map[int]time.Duration{32: 40 * time.Millisecond, 40: 100 * time.Millisecond} {
+		s := newSociety(t)
+		a, x, y := s.join(0), s.act(7, 0), s.act(8, 0)
+		link, opens := x.confirm(a, 1), s.opens(a, y.addr)
+		x.say(a, link, hearsay(2*named, addrsFrom(100, named-1)...))
+		x.say(a, link, hearsay(30, y.addr))
+		s.run(second - 1)
+		require.Equal(t, 1, *opens, "%d named", named)
+		s.run(1)
+		require.Equal(t, 2, *opens, "%d named", named)
+	}
+}
+
+// [AMP-3] naming the address again pays for more Opens, no two of them sooner than 40 ms; while the link it led to is unconfirmed, naming it does
+// nothing.
+func TestNamingAgainPaysForMoreOpens(t *testing.T) {
+	s := newSociety(t)
+	a, x, y := s.join(0), s.act(7, 0), s.act(8, 0)
+	link := x.confirm(a, 1)
+	var at []time.Time
+	s.opened = func(_ *citizen, to netip.AddrPort) {
+		if to == y.addr {
+			at = append(at, s.now)
+		}
+	}
+	for range 300 {
+		x.say(a, link, hearsay(1, y.addr))
+		s.run(time.Millisecond)
+	}
+	require.Greater(t, len(at), 3)
+	require.LessOrEqual(t, len(at), 300/40+1)
+	for i := range at[1:] {
+		require.GreaterOrEqual(t, at[i+1].Sub(at[i]), 40*time.Millisecond)
+	}
+
+	y.offer(a, wire.Offer{})
+	before := len(at)
+	for range 400 {
+		x.say(a, link, hearsay(1, y.addr))
+		s.run(time.Millisecond)
+	}
+	require.Len(t, at, before)
+}
+
+// [AMP-3] Who has had its whole List waits for 100 ms before the first, if its own boot id is the greater and the List answers no Join of its own
+func TestOneOfTwoWhoAreToldOfEachOtherYields(t *testing.T) {
+	for _, isGreater := range []bool{false, true} {
+		s := newSociety(t)
+		s.join(0)
+		a, x, y := s.join(1, 0), s.act(7, 0), s.act(8, 0)
+		s.run(time.Second)
+		require.True(t, a.joining.listed)
+		link := x.confirm(a, 1)
+		opens := s.opens(a, y.addr)
+		boot := a.boot + 1
+		if isGreater {
+			boot = a.boot - 1
+		}
+		x.say(a, link, wire.List{Count: 1, Entries: []wire.Process{{Addr: y.addr, Boot: boot}}})
+		if isGreater {
+			require.Zero(t, *opens)
+			s.run(99 * time.Millisecond)
+			require.Zero(t, *opens)
+			s.run(time.Millisecond)
+		}
+		require.Equal(t, 1, *opens)
+	}
+}
+
+// [AMP-3] There are 4,096 such contacts, and 2,000 such Opens a second, at most, half of each kept for Lists that answer an own Join.
+func TestContactsByHearsayAreBounded(t *testing.T) {
+	s := newSociety(t)
+	a, x := s.join(0), s.act(7, 0)
+	link := x.confirm(a, 1)
+	first, opens := 1000, 0
+	s.opened = func(*citizen, netip.AddrPort) { opens++ }
+	name := func(addresses int, echo uint64) {
+		for range addresses / 20 {
+			list := hearsay(20, addrsFrom(first, 20)...)
+			list.Echo = echo
+			first += 20
+			x.say(a, link, list)
+		}
+	}
+	name(6000, 0)
+	require.Equal(t, opensPerSec/2, opens)
+	require.Equal(t, contactsMax/2, a.contacts.named)
+	own := a.joining.wholes.draw(a.rng)
+	name(6000, own)
+	require.Equal(t, opensPerSec, opens)
+	require.Equal(t, contactsMax, a.contacts.waiting())
+	require.LessOrEqual(t, len(a.joining.missing), missingMax)
+
+	s.opened = nil
+	s.run(20 * time.Second)
+	require.Zero(t, a.contacts.named)
+	require.Empty(t, a.joining.missing)
+}
+
+// addrsFrom are the addresses of some nodes, from the i-th on.
+func addrsFrom(i, k int) (list []netip.AddrPort) {
+	for ; k > 0; k-- {
+		list = append(list, siteOf(i))
+		i++
+	}
+	return list
+}
+
+// Seeds, and peers once proven, are no hearsay: [AMP-3]. They are contacted whatever others cause.
+func TestSeedsAreContactedWhateverOthersName(t *testing.T) {
+	s := newSociety(t)
+	a, x := s.join(0), s.act(7, 0)
+	link := x.confirm(a, 1)
+	for _, addrs := range slices.Collect(slices.Chunk(addrsFrom(1000, 6000), 20)) {
+		x.say(a, link, hearsay(20, addrs...))
+	}
+	a.SetSeeds(s.now, []netip.AddrPort{siteOf(50)}, false)
+	opens := s.opens(a, siteOf(50))
+	s.run(100 * time.Millisecond)
+	require.Positive(t, *opens)
+}

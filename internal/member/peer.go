@@ -1,0 +1,400 @@
+package member
+
+import (
+	"container/heap"
+	"net/netip"
+	"slices"
+	"time"
+
+	"broach/internal/pace"
+	"broach/internal/wire"
+)
+
+const leftKept = time.Minute // how long a peer that left is still shown
+
+// peer is one process that was believed, and what we believe of it now.
+type peer struct {
+	wire.Process
+	tie    tie    // its best link
+	older  *[]tie // others, the best first, on which nothing new begins; nil: there are none
+	listAt moment // when it may be sent the whole List again
+	mendAt moment // likewise, because it believes in others than we do
+
+	name      string
+	extras    *extras         // nil: it has none
+	functions []wire.Function // nil until its table is known
+	tableSize tableSize       // of functions
+	tver      uint32          // version of functions; 0: none yet
+	tableSeen uint32          // highest version in its headers
+
+	since       moment // when it came into the state
+	heard       moment // when a datagram was last accepted from it
+	beatBy      moment // when its next beat was promised for
+	state       State
+	doubts      uint8 // Offers that said it holds our link, since something was accepted on it
+	rotates     bool  // it has a place in the rotation of beats
+	asked       bool  // whether it is there, after we were stopped; our incarnation says which answer counts
+	differs     bool  // the digest of its last beat was not ours
+	unreachable bool  // by us, [MEM-22]
+	unsteady    bool  // [MEM-24]
+	draining    bool  // it is called no more, [MEM-27]
+	unsupported bool  // suspect by our word alone, though there are others: they are not told
+	accused     bool  // suspect by another's word
+	crowded     bool  // its table finds no room, or cannot be decoded
+	pulling     bool
+	timed       bool    // its first answer has come
+	hellos      uint8   // sent to it since there was something new to say
+	mended      uint8   // Lists sent to it since it last believed in the same as we
+	goAhead     goAhead // for what is planned
+	probe       probe
+	waits       moment   // for the time of its goAhead
+	inquiry     *inquiry // nil: we never asked whether it is there
+	flaps       *flaps   // nil: it has never been offline
+	trip        uint32   // the round trip, as microseconds; 0: not measured yet
+	heardIn     uint32   // the turn of the pulse in which it was last heard; 0: none, or it was late since
+	lateIn      uint32   // likewise, in which it was found late
+	inc         uint32   // its incarnation, as it has said it; 0: it has not introduced itself yet
+	accuser     *peer    // who is told when it answers; nil: nobody
+	seen        uint32   // version of our table that it holds
+	told        uint32   // and that it was last sent
+	helloAt     moment   // when a hello goes to it again; 0: it has seen all
+	pullAt      moment   // when its table may be pulled; 0: not wanted
+	tableAt     moment   // when its next table may come, but for what it may run ahead
+	due         moment   // when it wants attention, its place in the heap
+	position    int      // in the heap; -1: removed
+}
+
+// extras are what few processes say of themselves.
+type extras struct {
+	version string
+	tags    []wire.Tag
+}
+
+// extrasOf takes them out of a hello.
+func extrasOf(h wire.Hello) *extras {
+	if h.Version == "" && len(h.Tags) == 0 {
+		return nil
+	}
+	return &extras{h.Version, h.Tags}
+}
+
+// more returns them.
+func (p *peer) more() extras {
+	if p.extras == nil {
+		return extras{}
+	}
+	return *p.extras
+}
+
+// moment is a time of this membership, as nanoseconds since it began; 0 is none. It takes a third of a time.Time, of which a
+// peer would have six: in a simulation of a thousand nodes there are a million peers.
+type moment int64
+
+func (m *Membership) moment(t time.Time) moment { return max(moment(t.Sub(m.began)), 1) }
+
+// micros is a moment as the time between two Beats is measured: 71 minutes later it is the same again.
+func (at moment) micros() uint32 { return uint32(at / 1000) }
+
+// time is the opposite of moment; the zero time is none.
+func (m *Membership) time(at moment) time.Time {
+	if at == 0 {
+		return time.Time{}
+	}
+	return m.began.Add(time.Duration(at))
+}
+
+// isMember reports whether the peer counts as being there.
+func (p *peer) isMember() bool { return p.state == Alive || p.state == Suspect }
+
+// isIntroduced reports whether a peer has said who it is: until then nobody is shown it, or told of it.
+func (p *peer) isIntroduced() bool { return p.inc > 0 }
+
+// nobody is shown in place of a peer that has not said who it is.
+var nobody netip.AddrPort
+
+// shown is where a peer is, for those who are shown it.
+func (p *peer) shown() *netip.AddrPort {
+	if p.isIntroduced() {
+		return &p.Addr
+	}
+	return &nobody
+}
+
+func (p *peer) target() wire.Target { return wire.Target{Addr: p.Addr, Boot: p.Boot, Inc: p.inc} }
+
+// View is the published form of a peer. It is not modified.
+type View struct {
+	Facts
+	Tags      []wire.Tag
+	Functions []wire.Function
+}
+
+// Facts are what can be compared.
+type Facts struct {
+	wire.Process
+	Link        uint64 // the token of its best link; 0: none
+	State       State
+	Unreachable bool
+	Unsteady    bool
+	Draining    bool
+	Tver        uint32
+	Since       moment
+	Accuser     *netip.AddrPort // who made a suspect one; nil: this node
+	Name        string
+	Version     string
+}
+
+// view is the published form of a peer: the one before, which may be of another or nil, if that says the same.
+func (p *peer) view(before *View) *View {
+	more := p.more()
+	v := View{Tags: more.tags, Functions: p.functions, Facts: Facts{
+		Process: p.Process, Link: p.tie.token, State: p.state, Since: p.since, Unreachable: p.unreachable, Unsteady: p.unsteady, Draining: p.draining,
+		Name: p.name, Version: more.version, Tver: p.tver,
+	}}
+	if p.state == Suspect && p.accused {
+		v.Accuser = p.accuser.shown()
+	}
+	if before != nil && before.saysAs(&v) {
+		return before
+	}
+	return new(v)
+}
+
+// saysAs reports whether two views say the same.
+func (v *View) saysAs(other *View) bool {
+	return v.Facts == other.Facts && slices.Equal(v.Tags, other.Tags) && IsSameTable(v.Functions, other.Functions)
+}
+
+// peerSet finds peers by address and link, and by when they want attention.
+type peerSet struct {
+	byAddr map[netip.AddrPort]*peer
+	byLink map[uint64]*peer // by the tokens of their links
+	list   []*peer
+	unsure bool // of its order: sorted puts it in that of the addresses
+	heap   peerHeap
+}
+
+func (s *peerSet) init() {
+	s.byAddr, s.byLink = make(map[netip.AddrPort]*peer), make(map[uint64]*peer)
+}
+
+func (s *peerSet) add(p *peer) {
+	s.byAddr[p.Addr] = p
+	s.list, s.unsure = append(s.list, p), true
+	heap.Push(&s.heap, p)
+}
+
+func (s *peerSet) remove(p *peer) {
+	delete(s.byAddr, p.Addr)
+	i := slices.Index(s.list, p)
+	s.list = slices.Delete(s.list, i, i+1)
+	heap.Remove(&s.heap, p.position)
+	p.position = -1
+}
+
+// bind makes a link the only one of a peer.
+func (s *peerSet) bind(p *peer, t tie) {
+	p.tie, p.older, p.doubts = t, nil, 0
+	s.byLink[t.token] = p
+}
+
+// named finds the peer that a message is about, if it is the process named.
+func (s *peerSet) named(t wire.Target) *peer {
+	if p := s.byAddr[t.Addr]; p != nil && p.Boot == t.Boot {
+		return p
+	}
+	return nil
+}
+
+// tieOf is the link of a peer with a token.
+func (p *peer) tieOf(token uint64) *tie {
+	others := p.others()
+	for i := range others {
+		if others[i].token == token {
+			return &others[i]
+		}
+	}
+	return &p.tie
+}
+
+// links appends the tokens of the links of a peer.
+func (p *peer) links(list []uint64) []uint64 {
+	if p.tie.token != 0 {
+		list = append(list, p.tie.token)
+	}
+	for _, t := range p.others() {
+		list = append(list, t.token)
+	}
+	return list
+}
+
+// hasOther reports whether somebody else than p is there.
+func (s *peerSet) hasOther(p *peer) bool {
+	return slices.ContainsFunc(s.list, func(other *peer) bool { return other != p && other.isMember() })
+}
+
+// sorted lists the peers in order of address. Sorting late, once for many that come, halves the cost of joining a large cluster.
+func (s *peerSet) sorted() []*peer {
+	if s.unsure {
+		slices.SortFunc(s.list, func(a, b *peer) int { return a.Addr.Compare(b.Addr) })
+		s.unsure = false
+	}
+	return s.list
+}
+
+// duePeer returns a peer that wants attention by now, or nil.
+func (m *Membership) duePeer(now time.Time) *peer {
+	if h := m.peers.heap; len(h) > 0 && m.moment(now) >= h[0].due {
+		return h[0]
+	}
+	return nil
+}
+
+// nextDue is when the first peer wants attention; zero: there is none.
+func (m *Membership) nextDue() time.Time {
+	if len(m.peers.heap) == 0 {
+		return time.Time{}
+	}
+	return m.time(m.peers.heap[0].due)
+}
+
+// peerHeap orders peers by due. Every peer has a due: that it will be late, if nothing else.
+type peerHeap []*peer
+
+func (h peerHeap) Len() int           { return len(h) }
+func (h peerHeap) Less(i, j int) bool { return h[i].due < h[j].due }
+func (h peerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].position, h[j].position = i, j
+}
+func (h *peerHeap) Push(v any) {
+	p := v.(*peer)
+	p.position = len(*h)
+	*h = append(*h, p)
+}
+func (h *peerHeap) Pop() any {
+	old := *h
+	p := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return p
+}
+
+// schedule finds out when a peer wants attention next.
+func (m *Membership) schedule(p *peer) {
+	if p.position < 0 {
+		return
+	}
+	p.due = m.moment(m.dueOf(p))
+	heap.Fix(&m.peers.heap, p.position)
+}
+
+func (m *Membership) dueOf(p *peer) time.Time {
+	switch p.state {
+	case Left:
+		if p.tie.token != 0 {
+			return m.time(p.since).Add(leaveFor)
+		}
+		return m.time(p.since).Add(leftKept)
+	case Offline:
+		return m.time(p.since).Add(m.cfg.Heartbeat.Forget)
+	}
+	return pace.Earliest(m.plannedAt(p), m.hearsayAt(p))
+}
+
+// plannedAt is when the next thing is due for a member by what this node knows itself.
+func (m *Membership) plannedAt(p *peer) time.Time {
+	at := pace.Earliest(pace.Earliest(pace.Earliest(m.time(p.helloAt), m.time(p.pullAt)), p.steadyAt()), m.watchAt(p))
+	return pace.Later(at, m.time(p.waits))
+}
+
+// hearsayAt is when the next step of a probe is due that others' words began; zero: there is none.
+func (m *Membership) hearsayAt(p *peer) time.Time {
+	if !p.probe.isHearsay() {
+		return time.Time{}
+	}
+	return m.time(p.probe.at)
+}
+
+// stepPeer does what is due for a peer, if there is room for it now.
+func (m *Membership) stepPeer(now time.Time, p *peer) {
+	switch {
+	case now.Before(m.dueOf(p)): // it was heard meanwhile: the heap is not told each time
+		return
+	case p.state == Left && p.tie.token != 0:
+		m.unbind(p)
+		m.out.Changed = true
+		return
+	case p.state == Left || p.state == Offline:
+		m.forget(p)
+		return
+	}
+	in, ahead, until, step := byPlan, &p.goAhead, &p.waits, m.stepMember
+	if now.Before(m.plannedAt(p)) {
+		in, ahead, until, step = p.probe.lane(), &p.probe.goAhead, &p.probe.at, m.watch
+	}
+	if at := ahead.wait(now, &m.strain, in); !at.IsZero() {
+		*until = m.moment(at)
+		return
+	}
+	step(now, p)
+}
+
+// stepMember does the first thing that is due for a peer that is a member.
+func (m *Membership) stepMember(now time.Time, p *peer) {
+	switch {
+	case p.helloAt != 0 && m.moment(now) >= p.helloAt:
+		m.greetAgain(now, p)
+	case p.pullAt != 0 && m.moment(now) >= p.pullAt:
+		p.pullAt, p.pulling = 0, true
+		m.out.Pull = append(m.out.Pull, Pull{p.Process, p.tie.token})
+	case p.unsteady && !now.Before(p.steadyAt()):
+		p.unsteady, m.out.Changed = false, true
+	default:
+		m.watch(now, p)
+	}
+}
+
+// forget removes a peer that was offline or left for long. A seed is still contacted, as an address.
+func (m *Membership) forget(p *peer) {
+	m.peers.remove(p)
+	m.emptyTable(p)
+	m.unbind(p)
+	m.out.Changed = true
+}
+
+// unbind closes the links of a peer.
+func (m *Membership) unbind(p *peer) {
+	for _, token := range p.links(nil) {
+		delete(m.peers.byLink, token)
+		m.out.Close = append(m.out.Close, token)
+	}
+	p.tie, p.older = tie{}, nil
+}
+
+// Dismiss forgets a peer, at its operator's wish, if it is not there. It returns the state that the peer was in, and whether it was known.
+func (m *Membership) Dismiss(addr netip.AddrPort) (was State, known bool) {
+	p := m.peers.byAddr[addr]
+	if p == nil {
+		return 0, false
+	}
+	was = p.state
+	if !p.isMember() {
+		if c := m.contacts.byAddr[addr]; c != nil {
+			m.endContact(c)
+		}
+		m.forget(p)
+	}
+	return was, true
+}
+
+// setState changes what we believe of a peer; the digest follows.
+func (m *Membership) setState(now time.Time, p *peer, s State) {
+	before := p.isMember()
+	p.state, p.since = s, m.moment(now)
+	if before != p.isMember() {
+		m.digest ^= wire.Digest(p.Process)
+	}
+	m.tellOf(s.News(), p)
+	m.schedule(p)
+}

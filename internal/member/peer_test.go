@@ -1,0 +1,18 @@
+package member
+
+import (
+	"math/bits"
+	"testing"
+	"unsafe"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A simulation of a thousand nodes has a million peers, and the allocator rounds up: one more field may cost 32 MiB.
+func TestAPeerIsSmall(t *testing.T) {
+	if bits.UintSize != 64 {
+		t.Skip("its pointers are smaller here")
+	}
+	const class = 352 // bytes, one of the allocator's
+	require.LessOrEqual(t, unsafe.Sizeof(peer{}), uintptr(class))
+}

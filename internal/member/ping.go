@@ -1,0 +1,130 @@
+package member
+
+import (
+	"slices"
+	"time"
+
+	"broach/internal/wire"
+)
+
+const (
+	pingsKept     = 32                     // to so many of the latest Pings to a peer an answer counts: those of 0.6 s at least
+	accusedFor    = time.Second            // so long who was called suspect itself does not trust a short round trip
+	leastPatience = 100 * time.Millisecond // what a peer has to answer before another is believed that it does not
+)
+
+// inquiry is what is remembered of the latest questions about a peer. One that was never asked about has none.
+type inquiry struct {
+	pings     [pingsKept]ping // a ring
+	sent      int             // Pings of all time
+	first     moment          // the first Ping of the probe
+	until     moment          // others' claims are looked at until then, if probe.told
+	doubted   moment          // when we last told others of our doubt
+	witnesses []*peer         // who were asked during the probe: 3 for every other of Heartbeat.Probes at most
+	looked    moment          // when a claim of others was last looked into
+}
+
+// ping is one that may be answered.
+type ping struct {
+	nonce uint64
+	at    moment
+}
+
+// inquire returns what is remembered of a peer, to be added to.
+func (p *peer) inquire() *inquiry {
+	if p.inquiry == nil {
+		p.inquiry = &inquiry{}
+	}
+	return p.inquiry
+}
+
+// answered takes out the Ping that a Pong answers, and returns when it was sent; 0: it answers none.
+func (q *inquiry) answered(nonce uint64) moment {
+	if q == nil {
+		return 0
+	}
+	i := slices.IndexFunc(q.pings[:], func(g ping) bool { return g.nonce == nonce && g.at != 0 })
+	if i < 0 {
+		return 0
+	}
+	at := q.pings[i].at
+	q.pings[i] = ping{}
+	return at
+}
+
+// ask sends a Ping of the present probe.
+func (m *Membership) ask(now time.Time, p *peer) {
+	q, g := p.inquire(), ping{nonce: m.rng.Uint64(), at: m.moment(now)}
+	if p.probe.tries == 0 {
+		q.first, q.witnesses = g.at, q.witnesses[:0]
+	}
+	p.probe.tries++
+	q.pings[q.sent%pingsKept] = g
+	q.sent++
+	m.tell(p, wire.Ping{Nonce: g.nonce})
+}
+
+// isInVain reports that a probe has had so many Pings at least, the first of them longer ago than an answer takes, and no answer.
+func (m *Membership) isInVain(now time.Time, p *peer, tries int) bool {
+	return int(p.probe.tries) >= tries && !p.probe.lives && m.moment(now) >= m.answerBy(p)
+}
+
+// answerBy is when the first Ping of a probe should have been answered. Who cannot reach us may not reach the peer that it gives up either: then it is
+// the ways that are broken, and may be longer than they were once they are whole.
+func (m *Membership) answerBy(p *peer) moment {
+	first := p.inquiry.first
+	if m.accused != 0 && m.accused+moment(accusedFor) > first {
+		return first + moment(m.longestPatience())
+	}
+	return first + moment(m.patience(p))
+}
+
+// patience is how long that takes: two round trips. It is no more than what our own probes take to decide, which is also what counts while none was
+// measured: nobody's word makes that verdict come sooner for a peer whose answers are under way. That bounds, too, what one that was measured by
+// a busy process can do.
+func (m *Membership) patience(p *peer) time.Duration {
+	if p.trip == 0 {
+		return m.longestPatience()
+	}
+	return min(max(2*p.roundTrip(), leastPatience)+m.strain.slack(), m.longestPatience())
+}
+
+// longestPatience is how long our own probes take to decide.
+func (m *Membership) longestPatience() time.Duration {
+	h := m.cfg.Heartbeat
+	return time.Duration(h.Probes)*h.ProbeEvery + h.Grace + m.strain.slack()
+}
+
+// noteTrip takes a measured round trip. A longer one counts at once, a shorter one by half: silence is read from it.
+func (p *peer) noteTrip(d time.Duration) {
+	d = max(d, (p.roundTrip()+d)/2)
+	p.trip = uint32(min(max(d.Microseconds(), 1), int64(time.Hour/time.Microsecond)))
+}
+
+// noteFirstTrip takes how long a peer took for the first answer, to what began its link. Later ones answer nothing whose time is known. Too
+// long a time says that it was busy, or a datagram lost.
+func (m *Membership) noteFirstTrip(p *peer, d time.Duration) {
+	if !p.timed && p.trip == 0 && d <= m.cfg.Heartbeat.Grace/2 {
+		p.noteTrip(d)
+	}
+	p.timed = true
+}
+
+func (p *peer) roundTrip() time.Duration { return time.Duration(p.trip) * time.Microsecond }
+
+// onPong takes the answer to a probe: the path is good in both directions. While we are strained the time it took is more ours than the path's.
+func (m *Membership) onPong(now time.Time, p *peer, msg wire.Pong) {
+	at := p.inquiry.answered(msg.Nonce)
+	if at == 0 {
+		return
+	}
+	if !m.strain.isOn() {
+		p.noteTrip(time.Duration(m.moment(now) - at))
+	}
+	p.probe = probe{}
+	if p.unreachable {
+		p.unreachable = false
+		m.tellOf(NewsUp, p)
+	}
+	m.schedule(p)
+}

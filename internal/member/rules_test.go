@@ -1,0 +1,167 @@
+package member
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// rules remember what they have seen, to check what holds whatever happens to processes and networks.
+type rules struct {
+	now     time.Time
+	members []*citizen
+	died    map[uint64]time.Time // by boot ids
+	of      map[*citizen]*history
+}
+
+// history is what the rules remember of one process.
+type history struct {
+	inc      uint32
+	believed map[uint64]bool // those that were its peers and members, as of its last step
+}
+
+// keepRules checks after each step of each process.
+func keepRules(s *society) {
+	r := newRules()
+	s.after = append(s.after, func(c *citizen) {
+		r.now, r.members = s.now, s.members
+		if err := r.check(c); err != nil {
+			require.NoError(s.t, err, "%v at %v", c.cfg.Self, s.now.UTC())
+		}
+	})
+}
+
+func newRules() *rules {
+	return &rules{died: map[uint64]time.Time{}, of: map[*citizen]*history{}}
+}
+
+func (r *rules) check(c *citizen) error {
+	r.noteDeaths()
+	h := r.of[c]
+	if h == nil {
+		h = &history{}
+		r.of[c] = h
+	}
+	if c.inc < h.inc {
+		return fmt.Errorf("its incarnation fell from %d to %d", h.inc, c.inc)
+	}
+	h.inc = c.inc
+	before := h.believed
+	h.believed = make(map[uint64]bool)
+	for _, p := range c.peers.list {
+		if p.Boot == c.boot || p.Addr == c.cfg.Self {
+			return fmt.Errorf("it has itself as a peer, %v", p.state)
+		}
+		if err := r.checkPeer(before, p); err != nil {
+			return err
+		}
+		h.believed[p.Boot] = p.isMember()
+	}
+	return nil
+}
+
+func (r *rules) noteDeaths() {
+	for _, c := range r.members {
+		if _, known := r.died[c.boot]; c.dead && !known {
+			r.died[c.boot] = r.now
+		}
+	}
+}
+
+// comesLate is for how long what a process sent may come and be taken for new: a token is spent until its stamp is more than 6,000 ms old [LNK-3].
+const comesLate = 6 * time.Second
+
+// checkPeer sees to it that nobody comes back who has been dead for so long that nothing which it sent can make a link.
+func (r *rules) checkPeer(before map[uint64]bool, p *peer) error {
+	died, isDead := r.died[p.Boot]
+	if isDead && r.now.Sub(died) > comesLate && p.isMember() && !before[p.Boot] {
+		return fmt.Errorf("%v is %v again, of a process that has been dead for %v", p.Addr, p.state, r.now.Sub(died))
+	}
+	return nil
+}
+
+// requireOneView checks what holds once the network is whole and has been for a while: everybody sees exactly the live
+// processes, alive and reached, with the tables that they offer now.
+func requireOneView(s *society) {
+	s.t.Helper()
+	live := s.live()
+	for _, c := range live {
+		want := []string{}
+		for _, other := range live {
+			if other != c {
+				want = append(want, sight(other.cfg.Self, other.boot, Alive, false, other.tver))
+			}
+		}
+		slices.Sort(want)
+		require.Equal(s.t, want, c.sights(live), "what %v sees", c.cfg.Self)
+		require.Equal(s.t, live[0].digest, c.digest, "digest of %v", c.cfg.Self)
+	}
+}
+
+// live lists the processes that run.
+func (s *society) live() (list []*citizen) {
+	for _, c := range s.members {
+		if !c.dead && !c.stopped {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// sights lists what a process believes of the live ones, and whom it takes for live besides.
+func (c *citizen) sights(live []*citizen) []string {
+	list := []string{}
+	for _, p := range c.peers.list {
+		if p.isMember() || slices.ContainsFunc(live, func(l *citizen) bool { return l.boot == p.Boot }) {
+			list = append(list, sight(p.Addr, p.Boot, p.state, p.unreachable, p.tver))
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+func sight(addr netip.AddrPort, boot uint64, state State, unreachable bool, tver uint32) string {
+	return fmt.Sprintf("%v, process %x: %v, unreachable %v, table %d", addr, boot, state, unreachable, tver)
+}
+
+// The rules see what breaks them.
+func TestRulesAreKept(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(3)
+	requireOneView(s)
+	a, b := all[0], all[1]
+	used := func() *rules {
+		r := newRules()
+		r.now, r.members = s.now, s.members
+		require.NoError(t, r.check(a))
+		return r
+	}
+
+	fallen := used()
+	fallen.of[a].inc++
+	require.ErrorContains(t, fallen.check(a), "incarnation fell")
+
+	back := used()
+	b.dead = true
+	require.NoError(t, back.check(a), "not known yet")
+	back.now = s.now.Add(time.Minute)
+	require.NoError(t, back.check(a), "still not known")
+	a.of(b).state = Offline
+	require.NoError(t, back.check(a))
+	a.of(b).state = Alive
+	require.ErrorContains(t, back.check(a), "alive again, of a process that has been dead for 1m0s")
+
+	soon := used()
+	require.NoError(t, soon.check(a))
+	a.of(b).state = Offline
+	require.NoError(t, soon.check(a))
+	a.of(b).state, soon.now = Alive, s.now.Add(comesLate)
+	require.NoError(t, soon.check(a), "what it sent before may have come late")
+
+	a.peers.sorted()[0].Boot = a.boot
+	require.ErrorContains(t, newRules().check(a), "itself as a peer")
+}

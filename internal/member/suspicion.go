@@ -1,0 +1,161 @@
+package member
+
+import (
+	"time"
+
+	"broach/internal/wire"
+)
+
+const (
+	helpersEach  = 3               // witnesses asked at the 2nd, 4th and 6th probe
+	lonelyProbes = 40              // before a peer is doubted when no witness answers at all: then the fault is likely ours
+	askAgainEach = 4               // Pings between two questions to witnesses after that, while not one has answered
+	doubtEach    = 8               // Pings of a long probe between two doubts that the peer holds the link
+	pairDensity  = 3               // times as many probes in the same time between two who have no witness, [MEM-11]
+	doubtAgain   = 5 * time.Second // between two Suspects about a peer that we do not reach, and others do
+)
+
+// probe is the questioning of a peer that is late, or that others doubt. The zero value is none.
+type probe struct {
+	at     moment // when the next Ping or the verdict is due; 0: there is no probe
+	tries  int32  // Pings sent since anything was heard of it
+	checks int8   // Pings left to find out for ourselves what another said
+	before int8   // tries when we began to ask witnesses
+	own    bool   // we ask witnesses, and decide
+	denied bool   // a witness does not reach it either
+	path   bool   // the question is whether we reach it: only a Pong ends the probe
+	lives  bool   // it is there: a witness reached it, or it was heard, [MEM-22]
+	told   bool   // another said Suspect or Offline since the probe began, and was listened to
+	given  bool   // another gave it up
+	quick  bool   // these checks follow each other closely
+
+	goAhead goAhead // for a step by hearsay, [MEM-31]
+}
+
+func (q *probe) isOn() bool { return q.at != 0 }
+
+// isHearsay reports that there is a probe because of what others say alone.
+func (q *probe) isHearsay() bool { return q.isOn() && q.told && !q.own }
+
+// lane is where the next step of a probe waits if this node is strained.
+func (q *probe) lane() lane {
+	switch {
+	case !q.isHearsay():
+		return byPlan
+	case q.tries == 0:
+		return byHearsay
+	}
+	return bySilence
+}
+
+// isDoubted reports that our own probes made the peer suspect: it has the time of [MEM-14] to be heard of.
+func (p *peer) isDoubted() bool { return p.state == Suspect && !p.accused }
+
+// watch looks at a peer that is late, or being probed, or suspect, [MEM-11].
+func (m *Membership) watch(now time.Time, p *peer) {
+	switch {
+	case p.isDoubted():
+		m.declareOffline(now, p)
+	case p.probe.given && m.isInVain(now, p, checkTimes):
+		m.takeOffline(now, p)
+	case m.isPutOff(p) && m.isLate(now, p):
+		m.lookOurselves(now, p)
+	case m.isBeingChecked(now, p):
+		m.check(now, p)
+	case p.probe.isHearsay() && !p.probe.lives:
+		m.lookOurselves(now, p)
+	case int(p.probe.tries) < m.enough(p):
+		m.ping(now, p)
+	case p.probe.lives || m.doubtedInVain(now, p):
+		m.cutOff(now, p)
+	default:
+		m.doubt(now, p)
+	}
+}
+
+// enough is how many unanswered probes decide, [MEM-13].
+func (m *Membership) enough(p *peer) int {
+	switch {
+	case p.probe.lives && !p.unreachable:
+		return pathProbes * m.density(p)
+	case !p.probe.lives && m.isUnsupported(p):
+		return int(p.probe.before) + lonelyProbes
+	}
+	return int(p.probe.before) + m.cfg.Heartbeat.Probes*m.density(p)
+}
+
+// density is by how much probes follow each other more closely than ProbeEvery.
+func (m *Membership) density(p *peer) int {
+	if m.peers.hasOther(p) {
+		return 1
+	}
+	return pairDensity
+}
+
+// isUnsupported reports that there are witnesses, and that none has said that it does not reach the peer either.
+func (m *Membership) isUnsupported(p *peer) bool {
+	return !p.probe.denied && m.peers.hasOther(p)
+}
+
+// doubtedInVain reports that we said Suspect lately of a peer that we do not reach, and that somebody reached it.
+func (m *Membership) doubtedInVain(now time.Time, p *peer) bool {
+	return p.unreachable && p.inquiry.doubted != 0 && now.Before(m.time(p.inquiry.doubted).Add(doubtAgain))
+}
+
+// ping sends the next probe; with every other one, witnesses are asked.
+func (m *Membership) ping(now time.Time, p *peer) {
+	if p.probe.tries == 0 && !p.probe.path || int(p.probe.tries) == m.cfg.Heartbeat.Probes-1 && p.probe.path && !p.probe.lives {
+		m.noteLate(now, p) // or as good as: it owes answers to calls, and to these Pings
+	}
+	p.probe.own = true
+	m.ask(now, p)
+	p.probe.at = m.moment(now.Add(m.cfg.Heartbeat.ProbeEvery/time.Duration(m.density(p)) + m.strain.slack()/4))
+	tries := int(p.probe.tries) - int(p.probe.before)
+	if tries == 1 || tries == 3 || tries%doubtEach == 0 && !p.probe.lives {
+		m.doubtLink(now, p)
+	}
+	if m.isToAsk(p, tries) {
+		m.askWitnesses(p)
+	}
+}
+
+// isToAsk reports that witnesses are asked with such a Ping. While not one has answered it may be that what they were asked, or said, was lost.
+func (m *Membership) isToAsk(p *peer, tries int) bool {
+	if tries <= m.cfg.Heartbeat.Probes {
+		return tries%2 == 0
+	}
+	return tries%askAgainEach == 0 && !p.probe.lives && !p.probe.denied
+}
+
+// doubt makes a peer suspect whose probes were in vain. If not one witness answered, the claim is kept to ourselves.
+func (m *Membership) doubt(now time.Time, p *peer) {
+	p.unsupported = m.isUnsupported(p)
+	again := p.state == Suspect
+	p.accused = false
+	if again {
+		p.since, m.out.Changed = m.moment(now), true // another said so before; the time to refute begins
+	} else {
+		m.setState(now, p, Suspect)
+	}
+	if !p.unsupported {
+		p.inquiry.doubted = m.moment(now)
+		m.claim(now, p, wire.Suspect{Target: p.target()})
+	}
+}
+
+// declareOffline ends the time to refute.
+func (m *Membership) declareOffline(now time.Time, p *peer) {
+	if !p.unsupported {
+		m.claim(now, p, wire.Offline{Target: p.target()})
+	}
+	m.takeOffline(now, p)
+}
+
+// takeOffline makes a peer offline: calls to it fail at once, [MEM-14].
+func (m *Membership) takeOffline(now time.Time, p *peer) {
+	p.probe, p.accused, p.accuser, p.unreachable, p.inquiry = probe{}, false, nil, false, nil
+	p.flap(now)
+	m.setState(now, p, Offline)
+	m.out.Offline = p.links(m.out.Offline)
+	m.planHealing(now)
+}

@@ -1,0 +1,110 @@
+package member
+
+import (
+	"slices"
+	"time"
+)
+
+// Which links of a peer stand beside each other, [LNK-7].
+
+// others are the links of a peer beside its best. They take no room in a peer that has none.
+func (p *peer) others() []tie {
+	if p.older == nil {
+		return nil
+	}
+	return *p.older
+}
+
+func (p *peer) setOthers(list []tie) {
+	p.older = nil
+	if len(list) > 0 {
+		p.older = &list
+	}
+}
+
+// addTie gives a peer another link. The best is preferred, the others end what they have begun; of three one goes. began says that we began it.
+func (m *Membership) addTie(now time.Time, p *peer, t tie, began bool) {
+	m.peers.byLink[t.token] = p
+	switch {
+	case p.older != nil && !m.dropThird(now, p, t, began):
+		m.cut(t)
+	case p.tie.token == 0:
+		m.peers.bind(p, t)
+	default:
+		m.place(p, t)
+	}
+}
+
+// place puts another link of a peer in its place among those that there are.
+func (m *Membership) place(p *peer, t tie) {
+	if t.isHigher(p.tie) {
+		t, p.tie = p.tie, t
+	}
+	others := append(p.others(), t)
+	slices.SortFunc(others, func(a, b tie) int { return b.order.Compare(a.order) })
+	p.setOthers(others)
+	p.doubts = 0
+	m.out.Succeed = append(m.out.Succeed, Succession{From: t.token, To: p.tie.token})
+	m.out.Changed = true
+}
+
+// dropThird makes room for another link of a peer that has two, and reports whether there is: the lowest goes on which no calls are in flight. That is
+// the best only if the new one is better yet: the other end goes by it. For what we began there is always room: the other end has it, and may have
+// let another go for it.
+func (m *Membership) dropThird(now time.Time, p *peer, t tie, began bool) bool {
+	for i, other := range slices.Backward(p.others()) {
+		if !m.cfg.IsBusy(now, other.token) {
+			m.cutOlder(p, i)
+			return true
+		}
+	}
+	switch {
+	case t.isHigher(p.tie) && !m.cfg.IsBusy(now, p.tie.token):
+		m.cutBest(p)
+		return true
+	case began && len(p.others()) == tiesMost-1:
+		m.cutOlder(p, tiesMost-2)
+	}
+	return began
+}
+
+// areBusy reports whether calls are in flight on all links of a peer.
+func (m *Membership) areBusy(now time.Time, p *peer) bool {
+	return !slices.ContainsFunc(p.links(nil), func(token uint64) bool { return !m.cfg.IsBusy(now, token) })
+}
+
+// Ended hears that a link which had another beside it is over.
+func (m *Membership) Ended(token uint64) {
+	p := m.peers.byLink[token]
+	if p == nil {
+		return
+	}
+	if i := slices.IndexFunc(p.others(), func(t tie) bool { return t.token == token }); i >= 0 {
+		m.cutOlder(p, i)
+	}
+}
+
+// cut closes a link of a peer.
+func (m *Membership) cut(t tie) {
+	delete(m.peers.byLink, t.token)
+	m.out.Close = append(m.out.Close, t.token)
+}
+
+// cutOlder closes a link of a peer that has a better one beside it.
+func (m *Membership) cutOlder(p *peer, i int) {
+	m.cut(p.others()[i])
+	p.setOthers(slices.Delete(p.others(), i, i+1))
+}
+
+// cutBest closes the best link of a peer. The next one takes its place, if there is one.
+func (m *Membership) cutBest(p *peer) {
+	m.cut(p.tie)
+	p.tie = tie{}
+	if others := p.others(); len(others) > 0 {
+		p.tie = others[0]
+		p.setOthers(slices.Delete(others, 0, 1))
+	}
+}
+
+// Succession is that of a link by a better one.
+type Succession struct{ From, To uint64 }
