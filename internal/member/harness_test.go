@@ -16,7 +16,7 @@ import (
 )
 
 // society is a number of membership machines, and the network between them, in time of its own. It plays the node's part: it
-// answers Opens, makes links, and delivers what the machines send on them. The network is in membership_mail_test.go.
+// answers Opens, makes links, and delivers what the machines send on them. The network is in mail_test.go.
 type society struct {
 	t       *testing.T
 	now     time.Time

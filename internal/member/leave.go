@@ -33,6 +33,7 @@ func (m *Membership) Leave(now time.Time) {
 	m.tickLeave(now)
 }
 
+// IsLeaving reports that Leave was called.
 func (m *Membership) IsLeaving() bool { return !m.parting.until.IsZero() }
 
 // HasLeft reports that there is nothing more to be said.

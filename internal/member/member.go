@@ -1,20 +1,6 @@
-package member
-
-import (
-	"math/rand/v2"
-	"net/netip"
-	"slices"
-	"time"
-
-	"broach/internal/handshake"
-	"broach/internal/pace"
-	"broach/internal/wire"
-)
-
-// Membership is what this node believes of the cluster, PROTOCOL.md section 4. It is pure: messages and the time go in,
-// effects come out. Its parts:
+// Package member is what a node believes of the cluster, PROTOCOL.md section 4. It is pure: messages and the time go in, effects come out. Its parts:
 //
-//	membership.go  what comes in, what goes out
+//	member.go      what comes in, what goes out
 //	peer.go        one peer, and the set of them
 //	contact.go     addresses that do not answer yet
 //	tie.go         how an Offer or a Confirm becomes a link of a peer
@@ -23,7 +9,7 @@ import (
 //	introduce.go   what two peers tell each other of themselves
 //	seeds_known.go what is known of the seeds
 //	learn.go       what our address is, and which of others' are of no use
-//	membership_tables.go  what the peers offer, and how much of that is held
+//	tables.go      what the peers offer, and how much of that is held
 //	delta.go       changes of large service tables
 //	join.go        seeds, lists, and healing
 //	diff.go        what has changed between two views, and between two tables
@@ -39,6 +25,18 @@ import (
 //	steady.go      members that come and go too often
 //	drain.go       how callers are seen off before that
 //	leave.go       how we leave, and others
+package member
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"broach/internal/handshake"
+	"broach/internal/pace"
+	"broach/internal/wire"
+)
 
 // Timing is how often a node beats to its peers, and how long it waits for them. All of it is set: PROTOCOL.md 4.3 has the defaults.
 type Timing struct {
@@ -102,7 +100,7 @@ type Membership struct {
 	lists    pace.Allowance // of messages of List
 	strain   strain
 	wakeAt   time.Time // what nextTimeout said after the last tick
-	out      effects
+	out      Effects
 }
 
 // Source says where a message came from.
@@ -132,8 +130,8 @@ type Pull struct {
 	Link uint64
 }
 
-// effects are what the membership wants done, in this order. Links are named by their tokens.
-type effects struct {
+// Effects are what the membership wants done, in this order. Links are named by their tokens.
+type Effects struct {
 	Begin    []*handshake.Terms // links to be made, of Offers
 	Succeed  []Succession
 	Offline  []uint64 // calls on them fail
@@ -153,6 +151,7 @@ type effects struct {
 	Changed  bool           // the view is another
 }
 
+// New is the state of a node that begins now. What it draws it draws from rng, so that a run can be replayed.
 func New(cfg Config, now time.Time, rng *rand.Rand) *Membership {
 	m := &Membership{cfg: cfg, rng: rng, began: now, inc: 1}
 	m.peers.init()
@@ -170,9 +169,9 @@ func (m *Membership) Self() netip.AddrPort { return m.cfg.Self }
 func (m *Membership) BeganAt() time.Time { return m.began }
 
 // Take returns what is to be done since it was last called. The slices are used again by the next call of any method.
-func (m *Membership) Take() effects {
+func (m *Membership) Take() Effects {
 	e := m.out
-	m.out = effects{
+	m.out = Effects{
 		Begin: e.Begin[:0], Succeed: e.Succeed[:0], Offline: e.Offline[:0], Left: e.Left[:0], Cut: e.Cut[:0], Opens: e.Opens[:0], Forget: e.Forget[:0],
 		Send: e.Send[:0], Close: e.Close[:0], Pull: e.Pull[:0], Events: e.Events[:0], Drain: e.Drain[:0], Crowded: e.Crowded[:0],
 		Spoilt: e.Spoilt[:0],

@@ -23,7 +23,7 @@ var rewrite = flag.Bool("rewrite", false, "rewrite the traces in testdata/scenar
 const traceMark = "-- trace --\n"
 
 // What the membership does in the situations that matter, as scripts with the trace that they leave. After an intended change:
-// go test -run TestScenarios . -rewrite; the diff is part of the review.
+// go test ./internal/member -run TestScenarios -rewrite; the diff is part of the review.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
 	require.NoError(t, err)

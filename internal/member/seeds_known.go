@@ -152,18 +152,18 @@ func (m *Membership) OpensToSeeds(most int) (list []Open) {
 	return list
 }
 
-// seedStanding is how far we are with a seed.
-type seedStanding uint8
+// SeedStanding is how far we are with a seed.
+type SeedStanding uint8
 
 const (
-	SeedSilent  seedStanding = iota // nobody has answered from there
+	SeedSilent  SeedStanding = iota // nobody has answered from there
 	SeedIsSelf                      // it is ourselves
 	SeedIsThere                     // it is a member
 	SeedAnswers                     // it has offered a link, and nothing has come on that yet
 )
 
 // SeedStanding is that of a seed, and where the process there is.
-func (m *Membership) SeedStanding(seed netip.AddrPort) (at netip.AddrPort, _ seedStanding) {
+func (m *Membership) SeedStanding(seed netip.AddrPort) (at netip.AddrPort, _ SeedStanding) {
 	at = m.joining.placeOf(seed)
 	switch p := m.peers.byAddr[at]; {
 	case at == m.cfg.Self:

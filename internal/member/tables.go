@@ -49,7 +49,7 @@ func (s tableSize) fits(more tableSize) bool {
 	return !slices.ContainsFunc(tableLimits[:], func(l tableLimit) bool { return !l.fits(s, more) })
 }
 
-// Pulled takes the answer to effects.pull.
+// Pulled takes the answer to Effects.Pull.
 func (m *Membership) Pulled(now time.Time, id wire.Process, version uint32, table []byte, ok bool) {
 	p := m.peers.byAddr[id.Addr]
 	if p == nil || p.Boot != id.Boot {
