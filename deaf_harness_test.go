@@ -66,7 +66,7 @@ func (c *cluster) renew(n, peer *Node) {
 	before := n.linksWith(peer)
 	isNew := func(l *link) bool { return !slices.Contains(before, l) && peer.tokens.link(l.toToken) != nil }
 	require.NoError(c.t, n.do(func(now time.Time) { n.doubt(now, peer.Addr()) }))
-	c.until(2*time.Second, "there is no other link", func() bool { return slices.ContainsFunc(n.linksWith(peer), isNew) })
+	c.until(5*time.Second, "there is no other link", func() bool { return slices.ContainsFunc(n.linksWith(peer), isNew) })
 	n.hear()
 	time.Sleep(20 * time.Millisecond) // both loops know
 }

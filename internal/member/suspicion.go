@@ -111,7 +111,7 @@ func (m *Membership) ping(now time.Time, p *peer) {
 	m.ask(now, p)
 	p.probe.at = m.moment(now.Add(m.cfg.Heartbeat.ProbeEvery/time.Duration(m.density(p)) + m.strain.slack()/4))
 	tries := int(p.probe.tries) - int(p.probe.before)
-	if tries == 1 || tries == 3 || tries%doubtEach == 0 && !p.probe.lives {
+	if tries == 1 || tries == 3 || tries%doubtEach == 0 && p.heard < p.inquiry.first {
 		m.doubtLink(now, p)
 	}
 	if m.isToAsk(p, tries) {

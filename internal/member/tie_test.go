@@ -2,6 +2,7 @@ package member
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -328,6 +329,31 @@ func TestAProbeOpensTwice(t *testing.T) {
 	s.run(230 * time.Millisecond)
 	require.Equal(t, 2, *opens)
 	require.Equal(t, Alive, a.of(victim).state)
+}
+
+// [LNK-9] with each eighth while nothing comes from the peer: that others vouch for it says nothing of the link.
+func TestALongProbeOpensAgain(t *testing.T) {
+	s := newSociety(t)
+	a, x, witness := s.join(0), s.act(7, 0), s.join(1, 0)
+	link := x.confirm(a, 1)
+	x.introduce(a, link, "x")
+	s.until(time.Second, "they have met", func() bool { return a.of(witness) != nil && a.of(witness).isIntroduced() })
+	var opened []int
+	s.opened = func(from *citizen, _ netip.AddrPort) {
+		if from == a {
+			opened = append(opened, int(a.peers.byAddr[x.addr].probe.tries))
+		}
+	}
+	a.Unanswered(s.now, link)
+	s.collect(a)
+	for range 16 {
+		if c := a.contacts.byAddr[x.addr]; c != nil {
+			a.endContact(c) // as if it had been answered, and nothing came of it
+		}
+		s.forge(a, a.linkTo(witness), wire.Vouch{Target: a.peers.byAddr[x.addr].target()})
+		s.run(60 * time.Millisecond)
+	}
+	require.Equal(t, []int{1, 3, 8, 16}, opened)
 }
 
 // [LNK-9] A liar whose Lists name a peer, as what it is or as somebody else, makes nobody renew a link, nor believe in another.
