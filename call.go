@@ -199,7 +199,7 @@ func (c *Caller) ended(node netip.AddrPort, p *pendingCall) (*pendingCall, *Erro
 		p.node = node
 		return p, nil
 	}
-	e := c.at(node, c.fail(p.code, p.executed, strings.ToValidUTF8(string(p.body), "\uFFFD")))
+	e := c.at(node, c.fail(Code(p.code), Executed(p.executed), strings.ToValidUTF8(string(p.body), "\uFFFD")))
 	e.cause = readCauses(p.causes)
 	e.gone = p.gone
 	c.node.freePending(p)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"broach/internal/wire"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -74,7 +76,7 @@ func TestWhatHasEndedIsToldAsItEnded(t *testing.T) {
 		ctx, cancel := context.WithCancel(c.t.Context())
 		cancel()
 		p := provider.newPending()
-		p.endOwned(outcome{executed: Yes})
+		p.endOwned(outcome{executed: wire.ExecutedYes})
 		_, failed := provider.Caller("here").unawaited(ctx, &request{pending: p})
 		require.Nil(c.t, failed)
 

@@ -195,7 +195,7 @@ func (n *Node) carryOut(now time.Time) {
 func (n *Node) fail(links []uint64, text []byte) {
 	for _, link := range links {
 		if l := n.tokens.link(link); l != nil {
-			l.fail(outcome{code: Unreachable, gone: true, body: text})
+			l.fail(outcome{code: wire.Unreachable, gone: true, body: text})
 		}
 	}
 }
@@ -217,7 +217,7 @@ func (n *Node) send(out []member.Message) {
 // leave ends the calls in flight and begins to tell the peers.
 func (n *Node) leave(now time.Time) {
 	for _, l := range n.tokens.all() {
-		l.fail(outcome{code: Closed, body: textClosed})
+		l.fail(outcome{code: wire.Closed, body: textClosed})
 	}
 	n.members.Leave(now)
 	n.carryOut(now)
@@ -232,7 +232,7 @@ func (n *Node) hasLeft(now time.Time) bool {
 func (n *Node) takeDown(now time.Time) {
 	for _, l := range n.tokens.all() {
 		l.sendAll() // also where the reader or a flusher has it in hand: they may not get to it any more
-		l.close(outcome{code: Closed, body: textClosed})
+		l.close(outcome{code: wire.Closed, body: textClosed})
 	}
 	n.publish(now)
 	if err := n.transport.Close(); err != nil {

@@ -295,7 +295,7 @@ func (l *link) fail(o outcome) {
 		l.out = outbox{}
 	}
 	l.flush()
-	if o.code == Closed {
+	if o.code == wire.Closed {
 		return // this node closes: what runs here ends with it, and not because its callers gave it up
 	}
 	for _, r := range running {

@@ -14,8 +14,8 @@ import (
 
 // outcome is how a call ended.
 type outcome struct {
-	code     Code // 0: done
-	executed Executed
+	code     wire.Code // 0: done
+	executed wire.Executed
 	gone     bool   // the membership found the provider to be away
 	body     []byte // results, or the text of the error
 	causes   []byte // of the error
@@ -184,7 +184,7 @@ func (l *link) takeReply(now time.Time, m wire.Reply, body []byte) {
 		l.rtt.sample(now, now.Sub(c.sentAt))
 	}
 	p := l.endCall(m.Slot, c)
-	o := outcome{code: Code(m.Code), executed: Executed(m.Executed), body: m.Body, causes: m.Causes}
+	o := outcome{code: m.Code, executed: m.Executed, body: m.Body, causes: m.Causes}
 	if body == nil {
 		p.end(o)
 		return
@@ -215,10 +215,10 @@ func (l *link) resend(now time.Time) (unanswered bool) {
 		switch {
 		case !now.Before(c.deadline):
 			say(l, wire.Cancel{Slot: slot, Seq: c.seq})
-			l.endCall(slot, c).end(outcome{code: DeadlineExceeded, body: textDeadline})
+			l.endCall(slot, c).end(outcome{code: wire.DeadlineExceeded, body: textDeadline})
 			continue
 		case !now.Before(l.silentAt(c)):
-			l.endCall(slot, c).end(outcome{code: Unreachable, body: textSilent})
+			l.endCall(slot, c).end(outcome{code: wire.Unreachable, body: textSilent})
 			continue
 		case c.state == callSent && l.isEarly(now, c):
 			c.pace = l.rtt.measured() - now.Sub(c.sentAt)

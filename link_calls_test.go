@@ -95,7 +95,7 @@ func TestAnySignOfThePeerKeepsCallsAlive(t *testing.T) {
 func TestClosedLinkFailsItsCalls(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 		small, large := a.call(t, time.Minute, "f"), a.call(t, time.Minute, "f", noise(1<<20))
-		a.link.close(outcome{code: Unreachable, body: textRestart})
+		a.link.close(outcome{code: wire.Unreachable, body: textRestart})
 		small.require(t, Unreachable, Maybe)
 		large.require(t, Unreachable, Maybe)
 		_, _, err := a.link.call(time.Now(), time.Now().Add(time.Second), requestFrame("f", nil), a.newPending())

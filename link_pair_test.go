@@ -174,9 +174,9 @@ func (s *linkSide) free(c *scriptedCall) {
 func (c *scriptedCall) require(t *testing.T, code Code, executed Executed) {
 	t.Helper()
 	require.True(t, c.over(), "the call has not ended")
-	require.Equal(t, code, c.code, "%s", c.body)
+	require.Equal(t, wire.Code(code), c.code, "%s", c.body)
 	if code != 0 {
-		require.Equal(t, executed, c.executed)
+		require.Equal(t, wire.Executed(executed), c.executed)
 	}
 }
 

@@ -299,7 +299,7 @@ func TestOfflinePeerIsNotProbed(t *testing.T) {
 		a.call(t, 10*time.Second, "f", noise(10<<10))
 		a.step(time.Millisecond)
 		require.False(t, a.link.path.nextTimeout().IsZero())
-		a.link.fail(outcome{code: Unreachable, body: textOffline})
+		a.link.fail(outcome{code: wire.Unreachable, body: textOffline})
 		a.script.take()
 		a.step(time.Hour)
 		require.Empty(t, a.script.take())

@@ -83,7 +83,7 @@ func TestWhatIsWithheldIsBounded(t *testing.T) {
 			a.call(t, time.Minute, "size", noise(1100))
 		}
 		require.Len(t, a.link.out.ready, outboxMax)
-		a.link.fail(outcome{code: Unreachable, gone: true, body: textOffline})
+		a.link.fail(outcome{code: wire.Unreachable, gone: true, body: textOffline})
 		require.Empty(t, a.link.out.ready)
 		a.script.take()
 		a.step(time.Hour)
@@ -106,7 +106,7 @@ func TestALinkThatWithholdsRests(t *testing.T) {
 			time.Sleep(time.Until(next))
 		}
 		require.LessOrEqual(t, steps, 50, "4 Probes a second, and a few")
-		a.link.close(outcome{code: Closed})
+		a.link.close(outcome{code: wire.Closed})
 		next, _ = a.timers.run(time.Now())
 		require.Zero(t, next)
 	})

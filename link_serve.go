@@ -68,7 +68,7 @@ func (l *link) takePoll(now time.Time, m wire.Poll) (replaced *request) {
 	replaced = v.request
 	l.stopReply(v)
 	v.seq = m.Seq
-	l.replyError(now, v, Overloaded, No, textBusy)
+	l.replyError(now, v, wire.Overloaded, wire.ExecutedNo, textBusy)
 	return replaced
 }
 
@@ -82,7 +82,7 @@ func (l *link) answerAgain(now time.Time, v *servedSlot, seq uint32) {
 		l.path.suspect(now)
 		l.replyAgain(now, v)
 	case requestForgotten: // [CALL-8]
-		say(l, wire.Reply{Slot: v.id, Seq: seq, Code: wire.Code(Unreachable), Executed: wire.Executed(v.executed), Body: textForgotten})
+		say(l, wire.Reply{Slot: v.id, Seq: seq, Code: wire.Unreachable, Executed: v.executed, Body: textForgotten})
 	}
 }
 
@@ -172,7 +172,7 @@ func (l *link) giveWay(now time.Time) {
 		l.stats.unsent.Add(1)
 		v := l.served.moving.tail
 		l.stopReply(v)
-		l.replyError(now, v, Overloaded, v.executed, textBacklog)
+		l.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
 	}
 	l.flush()
 }
@@ -184,7 +184,7 @@ func (l *link) isShort(v *servedSlot, frame []byte) bool {
 
 // reply stores and sends the reply of a slot. What it says of the function holds also for what is said in its place.
 func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
-	v.executed = Executed(wire.ExecutedIn(frame))
+	v.executed = wire.ExecutedIn(frame)
 	switch {
 	case l.isShort(v, frame):
 		l.post(frame)
@@ -193,14 +193,14 @@ func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
 		l.served.move(now, v, frame, l.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
 	default:
 		l.stats.unsent.Add(1)
-		l.replyError(now, v, Overloaded, v.executed, textBacklog)
+		l.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
 		buffer.Recycle(frame)
 	}
 }
 
 // replyError stores and sends an error as the reply of a slot.
-func (l *link) replyError(now time.Time, v *servedSlot, code Code, executed Executed, text []byte) {
-	l.reply(now, v, wire.Reply{Slot: v.id, Seq: v.seq, Code: wire.Code(code), Executed: wire.Executed(executed), Body: text}.Append(nil))
+func (l *link) replyError(now time.Time, v *servedSlot, code wire.Code, executed wire.Executed, text []byte) {
+	l.reply(now, v, wire.Reply{Slot: v.id, Seq: v.seq, Code: code, Executed: executed, Body: text}.Append(nil))
 }
 
 // stopReply ends the transfer of a reply that nobody waits for any more. Whatever is done to the slot next drops the reply.

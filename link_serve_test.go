@@ -78,7 +78,7 @@ func TestWhatEndsTheContextOfARunningCall(t *testing.T) {
 		}, context.Canceled},
 		{"the deadline", func(a, b *linkSide, call *scriptedCall) { b.step(time.Minute) }, context.DeadlineExceeded},
 		{"a newer seq", func(a, b *linkSide, call *scriptedCall) { b.hear(forge(a, b, requestOf(0, 2))) }, context.Canceled},
-		{"the loss of the link", func(a, b *linkSide, call *scriptedCall) { b.link.close(outcome{code: Unreachable}) }, context.Canceled},
+		{"the loss of the link", func(a, b *linkSide, call *scriptedCall) { b.link.close(outcome{code: wire.Unreachable}) }, context.Canceled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
@@ -204,7 +204,7 @@ func TestCloseEndsACallInTheHighestSlot(t *testing.T) {
 		endc := make(chan error, 1)
 		b.offer(t, "f", func(ctx context.Context) { <-ctx.Done(); endc <- ctx.Err() })
 		b.hear(forge(a, b, requestOf(maxSlots-1, 1)))
-		b.link.close(outcome{code: Unreachable})
+		b.link.close(outcome{code: wire.Unreachable})
 		require.Equal(t, context.Canceled, <-endc)
 	})
 }

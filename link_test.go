@@ -105,7 +105,7 @@ func TestNumbersOfALinkBeginAtOne(t *testing.T) {
 // [SEC-4] A link that is closed numbers nothing any more: its number and key could have been used already.
 func TestAClosedLinkSendsNothing(t *testing.T) {
 	onLink(t, func(l *link, w *wireTap) {
-		l.close(outcome{code: Unreachable})
+		l.close(outcome{code: wire.Unreachable})
 		l.queue(wire.Leave{})
 		l.flushQueue()
 		require.Empty(t, w.sent)

@@ -177,7 +177,7 @@ func (p *toldPair) judge() {
 			said = 3
 		}
 		p.ended[said]++
-		if ran := p.ran[id]; ran > 1 || said == No && ran != 0 || said == Yes && ran != 1 {
+		if ran := p.ran[id]; ran > 1 || said == wire.ExecutedNo && ran != 0 || said == wire.ExecutedYes && ran != 1 {
 			p.t.Errorf("call %d ran %d times, and was told: %v, %v: %s", id, ran, c.code, c.executed, c.body)
 		}
 	}

@@ -68,42 +68,42 @@ func (l *link) takeStop(now time.Time, m wire.Stop) {
 	}
 	slot, seq := uint16(tag>>32), uint32(tag)
 	if tag == replyTag(slot, seq) {
-		l.refusedReply(now, l.served.slot(slot), Code(m.Code))
+		l.refusedReply(now, l.served.slot(slot), m.Code)
 		return
 	}
 	if c := l.calls.waiting(slot, seq); c != nil {
-		o := refusedRequest(Code(m.Code), c.went)
+		o := refusedRequest(m.Code, c.went)
 		l.calls.end(slot).end(o)
 	}
 }
 
 // refusedRequest is how a call ends whose request the provider refuses. It has no more than a part of this transfer; it may have run the request all
 // the same, if that went before.
-func refusedRequest(code Code, went bool) outcome {
-	o := outcome{code: Unreachable, executed: No, body: textDropped}
-	if code == TooLarge {
-		o.code, o.body = TooLarge, textRefused
+func refusedRequest(code wire.Code, went bool) outcome {
+	o := outcome{code: wire.Unreachable, executed: wire.ExecutedNo, body: textDropped}
+	if code == wire.TooLarge {
+		o.code, o.body = wire.TooLarge, textRefused
 	}
 	if went {
-		o.executed = Maybe
+		o.executed = wire.ExecutedMaybe
 	}
 	return o
 }
 
 // refusedReply answers with an error in place of a reply that the caller refuses: as too large, or because it has dropped it.
-func (l *link) refusedReply(now time.Time, v *servedSlot, code Code) {
-	if code == TooLarge {
-		l.replyError(now, v, TooLarge, v.executed, textTooLarge)
+func (l *link) refusedReply(now time.Time, v *servedSlot, code wire.Code) {
+	if code == wire.TooLarge {
+		l.replyError(now, v, wire.TooLarge, v.executed, textTooLarge)
 		return
 	}
-	l.replyError(now, v, Unreachable, v.executed, textForgotten)
+	l.replyError(now, v, wire.Unreachable, v.executed, textForgotten)
 }
 
 // takeFragment steps a transfer that we receive. It returns the whole message once all has come.
 func (l *link) takeFragment(now time.Time, m wire.Fragment) []byte {
 	body, refuse := l.receiving.Fragment(now, l.stepping, m)
 	if refuse != 0 {
-		say(l, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: wire.Code(refuse)})
+		say(l, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: refuse})
 	}
 	return body
 }

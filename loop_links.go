@@ -62,7 +62,7 @@ func (n *Node) closeLink(now time.Time, token uint64) {
 	}
 	n.tokens.close(now, l)
 	l.sendAll()
-	l.close(outcome{code: Unreachable, gone: true, body: textRestart})
+	l.close(outcome{code: wire.Unreachable, gone: true, body: textRestart})
 	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
 }
 

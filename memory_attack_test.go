@@ -158,7 +158,7 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 		requireEcho(t, honest, provider, 1500)
 		requireEcho(t, honest, provider, 1500)
 		for _, l := range provider.tokens.all() {
-			l.close(outcome{code: Unreachable})
+			l.close(outcome{code: wire.Unreachable})
 		}
 		require.Zero(t, provider.memory.Used(), "and the account is right")
 		runtime.KeepAlive(sides)
@@ -198,7 +198,7 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 		require.Equal(t, sum, provider.moving.Used())
 		require.LessOrEqual(t, sum, provider.moving.Size)
 		for _, l := range links {
-			l.close(outcome{code: Unreachable})
+			l.close(outcome{code: wire.Unreachable})
 		}
 		require.Zero(t, provider.moving.Used())
 		require.Zero(t, provider.stored.Used())

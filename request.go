@@ -61,7 +61,7 @@ func (r *request) Run() {
 	defer r.function.leave()
 	ctx, cancel := r.context()
 	defer cancel()
-	head := r.frame(outcome{executed: Yes})
+	head := r.frame(outcome{executed: wire.ExecutedYes})
 	frame, err := r.invoke(ctx, head)
 	switch size := len(frame) - len(head); {
 	case err != nil:
@@ -69,7 +69,7 @@ func (r *request) Run() {
 	case size > r.provider.maxMessage:
 		r.failWith(ownError(codec.TooLarge(wire.ExecutedYes, "results", r.provider.maxMessage)))
 	default:
-		r.answer(outcome{executed: Yes, body: frame})
+		r.answer(outcome{executed: wire.ExecutedYes, body: frame})
 	}
 }
 
@@ -203,11 +203,12 @@ func (r *request) failWith(err *Error) {
 	if p, ok := errors.AsType[*codec.MethodPanic](err.cause); ok {
 		r.provider.logPanic(r.function.name, p.Value, p.Stack)
 	}
-	o := outcome{code: r.codeOf(err), executed: err.Executed, body: []byte(err.Message), causes: causesOf(err.cause)}
+	code := r.codeOf(err)
+	o := outcome{code: wire.Code(code), executed: wire.Executed(err.Executed), body: []byte(err.Message), causes: causesOf(err.cause)}
 	if r.accepted {
-		r.provider.noteLoss(r, err, o.code)
+		r.provider.noteLoss(r, err, code)
 	} else {
-		r.provider.noteFailed(r, err, o.code)
+		r.provider.noteFailed(r, err, code)
 	}
 	o.body = r.frame(o)
 	r.answer(o)
@@ -221,7 +222,7 @@ func (r *request) frame(o outcome) []byte {
 	if r.link == nil {
 		return o.body
 	}
-	m := wire.Reply{Slot: r.slot, Seq: r.seq, Code: wire.Code(o.code), Executed: wire.Executed(o.executed), Causes: o.causes, Body: o.body}
+	m := wire.Reply{Slot: r.slot, Seq: r.seq, Code: o.code, Executed: o.executed, Causes: o.causes, Body: o.body}
 	return m.Append(make([]byte, 0, smallReply+len(o.causes)+len(o.body)))
 }
 

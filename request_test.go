@@ -24,7 +24,7 @@ func TestASendIsNotGivenUpWhileItIsAccepted(t *testing.T) {
 		b.reader.takeRequest(time.Now(), b.link, wire.Request{Seq: 1, Service: []byte("f"), Args: noArguments}, true, nil)
 		b.link.mu.Unlock()
 
-		b.link.fail(outcome{code: Unreachable, gone: true, body: textOffline}) // the loop
+		b.link.fail(outcome{code: wire.Unreachable, gone: true, body: textOffline}) // the loop
 		b.hear()
 		b.reader.offer()
 		b.hear()

@@ -5,6 +5,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/pace"
+	"broach/internal/wire"
 )
 
 // The provider's half of at-most-once calls, PROTOCOL.md 2.4. The caller's half is in ack.go.
@@ -26,10 +27,10 @@ type servedSlot struct {
 	state      servedState
 	id         uint16
 	seq        uint32
-	executed   Executed // of the function, by the reply: so long as the slot has none, maybe
-	request    *request // while it runs: a worker's, here to be found and given up
-	reply      []byte   // the Reply as framed: when done, and while moving, when the transfer borrows it
-	transfer   uint32   // while moving
+	executed   wire.Executed // of the function, by the reply: so long as the slot has none, maybe
+	request    *request      // while it runs: a worker's, here to be found and given up
+	reply      []byte        // the Reply as framed: when done, and while moving, when the transfer borrows it
+	transfer   uint32        // while moving
 	at         time.Time
 	prev, next *servedSlot // in the list of its state
 }
@@ -128,7 +129,7 @@ func (v *servedSlot) look(seq uint32) servedVerdict {
 // begin puts a new request into its slot. What the slot held before is over: the caller has its reply or gave it up.
 func (s *servedSlots) begin(now time.Time, v *servedSlot, seq uint32, r *request) {
 	s.clear(v)
-	v.state, v.seq, v.executed, v.request, v.at = servedNew, seq, Maybe, r, now
+	v.state, v.seq, v.executed, v.request, v.at = servedNew, seq, wire.ExecutedMaybe, r, now
 	s.fresh.push(v)
 }
 
@@ -136,7 +137,7 @@ func (s *servedSlots) begin(now time.Time, v *servedSlot, seq uint32, r *request
 func (s *servedSlots) forget(v *servedSlot) {
 	s.drop(v)
 	v.seq--
-	v.executed = Maybe // of the call before nothing is known any more
+	v.executed = wire.ExecutedMaybe // of the call before nothing is known any more
 }
 
 // tell notes that the caller knows its request came.

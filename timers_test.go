@@ -64,7 +64,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 					}
 					<-p.donec
 					late := time.Since(sent) - wait
-					if p.code != DeadlineExceeded || late < 0 || late > stepPause {
+					if p.code != wire.DeadlineExceeded || late < 0 || late > stepPause {
 						t.Errorf("caller %d, round %d: %v, %v after its deadline", i, r, p.code, late)
 						return
 					}
