@@ -2,14 +2,12 @@ package broach
 
 import (
 	"time"
-
-	"broach/internal/member"
 )
 
 // What others can make this node keep, send or do is bounded here. Strangers are processes that have not shown yet that they get what is
 // sent to them, and, where there are keys, that they have one. SECURITY.md has the whole table, with what the configuration bounds; what a single
-// message may have is bounded in internal/wire, values in codec_guard.go, transfers in internal/transfer, and what is believed of the cluster in
-// limits_member.go.
+// message may have is bounded in internal/wire, values in internal/codec, transfers in internal/transfer, what is believed of the cluster in
+// internal/member, and what one link may hold in link_limits.go.
 const (
 	// Strangers.
 	opensBatch     = 96          // Opens that are looked at, of the 256 datagrams of a batch
@@ -32,10 +30,6 @@ const (
 	seedAddrsMax   = 1024 // addresses of a family that a name of a seed may lead to
 	reassemblyNode = 8    // of the largest messages may have half arrived
 
-	// One of as many parts of that is set aside for each link there may be, whatever others hold: 64 KiB, so that who begins messages and does not go
-	// on keeps no small one of another out.
-	reassemblyParts = 2 * member.PeersMax
-
 	// A call has run already when there is no room for its reply. So there is for what honest callers ask for at once: one peer
 	// has half of it, 4 of the largest messages, or 128 MiB where these are small: 64 callers and 1 MiB for each.
 	replyMoving      = 8         // of the largest messages may be under way as replies: what peers hold by not acknowledging them
@@ -43,11 +37,5 @@ const (
 	replyStored      = 64 << 20  // bytes of replies that are kept beyond replyKeepMin of each peer
 
 	// Each peer.
-	inboxEach      = 64               // membership messages of a link that wait for the loop
-	reassemblyPeer = 2                // of the largest messages may have half arrived
-	replyKept      = 60 * time.Second // how long a reply is kept to be asked for again: longer than any datagram lives in a network
-	replyKeepMin   = 16 << 10         // bytes of those, whatever other peers have: 64 MiB for as many as there may be
-	replyKeepMax   = 16 << 20         // bytes of those at most
-	outboxMax      = 4096             // datagrams that wait while the system takes none, 6 MiB of them; more are lost, as a datagram may be, and sent or asked for again
-	maxSlots       = 1 << 16          // calls in flight, in each direction: a slot number has 16 bits
+	inboxEach = 64 // membership messages of a link that wait for the loop
 )

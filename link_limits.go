@@ -1,0 +1,21 @@
+package broach
+
+import (
+	"time"
+
+	"broach/internal/member"
+)
+
+// What a peer can make its link keep is bounded here.
+const (
+	reassemblyPeer = 2                // of the largest messages may have half arrived
+	replyKept      = 60 * time.Second // how long a reply is kept to be asked for again: longer than any datagram lives in a network
+	replyKeepMin   = 16 << 10         // bytes of those, whatever other peers have: 64 MiB for as many as there may be
+	replyKeepMax   = 16 << 20         // bytes of those at most
+	outboxMax      = 4096             // datagrams that wait while the system takes none, 6 MiB of them; more are lost, as a datagram may be, and sent or asked for again
+	maxSlots       = 1 << 16          // calls in flight, in each direction: a slot number has 16 bits
+
+	// One of as many parts of what may have half arrived is set aside for each link there may be, whatever others hold: 64 KiB, so that who begins messages and does not go
+	// on keeps no small one of another out.
+	reassemblyParts = 2 * member.PeersMax
+)
