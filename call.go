@@ -3,8 +3,11 @@ package broach
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"broach/internal/buffer"
@@ -204,4 +207,122 @@ func (c *Caller) ended(node netip.AddrPort, p *pendingCall) (*pendingCall, *Erro
 	e.gone = p.gone
 	c.node.freePending(p)
 	return nil, e
+}
+
+// Send calls the function and does not wait for its outcome: it returns when a provider has accepted the call, which then runs there whatever
+// becomes of ctx, of this node or of the connection; only the end of the provider can prevent it. An error says that nobody accepted it, or,
+// with Executed: Maybe, that this is not known. What goes wrong later, be it that the arguments do not fit, is in the provider's log
+// only. Within the function, ctx has no deadline.
+func (c *Caller) Send(ctx context.Context, args ...any) error {
+	if len(c.opts.interceptors) > 0 {
+		return c.sendIntercepted(ctx, args)
+	}
+	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{List: args}, oneWay: true})
+	if failed != nil {
+		return failed
+	}
+	c.node.freePending(p)
+	return nil
+}
+
+// Reply is what one provider answered to a call of all of them.
+type Reply struct {
+	Node  netip.AddrPort // not valid where Err says that there is no provider at all
+	Value any            // as Call returns it
+	Err   error          // an *Error, or nil
+}
+
+// All calls every provider of the function that can be called now, this node among them if it is one, all at the same time, and yields what they
+// answer as it comes: a slow or dead one delays none of the others. Each is called once, without retries and hedging. Who leaves the loop gives the
+// calls up that are still in flight. That there is no provider is one Reply with the error.
+func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply] {
+	return func(yield func(Reply) bool) {
+		nodes, failed := c.everybody(ctx)
+		if failed != nil {
+			yield(Reply{Err: failed})
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		replies := make(chan Reply, len(nodes)) // so that none is stuck when the loop is left
+		var calls sync.WaitGroup
+		for _, node := range nodes {
+			calls.Go(func() {
+				r := Reply{Node: node, Err: c.cutShort()}
+				defer func() { replies <- r }()
+				r = c.one(ctx, node, args)
+			})
+		}
+		defer calls.Wait()
+		defer cancel()
+		for range nodes {
+			if !yield(<-replies) {
+				return
+			}
+		}
+	}
+}
+
+// one calls one provider.
+func (c *Caller) one(ctx context.Context, node netip.AddrPort, args []any) Reply {
+	only := *c
+	only.opts.local, only.opts.on, only.opts.retries, only.opts.hedged = LocalFirst, node, 0, false
+	v, err := only.Call(ctx, args...)
+	return Reply{node, v, err}
+}
+
+// everybody lists the providers, as soon as there are any or as it is sure that there are none.
+func (c *Caller) everybody(ctx context.Context) ([]netip.AddrPort, *Error) {
+	if failed := c.refusal(ctx); failed != nil {
+		return nil, failed
+	}
+	var own []netip.AddrPort
+	if c.here() != nil {
+		own = append(own, c.node.Addr())
+	}
+	nodes := own
+	if !c.isHereOnly() {
+		now := time.Now()
+		r, failed := c.route(ctx, now, c.deadline(ctx, now))
+		if failed != nil && own == nil {
+			return nil, failed
+		}
+		nodes = slices.DeleteFunc(providersOf(r, own...), func(a netip.AddrPort) bool { return c.opts.on.IsValid() && a != c.opts.on })
+	}
+	if len(nodes) == 0 {
+		return nil, c.unreached()
+	}
+	return nodes, nil
+}
+
+// Future is a call that is in flight. It may be used by many goroutines at once.
+type Future[R any] struct {
+	donec chan struct{} // closed when v and err are set
+	v     R
+	err   error
+}
+
+// Go is Call without waiting. The arguments must not be changed before the Future is done. To give the call up, cancel ctx.
+func Go[R any](ctx context.Context, c *Caller, args ...any) *Future[R] {
+	f := &Future[R]{donec: make(chan struct{})}
+	go func() { // which owns v and err until it closes donec
+		ended := false
+		defer func() {
+			if !ended {
+				f.err = c.cutShort()
+			}
+			close(f.donec)
+		}()
+		f.v, f.err = Call[R](ctx, c, args...)
+		ended = true
+	}()
+	return f
+}
+
+// Done returns a channel that is closed when the call is over.
+func (f *Future[R]) Done() <-chan struct{} { return f.donec }
+
+// Wait waits until the call is over and returns its outcome, as often as it is asked.
+func (f *Future[R]) Wait() (R, error) {
+	<-f.donec
+	return f.v, f.err
 }
