@@ -1,8 +1,14 @@
 package broach
 
 import (
+	"cmp"
+	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"broach/internal/pace"
 	"broach/internal/wire"
@@ -66,4 +72,136 @@ func (n *Node) functionFor(name []byte) *service {
 		return n.tables
 	}
 	return n.offered.forPeers(name)
+}
+
+const maxWeight = 1000
+
+// RegisterOption says more about a function.
+type RegisterOption func(*registered)
+
+// registered is what the options of Register say of a function.
+type registered struct {
+	idempotent bool
+	doc        string
+	weight     int          // 0: none said
+	most       int          // runs at once; 0: any number
+	running    atomic.Int64 // of them, if there is a limit
+	paused     atomic.Bool  // it is not to be called now: see SetServing
+	wrong      []error      // options that cannot be
+
+	interceptors []Interceptor // those of the node before those of the options; not written to
+}
+
+// Idempotent says that the function may run twice for one call, with no more effect than once. A call of it that may or may not
+// have run, because its provider died, is then made again at another.
+func Idempotent() RegisterOption { return func(r *registered) { r.idempotent = true } }
+
+// Doc is a text about the function for its callers, at most 1,024 bytes, which Node.Services shows everywhere.
+func Doc(text string) RegisterOption {
+	return func(r *registered) {
+		if r.doc = text; len(text) > wire.MaxDoc || !utf8.ValidString(text) {
+			r.wrong = append(r.wrong, fmt.Errorf("the Doc must be at most %d bytes of UTF-8", wire.MaxDoc))
+		}
+	}
+}
+
+// Weight is the share of calls that this provider wants under the Weighted strategy, relative to those of the others: 1 to 1000.
+// Without it a provider has 100.
+func Weight(n int) RegisterOption {
+	return func(r *registered) {
+		if r.weight = n; n < 1 || n > maxWeight {
+			r.wrong = append(r.wrong, fmt.Errorf("the Weight is %d, must be from 1 to %d", n, maxWeight))
+		}
+	}
+}
+
+// MaxConcurrent is how many calls of the function run at once in this process, at least 1. One more is Overloaded, and its caller
+// asks another provider.
+func MaxConcurrent(n int) RegisterOption {
+	return func(r *registered) {
+		if r.most = n; n < 1 {
+			r.wrong = append(r.wrong, fmt.Errorf("MaxConcurrent is %d, must be 1 or more", n))
+		}
+	}
+}
+
+// apply takes the options up.
+func (r *registered) apply(opts []RegisterOption) error {
+	for _, o := range opts {
+		o(r)
+	}
+	return errors.Join(r.wrong...)
+}
+
+// weightAt is the weight, or what stands for none.
+func (r *registered) weightAt() int { return cmp.Or(r.weight, weightUnsaid) }
+
+// enter counts a call that is to run. It reports false if too many do; else leave must follow.
+func (r *registered) enter() bool {
+	if r.most == 0 {
+		return true
+	}
+	if r.running.Add(1) <= int64(r.most) {
+		return true
+	}
+	r.running.Add(-1)
+	return false
+}
+
+func (r *registered) leave() {
+	if r.most > 0 {
+		r.running.Add(-1)
+	}
+}
+
+// A function that does not serve for a while stays in the table, so that callers know that it exists: they are told Unavailable, not NotFound.
+
+// SetServing says whether a function of this node is to be called. A function serves from the moment it is registered. While it does not, callers
+// pass this node over as soon as they have heard of it, with the pace of Register, and a call that comes nevertheless is answered
+// Unavailable, with Executed: No, and made at another provider. That holds for calls of this process, too: they go elsewhere, or fail if
+// there is no other provider. Calls that run go on. A name that is not registered is NotFound; a closed node returns ErrClosed.
+func (n *Node) SetServing(name string, serving bool) error {
+	return n.change(func() (bool, error) { return n.offered.setServing(name, serving) })
+}
+
+// setServing marks a function. It reports whether this is the first change since the last table.
+func (o *offering) setServing(name string, serving bool) (first bool, _ error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f := o.functions[name]
+	if f == nil || wire.IsOwn(name) {
+		return false, Errorf(NotFound, "set serving %s: there is no such function", name)
+	}
+	if !f.paused.CompareAndSwap(serving, !serving) {
+		return false, nil
+	}
+	return o.changed(), nil
+}
+
+// serving returns the function of that name if it is there and serves, or nil.
+func (o *offering) serving(name string) *service {
+	if f := o.get(name); f != nil && !f.paused.Load() {
+		return f
+	}
+	return nil
+}
+
+// Authorize lets only those calls of the function run for which check returns nil: by peers and by this process. It knows who calls by
+// Invocation.From, the address of a member that has proven to be there and, where there are Config.Keys, to have one; what a caller says of itself
+// is in Meta. An error refuses the call: an *Error with its Code, any other as Unauthenticated; its text reaches the caller, and the function did not
+// run. Authorize is a ServeInterceptors with one Interceptor, so it stands where the options say.
+func Authorize(check func(ctx context.Context, call *Invocation) error) RegisterOption {
+	if check == nil {
+		return ServeInterceptors(nil)
+	}
+	return ServeInterceptors(func(ctx context.Context, call *Invocation, next Handler) (any, error) {
+		err := check(ctx, call)
+		if err == nil {
+			return next(ctx, call)
+		}
+		if _, ok := errors.AsType[*Error](err); !ok {
+			err = Errorf(Unauthenticated, "%w", err)
+		}
+		return nil, err
+	})
 }
