@@ -2,8 +2,18 @@ package broach
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"broach/internal/buffer"
+	"broach/internal/function"
+	"broach/internal/pool"
+	"broach/internal/ring"
 )
 
 const (
@@ -114,3 +124,172 @@ func (n *Node) newBacklog(f *service, most int) *backlog {
 func (s *Subscription) Close() error {
 	return s.node.change(func() (bool, error) { return s.node.unsubscribe(s.row, s.backlog) })
 }
+
+// events is what a node does for its own subscriptions.
+type events struct {
+	waiting atomic.Int64 // in all backlogs together
+
+	mu   sync.RWMutex          // protects all below: the reader looks, users change
+	rows map[string][]*backlog // by the name that announces them
+}
+
+// subscribe takes up a subscription. It reports what change wants to know.
+func (n *Node) subscribe(row string, b *backlog) (first bool, err error) {
+	e := &n.events
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.rows[row]) == 0 {
+		if first, err = n.offered.add(row, n.rowFunction(row)); err != nil {
+			return false, err
+		}
+	}
+	e.rows[row] = append(e.rows[row], b)
+	return first, nil
+}
+
+// unsubscribe takes it back. It may be gone already.
+func (n *Node) unsubscribe(row string, b *backlog) (first bool, err error) {
+	e := &n.events
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := slices.Index(e.rows[row], b)
+	if i < 0 {
+		return false, nil
+	}
+	if e.rows[row] = slices.Delete(e.rows[row], i, i+1); len(e.rows[row]) > 0 {
+		return false, nil
+	}
+	delete(e.rows, row)
+	return n.offered.remove(row)
+}
+
+// rowFunction is what stands in the service table for the subscriptions of a row. It is not for calls, [EVT-2].
+func (n *Node) rowFunction(row string) *service {
+	refuse := func([]byte) ([]byte, error) { return nil, failure(NotFound, No, "events are not called") }
+	return &service{Func: function.Raw(row, refuse), name: row, take: n.events.take}
+}
+
+// take gives an event to all subscriptions of its row, and answers whether they have it, [EVT-2].
+func (e *events) take(r *request) {
+	all, took := e.offer(r)
+	switch {
+	case all == 0:
+		r.fail(NotFound, No, "the subscription has been closed")
+	case took == all:
+		r.answer(outcome{body: r.frame(outcome{body: textNothing})})
+	case took == 0:
+		r.fail(Overloaded, No, "the subscriber has no room in its backlog")
+	default:
+		r.fail(Overloaded, Maybe, fmt.Sprintf("%d of %d subscribers have no room in their backlogs", all-took, all))
+	}
+}
+
+// offer puts an event into the backlogs that have room. The lock is held meanwhile: what is closed gets nothing more.
+func (e *events) offer(r *request) (all, took int) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	for _, b := range e.rows[r.function.name] {
+		all++
+		if b.add(r) {
+			took++
+		}
+	}
+	return all, took
+}
+
+// copyFor is an event as one subscription gets it, whose own it is but for the metadata, which nobody writes to. It was answered before it runs, so it counts as accepted.
+func (r *request) copyFor(f *service) *request {
+	return &request{
+		provider: r.provider, function: f, args: buffer.Copy(r.args.B), meta: r.meta, link: r.link, seq: r.seq, oneWay: true, accepted: true,
+	}
+}
+
+// dropEvents says how many events the closing of the node has cut off.
+func (n *Node) dropEvents() {
+	if waiting := n.events.waiting.Load(); waiting > 0 {
+		n.log.Warn("broach: events were taken and are not handled, as the node closes", "events", waiting)
+	}
+}
+
+// backlogTurn is how many events a subscription handles before others get its worker.
+const backlogTurn = 16
+
+// backlog is where the events of one subscription wait for their turn. They run one at a time, in the order in which they came: the
+// backlog is a job of the pool, at most once, and each time runs the next few. As long as events wait it is in the pool: so Leave sees them. It
+// may be used by many goroutines at once.
+type backlog struct {
+	function *service
+	pool     *pool.Pool
+	node     context.Context // ends with the node: then nothing comes in or out any more
+	waiting  *atomic.Int64   // events in all backlogs of the node
+	most     int             // events that may wait
+	mostSize int             // bytes of all that wait, if they are more than one
+
+	present *request // the one that runs, or nil: of the worker that has the job in hand
+
+	mu     sync.Mutex          // protects all below: the reader puts in, a worker takes out
+	queue  ring.Ring[*request] // queue.len() <= most
+	size   int                 // bytes of all in the queue
+	inPool bool                // as a job, or running
+}
+
+// add takes up an event, or returns false if there is no room. The event is copied: what it came in is free, however long it waits.
+func (b *backlog) add(event *request) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	size := len(event.args.B)
+	if b.node.Err() != nil || b.queue.Len() == b.most || b.size > 0 && b.size+size > b.mostSize {
+		return false
+	}
+	b.queue.Push(event.copyFor(b.function))
+	b.size += size
+	b.waiting.Add(1)
+	if !b.inPool {
+		b.inPool = b.pool.Add(b)
+	}
+	return true
+}
+
+// next takes an event out, or returns nil if there is none: then the backlog is not in the pool any more, and whoever called next has no part in it.
+func (b *backlog) next() *request {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.node.Err() != nil || b.queue.Len() == 0 {
+		b.inPool = false
+		return nil
+	}
+	r := b.queue.Pop()
+	b.size -= len(r.args.B)
+	b.waiting.Add(-1)
+	return r
+}
+
+// Run handles a few events. Where there may be more it goes to the end of the pool's queue, as after an event that took its
+// goroutine with it.
+//
+// The worker owns present until next has returned nil or the pool has the backlog again. From then on another worker may have it in hand.
+func (b *backlog) Run() {
+	for range backlogTurn {
+		event := b.next()
+		if event == nil {
+			return
+		}
+		b.present = event
+		event.Run()
+		b.present = nil
+	}
+	b.pool.Add(b)
+}
+
+// Failed ends an event whose function panicked. It takes none of the others with it. It comes instead of the end of run, and owns what that did.
+func (b *backlog) Failed(v any, stack []byte) {
+	event := b.present
+	b.present = nil
+	event.Failed(v, stack)
+	b.pool.Add(b)
+}
+
+// Expired, shed and reject do nothing: what waits has no deadline, and a node that closes counts what it drops.
+func (b *backlog) Expired(time.Time) bool { return false }
+func (b *backlog) Shed()                  {}
+func (b *backlog) Reject()                {}
