@@ -1,11 +1,17 @@
 package broach
 
 import (
+	"cmp"
+	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
+	"broach/internal/codec"
 	"broach/internal/pace"
 	"broach/internal/pool"
+	"broach/internal/turn"
 	"broach/internal/wire"
 )
 
@@ -110,3 +116,141 @@ func (timerRun) Expired(time.Time) bool { return false }
 // Shed and reject end a run that does not come.
 func (t timerRun) Shed()   { t.finish() }
 func (t timerRun) Reject() { t.finish() }
+
+// A timer with OneOwner is known to the others by a row of the service table; the function of that row takes Turn, PROTOCOL.md 5.2.
+
+// turnTimeout is how long the others have to accept the news. What is newer waits that long.
+const turnTimeout = 250 * time.Millisecond
+
+// turnNotice is what is to be told of this node's last run.
+type turnNotice struct {
+	next  time.Time // a period after it
+	over  bool
+	heirs []uint64
+}
+
+// service is the name of the timer's row.
+func (t *Timer) service() string { return timerPrefix + t.name }
+
+// announce offers the row.
+func (t *Timer) announce() error {
+	if !t.plan.Shared {
+		return nil
+	}
+	f, err := planService(t.service(), t.hear)
+	if err != nil {
+		panic("broach: internal error: " + err.Error())
+	}
+	return t.node.change(func() (bool, error) { return t.node.offered.add(f.name, f) })
+}
+
+// withdraw takes the row back.
+func (t *Timer) withdraw() {
+	if t.plan.Shared { // what it fails of, a closed node or a row that was not added, leaves nothing to do
+		_ = t.node.change(func() (bool, error) { return t.node.offered.remove(t.service()) })
+	}
+}
+
+// order is all who have the timer and can be called, suspects too, the owner first. It depends on name and addresses alone.
+func (t *Timer) order() []uint64 {
+	if !t.plan.Shared {
+		return []uint64{t.plan.Self}
+	}
+	type ranked struct{ score, node uint64 }
+	v := t.node.view.Load()
+	all := []ranked{{rendezvous(t.name, v.self), t.plan.Self}}
+	for _, l := range v.routes.get(t.service()).links() {
+		all = append(all, ranked{rendezvous(t.name, l.id.Addr), l.id.Hash()})
+	}
+	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.node, a.node)) })
+	nodes := make([]uint64, len(all))
+	for i := range all {
+		nodes[i] = all[i].node
+	}
+	return nodes
+}
+
+// look makes the timer see whose turn it is, because the view is another.
+func (t *Timer) look() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.clock != nil && !t.stopped {
+		t.clock.Reset(0)
+	}
+}
+
+// hear takes Turn from another node, [TMR-3]. It only moves the next run: by a period at most, and not that of an owner that runs itself.
+func (t *Timer) hear(ctx context.Context, since int64, over bool) {
+	r, ok := ctx.Value(requestKey{}).(*request)
+	if !ok || r.link == nil {
+		return // a call of this process
+	}
+	news := turn.News{Since: time.Duration(min(max(since, 0), t.plan.Every.Microseconds())) * time.Microsecond, Over: over}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.clock == nil || t.stopped {
+		return
+	}
+	if now, order := time.Now(), t.order(); t.plan.Hear(now, r.link.id.Hash(), news, order) {
+		t.setClock(now, t.at(order))
+	}
+}
+
+// tell has those told of this node's last run that are next in line, [TMR-2]. mu is held. One telling goes on at a time, so that what is
+// said later arrives later; where no goroutine is left for it, it is not said.
+func (t *Timer) tell(over bool) {
+	if !t.plan.Shared {
+		return
+	}
+	t.untold = &turnNotice{next: t.plan.Due, over: over, heirs: slices.Clone(t.plan.Line)}
+	if !t.telling {
+		t.telling = t.node.timetable.telling.TryGo(t.tellAll)
+	}
+}
+
+// tellAll tells what there is to tell, until there is no more.
+func (t *Timer) tellAll() error {
+	for notice := t.nextNotice(); notice != nil; notice = t.nextNotice() {
+		var all sync.WaitGroup
+		for _, heir := range notice.heirs {
+			if l := t.node.linkTo(heir); l != nil {
+				all.Go(func() { t.tellOne(l, notice) })
+			}
+		}
+		all.Wait()
+	}
+	return nil
+}
+
+// linkTo finds the link to a node by the number that timers know it by; nil: there is none.
+func (n *Node) linkTo(node uint64) *link {
+	v := n.view.Load()
+	for i := range v.peers {
+		if p := v.peers[i]; p.Hash() == node {
+			return n.tokens.link(p.Link)
+		}
+	}
+	return nil
+}
+
+// nextNotice takes what is to be told next; nil: nothing, and the telling ends.
+func (t *Timer) nextNotice() *turnNotice {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	notice := t.untold
+	t.untold, t.telling = nil, notice != nil
+	return notice
+}
+
+// tellOne sends Turn. That it did not arrive is found out by what the others do.
+func (t *Timer) tellOne(l *link, notice *turnNotice) {
+	now := time.Now()
+	ctx, cancel := context.WithTimeout(t.node.provider.ctx, turnTimeout)
+	defer cancel()
+	since := t.plan.Every - notice.next.Sub(now)
+	args := codec.Arguments{List: []any{since.Microseconds(), notice.over}}
+	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l, outCall{Arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
+	if failed == nil {
+		t.node.freePending(p)
+	}
+}
