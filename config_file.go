@@ -2,12 +2,18 @@ package broach
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"broach/internal/jsonfile"
 )
@@ -135,4 +141,190 @@ func (f *configFile) err() error {
 		errs = append(errs, fmt.Errorf("broach: %s: %s: %s: %s", f.name, m.Path, m.Value, m.Want))
 	}
 	return errors.Join(errs...)
+}
+
+// fileKey is one key a configuration file may have.
+type fileKey struct {
+	path  string    // dotted
+	field string    // of Config, as its mistakes name it; empty if no field has this value alone
+	want  string    // what set takes, for the error
+	set   keySetter // nil: an object whose keys stand in the table, too
+}
+
+// keySetter puts a value into the file's Config and reports whether it could. Ranges are left to Config's own check.
+type keySetter func(f *configFile, raw json.RawMessage) bool
+
+// fileKeys are all keys, as the original spells them where it has them.
+var fileKeys = []fileKey{
+	textKey("name", "Name", func(c *Config) *string { return &c.Name }),
+	textKey("version", "Version", func(c *Config) *string { return &c.Version }),
+	{"logLevel", "LogLevel", "must be a string: debug, info, warn, error or off", setLogLevel},
+	{path: "params"},
+	{"params.rpcPort", "", "must be a whole number from 0 to 65535", setPort},
+	{"params.rpcIp", "Addr", `must be an IP address such as "192.0.2.7" or "2001:db8::7", without a zone, not multicast`, setIP},
+	{"params.clusterAddress", "Join", "must be a list of strings", setJoin},
+	secondsKey("params.rpcTimeOut", "CallTimeout", func(c *Config) *time.Duration { return &c.CallTimeout }),
+	secondsKey("params.udpTimeOut", "AckTimeout", func(c *Config) *time.Duration { return &c.AckTimeout }),
+	{path: "params.threadPool"},
+	countKey("params.threadPool.core", "Pool.Core", func(c *Config) *int { return &c.Pool.Core }),
+	countKey("params.threadPool.threadMax", "Pool.Max", func(c *Config) *int { return &c.Pool.Max }),
+	secondsKey("params.threadPool.keepAliveTime", "Pool.KeepAlive", func(c *Config) *time.Duration { return &c.Pool.KeepAlive }),
+	countKey("params.threadPool.queueMax", "Pool.Queue", func(c *Config) *int { return &c.Pool.Queue }),
+	{"params.threadPool.isExcInfo", "Pool.RejectWhenFull", `must be true, false, "True", "true", "False" or "false"`, setRejectWhenFull},
+	countKey("params.threadPool.createThreadThreshold", "Pool.GrowAt", func(c *Config) *int { return &c.Pool.GrowAt }),
+	textKey("params.advertise", "Advertise", func(c *Config) *string { return &c.Advertise }),
+	textKey("params.cluster", "Cluster", func(c *Config) *string { return &c.Cluster }),
+	{"params.keys", "Keys", "must be a list of 1 to 8 different keys, each 32 bytes in base64", setKeys},
+	{path: "params.heartbeat"},
+	secondsKey("params.heartbeat.interval", "Heartbeat.Interval", func(c *Config) *time.Duration { return &c.Heartbeat.Interval }),
+	countKey("params.heartbeat.budget", "Heartbeat.Budget", func(c *Config) *int { return &c.Heartbeat.Budget }),
+	secondsKey("params.heartbeat.tick", "Heartbeat.Tick", func(c *Config) *time.Duration { return &c.Heartbeat.Tick }),
+	secondsKey("params.heartbeat.margin", "Heartbeat.Margin", func(c *Config) *time.Duration { return &c.Heartbeat.Margin }),
+	secondsKey("params.heartbeat.probeEvery", "Heartbeat.ProbeEvery", func(c *Config) *time.Duration { return &c.Heartbeat.ProbeEvery }),
+	countKey("params.heartbeat.probes", "Heartbeat.Probes", func(c *Config) *int { return &c.Heartbeat.Probes }),
+	secondsKey("params.heartbeat.grace", "Heartbeat.Grace", func(c *Config) *time.Duration { return &c.Heartbeat.Grace }),
+	secondsKey("params.heartbeat.forget", "Heartbeat.Forget", func(c *Config) *time.Duration { return &c.Heartbeat.Forget }),
+	countKey("params.maxPacket", "MaxPacket", func(c *Config) *int { return &c.MaxPacket }),
+	countKey("params.maxMessage", "MaxMessage", func(c *Config) *int { return &c.MaxMessage }),
+	{"params.tags", "Tags", "must be an object of strings", setTags},
+}
+
+func textKey(path, field string, at func(*Config) *string) fileKey {
+	return fileKey{path, field, "must be a string", func(f *configFile, raw json.RawMessage) (ok bool) {
+		*at(&f.cfg), ok = jsonfile.Decode[string](raw)
+		return ok
+	}}
+}
+
+// countKey takes no 0, here and in secondsKey: in a Config it asks for the default, while whoever writes it into a file means it.
+func countKey(path, field string, at func(*Config) *int) fileKey {
+	want := "must be a whole number" + rangeText(Config{}.counts(), field)
+	return fileKey{path, field, want, func(f *configFile, raw json.RawMessage) bool {
+		number, err := strconv.Atoi(string(raw))
+		if err != nil || number == 0 {
+			return false
+		}
+		*at(&f.cfg) = number
+		return true
+	}}
+}
+
+func secondsKey(path, field string, at func(*Config) *time.Duration) fileKey {
+	want := `must be seconds or a text such as "1.5s"` + rangeText(Config{}.times(), field)
+	return fileKey{path, field, want, func(f *configFile, raw json.RawMessage) bool {
+		d, ok := parseSeconds(raw)
+		*at(&f.cfg) = d
+		return ok && d != 0
+	}}
+}
+
+// parseSeconds refuses what a time.Duration cannot hold.
+func parseSeconds(raw json.RawMessage) (time.Duration, bool) {
+	if text, ok := jsonfile.Decode[string](raw); ok {
+		d, err := time.ParseDuration(text)
+		return d, err == nil
+	}
+	number, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil || math.Abs(number) >= time.Duration(math.MaxInt64).Seconds() {
+		return 0, false
+	}
+	return time.Duration(math.Round(number * float64(time.Second))), true
+}
+
+// setLogLevel lets an unknown level pass with a warning, as the original does: a log line too many is no reason not to start.
+func setLogLevel(f *configFile, raw json.RawMessage) bool {
+	level, ok := jsonfile.Decode[string](raw)
+	if ok && !isLogLevel(level) {
+		f.warn("logLevel", f.Shown("logLevel", raw)+": "+levelForm+"; info is used")
+		level = "info"
+	}
+	f.cfg.LogLevel = level
+	return ok
+}
+
+// setPort takes digits in quotes, too; leading zeros, which the original takes for another address, change nothing.
+func setPort(f *configFile, raw json.RawMessage) bool {
+	digits, ok := jsonfile.Decode[string](raw)
+	if !ok {
+		digits = string(raw)
+	}
+	port, err := strconv.ParseUint(digits, 10, 16)
+	f.port = uint16(port)
+	return err == nil
+}
+
+func setIP(f *configFile, raw json.RawMessage) bool {
+	host, _ := jsonfile.Decode[string](raw)
+	ip, err := netip.ParseAddr(host)
+	if err != nil || !isUnicast(ip) {
+		return false
+	}
+	f.ip = ip.Unmap()
+	return true
+}
+
+// setJoin takes null for no string, unlike encoding/json.
+func setJoin(f *configFile, raw json.RawMessage) bool {
+	values, ok := jsonfile.Decode[[]*string](raw)
+	if !ok || slices.Contains(values, nil) {
+		return false
+	}
+	for _, value := range values {
+		f.cfg.Join = append(f.cfg.Join, plainSeed(*value))
+	}
+	return true
+}
+
+// plainSeed strips leading zeros of the port. What is no address stays as it is, for Config's check to name it.
+func plainSeed(seed string) string {
+	if host, port, ok := parseSeed(seed); ok {
+		return net.JoinHostPort(host, strconv.Itoa(int(port)))
+	}
+	return seed
+}
+
+func setRejectWhenFull(f *configFile, raw json.RawMessage) bool {
+	switch string(raw) {
+	case "true", `"true"`, `"True"`:
+		f.cfg.Pool.RejectWhenFull = true
+	case "false", `"false"`, `"False"`:
+	default:
+		return false
+	}
+	return true
+}
+
+// setKeys takes keys in base64. What they are is never part of a message. How many there are and how long is left to Config's
+// check: an empty list is not nil.
+func setKeys(f *configFile, raw json.RawMessage) bool {
+	list, ok := jsonfile.Decode[[][]byte](raw)
+	if ok {
+		f.cfg.Keys = list
+	}
+	return ok
+}
+
+func setTags(f *configFile, raw json.RawMessage) bool {
+	values, ok := jsonfile.Decode[map[string]*string](raw)
+	if !ok {
+		return false
+	}
+	tags := make(map[string]string, len(values))
+	for key, value := range values {
+		if value == nil {
+			return false
+		}
+		tags[key] = *value
+	}
+	f.cfg.Tags = tags
+	return true
+}
+
+func rangeText[T int | time.Duration](numbers []bounded[T], field string) string {
+	for _, b := range numbers {
+		if b.field == field {
+			return ", " + strings.TrimPrefix(b.want(), "must be ")
+		}
+	}
+	panic("broach: internal error: no range for " + field)
 }
