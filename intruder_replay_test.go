@@ -292,7 +292,7 @@ func TestAHeldConfirmOfTheDeadReplacesNobody(t *testing.T) {
 
 // [LNK-9] An Offer of the process believed in [...] makes no link, unless it is the second in a row that answers a doubt
 //
-// [LNK-7] When a third comes one goes, but none that has calls in flight, own or served, and was heard within 5 s
+// [LNK-7] the lowest other goes, but none with calls: in flight, own or served
 //
 // Two times in a row the Pongs of a provider are lost until its caller doubts and the link is made anew. A call that takes long
 // lives through both.

@@ -207,18 +207,22 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool 
 	return r.strangers.mayTry(now, r.ring.Load() != nil && !r.shared.has(m.Key))
 }
 
-// isKept reports whether a third link at an address, with who has a key, stays in place of one of those that there are, [LNK-7]. Those with calls
-// stay in any case. Of the others goes one with another process, or the lowest.
+// isKept reports whether a third link at an address, with who has a key, stays beside those that there are, [LNK-7]: one without calls that is lower, or
+// another process's, can go for it, or it is the highest: who began it may hold none of the others.
 func isKept(now time.Time, links []*link, key wire.PublicKey, order handshake.Order) bool {
+	isHighest := true
 	for _, l := range links {
-		if !l.isBusy(now) && (l.key != key || order.Compare(l.order) > 0) {
+		isOther, isLower := l.key != key, order.Compare(l.order) > 0
+		if !l.isBusy(now) && (isOther || isLower) {
 			return true
 		}
+		isHighest = isHighest && !isOther && isLower
 	}
-	return false
+	return isHighest
 }
 
-// siblingsMax is how many links there may be with who is at one address: a pair has two, and a third for a moment; its successor may be there too.
+// siblingsMax is how many links there may be with who is at one address: a pair has three at most, and some that it has begun; its successor may be
+// there too.
 const siblingsMax = 6
 
 // stampOfBirth is when the link was made, as our Offers say the time.

@@ -44,8 +44,8 @@ func (a *asker) askThrice(t *testing.T, s *linkSide) (low, middle, high *askerLi
 	return links[0], links[1], links[2]
 }
 
-// [LNK-7] Two links stand at an address. When a third comes one goes [...] the lowest by LNK-6 [...]. If that is the
-// newcomer, it is not made
+// [LNK-7] Two links stand at an address. When a third is confirmed [...] the lowest other goes [...]. A Confirm beside two [...] is dropped,
+// unless one of them that has no calls is lower
 func TestOfThreeLinksTheLowestGoes(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
@@ -66,7 +66,7 @@ func TestOfThreeLinksTheLowestGoes(t *testing.T) {
 	})
 }
 
-// [LNK-7] one goes, but none that has calls in flight, own or served, or has answered one within 5 s, and was heard within 5 s
+// [LNK-7] the lowest other goes, but none with calls: in flight, own or served, or answered within 5 s, and heard within 5 s
 func TestOfThreeLinksNoneGoesThatHasCalls(t *testing.T) {
 	busy := func(t *testing.T, s *linkSide, l *askerLink) {
 		s.link = s.tokens.link(l.token)
@@ -87,7 +87,7 @@ func TestOfThreeLinksNoneGoesThatHasCalls(t *testing.T) {
 	}{
 		{"the lower", busy, nil, 0, func(low, _, high *askerLink) []uint64 { return tokensOf(low, high) }},
 		{"the higher", nil, busy, 0, func(_, middle, high *askerLink) []uint64 { return tokensOf(middle, high) }},
-		{"both", busy, busy, 0, func(low, middle, _ *askerLink) []uint64 { return tokensOf(low, middle) }},
+		{"both", busy, busy, 0, func(low, middle, high *askerLink) []uint64 { return tokensOf(low, middle, high) }},
 		{"both, not heard", busy, busy, drainFor, func(_, _, high *askerLink) []uint64 { return tokensOf(high) }},
 		{"the lower has answered one", answers, nil, 0, func(low, _, high *askerLink) []uint64 { return tokensOf(low, high) }},
 	} {
@@ -112,6 +112,25 @@ func TestOfThreeLinksNoneGoesThatHasCalls(t *testing.T) {
 			})
 		})
 	}
+}
+
+// [LNK-7] A Confirm beside two [...] is dropped, unless [...] it is the highest: who began it may hold none of them.
+func TestAConfirmBesideTwoLinksWithCallsMakesTheHighestOrNone(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
+		a := newAsker(t, 3, keys)
+		low, middle, high := a.askThrice(t, s)
+		for _, l := range []*askerLink{low, high} {
+			s.arriveWith(l)
+			s.link = s.tokens.link(l.token)
+			s.call(t, time.Minute, "f")
+			s.hear(l.say())
+		}
+		s.arriveWith(middle)
+		require.ElementsMatch(t, tokensOf(low, high), s.linksAt(a))
+		top := a.take(s, a.askAnew(t, s))
+		s.arriveWith(top)
+		require.ElementsMatch(t, tokensOf(low, high, top), s.linksAt(a))
+	})
 }
 
 // [LNK-10] Another public key at the address of a peer, proven by LNK-3 or LNK-5, replaces the process there in one step: all links

@@ -292,7 +292,7 @@ func (m *Membership) bind(now time.Time, id wire.Process, t tie, began bool) {
 		m.peers.bind(p, t)
 		m.revive(now, p)
 	default:
-		m.addTie(now, p, t, began)
+		m.addTie(now, p, t)
 		m.heard(now, t.token, 0)
 	}
 	if c := m.contacts.byAddr[id.Addr]; c != nil {

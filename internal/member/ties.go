@@ -22,17 +22,18 @@ func (p *peer) setOthers(list []tie) {
 	}
 }
 
-// addTie gives a peer another link. The best is preferred, the others end what they have begun; of three one goes. began says that we began it.
-func (m *Membership) addTie(now time.Time, p *peer, t tie, began bool) {
+// addTie gives a peer another link. The best is preferred, the others end what they have begun; of three one goes, but not the new one: the other end
+// has it, and may have let another go for it. Which Confirms make none is the reader's to say.
+func (m *Membership) addTie(now time.Time, p *peer, t tie) {
 	m.peers.byLink[t.token] = p
-	switch {
-	case p.older != nil && !m.dropThird(now, p, t, began):
-		m.cut(t)
-	case p.tie.token == 0:
-		m.peers.bind(p, t)
-	default:
-		m.place(p, t)
+	if p.older != nil {
+		m.dropThird(now, p, t)
 	}
+	if p.tie.token == 0 {
+		m.peers.bind(p, t)
+		return
+	}
+	m.place(p, t)
 }
 
 // place puts another link of a peer in its place among those that there are.
@@ -48,24 +49,21 @@ func (m *Membership) place(p *peer, t tie) {
 	m.out.Changed = true
 }
 
-// dropThird makes room for another link of a peer that has two, and reports whether there is: the lowest goes on which no calls are in flight. That is
-// the best only if the new one is better yet: the other end goes by it. For what we began there is always room: the other end has it, and may have
-// let another go for it.
-func (m *Membership) dropThird(now time.Time, p *peer, t tie, began bool) bool {
+// dropThird makes room for another link of a peer that has two: the lowest goes on which no calls are in flight. That is the best only if the new one
+// is better yet: the other end goes by it. Where none goes three stand, and of four the lowest other goes in any case.
+func (m *Membership) dropThird(now time.Time, p *peer, t tie) {
 	for i, other := range slices.Backward(p.others()) {
 		if !m.cfg.IsBusy(now, other.token) {
 			m.cutOlder(p, i)
-			return true
+			return
 		}
 	}
 	switch {
 	case t.isHigher(p.tie) && !m.cfg.IsBusy(now, p.tie.token):
 		m.cutBest(p)
-		return true
-	case began && len(p.others()) == tiesMost-1:
+	case len(p.others()) == tiesMost-1:
 		m.cutOlder(p, tiesMost-2)
 	}
-	return began
 }
 
 // areBusy reports whether calls are in flight on all links of a peer.
