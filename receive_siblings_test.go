@@ -133,6 +133,24 @@ func TestAConfirmBesideTwoLinksWithCallsMakesTheHighestOrNone(t *testing.T) {
 	})
 }
 
+// [LNK-6] What is new goes on the preferred link
+//
+// Also what is sent by a route that still leads to one which went for it, [LNK-7].
+func TestALinkThatGoesForAnotherLeadsToIt(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
+		a := newAsker(t, 3, keys)
+		low, middle, high := a.askThrice(t, s)
+		s.arriveWith(low, middle)
+		before := s.tokens.link(middle.token)
+		s.link = s.tokens.link(low.token)
+		s.call(t, time.Minute, "f")
+		s.hear(low.say())
+		s.arriveWith(high)
+		require.Nil(t, s.tokens.link(middle.token))
+		require.Same(t, s.tokens.link(high.token), before.best())
+	})
+}
+
 // [LNK-10] Another public key at the address of a peer, proven by LNK-3 or LNK-5, replaces the process there in one step: all links
 // of the old one are closed, confirmed or not, calls fail, Unreachable, executed maybe
 func TestAnotherProcessReplacesTheOneAtAnAddress(t *testing.T) {

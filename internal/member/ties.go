@@ -58,9 +58,10 @@ func (m *Membership) dropThird(now time.Time, p *peer, t tie) {
 			return
 		}
 	}
-	switch {
-	case t.isHigher(p.tie) && !m.cfg.IsBusy(now, p.tie.token):
+	switch best := p.tie.token; {
+	case t.isHigher(p.tie) && !m.cfg.IsBusy(now, best):
 		m.cutBest(p)
+		m.out.Succeed = append(m.out.Succeed, Succession{From: best, To: t.token}) // others lead to it, as do routes
 	case len(p.others()) == tiesMost-1:
 		m.cutOlder(p, tiesMost-2)
 	}
