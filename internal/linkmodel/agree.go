@@ -10,6 +10,7 @@ func (s *state) agrees() int {
 		a, b := c.preferred(0), c.preferred(1)
 		switch {
 		case c.fault != "":
+			s.fault = c.fault
 			return 0
 		case heard[0] && heard[1] && a.key == b.key:
 			return round
@@ -51,15 +52,15 @@ func (s *state) doubt(heard [2]bool) {
 	lone := s.p[0].n == 0 && s.p[1].n == 0
 	for me := range uint8(2) {
 		if !heard[me] && (s.p[me].n > 0 || lone) {
-			s.open(me)
+			s.open(me, true)
 		}
 	}
 }
 
 // open contacts the other, whose Offer arrives.
-func (s *state) open(me uint8) {
+func (s *state) open(me uint8, doubt bool) {
 	s.contact(me, s.openRank(me))
-	s.p[me].contact.doubt = true
+	s.p[me].contact.doubt = doubt
 	s.p[1-me].left.Offers = 1
 	s.deliver(s.msgs[len(s.msgs)-1])
 	if last := s.msgs[len(s.msgs)-1]; last.kind == offer {

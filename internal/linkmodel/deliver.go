@@ -21,10 +21,8 @@ func (s *state) contact(me, rank uint8) {
 	p := &s.p[me]
 	p.toks++
 	c := contact{on: true, tok: p.toks, rank: rank}
-	for i, l := range p.links[:p.n] {
-		if l.confirmed {
-			c.old[i] = l.key
-		}
+	for i, l := range p.confirmed() {
+		c.old[i] = l.key
 	}
 	p.contact = c
 	s.post(message{kind: open, to: 1 - me, k: key{side: me, gen: p.gen, tok: c.tok, rank: rank}})
@@ -90,25 +88,27 @@ func (s *state) takeOffer(me uint8, m message) {
 	l := link{key: m.k, birth: p.offers, ends: lost(c, m, me)}
 	if s.set.EarlyHeld {
 		s.end(me, l.ends)
-		l.ends = [2]key{}
+		l.ends = keys{}
 	}
-	s.admit(me, l)
+	if s.mayBegin(me) {
+		s.add(me, l)
+	}
 }
 
 // isSign reports that an Offer says that the process we doubt holds our link. The second in a row makes a link.
 func (s *state) isSign(me uint8, c contact, m message) bool {
 	l := s.preferred(me)
-	return c.doubt && l != nil && l.process(1-me) == m.k.peer && m.held == l.rank && s.p[me].doubts == 0
+	return c.doubt && l != nil && l.process(1-me) == m.k.peer && m.held >= l.rank && s.p[me].doubts == 0
 }
 
 // lost lists the links confirmed before a contact began that the process there has no more, as its Offer says.
-func lost(c contact, m message, me uint8) (keys [2]key) {
+func lost(c contact, m message, me uint8) (gone keys) {
 	for i, k := range c.old {
 		if k.rank > m.held && k.process(1-me) == m.k.peer {
-			keys[i] = k
+			gone[i] = k
 		}
 	}
-	return keys
+	return gone
 }
 
 // takeData takes a datagram of a link, which a Confirm may make.

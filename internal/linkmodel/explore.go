@@ -1,6 +1,7 @@
 package linkmodel
 
 import (
+	"cmp"
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
@@ -66,15 +67,24 @@ func (e *explorer) judge(s *state) bool {
 	switch {
 	case s.fault != "":
 		e.Fault = s.fault
-	case s.p[0].n > 2 || s.p[1].n > 2:
+	case len(s.p[0].confirmed()) > confirmedMost || len(s.p[1].confirmed()) > confirmedMost:
 		e.Fault = "bounded"
 	case e.set.Sample == 0 || e.States%e.set.Sample == 0:
-		rounds := s.agrees()
-		if e.Rounds[rounds]++; rounds == 0 {
-			e.Fault = "agree"
-		}
+		e.judgeAgreement(s)
 	}
 	return e.Fault == ""
+}
+
+// judgeAgreement lets the two come to agree.
+func (e *explorer) judgeAgreement(s *state) {
+	rounds := s.agrees()
+	e.Rounds[rounds]++
+	switch {
+	case rounds == 0:
+		e.Fault = cmp.Or(s.fault, "agree")
+	case rounds > 1 && !s.cutOff && s.p[0].n+s.p[1].n > 0:
+		e.Fault = "parted"
+	}
 }
 
 // Explore visits all states, the nearest first, up to the first fault.
@@ -84,7 +94,7 @@ func Explore(set Setting) Result {
 	e.isNew(first)
 	e.origins = []origin{{from: -1}}
 	queue := []*state{first}
-	for at := 0; len(queue) > 0; at++ {
+	for at := 0; len(queue) > 0 && e.Complete; at++ {
 		s := queue[0]
 		queue[0] = nil
 		queue = queue[1:]

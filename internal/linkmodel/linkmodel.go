@@ -5,12 +5,15 @@
 //
 //	reuse    a process seals two datagrams under one key and number
 //	replay   a datagram is accepted twice
-//	bounded  a process holds more than two links of a pair
+//	bounded  a process holds more than three confirmed links of a pair
 //	once     a call runs twice
 //	revived  a process that is gone replaces its successor
 //	ended    a link that both ends hold is closed by what somebody else said
-//	cut      a link with a call in flight, which both ends hold, makes room for another
+//	cut      a link with a call in flight, which both ends hold, makes room for another, though it is not one of four
 //	agree    from here, though the network behaves, the two do not come to prefer one confirmed link
+//	parted   the same, but for a doubt, though no end has lost a link for another reason than that another came
+//
+// Where the two agree no call begins on a link that the other end has let go. One that waits on such a link ends by itself, CALL-11: nothing comes on it.
 //
 // A Rules value takes rules away, to show that the model would notice. In the path sits, where lies are allowed, a member that
 // has the cluster's key: it can raise the rank of an Open and answer one in the other's name, but has no private key of the
@@ -48,6 +51,7 @@ type Rules struct {
 type Setting struct {
 	Budget
 	Rules
+	Links  uint8 // that stand at first, each with a call of the first side in flight
 	Sends  uint8 // datagrams of each side on a link, beside calls
 	Limit  int   // states at most; 0: all
 	Sample int   // agreement is tried from one in so many states; 0: from all

@@ -36,6 +36,7 @@ func (n *nexts) lie(m message) {
 	}
 	n.try(step{"a member raises the rank of an Open to", m.to, m}, func(c *state) {
 		c.lies--
+		c.cutOff = true
 		raised := m
 		raised.k.rank, raised.forged = c.set.maxRank(), true
 		c.post(raised)
@@ -48,6 +49,7 @@ func (n *nexts) lie(m message) {
 // answerFor answers an Open in the name of who it went to.
 func (s *state) answerFor(m message, held uint8) {
 	s.lies--
+	s.cutOff = true
 	k := m.k
 	k.peer, k.rank, k.stamp = s.p[m.to].gen, 1+max(m.k.rank, held), 255
 	s.post(message{kind: offer, to: 1 - m.to, k: k, held: held, forged: true})
@@ -62,6 +64,7 @@ func (n *nexts) contacts(me uint8) {
 	if p.left.Contacts > 0 && n.from.lies > 0 && p.gen == 0 { // who starts anew there is honest
 		n.try(step{what: "contact with a false rank by", side: me}, func(c *state) {
 			c.lies--
+			c.cutOff = true
 			c.p[me].left.Contacts--
 			c.contact(me, c.set.maxRank())
 		})
@@ -81,7 +84,10 @@ func (n *nexts) time(me uint8) {
 		return
 	}
 	if p.offers > p.aged {
-		n.try(step{what: "5 s pass at", side: me}, func(c *state) { c.p[me].age(batch) })
+		n.try(step{what: "5 s pass at", side: me}, func(c *state) {
+			c.cutOff = true
+			c.p[me].age(batch)
+		})
 	}
 	if p.aged > p.gone {
 		n.try(step{what: "6 s pass at", side: me}, func(c *state) {
@@ -107,6 +113,7 @@ func (n *nexts) ends(me uint8) {
 	if p.left.Forgets > 0 && p.n > 0 {
 		n.try(step{what: "Forget by", side: me}, func(c *state) {
 			c.p[me].left.Forgets--
+			c.cutOff = true
 			for c.p[me].n > 0 {
 				c.close(me, c.p[me].links[0].key)
 			}
@@ -116,6 +123,7 @@ func (n *nexts) ends(me uint8) {
 		n.try(step{what: "restart of", side: me}, func(c *state) {
 			left := c.p[me].left
 			left.Restarts--
+			c.cutOff = true
 			c.p[me] = proc{gen: c.p[me].gen + 1, left: left}
 		})
 	}
@@ -136,7 +144,10 @@ func (n *nexts) links(me uint8) {
 			n.try(step{what: "reply from", side: me}, func(c *state) { c.reply(me, &c.p[me].links[i]) })
 		}
 		if (!l.confirmed || pref.key != l.key) && !(l.busy && s.lives(me, l.key)) {
-			n.try(step{what: "drained, or never confirmed: closed by", side: me}, func(c *state) { c.close(me, l.key) })
+			n.try(step{what: "drained, or never confirmed: closed by", side: me}, func(c *state) {
+				c.cutOff = c.cutOff || !l.confirmed
+				c.close(me, l.key)
+			})
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package linkmodel
 
 import (
+	"cmp"
 	"hash/maphash"
 	"slices"
 )
@@ -20,6 +21,14 @@ func (k key) process(side uint8) uint8 {
 	return k.peer
 }
 
+// keys are those of all confirmed links that a process may hold.
+type keys [confirmedMost]key
+
+const (
+	confirmedMost = 3 // LNK-7
+	linksMost     = 8 // with those that are not confirmed: more than the budgets come to
+)
+
 type link struct {
 	key
 	confirmed bool
@@ -28,14 +37,14 @@ type link struct {
 	window    uint16 // numbers accepted
 	served    uint8  // calls that ran
 	birth     uint8  // the last own stamp when this side made it
-	ends      [2]key // links that the other has no more by its Offer: closed when this one is confirmed
+	ends      keys   // links that the other has no more by its Offer: closed when this one is confirmed
 }
 
 type contact struct {
 	on        bool
 	doubt     bool
 	tok, rank uint8
-	old       [2]key // links confirmed before it began
+	old       keys // links confirmed before it began
 }
 
 // proc is a process. The second group outlives it.
@@ -48,10 +57,10 @@ type proc struct {
 	gone    uint8 // and more than 6 s old
 	doubts  uint8 // in a row that were answered by a sign of life
 	contact contact
-	links   [3]link
+	links   [linksMost]link
 	n       uint8
 	spents  uint8
-	spent   [6]key
+	spent   [8]key
 
 	left Budget
 }
@@ -85,6 +94,8 @@ type state struct {
 	lies  uint8
 	fault string
 
+	cutOff bool // an end has lost links for another reason than LNK-7, and only doubt tells the other
+
 	set *Setting
 	did step // what led here
 }
@@ -98,8 +109,23 @@ type step struct {
 
 func begin(set *Setting) *state {
 	s := &state{set: set, lies: set.Lies}
-	s.p[0].left, s.p[1].left = set.Budget, set.Budget
+	for range set.Links {
+		s.open(0, false)
+		s.talk()
+	}
+	for me := range s.p {
+		s.p[me].begin(set)
+	}
+	s.msgs = nil
 	return s
+}
+
+// begin lets the links that stand carry calls, and makes all before forgotten.
+func (p *proc) begin(set *Setting) {
+	for i, l := range p.links[:p.n] {
+		p.links[i] = link{key: l.key, confirmed: true, busy: true, birth: l.birth}
+	}
+	p.left = set.Budget
 }
 
 func (s *state) clone() *state {
@@ -114,6 +140,7 @@ func (s *state) hash(seed maphash.Seed) uint64 {
 	h.SetSeed(seed)
 	maphash.WriteComparable(&h, s.p)
 	maphash.WriteComparable(&h, s.ran)
+	maphash.WriteComparable(&h, s.cutOff)
 	sum := uint64(s.lies)
 	for _, m := range s.msgs {
 		sum += maphash.Comparable(seed, m)
@@ -129,6 +156,16 @@ func (p *proc) find(k key) *link {
 		}
 	}
 	return nil
+}
+
+// confirmed lists the links that both ends are known to have had.
+func (p *proc) confirmed() (list []*link) {
+	for i := range p.links[:p.n] {
+		if p.links[i].confirmed {
+			list = append(list, &p.links[i])
+		}
+	}
+	return list
 }
 
 // held is the highest rank of the links with a process at the address of a side.
@@ -150,14 +187,10 @@ func (p *proc) highest() (rank uint8) {
 }
 
 // below orders links of a pair, LNK-6: rank, then the greater public key of who began, which side 1 has, then the later stamp.
-func below(a, b key) bool {
-	switch {
-	case a.rank != b.rank:
-		return a.rank < b.rank
-	case a.side != b.side:
-		return a.side < b.side
-	}
-	return a.stamp < b.stamp
+func below(a, b key) bool { return compare(a, b) < 0 }
+
+func compare(a, b key) int {
+	return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.side, b.side), cmp.Compare(a.stamp, b.stamp))
 }
 
 // preferred is the highest confirmed link, or nil.
