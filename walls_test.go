@@ -25,7 +25,7 @@ var goStatements = map[string]int{
 	"internal/pool/worker.go": 2,
 
 	"call_hedge.go":    1, // an attempt, which its context ends and the call waits for
-	"future.go":        1, // the call, which its context ends
+	"call.go":          1, // that of a Future, which its context ends
 	"log_queue.go":     2, // whoever gives lines to the Logger, and the next, where that ended the goroutine
 	"node.go":          2, // the reader, the loop
 	"transport_udp.go": 1, // Close when the socket fails
@@ -41,12 +41,12 @@ var clockFiles = []string{
 	"transport_udp.go",     // the datagrams of a batch have come at one time
 	"pool.go",              // lines of the log
 	"receive_handshake.go", // the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
-	"call.go", "call_all.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "request.go", "stats.go", "tables.go",
+	"call.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "offering.go", "request.go", "stats.go",
 	"link.go", "link_transfer.go", // the send time of fragments
 	"internal/buffer/idle.go", // how long a collection takes
 	"internal/pool/pool.go", "internal/pool/worker.go",
-	"internal/udp/in_linux.go",                   // how long the reader waited
-	"every.go", "every_run.go", "every_owner.go", // when a timer is set, is due, and is told of
+	"internal/udp/in_linux.go", // how long the reader waited
+	"every.go", "every_run.go", // when a timer is set, is due, and is told of
 }
 
 // A room is what a package may do, besides using the standard library.
