@@ -28,7 +28,9 @@ func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 		for !b.isFree() {
 			runtime.Gosched()
 		}
-		require.True(t, b.add(&request{provider: &s.provider, args: &buffer.Buffer{B: []byte{0x91, 0xc3}}}))
+		event := &request{provider: &s.provider}
+		event.args = &buffer.Buffer{B: []byte{0x91, 0xc3}}
+		require.True(t, b.add(event))
 		first.Wait()
 		for !b.isFree() { // the second
 			runtime.Gosched()

@@ -19,7 +19,8 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*pendingCa
 		frame.Release()
 		return nil, err
 	}
-	r := &request{provider: &c.node.provider, function: f, args: frame, meta: decodeMeta(out.meta), deadline: out.deadline, pending: c.node.newPending()}
+	r := &request{provider: &c.node.provider, function: f, meta: decodeMeta(out.meta), pending: c.node.newPending()}
+	r.args, r.deadline = frame, out.deadline
 	if out.oneWay {
 		return c.localOneWay(ctx, r)
 	}

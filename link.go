@@ -304,7 +304,7 @@ func (l *link) fail(o outcome) {
 }
 
 // endAll ends the calls in flight, and returns the requests that run for the peer: their contexts are to be ended, without mu.
-func (l *link) endAll(o outcome) []*request {
+func (l *link) endAll(o outcome) []*linkRequest {
 	l.endCalls(o)
 	return l.running()
 }

@@ -20,27 +20,27 @@ var (
 	textBacklog   = []byte("too many large replies are under way")
 )
 
-// takeRequest looks at a Request. It returns a request to be run if this is a new call. body is the transfer that it came as, or
-// nil: it is held until the request is answered.
-func (l *link) takeRequest(now time.Time, m wire.Request, oneWay bool, body []byte) *request {
+// takeRequest looks at a Request, and reports whether it is a new call. If so r is it, and replaced the one whose slot it takes, if that still runs.
+// body is the transfer that it came as, or nil: it is held until the request is answered.
+func (l *link) takeRequest(now time.Time, m wire.Request, oneWay bool, body []byte, r *linkRequest) (isNew bool, replaced *linkRequest) {
 	v := l.served.slot(m.Slot)
 	if v.look(m.Seq) != requestNew {
 		l.answerAgain(now, v, m.Seq)
 		l.letGo(body)
-		return nil
+		return false, nil
 	}
 	since := now
 	if body != nil {
 		since = l.receiving.Since
 	}
-	r := newRequest(l, since, m, oneWay, body)
-	r.replaces = v.request
+	r.take(since, m, oneWay, body)
+	replaced = v.request
 	l.stopReply(v)
 	l.served.begin(now, v, m.Seq, r)
 	if body != nil {
 		l.served.tell(v) // by the last FragmentAck
 	}
-	return r
+	return true, replaced
 }
 
 // letGo gives back the memory of a message that came as a transfer, when nobody refers to it any more.
@@ -59,7 +59,7 @@ func (l *link) letGo(body []byte) {
 // takePoll answers how a call is going. A Poll for a call that is not known can only be for one that found no room just
 // after its Progress had gone out. The answer is stored, for a Request that was delayed in the network may still come. What a
 // late Poll for a newer call finds running, its Request would have replaced too.
-func (l *link) takePoll(now time.Time, m wire.Poll) (replaced *request) {
+func (l *link) takePoll(now time.Time, m wire.Poll) (replaced *linkRequest) {
 	v := l.served.slot(m.Slot)
 	if v.look(m.Seq) != requestNew {
 		l.answerAgain(now, v, m.Seq)
@@ -87,7 +87,7 @@ func (l *link) answerAgain(now time.Time, v *servedSlot, seq uint32) {
 }
 
 // takeCancel returns the running request that the caller has given up, if any. A reply under way to it is stopped.
-func (l *link) takeCancel(m wire.Cancel) *request {
+func (l *link) takeCancel(m wire.Cancel) *linkRequest {
 	v := l.served.slot(m.Slot)
 	if v.look(m.Seq) != requestRunning {
 		return nil
@@ -100,7 +100,7 @@ func (l *link) takeCancel(m wire.Cancel) *request {
 }
 
 // answer stores and sends the reply of a request: frame is the encoded Reply and now belongs to the link.
-func (l *link) answer(now time.Time, r *request, frame []byte) {
+func (l *link) answer(now time.Time, r *linkRequest, frame []byte) {
 	l.mu.Lock()
 	l.letGo(r.body)
 	l.makeRoom(now, r, frame)
@@ -115,7 +115,7 @@ func (l *link) answer(now time.Time, r *request, frame []byte) {
 }
 
 // acceptOneWay stores and sends the reply of a one-way request, whose slot is free for another from then on.
-func (l *link) acceptOneWay(now time.Time, r *request, frame []byte) {
+func (l *link) acceptOneWay(now time.Time, r *linkRequest, frame []byte) {
 	l.mu.Lock()
 	if l.down {
 		l.mu.Unlock()
@@ -139,7 +139,7 @@ const giveWayMost = 256
 
 // makeRoom ends replies under way to other peers that have more of them, if the reply of a request needs that. mu is held, and
 // let go meanwhile: no two links are ever locked at once.
-func (l *link) makeRoom(now time.Time, r *request, frame []byte) {
+func (l *link) makeRoom(now time.Time, r *linkRequest, frame []byte) {
 	for range giveWayMost {
 		rich := l.richer(r, frame)
 		if rich == nil {
@@ -152,7 +152,7 @@ func (l *link) makeRoom(now time.Time, r *request, frame []byte) {
 }
 
 // richer returns the link that is to give way to the reply of a request, or nil.
-func (l *link) richer(r *request, frame []byte) *link {
+func (l *link) richer(r *linkRequest, frame []byte) *link {
 	if l.down {
 		return nil
 	}
@@ -214,7 +214,7 @@ func (l *link) stopReply(v *servedSlot) {
 }
 
 // forget undoes takeRequest for a request that found no room, [CALL-7].
-func (l *link) forget(r *request) {
+func (l *link) forget(r *linkRequest) {
 	l.mu.Lock()
 	if l.exchange != nil {
 		if v := l.served.slot(r.slot); v.request == r {
@@ -252,11 +252,11 @@ func (l *link) unheardAt() time.Time {
 }
 
 // running lists the requests that run for the peer.
-func (l *link) running() []*request {
+func (l *link) running() []*linkRequest {
 	if l.exchange == nil {
 		return nil
 	}
-	var list []*request
+	var list []*linkRequest
 	for _, page := range l.served.pages {
 		if page == nil {
 			continue // slots are made on demand, and a peer may begin with any

@@ -179,7 +179,8 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 				for slot := range uint16(60) {
 					l.mu.Lock()
 					l.talk(time.Now())
-					r := l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil)
+					r := new(linkRequest)
+					l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil, r)
 					l.served.tell(l.served.slot(slot))
 					l.mu.Unlock()
 					frame := wire.Reply{Slot: slot, Seq: 1, Body: noise((1 + i) * 7000)}.Append(nil)

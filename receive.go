@@ -29,14 +29,15 @@ type reader struct {
 	*Node
 	in        []udp.Datagram
 	held      []*link       // flush at the end of the batch
+	spare     *request      // for the next call
 	requests  []*request    // new in this datagram
 	quick     []*request    // to be run by the reader at the end of the batch
 	ran       int           // how many of those have been taken up
 	spent     time.Duration // what they will take
 	takeover  takeover
-	abandoned []*request // given up by their callers in this datagram
-	toKick    bool       // the pool has new work
-	soon      bool       // calls go on: the next datagram is expected at once
+	abandoned []*linkRequest // given up by their callers in this datagram
+	toKick    bool           // the pool has new work
+	soon      bool           // calls go on: the next datagram is expected at once
 	strangers strangers
 	answers   []udp.Datagram // to strangers; they go at the end of the batch
 }
@@ -155,25 +156,22 @@ func (r *reader) hold(l *link) {
 	}
 }
 
-// request notes a new call, and the older one whose slot it takes.
-func (r *reader) request(req *request, m wire.Request) {
-	if req == nil {
-		return
-	}
-	req.provider = &r.provider
+// request notes a new call, which the link has made of the spare request.
+func (r *reader) request(l *link, m wire.Request) {
+	req := r.spare
+	r.spare = nil
+	req.provider, req.link = &r.provider, l
 	if req.function = r.functionFor(m.Service); req.function != nil && req.function.needsRequest() {
 		req.meta = decodeMeta(m.Meta)
 	}
 	if req.function == nil {
 		r.noteUnknown(req.link, m.Service)
 	}
-	r.abandon(req.replaces)
-	req.replaces = nil
 	r.requests = append(r.requests, req)
 }
 
 // abandon notes a call that nobody waits for any more.
-func (r *reader) abandon(req *request) {
+func (r *reader) abandon(req *linkRequest) {
 	if req != nil {
 		r.abandoned = append(r.abandoned, req)
 	}

@@ -75,7 +75,14 @@ func given[M any](consume func([]byte) (M, error), body []byte, take func(M)) er
 
 func (r *reader) takeRequest(now time.Time, l *link, m wire.Request, oneWay bool, whole []byte) {
 	r.soon = true
-	r.request(l.takeRequest(now, m, oneWay, whole), m)
+	if r.spare == nil {
+		r.spare = new(request)
+	}
+	isNew, replaced := l.takeRequest(now, m, oneWay, whole, &r.spare.linkRequest)
+	r.abandon(replaced)
+	if isNew {
+		r.request(l, m)
+	}
 }
 
 func (r *reader) takeReply(now time.Time, l *link, m wire.Reply, whole []byte) {

@@ -53,7 +53,8 @@ func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s.running.Add(1)
 	f, err := newService("f", func() {})
 	require.NoError(t, err)
-	call := &request{provider: &s.provider, function: f, args: buffer.Copy(noArguments), pending: s.newPending()}
+	call := &request{provider: &s.provider, function: f, pending: s.newPending()}
+	call.args = buffer.Copy(noArguments)
 	s.reader.quick = []*request{call}
 
 	first := &heldJob{askedc: make(chan struct{}), goOnc: make(chan struct{})}

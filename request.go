@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"broach/internal/buffer"
 	"broach/internal/codec"
 	"broach/internal/pool"
 	"broach/internal/wire"
@@ -15,41 +14,16 @@ import (
 
 // request is one call to one of our functions, from a peer or from this node: the pool's job.
 type request struct {
+	linkRequest // of a local call, which is no link's, its arguments and deadline alone
+
 	provider *provider
-	function *service // nil: there is none of the name asked for
-	args     *buffer.Buffer
+	function *service          // nil: there is none of the name asked for
+	link     *link             // of a peer's call
+	pending  *pendingCall      // of a local one
 	meta     map[string]string // not written to
-	deadline time.Time
-	oneWay   bool           // nobody waits for the outcome: it is answered when it is accepted
-	accepted bool           // it was; set before a worker has it
-	ctx      requestContext // of the function, if it asks for one
-	gone     atomic.Bool    // the caller does not wait any more
-	began    atomic.Bool    // the Interceptors of the function, if it has any, have let it run
-	cancel   atomic.Pointer[context.CancelFunc]
-
-	// of a peer's call
-	link     *link
-	slot     uint16
-	seq      uint32
-	body     []byte   // of the transfer that it came as; nil if it came in a datagram
-	replaces *request // the one it pushed out of its slot
-
-	// of a local call
-	pending *pendingCall
-}
-
-// newRequest makes a request of a message. Its arguments are copied, unless body is the transfer that they are part of.
-func newRequest(l *link, now time.Time, m wire.Request, oneWay bool, body []byte) *request {
-	r := &request{link: l, slot: m.Slot, seq: m.Seq, oneWay: oneWay, body: body}
-	if body == nil {
-		r.args = buffer.Copy(m.Args)
-	} else {
-		r.args = &buffer.Buffer{B: m.Args}
-	}
-	if m.Remaining > 0 && !oneWay {
-		r.deadline = now.Add(time.Duration(m.Remaining) * time.Millisecond)
-	}
-	return r
+	ctx      requestContext    // of the function, if it asks for one
+	accepted bool              // a one-way call was; set before a worker has it
+	began    atomic.Bool       // the Interceptors of the function, if it has any, have let it run
 }
 
 // Run calls the function and answers. It is the only way into user code.
@@ -126,18 +100,6 @@ func (r *request) from() netip.AddrPort {
 	return r.link.id.Addr
 }
 
-// giveUp ends the request's context, or keeps it from running if it has not begun. Whoever took the request out of its slot calls it, at any time: it
-// may be over by then. A one-way request cannot be given up: it may have been accepted meanwhile, [CALL-16].
-func (r *request) giveUp() {
-	if r.oneWay {
-		return
-	}
-	r.gone.Store(true)
-	if cancel := r.cancel.Load(); cancel != nil {
-		(*cancel)()
-	}
-}
-
 // Expired reports that the request must not run any more, [CALL-5].
 func (r *request) Expired(now time.Time) bool {
 	return r.gone.Load() || !r.deadline.IsZero() && !now.Before(r.deadline)
@@ -153,7 +115,7 @@ func (r *request) postpone() {
 		r.fail(Overloaded, No, string(textBusy))
 		return
 	}
-	r.link.forget(r)
+	r.link.forget(&r.linkRequest)
 	r.args.Release()
 }
 
@@ -186,7 +148,7 @@ func (r *request) enqueue(p *pool.Pool) bool {
 // accept answers a one-way request, which is now among those that will run, [CALL-16].
 func (r *request) accept() {
 	if r.link != nil {
-		r.link.acceptOneWay(time.Now(), r, r.frame(outcome{body: textNothing}))
+		r.link.acceptOneWay(time.Now(), &r.linkRequest, r.frame(outcome{body: textNothing}))
 	}
 }
 
@@ -238,6 +200,6 @@ func (r *request) answer(o outcome) {
 	case r.link == nil:
 		r.pending.endOwned(o)
 	default:
-		r.link.answer(time.Now(), r, wire.SetLength(o.body))
+		r.link.answer(time.Now(), &r.linkRequest, wire.SetLength(o.body))
 	}
 }

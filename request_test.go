@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"broach/internal/wire"
 
@@ -31,4 +32,9 @@ func TestASendIsNotGivenUpWhileItIsAccepted(t *testing.T) {
 		require.EqualValues(t, 1, runs.Load())
 		require.Zero(t, f.running.Load())
 	})
+}
+
+// A request is what a call costs its provider in memory: one field more may take the next size that the allocator has.
+func TestARequestIsSmall(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(request{}), uintptr(160))
 }

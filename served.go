@@ -28,7 +28,7 @@ type servedSlot struct {
 	id         uint16
 	seq        uint32
 	executed   wire.Executed // of the function, by the reply: so long as the slot has none, maybe
-	request    *request      // while it runs: a worker's, here to be found and given up
+	request    *linkRequest  // while it runs: a worker's, here to be found and given up
 	reply      []byte        // the Reply as framed: when done, and while moving, when the transfer borrows it
 	transfer   uint32        // while moving
 	at         time.Time
@@ -127,7 +127,7 @@ func (v *servedSlot) look(seq uint32) servedVerdict {
 }
 
 // begin puts a new request into its slot. What the slot held before is over: the caller has its reply or gave it up.
-func (s *servedSlots) begin(now time.Time, v *servedSlot, seq uint32, r *request) {
+func (s *servedSlots) begin(now time.Time, v *servedSlot, seq uint32, r *linkRequest) {
 	s.clear(v)
 	v.state, v.seq, v.executed, v.request, v.at = servedNew, seq, wire.ExecutedMaybe, r, now
 	s.fresh.push(v)

@@ -32,7 +32,7 @@ func TestSlotTellsNewFromOld(t *testing.T) {
 		now := time.Unix(0, 0)
 		v := s.slot(3)
 		require.Equal(t, requestNew, v.look(last))
-		s.begin(now, v, last, &request{})
+		s.begin(now, v, last, &linkRequest{})
 		require.Equal(t, requestRunning, v.look(last))
 		require.Equal(t, requestNew, v.look(last+1))
 		require.Equal(t, requestOld, v.look(last-1))
@@ -50,9 +50,9 @@ func TestUnansweredRequestsAreAcknowledgedInTime(t *testing.T) {
 	s := newServedSlots()
 	start := time.Unix(0, 0)
 	first, second, quick := s.slot(0), s.slot(1), s.slot(2)
-	s.begin(start, first, 1, &request{})
-	s.begin(start.Add(time.Millisecond), quick, 1, &request{})
-	s.begin(start.Add(2*time.Millisecond), second, 1, &request{})
+	s.begin(start, first, 1, &linkRequest{})
+	s.begin(start.Add(time.Millisecond), quick, 1, &linkRequest{})
+	s.begin(start.Add(2*time.Millisecond), second, 1, &linkRequest{})
 	s.done(start.Add(2*time.Millisecond), quick, []byte("reply"))
 	require.Equal(t, start.Add(ackDelay), s.nextTimeout())
 	require.Nil(t, s.unacknowledged(start.Add(ackDelay-1)))
@@ -70,7 +70,7 @@ func TestForgottenRequestMayComeAgain(t *testing.T) {
 	s := newServedSlots()
 	v := s.slot(0)
 	for _, seq := range []uint32{7, 8, 100} {
-		s.begin(time.Unix(0, 0), v, seq, &request{})
+		s.begin(time.Unix(0, 0), v, seq, &linkRequest{})
 		s.forget(v)
 		require.Equal(t, requestNew, v.look(seq))
 		require.True(t, s.nextTimeout().IsZero())
@@ -84,7 +84,7 @@ func TestStoredRepliesAreBounded(t *testing.T) {
 	mib := make([]byte, 1<<20)
 	for id := range uint16(17) {
 		v := s.slot(id)
-		s.begin(start, v, 1, &request{})
+		s.begin(start, v, 1, &linkRequest{})
 		s.done(start.Add(time.Duration(id)), v, mib)
 	}
 	require.EqualValues(t, 16<<20, s.storedBytes.Used())
@@ -115,7 +115,7 @@ func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
 	for id := range uint16(100) {
 		for _, s := range links {
 			v := s.slot(id)
-			s.begin(now, v, 1, &request{})
+			s.begin(now, v, 1, &linkRequest{})
 			s.done(now, v, make([]byte, 1000))
 			require.Less(t, stored.Used(), stored.Size)
 		}
@@ -132,7 +132,7 @@ func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
 	t.Log("a reply for which there is no room at all is not kept")
 	s := links[0]
 	stored.Size = 0
-	s.begin(now, s.slot(0), 2, &request{})
+	s.begin(now, s.slot(0), 2, &linkRequest{})
 	s.done(now, s.slot(0), make([]byte, replyKeepMin+1))
 	require.Equal(t, requestForgotten, s.slot(0).look(2))
 	require.Zero(t, stored.Used())
@@ -163,7 +163,7 @@ func TestSlotListsStayRight(t *testing.T) {
 		v := s.slot(uint16(rng.IntN(10)))
 		switch rng.IntN(7) {
 		case 0, 1:
-			s.begin(now, v, v.seq+1, &request{})
+			s.begin(now, v, v.seq+1, &linkRequest{})
 		case 2:
 			if v.request != nil {
 				s.done(now, v, make([]byte, rng.IntN(4<<20)))
@@ -220,7 +220,7 @@ func lengthOf(t *testing.T, l slotList, state servedState) int {
 func TestReplyUnderWayIsNeitherStoredNorForgotten(t *testing.T) {
 	s := newServedSlots()
 	v := s.slot(0)
-	s.begin(epoch, v, 1, &request{})
+	s.begin(epoch, v, 1, &linkRequest{})
 	moveReply(t, s, epoch, v, make([]byte, 2*replyKeepMax))
 	require.Equal(t, requestRunning, v.look(1), "who asks hears that it comes")
 	for i := range uint16(20) {

@@ -199,9 +199,9 @@ func (e *events) offer(r *request) (all, took int) {
 
 // copyFor is an event as one subscription gets it, whose own it is but for the metadata, which nobody writes to. It was answered before it runs, so it counts as accepted.
 func (r *request) copyFor(f *service) *request {
-	return &request{
-		provider: r.provider, function: f, args: buffer.Copy(r.args.B), meta: r.meta, link: r.link, seq: r.seq, oneWay: true, accepted: true,
-	}
+	c := &request{provider: r.provider, function: f, meta: r.meta, link: r.link, accepted: true}
+	c.args, c.seq, c.oneWay = buffer.Copy(r.args.B), r.seq, true
+	return c
 }
 
 // dropEvents says how many events the closing of the node has cut off.
