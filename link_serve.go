@@ -20,27 +20,27 @@ var (
 	textBacklog   = []byte("too many large replies are under way")
 )
 
-// takeRequest looks at a Request, and reports whether it is a new call. If so r is it, and replaced the one whose slot it takes, if that still runs.
-// body is the transfer that it came as, or nil: it is held until the request is answered.
-func (l *link) takeRequest(now time.Time, m wire.Request, oneWay bool, body []byte, r *linkRequest) (isNew bool, replaced *linkRequest) {
+// takeRequest looks at a Request. If it is a new call the spare becomes that, and the one whose slot it takes is abandoned, if it still runs. body is the
+// transfer that it came as, or nil: it is held until the request is answered.
+func (l *link) takeRequest(now time.Time, m wire.Request, oneWay bool, body []byte, a *linkArrival) {
+	a.goesOn = true
 	v := l.served.slot(m.Slot)
 	if v.look(m.Seq) != requestNew {
 		l.answerAgain(now, v, m.Seq)
 		l.letGo(body)
-		return false, nil
+		return
 	}
 	since := now
 	if body != nil {
 		since = l.receiving.Since
 	}
-	r.take(since, m, oneWay, body)
-	replaced = v.request
+	a.spare.take(since, m, oneWay, body)
+	a.isNew, a.service, a.meta, a.abandoned = true, m.Service, m.Meta, v.request
 	l.stopReply(v)
-	l.served.begin(now, v, m.Seq, r)
+	l.served.begin(now, v, m.Seq, a.spare)
 	if body != nil {
 		l.served.tell(v) // by the last FragmentAck
 	}
-	return true, replaced
 }
 
 // letGo gives back the memory of a message that came as a transfer, when nobody refers to it any more.

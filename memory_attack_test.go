@@ -179,12 +179,12 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 				for slot := range uint16(60) {
 					l.mu.Lock()
 					l.talk(time.Now())
-					r := new(linkRequest)
-					l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil, r)
+					a := linkArrival{spare: new(linkRequest)}
+					l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil, &a)
 					l.served.tell(l.served.slot(slot))
 					l.mu.Unlock()
 					frame := wire.Reply{Slot: slot, Seq: 1, Body: noise((1 + i) * 7000)}.Append(nil)
-					l.answer(time.Now(), r, frame)
+					l.answer(time.Now(), a.spare, frame)
 				}
 			})
 		}

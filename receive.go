@@ -30,6 +30,7 @@ type reader struct {
 	in        []udp.Datagram
 	held      []*link       // flush at the end of the batch
 	spare     *request      // for the next call
+	arrival   linkArrival   // of the present message
 	requests  []*request    // new in this datagram
 	quick     []*request    // to be run by the reader at the end of the batch
 	ran       int           // how many of those have been taken up
@@ -133,7 +134,7 @@ func (r *reader) onLink(now time.Time, l *link, number uint32, src member.Source
 	for len(rest) > 0 {
 		kind, body, after, err := wire.ConsumeMessage(rest)
 		if err == nil && kind < wire.KindJoin {
-			err = r.step(now, l, kind, body, nil)
+			err = r.step(now, l, kind, body)
 		} else if err == nil {
 			src.Size += wire.FrameSize + len(body)
 			err = r.membership(l, src, kind, body)
@@ -156,16 +157,35 @@ func (r *reader) hold(l *link) {
 	}
 }
 
+// step gives one message of section 2 or 3 to its link, and takes what comes of it.
+func (r *reader) step(now time.Time, l *link, kind wire.Kind, body []byte) error {
+	if r.spare == nil {
+		r.spare = new(request)
+	}
+	a := &r.arrival
+	*a = linkArrival{spare: &r.spare.linkRequest}
+	err := l.step(now, kind, body, a)
+	if a.isUnknown {
+		r.stats.unknownKind.Add(1)
+	}
+	r.soon = r.soon || a.goesOn
+	r.abandon(a.abandoned)
+	if a.isNew {
+		r.request(l, a)
+	}
+	return err
+}
+
 // request notes a new call, which the link has made of the spare request.
-func (r *reader) request(l *link, m wire.Request) {
+func (r *reader) request(l *link, a *linkArrival) {
 	req := r.spare
 	r.spare = nil
 	req.provider, req.link = &r.provider, l
-	if req.function = r.functionFor(m.Service); req.function != nil && req.function.needsRequest() {
-		req.meta = decodeMeta(m.Meta)
+	if req.function = r.functionFor(a.service); req.function != nil && req.function.needsRequest() {
+		req.meta = decodeMeta(a.meta)
 	}
 	if req.function == nil {
-		r.noteUnknown(req.link, m.Service)
+		r.noteUnknown(l, a.service)
 	}
 	r.requests = append(r.requests, req)
 }

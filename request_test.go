@@ -21,8 +21,8 @@ func TestASendIsNotGivenUpWhileItIsAccepted(t *testing.T) {
 		f := b.offered.get("f")
 		f.most = 1
 		b.link.mu.Lock()
-		b.link.talk(time.Now())
-		b.reader.takeRequest(time.Now(), b.link, wire.Request{Seq: 1, Service: []byte("f"), Args: noArguments}, true, nil)
+		send := wire.Send{Seq: 1, Service: []byte("f"), Args: noArguments}.Append(nil)
+		require.NoError(t, b.reader.step(time.Now(), b.link, wire.KindSend, wire.Unframe(send)[1:]))
 		b.link.mu.Unlock()
 
 		b.link.fail(outcome{code: wire.Unreachable, gone: true, body: textOffline}) // the loop

@@ -1,0 +1,107 @@
+package broach
+
+import (
+	"time"
+
+	"broach/internal/wire"
+)
+
+// A linkArrival is what a message on a link comes to for its reader.
+type linkArrival struct {
+	spare *linkRequest // what a new call is made of
+
+	isNew     bool         // the spare is a new call now
+	service   []byte       // of that; valid as long as the datagram is, or the transfer
+	meta      []byte       // likewise
+	abandoned *linkRequest // a call that nobody waits for any more
+	isUnknown bool         // the message is of no kind that we know
+	goesOn    bool         // calls go on: the next datagram is expected at once
+}
+
+// step takes one message of section 2 or 3. mu is held. An error says that it is malformed.
+func (l *link) step(now time.Time, kind wire.Kind, body []byte, a *linkArrival) error {
+	return l.stepWith(now, kind, body, nil, a)
+}
+
+// stepWith does so for one that may have come as a transfer, whole.
+func (l *link) stepWith(now time.Time, kind wire.Kind, body, whole []byte, a *linkArrival) error {
+	if l.down {
+		return nil
+	}
+	if !kind.IsOfCalls() {
+		a.isUnknown = true // before talk: it must not cost us an exchange
+		return nil
+	}
+	switch kind { // these need no exchange
+	case wire.KindProbe:
+		return given(wire.ConsumeProbe, body, l.answerProbe)
+	case wire.KindProbeAck:
+		return given(wire.ConsumeProbeAck, body, func(m wire.ProbeAck) { l.takeProbeAck(now, m) })
+	}
+	l.talk(now)
+	if kind <= wire.KindCancel || kind == wire.KindSend {
+		return l.stepCall(now, kind, body, whole, a)
+	}
+	return l.stepTransfer(now, kind, body, a)
+}
+
+// stepCall takes the messages of section 2.
+func (l *link) stepCall(now time.Time, kind wire.Kind, body, whole []byte, a *linkArrival) error {
+	switch kind {
+	case wire.KindRequest:
+		return given(wire.ConsumeRequest, body, func(m wire.Request) { l.takeRequest(now, m, false, whole, a) })
+	case wire.KindSend:
+		return given(wire.ConsumeSend, body, func(m wire.Send) { l.takeRequest(now, wire.Request(m), true, whole, a) })
+	case wire.KindReply:
+		a.goesOn = true
+		return given(wire.ConsumeReply, body, func(m wire.Reply) { l.takeReply(now, m, whole) })
+	case wire.KindProgress:
+		return given(wire.ConsumeProgress, body, func(m wire.Progress) { l.takeProgress(now, m) })
+	case wire.KindPoll:
+		return given(wire.ConsumePoll, body, func(m wire.Poll) { a.abandoned = l.takePoll(now, m) })
+	case wire.KindCancel:
+		return given(wire.ConsumeCancel, body, func(m wire.Cancel) { a.abandoned = l.takeCancel(m) })
+	}
+	return nil
+}
+
+// stepTransfer takes the messages of section 3.
+func (l *link) stepTransfer(now time.Time, kind wire.Kind, body []byte, a *linkArrival) error {
+	switch kind {
+	case wire.KindFragment:
+		m, err := wire.ConsumeFragment(body)
+		if err != nil {
+			return err
+		}
+		return l.stepWhole(now, l.takeFragment(now, m), a)
+	case wire.KindFragmentAck:
+		return given(wire.ConsumeFragmentAck, body, func(m wire.FragmentAck) { l.takeFragmentAck(now, m) })
+	case wire.KindStop:
+		return given(wire.ConsumeStop, body, func(m wire.Stop) { l.takeStop(now, m) })
+	}
+	return nil
+}
+
+// given reads a message and has it taken, unless it is malformed.
+func given[M any](consume func([]byte) (M, error), body []byte, take func(M)) error {
+	m, err := consume(body)
+	if err == nil {
+		take(m)
+	}
+	return err
+}
+
+// stepWhole takes a message that came as a transfer; only a Request, a Send or a Reply may.
+func (l *link) stepWhole(now time.Time, body []byte, a *linkArrival) error {
+	if body == nil {
+		return nil
+	}
+	err := wire.ErrField
+	if kind := wire.Kind(body[0]); kind == wire.KindRequest || kind == wire.KindReply || kind == wire.KindSend {
+		err = l.stepWith(now, kind, body[1:], body, a)
+	}
+	if err != nil {
+		l.letGo(body)
+	}
+	return err
+}
