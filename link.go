@@ -35,8 +35,8 @@ type carrier struct {
 	memory     *buffer.Budget // of reassembly, all links together
 	moving     *buffer.Budget // of replies under way as transfers
 	stored     *buffer.Budget // of replies that are kept
-	stats      counters
-	pendings   sync.Pool // of *pendingCall
+	unsent     atomic.Uint64  // replies that nobody took, or that found no room
+	pendings   sync.Pool      // of *pendingCall
 	sealing
 }
 

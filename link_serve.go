@@ -169,7 +169,7 @@ func (l *link) richer(r *linkRequest, frame []byte) *link {
 func (l *link) giveWay(now time.Time) {
 	l.mu.Lock()
 	if l.exchange != nil && l.served.moving.tail != nil {
-		l.stats.unsent.Add(1)
+		l.unsent.Add(1)
 		v := l.served.moving.tail
 		l.stopReply(v)
 		l.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
@@ -192,7 +192,7 @@ func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
 	case l.served.reserve(frame):
 		l.served.move(now, v, frame, l.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
 	default:
-		l.stats.unsent.Add(1)
+		l.unsent.Add(1)
 		l.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
 		buffer.Recycle(frame)
 	}
@@ -239,7 +239,7 @@ func (l *link) dropUnheard(now time.Time) {
 	for v := l.served.moving.head; v != nil && !now.Before(l.unheardAt()); v = l.served.moving.head {
 		l.stopReply(v)
 		l.served.drop(v)
-		l.stats.unsent.Add(1)
+		l.unsent.Add(1)
 	}
 }
 

@@ -36,6 +36,7 @@ type Node struct {
 	pool     *pool.Pool
 	provider provider
 	view     atomic.Pointer[view]
+	stats    counters
 	dice     atomic.Uint64   // state of random
 	roll     func(n int) int // random
 	calls    atomic.Uint64   // made to peers
