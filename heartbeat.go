@@ -196,6 +196,7 @@ func (n *Node) fail(links []uint64, text []byte) {
 	for _, link := range links {
 		if l := n.tokens.link(link); l != nil {
 			l.fail(outcome{code: wire.Unreachable, gone: true, body: text})
+			l.forgive()
 		}
 	}
 }

@@ -19,17 +19,16 @@ import (
 // carrier is what all links of a node share.
 type carrier struct {
 	transport  udp.Transport
-	log        *logQueue
-	details    pace.LogLimit // of the lines for debugging
 	process    *handshake.Process
 	cluster    uint64
 	own        atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
 	opens      atomic.Uint64                  // number of the last Open
-	tokens     tokenTable
-	table      atomic.Uint32 // version of our service table
+	table      atomic.Uint32                  // version of our service table
 	maxPacket  int
 	maxMessage int
-	silence    time.Duration // Config.AckTimeout
+	silence    time.Duration                          // Config.AckTimeout
+	nonce      func() uint32                          // draws what a peer cannot guess; never 0
+	resized    func(now time.Time, l *link, size int) // the packet size of a path is now another
 	timers     timers
 	circuits   atomic.Bool    // a breaker opened or closed: the loop is to publish it
 	memory     *buffer.Budget // of reassembly, all links together
@@ -99,7 +98,7 @@ type exchange struct {
 	receiving transfer.In
 	scratch   []byte // a message being encoded
 	resent    uint64 // requests sent more than once, for Stats
-	toldSize  int    // the packet size that the log was told of; 0: none
+	toldSize  int    // the packet size that others were told of; 0: none
 }
 
 // envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds: a name and metadata, or
@@ -284,9 +283,6 @@ func (l *link) close(o outcome) {
 func (l *link) fail(o outcome) {
 	l.mu.Lock()
 	running := l.endAll(o)
-	if o.gone {
-		l.forgive()
-	}
 	if l.exchange != nil {
 		l.path.stop()
 	}

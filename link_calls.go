@@ -259,7 +259,7 @@ func (l *link) resendRequest(now time.Time, slot uint16, c *callSlot) {
 // measure sends a Probe along with what is sent again, unless one has gone just now.
 func (l *link) measure(now time.Time) {
 	if l.watch.isDue(now, l.rtt.timeout()) {
-		say(l, l.watch.start(now, l.tokens.draw()))
+		say(l, l.watch.start(now, l.nonce()))
 	}
 }
 

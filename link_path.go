@@ -73,7 +73,10 @@ func (l *link) suspectPath(now time.Time) {
 
 // resize cuts transfers to the packet size. Those under way keep their fragments, unless these are too large now.
 func (l *link) resize(now time.Time) {
-	l.noteSize(now)
+	if size := l.path.size; size != max(l.toldSize, basePacket) {
+		l.toldSize = size
+		l.resized(now, l, size)
+	}
 	for _, t := range l.sending.Resize(transfer.FragmentSize(l.path.size)) {
 		l.restart(now, t.Id, t.Body)
 	}

@@ -55,7 +55,7 @@ func (l *link) prove(now time.Time) {
 	if l.exchange != nil {
 		rto = l.rtt.transferTimeout()
 	}
-	m := l.proof.ask(now, l.tokens.draw, rto)
+	m := l.proof.ask(now, l.nonce, rto)
 	var b [shortMessage]byte
 	out := &l.out
 	if len(out.ready) == 0 || len(out.ready) >= l.mayGo() {

@@ -53,9 +53,9 @@ func onLink(t *testing.T, test func(l *link, w *wireTap)) {
 		c := &carrier{
 			transport: w, process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Now()),
 			maxPacket: 1400, maxMessage: 1 << 20, silence: 3 * time.Second, memory: &buffer.Budget{Size: 8 << 20}, moving: new(buffer.Budget), stored: new(buffer.Budget),
+			nonce: rand.Uint32, resized: func(time.Time, *link, int) {},
 		}
 		c.timers.init(time.Now())
-		c.tokens.init(rand.Uint64)
 		time.Sleep(time.Second)
 		test(someLink(c, wire.PublicKey{2}), w)
 	})
@@ -69,9 +69,9 @@ func someLink(c *carrier, key wire.PublicKey) *link {
 // linkFrom is one of a process at an address.
 func linkFrom(c *carrier, key wire.PublicKey, addr netip.AddrPort) *link {
 	l, err := newLink(time.Now(), c, &handshake.Terms{
-		Rank: 1, Stamp: c.process.Stamp(time.Now()), TokenA: 0xa, KeyA: key, AddrA: addr, TokenB: c.tokens.open(0), KeyB: c.process.Key,
+		Rank: 1, Stamp: c.process.Stamp(time.Now()), TokenA: 0xa, KeyA: key, AddrA: addr, TokenB: rand.Uint64() | 1, KeyB: c.process.Key,
 	}, false, nil, 1)
-	if err != nil || !c.tokens.add(l) {
+	if err != nil {
 		panic("the link could not be made")
 	}
 	return l

@@ -15,24 +15,21 @@ import (
 const detailBurst = 100
 
 // isDebugging reports whether the log takes such lines. It is asked before one is made.
-func (c *carrier) isDebugging() bool { return c.log.wants(slog.LevelDebug) }
+func (n *Node) isDebugging() bool { return n.log.wants(slog.LevelDebug) }
 
 // detail says one, if the log takes them and there were not too many.
-func (c *carrier) detail(now time.Time, text string, args ...any) {
-	if !c.isDebugging() {
+func (n *Node) detail(now time.Time, text string, args ...any) {
+	if !n.isDebugging() {
 		return
 	}
-	if suppressed, ok := c.details.AllowOf(now, detailBurst); ok {
-		c.log.Debug(text, append(args, "suppressed", suppressed)...)
+	if suppressed, ok := n.details.AllowOf(now, detailBurst); ok {
+		n.log.Debug(text, append(args, "suppressed", suppressed)...)
 	}
 }
 
 // noteSize tells of another packet size.
-func (l *link) noteSize(now time.Time) {
-	if size := l.path.size; size != max(l.toldSize, basePacket) && l.isDebugging() {
-		l.toldSize = size
-		l.detail(now, "broach: the packet size of a path has changed", "addr", l.id.Addr, "bytes", size)
-	}
+func (n *Node) noteSize(now time.Time, l *link, size int) {
+	n.detail(now, "broach: the packet size of a path has changed", "addr", l.id.Addr, "bytes", size)
 }
 
 // noteOpens tells whom Opens go to.

@@ -37,6 +37,9 @@ type Node struct {
 	provider provider
 	view     atomic.Pointer[view]
 	stats    counters
+	log      *logQueue
+	details  pace.LogLimit // of the lines for debugging
+	tokens   tokenTable
 	dice     atomic.Uint64   // state of random
 	roll     func(n int) int // random
 	calls    atomic.Uint64   // made to peers
@@ -114,13 +117,14 @@ func (n *Node) serve() {
 // newNode wires the rooms of a node together.
 func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	now := time.Now()
-	n := &Node{cfg: cfg, pool: pool.New(pool.Limits(cfg.pool())), addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
+	n := &Node{cfg: cfg, pool: pool.New(pool.Limits(cfg.pool())), log: log, addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
 	n.carrier = carrier{
-		transport: t, log: log, cluster: wire.ClusterID(cfg.cluster()),
+		transport: t, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
 		memory: &buffer.Budget{Size: reassemblyNode * int64(cfg.maxMessage()+envelope), AtOnce: transfer.FirstRoom},
 		moving: &buffer.Budget{Size: max(replyMoving*buffer.Size(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
 		stored: &buffer.Budget{Size: replyStored},
+		nonce:  n.tokens.draw, resized: n.noteSize,
 	}
 	n.ring.Store(cfg.ring())
 	n.drawSecrets(now)

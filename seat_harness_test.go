@@ -13,6 +13,9 @@ import (
 func (n *Node) seat(now time.Time, i int, table []byte) *link {
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7000)
 	l := linkFrom(&n.carrier, wire.PublicKey{byte(i >> 8), byte(i)}, addr)
+	if !n.tokens.add(l) {
+		panic("the link has no place")
+	}
 	n.members.Made(now, l.id, l.token, l.order)
 	n.says(now, l, 1, wire.Announce{Hello: wire.Hello{Inc: 1, Addr: addr, Name: "app", HasTable: true, Table: table}})
 	return l

@@ -63,6 +63,7 @@ func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	(<-n.commands)(now)
 	n.tableAt = now
 	l := someLink(&n.carrier, wire.PublicKey{7})
+	require.True(t, n.tokens.add(l))
 	n.arrive(now, arrival{made: l})
 	n.carryOut(now)
 	l.told.Store(1)
