@@ -283,15 +283,15 @@ func (n *Node) changes(from, to *view) iter.Seq[Event] {
 // peerChanges yields what changed about one peer. A nil was is a peer not seen before.
 func (n *Node) peerChanges(was, is *member.View, yield func(Event) bool) bool {
 	m := n.member(is)
-	isNew := was == nil
-	if isNew {
+	if was == nil {
 		was = &member.View{}
-	}
-	if (isNew || was.State != is.State || was.Unreachable && !is.Unreachable) && !yield(Event{Kind: eventOf(is.State.News()), Member: m}) {
-		return false
-	}
-	if is.Unreachable && !was.Unreachable && !yield(Event{Kind: MemberUnreachable, Member: m}) {
-		return false
+		if !yield(Event{Kind: eventOf(is.State.News()), Member: m}) || is.Unreachable && !yield(Event{Kind: MemberUnreachable, Member: m}) {
+			return false
+		}
+	} else if was.State != is.State || is.State == member.Alive && was.Unreachable != is.Unreachable {
+		if !yield(Event{Kind: eventOf(is.News()), Member: m}) {
+			return false
+		}
 	}
 	tell := n.about(is, yield)
 	for change, name := range member.RowChanges(was, is) {

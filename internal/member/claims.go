@@ -92,16 +92,30 @@ func (m *Membership) accusedPeer(t wire.Target) *peer {
 // refute answers a claim about ourselves, [MEM-16]: to who made it at once, so that it hears us, and to all, but not for each
 // of many.
 func (m *Membership) refute(now time.Time, from *peer, t wire.Target) {
-	m.accused = m.moment(now)
+	m.noteAccused(now, from)
 	m.tell(from, wire.Ping{Nonce: m.rng.Uint64()})
 	if t.Inc < m.inc || t.Inc == incMax {
 		return
 	}
-	m.inc = t.Inc + 1
 	if at := m.moment(now); m.refuted == 0 || at >= m.refuted+moment(refuteEvery) {
-		m.refuted = at
+		m.refuted, m.inc = at, t.Inc+1 // both at once: whoever knows of another one than the rest does not count when it doubts us
 		m.announceAll(now)
 	}
+}
+
+// noteAccused notes that this node is called suspect or offline. One may lie; behind a cut there are several.
+func (m *Membership) noteAccused(now time.Time, from *peer) {
+	at := m.moment(now)
+	if a := m.accuser; a.boot != 0 && a.boot != from.Boot && at < a.at+moment(accusedFor) {
+		m.accused = at
+	}
+	m.accuser = accusation{from.Boot, at}
+}
+
+// accusation is the latest of this node.
+type accusation struct {
+	boot uint64 // whose it is; 0: nobody's
+	at   moment
 }
 
 // onSuspect hears that another doubts a peer. Some of us find out for themselves.
@@ -143,9 +157,19 @@ func (m *Membership) answerDoubt(now time.Time, from *peer, t wire.Target) {
 	case p == nil || !p.isMember() || p.isDoubted() || m.isLeftToOthers():
 	case m.wasLooked(now, p) && p.heard > p.inquiry.looked:
 		m.tell(from, wire.Vouch{Target: p.target()})
-	case t.Inc < p.inc && m.mayLook(now, p):
+	case t.Inc < p.inc && m.mayHelp(now, p):
 		m.onHelp(now, from, t)
 	}
+}
+
+// mayHelp reports whether one more Suspect that counts no more is answered as Help, and notes it. It does not stand in the way of one that counts.
+func (m *Membership) mayHelp(now time.Time, p *peer) bool {
+	q, at := p.inquire(), m.moment(now)
+	if q.helped != 0 && at < q.helped+moment(accuseEvery) {
+		return false
+	}
+	q.helped = at
+	return true
 }
 
 // onOffline hears that another has given a peer up. It is a witness, and it may be believed as soon as our own Pings were in

@@ -10,6 +10,7 @@ import (
 
 const (
 	healEvery = 500 * time.Millisecond // between two rounds
+	healPause = 10 * time.Millisecond  // between two of those that one who came back begins
 	healSeeds = 8                      // that are contacted in one
 )
 
@@ -36,6 +37,21 @@ func (m *Membership) tickHealing(now time.Time) {
 	}
 	if len(offline)+len(m.joining.guises) > 0 || slices.ContainsFunc(m.joining.seeds, m.isAbsent) {
 		m.planHealing(now)
+	}
+}
+
+// contactOffline contacts all that are offline, because one of them came back: a cut has healed, and the others behind it are there as well. When many
+// come back at once, one of them is enough.
+func (m *Membership) contactOffline(now time.Time) {
+	at := m.moment(now)
+	if m.healed != 0 && at < m.healed+moment(healPause) {
+		return
+	}
+	m.healed = at
+	for _, p := range m.peers.list {
+		if p.state == Offline {
+			m.contact(now, p.Addr)
+		}
 	}
 }
 

@@ -242,9 +242,5 @@ func (m *Membership) revive(now time.Time, p *peer) {
 		p.draining = false
 		return
 	}
-	for _, other := range m.peers.list { // a cut has healed: the others behind it are there as well
-		if other.state == Offline {
-			m.contact(now, other.Addr)
-		}
-	}
+	m.contactOffline(now)
 }

@@ -2,6 +2,7 @@ package member
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -179,5 +180,24 @@ func TestHalvesComeTogether(t *testing.T) {
 			}
 			return true
 		}))
+	}
+}
+
+// [MEM-17] all other offline peers are contacted at once, but not within 10 ms of the last time: of each pair that a cut had parted a few Opens go, however
+// many pairs there are.
+func TestHealingSendsFewOpens(t *testing.T) {
+	for _, size := range []int{10, 50, 100} {
+		s := newSociety(t)
+		all := s.grow(size)
+		half := func(c *citizen) bool { return slices.Index(all, c) < size/2 }
+		s.cut = func(from, to *citizen) bool { return half(from) != half(to) }
+		s.run(5 * time.Second)
+		opens := 0
+		s.opened = func(*citizen, netip.AddrPort) { opens++ }
+		s.cut = nil
+		s.until(2*time.Second, "all see all", s.allMeet)
+		pairs := size / 2 * (size / 2)
+		t.Logf("%d Opens for %d pairs", opens, pairs)
+		require.Less(t, opens, 10*pairs)
 	}
 }

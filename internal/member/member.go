@@ -1,6 +1,7 @@
 // Package member is what a node believes of the cluster, PROTOCOL.md section 4. It is pure: messages and the time go in, effects come out. Its parts:
 //
 //	member.go      what comes in, what goes out
+//	config.go      what the node says
 //	peer.go        one peer, and the set of them
 //	contact.go     addresses that do not answer yet
 //	tie.go         how an Offer or a Confirm becomes a link of a peer
@@ -38,32 +39,6 @@ import (
 	"broach/internal/wire"
 )
 
-// Timing is how often a node beats to its peers, and how long it waits for them. All of it is set: PROTOCOL.md 4.3 has the defaults.
-type Timing struct {
-	Interval   time.Duration // least time between two beats to the same peer
-	Budget     int           // beats a second, to all peers together
-	Tick       time.Duration // how often the loop looks at its clocks
-	Margin     time.Duration // how far a beat may be later than promised before the peer is probed
-	ProbeEvery time.Duration // time between two Pings of a probe
-	Probes     int           // unanswered Pings before the peer is suspected
-	Grace      time.Duration // how long a suspected peer may refute before it is offline
-	Forget     time.Duration // how long an offline peer is still contacted
-}
-
-// Config is what the membership must know of its node.
-type Config struct {
-	Self          netip.AddrPort
-	Boot          uint64
-	Name, Version string
-	Tags          []wire.Tag
-	Heartbeat     Timing // complete
-	MaxPeers      int
-
-	Open   func(offers int32) uint64                                       // draws the token of an opening, of which the reader knows from then on
-	Terms  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms // of the link that an Offer begins
-	IsBusy func(now time.Time, link uint64) bool                           // calls are in flight on it, and it was heard lately
-}
-
 // Membership is the state. It is stepped by one goroutine.
 type Membership struct {
 	cfg   Config
@@ -89,12 +64,14 @@ type Membership struct {
 	rotation rotation // of the beats
 	pulse    pulse
 	claims   []claim // being repeated
-	accused  moment  // when another last called us suspect or offline; 0: never
-	refuted  moment  // when we last announced that we live; 0: never
-	helps    []help  // probes on behalf of others
+	accuser  accusation
+	accused  moment // when a second one last called us suspect or offline, soon after the first; 0: never
+	refuted  moment // when we last announced that we live; 0: never
+	helps    []help // probes on behalf of others
 	draining draining
 	parting  parting
 	healAt   time.Time
+	healed   moment         // when all who are offline were last contacted because one came back; 0: never
 	askedAll time.Time      // when all were last asked whether they hold our links
 	listAt   time.Time      // when a List may be sent again to mend somebody's view
 	lists    pace.Allowance // of messages of List

@@ -395,6 +395,6 @@ func (m *Membership) setState(now time.Time, p *peer, s State) {
 	if before != p.isMember() {
 		m.digest ^= wire.Digest(p.Process)
 	}
-	m.tellOf(s.News(), p)
+	m.tellOf(p.news(), p)
 	m.schedule(p)
 }

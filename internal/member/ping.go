@@ -22,6 +22,7 @@ type inquiry struct {
 	doubted   moment          // when we last told others of our doubt
 	witnesses []*peer         // who were asked during the probe: 3 for every other of Heartbeat.Probes at most
 	looked    moment          // when a claim of others was last looked into
+	helped    moment          // when one that counts no more was last answered as Help
 }
 
 // ping is one that may be answered.

@@ -94,3 +94,24 @@ func TestWhoWasForgottenByOneSideHearsItsBeats(t *testing.T) {
 		require.EqualValues(t, b.of(a).tie.beats.in, a.of(b).tie.beats.out)
 	}
 }
+
+// Who is out of reach and then doubted is told to be out of reach again, and not up, when another vouches for it.
+func TestTheUnreachableIsNeverToldAsUp(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	a, cut, liar := all[0], all[1], all[2]
+	s.cut = func(from, to *citizen) bool { return from == cut && to == a || from == a && to == cut }
+	s.until(10*time.Second, "it is out of reach", func() bool { return a.of(cut).unreachable })
+	before := len(a.events)
+	s.forge(a, a.linkTo(liar), wire.Suspect{Target: a.of(cut).target()})
+	s.run(20 * time.Second)
+	require.True(t, a.of(cut).unreachable)
+	for _, e := range a.events[before:] {
+		require.NotEqual(t, NewsUp, e.News)
+	}
+	p := a.of(cut)
+	a.setState(s.now, p, Suspect)
+	a.revive(s.now, p)
+	require.Equal(t, NewsUnreachable, a.out.Events[len(a.out.Events)-1].News)
+	require.Equal(t, NewsUnreachable, p.view(nil).News())
+}

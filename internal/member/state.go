@@ -32,9 +32,25 @@ func (n News) String() string {
 	return [...]string{"up", "suspect", "offline", "left", "unreachable"}[n]
 }
 
-// News is what a state is to those who are told of it.
+// News is what a state is to those who are told of it, of a peer that is reached.
 func (s State) News() News {
 	return [...]News{Alive: NewsUp, Suspect: NewsSuspect, Offline: NewsOffline, Left: NewsLeft}[s]
+}
+
+// news is what a peer is to those who are told of it. One that is alive may be out of reach from here.
+func (p *peer) news() News {
+	if p.state == Alive && p.unreachable {
+		return NewsUnreachable
+	}
+	return p.state.News()
+}
+
+// News is what is told of the peer.
+func (v *View) News() News {
+	if v.State == Alive && v.Unreachable {
+		return NewsUnreachable
+	}
+	return v.State.News()
 }
 
 func (s State) String() string { return [...]string{"alive", "suspect", "offline", "left"}[s] }

@@ -1,0 +1,35 @@
+package member
+
+import (
+	"net/netip"
+	"time"
+
+	"broach/internal/handshake"
+	"broach/internal/wire"
+)
+
+// Timing is how often a node beats to its peers, and how long it waits for them. All of it is set: PROTOCOL.md 4.3 has the defaults.
+type Timing struct {
+	Interval   time.Duration // least time between two beats to the same peer
+	Budget     int           // beats a second, to all peers together
+	Tick       time.Duration // how often the loop looks at its clocks
+	Margin     time.Duration // how far a beat may be later than promised before the peer is probed
+	ProbeEvery time.Duration // time between two Pings of a probe
+	Probes     int           // unanswered Pings before the peer is suspected
+	Grace      time.Duration // how long a suspected peer may refute before it is offline
+	Forget     time.Duration // how long an offline peer is still contacted
+}
+
+// Config is what the membership must know of its node.
+type Config struct {
+	Self          netip.AddrPort
+	Boot          uint64
+	Name, Version string
+	Tags          []wire.Tag
+	Heartbeat     Timing // complete
+	MaxPeers      int
+
+	Open   func(offers int32) uint64                                       // draws the token of an opening, of which the reader knows from then on
+	Terms  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms // of the link that an Offer begins
+	IsBusy func(now time.Time, link uint64) bool                           // calls are in flight on it, and it was heard lately
+}
