@@ -103,19 +103,13 @@ func (m *Membership) refute(now time.Time, from *peer, t wire.Target) {
 	}
 }
 
-// noteAccused notes that this node is called suspect or offline. One may lie; behind a cut there are several.
+// noteAccused notes that this node is called suspect or offline. Who goes on to say so, though it was answered, lies, or does not hear us.
 func (m *Membership) noteAccused(now time.Time, from *peer) {
-	at := m.moment(now)
-	if a := m.accuser; a.boot != 0 && a.boot != from.Boot && at < a.at+moment(accusedFor) {
+	q, at := from.inquire(), m.moment(now)
+	if q.accused == 0 || at >= q.accused+moment(accusesAgain) {
 		m.accused = at
 	}
-	m.accuser = accusation{from.Boot, at}
-}
-
-// accusation is the latest of this node.
-type accusation struct {
-	boot uint64 // whose it is; 0: nobody's
-	at   moment
+	q.accused = at
 }
 
 // onSuspect hears that another doubts a peer. Some of us find out for themselves.

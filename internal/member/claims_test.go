@@ -70,15 +70,15 @@ func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 }
 
 // [MEM-30] the first of them sent two round trips ago, and 100 ms. Two round trips count as 660 ms while none was measured, and when
-// two others called this node itself suspect or offline later than 1 s before the first of these Pings. They count as no more than that. Who has sent fewer since a Suspect sends the rest at
+// another, which had not done so for 10 s, called this node itself suspect or offline later than 1 s before the first of these Pings. They count as no more than that. Who has sent fewer since a Suspect sends the rest at
 // 30 ms. Who has heard no Suspect begins to ping so
 func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 	for name, test := range map[string]struct {
 		trip    time.Duration
 		suspect time.Duration // how long before the Offline
-		accused time.Duration // how long before that a was itself called so, by two; 0: never
+		accused time.Duration // how long before that a was itself called so; 0: never
 		takes   time.Duration
-		alone   bool // by one
+		again   bool // and 9 s before that, by the same
 	}{
 		"no Suspect":                   {time.Millisecond, 0, 0, 150 * time.Millisecond, false},
 		"no Suspect, nothing measured": {0, 0, 0, 660 * time.Millisecond, false},
@@ -88,7 +88,7 @@ func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 		"all Pings sent":               {time.Millisecond, 299 * time.Millisecond, 0, 0, false},
 		"accused itself":               {time.Millisecond, 299 * time.Millisecond, 980 * time.Millisecond, 361 * time.Millisecond, false},
 		"accused itself before":        {time.Millisecond, 299 * time.Millisecond, 1001 * time.Millisecond, 0, false},
-		"accused by a liar":            {time.Millisecond, 299 * time.Millisecond, 980 * time.Millisecond, 0, true},
+		"accused by a liar again":      {time.Millisecond, 299 * time.Millisecond, 980 * time.Millisecond, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSociety(t)
@@ -97,10 +97,12 @@ func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 			p := a.of(target)
 			p.trip = uint32(test.trip.Microseconds())
 			if test.accused > 0 {
-				s.forge(a, a.linkTo(liar), wire.Suspect{Target: wire.Target{Addr: a.cfg.Self, Boot: a.cfg.Boot}})
-				if !test.alone {
-					s.forge(a, a.linkTo(all[3]), wire.Offline{Target: wire.Target{Addr: a.cfg.Self, Boot: a.cfg.Boot}})
+				itself := wire.Target{Addr: a.cfg.Self, Boot: a.cfg.Boot}
+				if test.again {
+					s.forge(a, a.linkTo(liar), wire.Suspect{Target: itself})
+					s.run(9 * time.Second)
 				}
+				s.forge(a, a.linkTo(liar), wire.Suspect{Target: itself})
 				s.run(test.accused)
 			}
 			s.cut = func(from, to *citizen) bool { return from == target || to == target }

@@ -64,10 +64,9 @@ type Membership struct {
 	rotation rotation // of the beats
 	pulse    pulse
 	claims   []claim // being repeated
-	accuser  accusation
-	accused  moment // when a second one last called us suspect or offline, soon after the first; 0: never
-	refuted  moment // when we last announced that we live; 0: never
-	helps    []help // probes on behalf of others
+	accused  moment  // when one that had not done so lately called us suspect or offline; 0: never
+	refuted  moment  // when we last announced that we live; 0: never
+	helps    []help  // probes on behalf of others
 	draining draining
 	parting  parting
 	healAt   time.Time

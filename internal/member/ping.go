@@ -10,6 +10,7 @@ import (
 const (
 	pingsKept     = 32                     // to so many of the latest Pings to a peer an answer counts: those of 0.6 s at least
 	accusedFor    = time.Second            // so long who was called suspect itself does not trust a short round trip
+	accusesAgain  = 10 * time.Second       // who called it so before is not listened to sooner
 	leastPatience = 100 * time.Millisecond // what a peer has to answer before another is believed that it does not
 )
 
@@ -22,6 +23,7 @@ type inquiry struct {
 	doubted   moment          // when we last told others of our doubt
 	witnesses []*peer         // who were asked during the probe: 3 for every other of Heartbeat.Probes at most
 	looked    moment          // when a claim of others was last looked into
+	accused   moment          // when it last called this node suspect or offline; 0: never
 	helped    moment          // when one that counts no more was last answered as Help
 }
 
