@@ -156,6 +156,9 @@ func (s *schedule) move() {
 	s.live[j], s.seedsOf[j], s.well[j] = s.live[i], s.seedsOf[i], time.Now()
 	delete(s.live, i)
 	s.ended = append(s.ended, i)
+	for k := range s.stopped {
+		s.missed[k] = true
+	}
 }
 
 // lodger is a process whose address is held by another, or by nobody.
@@ -224,8 +227,12 @@ func (s *schedule) goOn() {
 	for _, i := range slices.Sorted(maps.Keys(s.stopped)) {
 		s.stopped[i]()
 		s.well[i] = time.Now()
+		if s.missed[i] {
+			s.well[i] = time.Now().Add(10 * time.Second)
+		}
 	}
 	clear(s.stopped)
+	clear(s.missed)
 }
 
 // slow makes all ways long, or short again.

@@ -30,6 +30,7 @@ type schedule struct {
 	seedsOf map[int][]int     // of the live ones
 	ended   []int             // where nobody is any more
 	stopped map[int]func()    // how they go on
+	missed  map[int]bool      // those of them who have missed that another moved: they have yet to meet it there
 	lent    map[int]*lodger   // who has lost its address to another process, or to nobody
 	well    map[int]time.Time // since when a node has run without a pause
 	next    int               // index of the next node
@@ -58,7 +59,7 @@ var (
 
 func newSchedule(c *cluster, size int, seed uint64, loss float64) *schedule {
 	s := &schedule{
-		cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), began: time.Now(), live: map[int]*Node{}, seedsOf: map[int][]int{}, stopped: map[int]func(){},
+		cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), began: time.Now(), live: map[int]*Node{}, seedsOf: map[int][]int{}, stopped: map[int]func(){}, missed: map[int]bool{},
 		lent: map[int]*lodger{}, well: map[int]time.Time{}, loss: loss,
 	}
 	s.setDelay(usualDelay)
