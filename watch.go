@@ -108,7 +108,7 @@ func wireTags(tags map[string]string) []wire.Tag {
 
 // Event is a change in the cluster, or in how this node calls it. Service is the function that a ServiceAdded, ServiceRemoved, ServicePaused,
 // ServiceResumed, CircuitOpened or CircuitClosed is about. A member that goes offline or leaves
-// takes its functions with it: there is no ServiceRemoved for each.
+// takes its functions with it: there is no ServiceRemoved for each. When it is up again it brings them: there is a ServiceAdded for each.
 type Event struct {
 	Kind    EventKind
 	Member  Member
@@ -293,6 +293,12 @@ func (n *Node) peerChanges(was, is *member.View, yield func(Event) bool) bool {
 			return false
 		}
 	}
+	switch {
+	case isGone(is.State):
+		return true // with its functions
+	case isGone(was.State):
+		was = &member.View{} // it brings them again
+	}
 	tell := n.about(is, yield)
 	for change, name := range member.RowChanges(was, is) {
 		if !tell(rowEventOf(change), name) {
@@ -301,6 +307,9 @@ func (n *Node) peerChanges(was, is *member.View, yield func(Event) bool) bool {
 	}
 	return true
 }
+
+// isGone reports that a peer is no member any more.
+func isGone(s member.State) bool { return s == member.Offline || s == member.Left }
 
 // about yields events of a peer's functions.
 func (n *Node) about(p *member.View, yield func(Event) bool) func(EventKind, string) bool {
@@ -311,7 +320,7 @@ func (n *Node) about(p *member.View, yield func(Event) bool) func(EventKind, str
 
 // peerGone yields the end of a peer that is not known any more: replaced by another process, or forgotten.
 func (n *Node) peerGone(p *member.View, yield func(Event) bool) bool {
-	if p.State == member.Offline || p.State == member.Left {
+	if isGone(p.State) {
 		return true
 	}
 	m := n.member(p)

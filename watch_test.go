@@ -61,7 +61,7 @@ func TestWatchTellsTheStateThenTheChanges(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		c.net.Resume(first.Addr())
 		time.Sleep(5 * time.Second)
-		require.Equal(c.t, []string{"member suspect: node1", "member offline: node1", "member up: node1"}, take(eventc))
+		require.Equal(c.t, []string{"member suspect: node1", "member offline: node1", "member up: node1", "service added: node1 b"}, take(eventc))
 
 		first.Close()
 		time.Sleep(time.Second)
@@ -127,7 +127,7 @@ func TestASlowReaderGetsMergedChanges(t *testing.T) {
 func TestEventsAddUp(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		c.startAll(4)
-		n, members, services := c.nodes[0], map[netip.AddrPort]State{}, map[string]int{}
+		n, members, services := c.nodes[0], map[netip.AddrPort]State{}, map[netip.AddrPort][]string{}
 		ctx, cancel := context.WithCancel(c.t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -136,9 +136,13 @@ func TestEventsAddUp(t *testing.T) {
 				switch e.Kind {
 				case ServiceAdded:
 					require.Contains(c.t, members, e.Member.Addr, "a member comes before its services")
-					services[e.Service]++
+					require.NotContains(c.t, services[e.Member.Addr], e.Service, "it is added once")
+					services[e.Member.Addr] = append(services[e.Member.Addr], e.Service)
 				case ServiceRemoved:
-					services[e.Service]--
+					services[e.Member.Addr] = slices.DeleteFunc(services[e.Member.Addr], func(s string) bool { return s == e.Service })
+				case MemberOffline, MemberLeft:
+					delete(services, e.Member.Addr)
+					members[e.Member.Addr] = e.Member.State
 				default:
 					members[e.Member.Addr] = e.Member.State
 				}
@@ -151,12 +155,19 @@ func TestEventsAddUp(t *testing.T) {
 		require.NoError(c.t, c.nodes[2].Unregister("own1"))
 		time.Sleep(time.Second)
 		c.nodes[3].Close()
-		time.Sleep(time.Second)
+		c.net.Cut(addrsOf(c.nodes[:1]), addrsOf(c.nodes[1:]))
+		time.Sleep(5 * time.Second)
+		require.NoError(c.t, c.nodes[1].Unregister("own0"))
+		require.NoError(c.t, c.nodes[1].Register("new0", func() {}))
+		c.net.Heal()
+		time.Sleep(2 * time.Second)
 		cancel()
 		<-ended
 		require.Equal(c.t, map[netip.AddrPort]State{addrOf(1): Alive, addrOf(2): Alive, addrOf(3): Left}, members)
-		maps.DeleteFunc(services, func(_ string, providers int) bool { return providers == 0 })
-		require.Equal(c.t, map[string]int{"all": 3, "own0": 1, "own2": 1}, services)
+		for _, list := range services {
+			slices.Sort(list)
+		}
+		require.Equal(c.t, map[netip.AddrPort][]string{addrOf(1): {"all", "new0"}, addrOf(2): {"all"}}, services)
 	})
 }
 
