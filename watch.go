@@ -282,28 +282,32 @@ func (n *Node) changes(from, to *view) iter.Seq[Event] {
 
 // peerChanges yields what changed about one peer. A nil was is a peer not seen before.
 func (n *Node) peerChanges(was, is *member.View, yield func(Event) bool) bool {
-	m := n.member(is)
-	if was == nil {
-		was = &member.View{}
-		if !yield(Event{Kind: eventOf(is.State.News()), Member: m}) || is.Unreachable && !yield(Event{Kind: MemberUnreachable, Member: m}) {
-			return false
-		}
-	} else if was.State != is.State || is.State == member.Alive && was.Unreachable != is.Unreachable {
-		if !yield(Event{Kind: eventOf(is.News()), Member: m}) {
-			return false
-		}
+	if !n.stateChanges(was, is, yield) {
+		return false
 	}
 	switch {
 	case isGone(is.State):
 		return true // with its functions
-	case isGone(was.State):
-		was = &member.View{} // it brings them again
+	case was == nil || isGone(was.State):
+		was = &member.View{} // it brings them, if it was here before again
 	}
 	tell := n.about(is, yield)
 	for change, name := range member.RowChanges(was, is) {
 		if !tell(rowEventOf(change), name) {
 			return false
 		}
+	}
+	return true
+}
+
+// stateChanges yields what became of a peer. Who comes, or comes back, does so before it is told to be out of reach.
+func (n *Node) stateChanges(was, is *member.View, yield func(Event) bool) bool {
+	tell := func(news member.News) bool { return yield(Event{Kind: eventOf(news), Member: n.member(is)}) }
+	switch {
+	case was == nil || isGone(was.State) && was.State != is.State:
+		return tell(is.State.News()) && (!is.Unreachable || tell(member.NewsUnreachable))
+	case was.State != is.State || is.State == member.Alive && was.Unreachable != is.Unreachable:
+		return tell(is.News())
 	}
 	return true
 }

@@ -10,7 +10,8 @@ import (
 
 const (
 	healEvery = 500 * time.Millisecond // between two rounds
-	healPause = 10 * time.Millisecond  // between two of those that one who came back begins
+	healPause = 10 * time.Millisecond  // between two of those that one who came back begins, and
+	healEach  = time.Second / 2000     // for each Open of the first
 	healSeeds = 8                      // that are contacted in one
 )
 
@@ -43,16 +44,17 @@ func (m *Membership) tickHealing(now time.Time) {
 // contactOffline contacts all that are offline, because one of them came back: a cut has healed, and the others behind it are there as well. When many
 // come back at once, one of them is enough.
 func (m *Membership) contactOffline(now time.Time) {
-	at := m.moment(now)
-	if m.healed != 0 && at < m.healed+moment(healPause) {
+	if m.moment(now) < m.healNext {
 		return
 	}
-	m.healed = at
+	opens := 0
 	for _, p := range m.peers.list {
 		if p.state == Offline {
 			m.contact(now, p.Addr)
+			opens++
 		}
 	}
+	m.healNext = m.moment(now.Add(max(healPause, time.Duration(opens)*healEach)))
 }
 
 // some draws up to k addresses.

@@ -201,3 +201,29 @@ func TestHealingSendsFewOpens(t *testing.T) {
 		require.Less(t, opens, 10*pairs)
 	}
 }
+
+// [MEM-17] nor 0.5 ms for each that was contacted then: one that comes and goes does not have the others contact all who are dead again and again.
+func TestWhoFlapsCausesFewOpens(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(60)
+	a, flapping := all[0], all[1:21]
+	for _, c := range all[21:] {
+		c.dead = true
+	}
+	s.until(20*time.Second, "they are offline", func() bool { return a.in(Offline) == 39 })
+	opens := 0
+	s.opened = func(from *citizen, _ netip.AddrPort) {
+		if from == a {
+			opens++
+		}
+	}
+	const rounds = 200
+	for i := range rounds { // one each millisecond
+		a.takeOffline(s.now, a.of(flapping[i%len(flapping)]))
+		a.revive(s.now, a.of(flapping[i%len(flapping)]))
+		s.collect(a)
+		s.run(time.Millisecond)
+	}
+	t.Logf("%d Opens in %d ms", opens, rounds)
+	require.Less(t, opens, 39*(1+rounds/20)+100, "each of the dead once in 20 ms, and what is sent again")
+}

@@ -70,7 +70,7 @@ type Membership struct {
 	draining draining
 	parting  parting
 	healAt   time.Time
-	healed   moment         // when all who are offline were last contacted because one came back; 0: never
+	healNext moment         // from when all who are offline may be contacted because one came back
 	askedAll time.Time      // when all were last asked whether they hold our links
 	listAt   time.Time      // when a List may be sent again to mend somebody's view
 	lists    pace.Allowance // of messages of List
