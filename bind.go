@@ -48,7 +48,7 @@ func (b *binding) call(in []reflect.Value) []reflect.Value {
 		return b.failed(failed)
 	}
 	out, err := codec.DecodeResults(p.body, b.results)
-	b.caller.node.freePending(p)
+	b.caller.node.wires.freePending(p)
 	if err != nil {
 		return b.failed(b.caller.own(err))
 	}
@@ -144,7 +144,7 @@ func callTyped[R any](ctx context.Context, c *Caller, args codec.TypedArguments,
 		return none, failed
 	}
 	v, err := codec.DecodeOne(p.body, read)
-	c.node.freePending(p)
+	c.node.wires.freePending(p)
 	if err != nil {
 		return v, c.own(err)
 	}

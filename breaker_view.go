@@ -22,7 +22,7 @@ func (l *link) noteCircuit() {
 
 // noteCircuits has the view made anew when a breaker opened or closed, and now and then while one is open.
 func (n *Node) noteCircuits(now time.Time) {
-	changed := n.circuits.Swap(false)
+	changed := n.wires.circuits.Swap(false)
 	if !changed && (n.circuitsAt.IsZero() || now.Before(n.circuitsAt)) {
 		return
 	}

@@ -56,7 +56,7 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 		return none, failed
 	}
 	v, err := codec.DecodeAs[R](p.body)
-	c.node.freePending(p)
+	c.node.wires.freePending(p)
 	if err != nil {
 		return v, c.own(err)
 	}
@@ -184,7 +184,7 @@ func (c *Caller) isHereOnly() bool {
 
 // encode appends the arguments to a message.
 func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
-	head, most := len(frame.B), c.node.maxMessage
+	head, most := len(frame.B), c.node.wires.maxMessage
 	var err error
 	frame.B, err = args.Append(frame.B, most)
 	if errors.Is(err, codec.ErrSize) || len(frame.B)-head > most {
@@ -205,7 +205,7 @@ func (c *Caller) ended(node netip.AddrPort, p *pendingCall) (*pendingCall, *Erro
 	e := c.at(node, c.fail(Code(p.code), Executed(p.executed), strings.ToValidUTF8(string(p.body), "\uFFFD")))
 	e.cause = readCauses(p.causes)
 	e.gone = p.gone
-	c.node.freePending(p)
+	c.node.wires.freePending(p)
 	return nil, e
 }
 
@@ -221,7 +221,7 @@ func (c *Caller) Send(ctx context.Context, args ...any) error {
 	if failed != nil {
 		return failed
 	}
-	c.node.freePending(p)
+	c.node.wires.freePending(p)
 	return nil
 }
 

@@ -19,7 +19,7 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*pendingCa
 		frame.Release()
 		return nil, err
 	}
-	r := &request{provider: &c.node.provider, function: f, meta: decodeMeta(out.meta), pending: c.node.newPending()}
+	r := &request{provider: &c.node.provider, function: f, meta: decodeMeta(out.meta), pending: c.node.wires.newPending()}
 	r.args, r.deadline = frame, out.deadline
 	if out.oneWay {
 		return c.localOneWay(ctx, r)
@@ -73,7 +73,7 @@ func (c *Caller) submit(ctx context.Context, r *request) *Error {
 	err := c.node.pool.Submit(ctx, r)
 	if err != nil {
 		r.args.Release()
-		c.node.freePending(r.pending)
+		c.node.wires.freePending(r.pending)
 		return c.unsubmitted(ctx, err)
 	}
 	return nil

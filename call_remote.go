@@ -133,10 +133,10 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, l *link, out outCal
 		return nil, err
 	}
 	frame.B = wire.SetLength(frame.B)
-	p := c.node.newPending()
+	p := c.node.wires.newPending()
 	slot, seq, err := l.call(now, out.deadline, frame, p)
 	if err != nil {
-		c.node.freePending(p)
+		c.node.wires.freePending(p)
 		return nil, c.unsent(l, err)
 	}
 	return c.wait(ctx, l, slot, seq, p)
@@ -156,7 +156,7 @@ func (c *Caller) wait(ctx context.Context, l *link, slot uint16, seq uint32, p *
 	case <-p.donec:
 	case <-ctx.Done():
 		if l.abandon(slot, seq) {
-			c.node.freePending(p)
+			c.node.wires.freePending(p)
 			return nil, c.at(l.id.Addr, c.over(ctx, Maybe))
 		}
 		<-p.donec

@@ -111,7 +111,7 @@ func TestManyLargeMessages(t *testing.T) {
 			require.NoError(t, err)
 		}
 		for _, n := range c.nodes {
-			require.Zero(t, n.memory.Used())
+			require.Zero(t, n.wires.memory.Used())
 		}
 	})
 }

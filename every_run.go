@@ -251,6 +251,6 @@ func (t *Timer) tellOne(l *link, notice *turnNotice) {
 	args := codec.Arguments{List: []any{since.Microseconds(), notice.over}}
 	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l, outCall{Arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
 	if failed == nil {
-		t.node.freePending(p)
+		t.node.wires.freePending(p)
 	}
 }

@@ -90,7 +90,7 @@ func TestWhatIsSaidInPlaceOfALargeReply(t *testing.T) {
 			"the caller has dropped it": {Unreachable, nil, func(a, b *linkSide) {
 				b.hear(forge(a, b, wire.Stop{Transfer: 1, ByReceiver: true, Code: wire.Code(Unreachable)}.Append(nil)))
 			}},
-			"there is no room":       {Overloaded, func(b *linkSide) { b.moving.Size = 1 << 10 }, func(_, _ *linkSide) {}},
+			"there is no room":       {Overloaded, func(b *linkSide) { b.wires.moving.Size = 1 << 10 }, func(_, _ *linkSide) {}},
 			"another needs its room": {Overloaded, nil, func(_, b *linkSide) { b.link.giveWay(time.Now()) }},
 			"it is not acknowledged": {Unreachable, nil, func(a, b *linkSide) {
 				b.step(10 * time.Second)

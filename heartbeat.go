@@ -68,7 +68,7 @@ func (n *Node) loop() {
 		case command := <-n.commands:
 			command(time.Now())
 			now = time.Now() // whatever it took, or if the process was stopped meanwhile: what is due is judged by the present
-		case <-n.timers.wakec:
+		case <-n.wires.timers.wakec:
 			now = time.Now()
 		case <-timer.C:
 			now = time.Now() // not the timer's: after a stall that one is old
@@ -113,8 +113,8 @@ func (n *Node) receive(now time.Time, in inbound) {
 // step does all that is due and returns when to step next.
 func (n *Node) step(now time.Time) time.Time {
 	n.log.ask(now)
-	n.timers.wake.Store(math.MaxInt64) // a link that becomes due from here on wakes the loop
-	due, silent := n.timers.run(now)
+	n.wires.timers.wake.Store(math.MaxInt64) // a link that becomes due from here on wakes the loop
+	due, silent := n.wires.timers.run(now)
 	for _, l := range silent {
 		n.noteSilent(now, l)
 		n.members.Unanswered(now, l.token)
@@ -143,7 +143,7 @@ func (n *Node) step(now time.Time) time.Time {
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}
-	n.timers.settle(n.timers.stamp(next))
+	n.wires.timers.settle(n.wires.timers.stamp(next))
 	return next
 }
 
@@ -236,7 +236,7 @@ func (n *Node) takeDown(now time.Time) {
 		l.close(outcome{code: wire.Closed, body: textClosed})
 	}
 	n.publish(now)
-	if err := n.transport.Close(); err != nil {
+	if err := n.wires.transport.Close(); err != nil {
 		n.log.Warn("broach: closing the socket", "err", err)
 	}
 }

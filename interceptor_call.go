@@ -98,7 +98,7 @@ func (in *interception) next(ctx context.Context, call *Invocation) (any, error)
 		return nil, failed
 	}
 	in.ran.end(Yes)
-	defer in.caller.node.freePending(p)
+	defer in.caller.node.wires.freePending(p)
 	if in.decode == nil {
 		return nil, nil
 	}

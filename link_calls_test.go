@@ -98,7 +98,7 @@ func TestClosedLinkFailsItsCalls(t *testing.T) {
 		a.link.close(outcome{code: wire.Unreachable, body: textRestart})
 		small.require(t, Unreachable, Maybe)
 		large.require(t, Unreachable, Maybe)
-		_, _, err := a.link.call(time.Now(), time.Now().Add(time.Second), requestFrame("f", nil), a.newPending())
+		_, _, err := a.link.call(time.Now(), time.Now().Add(time.Second), requestFrame("f", nil), a.wires.newPending())
 		require.ErrorIs(t, err, errLinkDown)
 		a.hear(forge(b, a, wire.Reply{Slot: 0, Seq: 1, Executed: 2}.Append(nil))) // too late, and harmless
 		a.step(time.Hour)

@@ -114,9 +114,9 @@ func TestOutboxOfALinkIsBounded(t *testing.T) {
 // A hello must not go under the version of a table that came after it: the peer would take the old table for the new one.
 func TestDatagramKeepsTheTableVersionItWasBegunUnder(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		a.carrier.table.Store(3)
+		a.wires.table.Store(3)
 		a.link.queue(wire.Leave{})
-		a.carrier.table.Store(4)
+		a.wires.table.Store(4)
 		a.link.queue(wire.Leave{})
 		a.link.flushQueue()
 		a.call(t, time.Minute, "f")
@@ -140,7 +140,7 @@ func TestLoopDoesNotSpin(t *testing.T) {
 		a.link.flushing = true // and then somebody waits for the system
 		a.link.mu.Unlock()
 		time.Sleep(time.Second)
-		next, _ := a.timers.run(time.Now())
+		next, _ := a.wires.timers.run(time.Now())
 		require.GreaterOrEqual(t, time.Until(next), stepPause)
 	})
 }

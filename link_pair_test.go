@@ -104,8 +104,8 @@ func onLinkPair(t *testing.T, cfg Config, test func(t *testing.T, a, b *linkSide
 // connect makes the sides know each other by a link that a has begun.
 func connect(a, b *linkSide) {
 	terms := &handshake.Terms{
-		Cluster: a.cluster, Rank: 1, TokenA: a.tokens.open(1), KeyA: a.process.Key, AddrA: a.script.addr,
-		TokenB: b.tokens.open(0), KeyB: b.process.Key, AddrB: b.script.addr,
+		Cluster: a.wires.cluster, Rank: 1, TokenA: a.tokens.open(1), KeyA: a.wires.process.Key, AddrA: a.script.addr,
+		TokenB: b.tokens.open(0), KeyB: b.wires.process.Key, AddrB: b.script.addr,
 	}
 	a.link, b.link = born(a, terms, true), born(b, terms, false)
 	a.link.confirm = nil
@@ -113,7 +113,7 @@ func connect(a, b *linkSide) {
 
 // born makes a link.
 func born(s *linkSide, terms *handshake.Terms, began bool) *link {
-	l, err := newLink(time.Now(), &s.carrier, terms, began, nil, 1)
+	l, err := newLink(time.Now(), &s.wires, terms, began, nil, 1)
 	if err != nil || !s.tokens.add(l) {
 		panic("the link could not be made")
 	}
@@ -151,7 +151,7 @@ type scriptedCall struct {
 // call begins a call with that much time left.
 func (s *linkSide) call(t *testing.T, left time.Duration, service string, args ...any) *scriptedCall {
 	t.Helper()
-	c := &scriptedCall{pendingCall: s.newPending()}
+	c := &scriptedCall{pendingCall: s.wires.newPending()}
 	frame := requestFrame(service, args)
 	now := time.Now()
 	wire.SetRemaining(frame.B, remaining(now, now.Add(left)))
@@ -167,7 +167,7 @@ func (c *scriptedCall) over() bool { return len(c.donec) == 1 }
 // free gives a call that has ended up, as a caller does who has its result.
 func (s *linkSide) free(c *scriptedCall) {
 	<-c.donec
-	s.freePending(c.pendingCall)
+	s.wires.freePending(c.pendingCall)
 }
 
 // require checks how the call ended.
@@ -196,7 +196,7 @@ func (s *linkSide) hearFrom(from netip.AddrPort, datagrams ...[]byte) {
 // step lets time pass, and the loop step the link.
 func (s *linkSide) step(d time.Duration) {
 	time.Sleep(d)
-	s.timers.run(time.Now())
+	s.wires.timers.run(time.Now())
 	synctest.Wait()
 }
 

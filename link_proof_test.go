@@ -102,12 +102,12 @@ func TestALinkThatWithholdsRests(t *testing.T) {
 		}
 		steps, next := 0, time.Time{}
 		for start := time.Now(); time.Since(start) < 10*time.Second; steps++ {
-			next, _ = a.timers.run(time.Now())
+			next, _ = a.wires.timers.run(time.Now())
 			time.Sleep(time.Until(next))
 		}
 		require.LessOrEqual(t, steps, 50, "4 Probes a second, and a few")
 		a.link.close(outcome{code: wire.Closed})
-		next, _ = a.timers.run(time.Now())
+		next, _ = a.wires.timers.run(time.Now())
 		require.Zero(t, next)
 	})
 }

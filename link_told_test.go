@@ -96,7 +96,7 @@ func (p *toldPair) trouble() {
 	giveAll(p.taken)
 	p.taken = nil
 	if p.rng.IntN(2) == 0 {
-		p.taken = takeAll(p.b.moving)
+		p.taken = takeAll(p.b.wires.moving)
 	}
 	switch p.rng.IntN(3) {
 	case 0:

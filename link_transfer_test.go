@@ -42,9 +42,9 @@ func TestLargeMessagesGiveTheirBudgetBack(t *testing.T) {
 			a.free(call)
 		}
 		for _, s := range []*linkSide{a, b} {
-			require.Zero(t, s.memory.Used())
+			require.Zero(t, s.wires.memory.Used())
 			require.Zero(t, s.link.receiving.Held.Used())
-			require.Zero(t, s.moving.Used())
+			require.Zero(t, s.wires.moving.Used())
 		}
 	})
 }
@@ -57,7 +57,7 @@ func TestReplyNobodyWaitsForIsGivenBack(t *testing.T) {
 		require.True(t, a.link.abandon(call.slot, call.seq))
 		a.script.take() // the Cancel is lost
 		shuttle(a, b)
-		require.Zero(t, a.memory.Used())
+		require.Zero(t, a.wires.memory.Used())
 		require.Equal(t, servedDropped, b.link.served.slot(0).state)
 	})
 }
@@ -73,7 +73,7 @@ func TestMessageOfNoCallInATransferIsCounted(t *testing.T) {
 			b.hear(forge(a, b, wire.Fragment{Transfer: uint32(id + 1), Total: 400, Size: 1000, Data: body}.Append(nil)))
 		}
 		require.EqualValues(t, 3, b.stats.malformed.Load())
-		require.Zero(t, b.memory.Used())
+		require.Zero(t, b.wires.memory.Used())
 	})
 }
 
@@ -94,7 +94,7 @@ func TestTooLargeMessagesAreRefused(t *testing.T) {
 			call := a.call(t, time.Minute, "big")
 			shuttle(a, b)
 			call.require(t, TooLarge, Yes)
-			require.Zero(t, b.moving.Used())
+			require.Zero(t, b.wires.moving.Used())
 		})
 	})
 	t.Run("a reply, by the provider itself", func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			require.Zero(t, a.link.sending.Unfinished())
 			shuttle(a, b)
 			require.Zero(t, b.link.receiving.Held.Used())
-			require.Zero(t, b.memory.Used())
+			require.Zero(t, b.wires.memory.Used())
 		})
 	})
 	t.Run("of a reply", func(t *testing.T) {
@@ -138,9 +138,9 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			a.link.abandon(call.slot, call.seq)
 			shuttle(a, b)
 			require.Zero(t, b.link.sending.Unfinished())
-			require.Zero(t, b.moving.Used())
+			require.Zero(t, b.wires.moving.Used())
 			require.Zero(t, a.link.receiving.Held.Used())
-			require.Zero(t, a.memory.Used())
+			require.Zero(t, a.wires.memory.Used())
 		})
 	})
 	t.Run("of a reply whose slot is used again", func(t *testing.T) {
@@ -163,7 +163,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 				b.step(100 * time.Millisecond)
 			}
 			require.Zero(t, b.link.sending.Unfinished())
-			require.Zero(t, b.moving.Used())
+			require.Zero(t, b.wires.moving.Used())
 		})
 	})
 }
@@ -182,7 +182,7 @@ func TestPollForAReplyUnderWayIsAnsweredProgress(t *testing.T) {
 func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 		b.offer(t, "f", func() []byte { return noise(60 << 10) })
-		b.moving.Size = 1 << 20
+		b.wires.moving.Size = 1 << 20
 		var refused int
 		for slot := range uint16(100) {
 			b.hear(forge(a, b, requestOf(slot, 1)))
@@ -192,10 +192,10 @@ func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
 		}
 		require.Equal(t, 100-8, refused, "of 64 KiB with what is around them, half of the memory")
 		require.EqualValues(t, refused, b.Stats().Unsent)
-		require.LessOrEqual(t, b.moving.Used(), b.moving.Size/2)
+		require.LessOrEqual(t, b.wires.moving.Used(), b.wires.moving.Size/2)
 		b.link.close(outcome{code: wire.Unreachable})
-		require.Zero(t, b.moving.Used())
-		require.Zero(t, b.stored.Used())
+		require.Zero(t, b.wires.moving.Used())
+		require.Zero(t, b.wires.stored.Used())
 	})
 }
 
@@ -227,7 +227,7 @@ func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 					b.step(9 * time.Second)
 				}
 				require.Contains(t, saidIn(t, b.script.take()...), "Stop 1 by receiver false code 0")
-				require.Zero(t, b.moving.Used())
+				require.Zero(t, b.wires.moving.Used())
 				require.EqualValues(t, 1, b.Stats().Unsent)
 				for _, m := range [][]byte{requestOf(0, 1), wire.Poll{Slot: 0, Seq: 1}.Append(nil)} {
 					b.hear(forge(a, b, m))
@@ -255,7 +255,7 @@ func TestRepliesAreGivenUpOneByOne(t *testing.T) {
 			require.EqualValues(t, 4-left, b.Stats().Unsent)
 			b.step(time.Second - 1)
 		}
-		require.Zero(t, b.moving.Used())
+		require.Zero(t, b.wires.moving.Used())
 	})
 }
 
@@ -268,10 +268,10 @@ func TestClosedLinkGivesItsMemoryBack(t *testing.T) {
 		b.hear(a.script.take()...) // and a part of one
 		held := b.link.receiving.Held.Used()
 		require.Greater(t, held, int64(200<<10))
-		require.Equal(t, held-b.memory.Size/reassemblyParts, b.memory.Used())
+		require.Equal(t, held-b.wires.memory.Size/reassemblyParts, b.wires.memory.Used())
 		b.link.close(outcome{code: wire.Unreachable})
 		synctest.Wait()
-		require.Zero(t, b.memory.Used())
+		require.Zero(t, b.wires.memory.Used())
 	})
 }
 

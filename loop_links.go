@@ -32,7 +32,7 @@ func (n *Node) arrive(now time.Time, a arrival) {
 
 // beginLink makes the link of an Offer.
 func (n *Node) beginLink(now time.Time, terms *handshake.Terms) {
-	l, err := newLink(now, &n.carrier, terms, true, n.tokens.at(terms.AddrB), n.rng.Uint64())
+	l, err := newLink(now, &n.wires, terms, true, n.tokens.at(terms.AddrB), n.rng.Uint64())
 	if err != nil || !n.tokens.add(l) {
 		n.tokens.forget(terms.TokenA)
 		n.members.Unmade(terms.TokenA)
@@ -98,13 +98,13 @@ func (n *Node) isBusy(now time.Time, link uint64) bool {
 
 // sendOpens sends Opens.
 func (n *Node) sendOpens(opens []member.Open) {
-	ring := n.ring.Load()
+	ring := n.wires.ring.Load()
 	for _, o := range opens {
 		keyID := byte(0)
 		if ring != nil {
 			keyID = ring.KeyID()
 		}
-		m := n.openOf(keyID, o.Token, o.Rank, o.Self)
+		m := n.wires.openOf(keyID, o.Token, o.Rank, o.Self)
 		n.members.NoteAsked(m.Number, o)
 		b := wire.AppendOpen(newPacket()[:0], m)
 		if ring != nil {
@@ -112,7 +112,7 @@ func (n *Node) sendOpens(opens []member.Open) {
 		}
 		n.opening = append(n.opening, udp.Datagram{Addr: o.To, B: b})
 	}
-	n.opening = sendAndFree(n.transport, n.opening)
+	n.opening = sendAndFree(n.wires.transport, n.opening)
 }
 
 // sendAndFree sends datagrams, frees them and returns the empty slice.
@@ -137,9 +137,9 @@ type pastSelf struct {
 
 // noteSelf tells the reader what the membership has found out of our address, and whether there is room for another peer.
 func (n *Node) noteSelf(now time.Time) {
-	if own := n.own.Load(); *own != n.members.Self() {
+	if own := n.wires.own.Load(); *own != n.members.Self() {
 		n.selfBefore.Store(&pastSelf{*own, now})
-		n.own.Store(new(n.members.Self()))
+		n.wires.own.Store(new(n.members.Self()))
 	}
 	n.learning.Store(n.members.AskToken())
 	n.unheard.Store(n.members.AsksUnheard(now))

@@ -72,7 +72,7 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 				size := 1 << 20
 				if race.Enabled { // the detector keeps notes four times as large
 					size /= 8
-					provider.moving.Size /= 8
+					provider.wires.moving.Size /= 8
 				}
 				large := make([]byte, size)
 				provider.offer(t, "f", func() []byte { return large })
@@ -84,19 +84,19 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 				before := heapUsed()
 
 				h.ask(600 / min(attackers, 30))
-				limit := provider.moving.Size
+				limit := provider.wires.moving.Size
 				if attackers == 1 {
 					limit /= 2
 				}
-				require.LessOrEqual(t, provider.moving.Used(), limit)
-				require.Greater(t, provider.moving.Used(), limit/2, "they hold much of it")
+				require.LessOrEqual(t, provider.wires.moving.Used(), limit)
+				require.Greater(t, provider.wires.moving.Used(), limit/2, "they hold much of it")
 				require.LessOrEqual(t, heapUsed()-before, limit+(16<<20))
 				require.NotZero(t, provider.Stats().Unsent)
 				requireEcho(t, honest, provider, size)
 
 				t.Log("the memory comes back while they live")
 				h.live(12 * time.Second)
-				require.Zero(t, provider.moving.Used())
+				require.Zero(t, provider.wires.moving.Used())
 				require.LessOrEqual(t, heapUsed()-before, int64(16<<20))
 				runtime.KeepAlive(h)
 			})
@@ -124,13 +124,13 @@ func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 			}
 			provider.script.take()
 		}
-		require.Greater(t, provider.memory.Used(), provider.memory.Size*9/10)
-		require.LessOrEqual(t, provider.memory.Used(), provider.memory.Size)
-		require.LessOrEqual(t, heapUsed()-before, provider.memory.Size+(16<<20))
+		require.Greater(t, provider.wires.memory.Used(), provider.wires.memory.Size*9/10)
+		require.LessOrEqual(t, provider.wires.memory.Used(), provider.wires.memory.Size)
+		require.LessOrEqual(t, heapUsed()-before, provider.wires.memory.Size+(16<<20))
 		requireEcho(t, honest, provider, 100<<10)
 
 		provider.step(10 * time.Second)
-		require.Zero(t, provider.memory.Used())
+		require.Zero(t, provider.wires.memory.Used())
 		requireEcho(t, honest, provider, 1<<20)
 		runtime.KeepAlive(sides)
 	})
@@ -154,13 +154,13 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 			}
 			provider.script.take()
 		}
-		require.Less(t, provider.memory.Size-provider.memory.Used(), int64(3000), "half of it is less than what is sent")
+		require.Less(t, provider.wires.memory.Size-provider.wires.memory.Used(), int64(3000), "half of it is less than what is sent")
 		requireEcho(t, honest, provider, 1500)
 		requireEcho(t, honest, provider, 1500)
 		for _, l := range provider.tokens.all() {
 			l.close(outcome{code: wire.Unreachable})
 		}
-		require.Zero(t, provider.memory.Used(), "and the account is right")
+		require.Zero(t, provider.wires.memory.Used(), "and the account is right")
 		runtime.KeepAlive(sides)
 	})
 }
@@ -168,7 +168,7 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 // Links whose replies take room from each other at the same time never wait for one another, and the account is right at the end.
 func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, _, provider *linkSide) {
-		provider.moving.Size = 1 << 20
+		provider.wires.moving.Size = 1 << 20
 		for i := range 8 {
 			meet(t, provider, 10+i)
 		}
@@ -196,15 +196,15 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 			require.NotZero(t, l.served.movingBytes.Used(), "nobody has nothing")
 			shares = append(shares, &l.served.movingBytes)
 		}
-		require.Equal(t, sum, provider.moving.Used())
-		require.LessOrEqual(t, sum, provider.moving.Size)
+		require.Equal(t, sum, provider.wires.moving.Used())
+		require.LessOrEqual(t, sum, provider.wires.moving.Size)
 		for _, l := range links {
 			l.close(outcome{code: wire.Unreachable})
 		}
-		require.Zero(t, provider.moving.Used())
-		require.Zero(t, provider.stored.Used())
+		require.Zero(t, provider.wires.moving.Used())
+		require.Zero(t, provider.wires.stored.Used())
 		for _, s := range shares {
-			require.False(t, provider.moving.Leave(s), "it has left")
+			require.False(t, provider.wires.moving.Leave(s), "it has left")
 		}
 	})
 }

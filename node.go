@@ -30,7 +30,7 @@ const closeGrace = time.Second // how long Close waits for functions that do not
 // Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be called by
 // many goroutines at once. Run and Start make nodes; the zero Node is of no use.
 type Node struct {
-	carrier
+	wires    carrier // what all links share
 	cfg      Config
 	addr     netip.AddrPort // at the start, see Addr
 	pool     *pool.Pool
@@ -118,7 +118,7 @@ func (n *Node) serve() {
 func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	now := time.Now()
 	n := &Node{cfg: cfg, pool: pool.New(pool.Limits(cfg.pool())), log: log, addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
-	n.carrier = carrier{
+	n.wires = carrier{
 		transport: t, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
 		memory: &buffer.Budget{Size: reassemblyNode * int64(cfg.maxMessage()+envelope), AtOnce: transfer.FirstRoom},
@@ -126,17 +126,17 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 		stored: &buffer.Budget{Size: replyStored},
 		nonce:  n.tokens.draw, resized: n.noteSize,
 	}
-	n.ring.Store(cfg.ring())
+	n.wires.ring.Store(cfg.ring())
 	n.drawSecrets(now)
-	n.own.Store(&n.addr)
+	n.wires.own.Store(&n.addr)
 	n.seedAddrs.Store(new([]netip.AddrPort))
 	n.unjoined.Store(new(string))
 	n.cfg.Keys = nil // the ring has them: whatever prints the node finds none
-	n.maxPacket = max(cfg.maxPacket()-n.overhead(), basePacket)
-	n.timers.init(now)
-	n.table.Store(1)
+	n.wires.maxPacket = max(cfg.maxPacket()-n.wires.overhead(), basePacket)
+	n.wires.timers.init(now)
+	n.wires.table.Store(1)
 	n.dice.Store(n.rng.Uint64())
-	n.provider.addr, n.provider.log, n.provider.maxMessage = n.Addr, n.log, n.maxMessage
+	n.provider.addr, n.provider.log, n.provider.maxMessage = n.Addr, n.log, n.wires.maxMessage
 	n.provider.ctx, n.stop = context.WithCancel(context.Background())
 	n.inbox, n.arrivals, n.commands = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax), make(chan func(time.Time), 1)
 	n.self, n.roll = &link{record: new(record)}, n.random
@@ -145,8 +145,8 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.timetable.init()
 	n.offered = newOffering()
 	n.members = member.New(member.Config{
-		Self: n.addr, Boot: n.process.Boot, Name: cfg.Name, Version: cfg.Version, Tags: wireTags(cfg.Tags),
-		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax), Open: n.tokens.open, Terms: n.carrier.terms, IsBusy: n.isBusy,
+		Self: n.addr, Boot: n.wires.process.Boot, Name: cfg.Name, Version: cfg.Version, Tags: wireTags(cfg.Tags),
+		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax), Open: n.tokens.open, Terms: n.wires.terms, IsBusy: n.isBusy,
 	}, now, n.rng)
 	n.events.rows = make(map[string][]*backlog)
 	n.tables = n.tableFunction()
@@ -178,7 +178,7 @@ func (n *Node) drawSecrets(now time.Time) {
 		}
 	}
 	read(random)
-	n.process = handshake.NewProcess(random, n.ring.Load() != nil, now)
+	n.wires.process = handshake.NewProcess(random, n.wires.ring.Load() != nil, now)
 	b := make([]byte, 8) // the table draws under its lock
 	n.tokens.init(func() uint64 {
 		read(b)
@@ -210,8 +210,8 @@ func (n *Node) greet() {
 // isOpen reports that others than this host can reach a node without keys: by the address it is bound to, or by the one it tells
 // of, which may lead to it through a tunnel.
 func (n *Node) isOpen() bool {
-	isLocal := n.transport.LocalAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
-	return n.ring.Load() == nil && !isLocal
+	isLocal := n.wires.transport.LocalAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
+	return n.wires.ring.Load() == nil && !isLocal
 }
 
 // random draws a number below k.

@@ -40,7 +40,7 @@ func TestSecretsDoNotComeFromRandSeed(t *testing.T) {
 		for range 3 {
 			n, err := Start(Config{LogLevel: "off", RandSeed: 7, Keys: keys})
 			require.NoError(t, err)
-			public[n.process.Key], tokens[n.tokens.open(0)] = true, true
+			public[n.wires.process.Key], tokens[n.tokens.open(0)] = true, true
 			require.NoError(t, n.Close())
 		}
 		require.Len(t, public, 3)

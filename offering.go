@@ -177,7 +177,7 @@ func (n *Node) pullFrom(link uint64) (version uint32, table []byte, err error) {
 	if failed != nil {
 		return 0, nil, failed
 	}
-	defer n.freePending(p)
+	defer n.wires.freePending(p)
 	b, err := codec.DecodeAs[[]byte](p.body)
 	if err == nil && len(b) < 4 {
 		err = fmt.Errorf("a table of %d bytes", len(b))

@@ -117,7 +117,7 @@ func (c *Caller) hand(ctx context.Context, out outCall) handing {
 	if node == c.node.addr {
 		node = c.node.Addr()
 	}
-	c.node.freePending(p)
+	c.node.wires.freePending(p)
 	return handing{node: node}
 }
 

@@ -161,7 +161,7 @@ func TestPayloads(t *testing.T) {
 			require.Equal(t, []order{sent, sent}, got)
 			got = nil
 		}
-		require.Zero(t, subscriber.memory.Used(), "the transfer is over")
+		require.Zero(t, subscriber.wires.memory.Used(), "the transfer is over")
 	})
 }
 

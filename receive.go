@@ -51,7 +51,7 @@ func (r *reader) datagram(now time.Time, d udp.Datagram) {
 		r.otherVersion(now, d)
 	case err != nil:
 		r.stats.malformed.Add(1)
-	case (h.KeyID != 0) != (r.ring.Load() != nil):
+	case (h.KeyID != 0) != (r.wires.ring.Load() != nil):
 		r.unopened(now, d)
 	case h.Form == wire.FormOpen:
 		if r.mayLook(&r.strangers.opens, opensBatch) {
@@ -118,8 +118,8 @@ func (r *reader) toLink(now time.Time, l *link, d udp.Datagram, h wire.Header) {
 // note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes behind the messages: a Leave that
 // refuses the link must not find it taken.
 func (r *reader) note(now time.Time, l *link, src member.Source) {
-	if src.Tver > l.tableSeen || r.timers.stamp(now)-l.noted >= int64(noteEvery) {
-		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.timers.stamp(now)
+	if src.Tver > l.tableSeen || r.wires.timers.stamp(now)-l.noted >= int64(noteEvery) {
+		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.wires.timers.stamp(now)
 		r.tell(l, inbound{Source: src})
 	}
 }
@@ -225,8 +225,8 @@ func (r *reader) offerOne(req *request) {
 		return
 	}
 	switch {
-	case len(req.args.B) > r.maxMessage:
-		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.maxMessage))) // [CALL-17]
+	case len(req.args.B) > r.wires.maxMessage:
+		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.wires.maxMessage))) // [CALL-17]
 	case req.function.paused.Load():
 		req.fail(Unavailable, No, string(textPaused)) // [TAB-7]
 	case req.oneWay && req.function.take != nil:

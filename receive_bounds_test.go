@@ -124,7 +124,7 @@ func TestNoLinkIsMadeThatTheLoopIsNotToldOf(t *testing.T) {
 func TestAnOpeningHearsOneOffer(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
-		open := s.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
+		open := s.wires.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
 		_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, open)), 0)
 		if keys != nil {
 			s.hear(flippedAt(offer, 115*8))

@@ -44,7 +44,7 @@ func TestConfirmsWithAnythingElseMakeNoLink(t *testing.T) {
 			s.hearFrom(a.addr, l.confirm(edit))
 			require.Zero(t, s.made(), what)
 		}
-		require.Zero(t, s.shared.made)
+		require.Zero(t, s.wires.shared.made)
 		whole := l.confirm(nil)
 		if keys != nil {
 			for _, at := range []int{4, 16, 23, len(whole) - 1} { // the table version, the number, the tag
@@ -54,7 +54,7 @@ func TestConfirmsWithAnythingElseMakeNoLink(t *testing.T) {
 				require.Zero(t, s.made(), "byte %d", at)
 			}
 			require.EqualValues(t, 4, s.Stats().Unopened)
-			require.EqualValues(t, 1, s.shared.made, "it is kept, [SEC-2]")
+			require.EqualValues(t, 1, s.wires.shared.made, "it is kept, [SEC-2]")
 		}
 		require.Zero(t, s.tokens.count)
 		require.Empty(t, s.script.take())
@@ -113,11 +113,11 @@ func TestOnlyTokensOfLinksThatOthersBeganAreSpent(t *testing.T) {
 // beginTo makes a link to an asker that the side begins.
 func (s *linkSide) beginTo(t *testing.T, a *asker) *askerLink {
 	t.Helper()
-	open := s.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
+	open := s.wires.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
 	l, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, open)), 0)
 	o, err := wire.ConsumeOffer(offer)
 	require.NoError(t, err)
-	s.beginLink(time.Now(), s.terms(&o, s.script.addr, a.addr))
+	s.beginLink(time.Now(), s.wires.terms(&o, s.script.addr, a.addr))
 	require.NotNil(t, s.tokens.link(l.token))
 	return l
 }
@@ -189,7 +189,7 @@ func TestLinksOfAPairHaveNoKeyInCommon(t *testing.T) {
 		one := a.meet(t, s)
 		time.Sleep(linkPause)
 		two := a.meet(t, s)
-		require.EqualValues(t, 1, s.shared.made)
+		require.EqualValues(t, 1, s.wires.shared.made)
 		two.secret, one.secret = one.secret, two.secret
 		s.hear(one.say(), two.say())
 		require.EqualValues(t, 2, s.Stats().Unopened)
@@ -212,7 +212,7 @@ func TestPublicKeysOfLowOrderMakeNoLink(t *testing.T) {
 		require.Zero(t, s.made())
 		require.EqualValues(t, 1, s.Stats().Unopened)
 
-		terms := s.terms(&wire.Offer{Rank: 1, Echo: s.tokens.open(1), Token: 7, Key: wire.PublicKey{1}}, s.script.addr, a.addr)
+		terms := s.wires.terms(&wire.Offer{Rank: 1, Echo: s.tokens.open(1), Token: 7, Key: wire.PublicKey{1}}, s.script.addr, a.addr)
 		s.beginLink(time.Now(), terms)
 		require.Zero(t, s.tokens.count, "neither link nor opening")
 	})

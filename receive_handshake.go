@@ -20,9 +20,9 @@ func (r *reader) opened(now time.Time, d udp.Datagram) {
 	switch {
 	case err != nil || len(d.B) != wire.OpenSize:
 		r.stats.malformed.Add(1)
-	case m.Cluster != r.cluster:
+	case m.Cluster != r.wires.cluster:
 		r.otherCluster(now, d)
-	case m.Key == r.process.Key:
+	case m.Key == r.wires.process.Key:
 		r.cameBack(now, d, m)
 	case m.Rank >= handshake.RankMax:
 	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.Addr, m.Addr):
@@ -37,7 +37,7 @@ func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 	if e == nil || e.opening == nil {
 		return
 	}
-	if ring := r.ring.Load(); ring != nil {
+	if ring := r.wires.ring.Load(); ring != nil {
 		if _, ok := ring.Check(d.B, m.KeyID); !ok {
 			r.unopened(now, d)
 			return
@@ -50,7 +50,7 @@ func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 
 // prove goes on with an Open if it proves to come from our cluster and was not answered before.
 func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
-	key, ring := 0, r.ring.Load()
+	key, ring := 0, r.wires.ring.Load()
 	if ring != nil {
 		var ok bool
 		if key, ok = ring.Check(d.B[:wire.OpenSize], m.KeyID); !ok {
@@ -82,15 +82,15 @@ func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
 
 // answerTo is what goes back for an Open: an Offer, or, from who does not know its own address, the question for that. It is not proven yet.
 func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
-	self := *r.own.Load()
+	self := *r.wires.own.Load()
 	if token := r.learning.Load(); token != 0 && member.AsksBack(now, self, m.Addr, r.unheard.Load(), &r.strangers.asks) {
-		return wire.AppendOpen(newPacket()[:0], r.openOf(m.KeyID, token, 0, member.Nowhere(self)))
+		return wire.AppendOpen(newPacket()[:0], r.wires.openOf(m.KeyID, token, 0, member.Nowhere(self)))
 	}
 	held := r.tokens.held(m.Key, m.Addr)
 	if held == 1<<32-1 {
 		return nil
 	}
-	o := r.process.Answer(now, m, self, from, held)
+	o := r.wires.process.Answer(now, m, self, from, held)
 	if r.full.Load() && !m.Addr.Addr().IsUnspecified() && len(r.tokens.at(m.Addr)) == 0 {
 		r.noRoom(now, m.Addr)
 		o.Token, o.Rank = 0, 0
@@ -113,7 +113,7 @@ func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 		r.stats.stranger.Add(1)
 		return
 	}
-	if ring := r.ring.Load(); ring != nil {
+	if ring := r.wires.ring.Load(); ring != nil {
 		if _, ok := ring.Check(d.B, h.KeyID); !ok {
 			r.unopened(now, d)
 			return
@@ -135,7 +135,7 @@ func (r *reader) confirmed(d udp.Datagram) *link {
 		return nil
 	}
 	now := time.Now() // read after the token was looked up: what is not known any more is too old by then
-	if !r.process.IsOurs(now, m) || m.Key == r.process.Key || len(r.arrivals) == cap(r.arrivals) {
+	if !r.wires.process.IsOurs(now, m) || m.Key == r.wires.process.Key || len(r.arrivals) == cap(r.arrivals) {
 		r.stats.stranger.Add(1)
 		return nil
 	}
@@ -155,8 +155,8 @@ func (r *reader) confirmed(d udp.Datagram) *link {
 
 // selves are the addresses that our Offers of the last seconds may have had.
 func (r *reader) selves(now time.Time) []netip.AddrPort {
-	self := *r.own.Load()
-	if before := r.selfBefore.Load(); before != nil && r.ring.Load() != nil && now.Sub(before.until) < spentFor {
+	self := *r.wires.own.Load()
+	if before := r.selfBefore.Load(); before != nil && r.wires.ring.Load() != nil && now.Sub(before.until) < spentFor {
 		return []netip.AddrPort{self, before.addr}
 	}
 	return []netip.AddrPort{self}
@@ -164,7 +164,7 @@ func (r *reader) selves(now time.Time) []netip.AddrPort {
 
 // makeLink makes the link of a Confirm if its datagram opens with it, and tells the loop.
 func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self netip.AddrPort, siblings []*link) *link {
-	l, err := newLink(now, &r.carrier, r.termsOf(m, self), false, siblings, r.draw())
+	l, err := newLink(now, &r.wires, r.wires.termsOf(m, self), false, siblings, r.draw())
 	known := len(siblings) > 0 || r.isSeed(m.Addr)
 	if err != nil || l.sealed != nil && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.tokens.add(l) {
 		return nil
@@ -201,10 +201,10 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool 
 	if len(siblings) >= siblingsMax {
 		return false
 	}
-	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.termsOf(m, netip.AddrPort{}).Order()) {
+	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.wires.termsOf(m, netip.AddrPort{}).Order()) {
 		return false
 	}
-	return r.strangers.mayTry(now, r.ring.Load() != nil && !r.shared.has(m.Key))
+	return r.strangers.mayTry(now, r.wires.ring.Load() != nil && !r.wires.shared.has(m.Key))
 }
 
 // isKept reports whether a third link at an address, with who has a key, stays beside those that there are, [LNK-7]: one without calls that is lower, or
@@ -261,7 +261,7 @@ func (r *reader) isSeed(addr netip.AddrPort) bool {
 // canReach reports whether an address that somebody advertises is one that we can send to, and is not ours, and tells the operator if not, [MEM-26].
 func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
 	switch {
-	case addr == *r.own.Load():
+	case addr == *r.wires.own.Load():
 		r.doubled(now, from)
 	case !member.IsUsable(from, addr):
 		r.refused(now, from, addr)

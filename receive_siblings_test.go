@@ -269,13 +269,13 @@ func TestX25519IsComputedSeldom(t *testing.T) {
 			require.Equal(t, 20, s.made())
 			return
 		}
-		require.EqualValues(t, 16, s.shared.made)
+		require.EqualValues(t, 16, s.wires.shared.made)
 		require.Equal(t, 8, s.made())
 		s.hear(confirms...)
-		require.EqualValues(t, 32, s.shared.made, "of those that are known there is no need")
+		require.EqualValues(t, 32, s.wires.shared.made, "of those that are known there is no need")
 		s.hear(confirms...)
 		require.Equal(t, 12, s.made())
-		require.EqualValues(t, 40, s.shared.made)
+		require.EqualValues(t, 40, s.wires.shared.made)
 
 		for s.reader.strangers.secrets.Take(time.Now(), derivedPerSec) {
 		}
@@ -316,5 +316,5 @@ func (a *asker) askAnyway(s *linkSide) wire.Offer {
 	if err != nil {
 		panic(err)
 	}
-	return s.process.Answer(time.Now(), m, s.script.addr, a.addr, s.tokens.held(m.Key, m.Addr))
+	return s.wires.process.Answer(time.Now(), m, s.script.addr, a.addr, s.tokens.held(m.Key, m.Addr))
 }

@@ -49,11 +49,11 @@ func (*heldJob) Reject()            {}
 func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s := side(t, 1, Config{Pool: Pool{Core: 1, Max: 1, Queue: 2}})
 	socket := heldSocket{s.script, make(chan struct{}), make(chan struct{})}
-	s.transport = socket
+	s.wires.transport = socket
 	s.running.Add(1)
 	f, err := newService("f", func() {})
 	require.NoError(t, err)
-	call := &request{provider: &s.provider, function: f, pending: s.newPending()}
+	call := &request{provider: &s.provider, function: f, pending: s.wires.newPending()}
 	call.args = buffer.Copy(noArguments)
 	s.reader.quick = []*request{call}
 

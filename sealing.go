@@ -28,10 +28,10 @@ func (n *Node) SetKeys(keys [][]byte) error {
 		return ErrClosed
 	case err != nil:
 		return Errorf(InvalidArgument, "set keys: %w", err)
-	case n.ring.Load() == nil:
+	case n.wires.ring.Load() == nil:
 		return Errorf(InvalidArgument, "set keys: the node was started without any")
 	}
-	n.ring.Store(ring)
+	n.wires.ring.Store(ring)
 	return nil
 }
 

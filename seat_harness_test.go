@@ -12,7 +12,7 @@ import (
 // in it for long must not miss its beats.
 func (n *Node) seat(now time.Time, i int, table []byte) *link {
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7000)
-	l := linkFrom(&n.carrier, wire.PublicKey{byte(i >> 8), byte(i)}, addr)
+	l := linkFrom(&n.wires, wire.PublicKey{byte(i >> 8), byte(i)}, addr)
 	if !n.tokens.add(l) {
 		panic("the link has no place")
 	}

@@ -26,13 +26,13 @@ func (n *Node) seedTries() (tries []seedTry) {
 	if n.cfg.Conn != nil {
 		return nil
 	}
-	ring := n.ring.Load()
+	ring := n.wires.ring.Load()
 	for _, o := range n.members.OpensToSeeds(troubleMax) {
 		keyID := byte(0)
 		if ring != nil {
 			keyID = ring.KeyID()
 		}
-		b := wire.AppendOpen(nil, n.openOf(keyID, o.Token, o.Rank, o.Self))
+		b := wire.AppendOpen(nil, n.wires.openOf(keyID, o.Token, o.Rank, o.Self))
 		if ring != nil {
 			ring.Prove(b, 0)
 		}

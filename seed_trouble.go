@@ -103,7 +103,7 @@ func (n *Node) trouble() string {
 
 // troubleOfFamily says what is wrong with a seed that the socket cannot send to.
 func (n *Node) troubleOfFamily(seed netip.AddrPort) string {
-	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it: bind it to an address of that family, or to ::", seed, n.transport.LocalAddr())
+	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it: bind it to an address of that family, or to ::", seed, n.wires.transport.LocalAddr())
 }
 
 // trouble says why a name leads nowhere.
@@ -178,7 +178,7 @@ func (n *Node) noteSilence(now time.Time) {
 func (n *Node) tellSilence(now time.Time) {
 	tries := n.seedTries()
 	asked := len(tries) > 0 && n.background.TryGo(func() error {
-		n.seedNotes.noteFailures(trySending(n.transport.LocalAddr(), tries))
+		n.seedNotes.noteFailures(trySending(n.wires.transport.LocalAddr(), tries))
 		return n.do(func(time.Time) { n.sayNobodyAnswers() })
 	})
 	if !asked {
@@ -193,5 +193,5 @@ func (n *Node) sayNobodyAnswers() {
 	}
 	n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between, that it reaches this node at addr"+
 		" (else set Advertise), and that both have the same Cluster, Keys and version of broach",
-		"seeds", n.trouble(), "addr", n.members.Self(), "cluster", n.cfg.cluster(), "keys", n.ring.Load() != nil)
+		"seeds", n.trouble(), "addr", n.members.Self(), "cluster", n.cfg.cluster(), "keys", n.wires.ring.Load() != nil)
 }

@@ -74,14 +74,14 @@ type counters struct {
 
 // Stats returns the counts and the state of things now.
 func (n *Node) Stats() Stats {
-	t, p, c := n.transport.Stats(), n.pool.Stats(), &n.stats
+	t, p, c := n.wires.transport.Stats(), n.pool.Stats(), &n.stats
 	s := Stats{
 		DatagramsIn: t.DatagramsIn.Load(), DatagramsOut: t.DatagramsOut.Load(),
 		BytesIn: t.BytesIn.Load(), BytesOut: t.BytesOut.Load(), SendErrors: t.ErrorsOut.Load(),
 		Malformed: c.malformed.Load() + t.Truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
 		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(),
 		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load() + c.tooMany.Load(),
-		TablesRefused: c.crowded.Load(), Unsent: n.unsent.Load(),
+		TablesRefused: c.crowded.Load(), Unsent: n.wires.unsent.Load(),
 		Running: p.Running, Queued: p.Queued, Done: uint64(p.Done), Shed: uint64(p.Shed), Rejected: uint64(p.Refused), Panics: uint64(p.Panics),
 	}
 	s.LogLost = n.log.missing.Load()

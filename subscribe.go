@@ -116,7 +116,7 @@ func subscriber(topic string, fn any) (*service, error) {
 }
 
 func (n *Node) newBacklog(f *service, most int) *backlog {
-	return &backlog{function: f, pool: n.pool, node: n.provider.ctx, waiting: &n.events.waiting, most: most, mostSize: n.maxMessage}
+	return &backlog{function: f, pool: n.pool, node: n.provider.ctx, waiting: &n.events.waiting, most: most, mostSize: n.wires.maxMessage}
 }
 
 // Close ends the subscription: when it returns, no event is taken up any more, and those that were are still handled. It may be called

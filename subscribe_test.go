@@ -320,7 +320,7 @@ func TestABacklogIsBounded(t *testing.T) {
 		large := flood(50, 100<<10)
 		require.Equal(t, 1+10, large, "one is handled, ten have 1 MiB together")
 		require.LessOrEqual(t, s.backlog.size, most)
-		require.Zero(t, subscriber.memory.Used())
+		require.Zero(t, subscriber.wires.memory.Used())
 		n, err := Call[int](context.Background(), publisher.Caller("size"), make([]byte, most-100))
 		require.NoError(t, err)
 		require.Equal(t, most-100, n)

@@ -143,7 +143,7 @@ func (c *cluster) holdBack(seedBegins bool) {
 	for _, h := range held {
 		c.net.Inject(h.from, h.to, h.payload)
 		time.Sleep(10 * time.Millisecond)
-		require.Equal(c.t, successor.process.Boot, seed.view.Load().peers[0].Boot)
+		require.Equal(c.t, successor.wires.process.Boot, seed.view.Load().peers[0].Boot)
 		require.Equal(c.t, 1, count(seed, Alive))
 	}
 	c.kill(successor)

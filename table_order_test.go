@@ -62,7 +62,7 @@ func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	require.NoError(t, n.Register("more", func(x int) int { return x }))
 	(<-n.commands)(now)
 	n.tableAt = now
-	l := someLink(&n.carrier, wire.PublicKey{7})
+	l := someLink(&n.wires, wire.PublicKey{7})
 	require.True(t, n.tokens.add(l))
 	n.arrive(now, arrival{made: l})
 	n.carryOut(now)
