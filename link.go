@@ -50,11 +50,13 @@ type link struct {
 	token   uint64         // by which we receive; it names the link
 	toToken uint64         // by which the peer does
 	key     wire.PublicKey // of the peer
-	order   handshake.Order
-	born    int64 // when it was made, as of carrier.timers.stamp
-	beside  *link // another whose peer's address has the same chain; the token table's
-	began   bool  // by us
-	known   bool  // to the membership; the loop's
+	born    int64          // when it was made, as of carrier.timers.stamp
+	beside  *link          // another whose peer's address has the same chain; the token table's
+	rank    uint32         // of its order, as are stamp and greater
+	stamp   uint32
+	greater bool
+	began   bool // by us
+	known   bool // to the membership; the loop's
 
 	// the reader's
 	tableSeen uint32 // highest table version in the peer's headers

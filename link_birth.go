@@ -12,7 +12,9 @@ import (
 // newLink makes the link of an Open and its Offer. began says which end we are; siblings are the links that we have with who is at the same
 // address. The error is that of a public key that is none.
 func newLink(now time.Time, c *carrier, terms *handshake.Terms, began bool, siblings []*link, seed uint64) (*link, error) {
-	l := &link{carrier: c, born: c.timers.stamp(now), began: began, order: terms.Order()}
+	l := &link{carrier: c, born: c.timers.stamp(now), began: began}
+	order := terms.Order()
+	l.rank, l.stamp, l.greater = order.Rank, order.Stamp, order.Greater
 	if began {
 		l.token, l.toToken, l.key, l.id.Addr = terms.TokenA, terms.TokenB, terms.KeyB, terms.AddrB
 		l.confirm = &wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank, Stamp: terms.Stamp}
@@ -40,6 +42,15 @@ func (l *link) noteFirst(now time.Time) {
 	if l.first == 0 {
 		l.first = max(now.Sub(l.bornAt()), 1)
 	}
+}
+
+// order is where the link stands among those of the pair. Its token is one of the link's own.
+func (l *link) order() handshake.Order {
+	o := handshake.Order{Rank: l.rank, Greater: l.greater, Stamp: l.stamp, TokenB: l.token}
+	if l.began {
+		o.TokenB = l.toToken
+	}
+	return o
 }
 
 // bornAt is when the link was made.

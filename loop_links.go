@@ -26,7 +26,7 @@ func (n *Node) arrive(now time.Time, a arrival) {
 		n.members.Offered(now, *a.offer)
 	default:
 		l.known = true
-		n.members.Made(now, l.id, l.token, l.order)
+		n.members.Made(now, l.id, l.token, l.order())
 	}
 }
 

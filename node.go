@@ -125,6 +125,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 		moving: &buffer.Budget{Size: max(replyMoving*buffer.Size(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
 		stored: &buffer.Budget{Size: replyStored},
 		nonce:  n.tokens.draw, resized: n.noteSize,
+		sealing: sealing{shared: sharedSecrets{most: sharedKept}},
 	}
 	n.wires.ring.Store(cfg.ring())
 	n.drawSecrets(now)

@@ -212,7 +212,7 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool 
 func isKept(now time.Time, links []*link, key wire.PublicKey, order handshake.Order) bool {
 	isHighest := true
 	for _, l := range links {
-		isOther, isLower := l.key != key, order.Compare(l.order) > 0
+		isOther, isLower := l.key != key, order.Compare(l.order()) > 0
 		if !l.isBusy(now) && (isOther || isLower) {
 			return true
 		}
@@ -230,7 +230,7 @@ func (l *link) stampOfBirth() uint32 {
 	if l.began {
 		return l.process.Stamp(l.bornAt())
 	}
-	return l.order.Stamp
+	return l.stamp
 }
 
 // isConfirmed reports whether the peer is known to know the link.

@@ -124,9 +124,9 @@ func TestWhereNoRankIsLeftThereIsNoAnswer(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
 		l := a.meet(t, s)
-		s.tokens.link(l.token).order.Rank = 1<<32 - 2
+		s.tokens.link(l.token).rank = 1<<32 - 2
 		require.Equal(t, uint32(1<<32-1), a.ask(t, s).Rank)
-		s.tokens.link(l.token).order.Rank = 1<<32 - 1
+		s.tokens.link(l.token).rank = 1<<32 - 1
 		s.hearFrom(a.addr, a.open(s, nil))
 		require.Empty(t, s.script.take())
 	})

@@ -16,7 +16,7 @@ func (n *Node) seat(now time.Time, i int, table []byte) *link {
 	if !n.tokens.add(l) {
 		panic("the link has no place")
 	}
-	n.members.Made(now, l.id, l.token, l.order)
+	n.members.Made(now, l.id, l.token, l.order())
 	n.says(now, l, 1, wire.Announce{Hello: wire.Hello{Inc: 1, Addr: addr, Name: "app", HasTable: true, Table: table}})
 	return l
 }

@@ -17,7 +17,7 @@ import (
 // linksWith are the links of a node with another, the highest first.
 func (n *Node) linksWith(other *Node) (list []*link) {
 	for _, l := range n.tokens.at(other.Addr()) {
-		if len(list) > 0 && l.order.Compare(list[0].order) > 0 {
+		if len(list) > 0 && l.order().Compare(list[0].order()) > 0 {
 			list = append([]*link{l}, list...)
 		} else {
 			list = append(list, l)

@@ -232,7 +232,7 @@ func TestHeldIsTheHighestRankWithAProcess(t *testing.T) {
 		rank uint32
 	}{{1, 1, 3}, {1, 1, 7}, {1, 1, 5}, {2, 1, 9}, {1, 2, 11}} {
 		link := tokenLink(uint64(i+1), addrOf(l.addr), i%2 == 0, time.Time{})
-		link.key, link.order = wire.PublicKey{l.key}, handshake.Order{Rank: l.rank}
+		link.key, link.rank = wire.PublicKey{l.key}, l.rank
 		require.True(t, table.add(link))
 	}
 	require.EqualValues(t, 7, table.held(wire.PublicKey{1}, addrOf(1)))
