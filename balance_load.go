@@ -41,14 +41,15 @@ type chooser struct {
 	service string
 	now     time.Time
 	random  func(n int) int
-	tried   []*link
-	shut    []*link // not called because of a breaker
-	chosen  visit   // the last choice
+	tried   []*record
+	shut    []*record // not called because of a breaker
+	chosen  visit     // the last choice
 }
 
 // visit is a call's stay at one provider.
 type visit struct {
-	*link
+	link   *link       // nil: this node itself
+	record *record     // of who is visited
 	known  *experience // nil: none is kept
 	permit permit
 }
@@ -62,25 +63,25 @@ func (v *visit) enter() (ok bool) {
 	return ok
 }
 
-// leave takes up how the visit ended.
-func (v *visit) leave(began, now time.Time, failed *Error) {
+// leave takes up how the visit ended. news hears of a breaker that opens or closes by it.
+func (v *visit) leave(began, now time.Time, failed *Error, news *circuitNews) {
 	if v.known == nil {
 		return
 	}
 	if failed == nil {
 		v.known.note(now.Sub(began))
 	}
-	v.known.leave(v.link, now, v.permit, failed)
+	v.known.leave(tripping{v.record, news}, now, v.permit, failed)
 }
 
 // chance draws a number from 0 to 1.
 func (c *chooser) chance() float64 { return float64(c.random(1<<20)) / (1 << 20) }
 
-// pick chooses a peer by load, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else is left; those in tried never.
-func (r *route) pick(c *chooser) *link {
+// pick chooses a provider by load, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else is left; those in tried never.
+func (r *route) pick(c *chooser) *record {
 	r.know(c.service, c.now)
-	if l := c.among(c.left(r.alive)); l != nil {
-		return l
+	if found := c.among(c.left(r.alive)); found != nil {
+		return found
 	}
 	return c.among(c.left(r.doubtful))
 }
@@ -95,7 +96,7 @@ func (r *route) know(service string, now time.Time) {
 	if !r.called.Load() {
 		for _, list := range [][]candidate{r.alive, r.doubtful} {
 			for i := range list {
-				list[i].known = list[i].experienceOf(service, now)
+				list[i].known = list[i].record.experienceOf(service, now)
 			}
 		}
 		r.called.Store(true)
@@ -108,18 +109,17 @@ func (c *chooser) left(list []candidate) []candidate {
 		return list
 	}
 	return slices.DeleteFunc(slices.Clone(list), func(d candidate) bool {
-		return c.isOut(d.link) || len(c.shut) > 0 && d.isShut()
+		return c.isOut(d.record) || len(c.shut) > 0 && d.isShut()
 	})
 }
 
 // isOut reports whether a provider is not to be chosen by this call any more.
-func (c *chooser) isOut(l *link) bool {
-	isSame := func(other *link) bool { return other.record == l.record }
-	return slices.ContainsFunc(c.tried, isSame) || slices.ContainsFunc(c.shut, isSame)
+func (c *chooser) isOut(r *record) bool {
+	return slices.Contains(c.tried, r) || slices.Contains(c.shut, r)
 }
 
 // among takes one of two random candidates.
-func (c *chooser) among(list []candidate) *link {
+func (c *chooser) among(list []candidate) *record {
 	if len(list) == 0 {
 		return nil
 	}
@@ -131,13 +131,18 @@ func (c *chooser) among(list []candidate) *link {
 			d = other
 		}
 	}
-	c.chosen = visit{link: d.link, known: d.known}
-	return d.link
+	return c.take(d)
+}
+
+// take makes a candidate the choice.
+func (c *chooser) take(d *candidate) *record {
+	c.chosen = visit{link: d.link, record: d.record, known: d.known}
+	return d.record
 }
 
 // isBetter reports whether a is to be taken rather than b, which wins a tie: that is as random as the choice of it.
 func (c *chooser) isBetter(a, b *candidate) bool {
-	loadA, loadB := a.inflight.Load(), b.inflight.Load()
+	loadA, loadB := a.record.inflight.Load(), b.record.inflight.Load()
 	if a.known == nil || b.known == nil {
 		return loadA < loadB
 	}

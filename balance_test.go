@@ -107,15 +107,15 @@ func TestSlowProvidersGetLittle(t *testing.T) {
 	for _, n := range []int{2, 3, 10} {
 		slow, even := slowed(n, 10), slowed(n, 1)
 		even.alive[0].known.latency.Store(int64(18 * time.Millisecond))
-		got, gotEven := map[*link]int{}, map[*link]int{}
+		got, gotEven := map[*record]int{}, map[*record]int{}
 		for range picks {
 			got[slow.pick(&chooser{random: random, now: time.Now()})]++
 			gotEven[even.pick(&chooser{random: random, now: time.Now()})]++
 		}
-		require.Less(t, got[slow.alive[n-1].link], picks/n/5, "of %d", n)
-		require.Positive(t, got[slow.alive[n-1].link], "or nobody would notice that it is faster again")
+		require.Less(t, got[slow.alive[n-1].record], picks/n/5, "of %d", n)
+		require.Positive(t, got[slow.alive[n-1].record], "or nobody would notice that it is faster again")
 		for _, d := range even.alive {
-			require.InDelta(t, picks/n, gotEven[d.link], 0.02*picks)
+			require.InDelta(t, picks/n, gotEven[d.record], 0.02*picks)
 		}
 	}
 }
@@ -133,12 +133,12 @@ func TestNewcomersWarmUp(t *testing.T) {
 		share float64
 	}{{0, 0.1}, {500 * time.Millisecond, 0.1}, {5 * time.Second, 0.5}, {10 * time.Second, 1}, {time.Hour, 1}} {
 		r.alive[3].known.since = now.Add(-c.age)
-		got := map[*link]int{}
+		got := map[*record]int{}
 		for range picks {
 			got[r.pick(&chooser{random: random, now: now})]++
 		}
 		pairs := 0.5 * picks * c.share // it is one of the two in half of the draws, and takes half of those when warm
-		require.InDelta(t, pairs*0.5, got[r.alive[3].link], 0.02*picks, "%v", c.age)
+		require.InDelta(t, pairs*0.5, got[r.alive[3].record], 0.02*picks, "%v", c.age)
 	}
 }
 

@@ -23,8 +23,8 @@ type breaker struct {
 	broken  atomic.Int32 // failures that tell more than that the provider had no time or no room
 }
 
-// newBreaker makes the breaker of a function at the peer of a link, for a first failure.
-func newBreaker(l *link, now time.Time) *breaker {
+// newBreaker makes the breaker of a function at a provider, for a first failure.
+func newBreaker(t tripping, now time.Time) *breaker {
 	b := &breaker{since: now}
 	b.circuit = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		Timeout:     breakerPause,
@@ -32,7 +32,7 @@ func newBreaker(l *link, now time.Time) *breaker {
 		IsExcluded:  func(err error) bool { return errors.Is(err, errNoFinding) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
 			if from == gobreaker.StateClosed || to == gobreaker.StateClosed {
-				l.noteCircuit()
+				t.note()
 			}
 		},
 	})
@@ -120,11 +120,11 @@ func (e *experience) enter() (permit, bool) {
 	return permit{b, done}, err == nil
 }
 
-// leave takes up what a call to the link's peer came to, at its end.
-func (e *experience) leave(l *link, now time.Time, p permit, failed *Error) {
+// leave takes up what a call to a provider came to, at its end.
+func (e *experience) leave(t tripping, now time.Time, p permit, failed *Error) {
 	switch v := judge(failed); {
 	case v == wasBusy || v == wasBroken:
-		e.fail(l, now, p, v)
+		e.fail(t, now, p, v)
 	case p.by != nil && v == wasServed:
 		p.done(nil)
 		e.mend()
@@ -144,10 +144,10 @@ func (e *experience) mend() {
 
 // fail takes up a failure. A call that began under another breaker than there is now, or none, counts only while this one is
 // closed: it has not been let through to try.
-func (e *experience) fail(l *link, now time.Time, p permit, v finding) {
+func (e *experience) fail(t tripping, now time.Time, p permit, v finding) {
 	b := e.breaker.Load()
 	for b == nil {
-		e.breaker.CompareAndSwap(nil, newBreaker(l, now))
+		e.breaker.CompareAndSwap(nil, newBreaker(t, now))
 		b = e.breaker.Load()
 	}
 	if p.by == b {

@@ -10,13 +10,13 @@ import (
 
 // onExperience runs a test in virtual time on what is known of a function. try makes a call that ends in an error, or in none, and
 // reports whether it was let through.
-func onExperience(t *testing.T, test func(t *testing.T, e *experience, l *link, try func(*Error) bool)) {
+func onExperience(t *testing.T, test func(t *testing.T, e *experience, to tripping, try func(*Error) bool)) {
 	synctest.Test(t, func(t *testing.T) {
-		e, l := &experience{}, &link{carrier: &carrier{}, record: new(record)}
-		test(t, e, l, func(failed *Error) bool {
+		e, to := &experience{}, tripping{new(record), &circuitNews{wake: func() {}}}
+		test(t, e, to, func(failed *Error) bool {
 			p, ok := e.enter()
 			if ok {
-				e.leave(l, time.Now(), p, failed)
+				e.leave(to, time.Now(), p, failed)
 			}
 			return ok
 		})
@@ -29,7 +29,7 @@ func failingWith(code Code) *Error { return &Error{Code: code, Executed: Maybe} 
 // Five failures without a success open a breaker: at once if the function is broken there.
 func TestBrokenFunctionOpensItsBreaker(t *testing.T) {
 	for _, code := range []Code{Internal, Unreachable} {
-		onExperience(t, func(t *testing.T, e *experience, l *link, try func(*Error) bool) {
+		onExperience(t, func(t *testing.T, e *experience, to tripping, try func(*Error) bool) {
 			for range breakerStreak - 1 {
 				require.True(t, try(failingWith(code)))
 			}
@@ -39,7 +39,7 @@ func TestBrokenFunctionOpensItsBreaker(t *testing.T) {
 				require.True(t, try(failingWith(code)))
 			}
 			require.False(t, try(nil), "it is open")
-			require.True(t, l.circuits.Load(), "the loop is told")
+			require.True(t, to.news.changed.Load(), "the loop is told")
 		})
 	}
 }
@@ -47,7 +47,7 @@ func TestBrokenFunctionOpensItsBreaker(t *testing.T) {
 // A function that is late, or has no room, opens it only when that has lasted for a second, since under overload some calls succeed.
 func TestOverloadDoesNotOpenABreakerAtOnce(t *testing.T) {
 	for _, code := range []Code{DeadlineExceeded, Overloaded} {
-		onExperience(t, func(t *testing.T, e *experience, l *link, try func(*Error) bool) {
+		onExperience(t, func(t *testing.T, e *experience, to tripping, try func(*Error) bool) {
 			for range 100 {
 				require.True(t, try(failingWith(code)))
 			}
@@ -67,7 +67,7 @@ func TestOverloadDoesNotOpenABreakerAtOnce(t *testing.T) {
 
 // A few failures are no streak, however long they last; and failures of both sorts go together.
 func TestAStreakHasFiveFailures(t *testing.T) {
-	onExperience(t, func(t *testing.T, e *experience, l *link, try func(*Error) bool) {
+	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(*Error) bool) {
 		for _, code := range []Code{Internal, Overloaded, Unreachable, DeadlineExceeded} {
 			require.True(t, try(failingWith(code)))
 			time.Sleep(time.Minute)
@@ -116,7 +116,7 @@ func openBreaker(t *testing.T, try func(*Error) bool) {
 
 // After its pause a breaker lets one call through at a time. One that tells nothing makes room for the next.
 func TestOneCallTriesAfterThePause(t *testing.T) {
-	onExperience(t, func(t *testing.T, e *experience, l *link, try func(*Error) bool) {
+	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(*Error) bool) {
 		openBreaker(t, try)
 		time.Sleep(breakerPause)
 		require.False(t, try(nil))
@@ -125,7 +125,7 @@ func TestOneCallTriesAfterThePause(t *testing.T) {
 		require.True(t, ok)
 		require.True(t, candidate{known: e}.isShut())
 		require.False(t, try(nil), "one is on its way")
-		e.leave(l, time.Now(), p, failingWith(Canceled))
+		e.leave(to, time.Now(), p, failingWith(Canceled))
 		require.False(t, candidate{known: e}.isShut())
 		require.True(t, try(failingWith(Internal)))
 		require.False(t, try(nil), "it failed: another pause")
@@ -137,7 +137,7 @@ func TestOneCallTriesAfterThePause(t *testing.T) {
 
 // Calls that began before a breaker opened neither close it, nor keep it open when it tries.
 func TestOldCallsDoNotCountForAnOpenBreaker(t *testing.T) {
-	onExperience(t, func(t *testing.T, e *experience, l *link, try func(*Error) bool) {
+	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(*Error) bool) {
 		first, _ := e.enter()
 		second, _ := e.enter()
 		require.True(t, try(failingWith(Internal)))
@@ -145,25 +145,25 @@ func TestOldCallsDoNotCountForAnOpenBreaker(t *testing.T) {
 		for range breakerStreak - 1 {
 			try(failingWith(Internal))
 		}
-		e.leave(l, time.Now(), first, nil)
+		e.leave(to, time.Now(), first, nil)
 		require.False(t, try(nil))
 		time.Sleep(breakerPause + 1)
-		e.leave(l, time.Now(), second, failingWith(Internal))
-		e.leave(l, time.Now(), third, failingWith(Internal))
+		e.leave(to, time.Now(), second, failingWith(Internal))
+		e.leave(to, time.Now(), third, failingWith(Internal))
 		require.True(t, try(nil))
 	})
 }
 
 // A breaker that nobody tries any more counts as closed after a minute.
 func TestForgottenBreakersAreForgiven(t *testing.T) {
-	onExperience(t, func(t *testing.T, e *experience, l *link, try func(*Error) bool) {
-		l.experiences = map[string]*experience{"f": e}
+	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(*Error) bool) {
+		to.record.experiences = map[string]*experience{"f": e}
 		openBreaker(t, try)
-		require.Equal(t, []string{"f"}, l.openCircuits(time.Now()))
+		require.Equal(t, []string{"f"}, to.record.openCircuits(time.Now()))
 		time.Sleep(breakerForgiven - 1)
-		require.Equal(t, []string{"f"}, l.openCircuits(time.Now()), "also while it would let one try")
+		require.Equal(t, []string{"f"}, to.record.openCircuits(time.Now()), "also while it would let one try")
 		time.Sleep(time.Nanosecond)
-		require.Empty(t, l.openCircuits(time.Now()))
+		require.Empty(t, to.record.openCircuits(time.Now()))
 		require.True(t, try(failingWith(Internal)))
 		require.True(t, try(nil))
 	})

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"broach/internal/member"
@@ -13,16 +14,28 @@ import (
 // breakerForgiven is how long after its last failure a breaker that nobody tries any more counts as closed.
 const breakerForgiven = time.Minute
 
-// noteCircuit tells the loop that a breaker of the peer opened or closed. It never blocks: the breaker is locked.
-func (l *link) noteCircuit() {
-	l.tripped.Store(true)
-	l.circuits.Store(true)
-	l.timers.wakeBy(1)
+// circuitNews tells the loop of breakers that opened or closed, which it is to publish.
+type circuitNews struct {
+	changed atomic.Bool
+	wake    func() // the loop; it never blocks
+}
+
+// tripping is who is told of a breaker that opens or closes.
+type tripping struct {
+	record *record // of the provider
+	news   *circuitNews
+}
+
+// note says that it did. It never blocks: the breaker is locked.
+func (t tripping) note() {
+	t.record.tripped.Store(true)
+	t.news.changed.Store(true)
+	t.news.wake()
 }
 
 // noteCircuits has the view made anew when a breaker opened or closed, and now and then while one is open.
 func (n *Node) noteCircuits(now time.Time) {
-	changed := n.wires.circuits.Swap(false)
+	changed := n.circuits.changed.Swap(false)
 	if !changed && (n.circuitsAt.IsZero() || now.Before(n.circuitsAt)) {
 		return
 	}
@@ -40,7 +53,7 @@ func (n *Node) findCircuits(now time.Time, peers []*member.View, was openCircuit
 	}
 	for _, p := range peers {
 		if l := n.tokens.link(p.Link); l != nil {
-			open = open.with(p.Process, l.openCircuits(now))
+			open = open.with(p.Process, l.record.openCircuits(now))
 		}
 		n.logCircuits(now, p, was[p.Process], open[p.Process])
 	}
@@ -73,19 +86,19 @@ func (n *Node) logCircuits(now time.Time, p *member.View, was, is []string) {
 }
 
 // openCircuits lists the functions whose breaker at the peer is not closed, sorted.
-func (l *link) openCircuits(now time.Time) (names []string) {
-	if !l.tripped.Swap(false) {
+func (r *record) openCircuits(now time.Time) (names []string) {
+	if !r.tripped.Swap(false) {
 		return nil
 	}
-	l.record.mu.Lock()
-	defer l.record.mu.Unlock()
-	for name, e := range l.experiences {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, e := range r.experiences {
 		if e.isOpen(now) {
 			names = append(names, name)
 		}
 	}
 	if len(names) > 0 {
-		l.tripped.Store(true)
+		r.tripped.Store(true)
 	}
 	slices.Sort(names)
 	return names
@@ -105,14 +118,14 @@ func (e *experience) isOpen(now time.Time) bool {
 }
 
 // forgive drops the breakers of a peer that the membership has found to be away: that explains the failures.
-func (l *link) forgive() {
-	l.record.mu.Lock()
-	defer l.record.mu.Unlock()
-	for _, e := range l.experiences {
+func (r *record) forgive(news *circuitNews) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.experiences {
 		e.breaker.Store(nil)
 	}
-	if l.tripped.Load() {
-		l.noteCircuit()
+	if r.tripped.Load() {
+		tripping{r, news}.note()
 	}
 }
 

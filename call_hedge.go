@@ -103,14 +103,14 @@ func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
 		return false, h.fail(Unavailable, No, "the providers of this function have just changed")
 	}
 	h.ch.now = now
-	l, failed := h.choose(r, &h.ch)
+	found, failed := h.choose(r, &h.ch)
 	switch {
 	case failed != nil:
 		return false, failed
-	case l == nil:
+	case found == nil:
 		return false, h.nobody(r)
 	}
-	h.ch.tried = append(h.ch.tried, l)
+	h.ch.tried = append(h.ch.tried, found)
 	h.running++
 	go h.ask(ctx, now, h.ch.chosen)
 	return true, nil
@@ -120,7 +120,7 @@ func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
 func (h *hedge) ask(ctx context.Context, now time.Time, v visit) {
 	a := attempted{failed: h.fail(InvalidArgument, No, "the encoding of an argument ended its goroutine")}
 	defer func() { h.endc <- a }()
-	if v.link == h.node.self {
+	if v.record == h.node.self {
 		a.p, a.failed = h.localAsOne(ctx, h.out)
 		return
 	}
@@ -148,8 +148,8 @@ func (h *hedge) mayAsk(now time.Time) bool {
 
 // hasOthers reports whether there are providers that have not been asked.
 func (h *hedge) hasOthers() bool {
-	others := h.node.view.Load().routes.get(h.name).links()
-	return h.opts.local == LocalEqual || slices.ContainsFunc(others, func(l *link) bool { return !h.ch.isOut(l) })
+	others := h.node.view.Load().routes.get(h.name).candidates()
+	return h.opts.local == LocalEqual || slices.ContainsFunc(others, func(d candidate) bool { return !h.ch.isOut(d.record) })
 }
 
 // goesOn reports whether the call goes on after a failure, because others are still asked or one more is now.

@@ -81,15 +81,13 @@ func TestChoosingLeavesTheRouteAlone(t *testing.T) {
 	inTrio(t, func(c *cluster, caller *Node) {
 		require.NoError(t, caller.Register("which", func() int { return 0 }))
 		r := &route{alive: make([]candidate, 0, 8)}
-		for _, l := range caller.view.Load().routes.get("which").links() {
-			r.alive = append(r.alive, candidate{link: l})
-		}
-		before := r.links()
+		r.alive = append(r.alive, caller.view.Load().routes.get("which").candidates()...)
+		before := recordsOf(r.candidates())
 		from := caller.Caller("which", Local(LocalEqual)).eligible(r, &chooser{service: "which", now: time.Now()})
 		require.Len(t, from, 3)
-		require.Same(t, caller.self, from[0].link, "it has the lowest address")
-		require.Equal(t, before, r.links())
-		require.Nil(t, r.alive[:3][2].link)
+		require.Same(t, caller.self, from[0].record, "it has the lowest address")
+		require.Equal(t, before, recordsOf(r.candidates()))
+		require.Nil(t, r.alive[:3][2].record)
 	})
 }
 

@@ -54,15 +54,15 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 	c.node.calls.Add(1)
 	var failed *Error
 	for r != nil {
-		l, err := c.choose(r, &ch)
+		found, err := c.choose(r, &ch)
 		switch {
 		case err != nil:
 			return nil, err.after(failed)
-		case l == nil && failed == nil:
+		case found == nil && failed == nil:
 			return nil, c.nobody(r)
-		case l == nil:
+		case found == nil:
 			return nil, failed
-		case l == c.node.self:
+		case found == c.node.self:
 			return c.localAfter(ctx, out, failed)
 		}
 		var p *pendingCall
@@ -71,7 +71,7 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 			return p, nil
 		}
 		failed = err.after(failed)
-		ch.tried = append(ch.tried, l)
+		ch.tried = append(ch.tried, found)
 		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.tried), err) {
 			break
 		}
@@ -106,19 +106,19 @@ func (e *Error) after(before *Error) *Error {
 // visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the goroutine.
 func (c *Caller) visit(ctx context.Context, now time.Time, v *visit, out outCall) (p *pendingCall, failed *Error) {
 	failed = errCutShort
-	defer func() { v.leave(now, time.Now(), failed) }()
-	return c.attempt(ctx, now, v.link, out)
+	defer func() { v.leave(now, time.Now(), failed, &c.node.circuits) }()
+	return c.attempt(ctx, now, v, out)
 }
 
 // errCutShort is how a visit ended that did not come to its end.
 var errCutShort = &Error{Code: Canceled, Executed: No}
 
 // attempt makes the call at one provider.
-func (c *Caller) attempt(ctx context.Context, now time.Time, l *link, out outCall) (*pendingCall, *Error) {
-	l = l.best()
-	l.inflight.Add(1)
-	defer l.inflight.Add(-1)
-	if l.draining.Load() {
+func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCall) (*pendingCall, *Error) {
+	l := v.link.best()
+	v.record.inflight.Add(1)
+	defer v.record.inflight.Add(-1)
+	if v.record.draining.Load() {
 		return nil, c.at(l.id.Addr, c.fail(Draining, No, string(textDraining)))
 	}
 	frame := buffer.New()
@@ -164,25 +164,25 @@ func (c *Caller) wait(ctx context.Context, l *link, slot uint16, seq uint32, p *
 	return c.ended(l.id.Addr, p)
 }
 
-// choose finds the provider that a call goes to next, and enters it: the link of a peer, the node's own, or nil if none is left.
+// choose finds the provider that a call goes to next, and enters it: a peer, this node, or nil if none is left.
 // Those whose breaker does not let the call through are passed over.
-func (c *Caller) choose(r *route, ch *chooser) (*link, *Error) {
+func (c *Caller) choose(r *route, ch *chooser) (*record, *Error) {
 	for {
-		l, failed := c.find(r, ch)
-		if l == nil || ch.chosen.enter() {
-			return l, failed
+		found, failed := c.find(r, ch)
+		if found == nil || ch.chosen.enter() {
+			return found, failed
 		}
-		ch.shut = append(ch.shut, l)
+		ch.shut = append(ch.shut, found)
 	}
 }
 
 // nobody is the error of a call that found no provider at all: those there are, if any, are shut.
 func (c *Caller) nobody(r *route) *Error {
 	on := c.opts.on
-	switch shut := r.links(); {
+	switch shut := r.candidates(); {
 	case !on.IsValid() && len(shut) > 0:
 		return c.fail(CircuitOpen, No, string(textOpen))
-	case slices.ContainsFunc(shut, func(l *link) bool { return l.id.Addr == on }):
+	case slices.ContainsFunc(shut, func(d candidate) bool { return d.link.id.Addr == on }):
 		return c.at(on, c.fail(CircuitOpen, No, string(textOpen)))
 	}
 	return c.unreached()
@@ -194,7 +194,7 @@ func (c *Caller) unreached() *Error {
 }
 
 // find finds a provider.
-func (c *Caller) find(r *route, ch *chooser) (*link, *Error) {
+func (c *Caller) find(r *route, ch *chooser) (*record, *Error) {
 	_, byLoad := c.opts.balancer.(leastLoaded)
 	byLoad = byLoad || c.opts.balancer == nil
 	switch {
@@ -214,13 +214,12 @@ func (c *Caller) find(r *route, ch *chooser) (*link, *Error) {
 }
 
 // at finds the provider with an address.
-func (r *route) at(addr netip.AddrPort, ch *chooser) *link {
+func (r *route) at(addr netip.AddrPort, ch *chooser) *record {
 	r.know(ch.service, ch.now)
 	for _, list := range [][]candidate{r.alive, r.doubtful} {
 		for i := range list {
-			if d := &list[i]; d.id.Addr == addr && !ch.isOut(d.link) {
-				ch.chosen = visit{link: d.link, known: d.known}
-				return d.link
+			if d := &list[i]; d.link.id.Addr == addr && !ch.isOut(d.record) {
+				return ch.take(d)
 			}
 		}
 	}
@@ -232,7 +231,7 @@ func (c *Caller) eligible(r *route, ch *chooser) []candidate {
 	r.know(ch.service, ch.now)
 	from := ch.open(r.alive)
 	if c.opts.local == LocalEqual && c.here() != nil && !ch.isOut(c.node.self) {
-		from = append(from, candidate{link: c.node.self, weight: c.here().weightAt()})
+		from = append(from, candidate{record: c.node.self, weight: c.here().weightAt()})
 	}
 	if len(from) == 0 {
 		from = ch.open(r.doubtful)
@@ -243,23 +242,23 @@ func (c *Caller) eligible(r *route, ch *chooser) []candidate {
 
 // open is a copy of a list, which is everybody's, without those that cannot be chosen.
 func (ch *chooser) open(list []candidate) []candidate {
-	return slices.DeleteFunc(slices.Clone(list), func(d candidate) bool { return ch.isOut(d.link) || d.isShut() })
+	return slices.DeleteFunc(slices.Clone(list), func(d candidate) bool { return ch.isOut(d.record) || d.isShut() })
 }
 
 // addrOf is the address of a candidate, of which this node's own may have been learnt late.
 func (c *Caller) addrOf(d candidate) netip.AddrPort {
-	if d.link == c.node.self {
+	if d.link == nil {
 		return c.node.Addr()
 	}
-	return d.id.Addr
+	return d.link.id.Addr
 }
 
 // ask lets the Balancer choose. It is user code: what it does wrong fails the call, and nothing else.
-func (c *Caller) ask(from []candidate, ch *chooser) (l *link, failed *Error) {
+func (c *Caller) ask(from []candidate, ch *chooser) (found *record, failed *Error) {
 	providers := make([]Provider, len(from))
 	for i, d := range from {
 		providers[i] = Provider{
-			Addr: c.addrOf(d), Self: d.link == c.node.self, InFlight: int(d.inflight.Load()), Latency: d.latency(), Weight: d.weight,
+			Addr: c.addrOf(d), Self: d.link == nil, InFlight: int(d.record.inflight.Load()), Latency: d.latency(), Weight: d.weight,
 		}
 	}
 	defer func() {
@@ -271,8 +270,7 @@ func (c *Caller) ask(from []candidate, ch *chooser) (l *link, failed *Error) {
 	if i < 0 || i >= len(from) {
 		return nil, c.fail(Internal, No, fmt.Sprintf("the Balancer chose %d of %d", i, len(from)))
 	}
-	ch.chosen = visit{link: from[i].link, known: from[i].known}
-	return from[i].link, nil
+	return ch.take(&from[i]), nil
 }
 
 const (

@@ -251,9 +251,9 @@ func TestAStaleRouteIsAnsweredByAnotherProvider(t *testing.T) {
 				require.Equal(c.t, 1, i)
 			}()
 		}
-		require.Len(c.t, caller.view.Load().routes.get("which").links(), 2, "nobody has told the caller yet")
+		require.Len(c.t, caller.view.Load().routes.get("which").candidates(), 2, "nobody has told the caller yet")
 		time.Sleep(time.Second)
-		require.Len(c.t, caller.view.Load().routes.get("which").links(), 1)
+		require.Len(c.t, caller.view.Load().routes.get("which").candidates(), 1)
 		require.NoError(c.t, c.nodes[1].Unregister("which"))
 		_, err := caller.Caller("which").Call(c.t.Context())
 		requireError(c.t, err, NotFound, No)
@@ -310,7 +310,7 @@ func TestPrivateFunctions(t *testing.T) {
 		for _, n := range c.nodes {
 			require.Len(c.t, n.Services(), 1)
 		}
-		_, failed := caller.Caller("__private").attempt(c.t.Context(), time.Now(), caller.tokens.all()[0], outCall{deadline: time.Now().Add(time.Second)})
+		_, failed := caller.Caller("__private").attempt(c.t.Context(), time.Now(), caller.tokens.all()[0].visit(), outCall{deadline: time.Now().Add(time.Second)})
 		requireError(c.t, failed, NotFound, No)
 	})
 }

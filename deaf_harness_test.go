@@ -64,7 +64,7 @@ func (n *Node) hear(not ...uint64) {
 func (c *cluster) renew(n, peer *Node) {
 	c.t.Helper()
 	before := n.linksWith(peer)
-	isNew := func(l *link) bool { return !slices.Contains(before, l) && peer.tokens.link(l.toToken) != nil }
+	isNew := func(l *conn) bool { return !slices.Contains(before, l) && peer.tokens.link(l.toToken) != nil }
 	require.NoError(c.t, n.do(func(now time.Time) { n.doubt(now, peer.Addr()) }))
 	c.until(5*time.Second, "there is no other link", func() bool { return slices.ContainsFunc(n.linksWith(peer), isNew) })
 	n.hear()

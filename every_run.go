@@ -159,8 +159,8 @@ func (t *Timer) order() []uint64 {
 	type ranked struct{ score, node uint64 }
 	v := t.node.view.Load()
 	all := []ranked{{rendezvous(t.name, v.self), t.plan.Self}}
-	for _, l := range v.routes.get(t.service()).links() {
-		all = append(all, ranked{rendezvous(t.name, l.id.Addr), l.id.Hash()})
+	for _, d := range v.routes.get(t.service()).candidates() {
+		all = append(all, ranked{rendezvous(t.name, d.link.id.Addr), d.link.id.Hash()})
 	}
 	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.node, a.node)) })
 	nodes := make([]uint64, len(all))
@@ -223,7 +223,7 @@ func (t *Timer) tellAll() error {
 }
 
 // linkTo finds the link to a node by the number that timers know it by; nil: there is none.
-func (n *Node) linkTo(node uint64) *link {
+func (n *Node) linkTo(node uint64) *conn {
 	v := n.view.Load()
 	for i := range v.peers {
 		if p := v.peers[i]; p.Hash() == node {
@@ -243,13 +243,13 @@ func (t *Timer) nextNotice() *turnNotice {
 }
 
 // tellOne sends Turn. That it did not arrive is found out by what the others do.
-func (t *Timer) tellOne(l *link, notice *turnNotice) {
+func (t *Timer) tellOne(l *conn, notice *turnNotice) {
 	now := time.Now()
 	ctx, cancel := context.WithTimeout(t.node.provider.ctx, turnTimeout)
 	defer cancel()
 	since := t.plan.Every - notice.next.Sub(now)
 	args := codec.Arguments{List: []any{since.Microseconds(), notice.over}}
-	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l, outCall{Arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
+	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l.visit(), outCall{Arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
 	if failed == nil {
 		t.node.wires.freePending(p)
 	}

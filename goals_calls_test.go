@@ -18,8 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// traffic is calls without a pause, from two nodes to the four that offer add, and what became of each call.
-type traffic struct {
+// callTraffic is calls without a pause, from two nodes to the four that offer add, and what became of each call.
+type callTraffic struct {
 	*cluster
 	providers, callers []*Node
 	ran                [1 << 17]atomic.Int32 // how often, by call
@@ -34,7 +34,7 @@ type traffic struct {
 }
 
 // offer lets a node offer add.
-func (f *traffic) offer(n *Node) {
+func (f *callTraffic) offer(n *Node) {
 	require.NoError(f.t, n.Register("add", func(call, y int) int {
 		f.ran[call].Add(1)
 		time.Sleep(200 * time.Microsecond)
@@ -43,7 +43,7 @@ func (f *traffic) offer(n *Node) {
 }
 
 // begin starts callers that do not pause: of three, the race detector takes the time of two.
-func (f *traffic) begin() {
+func (f *callTraffic) begin() {
 	each := 3
 	if race.Enabled {
 		each = 1
@@ -60,7 +60,7 @@ func (f *traffic) begin() {
 }
 
 // call makes one call, and notes what became of it.
-func (f *traffic) call(n *Node) error {
+func (f *callTraffic) call(n *Node) error {
 	call, start := int(f.calls.Add(1)), time.Now()
 	sum, err := Call[int](context.Background(), n.Caller("add"), call, 7)
 	took := time.Since(start)
@@ -74,7 +74,7 @@ func (f *traffic) call(n *Node) error {
 	return err
 }
 
-func (f *traffic) note(call int, took time.Duration, err error) {
+func (f *callTraffic) note(call int, took time.Duration, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.longest = max(f.longest, took)
@@ -92,7 +92,7 @@ func (f *traffic) note(call int, took time.Duration, err error) {
 }
 
 // end ends the calls, and checks what was said of those that failed: none ran twice, none ran that was said not to have.
-func (f *traffic) end() {
+func (f *callTraffic) end() {
 	f.over.Store(true)
 	f.wg.Wait()
 	time.Sleep(time.Second)
@@ -110,7 +110,7 @@ func (f *traffic) end() {
 }
 
 // String lists the outcomes.
-func (f *traffic) String() string {
+func (f *callTraffic) String() string {
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(f.outcomes)) {
 		parts = append(parts, fmt.Sprint(f.outcomes[what], " ", what))
@@ -119,19 +119,19 @@ func (f *traffic) String() string {
 }
 
 // The troubles that befall a provider, or the network, while calls go on. Each lasts until what it did is undone.
-var troubles = map[string]func(f *traffic){
-	"a provider dies":   func(f *traffic) { f.kill(f.providers[1]) },
-	"a provider leaves": func(f *traffic) { require.NoError(f.t, f.providers[1].Close()) },
-	"a provider restarts": func(f *traffic) {
+var troubles = map[string]func(f *callTraffic){
+	"a provider dies":   func(f *callTraffic) { f.kill(f.providers[1]) },
+	"a provider leaves": func(f *callTraffic) { require.NoError(f.t, f.providers[1].Close()) },
+	"a provider restarts": func(f *callTraffic) {
 		f.kill(f.providers[1])
 		f.offer(f.start(1, 0))
 	},
-	"halves are cut off": func(f *traffic) {
+	"halves are cut off": func(f *callTraffic) {
 		f.net.Cut(f.half(0), f.half(1))
 		time.Sleep(aMinute() / 6)
 		f.net.Heal()
 	},
-	"a provider does not hear a caller": func(f *traffic) {
+	"a provider does not hear a caller": func(f *callTraffic) {
 		f.net.CutOneWay(addrsOf(f.callers[:1]), addrsOf(f.providers[1:2]))
 		time.Sleep(aMinute() / 6)
 		f.net.Heal()
@@ -139,7 +139,7 @@ var troubles = map[string]func(f *traffic){
 }
 
 // half is every other node: two providers and one caller.
-func (f *traffic) half(odd int) (addrs []netip.AddrPort) {
+func (f *callTraffic) half(odd int) (addrs []netip.AddrPort) {
 	for i, n := range f.nodes {
 		if i%2 == odd {
 			addrs = append(addrs, n.Addr())
@@ -156,7 +156,7 @@ func TestCallsThroughTrouble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inCluster(t, 1, func(c *cluster) {
 				c.gather(1, 8, 0)
-				f := &traffic{cluster: c, providers: c.nodes[:4], callers: c.nodes[6:8], outcomes: map[string]int{}, claims: map[int]Executed{}}
+				f := &callTraffic{cluster: c, providers: c.nodes[:4], callers: c.nodes[6:8], outcomes: map[string]int{}, claims: map[int]Executed{}}
 				for _, n := range f.providers {
 					f.offer(n)
 				}

@@ -116,7 +116,7 @@ func (n *Node) step(now time.Time) time.Time {
 	n.wires.timers.wake.Store(math.MaxInt64) // a link that becomes due from here on wakes the loop
 	due, silent := n.wires.timers.run(now)
 	for _, l := range silent {
-		n.noteSilent(now, l)
+		n.noteSilent(now, l.id.Addr)
 		n.members.Unanswered(now, l.token)
 	}
 	if !n.tableAt.IsZero() && !now.Before(n.tableAt) {
@@ -196,7 +196,7 @@ func (n *Node) fail(links []uint64, text []byte) {
 	for _, link := range links {
 		if l := n.tokens.link(link); l != nil {
 			l.fail(outcome{code: wire.Unreachable, gone: true, body: text})
-			l.forgive()
+			l.record.forgive(&n.circuits)
 		}
 	}
 }

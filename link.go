@@ -26,11 +26,10 @@ type carrier struct {
 	table      atomic.Uint32                  // version of our service table
 	maxPacket  int
 	maxMessage int
-	silence    time.Duration                          // Config.AckTimeout
-	nonce      func() uint32                          // draws what a peer cannot guess; never 0
-	resized    func(now time.Time, l *link, size int) // the packet size of a path is now another
+	silence    time.Duration                                      // Config.AckTimeout
+	nonce      func() uint32                                      // draws what a peer cannot guess; never 0
+	resized    func(now time.Time, peer netip.AddrPort, size int) // the packet size of a path is now another
 	timers     timers
-	circuits   atomic.Bool    // a breaker opened or closed: the loop is to publish it
 	memory     *buffer.Budget // of reassembly, all links together
 	moving     *buffer.Budget // of replies under way as transfers
 	stored     *buffer.Budget // of replies that are kept
@@ -45,28 +44,24 @@ type carrier struct {
 // sent waits in the outbox for the flusher.
 type link struct {
 	*carrier
-	*record
+	traffic *traffic // on all links with the process
 	id      wire.Process
 	token   uint64         // by which we receive; it names the link
 	toToken uint64         // by which the peer does
 	key     wire.PublicKey // of the peer
 	born    int64          // when it was made, as of carrier.timers.stamp
-	beside  *link          // another whose peer's address has the same chain; the token table's
 	rank    uint32         // of its order, as are stamp and greater
 	stamp   uint32
-	greater bool
-	began   bool // by us
-	known   bool // to the membership; the loop's
 
 	// the reader's
-	tableSeen uint32 // highest table version in the peer's headers
-	window    replayWindow
-	noted     int64 // when the loop was last told of traffic, as of carrier.timers.stamp
+	window replayWindow
 
 	heard     atomic.Int64         // when a datagram was last accepted, as of carrier.timers.stamp
 	dueAt     atomic.Int64         // when the loop must step it, as of carrier.timers.stamp; 0: never
 	successor atomic.Pointer[link] // calls begin there and no more here; nil: this is the best link
-	told      atomic.Int32         // messages of it that wait for the loop
+
+	greater bool // of its order; here these two take no room
+	began   bool // by us
 
 	mu       sync.Mutex    // protects all below: the link's state is stepped by many, one at a time
 	stepping uint32        // low 32 bits of the number of the datagram that is stepped through
@@ -86,6 +81,14 @@ type link struct {
 	sealed   *linkSeals // nil: nothing is sealed
 
 	*exchange
+}
+
+// traffic counts what has passed between us and a peer process, on whatever links: both of a pair, and all that come after them.
+type traffic struct {
+	arrived  atomic.Uint64 // datagrams accepted
+	bytesIn  atomic.Uint64 // in them
+	bytesOut atomic.Uint64 // in datagrams sent
+	numbered atomic.Uint64 // datagrams that the peer has sent, by their numbers
 }
 
 // exchange is the part of a link that only calls need. Peers that merely know of each other, the most in a large cluster,

@@ -27,9 +27,9 @@ func (l *link) accept(now time.Time, number uint64, size int) {
 	before := l.window.highest
 	l.window.accept(number)
 	l.heard.Store(l.timers.stamp(now))
-	l.arrived.Add(1)
-	l.bytesIn.Add(uint64(size))
-	l.numbered.Add(l.window.highest - before)
+	l.traffic.arrived.Add(1)
+	l.traffic.bytesIn.Add(uint64(size))
+	l.traffic.numbered.Add(l.window.highest - before)
 }
 
 // best is the link on which calls to the peer begin: this one, or the one that has taken its place.

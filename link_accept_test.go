@@ -18,12 +18,12 @@ func TestNumbersThatLeapTooFarAreDropped(t *testing.T) {
 		for _, number := range []uint64{2 + 1<<24, 1 << 40, 1<<64 - 1} {
 			s.hear(l.sayAt(number))
 		}
-		require.EqualValues(t, 1, link.arrived.Load())
+		require.EqualValues(t, 1, link.traffic.arrived.Load())
 		require.EqualValues(t, 3, s.Stats().Replayed)
 		s.hear(l.sayAt(1 + 1<<24))
-		require.EqualValues(t, 2, link.arrived.Load())
+		require.EqualValues(t, 2, link.traffic.arrived.Load())
 		require.EqualValues(t, 1+1<<24, link.window.highest)
-		require.EqualValues(t, 1<<24+1, link.numbered.Load())
+		require.EqualValues(t, 1<<24+1, link.traffic.numbered.Load())
 	})
 }
 
@@ -37,7 +37,7 @@ func TestReplaysCostNoKey(t *testing.T) {
 			s.hear(l.sayAt(n << 24))
 		}
 		s.hear(l.say(), l.say())
-		arrived := link.arrived.Load()
+		arrived := link.traffic.arrived.Load()
 		var far pace.Allowance
 		if keys != nil {
 			far = link.sealed.far
@@ -50,7 +50,7 @@ func TestReplaysCostNoKey(t *testing.T) {
 			for range farPerSec + 4 {
 				s.hear(junk)
 			}
-			require.EqualValues(t, arrived, link.arrived.Load(), what)
+			require.EqualValues(t, arrived, link.traffic.arrived.Load(), what)
 			if keys != nil {
 				require.Equal(t, far, link.sealed.far, what)
 			}
@@ -81,14 +81,14 @@ func TestFarEpochsAreTriedSeldom(t *testing.T) {
 		require.EqualValues(t, farPerSec+100, s.Stats().Unopened, "the keys of the next are kept")
 
 		s.hear(l.sayAt(2<<22 + 1))
-		require.EqualValues(t, 1, link.arrived.Load(), "even what is sealed well: the second is not over")
+		require.EqualValues(t, 1, link.traffic.arrived.Load(), "even what is sealed well: the second is not over")
 		s.hear(other.sayAt(2<<22 + 1))
-		require.EqualValues(t, 2, s.tokens.link(other.token).arrived.Load(), "each link has its own")
+		require.EqualValues(t, 2, s.tokens.link(other.token).traffic.arrived.Load(), "each link has its own")
 		s.hear(l.sayAt(1<<22+7), l.sayAt(1<<22+8))
-		require.EqualValues(t, 3, link.arrived.Load())
+		require.EqualValues(t, 3, link.traffic.arrived.Load())
 		time.Sleep(time.Second)
 		s.hear(l.sayAt(3<<22 + 1))
-		require.EqualValues(t, 4, link.arrived.Load())
+		require.EqualValues(t, 4, link.traffic.arrived.Load())
 	})
 }
 
@@ -97,13 +97,13 @@ func TestWhatIsAcceptedIsCounted(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		l := newAsker(t, 3, keys).meet(t, s)
 		link := s.tokens.link(l.token)
-		bytesIn := link.bytesIn.Load()
+		bytesIn := link.traffic.bytesIn.Load()
 		b := l.sayAt(10)
 		time.Sleep(time.Second)
 		s.hear(b, b)
-		require.EqualValues(t, 2, link.arrived.Load())
-		require.EqualValues(t, 10, link.numbered.Load())
-		require.EqualValues(t, len(b), link.bytesIn.Load()-bytesIn)
+		require.EqualValues(t, 2, link.traffic.arrived.Load())
+		require.EqualValues(t, 10, link.traffic.numbered.Load())
+		require.EqualValues(t, len(b), link.traffic.bytesIn.Load()-bytesIn)
 		require.Equal(t, time.Now(), link.lastHeard())
 	})
 }

@@ -9,10 +9,10 @@ import (
 	"broach/internal/wire"
 )
 
-// newLink makes the link of an Open and its Offer. began says which end we are; siblings are the links that we have with who is at the same
-// address. The error is that of a public key that is none.
-func newLink(now time.Time, c *carrier, terms *handshake.Terms, began bool, siblings []*link, seed uint64) (*link, error) {
-	l := &link{carrier: c, born: c.timers.stamp(now), began: began}
+// init makes it the link of an Open and its Offer. began says which end we are. What passes is counted in t. The error is that of a public key that is
+// none.
+func (l *link) init(now time.Time, c *carrier, terms *handshake.Terms, began bool, t *traffic, seed uint64) error {
+	l.carrier, l.traffic, l.born, l.began = c, t, c.timers.stamp(now), began
 	order := terms.Order()
 	l.rank, l.stamp, l.greater = order.Rank, order.Stamp, order.Greater
 	if began {
@@ -23,17 +23,16 @@ func newLink(now time.Time, c *carrier, terms *handshake.Terms, began bool, sibl
 		l.first = max(time.Duration(c.process.Stamp(now)-terms.Stamp)*time.Millisecond, 1)
 	}
 	l.id.Boot = handshake.BootID(l.key)
-	l.record = recordAmong(siblings, l.key)
 	if c.ring.Load() != nil {
 		shared, err := c.shared.of(c.process, l.key)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		l.sealed = &linkSeals{secret: seal.Secret{Shared: shared, Transcript: terms.Transcript(), Began: began}}
 	}
 	l.rng.Seed(seed, l.token)
 	l.heard.Store(c.timers.stamp(now))
-	return l, nil
+	return nil
 }
 
 // noteFirst takes the time from the first Confirm to the first answer as a first measure of the round trip. Who did not begin the link has the age of
@@ -55,16 +54,6 @@ func (l *link) order() handshake.Order {
 
 // bornAt is when the link was made.
 func (l *link) bornAt() time.Time { return l.timers.time(l.born) }
-
-// recordAmong is what is known already of the process with a public key, by another of its links.
-func recordAmong(links []*link, key wire.PublicKey) *record {
-	for _, l := range links {
-		if l.key == key {
-			return l.record
-		}
-	}
-	return new(record)
-}
 
 // terms are those of the link that an Offer begins, from us to addr.
 func (c *carrier) terms(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms {

@@ -21,7 +21,7 @@ func (l *link) head(b *batch, stamped int) {
 			l.path.sent(len(b.out[i].B))
 		}
 	}
-	l.bytesOut.Add(uint64(sent))
+	l.traffic.bytesOut.Add(uint64(sent))
 	l.proof.sent(sent)
 }
 

@@ -74,7 +74,7 @@ type linkSide struct {
 	*Node
 	script *script
 	reader *reader
-	link   *link // to the other side
+	link   *conn // to the other side
 }
 
 func side(t testing.TB, i int, cfg Config) *linkSide {
@@ -112,8 +112,8 @@ func connect(a, b *linkSide) {
 }
 
 // born makes a link.
-func born(s *linkSide, terms *handshake.Terms, began bool) *link {
-	l, err := newLink(time.Now(), &s.wires, terms, began, nil, 1)
+func born(s *linkSide, terms *handshake.Terms, began bool) *conn {
+	l, err := newConn(time.Now(), &s.wires, terms, began, nil, 1)
 	if err != nil || !s.tokens.add(l) {
 		panic("the link could not be made")
 	}

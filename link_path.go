@@ -75,7 +75,7 @@ func (l *link) suspectPath(now time.Time) {
 func (l *link) resize(now time.Time) {
 	if size := l.path.size; size != max(l.toldSize, basePacket) {
 		l.toldSize = size
-		l.resized(now, l, size)
+		l.resized(now, l.id.Addr, size)
 	}
 	for _, t := range l.sending.Resize(transfer.FragmentSize(l.path.size)) {
 		l.restart(now, t.Id, t.Body)

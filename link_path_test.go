@@ -134,7 +134,7 @@ func TestWhatIsRepeatedTravelsInSmallDatagrams(t *testing.T) {
 		require.Equal(t, 8972, sizes[9], "besides the long one there is the Probe")
 
 		for i := range 300 {
-			say(a.link, wire.Progress{Slot: uint16(i)})
+			say(&a.link.link, wire.Progress{Slot: uint16(i)})
 		}
 		a.link.unhold()
 		require.LessOrEqual(t, largestOf(a.script.take()), 1200)

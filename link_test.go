@@ -53,7 +53,7 @@ func onLink(t *testing.T, test func(l *link, w *wireTap)) {
 		c := &carrier{
 			transport: w, process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Now()),
 			maxPacket: 1400, maxMessage: 1 << 20, silence: 3 * time.Second, memory: &buffer.Budget{Size: 8 << 20}, moving: new(buffer.Budget), stored: new(buffer.Budget),
-			nonce: rand.Uint32, resized: func(time.Time, *link, int) {},
+			nonce: rand.Uint32, resized: func(time.Time, netip.AddrPort, int) {},
 		}
 		c.timers.init(time.Now())
 		time.Sleep(time.Second)
@@ -68,9 +68,10 @@ func someLink(c *carrier, key wire.PublicKey) *link {
 
 // linkFrom is one of a process at an address.
 func linkFrom(c *carrier, key wire.PublicKey, addr netip.AddrPort) *link {
-	l, err := newLink(time.Now(), c, &handshake.Terms{
+	l := new(link)
+	err := l.init(time.Now(), c, &handshake.Terms{
 		Rank: 1, Stamp: c.process.Stamp(time.Now()), TokenA: 0xa, KeyA: key, AddrA: addr, TokenB: rand.Uint64() | 1, KeyB: c.process.Key,
-	}, false, nil, 1)
+	}, false, new(traffic), 1)
 	if err != nil {
 		panic("the link could not be made")
 	}

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"log/slog"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -28,8 +29,8 @@ func (n *Node) detail(now time.Time, text string, args ...any) {
 }
 
 // noteSize tells of another packet size.
-func (n *Node) noteSize(now time.Time, l *link, size int) {
-	n.detail(now, "broach: the packet size of a path has changed", "addr", l.id.Addr, "bytes", size)
+func (n *Node) noteSize(now time.Time, peer netip.AddrPort, size int) {
+	n.detail(now, "broach: the packet size of a path has changed", "addr", peer, "bytes", size)
 }
 
 // noteOpens tells whom Opens go to.
@@ -54,9 +55,9 @@ func (n *Node) noteArrival(now time.Time, a arrival) {
 }
 
 // noteSilent tells of requests that were sent again and again with nothing heard.
-func (n *Node) noteSilent(now time.Time, l *link) {
+func (n *Node) noteSilent(now time.Time, peer netip.AddrPort) {
 	if n.isDebugging() {
-		n.detail(now, "broach: requests were sent again, and nothing says that they arrive: the peer is probed", "addr", l.id.Addr)
+		n.detail(now, "broach: requests were sent again, and nothing says that they arrive: the peer is probed", "addr", peer)
 	}
 }
 
@@ -88,8 +89,8 @@ func withoutArguments(err *Error) string {
 }
 
 // noteUnknown tells of a call of a function that this node does not offer.
-func (n *Node) noteUnknown(l *link, service []byte) {
+func (n *Node) noteUnknown(from netip.AddrPort, service []byte) {
 	if n.isDebugging() {
-		n.detail(time.Now(), "broach: a function is called that this node does not offer", "service", wire.Shortened(string(service)), "from", l.id.Addr)
+		n.detail(time.Now(), "broach: a function is called that this node does not offer", "service", wire.Shortened(string(service)), "from", from)
 	}
 }

@@ -96,7 +96,7 @@ func TestDetailsCostNothingWhereNobodyWantsThem(t *testing.T) {
 		time.Sleep(time.Second)
 		require.NotContains(t, log.String(), "DEBUG")
 		require.False(t, n.isDebugging())
-		require.Zero(t, testing.AllocsPerRun(100, func() { n.noteArrival(time.Now(), arrival{}); n.noteSilent(time.Now(), nil) }))
+		require.Zero(t, testing.AllocsPerRun(100, func() { n.noteArrival(time.Now(), arrival{}); n.noteSilent(time.Now(), netip.AddrPort{}) }))
 	})
 }
 

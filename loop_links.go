@@ -32,7 +32,7 @@ func (n *Node) arrive(now time.Time, a arrival) {
 
 // beginLink makes the link of an Offer.
 func (n *Node) beginLink(now time.Time, terms *handshake.Terms) {
-	l, err := newLink(now, &n.wires, terms, true, n.tokens.at(terms.AddrB), n.rng.Uint64())
+	l, err := newConn(now, &n.wires, terms, true, n.tokens.at(terms.AddrB), n.rng.Uint64())
 	if err != nil || !n.tokens.add(l) {
 		n.tokens.forget(terms.TokenA)
 		n.members.Unmade(terms.TokenA)
@@ -48,7 +48,7 @@ func (n *Node) succeedLink(now time.Time, s member.Succession) {
 		return
 	}
 	to.successor.Store(nil)
-	from.successor.Store(to)
+	from.successor.Store(&to.link)
 	n.replaced = append(n.replaced, from)
 	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
 }

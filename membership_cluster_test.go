@@ -86,7 +86,7 @@ func TestFunctionsComeAndGo(t *testing.T) {
 		require.NoError(t, provider.Register("late", func() int { return 7 }))
 		knows := func() bool {
 			for _, n := range c.nodes {
-				if n != provider && len(n.view.Load().routes.get("late").links()) != 1 {
+				if n != provider && len(n.view.Load().routes.get("late").candidates()) != 1 {
 					return false
 				}
 			}

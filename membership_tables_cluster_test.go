@@ -48,7 +48,7 @@ func TestTablesWithoutRoomAreTold(t *testing.T) {
 // that is as large finds room until they leave. The node must not miss their beats.
 func fillUp(t require.TestingT, n *Node) (leave func()) {
 	table := wire.AppendTable(nil, tableOf(0, wire.MaxFunctions))
-	var peers []*link
+	var peers []*conn
 	require.NoError(t, n.do(func(now time.Time) {
 		for i := range 20 {
 			peers = append(peers, n.seat(now, i, table))

@@ -44,7 +44,8 @@ type Node struct {
 	roll     func(n int) int // random
 	calls    atomic.Uint64   // made to peers
 	retries  retryBudget
-	self     *link       // stands for this node among the providers
+	circuits circuitNews
+	self     *record     // stands for this node among the providers
 	deaf     atomic.Bool // the socket is gone
 	refusing atomic.Bool // no peer calls us any more, and we call nobody: see Leave
 
@@ -82,8 +83,8 @@ type Node struct {
 	seeds      seedBook
 	troubleAt  time.Time // when unjoined was made
 	idle       buffer.Idle
-	touched    []*link
-	replaced   []*link        // that have a better one beside them
+	touched    []*conn
+	replaced   []*conn        // that have a better one beside them
 	tendAt     time.Time      // when to look at those; zero: there are none
 	opening    []udp.Datagram // Opens to be sent
 	circuitsAt time.Time      // when to look at the breakers again; zero: none was open
@@ -140,7 +141,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.provider.addr, n.provider.log, n.provider.maxMessage = n.Addr, n.log, n.wires.maxMessage
 	n.provider.ctx, n.stop = context.WithCancel(context.Background())
 	n.inbox, n.arrivals, n.commands = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax), make(chan func(time.Time), 1)
-	n.self, n.roll = &link{record: new(record)}, n.random
+	n.self, n.roll = new(record), n.random
 	n.donec, n.drainedc = make(chan struct{}), make(chan struct{})
 	n.background.SetLimit(backgroundMax)
 	n.timetable.init()
@@ -150,6 +151,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax), Open: n.tokens.open, Terms: n.wires.terms, IsBusy: n.isBusy,
 	}, now, n.rng)
 	n.events.rows = make(map[string][]*backlog)
+	n.circuits.wake = func() { n.wires.timers.wakeBy(1) }
 	n.tables = n.tableFunction()
 	n.setTable(now, 1, n.offered.table())
 	n.seeds.init(t.LocalAddr().Addr())

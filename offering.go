@@ -173,7 +173,7 @@ func (n *Node) pullFrom(link uint64) (version uint32, table []byte, err error) {
 	ctx, cancel := context.WithTimeout(n.provider.ctx, pullTimeout)
 	defer cancel()
 	now := time.Now()
-	p, failed := n.Caller(tableService).attempt(ctx, now, l, outCall{deadline: now.Add(pullTimeout)})
+	p, failed := n.Caller(tableService).attempt(ctx, now, l.visit(), outCall{deadline: now.Add(pullTimeout)})
 	if failed != nil {
 		return 0, nil, failed
 	}

@@ -19,7 +19,7 @@ const (
 // inbound is a membership message, or with a nil message the news that a link carries traffic. The loop may keep it: it aliases nothing of the reader's.
 type inbound struct {
 	member.Source
-	from *link
+	from *conn
 	msg  wire.Message
 }
 
@@ -28,7 +28,7 @@ type inbound struct {
 type reader struct {
 	*Node
 	in        []udp.Datagram
-	held      []*link       // flush at the end of the batch
+	held      []*conn       // flush at the end of the batch
 	spare     *request      // for the next call
 	arrival   linkArrival   // of the present message
 	requests  []*request    // new in this datagram
@@ -90,7 +90,7 @@ func (r *reader) linked(now time.Time, d udp.Datagram, h wire.Header) {
 }
 
 // toLink opens a datagram of a link, and takes what is in it.
-func (r *reader) toLink(now time.Time, l *link, d udp.Datagram, h wire.Header) {
+func (r *reader) toLink(now time.Time, l *conn, d udp.Datagram, h wire.Header) {
 	head := wire.HeaderSize
 	if h.Form == wire.FormConfirm {
 		head = wire.ConfirmSize
@@ -117,7 +117,7 @@ func (r *reader) toLink(now time.Time, l *link, d udp.Datagram, h wire.Header) {
 
 // note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes behind the messages: a Leave that
 // refuses the link must not find it taken.
-func (r *reader) note(now time.Time, l *link, src member.Source) {
+func (r *reader) note(now time.Time, l *conn, src member.Source) {
 	if src.Tver > l.tableSeen || r.wires.timers.stamp(now)-l.noted >= int64(noteEvery) {
 		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.wires.timers.stamp(now)
 		r.tell(l, inbound{Source: src})
@@ -125,7 +125,7 @@ func (r *reader) note(now time.Time, l *link, src member.Source) {
 }
 
 // onLink steps the link with each message of a datagram with that number.
-func (r *reader) onLink(now time.Time, l *link, number uint32, src member.Source, rest []byte) {
+func (r *reader) onLink(now time.Time, l *conn, number uint32, src member.Source, rest []byte) {
 	l.mu.Lock()
 	l.stepping = number
 	l.confirm = nil // the peer knows the link
@@ -150,7 +150,7 @@ func (r *reader) onLink(now time.Time, l *link, number uint32, src member.Source
 }
 
 // hold makes the link wait with flushing until the batch is done. mu is held.
-func (r *reader) hold(l *link) {
+func (r *reader) hold(l *conn) {
 	if !l.held {
 		l.held = true
 		r.held = append(r.held, l)
@@ -158,7 +158,7 @@ func (r *reader) hold(l *link) {
 }
 
 // step gives one message of section 2 or 3 to its link, and takes what comes of it.
-func (r *reader) step(now time.Time, l *link, kind wire.Kind, body []byte) error {
+func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error {
 	if r.spare == nil {
 		r.spare = new(request)
 	}
@@ -177,15 +177,15 @@ func (r *reader) step(now time.Time, l *link, kind wire.Kind, body []byte) error
 }
 
 // request notes a new call, which the link has made of the spare request.
-func (r *reader) request(l *link, a *linkArrival) {
+func (r *reader) request(l *conn, a *linkArrival) {
 	req := r.spare
 	r.spare = nil
-	req.provider, req.link = &r.provider, l
+	req.provider, req.link = &r.provider, &l.link
 	if req.function = r.functionFor(a.service); req.function != nil && req.function.needsRequest() {
 		req.meta = decodeMeta(a.meta)
 	}
 	if req.function == nil {
-		r.noteUnknown(l, a.service)
+		r.noteUnknown(l.id.Addr, a.service)
 	}
 	r.requests = append(r.requests, req)
 }
@@ -268,7 +268,7 @@ func (r *reader) toPool(req *request) {
 }
 
 // membership decodes a message for the loop.
-func (r *reader) membership(l *link, src member.Source, kind wire.Kind, body []byte) error {
+func (r *reader) membership(l *conn, src member.Source, kind wire.Kind, body []byte) error {
 	msg, err := wire.ConsumeMembership(kind, body)
 	if errors.Is(err, wire.ErrKind) {
 		r.stats.unknownKind.Add(1)
@@ -282,7 +282,7 @@ func (r *reader) membership(l *link, src member.Source, kind wire.Kind, body []b
 
 // tell passes something on to the loop, which is fast. A flood that it cannot follow is cut off here: first what one link brings, so that others
 // have room.
-func (r *reader) tell(l *link, in inbound) {
+func (r *reader) tell(l *conn, in inbound) {
 	if l.told.Load() >= inboxEach {
 		r.stats.tooMany.Add(1)
 		return

@@ -96,7 +96,7 @@ func TestOfABatchSomeStrangersAreLookedAt(t *testing.T) {
 		after := s.Stats()
 		require.EqualValues(t, 120-opensBatch+120-confirmsBatch, after.Unanswered-before.Unanswered)
 		require.EqualValues(t, confirmsBatch, after.Strangers-before.Strangers)
-		require.EqualValues(t, 2, s.tokens.link(l.token).arrived.Load(), "links are served all the same")
+		require.EqualValues(t, 2, s.tokens.link(l.token).traffic.arrived.Load(), "links are served all the same")
 		s.hear(opens[:10]...)
 		if keys == nil {
 			require.Len(t, s.script.take(), 10, "the next batch has its own")
@@ -150,7 +150,7 @@ func flippedAt(b []byte, bit int) []byte {
 func TestOneThatTellsTooMuchStrainsNobody(t *testing.T) {
 	s := side(t, 1, Config{})
 	s.inbox = make(chan inbound, 2*inboxEach)
-	one := &link{}
+	one := &conn{}
 	told := func() (overflow, strains uint64) { return s.Stats().InboxOverflow, s.stats.inboxFull.Load() }
 	for range 2 * inboxEach {
 		s.reader.tell(one, inbound{})
@@ -159,7 +159,7 @@ func TestOneThatTellsTooMuchStrainsNobody(t *testing.T) {
 	require.EqualValues(t, []uint64{inboxEach, 0}, []uint64{overflow, strains}, "it has used up its own share")
 	for range 2 {
 		for range inboxEach {
-			s.reader.tell(&link{}, inbound{}) // each of another
+			s.reader.tell(&conn{}, inbound{}) // each of another
 		}
 	}
 	overflow, strains = told()

@@ -128,7 +128,7 @@ func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 }
 
 // confirmed makes the link that a Confirm asks for, [LNK-3], and returns it with the messages in the datagram; nil if there is none.
-func (r *reader) confirmed(d udp.Datagram) *link {
+func (r *reader) confirmed(d udp.Datagram) *conn {
 	m, _, err := wire.ConsumeConfirm(d.B)
 	if err != nil {
 		r.stats.malformed.Add(1)
@@ -163,8 +163,8 @@ func (r *reader) selves(now time.Time) []netip.AddrPort {
 }
 
 // makeLink makes the link of a Confirm if its datagram opens with it, and tells the loop.
-func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self netip.AddrPort, siblings []*link) *link {
-	l, err := newLink(now, &r.wires, r.wires.termsOf(m, self), false, siblings, r.draw())
+func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self netip.AddrPort, siblings []*conn) *conn {
+	l, err := newConn(now, &r.wires, r.wires.termsOf(m, self), false, siblings, r.draw())
 	known := len(siblings) > 0 || r.isSeed(m.Addr)
 	if err != nil || l.sealed != nil && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.tokens.add(l) {
 		return nil
@@ -174,7 +174,7 @@ func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self n
 }
 
 // opens reports whether a Confirm opens with the keys of a link. The datagram stays as it is: it is opened for good like any other.
-func (r *reader) opens(l *link, datagram []byte, keyID byte) bool {
+func (r *reader) opens(l *conn, datagram []byte, keyID byte) bool {
 	trial := append(newPacket()[:0], datagram...)
 	_, ok := l.open(trial, wire.ConfirmSize, keyID)
 	freePacket(trial)
@@ -185,7 +185,7 @@ func (r *reader) opens(l *link, datagram []byte, keyID byte) bool {
 const linkPause = 250 * time.Millisecond
 
 // hasRoom reports whether another link with who sent a Confirm may be made, beside those that there are at its address: [LNK-7], [LNK-10], [LNK-14].
-func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool {
+func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*conn) bool {
 	for _, l := range siblings {
 		if !l.began && now.Sub(l.bornAt()) < linkPause {
 			return false
@@ -209,7 +209,7 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*link) bool 
 
 // isKept reports whether a third link at an address, with who has a key, stays beside those that there are, [LNK-7]: one without calls that is lower, or
 // another process's, can go for it, or it is the highest: who began it may hold none of the others.
-func isKept(now time.Time, links []*link, key wire.PublicKey, order handshake.Order) bool {
+func isKept(now time.Time, links []*conn, key wire.PublicKey, order handshake.Order) bool {
 	isHighest := true
 	for _, l := range links {
 		isOther, isLower := l.key != key, order.Compare(l.order()) > 0
@@ -226,7 +226,7 @@ func isKept(now time.Time, links []*link, key wire.PublicKey, order handshake.Or
 const siblingsMax = 6
 
 // stampOfBirth is when the link was made, as our Offers say the time.
-func (l *link) stampOfBirth() uint32 {
+func (l *conn) stampOfBirth() uint32 {
 	if l.began {
 		return l.process.Stamp(l.bornAt())
 	}
@@ -234,7 +234,7 @@ func (l *link) stampOfBirth() uint32 {
 }
 
 // isConfirmed reports whether the peer is known to know the link.
-func (l *link) isConfirmed() bool {
+func (l *conn) isConfirmed() bool {
 	if !l.began {
 		return true
 	}
@@ -273,7 +273,7 @@ func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
 
 // arrival is the news of a link that the reader has made, or of an Offer, or of an Open of ours that came to ourselves.
 type arrival struct {
-	made  *link
+	made  *conn
 	offer *member.Answered
 	back  *member.CameBack
 }

@@ -16,10 +16,10 @@ type sideState struct {
 	derived                             uint64
 }
 
-func (s *linkSide) state(l *link) sideState {
+func (s *linkSide) state(l *conn) sideState {
 	return sideState{
 		len(s.script.sent), len(s.arrivals), len(s.inbox), s.tokens.count, len(s.reader.strangers.seen.young),
-		l.window.highest, l.arrived.Load(), l.heard.Load(), s.wires.shared.made,
+		l.window.highest, l.traffic.arrived.Load(), l.heard.Load(), s.wires.shared.made,
 	}
 }
 

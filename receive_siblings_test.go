@@ -147,7 +147,7 @@ func TestALinkThatGoesForAnotherLeadsToIt(t *testing.T) {
 		s.hear(low.say())
 		s.arriveWith(high)
 		require.Nil(t, s.tokens.link(middle.token))
-		require.Same(t, s.tokens.link(high.token), before.best())
+		require.Same(t, &s.tokens.link(high.token).link, before.best())
 	})
 }
 

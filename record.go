@@ -8,13 +8,10 @@ import (
 
 // record is what we know of a peer process beyond one link: both links of a pair, and all that come after them, share it.
 type record struct {
-	inflight atomic.Int32  // our calls to it, for the balancer
-	draining atomic.Bool   // it wants no more calls
-	tripped  atomic.Bool   // the breaker of a function may be open
-	arrived  atomic.Uint64 // datagrams accepted
-	bytesIn  atomic.Uint64 // in them
-	bytesOut atomic.Uint64 // in datagrams sent
-	numbered atomic.Uint64 // datagrams that the peer has sent, by their numbers
+	traffic  traffic
+	inflight atomic.Int32 // our calls to it, for the balancer
+	draining atomic.Bool  // it wants no more calls
+	tripped  atomic.Bool  // the breaker of a function may be open
 
 	mu          sync.Mutex             // protects experiences: calls on any of the links look them up, and make them
 	experiences map[string]*experience // by function, of those called

@@ -46,7 +46,7 @@ func isCalledLike(p, other *member.View) bool {
 
 // follow makes the routes of some peers those of what has become of them. link finds a link by its token, which everyone in to who
 // is called has: it was made before the peer was shown.
-func (t routeTable) follow(from, to []*member.View, link func(token uint64) *link) routeTable {
+func (t routeTable) follow(from, to []*member.View, link func(token uint64) *conn) routeTable {
 	t.edition++
 	for p, now := range member.Counterparts(from, to) {
 		if now == nil { // first: another process may have come to the same address

@@ -17,13 +17,13 @@ import (
 type town struct {
 	rng   *rand.Rand
 	names []string // of functions
-	links map[uint64]*link
+	links map[uint64]*conn
 	boots uint64
 	peers []*member.View
 }
 
 func newTown(seed uint64) *town {
-	t := &town{rng: rand.New(rand.NewPCG(seed, 0)), links: map[uint64]*link{}}
+	t := &town{rng: rand.New(rand.NewPCG(seed, 0)), links: map[uint64]*conn{}}
 	for i := range 30 {
 		t.names = append(t.names, fmt.Sprintf("function%02d", i), fmt.Sprintf("\x00gtopic%02d", i))
 	}
@@ -31,7 +31,7 @@ func newTown(seed uint64) *town {
 	return t
 }
 
-func (t *town) link(token uint64) *link { return t.links[token] }
+func (t *town) link(token uint64) *conn { return t.links[token] }
 
 // table is one by chance.
 func (t *town) table() (table []wire.Function) {
@@ -57,7 +57,7 @@ func (t *town) newcomer(i int) *member.View {
 // newLink makes a link to a process and returns its token.
 func (t *town) newLink(id wire.Process) uint64 {
 	token := uint64(len(t.links) + 1)
-	t.links[token] = &link{id: id, token: token, record: new(record)}
+	t.links[token] = &conn{link: link{id: id, token: token}, record: new(record)}
 	return token
 }
 
@@ -113,7 +113,7 @@ func providerText(r *route) string {
 	for _, list := range [][]candidate{r.alive, r.doubtful} {
 		text += " |"
 		for _, d := range list {
-			text += fmt.Sprint(" ", d.id.Boot, "@", d.id.Addr, "*", d.weight)
+			text += fmt.Sprint(" ", d.link.id.Boot, "@", d.link.id.Addr, "*", d.weight)
 		}
 	}
 	for _, group := range []string{"app", "app0", "app1", "app2"} {

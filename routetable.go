@@ -45,7 +45,8 @@ type route struct {
 
 // candidate is a provider that a call could go to.
 type candidate struct {
-	*link
+	link   *link   // nil: this node itself
+	record *record // of the provider
 	weight int
 	known  *experience // from the first call on; nil for this node itself
 }
@@ -58,17 +59,12 @@ func (d *candidate) latency() time.Duration {
 	return time.Duration(d.known.latency.Load())
 }
 
-// links are those of all providers that a call could go to. A nil route has none.
-func (r *route) links() (all []*link) {
+// candidates are all providers that a call could go to. A nil route has none.
+func (r *route) candidates() []candidate {
 	if r == nil {
 		return nil
 	}
-	for _, list := range [][]candidate{r.alive, r.doubtful} {
-		for i := range list {
-			all = append(all, list[i].link)
-		}
-	}
-	return all
+	return slices.Concat(r.alive, r.doubtful)
 }
 
 // isIdempotent reports whether all providers say that it may run twice for one call.
@@ -90,7 +86,7 @@ func (r *route) copy(edition uint64) *route {
 func strangersOf(list []candidate) []candidate {
 	all := make([]candidate, len(list), len(list)+1)
 	for i := range list {
-		all[i].link, all[i].weight = list[i].link, list[i].weight
+		all[i].link, all[i].record, all[i].weight = list[i].link, list[i].record, list[i].weight
 	}
 	return all
 }
@@ -99,7 +95,7 @@ func strangersOf(list []candidate) []candidate {
 type peerRow struct {
 	peer *member.View
 	row  *wire.Function // nil: it does not, or the peer has left
-	link *link          // of the peer; for one that is taken out it is not needed
+	link *conn          // of the peer; for one that is taken out it is not needed
 }
 
 // amend puts one offer of a peer in the place of another.
@@ -123,7 +119,7 @@ func (r *route) take(o peerRow) {
 		return
 	}
 	i, _ := search(*list, o.peer.Addr)
-	*list = slices.Insert(*list, i, candidate{link: o.link, weight: cmp.Or(int(o.row.Weight), weightUnsaid)})
+	*list = slices.Insert(*list, i, candidate{link: &o.link.link, record: o.link.record, weight: cmp.Or(int(o.row.Weight), weightUnsaid)})
 }
 
 // drop takes an offer out that was taken up.
@@ -154,5 +150,5 @@ func (r *route) listOf(o peerRow) *[]candidate {
 
 // search finds a provider by address.
 func search(list []candidate, addr netip.AddrPort) (i int, ok bool) {
-	return slices.BinarySearchFunc(list, addr, func(d candidate, addr netip.AddrPort) int { return d.id.Addr.Compare(addr) })
+	return slices.BinarySearchFunc(list, addr, func(d candidate, addr netip.AddrPort) int { return d.link.id.Addr.Compare(addr) })
 }

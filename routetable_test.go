@@ -14,21 +14,29 @@ import (
 func idle(n int) []candidate {
 	list := make([]candidate, n)
 	for i := range list {
-		list[i] = candidate{link: &link{record: new(record)}, weight: weightUnsaid}
+		list[i] = candidate{record: new(record), weight: weightUnsaid}
 	}
 	return list
 }
 
+// recordsOf are what is known of providers.
+func recordsOf(list []candidate) (all []*record) {
+	for _, d := range list {
+		all = append(all, d.record)
+	}
+	return all
+}
+
 // choose picks a provider of a route that has been known for long.
-func choose(r *route, random func(n int) int, tried ...*link) *link {
+func choose(r *route, random func(n int) int, tried ...*record) *record {
 	return r.pick(&chooser{random: random, tried: tried})
 }
 
 // shares picks so many times and says how often each link was chosen. Each call is in flight for the next few picks.
-func shares(r *route, picks int) map[*link]int {
+func shares(r *route, picks int) map[*record]int {
 	random := rand.New(rand.NewPCG(1, 2)).IntN
-	chosen := map[*link]int{}
-	flying := make([]*link, 8)
+	chosen := map[*record]int{}
+	flying := make([]*record, 8)
 	for i := range picks {
 		if done := flying[i%len(flying)]; done != nil {
 			done.inflight.Add(-1)
@@ -53,7 +61,7 @@ func TestEqualProvidersGetEqualShares(t *testing.T) {
 // Ties are broken by chance: providers without any call in flight get equal shares, too.
 func TestTiesAreRandom(t *testing.T) {
 	r, random := &route{alive: idle(2)}, rand.New(rand.NewPCG(3, 4)).IntN
-	chosen := map[*link]int{}
+	chosen := map[*record]int{}
 	for range 100_000 {
 		chosen[choose(r, random)]++
 	}
@@ -64,9 +72,9 @@ func TestTiesAreRandom(t *testing.T) {
 
 func TestABusyProviderIsSpared(t *testing.T) {
 	r, random := &route{alive: idle(2)}, rand.New(rand.NewPCG(5, 6)).IntN
-	r.alive[0].inflight.Store(3)
+	r.alive[0].record.inflight.Store(3)
 	for range 1000 {
-		require.Same(t, r.alive[1].link, choose(r, random))
+		require.Same(t, r.alive[1].record, choose(r, random))
 	}
 }
 
@@ -76,12 +84,12 @@ func TestSuspectsAreTheLastResort(t *testing.T) {
 	alive, suspect := idle(2), idle(2)
 	r := &route{alive: alive, doubtful: suspect, offline: 1}
 	for range 1000 {
-		require.Contains(t, r.links()[:2], choose(r, random))
-		require.Same(t, alive[1].link, choose(r, random, r.links()[0]))
-		require.Contains(t, r.links()[2:], choose(r, random, r.links()[:2]...))
+		require.Contains(t, recordsOf(alive), choose(r, random))
+		require.Same(t, alive[1].record, choose(r, random, alive[0].record))
+		require.Contains(t, recordsOf(suspect), choose(r, random, recordsOf(alive)...))
 	}
-	require.Nil(t, choose(r, random, r.links()...))
-	require.Len(t, r.links(), 4)
+	require.Nil(t, choose(r, random, recordsOf(r.candidates())...))
+	require.Len(t, r.candidates(), 4)
 }
 
 // tally counts calls by the number of the node that answers them.

@@ -49,7 +49,7 @@ func TestACallOfAFunctionThatHasJustStoppedServing(t *testing.T) {
 		which, one := caller.Caller("which", Balance(faulty(func(CallInfo, []Provider) int { return 0 }))), c.nodes[1]
 		unheard := func(call func()) {
 			require.NoError(t, one.SetServing("which", false))
-			require.Len(t, caller.view.Load().routes.get("which").links(), 2, "nobody has told the caller yet")
+			require.Len(t, caller.view.Load().routes.get("which").candidates(), 2, "nobody has told the caller yet")
 			call()
 			require.NoError(t, one.SetServing("which", true))
 			time.Sleep(time.Second)

@@ -97,15 +97,15 @@ func (n *Node) Stats() Stats {
 }
 
 // peerStats is the part of Stats about the link's peer.
-func (l *link) peerStats(now time.Time, v *view, p *member.View) PeerStats {
+func (l *conn) peerStats(now time.Time, v *view, p *member.View) PeerStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := PeerStats{
-		Addr: l.id.Addr, State: State(p.State), Since: now.Sub(v.began) - time.Duration(p.Since), TableVersion: p.Tver, InFlight: int(l.inflight.Load()), BytesIn: l.bytesIn.Load(), BytesOut: l.bytesOut.Load(),
+		Addr: l.id.Addr, State: State(p.State), Since: now.Sub(v.began) - time.Duration(p.Since), TableVersion: p.Tver, InFlight: int(l.record.inflight.Load()), BytesIn: l.traffic.bytesIn.Load(), BytesOut: l.traffic.bytesOut.Load(),
 		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket + l.overhead(),
 		Open: slices.Clone(v.open[p.Process]),
 	}
-	if arrived, sent := l.arrived.Load(), l.numbered.Load(); arrived < sent {
+	if arrived, sent := l.traffic.arrived.Load(), l.traffic.numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
 	}
 	if p.State == member.Suspect {

@@ -15,10 +15,10 @@ import (
 )
 
 // linksWith are the links of a node with another, the highest first.
-func (n *Node) linksWith(other *Node) (list []*link) {
+func (n *Node) linksWith(other *Node) (list []*conn) {
 	for _, l := range n.tokens.at(other.Addr()) {
 		if len(list) > 0 && l.order().Compare(list[0].order()) > 0 {
-			list = append([]*link{l}, list...)
+			list = append([]*conn{l}, list...)
 		} else {
 			list = append(list, l)
 		}
@@ -27,7 +27,7 @@ func (n *Node) linksWith(other *Node) (list []*link) {
 }
 
 // inUse is how many calls of ours are in flight on the link.
-func (l *link) inUse() int {
+func (l *conn) inUse() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.exchange == nil {
@@ -37,7 +37,7 @@ func (l *link) inUse() int {
 }
 
 // sentSoFar is the number of the last datagram sent on the link.
-func (l *link) sentSoFar() uint64 {
+func (l *conn) sentSoFar() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.number
@@ -70,8 +70,8 @@ func TestCallsEndOnTheLinkOnWhichTheyBegan(t *testing.T) {
 				c.renew(caller, provider)
 				better := caller.linkWith(provider)
 				require.NotSame(t, old, better)
-				require.Same(t, better, old.best())
-				require.Same(t, better, better.best())
+				require.Same(t, &better.link, old.best())
+				require.Same(t, &better.link, better.best())
 				require.Same(t, old.record, better.record, "what is known of the peer is known of both")
 				number := old.sentSoFar()
 				for range 10 {

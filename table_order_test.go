@@ -62,7 +62,7 @@ func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	require.NoError(t, n.Register("more", func(x int) int { return x }))
 	(<-n.commands)(now)
 	n.tableAt = now
-	l := someLink(&n.wires, wire.PublicKey{7})
+	l := n.connFrom(wire.PublicKey{7}, netip.MustParseAddrPort("10.0.0.1:1"))
 	require.True(t, n.tokens.add(l))
 	n.arrive(now, arrival{made: l})
 	n.carryOut(now)

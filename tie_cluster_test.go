@@ -25,9 +25,9 @@ func TestTheOtherLinkDrains(t *testing.T) {
 				other = l
 			}
 		}
-		require.Equal(t, a.linkWith(b), other.best())
+		require.Equal(t, &a.linkWith(b).link, other.best())
 
-		call := makeCall(other, time.Minute) // as one that began before the better link was there
+		call := makeCall(&other.link, time.Minute) // as one that began before the better link was there
 		time.Sleep(20 * time.Second)
 		require.Equal(t, other, a.tokens.link(other.token), "it has a call")
 		require.False(t, other.isQuiet(time.Now().Add(drainFor)), "even if nothing came on it")
@@ -37,7 +37,7 @@ func TestTheOtherLinkDrains(t *testing.T) {
 		time.Sleep(4500 * time.Millisecond)
 		require.Len(t, a.tokens.all(), 2, "it was heard within 5 s")
 		time.Sleep(8 * time.Second)
-		require.Equal(t, []*link{a.linkWith(b)}, a.tokens.all())
+		require.Equal(t, []*conn{a.linkWith(b)}, a.tokens.all())
 		require.Len(t, b.tokens.all(), 1)
 	})
 }

@@ -39,7 +39,7 @@ type tokenChains struct {
 // tokenEntry says what a token stands for: a link; an opening, which an Offer answers; or neither, when it is spent.
 type tokenEntry struct {
 	token   uint64
-	link    *link
+	link    *conn
 	opening *opening
 	next    *tokenEntry
 }
@@ -80,7 +80,7 @@ func (t *tokenTable) get(token uint64) *tokenEntry {
 }
 
 // link returns the link with a token, or nil.
-func (t *tokenTable) link(token uint64) *link {
+func (t *tokenTable) link(token uint64) *conn {
 	if e := t.get(token); e != nil {
 		return e.link
 	}
@@ -113,7 +113,7 @@ func (t *tokenTable) draw() uint32 {
 }
 
 // add takes up a link, in place of the opening if it has its token. It takes none whose token means something else already.
-func (t *tokenTable) add(l *link) bool {
+func (t *tokenTable) add(l *conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e := t.get(l.token); e != nil && e.opening == nil {
@@ -125,7 +125,7 @@ func (t *tokenTable) add(l *link) bool {
 }
 
 // close takes a link out. If the other end could have it made again, its token is spent, in the same store.
-func (t *tokenTable) close(now time.Time, l *link) {
+func (t *tokenTable) close(now time.Time, l *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.link(l.token) != l {
@@ -217,7 +217,7 @@ func without(e *tokenEntry, token uint64) *tokenEntry {
 }
 
 // at lists the links with who advertises an address.
-func (t *tokenTable) at(addr netip.AddrPort) (list []*link) {
+func (t *tokenTable) at(addr netip.AddrPort) (list []*conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.byAddr.at(addr) {
@@ -249,7 +249,7 @@ func (t *tokenTable) isKnown(addr netip.AddrPort) bool {
 }
 
 // all lists the links, in no order.
-func (t *tokenTable) all() (list []*link) {
+func (t *tokenTable) all() (list []*conn) {
 	c := t.chains.Load()
 	for i := range c.heads {
 		for e := c.heads[i].Load(); e != nil; e = e.next {

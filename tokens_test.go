@@ -29,14 +29,14 @@ var tokenCarrier = func() *carrier {
 }()
 
 // tokenLink is a link that the table can hold.
-func tokenLink(token uint64, addr netip.AddrPort, began bool, born time.Time) *link {
-	return &link{carrier: tokenCarrier, token: token, id: wire.Process{Boot: token, Addr: addr}, began: began, born: tokenCarrier.timers.stamp(born)}
+func tokenLink(token uint64, addr netip.AddrPort, began bool, born time.Time) *conn {
+	return &conn{link: link{carrier: tokenCarrier, token: token, id: wire.Process{Boot: token, Addr: addr}, began: began, born: tokenCarrier.timers.stamp(born)}}
 }
 
 // A token that is known is found at every moment, whatever else the two writers add, close and double meanwhile.
 func TestKnownTokensAreFoundAtEveryMoment(t *testing.T) {
 	table, now := newTokens(1), time.Unix(0, 0)
-	var kept []*link
+	var kept []*conn
 	for i := range 50 {
 		l := tokenLink(rand.Uint64()|1, addrOf(i), true, now)
 		require.True(t, table.add(l))
@@ -61,7 +61,7 @@ func TestKnownTokensAreFoundAtEveryMoment(t *testing.T) {
 		writes.Go(func() {
 			rng := rand.New(rand.NewPCG(7, uint64(w)))
 			for round := range 20 {
-				var mine []*link
+				var mine []*conn
 				for i := range 100 << (round % 6) {
 					l := tokenLink(rng.Uint64()|1, addrOf(i), i%2 == 0, now)
 					table.add(l)
@@ -89,7 +89,7 @@ func TestTokensAreThoseOfAMap(t *testing.T) {
 	t.Log("seed", seed)
 	rng := rand.New(rand.NewPCG(seed, seed))
 	table, now := newTokens(seed), time.Unix(0, 0)
-	links, openings, spent := map[uint64]*link{}, map[uint64]bool{}, map[uint64]time.Time{}
+	links, openings, spent := map[uint64]*conn{}, map[uint64]bool{}, map[uint64]time.Time{}
 	for step := range 20_000 {
 		now = now.Add(time.Duration(rng.IntN(10)) * time.Millisecond)
 		switch rng.IntN(5) {
@@ -128,7 +128,7 @@ func TestTokensAreThoseOfAMap(t *testing.T) {
 		}
 		require.Equal(t, len(links)+len(openings)+len(spent), table.count, "step %d", step)
 		at := addrOf(rng.IntN(9))
-		var there []*link
+		var there []*conn
 		for token, l := range links {
 			require.Same(t, l, table.link(token))
 			if l.id.Addr == at {

@@ -14,7 +14,7 @@ import (
 type hall struct {
 	*Node
 	now     time.Time
-	peers   []*link
+	peers   []*conn
 	version uint32 // of the first one's table
 }
 

@@ -184,8 +184,8 @@ func serviceOf(f *wire.Function, r *route, here ...netip.AddrPort) Service {
 // providersOf lists the addresses of those who can be called at a route now, and own ones.
 func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
 	addrs := slices.Clone(own)
-	for _, l := range r.links() {
-		addrs = append(addrs, l.id.Addr)
+	for _, d := range r.candidates() {
+		addrs = append(addrs, d.link.id.Addr)
 	}
 	slices.SortFunc(addrs, netip.AddrPort.Compare)
 	return addrs
@@ -195,7 +195,7 @@ func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
 // if ctx ends first, with what keeps this node from joining its cluster if it has not, and ErrClosed if the node is closed.
 func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
 	return n.await(ctx, func(v *view) bool {
-		there := len(v.routes.get(service).links())
+		there := len(v.routes.get(service).candidates())
 		if n.offered.serving(service) != nil {
 			there++
 		}
