@@ -2,115 +2,12 @@ package broach
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"broach/internal/wire"
-
 	"github.com/stretchr/testify/require"
 )
-
-// offerEndings makes a provider answer the Requests of requestFor.
-func offerEndings(t *testing.T, b *linkSide, text string) {
-	f, err := newService("f", func() []byte { return noise(len(text)) })
-	require.NoError(t, err)
-	refuse := func(context.Context, *Invocation, Handler) (any, error) {
-		return nil, Errorf(Unauthenticated, "%s", text)
-	}
-	g, err := newService("refused", func() {})
-	require.NoError(t, err)
-	g.interceptors = []Interceptor{refuse}
-	g.intercept(func() {})
-	for _, f := range []*service{f, g} {
-		_, err = b.offered.add(f.name, f)
-		require.NoError(t, err)
-	}
-	b.offer(t, "failed", func() error { return errors.New(text) })
-	b.offer(t, "accepted", func() {})
-}
-
-// endings are the functions, by what the reply to a call of them says.
-var repliesThatSay = map[string]Executed{"f": Yes, "failed": Yes, "refused": No, "accepted": Maybe}
-
-// requestFor calls one of them, the last one by Send.
-func requestFor(name string) []byte {
-	m := wire.Request{Seq: 1, Remaining: 600_000, Service: []byte(name), Args: []byte{0x90}}
-	if name == "accepted" {
-		return wire.Send(m).Append(nil)
-	}
-	return m.Append(nil)
-}
-
-// A call whose reply is no longer kept did what the reply said, and not more: one that did not run may be made elsewhere.
-// [CALL-8] a Request or Poll for a reply no longer kept is answered Unreachable, executed as the reply said, and MUST NOT run again
-func TestWhatIsSaidInPlaceOfAReplyThatIsNotKept(t *testing.T) {
-	for name, executed := range repliesThatSay {
-		for what, forgets := range map[string]func(b *linkSide){
-			"after a minute":   func(b *linkSide) { b.step(replyKept) },
-			"for want of room": func(b *linkSide) { b.link.served.drop(b.link.served.slot(0)) },
-		} {
-			t.Run(name+" "+what, func(t *testing.T) {
-				onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-					offerEndings(t, b, "no")
-					b.hear(forge(a, b, requestFor(name)))
-					require.Contains(t, saidIn(t, b.script.take()...)[0], fmt.Sprintf("executed %d", executed))
-					forgets(b)
-					for range 2 {
-						for _, m := range [][]byte{requestFor(name), wire.Poll{Seq: 1}.Append(nil)} {
-							b.hear(forge(a, b, m))
-							require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", Unreachable, executed)}, saidIn(t, b.script.take()...))
-						}
-					}
-				})
-			})
-		}
-	}
-}
-
-// What ends the transfer of a reply says no more of the function than the reply did.
-// [FRAG-9] one whose reply is, as the reply said
-func TestWhatIsSaidInPlaceOfALargeReply(t *testing.T) {
-	text := strings.Repeat("x", wire.MaxText)
-	for name, executed := range repliesThatSay {
-		if name == "accepted" {
-			continue // it is short
-		}
-		for what, end := range map[string]struct {
-			code   Code
-			before func(b *linkSide)
-			after  func(a, b *linkSide)
-		}{
-			"the caller does not take it": {TooLarge, nil, func(a, b *linkSide) {
-				b.hear(forge(a, b, wire.Stop{Transfer: 1, ByReceiver: true, Code: wire.Code(TooLarge)}.Append(nil)))
-			}},
-			"the caller has dropped it": {Unreachable, nil, func(a, b *linkSide) {
-				b.hear(forge(a, b, wire.Stop{Transfer: 1, ByReceiver: true, Code: wire.Code(Unreachable)}.Append(nil)))
-			}},
-			"there is no room":       {Overloaded, func(b *linkSide) { b.wires.moving.Size = 1 << 10 }, func(_, _ *linkSide) {}},
-			"another needs its room": {Overloaded, nil, func(_, b *linkSide) { b.link.giveWay(time.Now()) }},
-			"it is not acknowledged": {Unreachable, nil, func(a, b *linkSide) {
-				b.step(10 * time.Second)
-				b.hear(forge(a, b, wire.Poll{Seq: 1}.Append(nil)))
-			}},
-		} {
-			t.Run(name+" "+what, func(t *testing.T) {
-				onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-					offerEndings(t, b, text)
-					if end.before != nil {
-						end.before(b)
-					}
-					b.hear(forge(a, b, requestFor(name)))
-					end.after(a, b)
-					require.Contains(t, saidIn(t, b.script.take()...), fmt.Sprintf("Reply 0/1 code %d executed %d", end.code, executed))
-				})
-			})
-		}
-	}
-}
 
 // A call of several providers did not run only if it ran at none of them, whoever came last: another provider, this process, or nobody.
 func TestExecutedIsThatOfTheWholeCall(t *testing.T) {

@@ -10,9 +10,9 @@ import (
 )
 
 func TestJitterSpreadsCallersThatLostTogether(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		for range 64 {
-			a.call(t, time.Minute, "f")
+			a.call(time.Minute, "f")
 		}
 		a.script.take()
 		a.step(50 * time.Millisecond) // all are sent again at once: none has jitter yet
@@ -30,18 +30,18 @@ func TestJitterSpreadsCallersThatLostTogether(t *testing.T) {
 
 // [CALL-9] A call sent once gives a measurement when its Reply or Progress comes (Karn's algorithm).
 func TestOnlyCallsSentOnceMeasureTheRoundTrip(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "f", func() {})
-		first := a.call(t, time.Minute, "f")
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("f", func() {})
+		first := a.call(time.Minute, "f")
 		toB := a.script.take()
 		a.step(50 * time.Millisecond)
 		a.script.take()
 		b.hear(toB...)
 		a.hear(b.script.take()...)
-		first.require(t, 0, Yes)
+		first.require(t, 0, wire.ExecutedYes)
 		require.Zero(t, a.link.rtt.smoothed, "which sending was answered is not known")
 
-		a.call(t, time.Minute, "f")
+		a.call(time.Minute, "f")
 		toB = a.script.take()
 		time.Sleep(3 * time.Millisecond)
 		b.hear(toB...)
@@ -51,9 +51,9 @@ func TestOnlyCallsSentOnceMeasureTheRoundTrip(t *testing.T) {
 }
 
 func TestTransferIsNoMeasureOfTheRoundTrip(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "size", func(x []byte) int { return len(x) })
-		call := a.call(t, time.Minute, "size", noise(200<<10))
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("size", func(x []byte) int { return len(x) })
+		call := a.call(time.Minute, "size", noise(200<<10))
 		for !call.over() {
 			time.Sleep(time.Millisecond) // a round trip of 1 ms, and many of them
 			b.hear(a.script.take()...)
@@ -63,44 +63,44 @@ func TestTransferIsNoMeasureOfTheRoundTrip(t *testing.T) {
 	})
 }
 
-// [CALL-11] When nothing at all came from the peer for the acknowledgement time while a call waits, the call fails: Unreachable,
+// [CALL-11] When nothing at all came from the peer for the acknowledgement time while a call waits, the call fails: wire.Unreachable,
 // executed maybe.
 func TestSilentPeerFailsCalls(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		call := a.call(t, time.Minute, "f")
-		large := a.call(t, time.Minute, "f", noise(1<<20))
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		call := a.call(time.Minute, "f")
+		large := a.call(time.Minute, "f", noise(1<<20))
 		for range 2999 {
 			a.step(time.Millisecond)
 		}
 		require.False(t, call.over() || large.over())
 		a.step(time.Millisecond)
-		call.require(t, Unreachable, Maybe)
-		large.require(t, Unreachable, Maybe)
+		call.require(t, wire.Unreachable, wire.ExecutedMaybe)
+		large.require(t, wire.Unreachable, wire.ExecutedMaybe)
 		require.Zero(t, a.link.sending.Unfinished(), "nothing is sent for them any more")
 	})
 }
 
 func TestAnySignOfThePeerKeepsCallsAlive(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		call := a.call(t, time.Minute, "f")
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		call := a.call(time.Minute, "f")
 		for range 10 {
 			a.step(2 * time.Second)
-			a.hear(forge(b, a))
+			a.hear(b.utter())
 		}
 		require.False(t, call.over())
 	})
 }
 
-// [LNK-10] all links of the old one are closed, confirmed or not, calls fail, Unreachable, executed maybe
+// [LNK-10] all links of the old one are closed, confirmed or not, calls fail, wire.Unreachable, executed maybe
 func TestClosedLinkFailsItsCalls(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		small, large := a.call(t, time.Minute, "f"), a.call(t, time.Minute, "f", noise(1<<20))
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		small, large := a.call(time.Minute, "f"), a.call(time.Minute, "f", noise(1<<20))
 		a.link.close(outcome{code: wire.Unreachable, body: textRestart})
-		small.require(t, Unreachable, Maybe)
-		large.require(t, Unreachable, Maybe)
+		small.require(t, wire.Unreachable, wire.ExecutedMaybe)
+		large.require(t, wire.Unreachable, wire.ExecutedMaybe)
 		_, _, err := a.link.call(time.Now(), time.Now().Add(time.Second), requestFrame("f", nil), a.wires.newPending())
 		require.ErrorIs(t, err, errLinkDown)
-		a.hear(forge(b, a, wire.Reply{Slot: 0, Seq: 1, Executed: 2}.Append(nil))) // too late, and harmless
+		a.hear(b.utter(wire.Reply{Slot: 0, Seq: 1, Executed: 2}.Append(nil))) // too late, and harmless
 		a.step(time.Hour)
 		require.False(t, a.link.armed)
 	})

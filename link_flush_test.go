@@ -10,7 +10,6 @@ import (
 
 	"broach/internal/codec"
 	"broach/internal/transfer"
-	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -18,8 +17,8 @@ import (
 
 // [FRAG-4] A receiver acknowledges at the end of each batch of datagrams, and at once when all has arrived.
 func TestFragmentsAreAcknowledgedOncePerBatch(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		a.call(t, time.Minute, "f", noise(1<<20))
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		a.call(time.Minute, "f", noise(1<<20))
 		batch := a.script.take()
 		require.Len(t, batch, 16<<10/transfer.FragmentSize(basePacket)+1)
 		b.hear(batch...)
@@ -29,20 +28,20 @@ func TestFragmentsAreAcknowledgedOncePerBatch(t *testing.T) {
 
 // [FRAG-7] Fragments MUST NOT delay small messages by more than 45 datagrams.
 func TestFragmentsLeaveRoomForSmallMessages(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "f", func(...[]byte) {})
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("f", func(...[]byte) {})
 		for range 4 { // the window grows
-			a.call(t, time.Minute, "f", noise(1<<20))
-			shuttle(a, b)
+			a.call(time.Minute, "f", noise(1<<20))
+			deliver(a, b)
 		}
 		called := false
 		a.script.onSend = func() { // the first burst is out: a caller comes
 			if !called {
 				called = true
-				a.call(t, time.Minute, "f")
+				a.call(time.Minute, "f")
 			}
 		}
-		a.call(t, time.Minute, "f", noise(1<<20))
+		a.call(time.Minute, "f", noise(1<<20))
 		said := saidIn(t, a.script.take()...)
 		small := slices.IndexFunc(said, func(s string) bool { return strings.HasPrefix(s, "Request ") })
 		require.Positive(t, small)
@@ -52,31 +51,28 @@ func TestFragmentsLeaveRoomForSmallMessages(t *testing.T) {
 }
 
 func TestManyCallersShareDatagrams(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "add", func(x, y int) int { return x + y })
-		var calls []*scriptedCall
-		a.link.mu.Lock()
-		a.reader.hold(a.link) // callers come while the reader works on a batch
-		a.link.mu.Unlock()
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("add", func(x, y int) int { return x + y })
+		var calls []*aCall
+		a.datagram(b.utter()) // callers come while the reader works on a batch
 		for i := range 64 {
-			calls = append(calls, a.call(t, time.Minute, "add", i, i))
+			calls = append(calls, a.call(time.Minute, "add", i, i))
 		}
 		require.Empty(t, a.script.take())
-		a.reader.finish()
+		a.finish()
 		requests := a.script.take()
 		require.LessOrEqual(t, len(requests), 2)
 		for _, d := range requests {
-			b.reader.datagram(time.Now(), udp.Datagram{B: d})
+			b.datagram(d)
 		}
-		b.pool.Kick()
 		synctest.Wait() // the workers answer while the reader works on its batch
 		require.Empty(t, b.script.take())
-		b.reader.finish()
+		b.finish()
 		replies := b.script.take()
 		require.LessOrEqual(t, len(replies), 2)
 		a.hear(replies...)
 		for i, c := range calls {
-			c.require(t, 0, Yes)
+			c.require(t, 0, wire.ExecutedYes)
 			sum, err := codec.DecodeAs[int](c.body)
 			require.NoError(t, err)
 			require.Equal(t, 2*i, sum)
@@ -85,12 +81,12 @@ func TestManyCallersShareDatagrams(t *testing.T) {
 }
 
 func TestWhatIsAddedWhileTheReaderHoldsIsSentAtTheEnd(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "f", func() {})
-		b.reader.datagram(time.Now(), udp.Datagram{B: forge(a, b, requestOf(0, 1), requestOf(1, 1))})
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("f", func() {})
+		b.datagram(a.utter(requestOf(0, 1), requestOf(1, 1)))
 		b.link.timeout(time.Now())
 		require.Empty(t, b.script.take())
-		b.reader.finish()
+		b.finish()
 		synctest.Wait()
 		require.Len(t, saidIn(t, b.script.take()...), 2)
 		require.False(t, b.link.held)
@@ -99,13 +95,13 @@ func TestWhatIsAddedWhileTheReaderHoldsIsSentAtTheEnd(t *testing.T) {
 
 // A node that only asks for stored replies, while the system takes no datagrams, fills no memory.
 func TestOutboxOfALinkIsBounded(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "f", func() []byte { return make([]byte, 1000) })
-		b.hear(forge(a, b, requestOf(0, 1)))
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("f", func() []byte { return make([]byte, 1000) })
+		b.hear(a.utter(requestOf(0, 1)))
 		b.script.take()
 		b.link.flushing = true // the flusher waits for the system
 		for range 2 * outboxMax {
-			b.hear(forge(a, b, requestOf(0, 1)))
+			b.hear(a.utter(requestOf(0, 1)))
 		}
 		require.Len(t, b.link.out.ready, outboxMax)
 	})
@@ -113,13 +109,13 @@ func TestOutboxOfALinkIsBounded(t *testing.T) {
 
 // A hello must not go under the version of a table that came after it: the peer would take the old table for the new one.
 func TestDatagramKeepsTheTableVersionItWasBegunUnder(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		a.wires.table.Store(3)
 		a.link.queue(wire.Leave{})
 		a.wires.table.Store(4)
 		a.link.queue(wire.Leave{})
 		a.link.flushQueue()
-		a.call(t, time.Minute, "f")
+		a.call(time.Minute, "f")
 		var versions []uint32
 		for _, d := range a.script.take() {
 			h, _, err := wire.ConsumeHeader(d)
@@ -132,9 +128,9 @@ func TestDatagramKeepsTheTableVersionItWasBegunUnder(t *testing.T) {
 
 // What is due but cannot be done, because somebody else flushes, must not keep the loop busy.
 func TestLoopDoesNotSpin(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		a.call(t, time.Minute, "f", noise(1<<20))
-		a.hear(forge(b, a, wire.FragmentAck{Transfer: 1}.Append(nil))) // no room: it asks again later
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		a.call(time.Minute, "f", noise(1<<20))
+		a.hear(b.utter(wire.FragmentAck{Transfer: 1}.Append(nil))) // no room: it asks again later
 		a.script.take()
 		a.link.mu.Lock()
 		a.link.flushing = true // and then somebody waits for the system

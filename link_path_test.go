@@ -16,7 +16,7 @@ func within(mtu int, datagrams [][]byte) [][]byte {
 }
 
 // runWithin lets time pass until a call is over, on paths of these MTUs, and returns how long that took.
-func runWithin(t *testing.T, a, b *linkSide, there, back int, call *scriptedCall) time.Duration {
+func runWithin(t *testing.T, a, b *end, there, back int, call *aCall) time.Duration {
 	t.Helper()
 	start := time.Now()
 	for !call.over() {
@@ -32,7 +32,7 @@ func runWithin(t *testing.T, a, b *linkSide, there, back int, call *scriptedCall
 }
 
 // widen makes a side believe that datagrams of that size pass, and measure the round trip.
-func (s *linkSide) widen(size int) {
+func (s *end) widen(size int) {
 	s.link.mu.Lock()
 	defer s.link.mu.Unlock()
 	s.link.talk(time.Now())
@@ -55,13 +55,13 @@ func largestOf(datagrams [][]byte) int { return slices.Max(sizesOf(datagrams)) }
 
 // [PATH-2] A Probe is answered with ProbeAck at once.
 func TestProbeIsAnswered(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.hear(forge(a, b, wire.ProbeFor(7, 8972).Append(nil)))
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.hear(a.utter(wire.ProbeFor(7, 8972).Append(nil)))
 		sent := b.script.take()
 		require.Len(t, sent, 1)
 		require.Equal(t, wire.ProbeAck{ID: 7}.Append(nil), sent[0][wire.HeaderSize:])
 
-		whole := forge(a, b, wire.ProbeFor(8, 8972).Append(nil))
+		whole := a.utter(wire.ProbeFor(8, 8972).Append(nil))
 		b.hear(whole[:len(whole)-1])
 		require.Empty(t, b.script.take(), "its end was cut off")
 	})
@@ -70,9 +70,9 @@ func TestProbeIsAnswered(t *testing.T) {
 // [PATH-1] The packet size is 1,200 bytes at first.
 // [PATH-4] Together with each Probe goes another, whose id is 0, in a datagram of at most 1,200 bytes.
 func TestLargeCallMakesTheLinkProbe(t *testing.T) {
-	onLinkPair(t, Config{MaxPacket: 1400}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "size", func(b []byte) int { return len(b) })
-		call := a.call(t, time.Minute, "size", noise(10<<10))
+	onEnds(t, bounds{maxPacket: 1400}, func(t *testing.T, a, b *end) {
+		b.offer("size", func(b []byte) int { return len(b) })
+		call := a.call(time.Minute, "size", noise(10<<10))
 		first := a.script.take()
 		require.Equal(t, 1200, largestOf(first))
 		a.step(0)
@@ -82,11 +82,11 @@ func TestLargeCallMakesTheLinkProbe(t *testing.T) {
 		require.Len(t, probes[0], 1400)
 		require.Equal(t, wire.Probe{}.Append(nil), probes[1][wire.HeaderSize:])
 		b.hear(append(first, probes...)...)
-		shuttle(a, b)
-		call.require(t, 0, Yes)
+		deliver(a, b)
+		call.require(t, 0, wire.ExecutedYes)
 		require.Equal(t, 1400, a.link.path.size)
 
-		a.call(t, time.Minute, "size", noise(10<<10))
+		a.call(time.Minute, "size", noise(10<<10))
 		require.Equal(t, 1400, largestOf(a.script.take()))
 		require.Equal(t, 1200, b.link.path.size, "each side looks after its own way")
 	})
@@ -94,23 +94,23 @@ func TestLargeCallMakesTheLinkProbe(t *testing.T) {
 
 // [PATH-3] A search begins when a datagram was filled to the packet size
 func TestManySmallMessagesFillADatagramToo(t *testing.T) {
-	onLinkPair(t, Config{MaxPacket: 1400}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "f", func([]byte) {})
+	onEnds(t, bounds{maxPacket: 1400}, func(t *testing.T, a, b *end) {
+		b.offer("f", func([]byte) {})
 		for range 1000 {
-			call := a.call(t, time.Minute, "f", noise(1000))
-			shuttle(a, b)
-			call.require(t, 0, Yes)
+			call := a.call(time.Minute, "f", noise(1000))
+			deliver(a, b)
+			call.require(t, 0, wire.ExecutedYes)
 			a.free(call)
 		}
 		a.step(time.Hour)
 		require.Equal(t, 1200, a.link.path.size, "no datagram was full")
 		a.link.held = true
 		for range 3 {
-			a.call(t, time.Minute, "f", noise(500))
+			a.call(time.Minute, "f", noise(500))
 		}
 		a.link.unhold()
 		a.step(stepPause)
-		shuttle(a, b)
+		deliver(a, b)
 		require.Equal(t, 1400, a.link.path.size)
 	})
 }
@@ -118,13 +118,13 @@ func TestManySmallMessagesFillADatagramToo(t *testing.T) {
 // [PATH-6] Only Requests, Replies and Fragments travel in datagrams above 1,200 bytes. [...] a Request that is repeated does so only
 // when it is too long for a smaller one.
 func TestWhatIsRepeatedTravelsInSmallDatagrams(t *testing.T) {
-	onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 		a.widen(8972)
 		a.link.held = true
 		for range 20 {
-			a.call(t, time.Minute, "f", noise(300))
+			a.call(time.Minute, "f", noise(300))
 		}
-		a.call(t, time.Minute, "f", noise(1300))
+		a.call(time.Minute, "f", noise(1300))
 		a.link.unhold()
 		require.Greater(t, largestOf(a.script.take()), 7000)
 		a.step(minRTO)
@@ -134,7 +134,7 @@ func TestWhatIsRepeatedTravelsInSmallDatagrams(t *testing.T) {
 		require.Equal(t, 8972, sizes[9], "besides the long one there is the Probe")
 
 		for i := range 300 {
-			say(&a.link.link, wire.Progress{Slot: uint16(i)})
+			say(a.link, wire.Progress{Slot: uint16(i)})
 		}
 		a.link.unhold()
 		require.LessOrEqual(t, largestOf(a.script.take()), 1200)
@@ -146,17 +146,17 @@ func TestWhatIsRepeatedTravelsInSmallDatagrams(t *testing.T) {
 func TestRequestLargerThanThePathHasBecome(t *testing.T) {
 	for name, arrives := range map[string]bool{"lost": false, "arrived, but not its reply": true} {
 		t.Run(name, func(t *testing.T) {
-			onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
+			onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 				runs := 0
-				b.offer(t, "size", func(b []byte) int { runs++; return len(b) })
+				b.offer("size", func(b []byte) int { runs++; return len(b) })
 				a.widen(8972)
-				call := a.call(t, 10*time.Second, "size", noise(5000))
+				call := a.call(10*time.Second, "size", noise(5000))
 				if first := a.script.take(); arrives {
 					b.hear(first...)
 					require.Equal(t, []string{"Reply 0/1 code 0 executed 2"}, saidIn(t, b.script.take()...))
 				}
 				took := runWithin(t, a, b, 1250, 1250, call)
-				call.require(t, 0, Yes)
+				call.require(t, 0, wire.ExecutedYes)
 				require.Equal(t, 1, runs)
 				require.Less(t, took, 200*time.Millisecond)
 				require.Zero(t, b.wires.memory.Used())
@@ -169,37 +169,37 @@ func TestRequestLargerThanThePathHasBecome(t *testing.T) {
 // [FRAG-9] A call whose request is refused or dropped fails with executed no, but maybe where the request went before, as a datagram or as a
 // transfer that was begun anew
 func TestARefusedRepetitionMayHaveRun(t *testing.T) {
-	for _, code := range []Code{TooLarge, Unreachable} {
-		onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
+	for _, code := range []wire.Code{wire.TooLarge, wire.Unreachable} {
+		onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 			a.widen(8972)
-			call := a.call(t, 10*time.Second, "size", noise(5000))
+			call := a.call(10*time.Second, "size", noise(5000))
 			a.script.take() // it may have arrived
 			for a.link.sending.Unfinished() == 0 {
 				a.step(time.Millisecond)
-				a.hear(forge(b, a, wire.ProbeAck{}.Append(nil))) // the small ones pass
+				a.hear(b.utter(wire.ProbeAck{}.Append(nil))) // the small ones pass
 			}
-			a.hear(forge(b, a, wire.Stop{Transfer: 1, ByReceiver: true, Code: wire.Code(code)}.Append(nil)))
-			call.require(t, code, Maybe)
+			a.hear(b.utter(wire.Stop{Transfer: 1, ByReceiver: true, Code: code}.Append(nil)))
+			call.require(t, code, wire.ExecutedMaybe)
 		})
-		onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
+		onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 			a.widen(8972)
-			call := a.call(t, 10*time.Second, "size", noise(500_000))
+			call := a.call(10*time.Second, "size", noise(500_000))
 			a.widen(1200) // the transfer is begun anew
-			a.hear(forge(b, a, wire.Stop{Transfer: 2, ByReceiver: true, Code: wire.Code(code)}.Append(nil)))
-			call.require(t, code, Maybe)
+			a.hear(b.utter(wire.Stop{Transfer: 2, ByReceiver: true, Code: code}.Append(nil)))
+			call.require(t, code, wire.ExecutedMaybe)
 		})
 	}
 }
 
 // [PATH-6] A Reply that is repeated does not, if need be as a transfer
 func TestReplyLargerThanThePathHasBecome(t *testing.T) {
-	onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 		runs, want := 0, noise(5000)
-		b.offer(t, "get", func() []byte { runs++; return want })
+		b.offer("get", func() []byte { runs++; return want })
 		b.widen(8972)
-		call := a.call(t, 10*time.Second, "get")
+		call := a.call(10*time.Second, "get")
 		took := runWithin(t, a, b, 8972, 1250, call)
-		call.require(t, 0, Yes)
+		call.require(t, 0, wire.ExecutedYes)
 		require.Equal(t, want, call.body[len(call.body)-len(want):])
 		require.Equal(t, 1, runs)
 		require.Less(t, took, 200*time.Millisecond)
@@ -209,20 +209,20 @@ func TestReplyLargerThanThePathHasBecome(t *testing.T) {
 
 // A repeated reply for which there is no room as a transfer is not sent: its caller asks again.
 func TestRepeatedReplyWaitsForRoom(t *testing.T) {
-	onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "f", func() []byte { return noise(5000) })
+	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
+		b.offer("f", func() []byte { return noise(5000) })
 		b.widen(8972)
-		call := a.call(t, time.Minute, "f")
+		call := a.call(time.Minute, "f")
 		b.hear(a.script.take()...)
 		require.Equal(t, 5000, largestOf(b.script.take())/100*100, "it is lost")
 		taken := takeAll(b.wires.moving)
 		again := requestOf(call.slot, call.seq)
-		b.hear(forge(a, b, again))
+		b.hear(a.utter(again))
 		require.Empty(t, b.script.take())
 		giveAll(taken)
-		b.hear(forge(a, b, again))
-		shuttle(a, b)
-		call.require(t, 0, Yes)
+		b.hear(a.utter(again))
+		deliver(a, b)
+		call.require(t, 0, wire.ExecutedYes)
 	})
 }
 
@@ -241,16 +241,16 @@ func TestLargeReplyToWhoWouldNotAskAgain(t *testing.T) {
 		"a small reply to a slow call":  {10, 6 * time.Millisecond, 1000, "Reply 0/1 code 0 executed 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
-				b.offer(t, "get", func([]byte) []byte { time.Sleep(test.delay); return noise(test.size) })
+			onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
+				b.offer("get", func([]byte) []byte { time.Sleep(test.delay); return noise(test.size) })
 				b.widen(8972)
-				call := a.call(t, time.Minute, "get", noise(test.args))
+				call := a.call(time.Minute, "get", noise(test.args))
 				b.hear(a.script.take()...)
 				b.step(ackDelay)
 				b.step(time.Millisecond)
 				require.Contains(t, saidIn(t, b.script.sent...), test.said)
-				shuttle(a, b)
-				call.require(t, 0, Yes)
+				deliver(a, b)
+				call.require(t, 0, wire.ExecutedYes)
 			})
 		})
 	}
@@ -258,17 +258,17 @@ func TestLargeReplyToWhoWouldNotAskAgain(t *testing.T) {
 
 // [PATH-6] and a transfer with larger fragments is stopped and begun anew under another number.
 func TestTransfersAreCutAnewWhenThePathShrinks(t *testing.T) {
-	onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 		runs, want := 0, noise(500_000)
-		b.offer(t, "echo", func(b []byte) []byte { runs++; return b })
+		b.offer("echo", func(b []byte) []byte { runs++; return b })
 		a.widen(8972)
 		b.widen(8972)
-		call := a.call(t, 10*time.Second, "echo", want)
+		call := a.call(10*time.Second, "echo", want)
 		b.hear(a.script.take()...)
 		require.NotZero(t, b.link.receiving.Held.Used(), "half of it arrives")
 		b.script.take()
 		took := runWithin(t, a, b, 1250, 1250, call)
-		call.require(t, 0, Yes)
+		call.require(t, 0, wire.ExecutedYes)
 		require.Equal(t, want, call.body[len(call.body)-len(want):])
 		require.Equal(t, 1, runs)
 		require.Less(t, took, 300*time.Millisecond)
@@ -283,11 +283,11 @@ func TestTransfersAreCutAnewWhenThePathShrinks(t *testing.T) {
 
 // A transfer cut for the size of the time goes on when a larger one is found: only the next one uses it.
 func TestTransfersGoOnWhenThePathWidens(t *testing.T) {
-	onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "size", func(b []byte) int { return len(b) })
-		call := a.call(t, time.Minute, "size", noise(1<<20))
+	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
+		b.offer("size", func(b []byte) int { return len(b) })
+		call := a.call(time.Minute, "size", noise(1<<20))
 		took := runWithin(t, a, b, 8972, 8972, call)
-		call.require(t, 0, Yes)
+		call.require(t, 0, wire.ExecutedYes)
 		require.Equal(t, 8972, a.link.path.size)
 		require.EqualValues(t, 2, a.link.sending.Start([]byte{1}, 0), "it was begun once, and took %v", took)
 	})
@@ -295,8 +295,8 @@ func TestTransfersGoOnWhenThePathWidens(t *testing.T) {
 
 // A peer that is found offline is not probed any more.
 func TestOfflinePeerIsNotProbed(t *testing.T) {
-	onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
-		a.call(t, 10*time.Second, "f", noise(10<<10))
+	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
+		a.call(10*time.Second, "f", noise(10<<10))
 		a.step(time.Millisecond)
 		require.False(t, a.link.path.nextTimeout().IsZero())
 		a.link.fail(outcome{code: wire.Unreachable, body: textOffline})

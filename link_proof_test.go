@@ -12,7 +12,7 @@ import (
 )
 
 // exhaust leaves a link no room for what must be proven, as if much had been sent.
-func (s *linkSide) exhaust() {
+func (s *end) exhaust() {
 	s.link.mu.Lock()
 	s.link.proof.sent(unprovenLeast)
 	s.link.prove(time.Now())
@@ -20,7 +20,7 @@ func (s *linkSide) exhaust() {
 }
 
 // tell sends membership messages.
-func (s *linkSide) tell(msgs ...wire.Message) {
+func (s *end) tell(msgs ...wire.Message) {
 	for _, m := range msgs {
 		s.link.queue(m)
 	}
@@ -37,12 +37,12 @@ func kindsOfAll(datagrams [][]byte) (kinds []wire.Kind) {
 
 // [LNK-11] Beyond 1 MiB unproven nothing but Probes, ProbeAcks, Pings, Pongs and Beats goes on the link.
 func TestWhatIsNotProvenGetsWhatKeepsContact(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "size", func(b []byte) int { return len(b) })
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("size", func(b []byte) int { return len(b) })
 		a.exhaust()
-		small, large := a.call(t, time.Minute, "size", noise(1)), a.call(t, time.Minute, "size", noise(100_000))
+		small, large := a.call(time.Minute, "size", noise(1)), a.call(time.Minute, "size", noise(100_000))
 		a.tell(wire.List{}, wire.Beat{Seq: 1}, wire.Ping{Nonce: 1}, wire.Pong{Nonce: 2}, wire.Suspect{Target: wire.Target{Addr: addrOf(1), Boot: 1}})
-		a.hear(forge(b, a, wire.Probe{ID: 7}.Append(nil)))
+		a.hear(b.utter(wire.Probe{ID: 7}.Append(nil)))
 		sent := a.script.take()
 		require.Equal(t, []wire.Kind{wire.KindProbe, wire.KindBeat, wire.KindPing, wire.KindPong, wire.KindProbeAck}, kindsOfAll(sent))
 
@@ -55,32 +55,32 @@ func TestWhatIsNotProvenGetsWhatKeepsContact(t *testing.T) {
 
 		b.hear(sent...)
 		a.hear(b.script.take()...)
-		shuttle(a, b)
-		small.require(t, 0, Yes)
-		large.require(t, 0, Yes)
+		deliver(a, b)
+		small.require(t, 0, wire.ExecutedYes)
+		large.require(t, 0, wire.ExecutedYes)
 	})
 }
 
 // Two who have both sent as much as they may without an answer answer each other.
 func TestWhoWithholdsAnswersProbes(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		a.offer(t, "size", func(b []byte) int { return len(b) })
-		b.offer(t, "size", func(b []byte) int { return len(b) })
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		a.offer("size", func(b []byte) int { return len(b) })
+		b.offer("size", func(b []byte) int { return len(b) })
 		a.exhaust()
 		b.exhaust()
-		toB, toA := a.call(t, time.Minute, "size", noise(1)), b.call(t, time.Minute, "size", noise(1))
-		shuttle(a, b)
-		toB.require(t, 0, Yes)
-		toA.require(t, 0, Yes)
+		toB, toA := a.call(time.Minute, "size", noise(1)), b.call(time.Minute, "size", noise(1))
+		deliver(a, b)
+		toB.require(t, 0, wire.ExecutedYes)
+		toA.require(t, 0, wire.ExecutedYes)
 	})
 }
 
 // What waits for an answer is bounded like all that waits to be sent, and gone when the peer is.
 func TestWhatIsWithheldIsBounded(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		a.exhaust()
 		for range 2 * outboxMax {
-			a.call(t, time.Minute, "size", noise(1100))
+			a.call(time.Minute, "size", noise(1100))
 		}
 		require.Len(t, a.link.out.ready, outboxMax)
 		a.link.fail(outcome{code: wire.Unreachable, gone: true, body: textOffline})
@@ -93,9 +93,9 @@ func TestWhatIsWithheldIsBounded(t *testing.T) {
 
 // Whatever waits, a link that withholds it makes no work but its Probes.
 func TestALinkThatWithholdsRests(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		a.call(t, time.Hour, "size", noise(1<<20))
-		a.hear(forge(b, a, wire.FragmentAck{Transfer: 1}.Append(nil))) // it wants none, and is asked now and then
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		a.call(time.Hour, "size", noise(1<<20))
+		a.hear(b.utter(wire.FragmentAck{Transfer: 1}.Append(nil))) // it wants none, and is asked now and then
 		a.exhaust()
 		for range 1000 { // until all that is under way is lost
 			a.step(10 * time.Millisecond)
@@ -114,10 +114,10 @@ func TestALinkThatWithholdsRests(t *testing.T) {
 
 // Peers that only know of each other stay without what calls need, whoever asks.
 func TestProofsNeedNoExchange(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		a.exhaust()
 		a.tell(wire.List{})
-		shuttle(a, b)
+		deliver(a, b)
 		require.Nil(t, a.link.exchange)
 		require.Nil(t, b.link.exchange)
 		require.Zero(t, a.link.proof.id)
@@ -128,7 +128,7 @@ func TestProofsNeedNoExchange(t *testing.T) {
 
 // The ids are drawn like tokens: no two are alike, nor made of each other.
 func TestIdsOfProofsAreRandom(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		seen, ones := map[uint32]bool{}, 0
 		for range 100 {
 			a.exhaust()
@@ -136,7 +136,7 @@ func TestIdsOfProofsAreRandom(t *testing.T) {
 			require.False(t, seen[id])
 			seen[id] = true
 			ones += int(id>>31) + int(id&1)
-			shuttle(a, b)
+			deliver(a, b)
 		}
 		require.InDelta(t, 100, ones, 40)
 	})

@@ -3,7 +3,6 @@ package broach
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,10 +15,10 @@ import (
 // [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again: it is answered with the stored Reply, or
 // Progress while the call runs.
 func TestDuplicateIsAnsweredFromTheStoredReply(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		runs, end := 0, make(chan struct{})
-		b.offer(t, "f", func(x int) int { runs++; <-end; return x })
-		call := a.call(t, time.Minute, "f", 7)
+		b.offer("f", func(x int) int { runs++; <-end; return x })
+		call := a.call(time.Minute, "f", 7)
 		request := a.script.take()
 		b.hear(request...)
 		a.step(50 * time.Millisecond)
@@ -31,11 +30,11 @@ func TestDuplicateIsAnsweredFromTheStoredReply(t *testing.T) {
 		synctest.Wait()
 		first := b.script.take()
 		require.Equal(t, []string{"Reply 0/1 code 0 executed 2"}, saidIn(t, first...))
-		b.hear(forge(a, b, requestOf(0, 1)))
+		b.hear(a.utter(requestOf(0, 1)))
 		second := b.script.take()
 		require.Equal(t, first[0][wire.HeaderSize:], second[0][wire.HeaderSize:], "the very same reply")
 		a.hear(second...)
-		call.require(t, 0, Yes)
+		call.require(t, 0, wire.ExecutedYes)
 		require.Equal(t, 1, runs)
 	})
 }
@@ -47,9 +46,9 @@ func requestOf(slot uint16, seq uint32) []byte {
 
 // [CALL-4] The reply is the acknowledgement. A call that is not answered 5 ms after its Request came is acknowledged with Progress.
 func TestProgressComesAfterFiveMilliseconds(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "f", func() { time.Sleep(8 * time.Millisecond) })
-		call := a.call(t, time.Minute, "f")
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("f", func() { time.Sleep(8 * time.Millisecond) })
+		call := a.call(time.Minute, "f")
 		b.hear(a.script.take()...)
 		b.step(5*time.Millisecond - 1)
 		require.Empty(t, b.script.take())
@@ -66,25 +65,25 @@ func TestProgressComesAfterFiveMilliseconds(t *testing.T) {
 func TestWhatEndsTheContextOfARunningCall(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		end  func(a, b *linkSide, call *scriptedCall)
+		end  func(a, b *end, call *aCall)
 		want error
 	}{
-		{"cancel", func(a, b *linkSide, call *scriptedCall) {
+		{"cancel", func(a, b *end, call *aCall) {
 			require.True(t, a.link.abandon(call.slot, call.seq))
 			require.False(t, a.link.abandon(call.slot, call.seq), "it is given up once")
 			sent := a.script.take()
 			require.Equal(t, []string{"Cancel 0/1"}, saidIn(t, sent...))
 			b.hear(sent...)
 		}, context.Canceled},
-		{"the deadline", func(a, b *linkSide, call *scriptedCall) { b.step(time.Minute) }, context.DeadlineExceeded},
-		{"a newer seq", func(a, b *linkSide, call *scriptedCall) { b.hear(forge(a, b, requestOf(0, 2))) }, context.Canceled},
-		{"the loss of the link", func(a, b *linkSide, call *scriptedCall) { b.link.close(outcome{code: wire.Unreachable}) }, context.Canceled},
+		{"the deadline", func(a, b *end, call *aCall) { b.step(time.Minute) }, context.DeadlineExceeded},
+		{"a newer seq", func(a, b *end, call *aCall) { b.hear(a.utter(requestOf(0, 2))) }, context.Canceled},
+		{"the loss of the link", func(a, b *end, call *aCall) { b.link.close(outcome{code: wire.Unreachable}) }, context.Canceled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+			onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 				endc := make(chan error, 1)
-				b.offer(t, "wait", func(ctx context.Context) { <-ctx.Done(); endc <- ctx.Err() })
-				call := a.call(t, time.Minute, "wait")
+				b.offer("wait", func(ctx context.Context) { <-ctx.Done(); endc <- ctx.Err() })
+				call := a.call(time.Minute, "wait")
 				b.hear(a.script.take()...)
 				require.Empty(t, endc)
 				c.end(a, b, call)
@@ -98,101 +97,34 @@ func TestWhatEndsTheContextOfARunningCall(t *testing.T) {
 // drops the stored reply and runs.
 // [CALL-3] An older Request MUST be ignored.
 func TestNewerSeqTakesTheSlot(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		runs := 0
-		b.offer(t, "f", func() { runs++ })
-		b.hear(forge(a, b, requestOf(0, 5)))
-		b.hear(forge(a, b, requestOf(0, 9)))
+		b.offer("f", func() { runs++ })
+		b.hear(a.utter(requestOf(0, 5)))
+		b.hear(a.utter(requestOf(0, 9)))
 		require.Equal(t, 2, runs)
 		b.script.take()
-		b.hear(forge(a, b, requestOf(0, 5)), forge(a, b, requestOf(0, 8)))
+		b.hear(a.utter(requestOf(0, 5)), a.utter(requestOf(0, 8)))
 		require.Equal(t, 2, runs)
 		require.Empty(t, b.script.take())
 	})
 }
 
-// [CALL-5] A call whose remaining time runs out before it begins MUST NOT run; it is answered DeadlineExceeded, executed no.
-func TestExpiredCallDoesNotRun(t *testing.T) {
-	onLinkPair(t, Config{Pool: Pool{Core: 1, Max: 1}}, func(t *testing.T, a, b *linkSide) {
-		runs := 0
-		b.offer(t, "slow", func() { time.Sleep(100 * time.Millisecond) })
-		b.offer(t, "f", func() { runs++ })
-		a.call(t, time.Minute, "slow")
-		b.hear(a.script.take()...)
-		b.hear(forge(a, b, wire.Request{Slot: 9, Seq: 1, Remaining: 50, Service: []byte("f"), Args: []byte{0x90}}.Append(nil)))
-		time.Sleep(200 * time.Millisecond)
-		synctest.Wait()
-		require.Zero(t, runs)
-		require.Contains(t, saidIn(t, b.script.take()...), fmt.Sprintf("Reply 9/1 code %d executed %d", DeadlineExceeded, No))
-	})
-}
-
-// [CALL-7] A request that finds no room MUST NOT be remembered in its slot unless it is answered: it is either answered
-// Overloaded, executed no, or left unanswered, so that the caller sends it again.
-func TestRequestThatFindsNoRoom(t *testing.T) {
-	t.Run("is refused", func(t *testing.T) {
-		onLinkPair(t, Config{Pool: Pool{Core: 1, Max: 1, Queue: 1, RejectWhenFull: true}}, func(t *testing.T, a, b *linkSide) {
-			b.offer(t, "slow", func() { time.Sleep(time.Second) })
-			for range 2 {
-				a.call(t, time.Minute, "slow")
-				b.hear(a.script.take()...)
-			}
-			third := a.call(t, time.Minute, "slow")
-			shuttle(a, b)
-			third.require(t, Overloaded, No)
-			b.hear(forge(a, b, wire.Poll{Slot: third.slot, Seq: third.seq}.Append(nil)))
-			require.Equal(t, []string{fmt.Sprintf("Reply %d/1 code %d executed %d", third.slot, Overloaded, No)}, saidIn(t, b.script.take()...))
-		})
-	})
-	t.Run("is postponed and runs once, later", func(t *testing.T) {
-		onLinkPair(t, Config{Pool: Pool{Core: 1, Max: 1, Queue: 1}}, func(t *testing.T, a, b *linkSide) {
-			var runs atomic.Int32
-			b.offer(t, "slow", func() { runs.Add(1); time.Sleep(time.Second) })
-			for range 3 { // a worker, the queue, the dispatcher
-				a.call(t, time.Minute, "slow")
-				b.hear(a.script.take()...)
-			}
-			late := a.call(t, time.Minute, "slow")
-			b.hear(a.script.take()...)
-			require.Empty(t, b.script.take(), "left unanswered")
-			for range 4000 {
-				a.step(time.Millisecond)
-				b.step(0)
-				shuttle(a, b)
-			}
-			late.require(t, 0, Yes)
-			require.EqualValues(t, 4, runs.Load())
-		})
-	})
-	t.Run("is not run after a Poll was told so", func(t *testing.T) {
-		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-			runs := 0
-			b.offer(t, "f", func() { runs++ })
-			b.hear(forge(a, b, wire.Poll{Slot: 0, Seq: 1}.Append(nil)))
-			want := []string{fmt.Sprintf("Reply 0/1 code %d executed %d", Overloaded, No)}
-			require.Equal(t, want, saidIn(t, b.script.take()...))
-			b.hear(forge(a, b, requestOf(0, 1)))
-			require.Equal(t, want, saidIn(t, b.script.take()...), "a Request that was long on its way")
-			require.Zero(t, runs)
-		})
-	})
-}
-
-// [CALL-8] A stored reply is kept for 60 s ...; a Request or Poll for a reply no longer kept is answered Unreachable,
+// [CALL-8] A stored reply is kept for 60 s ...; a Request or Poll for a reply no longer kept is answered wire.Unreachable,
 // executed as the reply said.
 func TestReplyNoLongerKept(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		runs := 0
-		b.offer(t, "f", func() { runs++ })
-		b.hear(forge(a, b, requestOf(0, 1)))
+		b.offer("f", func() { runs++ })
+		b.hear(a.utter(requestOf(0, 1)))
 		b.script.take()
 		b.step(60*time.Second - 1)
-		b.hear(forge(a, b, requestOf(0, 1)))
+		b.hear(a.utter(requestOf(0, 1)))
 		require.Equal(t, []string{"Reply 0/1 code 0 executed 2"}, saidIn(t, b.script.take()...))
 		b.step(1)
 		for _, m := range [][]byte{requestOf(0, 1), wire.Poll{Slot: 0, Seq: 1}.Append(nil)} {
-			b.hear(forge(a, b, m))
-			require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", Unreachable, Yes)}, saidIn(t, b.script.take()...))
+			b.hear(a.utter(m))
+			require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable, wire.ExecutedYes)}, saidIn(t, b.script.take()...))
 		}
 		require.Equal(t, 1, runs)
 	})
@@ -200,10 +132,10 @@ func TestReplyNoLongerKept(t *testing.T) {
 
 // A peer may begin with any slot; closing finds the call all the same.
 func TestCloseEndsACallInTheHighestSlot(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		endc := make(chan error, 1)
-		b.offer(t, "f", func(ctx context.Context) { <-ctx.Done(); endc <- ctx.Err() })
-		b.hear(forge(a, b, requestOf(maxSlots-1, 1)))
+		b.offer("f", func(ctx context.Context) { <-ctx.Done(); endc <- ctx.Err() })
+		b.hear(a.utter(requestOf(maxSlots-1, 1)))
 		b.link.close(outcome{code: wire.Unreachable})
 		require.Equal(t, context.Canceled, <-endc)
 	})
@@ -211,10 +143,10 @@ func TestCloseEndsACallInTheHighestSlot(t *testing.T) {
 
 // [MSG-1] A message of unknown kind MUST be skipped and counted.
 func TestUnknownKindCostsNoExchange(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		for i, kind := range []byte{0, 9, 31, 46, 255} {
-			b.hear(forge(a, b, []byte{kind, 0, 0}))
-			require.EqualValues(t, i+1, b.stats.unknownKind.Load(), "kind %d", kind)
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		for i, kind := range []byte{0, 9, 31} {
+			b.hear(a.utter([]byte{kind, 0, 0}))
+			require.EqualValues(t, i+1, b.unknown, "kind %d", kind)
 		}
 		require.Nil(t, b.link.exchange)
 	})

@@ -18,7 +18,21 @@ type linkArrival struct {
 	goesOn    bool         // calls go on: the next datagram is expected at once
 }
 
-// step takes one message of section 2 or 3. mu is held. An error says that it is malformed.
+// lock begins the steps through a datagram with a number, which the reader has accepted; unlock ends them. Until the reader calls unhold, at the end of
+// its batch, nothing is sent; lock reports whether it is to.
+func (l *link) lock(now time.Time, number uint32) (toUnhold bool) {
+	l.mu.Lock()
+	l.stepping = number
+	l.confirm = nil // the peer knows the link
+	l.noteFirst(now)
+	toUnhold = !l.held
+	l.held = true
+	return toUnhold
+}
+
+func (l *link) unlock() { l.mu.Unlock() }
+
+// step takes one message of section 2 or 3. The link is locked. An error says that it is malformed.
 func (l *link) step(now time.Time, kind wire.Kind, body []byte, a *linkArrival) error {
 	return l.stepWith(now, kind, body, nil, a)
 }

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -24,10 +25,10 @@ type linkWeather struct {
 type toldPair struct {
 	t           *testing.T
 	rng         *rand.Rand
-	a, b        *linkSide
+	a, b        *end
 	there, back linkWeather
 	taken       []*buffer.Share // of the budget of replies under way, by nobody
-	calls       []*scriptedCall
+	calls       []*aCall
 	ended       []int // that ended with each of maybe, no, yes, and well
 
 	mu  sync.Mutex // protects what functions count
@@ -61,7 +62,7 @@ func (w *linkWeather) change(rng *rand.Rand) {
 
 // limit sets the largest message that each side takes as a transfer. It stays so for as long as a process lives.
 func (p *toldPair) limit() {
-	for _, side := range []*linkSide{p.a, p.b} {
+	for _, side := range []*end{p.a, p.b} {
 		side.link.mu.Lock()
 		in := &side.link.receiving
 		free := in.Held.Free
@@ -123,7 +124,7 @@ func (p *toldPair) call() {
 	p.mu.Lock()
 	p.ran = append(p.ran, 0)
 	p.mu.Unlock()
-	p.calls = append(p.calls, p.a.call(p.t, left, name, len(p.calls), size(), noise(size())))
+	p.calls = append(p.calls, p.a.call(left, name, len(p.calls), size(), noise(size())))
 }
 
 // serve is the function: it counts the call, and fails, takes long, or returns much or little.
@@ -133,7 +134,7 @@ func (p *toldPair) serve(id, size int, _ []byte) ([]byte, error) {
 	p.mu.Unlock()
 	switch id % 7 {
 	case 0:
-		return nil, Errorf(Application, "%s", make([]byte, size%wire.MaxText))
+		return nil, errors.New(string(make([]byte, size%wire.MaxText)))
 	case 1:
 		time.Sleep(time.Duration(size%300) * time.Millisecond)
 	}
@@ -185,7 +186,7 @@ func (p *toldPair) judge() {
 
 // Whatever comes of a call on a link, it runs once at most, and its caller is told no more than is so: while datagrams are lost, held back and come
 // twice, paths shrink and widen, limits differ, and replies give way or are forgotten.
-// [CALL-8] a Request or Poll for a reply no longer kept is answered Unreachable, executed as the reply said, and MUST NOT run again
+// [CALL-8] a Request or Poll for a reply no longer kept is answered wire.Unreachable, executed as the reply said, and MUST NOT run again
 // [FRAG-9] A call whose request is refused or dropped fails with executed no, but maybe where the request went before, as a datagram or as a transfer
 // that was begun anew; one whose reply is, as the reply said
 func TestWhatALinkSaysOfACallIsTrue(t *testing.T) {
@@ -196,10 +197,10 @@ func TestWhatALinkSaysOfACallIsTrue(t *testing.T) {
 	}
 	var ended [4]int
 	for seed := range seeds {
-		onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
+		onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 			t.Logf("seed %d", seed)
 			p := &toldPair{t: t, rng: rand.New(rand.NewPCG(seed, 1)), a: a, b: b}
-			b.offer(t, "f", p.serve)
+			b.offer("f", p.serve)
 			a.widen(8972)
 			b.widen(8972)
 			p.limit()

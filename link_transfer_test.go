@@ -15,12 +15,12 @@ import (
 )
 
 func TestLargeRequestAndReply(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "echo", func(x []byte) []byte { return x })
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("echo", func(x []byte) []byte { return x })
 		sent := noise(1 << 20)
-		call := a.call(t, time.Minute, "echo", sent)
-		shuttle(a, b)
-		call.require(t, 0, Yes)
+		call := a.call(time.Minute, "echo", sent)
+		deliver(a, b)
+		call.require(t, 0, wire.ExecutedYes)
 		got, err := codec.DecodeAs[[]byte](call.body)
 		require.NoError(t, err)
 		require.Equal(t, sent, got)
@@ -31,17 +31,17 @@ func TestLargeRequestAndReply(t *testing.T) {
 
 // Thousands of large messages, many times the budget of the link and of the node.
 func TestLargeMessagesGiveTheirBudgetBack(t *testing.T) {
-	onLinkPair(t, Config{MaxMessage: 64 << 10}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "echo", func(x []byte) []byte { return x })
-		b.offer(t, "fails", func(x []byte) error { return fmt.Errorf("no") })
+	onEnds(t, bounds{maxMessage: 64 << 10}, func(t *testing.T, a, b *end) {
+		b.offer("echo", func(x []byte) []byte { return x })
+		b.offer("fails", func(x []byte) error { return fmt.Errorf("no") })
 		sent := noise(20 << 10)
 		for i := range 1000 {
-			call := a.call(t, time.Minute, []string{"echo", "fails", "unknown"}[i%3], sent)
-			shuttle(a, b)
+			call := a.call(time.Minute, []string{"echo", "fails", "unknown"}[i%3], sent)
+			deliver(a, b)
 			require.True(t, call.over(), "call %d", i)
 			a.free(call)
 		}
-		for _, s := range []*linkSide{a, b} {
+		for _, s := range []*end{a, b} {
 			require.Zero(t, s.wires.memory.Used())
 			require.Zero(t, s.link.receiving.Held.Used())
 			require.Zero(t, s.wires.moving.Used())
@@ -50,29 +50,29 @@ func TestLargeMessagesGiveTheirBudgetBack(t *testing.T) {
 }
 
 func TestReplyNobodyWaitsForIsGivenBack(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "big", func() []byte { return noise(100 << 10) })
-		call := a.call(t, time.Minute, "big")
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("big", func() []byte { return noise(100 << 10) })
+		call := a.call(time.Minute, "big")
 		b.hear(a.script.take()...)
 		require.True(t, a.link.abandon(call.slot, call.seq))
 		a.script.take() // the Cancel is lost
-		shuttle(a, b)
+		deliver(a, b)
 		require.Zero(t, a.wires.memory.Used())
 		require.Equal(t, servedDropped, b.link.served.slot(0).state)
 	})
 }
 
 func TestMessageOfNoCallInATransferIsCounted(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		for id, kind := range []wire.Kind{wire.KindPoll, wire.KindRequest, wire.KindReply} {
 			body := make([]byte, 400)
 			body[0] = byte(kind)
 			if kind == wire.KindReply {
 				body[11] = 77 // executed
 			}
-			b.hear(forge(a, b, wire.Fragment{Transfer: uint32(id + 1), Total: 400, Size: 1000, Data: body}.Append(nil)))
+			b.hear(a.utter(wire.Fragment{Transfer: uint32(id + 1), Total: 400, Size: 1000, Data: body}.Append(nil)))
 		}
-		require.EqualValues(t, 3, b.stats.malformed.Load())
+		require.EqualValues(t, 3, b.malformed)
 		require.Zero(t, b.wires.memory.Used())
 	})
 }
@@ -80,63 +80,55 @@ func TestMessageOfNoCallInATransferIsCounted(t *testing.T) {
 // [FRAG-3] A total above the receiver's message limit is refused with Stop, TooLarge: the call fails with executed no.
 func TestTooLargeMessagesAreRefused(t *testing.T) {
 	t.Run("a request", func(t *testing.T) {
-		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 			b.link.maxMessage = 50 << 10
-			call := a.call(t, time.Minute, "f", noise(100<<10))
-			shuttle(a, b)
-			call.require(t, TooLarge, No)
+			call := a.call(time.Minute, "f", noise(100<<10))
+			deliver(a, b)
+			call.require(t, wire.TooLarge, wire.ExecutedNo)
 		})
 	})
 	t.Run("a reply, which has been executed", func(t *testing.T) {
-		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-			b.offer(t, "big", func() []byte { return noise(100 << 10) })
+		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+			b.offer("big", func() []byte { return noise(100 << 10) })
 			a.link.maxMessage = 50 << 10
-			call := a.call(t, time.Minute, "big")
-			shuttle(a, b)
-			call.require(t, TooLarge, Yes)
+			call := a.call(time.Minute, "big")
+			deliver(a, b)
+			call.require(t, wire.TooLarge, wire.ExecutedYes)
 			require.Zero(t, b.wires.moving.Used())
-		})
-	})
-	t.Run("a reply, by the provider itself", func(t *testing.T) {
-		onLinkPair(t, Config{MaxMessage: 64 << 10}, func(t *testing.T, a, b *linkSide) {
-			b.offer(t, "big", func() []byte { return noise(100 << 10) })
-			call := a.call(t, time.Minute, "big")
-			shuttle(a, b)
-			call.require(t, TooLarge, Yes)
 		})
 	})
 }
 
 func TestRefusalWithoutACodeIsNoSuccess(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		call := a.call(t, time.Minute, "f", noise(100<<10))
-		a.hear(forge(b, a, wire.Stop{Transfer: 1, ByReceiver: true}.Append(nil)))
-		call.require(t, Unreachable, No)
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		call := a.call(time.Minute, "f", noise(100<<10))
+		a.hear(b.utter(wire.Stop{Transfer: 1, ByReceiver: true}.Append(nil)))
+		call.require(t, wire.Unreachable, wire.ExecutedNo)
 	})
 }
 
 func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 	t.Run("of a request", func(t *testing.T) {
-		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-			call := a.call(t, time.Minute, "f", noise(1<<20))
+		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+			call := a.call(time.Minute, "f", noise(1<<20))
 			b.hear(a.script.take()...)
 			require.NotZero(t, b.link.receiving.Held.Used())
 			a.link.abandon(call.slot, call.seq)
 			require.Zero(t, a.link.sending.Unfinished())
-			shuttle(a, b)
+			deliver(a, b)
 			require.Zero(t, b.link.receiving.Held.Used())
 			require.Zero(t, b.wires.memory.Used())
 		})
 	})
 	t.Run("of a reply", func(t *testing.T) {
-		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-			b.offer(t, "big", func() []byte { return noise(1 << 20) })
-			call := a.call(t, time.Minute, "big")
+		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+			b.offer("big", func() []byte { return noise(1 << 20) })
+			call := a.call(time.Minute, "big")
 			b.hear(a.script.take()...)
 			a.hear(b.script.take()...)
 			require.NotZero(t, a.link.receiving.Held.Used())
 			a.link.abandon(call.slot, call.seq)
-			shuttle(a, b)
+			deliver(a, b)
 			require.Zero(t, b.link.sending.Unfinished())
 			require.Zero(t, b.wires.moving.Used())
 			require.Zero(t, a.link.receiving.Held.Used())
@@ -144,20 +136,20 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 		})
 	})
 	t.Run("of a reply whose slot is used again", func(t *testing.T) {
-		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-			b.offer(t, "f", func() {})
-			b.offer(t, "big", func() []byte { return noise(1 << 20) })
-			a.call(t, time.Minute, "big")
+		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+			b.offer("f", func() {})
+			b.offer("big", func() []byte { return noise(1 << 20) })
+			a.call(time.Minute, "big")
 			b.hear(a.script.take()...)
-			b.hear(forge(a, b, requestOf(0, 2)))
+			b.hear(a.utter(requestOf(0, 2)))
 			require.Zero(t, b.link.sending.Unfinished())
 			require.Contains(t, saidIn(t, b.script.take()...), "Stop 1 by receiver false code 0")
 		})
 	})
 	t.Run("of a reply to a peer that fell silent", func(t *testing.T) {
-		onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-			b.offer(t, "big", func() []byte { return noise(1 << 20) })
-			a.call(t, time.Minute, "big")
+		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+			b.offer("big", func() []byte { return noise(1 << 20) })
+			a.call(time.Minute, "big")
 			b.hear(a.script.take()...)
 			for range 110 {
 				b.step(100 * time.Millisecond)
@@ -169,29 +161,29 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 }
 
 func TestPollForAReplyUnderWayIsAnsweredProgress(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "big", func() []byte { return noise(1 << 20) })
-		call := a.call(t, time.Minute, "big")
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("big", func() []byte { return noise(1 << 20) })
+		call := a.call(time.Minute, "big")
 		b.hear(a.script.take()...)
 		b.script.take()
-		b.hear(forge(a, b, wire.Poll{Slot: call.slot, Seq: call.seq}.Append(nil)))
+		b.hear(a.utter(wire.Poll{Slot: call.slot, Seq: call.seq}.Append(nil)))
 		require.Contains(t, saidIn(t, b.script.take()...), "Progress 0/1")
 	})
 }
 
 func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "f", func() []byte { return noise(60 << 10) })
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("f", func() []byte { return noise(60 << 10) })
 		b.wires.moving.Size = 1 << 20
 		var refused int
 		for slot := range uint16(100) {
-			b.hear(forge(a, b, requestOf(slot, 1)))
-			if slices.Contains(saidIn(t, b.script.take()...), fmt.Sprintf("Reply %d/1 code %d executed %d", slot, Overloaded, Yes)) {
+			b.hear(a.utter(requestOf(slot, 1)))
+			if slices.Contains(saidIn(t, b.script.take()...), fmt.Sprintf("Reply %d/1 code %d executed %d", slot, wire.Overloaded, wire.ExecutedYes)) {
 				refused++
 			}
 		}
 		require.Equal(t, 100-8, refused, "of 64 KiB with what is around them, half of the memory")
-		require.EqualValues(t, refused, b.Stats().Unsent)
+		require.EqualValues(t, refused, b.wires.unsent.Load())
 		require.LessOrEqual(t, b.wires.moving.Used(), b.wires.moving.Size/2)
 		b.link.close(outcome{code: wire.Unreachable})
 		require.Zero(t, b.wires.moving.Used())
@@ -201,7 +193,7 @@ func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
 
 // [FRAG-14] A Reply under way for 10 s, in which no FragmentAck came for any transfer of its sender on the link, is given up with
 // Stop.
-// [CALL-8] a Request or Poll for a reply no longer kept is answered Unreachable, executed as the reply said, and MUST NOT run again.
+// [CALL-8] a Request or Poll for a reply no longer kept is answered wire.Unreachable, executed as the reply said, and MUST NOT run again.
 func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 	for name, answer := range map[string]interface{ Append([]byte) []byte }{
 		"a peer that lives":     wire.Probe{ID: 1},
@@ -210,14 +202,14 @@ func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 		"one that knows others": wire.FragmentAck{Transfer: 2, Base: 1, Limit: 100},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+			onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 				runs := 0
-				b.offer(t, "f", func() []byte { runs++; return noise(1 << 20) })
-				b.hear(forge(a, b, requestOf(0, 1)))
+				b.offer("f", func() []byte { runs++; return noise(1 << 20) })
+				b.hear(a.utter(requestOf(0, 1)))
 				b.script.take()
 				for range 9 {
 					b.step(time.Second)
-					b.hear(forge(a, b, answer.Append(nil)))
+					b.hear(a.utter(answer.Append(nil)))
 				}
 				b.step(time.Second - 1)
 				require.Equal(t, servedMoving, b.link.served.slot(0).state)
@@ -228,10 +220,10 @@ func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 				}
 				require.Contains(t, saidIn(t, b.script.take()...), "Stop 1 by receiver false code 0")
 				require.Zero(t, b.wires.moving.Used())
-				require.EqualValues(t, 1, b.Stats().Unsent)
+				require.EqualValues(t, 1, b.wires.unsent.Load())
 				for _, m := range [][]byte{requestOf(0, 1), wire.Poll{Slot: 0, Seq: 1}.Append(nil)} {
-					b.hear(forge(a, b, m))
-					require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", Unreachable, Yes)}, saidIn(t, b.script.take()...))
+					b.hear(a.utter(m))
+					require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable, wire.ExecutedYes)}, saidIn(t, b.script.take()...))
 				}
 				require.Equal(t, 1, runs)
 			})
@@ -241,18 +233,18 @@ func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 
 // A reply gets its 10 s whenever the link was last acknowledged, and the next one its own.
 func TestRepliesAreGivenUpOneByOne(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "f", func() []byte { return noise(100 << 10) })
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("f", func() []byte { return noise(100 << 10) })
 		b.step(time.Minute)
 		for slot := range uint16(3) {
-			b.hear(forge(a, b, requestOf(slot, 1)))
+			b.hear(a.utter(requestOf(slot, 1)))
 			b.step(time.Second)
 		}
 		b.step(7*time.Second - 1)
 		for left := 3; left > 0; left-- {
-			require.EqualValues(t, 3-left, b.Stats().Unsent)
+			require.EqualValues(t, 3-left, b.wires.unsent.Load())
 			b.step(1)
-			require.EqualValues(t, 4-left, b.Stats().Unsent)
+			require.EqualValues(t, 4-left, b.wires.unsent.Load())
 			b.step(time.Second - 1)
 		}
 		require.Zero(t, b.wires.moving.Used())
@@ -260,11 +252,11 @@ func TestRepliesAreGivenUpOneByOne(t *testing.T) {
 }
 
 func TestClosedLinkGivesItsMemoryBack(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
-		b.offer(t, "wait", func(ctx context.Context, _ []byte) { <-ctx.Done() })
-		a.call(t, time.Minute, "wait", noise(100<<10))
-		shuttle(a, b) // a whole request, which a handler holds
-		a.call(t, time.Minute, "wait", noise(100<<10))
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("wait", func(ctx context.Context, _ []byte) { <-ctx.Done() })
+		a.call(time.Minute, "wait", noise(100<<10))
+		deliver(a, b) // a whole request, which a handler holds
+		a.call(time.Minute, "wait", noise(100<<10))
 		b.hear(a.script.take()...) // and a part of one
 		held := b.link.receiving.Held.Used()
 		require.Greater(t, held, int64(200<<10))
@@ -277,20 +269,20 @@ func TestClosedLinkGivesItsMemoryBack(t *testing.T) {
 
 // [FRAG-12] The remaining time of a Request that came as a transfer counts from the arrival of its first fragment.
 func TestTimeOfATransferCounts(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		var came time.Time
 		var left, took time.Duration
-		b.offer(t, "left", func(ctx context.Context, _ []byte) {
+		b.offer("left", func(ctx context.Context, _ []byte) {
 			at, _ := ctx.Deadline()
 			left, took = time.Until(at), time.Since(came)
 		})
-		call := a.call(t, 6*time.Second, "left", noise(1<<20))
+		call := a.call(6*time.Second, "left", noise(1<<20))
 		came = time.Now()
 		b.hear(a.script.take()...)
 		time.Sleep(2 * time.Second)
 		a.hear(b.script.take()...)
 		runWithin(t, a, b, 1400, 1400, call)
-		call.require(t, 0, Yes)
+		call.require(t, 0, wire.ExecutedYes)
 		require.Greater(t, took, 2*time.Second)
 		require.Equal(t, 6*time.Second-took, left)
 	})

@@ -28,7 +28,7 @@ type inbound struct {
 type reader struct {
 	*Node
 	in        []udp.Datagram
-	held      []*conn       // flush at the end of the batch
+	held      []*link       // flush at the end of the batch
 	spare     *request      // for the next call
 	arrival   linkArrival   // of the present message
 	requests  []*request    // new in this datagram
@@ -126,11 +126,9 @@ func (r *reader) note(now time.Time, l *conn, src member.Source) {
 
 // onLink steps the link with each message of a datagram with that number.
 func (r *reader) onLink(now time.Time, l *conn, number uint32, src member.Source, rest []byte) {
-	l.mu.Lock()
-	l.stepping = number
-	l.confirm = nil // the peer knows the link
-	l.noteFirst(now)
-	r.hold(l)
+	if l.lock(now, number) {
+		r.held = append(r.held, &l.link)
+	}
 	for len(rest) > 0 {
 		kind, body, after, err := wire.ConsumeMessage(rest)
 		if err == nil && kind < wire.KindJoin {
@@ -146,15 +144,7 @@ func (r *reader) onLink(now time.Time, l *conn, number uint32, src member.Source
 		}
 		rest = after
 	}
-	l.mu.Unlock()
-}
-
-// hold makes the link wait with flushing until the batch is done. mu is held.
-func (r *reader) hold(l *conn) {
-	if !l.held {
-		l.held = true
-		r.held = append(r.held, l)
-	}
+	l.unlock()
 }
 
 // step gives one message of section 2 or 3 to its link, and takes what comes of it.

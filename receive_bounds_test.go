@@ -185,3 +185,13 @@ func TestOnlyCallsMakeTheReaderPoll(t *testing.T) {
 		require.False(t, b.reader.soon, "replayed")
 	})
 }
+
+// [MSG-1] A message of unknown kind MUST be skipped and counted.
+func TestUnknownKindsAreCounted(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		for i, kind := range []byte{0, 9, 31, 46, 255} {
+			b.hear(forge(a, b, []byte{kind, 0, 0}))
+			require.EqualValues(t, i+1, b.stats.unknownKind.Load(), "kind %d", kind)
+		}
+	})
+}

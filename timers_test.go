@@ -22,7 +22,7 @@ func (t *timers) loopOf(stop <-chan struct{}) {
 		t.wake.Store(math.MaxInt64)
 		next, _ := t.run(now)
 		if next.IsZero() {
-			next = now.Add(idleWake)
+			next = now.Add(time.Minute)
 		}
 		t.settle(t.stamp(next))
 		timer.Reset(next.Sub(now))
@@ -48,7 +48,7 @@ func TestStampsAndTimesAreInverse(t *testing.T) {
 func TestNoWakeUpIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const callers, rounds = 16, 200
-		c := &side(t, 1, Config{}).wires
+		c := newEnd(t, 1, bounds{}).wires
 		stop := make(chan struct{})
 		var loop, all sync.WaitGroup
 		loop.Go(func() { c.timers.loopOf(stop) })
@@ -80,7 +80,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 
 func TestIdleLinkLeavesTheTimers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &side(t, 1, Config{}).wires
+		c := newEnd(t, 1, bounds{}).wires
 		l := someLink(c, wire.PublicKey{2})
 		p := c.newPending()
 		_, _, err := l.call(time.Now(), time.Now().Add(time.Millisecond), requestFrame("f", nil), p)

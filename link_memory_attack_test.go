@@ -2,7 +2,9 @@ package broach
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,16 +19,15 @@ import (
 
 // hoarders are peers that ask for large replies and acknowledge none of them. They live: their links carry datagrams.
 type hoarders struct {
-	provider *linkSide
-	sides    []*linkSide
+	provider *end
+	sides    []*end
 }
 
-// meet makes another peer of a provider, which is not run.
-func meet(t *testing.T, provider *linkSide, i int) *linkSide {
-	s := side(t, i, Config{MaxMessage: 2 << 20})
-	toIt := *provider
-	connect(s, &toIt)
-	return s
+// peerOf makes another peer of a provider.
+func peerOf(t *testing.T, provider *end, i int) *end {
+	e := newEnd(t, i, bounds{maxMessage: 2 << 20})
+	e.meet(provider)
+	return e
 }
 
 // ask sends that many Requests for the function f from each, one peer after the other.
@@ -34,7 +35,7 @@ func (h *hoarders) ask(requests int) {
 	for _, s := range h.sides {
 		var batch [][]byte
 		for slot := range requests {
-			batch = append(batch, forge(s, h.provider, requestOf(uint16(slot), 1)))
+			batch = append(batch, s.utter(requestOf(uint16(slot), 1)))
 		}
 		h.provider.hear(batch...)
 		h.provider.script.take()
@@ -46,18 +47,17 @@ func (h *hoarders) live(d time.Duration) {
 	for range d / time.Second {
 		h.provider.step(time.Second)
 		for _, s := range h.sides {
-			h.provider.hear(forge(s, h.provider, wire.Probe{ID: 1}.Append(nil)))
+			h.provider.hear(s.utter(wire.Probe{ID: 1}.Append(nil)))
 		}
 		h.provider.script.take()
 	}
 }
 
 // requireEcho makes an honest call with n bytes there and back.
-func requireEcho(t *testing.T, honest, provider *linkSide, n int) {
-	link := provider.tokens.at(honest.script.addr)[0]
-	call := honest.call(t, time.Minute, "echo", noise(n))
-	shuttle(honest, &linkSide{provider.Node, provider.script, provider.reader, link})
-	call.require(t, 0, Yes)
+func requireEcho(t *testing.T, honest, provider *end, n int) {
+	call := honest.call(time.Minute, "echo", noise(n))
+	deliver(honest, provider)
+	call.require(t, 0, wire.ExecutedYes)
 	honest.free(call)
 }
 
@@ -66,20 +66,19 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 	for _, attackers := range []int{1, 4, 64} {
 		t.Run(fmt.Sprint(attackers), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				provider := side(t, 0, Config{MaxMessage: 2 << 20})
-				defer provider.pool.Close(time.Hour)
-				provider.offer(t, "echo", func(b []byte) []byte { return b })
+				provider := newEnd(t, 0, bounds{maxMessage: 2 << 20})
+				provider.offer("echo", func(b []byte) []byte { return b })
 				size := 1 << 20
 				if race.Enabled { // the detector keeps notes four times as large
 					size /= 8
 					provider.wires.moving.Size /= 8
 				}
 				large := make([]byte, size)
-				provider.offer(t, "f", func() []byte { return large })
-				honest := meet(t, provider, 1)
+				provider.offer("f", func() []byte { return large })
+				honest := peerOf(t, provider, 1)
 				h := &hoarders{provider: provider}
 				for i := range attackers {
-					h.sides = append(h.sides, meet(t, provider, 2+i))
+					h.sides = append(h.sides, peerOf(t, provider, 2+i))
 				}
 				before := heapUsed()
 
@@ -91,7 +90,7 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 				require.LessOrEqual(t, provider.wires.moving.Used(), limit)
 				require.Greater(t, provider.wires.moving.Used(), limit/2, "they hold much of it")
 				require.LessOrEqual(t, heapUsed()-before, limit+(16<<20))
-				require.NotZero(t, provider.Stats().Unsent)
+				require.NotZero(t, provider.wires.unsent.Load())
 				requireEcho(t, honest, provider, size)
 
 				t.Log("the memory comes back while they live")
@@ -108,19 +107,18 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 // what they can and do not go on.
 func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		provider := side(t, 0, Config{MaxMessage: 2 << 20})
-		defer provider.pool.Close(time.Hour)
-		provider.offer(t, "echo", func(b []byte) []byte { return b })
-		honest := meet(t, provider, 1)
+		provider := newEnd(t, 0, bounds{maxMessage: 2 << 20})
+		provider.offer("echo", func(b []byte) []byte { return b })
+		honest := peerOf(t, provider, 1)
 		before := heapUsed()
 		part := make([]byte, 1000)
-		var sides []*linkSide
+		var sides []*end
 		for i := range 6 {
-			s := meet(t, provider, 2+i)
+			s := peerOf(t, provider, 2+i)
 			sides = append(sides, s)
 			for id := range uint32(64) {
 				f := wire.Fragment{Transfer: id + 1, Total: 2 << 20 >> min(id, 8), Size: 1000, Data: part}
-				provider.hear(forge(s, provider, f.Append(nil)))
+				provider.hear(s.utter(f.Append(nil)))
 			}
 			provider.script.take()
 		}
@@ -140,24 +138,23 @@ func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 // who take all there is and do not go on.
 func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		provider := side(t, 0, Config{MaxMessage: 2 << 20})
-		defer provider.pool.Close(time.Hour)
-		provider.offer(t, "echo", func(b []byte) []byte { return b })
-		honest := meet(t, provider, 1)
-		var sides []*linkSide
+		provider := newEnd(t, 0, bounds{maxMessage: 2 << 20})
+		provider.offer("echo", func(b []byte) []byte { return b })
+		honest := peerOf(t, provider, 1)
+		var sides []*end
 		for i := range 40 {
-			s := meet(t, provider, 2+i)
+			s := peerOf(t, provider, 2+i)
 			sides = append(sides, s)
 			for id := range uint32(64) {
 				f := wire.Fragment{Transfer: id + 1, Total: 2 << 20 >> min(id, 10), Size: 1000, Data: make([]byte, 1000)}
-				provider.hear(forge(s, provider, f.Append(nil)))
+				provider.hear(s.utter(f.Append(nil)))
 			}
 			provider.script.take()
 		}
 		require.Less(t, provider.wires.memory.Size-provider.wires.memory.Used(), int64(3000), "half of it is less than what is sent")
 		requireEcho(t, honest, provider, 1500)
 		requireEcho(t, honest, provider, 1500)
-		for _, l := range provider.tokens.all() {
+		for _, l := range slices.Collect(maps.Values(provider.links)) {
 			l.close(outcome{code: wire.Unreachable})
 		}
 		require.Zero(t, provider.wires.memory.Used(), "and the account is right")
@@ -167,12 +164,12 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 
 // Links whose replies take room from each other at the same time never wait for one another, and the account is right at the end.
 func TestRepliesTakeRoomFromEachOther(t *testing.T) {
-	onLinkPair(t, Config{}, func(t *testing.T, _, provider *linkSide) {
+	onEnds(t, bounds{}, func(t *testing.T, _, provider *end) {
 		provider.wires.moving.Size = 1 << 20
 		for i := range 8 {
-			meet(t, provider, 10+i)
+			peerOf(t, provider, 10+i)
 		}
-		links := provider.tokens.all()
+		links := slices.Collect(maps.Values(provider.links))
 		var group sync.WaitGroup
 		for i, l := range links {
 			group.Go(func() {

@@ -1,0 +1,289 @@
+package broach
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"broach/internal/buffer"
+	"broach/internal/codec"
+	"broach/internal/function"
+	"broach/internal/handshake"
+	"broach/internal/transfer"
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+// bounds are what a test sets of an end. The zero value has the defaults of a node.
+type bounds struct{ maxPacket, maxMessage int }
+
+// end is one end of a link, with as much of a node around it as a link sees: somebody who gives it datagrams, functions, and a loop that the test is.
+type end struct {
+	t         testing.TB
+	addr      netip.AddrPort
+	wires     *carrier
+	script    *script
+	link      *link            // to the other end
+	links     map[uint64]*link // that and all others, by token
+	functions map[string]*function.Func
+	replies   map[string]wire.Reply // in the place of functions
+	spare     *linkRequest
+	held      []*link
+	malformed int
+	unknown   int // messages of unknown kind
+}
+
+func newEnd(t testing.TB, i int, size bounds) *end {
+	largest := int64(max(size.maxMessage, 1)) + envelope
+	if size.maxMessage == 0 {
+		size.maxMessage = 64 << 20
+		largest = int64(size.maxMessage) + envelope
+	}
+	if size.maxPacket == 0 {
+		size.maxPacket = 1400
+	}
+	random := make([]byte, handshake.RandomSize)
+	binary.BigEndian.PutUint64(random, uint64(i+1))
+	e := &end{t: t, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 7000), links: map[uint64]*link{}, functions: map[string]*function.Func{}, replies: map[string]wire.Reply{}}
+	e.script = &script{addr: e.addr}
+	e.wires = &carrier{
+		transport: e.script, process: handshake.NewProcess(random, false, time.Now()),
+		maxPacket: size.maxPacket, maxMessage: size.maxMessage, silence: 3 * time.Second,
+		memory: &buffer.Budget{Size: reassemblyNode * largest, AtOnce: transfer.FirstRoom},
+		moving: &buffer.Budget{Size: max(replyMoving*buffer.Size(largest), replyMovingLeast)},
+		stored: &buffer.Budget{Size: replyStored},
+		nonce:  rand.New(rand.NewPCG(uint64(i), 1)).Uint32, resized: func(time.Time, netip.AddrPort, int) {},
+	}
+	e.wires.timers.init(time.Now())
+	e.wires.table.Store(1)
+	return e
+}
+
+// onEnds runs a test with two ends of a link: a calls functions of b. It runs in a bubble, so time passes only by sleeping.
+func onEnds(t *testing.T, size bounds, test func(t *testing.T, a, b *end)) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := newEnd(t, 1, size), newEnd(t, 2, size)
+		time.Sleep(time.Millisecond) // the clock of the timers begins at 1 ns: round times are easier to test
+		a.meet(b)
+		test(t, a, b)
+	})
+}
+
+// meet makes a link to another end, which knows it.
+func (e *end) meet(other *end) {
+	terms := &handshake.Terms{
+		Rank: 1, TokenA: uint64(len(e.links)+1)<<32 | 0xa, KeyA: e.wires.process.Key, AddrA: e.addr,
+		TokenB: uint64(len(other.links)+1)<<32 | 0xb, KeyB: other.wires.process.Key, AddrB: other.addr,
+	}
+	e.link, other.link = e.bear(terms, true), other.bear(terms, false)
+	e.link.confirm = nil
+}
+
+// bear makes a link.
+func (e *end) bear(terms *handshake.Terms, began bool) *link {
+	l := new(link)
+	require.NoError(e.t, l.init(time.Now(), e.wires, terms, began, new(traffic), 1))
+	e.links[l.token] = l
+	return l
+}
+
+// offer makes a function callable.
+func (e *end) offer(name string, fn any) {
+	f, err := function.New(name, fn)
+	require.NoError(e.t, err)
+	f.Most = 1 << 30
+	e.functions[name] = f
+}
+
+// call begins a call with that much time left.
+func (e *end) call(left time.Duration, service string, args ...any) *aCall {
+	e.t.Helper()
+	c := &aCall{pendingCall: e.wires.newPending()}
+	frame := requestFrame(service, args)
+	now := time.Now()
+	wire.SetRemaining(frame.B, remaining(now, now.Add(left)))
+	var err error
+	c.slot, c.seq, err = e.link.call(now, now.Add(left), frame, c.pendingCall)
+	require.NoError(e.t, err)
+	return c
+}
+
+// aCall is a call under way.
+type aCall struct {
+	*pendingCall
+	slot uint16
+	seq  uint32
+}
+
+// over reports whether the call has ended.
+func (c *aCall) over() bool { return len(c.donec) == 1 }
+
+// require checks how the call ended.
+func (c *aCall) require(t *testing.T, code wire.Code, executed wire.Executed) {
+	t.Helper()
+	require.True(t, c.over(), "the call has not ended")
+	require.Equal(t, code, c.code, "%s", c.body)
+	if code != 0 {
+		require.Equal(t, executed, c.executed)
+	}
+}
+
+// free gives a call that has ended up, as a caller does who has its result.
+func (e *end) free(c *aCall) {
+	<-c.donec
+	e.wires.freePending(c.pendingCall)
+}
+
+// hear gives datagrams to the end, as one batch, and lets the functions run.
+func (e *end) hear(datagrams ...[]byte) {
+	for _, b := range datagrams {
+		e.datagram(append([]byte(nil), b...))
+	}
+	e.finish()
+	synctest.Wait()
+}
+
+// finish ends a batch.
+func (e *end) finish() {
+	for _, l := range e.held {
+		l.unhold()
+	}
+	e.held = nil
+}
+
+// datagram takes one datagram of a batch.
+func (e *end) datagram(b []byte) {
+	h, _, err := wire.ConsumeHeader(b)
+	require.NoError(e.t, err)
+	l, now := e.links[h.Token], time.Now()
+	if l == nil || !l.mayCome(now, h.Number) {
+		return
+	}
+	l.accept(now, h.Number, len(b))
+	if l.lock(now, uint32(h.Number)) {
+		e.held = append(e.held, l)
+	}
+	after := e.steps(now, l, b[wire.HeaderSize:])
+	l.unlock()
+	for _, f := range after {
+		f()
+	}
+}
+
+// steps steps a link through the messages of a datagram, and returns what is to be done when it is unlocked.
+func (e *end) steps(now time.Time, l *link, rest []byte) (after []func()) {
+	for len(rest) > 0 {
+		kind, body, next, err := wire.ConsumeMessage(rest)
+		if err == nil && kind < wire.KindJoin {
+			var f func()
+			f, err = e.stepOne(now, l, kind, body)
+			after = append(after, f)
+		}
+		if err != nil {
+			e.malformed++
+			break
+		}
+		rest = next
+	}
+	return after
+}
+
+func (e *end) stepOne(now time.Time, l *link, kind wire.Kind, body []byte) (after func(), _ error) {
+	if e.spare == nil {
+		e.spare = new(linkRequest)
+	}
+	a := linkArrival{spare: e.spare}
+	err := l.step(now, kind, body, &a)
+	if a.isUnknown {
+		e.unknown++
+	}
+	name := string(a.service)
+	if a.isNew {
+		e.spare = nil
+	}
+	return func() {
+		if a.abandoned != nil {
+			a.abandoned.giveUp()
+		}
+		switch {
+		case a.isNew && a.spare.oneWay:
+			l.acceptOneWay(now, a.spare, wire.Reply{Slot: a.spare.slot, Seq: a.spare.seq, Body: []byte{0}}.Append(nil))
+		case a.isNew:
+			go e.serve(l, a.spare, name)
+		}
+	}, err
+}
+
+// serve runs a function and answers, as a worker does.
+func (e *end) serve(l *link, r *linkRequest, name string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	if !r.deadline.IsZero() {
+		ctx, cancel = context.WithDeadline(context.Background(), r.deadline)
+	}
+	defer cancel()
+	r.cancel.Store(&cancel)
+	frame := e.run(ctx, name, r)
+	if r.body == nil {
+		r.args.Release()
+	}
+	l.answer(time.Now(), r, wire.SetLength(frame))
+}
+
+// run runs a function, or whatever stands for it, and returns the reply.
+func (e *end) run(ctx context.Context, name string, r *linkRequest) []byte {
+	m, ok := e.replies[name]
+	f := e.functions[name]
+	if !ok && f == nil {
+		m = wire.Reply{Code: wire.NotFound, Executed: wire.ExecutedNo, Body: []byte("it is not offered")}
+	}
+	m.Slot, m.Seq = r.slot, r.seq
+	if f == nil {
+		return m.Append(nil)
+	}
+	m.Executed = wire.ExecutedYes
+	frame, err := f.Invoke(ctx, r.args.B, m.Append(nil))
+	var failed *codec.Error
+	if errors.As(err, &failed) {
+		m.Code, m.Executed, m.Body = failed.Code, failed.Executed, []byte(failed.Text)
+		frame = m.Append(nil)
+	}
+	return frame
+}
+
+// step lets time pass, and the loop step the link.
+func (e *end) step(d time.Duration) {
+	time.Sleep(d)
+	e.wires.timers.run(time.Now())
+	synctest.Wait()
+}
+
+// deliver delivers everything both ways until nobody says anything any more.
+func deliver(a, b *end) (datagrams int) {
+	for {
+		toB, toA := a.script.take(), b.script.take()
+		if len(toA)+len(toB) == 0 {
+			return datagrams
+		}
+		datagrams += len(toA) + len(toB)
+		b.hear(toB...)
+		a.hear(toA...)
+	}
+}
+
+// utter makes a datagram on the link from one end to the other, with the next number.
+func (e *end) utter(encoded ...[]byte) []byte {
+	e.link.mu.Lock()
+	defer e.link.mu.Unlock()
+	e.link.number++
+	d := make([]byte, wire.HeaderSize)
+	for _, m := range encoded {
+		d = append(d, m...)
+	}
+	return e.link.header(d, wire.Header{TableVersion: 1, Token: e.link.toToken, Number: e.link.number})
+}
