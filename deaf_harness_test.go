@@ -63,10 +63,12 @@ func (n *Node) hear(not ...uint64) {
 // renew makes a node begin another link to a peer, because it doubts the one that there is.
 func (c *cluster) renew(n, peer *Node) {
 	c.t.Helper()
-	before := n.linksWith(peer)
-	isNew := func(l *conn) bool { return !slices.Contains(before, l) && peer.tokens.link(l.toToken) != nil }
+	before := append(n.linksWith(peer), peer.linksWith(n)...)
+	isNew := func(l *conn) bool { return !slices.Contains(before, l) }
 	require.NoError(c.t, n.do(func(now time.Time) { n.doubt(now, peer.Addr()) }))
-	c.until(5*time.Second, "there is no other link", func() bool { return slices.ContainsFunc(n.linksWith(peer), isNew) })
+	c.until(5*time.Second, "there is no other link", func() bool {
+		return slices.ContainsFunc(n.linksWith(peer), isNew) && slices.ContainsFunc(peer.linksWith(n), isNew)
+	})
 	n.hear()
 	time.Sleep(20 * time.Millisecond) // both loops know
 }

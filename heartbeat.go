@@ -236,7 +236,7 @@ func (n *Node) takeDown(now time.Time) {
 		l.close(outcome{code: wire.Closed, body: textClosed})
 	}
 	n.publish(now)
-	if err := n.wires.transport.Close(); err != nil {
+	if err := n.transport.Close(); err != nil {
 		n.log.Warn("broach: closing the socket", "err", err)
 	}
 }

@@ -24,17 +24,10 @@ const (
 	arrivalsMax    = 1024        // links made and Offers that wait for the loop
 
 	// Peers, all together.
-	inboxMax       = 1024 // membership messages that wait for the loop
-	backgroundMax  = 16   // table pulls at once
-	lookUpsMax     = 128  // names of seeds looked up at once, of either family
-	seedAddrsMax   = 1024 // addresses of a family that a name of a seed may lead to
-	reassemblyNode = 8    // of the largest messages may have half arrived
-
-	// A call has run already when there is no room for its reply. So there is for what honest callers ask for at once: one peer
-	// has half of it, 4 of the largest messages, or 128 MiB where these are small: 64 callers and 1 MiB for each.
-	replyMoving      = 8         // of the largest messages may be under way as replies: what peers hold by not acknowledging them
-	replyMovingLeast = 256 << 20 // bytes of those, if that is more
-	replyStored      = 64 << 20  // bytes of replies that are kept beyond replyKeepMin of each peer
+	inboxMax      = 1024 // membership messages that wait for the loop
+	backgroundMax = 16   // table pulls at once
+	lookUpsMax    = 128  // names of seeds looked up at once, of either family
+	seedAddrsMax  = 1024 // addresses of a family that a name of a seed may lead to
 
 	// Each peer.
 	inboxEach = 64 // membership messages of a link that wait for the loop

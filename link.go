@@ -21,9 +21,7 @@ type carrier struct {
 	transport  udp.Transport
 	process    *handshake.Process
 	cluster    uint64
-	own        atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
-	opens      atomic.Uint64                  // number of the last Open
-	table      atomic.Uint32                  // version of our service table
+	table      atomic.Uint32 // version of our service table
 	maxPacket  int
 	maxMessage int
 	silence    time.Duration                                      // Config.AckTimeout
@@ -36,6 +34,16 @@ type carrier struct {
 	unsent     atomic.Uint64  // replies that nobody took, or that found no room
 	pendings   sync.Pool      // of *pendingCall
 	sealing
+}
+
+// init begins the clock, and makes the budgets of links whose largest message is set.
+func (c *carrier) init(now time.Time) {
+	largest := int64(c.maxMessage + envelope)
+	c.memory = &buffer.Budget{Size: reassemblyNode * largest, AtOnce: transfer.FirstRoom}
+	c.moving = &buffer.Budget{Size: max(replyMoving*buffer.Size(largest), replyMovingLeast)}
+	c.stored = &buffer.Budget{Size: replyStored}
+	c.timers.init(now)
+	c.table.Store(1)
 }
 
 // link holds everything between us and one peer process, as long as both know the tokens that name it. Two processes may have two links for a

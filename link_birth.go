@@ -24,7 +24,7 @@ func (l *link) init(now time.Time, c *carrier, terms *handshake.Terms, began boo
 	}
 	l.id.Boot = handshake.BootID(l.key)
 	if c.ring.Load() != nil {
-		shared, err := c.shared.of(c.process, l.key)
+		shared, err := c.shared(l.key)
 		if err != nil {
 			return err
 		}
@@ -54,6 +54,24 @@ func (l *link) order() handshake.Order {
 
 // bornAt is when the link was made.
 func (l *link) bornAt() time.Time { return l.timers.time(l.born) }
+
+// stampOfBirth is when the link was made, as our Offers say the time.
+func (l *link) stampOfBirth() uint32 {
+	if l.began {
+		return l.process.Stamp(l.bornAt())
+	}
+	return l.stamp
+}
+
+// isConfirmed reports whether the peer is known to know the link.
+func (l *link) isConfirmed() bool {
+	if !l.began {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.confirm == nil
+}
 
 // terms are those of the link that an Offer begins, from us to addr.
 func (c *carrier) terms(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms {

@@ -14,13 +14,13 @@ func TestJitterSpreadsCallersThatLostTogether(t *testing.T) {
 		for range 64 {
 			a.call(time.Minute, "f")
 		}
-		a.script.take()
+		a.tape.take()
 		a.step(50 * time.Millisecond) // all are sent again at once: none has jitter yet
-		require.Len(t, saidIn(t, a.script.take()...), 64+1, "and a Probe")
+		require.Len(t, wordsOf(t, a.tape.take()...), 64+1, "and a Probe")
 		moments := 0
 		for range 130 {
 			a.step(time.Millisecond)
-			if len(a.script.take()) > 0 {
+			if len(a.tape.take()) > 0 {
 				moments++
 			}
 		}
@@ -33,19 +33,19 @@ func TestOnlyCallsSentOnceMeasureTheRoundTrip(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		b.offer("f", func() {})
 		first := a.call(time.Minute, "f")
-		toB := a.script.take()
+		toB := a.tape.take()
 		a.step(50 * time.Millisecond)
-		a.script.take()
+		a.tape.take()
 		b.hear(toB...)
-		a.hear(b.script.take()...)
+		a.hear(b.tape.take()...)
 		first.require(t, 0, wire.ExecutedYes)
 		require.Zero(t, a.link.rtt.smoothed, "which sending was answered is not known")
 
 		a.call(time.Minute, "f")
-		toB = a.script.take()
+		toB = a.tape.take()
 		time.Sleep(3 * time.Millisecond)
 		b.hear(toB...)
-		a.hear(b.script.take()...)
+		a.hear(b.tape.take()...)
 		require.Equal(t, 3*time.Millisecond, a.link.rtt.smoothed)
 	})
 }
@@ -53,11 +53,11 @@ func TestOnlyCallsSentOnceMeasureTheRoundTrip(t *testing.T) {
 func TestTransferIsNoMeasureOfTheRoundTrip(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		b.offer("size", func(x []byte) int { return len(x) })
-		call := a.call(time.Minute, "size", noise(200<<10))
+		call := a.call(time.Minute, "size", garble(200<<10))
 		for !call.over() {
 			time.Sleep(time.Millisecond) // a round trip of 1 ms, and many of them
-			b.hear(a.script.take()...)
-			a.hear(b.script.take()...)
+			b.hear(a.tape.take()...)
+			a.hear(b.tape.take()...)
 			require.Less(t, a.link.rtt.smoothed, 2*time.Millisecond)
 		}
 	})
@@ -68,7 +68,7 @@ func TestTransferIsNoMeasureOfTheRoundTrip(t *testing.T) {
 func TestSilentPeerFailsCalls(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		call := a.call(time.Minute, "f")
-		large := a.call(time.Minute, "f", noise(1<<20))
+		large := a.call(time.Minute, "f", garble(1<<20))
 		for range 2999 {
 			a.step(time.Millisecond)
 		}
@@ -94,11 +94,11 @@ func TestAnySignOfThePeerKeepsCallsAlive(t *testing.T) {
 // [LNK-10] all links of the old one are closed, confirmed or not, calls fail, wire.Unreachable, executed maybe
 func TestClosedLinkFailsItsCalls(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		small, large := a.call(time.Minute, "f"), a.call(time.Minute, "f", noise(1<<20))
+		small, large := a.call(time.Minute, "f"), a.call(time.Minute, "f", garble(1<<20))
 		a.link.close(outcome{code: wire.Unreachable, body: textRestart})
 		small.require(t, wire.Unreachable, wire.ExecutedMaybe)
 		large.require(t, wire.Unreachable, wire.ExecutedMaybe)
-		_, _, err := a.link.call(time.Now(), time.Now().Add(time.Second), requestFrame("f", nil), a.wires.newPending())
+		_, _, err := a.link.call(time.Now(), time.Now().Add(time.Second), frameOf("f", nil), a.wires.newPending())
 		require.ErrorIs(t, err, errLinkDown)
 		a.hear(b.utter(wire.Reply{Slot: 0, Seq: 1, Executed: 2}.Append(nil))) // too late, and harmless
 		a.step(time.Hour)

@@ -14,7 +14,7 @@ import (
 
 // offerEndings makes a provider answer the Requests of requestFor.
 func offerEndings(b *end, text string) {
-	b.offer("f", func() []byte { return noise(len(text)) })
+	b.offer("f", func() []byte { return garble(len(text)) })
 	b.offer("failed", func() error { return errors.New(text) })
 	b.replies["refused"] = wire.Reply{Code: wire.Application, Executed: wire.ExecutedNo, Body: []byte(text)}
 }
@@ -43,12 +43,12 @@ func TestWhatIsSaidInPlaceOfAReplyThatIsNotKept(t *testing.T) {
 				onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 					offerEndings(b, "no")
 					b.hear(a.utter(requestFor(name)))
-					require.Contains(t, saidIn(t, b.script.take()...)[0], fmt.Sprintf("executed %d", executed))
+					require.Contains(t, wordsOf(t, b.tape.take()...)[0], fmt.Sprintf("executed %d", executed))
 					forgets(b)
 					for range 2 {
 						for _, m := range [][]byte{requestFor(name), wire.Poll{Seq: 1}.Append(nil)} {
 							b.hear(a.utter(m))
-							require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable, executed)}, saidIn(t, b.script.take()...))
+							require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable, executed)}, wordsOf(t, b.tape.take()...))
 						}
 					}
 				})
@@ -91,7 +91,7 @@ func TestWhatIsSaidInPlaceOfALargeReply(t *testing.T) {
 					}
 					b.hear(a.utter(requestFor(name)))
 					ending.after(a, b)
-					require.Contains(t, saidIn(t, b.script.take()...), fmt.Sprintf("Reply 0/1 code %d executed %d", ending.code, executed))
+					require.Contains(t, wordsOf(t, b.tape.take()...), fmt.Sprintf("Reply 0/1 code %d executed %d", ending.code, executed))
 				})
 			})
 		}

@@ -18,11 +18,11 @@ import (
 // [FRAG-4] A receiver acknowledges at the end of each batch of datagrams, and at once when all has arrived.
 func TestFragmentsAreAcknowledgedOncePerBatch(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		a.call(time.Minute, "f", noise(1<<20))
-		batch := a.script.take()
+		a.call(time.Minute, "f", garble(1<<20))
+		batch := a.tape.take()
 		require.Len(t, batch, 16<<10/transfer.FragmentSize(basePacket)+1)
 		b.hear(batch...)
-		require.Equal(t, []string{fmt.Sprintf("FragmentAck 1 base %d", len(batch))}, saidIn(t, b.script.take()...))
+		require.Equal(t, []string{fmt.Sprintf("FragmentAck 1 base %d", len(batch))}, wordsOf(t, b.tape.take()...))
 	})
 }
 
@@ -31,18 +31,18 @@ func TestFragmentsLeaveRoomForSmallMessages(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		b.offer("f", func(...[]byte) {})
 		for range 4 { // the window grows
-			a.call(time.Minute, "f", noise(1<<20))
+			a.call(time.Minute, "f", garble(1<<20))
 			deliver(a, b)
 		}
 		called := false
-		a.script.onSend = func() { // the first burst is out: a caller comes
+		a.tape.onSend = func() { // the first burst is out: a caller comes
 			if !called {
 				called = true
 				a.call(time.Minute, "f")
 			}
 		}
-		a.call(time.Minute, "f", noise(1<<20))
-		said := saidIn(t, a.script.take()...)
+		a.call(time.Minute, "f", garble(1<<20))
+		said := wordsOf(t, a.tape.take()...)
 		small := slices.IndexFunc(said, func(s string) bool { return strings.HasPrefix(s, "Request ") })
 		require.Positive(t, small)
 		require.LessOrEqual(t, small, 2*burstMax, "the burst before it, and none after")
@@ -58,17 +58,17 @@ func TestManyCallersShareDatagrams(t *testing.T) {
 		for i := range 64 {
 			calls = append(calls, a.call(time.Minute, "add", i, i))
 		}
-		require.Empty(t, a.script.take())
+		require.Empty(t, a.tape.take())
 		a.finish()
-		requests := a.script.take()
+		requests := a.tape.take()
 		require.LessOrEqual(t, len(requests), 2)
 		for _, d := range requests {
 			b.datagram(d)
 		}
 		synctest.Wait() // the workers answer while the reader works on its batch
-		require.Empty(t, b.script.take())
+		require.Empty(t, b.tape.take())
 		b.finish()
-		replies := b.script.take()
+		replies := b.tape.take()
 		require.LessOrEqual(t, len(replies), 2)
 		a.hear(replies...)
 		for i, c := range calls {
@@ -85,10 +85,10 @@ func TestWhatIsAddedWhileTheReaderHoldsIsSentAtTheEnd(t *testing.T) {
 		b.offer("f", func() {})
 		b.datagram(a.utter(requestOf(0, 1), requestOf(1, 1)))
 		b.link.timeout(time.Now())
-		require.Empty(t, b.script.take())
+		require.Empty(t, b.tape.take())
 		b.finish()
 		synctest.Wait()
-		require.Len(t, saidIn(t, b.script.take()...), 2)
+		require.Len(t, wordsOf(t, b.tape.take()...), 2)
 		require.False(t, b.link.held)
 	})
 }
@@ -98,7 +98,7 @@ func TestOutboxOfALinkIsBounded(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		b.offer("f", func() []byte { return make([]byte, 1000) })
 		b.hear(a.utter(requestOf(0, 1)))
-		b.script.take()
+		b.tape.take()
 		b.link.flushing = true // the flusher waits for the system
 		for range 2 * outboxMax {
 			b.hear(a.utter(requestOf(0, 1)))
@@ -117,7 +117,7 @@ func TestDatagramKeepsTheTableVersionItWasBegunUnder(t *testing.T) {
 		a.link.flushQueue()
 		a.call(time.Minute, "f")
 		var versions []uint32
-		for _, d := range a.script.take() {
+		for _, d := range a.tape.take() {
 			h, _, err := wire.ConsumeHeader(d)
 			require.NoError(t, err)
 			versions = append(versions, h.TableVersion)
@@ -129,9 +129,9 @@ func TestDatagramKeepsTheTableVersionItWasBegunUnder(t *testing.T) {
 // What is due but cannot be done, because somebody else flushes, must not keep the loop busy.
 func TestLoopDoesNotSpin(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		a.call(time.Minute, "f", noise(1<<20))
+		a.call(time.Minute, "f", garble(1<<20))
 		a.hear(b.utter(wire.FragmentAck{Transfer: 1}.Append(nil))) // no room: it asks again later
-		a.script.take()
+		a.tape.take()
 		a.link.mu.Lock()
 		a.link.flushing = true // and then somebody waits for the system
 		a.link.mu.Unlock()

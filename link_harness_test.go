@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -10,11 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"broach/internal/buffer"
 	"broach/internal/codec"
 	"broach/internal/function"
 	"broach/internal/handshake"
-	"broach/internal/transfer"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -28,7 +27,7 @@ type end struct {
 	t         testing.TB
 	addr      netip.AddrPort
 	wires     *carrier
-	script    *script
+	tape      *tape
 	link      *link            // to the other end
 	links     map[uint64]*link // that and all others, by token
 	functions map[string]*function.Func
@@ -40,28 +39,16 @@ type end struct {
 }
 
 func newEnd(t testing.TB, i int, size bounds) *end {
-	largest := int64(max(size.maxMessage, 1)) + envelope
-	if size.maxMessage == 0 {
-		size.maxMessage = 64 << 20
-		largest = int64(size.maxMessage) + envelope
-	}
-	if size.maxPacket == 0 {
-		size.maxPacket = 1400
-	}
 	random := make([]byte, handshake.RandomSize)
 	binary.BigEndian.PutUint64(random, uint64(i+1))
 	e := &end{t: t, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 7000), links: map[uint64]*link{}, functions: map[string]*function.Func{}, replies: map[string]wire.Reply{}}
-	e.script = &script{addr: e.addr}
+	e.tape = &tape{addr: e.addr}
 	e.wires = &carrier{
-		transport: e.script, process: handshake.NewProcess(random, false, time.Now()),
-		maxPacket: size.maxPacket, maxMessage: size.maxMessage, silence: 3 * time.Second,
-		memory: &buffer.Budget{Size: reassemblyNode * largest, AtOnce: transfer.FirstRoom},
-		moving: &buffer.Budget{Size: max(replyMoving*buffer.Size(largest), replyMovingLeast)},
-		stored: &buffer.Budget{Size: replyStored},
-		nonce:  rand.New(rand.NewPCG(uint64(i), 1)).Uint32, resized: func(time.Time, netip.AddrPort, int) {},
+		transport: e.tape, process: handshake.NewProcess(random, false, time.Now()),
+		maxPacket: cmp.Or(size.maxPacket, 1400), maxMessage: cmp.Or(size.maxMessage, 64<<20), silence: 3 * time.Second,
+		nonce: rand.New(rand.NewPCG(uint64(i), 1)).Uint32, resized: func(time.Time, netip.AddrPort, int) {},
 	}
-	e.wires.timers.init(time.Now())
-	e.wires.table.Store(1)
+	e.wires.init(time.Now())
 	return e
 }
 
@@ -105,7 +92,7 @@ func (e *end) offer(name string, fn any) {
 func (e *end) call(left time.Duration, service string, args ...any) *aCall {
 	e.t.Helper()
 	c := &aCall{pendingCall: e.wires.newPending()}
-	frame := requestFrame(service, args)
+	frame := frameOf(service, args)
 	now := time.Now()
 	wire.SetRemaining(frame.B, remaining(now, now.Add(left)))
 	var err error
@@ -266,7 +253,7 @@ func (e *end) step(d time.Duration) {
 // deliver delivers everything both ways until nobody says anything any more.
 func deliver(a, b *end) (datagrams int) {
 	for {
-		toB, toA := a.script.take(), b.script.take()
+		toB, toA := a.tape.take(), b.tape.take()
 		if len(toA)+len(toB) == 0 {
 			return datagrams
 		}

@@ -38,7 +38,7 @@ func (h *hoarders) ask(requests int) {
 			batch = append(batch, s.utter(requestOf(uint16(slot), 1)))
 		}
 		h.provider.hear(batch...)
-		h.provider.script.take()
+		h.provider.tape.take()
 	}
 }
 
@@ -49,13 +49,13 @@ func (h *hoarders) live(d time.Duration) {
 		for _, s := range h.sides {
 			h.provider.hear(s.utter(wire.Probe{ID: 1}.Append(nil)))
 		}
-		h.provider.script.take()
+		h.provider.tape.take()
 	}
 }
 
 // requireEcho makes an honest call with n bytes there and back.
 func requireEcho(t *testing.T, honest, provider *end, n int) {
-	call := honest.call(time.Minute, "echo", noise(n))
+	call := honest.call(time.Minute, "echo", garble(n))
 	deliver(honest, provider)
 	call.require(t, 0, wire.ExecutedYes)
 	honest.free(call)
@@ -120,7 +120,7 @@ func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 				f := wire.Fragment{Transfer: id + 1, Total: 2 << 20 >> min(id, 8), Size: 1000, Data: part}
 				provider.hear(s.utter(f.Append(nil)))
 			}
-			provider.script.take()
+			provider.tape.take()
 		}
 		require.Greater(t, provider.wires.memory.Used(), provider.wires.memory.Size*9/10)
 		require.LessOrEqual(t, provider.wires.memory.Used(), provider.wires.memory.Size)
@@ -149,7 +149,7 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 				f := wire.Fragment{Transfer: id + 1, Total: 2 << 20 >> min(id, 10), Size: 1000, Data: make([]byte, 1000)}
 				provider.hear(s.utter(f.Append(nil)))
 			}
-			provider.script.take()
+			provider.tape.take()
 		}
 		require.Less(t, provider.wires.memory.Size-provider.wires.memory.Used(), int64(3000), "half of it is less than what is sent")
 		requireEcho(t, honest, provider, 1500)
@@ -180,7 +180,7 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 					l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil, &a)
 					l.served.tell(l.served.slot(slot))
 					l.mu.Unlock()
-					frame := wire.Reply{Slot: slot, Seq: 1, Body: noise((1 + i) * 7000)}.Append(nil)
+					frame := wire.Reply{Slot: slot, Seq: 1, Body: garble((1 + i) * 7000)}.Append(nil)
 					l.answer(time.Now(), a.spare, frame)
 				}
 			})

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -108,7 +109,7 @@ func connect(a, b *linkSide) {
 		TokenB: b.tokens.open(0), KeyB: b.wires.process.Key, AddrB: b.script.addr,
 	}
 	a.link, b.link = born(a, terms, true), born(b, terms, false)
-	a.link.confirm = nil
+	a.hear(forge(b, a)) // now it is sure of the link
 }
 
 // born makes a link.
@@ -141,6 +142,11 @@ func requestFrame(service string, args []any) *buffer.Buffer {
 	return frame
 }
 
+// callOfF is an encoded Request for f without arguments.
+func callOfF(slot uint16, seq uint32) []byte {
+	return wire.Request{Slot: slot, Seq: seq, Remaining: 10000, Service: []byte("f"), Args: []byte{0x90}}.Append(nil)
+}
+
 // scriptedCall is a call under way.
 type scriptedCall struct {
 	*pendingCall
@@ -159,6 +165,16 @@ func (s *linkSide) call(t *testing.T, left time.Duration, service string, args .
 	c.slot, c.seq, err = s.link.call(now, now.Add(left), frame, c.pendingCall)
 	require.NoError(t, err)
 	return c
+}
+
+// beginCall begins a call of f on a link.
+func beginCall(t *testing.T, l *link, left time.Duration) *pendingCall {
+	p, now := l.newPending(), time.Now()
+	frame := requestFrame("f", nil)
+	wire.SetRemaining(frame.B, remaining(now, now.Add(left)))
+	_, _, err := l.call(now, now.Add(left), frame, p)
+	require.NoError(t, err)
+	return p
 }
 
 // over reports whether the call has ended.
@@ -262,15 +278,19 @@ func inWords(t *testing.T, kind wire.Kind, body []byte) string {
 
 // forge makes a datagram on the link from one side to the other, with the next number.
 func forge(from, to *linkSide, encoded ...[]byte) []byte {
-	from.link.mu.Lock()
-	defer from.link.mu.Unlock()
-	from.link.number++
-	d := make([]byte, wire.HeaderSize)
-	for _, m := range encoded {
-		d = append(d, m...)
-	}
-	return from.link.header(d, wire.Header{TableVersion: 1, Token: from.link.toToken, Number: from.link.number})
+	before := from.script.take()
+	from.link.queue(encodedMessage(slices.Concat(encoded...)))
+	from.link.flushQueue()
+	sent := from.script.take()
+	from.script.sent = before
+	return sent[0]
 }
+
+// encodedMessage is what a link takes for a message of the membership, and sends as it is.
+type encodedMessage []byte
+
+func (encodedMessage) Kind() wire.Kind          { return wire.KindBeat }
+func (m encodedMessage) Append(b []byte) []byte { return append(b, m...) }
 
 // noise is bytes that do not look alike.
 func noise(n int) []byte {

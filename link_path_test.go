@@ -23,7 +23,7 @@ func runWithin(t *testing.T, a, b *end, there, back int, call *aCall) time.Durat
 		require.Less(t, time.Since(start), 2*time.Second, "the call is not answered")
 		a.step(time.Millisecond)
 		b.step(0)
-		for toB, toA := a.script.take(), b.script.take(); len(toA)+len(toB) > 0; toB, toA = a.script.take(), b.script.take() {
+		for toB, toA := a.tape.take(), b.tape.take(); len(toA)+len(toB) > 0; toB, toA = a.tape.take(), b.tape.take() {
 			b.hear(within(there, toB)...)
 			a.hear(within(back, toA)...)
 		}
@@ -57,13 +57,13 @@ func largestOf(datagrams [][]byte) int { return slices.Max(sizesOf(datagrams)) }
 func TestProbeIsAnswered(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		b.hear(a.utter(wire.ProbeFor(7, 8972).Append(nil)))
-		sent := b.script.take()
+		sent := b.tape.take()
 		require.Len(t, sent, 1)
 		require.Equal(t, wire.ProbeAck{ID: 7}.Append(nil), sent[0][wire.HeaderSize:])
 
 		whole := a.utter(wire.ProbeFor(8, 8972).Append(nil))
 		b.hear(whole[:len(whole)-1])
-		require.Empty(t, b.script.take(), "its end was cut off")
+		require.Empty(t, b.tape.take(), "its end was cut off")
 	})
 }
 
@@ -72,11 +72,11 @@ func TestProbeIsAnswered(t *testing.T) {
 func TestLargeCallMakesTheLinkProbe(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 1400}, func(t *testing.T, a, b *end) {
 		b.offer("size", func(b []byte) int { return len(b) })
-		call := a.call(time.Minute, "size", noise(10<<10))
-		first := a.script.take()
+		call := a.call(time.Minute, "size", garble(10<<10))
+		first := a.tape.take()
 		require.Equal(t, 1200, largestOf(first))
 		a.step(0)
-		probes := a.script.take()
+		probes := a.tape.take()
 		require.Len(t, probes, 2)
 		require.Equal(t, wire.ProbeFor(1, 1400).Append(nil), probes[0][wire.HeaderSize:])
 		require.Len(t, probes[0], 1400)
@@ -86,8 +86,8 @@ func TestLargeCallMakesTheLinkProbe(t *testing.T) {
 		call.require(t, 0, wire.ExecutedYes)
 		require.Equal(t, 1400, a.link.path.size)
 
-		a.call(time.Minute, "size", noise(10<<10))
-		require.Equal(t, 1400, largestOf(a.script.take()))
+		a.call(time.Minute, "size", garble(10<<10))
+		require.Equal(t, 1400, largestOf(a.tape.take()))
 		require.Equal(t, 1200, b.link.path.size, "each side looks after its own way")
 	})
 }
@@ -97,7 +97,7 @@ func TestManySmallMessagesFillADatagramToo(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 1400}, func(t *testing.T, a, b *end) {
 		b.offer("f", func([]byte) {})
 		for range 1000 {
-			call := a.call(time.Minute, "f", noise(1000))
+			call := a.call(time.Minute, "f", garble(1000))
 			deliver(a, b)
 			call.require(t, 0, wire.ExecutedYes)
 			a.free(call)
@@ -106,7 +106,7 @@ func TestManySmallMessagesFillADatagramToo(t *testing.T) {
 		require.Equal(t, 1200, a.link.path.size, "no datagram was full")
 		a.link.held = true
 		for range 3 {
-			a.call(time.Minute, "f", noise(500))
+			a.call(time.Minute, "f", garble(500))
 		}
 		a.link.unhold()
 		a.step(stepPause)
@@ -122,13 +122,13 @@ func TestWhatIsRepeatedTravelsInSmallDatagrams(t *testing.T) {
 		a.widen(8972)
 		a.link.held = true
 		for range 20 {
-			a.call(time.Minute, "f", noise(300))
+			a.call(time.Minute, "f", garble(300))
 		}
-		a.call(time.Minute, "f", noise(1300))
+		a.call(time.Minute, "f", garble(1300))
 		a.link.unhold()
-		require.Greater(t, largestOf(a.script.take()), 7000)
+		require.Greater(t, largestOf(a.tape.take()), 7000)
 		a.step(minRTO)
-		sizes := sizesOf(a.script.take())
+		sizes := sizesOf(a.tape.take())
 		require.Len(t, sizes, 10)
 		require.LessOrEqual(t, sizes[7], 1200)
 		require.Equal(t, 8972, sizes[9], "besides the long one there is the Probe")
@@ -137,7 +137,7 @@ func TestWhatIsRepeatedTravelsInSmallDatagrams(t *testing.T) {
 			say(a.link, wire.Progress{Slot: uint16(i)})
 		}
 		a.link.unhold()
-		require.LessOrEqual(t, largestOf(a.script.take()), 1200)
+		require.LessOrEqual(t, largestOf(a.tape.take()), 1200)
 	})
 }
 
@@ -150,10 +150,10 @@ func TestRequestLargerThanThePathHasBecome(t *testing.T) {
 				runs := 0
 				b.offer("size", func(b []byte) int { runs++; return len(b) })
 				a.widen(8972)
-				call := a.call(10*time.Second, "size", noise(5000))
-				if first := a.script.take(); arrives {
+				call := a.call(10*time.Second, "size", garble(5000))
+				if first := a.tape.take(); arrives {
 					b.hear(first...)
-					require.Equal(t, []string{"Reply 0/1 code 0 executed 2"}, saidIn(t, b.script.take()...))
+					require.Equal(t, []string{"Reply 0/1 code 0 executed 2"}, wordsOf(t, b.tape.take()...))
 				}
 				took := runWithin(t, a, b, 1250, 1250, call)
 				call.require(t, 0, wire.ExecutedYes)
@@ -172,8 +172,8 @@ func TestARefusedRepetitionMayHaveRun(t *testing.T) {
 	for _, code := range []wire.Code{wire.TooLarge, wire.Unreachable} {
 		onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 			a.widen(8972)
-			call := a.call(10*time.Second, "size", noise(5000))
-			a.script.take() // it may have arrived
+			call := a.call(10*time.Second, "size", garble(5000))
+			a.tape.take() // it may have arrived
 			for a.link.sending.Unfinished() == 0 {
 				a.step(time.Millisecond)
 				a.hear(b.utter(wire.ProbeAck{}.Append(nil))) // the small ones pass
@@ -183,7 +183,7 @@ func TestARefusedRepetitionMayHaveRun(t *testing.T) {
 		})
 		onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 			a.widen(8972)
-			call := a.call(10*time.Second, "size", noise(500_000))
+			call := a.call(10*time.Second, "size", garble(500_000))
 			a.widen(1200) // the transfer is begun anew
 			a.hear(b.utter(wire.Stop{Transfer: 2, ByReceiver: true, Code: code}.Append(nil)))
 			call.require(t, code, wire.ExecutedMaybe)
@@ -194,7 +194,7 @@ func TestARefusedRepetitionMayHaveRun(t *testing.T) {
 // [PATH-6] A Reply that is repeated does not, if need be as a transfer
 func TestReplyLargerThanThePathHasBecome(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
-		runs, want := 0, noise(5000)
+		runs, want := 0, garble(5000)
 		b.offer("get", func() []byte { runs++; return want })
 		b.widen(8972)
 		call := a.call(10*time.Second, "get")
@@ -210,15 +210,15 @@ func TestReplyLargerThanThePathHasBecome(t *testing.T) {
 // A repeated reply for which there is no room as a transfer is not sent: its caller asks again.
 func TestRepeatedReplyWaitsForRoom(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
-		b.offer("f", func() []byte { return noise(5000) })
+		b.offer("f", func() []byte { return garble(5000) })
 		b.widen(8972)
 		call := a.call(time.Minute, "f")
-		b.hear(a.script.take()...)
-		require.Equal(t, 5000, largestOf(b.script.take())/100*100, "it is lost")
+		b.hear(a.tape.take()...)
+		require.Equal(t, 5000, largestOf(b.tape.take())/100*100, "it is lost")
 		taken := takeAll(b.wires.moving)
 		again := requestOf(call.slot, call.seq)
 		b.hear(a.utter(again))
-		require.Empty(t, b.script.take())
+		require.Empty(t, b.tape.take())
 		giveAll(taken)
 		b.hear(a.utter(again))
 		deliver(a, b)
@@ -242,13 +242,13 @@ func TestLargeReplyToWhoWouldNotAskAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
-				b.offer("get", func([]byte) []byte { time.Sleep(test.delay); return noise(test.size) })
+				b.offer("get", func([]byte) []byte { time.Sleep(test.delay); return garble(test.size) })
 				b.widen(8972)
-				call := a.call(time.Minute, "get", noise(test.args))
-				b.hear(a.script.take()...)
+				call := a.call(time.Minute, "get", garble(test.args))
+				b.hear(a.tape.take()...)
 				b.step(ackDelay)
 				b.step(time.Millisecond)
-				require.Contains(t, saidIn(t, b.script.sent...), test.said)
+				require.Contains(t, wordsOf(t, b.tape.sent...), test.said)
 				deliver(a, b)
 				call.require(t, 0, wire.ExecutedYes)
 			})
@@ -259,14 +259,14 @@ func TestLargeReplyToWhoWouldNotAskAgain(t *testing.T) {
 // [PATH-6] and a transfer with larger fragments is stopped and begun anew under another number.
 func TestTransfersAreCutAnewWhenThePathShrinks(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
-		runs, want := 0, noise(500_000)
+		runs, want := 0, garble(500_000)
 		b.offer("echo", func(b []byte) []byte { runs++; return b })
 		a.widen(8972)
 		b.widen(8972)
 		call := a.call(10*time.Second, "echo", want)
-		b.hear(a.script.take()...)
+		b.hear(a.tape.take()...)
 		require.NotZero(t, b.link.receiving.Held.Used(), "half of it arrives")
-		b.script.take()
+		b.tape.take()
 		took := runWithin(t, a, b, 1250, 1250, call)
 		call.require(t, 0, wire.ExecutedYes)
 		require.Equal(t, want, call.body[len(call.body)-len(want):])
@@ -285,7 +285,7 @@ func TestTransfersAreCutAnewWhenThePathShrinks(t *testing.T) {
 func TestTransfersGoOnWhenThePathWidens(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 		b.offer("size", func(b []byte) int { return len(b) })
-		call := a.call(time.Minute, "size", noise(1<<20))
+		call := a.call(time.Minute, "size", garble(1<<20))
 		took := runWithin(t, a, b, 8972, 8972, call)
 		call.require(t, 0, wire.ExecutedYes)
 		require.Equal(t, 8972, a.link.path.size)
@@ -296,12 +296,12 @@ func TestTransfersGoOnWhenThePathWidens(t *testing.T) {
 // A peer that is found offline is not probed any more.
 func TestOfflinePeerIsNotProbed(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
-		a.call(10*time.Second, "f", noise(10<<10))
+		a.call(10*time.Second, "f", garble(10<<10))
 		a.step(time.Millisecond)
 		require.False(t, a.link.path.nextTimeout().IsZero())
 		a.link.fail(outcome{code: wire.Unreachable, body: textOffline})
-		a.script.take()
+		a.tape.take()
 		a.step(time.Hour)
-		require.Empty(t, a.script.take())
+		require.Empty(t, a.tape.take())
 	})
 }

@@ -30,7 +30,7 @@ func (s *end) tell(msgs ...wire.Message) {
 // kindsOfAll are the kinds of the messages in datagrams.
 func kindsOfAll(datagrams [][]byte) (kinds []wire.Kind) {
 	for _, d := range datagrams {
-		kinds = append(kinds, kindsIn(d)...)
+		kinds = append(kinds, kindsOf(d)...)
 	}
 	return kinds
 }
@@ -40,21 +40,21 @@ func TestWhatIsNotProvenGetsWhatKeepsContact(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		b.offer("size", func(b []byte) int { return len(b) })
 		a.exhaust()
-		small, large := a.call(time.Minute, "size", noise(1)), a.call(time.Minute, "size", noise(100_000))
-		a.tell(wire.List{}, wire.Beat{Seq: 1}, wire.Ping{Nonce: 1}, wire.Pong{Nonce: 2}, wire.Suspect{Target: wire.Target{Addr: addrOf(1), Boot: 1}})
+		small, large := a.call(time.Minute, "size", garble(1)), a.call(time.Minute, "size", garble(100_000))
+		a.tell(wire.List{}, wire.Beat{Seq: 1}, wire.Ping{Nonce: 1}, wire.Pong{Nonce: 2}, wire.Suspect{Target: wire.Target{Addr: a.addr, Boot: 1}})
 		a.hear(b.utter(wire.Probe{ID: 7}.Append(nil)))
-		sent := a.script.take()
+		sent := a.tape.take()
 		require.Equal(t, []wire.Kind{wire.KindProbe, wire.KindBeat, wire.KindPing, wire.KindPong, wire.KindProbeAck}, kindsOfAll(sent))
 
 		for range 100 {
 			a.step(10 * time.Millisecond)
 		}
-		again := kindsOfAll(a.script.take())
+		again := kindsOfAll(a.tape.take())
 		require.Len(t, again, 5, "%v", again)
 		require.Subset(t, []wire.Kind{wire.KindProbe}, again)
 
 		b.hear(sent...)
-		a.hear(b.script.take()...)
+		a.hear(b.tape.take()...)
 		deliver(a, b)
 		small.require(t, 0, wire.ExecutedYes)
 		large.require(t, 0, wire.ExecutedYes)
@@ -68,7 +68,7 @@ func TestWhoWithholdsAnswersProbes(t *testing.T) {
 		b.offer("size", func(b []byte) int { return len(b) })
 		a.exhaust()
 		b.exhaust()
-		toB, toA := a.call(time.Minute, "size", noise(1)), b.call(time.Minute, "size", noise(1))
+		toB, toA := a.call(time.Minute, "size", garble(1)), b.call(time.Minute, "size", garble(1))
 		deliver(a, b)
 		toB.require(t, 0, wire.ExecutedYes)
 		toA.require(t, 0, wire.ExecutedYes)
@@ -80,21 +80,21 @@ func TestWhatIsWithheldIsBounded(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		a.exhaust()
 		for range 2 * outboxMax {
-			a.call(time.Minute, "size", noise(1100))
+			a.call(time.Minute, "size", garble(1100))
 		}
 		require.Len(t, a.link.out.ready, outboxMax)
 		a.link.fail(outcome{code: wire.Unreachable, gone: true, body: textOffline})
 		require.Empty(t, a.link.out.ready)
-		a.script.take()
+		a.tape.take()
 		a.step(time.Hour)
-		require.Empty(t, a.script.take())
+		require.Empty(t, a.tape.take())
 	})
 }
 
 // Whatever waits, a link that withholds it makes no work but its Probes.
 func TestALinkThatWithholdsRests(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		a.call(time.Hour, "size", noise(1<<20))
+		a.call(time.Hour, "size", garble(1<<20))
 		a.hear(b.utter(wire.FragmentAck{Transfer: 1}.Append(nil))) // it wants none, and is asked now and then
 		a.exhaust()
 		for range 1000 { // until all that is under way is lost

@@ -1,10 +1,8 @@
 package broach
 
 import (
-	"sync"
 	"sync/atomic"
 
-	"broach/internal/handshake"
 	"broach/internal/pace"
 	"broach/internal/seal"
 	"broach/internal/wire"
@@ -12,8 +10,8 @@ import (
 
 // sealing is what a node needs to seal its datagrams, PROTOCOL.md 1.4. Without keys it does nothing.
 type sealing struct {
-	ring   atomic.Pointer[seal.Ring] // nil: there are no keys, nor will there be
-	shared sharedSecrets
+	ring   atomic.Pointer[seal.Ring]                                   // nil: there are no keys, nor will there be
+	shared func(wire.PublicKey) (secret [seal.KeySize]byte, err error) // X25519 of our private key and another's public one; the error is that of one that is none
 }
 
 // overhead is by how much datagrams are longer on the wire than PROTOCOL.md counts them.
@@ -22,47 +20,6 @@ func (s *sealing) overhead() int {
 		return 0
 	}
 	return seal.Overhead
-}
-
-// sharedSecrets keeps what X25519 made of our private key and others' public ones, so that another link with the same process costs none, [SEC-2].
-type sharedSecrets struct {
-	most int // are kept; others are made anew
-
-	mu    sync.Mutex // protects all below: the reader and the loop make links. It is held for the 60 us that one takes
-	known map[wire.PublicKey][seal.KeySize]byte
-	order []wire.PublicKey // the oldest first
-	made  uint64           // how often X25519 was computed
-}
-
-// of returns what we share with the process that has a public key. The error is that of a public key that is none.
-func (s *sharedSecrets) of(p *handshake.Process, key wire.PublicKey) ([seal.KeySize]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if shared, ok := s.known[key]; ok {
-		return shared, nil
-	}
-	s.made++
-	shared, err := p.Shared(key)
-	if err != nil {
-		return shared, err
-	}
-	if s.known == nil {
-		s.known = make(map[wire.PublicKey][seal.KeySize]byte)
-	}
-	if len(s.order) == s.most {
-		delete(s.known, s.order[0])
-		s.order = s.order[1:]
-	}
-	s.known[key], s.order = shared, append(s.order, key)
-	return shared, nil
-}
-
-// has reports whether no X25519 is needed for a public key.
-func (s *sharedSecrets) has(key wire.PublicKey) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.known[key]
-	return ok
 }
 
 // linkSeals are the keys of a link. Links of nodes without keys do without them: there are many.

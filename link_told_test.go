@@ -124,7 +124,7 @@ func (p *toldPair) call() {
 	p.mu.Lock()
 	p.ran = append(p.ran, 0)
 	p.mu.Unlock()
-	p.calls = append(p.calls, p.a.call(left, name, len(p.calls), size(), noise(size())))
+	p.calls = append(p.calls, p.a.call(left, name, len(p.calls), size(), garble(size())))
 }
 
 // serve is the function: it counts the call, and fails, takes long, or returns much or little.
@@ -138,7 +138,7 @@ func (p *toldPair) serve(id, size int, _ []byte) ([]byte, error) {
 	case 1:
 		time.Sleep(time.Duration(size%300) * time.Millisecond)
 	}
-	return noise(size), nil
+	return garble(size), nil
 }
 
 // run goes on for so many steps.
@@ -162,7 +162,7 @@ func (p *toldPair) run(steps int) {
 func (p *toldPair) step(d time.Duration) {
 	p.a.step(d)
 	p.b.step(0)
-	toB, toA := p.a.script.take(), p.b.script.take()
+	toB, toA := p.a.tape.take(), p.b.tape.take()
 	p.b.hear(p.there.pass(p.rng, toB)...)
 	p.a.hear(p.back.pass(p.rng, toA)...)
 }

@@ -17,7 +17,7 @@ import (
 func TestLargeRequestAndReply(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		b.offer("echo", func(x []byte) []byte { return x })
-		sent := noise(1 << 20)
+		sent := garble(1 << 20)
 		call := a.call(time.Minute, "echo", sent)
 		deliver(a, b)
 		call.require(t, 0, wire.ExecutedYes)
@@ -34,7 +34,7 @@ func TestLargeMessagesGiveTheirBudgetBack(t *testing.T) {
 	onEnds(t, bounds{maxMessage: 64 << 10}, func(t *testing.T, a, b *end) {
 		b.offer("echo", func(x []byte) []byte { return x })
 		b.offer("fails", func(x []byte) error { return fmt.Errorf("no") })
-		sent := noise(20 << 10)
+		sent := garble(20 << 10)
 		for i := range 1000 {
 			call := a.call(time.Minute, []string{"echo", "fails", "unknown"}[i%3], sent)
 			deliver(a, b)
@@ -51,11 +51,11 @@ func TestLargeMessagesGiveTheirBudgetBack(t *testing.T) {
 
 func TestReplyNobodyWaitsForIsGivenBack(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		b.offer("big", func() []byte { return noise(100 << 10) })
+		b.offer("big", func() []byte { return garble(100 << 10) })
 		call := a.call(time.Minute, "big")
-		b.hear(a.script.take()...)
+		b.hear(a.tape.take()...)
 		require.True(t, a.link.abandon(call.slot, call.seq))
-		a.script.take() // the Cancel is lost
+		a.tape.take() // the Cancel is lost
 		deliver(a, b)
 		require.Zero(t, a.wires.memory.Used())
 		require.Equal(t, servedDropped, b.link.served.slot(0).state)
@@ -82,14 +82,14 @@ func TestTooLargeMessagesAreRefused(t *testing.T) {
 	t.Run("a request", func(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 			b.link.maxMessage = 50 << 10
-			call := a.call(time.Minute, "f", noise(100<<10))
+			call := a.call(time.Minute, "f", garble(100<<10))
 			deliver(a, b)
 			call.require(t, wire.TooLarge, wire.ExecutedNo)
 		})
 	})
 	t.Run("a reply, which has been executed", func(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-			b.offer("big", func() []byte { return noise(100 << 10) })
+			b.offer("big", func() []byte { return garble(100 << 10) })
 			a.link.maxMessage = 50 << 10
 			call := a.call(time.Minute, "big")
 			deliver(a, b)
@@ -101,7 +101,7 @@ func TestTooLargeMessagesAreRefused(t *testing.T) {
 
 func TestRefusalWithoutACodeIsNoSuccess(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		call := a.call(time.Minute, "f", noise(100<<10))
+		call := a.call(time.Minute, "f", garble(100<<10))
 		a.hear(b.utter(wire.Stop{Transfer: 1, ByReceiver: true}.Append(nil)))
 		call.require(t, wire.Unreachable, wire.ExecutedNo)
 	})
@@ -110,8 +110,8 @@ func TestRefusalWithoutACodeIsNoSuccess(t *testing.T) {
 func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 	t.Run("of a request", func(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-			call := a.call(time.Minute, "f", noise(1<<20))
-			b.hear(a.script.take()...)
+			call := a.call(time.Minute, "f", garble(1<<20))
+			b.hear(a.tape.take()...)
 			require.NotZero(t, b.link.receiving.Held.Used())
 			a.link.abandon(call.slot, call.seq)
 			require.Zero(t, a.link.sending.Unfinished())
@@ -122,10 +122,10 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 	})
 	t.Run("of a reply", func(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-			b.offer("big", func() []byte { return noise(1 << 20) })
+			b.offer("big", func() []byte { return garble(1 << 20) })
 			call := a.call(time.Minute, "big")
-			b.hear(a.script.take()...)
-			a.hear(b.script.take()...)
+			b.hear(a.tape.take()...)
+			a.hear(b.tape.take()...)
 			require.NotZero(t, a.link.receiving.Held.Used())
 			a.link.abandon(call.slot, call.seq)
 			deliver(a, b)
@@ -138,19 +138,19 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 	t.Run("of a reply whose slot is used again", func(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 			b.offer("f", func() {})
-			b.offer("big", func() []byte { return noise(1 << 20) })
+			b.offer("big", func() []byte { return garble(1 << 20) })
 			a.call(time.Minute, "big")
-			b.hear(a.script.take()...)
+			b.hear(a.tape.take()...)
 			b.hear(a.utter(requestOf(0, 2)))
 			require.Zero(t, b.link.sending.Unfinished())
-			require.Contains(t, saidIn(t, b.script.take()...), "Stop 1 by receiver false code 0")
+			require.Contains(t, wordsOf(t, b.tape.take()...), "Stop 1 by receiver false code 0")
 		})
 	})
 	t.Run("of a reply to a peer that fell silent", func(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-			b.offer("big", func() []byte { return noise(1 << 20) })
+			b.offer("big", func() []byte { return garble(1 << 20) })
 			a.call(time.Minute, "big")
-			b.hear(a.script.take()...)
+			b.hear(a.tape.take()...)
 			for range 110 {
 				b.step(100 * time.Millisecond)
 			}
@@ -162,23 +162,23 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 
 func TestPollForAReplyUnderWayIsAnsweredProgress(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		b.offer("big", func() []byte { return noise(1 << 20) })
+		b.offer("big", func() []byte { return garble(1 << 20) })
 		call := a.call(time.Minute, "big")
-		b.hear(a.script.take()...)
-		b.script.take()
+		b.hear(a.tape.take()...)
+		b.tape.take()
 		b.hear(a.utter(wire.Poll{Slot: call.slot, Seq: call.seq}.Append(nil)))
-		require.Contains(t, saidIn(t, b.script.take()...), "Progress 0/1")
+		require.Contains(t, wordsOf(t, b.tape.take()...), "Progress 0/1")
 	})
 }
 
 func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		b.offer("f", func() []byte { return noise(60 << 10) })
+		b.offer("f", func() []byte { return garble(60 << 10) })
 		b.wires.moving.Size = 1 << 20
 		var refused int
 		for slot := range uint16(100) {
 			b.hear(a.utter(requestOf(slot, 1)))
-			if slices.Contains(saidIn(t, b.script.take()...), fmt.Sprintf("Reply %d/1 code %d executed %d", slot, wire.Overloaded, wire.ExecutedYes)) {
+			if slices.Contains(wordsOf(t, b.tape.take()...), fmt.Sprintf("Reply %d/1 code %d executed %d", slot, wire.Overloaded, wire.ExecutedYes)) {
 				refused++
 			}
 		}
@@ -204,9 +204,9 @@ func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 				runs := 0
-				b.offer("f", func() []byte { runs++; return noise(1 << 20) })
+				b.offer("f", func() []byte { runs++; return garble(1 << 20) })
 				b.hear(a.utter(requestOf(0, 1)))
-				b.script.take()
+				b.tape.take()
 				for range 9 {
 					b.step(time.Second)
 					b.hear(a.utter(answer.Append(nil)))
@@ -218,12 +218,12 @@ func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 					require.Equal(t, servedMoving, b.link.served.slot(0).state, "it takes its time")
 					b.step(9 * time.Second)
 				}
-				require.Contains(t, saidIn(t, b.script.take()...), "Stop 1 by receiver false code 0")
+				require.Contains(t, wordsOf(t, b.tape.take()...), "Stop 1 by receiver false code 0")
 				require.Zero(t, b.wires.moving.Used())
 				require.EqualValues(t, 1, b.wires.unsent.Load())
 				for _, m := range [][]byte{requestOf(0, 1), wire.Poll{Slot: 0, Seq: 1}.Append(nil)} {
 					b.hear(a.utter(m))
-					require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable, wire.ExecutedYes)}, saidIn(t, b.script.take()...))
+					require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable, wire.ExecutedYes)}, wordsOf(t, b.tape.take()...))
 				}
 				require.Equal(t, 1, runs)
 			})
@@ -234,7 +234,7 @@ func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 // A reply gets its 10 s whenever the link was last acknowledged, and the next one its own.
 func TestRepliesAreGivenUpOneByOne(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		b.offer("f", func() []byte { return noise(100 << 10) })
+		b.offer("f", func() []byte { return garble(100 << 10) })
 		b.step(time.Minute)
 		for slot := range uint16(3) {
 			b.hear(a.utter(requestOf(slot, 1)))
@@ -254,10 +254,10 @@ func TestRepliesAreGivenUpOneByOne(t *testing.T) {
 func TestClosedLinkGivesItsMemoryBack(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		b.offer("wait", func(ctx context.Context, _ []byte) { <-ctx.Done() })
-		a.call(time.Minute, "wait", noise(100<<10))
+		a.call(time.Minute, "wait", garble(100<<10))
 		deliver(a, b) // a whole request, which a handler holds
-		a.call(time.Minute, "wait", noise(100<<10))
-		b.hear(a.script.take()...) // and a part of one
+		a.call(time.Minute, "wait", garble(100<<10))
+		b.hear(a.tape.take()...) // and a part of one
 		held := b.link.receiving.Held.Used()
 		require.Greater(t, held, int64(200<<10))
 		require.Equal(t, held-b.wires.memory.Size/reassemblyParts, b.wires.memory.Used())
@@ -276,11 +276,11 @@ func TestTimeOfATransferCounts(t *testing.T) {
 			at, _ := ctx.Deadline()
 			left, took = time.Until(at), time.Since(came)
 		})
-		call := a.call(6*time.Second, "left", noise(1<<20))
+		call := a.call(6*time.Second, "left", garble(1<<20))
 		came = time.Now()
-		b.hear(a.script.take()...)
+		b.hear(a.tape.take()...)
 		time.Sleep(2 * time.Second)
-		a.hear(b.script.take()...)
+		a.hear(b.tape.take()...)
 		runWithin(t, a, b, 1400, 1400, call)
 		call.require(t, 0, wire.ExecutedYes)
 		require.Greater(t, took, 2*time.Second)

@@ -104,7 +104,7 @@ func (n *Node) sendOpens(opens []member.Open) {
 		if ring != nil {
 			keyID = ring.KeyID()
 		}
-		m := n.wires.openOf(keyID, o.Token, o.Rank, o.Self)
+		m := n.openOf(keyID, o.Token, o.Rank, o.Self)
 		n.members.NoteAsked(m.Number, o)
 		b := wire.AppendOpen(newPacket()[:0], m)
 		if ring != nil {
@@ -112,7 +112,7 @@ func (n *Node) sendOpens(opens []member.Open) {
 		}
 		n.opening = append(n.opening, udp.Datagram{Addr: o.To, B: b})
 	}
-	n.opening = sendAndFree(n.wires.transport, n.opening)
+	n.opening = sendAndFree(n.transport, n.opening)
 }
 
 // sendAndFree sends datagrams, frees them and returns the empty slice.
@@ -137,9 +137,9 @@ type pastSelf struct {
 
 // noteSelf tells the reader what the membership has found out of our address, and whether there is room for another peer.
 func (n *Node) noteSelf(now time.Time) {
-	if own := n.wires.own.Load(); *own != n.members.Self() {
+	if own := n.own.Load(); *own != n.members.Self() {
 		n.selfBefore.Store(&pastSelf{*own, now})
-		n.wires.own.Store(new(n.members.Self()))
+		n.own.Store(new(n.members.Self()))
 	}
 	n.learning.Store(n.members.AskToken())
 	n.unheard.Store(n.members.AsksUnheard(now))

@@ -18,7 +18,6 @@ import (
 	"broach/internal/pace"
 	"broach/internal/pool"
 	"broach/internal/seal"
-	"broach/internal/transfer"
 	"broach/internal/udp"
 	"broach/internal/wire"
 
@@ -30,24 +29,28 @@ const closeGrace = time.Second // how long Close waits for functions that do not
 // Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be called by
 // many goroutines at once. Run and Start make nodes; the zero Node is of no use.
 type Node struct {
-	wires    carrier // what all links share
-	cfg      Config
-	addr     netip.AddrPort // at the start, see Addr
-	pool     *pool.Pool
-	provider provider
-	view     atomic.Pointer[view]
-	stats    counters
-	log      *logQueue
-	details  pace.LogLimit // of the lines for debugging
-	tokens   tokenTable
-	dice     atomic.Uint64   // state of random
-	roll     func(n int) int // random
-	calls    atomic.Uint64   // made to peers
-	retries  retryBudget
-	circuits circuitNews
-	self     *record     // stands for this node among the providers
-	deaf     atomic.Bool // the socket is gone
-	refusing atomic.Bool // no peer calls us any more, and we call nobody: see Leave
+	wires     carrier // what all links share
+	transport udp.Transport
+	own       atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
+	opens     atomic.Uint64                  // number of the last Open
+	shared    sharedSecrets
+	cfg       Config
+	addr      netip.AddrPort // at the start, see Addr
+	pool      *pool.Pool
+	provider  provider
+	view      atomic.Pointer[view]
+	stats     counters
+	log       *logQueue
+	details   pace.LogLimit // of the lines for debugging
+	tokens    tokenTable
+	dice      atomic.Uint64   // state of random
+	roll      func(n int) int // random
+	calls     atomic.Uint64   // made to peers
+	retries   retryBudget
+	circuits  circuitNews
+	self      *record     // stands for this node among the providers
+	deaf      atomic.Bool // the socket is gone
+	refusing  atomic.Bool // no peer calls us any more, and we call nobody: see Leave
 
 	offered   offering
 	events    events // what it has subscribed to
@@ -118,25 +121,21 @@ func (n *Node) serve() {
 // newNode wires the rooms of a node together.
 func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	now := time.Now()
-	n := &Node{cfg: cfg, pool: pool.New(pool.Limits(cfg.pool())), log: log, addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
+	n := &Node{cfg: cfg, transport: t, pool: pool.New(pool.Limits(cfg.pool())), log: log, addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
 	n.wires = carrier{
 		transport: t, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
-		memory: &buffer.Budget{Size: reassemblyNode * int64(cfg.maxMessage()+envelope), AtOnce: transfer.FirstRoom},
-		moving: &buffer.Budget{Size: max(replyMoving*buffer.Size(int64(cfg.maxMessage()+envelope)), replyMovingLeast)},
-		stored: &buffer.Budget{Size: replyStored},
-		nonce:  n.tokens.draw, resized: n.noteSize,
-		sealing: sealing{shared: sharedSecrets{most: sharedKept}},
+		nonce: n.tokens.draw, resized: n.noteSize,
+		sealing: sealing{shared: n.shared.of},
 	}
 	n.wires.ring.Store(cfg.ring())
 	n.drawSecrets(now)
-	n.wires.own.Store(&n.addr)
+	n.own.Store(&n.addr)
 	n.seedAddrs.Store(new([]netip.AddrPort))
 	n.unjoined.Store(new(string))
 	n.cfg.Keys = nil // the ring has them: whatever prints the node finds none
 	n.wires.maxPacket = max(cfg.maxPacket()-n.wires.overhead(), basePacket)
-	n.wires.timers.init(now)
-	n.wires.table.Store(1)
+	n.wires.init(now)
 	n.dice.Store(n.rng.Uint64())
 	n.provider.addr, n.provider.log, n.provider.maxMessage = n.Addr, n.log, n.wires.maxMessage
 	n.provider.ctx, n.stop = context.WithCancel(context.Background())
@@ -182,6 +181,7 @@ func (n *Node) drawSecrets(now time.Time) {
 	}
 	read(random)
 	n.wires.process = handshake.NewProcess(random, n.wires.ring.Load() != nil, now)
+	n.shared.process = n.wires.process
 	b := make([]byte, 8) // the table draws under its lock
 	n.tokens.init(func() uint64 {
 		read(b)
@@ -213,7 +213,7 @@ func (n *Node) greet() {
 // isOpen reports that others than this host can reach a node without keys: by the address it is bound to, or by the one it tells
 // of, which may lead to it through a tunnel.
 func (n *Node) isOpen() bool {
-	isLocal := n.wires.transport.LocalAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
+	isLocal := n.transport.LocalAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
 	return n.wires.ring.Load() == nil && !isLocal
 }
 

@@ -124,9 +124,8 @@ func TestTheFarewellIsNotLost(t *testing.T) {
 	inPair(t, nil, func(c *cluster, provider, caller *Node) {
 		c.until(5*time.Second, "they meet", func() bool { return allSee(c.nodes, 1) })
 		for _, l := range provider.tokens.all() {
-			l.mu.Lock()
-			l.held = true
-			l.mu.Unlock()
+			l.lock(time.Now(), 0)
+			l.unlock()
 		}
 		provider.Close()
 		time.Sleep(time.Millisecond)

@@ -96,7 +96,7 @@ func TestOfABatchSomeStrangersAreLookedAt(t *testing.T) {
 		after := s.Stats()
 		require.EqualValues(t, 120-opensBatch+120-confirmsBatch, after.Unanswered-before.Unanswered)
 		require.EqualValues(t, confirmsBatch, after.Strangers-before.Strangers)
-		require.EqualValues(t, 2, s.tokens.link(l.token).traffic.arrived.Load(), "links are served all the same")
+		require.EqualValues(t, 2, s.tokens.link(l.token).record.traffic.arrived.Load(), "links are served all the same")
 		s.hear(opens[:10]...)
 		if keys == nil {
 			require.Len(t, s.script.take(), 10, "the next batch has its own")
@@ -124,7 +124,7 @@ func TestNoLinkIsMadeThatTheLoopIsNotToldOf(t *testing.T) {
 func TestAnOpeningHearsOneOffer(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
-		open := s.wires.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
+		open := s.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
 		_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, open)), 0)
 		if keys != nil {
 			s.hear(flippedAt(offer, 115*8))

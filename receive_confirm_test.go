@@ -44,7 +44,7 @@ func TestConfirmsWithAnythingElseMakeNoLink(t *testing.T) {
 			s.hearFrom(a.addr, l.confirm(edit))
 			require.Zero(t, s.made(), what)
 		}
-		require.Zero(t, s.wires.shared.made)
+		require.Zero(t, s.shared.made)
 		whole := l.confirm(nil)
 		if keys != nil {
 			for _, at := range []int{4, 16, 23, len(whole) - 1} { // the table version, the number, the tag
@@ -54,7 +54,7 @@ func TestConfirmsWithAnythingElseMakeNoLink(t *testing.T) {
 				require.Zero(t, s.made(), "byte %d", at)
 			}
 			require.EqualValues(t, 4, s.Stats().Unopened)
-			require.EqualValues(t, 1, s.wires.shared.made, "it is kept, [SEC-2]")
+			require.EqualValues(t, 1, s.shared.made, "it is kept, [SEC-2]")
 		}
 		require.Zero(t, s.tokens.count)
 		require.Empty(t, s.script.take())
@@ -113,7 +113,7 @@ func TestOnlyTokensOfLinksThatOthersBeganAreSpent(t *testing.T) {
 // beginTo makes a link to an asker that the side begins.
 func (s *linkSide) beginTo(t *testing.T, a *asker) *askerLink {
 	t.Helper()
-	open := s.wires.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
+	open := s.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
 	l, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, open)), 0)
 	o, err := wire.ConsumeOffer(offer)
 	require.NoError(t, err)
@@ -134,9 +134,9 @@ func TestConfirmsAndOffersHaveTheirOwnTokens(t *testing.T) {
 			s.hear(b)
 		}
 		require.EqualValues(t, 3, s.Stats().Strangers)
-		require.Zero(t, s.tokens.link(began.token).traffic.arrived.Load())
+		require.Zero(t, s.tokens.link(began.token).record.traffic.arrived.Load())
 		s.hear(began.say())
-		require.EqualValues(t, 1, s.tokens.link(began.token).traffic.arrived.Load())
+		require.EqualValues(t, 1, s.tokens.link(began.token).record.traffic.arrived.Load())
 	})
 }
 
@@ -148,13 +148,13 @@ func TestEachDatagramOfALinkIsTakenOnce(t *testing.T) {
 		a := newAsker(t, 3, keys)
 		l := a.take(s, a.ask(t, s))
 		first, second := l.confirm(nil, wire.Ping{Nonce: 1}.Append(nil)), l.confirm(nil, wire.Ping{Nonce: 2}.Append(nil))
-		call := l.say(requestOf(0, 1))
+		call := l.say(callOfF(0, 1))
 		for _, b := range [][]byte{second, first, second, call, call, first} {
 			s.hear(b)
 		}
 		require.Equal(t, 1, s.made())
 		link := s.tokens.link(l.token)
-		require.EqualValues(t, 3, link.traffic.arrived.Load())
+		require.EqualValues(t, 3, link.record.traffic.arrived.Load())
 		require.EqualValues(t, 3, s.Stats().Replayed)
 		pings := 0
 		for len(s.inbox) > 0 {
@@ -189,7 +189,7 @@ func TestLinksOfAPairHaveNoKeyInCommon(t *testing.T) {
 		one := a.meet(t, s)
 		time.Sleep(linkPause)
 		two := a.meet(t, s)
-		require.EqualValues(t, 1, s.wires.shared.made)
+		require.EqualValues(t, 1, s.shared.made)
 		two.secret, one.secret = one.secret, two.secret
 		s.hear(one.say(), two.say())
 		require.EqualValues(t, 2, s.Stats().Unopened)
@@ -225,7 +225,7 @@ func TestNothingGoesToASource(t *testing.T) {
 		a := newAsker(t, 3, keys)
 		l := a.take(s, a.ask(t, s))
 		s.hearFrom(strangerAddr, l.confirm(nil))
-		s.hearFrom(strangerAddr, l.say(requestOf(0, 1)), l.say(wire.ProbeFor(1, 1300).Append(nil)))
+		s.hearFrom(strangerAddr, l.say(callOfF(0, 1)), l.say(wire.ProbeFor(1, 1300).Append(nil)))
 		out := s.script.takeAddressed()
 		require.NotEmpty(t, out)
 		for _, d := range out {

@@ -82,9 +82,9 @@ func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
 
 // answerTo is what goes back for an Open: an Offer, or, from who does not know its own address, the question for that. It is not proven yet.
 func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
-	self := *r.wires.own.Load()
+	self := *r.own.Load()
 	if token := r.learning.Load(); token != 0 && member.AsksBack(now, self, m.Addr, r.unheard.Load(), &r.strangers.asks) {
-		return wire.AppendOpen(newPacket()[:0], r.wires.openOf(m.KeyID, token, 0, member.Nowhere(self)))
+		return wire.AppendOpen(newPacket()[:0], r.openOf(m.KeyID, token, 0, member.Nowhere(self)))
 	}
 	held := r.tokens.held(m.Key, m.Addr)
 	if held == 1<<32-1 {
@@ -155,7 +155,7 @@ func (r *reader) confirmed(d udp.Datagram) *conn {
 
 // selves are the addresses that our Offers of the last seconds may have had.
 func (r *reader) selves(now time.Time) []netip.AddrPort {
-	self := *r.wires.own.Load()
+	self := *r.own.Load()
 	if before := r.selfBefore.Load(); before != nil && r.wires.ring.Load() != nil && now.Sub(before.until) < spentFor {
 		return []netip.AddrPort{self, before.addr}
 	}
@@ -204,7 +204,7 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*conn) bool 
 	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.wires.termsOf(m, netip.AddrPort{}).Order()) {
 		return false
 	}
-	return r.strangers.mayTry(now, r.wires.ring.Load() != nil && !r.wires.shared.has(m.Key))
+	return r.strangers.mayTry(now, r.wires.ring.Load() != nil && !r.shared.has(m.Key))
 }
 
 // isKept reports whether a third link at an address, with who has a key, stays beside those that there are, [LNK-7]: one without calls that is lower, or
@@ -225,28 +225,10 @@ func isKept(now time.Time, links []*conn, key wire.PublicKey, order handshake.Or
 // there too.
 const siblingsMax = 6
 
-// stampOfBirth is when the link was made, as our Offers say the time.
-func (l *conn) stampOfBirth() uint32 {
-	if l.began {
-		return l.process.Stamp(l.bornAt())
-	}
-	return l.stamp
-}
-
-// isConfirmed reports whether the peer is known to know the link.
-func (l *conn) isConfirmed() bool {
-	if !l.began {
-		return true
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.confirm == nil
-}
-
 // openOf is an Open of ours. Its proof is yet to be filled in.
-func (c *carrier) openOf(keyID byte, token uint64, rank uint32, self netip.AddrPort) wire.Open {
+func (n *Node) openOf(keyID byte, token uint64, rank uint32, self netip.AddrPort) wire.Open {
 	return wire.Open{
-		KeyID: keyID, Rank: rank, Cluster: c.cluster, Number: c.opens.Add(1), Token: token, Key: c.process.Key, Addr: self,
+		KeyID: keyID, Rank: rank, Cluster: n.wires.cluster, Number: n.opens.Add(1), Token: token, Key: n.wires.process.Key, Addr: self,
 	}
 }
 
@@ -261,7 +243,7 @@ func (r *reader) isSeed(addr netip.AddrPort) bool {
 // canReach reports whether an address that somebody advertises is one that we can send to, and is not ours, and tells the operator if not, [MEM-26].
 func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
 	switch {
-	case addr == *r.wires.own.Load():
+	case addr == *r.own.Load():
 		r.doubled(now, from)
 	case !member.IsUsable(from, addr):
 		r.refused(now, from, addr)

@@ -79,7 +79,7 @@ func TestOpensLeaveNothingBehind(t *testing.T) {
 			newAsker(t, 3+i, keys).ask(t, s)
 		}
 		require.Zero(t, s.tokens.count)
-		require.Zero(t, s.wires.shared.made)
+		require.Zero(t, s.shared.made)
 		require.Zero(t, len(s.arrivals)+len(s.inbox))
 	})
 }
@@ -197,6 +197,6 @@ func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
 		}
 		require.Len(t, s.script.take(), 1, "the Offer for the Open")
 		require.Len(t, s.arrivals, 1, "the Offer")
-		require.EqualValues(t, 3, s.tokens.link(l.token).traffic.arrived.Load(), "Link and Confirm")
+		require.EqualValues(t, 3, s.tokens.link(l.token).record.traffic.arrived.Load(), "Link and Confirm")
 	})
 }

@@ -2,6 +2,7 @@ package broach
 
 import (
 	"testing"
+	"time"
 
 	"broach/internal/wire"
 
@@ -12,14 +13,14 @@ import (
 type sideState struct {
 	sent, arrivals, inbox, tokens, seen int
 	highest, arrived                    uint64
-	heard                               int64
+	heard                               time.Time
 	derived                             uint64
 }
 
 func (s *linkSide) state(l *conn) sideState {
 	return sideState{
 		len(s.script.sent), len(s.arrivals), len(s.inbox), s.tokens.count, len(s.reader.strangers.seen.young),
-		l.window.highest, l.traffic.arrived.Load(), l.heard.Load(), s.wires.shared.made,
+		l.record.traffic.numbered.Load(), l.record.traffic.arrived.Load(), l.lastHeard(), s.shared.made,
 	}
 }
 
@@ -41,7 +42,7 @@ func TestChangedDatagramsHaveNoEffect(t *testing.T) {
 		for len(s.inbox) > 0 {
 			<-s.inbox
 		}
-		_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, s.wires.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr))), 0)
+		_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, s.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr))), 0)
 		confirm := a.take(s, a.askAnyway(s)).confirm(nil, wire.Ping{}.Append(nil))
 		for name, b := range map[string][]byte{
 			"Open": a.open(s, nil), "Offer": offer, "Confirm": confirm, "Link": l.say(wire.Ping{}.Append(nil)),
@@ -92,7 +93,7 @@ func TestDatagramsOfOtherKeysAreDropped(t *testing.T) {
 			l.terms.TokenA, l.terms.KeyA = offered.Echo, friend.process.Key
 			link := *known
 			link.asker = a
-			opening := s.wires.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
+			opening := s.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
 			_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, opening)), 0)
 			before := s.Stats().Unopened
 			state := s.state(s.tokens.link(known.token))

@@ -74,10 +74,10 @@ func TestOfThreeLinksNoneGoesThatHasCalls(t *testing.T) {
 		s.hear(l.say())
 	}
 	answers := func(t *testing.T, s *linkSide, l *askerLink) {
-		s.hear(l.say(requestOf(0, 1)))
+		s.hear(l.say(callOfF(0, 1)))
 		time.Sleep(time.Second)
 		s.hear(l.say())
-		require.Empty(t, s.tokens.link(l.token).running())
+		require.Zero(t, s.Stats().Running)
 	}
 	for _, test := range []struct {
 		name      string
@@ -88,7 +88,7 @@ func TestOfThreeLinksNoneGoesThatHasCalls(t *testing.T) {
 		{"the lower", busy, nil, 0, func(low, _, high *askerLink) []uint64 { return tokensOf(low, high) }},
 		{"the higher", nil, busy, 0, func(_, middle, high *askerLink) []uint64 { return tokensOf(middle, high) }},
 		{"both", busy, busy, 0, func(low, middle, high *askerLink) []uint64 { return tokensOf(low, middle, high) }},
-		{"both, not heard", busy, busy, drainFor, func(_, _, high *askerLink) []uint64 { return tokensOf(high) }},
+		{"both, not heard", busy, busy, 5 * time.Second, func(_, _, high *askerLink) []uint64 { return tokensOf(high) }},
 		{"the lower has answered one", answers, nil, 0, func(low, _, high *askerLink) []uint64 { return tokensOf(low, high) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -269,13 +269,13 @@ func TestX25519IsComputedSeldom(t *testing.T) {
 			require.Equal(t, 20, s.made())
 			return
 		}
-		require.EqualValues(t, 16, s.wires.shared.made)
+		require.EqualValues(t, 16, s.shared.made)
 		require.Equal(t, 8, s.made())
 		s.hear(confirms...)
-		require.EqualValues(t, 32, s.wires.shared.made, "of those that are known there is no need")
+		require.EqualValues(t, 32, s.shared.made, "of those that are known there is no need")
 		s.hear(confirms...)
 		require.Equal(t, 12, s.made())
-		require.EqualValues(t, 40, s.wires.shared.made)
+		require.EqualValues(t, 40, s.shared.made)
 
 		for s.reader.strangers.secrets.Take(time.Now(), derivedPerSec) {
 		}

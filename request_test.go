@@ -22,10 +22,10 @@ func TestASendIsNotGivenUpWhileItIsAccepted(t *testing.T) {
 		b.offer(t, "f", func() { runs.Add(1) })
 		f := b.offered.get("f")
 		f.most = 1
-		b.link.mu.Lock()
+		b.link.lock(time.Now(), 1)
 		send := wire.Send{Seq: 1, Service: []byte("f"), Args: noArguments}.Append(nil)
 		require.NoError(t, b.reader.step(time.Now(), b.link, wire.KindSend, wire.Unframe(send)[1:]))
-		b.link.mu.Unlock()
+		b.link.unlock()
 
 		b.link.fail(outcome{code: wire.Unreachable, gone: true, body: textOffline}) // the loop
 		b.hear()
@@ -101,7 +101,7 @@ func TestRequestThatFindsNoRoom(t *testing.T) {
 			b.hear(forge(a, b, wire.Poll{Slot: 0, Seq: 1}.Append(nil)))
 			want := []string{fmt.Sprintf("Reply 0/1 code %d executed %d", Overloaded, No)}
 			require.Equal(t, want, saidIn(t, b.script.take()...))
-			b.hear(forge(a, b, requestOf(0, 1)))
+			b.hear(forge(a, b, callOfF(0, 1)))
 			require.Equal(t, want, saidIn(t, b.script.take()...), "a Request that was long on its way")
 			require.Zero(t, runs)
 		})

@@ -185,7 +185,7 @@ func (n *Node) noteName(now time.Time, s *seedName) {
 	if s.isTold(now) {
 		errs, unfit := s.errs()
 		n.log.Warn("broach: the name of a seed leads to no address that this node's socket can send to: check the name, the name servers,"+
-			" and the family of the address that the node is bound to", "seed", s.text, "errs", errs, "unfit", unfit, "bound", n.wires.transport.LocalAddr())
+			" and the family of the address that the node is bound to", "seed", s.text, "errs", errs, "unfit", unfit, "bound", n.transport.LocalAddr())
 	}
 }
 

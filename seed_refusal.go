@@ -32,7 +32,7 @@ func (n *Node) seedTries() (tries []seedTry) {
 		if ring != nil {
 			keyID = ring.KeyID()
 		}
-		b := wire.AppendOpen(nil, n.wires.openOf(keyID, o.Token, o.Rank, o.Self))
+		b := wire.AppendOpen(nil, n.openOf(keyID, o.Token, o.Rank, o.Self))
 		if ring != nil {
 			ring.Prove(b, 0)
 		}

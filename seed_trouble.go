@@ -103,7 +103,7 @@ func (n *Node) trouble() string {
 
 // troubleOfFamily says what is wrong with a seed that the socket cannot send to.
 func (n *Node) troubleOfFamily(seed netip.AddrPort) string {
-	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it: bind it to an address of that family, or to ::", seed, n.wires.transport.LocalAddr())
+	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it: bind it to an address of that family, or to ::", seed, n.transport.LocalAddr())
 }
 
 // trouble says why a name leads nowhere.
@@ -178,7 +178,7 @@ func (n *Node) noteSilence(now time.Time) {
 func (n *Node) tellSilence(now time.Time) {
 	tries := n.seedTries()
 	asked := len(tries) > 0 && n.background.TryGo(func() error {
-		n.seedNotes.noteFailures(trySending(n.wires.transport.LocalAddr(), tries))
+		n.seedNotes.noteFailures(trySending(n.transport.LocalAddr(), tries))
 		return n.do(func(time.Time) { n.sayNobodyAnswers() })
 	})
 	if !asked {

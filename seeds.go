@@ -109,7 +109,7 @@ func (b *seedBook) isHoping(known int) bool {
 func (n *Node) addSeeds(now time.Time, seeds []string) {
 	if unfit := n.seeds.add(now, seeds); len(unfit) > 0 {
 		n.log.Warn("broach: seeds are of a family of addresses that this node's socket cannot send to: bind it to an address of theirs, or to ::",
-			"seeds", unfit, "bound", n.wires.transport.LocalAddr())
+			"seeds", unfit, "bound", n.transport.LocalAddr())
 	}
 	n.tellSeeds(now)
 }

@@ -74,7 +74,7 @@ type counters struct {
 
 // Stats returns the counts and the state of things now.
 func (n *Node) Stats() Stats {
-	t, p, c := n.wires.transport.Stats(), n.pool.Stats(), &n.stats
+	t, p, c := n.transport.Stats(), n.pool.Stats(), &n.stats
 	s := Stats{
 		DatagramsIn: t.DatagramsIn.Load(), DatagramsOut: t.DatagramsOut.Load(),
 		BytesIn: t.BytesIn.Load(), BytesOut: t.BytesOut.Load(), SendErrors: t.ErrorsOut.Load(),
@@ -98,31 +98,17 @@ func (n *Node) Stats() Stats {
 
 // peerStats is the part of Stats about the link's peer.
 func (l *conn) peerStats(now time.Time, v *view, p *member.View) PeerStats {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	is := l.snapshot()
 	s := PeerStats{
-		Addr: l.id.Addr, State: State(p.State), Since: now.Sub(v.began) - time.Duration(p.Since), TableVersion: p.Tver, InFlight: int(l.record.inflight.Load()), BytesIn: l.traffic.bytesIn.Load(), BytesOut: l.traffic.bytesOut.Load(),
-		LastHeard: now.Sub(l.lastHeard()), PacketSize: basePacket + l.overhead(),
+		Addr: l.id.Addr, State: State(p.State), Since: now.Sub(v.began) - time.Duration(p.Since), TableVersion: p.Tver, InFlight: int(l.record.inflight.Load()), BytesIn: l.record.traffic.bytesIn.Load(), BytesOut: l.record.traffic.bytesOut.Load(),
+		LastHeard: now.Sub(l.lastHeard()), PacketSize: is.packetSize, RTT: is.roundTrip, Retransmits: is.resent,
 		Open: slices.Clone(v.open[p.Process]),
 	}
-	if arrived, sent := l.traffic.arrived.Load(), l.traffic.numbered.Load(); arrived < sent {
+	if arrived, sent := l.record.traffic.arrived.Load(), l.record.traffic.numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
 	}
 	if p.State == member.Suspect {
 		s.SuspectedBy = *cmp.Or(p.Accuser, &v.self)
 	}
-	if l.exchange != nil {
-		s.RTT, s.Retransmits, s.PacketSize = l.rtt.smoothed, l.resent, l.path.size+l.overhead()
-	}
 	return s
-}
-
-// roundTrip is the smoothed round trip; 0: not measured yet.
-func (l *link) roundTrip() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.exchange == nil {
-		return 0
-	}
-	return l.rtt.smoothed
 }

@@ -58,7 +58,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 				for r := range rounds {
 					wait := time.Duration(1+(r*7+i)%13) * time.Millisecond
 					p, sent := c.newPending(), time.Now()
-					_, _, err := l.call(sent, sent.Add(wait), requestFrame("f", nil), p)
+					_, _, err := l.call(sent, sent.Add(wait), frameOf("f", nil), p)
 					if !assert.NoError(t, err) {
 						return
 					}
@@ -83,7 +83,7 @@ func TestIdleLinkLeavesTheTimers(t *testing.T) {
 		c := newEnd(t, 1, bounds{}).wires
 		l := someLink(c, wire.PublicKey{2})
 		p := c.newPending()
-		_, _, err := l.call(time.Now(), time.Now().Add(time.Millisecond), requestFrame("f", nil), p)
+		_, _, err := l.call(time.Now(), time.Now().Add(time.Millisecond), frameOf("f", nil), p)
 		require.NoError(t, err)
 		time.Sleep(time.Millisecond)
 		_, silent := c.timers.run(time.Now())

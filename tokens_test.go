@@ -21,16 +21,24 @@ func newTokens(seed uint64) *tokenTable {
 	return t
 }
 
-// tokenCarrier knows when such tests begin.
-var tokenCarrier = func() *carrier {
-	c := new(carrier)
-	c.timers.init(time.Unix(0, 0).Add(-time.Hour))
-	return c
-}()
-
-// tokenLink is a link that the table can hold.
+// tokenLink is a link that the table can hold, with a process of that number.
 func tokenLink(token uint64, addr netip.AddrPort, began bool, born time.Time) *conn {
-	return &conn{link: link{carrier: tokenCarrier, token: token, id: wire.Process{Boot: token, Addr: addr}, began: began, born: tokenCarrier.timers.stamp(born)}}
+	return linkOfProcess(token, addr, began, born, wire.PublicKey{1}, 1)
+}
+
+// linkOfProcess is one with who has a public key.
+func linkOfProcess(token uint64, addr netip.AddrPort, began bool, born time.Time, key wire.PublicKey, rank uint32) *conn {
+	c := &carrier{process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Unix(0, 0))}
+	c.timers.init(time.Unix(0, 0).Add(-time.Hour))
+	terms := &handshake.Terms{Rank: rank, TokenA: ^token, KeyA: key, AddrA: addr, TokenB: token, KeyB: c.process.Key}
+	if began {
+		terms = &handshake.Terms{Rank: rank, TokenA: token, KeyA: c.process.Key, TokenB: ^token, KeyB: key, AddrB: addr}
+	}
+	l, err := newConn(born, c, terms, began, nil, 1)
+	if err != nil {
+		panic(err)
+	}
+	return l
 }
 
 // A token that is known is found at every moment, whatever else the two writers add, close and double meanwhile.
@@ -231,9 +239,7 @@ func TestHeldIsTheHighestRankWithAProcess(t *testing.T) {
 		addr int
 		rank uint32
 	}{{1, 1, 3}, {1, 1, 7}, {1, 1, 5}, {2, 1, 9}, {1, 2, 11}} {
-		link := tokenLink(uint64(i+1), addrOf(l.addr), i%2 == 0, time.Time{})
-		link.key, link.rank = wire.PublicKey{l.key}, l.rank
-		require.True(t, table.add(link))
+		require.True(t, table.add(linkOfProcess(uint64(i+1), addrOf(l.addr), i%2 == 0, time.Unix(0, 0), wire.PublicKey{l.key}, l.rank)))
 	}
 	require.EqualValues(t, 7, table.held(wire.PublicKey{1}, addrOf(1)))
 	require.EqualValues(t, 9, table.held(wire.PublicKey{2}, addrOf(1)))

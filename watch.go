@@ -131,7 +131,7 @@ func (n *Node) Members() []Member {
 func (n *Node) member(p *member.View) Member {
 	m := Member{Addr: p.Addr, Name: p.Name, Version: p.Version, State: State(p.State), Unreachable: p.Unreachable, Unsteady: p.Unsteady, Draining: p.Draining, Tags: tagMap(p.Tags)}
 	if l := n.tokens.link(p.Link); l != nil {
-		m.RTT = l.roundTrip()
+		m.RTT = l.snapshot().roundTrip
 	}
 	return m
 }
