@@ -90,14 +90,14 @@ func (c *Caller) at(node netip.AddrPort, e *Error) *Error {
 
 // closed is the error of a call that the closing of this node ended.
 func (c *Caller) closed(executed Executed) *Error {
-	return c.fail(Closed, executed, string(textClosed))
+	return c.fail(Closed, executed, textClosed)
 }
 
 // over is the error of a call whose ctx has ended.
 func (c *Caller) over(ctx context.Context, executed Executed) *Error {
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return c.fail(DeadlineExceeded, executed, string(textDeadline))
+		return c.fail(DeadlineExceeded, executed, textDeadline)
 	case c.node.isClosed():
 		return c.closed(executed)
 	}

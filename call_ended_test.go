@@ -19,7 +19,7 @@ func TestWhoEndedACall(t *testing.T) {
 		"the function returned": {func(_, _ *Node, _ func()) {}, Canceled, "the function that called had returned"},
 		"its caller gave up":    {func(_, _ *Node, cancel func()) { cancel() }, Canceled, "the caller gave up"},
 		"its node was closed":   {func(provider, _ *Node, _ func()) { provider.Close() }, Canceled, "the node was closed whose function called"},
-		"the node was closed":   {func(_, caller *Node, _ func()) { caller.Close() }, Closed, string(textClosed)},
+		"the node was closed":   {func(_, caller *Node, _ func()) { caller.Close() }, Closed, textClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inPair(t, nil, func(c *cluster, provider, caller *Node) {

@@ -93,7 +93,7 @@ func TestLargeSendsGiveTheirMemoryBack(t *testing.T) {
 	const most = 1 << 20
 	small := func(cfg *Config) { cfg.MaxMessage = most }
 	inPair(t, map[string]any{"take": func([]byte) {}}, func(c *cluster, provider, caller *Node) {
-		for range 2 * reassemblyNode {
+		for range 2 * 8 {
 			require.NoError(t, caller.Caller("take").Send(context.Background(), make([]byte, most/2+most/4)))
 			time.Sleep(time.Second)
 		}

@@ -57,7 +57,7 @@ func (c *Caller) localOneWay(ctx context.Context, r *request) (*pendingCall, *Er
 		return c.ended(c.node.addr, p)
 	}
 	if !r.function.enter() {
-		return nil, c.at(c.node.addr, c.fail(Overloaded, No, string(textMost)))
+		return nil, c.at(c.node.addr, c.fail(Overloaded, No, textMost))
 	}
 	r.oneWay, r.accepted, r.deadline = true, true, time.Time{}
 	p := r.pending
@@ -93,7 +93,7 @@ func (c *Caller) localAsOne(ctx context.Context, out outCall) (*pendingCall, *Er
 // notServed is the error of a call of a function that this node knows only as its own that does not serve, or not at all.
 func (c *Caller) notServed(unknown string) *Error {
 	if c.node.offered.get(c.name) != nil && c.opts.local != LocalNever {
-		return c.at(c.node.addr, c.fail(Unavailable, No, string(textPaused)))
+		return c.at(c.node.addr, c.fail(Unavailable, No, textPaused))
 	}
 	return c.fail(NotFound, No, unknown)
 }
@@ -106,5 +106,5 @@ func (c *Caller) unsubmitted(ctx context.Context, err error) *Error {
 	case ctx.Err() != nil:
 		return c.at(c.node.addr, c.over(ctx, No))
 	}
-	return c.at(c.node.addr, c.fail(Overloaded, No, string(textBusy)))
+	return c.at(c.node.addr, c.fail(Overloaded, No, textBusy))
 }

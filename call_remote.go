@@ -119,7 +119,7 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCa
 	v.record.inflight.Add(1)
 	defer v.record.inflight.Add(-1)
 	if v.record.draining.Load() {
-		return nil, c.at(l.id.Addr, c.fail(Draining, No, string(textDraining)))
+		return nil, c.at(l.id.Addr, c.fail(Draining, No, textDraining))
 	}
 	frame := buffer.New()
 	m := wire.Request{Remaining: remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
@@ -181,9 +181,9 @@ func (c *Caller) nobody(r *route) *Error {
 	on := c.opts.on
 	switch shut := r.candidates(); {
 	case !on.IsValid() && len(shut) > 0:
-		return c.fail(CircuitOpen, No, string(textOpen))
+		return c.fail(CircuitOpen, No, textOpen)
 	case slices.ContainsFunc(shut, func(d candidate) bool { return d.link.id.Addr == on }):
-		return c.at(on, c.fail(CircuitOpen, No, string(textOpen)))
+		return c.at(on, c.fail(CircuitOpen, No, textOpen))
 	}
 	return c.unreached()
 }

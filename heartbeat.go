@@ -3,7 +3,6 @@ package broach
 import (
 	"cmp"
 	"log/slog"
-	"math"
 	"time"
 
 	"broach/internal/buffer"
@@ -68,7 +67,7 @@ func (n *Node) loop() {
 		case command := <-n.commands:
 			command(time.Now())
 			now = time.Now() // whatever it took, or if the process was stopped meanwhile: what is due is judged by the present
-		case <-n.wires.timers.wakec:
+		case <-n.wires.timers.woken():
 			now = time.Now()
 		case <-timer.C:
 			now = time.Now() // not the timer's: after a stall that one is old
@@ -113,7 +112,7 @@ func (n *Node) receive(now time.Time, in inbound) {
 // step does all that is due and returns when to step next.
 func (n *Node) step(now time.Time) time.Time {
 	n.log.ask(now)
-	n.wires.timers.wake.Store(math.MaxInt64) // a link that becomes due from here on wakes the loop
+	n.wires.timers.watch() // a link that becomes due from here on wakes the loop
 	due, silent := n.wires.timers.run(now)
 	for _, l := range silent {
 		n.noteSilent(now, l.id.Addr)
@@ -192,10 +191,10 @@ func (n *Node) carryOut(now time.Time) {
 }
 
 // fail ends the calls to peers that were found to be away.
-func (n *Node) fail(links []uint64, text []byte) {
+func (n *Node) fail(links []uint64, text string) {
 	for _, link := range links {
 		if l := n.tokens.link(link); l != nil {
-			l.fail(outcome{code: wire.Unreachable, gone: true, body: text})
+			l.fail(outcome{code: wire.Unreachable, gone: true, body: []byte(text)})
 			l.record.forgive(&n.circuits)
 		}
 	}
@@ -218,7 +217,7 @@ func (n *Node) send(out []member.Message) {
 // leave ends the calls in flight and begins to tell the peers.
 func (n *Node) leave(now time.Time) {
 	for _, l := range n.tokens.all() {
-		l.fail(outcome{code: wire.Closed, body: textClosed})
+		l.fail(outcome{code: wire.Closed, body: []byte(textClosed)})
 	}
 	n.members.Leave(now)
 	n.carryOut(now)
@@ -233,7 +232,7 @@ func (n *Node) hasLeft(now time.Time) bool {
 func (n *Node) takeDown(now time.Time) {
 	for _, l := range n.tokens.all() {
 		l.sendAll() // also where the reader or a flusher has it in hand: they may not get to it any more
-		l.close(outcome{code: wire.Closed, body: textClosed})
+		l.close(outcome{code: wire.Closed, body: []byte(textClosed)})
 	}
 	n.publish(now)
 	if err := n.transport.Close(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"broach/internal/buffer"
 	"broach/internal/handshake"
 	"broach/internal/pace"
+	"broach/internal/seal"
 	"broach/internal/transfer"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -28,12 +29,13 @@ type carrier struct {
 	nonce      func() uint32                                      // draws what a peer cannot guess; never 0
 	resized    func(now time.Time, peer netip.AddrPort, size int) // the packet size of a path is now another
 	timers     timers
-	memory     *buffer.Budget // of reassembly, all links together
-	moving     *buffer.Budget // of replies under way as transfers
-	stored     *buffer.Budget // of replies that are kept
-	unsent     atomic.Uint64  // replies that nobody took, or that found no room
-	pendings   sync.Pool      // of *pendingCall
-	sealing
+	memory     *buffer.Budget                                              // of reassembly, all links together
+	moving     *buffer.Budget                                              // of replies under way as transfers
+	stored     *buffer.Budget                                              // of replies that are kept
+	unsent     atomic.Uint64                                               // replies that nobody took, or that found no room
+	pendings   sync.Pool                                                   // of *pendingCall
+	ring       atomic.Pointer[seal.Ring]                                   // nil: there are no keys, nor will there be
+	shared     func(wire.PublicKey) (secret [seal.KeySize]byte, err error) // X25519 of our private key and another's public one; the error is that of one that is none
 }
 
 // init begins the clock, and makes the budgets of links whose largest message is set.

@@ -40,6 +40,9 @@ func (l *link) best() *link {
 	return l
 }
 
+// succeedBy lets calls begin on another link to the same process from now on; nil: here again.
+func (l *link) succeedBy(next *link) { l.successor.Store(next) }
+
 // isQuiet reports that a link which has a better one beside it may be closed: no call of ours is in flight on it, and nothing has come on it for long.
 func (l *link) isQuiet(now time.Time) bool {
 	l.mu.Lock()

@@ -72,16 +72,10 @@ func (c *carrier) freePending(p *pendingCall) {
 }
 
 var (
-	errLinkDown  = errors.New("the process is gone")
-	errLinkFull  = errors.New("65,536 calls are in flight to the peer")
-	textRestart  = []byte("the process ended or restarted while the call was in flight")
-	textOffline  = []byte("the provider was found offline while the call was in flight")
-	textCut      = []byte("the provider lives, but this node does not reach it")
-	textSilent   = []byte("the provider did not answer within the acknowledgement time")
-	textDeadline = []byte("no reply within the deadline")
-	textDraining = []byte("the provider is leaving")
-	textClosed   = []byte("this node was closed")
-	textOpen     = []byte("the function failed there again and again: it is not called for up to 5s")
+	errLinkDown = errors.New("the process is gone")
+	errLinkFull = errors.New("65,536 calls are in flight to the peer")
+	textSilent  = []byte("the provider did not answer within the acknowledgement time")
+	textLate    = []byte("no reply within the deadline")
 )
 
 // call sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p is the link's until its outcome is
@@ -215,7 +209,7 @@ func (l *link) resend(now time.Time) (unanswered bool) {
 		switch {
 		case !now.Before(c.deadline):
 			say(l, wire.Cancel{Slot: slot, Seq: c.seq})
-			l.endCall(slot, c).end(outcome{code: wire.DeadlineExceeded, body: textDeadline})
+			l.endCall(slot, c).end(outcome{code: wire.DeadlineExceeded, body: textLate})
 			continue
 		case !now.Before(l.silentAt(c)):
 			l.endCall(slot, c).end(outcome{code: wire.Unreachable, body: textSilent})

@@ -95,7 +95,7 @@ func TestAnySignOfThePeerKeepsCallsAlive(t *testing.T) {
 func TestClosedLinkFailsItsCalls(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		small, large := a.call(time.Minute, "f"), a.call(time.Minute, "f", garble(1<<20))
-		a.link.close(outcome{code: wire.Unreachable, body: textRestart})
+		a.link.close(outcome{code: wire.Unreachable})
 		small.require(t, wire.Unreachable, wire.ExecutedMaybe)
 		large.require(t, wire.Unreachable, wire.ExecutedMaybe)
 		_, _, err := a.link.call(time.Now(), time.Now().Add(time.Second), frameOf("f", nil), a.wires.newPending())

@@ -299,7 +299,7 @@ func TestOfflinePeerIsNotProbed(t *testing.T) {
 		a.call(10*time.Second, "f", garble(10<<10))
 		a.step(time.Millisecond)
 		require.False(t, a.link.path.nextTimeout().IsZero())
-		a.link.fail(outcome{code: wire.Unreachable, body: textOffline})
+		a.link.fail(outcome{code: wire.Unreachable})
 		a.tape.take()
 		a.step(time.Hour)
 		require.Empty(t, a.tape.take())

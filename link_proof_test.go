@@ -83,7 +83,7 @@ func TestWhatIsWithheldIsBounded(t *testing.T) {
 			a.call(time.Minute, "size", garble(1100))
 		}
 		require.Len(t, a.link.out.ready, outboxMax)
-		a.link.fail(outcome{code: wire.Unreachable, gone: true, body: textOffline})
+		a.link.fail(outcome{code: wire.Unreachable, gone: true})
 		require.Empty(t, a.link.out.ready)
 		a.tape.take()
 		a.step(time.Hour)

@@ -1,26 +1,20 @@
 package broach
 
 import (
-	"sync/atomic"
-
 	"broach/internal/pace"
 	"broach/internal/seal"
-	"broach/internal/wire"
 )
 
-// sealing is what a node needs to seal its datagrams, PROTOCOL.md 1.4. Without keys it does nothing.
-type sealing struct {
-	ring   atomic.Pointer[seal.Ring]                                   // nil: there are no keys, nor will there be
-	shared func(wire.PublicKey) (secret [seal.KeySize]byte, err error) // X25519 of our private key and another's public one; the error is that of one that is none
-}
-
 // overhead is by how much datagrams are longer on the wire than PROTOCOL.md counts them.
-func (s *sealing) overhead() int {
-	if s.ring.Load() == nil {
+func (c *carrier) overhead() int {
+	if c.ring.Load() == nil {
 		return 0
 	}
 	return seal.Overhead
 }
+
+// isSealed reports whether what goes on the link is sealed.
+func (l *link) isSealed() bool { return l.sealed != nil }
 
 // linkSeals are the keys of a link. Links of nodes without keys do without them: there are many.
 type linkSeals struct {

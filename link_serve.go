@@ -13,9 +13,7 @@ import (
 
 var (
 	textForgotten = []byte("the reply is no longer kept")
-	textMost      = []byte("the function already runs as often as it may at once")
-	textPaused    = []byte("the function does not serve now")
-	textBusy      = []byte("the provider's queue is full")
+	textNoRoom    = []byte("the provider's queue is full")
 	textTooLarge  = []byte("the reply is larger than the caller takes")
 	textBacklog   = []byte("too many large replies are under way")
 )
@@ -68,7 +66,7 @@ func (l *link) takePoll(now time.Time, m wire.Poll) (replaced *linkRequest) {
 	replaced = v.request
 	l.stopReply(v)
 	v.seq = m.Seq
-	l.replyError(now, v, wire.Overloaded, wire.ExecutedNo, textBusy)
+	l.replyError(now, v, wire.Overloaded, wire.ExecutedNo, textNoRoom)
 	return replaced
 }
 

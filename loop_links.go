@@ -47,8 +47,8 @@ func (n *Node) succeedLink(now time.Time, s member.Succession) {
 	if from == nil || to == nil {
 		return
 	}
-	to.successor.Store(nil)
-	from.successor.Store(&to.link)
+	to.succeedBy(nil)
+	from.succeedBy(&to.link)
 	n.replaced = append(n.replaced, from)
 	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
 }
@@ -62,7 +62,7 @@ func (n *Node) closeLink(now time.Time, token uint64) {
 	}
 	n.tokens.close(now, l)
 	l.sendAll()
-	l.close(outcome{code: wire.Unreachable, gone: true, body: textRestart})
+	l.close(outcome{code: wire.Unreachable, gone: true, body: []byte(textRestart)})
 	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
 }
 
@@ -75,7 +75,7 @@ func (n *Node) tendLinks(now time.Time) {
 	kept := n.replaced[:0]
 	for _, l := range n.replaced {
 		switch {
-		case n.tokens.link(l.token) != l || l.successor.Load() == nil: // it is gone, or the best link again
+		case n.tokens.link(l.token) != l || l.best() == &l.link: // it is gone, or the best link again
 		case l.isQuiet(now):
 			n.members.Ended(l.token)
 		default:

@@ -126,7 +126,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 		transport: t, cluster: wire.ClusterID(cfg.cluster()),
 		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
 		nonce: n.tokens.draw, resized: n.noteSize,
-		sealing: sealing{shared: n.shared.of},
+		shared: n.shared.of,
 	}
 	n.wires.ring.Store(cfg.ring())
 	n.drawSecrets(now)

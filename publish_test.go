@@ -161,7 +161,6 @@ func TestPayloads(t *testing.T) {
 			require.Equal(t, []order{sent, sent}, got)
 			got = nil
 		}
-		require.Zero(t, subscriber.wires.memory.Used(), "the transfer is over")
 	})
 }
 

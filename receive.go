@@ -211,14 +211,14 @@ func (r *reader) offerOne(req *request) {
 		return
 	}
 	if r.refusing.Load() {
-		req.fail(Draining, No, string(textDraining))
+		req.fail(Draining, No, textDraining)
 		return
 	}
 	switch {
 	case len(req.args.B) > r.wires.maxMessage:
 		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.wires.maxMessage))) // [CALL-17]
 	case req.function.paused.Load():
-		req.fail(Unavailable, No, string(textPaused)) // [TAB-7]
+		req.fail(Unavailable, No, textPaused) // [TAB-7]
 	case req.oneWay && req.function.take != nil:
 		req.function.take(req)
 	case req.oneWay:
@@ -231,7 +231,7 @@ func (r *reader) offerOne(req *request) {
 // offerOneWay hands a call to the workers that is answered as soon as they have it.
 func (r *reader) offerOneWay(req *request) {
 	if !req.function.enter() {
-		req.fail(Overloaded, No, string(textMost))
+		req.fail(Overloaded, No, textMost)
 		return
 	}
 	req.accepted = true
@@ -244,7 +244,7 @@ func (r *reader) offerOneWay(req *request) {
 	req.accepted = false
 	req.function.leave()
 	if v == pool.Overloaded {
-		req.fail(Overloaded, No, string(textBusy))
+		req.fail(Overloaded, No, textBusy)
 	} else {
 		req.postpone()
 	}

@@ -166,7 +166,7 @@ func (r *reader) selves(now time.Time) []netip.AddrPort {
 func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self netip.AddrPort, siblings []*conn) *conn {
 	l, err := newConn(now, &r.wires, r.wires.termsOf(m, self), false, siblings, r.draw())
 	known := len(siblings) > 0 || r.isSeed(m.Addr)
-	if err != nil || l.sealed != nil && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.tokens.add(l) {
+	if err != nil || l.isSealed() && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.tokens.add(l) {
 		return nil
 	}
 	r.arrive(arrival{made: l})

@@ -29,7 +29,7 @@ type request struct {
 // Run calls the function and answers. It is the only way into user code.
 func (r *request) Run() {
 	if !r.accepted && !r.function.enter() {
-		r.fail(Overloaded, No, string(textMost))
+		r.fail(Overloaded, No, textMost)
 		return
 	}
 	defer r.function.leave()
@@ -112,7 +112,7 @@ func (r *request) Shed() { r.fail(DeadlineExceeded, No, "the deadline passed bef
 // A request that came as a transfer is not sent again, so it is refused.
 func (r *request) postpone() {
 	if r.body != nil {
-		r.fail(Overloaded, No, string(textBusy))
+		r.fail(Overloaded, No, textBusy)
 		return
 	}
 	r.link.forget(&r.linkRequest)
@@ -136,7 +136,7 @@ func (r *request) Failed(v any, stack []byte) {
 func (r *request) enqueue(p *pool.Pool) bool {
 	switch p.Offer(r) {
 	case pool.Overloaded:
-		r.fail(Overloaded, No, string(textBusy))
+		r.fail(Overloaded, No, textBusy)
 		return false
 	case pool.Busy:
 		r.postpone()

@@ -27,7 +27,7 @@ func TestASendIsNotGivenUpWhileItIsAccepted(t *testing.T) {
 		require.NoError(t, b.reader.step(time.Now(), b.link, wire.KindSend, wire.Unframe(send)[1:]))
 		b.link.unlock()
 
-		b.link.fail(outcome{code: wire.Unreachable, gone: true, body: textOffline}) // the loop
+		b.link.fail(outcome{code: wire.Unreachable, gone: true, body: []byte(textOffline)}) // the loop
 		b.hear()
 		b.reader.offer()
 		b.hear()

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,12 @@ func (t *timers) wakeBy(due int64) {
 	default:
 	}
 }
+
+// woken is what gets a value when somebody wishes the loop to look.
+func (t *timers) woken() <-chan struct{} { return t.wakec }
+
+// watch has every link that becomes due from here on wake the loop.
+func (t *timers) watch() { t.wake.Store(math.MaxInt64) }
 
 // settle says when the loop looks next, unless a link asked for an earlier time since it set out to find that.
 func (t *timers) settle(next int64) {

@@ -232,7 +232,7 @@ func (t *tokenTable) held(key wire.PublicKey, addr netip.AddrPort) (rank uint32)
 	defer t.mu.Unlock()
 	for l := range t.byAddr.at(addr) {
 		if l.key == key {
-			rank = max(rank, l.rank)
+			rank = max(rank, l.order().Rank)
 		}
 	}
 	return rank
