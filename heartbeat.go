@@ -165,11 +165,11 @@ func (n *Node) carryOut(now time.Time) {
 	for _, token := range e.Forget {
 		n.tokens.forget(token)
 	}
-	for _, link := range e.Drain {
-		n.answerDrain(link)
+	for _, token := range e.Drain {
+		n.answerDrain(token)
 	}
-	for _, link := range e.Close {
-		n.closeLink(now, link)
+	for _, token := range e.Close {
+		n.closeLink(now, token)
 	}
 	for _, p := range e.Pull {
 		n.pull(now, p)
@@ -191,9 +191,9 @@ func (n *Node) carryOut(now time.Time) {
 }
 
 // fail ends the calls to peers that were found to be away.
-func (n *Node) fail(links []uint64, text string) {
-	for _, link := range links {
-		if l := n.tokens.link(link); l != nil {
+func (n *Node) fail(tokens []uint64, text string) {
+	for _, token := range tokens {
+		if l := n.tokens.link(token); l != nil {
 			l.fail(outcome{code: wire.Unreachable, gone: true, body: []byte(text)})
 			l.record.forgive(&n.circuits)
 		}

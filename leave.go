@@ -70,13 +70,13 @@ func (n *Node) noteDrained() {
 
 // answerDrain tells a peer that none of our calls to it is in flight, if so. A call that begins meanwhile sees that it must
 // not, or is seen here: it counts itself first, and then looks.
-func (n *Node) answerDrain(link uint64) {
-	l := n.tokens.link(link)
+func (n *Node) answerDrain(token uint64) {
+	l := n.tokens.link(token)
 	if l == nil {
 		return
 	}
 	l.record.draining.Store(true)
 	if l.record.inflight.Load() == 0 {
-		n.send([]member.Message{{Link: link, Msg: wire.Drain{Answer: true}}})
+		n.send([]member.Message{{Link: token, Msg: wire.Drain{Answer: true}}})
 	}
 }

@@ -25,6 +25,7 @@ type carrier struct {
 	table      atomic.Uint32 // version of our service table
 	maxPacket  int
 	maxMessage int
+	peers      int                                                // that there may be
 	silence    time.Duration                                      // Config.AckTimeout
 	nonce      func() uint32                                      // draws what a peer cannot guess; never 0
 	resized    func(now time.Time, peer netip.AddrPort, size int) // the packet size of a path is now another
@@ -131,7 +132,7 @@ func (l *link) talk(now time.Time) {
 	l.served.init(l, l.moving, l.stored)
 	largest := int64(l.maxMessage + envelope)
 	l.receiving.Init(largest, reassemblyPeer*largest, l.memory)
-	l.receiving.Held.Free = l.memory.Size / reassemblyParts
+	l.receiving.Held.Free = l.memory.Size / int64(reassemblyParts*l.peers)
 }
 
 // post adds an encoded message to the outbox, for the first time. mu is held.

@@ -45,7 +45,7 @@ func newEnd(t testing.TB, i int, size bounds) *end {
 	e.tape = &tape{addr: e.addr}
 	e.wires = &carrier{
 		transport: e.tape, process: handshake.NewProcess(random, false, time.Now()),
-		maxPacket: cmp.Or(size.maxPacket, 1400), maxMessage: cmp.Or(size.maxMessage, 64<<20), silence: 3 * time.Second,
+		maxPacket: cmp.Or(size.maxPacket, 1400), maxMessage: cmp.Or(size.maxMessage, 64<<20), peers: 4096, silence: 3 * time.Second,
 		nonce: rand.New(rand.NewPCG(uint64(i), 1)).Uint32, resized: func(time.Time, netip.AddrPort, int) {},
 	}
 	e.wires.init(time.Now())

@@ -2,8 +2,6 @@ package broach
 
 import (
 	"time"
-
-	"broach/internal/member"
 )
 
 // What a peer can make its link keep is bounded here.
@@ -15,9 +13,9 @@ const (
 	outboxMax      = 4096             // datagrams that wait while the system takes none, 6 MiB of them; more are lost, as a datagram may be, and sent or asked for again
 	maxSlots       = 1 << 16          // calls in flight, in each direction: a slot number has 16 bits
 
-	// One of as many parts of what may have half arrived is set aside for each link there may be, whatever others hold: 64 KiB, so that who begins messages and does not go
-	// on keeps no small one of another out.
-	reassemblyParts = 2 * member.PeersMax
+	// Half of what may have half arrived is set aside for small messages, the same part of it for each link there may be, whatever others hold: 64 KiB by
+	// the defaults, so that who begins messages and does not go on keeps no small one of another out.
+	reassemblyParts = 2 // times as many as peers there may be
 )
 
 // And what all peers together can.

@@ -52,7 +52,7 @@ func onLink(t *testing.T, test func(l *link, w *wireTap)) {
 		w := &wireTap{}
 		c := &carrier{
 			transport: w, process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Now()),
-			maxPacket: 1400, maxMessage: 1 << 20, silence: 3 * time.Second, memory: &buffer.Budget{Size: 8 << 20}, moving: new(buffer.Budget), stored: new(buffer.Budget),
+			maxPacket: 1400, maxMessage: 1 << 20, peers: 4096, silence: 3 * time.Second, memory: &buffer.Budget{Size: 8 << 20}, moving: new(buffer.Budget), stored: new(buffer.Budget),
 			nonce: rand.Uint32, resized: func(time.Time, netip.AddrPort, int) {},
 		}
 		c.timers.init(time.Now())

@@ -260,7 +260,7 @@ func TestClosedLinkGivesItsMemoryBack(t *testing.T) {
 		b.hear(a.tape.take()...) // and a part of one
 		held := b.link.receiving.Held.Used()
 		require.Greater(t, held, int64(200<<10))
-		require.Equal(t, held-b.wires.memory.Size/reassemblyParts, b.wires.memory.Used())
+		require.Equal(t, held-b.wires.memory.Size/int64(reassemblyParts*b.wires.peers), b.wires.memory.Used())
 		b.link.close(outcome{code: wire.Unreachable})
 		synctest.Wait()
 		require.Zero(t, b.wires.memory.Used())

@@ -91,8 +91,8 @@ func (n *Node) tendLinks(now time.Time) {
 }
 
 // isBusy reports whether calls are in flight on a link that works.
-func (n *Node) isBusy(now time.Time, link uint64) bool {
-	l := n.tokens.link(link)
+func (n *Node) isBusy(now time.Time, token uint64) bool {
+	l := n.tokens.link(token)
 	return l != nil && l.isBusy(now)
 }
 

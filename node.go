@@ -124,7 +124,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n := &Node{cfg: cfg, transport: t, pool: pool.New(pool.Limits(cfg.pool())), log: log, addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
 	n.wires = carrier{
 		transport: t, cluster: wire.ClusterID(cfg.cluster()),
-		maxMessage: cfg.maxMessage(), silence: cfg.ackTimeout(),
+		maxMessage: cfg.maxMessage(), peers: member.PeersMax, silence: cfg.ackTimeout(),
 		nonce: n.tokens.draw, resized: n.noteSize,
 		shared: n.shared.of,
 	}

@@ -165,8 +165,8 @@ func (n *Node) pull(now time.Time, p member.Pull) {
 }
 
 // pullFrom makes the call.
-func (n *Node) pullFrom(link uint64) (version uint32, table []byte, err error) {
-	l := n.tokens.link(link)
+func (n *Node) pullFrom(token uint64) (version uint32, table []byte, err error) {
+	l := n.tokens.link(token)
 	if l == nil {
 		return 0, nil, errLinkDown
 	}

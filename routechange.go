@@ -44,9 +44,9 @@ func isCalledLike(p, other *member.View) bool {
 	return other != nil && standingOf(p) == standingOf(other) && p.Name == other.Name && p.Link == other.Link
 }
 
-// follow makes the routes of some peers those of what has become of them. link finds a link by its token, which everyone in to who
+// follow makes the routes of some peers those of what has become of them. connOf finds a link by its token, which everyone in to who
 // is called has: it was made before the peer was shown.
-func (t routeTable) follow(from, to []*member.View, link func(token uint64) *conn) routeTable {
+func (t routeTable) follow(from, to []*member.View, connOf func(token uint64) *conn) routeTable {
 	t.edition++
 	for p, now := range member.Counterparts(from, to) {
 		if now == nil { // first: another process may have come to the same address
@@ -55,7 +55,7 @@ func (t routeTable) follow(from, to []*member.View, link func(token uint64) *con
 	}
 	for p, before := range member.Counterparts(to, from) {
 		if p != before {
-			t.amend(peerRow{peer: before}, peerRow{peer: p, link: link(p.Link)}, !isCalledLike(p, before))
+			t.amend(peerRow{peer: before}, peerRow{peer: p, link: connOf(p.Link)}, !isCalledLike(p, before))
 		}
 	}
 	return t
