@@ -123,10 +123,10 @@ func TestOpensThatAreNotAnswered(t *testing.T) {
 func TestWhereNoRankIsLeftThereIsNoAnswer(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
-		l := a.meet(t, s)
-		s.tokens.link(l.token).rank = 1<<32 - 2
+		a.meet(t, s)
+		require.True(t, s.tokens.add(linkOfProcess(7, a.addr, false, time.Now(), a.process.Key, 1<<32-2)))
 		require.Equal(t, uint32(1<<32-1), a.ask(t, s).Rank)
-		s.tokens.link(l.token).rank = 1<<32 - 1
+		require.True(t, s.tokens.add(linkOfProcess(8, a.addr, false, time.Now(), a.process.Key, 1<<32-1)))
 		s.hearFrom(a.addr, a.open(s, nil))
 		require.Empty(t, s.script.take())
 	})

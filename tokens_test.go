@@ -29,7 +29,7 @@ func tokenLink(token uint64, addr netip.AddrPort, began bool, born time.Time) *c
 // linkOfProcess is one with who has a public key.
 func linkOfProcess(token uint64, addr netip.AddrPort, began bool, born time.Time, key wire.PublicKey, rank uint32) *conn {
 	c := &carrier{process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Unix(0, 0))}
-	c.timers.init(time.Unix(0, 0).Add(-time.Hour))
+	c.init(time.Unix(0, 0).Add(-time.Hour))
 	terms := &handshake.Terms{Rank: rank, TokenA: ^token, KeyA: key, AddrA: addr, TokenB: token, KeyB: c.process.Key}
 	if began {
 		terms = &handshake.Terms{Rank: rank, TokenA: token, KeyA: c.process.Key, TokenB: ^token, KeyB: key, AddrB: addr}
