@@ -29,7 +29,7 @@ func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 			runtime.Gosched()
 		}
 		event := &request{provider: &s.provider}
-		event.args = &buffer.Buffer{B: []byte{0x91, 0xc3}}
+		event.Args = &buffer.Buffer{B: []byte{0x91, 0xc3}}
 		require.True(t, b.add(event))
 		first.Wait()
 		for !b.isFree() { // the second

@@ -47,8 +47,8 @@ func (b *binding) call(in []reflect.Value) []reflect.Value {
 	if failed != nil {
 		return b.failed(failed)
 	}
-	out, err := codec.DecodeResults(p.body, b.results)
-	b.caller.node.wires.freePending(p)
+	out, err := codec.DecodeResults(p.Body, b.results)
+	b.caller.node.wires.FreeCall(p)
 	if err != nil {
 		return b.failed(b.caller.own(err))
 	}
@@ -143,8 +143,8 @@ func callTyped[R any](ctx context.Context, c *Caller, args codec.TypedArguments,
 		var none R
 		return none, failed
 	}
-	v, err := codec.DecodeOne(p.body, read)
-	c.node.wires.freePending(p)
+	v, err := codec.DecodeOne(p.Body, read)
+	c.node.wires.FreeCall(p)
 	if err != nil {
 		return v, c.own(err)
 	}

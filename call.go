@@ -55,8 +55,8 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 		var none R
 		return none, failed
 	}
-	v, err := codec.DecodeAs[R](p.body)
-	c.node.wires.freePending(p)
+	v, err := codec.DecodeAs[R](p.Body)
+	c.node.wires.FreeCall(p)
 	if err != nil {
 		return v, c.own(err)
 	}
@@ -184,7 +184,7 @@ func (c *Caller) isHereOnly() bool {
 
 // encode appends the arguments to a message.
 func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
-	head, most := len(frame.B), c.node.wires.maxMessage
+	head, most := len(frame.B), c.node.wires.MaxMessage
 	var err error
 	frame.B, err = args.Append(frame.B, most)
 	if errors.Is(err, codec.ErrSize) || len(frame.B)-head > most {
@@ -198,14 +198,14 @@ func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
 
 // ended returns the outcome of a call that has ended.
 func (c *Caller) ended(node netip.AddrPort, p *pendingCall) (*pendingCall, *Error) {
-	if p.code == 0 {
-		p.node = node
+	if p.Code == 0 {
+		p.Node = node
 		return p, nil
 	}
-	e := c.at(node, c.fail(Code(p.code), Executed(p.executed), strings.ToValidUTF8(string(p.body), "\uFFFD")))
-	e.cause = readCauses(p.causes)
-	e.gone = p.gone
-	c.node.wires.freePending(p)
+	e := c.at(node, c.fail(Code(p.Code), Executed(p.Executed), strings.ToValidUTF8(string(p.Body), "\uFFFD")))
+	e.cause = readCauses(p.Causes)
+	e.gone = p.Gone
+	c.node.wires.FreeCall(p)
 	return nil, e
 }
 
@@ -221,7 +221,7 @@ func (c *Caller) Send(ctx context.Context, args ...any) error {
 	if failed != nil {
 		return failed
 	}
-	c.node.wires.freePending(p)
+	c.node.wires.FreeCall(p)
 	return nil
 }
 

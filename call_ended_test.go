@@ -75,12 +75,12 @@ func TestWhatHasEndedIsToldAsItEnded(t *testing.T) {
 	inPair(t, nil, func(c *cluster, provider, _ *Node) {
 		ctx, cancel := context.WithCancel(c.t.Context())
 		cancel()
-		p := provider.wires.newPending()
-		p.endOwned(outcome{executed: wire.ExecutedYes})
+		p := provider.wires.NewCall()
+		p.EndOwned(outcome{Executed: wire.ExecutedYes})
 		_, failed := provider.Caller("here").unawaited(ctx, &request{pending: p})
 		require.Nil(c.t, failed)
 
-		_, failed = provider.Caller("here").unawaited(ctx, &request{pending: provider.wires.newPending()})
+		_, failed = provider.Caller("here").unawaited(ctx, &request{pending: provider.wires.NewCall()})
 		requireError(c.t, failed, Canceled, Maybe)
 	})
 }

@@ -180,7 +180,7 @@ func (h *hedge) outcome(failed *Error) *Error {
 func (h *hedge) clear() {
 	for ; h.running > 0; h.running-- {
 		if a := <-h.endc; a.failed == nil {
-			h.node.wires.freePending(a.p)
+			h.node.wires.FreeCall(a.p)
 		}
 	}
 }

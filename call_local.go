@@ -19,8 +19,8 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*pendingCa
 		frame.Release()
 		return nil, err
 	}
-	r := &request{provider: &c.node.provider, function: f, meta: decodeMeta(out.meta), pending: c.node.wires.newPending()}
-	r.args, r.deadline = frame, out.deadline
+	r := &request{provider: &c.node.provider, function: f, meta: decodeMeta(out.meta), pending: c.node.wires.NewCall()}
+	r.Args, r.Deadline = frame, out.deadline
 	if out.oneWay {
 		return c.localOneWay(ctx, r)
 	}
@@ -29,7 +29,7 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*pendingCa
 	}
 	p := r.pending
 	select {
-	case <-p.donec:
+	case <-p.Done:
 		return c.ended(c.node.addr, p)
 	case <-ctx.Done():
 	case <-c.node.provider.ctx.Done():
@@ -40,11 +40,11 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*pendingCa
 // unawaited is the outcome of a local call that is over: as it ended, if it has, or else nobody knows, and the request keeps its pendingCall.
 func (c *Caller) unawaited(ctx context.Context, r *request) (*pendingCall, *Error) {
 	select {
-	case <-r.pending.donec:
+	case <-r.pending.Done:
 		return c.ended(c.node.addr, r.pending)
 	default:
 	}
-	r.giveUp()
+	r.GiveUp()
 	return nil, c.at(c.node.addr, c.over(ctx, Maybe))
 }
 
@@ -53,13 +53,13 @@ func (c *Caller) localOneWay(ctx context.Context, r *request) (*pendingCall, *Er
 	if r.function.take != nil {
 		p := r.pending
 		r.function.take(r)
-		<-p.donec
+		<-p.Done
 		return c.ended(c.node.addr, p)
 	}
 	if !r.function.enter() {
 		return nil, c.at(c.node.addr, c.fail(Overloaded, No, textMost))
 	}
-	r.oneWay, r.accepted, r.deadline = true, true, time.Time{}
+	r.OneWay, r.accepted, r.Deadline = true, true, time.Time{}
 	p := r.pending
 	if err := c.submit(ctx, r); err != nil {
 		r.function.leave()
@@ -72,8 +72,8 @@ func (c *Caller) localOneWay(ctx context.Context, r *request) (*pendingCall, *Er
 func (c *Caller) submit(ctx context.Context, r *request) *Error {
 	err := c.node.pool.Submit(ctx, r)
 	if err != nil {
-		r.args.Release()
-		c.node.wires.freePending(r.pending)
+		r.Args.Release()
+		c.node.wires.FreeCall(r.pending)
 		return c.unsubmitted(ctx, err)
 	}
 	return nil

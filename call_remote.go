@@ -115,11 +115,11 @@ var errCutShort = &Error{Code: Canceled, Executed: No}
 
 // attempt makes the call at one provider.
 func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCall) (*pendingCall, *Error) {
-	l := v.link.best()
+	l := v.link.Best()
 	v.record.inflight.Add(1)
 	defer v.record.inflight.Add(-1)
 	if v.record.draining.Load() {
-		return nil, c.at(l.id.Addr, c.fail(Draining, No, textDraining))
+		return nil, c.at(l.ID.Addr, c.fail(Draining, No, textDraining))
 	}
 	frame := buffer.New()
 	m := wire.Request{Remaining: remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
@@ -133,10 +133,10 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCa
 		return nil, err
 	}
 	frame.B = wire.SetLength(frame.B)
-	p := c.node.wires.newPending()
-	slot, seq, err := l.call(now, out.deadline, frame, p)
+	p := c.node.wires.NewCall()
+	slot, seq, err := l.Send(now, out.deadline, frame, p)
 	if err != nil {
-		c.node.wires.freePending(p)
+		c.node.wires.FreeCall(p)
 		return nil, c.unsent(l, err)
 	}
 	return c.wait(ctx, l, slot, seq, p)
@@ -147,21 +147,21 @@ func (c *Caller) unsent(l *link, err error) *Error {
 	if c.node.isClosed() {
 		return c.closed(No)
 	}
-	return c.at(l.id.Addr, c.fail(Unreachable, No, err.Error()))
+	return c.at(l.ID.Addr, c.fail(Unreachable, No, err.Error()))
 }
 
 // wait waits for the outcome of a call that was sent.
 func (c *Caller) wait(ctx context.Context, l *link, slot uint16, seq uint32, p *pendingCall) (*pendingCall, *Error) {
 	select {
-	case <-p.donec:
+	case <-p.Done:
 	case <-ctx.Done():
-		if l.abandon(slot, seq) {
-			c.node.wires.freePending(p)
-			return nil, c.at(l.id.Addr, c.over(ctx, Maybe))
+		if l.Abandon(slot, seq) {
+			c.node.wires.FreeCall(p)
+			return nil, c.at(l.ID.Addr, c.over(ctx, Maybe))
 		}
-		<-p.donec
+		<-p.Done
 	}
-	return c.ended(l.id.Addr, p)
+	return c.ended(l.ID.Addr, p)
 }
 
 // choose finds the provider that a call goes to next, and enters it: a peer, this node, or nil if none is left.
@@ -182,7 +182,7 @@ func (c *Caller) nobody(r *route) *Error {
 	switch shut := r.candidates(); {
 	case !on.IsValid() && len(shut) > 0:
 		return c.fail(CircuitOpen, No, textOpen)
-	case slices.ContainsFunc(shut, func(d candidate) bool { return d.link.id.Addr == on }):
+	case slices.ContainsFunc(shut, func(d candidate) bool { return d.link.ID.Addr == on }):
 		return c.at(on, c.fail(CircuitOpen, No, textOpen))
 	}
 	return c.unreached()
@@ -218,7 +218,7 @@ func (r *route) at(addr netip.AddrPort, ch *chooser) *record {
 	r.know(ch.service, ch.now)
 	for _, list := range [][]candidate{r.alive, r.doubtful} {
 		for i := range list {
-			if d := &list[i]; d.link.id.Addr == addr && !ch.isOut(d.record) {
+			if d := &list[i]; d.link.ID.Addr == addr && !ch.isOut(d.record) {
 				return ch.take(d)
 			}
 		}
@@ -250,7 +250,7 @@ func (c *Caller) addrOf(d candidate) netip.AddrPort {
 	if d.link == nil {
 		return c.node.Addr()
 	}
-	return d.link.id.Addr
+	return d.link.ID.Addr
 }
 
 // ask lets the Balancer choose. It is user code: what it does wrong fails the call, and nothing else.

@@ -28,7 +28,7 @@ func newConn(now time.Time, c *carrier, terms *handshake.Terms, began bool, sibl
 		peer = terms.KeyB
 	}
 	l := &conn{record: recordAmong(siblings, peer)}
-	if err := l.init(now, c, terms, began, &l.record.traffic, seed); err != nil {
+	if err := l.Init(now, c, terms, began, &l.record.traffic, seed); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -37,7 +37,7 @@ func newConn(now time.Time, c *carrier, terms *handshake.Terms, began bool, sibl
 // recordAmong is what is known already of the process with a public key, by another of its links.
 func recordAmong(links []*conn, key wire.PublicKey) *record {
 	for _, l := range links {
-		if l.key == key {
+		if l.Key == key {
 			return l.record
 		}
 	}

@@ -42,7 +42,7 @@ func (n *Node) doubt(now time.Time, peers ...netip.AddrPort) {
 	var tokens []uint64
 	for _, addr := range peers {
 		for _, l := range n.tokens.at(addr) {
-			tokens = append(tokens, l.token)
+			tokens = append(tokens, l.Token)
 		}
 	}
 	n.hear(tokens...)

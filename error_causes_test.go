@@ -190,10 +190,10 @@ func TestTheRestOfAReplyStands(t *testing.T) {
 			a.hear(reply)
 			clear(reply) // the memory of a datagram is used again
 			call.require(t, 1001, Yes)
-			require.Equal(t, "no", string(call.body))
-			require.Equal(t, causes, call.causes)
+			require.Equal(t, "no", string(call.Body))
+			require.Equal(t, causes, call.Causes)
 			a.free(call)
-			require.Nil(t, call.causes)
+			require.Nil(t, call.Causes)
 		}
 	})
 }

@@ -50,7 +50,7 @@ func (n *Node) Every(d time.Duration, fn any, opts ...TimerOption) (*Timer, erro
 		return nil, Errorf(InvalidArgument, "every %v: %w", d, err)
 	}
 	t := &Timer{node: n, function: f, name: o.name}
-	t.plan = turn.Plan{Self: n.wires.process.Boot, Every: d, Jitter: o.jitter, Shared: o.shared}
+	t.plan = turn.Plan{Self: n.wires.Process.Boot, Every: d, Jitter: o.jitter, Shared: o.shared}
 	t.ctx, t.cancel = context.WithCancel(n.provider.ctx)
 	if err := n.timetable.add(t); err != nil {
 		t.cancel()

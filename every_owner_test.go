@@ -151,9 +151,9 @@ func TestTheOwnerAndItsHeirsDie(t *testing.T) {
 		order := c.timers[c.nodes[0]].order()
 		number := func(n *Node) uint64 { // as the first node knows it
 			if n == c.nodes[0] {
-				return n.wires.process.Boot
+				return n.wires.Process.Boot
 			}
-			return wire.Process{Boot: n.wires.process.Boot, Addr: n.Addr()}.Hash()
+			return wire.Process{Boot: n.wires.Process.Boot, Addr: n.Addr()}.Hash()
 		}
 		for _, n := range c.nodes {
 			if slices.Contains(order[:3], number(n)) {

@@ -160,7 +160,7 @@ func (t *Timer) order() []uint64 {
 	v := t.node.view.Load()
 	all := []ranked{{rendezvous(t.name, v.self), t.plan.Self}}
 	for _, d := range v.routes.get(t.service()).candidates() {
-		all = append(all, ranked{rendezvous(t.name, d.link.id.Addr), d.link.id.Hash()})
+		all = append(all, ranked{rendezvous(t.name, d.link.ID.Addr), d.link.ID.Hash()})
 	}
 	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.node, a.node)) })
 	nodes := make([]uint64, len(all))
@@ -191,7 +191,7 @@ func (t *Timer) hear(ctx context.Context, since int64, over bool) {
 	if t.clock == nil || t.stopped {
 		return
 	}
-	if now, order := time.Now(), t.order(); t.plan.Hear(now, r.link.id.Hash(), news, order) {
+	if now, order := time.Now(), t.order(); t.plan.Hear(now, r.link.ID.Hash(), news, order) {
 		t.setClock(now, t.at(order))
 	}
 }
@@ -251,6 +251,6 @@ func (t *Timer) tellOne(l *conn, notice *turnNotice) {
 	args := codec.Arguments{List: []any{since.Microseconds(), notice.over}}
 	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l.visit(), outCall{Arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
 	if failed == nil {
-		t.node.wires.freePending(p)
+		t.node.wires.FreeCall(p)
 	}
 }

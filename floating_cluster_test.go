@@ -85,7 +85,7 @@ func allKnow(nodes []*Node) bool {
 	for _, n := range nodes {
 		for _, other := range nodes {
 			reaches := func(p *member.View) bool {
-				return p.Boot == other.wires.process.Boot && State(p.State) == Alive && !p.Unreachable
+				return p.Boot == other.wires.Process.Boot && State(p.State) == Alive && !p.Unreachable
 			}
 			if n != other && !slices.ContainsFunc(n.view.Load().peers, reaches) {
 				return false

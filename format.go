@@ -30,7 +30,7 @@ func (n *Node) attrs() []slog.Attr {
 	if n == nil {
 		return nil
 	}
-	return n.cfg.attrsWith(slog.Any("addr", n.where()), n.wires.ring.Load().Len())
+	return n.cfg.attrsWith(slog.Any("addr", n.where()), n.wires.Ring.Load().Len())
 }
 
 // where is the address of a node that may be nil, or the zero Node.

@@ -152,7 +152,7 @@ func (n *Node) wrong(living map[netip.AddrPort]*Node, dead map[netip.AddrPort]St
 		switch {
 		case seen[p.Addr]:
 			list = append(list, fmt.Sprintf("%v has %v twice", n.Addr(), p.Addr))
-		case lives && (p.Boot != other.wires.process.Boot || State(p.State) != Alive || p.Unreachable):
+		case lives && (p.Boot != other.wires.Process.Boot || State(p.State) != Alive || p.Unreachable):
 			list = append(list, fmt.Sprintf("%v says that %v is %v", n.Addr(), p.Addr, p.State))
 		case !lives && (State(p.State) == Alive || State(p.State) == Suspect || known && State(p.State) != said):
 			list = append(list, fmt.Sprintf("%v says that %v, which is dead, is %v", n.Addr(), p.Addr, p.State))
@@ -173,7 +173,7 @@ func (c *cluster) say(of *Node, s State) int {
 	k := 0
 	for _, n := range c.live() {
 		for _, p := range n.view.Load().peers {
-			if p.Boot == of.wires.process.Boot && State(p.State) == s {
+			if p.Boot == of.wires.Process.Boot && State(p.State) == s {
 				k++
 			}
 		}
@@ -223,6 +223,6 @@ func (c *cluster) arrive(i int, function string, seed *Node) *Node {
 func (c *cluster) callable(function string, at *Node) bool {
 	return !slices.ContainsFunc(c.live(), func(n *Node) bool {
 		r := n.view.Load().routes.get(function)
-		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d candidate) bool { return d.link.id.Boot == at.wires.process.Boot }))
+		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d candidate) bool { return d.link.ID.Boot == at.wires.Process.Boot }))
 	})
 }

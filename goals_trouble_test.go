@@ -226,7 +226,7 @@ func requireOneCluster(t *testing.T, nodes []*Node) {
 	var foreign uint64
 	for _, n := range nodes {
 		for _, p := range n.view.Load().peers {
-			isOne := slices.ContainsFunc(nodes, func(other *Node) bool { return other.wires.process.Boot == p.Boot })
+			isOne := slices.ContainsFunc(nodes, func(other *Node) bool { return other.wires.Process.Boot == p.Boot })
 			require.Equal(t, isOne, State(p.State) == Alive, "%v of %v", p.State, p.Addr)
 		}
 		require.Equal(t, len(nodes)-1, count(n, Alive))

@@ -67,7 +67,7 @@ func (n *Node) loop() {
 		case command := <-n.commands:
 			command(time.Now())
 			now = time.Now() // whatever it took, or if the process was stopped meanwhile: what is due is judged by the present
-		case <-n.wires.timers.woken():
+		case <-n.wires.Timers.Woken():
 			now = time.Now()
 		case <-timer.C:
 			now = time.Now() // not the timer's: after a stall that one is old
@@ -112,11 +112,11 @@ func (n *Node) receive(now time.Time, in inbound) {
 // step does all that is due and returns when to step next.
 func (n *Node) step(now time.Time) time.Time {
 	n.log.ask(now)
-	n.wires.timers.watch() // a link that becomes due from here on wakes the loop
-	due, silent := n.wires.timers.run(now)
+	n.wires.Timers.Watch() // a link that becomes due from here on wakes the loop
+	due, silent := n.wires.Timers.Run(now)
 	for _, l := range silent {
-		n.noteSilent(now, l.id.Addr)
-		n.members.Unanswered(now, l.token)
+		n.noteSilent(now, l.ID.Addr)
+		n.members.Unanswered(now, l.Token)
 	}
 	if !n.tableAt.IsZero() && !now.Before(n.tableAt) {
 		n.carryOut(now) // what says the table of before goes under its version
@@ -142,7 +142,7 @@ func (n *Node) step(now time.Time) time.Time {
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}
-	n.wires.timers.settle(n.wires.timers.stamp(next))
+	n.wires.Timers.Settle(n.wires.Timers.Stamp(next))
 	return next
 }
 
@@ -194,7 +194,7 @@ func (n *Node) carryOut(now time.Time) {
 func (n *Node) fail(tokens []uint64, text string) {
 	for _, token := range tokens {
 		if l := n.tokens.link(token); l != nil {
-			l.fail(outcome{code: wire.Unreachable, gone: true, body: []byte(text)})
+			l.Fail(outcome{Code: wire.Unreachable, Gone: true, Body: []byte(text)})
 			l.record.forgive(&n.circuits)
 		}
 	}
@@ -203,12 +203,12 @@ func (n *Node) fail(tokens []uint64, text string) {
 // send puts messages on their way. Each link flushes once.
 func (n *Node) send(out []member.Message) {
 	for _, o := range out {
-		if l := n.tokens.link(o.Link); l != nil && l.queue(o.Msg) {
+		if l := n.tokens.link(o.Link); l != nil && l.Queue(o.Msg) {
 			n.touched = append(n.touched, l)
 		}
 	}
 	for i, l := range n.touched {
-		l.flushQueue()
+		l.FlushQueue()
 		n.touched[i] = nil
 	}
 	n.touched = n.touched[:0]
@@ -217,7 +217,7 @@ func (n *Node) send(out []member.Message) {
 // leave ends the calls in flight and begins to tell the peers.
 func (n *Node) leave(now time.Time) {
 	for _, l := range n.tokens.all() {
-		l.fail(outcome{code: wire.Closed, body: []byte(textClosed)})
+		l.Fail(outcome{Code: wire.Closed, Body: []byte(textClosed)})
 	}
 	n.members.Leave(now)
 	n.carryOut(now)
@@ -231,8 +231,8 @@ func (n *Node) hasLeft(now time.Time) bool {
 // takeDown is the end.
 func (n *Node) takeDown(now time.Time) {
 	for _, l := range n.tokens.all() {
-		l.sendAll() // also where the reader or a flusher has it in hand: they may not get to it any more
-		l.close(outcome{code: wire.Closed, body: []byte(textClosed)})
+		l.SendAll() // also where the reader or a flusher has it in hand: they may not get to it any more
+		l.Close(outcome{Code: wire.Closed, Body: []byte(textClosed)})
 	}
 	n.publish(now)
 	if err := n.transport.Close(); err != nil {

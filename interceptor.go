@@ -133,7 +133,7 @@ func (c *requestContext) Value(key any) any {
 func whyCanceled(ctx context.Context) string {
 	r, ok := ctx.Value(requestKey{}).(*request)
 	switch {
-	case !ok || r.ctx.Err() == nil || r.gone.Load():
+	case !ok || r.ctx.Err() == nil || r.Gone.Load():
 		return "the caller gave up"
 	case r.provider.ctx.Err() != nil:
 		return "the node was closed whose function called"

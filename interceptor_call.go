@@ -98,11 +98,11 @@ func (in *interception) next(ctx context.Context, call *Invocation) (any, error)
 		return nil, failed
 	}
 	in.ran.end(Yes)
-	defer in.caller.node.wires.freePending(p)
+	defer in.caller.node.wires.FreeCall(p)
 	if in.decode == nil {
 		return nil, nil
 	}
-	v, err := in.decode(p.body)
+	v, err := in.decode(p.Body)
 	if err != nil {
 		return nil, in.caller.own(err)
 	}

@@ -81,7 +81,7 @@ func (c *conspiracy) lie(l *Node, lie func(wire.Target) []wire.Message) {
 			if to.isClosed() {
 				continue
 			}
-			for _, msg := range lie(wire.Target{Addr: about.Addr(), Boot: about.wires.process.Boot, Inc: math.MaxUint32}) {
+			for _, msg := range lie(wire.Target{Addr: about.Addr(), Boot: about.wires.Process.Boot, Inc: math.MaxUint32}) {
 				lies = append(lies, member.Message{Link: l.tokenTo(to.Addr()), Msg: msg})
 			}
 		}

@@ -19,34 +19,34 @@ import (
 
 // carrier is what all links of a node share.
 type carrier struct {
-	transport  udp.Transport
-	process    *handshake.Process
-	cluster    uint64
-	table      atomic.Uint32 // version of our service table
-	maxPacket  int
-	maxMessage int
-	peers      int                                                // that there may be
-	silence    time.Duration                                      // Config.AckTimeout
-	nonce      func() uint32                                      // draws what a peer cannot guess; never 0
-	resized    func(now time.Time, peer netip.AddrPort, size int) // the packet size of a path is now another
-	timers     timers
+	Transport  udp.Transport
+	Process    *handshake.Process
+	Cluster    uint64
+	Table      atomic.Uint32 // version of our service table
+	MaxPacket  int
+	MaxMessage int
+	Peers      int                                                // that there may be
+	Silence    time.Duration                                      // Config.AckTimeout
+	Nonce      func() uint32                                      // draws what a peer cannot guess; never 0
+	Resized    func(now time.Time, peer netip.AddrPort, size int) // the packet size of a path is now another
+	Timers     timers
 	memory     *buffer.Budget                                              // of reassembly, all links together
 	moving     *buffer.Budget                                              // of replies under way as transfers
 	stored     *buffer.Budget                                              // of replies that are kept
-	unsent     atomic.Uint64                                               // replies that nobody took, or that found no room
+	Unsent     atomic.Uint64                                               // replies that nobody took, or that found no room
 	pendings   sync.Pool                                                   // of *pendingCall
-	ring       atomic.Pointer[seal.Ring]                                   // nil: there are no keys, nor will there be
-	shared     func(wire.PublicKey) (secret [seal.KeySize]byte, err error) // X25519 of our private key and another's public one; the error is that of one that is none
+	Ring       atomic.Pointer[seal.Ring]                                   // nil: there are no keys, nor will there be
+	Shared     func(wire.PublicKey) (secret [seal.KeySize]byte, err error) // X25519 of our private key and another's public one; the error is that of one that is none
 }
 
-// init begins the clock, and makes the budgets of links whose largest message is set.
-func (c *carrier) init(now time.Time) {
-	largest := int64(c.maxMessage + envelope)
+// Init begins the clock, and makes the budgets of links whose largest message is set.
+func (c *carrier) Init(now time.Time) {
+	largest := int64(c.MaxMessage + envelope)
 	c.memory = &buffer.Budget{Size: reassemblyNode * largest, AtOnce: transfer.FirstRoom}
 	c.moving = &buffer.Budget{Size: max(replyMoving*buffer.Size(largest), replyMovingLeast)}
 	c.stored = &buffer.Budget{Size: replyStored}
-	c.timers.init(now)
-	c.table.Store(1)
+	c.Timers.init(now)
+	c.Table.Store(1)
 }
 
 // link holds everything between us and one peer process, as long as both know the tokens that name it. Two processes may have two links for a
@@ -56,10 +56,10 @@ func (c *carrier) init(now time.Time) {
 type link struct {
 	*carrier
 	traffic *traffic // on all links with the process
-	id      wire.Process
-	token   uint64         // by which we receive; it names the link
+	ID      wire.Process
+	Token   uint64         // by which we receive; it names the link
 	toToken uint64         // by which the peer does
-	key     wire.PublicKey // of the peer
+	Key     wire.PublicKey // of the peer
 	born    int64          // when it was made, as of carrier.timers.stamp
 	rank    uint32         // of its order, as are stamp and greater
 	stamp   uint32
@@ -72,7 +72,7 @@ type link struct {
 	successor atomic.Pointer[link] // calls begin there and no more here; nil: this is the best link
 
 	greater bool // of its order; here these two take no room
-	began   bool // by us
+	Began   bool // by us
 
 	mu       sync.Mutex    // protects all below: the link's state is stepped by many, one at a time
 	stepping uint32        // low 32 bits of the number of the datagram that is stepped through
@@ -96,10 +96,10 @@ type link struct {
 
 // traffic counts what has passed between us and a peer process, on whatever links: both of a pair, and all that come after them.
 type traffic struct {
-	arrived  atomic.Uint64 // datagrams accepted
-	bytesIn  atomic.Uint64 // in them
-	bytesOut atomic.Uint64 // in datagrams sent
-	numbered atomic.Uint64 // datagrams that the peer has sent, by their numbers
+	Arrived  atomic.Uint64 // datagrams accepted
+	BytesIn  atomic.Uint64 // in them
+	BytesOut atomic.Uint64 // in datagrams sent
+	Numbered atomic.Uint64 // datagrams that the peer has sent, by their numbers
 }
 
 // exchange is the part of a link that only calls need. Peers that merely know of each other, the most in a large cluster,
@@ -127,17 +127,17 @@ func (l *link) talk(now time.Time) {
 		return
 	}
 	l.exchange = &exchange{rtt: rtt{first: l.first}}
-	l.path.init(now, l.maxPacket)
+	l.path.init(now, l.MaxPacket)
 	l.sending.Init(now, transfer.FragmentSize(l.path.size))
 	l.served.init(l, l.moving, l.stored)
-	largest := int64(l.maxMessage + envelope)
+	largest := int64(l.MaxMessage + envelope)
 	l.receiving.Init(largest, reassemblyPeer*largest, l.memory)
-	l.receiving.Held.Free = l.memory.Size / int64(reassemblyParts*l.peers)
+	l.receiving.Held.Free = l.memory.Size / int64(reassemblyParts*l.Peers)
 }
 
 // post adds an encoded message to the outbox, for the first time. mu is held.
 func (l *link) post(msg []byte) {
-	if l.out.append(msg, l.path.size, l.carrier.table.Load()) {
+	if l.out.append(msg, l.path.size, l.carrier.Table.Load()) {
 		l.path.filled()
 	}
 }
@@ -148,8 +148,8 @@ func say[M interface{ Append([]byte) []byte }](l *link, m M) {
 	l.repeat(l.scratch)
 }
 
-// queue adds a membership message for flushQueue to send, and reports whether it is the first.
-func (l *link) queue(msg wire.Message) bool {
+// Queue adds a membership message for flushQueue to send, and reports whether it is the first.
+func (l *link) Queue(msg wire.Message) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.add(l.outboxFor(msg.Kind()), msg.Append(nil))
@@ -164,11 +164,11 @@ func (l *link) add(out *outbox, msg []byte) {
 	if l.confirm != nil {
 		limit -= wire.ConfirmMore
 	}
-	out.append(msg, limit, l.carrier.table.Load())
+	out.append(msg, limit, l.carrier.Table.Load())
 }
 
-// flushQueue sends what queue has added.
-func (l *link) flushQueue() {
+// FlushQueue sends what queue has added.
+func (l *link) FlushQueue() {
 	l.mu.Lock()
 	l.queued = false
 	l.flush()
@@ -190,7 +190,7 @@ func (l *link) flush() {
 	if crowded {
 		runtime.Gosched()
 	}
-	l.sendAll()
+	l.SendAll()
 }
 
 // crowded reports that others may have something to send soon: more than one caller waits here, or a handler runs whose caller
@@ -203,8 +203,8 @@ func (l *link) crowded() bool {
 // for others who add without end.
 const flushTurns = 16
 
-// sendAll sends what waits, whoever else does so at the same time. What is added without end is left to the loop.
-func (l *link) sendAll() {
+// SendAll sends what waits, whoever else does so at the same time. What is added without end is left to the loop.
+func (l *link) SendAll() {
 	b := batches.Get().(*batch)
 	defer batches.Put(b)
 	for range flushTurns {
@@ -212,7 +212,7 @@ func (l *link) sendAll() {
 			return
 		}
 		b.seal()
-		l.transport.Send(b.out)
+		l.Transport.Send(b.out)
 		b.recycle()
 	}
 	l.handOver()
@@ -255,10 +255,10 @@ func (l *link) load(b *batch) bool {
 		room -= burstMax
 	}
 	if out := l.unwithheld(); out != nil {
-		out.moveTo(b, l.id.Addr, room)
+		out.moveTo(b, l.ID.Addr, room)
 	}
 	mayGo := l.mayGo()
-	mayGo -= l.out.moveTo(b, l.id.Addr, min(room-len(b.out), mayGo))
+	mayGo -= l.out.moveTo(b, l.ID.Addr, min(room-len(b.out), mayGo))
 	stamped := len(b.out)
 	l.loadFragments(b, mayGo)
 	l.head(b, stamped)
@@ -267,8 +267,8 @@ func (l *link) load(b *batch) bool {
 	return l.flushing
 }
 
-// unhold flushes at the end of the reader's batch: acknowledgements of all fragments of the batch go out with whatever else was added.
-func (l *link) unhold() {
+// Unhold flushes at the end of the reader's batch: acknowledgements of all fragments of the batch go out with whatever else was added.
+func (l *link) Unhold() {
 	l.mu.Lock()
 	l.held = false
 	if l.exchange != nil {
@@ -278,8 +278,8 @@ func (l *link) unhold() {
 	l.flush()
 }
 
-// close ends the link for good.
-func (l *link) close(o outcome) {
+// Close ends the link for good.
+func (l *link) Close(o outcome) {
 	l.mu.Lock()
 	l.down = true
 	running := l.endAll(o)
@@ -291,12 +291,12 @@ func (l *link) close(o outcome) {
 	l.rearm()
 	l.mu.Unlock()
 	for _, r := range running {
-		r.giveUp()
+		r.GiveUp()
 	}
 }
 
-// fail ends what goes on with a peer that cannot be reached. The link stays: the peer may come back.
-func (l *link) fail(o outcome) {
+// Fail ends what goes on with a peer that cannot be reached. The link stays: the peer may come back.
+func (l *link) Fail(o outcome) {
 	l.mu.Lock()
 	running := l.endAll(o)
 	if l.exchange != nil {
@@ -307,11 +307,11 @@ func (l *link) fail(o outcome) {
 		l.out = outbox{}
 	}
 	l.flush()
-	if o.code == wire.Closed {
+	if o.Code == wire.Closed {
 		return // this node closes: what runs here ends with it, and not because its callers gave it up
 	}
 	for _, r := range running {
-		r.giveUp()
+		r.GiveUp()
 	}
 }
 
@@ -325,7 +325,7 @@ func (l *link) endAll(o outcome) []*linkRequest {
 // calls unanswered.
 func (l *link) timeout(now time.Time) (unanswered bool) {
 	l.mu.Lock()
-	l.handed, l.stepped = false, l.timers.stamp(now)
+	l.handed, l.stepped = false, l.Timers.Stamp(now)
 	if l.exchange != nil {
 		unanswered = l.resend(now)
 		l.acknowledge(now)
@@ -359,7 +359,7 @@ const stepPause = time.Millisecond
 
 // rearm tells the loop when the link is due. mu is held.
 func (l *link) rearm() {
-	due := l.timers.stamp(l.nextTimeout())
+	due := l.Timers.Stamp(l.nextTimeout())
 	if l.handed {
 		due = 1 // at once
 	}
@@ -372,9 +372,9 @@ func (l *link) rearm() {
 	}
 	if !l.armed {
 		l.armed = true
-		l.timers.add(l)
+		l.Timers.add(l)
 	}
-	l.timers.wakeBy(due)
+	l.Timers.WakeBy(due)
 }
 
 // disarm takes the link off the timers if nothing is due any more, and reports whether it did.
@@ -388,5 +388,5 @@ func (l *link) disarm() bool {
 	return true
 }
 
-// lastHeard is when a datagram of the peer was last accepted.
-func (l *link) lastHeard() time.Time { return l.timers.time(l.heard.Load()) }
+// LastHeard is when a datagram of the peer was last accepted.
+func (l *link) LastHeard() time.Time { return l.Timers.time(l.heard.Load()) }

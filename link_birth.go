@@ -9,29 +9,29 @@ import (
 	"broach/internal/wire"
 )
 
-// init makes it the link of an Open and its Offer. began says which end we are. What passes is counted in t. The error is that of a public key that is
+// Init makes it the link of an Open and its Offer. began says which end we are. What passes is counted in t. The error is that of a public key that is
 // none.
-func (l *link) init(now time.Time, c *carrier, terms *handshake.Terms, began bool, t *traffic, seed uint64) error {
-	l.carrier, l.traffic, l.born, l.began = c, t, c.timers.stamp(now), began
+func (l *link) Init(now time.Time, c *carrier, terms *handshake.Terms, began bool, t *traffic, seed uint64) error {
+	l.carrier, l.traffic, l.born, l.Began = c, t, c.Timers.Stamp(now), began
 	order := terms.Order()
 	l.rank, l.stamp, l.greater = order.Rank, order.Stamp, order.Greater
 	if began {
-		l.token, l.toToken, l.key, l.id.Addr = terms.TokenA, terms.TokenB, terms.KeyB, terms.AddrB
+		l.Token, l.toToken, l.Key, l.ID.Addr = terms.TokenA, terms.TokenB, terms.KeyB, terms.AddrB
 		l.confirm = &wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank, Stamp: terms.Stamp}
 	} else {
-		l.token, l.toToken, l.key, l.id.Addr = terms.TokenB, terms.TokenA, terms.KeyA, terms.AddrA
-		l.first = max(time.Duration(c.process.Stamp(now)-terms.Stamp)*time.Millisecond, 1)
+		l.Token, l.toToken, l.Key, l.ID.Addr = terms.TokenB, terms.TokenA, terms.KeyA, terms.AddrA
+		l.first = max(time.Duration(c.Process.Stamp(now)-terms.Stamp)*time.Millisecond, 1)
 	}
-	l.id.Boot = handshake.BootID(l.key)
-	if c.ring.Load() != nil {
-		shared, err := c.shared(l.key)
+	l.ID.Boot = handshake.BootID(l.Key)
+	if c.Ring.Load() != nil {
+		shared, err := c.Shared(l.Key)
 		if err != nil {
 			return err
 		}
 		l.sealed = &linkSeals{secret: seal.Secret{Shared: shared, Transcript: terms.Transcript(), Began: began}}
 	}
-	l.rng.Seed(seed, l.token)
-	l.heard.Store(c.timers.stamp(now))
+	l.rng.Seed(seed, l.Token)
+	l.heard.Store(c.Timers.Stamp(now))
 	return nil
 }
 
@@ -39,33 +39,33 @@ func (l *link) init(now time.Time, c *carrier, terms *handshake.Terms, began boo
 // its Offer for that. Where one of them had to go again it is too long. mu is held.
 func (l *link) noteFirst(now time.Time) {
 	if l.first == 0 {
-		l.first = max(now.Sub(l.bornAt()), 1)
+		l.first = max(now.Sub(l.BornAt()), 1)
 	}
 }
 
-// order is where the link stands among those of the pair. Its token is one of the link's own.
-func (l *link) order() handshake.Order {
-	o := handshake.Order{Rank: l.rank, Greater: l.greater, Stamp: l.stamp, TokenB: l.token}
-	if l.began {
+// Order is where the link stands among those of the pair. Its token is one of the link's own.
+func (l *link) Order() handshake.Order {
+	o := handshake.Order{Rank: l.rank, Greater: l.greater, Stamp: l.stamp, TokenB: l.Token}
+	if l.Began {
 		o.TokenB = l.toToken
 	}
 	return o
 }
 
-// bornAt is when the link was made.
-func (l *link) bornAt() time.Time { return l.timers.time(l.born) }
+// BornAt is when the link was made.
+func (l *link) BornAt() time.Time { return l.Timers.time(l.born) }
 
-// stampOfBirth is when the link was made, as our Offers say the time.
-func (l *link) stampOfBirth() uint32 {
-	if l.began {
-		return l.process.Stamp(l.bornAt())
+// StampOfBirth is when the link was made, as our Offers say the time.
+func (l *link) StampOfBirth() uint32 {
+	if l.Began {
+		return l.Process.Stamp(l.BornAt())
 	}
 	return l.stamp
 }
 
-// isConfirmed reports whether the peer is known to know the link.
-func (l *link) isConfirmed() bool {
-	if !l.began {
+// IsConfirmed reports whether the peer is known to know the link.
+func (l *link) IsConfirmed() bool {
+	if !l.Began {
 		return true
 	}
 	l.mu.Lock()
@@ -73,18 +73,18 @@ func (l *link) isConfirmed() bool {
 	return l.confirm == nil
 }
 
-// terms are those of the link that an Offer begins, from us to addr.
-func (c *carrier) terms(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms {
+// Terms are those of the link that an Offer begins, from us to addr.
+func (c *carrier) Terms(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms {
 	return &handshake.Terms{
-		Cluster: c.cluster, Rank: o.Rank, Stamp: o.Stamp, TokenA: o.Echo, KeyA: c.process.Key, AddrA: self,
+		Cluster: c.Cluster, Rank: o.Rank, Stamp: o.Stamp, TokenA: o.Echo, KeyA: c.Process.Key, AddrA: self,
 		TokenB: o.Token, KeyB: o.Key, AddrB: addr,
 	}
 }
 
-// termsOf are those of the link that a Confirm makes. self is the address in our Offer.
-func (c *carrier) termsOf(m *wire.Confirm, self netip.AddrPort) *handshake.Terms {
+// TermsOf are those of the link that a Confirm makes. self is the address in our Offer.
+func (c *carrier) TermsOf(m *wire.Confirm, self netip.AddrPort) *handshake.Terms {
 	return &handshake.Terms{
-		Cluster: c.cluster, Rank: m.Rank, Stamp: m.Stamp, TokenA: m.Echo, KeyA: m.Key, AddrA: m.Addr,
-		TokenB: m.Token, KeyB: c.process.Key, AddrB: self,
+		Cluster: c.Cluster, Rank: m.Rank, Stamp: m.Stamp, TokenA: m.Echo, KeyA: m.Key, AddrA: m.Addr,
+		TokenB: m.Token, KeyB: c.Process.Key, AddrB: self,
 	}
 }

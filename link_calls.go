@@ -14,34 +14,34 @@ import (
 
 // outcome is how a call ended.
 type outcome struct {
-	code     wire.Code // 0: done
-	executed wire.Executed
-	gone     bool   // the membership found the provider to be away
-	body     []byte // results, or the text of the error
-	causes   []byte // of the error
+	Code     wire.Code // 0: done
+	Executed wire.Executed
+	Gone     bool   // the membership found the provider to be away
+	Body     []byte // results, or the text of the error
+	Causes   []byte // of the error
 }
 
 // pendingCall is a caller that waits.
 type pendingCall struct {
-	donec chan struct{} // gets one value when the outcome is set
+	Done chan struct{} // gets one value when the outcome is set
 	outcome
-	node  netip.AddrPort // that ran or took the call, if nothing went wrong
+	Node  netip.AddrPort // that ran or took the call, if nothing went wrong
 	kept  []byte         // memory that body may use again
 	whole []byte         // the transfer that body is part of
 }
 
 // end sets the outcome and wakes the caller. body and causes are copied.
 func (p *pendingCall) end(o outcome) {
-	p.kept = append(p.kept[:0], o.body...)
-	o.body, o.causes = p.kept, bytes.Clone(o.causes)
-	p.endOwned(o)
+	p.kept = append(p.kept[:0], o.Body...)
+	o.Body, o.Causes = p.kept, bytes.Clone(o.Causes)
+	p.EndOwned(o)
 }
 
-// endOwned is end for a body that now belongs to the call. The pendingCall was its ender's alone, who has taken it out of its slot or its request, and is the
+// EndOwned is end for a body that now belongs to the call. The pendingCall was its ender's alone, who has taken it out of its slot or its request, and is the
 // caller's alone from here on.
-func (p *pendingCall) endOwned(o outcome) {
+func (p *pendingCall) EndOwned(o outcome) {
 	p.outcome = o
-	p.donec <- struct{}{} // never blocks: room for one, and a call ends once
+	p.Done <- struct{}{} // never blocks: room for one, and a call ends once
 }
 
 // doubtAfter is how often a request is sent again, with nothing heard of the peer, before the peer is probed, [MEM-11].
@@ -50,17 +50,17 @@ const doubtAfter = 2
 // deafAfter is the same for a peer that is heard of: it may not hear us, [MEM-22].
 const deafAfter = 4
 
-// newPending returns a call to wait on. They are kept by the node: a channel must not wander between nodes of which one lives
+// NewCall returns a call to wait on. They are kept by the node: a channel must not wander between nodes of which one lives
 // in a test's bubble.
-func (c *carrier) newPending() *pendingCall {
+func (c *carrier) NewCall() *pendingCall {
 	if p, ok := c.pendings.Get().(*pendingCall); ok {
 		return p
 	}
-	return &pendingCall{donec: make(chan struct{}, 1)}
+	return &pendingCall{Done: make(chan struct{}, 1)}
 }
 
-// freePending gives a call up for reuse: nobody is left who could end it, and its outcome was received or abandoned.
-func (c *carrier) freePending(p *pendingCall) {
+// FreeCall gives a call up for reuse: nobody is left who could end it, and its outcome was received or abandoned.
+func (c *carrier) FreeCall(p *pendingCall) {
 	if p.whole != nil {
 		buffer.Recycle(p.whole)
 	}
@@ -78,10 +78,10 @@ var (
 	textLate    = []byte("no reply within the deadline")
 )
 
-// call sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p is the link's until its outcome is
+// Send sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p is the link's until its outcome is
 // there, or abandon has reported that it was still waited for.
 // An error means that nothing was sent.
-func (l *link) call(now, deadline time.Time, frame *buffer.Buffer, p *pendingCall) (slot uint16, seq uint32, err error) {
+func (l *link) Send(now, deadline time.Time, frame *buffer.Buffer, p *pendingCall) (slot uint16, seq uint32, err error) {
 	l.mu.Lock()
 	if l.down {
 		l.mu.Unlock()
@@ -114,7 +114,7 @@ func (l *link) sendRequest(now time.Time, slot uint16, c *callSlot) {
 
 // moveRequest sends the request of a slot as a transfer, which sees to its own resends.
 func (l *link) moveRequest(slot uint16, c *callSlot) {
-	c.state, c.pace = callMoving, l.silence
+	c.state, c.pace = callMoving, l.Silence
 	c.transfer = l.transfer(wire.Unframe(c.request.B), callTag(slot, c.seq))
 }
 
@@ -124,14 +124,14 @@ func (l *link) fits(frame []byte) bool { return len(frame) <= l.path.size-wire.H
 // silentAt is when the peer will have been silent for too long for a call, [CALL-11].
 func (l *link) silentAt(c *callSlot) time.Time {
 	at := c.sentAt
-	if heard := l.lastHeard(); heard.After(at) {
+	if heard := l.LastHeard(); heard.After(at) {
 		at = heard
 	}
-	return at.Add(l.silence)
+	return at.Add(l.Silence)
 }
 
-// abandon gives a call up, and reports whether it was still waited for. If it was not, its outcome is there.
-func (l *link) abandon(slot uint16, seq uint32) bool {
+// Abandon gives a call up, and reports whether it was still waited for. If it was not, its outcome is there.
+func (l *link) Abandon(slot uint16, seq uint32) bool {
 	l.mu.Lock()
 	if l.down {
 		l.mu.Unlock()
@@ -178,13 +178,13 @@ func (l *link) takeReply(now time.Time, m wire.Reply, body []byte) {
 		l.rtt.sample(now, now.Sub(c.sentAt))
 	}
 	p := l.endCall(m.Slot, c)
-	o := outcome{code: m.Code, executed: m.Executed, body: m.Body, causes: m.Causes}
+	o := outcome{Code: m.Code, Executed: m.Executed, Body: m.Body, Causes: m.Causes}
 	if body == nil {
 		p.end(o)
 		return
 	}
 	p.whole = body
-	p.endOwned(o)
+	p.EndOwned(o)
 }
 
 // takeProgress notes that the provider has the request.
@@ -209,16 +209,16 @@ func (l *link) resend(now time.Time) (unanswered bool) {
 		switch {
 		case !now.Before(c.deadline):
 			say(l, wire.Cancel{Slot: slot, Seq: c.seq})
-			l.endCall(slot, c).end(outcome{code: wire.DeadlineExceeded, body: textLate})
+			l.endCall(slot, c).end(outcome{Code: wire.DeadlineExceeded, Body: textLate})
 			continue
 		case !now.Before(l.silentAt(c)):
-			l.endCall(slot, c).end(outcome{code: wire.Unreachable, body: textSilent})
+			l.endCall(slot, c).end(outcome{Code: wire.Unreachable, Body: textSilent})
 			continue
 		case c.state == callSent && l.isEarly(now, c):
 			c.pace = l.rtt.measured() - now.Sub(c.sentAt)
 		case c.state == callSent:
 			l.resendRequest(now, slot, c)
-			unanswered = unanswered || c.resends >= deafAfter || c.resends >= doubtAfter && l.lastHeard().Before(c.sentAt)
+			unanswered = unanswered || c.resends >= deafAfter || c.resends >= doubtAfter && l.LastHeard().Before(c.sentAt)
 		case c.state == callTaken:
 			say(l, wire.Poll{Slot: slot, Seq: c.seq})
 			c.pace = l.pollPace(now, c)
@@ -253,7 +253,7 @@ func (l *link) resendRequest(now time.Time, slot uint16, c *callSlot) {
 // measure sends a Probe along with what is sent again, unless one has gone just now.
 func (l *link) measure(now time.Time) {
 	if l.watch.isDue(now, l.rtt.timeout()) {
-		say(l, l.watch.start(now, l.nonce()))
+		say(l, l.watch.start(now, l.Nonce()))
 	}
 }
 

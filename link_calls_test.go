@@ -95,10 +95,10 @@ func TestAnySignOfThePeerKeepsCallsAlive(t *testing.T) {
 func TestClosedLinkFailsItsCalls(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		small, large := a.call(time.Minute, "f"), a.call(time.Minute, "f", garble(1<<20))
-		a.link.close(outcome{code: wire.Unreachable})
+		a.link.Close(outcome{Code: wire.Unreachable})
 		small.require(t, wire.Unreachable, wire.ExecutedMaybe)
 		large.require(t, wire.Unreachable, wire.ExecutedMaybe)
-		_, _, err := a.link.call(time.Now(), time.Now().Add(time.Second), frameOf("f", nil), a.wires.newPending())
+		_, _, err := a.link.Send(time.Now(), time.Now().Add(time.Second), frameOf("f", nil), a.wires.NewCall())
 		require.ErrorIs(t, err, errLinkDown)
 		a.hear(b.utter(wire.Reply{Slot: 0, Seq: 1, Executed: 2}.Append(nil))) // too late, and harmless
 		a.step(time.Hour)

@@ -73,7 +73,7 @@ func TestManyCallersShareDatagrams(t *testing.T) {
 		a.hear(replies...)
 		for i, c := range calls {
 			c.require(t, 0, wire.ExecutedYes)
-			sum, err := codec.DecodeAs[int](c.body)
+			sum, err := codec.DecodeAs[int](c.Body)
 			require.NoError(t, err)
 			require.Equal(t, 2*i, sum)
 		}
@@ -110,11 +110,11 @@ func TestOutboxOfALinkIsBounded(t *testing.T) {
 // A hello must not go under the version of a table that came after it: the peer would take the old table for the new one.
 func TestDatagramKeepsTheTableVersionItWasBegunUnder(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		a.wires.table.Store(3)
-		a.link.queue(wire.Leave{})
-		a.wires.table.Store(4)
-		a.link.queue(wire.Leave{})
-		a.link.flushQueue()
+		a.wires.Table.Store(3)
+		a.link.Queue(wire.Leave{})
+		a.wires.Table.Store(4)
+		a.link.Queue(wire.Leave{})
+		a.link.FlushQueue()
 		a.call(time.Minute, "f")
 		var versions []uint32
 		for _, d := range a.tape.take() {
@@ -136,7 +136,7 @@ func TestLoopDoesNotSpin(t *testing.T) {
 		a.link.flushing = true // and then somebody waits for the system
 		a.link.mu.Unlock()
 		time.Sleep(time.Second)
-		next, _ := a.wires.timers.run(time.Now())
+		next, _ := a.wires.Timers.Run(time.Now())
 		require.GreaterOrEqual(t, time.Until(next), stepPause)
 	})
 }

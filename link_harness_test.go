@@ -44,11 +44,11 @@ func newEnd(t testing.TB, i int, size bounds) *end {
 	e := &end{t: t, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 7000), links: map[uint64]*link{}, functions: map[string]*function.Func{}, replies: map[string]wire.Reply{}}
 	e.tape = &tape{addr: e.addr}
 	e.wires = &carrier{
-		transport: e.tape, process: handshake.NewProcess(random, false, time.Now()),
-		maxPacket: cmp.Or(size.maxPacket, 1400), maxMessage: cmp.Or(size.maxMessage, 64<<20), peers: 4096, silence: 3 * time.Second,
-		nonce: rand.New(rand.NewPCG(uint64(i), 1)).Uint32, resized: func(time.Time, netip.AddrPort, int) {},
+		Transport: e.tape, Process: handshake.NewProcess(random, false, time.Now()),
+		MaxPacket: cmp.Or(size.maxPacket, 1400), MaxMessage: cmp.Or(size.maxMessage, 64<<20), Peers: 4096, Silence: 3 * time.Second,
+		Nonce: rand.New(rand.NewPCG(uint64(i), 1)).Uint32, Resized: func(time.Time, netip.AddrPort, int) {},
 	}
-	e.wires.init(time.Now())
+	e.wires.Init(time.Now())
 	return e
 }
 
@@ -65,8 +65,8 @@ func onEnds(t *testing.T, size bounds, test func(t *testing.T, a, b *end)) {
 // meet makes a link to another end, which knows it.
 func (e *end) meet(other *end) {
 	terms := &handshake.Terms{
-		Rank: 1, TokenA: uint64(len(e.links)+1)<<32 | 0xa, KeyA: e.wires.process.Key, AddrA: e.addr,
-		TokenB: uint64(len(other.links)+1)<<32 | 0xb, KeyB: other.wires.process.Key, AddrB: other.addr,
+		Rank: 1, TokenA: uint64(len(e.links)+1)<<32 | 0xa, KeyA: e.wires.Process.Key, AddrA: e.addr,
+		TokenB: uint64(len(other.links)+1)<<32 | 0xb, KeyB: other.wires.Process.Key, AddrB: other.addr,
 	}
 	e.link, other.link = e.bear(terms, true), other.bear(terms, false)
 	e.link.confirm = nil
@@ -75,8 +75,8 @@ func (e *end) meet(other *end) {
 // bear makes a link.
 func (e *end) bear(terms *handshake.Terms, began bool) *link {
 	l := new(link)
-	require.NoError(e.t, l.init(time.Now(), e.wires, terms, began, new(traffic), 1))
-	e.links[l.token] = l
+	require.NoError(e.t, l.Init(time.Now(), e.wires, terms, began, new(traffic), 1))
+	e.links[l.Token] = l
 	return l
 }
 
@@ -91,12 +91,12 @@ func (e *end) offer(name string, fn any) {
 // call begins a call with that much time left.
 func (e *end) call(left time.Duration, service string, args ...any) *aCall {
 	e.t.Helper()
-	c := &aCall{pendingCall: e.wires.newPending()}
+	c := &aCall{pendingCall: e.wires.NewCall()}
 	frame := frameOf(service, args)
 	now := time.Now()
 	wire.SetRemaining(frame.B, remaining(now, now.Add(left)))
 	var err error
-	c.slot, c.seq, err = e.link.call(now, now.Add(left), frame, c.pendingCall)
+	c.slot, c.seq, err = e.link.Send(now, now.Add(left), frame, c.pendingCall)
 	require.NoError(e.t, err)
 	return c
 }
@@ -109,22 +109,22 @@ type aCall struct {
 }
 
 // over reports whether the call has ended.
-func (c *aCall) over() bool { return len(c.donec) == 1 }
+func (c *aCall) over() bool { return len(c.Done) == 1 }
 
 // require checks how the call ended.
 func (c *aCall) require(t *testing.T, code wire.Code, executed wire.Executed) {
 	t.Helper()
 	require.True(t, c.over(), "the call has not ended")
-	require.Equal(t, code, c.code, "%s", c.body)
+	require.Equal(t, code, c.Code, "%s", c.Body)
 	if code != 0 {
-		require.Equal(t, executed, c.executed)
+		require.Equal(t, executed, c.Executed)
 	}
 }
 
 // free gives a call that has ended up, as a caller does who has its result.
 func (e *end) free(c *aCall) {
-	<-c.donec
-	e.wires.freePending(c.pendingCall)
+	<-c.Done
+	e.wires.FreeCall(c.pendingCall)
 }
 
 // hear gives datagrams to the end, as one batch, and lets the functions run.
@@ -139,7 +139,7 @@ func (e *end) hear(datagrams ...[]byte) {
 // finish ends a batch.
 func (e *end) finish() {
 	for _, l := range e.held {
-		l.unhold()
+		l.Unhold()
 	}
 	e.held = nil
 }
@@ -149,15 +149,15 @@ func (e *end) datagram(b []byte) {
 	h, _, err := wire.ConsumeHeader(b)
 	require.NoError(e.t, err)
 	l, now := e.links[h.Token], time.Now()
-	if l == nil || !l.mayCome(now, h.Number) {
+	if l == nil || !l.MayTake(now, h.Number) {
 		return
 	}
-	l.accept(now, h.Number, len(b))
-	if l.lock(now, uint32(h.Number)) {
+	l.Take(now, h.Number, len(b))
+	if l.Lock(now, uint32(h.Number)) {
 		e.held = append(e.held, l)
 	}
 	after := e.steps(now, l, b[wire.HeaderSize:])
-	l.unlock()
+	l.Unlock()
 	for _, f := range after {
 		f()
 	}
@@ -185,24 +185,24 @@ func (e *end) stepOne(now time.Time, l *link, kind wire.Kind, body []byte) (afte
 	if e.spare == nil {
 		e.spare = new(linkRequest)
 	}
-	a := linkArrival{spare: e.spare}
-	err := l.step(now, kind, body, &a)
-	if a.isUnknown {
+	a := linkArrival{Spare: e.spare}
+	err := l.Step(now, kind, body, &a)
+	if a.IsUnknown {
 		e.unknown++
 	}
-	name := string(a.service)
-	if a.isNew {
+	name := string(a.Service)
+	if a.IsNew {
 		e.spare = nil
 	}
 	return func() {
-		if a.abandoned != nil {
-			a.abandoned.giveUp()
+		if a.Abandoned != nil {
+			a.Abandoned.GiveUp()
 		}
 		switch {
-		case a.isNew && a.spare.oneWay:
-			l.acceptOneWay(now, a.spare, wire.Reply{Slot: a.spare.slot, Seq: a.spare.seq, Body: []byte{0}}.Append(nil))
-		case a.isNew:
-			go e.serve(l, a.spare, name)
+		case a.IsNew && a.Spare.OneWay:
+			l.AnswerEarly(now, a.Spare, wire.Reply{Slot: a.Spare.Slot, Seq: a.Spare.Seq, Body: []byte{0}}.Append(nil))
+		case a.IsNew:
+			go e.serve(l, a.Spare, name)
 		}
 	}, err
 }
@@ -210,16 +210,16 @@ func (e *end) stepOne(now time.Time, l *link, kind wire.Kind, body []byte) (afte
 // serve runs a function and answers, as a worker does.
 func (e *end) serve(l *link, r *linkRequest, name string) {
 	ctx, cancel := context.WithCancel(context.Background())
-	if !r.deadline.IsZero() {
-		ctx, cancel = context.WithDeadline(context.Background(), r.deadline)
+	if !r.Deadline.IsZero() {
+		ctx, cancel = context.WithDeadline(context.Background(), r.Deadline)
 	}
 	defer cancel()
-	r.cancel.Store(&cancel)
+	r.Cancel.Store(&cancel)
 	frame := e.run(ctx, name, r)
-	if r.body == nil {
-		r.args.Release()
+	if r.Body == nil {
+		r.Args.Release()
 	}
-	l.answer(time.Now(), r, wire.SetLength(frame))
+	l.Answer(time.Now(), r, wire.SetLength(frame))
 }
 
 // run runs a function, or whatever stands for it, and returns the reply.
@@ -229,12 +229,12 @@ func (e *end) run(ctx context.Context, name string, r *linkRequest) []byte {
 	if !ok && f == nil {
 		m = wire.Reply{Code: wire.NotFound, Executed: wire.ExecutedNo, Body: []byte("it is not offered")}
 	}
-	m.Slot, m.Seq = r.slot, r.seq
+	m.Slot, m.Seq = r.Slot, r.Seq
 	if f == nil {
 		return m.Append(nil)
 	}
 	m.Executed = wire.ExecutedYes
-	frame, err := f.Invoke(ctx, r.args.B, m.Append(nil))
+	frame, err := f.Invoke(ctx, r.Args.B, m.Append(nil))
 	var failed *codec.Error
 	if errors.As(err, &failed) {
 		m.Code, m.Executed, m.Body = failed.Code, failed.Executed, []byte(failed.Text)
@@ -246,7 +246,7 @@ func (e *end) run(ctx context.Context, name string, r *linkRequest) []byte {
 // step lets time pass, and the loop step the link.
 func (e *end) step(d time.Duration) {
 	time.Sleep(d)
-	e.wires.timers.run(time.Now())
+	e.wires.Timers.Run(time.Now())
 	synctest.Wait()
 }
 

@@ -11,17 +11,17 @@ func (l *link) head(b *batch, stamped int) {
 	sent := int64(0)
 	for i := range b.out {
 		l.number++
-		table := l.carrier.table.Load()
+		table := l.carrier.Table.Load()
 		if i < stamped {
 			table = stampOf(b.out[i].B)
 		}
 		b.out[i].B = l.header(b.out[i].B, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken, Number: l.number})
-		sent += int64(len(b.out[i].B) + l.overhead())
+		sent += int64(len(b.out[i].B) + l.Overhead())
 		if l.exchange != nil {
 			l.path.sent(len(b.out[i].B))
 		}
 	}
-	l.traffic.bytesOut.Add(uint64(sent))
+	l.traffic.BytesOut.Add(uint64(sent))
 	l.proof.sent(sent)
 }
 

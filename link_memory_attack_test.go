@@ -90,7 +90,7 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 				require.LessOrEqual(t, provider.wires.moving.Used(), limit)
 				require.Greater(t, provider.wires.moving.Used(), limit/2, "they hold much of it")
 				require.LessOrEqual(t, heapUsed()-before, limit+(16<<20))
-				require.NotZero(t, provider.wires.unsent.Load())
+				require.NotZero(t, provider.wires.Unsent.Load())
 				requireEcho(t, honest, provider, size)
 
 				t.Log("the memory comes back while they live")
@@ -155,7 +155,7 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 		requireEcho(t, honest, provider, 1500)
 		requireEcho(t, honest, provider, 1500)
 		for _, l := range slices.Collect(maps.Values(provider.links)) {
-			l.close(outcome{code: wire.Unreachable})
+			l.Close(outcome{Code: wire.Unreachable})
 		}
 		require.Zero(t, provider.wires.memory.Used(), "and the account is right")
 		runtime.KeepAlive(sides)
@@ -176,12 +176,12 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 				for slot := range uint16(60) {
 					l.mu.Lock()
 					l.talk(time.Now())
-					a := linkArrival{spare: new(linkRequest)}
+					a := linkArrival{Spare: new(linkRequest)}
 					l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil, &a)
 					l.served.tell(l.served.slot(slot))
 					l.mu.Unlock()
 					frame := wire.Reply{Slot: slot, Seq: 1, Body: garble((1 + i) * 7000)}.Append(nil)
-					l.answer(time.Now(), a.spare, frame)
+					l.Answer(time.Now(), a.Spare, frame)
 				}
 			})
 		}
@@ -196,7 +196,7 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 		require.Equal(t, sum, provider.wires.moving.Used())
 		require.LessOrEqual(t, sum, provider.wires.moving.Size)
 		for _, l := range links {
-			l.close(outcome{code: wire.Unreachable})
+			l.Close(outcome{Code: wire.Unreachable})
 		}
 		require.Zero(t, provider.wires.moving.Used())
 		require.Zero(t, provider.wires.stored.Used())

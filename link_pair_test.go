@@ -105,8 +105,8 @@ func onLinkPair(t *testing.T, cfg Config, test func(t *testing.T, a, b *linkSide
 // connect makes the sides know each other by a link that a has begun.
 func connect(a, b *linkSide) {
 	terms := &handshake.Terms{
-		Cluster: a.wires.cluster, Rank: 1, TokenA: a.tokens.open(1), KeyA: a.wires.process.Key, AddrA: a.script.addr,
-		TokenB: b.tokens.open(0), KeyB: b.wires.process.Key, AddrB: b.script.addr,
+		Cluster: a.wires.Cluster, Rank: 1, TokenA: a.tokens.open(1), KeyA: a.wires.Process.Key, AddrA: a.script.addr,
+		TokenB: b.tokens.open(0), KeyB: b.wires.Process.Key, AddrB: b.script.addr,
 	}
 	a.link, b.link = born(a, terms, true), born(b, terms, false)
 	a.hear(forge(b, a)) // now it is sure of the link
@@ -157,42 +157,42 @@ type scriptedCall struct {
 // call begins a call with that much time left.
 func (s *linkSide) call(t *testing.T, left time.Duration, service string, args ...any) *scriptedCall {
 	t.Helper()
-	c := &scriptedCall{pendingCall: s.wires.newPending()}
+	c := &scriptedCall{pendingCall: s.wires.NewCall()}
 	frame := requestFrame(service, args)
 	now := time.Now()
 	wire.SetRemaining(frame.B, remaining(now, now.Add(left)))
 	var err error
-	c.slot, c.seq, err = s.link.call(now, now.Add(left), frame, c.pendingCall)
+	c.slot, c.seq, err = s.link.Send(now, now.Add(left), frame, c.pendingCall)
 	require.NoError(t, err)
 	return c
 }
 
 // beginCall begins a call of f on a link.
 func beginCall(t *testing.T, l *link, left time.Duration) *pendingCall {
-	p, now := l.newPending(), time.Now()
+	p, now := l.NewCall(), time.Now()
 	frame := requestFrame("f", nil)
 	wire.SetRemaining(frame.B, remaining(now, now.Add(left)))
-	_, _, err := l.call(now, now.Add(left), frame, p)
+	_, _, err := l.Send(now, now.Add(left), frame, p)
 	require.NoError(t, err)
 	return p
 }
 
 // over reports whether the call has ended.
-func (c *scriptedCall) over() bool { return len(c.donec) == 1 }
+func (c *scriptedCall) over() bool { return len(c.Done) == 1 }
 
 // free gives a call that has ended up, as a caller does who has its result.
 func (s *linkSide) free(c *scriptedCall) {
-	<-c.donec
-	s.wires.freePending(c.pendingCall)
+	<-c.Done
+	s.wires.FreeCall(c.pendingCall)
 }
 
 // require checks how the call ended.
 func (c *scriptedCall) require(t *testing.T, code Code, executed Executed) {
 	t.Helper()
 	require.True(t, c.over(), "the call has not ended")
-	require.Equal(t, wire.Code(code), c.code, "%s", c.body)
+	require.Equal(t, wire.Code(code), c.Code, "%s", c.Body)
 	if code != 0 {
-		require.Equal(t, wire.Executed(executed), c.executed)
+		require.Equal(t, wire.Executed(executed), c.Executed)
 	}
 }
 
@@ -212,7 +212,7 @@ func (s *linkSide) hearFrom(from netip.AddrPort, datagrams ...[]byte) {
 // step lets time pass, and the loop step the link.
 func (s *linkSide) step(d time.Duration) {
 	time.Sleep(d)
-	s.wires.timers.run(time.Now())
+	s.wires.Timers.Run(time.Now())
 	synctest.Wait()
 }
 
@@ -279,8 +279,8 @@ func inWords(t *testing.T, kind wire.Kind, body []byte) string {
 // forge makes a datagram on the link from one side to the other, with the next number.
 func forge(from, to *linkSide, encoded ...[]byte) []byte {
 	before := from.script.take()
-	from.link.queue(encodedMessage(slices.Concat(encoded...)))
-	from.link.flushQueue()
+	from.link.Queue(encodedMessage(slices.Concat(encoded...)))
+	from.link.FlushQueue()
 	sent := from.script.take()
 	from.script.sent = before
 	return sent[0]

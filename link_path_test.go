@@ -108,7 +108,7 @@ func TestManySmallMessagesFillADatagramToo(t *testing.T) {
 		for range 3 {
 			a.call(time.Minute, "f", garble(500))
 		}
-		a.link.unhold()
+		a.link.Unhold()
 		a.step(stepPause)
 		deliver(a, b)
 		require.Equal(t, 1400, a.link.path.size)
@@ -125,7 +125,7 @@ func TestWhatIsRepeatedTravelsInSmallDatagrams(t *testing.T) {
 			a.call(time.Minute, "f", garble(300))
 		}
 		a.call(time.Minute, "f", garble(1300))
-		a.link.unhold()
+		a.link.Unhold()
 		require.Greater(t, largestOf(a.tape.take()), 7000)
 		a.step(minRTO)
 		sizes := sizesOf(a.tape.take())
@@ -136,7 +136,7 @@ func TestWhatIsRepeatedTravelsInSmallDatagrams(t *testing.T) {
 		for i := range 300 {
 			say(a.link, wire.Progress{Slot: uint16(i)})
 		}
-		a.link.unhold()
+		a.link.Unhold()
 		require.LessOrEqual(t, largestOf(a.tape.take()), 1200)
 	})
 }
@@ -200,7 +200,7 @@ func TestReplyLargerThanThePathHasBecome(t *testing.T) {
 		call := a.call(10*time.Second, "get")
 		took := runWithin(t, a, b, 8972, 1250, call)
 		call.require(t, 0, wire.ExecutedYes)
-		require.Equal(t, want, call.body[len(call.body)-len(want):])
+		require.Equal(t, want, call.Body[len(call.Body)-len(want):])
 		require.Equal(t, 1, runs)
 		require.Less(t, took, 200*time.Millisecond)
 		t.Log("answered after", took)
@@ -269,7 +269,7 @@ func TestTransfersAreCutAnewWhenThePathShrinks(t *testing.T) {
 		b.tape.take()
 		took := runWithin(t, a, b, 1250, 1250, call)
 		call.require(t, 0, wire.ExecutedYes)
-		require.Equal(t, want, call.body[len(call.body)-len(want):])
+		require.Equal(t, want, call.Body[len(call.Body)-len(want):])
 		require.Equal(t, 1, runs)
 		require.Less(t, took, 300*time.Millisecond)
 		a.free(call)
@@ -299,7 +299,7 @@ func TestOfflinePeerIsNotProbed(t *testing.T) {
 		a.call(10*time.Second, "f", garble(10<<10))
 		a.step(time.Millisecond)
 		require.False(t, a.link.path.nextTimeout().IsZero())
-		a.link.fail(outcome{code: wire.Unreachable})
+		a.link.Fail(outcome{Code: wire.Unreachable})
 		a.tape.take()
 		a.step(time.Hour)
 		require.Empty(t, a.tape.take())

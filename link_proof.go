@@ -17,7 +17,7 @@ func (l *link) mayGo() int { return int(max(l.proof.left(), 0) / l.largest()) }
 func (l *link) isWithheld() bool { return l.proof.left() < l.largest() }
 
 // largest is the size of the largest datagram.
-func (l *link) largest() int64 { return int64(l.maxPacket + seal.Overhead) }
+func (l *link) largest() int64 { return int64(l.MaxPacket + seal.Overhead) }
 
 // unwithheld is the outbox of what goes in any case; nil: nothing was to be proven yet, so nothing is withheld.
 func (l *link) unwithheld() *outbox {
@@ -55,7 +55,7 @@ func (l *link) prove(now time.Time) {
 	if l.exchange != nil {
 		rto = l.rtt.transferTimeout()
 	}
-	m := l.proof.ask(now, l.nonce, rto)
+	m := l.proof.ask(now, l.Nonce, rto)
 	var b [shortMessage]byte
 	out := &l.out
 	if len(out.ready) == 0 || len(out.ready) >= l.mayGo() {

@@ -35,8 +35,8 @@ func (n onNet) Send(out []udp.Datagram) (int, error) {
 func (e *end) live(net *simnet.Network, stop <-chan struct{}, all *sync.WaitGroup) {
 	conn, err := net.Listen(e.addr)
 	require.NoError(e.t, err)
-	e.wires.transport = onNet{e.tape, conn}
-	all.Go(func() { e.wires.timers.loopOf(stop) })
+	e.wires.Transport = onNet{e.tape, conn}
+	all.Go(func() { e.wires.Timers.loopOf(stop) })
 	all.Go(func() {
 		<-stop
 		conn.Close()
@@ -89,10 +89,10 @@ func transferTwice(t *testing.T, seed uint64, way simnet.Link, size int, proofs 
 		for range 2 {
 			start := time.Now()
 			call := a.call(time.Hour, "size", make([]byte, size))
-			<-call.donec
+			<-call.Done
 			took += time.Since(start)
-			require.Zero(t, call.code)
-			a.wires.freePending(call.pendingCall)
+			require.Zero(t, call.Code)
+			a.wires.FreeCall(call.pendingCall)
 			time.Sleep(5 * time.Second)
 		}
 		close(stop)

@@ -22,9 +22,9 @@ func (s *end) exhaust() {
 // tell sends membership messages.
 func (s *end) tell(msgs ...wire.Message) {
 	for _, m := range msgs {
-		s.link.queue(m)
+		s.link.Queue(m)
 	}
-	s.link.flushQueue()
+	s.link.FlushQueue()
 }
 
 // kindsOfAll are the kinds of the messages in datagrams.
@@ -83,7 +83,7 @@ func TestWhatIsWithheldIsBounded(t *testing.T) {
 			a.call(time.Minute, "size", garble(1100))
 		}
 		require.Len(t, a.link.out.ready, outboxMax)
-		a.link.fail(outcome{code: wire.Unreachable, gone: true})
+		a.link.Fail(outcome{Code: wire.Unreachable, Gone: true})
 		require.Empty(t, a.link.out.ready)
 		a.tape.take()
 		a.step(time.Hour)
@@ -102,12 +102,12 @@ func TestALinkThatWithholdsRests(t *testing.T) {
 		}
 		steps, next := 0, time.Time{}
 		for start := time.Now(); time.Since(start) < 10*time.Second; steps++ {
-			next, _ = a.wires.timers.run(time.Now())
+			next, _ = a.wires.Timers.Run(time.Now())
 			time.Sleep(time.Until(next))
 		}
 		require.LessOrEqual(t, steps, 50, "4 Probes a second, and a few")
-		a.link.close(outcome{code: wire.Closed})
-		next, _ = a.wires.timers.run(time.Now())
+		a.link.Close(outcome{Code: wire.Closed})
+		next, _ = a.wires.Timers.Run(time.Now())
 		require.Zero(t, next)
 	})
 }
@@ -148,7 +148,7 @@ func TestProofsAllocateNothing(t *testing.T) {
 		t.Skip("the race detector makes sync.Pool forget at random")
 	}
 	onLink(t, func(l *link, w *wireTap) {
-		l.transport = discard{w}
+		l.Transport = discard{w}
 		now := time.Now()
 		round := func() {
 			l.mu.Lock()

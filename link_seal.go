@@ -5,16 +5,16 @@ import (
 	"broach/internal/seal"
 )
 
-// overhead is by how much datagrams are longer on the wire than PROTOCOL.md counts them.
-func (c *carrier) overhead() int {
-	if c.ring.Load() == nil {
+// Overhead is by how much datagrams are longer on the wire than PROTOCOL.md counts them.
+func (c *carrier) Overhead() int {
+	if c.Ring.Load() == nil {
 		return 0
 	}
 	return seal.Overhead
 }
 
-// isSealed reports whether what goes on the link is sealed.
-func (l *link) isSealed() bool { return l.sealed != nil }
+// IsSealed reports whether what goes on the link is sealed.
+func (l *link) IsSealed() bool { return l.sealed != nil }
 
 // linkSeals are the keys of a link. Links of nodes without keys do without them: there are many.
 type linkSeals struct {
@@ -34,17 +34,17 @@ func (l *link) sealer(number uint64) *seal.Sealer {
 	if s == nil {
 		return nil
 	}
-	if ring := l.ring.Load(); s.sealer == nil || !s.sealer.Seals(ring, number) {
+	if ring := l.Ring.Load(); s.sealer == nil || !s.sealer.Seals(ring, number) {
 		s.sealer = ring.Sealer(&s.secret, number)
 	}
 	return s.sealer
 }
 
-// open decrypts what follows the first head bytes of a datagram, and reports whether it may be looked at, [SEC-3]. The reader calls it.
-func (l *link) open(datagram []byte, head int, keyID byte) ([]byte, bool) {
+// Open decrypts what follows the first head bytes of a datagram, and reports whether it may be looked at, [SEC-3]. The reader calls it.
+func (l *link) Open(datagram []byte, head int, keyID byte) ([]byte, bool) {
 	if l.sealed == nil {
 		return datagram[head:], true
 	}
-	opened, err := l.sealed.opener.Open(l.ring.Load(), &l.sealed.secret, datagram, head, keyID, l.window.highest)
+	opened, err := l.sealed.opener.Open(l.Ring.Load(), &l.sealed.secret, datagram, head, keyID, l.window.highest)
 	return opened, err == nil
 }

@@ -21,7 +21,7 @@ var (
 // takeRequest looks at a Request. If it is a new call the spare becomes that, and the one whose slot it takes is abandoned, if it still runs. body is the
 // transfer that it came as, or nil: it is held until the request is answered.
 func (l *link) takeRequest(now time.Time, m wire.Request, oneWay bool, body []byte, a *linkArrival) {
-	a.goesOn = true
+	a.GoesOn = true
 	v := l.served.slot(m.Slot)
 	if v.look(m.Seq) != requestNew {
 		l.answerAgain(now, v, m.Seq)
@@ -32,10 +32,10 @@ func (l *link) takeRequest(now time.Time, m wire.Request, oneWay bool, body []by
 	if body != nil {
 		since = l.receiving.Since
 	}
-	a.spare.take(since, m, oneWay, body)
-	a.isNew, a.service, a.meta, a.abandoned = true, m.Service, m.Meta, v.request
+	a.Spare.take(since, m, oneWay, body)
+	a.IsNew, a.Service, a.Meta, a.Abandoned = true, m.Service, m.Meta, v.request
 	l.stopReply(v)
-	l.served.begin(now, v, m.Seq, a.spare)
+	l.served.begin(now, v, m.Seq, a.Spare)
 	if body != nil {
 		l.served.tell(v) // by the last FragmentAck
 	}
@@ -97,36 +97,36 @@ func (l *link) takeCancel(m wire.Cancel) *linkRequest {
 	return v.request
 }
 
-// answer stores and sends the reply of a request: frame is the encoded Reply and now belongs to the link.
-func (l *link) answer(now time.Time, r *linkRequest, frame []byte) {
+// Answer stores and sends the reply of a request: frame is the encoded Reply and now belongs to the link.
+func (l *link) Answer(now time.Time, r *linkRequest, frame []byte) {
 	l.mu.Lock()
-	l.letGo(r.body)
+	l.letGo(r.Body)
 	l.makeRoom(now, r, frame)
 	if l.down {
 		l.mu.Unlock()
 		return
 	}
-	if v := l.served.slot(r.slot); v.request == r {
+	if v := l.served.slot(r.Slot); v.request == r {
 		l.reply(now, v, frame)
 	}
 	l.flush()
 }
 
-// acceptOneWay stores and sends the reply of a one-way request, whose slot is free for another from then on.
-func (l *link) acceptOneWay(now time.Time, r *linkRequest, frame []byte) {
+// AnswerEarly stores and sends the reply of a one-way request, whose slot is free for another from then on.
+func (l *link) AnswerEarly(now time.Time, r *linkRequest, frame []byte) {
 	l.mu.Lock()
 	if l.down {
 		l.mu.Unlock()
 		return
 	}
-	if v := l.served.slot(r.slot); v.request == r {
+	if v := l.served.slot(r.Slot); v.request == r {
 		l.reply(now, v, wire.SetLength(frame))
 	}
 	l.flush()
 }
 
-// giveBack is letGo for a request that was answered before.
-func (l *link) giveBack(body []byte) {
+// GiveBack is letGo for a request that was answered before.
+func (l *link) GiveBack(body []byte) {
 	l.mu.Lock()
 	l.letGo(body)
 	l.mu.Unlock()
@@ -154,7 +154,7 @@ func (l *link) richer(r *linkRequest, frame []byte) *link {
 	if l.down {
 		return nil
 	}
-	if v := l.served.slot(r.slot); v.request != r || l.isShort(v, frame) {
+	if v := l.served.slot(r.Slot); v.request != r || l.isShort(v, frame) {
 		return nil
 	}
 	if rich := l.served.movingBytes.Richer(sizeOf(frame)); rich != nil {
@@ -167,7 +167,7 @@ func (l *link) richer(r *linkRequest, frame []byte) *link {
 func (l *link) giveWay(now time.Time) {
 	l.mu.Lock()
 	if l.exchange != nil && l.served.moving.tail != nil {
-		l.unsent.Add(1)
+		l.Unsent.Add(1)
 		v := l.served.moving.tail
 		l.stopReply(v)
 		l.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
@@ -190,7 +190,7 @@ func (l *link) reply(now time.Time, v *servedSlot, frame []byte) {
 	case l.served.reserve(frame):
 		l.served.move(now, v, frame, l.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
 	default:
-		l.unsent.Add(1)
+		l.Unsent.Add(1)
 		l.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
 		buffer.Recycle(frame)
 	}
@@ -211,11 +211,11 @@ func (l *link) stopReply(v *servedSlot) {
 	}
 }
 
-// forget undoes takeRequest for a request that found no room, [CALL-7].
-func (l *link) forget(r *linkRequest) {
+// Forget undoes takeRequest for a request that found no room, [CALL-7].
+func (l *link) Forget(r *linkRequest) {
 	l.mu.Lock()
 	if l.exchange != nil {
-		if v := l.served.slot(r.slot); v.request == r {
+		if v := l.served.slot(r.Slot); v.request == r {
 			l.served.forget(v)
 		}
 	}
@@ -237,7 +237,7 @@ func (l *link) dropUnheard(now time.Time) {
 	for v := l.served.moving.head; v != nil && !now.Before(l.unheardAt()); v = l.served.moving.head {
 		l.stopReply(v)
 		l.served.drop(v)
-		l.unsent.Add(1)
+		l.Unsent.Add(1)
 	}
 }
 

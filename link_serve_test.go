@@ -69,15 +69,15 @@ func TestWhatEndsTheContextOfARunningCall(t *testing.T) {
 		want error
 	}{
 		{"cancel", func(a, b *end, call *aCall) {
-			require.True(t, a.link.abandon(call.slot, call.seq))
-			require.False(t, a.link.abandon(call.slot, call.seq), "it is given up once")
+			require.True(t, a.link.Abandon(call.slot, call.seq))
+			require.False(t, a.link.Abandon(call.slot, call.seq), "it is given up once")
 			sent := a.tape.take()
 			require.Equal(t, []string{"Cancel 0/1"}, wordsOf(t, sent...))
 			b.hear(sent...)
 		}, context.Canceled},
 		{"the deadline", func(a, b *end, call *aCall) { b.step(time.Minute) }, context.DeadlineExceeded},
 		{"a newer seq", func(a, b *end, call *aCall) { b.hear(a.utter(requestOf(0, 2))) }, context.Canceled},
-		{"the loss of the link", func(a, b *end, call *aCall) { b.link.close(outcome{code: wire.Unreachable}) }, context.Canceled},
+		{"the loss of the link", func(a, b *end, call *aCall) { b.link.Close(outcome{Code: wire.Unreachable}) }, context.Canceled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
@@ -136,7 +136,7 @@ func TestCloseEndsACallInTheHighestSlot(t *testing.T) {
 		endc := make(chan error, 1)
 		b.offer("f", func(ctx context.Context) { <-ctx.Done(); endc <- ctx.Err() })
 		b.hear(a.utter(requestOf(maxSlots-1, 1)))
-		b.link.close(outcome{code: wire.Unreachable})
+		b.link.Close(outcome{Code: wire.Unreachable})
 		require.Equal(t, context.Canceled, <-endc)
 	})
 }

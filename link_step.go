@@ -8,19 +8,19 @@ import (
 
 // A linkArrival is what a message on a link comes to for its reader.
 type linkArrival struct {
-	spare *linkRequest // what a new call is made of
+	Spare *linkRequest // what a new call is made of
 
-	isNew     bool         // the spare is a new call now
-	service   []byte       // of that; valid as long as the datagram is, or the transfer
-	meta      []byte       // likewise
-	abandoned *linkRequest // a call that nobody waits for any more
-	isUnknown bool         // the message is of no kind that we know
-	goesOn    bool         // calls go on: the next datagram is expected at once
+	IsNew     bool         // the spare is a new call now
+	Service   []byte       // of that; valid as long as the datagram is, or the transfer
+	Meta      []byte       // likewise
+	Abandoned *linkRequest // a call that nobody waits for any more
+	IsUnknown bool         // the message is of no kind that we know
+	GoesOn    bool         // calls go on: the next datagram is expected at once
 }
 
-// lock begins the steps through a datagram with a number, which the reader has accepted; unlock ends them. Until the reader calls unhold, at the end of
+// Lock begins the steps through a datagram with a number, which the reader has accepted; unlock ends them. Until the reader calls unhold, at the end of
 // its batch, nothing is sent; lock reports whether it is to.
-func (l *link) lock(now time.Time, number uint32) (toUnhold bool) {
+func (l *link) Lock(now time.Time, number uint32) (toUnhold bool) {
 	l.mu.Lock()
 	l.stepping = number
 	l.confirm = nil // the peer knows the link
@@ -30,10 +30,10 @@ func (l *link) lock(now time.Time, number uint32) (toUnhold bool) {
 	return toUnhold
 }
 
-func (l *link) unlock() { l.mu.Unlock() }
+func (l *link) Unlock() { l.mu.Unlock() }
 
-// step takes one message of section 2 or 3. The link is locked. An error says that it is malformed.
-func (l *link) step(now time.Time, kind wire.Kind, body []byte, a *linkArrival) error {
+// Step takes one message of section 2 or 3. The link is locked. An error says that it is malformed.
+func (l *link) Step(now time.Time, kind wire.Kind, body []byte, a *linkArrival) error {
 	return l.stepWith(now, kind, body, nil, a)
 }
 
@@ -43,7 +43,7 @@ func (l *link) stepWith(now time.Time, kind wire.Kind, body, whole []byte, a *li
 		return nil
 	}
 	if !kind.IsOfCalls() {
-		a.isUnknown = true // before talk: it must not cost us an exchange
+		a.IsUnknown = true // before talk: it must not cost us an exchange
 		return nil
 	}
 	switch kind { // these need no exchange
@@ -67,14 +67,14 @@ func (l *link) stepCall(now time.Time, kind wire.Kind, body, whole []byte, a *li
 	case wire.KindSend:
 		return given(wire.ConsumeSend, body, func(m wire.Send) { l.takeRequest(now, wire.Request(m), true, whole, a) })
 	case wire.KindReply:
-		a.goesOn = true
+		a.GoesOn = true
 		return given(wire.ConsumeReply, body, func(m wire.Reply) { l.takeReply(now, m, whole) })
 	case wire.KindProgress:
 		return given(wire.ConsumeProgress, body, func(m wire.Progress) { l.takeProgress(now, m) })
 	case wire.KindPoll:
-		return given(wire.ConsumePoll, body, func(m wire.Poll) { a.abandoned = l.takePoll(now, m) })
+		return given(wire.ConsumePoll, body, func(m wire.Poll) { a.Abandoned = l.takePoll(now, m) })
 	case wire.KindCancel:
-		return given(wire.ConsumeCancel, body, func(m wire.Cancel) { a.abandoned = l.takeCancel(m) })
+		return given(wire.ConsumeCancel, body, func(m wire.Cancel) { a.Abandoned = l.takeCancel(m) })
 	}
 	return nil
 }

@@ -51,11 +51,11 @@ func onLink(t *testing.T, test func(l *link, w *wireTap)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wireTap{}
 		c := &carrier{
-			transport: w, process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Now()),
-			maxPacket: 1400, maxMessage: 1 << 20, peers: 4096, silence: 3 * time.Second, memory: &buffer.Budget{Size: 8 << 20}, moving: new(buffer.Budget), stored: new(buffer.Budget),
-			nonce: rand.Uint32, resized: func(time.Time, netip.AddrPort, int) {},
+			Transport: w, Process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Now()),
+			MaxPacket: 1400, MaxMessage: 1 << 20, Peers: 4096, Silence: 3 * time.Second, memory: &buffer.Budget{Size: 8 << 20}, moving: new(buffer.Budget), stored: new(buffer.Budget),
+			Nonce: rand.Uint32, Resized: func(time.Time, netip.AddrPort, int) {},
 		}
-		c.timers.init(time.Now())
+		c.Timers.init(time.Now())
 		time.Sleep(time.Second)
 		test(someLink(c, wire.PublicKey{2}), w)
 	})
@@ -69,8 +69,8 @@ func someLink(c *carrier, key wire.PublicKey) *link {
 // linkFrom is one of a process at an address.
 func linkFrom(c *carrier, key wire.PublicKey, addr netip.AddrPort) *link {
 	l := new(link)
-	err := l.init(time.Now(), c, &handshake.Terms{
-		Rank: 1, Stamp: c.process.Stamp(time.Now()), TokenA: 0xa, KeyA: key, AddrA: addr, TokenB: rand.Uint64() | 1, KeyB: c.process.Key,
+	err := l.Init(time.Now(), c, &handshake.Terms{
+		Rank: 1, Stamp: c.Process.Stamp(time.Now()), TokenA: 0xa, KeyA: key, AddrA: addr, TokenB: rand.Uint64() | 1, KeyB: c.Process.Key,
 	}, false, new(traffic), 1)
 	if err != nil {
 		panic("the link could not be made")
@@ -80,9 +80,9 @@ func linkFrom(c *carrier, key wire.PublicKey, addr netip.AddrPort) *link {
 
 // makeCall sends a call without arguments.
 func makeCall(l *link, deadline time.Duration) *pendingCall {
-	now, p, frame := time.Now(), l.newPending(), buffer.New()
+	now, p, frame := time.Now(), l.NewCall(), buffer.New()
 	frame.B = wire.SetLength(append(wire.Request{Service: []byte("f"), Remaining: remaining(now, now.Add(deadline))}.Append(frame.B), 0x90))
-	if _, _, err := l.call(now, now.Add(deadline), frame, p); err != nil {
+	if _, _, err := l.Send(now, now.Add(deadline), frame, p); err != nil {
 		panic(err)
 	}
 	return p
@@ -106,9 +106,9 @@ func TestNumbersOfALinkBeginAtOne(t *testing.T) {
 // [SEC-4] A link that is closed numbers nothing any more: its number and key could have been used already.
 func TestAClosedLinkSendsNothing(t *testing.T) {
 	onLink(t, func(l *link, w *wireTap) {
-		l.close(outcome{code: wire.Unreachable})
-		l.queue(wire.Leave{})
-		l.flushQueue()
+		l.Close(outcome{Code: wire.Unreachable})
+		l.Queue(wire.Leave{})
+		l.FlushQueue()
 		require.Empty(t, w.sent)
 	})
 }
@@ -157,7 +157,7 @@ func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 		makeCall(l, time.Minute)
 		require.Equal(t, [][]wire.Kind{{wire.KindRequest}}, w.kinds(t))
 		progress := func() {
-			l.heard.Store(l.timers.stamp(time.Now()))
+			l.heard.Store(l.Timers.Stamp(time.Now()))
 			l.mu.Lock()
 			l.takeProgress(time.Now(), wire.Progress{Slot: 0, Seq: 1})
 			l.flush()
@@ -220,14 +220,14 @@ func (e *endless) Send(out []udp.Datagram) (int, error) {
 func TestFlusherHandsOver(t *testing.T) {
 	onLink(t, func(l *link, w *wireTap) {
 		e := &endless{l: l}
-		l.transport = e
+		l.Transport = e
 		makeCall(l, time.Minute)
 		require.Equal(t, flushTurns, e.sends)
 		require.EqualValues(t, 1, l.dueAt.Load())
 
-		l.transport = w
-		l.timers.wake.Store(1 << 62)
-		next, _ := l.timers.run(time.Now())
+		l.Transport = w
+		l.Timers.wake.Store(1 << 62)
+		next, _ := l.Timers.Run(time.Now())
 		require.Len(t, w.sent, 1)
 		require.True(t, next.After(time.Now()))
 	})
@@ -236,7 +236,7 @@ func TestFlusherHandsOver(t *testing.T) {
 // Config.MaxMessage may be a GiB also where an int has 32 bits, in which the budget of a link has no room.
 func TestLinkTakesTheLargestMessage(t *testing.T) {
 	onLink(t, func(l *link, w *wireTap) {
-		l.maxMessage, l.memory = 1<<30, &buffer.Budget{Size: reassemblyNode << 30}
+		l.MaxMessage, l.memory = 1<<30, &buffer.Budget{Size: reassemblyNode << 30}
 		l.talk(time.Now())
 		require.True(t, l.receiving.Held.Fits(reassemblyPeer*(1<<30+envelope)))
 		for _, beyond := range []uint32{0, 1} {

@@ -172,14 +172,14 @@ func (p *toldPair) judge() {
 	p.ended = make([]int, 4)
 	for id, c := range p.calls {
 		require.True(p.t, c.over(), "call %d has not ended", id)
-		said := c.executed
-		if c.code == 0 {
+		said := c.Executed
+		if c.Code == 0 {
 			require.Equal(p.t, 1, p.ran[id], "call %d is done", id)
 			said = 3
 		}
 		p.ended[said]++
 		if ran := p.ran[id]; ran > 1 || said == wire.ExecutedNo && ran != 0 || said == wire.ExecutedYes && ran != 1 {
-			p.t.Errorf("call %d ran %d times, and was told: %v, %v: %s", id, ran, c.code, c.executed, c.body)
+			p.t.Errorf("call %d ran %d times, and was told: %v, %v: %s", id, ran, c.Code, c.Executed, c.Body)
 		}
 	}
 }

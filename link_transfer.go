@@ -27,7 +27,7 @@ func (l *link) loadFragments(b *batch, mayGo int) {
 			return
 		}
 		bytes += len(f.Data)
-		b.out = append(b.out, udp.Datagram{Addr: l.id.Addr, B: f.Append(roomFor(newPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))})
+		b.out = append(b.out, udp.Datagram{Addr: l.ID.Addr, B: f.Append(roomFor(newPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))})
 	}
 }
 
@@ -80,12 +80,12 @@ func (l *link) takeStop(now time.Time, m wire.Stop) {
 // refusedRequest is how a call ends whose request the provider refuses. It has no more than a part of this transfer; it may have run the request all
 // the same, if that went before.
 func refusedRequest(code wire.Code, went bool) outcome {
-	o := outcome{code: wire.Unreachable, executed: wire.ExecutedNo, body: textDropped}
+	o := outcome{Code: wire.Unreachable, Executed: wire.ExecutedNo, Body: textDropped}
 	if code == wire.TooLarge {
-		o.code, o.body = wire.TooLarge, textRefused
+		o.Code, o.Body = wire.TooLarge, textRefused
 	}
 	if went {
-		o.executed = wire.ExecutedMaybe
+		o.Executed = wire.ExecutedMaybe
 	}
 	return o
 }

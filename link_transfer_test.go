@@ -21,7 +21,7 @@ func TestLargeRequestAndReply(t *testing.T) {
 		call := a.call(time.Minute, "echo", sent)
 		deliver(a, b)
 		call.require(t, 0, wire.ExecutedYes)
-		got, err := codec.DecodeAs[[]byte](call.body)
+		got, err := codec.DecodeAs[[]byte](call.Body)
 		require.NoError(t, err)
 		require.Equal(t, sent, got)
 		a.free(call)
@@ -54,7 +54,7 @@ func TestReplyNobodyWaitsForIsGivenBack(t *testing.T) {
 		b.offer("big", func() []byte { return garble(100 << 10) })
 		call := a.call(time.Minute, "big")
 		b.hear(a.tape.take()...)
-		require.True(t, a.link.abandon(call.slot, call.seq))
+		require.True(t, a.link.Abandon(call.slot, call.seq))
 		a.tape.take() // the Cancel is lost
 		deliver(a, b)
 		require.Zero(t, a.wires.memory.Used())
@@ -81,7 +81,7 @@ func TestMessageOfNoCallInATransferIsCounted(t *testing.T) {
 func TestTooLargeMessagesAreRefused(t *testing.T) {
 	t.Run("a request", func(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-			b.link.maxMessage = 50 << 10
+			b.link.MaxMessage = 50 << 10
 			call := a.call(time.Minute, "f", garble(100<<10))
 			deliver(a, b)
 			call.require(t, wire.TooLarge, wire.ExecutedNo)
@@ -90,7 +90,7 @@ func TestTooLargeMessagesAreRefused(t *testing.T) {
 	t.Run("a reply, which has been executed", func(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 			b.offer("big", func() []byte { return garble(100 << 10) })
-			a.link.maxMessage = 50 << 10
+			a.link.MaxMessage = 50 << 10
 			call := a.call(time.Minute, "big")
 			deliver(a, b)
 			call.require(t, wire.TooLarge, wire.ExecutedYes)
@@ -113,7 +113,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			call := a.call(time.Minute, "f", garble(1<<20))
 			b.hear(a.tape.take()...)
 			require.NotZero(t, b.link.receiving.Held.Used())
-			a.link.abandon(call.slot, call.seq)
+			a.link.Abandon(call.slot, call.seq)
 			require.Zero(t, a.link.sending.Unfinished())
 			deliver(a, b)
 			require.Zero(t, b.link.receiving.Held.Used())
@@ -127,7 +127,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			b.hear(a.tape.take()...)
 			a.hear(b.tape.take()...)
 			require.NotZero(t, a.link.receiving.Held.Used())
-			a.link.abandon(call.slot, call.seq)
+			a.link.Abandon(call.slot, call.seq)
 			deliver(a, b)
 			require.Zero(t, b.link.sending.Unfinished())
 			require.Zero(t, b.wires.moving.Used())
@@ -183,9 +183,9 @@ func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
 			}
 		}
 		require.Equal(t, 100-8, refused, "of 64 KiB with what is around them, half of the memory")
-		require.EqualValues(t, refused, b.wires.unsent.Load())
+		require.EqualValues(t, refused, b.wires.Unsent.Load())
 		require.LessOrEqual(t, b.wires.moving.Used(), b.wires.moving.Size/2)
-		b.link.close(outcome{code: wire.Unreachable})
+		b.link.Close(outcome{Code: wire.Unreachable})
 		require.Zero(t, b.wires.moving.Used())
 		require.Zero(t, b.wires.stored.Used())
 	})
@@ -220,7 +220,7 @@ func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 				}
 				require.Contains(t, wordsOf(t, b.tape.take()...), "Stop 1 by receiver false code 0")
 				require.Zero(t, b.wires.moving.Used())
-				require.EqualValues(t, 1, b.wires.unsent.Load())
+				require.EqualValues(t, 1, b.wires.Unsent.Load())
 				for _, m := range [][]byte{requestOf(0, 1), wire.Poll{Slot: 0, Seq: 1}.Append(nil)} {
 					b.hear(a.utter(m))
 					require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable, wire.ExecutedYes)}, wordsOf(t, b.tape.take()...))
@@ -242,9 +242,9 @@ func TestRepliesAreGivenUpOneByOne(t *testing.T) {
 		}
 		b.step(7*time.Second - 1)
 		for left := 3; left > 0; left-- {
-			require.EqualValues(t, 3-left, b.wires.unsent.Load())
+			require.EqualValues(t, 3-left, b.wires.Unsent.Load())
 			b.step(1)
-			require.EqualValues(t, 4-left, b.wires.unsent.Load())
+			require.EqualValues(t, 4-left, b.wires.Unsent.Load())
 			b.step(time.Second - 1)
 		}
 		require.Zero(t, b.wires.moving.Used())
@@ -260,8 +260,8 @@ func TestClosedLinkGivesItsMemoryBack(t *testing.T) {
 		b.hear(a.tape.take()...) // and a part of one
 		held := b.link.receiving.Held.Used()
 		require.Greater(t, held, int64(200<<10))
-		require.Equal(t, held-b.wires.memory.Size/int64(reassemblyParts*b.wires.peers), b.wires.memory.Used())
-		b.link.close(outcome{code: wire.Unreachable})
+		require.Equal(t, held-b.wires.memory.Size/int64(reassemblyParts*b.wires.Peers), b.wires.memory.Used())
+		b.link.Close(outcome{Code: wire.Unreachable})
 		synctest.Wait()
 		require.Zero(t, b.wires.memory.Used())
 	})

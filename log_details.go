@@ -48,7 +48,7 @@ func (n *Node) noteArrival(now time.Time, a arrival) {
 	switch {
 	case !n.isDebugging():
 	case a.made != nil:
-		n.detail(now, "broach: a process has made a link", "addr", a.made.id.Addr)
+		n.detail(now, "broach: a process has made a link", "addr", a.made.ID.Addr)
 	case a.offer != nil:
 		n.detail(now, "broach: an address answers, and offers a link", "addr", a.offer.Addr, "from", a.offer.From)
 	}

@@ -26,7 +26,7 @@ func (n *Node) arrive(now time.Time, a arrival) {
 		n.members.Offered(now, *a.offer)
 	default:
 		l.known = true
-		n.members.Made(now, l.id, l.token, l.order())
+		n.members.Made(now, l.ID, l.Token, l.Order())
 	}
 }
 
@@ -47,8 +47,8 @@ func (n *Node) succeedLink(now time.Time, s member.Succession) {
 	if from == nil || to == nil {
 		return
 	}
-	to.succeedBy(nil)
-	from.succeedBy(&to.link)
+	to.SucceedBy(nil)
+	from.SucceedBy(&to.link)
 	n.replaced = append(n.replaced, from)
 	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
 }
@@ -61,8 +61,8 @@ func (n *Node) closeLink(now time.Time, token uint64) {
 		return
 	}
 	n.tokens.close(now, l)
-	l.sendAll()
-	l.close(outcome{code: wire.Unreachable, gone: true, body: []byte(textRestart)})
+	l.SendAll()
+	l.Close(outcome{Code: wire.Unreachable, Gone: true, Body: []byte(textRestart)})
 	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
 }
 
@@ -75,9 +75,9 @@ func (n *Node) tendLinks(now time.Time) {
 	kept := n.replaced[:0]
 	for _, l := range n.replaced {
 		switch {
-		case n.tokens.link(l.token) != l || l.best() == &l.link: // it is gone, or the best link again
-		case l.isQuiet(now):
-			n.members.Ended(l.token)
+		case n.tokens.link(l.Token) != l || l.Best() == &l.link: // it is gone, or the best link again
+		case l.IsQuiet(now):
+			n.members.Ended(l.Token)
 		default:
 			kept = append(kept, l)
 		}
@@ -93,12 +93,12 @@ func (n *Node) tendLinks(now time.Time) {
 // isBusy reports whether calls are in flight on a link that works.
 func (n *Node) isBusy(now time.Time, token uint64) bool {
 	l := n.tokens.link(token)
-	return l != nil && l.isBusy(now)
+	return l != nil && l.IsBusy(now)
 }
 
 // sendOpens sends Opens.
 func (n *Node) sendOpens(opens []member.Open) {
-	ring := n.wires.ring.Load()
+	ring := n.wires.Ring.Load()
 	for _, o := range opens {
 		keyID := byte(0)
 		if ring != nil {

@@ -123,21 +123,21 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	now := time.Now()
 	n := &Node{cfg: cfg, transport: t, pool: pool.New(pool.Limits(cfg.pool())), log: log, addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
 	n.wires = carrier{
-		transport: t, cluster: wire.ClusterID(cfg.cluster()),
-		maxMessage: cfg.maxMessage(), peers: member.PeersMax, silence: cfg.ackTimeout(),
-		nonce: n.tokens.draw, resized: n.noteSize,
-		shared: n.shared.of,
+		Transport: t, Cluster: wire.ClusterID(cfg.cluster()),
+		MaxMessage: cfg.maxMessage(), Peers: member.PeersMax, Silence: cfg.ackTimeout(),
+		Nonce: n.tokens.draw, Resized: n.noteSize,
+		Shared: n.shared.of,
 	}
-	n.wires.ring.Store(cfg.ring())
+	n.wires.Ring.Store(cfg.ring())
 	n.drawSecrets(now)
 	n.own.Store(&n.addr)
 	n.seedAddrs.Store(new([]netip.AddrPort))
 	n.unjoined.Store(new(string))
 	n.cfg.Keys = nil // the ring has them: whatever prints the node finds none
-	n.wires.maxPacket = max(cfg.maxPacket()-n.wires.overhead(), basePacket)
-	n.wires.init(now)
+	n.wires.MaxPacket = max(cfg.maxPacket()-n.wires.Overhead(), basePacket)
+	n.wires.Init(now)
 	n.dice.Store(n.rng.Uint64())
-	n.provider.addr, n.provider.log, n.provider.maxMessage = n.Addr, n.log, n.wires.maxMessage
+	n.provider.addr, n.provider.log, n.provider.maxMessage = n.Addr, n.log, n.wires.MaxMessage
 	n.provider.ctx, n.stop = context.WithCancel(context.Background())
 	n.inbox, n.arrivals, n.commands = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax), make(chan func(time.Time), 1)
 	n.self, n.roll = new(record), n.random
@@ -146,11 +146,11 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.timetable.init()
 	n.offered = newOffering()
 	n.members = member.New(member.Config{
-		Self: n.addr, Boot: n.wires.process.Boot, Name: cfg.Name, Version: cfg.Version, Tags: wireTags(cfg.Tags),
-		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax), Open: n.tokens.open, Terms: n.wires.terms, IsBusy: n.isBusy,
+		Self: n.addr, Boot: n.wires.Process.Boot, Name: cfg.Name, Version: cfg.Version, Tags: wireTags(cfg.Tags),
+		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax), Open: n.tokens.open, Terms: n.wires.Terms, IsBusy: n.isBusy,
 	}, now, n.rng)
 	n.events.rows = make(map[string][]*backlog)
-	n.circuits.wake = func() { n.wires.timers.wakeBy(1) }
+	n.circuits.wake = func() { n.wires.Timers.WakeBy(1) }
 	n.tables = n.tableFunction()
 	n.setTable(now, 1, n.offered.table())
 	n.seeds.init(t.LocalAddr().Addr())
@@ -180,8 +180,8 @@ func (n *Node) drawSecrets(now time.Time) {
 		}
 	}
 	read(random)
-	n.wires.process = handshake.NewProcess(random, n.wires.ring.Load() != nil, now)
-	n.shared.process = n.wires.process
+	n.wires.Process = handshake.NewProcess(random, n.wires.Ring.Load() != nil, now)
+	n.shared.process = n.wires.Process
 	b := make([]byte, 8) // the table draws under its lock
 	n.tokens.init(func() uint64 {
 		read(b)
@@ -214,7 +214,7 @@ func (n *Node) greet() {
 // of, which may lead to it through a tunnel.
 func (n *Node) isOpen() bool {
 	isLocal := n.transport.LocalAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
-	return n.wires.ring.Load() == nil && !isLocal
+	return n.wires.Ring.Load() == nil && !isLocal
 }
 
 // random draws a number below k.

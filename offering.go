@@ -177,8 +177,8 @@ func (n *Node) pullFrom(token uint64) (version uint32, table []byte, err error) 
 	if failed != nil {
 		return 0, nil, failed
 	}
-	defer n.wires.freePending(p)
-	b, err := codec.DecodeAs[[]byte](p.body)
+	defer n.wires.FreeCall(p)
+	b, err := codec.DecodeAs[[]byte](p.Body)
 	if err == nil && len(b) < 4 {
 		err = fmt.Errorf("a table of %d bytes", len(b))
 	}

@@ -58,7 +58,7 @@ type blind struct {
 // goesBlind kills a node and speaks on in its place.
 func (c *cluster) goesBlind(n, victim *Node) *blind {
 	b := &blind{cluster: c, victim: victim, at: n.Addr(), seq: 1 << 20, next: map[uint32]uint32{}}
-	token := victim.linkWith(n).token
+	token := victim.linkWith(n).Token
 	highest := c.sentTo(token)
 	c.until(5*time.Second, "it says something", func() bool { return highest() > 0 })
 	c.kill(n)

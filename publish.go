@@ -113,11 +113,11 @@ func (c *Caller) hand(ctx context.Context, out outCall) handing {
 	if failed != nil {
 		return handing{failed: c.missed(failed)}
 	}
-	node := p.node
+	node := p.Node
 	if node == c.node.addr {
 		node = c.node.Addr()
 	}
-	c.node.wires.freePending(p)
+	c.node.wires.FreeCall(p)
 	return handing{node: node}
 }
 

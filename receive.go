@@ -51,7 +51,7 @@ func (r *reader) datagram(now time.Time, d udp.Datagram) {
 		r.otherVersion(now, d)
 	case err != nil:
 		r.stats.malformed.Add(1)
-	case (h.KeyID != 0) != (r.wires.ring.Load() != nil):
+	case (h.KeyID != 0) != (r.wires.Ring.Load() != nil):
 		r.unopened(now, d)
 	case h.Form == wire.FormOpen:
 		if r.mayLook(&r.strangers.opens, opensBatch) {
@@ -78,7 +78,7 @@ func (r *reader) mayLook(looked *int, most int) bool {
 func (r *reader) linked(now time.Time, d udp.Datagram, h wire.Header) {
 	e := r.tokens.get(h.Token)
 	switch {
-	case e != nil && e.link != nil && (h.Form == wire.FormLink || !e.link.began):
+	case e != nil && e.link != nil && (h.Form == wire.FormLink || !e.link.Began):
 		r.toLink(now, e.link, d, h)
 	case e != nil || h.Form != wire.FormConfirm:
 		r.stats.stranger.Add(1)
@@ -99,17 +99,17 @@ func (r *reader) toLink(now time.Time, l *conn, d udp.Datagram, h wire.Header) {
 		r.stats.malformed.Add(1)
 		return
 	}
-	if !l.mayCome(now, h.Number) {
+	if !l.MayTake(now, h.Number) {
 		r.stats.replayed.Add(1)
 		return
 	}
-	rest, ok := l.open(d.B, head, h.KeyID)
+	rest, ok := l.Open(d.B, head, h.KeyID)
 	if !ok {
 		r.unopened(now, d)
 		return
 	}
-	l.accept(now, h.Number, len(d.B))
-	src := member.Source{Addr: d.Addr, Link: l.token, Tver: h.TableVersion, Size: len(d.B) - len(rest)}
+	l.Take(now, h.Number, len(d.B))
+	src := member.Source{Addr: d.Addr, Link: l.Token, Tver: h.TableVersion, Size: len(d.B) - len(rest)}
 	r.onLink(now, l, uint32(h.Number), src, rest)
 	r.note(now, l, src)
 	r.offer()
@@ -118,15 +118,15 @@ func (r *reader) toLink(now time.Time, l *conn, d udp.Datagram, h wire.Header) {
 // note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes behind the messages: a Leave that
 // refuses the link must not find it taken.
 func (r *reader) note(now time.Time, l *conn, src member.Source) {
-	if src.Tver > l.tableSeen || r.wires.timers.stamp(now)-l.noted >= int64(noteEvery) {
-		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.wires.timers.stamp(now)
+	if src.Tver > l.tableSeen || r.wires.Timers.Stamp(now)-l.noted >= int64(noteEvery) {
+		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.wires.Timers.Stamp(now)
 		r.tell(l, inbound{Source: src})
 	}
 }
 
 // onLink steps the link with each message of a datagram with that number.
 func (r *reader) onLink(now time.Time, l *conn, number uint32, src member.Source, rest []byte) {
-	if l.lock(now, number) {
+	if l.Lock(now, number) {
 		r.held = append(r.held, &l.link)
 	}
 	for len(rest) > 0 {
@@ -144,7 +144,7 @@ func (r *reader) onLink(now time.Time, l *conn, number uint32, src member.Source
 		}
 		rest = after
 	}
-	l.unlock()
+	l.Unlock()
 }
 
 // step gives one message of section 2 or 3 to its link, and takes what comes of it.
@@ -153,14 +153,14 @@ func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error
 		r.spare = new(request)
 	}
 	a := &r.arrival
-	*a = linkArrival{spare: &r.spare.linkRequest}
-	err := l.step(now, kind, body, a)
-	if a.isUnknown {
+	*a = linkArrival{Spare: &r.spare.linkRequest}
+	err := l.Step(now, kind, body, a)
+	if a.IsUnknown {
 		r.stats.unknownKind.Add(1)
 	}
-	r.soon = r.soon || a.goesOn
-	r.abandon(a.abandoned)
-	if a.isNew {
+	r.soon = r.soon || a.GoesOn
+	r.abandon(a.Abandoned)
+	if a.IsNew {
 		r.request(l, a)
 	}
 	return err
@@ -171,11 +171,11 @@ func (r *reader) request(l *conn, a *linkArrival) {
 	req := r.spare
 	r.spare = nil
 	req.provider, req.link = &r.provider, &l.link
-	if req.function = r.functionFor(a.service); req.function != nil && req.function.needsRequest() {
-		req.meta = decodeMeta(a.meta)
+	if req.function = r.functionFor(a.Service); req.function != nil && req.function.needsRequest() {
+		req.meta = decodeMeta(a.Meta)
 	}
 	if req.function == nil {
-		r.noteUnknown(l.id.Addr, a.service)
+		r.noteUnknown(l.ID.Addr, a.Service)
 	}
 	r.requests = append(r.requests, req)
 }
@@ -191,7 +191,7 @@ func (r *reader) abandon(req *linkRequest) {
 // calls to make room, on any link.
 func (r *reader) offer() {
 	for i, req := range r.abandoned {
-		req.giveUp()
+		req.GiveUp()
 		r.abandoned[i] = nil
 	}
 	for i, req := range r.requests {
@@ -215,13 +215,13 @@ func (r *reader) offerOne(req *request) {
 		return
 	}
 	switch {
-	case len(req.args.B) > r.wires.maxMessage:
-		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.wires.maxMessage))) // [CALL-17]
+	case len(req.Args.B) > r.wires.MaxMessage:
+		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.wires.MaxMessage))) // [CALL-17]
 	case req.function.paused.Load():
 		req.fail(Unavailable, No, textPaused) // [TAB-7]
-	case req.oneWay && req.function.take != nil:
+	case req.OneWay && req.function.take != nil:
 		req.function.take(req)
-	case req.oneWay:
+	case req.OneWay:
 		r.offerOneWay(req)
 	case !r.keep(req):
 		r.toPool(req)

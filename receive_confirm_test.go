@@ -117,7 +117,7 @@ func (s *linkSide) beginTo(t *testing.T, a *asker) *askerLink {
 	l, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, open)), 0)
 	o, err := wire.ConsumeOffer(offer)
 	require.NoError(t, err)
-	s.beginLink(time.Now(), s.wires.terms(&o, s.script.addr, a.addr))
+	s.beginLink(time.Now(), s.wires.Terms(&o, s.script.addr, a.addr))
 	require.NotNil(t, s.tokens.link(l.token))
 	return l
 }
@@ -134,9 +134,9 @@ func TestConfirmsAndOffersHaveTheirOwnTokens(t *testing.T) {
 			s.hear(b)
 		}
 		require.EqualValues(t, 3, s.Stats().Strangers)
-		require.Zero(t, s.tokens.link(began.token).record.traffic.arrived.Load())
+		require.Zero(t, s.tokens.link(began.token).record.traffic.Arrived.Load())
 		s.hear(began.say())
-		require.EqualValues(t, 1, s.tokens.link(began.token).record.traffic.arrived.Load())
+		require.EqualValues(t, 1, s.tokens.link(began.token).record.traffic.Arrived.Load())
 	})
 }
 
@@ -154,7 +154,7 @@ func TestEachDatagramOfALinkIsTakenOnce(t *testing.T) {
 		}
 		require.Equal(t, 1, s.made())
 		link := s.tokens.link(l.token)
-		require.EqualValues(t, 3, link.record.traffic.arrived.Load())
+		require.EqualValues(t, 3, link.record.traffic.Arrived.Load())
 		require.EqualValues(t, 3, s.Stats().Replayed)
 		pings := 0
 		for len(s.inbox) > 0 {
@@ -212,7 +212,7 @@ func TestPublicKeysOfLowOrderMakeNoLink(t *testing.T) {
 		require.Zero(t, s.made())
 		require.EqualValues(t, 1, s.Stats().Unopened)
 
-		terms := s.wires.terms(&wire.Offer{Rank: 1, Echo: s.tokens.open(1), Token: 7, Key: wire.PublicKey{1}}, s.script.addr, a.addr)
+		terms := s.wires.Terms(&wire.Offer{Rank: 1, Echo: s.tokens.open(1), Token: 7, Key: wire.PublicKey{1}}, s.script.addr, a.addr)
 		s.beginLink(time.Now(), terms)
 		require.Zero(t, s.tokens.count, "neither link nor opening")
 	})

@@ -20,9 +20,9 @@ func (r *reader) opened(now time.Time, d udp.Datagram) {
 	switch {
 	case err != nil || len(d.B) != wire.OpenSize:
 		r.stats.malformed.Add(1)
-	case m.Cluster != r.wires.cluster:
+	case m.Cluster != r.wires.Cluster:
 		r.otherCluster(now, d)
-	case m.Key == r.wires.process.Key:
+	case m.Key == r.wires.Process.Key:
 		r.cameBack(now, d, m)
 	case m.Rank >= handshake.RankMax:
 	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.Addr, m.Addr):
@@ -37,7 +37,7 @@ func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 	if e == nil || e.opening == nil {
 		return
 	}
-	if ring := r.wires.ring.Load(); ring != nil {
+	if ring := r.wires.Ring.Load(); ring != nil {
 		if _, ok := ring.Check(d.B, m.KeyID); !ok {
 			r.unopened(now, d)
 			return
@@ -50,7 +50,7 @@ func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 
 // prove goes on with an Open if it proves to come from our cluster and was not answered before.
 func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
-	key, ring := 0, r.wires.ring.Load()
+	key, ring := 0, r.wires.Ring.Load()
 	if ring != nil {
 		var ok bool
 		if key, ok = ring.Check(d.B[:wire.OpenSize], m.KeyID); !ok {
@@ -90,7 +90,7 @@ func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byt
 	if held == 1<<32-1 {
 		return nil
 	}
-	o := r.wires.process.Answer(now, m, self, from, held)
+	o := r.wires.Process.Answer(now, m, self, from, held)
 	if r.full.Load() && !m.Addr.Addr().IsUnspecified() && len(r.tokens.at(m.Addr)) == 0 {
 		r.noRoom(now, m.Addr)
 		o.Token, o.Rank = 0, 0
@@ -113,7 +113,7 @@ func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 		r.stats.stranger.Add(1)
 		return
 	}
-	if ring := r.wires.ring.Load(); ring != nil {
+	if ring := r.wires.Ring.Load(); ring != nil {
 		if _, ok := ring.Check(d.B, h.KeyID); !ok {
 			r.unopened(now, d)
 			return
@@ -135,7 +135,7 @@ func (r *reader) confirmed(d udp.Datagram) *conn {
 		return nil
 	}
 	now := time.Now() // read after the token was looked up: what is not known any more is too old by then
-	if !r.wires.process.IsOurs(now, m) || m.Key == r.wires.process.Key || len(r.arrivals) == cap(r.arrivals) {
+	if !r.wires.Process.IsOurs(now, m) || m.Key == r.wires.Process.Key || len(r.arrivals) == cap(r.arrivals) {
 		r.stats.stranger.Add(1)
 		return nil
 	}
@@ -156,7 +156,7 @@ func (r *reader) confirmed(d udp.Datagram) *conn {
 // selves are the addresses that our Offers of the last seconds may have had.
 func (r *reader) selves(now time.Time) []netip.AddrPort {
 	self := *r.own.Load()
-	if before := r.selfBefore.Load(); before != nil && r.wires.ring.Load() != nil && now.Sub(before.until) < spentFor {
+	if before := r.selfBefore.Load(); before != nil && r.wires.Ring.Load() != nil && now.Sub(before.until) < spentFor {
 		return []netip.AddrPort{self, before.addr}
 	}
 	return []netip.AddrPort{self}
@@ -164,9 +164,9 @@ func (r *reader) selves(now time.Time) []netip.AddrPort {
 
 // makeLink makes the link of a Confirm if its datagram opens with it, and tells the loop.
 func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self netip.AddrPort, siblings []*conn) *conn {
-	l, err := newConn(now, &r.wires, r.wires.termsOf(m, self), false, siblings, r.draw())
+	l, err := newConn(now, &r.wires, r.wires.TermsOf(m, self), false, siblings, r.draw())
 	known := len(siblings) > 0 || r.isSeed(m.Addr)
-	if err != nil || l.isSealed() && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.tokens.add(l) {
+	if err != nil || l.IsSealed() && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.tokens.add(l) {
 		return nil
 	}
 	r.arrive(arrival{made: l})
@@ -176,7 +176,7 @@ func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self n
 // opens reports whether a Confirm opens with the keys of a link. The datagram stays as it is: it is opened for good like any other.
 func (r *reader) opens(l *conn, datagram []byte, keyID byte) bool {
 	trial := append(newPacket()[:0], datagram...)
-	_, ok := l.open(trial, wire.ConfirmSize, keyID)
+	_, ok := l.Open(trial, wire.ConfirmSize, keyID)
 	freePacket(trial)
 	return ok
 }
@@ -187,10 +187,10 @@ const linkPause = 250 * time.Millisecond
 // hasRoom reports whether another link with who sent a Confirm may be made, beside those that there are at its address: [LNK-7], [LNK-10], [LNK-14].
 func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*conn) bool {
 	for _, l := range siblings {
-		if !l.began && now.Sub(l.bornAt()) < linkPause {
+		if !l.Began && now.Sub(l.BornAt()) < linkPause {
 			return false
 		}
-		if l.key != m.Key && l.isConfirmed() && int32(m.Stamp-l.stampOfBirth()) <= 0 {
+		if l.Key != m.Key && l.IsConfirmed() && int32(m.Stamp-l.StampOfBirth()) <= 0 {
 			return false // it was held back, and its sender is gone
 		}
 	}
@@ -201,10 +201,10 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*conn) bool 
 	if len(siblings) >= siblingsMax {
 		return false
 	}
-	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.wires.termsOf(m, netip.AddrPort{}).Order()) {
+	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.wires.TermsOf(m, netip.AddrPort{}).Order()) {
 		return false
 	}
-	return r.strangers.mayTry(now, r.wires.ring.Load() != nil && !r.shared.has(m.Key))
+	return r.strangers.mayTry(now, r.wires.Ring.Load() != nil && !r.shared.has(m.Key))
 }
 
 // isKept reports whether a third link at an address, with who has a key, stays beside those that there are, [LNK-7]: one without calls that is lower, or
@@ -212,8 +212,8 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*conn) bool 
 func isKept(now time.Time, links []*conn, key wire.PublicKey, order handshake.Order) bool {
 	isHighest := true
 	for _, l := range links {
-		isOther, isLower := l.key != key, order.Compare(l.order()) > 0
-		if !l.isBusy(now) && (isOther || isLower) {
+		isOther, isLower := l.Key != key, order.Compare(l.Order()) > 0
+		if !l.IsBusy(now) && (isOther || isLower) {
 			return true
 		}
 		isHighest = isHighest && !isOther && isLower
@@ -228,7 +228,7 @@ const siblingsMax = 6
 // openOf is an Open of ours. Its proof is yet to be filled in.
 func (n *Node) openOf(keyID byte, token uint64, rank uint32, self netip.AddrPort) wire.Open {
 	return wire.Open{
-		KeyID: keyID, Rank: rank, Cluster: n.wires.cluster, Number: n.opens.Add(1), Token: token, Key: n.wires.process.Key, Addr: self,
+		KeyID: keyID, Rank: rank, Cluster: n.wires.Cluster, Number: n.opens.Add(1), Token: token, Key: n.wires.Process.Key, Addr: self,
 	}
 }
 

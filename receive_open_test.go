@@ -19,7 +19,7 @@ func TestOpenIsAnsweredByOneOffer(t *testing.T) {
 		rank := func(r uint32) func(*wire.Open) { return func(m *wire.Open) { m.Rank = r } }
 		o := a.askWith(t, s, rank(6))
 		require.Equal(t, wire.Offer{
-			KeyID: a.keyID(), Rank: 7, Echo: 0xa001, Stamp: 20_000, Token: o.Token, Key: s.wires.process.Key, Addr: s.script.addr,
+			KeyID: a.keyID(), Rank: 7, Echo: 0xa001, Stamp: 20_000, Token: o.Token, Key: s.wires.Process.Key, Addr: s.script.addr,
 			Observed: a.addr, Proof: o.Proof,
 		}, o)
 		s.hear(a.take(s, o).confirm(nil))
@@ -99,7 +99,7 @@ func TestOpensThatAreNotAnswered(t *testing.T) {
 		}{
 			{"another cluster", func(m *wire.Open) { m.Cluster++ }, func(st Stats) uint64 { return st.OtherCluster }},
 			{"the rank", func(m *wire.Open) { m.Rank = 1 << 31 }, nil},
-			{"our own public key", func(m *wire.Open) { m.Key = s.wires.process.Key }, nil},
+			{"our own public key", func(m *wire.Open) { m.Key = s.wires.Process.Key }, nil},
 			{"our own address", func(m *wire.Open) { m.Addr = s.script.addr }, func(st Stats) uint64 { return st.Unusable }},
 			{"loopback of another host", named("127.0.0.1:7000"), func(st Stats) uint64 { return st.Unusable }},
 			{"multicast", named("224.0.0.1:7000"), func(st Stats) uint64 { return st.Unusable }},
@@ -197,6 +197,6 @@ func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
 		}
 		require.Len(t, s.script.take(), 1, "the Offer for the Open")
 		require.Len(t, s.arrivals, 1, "the Offer")
-		require.EqualValues(t, 3, s.tokens.link(l.token).record.traffic.arrived.Load(), "Link and Confirm")
+		require.EqualValues(t, 3, s.tokens.link(l.token).record.traffic.Arrived.Load(), "Link and Confirm")
 	})
 }

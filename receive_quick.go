@@ -82,7 +82,7 @@ func (r *reader) runQuick() bool {
 			return false
 		}
 		if r.ran%part == 0 {
-			req.link.sendAll()
+			req.link.SendAll()
 		}
 	}
 	r.quick, r.ran, r.spent = r.quick[:0], 0, 0

@@ -12,7 +12,7 @@ import (
 // linksAt are the tokens of the links that a side has with who is at an address.
 func (s *linkSide) linksAt(a *asker) (tokens []uint64) {
 	for _, l := range s.tokens.at(a.addr) {
-		tokens = append(tokens, l.token)
+		tokens = append(tokens, l.Token)
 	}
 	return tokens
 }
@@ -147,7 +147,7 @@ func TestALinkThatGoesForAnotherLeadsToIt(t *testing.T) {
 		s.hear(low.say())
 		s.arriveWith(high)
 		require.Nil(t, s.tokens.link(middle.token))
-		require.Same(t, &s.tokens.link(high.token).link, before.best())
+		require.Same(t, &s.tokens.link(high.token).link, before.Best())
 	})
 }
 
@@ -316,5 +316,5 @@ func (a *asker) askAnyway(s *linkSide) wire.Offer {
 	if err != nil {
 		panic(err)
 	}
-	return s.wires.process.Answer(time.Now(), m, s.script.addr, a.addr, s.tokens.held(m.Key, m.Addr))
+	return s.wires.Process.Answer(time.Now(), m, s.script.addr, a.addr, s.tokens.held(m.Key, m.Addr))
 }

@@ -49,12 +49,12 @@ func (*heldJob) Reject()            {}
 func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s := side(t, 1, Config{Pool: Pool{Core: 1, Max: 1, Queue: 2}})
 	socket := heldSocket{s.script, make(chan struct{}), make(chan struct{})}
-	s.wires.transport = socket
+	s.wires.Transport = socket
 	s.running.Add(1)
 	f, err := newService("f", func() {})
 	require.NoError(t, err)
-	call := &request{provider: &s.provider, function: f, pending: s.wires.newPending()}
-	call.args = buffer.Copy(noArguments)
+	call := &request{provider: &s.provider, function: f, pending: s.wires.NewCall()}
+	call.Args = buffer.Copy(noArguments)
 	s.reader.quick = []*request{call}
 
 	first := &heldJob{askedc: make(chan struct{}), goOnc: make(chan struct{})}
@@ -68,8 +68,8 @@ func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	close(first.goOnc)
 	require.False(t, <-oursc)
 	select {
-	case <-call.pending.donec:
-		require.Zero(t, call.pending.code)
+	case <-call.pending.Done:
+		require.Zero(t, call.pending.Code)
 	case <-time.After(10 * time.Second):
 		t.Error("nobody runs the call")
 	}

@@ -23,7 +23,7 @@ func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
 	if err != nil {
 		return Errorf(InvalidArgument, "%w", err)
 	}
-	f.Most, f.interceptors = n.wires.maxMessage, n.cfg.ServeInterceptors
+	f.Most, f.interceptors = n.wires.MaxMessage, n.cfg.ServeInterceptors
 	if err := f.apply(opts); err != nil {
 		return Errorf(InvalidArgument, "register %s: %w", name, err)
 	}
@@ -55,7 +55,7 @@ func (n *Node) change(edit func() (first bool, err error)) error {
 // tellTable gives the peers our table as it is now.
 func (n *Node) tellTable(now time.Time) {
 	n.tableAt, n.tableMade = time.Time{}, now
-	n.setTable(now, n.wires.table.Add(1), n.offered.table())
+	n.setTable(now, n.wires.Table.Add(1), n.offered.table())
 	n.publish(now)
 }
 

@@ -35,7 +35,7 @@ func (r *request) Run() {
 	defer r.function.leave()
 	ctx, cancel := r.context()
 	defer cancel()
-	head := r.frame(outcome{executed: wire.ExecutedYes})
+	head := r.frame(outcome{Executed: wire.ExecutedYes})
 	frame, err := r.invoke(ctx, head)
 	switch size := len(frame) - len(head); {
 	case err != nil:
@@ -43,16 +43,16 @@ func (r *request) Run() {
 	case size > r.provider.maxMessage:
 		r.failWith(ownError(codec.TooLarge(wire.ExecutedYes, "results", r.provider.maxMessage)))
 	default:
-		r.answer(outcome{executed: wire.ExecutedYes, body: frame})
+		r.answer(outcome{Executed: wire.ExecutedYes, Body: frame})
 	}
 }
 
 // invoke runs the function, and now and then sees how long that takes.
 func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
-	if r.seq%costSample == 0 {
+	if r.Seq%costSample == 0 {
 		defer r.function.cost.noteSince(time.Now())
 	}
-	b, err := r.function.invoke(ctx, r.args.B, head)
+	b, err := r.function.invoke(ctx, r.Args.B, head)
 	if err != nil && len(r.function.interceptors) > 0 && !r.began.Load() {
 		err.Executed = No
 	}
@@ -63,7 +63,7 @@ func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
 // by its caller: to a peer, this node is just not there any more.
 func (r *request) codeOf(err *Error) Code {
 	switch {
-	case err.Code != Canceled || r.gone.Load() || r.provider.ctx.Err() == nil:
+	case err.Code != Canceled || r.Gone.Load() || r.provider.ctx.Err() == nil:
 		return err.Code
 	case r.link == nil:
 		return Closed
@@ -79,13 +79,13 @@ func (r *request) context() (context.Context, context.CancelFunc) {
 	}
 	var ctx context.Context
 	var cancel context.CancelFunc
-	if r.deadline.IsZero() {
+	if r.Deadline.IsZero() {
 		ctx, cancel = context.WithCancel(r.provider.ctx)
 	} else {
-		ctx, cancel = context.WithDeadline(r.provider.ctx, r.deadline)
+		ctx, cancel = context.WithDeadline(r.provider.ctx, r.Deadline)
 	}
-	r.cancel.Store(&cancel)
-	if r.gone.Load() {
+	r.Cancel.Store(&cancel)
+	if r.Gone.Load() {
 		cancel()
 	}
 	r.ctx = requestContext{ctx, r}
@@ -97,12 +97,12 @@ func (r *request) from() netip.AddrPort {
 	if r.link == nil {
 		return r.provider.addr()
 	}
-	return r.link.id.Addr
+	return r.link.ID.Addr
 }
 
 // Expired reports that the request must not run any more, [CALL-5].
 func (r *request) Expired(now time.Time) bool {
-	return r.gone.Load() || !r.deadline.IsZero() && !now.Before(r.deadline)
+	return r.Gone.Load() || !r.Deadline.IsZero() && !now.Before(r.Deadline)
 }
 
 // Shed answers a request that expired while it waited.
@@ -111,12 +111,12 @@ func (r *request) Shed() { r.fail(DeadlineExceeded, No, "the deadline passed bef
 // postpone makes way for a provider that is busy with the overflow of its queue: the caller will send the request again.
 // A request that came as a transfer is not sent again, so it is refused.
 func (r *request) postpone() {
-	if r.body != nil {
+	if r.Body != nil {
 		r.fail(Overloaded, No, textBusy)
 		return
 	}
-	r.link.forget(&r.linkRequest)
-	r.args.Release()
+	r.link.Forget(&r.linkRequest)
+	r.Args.Release()
 }
 
 // Reject answers a request that waits while the node closes.
@@ -148,7 +148,7 @@ func (r *request) enqueue(p *pool.Pool) bool {
 // accept answers a one-way request, which is now among those that will run, [CALL-16].
 func (r *request) accept() {
 	if r.link != nil {
-		r.link.acceptOneWay(time.Now(), &r.linkRequest, r.frame(outcome{body: textNothing}))
+		r.link.AnswerEarly(time.Now(), &r.linkRequest, r.frame(outcome{Body: textNothing}))
 	}
 }
 
@@ -166,13 +166,13 @@ func (r *request) failWith(err *Error) {
 		r.provider.logPanic(r.function.name, p.Value, p.Stack)
 	}
 	code := r.codeOf(err)
-	o := outcome{code: wire.Code(code), executed: wire.Executed(err.Executed), body: []byte(err.Message), causes: causesOf(err.cause)}
+	o := outcome{Code: wire.Code(code), Executed: wire.Executed(err.Executed), Body: []byte(err.Message), Causes: causesOf(err.cause)}
 	if r.accepted {
 		r.provider.noteLoss(r, err, code)
 	} else {
 		r.provider.noteFailed(r, err, code)
 	}
-	o.body = r.frame(o)
+	o.Body = r.frame(o)
 	r.answer(o)
 }
 
@@ -182,24 +182,24 @@ const smallReply = 64
 // frame begins the encoded Reply of a peer's call; a local one needs no envelope.
 func (r *request) frame(o outcome) []byte {
 	if r.link == nil {
-		return o.body
+		return o.Body
 	}
-	m := wire.Reply{Slot: r.slot, Seq: r.seq, Code: o.code, Executed: o.executed, Causes: o.causes, Body: o.body}
-	return m.Append(make([]byte, 0, smallReply+len(o.causes)+len(o.body)))
+	m := wire.Reply{Slot: r.Slot, Seq: r.Seq, Code: o.Code, Executed: o.Executed, Causes: o.Causes, Body: o.Body}
+	return m.Append(make([]byte, 0, smallReply+len(o.Causes)+len(o.Body)))
 }
 
 // answer ends the request. The body is what frame began.
 func (r *request) answer(o outcome) {
-	if r.body == nil {
-		r.args.Release()
+	if r.Body == nil {
+		r.Args.Release()
 	}
 	switch {
 	case r.accepted && r.link != nil:
-		r.link.giveBack(r.body)
+		r.link.GiveBack(r.Body)
 	case r.accepted:
 	case r.link == nil:
-		r.pending.endOwned(o)
+		r.pending.EndOwned(o)
 	default:
-		r.link.answer(time.Now(), &r.linkRequest, wire.SetLength(o.body))
+		r.link.Answer(time.Now(), &r.linkRequest, wire.SetLength(o.Body))
 	}
 }

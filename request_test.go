@@ -22,12 +22,12 @@ func TestASendIsNotGivenUpWhileItIsAccepted(t *testing.T) {
 		b.offer(t, "f", func() { runs.Add(1) })
 		f := b.offered.get("f")
 		f.most = 1
-		b.link.lock(time.Now(), 1)
+		b.link.Lock(time.Now(), 1)
 		send := wire.Send{Seq: 1, Service: []byte("f"), Args: noArguments}.Append(nil)
 		require.NoError(t, b.reader.step(time.Now(), b.link, wire.KindSend, wire.Unframe(send)[1:]))
-		b.link.unlock()
+		b.link.Unlock()
 
-		b.link.fail(outcome{code: wire.Unreachable, gone: true, body: []byte(textOffline)}) // the loop
+		b.link.Fail(outcome{Code: wire.Unreachable, Gone: true, Body: []byte(textOffline)}) // the loop
 		b.hear()
 		b.reader.offer()
 		b.hear()

@@ -57,7 +57,7 @@ func (t *town) newcomer(i int) *member.View {
 // newLink makes a link to a process and returns its token.
 func (t *town) newLink(id wire.Process) uint64 {
 	token := uint64(len(t.links) + 1)
-	t.links[token] = &conn{link: link{id: id, token: token}, record: new(record)}
+	t.links[token] = &conn{link: link{ID: id, Token: token}, record: new(record)}
 	return token
 }
 
@@ -113,7 +113,7 @@ func providerText(r *route) string {
 	for _, list := range [][]candidate{r.alive, r.doubtful} {
 		text += " |"
 		for _, d := range list {
-			text += fmt.Sprint(" ", d.link.id.Boot, "@", d.link.id.Addr, "*", d.weight)
+			text += fmt.Sprint(" ", d.link.ID.Boot, "@", d.link.ID.Addr, "*", d.weight)
 		}
 	}
 	for _, group := range []string{"app", "app0", "app1", "app2"} {

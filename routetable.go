@@ -150,5 +150,5 @@ func (r *route) listOf(o peerRow) *[]candidate {
 
 // search finds a provider by address.
 func search(list []candidate, addr netip.AddrPort) (i int, ok bool) {
-	return slices.BinarySearchFunc(list, addr, func(d candidate, addr netip.AddrPort) int { return d.link.id.Addr.Compare(addr) })
+	return slices.BinarySearchFunc(list, addr, func(d candidate, addr netip.AddrPort) int { return d.link.ID.Addr.Compare(addr) })
 }

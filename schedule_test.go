@@ -96,7 +96,7 @@ func (s *schedule) settled() bool {
 func (s *schedule) byBoot() map[uint64]int {
 	live := make(map[uint64]int, len(s.live))
 	for i, n := range s.live {
-		live[n.wires.process.Boot] = i
+		live[n.wires.Process.Boot] = i
 	}
 	return live
 }

@@ -23,10 +23,10 @@ func (n *Node) SetKeys(keys [][]byte) error {
 		return ErrClosed
 	case err != nil:
 		return Errorf(InvalidArgument, "set keys: %w", err)
-	case n.wires.ring.Load() == nil:
+	case n.wires.Ring.Load() == nil:
 		return Errorf(InvalidArgument, "set keys: the node was started without any")
 	}
-	n.wires.ring.Store(ring)
+	n.wires.Ring.Store(ring)
 	return nil
 }
 

@@ -26,7 +26,7 @@ func (n *Node) seedTries() (tries []seedTry) {
 	if n.cfg.Conn != nil {
 		return nil
 	}
-	ring := n.wires.ring.Load()
+	ring := n.wires.Ring.Load()
 	for _, o := range n.members.OpensToSeeds(troubleMax) {
 		keyID := byte(0)
 		if ring != nil {

@@ -193,5 +193,5 @@ func (n *Node) sayNobodyAnswers() {
 	}
 	n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between, that it reaches this node at addr"+
 		" (else set Advertise), and that both have the same Cluster, Keys and version of broach",
-		"seeds", n.trouble(), "addr", n.members.Self(), "cluster", n.cfg.cluster(), "keys", n.wires.ring.Load() != nil)
+		"seeds", n.trouble(), "addr", n.members.Self(), "cluster", n.cfg.cluster(), "keys", n.wires.Ring.Load() != nil)
 }

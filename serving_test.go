@@ -113,10 +113,10 @@ func TestSetServingOfWhatIsNotThere(t *testing.T) {
 		require.ErrorIs(t, provider.SetServing("g", false), ErrNotFound)
 		require.ErrorIs(t, provider.SetServing("", false), ErrNotFound)
 		require.ErrorIs(t, provider.SetServing(tableService, false), ErrNotFound)
-		version := provider.wires.table.Load()
+		version := provider.wires.Table.Load()
 		require.NoError(t, provider.SetServing("f", true), "as it was")
 		time.Sleep(time.Second)
-		require.Equal(t, version, provider.wires.table.Load(), "there is nothing to tell")
+		require.Equal(t, version, provider.wires.Table.Load(), "there is nothing to tell")
 
 		require.NoError(t, provider.Register("__own", func() {}))
 		require.NoError(t, provider.SetServing("__own", false))

@@ -81,7 +81,7 @@ func (n *Node) Stats() Stats {
 		Malformed: c.malformed.Load() + t.Truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
 		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(),
 		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load() + c.tooMany.Load(),
-		TablesRefused: c.crowded.Load(), Unsent: n.wires.unsent.Load(),
+		TablesRefused: c.crowded.Load(), Unsent: n.wires.Unsent.Load(),
 		Running: p.Running, Queued: p.Queued, Done: uint64(p.Done), Shed: uint64(p.Shed), Rejected: uint64(p.Refused), Panics: uint64(p.Panics),
 	}
 	s.LogLost = n.log.missing.Load()
@@ -98,13 +98,13 @@ func (n *Node) Stats() Stats {
 
 // peerStats is the part of Stats about the link's peer.
 func (l *conn) peerStats(now time.Time, v *view, p *member.View) PeerStats {
-	is := l.snapshot()
+	is := l.Snapshot()
 	s := PeerStats{
-		Addr: l.id.Addr, State: State(p.State), Since: now.Sub(v.began) - time.Duration(p.Since), TableVersion: p.Tver, InFlight: int(l.record.inflight.Load()), BytesIn: l.record.traffic.bytesIn.Load(), BytesOut: l.record.traffic.bytesOut.Load(),
-		LastHeard: now.Sub(l.lastHeard()), PacketSize: is.packetSize, RTT: is.roundTrip, Retransmits: is.resent,
+		Addr: l.ID.Addr, State: State(p.State), Since: now.Sub(v.began) - time.Duration(p.Since), TableVersion: p.Tver, InFlight: int(l.record.inflight.Load()), BytesIn: l.record.traffic.BytesIn.Load(), BytesOut: l.record.traffic.BytesOut.Load(),
+		LastHeard: now.Sub(l.LastHeard()), PacketSize: is.PacketSize, RTT: is.RoundTrip, Retransmits: is.Resent,
 		Open: slices.Clone(v.open[p.Process]),
 	}
-	if arrived, sent := l.record.traffic.arrived.Load(), l.record.traffic.numbered.Load(); arrived < sent {
+	if arrived, sent := l.record.traffic.Arrived.Load(), l.record.traffic.Numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
 	}
 	if p.State == member.Suspect {

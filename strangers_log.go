@@ -13,7 +13,7 @@ import (
 func (r *reader) unopened(now time.Time, d udp.Datagram) {
 	r.stats.unopened.Add(1)
 	r.noteSeed(d.Addr, cameUnopened)
-	if r.wires.ring.Load() == nil {
+	if r.wires.Ring.Load() == nil {
 		r.tellOf(now, d.Addr, "broach: datagrams that no key of this node opens, for it has none: give it the Keys of its cluster")
 		return
 	}

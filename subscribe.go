@@ -116,7 +116,7 @@ func subscriber(topic string, fn any) (*service, error) {
 }
 
 func (n *Node) newBacklog(f *service, most int) *backlog {
-	return &backlog{function: f, pool: n.pool, node: n.provider.ctx, waiting: &n.events.waiting, most: most, mostSize: n.wires.maxMessage}
+	return &backlog{function: f, pool: n.pool, node: n.provider.ctx, waiting: &n.events.waiting, most: most, mostSize: n.wires.MaxMessage}
 }
 
 // Close ends the subscription: when it returns, no event is taken up any more, and those that were are still handled. It may be called
@@ -176,7 +176,7 @@ func (e *events) take(r *request) {
 	case all == 0:
 		r.fail(NotFound, No, "the subscription has been closed")
 	case took == all:
-		r.answer(outcome{body: r.frame(outcome{body: textNothing})})
+		r.answer(outcome{Body: r.frame(outcome{Body: textNothing})})
 	case took == 0:
 		r.fail(Overloaded, No, "the subscriber has no room in its backlog")
 	default:
@@ -200,7 +200,7 @@ func (e *events) offer(r *request) (all, took int) {
 // copyFor is an event as one subscription gets it, whose own it is but for the metadata, which nobody writes to. It was answered before it runs, so it counts as accepted.
 func (r *request) copyFor(f *service) *request {
 	c := &request{provider: r.provider, function: f, meta: r.meta, link: r.link, accepted: true}
-	c.args, c.seq, c.oneWay = buffer.Copy(r.args.B), r.seq, true
+	c.Args, c.Seq, c.OneWay = buffer.Copy(r.Args.B), r.Seq, true
 	return c
 }
 
@@ -237,7 +237,7 @@ type backlog struct {
 func (b *backlog) add(event *request) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	size := len(event.args.B)
+	size := len(event.Args.B)
 	if b.node.Err() != nil || b.queue.Len() == b.most || b.size > 0 && b.size+size > b.mostSize {
 		return false
 	}
@@ -259,7 +259,7 @@ func (b *backlog) next() *request {
 		return nil
 	}
 	r := b.queue.Pop()
-	b.size -= len(r.args.B)
+	b.size -= len(r.Args.B)
 	b.waiting.Add(-1)
 	return r
 }

@@ -18,7 +18,7 @@ import (
 // linksWith are the links of a node with another, the highest first.
 func (n *Node) linksWith(other *Node) (list []*conn) {
 	for _, l := range n.tokens.at(other.Addr()) {
-		if len(list) > 0 && l.order().Compare(list[0].order()) > 0 {
+		if len(list) > 0 && l.Order().Compare(list[0].Order()) > 0 {
 			list = append([]*conn{l}, list...)
 		} else {
 			list = append(list, l)
@@ -54,20 +54,20 @@ func TestCallsEndOnTheLinkOnWhichTheyBegan(t *testing.T) {
 				require.NoError(t, provider.Register("echo", func(b []byte) []byte { return b }))
 				require.NoError(t, caller.WaitFor(context.Background(), "wait", 1))
 				old := caller.linkWith(provider)
-				sent := c.sentTo(provider.linkWith(caller).token)
+				sent := c.sentTo(provider.linkWith(caller).Token)
 				slow := make(chan error, 1)
 				go func() {
 					_, err := caller.Caller("wait").Call(context.Background())
 					slow <- err
 				}()
 				time.Sleep(time.Second)
-				require.True(t, old.isBusy(time.Now()))
+				require.True(t, old.IsBusy(time.Now()))
 
 				c.renew(caller, provider)
 				better := caller.linkWith(provider)
 				require.NotSame(t, old, better)
-				require.Same(t, &better.link, old.best())
-				require.Same(t, &better.link, better.best())
+				require.Same(t, &better.link, old.Best())
+				require.Same(t, &better.link, better.Best())
 				require.Same(t, old.record, better.record, "what is known of the peer is known of both")
 				number := sent()
 				require.NotZero(t, number)
@@ -139,7 +139,7 @@ func (c *cluster) holdBack(seedBegins bool) {
 	for _, h := range held {
 		c.net.Inject(h.from, h.to, h.payload)
 		time.Sleep(10 * time.Millisecond)
-		require.Equal(c.t, successor.wires.process.Boot, seed.view.Load().peers[0].Boot)
+		require.Equal(c.t, successor.wires.Process.Boot, seed.view.Load().peers[0].Boot)
 		require.Equal(c.t, 1, count(seed, Alive))
 	}
 	c.kill(successor)

@@ -25,15 +25,15 @@ func TestTheOtherLinkDrains(t *testing.T) {
 				other = l
 			}
 		}
-		require.Equal(t, &a.linkWith(b).link, other.best())
+		require.Equal(t, &a.linkWith(b).link, other.Best())
 
 		call := beginCall(t, &other.link, time.Minute) // as one that began before the better link was there
 		time.Sleep(20 * time.Second)
-		require.Equal(t, other, a.tokens.link(other.token), "it has a call")
-		require.False(t, other.isQuiet(time.Now().Add(5*time.Second)), "even if nothing came on it")
+		require.Equal(t, other, a.tokens.link(other.Token), "it has a call")
+		require.False(t, other.IsQuiet(time.Now().Add(5*time.Second)), "even if nothing came on it")
 		close(end)
-		<-call.donec
-		require.Zero(t, call.code, "%s", call.body)
+		<-call.Done
+		require.Zero(t, call.Code, "%s", call.Body)
 		time.Sleep(4500 * time.Millisecond)
 		require.Len(t, a.tokens.all(), 2, "it was heard within 5 s")
 		time.Sleep(8 * time.Second)

@@ -24,8 +24,8 @@ func (t *timers) init(start time.Time) {
 	t.start, t.wakec = start, make(chan struct{}, 1)
 }
 
-// stamp is a time as nanoseconds since start; 0 for the zero time.
-func (t *timers) stamp(at time.Time) int64 {
+// Stamp is a time as nanoseconds since start; 0 for the zero time.
+func (t *timers) Stamp(at time.Time) int64 {
 	if at.IsZero() {
 		return 0
 	}
@@ -43,8 +43,8 @@ func (t *timers) add(l *link) {
 	t.mu.Unlock()
 }
 
-// wakeBy makes the loop look no later than due.
-func (t *timers) wakeBy(due int64) {
+// WakeBy makes the loop look no later than due.
+func (t *timers) WakeBy(due int64) {
 	for {
 		wake := t.wake.Load()
 		if wake <= due {
@@ -60,26 +60,26 @@ func (t *timers) wakeBy(due int64) {
 	}
 }
 
-// woken is what gets a value when somebody wishes the loop to look.
-func (t *timers) woken() <-chan struct{} { return t.wakec }
+// Woken is what gets a value when somebody wishes the loop to look.
+func (t *timers) Woken() <-chan struct{} { return t.wakec }
 
-// watch has every link that becomes due from here on wake the loop.
-func (t *timers) watch() { t.wake.Store(math.MaxInt64) }
+// Watch has every link that becomes due from here on wake the loop.
+func (t *timers) Watch() { t.wake.Store(math.MaxInt64) }
 
-// settle says when the loop looks next, unless a link asked for an earlier time since it set out to find that.
-func (t *timers) settle(next int64) {
+// Settle says when the loop looks next, unless a link asked for an earlier time since it set out to find that.
+func (t *timers) Settle(next int64) {
 	for wake := t.wake.Load(); wake > next && !t.wake.CompareAndSwap(wake, next); wake = t.wake.Load() {
 	}
 }
 
-// run steps the links that are due. It returns when the next one is, zero if none, and the links whose peers leave calls unanswered.
-func (t *timers) run(now time.Time) (next time.Time, silent []*link) {
+// Run steps the links that are due. It returns when the next one is, zero if none, and the links whose peers leave calls unanswered.
+func (t *timers) Run(now time.Time) (next time.Time, silent []*link) {
 	t.mu.Lock()
 	t.armed = append(t.armed, t.fresh...)
 	clear(t.fresh)
 	t.fresh = t.fresh[:0]
 	t.mu.Unlock()
-	stamp := t.stamp(now)
+	stamp := t.Stamp(now)
 	var first int64
 	kept := t.armed[:0]
 	for _, l := range t.armed {

@@ -20,11 +20,11 @@ func (t *timers) loopOf(stop <-chan struct{}) {
 	for {
 		now := time.Now()
 		t.wake.Store(math.MaxInt64)
-		next, _ := t.run(now)
+		next, _ := t.Run(now)
 		if next.IsZero() {
 			next = now.Add(time.Minute)
 		}
-		t.settle(t.stamp(next))
+		t.Settle(t.Stamp(next))
 		timer.Reset(next.Sub(now))
 		select {
 		case <-t.wakec:
@@ -38,10 +38,10 @@ func (t *timers) loopOf(stop <-chan struct{}) {
 func TestStampsAndTimesAreInverse(t *testing.T) {
 	var s timers
 	s.init(epoch)
-	require.Zero(t, s.stamp(time.Time{}), "never")
-	require.Equal(t, int64(1), s.stamp(epoch), "the start is not never")
+	require.Zero(t, s.Stamp(time.Time{}), "never")
+	require.Equal(t, int64(1), s.Stamp(epoch), "the start is not never")
 	at := epoch.Add(12345 * time.Microsecond)
-	require.Equal(t, at, s.time(s.stamp(at)))
+	require.Equal(t, at, s.time(s.Stamp(at)))
 }
 
 // Many goroutines make links due while the loop looks: each link is stepped at its time, never a minute later.
@@ -51,24 +51,24 @@ func TestNoWakeUpIsLost(t *testing.T) {
 		c := newEnd(t, 1, bounds{}).wires
 		stop := make(chan struct{})
 		var loop, all sync.WaitGroup
-		loop.Go(func() { c.timers.loopOf(stop) })
+		loop.Go(func() { c.Timers.loopOf(stop) })
 		for i := range callers {
 			l := someLink(c, wire.PublicKey{byte(i + 1)})
 			all.Go(func() {
 				for r := range rounds {
 					wait := time.Duration(1+(r*7+i)%13) * time.Millisecond
-					p, sent := c.newPending(), time.Now()
-					_, _, err := l.call(sent, sent.Add(wait), frameOf("f", nil), p)
+					p, sent := c.NewCall(), time.Now()
+					_, _, err := l.Send(sent, sent.Add(wait), frameOf("f", nil), p)
 					if !assert.NoError(t, err) {
 						return
 					}
-					<-p.donec
+					<-p.Done
 					late := time.Since(sent) - wait
-					if p.code != wire.DeadlineExceeded || late < 0 || late > stepPause {
-						t.Errorf("caller %d, round %d: %v, %v after its deadline", i, r, p.code, late)
+					if p.Code != wire.DeadlineExceeded || late < 0 || late > stepPause {
+						t.Errorf("caller %d, round %d: %v, %v after its deadline", i, r, p.Code, late)
 						return
 					}
-					c.freePending(p)
+					c.FreeCall(p)
 				}
 			})
 		}
@@ -82,15 +82,15 @@ func TestIdleLinkLeavesTheTimers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newEnd(t, 1, bounds{}).wires
 		l := someLink(c, wire.PublicKey{2})
-		p := c.newPending()
-		_, _, err := l.call(time.Now(), time.Now().Add(time.Millisecond), frameOf("f", nil), p)
+		p := c.NewCall()
+		_, _, err := l.Send(time.Now(), time.Now().Add(time.Millisecond), frameOf("f", nil), p)
 		require.NoError(t, err)
 		time.Sleep(time.Millisecond)
-		_, silent := c.timers.run(time.Now())
+		_, silent := c.Timers.Run(time.Now())
 		require.Empty(t, silent)
-		next, _ := c.timers.run(time.Now())
+		next, _ := c.Timers.Run(time.Now())
 		require.True(t, next.IsZero())
-		require.Empty(t, c.timers.armed)
+		require.Empty(t, c.Timers.armed)
 		require.False(t, l.armed)
 	})
 }
@@ -99,13 +99,13 @@ func TestAnEarlierWishWakesTheLoop(t *testing.T) {
 	var s timers
 	s.init(epoch)
 	s.wake.Store(math.MaxInt64)
-	s.wakeBy(50)
+	s.WakeBy(50)
 	require.Len(t, s.wakec, 1)
 	<-s.wakec
-	s.settle(100)
+	s.Settle(100)
 	require.Equal(t, int64(50), s.wake.Load(), "a wish from before settle holds")
-	s.wakeBy(60)
+	s.WakeBy(60)
 	require.Empty(t, s.wakec, "the loop looks before that anyway")
-	s.wakeBy(40)
+	s.WakeBy(40)
 	require.Len(t, s.wakec, 1)
 }

@@ -116,10 +116,10 @@ func (t *tokenTable) draw() uint32 {
 func (t *tokenTable) add(l *conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.get(l.token); e != nil && e.opening == nil {
+	if e := t.get(l.Token); e != nil && e.opening == nil {
 		return false
 	}
-	t.put(tokenEntry{token: l.token, link: l})
+	t.put(tokenEntry{token: l.Token, link: l})
 	t.byAddr.add(l)
 	return true
 }
@@ -128,14 +128,14 @@ func (t *tokenTable) add(l *conn) bool {
 func (t *tokenTable) close(now time.Time, l *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.link(l.token) != l {
+	if t.link(l.Token) != l {
 		return
 	}
-	if age := now.Sub(l.bornAt()); !l.began && age <= spentFor {
-		t.put(tokenEntry{token: l.token})
-		t.spent = append(t.spent, spentToken{l.token, now.Add(spentFor)})
+	if age := now.Sub(l.BornAt()); !l.Began && age <= spentFor {
+		t.put(tokenEntry{token: l.Token})
+		t.spent = append(t.spent, spentToken{l.Token, now.Add(spentFor)})
 	} else {
-		t.remove(l.token)
+		t.remove(l.Token)
 	}
 	t.byAddr.remove(l)
 }
@@ -231,8 +231,8 @@ func (t *tokenTable) held(key wire.PublicKey, addr netip.AddrPort) (rank uint32)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.byAddr.at(addr) {
-		if l.key == key {
-			rank = max(rank, l.order().Rank)
+		if l.Key == key {
+			rank = max(rank, l.Order().Rank)
 		}
 	}
 	return rank

@@ -24,7 +24,7 @@ func (c *addrChains) of(addr netip.AddrPort) **conn {
 func (c *addrChains) at(addr netip.AddrPort) iter.Seq[*conn] {
 	return func(yield func(*conn) bool) {
 		for l := *c.of(addr); l != nil; l = l.beside {
-			if l.id.Addr == addr && !yield(l) {
+			if l.ID.Addr == addr && !yield(l) {
 				return
 			}
 		}
@@ -36,7 +36,7 @@ func (c *addrChains) add(l *conn) {
 	if c.count++; c.count > len(c.heads) {
 		c.double()
 	}
-	head := c.of(l.id.Addr)
+	head := c.of(l.ID.Addr)
 	l.beside, *head = *head, l
 }
 
@@ -46,7 +46,7 @@ func (c *addrChains) double() {
 	c.heads = make([]*conn, 2*len(old))
 	for _, l := range old {
 		for l != nil {
-			next, head := l.beside, c.of(l.id.Addr)
+			next, head := l.beside, c.of(l.ID.Addr)
 			l.beside, *head = *head, l
 			l = next
 		}
@@ -55,7 +55,7 @@ func (c *addrChains) double() {
 
 // remove takes a link out.
 func (c *addrChains) remove(l *conn) {
-	for at := c.of(l.id.Addr); *at != nil; at = &(*at).beside {
+	for at := c.of(l.ID.Addr); *at != nil; at = &(*at).beside {
 		if *at == l {
 			*at, l.beside = l.beside, nil
 			c.count--

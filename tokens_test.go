@@ -28,11 +28,11 @@ func tokenLink(token uint64, addr netip.AddrPort, began bool, born time.Time) *c
 
 // linkOfProcess is one with who has a public key.
 func linkOfProcess(token uint64, addr netip.AddrPort, began bool, born time.Time, key wire.PublicKey, rank uint32) *conn {
-	c := &carrier{process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Unix(0, 0))}
-	c.init(time.Unix(0, 0).Add(-time.Hour))
-	terms := &handshake.Terms{Rank: rank, TokenA: ^token, KeyA: key, AddrA: addr, TokenB: token, KeyB: c.process.Key}
+	c := &carrier{Process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Unix(0, 0))}
+	c.Init(time.Unix(0, 0).Add(-time.Hour))
+	terms := &handshake.Terms{Rank: rank, TokenA: ^token, KeyA: key, AddrA: addr, TokenB: token, KeyB: c.Process.Key}
 	if began {
-		terms = &handshake.Terms{Rank: rank, TokenA: token, KeyA: c.process.Key, TokenB: ^token, KeyB: key, AddrB: addr}
+		terms = &handshake.Terms{Rank: rank, TokenA: token, KeyA: c.Process.Key, TokenB: ^token, KeyB: key, AddrB: addr}
 	}
 	l, err := newConn(born, c, terms, began, nil, 1)
 	if err != nil {
@@ -56,8 +56,8 @@ func TestKnownTokensAreFoundAtEveryMoment(t *testing.T) {
 		looks.Go(func() {
 			for !over.Load() {
 				for _, l := range kept {
-					if table.link(l.token) != l {
-						t.Errorf("the link with token %x is not found", l.token)
+					if table.link(l.Token) != l {
+						t.Errorf("the link with token %x is not found", l.Token)
 						return
 					}
 				}
@@ -105,17 +105,17 @@ func TestTokensAreThoseOfAMap(t *testing.T) {
 			openings[table.open(1)] = true
 		case 1:
 			l := tokenLink(1+rng.Uint64N(3000), addrOf(rng.IntN(9)), rng.IntN(2) == 0, now)
-			if _, isSpent := spent[l.token]; links[l.token] != nil || isSpent {
+			if _, isSpent := spent[l.Token]; links[l.Token] != nil || isSpent {
 				require.False(t, table.add(l), "step %d", step)
 				break
 			}
 			require.True(t, table.add(l), "step %d", step)
-			links[l.token] = l
+			links[l.Token] = l
 		case 2:
 			for token, l := range links {
 				table.close(now, l)
 				delete(links, token)
-				if !l.began && now.Sub(l.bornAt()) <= spentFor {
+				if !l.Began && now.Sub(l.BornAt()) <= spentFor {
 					spent[token] = now.Add(spentFor)
 				}
 				break
@@ -139,7 +139,7 @@ func TestTokensAreThoseOfAMap(t *testing.T) {
 		var there []*conn
 		for token, l := range links {
 			require.Same(t, l, table.link(token))
-			if l.id.Addr == at {
+			if l.ID.Addr == at {
 				there = append(there, l)
 			}
 		}

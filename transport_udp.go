@@ -64,7 +64,7 @@ func (r *reader) finish() bool {
 		r.toKick = false
 	}
 	for i, l := range r.held {
-		l.unhold()
+		l.Unhold()
 		r.held[i] = nil
 	}
 	r.held = r.held[:0]

@@ -131,7 +131,7 @@ func (n *Node) Members() []Member {
 func (n *Node) member(p *member.View) Member {
 	m := Member{Addr: p.Addr, Name: p.Name, Version: p.Version, State: State(p.State), Unreachable: p.Unreachable, Unsteady: p.Unsteady, Draining: p.Draining, Tags: tagMap(p.Tags)}
 	if l := n.tokens.link(p.Link); l != nil {
-		m.RTT = l.snapshot().roundTrip
+		m.RTT = l.Snapshot().RoundTrip
 	}
 	return m
 }
@@ -185,7 +185,7 @@ func serviceOf(f *wire.Function, r *route, here ...netip.AddrPort) Service {
 func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
 	addrs := slices.Clone(own)
 	for _, d := range r.candidates() {
-		addrs = append(addrs, d.link.id.Addr)
+		addrs = append(addrs, d.link.ID.Addr)
 	}
 	slices.SortFunc(addrs, netip.AddrPort.Compare)
 	return addrs
