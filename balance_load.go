@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"broach/internal/link"
 )
 
 const (
@@ -48,7 +50,7 @@ type chooser struct {
 
 // visit is a call's stay at one provider.
 type visit struct {
-	link   *link       // nil: this node itself
+	link   *link.Link  // nil: this node itself
 	record *record     // of who is visited
 	known  *experience // nil: none is kept
 	permit permit

@@ -12,6 +12,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/codec"
+	"broach/internal/link"
 	"broach/internal/pace"
 	"broach/internal/wire"
 )
@@ -113,8 +114,8 @@ type outCall struct {
 	call     *Invocation // as its Interceptors left it; nil: there are none
 }
 
-// do makes the call and waits. The caller of do decodes the body and releases the pendingCall.
-func (c *Caller) do(ctx context.Context, out outCall) (*pendingCall, *Error) {
+// do makes the call and waits. The caller of do decodes the body and releases the link.Call.
+func (c *Caller) do(ctx context.Context, out outCall) (*link.Call, *Error) {
 	if failed := c.refusal(ctx); failed != nil {
 		return nil, failed
 	}
@@ -197,7 +198,7 @@ func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
 }
 
 // ended returns the outcome of a call that has ended.
-func (c *Caller) ended(node netip.AddrPort, p *pendingCall) (*pendingCall, *Error) {
+func (c *Caller) ended(node netip.AddrPort, p *link.Call) (*link.Call, *Error) {
 	if p.Code == 0 {
 		p.Node = node
 		return p, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"broach/internal/link"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -76,7 +77,7 @@ func TestWhatHasEndedIsToldAsItEnded(t *testing.T) {
 		ctx, cancel := context.WithCancel(c.t.Context())
 		cancel()
 		p := provider.wires.NewCall()
-		p.EndOwned(outcome{Executed: wire.ExecutedYes})
+		p.EndOwned(link.Outcome{Executed: wire.ExecutedYes})
 		_, failed := provider.Caller("here").unawaited(ctx, &request{pending: p})
 		require.Nil(c.t, failed)
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"broach/internal/link"
 )
 
 // Hedge keeps a slow provider from making calls slow: if no answer has come after that time, another provider is asked too, and so on after
@@ -60,12 +62,12 @@ type hedge struct {
 
 // attempted is how an attempt ended. Whoever takes it from endc has p, and frees it or hands it on.
 type attempted struct {
-	p      *pendingCall
+	p      *link.Call
 	failed *Error
 }
 
 // hedged makes the call at one provider and, where that takes long, at others.
-func (c *Caller) hedged(ctx context.Context, now time.Time, out outCall) (*pendingCall, *Error) {
+func (c *Caller) hedged(ctx context.Context, now time.Time, out outCall) (*link.Call, *Error) {
 	c.node.calls.Add(1)
 	h := &hedge{Caller: c, out: out, ch: chooser{service: c.name, random: c.node.roll}, endc: make(chan attempted)}
 	ctx, cancel := context.WithCancel(ctx)
@@ -78,7 +80,7 @@ func (c *Caller) hedged(ctx context.Context, now time.Time, out outCall) (*pendi
 }
 
 // await waits for the first attempt that decides the call, and begins more meanwhile.
-func (h *hedge) await(ctx context.Context) (*pendingCall, *Error) {
+func (h *hedge) await(ctx context.Context) (*link.Call, *Error) {
 	timer := time.NewTimer(h.opts.hedge)
 	defer timer.Stop()
 	for {

@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/link"
 	"broach/internal/pool"
 )
 
 // local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in the
 // pool, with the same deadline, limits, errors and panic barrier.
-func (c *Caller) local(ctx context.Context, f *service, out outCall) (*pendingCall, *Error) {
+func (c *Caller) local(ctx context.Context, f *service, out outCall) (*link.Call, *Error) {
 	ctx, cancel := context.WithDeadline(ctx, out.deadline)
 	defer cancel()
 	frame := buffer.New()
@@ -37,8 +38,8 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*pendingCa
 	return c.unawaited(ctx, r)
 }
 
-// unawaited is the outcome of a local call that is over: as it ended, if it has, or else nobody knows, and the request keeps its pendingCall.
-func (c *Caller) unawaited(ctx context.Context, r *request) (*pendingCall, *Error) {
+// unawaited is the outcome of a local call that is over: as it ended, if it has, or else nobody knows, and the request keeps its link.Call.
+func (c *Caller) unawaited(ctx context.Context, r *request) (*link.Call, *Error) {
 	select {
 	case <-r.pending.Done:
 		return c.ended(c.node.addr, r.pending)
@@ -49,7 +50,7 @@ func (c *Caller) unawaited(ctx context.Context, r *request) (*pendingCall, *Erro
 }
 
 // localOneWay waits until the pool has taken the request. The call is over then.
-func (c *Caller) localOneWay(ctx context.Context, r *request) (*pendingCall, *Error) {
+func (c *Caller) localOneWay(ctx context.Context, r *request) (*link.Call, *Error) {
 	if r.function.take != nil {
 		p := r.pending
 		r.function.take(r)
@@ -80,7 +81,7 @@ func (c *Caller) submit(ctx context.Context, r *request) *Error {
 }
 
 // localAsOne runs a call here because this node was chosen from the providers.
-func (c *Caller) localAsOne(ctx context.Context, out outCall) (*pendingCall, *Error) {
+func (c *Caller) localAsOne(ctx context.Context, out outCall) (*link.Call, *Error) {
 	f := c.here()
 	if f == nil {
 		return nil, c.notServed("the node does not offer this function any more")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/link"
 	"broach/internal/pace"
 	"broach/internal/wire"
 )
@@ -49,7 +50,7 @@ func (c *Caller) unknown(r *route) *Error {
 }
 
 // remote makes the call at one provider after the other until one has run it, or may have.
-func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCall) (*pendingCall, *Error) {
+func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCall) (*link.Call, *Error) {
 	ch := chooser{service: c.name, now: now, random: c.node.roll}
 	c.node.calls.Add(1)
 	var failed *Error
@@ -65,7 +66,7 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 		case found == c.node.self:
 			return c.localAfter(ctx, out, failed)
 		}
-		var p *pendingCall
+		var p *link.Call
 		p, err = c.visit(ctx, now, &ch.chosen, out)
 		if err == nil {
 			return p, nil
@@ -85,7 +86,7 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 }
 
 // localAfter runs a call here that may have failed elsewhere before.
-func (c *Caller) localAfter(ctx context.Context, out outCall, before *Error) (*pendingCall, *Error) {
+func (c *Caller) localAfter(ctx context.Context, out outCall, before *Error) (*link.Call, *Error) {
 	p, failed := c.localAsOne(ctx, out)
 	if failed != nil {
 		failed = failed.after(before)
@@ -104,7 +105,7 @@ func (e *Error) after(before *Error) *Error {
 }
 
 // visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the goroutine.
-func (c *Caller) visit(ctx context.Context, now time.Time, v *visit, out outCall) (p *pendingCall, failed *Error) {
+func (c *Caller) visit(ctx context.Context, now time.Time, v *visit, out outCall) (p *link.Call, failed *Error) {
 	failed = errCutShort
 	defer func() { v.leave(now, time.Now(), failed, &c.node.circuits) }()
 	return c.attempt(ctx, now, v, out)
@@ -114,7 +115,7 @@ func (c *Caller) visit(ctx context.Context, now time.Time, v *visit, out outCall
 var errCutShort = &Error{Code: Canceled, Executed: No}
 
 // attempt makes the call at one provider.
-func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCall) (*pendingCall, *Error) {
+func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCall) (*link.Call, *Error) {
 	l := v.link.Best()
 	v.record.inflight.Add(1)
 	defer v.record.inflight.Add(-1)
@@ -122,7 +123,7 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCa
 		return nil, c.at(l.ID.Addr, c.fail(Draining, No, textDraining))
 	}
 	frame := buffer.New()
-	m := wire.Request{Remaining: remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
+	m := wire.Request{Remaining: link.Remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
 	if out.oneWay {
 		frame.B = wire.Send(m).Append(frame.B)
 	} else {
@@ -143,7 +144,7 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCa
 }
 
 // unsent is the error of a call that a link did not take.
-func (c *Caller) unsent(l *link, err error) *Error {
+func (c *Caller) unsent(l *link.Link, err error) *Error {
 	if c.node.isClosed() {
 		return c.closed(No)
 	}
@@ -151,7 +152,7 @@ func (c *Caller) unsent(l *link, err error) *Error {
 }
 
 // wait waits for the outcome of a call that was sent.
-func (c *Caller) wait(ctx context.Context, l *link, slot uint16, seq uint32, p *pendingCall) (*pendingCall, *Error) {
+func (c *Caller) wait(ctx context.Context, l *link.Link, slot uint16, seq uint32, p *link.Call) (*link.Call, *Error) {
 	select {
 	case <-p.Done:
 	case <-ctx.Done():

@@ -5,12 +5,13 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/link"
 	"broach/internal/wire"
 )
 
 // conn is a link as this node holds it: in its table of tokens, and in the hands of the reader and the loop.
 type conn struct {
-	link
+	link.Link
 	record *record
 	beside *conn // another whose peer's address has the same chain; the token table's
 
@@ -22,7 +23,7 @@ type conn struct {
 
 // newConn makes the link of an Open and its Offer. began says which end we are; siblings are the links that we have with who is at the same
 // address. The error is that of a public key that is none.
-func newConn(now time.Time, c *carrier, terms *handshake.Terms, began bool, siblings []*conn, seed uint64) (*conn, error) {
+func newConn(now time.Time, c *link.Carrier, terms *handshake.Terms, began bool, siblings []*conn, seed uint64) (*conn, error) {
 	peer := terms.KeyA
 	if began {
 		peer = terms.KeyB
@@ -45,4 +46,4 @@ func recordAmong(links []*conn, key wire.PublicKey) *record {
 }
 
 // visit is a call's stay at the peer that is not counted as one of a function.
-func (l *conn) visit() *visit { return &visit{link: &l.link, record: l.record} }
+func (l *conn) visit() *visit { return &visit{link: &l.Link, record: l.record} }

@@ -23,7 +23,7 @@ func TestDrainingIsAnswered(t *testing.T) {
 		require.False(t, provider.refusing.Load())
 		require.True(t, l.record.draining.Load())
 		call, start := caller.Caller("f"), time.Now()
-		_, err := call.remote(context.Background(), start, &route{alive: []candidate{{link: &l.link, record: l.record}}}, outCall{deadline: start.Add(5 * time.Second)})
+		_, err := call.remote(context.Background(), start, &route{alive: []candidate{{link: &l.Link, record: l.record}}}, outCall{deadline: start.Add(5 * time.Second)})
 		require.Equal(t, Draining, err.Code, "a call that chose it before")
 		require.Zero(t, time.Since(start), "it was not even sent")
 		l.record.inflight.Add(-1)
@@ -31,7 +31,7 @@ func TestDrainingIsAnswered(t *testing.T) {
 		require.True(t, provider.refusing.Load())
 
 		l.record.draining.Store(false) // a caller that breaks the rule
-		_, err = call.remote(context.Background(), time.Now(), &route{alive: []candidate{{link: &l.link, record: l.record}}}, outCall{deadline: time.Now().Add(time.Second)})
+		_, err = call.remote(context.Background(), time.Now(), &route{alive: []candidate{{link: &l.Link, record: l.record}}}, outCall{deadline: time.Now().Add(time.Second)})
 		require.Equal(t, Draining, err.Code)
 		require.Equal(t, No, err.Executed)
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/link"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -81,7 +82,7 @@ func (c *cluster) moveCounted(like farPath, caller *Node, bytes int) farTransfer
 	c.net.Tap(tapOf(caller.Addr(), func(b []byte) {
 		mu.Lock()
 		defer mu.Unlock()
-		if len(b) > basePacket/2 {
+		if len(b) > link.BasePacket/2 {
 			large++
 		}
 	}))

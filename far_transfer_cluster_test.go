@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/link"
 	"broach/internal/race"
 	"broach/internal/transfer"
 
@@ -56,7 +57,7 @@ func medianOver(t *testing.T, most farTransfer, move func(c *cluster) farTransfe
 }
 
 // needed is how many fragments so many bytes are, in datagrams of 1,200 bytes.
-func needed(bytes int) int { return bytes/transfer.FragmentSize(basePacket) + 1 }
+func needed(bytes int) int { return bytes/transfer.FragmentSize(link.BasePacket) + 1 }
 
 // moveTogether calls k times at once with a large argument, or for a large result.
 func (c *cluster) moveTogether(p farPath, provider, caller *Node, k, bytes int, back bool) farTransfer {

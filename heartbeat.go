@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/pace"
 	"broach/internal/wire"
@@ -194,7 +195,7 @@ func (n *Node) carryOut(now time.Time) {
 func (n *Node) fail(tokens []uint64, text string) {
 	for _, token := range tokens {
 		if l := n.tokens.link(token); l != nil {
-			l.Fail(outcome{Code: wire.Unreachable, Gone: true, Body: []byte(text)})
+			l.Fail(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(text)})
 			l.record.forgive(&n.circuits)
 		}
 	}
@@ -217,7 +218,7 @@ func (n *Node) send(out []member.Message) {
 // leave ends the calls in flight and begins to tell the peers.
 func (n *Node) leave(now time.Time) {
 	for _, l := range n.tokens.all() {
-		l.Fail(outcome{Code: wire.Closed, Body: []byte(textClosed)})
+		l.Fail(link.Outcome{Code: wire.Closed, Body: []byte(textClosed)})
 	}
 	n.members.Leave(now)
 	n.carryOut(now)
@@ -232,7 +233,7 @@ func (n *Node) hasLeft(now time.Time) bool {
 func (n *Node) takeDown(now time.Time) {
 	for _, l := range n.tokens.all() {
 		l.SendAll() // also where the reader or a flusher has it in hand: they may not get to it any more
-		l.Close(outcome{Code: wire.Closed, Body: []byte(textClosed)})
+		l.Close(link.Outcome{Code: wire.Closed, Body: []byte(textClosed)})
 	}
 	n.publish(now)
 	if err := n.transport.Close(); err != nil {

@@ -14,6 +14,7 @@ import (
 	"broach/internal/buffer"
 	"broach/internal/codec"
 	"broach/internal/handshake"
+	"broach/internal/link"
 	"broach/internal/udp"
 	"broach/internal/wire"
 
@@ -149,7 +150,7 @@ func callOfF(slot uint16, seq uint32) []byte {
 
 // scriptedCall is a call under way.
 type scriptedCall struct {
-	*pendingCall
+	*link.Call
 	slot uint16
 	seq  uint32
 }
@@ -157,21 +158,21 @@ type scriptedCall struct {
 // call begins a call with that much time left.
 func (s *linkSide) call(t *testing.T, left time.Duration, service string, args ...any) *scriptedCall {
 	t.Helper()
-	c := &scriptedCall{pendingCall: s.wires.NewCall()}
+	c := &scriptedCall{Call: s.wires.NewCall()}
 	frame := requestFrame(service, args)
 	now := time.Now()
-	wire.SetRemaining(frame.B, remaining(now, now.Add(left)))
+	wire.SetRemaining(frame.B, link.Remaining(now, now.Add(left)))
 	var err error
-	c.slot, c.seq, err = s.link.Send(now, now.Add(left), frame, c.pendingCall)
+	c.slot, c.seq, err = s.link.Send(now, now.Add(left), frame, c.Call)
 	require.NoError(t, err)
 	return c
 }
 
 // beginCall begins a call of f on a link.
-func beginCall(t *testing.T, l *link, left time.Duration) *pendingCall {
+func beginCall(t *testing.T, l *link.Link, left time.Duration) *link.Call {
 	p, now := l.NewCall(), time.Now()
 	frame := requestFrame("f", nil)
-	wire.SetRemaining(frame.B, remaining(now, now.Add(left)))
+	wire.SetRemaining(frame.B, link.Remaining(now, now.Add(left)))
 	_, _, err := l.Send(now, now.Add(left), frame, p)
 	require.NoError(t, err)
 	return p
@@ -183,7 +184,7 @@ func (c *scriptedCall) over() bool { return len(c.Done) == 1 }
 // free gives a call that has ended up, as a caller does who has its result.
 func (s *linkSide) free(c *scriptedCall) {
 	<-c.Done
-	s.wires.FreeCall(c.pendingCall)
+	s.wires.FreeCall(c.Call)
 }
 
 // require checks how the call ended.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/pace"
 	"broach/internal/udp"
@@ -48,7 +49,7 @@ func (n *Node) succeedLink(now time.Time, s member.Succession) {
 		return
 	}
 	to.SucceedBy(nil)
-	from.SucceedBy(&to.link)
+	from.SucceedBy(&to.Link)
 	n.replaced = append(n.replaced, from)
 	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
 }
@@ -62,7 +63,7 @@ func (n *Node) closeLink(now time.Time, token uint64) {
 	}
 	n.tokens.close(now, l)
 	l.SendAll()
-	l.Close(outcome{Code: wire.Unreachable, Gone: true, Body: []byte(textRestart)})
+	l.Close(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(textRestart)})
 	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
 }
 
@@ -75,7 +76,7 @@ func (n *Node) tendLinks(now time.Time) {
 	kept := n.replaced[:0]
 	for _, l := range n.replaced {
 		switch {
-		case n.tokens.link(l.Token) != l || l.Best() == &l.link: // it is gone, or the best link again
+		case n.tokens.link(l.Token) != l || l.Best() == &l.Link: // it is gone, or the best link again
 		case l.IsQuiet(now):
 			n.members.Ended(l.Token)
 		default:
@@ -106,7 +107,7 @@ func (n *Node) sendOpens(opens []member.Open) {
 		}
 		m := n.openOf(keyID, o.Token, o.Rank, o.Self)
 		n.members.NoteAsked(m.Number, o)
-		b := wire.AppendOpen(newPacket()[:0], m)
+		b := wire.AppendOpen(link.NewPacket()[:0], m)
 		if ring != nil {
 			ring.Prove(b, 0)
 		}
@@ -118,12 +119,12 @@ func (n *Node) sendOpens(opens []member.Open) {
 // sendAndFree sends datagrams, frees them and returns the empty slice.
 func sendAndFree(t udp.Transport, out []udp.Datagram) []udp.Datagram {
 	for rest := out; len(rest) > 0; {
-		k := min(len(rest), batchMax)
+		k := min(len(rest), link.BatchMax)
 		t.Send(rest[:k])
 		rest = rest[k:]
 	}
 	for i := range out {
-		freePacket(out[i].B)
+		link.FreePacket(out[i].B)
 		out[i] = udp.Datagram{}
 	}
 	return out[:0]

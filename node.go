@@ -14,6 +14,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/handshake"
+	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/pace"
 	"broach/internal/pool"
@@ -29,7 +30,7 @@ const closeGrace = time.Second // how long Close waits for functions that do not
 // Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be called by
 // many goroutines at once. Run and Start make nodes; the zero Node is of no use.
 type Node struct {
-	wires     carrier // what all links share
+	wires     link.Carrier // what all links share
 	transport udp.Transport
 	own       atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
 	opens     atomic.Uint64                  // number of the last Open
@@ -122,7 +123,7 @@ func (n *Node) serve() {
 func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	now := time.Now()
 	n := &Node{cfg: cfg, transport: t, pool: pool.New(pool.Limits(cfg.pool())), log: log, addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
-	n.wires = carrier{
+	n.wires = link.Carrier{
 		Transport: t, Cluster: wire.ClusterID(cfg.cluster()),
 		MaxMessage: cfg.maxMessage(), Peers: member.PeersMax, Silence: cfg.ackTimeout(),
 		Nonce: n.tokens.draw, Resized: n.noteSize,
@@ -134,7 +135,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.seedAddrs.Store(new([]netip.AddrPort))
 	n.unjoined.Store(new(string))
 	n.cfg.Keys = nil // the ring has them: whatever prints the node finds none
-	n.wires.MaxPacket = max(cfg.maxPacket()-n.wires.Overhead(), basePacket)
+	n.wires.MaxPacket = max(cfg.maxPacket()-n.wires.Overhead(), link.BasePacket)
 	n.wires.Init(now)
 	n.dice.Store(n.rng.Uint64())
 	n.provider.addr, n.provider.log, n.provider.maxMessage = n.Addr, n.log, n.wires.MaxMessage

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"broach/internal/codec"
+	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/wire"
 )
@@ -168,7 +169,7 @@ func (n *Node) pull(now time.Time, p member.Pull) {
 func (n *Node) pullFrom(token uint64) (version uint32, table []byte, err error) {
 	l := n.tokens.link(token)
 	if l == nil {
-		return 0, nil, errLinkDown
+		return 0, nil, link.ErrDown
 	}
 	ctx, cancel := context.WithTimeout(n.provider.ctx, pullTimeout)
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"broach/internal/codec"
+	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/pool"
 	"broach/internal/udp"
@@ -28,17 +29,17 @@ type inbound struct {
 type reader struct {
 	*Node
 	in        []udp.Datagram
-	held      []*link       // flush at the end of the batch
+	held      []*link.Link  // flush at the end of the batch
 	spare     *request      // for the next call
-	arrival   linkArrival   // of the present message
+	arrival   link.Arrival  // of the present message
 	requests  []*request    // new in this datagram
 	quick     []*request    // to be run by the reader at the end of the batch
 	ran       int           // how many of those have been taken up
 	spent     time.Duration // what they will take
 	takeover  takeover
-	abandoned []*linkRequest // given up by their callers in this datagram
-	toKick    bool           // the pool has new work
-	soon      bool           // calls go on: the next datagram is expected at once
+	abandoned []*link.Request // given up by their callers in this datagram
+	toKick    bool            // the pool has new work
+	soon      bool            // calls go on: the next datagram is expected at once
 	strangers strangers
 	answers   []udp.Datagram // to strangers; they go at the end of the batch
 }
@@ -127,7 +128,7 @@ func (r *reader) note(now time.Time, l *conn, src member.Source) {
 // onLink steps the link with each message of a datagram with that number.
 func (r *reader) onLink(now time.Time, l *conn, number uint32, src member.Source, rest []byte) {
 	if l.Lock(now, number) {
-		r.held = append(r.held, &l.link)
+		r.held = append(r.held, &l.Link)
 	}
 	for len(rest) > 0 {
 		kind, body, after, err := wire.ConsumeMessage(rest)
@@ -153,7 +154,7 @@ func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error
 		r.spare = new(request)
 	}
 	a := &r.arrival
-	*a = linkArrival{Spare: &r.spare.linkRequest}
+	*a = link.Arrival{Spare: &r.spare.Request}
 	err := l.Step(now, kind, body, a)
 	if a.IsUnknown {
 		r.stats.unknownKind.Add(1)
@@ -167,10 +168,10 @@ func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error
 }
 
 // request notes a new call, which the link has made of the spare request.
-func (r *reader) request(l *conn, a *linkArrival) {
+func (r *reader) request(l *conn, a *link.Arrival) {
 	req := r.spare
 	r.spare = nil
-	req.provider, req.link = &r.provider, &l.link
+	req.provider, req.link = &r.provider, &l.Link
 	if req.function = r.functionFor(a.Service); req.function != nil && req.function.needsRequest() {
 		req.meta = decodeMeta(a.Meta)
 	}
@@ -181,7 +182,7 @@ func (r *reader) request(l *conn, a *linkArrival) {
 }
 
 // abandon notes a call that nobody waits for any more.
-func (r *reader) abandon(req *linkRequest) {
+func (r *reader) abandon(req *link.Request) {
 	if req != nil {
 		r.abandoned = append(r.abandoned, req)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -84,7 +85,7 @@ func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
 func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
 	self := *r.own.Load()
 	if token := r.learning.Load(); token != 0 && member.AsksBack(now, self, m.Addr, r.unheard.Load(), &r.strangers.asks) {
-		return wire.AppendOpen(newPacket()[:0], r.openOf(m.KeyID, token, 0, member.Nowhere(self)))
+		return wire.AppendOpen(link.NewPacket()[:0], r.openOf(m.KeyID, token, 0, member.Nowhere(self)))
 	}
 	held := r.tokens.held(m.Key, m.Addr)
 	if held == 1<<32-1 {
@@ -98,7 +99,7 @@ func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byt
 	if o.Token != 0 && r.tokens.get(o.Token) != nil {
 		return nil // another link has that token, or this very Open made one
 	}
-	return wire.AppendOffer(newPacket()[:0], o)
+	return wire.AppendOffer(link.NewPacket()[:0], o)
 }
 
 // offered hands an Offer to an opening of ours to the loop, [LNK-2].
@@ -175,9 +176,9 @@ func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self n
 
 // opens reports whether a Confirm opens with the keys of a link. The datagram stays as it is: it is opened for good like any other.
 func (r *reader) opens(l *conn, datagram []byte, keyID byte) bool {
-	trial := append(newPacket()[:0], datagram...)
+	trial := append(link.NewPacket()[:0], datagram...)
 	_, ok := l.Open(trial, wire.ConfirmSize, keyID)
-	freePacket(trial)
+	link.FreePacket(trial)
 	return ok
 }
 

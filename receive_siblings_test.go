@@ -147,7 +147,7 @@ func TestALinkThatGoesForAnotherLeadsToIt(t *testing.T) {
 		s.hear(low.say())
 		s.arriveWith(high)
 		require.Nil(t, s.tokens.link(middle.token))
-		require.Same(t, &s.tokens.link(high.token).link, before.Best())
+		require.Same(t, &s.tokens.link(high.token).Link, before.Best())
 	})
 }
 

@@ -49,7 +49,7 @@ func (*heldJob) Reject()            {}
 func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s := side(t, 1, Config{Pool: Pool{Core: 1, Max: 1, Queue: 2}})
 	socket := heldSocket{s.script, make(chan struct{}), make(chan struct{})}
-	s.wires.Transport = socket
+	s.transport = socket
 	s.running.Add(1)
 	f, err := newService("f", func() {})
 	require.NoError(t, err)

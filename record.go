@@ -4,11 +4,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"broach/internal/link"
 )
 
 // record is what we know of a peer process beyond one link: both links of a pair, and all that come after them, share it.
 type record struct {
-	traffic  traffic
+	traffic  link.Traffic
 	inflight atomic.Int32 // our calls to it, for the balancer
 	draining atomic.Bool  // it wants no more calls
 	tripped  atomic.Bool  // the breaker of a function may be open

@@ -8,18 +8,19 @@ import (
 	"time"
 
 	"broach/internal/codec"
+	"broach/internal/link"
 	"broach/internal/pool"
 	"broach/internal/wire"
 )
 
 // request is one call to one of our functions, from a peer or from this node: the pool's job.
 type request struct {
-	linkRequest // of a local call, which is no link's, its arguments and deadline alone
+	link.Request // of a local call, which is no link's, its arguments and deadline alone
 
 	provider *provider
 	function *service          // nil: there is none of the name asked for
-	link     *link             // of a peer's call
-	pending  *pendingCall      // of a local one
+	link     *link.Link        // of a peer's call
+	pending  *link.Call        // of a local one
 	meta     map[string]string // not written to
 	ctx      requestContext    // of the function, if it asks for one
 	accepted bool              // a one-way call was; set before a worker has it
@@ -35,7 +36,7 @@ func (r *request) Run() {
 	defer r.function.leave()
 	ctx, cancel := r.context()
 	defer cancel()
-	head := r.frame(outcome{Executed: wire.ExecutedYes})
+	head := r.frame(link.Outcome{Executed: wire.ExecutedYes})
 	frame, err := r.invoke(ctx, head)
 	switch size := len(frame) - len(head); {
 	case err != nil:
@@ -43,7 +44,7 @@ func (r *request) Run() {
 	case size > r.provider.maxMessage:
 		r.failWith(ownError(codec.TooLarge(wire.ExecutedYes, "results", r.provider.maxMessage)))
 	default:
-		r.answer(outcome{Executed: wire.ExecutedYes, Body: frame})
+		r.answer(link.Outcome{Executed: wire.ExecutedYes, Body: frame})
 	}
 }
 
@@ -115,7 +116,7 @@ func (r *request) postpone() {
 		r.fail(Overloaded, No, textBusy)
 		return
 	}
-	r.link.Forget(&r.linkRequest)
+	r.link.Forget(&r.Request)
 	r.Args.Release()
 }
 
@@ -148,7 +149,7 @@ func (r *request) enqueue(p *pool.Pool) bool {
 // accept answers a one-way request, which is now among those that will run, [CALL-16].
 func (r *request) accept() {
 	if r.link != nil {
-		r.link.AnswerEarly(time.Now(), &r.linkRequest, r.frame(outcome{Body: textNothing}))
+		r.link.AnswerEarly(time.Now(), &r.Request, r.frame(link.Outcome{Body: textNothing}))
 	}
 }
 
@@ -166,7 +167,7 @@ func (r *request) failWith(err *Error) {
 		r.provider.logPanic(r.function.name, p.Value, p.Stack)
 	}
 	code := r.codeOf(err)
-	o := outcome{Code: wire.Code(code), Executed: wire.Executed(err.Executed), Body: []byte(err.Message), Causes: causesOf(err.cause)}
+	o := link.Outcome{Code: wire.Code(code), Executed: wire.Executed(err.Executed), Body: []byte(err.Message), Causes: causesOf(err.cause)}
 	if r.accepted {
 		r.provider.noteLoss(r, err, code)
 	} else {
@@ -180,7 +181,7 @@ func (r *request) failWith(err *Error) {
 const smallReply = 64
 
 // frame begins the encoded Reply of a peer's call; a local one needs no envelope.
-func (r *request) frame(o outcome) []byte {
+func (r *request) frame(o link.Outcome) []byte {
 	if r.link == nil {
 		return o.Body
 	}
@@ -189,7 +190,7 @@ func (r *request) frame(o outcome) []byte {
 }
 
 // answer ends the request. The body is what frame began.
-func (r *request) answer(o outcome) {
+func (r *request) answer(o link.Outcome) {
 	if r.Body == nil {
 		r.Args.Release()
 	}
@@ -200,6 +201,6 @@ func (r *request) answer(o outcome) {
 	case r.link == nil:
 		r.pending.EndOwned(o)
 	default:
-		r.link.Answer(time.Now(), &r.linkRequest, wire.SetLength(o.Body))
+		r.link.Answer(time.Now(), &r.Request, wire.SetLength(o.Body))
 	}
 }

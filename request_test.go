@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"broach/internal/link"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -27,7 +28,7 @@ func TestASendIsNotGivenUpWhileItIsAccepted(t *testing.T) {
 		require.NoError(t, b.reader.step(time.Now(), b.link, wire.KindSend, wire.Unframe(send)[1:]))
 		b.link.Unlock()
 
-		b.link.Fail(outcome{Code: wire.Unreachable, Gone: true, Body: []byte(textOffline)}) // the loop
+		b.link.Fail(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(textOffline)}) // the loop
 		b.hear()
 		b.reader.offer()
 		b.hear()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/wire"
 
@@ -57,7 +58,7 @@ func (t *town) newcomer(i int) *member.View {
 // newLink makes a link to a process and returns its token.
 func (t *town) newLink(id wire.Process) uint64 {
 	token := uint64(len(t.links) + 1)
-	t.links[token] = &conn{link: link{ID: id, Token: token}, record: new(record)}
+	t.links[token] = &conn{Link: link.Link{ID: id, Token: token}, record: new(record)}
 	return token
 }
 

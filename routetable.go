@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/wire"
 )
@@ -45,8 +46,8 @@ type route struct {
 
 // candidate is a provider that a call could go to.
 type candidate struct {
-	link   *link   // nil: this node itself
-	record *record // of the provider
+	link   *link.Link // nil: this node itself
+	record *record    // of the provider
 	weight int
 	known  *experience // from the first call on; nil for this node itself
 }
@@ -119,7 +120,7 @@ func (r *route) take(o peerRow) {
 		return
 	}
 	i, _ := search(*list, o.peer.Addr)
-	*list = slices.Insert(*list, i, candidate{link: &o.link.link, record: o.link.record, weight: cmp.Or(int(o.row.Weight), weightUnsaid)})
+	*list = slices.Insert(*list, i, candidate{link: &o.link.Link, record: o.link.record, weight: cmp.Or(int(o.row.Weight), weightUnsaid)})
 }
 
 // drop takes an offer out that was taken up.

@@ -12,6 +12,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/function"
+	"broach/internal/link"
 	"broach/internal/pool"
 	"broach/internal/ring"
 )
@@ -176,7 +177,7 @@ func (e *events) take(r *request) {
 	case all == 0:
 		r.fail(NotFound, No, "the subscription has been closed")
 	case took == all:
-		r.answer(outcome{Body: r.frame(outcome{Body: textNothing})})
+		r.answer(link.Outcome{Body: r.frame(link.Outcome{Body: textNothing})})
 	case took == 0:
 		r.fail(Overloaded, No, "the subscriber has no room in its backlog")
 	default:

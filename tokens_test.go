@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/link"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -28,7 +29,7 @@ func tokenLink(token uint64, addr netip.AddrPort, began bool, born time.Time) *c
 
 // linkOfProcess is one with who has a public key.
 func linkOfProcess(token uint64, addr netip.AddrPort, began bool, born time.Time, key wire.PublicKey, rank uint32) *conn {
-	c := &carrier{Process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Unix(0, 0))}
+	c := &link.Carrier{Process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Unix(0, 0))}
 	c.Init(time.Unix(0, 0).Add(-time.Hour))
 	terms := &handshake.Terms{Rank: rank, TokenA: ^token, KeyA: key, AddrA: addr, TokenB: token, KeyB: c.Process.Key}
 	if began {

@@ -1,0 +1,310 @@
+package link
+
+import (
+	"bytes"
+	"errors"
+	"net/netip"
+	"time"
+
+	"broach/internal/buffer"
+	"broach/internal/wire"
+)
+
+// The caller's steps of a link, PROTOCOL.md 2.5.
+
+// Outcome is how a call ended.
+type Outcome struct {
+	Code     wire.Code // 0: done
+	Executed wire.Executed
+	Gone     bool   // the membership found the provider to be away
+	Body     []byte // results, or the text of the error
+	Causes   []byte // of the error
+}
+
+// Call is a caller that waits.
+type Call struct {
+	Done chan struct{} // gets one value when the outcome is set
+	Outcome
+	Node  netip.AddrPort // that ran or took the call, if nothing went wrong
+	kept  []byte         // memory that body may use again
+	whole []byte         // the transfer that body is part of
+}
+
+// end sets the outcome and wakes the caller. body and causes are copied.
+func (p *Call) end(o Outcome) {
+	p.kept = append(p.kept[:0], o.Body...)
+	o.Body, o.Causes = p.kept, bytes.Clone(o.Causes)
+	p.EndOwned(o)
+}
+
+// EndOwned is end for a body that now belongs to the call. The Call was its ender's alone, who has taken it out of its slot or its request, and is the
+// caller's alone from here on.
+func (p *Call) EndOwned(o Outcome) {
+	p.Outcome = o
+	p.Done <- struct{}{} // never blocks: room for one, and a call ends once
+}
+
+// doubtAfter is how often a request is sent again, with nothing heard of the peer, before the peer is probed, [MEM-11].
+const doubtAfter = 2
+
+// deafAfter is the same for a peer that is heard of: it may not hear us, [MEM-22].
+const deafAfter = 4
+
+// NewCall returns a call to wait on. They are kept by the node: a channel must not wander between nodes of which one lives
+// in a test's bubble.
+func (c *Carrier) NewCall() *Call {
+	if p, ok := c.pendings.Get().(*Call); ok {
+		return p
+	}
+	return &Call{Done: make(chan struct{}, 1)}
+}
+
+// FreeCall gives a call up for reuse: nobody is left who could end it, and its outcome was received or abandoned.
+func (c *Carrier) FreeCall(p *Call) {
+	if p.whole != nil {
+		buffer.Recycle(p.whole)
+	}
+	p.Outcome, p.whole = Outcome{}, nil
+	if cap(p.kept) > buffer.MostKept {
+		p.kept = nil
+	}
+	c.pendings.Put(p)
+}
+
+var (
+	ErrDown     = errors.New("the process is gone")
+	errLinkFull = errors.New("65,536 calls are in flight to the peer")
+	textSilent  = []byte("the provider did not answer within the acknowledgement time")
+	textLate    = []byte("no reply within the deadline")
+)
+
+// Send sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p is the link's until its outcome is
+// there, or abandon has reported that it was still waited for.
+// An error means that nothing was sent.
+func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slot uint16, seq uint32, err error) {
+	l.mu.Lock()
+	if l.down {
+		l.mu.Unlock()
+		return 0, 0, ErrDown
+	}
+	l.talk(now)
+	slot, c, ok := l.calls.begin(now, deadline, p)
+	if !ok {
+		l.mu.Unlock()
+		return 0, 0, errLinkFull
+	}
+	c.request = frame
+	seq = c.seq
+	wire.SetRequestID(frame.B, slot, seq)
+	l.sendRequest(now, slot, c)
+	l.flush()
+	return slot, seq, nil
+}
+
+// sendRequest sends the request of a slot for the first time.
+func (l *Link) sendRequest(now time.Time, slot uint16, c *callSlot) {
+	if l.fits(c.request.B) {
+		c.pace, c.went = l.rtt.timeout(), true
+		l.post(c.request.B)
+	} else {
+		l.moveRequest(slot, c)
+	}
+	l.calls.arm(c, now, l.silentAt(c))
+}
+
+// moveRequest sends the request of a slot as a transfer, which sees to its own resends.
+func (l *Link) moveRequest(slot uint16, c *callSlot) {
+	c.state, c.pace = callMoving, l.Silence
+	c.transfer = l.transfer(wire.Unframe(c.request.B), callTag(slot, c.seq))
+}
+
+// fits reports whether an encoded message fits one datagram.
+func (l *Link) fits(frame []byte) bool { return len(frame) <= l.path.size-wire.HeaderSize }
+
+// silentAt is when the peer will have been silent for too long for a call, [CALL-11].
+func (l *Link) silentAt(c *callSlot) time.Time {
+	at := c.sentAt
+	if heard := l.LastHeard(); heard.After(at) {
+		at = heard
+	}
+	return at.Add(l.Silence)
+}
+
+// Abandon gives a call up, and reports whether it was still waited for. If it was not, its outcome is there.
+func (l *Link) Abandon(slot uint16, seq uint32) bool {
+	l.mu.Lock()
+	if l.down {
+		l.mu.Unlock()
+		return false
+	}
+	c := l.calls.waiting(slot, seq)
+	if c != nil {
+		l.endCall(slot, c)
+		say(l, wire.Cancel{Slot: slot, Seq: seq})
+	}
+	l.flush()
+	return c != nil
+}
+
+// endCall frees the slot of a call and stops what is still under way for it.
+func (l *Link) endCall(slot uint16, c *callSlot) *Call {
+	l.stopSending(c)
+	return l.calls.end(slot)
+}
+
+// stopSending ends the transfer of a request, if it goes on.
+func (l *Link) stopSending(c *callSlot) {
+	if c.state != callMoving {
+		return
+	}
+	if _, ok := l.sending.Stop(c.transfer); ok {
+		say(l, wire.Stop{Transfer: c.transfer})
+	}
+}
+
+// takeReply ends the call that a Reply answers. body is the transfer that it came as, or nil; then the results are copied.
+func (l *Link) takeReply(now time.Time, m wire.Reply, body []byte) {
+	if body != nil {
+		l.receiving.Release(len(body)) // the caller asked for it: it counts as the caller's from now on
+	}
+	c := l.calls.waiting(m.Slot, m.Seq)
+	if c == nil {
+		if body != nil {
+			buffer.Recycle(body)
+		}
+		return
+	}
+	if c.state == callSent && c.resends == 0 && body == nil { // a transfer takes longer than a round trip
+		l.rtt.sample(now, now.Sub(c.sentAt))
+	}
+	p := l.endCall(m.Slot, c)
+	o := Outcome{Code: m.Code, Executed: m.Executed, Body: m.Body, Causes: m.Causes}
+	if body == nil {
+		p.end(o)
+		return
+	}
+	p.whole = body
+	p.EndOwned(o)
+}
+
+// takeProgress notes that the provider has the request.
+func (l *Link) takeProgress(now time.Time, m wire.Progress) {
+	if c := l.calls.waiting(m.Slot, m.Seq); c != nil {
+		l.taken(now, c)
+	}
+}
+
+// taken notes that the provider has the request of a slot.
+func (l *Link) taken(now time.Time, c *callSlot) {
+	l.stopSending(c)
+	if sample, ok := l.calls.taken(c, now, l.silentAt(c)); ok {
+		l.rtt.sample(now, sample)
+	}
+}
+
+// resend does what is due for calls: each is sent again, asked after, or given up. It reports whether the peer has been silent
+// for so many of them that it should be probed.
+func (l *Link) resend(now time.Time) (unanswered bool) {
+	for slot, c := range l.calls.overdue(now) {
+		switch {
+		case !now.Before(c.deadline):
+			say(l, wire.Cancel{Slot: slot, Seq: c.seq})
+			l.endCall(slot, c).end(Outcome{Code: wire.DeadlineExceeded, Body: textLate})
+			continue
+		case !now.Before(l.silentAt(c)):
+			l.endCall(slot, c).end(Outcome{Code: wire.Unreachable, Body: textSilent})
+			continue
+		case c.state == callSent && l.isEarly(now, c):
+			c.pace = l.rtt.measured() - now.Sub(c.sentAt)
+		case c.state == callSent:
+			l.resendRequest(now, slot, c)
+			unanswered = unanswered || c.resends >= deafAfter || c.resends >= doubtAfter && l.LastHeard().Before(c.sentAt)
+		case c.state == callTaken:
+			say(l, wire.Poll{Slot: slot, Seq: c.seq})
+			c.pace = l.pollPace(now, c)
+		}
+		l.calls.arm(c, now, l.silentAt(c))
+	}
+	return unanswered
+}
+
+// isEarly reports that a request that went once has not waited for the retransmission time as it is known by now.
+func (l *Link) isEarly(now time.Time, c *callSlot) bool {
+	return c.resends == 0 && now.Sub(c.sentAt) < l.rtt.measured()
+}
+
+// resendRequest sends the request of a slot again. One that is larger than the packet size is now goes as a transfer: to the
+// provider it is a duplicate all the same.
+func (l *Link) resendRequest(now time.Time, slot uint16, c *callSlot) {
+	l.path.suspect(now)
+	wire.SetRemaining(c.request.B, Remaining(now, c.deadline))
+	c.resends = min(c.resends, 100) + 1
+	l.resent++
+	if !l.fits(c.request.B) {
+		l.moveRequest(slot, c)
+		return
+	}
+	l.repeat(c.request.B)
+	l.measure(now)
+	c.pace = l.backoff(l.rtt.doubt(c.pace))
+	l.rtt.backOff(c.pace)
+}
+
+// measure sends a Probe along with what is sent again, unless one has gone just now.
+func (l *Link) measure(now time.Time) {
+	if l.watch.isDue(now, l.rtt.timeout()) {
+		say(l, l.watch.start(now, l.Nonce()))
+	}
+}
+
+// backoff doubles a pace, with jitter, but not to less than the answer takes.
+func (l *Link) backoff(pace time.Duration) time.Duration {
+	d := min(2*pace, max(maxPace, l.rtt.measured()))
+	if pace := l.jitter(d); pace >= l.rtt.measured() {
+		return pace
+	}
+	return l.spread(d)
+}
+
+// spread lengthens d by up to a half.
+func (l *Link) spread(d time.Duration) time.Duration { return d/4 + l.jitter(d) }
+
+// pollPace is when a Poll is repeated that is not answered: like a request. An answer sets the pace back, see callSlots.taken.
+func (l *Link) pollPace(now time.Time, c *callSlot) time.Duration {
+	if !c.asked {
+		c.asked = true
+		return l.spread(l.rtt.timeout())
+	}
+	l.measure(now)
+	return l.backoff(c.pace)
+}
+
+// jitter shortens or lengthens d by up to a quarter, so that callers who lost together do not resend together.
+func (l *Link) jitter(d time.Duration) time.Duration {
+	return d - d/4 + time.Duration(l.rng.Uint64()%uint64(d/2+1))
+}
+
+// endCalls ends all calls in flight.
+func (l *Link) endCalls(o Outcome) {
+	if l.exchange == nil {
+		return
+	}
+	for slot, c := range l.calls.all() {
+		l.endCall(slot, c).end(o)
+	}
+}
+
+// Remaining is the time to a deadline as it travels: milliseconds, rounded up, and those of 49 days if it is farther off. A call always has a
+// deadline here.
+func Remaining(now, deadline time.Time) uint32 {
+	left := deadline.Sub(now) // 292 years at most
+	ms := left / time.Millisecond
+	if left%time.Millisecond > 0 {
+		ms++
+	}
+	return uint32(min(max(ms, 1), 1<<32-1))
+}
+
+// callTag and replyTag name what a transfer carries: the request id, and which side it is of.
+func callTag(slot uint16, seq uint32) uint64  { return uint64(slot)<<32 | uint64(seq) }
+func replyTag(slot uint16, seq uint32) uint64 { return 1<<63 | callTag(slot, seq) }

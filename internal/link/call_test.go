@@ -1,0 +1,107 @@
+package link
+
+import (
+	"testing"
+	"time"
+
+	"broach/internal/wire"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestJitterSpreadsCallersThatLostTogether(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		for range 64 {
+			a.call(time.Minute, "f")
+		}
+		a.tape.take()
+		a.step(50 * time.Millisecond) // all are sent again at once: none has jitter yet
+		require.Len(t, wordsOf(t, a.tape.take()...), 64+1, "and a Probe")
+		moments := 0
+		for range 130 {
+			a.step(time.Millisecond)
+			if len(a.tape.take()) > 0 {
+				moments++
+			}
+		}
+		require.Greater(t, moments, 15)
+	})
+}
+
+// [CALL-9] A call sent once gives a measurement when its Reply or Progress comes (Karn's algorithm).
+func TestOnlyCallsSentOnceMeasureTheRoundTrip(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("f", func() {})
+		first := a.call(time.Minute, "f")
+		toB := a.tape.take()
+		a.step(50 * time.Millisecond)
+		a.tape.take()
+		b.hear(toB...)
+		a.hear(b.tape.take()...)
+		first.require(t, 0, wire.ExecutedYes)
+		require.Zero(t, a.link.rtt.smoothed, "which sending was answered is not known")
+
+		a.call(time.Minute, "f")
+		toB = a.tape.take()
+		time.Sleep(3 * time.Millisecond)
+		b.hear(toB...)
+		a.hear(b.tape.take()...)
+		require.Equal(t, 3*time.Millisecond, a.link.rtt.smoothed)
+	})
+}
+
+func TestTransferIsNoMeasureOfTheRoundTrip(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("size", func(x []byte) int { return len(x) })
+		call := a.call(time.Minute, "size", garble(200<<10))
+		for !call.over() {
+			time.Sleep(time.Millisecond) // a round trip of 1 ms, and many of them
+			b.hear(a.tape.take()...)
+			a.hear(b.tape.take()...)
+			require.Less(t, a.link.rtt.smoothed, 2*time.Millisecond)
+		}
+	})
+}
+
+// [CALL-11] When nothing at all came from the peer for the acknowledgement time while a call waits, the call fails: wire.Unreachable,
+// executed maybe.
+func TestSilentPeerFailsCalls(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		call := a.call(time.Minute, "f")
+		large := a.call(time.Minute, "f", garble(1<<20))
+		for range 2999 {
+			a.step(time.Millisecond)
+		}
+		require.False(t, call.over() || large.over())
+		a.step(time.Millisecond)
+		call.require(t, wire.Unreachable, wire.ExecutedMaybe)
+		large.require(t, wire.Unreachable, wire.ExecutedMaybe)
+		require.Zero(t, a.link.sending.Unfinished(), "nothing is sent for them any more")
+	})
+}
+
+func TestAnySignOfThePeerKeepsCallsAlive(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		call := a.call(time.Minute, "f")
+		for range 10 {
+			a.step(2 * time.Second)
+			a.hear(b.utter())
+		}
+		require.False(t, call.over())
+	})
+}
+
+// [LNK-10] all links of the old one are closed, confirmed or not, calls fail, wire.Unreachable, executed maybe
+func TestClosedLinkFailsItsCalls(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		small, large := a.call(time.Minute, "f"), a.call(time.Minute, "f", garble(1<<20))
+		a.link.Close(Outcome{Code: wire.Unreachable})
+		small.require(t, wire.Unreachable, wire.ExecutedMaybe)
+		large.require(t, wire.Unreachable, wire.ExecutedMaybe)
+		_, _, err := a.link.Send(time.Now(), time.Now().Add(time.Second), frameOf("f", nil), a.wires.NewCall())
+		require.ErrorIs(t, err, ErrDown)
+		a.hear(b.utter(wire.Reply{Slot: 0, Seq: 1, Executed: 2}.Append(nil))) // too late, and harmless
+		a.step(time.Hour)
+		require.False(t, a.link.armed)
+	})
+}

@@ -1,0 +1,95 @@
+package link
+
+import (
+	"time"
+
+	"broach/internal/pace"
+	"broach/internal/seal"
+	"broach/internal/wire"
+)
+
+// The steps of a link for the proof that its peer is still at its address, PROTOCOL.md [LNK-11].
+
+// mayGo is how many datagrams may go before the peer answers. What waits for that stays where it is.
+func (l *Link) mayGo() int { return int(max(l.proof.left(), 0) / l.largest()) }
+
+// isWithheld reports that none may.
+func (l *Link) isWithheld() bool { return l.proof.left() < l.largest() }
+
+// largest is the size of the largest datagram.
+func (l *Link) largest() int64 { return int64(l.MaxPacket + seal.Overhead) }
+
+// unwithheld is the outbox of what goes in any case; nil: nothing was to be proven yet, so nothing is withheld.
+func (l *Link) unwithheld() *outbox {
+	if l.proof.asking == nil {
+		return nil
+	}
+	return &l.proof.out
+}
+
+// outboxFor is where a message waits that may go to an address that is not proven any more, since it is no more than what the
+// sender of such messages could send there itself: a Beat or Ping, or the answer to a message as large.
+func (l *Link) outboxFor(kind wire.Kind) *outbox {
+	if l.isWithheld() {
+		switch kind {
+		case wire.KindPing, wire.KindPong, wire.KindBeat, wire.KindProbeAck:
+			return l.unwithheld()
+		}
+	}
+	return &l.out
+}
+
+// sendingTimeout is when something is to be done for transfers that we send, or for the packet size. What would be sent anew waits
+// while all is withheld.
+func (l *Link) sendingTimeout() time.Time {
+	rto := l.rtt.transferTimeout()
+	if l.isWithheld() {
+		return l.sending.Deadline(rto)
+	}
+	return pace.Earliest(l.sending.NextTimeout(rto), l.path.nextTimeout())
+}
+
+// prove sends a Probe that the peer can only answer if it gets it.
+func (l *Link) prove(now time.Time) {
+	rto := initialRTO
+	if l.exchange != nil {
+		rto = l.rtt.transferTimeout()
+	}
+	m := l.proof.ask(now, l.Nonce, rto)
+	var b [shortMessage]byte
+	out := &l.out
+	if len(out.ready) == 0 || len(out.ready) >= l.mayGo() {
+		out = l.unwithheld()
+	}
+	l.add(out, m.Append(b[:0]))
+}
+
+// answerProbe answers a Probe, of whatever size.
+func (l *Link) answerProbe(m wire.Probe) {
+	var b [shortMessage]byte
+	l.add(l.outboxFor(wire.KindProbeAck), wire.ProbeAck{ID: m.ID}.Append(b[:0]))
+}
+
+// shortMessage is room for a Probe that has no padding, or a ProbeAck.
+const shortMessage = 16
+
+// takeProbeAck learns that the peer gets what is sent to it, or that a size passes.
+func (l *Link) takeProbeAck(now time.Time, m wire.ProbeAck) {
+	switch {
+	case l.proof.ack(m.ID):
+		if l.proof.isWanted() {
+			l.prove(now)
+		}
+	case l.exchange != nil:
+		l.timeProbe(now, m)
+		l.path.ack(now, m.ID)
+		l.resize(now)
+	}
+}
+
+// timeProbe measures the round trip, if the Probe was one of the stopwatch.
+func (l *Link) timeProbe(now time.Time, m wire.ProbeAck) {
+	if roundTrip, ok := l.watch.stop(now, m.ID); ok {
+		l.rtt.sample(now, roundTrip)
+	}
+}

@@ -1,0 +1,116 @@
+package link
+
+import (
+	"time"
+
+	"broach/internal/transfer"
+	"broach/internal/udp"
+	"broach/internal/wire"
+)
+
+// The steps of a link for large messages, PROTOCOL.md section 3: which call a transfer belongs to.
+
+var (
+	textRefused = []byte("the provider does not take a message of this size")
+	textDropped = []byte("the provider dropped the request before all of it had come")
+)
+
+// loadFragments adds the next burst of fragments to a batch, at most as many as may go.
+func (l *Link) loadFragments(b *batch, mayGo int) {
+	if !l.canSendFragments() {
+		return
+	}
+	now, bytes := time.Now(), 0
+	for n := min(burstMax, BatchMax-len(b.out), mayGo); n > 0 && bytes < burstBytes; n-- {
+		f, ok := l.sending.Next(now, uint32(l.number)+uint32(len(b.out))+1) // the number that head gives it
+		if !ok {
+			return
+		}
+		bytes += len(f.Data)
+		b.out = append(b.out, udp.Datagram{Addr: l.ID.Addr, B: f.Append(roomFor(NewPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))})
+	}
+}
+
+// takeFragmentAck steps a transfer that we send.
+func (l *Link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
+	tag, finished, sample := l.sending.Ack(now, m)
+	l.path.passed(now, l.sending.Passed()+transfer.Overhead)
+	l.suspectPath(now)
+	if sample > 0 {
+		l.rtt.sample(now, sample)
+	}
+	if finished {
+		l.endTransfer(now, tag)
+	}
+}
+
+// endTransfer notes that the peer has all of a message. How long that took says nothing about the round trip.
+func (l *Link) endTransfer(now time.Time, tag uint64) {
+	slot, seq := uint16(tag>>32), uint32(tag)
+	if tag == replyTag(slot, seq) {
+		l.served.drop(l.served.slot(slot)) // the one that moves: its transfer ends before its slot is used again
+		return
+	}
+	if c := l.calls.waiting(slot, seq); c != nil {
+		l.calls.taken(c, now, l.silentAt(c))
+	}
+}
+
+// takeStop ends a transfer that the peer gave up or refuses.
+func (l *Link) takeStop(now time.Time, m wire.Stop) {
+	if !m.ByReceiver {
+		l.receiving.Stop(m.Transfer)
+		return
+	}
+	tag, ok := l.sending.Stop(m.Transfer)
+	if !ok {
+		return
+	}
+	slot, seq := uint16(tag>>32), uint32(tag)
+	if tag == replyTag(slot, seq) {
+		l.refusedReply(now, l.served.slot(slot), m.Code)
+		return
+	}
+	if c := l.calls.waiting(slot, seq); c != nil {
+		o := refusedRequest(m.Code, c.went)
+		l.calls.end(slot).end(o)
+	}
+}
+
+// refusedRequest is how a call ends whose request the provider refuses. It has no more than a part of this transfer; it may have run the request all
+// the same, if that went before.
+func refusedRequest(code wire.Code, went bool) Outcome {
+	o := Outcome{Code: wire.Unreachable, Executed: wire.ExecutedNo, Body: textDropped}
+	if code == wire.TooLarge {
+		o.Code, o.Body = wire.TooLarge, textRefused
+	}
+	if went {
+		o.Executed = wire.ExecutedMaybe
+	}
+	return o
+}
+
+// refusedReply answers with an error in place of a reply that the caller refuses: as too large, or because it has dropped it.
+func (l *Link) refusedReply(now time.Time, v *servedSlot, code wire.Code) {
+	if code == wire.TooLarge {
+		l.replyError(now, v, wire.TooLarge, v.executed, textTooLarge)
+		return
+	}
+	l.replyError(now, v, wire.Unreachable, v.executed, textForgotten)
+}
+
+// takeFragment steps a transfer that we receive. It returns the whole message once all has come.
+func (l *Link) takeFragment(now time.Time, m wire.Fragment) []byte {
+	body, refuse := l.receiving.Fragment(now, l.stepping, m)
+	if refuse != 0 {
+		say(l, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: refuse})
+	}
+	return body
+}
+
+// postFragmentAcks adds the acknowledgements of what has come.
+func (l *Link) postFragmentAcks() {
+	for ack, ok := l.receiving.NextAck(); ok; ack, ok = l.receiving.NextAck() {
+		say(l, ack)
+	}
+}
