@@ -6,7 +6,6 @@ import (
 	"iter"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -87,22 +86,6 @@ func (c *Caller) own(err error) *Error {
 func (c *Caller) at(node netip.AddrPort, e *Error) *Error {
 	e.Node = node.String()
 	return e
-}
-
-// closed is the error of a call that the closing of this node ended.
-func (c *Caller) closed(executed Executed) *Error {
-	return c.fail(Closed, executed, textClosed)
-}
-
-// over is the error of a call whose ctx has ended.
-func (c *Caller) over(ctx context.Context, executed Executed) *Error {
-	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return c.fail(DeadlineExceeded, executed, textDeadline)
-	case c.node.isClosed():
-		return c.closed(executed)
-	}
-	return c.fail(Canceled, executed, whyCanceled(ctx))
 }
 
 // outCall is what is sent for a call.
@@ -195,19 +178,6 @@ func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
 		return c.own(err)
 	}
 	return nil
-}
-
-// ended returns the outcome of a call that has ended.
-func (c *Caller) ended(node netip.AddrPort, p *link.Call) (*link.Call, *Error) {
-	if p.Code == 0 {
-		p.Node = node
-		return p, nil
-	}
-	e := c.at(node, c.fail(Code(p.Code), Executed(p.Executed), strings.ToValidUTF8(string(p.Body), "\uFFFD")))
-	e.cause = readCauses(p.Causes)
-	e.gone = p.Gone
-	c.node.wires.FreeCall(p)
-	return nil, e
 }
 
 // Send calls the function and does not wait for its outcome: it returns when a provider has accepted the call, which then runs there whatever

@@ -8,10 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"broach/internal/buffer"
 	"broach/internal/link"
 	"broach/internal/pace"
-	"broach/internal/wire"
 )
 
 // route finds out where the function is.
@@ -92,77 +90,6 @@ func (c *Caller) localAfter(ctx context.Context, out outCall, before *Error) (*l
 		failed = failed.after(before)
 	}
 	return p, failed
-}
-
-// after is an error as the outcome of a call that had failed before, if before is not nil: that it may have run then is not forgotten.
-func (e *Error) after(before *Error) *Error {
-	if before == nil || before.Executed == No || e.Executed != No {
-		return e
-	}
-	outcome := *e
-	outcome.Executed = Maybe
-	return &outcome
-}
-
-// visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the goroutine.
-func (c *Caller) visit(ctx context.Context, now time.Time, v *visit, out outCall) (p *link.Call, failed *Error) {
-	failed = errCutShort
-	defer func() { v.leave(now, time.Now(), failed, &c.node.circuits) }()
-	return c.attempt(ctx, now, v, out)
-}
-
-// errCutShort is how a visit ended that did not come to its end.
-var errCutShort = &Error{Code: Canceled, Executed: No}
-
-// attempt makes the call at one provider.
-func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCall) (*link.Call, *Error) {
-	l := v.link.Best()
-	v.record.inflight.Add(1)
-	defer v.record.inflight.Add(-1)
-	if v.record.draining.Load() {
-		return nil, c.at(l.ID.Addr, c.fail(Draining, No, textDraining))
-	}
-	frame := buffer.New()
-	m := wire.Request{Remaining: link.Remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
-	if out.oneWay {
-		frame.B = wire.Send(m).Append(frame.B)
-	} else {
-		frame.B = m.Append(frame.B)
-	}
-	if err := c.encode(frame, out.Arguments); err != nil {
-		frame.Release()
-		return nil, err
-	}
-	frame.B = wire.SetLength(frame.B)
-	p := c.node.wires.NewCall()
-	slot, seq, err := l.Send(now, out.deadline, frame, p)
-	if err != nil {
-		c.node.wires.FreeCall(p)
-		return nil, c.unsent(l, err)
-	}
-	return c.wait(ctx, l, slot, seq, p)
-}
-
-// unsent is the error of a call that a link did not take.
-func (c *Caller) unsent(l *link.Link, err error) *Error {
-	if c.node.isClosed() {
-		return c.closed(No)
-	}
-	return c.at(l.ID.Addr, c.fail(Unreachable, No, err.Error()))
-}
-
-// wait waits for the outcome of a call that was sent.
-func (c *Caller) wait(ctx context.Context, l *link.Link, slot uint16, seq uint32, p *link.Call) (*link.Call, *Error) {
-	select {
-	case <-p.Done:
-	case <-ctx.Done():
-		if l.Abandon(slot, seq) {
-			c.node.wires.FreeCall(p)
-			return nil, c.at(l.ID.Addr, c.over(ctx, Maybe))
-		}
-		<-p.Done
-	}
-	return c.ended(l.ID.Addr, p)
 }
 
 // choose finds the provider that a call goes to next, and enters it: a peer, this node, or nil if none is left.

@@ -15,7 +15,7 @@ type conn struct {
 	record *record
 	beside *conn // another whose peer's address has the same chain; the token table's
 
-	noted     int64        // when the loop was last told of traffic, as of carrier.timers.stamp; the reader's
+	noted     int64        // when the loop was last told of traffic, as of link.Timers.Stamp; the reader's
 	tableSeen uint32       // highest table version in the peer's headers; the reader's
 	told      atomic.Int32 // messages of it that wait for the loop
 	known     bool         // to the membership; the loop's

@@ -7,7 +7,7 @@ import (
 // What others can make this node keep, send or do is bounded here. Strangers are processes that have not shown yet that they get what is
 // sent to them, and, where there are keys, that they have one. SECURITY.md has the whole table, with what the configuration bounds; what a single
 // message may have is bounded in internal/wire, values in internal/codec, transfers in internal/transfer, what is believed of the cluster in
-// internal/member, and what one link may hold in link_limits.go.
+// internal/member, and what links may hold in internal/link.
 const (
 	// Strangers.
 	opensBatch     = 96          // Opens that are looked at, of the 256 datagrams of a batch

@@ -169,8 +169,8 @@ func (s *linkSide) call(t *testing.T, left time.Duration, service string, args .
 }
 
 // beginCall begins a call of f on a link.
-func beginCall(t *testing.T, l *link.Link, left time.Duration) *link.Call {
-	p, now := l.NewCall(), time.Now()
+func beginCall(t *testing.T, n *Node, l *link.Link, left time.Duration) *link.Call {
+	p, now := n.wires.NewCall(), time.Now()
 	frame := requestFrame("f", nil)
 	wire.SetRemaining(frame.B, link.Remaining(now, now.Add(left)))
 	_, _, err := l.Send(now, now.Add(left), frame, p)

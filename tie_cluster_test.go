@@ -27,7 +27,7 @@ func TestTheOtherLinkDrains(t *testing.T) {
 		}
 		require.Equal(t, &a.linkWith(b).Link, other.Best())
 
-		call := beginCall(t, &other.Link, time.Minute) // as one that began before the better link was there
+		call := beginCall(t, a, &other.Link, time.Minute) // as one that began before the better link was there
 		time.Sleep(20 * time.Second)
 		require.Equal(t, other, a.tokens.link(other.Token), "it has a call")
 		require.False(t, other.IsQuiet(time.Now().Add(5*time.Second)), "even if nothing came on it")

@@ -42,7 +42,7 @@ var clockFiles = []string{
 	"transport_udp.go",     // the datagrams of a batch have come at one time
 	"pool.go",              // lines of the log
 	"receive_handshake.go", // the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
-	"call.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "offering.go", "request.go", "stats.go",
+	"ack.go", "call.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "offering.go", "request.go", "stats.go",
 	"internal/link/link.go", "internal/link/transfer.go", // the send time of fragments
 	"internal/buffer/idle.go", // how long a collection takes
 	"internal/pool/pool.go", "internal/pool/worker.go",

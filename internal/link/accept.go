@@ -22,11 +22,11 @@ func (l *Link) MayTake(now time.Time, number uint64) bool {
 	return l.sealed == nil || !seal.IsFar(seal.Epoch(number), seal.Epoch(l.window.highest)) || l.sealed.far.Take(now, farPerSec)
 }
 
-// Take notes that a datagram has come that mayCome and was opened. The reader calls it.
+// Take notes that a datagram has come that MayTake let in, and that was opened. The reader calls it.
 func (l *Link) Take(now time.Time, number uint64, size int) {
 	before := l.window.highest
 	l.window.accept(number)
-	l.heard.Store(l.Timers.Stamp(now))
+	l.heard.Store(l.carrier.Timers.Stamp(now))
 	l.traffic.Arrived.Add(1)
 	l.traffic.BytesIn.Add(uint64(size))
 	l.traffic.Numbered.Add(l.window.highest - before)

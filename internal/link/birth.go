@@ -12,7 +12,7 @@ import (
 // Init makes it the link of an Open and its Offer. began says which end we are. What passes is counted in t. The error is that of a public key that is
 // none.
 func (l *Link) Init(now time.Time, c *Carrier, terms *handshake.Terms, began bool, t *Traffic, seed uint64) error {
-	l.Carrier, l.traffic, l.born, l.Began = c, t, c.Timers.Stamp(now), began
+	l.carrier, l.traffic, l.born, l.Began = c, t, c.Timers.Stamp(now), began
 	order := terms.Order()
 	l.rank, l.stamp, l.greater = order.Rank, order.Stamp, order.Greater
 	if began {
@@ -53,12 +53,12 @@ func (l *Link) Order() handshake.Order {
 }
 
 // BornAt is when the link was made.
-func (l *Link) BornAt() time.Time { return l.Timers.time(l.born) }
+func (l *Link) BornAt() time.Time { return l.carrier.Timers.time(l.born) }
 
 // StampOfBirth is when the link was made, as our Offers say the time.
 func (l *Link) StampOfBirth() uint32 {
 	if l.Began {
-		return l.Process.Stamp(l.BornAt())
+		return l.carrier.Process.Stamp(l.BornAt())
 	}
 	return l.stamp
 }

@@ -37,7 +37,7 @@ func (p *Call) end(o Outcome) {
 	p.EndOwned(o)
 }
 
-// EndOwned is end for a body that now belongs to the call. The Call was its ender's alone, who has taken it out of its slot or its request, and is the
+// EndOwned sets the outcome and wakes the caller, for a body that now belongs to the call. The Call was its ender's alone, who has taken it out of its slot or its request, and is the
 // caller's alone from here on.
 func (p *Call) EndOwned(o Outcome) {
 	p.Outcome = o
@@ -79,7 +79,7 @@ var (
 )
 
 // Send sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p is the link's until its outcome is
-// there, or abandon has reported that it was still waited for.
+// there, or Abandon has reported that it was still waited for.
 // An error means that nothing was sent.
 func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slot uint16, seq uint32, err error) {
 	l.mu.Lock()
@@ -114,7 +114,7 @@ func (l *Link) sendRequest(now time.Time, slot uint16, c *callSlot) {
 
 // moveRequest sends the request of a slot as a transfer, which sees to its own resends.
 func (l *Link) moveRequest(slot uint16, c *callSlot) {
-	c.state, c.pace = callMoving, l.Silence
+	c.state, c.pace = callMoving, l.carrier.Silence
 	c.transfer = l.transfer(wire.Unframe(c.request.B), callTag(slot, c.seq))
 }
 
@@ -127,7 +127,7 @@ func (l *Link) silentAt(c *callSlot) time.Time {
 	if heard := l.LastHeard(); heard.After(at) {
 		at = heard
 	}
-	return at.Add(l.Silence)
+	return at.Add(l.carrier.Silence)
 }
 
 // Abandon gives a call up, and reports whether it was still waited for. If it was not, its outcome is there.
@@ -253,7 +253,7 @@ func (l *Link) resendRequest(now time.Time, slot uint16, c *callSlot) {
 // measure sends a Probe along with what is sent again, unless one has gone just now.
 func (l *Link) measure(now time.Time) {
 	if l.watch.isDue(now, l.rtt.timeout()) {
-		say(l, l.watch.start(now, l.Nonce()))
+		say(l, l.watch.start(now, l.carrier.Nonce()))
 	}
 }
 

@@ -11,12 +11,12 @@ func (l *Link) head(b *batch, stamped int) {
 	sent := int64(0)
 	for i := range b.out {
 		l.number++
-		table := l.Carrier.Table.Load()
+		table := l.carrier.Table.Load()
 		if i < stamped {
 			table = stampOf(b.out[i].B)
 		}
 		b.out[i].B = l.header(b.out[i].B, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken, Number: l.number})
-		sent += int64(len(b.out[i].B) + l.Overhead())
+		sent += int64(len(b.out[i].B) + l.carrier.Overhead())
 		if l.exchange != nil {
 			l.path.sent(len(b.out[i].B))
 		}

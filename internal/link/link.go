@@ -1,3 +1,29 @@
+// Package link is what is between us and one other process: a link, PROTOCOL.md 1.2 to 1.4, 2 and 3. A caller gives it a Request and waits for the
+// outcome; the reader gives it the messages of each datagram, one after the other, and gets back what has come of them; a worker gives it a reply; the
+// node's loop steps it when something is due. It numbers, seals, sends again, acknowledges, keeps replies to be asked for again, cuts large messages into
+// fragments, finds out how long an answer takes and how large a datagram may be.
+//
+// It never waits, runs no user code, starts no goroutine, and knows nothing of the membership, of what is called, or of errors that users see: an outcome
+// has the codes of PROTOCOL.md 2.2. It reads the clock where it sends fragments, whose time counts, and nowhere else.
+//
+// Files, in the order in which a message meets them:
+//
+//	link.go       what a link is; how what waits in it is flushed; when it is due
+//	birth.go      how it is made of an Open and its Offer
+//	accept.go     which datagrams may come; which of two links is the better
+//	step.go       the messages of calls and transfers, one at a time
+//	call.go       a call of ours; slots.go: those in flight
+//	serve.go      a call of the peer's; served.go: those that run, and replies that are kept
+//	request.go    such a call, from when it comes until it is answered
+//	transfer.go   messages in fragments, by internal/transfer
+//	outbox.go     messages become datagrams; head.go: these get their headers
+//	path.go       the size of datagrams; pathsize.go: how it is found out
+//	proofs.go     whether the peer gets what is sent to its address; proof.go: how much may go without an answer
+//	rtt.go        how long an answer takes; stopwatch.go: that of a Probe
+//	replay.go     which numbers have come
+//	seal.go       keys
+//	timers.go     the links that want to be stepped
+//	limits.go     what a peer can make its link keep
 package link
 
 import (
@@ -17,19 +43,19 @@ import (
 	"broach/internal/wire"
 )
 
-// Carrier is what all links of a node share.
+// Carrier is what all links of a node share. Who makes one sets what is exported, but for Table and Unsent, and calls Init.
 type Carrier struct {
 	Transport  udp.Transport
 	Process    *handshake.Process
-	Cluster    uint64
-	Table      atomic.Uint32 // version of our service table
-	MaxPacket  int
-	MaxMessage int
+	Cluster    uint64                                             // its number, PROTOCOL.md 1.2
+	Table      atomic.Uint32                                      // version of our service table
+	MaxPacket  int                                                // bytes of a datagram, without the tag of a sealed one
+	MaxMessage int                                                // bytes of arguments or results
 	Peers      int                                                // that there may be
-	Silence    time.Duration                                      // Config.AckTimeout
+	Silence    time.Duration                                      // how long a peer may be silent while a call waits, [CALL-11]
 	Nonce      func() uint32                                      // draws what a peer cannot guess; never 0
 	Resized    func(now time.Time, peer netip.AddrPort, size int) // the packet size of a path is now another
-	Timers     timers
+	Timers     Timers
 	memory     *buffer.Budget                                              // of reassembly, all links together
 	moving     *buffer.Budget                                              // of replies under way as transfers
 	stored     *buffer.Budget                                              // of replies that are kept
@@ -54,21 +80,21 @@ func (c *Carrier) Init(now time.Time) {
 // a worker with a reply, the loop when something is due. No system call and no user code runs under the mutex; what must be
 // sent waits in the outbox for the flusher.
 type Link struct {
-	*Carrier
+	carrier *Carrier
 	traffic *Traffic // on all links with the process
 	ID      wire.Process
 	Token   uint64         // by which we receive; it names the link
 	toToken uint64         // by which the peer does
 	Key     wire.PublicKey // of the peer
-	born    int64          // when it was made, as of carrier.timers.stamp
+	born    int64          // when it was made, as of Timers.Stamp
 	rank    uint32         // of its order, as are stamp and greater
 	stamp   uint32
 
 	// the reader's
 	window replayWindow
 
-	heard     atomic.Int64         // when a datagram was last accepted, as of carrier.timers.stamp
-	dueAt     atomic.Int64         // when the loop must step it, as of carrier.timers.stamp; 0: never
+	heard     atomic.Int64         // when a datagram was last accepted, as of Timers.Stamp
+	dueAt     atomic.Int64         // when the loop must step it, as of Timers.Stamp; 0: never
 	successor atomic.Pointer[Link] // calls begin there and no more here; nil: this is the best link
 
 	greater bool // of its order; here these two take no room
@@ -82,7 +108,7 @@ type Link struct {
 	queued   bool          // the loop will flush when it has queued all
 	flushing bool          // somebody flushes and will take what is added meanwhile
 	handed   bool          // the loop is to flush
-	stepped  int64         // when the loop last stepped it, as of carrier.timers.stamp
+	stepped  int64         // when the loop last stepped it, as of Timers.Stamp
 	first    time.Duration // a first measure of the round trip: what the handshake took; 0: nothing was accepted yet
 	number   uint64        // of the last datagram sent
 	confirm  *wire.Confirm // what our datagrams begin with until one of the peer's has come; nil: with a header
@@ -127,17 +153,17 @@ func (l *Link) talk(now time.Time) {
 		return
 	}
 	l.exchange = &exchange{rtt: rtt{first: l.first}}
-	l.path.init(now, l.MaxPacket)
+	l.path.init(now, l.carrier.MaxPacket)
 	l.sending.Init(now, transfer.FragmentSize(l.path.size))
-	l.served.init(l, l.moving, l.stored)
-	largest := int64(l.MaxMessage + envelope)
-	l.receiving.Init(largest, reassemblyPeer*largest, l.memory)
-	l.receiving.Held.Free = l.memory.Size / int64(reassemblyParts*l.Peers)
+	l.served.init(l, l.carrier.moving, l.carrier.stored)
+	largest := int64(l.carrier.MaxMessage + envelope)
+	l.receiving.Init(largest, reassemblyPeer*largest, l.carrier.memory)
+	l.receiving.Held.Free = l.carrier.memory.Size / int64(reassemblyParts*l.carrier.Peers)
 }
 
 // post adds an encoded message to the outbox, for the first time. mu is held.
 func (l *Link) post(msg []byte) {
-	if l.out.append(msg, l.path.size, l.Carrier.Table.Load()) {
+	if l.out.append(msg, l.path.size, l.carrier.Table.Load()) {
 		l.path.filled()
 	}
 }
@@ -148,7 +174,7 @@ func say[M interface{ Append([]byte) []byte }](l *Link, m M) {
 	l.repeat(l.scratch)
 }
 
-// Queue adds a membership message for flushQueue to send, and reports whether it is the first.
+// Queue adds a membership message for FlushQueue to send, and reports whether it is the first.
 func (l *Link) Queue(msg wire.Message) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -164,10 +190,10 @@ func (l *Link) add(out *outbox, msg []byte) {
 	if l.confirm != nil {
 		limit -= wire.ConfirmMore
 	}
-	out.append(msg, limit, l.Carrier.Table.Load())
+	out.append(msg, limit, l.carrier.Table.Load())
 }
 
-// FlushQueue sends what queue has added.
+// FlushQueue sends what Queue has added.
 func (l *Link) FlushQueue() {
 	l.mu.Lock()
 	l.queued = false
@@ -212,7 +238,7 @@ func (l *Link) SendAll() {
 			return
 		}
 		b.seal()
-		l.Transport.Send(b.out)
+		l.carrier.Transport.Send(b.out)
 		b.recycle()
 	}
 	l.handOver()
@@ -325,7 +351,7 @@ func (l *Link) endAll(o Outcome) []*Request {
 // calls unanswered.
 func (l *Link) timeout(now time.Time) (unanswered bool) {
 	l.mu.Lock()
-	l.handed, l.stepped = false, l.Timers.Stamp(now)
+	l.handed, l.stepped = false, l.carrier.Timers.Stamp(now)
 	if l.exchange != nil {
 		unanswered = l.resend(now)
 		l.acknowledge(now)
@@ -359,7 +385,7 @@ const stepPause = time.Millisecond
 
 // rearm tells the loop when the link is due. mu is held.
 func (l *Link) rearm() {
-	due := l.Timers.Stamp(l.nextTimeout())
+	due := l.carrier.Timers.Stamp(l.nextTimeout())
 	if l.handed {
 		due = 1 // at once
 	}
@@ -372,9 +398,9 @@ func (l *Link) rearm() {
 	}
 	if !l.armed {
 		l.armed = true
-		l.Timers.add(l)
+		l.carrier.Timers.add(l)
 	}
-	l.Timers.WakeBy(due)
+	l.carrier.Timers.WakeBy(due)
 }
 
 // disarm takes the link off the timers if nothing is due any more, and reports whether it did.
@@ -389,4 +415,4 @@ func (l *Link) disarm() bool {
 }
 
 // LastHeard is when a datagram of the peer was last accepted.
-func (l *Link) LastHeard() time.Time { return l.Timers.time(l.heard.Load()) }
+func (l *Link) LastHeard() time.Time { return l.carrier.Timers.time(l.heard.Load()) }

@@ -80,7 +80,7 @@ func linkFrom(c *Carrier, key wire.PublicKey, addr netip.AddrPort) *Link {
 
 // makeCall sends a call without arguments.
 func makeCall(l *Link, deadline time.Duration) *Call {
-	now, p, frame := time.Now(), l.NewCall(), buffer.New()
+	now, p, frame := time.Now(), l.carrier.NewCall(), buffer.New()
 	frame.B = wire.SetLength(append(wire.Request{Service: []byte("f"), Remaining: Remaining(now, now.Add(deadline))}.Append(frame.B), 0x90))
 	if _, _, err := l.Send(now, now.Add(deadline), frame, p); err != nil {
 		panic(err)
@@ -157,7 +157,7 @@ func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 		makeCall(l, time.Minute)
 		require.Equal(t, [][]wire.Kind{{wire.KindRequest}}, w.kinds(t))
 		progress := func() {
-			l.heard.Store(l.Timers.Stamp(time.Now()))
+			l.heard.Store(l.carrier.Timers.Stamp(time.Now()))
 			l.mu.Lock()
 			l.takeProgress(time.Now(), wire.Progress{Slot: 0, Seq: 1})
 			l.flush()
@@ -220,14 +220,14 @@ func (e *endless) Send(out []udp.Datagram) (int, error) {
 func TestFlusherHandsOver(t *testing.T) {
 	onLink(t, func(l *Link, w *wireTap) {
 		e := &endless{l: l}
-		l.Transport = e
+		l.carrier.Transport = e
 		makeCall(l, time.Minute)
 		require.Equal(t, flushTurns, e.sends)
 		require.EqualValues(t, 1, l.dueAt.Load())
 
-		l.Transport = w
-		l.Timers.wake.Store(1 << 62)
-		next, _ := l.Timers.Run(time.Now())
+		l.carrier.Transport = w
+		l.carrier.Timers.wake.Store(1 << 62)
+		next, _ := l.carrier.Timers.Run(time.Now())
 		require.Len(t, w.sent, 1)
 		require.True(t, next.After(time.Now()))
 	})
@@ -236,7 +236,7 @@ func TestFlusherHandsOver(t *testing.T) {
 // Config.MaxMessage may be a GiB also where an int has 32 bits, in which the budget of a link has no room.
 func TestLinkTakesTheLargestMessage(t *testing.T) {
 	onLink(t, func(l *Link, w *wireTap) {
-		l.MaxMessage, l.memory = 1<<30, &buffer.Budget{Size: reassemblyNode << 30}
+		l.carrier.MaxMessage, l.carrier.memory = 1<<30, &buffer.Budget{Size: reassemblyNode << 30}
 		l.talk(time.Now())
 		require.True(t, l.receiving.Held.Fits(reassemblyPeer*(1<<30+envelope)))
 		for _, beyond := range []uint32{0, 1} {

@@ -17,7 +17,7 @@ func (l *Link) repeat(msg []byte) {
 	if len(msg) > limit-wire.HeaderSize {
 		limit = l.path.size
 	}
-	l.out.append(msg, limit, l.Carrier.Table.Load())
+	l.out.append(msg, limit, l.carrier.Table.Load())
 }
 
 // transfer begins the transfer of a message that does not fit a datagram.
@@ -45,7 +45,7 @@ func (l *Link) probe(now time.Time) {
 	before := l.path.size
 	if m, ok := l.path.next(now, l.rtt.measured()); ok {
 		l.scratch = m.Append(l.scratch[:0])
-		l.out.append(l.scratch, wire.HeaderSize+len(l.scratch), l.Carrier.Table.Load())
+		l.out.append(l.scratch, wire.HeaderSize+len(l.scratch), l.carrier.Table.Load())
 		say(l, wire.Probe{})
 	}
 	l.resize(now)
@@ -75,7 +75,7 @@ func (l *Link) suspectPath(now time.Time) {
 func (l *Link) resize(now time.Time) {
 	if size := l.path.size; size != max(l.toldSize, BasePacket) {
 		l.toldSize = size
-		l.Resized(now, l.ID.Addr, size)
+		l.carrier.Resized(now, l.ID.Addr, size)
 	}
 	for _, t := range l.sending.Resize(transfer.FragmentSize(l.path.size)) {
 		l.restart(now, t.Id, t.Body)

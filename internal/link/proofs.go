@@ -17,7 +17,7 @@ func (l *Link) mayGo() int { return int(max(l.proof.left(), 0) / l.largest()) }
 func (l *Link) isWithheld() bool { return l.proof.left() < l.largest() }
 
 // largest is the size of the largest datagram.
-func (l *Link) largest() int64 { return int64(l.MaxPacket + seal.Overhead) }
+func (l *Link) largest() int64 { return int64(l.carrier.MaxPacket + seal.Overhead) }
 
 // unwithheld is the outbox of what goes in any case; nil: nothing was to be proven yet, so nothing is withheld.
 func (l *Link) unwithheld() *outbox {
@@ -55,7 +55,7 @@ func (l *Link) prove(now time.Time) {
 	if l.exchange != nil {
 		rto = l.rtt.transferTimeout()
 	}
-	m := l.proof.ask(now, l.Nonce, rto)
+	m := l.proof.ask(now, l.carrier.Nonce, rto)
 	var b [shortMessage]byte
 	out := &l.out
 	if len(out.ready) == 0 || len(out.ready) >= l.mayGo() {

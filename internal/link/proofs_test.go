@@ -148,7 +148,7 @@ func TestProofsAllocateNothing(t *testing.T) {
 		t.Skip("the race detector makes sync.Pool forget at random")
 	}
 	onLink(t, func(l *Link, w *wireTap) {
-		l.Transport = discard{w}
+		l.carrier.Transport = discard{w}
 		now := time.Now()
 		round := func() {
 			l.mu.Lock()

@@ -34,7 +34,7 @@ func (l *Link) sealer(number uint64) *seal.Sealer {
 	if s == nil {
 		return nil
 	}
-	if ring := l.Ring.Load(); s.sealer == nil || !s.sealer.Seals(ring, number) {
+	if ring := l.carrier.Ring.Load(); s.sealer == nil || !s.sealer.Seals(ring, number) {
 		s.sealer = ring.Sealer(&s.secret, number)
 	}
 	return s.sealer
@@ -45,6 +45,6 @@ func (l *Link) Open(datagram []byte, head int, keyID byte) ([]byte, bool) {
 	if l.sealed == nil {
 		return datagram[head:], true
 	}
-	opened, err := l.sealed.opener.Open(l.Ring.Load(), &l.sealed.secret, datagram, head, keyID, l.window.highest)
+	opened, err := l.sealed.opener.Open(l.carrier.Ring.Load(), &l.sealed.secret, datagram, head, keyID, l.window.highest)
 	return opened, err == nil
 }

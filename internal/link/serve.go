@@ -49,7 +49,7 @@ func (l *Link) letGo(body []byte) {
 	if l.exchange != nil {
 		l.receiving.Release(len(body))
 	} else {
-		l.memory.Give(int64(len(body))) // the link's own account ended with it
+		l.carrier.memory.Give(int64(len(body))) // the link's own account ended with it
 	}
 	buffer.Recycle(body)
 }
@@ -125,7 +125,7 @@ func (l *Link) AnswerEarly(now time.Time, r *Request, frame []byte) {
 	l.flush()
 }
 
-// GiveBack is letGo for a request that was answered before.
+// GiveBack gives back the memory of a request that came as a transfer and was answered by AnswerEarly.
 func (l *Link) GiveBack(body []byte) {
 	l.mu.Lock()
 	l.letGo(body)
@@ -167,7 +167,7 @@ func (l *Link) richer(r *Request, frame []byte) *Link {
 func (l *Link) giveWay(now time.Time) {
 	l.mu.Lock()
 	if l.exchange != nil && l.served.moving.tail != nil {
-		l.Unsent.Add(1)
+		l.carrier.Unsent.Add(1)
 		v := l.served.moving.tail
 		l.stopReply(v)
 		l.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
@@ -190,7 +190,7 @@ func (l *Link) reply(now time.Time, v *servedSlot, frame []byte) {
 	case l.served.reserve(frame):
 		l.served.move(now, v, frame, l.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
 	default:
-		l.Unsent.Add(1)
+		l.carrier.Unsent.Add(1)
 		l.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
 		buffer.Recycle(frame)
 	}
@@ -211,7 +211,7 @@ func (l *Link) stopReply(v *servedSlot) {
 	}
 }
 
-// Forget undoes takeRequest for a request that found no room, [CALL-7].
+// Forget makes the link forget a request that found no room, [CALL-7].
 func (l *Link) Forget(r *Request) {
 	l.mu.Lock()
 	if l.exchange != nil {
@@ -237,7 +237,7 @@ func (l *Link) dropUnheard(now time.Time) {
 	for v := l.served.moving.head; v != nil && !now.Before(l.unheardAt()); v = l.served.moving.head {
 		l.stopReply(v)
 		l.served.drop(v)
-		l.Unsent.Add(1)
+		l.carrier.Unsent.Add(1)
 	}
 }
 

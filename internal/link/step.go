@@ -6,7 +6,7 @@ import (
 	"broach/internal/wire"
 )
 
-// A Arrival is what a message on a link comes to for its reader.
+// An Arrival is what a message on a link comes to for its reader.
 type Arrival struct {
 	Spare *Request // what a new call is made of
 
@@ -18,8 +18,8 @@ type Arrival struct {
 	GoesOn    bool     // calls go on: the next datagram is expected at once
 }
 
-// Lock begins the steps through a datagram with a number, which the reader has accepted; unlock ends them. Until the reader calls unhold, at the end of
-// its batch, nothing is sent; lock reports whether it is to.
+// Lock begins the steps through a datagram with a number, which the reader has accepted; Unlock ends them. Until the reader calls Unhold, at the end of
+// its batch, nothing is sent; Lock reports whether it is to.
 func (l *Link) Lock(now time.Time, number uint32) (toUnhold bool) {
 	l.mu.Lock()
 	l.stepping = number
@@ -30,6 +30,7 @@ func (l *Link) Lock(now time.Time, number uint32) (toUnhold bool) {
 	return toUnhold
 }
 
+// Unlock ends the steps through a datagram.
 func (l *Link) Unlock() { l.mu.Unlock() }
 
 // Step takes one message of section 2 or 3. The link is locked. An error says that it is malformed.

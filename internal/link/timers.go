@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// timers knows the links that want to be stepped at some time, so that the loop looks at those alone and sleeps until the
+// Timers knows the links that want to be stepped at some time, so that the loop looks at those alone and sleeps until the
 // first is due. Times are nanoseconds since start, never 0.
-type timers struct {
+type Timers struct {
 	start time.Time
 	wake  atomic.Int64  // when the loop looks next
 	wakec chan struct{} // a wish to look earlier
@@ -20,12 +20,12 @@ type timers struct {
 	armed []*Link // the loop's
 }
 
-func (t *timers) init(start time.Time) {
+func (t *Timers) init(start time.Time) {
 	t.start, t.wakec = start, make(chan struct{}, 1)
 }
 
 // Stamp is a time as nanoseconds since start; 0 for the zero time.
-func (t *timers) Stamp(at time.Time) int64 {
+func (t *Timers) Stamp(at time.Time) int64 {
 	if at.IsZero() {
 		return 0
 	}
@@ -33,18 +33,18 @@ func (t *timers) Stamp(at time.Time) int64 {
 }
 
 // time is the inverse of stamp.
-func (t *timers) time(stamp int64) time.Time { return t.start.Add(time.Duration(stamp)) }
+func (t *Timers) time(stamp int64) time.Time { return t.start.Add(time.Duration(stamp)) }
 
 // add takes up a link that has become due at some time. It stays in the list, which is the loop's, until disarm finds, under the link's mutex, that it is
 // not due any more.
-func (t *timers) add(l *Link) {
+func (t *Timers) add(l *Link) {
 	t.mu.Lock()
 	t.fresh = append(t.fresh, l)
 	t.mu.Unlock()
 }
 
 // WakeBy makes the loop look no later than due.
-func (t *timers) WakeBy(due int64) {
+func (t *Timers) WakeBy(due int64) {
 	for {
 		wake := t.wake.Load()
 		if wake <= due {
@@ -61,19 +61,19 @@ func (t *timers) WakeBy(due int64) {
 }
 
 // Woken is what gets a value when somebody wishes the loop to look.
-func (t *timers) Woken() <-chan struct{} { return t.wakec }
+func (t *Timers) Woken() <-chan struct{} { return t.wakec }
 
 // Watch has every link that becomes due from here on wake the loop.
-func (t *timers) Watch() { t.wake.Store(math.MaxInt64) }
+func (t *Timers) Watch() { t.wake.Store(math.MaxInt64) }
 
 // Settle says when the loop looks next, unless a link asked for an earlier time since it set out to find that.
-func (t *timers) Settle(next int64) {
+func (t *Timers) Settle(next int64) {
 	for wake := t.wake.Load(); wake > next && !t.wake.CompareAndSwap(wake, next); wake = t.wake.Load() {
 	}
 }
 
 // Run steps the links that are due. It returns when the next one is, zero if none, and the links whose peers leave calls unanswered.
-func (t *timers) Run(now time.Time) (next time.Time, silent []*Link) {
+func (t *Timers) Run(now time.Time) (next time.Time, silent []*Link) {
 	t.mu.Lock()
 	t.armed = append(t.armed, t.fresh...)
 	clear(t.fresh)

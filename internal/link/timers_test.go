@@ -14,7 +14,7 @@ import (
 )
 
 // loopOf is the part of a node's loop that steps links: it runs until stop is closed.
-func (t *timers) loopOf(stop <-chan struct{}) {
+func (t *Timers) loopOf(stop <-chan struct{}) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -36,7 +36,7 @@ func (t *timers) loopOf(stop <-chan struct{}) {
 }
 
 func TestStampsAndTimesAreInverse(t *testing.T) {
-	var s timers
+	var s Timers
 	s.init(epoch)
 	require.Zero(t, s.Stamp(time.Time{}), "never")
 	require.Equal(t, int64(1), s.Stamp(epoch), "the start is not never")
@@ -96,7 +96,7 @@ func TestIdleLinkLeavesTheTimers(t *testing.T) {
 }
 
 func TestAnEarlierWishWakesTheLoop(t *testing.T) {
-	var s timers
+	var s Timers
 	s.init(epoch)
 	s.wake.Store(math.MaxInt64)
 	s.WakeBy(50)

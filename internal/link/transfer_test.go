@@ -81,7 +81,7 @@ func TestMessageOfNoCallInATransferIsCounted(t *testing.T) {
 func TestTooLargeMessagesAreRefused(t *testing.T) {
 	t.Run("a request", func(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-			b.link.MaxMessage = 50 << 10
+			b.link.carrier.MaxMessage = 50 << 10
 			call := a.call(time.Minute, "f", garble(100<<10))
 			deliver(a, b)
 			call.require(t, wire.TooLarge, wire.ExecutedNo)
@@ -90,7 +90,7 @@ func TestTooLargeMessagesAreRefused(t *testing.T) {
 	t.Run("a reply, which has been executed", func(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 			b.offer("big", func() []byte { return garble(100 << 10) })
-			a.link.MaxMessage = 50 << 10
+			a.link.carrier.MaxMessage = 50 << 10
 			call := a.call(time.Minute, "big")
 			deliver(a, b)
 			call.require(t, wire.TooLarge, wire.ExecutedYes)

@@ -1,0 +1,116 @@
+package broach
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"time"
+
+	"broach/internal/buffer"
+	"broach/internal/link"
+	"broach/internal/wire"
+)
+
+// What a caller learns of one request at one provider: it is handed to a link, which sends it until it is acknowledged, and what reply, acknowledgement
+// or silence say of it becomes an Error here alone.
+
+// visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the goroutine.
+func (c *Caller) visit(ctx context.Context, now time.Time, v *visit, out outCall) (p *link.Call, failed *Error) {
+	failed = errCutShort
+	defer func() { v.leave(now, time.Now(), failed, &c.node.circuits) }()
+	return c.attempt(ctx, now, v, out)
+}
+
+// errCutShort is how a visit ended that did not come to its end.
+var errCutShort = &Error{Code: Canceled, Executed: No}
+
+// attempt makes the call at one provider.
+func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCall) (*link.Call, *Error) {
+	l := v.link.Best()
+	v.record.inflight.Add(1)
+	defer v.record.inflight.Add(-1)
+	if v.record.draining.Load() {
+		return nil, c.at(l.ID.Addr, c.fail(Draining, No, textDraining))
+	}
+	frame := buffer.New()
+	m := wire.Request{Remaining: link.Remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
+	if out.oneWay {
+		frame.B = wire.Send(m).Append(frame.B)
+	} else {
+		frame.B = m.Append(frame.B)
+	}
+	if err := c.encode(frame, out.Arguments); err != nil {
+		frame.Release()
+		return nil, err
+	}
+	frame.B = wire.SetLength(frame.B)
+	p := c.node.wires.NewCall()
+	slot, seq, err := l.Send(now, out.deadline, frame, p)
+	if err != nil {
+		c.node.wires.FreeCall(p)
+		return nil, c.unsent(l, err)
+	}
+	return c.wait(ctx, l, slot, seq, p)
+}
+
+// unsent is the error of a call that a link did not take.
+func (c *Caller) unsent(l *link.Link, err error) *Error {
+	if c.node.isClosed() {
+		return c.closed(No)
+	}
+	return c.at(l.ID.Addr, c.fail(Unreachable, No, err.Error()))
+}
+
+// wait waits for the outcome of a call that was sent.
+func (c *Caller) wait(ctx context.Context, l *link.Link, slot uint16, seq uint32, p *link.Call) (*link.Call, *Error) {
+	select {
+	case <-p.Done:
+	case <-ctx.Done():
+		if l.Abandon(slot, seq) {
+			c.node.wires.FreeCall(p)
+			return nil, c.at(l.ID.Addr, c.over(ctx, Maybe))
+		}
+		<-p.Done
+	}
+	return c.ended(l.ID.Addr, p)
+}
+
+// ended returns the outcome of a call that has ended.
+func (c *Caller) ended(node netip.AddrPort, p *link.Call) (*link.Call, *Error) {
+	if p.Code == 0 {
+		p.Node = node
+		return p, nil
+	}
+	e := c.at(node, c.fail(Code(p.Code), Executed(p.Executed), strings.ToValidUTF8(string(p.Body), "\uFFFD")))
+	e.cause = readCauses(p.Causes)
+	e.gone = p.Gone
+	c.node.wires.FreeCall(p)
+	return nil, e
+}
+
+// over is the error of a call whose ctx has ended.
+func (c *Caller) over(ctx context.Context, executed Executed) *Error {
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return c.fail(DeadlineExceeded, executed, textDeadline)
+	case c.node.isClosed():
+		return c.closed(executed)
+	}
+	return c.fail(Canceled, executed, whyCanceled(ctx))
+}
+
+// closed is the error of a call that the closing of this node ended.
+func (c *Caller) closed(executed Executed) *Error {
+	return c.fail(Closed, executed, textClosed)
+}
+
+// after is an error as the outcome of a call that had failed before, if before is not nil: that it may have run then is not forgotten.
+func (e *Error) after(before *Error) *Error {
+	if before == nil || before.Executed == No || e.Executed != No {
+		return e
+	}
+	outcome := *e
+	outcome.Executed = Maybe
+	return &outcome
+}
