@@ -249,7 +249,7 @@ func (m *Membership) isBeingChecked(now time.Time, p *peer) bool {
 // check asks a peer that another doubts. What all its Pings in vain amount to depends on what the other says then.
 func (m *Membership) check(now time.Time, p *peer) {
 	q := &p.probe
-	if p.state == Alive && m.isInVain(now, p, shownAfter) {
+	if p.state == Alive && m.isDoubtShared(now, p) {
 		p.accused = true
 		m.setState(now, p, Suspect)
 	}
@@ -265,6 +265,12 @@ func (m *Membership) check(now time.Time, p *peer) {
 	default:
 		q.at = p.inquiry.until
 	}
+}
+
+// isDoubtShared reports that a peer is to be shown as suspect: another says so, and it does not answer us either. What
+// becomes of it does not depend on that. So nothing is shown where its answer may only be late.
+func (m *Membership) isDoubtShared(now time.Time, p *peer) bool {
+	return m.isInVain(now, p, shownAfter) && !m.haveGrown(now)
 }
 
 // lookOurselves probes a peer that is late, or as if it were: others doubted it, it did not answer, and nothing came of the doubt.

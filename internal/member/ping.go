@@ -12,6 +12,7 @@ const (
 	accusedFor    = time.Second            // so long who was called suspect itself does not trust a short round trip
 	accusesAgain  = 10 * time.Second       // who called it so before is not listened to sooner
 	leastPatience = 100 * time.Millisecond // what a peer has to answer before another is believed that it does not
+	grownFor      = 10 * time.Second       // so long others may have grown, not measured yet; 100 nodes take that
 )
 
 // inquiry is what is remembered of the latest questions about a peer. One that was never asked about has none.
@@ -98,6 +99,20 @@ func (m *Membership) longestPatience() time.Duration {
 	return time.Duration(h.Probes)*h.ProbeEvery + h.Grace + m.strain.slack()
 }
 
+// measure takes a round trip that was measured, and sees from it whether the ways have grown. One that is no longer
+// than half the least patience leaves time for a second answer.
+func (m *Membership) measure(now time.Time, p *peer, d time.Duration) {
+	if d > leastPatience/2 && p.trip != 0 && d > 2*p.roundTrip() {
+		m.grown = m.moment(now)
+	}
+	p.noteTrip(d)
+}
+
+// haveGrown reports that a way has become much longer lately. What we know of the others may be from before.
+func (m *Membership) haveGrown(now time.Time) bool {
+	return m.grown != 0 && m.moment(now) < m.grown+moment(grownFor)
+}
+
 // noteTrip takes a measured round trip. A longer one counts at once, a shorter one by half: silence is read from it.
 func (p *peer) noteTrip(d time.Duration) {
 	d = max(d, (p.roundTrip()+d)/2)
@@ -122,7 +137,7 @@ func (m *Membership) onPong(now time.Time, p *peer, msg wire.Pong) {
 		return
 	}
 	if !m.strain.isOn() {
-		p.noteTrip(time.Duration(m.moment(now) - at))
+		m.measure(now, p, time.Duration(m.moment(now)-at))
 	}
 	p.probe = probe{}
 	if p.unreachable {

@@ -35,7 +35,7 @@ func (m *Membership) noteEcho(now time.Time, p *peer, own beats, b wire.Beat) {
 		m.probePath(now, p)
 	case isTimed(b.Echo) && b.Echo <= own.out && own.out <= b.Echo+1 && !m.strain.isOn():
 		if took := int32(m.moment(now).micros() - own.sentAt - b.Held); took > 0 { // else it held that one for longer than there was one
-			p.noteTrip(time.Duration(took) * time.Microsecond)
+			m.measure(now, p, time.Duration(took)*time.Microsecond)
 		}
 	}
 }
