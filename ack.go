@@ -18,8 +18,16 @@ import (
 // visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the goroutine.
 func (c *Caller) visit(ctx context.Context, now time.Time, v *visit, out outCall) (p *link.Call, failed *Error) {
 	failed = errCutShort
-	defer func() { v.leave(now, time.Now(), failed, &c.node.circuits) }()
+	defer func() { v.leave(now, time.Now(), failed.ending(), &c.node.circuits) }()
 	return c.attempt(ctx, now, v, out)
+}
+
+// ending is how a call ended that ended with this error; nil: with none.
+func (e *Error) ending() ending {
+	if e == nil {
+		return ending{}
+	}
+	return ending{wire.Code(e.Code), wire.Executed(e.Executed), e.gone}
 }
 
 // errCutShort is how a visit ended that did not come to its end.

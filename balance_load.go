@@ -66,43 +66,25 @@ func (v *visit) enter() (ok bool) {
 }
 
 // leave takes up how the visit ended. news hears of a breaker that opens or closes by it.
-func (v *visit) leave(began, now time.Time, failed *Error, news *circuitNews) {
+func (v *visit) leave(began, now time.Time, ended ending, news *circuitNews) {
 	if v.known == nil {
 		return
 	}
-	if failed == nil {
+	if ended.code == 0 {
 		v.known.note(now.Sub(began))
 	}
-	v.known.leave(tripping{v.record, news}, now, v.permit, failed)
+	v.known.leave(tripping{v.record, news}, now, v.permit, ended)
 }
 
 // chance draws a number from 0 to 1.
 func (c *chooser) chance() float64 { return float64(c.random(1<<20)) / (1 << 20) }
 
-// pick chooses a provider by load, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else is left; those in tried never.
-func (r *route) pick(c *chooser) *record {
-	r.know(c.service, c.now)
-	if found := c.among(c.left(r.alive)); found != nil {
+// pick chooses a provider by load, or nil if none is left. The doubtful are chosen only when nobody else is left; those that were tried never.
+func (c *chooser) pick(alive, doubtful []candidate) *record {
+	if found := c.among(c.left(alive)); found != nil {
 		return found
 	}
-	return c.among(c.left(r.doubtful))
-}
-
-// know finds out what is known of the providers, at the first call.
-func (r *route) know(service string, now time.Time) {
-	if r.called.Load() {
-		return
-	}
-	r.calling.Lock()
-	defer r.calling.Unlock()
-	if !r.called.Load() {
-		for _, list := range [][]candidate{r.alive, r.doubtful} {
-			for i := range list {
-				list[i].known = list[i].record.experienceOf(service, now)
-			}
-		}
-		r.called.Store(true)
-	}
+	return c.among(c.left(doubtful))
 }
 
 // left is a list without those that were tried. After a breaker has refused, others are looked at too.

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -86,70 +85,6 @@ func TestStickyKeysMoveLittle(t *testing.T) {
 	for _, k := range moved {
 		require.InDelta(t, 500, k, 80)
 	}
-}
-
-// slowed makes a route whose last provider takes so many times as long as the others.
-func slowed(n, times int) *route {
-	r := &route{alive: idle(n)}
-	for i := range r.alive {
-		r.alive[i].known = &experience{}
-		r.alive[i].known.note(10 * time.Millisecond)
-	}
-	r.alive[n-1].known.latency.Store(int64(times) * int64(10*time.Millisecond))
-	r.called.Store(true)
-	return r
-}
-
-// A provider ten times slower gets at most a fifth of an equal share, also of a caller that makes one call at a time; one that is as fast as
-// the others but for chance gets its share.
-func TestSlowProvidersGetLittle(t *testing.T) {
-	random := rand.New(rand.NewPCG(3, 4)).IntN
-	for _, n := range []int{2, 3, 10} {
-		slow, even := slowed(n, 10), slowed(n, 1)
-		even.alive[0].known.latency.Store(int64(18 * time.Millisecond))
-		got, gotEven := map[*record]int{}, map[*record]int{}
-		for range picks {
-			got[slow.pick(&chooser{random: random, now: time.Now()})]++
-			gotEven[even.pick(&chooser{random: random, now: time.Now()})]++
-		}
-		require.Less(t, got[slow.alive[n-1].record], picks/n/5, "of %d", n)
-		require.Positive(t, got[slow.alive[n-1].record], "or nobody would notice that it is faster again")
-		for _, d := range even.alive {
-			require.InDelta(t, picks/n, gotEven[d.record], 0.02*picks)
-		}
-	}
-}
-
-// Who comes gets a tenth of its share at first, all of it after 10 s.
-func TestNewcomersWarmUp(t *testing.T) {
-	random := rand.New(rand.NewPCG(5, 6)).IntN
-	now := time.Now()
-	r := slowed(4, 1)
-	for i := range r.alive {
-		r.alive[i].known.since = now.Add(-time.Hour)
-	}
-	for _, c := range []struct {
-		age   time.Duration
-		share float64
-	}{{0, 0.1}, {500 * time.Millisecond, 0.1}, {5 * time.Second, 0.5}, {10 * time.Second, 1}, {time.Hour, 1}} {
-		r.alive[3].known.since = now.Add(-c.age)
-		got := map[*record]int{}
-		for range picks {
-			got[r.pick(&chooser{random: random, now: now})]++
-		}
-		pairs := 0.5 * picks * c.share // it is one of the two in half of the draws, and takes half of those when warm
-		require.InDelta(t, pairs*0.5, got[r.alive[3].record], 0.02*picks, "%v", c.age)
-	}
-}
-
-func TestLatencyIsAMovingAverage(t *testing.T) {
-	var e experience
-	e.note(0)
-	require.EqualValues(t, 1, e.latency.Load(), "a call was seen")
-	for range 100 {
-		e.note(time.Second)
-	}
-	require.InEpsilon(t, float64(time.Second), float64(e.latency.Load()), 0.01)
 }
 
 // Whatever the random number is, the index is one of those that there are, also where an int has 32 bits.

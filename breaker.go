@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/wire"
+
 	"github.com/sony/gobreaker/v2"
 )
 
@@ -83,22 +85,29 @@ const (
 	wasBroken            // it could not be run to its end
 )
 
-// judge finds out what the outcome of a call tells. That the membership took the provider out tells nothing: it brings it back as
-// soon as it is there, and a breaker that stayed open would only stand in the way.
-func judge(failed *Error) finding {
+// ending is how a call ended, as its caller is told.
+type ending struct {
+	code     wire.Code // 0: done
+	executed wire.Executed
+	gone     bool // the membership found the provider to be away
+}
+
+// tells finds out what that tells. That the membership took the provider out tells nothing: it brings it back as soon as it is there, and a breaker that
+// stayed open would only stand in the way.
+func (e ending) tells() finding {
 	switch {
-	case failed == nil:
+	case e.code == 0:
 		return wasServed
-	case failed.gone, failed.Code == Unreachable && failed.Executed == No: // the latter was not sent
+	case e.gone, e.code == wire.Unreachable && e.executed == wire.ExecutedNo: // the latter was not sent
 		return tellsNothing
 	}
-	switch failed.Code {
-	case Internal, Unreachable:
+	switch e.code {
+	case wire.Internal, wire.Unreachable:
 		return wasBroken
-	case DeadlineExceeded, Overloaded:
+	case wire.DeadlineExceeded, wire.Overloaded:
 		return wasBusy
 	}
-	if failed.Executed == Yes {
+	if e.executed == wire.ExecutedYes {
 		return wasServed
 	}
 	return tellsNothing
@@ -121,8 +130,8 @@ func (e *experience) enter() (permit, bool) {
 }
 
 // leave takes up what a call to a provider came to, at its end.
-func (e *experience) leave(t tripping, now time.Time, p permit, failed *Error) {
-	switch v := judge(failed); {
+func (e *experience) leave(t tripping, now time.Time, p permit, ended ending) {
+	switch v := ended.tells(); {
 	case v == wasBusy || v == wasBroken:
 		e.fail(t, now, p, v)
 	case p.by != nil && v == wasServed:
@@ -159,13 +168,4 @@ func (e *experience) fail(t tripping, now time.Time, p permit, v finding) {
 			b.fail(now, v, done)
 		}
 	}
-}
-
-// isShut reports whether no call may go to a provider now.
-func (d candidate) isShut() bool {
-	if d.known == nil {
-		return false
-	}
-	b := d.known.breaker.Load()
-	return b != nil && b.isShut()
 }

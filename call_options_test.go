@@ -3,6 +3,7 @@ package broach
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -82,11 +83,11 @@ func TestChoosingLeavesTheRouteAlone(t *testing.T) {
 		require.NoError(t, caller.Register("which", func() int { return 0 }))
 		r := &route{alive: make([]candidate, 0, 8)}
 		r.alive = append(r.alive, caller.view.Load().routes.get("which").candidates()...)
-		before := recordsOf(r.candidates())
+		before := slices.Clone(r.candidates())
 		from := caller.Caller("which", Local(LocalEqual)).eligible(r, &chooser{service: "which", now: time.Now()})
 		require.Len(t, from, 3)
 		require.Same(t, caller.self, from[0].record, "it has the lowest address")
-		require.Equal(t, before, recordsOf(r.candidates()))
+		require.Equal(t, before, slices.Clone(r.candidates()))
 		require.Nil(t, r.alive[:3][2].record)
 	})
 }
@@ -240,20 +241,4 @@ func TestServicesShowTheirDocs(t *testing.T) {
 		require.Equal(t, 7, r.alive[0].weight)
 		require.True(t, r.isIdempotent())
 	})
-}
-
-func TestRetriesHaveABudget(t *testing.T) {
-	var b retryBudget
-	now := time.Now()
-	spend := func(calls uint64) (k int) {
-		for b.spend(now, calls) {
-			k++
-		}
-		return k
-	}
-	require.Equal(t, budgetFloor, spend(1000), "of calls before nothing is known")
-	require.Equal(t, 200, spend(2000))
-	require.Zero(t, spend(2000))
-	now = now.Add(time.Second)
-	require.Equal(t, budgetFloor, spend(2000))
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"broach/internal/link"
@@ -201,33 +200,8 @@ func (c *Caller) ask(from []candidate, ch *chooser) (found *record, failed *Erro
 	return ch.take(&from[i]), nil
 }
 
-const (
-	budgetFloor = 10                    // retries a second that are always allowed
-	budgetShare = 5                     // and one for so many calls
-	pauseFirst  = 10 * time.Millisecond // before a retry, at most; twice as long before each further one
-)
-
-// retryBudget keeps retries from adding to an overload. It is used by many calls at once.
-type retryBudget struct {
-	mu     sync.Mutex
-	since  time.Time // of this second
-	before uint64    // calls made until then
-	spent  uint64
-}
-
-// spend takes a retry from the budget. calls is how many were made in all.
-func (b *retryBudget) spend(now time.Time, calls uint64) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if now.Sub(b.since) >= time.Second {
-		b.since, b.before, b.spent = now, calls, 0
-	}
-	if b.spent >= budgetFloor+(calls-b.before)/budgetShare {
-		return false
-	}
-	b.spent++
-	return true
-}
+// pauseFirst is the time before a retry, at most. It is twice as long before each further one.
+const pauseFirst = 10 * time.Millisecond
 
 // isRetried reports whether another provider may be asked after such a failure. Where the provider was just not the right one it may be at
 // once, and without the budget; likewise where a subscriber has no room for an event, which says nothing of the others: to ask them costs little, and

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/wire"
 )
@@ -42,22 +41,6 @@ type route struct {
 
 	calling sync.Mutex  // held by the first call, which finds out what is known of the providers
 	called  atomic.Bool // it has
-}
-
-// candidate is a provider that a call could go to.
-type candidate struct {
-	link   *link.Link // nil: this node itself
-	record *record    // of the provider
-	weight int
-	known  *experience // from the first call on; nil for this node itself
-}
-
-// latency is how long the function takes there of late; 0: not known.
-func (d *candidate) latency() time.Duration {
-	if d.known == nil {
-		return 0
-	}
-	return time.Duration(d.known.latency.Load())
 }
 
 // candidates are all providers that a call could go to. A nil route has none.
@@ -152,4 +135,27 @@ func (r *route) listOf(o peerRow) *[]candidate {
 // search finds a provider by address.
 func search(list []candidate, addr netip.AddrPort) (i int, ok bool) {
 	return slices.BinarySearchFunc(list, addr, func(d candidate, addr netip.AddrPort) int { return d.link.ID.Addr.Compare(addr) })
+}
+
+// pick chooses a provider by load, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else is left; those in tried never.
+func (r *route) pick(c *chooser) *record {
+	r.know(c.service, c.now)
+	return c.pick(r.alive, r.doubtful)
+}
+
+// know finds out what is known of the providers, at the first call.
+func (r *route) know(service string, now time.Time) {
+	if r.called.Load() {
+		return
+	}
+	r.calling.Lock()
+	defer r.calling.Unlock()
+	if !r.called.Load() {
+		for _, list := range [][]candidate{r.alive, r.doubtful} {
+			for i := range list {
+				list[i].know(service, now)
+			}
+		}
+		r.called.Store(true)
+	}
 }

@@ -2,95 +2,12 @@ package broach
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
-
-// idle makes providers without calls in flight.
-func idle(n int) []candidate {
-	list := make([]candidate, n)
-	for i := range list {
-		list[i] = candidate{record: new(record), weight: weightUnsaid}
-	}
-	return list
-}
-
-// recordsOf are what is known of providers.
-func recordsOf(list []candidate) (all []*record) {
-	for _, d := range list {
-		all = append(all, d.record)
-	}
-	return all
-}
-
-// choose picks a provider of a route that has been known for long.
-func choose(r *route, random func(n int) int, tried ...*record) *record {
-	return r.pick(&chooser{random: random, tried: tried})
-}
-
-// shares picks so many times and says how often each link was chosen. Each call is in flight for the next few picks.
-func shares(r *route, picks int) map[*record]int {
-	random := rand.New(rand.NewPCG(1, 2)).IntN
-	chosen := map[*record]int{}
-	flying := make([]*record, 8)
-	for i := range picks {
-		if done := flying[i%len(flying)]; done != nil {
-			done.inflight.Add(-1)
-		}
-		l := choose(r, random)
-		l.inflight.Add(1)
-		flying[i%len(flying)] = l
-		chosen[l]++
-	}
-	return chosen
-}
-
-func TestEqualProvidersGetEqualShares(t *testing.T) {
-	for _, n := range []int{2, 3, 10} {
-		r := &route{alive: idle(n)}
-		for _, got := range shares(r, 100_000) {
-			require.InEpsilon(t, 100_000/n, got, 0.04)
-		}
-	}
-}
-
-// Ties are broken by chance: providers without any call in flight get equal shares, too.
-func TestTiesAreRandom(t *testing.T) {
-	r, random := &route{alive: idle(2)}, rand.New(rand.NewPCG(3, 4)).IntN
-	chosen := map[*record]int{}
-	for range 100_000 {
-		chosen[choose(r, random)]++
-	}
-	for _, got := range chosen {
-		require.InEpsilon(t, 50_000, got, 0.04)
-	}
-}
-
-func TestABusyProviderIsSpared(t *testing.T) {
-	r, random := &route{alive: idle(2)}, rand.New(rand.NewPCG(5, 6)).IntN
-	r.alive[0].record.inflight.Store(3)
-	for range 1000 {
-		require.Same(t, r.alive[1].record, choose(r, random))
-	}
-}
-
-// Suspects are chosen only when nobody else is left, those already tried never.
-func TestSuspectsAreTheLastResort(t *testing.T) {
-	random := rand.New(rand.NewPCG(7, 8)).IntN
-	alive, suspect := idle(2), idle(2)
-	r := &route{alive: alive, doubtful: suspect, offline: 1}
-	for range 1000 {
-		require.Contains(t, recordsOf(alive), choose(r, random))
-		require.Same(t, alive[1].record, choose(r, random, alive[0].record))
-		require.Contains(t, recordsOf(suspect), choose(r, random, recordsOf(alive)...))
-	}
-	require.Nil(t, choose(r, random, recordsOf(r.candidates())...))
-	require.Len(t, r.candidates(), 4)
-}
 
 // tally counts calls by the number of the node that answers them.
 func tally(c *cluster, caller *Node, calls int) map[int]int {

@@ -1,0 +1,73 @@
+package broach
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// breakerForgiven is how long after its last failure a breaker that nobody tries any more counts as closed.
+const breakerForgiven = time.Minute
+
+// circuitNews tells the loop of breakers that opened or closed, which it is to publish.
+type circuitNews struct {
+	changed atomic.Bool
+	wake    func() // the loop; it never blocks
+}
+
+// tripping is who is told of a breaker that opens or closes.
+type tripping struct {
+	record *record // of the provider
+	news   *circuitNews
+}
+
+// note says that it did. It never blocks: the breaker is locked.
+func (t tripping) note() {
+	t.record.tripped.Store(true)
+	t.news.changed.Store(true)
+	t.news.wake()
+}
+
+// openCircuits lists the functions whose breaker at the peer is not closed, sorted.
+func (r *record) openCircuits(now time.Time) (names []string) {
+	if !r.tripped.Swap(false) {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, e := range r.experiences {
+		if e.isOpen(now) {
+			names = append(names, name)
+		}
+	}
+	if len(names) > 0 {
+		r.tripped.Store(true)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// isOpen reports whether there is a breaker that is not closed. One that is forgiven is dropped.
+func (e *experience) isOpen(now time.Time) bool {
+	b := e.breaker.Load()
+	switch {
+	case b == nil || b.isClosed():
+		return false
+	case now.Sub(b.since)-time.Duration(b.latest.Load()) < breakerForgiven:
+		return true
+	}
+	e.breaker.CompareAndSwap(b, nil)
+	return false
+}
+
+// forgive drops the breakers of a peer that the membership has found to be away: that explains the failures.
+func (r *record) forgive(news *circuitNews) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.experiences {
+		e.breaker.Store(nil)
+	}
+	if r.tripped.Load() {
+		tripping{r, news}.note()
+	}
+}
