@@ -27,7 +27,7 @@ func (e *Error) ending() ending {
 	if e == nil {
 		return ending{}
 	}
-	return ending{wire.Code(e.Code), wire.Executed(e.Executed), e.gone}
+	return ending{code: wire.Code(e.Code), executed: wire.Executed(e.Executed), gone: e.gone}
 }
 
 // errCutShort is how a visit ended that did not come to its end.

@@ -13,7 +13,6 @@ const (
 	coldest       = 0.1              // of that, at first
 	latencyWeight = 16               // a new latency counts for a sixteenth of the average
 	latencyMargin = 2                // times as slow is slow; less may be chance
-	weightUnsaid  = 100
 )
 
 // experience is what this node knows of one function at one provider. It outlives the views.

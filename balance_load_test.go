@@ -13,7 +13,7 @@ import (
 func idle(n int) []candidate {
 	list := make([]candidate, n)
 	for i := range list {
-		list[i] = candidate{record: new(record), weight: weightUnsaid}
+		list[i] = candidate{record: new(record), weight: 100}
 	}
 	return list
 }

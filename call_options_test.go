@@ -3,7 +3,6 @@ package broach
 import (
 	"context"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -83,11 +82,17 @@ func TestChoosingLeavesTheRouteAlone(t *testing.T) {
 		require.NoError(t, caller.Register("which", func() int { return 0 }))
 		r := &route{alive: make([]candidate, 0, 8)}
 		r.alive = append(r.alive, caller.view.Load().routes.get("which").candidates()...)
-		before := slices.Clone(r.candidates())
+		who := func() (all []*record) {
+			for _, d := range r.candidates() {
+				all = append(all, d.record)
+			}
+			return all
+		}
+		before := who()
 		from := caller.Caller("which", Local(LocalEqual)).eligible(r, &chooser{service: "which", now: time.Now()})
 		require.Len(t, from, 3)
 		require.Same(t, caller.self, from[0].record, "it has the lowest address")
-		require.Equal(t, before, slices.Clone(r.candidates()))
+		require.Equal(t, before, who())
 		require.Nil(t, r.alive[:3][2].record)
 	})
 }

@@ -23,7 +23,7 @@ func TestPanicsAreLoggedInMeasure(t *testing.T) {
 			})
 		}
 		all.Wait()
-		time.Sleep(breakerPause + time.Second)
+		time.Sleep(5*time.Second + time.Second)
 		_, err := caller.Caller("panics").Call(c.t.Context(), "Sesame")
 		requireError(c.t, err, Internal, Yes)
 		provider.Close() // nobody writes any more

@@ -62,7 +62,7 @@ func TestAProviderIsKilledUnderLoad(t *testing.T) {
 				require.NoError(t, caller.WaitFor(context.Background(), "work", 3))
 				c.settle(time.Second)
 				c.net.SetDefault(simnet.Link{Delay: 200 * time.Microsecond, Jitter: 100 * time.Microsecond})
-				time.Sleep(warmUp)
+				time.Sleep(10 * time.Second)
 
 				var killed, detected time.Time
 				var watching sync.WaitGroup

@@ -43,6 +43,9 @@ type route struct {
 	called  atomic.Bool // it has
 }
 
+// weightUnsaid is the weight of a provider that names none.
+const weightUnsaid = 100
+
 // candidates are all providers that a call could go to. A nil route has none.
 func (r *route) candidates() []candidate {
 	if r == nil {

@@ -131,7 +131,7 @@ func opensACircuit(b *trouble) {
 	o, n := b.both()
 	require.NoError(b.t, o.Register("fails", func() { panic("no luck") }))
 	require.NoError(b.t, n.WaitFor(b.t.Context(), "fails", 1))
-	for range breakerStreak {
+	for range 5 {
 		_, err := n.Caller("fails").Call(context.Background())
 		require.Error(b.t, err)
 	}
