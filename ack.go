@@ -18,7 +18,7 @@ import (
 // visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the goroutine.
 func (c *Caller) visit(ctx context.Context, now time.Time, v *visit, out outCall) (p *link.Call, failed *Error) {
 	failed = errCutShort
-	defer func() { v.leave(now, time.Now(), failed.ending(), &c.node.circuits) }()
+	defer func() { v.Leave(now, time.Now(), failed.ending(), &c.node.circuits) }()
 	return c.attempt(ctx, now, v, out)
 }
 
@@ -27,7 +27,7 @@ func (e *Error) ending() ending {
 	if e == nil {
 		return ending{}
 	}
-	return ending{code: wire.Code(e.Code), executed: wire.Executed(e.Executed), gone: e.gone}
+	return ending{Code: wire.Code(e.Code), Executed: wire.Executed(e.Executed), Gone: e.gone}
 }
 
 // errCutShort is how a visit ended that did not come to its end.
@@ -35,10 +35,10 @@ var errCutShort = &Error{Code: Canceled, Executed: No}
 
 // attempt makes the call at one provider.
 func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCall) (*link.Call, *Error) {
-	l := v.link.Best()
-	v.record.inflight.Add(1)
-	defer v.record.inflight.Add(-1)
-	if v.record.draining.Load() {
+	l := v.Link.Best()
+	v.Record.Inflight.Add(1)
+	defer v.Record.Inflight.Add(-1)
+	if v.Record.Draining.Load() {
 		return nil, c.at(l.ID.Addr, c.fail(Draining, No, textDraining))
 	}
 	frame := buffer.New()

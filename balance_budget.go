@@ -18,8 +18,8 @@ type retryBudget struct {
 	spent  uint64
 }
 
-// spend takes a retry from the budget. calls is how many were made in all.
-func (b *retryBudget) spend(now time.Time, calls uint64) bool {
+// Spend takes a retry from the budget. calls is how many were made in all.
+func (b *retryBudget) Spend(now time.Time, calls uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now.Sub(b.since) >= time.Second {

@@ -11,7 +11,7 @@ func TestRetriesHaveABudget(t *testing.T) {
 	var b retryBudget
 	now := time.Now()
 	spend := func(calls uint64) (k int) {
-		for b.spend(now, calls) {
+		for b.Spend(now, calls) {
 			k++
 		}
 		return k

@@ -11,8 +11,8 @@ const breakerForgiven = time.Minute
 
 // circuitNews tells the loop of breakers that opened or closed, which it is to publish.
 type circuitNews struct {
-	changed atomic.Bool
-	wake    func() // the loop; it never blocks
+	Changed atomic.Bool
+	Wake    func() // the loop; it never blocks
 }
 
 // tripping is who is told of a breaker that opens or closes.
@@ -24,12 +24,12 @@ type tripping struct {
 // note says that it did. It never blocks: the breaker is locked.
 func (t tripping) note() {
 	t.record.tripped.Store(true)
-	t.news.changed.Store(true)
-	t.news.wake()
+	t.news.Changed.Store(true)
+	t.news.Wake()
 }
 
-// openCircuits lists the functions whose breaker at the peer is not closed, sorted.
-func (r *record) openCircuits(now time.Time) (names []string) {
+// OpenCircuits lists the functions whose breaker at the peer is not closed, sorted.
+func (r *record) OpenCircuits(now time.Time) (names []string) {
 	if !r.tripped.Swap(false) {
 		return nil
 	}
@@ -60,8 +60,8 @@ func (e *experience) isOpen(now time.Time) bool {
 	return false
 }
 
-// forgive drops the breakers of a peer that the membership has found to be away: that explains the failures.
-func (r *record) forgive(news *circuitNews) {
+// Forgive drops the breakers of a peer that the membership has found to be away: that explains the failures.
+func (r *record) Forgive(news *circuitNews) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.experiences {

@@ -39,24 +39,24 @@ func (e *experience) warmth(now time.Time) float64 {
 
 // chooser chooses the providers of one call.
 type chooser struct {
-	service string
-	now     time.Time
-	random  func(n int) int
-	tried   []*record
-	shut    []*record // not called because of a breaker
-	chosen  visit     // the last choice
+	Service string
+	Now     time.Time
+	Random  func(n int) int
+	Tried   []*record
+	Shut    []*record // not called because of a breaker
+	Chosen  visit     // the last choice
 }
 
 // visit is a call's stay at one provider.
 type visit struct {
-	link   *link.Link  // nil: this node itself
-	record *record     // of who is visited
+	Link   *link.Link  // nil: this node itself
+	Record *record     // of who is visited
 	known  *experience // nil: none is kept
 	permit permit
 }
 
-// enter reports whether the provider may be called.
-func (v *visit) enter() (ok bool) {
+// Enter reports whether the provider may be called.
+func (v *visit) Enter() (ok bool) {
 	if v.known == nil {
 		return true
 	}
@@ -64,77 +64,77 @@ func (v *visit) enter() (ok bool) {
 	return ok
 }
 
-// leave takes up how the visit ended. news hears of a breaker that opens or closes by it.
-func (v *visit) leave(began, now time.Time, ended ending, news *circuitNews) {
+// Leave takes up how the visit ended. news hears of a breaker that opens or closes by it.
+func (v *visit) Leave(began, now time.Time, ended ending, news *circuitNews) {
 	if v.known == nil {
 		return
 	}
-	if ended.code == 0 {
+	if ended.Code == 0 {
 		v.known.note(now.Sub(began))
 	}
-	v.known.leave(tripping{v.record, news}, now, v.permit, ended)
+	v.known.leave(tripping{v.Record, news}, now, v.permit, ended)
 }
 
 // chance draws a number from 0 to 1.
-func (c *chooser) chance() float64 { return float64(c.random(1<<20)) / (1 << 20) }
+func (c *chooser) chance() float64 { return float64(c.Random(1<<20)) / (1 << 20) }
 
-// pick chooses a provider by load, or nil if none is left. The doubtful are chosen only when nobody else is left; those that were tried never.
-func (c *chooser) pick(alive, doubtful []candidate) *record {
-	if found := c.among(c.left(alive)); found != nil {
+// Pick chooses a provider by load, or nil if none is left. The doubtful are chosen only when nobody else is left; those that were tried never.
+func (c *chooser) Pick(alive, doubtful []candidate) *record {
+	if found := c.Among(c.left(alive)); found != nil {
 		return found
 	}
-	return c.among(c.left(doubtful))
+	return c.Among(c.left(doubtful))
 }
 
 // left is a list without those that were tried. After a breaker has refused, others are looked at too.
 func (c *chooser) left(list []candidate) []candidate {
-	if len(c.tried)+len(c.shut) == 0 {
+	if len(c.Tried)+len(c.Shut) == 0 {
 		return list
 	}
 	return slices.DeleteFunc(slices.Clone(list), func(d candidate) bool {
-		return c.isOut(d.record) || len(c.shut) > 0 && d.isShut()
+		return c.IsOut(d.Record) || len(c.Shut) > 0 && d.IsShut()
 	})
 }
 
-// isOut reports whether a provider is not to be chosen by this call any more.
-func (c *chooser) isOut(r *record) bool {
-	return slices.Contains(c.tried, r) || slices.Contains(c.shut, r)
+// IsOut reports whether a provider is not to be chosen by this call any more.
+func (c *chooser) IsOut(r *record) bool {
+	return slices.Contains(c.Tried, r) || slices.Contains(c.Shut, r)
 }
 
-// among takes one of two random candidates.
-func (c *chooser) among(list []candidate) *record {
+// Among takes one of two random candidates.
+func (c *chooser) Among(list []candidate) *record {
 	if len(list) == 0 {
 		return nil
 	}
 	d := &list[0]
 	if n := len(list); n > 1 {
-		i := c.random(n)
-		other := &list[(i+1+c.random(n-1))%n]
+		i := c.Random(n)
+		other := &list[(i+1+c.Random(n-1))%n]
 		if d = &list[i]; c.isBetter(other, d) {
 			d = other
 		}
 	}
-	return c.take(d)
+	return c.Take(d)
 }
 
-// take makes a candidate the choice.
-func (c *chooser) take(d *candidate) *record {
-	c.chosen = visit{link: d.link, record: d.record, known: d.known}
-	return d.record
+// Take makes a candidate the choice.
+func (c *chooser) Take(d *candidate) *record {
+	c.Chosen = visit{Link: d.Link, Record: d.Record, known: d.known}
+	return d.Record
 }
 
 // isBetter reports whether a is to be taken rather than b, which wins a tie: that is as random as the choice of it.
 func (c *chooser) isBetter(a, b *candidate) bool {
-	loadA, loadB := a.record.inflight.Load(), b.record.inflight.Load()
+	loadA, loadB := a.Record.Inflight.Load(), b.Record.Inflight.Load()
 	if a.known == nil || b.known == nil {
 		return loadA < loadB
 	}
-	if cold := a.known.warmth(c.now) / b.known.warmth(c.now); cold < 1 && c.chance() >= cold {
+	if cold := a.known.warmth(c.Now) / b.known.warmth(c.Now); cold < 1 && c.chance() >= cold {
 		return false
 	} else if cold > 1 && c.chance() >= 1/cold {
 		return true
 	}
-	slowA, slowB := float64(a.latency()), float64(b.latency())
+	slowA, slowB := float64(a.Latency()), float64(b.Latency())
 	if slowA == 0 || slowB == 0 || max(slowA, slowB) < latencyMargin*min(slowA, slowB) {
 		return loadA < loadB
 	}

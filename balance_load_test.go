@@ -13,7 +13,7 @@ import (
 func idle(n int) []candidate {
 	list := make([]candidate, n)
 	for i := range list {
-		list[i] = candidate{record: new(record), weight: 100}
+		list[i] = candidate{Record: new(record), Weight: 100}
 	}
 	return list
 }
@@ -21,14 +21,14 @@ func idle(n int) []candidate {
 // recordsOf are what is known of providers.
 func recordsOf(list []candidate) (all []*record) {
 	for _, d := range list {
-		all = append(all, d.record)
+		all = append(all, d.Record)
 	}
 	return all
 }
 
 // choose picks a provider.
 func choose(alive, doubtful []candidate, random func(n int) int, tried ...*record) *record {
-	return (&chooser{random: random, tried: tried}).pick(alive, doubtful)
+	return (&chooser{Random: random, Tried: tried}).Pick(alive, doubtful)
 }
 
 // shares picks so many times and says how often each link was chosen. Each call is in flight for the next few picks.
@@ -38,10 +38,10 @@ func shares(alive []candidate, picks int) map[*record]int {
 	flying := make([]*record, 8)
 	for i := range picks {
 		if done := flying[i%len(flying)]; done != nil {
-			done.inflight.Add(-1)
+			done.Inflight.Add(-1)
 		}
 		l := choose(alive, nil, random)
-		l.inflight.Add(1)
+		l.Inflight.Add(1)
 		flying[i%len(flying)] = l
 		chosen[l]++
 	}
@@ -71,9 +71,9 @@ func TestTiesAreRandom(t *testing.T) {
 
 func TestABusyProviderIsSpared(t *testing.T) {
 	alive, random := idle(2), rand.New(rand.NewPCG(5, 6)).IntN
-	alive[0].record.inflight.Store(3)
+	alive[0].Record.Inflight.Store(3)
 	for range 1000 {
-		require.Same(t, alive[1].record, choose(alive, nil, random))
+		require.Same(t, alive[1].Record, choose(alive, nil, random))
 	}
 }
 
@@ -83,7 +83,7 @@ func TestSuspectsAreTheLastResort(t *testing.T) {
 	alive, suspect := idle(2), idle(2)
 	for range 1000 {
 		require.Contains(t, recordsOf(alive), choose(alive, suspect, random))
-		require.Same(t, alive[1].record, choose(alive, suspect, random, alive[0].record))
+		require.Same(t, alive[1].Record, choose(alive, suspect, random, alive[0].Record))
 		require.Contains(t, recordsOf(suspect), choose(alive, suspect, random, recordsOf(alive)...))
 	}
 	require.Nil(t, choose(alive, suspect, random, recordsOf(slices.Concat(alive, suspect))...))
@@ -111,13 +111,13 @@ func TestSlowProvidersGetLittle(t *testing.T) {
 		even[0].known.latency.Store(int64(18 * time.Millisecond))
 		got, gotEven := map[*record]int{}, map[*record]int{}
 		for range draws {
-			got[(&chooser{random: random, now: time.Now()}).pick(slow, nil)]++
-			gotEven[(&chooser{random: random, now: time.Now()}).pick(even, nil)]++
+			got[(&chooser{Random: random, Now: time.Now()}).Pick(slow, nil)]++
+			gotEven[(&chooser{Random: random, Now: time.Now()}).Pick(even, nil)]++
 		}
-		require.Less(t, got[slow[n-1].record], draws/n/5, "of %d", n)
-		require.Positive(t, got[slow[n-1].record], "or nobody would notice that it is faster again")
+		require.Less(t, got[slow[n-1].Record], draws/n/5, "of %d", n)
+		require.Positive(t, got[slow[n-1].Record], "or nobody would notice that it is faster again")
 		for _, d := range even {
-			require.InDelta(t, draws/n, gotEven[d.record], 0.02*draws)
+			require.InDelta(t, draws/n, gotEven[d.Record], 0.02*draws)
 		}
 	}
 }
@@ -137,10 +137,10 @@ func TestNewcomersWarmUp(t *testing.T) {
 		r[3].known.since = now.Add(-c.age)
 		got := map[*record]int{}
 		for range draws {
-			got[(&chooser{random: random, now: now}).pick(r, nil)]++
+			got[(&chooser{Random: random, Now: now}).Pick(r, nil)]++
 		}
 		pairs := 0.5 * draws * c.share // it is one of the two in half of the draws, and takes half of those when warm
-		require.InDelta(t, pairs*0.5, got[r[3].record], 0.02*draws, "%v", c.age)
+		require.InDelta(t, pairs*0.5, got[r[3].Record], 0.02*draws, "%v", c.age)
 	}
 }
 

@@ -87,27 +87,27 @@ const (
 
 // ending is how a call ended, as its caller is told.
 type ending struct {
-	code     wire.Code // 0: done
-	executed wire.Executed
-	gone     bool // the membership found the provider to be away
+	Code     wire.Code // 0: done
+	Executed wire.Executed
+	Gone     bool // the membership found the provider to be away
 }
 
 // tells finds out what that tells. That the membership took the provider out tells nothing: it brings it back as soon as it is there, and a breaker that
 // stayed open would only stand in the way.
 func (e ending) tells() finding {
 	switch {
-	case e.code == 0:
+	case e.Code == 0:
 		return wasServed
-	case e.gone, e.code == wire.Unreachable && e.executed == wire.ExecutedNo: // the latter was not sent
+	case e.Gone, e.Code == wire.Unreachable && e.Executed == wire.ExecutedNo: // the latter was not sent
 		return tellsNothing
 	}
-	switch e.code {
+	switch e.Code {
 	case wire.Internal, wire.Unreachable:
 		return wasBroken
 	case wire.DeadlineExceeded, wire.Overloaded:
 		return wasBusy
 	}
-	if e.executed == wire.ExecutedYes {
+	if e.Executed == wire.ExecutedYes {
 		return wasServed
 	}
 	return tellsNothing

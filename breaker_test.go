@@ -14,7 +14,7 @@ import (
 // reports whether it was let through.
 func onExperience(t *testing.T, test func(t *testing.T, e *experience, to tripping, try func(ending) bool)) {
 	synctest.Test(t, func(t *testing.T) {
-		e, to := &experience{}, tripping{new(record), &circuitNews{wake: func() {}}}
+		e, to := &experience{}, tripping{new(record), &circuitNews{Wake: func() {}}}
 		test(t, e, to, func(ended ending) bool {
 			p, ok := e.enter()
 			if ok {
@@ -26,7 +26,7 @@ func onExperience(t *testing.T, test func(t *testing.T, e *experience, to trippi
 }
 
 // failingWith is the end of a call that may have run.
-func failingWith(code wire.Code) ending { return ending{code: code} }
+func failingWith(code wire.Code) ending { return ending{Code: code} }
 
 // done is that of one that was served.
 var done = ending{}
@@ -44,7 +44,7 @@ func TestBrokenFunctionOpensItsBreaker(t *testing.T) {
 				require.True(t, try(failingWith(code)))
 			}
 			require.False(t, try(done), "it is open")
-			require.True(t, to.news.changed.Load(), "the loop is told")
+			require.True(t, to.news.Changed.Load(), "the loop is told")
 		})
 	}
 }
@@ -128,10 +128,10 @@ func TestOneCallTriesAfterThePause(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		p, ok := e.enter()
 		require.True(t, ok)
-		require.True(t, candidate{known: e}.isShut())
+		require.True(t, candidate{known: e}.IsShut())
 		require.False(t, try(done), "one is on its way")
 		e.leave(to, time.Now(), p, failingWith(wire.Canceled))
-		require.False(t, candidate{known: e}.isShut())
+		require.False(t, candidate{known: e}.IsShut())
 		require.True(t, try(failingWith(wire.Internal)))
 		require.False(t, try(done), "it failed: another pause")
 		time.Sleep(breakerPause + 1)
@@ -164,11 +164,11 @@ func TestForgottenBreakersAreForgiven(t *testing.T) {
 	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(ending) bool) {
 		to.record.experiences = map[string]*experience{"f": e}
 		openBreaker(t, try)
-		require.Equal(t, []string{"f"}, to.record.openCircuits(time.Now()))
+		require.Equal(t, []string{"f"}, to.record.OpenCircuits(time.Now()))
 		time.Sleep(breakerForgiven - 1)
-		require.Equal(t, []string{"f"}, to.record.openCircuits(time.Now()), "also while it would let one try")
+		require.Equal(t, []string{"f"}, to.record.OpenCircuits(time.Now()), "also while it would let one try")
 		time.Sleep(time.Nanosecond)
-		require.Empty(t, to.record.openCircuits(time.Now()))
+		require.Empty(t, to.record.OpenCircuits(time.Now()))
 		require.True(t, try(failingWith(wire.Internal)))
 		require.True(t, try(done))
 	})

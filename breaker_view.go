@@ -12,7 +12,7 @@ import (
 
 // noteCircuits has the view made anew when a breaker opened or closed, and now and then while one is open.
 func (n *Node) noteCircuits(now time.Time) {
-	changed := n.circuits.changed.Swap(false)
+	changed := n.circuits.Changed.Swap(false)
 	if !changed && (n.circuitsAt.IsZero() || now.Before(n.circuitsAt)) {
 		return
 	}
@@ -30,7 +30,7 @@ func (n *Node) findCircuits(now time.Time, peers []*member.View, was openCircuit
 	}
 	for _, p := range peers {
 		if l := n.tokens.link(p.Link); l != nil {
-			open = open.with(p.Process, l.record.openCircuits(now))
+			open = open.with(p.Process, l.record.OpenCircuits(now))
 		}
 		n.logCircuits(now, p, was[p.Process], open[p.Process])
 	}

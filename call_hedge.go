@@ -69,7 +69,7 @@ type attempted struct {
 // hedged makes the call at one provider and, where that takes long, at others.
 func (c *Caller) hedged(ctx context.Context, now time.Time, out outCall) (*link.Call, *Error) {
 	c.node.calls.Add(1)
-	h := &hedge{Caller: c, out: out, ch: chooser{service: c.name, random: c.node.roll}, endc: make(chan attempted)}
+	h := &hedge{Caller: c, out: out, ch: chooser{Service: c.name, Random: c.node.roll}, endc: make(chan attempted)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer h.clear()
 	defer cancel()
@@ -104,7 +104,7 @@ func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
 	if r == nil || !r.isIdempotent() {
 		return false, h.fail(Unavailable, No, "the providers of this function have just changed")
 	}
-	h.ch.now = now
+	h.ch.Now = now
 	found, failed := h.choose(r, &h.ch)
 	switch {
 	case failed != nil:
@@ -112,9 +112,9 @@ func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
 	case found == nil:
 		return false, h.nobody(r)
 	}
-	h.ch.tried = append(h.ch.tried, found)
+	h.ch.Tried = append(h.ch.Tried, found)
 	h.running++
-	go h.ask(ctx, now, h.ch.chosen)
+	go h.ask(ctx, now, h.ch.Chosen)
 	return true, nil
 }
 
@@ -122,7 +122,7 @@ func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
 func (h *hedge) ask(ctx context.Context, now time.Time, v visit) {
 	a := attempted{failed: h.fail(InvalidArgument, No, "the encoding of an argument ended its goroutine")}
 	defer func() { h.endc <- a }()
-	if v.record == h.node.self {
+	if v.Record == h.node.self {
 		a.p, a.failed = h.localAsOne(ctx, h.out)
 		return
 	}
@@ -132,7 +132,7 @@ func (h *hedge) ask(ctx context.Context, now time.Time, v visit) {
 // widen asks one more provider because time has passed, or all that may be asked if that time is 0. It reports whether it is to be called
 // again.
 func (h *hedge) widen(ctx context.Context) bool {
-	for now := time.Now(); h.mayAsk(now) && h.node.retries.spend(now, h.node.calls.Load()); {
+	for now := time.Now(); h.mayAsk(now) && h.node.retries.Spend(now, h.node.calls.Load()); {
 		if started, _ := h.start(ctx, now); !started {
 			return false
 		}
@@ -145,13 +145,13 @@ func (h *hedge) widen(ctx context.Context) bool {
 
 // mayAsk reports whether there is one more provider that may be asked.
 func (h *hedge) mayAsk(now time.Time) bool {
-	return len(h.ch.tried) <= h.opts.retries && h.hasOthers() && now.Before(h.out.deadline)
+	return len(h.ch.Tried) <= h.opts.retries && h.hasOthers() && now.Before(h.out.deadline)
 }
 
 // hasOthers reports whether there are providers that have not been asked.
 func (h *hedge) hasOthers() bool {
 	others := h.node.view.Load().routes.get(h.name).candidates()
-	return h.opts.local == LocalEqual || slices.ContainsFunc(others, func(d candidate) bool { return !h.ch.isOut(d.record) })
+	return h.opts.local == LocalEqual || slices.ContainsFunc(others, func(d candidate) bool { return !h.ch.IsOut(d.Record) })
 }
 
 // goesOn reports whether the call goes on after a failure, because others are still asked or one more is now.

@@ -86,8 +86,8 @@ func (c *Caller) localAsOne(ctx context.Context, out outCall) (*link.Call, *Erro
 	if f == nil {
 		return nil, c.notServed("the node does not offer this function any more")
 	}
-	c.node.self.inflight.Add(1)
-	defer c.node.self.inflight.Add(-1)
+	c.node.self.Inflight.Add(1)
+	defer c.node.self.Inflight.Add(-1)
 	return c.local(ctx, f, out)
 }
 

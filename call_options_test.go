@@ -84,16 +84,16 @@ func TestChoosingLeavesTheRouteAlone(t *testing.T) {
 		r.alive = append(r.alive, caller.view.Load().routes.get("which").candidates()...)
 		who := func() (all []*record) {
 			for _, d := range r.candidates() {
-				all = append(all, d.record)
+				all = append(all, d.Record)
 			}
 			return all
 		}
 		before := who()
-		from := caller.Caller("which", Local(LocalEqual)).eligible(r, &chooser{service: "which", now: time.Now()})
+		from := caller.Caller("which", Local(LocalEqual)).eligible(r, &chooser{Service: "which", Now: time.Now()})
 		require.Len(t, from, 3)
-		require.Same(t, caller.self, from[0].record, "it has the lowest address")
+		require.Same(t, caller.self, from[0].Record, "it has the lowest address")
 		require.Equal(t, before, who())
-		require.Nil(t, r.alive[:3][2].record)
+		require.Nil(t, r.alive[:3][2].Record)
 	})
 }
 
@@ -243,7 +243,7 @@ func TestServicesShowTheirDocs(t *testing.T) {
 			require.Equal(t, "does nothing", n.Services()[len(n.Services())-1].Doc)
 		}
 		r := caller.view.Load().routes.get("f")
-		require.Equal(t, 7, r.alive[0].weight)
+		require.Equal(t, 7, r.alive[0].Weight)
 		require.True(t, r.isIdempotent())
 	})
 }

@@ -48,7 +48,7 @@ func (c *Caller) unknown(r *route) *Error {
 
 // remote makes the call at one provider after the other until one has run it, or may have.
 func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCall) (*link.Call, *Error) {
-	ch := chooser{service: c.name, now: now, random: c.node.roll}
+	ch := chooser{Service: c.name, Now: now, Random: c.node.roll}
 	c.node.calls.Add(1)
 	var failed *Error
 	for r != nil {
@@ -64,13 +64,13 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 			return c.localAfter(ctx, out, failed)
 		}
 		var p *link.Call
-		p, err = c.visit(ctx, now, &ch.chosen, out)
+		p, err = c.visit(ctx, now, &ch.Chosen, out)
 		if err == nil {
 			return p, nil
 		}
 		failed = err.after(failed)
-		ch.tried = append(ch.tried, found)
-		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.tried), err) {
+		ch.Tried = append(ch.Tried, found)
+		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.Tried), err) {
 			break
 		}
 		now, r = time.Now(), c.routeIn(c.node.view.Load())
@@ -96,10 +96,10 @@ func (c *Caller) localAfter(ctx context.Context, out outCall, before *Error) (*l
 func (c *Caller) choose(r *route, ch *chooser) (*record, *Error) {
 	for {
 		found, failed := c.find(r, ch)
-		if found == nil || ch.chosen.enter() {
+		if found == nil || ch.Chosen.Enter() {
 			return found, failed
 		}
-		ch.shut = append(ch.shut, found)
+		ch.Shut = append(ch.Shut, found)
 	}
 }
 
@@ -109,7 +109,7 @@ func (c *Caller) nobody(r *route) *Error {
 	switch shut := r.candidates(); {
 	case !on.IsValid() && len(shut) > 0:
 		return c.fail(CircuitOpen, No, textOpen)
-	case slices.ContainsFunc(shut, func(d candidate) bool { return d.link.ID.Addr == on }):
+	case slices.ContainsFunc(shut, func(d candidate) bool { return d.Link.ID.Addr == on }):
 		return c.at(on, c.fail(CircuitOpen, No, textOpen))
 	}
 	return c.unreached()
@@ -135,18 +135,18 @@ func (c *Caller) find(r *route, ch *chooser) (*record, *Error) {
 	case len(from) == 0:
 		return nil, nil
 	case byLoad:
-		return ch.among(from), nil
+		return ch.Among(from), nil
 	}
 	return c.ask(from, ch)
 }
 
 // at finds the provider with an address.
 func (r *route) at(addr netip.AddrPort, ch *chooser) *record {
-	r.know(ch.service, ch.now)
+	r.know(ch.Service, ch.Now)
 	for _, list := range [][]candidate{r.alive, r.doubtful} {
 		for i := range list {
-			if d := &list[i]; d.link.ID.Addr == addr && !ch.isOut(d.record) {
-				return ch.take(d)
+			if d := &list[i]; d.Link.ID.Addr == addr && !ch.IsOut(d.Record) {
+				return ch.Take(d)
 			}
 		}
 	}
@@ -155,10 +155,10 @@ func (r *route) at(addr netip.AddrPort, ch *chooser) *record {
 
 // eligible lists those that a Balancer may choose from.
 func (c *Caller) eligible(r *route, ch *chooser) []candidate {
-	r.know(ch.service, ch.now)
+	r.know(ch.Service, ch.Now)
 	from := ch.open(r.alive)
-	if c.opts.local == LocalEqual && c.here() != nil && !ch.isOut(c.node.self) {
-		from = append(from, candidate{record: c.node.self, weight: c.here().weightAt()})
+	if c.opts.local == LocalEqual && c.here() != nil && !ch.IsOut(c.node.self) {
+		from = append(from, candidate{Record: c.node.self, Weight: c.here().weightAt()})
 	}
 	if len(from) == 0 {
 		from = ch.open(r.doubtful)
@@ -169,15 +169,15 @@ func (c *Caller) eligible(r *route, ch *chooser) []candidate {
 
 // open is a copy of a list, which is everybody's, without those that cannot be chosen.
 func (ch *chooser) open(list []candidate) []candidate {
-	return slices.DeleteFunc(slices.Clone(list), func(d candidate) bool { return ch.isOut(d.record) || d.isShut() })
+	return slices.DeleteFunc(slices.Clone(list), func(d candidate) bool { return ch.IsOut(d.Record) || d.IsShut() })
 }
 
 // addrOf is the address of a candidate, of which this node's own may have been learnt late.
 func (c *Caller) addrOf(d candidate) netip.AddrPort {
-	if d.link == nil {
+	if d.Link == nil {
 		return c.node.Addr()
 	}
-	return d.link.ID.Addr
+	return d.Link.ID.Addr
 }
 
 // ask lets the Balancer choose. It is user code: what it does wrong fails the call, and nothing else.
@@ -185,7 +185,7 @@ func (c *Caller) ask(from []candidate, ch *chooser) (found *record, failed *Erro
 	providers := make([]Provider, len(from))
 	for i, d := range from {
 		providers[i] = Provider{
-			Addr: c.addrOf(d), Self: d.link == nil, InFlight: int(d.record.inflight.Load()), Latency: d.latency(), Weight: d.weight,
+			Addr: c.addrOf(d), Self: d.Link == nil, InFlight: int(d.Record.Inflight.Load()), Latency: d.Latency(), Weight: d.Weight,
 		}
 	}
 	defer func() {
@@ -197,7 +197,7 @@ func (c *Caller) ask(from []candidate, ch *chooser) (found *record, failed *Erro
 	if i < 0 || i >= len(from) {
 		return nil, c.fail(Internal, No, fmt.Sprintf("the Balancer chose %d of %d", i, len(from)))
 	}
-	return ch.take(&from[i]), nil
+	return ch.Take(&from[i]), nil
 }
 
 // pauseFirst is the time before a retry, at most. It is twice as long before each further one.
@@ -240,7 +240,7 @@ func isWrongPlace(c Code) bool {
 // mayAdd takes a retry from the budget, if there is one left. The calls that were in flight to a provider found to be gone need none: they
 // are as many as there were, once, and others would have run them anyway.
 func (c *Caller) mayAdd(now time.Time, failed *Error) bool {
-	return failed.gone || c.node.retries.spend(now, c.node.calls.Load())
+	return failed.gone || c.node.retries.Spend(now, c.node.calls.Load())
 }
 
 // hasOthers reports whether there are more than so many providers.

@@ -29,7 +29,7 @@ func newConn(now time.Time, c *link.Carrier, terms *handshake.Terms, began bool,
 		peer = terms.KeyB
 	}
 	l := &conn{record: recordAmong(siblings, peer)}
-	if err := l.Init(now, c, terms, began, &l.record.traffic, seed); err != nil {
+	if err := l.Init(now, c, terms, began, &l.record.Traffic, seed); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -46,4 +46,4 @@ func recordAmong(links []*conn, key wire.PublicKey) *record {
 }
 
 // visit is a call's stay at the peer that is not counted as one of a function.
-func (l *conn) visit() *visit { return &visit{link: &l.Link, record: l.record} }
+func (l *conn) visit() *visit { return &visit{Link: &l.Link, Record: l.record} }

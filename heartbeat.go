@@ -196,7 +196,7 @@ func (n *Node) fail(tokens []uint64, text string) {
 	for _, token := range tokens {
 		if l := n.tokens.link(token); l != nil {
 			l.Fail(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(text)})
-			l.record.forgive(&n.circuits)
+			l.record.Forgive(&n.circuits)
 		}
 	}
 }

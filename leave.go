@@ -53,7 +53,7 @@ func (n *Node) seeOff(ctx context.Context) error {
 // isCalling reports whether a call of this process is in flight, to a peer or to itself.
 func (n *Node) isCalling() bool {
 	for _, l := range n.tokens.all() {
-		if l.record.inflight.Load() > 0 {
+		if l.record.Inflight.Load() > 0 {
 			return true
 		}
 	}
@@ -75,8 +75,8 @@ func (n *Node) answerDrain(token uint64) {
 	if l == nil {
 		return
 	}
-	l.record.draining.Store(true)
-	if l.record.inflight.Load() == 0 {
+	l.record.Draining.Store(true)
+	if l.record.Inflight.Load() == 0 {
 		n.send([]member.Message{{Link: token, Msg: wire.Drain{Answer: true}}})
 	}
 }

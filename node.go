@@ -151,7 +151,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax), Open: n.tokens.open, Terms: n.wires.Terms, IsBusy: n.isBusy,
 	}, now, n.rng)
 	n.events.rows = make(map[string][]*backlog)
-	n.circuits.wake = func() { n.wires.Timers.WakeBy(1) }
+	n.circuits.Wake = func() { n.wires.Timers.WakeBy(1) }
 	n.tables = n.tableFunction()
 	n.setTable(now, 1, n.offered.table())
 	n.seeds.init(t.LocalAddr().Addr())

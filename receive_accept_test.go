@@ -12,15 +12,15 @@ func TestNumbersThatLeapTooFarAreDropped(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		l := newAsker(t, 3, keys).meet(t, s)
 		link := s.tokens.link(l.token)
-		require.EqualValues(t, 1, link.record.traffic.Numbered.Load())
+		require.EqualValues(t, 1, link.record.Traffic.Numbered.Load())
 		for _, number := range []uint64{2 + 1<<24, 1 << 40, 1<<64 - 1} {
 			s.hear(l.sayAt(number))
 		}
-		require.EqualValues(t, 1, link.record.traffic.Arrived.Load())
+		require.EqualValues(t, 1, link.record.Traffic.Arrived.Load())
 		require.EqualValues(t, 3, s.Stats().Replayed)
 		s.hear(l.sayAt(1 + 1<<24))
-		require.EqualValues(t, 2, link.record.traffic.Arrived.Load())
-		require.EqualValues(t, 1<<24+1, link.record.traffic.Numbered.Load())
+		require.EqualValues(t, 2, link.record.Traffic.Arrived.Load())
+		require.EqualValues(t, 1<<24+1, link.record.Traffic.Numbered.Load())
 	})
 }
 
@@ -34,7 +34,7 @@ func TestReplaysCostNoKey(t *testing.T) {
 			s.hear(l.sayAt(n << 24))
 		}
 		s.hear(l.say(), l.say())
-		arrived := link.record.traffic.Arrived.Load()
+		arrived := link.record.Traffic.Arrived.Load()
 		time.Sleep(time.Second) // what is made in the next is not yet
 		for what, number := range map[string]uint64{
 			"seen": 1<<26 + 1, "0": 0, "old": 5, "just too old": 1<<26 + 2 - 4096,
@@ -44,7 +44,7 @@ func TestReplaysCostNoKey(t *testing.T) {
 			for range 20 {
 				s.hear(junk)
 			}
-			require.EqualValues(t, arrived, link.record.traffic.Arrived.Load(), what)
+			require.EqualValues(t, arrived, link.record.Traffic.Arrived.Load(), what)
 		}
 		require.Zero(t, s.Stats().Unopened)
 		if keys == nil {
@@ -79,14 +79,14 @@ func TestFarEpochsAreTriedSeldom(t *testing.T) {
 		require.EqualValues(t, 16+100, s.Stats().Unopened, "the keys of the next are kept")
 
 		s.hear(l.sayAt(2<<22 + 1))
-		require.EqualValues(t, 1, link.record.traffic.Arrived.Load(), "even what is sealed well: the second is not over")
+		require.EqualValues(t, 1, link.record.Traffic.Arrived.Load(), "even what is sealed well: the second is not over")
 		s.hear(other.sayAt(2<<22 + 1))
-		require.EqualValues(t, 2, s.tokens.link(other.token).record.traffic.Arrived.Load(), "each link has its own")
+		require.EqualValues(t, 2, s.tokens.link(other.token).record.Traffic.Arrived.Load(), "each link has its own")
 		s.hear(l.sayAt(1<<22+7), l.sayAt(1<<22+8))
-		require.EqualValues(t, 3, link.record.traffic.Arrived.Load())
+		require.EqualValues(t, 3, link.record.Traffic.Arrived.Load())
 		time.Sleep(time.Second)
 		s.hear(l.sayAt(3<<22 + 1))
-		require.EqualValues(t, 4, link.record.traffic.Arrived.Load())
+		require.EqualValues(t, 4, link.record.Traffic.Arrived.Load())
 	})
 }
 
@@ -95,13 +95,13 @@ func TestWhatIsAcceptedIsCounted(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		l := newAsker(t, 3, keys).meet(t, s)
 		link := s.tokens.link(l.token)
-		bytesIn := link.record.traffic.BytesIn.Load()
+		bytesIn := link.record.Traffic.BytesIn.Load()
 		b := l.sayAt(10)
 		time.Sleep(time.Second)
 		s.hear(b, b)
-		require.EqualValues(t, 2, link.record.traffic.Arrived.Load())
-		require.EqualValues(t, 10, link.record.traffic.Numbered.Load())
-		require.EqualValues(t, len(b), link.record.traffic.BytesIn.Load()-bytesIn)
+		require.EqualValues(t, 2, link.record.Traffic.Arrived.Load())
+		require.EqualValues(t, 10, link.record.Traffic.Numbered.Load())
+		require.EqualValues(t, len(b), link.record.Traffic.BytesIn.Load()-bytesIn)
 		require.Equal(t, time.Now(), link.LastHeard())
 	})
 }

@@ -49,9 +49,9 @@ func TestReadingADatagramOfALinkAllocatesNothing(t *testing.T) {
 	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
 		f := newLinkFeed(t, keys, 1100)
 		link := f.tokens.all()[0]
-		before := link.record.traffic.Arrived.Load()
+		before := link.record.Traffic.Arrived.Load()
 		require.Zero(t, testing.AllocsPerRun(1000, f.read), name)
-		require.EqualValues(t, 1001, link.record.traffic.Arrived.Load()-before, name)
+		require.EqualValues(t, 1001, link.record.Traffic.Arrived.Load()-before, name)
 	}
 }
 

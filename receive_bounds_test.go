@@ -96,7 +96,7 @@ func TestOfABatchSomeStrangersAreLookedAt(t *testing.T) {
 		after := s.Stats()
 		require.EqualValues(t, 120-opensBatch+120-confirmsBatch, after.Unanswered-before.Unanswered)
 		require.EqualValues(t, confirmsBatch, after.Strangers-before.Strangers)
-		require.EqualValues(t, 2, s.tokens.link(l.token).record.traffic.Arrived.Load(), "links are served all the same")
+		require.EqualValues(t, 2, s.tokens.link(l.token).record.Traffic.Arrived.Load(), "links are served all the same")
 		s.hear(opens[:10]...)
 		if keys == nil {
 			require.Len(t, s.script.take(), 10, "the next batch has its own")

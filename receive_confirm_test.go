@@ -134,9 +134,9 @@ func TestConfirmsAndOffersHaveTheirOwnTokens(t *testing.T) {
 			s.hear(b)
 		}
 		require.EqualValues(t, 3, s.Stats().Strangers)
-		require.Zero(t, s.tokens.link(began.token).record.traffic.Arrived.Load())
+		require.Zero(t, s.tokens.link(began.token).record.Traffic.Arrived.Load())
 		s.hear(began.say())
-		require.EqualValues(t, 1, s.tokens.link(began.token).record.traffic.Arrived.Load())
+		require.EqualValues(t, 1, s.tokens.link(began.token).record.Traffic.Arrived.Load())
 	})
 }
 
@@ -154,7 +154,7 @@ func TestEachDatagramOfALinkIsTakenOnce(t *testing.T) {
 		}
 		require.Equal(t, 1, s.made())
 		link := s.tokens.link(l.token)
-		require.EqualValues(t, 3, link.record.traffic.Arrived.Load())
+		require.EqualValues(t, 3, link.record.Traffic.Arrived.Load())
 		require.EqualValues(t, 3, s.Stats().Replayed)
 		pings := 0
 		for len(s.inbox) > 0 {

@@ -197,6 +197,6 @@ func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
 		}
 		require.Len(t, s.script.take(), 1, "the Offer for the Open")
 		require.Len(t, s.arrivals, 1, "the Offer")
-		require.EqualValues(t, 3, s.tokens.link(l.token).record.traffic.Arrived.Load(), "Link and Confirm")
+		require.EqualValues(t, 3, s.tokens.link(l.token).record.Traffic.Arrived.Load(), "Link and Confirm")
 	})
 }

@@ -20,7 +20,7 @@ type sideState struct {
 func (s *linkSide) state(l *conn) sideState {
 	return sideState{
 		len(s.script.sent), len(s.arrivals), len(s.inbox), s.tokens.count, len(s.reader.strangers.seen.young),
-		l.record.traffic.Numbered.Load(), l.record.traffic.Arrived.Load(), l.LastHeard(), s.shared.made,
+		l.record.Traffic.Numbered.Load(), l.record.Traffic.Arrived.Load(), l.LastHeard(), s.shared.made,
 	}
 }
 

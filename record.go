@@ -10,9 +10,9 @@ import (
 
 // record is what we know of a peer process beyond one link: both links of a pair, and all that come after them, share it.
 type record struct {
-	traffic  link.Traffic
-	inflight atomic.Int32 // our calls to it, for the balancer
-	draining atomic.Bool  // it wants no more calls
+	Traffic  link.Traffic
+	Inflight atomic.Int32 // our calls to it, for the balancer
+	Draining atomic.Bool  // it wants no more calls
 	tripped  atomic.Bool  // the breaker of a function may be open
 
 	mu          sync.Mutex             // protects experiences: calls on any of the links look them up, and make them

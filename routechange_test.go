@@ -114,7 +114,7 @@ func providerText(r *route) string {
 	for _, list := range [][]candidate{r.alive, r.doubtful} {
 		text += " |"
 		for _, d := range list {
-			text += fmt.Sprint(" ", d.link.ID.Boot, "@", d.link.ID.Addr, "*", d.weight)
+			text += fmt.Sprint(" ", d.Link.ID.Boot, "@", d.Link.ID.Addr, "*", d.Weight)
 		}
 	}
 	for _, group := range []string{"app", "app0", "app1", "app2"} {

@@ -73,7 +73,7 @@ func (r *route) copy(edition uint64) *route {
 func strangersOf(list []candidate) []candidate {
 	all := make([]candidate, len(list), len(list)+1)
 	for i := range list {
-		all[i].link, all[i].record, all[i].weight = list[i].link, list[i].record, list[i].weight
+		all[i].Link, all[i].Record, all[i].Weight = list[i].Link, list[i].Record, list[i].Weight
 	}
 	return all
 }
@@ -106,7 +106,7 @@ func (r *route) take(o peerRow) {
 		return
 	}
 	i, _ := search(*list, o.peer.Addr)
-	*list = slices.Insert(*list, i, candidate{link: &o.link.Link, record: o.link.record, weight: cmp.Or(int(o.row.Weight), weightUnsaid)})
+	*list = slices.Insert(*list, i, candidate{Link: &o.link.Link, Record: o.link.record, Weight: cmp.Or(int(o.row.Weight), weightUnsaid)})
 }
 
 // drop takes an offer out that was taken up.
@@ -137,13 +137,13 @@ func (r *route) listOf(o peerRow) *[]candidate {
 
 // search finds a provider by address.
 func search(list []candidate, addr netip.AddrPort) (i int, ok bool) {
-	return slices.BinarySearchFunc(list, addr, func(d candidate, addr netip.AddrPort) int { return d.link.ID.Addr.Compare(addr) })
+	return slices.BinarySearchFunc(list, addr, func(d candidate, addr netip.AddrPort) int { return d.Link.ID.Addr.Compare(addr) })
 }
 
 // pick chooses a provider by load, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else is left; those in tried never.
 func (r *route) pick(c *chooser) *record {
-	r.know(c.service, c.now)
-	return c.pick(r.alive, r.doubtful)
+	r.know(c.Service, c.Now)
+	return c.Pick(r.alive, r.doubtful)
 }
 
 // know finds out what is known of the providers, at the first call.
@@ -156,7 +156,7 @@ func (r *route) know(service string, now time.Time) {
 	if !r.called.Load() {
 		for _, list := range [][]candidate{r.alive, r.doubtful} {
 			for i := range list {
-				list[i].know(service, now)
+				list[i].Know(service, now)
 			}
 		}
 		r.called.Store(true)

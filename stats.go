@@ -100,11 +100,11 @@ func (n *Node) Stats() Stats {
 func (l *conn) peerStats(now time.Time, v *view, p *member.View) PeerStats {
 	is := l.Snapshot()
 	s := PeerStats{
-		Addr: l.ID.Addr, State: State(p.State), Since: now.Sub(v.began) - time.Duration(p.Since), TableVersion: p.Tver, InFlight: int(l.record.inflight.Load()), BytesIn: l.record.traffic.BytesIn.Load(), BytesOut: l.record.traffic.BytesOut.Load(),
+		Addr: l.ID.Addr, State: State(p.State), Since: now.Sub(v.began) - time.Duration(p.Since), TableVersion: p.Tver, InFlight: int(l.record.Inflight.Load()), BytesIn: l.record.Traffic.BytesIn.Load(), BytesOut: l.record.Traffic.BytesOut.Load(),
 		LastHeard: now.Sub(l.LastHeard()), PacketSize: is.PacketSize, RTT: is.RoundTrip, Retransmits: is.Resent,
 		Open: slices.Clone(v.open[p.Process]),
 	}
-	if arrived, sent := l.record.traffic.Arrived.Load(), l.record.traffic.Numbered.Load(); arrived < sent {
+	if arrived, sent := l.record.Traffic.Arrived.Load(), l.record.Traffic.Numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
 	}
 	if p.State == member.Suspect {

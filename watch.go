@@ -185,7 +185,7 @@ func serviceOf(f *wire.Function, r *route, here ...netip.AddrPort) Service {
 func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
 	addrs := slices.Clone(own)
 	for _, d := range r.candidates() {
-		addrs = append(addrs, d.link.ID.Addr)
+		addrs = append(addrs, d.Link.ID.Addr)
 	}
 	slices.SortFunc(addrs, netip.AddrPort.Compare)
 	return addrs
