@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/buffer"
 	"broach/internal/link"
 	"broach/internal/wire"
@@ -16,25 +17,25 @@ import (
 // or silence say of it becomes an Error here alone.
 
 // visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the goroutine.
-func (c *Caller) visit(ctx context.Context, now time.Time, v *visit, out outCall) (p *link.Call, failed *Error) {
+func (c *Caller) visit(ctx context.Context, now time.Time, v *balance.Visit, out outCall) (p *link.Call, failed *Error) {
 	failed = errCutShort
 	defer func() { v.Leave(now, time.Now(), failed.ending(), &c.node.circuits) }()
 	return c.attempt(ctx, now, v, out)
 }
 
 // ending is how a call ended that ended with this error; nil: with none.
-func (e *Error) ending() ending {
+func (e *Error) ending() balance.Ending {
 	if e == nil {
-		return ending{}
+		return balance.Ending{}
 	}
-	return ending{Code: wire.Code(e.Code), Executed: wire.Executed(e.Executed), Gone: e.gone}
+	return balance.Ending{Code: wire.Code(e.Code), Executed: wire.Executed(e.Executed), Gone: e.gone}
 }
 
 // errCutShort is how a visit ended that did not come to its end.
 var errCutShort = &Error{Code: Canceled, Executed: No}
 
 // attempt makes the call at one provider.
-func (c *Caller) attempt(ctx context.Context, now time.Time, v *visit, out outCall) (*link.Call, *Error) {
+func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, out outCall) (*link.Call, *Error) {
 	l := v.Link.Best()
 	v.Record.Inflight.Add(1)
 	defer v.Record.Inflight.Add(-1)

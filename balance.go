@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"broach/internal/balance"
 )
 
 // Balancer chooses who gets a call. It may be used by many calls at once.
@@ -114,7 +116,7 @@ type sticky struct{}
 func (sticky) Pick(call CallInfo, from []Provider) int {
 	best, highest := 0, uint64(0)
 	for i := range from {
-		if score := rendezvous(call.Key, from[i].Addr); i == 0 || score > highest {
+		if score := balance.Rendezvous(call.Key, from[i].Addr); i == 0 || score > highest {
 			best, highest = i, score
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -191,9 +192,9 @@ func TestABreakerNobodyTriesIsClosedInTheEnd(t *testing.T) {
 			_, _ = caller.Caller("f").Call(context.Background())
 		}
 		c.until(time.Second, "it is open", func() bool { return isOpenAt(caller, addrOf(1)) })
-		time.Sleep(breakerForgiven / 2)
+		time.Sleep(balance.Forgiven / 2)
 		require.True(t, isOpenAt(caller, addrOf(1)))
-		c.until(2*breakerForgiven, "it is forgiven", func() bool { return !isOpenAt(caller, addrOf(1)) })
+		c.until(2*balance.Forgiven, "it is forgiven", func() bool { return !isOpenAt(caller, addrOf(1)) })
 		require.True(t, caller.circuitsAt.IsZero(), "nobody looks at breakers any more")
 	})
 }

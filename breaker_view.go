@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/member"
 	"broach/internal/wire"
 )
@@ -16,7 +17,7 @@ func (n *Node) noteCircuits(now time.Time) {
 	if !changed && (n.circuitsAt.IsZero() || now.Before(n.circuitsAt)) {
 		return
 	}
-	n.circuitsAt = now.Add(breakerForgiven)
+	n.circuitsAt = now.Add(balance.Forgiven)
 	n.publishSoon()
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/link"
 )
 
@@ -54,7 +55,7 @@ func (c *Caller) isHedged(r *route, out outCall) bool {
 type hedge struct {
 	*Caller
 	out     outCall
-	ch      chooser
+	ch      balance.Chooser
 	endc    chan attempted // gets one value from each attempt
 	running int            // attempts that have not ended
 	failed  *Error         // the last failure after which the call went on; nil: none
@@ -69,7 +70,7 @@ type attempted struct {
 // hedged makes the call at one provider and, where that takes long, at others.
 func (c *Caller) hedged(ctx context.Context, now time.Time, out outCall) (*link.Call, *Error) {
 	c.node.calls.Add(1)
-	h := &hedge{Caller: c, out: out, ch: chooser{Service: c.name, Random: c.node.roll}, endc: make(chan attempted)}
+	h := &hedge{Caller: c, out: out, ch: balance.Chooser{Service: c.name, Random: c.node.roll}, endc: make(chan attempted)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer h.clear()
 	defer cancel()
@@ -119,7 +120,7 @@ func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
 }
 
 // ask makes the call at one provider. It answers also if a method of the user's ends the goroutine.
-func (h *hedge) ask(ctx context.Context, now time.Time, v visit) {
+func (h *hedge) ask(ctx context.Context, now time.Time, v balance.Visit) {
 	a := attempted{failed: h.fail(InvalidArgument, No, "the encoding of an argument ended its goroutine")}
 	defer func() { h.endc <- a }()
 	if v.Record == h.node.self {
@@ -151,7 +152,7 @@ func (h *hedge) mayAsk(now time.Time) bool {
 // hasOthers reports whether there are providers that have not been asked.
 func (h *hedge) hasOthers() bool {
 	others := h.node.view.Load().routes.get(h.name).candidates()
-	return h.opts.local == LocalEqual || slices.ContainsFunc(others, func(d candidate) bool { return !h.ch.IsOut(d.Record) })
+	return h.opts.local == LocalEqual || slices.ContainsFunc(others, func(d balance.Candidate) bool { return !h.ch.IsOut(d.Record) })
 }
 
 // goesOn reports whether the call goes on after a failure, because others are still asked or one more is now.

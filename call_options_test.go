@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/balance"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -80,16 +82,16 @@ func TestLocalModes(t *testing.T) {
 func TestChoosingLeavesTheRouteAlone(t *testing.T) {
 	inTrio(t, func(c *cluster, caller *Node) {
 		require.NoError(t, caller.Register("which", func() int { return 0 }))
-		r := &route{alive: make([]candidate, 0, 8)}
+		r := &route{alive: make([]balance.Candidate, 0, 8)}
 		r.alive = append(r.alive, caller.view.Load().routes.get("which").candidates()...)
-		who := func() (all []*record) {
+		who := func() (all []*balance.Record) {
 			for _, d := range r.candidates() {
 				all = append(all, d.Record)
 			}
 			return all
 		}
 		before := who()
-		from := caller.Caller("which", Local(LocalEqual)).eligible(r, &chooser{Service: "which", Now: time.Now()})
+		from := caller.Caller("which", Local(LocalEqual)).eligible(r, &balance.Chooser{Service: "which", Now: time.Now()})
 		require.Len(t, from, 3)
 		require.Same(t, caller.self, from[0].Record, "it has the lowest address")
 		require.Equal(t, before, who())

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/link"
 	"broach/internal/pace"
 )
@@ -48,7 +49,7 @@ func (c *Caller) unknown(r *route) *Error {
 
 // remote makes the call at one provider after the other until one has run it, or may have.
 func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCall) (*link.Call, *Error) {
-	ch := chooser{Service: c.name, Now: now, Random: c.node.roll}
+	ch := balance.Chooser{Service: c.name, Now: now, Random: c.node.roll}
 	c.node.calls.Add(1)
 	var failed *Error
 	for r != nil {
@@ -93,7 +94,7 @@ func (c *Caller) localAfter(ctx context.Context, out outCall, before *Error) (*l
 
 // choose finds the provider that a call goes to next, and enters it: a peer, this node, or nil if none is left.
 // Those whose breaker does not let the call through are passed over.
-func (c *Caller) choose(r *route, ch *chooser) (*record, *Error) {
+func (c *Caller) choose(r *route, ch *balance.Chooser) (*balance.Record, *Error) {
 	for {
 		found, failed := c.find(r, ch)
 		if found == nil || ch.Chosen.Enter() {
@@ -109,7 +110,7 @@ func (c *Caller) nobody(r *route) *Error {
 	switch shut := r.candidates(); {
 	case !on.IsValid() && len(shut) > 0:
 		return c.fail(CircuitOpen, No, textOpen)
-	case slices.ContainsFunc(shut, func(d candidate) bool { return d.Link.ID.Addr == on }):
+	case slices.ContainsFunc(shut, func(d balance.Candidate) bool { return d.Link.ID.Addr == on }):
 		return c.at(on, c.fail(CircuitOpen, No, textOpen))
 	}
 	return c.unreached()
@@ -121,7 +122,7 @@ func (c *Caller) unreached() *Error {
 }
 
 // find finds a provider.
-func (c *Caller) find(r *route, ch *chooser) (*record, *Error) {
+func (c *Caller) find(r *route, ch *balance.Chooser) (*balance.Record, *Error) {
 	_, byLoad := c.opts.balancer.(leastLoaded)
 	byLoad = byLoad || c.opts.balancer == nil
 	switch {
@@ -141,9 +142,9 @@ func (c *Caller) find(r *route, ch *chooser) (*record, *Error) {
 }
 
 // at finds the provider with an address.
-func (r *route) at(addr netip.AddrPort, ch *chooser) *record {
+func (r *route) at(addr netip.AddrPort, ch *balance.Chooser) *balance.Record {
 	r.know(ch.Service, ch.Now)
-	for _, list := range [][]candidate{r.alive, r.doubtful} {
+	for _, list := range [][]balance.Candidate{r.alive, r.doubtful} {
 		for i := range list {
 			if d := &list[i]; d.Link.ID.Addr == addr && !ch.IsOut(d.Record) {
 				return ch.Take(d)
@@ -154,26 +155,21 @@ func (r *route) at(addr netip.AddrPort, ch *chooser) *record {
 }
 
 // eligible lists those that a Balancer may choose from.
-func (c *Caller) eligible(r *route, ch *chooser) []candidate {
+func (c *Caller) eligible(r *route, ch *balance.Chooser) []balance.Candidate {
 	r.know(ch.Service, ch.Now)
-	from := ch.open(r.alive)
+	from := ch.Open(r.alive)
 	if c.opts.local == LocalEqual && c.here() != nil && !ch.IsOut(c.node.self) {
-		from = append(from, candidate{Record: c.node.self, Weight: c.here().weightAt()})
+		from = append(from, balance.Candidate{Record: c.node.self, Weight: c.here().weightAt()})
 	}
 	if len(from) == 0 {
-		from = ch.open(r.doubtful)
+		from = ch.Open(r.doubtful)
 	}
-	slices.SortFunc(from, func(a, b candidate) int { return c.addrOf(a).Compare(c.addrOf(b)) })
+	slices.SortFunc(from, func(a, b balance.Candidate) int { return c.addrOf(a).Compare(c.addrOf(b)) })
 	return from
 }
 
-// open is a copy of a list, which is everybody's, without those that cannot be chosen.
-func (ch *chooser) open(list []candidate) []candidate {
-	return slices.DeleteFunc(slices.Clone(list), func(d candidate) bool { return ch.IsOut(d.Record) || d.IsShut() })
-}
-
 // addrOf is the address of a candidate, of which this node's own may have been learnt late.
-func (c *Caller) addrOf(d candidate) netip.AddrPort {
+func (c *Caller) addrOf(d balance.Candidate) netip.AddrPort {
 	if d.Link == nil {
 		return c.node.Addr()
 	}
@@ -181,7 +177,7 @@ func (c *Caller) addrOf(d candidate) netip.AddrPort {
 }
 
 // ask lets the Balancer choose. It is user code: what it does wrong fails the call, and nothing else.
-func (c *Caller) ask(from []candidate, ch *chooser) (found *record, failed *Error) {
+func (c *Caller) ask(from []balance.Candidate, ch *balance.Chooser) (found *balance.Record, failed *Error) {
 	providers := make([]Provider, len(from))
 	for i, d := range from {
 		providers[i] = Provider{

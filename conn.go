@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/handshake"
 	"broach/internal/link"
 	"broach/internal/wire"
@@ -12,7 +13,7 @@ import (
 // conn is a link as this node holds it: in its table of tokens, and in the hands of the reader and the loop.
 type conn struct {
 	link.Link
-	record *record
+	record *balance.Record
 	beside *conn // another whose peer's address has the same chain; the token table's
 
 	noted     int64        // when the loop was last told of traffic, as of link.Timers.Stamp; the reader's
@@ -36,14 +37,14 @@ func newConn(now time.Time, c *link.Carrier, terms *handshake.Terms, began bool,
 }
 
 // recordAmong is what is known already of the process with a public key, by another of its links.
-func recordAmong(links []*conn, key wire.PublicKey) *record {
+func recordAmong(links []*conn, key wire.PublicKey) *balance.Record {
 	for _, l := range links {
 		if l.Key == key {
 			return l.record
 		}
 	}
-	return new(record)
+	return new(balance.Record)
 }
 
 // visit is a call's stay at the peer that is not counted as one of a function.
-func (l *conn) visit() *visit { return &visit{Link: &l.Link, Record: l.record} }
+func (l *conn) visit() *balance.Visit { return &balance.Visit{Link: &l.Link, Record: l.record} }

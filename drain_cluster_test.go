@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/balance"
+
 	"github.com/stretchr/testify/require"
 )
 
@@ -23,7 +25,7 @@ func TestDrainingIsAnswered(t *testing.T) {
 		require.False(t, provider.refusing.Load())
 		require.True(t, l.record.Draining.Load())
 		call, start := caller.Caller("f"), time.Now()
-		_, err := call.remote(context.Background(), start, &route{alive: []candidate{{Link: &l.Link, Record: l.record}}}, outCall{deadline: start.Add(5 * time.Second)})
+		_, err := call.remote(context.Background(), start, &route{alive: []balance.Candidate{{Link: &l.Link, Record: l.record}}}, outCall{deadline: start.Add(5 * time.Second)})
 		require.Equal(t, Draining, err.Code, "a call that chose it before")
 		require.Zero(t, time.Since(start), "it was not even sent")
 		l.record.Inflight.Add(-1)
@@ -31,7 +33,7 @@ func TestDrainingIsAnswered(t *testing.T) {
 		require.True(t, provider.refusing.Load())
 
 		l.record.Draining.Store(false) // a caller that breaks the rule
-		_, err = call.remote(context.Background(), time.Now(), &route{alive: []candidate{{Link: &l.Link, Record: l.record}}}, outCall{deadline: time.Now().Add(time.Second)})
+		_, err = call.remote(context.Background(), time.Now(), &route{alive: []balance.Candidate{{Link: &l.Link, Record: l.record}}}, outCall{deadline: time.Now().Add(time.Second)})
 		require.Equal(t, Draining, err.Code)
 		require.Equal(t, No, err.Executed)
 	})

@@ -6,12 +6,14 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/balance"
+
 	"github.com/stretchr/testify/require"
 )
 
 // comer is a node that is not there yet and would be the owner beside k others.
 func comer(k int) int {
-	score := func(i int) uint64 { return rendezvous("report", addrOf(i)) }
+	score := func(i int) uint64 { return balance.Rendezvous("report", addrOf(i)) }
 	i := k
 	for !isHighest(i, k, score) {
 		i++

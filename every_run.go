@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/codec"
 	"broach/internal/pace"
 	"broach/internal/pool"
@@ -158,9 +159,9 @@ func (t *Timer) order() []uint64 {
 	}
 	type ranked struct{ score, node uint64 }
 	v := t.node.view.Load()
-	all := []ranked{{rendezvous(t.name, v.self), t.plan.Self}}
+	all := []ranked{{balance.Rendezvous(t.name, v.self), t.plan.Self}}
 	for _, d := range v.routes.get(t.service()).candidates() {
-		all = append(all, ranked{rendezvous(t.name, d.Link.ID.Addr), d.Link.ID.Hash()})
+		all = append(all, ranked{balance.Rendezvous(t.name, d.Link.ID.Addr), d.Link.ID.Hash()})
 	}
 	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.node, a.node)) })
 	nodes := make([]uint64, len(all))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/race"
 	"broach/internal/simnet"
 
@@ -223,6 +224,6 @@ func (c *cluster) arrive(i int, function string, seed *Node) *Node {
 func (c *cluster) callable(function string, at *Node) bool {
 	return !slices.ContainsFunc(c.live(), func(n *Node) bool {
 		r := n.view.Load().routes.get(function)
-		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d candidate) bool { return d.Link.ID.Boot == at.wires.Process.Boot }))
+		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d balance.Candidate) bool { return d.Link.ID.Boot == at.wires.Process.Boot }))
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/buffer"
 	"broach/internal/handshake"
 	"broach/internal/link"
@@ -47,11 +48,11 @@ type Node struct {
 	dice      atomic.Uint64   // state of random
 	roll      func(n int) int // random
 	calls     atomic.Uint64   // made to peers
-	retries   retryBudget
-	circuits  circuitNews
-	self      *record     // stands for this node among the providers
-	deaf      atomic.Bool // the socket is gone
-	refusing  atomic.Bool // no peer calls us any more, and we call nobody: see Leave
+	retries   balance.Budget
+	circuits  balance.Circuits
+	self      *balance.Record // stands for this node among the providers
+	deaf      atomic.Bool     // the socket is gone
+	refusing  atomic.Bool     // no peer calls us any more, and we call nobody: see Leave
 
 	offered   offering
 	events    events // what it has subscribed to
@@ -141,7 +142,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.provider.addr, n.provider.log, n.provider.maxMessage = n.Addr, n.log, n.wires.MaxMessage
 	n.provider.ctx, n.stop = context.WithCancel(context.Background())
 	n.inbox, n.arrivals, n.commands = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax), make(chan func(time.Time), 1)
-	n.self, n.roll = new(record), n.random
+	n.self, n.roll = new(balance.Record), n.random
 	n.donec, n.drainedc = make(chan struct{}), make(chan struct{})
 	n.background.SetLimit(backgroundMax)
 	n.timetable.init()
@@ -222,7 +223,7 @@ func (n *Node) isOpen() bool {
 func (n *Node) random(k int) int { return int(n.draw() >> 1 % uint64(k)) }
 
 // draw draws a number. The counter form of splitmix64 needs no lock.
-func (n *Node) draw() uint64 { return mixed(n.dice.Add(0x9e3779b97f4a7c15)) }
+func (n *Node) draw() uint64 { return balance.Mixed(n.dice.Add(0x9e3779b97f4a7c15)) }
 
 // Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to. Where that is 0.0.0.0 or ::, it is
 // so until another node says where it sees this one, and changes when that does.

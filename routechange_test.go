@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"broach/internal/balance"
 	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/wire"
@@ -58,7 +59,7 @@ func (t *town) newcomer(i int) *member.View {
 // newLink makes a link to a process and returns its token.
 func (t *town) newLink(id wire.Process) uint64 {
 	token := uint64(len(t.links) + 1)
-	t.links[token] = &conn{Link: link.Link{ID: id, Token: token}, record: new(record)}
+	t.links[token] = &conn{Link: link.Link{ID: id, Token: token}, record: new(balance.Record)}
 	return token
 }
 
@@ -111,7 +112,7 @@ func providerText(r *route) string {
 		return "none"
 	}
 	text := fmt.Sprint(r.offline, " away, ", r.once, " once")
-	for _, list := range [][]candidate{r.alive, r.doubtful} {
+	for _, list := range [][]balance.Candidate{r.alive, r.doubtful} {
 		text += " |"
 		for _, d := range list {
 			text += fmt.Sprint(" ", d.Link.ID.Boot, "@", d.Link.ID.Addr, "*", d.Weight)

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/member"
 	"broach/internal/wire"
 )
@@ -33,11 +34,11 @@ type view struct {
 type route struct {
 	name     string
 	edition  uint64 // of the table that it was made for
-	alive    []candidate
-	doubtful []candidate       // suspect or unsteady
-	offline  int               // providers that cannot be called now, or do not serve
-	once     int               // providers that do not say that it may run twice for one call
-	groups   map[string]*route // by application name, if the event of a topic goes to one of each; else nil
+	alive    []balance.Candidate
+	doubtful []balance.Candidate // suspect or unsteady
+	offline  int                 // providers that cannot be called now, or do not serve
+	once     int                 // providers that do not say that it may run twice for one call
+	groups   map[string]*route   // by application name, if the event of a topic goes to one of each; else nil
 
 	calling sync.Mutex  // held by the first call, which finds out what is known of the providers
 	called  atomic.Bool // it has
@@ -47,7 +48,7 @@ type route struct {
 const weightUnsaid = 100
 
 // candidates are all providers that a call could go to. A nil route has none.
-func (r *route) candidates() []candidate {
+func (r *route) candidates() []balance.Candidate {
 	if r == nil {
 		return nil
 	}
@@ -70,8 +71,8 @@ func (r *route) copy(edition uint64) *route {
 }
 
 // strangersOf copies candidates, without what is known of them.
-func strangersOf(list []candidate) []candidate {
-	all := make([]candidate, len(list), len(list)+1)
+func strangersOf(list []balance.Candidate) []balance.Candidate {
+	all := make([]balance.Candidate, len(list), len(list)+1)
 	for i := range list {
 		all[i].Link, all[i].Record, all[i].Weight = list[i].Link, list[i].Record, list[i].Weight
 	}
@@ -106,7 +107,7 @@ func (r *route) take(o peerRow) {
 		return
 	}
 	i, _ := search(*list, o.peer.Addr)
-	*list = slices.Insert(*list, i, candidate{Link: &o.link.Link, Record: o.link.record, Weight: cmp.Or(int(o.row.Weight), weightUnsaid)})
+	*list = slices.Insert(*list, i, balance.Candidate{Link: &o.link.Link, Record: o.link.record, Weight: cmp.Or(int(o.row.Weight), weightUnsaid)})
 }
 
 // drop takes an offer out that was taken up.
@@ -125,7 +126,7 @@ func (r *route) drop(o peerRow) {
 }
 
 // listOf is the list that an offer belongs to; nil if it cannot be called.
-func (r *route) listOf(o peerRow) *[]candidate {
+func (r *route) listOf(o peerRow) *[]balance.Candidate {
 	switch s := standingOf(o.peer); {
 	case s == calledNever, o.row.Paused:
 		return nil
@@ -136,12 +137,12 @@ func (r *route) listOf(o peerRow) *[]candidate {
 }
 
 // search finds a provider by address.
-func search(list []candidate, addr netip.AddrPort) (i int, ok bool) {
-	return slices.BinarySearchFunc(list, addr, func(d candidate, addr netip.AddrPort) int { return d.Link.ID.Addr.Compare(addr) })
+func search(list []balance.Candidate, addr netip.AddrPort) (i int, ok bool) {
+	return slices.BinarySearchFunc(list, addr, func(d balance.Candidate, addr netip.AddrPort) int { return d.Link.ID.Addr.Compare(addr) })
 }
 
 // pick chooses a provider by load, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else is left; those in tried never.
-func (r *route) pick(c *chooser) *record {
+func (r *route) pick(c *balance.Chooser) *balance.Record {
 	r.know(c.Service, c.Now)
 	return c.Pick(r.alive, r.doubtful)
 }
@@ -154,7 +155,7 @@ func (r *route) know(service string, now time.Time) {
 	r.calling.Lock()
 	defer r.calling.Unlock()
 	if !r.called.Load() {
-		for _, list := range [][]candidate{r.alive, r.doubtful} {
+		for _, list := range [][]balance.Candidate{r.alive, r.doubtful} {
 			for i := range list {
 				list[i].Know(service, now)
 			}

@@ -60,12 +60,12 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/link", "broach/internal/member", "broach/internal/pace",
+		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/link", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
-		"github.com/sony/gobreaker/v2",
 		"golang.org/x/sync/errgroup",
 	}},
-	"internal/buffer": {},
+	"internal/balance": {imports: []string{"broach/internal/link", "broach/internal/wire", "github.com/sony/gobreaker/v2"}},
+	"internal/buffer":  {},
 	"internal/codec": {imports: []string{
 		"broach/internal/buffer", "broach/internal/wire", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
 	}},

@@ -1,4 +1,4 @@
-package broach
+package balance
 
 import (
 	"time"
@@ -6,21 +6,21 @@ import (
 	"broach/internal/link"
 )
 
-// candidate is a provider that a call could go to.
-type candidate struct {
+// Candidate is a provider that a call could go to.
+type Candidate struct {
 	Link   *link.Link // nil: this node itself
-	Record *record    // of the provider
+	Record *Record    // of the provider
 	Weight int
 	known  *experience // from the first call on; nil for this node itself
 }
 
 // Know finds out what is known of a function there.
-func (d *candidate) Know(service string, now time.Time) {
+func (d *Candidate) Know(service string, now time.Time) {
 	d.known = d.Record.experienceOf(service, now)
 }
 
 // Latency is how long the function takes there of late; 0: not known.
-func (d *candidate) Latency() time.Duration {
+func (d *Candidate) Latency() time.Duration {
 	if d.known == nil {
 		return 0
 	}
@@ -28,7 +28,7 @@ func (d *candidate) Latency() time.Duration {
 }
 
 // IsShut reports whether no call may go to a provider now.
-func (d candidate) IsShut() bool {
+func (d Candidate) IsShut() bool {
 	if d.known == nil {
 		return false
 	}

@@ -1,4 +1,4 @@
-package broach
+package balance
 
 import (
 	"math/rand/v2"
@@ -10,16 +10,16 @@ import (
 )
 
 // idle makes providers without calls in flight.
-func idle(n int) []candidate {
-	list := make([]candidate, n)
+func idle(n int) []Candidate {
+	list := make([]Candidate, n)
 	for i := range list {
-		list[i] = candidate{Record: new(record), Weight: 100}
+		list[i] = Candidate{Record: new(Record), Weight: 100}
 	}
 	return list
 }
 
 // recordsOf are what is known of providers.
-func recordsOf(list []candidate) (all []*record) {
+func recordsOf(list []Candidate) (all []*Record) {
 	for _, d := range list {
 		all = append(all, d.Record)
 	}
@@ -27,15 +27,15 @@ func recordsOf(list []candidate) (all []*record) {
 }
 
 // choose picks a provider.
-func choose(alive, doubtful []candidate, random func(n int) int, tried ...*record) *record {
-	return (&chooser{Random: random, Tried: tried}).Pick(alive, doubtful)
+func choose(alive, doubtful []Candidate, random func(n int) int, tried ...*Record) *Record {
+	return (&Chooser{Random: random, Tried: tried}).Pick(alive, doubtful)
 }
 
 // shares picks so many times and says how often each link was chosen. Each call is in flight for the next few picks.
-func shares(alive []candidate, picks int) map[*record]int {
+func shares(alive []Candidate, picks int) map[*Record]int {
 	random := rand.New(rand.NewPCG(1, 2)).IntN
-	chosen := map[*record]int{}
-	flying := make([]*record, 8)
+	chosen := map[*Record]int{}
+	flying := make([]*Record, 8)
 	for i := range picks {
 		if done := flying[i%len(flying)]; done != nil {
 			done.Inflight.Add(-1)
@@ -60,7 +60,7 @@ func TestEqualProvidersGetEqualShares(t *testing.T) {
 // Ties are broken by chance: providers without any call in flight get equal shares, too.
 func TestTiesAreRandom(t *testing.T) {
 	alive, random := idle(2), rand.New(rand.NewPCG(3, 4)).IntN
-	chosen := map[*record]int{}
+	chosen := map[*Record]int{}
 	for range 100_000 {
 		chosen[choose(alive, nil, random)]++
 	}
@@ -92,7 +92,7 @@ func TestSuspectsAreTheLastResort(t *testing.T) {
 const draws = 100_000
 
 // slowed makes providers of which the last takes so many times as long as the others.
-func slowed(n, times int) []candidate {
+func slowed(n, times int) []Candidate {
 	r := idle(n)
 	for i := range r {
 		r[i].known = &experience{}
@@ -109,10 +109,10 @@ func TestSlowProvidersGetLittle(t *testing.T) {
 	for _, n := range []int{2, 3, 10} {
 		slow, even := slowed(n, 10), slowed(n, 1)
 		even[0].known.latency.Store(int64(18 * time.Millisecond))
-		got, gotEven := map[*record]int{}, map[*record]int{}
+		got, gotEven := map[*Record]int{}, map[*Record]int{}
 		for range draws {
-			got[(&chooser{Random: random, Now: time.Now()}).Pick(slow, nil)]++
-			gotEven[(&chooser{Random: random, Now: time.Now()}).Pick(even, nil)]++
+			got[(&Chooser{Random: random, Now: time.Now()}).Pick(slow, nil)]++
+			gotEven[(&Chooser{Random: random, Now: time.Now()}).Pick(even, nil)]++
 		}
 		require.Less(t, got[slow[n-1].Record], draws/n/5, "of %d", n)
 		require.Positive(t, got[slow[n-1].Record], "or nobody would notice that it is faster again")
@@ -135,9 +135,9 @@ func TestNewcomersWarmUp(t *testing.T) {
 		share float64
 	}{{0, 0.1}, {500 * time.Millisecond, 0.1}, {5 * time.Second, 0.5}, {10 * time.Second, 1}, {time.Hour, 1}} {
 		r[3].known.since = now.Add(-c.age)
-		got := map[*record]int{}
+		got := map[*Record]int{}
 		for range draws {
-			got[(&chooser{Random: random, Now: now}).Pick(r, nil)]++
+			got[(&Chooser{Random: random, Now: now}).Pick(r, nil)]++
 		}
 		pairs := 0.5 * draws * c.share // it is one of the two in half of the draws, and takes half of those when warm
 		require.InDelta(t, pairs*0.5, got[r[3].Record], 0.02*draws, "%v", c.age)

@@ -1,4 +1,4 @@
-package broach
+package balance
 
 import (
 	"sync"
@@ -10,8 +10,8 @@ const (
 	budgetShare = 5  // and one for so many calls
 )
 
-// retryBudget keeps retries from adding to an overload. It is used by many calls at once.
-type retryBudget struct {
+// Budget keeps retries from adding to an overload. It is used by many calls at once.
+type Budget struct {
 	mu     sync.Mutex
 	since  time.Time // of this second
 	before uint64    // calls made until then
@@ -19,7 +19,7 @@ type retryBudget struct {
 }
 
 // Spend takes a retry from the budget. calls is how many were made in all.
-func (b *retryBudget) Spend(now time.Time, calls uint64) bool {
+func (b *Budget) Spend(now time.Time, calls uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now.Sub(b.since) >= time.Second {

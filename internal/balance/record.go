@@ -1,4 +1,4 @@
-package broach
+package balance
 
 import (
 	"sync"
@@ -8,8 +8,8 @@ import (
 	"broach/internal/link"
 )
 
-// record is what we know of a peer process beyond one link: both links of a pair, and all that come after them, share it.
-type record struct {
+// Record is what we know of a peer process beyond one link: both links of a pair, and all that come after them, share it.
+type Record struct {
 	Traffic  link.Traffic
 	Inflight atomic.Int32 // our calls to it, for the balancer
 	Draining atomic.Bool  // it wants no more calls
@@ -20,7 +20,7 @@ type record struct {
 }
 
 // experienceOf finds what is known of a function at the peer.
-func (r *record) experienceOf(service string, now time.Time) *experience {
+func (r *Record) experienceOf(service string, now time.Time) *experience {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.experiences[service]

@@ -1,4 +1,4 @@
-package broach
+package balance
 
 import (
 	"slices"
@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// breakerForgiven is how long after its last failure a breaker that nobody tries any more counts as closed.
-const breakerForgiven = time.Minute
+// Forgiven is how long after its last failure a breaker that nobody tries any more counts as closed.
+const Forgiven = time.Minute
 
-// circuitNews tells the loop of breakers that opened or closed, which it is to publish.
-type circuitNews struct {
+// Circuits tells the loop of breakers that opened or closed, which it is to publish.
+type Circuits struct {
 	Changed atomic.Bool
 	Wake    func() // the loop; it never blocks
 }
 
 // tripping is who is told of a breaker that opens or closes.
 type tripping struct {
-	record *record // of the provider
-	news   *circuitNews
+	record *Record // of the provider
+	news   *Circuits
 }
 
 // note says that it did. It never blocks: the breaker is locked.
@@ -29,7 +29,7 @@ func (t tripping) note() {
 }
 
 // OpenCircuits lists the functions whose breaker at the peer is not closed, sorted.
-func (r *record) OpenCircuits(now time.Time) (names []string) {
+func (r *Record) OpenCircuits(now time.Time) (names []string) {
 	if !r.tripped.Swap(false) {
 		return nil
 	}
@@ -53,7 +53,7 @@ func (e *experience) isOpen(now time.Time) bool {
 	switch {
 	case b == nil || b.isClosed():
 		return false
-	case now.Sub(b.since)-time.Duration(b.latest.Load()) < breakerForgiven:
+	case now.Sub(b.since)-time.Duration(b.latest.Load()) < Forgiven:
 		return true
 	}
 	e.breaker.CompareAndSwap(b, nil)
@@ -61,7 +61,7 @@ func (e *experience) isOpen(now time.Time) bool {
 }
 
 // Forgive drops the breakers of a peer that the membership has found to be away: that explains the failures.
-func (r *record) Forgive(news *circuitNews) {
+func (r *Record) Forgive(news *Circuits) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.experiences {

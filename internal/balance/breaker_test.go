@@ -1,4 +1,4 @@
-package broach
+package balance
 
 import (
 	"testing"
@@ -12,10 +12,10 @@ import (
 
 // onExperience runs a test in virtual time on what is known of a function. try makes a call that ends in an error, or in none, and
 // reports whether it was let through.
-func onExperience(t *testing.T, test func(t *testing.T, e *experience, to tripping, try func(ending) bool)) {
+func onExperience(t *testing.T, test func(t *testing.T, e *experience, to tripping, try func(Ending) bool)) {
 	synctest.Test(t, func(t *testing.T) {
-		e, to := &experience{}, tripping{new(record), &circuitNews{Wake: func() {}}}
-		test(t, e, to, func(ended ending) bool {
+		e, to := &experience{}, tripping{new(Record), &Circuits{Wake: func() {}}}
+		test(t, e, to, func(ended Ending) bool {
 			p, ok := e.enter()
 			if ok {
 				e.leave(to, time.Now(), p, ended)
@@ -26,15 +26,15 @@ func onExperience(t *testing.T, test func(t *testing.T, e *experience, to trippi
 }
 
 // failingWith is the end of a call that may have run.
-func failingWith(code wire.Code) ending { return ending{Code: code} }
+func failingWith(code wire.Code) Ending { return Ending{Code: code} }
 
 // done is that of one that was served.
-var done = ending{}
+var done = Ending{}
 
 // Five failures without a success open a breaker: at once if the function is broken there.
 func TestBrokenFunctionOpensItsBreaker(t *testing.T) {
 	for _, code := range []wire.Code{wire.Internal, wire.Unreachable} {
-		onExperience(t, func(t *testing.T, e *experience, to tripping, try func(ending) bool) {
+		onExperience(t, func(t *testing.T, e *experience, to tripping, try func(Ending) bool) {
 			for range breakerStreak - 1 {
 				require.True(t, try(failingWith(code)))
 			}
@@ -52,7 +52,7 @@ func TestBrokenFunctionOpensItsBreaker(t *testing.T) {
 // A function that is late, or has no room, opens it only when that has lasted for a second, since under overload some calls succeed.
 func TestOverloadDoesNotOpenABreakerAtOnce(t *testing.T) {
 	for _, code := range []wire.Code{wire.DeadlineExceeded, wire.Overloaded} {
-		onExperience(t, func(t *testing.T, e *experience, to tripping, try func(ending) bool) {
+		onExperience(t, func(t *testing.T, e *experience, to tripping, try func(Ending) bool) {
 			for range 100 {
 				require.True(t, try(failingWith(code)))
 			}
@@ -72,7 +72,7 @@ func TestOverloadDoesNotOpenABreakerAtOnce(t *testing.T) {
 
 // A few failures are no streak, however long they last; and failures of both sorts go together.
 func TestAStreakHasFiveFailures(t *testing.T) {
-	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(ending) bool) {
+	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(Ending) bool) {
 		for _, code := range []wire.Code{wire.Internal, wire.Overloaded, wire.Unreachable, wire.DeadlineExceeded} {
 			require.True(t, try(failingWith(code)))
 			time.Sleep(time.Minute)
@@ -86,33 +86,33 @@ func TestAStreakHasFiveFailures(t *testing.T) {
 // brought about is its own affair.
 func TestWhatTheBreakerMakesOfErrors(t *testing.T) {
 	for _, test := range []struct {
-		ended ending
+		ended Ending
 		tells finding
 	}{
-		{ending{}, wasServed},
-		{ending{wire.Application, wire.ExecutedYes, false}, wasServed},
-		{ending{1000, wire.ExecutedYes, false}, wasServed},
-		{ending{wire.NotFound, wire.ExecutedYes, false}, wasServed},
-		{ending{wire.InvalidArgument, wire.ExecutedNo, false}, tellsNothing},
-		{ending{wire.NotFound, wire.ExecutedNo, false}, tellsNothing},
-		{ending{wire.Draining, wire.ExecutedNo, false}, tellsNothing},
-		{ending{wire.TooLarge, wire.ExecutedNo, false}, tellsNothing},
-		{ending{wire.Closed, wire.ExecutedMaybe, false}, tellsNothing},
-		{ending{wire.Canceled, wire.ExecutedMaybe, false}, tellsNothing},
-		{ending{wire.Unreachable, wire.ExecutedNo, false}, tellsNothing},
-		{ending{wire.Unreachable, wire.ExecutedMaybe, true}, tellsNothing},
-		{ending{wire.Unreachable, wire.ExecutedMaybe, false}, wasBroken},
-		{ending{wire.Internal, wire.ExecutedYes, false}, wasBroken},
-		{ending{wire.DeadlineExceeded, wire.ExecutedMaybe, false}, wasBusy},
-		{ending{wire.DeadlineExceeded, wire.ExecutedNo, false}, wasBusy},
-		{ending{wire.Overloaded, wire.ExecutedNo, false}, wasBusy},
+		{Ending{}, wasServed},
+		{Ending{wire.Application, wire.ExecutedYes, false}, wasServed},
+		{Ending{1000, wire.ExecutedYes, false}, wasServed},
+		{Ending{wire.NotFound, wire.ExecutedYes, false}, wasServed},
+		{Ending{wire.InvalidArgument, wire.ExecutedNo, false}, tellsNothing},
+		{Ending{wire.NotFound, wire.ExecutedNo, false}, tellsNothing},
+		{Ending{wire.Draining, wire.ExecutedNo, false}, tellsNothing},
+		{Ending{wire.TooLarge, wire.ExecutedNo, false}, tellsNothing},
+		{Ending{wire.Closed, wire.ExecutedMaybe, false}, tellsNothing},
+		{Ending{wire.Canceled, wire.ExecutedMaybe, false}, tellsNothing},
+		{Ending{wire.Unreachable, wire.ExecutedNo, false}, tellsNothing},
+		{Ending{wire.Unreachable, wire.ExecutedMaybe, true}, tellsNothing},
+		{Ending{wire.Unreachable, wire.ExecutedMaybe, false}, wasBroken},
+		{Ending{wire.Internal, wire.ExecutedYes, false}, wasBroken},
+		{Ending{wire.DeadlineExceeded, wire.ExecutedMaybe, false}, wasBusy},
+		{Ending{wire.DeadlineExceeded, wire.ExecutedNo, false}, wasBusy},
+		{Ending{wire.Overloaded, wire.ExecutedNo, false}, wasBusy},
 	} {
 		require.Equal(t, test.tells, test.ended.tells(), "%v", test.ended)
 	}
 }
 
 // openBreaker opens the breaker.
-func openBreaker(t *testing.T, try func(ending) bool) {
+func openBreaker(t *testing.T, try func(Ending) bool) {
 	for range breakerStreak {
 		require.True(t, try(failingWith(wire.Internal)))
 	}
@@ -121,17 +121,17 @@ func openBreaker(t *testing.T, try func(ending) bool) {
 
 // After its pause a breaker lets one call through at a time. One that tells nothing makes room for the next.
 func TestOneCallTriesAfterThePause(t *testing.T) {
-	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(ending) bool) {
+	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(Ending) bool) {
 		openBreaker(t, try)
 		time.Sleep(breakerPause)
 		require.False(t, try(done))
 		time.Sleep(time.Nanosecond)
 		p, ok := e.enter()
 		require.True(t, ok)
-		require.True(t, candidate{known: e}.IsShut())
+		require.True(t, Candidate{known: e}.IsShut())
 		require.False(t, try(done), "one is on its way")
 		e.leave(to, time.Now(), p, failingWith(wire.Canceled))
-		require.False(t, candidate{known: e}.IsShut())
+		require.False(t, Candidate{known: e}.IsShut())
 		require.True(t, try(failingWith(wire.Internal)))
 		require.False(t, try(done), "it failed: another pause")
 		time.Sleep(breakerPause + 1)
@@ -142,7 +142,7 @@ func TestOneCallTriesAfterThePause(t *testing.T) {
 
 // Calls that began before a breaker opened neither close it, nor keep it open when it tries.
 func TestOldCallsDoNotCountForAnOpenBreaker(t *testing.T) {
-	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(ending) bool) {
+	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(Ending) bool) {
 		first, _ := e.enter()
 		second, _ := e.enter()
 		require.True(t, try(failingWith(wire.Internal)))
@@ -161,11 +161,11 @@ func TestOldCallsDoNotCountForAnOpenBreaker(t *testing.T) {
 
 // A breaker that nobody tries any more counts as closed after a minute.
 func TestForgottenBreakersAreForgiven(t *testing.T) {
-	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(ending) bool) {
+	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(Ending) bool) {
 		to.record.experiences = map[string]*experience{"f": e}
 		openBreaker(t, try)
 		require.Equal(t, []string{"f"}, to.record.OpenCircuits(time.Now()))
-		time.Sleep(breakerForgiven - 1)
+		time.Sleep(Forgiven - 1)
 		require.Equal(t, []string{"f"}, to.record.OpenCircuits(time.Now()), "also while it would let one try")
 		time.Sleep(time.Nanosecond)
 		require.Empty(t, to.record.OpenCircuits(time.Now()))

@@ -1,4 +1,4 @@
-package broach
+package balance
 
 import (
 	"slices"
@@ -37,26 +37,26 @@ func (e *experience) warmth(now time.Time) float64 {
 	return min(max(float64(now.Sub(e.since))/float64(warmUp), coldest), 1)
 }
 
-// chooser chooses the providers of one call.
-type chooser struct {
+// Chooser chooses the providers of one call.
+type Chooser struct {
 	Service string
 	Now     time.Time
 	Random  func(n int) int
-	Tried   []*record
-	Shut    []*record // not called because of a breaker
-	Chosen  visit     // the last choice
+	Tried   []*Record
+	Shut    []*Record // not called because of a breaker
+	Chosen  Visit     // the last choice
 }
 
-// visit is a call's stay at one provider.
-type visit struct {
+// Visit is a call's stay at one provider.
+type Visit struct {
 	Link   *link.Link  // nil: this node itself
-	Record *record     // of who is visited
+	Record *Record     // of who is visited
 	known  *experience // nil: none is kept
 	permit permit
 }
 
 // Enter reports whether the provider may be called.
-func (v *visit) Enter() (ok bool) {
+func (v *Visit) Enter() (ok bool) {
 	if v.known == nil {
 		return true
 	}
@@ -65,7 +65,7 @@ func (v *visit) Enter() (ok bool) {
 }
 
 // Leave takes up how the visit ended. news hears of a breaker that opens or closes by it.
-func (v *visit) Leave(began, now time.Time, ended ending, news *circuitNews) {
+func (v *Visit) Leave(began, now time.Time, ended Ending, news *Circuits) {
 	if v.known == nil {
 		return
 	}
@@ -76,10 +76,10 @@ func (v *visit) Leave(began, now time.Time, ended ending, news *circuitNews) {
 }
 
 // chance draws a number from 0 to 1.
-func (c *chooser) chance() float64 { return float64(c.Random(1<<20)) / (1 << 20) }
+func (c *Chooser) chance() float64 { return float64(c.Random(1<<20)) / (1 << 20) }
 
 // Pick chooses a provider by load, or nil if none is left. The doubtful are chosen only when nobody else is left; those that were tried never.
-func (c *chooser) Pick(alive, doubtful []candidate) *record {
+func (c *Chooser) Pick(alive, doubtful []Candidate) *Record {
 	if found := c.Among(c.left(alive)); found != nil {
 		return found
 	}
@@ -87,22 +87,27 @@ func (c *chooser) Pick(alive, doubtful []candidate) *record {
 }
 
 // left is a list without those that were tried. After a breaker has refused, others are looked at too.
-func (c *chooser) left(list []candidate) []candidate {
+func (c *Chooser) left(list []Candidate) []Candidate {
 	if len(c.Tried)+len(c.Shut) == 0 {
 		return list
 	}
-	return slices.DeleteFunc(slices.Clone(list), func(d candidate) bool {
+	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool {
 		return c.IsOut(d.Record) || len(c.Shut) > 0 && d.IsShut()
 	})
 }
 
+// Open is a copy of a list, which is everybody's, without those that cannot be chosen.
+func (c *Chooser) Open(list []Candidate) []Candidate {
+	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool { return c.IsOut(d.Record) || d.IsShut() })
+}
+
 // IsOut reports whether a provider is not to be chosen by this call any more.
-func (c *chooser) IsOut(r *record) bool {
+func (c *Chooser) IsOut(r *Record) bool {
 	return slices.Contains(c.Tried, r) || slices.Contains(c.Shut, r)
 }
 
 // Among takes one of two random candidates.
-func (c *chooser) Among(list []candidate) *record {
+func (c *Chooser) Among(list []Candidate) *Record {
 	if len(list) == 0 {
 		return nil
 	}
@@ -118,13 +123,13 @@ func (c *chooser) Among(list []candidate) *record {
 }
 
 // Take makes a candidate the choice.
-func (c *chooser) Take(d *candidate) *record {
-	c.Chosen = visit{Link: d.Link, Record: d.Record, known: d.known}
+func (c *Chooser) Take(d *Candidate) *Record {
+	c.Chosen = Visit{Link: d.Link, Record: d.Record, known: d.known}
 	return d.Record
 }
 
 // isBetter reports whether a is to be taken rather than b, which wins a tie: that is as random as the choice of it.
-func (c *chooser) isBetter(a, b *candidate) bool {
+func (c *Chooser) isBetter(a, b *Candidate) bool {
 	loadA, loadB := a.Record.Inflight.Load(), b.Record.Inflight.Load()
 	if a.known == nil || b.known == nil {
 		return loadA < loadB

@@ -1,4 +1,4 @@
-package broach
+package balance
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 )
 
 func TestRetriesHaveABudget(t *testing.T) {
-	var b retryBudget
+	var b Budget
 	now := time.Now()
 	spend := func(calls uint64) (k int) {
 		for b.Spend(now, calls) {

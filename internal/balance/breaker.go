@@ -1,4 +1,4 @@
-package broach
+package balance
 
 import (
 	"errors"
@@ -85,8 +85,8 @@ const (
 	wasBroken            // it could not be run to its end
 )
 
-// ending is how a call ended, as its caller is told.
-type ending struct {
+// Ending is how a call ended, as its caller is told.
+type Ending struct {
 	Code     wire.Code // 0: done
 	Executed wire.Executed
 	Gone     bool // the membership found the provider to be away
@@ -94,7 +94,7 @@ type ending struct {
 
 // tells finds out what that tells. That the membership took the provider out tells nothing: it brings it back as soon as it is there, and a breaker that
 // stayed open would only stand in the way.
-func (e ending) tells() finding {
+func (e Ending) tells() finding {
 	switch {
 	case e.Code == 0:
 		return wasServed
@@ -130,7 +130,7 @@ func (e *experience) enter() (permit, bool) {
 }
 
 // leave takes up what a call to a provider came to, at its end.
-func (e *experience) leave(t tripping, now time.Time, p permit, ended ending) {
+func (e *experience) leave(t tripping, now time.Time, p permit, ended Ending) {
 	switch v := ended.tells(); {
 	case v == wasBusy || v == wasBroken:
 		e.fail(t, now, p, v)
