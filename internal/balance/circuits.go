@@ -11,8 +11,8 @@ const Forgiven = time.Minute
 
 // Circuits tells the loop of breakers that opened or closed, which it is to publish.
 type Circuits struct {
-	Changed atomic.Bool
-	Wake    func() // the loop; it never blocks
+	Changed atomic.Bool // since it was last set to false
+	Wake    func()      // wakes the loop; it never blocks
 }
 
 // tripping is who is told of a breaker that opens or closes.

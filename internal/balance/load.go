@@ -1,3 +1,15 @@
+// Package balance is which of the providers of a function gets a call, and which gets none for a while.
+//
+// What is known of a process is its Record, which outlives links and views: how many of our calls are in flight there, and for each function called how
+// long it took lately and whether it fails. A Chooser makes the choices of one call: of two random candidates the one with less to do (Mitzenmacher 2001,
+// "The power of two choices"), rather the faster one if one is twice as fast, and seldom one that has just come. A Visit is the call's stay at the one
+// chosen; how it ended goes back into the Record. A Budget keeps what is tried again from adding to an overload.
+//
+// It never sends anything, and knows neither routes nor errors of users: an Ending has the codes of PROTOCOL.md 2.2. It is told the time. Many calls use a
+// Record at once; a Chooser and a Visit are one call's.
+//
+// Files: load.go, the choice; candidate.go and record.go, of what and by what; breaker.go, who gets no call; circuits.go, who is told of that;
+// budget.go; rendezvous.go, the same choice at all nodes without a word.
 package balance
 
 import (
@@ -41,10 +53,10 @@ func (e *experience) warmth(now time.Time) float64 {
 type Chooser struct {
 	Service string
 	Now     time.Time
-	Random  func(n int) int
-	Tried   []*Record
-	Shut    []*Record // not called because of a breaker
-	Chosen  Visit     // the last choice
+	Random  func(n int) int // draws a number below n
+	Tried   []*Record       // where the call has been
+	Shut    []*Record       // not called because of a breaker
+	Chosen  Visit           // the last choice
 }
 
 // Visit is a call's stay at one provider.
