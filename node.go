@@ -26,6 +26,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+const backgroundMax = 16 // table pulls at once
+
 const closeGrace = time.Second // how long Close waits for functions that do not return
 
 // Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be called by
@@ -325,4 +327,22 @@ func (n *Node) suggest(command func(now time.Time)) {
 	case n.commands <- command:
 	default:
 	}
+}
+
+// SetKeys changes the keys of the cluster on a running node: the first seals, all open. To change the key of a cluster without a cut, give
+// every node the new key behind the old one, then every node the new one first, and then every node the new one alone. The keys are
+// copied; they obey the rules of Config.Keys. What is wrong with them is an InvalidArgument, as is a node that was started
+// without keys; a closed node returns ErrClosed.
+func (n *Node) SetKeys(keys [][]byte) error {
+	ring, err := seal.NewRing(keys)
+	switch {
+	case n.isClosed():
+		return ErrClosed
+	case err != nil:
+		return Errorf(InvalidArgument, "set keys: %w", err)
+	case n.wires.Ring.Load() == nil:
+		return Errorf(InvalidArgument, "set keys: the node was started without any")
+	}
+	n.wires.Ring.Store(ring)
+	return nil
 }

@@ -17,6 +17,13 @@ const (
 	noteEvery = 30 * time.Millisecond // between two notes to the loop that a link is busy: one tick of the heartbeats
 )
 
+// What waits for the loop is bounded.
+const (
+	arrivalsMax = 1024 // links made and Offers that wait for the loop
+	inboxMax    = 1024 // membership messages, of all links together
+	inboxEach   = 64   // and of one
+)
+
 // inbound is a membership message, or with a nil message the news that a link carries traffic. The loop may keep it: it aliases nothing of the reader's.
 type inbound struct {
 	member.Source

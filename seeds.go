@@ -1,12 +1,15 @@
 package broach
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
+	"broach/internal/pace"
 	"broach/internal/udp"
 )
 
@@ -128,4 +131,202 @@ func (n *Node) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
 	}
 	n.seedAddrs.Store(&sorted)
 	n.members.SetSeeds(now, addrs, hoped)
+}
+
+const (
+	lookUpsMax   = 128  // names looked up at once, of either family
+	seedAddrsMax = 1024 // addresses of a family that a name may lead to
+)
+
+// The host names among the seeds. Each is looked up by itself, once for each family, and all side by side: one whose name server does not answer
+// keeps nobody else waiting. What a look-up has found stays until another finds something else: a name server that fails takes no seed away.
+
+const (
+	lookUpFirst   = 500 * time.Millisecond // after a look-up of a name that has led nowhere yet; each wait is twice as long,
+	lookUpLost    = 5 * time.Second        // up to this, and so often while no process is met at any of its addresses
+	lookUpMet     = time.Minute            // and while one is: it may move
+	lookUpSlow    = 5 * time.Second        // after which a first look-up counts as failed, though it goes on
+	lookUpTimeout = 30 * time.Second       // a resolver asks several name servers, one after the other, for some seconds each
+
+	nowhereAgain   = time.Minute // after the log was told that a name leads nowhere; each wait is twice as long,
+	nowhereSlowest = time.Hour   // up to this
+)
+
+// families are what a name is looked up for, in the words of package net.
+var families = [...]string{"ip4", "ip6"}
+
+// lookUpFunc finds the addresses of a host in a family.
+type lookUpFunc func(ctx context.Context, family, host string) ([]netip.Addr, error)
+
+// seedName is a seed that was given by the name of its host.
+type seedName struct {
+	text    string // as it was given
+	host    string
+	port    uint16
+	lookUps [len(families)]lookUp
+	tellAt  time.Time // when the log may tell that it leads nowhere
+	tellGap time.Duration
+}
+
+// lookUp is how far we are with a name in one family.
+type lookUp struct {
+	found []netip.AddrPort // what can be sent to, of the last answer with any
+	unfit int              // addresses in the last answer that this socket cannot send to
+	err   error            // of the last one
+	tried bool             // one has ended, or is slow
+	busy  bool             // one is under way
+	began time.Time        // the last one
+	gap   time.Duration    // until the next, while the name leads nowhere
+}
+
+// isUndecided reports that it is not known yet whether the name leads anywhere.
+func (s *seedName) isUndecided() bool {
+	return !s.isKnown() && slices.ContainsFunc(s.lookUps[:], func(l lookUp) bool { return !l.tried })
+}
+
+// isKnown reports that a look-up has found an address that can be sent to.
+func (s *seedName) isKnown() bool {
+	return slices.ContainsFunc(s.lookUps[:], func(l lookUp) bool { return len(l.found) > 0 })
+}
+
+// leadsNowhere reports that all has been tried and nothing was found.
+func (s *seedName) leadsNowhere() bool { return !s.isKnown() && !s.isUndecided() }
+
+// addrs are all that is known of where the name leads.
+func (s *seedName) addrs() (list []netip.AddrPort) {
+	for _, l := range s.lookUps {
+		list = append(list, l.found...)
+	}
+	return list
+}
+
+// errs are what the last look-ups said, and unfit how many addresses they found that this socket cannot send to.
+func (s *seedName) errs() (errs []error, unfit int) {
+	for _, l := range s.lookUps {
+		unfit += l.unfit
+		if l.err != nil {
+			errs = append(errs, l.err)
+		}
+	}
+	return errs, unfit
+}
+
+// next is when a family is to be looked up. isMet says that a process is met at one of the addresses.
+func (s *seedName) next(family int, isMet bool) time.Time {
+	l := &s.lookUps[family]
+	switch {
+	case !l.tried:
+		return l.began
+	case isMet:
+		return l.began.Add(lookUpMet)
+	case s.isKnown():
+		return l.began.Add(lookUpLost)
+	}
+	return l.began.Add(l.gap)
+}
+
+// end takes the end of a look-up. What was known stays if it has found nothing.
+func (l *lookUp) end(found []netip.AddrPort, unfit int, err error) {
+	l.busy, l.tried, l.unfit, l.err = false, true, unfit, err
+	l.gap = min(max(2*l.gap, lookUpFirst), lookUpLost)
+	if len(found) > 0 {
+		l.found = found
+	}
+}
+
+// isTold reports whether the log is to tell now that the name leads nowhere.
+func (s *seedName) isTold(now time.Time) bool {
+	if !s.leadsNowhere() || now.Before(s.tellAt) {
+		return false
+	}
+	s.tellGap = min(max(2*s.tellGap, nowhereAgain), nowhereSlowest)
+	s.tellAt = now.Add(s.tellGap)
+	return true
+}
+
+// lookUpNames begins the look-ups that are due.
+func (n *Node) lookUpNames(now time.Time) {
+	b := &n.seeds
+	if b.at.IsZero() || now.Before(b.at) {
+		return
+	}
+	b.at = time.Time{}
+	for _, s := range b.names {
+		isMet := n.members.IsMet(s.addrs())
+		for family := range families {
+			n.lookUpName(now, s, family, isMet)
+		}
+	}
+}
+
+// lookUpName begins a look-up if it is due, and notes when to look at it again: soon enough to see that a process is not met any more.
+func (n *Node) lookUpName(now time.Time, s *seedName, family int, isMet bool) {
+	b, l, at := &n.seeds, &s.lookUps[family], s.next(family, isMet)
+	switch {
+	case l.busy:
+		n.awaitName(now, s, l)
+		return
+	case !now.Before(at) && b.busy == lookUpsMax:
+		return // it is looked at again when one ends
+	case now.Before(at):
+		b.at = pace.Earliest(b.at, pace.Earliest(at, now.Add(lookUpLost)))
+		return
+	}
+	l.busy, l.began = true, now
+	b.busy++
+	b.at = pace.Earliest(b.at, now.Add(lookUpSlow))
+	b.running.Go(func() {
+		ctx, cancel := context.WithTimeout(n.provider.ctx, lookUpTimeout)
+		defer cancel()
+		ips, err := b.lookUp(ctx, families[family], s.host)
+		_ = n.do(func(now time.Time) { n.lookedUp(now, s, family, ips, err) })
+	})
+}
+
+// awaitName gives up hope in a look-up that takes long.
+func (n *Node) awaitName(now time.Time, s *seedName, l *lookUp) {
+	at := l.began.Add(lookUpSlow)
+	switch {
+	case l.tried:
+	case now.Before(at):
+		n.seeds.at = pace.Earliest(n.seeds.at, at)
+	default:
+		l.tried, l.err = true, errSlowLookUp
+		n.noteName(now, s)
+	}
+}
+
+var errSlowLookUp = errors.New("the name servers do not answer")
+
+// lookedUp takes the end of a look-up.
+func (n *Node) lookedUp(now time.Time, s *seedName, family int, ips []netip.Addr, err error) {
+	n.seeds.busy--
+	n.seeds.at = now
+	found, unfit := n.seeds.usable(ips, s.port)
+	s.lookUps[family].end(found, unfit, err)
+	n.noteName(now, s)
+}
+
+// noteName takes up what has been found out about a name.
+func (n *Node) noteName(now time.Time, s *seedName) {
+	n.tellSeeds(now)
+	if s.isTold(now) {
+		errs, unfit := s.errs()
+		n.log.Warn("broach: the name of a seed leads to no address that this node's socket can send to: check the name, the name servers,"+
+			" and the family of the address that the node is bound to", "seed", s.text, "errs", errs, "unfit", unfit, "bound", n.transport.LocalAddr())
+	}
+}
+
+// usable are the addresses of one node that our socket can send to.
+func (b *seedBook) usable(ips []netip.Addr, port uint16) (found []netip.AddrPort, unfit int) {
+	for _, ip := range ips {
+		addr := netip.AddrPortFrom(ip.Unmap(), port)
+		switch {
+		case !isUnicast(addr.Addr()) || addr.Addr().IsUnspecified() || !b.fits(addr.Addr()):
+			unfit++
+		case len(found) < seedAddrsMax:
+			found = append(found, addr)
+		}
+	}
+	return found, unfit
 }

@@ -27,7 +27,7 @@ var goStatements = map[string]int{
 
 	"call_hedge.go":    1, // an attempt, which its context ends and the call waits for
 	"call.go":          1, // that of a Future, which its context ends
-	"log_queue.go":     2, // whoever gives lines to the Logger, and the next, where that ended the goroutine
+	"log.go":           2, // whoever gives lines to the Logger, and the next, where that ended the goroutine
 	"node.go":          2, // the reader, the loop
 	"transport_udp.go": 1, // Close when the socket fails
 	"receive_quick.go": 1, // the reader again, where a function ended its goroutine
@@ -35,9 +35,8 @@ var goStatements = map[string]int{
 
 // clockFiles may read the clock.
 var clockFiles = []string{
-	"seed_refusal.go", // how long the system is given
-	"log_queue.go",    // lines have the time at which they were said
-	"log_details.go",
+	"seed_trouble.go", // how long the system is given
+	"log.go",          // lines have the time at which they were said
 	"node.go", "heartbeat.go", "view.go", "receive_quick.go",
 	"transport_udp.go",     // the datagrams of a batch have come at one time
 	"pool.go",              // lines of the log
