@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"broach/internal/balance"
+	"broach/internal/hamt"
 	"broach/internal/member"
 	"broach/internal/wire"
 )
@@ -203,10 +204,16 @@ func isCalledLike(p, other *member.View) bool {
 	return other != nil && standingOf(p) == standingOf(other) && p.Name == other.Name && p.Link == other.Link
 }
 
+// routeTable finds routes by the names of their functions. A new view costs what has changed, and calls go on reading the one before without a lock.
+type routeTable struct{ hamt.Table[route] }
+
+// get is the route of a function, or nil.
+func (t *routeTable) get(name string) *route { return t.Get(name) }
+
 // follow makes the routes of some peers those of what has become of them. connOf finds a link by its token, which everyone in to who
 // is called has: it was made before the peer was shown.
 func (t routeTable) follow(from, to []*member.View, connOf func(token uint64) *conn) routeTable {
-	t.edition++
+	t.Edition++
 	for p, now := range member.Counterparts(from, to) {
 		if now == nil { // first: another process may have come to the same address
 			t.amend(peerRow{peer: p}, peerRow{}, true)
@@ -244,18 +251,18 @@ func (t *routeTable) amendRow(was, is peerRow) {
 		r.amendGroups(was, is)
 	}
 	if r.isEmpty() {
-		t.remove(name)
+		t.Remove(name)
 	}
 }
 
 // own is the route of a name for this edition to change.
 func (t *routeTable) own(name string) *route {
 	r := t.get(name)
-	if r != nil && r.edition == t.edition {
+	if r != nil && r.edition == t.Edition {
 		return r
 	}
-	r = r.ownBy(t.edition, name)
-	t.put(r)
+	r = r.ownBy(t.Edition, name)
+	t.Put(r.name, r)
 	return r
 }
 

@@ -59,7 +59,7 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/link", "broach/internal/member", "broach/internal/pace",
+		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/hamt", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/link", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
 		"golang.org/x/sync/errgroup",
 	}},
@@ -69,6 +69,7 @@ var rooms = map[string]room{
 		"broach/internal/buffer", "broach/internal/wire", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
 	}},
 	"internal/function":  {imports: []string{"broach/internal/codec", "broach/internal/wire"}},
+	"internal/hamt":      {isPure: true},
 	"internal/handshake": {imports: []string{"broach/internal/seal", "broach/internal/wire"}},
 	"internal/intruder":  {isTool: true},
 	"internal/jsonfile":  {},
