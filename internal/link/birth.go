@@ -9,8 +9,8 @@ import (
 	"broach/internal/wire"
 )
 
-// Init makes it the link of an Open and its Offer. began says which end we are. What passes is counted in t. The error is that of a public key that is
-// none.
+// Init makes it the link of an Open and its Offer. began says which end we are. What passes is counted in t. The error
+// is that of a public key that is none.
 func (l *Link) Init(now time.Time, c *Carrier, terms *handshake.Terms, began bool, t *Traffic, seed uint64) error {
 	l.carrier, l.traffic, l.born, l.Began = c, t, c.Timers.Stamp(now), began
 	order := terms.Order()
@@ -35,8 +35,8 @@ func (l *Link) Init(now time.Time, c *Carrier, terms *handshake.Terms, began boo
 	return nil
 }
 
-// noteFirst takes the time from the first Confirm to the first answer as a first measure of the round trip. Who did not begin the link has the age of
-// its Offer for that. Where one of them had to go again it is too long. mu is held.
+// noteFirst takes the time from the first Confirm to the first answer as a first measure of the round trip. Who did not
+// begin the link has the age of its Offer for that. Where one of them had to go again it is too long. mu is held.
 func (l *Link) noteFirst(now time.Time) {
 	if l.first == 0 {
 		l.first = max(now.Sub(l.BornAt()), 1)

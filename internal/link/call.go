@@ -37,8 +37,8 @@ func (p *Call) end(o Outcome) {
 	p.EndOwned(o)
 }
 
-// EndOwned sets the outcome and wakes the caller, for a body that now belongs to the call. The Call was its ender's alone, who has taken it out of its slot or its request, and is the
-// caller's alone from here on.
+// EndOwned sets the outcome and wakes the caller, for a body that now belongs to the call. The Call was its ender's
+// alone, who has taken it out of its slot or its request, and is the caller's alone from here on.
 func (p *Call) EndOwned(o Outcome) {
 	p.Outcome = o
 	p.Done <- struct{}{} // never blocks: room for one, and a call ends once
@@ -50,8 +50,8 @@ const doubtAfter = 2
 // deafAfter is the same for a peer that is heard of: it may not hear us, [MEM-22].
 const deafAfter = 4
 
-// NewCall returns a call to wait on. They are kept by the node: a channel must not wander between nodes of which one lives
-// in a test's bubble.
+// NewCall returns a call to wait on. They are kept by the node: a channel must not wander between nodes of which one
+// lives in a test's bubble.
 func (c *Carrier) NewCall() *Call {
 	if p, ok := c.pendings.Get().(*Call); ok {
 		return p
@@ -78,8 +78,8 @@ var (
 	textLate    = []byte("no reply within the deadline")
 )
 
-// Send sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p is the link's until its outcome is
-// there, or Abandon has reported that it was still waited for.
+// Send sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p is
+// the link's until its outcome is there, or Abandon has reported that it was still waited for.
 // An error means that nothing was sent.
 func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slot uint16, seq uint32, err error) {
 	l.mu.Lock()
@@ -162,7 +162,8 @@ func (l *Link) stopSending(c *callSlot) {
 	}
 }
 
-// takeReply ends the call that a Reply answers. body is the transfer that it came as, or nil; then the results are copied.
+// takeReply ends the call that a Reply answers. body is the transfer that it came as, or nil; then the results are
+// copied.
 func (l *Link) takeReply(now time.Time, m wire.Reply, body []byte) {
 	if body != nil {
 		l.receiving.Release(len(body)) // the caller asked for it: it counts as the caller's from now on
@@ -202,8 +203,8 @@ func (l *Link) taken(now time.Time, c *callSlot) {
 	}
 }
 
-// resend does what is due for calls: each is sent again, asked after, or given up. It reports whether the peer has been silent
-// for so many of them that it should be probed.
+// resend does what is due for calls: each is sent again, asked after, or given up. It reports whether the peer has been
+// silent for so many of them that it should be probed.
 func (l *Link) resend(now time.Time) (unanswered bool) {
 	for slot, c := range l.calls.overdue(now) {
 		switch {
@@ -233,8 +234,8 @@ func (l *Link) isEarly(now time.Time, c *callSlot) bool {
 	return c.resends == 0 && now.Sub(c.sentAt) < l.rtt.measured()
 }
 
-// resendRequest sends the request of a slot again. One that is larger than the packet size is now goes as a transfer: to the
-// provider it is a duplicate all the same.
+// resendRequest sends the request of a slot again. One that is larger than the packet size is now goes as a transfer:
+// to the provider it is a duplicate all the same.
 func (l *Link) resendRequest(now time.Time, slot uint16, c *callSlot) {
 	l.path.suspect(now)
 	wire.SetRemaining(c.request.B, Remaining(now, c.deadline))
@@ -269,7 +270,8 @@ func (l *Link) backoff(pace time.Duration) time.Duration {
 // spread lengthens d by up to a half.
 func (l *Link) spread(d time.Duration) time.Duration { return d/4 + l.jitter(d) }
 
-// pollPace is when a Poll is repeated that is not answered: like a request. An answer sets the pace back, see callSlots.taken.
+// pollPace is when a Poll is repeated that is not answered: like a request. An answer sets the pace back, see
+// callSlots.taken.
 func (l *Link) pollPace(now time.Time, c *callSlot) time.Duration {
 	if !c.asked {
 		c.asked = true
@@ -294,8 +296,8 @@ func (l *Link) endCalls(o Outcome) {
 	}
 }
 
-// Remaining is the time to a deadline as it travels: milliseconds, rounded up, and those of 49 days if it is farther off. A call always has a
-// deadline here.
+// Remaining is the time to a deadline as it travels: milliseconds, rounded up, and those of 49 days if it is farther
+// off. A call always has a deadline here.
 func Remaining(now, deadline time.Time) uint32 {
 	left := deadline.Sub(now) // 292 years at most
 	ms := left / time.Millisecond

@@ -63,8 +63,8 @@ func TestTransferIsNoMeasureOfTheRoundTrip(t *testing.T) {
 	})
 }
 
-// [CALL-11] When nothing at all came from the peer for the acknowledgement time while a call waits, the call fails: wire.Unreachable,
-// executed maybe.
+// [CALL-11] When nothing at all came from the peer for the acknowledgement time while a call waits, the call fails:
+// Unreachable, executed maybe.
 func TestSilentPeerFailsCalls(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		call := a.call(time.Minute, "f")
@@ -91,7 +91,7 @@ func TestAnySignOfThePeerKeepsCallsAlive(t *testing.T) {
 	})
 }
 
-// [LNK-10] all links of the old one are closed, confirmed or not, calls fail, wire.Unreachable, executed maybe
+// [LNK-10] all links of the old one are closed, confirmed or not, calls fail, Unreachable, executed maybe
 func TestClosedLinkFailsItsCalls(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		small, large := a.call(time.Minute, "f"), a.call(time.Minute, "f", garble(1<<20))

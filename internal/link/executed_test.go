@@ -31,8 +31,10 @@ func requestFor(name string) []byte {
 	return m.Append(nil)
 }
 
-// A call whose reply is no longer kept did what the reply said, and not more: one that did not run may be made elsewhere.
-// [CALL-8] a Request or Poll for a reply no longer kept is answered wire.Unreachable, executed as the reply said, and MUST NOT run again
+// A call whose reply is no longer kept did what the reply said, and not more: one that did not run may be made
+// elsewhere.
+// [CALL-8] a Request or Poll for a reply no longer kept is answered Unreachable, executed as the reply said, and
+// MUST NOT run again
 func TestWhatIsSaidInPlaceOfAReplyThatIsNotKept(t *testing.T) {
 	for name, executed := range repliesThatSay {
 		for what, forgets := range map[string]func(b *end){

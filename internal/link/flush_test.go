@@ -107,7 +107,8 @@ func TestOutboxOfALinkIsBounded(t *testing.T) {
 	})
 }
 
-// A hello must not go under the version of a table that came after it: the peer would take the old table for the new one.
+// A hello must not go under the version of a table that came after it: the peer would take the old table for the new
+// one.
 func TestDatagramKeepsTheTableVersionItWasBegunUnder(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		a.wires.Table.Store(3)

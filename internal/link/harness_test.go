@@ -22,7 +22,8 @@ import (
 // bounds are what a test sets of an end. The zero value has the defaults of a node.
 type bounds struct{ maxPacket, maxMessage int }
 
-// end is one end of a link, with as much of a node around it as a link sees: somebody who gives it datagrams, functions, and a loop that the test is.
+// end is one end of a link, with as much of a node around it as a link sees: somebody who gives it datagrams,
+// functions, and a loop that the test is.
 type end struct {
 	t         testing.TB
 	addr      netip.AddrPort
@@ -52,7 +53,8 @@ func newEnd(t testing.TB, i int, size bounds) *end {
 	return e
 }
 
-// onEnds runs a test with two ends of a link: a calls functions of b. It runs in a bubble, so time passes only by sleeping.
+// onEnds runs a test with two ends of a link: a calls functions of b. It runs in a bubble, so time passes only by
+// sleeping.
 func onEnds(t *testing.T, size bounds, test func(t *testing.T, a, b *end)) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newEnd(t, 1, size), newEnd(t, 2, size)

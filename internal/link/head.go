@@ -25,8 +25,8 @@ func (l *Link) head(b *batch, stamped int) {
 	l.proof.sent(sent)
 }
 
-// header fills in the header of a datagram, for which there is room if it is not a Confirm's. Only membership messages go in those: calls wait
-// until the peer knows the link. mu is held.
+// header fills in the header of a datagram, for which there is room if it is not a Confirm's. Only membership messages
+// go in those: calls wait until the peer knows the link. mu is held.
 func (l *Link) header(datagram []byte, h wire.Header) []byte {
 	if l.confirm == nil {
 		wire.AppendHeader(datagram[:0], h)

@@ -1,10 +1,12 @@
-// Package link is what is between us and one other process: a link, PROTOCOL.md 1.2 to 1.4, 2 and 3. A caller gives it a Request and waits for the
-// outcome; the reader gives it the messages of each datagram, one after the other, and gets back what has come of them; a worker gives it a reply; the
-// node's loop steps it when something is due. It numbers, seals, sends again, acknowledges, keeps replies to be asked for again, cuts large messages into
-// fragments, finds out how long an answer takes and how large a datagram may be.
+// Package link is what is between us and one other process: a link, PROTOCOL.md 1.2 to 1.4, 2 and 3. A caller gives it
+// a Request and waits for the outcome; the reader gives it the messages of each datagram, one after the other, and gets
+// back what has come of them; a worker gives it a reply; the node's loop steps it when something is due. It numbers,
+// seals, sends again, acknowledges, keeps replies to be asked for again, cuts large messages into fragments, finds out
+// how long an answer takes and how large a datagram may be.
 //
-// It never waits, runs no user code, starts no goroutine, and knows nothing of the membership, of what is called, or of errors that users see: an outcome
-// has the codes of PROTOCOL.md 2.2. It reads the clock where it sends fragments, whose time counts, and nowhere else.
+// It never waits, runs no user code, starts no goroutine, and knows nothing of the membership, of what is called, or of
+// errors that users see: an outcome has the codes of PROTOCOL.md 2.2. It reads the clock where it sends fragments,
+// whose time counts, and nowhere else.
 //
 // Files, in the order in which a message meets them:
 //
@@ -43,26 +45,31 @@ import (
 	"broach/internal/wire"
 )
 
-// Carrier is what all links of a node share. Who makes one sets what is exported, but for Table and Unsent, and calls Init.
+// Carrier is what all links of a node share. Who makes one sets what is exported, but for Table and Unsent, and calls
+// Init.
 type Carrier struct {
-	Transport  udp.Transport
-	Process    *handshake.Process
-	Cluster    uint64                                             // its number, PROTOCOL.md 1.2
-	Table      atomic.Uint32                                      // version of our service table
-	MaxPacket  int                                                // bytes of a datagram, without the tag of a sealed one
-	MaxMessage int                                                // bytes of arguments or results
-	Peers      int                                                // that there may be
-	Silence    time.Duration                                      // how long a peer may be silent while a call waits, [CALL-11]
-	Nonce      func() uint32                                      // draws what a peer cannot guess; never 0
-	Resized    func(now time.Time, peer netip.AddrPort, size int) // the packet size of a path is now another
-	Timers     Timers
-	memory     *buffer.Budget                                              // of reassembly, all links together
-	moving     *buffer.Budget                                              // of replies under way as transfers
-	stored     *buffer.Budget                                              // of replies that are kept
-	Unsent     atomic.Uint64                                               // replies that nobody took, or that found no room
-	pendings   sync.Pool                                                   // of *Call
-	Ring       atomic.Pointer[seal.Ring]                                   // nil: there are no keys, nor will there be
-	Shared     func(wire.PublicKey) (secret [seal.KeySize]byte, err error) // X25519 of our private key and another's public one; the error is that of one that is none
+	Transport udp.Transport
+	Process   *handshake.Process
+	Cluster   uint64        // its number, PROTOCOL.md 1.2
+	Table     atomic.Uint32 // version of our service table
+	// bytes of a datagram, without the tag of a sealed one
+	MaxPacket  int
+	MaxMessage int // bytes of arguments or results
+	Peers      int // that there may be
+	// how long a peer may be silent while a call waits, [CALL-11]
+	Silence time.Duration
+	Nonce   func() uint32                                      // draws what a peer cannot guess; never 0
+	Resized func(now time.Time, peer netip.AddrPort, size int) // the packet size of a path is now another
+	Timers  Timers
+	memory  *buffer.Budget // of reassembly, all links together
+	moving  *buffer.Budget // of replies under way as transfers
+	stored  *buffer.Budget // of replies that are kept
+	// replies that nobody took, or that found no room
+	Unsent   atomic.Uint64
+	pendings sync.Pool                 // of *Call
+	Ring     atomic.Pointer[seal.Ring] // nil: there are no keys, nor will there be
+	// X25519 of our private key and another's public one; the error is that of one that is none
+	Shared func(wire.PublicKey) (secret [seal.KeySize]byte, err error)
 }
 
 // Init begins the clock, and makes the budgets of links whose largest message is set.
@@ -75,10 +82,10 @@ func (c *Carrier) Init(now time.Time) {
 	c.Table.Store(1)
 }
 
-// Link holds everything between us and one peer process, as long as both know the tokens that name it. Two processes may have two links for a
-// while: calls begin on the better one, and end where they began. Whoever has work steps it, under its mutex: a caller, the reader,
-// a worker with a reply, the loop when something is due. No system call and no user code runs under the mutex; what must be
-// sent waits in the outbox for the flusher.
+// Link holds everything between us and one peer process, as long as both know the tokens that name it. Two processes
+// may have two links for a while: calls begin on the better one, and end where they began. Whoever has work steps it,
+// under its mutex: a caller, the reader, a worker with a reply, the loop when something is due. No system call and no
+// user code runs under the mutex; what must be sent waits in the outbox for the flusher.
 type Link struct {
 	carrier *Carrier
 	traffic *Traffic // on all links with the process
@@ -120,7 +127,8 @@ type Link struct {
 	*exchange
 }
 
-// Traffic counts what has passed between us and a peer process, on whatever links: both of a pair, and all that come after them.
+// Traffic counts what has passed between us and a peer process, on whatever links: both of a pair, and all that come
+// after them.
 type Traffic struct {
 	Arrived  atomic.Uint64 // datagrams accepted
 	BytesIn  atomic.Uint64 // in them
@@ -128,8 +136,8 @@ type Traffic struct {
 	Numbered atomic.Uint64 // datagrams that the peer has sent, by their numbers
 }
 
-// exchange is the part of a link that only calls need. Peers that merely know of each other, the most in a large cluster,
-// do without.
+// exchange is the part of a link that only calls need. Peers that merely know of each other, the most in a large
+// cluster, do without.
 type exchange struct {
 	rtt       rtt
 	watch     stopwatch
@@ -143,8 +151,8 @@ type exchange struct {
 	toldSize  int    // the packet size that others were told of; 0: none
 }
 
-// envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage bounds: a name and metadata, or
-// the causes and the text of an error.
+// envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage
+// bounds: a name and metadata, or the causes and the text of an error.
 const envelope = 256 + wire.MaxPairs + wire.MaxText
 
 // talk makes the exchange at first need.
@@ -202,8 +210,8 @@ func (l *Link) FlushQueue() {
 
 // flush sends what waits, unless somebody else is about to. It is called with mu held and releases it.
 //
-// The flusher first lets others run, if there are any: callers that are ready add their messages to the same datagrams, which
-// measured 2.8 times the calls a second with 64 callers. A lone caller would lose a sixth of its own.
+// The flusher first lets others run, if there are any: callers that are ready add their messages to the same datagrams,
+// which measured 2.8 times the calls a second with 64 callers. A lone caller would lose a sixth of its own.
 func (l *Link) flush() {
 	l.rearm()
 	if l.held || l.flushing || !l.pending() {
@@ -219,14 +227,14 @@ func (l *Link) flush() {
 	l.SendAll()
 }
 
-// crowded reports that others may have something to send soon: more than one caller waits here, or a handler runs whose caller
-// has not heard of it yet. mu is held.
+// crowded reports that others may have something to send soon: more than one caller waits here, or a handler runs whose
+// caller has not heard of it yet. mu is held.
 func (l *Link) crowded() bool {
 	return l.exchange != nil && (l.calls.inUse() > 1 || l.served.fresh.head != nil)
 }
 
-// flushTurns is how many batches a flusher sends before it hands over: a caller whose reply has come must not be kept sending
-// for others who add without end.
+// flushTurns is how many batches a flusher sends before it hands over: a caller whose reply has come must not be kept
+// sending for others who add without end.
 const flushTurns = 16
 
 // SendAll sends what waits, whoever else does so at the same time. What is added without end is left to the loop.
@@ -293,7 +301,8 @@ func (l *Link) load(b *batch) bool {
 	return l.flushing
 }
 
-// Unhold flushes at the end of the reader's batch: acknowledgements of all fragments of the batch go out with whatever else was added.
+// Unhold flushes at the end of the reader's batch: acknowledgements of all fragments of the batch go out with whatever
+// else was added.
 func (l *Link) Unhold() {
 	l.mu.Lock()
 	l.held = false
@@ -341,14 +350,15 @@ func (l *Link) Fail(o Outcome) {
 	}
 }
 
-// endAll ends the calls in flight, and returns the requests that run for the peer: their contexts are to be ended, without mu.
+// endAll ends the calls in flight, and returns the requests that run for the peer: their contexts are to be ended,
+// without mu.
 func (l *Link) endAll(o Outcome) []*Request {
 	l.endCalls(o)
 	return l.running()
 }
 
-// timeout does what is due: resends, polls, progress acks, lost fragments, expired state, probes. It reports whether the peer leaves
-// calls unanswered.
+// timeout does what is due: resends, polls, progress acks, lost fragments, expired state, probes. It reports whether
+// the peer leaves calls unanswered.
 func (l *Link) timeout(now time.Time) (unanswered bool) {
 	l.mu.Lock()
 	l.handed, l.stepped = false, l.carrier.Timers.Stamp(now)
@@ -379,8 +389,8 @@ func (l *Link) nextTimeout() time.Time {
 	return pace.Earliest(pace.Earliest(l.calls.next, replies), pace.Earliest(transfers, proof))
 }
 
-// stepPause is how soon the loop steps a link again that is still due: what cannot be done now, because somebody else flushes
-// or the window is full, must not make it spin.
+// stepPause is how soon the loop steps a link again that is still due: what cannot be done now, because somebody else
+// flushes or the window is full, must not make it spin.
 const stepPause = time.Millisecond
 
 // rearm tells the loop when the link is due. mu is held.

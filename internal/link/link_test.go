@@ -113,8 +113,9 @@ func TestAClosedLinkSendsNothing(t *testing.T) {
 	})
 }
 
-// [CALL-9] A Request is sent again, with its remaining time recomputed, when nothing was heard of it for a retransmission time: [...]
-// 50 ms before the first measurement. It doubles with each sending, up to 250 ms [...], and is jittered by up to a quarter.
+// [CALL-9] A Request is sent again, with its remaining time recomputed, when nothing was heard of it for a
+// retransmission time: [...] 50 ms before the first measurement. It doubles with each sending, up to 250 ms [...], and
+// is jittered by up to a quarter.
 func TestUnansweredRequestIsSentAgain(t *testing.T) {
 	onLink(t, func(l *Link, w *wireTap) {
 		start := time.Now()
@@ -150,7 +151,8 @@ func requireBackoff(t *testing.T, pace time.Duration, at []time.Duration) {
 	}
 }
 
-// [CALL-10] After Progress the caller MUST NOT send the Request again. 100 ms later it sends Poll, which is repeated as in
+// [CALL-10] After Progress the caller MUST NOT send the Request again. 100 ms later it sends Poll, which is repeated as
+// in
 // [CALL-9] until it is answered; the next Poll follows twice as long after that answer, and so on up to a second
 func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 	onLink(t, func(l *Link, w *wireTap) {

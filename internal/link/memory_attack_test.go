@@ -61,7 +61,8 @@ func requireEcho(t *testing.T, honest, provider *end, n int) {
 	honest.free(call)
 }
 
-// SECURITY.md: large replies under way are bounded for all peers together, and others are served beside those who take them all.
+// SECURITY.md: large replies under way are bounded for all peers together, and others are served beside those who take
+// them all.
 func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 	for _, attackers := range []int{1, 4, 64} {
 		t.Run(fmt.Sprint(attackers), func(t *testing.T) {
@@ -103,8 +104,8 @@ func TestRepliesThatNobodyAcknowledgesAreBounded(t *testing.T) {
 	}
 }
 
-// SECURITY.md: half-received messages are bounded for all peers together, and others get theirs through beside those who begin
-// what they can and do not go on.
+// SECURITY.md: half-received messages are bounded for all peers together, and others get theirs through beside those
+// who begin what they can and do not go on.
 func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		provider := newEnd(t, 0, bounds{maxMessage: 2 << 20})
@@ -134,8 +135,8 @@ func TestMessagesThatNobodyFinishesAreBounded(t *testing.T) {
 	})
 }
 
-// SECURITY.md: a part of a message's size is kept for each peer: who sends no more than that gets it through beside any number of those
-// who take all there is and do not go on.
+// SECURITY.md: a part of a message's size is kept for each peer: who sends no more than that gets it through beside any
+// number of those who take all there is and do not go on.
 func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		provider := newEnd(t, 0, bounds{maxMessage: 2 << 20})
@@ -162,7 +163,8 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 	})
 }
 
-// Links whose replies take room from each other at the same time never wait for one another, and the account is right at the end.
+// Links whose replies take room from each other at the same time never wait for one another, and the account is right
+// at the end.
 func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, _, provider *end) {
 		provider.wires.moving.Size = 1 << 20

@@ -18,15 +18,15 @@ const (
 
 // outbox packs messages into datagrams, in order. The first wire.HeaderSize bytes of each are left for the header.
 //
-// The version of our service table is stamped into the header when a datagram is begun, not when it is sent: a hello must not go
-// under the version of a table that came after it.
+// The version of our service table is stamped into the header when a datagram is begun, not when it is sent: a hello
+// must not go under the version of a table that came after it.
 type outbox struct {
 	ready [][]byte
 	limit int // of the last datagram in ready
 }
 
-// append adds one encoded message. A datagram is at most limit bytes; a message fits one by the caller's care. It reports whether
-// a larger limit would have spared a datagram.
+// append adds one encoded message. A datagram is at most limit bytes; a message fits one by the caller's care. It
+// reports whether a larger limit would have spared a datagram.
 func (o *outbox) append(msg []byte, limit int, table uint32) (filled bool) {
 	last := len(o.ready) - 1
 	if last < 0 || len(o.ready[last])+len(msg) > min(o.limit, limit) {
@@ -43,8 +43,8 @@ func (o *outbox) append(msg []byte, limit int, table uint32) (filled bool) {
 	return filled
 }
 
-// moveTo moves the first datagrams to a batch, at most so many, and returns how many it has moved. They are the batch's from then on, which its flusher
-// has to itself: it seals, sends and frees them without the link's mutex.
+// moveTo moves the first datagrams to a batch, at most so many, and returns how many it has moved. They are the batch's
+// from then on, which its flusher has to itself: it seals, sends and frees them without the link's mutex.
 func (o *outbox) moveTo(b *batch, addr netip.AddrPort, most int) int {
 	n := min(len(o.ready), most)
 	for _, d := range o.ready[:n] {
@@ -57,7 +57,8 @@ func (o *outbox) moveTo(b *batch, addr netip.AddrPort, most int) int {
 // stampOf is the version of our table that a datagram was begun under.
 func stampOf(datagram []byte) uint32 { return binary.BigEndian.Uint32(datagram[4:]) }
 
-// packets recycles the bytes of datagrams. They are kept as array pointers, which an interface holds without allocation.
+// packets recycles the bytes of datagrams. They are kept as array pointers, which an interface holds without
+// allocation.
 var packets = sync.Pool{New: func() any { return new([packetCap]byte) }}
 
 // packetCap is enough for any datagram of the default packet limit; a larger one moves to a packet for the largest.

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MSG-4] A datagram's payload MUST NOT exceed the packet size of its link (1.3), nor 1,200 bytes when it carries messages of
-// section 4.
+// [MSG-4] A datagram's payload MUST NOT exceed the packet size of its link (1.3), nor 1,200 bytes when it carries
+// messages of section 4.
 func TestOutboxPacksWithinTheLimits(t *testing.T) {
 	var o outbox
 	sizes := func() (sizes []int) {

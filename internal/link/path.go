@@ -10,8 +10,8 @@ import (
 
 // The steps of a link for the packet size of its path, PROTOCOL.md 1.3.
 
-// repeat adds a message that was sent before, or is so short that it gains nothing by a large datagram: it goes in one that
-// passes everywhere, if it fits.
+// repeat adds a message that was sent before, or is so short that it gains nothing by a large datagram: it goes in one
+// that passes everywhere, if it fits.
 func (l *Link) repeat(msg []byte) {
 	limit := BasePacket
 	if len(msg) > limit-wire.HeaderSize {
@@ -27,8 +27,8 @@ func (l *Link) transfer(body []byte, tag uint64) (id uint32) {
 	return l.sending.Start(body, tag)
 }
 
-// replyAgain sends the stored reply of a slot again. One that does not fit a small datagram goes as a transfer in such, for its
-// caller may ask only once in a second; when there is no room for that, it is left for the caller to ask again.
+// replyAgain sends the stored reply of a slot again. One that does not fit a small datagram goes as a transfer in such,
+// for its caller may ask only once in a second; when there is no room for that, it is left for the caller to ask again.
 func (l *Link) replyAgain(now time.Time, v *servedSlot) {
 	switch frame := v.reply; {
 	case len(frame) <= BasePacket-wire.HeaderSize:

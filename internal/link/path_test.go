@@ -115,8 +115,8 @@ func TestManySmallMessagesFillADatagramToo(t *testing.T) {
 	})
 }
 
-// [PATH-6] Only Requests, Replies and Fragments travel in datagrams above 1,200 bytes. [...] a Request that is repeated does so only
-// when it is too long for a smaller one.
+// [PATH-6] Only Requests, Replies and Fragments travel in datagrams above 1,200 bytes. [...] a Request that is repeated
+// does so only when it is too long for a smaller one.
 func TestWhatIsRepeatedTravelsInSmallDatagrams(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 		a.widen(8972)
@@ -166,8 +166,8 @@ func TestRequestLargerThanThePathHasBecome(t *testing.T) {
 	}
 }
 
-// [FRAG-9] A call whose request is refused or dropped fails with executed no, but maybe where the request went before, as a datagram or as a
-// transfer that was begun anew
+// [FRAG-9] A call whose request is refused or dropped fails with executed no, but maybe where the request went before,
+// as a datagram or as a transfer that was begun anew
 func TestARefusedRepetitionMayHaveRun(t *testing.T) {
 	for _, code := range []wire.Code{wire.TooLarge, wire.Unreachable} {
 		onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
@@ -226,8 +226,8 @@ func TestRepeatedReplyWaitsForRoom(t *testing.T) {
 	})
 }
 
-// [PATH-7] A Reply that does not fit a datagram of 1,200 bytes goes as a transfer when its caller knows, by Progress or because the
-// Request was a transfer, that the Request came: it would ask again only a second later.
+// [PATH-7] A Reply that does not fit a datagram of 1,200 bytes goes as a transfer when its caller knows, by Progress or
+// because the Request was a transfer, that the Request came: it would ask again only a second later.
 func TestLargeReplyToWhoWouldNotAskAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		args  int

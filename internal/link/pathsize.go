@@ -10,16 +10,17 @@ const (
 	// BasePacket is taken to pass everywhere: a path that does not carry it carries no Join either.
 	BasePacket = wire.ControlPacket
 
-	// searchStep ends a search: 16 bytes are about 1 % of the smallest packets, and every halving less spares three lost
-	// probes. Between 1,200 and 8,972 bytes 10 sizes are tried at most.
+	// searchStep ends a search: 16 bytes are about 1 % of the smallest packets, and every halving less spares three
+	// lost probes. Between 1,200 and 8,972 bytes 10 sizes are tried at most.
 	searchStep = 16
 
 	searchAgain = 10 * time.Minute // RFC 8899 section 5.1.1, PMTU_RAISE_TIMER
 	probeTries  = 3                // the same section, MAX_PROBES
 )
 
-// pathSize finds the largest datagram that passes from us to a peer, PROTOCOL.md 1.3. It belongs to a link and is stepped under
-// its mutex. Nothing is sent before a datagram was filled: a peer that is never asked for much costs nothing.
+// pathSize finds the largest datagram that passes from us to a peer, PROTOCOL.md 1.3. It belongs to a link and is
+// stepped under its mutex. Nothing is sent before a datagram was filled: a peer that is never asked for much costs
+// nothing.
 //
 //	BasePacket <= size <= limit
 //	failed == 0 || size < failed
@@ -68,8 +69,8 @@ func (p *pathSize) passed(now time.Time, size int) {
 	}
 }
 
-// next returns a probe if one is to be sent now, together with the small one whose id is 0. rto is the retransmission time of calls.
-// Afterwards the size may have fallen.
+// next returns a probe if one is to be sent now, together with the small one whose id is 0. rto is the retransmission
+// time of calls. Afterwards the size may have fallen.
 func (p *pathSize) next(now time.Time, rto time.Duration) (wire.Probe, bool) {
 	if p.probed == 0 && p.isWanted() && !now.Before(p.again) {
 		p.search(now, 0)

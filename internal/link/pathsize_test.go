@@ -85,8 +85,8 @@ func TestPathIsNotProbedWithoutAReason(t *testing.T) {
 	require.False(t, w.step(), "there is nothing above the limit")
 }
 
-// [PATH-1] It MUST NOT exceed the sender's packet limit (1,400 bytes unless configured), nor rise to a size of which no Probe was
-// answered.
+// [PATH-1] It MUST NOT exceed the sender's packet limit (1,400 bytes unless configured), nor rise to a size of which no
+// Probe was answered.
 func TestPathOfTheSmallestLimitIsNeverProbed(t *testing.T) {
 	w := newTestPath(t, 1200, 8972)
 	w.p.filled()
@@ -96,8 +96,8 @@ func TestPathOfTheSmallestLimitIsNeverProbed(t *testing.T) {
 	require.Empty(t, w.probes)
 }
 
-// [PATH-3] It tries the limit, then the middle between the largest size known to pass and the smallest known not to, until these
-// are at most 16 bytes apart.
+// [PATH-3] It tries the limit, then the middle between the largest size known to pass and the smallest known not to,
+// until these are at most 16 bytes apart.
 func TestPathSizeIsFoundWithinAStep(t *testing.T) {
 	for _, limit := range []int{1201, 1210, 1216, 1217, 1400, 1472, 8972} {
 		for mtu := 1200; mtu <= limit; mtu += 7 {
@@ -129,8 +129,8 @@ func TestPathIsSearchedAgainAfterTenMinutes(t *testing.T) {
 	require.Equal(t, 8972, w.p.size)
 }
 
-// [PATH-4] A Probe that is not answered within the retransmission time of [CALL-9], doubled as there, is sent again. It counts as
-// lost when the one with id 0 was answered; a size of which 3 Probes were lost is too large.
+// [PATH-4] A Probe that is not answered within the retransmission time of [CALL-9], doubled as there, is sent again. It
+// counts as lost when the one with id 0 was answered; a size of which 3 Probes were lost is too large.
 func TestPathProbesAreCountedOnlyWhileSmallOnesPass(t *testing.T) {
 	w := newTestPath(t, 8972, 8972)
 	w.silent = true
@@ -158,8 +158,8 @@ func TestPathProbesAreCountedOnlyWhileSmallOnesPass(t *testing.T) {
 	require.Equal(t, []int{8972, 8972, 8972, (8972 + 1200) / 2}, w.probes)
 }
 
-// [PATH-5] When a Request or Reply is repeated [...], and datagrams above 1,200 bytes were sent since the packet size was last known to
-// pass, a Probe of that size is sent.
+// [PATH-5] When a Request or Reply is repeated [...], and datagrams above 1,200 bytes were sent since the packet size
+// was last known to pass, a Probe of that size is sent.
 func TestPathIsSuspectedOnlyForLargeDatagrams(t *testing.T) {
 	w := newTestPath(t, 8972, 8972)
 	w.p.filled()
@@ -200,7 +200,8 @@ func TestPathIsNotSuspectedWhileFragmentsArrive(t *testing.T) {
 	require.Equal(t, 8972, w.p.size)
 }
 
-// [PATH-5] When it is too large by now, the packet size is 1,200 bytes at once, and a search below the size that was lost begins.
+// [PATH-5] When it is too large by now, the packet size is 1,200 bytes at once, and a search below the size that was
+// lost begins.
 func TestPathThatShrinksFallsBack(t *testing.T) {
 	w := newTestPath(t, 8972, 8972)
 	w.p.filled()
@@ -244,7 +245,8 @@ func TestPathMayShrinkDuringASearch(t *testing.T) {
 	require.Less(t, 1300-w.p.size, searchStep)
 }
 
-// Loss is mistaken for a size that does not pass only when three probes or their answers are lost, and none of the small ones.
+// Loss is mistaken for a size that does not pass only when three probes or their answers are lost, and none of the
+// small ones.
 func TestPathThroughLoss(t *testing.T) {
 	const suspicions = 10_000
 	for _, test := range []struct {

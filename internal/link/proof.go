@@ -9,16 +9,17 @@ import (
 const (
 	proveAfter = 64 << 10 // bytes, after which the peer is asked
 
-	// Bytes that may go without an answer. A window that doubles sends three times what it did in a round trip between two Probes that are
-	// answered, and what a lost Probe costs beside; 16 MiB are three times the largest window of fragments of 1,400 bytes, and more.
+	// Bytes that may go without an answer. A window that doubles sends three times what it did in a round trip between
+	// two Probes that are answered, and what a lost Probe costs beside; 16 MiB are three times the largest window of
+	// fragments of 1,400 bytes, and more.
 	unprovenLeast = 1 << 20
 	unprovenMost  = 16 << 20
 	provenTimes   = 4 // what went in a round trip
 )
 
-// proof counts what goes to an address since its peer showed that it gets it, [LNK-11]: an address that was proven may be given up,
-// and become somebody else's, while the peer goes on from elsewhere. It belongs to a link and is stepped under its mutex. Nothing is
-// due while nothing is sent.
+// proof counts what goes to an address since its peer showed that it gets it, [LNK-11]: an address that was proven may
+// be given up, and become somebody else's, while the peer goes on from elsewhere. It belongs to a link and is stepped
+// under its mutex. Nothing is due while nothing is sent.
 type proof struct {
 	unproven int64 // bytes sent since the Probe first went that was answered last
 	*asking        // nil: there was nothing to ask yet
@@ -53,8 +54,8 @@ func (p *proof) sent(bytes int64) {
 	}
 }
 
-// isWanted reports whether a Probe is to be sent because of what was sent. One that is on its way is followed by others, so that all
-// need not stop because it was lost.
+// isWanted reports whether a Probe is to be sent because of what was sent. One that is on its way is followed by
+// others, so that all need not stop because it was lost.
 func (p *proof) isWanted() bool {
 	if p.asking == nil || p.id == 0 {
 		return p.unproven >= proveAfter

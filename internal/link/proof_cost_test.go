@@ -65,7 +65,8 @@ func (e *end) knows(roundTrip time.Duration, proofs bool) {
 	}
 }
 
-// transferTwice sends a large message on a way, and after a pause another. It returns how long both took, and how many Probes went.
+// transferTwice sends a large message on a way, and after a pause another. It returns how long both took, and how many
+// Probes went.
 func transferTwice(t *testing.T, seed uint64, way simnet.Link, size int, proofs bool) (took time.Duration, probes int) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := newEnd(t, 1, bounds{}), newEnd(t, 2, bounds{})
@@ -102,8 +103,8 @@ func transferTwice(t *testing.T, seed uint64, way simnet.Link, size int, proofs 
 	return took, probes
 }
 
-// [LNK-11] who has sent 64 KiB on a link that the peer has not proven to get sends it a Probe [...]. That slows no transfer, however long the way is
-// and whatever is lost on it.
+// [LNK-11] who has sent 64 KiB on a link that the peer has not proven to get sends it a Probe [...]. That slows no
+// transfer, however long the way is and whatever is lost on it.
 func TestProofsSlowNoTransfer(t *testing.T) {
 	const ms = time.Millisecond
 	for _, test := range []struct {
@@ -133,7 +134,8 @@ func TestProofsSlowNoTransfer(t *testing.T) {
 			}
 			t.Logf("%v, without %v; %d probes, without %d", with, without, probes, others)
 			require.LessOrEqual(t, float64(with), test.most*float64(without))
-			bytes := float64(test.runs) * 2 * float64(test.size) * 1.1 * (1 + 3*test.way.Loss) // with headers, and what is sent again
+			// with headers, and what is sent again
+			bytes := float64(test.runs) * 2 * float64(test.size) * 1.1 * (1 + 3*test.way.Loss)
 			require.Less(t, float64(probes-others), bytes/proveAfter)
 			require.Greater(t, probes, others)
 		})

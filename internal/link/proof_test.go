@@ -43,7 +43,8 @@ func (p *aProof) repeats(k int) (after []time.Duration) {
 	return after
 }
 
-// [LNK-11] who has sent 64 KiB on a link that the peer has not proven to get sends it a Probe with a random id, again after the retransmission time of
+// [LNK-11] who has sent 64 KiB on a link that the peer has not proven to get sends it a Probe with a random id, again
+// after the retransmission time of
 // [FRAG-5], doubled up to 250 ms
 func TestAPeerIsAskedAfter64KiB(t *testing.T) {
 	p := newProof(t)
@@ -83,8 +84,8 @@ func TestALostProbeStopsNothing(t *testing.T) {
 	require.EqualValues(t, (1000-64)<<10, p.unproven)
 }
 
-// [LNK-11] The answer proves what was sent before the Probe first went: one that was kept back until the address was given up proves no more, and
-// gives no more room.
+// [LNK-11] The answer proves what was sent before the Probe first went: one that was kept back until the address was
+// given up proves no more, and gives no more room.
 func TestAnAnswerThatWasKeptBackProvesNoMore(t *testing.T) {
 	p := newProof(t)
 	p.send(1 << 20)
@@ -94,8 +95,8 @@ func TestAnAnswerThatWasKeptBackProvesNoMore(t *testing.T) {
 	require.EqualValues(t, 64<<10, p.left())
 }
 
-// [LNK-11] Instead of 1 MiB it is four times what was sent from a Probe to its answer, if none had to go again because of time, 16 MiB at most, and at
-// each answer an eighth less than before at least.
+// [LNK-11] Instead of 1 MiB it is four times what was sent from a Probe to its answer, if none had to go again because
+// of time, 16 MiB at most, and at each answer an eighth less than before at least.
 func TestRoomFollowsWhatTheWayCarries(t *testing.T) {
 	p := newProof(t)
 	answer := func(carried int) {

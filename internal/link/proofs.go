@@ -27,8 +27,8 @@ func (l *Link) unwithheld() *outbox {
 	return &l.proof.out
 }
 
-// outboxFor is where a message waits that may go to an address that is not proven any more, since it is no more than what the
-// sender of such messages could send there itself: a Beat or Ping, or the answer to a message as large.
+// outboxFor is where a message waits that may go to an address that is not proven any more, since it is no more than
+// what the sender of such messages could send there itself: a Beat or Ping, or the answer to a message as large.
 func (l *Link) outboxFor(kind wire.Kind) *outbox {
 	if l.isWithheld() {
 		switch kind {
@@ -39,8 +39,8 @@ func (l *Link) outboxFor(kind wire.Kind) *outbox {
 	return &l.out
 }
 
-// sendingTimeout is when something is to be done for transfers that we send, or for the packet size. What would be sent anew waits
-// while all is withheld.
+// sendingTimeout is when something is to be done for transfers that we send, or for the packet size. What would be sent
+// anew waits while all is withheld.
 func (l *Link) sendingTimeout() time.Time {
 	rto := l.rtt.transferTimeout()
 	if l.isWithheld() {

@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [HDR-5] A number that was seen before, is 0, or lies 4,096 or more below the highest seen, MUST be dropped: the datagram is a replay.
+// [HDR-5] A number that was seen before, is 0, or lies 4,096 or more below the highest seen, MUST be dropped: the
+// datagram is a replay.
 func TestReplayWindowTakesEachNumberOnce(t *testing.T) {
 	t.Log("seed 4")
 	rng := rand.New(rand.NewPCG(4, 4))

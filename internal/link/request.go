@@ -34,8 +34,9 @@ func (r *Request) take(now time.Time, m wire.Request, oneWay bool, body []byte) 
 	}
 }
 
-// GiveUp ends the request's context, or keeps it from running if it has not begun. Whoever took the request out of its slot calls it, at any time: it
-// may be over by then. A one-way request cannot be given up: it may have been accepted meanwhile, [CALL-16].
+// GiveUp ends the request's context, or keeps it from running if it has not begun. Whoever took the request out of its
+// slot calls it, at any time: it may be over by then. A one-way request cannot be given up: it may have been accepted
+// meanwhile, [CALL-16].
 func (r *Request) GiveUp() {
 	if r.OneWay {
 		return

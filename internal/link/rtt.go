@@ -4,10 +4,11 @@ import "time"
 
 // Bounds of the retransmission time, PROTOCOL.md [CALL-9].
 const (
-	ackDelay   = 5 * time.Millisecond   // a provider acknowledges what it has not answered by then
-	minRTO     = 10 * time.Millisecond  // twice ackDelay: a reply in time must not be raced by a resend
-	maxRTO     = time.Second            // a lost datagram never costs a caller more than this
-	maxPace    = 250 * time.Millisecond // a call with a deadline of 6 s has some 25 tries: at 20 % loss each way none fails in 10^10
+	ackDelay = 5 * time.Millisecond  // a provider acknowledges what it has not answered by then
+	minRTO   = 10 * time.Millisecond // twice ackDelay: a reply in time must not be raced by a resend
+	maxRTO   = time.Second           // a lost datagram never costs a caller more than this
+	// a call with a deadline of 6 s has some 25 tries: at 20 % loss each way none fails in 10^10
+	maxPace    = 250 * time.Millisecond
 	initialRTO = 50 * time.Millisecond  // before the first measurement: far above any LAN, far below a deadline
 	firstMost  = 700 * time.Millisecond // the same, after a handshake that took long: most of such have lost something
 	minVar     = time.Millisecond       // what a scheduler adds to the steadiest network
@@ -22,8 +23,10 @@ type rtt struct {
 	variation time.Duration
 	deviation time.Duration // the largest from smoothed since the variation was last lowered
 	lowered   time.Time     // when that was
-	first     time.Duration // how long the link took to be made: no less than a round trip, and all that is known before the first sample
-	backed    time.Duration // the longest wait for what was sent again since the last sample: new requests do not wait less
+	// how long the link took to be made: no less than a round trip, and all that is known before the first sample
+	first time.Duration
+	// the longest wait for what was sent again since the last sample: new requests do not wait less
+	backed time.Duration
 }
 
 // sample takes one measured round trip. A coarse clock may have measured nothing.
@@ -38,8 +41,8 @@ func (r *rtt) sample(now time.Time, d time.Duration) {
 	r.smoothed += (d - r.smoothed) / 8
 }
 
-// deviate raises the variation at once, and lowers it once a round trip at most: the samples of many calls that travelled together say no more
-// than one.
+// deviate raises the variation at once, and lowers it once a round trip at most: the samples of many calls that
+// travelled together say no more than one.
 func (r *rtt) deviate(now time.Time, by time.Duration) {
 	r.deviation = max(r.deviation, by)
 	if by < r.variation && now.Sub(r.lowered) < r.smoothed {
@@ -49,12 +52,12 @@ func (r *rtt) deviate(now time.Time, by time.Duration) {
 	r.deviation, r.lowered = 0, now
 }
 
-// backOff notes that a request waits for so long after it was sent again. Until a sample comes that is all that is known of a path that has
-// become longer: Karn's algorithm keeps it.
+// backOff notes that a request waits for so long after it was sent again. Until a sample comes that is all that is
+// known of a path that has become longer: Karn's algorithm keeps it.
 func (r *rtt) backOff(pace time.Duration) { r.backed = max(r.backed, min(pace, maxRTO)) }
 
-// doubt gives up the first measure: nothing came in that time, so the handshake took long for what it lost rather than for the way. It returns the
-// pace that is doubled next, for what waited at one.
+// doubt gives up the first measure: nothing came in that time, so the handshake took long for what it lost rather than
+// for the way. It returns the pace that is doubled next, for what waited at one.
 func (r *rtt) doubt(pace time.Duration) time.Duration {
 	if r.first > 0 && r.smoothed == 0 {
 		pace = 0

@@ -40,7 +40,8 @@ func (l *Link) sealer(number uint64) *seal.Sealer {
 	return s.sealer
 }
 
-// Open decrypts what follows the first head bytes of a datagram, and reports whether it may be looked at, [SEC-3]. The reader calls it.
+// Open decrypts what follows the first head bytes of a datagram, and reports whether it may be looked at, [SEC-3]. The
+// reader calls it.
 func (l *Link) Open(datagram []byte, head int, keyID byte) ([]byte, bool) {
 	if l.sealed == nil {
 		return datagram[head:], true

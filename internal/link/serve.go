@@ -18,8 +18,8 @@ var (
 	textBacklog   = []byte("too many large replies are under way")
 )
 
-// takeRequest looks at a Request. If it is a new call the spare becomes that, and the one whose slot it takes is abandoned, if it still runs. body is the
-// transfer that it came as, or nil: it is held until the request is answered.
+// takeRequest looks at a Request. If it is a new call the spare becomes that, and the one whose slot it takes is
+// abandoned, if it still runs. body is the transfer that it came as, or nil: it is held until the request is answered.
 func (l *Link) takeRequest(now time.Time, m wire.Request, oneWay bool, body []byte, a *Arrival) {
 	a.GoesOn = true
 	v := l.served.slot(m.Slot)
@@ -55,8 +55,8 @@ func (l *Link) letGo(body []byte) {
 }
 
 // takePoll answers how a call is going. A Poll for a call that is not known can only be for one that found no room just
-// after its Progress had gone out. The answer is stored, for a Request that was delayed in the network may still come. What a
-// late Poll for a newer call finds running, its Request would have replaced too.
+// after its Progress had gone out. The answer is stored, for a Request that was delayed in the network may still come.
+// What a late Poll for a newer call finds running, its Request would have replaced too.
 func (l *Link) takePoll(now time.Time, m wire.Poll) (replaced *Request) {
 	v := l.served.slot(m.Slot)
 	if v.look(m.Seq) != requestNew {
@@ -132,11 +132,12 @@ func (l *Link) GiveBack(body []byte) {
 	l.mu.Unlock()
 }
 
-// giveWayMost is how many replies at most give way to one: a worker does not go on for ever where others take the room at once.
+// giveWayMost is how many replies at most give way to one: a worker does not go on for ever where others take the room
+// at once.
 const giveWayMost = 256
 
-// makeRoom ends replies under way to other peers that have more of them, if the reply of a request needs that. mu is held, and
-// let go meanwhile: no two links are ever locked at once.
+// makeRoom ends replies under way to other peers that have more of them, if the reply of a request needs that. mu is
+// held, and let go meanwhile: no two links are ever locked at once.
 func (l *Link) makeRoom(now time.Time, r *Request, frame []byte) {
 	for range giveWayMost {
 		rich := l.richer(r, frame)
@@ -201,7 +202,8 @@ func (l *Link) replyError(now time.Time, v *servedSlot, code wire.Code, executed
 	l.reply(now, v, wire.Reply{Slot: v.id, Seq: v.seq, Code: code, Executed: executed, Body: text}.Append(nil))
 }
 
-// stopReply ends the transfer of a reply that nobody waits for any more. Whatever is done to the slot next drops the reply.
+// stopReply ends the transfer of a reply that nobody waits for any more. Whatever is done to the slot next drops the
+// reply.
 func (l *Link) stopReply(v *servedSlot) {
 	if v.state != servedMoving {
 		return

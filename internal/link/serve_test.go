@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again: it is answered with the stored Reply, or
-// Progress while the call runs.
+// [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again: it is answered with the stored
+// Reply, or Progress while the call runs.
 func TestDuplicateIsAnsweredFromTheStoredReply(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		runs, end := 0, make(chan struct{})
@@ -44,7 +44,8 @@ func requestOf(slot uint16, seq uint32) []byte {
 	return wire.Request{Slot: slot, Seq: seq, Remaining: 10000, Service: []byte("f"), Args: []byte{0x90}}.Append(nil)
 }
 
-// [CALL-4] The reply is the acknowledgement. A call that is not answered 5 ms after its Request came is acknowledged with Progress.
+// [CALL-4] The reply is the acknowledgement. A call that is not answered 5 ms after its Request came is acknowledged
+// with Progress.
 func TestProgressComesAfterFiveMilliseconds(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		b.offer("f", func() { time.Sleep(8 * time.Millisecond) })
@@ -61,7 +62,8 @@ func TestProgressComesAfterFiveMilliseconds(t *testing.T) {
 }
 
 // [CALL-12] A caller that gives up sends Cancel once, and uses the next seq of the slot for its next call.
-// [CALL-6] Cancel, the deadline, a newer seq in the slot and the loss of the link each end the context of the running call.
+// [CALL-6] Cancel, the deadline, a newer seq in the slot and the loss of the link each end the context of the running
+// call.
 func TestWhatEndsTheContextOfARunningCall(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -93,8 +95,8 @@ func TestWhatEndsTheContextOfARunningCall(t *testing.T) {
 	}
 }
 
-// [CALL-1] A Request newer than the slot's last seq is a new call: it ends the context of a call still running in the slot,
-// drops the stored reply and runs.
+// [CALL-1] A Request newer than the slot's last seq is a new call: it ends the context of a call still running in the
+// slot, drops the stored reply and runs.
 // [CALL-3] An older Request MUST be ignored.
 func TestNewerSeqTakesTheSlot(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
@@ -110,8 +112,8 @@ func TestNewerSeqTakesTheSlot(t *testing.T) {
 	})
 }
 
-// [CALL-8] A stored reply is kept for 60 s ...; a Request or Poll for a reply no longer kept is answered wire.Unreachable,
-// executed as the reply said.
+// [CALL-8] A stored reply is kept for 60 s ...; a Request or Poll for a reply no longer kept is answered
+// Unreachable, executed as the reply said.
 func TestReplyNoLongerKept(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		runs := 0

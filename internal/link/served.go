@@ -62,7 +62,8 @@ func (l *slotList) remove(s *servedSlot) {
 	s.prev, s.next = nil, nil
 }
 
-// servedPage is how many slots are set aside at once: a stranger who names the highest slot first costs no more than this.
+// servedPage is how many slots are set aside at once: a stranger who names the highest slot first costs no more than
+// this.
 const servedPage = 64
 
 // servedSlots holds the calls that one peer makes to us.
@@ -83,7 +84,8 @@ func (s *servedSlots) init(owner *Link, moving, stored *buffer.Budget) {
 	moving.Join(&s.movingBytes)
 }
 
-// sizeOf is the memory that a reply takes up: a message of 2^n bytes, with what is around it, a quarter more than it has.
+// sizeOf is the memory that a reply takes up: a message of 2^n bytes, with what is around it, a quarter more than it
+// has.
 func sizeOf(reply []byte) int64 { return int64(cap(reply)) }
 
 // slot returns the state of a slot, made on demand.
@@ -151,8 +153,8 @@ func (s *servedSlots) tell(v *servedSlot) {
 // reserve takes memory for a reply that is to be under way, or returns false. move must follow.
 func (s *servedSlots) reserve(reply []byte) bool { return s.movingBytes.Take(sizeOf(reply)) }
 
-// move notes that the reply of the running request is under way. It is not among the stored ones: who drops it stops the
-// transfer first.
+// move notes that the reply of the running request is under way. It is not among the stored ones: who drops it stops
+// the transfer first.
 func (s *servedSlots) move(now time.Time, v *servedSlot, reply []byte, transfer uint32) {
 	s.unlist(v)
 	v.state, v.request, v.reply, v.transfer, v.at = servedMoving, nil, reply, transfer, now
@@ -180,7 +182,8 @@ func (s *servedSlots) drop(v *servedSlot) {
 	v.state = servedDropped
 }
 
-// clear takes a slot out of its list and lets go of what it held. If its reply was moving, that transfer is over or was stopped.
+// clear takes a slot out of its list and lets go of what it held. If its reply was moving, that transfer is over or was
+// stopped.
 func (s *servedSlots) clear(v *servedSlot) {
 	s.unlist(v)
 	buffer.Recycle(v.reply)

@@ -23,8 +23,8 @@ func moveReply(t *testing.T, s *servedSlots, now time.Time, v *servedSlot, reply
 }
 
 // [CALL-1] A Request newer than the slot's last seq is a new call
-// [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again: it is answered with the stored Reply, or Progress
-// while the call runs.
+// [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again: it is answered with the stored
+// Reply, or Progress while the call runs.
 // [CALL-3] An older Request MUST be ignored.
 func TestSlotTellsNewFromOld(t *testing.T) {
 	for _, last := range []uint32{1, 1000, 1<<32 - 1} { // the numbers wrap around, RFC 1982
@@ -102,8 +102,8 @@ func TestStoredRepliesAreBounded(t *testing.T) {
 	require.True(t, s.nextTimeout().IsZero())
 }
 
-// However many links store what they can, all together is bounded, and each keeps some of its newest: the oldest go. What was
-// answered does not run again.
+// However many links store what they can, all together is bounded, and each keeps some of its newest: the oldest go.
+// What was answered does not run again.
 func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
 	stored, now := &buffer.Budget{Size: 1 << 20}, time.Unix(0, 0)
 	var links []*servedSlots

@@ -28,11 +28,12 @@ const (
 
 // callSlot carries one call at a time.
 type callSlot struct {
-	state    callState
-	resends  uint8         // after the first sending; if any, the reply is no measure of the round trip
-	polls    uint8         // that were answered
-	asked    bool          // one was not answered yet
-	went     bool          // as a datagram, or as a transfer that was begun anew: the provider may have it, whatever becomes of a transfer
+	state   callState
+	resends uint8 // after the first sending; if any, the reply is no measure of the round trip
+	polls   uint8 // that were answered
+	asked   bool  // one was not answered yet
+	// as a datagram, or as a transfer that was begun anew: the provider may have it, whatever becomes of a transfer
+	went     bool
 	seq      uint32        // rises with each call of the slot
 	transfer uint32        // while moving
 	pace     time.Duration // until the next resend or poll
@@ -99,14 +100,15 @@ func (s *callSlots) end(slot uint16) *Call {
 	return call
 }
 
-// arm says when the slot wants attention next: at its pace, its deadline, or when the peer has been silent for too long.
+// arm says when the slot wants attention next: at its pace, its deadline, or when the peer has been silent for too
+// long.
 func (s *callSlots) arm(c *callSlot, now, silentAt time.Time) {
 	c.due = pace.Earliest(pace.Earliest(now.Add(c.pace), c.deadline), silentAt)
 	s.next = pace.Earliest(s.next, c.due)
 }
 
-// taken notes that the provider has the request, by its word or because the whole transfer was acknowledged. The transfer is over.
-// It returns a measured round trip if this is one: Karn's algorithm counts only what was sent once.
+// taken notes that the provider has the request, by its word or because the whole transfer was acknowledged. The
+// transfer is over. It returns a measured round trip if this is one: Karn's algorithm counts only what was sent once.
 func (s *callSlots) taken(c *callSlot, now, silentAt time.Time) (sample time.Duration, ok bool) {
 	if c.state == callSent && c.resends == 0 {
 		sample, ok = now.Sub(c.sentAt), true

@@ -18,8 +18,8 @@ type Arrival struct {
 	GoesOn    bool     // calls go on: the next datagram is expected at once
 }
 
-// Lock begins the steps through a datagram with a number, which the reader has accepted; Unlock ends them. Until the reader calls Unhold, at the end of
-// its batch, nothing is sent; Lock reports whether it is to.
+// Lock begins the steps through a datagram with a number, which the reader has accepted; Unlock ends them. Until the
+// reader calls Unhold, at the end of its batch, nothing is sent; Lock reports whether it is to.
 func (l *Link) Lock(now time.Time, number uint32) (toUnhold bool) {
 	l.mu.Lock()
 	l.stepping = number

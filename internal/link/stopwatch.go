@@ -6,8 +6,9 @@ import (
 	"broach/internal/wire"
 )
 
-// A stopwatch measures the round trip by Probes that go with what is sent again: the answer to a Request that went twice does not say which
-// of the two it answers, that to a Probe does, [CALL-18]. The zero value is ready. It belongs to a link and is stepped under its mutex.
+// A stopwatch measures the round trip by Probes that go with what is sent again: the answer to a Request that went
+// twice does not say which of the two it answers, that to a Probe does, [CALL-18]. The zero value is ready. It belongs
+// to a link and is stepped under its mutex.
 type stopwatch struct {
 	begun [8]lap // the newest, in no order; an id of 0 is none
 	next  int    // of begun
@@ -20,7 +21,8 @@ type lap struct {
 	at time.Time
 }
 
-// isDue says whether another Probe is of use: half a retransmission time after the last at the earliest, however many callers send again.
+// isDue says whether another Probe is of use: half a retransmission time after the last at the earliest, however many
+// callers send again.
 func (s *stopwatch) isDue(now time.Time, rto time.Duration) bool { return now.Sub(s.last) >= rto/2 }
 
 // start returns a Probe to be sent now.

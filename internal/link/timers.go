@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Timers knows the links that want to be stepped at some time, so that the loop looks at those alone and sleeps until the
-// first is due. Times are nanoseconds since start, never 0.
+// Timers knows the links that want to be stepped at some time, so that the loop looks at those alone and sleeps until
+// the first is due. Times are nanoseconds since start, never 0.
 type Timers struct {
 	start time.Time
 	wake  atomic.Int64  // when the loop looks next
@@ -35,8 +35,8 @@ func (t *Timers) Stamp(at time.Time) int64 {
 // time is the inverse of stamp.
 func (t *Timers) time(stamp int64) time.Time { return t.start.Add(time.Duration(stamp)) }
 
-// add takes up a link that has become due at some time. It stays in the list, which is the loop's, until disarm finds, under the link's mutex, that it is
-// not due any more.
+// add takes up a link that has become due at some time. It stays in the list, which is the loop's, until disarm finds,
+// under the link's mutex, that it is not due any more.
 func (t *Timers) add(l *Link) {
 	t.mu.Lock()
 	t.fresh = append(t.fresh, l)
@@ -72,7 +72,8 @@ func (t *Timers) Settle(next int64) {
 	}
 }
 
-// Run steps the links that are due. It returns when the next one is, zero if none, and the links whose peers leave calls unanswered.
+// Run steps the links that are due. It returns when the next one is, zero if none, and the links whose peers leave
+// calls unanswered.
 func (t *Timers) Run(now time.Time) (next time.Time, silent []*Link) {
 	t.mu.Lock()
 	t.armed = append(t.armed, t.fresh...)

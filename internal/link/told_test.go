@@ -184,11 +184,12 @@ func (p *toldPair) judge() {
 	}
 }
 
-// Whatever comes of a call on a link, it runs once at most, and its caller is told no more than is so: while datagrams are lost, held back and come
-// twice, paths shrink and widen, limits differ, and replies give way or are forgotten.
-// [CALL-8] a Request or Poll for a reply no longer kept is answered wire.Unreachable, executed as the reply said, and MUST NOT run again
-// [FRAG-9] A call whose request is refused or dropped fails with executed no, but maybe where the request went before, as a datagram or as a transfer
-// that was begun anew; one whose reply is, as the reply said
+// Whatever comes of a call on a link, it runs once at most, and its caller is told no more than is so: while datagrams
+// are lost, held back and come twice, paths shrink and widen, limits differ, and replies give way or are forgotten.
+// [CALL-8] a Request or Poll for a reply no longer kept is answered Unreachable, executed as the reply said, and
+// MUST NOT run again
+// [FRAG-9] A call whose request is refused or dropped fails with executed no, but maybe where the request went before,
+// as a datagram or as a transfer that was begun anew; one whose reply is, as the reply said
 func TestWhatALinkSaysOfACallIsTrue(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(100)

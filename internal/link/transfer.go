@@ -77,8 +77,8 @@ func (l *Link) takeStop(now time.Time, m wire.Stop) {
 	}
 }
 
-// refusedRequest is how a call ends whose request the provider refuses. It has no more than a part of this transfer; it may have run the request all
-// the same, if that went before.
+// refusedRequest is how a call ends whose request the provider refuses. It has no more than a part of this transfer; it
+// may have run the request all the same, if that went before.
 func refusedRequest(code wire.Code, went bool) Outcome {
 	o := Outcome{Code: wire.Unreachable, Executed: wire.ExecutedNo, Body: textDropped}
 	if code == wire.TooLarge {
@@ -90,7 +90,8 @@ func refusedRequest(code wire.Code, went bool) Outcome {
 	return o
 }
 
-// refusedReply answers with an error in place of a reply that the caller refuses: as too large, or because it has dropped it.
+// refusedReply answers with an error in place of a reply that the caller refuses: as too large, or because it has
+// dropped it.
 func (l *Link) refusedReply(now time.Time, v *servedSlot, code wire.Code) {
 	if code == wire.TooLarge {
 		l.replyError(now, v, wire.TooLarge, v.executed, textTooLarge)

@@ -191,9 +191,10 @@ func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
 	})
 }
 
-// [FRAG-14] A Reply under way for 10 s, in which no FragmentAck came for any transfer of its sender on the link, is given up with
-// Stop.
-// [CALL-8] a Request or Poll for a reply no longer kept is answered wire.Unreachable, executed as the reply said, and MUST NOT run again.
+// [FRAG-14] A Reply under way for 10 s, in which no FragmentAck came for any transfer of its sender on the link, is
+// given up with Stop.
+// [CALL-8] a Request or Poll for a reply no longer kept is answered Unreachable, executed as the reply said, and
+// MUST NOT run again.
 func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 	for name, answer := range map[string]interface{ Append([]byte) []byte }{
 		"a peer that lives":     wire.Probe{ID: 1},
