@@ -11,13 +11,15 @@ import (
 )
 
 const (
-	breakerStreak = 5               // failures without a success among them open a breaker, at once if the function is broken there,
-	breakerSpan   = time.Second     // or after so long if it is only late or has no room: under overload some calls succeed
-	breakerPause  = 5 * time.Second // until one call tries again
+	// failures without a success among them open a breaker, at once if the function is broken there,
+	breakerStreak = 5
+	// or after so long if it is only late or has no room: under overload some calls succeed
+	breakerSpan  = time.Second
+	breakerPause = 5 * time.Second // until one call tries again
 )
 
-// breaker keeps calls from a provider at which a function fails. It exists from the first failure until a success, so that a
-// function that does well costs nothing: what it counts are the failures since the last success.
+// breaker keeps calls from a provider at which a function fails. It exists from the first failure until a success, so
+// that a function that does well costs nothing: what it counts are the failures since the last success.
 type breaker struct {
 	circuit *gobreaker.TwoStepCircuitBreaker[any]
 	since   time.Time    // of the first failure
@@ -92,8 +94,8 @@ type Ending struct {
 	Gone     bool // the membership found the provider to be away
 }
 
-// tells finds out what that tells. That the membership took the provider out tells nothing: it brings it back as soon as it is there, and a breaker that
-// stayed open would only stand in the way.
+// tells finds out what that tells. That the membership took the provider out tells nothing: it brings it back as soon
+// as it is there, and a breaker that stayed open would only stand in the way.
 func (e Ending) tells() finding {
 	switch {
 	case e.Code == 0:
@@ -119,7 +121,8 @@ type permit struct {
 	done func(error)
 }
 
-// enter asks the breaker, if there is one, whether a call may go to the provider. Every permit is given to leave in the end.
+// enter asks the breaker, if there is one, whether a call may go to the provider. Every permit is given to leave in the
+// end.
 func (e *experience) enter() (permit, bool) {
 	b := e.breaker.Load()
 	if b == nil {
@@ -151,8 +154,8 @@ func (e *experience) mend() {
 	}
 }
 
-// fail takes up a failure. A call that began under another breaker than there is now, or none, counts only while this one is
-// closed: it has not been let through to try.
+// fail takes up a failure. A call that began under another breaker than there is now, or none, counts only while this
+// one is closed: it has not been let through to try.
 func (e *experience) fail(t tripping, now time.Time, p permit, v finding) {
 	b := e.breaker.Load()
 	for b == nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// onExperience runs a test in virtual time on what is known of a function. try makes a call that ends in an error, or in none, and
-// reports whether it was let through.
+// onExperience runs a test in virtual time on what is known of a function. try makes a call that ends in an error, or
+// in none, and reports whether it was let through.
 func onExperience(t *testing.T, test func(t *testing.T, e *experience, to tripping, try func(Ending) bool)) {
 	synctest.Test(t, func(t *testing.T) {
 		e, to := &experience{}, tripping{new(Record), &Circuits{Wake: func() {}}}
@@ -49,7 +49,8 @@ func TestBrokenFunctionOpensItsBreaker(t *testing.T) {
 	}
 }
 
-// A function that is late, or has no room, opens it only when that has lasted for a second, since under overload some calls succeed.
+// A function that is late, or has no room, opens it only when that has lasted for a second, since under overload some
+// calls succeed.
 func TestOverloadDoesNotOpenABreakerAtOnce(t *testing.T) {
 	for _, code := range []wire.Code{wire.DeadlineExceeded, wire.Overloaded} {
 		onExperience(t, func(t *testing.T, e *experience, to tripping, try func(Ending) bool) {
@@ -82,8 +83,8 @@ func TestAStreakHasFiveFailures(t *testing.T) {
 	})
 }
 
-// Errors of the function's own are answers; what never reached the provider, or was given up, tells nothing; what the membership
-// brought about is its own affair.
+// Errors of the function's own are answers; what never reached the provider, or was given up, tells nothing; what the
+// membership brought about is its own affair.
 func TestWhatTheBreakerMakesOfErrors(t *testing.T) {
 	for _, test := range []struct {
 		ended Ending

@@ -1,15 +1,16 @@
 // Package balance is which of the providers of a function gets a call, and which gets none for a while.
 //
-// What is known of a process is its Record, which outlives links and views: how many of our calls are in flight there, and for each function called how
-// long it took lately and whether it fails. A Chooser makes the choices of one call: of two random candidates the one with less to do (Mitzenmacher 2001,
-// "The power of two choices"), rather the faster one if one is twice as fast, and seldom one that has just come. A Visit is the call's stay at the one
-// chosen; how it ended goes back into the Record. A Budget keeps what is tried again from adding to an overload.
+// What is known of a process is its Record, which outlives links and views: how many of our calls are in flight there,
+// and for each function called how long it took lately and whether it fails. A Chooser makes the choices of one call:
+// of two random candidates the one with less to do (Mitzenmacher 2001, "The power of two choices"), rather the faster
+// one if one is twice as fast, and seldom one that has just come. A Visit is the call's stay at the one chosen; how it
+// ended goes back into the Record. A Budget keeps what is tried again from adding to an overload.
 //
-// It never sends anything, and knows neither routes nor errors of users: an Ending has the codes of PROTOCOL.md 2.2. It is told the time. Many calls use a
-// Record at once; a Chooser and a Visit are one call's.
+// It never sends anything, and knows neither routes nor errors of users: an Ending has the codes of PROTOCOL.md 2.2. It
+// is told the time. Many calls use a Record at once; a Chooser and a Visit are one call's.
 //
-// Files: load.go, the choice; candidate.go and record.go, of what and by what; breaker.go, who gets no call; circuits.go, who is told of that;
-// budget.go; rendezvous.go, the same choice at all nodes without a word.
+// Files: load.go, the choice; candidate.go and record.go, of what and by what; breaker.go, who gets no call;
+// circuits.go, who is told of that; budget.go; rendezvous.go, the same choice at all nodes without a word.
 package balance
 
 import (
@@ -90,7 +91,8 @@ func (v *Visit) Leave(began, now time.Time, ended Ending, news *Circuits) {
 // chance draws a number from 0 to 1.
 func (c *Chooser) chance() float64 { return float64(c.Random(1<<20)) / (1 << 20) }
 
-// Pick chooses a provider by load, or nil if none is left. The doubtful are chosen only when nobody else is left; those that were tried never.
+// Pick chooses a provider by load, or nil if none is left. The doubtful are chosen only when nobody else is left; those
+// that were tried never.
 func (c *Chooser) Pick(alive, doubtful []Candidate) *Record {
 	if found := c.Among(c.left(alive)); found != nil {
 		return found

@@ -102,8 +102,8 @@ func slowed(n, times int) []Candidate {
 	return r
 }
 
-// A provider ten times slower gets at most a fifth of an equal share, also of a caller that makes one call at a time; one that is as fast as
-// the others but for chance gets its share.
+// A provider ten times slower gets at most a fifth of an equal share, also of a caller that makes one call at a time;
+// one that is as fast as the others but for chance gets its share.
 func TestSlowProvidersGetLittle(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4)).IntN
 	for _, n := range []int{2, 3, 10} {

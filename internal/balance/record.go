@@ -8,7 +8,8 @@ import (
 	"broach/internal/link"
 )
 
-// Record is what we know of a peer process beyond one link: both links of a pair, and all that come after them, share it.
+// Record is what we know of a peer process beyond one link: both links of a pair, and all that come after them, share
+// it.
 type Record struct {
 	Traffic  link.Traffic
 	Inflight atomic.Int32 // our calls to it, for the balancer

@@ -18,7 +18,8 @@ func Rendezvous(key string, addr netip.AddrPort) uint64 {
 	return Mixed(h)
 }
 
-// Mixed is the finalizer of splitmix64 (Steele, Lea, Flood 2014): each bit of the result depends on each bit of x, and no two x have the same.
+// Mixed is the finalizer of splitmix64 (Steele, Lea, Flood 2014): each bit of the result depends on each bit of x, and
+// no two x have the same.
 func Mixed(x uint64) uint64 {
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
 	x = (x ^ x>>27) * 0x94d049bb133111eb
