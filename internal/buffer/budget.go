@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// A Budget is what all links together may hold of one kind of bytes. It is safe for concurrent use: each link takes and gives under
-// its own mutex, so nobody owns it, and a counter makes no link wait for another.
+// A Budget is what all links together may hold of one kind of bytes. It is safe for concurrent use: each link takes and
+// gives under its own mutex, so nobody owns it, and a counter makes no link wait for another.
 //
 // One link may take as much as it leaves free for the others: alone half of all, and the next one half of what is left.
 type Budget struct {
@@ -22,7 +22,8 @@ type Budget struct {
 // fits says whether who has that many bytes may take n more.
 func (m *Budget) fits(has, n int64) bool { return has+n <= m.Size-m.Used()-n }
 
-// take reserves n bytes for who has that many. It returns false, and takes nothing, when that is more than would be left.
+// take reserves n bytes for who has that many. It returns false, and takes nothing, when that is more than would be
+// left.
 func (m *Budget) take(has, n int64) bool {
 	for {
 		used := m.Used()
@@ -116,8 +117,9 @@ func (s *Share) Settle() {
 // counted is what counts of so many bytes.
 func (s *Share) counted(n int64) int64 { return max(n-s.Free, 0) }
 
-// Richer returns the share that is to give way before n bytes more can be taken here; nil: none, or there is no need. It has more
-// than this one is going to have, so that the two cannot take from each other in turn (longest queue drop, as in a switch).
+// Richer returns the share that is to give way before n bytes more can be taken here; nil: none, or there is no need.
+// It has more than this one is going to have, so that the two cannot take from each other in turn (longest queue drop,
+// as in a switch).
 func (s *Share) Richer(n int64) *Share {
 	used := s.Used()
 	if s.Of.fits(used, n) {

@@ -1,14 +1,15 @@
 // Package buffer keeps byte slices for reuse, and counts how many bytes others may make a node hold.
 //
-// Reuse has two kinds. A Buffer is a small message on its way, with one owner who releases it. Bytes and Recycle are for what is large: its sizes
-// come in classes, and what a process that has become idle still keeps of them goes back to the system (idle.go). Nothing here clears what it
-// gives out: who asks for bytes writes them before they are read.
+// Reuse has two kinds. A Buffer is a small message on its way, with one owner who releases it. Bytes and Recycle are
+// for what is large: its sizes come in classes, and what a process that has become idle still keeps of them goes back
+// to the system (idle.go). Nothing here clears what it gives out: who asks for bytes writes them before they are read.
 //
-// A Budget is a limit that all links of a node share, and a Share what one link has of it. A link may take as much as it leaves free for the
-// others, so that no single peer, however greedy, and no number of them keeps small messages out (budget.go).
+// A Budget is a limit that all links of a node share, and a Share what one link has of it. A link may take as much as
+// it leaves free for the others, so that no single peer, however greedy, and no number of them keeps small messages out
+// (budget.go).
 //
-// The package knows no link, no node and no message. It logs nothing. Buffers have one owner; everything else is safe for concurrent use but where its
-// comment says otherwise.
+// The package knows no link, no node and no message. It logs nothing. Buffers have one owner; everything else is safe
+// for concurrent use but where its comment says otherwise.
 //
 //	buffer.go  Buffer, and large byte slices
 //	budget.go  Budget and Share
@@ -21,7 +22,8 @@ import (
 	"sync"
 )
 
-// MostKept is the largest byte slice that a buffer keeps for reuse: most messages are small, and it would stay large for ever.
+// MostKept is the largest byte slice that a buffer keeps for reuse: most messages are small, and it would stay large
+// for ever.
 const MostKept = 64 << 10
 
 // Buffer is a byte slice with one owner, who releases it once and does not look at it afterwards.
@@ -53,9 +55,9 @@ func (v *Buffer) Release() {
 	buffers.Put(v)
 }
 
-// All but the smallest messages are kept in byte slices of certain sizes, which are used again: fresh memory is slow, since the system hands it
-// out page by page, and a collection of garbage for every few messages costs as much as sending them. The pools give up what
-// is not used between two collections, see idle.go.
+// All but the smallest messages are kept in byte slices of certain sizes, which are used again: fresh memory is slow,
+// since the system hands it out page by page, and a collection of garbage for every few messages costs as much as
+// sending them. The pools give up what is not used between two collections, see idle.go.
 const (
 	smallestLarge = 256 // below it, a new slice costs less than looking for an old one
 	largeClasses  = 4*(32-8) + 1

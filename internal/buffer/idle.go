@@ -10,10 +10,11 @@ import (
 
 // What large messages took goes back to the system when they have ended and the process is idle.
 //
-// A library does not lightly collect a program's garbage. But in an idle process nobody else does: collections come as memory is
-// asked for, or after two minutes, and it takes three until the pools are empty, their size has no part in the next goal, and the
-// system has it all: after four calls with 64 MiB at once, 1.2 GiB stayed for minutes. A process that works collects by itself and is
-// left alone; one that does not is disturbed once for each burst, and for at most a hundredth of the time.
+// A library does not lightly collect a program's garbage. But in an idle process nobody else does: collections come as
+// memory is asked for, or after two minutes, and it takes three until the pools are empty, their size has no part in
+// the next goal, and the system has it all: after four calls with 64 MiB at once, 1.2 GiB stayed for minutes. A process
+// that works collects by itself and is left alone; one that does not is disturbed once for each burst, and for at most
+// a hundredth of the time.
 const (
 	bulkLeast = 64 << 10        // bytes of a buffer that counts
 	bulkWorth = 64 << 20        // bytes of them in the pools that are worth a collection
@@ -69,7 +70,8 @@ func collections() uint64 {
 	return s[0].Value.Uint64()
 }
 
-// GiveBack gives the system what large messages took and nobody uses. It collects twice, for a sync.Pool keeps what it has through one collection.
+// GiveBack gives the system what large messages took and nobody uses. It collects twice, for a sync.Pool keeps what it
+// has through one collection.
 func GiveBack() error {
 	if bulk.spare.Swap(0) < bulkWorth {
 		return nil // another node has done it

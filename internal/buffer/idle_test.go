@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Memory goes back when nothing went on from one look to the next, and the looks are seldom where a collection takes long.
+// Memory goes back when nothing went on from one look to the next, and the looks are seldom where a collection takes
+// long.
 func TestIdleWatchSeesThatNothingGoesOn(t *testing.T) {
 	var w Idle
 	now := time.Unix(0, 0)
