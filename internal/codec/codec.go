@@ -1,4 +1,5 @@
-// Package codec turns the arguments and results of calls into bytes and back, PROTOCOL.md section 6. Values are msgpack:
+// Package codec turns the arguments and results of calls into bytes and back, PROTOCOL.md section 6. Values are
+// msgpack:
 //
 //	arguments: array of values
 //	results:   count (1 byte)  description of each (kinds.go)  value of each
@@ -43,8 +44,8 @@ func (e *Error) Because(cause error) *Error {
 	return e
 }
 
-// appendArguments appends the arguments of a call to dst. An error is an InvalidArgument that names the argument, or ErrSize where dst
-// would have to grow by more than most bytes.
+// appendArguments appends the arguments of a call to dst. An error is an InvalidArgument that names the argument, or
+// ErrSize where dst would have to grow by more than most bytes.
 func appendArguments(dst []byte, most int, args []any) ([]byte, error) {
 	e := NewEncoder(dst, 1+len(args), most)
 	err := e.m.EncodeArrayLen(len(args))
@@ -80,7 +81,8 @@ func AppendValue(dst []byte, most int, v reflect.Value) ([]byte, error) {
 	return e.Finish(), err
 }
 
-// ReadValue reads b, which is one value, into v. What that allocates is taken from memory: several values may share it, MemoryFloor at first.
+// ReadValue reads b, which is one value, into v. What that allocates is taken from memory: several values may share it,
+// MemoryFloor at first.
 func ReadValue(b []byte, v reflect.Value, memory *int64) error {
 	if err := checkMsgpack(b, 1); err != nil {
 		return err

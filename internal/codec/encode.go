@@ -11,8 +11,9 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// An Encoder appends encoded values to b. It writes no more levels and elements than the guard of the receiver passes, and does not go on when b
-// is longer than it may be: what has no end in sight must not fill the memory first. So what fits b anyway is not looked at, and may be too long.
+// An Encoder appends encoded values to b. It writes no more levels and elements than the guard of the receiver passes,
+// and does not go on when b is longer than it may be: what has no end in sight must not fill the memory first. So what
+// fits b anyway is not looked at, and may be too long.
 type Encoder struct {
 	m     *msgpack.Encoder // writes to this encoder
 	b     []byte
@@ -31,7 +32,8 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// NewEncoder returns an encoder that appends that many values to dst, each of maxDepth levels, and most bytes. Finish gives it back.
+// NewEncoder returns an encoder that appends that many values to dst, each of maxDepth levels, and most bytes. Finish
+// gives it back.
 func NewEncoder(dst []byte, values, most int) *Encoder {
 	e := encoders.Get().(*Encoder)
 	e.b, e.end, e.depth, e.left = dst, len(dst)+most, maxDepth, maxElements-min(maxElements, uint64(values))

@@ -35,8 +35,9 @@ func TestGuardKnowsEveryCode(t *testing.T) {
 	require.ErrorIs(t, checkMsgpack(nil, 1), errTruncated)
 }
 
-// [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting is at most 64,
-// elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered InvalidArgument.
+// [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting
+// is at most 64, elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered
+// InvalidArgument.
 func TestGuardBoundsDepth(t *testing.T) {
 	nest := func(outer string, levels int) []byte {
 		return append(bytes.Repeat(fromHex(t, outer), levels), 0xc0)
@@ -47,8 +48,9 @@ func TestGuardBoundsDepth(t *testing.T) {
 	}
 }
 
-// [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting is at most 64,
-// elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered InvalidArgument.
+// [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting
+// is at most 64, elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered
+// InvalidArgument.
 func TestGuardBoundsElements(t *testing.T) {
 	for b, elements := range map[string]uint64{
 		"c0":             1,

@@ -14,7 +14,8 @@ import (
 // Types that encode themselves: by the methods of the msgpack package, else by MarshalBinary and UnmarshalBinary,
 // else by MarshalText and UnmarshalText. Of the last two both halves are wanted, since a type with a MarshalText
 // that nothing reads back would arrive as something else. Methods may have value or pointer receivers. A nil is
-// theirs to judge where they read msgpack; it is refused where they read bytes or text, and for slices and maps it is nil.
+// theirs to judge where they read msgpack; it is refused where they read bytes or text, and for slices and maps it is
+// nil.
 //
 // These methods are the user's: their panics become errors, and each one sees its own value only, so that what it
 // reads too much or writes too little cannot shift the values after it.
@@ -109,8 +110,8 @@ func contain(err *error, t reflect.Type) {
 	}
 }
 
-// A MethodPanic is the panic of a user's method. The error may go to a caller, and what the method panicked with is not for everybody:
-// the text has it only if it comes from the runtime, as that of an index out of range.
+// A MethodPanic is the panic of a user's method. The error may go to a caller, and what the method panicked with is not
+// for everybody: the text has it only if it comes from the runtime, as that of an index out of range.
 type MethodPanic struct {
 	typ   reflect.Type
 	Value any
