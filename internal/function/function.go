@@ -1,5 +1,5 @@
-// Package function makes a Go function one that is called with bytes and answers with bytes, PROTOCOL.md section 6. The commonest shapes are called
-// without reflection.
+// Package function makes a Go function one that is called with bytes and answers with bytes, PROTOCOL.md section 6. The
+// commonest shapes are called without reflection.
 package function
 
 import (
@@ -18,8 +18,8 @@ var (
 	errorType   = reflect.TypeFor[error]()
 )
 
-// A Func is a Go function that is called with bytes and answers with bytes. It is not written to once it may be called, and may run any number of
-// times at once. The zero value cannot be called.
+// A Func is a Go function that is called with bytes and answers with bytes. It is not written to once it may be called,
+// and may run any number of times at once. The zero value cannot be called.
 type Func struct {
 	Most    int     // bytes of results
 	Explain Explain // nil: an Application

@@ -12,7 +12,8 @@ import (
 )
 
 // Invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the
-// function ran are InvalidArgument with Executed: No; all others say Yes. They are a *codec.Error or what Explain returned. A panic of the function is the pool's.
+// function ran are InvalidArgument with Executed: No; all others say Yes. They are a *codec.Error or what Explain
+// returned. A panic of the function is the pool's.
 func (f *Func) Invoke(ctx context.Context, args, dst []byte) ([]byte, error) {
 	d, n, err := codec.OpenArguments(args)
 	if err != nil {

@@ -44,8 +44,8 @@ func Spread(v any, types []reflect.Type) ([]reflect.Value, error) {
 	return results, nil
 }
 
-// fit makes a settable value of type t of v, if v can be assigned to it. nil is the zero value where t has a nil, and of a struct{}, by which
-// callers say that they want no result.
+// fit makes a settable value of type t of v, if v can be assigned to it. nil is the zero value where t has a nil, and
+// of a struct{}, by which callers say that they want no result.
 func fit(v any, t reflect.Type) (reflect.Value, bool) {
 	x := reflect.New(t).Elem()
 	if v == nil {

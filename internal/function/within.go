@@ -8,12 +8,13 @@ import (
 	"broach/internal/wire"
 )
 
-// A Runner runs a function on arguments as they are to a caller, and returns its results as they are to one. It calls begin when the arguments are found
-// to fit.
+// A Runner runs a function on arguments as they are to a caller, and returns its results as they are to one. It calls
+// begin when the arguments are found to fit.
 type Runner func(ctx context.Context, args []any, begin func()) (any, error)
 
-// Within has each call of the function go through around, which gets the arguments, and the function itself to run. It comes before the first call, and
-// takes the same fn as the function was made of. What was decoded may be kept, so nothing of it is used again.
+// Within has each call of the function go through around, which gets the arguments, and the function itself to run. It
+// comes before the first call, and takes the same fn as the function was made of. What was decoded may be kept, so
+// nothing of it is used again.
 func (f *Func) Within(fn any, around func(ctx context.Context, args []any, run Runner) (any, error)) {
 	v := reflect.ValueOf(fn)
 	run := func(ctx context.Context, args []any, begin func()) (any, error) { return f.runOn(ctx, v, args, begin) }
