@@ -1,5 +1,5 @@
-// Package hamt is a table by name of which many versions are read while the next is made: a hash array mapped trie (Bagwell 2001, "Ideal Hash Trees"). A
-// version that differs from another by a few names shares the rest with it.
+// Package hamt is a table by name of which many versions are read while the next is made: a hash array mapped trie
+// (Bagwell 2001, "Ideal Hash Trees"). A version that differs from another by a few names shares the rest with it.
 //
 // It takes no lock and starts nothing: who makes versions does so alone, and hands each out when it is done.
 package hamt
@@ -10,7 +10,8 @@ import (
 	"slices"
 )
 
-// Table finds values by their names. The zero value is empty. A copy is another version once its Edition is another: what that changes is copied first.
+// Table finds values by their names. The zero value is empty. A copy is another version once its Edition is another:
+// what that changes is copied first.
 type Table[V any] struct {
 	root    *node[V]
 	Edition uint64 // nodes of this edition are in no other version yet, and are changed in place; all others are copied
@@ -49,8 +50,8 @@ func slotBitsOf(name string, hash uint64, level int) uint64 {
 	return laterTurn(name, level)
 }
 
-// laterTurn is turn where the hash is used up. Another one is taken there: names that have the first in common differ in a
-// later one.
+// laterTurn is turn where the hash is used up. Another one is taken there: names that have the first in common differ
+// in a later one.
 func laterTurn(name string, level int) uint64 {
 	return maphash.Comparable(seed, struct {
 		level int
