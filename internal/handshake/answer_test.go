@@ -20,8 +20,8 @@ func sealedExchange(t testing.TB) *exchange {
 	return newExchange(t, true, sealed)
 }
 
-// [LNK-1] rank: 1 + the larger of the Open's and held. stamp: milliseconds since B's start, the low 32 bits. observed: the source of
-// the Open.
+// [LNK-1] rank: 1 + the larger of the Open's and held. stamp: milliseconds since B's start, the low 32 bits. observed:
+// the source of the Open.
 func TestAnOfferSaysWhatItsOpenWants(t *testing.T) {
 	x := sealedExchange(t)
 	source := netip.MustParseAddrPort("192.0.2.1:7")
@@ -77,8 +77,8 @@ func TestWhoDoesNotKnowItsAddressIsOfferedNoLink(t *testing.T) {
 	}
 }
 
-// [LNK-3] B drops it unless the stamp is at most 5,000 ms old, token B is what LNK-1 makes of its fields ... The age is that of a
-// monotonic clock, in whole milliseconds
+// [LNK-3] B drops it unless the stamp is at most 5,000 ms old, token B is what LNK-1 makes of its fields ... The age is
+// that of a monotonic clock, in whole milliseconds
 func TestConfirmsAreTakenForFiveSecondsAndAsTheyWereOffered(t *testing.T) {
 	x := sealedExchange(t)
 	require.True(t, x.b.IsOurs(at(1_000_000), x.confirm()))

@@ -1,6 +1,6 @@
-// Package handshake is how two processes come to share a link: what the one answers to an Open, what the other makes of the Offer, and what
-// the first makes of the Confirm, PROTOCOL.md section 1.5. It is pure: datagrams and times go in, datagrams and links come out. What may be answered
-// how often, and which links a process holds, is its caller's.
+// Package handshake is how two processes come to share a link: what the one answers to an Open, what the other makes of
+// the Offer, and what the first makes of the Confirm, PROTOCOL.md section 1.5. It is pure: datagrams and times go in,
+// datagrams and links come out. What may be answered how often, and which links a process holds, is its caller's.
 package handshake
 
 import (
@@ -69,8 +69,8 @@ func (p *Process) Stamp(now time.Time) uint32 { return uint32(p.stamp(now)) }
 // stamp is the time since the start in milliseconds. An Offer carries the low 32 bits of it.
 func (p *Process) stamp(now time.Time) uint64 { return uint64(now.Sub(p.start).Milliseconds()) }
 
-// Answer is the Offer to an Open that came from source. self is our address, unspecified if we do not know it, and held the highest rank of
-// the links that we hold with who opens. Its proof is yet to be filled in.
+// Answer is the Offer to an Open that came from source. self is our address, unspecified if we do not know it, and held
+// the highest rank of the links that we hold with who opens. Its proof is yet to be filled in.
 func (p *Process) Answer(now time.Time, m wire.Open, self, source netip.AddrPort, held uint32) wire.Offer {
 	o := wire.Offer{
 		KeyID: m.KeyID, Rank: 1 + max(m.Rank, held), Echo: m.Token, Stamp: uint32(p.stamp(now)), Held: held,

@@ -18,7 +18,8 @@ func (t *Terms) Order() Order {
 	return Order{Rank: t.Rank, Greater: string(t.KeyA[:]) > string(t.KeyB[:]), Stamp: t.Stamp, TokenB: t.TokenB}
 }
 
-// Compare is positive when o goes before the other. Stamps go round: the later of two is the one by less than 24.9 days.
+// Compare is positive when o goes before the other. Stamps go round: the later of two is the one by less than 24.9
+// days.
 func (o Order) Compare(other Order) int {
 	if c := cmp.Compare(o.Rank, other.Rank); c != 0 {
 		return c

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-6] Links of a pair are ordered by rank, then by the greater public key of who began, then the later stamp (signed
-// difference), then the greater token B.
+// [LNK-6] Links of a pair are ordered by rank, then by the greater public key of who began, then the later stamp
+// (signed difference), then the greater token B.
 func TestLinksAreOrderedByRankThenKeyThenStampThenToken(t *testing.T) {
 	rising := []Order{
 		{Rank: 1, Greater: false, Stamp: 9, TokenB: 9},
@@ -30,8 +30,8 @@ func TestLinksAreOrderedByRankThenKeyThenStampThenToken(t *testing.T) {
 	}
 }
 
-// Both ends must come to the same highest link, whichever they compare first: the order is strict and total where all stamps are
-// within 24 days, also where they go round.
+// Both ends must come to the same highest link, whichever they compare first: the order is strict and total where all
+// stamps are within 24 days, also where they go round.
 func TestTheOrderOfLinksIsStrictAndTotal(t *testing.T) {
 	day := uint32((24 * time.Hour).Milliseconds())
 	for _, base := range []uint32{0, 1<<31 - 1, 1<<32 - 1, 0 - 12*day} {
