@@ -150,7 +150,8 @@ func start(keyID byte, key []byte, form byte) []byte {
 	return []byte{0xb7, 2, keyID, form}
 }
 
-// appendAddr18 appends an address as the handshake and lists have it. That which is not valid is the unspecified one with port 0.
+// appendAddr18 appends an address as the handshake and lists have it. That which is not valid is the unspecified one
+// with port 0.
 func appendAddr18(b []byte, a netip.AddrPort) []byte {
 	if !a.IsValid() {
 		return append(b, make([]byte, 18)...)

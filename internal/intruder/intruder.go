@@ -1,5 +1,6 @@
-// Package intruder is an attacker for tests: a process that speaks the protocol by an implementation of its own, written from
-// PROTOCOL.md and with nothing of the engine, so that a mistake which both ends of the engine share is none here.
+// Package intruder is an attacker for tests: a process that speaks the protocol by an implementation of its own,
+// written from PROTOCOL.md and with nothing of the engine, so that a mistake which both ends of the engine share is
+// none here.
 //
 //	p := intruder.NewProcess(addr, "default", key, 1)  // key: of the cluster, or nil
 //	m := intruder.Start(conn, p)                       // conn: a UDP socket, or one of simnet
@@ -7,8 +8,8 @@
 //	link, ok := m.Link(node.Addr())                    // open honestly, as a member turned bad does
 //	m.Say(node.Addr(), intruder.Suspect(victim))       // and then say what no honest process would
 //
-// A [Tape] keeps what it is shown of a network. The forms, keys and messages are there alone, too, for who only throws bytes:
-// [Open], [Offer],
+// A [Tape] keeps what it is shown of a network. The forms, keys and messages are there alone, too, for who only throws
+// bytes: [Open], [Offer],
 // [Confirm], [Link], [Message].
 package intruder
 

@@ -23,15 +23,15 @@ const (
 	openTries = 100
 )
 
-// Intruder is a process with a socket. It says what a member says of itself, so that others take it for one; what else it does
-// is up to the test. Its fields must not be changed after Start. Its methods are safe for concurrent use.
+// Intruder is a process with a socket. It says what a member says of itself, so that others take it for one; what else
+// it does is up to the test. Its fields must not be changed after Start. Its methods are safe for concurrent use.
 type Intruder struct {
 	*Process
 	Name  string
 	Table []byte // of its functions
 
-	// Hear sees each message that was accepted on a link before it is answered, and reports whether that was all. It is called
-	// under the intruder's mutex and answers by what it returns.
+	// Hear sees each message that was accepted on a link before it is answered, and reports whether that was all. It is
+	// called under the intruder's mutex and answers by what it returns.
 	Hear func(l *Link, m Message) (answers []Message, done bool)
 
 	// Observe is what an Offer says of the source of its Open; nil is the truth.
@@ -111,7 +111,8 @@ func (i *Intruder) Sent() uint64 {
 	return i.sent
 }
 
-// Link opens a link to a process, unless there is one, and waits until it is confirmed. It is false if nothing comes of it.
+// Link opens a link to a process, unless there is one, and waits until it is confirmed. It is false if nothing comes of
+// it.
 func (i *Intruder) Link(to netip.AddrPort) (*Link, bool) {
 	if l := i.LinkTo(to); l != nil {
 		return l, true
