@@ -1,5 +1,5 @@
-// Package jsonfile reads a JSON file by a table of keys. It says where the file stops being JSON, which keys are given twice, are unknown, or are meant
-// to be another, and keeps secrets out of what it says.
+// Package jsonfile reads a JSON file by a table of keys. It says where the file stops being JSON, which keys are given
+// twice, are unknown, or are meant to be another, and keeps secrets out of what it says.
 package jsonfile
 
 import (
@@ -14,9 +14,10 @@ import (
 // A Schema is what a kind of file may say: keys within objects, each with a value that others read.
 type Schema struct {
 	Keys     []Key
-	IsSecret func(text string) bool           // whether a text must not get into a message; nil: none
-	Hides    func(path string) bool           // whether nothing that stands there may; nil: nowhere
-	Guess    func(object, name string) string // which known key one is meant to be that is near to none, its name in small letters; "" and nil: none
+	IsSecret func(text string) bool // whether a text must not get into a message; nil: none
+	Hides    func(path string) bool // whether nothing that stands there may; nil: nowhere
+	// which known key one is meant to be that is near to none, its name in small letters; "" and nil: none
+	Guess func(object, name string) string
 }
 
 // A Key is one that is known.
@@ -78,7 +79,8 @@ func (f *File) collect(path string, raw json.RawMessage) {
 	}
 }
 
-// unknown refuses a key that is surely meant to be another: a program must not start without what its operator believes to have said.
+// unknown refuses a key that is surely meant to be another: a program must not start without what its operator believes
+// to have said.
 func (f *File) unknown(object, name string, raw json.RawMessage) {
 	at := f.schema.join(object, name)
 	if meant := f.schema.meant(object, name); meant != "" {

@@ -43,8 +43,8 @@ func filePlace(data []byte, at int) string {
 	return fmt.Sprintf("line %d, column %d", line, column)
 }
 
-// keyWalk visits every object of a JSON text that check has passed, so no token can fail. It looks for keys given twice:
-// encoding/json would take the last one in silence.
+// keyWalk visits every object of a JSON text that check has passed, so no token can fail. It looks for keys given
+// twice: encoding/json would take the last one in silence.
 type keyWalk struct {
 	schema *Schema
 	dec    *json.Decoder

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// meant returns the known key that an unknown one is surely meant to be, or "": one that differs in a letter of three at most, or that Guess names.
+// meant returns the known key that an unknown one is surely meant to be, or "": one that differs in a letter of three
+// at most, or that Guess names.
 func (s *Schema) meant(object, name string) string {
 	nearest := s.nearest(object, name)
 	_, leaf := splitKey(nearest)
@@ -20,8 +21,8 @@ func (s *Schema) meant(object, name string) string {
 	return ""
 }
 
-// nearest returns the known key that most likely was meant by an unknown one. Case is not a difference, a key put into the
-// wrong object is found where it belongs, and among equally near ones the one in the same object is taken.
+// nearest returns the known key that most likely was meant by an unknown one. Case is not a difference, a key put into
+// the wrong object is found where it belongs, and among equally near ones the one in the same object is taken.
 func (s *Schema) nearest(object, name string) string {
 	name = strings.ToLower(Shortened(name))
 	nearest, least := "", math.MaxInt
@@ -43,8 +44,8 @@ func splitKey(path string) (object, leaf string) {
 	return path[:max(dot, 0)], path[dot+1:]
 }
 
-// editDistance counts the bytes to insert, delete, replace or swap with their neighbour to get from a to b. d[i][j] is what
-// leads from the first i of a to the first j of b.
+// editDistance counts the bytes to insert, delete, replace or swap with their neighbour to get from a to b. d[i][j] is
+// what leads from the first i of a to the first j of b.
 func editDistance(a, b string) int {
 	d := slices.Collect(slices.Chunk(make([]int, (len(a)+1)*(len(b)+1)), len(b)+1))
 	for j := range d[0] {
