@@ -1,8 +1,8 @@
 package linkmodel
 
-// agrees lets the network behave from here on, and reports after how many rounds both sides talk by one link; 0: never. In a
-// round each side says something on each link, twice; who hears nothing on its preferred link then doubts, LNK-9. Calls in
-// flight go on for ever, and links that nobody confirms stay.
+// agrees lets the network behave from here on, and reports after how many rounds both sides talk by one link; 0: never.
+// In a round each side says something on each link, twice; who hears nothing on its preferred link then doubts, LNK-9.
+// Calls in flight go on for ever, and links that nobody confirms stay.
 func (s *state) agrees() int {
 	c := s.clone()
 	for round := 1; round <= maxRounds; round++ {

@@ -45,7 +45,8 @@ func (s *state) send(me uint8, l *link, call uint8, reply bool) message {
 	return m
 }
 
-// deliver hands a message to the process that is now at its address. It reports whether that accepted a datagram of a link.
+// deliver hands a message to the process that is now at its address. It reports whether that accepted a datagram of a
+// link.
 func (s *state) deliver(m message) bool {
 	switch m.kind {
 	case open:

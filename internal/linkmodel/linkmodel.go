@@ -1,7 +1,7 @@
-// Package linkmodel explores the handshake of PROTOCOL.md: two addresses with a process each, which make links, lose them and
-// start anew, and a network that may deliver whatever was ever sent, any number of times, in any order, to any later process of
-// that address, or never. It visits all states within the budgets of a Setting, or walks at random within larger ones, and
-// looks in each for a fault:
+// Package linkmodel explores the handshake of PROTOCOL.md: two addresses with a process each, which make links, lose
+// them and start anew, and a network that may deliver whatever was ever sent, any number of times, in any order, to any
+// later process of that address, or never. It visits all states within the budgets of a Setting, or walks at random
+// within larger ones, and looks in each for a fault:
 //
 //	reuse    a process seals two datagrams under one key and number
 //	replay   a datagram is accepted twice
@@ -13,15 +13,16 @@
 //	agree    from here, though the network behaves, the two do not come to prefer one confirmed link
 //	parted   the same, but for a doubt, though no end has lost a link for another reason than that another came
 //
-// Where the two agree no call begins on a link that the other end has let go. One that waits on such a link ends by itself, CALL-11: nothing comes on it.
+// Where the two agree no call begins on a link that the other end has let go. One that waits on such a link ends by
+// itself, CALL-11: nothing comes on it.
 //
-// A Rules value takes rules away, to show that the model would notice. In the path sits, where lies are allowed, a member that
-// has the cluster's key: it can raise the rank of an Open and answer one in the other's name, but has no private key of the
-// two.
+// A Rules value takes rules away, to show that the model would notice. In the path sits, where lies are allowed, a
+// member that has the cluster's key: it can raise the rank of an Open and answer one in the other's name, but has no
+// private key of the two.
 //
 // Not modelled: a third process, limits and floods, credit, several cluster keys, the outputs of X25519 that are kept,
-// learners, and clocks as such: that 5 s and 6 s have passed are two steps, which may come at any time, in this order. Links
-// that were heard within 5 s are those that the other end still holds.
+// learners, and clocks as such: that 5 s and 6 s have passed are two steps, which may come at any time, in this order.
+// Links that were heard within 5 s are those that the other end still holds.
 package linkmodel
 
 // Budget is how often something happens in a run: on each side, but for Lies, which are of both.
@@ -37,9 +38,10 @@ type Budget struct {
 
 // Rules are the rules that are taken away. The zero value keeps all.
 type Rules struct {
-	NoSpent       bool // tokens of closed links are not remembered, LNK-3
-	NoAge         bool // stamps do not age, LNK-3
-	BatchClock    bool // the reader judges age by the time at which its batch began, and spent tokens go when 5 s are over
+	NoSpent bool // tokens of closed links are not remembered, LNK-3
+	NoAge   bool // stamps do not age, LNK-3
+	// the reader judges age by the time at which its batch began, and spent tokens go when 5 s are over
+	BatchClock    bool
 	LastPreferred bool // the link made last is preferred, in place of LNK-6
 	Revive        bool // a Confirm of another process counts whatever its stamp, LNK-10
 	EarlyHeld     bool // held closes links at the Offer, before the new one is confirmed, LNK-8

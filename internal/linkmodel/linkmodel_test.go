@@ -10,13 +10,15 @@ import (
 
 var explore = flag.Bool("explore", false, "explore the large settings too, which takes minutes and a gigabyte or two")
 
-// small are visited in a few seconds, to the last state unless there is a limit. In one line: contacts, Offers, ages, Forgets, restarts, calls, lies.
+// small are visited in a few seconds, to the last state unless there is a limit. In one line: contacts, Offers, ages,
+// Forgets, restarts, calls, lies.
 var small = []Setting{
 	{Budget: Budget{1, 1, 2, 1, 0, 0, 0}, Sends: 1},
 	{Budget: Budget{1, 1, 0, 1, 0, 1, 0}, Sends: 1, Sample: 3},
 	{Budget: Budget{1, 1, 0, 1, 1, 0, 0}, Sends: 1},
 	{Budget: Budget{1, 1, 0, 0, 1, 0, 1}, Sends: 1, Sample: 7},
-	{Budget: Budget{1, 1, 0, 0, 0, 1, 0}, Links: 1, Sends: 1, Limit: 90_000}, // as far as calls on two links of one side, which begins a third
+	// as far as calls on two links of one side, which begins a third
+	{Budget: Budget{1, 1, 0, 0, 0, 1, 0}, Links: 1, Sends: 1, Limit: 90_000},
 }
 
 // large are visited with -explore only.

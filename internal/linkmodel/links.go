@@ -26,7 +26,8 @@ func (p *proc) dropSpent(upTo uint8) {
 	p.spents = uint8(copy(p.spent[:], kept))
 }
 
-// mayBegin reports whether an Offer makes a link beside those that there are, LNK-7. It takes the place of none until it is confirmed.
+// mayBegin reports whether an Offer makes a link beside those that there are, LNK-7. It takes the place of none until
+// it is confirmed.
 func (s *state) mayBegin(me uint8) bool {
 	list := s.p[me].confirmed()
 	hasRoom := len(list) < 2 || slices.ContainsFunc(list, func(l *link) bool { return !s.isCarrying(me, *l) })
@@ -43,8 +44,8 @@ func (s *state) admit(me uint8, l link) bool {
 	return true
 }
 
-// isKept reports whether the link of a Confirm stays beside those that there are: one that carries no calls can go for it, or it is the highest, and who
-// began it may hold none of the others.
+// isKept reports whether the link of a Confirm stays beside those that there are: one that carries no calls can go for
+// it, or it is the highest, and who began it may hold none of the others.
 func (s *state) isKept(me uint8, third link) bool {
 	list := s.p[me].links[:s.p[me].n]
 	isOther := func(l link) bool { return l.process(1-me) != third.process(1-me) }
@@ -59,7 +60,8 @@ func (s *state) add(me uint8, l link) {
 	p.n++
 }
 
-// settle gives a link that both ends have now its place among the others: those to another process go, LNK-10, and of three to this one goes, LNK-7.
+// settle gives a link that both ends have now its place among the others: those to another process go, LNK-10, and of
+// three to this one goes, LNK-7.
 func (s *state) settle(me uint8, k key) {
 	s.replace(me, k)
 	others := slices.DeleteFunc(s.p[me].confirmed(), func(l *link) bool { return l.key == k })
@@ -74,7 +76,8 @@ func (s *state) settle(me uint8, k key) {
 	}
 }
 
-// lowestIdle is the link that goes for another, or nil: the lowest that is not kept for its calls. The best stays unless the other is better yet.
+// lowestIdle is the link that goes for another, or nil: the lowest that is not kept for its calls. The best stays
+// unless the other is better yet.
 func (s *state) lowestIdle(me uint8, others []*link, k key) *link {
 	best := others[len(others)-1]
 	for _, l := range others {

@@ -28,8 +28,8 @@ func (n *nexts) try(did step, f func(*state)) {
 	n.list = append(n.list, c)
 }
 
-// lie lets a member that hears an Open change its rank, or answer it in the name of the other: that this one holds nothing, or
-// nearly the greatest rank.
+// lie lets a member that hears an Open change its rank, or answer it in the name of the other: that this one holds
+// nothing, or nearly the greatest rank.
 func (n *nexts) lie(m message) {
 	if n.from.lies == 0 || m.kind != open || m.forged {
 		return

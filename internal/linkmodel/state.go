@@ -186,7 +186,8 @@ func (p *proc) highest() (rank uint8) {
 	return rank
 }
 
-// below orders links of a pair, LNK-6: rank, then the greater public key of who began, which side 1 has, then the later stamp.
+// below orders links of a pair, LNK-6: rank, then the greater public key of who began, which side 1 has, then the later
+// stamp.
 func below(a, b key) bool { return compare(a, b) < 0 }
 
 func compare(a, b key) int {
