@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// logBurst is how many lines of one sort a second are enough to see what is wrong: a stranger or a function can cause any number.
+// logBurst is how many lines of one sort a second are enough to see what is wrong: a stranger or a function can cause
+// any number.
 const logBurst = 5
 
 // LogLimit lets few lines of one sort through and counts the others. The zero value is ready.

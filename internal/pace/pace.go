@@ -1,5 +1,5 @@
-// Package pace says when something is due and how often it may be. It is small on purpose: rooms do not own timers, they say when they want to
-// be stepped next, and the earliest of many such times is what the loop of a node waits for.
+// Package pace says when something is due and how often it may be. It is small on purpose: rooms do not own timers,
+// they say when they want to be stepped next, and the earliest of many such times is what the loop of a node waits for.
 //
 // A zero time means never in all of broach. Earliest knows that; Later has no need to.
 //
@@ -43,7 +43,8 @@ func (a *Allowance) Take(now time.Time, most int) bool {
 	return true
 }
 
-// A Quota is an allowance of a second that is divided: some of it is kept for those who come first. The zero value is ready.
+// A Quota is an allowance of a second that is divided: some of it is kept for those who come first. The zero value is
+// ready.
 type Quota struct{ kept, all Allowance }
 
 // Take reports whether one more is allowed: of all, or for who comes first of what is kept.
