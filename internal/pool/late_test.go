@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Jobs run in the order in which they came, until they expire while they wait. Then the newest is next, until the queue is empty.
+// Jobs run in the order in which they came, until they expire while they wait. Then the newest is next, until the queue
+// is empty.
 func TestPoolTakesTheNewestWhenJobsExpire(t *testing.T) {
 	inBubble(t, Limits{Core: 1, Max: 1, Queue: 16, GrowAt: 16, RejectWhenFull: true}, func(t *testing.T, p *Pool) {
 		var order []int

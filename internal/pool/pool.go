@@ -1,14 +1,16 @@
-// Package pool runs the functions of users, and nothing else does. What is run is a Job, which the pool does not look into.
+// Package pool runs the functions of users, and nothing else does. What is run is a Job, which the pool does not look
+// into.
 //
-// The pool bounds what others can make a node do at once: so many workers, so many jobs that wait, and one dispatcher for those beyond. A job
-// that is taken is answered for exactly once: it is run, shed because its deadline has passed, or rejected because the pool closes. A job that panics,
-// or ends its goroutine, takes down nothing but itself.
+// The pool bounds what others can make a node do at once: so many workers, so many jobs that wait, and one dispatcher
+// for those beyond. A job that is taken is answered for exactly once: it is run, shed because its deadline has passed,
+// or rejected because the pool closes. A job that panics, or ends its goroutine, takes down nothing but itself.
 //
-// Workers that stay are goroutines of the pool's own, woken by a condition: a channel would cost a switch of goroutines for each job. Those beyond
-// them come and go as an ants pool lets them. A caller's goroutine can stand in for a worker that has nothing to do (guest.go): the reader runs
-// functions that take a microsecond that way.
+// Workers that stay are goroutines of the pool's own, woken by a condition: a channel would cost a switch of goroutines
+// for each job. Those beyond them come and go as an ants pool lets them. A caller's goroutine can stand in for a worker
+// that has nothing to do (guest.go): the reader runs functions that take a microsecond that way.
 //
-// When jobs expire while they wait, the newest are run first, for the oldest have hardly any time left (worker.go, nextJob).
+// When jobs expire while they wait, the newest are run first, for the oldest have hardly any time left (worker.go,
+// nextJob).
 //
 // In reading order:
 //
@@ -68,7 +70,8 @@ type Verdict uint8
 const (
 	Accepted   Verdict = iota // the pool has it
 	Overloaded                // not taken: the queue is full, tell the caller
-	Busy                      // not taken: queue full and dispatcher at work, or closed; say nothing, the caller sends again
+	// not taken: queue full and dispatcher at work, or closed; say nothing, the caller sends again
+	Busy
 )
 
 // Pool runs jobs: the only place of a node where user code runs.

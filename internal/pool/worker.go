@@ -108,12 +108,14 @@ func (p *Pool) dispatch(j Job) {
 	last = p.do(j)
 }
 
-// oldestEvery is how often a worker takes the oldest job though the newest would be next: an eighth of the work at most is done in vain.
+// oldestEvery is how often a worker takes the oldest job though the newest would be next: an eighth of the work at most
+// is done in vain.
 const oldestEvery = 8
 
-// nextJob, with mu held, takes a job out of a queue that is not empty: the oldest, unless jobs expire while they wait. Then the oldest have
-// hardly any time left, and to run them in turn would be to run all of them in vain: the newest one is taken, and the old ones as
-// they expire, which costs nothing. Every few times it is the oldest all the same: it may be one that never expires, and was promised to run.
+// nextJob, with mu held, takes a job out of a queue that is not empty: the oldest, unless jobs expire while they wait.
+// Then the oldest have hardly any time left, and to run them in turn would be to run all of them in vain: the newest
+// one is taken, and the old ones as they expire, which costs nothing. Every few times it is the oldest all the same: it
+// may be one that never expires, and was promised to run.
 func (p *Pool) nextJob() Job {
 	var j Job
 	p.taken++
