@@ -1,12 +1,12 @@
-// Package ring is the one first-in first-out queue of broach: of jobs that wait for a worker, of lines that wait for the Logger, of fragments that
-// are under way. It is a slice used in a circle, for a list would allocate for each item, and a slice that is cut at its front would allocate for each
-// few.
+// Package ring is the one first-in first-out queue of broach: of jobs that wait for a worker, of lines that wait for
+// the Logger, of fragments that are under way. It is a slice used in a circle, for a list would allocate for each item,
+// and a slice that is cut at its front would allocate for each few.
 //
 // It never bounds itself and never shrinks. Whoever pushes knows what a stranger could make it hold, and says so there.
 package ring
 
-// A Ring is a first-in first-out queue that reuses its memory, of which the last one in can be had too. It doubles when it is full and
-// never shrinks; whoever pushes bounds it. Its zero value is empty. It has no lock of its own.
+// A Ring is a first-in first-out queue that reuses its memory, of which the last one in can be had too. It doubles when
+// it is full and never shrinks; whoever pushes bounds it. Its zero value is empty. It has no lock of its own.
 type Ring[T any] struct {
 	items []T // their length is zero or a power of two
 	head  int // position of the first
