@@ -1,5 +1,5 @@
-// Package sandbox has the kernel refuse system calls, as the sandboxes and the old kernels do that tests cannot have otherwise. It is for tests
-// alone, and for Linux.
+// Package sandbox has the kernel refuse system calls, as the sandboxes and the old kernels do that tests cannot have
+// otherwise. It is for tests alone, and for Linux.
 package sandbox
 
 import (
@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Instructions of a filter, in the language of the Berkeley packet filter. The number of a system call is what it begins with.
+// Instructions of a filter, in the language of the Berkeley packet filter. The number of a system call is what it
+// begins with.
 const (
 	load     = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
 	isEqual  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
@@ -19,8 +20,9 @@ const (
 	refuseBy = 0x00050000 // and the error
 )
 
-// Refuse makes the kernel answer system calls of this goroutine with an error from now on, for good. The goroutine keeps its thread, which ends with
-// it; what it executes in its place inherits the refusal, what other goroutines do is as before.
+// Refuse makes the kernel answer system calls of this goroutine with an error from now on, for good. The goroutine
+// keeps its thread, which ends with it; what it executes in its place inherits the refusal, what other goroutines do is
+// as before.
 func Refuse(errno unix.Errno, calls ...uint32) error {
 	runtime.LockOSThread()
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

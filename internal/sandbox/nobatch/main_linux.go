@@ -1,5 +1,5 @@
-// Command nobatch runs a program where the kernel refuses the system calls that move many datagrams at once, so that broach goes the way of the
-// systems that have none:
+// Command nobatch runs a program where the kernel refuses the system calls that move many datagrams at once, so that
+// broach goes the way of the systems that have none:
 //
 //	go test -exec "go run broach/internal/sandbox/nobatch" ./...
 package main
