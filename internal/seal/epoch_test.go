@@ -25,7 +25,8 @@ func TestASealerGoesOnIntoTheNextEpoch(t *testing.T) {
 	}
 }
 
-// A sealer that says it seals a number also seals the million after it. Another has to be made when it says so, and then is enough.
+// A sealer that says it seals a number also seals the million after it. Another has to be made when it says so, and
+// then is enough.
 func TestASealerIsMadeInTimeForTheNextEpoch(t *testing.T) {
 	r := newRing(t, 1)
 	a, _ := ends(1)
@@ -119,7 +120,8 @@ func TestFarIsWhatIsNotNext(t *testing.T) {
 	require.Equal(t, uint64(1), Epoch(epochSize))
 }
 
-// An opener that has opened epoch after epoch has the keys of the present ones, and not those of the last whose place they took.
+// An opener that has opened epoch after epoch has the keys of the present ones, and not those of the last whose place
+// they took.
 func TestAnOpenerGoesAlong(t *testing.T) {
 	r := newRing(t, 1)
 	a, b := ends(1)

@@ -32,8 +32,8 @@ type key struct {
 	outside []byte // key of the proofs
 }
 
-// NewRing makes a ring of 1 to MaxKeys different keys of KeySize bytes, which are copied. A key that is one byte again and again
-// is none that somebody made: it is memory that was never filled, or a placeholder.
+// NewRing makes a ring of 1 to MaxKeys different keys of KeySize bytes, which are copied. A key that is one byte again
+// and again is none that somebody made: it is memory that was never filled, or a placeholder.
 func NewRing(keys [][]byte) (*Ring, error) {
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return nil, fmt.Errorf("%d keys, must be 1 to %d", len(keys), MaxKeys)
@@ -73,7 +73,8 @@ func idOf(secret []byte) byte {
 // KeyID is the id of the key that seals and proves.
 func (r *Ring) KeyID() byte { return r.keys[0].id }
 
-// Prove fills in the proof at the end of a datagram, with the n-th key: 0, or what Check returned for the datagram that this one answers.
+// Prove fills in the proof at the end of a datagram, with the n-th key: 0, or what Check returned for the datagram that
+// this one answers.
 func (r *Ring) Prove(datagram []byte, n int) {
 	body, proof := datagram[:len(datagram)-ProofSize], datagram[len(datagram)-ProofSize:]
 	copy(proof, r.keys[n].proof(body))

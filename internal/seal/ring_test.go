@@ -43,8 +43,8 @@ func proven(r *Ring, n int) []byte {
 	return d
 }
 
-// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs, or whose proof ... none of its keys
-// with that id makes
+// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs, or whose proof ... none of
+// its keys with that id makes
 func TestOnlyAProofOfTheClusterIsOne(t *testing.T) {
 	r := newRing(t, 1)
 	d := proven(r, 0)

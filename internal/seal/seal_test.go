@@ -66,8 +66,8 @@ func TestWhatOneEndSealsTheOtherOpens(t *testing.T) {
 	}
 }
 
-// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs, or whose ... tag none of its keys
-// with that id makes
+// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs, or whose ... tag none of
+// its keys with that id makes
 func TestNothingElseOpens(t *testing.T) {
 	r := newRing(t, 1)
 	a, b := ends(1)

@@ -9,7 +9,8 @@ import (
 	"encoding/binary"
 )
 
-// Simulated is what a connection of a simulation is asked with for its randomness: no other package can make a connection that is.
+// Simulated is what a connection of a simulation is asked with for its randomness: no other package can make a
+// connection that is.
 type Simulated struct{}
 
 // Private is the private key of a process.
@@ -26,8 +27,8 @@ func (p Private) Public() (public [KeySize]byte) {
 	return public
 }
 
-// Shared is what X25519 makes of a private key and the public key of another process. It is the same at both. A public key that is not one,
-// of low order, is an error.
+// Shared is what X25519 makes of a private key and the public key of another process. It is the same at both. A public
+// key that is not one, of low order, is an error.
 func (p Private) Shared(public [KeySize]byte) (shared [KeySize]byte, err error) {
 	key, err := ecdh.X25519().NewPublicKey(public[:])
 	if err != nil {
