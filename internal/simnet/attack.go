@@ -9,8 +9,9 @@ import (
 type tapFunc func(now time.Time, from, to netip.AddrPort, payload []byte)
 
 // Tap calls f for every datagram that a conn sends, before its fate is decided, so also for those that are lost or cut.
-// Datagrams from Inject are not shown, so that f may inject what it sees. It is called by the writing goroutines, several at
-// a time, without a lock; it must copy the payload to keep it. It replaces the function of an earlier call; nil ends tapping.
+// Datagrams from Inject are not shown, so that f may inject what it sees. It is called by the writing goroutines,
+// several at a time, without a lock; it must copy the payload to keep it. It replaces the function of an earlier call;
+// nil ends tapping.
 func (n *Network) Tap(f func(now time.Time, from, to netip.AddrPort, payload []byte)) {
 	if f == nil {
 		n.tap.Store(nil)

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Bucket is a token bucket: a thin part of the ways of all links that name it, such as the uplink of a site. Of a datagram its
-// payload counts. It is safe for concurrent use; while several hosts write to one at the same instant, chance decides who comes first.
+// Bucket is a token bucket: a thin part of the ways of all links that name it, such as the uplink of a site. Of a
+// datagram its payload counts. It is safe for concurrent use; while several hosts write to one at the same instant,
+// chance decides who comes first.
 type Bucket struct {
 	rate  float64 // bytes a nanosecond
 	burst int64   // nanoseconds that it is ahead when it is full
@@ -16,8 +17,9 @@ type Bucket struct {
 	free int64      // when all that has passed has been paid for
 }
 
-// NewBucket returns a full bucket that lets so many bytes a second pass, burst of them at once. What finds it empty waits in order, for up
-// to queue; what would wait longer is dropped. With a queue of 0 it is a policer, and nothing waits.
+// NewBucket returns a full bucket that lets so many bytes a second pass, burst of them at once. What finds it empty
+// waits in order, for up to queue; what would wait longer is dropped. With a queue of 0 it is a policer, and nothing
+// waits.
 func NewBucket(bytesPerSecond, burst int, queue time.Duration) *Bucket {
 	rate := float64(bytesPerSecond) / float64(time.Second)
 	ahead := int64(float64(burst) / rate)

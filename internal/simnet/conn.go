@@ -27,7 +27,8 @@ type Conn struct {
 	closed atomic.Bool // set under host.in.mu, as is paused; writers read both without it
 	paused atomic.Bool
 
-	// timer fires when a reader has something to do. It has one tick for all readers: who takes it arms it for the others.
+	// timer fires when a reader has something to do. It has one tick for all readers: who takes it arms it for the
+	// others.
 	timer *time.Timer
 
 	// Guarded by host.in.mu.
@@ -44,7 +45,8 @@ func newConn(n *Network, h *host) *Conn {
 // LocalAddr returns the address of the conn, a *net.UDPAddr.
 func (c *Conn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.host.addr) }
 
-// SetQueueLimit sets how many datagrams may wait to be read; those that arrive at a full queue are dropped. The default is 4,096.
+// SetQueueLimit sets how many datagrams may wait to be read; those that arrive at a full queue are dropped. The default
+// is 4,096.
 func (c *Conn) SetQueueLimit(limit int) {
 	in := &c.host.in
 	in.mu.Lock()
@@ -75,7 +77,8 @@ func (c *Conn) take() *datagram {
 	}
 }
 
-// poll returns the next datagram, or nil if c is closed. If there is neither, it is false and the caller has to wait for the timer.
+// poll returns the next datagram, or nil if c is closed. If there is neither, it is false and the caller has to wait
+// for the timer.
 func (c *Conn) poll() (d *datagram, ok bool) {
 	in := &c.host.in
 	in.mu.Lock()
@@ -138,8 +141,8 @@ func (n *Network) send(from *host, addr netip.AddrPort, b []byte) {
 	}
 }
 
-// Close frees the address and ends all reads with an error. What has arrived and was not read is lost; what is in flight
-// arrives at whoever listens then. Closing a second time is an error that matches net.ErrClosed.
+// Close frees the address and ends all reads with an error. What has arrived and was not read is lost; what is in
+// flight arrives at whoever listens then. Closing a second time is an error that matches net.ErrClosed.
 func (c *Conn) Close() error {
 	if !c.host.in.detach(c) {
 		return c.fail("close", net.ErrClosed)

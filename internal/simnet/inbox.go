@@ -4,8 +4,9 @@ import "sync"
 
 // inbox is the receiving side of a host: what is on its way to the address, and who listens there.
 //
-// Nobody runs when a datagram arrives. Whoever touches the inbox later brings it up to date first (settle), which comes to
-// the same, since a queue shrinks only by a read. So a datagram costs one wake-up, that of its reader, or none if that is busy.
+// Nobody runs when a datagram arrives. Whoever touches the inbox later brings it up to date first (settle), which comes
+// to the same, since a queue shrinks only by a read. So a datagram costs one wake-up, that of its reader, or none if
+// that is busy.
 type inbox struct {
 	mu     sync.Mutex // guards everything, and the fields of conn that say so; never held together with another lock
 	flying flight
@@ -63,7 +64,8 @@ func (in *inbox) attach(c *Conn) bool {
 	return true
 }
 
-// detach ends the listening of c, with what it has not read, and wakes its readers. It is false if that was done before.
+// detach ends the listening of c, with what it has not read, and wakes its readers. It is false if that was done
+// before.
 func (in *inbox) detach(c *Conn) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -9,12 +9,13 @@ import (
 // ever at one instant of virtual time.
 const defaultDelay = 100 * time.Microsecond
 
-// Link says what happens to datagrams on their way in one direction. The zero value delivers all of them, in order, after 100 µs.
-// The chances are probabilities from 0 to 1.
+// Link says what happens to datagrams on their way in one direction. The zero value delivers all of them, in order,
+// after 100 µs. The chances are probabilities from 0 to 1.
 type Link struct {
 	Loss      float64 // chance that a datagram is lost
 	Duplicate float64 // chance that a datagram arrives a second time, up to Delay+Jitter after the first
-	Reorder   float64 // chance that a datagram is held back for one to three times Delay+Jitter, while later ones overtake it
+	// chance that a datagram is held back for one to three times Delay+Jitter, while later ones overtake it
+	Reorder float64
 
 	// Delay is how long every datagram takes; zero means 100 µs.
 	Delay time.Duration
@@ -47,7 +48,8 @@ func (l *Link) isTooSmall(size int) bool { return l.MTU > 0 && size > l.MTU }
 // SetDefault sets the link of all pairs for which SetLink was not called, from now on.
 func (n *Network) SetDefault(l Link) { n.standard.Store(l.complete()) }
 
-// SetLink sets the link from one address to another, in this direction only, from now on. Datagrams in flight are not touched.
+// SetLink sets the link from one address to another, in this direction only, from now on. Datagrams in flight are not
+// touched.
 func (n *Network) SetLink(from, to netip.AddrPort, l Link) {
 	n.hosts.at(unmap(from)).out.setLink(n.hosts.at(unmap(to)), l.complete())
 }

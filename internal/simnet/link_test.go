@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stream sends count numbered datagrams from alice to bob, gap apart, and returns what bob has heard a second after the last.
+// stream sends count numbered datagrams from alice to bob, gap apart, and returns what bob has heard a second after the
+// last.
 func stream(t *testing.T, seed uint64, l simnet.Link, count int, gap time.Duration) (all []arrival, s simnet.Stats) {
 	t.Helper()
 	simulate(t, seed, func(t *testing.T, n *simnet.Network) {

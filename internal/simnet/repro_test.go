@@ -13,8 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// rumour spreads through ten nodes over bad links: each passes on what it hears, to somebody who follows from the content,
-// until that has made 15 hops. It returns what each node heard and when. The nodes start at one instant, in the given order.
+// rumour spreads through ten nodes over bad links: each passes on what it hears, to somebody who follows from the
+// content, until that has made 15 hops. It returns what each node heard and when. The nodes start at one instant, in
+// the given order.
 func rumour(t *testing.T, seed uint64, order []int) map[int][]arrival {
 	heard := make(map[int][]arrival)
 	synctest.Test(t, func(t *testing.T) {
@@ -61,8 +62,8 @@ func retell(t *testing.T, n *simnet.Network, self, nodes int) func() []arrival {
 	}
 }
 
-// "Every node meets the same datagrams at the same nanoseconds in each run with the same seed, however the goroutines of
-// different nodes interleave."
+// "Every node meets the same datagrams at the same nanoseconds in each run with the same seed, however the goroutines
+// of different nodes interleave."
 func TestRunsWithOneSeedAreTheSame(t *testing.T) {
 	order := []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
 	first := rumour(t, 7, order)

@@ -9,7 +9,8 @@
 //	})
 //
 // A [Conn] has the four methods of *net.UDPConn that such a program needs. In a bubble of testing/synctest the network
-// runs in the bubble's virtual time, else in real time; it starts no goroutine. Create the network, and use it, in one bubble.
+// runs in the bubble's virtual time, else in real time; it starts no goroutine. Create the network, and use it, in one
+// bubble.
 //
 // # Reproducible runs
 //
@@ -26,8 +27,8 @@
 //   - A datagram goes to an address. Who listens there is asked when it arrives, so that it does not matter which of two
 //     nodes started at one instant was first.
 //
-// A fault set in the middle of a run (a cut, a pause, another link) holds from the call on. Nodes that write at that very
-// instant race with it, so set faults at odd times, such as 10 s and 1 ns.
+// A fault set in the middle of a run (a cut, a pause, another link) holds from the call on. Nodes that write at that
+// very instant race with it, so set faults at odd times, such as 10 s and 1 ns.
 //
 // # Limits
 //
