@@ -42,7 +42,8 @@ type apartFragment struct {
 func (t *incoming) limit() uint32    { return t.base + fragmentSpan }
 func (t *incoming) isComplete() bool { return t.base == t.count }
 
-// add takes a fragment whose data has the right length. It returns false for one that is beyond the limit or came before.
+// add takes a fragment whose data has the right length. It returns false for one that is beyond the limit or came
+// before.
 func (t *incoming) add(index uint32, data []byte) bool {
 	if index < t.base || index >= t.limit() || t.arrived.has(index) {
 		return false
@@ -69,8 +70,8 @@ func (t *incoming) place(index uint32, data []byte) bool {
 	return true
 }
 
-// grow makes room for the bytes before to, unless body would be larger than [FRAG-2] has it. Beyond memory.AtOnce its sizes are
-// powers of two, up to the total: all growing together copies each byte about once.
+// grow makes room for the bytes before to, unless body would be larger than [FRAG-2] has it. Beyond memory.AtOnce its
+// sizes are powers of two, up to the total: all growing together copies each byte about once.
 func (t *incoming) grow(to, placed int64) bool {
 	size := buffer.Size(int64(t.total))
 	for size > max(2*placed, t.memory.AtOnce) {

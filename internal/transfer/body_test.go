@@ -40,7 +40,8 @@ func TestReceiveDuplicates(t *testing.T) {
 	require.Equal(t, int64(3*256), hasArrived(r.in.transfers[1]))
 }
 
-// [FRAG-2] A receiver MUST NOT set memory aside for [...] twice what of it has arrived: so strict where nothing is set aside at once.
+// [FRAG-2] A receiver MUST NOT set memory aside for [...] twice what of it has arrived: so strict where nothing is set
+// aside at once.
 func TestReceiveSparseFragments(t *testing.T) {
 	var in In
 	in.Init(testMessage, testMessage, &buffer.Budget{Size: 2 * testMessage})
@@ -64,7 +65,8 @@ func TestReceiveSparseFragments(t *testing.T) {
 	runtime.KeepAlive(body)
 }
 
-// [FRAG-2] A receiver MUST NOT set memory aside for more than 2 MiB of a message, or twice what of it has arrived if that is more
+// [FRAG-2] A receiver MUST NOT set memory aside for more than 2 MiB of a message, or twice what of it has arrived if
+// that is more
 func TestReceiveSetsTheFirstPartAsideAtOnce(t *testing.T) {
 	var in In
 	in.Init(testMessage, 2*testMessage, &buffer.Budget{Size: 4 * testMessage, AtOnce: FirstRoom})
@@ -85,7 +87,8 @@ func heapInUse() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// [FRAG-2] A receiver MUST NOT set memory aside for [...] twice what of it has arrived: so strict where nothing is set aside at once.
+// [FRAG-2] A receiver MUST NOT set memory aside for [...] twice what of it has arrived: so strict where nothing is set
+// aside at once.
 func TestReceiveRandomFragments(t *testing.T) {
 	for range 5 {
 		seed := rand.Uint64()

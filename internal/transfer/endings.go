@@ -46,7 +46,8 @@ func (e *endings) of(id uint32) ending {
 	return notEnded
 }
 
-// reach brings the word of id into view, and empties those that come with it: a leap costs no more than emptying them all.
+// reach brings the word of id into view, and empties those that come with it: a leap costs no more than emptying them
+// all.
 func (e *endings) reach(id uint32) {
 	ahead := int32(id - e.newest)
 	if ahead <= 0 {

@@ -7,12 +7,13 @@ import (
 )
 
 const (
-	// lossThreshold is [FRAG-5]: the network may change the order of fragments by so many. Where it was more, and fragments
-	// that were sent again had only been overtaken, it is twice as many, up to lossThresholdMost.
+	// lossThreshold is [FRAG-5]: the network may change the order of fragments by so many. Where it was more, and
+	// fragments that were sent again had only been overtaken, it is twice as many, up to lossThresholdMost.
 	lossThreshold     = 3
 	lossThresholdMost = 48
 
-	// afterTimeout is how many fragments break the silence, whatever the window says: with 1, often the answer is lost as well.
+	// afterTimeout is how many fragments break the silence, whatever the window says: with 1, often the answer is lost
+	// as well.
 	afterTimeout = 2
 
 	// slowestRetry bounds the doubling of the retransmission time, so that a transfer goes on
@@ -98,8 +99,8 @@ func (f *flight) init(now time.Time, fragment int) {
 	*f = flight{epoch: now, window: newWindow(fragment), first: 1, threshold: lossThreshold}
 }
 
-// hasRoom says whether the window lets another fragment go. After a time-out only a few may, until one is acknowledged: often
-// all has arrived and the acknowledgement was lost, or the receiver was slow.
+// hasRoom says whether the window lets another fragment go. After a time-out only a few may, until one is acknowledged:
+// often all has arrived and the acknowledgement was lost, or the receiver was slow.
 func (f *flight) hasRoom() bool {
 	return f.extra > 0 || f.count == 0 || f.timeouts == 0 && f.bytes < f.window.size
 }
@@ -140,7 +141,8 @@ func (f *flight) leave(t *Outgoing) {
 	f.bytes -= int(t.size)
 }
 
-// acknowledge takes a fragment out of flight that has arrived: newest is the number of the newest datagram that brought one of its transfer.
+// acknowledge takes a fragment out of flight that has arrived: newest is the number of the newest datagram that brought
+// one of its transfer.
 func (f *flight) acknowledge(now time.Time, t *Outgoing, index, newest uint32) {
 	place := t.order(index)
 	order := *place
@@ -249,7 +251,8 @@ func (f *flight) deadline(rto time.Duration) time.Time {
 // quietSince is when something last happened that a time-out waits for.
 func (f *flight) quietSince() time.Duration { return max(f.sent.At(0).at, f.progress, f.asked) }
 
-// patience is how long the silence may last. On a way so thin that its speed is bounded, what is sent takes longer than on it.
+// patience is how long the silence may last. On a way so thin that its speed is bounded, what is sent takes longer than
+// on it.
 func (f *flight) patience(rto time.Duration) time.Duration {
 	if f.window.most > 0 {
 		rto = max(rto, costOf(3*f.window.fragment, f.window.most))

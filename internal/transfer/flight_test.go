@@ -7,7 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [FRAG-5] A fragment is taken as lost when one sent at least 3 fragments later has been acknowledged, [...]; it is sent again.
+// [FRAG-5] A fragment is taken as lost when one sent at least 3 fragments later has been acknowledged, [...]; it is
+// sent again.
 func TestFlightLossByOrder(t *testing.T) {
 	s := newSenderTest(t)
 	id := s.start(100)

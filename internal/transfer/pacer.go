@@ -3,7 +3,8 @@ package transfer
 import "time"
 
 const (
-	// pacedFrom is the round trip from which on fragments are paced: on shorter ones, a window is a burst that any queue holds.
+	// pacedFrom is the round trip from which on fragments are paced: on shorter ones, a window is a burst that any
+	// queue holds.
 	pacedFrom = 2 * time.Millisecond
 
 	// What may go at once: as many fragments as RFC 9002 has it, or as much as goes until a late timer has fired.

@@ -20,11 +20,11 @@ const (
 // and is stepped under its mutex.
 //
 // A transfer begins when its total fits what is left of two budgets, the link's and the node's; from then on it can
-// always be finished, so two transfers never wait for each other. Only what has arrived is allocated. A transfer that does
-// not fit, or is the 65th, leaves no trace: it is acknowledged with limit 0, which makes its sender ask again.
+// always be finished, so two transfers never wait for each other. Only what has arrived is allocated. A transfer that
+// does not fit, or is the 65th, leaves no trace: it is acknowledged with limit 0, which makes its sender ask again.
 //
-// A peer that reserves and does not send harms itself, for 10 s or as long as it sends a fragment every 10 s. Many such peers
-// together leave the others room for small ones among the large messages only, see buffer.Budget.
+// A peer that reserves and does not send harms itself, for 10 s or as long as it sends a fragment every 10 s. Many such
+// peers together leave the others room for small ones among the large messages only, see buffer.Budget.
 type In struct {
 	largest int64        // bytes of a message
 	Held    buffer.Share // reserved, of what all links may reserve
@@ -55,9 +55,10 @@ func (in *In) Init(largest, budget int64, node *buffer.Budget) {
 	in.Held.Of, in.Held.Most = node, budget
 }
 
-// Fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller owns
-// it, calls Release once it is to count no more against the budgets, and may call buffer.Recycle when nobody uses it any
-// more. When code is not 0, the transfer is refused: Stop with that code is to be sent. number is that of its datagram, the low 32 bits.
+// Fragment takes a fragment, whose data it copies. When it completes a message, the message is returned: the caller
+// owns it, calls Release once it is to count no more against the budgets, and may call buffer.Recycle when nobody uses
+// it any more. When code is not 0, the transfer is refused: Stop with that code is to be sent. number is that of its
+// datagram, the low 32 bits.
 func (in *In) Fragment(now time.Time, number uint32, f wire.Fragment) (body []byte, code wire.Code) {
 	if !isWellFormed(f) {
 		return nil, 0
@@ -116,9 +117,9 @@ func (in *In) admit(now time.Time, number uint32, f wire.Fragment) (*incoming, w
 	return t, 0
 }
 
-// reserve takes the bytes of a transfer from both budgets. The first to find no room in the link's has its turn before all
-// others, else small transfers could keep a large one waiting for ever. Room in the node's budget is not waited for in
-// turn: it may be another peer that does not give it back.
+// reserve takes the bytes of a transfer from both budgets. The first to find no room in the link's has its turn before
+// all others, else small transfers could keep a large one waiting for ever. Room in the node's budget is not waited for
+// in turn: it may be another peer that does not give it back.
 func (in *In) reserve(now time.Time, id uint32, total int64) bool {
 	if in.turn != 0 && in.turn != id && now.Sub(in.turnAt) < turnTime {
 		return false

@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A receiverTest scripts the sender of one receiver, whose messages have 100 KiB at most and its two budgets 200 and 300 KiB.
+// A receiverTest scripts the sender of one receiver, whose messages have 100 KiB at most and its two budgets 200 and
+// 300 KiB.
 type receiverTest struct {
 	t   *testing.T
 	now time.Time
@@ -65,8 +66,8 @@ func fragmentOf(id uint32, body []byte, size int, index uint32) wire.Fragment {
 	}
 }
 
-// [FRAG-4] A receiver acknowledges at the end of each batch of datagrams, and at once when all has arrived (base is the number of
-// fragments).
+// [FRAG-4] A receiver acknowledges at the end of each batch of datagrams, and at once when all has arrived (base is the
+// number of fragments).
 func TestReceiveAcknowledges(t *testing.T) {
 	r := newReceiverTest(t)
 	body := randomBytes(rand.New(rand.NewPCG(1, 1)), 5*256+1)
@@ -87,8 +88,8 @@ func TestReceiveAcknowledges(t *testing.T) {
 	require.Equal(t, []wire.FragmentAck{ackOf(9, 6, 6+fragmentSpan)}, r.acks())
 }
 
-// [FRAG-1] A fragment MUST be dropped when its data is not as long as total, size and index demand, or total or size differ from
-// the transfer's first fragment.
+// [FRAG-1] A fragment MUST be dropped when its data is not as long as total, size and index demand, or total or size
+// differ from the transfer's first fragment.
 func TestReceiveHostileFragments(t *testing.T) {
 	for name, f := range map[string]wire.Fragment{
 		"no transfer":              fragmentOf(0, make([]byte, 1000), 256, 0),
@@ -149,7 +150,8 @@ func TestReceiveTooLarge(t *testing.T) {
 	require.Equal(t, wire.TooLarge, code, "it would wait for ever to fit the budget")
 }
 
-// [FRAG-8] A finished transfer is remembered: its fragments are answered with the final FragmentAck and MUST NOT be delivered again.
+// [FRAG-8] A finished transfer is remembered: its fragments are answered with the final FragmentAck and MUST NOT be
+// delivered again.
 func TestReceiveFinishedTransfers(t *testing.T) {
 	r := newReceiverTest(t)
 	for id := uint32(1); id <= 10_000; id++ {

@@ -123,8 +123,8 @@ func (o *Out) Ready(now time.Time) bool {
 	return t != nil
 }
 
-// Next returns a fragment to be sent now, in a datagram with that number, and false when the window is full or nothing is left. Its data is
-// part of the body.
+// Next returns a fragment to be sent now, in a datagram with that number, and false when the window is full or nothing
+// is left. Its data is part of the body.
 func (o *Out) Next(now time.Time, number uint32) (wire.Fragment, bool) {
 	t, index := o.pick(now)
 	if t == nil {
@@ -169,8 +169,8 @@ func (o *Out) choose(now time.Time) (*Outgoing, uint32) {
 	return nil, 0
 }
 
-// canSend says whether the fragment next may go, which is within reach, in bytes. When the receiver wants none, one is sent now and then, to hear
-// whether it does.
+// canSend says whether the fragment next may go, which is within reach, in bytes. When the receiver wants none, one is
+// sent now and then, to hear whether it does.
 func (t *Outgoing) canSend(now time.Time, reach int) bool {
 	if t.isBlocked() {
 		return t.next == t.base && !now.Before(t.probeAt)
@@ -212,8 +212,8 @@ func (o *Out) Ack(now time.Time, a wire.FragmentAck) (tag uint64, finished bool,
 	return t.tag, true, roundTrip
 }
 
-// Judge decides what is lost, once all acknowledgements of a batch were taken: those of several transfers come one behind the
-// other, and the first alone would make the fragments of the others look overtaken.
+// Judge decides what is lost, once all acknowledgements of a batch were taken: those of several transfers come one
+// behind the other, and the first alone would make the fragments of the others look overtaken.
 func (o *Out) Judge() { o.flight.detectLoss() }
 
 // hasMore says whether there is a fragment that only the window and its pace hold back.
@@ -323,7 +323,8 @@ func (o *Out) Timeout(now time.Time, rto time.Duration) {
 	o.flight.timeout(now, rto)
 }
 
-// LostAgain reports whether, since it was last asked, a fragment was lost that had been sent before, or several in a row.
+// LostAgain reports whether, since it was last asked, a fragment was lost that had been sent before, or several in a
+// row.
 func (o *Out) LostAgain() bool {
 	was := o.flight.lostAgain
 	o.flight.lostAgain = false
@@ -337,11 +338,12 @@ func (o *Out) Passed() int {
 	return int(size)
 }
 
-// Deadline returns when what is under way counts as lost if nothing is heard until then; zero when nothing is under way. It is what is left
-// of NextTimeout while nothing may be sent.
+// Deadline returns when what is under way counts as lost if nothing is heard until then; zero when nothing is under
+// way. It is what is left of NextTimeout while nothing may be sent.
 func (o *Out) Deadline(rto time.Duration) time.Time { return o.flight.deadline(rto) }
 
-// NextTimeout returns when to call Timeout, or Next for what is paced, or for a transfer that asks whether it is welcome: zero when neither.
+// NextTimeout returns when to call Timeout, or Next for what is paced, or for a transfer that asks whether it is
+// welcome: zero when neither.
 func (o *Out) NextTimeout(rto time.Duration) time.Time {
 	at := o.flight.deadline(rto)
 	if !o.flight.hasRoom() {

@@ -272,8 +272,8 @@ func TestSendSpan(t *testing.T) {
 	require.Equal(t, uint32(fragmentSpan), s.out.find(id).next)
 }
 
-// Whatever the other side says, the account stays right, nothing is sent outside of the body, and an honest acknowledgement
-// in the end finishes the transfers.
+// Whatever the other side says, the account stays right, nothing is sent outside of the body, and an honest
+// acknowledgement in the end finishes the transfers.
 func TestSendRandomAcks(t *testing.T) {
 	for range 5 {
 		seed := rand.Uint64()

@@ -1,15 +1,18 @@
-// Package transfer moves messages that do not fit a datagram in fragments, PROTOCOL.md section 3. One Out and one In belong to each link: what it
-// sends and what it receives.
+// Package transfer moves messages that do not fit a datagram in fragments, PROTOCOL.md section 3. One Out and one In
+// belong to each link: what it sends and what it receives.
 //
-// Nothing here has a clock, a lock, a goroutine or a socket. The link steps both under its mutex, says what time it is, and asks when to step them
-// again; Out says which fragment is next, and In which acknowledgement. So all of it is tested in virtual time, over a network of a few lines.
+// Nothing here has a clock, a lock, a goroutine or a socket. The link steps both under its mutex, says what time it is,
+// and asks when to step them again; Out says which fragment is next, and In which acknowledgement. So all of it is
+// tested in virtual time, over a network of a few lines.
 //
-// The sender owns the body of a message only by loan: whoever starts a transfer gets it back, by its tag, when the receiver has all of it or one side
-// has given up. The receiver copies what it gets. A peer can make it keep no more than two budgets allow, the link's and that of all links together,
-// and never more than twice what has arrived, [FRAG-2].
+// The sender owns the body of a message only by loan: whoever starts a transfer gets it back, by its tag, when the
+// receiver has all of it or one side has given up. The receiver copies what it gets. A peer can make it keep no more
+// than two budgets allow, the link's and that of all links together, and never more than twice what has arrived,
+// [FRAG-2].
 //
-// How fast fragments go is the concern of three files that know nothing of messages: what is under way and what of it is lost (flight.go), how much may
-// be under way (window.go, which watches losses and how the round trip grows), and how evenly it leaves (pacer.go).
+// How fast fragments go is the concern of three files that know nothing of messages: what is under way and what of it
+// is lost (flight.go), how much may be under way (window.go, which watches losses and how the round trip grows), and
+// how evenly it leaves (pacer.go).
 //
 // In reading order:
 //
@@ -40,8 +43,8 @@ const (
 	// maxFragment is what the 16 bits of a message's length leave beside the fields of Fragment.
 	maxFragment = 1<<16 - 1 - 14
 
-	// FirstRoom is set aside for a message at its first fragment, in bytes, so that growing need not copy those of up to
-	// this size: a tenth of the time of an echo of 1 MiB. 64 transfers take no more than the budget of a link.
+	// FirstRoom is set aside for a message at its first fragment, in bytes, so that growing need not copy those of up
+	// to this size: a tenth of the time of an echo of 1 MiB. 64 transfers take no more than the budget of a link.
 	FirstRoom = 2 << 20
 
 	// fragmentSpan is how far a transfer gets ahead of its first missing fragment: the bitmap of

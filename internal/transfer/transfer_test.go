@@ -104,7 +104,8 @@ func TestFragmentTransfersShareTheLink(t *testing.T) {
 	p.run()
 }
 
-// Messages that together exceed the budget arrive one after the other, whatever is lost: none waits for another half-received one.
+// Messages that together exceed the budget arrive one after the other, whatever is lost: none waits for another
+// half-received one.
 func TestFragmentBackpressure(t *testing.T) {
 	for _, loss := range []float64{0, 0.05, 0.20} {
 		net := lan

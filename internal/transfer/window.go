@@ -2,8 +2,8 @@ package transfer
 
 import "time"
 
-// How much may be in flight on a link, PROTOCOL.md [FRAG-6]. The window is judged once a round trip, by what was sent in the round trip before:
-// by how much longer that took than the path is, and by the share of it that was lost.
+// How much may be in flight on a link, PROTOCOL.md [FRAG-6]. The window is judged once a round trip, by what was sent
+// in the round trip before: by how much longer that took than the path is, and by the share of it that was lost.
 
 const (
 	firstWindow    = 16 << 10 // bytes: a little more than RFC 6928 has it, and what a thin bucket lets pass at once
@@ -11,14 +11,14 @@ const (
 	farFrom        = 10 * time.Millisecond
 	leastWindow    = 2 // fragments: with one, each would wait for the acknowledgement of the one before
 
-	// The largest window, in bytes: what a socket on the same machine may have to hold, and what a longer path does in each millisecond.
-	// An acknowledgement speaks of 1,024 fragments: one transfer does not use more.
+	// The largest window, in bytes: what a socket on the same machine may have to hold, and what a longer path does in
+	// each millisecond. An acknowledgement speaks of 1,024 fragments: one transfer does not use more.
 	maxWindow     = 3 << 19
 	maxWindowEach = 256 << 10
 	maxWindowFar  = 8 << 20
 
-	// What may wait in the queue of the path, as time: a quarter of the round trip, within bounds. Below the lower one are
-	// the pauses of a busy scheduler.
+	// What may wait in the queue of the path, as time: a quarter of the round trip, within bounds. Below the lower one
+	// are the pauses of a busy scheduler.
 	queueLeast = 5 * time.Millisecond
 	queueMost  = 25 * time.Millisecond
 	noisyMost  = 30 * time.Millisecond // where the queue of others comes and goes, as on a radio link
@@ -45,8 +45,9 @@ type sendWindow struct {
 	most   float64       // bytes a second: what passed when much was lost; 0: no bound
 	faster float64       // share by which that grows next
 
-	round   windowRound
-	late    int        // round trips in a row, up to the newest, that were longer than the path by half of what is allowed
+	round windowRound
+	// round trips in a row, up to the newest, that were longer than the path by half of what is allowed
+	late    int
 	settles bool       // the next round was sent before the window was made smaller: it is not judged
 	before  windowSign // why it last was
 	vain    int        // how often in a row that did not help
@@ -99,9 +100,9 @@ func (w *sendWindow) limit() int {
 	return min(max(maxWindow, far), maxWindowFar)
 }
 
-// reach is how far one transfer may get ahead of its first fragment that has not been acknowledged, in bytes, [FRAG-13]. A window that
-// finds neither queue nor loss ends up in the socket of the receiver, and whatever small comes behind it waits for all of it. Several transfers
-// together may fill the window.
+// reach is how far one transfer may get ahead of its first fragment that has not been acknowledged, in bytes,
+// [FRAG-13]. A window that finds neither queue nor loss ends up in the socket of the receiver, and whatever small comes
+// behind it waits for all of it. Several transfers together may fill the window.
 func (w *sendWindow) reach() int {
 	return max(int(maxWindowEach*w.base.least()/time.Millisecond), maxWindowEach)
 }
@@ -167,7 +168,8 @@ func (w *sendWindow) arrivedLate(bytes int) {
 	w.round.acked += bytes
 }
 
-// endRound judges the round if it is over, and begins the next: newest is the newest sending that has arrived, next the next to be sent.
+// endRound judges the round if it is over, and begins the next: newest is the newest sending that has arrived, next the
+// next to be sent.
 func (w *sendWindow) endRound(now time.Duration, newest, next sendOrder) {
 	r := w.round
 	if newest < r.until || r.acked+r.lost < roundLeast*w.fragment {
@@ -198,8 +200,8 @@ func (w *sendWindow) judge(now time.Duration, s windowSign) {
 	}
 }
 
-// learn finds out whether it helped that the window was made smaller. Where it did not, its sender is not what fills the path, or the path is another
-// by now, or loses as much whatever is sent.
+// learn finds out whether it helped that the window was made smaller. Where it did not, its sender is not what fills
+// the path, or the path is another by now, or loses as much whatever is sent.
 func (w *sendWindow) learn(s windowSign) {
 	b := w.before
 	w.before = windowSign{}
@@ -230,7 +232,8 @@ func (w *sendWindow) shrink(why windowSign, factor float64) {
 	w.step = w.size / 32
 }
 
-// slowDown bounds the speed by what passed in the round. On a short path behind a bucket that holds nothing, the least window is too much.
+// slowDown bounds the speed by what passed in the round. On a short path behind a bucket that holds nothing, the least
+// window is too much.
 func (w *sendWindow) slowDown(now time.Duration) {
 	w.lost, w.known, w.ceiling = 0, 0, w.size
 	took := max(now-w.round.began, time.Microsecond)

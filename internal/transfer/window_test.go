@@ -43,8 +43,9 @@ func (w *windowTest) settled(roundTrip time.Duration, rounds int) *windowTest {
 	return w
 }
 
-// [FRAG-6] 16 KiB at first, or 32 on a path of 10 ms or more, and what is acknowledged is added, so that it doubles in each round trip, until the first
-// sign: a fragment that is lost, or 8 round trips in a row that are longer than the path is by half of what may be.
+// [FRAG-6] 16 KiB at first, or 32 on a path of 10 ms or more, and what is acknowledged is added, so that it doubles in
+// each round trip, until the first sign: a fragment that is lost, or 8 round trips in a row that are longer than the
+// path is by half of what may be.
 func TestWindowDoublesUntilTheFirstSign(t *testing.T) {
 	w := newWindowTest()
 	require.Equal(t, 16<<10, w.size)
@@ -84,8 +85,8 @@ func TestWindowHasALimit(t *testing.T) {
 	}
 }
 
-// [FRAG-6] Where the round trip is longer than the path is by more than a quarter of it, at least 5 and at most 25 ms, the window is made as small as gives
-// that, no less than half. The round after is not judged.
+// [FRAG-6] Where the round trip is longer than the path is by more than a quarter of it, at least 5 and at most 25 ms,
+// the window is made as small as gives that, no less than half. The round after is not judged.
 func TestWindowSeesAQueue(t *testing.T) {
 	w := newWindowTest().settled(20*time.Millisecond, 5)
 	w.play(30*time.Millisecond, 0) // slow start is left within
@@ -131,8 +132,8 @@ func TestWindowLearnsThatThePathIsLonger(t *testing.T) {
 	require.GreaterOrEqual(t, w.settled(100*time.Millisecond, 8).size, 1<<20)
 }
 
-// [FRAG-6] When more than a tenth and two fragments of what is known were lost, of which older rounds count less, the window is made smaller by twice
-// the share, no less than half.
+// [FRAG-6] When more than a tenth and two fragments of what is known were lost, of which older rounds count less, the
+// window is made smaller by twice the share, no less than half.
 func TestWindowSeesLosses(t *testing.T) {
 	w := newWindowTest().settled(20*time.Millisecond, 3)
 	before := w.size
@@ -196,7 +197,8 @@ func TestWindowBeginsAnewAfterASilence(t *testing.T) {
 	require.False(t, s.out.flight.window.steady)
 }
 
-// [FRAG-13] One transfer is at most 256 KiB ahead of its first unacknowledged fragment, for each millisecond of the shortest round trip but no less.
+// [FRAG-13] One transfer is at most 256 KiB ahead of its first unacknowledged fragment, for each millisecond of the
+// shortest round trip but no less.
 func TestReach(t *testing.T) {
 	w := newWindowTest()
 	require.Equal(t, 256<<10, w.reach(), "nothing is known")
