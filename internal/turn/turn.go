@@ -1,8 +1,9 @@
 // Package turn knows when a timer is due and, of one that several nodes have, whose turn it is, PROTOCOL.md 5.2.
 //
-// It is pure: it has no clock and sends nothing. Nodes are numbers here, and the order in which they come is an argument, for it follows from who is
-// alive just now. Who has the turn tells the next few of the order of its run, News, and these take over when it is silent for longer than it may be.
-// That no run is missed goes before that none is made twice: where the network is cut, each side has an owner.
+// It is pure: it has no clock and sends nothing. Nodes are numbers here, and the order in which they come is an
+// argument, for it follows from who is alive just now. Who has the turn tells the next few of the order of its run,
+// News, and these take over when it is silent for longer than it may be. That no run is missed goes before that none is
+// made twice: where the network is cut, each side has an owner.
 //
 // A timer keeps its grid, whatever the lateness of single runs; runs that were missed are left out.
 package turn
@@ -13,12 +14,14 @@ import (
 )
 
 const (
-	heirs = 3                      // how many others are told of a run: that many may die at once
-	grace = 500 * time.Millisecond // what who has the turn may be late, and its message under way, before the owner takes it
+	heirs = 3 // how many others are told of a run: that many may die at once
+	// what who has the turn may be late, and its message under way, before the owner takes it
+	grace = 500 * time.Millisecond
 )
 
-// Plan knows when a timer is due and, of one that several nodes have, whose turn it is, PROTOCOL.md 5.2. Nodes are numbers, by which this one tells them apart.
-// The order is that of all who have the timer now, the owner first; of a timer without others it is this node alone.
+// Plan knows when a timer is due and, of one that several nodes have, whose turn it is, PROTOCOL.md 5.2. Nodes are
+// numbers, by which this one tells them apart. The order is that of all who have the timer now, the owner first; of a
+// timer without others it is this node alone.
 type Plan struct {
 	Self   uint64
 	Every  time.Duration
@@ -50,8 +53,9 @@ func (p *Plan) heir(order []uint64) uint64 {
 	return 0
 }
 
-// Take uses this node's turn and plans the next, which is late by late. A run that comes half a period late or more does not have the next
-// on its heels: those that were missed are left out, and where there are several nodes, which have no grid in common, a period passes.
+// Take uses this node's turn and plans the next, which is late by late. A run that comes half a period late or more
+// does not have the next on its heels: those that were missed are left out, and where there are several nodes, which
+// have no grid in common, a period passes.
 func (p *Plan) Take(now time.Time, late time.Duration, order []uint64) {
 	behind := now.Sub(p.Due.Add(p.Late))
 	missed := (behind + p.Every/2) / p.Every
