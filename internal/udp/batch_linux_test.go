@@ -192,7 +192,8 @@ func TestInBatchChoosesTheCallByWhatCame(t *testing.T) {
 	}
 }
 
-// A reader polls an empty socket if the next datagram is expected soon, another processor is there, and polling has paid.
+// A reader polls an empty socket if the next datagram is expected soon, another processor is there, and polling has
+// paid.
 func TestInBatchPolls(t *testing.T) {
 	tr, _ := openBatches(t)
 	calls := func(soon, spare, short bool) int {

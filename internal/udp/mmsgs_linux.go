@@ -25,8 +25,8 @@ func (m *mmsgs) link() {
 	}
 }
 
-// The calls below never block, so they are made without telling the scheduler, which would wake its monitor thread for each
-// after an idle moment: with one caller that measured a tenth of the round trip.
+// The calls below never block, so they are made without telling the scheduler, which would wake its monitor thread for
+// each after an idle moment: with one caller that measured a tenth of the round trip.
 
 // mmsg is recvmmsg or sendmmsg, which take the same arguments but for a timeout we leave out.
 // It never blocks: the socket may have been made blocking by whoever opened it.
@@ -39,8 +39,8 @@ func mmsg(trap, fd uintptr, hdrs []unix.Mmsghdr) (int, unix.Errno) {
 	return int(n), 0
 }
 
-// isThere reports whether the kernel has a call for a socket, and lets this process make it: then it finds that there is no such
-// socket. Linux before 4.3 lacks some of them for processes of 32 bits.
+// isThere reports whether the kernel has a call for a socket, and lets this process make it: then it finds that there
+// is no such socket. Linux before 4.3 lacks some of them for processes of 32 bits.
 func isThere(trap uintptr) bool {
 	const none = ^uintptr(0)
 	_, _, errno := unix.RawSyscall6(trap, none, 0, 0, 0, 0, 0)

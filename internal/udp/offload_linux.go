@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Segmentation offload (Linux 4.18, 5.0 for receiving): the kernel takes many datagrams of one size to one peer as a single
-// message, and hands such over as one. Nearly all that a datagram costs is its way through the kernel: 1 MiB there and back
-// measured 2.5 to 3 times as fast as with a message per datagram.
+// Segmentation offload (Linux 4.18, 5.0 for receiving): the kernel takes many datagrams of one size to one peer as a
+// single message, and hands such over as one. Nearly all that a datagram costs is its way through the kernel: 1 MiB
+// there and back measured 2.5 to 3 times as fast as with a message per datagram.
 
 const (
 	maxSegments  = 64         // datagrams in a message: UDP_MAX_SEGMENTS of kernels before 6.2
@@ -19,8 +19,8 @@ const (
 	offloadSlots = 16         // messages received by one call: their buffers are larger, so there are fewer
 )
 
-// segmentControl is the control message that says how large the segments of a message are. For UDP_SEGMENT, which is sent, size
-// has 16 bits; for UDP_GRO, which is received, 32.
+// segmentControl is the control message that says how large the segments of a message are. For UDP_SEGMENT, which is
+// sent, size has 16 bits; for UDP_GRO, which is received, 32.
 type segmentControl struct {
 	head unix.Cmsghdr
 	size [8]byte // the first bytes, the others are padding
@@ -31,7 +31,8 @@ func (c *segmentControl) set(size int) int {
 	c.head.Level, c.head.Type = unix.SOL_UDP, unix.UDP_SEGMENT
 	c.head.SetLen(unix.CmsgLen(2))
 	*(*uint16)(unsafe.Pointer(&c.size)) = uint16(size)
-	return unix.CmsgSpace(2) // and no more: a kernel of 64 bits takes what follows, of a process of 32, for another message
+	// and no more: a kernel of 64 bits takes what follows, of a process of 32, for another message
+	return unix.CmsgSpace(2)
 }
 
 // received returns the size of the segments of a message that has n bytes.
@@ -43,8 +44,8 @@ func (c *segmentControl) received(controlled, n int) int {
 	return size
 }
 
-// runOf returns how many datagrams, from the first of out on, go as one message: to one address, of one size but for the last,
-// which may be smaller.
+// runOf returns how many datagrams, from the first of out on, go as one message: to one address, of one size but for
+// the last, which may be smaller.
 func runOf(out []Datagram) int {
 	size, total, n := len(out[0].B), 0, 0
 	for _, d := range out[:min(len(out), maxSegments)] {
@@ -72,8 +73,8 @@ func probeOffload(raw syscall.RawConn) (o offload) {
 	return o
 }
 
-// refusesSegments says that the kernel took a message amiss because of its segments: EINVAL and EMSGSIZE if they are too large
-// for the path, EIO if the device cannot make their checksums.
+// refusesSegments says that the kernel took a message amiss because of its segments: EINVAL and EMSGSIZE if they are
+// too large for the path, EIO if the device cannot make their checksums.
 func refusesSegments(errno unix.Errno) bool {
 	return errno == unix.EINVAL || errno == unix.EMSGSIZE || errno == unix.EIO
 }

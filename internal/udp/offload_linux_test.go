@@ -79,7 +79,8 @@ func TestDatagramsOfAnySizeAndAddressComeAsTheyWereSent(t *testing.T) {
 	}
 }
 
-// A socket without checksums cannot send segments: the kernel says EINVAL, as it does when they are too large for the path.
+// A socket without checksums cannot send segments: the kernel says EINVAL, as it does when they are too large for the
+// path.
 func TestRefusedSegmentsGoOneByOne(t *testing.T) {
 	a, b := openOffload(t)
 	require.NoError(t, a.raw.Control(func(fd uintptr) {

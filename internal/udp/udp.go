@@ -1,11 +1,13 @@
-// Package udp moves batches of datagrams between a node and the network. It knows nothing of what is in them: no header, no peer, no key.
+// Package udp moves batches of datagrams between a node and the network. It knows nothing of what is in them: no
+// header, no peer, no key.
 //
-// Where the system has batch calls (Linux), one call moves up to 64 datagrams, and segmentation offload lets the kernel cut one buffer into many
-// datagrams of one size (offload_linux.go). Where it has not, or refuses them, as some sandboxes do, the same Transport moves them one by one
-// (plain.go), and so it does over any Conn that is no socket of the system. Which of the two it is nobody above can tell but by speed.
+// Where the system has batch calls (Linux), one call moves up to 64 datagrams, and segmentation offload lets the kernel
+// cut one buffer into many datagrams of one size (offload_linux.go). Where it has not, or refuses them, as some
+// sandboxes do, the same Transport moves them one by one (plain.go), and so it does over any Conn that is no socket of
+// the system. Which of the two it is nobody above can tell but by speed.
 //
-// A datagram that the system refuses is lost, as UDP may lose any, and counted. Only a socket that is of no more use is an error. Addresses are
-// unmapped on their way in: an IPv4 peer is an IPv4 address, whatever the socket.
+// A datagram that the system refuses is lost, as UDP may lose any, and counted. Only a socket that is of no more use is
+// an error. Addresses are unmapped on their way in: an IPv4 peer is an IPv4 address, whatever the socket.
 //
 // Tests of batches skip where the kernel refuses these; with -batches they fail instead.
 //
@@ -30,8 +32,8 @@ import (
 )
 
 const (
-	// MaxDatagram is the largest payload a transport takes from the network, in bytes: the largest MaxPacket that a peer may
-	// be configured with.
+	// MaxDatagram is the largest payload a transport takes from the network, in bytes: the largest MaxPacket that a
+	// peer may be configured with.
 	MaxDatagram = 8972
 
 	// maxBatch is the most datagrams moved by one system call. Nearly all of the gain is there
