@@ -40,8 +40,8 @@ func (m Request) AppendBody(b []byte) []byte {
 	return append(b, m.Args...)
 }
 
-// ConsumeRequest decodes the body of a Request. The errors are ErrShort, ErrField for the service's name or a key of the metadata,
-// and ErrLimit and ErrOrder for the metadata.
+// ConsumeRequest decodes the body of a Request. The errors are ErrShort, ErrField for the service's name or a key of
+// the metadata, and ErrLimit and ErrOrder for the metadata.
 func ConsumeRequest(body []byte) (Request, error) {
 	if len(body) < requestHead {
 		return Request{}, ErrShort
@@ -126,8 +126,8 @@ func (m Reply) AppendBody(b []byte) []byte {
 	return append(b, m.Body...)
 }
 
-// ConsumeReply decodes the body of a Reply. The errors are ErrShort, ErrField for executed or the name of a cause, and ErrLimit and ErrOrder for
-// the causes.
+// ConsumeReply decodes the body of a Reply. The errors are ErrShort, ErrField for executed or the name of a cause, and
+// ErrLimit and ErrOrder for the causes.
 func ConsumeReply(body []byte) (Reply, error) {
 	if len(body) < replyHead {
 		return Reply{}, ErrShort

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// fields consumes one field after the other, for messages off the hot path. After the first error every field is zero, so
-// that a consumer looks at err once, at its end; strings and bytes alias the input.
+// fields consumes one field after the other, for messages off the hot path. After the first error every field is zero,
+// so that a consumer looks at err once, at its end; strings and bytes alias the input.
 type fields struct {
 	b   []byte // what is left
 	err error  // the first error
@@ -98,7 +98,8 @@ func (f *fields) incarnation() uint32 {
 	return v
 }
 
-// addr takes an address of a hello or target. Each has one encoding only: an IPv4 address in the clothes of IPv6 is refused.
+// addr takes an address of a hello or target. Each has one encoding only: an IPv4 address in the clothes of IPv6 is
+// refused.
 func (f *fields) addr() netip.AddrPort {
 	ip := f.ip()
 	port := f.uint16()

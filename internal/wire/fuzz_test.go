@@ -91,8 +91,8 @@ func FuzzHeader(f *testing.F) {
 	})
 }
 
-// fuzzHandshake fuzzes the decoder of one form. After the first four bytes, which are ConsumeHeader's, no byte is lost but those
-// that are ignored: n from zeros on.
+// fuzzHandshake fuzzes the decoder of one form. After the first four bytes, which are ConsumeHeader's, no byte is lost
+// but those that are ignored: n from zeros on.
 func fuzzHandshake[M any](f *testing.F, m M, appendTo func([]byte, M) []byte, consume func([]byte) (M, error), zeros, n int) {
 	seed := appendTo(nil, m)
 	f.Add(seed)

@@ -154,8 +154,8 @@ var (
 	hexLine = regexp.MustCompile(`^ {4}( *)([0-9a-f ]+)$`)
 )
 
-// readExamples finds the indented lines of hex in sections 1 to 5, keyed like golden. A line that is indented further goes on
-// with the example above it. Section 6 is about values, which package broach encodes.
+// readExamples finds the indented lines of hex in sections 1 to 5, keyed like golden. A line that is indented further
+// goes on with the example above it. Section 6 is about values, which package broach encodes.
 func readExamples(t *testing.T, path string) map[string]string {
 	doc, err := os.ReadFile(path)
 	require.NoError(t, err)

@@ -53,8 +53,8 @@ type Offer struct {
 	Proof    Proof
 }
 
-// Confirm is a datagram of a link that says what its receiver needs to make the link: Header is followed by the fields of the Open and Offer
-// that the link is made of, then by messages.
+// Confirm is a datagram of a link that says what its receiver needs to make the link: Header is followed by the fields
+// of the Open and Offer that the link is made of, then by messages.
 type Confirm struct {
 	Header
 	Echo  uint64 // the token in the Open
@@ -77,8 +77,8 @@ func AppendOpen(b []byte, m Open) []byte {
 	return append(b, m.Proof[:]...)
 }
 
-// ConsumeOpen decodes an Open, whose form is known; bytes behind it are ignored. The errors are ErrShort, and ErrField for a token of 0 or a port
-// of 0.
+// ConsumeOpen decodes an Open, whose form is known; bytes behind it are ignored. The errors are ErrShort, and ErrField
+// for a token of 0 or a port of 0.
 func ConsumeOpen(b []byte) (Open, error) {
 	f, m := fields{b: b}, Open{}
 	f.bytes(2)
@@ -106,8 +106,8 @@ func AppendOffer(b []byte, m Offer) []byte {
 	return append(b, m.Proof[:]...)
 }
 
-// ConsumeOffer decodes an Offer, whose form is known; bytes behind it are ignored. The errors are ErrShort, and ErrField for an echo of 0 or a
-// port of 0.
+// ConsumeOffer decodes an Offer, whose form is known; bytes behind it are ignored. The errors are ErrShort, and
+// ErrField for an echo of 0 or a port of 0.
 func ConsumeOffer(b []byte) (Offer, error) {
 	f, m := fields{b: b}, Offer{}
 	f.bytes(2)
@@ -131,8 +131,8 @@ func AppendConfirm(b []byte, m Confirm) []byte {
 	return binary.BigEndian.AppendUint32(b, m.Stamp)
 }
 
-// ConsumeConfirm decodes a Confirm, whose form is known; its messages, which may be sealed, are the rest. The errors are ErrShort, and ErrField
-// for a token of 0 or a port of 0.
+// ConsumeConfirm decodes a Confirm, whose form is known; its messages, which may be sealed, are the rest. The errors
+// are ErrShort, and ErrField for a token of 0 or a port of 0.
 func ConsumeConfirm(b []byte) (m Confirm, rest []byte, err error) {
 	f := fields{b: b}
 	f.bytes(2)
@@ -163,8 +163,8 @@ func (f *fields) addr18() netip.AddrPort {
 	return netip.AddrPortFrom(ip.Unmap(), port)
 }
 
-// AppendAddr appends an address in 18 bytes: an IP of IPv6, or IPv4 mapped to it, and the port. Zones mean something on their own host only and do
-// not travel.
+// AppendAddr appends an address in 18 bytes: an IP of IPv6, or IPv4 mapped to it, and the port. Zones mean something on
+// their own host only and do not travel.
 func AppendAddr(b []byte, a netip.AddrPort) []byte {
 	ip := a.Addr().As16()
 	b = append(b, ip[:]...)

@@ -47,8 +47,9 @@ func AppendHeader(b []byte, h Header) []byte {
 	return binary.BigEndian.AppendUint64(b, h.Number)
 }
 
-// ConsumeHeader takes the header off a datagram of any form: an Open has its cluster where others have their token, and a Confirm has more
-// before its messages, which ConsumeConfirm takes. The errors are ErrShort, ErrMagic, ErrVersion and, for an unknown form, ErrField.
+// ConsumeHeader takes the header off a datagram of any form: an Open has its cluster where others have their token, and
+// a Confirm has more before its messages, which ConsumeConfirm takes. The errors are ErrShort, ErrMagic, ErrVersion
+// and, for an unknown form, ErrField.
 func ConsumeHeader(b []byte) (h Header, rest []byte, err error) {
 	if len(b) < HeaderSize {
 		return Header{}, nil, ErrShort

@@ -9,7 +9,8 @@ import (
 
 var someHeader = Header{KeyID: 9, Form: FormLink, TableVersion: 3, Token: 4, Number: 7}
 
-// [HDR-1] A receiver MUST drop a datagram that has another magic or version or a form above 3, or is shorter than its form says
+// [HDR-1] A receiver MUST drop a datagram that has another magic or version or a form above 3, or is shorter than its
+// form says
 func TestForeignDatagramsAreRejected(t *testing.T) {
 	for n := range HeaderSize {
 		_, _, err := ConsumeHeader(AppendHeader(nil, someHeader)[:n])

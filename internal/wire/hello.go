@@ -50,8 +50,8 @@ func (m Welcome) Append(b []byte) []byte {
 	return endFrame(m.appendBody(b), start)
 }
 
-// ConsumeAnnounce decodes the body of an Announce. The table in it is not looked at. The errors are ErrShort, ErrField for
-// an address, a string or HasTable, and ErrLimit and ErrOrder for the tags.
+// ConsumeAnnounce decodes the body of an Announce. The table in it is not looked at. The errors are ErrShort, ErrField
+// for an address, a string or HasTable, and ErrLimit and ErrOrder for the tags.
 func ConsumeAnnounce(body []byte) (Announce, error) {
 	h, err := consumeHello(fields{b: body})
 	return Announce{h}, err
@@ -102,8 +102,8 @@ func consumeHello(f fields) (Hello, error) {
 	return h, nil
 }
 
-// appendTags appends the length of the tags and the tags. Tags that are too long for it are too long for the frame as well,
-// which endFrame refuses.
+// appendTags appends the length of the tags and the tags. Tags that are too long for it are too long for the frame as
+// well, which endFrame refuses.
 func appendTags(b []byte, tags []Tag) []byte {
 	b = append(b, 0, 0)
 	start := len(b)

@@ -32,7 +32,8 @@ func (m Join) Append(b []byte) []byte {
 	return endFrame(b, start)
 }
 
-// ConsumeJoin decodes the body of a Join. The errors are ErrShort, ErrField for an address, and ErrLimit when there are more than MaxWanted.
+// ConsumeJoin decodes the body of a Join. The errors are ErrShort, ErrField for an address, and ErrLimit when there are
+// more than MaxWanted.
 func ConsumeJoin(body []byte) (Join, error) {
 	f := fields{b: body}
 	m := Join{Nonce: f.uint64()}

@@ -5,7 +5,8 @@ import (
 )
 
 const (
-	EntrySize    = addrSize + 8          // of an entry, in bytes. It is the same for all addresses, so that what names one pays for what is sent there
+	// of an entry, in bytes. It is the same for all addresses, so that what names one pays for what is sent there
+	EntrySize    = addrSize + 8
 	ListOverhead = FrameSize + 8 + 2 + 2 // of a List without entries
 )
 
@@ -37,8 +38,8 @@ func (m List) Append(b []byte) []byte {
 	return endFrame(b, start)
 }
 
-// ConsumeList decodes the body of a List. The errors are ErrShort, also when it ends within an entry, and ErrField for an
-// index that is not below count, an address or a boot id.
+// ConsumeList decodes the body of a List. The errors are ErrShort, also when it ends within an entry, and ErrField for
+// an index that is not below count, an address or a boot id.
 func ConsumeList(body []byte) (List, error) {
 	f := fields{b: body}
 	m := List{Echo: f.uint64(), Index: f.uint16(), Count: f.uint16()}
@@ -56,7 +57,8 @@ func ConsumeList(body []byte) (List, error) {
 	return m, nil
 }
 
-// checkEntries looks at the entries in the rest of f, so that memory is set aside only for a List that is right to its end.
+// checkEntries looks at the entries in the rest of f, so that memory is set aside only for a List that is right to its
+// end.
 func checkEntries(f fields) error {
 	for f.err == nil && len(f.b) > 0 {
 		f.entry()

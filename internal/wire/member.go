@@ -10,8 +10,8 @@ type Message interface {
 	Append(b []byte) []byte
 }
 
-// ConsumeMembership decodes the body of a message of the membership, which it returns by value: a Join, a List and so on.
-// The errors are ErrKind for all other kinds, and those of the message's own consumer.
+// ConsumeMembership decodes the body of a message of the membership, which it returns by value: a Join, a List and so
+// on. The errors are ErrKind for all other kinds, and those of the message's own consumer.
 func ConsumeMembership(kind Kind, body []byte) (Message, error) {
 	switch kind {
 	case KindJoin:

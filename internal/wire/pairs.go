@@ -10,7 +10,8 @@ import (
 // MaxPairs is how long all metadata of a call, or all causes of an error, may be, in bytes.
 const MaxPairs = 8192
 
-// Pairs are names with values: the metadata of a call, the causes of an error. They are in byte order of their names, none twice.
+// Pairs are names with values: the metadata of a call, the causes of an error. They are in byte order of their names,
+// none twice.
 
 // AppendPair appends a name of 1 to 255 bytes of UTF-8 and its value.
 func AppendPair(b []byte, name string, value []byte) []byte {

@@ -5,11 +5,11 @@ import (
 	"math"
 )
 
-// The length of a message is known only when its last field has been written, and some fields change when it is sent again.
-// These functions rewrite them in place, in a message that is alone in its frame.
+// The length of a message is known only when its last field has been written, and some fields change when it is sent
+// again. These functions rewrite them in place, in a message that is alone in its frame.
 
-// SetLength fills in the length of a frame whose body was appended to, and returns it. A body that is too long for a frame is
-// left as it is: it goes as a transfer, by Unframe.
+// SetLength fills in the length of a frame whose body was appended to, and returns it. A body that is too long for a
+// frame is left as it is: it goes as a transfer, by Unframe.
 func SetLength(frame []byte) []byte {
 	if n := len(frame) - FrameSize; n <= math.MaxUint16 {
 		binary.BigEndian.PutUint16(frame[1:], uint16(n))
@@ -17,8 +17,8 @@ func SetLength(frame []byte) []byte {
 	return frame
 }
 
-// Unframe turns a frame into what a transfer carries, the kind and the body, in the same memory. Afterwards frame is not a frame
-// any more.
+// Unframe turns a frame into what a transfer carries, the kind and the body, in the same memory. Afterwards frame is
+// not a frame any more.
 func Unframe(frame []byte) []byte {
 	frame[FrameSize-1] = frame[0]
 	return frame[FrameSize-1:]

@@ -10,7 +10,8 @@ import (
 
 // Function is one row of a service table.
 type Function struct {
-	Name      string // 1 to MaxName bytes of UTF-8 without control characters, but for a NUL byte at the beginning; that is not "__"
+	// 1 to MaxName bytes of UTF-8 without control characters, but for a NUL byte at the beginning; that is not "__"
+	Name      string
 	Signature string // at most MaxSignature bytes of UTF-8
 	Doc       string // at most MaxDoc bytes of UTF-8
 
@@ -34,8 +35,8 @@ const (
 	rowKnown = rowIdempotent | rowWeight | rowDoc | rowPaused
 )
 
-// AppendTable appends a service table. The functions must be in byte order of their names, without duplicates, and within
-// the limits of this package: receivers drop a table that is not.
+// AppendTable appends a service table. The functions must be in byte order of their names, without duplicates, and
+// within the limits of this package: receivers drop a table that is not.
 func AppendTable(b []byte, fns []Function) []byte {
 	if len(fns) > MaxFunctions {
 		panic("broach: internal error: too many functions for a table")
@@ -91,8 +92,8 @@ func (fn *Function) bits() (bits byte) {
 // RowSize is what a function takes up in a table, at most: less if its name begins like that of the one before.
 func RowSize(fn Function) int { return rowFloor + 4 + len(fn.Name) + len(fn.Signature) + len(fn.Doc) }
 
-// shared is the number of bytes that name has in common with the one before, without the beginning of a character of which
-// the end differs: what follows is a string, and strings are UTF-8.
+// shared is the number of bytes that name has in common with the one before, without the beginning of a character of
+// which the end differs: what follows is a string, and strings are UTF-8.
 func shared(before, name string) int {
 	n := 0
 	for n < min(len(before), len(name)) && before[n] == name[n] {
@@ -104,9 +105,9 @@ func shared(before, name string) int {
 	return n
 }
 
-// ConsumeTable decodes a service table, which takes all of b, as a copy. The errors are ErrShort, ErrHash, ErrOrder when the
-// names do not rise, ErrField for a name or signature, or bytes between the last row and the hash, and ErrLimit for the
-// size of b or the number of rows. A table with an error costs no allocation.
+// ConsumeTable decodes a service table, which takes all of b, as a copy. The errors are ErrShort, ErrHash, ErrOrder
+// when the names do not rise, ErrField for a name or signature, or bytes between the last row and the hash, and
+// ErrLimit for the size of b or the number of rows. A table with an error costs no allocation.
 func ConsumeTable(b []byte) ([]Function, error) {
 	body, err := checkHash(b)
 	if err != nil {
@@ -217,8 +218,8 @@ func ownMark(keep int, tail []byte) int {
 	return 0
 }
 
-// setName makes the next name of the bytes it keeps of the present one and a tail. It looks at no more than the tail, in
-// which alone the two can differ: a stranger's table makes work in proportion to its size, not to that of its names.
+// setName makes the next name of the bytes it keeps of the present one and a tail. It looks at no more than the tail,
+// in which alone the two can differ: a stranger's table makes work in proportion to its size, not to that of its names.
 func (r *rows) setName(keep int, tail []byte) error {
 	switch {
 	case keep > r.n || keep+len(tail) > MaxName:

@@ -31,8 +31,8 @@ func (m Fragment) Append(b []byte) []byte {
 	return endFrame(append(b, m.Data...), start)
 }
 
-// ConsumeFragment decodes the body of a Fragment. The errors are ErrShort, and ErrField for a fragment that cannot be part
-// of such a transfer. So Index*Size+len(Data) <= Total, and only the last fragment is shorter than Size.
+// ConsumeFragment decodes the body of a Fragment. The errors are ErrShort, and ErrField for a fragment that cannot be
+// part of such a transfer. So Index*Size+len(Data) <= Total, and only the last fragment is shorter than Size.
 func ConsumeFragment(body []byte) (Fragment, error) {
 	if len(body) < FragmentHead {
 		return Fragment{}, ErrShort
@@ -45,8 +45,8 @@ func ConsumeFragment(body []byte) (Fragment, error) {
 	return Fragment{Transfer: binary.BigEndian.Uint32(body), Total: total, Size: size, Index: index, Data: data}, nil
 }
 
-// fits reports whether n bytes of data are what total, size and index demand. It counts in 64 bits: a stranger's index times
-// size goes over 32.
+// fits reports whether n bytes of data are what total, size and index demand. It counts in 64 bits: a stranger's index
+// times size goes over 32.
 func fits(total uint32, size uint16, index uint32, n int) bool {
 	start, end := uint64(index)*uint64(size), uint64(total)
 	if size < MinFragment || start >= end {

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MSG-3] A message that is cut off, or whose body is too short for its fields or has a field outside its bounds, MUST be
-// dropped and counted, with the rest of its datagram; the messages before it stand.
+// [MSG-3] A message that is cut off, or whose body is too short for its fields or has a field outside its bounds, MUST
+// be dropped and counted, with the rest of its datagram; the messages before it stand.
 func TestCutOffMessagesAreRejected(t *testing.T) {
 	for _, s := range samples {
 		whole := s.message.Append(nil)
@@ -88,7 +88,8 @@ func TestEachKindIsOfCallsOrOfTheMembershipOrUnknown(t *testing.T) {
 	require.False(t, known[9] || known[46])
 }
 
-// [MSG-2] Bytes after the fields of a known kind MUST be ignored, unless the kind says that its last field takes all the rest.
+// [MSG-2] Bytes after the fields of a known kind MUST be ignored, unless the kind says that its last field takes all
+// the rest.
 func TestBytesAfterTheFieldsAreIgnored(t *testing.T) {
 	for _, s := range samples {
 		if s.rest {

@@ -1,5 +1,5 @@
-// Package wire is the layout of everything two broach processes say to each other: PROTOCOL.md, sections 1 to 5, as pairs
-// of functions that append and consume. It knows bytes and their bounds, not what a node does about them.
+// Package wire is the layout of everything two broach processes say to each other: PROTOCOL.md, sections 1 to 5, as
+// pairs of functions that append and consume. It knows bytes and their bounds, not what a node does about them.
 //
 // A datagram is a header and messages, back to back; integers are big-endian:
 //
@@ -14,8 +14,8 @@
 //	| kind   | length n        | n bytes of body         | kind   | ...
 //	+--------+--------+--------+--------+--------+--------+--------+
 //
-// While its sender has heard nothing on the link, the header is a Confirm's, which is longer. Before there is a link, two datagrams without
-// messages make it: an Open and an Offer.
+// While its sender has heard nothing on the link, the header is a Confirm's, which is longer. Before there is a link,
+// two datagrams without messages make it: an Open and an Offer.
 //
 // The bodies, with the size of each field in bytes; a * takes all the rest:
 //
@@ -39,8 +39,8 @@
 //	Delta        base 4, version 4, table of the functions gone 2+n, table of those added *
 //	Drain        answer 1
 //
-// An address is 04 and 4 bytes or 06 and 16 bytes of IP, then 2 bytes of port; one of 18 bytes is an IP of IPv6, to which IPv4 is mapped, and a
-// port.
+// An address is 04 and 4 bytes or 06 and 16 bytes of IP, then 2 bytes of port; one of 18 bytes is an IP of IPv6, to
+// which IPv4 is mapped, and a port.
 //
 // Whoever takes a datagram apart does it in this order:
 //
@@ -56,9 +56,9 @@
 //			req, err = wire.ConsumeRequest(body)
 //			...
 //
-// What was consumed for a call aliases the datagram and lasts as long as it does; what was consumed for the membership, and
-// a table, is a copy. A bad input is one of this package's errors, never a panic, and costs no allocation. Appending is for
-// our own values: one that its field cannot hold is a bug of the caller, and panics.
+// What was consumed for a call aliases the datagram and lasts as long as it does; what was consumed for the membership,
+// and a table, is a copy. A bad input is one of this package's errors, never a panic, and costs no allocation.
+// Appending is for our own values: one that its field cannot hold is a bug of the caller, and panics.
 //
 // Everything here is a function of its arguments, or a value: safe for concurrent use.
 package wire
@@ -130,9 +130,9 @@ var (
 // FrameSize is the number of bytes before the body of a message: its kind and length.
 const FrameSize = 3
 
-// ConsumeMessage takes the first message off b, which is what follows the header or the message before. It takes unknown
-// kinds like known ones: who does not know a kind goes on with rest. The body aliases b and cannot be appended to in place.
-// The only error is ErrShort, also for an empty b.
+// ConsumeMessage takes the first message off b, which is what follows the header or the message before. It takes
+// unknown kinds like known ones: who does not know a kind goes on with rest. The body aliases b and cannot be appended
+// to in place. The only error is ErrShort, also for an empty b.
 func ConsumeMessage(b []byte) (kind Kind, body, rest []byte, err error) {
 	if len(b) < FrameSize {
 		return 0, nil, nil, ErrShort
