@@ -9,6 +9,7 @@ import (
 
 	"broach/internal/balance"
 	"broach/internal/buffer"
+	"broach/internal/codec"
 	"broach/internal/link"
 	"broach/internal/wire"
 )
@@ -61,6 +62,20 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, o
 		return nil, c.unsent(l, err)
 	}
 	return c.wait(ctx, l, slot, seq, p)
+}
+
+// encode appends the arguments to a message.
+func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
+	head, most := len(frame.B), c.node.wires.MaxMessage
+	var err error
+	frame.B, err = args.Append(frame.B, most)
+	if errors.Is(err, codec.ErrSize) || len(frame.B)-head > most {
+		err = codec.TooLarge(wire.ExecutedNo, "arguments", most)
+	}
+	if err != nil {
+		return c.own(err)
+	}
+	return nil
 }
 
 // unsent is the error of a call that a link did not take.

@@ -78,7 +78,7 @@
 // # Security
 //
 // With Config.Keys all datagrams are encrypted, and only who has a key is a member. Without, whoever reaches a node can join and
-// call. SECURITY.md says what is promised against whom.
+// call. docs/SECURITY.md says what is promised against whom.
 package broach
 
 // Run starts a node as the configuration file at path says: LoadConfig, then Start. It returns once the node serves; joining

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"broach/internal/buffer"
 	"broach/internal/codec"
 	"broach/internal/link"
 	"broach/internal/pace"
@@ -164,20 +163,6 @@ func (c *Caller) here() *service {
 // isHereOnly reports that no other node may run the call.
 func (c *Caller) isHereOnly() bool {
 	return c.opts.local == LocalOnly || c.opts.on.IsValid() && c.opts.on == c.node.Addr()
-}
-
-// encode appends the arguments to a message.
-func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
-	head, most := len(frame.B), c.node.wires.MaxMessage
-	var err error
-	frame.B, err = args.Append(frame.B, most)
-	if errors.Is(err, codec.ErrSize) || len(frame.B)-head > most {
-		err = codec.TooLarge(wire.ExecutedNo, "arguments", most)
-	}
-	if err != nil {
-		return c.own(err)
-	}
-	return nil
 }
 
 // Send calls the function and does not wait for its outcome: it returns when a provider has accepted the call, which then runs there whatever

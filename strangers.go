@@ -11,7 +11,7 @@ import (
 )
 
 // What strangers can make this node do is bounded here. They are processes that have not shown yet that they get what is sent to them, and, where there are
-// keys, that they have one. SECURITY.md has the whole table.
+// keys, that they have one. docs/SECURITY.md has the whole table.
 const (
 	opensBatch     = 96          // Opens that are looked at, of the 256 datagrams of a batch
 	confirmsBatch  = 96          // and Confirms with a token that is not known

@@ -1,6 +1,6 @@
 package member
 
-// What others can make the membership keep or send is bounded here. SECURITY.md has the whole table.
+// What others can make the membership keep or send is bounded here. docs/SECURITY.md has the whole table.
 const (
 	// What is known by hearsay.
 	contactsMax  = 4096   // addresses contacted at once, and links that are not confirmed yet, [AMP-3]. Half are kept for what answers our Joins
