@@ -24,7 +24,7 @@ import (
 //	G3   60 s at a loss of up to 25 %: no false alarm        TestNobodyIsCalledDeadInQuiet
 //	G4   all join at once: 0.3 s, with 100 nodes 1 s         TestAllJoinAtOnce
 //	G5   one more joins, with its table: 20 ms               TestOneMoreJoins
-//	G6   a cut heals: 3 s after 30 s, 90 s, 10 min           TestHalvesFindEachOther
+//	G6   a cut heals: 3 s after 30 s, 90 s, 10 min           TestHalvesFindEachOther, TestHalvesFindWhoBeganBehindTheCut
 //	G7   a node leaves, and is not taken for dead: 20 ms     TestLeaveIsKnown
 //	G8   a restart at the same address: 20 ms                TestRestartReplacesTheTable
 //	G9   a restart at another address: 20 ms                 TestComesBackElsewhere

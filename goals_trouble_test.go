@@ -36,6 +36,32 @@ func TestHalvesFindEachOther(t *testing.T) {
 	}
 }
 
+// [G6] Who began behind the cut meanwhile is among them: within 3 s after it, all see all.
+func TestHalvesFindWhoBeganBehindTheCut(t *testing.T) {
+	t.Parallel()
+	for _, size := range sizes() {
+		for _, loss := range []float64{0, 0.1} {
+			if loss > 0 && (size > 32 || race.Enabled) {
+				continue
+			}
+			t.Run(fmt.Sprint(size, " nodes, loss ", loss), func(t *testing.T) {
+				requireWithin(t, 3*time.Second, "all see all", trials(t, size, 0, func(c *cluster) []time.Duration {
+					half := (size + 1) / 2
+					a, b := addrsOf(c.nodes[:half]), addrsOf(c.nodes[half:])
+					c.net.Cut(append(a, addrOf(size)), append(b, addrOf(size+1)))
+					time.Sleep(5 * time.Second)
+					c.start(size, 0)
+					c.start(size+1, half)
+					time.Sleep(10 * time.Second)
+					c.net.SetDefault(lossy(loss))
+					c.net.Heal()
+					return []time.Duration{c.settle(20 * time.Second)}
+				}))
+			})
+		}
+	}
+}
+
 // stop stops a node as SIGSTOP does: it reads nothing, sends nothing, and its clocks stand still. Only goroutines that are in the
 // middle of a call go on.
 func (c *cluster) stop(n *Node) (goOn func()) {

@@ -147,8 +147,11 @@ func (m *Membership) onBeat(now time.Time, p *peer, link uint64, b wire.Beat) {
 // mayMend reports whether a peer may be sent the List because it believes in others than we do. Among many that are about to meet all do, and it is
 // no use.
 func (m *Membership) mayMend(now time.Time) bool {
-	return !now.Before(m.listAt) && !(m.strain.isOn() && len(m.joining.missing) > crowdFew)
+	return !now.Before(m.listAt) && !m.isCrowded()
 }
+
+// isCrowded reports that this node is strained, and has many to meet.
+func (m *Membership) isCrowded() bool { return m.strain.isOn() && len(m.joining.missing) > crowdFew }
 
 // mend sends the List to a peer that believes in others than we do. While that does not help the next ones come ever more rarely, so that those whom
 // it helps have their turn however many there are whom it does not.

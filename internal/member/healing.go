@@ -33,7 +33,7 @@ func (m *Membership) tickHealing(now time.Time) {
 	}
 	m.healAt = time.Time{}
 	seeds, offline := m.seedsToTry(now), m.offlinePeers()
-	for _, addr := range append(m.some(seeds, healSeeds), m.some(offline, 1)...) {
+	for _, addr := range append(some(m, seeds, healSeeds), some(m, offline, 1)...) {
 		m.contact(now, addr)
 	}
 	if len(offline)+len(m.joining.guises) > 0 || slices.ContainsFunc(m.joining.seeds, m.isAbsent) {
@@ -57,10 +57,10 @@ func (m *Membership) contactOffline(now time.Time) {
 	m.healNext = m.moment(now.Add(max(healPause, time.Duration(opens)*healEach)))
 }
 
-// some draws up to k addresses.
-func (m *Membership) some(addrs []netip.AddrPort, k int) []netip.AddrPort {
-	m.rng.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
-	return addrs[:min(k, len(addrs))]
+// some draws up to k of a list, which it mixes.
+func some[T any](m *Membership, list []T, k int) []T {
+	m.rng.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	return list[:min(k, len(list))]
 }
 
 // seedsToTry lists the seeds where no member is, and now and then those that are not what they are called.

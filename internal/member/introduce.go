@@ -173,7 +173,7 @@ func (m *Membership) IsFull(now time.Time) bool {
 // admit adds a peer, in place of old if that is not nil.
 func (m *Membership) admit(now time.Time, id wire.Process, t tie, old *peer) *peer {
 	at := m.moment(now)
-	p := &peer{Process: id, since: at, heard: at, due: at, helloAt: m.moment(now.Add(m.helloGap(1, m.crowd())))}
+	p := &peer{Process: id, met: at, since: at, heard: at, due: at, helloAt: m.moment(now.Add(m.helloGap(1, m.crowd())))}
 	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
 		p.flaps, p.unsteady = old.flaps, old.unsteady
@@ -228,7 +228,7 @@ func (m *Membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 
 // revive makes a suspect or offline peer alive again, or one that had left.
 func (m *Membership) revive(now time.Time, p *peer) {
-	was := p.state
+	was, since := p.state, p.since
 	p.accused = false
 	m.endProbe(now, p)
 	m.excuse(now, p)
@@ -242,5 +242,6 @@ func (m *Membership) revive(now time.Time, p *peer) {
 		p.draining = false
 		return
 	}
+	m.tellArrivals(now, p, since)
 	m.contactOffline(now)
 }

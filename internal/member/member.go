@@ -12,7 +12,10 @@
 //	learn.go       what our address is, and which of others' are of no use
 //	tables.go      what the peers offer, and how much of that is held
 //	delta.go       changes of large service tables
-//	join.go        seeds, lists, and healing
+//	join.go        seeds, and who joins through us
+//	list.go        lists, and what becomes of who is in them
+//	healing.go     contact with those that were lost
+//	arrivals.go    who came while others were lost
 //	diff.go        what has changed between two views, and between two tables
 //	state.go       what is believed of a peer, and what is told of it
 //	beat.go        beats, and who is late
@@ -71,7 +74,8 @@ type Membership struct {
 	draining draining
 	parting  parting
 	healAt   time.Time
-	healNext moment         // from when all who are offline may be contacted because one came back
+	healNext moment // from when all who are offline may be contacted because one came back
+	back     comeback
 	askedAll time.Time      // when all were last asked whether they hold our links
 	listAt   time.Time      // when a List may be sent again to mend somebody's view
 	lists    pace.Allowance // of messages of List

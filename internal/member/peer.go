@@ -27,6 +27,7 @@ type peer struct {
 	tver      uint32          // version of functions; 0: none yet
 	tableSeen uint32          // highest version in its headers
 
+	met         moment // when it was met first
 	since       moment // when it came into the state
 	heard       moment // when a datagram was last accepted from it
 	beatBy      moment // when its next beat was promised for

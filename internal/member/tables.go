@@ -19,21 +19,21 @@ const (
 )
 
 // tableSize is what tables take up.
-type tableSize struct{ rows, bytes int }
+type tableSize struct{ rows, bytes uint32 }
 
 // tableSizeOf measures a table. The bytes are those of its words.
 func tableSizeOf(table []wire.Function) tableSize {
-	s := tableSize{rows: len(table)}
+	s := tableSize{rows: uint32(len(table))}
 	for i := range table {
-		s.bytes += len(table[i].Name) + len(table[i].Signature) + len(table[i].Doc)
+		s.bytes += uint32(len(table[i].Name) + len(table[i].Signature) + len(table[i].Doc))
 	}
 	return s
 }
 
 // tableLimits are those of all tables together.
 var tableLimits = [...]tableLimit{
-	{RowsMax, func(s tableSize) int { return s.rows }},
-	{RowBytesMax, func(s tableSize) int { return s.bytes }},
+	{RowsMax, func(s tableSize) int { return int(s.rows) }},
+	{RowBytesMax, func(s tableSize) int { return int(s.bytes) }},
 }
 
 type tableLimit struct {

@@ -14,7 +14,7 @@ import (
 func loadTables(c *citizen, peers []*citizen, free int) {
 	table := rowsOf(upTo(wire.MaxFunctions)...)
 	for _, other := range peers {
-		room := RowsMax - free - c.held.rows
+		room := RowsMax - free - int(c.held.rows)
 		c.holdTable(c.of(other), other.tver, table[:min(len(table), room)])
 	}
 }
@@ -37,7 +37,7 @@ func TestRowsOfAllPeersAreBounded(t *testing.T) {
 	p := a.of(late)
 	require.Equal(t, Alive, p.state, "it is a member all the same")
 	require.Empty(t, p.functions, "nobody has more")
-	require.Equal(t, RowsMax-5, a.held.rows)
+	require.EqualValues(t, RowsMax-5, a.held.rows)
 
 	sent := s.watch(late)
 	s.offer(late, rowsOf(upTo(wire.MaxFunctions)...))
@@ -48,7 +48,7 @@ func TestRowsOfAllPeersAreBounded(t *testing.T) {
 	s.offer(late, rowsOf(upTo(5)...))
 	s.run(time.Second)
 	require.Len(t, p.functions, 5, "it fits")
-	require.Equal(t, RowsMax, a.held.rows)
+	require.EqualValues(t, RowsMax, a.held.rows)
 
 	s.offer(late, rowsOf(upTo(wire.MaxFunctions)...))
 	s.run(time.Second)
@@ -84,7 +84,7 @@ func TestTheLargestTableGivesWay(t *testing.T) {
 			all := s.grow(24)
 			a := all[0]
 			for i, c := range all[1:23] {
-				rows := min(wire.MaxFunctions-min(i, 1), RowsMax-5-a.held.rows)
+				rows := min(wire.MaxFunctions-min(i, 1), RowsMax-5-int(a.held.rows))
 				table := rowsOf(upTo(rows)...)
 				if i == 1 {
 					table = long(rows, 2*part)

@@ -219,8 +219,8 @@ func (m *Membership) proven(now time.Time, token uint64) {
 		isNew := m.peers.byAddr[pr.Addr] == nil
 		m.bind(now, pr.Process, pr.tie, true)
 		if p := m.peers.byLink[token]; p != nil {
-			if isNew && !pr.named {
-				m.tellOfAll(now, p)
+			if isNew {
+				m.tellNew(now, p, pr.named)
 			}
 			p.told = max(p.told, pr.told)
 			m.noteFirstTrip(p, now.Sub(pr.until.Add(-provingFor)))
