@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -142,13 +143,16 @@ func TestBreakersAreSeen(t *testing.T) {
 }
 
 // watchCircuits collects the events about breakers until it is asked for them.
-func watchCircuits(n *Node) func() []Event {
+func watchCircuits(n *Node) func() []Event { return watchKinds(n, CircuitOpened, CircuitClosed) }
+
+// watchKinds collects the events of some kinds until it is asked for them.
+func watchKinds(n *Node, kinds ...EventKind) func() []Event {
 	ctx, cancel := context.WithCancel(context.Background())
 	var events []Event
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		for e := range n.Watch(ctx) {
-			if e.Kind == CircuitOpened || e.Kind == CircuitClosed {
+			if slices.Contains(kinds, e.Kind) {
 				events = append(events, e)
 			}
 		}
@@ -308,4 +312,44 @@ func TestPartitionsCloseBreakers(t *testing.T) {
 		require.Len(t, events, 2)
 		require.Equal(t, CircuitClosed, events[1].Kind)
 	})
+}
+
+// "CircuitClosed: it is called there again, or the member is away": also where another process has taken its place. The log says so, too.
+func TestWhoIsReplacedTakesItsBreakersAlong(t *testing.T) {
+	for _, restarts := range []bool{false, true} {
+		var log sharedLog
+		inCluster(t, 1, func(c *cluster) {
+			p := &patient{}
+			p.ill.Store(true)
+			old := c.start(1)
+			require.NoError(t, old.Register("f", p.f))
+			c.edit = func(cfg *Config) {
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			}
+			caller := c.start(0, 1)
+			require.NoError(t, caller.WaitFor(context.Background(), "f", 1))
+			seen := watchKinds(caller, CircuitOpened, CircuitClosed, MemberOffline)
+			for range breakerStreak {
+				_, _ = caller.Caller("f").Call(context.Background())
+			}
+			time.Sleep(time.Second)
+			c.kill(old)
+			if restarts {
+				c.edit = func(cfg *Config) { cfg.RandSeed = 99 }
+				c.start(1, 0)
+			}
+			time.Sleep(5 * time.Second)
+			require.Equal(t, []EventKind{CircuitOpened, MemberOffline, CircuitClosed}, eventKinds(seen()), "restarts: %v", restarts)
+			require.NoError(t, caller.Close()) // nobody writes any more
+			require.Equal(t, 1, strings.Count(log.String(), "broach: circuit closed"), "restarts: %v", restarts)
+		})
+	}
+}
+
+// eventKinds are the kinds of events.
+func eventKinds(events []Event) (kinds []EventKind) {
+	for _, e := range events {
+		kinds = append(kinds, e.Kind)
+	}
+	return kinds
 }

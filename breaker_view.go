@@ -1,6 +1,8 @@
 package broach
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -33,8 +35,8 @@ func (n *Node) findCircuits(now time.Time, peers []*member.View, was openCircuit
 		if l := n.tokens.link(p.Link); l != nil {
 			open = open.with(p.Process, l.record.OpenCircuits(now))
 		}
-		n.logCircuits(now, p, was[p.Process], open[p.Process])
 	}
+	n.logCircuits(now, was, open)
 	if open == nil {
 		n.circuitsAt = time.Time{}
 	}
@@ -53,14 +55,25 @@ func (o openCircuits) with(id wire.Process, names []string) openCircuits {
 	return o
 }
 
-// logCircuits tells the operator what opened and closed at a peer.
-func (n *Node) logCircuits(now time.Time, p *member.View, was, is []string) {
-	diffCircuits(was, is, func(kind EventKind, service string) bool {
-		if suppressed, ok := n.circuitLines.Allow(now); ok {
-			n.log.Log(kind.level(), "broach: "+kind.String(), "addr", p.Addr, "service", service, "check", kind.remedy(), "suppressed", suppressed)
-		}
-		return true
+// logCircuits tells the operator what opened and closed, also at processes that others have replaced.
+func (n *Node) logCircuits(now time.Time, was, is openCircuits) {
+	for _, id := range was.orIn(is) {
+		diffCircuits(was[id], is[id], func(kind EventKind, service string) bool {
+			if suppressed, ok := n.circuitLines.Allow(now); ok {
+				n.log.Log(kind.level(), "broach: "+kind.String(), "addr", id.Addr, "service", service, "check", kind.remedy(), "suppressed", suppressed)
+			}
+			return true
+		})
+	}
+}
+
+// orIn lists the processes that are in either of two, by address.
+func (o openCircuits) orIn(other openCircuits) []wire.Process {
+	list := slices.AppendSeq(slices.Collect(maps.Keys(o)), maps.Keys(other))
+	slices.SortFunc(list, func(a, b wire.Process) int {
+		return cmp.Or(a.Addr.Compare(b.Addr), cmp.Compare(a.Boot, b.Boot))
 	})
+	return slices.Compact(list)
 }
 
 // diffCircuits walks two sorted lists of functions with an open breaker and yields what opened and closed.

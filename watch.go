@@ -71,7 +71,7 @@ const (
 	ServicePaused                      // a member's function does not serve, see SetServing
 	ServiceResumed                     // it serves again
 	CircuitOpened                      // a function failed again and again at a member and is not called there: see CircuitOpen
-	CircuitClosed                      // it is called there again, or the member is away
+	CircuitClosed                      // it is called there again, or the member is away: MemberOffline or MemberLeft comes first
 )
 
 var eventNames = [...]string{"member up", "member suspect", "member offline", "member left", "service added", "service removed", "member unreachable",
@@ -265,7 +265,10 @@ func (n *Node) Watch(ctx context.Context) iter.Seq[Event] {
 func (n *Node) changes(from, to *view) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		for p, is := range member.Counterparts(from.peers, to.peers) {
-			if is == nil && !n.peerGone(p, yield) {
+			if is != nil {
+				continue
+			}
+			if !n.peerGone(p, yield) || !diffCircuits(from.open[p.Process], nil, n.about(p, yield)) {
 				return
 			}
 		}
