@@ -37,7 +37,7 @@ var goStatements = map[string]int{
 var clockFiles = []string{
 	"seed_trouble.go", // how long the system is given
 	"log.go",          // lines have the time at which they were said
-	"node.go", "heartbeat.go", "view.go", "receive_quick.go",
+	"node.go", "heartbeat.go", "receive_quick.go",
 	"transport_udp.go",     // the datagrams of a batch have come at one time
 	"pool.go",              // lines of the log
 	"receive_handshake.go", // the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
