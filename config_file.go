@@ -2,6 +2,7 @@ package broach
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"broach/internal/jsonfile"
+	"broach/internal/seal"
 )
 
 // maxConfigFile is about a thousand times what a configuration needs; a larger file is a wrong path.
@@ -327,4 +329,34 @@ func rangeText[T int | time.Duration](numbers []bounded[T], field string) string
 		}
 	}
 	panic("broach: internal error: no range for " + field)
+}
+
+// A key is known by its value, too: whoever writes one under a name of his own wants keys, and one at the wrong place must not get
+// into the error that says so.
+
+// isKeyText reports whether a text may be a key: 32 bytes in some base64.
+func isKeyText(s string) bool {
+	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
+	key, err := base64.RawStdEncoding.DecodeString(s)
+	return err == nil && len(key) == seal.KeySize
+}
+
+// holdsKeyList reports whether a value of a file has, however deep, a list that may be one of keys.
+func holdsKeyList(v any) bool {
+	switch v := v.(type) {
+	case []any:
+		return len(v) > 0 && !slices.ContainsFunc(v, func(v any) bool { return !isAKey(v) }) || slices.ContainsFunc(v, holdsKeyList)
+	case map[string]any:
+		for _, inner := range v {
+			if holdsKeyList(inner) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isAKey(v any) bool {
+	text, ok := v.(string)
+	return ok && isKeyText(text)
 }
