@@ -50,27 +50,6 @@ const doubtAfter = 2
 // deafAfter is the same for a peer that is heard of: it may not hear us, [MEM-22].
 const deafAfter = 4
 
-// NewCall returns a call to wait on. They are kept by the node: a channel must not wander between nodes of which one
-// lives in a test's bubble.
-func (c *Carrier) NewCall() *Call {
-	if p, ok := c.pendings.Get().(*Call); ok {
-		return p
-	}
-	return &Call{Done: make(chan struct{}, 1)}
-}
-
-// FreeCall gives a call up for reuse: nobody is left who could end it, and its outcome was received or abandoned.
-func (c *Carrier) FreeCall(p *Call) {
-	if p.whole != nil {
-		buffer.Recycle(p.whole)
-	}
-	p.Outcome, p.whole = Outcome{}, nil
-	if cap(p.kept) > buffer.MostKept {
-		p.kept = nil
-	}
-	c.pendings.Put(p)
-}
-
 var (
 	ErrDown     = errors.New("the process is gone")
 	errLinkFull = errors.New("65,536 calls are in flight to the peer")

@@ -89,7 +89,7 @@ func TestWhatIsAddedWhileTheReaderHoldsIsSentAtTheEnd(t *testing.T) {
 		b.finish()
 		synctest.Wait()
 		require.Len(t, wordsOf(t, b.tape.take()...), 2)
-		require.False(t, b.link.held)
+		require.False(t, b.link.inHand.has(byReader))
 	})
 }
 
@@ -99,7 +99,7 @@ func TestOutboxOfALinkIsBounded(t *testing.T) {
 		b.offer("f", func() []byte { return make([]byte, 1000) })
 		b.hear(a.utter(requestOf(0, 1)))
 		b.tape.take()
-		b.link.flushing = true // the flusher waits for the system
+		b.link.inHand |= byFlusher // the flusher waits for the system
 		for range 2 * outboxMax {
 			b.hear(a.utter(requestOf(0, 1)))
 		}
@@ -134,7 +134,7 @@ func TestLoopDoesNotSpin(t *testing.T) {
 		a.hear(b.utter(wire.FragmentAck{Transfer: 1}.Append(nil))) // no room: it asks again later
 		a.tape.take()
 		a.link.mu.Lock()
-		a.link.flushing = true // and then somebody waits for the system
+		a.link.inHand |= byFlusher // and then somebody waits for the system
 		a.link.mu.Unlock()
 		time.Sleep(time.Second)
 		next, _ := a.wires.Timers.Run(time.Now())

@@ -10,6 +10,7 @@
 //
 // Files, in the order in which a message meets them:
 //
+//	carrier.go    what all links of a node share
 //	link.go       what a link is; how what waits in it is flushed; when it is due
 //	birth.go      how it is made of an Open and its Offer
 //	accept.go     which datagrams may come; which of two links is the better
@@ -30,57 +31,15 @@ package link
 
 import (
 	"math/rand/v2"
-	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"broach/internal/buffer"
-	"broach/internal/handshake"
 	"broach/internal/pace"
-	"broach/internal/seal"
 	"broach/internal/transfer"
-	"broach/internal/udp"
 	"broach/internal/wire"
 )
-
-// Carrier is what all links of a node share. Who makes one sets what is exported, but for Table and Unsent, and calls
-// Init.
-type Carrier struct {
-	Transport udp.Transport
-	Process   *handshake.Process
-	Cluster   uint64        // its number, PROTOCOL.md 1.2
-	Table     atomic.Uint32 // version of our service table
-	// bytes of a datagram, without the tag of a sealed one
-	MaxPacket  int
-	MaxMessage int // bytes of arguments or results
-	Peers      int // that there may be
-	// how long a peer may be silent while a call waits, [CALL-11]
-	Silence time.Duration
-	Nonce   func() uint32                                      // draws what a peer cannot guess; never 0
-	Resized func(now time.Time, peer netip.AddrPort, size int) // the packet size of a path is now another
-	Timers  Timers
-	memory  *buffer.Budget // of reassembly, all links together
-	moving  *buffer.Budget // of replies under way as transfers
-	stored  *buffer.Budget // of replies that are kept
-	// replies that nobody took, or that found no room
-	Unsent   atomic.Uint64
-	pendings sync.Pool                 // of *Call
-	Ring     atomic.Pointer[seal.Ring] // nil: there are no keys, nor will there be
-	// X25519 of our private key and another's public one; the error is that of one that is none
-	Shared func(wire.PublicKey) (secret [seal.KeySize]byte, err error)
-}
-
-// Init begins the clock, and makes the budgets of links whose largest message is set.
-func (c *Carrier) Init(now time.Time) {
-	largest := int64(c.MaxMessage + envelope)
-	c.memory = &buffer.Budget{Size: reassemblyNode * largest, AtOnce: transfer.FirstRoom}
-	c.moving = &buffer.Budget{Size: max(replyMoving*buffer.Size(largest), replyMovingLeast)}
-	c.stored = &buffer.Budget{Size: replyStored}
-	c.Timers.init(now)
-	c.Table.Store(1)
-}
 
 // Link holds everything between us and one peer process, as long as both know the tokens that name it. Two processes
 // may have two links for a while: calls begin on the better one, and end where they began. Whoever has work steps it,
@@ -111,10 +70,7 @@ type Link struct {
 	stepping uint32        // low 32 bits of the number of the datagram that is stepped through
 	down     bool          // closed: no call begins any more
 	armed    bool          // known to the timers
-	held     bool          // the reader will flush at the end of its batch
-	queued   bool          // the loop will flush when it has queued all
-	flushing bool          // somebody flushes and will take what is added meanwhile
-	handed   bool          // the loop is to flush
+	inHand   hands         // who has the flushing in hand
 	stepped  int64         // when the loop last stepped it, as of Timers.Stamp
 	first    time.Duration // a first measure of the round trip: what the handshake took; 0: nothing was accepted yet
 	number   uint64        // of the last datagram sent
@@ -127,13 +83,25 @@ type Link struct {
 	*exchange
 }
 
-// Traffic counts what has passed between us and a peer process, on whatever links: both of a pair, and all that come
-// after them.
-type Traffic struct {
-	Arrived  atomic.Uint64 // datagrams accepted
-	BytesIn  atomic.Uint64 // in them
-	BytesOut atomic.Uint64 // in datagrams sent
-	Numbered atomic.Uint64 // datagrams that the peer has sent, by their numbers
+// hands are those who have the flushing of a link in hand. While the reader or a flusher has, nobody else need send.
+type hands uint8
+
+const (
+	byReader  hands = 1 << iota // at the end of its batch
+	byQueue                     // the loop, when it has queued all it has to say
+	byFlusher                   // somebody sends now, and will take what is added meanwhile
+	byLoop                      // the loop, at its next step: a flusher has left it to it
+)
+
+// has reports whether one of some does.
+func (h hands) has(some hands) bool { return h&some != 0 }
+
+// set says whether one does.
+func (h *hands) set(one hands, does bool) {
+	*h &^= one
+	if does {
+		*h |= one
+	}
 }
 
 // exchange is the part of a link that only calls need. Peers that merely know of each other, the most in a large
@@ -187,8 +155,8 @@ func (l *Link) Queue(msg wire.Message) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.add(l.outboxFor(msg.Kind()), msg.Append(nil))
-	first := !l.queued
-	l.queued = true
+	first := !l.inHand.has(byQueue)
+	l.inHand |= byQueue
 	return first
 }
 
@@ -204,7 +172,7 @@ func (l *Link) add(out *outbox, msg []byte) {
 // FlushQueue sends what Queue has added.
 func (l *Link) FlushQueue() {
 	l.mu.Lock()
-	l.queued = false
+	l.inHand &^= byQueue
 	l.flush()
 }
 
@@ -214,11 +182,11 @@ func (l *Link) FlushQueue() {
 // which measured 2.8 times the calls a second with 64 callers. A lone caller would lose a sixth of its own.
 func (l *Link) flush() {
 	l.rearm()
-	if l.held || l.flushing || !l.pending() {
+	if l.inHand.has(byReader|byFlusher) || !l.pending() {
 		l.mu.Unlock()
 		return
 	}
-	l.flushing = true
+	l.inHand |= byFlusher
 	crowded := l.crowded()
 	l.mu.Unlock()
 	if crowded {
@@ -256,8 +224,8 @@ func (l *Link) SendAll() {
 func (l *Link) handOver() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.flushing = false
-	l.handed = l.pending()
+	l.inHand &^= byFlusher
+	l.inHand.set(byLoop, l.pending())
 	l.rearm()
 }
 
@@ -297,15 +265,15 @@ func (l *Link) load(b *batch) bool {
 	l.loadFragments(b, mayGo)
 	l.head(b, stamped)
 	l.rearm()
-	l.flushing = len(b.out) > 0
-	return l.flushing
+	l.inHand.set(byFlusher, len(b.out) > 0)
+	return len(b.out) > 0
 }
 
 // Unhold flushes at the end of the reader's batch: acknowledgements of all fragments of the batch go out with whatever
 // else was added.
 func (l *Link) Unhold() {
 	l.mu.Lock()
-	l.held = false
+	l.inHand &^= byReader
 	if l.exchange != nil {
 		l.sending.Judge()
 		l.postFragmentAcks()
@@ -322,7 +290,8 @@ func (l *Link) Close(o Outcome) {
 		l.receiving.Close()
 		l.served.close()
 	}
-	l.exchange, l.out, l.proof, l.handed = nil, outbox{}, proof{}, false
+	l.exchange, l.out, l.proof = nil, outbox{}, proof{}
+	l.inHand &^= byLoop
 	l.rearm()
 	l.mu.Unlock()
 	for _, r := range running {
@@ -361,7 +330,8 @@ func (l *Link) endAll(o Outcome) []*Request {
 // the peer leaves calls unanswered.
 func (l *Link) timeout(now time.Time) (unanswered bool) {
 	l.mu.Lock()
-	l.handed, l.stepped = false, l.carrier.Timers.Stamp(now)
+	l.inHand &^= byLoop
+	l.stepped = l.carrier.Timers.Stamp(now)
 	if l.exchange != nil {
 		unanswered = l.resend(now)
 		l.acknowledge(now)
@@ -396,7 +366,7 @@ const stepPause = time.Millisecond
 // rearm tells the loop when the link is due. mu is held.
 func (l *Link) rearm() {
 	due := l.carrier.Timers.Stamp(l.nextTimeout())
-	if l.handed {
+	if l.inHand.has(byLoop) {
 		due = 1 // at once
 	}
 	if due != 0 && due <= l.stepped {

@@ -104,7 +104,7 @@ func TestManySmallMessagesFillADatagramToo(t *testing.T) {
 		}
 		a.step(time.Hour)
 		require.Equal(t, 1200, a.link.path.size, "no datagram was full")
-		a.link.held = true
+		a.link.inHand |= byReader
 		for range 3 {
 			a.call(time.Minute, "f", garble(500))
 		}
@@ -120,7 +120,7 @@ func TestManySmallMessagesFillADatagramToo(t *testing.T) {
 func TestWhatIsRepeatedTravelsInSmallDatagrams(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 		a.widen(8972)
-		a.link.held = true
+		a.link.inHand |= byReader
 		for range 20 {
 			a.call(time.Minute, "f", garble(300))
 		}

@@ -25,8 +25,8 @@ func (l *Link) Lock(now time.Time, number uint32) (toUnhold bool) {
 	l.stepping = number
 	l.confirm = nil // the peer knows the link
 	l.noteFirst(now)
-	toUnhold = !l.held
-	l.held = true
+	toUnhold = !l.inHand.has(byReader)
+	l.inHand |= byReader
 	return toUnhold
 }
 
