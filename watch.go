@@ -109,6 +109,7 @@ func wireTags(tags map[string]string) []wire.Tag {
 // Event is a change in the cluster, or in how this node calls it. Service is the function that a ServiceAdded, ServiceRemoved, ServicePaused,
 // ServiceResumed, CircuitOpened or CircuitClosed is about. A member that goes offline or leaves
 // takes its functions with it: there is no ServiceRemoved for each. When it is up again it brings them: there is a ServiceAdded for each.
+// A member that begins to drain, see Member.Draining, offers none any more: there is a ServiceRemoved for each.
 type Event struct {
 	Kind    EventKind
 	Member  Member
@@ -295,12 +296,20 @@ func (n *Node) peerChanges(was, is *member.View, yield func(Event) bool) bool {
 		was = &member.View{} // it brings them, if it was here before again
 	}
 	tell := n.about(is, yield)
-	for change, name := range member.RowChanges(was, is) {
+	for change, name := range member.RowChanges(withOffer(was), withOffer(is)) {
 		if !tell(rowEventOf(change), name) {
 			return false
 		}
 	}
 	return true
+}
+
+// withOffer is a view of a peer as far as it offers functions: one that drains offers none.
+func withOffer(p *member.View) *member.View {
+	if p.Draining {
+		return &member.View{}
+	}
+	return p
 }
 
 // stateChanges yields what became of a peer. Who comes, or comes back, does so before it is told to be out of reach.

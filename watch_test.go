@@ -97,6 +97,35 @@ func TestWatchTellsOfARestart(t *testing.T) {
 	})
 }
 
+// "A member that begins to drain offers none any more: there is a ServiceRemoved for each." Who begins to watch then is told of none.
+func TestWatchTellsOfADrain(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		n, leaving := c.start(0), c.start(1, 0)
+		require.NoError(c.t, leaving.Register("slow", func() { time.Sleep(time.Minute) }))
+		require.NoError(c.t, leaving.Register("paused", func() {}))
+		require.NoError(c.t, leaving.SetServing("paused", false))
+		require.NoError(c.t, n.WaitFor(c.t.Context(), "slow", 1))
+		ctx, cancel := context.WithCancel(c.t.Context())
+		defer cancel()
+		go func() { _ = n.Caller("slow").Send(ctx) }()
+		time.Sleep(time.Second)
+		eventc := follow(ctx, n)
+		time.Sleep(time.Millisecond)
+		take(eventc)
+		go func() { _ = leaving.Leave(ctx) }()
+		time.Sleep(time.Second)
+		require.Equal(c.t, []string{"service removed: node1 paused", "service removed: node1 slow"}, take(eventc))
+		late := follow(ctx, n)
+		time.Sleep(time.Millisecond)
+		require.Equal(c.t, []string{"member up: node1"}, take(late))
+		for _, s := range n.Services() {
+			require.Empty(c.t, s.Providers)
+		}
+		time.Sleep(time.Minute)
+		require.Equal(c.t, []string{"member left: node1"}, take(eventc))
+	})
+}
+
 // A reader that is slow gets what has changed since it last looked, merged, and delays nobody.
 func TestASlowReaderGetsMergedChanges(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
