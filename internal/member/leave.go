@@ -63,6 +63,7 @@ func (m *Membership) onFarewell(src Source, msg wire.Message) {
 // onLeave makes a peer left. Its calls fail at once, but its links stay for as long as it may say so again, for want of an answer.
 func (m *Membership) onLeave(now time.Time, p *peer) {
 	m.tell(p, wire.Leave{})
+	p.dropDoubts()
 	m.setState(now, p, Left)
 	m.out.Left = p.links(m.out.Left)
 	m.planHealing(now) // a seed that leaves may come back

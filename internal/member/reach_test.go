@@ -115,3 +115,21 @@ func TestTheUnreachableIsNeverToldAsUp(t *testing.T) {
 	require.Equal(t, NewsUnreachable, a.out.Events[len(a.out.Events)-1].News)
 	require.Equal(t, NewsUnreachable, p.view(nil).News())
 }
+
+// [MEM-22] That ends with a Pong, or when the peer is offline or has left: when it comes back, it is reached until it is found not to be.
+func TestWhoLeftOutOfReachIsReachedWhenItComesBack(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	a, b := all[0], all[1]
+	s.cut = func(from, to *citizen) bool { return from == a && to == b }
+	s.until(10*time.Second, "it is out of reach", func() bool { return a.of(b).unreachable })
+	b.Leave(s.now)
+	s.collect(b)
+	s.until(time.Second, "it has left", func() bool { return a.of(b).state == Left })
+	require.False(t, a.of(b).unreachable)
+	s.cut, b.dead = nil, true
+	s.run(time.Second)
+	back := s.join(1, 0)
+	s.until(time.Second, "it is back", func() bool { return a.of(back) != nil && a.of(back).state == Alive })
+	require.False(t, a.of(back).unreachable)
+}

@@ -151,9 +151,14 @@ func (m *Membership) declareOffline(now time.Time, p *peer) {
 	m.takeOffline(now, p)
 }
 
+// dropDoubts forgets what was asked about a peer that is not there any more, and what was found: it may come back.
+func (p *peer) dropDoubts() {
+	p.probe, p.accused, p.accuser, p.unreachable, p.inquiry = probe{}, false, nil, false, nil
+}
+
 // takeOffline makes a peer offline: calls to it fail at once, [MEM-14].
 func (m *Membership) takeOffline(now time.Time, p *peer) {
-	p.probe, p.accused, p.accuser, p.unreachable, p.inquiry = probe{}, false, nil, false, nil
+	p.dropDoubts()
 	p.flap(now)
 	m.setState(now, p, Offline)
 	m.out.Offline = p.links(m.out.Offline)
