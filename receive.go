@@ -34,7 +34,7 @@ type inbound struct {
 // reader takes datagrams from the socket to where they belong: replies wake callers, requests go to the pool, fragments and
 // acknowledgements step their link, membership messages go to the loop. It never waits for any of them.
 type reader struct {
-	*Node
+	node *Node
 	in        []udp.Datagram
 	held      []*link.Link  // flush at the end of the batch
 	spare     *request      // for the next call
@@ -58,8 +58,8 @@ func (r *reader) datagram(now time.Time, d udp.Datagram) {
 	case errors.Is(err, wire.ErrVersion):
 		r.otherVersion(now, d)
 	case err != nil:
-		r.stats.malformed.Add(1)
-	case (h.KeyID != 0) != (r.wires.Ring.Load() != nil):
+		r.node.stats.malformed.Add(1)
+	case (h.KeyID != 0) != (r.node.wires.Ring.Load() != nil):
 		r.unopened(now, d)
 	case h.Form == wire.FormOpen:
 		if r.mayLook(&r.strangers.opens, opensBatch) {
@@ -78,18 +78,18 @@ func (r *reader) mayLook(looked *int, most int) bool {
 	if *looked <= most {
 		return true
 	}
-	r.stats.unanswered.Add(1)
+	r.node.stats.unanswered.Add(1)
 	return false
 }
 
 // linked handles a datagram with the token of a link. A Confirm whose token is not known may make the link.
 func (r *reader) linked(now time.Time, d udp.Datagram, h wire.Header) {
-	e := r.tokens.get(h.Token)
+	e := r.node.tokens.get(h.Token)
 	switch {
 	case e != nil && e.link != nil && (h.Form == wire.FormLink || !e.link.Began):
 		r.toLink(now, e.link, d, h)
 	case e != nil || h.Form != wire.FormConfirm:
-		r.stats.stranger.Add(1)
+		r.node.stats.stranger.Add(1)
 	case r.mayLook(&r.strangers.confirms, confirmsBatch):
 		if l := r.confirmed(d); l != nil {
 			r.toLink(now, l, d, h)
@@ -104,11 +104,11 @@ func (r *reader) toLink(now time.Time, l *conn, d udp.Datagram, h wire.Header) {
 		head = wire.ConfirmSize
 	}
 	if len(d.B) < head {
-		r.stats.malformed.Add(1)
+		r.node.stats.malformed.Add(1)
 		return
 	}
 	if !l.MayTake(now, h.Number) {
-		r.stats.replayed.Add(1)
+		r.node.stats.replayed.Add(1)
 		return
 	}
 	rest, ok := l.Open(d.B, head, h.KeyID)
@@ -126,8 +126,8 @@ func (r *reader) toLink(now time.Time, l *conn, d udp.Datagram, h wire.Header) {
 // note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes behind the messages: a Leave that
 // refuses the link must not find it taken.
 func (r *reader) note(now time.Time, l *conn, src member.Source) {
-	if src.Tver > l.tableSeen || r.wires.Timers.Stamp(now)-l.noted >= int64(noteEvery) {
-		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.wires.Timers.Stamp(now)
+	if src.Tver > l.tableSeen || r.node.wires.Timers.Stamp(now)-l.noted >= int64(noteEvery) {
+		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.node.wires.Timers.Stamp(now)
 		r.tell(l, inbound{Source: src})
 	}
 }
@@ -147,7 +147,7 @@ func (r *reader) onLink(now time.Time, l *conn, number uint32, src member.Source
 			src.Size = 0
 		}
 		if err != nil {
-			r.stats.malformed.Add(1)
+			r.node.stats.malformed.Add(1)
 			break
 		}
 		rest = after
@@ -164,7 +164,7 @@ func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error
 	*a = link.Arrival{Spare: &r.spare.Request}
 	err := l.Step(now, kind, body, a)
 	if a.IsUnknown {
-		r.stats.unknownKind.Add(1)
+		r.node.stats.unknownKind.Add(1)
 	}
 	r.soon = r.soon || a.GoesOn
 	r.abandon(a.Abandoned)
@@ -178,12 +178,12 @@ func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error
 func (r *reader) request(l *conn, a *link.Arrival) {
 	req := r.spare
 	r.spare = nil
-	req.provider, req.link = &r.provider, &l.Link
-	if req.function = r.functionFor(a.Service); req.function != nil && req.function.needsRequest() {
+	req.provider, req.link = &r.node.provider, &l.Link
+	if req.function = r.node.functionFor(a.Service); req.function != nil && req.function.needsRequest() {
 		req.meta = decodeMeta(a.Meta)
 	}
 	if req.function == nil {
-		r.noteUnknown(l.ID.Addr, a.Service)
+		r.node.noteUnknown(l.ID.Addr, a.Service)
 	}
 	r.requests = append(r.requests, req)
 }
@@ -214,17 +214,17 @@ func (r *reader) offerOne(req *request) {
 		req.fail(NotFound, No, "the node does not offer this function")
 		return
 	}
-	if req.function == r.tables {
+	if req.function == r.node.tables {
 		req.Run() // ours, and quick: membership does not wait for the pool
 		return
 	}
-	if r.refusing.Load() {
+	if r.node.refusing.Load() {
 		req.fail(Draining, No, textDraining)
 		return
 	}
 	switch {
-	case len(req.Args.B) > r.wires.MaxMessage:
-		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.wires.MaxMessage))) // [CALL-17]
+	case len(req.Args.B) > r.node.wires.MaxMessage:
+		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.node.wires.MaxMessage))) // [CALL-17]
 	case req.function.paused.Load():
 		req.fail(Unavailable, No, textPaused) // [TAB-7]
 	case req.OneWay && req.function.take != nil:
@@ -243,7 +243,7 @@ func (r *reader) offerOneWay(req *request) {
 		return
 	}
 	req.accepted = true
-	v := r.pool.Offer(req)
+	v := r.node.pool.Offer(req)
 	if v == pool.Accepted {
 		r.toKick = true
 		req.accept() // it may have run already; what this reads of it never changes
@@ -260,7 +260,7 @@ func (r *reader) offerOneWay(req *request) {
 
 // toPool hands a call to the workers, who are woken at the end of the batch.
 func (r *reader) toPool(req *request) {
-	if req.enqueue(r.pool) {
+	if req.enqueue(r.node.pool) {
 		r.toKick = true
 	}
 }
@@ -269,7 +269,7 @@ func (r *reader) toPool(req *request) {
 func (r *reader) membership(l *conn, src member.Source, kind wire.Kind, body []byte) error {
 	msg, err := wire.ConsumeMembership(kind, body)
 	if errors.Is(err, wire.ErrKind) {
-		r.stats.unknownKind.Add(1)
+		r.node.stats.unknownKind.Add(1)
 		return nil
 	}
 	if err == nil {
@@ -282,15 +282,15 @@ func (r *reader) membership(l *conn, src member.Source, kind wire.Kind, body []b
 // have room.
 func (r *reader) tell(l *conn, in inbound) {
 	if l.told.Load() >= inboxEach {
-		r.stats.tooMany.Add(1)
+		r.node.stats.tooMany.Add(1)
 		return
 	}
 	in.from = l
 	l.told.Add(1)
 	select {
-	case r.inbox <- in:
+	case r.node.inbox <- in:
 	default:
 		l.told.Add(-1)
-		r.stats.inboxFull.Add(1)
+		r.node.stats.inboxFull.Add(1)
 	}
 }

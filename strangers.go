@@ -123,9 +123,9 @@ func (t *toldOf) isNew(now time.Time, addr netip.AddrPort) bool {
 
 // unopened is for a datagram that no key opens.
 func (r *reader) unopened(now time.Time, d udp.Datagram) {
-	r.stats.unopened.Add(1)
+	r.node.stats.unopened.Add(1)
 	r.noteSeed(d.Addr, cameUnopened)
-	if r.wires.Ring.Load() == nil {
+	if r.node.wires.Ring.Load() == nil {
 		r.tellOf(now, d.Addr, "broach: datagrams that no key of this node opens, for it has none: give it the Keys of its cluster")
 		return
 	}
@@ -134,23 +134,23 @@ func (r *reader) unopened(now time.Time, d udp.Datagram) {
 
 // otherCluster is for an Open of a node whose cluster has another name.
 func (r *reader) otherCluster(now time.Time, d udp.Datagram) {
-	r.stats.otherCluster.Add(1)
+	r.node.stats.otherCluster.Add(1)
 	r.noteSeed(d.Addr, cameOtherCluster)
 	r.tellOf(now, d.Addr, "broach: a node of another cluster asks for a link: give both the same Cluster, or it other seeds")
 }
 
 // otherVersion is for a datagram of another version of the protocol.
 func (r *reader) otherVersion(now time.Time, d udp.Datagram) {
-	r.stats.foreignVersion.Add(1)
+	r.node.stats.foreignVersion.Add(1)
 	r.noteSeed(d.Addr, cameOtherVersion)
 	r.tellOf(now, d.Addr, "broach: datagrams of another version of the protocol: bring both sides to the same version of broach")
 }
 
 // refused is for an introduction with an address that is of no use.
 func (r *reader) refused(now time.Time, from, advertised netip.AddrPort) {
-	r.stats.unusable.Add(1)
+	r.node.stats.unusable.Add(1)
 	if r.strangers.told.isNew(now, from) {
-		r.log.Warn("broach: a node advertises an address that cannot be reached from here: it needs Advertise", "from", from, "advertised", advertised)
+		r.node.log.Warn("broach: a node advertises an address that cannot be reached from here: it needs Advertise", "from", from, "advertised", advertised)
 	}
 }
 
@@ -162,20 +162,20 @@ func (r *reader) noRoom(now time.Time, addr netip.AddrPort) {
 // noteSeed notes what came from a seed that makes no member of it.
 func (r *reader) noteSeed(from netip.AddrPort, came seedAnswer) {
 	if r.isSeed(from) {
-		r.seedNotes.note(from, came)
+		r.node.seedNotes.note(from, came)
 	}
 }
 
 // doubled is for another process that advertises the address of this one.
 func (r *reader) doubled(now time.Time, from netip.AddrPort) {
-	r.stats.unusable.Add(1)
+	r.node.stats.unusable.Add(1)
 	r.tellOf(now, from, "broach: another node advertises the address of this one: what is sent to either comes to one of them, so give each its own Advertise")
 }
 
 // tellOf tells the operator of who sent a datagram.
 func (r *reader) tellOf(now time.Time, from netip.AddrPort, text string) {
 	if r.strangers.told.isNew(now, from) {
-		r.log.Warn(text, "from", from)
+		r.node.log.Warn(text, "from", from)
 	}
 }
 
@@ -213,16 +213,16 @@ func (s *pleas) add(now time.Time, addr netip.AddrPort) bool {
 
 // noteUnheard notes that an Open was answered, and tells the operator of who does not hear that. Another process may be at that address, and hear it.
 func (r *reader) noteUnheard(now time.Time, from netip.AddrPort, key wire.PublicKey, advertised netip.AddrPort) {
-	if r.tokens.held(key, advertised) > 0 {
+	if r.node.tokens.held(key, advertised) > 0 {
 		delete(r.strangers.pleas.by, advertised)
 		return
 	}
 	switch isLong := r.strangers.pleas.add(now, advertised); {
 	case !isLong:
 	case from == advertised: // it may be that one of us has too much to do
-		r.detail(now, "broach: a node asks for a link again and again and takes none: does what this node sends to it arrive?", "addr", advertised)
+		r.node.detail(now, "broach: a node asks for a link again and again and takes none: does what this node sends to it arrive?", "addr", advertised)
 	case r.strangers.told.isNew(now, from):
-		r.log.Warn("broach: a node asks for a link from another address than it advertises, and hears nothing at that one: set its Advertise to an address"+
+		r.node.log.Warn("broach: a node asks for a link from another address than it advertises, and hears nothing at that one: set its Advertise to an address"+
 			" and port at which it is reached, through NAT too", "from", from, "advertised", advertised)
 	}
 }

@@ -29,7 +29,7 @@ func TestWhoIsReachedIsNotTold(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		log := c.loggedBy()
 		n := c.start(0)
-		r := &reader{Node: n}
+		r := &reader{node: n}
 		c.start(1, 0)
 		c.settle(time.Second)
 		for i := range 100 {

@@ -28,7 +28,7 @@ func (c *Config) open(log *logQueue) (udp.Transport, error) {
 // read runs until the socket is closed, or until another goroutine has taken the reader over.
 func (r *reader) read() {
 	for r.finish() {
-		k, err := r.transport.Receive(r.in, r.soon)
+		k, err := r.node.transport.Receive(r.in, r.soon)
 		if err != nil {
 			r.stopped(err)
 			return
@@ -44,13 +44,13 @@ func (r *reader) read() {
 
 // stopped ends the node if it was not closed but lost its socket.
 func (r *reader) stopped(err error) {
-	r.deaf.Store(true)
-	r.suggest(func(time.Time) {}) // it need not say goodbye
-	if !r.isClosed() {
-		r.log.Error("broach: the socket failed; the node closes", "err", err)
-		go r.Close()
+	r.node.deaf.Store(true)
+	r.node.suggest(func(time.Time) {}) // it need not say goodbye
+	if !r.node.isClosed() {
+		r.node.log.Error("broach: the socket failed; the node closes", "err", err)
+		go r.node.Close()
 	}
-	r.running.Done()
+	r.node.running.Done()
 }
 
 // finish ends a batch: quick functions run, workers wake once, each link flushes once. It reports whether the reader is still
@@ -60,7 +60,7 @@ func (r *reader) finish() bool {
 		return false
 	}
 	if r.toKick {
-		r.pool.Kick()
+		r.node.pool.Kick()
 		r.toKick = false
 	}
 	for i, l := range r.held {
@@ -68,6 +68,6 @@ func (r *reader) finish() bool {
 		r.held[i] = nil
 	}
 	r.held = r.held[:0]
-	r.answers = sendAndFree(r.transport, r.answers)
+	r.answers = sendAndFree(r.node.transport, r.answers)
 	return true
 }
