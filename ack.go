@@ -20,7 +20,7 @@ import (
 // visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the goroutine.
 func (c *Caller) visit(ctx context.Context, now time.Time, v *balance.Visit, out outCall) (p *link.Call, failed *Error) {
 	failed = errCutShort
-	defer func() { v.Leave(now, time.Now(), failed.ending(), &c.node.circuits) }()
+	defer func() { v.Leave(now, time.Now(), failed.ending(), &c.node.calling.circuits) }()
 	return c.attempt(ctx, now, v, out)
 }
 
@@ -55,10 +55,10 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, o
 		return nil, err
 	}
 	frame.B = wire.SetLength(frame.B)
-	p := c.node.wires.NewCall()
+	p := c.node.linking.wires.NewCall()
 	slot, seq, err := l.Send(now, out.deadline, frame, p)
 	if err != nil {
-		c.node.wires.FreeCall(p)
+		c.node.linking.wires.FreeCall(p)
 		return nil, c.unsent(l, err)
 	}
 	return c.wait(ctx, l, slot, seq, p)
@@ -66,7 +66,7 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, o
 
 // encode appends the arguments to a message.
 func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
-	head, most := len(frame.B), c.node.wires.MaxMessage
+	head, most := len(frame.B), c.node.linking.wires.MaxMessage
 	var err error
 	frame.B, err = args.Append(frame.B, most)
 	if errors.Is(err, codec.ErrSize) || len(frame.B)-head > most {
@@ -92,7 +92,7 @@ func (c *Caller) wait(ctx context.Context, l *link.Link, slot uint16, seq uint32
 	case <-p.Done:
 	case <-ctx.Done():
 		if l.Abandon(slot, seq) {
-			c.node.wires.FreeCall(p)
+			c.node.linking.wires.FreeCall(p)
 			return nil, c.at(l.ID.Addr, c.over(ctx, Maybe))
 		}
 		<-p.Done
@@ -109,7 +109,7 @@ func (c *Caller) ended(node netip.AddrPort, p *link.Call) (*link.Call, *Error) {
 	e := c.at(node, c.fail(Code(p.Code), Executed(p.Executed), strings.ToValidUTF8(string(p.Body), "\uFFFD")))
 	e.cause = readCauses(p.Causes)
 	e.gone = p.Gone
-	c.node.wires.FreeCall(p)
+	c.node.linking.wires.FreeCall(p)
 	return nil, e
 }
 

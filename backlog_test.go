@@ -28,7 +28,7 @@ func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 		for !b.isFree() {
 			runtime.Gosched()
 		}
-		event := &request{provider: &s.provider}
+		event := &request{provider: &s.serving.provider}
 		event.Args = &buffer.Buffer{B: []byte{0x91, 0xc3}}
 		require.True(t, b.add(event))
 		first.Wait()
@@ -36,8 +36,8 @@ func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
-	require.Zero(t, s.pool.Close(10*time.Second))
-	require.EqualValues(t, events, s.pool.Stats().Panics)
+	require.Zero(t, s.serving.pool.Close(10*time.Second))
+	require.EqualValues(t, events, s.serving.pool.Stats().Panics)
 }
 
 // isFree reports that no worker has the backlog.

@@ -48,7 +48,7 @@ func (b *binding) call(in []reflect.Value) []reflect.Value {
 		return b.failed(failed)
 	}
 	out, err := codec.DecodeResults(p.Body, b.results)
-	b.caller.node.wires.FreeCall(p)
+	b.caller.node.linking.wires.FreeCall(p)
 	if err != nil {
 		return b.failed(b.caller.own(err))
 	}
@@ -144,7 +144,7 @@ func callTyped[R any](ctx context.Context, c *Caller, args codec.TypedArguments,
 		return none, failed
 	}
 	v, err := codec.DecodeOne(p.Body, read)
-	c.node.wires.FreeCall(p)
+	c.node.linking.wires.FreeCall(p)
 	if err != nil {
 		return v, c.own(err)
 	}

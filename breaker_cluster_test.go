@@ -199,7 +199,7 @@ func TestABreakerNobodyTriesIsClosedInTheEnd(t *testing.T) {
 		time.Sleep(balance.Forgiven / 2)
 		require.True(t, isOpenAt(caller, addrOf(1)))
 		c.until(2*balance.Forgiven, "it is forgiven", func() bool { return !isOpenAt(caller, addrOf(1)) })
-		require.True(t, caller.circuitsAt.IsZero(), "nobody looks at breakers any more")
+		require.True(t, caller.loop.circuitsAt.IsZero(), "nobody looks at breakers any more")
 	})
 }
 

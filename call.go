@@ -55,7 +55,7 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 		return none, failed
 	}
 	v, err := codec.DecodeAs[R](p.Body)
-	c.node.wires.FreeCall(p)
+	c.node.linking.wires.FreeCall(p)
 	if err != nil {
 		return v, c.own(err)
 	}
@@ -130,7 +130,7 @@ func (c *Caller) do(ctx context.Context, out outCall) (*link.Call, *Error) {
 // refusal is the error of a call that cannot even begin.
 func (c *Caller) refusal(ctx context.Context) *Error {
 	switch {
-	case c.node.isClosed() || c.node.refusing.Load():
+	case c.node.isClosed() || c.node.serving.refusing.Load():
 		return c.closed(No)
 	case ctx.Err() != nil:
 		return c.over(ctx, No)
@@ -157,7 +157,7 @@ func (c *Caller) here() *service {
 	if c.opts.local == LocalNever || c.opts.on.IsValid() && c.opts.on != c.node.Addr() {
 		return nil
 	}
-	return c.node.offered.serving(c.name)
+	return c.node.serving.offered.serving(c.name)
 }
 
 // isHereOnly reports that no other node may run the call.
@@ -177,7 +177,7 @@ func (c *Caller) Send(ctx context.Context, args ...any) error {
 	if failed != nil {
 		return failed
 	}
-	c.node.wires.FreeCall(p)
+	c.node.linking.wires.FreeCall(p)
 	return nil
 }
 

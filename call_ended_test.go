@@ -76,12 +76,12 @@ func TestWhatHasEndedIsToldAsItEnded(t *testing.T) {
 	inPair(t, nil, func(c *cluster, provider, _ *Node) {
 		ctx, cancel := context.WithCancel(c.t.Context())
 		cancel()
-		p := provider.wires.NewCall()
+		p := provider.linking.wires.NewCall()
 		p.EndOwned(link.Outcome{Executed: wire.ExecutedYes})
 		_, failed := provider.Caller("here").unawaited(ctx, &request{pending: p})
 		require.Nil(c.t, failed)
 
-		_, failed = provider.Caller("here").unawaited(ctx, &request{pending: provider.wires.NewCall()})
+		_, failed = provider.Caller("here").unawaited(ctx, &request{pending: provider.linking.wires.NewCall()})
 		requireError(c.t, failed, Canceled, Maybe)
 	})
 }

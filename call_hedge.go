@@ -69,8 +69,8 @@ type attempted struct {
 
 // hedged makes the call at one provider and, where that takes long, at others.
 func (c *Caller) hedged(ctx context.Context, now time.Time, out outCall) (*link.Call, *Error) {
-	c.node.calls.Add(1)
-	h := &hedge{Caller: c, out: out, ch: balance.Chooser{Service: c.name, Random: c.node.roll}, endc: make(chan attempted)}
+	c.node.calling.calls.Add(1)
+	h := &hedge{Caller: c, out: out, ch: balance.Chooser{Service: c.name, Random: c.node.calling.roll}, endc: make(chan attempted)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer h.clear()
 	defer cancel()
@@ -101,7 +101,7 @@ func (h *hedge) await(ctx context.Context) (*link.Call, *Error) {
 
 // start asks one more provider. It reports false if there is none, and the error of a call that finds none at all.
 func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
-	r := h.node.view.Load().routes.get(h.name)
+	r := h.node.calling.view.Load().routes.get(h.name)
 	if r == nil || !r.isIdempotent() {
 		return false, h.fail(Unavailable, No, "the providers of this function have just changed")
 	}
@@ -123,7 +123,7 @@ func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
 func (h *hedge) ask(ctx context.Context, now time.Time, v balance.Visit) {
 	a := attempted{failed: h.fail(InvalidArgument, No, "the encoding of an argument ended its goroutine")}
 	defer func() { h.endc <- a }()
-	if v.Record == h.node.self {
+	if v.Record == h.node.calling.self {
 		a.p, a.failed = h.localAsOne(ctx, h.out)
 		return
 	}
@@ -133,7 +133,7 @@ func (h *hedge) ask(ctx context.Context, now time.Time, v balance.Visit) {
 // widen asks one more provider because time has passed, or all that may be asked if that time is 0. It reports whether it is to be called
 // again.
 func (h *hedge) widen(ctx context.Context) bool {
-	for now := time.Now(); h.mayAsk(now) && h.node.retries.Spend(now, h.node.calls.Load()); {
+	for now := time.Now(); h.mayAsk(now) && h.node.calling.retries.Spend(now, h.node.calling.calls.Load()); {
 		if started, _ := h.start(ctx, now); !started {
 			return false
 		}
@@ -151,7 +151,7 @@ func (h *hedge) mayAsk(now time.Time) bool {
 
 // hasOthers reports whether there are providers that have not been asked.
 func (h *hedge) hasOthers() bool {
-	others := h.node.view.Load().routes.get(h.name).candidates()
+	others := h.node.calling.view.Load().routes.get(h.name).candidates()
 	return h.opts.local == LocalEqual || slices.ContainsFunc(others, func(d balance.Candidate) bool { return !h.ch.IsOut(d.Record) })
 }
 
@@ -183,7 +183,7 @@ func (h *hedge) outcome(failed *Error) *Error {
 func (h *hedge) clear() {
 	for ; h.running > 0; h.running-- {
 		if a := <-h.endc; a.failed == nil {
-			h.node.wires.FreeCall(a.p)
+			h.node.linking.wires.FreeCall(a.p)
 		}
 	}
 }

@@ -20,7 +20,7 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*link.Call
 		frame.Release()
 		return nil, err
 	}
-	r := &request{provider: &c.node.provider, function: f, meta: decodeMeta(out.meta), pending: c.node.wires.NewCall()}
+	r := &request{provider: &c.node.serving.provider, function: f, meta: decodeMeta(out.meta), pending: c.node.linking.wires.NewCall()}
 	r.Args, r.Deadline = frame, out.deadline
 	if out.oneWay {
 		return c.localOneWay(ctx, r)
@@ -33,7 +33,7 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*link.Call
 	case <-p.Done:
 		return c.ended(c.node.addr, p)
 	case <-ctx.Done():
-	case <-c.node.provider.ctx.Done():
+	case <-c.node.serving.provider.ctx.Done():
 	}
 	return c.unawaited(ctx, r)
 }
@@ -71,10 +71,10 @@ func (c *Caller) localOneWay(ctx context.Context, r *request) (*link.Call, *Erro
 
 // submit gives a request to the pool. One that it does not take is over.
 func (c *Caller) submit(ctx context.Context, r *request) *Error {
-	err := c.node.pool.Submit(ctx, r)
+	err := c.node.serving.pool.Submit(ctx, r)
 	if err != nil {
 		r.Args.Release()
-		c.node.wires.FreeCall(r.pending)
+		c.node.linking.wires.FreeCall(r.pending)
 		return c.unsubmitted(ctx, err)
 	}
 	return nil
@@ -86,14 +86,14 @@ func (c *Caller) localAsOne(ctx context.Context, out outCall) (*link.Call, *Erro
 	if f == nil {
 		return nil, c.notServed("the node does not offer this function any more")
 	}
-	c.node.self.Inflight.Add(1)
-	defer c.node.self.Inflight.Add(-1)
+	c.node.calling.self.Inflight.Add(1)
+	defer c.node.calling.self.Inflight.Add(-1)
 	return c.local(ctx, f, out)
 }
 
 // notServed is the error of a call of a function that this node knows only as its own that does not serve, or not at all.
 func (c *Caller) notServed(unknown string) *Error {
-	if c.node.offered.get(c.name) != nil && c.opts.local != LocalNever {
+	if c.node.serving.offered.get(c.name) != nil && c.opts.local != LocalNever {
 		return c.at(c.node.addr, c.fail(Unavailable, No, textPaused))
 	}
 	return c.fail(NotFound, No, unknown)

@@ -83,7 +83,7 @@ func TestChoosingLeavesTheRouteAlone(t *testing.T) {
 	inTrio(t, func(c *cluster, caller *Node) {
 		require.NoError(t, caller.Register("which", func() int { return 0 }))
 		r := &route{alive: make([]balance.Candidate, 0, 8)}
-		r.alive = append(r.alive, caller.view.Load().routes.get("which").candidates()...)
+		r.alive = append(r.alive, caller.calling.view.Load().routes.get("which").candidates()...)
 		who := func() (all []*balance.Record) {
 			for _, d := range r.candidates() {
 				all = append(all, d.Record)
@@ -93,7 +93,7 @@ func TestChoosingLeavesTheRouteAlone(t *testing.T) {
 		before := who()
 		from := caller.Caller("which", Local(LocalEqual)).eligible(r, &balance.Chooser{Service: "which", Now: time.Now()})
 		require.Len(t, from, 3)
-		require.Same(t, caller.self, from[0].Record, "it has the lowest address")
+		require.Same(t, caller.calling.self, from[0].Record, "it has the lowest address")
 		require.Equal(t, before, who())
 		require.Nil(t, r.alive[:3][2].Record)
 	})
@@ -244,7 +244,7 @@ func TestServicesShowTheirDocs(t *testing.T) {
 		for _, n := range c.nodes {
 			require.Equal(t, "does nothing", n.Services()[len(n.Services())-1].Doc)
 		}
-		r := caller.view.Load().routes.get("f")
+		r := caller.calling.view.Load().routes.get("f")
 		require.Equal(t, 7, r.alive[0].Weight)
 		require.True(t, r.isIdempotent())
 	})

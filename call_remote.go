@@ -14,7 +14,7 @@ import (
 
 // route finds out where the function is.
 func (c *Caller) route(ctx context.Context, now, deadline time.Time) (*route, *Error) {
-	v := c.node.view.Load()
+	v := c.node.calling.view.Load()
 	r := c.routeIn(v)
 	if r == nil && !v.joined {
 		return c.awaitRoute(ctx, pace.Earliest(deadline, now.Add(joinWait)), deadline)
@@ -29,7 +29,7 @@ func (c *Caller) awaitRoute(ctx context.Context, until, deadline time.Time) (r *
 	_ = c.node.await(waiting, func(v *view) bool { r = c.routeIn(v); return r != nil || v.joined })
 	switch {
 	case r == nil && !time.Now().Before(deadline):
-		return nil, c.fail(DeadlineExceeded, No, "the name was not known within the deadline"+c.node.notJoined(c.node.view.Load()))
+		return nil, c.fail(DeadlineExceeded, No, "the name was not known within the deadline"+c.node.notJoined(c.node.calling.view.Load()))
 	case ctx.Err() != nil:
 		return nil, c.over(ctx, No)
 	}
@@ -44,13 +44,13 @@ func (c *Caller) unknown(r *route) *Error {
 	case c.node.isClosed():
 		return c.closed(No)
 	}
-	return c.notServed("no node offers this function" + c.node.notJoined(c.node.view.Load()))
+	return c.notServed("no node offers this function" + c.node.notJoined(c.node.calling.view.Load()))
 }
 
 // remote makes the call at one provider after the other until one has run it, or may have.
 func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCall) (*link.Call, *Error) {
-	ch := balance.Chooser{Service: c.name, Now: now, Random: c.node.roll}
-	c.node.calls.Add(1)
+	ch := balance.Chooser{Service: c.name, Now: now, Random: c.node.calling.roll}
+	c.node.calling.calls.Add(1)
 	var failed *Error
 	for r != nil {
 		found, err := c.choose(r, &ch)
@@ -61,7 +61,7 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 			return nil, c.nobody(r)
 		case found == nil:
 			return nil, failed
-		case found == c.node.self:
+		case found == c.node.calling.self:
 			return c.localAfter(ctx, out, failed)
 		}
 		var p *link.Call
@@ -74,7 +74,7 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.Tried), err) {
 			break
 		}
-		now, r = time.Now(), c.routeIn(c.node.view.Load())
+		now, r = time.Now(), c.routeIn(c.node.calling.view.Load())
 		c.noteRetry(now, err)
 		if r == nil && c.opts.local == LocalEqual && c.here() != nil {
 			return c.localAfter(ctx, out, failed)
@@ -118,7 +118,7 @@ func (c *Caller) nobody(r *route) *Error {
 
 // unreached is the error where there is nobody to call.
 func (c *Caller) unreached() *Error {
-	return c.fail(Unavailable, No, "no provider of this function can be reached now"+c.node.notJoined(c.node.view.Load()))
+	return c.fail(Unavailable, No, "no provider of this function can be reached now"+c.node.notJoined(c.node.calling.view.Load()))
 }
 
 // find finds a provider.
@@ -158,8 +158,8 @@ func (r *route) at(addr netip.AddrPort, ch *balance.Chooser) *balance.Record {
 func (c *Caller) eligible(r *route, ch *balance.Chooser) []balance.Candidate {
 	r.know(ch.Service, ch.Now)
 	from := ch.Open(r.alive)
-	if c.opts.local == LocalEqual && c.here() != nil && !ch.IsOut(c.node.self) {
-		from = append(from, balance.Candidate{Record: c.node.self, Weight: c.here().weightAt()})
+	if c.opts.local == LocalEqual && c.here() != nil && !ch.IsOut(c.node.calling.self) {
+		from = append(from, balance.Candidate{Record: c.node.calling.self, Weight: c.here().weightAt()})
 	}
 	if len(from) == 0 {
 		from = ch.Open(r.doubtful)
@@ -236,7 +236,7 @@ func isWrongPlace(c Code) bool {
 // mayAdd takes a retry from the budget, if there is one left. The calls that were in flight to a provider found to be gone need none: they
 // are as many as there were, once, and others would have run them anyway.
 func (c *Caller) mayAdd(now time.Time, failed *Error) bool {
-	return failed.gone || c.node.retries.Spend(now, c.node.calls.Load())
+	return failed.gone || c.node.calling.retries.Spend(now, c.node.calling.calls.Load())
 }
 
 // hasOthers reports whether there are more than so many providers.

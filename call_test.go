@@ -202,7 +202,7 @@ func TestACallMeetsAProviderThatStartsMeanwhile(t *testing.T) {
 
 func TestAnUnknownNameFailsAtOnceOnceJoined(t *testing.T) {
 	inPair(t, map[string]any{"known": func() {}}, func(c *cluster, provider, caller *Node) {
-		c.until(5*time.Second, "joined", func() bool { return caller.view.Load().joined })
+		c.until(5*time.Second, "joined", func() bool { return caller.calling.view.Load().joined })
 		start := time.Now()
 		_, err := caller.Caller("unknown").Call(c.t.Context())
 		requireError(c.t, err, NotFound, No)
@@ -251,9 +251,9 @@ func TestAStaleRouteIsAnsweredByAnotherProvider(t *testing.T) {
 				require.Equal(c.t, 1, i)
 			}()
 		}
-		require.Len(c.t, caller.view.Load().routes.get("which").candidates(), 2, "nobody has told the caller yet")
+		require.Len(c.t, caller.calling.view.Load().routes.get("which").candidates(), 2, "nobody has told the caller yet")
 		time.Sleep(time.Second)
-		require.Len(c.t, caller.view.Load().routes.get("which").candidates(), 1)
+		require.Len(c.t, caller.calling.view.Load().routes.get("which").candidates(), 1)
 		require.NoError(c.t, c.nodes[1].Unregister("which"))
 		_, err := caller.Caller("which").Call(c.t.Context())
 		requireError(c.t, err, NotFound, No)
@@ -286,7 +286,7 @@ func TestMessagesThatAreTooLarge(t *testing.T) {
 // [VAL-3] A description that is malformed, or has an unknown code, makes the reply undecodable: Internal, executed yes.
 func TestAnUndecodableResultIsInternal(t *testing.T) {
 	inPair(t, map[string]any{"odd": func() int { return 1 }}, func(c *cluster, provider, caller *Node) {
-		provider.offered.get("odd").Func = function.Raw("odd", func(dst []byte) ([]byte, error) { return append(dst, 1, 99, 5), nil })
+		provider.serving.offered.get("odd").Func = function.Raw("odd", func(dst []byte) ([]byte, error) { return append(dst, 1, 99, 5), nil })
 		_, err := caller.Caller("odd").Call(c.t.Context())
 		e := requireError(c.t, err, Internal, Yes)
 		require.Equal(c.t, "odd", e.Service)
@@ -310,7 +310,7 @@ func TestPrivateFunctions(t *testing.T) {
 		for _, n := range c.nodes {
 			require.Len(c.t, n.Services(), 1)
 		}
-		_, failed := caller.Caller("__private").attempt(c.t.Context(), time.Now(), caller.tokens.all()[0].visit(), outCall{deadline: time.Now().Add(time.Second)})
+		_, failed := caller.Caller("__private").attempt(c.t.Context(), time.Now(), caller.linking.tokens.all()[0].visit(), outCall{deadline: time.Now().Add(time.Second)})
 		requireError(c.t, failed, NotFound, No)
 	})
 }

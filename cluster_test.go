@@ -90,7 +90,7 @@ func (c *cluster) until(limit time.Duration, what string, holds func() bool) tim
 // count counts the members that a node believes to be in a state, without itself.
 func count(n *Node, s State) int {
 	k := 0
-	for _, p := range n.view.Load().peers {
+	for _, p := range n.calling.view.Load().peers {
 		if State(p.State) == s {
 			k++
 		}

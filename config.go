@@ -234,7 +234,7 @@ func (n *Node) attrs() []slog.Attr {
 	if n == nil {
 		return nil
 	}
-	return n.cfg.attrsWith(slog.Any("addr", n.where()), n.wires.Ring.Load().Len())
+	return n.cfg.attrsWith(slog.Any("addr", n.where()), n.linking.wires.Ring.Load().Len())
 }
 
 // where is the address of a node that may be nil, or the zero Node.
@@ -242,7 +242,7 @@ func (n *Node) where() netip.AddrPort {
 	switch {
 	case n == nil:
 		return netip.AddrPort{}
-	case n.view.Load() == nil:
+	case n.calling.view.Load() == nil:
 		return n.addr
 	}
 	return n.Addr()

@@ -65,21 +65,21 @@ func (n *Node) arrive(now time.Time, a arrival) {
 	n.noteArrival(now, a)
 	switch l := a.made; {
 	case a.back != nil:
-		n.members.CameBack(now, *a.back)
+		n.loop.members.CameBack(now, *a.back)
 	case l == nil:
-		n.members.Offered(now, *a.offer)
+		n.loop.members.Offered(now, *a.offer)
 	default:
 		l.known = true
-		n.members.Made(now, l.ID, l.Token, l.Order())
+		n.loop.members.Made(now, l.ID, l.Token, l.Order())
 	}
 }
 
 // beginLink makes the link of an Offer.
 func (n *Node) beginLink(now time.Time, terms *handshake.Terms) {
-	l, err := newConn(now, &n.wires, terms, true, n.tokens.at(terms.AddrB), n.rng.Uint64())
-	if err != nil || !n.tokens.add(l) {
-		n.tokens.forget(terms.TokenA)
-		n.members.Unmade(terms.TokenA)
+	l, err := newConn(now, &n.linking.wires, terms, true, n.linking.tokens.at(terms.AddrB), n.loop.rng.Uint64())
+	if err != nil || !n.linking.tokens.add(l) {
+		n.linking.tokens.forget(terms.TokenA)
+		n.loop.members.Unmade(terms.TokenA)
 		return
 	}
 	l.known = true
@@ -87,76 +87,76 @@ func (n *Node) beginLink(now time.Time, terms *handshake.Terms) {
 
 // succeedLink lets calls begin on another link to the same process.
 func (n *Node) succeedLink(now time.Time, s member.Succession) {
-	from, to := n.tokens.link(s.From), n.tokens.link(s.To)
+	from, to := n.linking.tokens.link(s.From), n.linking.tokens.link(s.To)
 	if from == nil || to == nil {
 		return
 	}
 	to.SucceedBy(nil)
 	from.SucceedBy(&to.Link)
-	n.replaced = append(n.replaced, from)
-	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
+	n.loop.replaced = append(n.loop.replaced, from)
+	n.loop.tendAt = pace.Earliest(n.loop.tendAt, now.Add(tendEvery))
 }
 
 // closeLink ends a link, after what waits on it has been sent.
 func (n *Node) closeLink(now time.Time, token uint64) {
-	l := n.tokens.link(token)
+	l := n.linking.tokens.link(token)
 	if l == nil {
-		n.tokens.forget(token)
+		n.linking.tokens.forget(token)
 		return
 	}
-	n.tokens.close(now, l)
+	n.linking.tokens.close(now, l)
 	l.SendAll()
 	l.Close(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(textRestart)})
-	n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
+	n.loop.tendAt = pace.Earliest(n.loop.tendAt, now.Add(tendEvery))
 }
 
 // tendLinks closes links that are used no more, and forgets tokens that were spent.
 func (n *Node) tendLinks(now time.Time) {
-	if n.tendAt.IsZero() || now.Before(n.tendAt) {
+	if n.loop.tendAt.IsZero() || now.Before(n.loop.tendAt) {
 		return
 	}
-	n.tendAt = n.tokens.sweep(now)
-	kept := n.replaced[:0]
-	for _, l := range n.replaced {
+	n.loop.tendAt = n.linking.tokens.sweep(now)
+	kept := n.loop.replaced[:0]
+	for _, l := range n.loop.replaced {
 		switch {
-		case n.tokens.link(l.Token) != l || l.Best() == &l.Link: // it is gone, or the best link again
+		case n.linking.tokens.link(l.Token) != l || l.Best() == &l.Link: // it is gone, or the best link again
 		case l.IsQuiet(now):
-			n.members.Ended(l.Token)
+			n.loop.members.Ended(l.Token)
 		default:
 			kept = append(kept, l)
 		}
 	}
-	clear(n.replaced[len(kept):])
-	n.replaced = kept
+	clear(n.loop.replaced[len(kept):])
+	n.loop.replaced = kept
 	if len(kept) > 0 {
-		n.tendAt = pace.Earliest(n.tendAt, now.Add(tendEvery))
+		n.loop.tendAt = pace.Earliest(n.loop.tendAt, now.Add(tendEvery))
 	}
 	n.carryOut(now)
 }
 
 // isBusy reports whether calls are in flight on a link that works.
 func (n *Node) isBusy(now time.Time, token uint64) bool {
-	l := n.tokens.link(token)
+	l := n.linking.tokens.link(token)
 	return l != nil && l.IsBusy(now)
 }
 
 // sendOpens sends Opens.
 func (n *Node) sendOpens(opens []member.Open) {
-	ring := n.wires.Ring.Load()
+	ring := n.linking.wires.Ring.Load()
 	for _, o := range opens {
 		keyID := byte(0)
 		if ring != nil {
 			keyID = ring.KeyID()
 		}
 		m := n.openOf(keyID, o.Token, o.Rank, o.Self)
-		n.members.NoteAsked(m.Number, o)
+		n.loop.members.NoteAsked(m.Number, o)
 		b := wire.AppendOpen(link.NewPacket()[:0], m)
 		if ring != nil {
 			ring.Prove(b, 0)
 		}
-		n.opening = append(n.opening, udp.Datagram{Addr: o.To, B: b})
+		n.loop.opening = append(n.loop.opening, udp.Datagram{Addr: o.To, B: b})
 	}
-	n.opening = sendAndFree(n.transport, n.opening)
+	n.loop.opening = sendAndFree(n.linking.transport, n.loop.opening)
 }
 
 // sendAndFree sends datagrams, frees them and returns the empty slice.
@@ -181,13 +181,13 @@ type pastSelf struct {
 
 // noteSelf tells the reader what the membership has found out of our address, and whether there is room for another peer.
 func (n *Node) noteSelf(now time.Time) {
-	if own := n.own.Load(); *own != n.members.Self() {
-		n.selfBefore.Store(&pastSelf{*own, now})
-		n.own.Store(new(n.members.Self()))
+	if own := n.linking.own.Load(); *own != n.loop.members.Self() {
+		n.linking.selfBefore.Store(&pastSelf{*own, now})
+		n.linking.own.Store(new(n.loop.members.Self()))
 	}
-	n.learning.Store(n.members.AskToken())
-	n.unheard.Store(n.members.AsksUnheard(now))
-	n.full.Store(n.members.IsFull(now))
+	n.linking.learning.Store(n.loop.members.AskToken())
+	n.linking.unheard.Store(n.loop.members.AsksUnheard(now))
+	n.linking.full.Store(n.loop.members.IsFull(now))
 }
 
 // sharedKept is how many outputs of X25519 are kept: those of all peers that there may be, and of some others that were tried last.

@@ -17,9 +17,9 @@ func TestEachContactHasItsOwnToken(t *testing.T) {
 		tokens, numbers := map[uint64]int{}, map[uint64]bool{}
 		for range 5 {
 			for range 3 { // the same contact, each time
-				s.members.SetSeeds(time.Now(), []netip.AddrPort{addrOf(3)}, false)
+				s.loop.members.SetSeeds(time.Now(), []netip.AddrPort{addrOf(3)}, false)
 				s.turn()
-				s.members.SetSeeds(time.Now(), nil, false)
+				s.loop.members.SetSeeds(time.Now(), nil, false)
 			}
 			for _, b := range s.script.take() {
 				m, err := wire.ConsumeOpen(b)
@@ -35,7 +35,7 @@ func TestEachContactHasItsOwnToken(t *testing.T) {
 		require.Len(t, tokens, 5)
 		for token, opens := range tokens {
 			require.Equal(t, 3, opens)
-			require.Nil(t, s.tokens.get(token), "the contact is over, and its opening with it")
+			require.Nil(t, s.linking.tokens.get(token), "the contact is over, and its opening with it")
 		}
 	})
 }

@@ -58,7 +58,7 @@ func awaitCrowd(t *testing.T, nodes []*Node) {
 	require.Eventually(t, func() bool {
 		for _, n := range nodes {
 			alive := 0
-			for _, p := range n.view.Load().peers {
+			for _, p := range n.calling.view.Load().peers {
 				if State(p.State) == Alive && p.Tver > 0 {
 					alive++
 				}

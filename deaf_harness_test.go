@@ -41,13 +41,13 @@ func (d *deaf) loses(b []byte) bool {
 func (n *Node) doubt(now time.Time, peers ...netip.AddrPort) {
 	var tokens []uint64
 	for _, addr := range peers {
-		for _, l := range n.tokens.at(addr) {
+		for _, l := range n.linking.tokens.at(addr) {
 			tokens = append(tokens, l.Token)
 		}
 	}
 	n.hear(tokens...)
 	for _, token := range tokens {
-		n.members.Unanswered(now, token)
+		n.loop.members.Unanswered(now, token)
 	}
 	n.carryOut(now)
 }

@@ -20,9 +20,9 @@ func TestDrainingIsAnswered(t *testing.T) {
 		c.settle(time.Second)
 		l := caller.linkWith(provider)
 		l.record.Inflight.Add(1)
-		require.NoError(t, provider.do(func(now time.Time) { provider.members.Drain(now) }))
+		require.NoError(t, provider.do(func(now time.Time) { provider.loop.members.Drain(now) }))
 		time.Sleep(time.Second)
-		require.False(t, provider.refusing.Load())
+		require.False(t, provider.serving.refusing.Load())
 		require.True(t, l.record.Draining.Load())
 		call, start := caller.Caller("f"), time.Now()
 		_, err := call.remote(context.Background(), start, &route{alive: []balance.Candidate{{Link: &l.Link, Record: l.record}}}, outCall{deadline: start.Add(5 * time.Second)})
@@ -30,7 +30,7 @@ func TestDrainingIsAnswered(t *testing.T) {
 		require.Zero(t, time.Since(start), "it was not even sent")
 		l.record.Inflight.Add(-1)
 		time.Sleep(time.Second)
-		require.True(t, provider.refusing.Load())
+		require.True(t, provider.serving.refusing.Load())
 
 		l.record.Draining.Store(false) // a caller that breaks the rule
 		_, err = call.remote(context.Background(), time.Now(), &route{alive: []balance.Candidate{{Link: &l.Link, Record: l.record}}}, outCall{deadline: time.Now().Add(time.Second)})

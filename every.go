@@ -50,9 +50,9 @@ func (n *Node) Every(d time.Duration, fn any, opts ...TimerOption) (*Timer, erro
 		return nil, Errorf(InvalidArgument, "every %v: %w", d, err)
 	}
 	t := &Timer{node: n, function: f, name: o.name}
-	t.plan = turn.Plan{Self: n.wires.Process.Boot, Every: d, Jitter: o.jitter, Shared: o.shared}
-	t.ctx, t.cancel = context.WithCancel(n.provider.ctx)
-	if err := n.timetable.add(t); err != nil {
+	t.plan = turn.Plan{Self: n.linking.wires.Process.Boot, Every: d, Jitter: o.jitter, Shared: o.shared}
+	t.ctx, t.cancel = context.WithCancel(n.serving.provider.ctx)
+	if err := n.serving.timetable.add(t); err != nil {
 		t.cancel()
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (t *Timer) Stop() {
 	if t.halt() {
 		t.cancel()
 		t.withdraw()
-		t.node.timetable.remove(t)
+		t.node.serving.timetable.remove(t)
 	}
 }
 

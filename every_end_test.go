@@ -97,7 +97,7 @@ func TestStopATimer(t *testing.T) {
 		}, Jitter(0))
 		short := c.every(n, 1500*time.Millisecond, waiting.of(0), Jitter(0))
 		time.Sleep(2 * time.Second)
-		require.Equal(c.t, 1, n.pool.Stats().Queued)
+		require.Equal(c.t, 1, n.serving.pool.Stats().Queued)
 		short.Stop()
 		long.Stop()
 		long.Stop()
@@ -105,7 +105,7 @@ func TestStopATimer(t *testing.T) {
 		require.False(c.t, long.IsOwner())
 		time.Sleep(10 * time.Second)
 		require.Zero(c.t, waiting.count())
-		require.Empty(c.t, n.timetable.timers)
+		require.Empty(c.t, n.serving.timetable.timers)
 	})
 }
 

@@ -151,9 +151,9 @@ func TestTheOwnerAndItsHeirsDie(t *testing.T) {
 		order := c.timers[c.nodes[0]].order()
 		number := func(n *Node) uint64 { // as the first node knows it
 			if n == c.nodes[0] {
-				return n.wires.Process.Boot
+				return n.linking.wires.Process.Boot
 			}
-			return wire.Process{Boot: n.wires.Process.Boot, Addr: n.Addr()}.Hash()
+			return wire.Process{Boot: n.linking.wires.Process.Boot, Addr: n.Addr()}.Hash()
 		}
 		for _, n := range c.nodes {
 			if slices.Contains(order[:3], number(n)) {
@@ -213,7 +213,7 @@ func TestForeignTurns(t *testing.T) {
 		requireError(c.t, err, NotFound, No)
 		require.ErrorIs(c.t, n.Unregister(timer.service()), ErrNotFound)
 		timer.Stop()
-		c.until(time.Second, "the row is gone", func() bool { return stranger.view.Load().routes.get(timer.service()) == nil })
+		c.until(time.Second, "the row is gone", func() bool { return stranger.calling.view.Load().routes.get(timer.service()) == nil })
 	})
 }
 

@@ -28,11 +28,11 @@ func (t *Timer) fire() {
 	if !t.takeTurn(time.Now()) {
 		return
 	}
-	if t.node.pool.Offer(timerRun{t}) != pool.Accepted {
+	if t.node.serving.pool.Offer(timerRun{t}) != pool.Accepted {
 		t.finish()
 		return
 	}
-	t.node.pool.Kick()
+	t.node.serving.pool.Kick()
 }
 
 // takeTurn sees whether it is time and this node's turn, sets the clock to when to look again, and reports whether a run is to begin.
@@ -57,7 +57,7 @@ func (t *Timer) takeTurn(now time.Time) (begins bool) {
 // at is when this node runs next. A node that seems to be alone while it joins waits until it knows better. mu is held.
 func (t *Timer) at(order []uint64) time.Time {
 	at := t.plan.At(order)
-	if v := t.node.view.Load(); t.plan.Shared && len(order) == 1 && !v.joined {
+	if v := t.node.calling.view.Load(); t.plan.Shared && len(order) == 1 && !v.joined {
 		return pace.Later(at, v.began.Add(joinWait))
 	}
 	return at
@@ -98,14 +98,14 @@ func (t *Timer) logError(err *Error) {
 	if err == nil || err.Code == Canceled && t.ctx.Err() != nil {
 		return
 	}
-	if suppressed, ok := t.node.provider.losses.Allow(time.Now()); ok {
+	if suppressed, ok := t.node.serving.provider.losses.Allow(time.Now()); ok {
 		t.node.log.Warn("broach: a timer failed", "every", t.plan.Every, "name", t.name, "code", err.Code, "err", err.Message, "suppressed", suppressed)
 	}
 }
 
 // Failed ends a run whose function panicked or ended its goroutine.
 func (t timerRun) Failed(v any, stack []byte) {
-	if suppressed, ok := t.node.provider.panics.Allow(time.Now()); ok {
+	if suppressed, ok := t.node.serving.provider.panics.Allow(time.Now()); ok {
 		t.node.log.Error("broach: timer panicked", "every", t.plan.Every, "name", t.name, "panic", wire.Shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
 	t.finish()
@@ -142,13 +142,13 @@ func (t *Timer) announce() error {
 	if err != nil {
 		panic("broach: internal error: " + err.Error())
 	}
-	return t.node.change(func() (bool, error) { return t.node.offered.add(f.name, f) })
+	return t.node.change(func() (bool, error) { return t.node.serving.offered.add(f.name, f) })
 }
 
 // withdraw takes the row back.
 func (t *Timer) withdraw() {
 	if t.plan.Shared { // what it fails of, a closed node or a row that was not added, leaves nothing to do
-		_ = t.node.change(func() (bool, error) { return t.node.offered.remove(t.service()) })
+		_ = t.node.change(func() (bool, error) { return t.node.serving.offered.remove(t.service()) })
 	}
 }
 
@@ -158,7 +158,7 @@ func (t *Timer) order() []uint64 {
 		return []uint64{t.plan.Self}
 	}
 	type ranked struct{ score, node uint64 }
-	v := t.node.view.Load()
+	v := t.node.calling.view.Load()
 	all := []ranked{{balance.Rendezvous(t.name, v.self), t.plan.Self}}
 	for _, d := range v.routes.get(t.service()).candidates() {
 		all = append(all, ranked{balance.Rendezvous(t.name, d.Link.ID.Addr), d.Link.ID.Hash()})
@@ -205,7 +205,7 @@ func (t *Timer) tell(over bool) {
 	}
 	t.untold = &turnNotice{next: t.plan.Due, over: over, heirs: slices.Clone(t.plan.Line)}
 	if !t.telling {
-		t.telling = t.node.timetable.telling.TryGo(t.tellAll)
+		t.telling = t.node.serving.timetable.telling.TryGo(t.tellAll)
 	}
 }
 
@@ -225,10 +225,10 @@ func (t *Timer) tellAll() error {
 
 // linkTo finds the link to a node by the number that timers know it by; nil: there is none.
 func (n *Node) linkTo(node uint64) *conn {
-	v := n.view.Load()
+	v := n.calling.view.Load()
 	for i := range v.peers {
 		if p := v.peers[i]; p.Hash() == node {
-			return n.tokens.link(p.Link)
+			return n.linking.tokens.link(p.Link)
 		}
 	}
 	return nil
@@ -246,12 +246,12 @@ func (t *Timer) nextNotice() *turnNotice {
 // tellOne sends Turn. That it did not arrive is found out by what the others do.
 func (t *Timer) tellOne(l *conn, notice *turnNotice) {
 	now := time.Now()
-	ctx, cancel := context.WithTimeout(t.node.provider.ctx, turnTimeout)
+	ctx, cancel := context.WithTimeout(t.node.serving.provider.ctx, turnTimeout)
 	defer cancel()
 	since := t.plan.Every - notice.next.Sub(now)
 	args := codec.Arguments{List: []any{since.Microseconds(), notice.over}}
 	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l.visit(), outCall{Arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
 	if failed == nil {
-		t.node.wires.FreeCall(p)
+		t.node.linking.wires.FreeCall(p)
 	}
 }

@@ -85,9 +85,9 @@ func allKnow(nodes []*Node) bool {
 	for _, n := range nodes {
 		for _, other := range nodes {
 			reaches := func(p *member.View) bool {
-				return p.Boot == other.wires.Process.Boot && State(p.State) == Alive && !p.Unreachable
+				return p.Boot == other.linking.wires.Process.Boot && State(p.State) == Alive && !p.Unreachable
 			}
-			if n != other && !slices.ContainsFunc(n.view.Load().peers, reaches) {
+			if n != other && !slices.ContainsFunc(n.calling.view.Load().peers, reaches) {
 				return false
 			}
 		}

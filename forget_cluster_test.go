@@ -79,7 +79,7 @@ func (f *forgotten) cutOff(d time.Duration, who ...*Node) {
 // of neither, and asks on.
 func (f *forgotten) forget(n *Node, addr netip.AddrPort, soon bool) {
 	if soon {
-		l := n.tokens.link(n.tokenTo(addr))
+		l := n.linking.tokens.link(n.tokenTo(addr))
 		require.NoError(f.t, n.do(func(now time.Time) { n.says(now, l, 0, wire.Leave{}) }))
 	}
 	require.NoError(f.t, n.Forget(addr))

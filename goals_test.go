@@ -147,13 +147,13 @@ func (c *cluster) wrong() (list []string) {
 // wrong is what is wrong with the view of one node. The first to say something of a dead address is right.
 func (n *Node) wrong(living map[netip.AddrPort]*Node, dead map[netip.AddrPort]State) (list []string) {
 	seen := map[netip.AddrPort]bool{n.Addr(): true}
-	for _, p := range n.view.Load().peers {
+	for _, p := range n.calling.view.Load().peers {
 		other, lives := living[p.Addr]
 		said, known := dead[p.Addr]
 		switch {
 		case seen[p.Addr]:
 			list = append(list, fmt.Sprintf("%v has %v twice", n.Addr(), p.Addr))
-		case lives && (p.Boot != other.wires.Process.Boot || State(p.State) != Alive || p.Unreachable):
+		case lives && (p.Boot != other.linking.wires.Process.Boot || State(p.State) != Alive || p.Unreachable):
 			list = append(list, fmt.Sprintf("%v says that %v is %v", n.Addr(), p.Addr, p.State))
 		case !lives && (State(p.State) == Alive || State(p.State) == Suspect || known && State(p.State) != said):
 			list = append(list, fmt.Sprintf("%v says that %v, which is dead, is %v", n.Addr(), p.Addr, p.State))
@@ -173,8 +173,8 @@ func (n *Node) wrong(living map[netip.AddrPort]*Node, dead map[netip.AddrPort]St
 func (c *cluster) say(of *Node, s State) int {
 	k := 0
 	for _, n := range c.live() {
-		for _, p := range n.view.Load().peers {
-			if p.Boot == of.wires.Process.Boot && State(p.State) == s {
+		for _, p := range n.calling.view.Load().peers {
+			if p.Boot == of.linking.wires.Process.Boot && State(p.State) == s {
 				k++
 			}
 		}
@@ -223,7 +223,7 @@ func (c *cluster) arrive(i int, function string, seed *Node) *Node {
 // callable reports whether every live node would call a function at one node.
 func (c *cluster) callable(function string, at *Node) bool {
 	return !slices.ContainsFunc(c.live(), func(n *Node) bool {
-		r := n.view.Load().routes.get(function)
-		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d balance.Candidate) bool { return d.Link.ID.Boot == at.wires.Process.Boot }))
+		r := n.calling.view.Load().routes.get(function)
+		return n != at && (r == nil || !slices.ContainsFunc(r.alive, func(d balance.Candidate) bool { return d.Link.ID.Boot == at.linking.wires.Process.Boot }))
 	})
 }

@@ -170,7 +170,7 @@ func (c *cluster) upsetInTurns(nodes []*Node, upset func(*cluster, *Node) (undo 
 func (c *cluster) views() map[netip.AddrPort][]*member.View {
 	m := map[netip.AddrPort][]*member.View{}
 	for _, n := range c.live() {
-		m[n.Addr()] = n.view.Load().peers
+		m[n.Addr()] = n.calling.view.Load().peers
 	}
 	return m
 }
@@ -251,8 +251,8 @@ func TestClustersThatSwapAddresses(t *testing.T) {
 func requireOneCluster(t *testing.T, nodes []*Node) {
 	var foreign uint64
 	for _, n := range nodes {
-		for _, p := range n.view.Load().peers {
-			isOne := slices.ContainsFunc(nodes, func(other *Node) bool { return other.wires.Process.Boot == p.Boot })
+		for _, p := range n.calling.view.Load().peers {
+			isOne := slices.ContainsFunc(nodes, func(other *Node) bool { return other.linking.wires.Process.Boot == p.Boot })
 			require.Equal(t, isOne, State(p.State) == Alive, "%v of %v", p.State, p.Addr)
 		}
 		require.Equal(t, len(nodes)-1, count(n, Alive))

@@ -57,7 +57,7 @@ func (a *asker) prove(b []byte) []byte {
 // open makes an Open, another one each time. edit, if there is one, changes it before it is proven.
 func (a *asker) open(s *linkSide, edit func(*wire.Open)) []byte {
 	a.opens++
-	m := wire.Open{KeyID: a.keyID(), Cluster: s.wires.Cluster, Number: a.opens, Token: 0xa000 + a.opens, Key: a.process.Key, Addr: a.addr}
+	m := wire.Open{KeyID: a.keyID(), Cluster: s.linking.wires.Cluster, Number: a.opens, Token: 0xa000 + a.opens, Key: a.process.Key, Addr: a.addr}
 	if edit != nil {
 		edit(&m)
 	}
@@ -104,7 +104,7 @@ type askerLink struct {
 // take makes the link of an Offer of a side.
 func (a *asker) take(s *linkSide, o wire.Offer) *askerLink {
 	return a.join(&handshake.Terms{
-		Cluster: s.wires.Cluster, Rank: o.Rank, Stamp: o.Stamp, TokenA: o.Echo, KeyA: a.process.Key, AddrA: a.addr,
+		Cluster: s.linking.wires.Cluster, Rank: o.Rank, Stamp: o.Stamp, TokenA: o.Echo, KeyA: a.process.Key, AddrA: a.addr,
 		TokenB: o.Token, KeyB: o.Key, AddrB: s.script.addr,
 	}, true)
 }
@@ -128,7 +128,7 @@ func (a *asker) answer(t testing.TB, s *linkSide, open []byte, held uint32) (*as
 	require.NoError(t, err)
 	o := a.process.Answer(time.Now(), m, a.addr, s.script.addr, held)
 	l := a.join(&handshake.Terms{
-		Cluster: s.wires.Cluster, Rank: o.Rank, Stamp: o.Stamp, TokenA: o.Echo, KeyA: m.Key, AddrA: m.Addr,
+		Cluster: s.linking.wires.Cluster, Rank: o.Rank, Stamp: o.Stamp, TokenA: o.Echo, KeyA: m.Key, AddrA: m.Addr,
 		TokenB: o.Token, KeyB: a.process.Key, AddrB: a.addr,
 	}, false)
 	return l, a.prove(wire.AppendOffer(nil, o))
@@ -170,7 +170,7 @@ func (a *asker) meet(t testing.TB, s *linkSide) *askerLink {
 	t.Helper()
 	l := a.take(s, a.ask(t, s))
 	s.hearFrom(a.addr, l.confirm(nil))
-	require.NotNil(t, s.tokens.link(l.token), "the link was not made")
+	require.NotNil(t, s.linking.tokens.link(l.token), "the link was not made")
 	return l
 }
 
@@ -178,7 +178,7 @@ func (a *asker) meet(t testing.TB, s *linkSide) *askerLink {
 func (s *linkSide) made() (links int) {
 	for {
 		select {
-		case a := <-s.arrivals:
+		case a := <-s.loop.arrivals:
 			if a.made != nil {
 				links++
 			}
@@ -201,7 +201,7 @@ func onSide(t *testing.T, test func(t *testing.T, s *linkSide, keys [][]byte)) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := side(t, 2, Config{Keys: keys})
-				defer s.pool.Close(time.Hour)
+				defer s.serving.pool.Close(time.Hour)
 				time.Sleep(20 * time.Second)
 				test(t, s, keys)
 			})

@@ -45,30 +45,30 @@ const memberBurst = 20
 
 const idleWake = time.Minute // how long the loop sleeps when nothing at all is due
 
-// loop owns what we believe of the cluster. Messages, commands and the passing of time go in; datagrams, links opened and
+// beat is the loop of the node: it owns what we believe of the cluster. Messages, commands and the passing of time go in; datagrams, links opened and
 // closed, and published views come out. It never waits for anybody.
-func (n *Node) loop() {
+func (n *Node) beat() {
 	defer n.running.Done()
 	now := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	closing := n.provider.ctx.Done()
+	closing := n.serving.provider.ctx.Done()
 	for !n.hasLeft(now) {
 		next := pace.Later(n.step(now), now) // what a message has made overdue was not planned before
 		timer.Reset(next.Sub(now))
 		select {
-		case in := <-n.inbox:
+		case in := <-n.loop.inbox:
 			now = time.Now()
 			n.receive(now, in)
 			n.drain(now)
-		case a := <-n.arrivals:
+		case a := <-n.loop.arrivals:
 			now = time.Now()
 			n.arrive(now, a)
 			n.drain(now)
-		case command := <-n.commands:
+		case command := <-n.loop.commands:
 			command(time.Now())
 			now = time.Now() // whatever it took, or if the process was stopped meanwhile: what is due is judged by the present
-		case <-n.wires.Timers.Woken():
+		case <-n.linking.wires.Timers.Woken():
 			now = time.Now()
 		case <-timer.C:
 			now = time.Now() // not the timer's: after a stall that one is old
@@ -77,7 +77,7 @@ func (n *Node) loop() {
 			now = time.Now()
 			n.leave(now)
 		}
-		n.members.Observe(now, now.Sub(next), n.stats.inboxFull.Load())
+		n.loop.members.Observe(now, now.Sub(next), n.stats.inboxFull.Load())
 	}
 	n.takeDown(now)
 }
@@ -86,9 +86,9 @@ func (n *Node) loop() {
 func (n *Node) drain(now time.Time) {
 	for range inboxMax {
 		select {
-		case a := <-n.arrivals:
+		case a := <-n.loop.arrivals:
 			n.arrive(now, a)
-		case in := <-n.inbox:
+		case in := <-n.loop.inbox:
 			n.receive(now, in)
 		default:
 			return
@@ -101,55 +101,55 @@ func (n *Node) receive(now time.Time, in inbound) {
 	in.from.told.Add(-1)
 	for !in.from.known {
 		select {
-		case a := <-n.arrivals:
+		case a := <-n.loop.arrivals:
 			n.arrive(now, a)
 		default:
 			return // the link was refused
 		}
 	}
-	n.members.Receive(now, in.Source, in.msg)
+	n.loop.members.Receive(now, in.Source, in.msg)
 }
 
 // step does all that is due and returns when to step next.
 func (n *Node) step(now time.Time) time.Time {
 	n.log.ask(now)
-	n.wires.Timers.Watch() // a link that becomes due from here on wakes the loop
-	due, silent := n.wires.Timers.Run(now)
+	n.linking.wires.Timers.Watch() // a link that becomes due from here on wakes the loop
+	due, silent := n.linking.wires.Timers.Run(now)
 	for _, l := range silent {
 		n.noteSilent(now, l.ID.Addr)
-		n.members.Unanswered(now, l.Token)
+		n.loop.members.Unanswered(now, l.Token)
 	}
-	if !n.tableAt.IsZero() && !now.Before(n.tableAt) {
+	if !n.loop.tableAt.IsZero() && !now.Before(n.loop.tableAt) {
 		n.carryOut(now) // what says the table of before goes under its version
 		n.tellTable(now)
 	}
 	n.lookUpNames(now)
-	n.members.Tick(now)
+	n.loop.members.Tick(now)
 	n.carryOut(now)
 	n.noteDrained()
 	n.tendLinks(now)
 	n.noteCircuits(now)
-	if !n.publishAt.IsZero() && !now.Before(n.publishAt) {
+	if !n.loop.publishAt.IsZero() && !now.Before(n.loop.publishAt) {
 		n.publish(now)
 	}
-	if n.idle.IsOver(now) {
+	if n.loop.idle.IsOver(now) {
 		n.background.TryGo(buffer.GiveBack)
 	}
 	n.noteSilence(now)
 	n.noteTrouble(now)
-	next := pace.Earliest(due, n.members.NextTimeout())
-	next = pace.Earliest(pace.Earliest(next, n.tendAt), n.publishAt)
-	next = pace.Earliest(next, pace.Earliest(n.tableAt, pace.Earliest(pace.Earliest(n.seeds.at, n.idle.Next()), pace.Earliest(n.seeds.tellAt, n.circuitsAt))))
+	next := pace.Earliest(due, n.loop.members.NextTimeout())
+	next = pace.Earliest(pace.Earliest(next, n.loop.tendAt), n.loop.publishAt)
+	next = pace.Earliest(next, pace.Earliest(n.loop.tableAt, pace.Earliest(pace.Earliest(n.loop.seeds.at, n.loop.idle.Next()), pace.Earliest(n.loop.seeds.tellAt, n.loop.circuitsAt))))
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}
-	n.wires.Timers.Settle(n.wires.Timers.Stamp(next))
+	n.linking.wires.Timers.Settle(n.linking.wires.Timers.Stamp(next))
 	return next
 }
 
 // carryOut does what the membership asks for.
 func (n *Node) carryOut(now time.Time) {
-	e := n.members.Take()
+	e := n.loop.members.Take()
 	n.noteSelf(now)
 	for _, terms := range e.Begin {
 		n.beginLink(now, terms)
@@ -164,7 +164,7 @@ func (n *Node) carryOut(now time.Time) {
 	n.sendOpens(e.Opens)
 	n.send(e.Send)
 	for _, token := range e.Forget {
-		n.tokens.forget(token)
+		n.linking.tokens.forget(token)
 	}
 	for _, token := range e.Drain {
 		n.answerDrain(token)
@@ -194,9 +194,9 @@ func (n *Node) carryOut(now time.Time) {
 // fail ends the calls to peers that were found to be away.
 func (n *Node) fail(tokens []uint64, text string) {
 	for _, token := range tokens {
-		if l := n.tokens.link(token); l != nil {
+		if l := n.linking.tokens.link(token); l != nil {
 			l.Fail(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(text)})
-			l.record.Forgive(&n.circuits)
+			l.record.Forgive(&n.calling.circuits)
 		}
 	}
 }
@@ -204,39 +204,39 @@ func (n *Node) fail(tokens []uint64, text string) {
 // send puts messages on their way. Each link flushes once.
 func (n *Node) send(out []member.Message) {
 	for _, o := range out {
-		if l := n.tokens.link(o.Link); l != nil && l.Queue(o.Msg) {
-			n.touched = append(n.touched, l)
+		if l := n.linking.tokens.link(o.Link); l != nil && l.Queue(o.Msg) {
+			n.loop.touched = append(n.loop.touched, l)
 		}
 	}
-	for i, l := range n.touched {
+	for i, l := range n.loop.touched {
 		l.FlushQueue()
-		n.touched[i] = nil
+		n.loop.touched[i] = nil
 	}
-	n.touched = n.touched[:0]
+	n.loop.touched = n.loop.touched[:0]
 }
 
 // leave ends the calls in flight and begins to tell the peers.
 func (n *Node) leave(now time.Time) {
-	for _, l := range n.tokens.all() {
+	for _, l := range n.linking.tokens.all() {
 		l.Fail(link.Outcome{Code: wire.Closed, Body: []byte(textClosed)})
 	}
-	n.members.Leave(now)
+	n.loop.members.Leave(now)
 	n.carryOut(now)
 }
 
 // hasLeft reports that all is said, or that nobody would hear it.
 func (n *Node) hasLeft(now time.Time) bool {
-	return n.members.HasLeft(now) || n.members.IsLeaving() && n.deaf.Load()
+	return n.loop.members.HasLeft(now) || n.loop.members.IsLeaving() && n.deaf.Load()
 }
 
 // takeDown is the end.
 func (n *Node) takeDown(now time.Time) {
-	for _, l := range n.tokens.all() {
+	for _, l := range n.linking.tokens.all() {
 		l.SendAll() // also where the reader or a flusher has it in hand: they may not get to it any more
 		l.Close(link.Outcome{Code: wire.Closed, Body: []byte(textClosed)})
 	}
 	n.publish(now)
-	if err := n.transport.Close(); err != nil {
+	if err := n.linking.transport.Close(); err != nil {
 		n.log.Warn("broach: closing the socket", "err", err)
 	}
 }
@@ -244,7 +244,7 @@ func (n *Node) takeDown(now time.Time) {
 // crowded counts a table that finds no room, and tells the operator.
 func (n *Node) crowded(now time.Time, id wire.Process) {
 	n.stats.crowded.Add(1)
-	if suppressed, ok := n.crowdedLines.Allow(now); ok {
+	if suppressed, ok := n.loop.crowdedLines.Allow(now); ok {
 		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one are not called:"+
 			" offer fewer functions, or divide the cluster", "addr", id.Addr, "functions", member.RowsMax, "bytes", member.RowBytesMax, "suppressed", suppressed)
 	}
@@ -253,7 +253,7 @@ func (n *Node) crowded(now time.Time, id wire.Process) {
 // spoilt counts a table that cannot be decoded, and tells the operator.
 func (n *Node) spoilt(now time.Time, id wire.Process) {
 	n.stats.crowded.Add(1)
-	if suppressed, ok := n.crowdedLines.Allow(now); ok {
+	if suppressed, ok := n.loop.crowdedLines.Allow(now); ok {
 		n.log.Warn("broach: the service table of a member cannot be read, so its functions are not called: does it run a broach of this version?",
 			"addr", id.Addr, "suppressed", suppressed)
 	}
@@ -300,7 +300,7 @@ func (k EventKind) remedy() string {
 
 // logEvent tells the operator what changed in the cluster.
 func (n *Node) logEvent(now time.Time, e member.Event) {
-	if suppressed, ok := n.memberLines.AllowOf(now, memberBurst); ok {
+	if suppressed, ok := n.loop.memberLines.AllowOf(now, memberBurst); ok {
 		kind := eventOf(e.News)
 		n.log.Log(kind.level(), "broach: "+kind.String(), "addr", e.Addr, "name", e.Name, "check", kind.remedy(), "suppressed", suppressed)
 	}
@@ -314,8 +314,8 @@ const (
 
 // publishSoon has the view made anew, as soon as the pace allows.
 func (n *Node) publishSoon() {
-	if n.publishAt.IsZero() {
-		n.publishAt = n.published.Add(publishGap(len(n.view.Load().peers), n.viewTook))
+	if n.loop.publishAt.IsZero() {
+		n.loop.publishAt = n.loop.published.Add(publishGap(len(n.calling.view.Load().peers), n.loop.viewTook))
 	}
 }
 
@@ -326,20 +326,20 @@ func publishGap(peers int, took time.Duration) time.Duration {
 
 // publish makes the view right.
 func (n *Node) publish(now time.Time) {
-	began, old := time.Now(), n.view.Load()
+	began, old := time.Now(), n.calling.view.Load()
 	if old == nil {
 		old = &view{self: n.addr, nextc: make(chan struct{})}
 	}
-	n.view.Store(n.nextView(now, old))
-	n.viewTook, n.published, n.publishAt = time.Since(began), now, time.Time{}
-	n.logView(old, n.view.Load())
+	n.calling.view.Store(n.nextView(now, old))
+	n.loop.viewTook, n.loop.published, n.loop.publishAt = time.Since(began), now, time.Time{}
+	n.logView(old, n.calling.view.Load())
 	close(old.nextc)
-	n.timetable.look()
+	n.serving.timetable.look()
 }
 
 // nextView is the view of now. It shares with the one before what has not changed.
 func (n *Node) nextView(now time.Time, old *view) *view {
-	m := n.members
+	m := n.loop.members
 	v := &view{
 		self: m.Self(), began: m.BeganAt(), peers: m.View(), joined: m.Joined(), isolated: m.IsIsolated(),
 		heartbeats: m.BeatsPerSecond(), nextc: make(chan struct{}),
@@ -349,7 +349,7 @@ func (n *Node) nextView(now time.Time, old *view) *view {
 		v.joinedAt = now
 	}
 	v.open = n.findCircuits(now, v.peers, old.open)
-	v.routes = old.routes.follow(old.peers, v.peers, n.tokens.link)
+	v.routes = old.routes.follow(old.peers, v.peers, n.linking.tokens.link)
 	return v
 }
 

@@ -225,7 +225,7 @@ func (f *service) intercept(fn any) {
 		return
 	}
 	f.Within(fn, func(ctx context.Context, args []any, run function.Runner) (any, error) {
-		s := serving{request: ctx.Value(requestKey{}).(*request), run: run}
+		s := intercepted{request: ctx.Value(requestKey{}).(*request), run: run}
 		return chain(f.interceptors, s.next)(ctx, s.invocation(f.name, args))
 	})
 }
@@ -235,21 +235,21 @@ func (f *service) needsRequest() bool {
 	return f.HasContext() || len(f.interceptors) > 0 || f.take != nil
 }
 
-// serving is one call on its way through the Interceptors of its function.
-type serving struct {
+// intercepted is one call on its way through the Interceptors of its function.
+type intercepted struct {
 	request *request
 	run     function.Runner // of the function
 }
 
 // invocation is the call as the Interceptors see it.
-func (s *serving) invocation(name string, args []any) *Invocation {
+func (s *intercepted) invocation(name string, args []any) *Invocation {
 	meta := make(map[string]string)
 	maps.Copy(meta, s.request.meta) // which other subscribers of an event have too
 	return &Invocation{Service: name, From: s.request.from(), Meta: meta, Args: args}
 }
 
 // next is the innermost Handler: it runs the function.
-func (s *serving) next(ctx context.Context, call *Invocation) (any, error) {
+func (s *intercepted) next(ctx context.Context, call *Invocation) (any, error) {
 	v, err := s.run(ctx, call.Args, func() {
 		s.request.meta = call.Meta
 		s.request.began.Store(true)

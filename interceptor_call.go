@@ -98,7 +98,7 @@ func (in *interception) next(ctx context.Context, call *Invocation) (any, error)
 		return nil, failed
 	}
 	in.ran.end(Yes)
-	defer in.caller.node.wires.FreeCall(p)
+	defer in.caller.node.linking.wires.FreeCall(p)
 	if in.decode == nil {
 		return nil, nil
 	}
@@ -135,7 +135,7 @@ func (in *interception) panicked(v any, stack []byte) *Error {
 	if in.ran.outcome() != No {
 		executed = Maybe
 	}
-	in.caller.node.provider.logPanic(in.caller.name, v, stack)
+	in.caller.node.serving.provider.logPanic(in.caller.name, v, stack)
 	return in.caller.fail(Internal, executed, "an Interceptor of the caller panicked")
 }
 

@@ -15,7 +15,7 @@ import (
 // inBoth runs a test with calls from a peer and from the process of the provider.
 func inBoth(t *testing.T, test func(c *cluster, provider, from *Node)) {
 	inPair(t, nil, func(c *cluster, provider, caller *Node) {
-		c.until(5*time.Second, "joined", func() bool { return caller.view.Load().joined })
+		c.until(5*time.Second, "joined", func() bool { return caller.calling.view.Load().joined })
 		test(c, provider, provider)
 	})
 	inPair(t, nil, func(c *cluster, provider, caller *Node) { test(c, provider, caller) })

@@ -19,8 +19,8 @@ const departPoll = 2 * time.Millisecond // between two looks at this process's o
 // If ctx ends first, the node closes at once, as by Close, and the error, which matches ctx's, says what was cut short. Leave returns ErrClosed
 // if the node is closed already. It may be called by many goroutines at once.
 func (n *Node) Leave(ctx context.Context) error {
-	n.timetable.close()
-	err := n.do(n.members.Drain)
+	n.serving.timetable.close()
+	err := n.do(n.loop.members.Drain)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (n *Node) Leave(ctx context.Context) error {
 // seeOff waits until no call is in flight, in either direction.
 func (n *Node) seeOff(ctx context.Context) error {
 	select {
-	case <-n.drainedc:
+	case <-n.serving.drainedc:
 	case <-n.donec:
 		return ErrClosed
 	case <-ctx.Done():
@@ -52,26 +52,26 @@ func (n *Node) seeOff(ctx context.Context) error {
 
 // isCalling reports whether a call of this process is in flight, to a peer or to itself.
 func (n *Node) isCalling() bool {
-	for _, l := range n.tokens.all() {
+	for _, l := range n.linking.tokens.all() {
 		if l.record.Inflight.Load() > 0 {
 			return true
 		}
 	}
-	s := n.pool.Stats()
+	s := n.serving.pool.Stats()
 	return s.Running+s.Queued > 0
 }
 
 // noteDrained begins to refuse calls once no peer makes any.
 func (n *Node) noteDrained() {
-	if n.members.IsDrained() && n.refusing.CompareAndSwap(false, true) {
-		close(n.drainedc)
+	if n.loop.members.IsDrained() && n.serving.refusing.CompareAndSwap(false, true) {
+		close(n.serving.drainedc)
 	}
 }
 
 // answerDrain tells a peer that none of our calls to it is in flight, if so. A call that begins meanwhile sees that it must
 // not, or is seen here: it counts itself first, and then looks.
 func (n *Node) answerDrain(token uint64) {
-	l := n.tokens.link(token)
+	l := n.linking.tokens.link(token)
 	if l == nil {
 		return
 	}

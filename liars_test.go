@@ -68,7 +68,7 @@ func (c *conspiracy) lieFor(lasting time.Duration, lie func(wire.Target) []wire.
 func (c *conspiracy) hearAll(now time.Time, l *Node) {
 	for _, n := range c.honest {
 		if n.isClosed() && c.vouching {
-			l.members.Receive(now, member.Source{Addr: n.Addr(), Link: l.tokenTo(n.Addr())}, nil)
+			l.loop.members.Receive(now, member.Source{Addr: n.Addr(), Link: l.tokenTo(n.Addr())}, nil)
 		}
 	}
 }
@@ -81,7 +81,7 @@ func (c *conspiracy) lie(l *Node, lie func(wire.Target) []wire.Message) {
 			if to.isClosed() {
 				continue
 			}
-			for _, msg := range lie(wire.Target{Addr: about.Addr(), Boot: about.wires.Process.Boot, Inc: math.MaxUint32}) {
+			for _, msg := range lie(wire.Target{Addr: about.Addr(), Boot: about.linking.wires.Process.Boot, Inc: math.MaxUint32}) {
 				lies = append(lies, member.Message{Link: l.tokenTo(to.Addr()), Msg: msg})
 			}
 		}

@@ -95,8 +95,8 @@ func side(t testing.TB, i int, cfg Config) *linkSide {
 func onLinkPair(t *testing.T, cfg Config, test func(t *testing.T, a, b *linkSide)) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := side(t, 1, cfg), side(t, 2, cfg)
-		defer a.pool.Close(time.Hour)
-		defer b.pool.Close(time.Hour)
+		defer a.serving.pool.Close(time.Hour)
+		defer b.serving.pool.Close(time.Hour)
 		time.Sleep(time.Millisecond) // the clock of the timers begins at 1 ns: round times are easier to test
 		connect(a, b)
 		test(t, a, b)
@@ -106,8 +106,8 @@ func onLinkPair(t *testing.T, cfg Config, test func(t *testing.T, a, b *linkSide
 // connect makes the sides know each other by a link that a has begun.
 func connect(a, b *linkSide) {
 	terms := &handshake.Terms{
-		Cluster: a.wires.Cluster, Rank: 1, TokenA: a.tokens.open(1), KeyA: a.wires.Process.Key, AddrA: a.script.addr,
-		TokenB: b.tokens.open(0), KeyB: b.wires.Process.Key, AddrB: b.script.addr,
+		Cluster: a.linking.wires.Cluster, Rank: 1, TokenA: a.linking.tokens.open(1), KeyA: a.linking.wires.Process.Key, AddrA: a.script.addr,
+		TokenB: b.linking.tokens.open(0), KeyB: b.linking.wires.Process.Key, AddrB: b.script.addr,
 	}
 	a.link, b.link = born(a, terms, true), born(b, terms, false)
 	a.hear(forge(b, a)) // now it is sure of the link
@@ -115,8 +115,8 @@ func connect(a, b *linkSide) {
 
 // born makes a link.
 func born(s *linkSide, terms *handshake.Terms, began bool) *conn {
-	l, err := newConn(time.Now(), &s.wires, terms, began, nil, 1)
-	if err != nil || !s.tokens.add(l) {
+	l, err := newConn(time.Now(), &s.linking.wires, terms, began, nil, 1)
+	if err != nil || !s.linking.tokens.add(l) {
 		panic("the link could not be made")
 	}
 	l.known = true
@@ -127,7 +127,7 @@ func born(s *linkSide, terms *handshake.Terms, began bool) *conn {
 func (s *linkSide) offer(t *testing.T, name string, fn any) {
 	f, err := newService(name, fn)
 	require.NoError(t, err)
-	_, err = s.offered.add(name, f)
+	_, err = s.serving.offered.add(name, f)
 	require.NoError(t, err)
 }
 
@@ -158,7 +158,7 @@ type scriptedCall struct {
 // call begins a call with that much time left.
 func (s *linkSide) call(t *testing.T, left time.Duration, service string, args ...any) *scriptedCall {
 	t.Helper()
-	c := &scriptedCall{Call: s.wires.NewCall()}
+	c := &scriptedCall{Call: s.linking.wires.NewCall()}
 	frame := requestFrame(service, args)
 	now := time.Now()
 	wire.SetRemaining(frame.B, link.Remaining(now, now.Add(left)))
@@ -170,7 +170,7 @@ func (s *linkSide) call(t *testing.T, left time.Duration, service string, args .
 
 // beginCall begins a call of f on a link.
 func beginCall(t *testing.T, n *Node, l *link.Link, left time.Duration) *link.Call {
-	p, now := n.wires.NewCall(), time.Now()
+	p, now := n.linking.wires.NewCall(), time.Now()
 	frame := requestFrame("f", nil)
 	wire.SetRemaining(frame.B, link.Remaining(now, now.Add(left)))
 	_, _, err := l.Send(now, now.Add(left), frame, p)
@@ -184,7 +184,7 @@ func (c *scriptedCall) over() bool { return len(c.Done) == 1 }
 // free gives a call that has ended up, as a caller does who has its result.
 func (s *linkSide) free(c *scriptedCall) {
 	<-c.Done
-	s.wires.FreeCall(c.Call)
+	s.linking.wires.FreeCall(c.Call)
 }
 
 // require checks how the call ended.
@@ -213,7 +213,7 @@ func (s *linkSide) hearFrom(from netip.AddrPort, datagrams ...[]byte) {
 // step lets time pass, and the loop step the link.
 func (s *linkSide) step(d time.Duration) {
 	time.Sleep(d)
-	s.wires.Timers.Run(time.Now())
+	s.linking.wires.Timers.Run(time.Now())
 	synctest.Wait()
 }
 

@@ -86,7 +86,7 @@ func TestFunctionsComeAndGo(t *testing.T) {
 		require.NoError(t, provider.Register("late", func() int { return 7 }))
 		knows := func() bool {
 			for _, n := range c.nodes {
-				if n != provider && len(n.view.Load().routes.get("late").candidates()) != 1 {
+				if n != provider && len(n.calling.view.Load().routes.get("late").candidates()) != 1 {
 					return false
 				}
 			}
@@ -96,7 +96,7 @@ func TestFunctionsComeAndGo(t *testing.T) {
 		require.NoError(t, provider.Unregister("late"))
 		t.Log("forgotten by all after", c.until(time.Second, "none knows", func() bool {
 			for _, n := range c.nodes {
-				if n.view.Load().routes.get("late") != nil {
+				if n.calling.view.Load().routes.get("late") != nil {
 					return false
 				}
 			}

@@ -99,8 +99,8 @@ func TestTablesThatCannotBeReadAreTold(t *testing.T) {
 		c.start(1, 0)
 		c.settle(time.Second)
 		require.NoError(t, n.do(func(now time.Time) {
-			p := n.view.Load().peers[0]
-			n.members.Pulled(now, p.Process, p.Tver+1, []byte("no table"), true)
+			p := n.calling.view.Load().peers[0]
+			n.loop.members.Pulled(now, p.Process, p.Tver+1, []byte("no table"), true)
 		}))
 		time.Sleep(time.Second)
 		require.EqualValues(t, 1, n.Stats().TablesRefused)

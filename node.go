@@ -33,70 +33,89 @@ const closeGrace = time.Second // how long Close waits for functions that do not
 // Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be called by
 // many goroutines at once. Run and Start make nodes; the zero Node is of no use.
 type Node struct {
-	wires     link.Carrier // what all links share
-	transport udp.Transport
-	own       atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
-	opens     atomic.Uint64                  // number of the last Open
-	shared    sharedSecrets
-	cfg       Config
-	addr      netip.AddrPort // at the start, see Addr
-	pool      *pool.Pool
-	provider  provider
-	view      atomic.Pointer[view]
-	stats     counters
-	log       *logQueue
-	details   pace.LogLimit // of the lines for debugging
-	tokens    tokenTable
-	dice      atomic.Uint64   // state of random
-	roll      func(n int) int // random
-	calls     atomic.Uint64   // made to peers
-	retries   balance.Budget
-	circuits  balance.Circuits
-	self      *balance.Record // stands for this node among the providers
-	deaf      atomic.Bool     // the socket is gone
-	refusing  atomic.Bool     // no peer calls us any more, and we call nobody: see Leave
+	cfg     Config
+	addr    netip.AddrPort // at the start, see Addr
+	stats   counters
+	log     *logQueue
+	details pace.LogLimit // of the lines for debugging
+	deaf    atomic.Bool   // the socket is gone
 
-	offered   offering
-	events    events // what it has subscribed to
-	timetable timetable
-	ownTable  atomic.Pointer[[]byte] // our service table with its version, as peers pull it
-	tables    *service               // gives it to them
-
-	inbox      chan inbound
-	arrivals   chan arrival
-	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
-	unheard    atomic.Bool              // our address was learnt, and no peer is heard at it
-	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
-	seedAddrs  atomic.Pointer[[]netip.AddrPort]
 	seedNotes  seedNotes
-	unjoined   atomic.Pointer[string]   // why, while the node has not joined
-	full       atomic.Bool              // no other peer can be taken
-	commands   chan func(now time.Time) // run by the loop
 	background errgroup.Group
 	stop       context.CancelFunc // ends provider.ctx: closing has begun
 	closing    atomic.Bool
 	running    sync.WaitGroup // the reader and the loop
 	donec      chan struct{}  // closed when the node is closed
-	drainedc   chan struct{}  // closed when refusing begins
 
-	// the loop's
-	members    *member.Membership
-	rng        *mrand.Rand
-	publishAt  time.Time // when the view must be rebuilt; zero: it is right
-	published  time.Time
-	viewTook   time.Duration // to make
-	tableAt    time.Time     // when the peers are told of a change of what we offer; zero: there is none
-	tableMade  time.Time
-	seeds      seedBook
-	troubleAt  time.Time // when unjoined was made
-	idle       buffer.Idle
-	touched    []*conn
-	replaced   []*conn        // that have a better one beside them
-	tendAt     time.Time      // when to look at those; zero: there are none
-	opening    []udp.Datagram // Opens to be sent
-	circuitsAt time.Time      // when to look at the breakers again; zero: none was open
+	linking linking
+	calling calling
+	serving serving
+	loop    loop
+}
 
-	memberLines, circuitLines, crowdedLines pace.LogLimit
+// loop is the loop's alone, but for the channels by which it is told.
+type loop struct {
+	members      *member.Membership
+	rng          *mrand.Rand
+	publishAt    time.Time // when the view must be rebuilt; zero: it is right
+	published    time.Time
+	viewTook     time.Duration // to make
+	tableAt      time.Time     // when the peers are told of a change of what we offer; zero: there is none
+	tableMade    time.Time
+	seeds        seedBook
+	troubleAt    time.Time // when unjoined was made
+	idle         buffer.Idle
+	touched      []*conn
+	replaced     []*conn        // that have a better one beside them
+	tendAt       time.Time      // when to look at those; zero: there are none
+	opening      []udp.Datagram // Opens to be sent
+	circuitsAt   time.Time      // when to look at the breakers again; zero: none was open
+	memberLines  pace.LogLimit
+	circuitLines pace.LogLimit
+	crowdedLines pace.LogLimit
+	inbox        chan inbound
+	arrivals     chan arrival
+	commands     chan func(now time.Time) // run by the loop
+}
+
+// serving is what a request needs, from when it comes until it is answered.
+type serving struct {
+	offered   offering
+	events    events // what it has subscribed to
+	timetable timetable
+	ownTable  atomic.Pointer[[]byte] // our service table with its version, as peers pull it
+	tables    *service               // gives it to them
+	pool      *pool.Pool
+	provider  provider
+	refusing  atomic.Bool   // no peer calls us any more, and we call nobody: see Leave
+	drainedc  chan struct{} // closed when refusing begins
+}
+
+// calling is what a Caller needs. Callers read it at any time; the loop publishes the view.
+type calling struct {
+	view     atomic.Pointer[view]
+	calls    atomic.Uint64 // made to peers
+	retries  balance.Budget
+	circuits balance.Circuits
+	dice     atomic.Uint64          // state of random
+	roll     func(n int) int        // random
+	self     *balance.Record        // stands for this node among the providers
+	unjoined atomic.Pointer[string] // why, while the node has not joined
+}
+
+// linking is what makes and finds links: the reader and the loop share it.
+type linking struct {
+	wires      link.Carrier // what all links share
+	transport  udp.Transport
+	own        atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
+	opens      atomic.Uint64                  // number of the last Open
+	shared     sharedSecrets
+	tokens     tokenTable
+	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
+	unheard    atomic.Bool              // our address was learnt, and no peer is heard at it
+	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
+	seedAddrs  atomic.Pointer[[]netip.AddrPort]
+	full       atomic.Bool // no other peer can be taken
 }
 
 // Start starts a node and returns once it serves; joining the cluster goes on in the background. The zero Config makes a node
@@ -119,45 +138,46 @@ func Start(cfg Config) (*Node, error) {
 func (n *Node) serve() {
 	n.running.Add(2)
 	go newReader(n).read()
-	go n.loop()
+	go n.beat()
 }
 
 // newNode wires the rooms of a node together.
 func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	now := time.Now()
-	n := &Node{cfg: cfg, transport: t, pool: pool.New(pool.Limits(cfg.pool())), log: log, addr: cfg.advertise(t.LocalAddr()), rng: newRand(cfg.RandSeed)}
-	n.wires = link.Carrier{
+	n := &Node{cfg: cfg, log: log, addr: cfg.advertise(t.LocalAddr())}
+	n.linking.transport, n.serving.pool, n.loop.rng = t, pool.New(pool.Limits(cfg.pool())), newRand(cfg.RandSeed)
+	n.linking.wires = link.Carrier{
 		Transport: t, Cluster: wire.ClusterID(cfg.cluster()),
 		MaxMessage: cfg.maxMessage(), Peers: member.PeersMax, Silence: cfg.ackTimeout(),
-		Nonce: n.tokens.draw, Resized: n.noteSize,
-		Shared: n.shared.of,
+		Nonce: n.linking.tokens.draw, Resized: n.noteSize,
+		Shared: n.linking.shared.of,
 	}
-	n.wires.Ring.Store(cfg.ring())
+	n.linking.wires.Ring.Store(cfg.ring())
 	n.drawSecrets(now)
-	n.own.Store(&n.addr)
-	n.seedAddrs.Store(new([]netip.AddrPort))
-	n.unjoined.Store(new(string))
+	n.linking.own.Store(&n.addr)
+	n.linking.seedAddrs.Store(new([]netip.AddrPort))
+	n.calling.unjoined.Store(new(string))
 	n.cfg.Keys = nil // the ring has them: whatever prints the node finds none
-	n.wires.MaxPacket = max(cfg.maxPacket()-n.wires.Overhead(), link.BasePacket)
-	n.wires.Init(now)
-	n.dice.Store(n.rng.Uint64())
-	n.provider.addr, n.provider.log, n.provider.maxMessage = n.Addr, n.log, n.wires.MaxMessage
-	n.provider.ctx, n.stop = context.WithCancel(context.Background())
-	n.inbox, n.arrivals, n.commands = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax), make(chan func(time.Time), 1)
-	n.self, n.roll = new(balance.Record), n.random
-	n.donec, n.drainedc = make(chan struct{}), make(chan struct{})
+	n.linking.wires.MaxPacket = max(cfg.maxPacket()-n.linking.wires.Overhead(), link.BasePacket)
+	n.linking.wires.Init(now)
+	n.calling.dice.Store(n.loop.rng.Uint64())
+	n.serving.provider.addr, n.serving.provider.log, n.serving.provider.maxMessage = n.Addr, n.log, n.linking.wires.MaxMessage
+	n.serving.provider.ctx, n.stop = context.WithCancel(context.Background())
+	n.loop.inbox, n.loop.arrivals, n.loop.commands = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax), make(chan func(time.Time), 1)
+	n.calling.self, n.calling.roll = new(balance.Record), n.random
+	n.donec, n.serving.drainedc = make(chan struct{}), make(chan struct{})
 	n.background.SetLimit(backgroundMax)
-	n.timetable.init()
-	n.offered = newOffering()
-	n.members = member.New(member.Config{
-		Self: n.addr, Boot: n.wires.Process.Boot, Name: cfg.Name, Version: cfg.Version, Tags: wireTags(cfg.Tags),
-		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax), Open: n.tokens.open, Terms: n.wires.Terms, IsBusy: n.isBusy,
-	}, now, n.rng)
-	n.events.rows = make(map[string][]*backlog)
-	n.circuits.Wake = func() { n.wires.Timers.WakeBy(1) }
-	n.tables = n.tableFunction()
-	n.setTable(now, 1, n.offered.table())
-	n.seeds.init(t.LocalAddr().Addr())
+	n.serving.timetable.init()
+	n.serving.offered = newOffering()
+	n.loop.members = member.New(member.Config{
+		Self: n.addr, Boot: n.linking.wires.Process.Boot, Name: cfg.Name, Version: cfg.Version, Tags: wireTags(cfg.Tags),
+		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax), Open: n.linking.tokens.open, Terms: n.linking.wires.Terms, IsBusy: n.isBusy,
+	}, now, n.loop.rng)
+	n.serving.events.rows = make(map[string][]*backlog)
+	n.calling.circuits.Wake = func() { n.linking.wires.Timers.WakeBy(1) }
+	n.serving.tables = n.tableFunction()
+	n.setTable(now, 1, n.serving.offered.table())
+	n.loop.seeds.init(t.LocalAddr().Addr())
 	n.addSeeds(now, cfg.Join)
 	n.publish(now)
 	n.greet()
@@ -184,10 +204,10 @@ func (n *Node) drawSecrets(now time.Time) {
 		}
 	}
 	read(random)
-	n.wires.Process = handshake.NewProcess(random, n.wires.Ring.Load() != nil, now)
-	n.shared.process = n.wires.Process
+	n.linking.wires.Process = handshake.NewProcess(random, n.linking.wires.Ring.Load() != nil, now)
+	n.linking.shared.process = n.linking.wires.Process
 	b := make([]byte, 8) // the table draws under its lock
-	n.tokens.init(func() uint64 {
+	n.linking.tokens.init(func() uint64 {
 		read(b)
 		return binary.BigEndian.Uint64(b)
 	})
@@ -217,25 +237,25 @@ func (n *Node) greet() {
 // isOpen reports that others than this host can reach a node without keys: by the address it is bound to, or by the one it tells
 // of, which may lead to it through a tunnel.
 func (n *Node) isOpen() bool {
-	isLocal := n.transport.LocalAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
-	return n.wires.Ring.Load() == nil && !isLocal
+	isLocal := n.linking.transport.LocalAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
+	return n.linking.wires.Ring.Load() == nil && !isLocal
 }
 
 // random draws a number below k.
 func (n *Node) random(k int) int { return int(n.draw() >> 1 % uint64(k)) }
 
 // draw draws a number. The counter form of splitmix64 needs no lock.
-func (n *Node) draw() uint64 { return balance.Mixed(n.dice.Add(0x9e3779b97f4a7c15)) }
+func (n *Node) draw() uint64 { return balance.Mixed(n.calling.dice.Add(0x9e3779b97f4a7c15)) }
 
 // Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to. Where that is 0.0.0.0 or ::, it is
 // so until another node says where it sees this one, and changes when that does.
-func (n *Node) Addr() netip.AddrPort { return n.view.Load().self }
+func (n *Node) Addr() netip.AddrPort { return n.calling.view.Load().self }
 
 // Done returns a channel that is closed when the node is closed: by Close, or because its socket failed.
 func (n *Node) Done() <-chan struct{} { return n.donec }
 
 // isClosed reports that closing has begun.
-func (n *Node) isClosed() bool { return n.provider.ctx.Err() != nil }
+func (n *Node) isClosed() bool { return n.serving.provider.ctx.Err() != nil }
 
 // Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried, now and then for ever, whenever
 // no member is there. To name one again tries it at once. The errors are InvalidArgument, in which case none is added, and ErrClosed.
@@ -247,7 +267,7 @@ func (n *Node) Join(seeds ...string) error {
 	}
 	return n.do(func(now time.Time) {
 		n.addSeeds(now, seeds)
-		n.members.HealNow(now)
+		n.loop.members.HealNow(now)
 	})
 }
 
@@ -259,7 +279,7 @@ func (n *Node) Forget(addr netip.AddrPort) error {
 	addr = udp.Unmapped(addr)
 	errc := make(chan error, 1)
 	err := n.do(func(now time.Time) {
-		was, known := n.members.Dismiss(addr)
+		was, known := n.loop.members.Dismiss(addr)
 		n.carryOut(now)
 		n.publish(now)
 		errc <- dismissed(addr, State(was), known)
@@ -270,7 +290,7 @@ func (n *Node) Forget(addr netip.AddrPort) error {
 	select {
 	case err = <-errc:
 		return err
-	case <-n.provider.ctx.Done():
+	case <-n.serving.provider.ctx.Done():
 		return ErrClosed
 	}
 }
@@ -292,14 +312,14 @@ func dismissed(addr netip.AddrPort, was State, known bool) error {
 // function may call it too, but then waits that second for itself.
 func (n *Node) Close() error {
 	if n.closing.CompareAndSwap(false, true) {
-		n.timetable.close()
+		n.serving.timetable.close()
 		n.stop()
 		n.running.Wait()
-		n.pool.Close(closeGrace)
+		n.serving.pool.Close(closeGrace)
 		_ = n.background.Wait()
-		n.seeds.running.Wait()
+		n.loop.seeds.running.Wait()
 		n.dropEvents()
-		_ = n.timetable.telling.Wait()
+		_ = n.serving.timetable.telling.Wait()
 		n.log.Info("broach: node closed", "addr", n.Addr())
 		n.log.flush(logGrace)
 		close(n.donec)
@@ -314,9 +334,9 @@ func (n *Node) do(command func(now time.Time)) error {
 		return ErrClosed
 	}
 	select {
-	case n.commands <- command:
+	case n.loop.commands <- command:
 		return nil
-	case <-n.provider.ctx.Done():
+	case <-n.serving.provider.ctx.Done():
 		return ErrClosed
 	}
 }
@@ -324,7 +344,7 @@ func (n *Node) do(command func(now time.Time)) error {
 // suggest has the loop run a command if it has time.
 func (n *Node) suggest(command func(now time.Time)) {
 	select {
-	case n.commands <- command:
+	case n.loop.commands <- command:
 	default:
 	}
 }
@@ -340,9 +360,9 @@ func (n *Node) SetKeys(keys [][]byte) error {
 		return ErrClosed
 	case err != nil:
 		return Errorf(InvalidArgument, "set keys: %w", err)
-	case n.wires.Ring.Load() == nil:
+	case n.linking.wires.Ring.Load() == nil:
 		return Errorf(InvalidArgument, "set keys: the node was started without any")
 	}
-	n.wires.Ring.Store(ring)
+	n.linking.wires.Ring.Store(ring)
 	return nil
 }

@@ -95,7 +95,7 @@ func FuzzNode(f *testing.F) {
 		if len(messages) > 8000 {
 			return
 		}
-		if confirm || node.tokens.link(link.token) == nil { // it has left, or was closed
+		if confirm || node.linking.tokens.link(link.token) == nil { // it has left, or was closed
 			link = node.newcomer(t)
 			node.feed(link.confirm(nil, messages))
 		} else {
@@ -117,7 +117,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		node.feed(b)
 		node.requireAlive(t)
-		require.Zero(t, node.tokens.count, "an Open leaves nothing behind")
+		require.Zero(t, node.linking.tokens.count, "an Open leaves nothing behind")
 	})
 }
 
@@ -133,9 +133,9 @@ func FuzzOffer(f *testing.F) {
 		to, opening := addrOf(1+at%60_000), make(chan uint64, 1)
 		require.NoError(t, node.do(func(now time.Time) {
 			defer close(opening)
-			node.members.SetSeeds(now, []netip.AddrPort{to}, false)
-			node.members.Tick(now)
-			for _, o := range node.members.OpensToSeeds(1) {
+			node.loop.members.SetSeeds(now, []netip.AddrPort{to}, false)
+			node.loop.members.Tick(now)
+			for _, o := range node.loop.members.OpensToSeeds(1) {
 				opening <- o.Token
 			}
 			node.carryOut(now)
@@ -170,7 +170,7 @@ func FuzzConfirm(f *testing.F) {
 		node.feed(append(b, messages[:min(len(messages), 1000)]...))
 		node.requireAlive(t)
 		if changed {
-			require.Nil(t, node.tokens.link(link.token))
+			require.Nil(t, node.linking.tokens.link(link.token))
 		}
 	})
 }

@@ -147,7 +147,7 @@ const pullTimeout = 3 * time.Second
 
 // tableFunction is what answers tableService.
 func (n *Node) tableFunction() *service {
-	f, err := newService("table", func() []byte { return *n.ownTable.Load() })
+	f, err := newService("table", func() []byte { return *n.serving.ownTable.Load() })
 	if err != nil {
 		panic("broach: internal error: " + err.Error())
 	}
@@ -158,27 +158,27 @@ func (n *Node) tableFunction() *service {
 func (n *Node) pull(now time.Time, p member.Pull) {
 	started := n.background.TryGo(func() error {
 		version, table, err := n.pullFrom(p.Link)
-		return n.do(func(now time.Time) { n.members.Pulled(now, p.Process, version, table, err == nil) })
+		return n.do(func(now time.Time) { n.loop.members.Pulled(now, p.Process, version, table, err == nil) })
 	})
 	if !started {
-		n.members.Pulled(now, p.Process, 0, nil, false)
+		n.loop.members.Pulled(now, p.Process, 0, nil, false)
 	}
 }
 
 // pullFrom makes the call.
 func (n *Node) pullFrom(token uint64) (version uint32, table []byte, err error) {
-	l := n.tokens.link(token)
+	l := n.linking.tokens.link(token)
 	if l == nil {
 		return 0, nil, link.ErrDown
 	}
-	ctx, cancel := context.WithTimeout(n.provider.ctx, pullTimeout)
+	ctx, cancel := context.WithTimeout(n.serving.provider.ctx, pullTimeout)
 	defer cancel()
 	now := time.Now()
 	p, failed := n.Caller(tableService).attempt(ctx, now, l.visit(), outCall{deadline: now.Add(pullTimeout)})
 	if failed != nil {
 		return 0, nil, failed
 	}
-	defer n.wires.FreeCall(p)
+	defer n.linking.wires.FreeCall(p)
 	b, err := codec.DecodeAs[[]byte](p.Body)
 	if err == nil && len(b) < 4 {
 		err = fmt.Errorf("a table of %d bytes", len(b))

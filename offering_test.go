@@ -92,6 +92,6 @@ func TestManyFunctionsAreRegistered(t *testing.T) {
 		}
 		t.Log("known to all after", time.Since(start))
 		require.Less(t, time.Since(start), time.Second)
-		require.Less(t, provider.wires.Table.Load(), uint32(10))
+		require.Less(t, provider.linking.wires.Table.Load(), uint32(10))
 	})
 }

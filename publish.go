@@ -63,7 +63,7 @@ func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery
 // awaitTargets finds out who gets an event. A node that has just started does not know them all, and waits for that as a call would, but only until it
 // is a second old: events in this process do not wait for a seed that is dead.
 func (n *Node) awaitTargets(ctx context.Context, topic string) []*Caller {
-	if v := n.view.Load(); !v.joined {
+	if v := n.calling.view.Load(); !v.joined {
 		waiting, cancel := context.WithDeadline(ctx, v.began.Add(joinWait))
 		defer cancel()
 		_ = n.await(waiting, func(v *view) bool { return v.joined })
@@ -73,7 +73,7 @@ func (n *Node) awaitTargets(ctx context.Context, topic string) []*Caller {
 
 // mayMiss is the error of an event of which nobody gets to know because the node has not joined, or its ctx or the node has ended meanwhile.
 func (n *Node) mayMiss(ctx context.Context, topic string, targets []*Caller) *Error {
-	v := n.view.Load()
+	v := n.calling.view.Load()
 	if len(targets) > 0 || v.joined {
 		return nil
 	}
@@ -117,7 +117,7 @@ func (c *Caller) hand(ctx context.Context, out outCall) handing {
 	if node == c.node.addr {
 		node = c.node.Addr()
 	}
-	c.node.wires.FreeCall(p)
+	c.node.linking.wires.FreeCall(p)
 	return handing{node: node}
 }
 
@@ -178,10 +178,10 @@ func isGrouped(name string) bool {
 
 // targets are the calls that an event consists of, [EVT-1].
 func (n *Node) targets(topic string) (list []*Caller) {
-	v := n.view.Load()
+	v := n.calling.view.Load()
 	find := func(a audience) (c Caller, r *route, isHere bool) {
 		row := a.row(topic)
-		return Caller{n, row, callOptions{retries: retriesUnsaid, event: a}}, v.routes.get(row), n.offered.get(row) != nil
+		return Caller{n, row, callOptions{retries: retriesUnsaid, event: a}}, v.routes.get(row), n.serving.offered.get(row) != nil
 	}
 	c, r, isHere := find(eachInstance)
 	for _, addr := range providersOf(r) {

@@ -137,7 +137,7 @@ func TestLeaveHandlesWhatItHasTaken(t *testing.T) {
 		}
 		require.NoError(t, <-left)
 		require.NoError(t, <-left)
-		require.Error(t, c.nodes[1].provider.ctx.Err())
+		require.Error(t, c.nodes[1].serving.provider.ctx.Err())
 		time.Sleep(10 * time.Second)
 		for e := range times {
 			require.EqualValues(t, 1, times[e].Load(), "event %d", e)

@@ -40,7 +40,7 @@ func TestOneWayLossIsAFactOfThePath(t *testing.T) {
 				c.until(2*time.Second, "all see all", func() bool { return allSee(c.nodes, size-1) })
 				deaf, speaker := c.nodes[1], c.nodes[2]
 				require.NoError(t, deaf.Register("f", func() {}))
-				c.until(time.Second, "the function is known", func() bool { return speaker.view.Load().routes.get("f") != nil })
+				c.until(time.Second, "the function is known", func() bool { return speaker.calling.view.Load().routes.get("f") != nil })
 				doubts := countDoubts(t, c.nodes)
 				c.net.CutOneWay(addrsOf([]*Node{speaker}), addrsOf([]*Node{deaf}))
 

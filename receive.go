@@ -34,7 +34,7 @@ type inbound struct {
 // reader takes datagrams from the socket to where they belong: replies wake callers, requests go to the pool, fragments and
 // acknowledgements step their link, membership messages go to the loop. It never waits for any of them.
 type reader struct {
-	node *Node
+	node      *Node
 	in        []udp.Datagram
 	held      []*link.Link  // flush at the end of the batch
 	spare     *request      // for the next call
@@ -59,7 +59,7 @@ func (r *reader) datagram(now time.Time, d udp.Datagram) {
 		r.otherVersion(now, d)
 	case err != nil:
 		r.node.stats.malformed.Add(1)
-	case (h.KeyID != 0) != (r.node.wires.Ring.Load() != nil):
+	case (h.KeyID != 0) != (r.node.linking.wires.Ring.Load() != nil):
 		r.unopened(now, d)
 	case h.Form == wire.FormOpen:
 		if r.mayLook(&r.strangers.opens, opensBatch) {
@@ -84,7 +84,7 @@ func (r *reader) mayLook(looked *int, most int) bool {
 
 // linked handles a datagram with the token of a link. A Confirm whose token is not known may make the link.
 func (r *reader) linked(now time.Time, d udp.Datagram, h wire.Header) {
-	e := r.node.tokens.get(h.Token)
+	e := r.node.linking.tokens.get(h.Token)
 	switch {
 	case e != nil && e.link != nil && (h.Form == wire.FormLink || !e.link.Began):
 		r.toLink(now, e.link, d, h)
@@ -126,8 +126,8 @@ func (r *reader) toLink(now time.Time, l *conn, d udp.Datagram, h wire.Header) {
 // note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes behind the messages: a Leave that
 // refuses the link must not find it taken.
 func (r *reader) note(now time.Time, l *conn, src member.Source) {
-	if src.Tver > l.tableSeen || r.node.wires.Timers.Stamp(now)-l.noted >= int64(noteEvery) {
-		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.node.wires.Timers.Stamp(now)
+	if src.Tver > l.tableSeen || r.node.linking.wires.Timers.Stamp(now)-l.noted >= int64(noteEvery) {
+		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.node.linking.wires.Timers.Stamp(now)
 		r.tell(l, inbound{Source: src})
 	}
 }
@@ -178,7 +178,7 @@ func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error
 func (r *reader) request(l *conn, a *link.Arrival) {
 	req := r.spare
 	r.spare = nil
-	req.provider, req.link = &r.node.provider, &l.Link
+	req.provider, req.link = &r.node.serving.provider, &l.Link
 	if req.function = r.node.functionFor(a.Service); req.function != nil && req.function.needsRequest() {
 		req.meta = decodeMeta(a.Meta)
 	}
@@ -214,17 +214,17 @@ func (r *reader) offerOne(req *request) {
 		req.fail(NotFound, No, "the node does not offer this function")
 		return
 	}
-	if req.function == r.node.tables {
+	if req.function == r.node.serving.tables {
 		req.Run() // ours, and quick: membership does not wait for the pool
 		return
 	}
-	if r.node.refusing.Load() {
+	if r.node.serving.refusing.Load() {
 		req.fail(Draining, No, textDraining)
 		return
 	}
 	switch {
-	case len(req.Args.B) > r.node.wires.MaxMessage:
-		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.node.wires.MaxMessage))) // [CALL-17]
+	case len(req.Args.B) > r.node.linking.wires.MaxMessage:
+		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.node.linking.wires.MaxMessage))) // [CALL-17]
 	case req.function.paused.Load():
 		req.fail(Unavailable, No, textPaused) // [TAB-7]
 	case req.OneWay && req.function.take != nil:
@@ -243,7 +243,7 @@ func (r *reader) offerOneWay(req *request) {
 		return
 	}
 	req.accepted = true
-	v := r.node.pool.Offer(req)
+	v := r.node.serving.pool.Offer(req)
 	if v == pool.Accepted {
 		r.toKick = true
 		req.accept() // it may have run already; what this reads of it never changes
@@ -260,7 +260,7 @@ func (r *reader) offerOneWay(req *request) {
 
 // toPool hands a call to the workers, who are woken at the end of the batch.
 func (r *reader) toPool(req *request) {
-	if req.enqueue(r.node.pool) {
+	if req.enqueue(r.node.serving.pool) {
 		r.toKick = true
 	}
 }
@@ -288,7 +288,7 @@ func (r *reader) tell(l *conn, in inbound) {
 	in.from = l
 	l.told.Add(1)
 	select {
-	case r.node.inbox <- in:
+	case r.node.loop.inbox <- in:
 	default:
 		l.told.Add(-1)
 		r.node.stats.inboxFull.Add(1)

@@ -23,7 +23,7 @@ type linkFeed struct {
 // newLinkFeed makes a link that was busy before, and n datagrams on it.
 func newLinkFeed(t testing.TB, keys [][]byte, n int) *linkFeed {
 	s := side(t, 2, Config{Keys: keys})
-	t.Cleanup(func() { s.pool.Close(time.Hour) })
+	t.Cleanup(func() { s.serving.pool.Close(time.Hour) })
 	a := newAsker(t, 3, keys)
 	l := a.take(s, a.askAnyway(s))
 	f := &linkFeed{linkSide: s, now: time.Now(), datagrams: [][]byte{l.confirm(nil)}}
@@ -48,7 +48,7 @@ func (f *linkFeed) read() {
 func TestReadingADatagramOfALinkAllocatesNothing(t *testing.T) {
 	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
 		f := newLinkFeed(t, keys, 1100)
-		link := f.tokens.all()[0]
+		link := f.linking.tokens.all()[0]
 		before := link.record.Traffic.Arrived.Load()
 		require.Zero(t, testing.AllocsPerRun(1000, f.read), name)
 		require.EqualValues(t, 1001, link.record.Traffic.Arrived.Load()-before, name)

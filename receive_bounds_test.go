@@ -29,7 +29,7 @@ func TestStrangersGetOneOfferAndNothingElse(t *testing.T) {
 		}
 		s.turn()
 		require.Empty(t, s.script.take())
-		require.Zero(t, s.tokens.count)
+		require.Zero(t, s.linking.tokens.count)
 	})
 }
 
@@ -96,7 +96,7 @@ func TestOfABatchSomeStrangersAreLookedAt(t *testing.T) {
 		after := s.Stats()
 		require.EqualValues(t, 120-opensBatch+120-confirmsBatch, after.Unanswered-before.Unanswered)
 		require.EqualValues(t, confirmsBatch, after.Strangers-before.Strangers)
-		require.EqualValues(t, 2, s.tokens.link(l.token).record.Traffic.Arrived.Load(), "links are served all the same")
+		require.EqualValues(t, 2, s.linking.tokens.link(l.token).record.Traffic.Arrived.Load(), "links are served all the same")
 		s.hear(opens[:10]...)
 		if keys == nil {
 			require.Len(t, s.script.take(), 10, "the next batch has its own")
@@ -114,8 +114,8 @@ func TestNoLinkIsMadeThatTheLoopIsNotToldOf(t *testing.T) {
 			a := newAsker(t, 3+i, nil)
 			s.hear(a.take(s, a.askAnyway(s)).confirm(nil))
 		}
-		require.Len(t, s.arrivals, arrivalsMax)
-		require.Len(t, s.tokens.all(), arrivalsMax)
+		require.Len(t, s.loop.arrivals, arrivalsMax)
+		require.Len(t, s.linking.tokens.all(), arrivalsMax)
 		require.Equal(t, arrivalsMax, s.made())
 	})
 }
@@ -124,16 +124,16 @@ func TestNoLinkIsMadeThatTheLoopIsNotToldOf(t *testing.T) {
 func TestAnOpeningHearsOneOffer(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
-		open := s.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
+		open := s.openOf(a.keyID(), s.linking.tokens.open(1), 0, s.script.addr)
 		_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, open)), 0)
 		if keys != nil {
 			s.hear(flippedAt(offer, 115*8))
 			require.EqualValues(t, 1, s.Stats().Unopened)
 		}
-		require.Empty(t, s.arrivals)
+		require.Empty(t, s.loop.arrivals)
 		s.hear(offer, offer, offer)
-		require.Len(t, s.arrivals, 1)
-		s.tokens.forget(open.Token)
+		require.Len(t, s.loop.arrivals, 1)
+		s.linking.tokens.forget(open.Token)
 		s.hear(offer)
 		require.EqualValues(t, 1, s.Stats().Strangers, "the opening is over")
 	})
@@ -149,7 +149,7 @@ func flippedAt(b []byte, bit int) []byte {
 // [MEM-31] dropped membership messages because too many of all peers together wait: one peer that sends too many strains nobody.
 func TestOneThatTellsTooMuchStrainsNobody(t *testing.T) {
 	s := side(t, 1, Config{})
-	s.inbox = make(chan inbound, 2*inboxEach)
+	s.loop.inbox = make(chan inbound, 2*inboxEach)
 	one := &conn{}
 	told := func() (overflow, strains uint64) { return s.Stats().InboxOverflow, s.stats.inboxFull.Load() }
 	for range 2 * inboxEach {

@@ -44,7 +44,7 @@ func TestConfirmsWithAnythingElseMakeNoLink(t *testing.T) {
 			s.hearFrom(a.addr, l.confirm(edit))
 			require.Zero(t, s.made(), what)
 		}
-		require.Zero(t, s.shared.made)
+		require.Zero(t, s.linking.shared.made)
 		whole := l.confirm(nil)
 		if keys != nil {
 			for _, at := range []int{4, 16, 23, len(whole) - 1} { // the table version, the number, the tag
@@ -54,9 +54,9 @@ func TestConfirmsWithAnythingElseMakeNoLink(t *testing.T) {
 				require.Zero(t, s.made(), "byte %d", at)
 			}
 			require.EqualValues(t, 4, s.Stats().Unopened)
-			require.EqualValues(t, 1, s.shared.made, "it is kept, [SEC-2]")
+			require.EqualValues(t, 1, s.linking.shared.made, "it is kept, [SEC-2]")
 		}
-		require.Zero(t, s.tokens.count)
+		require.Zero(t, s.linking.tokens.count)
 		require.Empty(t, s.script.take())
 		s.hearFrom(a.addr, whole)
 		require.Equal(t, 1, s.made())
@@ -87,10 +87,10 @@ func TestAConfirmMakesNoSecondLink(t *testing.T) {
 				}
 				repeat(closed)
 				s.closeLink(time.Now(), l.token)
-				require.Nil(t, s.tokens.link(l.token))
+				require.Nil(t, s.linking.tokens.link(l.token))
 				repeat(max(closed, confirmed) + 13*time.Second)
-				require.Zero(t, s.tokens.count, "nothing is left of it")
-				require.Zero(t, s.tokens.byAddr.count)
+				require.Zero(t, s.linking.tokens.count, "nothing is left of it")
+				require.Zero(t, s.linking.tokens.byAddr.count)
 			})
 		}
 	}
@@ -102,23 +102,23 @@ func TestOnlyTokensOfLinksThatOthersBeganAreSpent(t *testing.T) {
 		a := newAsker(t, 3, keys)
 		l := a.meet(t, s)
 		began := s.beginTo(t, a)
-		require.Equal(t, 2, s.tokens.count)
+		require.Equal(t, 2, s.linking.tokens.count)
 		s.closeLink(time.Now(), began.token)
-		require.Equal(t, 1, s.tokens.count)
+		require.Equal(t, 1, s.linking.tokens.count)
 		s.closeLink(time.Now(), l.token)
-		require.Equal(t, 1, s.tokens.count, "spent")
+		require.Equal(t, 1, s.linking.tokens.count, "spent")
 	})
 }
 
 // beginTo makes a link to an asker that the side begins.
 func (s *linkSide) beginTo(t *testing.T, a *asker) *askerLink {
 	t.Helper()
-	open := s.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
+	open := s.openOf(a.keyID(), s.linking.tokens.open(1), 0, s.script.addr)
 	l, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, open)), 0)
 	o, err := wire.ConsumeOffer(offer)
 	require.NoError(t, err)
-	s.beginLink(time.Now(), s.wires.Terms(&o, s.script.addr, a.addr))
-	require.NotNil(t, s.tokens.link(l.token))
+	s.beginLink(time.Now(), s.linking.wires.Terms(&o, s.script.addr, a.addr))
+	require.NotNil(t, s.linking.tokens.link(l.token))
 	return l
 }
 
@@ -126,7 +126,7 @@ func (s *linkSide) beginTo(t *testing.T, a *asker) *askerLink {
 func TestConfirmsAndOffersHaveTheirOwnTokens(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
-		began, opening := s.beginTo(t, a), s.tokens.open(1)
+		began, opening := s.beginTo(t, a), s.linking.tokens.open(1)
 		s.hear(began.confirm(nil))
 		for _, form := range []wire.Form{wire.FormLink, wire.FormConfirm} {
 			b := wire.AppendConfirm(nil, wire.Confirm{Header: wire.Header{KeyID: a.keyID(), Token: opening, Number: 1}, Echo: 1, Addr: a.addr})
@@ -134,9 +134,9 @@ func TestConfirmsAndOffersHaveTheirOwnTokens(t *testing.T) {
 			s.hear(b)
 		}
 		require.EqualValues(t, 3, s.Stats().Strangers)
-		require.Zero(t, s.tokens.link(began.token).record.Traffic.Arrived.Load())
+		require.Zero(t, s.linking.tokens.link(began.token).record.Traffic.Arrived.Load())
 		s.hear(began.say())
-		require.EqualValues(t, 1, s.tokens.link(began.token).record.Traffic.Arrived.Load())
+		require.EqualValues(t, 1, s.linking.tokens.link(began.token).record.Traffic.Arrived.Load())
 	})
 }
 
@@ -153,12 +153,12 @@ func TestEachDatagramOfALinkIsTakenOnce(t *testing.T) {
 			s.hear(b)
 		}
 		require.Equal(t, 1, s.made())
-		link := s.tokens.link(l.token)
+		link := s.linking.tokens.link(l.token)
 		require.EqualValues(t, 3, link.record.Traffic.Arrived.Load())
 		require.EqualValues(t, 3, s.Stats().Replayed)
 		pings := 0
-		for len(s.inbox) > 0 {
-			if in := <-s.inbox; in.msg != nil {
+		for len(s.loop.inbox) > 0 {
+			if in := <-s.loop.inbox; in.msg != nil {
 				pings++
 			}
 		}
@@ -173,9 +173,9 @@ func TestALeaveIsToldBeforeItsSenderIsHeard(t *testing.T) {
 		a := newAsker(t, 3, keys)
 		l := a.take(s, a.ask(t, s))
 		s.hear(l.confirm(nil, wire.Leave{}.Append(nil)))
-		require.Len(t, s.inbox, 2)
-		require.Equal(t, wire.Leave{}, (<-s.inbox).msg)
-		require.Nil(t, (<-s.inbox).msg)
+		require.Len(t, s.loop.inbox, 2)
+		require.Equal(t, wire.Leave{}, (<-s.loop.inbox).msg)
+		require.Nil(t, (<-s.loop.inbox).msg)
 	})
 }
 
@@ -189,7 +189,7 @@ func TestLinksOfAPairHaveNoKeyInCommon(t *testing.T) {
 		one := a.meet(t, s)
 		time.Sleep(linkPause)
 		two := a.meet(t, s)
-		require.EqualValues(t, 1, s.shared.made)
+		require.EqualValues(t, 1, s.linking.shared.made)
 		two.secret, one.secret = one.secret, two.secret
 		s.hear(one.say(), two.say())
 		require.EqualValues(t, 2, s.Stats().Unopened)
@@ -212,9 +212,9 @@ func TestPublicKeysOfLowOrderMakeNoLink(t *testing.T) {
 		require.Zero(t, s.made())
 		require.EqualValues(t, 1, s.Stats().Unopened)
 
-		terms := s.wires.Terms(&wire.Offer{Rank: 1, Echo: s.tokens.open(1), Token: 7, Key: wire.PublicKey{1}}, s.script.addr, a.addr)
+		terms := s.linking.wires.Terms(&wire.Offer{Rank: 1, Echo: s.linking.tokens.open(1), Token: 7, Key: wire.PublicKey{1}}, s.script.addr, a.addr)
 		s.beginLink(time.Now(), terms)
-		require.Zero(t, s.tokens.count, "neither link nor opening")
+		require.Zero(t, s.linking.tokens.count, "neither link nor opening")
 	})
 }
 

@@ -21,9 +21,9 @@ func (r *reader) opened(now time.Time, d udp.Datagram) {
 	switch {
 	case err != nil || len(d.B) != wire.OpenSize:
 		r.node.stats.malformed.Add(1)
-	case m.Cluster != r.node.wires.Cluster:
+	case m.Cluster != r.node.linking.wires.Cluster:
 		r.otherCluster(now, d)
-	case m.Key == r.node.wires.Process.Key:
+	case m.Key == r.node.linking.wires.Process.Key:
 		r.cameBack(now, d, m)
 	case m.Rank >= handshake.RankMax:
 	case !m.Addr.Addr().IsUnspecified() && !r.canReach(now, d.Addr, m.Addr):
@@ -34,11 +34,11 @@ func (r *reader) opened(now time.Time, d udp.Datagram) {
 
 // member.CameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is not answered, [LNK-1].
 func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
-	e := r.node.tokens.get(m.Token)
+	e := r.node.linking.tokens.get(m.Token)
 	if e == nil || e.opening == nil {
 		return
 	}
-	if ring := r.node.wires.Ring.Load(); ring != nil {
+	if ring := r.node.linking.wires.Ring.Load(); ring != nil {
 		if _, ok := ring.Check(d.B, m.KeyID); !ok {
 			r.unopened(now, d)
 			return
@@ -51,7 +51,7 @@ func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 
 // prove goes on with an Open if it proves to come from our cluster and was not answered before.
 func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
-	key, ring := 0, r.node.wires.Ring.Load()
+	key, ring := 0, r.node.linking.wires.Ring.Load()
 	if ring != nil {
 		var ok bool
 		if key, ok = ring.Check(d.B[:wire.OpenSize], m.KeyID); !ok {
@@ -83,20 +83,20 @@ func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
 
 // answerTo is what goes back for an Open: an Offer, or, from who does not know its own address, the question for that. It is not proven yet.
 func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
-	self := *r.node.own.Load()
-	if token := r.node.learning.Load(); token != 0 && member.AsksBack(now, self, m.Addr, r.node.unheard.Load(), &r.strangers.asks) {
+	self := *r.node.linking.own.Load()
+	if token := r.node.linking.learning.Load(); token != 0 && member.AsksBack(now, self, m.Addr, r.node.linking.unheard.Load(), &r.strangers.asks) {
 		return wire.AppendOpen(link.NewPacket()[:0], r.node.openOf(m.KeyID, token, 0, member.Nowhere(self)))
 	}
-	held := r.node.tokens.held(m.Key, m.Addr)
+	held := r.node.linking.tokens.held(m.Key, m.Addr)
 	if held == 1<<32-1 {
 		return nil
 	}
-	o := r.node.wires.Process.Answer(now, m, self, from, held)
-	if r.node.full.Load() && !m.Addr.Addr().IsUnspecified() && len(r.node.tokens.at(m.Addr)) == 0 {
+	o := r.node.linking.wires.Process.Answer(now, m, self, from, held)
+	if r.node.linking.full.Load() && !m.Addr.Addr().IsUnspecified() && len(r.node.linking.tokens.at(m.Addr)) == 0 {
 		r.noRoom(now, m.Addr)
 		o.Token, o.Rank = 0, 0
 	}
-	if o.Token != 0 && r.node.tokens.get(o.Token) != nil {
+	if o.Token != 0 && r.node.linking.tokens.get(o.Token) != nil {
 		return nil // another link has that token, or this very Open made one
 	}
 	return wire.AppendOffer(link.NewPacket()[:0], o)
@@ -109,12 +109,12 @@ func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 		r.node.stats.malformed.Add(1)
 		return
 	}
-	e := r.node.tokens.get(m.Echo)
+	e := r.node.linking.tokens.get(m.Echo)
 	if e == nil || e.opening == nil {
 		r.node.stats.stranger.Add(1)
 		return
 	}
-	if ring := r.node.wires.Ring.Load(); ring != nil {
+	if ring := r.node.linking.wires.Ring.Load(); ring != nil {
 		if _, ok := ring.Check(d.B, h.KeyID); !ok {
 			r.unopened(now, d)
 			return
@@ -136,11 +136,11 @@ func (r *reader) confirmed(d udp.Datagram) *conn {
 		return nil
 	}
 	now := time.Now() // read after the token was looked up: what is not known any more is too old by then
-	if !r.node.wires.Process.IsOurs(now, m) || m.Key == r.node.wires.Process.Key || len(r.node.arrivals) == cap(r.node.arrivals) {
+	if !r.node.linking.wires.Process.IsOurs(now, m) || m.Key == r.node.linking.wires.Process.Key || len(r.node.loop.arrivals) == cap(r.node.loop.arrivals) {
 		r.node.stats.stranger.Add(1)
 		return nil
 	}
-	siblings := r.node.tokens.at(m.Addr)
+	siblings := r.node.linking.tokens.at(m.Addr)
 	if !r.hasRoom(now, &m, siblings) {
 		r.node.stats.unanswered.Add(1)
 		return nil
@@ -156,8 +156,8 @@ func (r *reader) confirmed(d udp.Datagram) *conn {
 
 // selves are the addresses that our Offers of the last seconds may have had.
 func (r *reader) selves(now time.Time) []netip.AddrPort {
-	self := *r.node.own.Load()
-	if before := r.node.selfBefore.Load(); before != nil && r.node.wires.Ring.Load() != nil && now.Sub(before.until) < spentFor {
+	self := *r.node.linking.own.Load()
+	if before := r.node.linking.selfBefore.Load(); before != nil && r.node.linking.wires.Ring.Load() != nil && now.Sub(before.until) < spentFor {
 		return []netip.AddrPort{self, before.addr}
 	}
 	return []netip.AddrPort{self}
@@ -165,9 +165,9 @@ func (r *reader) selves(now time.Time) []netip.AddrPort {
 
 // makeLink makes the link of a Confirm if its datagram opens with it, and tells the loop.
 func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self netip.AddrPort, siblings []*conn) *conn {
-	l, err := newConn(now, &r.node.wires, r.node.wires.TermsOf(m, self), false, siblings, r.node.draw())
+	l, err := newConn(now, &r.node.linking.wires, r.node.linking.wires.TermsOf(m, self), false, siblings, r.node.draw())
 	known := len(siblings) > 0 || r.isSeed(m.Addr)
-	if err != nil || l.IsSealed() && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.node.tokens.add(l) {
+	if err != nil || l.IsSealed() && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.node.linking.tokens.add(l) {
 		return nil
 	}
 	r.arrive(arrival{made: l})
@@ -195,17 +195,17 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*conn) bool 
 			return false // it was held back, and its sender is gone
 		}
 	}
-	if r.node.full.Load() && len(siblings) == 0 {
+	if r.node.linking.full.Load() && len(siblings) == 0 {
 		r.noRoom(now, m.Addr)
 		return false
 	}
 	if len(siblings) >= siblingsMax {
 		return false
 	}
-	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.node.wires.TermsOf(m, netip.AddrPort{}).Order()) {
+	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.node.linking.wires.TermsOf(m, netip.AddrPort{}).Order()) {
 		return false
 	}
-	return r.strangers.mayTry(now, r.node.wires.Ring.Load() != nil && !r.node.shared.has(m.Key))
+	return r.strangers.mayTry(now, r.node.linking.wires.Ring.Load() != nil && !r.node.linking.shared.has(m.Key))
 }
 
 // isKept reports whether a third link at an address, with who has a key, stays beside those that there are, [LNK-7]: one without calls that is lower, or
@@ -229,22 +229,24 @@ const siblingsMax = 6
 // openOf is an Open of ours. Its proof is yet to be filled in.
 func (n *Node) openOf(keyID byte, token uint64, rank uint32, self netip.AddrPort) wire.Open {
 	return wire.Open{
-		KeyID: keyID, Rank: rank, Cluster: n.wires.Cluster, Number: n.opens.Add(1), Token: token, Key: n.wires.Process.Key, Addr: self,
+		KeyID: keyID, Rank: rank, Cluster: n.linking.wires.Cluster, Number: n.linking.opens.Add(1), Token: token, Key: n.linking.wires.Process.Key, Addr: self,
 	}
 }
 
 // isKnown reports whether an address is that of a peer or a seed.
-func (r *reader) isKnown(addr netip.AddrPort) bool { return r.node.tokens.isKnown(addr) || r.isSeed(addr) }
+func (r *reader) isKnown(addr netip.AddrPort) bool {
+	return r.node.linking.tokens.isKnown(addr) || r.isSeed(addr)
+}
 
 func (r *reader) isSeed(addr netip.AddrPort) bool {
-	_, ok := slices.BinarySearchFunc(*r.node.seedAddrs.Load(), addr, netip.AddrPort.Compare)
+	_, ok := slices.BinarySearchFunc(*r.node.linking.seedAddrs.Load(), addr, netip.AddrPort.Compare)
 	return ok
 }
 
 // canReach reports whether an address that somebody advertises is one that we can send to, and is not ours, and tells the operator if not, [MEM-26].
 func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
 	switch {
-	case addr == *r.node.own.Load():
+	case addr == *r.node.linking.own.Load():
 		r.doubled(now, from)
 	case !member.IsUsable(from, addr):
 		r.refused(now, from, addr)
@@ -264,7 +266,7 @@ type arrival struct {
 // arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a link was seen before.
 func (r *reader) arrive(a arrival) {
 	select {
-	case r.node.arrivals <- a:
+	case r.node.loop.arrivals <- a:
 	default:
 		r.node.stats.inboxFull.Add(1)
 	}

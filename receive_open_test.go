@@ -19,7 +19,7 @@ func TestOpenIsAnsweredByOneOffer(t *testing.T) {
 		rank := func(r uint32) func(*wire.Open) { return func(m *wire.Open) { m.Rank = r } }
 		o := a.askWith(t, s, rank(6))
 		require.Equal(t, wire.Offer{
-			KeyID: a.keyID(), Rank: 7, Echo: 0xa001, Stamp: 20_000, Token: o.Token, Key: s.wires.Process.Key, Addr: s.script.addr,
+			KeyID: a.keyID(), Rank: 7, Echo: 0xa001, Stamp: 20_000, Token: o.Token, Key: s.linking.wires.Process.Key, Addr: s.script.addr,
 			Observed: a.addr, Proof: o.Proof,
 		}, o)
 		s.hear(a.take(s, o).confirm(nil))
@@ -78,9 +78,9 @@ func TestOpensLeaveNothingBehind(t *testing.T) {
 		for i := range 200 {
 			newAsker(t, 3+i, keys).ask(t, s)
 		}
-		require.Zero(t, s.tokens.count)
-		require.Zero(t, s.shared.made)
-		require.Zero(t, len(s.arrivals)+len(s.inbox))
+		require.Zero(t, s.linking.tokens.count)
+		require.Zero(t, s.linking.shared.made)
+		require.Zero(t, len(s.loop.arrivals)+len(s.loop.inbox))
 	})
 }
 
@@ -99,7 +99,7 @@ func TestOpensThatAreNotAnswered(t *testing.T) {
 		}{
 			{"another cluster", func(m *wire.Open) { m.Cluster++ }, func(st Stats) uint64 { return st.OtherCluster }},
 			{"the rank", func(m *wire.Open) { m.Rank = 1 << 31 }, nil},
-			{"our own public key", func(m *wire.Open) { m.Key = s.wires.Process.Key }, nil},
+			{"our own public key", func(m *wire.Open) { m.Key = s.linking.wires.Process.Key }, nil},
 			{"our own address", func(m *wire.Open) { m.Addr = s.script.addr }, func(st Stats) uint64 { return st.Unusable }},
 			{"loopback of another host", named("127.0.0.1:7000"), func(st Stats) uint64 { return st.Unusable }},
 			{"multicast", named("224.0.0.1:7000"), func(st Stats) uint64 { return st.Unusable }},
@@ -124,9 +124,9 @@ func TestWhereNoRankIsLeftThereIsNoAnswer(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
 		a.meet(t, s)
-		require.True(t, s.tokens.add(linkOfProcess(7, a.addr, false, time.Now(), a.process.Key, 1<<32-2)))
+		require.True(t, s.linking.tokens.add(linkOfProcess(7, a.addr, false, time.Now(), a.process.Key, 1<<32-2)))
 		require.Equal(t, uint32(1<<32-1), a.ask(t, s).Rank)
-		require.True(t, s.tokens.add(linkOfProcess(8, a.addr, false, time.Now(), a.process.Key, 1<<32-1)))
+		require.True(t, s.linking.tokens.add(linkOfProcess(8, a.addr, false, time.Now(), a.process.Key, 1<<32-1)))
 		s.hearFrom(a.addr, a.open(s, nil))
 		require.Empty(t, s.script.take())
 	})
@@ -155,7 +155,7 @@ func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
 		l := a.meet(t, s)
-		opening := s.tokens.open(1)
+		opening := s.linking.tokens.open(1)
 		offer := a.prove(wire.AppendOffer(nil, wire.Offer{
 			KeyID: a.keyID(), Rank: 1, Echo: opening, Token: 1, Key: a.process.Key, Addr: a.addr, Observed: a.addr,
 		}))
@@ -165,7 +165,7 @@ func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
 		check := func(what string, b []byte) {
 			s.hearFrom(a.addr, b)
 			require.Empty(t, s.script.take(), what)
-			require.Zero(t, len(s.arrivals)+len(s.inbox)-1, what) // the news of the Confirm
+			require.Zero(t, len(s.loop.arrivals)+len(s.loop.inbox)-1, what) // the news of the Confirm
 			st := s.Stats()
 			require.Equal(t, []uint64{malformed, foreign}, []uint64{st.Malformed, st.ForeignVersion}, what)
 		}
@@ -196,7 +196,7 @@ func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
 			require.Equal(t, malformed, s.Stats().Malformed, name)
 		}
 		require.Len(t, s.script.take(), 1, "the Offer for the Open")
-		require.Len(t, s.arrivals, 1, "the Offer")
-		require.EqualValues(t, 3, s.tokens.link(l.token).record.Traffic.Arrived.Load(), "Link and Confirm")
+		require.Len(t, s.loop.arrivals, 1, "the Offer")
+		require.EqualValues(t, 3, s.linking.tokens.link(l.token).record.Traffic.Arrived.Load(), "Link and Confirm")
 	})
 }

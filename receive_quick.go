@@ -96,8 +96,8 @@ func (r *reader) runOne(req *request) (ours bool) {
 	case ran:
 	case ours:
 		r.toPool(req)
-	case req.enqueue(r.node.pool):
-		r.node.pool.Kick() // nobody else knows of it
+	case req.enqueue(r.node.serving.pool):
+		r.node.serving.pool.Kick() // nobody else knows of it
 	}
 	return ours
 }
@@ -114,7 +114,7 @@ func (r *reader) lend(req *request) (ran, ours bool) {
 			go r.read() // the function has ended this goroutine
 		}
 	}()
-	ran = r.node.pool.Lend(req)
+	ran = r.node.serving.pool.Lend(req)
 	returned = true
 	return ran, ours
 }

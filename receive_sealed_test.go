@@ -19,8 +19,8 @@ type sideState struct {
 
 func (s *linkSide) state(l *conn) sideState {
 	return sideState{
-		len(s.script.sent), len(s.arrivals), len(s.inbox), s.tokens.count, len(s.reader.strangers.seen.young),
-		l.record.Traffic.Numbered.Load(), l.record.Traffic.Arrived.Load(), l.LastHeard(), s.shared.made,
+		len(s.script.sent), len(s.loop.arrivals), len(s.loop.inbox), s.linking.tokens.count, len(s.reader.strangers.seen.young),
+		l.record.Traffic.Numbered.Load(), l.record.Traffic.Arrived.Load(), l.LastHeard(), s.linking.shared.made,
 	}
 }
 
@@ -39,16 +39,16 @@ func TestChangedDatagramsHaveNoEffect(t *testing.T) {
 		a, met := newAsker(t, 3, keys), newAsker(t, 4, keys)
 		l := met.meet(t, s)
 		s.made()
-		for len(s.inbox) > 0 {
-			<-s.inbox
+		for len(s.loop.inbox) > 0 {
+			<-s.loop.inbox
 		}
-		_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, s.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr))), 0)
+		_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, s.openOf(a.keyID(), s.linking.tokens.open(1), 0, s.script.addr))), 0)
 		confirm := a.take(s, a.askAnyway(s)).confirm(nil, wire.Ping{}.Append(nil))
 		for name, b := range map[string][]byte{
 			"Open": a.open(s, nil), "Offer": offer, "Confirm": confirm, "Link": l.say(wire.Ping{}.Append(nil)),
 			"Confirm of a link": l.confirm(nil, wire.Ping{}.Append(nil)),
 		} {
-			link := s.tokens.link(l.token)
+			link := s.linking.tokens.link(l.token)
 			before := s.state(link)
 			before.derived = 0
 			check := func(changed []byte, format string, i int) {
@@ -93,13 +93,13 @@ func TestDatagramsOfOtherKeysAreDropped(t *testing.T) {
 			l.terms.TokenA, l.terms.KeyA = offered.Echo, friend.process.Key
 			link := *known
 			link.asker = a
-			opening := s.openOf(a.keyID(), s.tokens.open(1), 0, s.script.addr)
+			opening := s.openOf(a.keyID(), s.linking.tokens.open(1), 0, s.script.addr)
 			_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, opening)), 0)
 			before := s.Stats().Unopened
-			state := s.state(s.tokens.link(known.token))
+			state := s.state(s.linking.tokens.link(known.token))
 			s.hear(a.open(s, nil), offer, link.say(wire.Ping{}.Append(nil)))
 			require.Empty(t, s.script.take(), name)
-			require.Equal(t, state, s.state(s.tokens.link(known.token)), name)
+			require.Equal(t, state, s.state(s.linking.tokens.link(known.token)), name)
 			require.EqualValues(t, 3, s.Stats().Unopened-before, name)
 			s.hear(l.confirm(nil))
 			require.Zero(t, s.made(), name)

@@ -11,7 +11,7 @@ import (
 
 // linksAt are the tokens of the links that a side has with who is at an address.
 func (s *linkSide) linksAt(a *asker) (tokens []uint64) {
-	for _, l := range s.tokens.at(a.addr) {
+	for _, l := range s.linking.tokens.at(a.addr) {
 		tokens = append(tokens, l.Token)
 	}
 	return tokens
@@ -69,7 +69,7 @@ func TestOfThreeLinksTheLowestGoes(t *testing.T) {
 // [LNK-7] the lowest other goes, but none with calls: in flight, own or served, or answered within 5 s, and heard within 5 s
 func TestOfThreeLinksNoneGoesThatHasCalls(t *testing.T) {
 	busy := func(t *testing.T, s *linkSide, l *askerLink) {
-		s.link = s.tokens.link(l.token)
+		s.link = s.linking.tokens.link(l.token)
 		s.call(t, time.Minute, "f")
 		s.hear(l.say())
 	}
@@ -121,7 +121,7 @@ func TestAConfirmBesideTwoLinksWithCallsMakesTheHighestOrNone(t *testing.T) {
 		low, middle, high := a.askThrice(t, s)
 		for _, l := range []*askerLink{low, high} {
 			s.arriveWith(l)
-			s.link = s.tokens.link(l.token)
+			s.link = s.linking.tokens.link(l.token)
 			s.call(t, time.Minute, "f")
 			s.hear(l.say())
 		}
@@ -141,13 +141,13 @@ func TestALinkThatGoesForAnotherLeadsToIt(t *testing.T) {
 		a := newAsker(t, 3, keys)
 		low, middle, high := a.askThrice(t, s)
 		s.arriveWith(low, middle)
-		before := s.tokens.link(middle.token)
-		s.link = s.tokens.link(low.token)
+		before := s.linking.tokens.link(middle.token)
+		s.link = s.linking.tokens.link(low.token)
 		s.call(t, time.Minute, "f")
 		s.hear(low.say())
 		s.arriveWith(high)
-		require.Nil(t, s.tokens.link(middle.token))
-		require.Same(t, &s.tokens.link(high.token).Link, before.Best())
+		require.Nil(t, s.linking.tokens.link(middle.token))
+		require.Same(t, &s.linking.tokens.link(high.token).Link, before.Best())
 	})
 }
 
@@ -159,7 +159,7 @@ func TestAnotherProcessReplacesTheOneAtAnAddress(t *testing.T) {
 		young.addr = old.addr
 		low, middle, _ := old.askThrice(t, s)
 		s.arriveWith(low, middle)
-		s.link = s.tokens.link(low.token)
+		s.link = s.linking.tokens.link(low.token)
 		call := s.call(t, time.Minute, "f")
 		next := young.take(s, young.askAnew(t, s))
 		s.arriveWith(next)
@@ -168,8 +168,8 @@ func TestAnotherProcessReplacesTheOneAtAnAddress(t *testing.T) {
 		s.hear(next.say(wire.Announce{Hello: wire.Hello{Inc: 1, Addr: young.addr}}.Append(nil)))
 		s.turn()
 		s.publish(time.Now())
-		require.Len(t, s.view.Load().peers, 1)
-		require.Equal(t, young.process.Boot, s.view.Load().peers[0].Boot)
+		require.Len(t, s.calling.view.Load().peers, 1)
+		require.Equal(t, young.process.Boot, s.calling.view.Load().peers[0].Boot)
 	})
 }
 
@@ -269,13 +269,13 @@ func TestX25519IsComputedSeldom(t *testing.T) {
 			require.Equal(t, 20, s.made())
 			return
 		}
-		require.EqualValues(t, 16, s.shared.made)
+		require.EqualValues(t, 16, s.linking.shared.made)
 		require.Equal(t, 8, s.made())
 		s.hear(confirms...)
-		require.EqualValues(t, 32, s.shared.made, "of those that are known there is no need")
+		require.EqualValues(t, 32, s.linking.shared.made, "of those that are known there is no need")
 		s.hear(confirms...)
 		require.Equal(t, 12, s.made())
-		require.EqualValues(t, 40, s.shared.made)
+		require.EqualValues(t, 40, s.linking.shared.made)
 
 		for s.reader.strangers.secrets.Take(time.Now(), derivedPerSec) {
 		}
@@ -316,5 +316,5 @@ func (a *asker) askAnyway(s *linkSide) wire.Offer {
 	if err != nil {
 		panic(err)
 	}
-	return s.wires.Process.Answer(time.Now(), m, s.script.addr, a.addr, s.tokens.held(m.Key, m.Addr))
+	return s.linking.wires.Process.Answer(time.Now(), m, s.script.addr, a.addr, s.linking.tokens.held(m.Key, m.Addr))
 }

@@ -49,18 +49,18 @@ func (*heldJob) Reject()            {}
 func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s := side(t, 1, Config{Pool: Pool{Core: 1, Max: 1, Queue: 2}})
 	socket := heldSocket{s.script, make(chan struct{}), make(chan struct{})}
-	s.transport = socket
+	s.linking.transport = socket
 	s.running.Add(1)
 	f, err := newService("f", func() {})
 	require.NoError(t, err)
-	call := &request{provider: &s.provider, function: f, pending: s.wires.NewCall()}
+	call := &request{provider: &s.serving.provider, function: f, pending: s.linking.wires.NewCall()}
 	call.Args = buffer.Copy(noArguments)
 	s.reader.quick = []*request{call}
 
 	first := &heldJob{askedc: make(chan struct{}), goOnc: make(chan struct{})}
-	require.Equal(t, pool.Accepted, s.pool.Offer(first))
-	require.Equal(t, pool.Accepted, s.pool.Offer(&heldJob{}))
-	go s.pool.Offer(&heldJob{}) // there is room if one has expired
+	require.Equal(t, pool.Accepted, s.serving.pool.Offer(first))
+	require.Equal(t, pool.Accepted, s.serving.pool.Offer(&heldJob{}))
+	go s.serving.pool.Offer(&heldJob{}) // there is room if one has expired
 	<-first.askedc
 	oursc := make(chan bool)
 	go func() { oursc <- s.reader.runQuick() }()
@@ -76,5 +76,5 @@ func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s.stop()
 	close(socket.endc)
 	s.running.Wait()
-	s.pool.Close(time.Second)
+	s.serving.pool.Close(time.Second)
 }

@@ -27,12 +27,12 @@ func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
 	if err != nil {
 		return Errorf(InvalidArgument, "%w", err)
 	}
-	f.Most, f.interceptors = n.wires.MaxMessage, n.cfg.ServeInterceptors
+	f.Most, f.interceptors = n.linking.wires.MaxMessage, n.cfg.ServeInterceptors
 	if err := f.apply(opts); err != nil {
 		return Errorf(InvalidArgument, "register %s: %w", name, err)
 	}
 	f.intercept(fn)
-	return n.change(func() (bool, error) { return n.offered.add(name, f) })
+	return n.change(func() (bool, error) { return n.serving.offered.add(name, f) })
 }
 
 // Unregister takes a function back. Calls that run go on. A name that is not registered is NotFound; a closed node returns
@@ -41,7 +41,7 @@ func (n *Node) Unregister(name string) error {
 	if wire.IsOwn(name) { // such as a timer, which ends by Stop
 		return Errorf(NotFound, "unregister %q: there is no such function", name)
 	}
-	return n.change(func() (bool, error) { return n.offered.remove(name) })
+	return n.change(func() (bool, error) { return n.serving.offered.remove(name) })
 }
 
 // change edits what is offered. The first change since the last table makes the loop plan the next.
@@ -53,29 +53,29 @@ func (n *Node) change(edit func() (first bool, err error)) error {
 	if err != nil || !first {
 		return err
 	}
-	return n.do(func(now time.Time) { n.tableAt = pace.Later(now, n.tableMade.Add(n.offered.pace())) })
+	return n.do(func(now time.Time) { n.loop.tableAt = pace.Later(now, n.loop.tableMade.Add(n.serving.offered.pace())) })
 }
 
 // tellTable gives the peers our table as it is now.
 func (n *Node) tellTable(now time.Time) {
-	n.tableAt, n.tableMade = time.Time{}, now
-	n.setTable(now, n.wires.Table.Add(1), n.offered.table())
+	n.loop.tableAt, n.loop.tableMade = time.Time{}, now
+	n.setTable(now, n.linking.wires.Table.Add(1), n.serving.offered.table())
 	n.publish(now)
 }
 
 // setTable gives our table a version. It is the loop's, once that runs.
 func (n *Node) setTable(now time.Time, version uint32, table []byte) {
 	pulled := append(binary.BigEndian.AppendUint32(nil, version), table...)
-	n.ownTable.Store(&pulled)
-	n.members.SetTable(now, version, table)
+	n.serving.ownTable.Store(&pulled)
+	n.loop.members.SetTable(now, version, table)
 }
 
 // functionFor returns the function of that name if peers may call it, or nil.
 func (n *Node) functionFor(name []byte) *service {
 	if string(name) == tableService {
-		return n.tables
+		return n.serving.tables
 	}
-	return n.offered.forPeers(name)
+	return n.serving.offered.forPeers(name)
 }
 
 const maxWeight = 1000
@@ -165,7 +165,7 @@ func (r *registered) leave() {
 // Unavailable, with Executed: No, and made at another provider. That holds for calls of this process, too: they go elsewhere, or fail if
 // there is no other provider. Calls that run go on. A name that is not registered is NotFound; a closed node returns ErrClosed.
 func (n *Node) SetServing(name string, serving bool) error {
-	return n.change(func() (bool, error) { return n.offered.setServing(name, serving) })
+	return n.change(func() (bool, error) { return n.serving.offered.setServing(name, serving) })
 }
 
 // setServing marks a function. It reports whether this is the first change since the last table.

@@ -21,7 +21,7 @@ func TestASendIsNotGivenUpWhileItIsAccepted(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, _, b *linkSide) {
 		var runs atomic.Int64
 		b.offer(t, "f", func() { runs.Add(1) })
-		f := b.offered.get("f")
+		f := b.serving.offered.get("f")
 		f.most = 1
 		b.link.Lock(time.Now(), 1)
 		send := wire.Send{Seq: 1, Service: []byte("f"), Args: noArguments}.Append(nil)

@@ -48,12 +48,13 @@ type route struct {
 // weightUnsaid is the weight of a provider that names none.
 const weightUnsaid = 100
 
-// candidates are all providers that a call could go to. A nil route has none.
+// candidates are all providers that a call could go to, without what is known of them: that may be being found out just
+// now. A nil route has none.
 func (r *route) candidates() []balance.Candidate {
 	if r == nil {
 		return nil
 	}
-	return slices.Concat(r.alive, r.doubtful)
+	return append(strangersOf(r.alive), strangersOf(r.doubtful)...)
 }
 
 // isIdempotent reports whether all providers say that it may run twice for one call.

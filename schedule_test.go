@@ -76,10 +76,10 @@ func (s *schedule) settled() bool {
 	live := s.byBoot()
 	for _, n := range s.live {
 		seen := 0
-		for _, p := range n.view.Load().peers {
+		for _, p := range n.calling.view.Load().peers {
 			i, lives := live[p.Boot]
 			switch {
-			case lives && State(p.State) == Alive && !p.Unreachable && len(p.Functions) == len(s.live[i].offered.rows()):
+			case lives && State(p.State) == Alive && !p.Unreachable && len(p.Functions) == len(s.live[i].serving.offered.rows()):
 				seen++
 			case State(p.State) == Alive || State(p.State) == Suspect:
 				return false
@@ -96,7 +96,7 @@ func (s *schedule) settled() bool {
 func (s *schedule) byBoot() map[uint64]int {
 	live := make(map[uint64]int, len(s.live))
 	for i, n := range s.live {
-		live[n.wires.Process.Boot] = i
+		live[n.linking.wires.Process.Boot] = i
 	}
 	return live
 }
@@ -110,7 +110,7 @@ func (s *schedule) falseAlarms(against func(*member.View) bool) (list []string) 
 		}
 	}
 	for i, n := range s.live {
-		for _, p := range n.view.Load().peers {
+		for _, p := range n.calling.view.Load().peers {
 			if j, lives := live[p.Boot]; lives && p.Addr == s.live[j].Addr() && against(p) && s.undisturbed(i, j) {
 				list = append(list, fmt.Sprintf("%d says that %d is %v", i, j, p.State))
 			}

@@ -91,7 +91,7 @@ func TestSeedsByOtherNames(t *testing.T) {
 // allJoined reports that nodes know the cluster.
 func allJoined(nodes []*Node) bool {
 	for _, n := range nodes {
-		if !n.view.Load().joined {
+		if !n.calling.view.Load().joined {
 			return false
 		}
 	}
@@ -158,7 +158,7 @@ func TestOnlyAnOpenToASeedThatComesBackIsASelf(t *testing.T) {
 			open.Token = test.token
 			c.net.Inject(addrOf(1), addrOf(0), wire.AppendOpen(nil, open))
 			time.Sleep(100 * time.Millisecond)
-			require.Equal(t, test.joined, n.view.Load().joined)
+			require.Equal(t, test.joined, n.calling.view.Load().joined)
 		}
 	})
 }
@@ -172,7 +172,7 @@ func TestASeedIsNamedOnce(t *testing.T) {
 			require.NoError(t, n.Join("10.0.0.9:7000", "[::ffff:10.0.0.9]:7000", "10.0.0.1:7000", "[2001:db8::1]:7000"))
 		}
 		seedsc := make(chan [2]int, 1)
-		require.NoError(t, n.do(func(time.Time) { seedsc <- [2]int{len(n.members.SeedAddrs()), len(n.seeds.unfit)} }))
+		require.NoError(t, n.do(func(time.Time) { seedsc <- [2]int{len(n.loop.members.SeedAddrs()), len(n.loop.seeds.unfit)} }))
 		require.Equal(t, [2]int{1, 1}, <-seedsc)
 		c.kill(n)
 		require.Equal(t, 1, strings.Count(log.String(), "of a family of addresses"))

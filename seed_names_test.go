@@ -112,14 +112,14 @@ func (c *cluster) startNamed(i int, s *nameServer, seeds ...string) *Node {
 	c.edit(&cfg)
 	require.NoError(c.t, cfg.validate())
 	n := newNode(cfg, udp.Over(conn), newLogQueue(cfg))
-	n.seeds.lookUp = s.lookUp
+	n.loop.seeds.lookUp = s.lookUp
 	n.serve()
 	c.nodes = append(c.nodes, n)
 	return n
 }
 
 // isJoined reports whether a node counts as having joined.
-func isJoined(n *Node) bool { return n.view.Load().joined }
+func isJoined(n *Node) bool { return n.calling.view.Load().joined }
 
 // joinTime is how long a node takes to join node 0 by seeds of which a server knows.
 func joinTime(t *testing.T, s *nameServer, seeds ...string) (took time.Duration) {
@@ -161,7 +161,7 @@ func TestManyNamesAreLookedUp(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		c.start(0)
 		n := c.startNamed(1, s, append(seeds, "good")...)
-		c.until(100*time.Millisecond, "all are known", func() bool { return len(*n.seedAddrs.Load()) == 401 })
+		c.until(100*time.Millisecond, "all are known", func() bool { return len(*n.linking.seedAddrs.Load()) == 401 })
 		require.Equal(t, lookUpsMax, s.most)
 		c.until(30*time.Second, "joined", func() bool { return isJoined(n) })
 	})
@@ -181,7 +181,7 @@ func TestANameOfManyAddresses(t *testing.T) {
 		c.start(0)
 		n := c.startNamed(1, s, "many", "some")
 		c.until(time.Second, "joined", func() bool { return isJoined(n) })
-		require.Len(t, *n.seedAddrs.Load(), seedAddrsMax+1)
+		require.Len(t, *n.linking.seedAddrs.Load(), seedAddrsMax+1)
 	})
 }
 
@@ -310,7 +310,7 @@ func TestNamesOfBothFamilies(t *testing.T) {
 		log := c.loggedBy()
 		n := c.startNamed(1, s, "both", "only6", "unknown", "[2001:db8::1]:7000")
 		time.Sleep(time.Second)
-		require.Equal(t, []netip.AddrPort{netip.AddrPortFrom(v4, 7000)}, *n.seedAddrs.Load())
+		require.Equal(t, []netip.AddrPort{netip.AddrPortFrom(v4, 7000)}, *n.linking.seedAddrs.Load())
 		c.kill(n)
 		require.Regexp(t, `leads to no address.*seed=only6:7000.*unfit=1`, log.String())
 		require.Regexp(t, `leads to no address.*seed=unknown:7000.*no such host`, log.String())

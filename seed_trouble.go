@@ -90,15 +90,15 @@ func (n *Node) trouble() string {
 			parts = append(parts, text())
 		}
 	}
-	for _, addr := range n.seeds.unfit {
+	for _, addr := range n.loop.seeds.unfit {
 		add(func() string { return n.troubleOfFamily(addr) })
 	}
-	for _, s := range n.seeds.names {
+	for _, s := range n.loop.seeds.names {
 		if !s.isKnown() {
 			add(s.trouble)
 		}
 	}
-	for _, addr := range n.members.SeedAddrs() {
+	for _, addr := range n.loop.members.SeedAddrs() {
 		add(func() string { return n.troubleOf(addr) })
 	}
 	if more := found - troubleMax; more > 0 {
@@ -109,7 +109,7 @@ func (n *Node) trouble() string {
 
 // troubleOfFamily says what is wrong with a seed that the socket cannot send to.
 func (n *Node) troubleOfFamily(seed netip.AddrPort) string {
-	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it: bind it to an address of that family, or to ::", seed, n.transport.LocalAddr())
+	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it: bind it to an address of that family, or to ::", seed, n.linking.transport.LocalAddr())
 }
 
 // trouble says why a name leads nowhere.
@@ -126,7 +126,7 @@ func (s *seedName) trouble() string {
 
 // troubleOf says why a seed is no member.
 func (n *Node) troubleOf(seed netip.AddrPort) string {
-	at, standing := n.members.SeedStanding(seed)
+	at, standing := n.loop.members.SeedStanding(seed)
 	where := seed.String()
 	if seed != at {
 		where = fmt.Sprintf("%v advertises %v", seed, at)
@@ -146,12 +146,12 @@ func (n *Node) troubleOf(seed netip.AddrPort) string {
 
 // noteTrouble keeps what the errors of calls say while the node has not joined.
 func (n *Node) noteTrouble(now time.Time) {
-	if n.view.Load().joined || now.Sub(n.troubleAt) < troubleEvery {
+	if n.calling.view.Load().joined || now.Sub(n.loop.troubleAt) < troubleEvery {
 		return
 	}
 	text := n.trouble()
-	n.troubleAt = now
-	n.unjoined.Store(&text)
+	n.loop.troubleAt = now
+	n.calling.unjoined.Store(&text)
 }
 
 // notJoined is what the error of a call adds while the node has not joined: it may not know of anybody yet. Empty: it has.
@@ -159,17 +159,17 @@ func (n *Node) notJoined(v *view) string {
 	if v.joined {
 		return ""
 	}
-	return "; this node has not joined its cluster: " + *n.unjoined.Load()
+	return "; this node has not joined its cluster: " + *n.calling.unjoined.Load()
 }
 
 // noteSilence tells an operator whose node finds no cluster. Nobody else would: who gets its Opens and does not answer cannot say why.
 func (n *Node) noteSilence(now time.Time) {
-	b := &n.seeds
+	b := &n.loop.seeds
 	switch {
-	case n.members.IsOwnSeed() && !b.isTold:
+	case n.loop.members.IsOwnSeed() && !b.isTold:
 		b.isTold = true
-		n.log.Info("broach: the only seed of this node is itself: it waits for others to join, or its seeds are to be corrected", "addr", n.members.Self())
-	case !n.members.IsUnanswered():
+		n.log.Info("broach: the only seed of this node is itself: it waits for others to join, or its seeds are to be corrected", "addr", n.loop.members.Self())
+	case !n.loop.members.IsUnanswered():
 		b.tellAt, b.tellGap = time.Time{}, 0
 	case b.tellAt.IsZero():
 		b.tellAt = now.Add(silentFirst)
@@ -184,7 +184,7 @@ func (n *Node) noteSilence(now time.Time) {
 func (n *Node) tellSilence(now time.Time) {
 	tries := n.seedTries()
 	asked := len(tries) > 0 && n.background.TryGo(func() error {
-		n.seedNotes.noteFailures(trySending(n.transport.LocalAddr(), tries))
+		n.seedNotes.noteFailures(trySending(n.linking.transport.LocalAddr(), tries))
 		return n.do(func(time.Time) { n.sayNobodyAnswers() })
 	})
 	if !asked {
@@ -194,12 +194,12 @@ func (n *Node) tellSilence(now time.Time) {
 
 // sayNobodyAnswers says it, unless somebody has meanwhile.
 func (n *Node) sayNobodyAnswers() {
-	if !n.members.IsUnanswered() {
+	if !n.loop.members.IsUnanswered() {
 		return
 	}
 	n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between, that it reaches this node at addr"+
 		" (else set Advertise), and that both have the same Cluster, Keys and version of broach",
-		"seeds", n.trouble(), "addr", n.members.Self(), "cluster", n.cfg.cluster(), "keys", n.wires.Ring.Load() != nil)
+		"seeds", n.trouble(), "addr", n.loop.members.Self(), "cluster", n.cfg.cluster(), "keys", n.linking.wires.Ring.Load() != nil)
 }
 
 // refusalWait is how long the system is given to hear that nobody listens at an address: the ICMP message takes a round trip.
@@ -216,8 +216,8 @@ func (n *Node) seedTries() (tries []seedTry) {
 	if n.cfg.Conn != nil {
 		return nil
 	}
-	ring := n.wires.Ring.Load()
-	for _, o := range n.members.OpensToSeeds(troubleMax) {
+	ring := n.linking.wires.Ring.Load()
+	for _, o := range n.loop.members.OpensToSeeds(troubleMax) {
 		keyID := byte(0)
 		if ring != nil {
 			keyID = ring.KeyID()

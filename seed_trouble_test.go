@@ -64,7 +64,7 @@ func TestErrorsWhileNotJoinedNameTheSeeds(t *testing.T) {
 	})
 }
 
-func began(n *Node) time.Time { return n.view.Load().began }
+func began(n *Node) time.Time { return n.calling.view.Load().began }
 
 // Who has nobody to ask has joined, at once.
 func TestWhoHasNobodyToAskHasJoined(t *testing.T) {
@@ -84,7 +84,7 @@ func TestWhatCameFromASeedIsTold(t *testing.T) {
 			t.Helper()
 			c.net.Inject(from, n.Addr(), d)
 			time.Sleep(troubleEvery + 5*time.Second)
-			require.Contains(t, *n.unjoined.Load(), addrOf(0).String()+": "+want)
+			require.Contains(t, *n.calling.unjoined.Load(), addrOf(0).String()+": "+want)
 		}
 		version, sealed := wire.AppendHeader(nil, wire.Header{}), wire.AppendHeader(nil, wire.Header{KeyID: 7})
 		version[1] = 1
@@ -108,7 +108,7 @@ func TestFewSeedsAreNamed(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		n := c.start(0, 1, 2, 3, 4, 5, 6, 7)
 		time.Sleep(time.Second)
-		text := *n.unjoined.Load()
+		text := *n.calling.unjoined.Load()
 		require.Equal(t, troubleMax, strings.Count(text, nothingCame))
 		require.Contains(t, text, fmt.Sprint("and ", 7-troubleMax, " more"))
 	})

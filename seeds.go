@@ -110,27 +110,27 @@ func (b *seedBook) isHoping(known int) bool {
 
 // addSeeds takes up seeds whose form was checked.
 func (n *Node) addSeeds(now time.Time, seeds []string) {
-	if unfit := n.seeds.add(now, seeds); len(unfit) > 0 {
+	if unfit := n.loop.seeds.add(now, seeds); len(unfit) > 0 {
 		n.log.Warn("broach: seeds are of a family of addresses that this node's socket cannot send to: bind it to an address of theirs, or to ::",
-			"seeds", unfit, "bound", n.transport.LocalAddr())
+			"seeds", unfit, "bound", n.linking.transport.LocalAddr())
 	}
 	n.tellSeeds(now)
 }
 
 // tellSeeds tells where the seeds are, as far as that is known.
 func (n *Node) tellSeeds(now time.Time) {
-	addrs := n.seeds.addrs()
-	n.setSeeds(now, addrs, n.seeds.isHoping(len(addrs)))
+	addrs := n.loop.seeds.addrs()
+	n.setSeeds(now, addrs, n.loop.seeds.isHoping(len(addrs)))
 }
 
 // setSeeds tells the membership and the reader where the seeds are, unless that is nothing new.
 func (n *Node) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
 	sorted := slices.SortedFunc(slices.Values(addrs), netip.AddrPort.Compare)
-	if hoped == n.members.IsHoping() && slices.Equal(sorted, *n.seedAddrs.Load()) {
+	if hoped == n.loop.members.IsHoping() && slices.Equal(sorted, *n.linking.seedAddrs.Load()) {
 		return
 	}
-	n.seedAddrs.Store(&sorted)
-	n.members.SetSeeds(now, addrs, hoped)
+	n.linking.seedAddrs.Store(&sorted)
+	n.loop.members.SetSeeds(now, addrs, hoped)
 }
 
 const (
@@ -246,13 +246,13 @@ func (s *seedName) isTold(now time.Time) bool {
 
 // lookUpNames begins the look-ups that are due.
 func (n *Node) lookUpNames(now time.Time) {
-	b := &n.seeds
+	b := &n.loop.seeds
 	if b.at.IsZero() || now.Before(b.at) {
 		return
 	}
 	b.at = time.Time{}
 	for _, s := range b.names {
-		isMet := n.members.IsMet(s.addrs())
+		isMet := n.loop.members.IsMet(s.addrs())
 		for family := range families {
 			n.lookUpName(now, s, family, isMet)
 		}
@@ -261,7 +261,7 @@ func (n *Node) lookUpNames(now time.Time) {
 
 // lookUpName begins a look-up if it is due, and notes when to look at it again: soon enough to see that a process is not met any more.
 func (n *Node) lookUpName(now time.Time, s *seedName, family int, isMet bool) {
-	b, l, at := &n.seeds, &s.lookUps[family], s.next(family, isMet)
+	b, l, at := &n.loop.seeds, &s.lookUps[family], s.next(family, isMet)
 	switch {
 	case l.busy:
 		n.awaitName(now, s, l)
@@ -276,7 +276,7 @@ func (n *Node) lookUpName(now time.Time, s *seedName, family int, isMet bool) {
 	b.busy++
 	b.at = pace.Earliest(b.at, now.Add(lookUpSlow))
 	b.running.Go(func() {
-		ctx, cancel := context.WithTimeout(n.provider.ctx, lookUpTimeout)
+		ctx, cancel := context.WithTimeout(n.serving.provider.ctx, lookUpTimeout)
 		defer cancel()
 		ips, err := b.lookUp(ctx, families[family], s.host)
 		_ = n.do(func(now time.Time) { n.lookedUp(now, s, family, ips, err) })
@@ -289,7 +289,7 @@ func (n *Node) awaitName(now time.Time, s *seedName, l *lookUp) {
 	switch {
 	case l.tried:
 	case now.Before(at):
-		n.seeds.at = pace.Earliest(n.seeds.at, at)
+		n.loop.seeds.at = pace.Earliest(n.loop.seeds.at, at)
 	default:
 		l.tried, l.err = true, errSlowLookUp
 		n.noteName(now, s)
@@ -300,9 +300,9 @@ var errSlowLookUp = errors.New("the name servers do not answer")
 
 // lookedUp takes the end of a look-up.
 func (n *Node) lookedUp(now time.Time, s *seedName, family int, ips []netip.Addr, err error) {
-	n.seeds.busy--
-	n.seeds.at = now
-	found, unfit := n.seeds.usable(ips, s.port)
+	n.loop.seeds.busy--
+	n.loop.seeds.at = now
+	found, unfit := n.loop.seeds.usable(ips, s.port)
 	s.lookUps[family].end(found, unfit, err)
 	n.noteName(now, s)
 }
@@ -313,7 +313,7 @@ func (n *Node) noteName(now time.Time, s *seedName) {
 	if s.isTold(now) {
 		errs, unfit := s.errs()
 		n.log.Warn("broach: the name of a seed leads to no address that this node's socket can send to: check the name, the name servers,"+
-			" and the family of the address that the node is bound to", "seed", s.text, "errs", errs, "unfit", unfit, "bound", n.transport.LocalAddr())
+			" and the family of the address that the node is bound to", "seed", s.text, "errs", errs, "unfit", unfit, "bound", n.linking.transport.LocalAddr())
 	}
 }
 

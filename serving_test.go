@@ -49,7 +49,7 @@ func TestACallOfAFunctionThatHasJustStoppedServing(t *testing.T) {
 		which, one := caller.Caller("which", Balance(faulty(func(CallInfo, []Provider) int { return 0 }))), c.nodes[1]
 		unheard := func(call func()) {
 			require.NoError(t, one.SetServing("which", false))
-			require.Len(t, caller.view.Load().routes.get("which").candidates(), 2, "nobody has told the caller yet")
+			require.Len(t, caller.calling.view.Load().routes.get("which").candidates(), 2, "nobody has told the caller yet")
 			call()
 			require.NoError(t, one.SetServing("which", true))
 			time.Sleep(time.Second)
@@ -113,10 +113,10 @@ func TestSetServingOfWhatIsNotThere(t *testing.T) {
 		require.ErrorIs(t, provider.SetServing("g", false), ErrNotFound)
 		require.ErrorIs(t, provider.SetServing("", false), ErrNotFound)
 		require.ErrorIs(t, provider.SetServing(tableService, false), ErrNotFound)
-		version := provider.wires.Table.Load()
+		version := provider.linking.wires.Table.Load()
 		require.NoError(t, provider.SetServing("f", true), "as it was")
 		time.Sleep(time.Second)
-		require.Equal(t, version, provider.wires.Table.Load(), "there is nothing to tell")
+		require.Equal(t, version, provider.linking.wires.Table.Load(), "there is nothing to tell")
 
 		require.NoError(t, provider.Register("__own", func() {}))
 		require.NoError(t, provider.SetServing("__own", false))

@@ -97,7 +97,7 @@ func someKeyID() byte { return []byte{0, keyIDOf(keyOf(1)), 3}[rand.N(3)] }
 
 func (s *siege) open(named netip.AddrPort) []byte {
 	m := wire.Open{KeyID: someKeyID(), Rank: rand.Uint32(), Number: rand.Uint64(), Token: rand.Uint64() | 1, Addr: named}
-	m.Cluster = s.targets[0].wires.Cluster
+	m.Cluster = s.targets[0].linking.wires.Cluster
 	copy(m.Key[:], rubbish(len(m.Key)))
 	return wire.AppendOpen(nil, m)
 }
@@ -140,7 +140,7 @@ func (s *siege) lay(t *testing.T, ctx context.Context, perSecond int) {
 		outs = append(outs, udp.Over(conn))
 	}
 	weapons, batch := s.blind(), make([]udp.Datagram, 0, siegeBatch)
-	if s.targets[0].wires.Ring.Load() != nil {
+	if s.targets[0].linking.wires.Ring.Load() != nil {
 		weapons = append(weapons, s.seeing()...)
 	}
 	for start, n := time.Now(), 0; ctx.Err() == nil; n += siegeBatch {

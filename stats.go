@@ -77,21 +77,21 @@ type counters struct {
 
 // Stats returns the counts and the state of things now.
 func (n *Node) Stats() Stats {
-	t, p, c := n.transport.Stats(), n.pool.Stats(), &n.stats
+	t, p, c := n.linking.transport.Stats(), n.serving.pool.Stats(), &n.stats
 	s := Stats{
 		DatagramsIn: t.DatagramsIn.Load(), DatagramsOut: t.DatagramsOut.Load(),
 		BytesIn: t.BytesIn.Load(), BytesOut: t.BytesOut.Load(), SendErrors: t.ErrorsOut.Load(),
 		Malformed: c.malformed.Load() + t.Truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
 		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(),
 		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load() + c.tooMany.Load(),
-		TablesRefused: c.crowded.Load(), Unsent: n.wires.Unsent.Load(),
+		TablesRefused: c.crowded.Load(), Unsent: n.linking.wires.Unsent.Load(),
 		Running: p.Running, Queued: p.Queued, Done: uint64(p.Done), Shed: uint64(p.Shed), Rejected: uint64(p.Refused), Panics: uint64(p.Panics),
 	}
 	s.LogLost = n.log.missing.Load()
-	now, v := time.Now(), n.view.Load()
+	now, v := time.Now(), n.calling.view.Load()
 	s.Heartbeats, s.Isolated, s.Joined, s.JoinedSince = v.heartbeats, v.isolated, v.joined, now.Sub(v.joinedAt)
 	for i := range v.peers {
-		if l := n.tokens.link(v.peers[i].Link); l != nil {
+		if l := n.linking.tokens.link(v.peers[i].Link); l != nil {
 			s.Peers = append(s.Peers, l.peerStats(now, v, v.peers[i]))
 		}
 	}
@@ -120,11 +120,11 @@ func (l *conn) peerStats(now time.Time, v *view, p *member.View) PeerStats {
 
 // noteCircuits has the view made anew when a breaker opened or closed, and now and then while one is open.
 func (n *Node) noteCircuits(now time.Time) {
-	changed := n.circuits.Changed.Swap(false)
-	if !changed && (n.circuitsAt.IsZero() || now.Before(n.circuitsAt)) {
+	changed := n.calling.circuits.Changed.Swap(false)
+	if !changed && (n.loop.circuitsAt.IsZero() || now.Before(n.loop.circuitsAt)) {
 		return
 	}
-	n.circuitsAt = now.Add(balance.Forgiven)
+	n.loop.circuitsAt = now.Add(balance.Forgiven)
 	n.publishSoon()
 }
 
@@ -133,17 +133,17 @@ type openCircuits map[wire.Process][]string
 
 // findCircuits finds them for a view that is being made, and tells the operator of those that opened and closed.
 func (n *Node) findCircuits(now time.Time, peers []*member.View, was openCircuits) (open openCircuits) {
-	if n.circuitsAt.IsZero() {
+	if n.loop.circuitsAt.IsZero() {
 		return nil
 	}
 	for _, p := range peers {
-		if l := n.tokens.link(p.Link); l != nil {
+		if l := n.linking.tokens.link(p.Link); l != nil {
 			open = open.with(p.Process, l.record.OpenCircuits(now))
 		}
 	}
 	n.logCircuits(now, was, open)
 	if open == nil {
-		n.circuitsAt = time.Time{}
+		n.loop.circuitsAt = time.Time{}
 	}
 	return open
 }
@@ -164,7 +164,7 @@ func (o openCircuits) with(id wire.Process, names []string) openCircuits {
 func (n *Node) logCircuits(now time.Time, was, is openCircuits) {
 	for _, id := range was.orIn(is) {
 		diffCircuits(was[id], is[id], func(kind EventKind, service string) bool {
-			if suppressed, ok := n.circuitLines.Allow(now); ok {
+			if suppressed, ok := n.loop.circuitLines.Allow(now); ok {
 				n.log.Log(kind.level(), "broach: "+kind.String(), "addr", id.Addr, "service", service, "check", kind.remedy(), "suppressed", suppressed)
 			}
 			return true

@@ -125,7 +125,7 @@ func (t *toldOf) isNew(now time.Time, addr netip.AddrPort) bool {
 func (r *reader) unopened(now time.Time, d udp.Datagram) {
 	r.node.stats.unopened.Add(1)
 	r.noteSeed(d.Addr, cameUnopened)
-	if r.node.wires.Ring.Load() == nil {
+	if r.node.linking.wires.Ring.Load() == nil {
 		r.tellOf(now, d.Addr, "broach: datagrams that no key of this node opens, for it has none: give it the Keys of its cluster")
 		return
 	}
@@ -213,7 +213,7 @@ func (s *pleas) add(now time.Time, addr netip.AddrPort) bool {
 
 // noteUnheard notes that an Open was answered, and tells the operator of who does not hear that. Another process may be at that address, and hear it.
 func (r *reader) noteUnheard(now time.Time, from netip.AddrPort, key wire.PublicKey, advertised netip.AddrPort) {
-	if r.node.tokens.held(key, advertised) > 0 {
+	if r.node.linking.tokens.held(key, advertised) > 0 {
 		delete(r.strangers.pleas.by, advertised)
 		return
 	}

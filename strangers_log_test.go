@@ -99,7 +99,7 @@ func TestTwoThatAdvertiseOneAddressAreTold(t *testing.T) {
 		require.Contains(t, in.String(), "another node advertises the address of this one")
 		require.Contains(t, out.String(), noSeed)
 		require.NotZero(t, c.nodes[0].Stats().Unusable)
-		require.False(t, c.nodes[1].view.Load().joined)
+		require.False(t, c.nodes[1].calling.view.Load().joined)
 	})
 }
 
@@ -133,8 +133,8 @@ func TestNothingIsToldOfSeedsThatAnswer(t *testing.T) {
 		c.kill(c.nodes[1])
 		require.NotContains(t, log.String(), noSeed)
 	})
-	require.True(t, side(t, 1, Config{Join: []string{"nowhere.invalid:1"}}).members.IsUnanswered())
-	require.False(t, side(t, 1, Config{}).members.IsUnanswered())
+	require.True(t, side(t, 1, Config{Join: []string{"nowhere.invalid:1"}}).loop.members.IsUnanswered())
+	require.False(t, side(t, 1, Config{}).loop.members.IsUnanswered())
 }
 
 // A node of version 1 that was forgotten when the others were brought up to date is told of by its address.

@@ -33,7 +33,7 @@ func TestWhoIsReachedIsNotTold(t *testing.T) {
 		c.start(1, 0)
 		c.settle(time.Second)
 		for i := range 100 {
-			r.noteUnheard(time.Now().Add(time.Duration(i)*time.Second), addrOf(7), c.nodes[1].wires.Process.Key, addrOf(1))
+			r.noteUnheard(time.Now().Add(time.Duration(i)*time.Second), addrOf(7), c.nodes[1].linking.wires.Process.Key, addrOf(1))
 		}
 		require.NotContains(t, log.String(), "from another address")
 		for i := range 100 {

@@ -117,7 +117,7 @@ func subscriber(topic string, fn any) (*service, error) {
 }
 
 func (n *Node) newBacklog(f *service, most int) *backlog {
-	return &backlog{function: f, pool: n.pool, node: n.provider.ctx, waiting: &n.events.waiting, most: most, mostSize: n.wires.MaxMessage}
+	return &backlog{function: f, pool: n.serving.pool, node: n.serving.provider.ctx, waiting: &n.serving.events.waiting, most: most, mostSize: n.linking.wires.MaxMessage}
 }
 
 // Close ends the subscription: when it returns, no event is taken up any more, and those that were are still handled. It may be called
@@ -136,11 +136,11 @@ type events struct {
 
 // subscribe takes up a subscription. It reports what change wants to know.
 func (n *Node) subscribe(row string, b *backlog) (first bool, err error) {
-	e := &n.events
+	e := &n.serving.events
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.rows[row]) == 0 {
-		if first, err = n.offered.add(row, n.rowFunction(row)); err != nil {
+		if first, err = n.serving.offered.add(row, n.rowFunction(row)); err != nil {
 			return false, err
 		}
 	}
@@ -150,7 +150,7 @@ func (n *Node) subscribe(row string, b *backlog) (first bool, err error) {
 
 // unsubscribe takes it back. It may be gone already.
 func (n *Node) unsubscribe(row string, b *backlog) (first bool, err error) {
-	e := &n.events
+	e := &n.serving.events
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	i := slices.Index(e.rows[row], b)
@@ -161,13 +161,13 @@ func (n *Node) unsubscribe(row string, b *backlog) (first bool, err error) {
 		return false, nil
 	}
 	delete(e.rows, row)
-	return n.offered.remove(row)
+	return n.serving.offered.remove(row)
 }
 
 // rowFunction is what stands in the service table for the subscriptions of a row. It is not for calls, [EVT-2].
 func (n *Node) rowFunction(row string) *service {
 	refuse := func([]byte) ([]byte, error) { return nil, failure(NotFound, No, "events are not called") }
-	return &service{Func: function.Raw(row, refuse), name: row, take: n.events.take}
+	return &service{Func: function.Raw(row, refuse), name: row, take: n.serving.events.take}
 }
 
 // take gives an event to all subscriptions of its row, and answers whether they have it, [EVT-2].
@@ -207,7 +207,7 @@ func (r *request) copyFor(f *service) *request {
 
 // dropEvents says how many events the closing of the node has cut off.
 func (n *Node) dropEvents() {
-	if waiting := n.events.waiting.Load(); waiting > 0 {
+	if waiting := n.serving.events.waiting.Load(); waiting > 0 {
 		n.log.Warn("broach: events were taken and are not handled, as the node closes", "events", waiting)
 	}
 }

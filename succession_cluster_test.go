@@ -17,7 +17,7 @@ import (
 
 // linksWith are the links of a node with another, the highest first.
 func (n *Node) linksWith(other *Node) (list []*conn) {
-	for _, l := range n.tokens.at(other.Addr()) {
+	for _, l := range n.linking.tokens.at(other.Addr()) {
 		if len(list) > 0 && l.Order().Compare(list[0].Order()) > 0 {
 			list = append([]*conn{l}, list...)
 		} else {
@@ -123,7 +123,7 @@ func (c *cluster) holdBack(seedBegins bool) {
 	c.kill(old)
 	c.net.Tap(nil)
 	c.net.Heal()
-	require.Empty(c.t, seed.view.Load().peers)
+	require.Empty(c.t, seed.calling.view.Load().peers)
 
 	successor := c.start(1)
 	if seedBegins {
@@ -139,7 +139,7 @@ func (c *cluster) holdBack(seedBegins bool) {
 	for _, h := range held {
 		c.net.Inject(h.from, h.to, h.payload)
 		time.Sleep(10 * time.Millisecond)
-		require.Equal(c.t, successor.wires.Process.Boot, seed.view.Load().peers[0].Boot)
+		require.Equal(c.t, successor.linking.wires.Process.Boot, seed.calling.view.Load().peers[0].Boot)
 		require.Equal(c.t, 1, count(seed, Alive))
 	}
 	c.kill(successor)

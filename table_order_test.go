@@ -27,7 +27,7 @@ func TestAFunctionRegisteredDuringTheJoinIsKnownAtOnce(t *testing.T) {
 			require.NoError(t, n.Register("more", func(x int) int { return x }))
 			took := c.until(2*time.Second, "all know", func() bool {
 				for _, o := range c.nodes[:10] {
-					if o.view.Load().routes.get("more") == nil {
+					if o.calling.view.Load().routes.get("more") == nil {
 						return false
 					}
 				}
@@ -60,10 +60,10 @@ func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	t.Cleanup(n.stop)
 	now := time.Now()
 	require.NoError(t, n.Register("more", func(x int) int { return x }))
-	(<-n.commands)(now)
-	n.tableAt = now
+	(<-n.loop.commands)(now)
+	n.loop.tableAt = now
 	l := n.connFrom(wire.PublicKey{7}, netip.MustParseAddrPort("10.0.0.1:1"))
-	require.True(t, n.tokens.add(l))
+	require.True(t, n.linking.tokens.add(l))
 	n.arrive(now, arrival{made: l})
 	n.carryOut(now)
 	l.told.Store(1)

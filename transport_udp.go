@@ -28,7 +28,7 @@ func (c *Config) open(log *logQueue) (udp.Transport, error) {
 // read runs until the socket is closed, or until another goroutine has taken the reader over.
 func (r *reader) read() {
 	for r.finish() {
-		k, err := r.node.transport.Receive(r.in, r.soon)
+		k, err := r.node.linking.transport.Receive(r.in, r.soon)
 		if err != nil {
 			r.stopped(err)
 			return
@@ -60,7 +60,7 @@ func (r *reader) finish() bool {
 		return false
 	}
 	if r.toKick {
-		r.node.pool.Kick()
+		r.node.serving.pool.Kick()
 		r.toKick = false
 	}
 	for i, l := range r.held {
@@ -68,6 +68,6 @@ func (r *reader) finish() bool {
 		r.held[i] = nil
 	}
 	r.held = r.held[:0]
-	r.answers = sendAndFree(r.node.transport, r.answers)
+	r.answers = sendAndFree(r.node.linking.transport, r.answers)
 	return true
 }

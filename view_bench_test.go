@@ -36,7 +36,7 @@ func newHall(t testing.TB, peers, rows int) *hall {
 // seat adds a peer, which gets no answer.
 func (h *hall) seat(i int, table []byte) {
 	h.peers = append(h.peers, h.Node.seat(h.now, i, table))
-	h.members.Take()
+	h.loop.members.Take()
 }
 
 // pause has the first peer pause one of its functions, and the next time resume it.
@@ -48,7 +48,7 @@ func (h *hall) pause(rows int) {
 	h.says(h.now, h.peers[0], h.version, wire.Delta{
 		Base: h.version - 1, Version: h.version, Gone: wire.AppendTable(nil, nil), Added: wire.AppendTable(nil, row),
 	})
-	h.members.Take()
+	h.loop.members.Take()
 }
 
 // tableOf is the table of the i-th peer.
@@ -64,14 +64,14 @@ func BenchmarkOneRowChanges(b *testing.B) {
 	for _, peers := range []int{1, 20, 200} {
 		b.Run(fmt.Sprintf("rows=%d", peers*1000), func(b *testing.B) {
 			h := newHall(b, peers, 1000)
-			was := h.view.Load()
+			was := h.calling.view.Load()
 			h.pause(1000)
 			h.publish(h.now)
-			is, routes := h.view.Load(), h.view.Load().routes
+			is, routes := h.calling.view.Load(), h.calling.view.Load().routes
 			b.ReportAllocs()
 			for b.Loop() {
 				was, is = is, was
-				routes = routes.follow(was.peers, is.peers, h.tokens.link)
+				routes = routes.follow(was.peers, is.peers, h.linking.tokens.link)
 			}
 		})
 	}

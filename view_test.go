@@ -25,9 +25,9 @@ func TestAChangedRowCostsLittle(t *testing.T) {
 		cost += allocatedBy(func() { h.publish(h.now) })
 	}
 	require.Less(t, cost/changes, uint64(8<<10), "bytes, of them 1,600 for the list of the peers")
-	require.Len(t, h.view.Load().peers, 200)
-	require.Equal(t, h.version, h.view.Load().peers[0].Tver, "each change was one")
-	require.NotNil(t, h.view.Load().routes.get(tableOf(0, 501)[500].Name))
+	require.Len(t, h.calling.view.Load().peers, 200)
+	require.Equal(t, h.version, h.calling.view.Load().peers[0].Tver, "each change was one")
+	require.NotNil(t, h.calling.view.Load().routes.get(tableOf(0, 501)[500].Name))
 }
 
 // allocatedBy is the number of bytes that f allocates.
@@ -42,10 +42,10 @@ func allocatedBy(f func()) uint64 {
 // A peer that has not changed is the same in the next view, so that Watch and the routes need not look at it.
 func TestUnchangedPeersAreShared(t *testing.T) {
 	h := newHall(t, 3, 1)
-	before := h.view.Load()
+	before := h.calling.view.Load()
 	h.says(h.now, h.peers[1], 1, wire.Leave{})
 	h.publish(h.now)
-	after := h.view.Load()
+	after := h.calling.view.Load()
 	for i := range before.peers {
 		require.Equal(t, i != 1, before.peers[i] == after.peers[i], "peer %d", i)
 	}
@@ -60,7 +60,7 @@ func TestPublishingIsPacedByItsCost(t *testing.T) {
 	require.Equal(t, publishLate, publishGap(10, time.Minute), "what is shown is never older")
 
 	h := newHall(t, 1, 1)
-	h.viewTook = 20 * time.Millisecond
+	h.loop.viewTook = 20 * time.Millisecond
 	h.publishSoon()
-	require.Equal(t, h.published.Add(200*time.Millisecond), h.publishAt)
+	require.Equal(t, h.loop.published.Add(200*time.Millisecond), h.loop.publishAt)
 }

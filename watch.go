@@ -118,7 +118,7 @@ type Event struct {
 
 // Members lists the nodes of the cluster, this one among them, sorted by address.
 func (n *Node) Members() []Member {
-	v := n.view.Load()
+	v := n.calling.view.Load()
 	list := make([]Member, 0, len(v.peers)+1)
 	for _, p := range v.peers {
 		list = append(list, n.member(p))
@@ -131,7 +131,7 @@ func (n *Node) Members() []Member {
 // member is the public form of a peer.
 func (n *Node) member(p *member.View) Member {
 	m := Member{Addr: p.Addr, Name: p.Name, Version: p.Version, State: State(p.State), Unreachable: p.Unreachable, Unsteady: p.Unsteady, Draining: p.Draining, Tags: tagMap(p.Tags)}
-	if l := n.tokens.link(p.Link); l != nil {
+	if l := n.linking.tokens.link(p.Link); l != nil {
 		m.RTT = l.Snapshot().RoundTrip
 	}
 	return m
@@ -139,7 +139,7 @@ func (n *Node) member(p *member.View) Member {
 
 // Services lists the functions that are offered in the cluster, by this node or others, sorted by name.
 func (n *Node) Services() []Service {
-	own, v := n.offered.list(), n.view.Load()
+	own, v := n.serving.offered.list(), n.calling.view.Load()
 	list := make([]Service, 0, len(own))
 	for i := range own {
 		f := &own[i]
@@ -197,7 +197,7 @@ func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
 func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
 	return n.await(ctx, func(v *view) bool {
 		there := len(v.routes.get(service).candidates())
-		if n.offered.serving(service) != nil {
+		if n.serving.offered.serving(service) != nil {
 			there++
 		}
 		return there >= providers
@@ -214,7 +214,7 @@ func (n *Node) WaitJoined(ctx context.Context) error {
 // await waits for a view that satisfies a condition. A view is the loop's until it is published, and never changes afterwards.
 func (n *Node) await(ctx context.Context, satisfied func(*view) bool) error {
 	for {
-		v := n.view.Load()
+		v := n.calling.view.Load()
 		switch {
 		case n.isClosed():
 			return ErrClosed
@@ -225,14 +225,14 @@ func (n *Node) await(ctx context.Context, satisfied func(*view) bool) error {
 		case <-v.nextc:
 		case <-ctx.Done():
 			return n.waitedInVain(ctx.Err())
-		case <-n.provider.ctx.Done():
+		case <-n.serving.provider.ctx.Done():
 		}
 	}
 }
 
 // waitedInVain is the error of a ctx that has ended, with what keeps the node from joining if it has not.
 func (n *Node) waitedInVain(err error) error {
-	if trouble := n.notJoined(n.view.Load()); trouble != "" {
+	if trouble := n.notJoined(n.calling.view.Load()); trouble != "" {
 		return fmt.Errorf("broach: %w%s", err, trouble)
 	}
 	return err
@@ -244,7 +244,7 @@ func (n *Node) waitedInVain(err error) error {
 func (n *Node) Watch(ctx context.Context) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		for seen := (&view{}); ; {
-			v := n.view.Load()
+			v := n.calling.view.Load()
 			for e := range n.changes(seen, v) {
 				if !yield(e) {
 					return
@@ -255,7 +255,7 @@ func (n *Node) Watch(ctx context.Context) iter.Seq[Event] {
 			case <-v.nextc:
 			case <-ctx.Done():
 				return
-			case <-n.provider.ctx.Done():
+			case <-n.serving.provider.ctx.Done():
 				return
 			}
 		}

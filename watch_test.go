@@ -300,7 +300,7 @@ func TestNamesOfStatesAndKinds(t *testing.T) {
 // What is told of a member adds up to what Members says of it: who is out of reach is not told as up, but for a moment when it comes.
 func TestEventsSayWhatAMemberIs(t *testing.T) {
 	n := new(Node)
-	n.tokens.init(rand.Uint64)
+	n.linking.tokens.init(rand.Uint64)
 	view := func(s member.State, unreachable bool) *member.View {
 		return &member.View{Facts: member.Facts{State: s, Unreachable: unreachable}, Functions: []wire.Function{{Name: "f"}}}
 	}
