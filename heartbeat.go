@@ -137,14 +137,17 @@ func (n *Node) step(now time.Time) time.Time {
 	}
 	n.noteSilence(now)
 	n.noteTrouble(now)
-	next := pace.Earliest(due, n.loop.members.NextTimeout())
-	next = pace.Earliest(pace.Earliest(next, n.loop.tendAt), n.loop.publishAt)
-	next = pace.Earliest(next, pace.Earliest(n.loop.tableAt, pace.Earliest(pace.Earliest(n.loop.seeds.at, n.loop.idle.Next()), pace.Earliest(n.loop.seeds.tellAt, n.loop.circuitsAt))))
+	next := n.loop.nextTimeout(due)
 	if next.IsZero() {
 		next = now.Add(idleWake)
 	}
 	n.linking.wires.Timers.Settle(n.linking.wires.Timers.Stamp(next))
 	return next
+}
+
+// nextTimeout is when the loop has something to do: links are due at a time, and everything else when it says so.
+func (l *loop) nextTimeout(due time.Time) time.Time {
+	return pace.First(due, l.members.NextTimeout(), l.tendAt, l.publishAt, l.tableAt, l.circuitsAt, l.idle.Next(), l.seeds.at, l.seeds.tellAt)
 }
 
 // carryOut does what the membership asks for.

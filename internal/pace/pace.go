@@ -17,6 +17,14 @@ func Earliest(a, b time.Time) time.Time {
 	return a
 }
 
+// First returns the earliest of some times, of which the zero time means never.
+func First(times ...time.Time) (first time.Time) {
+	for _, at := range times {
+		first = Earliest(first, at)
+	}
+	return first
+}
+
 // Later returns the later of two times.
 func Later(a, b time.Time) time.Time {
 	if a.After(b) {
