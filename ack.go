@@ -14,10 +14,11 @@ import (
 	"broach/internal/wire"
 )
 
-// What a caller learns of one request at one provider: it is handed to a link, which sends it until it is acknowledged, and what reply, acknowledgement
-// or silence say of it becomes an Error here alone.
+// What a caller learns of one request at one provider: it is handed to a link, which sends it until it is acknowledged,
+// and what reply, acknowledgement or silence say of it becomes an Error here alone.
 
-// visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the goroutine.
+// visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the
+// goroutine.
 func (c *Caller) visit(ctx context.Context, now time.Time, v *balance.Visit, out outCall) (p *link.Call, failed *Error) {
 	failed = errCutShort
 	defer func() { v.Leave(now, time.Now(), failed.ending(), &c.node.calling.circuits) }()
@@ -129,7 +130,8 @@ func (c *Caller) closed(executed Executed) *Error {
 	return c.fail(Closed, executed, textClosed)
 }
 
-// after is an error as the outcome of a call that had failed before, if before is not nil: that it may have run then is not forgotten.
+// after is an error as the outcome of a call that had failed before, if before is not nil: that it may have run then is
+// not forgotten.
 func (e *Error) after(before *Error) *Error {
 	if before == nil || before.Executed == No || e.Executed != No {
 		return e

@@ -11,8 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A worker that finds its backlog empty has given it away: the next event may be in the hands of another one before it has returned, and panic there.
-// Under the race detector this shows what the first does to it too late, whichever comes first.
+// A worker that finds its backlog empty has given it away: the next event may be in the hands of another one before it
+// has returned, and panic there. Under the race detector this shows what the first does to it too late, whichever comes
+// first.
 func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 	s := side(t, 1, Config{})
 	f, err := subscriber("sold", func(panics bool) { panicIf(panics) })

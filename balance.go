@@ -10,9 +10,9 @@ import (
 
 // Balancer chooses who gets a call. It may be used by many calls at once.
 type Balancer interface {
-	// Pick returns the index of one of the providers, of which there is at least one, sorted by address. They are those that a
-	// call can go to and that it has not been at yet; suspect and unsteady ones only if there are no others. A Balancer
-	// that panics, or returns an index that there is not, fails the call with Internal.
+	// Pick returns the index of one of the providers, of which there is at least one, sorted by address. They are those
+	// that a call can go to and that it has not been at yet; suspect and unsteady ones only if there are no others. A
+	// Balancer that panics, or returns an index that there is not, fails the call with Internal.
 	Pick(call CallInfo, from []Provider) int
 }
 
@@ -32,8 +32,9 @@ type Provider struct {
 	Weight   int           // of this function there, see Weight
 }
 
-// LeastLoaded is the default strategy: of two random providers the one with fewer of our calls in flight, and rather the faster one if one is
-// twice as fast (Mitzenmacher 2001, "The power of two choices"). A provider that comes gets its share little by little, in 10 s.
+// LeastLoaded is the default strategy: of two random providers the one with fewer of our calls in flight, and rather
+// the faster one if one is twice as fast (Mitzenmacher 2001, "The power of two choices"). A provider that comes gets
+// its share little by little, in 10 s.
 func LeastLoaded() Balancer { return leastLoaded{} }
 
 // leastLoaded is recognized by the node, which knows more than a Balancer is told. This is for others that ask it.
@@ -82,8 +83,8 @@ func (weighted) Pick(call CallInfo, from []Provider) int {
 	panic("broach: internal error: weights do not add up")
 }
 
-// RoundRobin goes round the providers in the order of their addresses, from a random one on. It remembers where it is, also when others come
-// or go: share one Balancer among the Callers that are to take turns.
+// RoundRobin goes round the providers in the order of their addresses, from a random one on. It remembers where it is,
+// also when others come or go: share one Balancer among the Callers that are to take turns.
 func RoundRobin() Balancer { return new(roundRobin) }
 
 type roundRobin struct {
@@ -107,8 +108,8 @@ func (b *roundRobin) Pick(call CallInfo, from []Provider) int {
 	return i
 }
 
-// Sticky sends calls with the same Key to the same provider, by rendezvous hashing (Thaler and Ravishankar 1998): when a provider goes, only its
-// keys move, to all others alike. All nodes choose the same.
+// Sticky sends calls with the same Key to the same provider, by rendezvous hashing (Thaler and Ravishankar 1998): when
+// a provider goes, only its keys move, to all others alike. All nodes choose the same.
 func Sticky() Balancer { return sticky{} }
 
 type sticky struct{}

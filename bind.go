@@ -9,9 +9,9 @@ import (
 )
 
 // Bind returns a func variable of type F that calls the function of that name. The last result of F must be error; its
-// first parameter may be a context.Context, without which the deadline is Config.CallTimeout. Bind panics if F is no such
-// function type; whether F suits the function is found out by each call, which returns InvalidArgument if it does not. The
-// func variable may be called by many goroutines at once.
+// first parameter may be a context.Context, without which the deadline is Config.CallTimeout. Bind panics if F is no
+// such function type; whether F suits the function is found out by each call, which returns InvalidArgument if it does
+// not. The func variable may be called by many goroutines at once.
 func Bind[F any](n *Node, name string, opts ...CallOption) F {
 	t := reflect.TypeFor[F]()
 	if t.Kind() != reflect.Func || t.NumOut() == 0 || t.Out(t.NumOut()-1) != reflect.TypeFor[error]() {
@@ -86,8 +86,8 @@ func (b *binding) failed(err error) []reflect.Value {
 	return append(out, reflect.ValueOf(&err).Elem())
 }
 
-// Functions of the commonest shapes, those of internal/function, are bound without reflection: 2 allocations a call in place
-// of 11. Another shape is two more lines.
+// Functions of the commonest shapes, those of internal/function, are bound without reflection: 2 allocations a call in
+// place of 11. Another shape is two more lines.
 func bindTyped[F any](c *Caller) (f F, ok bool) {
 	switch p := any(&f).(type) {
 	case *func(context.Context, int, int) (int, error):

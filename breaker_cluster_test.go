@@ -265,7 +265,8 @@ func TestACanceledTryMakesRoom(t *testing.T) {
 	})
 }
 
-// What a partition fails is the membership's affair: when it heals, calls go there at once, also those with short deadlines.
+// What a partition fails is the membership's affair: when it heals, calls go there at once, also those with short
+// deadlines.
 func TestPartitionsOpenNoBreaker(t *testing.T) {
 	for _, timeout := range []time.Duration{time.Minute, 100 * time.Millisecond} {
 		withPatient(t, 0, func(c *cluster, caller *Node, p *patient) {
@@ -314,7 +315,8 @@ func TestPartitionsCloseBreakers(t *testing.T) {
 	})
 }
 
-// "CircuitClosed: it is called there again, or the member is away": also where another process has taken its place. The log says so, too.
+// "CircuitClosed: it is called there again, or the member is away": also where another process has taken its place. The
+// log says so, too.
 func TestWhoIsReplacedTakesItsBreakersAlong(t *testing.T) {
 	for _, restarts := range []bool{false, true} {
 		var log sharedLog

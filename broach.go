@@ -12,42 +12,44 @@
 //	v, err := client.Call(ctx, 1, 2)                // any(3)
 //	sum, err := broach.Call[int](ctx, client, 1, 2) // 3
 //
-// Nodes tell each other who is there and who offers what, notice within about a second that one has died, and find together
-// again after a cut. A call is sent to one of the live providers, again and again until it is answered or its deadline has
-// passed, and is executed at most once.
+// Nodes tell each other who is there and who offers what, notice within about a second that one has died, and find
+// together again after a cut. A call is sent to one of the live providers, again and again until it is answered or its
+// deadline has passed, and is executed at most once.
 //
 // # Functions
 //
-// Any function can be registered whose parameters and results are booleans, numbers, strings, byte slices, times, structs of
-// such, and slices, arrays, maps and pointers of them, or of type any. A first parameter of type context.Context is filled
-// in by the node: it ends with the caller's deadline, or when the caller gives up. A last result of type error becomes the
-// error of the call. Arguments and results are copied, also when the function runs in the calling process itself; numbers
-// are taken in any numeric type that they fit exactly, and are never truncated.
+// Any function can be registered whose parameters and results are booleans, numbers, strings, byte slices, times,
+// structs of such, and slices, arrays, maps and pointers of them, or of type any. A first parameter of type
+// context.Context is filled in by the node: it ends with the caller's deadline, or when the caller gives up. A last
+// result of type error becomes the error of the call. Arguments and results are copied, also when the function runs in
+// the calling process itself; numbers are taken in any numeric type that they fit exactly, and are never truncated.
 //
-// A parameter of type any receives bool, int64, uint64 (only above the range of int64), float64, string, []byte, time.Time,
-// []any or map[string]any. Call returns results in the kind that the function declared; a struct arrives as map[string]any,
-// unless the caller names a type with [Call] or [Bind].
+// A parameter of type any receives bool, int64, uint64 (only above the range of int64), float64, string, []byte,
+// time.Time, []any or map[string]any. Call returns results in the kind that the function declared; a struct arrives as
+// map[string]any, unless the caller names a type with [Call] or [Bind].
 //
 // # Calls
 //
-// A [Caller] waits for one answer with Call, for that of every provider with All, for none with Send, and later with [Go]. Which provider
-// gets a call, whether it is made again at another, and until when, is said by options: [Balance], [Key], [On], [Local], [Retries], [Hedge],
-// [Timeout]. A call that did not run is made again elsewhere; one that may have run only if its function is [Idempotent]. A provider at which a function
-// fails again and again is left alone for a while.
+// A [Caller] waits for one answer with Call, for that of every provider with All, for none with Send, and later with
+// [Go]. Which provider gets a call, whether it is made again at another, and until when, is said by options: [Balance],
+// [Key], [On], [Local], [Retries], [Hedge], [Timeout]. A call that did not run is made again elsewhere; one that may
+// have run only if its function is [Idempotent]. A provider at which a function fails again and again is left alone for
+// a while.
 //
-// A function that makes calls with the context it was given makes them part of the call it serves: they share its deadline and its end, and
-// its metadata ([Meta]) go along, a W3C traceparent among them. [InvocationFrom] tells who calls. An [Interceptor] sees all of that at either side.
+// A function that makes calls with the context it was given makes them part of the call it serves: they share its
+// deadline and its end, and its metadata ([Meta]) go along, a W3C traceparent among them. [InvocationFrom] tells who
+// calls. An [Interceptor] sees all of that at either side.
 //
 // # Names
 //
-// A name has 1 to 200 bytes of UTF-8 without control characters. Names that begin with "__" are private: they can be called
-// in their own process only.
+// A name has 1 to 200 bytes of UTF-8 without control characters. Names that begin with "__" are private: they can be
+// called in their own process only.
 //
 // # Events
 //
-// An event is published under a topic and goes to those who have subscribed to it: to one instance of each application (Config.Name), to
-// each instance, or to one of all. They acknowledge it when it has its place in their backlog, and handle the events of one publisher
-// in their order. [Node.Publish] and [Node.Subscribe] have the rules.
+// An event is published under a topic and goes to those who have subscribed to it: to one instance of each application
+// (Config.Name), to each instance, or to one of all. They acknowledge it when it has its place in their backlog, and
+// handle the events of one publisher in their order. [Node.Publish] and [Node.Subscribe] have the rules.
 //
 // # Timers
 //
@@ -64,25 +66,26 @@
 //
 // # Errors
 //
-// Every error of a call is an [*Error]. Its Code says what happened, and its Executed whether the function ran: No, Yes, or
-// Maybe when the connection to the provider was lost. Only a call with No may be repeated blindly.
+// Every error of a call is an [*Error]. Its Code says what happened, and its Executed whether the function ran: No,
+// Yes, or Maybe when the connection to the provider was lost. Only a call with No may be repeated blindly.
 //
-// What a function returns reaches its caller as a code, which [Errorf] chooses, and a text. With [RegisterError] errors.Is and errors.As hold
-// at the caller, too. What a function panics with reaches the log of its node, and nobody else.
+// What a function returns reaches its caller as a code, which [Errorf] chooses, and a text. With [RegisterError]
+// errors.Is and errors.As hold at the caller, too. What a function panics with reaches the log of its node, and nobody
+// else.
 //
 // # Limits
 //
-// A message is at most 64 MiB (Config.MaxMessage), a node offers at most 10,000 functions, and calls at most 65,536 functions
-// of one peer at a time. Clusters of up to 1,000 nodes are what broach is built for.
+// A message is at most 64 MiB (Config.MaxMessage), a node offers at most 10,000 functions, and calls at most 65,536
+// functions of one peer at a time. Clusters of up to 1,000 nodes are what broach is built for.
 //
 // # Security
 //
-// With Config.Keys all datagrams are encrypted, and only who has a key is a member. Without, whoever reaches a node can join and
-// call. docs/SECURITY.md says what is promised against whom.
+// With Config.Keys all datagrams are encrypted, and only who has a key is a member. Without, whoever reaches a node can
+// join and call. docs/SECURITY.md says what is promised against whom.
 package broach
 
-// Run starts a node as the configuration file at path says: LoadConfig, then Start. It returns once the node serves; joining
-// the cluster goes on in the background. In main it is also fine as a bare statement.
+// Run starts a node as the configuration file at path says: LoadConfig, then Start. It returns once the node serves;
+// joining the cluster goes on in the background. In main it is also fine as a bare statement.
 func Run(path string) (*Node, error) {
 	cfg, err := LoadConfig(path)
 	if err != nil {

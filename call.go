@@ -18,8 +18,8 @@ import (
 // joinWait is how long a call waits for a name that is not known while the node is still joining.
 const joinWait = time.Second
 
-// Caller calls one function, wherever in the cluster it is offered. It is cheap, never goes stale and may be used by many
-// goroutines at once.
+// Caller calls one function, wherever in the cluster it is offered. It is cheap, never goes stale and may be used by
+// many goroutines at once.
 type Caller struct {
 	node *Node
 	name string
@@ -36,15 +36,15 @@ func (n *Node) Caller(name string, opts ...CallOption) *Caller {
 }
 
 // Call calls the function and waits for its result, until ctx ends or, if ctx has no deadline, for Config.CallTimeout.
-// It returns the result in the kind the function declared, nil if it has none, a []any if it has several. Every error is an
-// *Error. If this node offers the function itself, it runs here. A name that nobody offers is NotFound at once, except while
-// the node is still joining: then the call waits up to a second for it.
+// It returns the result in the kind the function declared, nil if it has none, a []any if it has several. Every error
+// is an *Error. If this node offers the function itself, it runs here. A name that nobody offers is NotFound at once,
+// except while the node is still joining: then the call waits up to a second for it.
 func (c *Caller) Call(ctx context.Context, args ...any) (any, error) {
 	return Call[any](ctx, c, args...)
 }
 
-// Call is Caller.Call with a typed result. A result that does not fit R is an InvalidArgument error with Executed: Yes. With
-// struct{} as R, no result is wanted and the function may have none.
+// Call is Caller.Call with a typed result. A result that does not fit R is an InvalidArgument error with Executed: Yes.
+// With struct{} as R, no result is wanted and the function may have none.
 func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 	if len(c.opts.interceptors) > 0 {
 		return callIntercepted[R](ctx, c, args)
@@ -165,10 +165,10 @@ func (c *Caller) isHereOnly() bool {
 	return c.opts.local == LocalOnly || c.opts.on.IsValid() && c.opts.on == c.node.Addr()
 }
 
-// Send calls the function and does not wait for its outcome: it returns when a provider has accepted the call, which then runs there whatever
-// becomes of ctx, of this node or of the connection; only the end of the provider can prevent it. An error says that nobody accepted it, or,
-// with Executed: Maybe, that this is not known. What goes wrong later, be it that the arguments do not fit, is in the provider's log
-// only. Within the function, ctx has no deadline.
+// Send calls the function and does not wait for its outcome: it returns when a provider has accepted the call, which
+// then runs there whatever becomes of ctx, of this node or of the connection; only the end of the provider can prevent
+// it. An error says that nobody accepted it, or, with Executed: Maybe, that this is not known. What goes wrong later,
+// be it that the arguments do not fit, is in the provider's log only. Within the function, ctx has no deadline.
 func (c *Caller) Send(ctx context.Context, args ...any) error {
 	if len(c.opts.interceptors) > 0 {
 		return c.sendIntercepted(ctx, args)
@@ -188,9 +188,10 @@ type Reply struct {
 	Err   error          // an *Error, or nil
 }
 
-// All calls every provider of the function that can be called now, this node among them if it is one, all at the same time, and yields what they
-// answer as it comes: a slow or dead one delays none of the others. Each is called once, without retries and hedging. Who leaves the loop gives the
-// calls up that are still in flight. That there is no provider is one Reply with the error.
+// All calls every provider of the function that can be called now, this node among them if it is one, all at the same
+// time, and yields what they answer as it comes: a slow or dead one delays none of the others. Each is called once,
+// without retries and hedging. Who leaves the loop gives the calls up that are still in flight. That there is no
+// provider is one Reply with the error.
 func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply] {
 	return func(yield func(Reply) bool) {
 		nodes, failed := c.everybody(ctx)
@@ -257,7 +258,8 @@ type Future[R any] struct {
 	err   error
 }
 
-// Go is Call without waiting. The arguments must not be changed before the Future is done. To give the call up, cancel ctx.
+// Go is Call without waiting. The arguments must not be changed before the Future is done. To give the call up, cancel
+// ctx.
 func Go[R any](ctx context.Context, c *Caller, args ...any) *Future[R] {
 	f := &Future[R]{donec: make(chan struct{})}
 	go func() { // which owns v and err until it closes donec

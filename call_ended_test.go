@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Who a ctx is of that has ended is not said to have given up where somebody else has ended it: the function returned, or its node was closed.
+// Who a ctx is of that has ended is not said to have given up where somebody else has ended it: the function returned,
+// or its node was closed.
 func TestWhoEndedACall(t *testing.T) {
 	for name, test := range map[string]struct {
 		end  func(provider, caller *Node, cancel func())

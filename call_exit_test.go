@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Who waits for a goroutine that is not its own hears of its end, also where code of the user's has ended it: nobody waits for ever, and nothing passes
-// for a result.
+// Who waits for a goroutine that is not its own hears of its end, also where code of the user's has ended it: nobody
+// waits for ever, and nothing passes for a result.
 func TestACallWhoseGoroutineIsEndedIsOver(t *testing.T) {
 	inPair(t, map[string]any{"f": func(exiting) {}}, func(c *cluster, _, caller *Node) {
 		pass := func(ctx context.Context, call *Invocation, next Handler) (any, error) { return next(ctx, call) }

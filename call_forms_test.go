@@ -13,8 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [CALL-16] A Send is a Request, except that it is answered as soon as it has found its place among those that wait for a worker
-// ... From then on neither its remaining time, nor Cancel, nor a newer seq in its slot, nor the loss of the link ends it.
+// [CALL-16] A Send is a Request, except that it is answered as soon as it has found its place among those that wait for
+// a worker ... From then on neither its remaining time, nor Cancel, nor a newer seq in its slot, nor the loss of the
+// link ends it.
 func TestSendReturnsWhenTheCallIsAccepted(t *testing.T) {
 	var ran atomic.Int32
 	long := func(ctx context.Context, s string) error {

@@ -11,13 +11,15 @@ import (
 	"broach/internal/link"
 )
 
-// Hedge keeps a slow provider from making calls slow: if no answer has come after that time, another provider is asked too, and so on after
-// each such time, up to Retries more; the first answer counts and the others are given up. A sensible time is one in which nearly all calls
-// are answered. Hedge(0) asks them all at once: the first of so many. A provider that cannot take the call is replaced at once.
+// Hedge keeps a slow provider from making calls slow: if no answer has come after that time, another provider is asked
+// too, and so on after each such time, up to Retries more; the first answer counts and the others are given up. A
+// sensible time is one in which nearly all calls are answered. Hedge(0) asks them all at once: the first of so many. A
+// provider that cannot take the call is replaced at once.
 //
-// A hedged function may run more than once for one call. So this option changes nothing for functions that not all providers have
-// registered as Idempotent, nor for Send, nor for All. Asking one more is a retry to the limit that Retries tells of: where it is
-// used up, calls go on with the providers they have. Hedge contradicts On, Local(LocalOnly) and NoRetry.
+// A hedged function may run more than once for one call. So this option changes nothing for functions that not all
+// providers have registered as Idempotent, nor for Send, nor for All. Asking one more is a retry to the limit that
+// Retries tells of: where it is used up, calls go on with the providers they have. Hedge contradicts On,
+// Local(LocalOnly) and NoRetry.
 func Hedge(after time.Duration) CallOption {
 	return func(o *callOptions) {
 		if o.hedged, o.hedge = true, after; after < 0 {
@@ -50,8 +52,8 @@ func (c *Caller) isHedged(r *route, out outCall) bool {
 	return f == nil || f.idempotent
 }
 
-// hedge is a hedged call under way. The goroutine of its caller owns it; each attempt has one of its own, which ends before the call
-// does.
+// hedge is a hedged call under way. The goroutine of its caller owns it; each attempt has one of its own, which ends
+// before the call does.
 type hedge struct {
 	*Caller
 	out     outCall
@@ -130,8 +132,8 @@ func (h *hedge) ask(ctx context.Context, now time.Time, v balance.Visit) {
 	a.p, a.failed = h.visit(ctx, now, &v, h.out)
 }
 
-// widen asks one more provider because time has passed, or all that may be asked if that time is 0. It reports whether it is to be called
-// again.
+// widen asks one more provider because time has passed, or all that may be asked if that time is 0. It reports whether
+// it is to be called again.
 func (h *hedge) widen(ctx context.Context) bool {
 	for now := time.Now(); h.mayAsk(now) && h.node.calling.retries.Spend(now, h.node.calling.calls.Load()); {
 		if started, _ := h.start(ctx, now); !started {

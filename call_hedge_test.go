@@ -71,7 +71,8 @@ func requireAbout(t *testing.T, want, got time.Duration) {
 	require.InDelta(t, want, got, float64(5*time.Millisecond), "want %v, got %v", want, got)
 }
 
-// "if no answer came after `after`, another provider is asked too ...; the first answer wins and the others are given up"
+// "if no answer came after `after`, another provider is asked too ...; the first answer wins and the others are given
+// up"
 func TestHedgeAsksAnotherWhenOneIsSlow(t *testing.T) {
 	slow, slower, quick := &racer{slow: 2 * time.Second}, &racer{slow: time.Second}, &racer{}
 	inRace(t, []*racer{slow, slower, quick}, idempotent(), func(c *cluster, f *Caller) {
@@ -222,7 +223,8 @@ func TestHedgedCallsEndInTime(t *testing.T) {
 	})
 }
 
-// Every extra attempt is taken from the budget of retries: hedging cannot double the load of a cluster that has become slow.
+// Every extra attempt is taken from the budget of retries: hedging cannot double the load of a cluster that has become
+// slow.
 func TestHedgesHaveABudget(t *testing.T) {
 	racers := []*racer{{slow: 200 * time.Millisecond}, {slow: 200 * time.Millisecond}}
 	inRace(t, racers, idempotent(), func(c *cluster, f *Caller) {

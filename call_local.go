@@ -10,8 +10,8 @@ import (
 	"broach/internal/pool"
 )
 
-// local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in the
-// pool, with the same deadline, limits, errors and panic barrier.
+// local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in
+// the pool, with the same deadline, limits, errors and panic barrier.
 func (c *Caller) local(ctx context.Context, f *service, out outCall) (*link.Call, *Error) {
 	ctx, cancel := context.WithDeadline(ctx, out.deadline)
 	defer cancel()
@@ -38,7 +38,8 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*link.Call
 	return c.unawaited(ctx, r)
 }
 
-// unawaited is the outcome of a local call that is over: as it ended, if it has, or else nobody knows, and the request keeps its link.Call.
+// unawaited is the outcome of a local call that is over: as it ended, if it has, or else nobody knows, and the request
+// keeps its link.Call.
 func (c *Caller) unawaited(ctx context.Context, r *request) (*link.Call, *Error) {
 	select {
 	case <-r.pending.Done:
@@ -91,7 +92,8 @@ func (c *Caller) localAsOne(ctx context.Context, out outCall) (*link.Call, *Erro
 	return c.local(ctx, f, out)
 }
 
-// notServed is the error of a call of a function that this node knows only as its own that does not serve, or not at all.
+// notServed is the error of a call of a function that this node knows only as its own that does not serve, or not at
+// all.
 func (c *Caller) notServed(unknown string) *Error {
 	if c.node.serving.offered.get(c.name) != nil && c.opts.local != LocalNever {
 		return c.at(c.node.addr, c.fail(Unavailable, No, textPaused))

@@ -42,11 +42,12 @@ func Timeout(d time.Duration) CallOption {
 	}
 }
 
-// Retries is how many more providers are asked when one did not run the call: because it is gone, is leaving, has no room, or does not
-// offer the function any more; and, if the function is Idempotent, also when it may have run it. Without this option it is 3.
-// A provider is asked once. Retries of calls that a provider had no room for, or may have run, wait a little and are limited, for
-// all calls of the node together, to 10 and a fifth of the calls in each second, so that they do not add to an overload. Calls that were in
-// flight to a provider that is found to be gone are not: however many they were, others take them over.
+// Retries is how many more providers are asked when one did not run the call: because it is gone, is leaving, has no
+// room, or does not offer the function any more; and, if the function is Idempotent, also when it may have run it.
+// Without this option it is 3. A provider is asked once. Retries of calls that a provider had no room for, or may have
+// run, wait a little and are limited, for all calls of the node together, to 10 and a fifth of the calls in each
+// second, so that they do not add to an overload. Calls that were in flight to a provider that is found to be gone are
+// not: however many they were, others take them over.
 func Retries(n int) CallOption {
 	return func(o *callOptions) {
 		if o.retries = n; n < 0 {
@@ -115,7 +116,8 @@ func (o callOptions) apply(opts []CallOption) callOptions {
 	return o
 }
 
-// With returns a Caller of the same function with more options. Of options that cannot be, each call returns an InvalidArgument.
+// With returns a Caller of the same function with more options. Of options that cannot be, each call returns an
+// InvalidArgument.
 func (c *Caller) With(opts ...CallOption) *Caller {
 	return &Caller{node: c.node, name: c.name, opts: c.opts.apply(opts)}
 }

@@ -181,7 +181,8 @@ func TestOptionsThatCannotBe(t *testing.T) {
 	})
 }
 
-// A call of an idempotent function that may have run, because its provider died, is made again at another; of any other function it fails.
+// A call of an idempotent function that may have run, because its provider died, is made again at another; of any other
+// function it fails.
 func TestIdempotentCallsAreMadeAgain(t *testing.T) {
 	for _, idempotent := range []bool{true, false} {
 		inCluster(t, 1, func(c *cluster) {

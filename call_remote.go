@@ -199,9 +199,9 @@ func (c *Caller) ask(from []balance.Candidate, ch *balance.Chooser) (found *bala
 // pauseFirst is the time before a retry, at most. It is twice as long before each further one.
 const pauseFirst = 10 * time.Millisecond
 
-// isRetried reports whether another provider may be asked after such a failure. Where the provider was just not the right one it may be at
-// once, and without the budget; likewise where a subscriber has no room for an event, which says nothing of the others: to ask them costs little, and
-// the publisher waits.
+// isRetried reports whether another provider may be asked after such a failure. Where the provider was just not the
+// right one it may be at once, and without the budget; likewise where a subscriber has no room for an event, which says
+// nothing of the others: to ask them costs little, and the publisher waits.
 func (c *Caller) isRetried(failed *Error, idempotent bool) (may, atOnce bool) {
 	switch {
 	case failed.Executed == No && isWrongPlace(failed.Code):
@@ -233,8 +233,8 @@ func isWrongPlace(c Code) bool {
 	return c == NotFound || c == Unavailable || c == Unreachable || c == Draining
 }
 
-// mayAdd takes a retry from the budget, if there is one left. The calls that were in flight to a provider found to be gone need none: they
-// are as many as there were, once, and others would have run them anyway.
+// mayAdd takes a retry from the budget, if there is one left. The calls that were in flight to a provider found to be
+// gone need none: they are as many as there were, once, and others would have run them anyway.
 func (c *Caller) mayAdd(now time.Time, failed *Error) bool {
 	return failed.gone || c.node.calling.retries.Spend(now, c.node.calling.calls.Load())
 }

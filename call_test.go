@@ -272,7 +272,8 @@ func TestMessagesThatAreTooLarge(t *testing.T) {
 			_, err := n.Caller("take").Call(c.t.Context(), make([]byte, 4096-3))
 			requireError(c.t, err, TooLarge, No)
 			require.Zero(c.t, ran.Load())
-			_, err = n.Caller("take").Call(c.t.Context(), make([]byte, 4096-4)) // with a head of 4 bytes, just what is allowed
+			// with a head of 4 bytes, just what is allowed
+			_, err = n.Caller("take").Call(c.t.Context(), make([]byte, 4096-4))
 			require.NoError(c.t, err)
 			require.EqualValues(c.t, 1, ran.Load())
 			_, err = n.Caller("give").Call(c.t.Context(), 4096)

@@ -27,8 +27,8 @@ func (c *cluster) pair(link simnet.Link) (provider, caller *Node) {
 	return provider, caller
 }
 
-// [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again: it is answered with the stored Reply, or
-// Progress while the call runs.
+// [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again: it is answered with the stored
+// Reply, or Progress while the call runs.
 func TestCallsThroughLossRunOnce(t *testing.T) {
 	t.Parallel()
 	for _, loss := range []float64{0, 0.01, 0.05, 0.20} {
@@ -169,8 +169,8 @@ func TestMessagesTooLargeForTheOtherSide(t *testing.T) {
 	})
 }
 
-// [LNK-10] Another public key at the address of a peer, proven by LNK-3 or LNK-5, replaces the process there in one step: all links
-// of the old one are closed, confirmed or not, calls fail, Unreachable, executed maybe
+// [LNK-10] Another public key at the address of a peer, proven by LNK-3 or LNK-5, replaces the process there in one
+// step: all links of the old one are closed, confirmed or not, calls fail, Unreachable, executed maybe
 func TestRestartFailsCallsInFlight(t *testing.T) {
 	inCluster(t, 7, func(c *cluster) {
 		provider, caller := c.pair(simnet.Link{})
@@ -194,7 +194,8 @@ func TestRestartFailsCallsInFlight(t *testing.T) {
 	})
 }
 
-// [CALL-6] Cancel, the deadline, a newer seq in the slot and the loss of the link each end the context of the running call.
+// [CALL-6] Cancel, the deadline, a newer seq in the slot and the loss of the link each end the context of the running
+// call.
 // [CALL-12] A caller that gives up sends Cancel once
 func TestTheFunctionLearnsThatTheCallerIsGone(t *testing.T) {
 	inCluster(t, 7, func(c *cluster) {
@@ -230,7 +231,8 @@ func TestTheFunctionLearnsThatTheCallerIsGone(t *testing.T) {
 	})
 }
 
-// [CALL-5] A call whose remaining time runs out before it begins MUST NOT run; it is answered DeadlineExceeded, executed no.
+// [CALL-5] A call whose remaining time runs out before it begins MUST NOT run; it is answered DeadlineExceeded,
+// executed no.
 func TestExpiredCallsDoNotRun(t *testing.T) {
 	inCluster(t, 7, func(c *cluster) {
 		c.edit = func(cfg *Config) { cfg.Pool = Pool{Core: 1, Max: 1} }

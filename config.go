@@ -17,24 +17,28 @@ import (
 	"broach/internal/seal"
 )
 
-// Config says how a node runs. The zero Config is complete: a node on loopback and a free port, alone until somebody joins it.
-// Every zero field asks for the default named beside it; a time that is set is 1 ms to 365 days. Start checks the whole and
-// reports all mistakes in one error; after that the Config, its slices and its map must not be changed.
+// Config says how a node runs. The zero Config is complete: a node on loopback and a free port, alone until somebody
+// joins it. Every zero field asks for the default named beside it; a time that is set is 1 ms to 365 days. Start checks
+// the whole and reports all mistakes in one error; after that the Config, its slices and its map must not be changed.
 type Config struct {
-	Name    string // of the application: up to 200 bytes of UTF-8, shared by all its instances; "" is an application without a name
+	// Name is that of the application: up to 200 bytes of UTF-8, shared by all its instances; "" is an application
+	// without a name
+	Name    string
 	Version string // of the application: up to 100 bytes of UTF-8, shown to its peers and not interpreted; "" is none
 
-	// Addr is the "ip:port" to bind; "" is "127.0.0.1:0". Port 0 picks a free one. 0.0.0.0 and :: need Advertise, or seeds, of which
-	// the node may be one itself: the address at which another sees it is advertised then, and the next one if that changes.
-	// It is not looked at where there is a Conn.
+	// Addr is the "ip:port" to bind; "" is "127.0.0.1:0". Port 0 picks a free one. 0.0.0.0 and :: need Advertise, or
+	// seeds, of which the node may be one itself: the address at which another sees it is advertised then, and the next
+	// one if that changes. It is not looked at where there is a Conn.
 	Addr      string
-	Advertise string   // "ip:port" that peers send to, where it differs from the bound address; "" is the bound address
-	Join      []string // "host:port" of any live members, host names allowed, which are looked up again, own address harmless; empty waits to be joined
-	Cluster   string   // up to 200 bytes of UTF-8; nodes of different clusters never mix; "" is "default"
+	Advertise string // "ip:port" that peers send to, where it differs from the bound address; "" is the bound address
+	// Join has the "host:port" of any live members, host names allowed, which are looked up again, own address
+	// harmless; empty waits to be joined
+	Join    []string
+	Cluster string // up to 200 bytes of UTF-8; nodes of different clusters never mix; "" is "default"
 
-	// Keys of the cluster, 1 to 8 of 32 random bytes each: the first seals all datagrams, all open them. See Node.SetKeys.
-	// nil is a node that encrypts nothing and that whoever reaches it can join and call. Keys that are empty but not nil are a
-	// mistake, for somebody meant to give some, as is a key that is one byte again and again.
+	// Keys of the cluster, 1 to 8 of 32 random bytes each: the first seals all datagrams, all open them. See
+	// Node.SetKeys. nil is a node that encrypts nothing and that whoever reaches it can join and call. Keys that are
+	// empty but not nil are a mistake, for somebody meant to give some, as is a key that is one byte again and again.
 	Keys [][]byte
 
 	CallTimeout time.Duration // deadline of a whole call whose context has none; 0 is 6 s
@@ -42,24 +46,33 @@ type Config struct {
 	Pool        Pool          // the workers that run handlers
 	Heartbeat   Heartbeat     // how peers are watched
 
-	MaxPacket  int // most bytes in one datagram, 1200 to 8972; 0 is 1400; above 1200 as far as probing finds that the path to a peer has room; with Keys, what is below 1216 counts as 1216
+	// MaxPacket is the most bytes in one datagram, 1200 to 8972; 0 is 1400; above 1200 as far as probing finds that the
+	// path to a peer has room; with Keys, what is below 1216 counts as 1216
+	MaxPacket  int
 	MaxMessage int // bytes in the arguments or the result of one call, 1 KiB to 1 GiB; 0 is 64 MiB
 
-	Tags   map[string]string // shown to peers: up to 32 tags, up to 255 bytes for a key or a value, up to 512 bytes in all
-	Logger *slog.Logger      // nil is slog.Default at the level of LogLevel. It gets its lines from a goroutine of their own: it may block, and call the node
+	// Tags are shown to peers: up to 32 tags, up to 255 bytes for a key or a value, up to 512 bytes in all
+	Tags map[string]string
+	// Logger: nil is slog.Default at the level of LogLevel. It gets its lines from a goroutine of their own: it may
+	// block, and call the node
+	Logger *slog.Logger
 
-	// LogLevel is "debug", "info", "warn", "error" or "off"; "" is "info", or less if slog.Default enables less. A level that
-	// slog.Default does not enable is logged to standard error instead. It is not looked at where there is a Logger.
+	// LogLevel is "debug", "info", "warn", "error" or "off"; "" is "info", or less if slog.Default enables less. A
+	// level that slog.Default does not enable is logged to standard error instead. It is not looked at where there is a
+	// Logger.
 	//
-	// That a node without Keys can be reached from beyond loopback is logged at every LogLevel, "off" included: as a warning, or
-	// as an error where slog.Default or the Logger takes no warnings. A Logger that takes neither is not told.
+	// That a node without Keys can be reached from beyond loopback is logged at every LogLevel, "off" included: as a
+	// warning, or as an error where slog.Default or the Logger takes no warnings. A Logger that takes neither is not
+	// told.
 	LogLevel string
 
-	Conn     PacketConn // the socket, closed with the node; nil is a UDP socket bound to Addr
-	RandSeed uint64     // start of the node's random choices, to replay a simulation; 0 takes one from crypto/rand. What must be secret never hangs on it
+	Conn PacketConn // the socket, closed with the node; nil is a UDP socket bound to Addr
+	// RandSeed is the start of the node's random choices, to replay a simulation; 0 takes one from crypto/rand. What
+	// must be secret never hangs on it
+	RandSeed uint64
 
-	// The Interceptors of every call that the node makes, and of every call of a function and every event for a subscriber of the node, the
-	// first outermost; none may be nil.
+	// The Interceptors of every call that the node makes, and of every call of a function and every event for a
+	// subscriber of the node, the first outermost; none may be nil.
 	CallInterceptors, ServeInterceptors []Interceptor
 
 	warnings []string // what LoadConfig could overlook but should not hide; logged by Start
@@ -125,8 +138,9 @@ func isLogLevel(name string) bool {
 	return ok || name == logOff
 }
 
-// logger is where the node logs. A LogLevel that is set is kept even if slog.Default enables less: whoever asks for debug lines
-// wants to see them, so they then go to standard error as text. An unset one never makes a program louder than it chose to be.
+// logger is where the node logs. A LogLevel that is set is kept even if slog.Default enables less: whoever asks for
+// debug lines wants to see them, so they then go to standard error as text. An unset one never makes a program louder
+// than it chose to be.
 func (c Config) logger() *slog.Logger {
 	if c.Logger != nil {
 		return c.Logger
@@ -153,8 +167,9 @@ func (c Config) leastLevel() slog.Level {
 	return logLevels[c.LogLevel]
 }
 
-// loudest is where a line goes that no LogLevel may hide: as a warning, or as an error where only errors are taken. A Logger that takes
-// neither was made so by the program, which may know better; where slog.Default takes neither, the line goes to standard error.
+// loudest is where a line goes that no LogLevel may hide: as a warning, or as an error where only errors are taken. A
+// Logger that takes neither was made so by the program, which may know better; where slog.Default takes neither, the
+// line goes to standard error.
 func (c Config) loudest() (slog.Handler, slog.Level) {
 	ctx, log := context.Background(), c.Logger
 	if log == nil {
@@ -187,14 +202,15 @@ func (h levelHandler) WithGroup(name string) slog.Handler {
 	return levelHandler{h.Handler.WithGroup(name), h.level}
 }
 
-// isKeys reports whether what stands under an unknown name is surely meant to be the keys of the cluster. Beside params the application may have
-// secrets of its own, and only a list of keys counts.
+// isKeys reports whether what stands under an unknown name is surely meant to be the keys of the cluster. Beside params
+// the application may have secrets of its own, and only a list of keys counts.
 func (f *configFile) isKeys(s jsonfile.Stray) bool {
 	v, _ := jsonfile.Decode[any](s.Raw)
 	return holdsKeyList(v) || strings.HasPrefix(s.Path, "params.") && f.HoldsSecret(s.Raw)
 }
 
-// meantKeys says that in params whatever speaks of keys is meant to be those of the cluster: passed over, it would leave the node open.
+// meantKeys says that in params whatever speaks of keys is meant to be those of the cluster: passed over, it would
+// leave the node open.
 func meantKeys(object, name string) string {
 	if strings.HasPrefix(object, "params") && strings.Contains(name, "key") {
 		return "params.keys"
@@ -216,7 +232,8 @@ func (f *configFile) strayKeys() {
 	}
 }
 
-// What people and logs are shown of a value are attributes chosen one by one: no field, such as a key, is shown for being there.
+// What people and logs are shown of a value are attributes chosen one by one: no field, such as a key, is shown for
+// being there.
 
 // hidden stands for a secret.
 const hidden = jsonfile.Hidden
@@ -251,15 +268,16 @@ func (n *Node) where() netip.AddrPort {
 // String returns the address, name and cluster of the node to be and how many keys it has. It never contains a key.
 func (c Config) String() string { return text("Config", c.attrs()) }
 
-// Format prints String, whatever the verb, but for %p and a %w that is out of place, which fmt answers itself. A Config in an unexported field
-// of another struct is out of its reach, too, and a pointer to one there: fmt prints all that is there, the keys too.
+// Format prints String, whatever the verb, but for %p and a %w that is out of place, which fmt answers itself. A Config
+// in an unexported field of another struct is out of its reach, too, and a pointer to one there: fmt prints all that is
+// there, the keys too.
 func (c Config) Format(f fmt.State, verb rune) { write(f, verb, c.String()) }
 
 // LogValue returns what String shows.
 func (c Config) LogValue() slog.Value { return logValue(c.attrs()) }
 
-// MarshalJSON returns all fields that a text can have, with a text in place of each key that is none: to read it back is an error, and makes no Config
-// without keys.
+// MarshalJSON returns all fields that a text can have, with a text in place of each key that is none: to read it back
+// is an error, and makes no Config without keys.
 func (c Config) MarshalJSON() ([]byte, error) {
 	type fields Config // without this method
 	shown := struct {

@@ -112,8 +112,8 @@ type bounded[T int | time.Duration] struct {
 
 const maxTime = 365 * 24 * time.Hour
 
-// counts lists the whole numbers. The upper bounds of the pool are far beyond use; they catch a slip of the pen that would
-// otherwise show as memory running out.
+// counts lists the whole numbers. The upper bounds of the pool are far beyond use; they catch a slip of the pen that
+// would otherwise show as memory running out.
 func (c Config) counts() []bounded[int] {
 	return []bounded[int]{
 		{"Pool.Core", c.Pool.Core, 1, 1 << 20},
@@ -122,13 +122,14 @@ func (c Config) counts() []bounded[int] {
 		{"Pool.GrowAt", c.Pool.GrowAt, 1, 1 << 24},
 		{"Heartbeat.Budget", c.Heartbeat.Budget, 1, 10_000},
 		{"Heartbeat.Probes", c.Heartbeat.Probes, 1, 100},
-		{"MaxPacket", c.MaxPacket, wire.ControlPacket, 8972}, // what membership needs; a jumbo frame of 9,000 less IPv4 and UDP headers
+		// what membership needs; a jumbo frame of 9,000 less IPv4 and UDP headers
+		{"MaxPacket", c.MaxPacket, wire.ControlPacket, 8972},
 		{"MaxMessage", c.MaxMessage, 1 << 10, maxMessageMost},
 	}
 }
 
-// times lists the durations. The loop's tick makes anything under a millisecond a promise nobody keeps. A tick over a second
-// would always look like the stall that is assumed when a tick is a second late.
+// times lists the durations. The loop's tick makes anything under a millisecond a promise nobody keeps. A tick over a
+// second would always look like the stall that is assumed when a tick is a second late.
 func (c Config) times() []bounded[time.Duration] {
 	return []bounded[time.Duration]{
 		{"CallTimeout", c.CallTimeout, time.Millisecond, maxTime},
@@ -208,7 +209,8 @@ func (c Config) interceptorMistakes() (ms []mistake) {
 	return ms
 }
 
-// isPlainText reports whether s may be shown to people and peers: UTF-8 of at most so many bytes, without control characters.
+// isPlainText reports whether s may be shown to people and peers: UTF-8 of at most so many bytes, without control
+// characters.
 func isPlainText(s string, most int) bool {
 	return len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }

@@ -23,10 +23,10 @@ import (
 // maxConfigFile is about a thousand times what a configuration needs; a larger file is a wrong path.
 const maxConfigFile = 1 << 20
 
-// LoadConfig reads a Config from a JSON file with the keys of the Python original. A key that is left out keeps its default.
-// Times are seconds, fractions allowed, or texts such as "1.5s". The error names every mistake, each with its key. An unknown
-// key that resembles a known one is such a mistake, as is one that holds what looks like keys of the cluster where there are none in
-// their place; another one is passed over, which Start logs as a warning.
+// LoadConfig reads a Config from a JSON file with the keys of the Python original. A key that is left out keeps its
+// default. Times are seconds, fractions allowed, or texts such as "1.5s". The error names every mistake, each with its
+// key. An unknown key that resembles a known one is such a mistake, as is one that holds what looks like keys of the
+// cluster where there are none in their place; another one is passed over, which Start logs as a warning.
 // A file that cannot be opened is an error that errors.Is compares with fs.ErrNotExist and the like.
 func LoadConfig(path string) (Config, error) {
 	file, err := os.Open(path)
@@ -58,7 +58,8 @@ func parseConfig(name string, data []byte) (Config, error) {
 	return f.cfg, nil
 }
 
-// fileSchema is what the file may say. Secrets stay out of its messages, and with them whatever stands for an object that may hold them.
+// fileSchema is what the file may say. Secrets stay out of its messages, and with them whatever stands for an object
+// that may hold them.
 var fileSchema = jsonfile.Schema{
 	Keys:     knownKeys(),
 	IsSecret: isKeyText,
@@ -198,7 +199,8 @@ func textKey(path, field string, at func(*Config) *string) fileKey {
 	}}
 }
 
-// countKey takes no 0, here and in secondsKey: in a Config it asks for the default, while whoever writes it into a file means it.
+// countKey takes no 0, here and in secondsKey: in a Config it asks for the default, while whoever writes it into a file
+// means it.
 func countKey(path, field string, at func(*Config) *int) fileKey {
 	want := "must be a whole number" + rangeText(Config{}.counts(), field)
 	return fileKey{path, field, want, func(f *configFile, raw json.RawMessage) bool {
@@ -233,7 +235,8 @@ func parseSeconds(raw json.RawMessage) (time.Duration, bool) {
 	return time.Duration(math.Round(number * float64(time.Second))), true
 }
 
-// setLogLevel lets an unknown level pass with a warning, as the original does: a log line too many is no reason not to start.
+// setLogLevel lets an unknown level pass with a warning, as the original does: a log line too many is no reason not to
+// start.
 func setLogLevel(f *configFile, raw json.RawMessage) bool {
 	level, ok := jsonfile.Decode[string](raw)
 	if ok && !isLogLevel(level) {
@@ -296,8 +299,8 @@ func setRejectWhenFull(f *configFile, raw json.RawMessage) bool {
 	return true
 }
 
-// setKeys takes keys in base64. What they are is never part of a message. How many there are and how long is left to Config's
-// check: an empty list is not nil.
+// setKeys takes keys in base64. What they are is never part of a message. How many there are and how long is left to
+// Config's check: an empty list is not nil.
 func setKeys(f *configFile, raw json.RawMessage) bool {
 	list, ok := jsonfile.Decode[[][]byte](raw)
 	if ok {
@@ -331,8 +334,8 @@ func rangeText[T int | time.Duration](numbers []bounded[T], field string) string
 	panic("broach: internal error: no range for " + field)
 }
 
-// A key is known by its value, too: whoever writes one under a name of his own wants keys, and one at the wrong place must not get
-// into the error that says so.
+// A key is known by its value, too: whoever writes one under a name of his own wants keys, and one at the wrong place
+// must not get into the error that says so.
 
 // isKeyText reports whether a text may be a key: 32 bytes in some base64.
 func isKeyText(s string) bool {

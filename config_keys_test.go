@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// configFields returns the names of the exported fields of a struct of the configuration, those of inner structs with a dot.
+// configFields returns the names of the exported fields of a struct of the configuration, those of inner structs with a
+// dot.
 func configFields(t reflect.Type, prefix string) (names []string) {
 	for field := range t.Fields() {
 		switch {
@@ -30,7 +31,8 @@ func TestEveryFieldThatAFileCanHoldHasOneKey(t *testing.T) {
 	for _, name := range configFields(reflect.TypeFor[Config](), "") {
 		want[name] = 1
 	}
-	for _, name := range []string{"Logger", "Conn", "RandSeed", "CallInterceptors", "ServeInterceptors"} { // no text names a logger, a socket or a function; replaying is for tests
+	// no text names a logger, a socket or a function; replaying is for tests
+	for _, name := range []string{"Logger", "Conn", "RandSeed", "CallInterceptors", "ServeInterceptors"} {
 		require.Contains(t, want, name)
 		delete(want, name)
 	}

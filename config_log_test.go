@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// captured runs a program whose slog.Default is at level, and returns what came out of it and what came out of standard error.
+// captured runs a program whose slog.Default is at level, and returns what came out of it and what came out of standard
+// error.
 func captured(t *testing.T, level slog.Level, program func()) (own, stderr string) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	require.NoError(t, err)
@@ -67,7 +68,8 @@ func TestLogLevels(t *testing.T) {
 		{slog.LevelInfo, "warn", "WARN ERROR", ""},
 		{slog.LevelInfo, "error", "ERROR", ""},
 		{slog.LevelDebug, "off", "", ""},
-		{slog.LevelInfo, "debug", "", "DEBUG INFO WARN ERROR"}, // "A LogLevel that is set is kept even if slog.Default enables less."
+		// "A LogLevel that is set is kept even if slog.Default enables less."
+		{slog.LevelInfo, "debug", "", "DEBUG INFO WARN ERROR"},
 		{slog.LevelError, "warn", "", "WARN ERROR"},
 	}
 	for _, tt := range tests {

@@ -16,7 +16,8 @@ func someKey(n int) string {
 	return base64.StdEncoding.EncodeToString(key[:])
 }
 
-// "Whoever wanted keys does not get a node without": what is a key stands under a name that is not known, in a file that gives none.
+// "Whoever wanted keys does not get a node without": what is a key stands under a name that is not known, in a file
+// that gives none.
 func TestKeysUnderAnyOtherNameAreRefused(t *testing.T) {
 	list, one := `["`+someKey(1)+`", "`+someKey(2)+`"]`, `"`+someKey(3)+`"`
 	refused := []string{

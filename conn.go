@@ -28,8 +28,8 @@ type conn struct {
 	known     bool         // to the membership; the loop's
 }
 
-// newConn makes the link of an Open and its Offer. began says which end we are; siblings are the links that we have with who is at the same
-// address. The error is that of a public key that is none.
+// newConn makes the link of an Open and its Offer. began says which end we are; siblings are the links that we have
+// with who is at the same address. The error is that of a public key that is none.
 func newConn(now time.Time, c *link.Carrier, terms *handshake.Terms, began bool, siblings []*conn, seed uint64) (*conn, error) {
 	peer := terms.KeyA
 	if began {
@@ -179,7 +179,8 @@ type pastSelf struct {
 	until time.Time
 }
 
-// noteSelf tells the reader what the membership has found out of our address, and whether there is room for another peer.
+// noteSelf tells the reader what the membership has found out of our address, and whether there is room for another
+// peer.
 func (n *Node) noteSelf(now time.Time) {
 	if own := n.linking.own.Load(); *own != n.loop.members.Self() {
 		n.linking.selfBefore.Store(&pastSelf{*own, now})
@@ -190,10 +191,12 @@ func (n *Node) noteSelf(now time.Time) {
 	n.linking.full.Store(n.loop.members.IsFull(now))
 }
 
-// sharedKept is how many outputs of X25519 are kept: those of all peers that there may be, and of some others that were tried last.
+// sharedKept is how many outputs of X25519 are kept: those of all peers that there may be, and of some others that were
+// tried last.
 const sharedKept = member.PeersMax + 256
 
-// sharedSecrets keeps what X25519 made of our private key and others' public ones, so that another link with the same process costs none, [SEC-2].
+// sharedSecrets keeps what X25519 made of our private key and others' public ones, so that another link with the same
+// process costs none, [SEC-2].
 type sharedSecrets struct {
 	process *handshake.Process
 

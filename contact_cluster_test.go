@@ -7,8 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-12] Of two that open to each other at once one link is enough: who gets an Offer from an address whose Open it has answered within a second, has
-// no link there and has the smaller boot id, makes it only 100 ms later, if the other's Confirm has not come by then.
+// [LNK-12] Of two that open to each other at once one link is enough: who gets an Offer from an address whose Open it
+// has answered within a second, has no link there and has the smaller boot id, makes it only 100 ms later, if the
+// other's Confirm has not come by then.
 func TestACrowdThatJoinsMakesOneLinkForEachPair(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		const nodes = 60

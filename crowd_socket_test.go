@@ -21,8 +21,9 @@ var (
 	crowdKeys  = flag.Bool("crowdkeys", false, "with keys")
 )
 
-// [MEM-31] Nodes that are started at once come together on fewer processors than they would need, and do so again when all are started anew at once: in real
-// time, over real sockets. go test -run TestACrowdOfNodes -crowd 1000 -crowdprocs 2 -timeout 20m -v . shows how long more of them take.
+// [MEM-31] Nodes that are started at once come together on fewer processors than they would need, and do so again when
+// all are started anew at once: in real time, over real sockets. go test -run TestACrowdOfNodes -crowd 1000 -crowdprocs
+// 2 -timeout 20m -v . shows how long more of them take.
 func TestACrowdOfNodesComesTogether(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector takes the processors")

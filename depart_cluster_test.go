@@ -66,8 +66,8 @@ func TestRollingRestart(t *testing.T) {
 	}
 }
 
-// Leave waits for calls that peers have in flight, and meanwhile gets no new ones: neither from those who were there nor from those who
-// come.
+// Leave waits for calls that peers have in flight, and meanwhile gets no new ones: neither from those who were there
+// nor from those who come.
 func TestLeaveWaitsForCallsInFlight(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		provider, caller := c.start(0), c.start(1, 0)
@@ -146,7 +146,8 @@ func TestLeaveWaitsForOwnCalls(t *testing.T) {
 	})
 }
 
-// All nodes leave at the same time, each with a call to the next one whose function calls on: that finds nobody, and nobody waits for ever.
+// All nodes leave at the same time, each with a call to the next one whose function calls on: that finds nobody, and
+// nobody waits for ever.
 func TestAllLeaveAtOnce(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		for i := range 3 {

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-27] From the first on the peer begins no call to it; it answers when none of its calls to it is in flight any more. When all
-// peers have answered, the node refuses what comes as Draining.
+// [MEM-27] From the first on the peer begins no call to it; it answers when none of its calls to it is in flight any
+// more. When all peers have answered, the node refuses what comes as Draining.
 func TestDrainingIsAnswered(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		provider, caller := c.start(0), c.start(1, 0)

@@ -124,7 +124,8 @@ func TestDetailsAreNotShared(t *testing.T) {
 	})
 }
 
-// What a call failed with that a function made itself is known to the caller of that function, too, and its text reads once.
+// What a call failed with that a function made itself is known to the caller of that function, too, and its text reads
+// once.
 func TestCausesPassThroughNodes(t *testing.T) {
 	knowOnly(t, map[string]error{"sold out": errSoldOut, "shortage": &shortage{}})
 	inCluster(t, 1, func(c *cluster) {
@@ -157,7 +158,8 @@ func pairsOf(list ...cause) (b []byte) {
 	return b
 }
 
-// [CALL-15] A cause whose name the receiver does not know, or whose details it cannot read, is ignored; the code and the text stand.
+// [CALL-15] A cause whose name the receiver does not know, or whose details it cannot read, is ignored; the code and
+// the text stand.
 func TestCausesThatCannotBeReadAreIgnored(t *testing.T) {
 	knowOnly(t, map[string]error{"sold out": errSoldOut, "shortage": &shortage{}, "price": price{}, "choosy": &choosy{}})
 	for what, c := range map[string]cause{
@@ -268,7 +270,8 @@ type broken struct{ Field panicky }
 
 func (*broken) Error() string { return "broken" }
 
-// Panics of user code end its call and nothing else. What it panicked with is for the log of its node, and for nobody else.
+// Panics of user code end its call and nothing else. What it panicked with is for the log of its node, and for nobody
+// else.
 func TestPanicsOfErrorsStayAtHome(t *testing.T) {
 	knowOnly(t, map[string]error{"sold out": errSoldOut, "broken": &broken{}})
 	var log sharedLog

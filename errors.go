@@ -12,11 +12,12 @@ import (
 	"broach/internal/wire"
 )
 
-// Code says what kind of failure an Error is. Codes from 1000 up are the application's own to define; those below are broach's.
-// Zero is no code.
+// Code says what kind of failure an Error is. Codes from 1000 up are the application's own to define; those below are
+// broach's. Zero is no code.
 type Code uint32
 
-// The codes of broach. Their numbers travel on the wire and never change; the numbers of the unexported ones are reserved.
+// The codes of broach. Their numbers travel on the wire and never change; the numbers of the unexported ones are
+// reserved.
 const (
 	Application      Code = 1  // the handler returned an ordinary error
 	InvalidArgument  Code = 2  // number, kind or range of the arguments
@@ -34,7 +35,8 @@ const (
 	Closed           Code = 14 // this node is closed
 )
 
-// firstUserCode begins the range in which applications choose the numbers; all below is kept for codes broach may need later.
+// firstUserCode begins the range in which applications choose the numbers; all below is kept for codes broach may need
+// later.
 const firstUserCode Code = 1000
 
 var codeNames = [...]string{
@@ -74,7 +76,8 @@ func (c Code) ofHandler() Code {
 	return c
 }
 
-// Executed says whether the handler of a failed call ran. The zero value is Maybe: what nobody knows must not look certain.
+// Executed says whether the handler of a failed call ran. The zero value is Maybe: what nobody knows must not look
+// certain.
 type Executed uint8
 
 const (
@@ -96,9 +99,9 @@ func (x Executed) String() string {
 
 // Error is what a failed call returns; errors.As finds it. It is not changed once returned, so it may be shared.
 //
-// errors.Is compares it by Code with the sentinels below, with context.DeadlineExceeded and context.Canceled for the codes of
-// those names, and with net.ErrClosed for Closed. A *Error that sets nothing but its Code is such a sentinel, too: that is how
-// an application gets one for a code of its own.
+// errors.Is compares it by Code with the sentinels below, with context.DeadlineExceeded and context.Canceled for the
+// codes of those names, and with net.ErrClosed for Closed. A *Error that sets nothing but its Code is such a sentinel,
+// too: that is how an application gets one for a code of its own.
 type Error struct {
 	Code     Code
 	Message  string   // what went wrong, in words; may be empty
@@ -128,9 +131,9 @@ var (
 	ErrClosed           error = &Error{Code: Closed}
 )
 
-// Errorf returns a *Error for a handler to return: its caller gets the code and the text. %w works as in fmt.Errorf until the handler has
-// returned. Then only what RegisterError knows stays, also for a caller in the same process. Executed is left Maybe, for the node that ran
-// the handler to settle.
+// Errorf returns a *Error for a handler to return: its caller gets the code and the text. %w works as in fmt.Errorf
+// until the handler has returned. Then only what RegisterError knows stays, also for a caller in the same process.
+// Executed is left Maybe, for the node that ran the handler to settle.
 // A code below 1000 that broach has not defined, 0 among them, becomes Application, so that it cannot turn into
 // something else when a later version defines it.
 func Errorf(code Code, format string, a ...any) error {
@@ -142,8 +145,8 @@ func Errorf(code Code, format string, a ...any) error {
 //
 //	broach: work01 on 127.0.0.1:18080: DeadlineExceeded: no reply within 6s (executed: maybe)
 //
-// What is unknown is left out. Outside a call there is no handler that could have run, and no word about it. An error that
-// Errorf made reads as it was formatted, until it comes back from a call.
+// What is unknown is left out. Outside a call there is no handler that could have run, and no word about it. An error
+// that Errorf made reads as it was formatted, until it comes back from a call.
 func (e *Error) Error() string {
 	if e.cause != nil && e.isMade() {
 		return e.Message
@@ -198,12 +201,13 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// Unwrap returns the error that Errorf formatted, with its causes; for the error of a call, the errors that RegisterError made known and
-// that the function failed with, joined as by errors.Join, or nil. Their texts are part of Message.
+// Unwrap returns the error that Errorf formatted, with its causes; for the error of a call, the errors that
+// RegisterError made known and that the function failed with, joined as by errors.Join, or nil. Their texts are part of
+// Message.
 func (e *Error) Unwrap() error { return e.cause }
 
-// explained is the answer to a call whose function returned err. The methods of err are the user's: when one panics, as those of a nil
-// pointer in an error do as a rule, the function has panicked.
+// explained is the answer to a call whose function returned err. The methods of err are the user's: when one panics, as
+// those of a nil pointer in an error do as a rule, the function has panicked.
 func explained(ctx context.Context, err error) error {
 	answer := failure(Application, Yes, "%s", textOf(err)).because(err)
 	switch made, ok := errors.AsType[*Error](err); {
@@ -218,8 +222,8 @@ func explained(ctx context.Context, err error) error {
 	return answer
 }
 
-// textOf is the text of what a function returned. A *Error in it is told within the error of the call that it ends, which says broach,
-// the code and whether the function ran: what a chain of calls came to reads once.
+// textOf is the text of what a function returned. A *Error in it is told within the error of the call that it ends,
+// which says broach, the code and whether the function ran: what a chain of calls came to reads once.
 func textOf(err error) string {
 	text := err.Error()
 	e, ok := errors.AsType[*Error](err)

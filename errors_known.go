@@ -18,34 +18,35 @@ const maxKnownErrors = 1000
 // A knownError is an error that this program and others know by the same name.
 type knownError struct {
 	name     string
-	sentinel error        // found with errors.Is; nil if the error is known by its type
-	typ      reflect.Type // found with errors.As: a struct or a pointer to one, whose fields travel; nil if it is a sentinel
+	sentinel error // found with errors.Is; nil if the error is known by its type
+	// found with errors.As: a struct or a pointer to one, whose fields travel; nil if it is a sentinel
+	typ reflect.Type
 }
 
-// knownErrors are those of this program, in byte order of their names. A list is never changed: RegisterError puts another in its
-// place, so that calls read it without a lock.
+// knownErrors are those of this program, in byte order of their names. A list is never changed: RegisterError puts
+// another in its place, so that calls read it without a lock.
 var knownErrors atomic.Pointer[[]knownError]
 
-// RegisterError makes an error known by name: when a function returns it, errors.Is and errors.As find it in the error of the call.
-// Provider and caller both register it under the same name, best when they start:
+// RegisterError makes an error known by name: when a function returns it, errors.Is and errors.As find it in the error
+// of the call. Provider and caller both register it under the same name, best when they start:
 //
 //	var ErrSoldOut = errors.New("sold out")
 //
 //	func init() { broach.RegisterError("shop: sold out", ErrSoldOut) }
 //
-// An error whose type is a struct with exported fields, or a pointer to one, is known by its type, of which sentinel is any value, such
-// as (*SoldOut)(nil): where errors.As finds the type in what the function returned, these fields travel as they would in an argument, and
-// errors.As finds a copy at the caller. They are no secret from the caller. A field that must not travel, or cannot, as one that is
-// itself an error, has the tag `msgpack:"-"`. All other errors, and every *Error, are known by errors.Is, and the caller finds the value
-// that it has registered.
+// An error whose type is a struct with exported fields, or a pointer to one, is known by its type, of which sentinel is
+// any value, such as (*SoldOut)(nil): where errors.As finds the type in what the function returned, these fields travel
+// as they would in an argument, and errors.As finds a copy at the caller. They are no secret from the caller. A field
+// that must not travel, or cannot, as one that is itself an error, has the tag `msgpack:"-"`. All other errors, and
+// every *Error, are known by errors.Is, and the caller finds the value that it has registered.
 //
-// All registered errors within the one that was returned travel, also those of a call that the function made itself. What is not
-// registered at both ends is just part of the text. Names and fields together have at most 8,192 bytes, with 3 more for each error: what is
-// above that is left out, beginning with the error that takes most.
+// All registered errors within the one that was returned travel, also those of a call that the function made itself.
+// What is not registered at both ends is just part of the text. Names and fields together have at most 8,192 bytes,
+// with 3 more for each error: what is above that is left out, beginning with the error that takes most.
 //
-// A name has 1 to 200 bytes of UTF-8 without control characters. RegisterError panics if it has not, if sentinel is nil or cannot travel,
-// if the name is that of another error or the error has another name, and when there are 1,000 already. The same again does
-// nothing. It may be called by many goroutines at once.
+// A name has 1 to 200 bytes of UTF-8 without control characters. RegisterError panics if it has not, if sentinel is nil
+// or cannot travel, if the name is that of another error or the error has another name, and when there are 1,000
+// already. The same again does nothing. It may be called by many goroutines at once.
 func RegisterError(name string, sentinel error) {
 	k, err := newKnownError(name, sentinel)
 	for err == nil {
@@ -120,8 +121,8 @@ func withError(list []knownError, k knownError) ([]knownError, error) {
 // compare orders errors by name.
 func (k knownError) compare(name []byte) int { return strings.Compare(k.name, string(name)) }
 
-// The causes of an error are the known errors within it, as they travel in a Reply, PROTOCOL.md 2.2. Those of a call within one
-// process are encoded, too: a caller never gets hold of a value that belongs to the function.
+// The causes of an error are the known errors within it, as they travel in a Reply, PROTOCOL.md 2.2. Those of a call
+// within one process are encoded, too: a caller never gets hold of a value that belongs to the function.
 
 // A cause is one of them.
 type cause struct {
@@ -149,8 +150,8 @@ func causesOf(err error) (b []byte) {
 	return b
 }
 
-// find reports whether k is in err, and encodes its details. An error whose details cannot be encoded, or are longer than all causes may be, is not found: without them it
-// would not be the same.
+// find reports whether k is in err, and encodes its details. An error whose details cannot be encoded, or are longer
+// than all causes may be, is not found: without them it would not be the same.
 func (k knownError) find(err error) (details []byte, ok bool) {
 	if k.typ == nil {
 		return nil, errors.Is(err, k.sentinel)
@@ -182,10 +183,12 @@ func fitting(causes []cause) []cause {
 	return causes
 }
 
-// readCauses returns the errors that this program knows of the causes in a Reply, joined, or nil. It ignores all others, [CALL-15].
+// readCauses returns the errors that this program knows of the causes in a Reply, joined, or nil. It ignores all
+// others, [CALL-15].
 func readCauses(b []byte) error {
 	var causes []error
-	list, memory := known(), int64(codec.MemoryFloor) // for all of them together: there may be a thousand, and each an empty map to make much of
+	// for all of them together: there may be a thousand, and each an empty map to make much of
+	list, memory := known(), int64(codec.MemoryFloor)
 	for name, details := range wire.EachPair(b) {
 		if i, ok := slices.BinarySearchFunc(list, name, knownError.compare); ok {
 			causes = append(causes, list[i].read(details, &memory))

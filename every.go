@@ -13,8 +13,8 @@ import (
 	"broach/internal/turn"
 )
 
-// Timer is a function that runs again and again, see Node.Every. Its methods may be called by many goroutines at once, also by
-// the function itself.
+// Timer is a function that runs again and again, see Node.Every. Its methods may be called by many goroutines at once,
+// also by the function itself.
 type Timer struct {
 	node     *Node
 	function *service
@@ -31,15 +31,17 @@ type Timer struct {
 	untold  *turnNotice // what is to be told next
 }
 
-// Every runs fn every d, at least 10 ms, in this process: the first time after d, then on a grid of d, each time late by a small random
-// part, see Jitter. With OneOwner, only one node of the cluster does so. Runs do not overlap: one that would begin while the one before
-// goes on is left out, as are those that were missed while the process was stopped, or that the workers have no room for.
+// Every runs fn every d, at least 10 ms, in this process: the first time after d, then on a grid of d, each time late
+// by a small random part, see Jitter. With OneOwner, only one node of the cluster does so. Runs do not overlap: one
+// that would begin while the one before goes on is left out, as are those that were missed while the process was
+// stopped, or that the workers have no room for.
 //
-// fn is a func() or a func(context.Context), either with or without an error as its result. The context ends with the timer or the node.
-// An error is logged. A panic is logged too, and ends that run only. fn runs on a worker of the pool, as functions that are called do;
-// Leave waits for it.
+// fn is a func() or a func(context.Context), either with or without an error as its result. The context ends with the
+// timer or the node. An error is logged. A panic is logged too, and ends that run only. fn runs on a worker of the
+// pool, as functions that are called do; Leave waits for it.
 //
-// A wrong period, fn or option is an InvalidArgument, more than 10,000 timers are TooLarge, and a closed or leaving node returns ErrClosed.
+// A wrong period, fn or option is an InvalidArgument, more than 10,000 timers are TooLarge, and a closed or leaving
+// node returns ErrClosed.
 func (n *Node) Every(d time.Duration, fn any, opts ...TimerOption) (*Timer, error) {
 	o, err := timerOptionsOf(d, opts)
 	if err != nil {
@@ -95,8 +97,8 @@ func (t *Timer) lateness() time.Duration {
 	return time.Duration(t.node.draw() >> 1 % uint64(t.plan.Jitter))
 }
 
-// Stop ends the timer: no run begins after it returns. One that has begun goes on, but its context ends. A timer with OneOwner goes on
-// on another node that has it. Stop may be called again.
+// Stop ends the timer: no run begins after it returns. One that has begun goes on, but its context ends. A timer with
+// OneOwner goes on on another node that has it. Stop may be called again.
 func (t *Timer) Stop() {
 	if t.halt() {
 		t.cancel()
@@ -126,8 +128,8 @@ func (t *Timer) isStopped() bool {
 	return t.stopped
 }
 
-// IsOwner reports whether the runs are this node's: without OneOwner always, with it if this node has been chosen among those that
-// it knows to have the timer now. It is false once the timer has been stopped.
+// IsOwner reports whether the runs are this node's: without OneOwner always, with it if this node has been chosen among
+// those that it knows to have the timer now. It is false once the timer has been stopped.
 func (t *Timer) IsOwner() bool { return !t.isStopped() && t.order()[0] == t.plan.Self }
 
 const (
@@ -216,13 +218,15 @@ type timerOptions struct {
 	wrong  []error // options that cannot be
 }
 
-// OneOwner makes one node in the whole cluster run the timer: one of those that have a timer of this name. All of them agree who that
-// is, and their periods should be the same. When the owner leaves or dies, which is noticed within about a second, another goes on: d
-// after the last run, or as soon as that is noticed. A node that comes may become the owner; the run in between is done by the old one.
+// OneOwner makes one node in the whole cluster run the timer: one of those that have a timer of this name. All of them
+// agree who that is, and their periods should be the same. When the owner leaves or dies, which is noticed within about
+// a second, another goes on: d after the last run, or as soon as that is noticed. A node that comes may become the
+// owner; the run in between is done by the old one.
 //
-// That is no lock: while the cluster is cut in two, each part has an owner, and a run of a node that leaves, is cut off, or was stopped for
-// a while may overlap with that of its successor. The name has 1 to 198 bytes of UTF-8 without control characters, else it is an
-// InvalidArgument, as is a name that this node has a timer of already. It has nothing to do with names of functions.
+// That is no lock: while the cluster is cut in two, each part has an owner, and a run of a node that leaves, is cut
+// off, or was stopped for a while may overlap with that of its successor. The name has 1 to 198 bytes of UTF-8 without
+// control characters, else it is an InvalidArgument, as is a name that this node has a timer of already. It has nothing
+// to do with names of functions.
 func OneOwner(name string) TimerOption {
 	return func(o *timerOptions) {
 		o.name, o.shared = name, true
@@ -232,8 +236,8 @@ func OneOwner(name string) TimerOption {
 	}
 }
 
-// Jitter makes each run late by a random time below most, so that many instances do not fire at once: from 0, which is none, to the
-// period. Without it most is a twentieth of the period.
+// Jitter makes each run late by a random time below most, so that many instances do not fire at once: from 0, which is
+// none, to the period. Without it most is a twentieth of the period.
 func Jitter(most time.Duration) TimerOption {
 	return func(o *timerOptions) {
 		if o.jitter = most; most < 0 {

@@ -75,7 +75,8 @@ func TestTheOwnerRestarts(t *testing.T) {
 	}
 }
 
-// A node with a long run keeps the turn, though another becomes the owner meanwhile: runs do not overlap across nodes. [TMR-2]
+// A node with a long run keeps the turn, though another becomes the owner meanwhile: runs do not overlap across nodes.
+// [TMR-2]
 func TestALongRunIsNotOverlapped(t *testing.T) {
 	t.Parallel()
 	inCluster(t, 1, func(cl *cluster) {

@@ -118,7 +118,8 @@ func TestOneOwnerRuns(t *testing.T) {
 	}
 }
 
-// The owner dies right after a run: the next one runs a period later, or when the death is noticed if that takes longer. [TMR-1]
+// The owner dies right after a run: the next one runs a period later, or when the death is noticed if that takes
+// longer. [TMR-1]
 func TestTheOwnerDies(t *testing.T) {
 	t.Parallel()
 	for _, d := range []time.Duration{100 * time.Millisecond, time.Second, 10 * time.Second} {
@@ -191,8 +192,8 @@ func TestTheOwnerLeaves(t *testing.T) {
 	}
 }
 
-// [TMR-3] Turn from a node that does not have the timer is ignored, and one for a timer that nobody has is not found. A process cannot
-// move its own timer either.
+// [TMR-3] Turn from a node that does not have the timer is ignored, and one for a timer that nobody has is not found. A
+// process cannot move its own timer either.
 func TestForeignTurns(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		var runs runLog

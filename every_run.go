@@ -16,8 +16,8 @@ import (
 	"broach/internal/wire"
 )
 
-// A timerRun is a timer as the pool's job: it is offered when it is due, and not again before that run has ended. It is a type of its own since
-// the methods of a job would be part of what users see of a Timer.
+// A timerRun is a timer as the pool's job: it is offered when it is due, and not again before that run has ended. It is
+// a type of its own since the methods of a job would be part of what users see of a Timer.
 type timerRun struct{ *Timer }
 
 // noArguments are those of a timer's function.
@@ -35,7 +35,8 @@ func (t *Timer) fire() {
 	t.node.serving.pool.Kick()
 }
 
-// takeTurn sees whether it is time and this node's turn, sets the clock to when to look again, and reports whether a run is to begin.
+// takeTurn sees whether it is time and this node's turn, sets the clock to when to look again, and reports whether a
+// run is to begin.
 func (t *Timer) takeTurn(now time.Time) (begins bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,7 +80,8 @@ func (t timerRun) Run() {
 	t.finish()
 }
 
-// finish ends a run, or one that did not find a worker. Once it has let go of mu the timer may be in the pool again: who calls it does so last.
+// finish ends a run, or one that did not find a worker. Once it has let go of mu the timer may be in the pool again:
+// who calls it does so last.
 func (t *Timer) finish() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -118,7 +120,8 @@ func (timerRun) Expired(time.Time) bool { return false }
 func (t timerRun) Shed()   { t.finish() }
 func (t timerRun) Reject() { t.finish() }
 
-// A timer with OneOwner is known to the others by a row of the service table; the function of that row takes Turn, PROTOCOL.md 5.2.
+// A timer with OneOwner is known to the others by a row of the service table; the function of that row takes Turn,
+// PROTOCOL.md 5.2.
 
 // turnTimeout is how long the others have to accept the news. What is newer waits that long.
 const turnTimeout = 250 * time.Millisecond
@@ -152,7 +155,8 @@ func (t *Timer) withdraw() {
 	}
 }
 
-// order is all who have the timer and can be called, suspects too, the owner first. It depends on name and addresses alone.
+// order is all who have the timer and can be called, suspects too, the owner first. It depends on name and addresses
+// alone.
 func (t *Timer) order() []uint64 {
 	if !t.plan.Shared {
 		return []uint64{t.plan.Self}
@@ -180,7 +184,8 @@ func (t *Timer) look() {
 	}
 }
 
-// hear takes Turn from another node, [TMR-3]. It only moves the next run: by a period at most, and not that of an owner that runs itself.
+// hear takes Turn from another node, [TMR-3]. It only moves the next run: by a period at most, and not that of an owner
+// that runs itself.
 func (t *Timer) hear(ctx context.Context, since int64, over bool) {
 	r, ok := ctx.Value(requestKey{}).(*request)
 	if !ok || r.link == nil {
@@ -197,8 +202,8 @@ func (t *Timer) hear(ctx context.Context, since int64, over bool) {
 	}
 }
 
-// tell has those told of this node's last run that are next in line, [TMR-2]. mu is held. One telling goes on at a time, so that what is
-// said later arrives later; where no goroutine is left for it, it is not said.
+// tell has those told of this node's last run that are next in line, [TMR-2]. mu is held. One telling goes on at a
+// time, so that what is said later arrives later; where no goroutine is left for it, it is not said.
 func (t *Timer) tell(over bool) {
 	if !t.plan.Shared {
 		return

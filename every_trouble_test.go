@@ -40,7 +40,8 @@ func TestOneOwnerOnEachSide(t *testing.T) {
 	})
 }
 
-// The owner cannot be reached for a while by one that it is reached from, and the nodes do not agree: no period passes without a run.
+// The owner cannot be reached for a while by one that it is reached from, and the nodes do not agree: no period passes
+// without a run.
 func TestOneOwnerWhileViewsDiffer(t *testing.T) {
 	t.Parallel()
 	inTimed(t, 5, time.Second, func(c *timed) {
@@ -57,8 +58,8 @@ func TestOneOwnerWhileViewsDiffer(t *testing.T) {
 	})
 }
 
-// Nodes die, leave, stop and come at random, through a loss of 5 %. No time without a run is longer than it takes to notice a death, twice
-// over for two deaths in a row, and few runs follow each other too closely.
+// Nodes die, leave, stop and come at random, through a loss of 5 %. No time without a run is longer than it takes to
+// notice a death, twice over for two deaths in a row, and few runs follow each other too closely.
 func TestOneOwnerThroughTroubles(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(8) {
@@ -81,7 +82,8 @@ func TestOneOwnerThroughTroubles(t *testing.T) {
 	}
 }
 
-// trouble ends a node or timer, or brings one back, so that three nodes at least have it. Nodes 0 and 1, the seeds, keep it.
+// trouble ends a node or timer, or brings one back, so that three nodes at least have it. Nodes 0 and 1, the seeds,
+// keep it.
 func (c *timed) trouble(rng *rand.Rand) {
 	i := 2 + rng.IntN(4)
 	at := slices.IndexFunc(c.nodes, func(n *Node) bool { return n.Addr() == addrOf(i) && !n.isClosed() })

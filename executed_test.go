@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A call of several providers did not run only if it ran at none of them, whoever came last: another provider, this process, or nobody.
+// A call of several providers did not run only if it ran at none of them, whoever came last: another provider, this
+// process, or nobody.
 func TestExecutedIsThatOfTheWholeCall(t *testing.T) {
 	for name, last := range map[string]int{"another provider": 2, "this process": 0, "a Balancer": -1} {
 		t.Run(name, func(t *testing.T) {

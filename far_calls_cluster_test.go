@@ -23,8 +23,8 @@ func requireSentOnce(t *testing.T, w *farTraffic, calls int) {
 	require.LessOrEqual(t, w.of(wire.KindReply), most, "Replies")
 }
 
-// [CALL-9] A Request is sent again when nothing was heard of it for a retransmission time: on a path that loses nothing, none is, from the
-// first call on.
+// [CALL-9] A Request is sent again when nothing was heard of it for a retransmission time: on a path that loses
+// nothing, none is, from the first call on.
 func TestCallsGoOnceOverAnyDistance(t *testing.T) {
 	for _, p := range []farPath{
 		{roundTrip: ms}, {roundTrip: 20 * ms}, {roundTrip: 60 * ms}, {roundTrip: 80 * ms}, {roundTrip: 240 * ms}, {roundTrip: 600 * ms},

@@ -26,8 +26,8 @@ func TestRemainingTime(t *testing.T) {
 	require.EqualValues(t, 1, link.Remaining(now, time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)))
 }
 
-// Calls with such deadlines run, elsewhere and here, in one datagram and as a transfer, with and without Interceptors, hedged or not, and their
-// functions may make calls in turn.
+// Calls with such deadlines run, elsewhere and here, in one datagram and as a transfer, with and without Interceptors,
+// hedged or not, and their functions may make calls in turn.
 func TestCallsWithDeadlinesThatMeanNever(t *testing.T) {
 	slow := func(ctx context.Context, _ []byte) (string, error) {
 		deadline, ok := ctx.Deadline()

@@ -119,7 +119,8 @@ func (c *cluster) farPair(p farPath) (provider, caller *Node) {
 	provider = c.start(0)
 	c.offerAll(provider)
 	caller = c.start(1, 0)
-	for _, name := range []string{"one", "slow", "sink", "source", "echo"} { // the first table may have some of them only
+	// the first table may have some of them only
+	for _, name := range []string{"one", "slow", "sink", "source", "echo"} {
 		require.NoError(c.t, caller.WaitFor(context.Background(), name, 1))
 	}
 	return provider, caller

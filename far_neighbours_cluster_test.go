@@ -29,7 +29,8 @@ func TestLargeMessagesWhereThePathChanges(t *testing.T) {
 	}
 }
 
-// Large messages in both directions at once, with small calls among them: these take no longer than the path and its queue.
+// Large messages in both directions at once, with small calls among them: these take no longer than the path and its
+// queue.
 func TestBothDirectionsAtOnceThroughABucket(t *testing.T) {
 	for _, p := range []farPath{{roundTrip: 20 * ms, mbit: 4, queue: wideQueue}, {roundTrip: 80 * ms, mbit: 20, queue: wideQueue}, {roundTrip: 80 * ms}} {
 		t.Run(p.String(), func(t *testing.T) {
@@ -86,7 +87,8 @@ func TestTransfersToManyPeersThroughOneUplink(t *testing.T) {
 	})
 }
 
-// What goes one way is not sent again either: a Send is answered as soon as it has found its place, an event when it was taken.
+// What goes one way is not sent again either: a Send is answered as soon as it has found its place, an event when it
+// was taken.
 func TestOneWayCallsAndEventsGoOnceOverADistance(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		provider, caller := c.farPair(farPath{roundTrip: 240 * ms})

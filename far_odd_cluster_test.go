@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Paths that are not as tidy as a delay and a loss that are the same each way. A test of these knows one way, there, and the other, back.
+// Paths that are not as tidy as a delay and a loss that are the same each way. A test of these knows one way, there,
+// and the other, back.
 
 // An oddPath is one, and what a large message over it may take at most, in units of what it takes at least over like.
 type oddPath struct {
@@ -53,7 +54,8 @@ func oddPaths() []oddPath {
 	}
 }
 
-// [FRAG-6] is judged by what was lost and by how much longer the round trip is than the path: of what an acknowledgement suffers, only the delay counts.
+// [FRAG-6] is judged by what was lost and by how much longer the round trip is than the path: of what an
+// acknowledgement suffers, only the delay counts.
 func TestLargeMessagesOverOddPaths(t *testing.T) {
 	for _, p := range oddPaths() {
 		for _, sealed := range []bool{false, true} {
@@ -102,7 +104,8 @@ func moveLarge(t require.TestingT, caller *Node, bytes int) {
 	require.Equal(t, bytes, n)
 }
 
-// [CALL-18] [FRAG-6] The path changes again and again while large messages go both ways: all arrive, and afterwards it is as if it had always been so.
+// [CALL-18] [FRAG-6] The path changes again and again while large messages go both ways: all arrive, and afterwards it
+// is as if it had always been so.
 func TestThePathChangesUnderLargeMessagesBothWays(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		provider, caller := c.farPair(farPath{roundTrip: ms})
@@ -150,7 +153,8 @@ func tapOf(sender netip.AddrPort, see func(b []byte)) func(time.Time, netip.Addr
 	}
 }
 
-// [FRAG-5] A packet size that the path no longer carries, at 200 ms, in the midst of a transfer; and one of a path that carries more.
+// [FRAG-5] A packet size that the path no longer carries, at 200 ms, in the midst of a transfer; and one of a path that
+// carries more.
 func TestThePacketSizeChangesAmidATransferOverADistance(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		provider, caller := c.farPair(farPath{roundTrip: 200 * ms})
@@ -167,7 +171,8 @@ func TestThePacketSizeChangesAmidATransferOverADistance(t *testing.T) {
 	})
 }
 
-// [FRAG-6] A receiver that is not there for a while is no smaller path: what was sent before it came back is not sent again many times.
+// [FRAG-6] A receiver that is not there for a while is no smaller path: what was sent before it came back is not sent
+// again many times.
 func TestThePathIsGoneForAWhile(t *testing.T) {
 	for _, gone := range []time.Duration{100 * ms, 300 * ms, time.Second} {
 		inCluster(t, 1, func(c *cluster) {

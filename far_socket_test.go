@@ -98,7 +98,8 @@ func relayed(t *testing.T, delay time.Duration, mbit float64) (caller *Node, way
 	return caller, way
 }
 
-// What holds on the simulated network holds on sockets, whose timers are late and whose batches are what the system makes of them.
+// What holds on the simulated network holds on sockets, whose timers are late and whose batches are what the system
+// makes of them.
 // [CALL-9] when nothing was heard of it for a retransmission time
 func TestDistanceOnRealSockets(t *testing.T) {
 	caller, _ := relayed(t, 40*ms, 0)

@@ -15,15 +15,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ideal is what a large message takes at least: as many round trips as a window needs that begins with 32 KiB and doubles, and what
-// the bucket takes.
+// ideal is what a large message takes at least: as many round trips as a window needs that begins with 32 KiB and
+// doubles, and what the bucket takes.
 func (p farPath) ideal(bytes int) time.Duration {
 	rounds := 1 + math.Floor(math.Log2(1+float64(bytes)/(32<<10)))
 	took := time.Duration(rounds * float64(p.roundTrip))
 	if p.mbit == 0 {
 		return took
 	}
-	return max(p.roundTrip, took-p.through(bytes-farBurst)) + p.through(bytes*103/100) // while the window is less than the path holds
+	// while the window is less than the path holds
+	return max(p.roundTrip, took-p.through(bytes-farBurst)) + p.through(bytes*103/100)
 }
 
 // through is how long the bucket takes for bytes.
@@ -34,8 +35,8 @@ func (p farPath) through(bytes int) time.Duration {
 // A farTransfer is what large messages took, in units of what they take at least.
 type farTransfer struct{ took, datagrams float64 }
 
-// medianOver moves something in clusters with several seeds. Where a path loses or reorders by chance, one run says little: when it loses decides.
-// No run may take more than twice what the median may.
+// medianOver moves something in clusters with several seeds. Where a path loses or reorders by chance, one run says
+// little: when it loses decides. No run may take more than twice what the median may.
 func medianOver(t *testing.T, most farTransfer, move func(c *cluster) farTransfer) {
 	var took, datagrams []float64
 	for seed := range uint64(3) {
@@ -109,7 +110,8 @@ func TestLargeMessagesOverAnyDistance(t *testing.T) {
 	}
 }
 
-// [FRAG-6] What a bucket holds back is a queue, and seen as one. Where it holds nothing back, a loss is all that is seen.
+// [FRAG-6] What a bucket holds back is a queue, and seen as one. Where it holds nothing back, a loss is all that is
+// seen.
 func TestLargeMessagesThroughABucket(t *testing.T) {
 	for _, mbit := range []float64{1, 4, 20} {
 		for _, rt := range []time.Duration{0, 20 * ms, 80 * ms} {

@@ -21,7 +21,8 @@ type firstCalls struct {
 	strangers uint64 // counted at the seed
 }
 
-// makeFirstCalls starts processes one after the other, each of which calls the seed as soon as it knows its functions, or is called by it, and ends.
+// makeFirstCalls starts processes one after the other, each of which calls the seed as soon as it knows its functions,
+// or is called by it, and ends.
 func makeFirstCalls(c *cluster, processes int, call func(seed, newcomer *Node) error) (f firstCalls) {
 	seed := c.start(0)
 	require.NoError(c.t, seed.Register("echo", func(b []byte) []byte { f.ran++; return b }))
@@ -89,8 +90,8 @@ func firstCallForms() map[string]func(seed, newcomer *Node) error {
 	}
 }
 
-// Whatever a process does first, it is done at once, and sent once: what follows the Confirm of a link is taken. From its start on it takes three
-// round trips, of which two are those of the link.
+// Whatever a process does first, it is done at once, and sent once: what follows the Confirm of a link is taken. From
+// its start on it takes three round trips, of which two are those of the link.
 // [LNK-3] whichever comes first makes the link at B, and its messages and all that follow are taken.
 func TestTheFirstCallIsTakenAtOnce(t *testing.T) {
 	t.Parallel()
@@ -135,9 +136,11 @@ func TestTheFirstCallThroughLoss(t *testing.T) {
 					f := makeFirstCalls(c, processes, call)
 					t.Logf("median %v, 90 %% %v, longest %v", f.took[processes/2], f.took[processes*9/10], f.took[processes-1])
 					require.LessOrEqual(t, f.ran, processes)
-					require.Less(t, f.took[processes/2], 160*time.Millisecond) // an event waits until its node has joined
+					// an event waits until its node has joined
+					require.Less(t, f.took[processes/2], 160*time.Millisecond)
 					require.Less(t, f.took[processes*97/100], 1500*time.Millisecond)
-					require.Less(t, f.took[processes-1], 3*time.Second) // each try of a call or of a Confirm is lost with more than a third
+					// each try of a call or of a Confirm is lost with more than a third
+					require.Less(t, f.took[processes-1], 3*time.Second)
 				})
 			})
 		}

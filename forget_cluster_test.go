@@ -34,7 +34,8 @@ func (f *forgotten) work(id, size int, _ []byte) []byte {
 	return make([]byte, size)
 }
 
-// begin starts the calls, most of which go to the provider that the caller is to be cut off from. How they end comes by the channel.
+// begin starts the calls, most of which go to the provider that the caller is to be cut off from. How they end comes by
+// the channel.
 func (f *forgotten) begin(size, reply int) <-chan toldOf39 {
 	endc := make(chan toldOf39, inFlight)
 	toFirst := pickFunc(func(_ CallInfo, from []Provider) int {
@@ -75,8 +76,8 @@ func (f *forgotten) cutOff(d time.Duration, who ...*Node) {
 	f.net.Heal()
 }
 
-// forget makes a node forget another, which it has missed by now; soon, before it can, because it takes the other for one that leaves. The other knows
-// of neither, and asks on.
+// forget makes a node forget another, which it has missed by now; soon, before it can, because it takes the other for
+// one that leaves. The other knows of neither, and asks on.
 func (f *forgotten) forget(n *Node, addr netip.AddrPort, soon bool) {
 	if soon {
 		l := n.linking.tokens.link(n.tokenTo(addr))
@@ -105,8 +106,8 @@ func (f *forgotten) judge(endc <-chan toldOf39) (said map[string]int) {
 	return said
 }
 
-// Who forgets a caller, or a provider, that was cut off with calls in flight, runs none of them twice and says nothing of them that is not so: the
-// links of before are gone, and a call never moves to another.
+// Who forgets a caller, or a provider, that was cut off with calls in flight, runs none of them twice and says nothing
+// of them that is not so: the links of before are gone, and a call never moves to another.
 // [LNK-7] A call never moves to another link.
 // [LNK-8] A closes it when the new one is confirmed. Its calls fail: Unreachable, executed maybe.
 func TestCallsInFlightToWhoForgets(t *testing.T) {

@@ -61,8 +61,8 @@ func joinInTurn(c *cluster) (took []time.Duration) {
 	return took
 }
 
-// [G8] A process that is started again at its address has replaced the old one everywhere within 20 ms, with its table: from
-// then on nobody calls what only the old one offered.
+// [G8] A process that is started again at its address has replaced the old one everywhere within 20 ms, with its table:
+// from then on nobody calls what only the old one offered.
 func TestRestartReplacesTheTable(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
@@ -85,7 +85,8 @@ func TestRestartReplacesTheTable(t *testing.T) {
 	}
 }
 
-// requireReplaced requires that no node knows the old function any more, that all call the new one, and takes that back.
+// requireReplaced requires that no node knows the old function any more, that all call the new one, and takes that
+// back.
 func (c *cluster) requireReplaced(successor *Node) {
 	for _, n := range c.live() {
 		_, err := n.Caller("old").Call(context.Background())
@@ -97,8 +98,8 @@ func (c *cluster) requireReplaced(successor *Node) {
 	time.Sleep(100 * time.Millisecond)
 }
 
-// [G9] A process that comes back at another address is called there within 20 ms after it joined. The old address is offline as
-// after any death, and calls go to the new one alone.
+// [G9] A process that comes back at another address is called there within 20 ms after it joined. The old address is
+// offline as after any death, and calls go to the new one alone.
 func TestComesBackElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
@@ -144,7 +145,8 @@ func TestSeedRestartsAlone(t *testing.T) {
 	}
 }
 
-// [G15] A change of a table is known to all within 10 ms, at a loss of 25 % within 1.5 s; a table of 10,000 functions within 1 s.
+// [G15] A change of a table is known to all within 10 ms, at a loss of 25 % within 1.5 s; a table of 10,000 functions
+// within 1 s.
 func TestTableChangeIsKnown(t *testing.T) {
 	t.Parallel()
 	requireWithin(t, 10*time.Millisecond, "all know of one more function", trials(t, 32, 0, registerInTurn))
@@ -182,7 +184,8 @@ func (n *Node) registerMany(t *testing.T, k int) (last string) {
 	return last
 }
 
-// [G17] Nodes whose seeds are all down start, serve themselves, and are together within 1 s after the seeds are up, or one of two is.
+// [G17] Nodes whose seeds are all down start, serve themselves, and are together within 1 s after the seeds are up, or
+// one of two is.
 func TestSeedsDownAtTheStart(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
@@ -199,7 +202,8 @@ func TestSeedsDownAtTheStart(t *testing.T) {
 	}
 }
 
-// joinLate starts nodes, and a minute later those of their seeds that come up. It returns how long they took to come together then.
+// joinLate starts nodes, and a minute later those of their seeds that come up. It returns how long they took to come
+// together then.
 func (c *cluster) joinLate(seed uint64, size int, named, up []int) time.Duration {
 	c.net.SetDefault(lossy(0))
 	for i := len(named); i < size; i++ {

@@ -91,7 +91,8 @@ func (f *callTraffic) note(call int, took time.Duration, err error) {
 	f.claims[call] = e.Executed
 }
 
-// end ends the calls, and checks what was said of those that failed: none ran twice, none ran that was said not to have.
+// end ends the calls, and checks what was said of those that failed: none ran twice, none ran that was said not to
+// have.
 func (f *callTraffic) end() {
 	f.over.Store(true)
 	f.wg.Wait()
@@ -148,8 +149,8 @@ func (f *callTraffic) half(odd int) (addrs []netip.AddrPort) {
 	return addrs
 }
 
-// Calls at full speed through whatever befalls a cluster: no wrong answer, no call that hangs, errors that say the truth of whether
-// the function ran, and afterwards every call succeeds. [G6] [G7] [G8] [G20]
+// Calls at full speed through whatever befalls a cluster: no wrong answer, no call that hangs, errors that say the
+// truth of whether the function ran, and afterwards every call succeeds. [G6] [G7] [G8] [G20]
 func TestCallsThroughTrouble(t *testing.T) {
 	t.Parallel()
 	for name, befall := range troubles {

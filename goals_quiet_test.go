@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [G3] In 60 s at a loss of up to 10 % nobody who lives is reported to be offline, at 25 % one at most, and that one is back.
+// [G3] In 60 s at a loss of up to 10 % nobody who lives is reported to be offline, at 25 % one at most, and that one is
+// back.
 func TestNobodyIsCalledDeadInQuiet(t *testing.T) {
 	t.Parallel()
 	for loss, most := range map[float64]int{0: 0, 0.05: 0, 0.10: 0, 0.25: 1} {
@@ -32,7 +33,8 @@ func TestNobodyIsCalledDeadInQuiet(t *testing.T) {
 	}
 }
 
-// [G13] A node in quiet sends at most 25 datagrams and 2.5 KB a second, at any size of the cluster, and none is above 1,200 bytes.
+// [G13] A node in quiet sends at most 25 datagrams and 2.5 KB a second, at any size of the cluster, and none is above
+// 1,200 bytes.
 func TestQuietCostsLittle(t *testing.T) {
 	t.Parallel()
 	const lasting = 20

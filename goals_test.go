@@ -16,8 +16,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What membership promises, with the default settings, and the test that holds it to that. Each test logs the median and the longest
-// of what it measures. All of it is virtual time: what the processors need comes on top, which bench/membership measures.
+// What membership promises, with the default settings, and the test that holds it to that. Each test logs the median
+// and the longest of what it measures. All of it is virtual time: what the processors need comes on top, which
+// bench/membership measures.
 //
 //	G1   a death is known to all: 1.5 s                      TestDeathIsKnown
 //	G2   the same at a loss of 5, 10, 25 %: 1.5, 1.5, 2.5 s  TestDeathIsKnown
@@ -46,8 +47,8 @@ func lossy(loss float64) simnet.Link {
 	return simnet.Link{Loss: loss, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond}
 }
 
-// sizes are those of the clusters that a goal is measured with. With the race detector, which makes them ten times as slow, a hundred nodes come together
-// and die in TestClusterComesTogether and TestDeathIsKnown only.
+// sizes are those of the clusters that a goal is measured with. With the race detector, which makes them ten times as
+// slow, a hundred nodes come together and die in TestClusterComesTogether and TestDeathIsKnown only.
 func sizes() []int {
 	switch {
 	case *thousand:
@@ -92,8 +93,8 @@ func clustersOf(nodes int) uint64 {
 // tooMany reports that a loss is left out: with the race detector the least and the greatest will do.
 func tooMany(loss float64) bool { return race.Enabled && loss > 0 && loss < 0.25 }
 
-// gather lets nodes come together, and waits until they are at rest. What happens then meets another phase of the heartbeats with
-// each seed.
+// gather lets nodes come together, and waits until they are at rest. What happens then meets another phase of the
+// heartbeats with each seed.
 func (c *cluster) gather(seed uint64, nodes int, loss float64) {
 	c.edit = func(cfg *Config) { cfg.RandSeed += seed << 20 }
 	c.net.SetDefault(lossy(loss))
@@ -129,8 +130,8 @@ func (c *cluster) settle(limit time.Duration) time.Duration {
 	}
 }
 
-// wrong says what is wrong with the first view that is: everybody must see exactly those who live, reach them, have nobody twice,
-// and say of the others what all say.
+// wrong says what is wrong with the first view that is: everybody must see exactly those who live, reach them, have
+// nobody twice, and say of the others what all say.
 func (c *cluster) wrong() (list []string) {
 	living, dead := map[netip.AddrPort]*Node{}, map[netip.AddrPort]State{}
 	for _, n := range c.live() {

@@ -62,8 +62,8 @@ func TestHalvesFindWhoBeganBehindTheCut(t *testing.T) {
 	}
 }
 
-// stop stops a node as SIGSTOP does: it reads nothing, sends nothing, and its clocks stand still. Only goroutines that are in the
-// middle of a call go on.
+// stop stops a node as SIGSTOP does: it reads nothing, sends nothing, and its clocks stand still. Only goroutines that
+// are in the middle of a call go on.
 func (c *cluster) stop(n *Node) (goOn func()) {
 	c.net.Pause(n.Addr())
 	heldc := make(chan struct{})
@@ -74,8 +74,8 @@ func (c *cluster) stop(n *Node) (goOn func()) {
 	}
 }
 
-// [G11] A process that is stopped is offline within 1.5 s, and back everywhere within 50 ms after it goes on. Neither it nor the
-// others call anybody else dead.
+// [G11] A process that is stopped is offline within 1.5 s, and back everywhere within 50 ms after it goes on. Neither
+// it nor the others call anybody else dead.
 func TestStoppedNode(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
@@ -106,8 +106,8 @@ func TestStoppedNode(t *testing.T) {
 	}
 }
 
-// [G12] Of 32 nodes 4 are stopped, or cut off, for 3 s and back for 1 s, in turns for a minute: nobody calls a healthy one dead but
-// the sick.
+// [G12] Of 32 nodes 4 are stopped, or cut off, for 3 s and back for 1 s, in turns for a minute: nobody calls a healthy
+// one dead but the sick.
 func TestSickNodesBlameNobody(t *testing.T) {
 	t.Parallel()
 	for name, upset := range map[string]func(*cluster, *Node) func(){"stopped": (*cluster).stop, "cut off": (*cluster).isolate} {
@@ -175,8 +175,8 @@ func (c *cluster) views() map[netip.AddrPort][]*member.View {
 	return m
 }
 
-// [G18] A datagram that was recorded and is sent again, when its sender has left or was started again, or still lives, changes no
-// view.
+// [G18] A datagram that was recorded and is sent again, when its sender has left or was started again, or still lives,
+// changes no view.
 func TestRecordedDatagramsRaiseNobody(t *testing.T) {
 	t.Parallel()
 	inCluster(t, 1, func(c *cluster) {
@@ -247,7 +247,8 @@ func TestClustersThatSwapAddresses(t *testing.T) {
 	})
 }
 
-// requireOneCluster requires that nodes see each other and nobody else, and have counted what another cluster sent to them.
+// requireOneCluster requires that nodes see each other and nobody else, and have counted what another cluster sent to
+// them.
 func requireOneCluster(t *testing.T, nodes []*Node) {
 	var foreign uint64
 	for _, n := range nodes {

@@ -12,8 +12,8 @@ import (
 	"broach/internal/wire"
 )
 
-// Heartbeat holds the timers by which peers are watched. The defaults find a dead peer in about a second at any cluster size
-// and were measured together: change them together.
+// Heartbeat holds the timers by which peers are watched. The defaults find a dead peer in about a second at any cluster
+// size and were measured together: change them together.
 // Every zero field is its default, so the zero Heartbeat is complete.
 type Heartbeat struct {
 	Interval   time.Duration // least time between two beats to the same peer; 0 is 1 s
@@ -23,7 +23,8 @@ type Heartbeat struct {
 	ProbeEvery time.Duration // time between two probes of a late peer; 0 is 60 ms
 	Probes     int           // unanswered probes before the peer is suspected, up to 100; 0 is 6
 	Grace      time.Duration // how long a suspected peer may refute before it counts as offline; 0 is 300 ms
-	Forget     time.Duration // how long an offline peer is still contacted; 0 is 24 h; addresses in Join are never forgotten
+	// Forget is how long an offline peer is still contacted; 0 is 24 h; addresses in Join are never forgotten
+	Forget time.Duration
 }
 
 // heartbeat is Heartbeat with its defaults.
@@ -45,8 +46,8 @@ const memberBurst = 20
 
 const idleWake = time.Minute // how long the loop sleeps when nothing at all is due
 
-// beat is the loop of the node: it owns what we believe of the cluster. Messages, commands and the passing of time go in; datagrams, links opened and
-// closed, and published views come out. It never waits for anybody.
+// beat is the loop of the node: it owns what we believe of the cluster. Messages, commands and the passing of time go
+// in; datagrams, links opened and closed, and published views come out. It never waits for anybody.
 func (n *Node) beat() {
 	defer n.running.Done()
 	now := time.Now()
@@ -67,7 +68,8 @@ func (n *Node) beat() {
 			n.drain(now)
 		case command := <-n.loop.commands:
 			command(time.Now())
-			now = time.Now() // whatever it took, or if the process was stopped meanwhile: what is due is judged by the present
+			// whatever it took, or if the process was stopped meanwhile: what is due is judged by the present
+			now = time.Now()
 		case <-n.linking.wires.Timers.Woken():
 			now = time.Now()
 		case <-timer.C:
@@ -310,9 +312,10 @@ func (n *Node) logEvent(now time.Time, e member.Event) {
 }
 
 const (
-	publishPace  = 10 * time.Microsecond // between two published views, for each peer: a mass join must not make them all the time
-	publishShare = 10                    // and so many times what the last one took: it may take a tenth of a processor
-	publishLate  = time.Second           // but no longer
+	// between two published views, for each peer: a mass join must not make them all the time
+	publishPace  = 10 * time.Microsecond
+	publishShare = 10          // and so many times what the last one took: it may take a tenth of a processor
+	publishLate  = time.Second // but no longer
 )
 
 // publishSoon has the view made anew, as soon as the pace allows.

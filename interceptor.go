@@ -18,23 +18,27 @@ import (
 // Handler goes on with a call: to the next Interceptor, and at last to the call itself.
 type Handler func(ctx context.Context, call *Invocation) (any, error)
 
-// Interceptor stands between a call and what it does: it may look at the call and change it, let it go on with next or not, and look at the
-// outcome and change that. It runs for many calls at once. Those of the caller are given by Config.CallInterceptors and [CallInterceptors],
-// those of the provider by Config.ServeInterceptors and [ServeInterceptors]; of several the first is outermost.
+// Interceptor stands between a call and what it does: it may look at the call and change it, let it go on with next or
+// not, and look at the outcome and change that. It runs for many calls at once. Those of the caller are given by
+// Config.CallInterceptors and [CallInterceptors], those of the provider by Config.ServeInterceptors and
+// [ServeInterceptors]; of several the first is outermost.
 //
-// At the caller, ctx ends with the call's deadline. Args are what is to be sent and Meta what goes along, both may be changed until next is
-// called. next makes the call, with its retries, and returns the result as the caller wants it: as Call does, for Call[R] as an R, for Send nil.
-// What the outermost Interceptor returns must be such a result, else the call fails with Internal. Its error becomes an *Error, if it is
-// none: DeadlineExceeded or Canceled if it is that of ctx, else Application, with the error itself to be found by errors.Is and errors.As.
+// At the caller, ctx ends with the call's deadline. Args are what is to be sent and Meta what goes along, both may be
+// changed until next is called. next makes the call, with its retries, and returns the result as the caller wants it:
+// as Call does, for Call[R] as an R, for Send nil. What the outermost Interceptor returns must be such a result, else
+// the call fails with Internal. Its error becomes an *Error, if it is none: DeadlineExceeded or Canceled if it is that
+// of ctx, else Application, with the error itself to be found by errors.Is and errors.As.
 //
-// At the provider, ctx is that of the function: what is put into it arrives there. Args are the arguments in the types that the function
-// declares, without the context, and may be replaced by others that can be assigned to these; Meta, too, may be changed for the function.
-// next runs the function and returns its result as Call does, but in the declared types, and its error as it is. What the outermost
-// Interceptor returns is encoded as the function's results and error: those that do not fit are Internal.
+// At the provider, ctx is that of the function: what is put into it arrives there. Args are the arguments in the types
+// that the function declares, without the context, and may be replaced by others that can be assigned to these; Meta,
+// too, may be changed for the function. next runs the function and returns its result as Call does, but in the declared
+// types, and its error as it is. What the outermost Interceptor returns is encoded as the function's results and error:
+// those that do not fit are Internal.
 //
-// To refuse a call, return an error without calling next: its Executed is No, so the caller may call again. [Errorf] says with which code:
-// with Overloaded or Unavailable the caller asks another provider, with Unauthenticated it does not. next may be called again when it has
-// returned, and is an error after the Interceptor has. A panic is Internal, and takes down nothing but the call.
+// To refuse a call, return an error without calling next: its Executed is No, so the caller may call again. [Errorf]
+// says with which code: with Overloaded or Unavailable the caller asks another provider, with Unauthenticated it does
+// not. next may be called again when it has returned, and is an error after the Interceptor has. A panic is Internal,
+// and takes down nothing but the call.
 type Interceptor func(ctx context.Context, call *Invocation, next Handler) (any, error)
 
 var (
@@ -43,7 +47,8 @@ var (
 	errNextNil        = &Error{Code: InvalidArgument, Message: "next was called without a context or an Invocation", Executed: No}
 )
 
-// CallInterceptors adds Interceptors to the calls of a Caller, within those of Config.CallInterceptors and of earlier options.
+// CallInterceptors adds Interceptors to the calls of a Caller, within those of Config.CallInterceptors and of earlier
+// options.
 func CallInterceptors(list ...Interceptor) CallOption {
 	return func(o *callOptions) {
 		if hasNil(list) {
@@ -98,15 +103,17 @@ func around(i Interceptor, next Handler) Handler {
 // Invocation is one call, as the function that serves it sees it, and the Interceptors on its way.
 type Invocation struct {
 	Service string
-	From    netip.AddrPort    // the node that calls, by the address it advertises; this one's own, if the call comes from this process
-	Meta    map[string]string // what goes along with the call; not to be modified but by an Interceptor, for which it is never nil
-	Args    []any             // the arguments, which an Interceptor may replace; nil in a function, which has them
+	// From is the node that calls, by the address it advertises; this one's own, if the call comes from this process
+	From netip.AddrPort
+	// Meta is what goes along with the call; not to be modified but by an Interceptor, for which it is never nil
+	Meta map[string]string
+	Args []any // the arguments, which an Interceptor may replace; nil in a function, which has them
 }
 
 // InvocationFrom returns the call that a function was given ctx for. It reports false if ctx is not that of a function.
 //
-// Calls that the function makes with its ctx are part of the call it serves: they end when that one does, at its deadline or because its caller
-// gave up, and its metadata go along with them, such as a W3C traceparent.
+// Calls that the function makes with its ctx are part of the call it serves: they end when that one does, at its
+// deadline or because its caller gave up, and its metadata go along with them, such as a W3C traceparent.
 func InvocationFrom(ctx context.Context) (Invocation, bool) {
 	r, ok := ctx.Value(requestKey{}).(*request)
 	if !ok {
@@ -143,9 +150,10 @@ func whyCanceled(ctx context.Context) string {
 	return "the function that called had returned"
 }
 
-// Meta sends a text along with each call: the function finds it with InvocationFrom, and the calls that it makes with its context
-// carry it on, unless they say something else under the same key. A key has 1 to 255 bytes of UTF-8 and does not begin with a NUL byte. All keys and
-// values of a call together have at most 8,192 bytes, with 3 more for each. They are no secret from anyone whom the call reaches.
+// Meta sends a text along with each call: the function finds it with InvocationFrom, and the calls that it makes with
+// its context carry it on, unless they say something else under the same key. A key has 1 to 255 bytes of UTF-8 and
+// does not begin with a NUL byte. All keys and values of a call together have at most 8,192 bytes, with 3 more for
+// each. They are no secret from anyone whom the call reaches.
 func Meta(key, value string) CallOption {
 	return func(o *callOptions) {
 		if err := checkMetaKey(key); err != nil {
@@ -175,7 +183,8 @@ func inheritedMeta(ctx context.Context) map[string]string {
 	return nil
 }
 
-// metadata are those of a call, encoded: its own and those of the call that ctx belongs to, or what Interceptors made of these.
+// metadata are those of a call, encoded: its own and those of the call that ctx belongs to, or what Interceptors made
+// of these.
 func (c *Caller) metadata(ctx context.Context, call *Invocation) ([]byte, *Error) {
 	if call != nil {
 		return c.encodeMeta(call.Meta)

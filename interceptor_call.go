@@ -57,7 +57,8 @@ func (b *binding) callIntercepted(ctx context.Context, args []any) []reflect.Val
 	return append(out, reflect.Zero(reflect.TypeFor[error]()))
 }
 
-// call goes through the Interceptors and returns what comes out, as it is wanted. A call that cannot even begin does not reach them.
+// call goes through the Interceptors and returns what comes out, as it is wanted. A call that cannot even begin does
+// not reach them.
 func (in *interception) call(ctx context.Context, args []any) (out []reflect.Value, failed *Error) {
 	c := in.caller
 	if failed := c.refusal(ctx); failed != nil {
@@ -109,7 +110,8 @@ func (in *interception) next(ctx context.Context, call *Invocation) (any, error)
 	return v, nil
 }
 
-// failed is the error of the call where the outermost Interceptor returned err. What err says of itself is user code, and may panic.
+// failed is the error of the call where the outermost Interceptor returned err. What err says of itself is user code,
+// and may panic.
 func (in *interception) failed(ctx context.Context, err error) *Error {
 	if e, ok := err.(*Error); ok && e != nil {
 		if in.ran.outcome() == No {

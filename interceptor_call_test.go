@@ -146,8 +146,8 @@ func TestErrorsOfACallersInterceptor(t *testing.T) {
 	})
 }
 
-// A panic takes down nothing but the call, and says whether the function may have run. The log has it without the arguments, and not more
-// often than any panic.
+// A panic takes down nothing but the call, and says whether the function may have run. The log has it without the
+// arguments, and not more often than any panic.
 func TestACallersInterceptorThatPanics(t *testing.T) {
 	var log sharedLog
 	logger := slog.New(slog.NewTextHandler(&log, nil))
@@ -232,7 +232,8 @@ func TestACallersInterceptorMayCallNextAgain(t *testing.T) {
 	})
 }
 
-// An execution is what is sure of all calls that were made: one that ran is enough for Yes, one that may have for Maybe.
+// An execution is what is sure of all calls that were made: one that ran is enough for Yes, one that may have for
+// Maybe.
 func TestExecutionsAddUp(t *testing.T) {
 	for _, c := range []struct {
 		ended []Executed

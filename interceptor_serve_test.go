@@ -56,7 +56,8 @@ func TestAProvidersInterceptorChangesTheCall(t *testing.T) {
 	})
 }
 
-// Functions without a context have an Invocation too where an Interceptor asks for it, and metadata that nobody sent are no nil map.
+// Functions without a context have an Invocation too where an Interceptor asks for it, and metadata that nobody sent
+// are no nil map.
 func TestInterceptorsOfAFunctionWithoutContext(t *testing.T) {
 	inBoth(t, func(c *cluster, provider, from *Node) {
 		var seen []Invocation
@@ -145,7 +146,8 @@ func TestAProvidersInterceptorThatNeverCallsNext(t *testing.T) {
 	})
 }
 
-// Arguments may be replaced by what can be assigned to the parameters; all else is Internal, and the function does not run.
+// Arguments may be replaced by what can be assigned to the parameters; all else is Internal, and the function does not
+// run.
 func TestArgumentsThatDoNotFitTheFunction(t *testing.T) {
 	inBoth(t, func(c *cluster, provider, from *Node) {
 		fn := func(x int, p *int, a any, rest ...string) string { return fmt.Sprint(x, p == nil, a, rest) }

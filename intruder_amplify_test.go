@@ -97,11 +97,11 @@ func (f *field) factorOf(victim netip.AddrPort, came int) float64 {
 
 // [LNK-1] It answers with one Offer, to the address that the Open names.
 //
-// [AMP-1] An address that has proven nothing gets in answer to an Open that names it one datagram of its size, and to all else
-// nothing.
+// [AMP-1] An address that has proven nothing gets in answer to an Open that names it one datagram of its size, and to
+// all else nothing.
 //
-// "anybody gets no more bytes to an unproven address than it sends itself": every form, and every message in each form, alone
-// and as many as a datagram holds. The attacker has the cluster's key if there is one.
+// "anybody gets no more bytes to an unproven address than it sends itself": every form, and every message in each form,
+// alone and as many as a datagram holds. The attacker has the cluster's key if there is one.
 func TestWhatAStrangerGetsForEachByte(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		target := f.talkative(10)
@@ -305,10 +305,11 @@ func TestWhatAMemberGetsForEachByte(t *testing.T) {
 	})
 }
 
-// [LNK-11] beyond 1 MiB unanswered nothing but Probes, Pings, Beats and Opens goes there: the address may be another's by now.
+// [LNK-11] beyond 1 MiB unanswered nothing but Probes, Pings, Beats and Opens goes there: the address may be another's
+// by now.
 //
-// Who has proven an address, gives it up and goes on from elsewhere, gets no more bytes there for long: what it asks for is not
-// sent blindly.
+// Who has proven an address, gives it up and goes on from elsewhere, gets no more bytes there for long: what it asks
+// for is not sent blindly.
 func TestAnAddressThatWasGivenUp(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		target := f.talkative(10)

@@ -74,8 +74,8 @@ func (f *field) confirmsTo(addr netip.AddrPort) []intruder.Datagram {
 		func(d intruder.Datagram) bool { return d.To != addr })
 }
 
-// [LNK-2] An Offer counts if its address B is the one contacted, its public key is not A's own, its rank is not 0, and its proof
-// fits.
+// [LNK-2] An Offer counts if its address B is the one contacted, its public key is not A's own, its rank is not 0, and
+// its proof fits.
 func TestOffersThatDoNotCount(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -132,8 +132,8 @@ func TestWhoIsAskedIsBelievedWhenItIsHeard(t *testing.T) {
 	}
 }
 
-// [LNK-14] A process makes at most 2,000 links a second that peers and seeds began and 2,000 that others did, one per address
-// and 250 ms
+// [LNK-14] A process makes at most 2,000 links a second that peers and seeds began and 2,000 that others did, one per
+// address and 250 ms
 func TestLinksOfStrangersAreLimited(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -179,7 +179,8 @@ func TestLinksOfStrangersAreLimited(t *testing.T) {
 	})
 }
 
-// A long List is not sent again to the same peer at once, however often it asks: it gets about ten messages of it a second.
+// A long List is not sent again to the same peer at once, however often it asks: it gets about ten messages of it a
+// second.
 func TestTheWholeListIsNotSentAtEveryAsking(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(20)

@@ -98,8 +98,8 @@ func TestFloodsOfStrangers(t *testing.T) {
 	}
 }
 
-// Who joins while a flood of Opens goes on, is kept out no longer than the flood lasts, and with keys, where a flood without
-// the key costs nobody his turn, not at all.
+// Who joins while a flood of Opens goes on, is kept out no longer than the flood lasts, and with keys, where a flood
+// without the key costs nobody his turn, not at all.
 func TestJoiningThroughAFlood(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(3)

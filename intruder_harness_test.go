@@ -24,8 +24,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// field is where intruders meet honest nodes: a simulated network in virtual time. The nodes are seen as their users see them,
-// and as what they send.
+// field is where intruders meet honest nodes: a simulated network in virtual time. The nodes are seen as their users
+// see them, and as what they send.
 type field struct {
 	t     *testing.T
 	net   *simnet.Network

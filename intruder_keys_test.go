@@ -72,8 +72,8 @@ func TestPublicKeysOfLowOrderMakeNoLink(t *testing.T) {
 	})
 }
 
-// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs [...]; one without keys MUST drop a
-// datagram with a key id.
+// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs [...]; one without keys
+// MUST drop a datagram with a key id.
 func TestKeysAreNotTalkedAway(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -94,7 +94,8 @@ func TestKeysAreNotTalkedAway(t *testing.T) {
 	})
 }
 
-// confirmsOfOtherKeys answers honest Offers with Confirms that are not sealed, or sealed with a key that the node does not have.
+// confirmsOfOtherKeys answers honest Offers with Confirms that are not sealed, or sealed with a key that the node does
+// not have.
 func (f *field) confirmsOfOtherKeys(n *broach.Node) {
 	done := n.Stats().Done
 	for k, key := range [][]byte{nil, clusterKey(100)} {
@@ -112,8 +113,8 @@ func (f *field) confirmsOfOtherKeys(n *broach.Node) {
 	require.Len(f.t, n.Members(), 2)
 }
 
-// [SEAL-4] All keys open, so that keys can be changed without a cut: an Open by one and a Confirm by another make one link.
-// When the first is taken away, it is heard no more.
+// [SEAL-4] All keys open, so that keys can be changed without a cut: an Open by one and a Confirm by another make one
+// link. When the first is taken away, it is heard no more.
 func TestOpenByOneKeyAndConfirmByAnother(t *testing.T) {
 	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		second := clusterKey(50)
@@ -187,8 +188,8 @@ func (f *field) decipher(m *intruder.Intruder, h handshake) {
 	}
 }
 
-// Offers go in clear: who hears one throws Confirms for it, with another's name and a false tag, before the true one can come.
-// Honest calls go on, and the true one is taken when it comes.
+// Offers go in clear: who hears one throws Confirms for it, with another's name and a false tag, before the true one
+// can come. Honest calls go on, and the true one is taken when it comes.
 func TestFalseConfirmsForAnOverheardOffer(t *testing.T) {
 	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -223,9 +224,9 @@ func (f *field) openOf(token uint64) intruder.Open {
 	return intruder.Open{}
 }
 
-// [LNK-8] A closes it when the new one is confirmed: a member that hears an Open and answers sooner than its addressee, with
-// the addressee's public key and a held of 0, has not shown that it is the addressee: calls in flight on the link that stands
-// are not given up.
+// [LNK-8] A closes it when the new one is confirmed: a member that hears an Open and answers sooner than its addressee,
+// with the addressee's public key and a held of 0, has not shown that it is the addressee: calls in flight on the link
+// that stands are not given up.
 func TestAFalseOfferEndsNoLink(t *testing.T) {
 	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -271,7 +272,8 @@ func (f *field) publicOf(addr netip.AddrPort) (public [32]byte) {
 	return public
 }
 
-// A member on the path raises the rank in each Open as far as it goes. When it is gone the two can make a link, and make it anew.
+// A member on the path raises the rank in each Open as far as it goes. When it is gone the two can make a link, and
+// make it anew.
 func TestRanksOfOthersAreNotSpent(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.edit = func(cfg *broach.Config) { cfg.Heartbeat.Forget = 2 * time.Second }
@@ -300,8 +302,8 @@ func TestRanksOfOthersAreNotSpent(t *testing.T) {
 	})
 }
 
-// "Another's public key claimed at an own address, before and after that one is known": with keys it is no link; without, it is
-// a link of the claimant, at its address, which takes nothing from the other.
+// "Another's public key claimed at an own address, before and after that one is known": with keys it is no link;
+// without, it is a link of the claimant, at its address, which takes nothing from the other.
 func TestAPublicKeyIsNoName(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider := f.start(0)

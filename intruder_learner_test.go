@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-32] A node that does not know its address and is lied to by the first that it asks is nobody's peer at the false one, and takes the true one when
-// another sees it there. Afterwards all is well.
+// [MEM-32] A node that does not know its address and is lied to by the first that it asks is nobody's peer at the false
+// one, and takes the true one when another sees it there. Afterwards all is well.
 func TestALearnerThatWasLiedTo(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(3)

@@ -44,8 +44,8 @@ func (f *field) liars(k int, edit func(*intruder.Intruder)) (list []*intruder.In
 	return list
 }
 
-// "Offline of a live peer counts only when one's own pings went unanswered": Suspect and Offline in one datagram of one member
-// do nothing to a third.
+// "Offline of a live peer counts only when one's own pings went unanswered": Suspect and Offline in one datagram of one
+// member do nothing to a third.
 func TestSuspectAndOfflineInOneDatagram(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(4)
@@ -158,8 +158,8 @@ func TestLiarsDoNotKeepTheDeadAlive(t *testing.T) {
 	}
 }
 
-// "observed is the address of a process that learns": who tells others that they are elsewhere, or has opened in their name,
-// changes nothing for nodes that know where they are; nor does an Announce that names another's address.
+// "observed is the address of a process that learns": who tells others that they are elsewhere, or has opened in their
+// name, changes nothing for nodes that know where they are; nor does an Announce that names another's address.
 func TestNobodySaysWhereAnotherIs(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(3)

@@ -13,8 +13,8 @@ import (
 
 // [AMP-3] There are 4,096 such contacts, and 2,000 such Opens a second, at most
 //
-// "List of 4,096 addresses of one victim, from ten peers: bytes <= 3 x, 232 KB/s", after Lists that were honest and long:
-// nothing was saved by them.
+// "List of 4,096 addresses of one victim, from ten peers: bytes <= 3 x, 232 KB/s", after Lists that were honest and
+// long: nothing was saved by them.
 func TestListsOfOneVictim(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		target := f.talkative(5)

@@ -12,11 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-6] Links of a pair are ordered by rank, then by the greater public key of who began, then the later stamp [...] A side
-// prefers the highest
+// [LNK-6] Links of a pair are ordered by rank, then by the greater public key of who began, then the later stamp [...]
+// A side prefers the highest
 //
-// "Simultaneous open, 1,000 pairs, random loss and delay: one link each after 10 s": what one says goes to one token, what the
-// other says to another.
+// "Simultaneous open, 1,000 pairs, random loss and delay: one link each after 10 s": what one says goes to one token,
+// what the other says to another.
 func TestTwoThatOpenToEachOtherShareOneLink(t *testing.T) {
 	for batch := range 10 {
 		t.Run(fmt.Sprint(batch), func(t *testing.T) {

@@ -86,8 +86,8 @@ func (f *field) restart(i int) {
 	}
 }
 
-// "what it repeats or changes is accepted nowhere, on no link, at no time; what this process has answered once is answered 0":
-// all of a link, after its end, in order and shuffled, at once and much later.
+// "what it repeats or changes is accepted nowhere, on no link, at no time; what this process has answered once is
+// answered 0": all of a link, after its end, in order and shuffled, at once and much later.
 func TestWhatWasRecordedRunsNowhere(t *testing.T) {
 	for _, ending := range endings {
 		t.Run(ending.name, func(t *testing.T) {
@@ -121,7 +121,8 @@ func TestWhatWasRecordedRunsNowhere(t *testing.T) {
 	}
 }
 
-// answeredAtMost looks how many Offers the replay of Opens has brought: with keys none but for what was not answered before.
+// answeredAtMost looks how many Offers the replay of Opens has brought: with keys none but for what was not answered
+// before.
 func (f *field) answeredAtMost(round, opens, news int) {
 	offers := offersIn(f.tape.All())
 	switch {
@@ -134,10 +135,11 @@ func (f *field) answeredAtMost(round, opens, news int) {
 	}
 }
 
-// [SEC-4] no Confirm makes a second link: its token B is known, spent or too old (LNK-3), at no moment none of the three.
+// [SEC-4] no Confirm makes a second link: its token B is known, spent or too old (LNK-3), at no moment none of the
+// three.
 //
-// A link that was made and ended within the 5 s in which its Offer counts is not made again by its Confirm: neither while that
-// is remembered nor when it is not any more, at no moment between.
+// A link that was made and ended within the 5 s in which its Offer counts is not made again by its Confirm: neither
+// while that is remembered nor when it is not any more, at no moment between.
 func TestAConfirmRepeatedAroundItsAgeMakesNoLink(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -173,8 +175,8 @@ func hasty(i *intruder.Intruder) {
 	}
 }
 
-// Who is on the path repeats each Open, Offer and Confirm for ten seconds, at the process it was meant for, at its successor
-// and at another one. Nothing comes of it but what an Open is due.
+// Who is on the path repeats each Open, Offer and Confirm for ten seconds, at the process it was meant for, at its
+// successor and at another one. Nothing comes of it but what an Open is due.
 func TestHandshakesAreRepeatedInVain(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(3)
@@ -249,8 +251,8 @@ func TestConfirmsHeldBack(t *testing.T) {
 	}
 }
 
-// [LNK-10] A Confirm of another process whose stamp is not later than the birth of a link of the one known there, offline or
-// not, is dropped: it was held back, and its sender is gone.
+// [LNK-10] A Confirm of another process whose stamp is not later than the birth of a link of the one known there,
+// offline or not, is dropped: it was held back, and its sender is gone.
 //
 // A Confirm of a process that has died meanwhile does not replace its successor.
 func TestAHeldConfirmOfTheDeadReplacesNobody(t *testing.T) {
@@ -290,12 +292,13 @@ func TestAHeldConfirmOfTheDeadReplacesNobody(t *testing.T) {
 	})
 }
 
-// [LNK-9] An Offer of the process believed in [...] makes no link, unless it is the second in a row that answers a doubt
+// [LNK-9] An Offer of the process believed in [...] makes no link, unless it is the second in a row that answers a
+// doubt
 //
 // [LNK-7] the lowest other goes, but none with calls: in flight, own or served
 //
-// Two times in a row the Pongs of a provider are lost until its caller doubts and the link is made anew. A call that takes long
-// lives through both.
+// Two times in a row the Pongs of a provider are lost until its caller doubts and the link is made anew. A call that
+// takes long lives through both.
 func TestTwoStallsEndNoLongCall(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -320,8 +323,8 @@ func TestTwoStallsEndNoLongCall(t *testing.T) {
 	})
 }
 
-// At most once, whatever the network loses, doubles and reorders, however often the two forget each other, with somebody beside
-// it who repeats all that was ever said.
+// At most once, whatever the network loses, doubles and reorders, however often the two forget each other, with
+// somebody beside it who repeats all that was ever said.
 func TestCallsRunAtMostOnceBesideAnIntruder(t *testing.T) {
 	for seed := range uint64(3) {
 		if race.Enabled && seed > 0 {

@@ -51,7 +51,8 @@ func (f *field) haunt(n *broach.Node, from, to int) {
 	}
 }
 
-// "with 4,096 ghosts a newcomer is in within 1 s": 4,096 members of one host that have died fill the table, and keep nobody out.
+// "with 4,096 ghosts a newcomer is in within 1 s": 4,096 members of one host that have died fill the table, and keep
+// nobody out.
 func TestGhostsKeepNobodyOut(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the table is full or it is not")
@@ -82,8 +83,8 @@ func TestGhostsKeepNobodyOut(t *testing.T) {
 	})
 }
 
-// 200 members with 1,200 functions each, and versions of their tables that rise with every word: nobody honest is called
-// offline, no call fails, and they are all introduced in seconds.
+// 200 members with 1,200 functions each, and versions of their tables that rise with every word: nobody honest is
+// called offline, no call fails, and they are all introduced in seconds.
 func TestLargeTablesOfManyStrangers(t *testing.T) {
 	t.Parallel()
 	besiege(t, 1, func(t *testing.T, f *field) {
@@ -211,8 +212,8 @@ func numbered(n int) (names []string) {
 	return names
 }
 
-// [TAB-9] Where one finds no room the largest gives way, if it is larger: members with as many functions as there may be, who were
-// there first, keep no newcomer's functions out.
+// [TAB-9] Where one finds no room the largest gives way, if it is larger: members with as many functions as there may
+// be, who were there first, keep no newcomer's functions out.
 func TestLargeTablesKeepNoSmallOneOut(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the room is taken or it is not")

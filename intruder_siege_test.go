@@ -23,8 +23,8 @@ import (
 
 var siegeFor = flag.Duration("siege", 0, "how long to lay each siege, with real time, sockets and processes")
 
-// engines of war are what a process beside the nodes does to one of them, as fast as it can unless it says so. To spin is what
-// any busy process does: what it costs the nodes is the measure of all others.
+// engines of war are what a process beside the nodes does to one of them, as fast as it can unless it says so. To spin
+// is what any busy process does: what it costs the nodes is the measure of all others.
 var engines = []struct {
 	name string
 	run  func(s *siege)
@@ -132,8 +132,8 @@ func (s *siege) members(k int, table []byte) (list []*intruder.Intruder) {
 	return list
 }
 
-// tables are those of 200 members with 1,200 functions each, whose versions rise by 7.6 KB a second of 40 bytes each, as long
-// as the siege lasts.
+// tables are those of 200 members with 1,200 functions each, whose versions rise by 7.6 KB a second of 40 bytes each,
+// as long as the siege lasts.
 func (s *siege) tables() {
 	var names []string
 	for i := range 1200 {
@@ -160,8 +160,8 @@ func (s *siege) pings() {
 	}
 }
 
-// Under each siege no honest call fails, nobody is called offline, and what 99 of 100 calls take is at most twice what it is
-// beside a process that only spins: go test -run TestSiege$ -siege 10s -v .
+// Under each siege no honest call fails, nobody is called offline, and what 99 of 100 calls take is at most twice what
+// it is beside a process that only spins: go test -run TestSiege$ -siege 10s -v .
 func TestSiege(t *testing.T) {
 	if *siegeFor == 0 {
 		t.Skip("run with -siege")

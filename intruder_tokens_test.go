@@ -17,7 +17,8 @@ import (
 // noArgs are the arguments of count.
 var noArgs = []byte{0x90}
 
-// mischief is what would do harm if it were taken: a call, results of calls, a farewell, an introduction, a word about another.
+// mischief is what would do harm if it were taken: a call, results of calls, a farewell, an introduction, a word about
+// another.
 func mischief(other *broach.Node) []intruder.Message {
 	list := []intruder.Message{
 		intruder.Request(0, 1000, 5000, "count", noArgs), intruder.Send(1, 1000, 5000, "count", noArgs),
@@ -59,8 +60,8 @@ func guesses(token uint64, h handshake, random *rand.Rand) []uint64 {
 	return list
 }
 
-// "off the path, knows all boot ids, spoofs any source: nothing it sends is accepted on a link, ends one, or moves a window,
-// with keys and without"; with keys it has the cluster's, as a member turned bad does.
+// "off the path, knows all boot ids, spoofs any source: nothing it sends is accepted on a link, ends one, or moves a
+// window, with keys and without"; with keys it has the cluster's, as a member turned bad does.
 func TestWhoHearsNothingSaysNothingOnALink(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
@@ -77,8 +78,8 @@ func TestWhoHearsNothingSaysNothingOnALink(t *testing.T) {
 	})
 }
 
-// guess throws mischief in the name of one side of a link, with any token but the true one, numbers from everywhere, from any
-// source.
+// guess throws mischief in the name of one side of a link, with any token but the true one, numbers from everywhere,
+// from any source.
 func (f *field) guess(h handshake, side byte, random *rand.Rand) {
 	victim, author := h.offer.Addr, h.open.Addr
 	if side == 'b' {
@@ -127,8 +128,8 @@ func TestAnOfferForOneMakesNoLinkForAnother(t *testing.T) {
 	})
 }
 
-// [LNK-2] An Offer counts for who asked, by the token of its Open: none that is thrown at a node which is asking makes it
-// believe in its sender.
+// [LNK-2] An Offer counts for who asked, by the token of its Open: none that is thrown at a node which is asking makes
+// it believe in its sender.
 func TestGuessedOffersMakeNoLink(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.pair()
@@ -153,7 +154,8 @@ func TestGuessedOffersMakeNoLink(t *testing.T) {
 	})
 }
 
-// [LNK-13] A number more than 2^24 above the highest accepted on the link MUST be dropped. So is 0, and what came before,
+// [LNK-13] A number more than 2^24 above the highest accepted on the link MUST be dropped. So is 0, and what came
+// before,
 // [HDR-5]. None of these moves it, and junk with a true token moves nothing at all.
 func TestNumbersFromTheFutureAreDropped(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
@@ -200,9 +202,9 @@ func TestNumbersFromTheFutureAreDropped(t *testing.T) {
 	})
 }
 
-// A token that is known for one thing is good for nothing else: that of who asks in a datagram of a link, that of a link in an
-// Offer, any in forms that do not exist. What a node asks is heard by somebody who throws all this at it before the answer
-// comes.
+// A token that is known for one thing is good for nothing else: that of who asks in a datagram of a link, that of a
+// link in an Offer, any in forms that do not exist. What a node asks is heard by somebody who throws all this at it
+// before the answer comes.
 func TestTokensAreGoodForOneForm(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		h := handshake{}

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-23] A node that within two seconds found more peers late than it heard of, two at least, is isolated. It is not any more
-// when it hears of more than are late.
+// [MEM-23] A node that within two seconds found more peers late than it heard of, two at least, is isolated. It is not
+// any more when it hears of more than are late.
 func TestWhoIsCutOffKnows(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{3, 32} {

@@ -11,13 +11,14 @@ import (
 
 const departPoll = 2 * time.Millisecond // between two looks at this process's own calls
 
-// Leave ends the node without losing a call. It asks the peers to begin no more calls to it, serves those in flight to their end,
-// waits for this process's own calls and the runs of its timers, and closes: a function must not call it, which would wait for itself. In a rolling restart no caller notices anything, as long as others offer
-// the same functions. From when the last peer has agreed, which takes a round trip and as long as the longest call in flight, this
-// process's new calls fail with ErrClosed.
+// Leave ends the node without losing a call. It asks the peers to begin no more calls to it, serves those in flight to
+// their end, waits for this process's own calls and the runs of its timers, and closes: a function must not call it,
+// which would wait for itself. In a rolling restart no caller notices anything, as long as others offer the same
+// functions. From when the last peer has agreed, which takes a round trip and as long as the longest call in flight,
+// this process's new calls fail with ErrClosed.
 //
-// If ctx ends first, the node closes at once, as by Close, and the error, which matches ctx's, says what was cut short. Leave returns ErrClosed
-// if the node is closed already. It may be called by many goroutines at once.
+// If ctx ends first, the node closes at once, as by Close, and the error, which matches ctx's, says what was cut short.
+// Leave returns ErrClosed if the node is closed already. It may be called by many goroutines at once.
 func (n *Node) Leave(ctx context.Context) error {
 	n.serving.timetable.close()
 	err := n.do(n.loop.members.Drain)
@@ -68,8 +69,8 @@ func (n *Node) noteDrained() {
 	}
 }
 
-// answerDrain tells a peer that none of our calls to it is in flight, if so. A call that begins meanwhile sees that it must
-// not, or is seen here: it counts itself first, and then looks.
+// answerDrain tells a peer that none of our calls to it is in flight, if so. A call that begins meanwhile sees that it
+// must not, or is seen here: it counts itself first, and then looks.
 func (n *Node) answerDrain(token uint64) {
 	l := n.linking.tokens.link(token)
 	if l == nil {

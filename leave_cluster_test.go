@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-19] It is answered with Leave, again for each that comes within 300 ms. So a lost answer costs another 30 ms, not the whole time.
+// [MEM-19] It is answered with Leave, again for each that comes within 300 ms. So a lost answer costs another 30 ms,
+// not the whole time.
 func TestALeaveUnderLossEndsWhenAllHaveHeardOfIt(t *testing.T) {
 	t.Parallel()
 	for _, loss := range []float64{0.1, 0.2} {

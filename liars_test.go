@@ -63,8 +63,8 @@ func (c *conspiracy) lieFor(lasting time.Duration, lie func(wire.Target) []wire.
 	}
 }
 
-// hearAll lets a liar believe what it says of the dead when it vouches for them; else it would betray them as any honest node
-// does.
+// hearAll lets a liar believe what it says of the dead when it vouches for them; else it would betray them as any
+// honest node does.
 func (c *conspiracy) hearAll(now time.Time, l *Node) {
 	for _, n := range c.honest {
 		if n.isClosed() && c.vouching {
@@ -201,8 +201,8 @@ func (c *conspiracy) honestSay(of *Node, s State) bool {
 	})
 }
 
-// [MEM-22] A dead node that liars vouch for is listed as long as they do, but is unreachable soon: calls to it fail at once.
-// When the liars stop, it is offline.
+// [MEM-22] A dead node that liars vouch for is listed as long as they do, but is unreachable soon: calls to it fail at
+// once. When the liars stop, it is offline.
 func TestTheDeadThatLiarsVouchForAreOutOfReach(t *testing.T) {
 	for _, k := range []int{1, 3, 6} {
 		t.Run(fmt.Sprint(k, " of 12"), func(t *testing.T) {

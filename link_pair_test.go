@@ -91,7 +91,8 @@ func side(t testing.TB, i int, cfg Config) *linkSide {
 	return &linkSide{Node: n, script: s, reader: newReader(n)}
 }
 
-// onLinkPair runs a test with two ends of a link: a calls functions of b. It runs in a bubble, so time passes only by sleeping.
+// onLinkPair runs a test with two ends of a link: a calls functions of b. It runs in a bubble, so time passes only by
+// sleeping.
 func onLinkPair(t *testing.T, cfg Config, test func(t *testing.T, a, b *linkSide)) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := side(t, 1, cfg), side(t, 2, cfg)

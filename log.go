@@ -21,9 +21,9 @@ const (
 	logAsk   = time.Second // between two questions to the Logger whether it wants debug lines
 )
 
-// logQueue is the log of a node. Whoever has something to say leaves a line here and goes on: a Logger is user code, which may block, panic, or call
-// the node. One goroutine at a time gives it the lines, in their order, and ends when there are none. Those for which there is no room
-// are counted, and the Logger is told how many.
+// logQueue is the log of a node. Whoever has something to say leaves a line here and goes on: a Logger is user code,
+// which may block, panic, or call the node. One goroutine at a time gives it the lines, in their order, and ends when
+// there are none. Those for which there is no room are counted, and the Logger is told how many.
 type logQueue struct {
 	handler slog.Handler
 	least   slog.Level // what is below is not said, whatever the handler wants
@@ -71,7 +71,8 @@ func (q *logQueue) say(level slog.Level, text string, args []any) {
 	}
 }
 
-// wants reports whether lines of a level are worth making. What the Logger makes of those above debug it is asked when they are written.
+// wants reports whether lines of a level are worth making. What the Logger makes of those above debug it is asked when
+// they are written.
 func (q *logQueue) wants(level slog.Level) bool {
 	return level >= q.least && (level > slog.LevelDebug || q.debug.Load())
 }
@@ -89,7 +90,8 @@ func newRecord(skip int, level slog.Level, text string, args []any) slog.Record 
 	return r
 }
 
-// saysNothing reports whether a line reads better without an attribute: a name that was not given, or that no line was suppressed.
+// saysNothing reports whether a line reads better without an attribute: a name that was not given, or that no line was
+// suppressed.
 func saysNothing(a slog.Attr) bool {
 	switch a.Value.Kind() {
 	case slog.KindString:
@@ -167,7 +169,8 @@ func (q *logQueue) next() (l logLine, ok bool) {
 	return l, false
 }
 
-// guard runs what calls the Logger. If it does not return, for a panic or because it ended the goroutine, that counts as a line not written.
+// guard runs what calls the Logger. If it does not return, for a panic or because it ended the goroutine, that counts
+// as a line not written.
 func (q *logQueue) guard(call func()) {
 	returned := false
 	defer func() {
@@ -207,7 +210,8 @@ func handle(h slog.Handler, r slog.Record) {
 	}
 }
 
-// flush waits until what was said is written, but no longer than a while. What waits then is written when the Logger goes on.
+// flush waits until what was said is written, but no longer than a while. What waits then is written when the Logger
+// goes on.
 func (q *logQueue) flush(wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -302,7 +306,8 @@ func (p *provider) noteFailed(r *request, err *Error, code Code) {
 	}
 }
 
-// withoutArguments is the text of an error for the log. That of a refused argument may quote it: only which one it was is said.
+// withoutArguments is the text of an error for the log. That of a refused argument may quote it: only which one it was
+// is said.
 func withoutArguments(err *Error) string {
 	if err.Code == InvalidArgument && err.Executed == No && strings.HasPrefix(err.Message, "argument ") {
 		which, _, _ := strings.Cut(err.Message, ": ")

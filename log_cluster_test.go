@@ -18,7 +18,8 @@ func (c *cluster) handledBy(h userHandler) {
 	c.edit = func(cfg *Config) { cfg.Logger = slog.New(h) }
 }
 
-// A log whose writer blocks, as a full pipe does, takes nobody out of the cluster, and keeps no call waiting, whatever is logged meanwhile.
+// A log whose writer blocks, as a full pipe does, takes nobody out of the cluster, and keeps no call waiting, whatever
+// is logged meanwhile.
 func TestALogThatBlocksKeepsNobodyWaiting(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		seed := c.start(0)
@@ -142,8 +143,8 @@ type stubborn struct{ takes time.Duration }
 func (s stubborn) String() string { time.Sleep(s.takes); return "at last" }
 func (s stubborn) Error() string  { return s.String() }
 
-// What a node makes a text of in the name of a function, what it panicked with or its error, keeps that call waiting and nobody else: the
-// function was quick until then, so that it ran where datagrams are read.
+// What a node makes a text of in the name of a function, what it panicked with or its error, keeps that call waiting
+// and nobody else: the function was quick until then, so that it ran where datagrams are read.
 func TestTextsThatUserCodeMakesKeepNobodyWaiting(t *testing.T) {
 	for name, fail := range map[string]func(int) error{
 		"the error": func(int) error { return stubborn{10 * time.Second} },

@@ -100,7 +100,8 @@ func TestDetailsCostNothingWhereNobodyWantsThem(t *testing.T) {
 	})
 }
 
-// Arguments are in no line, however they are refused: what does not fit is not quoted, whether anybody waits for the call or not.
+// Arguments are in no line, however they are refused: what does not fit is not quoted, whether anybody waits for the
+// call or not.
 func TestRefusedArgumentsAreNotQuoted(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		provider := c.debugged()

@@ -122,7 +122,8 @@ func TestALoggerThatFailsLosesOneLine(t *testing.T) {
 	}
 }
 
-// "flush waits until what was said is written, but no longer than a while. What waits then is written when the Logger goes on."
+// "flush waits until what was said is written, but no longer than a while. What waits then is written when the Logger
+// goes on."
 func TestFlushWaitsForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var written atomic.Int32
@@ -154,7 +155,8 @@ func TestWhatSaysNothingIsNotPrinted(t *testing.T) {
 	require.Equal(t, "level=INFO msg=a functions=0\nlevel=INFO msg=b name=shop suppressed=3\n", text.String())
 }
 
-// Lines that nobody wants are not made; whether debug lines are wanted is asked again, for a slog.LevelVar may have been set.
+// Lines that nobody wants are not made; whether debug lines are wanted is asked again, for a slog.LevelVar may have
+// been set.
 func TestDebugLinesAreMadeWhereTheyAreWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer

@@ -164,8 +164,8 @@ func TestClusterComesTogetherThroughLoss(t *testing.T) {
 	}
 }
 
-// [MEM-19] Who leaves sends it every 30 ms until the peer has answered, or leaves as well, for 300 ms at most: all peers hear it at a
-// loss of a quarter too.
+// [MEM-19] Who leaves sends it every 30 ms until the peer has answered, or leaves as well, for 300 ms at most: all
+// peers hear it at a loss of a quarter too.
 func TestLeavingIsHeardThroughLoss(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		c.startAll(32)
@@ -183,7 +183,8 @@ func TestLeavingIsHeardThroughLoss(t *testing.T) {
 	})
 }
 
-// [LNK-3] All Opens of a contact have one token: an Offer counts that takes longer than 250 ms, and so does what answers a Confirm.
+// [LNK-3] All Opens of a contact have one token: an Offer counts that takes longer than 250 ms, and so does what
+// answers a Confirm.
 func TestSlowPathsJoinAndStay(t *testing.T) {
 	for _, delay := range []time.Duration{100 * time.Millisecond, 150 * time.Millisecond, 600 * time.Millisecond} {
 		t.Run(fmt.Sprint(2*delay), func(t *testing.T) {
@@ -201,8 +202,8 @@ func TestSlowPathsJoinAndStay(t *testing.T) {
 	}
 }
 
-// Two nodes that meet and at once call each other through a loss of a fifth each way neither doubt each other nor fail a call,
-// even if one does not know yet that it is believed: [LNK-4], what a Confirm says goes again.
+// Two nodes that meet and at once call each other through a loss of a fifth each way neither doubt each other nor fail
+// a call, even if one does not know yet that it is believed: [LNK-4], what a Confirm says goes again.
 func TestCallsRightAfterALossyJoin(t *testing.T) {
 	t.Parallel()
 	many := uint64(60)

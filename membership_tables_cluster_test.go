@@ -44,8 +44,8 @@ func TestTablesWithoutRoomAreTold(t *testing.T) {
 	})
 }
 
-// fillUp has a node believe in 20 peers with as large tables as there are: together they take all the rows that one holds, [TAB-9]. No other table
-// that is as large finds room until they leave. The node must not miss their beats.
+// fillUp has a node believe in 20 peers with as large tables as there are: together they take all the rows that one
+// holds, [TAB-9]. No other table that is as large finds room until they leave. The node must not miss their beats.
 func fillUp(t require.TestingT, n *Node) (leave func()) {
 	table := wire.AppendTable(nil, tableOf(0, wire.MaxFunctions))
 	var peers []*conn
@@ -63,7 +63,8 @@ func fillUp(t require.TestingT, n *Node) (leave func()) {
 	}
 }
 
-// registerMost registers as many functions as there can be, among them f: of a node that others know, its table might be told before it is that large.
+// registerMost registers as many functions as there can be, among them f: of a node that others know, its table might
+// be told before it is that large.
 func registerMost(t require.TestingT, n *Node) {
 	require.NoError(t, n.Register("f", func() {}))
 	for i := range wire.MaxFunctions - 1 {

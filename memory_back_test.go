@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What large messages took goes back to the system within seconds after they have ended, though nobody collects garbage.
+// What large messages took goes back to the system within seconds after they have ended, though nobody collects
+// garbage.
 func TestMemoryOfLargeMessagesGoesBack(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		provider, caller := c.pair(simnet.Link{})

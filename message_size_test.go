@@ -107,7 +107,8 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// What is too large is found out before much memory was filled with it, whatever it is made of, and never goes as something else.
+// What is too large is found out before much memory was filled with it, whatever it is made of, and never goes as
+// something else.
 func TestWhatIsTooLargeIsNotEncoded(t *testing.T) {
 	const most = 64 << 10
 	many := make([][]byte, 1<<10)

@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// movable is the socket of a host that may get another address, as one behind a floating address does. The program does not notice.
+// movable is the socket of a host that may get another address, as one behind a floating address does. The program does
+// not notice.
 type movable struct {
 	c     *cluster
 	local net.Addr

@@ -30,8 +30,8 @@ const backgroundMax = 16 // table pulls at once
 
 const closeGrace = time.Second // how long Close waits for functions that do not return
 
-// Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be called by
-// many goroutines at once. Run and Start make nodes; the zero Node is of no use.
+// Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be
+// called by many goroutines at once. Run and Start make nodes; the zero Node is of no use.
 type Node struct {
 	cfg     Config
 	addr    netip.AddrPort // at the start, see Addr
@@ -118,8 +118,8 @@ type linking struct {
 	full       atomic.Bool // no other peer can be taken
 }
 
-// Start starts a node and returns once it serves; joining the cluster goes on in the background. The zero Config makes a node
-// on a free loopback port that waits to be joined. The error names all that is wrong with cfg.
+// Start starts a node and returns once it serves; joining the cluster goes on in the background. The zero Config makes
+// a node on a free loopback port that waits to be joined. The error names all that is wrong with cfg.
 func Start(cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -213,7 +213,8 @@ func (n *Node) drawSecrets(now time.Time) {
 	})
 }
 
-// secrets is where keys and tokens are drawn from: the system, but for a simulated network, which can be replayed. RandSeed is for choices alone.
+// secrets is where keys and tokens are drawn from: the system, but for a simulated network, which can be replayed.
+// RandSeed is for choices alone.
 func (c *Config) secrets() io.Reader {
 	if simulated, ok := c.Conn.(interface {
 		Secrets(seal.Simulated) io.Reader
@@ -234,8 +235,8 @@ func (n *Node) greet() {
 	n.log.Info("broach: node started", "addr", n.addr, "cluster", n.cfg.cluster(), "name", n.cfg.Name)
 }
 
-// isOpen reports that others than this host can reach a node without keys: by the address it is bound to, or by the one it tells
-// of, which may lead to it through a tunnel.
+// isOpen reports that others than this host can reach a node without keys: by the address it is bound to, or by the one
+// it tells of, which may lead to it through a tunnel.
 func (n *Node) isOpen() bool {
 	isLocal := n.linking.transport.LocalAddr().Addr().IsLoopback() && n.addr.Addr().IsLoopback()
 	return n.linking.wires.Ring.Load() == nil && !isLocal
@@ -247,8 +248,8 @@ func (n *Node) random(k int) int { return int(n.draw() >> 1 % uint64(k)) }
 // draw draws a number. The counter form of splitmix64 needs no lock.
 func (n *Node) draw() uint64 { return balance.Mixed(n.calling.dice.Add(0x9e3779b97f4a7c15)) }
 
-// Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to. Where that is 0.0.0.0 or ::, it is
-// so until another node says where it sees this one, and changes when that does.
+// Addr is the address that peers are told: Config.Advertise, or else what the socket is bound to. Where that is 0.0.0.0
+// or ::, it is so until another node says where it sees this one, and changes when that does.
 func (n *Node) Addr() netip.AddrPort { return n.calling.view.Load().self }
 
 // Done returns a channel that is closed when the node is closed: by Close, or because its socket failed.
@@ -257,8 +258,9 @@ func (n *Node) Done() <-chan struct{} { return n.donec }
 // isClosed reports that closing has begun.
 func (n *Node) isClosed() bool { return n.serving.provider.ctx.Err() != nil }
 
-// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried, now and then for ever, whenever
-// no member is there. To name one again tries it at once. The errors are InvalidArgument, in which case none is added, and ErrClosed.
+// Join adds seeds, as "host:port", at run time. It checks their form and returns at once; they are tried, now and then
+// for ever, whenever no member is there. To name one again tries it at once. The errors are InvalidArgument, in which
+// case none is added, and ErrClosed.
 func (n *Node) Join(seeds ...string) error {
 	for _, s := range seeds {
 		if _, _, ok := parseSeed(s); !ok {
@@ -271,10 +273,10 @@ func (n *Node) Join(seeds ...string) error {
 	})
 }
 
-// Forget makes this node forget a member that is offline or has left, as it would by itself after Heartbeat.Forget: it is not
-// shown any more, nor contacted unless it is a seed. Other nodes have their own memory, and a process that announces itself from
-// that address is a member again. A member that is there is an InvalidArgument, an unknown one NotFound; a closed node returns
-// ErrClosed.
+// Forget makes this node forget a member that is offline or has left, as it would by itself after Heartbeat.Forget: it
+// is not shown any more, nor contacted unless it is a seed. Other nodes have their own memory, and a process that
+// announces itself from that address is a member again. A member that is there is an InvalidArgument, an unknown one
+// NotFound; a closed node returns ErrClosed.
 func (n *Node) Forget(addr netip.AddrPort) error {
 	addr = udp.Unmapped(addr)
 	errc := make(chan error, 1)
@@ -306,10 +308,10 @@ func dismissed(addr netip.AddrPort, was State, known bool) error {
 	return nil
 }
 
-// Close ends the node now: every waiting call returns ErrClosed, the contexts of running functions end, and it says so to its
-// peers until all have heard it, which takes a round trip, or 0.3 s where one does not answer. Functions that have not returned
-// a second later are left behind. Close returns nil when all is done, also to those who call it again or at the same time. A
-// function may call it too, but then waits that second for itself.
+// Close ends the node now: every waiting call returns ErrClosed, the contexts of running functions end, and it says so
+// to its peers until all have heard it, which takes a round trip, or 0.3 s where one does not answer. Functions that
+// have not returned a second later are left behind. Close returns nil when all is done, also to those who call it again
+// or at the same time. A function may call it too, but then waits that second for itself.
 func (n *Node) Close() error {
 	if n.closing.CompareAndSwap(false, true) {
 		n.serving.timetable.close()
@@ -349,10 +351,10 @@ func (n *Node) suggest(command func(now time.Time)) {
 	}
 }
 
-// SetKeys changes the keys of the cluster on a running node: the first seals, all open. To change the key of a cluster without a cut, give
-// every node the new key behind the old one, then every node the new one first, and then every node the new one alone. The keys are
-// copied; they obey the rules of Config.Keys. What is wrong with them is an InvalidArgument, as is a node that was started
-// without keys; a closed node returns ErrClosed.
+// SetKeys changes the keys of the cluster on a running node: the first seals, all open. To change the key of a cluster
+// without a cut, give every node the new key behind the old one, then every node the new one first, and then every node
+// the new one alone. The keys are copied; they obey the rules of Config.Keys. What is wrong with them is an
+// InvalidArgument, as is a node that was started without keys; a closed node returns ErrClosed.
 func (n *Node) SetKeys(keys [][]byte) error {
 	ring, err := seal.NewRing(keys)
 	switch {

@@ -70,8 +70,8 @@ func (n *fedNode) requireAlive(t *testing.T) {
 	require.Equal(t, 3, sum)
 }
 
-// What follows the header of a datagram that was opened reaches all of a node: links, calls, transfers, functions, the membership. Whatever it
-// is, the node stays, and answers its own calls.
+// What follows the header of a datagram that was opened reaches all of a node: links, calls, transfers, functions, the
+// membership. Whatever it is, the node stays, and answers its own calls.
 func FuzzNode(f *testing.F) {
 	node := newFedNode(f)
 	hello, target := wire.Hello{Inc: 1, Addr: addrOf(1)}, wire.Target{Addr: addrOf(1), Boot: 1, Inc: 1}

@@ -33,7 +33,8 @@ func TestStartOnAPortInUse(t *testing.T) {
 	require.ErrorContains(t, err, taken.LocalAddr().String())
 }
 
-// What nobody else may know never comes from RandSeed: a process that starts anew with it, or another with the same, has other keys and tokens.
+// What nobody else may know never comes from RandSeed: a process that starts anew with it, or another with the same,
+// has other keys and tokens.
 func TestSecretsDoNotComeFromRandSeed(t *testing.T) {
 	for _, keys := range [][][]byte{nil, {keyOf(1)}} {
 		public, tokens := map[wire.PublicKey]bool{}, map[uint64]bool{}

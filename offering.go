@@ -16,8 +16,10 @@ import (
 )
 
 const (
-	tablePace    = 5 * time.Millisecond  // between two tables, at least: a program registers its functions one after the other
-	functionPace = 10 * time.Microsecond // and for each function, so that a large table that changes all the time costs little
+	// between two tables, at least: a program registers its functions one after the other
+	tablePace = 5 * time.Millisecond
+	// and for each function, so that a large table that changes all the time costs little
+	functionPace = 10 * time.Microsecond
 )
 
 // offering is what this node offers. It may be used by many goroutines at once.
@@ -65,8 +67,8 @@ func (o *offering) add(name string, f *service) (first bool, _ error) {
 	return o.changed(), nil
 }
 
-// makeRoom checks the limits of the table. Its exact size, with shared beginnings of names left out, is found only when the
-// simple sum is too much.
+// makeRoom checks the limits of the table. Its exact size, with shared beginnings of names left out, is found only when
+// the simple sum is too much.
 func (o *offering) makeRoom(name string, f *service) error {
 	if o.public == wire.MaxFunctions {
 		return Errorf(TooLarge, "a node offers at most %d functions", wire.MaxFunctions)
@@ -132,7 +134,8 @@ func (o *offering) rows() []wire.Function {
 	return rows
 }
 
-// list is what peers are told of all functions that are neither private nor the protocol's own, in the order of their names.
+// list is what peers are told of all functions that are neither private nor the protocol's own, in the order of their
+// names.
 func (o *offering) list() []wire.Function {
 	o.mu.RLock()
 	defer o.mu.RUnlock()

@@ -24,7 +24,8 @@ var (
 	onceSeed = flag.Uint64("onceseed", 0, "the one seed that it runs with; 0: some")
 )
 
-// onceRun is a cluster in which every call is counted, while all goes wrong that may, and somebody who hears everything repeats it without end.
+// onceRun is a cluster in which every call is counted, while all goes wrong that may, and somebody who hears everything
+// repeats it without end.
 type onceRun struct {
 	*cluster
 	rng   *rand.Rand // of the trouble
@@ -127,8 +128,8 @@ func (r *onceRun) recordLink(now time.Time, next recording) {
 	r.fresh = slices.DeleteFunc(r.fresh, func(l freshLink) bool { return now.Sub(l.confirmed) > 8*time.Second })
 }
 
-// attack repeats all that was recorded, in order and shuffled, also to others than it was meant for; and what was said on young links, their
-// Confirms first.
+// attack repeats all that was recorded, in order and shuffled, also to others than it was meant for; and what was said
+// on young links, their Confirms first.
 func (r *onceRun) attack() {
 	for at := 0; !r.over.Load(); time.Sleep(time.Millisecond) {
 		for range 5 {
@@ -226,7 +227,8 @@ func (r *onceRun) doubt() {
 	}
 }
 
-// judge requires of each call that it ran as often as its caller was told. It counts those that were done, that were refused, and that nobody knows of.
+// judge requires of each call that it ran as often as its caller was told. It counts those that were done, that were
+// refused, and that nobody knows of.
 func (r *onceRun) judge() (done, refused, unknown int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -248,8 +250,8 @@ func (r *onceRun) judge() (done, refused, unknown int) {
 	return done, refused, len(r.ended) - done - refused
 }
 
-// No call runs twice, and no result is another's: with loss, duplicates and reordering, while members doubt, forget and replace each other and
-// come anew, and every datagram is repeated again and again, in order and shuffled.
+// No call runs twice, and no result is another's: with loss, duplicates and reordering, while members doubt, forget and
+// replace each other and come anew, and every datagram is repeated again and again, in order and shuffled.
 // [SEC-4] no Confirm makes a second link
 // [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again
 func TestNoCallRunsTwice(t *testing.T) {

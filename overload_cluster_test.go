@@ -50,8 +50,8 @@ func (f *flood) count(t *testing.T, err error) {
 	}
 }
 
-// A provider that is offered many times what it can run goes on running as much as it can, with a memory that does not grow,
-// and nobody doubts it. Then all is as before.
+// A provider that is offered many times what it can run goes on running as much as it can, with a memory that does not
+// grow, and nobody doubts it. Then all is as before.
 func TestFloodedProviderStaysCalm(t *testing.T) {
 	for name, reject := range map[string]bool{"refusing": true, "slowing down": false} {
 		t.Run(name, func(t *testing.T) {

@@ -125,8 +125,8 @@ func TestSealedDatagramsAreNoLargerThanMaxPacket(t *testing.T) {
 	}
 }
 
-// [MSG-4] A datagram's payload MUST NOT exceed the packet size of its link (1.3), nor 1,200 bytes when it carries messages of
-// section 4: nor does a Confirm, which says more before its messages than other datagrams.
+// [MSG-4] A datagram's payload MUST NOT exceed the packet size of its link (1.3), nor 1,200 bytes when it carries
+// messages of section 4: nor does a Confirm, which says more before its messages than other datagrams.
 func TestIntroductionsAreNoLargerThanTheyMayBe(t *testing.T) {
 	var largest atomic.Int64
 	for size := range 2 * wire.ConfirmMore {
@@ -149,8 +149,8 @@ func TestIntroductionsAreNoLargerThanTheyMayBe(t *testing.T) {
 	require.Greater(t, largest.Load(), int64(1190), "some fill a datagram")
 }
 
-// The path to peers that ask little of each other is not probed: a thousand of them cost nothing. That a peer is asked now and then whether it is
-// there, [LNK-11], is another matter.
+// The path to peers that ask little of each other is not probed: a thousand of them cost nothing. That a peer is asked
+// now and then whether it is there, [LNK-11], is another matter.
 func TestSmallCallsAreNotProbedFor(t *testing.T) {
 	inCluster(t, 7, func(c *cluster) {
 		_, caller := c.jumbos(simnet.Link{})
@@ -174,7 +174,8 @@ func TestSmallCallsAreNotProbedFor(t *testing.T) {
 	})
 }
 
-// load makes calls of many sizes at once until it is ended. The function returned ends it, and tells how long the calls took.
+// load makes calls of many sizes at once until it is ended. The function returned ends it, and tells how long the calls
+// took.
 func load(t *testing.T, caller *Node, callers int) (end func() []time.Duration) {
 	var mu sync.Mutex
 	var took []time.Duration

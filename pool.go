@@ -14,12 +14,13 @@ import (
 
 // Pool bounds the workers that run handlers. Every zero field is its default, so the zero Pool is complete.
 type Pool struct {
-	Core           int           // workers that stay, up to 1,048,576; 0 is the number of CPUs, or Max if that is less
-	Max            int           // handlers running at once, Core to 1,048,576; 0 is 4096, or Core if that is more
-	Queue          int           // requests waiting for a worker, up to 16,777,216; 0 is 65536
-	GrowAt         int           // waiting requests at which a worker beyond Core is added, up to Queue; 0 is 1
-	KeepAlive      time.Duration // how long an idle worker beyond Core stays; 0 is 9 s
-	RejectWhenFull bool          // at a full queue: true answers Overloaded; false runs the request before the next one is taken in
+	Core      int           // workers that stay, up to 1,048,576; 0 is the number of CPUs, or Max if that is less
+	Max       int           // handlers running at once, Core to 1,048,576; 0 is 4096, or Core if that is more
+	Queue     int           // requests waiting for a worker, up to 16,777,216; 0 is 65536
+	GrowAt    int           // waiting requests at which a worker beyond Core is added, up to Queue; 0 is 1
+	KeepAlive time.Duration // how long an idle worker beyond Core stays; 0 is 9 s
+	// RejectWhenFull: at a full queue true answers Overloaded; false runs the request before the next one is taken in
+	RejectWhenFull bool
 }
 
 // A blocked goroutine costs a few KiB: thousands are cheap, and handlers that wait for each other need them.
@@ -29,7 +30,8 @@ const (
 	defaultKeepAlive  = 9 * time.Second // as in the Python programs' configuration files
 )
 
-// pool is Pool with its defaults. Max is never under Core, whichever of the two was set and however many CPUs there are.
+// pool is Pool with its defaults. Max is never under Core, whichever of the two was set and however many CPUs there
+// are.
 func (c Config) pool() Pool {
 	p := c.Pool
 	p.Max = cmp.Or(p.Max, max(defaultMaxWorkers, p.Core))

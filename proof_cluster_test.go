@@ -43,7 +43,8 @@ func kindsIn(b []byte) (kinds []wire.Kind) {
 	return kinds
 }
 
-// blind is a peer that proved its address, gave it up, and goes on from elsewhere: it hears nothing, but knows its link, and guesses all numbers right.
+// blind is a peer that proved its address, gave it up, and goes on from elsewhere: it hears nothing, but knows its
+// link, and guesses all numbers right.
 type blind struct {
 	*cluster
 	victim *Node
@@ -136,8 +137,8 @@ func (r emptyRequest) Append(b []byte) []byte {
 	return append(b, wire.SetLength(append(r.Request.Append(nil), 0x90))...)
 }
 
-// [LNK-11] Beyond 1 MiB unproven nothing but Probes, ProbeAcks, Pings, Pongs and Beats goes on the link. Instead of 1 MiB it is four times what was sent
-// from a Probe to its answer
+// [LNK-11] Beyond 1 MiB unproven nothing but Probes, ProbeAcks, Pings, Pongs and Beats goes on the link. Instead of 1
+// MiB it is four times what was sent from a Probe to its answer
 func TestAnAddressThatWasGivenUpGetsLittleMore(t *testing.T) {
 	for name, test := range map[string]struct {
 		took  int // bytes that it takes as long as it is there

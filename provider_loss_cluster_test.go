@@ -36,8 +36,8 @@ func (l *lossOf) note(begun time.Time, err error) {
 	}
 }
 
-// "One of three providers SIGKILLed under 2,000 calls/s of idempotent calls: no failed call at all; non-idempotent: only those in flight to it
-// (Executed Maybe), none after detection; longest call under 1.5 s."
+// "One of three providers SIGKILLed under 2,000 calls/s of idempotent calls: no failed call at all; non-idempotent:
+// only those in flight to it (Executed Maybe), none after detection; longest call under 1.5 s."
 func TestAProviderIsKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -17,25 +17,32 @@ import (
 
 // Delivery says who got an event.
 type Delivery struct {
-	Nodes  []netip.AddrPort // that took it, for one subscription or more; sorted
-	Missed []error          // an *Error for each application, instance, or OneAnywhere as a whole, that should have it and did not take it
+	Nodes []netip.AddrPort // that took it, for one subscription or more; sorted
+	// Missed has an *Error for each application, instance, or OneAnywhere as a whole, that should have it and did not
+	// take it
+	Missed []error
 }
 
-// Publish gives an event to those who have subscribed to its topic, in this process and in others: to one instance of each application, to each
-// instance, to one of all, as they wish. It returns when all have answered that they have it in their backlog, or will not have it; it does not
-// wait for what their functions make of it. It ends with ctx or, if ctx has no deadline, after Config.CallTimeout. That nobody has
-// subscribed is no error. Who is offline, leaves, or cannot be reached from here counts as nobody.
+// Publish gives an event to those who have subscribed to its topic, in this process and in others: to one instance of
+// each application, to each instance, to one of all, as they wish. It returns when all have answered that they have it
+// in their backlog, or will not have it; it does not wait for what their functions make of it. It ends with ctx or, if
+// ctx has no deadline, after Config.CallTimeout. That nobody has subscribed is no error. Who is offline, leaves, or
+// cannot be reached from here counts as nobody.
 //
-// An instance that has no room, leaves, or is gone is replaced by another one, if any of them will do, as long as it is certain that it has not taken
-// the event: an event is handled at most once for each subscription. A lost answer makes it Missed with Executed: Maybe.
+// An instance that has no room, leaves, or is gone is replaced by another one, if any of them will do, as long as it is
+// certain that it has not taken the event: an event is handled at most once for each subscription. A lost answer makes
+// it Missed with Executed: Maybe.
 //
-// A node that has just started and is still joining waits for that, until it is a second old, to know who has subscribed.
+// A node that has just started and is still joining waits for that, until it is a second old, to know who has
+// subscribed.
 //
-// With an empty Delivery, the error says why nothing was sent: an InvalidArgument, if the topic is none or the payload cannot travel, TooLarge,
-// that ctx has ended, ErrClosed, or NotFound, if the node has not joined its cluster and knows of nobody. Else it is nil if nobody missed the
-// event, and errors.Join of Delivery.Missed if somebody did, while others may have got it. In an *Error, Service is the topic.
+// With an empty Delivery, the error says why nothing was sent: an InvalidArgument, if the topic is none or the payload
+// cannot travel, TooLarge, that ctx has ended, ErrClosed, or NotFound, if the node has not joined its cluster and knows
+// of nobody. Else it is nil if nobody missed the event, and errors.Join of Delivery.Missed if somebody did, while
+// others may have got it. In an *Error, Service is the topic.
 //
-// The payload is copied, and has the form that an argument of a call may have. Metadata of the function that ctx belongs to go along.
+// The payload is copied, and has the form that an argument of a call may have. Metadata of the function that ctx
+// belongs to go along.
 func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery, error) {
 	frame := buffer.New()
 	defer frame.Release()
@@ -60,8 +67,8 @@ func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery
 	return n.delivery(topic, handed)
 }
 
-// awaitTargets finds out who gets an event. A node that has just started does not know them all, and waits for that as a call would, but only until it
-// is a second old: events in this process do not wait for a seed that is dead.
+// awaitTargets finds out who gets an event. A node that has just started does not know them all, and waits for that as
+// a call would, but only until it is a second old: events in this process do not wait for a seed that is dead.
 func (n *Node) awaitTargets(ctx context.Context, topic string) []*Caller {
 	if v := n.calling.view.Load(); !v.joined {
 		waiting, cancel := context.WithDeadline(ctx, v.began.Add(joinWait))
@@ -71,7 +78,8 @@ func (n *Node) awaitTargets(ctx context.Context, topic string) []*Caller {
 	return n.targets(topic)
 }
 
-// mayMiss is the error of an event of which nobody gets to know because the node has not joined, or its ctx or the node has ended meanwhile.
+// mayMiss is the error of an event of which nobody gets to know because the node has not joined, or its ctx or the node
+// has ended meanwhile.
 func (n *Node) mayMiss(ctx context.Context, topic string, targets []*Caller) *Error {
 	v := n.calling.view.Load()
 	if len(targets) > 0 || v.joined {
@@ -150,8 +158,8 @@ func (n *Node) delivery(topic string, handed []handing) (d Delivery, err error) 
 	return d, errors.Join(d.Missed...)
 }
 
-// audience says to whom of those who subscribed an event goes. As a letter it begins the name under which a subscription is announced,
-// PROTOCOL.md 5.1.
+// audience says to whom of those who subscribed an event goes. As a letter it begins the name under which a
+// subscription is announced, PROTOCOL.md 5.1.
 type audience byte
 
 const (

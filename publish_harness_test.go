@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// inShop runs a test on a publisher, node 0, and three instances each of two applications: "stock", nodes 1 to 3, and "mail", 4 to 6.
+// inShop runs a test on a publisher, node 0, and three instances each of two applications: "stock", nodes 1 to 3, and
+// "mail", 4 to 6.
 func inShop(t *testing.T, test func(c *cluster, publisher *Node)) {
 	inCluster(t, 1, func(c *cluster) {
 		for i := range 7 {

@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A node that has just started and is still joining waits for that, until it is a second old, to know who has subscribed.
+// A node that has just started and is still joining waits for that, until it is a second old, to know who has
+// subscribed.
 func TestAnEventOfTheFirstMillisecondsReachesThoseWhoAreThere(t *testing.T) {
 	for later := time.Duration(0); later <= 4*time.Millisecond; later += 250 * time.Microsecond {
 		inCluster(t, 1, func(c *cluster) {
@@ -29,7 +30,8 @@ func TestAnEventOfTheFirstMillisecondsReachesThoseWhoAreThere(t *testing.T) {
 	}
 }
 
-// With an empty Delivery, the error says why nothing was sent: [...] NotFound, if the node has not joined its cluster and knows of nobody.
+// With an empty Delivery, the error says why nothing was sent: [...] NotFound, if the node has not joined its cluster
+// and knows of nobody.
 func TestAnEventThatANodeWithoutClusterPublishesIsAnError(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		n := c.start(1, 0)

@@ -17,7 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [EVT-1] An event is one Send for each letter `a`, each application name under `g`, and for `o`, to a process that announces the name
+// [EVT-1] An event is one Send for each letter `a`, each application name under `g`, and for `o`, to a process that
+// announces the name
 func TestOneInstanceOfEachApplicationGetsAnEvent(t *testing.T) {
 	inShop(t, func(c *cluster, publisher *Node) {
 		var box inbox

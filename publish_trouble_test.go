@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [EVT-4] A subscription handles the events that it has taken one at a time, in the order in which the Sends were answered.
+// [EVT-4] A subscription handles the events that it has taken one at a time, in the order in which the Sends were
+// answered.
 func TestEventsKeepTheirOrderThroughLoss(t *testing.T) {
 	inCluster(t, 7, func(c *cluster) {
 		for i := range 4 {
@@ -57,7 +58,8 @@ func TestEventsKeepTheirOrderThroughLoss(t *testing.T) {
 	})
 }
 
-// [EVT-3] Under `g` and `o`, the event MUST NOT go to a second process unless the first one has not taken it for sure: executed no.
+// [EVT-3] Under `g` and `o`, the event MUST NOT go to a second process unless the first one has not taken it for sure:
+// executed no.
 func TestADeadInstanceMissesNoLaterEventOfItsApplication(t *testing.T) {
 	inShop(t, func(c *cluster, publisher *Node) {
 		var box inbox

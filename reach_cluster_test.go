@@ -26,8 +26,8 @@ func notReached(nodes []*Node) int {
 	return pairs
 }
 
-// [MEM-22] A peer that answered none of 16 Pings, though a witness vouched for it or something came from it meanwhile, stays a member and
-// is unreachable for this node: calls to it fail at once. A Pong ends that.
+// [MEM-22] A peer that answered none of 16 Pings, though a witness vouched for it or something came from it meanwhile,
+// stays a member and is unreachable for this node: calls to it fail at once. A Pong ends that.
 func TestOneWayLossIsAFactOfThePath(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{3, 32} {

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	readMax   = 256                   // datagrams handled at once: some bursts of a large message, acknowledged together
+	// datagrams handled at once: some bursts of a large message, acknowledged together
+	readMax   = 256
 	noteEvery = 30 * time.Millisecond // between two notes to the loop that a link is busy: one tick of the heartbeats
 )
 
@@ -24,15 +25,16 @@ const (
 	inboxEach   = 64   // and of one
 )
 
-// inbound is a membership message, or with a nil message the news that a link carries traffic. The loop may keep it: it aliases nothing of the reader's.
+// inbound is a membership message, or with a nil message the news that a link carries traffic. The loop may keep it: it
+// aliases nothing of the reader's.
 type inbound struct {
 	member.Source
 	from *conn
 	msg  wire.Message
 }
 
-// reader takes datagrams from the socket to where they belong: replies wake callers, requests go to the pool, fragments and
-// acknowledgements step their link, membership messages go to the loop. It never waits for any of them.
+// reader takes datagrams from the socket to where they belong: replies wake callers, requests go to the pool, fragments
+// and acknowledgements step their link, membership messages go to the loop. It never waits for any of them.
 type reader struct {
 	node      *Node
 	in        []udp.Datagram
@@ -123,8 +125,8 @@ func (r *reader) toLink(now time.Time, l *conn, d udp.Datagram, h wire.Header) {
 	r.offer()
 }
 
-// note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes behind the messages: a Leave that
-// refuses the link must not find it taken.
+// note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes
+// behind the messages: a Leave that refuses the link must not find it taken.
 func (r *reader) note(now time.Time, l *conn, src member.Source) {
 	if src.Tver > l.tableSeen || r.node.linking.wires.Timers.Stamp(now)-l.noted >= int64(noteEvery) {
 		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.node.linking.wires.Timers.Stamp(now)
@@ -195,8 +197,8 @@ func (r *reader) abandon(req *link.Request) {
 	}
 }
 
-// offer hands the new calls of a datagram to the pool. It takes no lock of a link meanwhile: the pool may answer expired
-// calls to make room, on any link.
+// offer hands the new calls of a datagram to the pool. It takes no lock of a link meanwhile: the pool may answer
+// expired calls to make room, on any link.
 func (r *reader) offer() {
 	for i, req := range r.abandoned {
 		req.GiveUp()
@@ -224,7 +226,8 @@ func (r *reader) offerOne(req *request) {
 	}
 	switch {
 	case len(req.Args.B) > r.node.linking.wires.MaxMessage:
-		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.node.linking.wires.MaxMessage))) // [CALL-17]
+		// [CALL-17]
+		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.node.linking.wires.MaxMessage)))
 	case req.function.paused.Load():
 		req.fail(Unavailable, No, textPaused) // [TAB-7]
 	case req.OneWay && req.function.take != nil:
@@ -278,8 +281,8 @@ func (r *reader) membership(l *conn, src member.Source, kind wire.Kind, body []b
 	return err
 }
 
-// tell passes something on to the loop, which is fast. A flood that it cannot follow is cut off here: first what one link brings, so that others
-// have room.
+// tell passes something on to the loop, which is fast. A flood that it cannot follow is cut off here: first what one
+// link brings, so that others have room.
 func (r *reader) tell(l *conn, in inbound) {
 	if l.told.Load() >= inboxEach {
 		r.node.stats.tooMany.Add(1)

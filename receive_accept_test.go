@@ -57,8 +57,8 @@ func TestReplaysCostNoKey(t *testing.T) {
 	})
 }
 
-// [SEC-3] A receiver keeps, for each ck, the keys of the highest e, the one before and the one after, and tries a farther e 16 times
-// a second and link.
+// [SEC-3] A receiver keeps, for each ck, the keys of the highest e, the one before and the one after, and tries a
+// farther e 16 times a second and link.
 func TestFarEpochsAreTriedSeldom(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		if keys == nil {

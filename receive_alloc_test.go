@@ -44,7 +44,8 @@ func (f *linkFeed) read() {
 	f.next++
 }
 
-// Of a link's datagram the reader finds the link, judges the number, opens what is sealed and steps the link, and allocates nothing for it.
+// Of a link's datagram the reader finds the link, judges the number, opens what is sealed and steps the link, and
+// allocates nothing for it.
 func TestReadingADatagramOfALinkAllocatesNothing(t *testing.T) {
 	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
 		f := newLinkFeed(t, keys, 1100)

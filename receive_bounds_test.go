@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [AMP-1] An address that has proven nothing gets in answer to an Open that names it one datagram of its size, and to all else
-// nothing.
+// [AMP-1] An address that has proven nothing gets in answer to an Open that names it one datagram of its size, and to
+// all else nothing.
 func TestStrangersGetOneOfferAndNothingElse(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
@@ -146,7 +146,8 @@ func flippedAt(b []byte, bit int) []byte {
 	return c
 }
 
-// [MEM-31] dropped membership messages because too many of all peers together wait: one peer that sends too many strains nobody.
+// [MEM-31] dropped membership messages because too many of all peers together wait: one peer that sends too many
+// strains nobody.
 func TestOneThatTellsTooMuchStrainsNobody(t *testing.T) {
 	s := side(t, 1, Config{})
 	s.loop.inbox = make(chan inbound, 2*inboxEach)

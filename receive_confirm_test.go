@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-3] B drops it unless the stamp is at most 5,000 ms old, token B is what LNK-1 makes of its fields, and the tag fits
+// [LNK-3] B drops it unless the stamp is at most 5,000 ms old, token B is what LNK-1 makes of its fields, and the tag
+// fits
 func TestConfirmsAreTakenForFiveSeconds(t *testing.T) {
 	for ms, made := range map[int]int{0: 1, 4999: 1, 5000: 1, 5001: 0, 5999: 0, 60_000: 0} {
 		onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
@@ -24,7 +25,8 @@ func TestConfirmsAreTakenForFiveSeconds(t *testing.T) {
 }
 
 // [LNK-3] A Confirm that is dropped spends nothing, and may come again.
-// [SEC-1] X25519 is computed at each link's birth, by A for the Offer and by B for the Confirm, and for nobody who holds no Offer.
+// [SEC-1] X25519 is computed at each link's birth, by A for the Offer and by B for the Confirm, and for nobody who
+// holds no Offer.
 func TestConfirmsWithAnythingElseMakeNoLink(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
@@ -63,8 +65,10 @@ func TestConfirmsWithAnythingElseMakeNoLink(t *testing.T) {
 	})
 }
 
-// [LNK-3] The token of a link that A began and that B closes is *spent* from that moment until its stamp is more than 6,000 ms old.
-// [SEC-4] no Confirm makes a second link: its token B is known, spent or too old (LNK-3), at no moment none of the three.
+// [LNK-3] The token of a link that A began and that B closes is *spent* from that moment until its stamp is more than
+// 6,000 ms old.
+// [SEC-4] no Confirm makes a second link: its token B is known, spent or too old (LNK-3), at no moment none of the
+// three.
 func TestAConfirmMakesNoSecondLink(t *testing.T) {
 	moments := []time.Duration{0, 1, 100, 4989, 4999, 5000, 5001, 5999, 6000, 6001, 7000, 20_000}
 	for _, confirmed := range []time.Duration{0, 4990, 5000} {
@@ -167,7 +171,8 @@ func TestEachDatagramOfALinkIsTakenOnce(t *testing.T) {
 	})
 }
 
-// The loop hears what a datagram says before it hears that its sender is there: a Leave that refuses a link must not find it taken.
+// The loop hears what a datagram says before it hears that its sender is there: a Leave that refuses a link must not
+// find it taken.
 func TestALeaveIsToldBeforeItsSenderIsHeard(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
@@ -179,7 +184,8 @@ func TestALeaveIsToldBeforeItsSenderIsHeard(t *testing.T) {
 	})
 }
 
-// [SEC-2] h, and so secret and keys, MUST be each link's own. The output of X25519 may be kept by the other's public key.
+// [SEC-2] h, and so secret and keys, MUST be each link's own. The output of X25519 may be kept by the other's public
+// key.
 func TestLinksOfAPairHaveNoKeyInCommon(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		if keys == nil {

@@ -12,8 +12,8 @@ import (
 	"broach/internal/wire"
 )
 
-// How links begin, as far as the reader does it, PROTOCOL.md 1.2: it answers Opens, hands Offers to the loop, and makes the links that Confirms ask
-// for, because what follows in the same batch needs them.
+// How links begin, as far as the reader does it, PROTOCOL.md 1.2: it answers Opens, hands Offers to the loop, and makes
+// the links that Confirms ask for, because what follows in the same batch needs them.
 
 // member.Open answers an Open, [LNK-1].
 func (r *reader) opened(now time.Time, d udp.Datagram) {
@@ -32,7 +32,8 @@ func (r *reader) opened(now time.Time, d udp.Datagram) {
 	}
 }
 
-// member.CameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is not answered, [LNK-1].
+// member.CameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is
+// not answered, [LNK-1].
 func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 	e := r.node.linking.tokens.get(m.Token)
 	if e == nil || e.opening == nil {
@@ -81,7 +82,8 @@ func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
 	}
 }
 
-// answerTo is what goes back for an Open: an Offer, or, from who does not know its own address, the question for that. It is not proven yet.
+// answerTo is what goes back for an Open: an Offer, or, from who does not know its own address, the question for that.
+// It is not proven yet.
 func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
 	self := *r.node.linking.own.Load()
 	if token := r.node.linking.learning.Load(); token != 0 && member.AsksBack(now, self, m.Addr, r.node.linking.unheard.Load(), &r.strangers.asks) {
@@ -128,7 +130,8 @@ func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 	}
 }
 
-// confirmed makes the link that a Confirm asks for, [LNK-3], and returns it with the messages in the datagram; nil if there is none.
+// confirmed makes the link that a Confirm asks for, [LNK-3], and returns it with the messages in the datagram; nil if
+// there is none.
 func (r *reader) confirmed(d udp.Datagram) *conn {
 	m, _, err := wire.ConsumeConfirm(d.B)
 	if err != nil {
@@ -174,7 +177,8 @@ func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self n
 	return l
 }
 
-// opens reports whether a Confirm opens with the keys of a link. The datagram stays as it is: it is opened for good like any other.
+// opens reports whether a Confirm opens with the keys of a link. The datagram stays as it is: it is opened for good
+// like any other.
 func (r *reader) opens(l *conn, datagram []byte, keyID byte) bool {
 	trial := append(link.NewPacket()[:0], datagram...)
 	_, ok := l.Open(trial, wire.ConfirmSize, keyID)
@@ -185,7 +189,8 @@ func (r *reader) opens(l *conn, datagram []byte, keyID byte) bool {
 // linkPause is between two links that others begin at one address.
 const linkPause = 250 * time.Millisecond
 
-// hasRoom reports whether another link with who sent a Confirm may be made, beside those that there are at its address: [LNK-7], [LNK-10], [LNK-14].
+// hasRoom reports whether another link with who sent a Confirm may be made, beside those that there are at its address:
+// [LNK-7], [LNK-10], [LNK-14].
 func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*conn) bool {
 	for _, l := range siblings {
 		if !l.Began && now.Sub(l.BornAt()) < linkPause {
@@ -208,8 +213,9 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*conn) bool 
 	return r.strangers.mayTry(now, r.node.linking.wires.Ring.Load() != nil && !r.node.linking.shared.has(m.Key))
 }
 
-// isKept reports whether a third link at an address, with who has a key, stays beside those that there are, [LNK-7]: one without calls that is lower, or
-// another process's, can go for it, or it is the highest: who began it may hold none of the others.
+// isKept reports whether a third link at an address, with who has a key, stays beside those that there are, [LNK-7]:
+// one without calls that is lower, or another process's, can go for it, or it is the highest: who began it may hold
+// none of the others.
 func isKept(now time.Time, links []*conn, key wire.PublicKey, order handshake.Order) bool {
 	isHighest := true
 	for _, l := range links {
@@ -222,8 +228,8 @@ func isKept(now time.Time, links []*conn, key wire.PublicKey, order handshake.Or
 	return isHighest
 }
 
-// siblingsMax is how many links there may be with who is at one address: a pair has three at most, and some that it has begun; its successor may be
-// there too.
+// siblingsMax is how many links there may be with who is at one address: a pair has three at most, and some that it has
+// begun; its successor may be there too.
 const siblingsMax = 6
 
 // openOf is an Open of ours. Its proof is yet to be filled in.
@@ -243,7 +249,8 @@ func (r *reader) isSeed(addr netip.AddrPort) bool {
 	return ok
 }
 
-// canReach reports whether an address that somebody advertises is one that we can send to, and is not ours, and tells the operator if not, [MEM-26].
+// canReach reports whether an address that somebody advertises is one that we can send to, and is not ours, and tells
+// the operator if not, [MEM-26].
 func (r *reader) canReach(now time.Time, from, addr netip.AddrPort) bool {
 	switch {
 	case addr == *r.node.linking.own.Load():
@@ -263,7 +270,8 @@ type arrival struct {
 	back  *member.CameBack
 }
 
-// arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a link was seen before.
+// arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a
+// link was seen before.
 func (r *reader) arrive(a arrival) {
 	select {
 	case r.node.loop.arrivals <- a:

@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-1] It answers with one Offer, to the address that the Open names. held: the highest rank of the links that B holds with that
-// public key at that address, confirmed or not, draining or not; 0: none [...]. rank: 1 + the larger of the Open's and held.
-// [...] observed: the source of the Open.
+// [LNK-1] It answers with one Offer, to the address that the Open names. held: the highest rank of the links that B
+// holds with that public key at that address, confirmed or not, draining or not; 0: none [...]. rank: 1 + the larger of
+// the Open's and held. [...] observed: the source of the Open.
 func TestOpenIsAnsweredByOneOffer(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
@@ -149,8 +149,8 @@ func TestAnOpenIsAnsweredOnce(t *testing.T) {
 	})
 }
 
-// [HDR-1] A receiver MUST drop a datagram that has another magic or version or a form above 3, or is shorter than its form says; an
-// Open or Offer also if it is longer.
+// [HDR-1] A receiver MUST drop a datagram that has another magic or version or a form above 3, or is shorter than its
+// form says; an Open or Offer also if it is longer.
 func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)

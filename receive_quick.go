@@ -8,21 +8,23 @@ import (
 )
 
 // A call of a function that does little costs more to hand to a worker than to run: with one caller, the hand-over is a
-// quarter of the whole round trip. So functions that have proven quick are run by the reader itself, as one of the pool's
-// workers. If one of them does take long for once, another goroutine takes the reader over and leaves this one to it.
+// quarter of the whole round trip. So functions that have proven quick are run by the reader itself, as one of the
+// pool's workers. If one of them does take long for once, another goroutine takes the reader over and leaves this one
+// to it.
 
 const (
 	costSample  = 8                     // every how many calls a run is timed
 	costUnknown = time.Millisecond      // what a function is taken to cost before it has been timed
 	costQuick   = 10 * time.Microsecond // the reader runs what takes less
 	costBatch   = 50 * time.Microsecond // and no more than this in one batch
-	quickParts  = 4                     // replies of one batch go out in so many parts, so that callers are at work meanwhile:
-	quickPart   = 8                     // 1.1 times the calls a second. In smaller parts they cost more than that
-	tooLong     = time.Millisecond      // then it is taken over, after one to two of these
+	// replies of one batch go out in so many parts, so that callers are at work meanwhile:
+	quickParts = 4
+	quickPart  = 8                // 1.1 times the calls a second. In smaller parts they cost more than that
+	tooLong    = time.Millisecond // then it is taken over, after one to two of these
 )
 
-// runCost is how long a function runs, as a moving average. Its zero value knows nothing. It may be used at any time from any
-// goroutine; of two times noted at once one may be lost.
+// runCost is how long a function runs, as a moving average. Its zero value knows nothing. It may be used at any time
+// from any goroutine; of two times noted at once one may be lost.
 type runCost struct{ ns atomic.Int64 }
 
 // noteSince takes a run that began at start and ends now.
@@ -42,8 +44,8 @@ func (c *runCost) estimate() time.Duration {
 // bar says that the function was not quick at all: it has to prove that again.
 func (c *runCost) bar() { c.ns.Store(int64(costUnknown)) }
 
-// takeover lets go of a reader that is stuck in a function. The timer runs only while functions do: arming it for each would
-// cost more than they do.
+// takeover lets go of a reader that is stuck in a function. The timer runs only while functions do: arming it for each
+// would cost more than they do.
 type takeover struct {
 	run   atomic.Uint64 // odd: a function runs. Each run has its own number
 	armed atomic.Bool
@@ -104,8 +106,9 @@ func (r *reader) runOne(req *request) (ours bool) {
 
 // lend runs a call in a worker's place, and reports whether there was one.
 //
-// Between begin and end the reader may be taken over: whoever changes takeover.run first has it, this goroutine by end or another by look. So
-// nothing of it is touched in between, nor afterwards unless it is ours. The call stays this goroutine's in any case.
+// Between begin and end the reader may be taken over: whoever changes takeover.run first has it, this goroutine by end
+// or another by look. So nothing of it is touched in between, nor afterwards unless it is ours. The call stays this
+// goroutine's in any case.
 func (r *reader) lend(req *request) (ran, ours bool) {
 	run := r.takeover.begin(req.function)
 	returned := false
@@ -145,7 +148,8 @@ func (r *reader) goOn() {
 	r.read()
 }
 
-// begin is called before the reader runs a function, and end after it, which reports whether the reader still is the caller's.
+// begin is called before the reader runs a function, and end after it, which reports whether the reader still is the
+// caller's.
 func (t *takeover) begin(f *service) (run uint64) {
 	t.function = f
 	run = t.run.Add(1)

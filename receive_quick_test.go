@@ -48,8 +48,8 @@ func TestQuickFunctionsRunOnTheReader(t *testing.T) {
 	})
 }
 
-// A quick function that blocks once keeps others from being served for 2 ms at most, is not trusted any more, and its own
-// call is answered when it ends. The same goes for many at once.
+// A quick function that blocks once keeps others from being served for 2 ms at most, is not trusted any more, and its
+// own call is answered when it ends. The same goes for many at once.
 func TestReaderIsTakenOverFromASlowFunction(t *testing.T) {
 	release := make(chan struct{})
 	var where sync.Map
@@ -91,7 +91,8 @@ func TestReaderIsTakenOverFromASlowFunction(t *testing.T) {
 	})
 }
 
-// User code on the reader harms nothing but its own call: it may panic, end its goroutine, or call the node that waits for it.
+// User code on the reader harms nothing but its own call: it may panic, end its goroutine, or call the node that waits
+// for it.
 func TestUserCodeOnTheReader(t *testing.T) {
 	var caller *Node
 	functions := map[string]any{

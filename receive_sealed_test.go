@@ -71,8 +71,9 @@ func TestChangedDatagramsHaveNoEffect(t *testing.T) {
 	})
 }
 
-// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs, or whose proof or tag none of its keys
-// with that id makes; one without keys MUST drop a datagram with a key id. Neither is answered; they are counted.
+// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs, or whose proof or tag none
+// of its keys with that id makes; one without keys MUST drop a datagram with a key id. Neither is answered; they are
+// counted.
 func TestDatagramsOfOtherKeysAreDropped(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		others := map[string][][]byte{"another key": {keyOf(2)}}

@@ -44,8 +44,8 @@ func (a *asker) askThrice(t *testing.T, s *linkSide) (low, middle, high *askerLi
 	return links[0], links[1], links[2]
 }
 
-// [LNK-7] Two links stand at an address. When a third is confirmed [...] the lowest other goes [...]. A Confirm beside two [...] is dropped,
-// unless one of them that has no calls is lower
+// [LNK-7] Two links stand at an address. When a third is confirmed [...] the lowest other goes [...]. A Confirm beside
+// two [...] is dropped, unless one of them that has no calls is lower
 func TestOfThreeLinksTheLowestGoes(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
@@ -66,7 +66,8 @@ func TestOfThreeLinksTheLowestGoes(t *testing.T) {
 	})
 }
 
-// [LNK-7] the lowest other goes, but none with calls: in flight, own or served, or answered within 5 s, and heard within 5 s
+// [LNK-7] the lowest other goes, but none with calls: in flight, own or served, or answered within 5 s, and heard
+// within 5 s
 func TestOfThreeLinksNoneGoesThatHasCalls(t *testing.T) {
 	busy := func(t *testing.T, s *linkSide, l *askerLink) {
 		s.link = s.linking.tokens.link(l.token)
@@ -151,8 +152,8 @@ func TestALinkThatGoesForAnotherLeadsToIt(t *testing.T) {
 	})
 }
 
-// [LNK-10] Another public key at the address of a peer, proven by LNK-3 or LNK-5, replaces the process there in one step: all links
-// of the old one are closed, confirmed or not, calls fail, Unreachable, executed maybe
+// [LNK-10] Another public key at the address of a peer, proven by LNK-3 or LNK-5, replaces the process there in one
+// step: all links of the old one are closed, confirmed or not, calls fail, Unreachable, executed maybe
 func TestAnotherProcessReplacesTheOneAtAnAddress(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		old, young := newAsker(t, 3, keys), newAsker(t, 4, keys)
@@ -179,8 +180,9 @@ func (a *asker) askAnew(t *testing.T, s *linkSide) wire.Offer {
 	return a.ask(t, s)
 }
 
-// [LNK-10] A Confirm of another public key whose stamp is not later than the birth of a link of the one known there [...] is dropped:
-// it was held back, and its sender is gone. The birth is the stamp if that one began the link, else when this process made it
+// [LNK-10] A Confirm of another public key whose stamp is not later than the birth of a link of the one known there
+// [...] is dropped: it was held back, and its sender is gone. The birth is the stamp if that one began the link, else
+// when this process made it
 func TestAConfirmThatWasHeldBackReplacesNobody(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -251,8 +253,8 @@ func TestOneLinkIsMadeAtAnAddressInAQuarterOfASecond(t *testing.T) {
 	})
 }
 
-// [LNK-14] and computes X25519 for Confirms, whether their tags then fit or not, at most 16 times in one batch of datagrams and
-// 2,000 times a second. The others come again.
+// [LNK-14] and computes X25519 for Confirms, whether their tags then fit or not, at most 16 times in one batch of
+// datagrams and 2,000 times a second. The others come again.
 func TestX25519IsComputedSeldom(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		var confirms [][]byte

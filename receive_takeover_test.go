@@ -44,8 +44,8 @@ func (*heldJob) Shed()              {}
 func (*heldJob) Failed(any, []byte) {}
 func (*heldJob) Reject()            {}
 
-// A reader that is stopped before it finds that there is no worker in whose place the call could run has lost the reader by then. It gives the call
-// to the workers, and wakes them itself: the new reader knows nothing of it.
+// A reader that is stopped before it finds that there is no worker in whose place the call could run has lost the
+// reader by then. It gives the call to the workers, and wakes them itself: the new reader knows nothing of it.
 func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s := side(t, 1, Config{Pool: Pool{Core: 1, Max: 1, Queue: 2}})
 	socket := heldSocket{s.script, make(chan struct{}), make(chan struct{})}

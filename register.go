@@ -18,10 +18,10 @@ import (
 	"broach/internal/wire"
 )
 
-// Register offers a function under a name: at once in this process, and everywhere as soon as the peers have heard of it: a few
-// milliseconds, and up to 0.1 s with thousands of functions. It works before and after joining. The rules for names and
-// functions are in the package documentation; what breaks them is an InvalidArgument, as is a name that is taken. More than
-// 10,000 functions, or a service table above 1 MiB, are TooLarge. A closed node returns ErrClosed.
+// Register offers a function under a name: at once in this process, and everywhere as soon as the peers have heard of
+// it: a few milliseconds, and up to 0.1 s with thousands of functions. It works before and after joining. The rules for
+// names and functions are in the package documentation; what breaks them is an InvalidArgument, as is a name that is
+// taken. More than 10,000 functions, or a service table above 1 MiB, are TooLarge. A closed node returns ErrClosed.
 func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
 	f, err := newService(name, fn)
 	if err != nil {
@@ -35,8 +35,8 @@ func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
 	return n.change(func() (bool, error) { return n.serving.offered.add(name, f) })
 }
 
-// Unregister takes a function back. Calls that run go on. A name that is not registered is NotFound; a closed node returns
-// ErrClosed.
+// Unregister takes a function back. Calls that run go on. A name that is not registered is NotFound; a closed node
+// returns ErrClosed.
 func (n *Node) Unregister(name string) error {
 	if wire.IsOwn(name) { // such as a timer, which ends by Stop
 		return Errorf(NotFound, "unregister %q: there is no such function", name)
@@ -96,8 +96,8 @@ type registered struct {
 	interceptors []Interceptor // those of the node before those of the options; not written to
 }
 
-// Idempotent says that the function may run twice for one call, with no more effect than once. A call of it that may or may not
-// have run, because its provider died, is then made again at another.
+// Idempotent says that the function may run twice for one call, with no more effect than once. A call of it that may or
+// may not have run, because its provider died, is then made again at another.
 func Idempotent() RegisterOption { return func(r *registered) { r.idempotent = true } }
 
 // Doc is a text about the function for its callers, at most 1,024 bytes, which Node.Services shows everywhere.
@@ -109,8 +109,8 @@ func Doc(text string) RegisterOption {
 	}
 }
 
-// Weight is the share of calls that this provider wants under the Weighted strategy, relative to those of the others: 1 to 1000.
-// Without it a provider has 100.
+// Weight is the share of calls that this provider wants under the Weighted strategy, relative to those of the others: 1
+// to 1000. Without it a provider has 100.
 func Weight(n int) RegisterOption {
 	return func(r *registered) {
 		if r.weight = n; n < 1 || n > maxWeight {
@@ -119,8 +119,8 @@ func Weight(n int) RegisterOption {
 	}
 }
 
-// MaxConcurrent is how many calls of the function run at once in this process, at least 1. One more is Overloaded, and its caller
-// asks another provider.
+// MaxConcurrent is how many calls of the function run at once in this process, at least 1. One more is Overloaded, and
+// its caller asks another provider.
 func MaxConcurrent(n int) RegisterOption {
 	return func(r *registered) {
 		if r.most = n; n < 1 {
@@ -158,12 +158,14 @@ func (r *registered) leave() {
 	}
 }
 
-// A function that does not serve for a while stays in the table, so that callers know that it exists: they are told Unavailable, not NotFound.
+// A function that does not serve for a while stays in the table, so that callers know that it exists: they are told
+// Unavailable, not NotFound.
 
-// SetServing says whether a function of this node is to be called. A function serves from the moment it is registered. While it does not, callers
-// pass this node over as soon as they have heard of it, with the pace of Register, and a call that comes nevertheless is answered
-// Unavailable, with Executed: No, and made at another provider. That holds for calls of this process, too: they go elsewhere, or fail if
-// there is no other provider. Calls that run go on. A name that is not registered is NotFound; a closed node returns ErrClosed.
+// SetServing says whether a function of this node is to be called. A function serves from the moment it is registered.
+// While it does not, callers pass this node over as soon as they have heard of it, with the pace of Register, and a
+// call that comes nevertheless is answered Unavailable, with Executed: No, and made at another provider. That holds for
+// calls of this process, too: they go elsewhere, or fail if there is no other provider. Calls that run go on. A name
+// that is not registered is NotFound; a closed node returns ErrClosed.
 func (n *Node) SetServing(name string, serving bool) error {
 	return n.change(func() (bool, error) { return n.serving.offered.setServing(name, serving) })
 }
@@ -190,10 +192,11 @@ func (o *offering) serving(name string) *service {
 	return nil
 }
 
-// Authorize lets only those calls of the function run for which check returns nil: by peers and by this process. It knows who calls by
-// Invocation.From, the address of a member that has proven to be there and, where there are Config.Keys, to have one; what a caller says of itself
-// is in Meta. An error refuses the call: an *Error with its Code, any other as Unauthenticated; its text reaches the caller, and the function did not
-// run. Authorize is a ServeInterceptors with one Interceptor, so it stands where the options say.
+// Authorize lets only those calls of the function run for which check returns nil: by peers and by this process. It
+// knows who calls by Invocation.From, the address of a member that has proven to be there and, where there are
+// Config.Keys, to have one; what a caller says of itself is in Meta. An error refuses the call: an *Error with its
+// Code, any other as Unauthenticated; its text reaches the caller, and the function did not run. Authorize is a
+// ServeInterceptors with one Interceptor, so it stands where the options say.
 func Authorize(check func(ctx context.Context, call *Invocation) error) RegisterOption {
 	if check == nil {
 		return ServeInterceptors(nil)
@@ -217,7 +220,8 @@ const maxName = 200
 type service struct {
 	*function.Func
 	name string
-	take func(*request) // has one-way calls in the place of the pool, and answers them at once; nil for functions of users
+	// has one-way calls in the place of the pool, and answers them at once; nil for functions of users
+	take func(*request)
 	cost runCost
 	registered
 }
@@ -244,8 +248,8 @@ func planService(name string, fn any) (*service, error) {
 	return &service{Func: f, name: name}, nil
 }
 
-// invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the function ran are
-// InvalidArgument with Executed: No; all others say Yes. A panic of the function is the pool's.
+// invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the
+// function ran are InvalidArgument with Executed: No; all others say Yes. A panic of the function is the pool's.
 func (f *service) invoke(ctx context.Context, args, dst []byte) ([]byte, *Error) {
 	b, err := f.Invoke(ctx, args, dst)
 	return b, ownError(err)
@@ -272,7 +276,8 @@ func (f *service) row() wire.Function {
 	}
 }
 
-// checkName reports what is wrong with the name of a service or an error: it is 1 to 200 bytes of UTF-8 without control characters.
+// checkName reports what is wrong with the name of a service or an error: it is 1 to 200 bytes of UTF-8 without control
+// characters.
 func checkName(of, name string) error { return checkWord(of+" name", name, maxName) }
 
 // checkWord does so for what is said to be something, with its own limit.

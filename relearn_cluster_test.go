@@ -73,7 +73,8 @@ func (u *uniform) untilMet(limit time.Duration, what string) {
 	}
 }
 
-// [MEM-25] and [MEM-32]: whoever of them starts first, or again, or gets another address: they come together, and each calls each.
+// [MEM-25] and [MEM-32]: whoever of them starts first, or again, or gets another address: they come together, and each
+// calls each.
 func TestOneConfigurationForAll(t *testing.T) {
 	inUniform(t, func(u *uniform) {
 		first := u.start(0)

@@ -60,8 +60,8 @@ func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
 	return b, err
 }
 
-// codeOf is the code of a function's error, except that a function which the closing of this node stopped was not canceled
-// by its caller: to a peer, this node is just not there any more.
+// codeOf is the code of a function's error, except that a function which the closing of this node stopped was not
+// canceled by its caller: to a peer, this node is just not there any more.
 func (r *request) codeOf(err *Error) Code {
 	switch {
 	case err.Code != Canceled || r.Gone.Load() || r.provider.ctx.Err() == nil:
@@ -72,8 +72,8 @@ func (r *request) codeOf(err *Error) Code {
 	return Unreachable
 }
 
-// context is what the function gets: the node's, ended by the deadline and by the caller's giving up. A function that does
-// not ask for one is spared the cost.
+// context is what the function gets: the node's, ended by the deadline and by the caller's giving up. A function that
+// does not ask for one is spared the cost.
 func (r *request) context() (context.Context, context.CancelFunc) {
 	if !r.function.needsRequest() {
 		return r.provider.ctx, func() {}
@@ -109,8 +109,8 @@ func (r *request) Expired(now time.Time) bool {
 // Shed answers a request that expired while it waited.
 func (r *request) Shed() { r.fail(DeadlineExceeded, No, "the deadline passed before the call began") }
 
-// postpone makes way for a provider that is busy with the overflow of its queue: the caller will send the request again.
-// A request that came as a transfer is not sent again, so it is refused.
+// postpone makes way for a provider that is busy with the overflow of its queue: the caller will send the request
+// again. A request that came as a transfer is not sent again, so it is refused.
 func (r *request) postpone() {
 	if r.Body != nil {
 		r.fail(Overloaded, No, textBusy)
@@ -133,7 +133,8 @@ func (r *request) Failed(v any, stack []byte) {
 	r.fail(Internal, Yes, "the function panicked")
 }
 
-// enqueue hands the request to the workers, whose it is from then on, and reports true; they are to be kicked. If they do not take it, it is over.
+// enqueue hands the request to the workers, whose it is from then on, and reports true; they are to be kicked. If they
+// do not take it, it is over.
 func (r *request) enqueue(p *pool.Pool) bool {
 	switch p.Offer(r) {
 	case pool.Overloaded:

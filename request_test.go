@@ -14,9 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [CALL-16] From then on neither its remaining time, nor Cancel, nor a newer seq in its slot, nor the loss of the link ends it. It is the workers' from
-// then on, but still in its slot until the reader has answered it: who finds it there meanwhile does not end it, and its place among those that run at
-// once is free again afterwards.
+// [CALL-16] From then on neither its remaining time, nor Cancel, nor a newer seq in its slot, nor the loss of the link
+// ends it. It is the workers' from then on, but still in its slot until the reader has answered it: who finds it there
+// meanwhile does not end it, and its place among those that run at once is free again afterwards.
 func TestASendIsNotGivenUpWhileItIsAccepted(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, _, b *linkSide) {
 		var runs atomic.Int64
@@ -42,7 +42,8 @@ func TestARequestIsSmall(t *testing.T) {
 	require.LessOrEqual(t, unsafe.Sizeof(request{}), uintptr(160))
 }
 
-// [CALL-5] A call whose remaining time runs out before it begins MUST NOT run; it is answered DeadlineExceeded, executed no.
+// [CALL-5] A call whose remaining time runs out before it begins MUST NOT run; it is answered DeadlineExceeded,
+// executed no.
 func TestExpiredCallDoesNotRun(t *testing.T) {
 	onLinkPair(t, Config{Pool: Pool{Core: 1, Max: 1}}, func(t *testing.T, a, b *linkSide) {
 		runs := 0

@@ -134,8 +134,8 @@ func (t *town) textOf(table routeTable) (lines []string) {
 	return lines
 }
 
-// Routes that have followed the peers through all their changes are the same as those that are made anew of what is there. A
-// table that was followed stays as it was, and routes on which nothing has changed are the same.
+// Routes that have followed the peers through all their changes are the same as those that are made anew of what is
+// there. A table that was followed stays as it was, and routes on which nothing has changed are the same.
 func TestRoutesFollowThePeers(t *testing.T) {
 	for seed := range uint64(20) {
 		town, routes := newTown(seed), routeTable{}

@@ -15,8 +15,8 @@ import (
 	"broach/internal/wire"
 )
 
-// view is what a node knows of the cluster at one moment. It is immutable and published as a whole; calls read it without
-// a lock.
+// view is what a node knows of the cluster at one moment. It is immutable and published as a whole; calls read it
+// without a lock.
 type view struct {
 	self       netip.AddrPort // our address
 	began      time.Time      // of this node's membership
@@ -30,8 +30,8 @@ type view struct {
 	nextc      chan struct{} // closed when a newer view is published
 }
 
-// route is where a function can be called. It does not change after its view is published: the next view has it still, or a
-// changed copy. The providers are sorted by address.
+// route is where a function can be called. It does not change after its view is published: the next view has it still,
+// or a changed copy. The providers are sorted by address.
 type route struct {
 	name     string
 	edition  uint64 // of the table that it was made for
@@ -63,8 +63,8 @@ func (r *route) isIdempotent() bool { return r.once == 0 }
 // isEmpty reports whether nobody offers the function, not even somebody who is offline.
 func (r *route) isEmpty() bool { return len(r.alive)+len(r.doubtful)+r.offline == 0 }
 
-// copy is a route to be changed for a table of an edition. What is known of the providers is found out again by the first
-// call: here it may be being found out just now.
+// copy is a route to be changed for a table of an edition. What is known of the providers is found out again by the
+// first call: here it may be being found out just now.
 func (r *route) copy(edition uint64) *route {
 	return &route{
 		name: r.name, edition: edition, alive: strangersOf(r.alive), doubtful: strangersOf(r.doubtful),
@@ -143,7 +143,8 @@ func search(list []balance.Candidate, addr netip.AddrPort) (i int, ok bool) {
 	return slices.BinarySearchFunc(list, addr, func(d balance.Candidate, addr netip.AddrPort) int { return d.Link.ID.Addr.Compare(addr) })
 }
 
-// pick chooses a provider by load, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else is left; those in tried never.
+// pick chooses a provider by load, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else
+// is left; those in tried never.
 func (r *route) pick(c *balance.Chooser) *balance.Record {
 	r.know(c.Service, c.Now)
 	return c.Pick(r.alive, r.doubtful)
@@ -166,8 +167,8 @@ func (r *route) know(service string, now time.Time) {
 	}
 }
 
-// How the routes follow the peers: what is done is in proportion to what has changed, and to the tables of those who have
-// changed.
+// How the routes follow the peers: what is done is in proportion to what has changed, and to the tables of those who
+// have changed.
 
 // standing says how the functions of a peer are called.
 type standing uint8
@@ -205,14 +206,15 @@ func isCalledLike(p, other *member.View) bool {
 	return other != nil && standingOf(p) == standingOf(other) && p.Name == other.Name && p.Link == other.Link
 }
 
-// routeTable finds routes by the names of their functions. A new view costs what has changed, and calls go on reading the one before without a lock.
+// routeTable finds routes by the names of their functions. A new view costs what has changed, and calls go on reading
+// the one before without a lock.
 type routeTable struct{ hamt.Table[route] }
 
 // get is the route of a function, or nil.
 func (t *routeTable) get(name string) *route { return t.Get(name) }
 
-// follow makes the routes of some peers those of what has become of them. connOf finds a link by its token, which everyone in to who
-// is called has: it was made before the peer was shown.
+// follow makes the routes of some peers those of what has become of them. connOf finds a link by its token, which
+// everyone in to who is called has: it was made before the peer was shown.
 func (t routeTable) follow(from, to []*member.View, connOf func(token uint64) *conn) routeTable {
 	t.Edition++
 	for p, now := range member.Counterparts(from, to) {

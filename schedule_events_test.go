@@ -115,7 +115,8 @@ func (s *schedule) startAgain(i int) {
 	s.start(i, name, seeds)
 	if seeds == nil { // or it would be lost if those who look for it end meanwhile
 		limit := 10 * time.Second
-		if len(s.lent) > 0 { // who has lost its address is still heard, and in a large cluster not missed before its third Beat to one
+		// who has lost its address is still heard, and in a large cluster not missed before its third Beat to one
+		if len(s.lent) > 0 {
 			limit = 30 * time.Second
 		}
 		s.until(limit, fmt.Sprintf("%d is found: %v", i, s.did), s.settled)

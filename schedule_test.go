@@ -20,8 +20,8 @@ var (
 	scheduleSize = flag.Int("nodes", 0, "of schedules with so many nodes alone; 0: of all sizes")
 )
 
-// A schedule does random things to a cluster: what can happen to processes and networks, in any order. A node is the process at an address, which
-// has a number.
+// A schedule does random things to a cluster: what can happen to processes and networks, in any order. A node is the
+// process at an address, which has a number.
 type schedule struct {
 	*cluster
 	rng     *rand.Rand
@@ -178,8 +178,8 @@ func TestProcessesComeAndGo(t *testing.T) {
 	testSchedules(t, calm, 0.05, func(p *member.View) bool { return State(p.State) != Alive || p.Unreachable })
 }
 
-// Whatever happens to processes and networks: nobody is called dead by who could reach him all the time, and once the network
-// is whole again, everybody sees everybody within seconds.
+// Whatever happens to processes and networks: nobody is called dead by who could reach him all the time, and once the
+// network is whole again, everybody sees everybody within seconds.
 func TestNetworksBreakAndHeal(t *testing.T) {
 	t.Parallel()
 	testSchedules(t, rough, 0.01, func(p *member.View) bool { return State(p.State) == Offline })

@@ -37,8 +37,9 @@ func TestNodesWithKeysDoAllThatOthersDo(t *testing.T) {
 	})
 }
 
-// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs, or whose proof or tag none of its keys
-// with that id makes; one without keys MUST drop a datagram with a key id. Neither is answered; they are counted.
+// [SEAL-1] A process that has keys MUST drop a datagram whose key id is 0 or none of theirs, or whose proof or tag none
+// of its keys with that id makes; one without keys MUST drop a datagram with a key id. Neither is answered; they are
+// counted.
 func TestWhoHasNotTheKeyIsNobody(t *testing.T) {
 	for name, keys := range map[string][2][][]byte{
 		"another key":         {{keyOf(1)}, {keyOf(2)}},
@@ -123,8 +124,8 @@ func manyKeys(n int) (keys [][]byte) {
 	return keys
 }
 
-// [SEC-4] No two datagrams are sealed under one key and number: not even where links end and are made anew, and many send at once, with loss
-// and all. And nothing of what is said can be read.
+// [SEC-4] No two datagrams are sealed under one key and number: not even where links end and are made anew, and many
+// send at once, with loss and all. And nothing of what is said can be read.
 func TestNoNumberIsUsedTwiceAndNothingIsReadable(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		seen, tokens := map[string]bool{}, map[string]bool{}

@@ -9,8 +9,8 @@ import (
 	"broach/internal/wire"
 )
 
-// seat has a node believe in a peer that there is not: a link to it leads nowhere, and what it says is given to the membership. Who is to believe
-// in it for long must not miss its beats.
+// seat has a node believe in a peer that there is not: a link to it leads nowhere, and what it says is given to the
+// membership. Who is to believe in it for long must not miss its beats.
 func (n *Node) seat(now time.Time, i int, table []byte) *conn {
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7000)
 	l := n.connFrom(wire.PublicKey{byte(i >> 8), byte(i)}, addr)

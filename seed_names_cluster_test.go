@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// forwardTo passes what comes to an address on, as a UDP proxy or load balancer does: the n-th datagram to where choose says.
+// forwardTo passes what comes to an address on, as a UDP proxy or load balancer does: the n-th datagram to where choose
+// says.
 func (c *cluster) forwardTo(at netip.AddrPort, choose func(n int64) netip.AddrPort) {
 	conn, err := c.net.Listen(at)
 	require.NoError(c.t, err)
@@ -32,7 +33,8 @@ func (c *cluster) forwardTo(at netip.AddrPort, choose func(n int64) netip.AddrPo
 	}()
 }
 
-// Whatever a seed is called, a node whose seed answers has joined, and it goes on to contact nobody: nodes are told apart by their processes.
+// Whatever a seed is called, a node whose seed answers has joined, and it goes on to contact nobody: nodes are told
+// apart by their processes.
 // [LNK-2] If only the address B is another one, and a seed was contacted, that is remembered as the seed's
 func TestSeedsByOtherNames(t *testing.T) {
 	t.Parallel()
@@ -109,8 +111,8 @@ func (c *cluster) countOpens() func() int64 {
 	return opens.Load
 }
 
-// [MEM-18] A seed to which an Open was sent that comes to its own sender is this node; who has no other seeds has joined. Whoever answers there
-// later is found.
+// [MEM-18] A seed to which an Open was sent that comes to its own sender is this node; who has no other seeds has
+// joined. Whoever answers there later is found.
 func TestASeedThatIsTheNodeItself(t *testing.T) {
 	for _, keys := range [][][]byte{nil, {keyOf(1)}} {
 		inCluster(t, 1, func(c *cluster) {
@@ -163,7 +165,8 @@ func TestOnlyAnOpenToASeedThatComesBackIsASelf(t *testing.T) {
 	})
 }
 
-// However often a seed is named, and in which form, it is one; so is one that this node cannot send to, and the log tells of it once.
+// However often a seed is named, and in which form, it is one; so is one that this node cannot send to, and the log
+// tells of it once.
 func TestASeedIsNamedOnce(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		log := c.loggedBy()

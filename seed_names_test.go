@@ -97,7 +97,8 @@ func (s *nameServer) lookUp(ctx context.Context, family, host string) ([]netip.A
 	return found, nil
 }
 
-// startNamed starts node i, which looks names up at a server. Its seeds are in words; hosts without a port get that of all nodes.
+// startNamed starts node i, which looks names up at a server. Its seeds are in words; hosts without a port get that of
+// all nodes.
 func (c *cluster) startNamed(i int, s *nameServer, seeds ...string) *Node {
 	c.t.Helper()
 	conn, err := c.net.Listen(addrOf(i))
@@ -131,7 +132,8 @@ func joinTime(t *testing.T, s *nameServer, seeds ...string) (took time.Duration)
 	return took
 }
 
-// Each name is looked up by itself: those that lead nowhere, or whose server does not answer, keep nobody waiting, whatever the order.
+// Each name is looked up by itself: those that lead nowhere, or whose server does not answer, keep nobody waiting,
+// whatever the order.
 func TestDeadNamesKeepNobodyWaiting(t *testing.T) {
 	s := newNameServer()
 	s.set("good", 2*time.Millisecond, 0)
@@ -211,7 +213,8 @@ func TestAFailedLookUpUndoesNothing(t *testing.T) {
 	})
 }
 
-// A resolver may take its time, answer one family and not the other, or answer only after the node has joined by another seed.
+// A resolver may take its time, answer one family and not the other, or answer only after the node has joined by
+// another seed.
 func TestASlowResolver(t *testing.T) {
 	s := newNameServer()
 	s.set("slow", 4*time.Second, 0)
@@ -247,8 +250,8 @@ func TestANameThatComesLate(t *testing.T) {
 	}
 }
 
-// A process comes back elsewhere, and its name leads there soon: as a restarted pod of a StatefulSet does. It knows nobody, its own name being its
-// only seed; the others find it.
+// A process comes back elsewhere, and its name leads there soon: as a restarted pod of a StatefulSet does. It knows
+// nobody, its own name being its only seed; the others find it.
 func TestANameMovesWithItsProcess(t *testing.T) {
 	s := newNameServer()
 	s.set("pod-0", 0, 0)
@@ -268,7 +271,8 @@ func TestANameMovesWithItsProcess(t *testing.T) {
 	})
 }
 
-// A name may lead to the node itself: alone, it has joined; another name that leads nowhere changes that only until this is known.
+// A name may lead to the node itself: alone, it has joined; another name that leads nowhere changes that only until
+// this is known.
 func TestANameThatLeadsToOneself(t *testing.T) {
 	s := newNameServer()
 	s.set("self", 10*time.Millisecond, 0)

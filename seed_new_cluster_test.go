@@ -11,8 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-6] A seed answers Join with List; one that has started within 500 ms, and has not yet had the whole List of a seed of its own [...] as soon as it has.
-// So who joins by a process that has itself just started knows the cluster when it has joined, and its first call finds what is there.
+// [MEM-6] A seed answers Join with List; one that has started within 500 ms, and has not yet had the whole List of a
+// seed of its own [...] as soon as it has. So who joins by a process that has itself just started knows the cluster
+// when it has joined, and its first call finds what is there.
 func TestWhoJoinsByANewSeedFindsTheOthersAtItsFirstCall(t *testing.T) {
 	t.Parallel()
 	for _, delay := range []time.Duration{300 * time.Microsecond, 5 * time.Millisecond, 40 * time.Millisecond} {
@@ -26,7 +27,8 @@ func TestWhoJoinsByANewSeedFindsTheOthersAtItsFirstCall(t *testing.T) {
 	}
 }
 
-// joinByNewSeed starts a seed of a cluster of three, and some time later three that know the seed alone and call at once.
+// joinByNewSeed starts a seed of a cluster of three, and some time later three that know the seed alone and call at
+// once.
 func (c *cluster) joinByNewSeed(delay, later time.Duration, keys [][]byte) {
 	c.net.SetDefault(simnet.Link{Delay: delay})
 	c.edit = func(cfg *Config) { cfg.Keys = keys }

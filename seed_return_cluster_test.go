@@ -138,7 +138,8 @@ func (r returning) play(c *cluster) {
 	}
 }
 
-// limit is how soon all see all again. Who is killed must be missed before: a heartbeat is late, and the next Open finds who is there now.
+// limit is how soon all see all again. Who is killed must be missed before: a heartbeat is late, and the next Open
+// finds who is there now.
 func (r returning) limit() time.Duration {
 	if r.ending == "kill" {
 		return max(soonBack, time.Second-r.gap)
@@ -146,8 +147,8 @@ func (r returning) limit() time.Duration {
 	return soonBack
 }
 
-// [MEM-18] up to 8 seeds at which it has no peer, or one that is offline or has left: however many others are lost, however far the way, and
-// through loss.
+// [MEM-18] up to 8 seeds at which it has no peer, or one that is offline or has left: however many others are lost,
+// however far the way, and through loss.
 func TestASeedIsFoundAgainWhateverElseIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

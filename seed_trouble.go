@@ -16,8 +16,8 @@ import (
 	"broach/internal/wire"
 )
 
-// What a node that has not joined knows of its seeds: whom it tried, what came back, and what to look at. The log tells it, ever more rarely, and
-// so do the errors of calls that find nobody.
+// What a node that has not joined knows of its seeds: whom it tried, what came back, and what to look at. The log tells
+// it, ever more rarely, and so do the errors of calls that find nobody.
 
 const (
 	silentFirst   = 3 * time.Second // after which the log tells that no seed answers
@@ -154,7 +154,8 @@ func (n *Node) noteTrouble(now time.Time) {
 	n.calling.unjoined.Store(&text)
 }
 
-// notJoined is what the error of a call adds while the node has not joined: it may not know of anybody yet. Empty: it has.
+// notJoined is what the error of a call adds while the node has not joined: it may not know of anybody yet. Empty: it
+// has.
 func (n *Node) notJoined(v *view) string {
 	if v.joined {
 		return ""
@@ -162,7 +163,8 @@ func (n *Node) notJoined(v *view) string {
 	return "; this node has not joined its cluster: " + *n.calling.unjoined.Load()
 }
 
-// noteSilence tells an operator whose node finds no cluster. Nobody else would: who gets its Opens and does not answer cannot say why.
+// noteSilence tells an operator whose node finds no cluster. Nobody else would: who gets its Opens and does not answer
+// cannot say why.
 func (n *Node) noteSilence(now time.Time) {
 	b := &n.loop.seeds
 	switch {
@@ -202,7 +204,8 @@ func (n *Node) sayNobodyAnswers() {
 		"seeds", n.trouble(), "addr", n.loop.members.Self(), "cluster", n.cfg.cluster(), "keys", n.linking.wires.Ring.Load() != nil)
 }
 
-// refusalWait is how long the system is given to hear that nobody listens at an address: the ICMP message takes a round trip.
+// refusalWait is how long the system is given to hear that nobody listens at an address: the ICMP message takes a round
+// trip.
 const refusalWait = 300 * time.Millisecond
 
 // seedTry is an Open to a seed that is sent once more, where the system tells what becomes of it.
@@ -211,7 +214,8 @@ type seedTry struct {
 	b    []byte
 }
 
-// seedTries are the Opens of the contacts with seeds that go on. A socket that is not ours to ask the system about has none.
+// seedTries are the Opens of the contacts with seeds that go on. A socket that is not ours to ask the system about has
+// none.
 func (n *Node) seedTries() (tries []seedTry) {
 	if n.cfg.Conn != nil {
 		return nil
@@ -231,7 +235,8 @@ func (n *Node) seedTries() (tries []seedTry) {
 	return tries
 }
 
-// trySending sends each from a socket that is connected to its address: of those alone the system says what ICMP told it.
+// trySending sends each from a socket that is connected to its address: of those alone the system says what ICMP told
+// it.
 func trySending(from netip.AddrPort, tries []seedTry) map[netip.AddrPort]string {
 	texts := make([]string, len(tries))
 	var all errgroup.Group

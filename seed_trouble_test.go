@@ -19,7 +19,8 @@ const (
 	nothingCame = "nothing came back"
 )
 
-// The error of a call while the node has not joined names the seeds and what came back, whatever kind of call it is; afterwards none does.
+// The error of a call while the node has not joined names the seeds and what came back, whatever kind of call it is;
+// afterwards none does.
 func TestErrorsWhileNotJoinedNameTheSeeds(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		n := c.start(1, 0)
@@ -76,7 +77,8 @@ func TestWhoHasNobodyToAskHasJoined(t *testing.T) {
 	})
 }
 
-// What came from a seed is told in its place, and ends when it has come to something. What comes from others is nobody's trouble.
+// What came from a seed is told in its place, and ends when it has come to something. What comes from others is
+// nobody's trouble.
 func TestWhatCameFromASeedIsTold(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		n := c.start(1, 0)
@@ -114,7 +116,8 @@ func TestFewSeedsAreNamed(t *testing.T) {
 	})
 }
 
-// The system is asked what becomes of what is sent to a seed: it knows when nobody listens there, or when there is no way.
+// The system is asked what becomes of what is sent to a seed: it knows when nobody listens there, or when there is no
+// way.
 func TestTheSystemIsAskedOfSeeds(t *testing.T) {
 	t.Parallel()
 	there, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})

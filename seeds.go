@@ -37,14 +37,15 @@ func (b *seedBook) init(bound netip.Addr) {
 	b.fits = func(ip netip.Addr) bool { return isOfFamily(bound, ip) }
 }
 
-// isOfFamily reports whether a socket bound to an address can send to another. One bound to :: does both families where the system can.
+// isOfFamily reports whether a socket bound to an address can send to another. One bound to :: does both families where
+// the system can.
 func isOfFamily(bound, ip netip.Addr) bool {
 	isDual := !bound.IsValid() || bound.Is6() && bound.IsUnspecified()
 	return isDual || bound.Is4() == ip.Is4()
 }
 
-// add takes up seeds whose form was checked, and reports those that the socket cannot send to, each once. A name that is known is looked up once
-// more.
+// add takes up seeds whose form was checked, and reports those that the socket cannot send to, each once. A name that
+// is known is looked up once more.
 func (b *seedBook) add(now time.Time, seeds []string) (unfit []netip.AddrPort) {
 	b.given = b.given || len(seeds) > 0
 	for _, s := range seeds {
@@ -78,7 +79,8 @@ func (b *seedBook) addName(text string) {
 	b.names = append(b.names, &seedName{text: text, host: host, port: port})
 }
 
-// addrs lists where the seeds are: the first address of each, then the second, so that a name with many keeps no other waiting.
+// addrs lists where the seeds are: the first address of each, then the second, so that a name with many keeps no other
+// waiting.
 func (b *seedBook) addrs() (list []netip.AddrPort) {
 	var rows [][]netip.AddrPort
 	for _, addr := range b.fixed {
@@ -138,15 +140,18 @@ const (
 	seedAddrsMax = 1024 // addresses of a family that a name may lead to
 )
 
-// The host names among the seeds. Each is looked up by itself, once for each family, and all side by side: one whose name server does not answer
-// keeps nobody else waiting. What a look-up has found stays until another finds something else: a name server that fails takes no seed away.
+// The host names among the seeds. Each is looked up by itself, once for each family, and all side by side: one whose
+// name server does not answer keeps nobody else waiting. What a look-up has found stays until another finds something
+// else: a name server that fails takes no seed away.
 
 const (
-	lookUpFirst   = 500 * time.Millisecond // after a look-up of a name that has led nowhere yet; each wait is twice as long,
-	lookUpLost    = 5 * time.Second        // up to this, and so often while no process is met at any of its addresses
-	lookUpMet     = time.Minute            // and while one is: it may move
-	lookUpSlow    = 5 * time.Second        // after which a first look-up counts as failed, though it goes on
-	lookUpTimeout = 30 * time.Second       // a resolver asks several name servers, one after the other, for some seconds each
+	// after a look-up of a name that has led nowhere yet; each wait is twice as long,
+	lookUpFirst = 500 * time.Millisecond
+	lookUpLost  = 5 * time.Second // up to this, and so often while no process is met at any of its addresses
+	lookUpMet   = time.Minute     // and while one is: it may move
+	lookUpSlow  = 5 * time.Second // after which a first look-up counts as failed, though it goes on
+	// a resolver asks several name servers, one after the other, for some seconds each
+	lookUpTimeout = 30 * time.Second
 
 	nowhereAgain   = time.Minute // after the log was told that a name leads nowhere; each wait is twice as long,
 	nowhereSlowest = time.Hour   // up to this
@@ -259,7 +264,8 @@ func (n *Node) lookUpNames(now time.Time) {
 	}
 }
 
-// lookUpName begins a look-up if it is due, and notes when to look at it again: soon enough to see that a process is not met any more.
+// lookUpName begins a look-up if it is due, and notes when to look at it again: soon enough to see that a process is
+// not met any more.
 func (n *Node) lookUpName(now time.Time, s *seedName, family int, isMet bool) {
 	b, l, at := &n.loop.seeds, &s.lookUps[family], s.next(family, isMet)
 	switch {

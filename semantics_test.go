@@ -43,7 +43,8 @@ func TestErrorsReadTheSameHereAndElsewhere(t *testing.T) {
 			}
 			_, near := callAcross(provider, provider)(c.t, "f", s.fn, s.args)
 			_, far := callAcross(provider, caller)(c.t, "f", s.fn, s.args)
-			far.(*Error).Node = near.(*Error).Node // where there is one: arguments that cannot be sent fail before a provider is chosen
+			// where there is one: arguments that cannot be sent fail before a provider is chosen
+			far.(*Error).Node = near.(*Error).Node
 			require.Equal(c.t, near, far, s.name)
 		}
 	})

@@ -43,7 +43,8 @@ func TestAFunctionThatDoesNotServeIsPassedOver(t *testing.T) {
 	})
 }
 
-// [TAB-7] A Request or Send of it that comes nevertheless is answered Unavailable, executed no ... and callers ask another provider.
+// [TAB-7] A Request or Send of it that comes nevertheless is answered Unavailable, executed no ... and callers ask
+// another provider.
 func TestACallOfAFunctionThatHasJustStoppedServing(t *testing.T) {
 	inTrio(t, func(c *cluster, caller *Node) {
 		which, one := caller.Caller("which", Balance(faulty(func(CallInfo, []Provider) int { return 0 }))), c.nodes[1]

@@ -52,7 +52,8 @@ func (s *siege) replayed() []byte {
 	return slices.Clone(s.seen[rand.N(len(s.seen))])
 }
 
-// blind weapons make a datagram each, of what anybody knows who hears nothing: the cluster's name at most, and the nodes' addresses.
+// blind weapons make a datagram each, of what anybody knows who hears nothing: the cluster's name at most, and the
+// nodes' addresses.
 func (s *siege) blind() []func() []byte {
 	return []func() []byte{
 		func() []byte { return rubbish(rand.N(1500)) },
@@ -159,8 +160,8 @@ func (s *siege) lay(t *testing.T, ctx context.Context, perSecond int) {
 	}
 }
 
-// Honest calls through a flood of 100,000 garbage datagrams a second, or as many as the processors give beside the calls; and without. What is
-// measured is printed: go test -run TestFlood -flood 10s -v .
+// Honest calls through a flood of 100,000 garbage datagrams a second, or as many as the processors give beside the
+// calls; and without. What is measured is printed: go test -run TestFlood -flood 10s -v .
 func TestFlood(t *testing.T) {
 	if *floodFor == 0 {
 		t.Skip("run with -flood")

@@ -23,13 +23,22 @@ type Stats struct {
 	ForeignVersion uint64 // datagrams of another version of the protocol
 	OtherCluster   uint64 // datagrams that ask for a link in another cluster
 	Replayed       uint64 // datagrams that had come before
-	Strangers      uint64 // datagrams with a token that is none of ours: of processes that have no link with this one, or none any more
-	Unanswered     uint64 // datagrams that ask for a link and were not looked at, or not answered, because too many came at once
-	UnknownKinds   uint64 // messages of kinds that this version does not know
-	Unopened       uint64 // datagrams of our cluster that no key of ours opens, or that are not sealed though we have keys, or the other way round
-	Unusable       uint64 // introductions with an address that cannot be reached from here, such as another host's 127.0.0.1
-	TablesRefused  uint64 // service tables of members that found no room beside those of the others, or cannot be read: their functions are not called
-	InboxOverflow  uint64 // membership messages dropped because too many came at once
+	// Strangers are datagrams with a token that is none of ours: of processes that have no link with this one, or none
+	// any more
+	Strangers uint64
+	// Unanswered are datagrams that ask for a link and were not looked at, or not answered, because too many came at
+	// once
+	Unanswered   uint64
+	UnknownKinds uint64 // messages of kinds that this version does not know
+	// Unopened are datagrams of our cluster that no key of ours opens, or that are not sealed though we have keys, or
+	// the other way round
+	Unopened uint64
+	// Unusable are introductions with an address that cannot be reached from here, such as another host's 127.0.0.1
+	Unusable uint64
+	// TablesRefused are service tables of members that found no room beside those of the others, or cannot be read:
+	// their functions are not called
+	TablesRefused uint64
+	InboxOverflow uint64 // membership messages dropped because too many came at once
 
 	Running  int    // functions that run now
 	Queued   int    // calls that wait for a worker
@@ -39,7 +48,8 @@ type Stats struct {
 	Panics   uint64 // functions that panicked
 	Unsent   uint64 // large replies given up: too many were under way, or nothing of them was acknowledged for 10 s
 
-	LogLost uint64 // lines that the Logger did not get: it panicked at them, or took longer for one than they came apart
+	// LogLost are lines that the Logger did not get: it panicked at them, or took longer for one than they came apart
+	LogLost uint64
 
 	Heartbeats  float64       // sent a second, to all peers together
 	Joined      bool          // it has no seeds but itself, or they have told it of the cluster: see WaitJoined
@@ -52,19 +62,24 @@ type Stats struct {
 
 // PeerStats is about one peer.
 type PeerStats struct {
-	Addr              netip.AddrPort
-	State             State
-	Since             time.Duration  // how long it has been in that state
-	SuspectedBy       netip.AddrPort // who said so first, if it is suspect: this node or another member, none while that has not introduced itself
-	TableVersion      uint32         // of its functions, as far as they are known here; rises with each change of them
-	RTT               time.Duration  // smoothed round trip of calls to it; 0: not measured yet
-	Loss              float64        // share of its datagrams to us that did not arrive, 0 to 1
-	InFlight          int            // our calls to it that wait for a reply
-	Retransmits       uint64         // requests sent again
-	BytesIn, BytesOut uint64         // payload of datagrams
-	LastHeard         time.Duration  // how long ago a datagram of it was accepted
-	Open              []string       // functions that are not called there because they failed again and again, sorted: see CircuitOpen
-	PacketSize        int            // bytes in the largest datagram that is sent to it, the tag of sealed ones among them: found by probing, when there is much to send
+	Addr  netip.AddrPort
+	State State
+	Since time.Duration // how long it has been in that state
+	// SuspectedBy is who said so first, if it is suspect: this node or another member, none while that has not
+	// introduced itself
+	SuspectedBy       netip.AddrPort
+	TableVersion      uint32        // of its functions, as far as they are known here; rises with each change of them
+	RTT               time.Duration // smoothed round trip of calls to it; 0: not measured yet
+	Loss              float64       // share of its datagrams to us that did not arrive, 0 to 1
+	InFlight          int           // our calls to it that wait for a reply
+	Retransmits       uint64        // requests sent again
+	BytesIn, BytesOut uint64        // payload of datagrams
+	LastHeard         time.Duration // how long ago a datagram of it was accepted
+	// Open are functions that are not called there because they failed again and again, sorted: see CircuitOpen
+	Open []string
+	// PacketSize is the bytes in the largest datagram that is sent to it, the tag of sealed ones among them: found by
+	// probing, when there is much to send
+	PacketSize int
 }
 
 // counters are the counts that the reader keeps; others read them at any time.

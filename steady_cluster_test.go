@@ -20,8 +20,8 @@ func shown(t *testing.T, n, other *Node) Member {
 	return Member{}
 }
 
-// [MEM-24] A peer that went offline three times within a minute is unsteady until 30 s have passed since the last time: it is
-// called when nobody else is left.
+// [MEM-24] A peer that went offline three times within a minute is unsteady until 30 s have passed since the last time:
+// it is called when nobody else is left.
 func TestUnsteadyMembersAreCalledLast(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		c.net.SetDefault(simnet.Link{Delay: 100 * time.Microsecond})
@@ -54,7 +54,8 @@ func TestUnsteadyMembersAreCalledLast(t *testing.T) {
 	})
 }
 
-// [MEM-24] A process that went offline three times within a minute, each time right after its start, is unsteady as well, though each is another.
+// [MEM-24] A process that went offline three times within a minute, each time right after its start, is unsteady as
+// well, though each is another.
 func TestProcessesThatKeepDyingAreUnsteady(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		c.startAll(3)

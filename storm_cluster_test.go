@@ -16,7 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stream makes calls at a steady pace for a while, each on a goroutine of its own, whether or not earlier ones are answered.
+// stream makes calls at a steady pace for a while, each on a goroutine of its own, whether or not earlier ones are
+// answered.
 func stream(pause, lasting time.Duration, call func(begun time.Time)) *sync.WaitGroup {
 	var calls sync.WaitGroup
 	for end := time.Now().Add(lasting); time.Now().Before(end); time.Sleep(pause) {
@@ -55,14 +56,16 @@ func (c *cluster) requestsOf(n *Node) (sent func() int) {
 	}
 }
 
-// "Retry storm test: all providers slow, offered load 3 x capacity: attempts per call stay under 1.3, goodput at least 80 % of capacity."
+// "Retry storm test: all providers slow, offered load 3 x capacity: attempts per call stay under 1.3, goodput at least
+// 80 % of capacity."
 func TestRetryStorm(t *testing.T) {
 	t.Parallel()
 	const (
 		providers, workers = 3, 2
 		takes              = 10 * time.Millisecond
 		lasting            = 2 * time.Second
-		capacity           = providers * workers * int(time.Second/takes) // a second; where nothing is refused the dispatchers add to it
+		// a second; where nothing is refused the dispatchers add to it
+		capacity = providers * workers * int(time.Second/takes)
 	)
 	for name, test := range map[string]struct {
 		pool  Pool

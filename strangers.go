@@ -10,24 +10,26 @@ import (
 	"broach/internal/wire"
 )
 
-// What strangers can make this node do is bounded here. They are processes that have not shown yet that they get what is sent to them, and, where there are
-// keys, that they have one. docs/SECURITY.md has the whole table.
+// What strangers can make this node do is bounded here. They are processes that have not shown yet that they get what
+// is sent to them, and, where there are keys, that they have one. docs/SECURITY.md has the whole table.
 const (
-	opensBatch     = 96          // Opens that are looked at, of the 256 datagrams of a batch
-	confirmsBatch  = 96          // and Confirms with a token that is not known
-	offersPerSec   = 4096        // Offers in a second, [AMP-1]: one for each peer that there may be
-	offersKnown    = 1024        // of them for the addresses of peers and seeds alone
-	offersEach     = 8           // to one address
-	derivedBatch   = 16          // X25519 for links that others begin, in one batch, [LNK-14]: a millisecond
-	derivedPerSec  = 2000        // and in a second
-	linksPerSec    = 2000        // such links in a second, and as many of peers and seeds
-	seenMax        = 16384       // Opens that were answered and are remembered, of two generations each, with keys
-	strangersMax   = 256         // addresses that the log tells of in a minute: no key opens what they send, or they are of another cluster or version
+	opensBatch    = 96    // Opens that are looked at, of the 256 datagrams of a batch
+	confirmsBatch = 96    // and Confirms with a token that is not known
+	offersPerSec  = 4096  // Offers in a second, [AMP-1]: one for each peer that there may be
+	offersKnown   = 1024  // of them for the addresses of peers and seeds alone
+	offersEach    = 8     // to one address
+	derivedBatch  = 16    // X25519 for links that others begin, in one batch, [LNK-14]: a millisecond
+	derivedPerSec = 2000  // and in a second
+	linksPerSec   = 2000  // such links in a second, and as many of peers and seeds
+	seenMax       = 16384 // Opens that were answered and are remembered, of two generations each, with keys
+	// addresses that the log tells of in a minute: no key opens what they send, or they are of another cluster or
+	// version
+	strangersMax   = 256
 	strangersEvery = time.Minute // and then again
 )
 
-// Strangers are processes that have not shown yet that they get what is sent to them. What is done for all of them together is bounded here, by
-// datagrams, by time and by address, [AMP-1] and [LNK-14]. It is the reader's.
+// Strangers are processes that have not shown yet that they get what is sent to them. What is done for all of them
+// together is bounded here, by datagrams, by time and by address, [AMP-1] and [LNK-14]. It is the reader's.
 type strangers struct {
 	opens    int // Opens that were looked at, in this batch
 	confirms int // Confirms with a token that is not known, likewise
@@ -68,7 +70,8 @@ func (s *strangers) hasOffered(now time.Time, addr netip.AddrPort) bool {
 	return now.Before(s.until) && s.perAddr[addr] > 0
 }
 
-// mayTry reports whether another Confirm may be tried. needsKey says that it costs an X25519, which counts whatever comes of it.
+// mayTry reports whether another Confirm may be tried. needsKey says that it costs an X25519, which counts whatever
+// comes of it.
 func (s *strangers) mayTry(now time.Time, needsKey bool) bool {
 	if !needsKey {
 		return true
@@ -82,7 +85,8 @@ func (s *strangers) mayLink(now time.Time, isKnown bool) bool {
 	return s.made.Take(now, isKnown, linksPerSec, linksPerSec)
 }
 
-// seenOpens remembers the Opens that were answered, by the beginnings of their proofs: what is repeated is not answered again.
+// seenOpens remembers the Opens that were answered, by the beginnings of their proofs: what is repeated is not answered
+// again.
 type seenOpens struct{ young, old map[uint64]struct{} }
 
 // has reports whether a proof was seen.
@@ -107,7 +111,8 @@ type toldOf struct {
 	until time.Time // the end of the minute
 }
 
-// isNew reports whether an address is to be told of. When too many were, the next are only counted: a flood must not cost more than it is worth.
+// isNew reports whether an address is to be told of. When too many were, the next are only counted: a flood must not
+// cost more than it is worth.
 func (t *toldOf) isNew(now time.Time, addr netip.AddrPort) bool {
 	if !now.Before(t.until) {
 		t.addrs, t.until = make(map[netip.AddrPort]bool), now.Add(strangersEvery)
@@ -119,7 +124,8 @@ func (t *toldOf) isNew(now time.Time, addr netip.AddrPort) bool {
 	return true
 }
 
-// What the log tells of those who are not let in, so that the operator of either side finds out why. Each is counted, and told of in measure.
+// What the log tells of those who are not let in, so that the operator of either side finds out why. Each is counted,
+// and told of in measure.
 
 // unopened is for a datagram that no key opens.
 func (r *reader) unopened(now time.Time, d udp.Datagram) {
@@ -179,8 +185,9 @@ func (r *reader) tellOf(now time.Time, from netip.AddrPort, text string) {
 	}
 }
 
-// Who asks for a link again and again and takes none is not reached by what is offered. It hears nothing, so its own log cannot say why; ours can. Where
-// it advertises another address than it sends from, that is most likely the reason: NAT, a container, or a wrong port.
+// Who asks for a link again and again and takes none is not reached by what is offered. It hears nothing, so its own
+// log cannot say why; ours can. Where it advertises another address than it sends from, that is most likely the reason:
+// NAT, a container, or a wrong port.
 
 const (
 	unheardFor = 2 * time.Second  // how long it has asked in vain until the log tells
@@ -211,7 +218,8 @@ func (s *pleas) add(now time.Time, addr netip.AddrPort) bool {
 	return now.Sub(p.first) >= unheardFor
 }
 
-// noteUnheard notes that an Open was answered, and tells the operator of who does not hear that. Another process may be at that address, and hear it.
+// noteUnheard notes that an Open was answered, and tells the operator of who does not hear that. Another process may be
+// at that address, and hear it.
 func (r *reader) noteUnheard(now time.Time, from netip.AddrPort, key wire.PublicKey, advertised netip.AddrPort) {
 	if r.node.linking.tokens.held(key, advertised) > 0 {
 		delete(r.strangers.pleas.by, advertised)

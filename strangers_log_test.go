@@ -44,7 +44,8 @@ func (c *cluster) loggedBy() *sharedLog {
 
 const noSeed = "no seed has answered"
 
-// Who is not let in finds out from its own log, and the other side from its. Neither is told more than once a minute, and who gets no answer ever more rarely.
+// Who is not let in finds out from its own log, and the other side from its. Neither is told more than once a minute,
+// and who gets no answer ever more rarely.
 func TestBothSidesAreToldWhyANodeIsNotLetIn(t *testing.T) {
 	keys := func(list ...[]byte) func(*Config) { return func(cfg *Config) { cfg.Keys = list } }
 	none := func(*Config) {}
@@ -87,7 +88,8 @@ func TestBothSidesAreToldWhyANodeIsNotLetIn(t *testing.T) {
 	}
 }
 
-// Of two processes that advertise one address, the one that gets what is sent there is told as soon as the other comes to it, and counts that.
+// Of two processes that advertise one address, the one that gets what is sent there is told as soon as the other comes
+// to it, and counts that.
 func TestTwoThatAdvertiseOneAddressAreTold(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		c.forwardTo(addrOf(200), func(int64) netip.AddrPort { return addrOf(0) })
@@ -103,7 +105,8 @@ func TestTwoThatAdvertiseOneAddressAreTold(t *testing.T) {
 	})
 }
 
-// A third that is asked by who advertises the address of a member says so too: that one does not hear what it is offered.
+// A third that is asked by who advertises the address of a member says so too: that one does not hear what it is
+// offered.
 func TestAThirdTellsOfWhoAdvertisesTheAddressOfAMember(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		log := c.loggedBy()

@@ -26,7 +26,8 @@ func countOf(n int, allowed func(i int) bool) (count int) {
 	return count
 }
 
-// [AMP-1] Offers go out 4,096 times a second at most, 8 of them to one address, 1,024 kept for addresses of peers and seeds
+// [AMP-1] Offers go out 4,096 times a second at most, 8 of them to one address, 1,024 kept for addresses of peers and
+// seeds
 func TestOffersAreDividedAmongStrangersAndPeers(t *testing.T) {
 	var s strangers
 	now := time.Unix(0, 0)

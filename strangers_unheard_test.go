@@ -24,7 +24,8 @@ func TestPleas(t *testing.T) {
 	}
 }
 
-// Who sends from another address than it advertises, and is reached at that one, is told of by nobody: a host may have several addresses.
+// Who sends from another address than it advertises, and is reached at that one, is told of by nobody: a host may have
+// several addresses.
 func TestWhoIsReachedIsNotTold(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		log := c.loggedBy()

@@ -45,8 +45,8 @@ func (s *subscribing) address(to audience) {
 	s.to = to
 }
 
-// Backlog is how many events may wait for the subscriber in this process: 1 to 65,536, without this option 1,024. One more is
-// Overloaded. Together they have at most Config.MaxMessage bytes.
+// Backlog is how many events may wait for the subscriber in this process: 1 to 65,536, without this option 1,024. One
+// more is Overloaded. Together they have at most Config.MaxMessage bytes.
 func Backlog(n int) SubscribeOption {
 	return func(s *subscribing) {
 		if s.backlog = n; n < 1 || n > backlogMost {
@@ -62,22 +62,25 @@ type Subscription struct {
 	backlog *backlog
 }
 
-// Subscribe has fn called with each event that is published under a topic: in one instance of each application (Config.Name) that subscribes,
-// unless an option says something else. It is effective at once in this process, and everywhere as soon as the peers have heard of it, which
-// takes as long as with Register. It works before and after joining.
+// Subscribe has fn called with each event that is published under a topic: in one instance of each application
+// (Config.Name) that subscribes, unless an option says something else. It is effective at once in this process, and
+// everywhere as soon as the peers have heard of it, which takes as long as with Register. It works before and after
+// joining.
 //
-// The function takes the event, after a context.Context if it wants one, and returns nothing or an error; the rules for its types are
-// those of Register, and for topics those for names, up to 198 bytes. A publisher's event need not be of the same type, as long as it fits.
-// InvocationFrom tells who published it, under which topic, with which metadata. The context ends with the node only.
+// The function takes the event, after a context.Context if it wants one, and returns nothing or an error; the rules for
+// its types are those of Register, and for topics those for names, up to 198 bytes. A publisher's event need not be of
+// the same type, as long as it fits. InvocationFrom tells who published it, under which topic, with which metadata. The
+// context ends with the node only.
 //
-// Events are handled one at a time, those of one publisher in the order in which it published them one after the other. They wait in a
-// backlog meanwhile: a function that is slow or blocks delays no publisher and no other subscription, and the events that its backlog has no room for
-// go to another instance, or are missed. Publishers have their answer by then: what the function returns, be it an error, or a panic, or that
-// the event does not fit its type, is in the log only. An event is handled at most once, and lost if the process ends by anything but Leave.
+// Events are handled one at a time, those of one publisher in the order in which it published them one after the other.
+// They wait in a backlog meanwhile: a function that is slow or blocks delays no publisher and no other subscription,
+// and the events that its backlog has no room for go to another instance, or are missed. Publishers have their answer
+// by then: what the function returns, be it an error, or a panic, or that the event does not fit its type, is in the
+// log only. An event is handled at most once, and lost if the process ends by anything but Leave.
 //
-// The function may be subscribed any number of times, to the same topic too; each subscription gets the events. What breaks the rules is an
-// InvalidArgument. Subscriptions count for the limits of Register, those of one topic with equal options as one: TooLarge. A closed
-// node returns ErrClosed.
+// The function may be subscribed any number of times, to the same topic too; each subscription gets the events. What
+// breaks the rules is an InvalidArgument. Subscriptions count for the limits of Register, those of one topic with equal
+// options as one: TooLarge. A closed node returns ErrClosed.
 func (n *Node) Subscribe(topic string, fn any, opts ...SubscribeOption) (*Subscription, error) {
 	if err := checkTopic(topic); err != nil {
 		return nil, Errorf(InvalidArgument, "subscribe: %w", err)
@@ -120,8 +123,8 @@ func (n *Node) newBacklog(f *service, most int) *backlog {
 	return &backlog{function: f, pool: n.serving.pool, node: n.serving.provider.ctx, waiting: &n.serving.events.waiting, most: most, mostSize: n.linking.wires.MaxMessage}
 }
 
-// Close ends the subscription: when it returns, no event is taken up any more, and those that were are still handled. It may be called
-// again, also by the function itself. A closed node returns ErrClosed.
+// Close ends the subscription: when it returns, no event is taken up any more, and those that were are still handled.
+// It may be called again, also by the function itself. A closed node returns ErrClosed.
 func (s *Subscription) Close() error {
 	return s.node.change(func() (bool, error) { return s.node.unsubscribe(s.row, s.backlog) })
 }
@@ -198,7 +201,8 @@ func (e *events) offer(r *request) (all, took int) {
 	return all, took
 }
 
-// copyFor is an event as one subscription gets it, whose own it is but for the metadata, which nobody writes to. It was answered before it runs, so it counts as accepted.
+// copyFor is an event as one subscription gets it, whose own it is but for the metadata, which nobody writes to. It was
+// answered before it runs, so it counts as accepted.
 func (r *request) copyFor(f *service) *request {
 	c := &request{provider: r.provider, function: f, meta: r.meta, link: r.link, accepted: true}
 	c.Args, c.Seq, c.OneWay = buffer.Copy(r.Args.B), r.Seq, true
@@ -215,9 +219,9 @@ func (n *Node) dropEvents() {
 // backlogTurn is how many events a subscription handles before others get its worker.
 const backlogTurn = 16
 
-// backlog is where the events of one subscription wait for their turn. They run one at a time, in the order in which they came: the
-// backlog is a job of the pool, at most once, and each time runs the next few. As long as events wait it is in the pool: so Leave sees them. It
-// may be used by many goroutines at once.
+// backlog is where the events of one subscription wait for their turn. They run one at a time, in the order in which
+// they came: the backlog is a job of the pool, at most once, and each time runs the next few. As long as events wait it
+// is in the pool: so Leave sees them. It may be used by many goroutines at once.
 type backlog struct {
 	function *service
 	pool     *pool.Pool
@@ -234,7 +238,8 @@ type backlog struct {
 	inPool bool                // as a job, or running
 }
 
-// add takes up an event, or returns false if there is no room. The event is copied: what it came in is free, however long it waits.
+// add takes up an event, or returns false if there is no room. The event is copied: what it came in is free, however
+// long it waits.
 func (b *backlog) add(event *request) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -251,7 +256,8 @@ func (b *backlog) add(event *request) bool {
 	return true
 }
 
-// next takes an event out, or returns nil if there is none: then the backlog is not in the pool any more, and whoever called next has no part in it.
+// next takes an event out, or returns nil if there is none: then the backlog is not in the pool any more, and whoever
+// called next has no part in it.
 func (b *backlog) next() *request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -265,10 +271,11 @@ func (b *backlog) next() *request {
 	return r
 }
 
-// Run handles a few events. Where there may be more it goes to the end of the pool's queue, as after an event that took its
-// goroutine with it.
+// Run handles a few events. Where there may be more it goes to the end of the pool's queue, as after an event that took
+// its goroutine with it.
 //
-// The worker owns present until next has returned nil or the pool has the backlog again. From then on another worker may have it in hand.
+// The worker owns present until next has returned nil or the pool has the backlog again. From then on another worker
+// may have it in hand.
 func (b *backlog) Run() {
 	for range backlogTurn {
 		event := b.next()
@@ -282,7 +289,8 @@ func (b *backlog) Run() {
 	b.pool.Add(b)
 }
 
-// Failed ends an event whose function panicked. It takes none of the others with it. It comes instead of the end of run, and owns what that did.
+// Failed ends an event whose function panicked. It takes none of the others with it. It comes instead of the end of
+// run, and owns what that did.
 func (b *backlog) Failed(v any, stack []byte) {
 	event := b.present
 	b.present = nil

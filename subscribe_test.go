@@ -61,7 +61,8 @@ func TestWhatCannotBeSubscribed(t *testing.T) {
 	})
 }
 
-// Subscriptions are no services: users do not see them and cannot call them. [EVT-2] Any other Request for such a name is answered NotFound.
+// Subscriptions are no services: users do not see them and cannot call them. [EVT-2] Any other Request for such a name
+// is answered NotFound.
 func TestSubscriptionsAreNoServices(t *testing.T) {
 	inPair(t, nil, func(c *cluster, subscriber, caller *Node) {
 		var box inbox
@@ -125,8 +126,8 @@ func TestCloseOfASubscriptionLosesNothing(t *testing.T) {
 	})
 }
 
-// [EVT-2] The Send is answered with code 0 when each subscription has put the event where it waits for its turn. If none has room the answer is
-// Overloaded, executed no; if only some have, Overloaded, executed maybe.
+// [EVT-2] The Send is answered with code 0 when each subscription has put the event where it waits for its turn. If
+// none has room the answer is Overloaded, executed no; if only some have, Overloaded, executed maybe.
 func TestASubscriberThatBlocksHarmsNobodyElse(t *testing.T) {
 	inPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(c *cluster, subscriber, publisher *Node) {
 		stop := make(chan struct{})
@@ -193,7 +194,8 @@ func TestAnotherInstanceTakesWhatABlockedOneCannot(t *testing.T) {
 	})
 }
 
-// A subscriber that panics or ends its goroutine loses that event and no other, and what goes wrong in it is in the log.
+// A subscriber that panics or ends its goroutine loses that event and no other, and what goes wrong in it is in the
+// log.
 func TestASubscriberThatFailsLosesOneEvent(t *testing.T) {
 	var log sharedLog // the handler locks it, and both nodes have the same
 	logger := slog.New(slog.NewTextHandler(&log, nil))
@@ -297,7 +299,8 @@ func TestCloseOfANodeCountsWhatItDrops(t *testing.T) {
 	}, func(cfg *Config) { cfg.Logger = logger })
 }
 
-// However many and however large events are, a backlog holds no more of them than it may, and no memory that other messages need.
+// However many and however large events are, a backlog holds no more of them than it may, and no memory that other
+// messages need.
 func TestABacklogIsBounded(t *testing.T) {
 	const most = 1 << 20
 	inPair(t, map[string]any{"size": func(b []byte) int { return len(b) }}, func(c *cluster, subscriber, publisher *Node) {

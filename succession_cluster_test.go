@@ -38,9 +38,10 @@ func (c *cluster) sentTo(token uint64) (highest func() uint64) {
 	return last.Load
 }
 
-// [LNK-6] What is new goes on the preferred link: calls, transfers, membership. What answers goes on the link that asked
-// [LNK-7] The other link *drains*: what is in flight on it ends on it, and it is closed when no own call is in flight and nothing came
-// for 5 s. A call never moves to another link.
+// [LNK-6] What is new goes on the preferred link: calls, transfers, membership. What answers goes on the link that
+// asked
+// [LNK-7] The other link *drains*: what is in flight on it ends on it, and it is closed when no own call is in flight
+// and nothing came for 5 s. A call never moves to another link.
 func TestCallsEndOnTheLinkOnWhichTheyBegan(t *testing.T) {
 	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
 		t.Run(name, func(t *testing.T) {
@@ -95,8 +96,8 @@ func TestCallsEndOnTheLinkOnWhichTheyBegan(t *testing.T) {
 	}
 }
 
-// [LNK-10] A Confirm of another public key whose stamp is not later than the birth of a link of the one known there, offline or not, is dropped: it was
-// held back, and its sender is gone.
+// [LNK-10] A Confirm of another public key whose stamp is not later than the birth of a link of the one known there,
+// offline or not, is dropped: it was held back, and its sender is gone.
 func TestAConfirmThatWasHeldBackBringsNobodyBack(t *testing.T) {
 	for _, begins := range []string{"the newcomer begins", "the seed begins"} {
 		t.Run(begins, func(t *testing.T) {
@@ -149,7 +150,8 @@ func (c *cluster) holdBack(seedBegins bool) {
 	require.Zero(c.t, count(seed, Alive))
 }
 
-// [LNK-14] one per address and 250 ms: a process that starts again so soon is believed as soon as that is over, since what is dropped comes again.
+// [LNK-14] one per address and 250 ms: a process that starts again so soon is believed as soon as that is over, since
+// what is dropped comes again.
 func TestARestartWithinAMoment(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		c.startAll(5)

@@ -53,7 +53,8 @@ func (c *sentConn) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) {
 func (c *sentConn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(addrOf(0)) }
 func (c *sentConn) Close() error        { return nil }
 
-// A hello never goes under the version of a table that came after it: the receiver would keep the old table for the new one.
+// A hello never goes under the version of a table that came after it: the receiver would keep the old table for the new
+// one.
 func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	conn := new(sentConn)
 	n := newNode(Config{Conn: conn}, udp.Over(conn), newLogQueue(Config{Logger: slog.New(slog.DiscardHandler)}))

@@ -12,7 +12,8 @@ import (
 
 var thousand = flag.Bool("thousand", false, "run the simulation of a thousand nodes, and those of goals_test.go with 256")
 
-// A thousand nodes, the largest cluster that is promised, join through one seed at once; then one dies. All of them fit into 2 GiB.
+// A thousand nodes, the largest cluster that is promised, join through one seed at once; then one dies. All of them fit
+// into 2 GiB.
 func TestThousandNodes(t *testing.T) {
 	if !*thousand {
 		t.Skip("takes long: go test -run TestThousandNodes -thousand -v .")

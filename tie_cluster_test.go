@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-7] The other link *drains*: what is in flight on it ends on it, and it is closed when no own call is in flight and nothing came for 5 s.
+// [LNK-7] The other link *drains*: what is in flight on it ends on it, and it is closed when no own call is in flight
+// and nothing came for 5 s.
 func TestTheOtherLinkDrains(t *testing.T) {
 	inCluster(t, 3, func(c *cluster) {
 		c.edit = makeDeaf

@@ -12,15 +12,16 @@ import (
 	"broach/internal/wire"
 )
 
-// spentFor is for how long the token of a link that the other end began makes no link again: the Confirms that it was made by are too old by then.
-// It is a second longer than they are taken, so that nothing hangs on which of two clocks was looked at first.
+// spentFor is for how long the token of a link that the other end began makes no link again: the Confirms that it was
+// made by are too old by then. It is a second longer than they are taken, so that nothing hangs on which of two clocks
+// was looked at first.
 const spentFor = handshake.Fresh + time.Second
 
-// tokenTable finds what a datagram is for by the token in it, which its receiver chose. The reader looks up every datagram; it and the loop add,
-// the loop removes.
+// tokenTable finds what a datagram is for by the token in it, which its receiver chose. The reader looks up every
+// datagram; it and the loop add, the loop removes.
 //
-// Look-ups take no lock: they walk a chain of immutable entries. Writers make a chain anew and store its head, so that at no moment a token that is
-// known is not found.
+// Look-ups take no lock: they walk a chain of immutable entries. Writers make a chain anew and store its head, so that
+// at no moment a token that is known is not found.
 type tokenTable struct {
 	chains atomic.Pointer[tokenChains]
 
@@ -31,7 +32,8 @@ type tokenTable struct {
 	random func() uint64
 }
 
-// tokenChains are the entries. Who asks for a link is told a token, and could choose those whose low bits are the same: so a secret number scatters them.
+// tokenChains are the entries. Who asks for a link is told a token, and could choose those whose low bits are the same:
+// so a secret number scatters them.
 type tokenChains struct {
 	mix   uint64 // odd
 	shift uint8
@@ -114,7 +116,8 @@ func (t *tokenTable) draw() uint32 {
 	}
 }
 
-// add takes up a link, in place of the opening if it has its token. It takes none whose token means something else already.
+// add takes up a link, in place of the opening if it has its token. It takes none whose token means something else
+// already.
 func (t *tokenTable) add(l *conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -263,7 +266,8 @@ func (t *tokenTable) all() (list []*conn) {
 	return list
 }
 
-// addrChains finds links by the address of their peer. A map would take as much memory as all else that a node keeps of a peer which it never calls.
+// addrChains finds links by the address of their peer. A map would take as much memory as all else that a node keeps of
+// a peer which it never calls.
 type addrChains struct {
 	seed  maphash.Seed // nobody else can tell which addresses have the same chain
 	heads []*conn      // the chains go on by link.beside; their number is a power of 2

@@ -176,7 +176,8 @@ func TestOpeningsDrawUntilATokenIsFree(t *testing.T) {
 	require.EqualValues(t, 8, table.open(1))
 }
 
-// [LNK-3] The token of a link that A began and that B closes is *spent* from that moment until its stamp is more than 6,000 ms old.
+// [LNK-3] The token of a link that A began and that B closes is *spent* from that moment until its stamp is more than
+// 6,000 ms old.
 func TestTokensAreSpentForSixSeconds(t *testing.T) {
 	require.Equal(t, handshake.Fresh+time.Second, spentFor)
 	born := time.Unix(0, 0)
@@ -205,8 +206,8 @@ func TestTokensAreSpentForSixSeconds(t *testing.T) {
 	}
 }
 
-// Who asks for links chooses by what tokens he receives, and can try for tokens of ours that have the same low or high bits: a secret number
-// scatters them over the chains all the same.
+// Who asks for links chooses by what tokens he receives, and can try for tokens of ours that have the same low or high
+// bits: a secret number scatters them over the chains all the same.
 func TestChainsAreScatteredByASecret(t *testing.T) {
 	longest := func(seed uint64, token func(i uint64) uint64) (most int) {
 		table := newTokens(seed)

@@ -180,8 +180,8 @@ func (r *toldRun) judge() map[string]int {
 	return said
 }
 
-// A call runs once at most, and not at all if its caller is told so, and once if its caller is told that: through loss, paths that shrink, restarts,
-// limits, refusals, and providers that forget.
+// A call runs once at most, and not at all if its caller is told so, and once if its caller is told that: through loss,
+// paths that shrink, restarts, limits, refusals, and providers that forget.
 // [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again
 // [FRAG-9] A call whose request is refused or dropped fails with executed no, but maybe where the request went before
 func TestWhatIsSaidOfACallIsTrue(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"broach/internal/udp"
 )
 
-// PacketConn is what a node needs of a socket; *net.UDPConn has it. It must be safe for concurrent use and must not keep b
-// after a call. Close ends a read under way with an error; the node calls it when it is closed itself.
+// PacketConn is what a node needs of a socket; *net.UDPConn has it. It must be safe for concurrent use and must not
+// keep b after a call. Close ends a read under way with an error; the node calls it when it is closed itself.
 type PacketConn interface {
 	ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error)
 	WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error)
@@ -53,8 +53,8 @@ func (r *reader) stopped(err error) {
 	r.node.running.Done()
 }
 
-// finish ends a batch: quick functions run, workers wake once, each link flushes once. It reports whether the reader is still
-// this goroutine's.
+// finish ends a batch: quick functions run, workers wake once, each link flushes once. It reports whether the reader is
+// still this goroutine's.
 func (r *reader) finish() bool {
 	if !r.runQuick() {
 		return false

@@ -54,7 +54,8 @@ func (b *trouble) live() {
 
 func keyed(keys ...[]byte) func(*Config) { return func(cfg *Config) { cfg.Keys = keys } }
 
-// "Within 5 seconds each says", docs/troubles.md: all that is in its tables is said, and brings a remedy, and all that is here is in them.
+// "Within 5 seconds each says", docs/troubles.md: all that is in its tables is said, and brings a remedy, and all that
+// is here is in them.
 func TestTroublesAreTold(t *testing.T) {
 	rows := troubleRows(t)
 	require.Equal(t, slices.Sorted(maps.Keys(toldTroubles)), slices.Sorted(maps.Keys(rows)), "what is documented is what is tried")

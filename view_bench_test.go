@@ -59,7 +59,8 @@ func tableOf(i, rows int) (table []wire.Function) {
 	return table
 }
 
-// A peer has paused one of its functions, and resumed it: what that costs the routes. BenchmarkDelta is what it costs before.
+// A peer has paused one of its functions, and resumed it: what that costs the routes. BenchmarkDelta is what it costs
+// before.
 func BenchmarkOneRowChanges(b *testing.B) {
 	for _, peers := range []int{1, 20, 200} {
 		b.Run(fmt.Sprintf("rows=%d", peers*1000), func(b *testing.B) {

@@ -52,8 +52,8 @@ func TestUnchangedPeersAreShared(t *testing.T) {
 	require.Equal(t, []Event{{Kind: MemberLeft, Member: h.member(after.peers[1])}}, slices.Collect(h.changes(before, after)))
 }
 
-// Views are made at most a tenth of the time, and a mass join does not make them all the time either; the first change after a
-// while is shown at once.
+// Views are made at most a tenth of the time, and a mass join does not make them all the time either; the first change
+// after a while is shown at once.
 func TestPublishingIsPacedByItsCost(t *testing.T) {
 	require.Equal(t, 100*time.Microsecond, publishGap(10, 5*time.Microsecond))
 	require.Equal(t, 5*time.Millisecond, publishGap(10, 500*time.Microsecond))

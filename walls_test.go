@@ -38,9 +38,10 @@ var clockFiles = []string{
 	"seed_trouble.go", // how long the system is given
 	"log.go",          // lines have the time at which they were said
 	"node.go", "heartbeat.go", "receive_quick.go",
-	"transport_udp.go",     // the datagrams of a batch have come at one time
-	"pool.go",              // lines of the log
-	"receive_handshake.go", // the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
+	"transport_udp.go", // the datagrams of a batch have come at one time
+	"pool.go",          // lines of the log
+	// the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
+	"receive_handshake.go",
 	"ack.go", "call.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "offering.go", "request.go", "stats.go",
 	"internal/link/link.go", "internal/link/transfer.go", // the send time of fragments
 	"internal/buffer/idle.go", // how long a collection takes
@@ -86,11 +87,12 @@ var rooms = map[string]room{
 	"internal/sandbox":         {isTool: true, imports: []string{"golang.org/x/sys/unix"}},
 	"internal/sandbox/nobatch": {isTool: true, imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
 	"internal/seal":            {},
-	"internal/simnet":          {isTool: true, imports: []string{"broach/internal/seal"}}, // by which a connection says that it is simulated
-	"internal/transfer":        {isPure: true, imports: []string{"broach/internal/buffer", "broach/internal/pace", "broach/internal/ring", "broach/internal/wire"}},
-	"internal/turn":            {isPure: true},
-	"internal/udp":             {imports: []string{"golang.org/x/sys/unix"}},
-	"internal/wire":            {},
+	// by which a connection says that it is simulated
+	"internal/simnet":   {isTool: true, imports: []string{"broach/internal/seal"}},
+	"internal/transfer": {isPure: true, imports: []string{"broach/internal/buffer", "broach/internal/pace", "broach/internal/ring", "broach/internal/wire"}},
+	"internal/turn":     {isPure: true},
+	"internal/udp":      {imports: []string{"golang.org/x/sys/unix"}},
+	"internal/wire":     {},
 }
 
 func TestPureFilesHaveNoEffects(t *testing.T) {
@@ -152,8 +154,9 @@ func TestTheClockIsReadInFewPlaces(t *testing.T) {
 	})
 }
 
-// [G16] A clock that is set changes nothing: all times are read with time.Now and compared with each other, which goes by the
-// monotonic clock, and nothing takes that reading off a time, or makes a time of a number. Only values of calls are times by the wall.
+// [G16] A clock that is set changes nothing: all times are read with time.Now and compared with each other, which goes
+// by the monotonic clock, and nothing takes that reading off a time, or makes a time of a number. Only values of calls
+// are times by the wall.
 func TestTheWallClockIsNotUsed(t *testing.T) {
 	wall := []string{"Unix", "UnixMilli", "UnixMicro", "UnixNano", "UTC", "Local", "Date", "Parse", "Truncate"}
 	forEachFileOfANode(t, func(path string, f *ast.File) {

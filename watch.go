@@ -41,12 +41,13 @@ type Member struct {
 	Name        string         // of the application
 	Version     string         // of the application
 	State       State
-	Self        bool              // it is this node
-	Unreachable bool              // it is there, but this node does not reach it: it is not called
-	Unsteady    bool              // it went offline three times in a minute: it is called last until 30 s pass without that
-	Draining    bool              // it is going to leave and gets no new calls
-	RTT         time.Duration     // smoothed round trip of calls to it; 0: not measured yet
-	Tags        map[string]string // Config.Tags of the member; not to be modified
+	Self        bool // it is this node
+	Unreachable bool // it is there, but this node does not reach it: it is not called
+	// Unsteady: it went offline three times in a minute: it is called last until 30 s pass without that
+	Unsteady bool
+	Draining bool              // it is going to leave and gets no new calls
+	RTT      time.Duration     // smoothed round trip of calls to it; 0: not measured yet
+	Tags     map[string]string // Config.Tags of the member; not to be modified
 }
 
 // Service is a function offered in the cluster.
@@ -70,8 +71,10 @@ const (
 	MemberUnreachable                  // a member lives, but this node does not reach it
 	ServicePaused                      // a member's function does not serve, see SetServing
 	ServiceResumed                     // it serves again
-	CircuitOpened                      // a function failed again and again at a member and is not called there: see CircuitOpen
-	CircuitClosed                      // it is called there again, or the member is away: MemberOffline or MemberLeft comes first
+	// a function failed again and again at a member and is not called there: see CircuitOpen
+	CircuitOpened
+	// it is called there again, or the member is away: MemberOffline or MemberLeft comes first
+	CircuitClosed
 )
 
 var eventNames = [...]string{"member up", "member suspect", "member offline", "member left", "service added", "service removed", "member unreachable",
@@ -106,10 +109,11 @@ func wireTags(tags map[string]string) []wire.Tag {
 	return list
 }
 
-// Event is a change in the cluster, or in how this node calls it. Service is the function that a ServiceAdded, ServiceRemoved, ServicePaused,
-// ServiceResumed, CircuitOpened or CircuitClosed is about. A member that goes offline or leaves
-// takes its functions with it: there is no ServiceRemoved for each. When it is up again it brings them: there is a ServiceAdded for each.
-// A member that begins to drain, see Member.Draining, offers none any more: there is a ServiceRemoved for each.
+// Event is a change in the cluster, or in how this node calls it. Service is the function that a ServiceAdded,
+// ServiceRemoved, ServicePaused, ServiceResumed, CircuitOpened or CircuitClosed is about. A member that goes offline or
+// leaves takes its functions with it: there is no ServiceRemoved for each. When it is up again it brings them: there is
+// a ServiceAdded for each. A member that begins to drain, see Member.Draining, offers none any more: there is a
+// ServiceRemoved for each.
 type Event struct {
 	Kind    EventKind
 	Member  Member
@@ -154,8 +158,8 @@ func (n *Node) Services() []Service {
 	return list
 }
 
-// services lists the functions that peers offer and that are neither among own ones nor the protocol's. What is said of one is said by
-// the first peer that says it.
+// services lists the functions that peers offer and that are neither among own ones nor the protocol's. What is said of
+// one is said by the first peer that says it.
 func (v *view) services(own []wire.Function) []Service {
 	var list []Service
 	known := make(map[string]int)
@@ -192,8 +196,9 @@ func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
 	return addrs
 }
 
-// WaitFor waits until at least that many providers of a function can be called, this node among them. It returns ctx's error
-// if ctx ends first, with what keeps this node from joining its cluster if it has not, and ErrClosed if the node is closed.
+// WaitFor waits until at least that many providers of a function can be called, this node among them. It returns ctx's
+// error if ctx ends first, with what keeps this node from joining its cluster if it has not, and ErrClosed if the node
+// is closed.
 func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
 	return n.await(ctx, func(v *view) bool {
 		there := len(v.routes.get(service).candidates())
@@ -204,14 +209,16 @@ func (n *Node) WaitFor(ctx context.Context, service string, providers int) error
 	})
 }
 
-// WaitJoined waits until the node has joined its cluster: a seed has told it of the members, and they have answered, or it has no other seeds than
-// itself. Then calls find what is offered. It returns nil at once if that is so, an error that matches ctx's and says what came back from the seeds if
-// ctx ends first, and ErrClosed if the node is closed. It may be called by many goroutines at once.
+// WaitJoined waits until the node has joined its cluster: a seed has told it of the members, and they have answered, or
+// it has no other seeds than itself. Then calls find what is offered. It returns nil at once if that is so, an error
+// that matches ctx's and says what came back from the seeds if ctx ends first, and ErrClosed if the node is closed. It
+// may be called by many goroutines at once.
 func (n *Node) WaitJoined(ctx context.Context) error {
 	return n.await(ctx, func(v *view) bool { return v.joined })
 }
 
-// await waits for a view that satisfies a condition. A view is the loop's until it is published, and never changes afterwards.
+// await waits for a view that satisfies a condition. A view is the loop's until it is published, and never changes
+// afterwards.
 func (n *Node) await(ctx context.Context, satisfied func(*view) bool) error {
 	for {
 		v := n.calling.view.Load()
@@ -238,9 +245,9 @@ func (n *Node) waitedInVain(err error) error {
 	return err
 }
 
-// Watch yields what the cluster looks like now, as events, then each change, until ctx ends, the node is closed or the loop
-// is left. A reader that is slow gets what has changed since it last looked, merged; it delays nobody. This node itself is
-// not reported.
+// Watch yields what the cluster looks like now, as events, then each change, until ctx ends, the node is closed or the
+// loop is left. A reader that is slow gets what has changed since it last looked, merged; it delays nobody. This node
+// itself is not reported.
 func (n *Node) Watch(ctx context.Context) iter.Seq[Event] {
 	return func(yield func(Event) bool) {
 		for seen := (&view{}); ; {

@@ -97,7 +97,8 @@ func TestWatchTellsOfARestart(t *testing.T) {
 	})
 }
 
-// "A member that begins to drain offers none any more: there is a ServiceRemoved for each." Who begins to watch then is told of none.
+// "A member that begins to drain offers none any more: there is a ServiceRemoved for each." Who begins to watch then is
+// told of none.
 func TestWatchTellsOfADrain(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
 		n, leaving := c.start(0), c.start(1, 0)
@@ -297,7 +298,8 @@ func TestNamesOfStatesAndKinds(t *testing.T) {
 	require.Equal(t, slices.Sorted(maps.Keys(tags))[0], wireTags(tags)[0].Key)
 }
 
-// What is told of a member adds up to what Members says of it: who is out of reach is not told as up, but for a moment when it comes.
+// What is told of a member adds up to what Members says of it: who is out of reach is not told as up, but for a moment
+// when it comes.
 func TestEventsSayWhatAMemberIs(t *testing.T) {
 	n := new(Node)
 	n.linking.tokens.init(rand.Uint64)

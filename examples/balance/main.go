@@ -1,4 +1,5 @@
-// Balance: five ways to choose who gets a call. Four nodes of this process offer a function; one is slow, one has twice the weight.
+// Balance: five ways to choose who gets a call. Four nodes of this process offer a function; one is slow, one has twice
+// the weight.
 package main
 
 import (

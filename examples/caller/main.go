@@ -1,5 +1,6 @@
-// Caller calls the functions of examples/provider, then asks for far more than the sample's 15 workers can do: 500 calls of
-// a function that takes 3 seconds, from 50 goroutines. Run it beside a provider, from the top of the repository:
+// Caller calls the functions of examples/provider, then asks for far more than the sample's 15 workers can do: 500
+// calls of a function that takes 3 seconds, from 50 goroutines. Run it beside a provider, from the top of the
+// repository:
 //
 //	go run ./examples/caller testdata/application2.json
 package main

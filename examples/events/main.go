@@ -1,4 +1,5 @@
-// Events: a shop tells who sells something. Two applications of two instances each have subscribed, and a display on every instance.
+// Events: a shop tells who sells something. Two applications of two instances each have subscribed, and a display on
+// every instance.
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Fanout: the ways to make more than one call, or to wait for none. Four nodes of this process offer a function; one of them is slow.
+// Fanout: the ways to make more than one call, or to wait for none. Four nodes of this process offer a function; one of
+// them is slow.
 package main
 
 import (

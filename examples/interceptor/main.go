@@ -1,4 +1,5 @@
-// Interceptor: a log line for each call, a rate limit and a token, each as a function around calls. Two nodes of this process show them.
+// Interceptor: a log line for each call, a rate limit and a token, each as a function around calls. Two nodes of this
+// process show them.
 package main
 
 import (
@@ -46,7 +47,8 @@ func guarded(token string) broach.Interceptor {
 }
 
 func main() {
-	provider, err := broach.Start(broach.Config{ServeInterceptors: []broach.Interceptor{logging}, LogLevel: "error"}) // around all functions
+	// around all functions
+	provider, err := broach.Start(broach.Config{ServeInterceptors: []broach.Interceptor{logging}, LogLevel: "error"})
 	must(err)
 	defer provider.Close()
 	must(provider.Register("add", func(x, y int) int { return x + y }, broach.ServeInterceptors(limited(rate.NewLimiter(rate.Every(time.Minute), 3)))))

@@ -1,5 +1,5 @@
-// Keys: three processes and this one change the key of their cluster, in three steps, while calls go on. Each process reads the keys from a
-// file, at its start and when it gets SIGHUP. No call fails, and who has not the key is nobody.
+// Keys: three processes and this one change the key of their cluster, in three steps, while calls go on. Each process
+// reads the keys from a file, at its start and when it gets SIGHUP. No call fails, and who has not the key is nobody.
 package main
 
 import (
@@ -76,7 +76,8 @@ func newKey() []byte {
 	return key
 }
 
-// keysIn reads 32 bytes for each key. Of an empty file it makes an empty list, which broach refuses: nil is a node without keys.
+// keysIn reads 32 bytes for each key. Of an empty file it makes an empty list, which broach refuses: nil is a node
+// without keys.
 func keysIn(file string) [][]byte {
 	return slices.AppendSeq([][]byte{}, slices.Chunk(must(os.ReadFile(file)), 32))
 }

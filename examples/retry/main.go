@@ -1,5 +1,5 @@
-// Retry: one of three provider processes is killed under 2,000 calls a second of each of two functions. Calls of the idempotent one are made
-// again elsewhere, and none fails; of the other, those that may have run fail and say so.
+// Retry: one of three provider processes is killed under 2,000 calls a second of each of two functions. Calls of the
+// idempotent one are made again elsewhere, and none fails; of the other, those that may have run fail and say so.
 package main
 
 import (

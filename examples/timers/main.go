@@ -1,4 +1,5 @@
-// Timers: three nodes of this process each count for themselves, and together keep one clock: when its owner closes, another goes on.
+// Timers: three nodes of this process each count for themselves, and together keep one clock: when its owner closes,
+// another goes on.
 package main
 
 import (
