@@ -1,7 +1,9 @@
 package member
 
 import (
+	"maps"
 	"math"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -103,13 +105,33 @@ func (m *Membership) refute(now time.Time, from *peer, t wire.Target) {
 	}
 }
 
+// accusers are the addresses from which this node was called suspect or offline of late, and when last. Who begins anew at
+// its address, or was offline meanwhile, is no other accuser.
+type accusers map[netip.AddrPort]moment
+
+// note notes that an address accuses this node, and reports whether it is the first time for a while. What finds no room is not.
+func (a accusers) note(at moment, addr netip.AddrPort) bool {
+	isOver := func(last moment) bool { return at >= last+moment(accusesAgain) }
+	last, isKnown := a[addr]
+	if len(a) >= accusersMax && !isKnown {
+		maps.DeleteFunc(a, func(_ netip.AddrPort, last moment) bool { return isOver(last) })
+	}
+	if len(a) < accusersMax || isKnown {
+		a[addr] = at
+		return !isKnown || isOver(last)
+	}
+	return false
+}
+
 // noteAccused notes that this node is called suspect or offline. Who goes on to say so, though it was answered, lies, or does not hear us.
 func (m *Membership) noteAccused(now time.Time, from *peer) {
-	q, at := from.inquire(), m.moment(now)
-	if q.accused == 0 || at >= q.accused+moment(accusesAgain) {
+	at := m.moment(now)
+	if m.accusers == nil {
+		m.accusers = make(accusers)
+	}
+	if m.accusers.note(at, from.Addr) {
 		m.accused = at
 	}
-	q.accused = at
 }
 
 // onSuspect hears that another doubts a peer. Some of us find out for themselves.

@@ -67,10 +67,11 @@ type Membership struct {
 	rotation rotation // of the beats
 	pulse    pulse
 	claims   []claim // being repeated
-	accused  moment  // when one that had not done so lately called us suspect or offline; 0: never
-	grown    moment  // when a round trip was last measured that is much longer than the one known; 0: never
-	refuted  moment  // when we last announced that we live; 0: never
-	helps    []help  // probes on behalf of others
+	accusers accusers
+	accused  moment // when one that had not done so lately called us suspect or offline; 0: never
+	grown    moment // when a round trip was last measured that is much longer than the one known; 0: never
+	refuted  moment // when we last announced that we live; 0: never
+	helps    []help // probes on behalf of others
 	draining draining
 	parting  parting
 	healAt   time.Time

@@ -24,7 +24,6 @@ type inquiry struct {
 	doubted   moment          // when we last told others of our doubt
 	witnesses []*peer         // who were asked during the probe: 3 for every other of Heartbeat.Probes at most
 	looked    moment          // when a claim of others was last looked into
-	accused   moment          // when it last called this node suspect or offline; 0: never
 	helped    moment          // when one that counts no more was last answered as Help
 }
 
