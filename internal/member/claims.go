@@ -1,9 +1,7 @@
 package member
 
 import (
-	"maps"
 	"math"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -94,7 +92,7 @@ func (m *Membership) accusedPeer(t wire.Target) *peer {
 // refute answers a claim about ourselves, [MEM-16]: to who made it at once, so that it hears us, and to all, but not for each
 // of many.
 func (m *Membership) refute(now time.Time, from *peer, t wire.Target) {
-	m.noteAccused(now, from)
+	m.noteAlarm(now, from)
 	m.tell(from, wire.Ping{Nonce: m.rng.Uint64()})
 	if t.Inc < m.inc || t.Inc == incMax {
 		return
@@ -102,35 +100,6 @@ func (m *Membership) refute(now time.Time, from *peer, t wire.Target) {
 	if at := m.moment(now); m.refuted == 0 || at >= m.refuted+moment(refuteEvery) {
 		m.refuted, m.inc = at, t.Inc+1 // both at once: whoever knows of another one than the rest does not count when it doubts us
 		m.announceAll(now)
-	}
-}
-
-// accusers are the addresses from which this node was called suspect or offline of late, and when last. Who begins anew at
-// its address, or was offline meanwhile, is no other accuser.
-type accusers map[netip.AddrPort]moment
-
-// note notes that an address accuses this node, and reports whether it is the first time for a while. What finds no room is not.
-func (a accusers) note(at moment, addr netip.AddrPort) bool {
-	isOver := func(last moment) bool { return at >= last+moment(accusesAgain) }
-	last, isKnown := a[addr]
-	if len(a) >= accusersMax && !isKnown {
-		maps.DeleteFunc(a, func(_ netip.AddrPort, last moment) bool { return isOver(last) })
-	}
-	if len(a) < accusersMax || isKnown {
-		a[addr] = at
-		return !isKnown || isOver(last)
-	}
-	return false
-}
-
-// noteAccused notes that this node is called suspect or offline. Who goes on to say so, though it was answered, lies, or does not hear us.
-func (m *Membership) noteAccused(now time.Time, from *peer) {
-	at := m.moment(now)
-	if m.accusers == nil {
-		m.accusers = make(accusers)
-	}
-	if m.accusers.note(at, from.Addr) {
-		m.accused = at
 	}
 }
 

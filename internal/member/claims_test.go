@@ -70,9 +70,9 @@ func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 	}
 }
 
-// [MEM-30] the first of them sent two round trips ago, and 100 ms. Two round trips count as 660 ms while none was measured, and when
-// another, which had not done so for 10 s, called this node itself suspect or offline later than 1 s before the first of these Pings. They count as no more than that. Who has sent fewer since a Suspect sends the rest at
-// 30 ms. Who has heard no Suspect begins to ping so
+// [MEM-30] the first of them sent two round trips ago, and 100 ms. Two round trips count as 660 ms while none was measured,
+// and when there was an alarm later than 1 s before the first of these Pings. They count as no more than that. Who has sent
+// fewer since a Suspect sends the rest at 30 ms. Who has heard no Suspect begins to ping so
 func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 	for name, test := range map[string]struct {
 		trip    time.Duration

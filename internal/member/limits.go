@@ -15,6 +15,6 @@ const (
 	PeersMax    = 4096     // four times the largest cluster that is promised
 	RowsMax     = 200_000  // rows of their tables together: about 50 MB with the routes to them
 	RowBytesMax = 64 << 20 // names, signatures and documentation in these
-	accusersMax = 4096     // addresses of those who called this node suspect or offline of late
+	alarmsMax   = 4096     // addresses of those who gave an alarm of late
 	helpsMax    = 64       // peers probed for others at once; further ones are not, as if the question was lost
 )

@@ -24,6 +24,7 @@
 //	ping.go        Pings, Pongs, and how long an answer takes
 //	witness.go     who is asked about a silent peer, and answers for others
 //	claims.go      what is said of a third peer, and refutations
+//	alarm.go       signs that ways are longer than was measured
 //	reach.go       members that live but cannot be reached from here
 //	isolation.go   whether it is we who are cut off
 //	steady.go      members that come and go too often
@@ -67,8 +68,8 @@ type Membership struct {
 	rotation rotation // of the beats
 	pulse    pulse
 	claims   []claim // being repeated
-	accusers accusers
-	accused  moment // when one that had not done so lately called us suspect or offline; 0: never
+	alarms   alarms
+	alarmed  moment // when the last alarm was given that counts; 0: never
 	grown    moment // when a round trip was last measured that is much longer than the one known; 0: never
 	refuted  moment // when we last announced that we live; 0: never
 	helps    []help // probes on behalf of others

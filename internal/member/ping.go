@@ -9,8 +9,6 @@ import (
 
 const (
 	pingsKept     = 32                     // to so many of the latest Pings to a peer an answer counts: those of 0.6 s at least
-	accusedFor    = time.Second            // so long who was called suspect itself does not trust a short round trip
-	accusesAgain  = 10 * time.Second       // who called it so before is not listened to sooner
 	leastPatience = 100 * time.Millisecond // what a peer has to answer before another is believed that it does not
 	grownFor      = 10 * time.Second       // so long others may have grown, not measured yet; 100 nodes take that
 )
@@ -72,16 +70,6 @@ func (m *Membership) isInVain(now time.Time, p *peer, tries int) bool {
 	return int(p.probe.tries) >= tries && !p.probe.lives && m.moment(now) >= m.answerBy(p)
 }
 
-// answerBy is when the first Ping of a probe should have been answered. Who cannot reach us may not reach the peer that it gives up either: then it is
-// the ways that are broken, and may be longer than they were once they are whole.
-func (m *Membership) answerBy(p *peer) moment {
-	first := p.inquiry.first
-	if m.accused != 0 && m.accused+moment(accusedFor) > first {
-		return first + moment(m.longestPatience())
-	}
-	return first + moment(m.patience(p))
-}
-
 // patience is how long that takes: two round trips. It is no more than what our own probes take to decide, which is also what counts while none was
 // measured: nobody's word makes that verdict come sooner for a peer whose answers are under way. That bounds, too, what one that was measured by
 // a busy process can do.
@@ -103,6 +91,7 @@ func (m *Membership) longestPatience() time.Duration {
 func (m *Membership) measure(now time.Time, p *peer, d time.Duration) {
 	if d > leastPatience/2 && p.trip != 0 && d > 2*p.roundTrip() {
 		m.grown = m.moment(now)
+		m.noteAlarm(now, p)
 	}
 	p.noteTrip(d)
 }
