@@ -16,8 +16,8 @@ const (
 	labelGap   = 2    // points, between a bar and its number
 )
 
-// bars is the bars of one system: one at each whole number, from the axis up. The bars of package plotter begin at zero,
-// which a logarithmic scale does not have.
+// bars is the bars of one system: one at each whole number, from the axis up. The bars of package plotter begin at
+// zero, which a logarithmic scale does not have.
 type bars struct {
 	values []float64 // NaN: no bar
 	left   float64   // of the first bar's edge from 0

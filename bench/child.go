@@ -17,8 +17,8 @@ const serveEnv = "BROACH_BENCH_SERVE"
 // endPatience is how long a child may take to end before it is killed.
 const endPatience = 5 * time.Second
 
-// serveChild is the child. It prints its address, answers each line of its input with a line of usage, and ends with its
-// input: also when the parent dies.
+// serveChild is the child. It prints its address, answers each line of its input with a line of usage, and ends with
+// its input: also when the parent dies.
 func serveChild(name string) error {
 	s, ok := systemNamed(name)
 	if !ok {

@@ -37,8 +37,8 @@ func run() error {
 	return p.write(r)
 }
 
-// partOfChild is what this process shall do for the one that started it; nil if none did. A server's environment has the
-// order of its parent too.
+// partOfChild is what this process shall do for the one that started it; nil if none did. A server's environment has
+// the order of its parent too.
 func partOfChild() func() error {
 	if name := os.Getenv(serveEnv); name != "" {
 		return func() error { return serveChild(name) }

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// orderEnv holds the order of a process that shall measure: this program starts itself with it, or itself as it was built
-// otherwise.
+// orderEnv holds the order of a process that shall measure: this program starts itself with it, or itself as it was
+// built otherwise.
 const orderEnv = "BROACH_BENCH_ORDER"
 
-// An order is one measurement. Each has a process of its own, so that none finds what others left behind, and callers and
-// server can be of another broach.
+// An order is one measurement. Each has a process of its own, so that none finds what others left behind, and callers
+// and server can be of another broach.
 type order struct {
 	System, Workload string
 	Window           time.Duration

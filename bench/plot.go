@@ -17,8 +17,8 @@ const (
 	room          = 20 // times the highest bar, above it, for the legend and the numbers
 )
 
-// palette is that of Okabe and Ito, which the colour-blind can tell apart too, with a black and a brown: a colour for each
-// system that is not lossy.
+// palette is that of Okabe and Ito, which the colour-blind can tell apart too, with a black and a brown: a colour for
+// each system that is not lossy.
 var palette = []color.RGBA{
 	{0xd5, 0x5e, 0x00, 0xff}, {0xe6, 0x9f, 0x00, 0xff}, {0x99, 0x99, 0x99, 0xff}, {0x00, 0x72, 0xb2, 0xff},
 	{0x00, 0x9e, 0x73, 0xff}, {0xcc, 0x79, 0xa7, 0xff}, {0x56, 0xb4, 0xe9, 0xff}, {0xf0, 0xe4, 0x42, 0xff},

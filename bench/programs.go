@@ -9,8 +9,8 @@ import (
 	"broach/bench/internal/checkout"
 )
 
-// programs measure: this one, or those built from it in other layouts and against another checkout. Of each side there is
-// one for each layout.
+// programs measure: this one, or those built from it in other layouts and against another checkout. Of each side there
+// is one for each layout.
 type programs struct {
 	now, before []string
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A system is one way to call a function in another process. It has a server, which runs in the child, and clients, which
-// run here.
+// A system is one way to call a function in another process. It has a server, which runs in the child, and clients,
+// which run here.
 type system struct {
 	name  string
 	title string

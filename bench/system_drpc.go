@@ -14,8 +14,8 @@ import (
 	"storj.io/drpc/drpcwire"
 )
 
-// drpcSystem is drpc with its pool, without which a connection carries one call at a time: as many connections come into
-// being as there are callers.
+// drpcSystem is drpc with its pool, without which a connection carries one call at a time: as many connections come
+// into being as there are callers.
 var drpcSystem = system{name: "drpc", title: "drpc, pool", serve: serveDRPC, dial: dialDRPC}
 
 // pbEncoding is the encoding that protoc-gen-go-drpc would generate.

@@ -10,9 +10,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// natsSystem is NATS request and reply: the server embedded in the child, the responder beside it on a connection of its own
-// with a queue subscription for each processor, and one connection here shared by all callers. NATS has no codec: the
-// integers travel as they are.
+// natsSystem is NATS request and reply: the server embedded in the child, the responder beside it on a connection of
+// its own with a queue subscription for each processor, and one connection here shared by all callers. NATS has no
+// codec: the integers travel as they are.
 var natsSystem = system{name: "nats", title: "NATS", serve: serveNATS, dial: dialNATS}
 
 const (
@@ -47,8 +47,8 @@ func serveNATS() (server, error) {
 	return server{addr: broker.ClientURL(), stop: stop}, nil
 }
 
-// respondNATS answers the three subjects. Handlers run inside the subscriptions: a goroutine for each message would only
-// make these short ones slower.
+// respondNATS answers the three subjects. Handlers run inside the subscriptions: a goroutine for each message would
+// only make these short ones slower.
 func respondNATS(url string) (*nats.Conn, error) {
 	conn, err := nats.Connect(url)
 	if err != nil {

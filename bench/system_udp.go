@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// rawUDP is the floor: two system calls at each end and nothing else, no repetition, no deadline on the wire. One socket per
-// caller, and as many readers of the server's socket as there are processors.
+// rawUDP is the floor: two system calls at each end and nothing else, no repetition, no deadline on the wire. One
+// socket per caller, and as many readers of the server's socket as there are processors.
 var rawUDP = system{
 	name: "udp", title: "raw UDP",
 	serve: serveUDP, dial: dialUDP,
@@ -19,11 +19,13 @@ var rawUDP = system{
 }
 
 const (
-	pairSize   = 16                     // bytes in a request of add: two integers; any other datagram is echoed
-	answerSize = pairSize + 8           // the request, and the sum
-	udpLost    = 100 * time.Millisecond // a thousand times the round trip on loopback: what has not come then never comes
+	pairSize   = 16           // bytes in a request of add: two integers; any other datagram is echoed
+	answerSize = pairSize + 8 // the request, and the sum
+	// a thousand times the round trip on loopback: what has not come then never comes
+	udpLost = 100 * time.Millisecond
 
-	// The kernel counts some 800 bytes for a small datagram: its default of 208 KiB loses some of 256 that come at once.
+	// The kernel counts some 800 bytes for a small datagram: its default of 208 KiB loses some of 256 that come at
+	// once.
 	udpBuffer = 4 << 20
 )
 
@@ -94,8 +96,8 @@ func (c *udpClient) put([]byte) (uint32, error) { return 0, errTooLarge }
 
 func (c *udpClient) close() { c.conn.Close() }
 
-// ask sends p and returns the datagram that answers it, which is size long and begins like p. Any other is the late answer
-// to a call that was given up as lost.
+// ask sends p and returns the datagram that answers it, which is size long and begins like p. Any other is the late
+// answer to a call that was given up as lost.
 func (c *udpClient) ask(p []byte, size int) ([]byte, error) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(udpLost)); err != nil {
 		return nil, err

@@ -53,8 +53,8 @@ func crowd(t *trial) ([]float64, error) {
 	return []float64{joined, each, use}, nil
 }
 
-// joinAll lets the rest of some clusters join at once, and returns how long it took until all saw all, infinitely long for more
-// than crowdRests.
+// joinAll lets the rest of some clusters join at once, and returns how long it took until all saw all, infinitely long
+// for more than crowdRests.
 func joinAll(start time.Time, clusters []*cluster) (joined float64, err error) {
 	var group errgroup.Group
 	for _, c := range clusters {

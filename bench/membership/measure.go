@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// measureAll does every scenario in every round. The systems follow one another at each scenario, or do it at the same time, so that
-// a busy moment of the machine meets them all.
+// measureAll does every scenario in every round. The systems follow one another at each scenario, or do it at the same
+// time, so that a busy moment of the machine meets them all.
 func (p plan) measureAll() (results, error) {
 	r := make(results)
 	for round := range p.rounds {

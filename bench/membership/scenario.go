@@ -164,8 +164,9 @@ func restart(t *trial) ([]float64, error) {
 }
 
 const (
-	afterglow = 3 * time.Second  // until memberlist has gossiped the joins as often as it does
-	metered   = 10 * time.Second // two of the longest intervals of memberlist fast; that of LAN, 30 s, first ends after it
+	afterglow = 3 * time.Second // until memberlist has gossiped the joins as often as it does
+	// two of the longest intervals of memberlist fast; that of LAN, 30 s, first ends after it
+	metered = 10 * time.Second
 )
 
 func steady(t *trial) ([]float64, error) {

@@ -27,7 +27,8 @@ type birth struct {
 type member interface {
 	addr() netip.AddrPort
 
-	// sees has the run of each node that is up in this one's view, itself included, and "" for one that is up but out of reach.
+	// sees has the run of each node that is up in this one's view, itself included, and "" for one that is up but out
+	// of reach.
 	sees() map[netip.AddrPort]string
 
 	leave() // says goodbye and ends

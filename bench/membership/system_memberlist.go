@@ -80,8 +80,8 @@ func (m listMember) kill() {
 	m.list.Shutdown()
 }
 
-// listNotes is told by memberlist what happens, and tells it this node's metadata. What Members returns changes while it is read,
-// so the metadata of the others are noted here.
+// listNotes is told by memberlist what happens, and tells it this node's metadata. What Members returns changes while
+// it is read, so the metadata of the others are noted here.
 type listNotes struct {
 	run  string
 	news *news
@@ -105,8 +105,8 @@ func (l *listNotes) all() map[string]string {
 func (l *listNotes) NotifyJoin(n *memberlist.Node)   { l.note(n) }
 func (l *listNotes) NotifyUpdate(n *memberlist.Node) { l.note(n) }
 
-// NotifyLeave comes for nodes that left and for nodes that failed: memberlist keeps the difference in a field of its own and leaves
-// the State of n alone.
+// NotifyLeave comes for nodes that left and for nodes that failed: memberlist keeps the difference in a field of its
+// own and leaves the State of n alone.
 func (l *listNotes) NotifyLeave(*memberlist.Node) { l.news.down.Add(1) }
 
 func (l *listNotes) NodeMeta(int) []byte             { return []byte(l.run) }

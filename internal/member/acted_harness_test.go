@@ -44,7 +44,8 @@ func (x *acted) give(c *citizen, o wire.Offer) {
 	x.collect(c)
 }
 
-// confirm makes a link with a process, as that one's reader does for a Confirm, and returns the token by which it receives.
+// confirm makes a link with a process, as that one's reader does for a Confirm, and returns the token by which it
+// receives.
 func (x *acted) confirm(c *citizen, rank uint32) uint64 {
 	return x.confirmLate(c, rank, c.process.Stamp(x.now))
 }

@@ -6,16 +6,16 @@ import (
 	"time"
 )
 
-// An alarm says that ways may be longer than was measured: who gives it calls this node suspect or offline, or its own way
-// has become much longer. For a moment no short round trip is trusted then, of nobody, [MEM-30].
+// An alarm says that ways may be longer than was measured: who gives it calls this node suspect or offline, or its own
+// way has become much longer. For a moment no short round trip is trusted then, of nobody, [MEM-30].
 
 const (
 	alarmFor   = time.Second      // how long that lasts
 	alarmAgain = 10 * time.Second // who gives an alarm is not listened to sooner: it may lie
 )
 
-// alarms are the addresses of those who gave an alarm of late, and when last. Who begins anew at its address, or was offline
-// meanwhile, is no other.
+// alarms are the addresses of those who gave an alarm of late, and when last. Who begins anew at its address, or was
+// offline meanwhile, is no other.
 type alarms map[netip.AddrPort]moment
 
 // note notes an alarm, and reports whether it is the first from an address for a while. What finds no room is not.
@@ -42,8 +42,8 @@ func (m *Membership) noteAlarm(now time.Time, from *peer) {
 	}
 }
 
-// answerBy is when the first Ping of a probe should have been answered. Who cannot reach us may not reach the peer that it
-// gives up either: then it is the ways that are broken, and may be longer than they were once they are whole.
+// answerBy is when the first Ping of a probe should have been answered. Who cannot reach us may not reach the peer that
+// it gives up either: then it is the ways that are broken, and may be longer than they were once they are whole.
 func (m *Membership) answerBy(p *peer) moment {
 	first := p.inquiry.first
 	if m.alarmed != 0 && m.alarmed+moment(alarmFor) > first {

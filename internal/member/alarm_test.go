@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-30] It is none within 10 s after one from the same address: who falls silent or begins anew in between gives no more.
+// [MEM-30] It is none within 10 s after one from the same address: who falls silent or begins anew in between gives no
+// more.
 func TestAnAccuserIsRememberedWhileItIsAway(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
@@ -52,8 +53,8 @@ func TestAlarmsAreBounded(t *testing.T) {
 	require.Len(t, a, 2)
 }
 
-// [MEM-30] or a way was measured that has grown (MEM-15): a member that lies takes nobody away that is far now and was near,
-// as soon as this node has measured how far any is.
+// [MEM-30] or a way was measured that has grown (MEM-15): a member that lies takes nobody away that is far now and was
+// near, as soon as this node has measured how far any is.
 func TestNobodyIsGivenUpWhoseWayHasGrown(t *testing.T) {
 	const size = 60
 	s := newSociety(t)
@@ -82,7 +83,8 @@ func TestNobodyIsGivenUpWhoseWayHasGrown(t *testing.T) {
 	require.LessOrEqual(t, gone, 8*(size-2)/50, "without it more than half")
 }
 
-// [MEM-30] It is none within 10 s: who always shows that its way has just grown delays nothing for more than a second of ten.
+// [MEM-30] It is none within 10 s: who always shows that its way has just grown delays nothing for more than a second
+// of ten.
 func TestAWayThatAlwaysGrowsIsOneAlarmOnly(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)

@@ -32,14 +32,16 @@ func (c *comeback) note(now, since moment) {
 // isFresh reports that a peer came back lately.
 func (c *comeback) isFresh(now moment) bool { return c.at != 0 && now <= c.at+moment(arrivalsFor) }
 
-// tellArrivals tells a peer that came back of those who came since it went offline, or shortly before. It goes along with the hello.
+// tellArrivals tells a peer that came back of those who came since it went offline, or shortly before. It goes along
+// with the hello.
 func (m *Membership) tellArrivals(now time.Time, p *peer, since moment) {
 	m.back.note(m.moment(now), since)
 	m.tellSome(now, p, since, func(q *peer) bool { return q.met >= since-moment(arrivedBefore) })
 }
 
-// tellNew tells others to a peer to which we have begun a link. Who was found by itself, as a seed or at the address of another, may know nobody but us.
-// Who was found by a List of late may have come behind a cut: then it knows none on our side.
+// tellNew tells others to a peer to which we have begun a link. Who was found by itself, as a seed or at the address of
+// another, may know nobody but us. Who was found by a List of late may have come behind a cut: then it knows none on
+// our side.
 func (m *Membership) tellNew(now time.Time, p *peer, named bool) {
 	switch {
 	case !named:
@@ -49,8 +51,8 @@ func (m *Membership) tellNew(now time.Time, p *peer, named bool) {
 	}
 }
 
-// tellSome tells a peer of members of a kind, or of as many as one datagram has room for: all who have been here since before a time tell of some.
-// Where few have, each tells of more. Among many that are about to meet it is no use.
+// tellSome tells a peer of members of a kind, or of as many as one datagram has room for: all who have been here since
+// before a time tell of some. Where few have, each tells of more. Among many that are about to meet it is no use.
 func (m *Membership) tellSome(now time.Time, p *peer, since moment, isMeant func(*peer) bool) {
 	if m.isCrowded() {
 		return

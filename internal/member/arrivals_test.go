@@ -16,8 +16,8 @@ func (s *society) split(part func(c *citizen) int) {
 	s.cut = func(from, to *citizen) bool { return part(from) != part(to) }
 }
 
-// [MEM-33] Who finds an offline peer back tells it, by List, of members that it met since: those who came to any part of a cut are known to all when it
-// has healed.
+// [MEM-33] Who finds an offline peer back tells it, by List, of members that it met since: those who came to any part
+// of a cut are known to all when it has healed.
 func TestNewcomersAreKnownWhenACutHeals(t *testing.T) {
 	for _, tt := range []struct{ size, parts, come int }{
 		{3, 2, 1}, {3, 3, 1}, {4, 2, 1}, {4, 2, 3}, {32, 3, 2}, {100, 2, 1}, {100, 2, 20},
@@ -41,7 +41,8 @@ func TestNewcomersAreKnownWhenACutHeals(t *testing.T) {
 	}
 }
 
-// [MEM-33] since 5 s before that went offline: who came while nobody knew of the cut yet is known, too, and so is who comes while it heals.
+// [MEM-33] since 5 s before that went offline: who came while nobody knew of the cut yet is known, too, and so is who
+// comes while it heals.
 func TestWhoComesAroundACutIsKnown(t *testing.T) {
 	const size = 60
 	for _, after := range []time.Duration{0, 300 * msec, 900 * msec} {

@@ -8,16 +8,16 @@ import (
 	"broach/internal/wire"
 )
 
-// stalled is by how much a tick may be late before this process must have been stopped, [MEM-21]: far above any scheduling
-// delay that a working node has, and below what makes others believe it dead.
+// stalled is by how much a tick may be late before this process must have been stopped, [MEM-21]: far above any
+// scheduling delay that a working node has, and below what makes others believe it dead.
 const stalled = time.Second
 
-// answersWithin is what peers have to answer the announcement that is made then. Who died meanwhile is found sooner than by the beat
-// that it owes, which in a large cluster was promised for much later.
+// answersWithin is what peers have to answer the announcement that is made then. Who died meanwhile is found sooner
+// than by the beat that it owes, which in a large cluster was promised for much later.
 const answersWithin = time.Second
 
-// rotation spreads the beats over the peers: to the one that has waited longest, at an even pace, [MEM-10]. The bunched beats
-// of a first version cost three seconds of detection with 100 nodes.
+// rotation spreads the beats over the peers: to the one that has waited longest, at an even pace, [MEM-10]. The bunched
+// beats of a first version cost three seconds of detection with 100 nodes.
 type rotation struct {
 	heartbeat Timing
 	order     []*peer // the first has waited longest
@@ -43,11 +43,12 @@ func (r *rotation) spacing() time.Duration {
 // interval is the time between two beats to the same peer.
 func (r *rotation) interval() time.Duration { return r.spacing() * time.Duration(max(len(r.order), 1)) }
 
-// promise is what a peer that is put behind all others is told: a little more than the interval, so that a beat in time is
-// never late. It is kept when the cluster grows: those who come later stand behind.
+// promise is what a peer that is put behind all others is told: a little more than the interval, so that a beat in time
+// is never late. It is kept when the cluster grows: those who come later stand behind.
 func (r *rotation) promise() time.Duration { return r.withSlack(r.interval()) }
 
-// promiseTo is what a peer is told of its next beat, by where it stands: of a crowd that came at once some wait a moment, and some a whole interval.
+// promiseTo is what a peer is told of its next beat, by where it stands: of a crowd that came at once some wait a
+// moment, and some a whole interval.
 func (r *rotation) promiseTo(p *peer) time.Duration {
 	before := slices.Index(r.order, p)
 	if before < 0 {
@@ -144,8 +145,8 @@ func (m *Membership) onBeat(now time.Time, p *peer, link uint64, b wire.Beat) {
 	}
 }
 
-// mayMend reports whether a peer may be sent the List because it believes in others than we do. Among many that are about to meet all do, and it is
-// no use.
+// mayMend reports whether a peer may be sent the List because it believes in others than we do. Among many that are
+// about to meet all do, and it is no use.
 func (m *Membership) mayMend(now time.Time) bool {
 	return !now.Before(m.listAt) && !m.isCrowded()
 }
@@ -153,8 +154,8 @@ func (m *Membership) mayMend(now time.Time) bool {
 // isCrowded reports that this node is strained, and has many to meet.
 func (m *Membership) isCrowded() bool { return m.strain.isOn() && len(m.joining.missing) > crowdFew }
 
-// mend sends the List to a peer that believes in others than we do. While that does not help the next ones come ever more rarely, so that those whom
-// it helps have their turn however many there are whom it does not.
+// mend sends the List to a peer that believes in others than we do. While that does not help the next ones come ever
+// more rarely, so that those whom it helps have their turn however many there are whom it does not.
 func (m *Membership) mend(now time.Time, p *peer) {
 	entries := m.entries()
 	p.differs, p.mendAt = false, m.moment(now.Add(min(listEvery<<p.mended, listSlowest)))
@@ -167,8 +168,8 @@ func (m *Membership) mend(now time.Time, p *peer) {
 	m.tellChunks(now, p, 0, entries, payNone)
 }
 
-// lateAt is when a peer will be late. What comes from it meanwhile does not put its beat off: a node that said something to all
-// and died would owe nobody anything for a whole rotation.
+// lateAt is when a peer will be late. What comes from it meanwhile does not put its beat off: a node that said
+// something to all and died would owe nobody anything for a whole rotation.
 func (m *Membership) lateAt(p *peer) time.Time {
 	return m.time(max(p.beatBy, p.heard)).Add(m.cfg.Heartbeat.Margin + m.strain.slack())
 }
@@ -176,7 +177,8 @@ func (m *Membership) lateAt(p *peer) time.Time {
 // isLate reports that it is.
 func (m *Membership) isLate(now time.Time, p *peer) bool { return !now.Before(m.lateAt(p)) }
 
-// noteAnswer gives a peer that answers after we were stopped until we would beat to it. What had waited in the socket is no answer.
+// noteAnswer gives a peer that answers after we were stopped until we would beat to it. What had waited in the socket
+// is no answer.
 func (m *Membership) noteAnswer(now time.Time, p *peer) {
 	if p.asked {
 		p.asked = false
@@ -184,8 +186,8 @@ func (m *Membership) noteAnswer(now time.Time, p *peer) {
 	}
 }
 
-// excuse gives a peer that is there, though its beat is overdue, until we would beat to it: the beat is lost, and the next one is
-// a rotation away.
+// excuse gives a peer that is there, though its beat is overdue, until we would beat to it: the beat is lost, and the
+// next one is a rotation away.
 func (m *Membership) excuse(now time.Time, p *peer) {
 	if m.moment(now) > p.beatBy {
 		p.asked = false
@@ -207,10 +209,12 @@ func (m *Membership) watchAt(p *peer) time.Time {
 	return m.lateAt(p)
 }
 
-// isPutOff reports that a probe that others' words began may have to wait for its turn, however long. The peer can be late meanwhile.
+// isPutOff reports that a probe that others' words began may have to wait for its turn, however long. The peer can be
+// late meanwhile.
 func (m *Membership) isPutOff(p *peer) bool { return m.strain.isOn() && p.probe.isHearsay() }
 
-// noticeStall makes good after this process stood still. It comes before anything that was said meanwhile is taken: what that begins is not to be put off.
+// noticeStall makes good after this process stood still. It comes before anything that was said meanwhile is taken:
+// what that begins is not to be put off.
 func (m *Membership) noticeStall(now time.Time) {
 	stood := now.Sub(m.wakeAt)
 	if m.wakeAt.IsZero() || stood <= stalled {
@@ -220,8 +224,9 @@ func (m *Membership) noticeStall(now time.Time) {
 	m.recover(now, stood)
 }
 
-// recover makes good after this process stood still for a while: it was us who were silent, so nobody else is blamed, [MEM-21]. If it stands still again
-// and again, because it gets too little of the processor, it does not ask all each time: that would take what is left.
+// recover makes good after this process stood still for a while: it was us who were silent, so nobody else is blamed,
+// [MEM-21]. If it stands still again and again, because it gets too little of the processor, it does not ask all each
+// time: that would take what is left.
 func (m *Membership) recover(now time.Time, stood time.Duration) {
 	m.helps = nil // whether they were answered is not read yet
 	if m.strain.goesOn() {
@@ -243,7 +248,8 @@ func (m *Membership) recover(now time.Time, stood time.Duration) {
 	m.announceAll(now)
 }
 
-// moveAll puts off by the time that this process stood still what it waits for: nobody is given up any sooner for that, nor any later.
+// moveAll puts off by the time that this process stood still what it waits for: nobody is given up any sooner for that,
+// nor any later.
 func (m *Membership) moveAll(stood time.Duration) {
 	by := moment(stood)
 	for _, p := range m.peers.list {

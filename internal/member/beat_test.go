@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-10] Each node sends Beats to the peers that have waited longest, at most one per interval (1 s) and peer and 20 a second in
-// all, spread evenly.
+// [MEM-10] Each node sends Beats to the peers that have waited longest, at most one per interval (1 s) and peer and 20
+// a second in all, spread evenly.
 func TestBeatsKeepToTheBudget(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{2, 5, 21, 40} {
@@ -64,8 +64,8 @@ func TestViewsThatDifferAreMended(t *testing.T) {
 	s.until(5*time.Second, "they have met", func() bool { return a.of(all[2]) != nil && all[2].of(a) != nil })
 }
 
-// [MEM-21] A tick that comes more than 1 s late means that this process was stopped: it takes back its own suspicions, gives every
-// peer 1 s to answer, raises its incarnation and announces itself to all with new nonces.
+// [MEM-21] A tick that comes more than 1 s late means that this process was stopped: it takes back its own suspicions,
+// gives every peer 1 s to answer, raises its incarnation and announces itself to all with new nonces.
 func TestStoppedProcessBlamesNobody(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(8)
@@ -92,8 +92,8 @@ func TestStoppedProcessBlamesNobody(t *testing.T) {
 	}
 }
 
-// [MEM-21] A Welcome that echoes its nonce puts the peer's Beat off as MEM-10 does a new one's: the living are not probed, and who died
-// meanwhile is missed at once, not when its Beat would be due, whatever it had sent before.
+// [MEM-21] A Welcome that echoes its nonce puts the peer's Beat off as MEM-10 does a new one's: the living are not
+// probed, and who died meanwhile is missed at once, not when its Beat would be due, whatever it had sent before.
 func TestStoppedProcessMissesTheDead(t *testing.T) {
 	t.Parallel()
 	s := newSociety(t)
@@ -122,8 +122,8 @@ func TestIdleProcessIsNotTakenForStopped(t *testing.T) {
 	require.EqualValues(t, 1, a.inc)
 }
 
-// [MEM-20] but not within 1 s of the last such List to this peer, twice as long each time until a digest was the same, up to 60 s: ten that are never
-// right do not keep the List from one whom it helps.
+// [MEM-20] but not within 1 s of the last such List to this peer, twice as long each time until a digest was the same,
+// up to 60 s: ten that are never right do not keep the List from one whom it helps.
 func TestWhomNoListHelpsLeavesItToOthers(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(12)

@@ -8,20 +8,22 @@ import (
 	"broach/internal/wire"
 )
 
-// What is said of a third peer makes a node ask that peer, and nothing else, [MEM-15]. So nobody's word, nor that of many,
-// changes what it does with a peer that it hears and reaches.
+// What is said of a third peer makes a node ask that peer, and nothing else, [MEM-15]. So nobody's word, nor that of
+// many, changes what it does with a peer that it hears and reaches.
 
 const (
-	claimTimes  = 5           // how often a claim is made: of 3, one of 31 nodes lost all in 1 of 50 deaths at a loss of 5 to 10 %
-	checkTimes  = 5           // how often who hears of a doubt asks: at a loss of 5 % each way, 1 in 100,000 has no answer
+	// how often a claim is made: of 3, one of 31 nodes lost all in 1 of 50 deaths at a loss of 5 to 10 %
+	claimTimes = 5
+	// how often who hears of a doubt asks: at a loss of 5 % each way, 1 in 100,000 has no answer
+	checkTimes  = 5
 	shownAfter  = 2           // of these unanswered, the doubt is shared
 	shareProbes = 50          // about how many nodes ask at once when another is suspected
 	refuteEvery = time.Second // between two announcements that refute, however many claims there are
 	incMax      = uint32(math.MaxUint32)
 
-	// Between two claims about a peer that are looked into, whoever makes them. It takes longer until a true one comes after a
-	// death, so that a false one just before does not stand in its way. For the same reason claims are not counted by who makes
-	// them: who accused too soon may be the only one to see the death.
+	// Between two claims about a peer that are looked into, whoever makes them. It takes longer until a true one comes
+	// after a death, so that a false one just before does not stand in its way. For the same reason claims are not
+	// counted by who makes them: who accused too soon may be the only one to see the death.
 	accuseEvery = 500 * time.Millisecond
 )
 
@@ -89,8 +91,8 @@ func (m *Membership) accusedPeer(t wire.Target) *peer {
 	return p
 }
 
-// refute answers a claim about ourselves, [MEM-16]: to who made it at once, so that it hears us, and to all, but not for each
-// of many.
+// refute answers a claim about ourselves, [MEM-16]: to who made it at once, so that it hears us, and to all, but not
+// for each of many.
 func (m *Membership) refute(now time.Time, from *peer, t wire.Target) {
 	m.noteAlarm(now, from)
 	m.tell(from, wire.Ping{Nonce: m.rng.Uint64()})
@@ -98,7 +100,8 @@ func (m *Membership) refute(now time.Time, from *peer, t wire.Target) {
 		return
 	}
 	if at := m.moment(now); m.refuted == 0 || at >= m.refuted+moment(refuteEvery) {
-		m.refuted, m.inc = at, t.Inc+1 // both at once: whoever knows of another one than the rest does not count when it doubts us
+		// both at once: whoever knows of another one than the rest does not count when it doubts us
+		m.refuted, m.inc = at, t.Inc+1
 		m.announceAll(now)
 	}
 }
@@ -134,8 +137,9 @@ func (m *Membership) isLeftToOthers() bool {
 	return n > shareProbes && m.rng.IntN(n) >= shareProbes
 }
 
-// answerDoubt answers who doubts a peer, where its word begins nothing: it may be the second, or our first Vouch was lost, or the peer has refuted this
-// to all but the one that does not hear it. If nobody said so it would give up a peer that lives.
+// answerDoubt answers who doubts a peer, where its word begins nothing: it may be the second, or our first Vouch was
+// lost, or the peer has refuted this to all but the one that does not hear it. If nobody said so it would give up a
+// peer that lives.
 func (m *Membership) answerDoubt(now time.Time, from *peer, t wire.Target) {
 	p := m.peers.named(t)
 	switch {
@@ -147,7 +151,8 @@ func (m *Membership) answerDoubt(now time.Time, from *peer, t wire.Target) {
 	}
 }
 
-// mayHelp reports whether one more Suspect that counts no more is answered as Help, and notes it. It does not stand in the way of one that counts.
+// mayHelp reports whether one more Suspect that counts no more is answered as Help, and notes it. It does not stand in
+// the way of one that counts.
 func (m *Membership) mayHelp(now time.Time, p *peer) bool {
 	q, at := p.inquire(), m.moment(now)
 	if q.helped != 0 && at < q.helped+moment(accuseEvery) {
@@ -157,8 +162,8 @@ func (m *Membership) mayHelp(now time.Time, p *peer) bool {
 	return true
 }
 
-// onOffline hears that another has given a peer up. It is a witness, and it may be believed as soon as our own Pings were in
-// vain.
+// onOffline hears that another has given a peer up. It is a witness, and it may be believed as soon as our own Pings
+// were in vain.
 func (m *Membership) onOffline(now time.Time, from *peer, t wire.Target) {
 	if t.Boot == m.cfg.Boot {
 		m.refute(now, from, t)
@@ -181,15 +186,16 @@ func (m *Membership) onOffline(now time.Time, from *peer, t wire.Target) {
 	}
 }
 
-// hasten ends the time to refute of a peer that our own probes made suspect, as soon as what they asked would have been answered.
+// hasten ends the time to refute of a peer that our own probes made suspect, as soon as what they asked would have been
+// answered.
 func (m *Membership) hasten(now time.Time, p *peer) {
 	if m.isInVain(now, p, checkTimes) {
 		m.takeOffline(now, p)
 	}
 }
 
-// takeUp begins to look into what another says. A probe of our own goes on, and decides later if nothing came of it; but a
-// sign of life from before counts no more, or who dies during a probe would be missed late.
+// takeUp begins to look into what another says. A probe of our own goes on, and decides later if nothing came of it;
+// but a sign of life from before counts no more, or who dies during a probe would be missed late.
 func (m *Membership) takeUp(now time.Time, p, from *peer) {
 	if !p.probe.isOn() || p.probe.lives {
 		p.probe = probe{at: m.moment(now), checks: checkTimes, path: p.probe.path, own: p.probe.own}
@@ -231,7 +237,8 @@ func (m *Membership) checkEvery(p *peer) time.Duration {
 	return m.cfg.Heartbeat.ProbeEvery
 }
 
-// isBeingChecked reports that what others say of a peer is being looked into. It is asked first, however late its turn comes.
+// isBeingChecked reports that what others say of a peer is being looked into. It is asked first, however late its turn
+// comes.
 func (m *Membership) isBeingChecked(now time.Time, p *peer) bool {
 	q := &p.probe
 	return q.told && !q.lives && (m.moment(now) < p.inquiry.until || !q.own && q.checks > 0)
@@ -264,7 +271,8 @@ func (m *Membership) isDoubtShared(now time.Time, p *peer) bool {
 	return m.isInVain(now, p, shownAfter) && !m.haveGrown(now)
 }
 
-// lookOurselves probes a peer that is late, or as if it were: others doubted it, it did not answer, and nothing came of the doubt.
+// lookOurselves probes a peer that is late, or as if it were: others doubted it, it did not answer, and nothing came of
+// the doubt.
 func (m *Membership) lookOurselves(now time.Time, p *peer) {
 	m.noteLate(now, p)
 	p.probe.before, p.probe.quick = int8(p.probe.tries), false

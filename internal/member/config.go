@@ -8,7 +8,8 @@ import (
 	"broach/internal/wire"
 )
 
-// Timing is how often a node beats to its peers, and how long it waits for them. All of it is set: PROTOCOL.md 4.3 has the defaults.
+// Timing is how often a node beats to its peers, and how long it waits for them. All of it is set: PROTOCOL.md 4.3 has
+// the defaults.
 type Timing struct {
 	Interval   time.Duration // least time between two beats to the same peer
 	Budget     int           // beats a second, to all peers together
@@ -29,7 +30,9 @@ type Config struct {
 	Heartbeat     Timing // complete
 	MaxPeers      int
 
-	Open   func(offers int32) uint64                                       // draws the token of an opening, of which the reader knows from then on
-	Terms  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms // of the link that an Offer begins
-	IsBusy func(now time.Time, link uint64) bool                           // calls are in flight on it, and it was heard lately
+	// draws the token of an opening, of which the reader knows from then on
+	Open  func(offers int32) uint64
+	Terms func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms // of the link that an Offer begins
+	// calls are in flight on it, and it was heard lately
+	IsBusy func(now time.Time, link uint64) bool
 }

@@ -61,8 +61,8 @@ func (s *contactSet) add(c *contact) {
 // due is when something is to be done for a contact.
 func (c *contact) due() time.Time { return pace.Earliest(c.at, c.until) }
 
-// end removes a contact from all but the list, which tickContacts tidies. Maps keep the room that they once needed, which after
-// joining a large cluster is more than all the rest: they are made anew.
+// end removes a contact from all but the list, which tickContacts tidies. Maps keep the room that they once needed,
+// which after joining a large cluster is more than all the rest: they are made anew.
 func (s *contactSet) end(c *contact) {
 	c.over = true
 	if c.named && !c.own {
@@ -78,8 +78,8 @@ func (s *contactSet) end(c *contact) {
 // waiting is the number of addresses that have not answered.
 func (s *contactSet) waiting() int { return len(s.byAddr) }
 
-// contact begins to open to an address that we know: a seed's, or that of a peer. If it is contacted already another Open goes. While we do not
-// know our own address it is asked for that, which is no contact.
+// contact begins to open to an address that we know: a seed's, or that of a peer. If it is contacted already another
+// Open goes. While we do not know our own address it is asked for that, which is no contact.
 func (m *Membership) contact(now time.Time, addr netip.AddrPort) *contact {
 	if m.isLearning() {
 		m.askAddress(addr)
@@ -96,9 +96,10 @@ func (m *Membership) contact(now time.Time, addr netip.AddrPort) *contact {
 	return c
 }
 
-// contactNamed begins to open to an address that another named, who has paid for one Open or more. own says that it did so in answer to a Join of
-// ours, for which half of the room is kept. Of two told of each other one may yield: the other may be about to begin. It returns nil where that pays
-// for nothing: there is no room, or what was paid for before is not spent yet.
+// contactNamed begins to open to an address that another named, who has paid for one Open or more. own says that it did
+// so in answer to a Join of ours, for which half of the room is kept. Of two told of each other one may yield: the
+// other may be about to begin. It returns nil where that pays for nothing: there is no room, or what was paid for
+// before is not spent yet.
 func (m *Membership) contactNamed(now time.Time, addr netip.AddrPort, own, yield bool) *contact {
 	c := m.contacts.byAddr[addr]
 	switch {
@@ -171,7 +172,8 @@ func (m *Membership) openTo(now time.Time, c *contact) {
 	m.out.Opens = append(m.out.Opens, Open{To: c.addr, Token: c.token, Rank: c.rank, Self: m.cfg.Self})
 }
 
-// contactOther contacts the address that an Offer names in place of the one of a seed that was asked. The Offer has paid for one Open.
+// contactOther contacts the address that an Offer names in place of the one of a seed that was asked. The Offer has
+// paid for one Open.
 func (m *Membership) contactOther(now time.Time, c *contact, o Answered) {
 	m.endContact(c)
 	if !m.joining.alias(now, c.addr, o.Addr) {

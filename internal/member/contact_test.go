@@ -37,7 +37,8 @@ func TestAnOfferMustFitTheContact(t *testing.T) {
 
 var nowhereAddr = netip.AddrPortFrom(netip.IPv6Unspecified(), 7000)
 
-// [LNK-2] The first that comes ends the opening. A then makes the link [...] and sends what it has to say, Announce first, in Confirms.
+// [LNK-2] The first that comes ends the opening. A then makes the link [...] and sends what it has to say, Announce
+// first, in Confirms.
 func TestTheFirstOfferMakesTheLink(t *testing.T) {
 	s := newSociety(t)
 	a, x, y := s.join(0), s.act(7, 0), s.act(7, 1)
@@ -54,8 +55,8 @@ func TestTheFirstOfferMakesTheLink(t *testing.T) {
 	require.Equal(t, x.boot(), a.peers.sorted()[0].Boot)
 }
 
-// [LNK-2] If only the address B is another one, and a seed was contacted, that is remembered as the seed's, and contacted in its place, at once
-// with one Open.
+// [LNK-2] If only the address B is another one, and a seed was contacted, that is remembered as the seed's, and
+// contacted in its place, at once with one Open.
 func TestASeedThatAdvertisesAnotherAddress(t *testing.T) {
 	s := newSociety(t)
 	seed := s.join(0)
@@ -90,7 +91,8 @@ func hearsay(pays int, addrs ...netip.AddrPort) wire.List {
 	return l
 }
 
-// [AMP-3] Such an address gets one Open, and as paid for two more, 40 and 100 ms after the first. The opening stays for 5 s
+// [AMP-3] Such an address gets one Open, and as paid for two more, 40 and 100 ms after the first. The opening stays for
+// 5 s
 func TestAnAddressKnownByHearsayGetsThreeOpens(t *testing.T) {
 	s := newSociety(t)
 	a, x, y := s.join(0), s.act(7, 0), s.act(8, 0)
@@ -127,8 +129,8 @@ func TestManyAddressesAreOpenedSlowly(t *testing.T) {
 	}
 }
 
-// [AMP-3] naming the address again pays for more Opens, no two of them sooner than 40 ms; while the link it led to is unconfirmed, naming it does
-// nothing.
+// [AMP-3] naming the address again pays for more Opens, no two of them sooner than 40 ms; while the link it led to is
+// unconfirmed, naming it does nothing.
 func TestNamingAgainPaysForMoreOpens(t *testing.T) {
 	s := newSociety(t)
 	a, x, y := s.join(0), s.act(7, 0), s.act(8, 0)
@@ -158,7 +160,8 @@ func TestNamingAgainPaysForMoreOpens(t *testing.T) {
 	require.Len(t, at, before)
 }
 
-// [AMP-3] Who has had its whole List waits for 100 ms before the first, if its own boot id is the greater and the List answers no Join of its own
+// [AMP-3] Who has had its whole List waits for 100 ms before the first, if its own boot id is the greater and the List
+// answers no Join of its own
 func TestOneOfTwoWhoAreToldOfEachOtherYields(t *testing.T) {
 	for _, isGreater := range []bool{false, true} {
 		s := newSociety(t)
@@ -183,7 +186,8 @@ func TestOneOfTwoWhoAreToldOfEachOtherYields(t *testing.T) {
 	}
 }
 
-// [AMP-3] There are 4,096 such contacts, and 2,000 such Opens a second, at most, half of each kept for Lists that answer an own Join.
+// [AMP-3] There are 4,096 such contacts, and 2,000 such Opens a second, at most, half of each kept for Lists that
+// answer an own Join.
 func TestContactsByHearsayAreBounded(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)

@@ -7,8 +7,8 @@ import (
 	"broach/internal/wire"
 )
 
-// Over the limit of members a process is let in by some and not by others, who say so. Those who are let in go on naming the others in Lists, and would
-// make it ask them all again and again.
+// Over the limit of members a process is let in by some and not by others, who say so. Those who are let in go on
+// naming the others in Lists, and would make it ask them all again and again.
 
 const declinedFor = time.Minute // how long who has no room for us is not contacted because others name it
 
@@ -27,7 +27,8 @@ func (m *Membership) noteDeclined(now time.Time, id wire.Process) {
 	delete(m.joining.missing, id.Addr)
 }
 
-// refused reports whether a message ends a link of ours that was not confirmed: the other end does not want it, and never was a member for us.
+// refused reports whether a message ends a link of ours that was not confirmed: the other end does not want it, and
+// never was a member for us.
 func (m *Membership) refused(now time.Time, link uint64, msg wire.Message) bool {
 	if _, ok := msg.(wire.Leave); !ok {
 		return false

@@ -9,8 +9,8 @@ import (
 	"broach/internal/wire"
 )
 
-// A table that does not fit a hello is not sent whole for each change: peers that hold the one before get the difference, if
-// that does fit, [TAB-6]. All others pull.
+// A table that does not fit a hello is not sent whole for each change: peers that hold the one before get the
+// difference, if that does fit, [TAB-6]. All others pull.
 
 // deltaOf finds the difference between two tables of ours. It reports false if the table itself had better be sent.
 func deltaOf(base uint32, old []byte, version uint32, table []byte) (wire.Delta, bool) {

@@ -41,8 +41,8 @@ func TestDifference(t *testing.T) {
 	}
 }
 
-// [TAB-6] Of a table that is too large for a hello, peers that have acknowledged the version before are sent Delta, if that fits
-// a datagram. Who holds just its base applies it and answers with Ack; anybody else ignores it, and pulls.
+// [TAB-6] Of a table that is too large for a hello, peers that have acknowledged the version before are sent Delta, if
+// that fits a datagram. Who holds just its base applies it and answers with Ack; anybody else ignores it, and pulls.
 func TestChangesOfALargeTable(t *testing.T) {
 	for _, loss := range []float64{0, 0.25} {
 		s := newSociety(t)

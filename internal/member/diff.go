@@ -20,8 +20,8 @@ const (
 	RowResumed
 )
 
-// RowChanges walks the tables of two views of a peer and yields what was added and removed, and what stopped serving or serves again. The protocol's
-// own functions are not among them.
+// RowChanges walks the tables of two views of a peer and yields what was added and removed, and what stopped serving or
+// serves again. The protocol's own functions are not among them.
 func RowChanges(was, is *View) iter.Seq2[RowChange, string] {
 	return func(yield func(RowChange, string) bool) {
 		if IsSameTable(was.Functions, is.Functions) {
@@ -87,7 +87,8 @@ func RowPairs(a, b []wire.Function) iter.Seq2[*wire.Function, *wire.Function] {
 	}
 }
 
-// compareFirst says in which of two tables, of which one may be empty, the lower name is the first: -1, 1, or 0 for both.
+// compareFirst says in which of two tables, of which one may be empty, the lower name is the first: -1, 1, or 0 for
+// both.
 func compareFirst(a, b []wire.Function) int {
 	switch {
 	case len(b) == 0:
@@ -98,8 +99,8 @@ func compareFirst(a, b []wire.Function) int {
 	return strings.Compare(a[0].Name, b[0].Name)
 }
 
-// Counterparts walks two lists of peers, sorted by address, and yields each of the first with the view of the same process in
-// the second; nil if there is none.
+// Counterparts walks two lists of peers, sorted by address, and yields each of the first with the view of the same
+// process in the second; nil if there is none.
 func Counterparts(a, b []*View) iter.Seq2[*View, *View] {
 	return func(yield func(a, b *View) bool) {
 		for _, p := range a {

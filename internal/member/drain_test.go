@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-27] A node that is going to leave sends Drain to every peer, and to those that come later: again after 30 ms, then ever more
-// slowly up to 250 ms, until the peer answers.
+// [MEM-27] A node that is going to leave sends Drain to every peer, and to those that come later: again after 30 ms,
+// then ever more slowly up to 250 ms, until the peer answers.
 func TestDraining(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Two clusters that have grown apart meet, and there is not room for all: some know these and some know those. Nobody comes and goes for that, and
-// nobody asks again and again.
+// Two clusters that have grown apart meet, and there is not room for all: some know these and some know those. Nobody
+// comes and goes for that, and nobody asks again and again.
 func TestOverTheLimitNothingFlaps(t *testing.T) {
 	for _, most := range []int{16, 20, 28} {
 		s := newSociety(t)
@@ -45,7 +45,8 @@ func TestOverTheLimitNothingFlaps(t *testing.T) {
 	}
 }
 
-// A link that is refused by Leave, before anything else came on it, makes no member: there was no room when the Confirm came.
+// A link that is refused by Leave, before anything else came on it, makes no member: there was no room when the Confirm
+// came.
 func TestWhoRefusesALinkWasNoMember(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)

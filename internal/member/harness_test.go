@@ -15,16 +15,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// society is a number of membership machines, and the network between them, in time of its own. It plays the node's part: it
-// answers Opens, makes links, and delivers what the machines send on them. The network is in mail_test.go.
+// society is a number of membership machines, and the network between them, in time of its own. It plays the node's
+// part: it answers Opens, makes links, and delivers what the machines send on them. The network is in mail_test.go.
 type society struct {
-	t       *testing.T
-	now     time.Time
-	loss    float64
-	delay   time.Duration // of every datagram, beside 0.1 ms
-	cut     func(from, to *citizen) bool
-	drop    func(msg wire.Message) bool
-	cost    time.Duration // of each datagram that is sent or taken, on the one processor that all share; 0: they have no end of them
+	t     *testing.T
+	now   time.Time
+	loss  float64
+	delay time.Duration // of every datagram, beside 0.1 ms
+	cut   func(from, to *citizen) bool
+	drop  func(msg wire.Message) bool
+	// of each datagram that is sent or taken, on the one processor that all share; 0: they have no end of them
+	cost    time.Duration
 	rng     *rand.Rand
 	members []*citizen
 	most    int // peers of those that join from now on
@@ -92,7 +93,8 @@ func (b *bond) key() wire.PublicKey {
 	return b.terms.KeyA
 }
 
-// newSociety begins an empty one. It runs in one goroutine: the race detector, which makes it ten times as slow, finds nothing there.
+// newSociety begins an empty one. It runs in one goroutine: the race detector, which makes it ten times as slow, finds
+// nothing there.
 func newSociety(t *testing.T) *society {
 	if race.Enabled {
 		t.Skip("one goroutine has no races")

@@ -25,8 +25,8 @@ func (m *Membership) planHealing(now time.Time) {
 // HealNow has all contacted that healing would contact soon.
 func (m *Membership) HealNow(now time.Time) { m.healAt = now }
 
-// tickHealing contacts one offline peer at random, and of the seeds where nobody is as many as should be all: a process that begins anew there
-// knows nobody, and others come to it meanwhile.
+// tickHealing contacts one offline peer at random, and of the seeds where nobody is as many as should be all: a process
+// that begins anew there knows nobody, and others come to it meanwhile.
 func (m *Membership) tickHealing(now time.Time) {
 	if m.healAt.IsZero() || now.Before(m.healAt) {
 		return
@@ -41,8 +41,8 @@ func (m *Membership) tickHealing(now time.Time) {
 	}
 }
 
-// contactOffline contacts all that are offline, because one of them came back: a cut has healed, and the others behind it are there as well. When many
-// come back at once, one of them is enough.
+// contactOffline contacts all that are offline, because one of them came back: a cut has healed, and the others behind
+// it are there as well. When many come back at once, one of them is enough.
 func (m *Membership) contactOffline(now time.Time) {
 	if m.moment(now) < m.healNext {
 		return

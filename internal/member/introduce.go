@@ -8,19 +8,24 @@ import (
 )
 
 const (
-	helloFirst   = 40 * time.Millisecond   // between the first two hellos to somebody who has not answered, [MEM-3] and [MEM-9]
-	helloSlower  = 20 * time.Millisecond   // by so much longer is each further wait
-	helloEvery   = 250 * time.Millisecond  // up to this
-	helloMany    = 10                      // after so many each wait is twice as long,
-	helloDoubled = 4                       // so many times
-	helloPace    = 2500 * time.Microsecond // between any two while many have not answered: a crowd that joins has enough to do
-	crowdFew     = 32                      // up to which addresses are asked again as fast as a loss of a quarter wants it
-	helloMax     = wire.ControlPacket - wire.HeaderSize
-	leftMin      = 6 * time.Second // how long a peer that left is kept at least: what it has sent before may come so late
+	// between the first two hellos to somebody who has not answered, [MEM-3] and [MEM-9]
+	helloFirst   = 40 * time.Millisecond
+	helloSlower  = 20 * time.Millisecond  // by so much longer is each further wait
+	helloEvery   = 250 * time.Millisecond // up to this
+	helloMany    = 10                     // after so many each wait is twice as long,
+	helloDoubled = 4                      // so many times
+	// between any two while many have not answered: a crowd that joins has enough to do
+	helloPace = 2500 * time.Microsecond
+	// up to which addresses are asked again as fast as a loss of a quarter wants it
+	crowdFew = 32
+	helloMax = wire.ControlPacket - wire.HeaderSize
+	// how long a peer that left is kept at least: what it has sent before may come so late
+	leftMin = 6 * time.Second
 )
 
-// hello is what we say of ourselves in a message of at most limit bytes. seen is the version of the table that we hold of who is told. If our table
-// does not fit it is left out, and the peer pulls it; if names and tags do not fit either, the whole follows.
+// hello is what we say of ourselves in a message of at most limit bytes. seen is the version of the table that we hold
+// of who is told. If our table does not fit it is left out, and the peer pulls it; if names and tags do not fit either,
+// the whole follows.
 func (m *Membership) hello(seen uint32, limit int) wire.Hello {
 	bare := wire.Hello{Inc: m.inc, Seen: seen, Addr: m.cfg.Self}
 	named := bare
@@ -36,8 +41,9 @@ func (m *Membership) hello(seen uint32, limit int) wire.Hello {
 	return named
 }
 
-// helloGap is the wait after a hello that was sent for the tries-th time, while so many have not answered. At a loss of a quarter
-// each way, five hellos are needed until the last of 31 peers has answered one: the waits are short while that is likely the reason.
+// helloGap is the wait after a hello that was sent for the tries-th time, while so many have not answered. At a loss of
+// a quarter each way, five hellos are needed until the last of 31 peers has answered one: the waits are short while
+// that is likely the reason.
 func (m *Membership) helloGap(tries uint8, unanswered int) time.Duration {
 	gap := helloFirst + time.Duration(tries-1)*helloSlower
 	gap = min(max(gap, time.Duration(unanswered)*helloPace), helloEvery)
@@ -47,8 +53,8 @@ func (m *Membership) helloGap(tries uint8, unanswered int) time.Duration {
 	return max(gap, m.strain.slack())
 }
 
-// crowd is how many addresses are to answer for the first time, or to confirm a link, if those are many: then they have enough to do, and what is
-// said again waits for that.
+// crowd is how many addresses are to answer for the first time, or to confirm a link, if those are many: then they have
+// enough to do, and what is said again waits for that.
 func (m *Membership) crowd() int {
 	if n := m.contacts.waiting() + len(m.provings); n > crowdFew {
 		return n
@@ -69,7 +75,8 @@ func (m *Membership) greet(now time.Time, p *peer) {
 	m.greetAgain(now, p)
 }
 
-// greetAgain sends the next one. A peer that has left many unanswered may not hold the link: it closed it when no answer of ours had come in time.
+// greetAgain sends the next one. A peer that has left many unanswered may not hold the link: it closed it when no
+// answer of ours had come in time.
 func (m *Membership) greetAgain(now time.Time, p *peer) {
 	p.told = m.tver
 	m.tell(p, wire.Announce{Hello: m.hello(p.tver, helloMax)})
@@ -141,7 +148,8 @@ func (m *Membership) noteSeen(p *peer, version uint32) {
 	}
 }
 
-// makeRoom reports whether there is room for another peer. At a full table the one goes that has been offline, or gone, for the longest time.
+// makeRoom reports whether there is room for another peer. At a full table the one goes that has been offline, or gone,
+// for the longest time.
 func (m *Membership) makeRoom(now time.Time) bool {
 	if len(m.peers.list) < m.cfg.MaxPeers {
 		return true
@@ -197,14 +205,16 @@ func (m *Membership) succeed(now time.Time, id wire.Process, t tie, old *peer) {
 	m.tellOfAll(now, m.admit(now, id, t, old))
 }
 
-// tellOfAll tells a new peer of all others. Who has found it by itself, as a seed or at the address of another, may be the only one that it knows.
+// tellOfAll tells a new peer of all others. Who has found it by itself, as a seed or at the address of another, may be
+// the only one that it knows.
 func (m *Membership) tellOfAll(now time.Time, p *peer) {
 	if entries := m.entries(); len(entries) > 1 {
 		m.tellChunks(now, p, 0, entries, payOnce)
 	}
 }
 
-// update takes over what a peer says of itself. Where it is it need not say: it is where it was contacted, or has answered.
+// update takes over what a peer says of itself. Where it is it need not say: it is where it was contacted, or has
+// answered.
 func (m *Membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 	isNew := !p.isIntroduced()
 	if h.Inc > p.inc || p.tver == 0 {

@@ -71,7 +71,8 @@ func TestACrowdIsGreetedLate(t *testing.T) {
 }
 
 // [MEM-9] A hello is sent to each peer again, at the pace of MEM-3, until the peer has seen the present table version.
-// [TAB-2] Tables are compared by (boot id, version) alone: another process's replaces, a higher version replaces, all else is dropped.
+// [TAB-2] Tables are compared by (boot id, version) alone: another process's replaces, a higher version replaces, all
+// else is dropped.
 func TestTablesReachEverybodyThroughLoss(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(5)
@@ -101,7 +102,8 @@ func TestTablesReachEverybodyThroughLoss(t *testing.T) {
 	}
 }
 
-// [MEM-9] A table that changes while its node is being introduced reaches the other at once, whichever of the two it is.
+// [MEM-9] A table that changes while its node is being introduced reaches the other at once, whichever of the two it
+// is.
 func TestATableThatChangesDuringTheIntroduction(t *testing.T) {
 	for after := time.Duration(0); after < time.Millisecond; after += 50 * time.Microsecond {
 		for _, who := range []int{0, 1} {
@@ -118,8 +120,8 @@ func TestATableThatChangesDuringTheIntroduction(t *testing.T) {
 	}
 }
 
-// [TAB-3] A peer whose header shows a higher table version than the one held is asked for its table, [...] one at a time per peer and
-// 100 ms apart at least
+// [TAB-3] A peer whose header shows a higher table version than the one held is asked for its table, [...] one at a
+// time per peer and 100 ms apart at least
 func TestTableIsPulledWhenItIsNotPushed(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(2)
@@ -144,7 +146,8 @@ func TestTableIsPulledWhenItIsNotPushed(t *testing.T) {
 	require.LessOrEqual(t, all[1].pulls, 2)
 }
 
-// [TAB-5] The table of an offline peer is kept and not used; it is in use again when the same (boot id, version) is alive.
+// [TAB-5] The table of an offline peer is kept and not used; it is in use again when the same (boot id, version) is
+// alive.
 func TestTableOfAnOfflinePeerIsKept(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)
@@ -162,8 +165,8 @@ func TestTableOfAnOfflinePeerIsKept(t *testing.T) {
 	require.Zero(t, all[0].pulls)
 }
 
-// [MEM-10] a new peer [...] is promised its first Beat by Ack, likewise by how many are to be beaten to before it [...] Ack also goes along with a Welcome
-// to a peer that was sent no Beat yet.
+// [MEM-10] a new peer [...] is promised its first Beat by Ack, likewise by how many are to be beaten to before it [...]
+// Ack also goes along with a Welcome to a peer that was sent no Beat yet.
 func TestFirstBeatsArePromisedByTurn(t *testing.T) {
 	t.Parallel()
 	s := newSociety(t)

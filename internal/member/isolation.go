@@ -2,16 +2,16 @@ package member
 
 import "time"
 
-// When most of those that should be heard fall silent at once, it is this node that is cut off, not they. It says so in Stats
-// and in the log, [MEM-23]. It would make no claims about them in any case: no witness supports it, [MEM-13].
+// When most of those that should be heard fall silent at once, it is this node that is cut off, not they. It says so in
+// Stats and in the log, [MEM-23]. It would make no claims about them in any case: no witness supports it, [MEM-13].
 
 const (
 	pulseEvery  = time.Second
 	isolatedMin = 2 // peers that must be late: of a single one nothing can be said
 )
 
-// pulse counts peers that were heard and peers that were found late, in this second and the one before: each for what was seen of it last. Not all
-// need be heard in that time: in a large cluster each one's beat comes every N/20 s.
+// pulse counts peers that were heard and peers that were found late, in this second and the one before: each for what
+// was seen of it last. Not all need be heard in that time: in a large cluster each one's beat comes every N/20 s.
 type pulse struct {
 	began       time.Time // of this second
 	turn        uint32    // its number

@@ -11,13 +11,14 @@ import (
 )
 
 const (
-	joinFirst   = 50 * time.Millisecond  // between two Joins at first
-	joinSlowest = 5 * time.Second        // and after many
-	joinAgain   = 40 * time.Millisecond  // at least, to a seed with a link: it answers with a List of any length
-	joinRecent  = 2 * time.Second        // how long a joiner is told of peers that come after it, [MEM-8]
-	joinSettle  = time.Second            // what the addresses of a List have to answer before we count as joined
-	joinHold    = 500 * time.Millisecond // after our start, in which those who join through us wait until we have joined
-	newsDelay   = 5 * time.Millisecond   // collects peers that come at once into one List
+	joinFirst   = 50 * time.Millisecond // between two Joins at first
+	joinSlowest = 5 * time.Second       // and after many
+	joinAgain   = 40 * time.Millisecond // at least, to a seed with a link: it answers with a List of any length
+	joinRecent  = 2 * time.Second       // how long a joiner is told of peers that come after it, [MEM-8]
+	joinSettle  = time.Second           // what the addresses of a List have to answer before we count as joined
+	// after our start, in which those who join through us wait until we have joined
+	joinHold  = 500 * time.Millisecond
+	newsDelay = 5 * time.Millisecond // collects peers that come at once into one List
 )
 
 // joinState is how far we are with joining.
@@ -38,7 +39,8 @@ type joinState struct {
 
 	missing map[netip.AddrPort]time.Time // named by a List at a time, and not met yet
 	askAt   time.Time                    // when to ask for them; zero: there are none
-	asks    uint8                        // the number of the next question, since somebody was named who was not missing
+	// the number of the next question, since somebody was named who was not missing
+	asks uint8
 
 	recent  []joiner       // who joined through us
 	owing   bool           // some of them wait for the List
@@ -67,8 +69,8 @@ func (n *nonces) has(nonce uint64) bool { return nonce != 0 && slices.Contains(n
 // isAnswer reports whether a nonce is that of one of our Joins.
 func (j *joinState) isAnswer(echo uint64) bool { return j.wholes.has(echo) || j.parts.has(echo) }
 
-// Joined reports that we know the cluster: there is none to ask but ourselves, or a seed's whole List has come and those in it have answered
-// or had the time to. Other seeds need not have.
+// Joined reports that we know the cluster: there is none to ask but ourselves, or a seed's whole List has come and
+// those in it have answered or had the time to. Other seeds need not have.
 func (m *Membership) Joined() bool {
 	j := &m.joining
 	if !j.listed {
@@ -126,7 +128,8 @@ func (m *Membership) join(now time.Time, seed netip.AddrPort) {
 	}
 }
 
-// contactSeed opens to a seed. If that has been in vain for long and our address was told to us, we may be elsewhere, where no Offer comes.
+// contactSeed opens to a seed. If that has been in vain for long and our address was told to us, we may be elsewhere,
+// where no Offer comes.
 func (m *Membership) contactSeed(now time.Time, seed netip.AddrPort) {
 	c := m.contact(now, seed)
 	if m.learner.on && c != nil && now.Sub(c.began) >= contactFor {
@@ -142,7 +145,8 @@ func (m *Membership) isProving(addr netip.AddrPort) bool {
 // continueJoin asks a seed that has become a peer.
 func (m *Membership) continueJoin(now time.Time, p *peer) { m.askList(now, p.Addr, p.tie.token) }
 
-// askList asks a seed for the List on a link, unless it was just asked. The first Confirm of a link does so too: that saves a round trip.
+// askList asks a seed for the List on a link, unless it was just asked. The first Confirm of a link does so too: that
+// saves a round trip.
 func (m *Membership) askList(now time.Time, addr netip.AddrPort, link uint64) {
 	j := &m.joining
 	if j.listed || !j.isSeed(addr) || j.asked == addr && now.Before(j.askedAt.Add(joinAgain)) {
@@ -161,7 +165,8 @@ func (m *Membership) noteJoiner(now time.Time, addr netip.AddrPort, nonce uint64
 	}
 }
 
-// isNew reports that we have just started and do not know the cluster ourselves: who joined by our List would believe that there is nobody else.
+// isNew reports that we have just started and do not know the cluster ourselves: who joined by our List would believe
+// that there is nobody else.
 func (m *Membership) isNew(now time.Time) bool { return now.Sub(m.began) < joinHold && !m.Joined() }
 
 // owedAt is when those who wait for the List get it at the latest; zero: nobody waits.

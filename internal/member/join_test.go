@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-6] A joiner contacts one seed after the other, at first every 50 ms, each time round half as slowly again, up to 5 s, for ever
+// [MEM-6] A joiner contacts one seed after the other, at first every 50 ms, each time round half as slowly again, up to
+// 5 s, for ever
 func TestJoinGoesOnForEver(t *testing.T) {
 	s := newSociety(t)
 	a := s.join(0, 0, 50, 51) // itself, and two that are not there
@@ -36,8 +37,8 @@ func TestJoinGoesOnForEver(t *testing.T) {
 	require.Zero(t, *opens+*other)
 }
 
-// [MEM-6] and says Join to each that it has a link with, not sooner than after 40 ms again, until it has the whole List of one. A seed answers Join with
-// List.
+// [MEM-6] and says Join to each that it has a link with, not sooner than after 40 ms again, until it has the whole List
+// of one. A seed answers Join with List.
 func TestJoinIsSaidUntilTheListHasCome(t *testing.T) {
 	s := newSociety(t)
 	s.join(0)
@@ -107,7 +108,8 @@ func TestLateJoinerLearnsOfAll(t *testing.T) {
 	require.True(t, late.Joined())
 }
 
-// [MEM-8] A seed that was joined within the last 2 s tells its recent joiners, by List, of each peer that it comes to believe in.
+// [MEM-8] A seed that was joined within the last 2 s tells its recent joiners, by List, of each peer that it comes to
+// believe in.
 func TestJoinersOfTheSameInstantFindEachOther(t *testing.T) {
 	for _, size := range []int{2, 3, 32, 100} {
 		s := newSociety(t)
@@ -183,8 +185,8 @@ func TestHalvesComeTogether(t *testing.T) {
 	}
 }
 
-// [MEM-17] all other offline peers are contacted at once, but not within 10 ms of the last time: of each pair that a cut had parted a few Opens go, however
-// many pairs there are.
+// [MEM-17] all other offline peers are contacted at once, but not within 10 ms of the last time: of each pair that a
+// cut had parted a few Opens go, however many pairs there are.
 func TestHealingSendsFewOpens(t *testing.T) {
 	for _, size := range []int{10, 50, 100} {
 		s := newSociety(t)
@@ -202,7 +204,8 @@ func TestHealingSendsFewOpens(t *testing.T) {
 	}
 }
 
-// [MEM-17] nor 0.5 ms for each that was contacted then: one that comes and goes does not have the others contact all who are dead again and again.
+// [MEM-17] nor 0.5 ms for each that was contacted then: one that comes and goes does not have the others contact all
+// who are dead again and again.
 func TestWhoFlapsCausesFewOpens(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(60)

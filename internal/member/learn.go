@@ -9,9 +9,10 @@ import (
 	"broach/internal/wire"
 )
 
-// A node that listens on all addresses of its host, and was not told which of them to advertise, takes the one that another sees it at, [MEM-25].
-// Until then it is nobody's peer and makes no link: it asks its seeds, and who asks it is asked in turn. Afterwards it goes on asking, because its
-// host may get another address, and because the first to answer may have lied: relearn.go.
+// A node that listens on all addresses of its host, and was not told which of them to advertise, takes the one that
+// another sees it at, [MEM-25]. Until then it is nobody's peer and makes no link: it asks its seeds, and who asks it is
+// asked in turn. Afterwards it goes on asking, because its host may get another address, and because the first to
+// answer may have lied: relearn.go.
 
 const (
 	learnerFor    = 6 * time.Second // how long the answers to one opening are taken
@@ -58,8 +59,8 @@ func (m *Membership) askAddress(addr netip.AddrPort) {
 	m.out.Opens = append(m.out.Opens, Open{To: addr, Token: m.learner.tokens[0], Self: Nowhere(m.cfg.Self)})
 }
 
-// asksInstead reports whether who does not know its address, or knows one that is of use on its own host alone, asks another where it is seen,
-// instead of telling it that.
+// asksInstead reports whether who does not know its address, or knows one that is of use on its own host alone, asks
+// another where it is seen, instead of telling it that.
 func asksInstead(self, other netip.AddrPort) bool {
 	switch {
 	case other.Addr().IsUnspecified():
@@ -87,7 +88,8 @@ func (l *learner) askedBy(b CameBack) (netip.AddrPort, bool) {
 	return l.asked[i].to, true
 }
 
-// observed takes an answer. Who has given it, and is no peer yet, is contacted: it may be the only one that knows where we are.
+// observed takes an answer. Who has given it, and is no peer yet, is contacted: it may be the only one that knows where
+// we are.
 func (m *Membership) observed(now time.Time, o Answered) {
 	addr := o.Observed
 	if !IsUsable(o.From, addr) {
@@ -158,7 +160,8 @@ func (m *Membership) adopt(now time.Time, self netip.AddrPort) {
 	m.SetSeeds(now, m.joining.named, m.joining.hoped)
 }
 
-// IsUsable reports whether an address that somebody advertises is one that we, and others like us, can send to. from is where it was said.
+// IsUsable reports whether an address that somebody advertises is one that we, and others like us, can send to. from is
+// where it was said.
 func IsUsable(from, addr netip.AddrPort) bool {
 	ip := addr.Addr()
 	switch {

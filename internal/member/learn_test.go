@@ -15,7 +15,8 @@ func (s *society) learner(i int, seeds ...int) *citizen {
 	return s.joinAs(siteOf(i), netip.AddrPortFrom(netip.IPv4Unspecified(), 7000), seeds...)
 }
 
-// [MEM-25] A process that does not know which address to advertise *learns*: its Opens name `::` and its port. [...] who learns takes its observed, if
+// [MEM-25] A process that does not know which address to advertise *learns*: its Opens name `::` and its port. [...]
+// who learns takes its observed, if
 // [MEM-26] lets it, as its address.
 func TestAddressIsLearntFromASeed(t *testing.T) {
 	s := newSociety(t)
@@ -36,7 +37,8 @@ func TestAddressIsLearntFromASeed(t *testing.T) {
 	requireOneView(s)
 }
 
-// [MEM-25] The Offer to such an Open goes to its source, with token B 0. An Offer with token B 0 or with `::` as address B makes no link
+// [MEM-25] The Offer to such an Open goes to its source, with token B 0. An Offer with token B 0 or with `::` as
+// address B makes no link
 func TestWhatALearnerHearsMakesNoLink(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.learner(0, 50, 51), s.act(50, 0)
@@ -58,7 +60,8 @@ func TestWhatALearnerHearsMakesNoLink(t *testing.T) {
 	require.Equal(t, siteOf(0), a.cfg.Self, "the first counts")
 }
 
-// [MEM-25] Meanwhile it answers an Open that names an address by its own Open, sent there [...]; one that names `::` by an Offer with `::` as address B.
+// [MEM-25] Meanwhile it answers an Open that names an address by its own Open, sent there [...]; one that names `::` by
+// an Offer with `::` as address B.
 func TestTwoLearnersLearnFromEachOther(t *testing.T) {
 	s := newSociety(t)
 	a, b := s.learner(0, 1), s.learner(1, 0)
@@ -88,7 +91,8 @@ func TestTheFirstNodeLearnsFromTheSecond(t *testing.T) {
 	}
 }
 
-// [MEM-25] whose token A is the same for all and drawn anew each 6 s: an answer to the one before counts, an older one does not.
+// [MEM-25] whose token A is the same for all and drawn anew each 6 s: an answer to the one before counts, an older one
+// does not.
 func TestOnlyRecentAnswersTellTheAddress(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.learner(0, 50), s.act(50, 0)
@@ -102,8 +106,9 @@ func TestOnlyRecentAnswersTellTheAddress(t *testing.T) {
 	require.True(t, a.isLearning())
 }
 
-// [MEM-32] Who has learnt asks on by such an Open, one peer or seed every 10 s [...]. It leaves as what it was, and joins as that, when two of different
-// IPs, or all peers and seeds there are, one after the other observe the same other address and none the present one
+// [MEM-32] Who has learnt asks on by such an Open, one peer or seed every 10 s [...]. It leaves as what it was, and
+// joins as that, when two of different IPs, or all peers and seeds there are, one after the other observe the same
+// other address and none the present one
 func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(5)
@@ -111,7 +116,8 @@ func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
 	s.run(3 * time.Second)
 	require.Equal(t, Alive, all[1].of(a).state)
 	old := a.cfg.Self
-	a.place, a.alias = siteOf(8), old // it is seen elsewhere from now on, and what goes to the old place comes for a while
+	// it is seen elsewhere from now on, and what goes to the old place comes for a while
+	a.place, a.alias = siteOf(8), old
 	took := s.until(25*time.Second, "all see it at its new place", func() bool {
 		for _, c := range all {
 			p := c.peers.byAddr[siteOf(8)]
@@ -142,7 +148,8 @@ func TestOneLiarMovesNobody(t *testing.T) {
 	require.Len(t, a.learner.answers, 1)
 }
 
-// [MEM-32] and when one does so after it has had its address, and no peer alive, for 500 ms: who learnt a wrong address first finds the right one.
+// [MEM-32] and when one does so after it has had its address, and no peer alive, for 500 ms: who learnt a wrong address
+// first finds the right one.
 func TestAWrongAddressIsGivenUp(t *testing.T) {
 	for _, seeds := range [][]int{{0}, {0, 1}} {
 		s := newSociety(t)
@@ -157,8 +164,8 @@ func TestAWrongAddressIsGivenUp(t *testing.T) {
 	}
 }
 
-// [MEM-25] Its own Open that comes back tells it no address, but that the seed is itself: the first of a cluster has joined though it does not know its address, and
-// learns from the next that comes.
+// [MEM-25] Its own Open that comes back tells it no address, but that the seed is itself: the first of a cluster has
+// joined though it does not know its address, and learns from the next that comes.
 func TestTheFirstNodeIsItsOwnSeed(t *testing.T) {
 	for _, seeds := range [][]int{{0}, {0, 0}, {0, 50}} {
 		s := newSociety(t)
@@ -176,7 +183,8 @@ func TestTheFirstNodeIsItsOwnSeed(t *testing.T) {
 	}
 }
 
-// [MEM-25] and no other Open than its own says so: who knows the token of a question, as who was asked does, changes nothing with it.
+// [MEM-25] and no other Open than its own says so: who knows the token of a question, as who was asked does, changes
+// nothing with it.
 func TestOnlyAQuestionThatWasAskedComesBack(t *testing.T) {
 	s := newSociety(t)
 	a := s.learner(0, 50)
@@ -188,7 +196,8 @@ func TestOnlyAQuestionThatWasAskedComesBack(t *testing.T) {
 	require.True(t, a.IsUnanswered())
 }
 
-// [MEM-18] Of the seeds where nobody is up to 8 are asked every 500 ms: a learner whose seed comes up late finds it as fast as others do.
+// [MEM-18] Of the seeds where nobody is up to 8 are asked every 500 ms: a learner whose seed comes up late finds it as
+// fast as others do.
 func TestASeedThatComesLateIsAskedSoon(t *testing.T) {
 	for _, late := range []time.Duration{time.Second, 30 * time.Second, time.Hour} {
 		s := newSociety(t)

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	leaveEvery = 30 * time.Millisecond  // between two Leaves to a peer that has not answered
-	leaveFor   = 300 * time.Millisecond // how long that goes on: at a loss of a quarter, 1 in a million hears none of ten
+	leaveEvery = 30 * time.Millisecond // between two Leaves to a peer that has not answered
+	// how long that goes on: at a loss of a quarter, 1 in a million hears none of ten
+	leaveFor = 300 * time.Millisecond
 )
 
 // parting is what is left of our leaving, [MEM-19].
@@ -60,7 +61,8 @@ func (m *Membership) onFarewell(src Source, msg wire.Message) {
 	}
 }
 
-// onLeave makes a peer left. Its calls fail at once, but its links stay for as long as it may say so again, for want of an answer.
+// onLeave makes a peer left. Its calls fail at once, but its links stay for as long as it may say so again, for want of
+// an answer.
 func (m *Membership) onLeave(now time.Time, p *peer) {
 	m.tell(p, wire.Leave{})
 	p.dropDoubts()

@@ -3,7 +3,9 @@ package member
 // What others can make the membership keep or send is bounded here. docs/SECURITY.md has the whole table.
 const (
 	// What is known by hearsay.
-	contactsMax  = 4096   // addresses contacted at once, and links that are not confirmed yet, [AMP-3]. Half are kept for what answers our Joins
+	// addresses contacted at once, and links that are not confirmed yet, [AMP-3]. Half are kept for what answers our
+	// Joins
+	contactsMax  = 4096
 	opensPerSec  = 2000   // Opens in a second to addresses that others named. Half are kept likewise
 	creditFactor = 3      // bytes of Opens that each byte of a List pays for, [AMP-2]
 	missingMax   = 4096   // addresses that a List named and that have not been met, [AMP-4]

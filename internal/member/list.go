@@ -20,8 +20,9 @@ const (
 	listPaid     = 29                     // of them with those that are named again, so that each is paid for
 	listPause    = 30 * time.Millisecond  // between two whole Lists to the same peer, for each message of them
 	listStrained = 300 * time.Millisecond // and for a strained node, to whomever
-	listEvery    = time.Second            // between two Lists that mend the view of a peer. Each wait is twice as long, as long as they do not help,
-	listSlowest  = time.Minute            // up to this
+	// between two Lists that mend the view of a peer. Each wait is twice as long, as long as they do not help,
+	listEvery   = time.Second
+	listSlowest = time.Minute // up to this
 )
 
 // How many Opens a List should pay for, to each whom it names.
@@ -54,8 +55,8 @@ func (m *Membership) onJoin(now time.Time, p *peer, msg wire.Join) {
 	}
 }
 
-// tellChunks sends a list of peers. A long one is not sent to the same peer again within a second, and all together are bounded: who asks is not
-// to make us send without end.
+// tellChunks sends a list of peers. A long one is not sent to the same peer again within a second, and all together are
+// bounded: who asks is not to make us send without end.
 func (m *Membership) tellChunks(now time.Time, p *peer, echo uint64, entries []wire.Process, pay int) {
 	chunks := chunksOf(echo, entries, pay)
 	p.listAt = m.moment(now.Add(min(time.Duration(len(chunks))*listPause, time.Second)))
@@ -66,8 +67,8 @@ func (m *Membership) tellChunks(now time.Time, p *peer, echo uint64, entries []w
 	}
 }
 
-// chunksOf cuts a list of peers into messages; an empty one is a message too. echo is the nonce of the Join they answer, or 0. pay is how many Opens
-// to each the messages should pay for.
+// chunksOf cuts a list of peers into messages; an empty one is a message too. echo is the nonce of the Join they
+// answer, or 0. pay is how many Opens to each the messages should pay for.
 func chunksOf(echo uint64, entries []wire.Process, pay int) []wire.List {
 	each := listEntries
 	if pay > payNone {
@@ -82,8 +83,8 @@ func chunksOf(echo uint64, entries []wire.Process, pay int) []wire.List {
 	return list
 }
 
-// paidFor names peers again until a List of them pays for as many Opens to each as it should, or is full: an entry has a third of the bytes that an
-// Open costs, and less, [AMP-2].
+// paidFor names peers again until a List of them pays for as many Opens to each as it should, or is full: an entry has
+// a third of the bytes that an Open costs, and less, [AMP-2].
 func paidFor(entries []wire.Process, pay int) []wire.Process {
 	cost := (pay*len(entries)*wire.OpenSize+creditFactor-1)/creditFactor - wire.ListOverhead
 	count := min((cost+wire.EntrySize-1)/wire.EntrySize, listEntries)
@@ -112,8 +113,8 @@ func (m *Membership) onList(now time.Time, from *peer, src Source, msg wire.List
 	m.noteChunk(now, from, msg)
 }
 
-// contactListed sends one Open to each, as long as they are paid for, and returns those contacts and what is left. It begins anywhere, so that two
-// Lists pay for different ones.
+// contactListed sends one Open to each, as long as they are paid for, and returns those contacts and what is left. It
+// begins anywhere, so that two Lists pay for different ones.
 func (m *Membership) contactListed(now time.Time, from *peer, msg wire.List, paid int) (begun []*contact, _ int) {
 	own := m.joining.isAnswer(msg.Echo)
 	start := m.rng.IntN(len(msg.Entries) + 1)
@@ -200,8 +201,9 @@ func (m *Membership) planAsking(now time.Time) {
 	j.askAt = pace.Earliest(j.askAt, now.Add(m.askGap(j.asks, len(j.missing))))
 }
 
-// askGap is the wait before the n-th question for those that are not met. It is as long as that between hellos, at a loss of a quarter the reason is
-// likely the same, but longer where many are missing: then a crowd joins, and most will come by themselves.
+// askGap is the wait before the n-th question for those that are not met. It is as long as that between hellos, at a
+// loss of a quarter the reason is likely the same, but longer where many are missing: then a crowd joins, and most will
+// come by themselves.
 func (m *Membership) askGap(n uint8, missing int) time.Duration {
 	gap := m.helloGap(n, 0)
 	if missing > crowdFew {
@@ -216,7 +218,8 @@ func (m *Membership) met(now time.Time, p *peer) {
 	m.continueJoin(now, p)
 }
 
-// tickAsking asks who has given us the List for those in it that we have not met: it pays for Opens to them once more, [AMP-4].
+// tickAsking asks who has given us the List for those in it that we have not met: it pays for Opens to them once more,
+// [AMP-4].
 func (m *Membership) tickAsking(now time.Time) {
 	j := &m.joining
 	if j.askAt.IsZero() || now.Before(j.askAt) {

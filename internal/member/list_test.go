@@ -10,8 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-1] Hearsay, a List or the address B of an Offer, MUST NOT add or revive a peer, and never changes which process is at an address; it
-// only makes the node contact the address, as AMP-2 and LNK-2 allow. Nothing else that one says of another does even that.
+// [MEM-1] Hearsay, a List or the address B of an Offer, MUST NOT add or revive a peer, and never changes which process
+// is at an address; it only makes the node contact the address, as AMP-2 and LNK-2 allow. Nothing else that one says of
+// another does even that.
 // [MEM-7] Who receives a List contacts each address in it whose process it does not believe in already.
 // [AMP-2] Suspect, Offline and Help pay for no Open.
 func TestHearsayOnlyMakesUsAsk(t *testing.T) {
@@ -51,8 +52,9 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 	require.Nil(t, a.contacts.byAddr[siteOf(100)], "contacted in vain for 5 s")
 }
 
-// [AMP-2] A datagram with List on the link of a peer pays for floor(3 x its UDP payload / 116) Opens. The first go to as many of its new addresses as
-// it pays for, one to each, from a random entry on, and what is left to the same again. Nothing is saved.
+// [AMP-2] A datagram with List on the link of a peer pays for floor(3 x its UDP payload / 116) Opens. The first go to
+// as many of its new addresses as it pays for, one to each, from a random entry on, and what is left to the same again.
+// Nothing is saved.
 func TestAListPaysForOpens(t *testing.T) {
 	for _, test := range []struct{ size, addresses, atOnce, later int }{
 		{38, 5, 0, 0}, {39, 5, 1, 1}, {77, 5, 1, 1}, {78, 5, 2, 2}, {1200, 44, 31, 31}, {1200, 20, 20, 31}, {1200, 10, 10, 30}, {1200, 2, 2, 6},
@@ -92,8 +94,8 @@ func TestListsPayForDifferentAddresses(t *testing.T) {
 	require.Greater(t, len(to), 15)
 }
 
-// [AMP-4] So a List that answers Join, or tells of news [...] names some again, so that its datagrams pay for one to each; one that answers a Join with
-// addresses for three, as far as a datagram has room.
+// [AMP-4] So a List that answers Join, or tells of news [...] names some again, so that its datagrams pay for one to
+// each; one that answers a Join with addresses for three, as far as a datagram has room.
 func TestListsPayForWhomTheyName(t *testing.T) {
 	for k := range 300 {
 		var entries []wire.Process
@@ -122,8 +124,9 @@ func TestListsPayForWhomTheyName(t *testing.T) {
 	}
 }
 
-// [AMP-4] A node keeps up to 4,096 addresses that a List named and that it has no link with, opened or not, and asks for up to 60 of them by Join [...] at the
-// pace of MEM-3 [...] it begins anew when another is named. One that was not named for 10 s is given up.
+// [AMP-4] A node keeps up to 4,096 addresses that a List named and that it has no link with, opened or not, and asks
+// for up to 60 of them by Join [...] at the pace of MEM-3 [...] it begins anew when another is named. One that was not
+// named for 10 s is given up.
 func TestThoseThatAreMissingAreAskedFor(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)
@@ -218,7 +221,8 @@ func TestAJoinWithAddressesIsAnsweredWithThose(t *testing.T) {
 	require.Empty(t, lists(wire.Join{Nonce: 9, Wanted: []netip.AddrPort{siteOf(77)}}), "nobody is known there")
 }
 
-// [AMP-4] A whole List goes to an address once in 30 ms for each of its datagrams, a second at most, and 26,000 datagrams of List a second to all.
+// [AMP-4] A whole List goes to an address once in 30 ms for each of its datagrams, a second at most, and 26,000
+// datagrams of List a second to all.
 func TestWholeListsAreBounded(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)
@@ -250,8 +254,9 @@ func TestWholeListsAreBounded(t *testing.T) {
 	require.Equal(t, 1, lists())
 }
 
-// [MEM-26] An Open, Offer or entry of a List with an address that is unspecified [...], multicast, 255.255.255.255, the receiver's own or, unless it came from
-// such a one, loopback [...] is dropped and, but for the receiver's own, counted. A node MUST NOT be able to send to a broadcast address.
+// [MEM-26] An Open, Offer or entry of a List with an address that is unspecified [...], multicast, 255.255.255.255, the
+// receiver's own or, unless it came from such a one, loopback [...] is dropped and, but for the receiver's own,
+// counted. A node MUST NOT be able to send to a broadcast address.
 func TestAddressesOfNoUseAreNotContacted(t *testing.T) {
 	useless := []string{"0.0.0.0:1", "[::]:1", "224.0.0.1:1", "[ff02::1]:1", "255.255.255.255:9", "127.0.0.1:1", "[::1]:1"}
 	s := newSociety(t)

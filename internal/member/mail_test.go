@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What is between the processes of a society: datagrams on their way, and what the reader of a node does with those that begin links.
+// What is between the processes of a society: datagrams on their way, and what the reader of a node does with those
+// that begin links.
 
 // letter is a datagram on its way: an Open, an Offer, or a message on a link.
 type letter struct {

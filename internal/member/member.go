@@ -1,8 +1,10 @@
-// Package member is what a node believes of the cluster, PROTOCOL.md section 4. It is pure: messages and the time go in, effects come out. Its parts:
+// Package member is what a node believes of the cluster, PROTOCOL.md section 4. It is pure: messages and the time go
+// in, effects come out. Its parts:
 //
 //	member.go      what comes in, what goes out
 //	config.go      what the node says
 //	peer.go        one peer, and the set of them
+//	due.go         which peer wants attention next
 //	contact.go     addresses that do not answer yet
 //	tie.go         how an Offer or a Confirm becomes a link of a peer
 //	ties.go        which links of a peer stand beside each other
@@ -253,8 +255,8 @@ func (m *Membership) heard(now time.Time, link uint64, tver uint32) {
 	m.noticeTable(now, p, tver)
 }
 
-// SetTable takes a new version of our own table, and announces it. Of a table that does not fit a hello the peers get what has
-// changed, or pull it.
+// SetTable takes a new version of our own table, and announces it. Of a table that does not fit a hello the peers get
+// what has changed, or pull it.
 func (m *Membership) SetTable(now time.Time, version uint32, table []byte) {
 	delta, ok := deltaOf(m.tver, m.table, version, table)
 	m.tver, m.table = version, table
@@ -305,8 +307,8 @@ func (m *Membership) Tick(now time.Time) {
 	m.wakeAt = m.NextTimeout()
 }
 
-// Observe takes what the strain of this process shows in. A stall is noticed before: how it is made good is up to the strain before it, of which it is
-// none itself.
+// Observe takes what the strain of this process shows in. A stall is noticed before: how it is made good is up to the
+// strain before it, of which it is none itself.
 func (m *Membership) Observe(now time.Time, late time.Duration, dropped uint64) {
 	if !m.IsLeaving() {
 		m.noticeStall(now)
@@ -349,7 +351,8 @@ func (m *Membership) tellOf(news News, p *peer) {
 	}
 }
 
-// View lists the peers that have said who they are, sorted by address. Those who have not changed are the same as in the view before.
+// View lists the peers that have said who they are, sorted by address. Those who have not changed are the same as in
+// the view before.
 func (m *Membership) View() []*View {
 	list, before := make([]*View, 0, len(m.peers.list)), m.shown
 	for _, p := range m.peers.sorted() {

@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	pingsKept     = 32                     // to so many of the latest Pings to a peer an answer counts: those of 0.6 s at least
+	// to so many of the latest Pings to a peer an answer counts: those of 0.6 s at least
+	pingsKept     = 32
 	leastPatience = 100 * time.Millisecond // what a peer has to answer before another is believed that it does not
 	grownFor      = 10 * time.Second       // so long others may have grown, not measured yet; 100 nodes take that
 )
@@ -65,14 +66,15 @@ func (m *Membership) ask(now time.Time, p *peer) {
 	m.tell(p, wire.Ping{Nonce: g.nonce})
 }
 
-// isInVain reports that a probe has had so many Pings at least, the first of them longer ago than an answer takes, and no answer.
+// isInVain reports that a probe has had so many Pings at least, the first of them longer ago than an answer takes, and
+// no answer.
 func (m *Membership) isInVain(now time.Time, p *peer, tries int) bool {
 	return int(p.probe.tries) >= tries && !p.probe.lives && m.moment(now) >= m.answerBy(p)
 }
 
-// patience is how long that takes: two round trips. It is no more than what our own probes take to decide, which is also what counts while none was
-// measured: nobody's word makes that verdict come sooner for a peer whose answers are under way. That bounds, too, what one that was measured by
-// a busy process can do.
+// patience is how long that takes: two round trips. It is no more than what our own probes take to decide, which is
+// also what counts while none was measured: nobody's word makes that verdict come sooner for a peer whose answers are
+// under way. That bounds, too, what one that was measured by a busy process can do.
 func (m *Membership) patience(p *peer) time.Duration {
 	if p.trip == 0 {
 		return m.longestPatience()
@@ -107,8 +109,8 @@ func (p *peer) noteTrip(d time.Duration) {
 	p.trip = uint32(min(max(d.Microseconds(), 1), int64(time.Hour/time.Microsecond)))
 }
 
-// noteFirstTrip takes how long a peer took for the first answer, to what began its link. Later ones answer nothing whose time is known. Too
-// long a time says that it was busy, or a datagram lost.
+// noteFirstTrip takes how long a peer took for the first answer, to what began its link. Later ones answer nothing
+// whose time is known. Too long a time says that it was busy, or a datagram lost.
 func (m *Membership) noteFirstTrip(p *peer, d time.Duration) {
 	if !p.timed && p.trip == 0 && d <= m.cfg.Heartbeat.Grace/2 {
 		p.noteTrip(d)
@@ -118,7 +120,8 @@ func (m *Membership) noteFirstTrip(p *peer, d time.Duration) {
 
 func (p *peer) roundTrip() time.Duration { return time.Duration(p.trip) * time.Microsecond }
 
-// onPong takes the answer to a probe: the path is good in both directions. While we are strained the time it took is more ours than the path's.
+// onPong takes the answer to a probe: the path is good in both directions. While we are strained the time it took is
+// more ours than the path's.
 func (m *Membership) onPong(now time.Time, p *peer, msg wire.Pong) {
 	at := p.inquiry.answered(msg.Nonce)
 	if at == 0 {

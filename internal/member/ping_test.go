@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-11] A Pong MUST NOT count unless it has the nonce of one of the latest 32 Pings of probes to its sender, and counts
-// for that Ping once.
+// [MEM-11] A Pong MUST NOT count unless it has the nonce of one of the latest 32 Pings of probes to its sender, and
+// counts for that Ping once.
 func TestPongsThatAnswerNothingAreIgnored(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)
@@ -67,7 +67,8 @@ func TestRoundTripsAreMeasured(t *testing.T) {
 	require.Zero(t, p.trip, "it is not the first answer")
 }
 
-// [MEM-30] A round trip is measured by Pong, and by a Beat that echoes one of the latest two of the node's own, less what the other held it
+// [MEM-30] A round trip is measured by Pong, and by a Beat that echoes one of the latest two of the node's own, less
+// what the other held it
 func TestBeatsMeasureTheRoundTrip(t *testing.T) {
 	for _, delay := range []time.Duration{20 * msec, 100 * msec, 300 * msec} {
 		for _, size := range []int{2, 3, 30} {
@@ -114,7 +115,8 @@ func TestBeatsMeasureNothingWrong(t *testing.T) {
 	}
 }
 
-// Silence is read from the round trip: a peer that seems nearer than it is would be given up while its answer is under way.
+// Silence is read from the round trip: a peer that seems nearer than it is would be given up while its answer is under
+// way.
 func TestNoPeerSeemsNearerThanItIs(t *testing.T) {
 	for _, delay := range []time.Duration{5 * time.Millisecond, 60 * time.Millisecond, 90 * time.Millisecond, 250 * time.Millisecond} {
 		for _, loss := range []float64{0, 0.2} {

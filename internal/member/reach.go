@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	pathProbes = 16          // unanswered by a peer that lives: at a loss of a quarter each way, 2 in a million are false
+	// unanswered by a peer that lives: at a loss of a quarter each way, 2 in a million are false
+	pathProbes = 16
 	pathEvery  = time.Second // between two rounds of probes to one that is unreachable
 	echoBehind = 3           // beats of ours that a peer may not have heard
 )
@@ -34,14 +35,16 @@ func (m *Membership) noteEcho(now time.Time, p *peer, own beats, b wire.Beat) {
 	case own.out >= b.Echo+echoBehind:
 		m.probePath(now, p)
 	case isTimed(b.Echo) && b.Echo <= own.out && own.out <= b.Echo+1 && !m.strain.isOn():
-		if took := int32(m.moment(now).micros() - own.sentAt - b.Held); took > 0 { // else it held that one for longer than there was one
+		// else it held that one for longer than there was one
+		if took := int32(m.moment(now).micros() - own.sentAt - b.Held); took > 0 {
 			m.measure(now, p, time.Duration(took)*time.Microsecond)
 		}
 	}
 }
 
-// isTimed reports whether a node keeps the time of its Beat with this seq. It keeps that of every other Beat, until the next but one goes: where the
-// way is long, the Beats of both may always cross, and an echo is then of the one before the latest.
+// isTimed reports whether a node keeps the time of its Beat with this seq. It keeps that of every other Beat, until the
+// next but one goes: where the way is long, the Beats of both may always cross, and an echo is then of the one before
+// the latest.
 func isTimed(seq uint32) bool { return seq%2 == 1 }
 
 // probePath finds out whether we reach a peer. What others say of it meanwhile does not put that off.
@@ -54,8 +57,8 @@ func (m *Membership) probePath(now time.Time, p *peer) {
 	m.schedule(p)
 }
 
-// reachAgain begins the next round of probes to a peer that is unreachable now, unless one is under way that has had no sign
-// of life yet.
+// reachAgain begins the next round of probes to a peer that is unreachable now, unless one is under way that has had no
+// sign of life yet.
 func (m *Membership) reachAgain(now time.Time, p *peer) {
 	if !p.probe.own || p.probe.lives {
 		p.probe = probe{at: m.moment(now), path: true}
@@ -71,8 +74,8 @@ func (m *Membership) endProbe(now time.Time, p *peer) {
 	}
 }
 
-// cutOff notes that we do not reach a peer that lives. The next round of probes is as short as those of a peer that is late:
-// should it die, nobody vouches for it any more.
+// cutOff notes that we do not reach a peer that lives. The next round of probes is as short as those of a peer that is
+// late: should it die, nobody vouches for it any more.
 func (m *Membership) cutOff(now time.Time, p *peer) {
 	known := p.unreachable
 	p.unreachable = true

@@ -11,8 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-13] with Help at each fourth from the 8th on, since what was asked or said may be lost. [MEM-15] A Suspect that begins none of this is answered all the
-// same. Who cannot reach a member that others reach does not call it dead because of loss on its ways to them.
+// [MEM-13] with Help at each fourth from the 8th on, since what was asked or said may be lost. [MEM-15] A Suspect that
+// begins none of this is answered all the same. Who cannot reach a member that others reach does not call it dead
+// because of loss on its ways to them.
 func TestLossDoesNotMakeTheUnreachableDead(t *testing.T) {
 	for _, test := range []struct {
 		size, cut, runs, most int
@@ -26,7 +27,8 @@ func TestLossDoesNotMakeTheUnreachableDead(t *testing.T) {
 	}
 }
 
-// deadThoughCut begins a cluster in which a member and some others do not reach each other, through loss, for 20 s. It returns how often one of them said that another is dead.
+// deadThoughCut begins a cluster in which a member and some others do not reach each other, through loss, for 20 s. It
+// returns how often one of them said that another is dead.
 func (s *society) deadThoughCut(size, cut int, loss float64) (offline int) {
 	s.members, s.mail, s.cut, s.loss = nil, nil, nil, 0
 	for i := range size {
@@ -116,7 +118,8 @@ func TestTheUnreachableIsNeverToldAsUp(t *testing.T) {
 	require.Equal(t, NewsUnreachable, p.view(nil).News())
 }
 
-// [MEM-22] That ends with a Pong, or when the peer is offline or has left: when it comes back, it is reached until it is found not to be.
+// [MEM-22] That ends with a Pong, or when the peer is offline or has left: when it comes back, it is reached until it
+// is found not to be.
 func TestWhoLeftOutOfReachIsReachedWhenItComesBack(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)

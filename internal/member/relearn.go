@@ -9,8 +9,8 @@ import (
 	"broach/internal/wire"
 )
 
-// A host may get another address while its nodes run. Who has learnt its address notices that others see it elsewhere, and moves there, [MEM-32].
-// While it hears nobody it asks more often and believes the first: there is nothing to lose.
+// A host may get another address while its nodes run. Who has learnt its address notices that others see it elsewhere,
+// and moves there, [MEM-32]. While it hears nobody it asks more often and believes the first: there is nothing to lose.
 
 const (
 	learnAgain   = 10 * time.Second       // between two questions of who knows its address
@@ -38,8 +38,8 @@ func (m *Membership) isUnheard(now time.Time) bool {
 // AsksUnheard reports that we ask where we are because nobody is heard.
 func (m *Membership) AsksUnheard(now time.Time) bool { return m.learner.on && m.isUnheard(now) }
 
-// AsksBack reports whether who learns its address asks for it, instead of answering an Open that names one. isUnheard says that no peer is alive for
-// it: then it asks some, and answers the others.
+// AsksBack reports whether who learns its address asks for it, instead of answering an Open that names one. isUnheard
+// says that no peer is alive for it: then it asks some, and answers the others.
 func AsksBack(now time.Time, self, named netip.AddrPort, isUnheard bool, asks *pace.Allowance) bool {
 	return asksInstead(self, named) || isUnheard && !named.Addr().IsUnspecified() && asks.Take(now, asksPerSec)
 }
@@ -53,9 +53,10 @@ func (l *learner) note(o observation) {
 	l.answers = append(l.answers, o)
 }
 
-// isContradicted reports whether we believe who sees us at another address: when two hosts do, or all that there are, or when we hear nobody where we
-// are. An address of this host alone gives way to any other, and takes the place of none while somebody is heard. Over the other IP version we are at
-// another address wherever we are: that counts only where nobody could see us at ours.
+// isContradicted reports whether we believe who sees us at another address: when two hosts do, or all that there are,
+// or when we hear nobody where we are. An address of this host alone gives way to any other, and takes the place of
+// none while somebody is heard. Over the other IP version we are at another address wherever we are: that counts only
+// where nobody could see us at ours.
 func (m *Membership) isContradicted(now time.Time, from, addr netip.AddrPort) bool {
 	isLocal, wasLocal := addr.Addr().IsLoopback(), m.cfg.Self.Addr().IsLoopback()
 	switch {
@@ -123,8 +124,8 @@ func (m *Membership) tickAskingAgain(now time.Time) {
 	}
 }
 
-// move makes another address ours than the one before. A peer is an address: we leave all as what we were, and come to them as what we are. They are
-// offline for us until they have met that.
+// move makes another address ours than the one before. A peer is an address: we leave all as what we were, and come to
+// them as what we are. They are offline for us until they have met that.
 func (m *Membership) move(now time.Time, self netip.AddrPort) {
 	peers := slices.Clone(m.peers.list)
 	for _, p := range peers {

@@ -38,8 +38,9 @@ func (s *society) allMeet() bool {
 	return true
 }
 
-// [MEM-32] Who has learnt asks on by such an Open [...]; while it is isolated or no peer is alive for it, every 500 ms, those that are offline too: whoever
-// gets another address is found again, be it the only seed, or one of two, or one whose seed is dead.
+// [MEM-32] Who has learnt asks on by such an Open [...]; while it is isolated or no peer is alive for it, every 500 ms,
+// those that are offline too: whoever gets another address is found again, be it the only seed, or one of two, or one
+// whose seed is dead.
 func TestWhoMovesIsFoundAgain(t *testing.T) {
 	for _, test := range []struct {
 		what  string
@@ -78,8 +79,8 @@ func TestWhoMovesIsFoundAgain(t *testing.T) {
 	}
 }
 
-// [MEM-32] where only those with an address of the IP version of the present one count, if there is any: over the other one it is at another address
-// wherever it is, which says something only where nobody could see it at the present one.
+// [MEM-32] where only those with an address of the IP version of the present one count, if there is any: over the other
+// one it is at another address wherever it is, which says something only where nobody could see it at the present one.
 func TestAnotherIPVersionMovesNobody(t *testing.T) {
 	for same, moves := range []bool{true, false, false} {
 		t.Run(fmt.Sprint(same, " of its own"), func(t *testing.T) {
@@ -105,8 +106,8 @@ func TestAnotherIPVersionMovesNobody(t *testing.T) {
 	}
 }
 
-// [MEM-32] While none is, it answers two Opens a second as who learns, and contacts who then observes its present address: all may move at once, if names
-// say where the seed is.
+// [MEM-32] While none is, it answers two Opens a second as who learns, and contacts who then observes its present
+// address: all may move at once, if names say where the seed is.
 func TestAllMoveAtOnce(t *testing.T) {
 	s := newSociety(t)
 	for i := range 5 {
@@ -124,8 +125,9 @@ func TestAllMoveAtOnce(t *testing.T) {
 	t.Log("all meet again after", s.until(30*time.Second, "all meet again", s.allMeet))
 }
 
-// [MEM-32] and when one observes another than a loopback address, and the present one is that: the first process of a cluster may meet one of its own host before
-// those of others, and a process may have learnt from a seed of its host by a name that leads to the loopback there.
+// [MEM-32] and when one observes another than a loopback address, and the present one is that: the first process of a
+// cluster may meet one of its own host before those of others, and a process may have learnt from a seed of its host by
+// a name that leads to the loopback there.
 func TestALoopbackAddressGivesWay(t *testing.T) {
 	for _, remoteFirst := range []bool{false, true} {
 		s := newSociety(t)
@@ -151,7 +153,8 @@ func TestALoopbackAddressGivesWay(t *testing.T) {
 	}
 }
 
-// [MEM-32] To a loopback address it goes only while no peer is alive: who is seen on the loopback by a process that has nothing else keeps its address.
+// [MEM-32] To a loopback address it goes only while no peer is alive: who is seen on the loopback by a process that has
+// nothing else keeps its address.
 func TestALoopbackAddressTakesNoOthersPlace(t *testing.T) {
 	s := newSociety(t)
 	first := s.learner(0).onHost(0, "127.0.0.1:7000")
@@ -168,7 +171,8 @@ func TestALoopbackAddressTakesNoOthersPlace(t *testing.T) {
 	require.Equal(t, Alive, bound.of(first).state)
 }
 
-// [MEM-32] every 500 ms, those that are offline too: an interface may be down for a while before it gets another address.
+// [MEM-32] every 500 ms, those that are offline too: an interface may be down for a while before it gets another
+// address.
 func TestWhoWasCutOffAndMovesIsFoundAgain(t *testing.T) {
 	for _, nodes := range []int{2, 5} {
 		s := newSociety(t)
@@ -187,7 +191,8 @@ func TestWhoWasCutOffAndMovesIsFoundAgain(t *testing.T) {
 	}
 }
 
-// [MEM-18] Offline peers are forgotten after 24 h: whoever has moved still knows those that it has not met at its new address.
+// [MEM-18] Offline peers are forgotten after 24 h: whoever has moved still knows those that it has not met at its new
+// address.
 func TestWhoMovesForgetsNobody(t *testing.T) {
 	s := newSociety(t)
 	a, b := s.learner(0, 0), s.learner(1, 0)
@@ -203,7 +208,8 @@ func TestWhoMovesForgetsNobody(t *testing.T) {
 	require.Equal(t, Alive, b.of(a).state)
 }
 
-// [MEM-18] A seed to which an Open was sent that comes to its own sender is this node: that stays so when it has learnt its address.
+// [MEM-18] A seed to which an Open was sent that comes to its own sender is this node: that stays so when it has learnt
+// its address.
 func TestASeedThatLeadsToALearner(t *testing.T) {
 	s := newSociety(t)
 	a := s.learner(0, 9)

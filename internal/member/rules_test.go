@@ -72,7 +72,8 @@ func (r *rules) noteDeaths() {
 	}
 }
 
-// comesLate is for how long what a process sent may come and be taken for new: a token is spent until its stamp is more than 6,000 ms old [LNK-3].
+// comesLate is for how long what a process sent may come and be taken for new: a token is spent until its stamp is more
+// than 6,000 ms old [LNK-3].
 const comesLate = 6 * time.Second
 
 // checkPeer sees to it that nobody comes back who has been dead for so long that nothing which it sent can make a link.

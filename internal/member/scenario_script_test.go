@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A scenario is a script of one command per line; # begins a comment. Nodes are numbers, 1 being the seed of all; several are
-// written 1,3-5, and everybody else that runs is "all". Small letters stand for themselves:
+// A scenario is a script of one command per line; # begins a comment. Nodes are numbers, 1 being the seed of all;
+// several are written 1,3-5, and everybody else that runs is "all". Small letters stand for themselves:
 
 // actions are what happens. They stand in the trace.
 var actions = []command{

@@ -22,8 +22,8 @@ var rewrite = flag.Bool("rewrite", false, "rewrite the traces in testdata/scenar
 // traceMark divides a scenario's script from its trace.
 const traceMark = "-- trace --\n"
 
-// What the membership does in the situations that matter, as scripts with the trace that they leave. After an intended change:
-// go test ./internal/member -run TestScenarios -rewrite; the diff is part of the review.
+// What the membership does in the situations that matter, as scripts with the trace that they leave. After an intended
+// change: go test ./internal/member -run TestScenarios -rewrite; the diff is part of the review.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
 	require.NoError(t, err)
@@ -125,8 +125,8 @@ func (s *scenario) running(n int) (*citizen, error) {
 	return c, err
 }
 
-// startApart is the time between the starts of two nodes: of those that start at once, all heartbeats are in step, and what one
-// would find out first all find out together.
+// startApart is the time between the starts of two nodes: of those that start at once, all heartbeats are in step, and
+// what one would find out first all find out together.
 const startApart = 30 * time.Millisecond
 
 func (s *scenario) start(a operands) error {
@@ -224,7 +224,8 @@ func (s *scenario) slow(a operands) error {
 	return nil
 }
 
-// lentOf is where the process is that belongs at the address of a node, while another has that: nobody looks for it there.
+// lentOf is where the process is that belongs at the address of a node, while another has that: nobody looks for it
+// there.
 func lentOf(n int) netip.AddrPort { return siteOf(10_000 + n) }
 
 // lend takes a process its address away, at which it has been.

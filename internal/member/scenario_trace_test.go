@@ -82,8 +82,8 @@ func (t *trace) forgetSightings() {
 	t.list = slices.DeleteFunc(t.list, func(s sighting) bool { return s.who != 0 })
 }
 
-// age is how long the society is there. What comes within the same millisecond is told as one: it takes a datagram 0.1 ms
-// to arrive.
+// age is how long the society is there. What comes within the same millisecond is told as one: it takes a datagram 0.1
+// ms to arrive.
 func (t *trace) age() time.Duration { return t.now.Sub(time.Unix(0, 0)).Truncate(time.Millisecond) }
 
 // String is the trace as it stands in the file.

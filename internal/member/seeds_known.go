@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// A seed is an address that somebody wrote down. The process there may be known by another one, may be ourselves, or, behind a balancer, one after
-// another: so seeds are told apart by who answers, not by how they are written.
+// A seed is an address that somebody wrote down. The process there may be known by another one, may be ourselves, or,
+// behind a balancer, one after another: so seeds are told apart by who answers, not by how they are written.
 
-// seedAgain is the time between two Opens to a seed that is known by another address, or is ourselves: next time somebody else may answer.
+// seedAgain is the time between two Opens to a seed that is known by another address, or is ourselves: next time
+// somebody else may answer.
 const seedAgain = 10 * time.Second
 
 // guise is what is known of a seed that is not what it is called.
@@ -19,8 +20,8 @@ type guise struct {
 	again time.Time      // when it is contacted next
 }
 
-// SetSeeds takes the addresses of the seeds, each once, of which our own is harmless, and whether more are hoped for. Those that are new are tried
-// at once.
+// SetSeeds takes the addresses of the seeds, each once, of which our own is harmless, and whether more are hoped for.
+// Those that are new are tried at once.
 func (m *Membership) SetSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
 	j := &m.joining
 	wasSeed := setOf(j.seeds)
@@ -50,7 +51,8 @@ func setOf(addrs []netip.AddrPort) map[netip.AddrPort]bool {
 	return set
 }
 
-// alias notes that the process at a seed's address advertises another, or is this one. It reports whether the first is a seed.
+// alias notes that the process at a seed's address advertises another, or is this one. It reports whether the first is
+// a seed.
 func (j *joinState) alias(now time.Time, seed, addr netip.AddrPort) bool {
 	if !slices.Contains(j.seeds, seed) {
 		return false
@@ -139,7 +141,8 @@ func (m *Membership) IsOwnSeed() bool {
 	return len(m.joining.named) > 0 && !m.joining.hoped && m.areOurselves()
 }
 
-// OpensToSeeds are the Opens of the contacts with seeds that go on, so that they can be sent once more. While our address is not known there are none.
+// OpensToSeeds are the Opens of the contacts with seeds that go on, so that they can be sent once more. While our
+// address is not known there are none.
 func (m *Membership) OpensToSeeds(most int) (list []Open) {
 	if m.isLearning() {
 		return nil

@@ -2,8 +2,9 @@ package member
 
 import "time"
 
-// A member that goes and comes back again and again, because its processor is starved or its network is, is in use whenever it
-// happens to be there: each time some calls are lost with it. So it is shown as unsteady and called last, [MEM-24].
+// A member that goes and comes back again and again, because its processor is starved or its network is, is in use
+// whenever it happens to be there: each time some calls are lost with it. So it is shown as unsteady and called last,
+// [MEM-24].
 
 const (
 	flapsMax    = 3

@@ -16,7 +16,8 @@ const (
 	boundSlow   = 0.5   // what becomes of it in each strainEvery that strains,
 	boundFast   = 1.2   // and in each that does not
 	strainEvery = 100 * time.Millisecond
-	boundAhead  = time.Second // how far ahead something gets its time: later ones ask again, when there may be more room
+	// how far ahead something gets its time: later ones ask again, when there may be more room
+	boundAhead = time.Second
 
 	lateBy    = 20 * time.Millisecond // a wake-up that is later strains
 	lateFades = 0.8                   // what becomes of the lateness that is remembered, in each strainEvery
@@ -24,9 +25,10 @@ const (
 	slackMost = 2 * time.Second
 )
 
-// A strain is how this process suffers from too little of the processor, or from more messages than it can take. Where many nodes share a machine, each
-// that repeats what was not answered in time makes all the others slower, and none comes to an end. So a strained process bounds what it says unasked, and
-// waits longer for answers. What answers others is bounded by what they say. The zero value is that of a process that is not strained.
+// A strain is how this process suffers from too little of the processor, or from more messages than it can take. Where
+// many nodes share a machine, each that repeats what was not answered in time makes all the others slower, and none
+// comes to an end. So a strained process bounds what it says unasked, and waits longer for answers. What answers others
+// is bounded by what they say. The zero value is that of a process that is not strained.
 type strain struct {
 	bound   float64          // things that it may say in a second; 0: any number
 	least   float64          // to which the bound sinks
@@ -47,8 +49,8 @@ const (
 	lanes
 )
 
-// observe takes by how much this process woke up later than planned, how many membership messages it has dropped since its start, and how many nodes
-// it knows of: all of them may share its machine.
+// observe takes by how much this process woke up later than planned, how many membership messages it has dropped since
+// its start, and how many nodes it knows of: all of them may share its machine.
 func (s *strain) observe(now time.Time, late time.Duration, dropped uint64, nodes int) {
 	s.least = max(boundShared/float64(max(nodes, 1)), boundLeast)
 	s.seen = s.seen || late > lateBy || dropped != s.dropped
@@ -81,7 +83,8 @@ func (s *strain) isOn() bool { return s.bound > 0 }
 // goesOn reports that this process has been strained for more than a moment.
 func (s *strain) goesOn() bool { return s.bound > 0 && s.bound < boundFirst }
 
-// slack is how much longer than planned an answer may take. Others are as late as we are: they share the machine, or answer to us.
+// slack is how much longer than planned an answer may take. Others are as late as we are: they share the machine, or
+// answer to us.
 func (s *strain) slack() time.Duration {
 	if !s.isOn() {
 		return 0

@@ -22,7 +22,8 @@ func (s *society) keepStrained(c *citizen) *citizen {
 	return c
 }
 
-// [MEM-31] Who is kept strained, by members that fill its inbox together or by threads that compute, still finds out who is dead, and who is there.
+// [MEM-31] Who is kept strained, by members that fill its inbox together or by threads that compute, still finds out
+// who is dead, and who is there.
 func TestWhoIsKeptStrainedFindsTheDead(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(100)
@@ -37,9 +38,11 @@ func TestWhoIsKeptStrainedFindsTheDead(t *testing.T) {
 	t.Log("met after", s.until(5*time.Second, "all meet", s.allMeet))
 }
 
-// [MEM-31] A liar who doubts all, all the time, takes the others' words from one that is strained and has too many peers to ask. What it plans itself goes on.
+// [MEM-31] A liar who doubts all, all the time, takes the others' words from one that is strained and has too many
+// peers to ask. What it plans itself goes on.
 func TestWhoIsKeptStrainedFindsTheDeadBesideALiar(t *testing.T) {
-	for size, limit := range map[int]time.Duration{100: 2 * time.Second, 250: 13500 * msec} { // 250 nodes beat to each other every 12.5 s
+	// 250 nodes beat to each other every 12.5 s
+	for size, limit := range map[int]time.Duration{100: 2 * time.Second, 250: 13500 * msec} {
 		s := newSociety(t)
 		all := s.grow(size)
 		a, liar := s.keepStrained(all[0]), all[1]
@@ -65,7 +68,8 @@ func (s *society) accuseAll(to, liar *citizen) {
 	}
 }
 
-// [MEM-31] A peer is late, and its calls are without answer, by the node's own plan, also while it waits for its turn because of what others say.
+// [MEM-31] A peer is late, and its calls are without answer, by the node's own plan, also while it waits for its turn
+// because of what others say.
 func TestWhatOthersSayDoesNotPutOffOnesOwn(t *testing.T) {
 	for name, begin := range map[string]func(s *society, a *citizen, p *peer){
 		"late":       func(s *society, a *citizen, p *peer) { s.run(a.lateAt(p).Sub(s.now) + msec) },
@@ -89,7 +93,8 @@ func TestWhatOthersSayDoesNotPutOffOnesOwn(t *testing.T) {
 	}
 }
 
-// [MEM-31] The first Ping that another's word begins waits with its like. What follows when that is in vain waits by itself.
+// [MEM-31] The first Ping that another's word begins waits with its like. What follows when that is in vain waits by
+// itself.
 func TestWhoDoesNotAnswerIsNotKeptWaiting(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
@@ -120,7 +125,8 @@ func (s *society) allOffline(a *citizen, dead []*citizen) bool {
 	return !slices.ContainsFunc(dead, func(d *citizen) bool { return a.of(d) != nil && a.of(d).state != Offline })
 }
 
-// [MEM-31] Many that die at once on a machine that has too little for all are known to be dead, while nobody else is called so.
+// [MEM-31] Many that die at once on a machine that has too little for all are known to be dead, while nobody else is
+// called so.
 func TestManyDieOnABusyMachine(t *testing.T) {
 	for _, test := range []struct {
 		die int
@@ -147,8 +153,8 @@ func TestManyDieOnABusyMachine(t *testing.T) {
 	}
 }
 
-// [MEM-31] Nodes that share too little of a processor come together all the same, when they begin at once, when a cut heals, and when all begin anew at
-// once: what they say unasked leaves room for the answers.
+// [MEM-31] Nodes that share too little of a processor come together all the same, when they begin at once, when a cut
+// heals, and when all begin anew at once: what they say unasked leaves room for the answers.
 func TestACrowdOnOneProcessorComesTogether(t *testing.T) {
 	s := newSociety(t)
 	s.cost = 100 * time.Microsecond

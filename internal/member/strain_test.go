@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-31] The bound is 4,000 a second at first. It halves in each 100 ms in which the node is strained again, down to 20. It grows by a fifth in each 100 ms in
-// which it is not, and above 16,000 it falls away.
+// [MEM-31] The bound is 4,000 a second at first. It halves in each 100 ms in which the node is strained again, down to
+// 20. It grows by a fifth in each 100 ms in which it is not, and above 16,000 it falls away.
 func TestTheBoundFollowsTheStrain(t *testing.T) {
 	now := time.Unix(0, 0)
 	var s strain
@@ -54,7 +54,8 @@ func TestTheBoundGivesEachItsTime(t *testing.T) {
 	require.Zero(t, late.wait(now, &s, byPlan), "there is no bound any more")
 }
 
-// [MEM-31] Its slack is four times the longest of its late wake-ups, 2 s at most; what it remembers of one becomes a fifth less in each 100 ms.
+// [MEM-31] Its slack is four times the longest of its late wake-ups, 2 s at most; what it remembers of one becomes a
+// fifth less in each 100 ms.
 func TestTheSlackFollowsLateWakeUps(t *testing.T) {
 	now := time.Unix(0, 0)
 	s := strain{judged: now}
@@ -84,7 +85,8 @@ func TestTheBoundSinksToAShareOfTheMachine(t *testing.T) {
 	}
 }
 
-// [MEM-31] Probes that another's word began are bounded by themselves, as the rest is: they take nothing from the node's own.
+// [MEM-31] Probes that another's word began are bounded by themselves, as the rest is: they take nothing from the
+// node's own.
 func TestHearsayTakesNothingFromWhatIsPlanned(t *testing.T) {
 	now := time.Unix(0, 0)
 	s := strain{bound: 100}
@@ -95,8 +97,8 @@ func TestHearsayTakesNothingFromWhatIsPlanned(t *testing.T) {
 	require.NotZero(t, new(goAhead).wait(now, &s, byPlan))
 }
 
-// [MEM-21] A tick that comes more than 1 s late [...] announces itself to all. A node that has been strained with a bound below 4,000 does nothing of that:
-// promises, probes and suspicions move by the time that it stood still.
+// [MEM-21] A tick that comes more than 1 s late [...] announces itself to all. A node that has been strained with a
+// bound below 4,000 does nothing of that: promises, probes and suspicions move by the time that it stood still.
 func TestWhoIsStrainedGoesOnAfterAStall(t *testing.T) {
 	const stood = 2 * time.Second
 	for _, bound := range []float64{0, boundFirst, boundFirst / 2} {
@@ -137,7 +139,8 @@ func TestWhoIsStrainedGoesOnAfterAStall(t *testing.T) {
 	}
 }
 
-// [MEM-21] A node that was strained before, with a bound below 4,000, does nothing of that: one late wake-up before the stall, and the stall itself, are not enough.
+// [MEM-21] A node that was strained before, with a bound below 4,000, does nothing of that: one late wake-up before the
+// stall, and the stall itself, are not enough.
 func TestOneLateWakeUpBeforeAStallIsNoStrainThatGoesOn(t *testing.T) {
 	for _, bound := range []float64{boundFirst, 2000} {
 		s := newSociety(t)
@@ -168,7 +171,8 @@ func TestWhoIsStrainedMeasuresNoRoundTrip(t *testing.T) {
 	}
 }
 
-// [MEM-21] What came while this process stood still is not put off by that, whether it is read before or after the clocks are looked at.
+// [MEM-21] What came while this process stood still is not put off by that, whether it is read before or after the
+// clocks are looked at.
 func TestADeathDuringAStallIsKnownSoonAfterIt(t *testing.T) {
 	for _, bound := range []float64{0, 2000} {
 		for _, readsFirst := range []bool{false, true} {
@@ -231,7 +235,8 @@ func TestWhoIsStrainedMendsRarely(t *testing.T) {
 	}
 }
 
-// [MEM-3] After ten times each wait is twice as long, up to 4 s, and with each hello to a peer goes an Open from then on: it may not hold the link.
+// [MEM-3] After ten times each wait is twice as long, up to 4 s, and with each hello to a peer goes an Open from then
+// on: it may not hold the link.
 func TestWhoAnswersNoHelloIsOpenedTo(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)
@@ -266,8 +271,8 @@ func TestWhoIsStrainedAndMissesManyMendsNobody(t *testing.T) {
 	}
 }
 
-// [MEM-31] The slack is added to the 150 ms of MEM-11, the 300 ms of MEM-14 and the round trips of MEM-30, and a quarter of it to the time between two Pings. No
-// wait of MEM-3 is shorter than the slack.
+// [MEM-31] The slack is added to the 150 ms of MEM-11, the 300 ms of MEM-14 and the round trips of MEM-30, and a
+// quarter of it to the time between two Pings. No wait of MEM-3 is shorter than the slack.
 func TestWhoIsStrainedWaitsLonger(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)

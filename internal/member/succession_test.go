@@ -10,8 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-10] Another public key at the address of a peer, proven by LNK-3 or LNK-5, replaces the process there in one step: all links of the old one are
-// closed, confirmed or not, calls fail, [...] and the new one is sent the List, for it may know nobody.
+// [LNK-10] Another public key at the address of a peer, proven by LNK-3 or LNK-5, replaces the process there in one
+// step: all links of the old one are closed, confirmed or not, calls fail, [...] and the new one is sent the List, for
+// it may know nobody.
 func TestAnotherProcessReplacesAPeer(t *testing.T) {
 	for _, begins := range []bool{false, true} {
 		s := newSociety(t)
@@ -86,8 +87,8 @@ func TestAConfirmOfWhoHasLeftIsRefused(t *testing.T) {
 	require.Len(t, a.peers.sorted(), 1)
 }
 
-// [MEM-19] Leave makes the peer left: [...] it is not contacted again [...] It is answered with Leave, again for each that comes within 300 ms; then its
-// links are closed, on which nothing else is taken meanwhile.
+// [MEM-19] Leave makes the peer left: [...] it is not contacted again [...] It is answered with Leave, again for each
+// that comes within 300 ms; then its links are closed, on which nothing else is taken meanwhile.
 func TestWhoLeavesIsLetGo(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)

@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	helpersEach  = 3               // witnesses asked at the 2nd, 4th and 6th probe
-	lonelyProbes = 40              // before a peer is doubted when no witness answers at all: then the fault is likely ours
+	helpersEach = 3 // witnesses asked at the 2nd, 4th and 6th probe
+	// before a peer is doubted when no witness answers at all: then the fault is likely ours
+	lonelyProbes = 40
 	askAgainEach = 4               // Pings between two questions to witnesses after that, while not one has answered
 	doubtEach    = 8               // Pings of a long probe between two doubts that the peer holds the link
 	pairDensity  = 3               // times as many probes in the same time between two who have no witness, [MEM-11]
@@ -119,7 +120,8 @@ func (m *Membership) ping(now time.Time, p *peer) {
 	}
 }
 
-// isToAsk reports that witnesses are asked with such a Ping. While not one has answered it may be that what they were asked, or said, was lost.
+// isToAsk reports that witnesses are asked with such a Ping. While not one has answered it may be that what they were
+// asked, or said, was lost.
 func (m *Membership) isToAsk(p *peer, tries int) bool {
 	if tries <= m.cfg.Heartbeat.Probes {
 		return tries%2 == 0

@@ -10,10 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-11] A peer whose Beat has not come by its promise, and from which nothing came for 150 ms after that, [...] is probed: Ping every 60 ms, 6 times, with Help to 3 random
-// peers at the 2nd, 4th and 6th.
+// [MEM-11] A peer whose Beat has not come by its promise, and from which nothing came for 150 ms after that, [...] is
+// probed: Ping every 60 ms, 6 times, with Help to 3 random peers at the 2nd, 4th and 6th.
 // [MEM-13] A peer that answered none of 6 probes is suspect when a witness said Nack
-// [MEM-14] A suspect that is not heard of for 300 ms is offline: Offline goes to all and to the target, 5 times at 60 ms.
+// [MEM-14] A suspect that is not heard of for 300 ms is offline: Offline goes to all and to the target, 5 times at 60
+// ms.
 func TestDeadPeerIsProbedDoubtedGivenUp(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(8)
@@ -35,7 +36,8 @@ func TestDeadPeerIsProbedDoubtedGivenUp(t *testing.T) {
 	require.Equal(t, 5*7, kindsOf(*sent)[wire.KindOffline])
 }
 
-// [MEM-11] Two nodes that know no third one have no witness: they ping three times as often, and as many more Pings decide
+// [MEM-11] Two nodes that know no third one have no witness: they ping three times as often, and as many more Pings
+// decide
 func TestPairProbesMoreOften(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(2)
@@ -78,8 +80,9 @@ func TestDetection(t *testing.T) {
 	}
 }
 
-// [MEM-12] Help makes its receiver ping a target that is its peer, 4 times at 60 ms. It is answered with Vouch as soon as anything comes
-// from the target, else with Nack; at once with Offline if the helper holds the target to be offline, or knows that it has left or was replaced.
+// [MEM-12] Help makes its receiver ping a target that is its peer, 4 times at 60 ms. It is answered with Vouch as soon
+// as anything comes from the target, else with Nack; at once with Offline if the helper holds the target to be offline,
+// or knows that it has left or was replaced.
 func TestWitnessSaysWhatItSees(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)
@@ -141,7 +144,8 @@ func TestAnyDatagramRevives(t *testing.T) {
 	require.Equal(t, Alive, a.of(b).state)
 }
 
-// [MEM-19] Leave makes the peer left: it is not contacted again, its boot id is not believed again, and it is forgotten after 60 s.
+// [MEM-19] Leave makes the peer left: it is not contacted again, its boot id is not believed again, and it is forgotten
+// after 60 s.
 func TestLeaving(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)

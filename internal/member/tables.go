@@ -8,8 +8,9 @@ import (
 	"broach/internal/wire"
 )
 
-// A table is work: to decode it, to find what has changed, to keep it. What a peer may cause of that depends on what all of
-// them offer together, so that all peers together cannot cause more than one, and tables of a small cluster never wait.
+// A table is work: to decode it, to find what has changed, to keep it. What a peer may cause of that depends on what
+// all of them offer together, so that all peers together cannot cause more than one, and tables of a small cluster
+// never wait.
 const (
 	pullEvery    = 100 * time.Millisecond // between two pulls from a peer, and what a hello has to come by itself
 	crowdedEvery = time.Minute            // between two pulls of a table that finds no room, or cannot be decoded
@@ -62,8 +63,8 @@ func (m *Membership) Pulled(now time.Time, id wire.Process, version uint32, tabl
 	m.noticeTable(now, p, p.tableSeen)
 }
 
-// takeTable replaces the table of a peer by a newer one, [TAB-2], or by one that found no room. A table that cannot be decoded
-// changes nothing, [TAB-1].
+// takeTable replaces the table of a peer by a newer one, [TAB-2], or by one that found no room. A table that cannot be
+// decoded changes nothing, [TAB-1].
 func (m *Membership) takeTable(now time.Time, p *peer, version uint32, table []byte) {
 	if version < p.tver || version == p.tver && !p.crowded || !m.mayTake(now, p, tableGap) {
 		return
@@ -76,8 +77,8 @@ func (m *Membership) takeTable(now time.Time, p *peer, version uint32, table []b
 	m.holdTable(p, version, functions)
 }
 
-// spoil refuses a table that cannot be decoded. What the peer offered before stays. The version counts as held, or the peer would say it again and
-// again; it may be better when it is pulled.
+// spoil refuses a table that cannot be decoded. What the peer offered before stays. The version counts as held, or the
+// peer would say it again and again; it may be better when it is pulled.
 func (m *Membership) spoil(p *peer, version uint32) {
 	p.tver, p.tableSeen, p.pullAt = version, max(version, p.tableSeen), 0
 	if !p.crowded {
@@ -86,7 +87,8 @@ func (m *Membership) spoil(p *peer, version uint32) {
 	}
 }
 
-// mayTake reports whether it is time for another table of a peer, or another change. What comes too early is pulled later,
+// mayTake reports whether it is time for another table of a peer, or another change. What comes too early is pulled
+// later,
 // [TAB-8].
 func (m *Membership) mayTake(now time.Time, p *peer, gap time.Duration) bool {
 	at := m.moment(now)
@@ -128,9 +130,10 @@ func (m *Membership) crowdOut(p *peer) {
 	}
 }
 
-// clearRoom makes room for a table, if it can: by the tables of peers that are not there, and where that is not enough, by the one that takes
-// most of what there is too little of, if that is more than this one is going to take. So neither of two can take the room from the other
-// in turn, and no number of peers that offer much keeps one out that offers no more than its part.
+// clearRoom makes room for a table, if it can: by the tables of peers that are not there, and where that is not enough,
+// by the one that takes most of what there is too little of, if that is more than this one is going to take. So neither
+// of two can take the room from the other in turn, and no number of peers that offer much keeps one out that offers no
+// more than its part.
 func (m *Membership) clearRoom(size tableSize) bool {
 	if m.held.fits(size) || m.clearTables(size) {
 		return true
@@ -152,15 +155,16 @@ func (m *Membership) clearRoom(size tableSize) bool {
 	return true
 }
 
-// largestTable returns the peer whose table takes most of a limit, of equals the one that came last. There is one: whose table it is about.
+// largestTable returns the peer whose table takes most of a limit, of equals the one that came last. There is one:
+// whose table it is about.
 func (m *Membership) largestTable(l tableLimit) *peer {
 	return slices.MaxFunc(m.peers.list, func(a, b *peer) int {
 		return cmp.Or(cmp.Compare(l.of(a.tableSize), l.of(b.tableSize)), cmp.Compare(a.tie.born, b.tie.born))
 	})
 }
 
-// clearTables gives up the tables of peers that are not there, which pull is for when they come back. It reports whether that
-// makes room enough.
+// clearTables gives up the tables of peers that are not there, which pull is for when they come back. It reports
+// whether that makes room enough.
 func (m *Membership) clearTables(size tableSize) bool {
 	for _, p := range m.peers.list {
 		if !p.isMember() {
@@ -171,8 +175,8 @@ func (m *Membership) clearTables(size tableSize) bool {
 	return m.held.fits(size)
 }
 
-// noticeTable sees which version a peer's headers show. A newer one than we hold is on its way in a hello; if it has not come
-// within pullEvery, it is pulled, [TAB-3]. Of a peer whose table was refused all versions count as held.
+// noticeTable sees which version a peer's headers show. A newer one than we hold is on its way in a hello; if it has
+// not come within pullEvery, it is pulled, [TAB-3]. Of a peer whose table was refused all versions count as held.
 func (m *Membership) noticeTable(now time.Time, p *peer, tver uint32) {
 	p.tableSeen = max(p.tableSeen, tver)
 	if p.crowded {

@@ -25,8 +25,9 @@ func (s *society) offer(c *citizen, rows []wire.Function) {
 	s.collect(c)
 }
 
-// [TAB-9] A node MAY bound what it holds of the tables of all its peers together. Where one finds no room the largest gives way, if it is larger.
-// A table without room counts as held, its functions are not called, and it is pulled again after a minute.
+// [TAB-9] A node MAY bound what it holds of the tables of all its peers together. Where one finds no room the largest
+// gives way, if it is larger. A table without room counts as held, its functions are not called, and it is pulled again
+// after a minute.
 func TestRowsOfAllPeersAreBounded(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(23)
@@ -163,7 +164,8 @@ func TestHeldTablesAreCounted(t *testing.T) {
 	require.Positive(t, want.rows)
 }
 
-// [TAB-8] A node MAY ignore tables and Deltas of a peer that come too soon after others; it pulls the table when it is time.
+// [TAB-8] A node MAY ignore tables and Deltas of a peer that come too soon after others; it pulls the table when it is
+// time.
 func TestAPeerCannotChangeItsTableAsFastAsItLikes(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(2)

@@ -19,7 +19,8 @@ type tie struct {
 	beats beats
 }
 
-// beats are those that went and came on a link. They are counted by link: who has forgotten the other begins anew with it.
+// beats are those that went and came on a link. They are counted by link: who has forgotten the other begins anew with
+// it.
 type beats struct {
 	in     uint32 // highest seq of the peer's; 0: none came
 	out    uint32 // seq of ours; 0: none went
@@ -31,11 +32,13 @@ type beats struct {
 func (t tie) isHigher(other tie) bool { return t.order.Compare(other.order) > 0 }
 
 const (
-	provingFor   = 6 * time.Second        // how long we say Confirm: the other end takes it for 5 s, which began earlier, [LNK-4]
+	// how long we say Confirm: the other end takes it for 5 s, which began earlier, [LNK-4]
+	provingFor   = 6 * time.Second
 	provingFirst = 5 * time.Millisecond   // between two Confirms at least
 	provingAgain = 500 * time.Millisecond // until we open again beside it: who offered the link may be gone
 	askAllEvery  = time.Second            // between two times that all are asked whether they hold our links
-	doubtsEnough = 2                      // Offers of a peer that holds our link, without anything accepted on it, until another is made, [LNK-9]
+	// Offers of a peer that holds our link, without anything accepted on it, until another is made, [LNK-9]
+	doubtsEnough = 2
 )
 
 // proving is a link that we began and on which nothing has come yet.
@@ -93,15 +96,15 @@ func (m *Membership) Offered(now time.Time, o Answered) {
 	}
 }
 
-// yield lets the other go on of two that opened to each other at once: one link is enough, [LNK-12]. The Offer is kept, in case that nothing comes of
-// that.
+// yield lets the other go on of two that opened to each other at once: one link is enough, [LNK-12]. The Offer is kept,
+// in case that nothing comes of that.
 func (m *Membership) yield(now time.Time, c *contact, o Answered) {
 	c.kept, c.at = &o, now.Add(yieldFor)
 	m.contacts.at = pace.Earliest(m.contacts.at, c.at)
 }
 
-// isRenewed reports whether a link is to be made beside those that we have with a peer, [LNK-9]. While one works that the peer holds too nothing
-// else than our own doubt is a reason, and that only when it goes on.
+// isRenewed reports whether a link is to be made beside those that we have with a peer, [LNK-9]. While one works that
+// the peer holds too nothing else than our own doubt is a reason, and that only when it goes on.
 func (m *Membership) isRenewed(now time.Time, p *peer, c *contact, o Answered) bool {
 	switch {
 	case p.tie.token == 0, p.state == Offline, p.state == Left:
@@ -117,7 +120,8 @@ func (m *Membership) isRenewed(now time.Time, p *peer, c *contact, o Answered) b
 	return p.doubts >= doubtsEnough
 }
 
-// doubtLink opens to a peer that does not answer a Ping: another process may be there, or one that does not know our link.
+// doubtLink opens to a peer that does not answer a Ping: another process may be there, or one that does not know our
+// link.
 func (m *Membership) doubtLink(now time.Time, p *peer) {
 	if c := m.contact(now, p.Addr); c != nil {
 		c.doubt = true
@@ -154,7 +158,8 @@ func (m *Membership) sayHello(now time.Time, pr *proving) {
 	m.send(pr.token, wire.Announce{Hello: m.hello(seen, helloMax-wire.ConfirmMore)})
 }
 
-// provingGap is the wait until we introduce ourselves again. It begins with two round trips, as the Offer has shown them.
+// provingGap is the wait until we introduce ourselves again. It begins with two round trips, as the Offer has shown
+// them.
 func (m *Membership) provingGap(pr *proving, crowd int) time.Duration {
 	gap := m.helloGap(pr.hellos, crowd)
 	if pr.trip == 0 || crowd > 0 || m.strain.isOn() {
@@ -187,7 +192,8 @@ func (m *Membership) tickProving(now time.Time) {
 	m.provings = kept
 }
 
-// dropProving ends a link on which nothing ever came. The other end may hold it, and wait for us: who is there is asked for again.
+// dropProving ends a link on which nothing ever came. The other end may hold it, and wait for us: who is there is asked
+// for again.
 func (m *Membership) dropProving(now time.Time, pr *proving) {
 	m.out.Close = append(m.out.Close, pr.token)
 	m.out.Changed = true
@@ -229,8 +235,8 @@ func (m *Membership) proven(now time.Time, token uint64) {
 	}
 }
 
-// dropHeldBelow closes the links that a peer has said it does not hold any more, now that it has shown that it was the peer who said so, [LNK-8]. It
-// reports whether none is left.
+// dropHeldBelow closes the links that a peer has said it does not hold any more, now that it has shown that it was the
+// peer who said so, [LNK-8]. It reports whether none is left.
 func (m *Membership) dropHeldBelow(pr *proving) bool {
 	p := m.peers.byAddr[pr.Addr]
 	if p == nil || p.Boot != pr.Boot {
@@ -249,7 +255,8 @@ func (m *Membership) dropHeldBelow(pr *proving) bool {
 	return false
 }
 
-// askAll opens to all members: when one has let us go, because another process was at our address for a while, others have too.
+// askAll opens to all members: when one has let us go, because another process was at our address for a while, others
+// have too.
 func (m *Membership) askAll(now time.Time) {
 	if now.Sub(m.askedAll) < askAllEvery {
 		return

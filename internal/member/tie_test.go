@@ -12,10 +12,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-4] What A says in Confirms goes again at the pace of [MEM-3], for 6 s; then A closes the link, and asks for the address by AMP-4 if no peer
-// is there. If nothing was accepted 500 ms after the first, and A has no confirmed link to the address, A opens again beside it.
-// [MEM-3] What must be answered goes again until it is, after 40 ms, then each time 20 ms later, up to 250 ms; after ten times each wait is twice as
-// long, up to 4 s
+// [LNK-4] What A says in Confirms goes again at the pace of [MEM-3], for 6 s; then A closes the link, and asks for the
+// address by AMP-4 if no peer is there. If nothing was accepted 500 ms after the first, and A has no confirmed link to
+// the address, A opens again beside it.
+// [MEM-3] What must be answered goes again until it is, after 40 ms, then each time 20 ms later, up to 250 ms; after
+// ten times each wait is twice as long, up to 4 s
 func TestConfirmsGoAgainUntilTheyAreAnswered(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)
@@ -57,7 +58,8 @@ func TestAPeerIsNotOpenedToBesideAnUnconfirmedLink(t *testing.T) {
 	require.Zero(t, *opens)
 }
 
-// [LNK-5] A believes B, and so has it as a peer, at the first datagram accepted on the link; B believes A at the Confirm.
+// [LNK-5] A believes B, and so has it as a peer, at the first datagram accepted on the link; B believes A at the
+// Confirm.
 func TestEitherEndBelievesWhenItIsShown(t *testing.T) {
 	s := newSociety(t)
 	b := s.join(0)
@@ -78,7 +80,8 @@ func TestEitherEndBelievesWhenItIsShown(t *testing.T) {
 }
 
 // [LNK-5] Announce is answered with Welcome, that with Ack, all on the link.
-// [LNK-6] What is new goes on the preferred link: calls, transfers, membership. What answers goes on the link that asked: [...] Pong, Welcome, Ack.
+// [LNK-6] What is new goes on the preferred link: calls, transfers, membership. What answers goes on the link that
+// asked: [...] Pong, Welcome, Ack.
 func TestAnswersGoOnTheLinkThatAsked(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)
@@ -103,8 +106,8 @@ func TestAnswersGoOnTheLinkThatAsked(t *testing.T) {
 	}
 }
 
-// [LNK-6] Links of a pair are ordered by rank, then by the greater public key of who began [...] A side *prefers* the highest that is confirmed, if
-// there is one; for B it is so from birth.
+// [LNK-6] Links of a pair are ordered by rank, then by the greater public key of who began [...] A side *prefers* the
+// highest that is confirmed, if there is one; for B it is so from birth.
 func TestTwoWhoOpenAtOnceAgree(t *testing.T) {
 	for _, loss := range []float64{0, 0.25} {
 		pairs, two := 40, 0
@@ -129,8 +132,8 @@ func TestTwoWhoOpenAtOnceAgree(t *testing.T) {
 	}
 }
 
-// [LNK-7] When a third is confirmed, at B by the Confirm, the lowest other goes, but none with calls [...], and the preferred one only for a higher.
-// What both ends have MUST stay [...]. Where none goes three stand
+// [LNK-7] When a third is confirmed, at B by the Confirm, the lowest other goes, but none with calls [...], and the
+// preferred one only for a higher. What both ends have MUST stay [...]. Where none goes three stand
 func TestOfThreeLinksOneGoes(t *testing.T) {
 	for _, test := range []struct {
 		what   string
@@ -140,7 +143,8 @@ func TestOfThreeLinksOneGoes(t *testing.T) {
 		{"none has calls", nil, []int{2, 1}},
 		{"the lowest has calls", []int{0}, []int{2, 0}},
 		{"the preferred has calls", []int{1}, []int{2, 1}},
-		{"both have calls", []int{0, 1}, []int{2, 1, 0}}, // the reader has seen one without, and the peer may have its answer
+		// the reader has seen one without, and the peer may have its answer
+		{"both have calls", []int{0, 1}, []int{2, 1, 0}},
 	} {
 		s := newSociety(t)
 		a, x := s.join(0), s.act(7, 0)
@@ -176,7 +180,8 @@ func TestNoLinkIsMadeBesideTwoWithCalls(t *testing.T) {
 	require.Nil(t, a.contacts.byAddr[x.addr])
 }
 
-// [LNK-7] What both ends have MUST stay [...]. Where none goes three stand; of four the lowest other goes, whatever calls it has.
+// [LNK-7] What both ends have MUST stay [...]. Where none goes three stand; of four the lowest other goes, whatever
+// calls it has.
 func TestALinkThatTheOtherEndHasTakenStays(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)
@@ -201,7 +206,8 @@ func TestALinkThatTheOtherEndHasTakenStays(t *testing.T) {
 	}
 }
 
-// [LNK-7] the lowest other goes, but none with calls [...], and the preferred one only for a higher: the other end prefers that one too.
+// [LNK-7] the lowest other goes, but none with calls [...], and the preferred one only for a higher: the other end
+// prefers that one too.
 func TestALinkThatIsConfirmedLateDoesNotEndThePreferredOne(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)
@@ -220,8 +226,8 @@ func TestALinkThatIsConfirmedLateDoesNotEndThePreferredOne(t *testing.T) {
 
 // [LNK-7] What both ends have MUST stay: the other may have let another go for it, and calls on it already.
 //
-// Two have two links each, and one of them, who has calls on both, makes a third: the other, who has none, lets one go for it. Then both must prefer the
-// new one, or one of them calls on a link that the other has no more.
+// Two have two links each, and one of them, who has calls on both, makes a third: the other, who has none, lets one go
+// for it. Then both must prefer the new one, or one of them calls on a link that the other has no more.
 func TestBothEndsPreferTheSameOfThreeLinks(t *testing.T) {
 	s := newSociety(t)
 	a, b := s.join(0, 1), s.join(1)
@@ -244,8 +250,8 @@ func TestBothEndsPreferTheSameOfThreeLinks(t *testing.T) {
 	require.Len(t, b.of(a).links(nil), 2)
 }
 
-// [LNK-8] If held in the Offer of the process believed in is below the rank of a link that was confirmed before the contact's first Open, B has that
-// link no more: A closes it when the new one is confirmed.
+// [LNK-8] If held in the Offer of the process believed in is below the rank of a link that was confirmed before the
+// contact's first Open, B has that link no more: A closes it when the new one is confirmed.
 func TestALinkThatThePeerDoesNotHoldIsClosed(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)
@@ -274,8 +280,9 @@ func TestALinkThatIsYoungerThanTheContactIsKept(t *testing.T) {
 	require.True(t, a.isOpen(link))
 }
 
-// [LNK-9] An Offer of the process believed in at the address of a peer that is not offline, with a held that does not bring LNK-8 about, makes no
-// link, unless it is the second in a row that answers a doubt, and nothing was accepted on the preferred link since the first.
+// [LNK-9] An Offer of the process believed in at the address of a peer that is not offline, with a held that does not
+// bring LNK-8 about, makes no link, unless it is the second in a row that answers a doubt, and nothing was accepted on
+// the preferred link since the first.
 func TestOnlyADoubtRenewsALinkThatBothHold(t *testing.T) {
 	s := newSociety(t)
 	a, x := s.join(0), s.act(7, 0)
@@ -314,7 +321,8 @@ func TestAnOfferOfAnOfflinePeerMakesALink(t *testing.T) {
 	require.Equal(t, Alive, a.peers.byAddr[x.addr].state)
 }
 
-// [LNK-9] *Doubt*: with the first and third Ping of a probe ([MEM-11], [MEM-22]) goes an Open, if none goes there already.
+// [LNK-9] *Doubt*: with the first and third Ping of a probe ([MEM-11], [MEM-22]) goes an Open, if none goes there
+// already.
 func TestAProbeOpensTwice(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
@@ -357,7 +365,8 @@ func TestALongProbeOpensAgain(t *testing.T) {
 	require.Equal(t, []int{1, 3, 8, 16}, opened)
 }
 
-// [LNK-9] A liar whose Lists name a peer, as what it is or as somebody else, makes nobody renew a link, nor believe in another.
+// [LNK-9] A liar whose Lists name a peer, as what it is or as somebody else, makes nobody renew a link, nor believe in
+// another.
 func TestListsRenewNoLink(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)

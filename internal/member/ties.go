@@ -22,8 +22,9 @@ func (p *peer) setOthers(list []tie) {
 	}
 }
 
-// addTie gives a peer another link. The best is preferred, the others end what they have begun; of three one goes, but not the new one: the other end
-// has it, and may have let another go for it. Which Confirms make none is the reader's to say.
+// addTie gives a peer another link. The best is preferred, the others end what they have begun; of three one goes, but
+// not the new one: the other end has it, and may have let another go for it. Which Confirms make none is the reader's
+// to say.
 func (m *Membership) addTie(now time.Time, p *peer, t tie) {
 	m.peers.byLink[t.token] = p
 	if p.older != nil {
@@ -49,8 +50,9 @@ func (m *Membership) place(p *peer, t tie) {
 	m.out.Changed = true
 }
 
-// dropThird makes room for another link of a peer that has two: the lowest goes on which no calls are in flight. That is the best only if the new one
-// is better yet: the other end goes by it. Where none goes three stand, and of four the lowest other goes in any case.
+// dropThird makes room for another link of a peer that has two: the lowest goes on which no calls are in flight. That
+// is the best only if the new one is better yet: the other end goes by it. Where none goes three stand, and of four the
+// lowest other goes in any case.
 func (m *Membership) dropThird(now time.Time, p *peer, t tie) {
 	for i, other := range slices.Backward(p.others()) {
 		if !m.cfg.IsBusy(now, other.token) {

@@ -7,8 +7,8 @@ import (
 	"broach/internal/wire"
 )
 
-// A node that does not hear a peer asks witnesses, and is one for others, [MEM-12]. What a witness says completes a verdict
-// that our own probes began; it begins none, and what was not asked for is not looked at.
+// A node that does not hear a peer asks witnesses, and is one for others, [MEM-12]. What a witness says completes a
+// verdict that our own probes began; it begins none, and what was not asked for is not looked at.
 
 const (
 	helpPings = 4 // on behalf of another
@@ -104,8 +104,8 @@ func (m *Membership) onNack(from *peer, t wire.Target) {
 	}
 }
 
-// onVouch hears that a peer lives, from who was asked: a witness, or when we have said Suspect to all, anybody. Whether we
-// reach it is left to our own Pings. Hearsay goes no further: it does not make us a witness.
+// onVouch hears that a peer lives, from who was asked: a witness, or when we have said Suspect to all, anybody. Whether
+// we reach it is left to our own Pings. Hearsay goes no further: it does not make us a witness.
 func (m *Membership) onVouch(now time.Time, from *peer, t wire.Target) {
 	p := m.peers.named(t)
 	if p == nil || !p.isMember() || !from.isWitness(p) && (!p.isDoubted() || p.unsupported) {

@@ -54,8 +54,8 @@ func TestNackOfWhoWasNotAskedIsIgnored(t *testing.T) {
 	require.Equal(t, Suspect, p.state)
 }
 
-// [MEM-29] Vouch MUST NOT count unless it comes from such a peer, or while Suspect of this node's own stands, which asked
-// all. It makes the target alive, but is no sign of life of it: the probe goes on, to 16 Pings in vain, MEM-22.
+// [MEM-29] Vouch MUST NOT count unless it comes from such a peer, or while Suspect of this node's own stands, which
+// asked all. It makes the target alive, but is no sign of life of it: the probe goes on, to 16 Pings in vain, MEM-22.
 func TestVouchOfWhoWasNotAskedIsIgnored(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
