@@ -5,33 +5,26 @@
 //	config.go      what the node says
 //	peer.go        one peer, and the set of them
 //	due.go         which peer wants attention next
-//	contact.go     addresses that do not answer yet
+//	contact.go     addresses that do not answer yet, and who has no room for us
 //	tie.go         how an Offer or a Confirm becomes a link of a peer
 //	ties.go        which links of a peer stand beside each other
-//	decline.go     who has no room for us
 //	introduce.go   what two peers tell each other of themselves
 //	seeds_known.go what is known of the seeds
-//	learn.go       what our address is, and which of others' are of no use
-//	tables.go      what the peers offer, and how much of that is held
-//	delta.go       changes of large service tables
+//	learn.go       what our address is, and which of others' are of no use; when it is learnt again
+//	tables.go      what the peers offer, and how much of that is held; changes of large tables
 //	join.go        seeds, and who joins through us
 //	list.go        lists, and what becomes of who is in them
-//	healing.go     contact with those that were lost
-//	arrivals.go    who came while others were lost
+//	healing.go     contact with those that were lost; who came while they were
 //	diff.go        what has changed between two views, and between two tables
-//	state.go       what is believed of a peer, and what is told of it
+//	state.go       what is believed of a peer, and what is told of it; members that come and go too often
 //	beat.go        beats, and who is late
 //	strain.go      what a process does that gets too little of its processor
 //	suspicion.go   probes, and what they decide
-//	ping.go        Pings, Pongs, and how long an answer takes
+//	ping.go        Pings, Pongs, and how long an answer takes; signs that ways are longer than was measured
 //	witness.go     who is asked about a silent peer, and answers for others
 //	claims.go      what is said of a third peer, and refutations
-//	alarm.go       signs that ways are longer than was measured
-//	reach.go       members that live but cannot be reached from here
-//	isolation.go   whether it is we who are cut off
-//	steady.go      members that come and go too often
-//	drain.go       how callers are seen off before that
-//	leave.go       how we leave, and others
+//	reach.go       members that live but cannot be reached from here; whether it is we who are cut off
+//	leave.go       how callers are seen off, how we leave, and others
 package member
 
 import (
