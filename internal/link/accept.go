@@ -48,7 +48,7 @@ func (l *Link) SucceedBy(next *Link) { l.successor.Store(next) }
 func (l *Link) IsQuiet(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return now.Sub(l.LastHeard()) >= drainFor && (l.exchange == nil || l.calls.inUse() == 0)
+	return now.Sub(l.LastHeard()) >= drainFor && (l.exchange == nil || l.exchange.calls.inUse() == 0)
 }
 
 // IsBusy reports that calls are in flight on the link, ours or the peer's, and that it works. One that was answered
@@ -57,7 +57,7 @@ func (l *Link) IsBusy(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.exchange != nil && now.Sub(l.LastHeard()) < drainFor &&
-		(l.calls.inUse() > 0 || len(l.running()) > 0 || l.served.answeredSince(now.Add(-drainFor)))
+		(l.exchange.calls.inUse() > 0 || len(l.running()) > 0 || l.exchange.served.answeredSince(now.Add(-drainFor)))
 }
 
 // drainFor is how long nothing has come on a link that is replaced, until it is closed, [LNK-7].

@@ -67,7 +67,7 @@ func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slo
 		return 0, 0, ErrDown
 	}
 	l.talk(now)
-	slot, c, ok := l.calls.begin(now, deadline, p)
+	slot, c, ok := l.exchange.calls.begin(now, deadline, p)
 	if !ok {
 		l.mu.Unlock()
 		return 0, 0, errLinkFull
@@ -83,12 +83,12 @@ func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slo
 // sendRequest sends the request of a slot for the first time.
 func (l *Link) sendRequest(now time.Time, slot uint16, c *callSlot) {
 	if l.fits(c.request.B) {
-		c.pace, c.went = l.rtt.timeout(), true
+		c.pace, c.went = l.exchange.rtt.timeout(), true
 		l.post(c.request.B)
 	} else {
 		l.moveRequest(slot, c)
 	}
-	l.calls.arm(c, now, l.silentAt(c))
+	l.exchange.calls.arm(c, now, l.silentAt(c))
 }
 
 // moveRequest sends the request of a slot as a transfer, which sees to its own resends.
@@ -98,7 +98,7 @@ func (l *Link) moveRequest(slot uint16, c *callSlot) {
 }
 
 // fits reports whether an encoded message fits one datagram.
-func (l *Link) fits(frame []byte) bool { return len(frame) <= l.path.size-wire.HeaderSize }
+func (l *Link) fits(frame []byte) bool { return len(frame) <= l.exchange.path.size-wire.HeaderSize }
 
 // silentAt is when the peer will have been silent for too long for a call, [CALL-11].
 func (l *Link) silentAt(c *callSlot) time.Time {
@@ -116,7 +116,7 @@ func (l *Link) Abandon(slot uint16, seq uint32) bool {
 		l.mu.Unlock()
 		return false
 	}
-	c := l.calls.waiting(slot, seq)
+	c := l.exchange.calls.waiting(slot, seq)
 	if c != nil {
 		l.endCall(slot, c)
 		say(l, wire.Cancel{Slot: slot, Seq: seq})
@@ -128,7 +128,7 @@ func (l *Link) Abandon(slot uint16, seq uint32) bool {
 // endCall frees the slot of a call and stops what is still under way for it.
 func (l *Link) endCall(slot uint16, c *callSlot) *Call {
 	l.stopSending(c)
-	return l.calls.end(slot)
+	return l.exchange.calls.end(slot)
 }
 
 // stopSending ends the transfer of a request, if it goes on.
@@ -136,7 +136,7 @@ func (l *Link) stopSending(c *callSlot) {
 	if c.state != callMoving {
 		return
 	}
-	if _, ok := l.sending.Stop(c.transfer); ok {
+	if _, ok := l.exchange.sending.Stop(c.transfer); ok {
 		say(l, wire.Stop{Transfer: c.transfer})
 	}
 }
@@ -145,9 +145,9 @@ func (l *Link) stopSending(c *callSlot) {
 // copied.
 func (l *Link) takeReply(now time.Time, m wire.Reply, body []byte) {
 	if body != nil {
-		l.receiving.Release(len(body)) // the caller asked for it: it counts as the caller's from now on
+		l.exchange.receiving.Release(len(body)) // the caller asked for it: it counts as the caller's from now on
 	}
-	c := l.calls.waiting(m.Slot, m.Seq)
+	c := l.exchange.calls.waiting(m.Slot, m.Seq)
 	if c == nil {
 		if body != nil {
 			buffer.Recycle(body)
@@ -155,7 +155,7 @@ func (l *Link) takeReply(now time.Time, m wire.Reply, body []byte) {
 		return
 	}
 	if c.state == callSent && c.resends == 0 && body == nil { // a transfer takes longer than a round trip
-		l.rtt.sample(now, now.Sub(c.sentAt))
+		l.exchange.rtt.sample(now, now.Sub(c.sentAt))
 	}
 	p := l.endCall(m.Slot, c)
 	o := Outcome{Code: m.Code, Executed: m.Executed, Body: m.Body, Causes: m.Causes}
@@ -169,7 +169,7 @@ func (l *Link) takeReply(now time.Time, m wire.Reply, body []byte) {
 
 // takeProgress notes that the provider has the request.
 func (l *Link) takeProgress(now time.Time, m wire.Progress) {
-	if c := l.calls.waiting(m.Slot, m.Seq); c != nil {
+	if c := l.exchange.calls.waiting(m.Slot, m.Seq); c != nil {
 		l.taken(now, c)
 	}
 }
@@ -177,15 +177,15 @@ func (l *Link) takeProgress(now time.Time, m wire.Progress) {
 // taken notes that the provider has the request of a slot.
 func (l *Link) taken(now time.Time, c *callSlot) {
 	l.stopSending(c)
-	if sample, ok := l.calls.taken(c, now, l.silentAt(c)); ok {
-		l.rtt.sample(now, sample)
+	if sample, ok := l.exchange.calls.taken(c, now, l.silentAt(c)); ok {
+		l.exchange.rtt.sample(now, sample)
 	}
 }
 
 // resend does what is due for calls: each is sent again, asked after, or given up. It reports whether the peer has been
 // silent for so many of them that it should be probed.
 func (l *Link) resend(now time.Time) (unanswered bool) {
-	for slot, c := range l.calls.overdue(now) {
+	for slot, c := range l.exchange.calls.overdue(now) {
 		switch {
 		case !now.Before(c.deadline):
 			say(l, wire.Cancel{Slot: slot, Seq: c.seq})
@@ -195,7 +195,7 @@ func (l *Link) resend(now time.Time) (unanswered bool) {
 			l.endCall(slot, c).end(Outcome{Code: wire.Unreachable, Body: textSilent})
 			continue
 		case c.state == callSent && l.isEarly(now, c):
-			c.pace = l.rtt.measured() - now.Sub(c.sentAt)
+			c.pace = l.exchange.rtt.measured() - now.Sub(c.sentAt)
 		case c.state == callSent:
 			l.resendRequest(now, slot, c)
 			unanswered = unanswered || c.resends >= deafAfter || c.resends >= doubtAfter && l.LastHeard().Before(c.sentAt)
@@ -203,44 +203,44 @@ func (l *Link) resend(now time.Time) (unanswered bool) {
 			say(l, wire.Poll{Slot: slot, Seq: c.seq})
 			c.pace = l.pollPace(now, c)
 		}
-		l.calls.arm(c, now, l.silentAt(c))
+		l.exchange.calls.arm(c, now, l.silentAt(c))
 	}
 	return unanswered
 }
 
 // isEarly reports that a request that went once has not waited for the retransmission time as it is known by now.
 func (l *Link) isEarly(now time.Time, c *callSlot) bool {
-	return c.resends == 0 && now.Sub(c.sentAt) < l.rtt.measured()
+	return c.resends == 0 && now.Sub(c.sentAt) < l.exchange.rtt.measured()
 }
 
 // resendRequest sends the request of a slot again. One that is larger than the packet size is now goes as a transfer:
 // to the provider it is a duplicate all the same.
 func (l *Link) resendRequest(now time.Time, slot uint16, c *callSlot) {
-	l.path.suspect(now)
+	l.exchange.path.suspect(now)
 	wire.SetRemaining(c.request.B, Remaining(now, c.deadline))
 	c.resends = min(c.resends, 100) + 1
-	l.resent++
+	l.exchange.resent++
 	if !l.fits(c.request.B) {
 		l.moveRequest(slot, c)
 		return
 	}
 	l.repeat(c.request.B)
 	l.measure(now)
-	c.pace = l.backoff(l.rtt.doubt(c.pace))
-	l.rtt.backOff(c.pace)
+	c.pace = l.backoff(l.exchange.rtt.doubt(c.pace))
+	l.exchange.rtt.backOff(c.pace)
 }
 
 // measure sends a Probe along with what is sent again, unless one has gone just now.
 func (l *Link) measure(now time.Time) {
-	if l.watch.isDue(now, l.rtt.timeout()) {
-		say(l, l.watch.start(now, l.carrier.Nonce()))
+	if l.exchange.watch.isDue(now, l.exchange.rtt.timeout()) {
+		say(l, l.exchange.watch.start(now, l.carrier.Nonce()))
 	}
 }
 
 // backoff doubles a pace, with jitter, but not to less than the answer takes.
 func (l *Link) backoff(pace time.Duration) time.Duration {
-	d := min(2*pace, max(maxPace, l.rtt.measured()))
-	if pace := l.jitter(d); pace >= l.rtt.measured() {
+	d := min(2*pace, max(maxPace, l.exchange.rtt.measured()))
+	if pace := l.jitter(d); pace >= l.exchange.rtt.measured() {
 		return pace
 	}
 	return l.spread(d)
@@ -254,7 +254,7 @@ func (l *Link) spread(d time.Duration) time.Duration { return d/4 + l.jitter(d) 
 func (l *Link) pollPace(now time.Time, c *callSlot) time.Duration {
 	if !c.asked {
 		c.asked = true
-		return l.spread(l.rtt.timeout())
+		return l.spread(l.exchange.rtt.timeout())
 	}
 	l.measure(now)
 	return l.backoff(c.pace)
@@ -270,7 +270,7 @@ func (l *Link) endCalls(o Outcome) {
 	if l.exchange == nil {
 		return
 	}
-	for slot, c := range l.calls.all() {
+	for slot, c := range l.exchange.calls.all() {
 		l.endCall(slot, c).end(o)
 	}
 }

@@ -39,14 +39,14 @@ func TestOnlyCallsSentOnceMeasureTheRoundTrip(t *testing.T) {
 		b.hear(toB...)
 		a.hear(b.tape.take()...)
 		first.require(t, 0, wire.ExecutedYes)
-		require.Zero(t, a.link.rtt.smoothed, "which sending was answered is not known")
+		require.Zero(t, a.link.exchange.rtt.smoothed, "which sending was answered is not known")
 
 		a.call(time.Minute, "f")
 		toB = a.tape.take()
 		time.Sleep(3 * time.Millisecond)
 		b.hear(toB...)
 		a.hear(b.tape.take()...)
-		require.Equal(t, 3*time.Millisecond, a.link.rtt.smoothed)
+		require.Equal(t, 3*time.Millisecond, a.link.exchange.rtt.smoothed)
 	})
 }
 
@@ -58,7 +58,7 @@ func TestTransferIsNoMeasureOfTheRoundTrip(t *testing.T) {
 			time.Sleep(time.Millisecond) // a round trip of 1 ms, and many of them
 			b.hear(a.tape.take()...)
 			a.hear(b.tape.take()...)
-			require.Less(t, a.link.rtt.smoothed, 2*time.Millisecond)
+			require.Less(t, a.link.exchange.rtt.smoothed, 2*time.Millisecond)
 		}
 	})
 }
@@ -76,7 +76,7 @@ func TestSilentPeerFailsCalls(t *testing.T) {
 		a.step(time.Millisecond)
 		call.require(t, wire.Unreachable, wire.ExecutedMaybe)
 		large.require(t, wire.Unreachable, wire.ExecutedMaybe)
-		require.Zero(t, a.link.sending.Unfinished(), "nothing is sent for them any more")
+		require.Zero(t, a.link.exchange.sending.Unfinished(), "nothing is sent for them any more")
 	})
 }
 

@@ -39,7 +39,7 @@ func TestWhatIsSaidInPlaceOfAReplyThatIsNotKept(t *testing.T) {
 	for name, executed := range repliesThatSay {
 		for what, forgets := range map[string]func(b *end){
 			"after a minute":   func(b *end) { b.step(replyKept) },
-			"for want of room": func(b *end) { b.link.served.drop(b.link.served.slot(0)) },
+			"for want of room": func(b *end) { b.link.exchange.served.drop(b.link.exchange.served.slot(0)) },
 		} {
 			t.Run(name+" "+what, func(t *testing.T) {
 				onEnds(t, bounds{}, func(t *testing.T, a, b *end) {

@@ -18,7 +18,7 @@ func (l *Link) head(b *batch, stamped int) {
 		b.out[i].B = l.header(b.out[i].B, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken, Number: l.number})
 		sent += int64(len(b.out[i].B) + l.carrier.Overhead())
 		if l.exchange != nil {
-			l.path.sent(len(b.out[i].B))
+			l.exchange.path.sent(len(b.out[i].B))
 		}
 	}
 	l.traffic.BytesOut.Add(uint64(sent))

@@ -80,7 +80,7 @@ type Link struct {
 	rng      rand.PCG
 	sealed   *linkSeals // nil: nothing is sealed
 
-	*exchange
+	exchange *exchange // nil: nothing but membership has passed
 }
 
 // hands are those who have the flushing of a link in hand. While the reader or a flusher has, nobody else need send.
@@ -129,25 +129,25 @@ func (l *Link) talk(now time.Time) {
 		return
 	}
 	l.exchange = &exchange{rtt: rtt{first: l.first}}
-	l.path.init(now, l.carrier.MaxPacket)
-	l.sending.Init(now, transfer.FragmentSize(l.path.size))
-	l.served.init(l, l.carrier.moving, l.carrier.stored)
+	l.exchange.path.init(now, l.carrier.MaxPacket)
+	l.exchange.sending.Init(now, transfer.FragmentSize(l.exchange.path.size))
+	l.exchange.served.init(l, l.carrier.moving, l.carrier.stored)
 	largest := int64(l.carrier.MaxMessage + envelope)
-	l.receiving.Init(largest, reassemblyPeer*largest, l.carrier.memory)
-	l.receiving.Held.Free = l.carrier.memory.Size / int64(reassemblyParts*l.carrier.Peers)
+	l.exchange.receiving.Init(largest, reassemblyPeer*largest, l.carrier.memory)
+	l.exchange.receiving.Held.Free = l.carrier.memory.Size / int64(reassemblyParts*l.carrier.Peers)
 }
 
 // post adds an encoded message to the outbox, for the first time. mu is held.
 func (l *Link) post(msg []byte) {
-	if l.out.append(msg, l.path.size, l.carrier.Table.Load()) {
-		l.path.filled()
+	if l.out.append(msg, l.exchange.path.size, l.carrier.Table.Load()) {
+		l.exchange.path.filled()
 	}
 }
 
 // say encodes a short message into the outbox. mu is held.
 func say[M interface{ Append([]byte) []byte }](l *Link, m M) {
-	l.scratch = m.Append(l.scratch[:0])
-	l.repeat(l.scratch)
+	l.exchange.scratch = m.Append(l.exchange.scratch[:0])
+	l.repeat(l.exchange.scratch)
 }
 
 // Queue adds a membership message for FlushQueue to send, and reports whether it is the first.
@@ -198,7 +198,7 @@ func (l *Link) flush() {
 // crowded reports that others may have something to send soon: more than one caller waits here, or a handler runs whose
 // caller has not heard of it yet. mu is held.
 func (l *Link) crowded() bool {
-	return l.exchange != nil && (l.calls.inUse() > 1 || l.served.fresh.head != nil)
+	return l.exchange != nil && (l.exchange.calls.inUse() > 1 || l.exchange.served.fresh.head != nil)
 }
 
 // flushTurns is how many batches a flusher sends before it hands over: a caller whose reply has come must not be kept
@@ -239,7 +239,7 @@ func (l *Link) pending() bool {
 
 // canSendFragments reports whether a transfer has something to send now.
 func (l *Link) canSendFragments() bool {
-	return l.exchange != nil && l.sending.Unfinished() > 0 && !l.isWithheld() && l.sending.Ready(time.Now())
+	return l.exchange != nil && l.exchange.sending.Unfinished() > 0 && !l.isWithheld() && l.exchange.sending.Ready(time.Now())
 }
 
 // load fills b with the next datagrams. When there are none it ends the flush.
@@ -275,7 +275,7 @@ func (l *Link) Unhold() {
 	l.mu.Lock()
 	l.inHand &^= byReader
 	if l.exchange != nil {
-		l.sending.Judge()
+		l.exchange.sending.Judge()
 		l.postFragmentAcks()
 	}
 	l.flush()
@@ -287,8 +287,8 @@ func (l *Link) Close(o Outcome) {
 	l.down = true
 	running := l.endAll(o)
 	if l.exchange != nil {
-		l.receiving.Close()
-		l.served.close()
+		l.exchange.receiving.Close()
+		l.exchange.served.close()
 	}
 	l.exchange, l.out, l.proof = nil, outbox{}, proof{}
 	l.inHand &^= byLoop
@@ -304,7 +304,7 @@ func (l *Link) Fail(o Outcome) {
 	l.mu.Lock()
 	running := l.endAll(o)
 	if l.exchange != nil {
-		l.path.stop()
+		l.exchange.path.stop()
 	}
 	l.proof.stop()
 	if l.isWithheld() {
@@ -335,8 +335,8 @@ func (l *Link) timeout(now time.Time) (unanswered bool) {
 	if l.exchange != nil {
 		unanswered = l.resend(now)
 		l.acknowledge(now)
-		l.sending.Timeout(now, l.rtt.transferTimeout())
-		l.receiving.Expire(now)
+		l.exchange.sending.Timeout(now, l.exchange.rtt.transferTimeout())
+		l.exchange.receiving.Expire(now)
 		if !l.isWithheld() {
 			l.probe(now)
 		}
@@ -354,9 +354,9 @@ func (l *Link) nextTimeout() time.Time {
 	if l.exchange == nil {
 		return proof
 	}
-	transfers := pace.Earliest(l.sendingTimeout(), l.receiving.NextTimeout())
-	replies := pace.Earliest(l.served.nextTimeout(), l.unheardAt())
-	return pace.Earliest(pace.Earliest(l.calls.next, replies), pace.Earliest(transfers, proof))
+	transfers := pace.Earliest(l.sendingTimeout(), l.exchange.receiving.NextTimeout())
+	replies := pace.Earliest(l.exchange.served.nextTimeout(), l.unheardAt())
+	return pace.Earliest(pace.Earliest(l.exchange.calls.next, replies), pace.Earliest(transfers, proof))
 }
 
 // stepPause is how soon the loop steps a link again that is still due: what cannot be done now, because somebody else

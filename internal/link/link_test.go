@@ -199,7 +199,7 @@ func TestUnansweredPollIsSentAgain(t *testing.T) {
 			l.timeout(time.Now())
 		}
 		require.InDelta(t, 100*time.Millisecond, at[0], float64(2*time.Millisecond))
-		requireBackoff(t, l.rtt.measured()*5/4, at)
+		requireBackoff(t, l.exchange.rtt.measured()*5/4, at)
 	})
 }
 
@@ -240,10 +240,10 @@ func TestLinkTakesTheLargestMessage(t *testing.T) {
 	onLink(t, func(l *Link, w *wireTap) {
 		l.carrier.MaxMessage, l.carrier.memory = 1<<30, &buffer.Budget{Size: reassemblyNode << 30}
 		l.talk(time.Now())
-		require.True(t, l.receiving.Held.Fits(reassemblyPeer*(1<<30+envelope)))
+		require.True(t, l.exchange.receiving.Held.Fits(reassemblyPeer*(1<<30+envelope)))
 		for _, beyond := range []uint32{0, 1} {
 			f := wire.Fragment{Transfer: 1 + beyond, Total: 1<<30 + envelope + beyond, Size: 1000, Data: make([]byte, 1000)}
-			_, code := l.receiving.Fragment(time.Now(), 1, f)
+			_, code := l.exchange.receiving.Fragment(time.Now(), 1, f)
 			require.Equal(t, beyond == 0, code == 0)
 		}
 	})

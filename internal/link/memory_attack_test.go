@@ -180,7 +180,7 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 					l.talk(time.Now())
 					a := Arrival{Spare: new(Request)}
 					l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil, &a)
-					l.served.tell(l.served.slot(slot))
+					l.exchange.served.tell(l.exchange.served.slot(slot))
 					l.mu.Unlock()
 					frame := wire.Reply{Slot: slot, Seq: 1, Body: garble((1 + i) * 7000)}.Append(nil)
 					l.Answer(time.Now(), a.Spare, frame)
@@ -191,9 +191,9 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 		var sum int64
 		var shares []*buffer.Share
 		for _, l := range links {
-			sum += l.served.movingBytes.Used()
-			require.NotZero(t, l.served.movingBytes.Used(), "nobody has nothing")
-			shares = append(shares, &l.served.movingBytes)
+			sum += l.exchange.served.movingBytes.Used()
+			require.NotZero(t, l.exchange.served.movingBytes.Used(), "nobody has nothing")
+			shares = append(shares, &l.exchange.served.movingBytes)
 		}
 		require.Equal(t, sum, provider.wires.moving.Used())
 		require.LessOrEqual(t, sum, provider.wires.moving.Size)

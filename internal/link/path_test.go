@@ -36,9 +36,9 @@ func (s *end) widen(size int) {
 	s.link.mu.Lock()
 	defer s.link.mu.Unlock()
 	s.link.talk(time.Now())
-	s.link.path.size = size
+	s.link.exchange.path.size = size
 	s.link.resize(time.Now())
-	s.link.rtt.sample(time.Now(), time.Microsecond)
+	s.link.exchange.rtt.sample(time.Now(), time.Microsecond)
 }
 
 // sizesOf are the sizes of datagrams, the largest last.
@@ -84,11 +84,11 @@ func TestLargeCallMakesTheLinkProbe(t *testing.T) {
 		b.hear(append(first, probes...)...)
 		deliver(a, b)
 		call.require(t, 0, wire.ExecutedYes)
-		require.Equal(t, 1400, a.link.path.size)
+		require.Equal(t, 1400, a.link.exchange.path.size)
 
 		a.call(time.Minute, "size", garble(10<<10))
 		require.Equal(t, 1400, largestOf(a.tape.take()))
-		require.Equal(t, 1200, b.link.path.size, "each side looks after its own way")
+		require.Equal(t, 1200, b.link.exchange.path.size, "each side looks after its own way")
 	})
 }
 
@@ -103,7 +103,7 @@ func TestManySmallMessagesFillADatagramToo(t *testing.T) {
 			a.free(call)
 		}
 		a.step(time.Hour)
-		require.Equal(t, 1200, a.link.path.size, "no datagram was full")
+		require.Equal(t, 1200, a.link.exchange.path.size, "no datagram was full")
 		a.link.inHand |= byReader
 		for range 3 {
 			a.call(time.Minute, "f", garble(500))
@@ -111,7 +111,7 @@ func TestManySmallMessagesFillADatagramToo(t *testing.T) {
 		a.link.Unhold()
 		a.step(stepPause)
 		deliver(a, b)
-		require.Equal(t, 1400, a.link.path.size)
+		require.Equal(t, 1400, a.link.exchange.path.size)
 	})
 }
 
@@ -174,7 +174,7 @@ func TestARefusedRepetitionMayHaveRun(t *testing.T) {
 			a.widen(8972)
 			call := a.call(10*time.Second, "size", garble(5000))
 			a.tape.take() // it may have arrived
-			for a.link.sending.Unfinished() == 0 {
+			for a.link.exchange.sending.Unfinished() == 0 {
 				a.step(time.Millisecond)
 				a.hear(b.utter(wire.ProbeAck{}.Append(nil))) // the small ones pass
 			}
@@ -265,7 +265,7 @@ func TestTransfersAreCutAnewWhenThePathShrinks(t *testing.T) {
 		b.widen(8972)
 		call := a.call(10*time.Second, "echo", want)
 		b.hear(a.tape.take()...)
-		require.NotZero(t, b.link.receiving.Held.Used(), "half of it arrives")
+		require.NotZero(t, b.link.exchange.receiving.Held.Used(), "half of it arrives")
 		b.tape.take()
 		took := runWithin(t, a, b, 1250, 1250, call)
 		call.require(t, 0, wire.ExecutedYes)
@@ -275,8 +275,8 @@ func TestTransfersAreCutAnewWhenThePathShrinks(t *testing.T) {
 		a.free(call)
 		require.Zero(t, a.wires.memory.Used())
 		require.Zero(t, b.wires.memory.Used(), "the half was dropped")
-		require.EqualValues(t, 3, a.link.sending.Start([]byte{1}, 0), "it was begun twice")
-		require.EqualValues(t, 3, b.link.sending.Start([]byte{1}, 0), "and the reply")
+		require.EqualValues(t, 3, a.link.exchange.sending.Start([]byte{1}, 0), "it was begun twice")
+		require.EqualValues(t, 3, b.link.exchange.sending.Start([]byte{1}, 0), "and the reply")
 		t.Log("answered after", took)
 	})
 }
@@ -288,8 +288,8 @@ func TestTransfersGoOnWhenThePathWidens(t *testing.T) {
 		call := a.call(time.Minute, "size", garble(1<<20))
 		took := runWithin(t, a, b, 8972, 8972, call)
 		call.require(t, 0, wire.ExecutedYes)
-		require.Equal(t, 8972, a.link.path.size)
-		require.EqualValues(t, 2, a.link.sending.Start([]byte{1}, 0), "it was begun once, and took %v", took)
+		require.Equal(t, 8972, a.link.exchange.path.size)
+		require.EqualValues(t, 2, a.link.exchange.sending.Start([]byte{1}, 0), "it was begun once, and took %v", took)
 	})
 }
 
@@ -298,7 +298,7 @@ func TestOfflinePeerIsNotProbed(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {
 		a.call(10*time.Second, "f", garble(10<<10))
 		a.step(time.Millisecond)
-		require.False(t, a.link.path.nextTimeout().IsZero())
+		require.False(t, a.link.exchange.path.nextTimeout().IsZero())
 		a.link.Fail(Outcome{Code: wire.Unreachable})
 		a.tape.take()
 		a.step(time.Hour)

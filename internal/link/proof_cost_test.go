@@ -59,7 +59,7 @@ func (e *end) knows(roundTrip time.Duration, proofs bool) {
 	e.link.mu.Lock()
 	defer e.link.mu.Unlock()
 	e.link.talk(time.Now())
-	e.link.rtt.sample(time.Now(), roundTrip)
+	e.link.exchange.rtt.sample(time.Now(), roundTrip)
 	if !proofs {
 		e.link.proof.unproven = never
 	}

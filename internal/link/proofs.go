@@ -42,18 +42,18 @@ func (l *Link) outboxFor(kind wire.Kind) *outbox {
 // sendingTimeout is when something is to be done for transfers that we send, or for the packet size. What would be sent
 // anew waits while all is withheld.
 func (l *Link) sendingTimeout() time.Time {
-	rto := l.rtt.transferTimeout()
+	rto := l.exchange.rtt.transferTimeout()
 	if l.isWithheld() {
-		return l.sending.Deadline(rto)
+		return l.exchange.sending.Deadline(rto)
 	}
-	return pace.Earliest(l.sending.NextTimeout(rto), l.path.nextTimeout())
+	return pace.Earliest(l.exchange.sending.NextTimeout(rto), l.exchange.path.nextTimeout())
 }
 
 // prove sends a Probe that the peer can only answer if it gets it.
 func (l *Link) prove(now time.Time) {
 	rto := initialRTO
 	if l.exchange != nil {
-		rto = l.rtt.transferTimeout()
+		rto = l.exchange.rtt.transferTimeout()
 	}
 	m := l.proof.ask(now, l.carrier.Nonce, rto)
 	var b [shortMessage]byte
@@ -82,14 +82,14 @@ func (l *Link) takeProbeAck(now time.Time, m wire.ProbeAck) {
 		}
 	case l.exchange != nil:
 		l.timeProbe(now, m)
-		l.path.ack(now, m.ID)
+		l.exchange.path.ack(now, m.ID)
 		l.resize(now)
 	}
 }
 
 // timeProbe measures the round trip, if the Probe was one of the stopwatch.
 func (l *Link) timeProbe(now time.Time, m wire.ProbeAck) {
-	if roundTrip, ok := l.watch.stop(now, m.ID); ok {
-		l.rtt.sample(now, roundTrip)
+	if roundTrip, ok := l.exchange.watch.stop(now, m.ID); ok {
+		l.exchange.rtt.sample(now, roundTrip)
 	}
 }

@@ -22,7 +22,7 @@ var (
 // abandoned, if it still runs. body is the transfer that it came as, or nil: it is held until the request is answered.
 func (l *Link) takeRequest(now time.Time, m wire.Request, oneWay bool, body []byte, a *Arrival) {
 	a.GoesOn = true
-	v := l.served.slot(m.Slot)
+	v := l.exchange.served.slot(m.Slot)
 	if v.look(m.Seq) != requestNew {
 		l.answerAgain(now, v, m.Seq)
 		l.letGo(body)
@@ -30,14 +30,14 @@ func (l *Link) takeRequest(now time.Time, m wire.Request, oneWay bool, body []by
 	}
 	since := now
 	if body != nil {
-		since = l.receiving.Since
+		since = l.exchange.receiving.Since
 	}
 	a.Spare.take(since, m, oneWay, body)
 	a.IsNew, a.Service, a.Meta, a.Abandoned = true, m.Service, m.Meta, v.request
 	l.stopReply(v)
-	l.served.begin(now, v, m.Seq, a.Spare)
+	l.exchange.served.begin(now, v, m.Seq, a.Spare)
 	if body != nil {
-		l.served.tell(v) // by the last FragmentAck
+		l.exchange.served.tell(v) // by the last FragmentAck
 	}
 }
 
@@ -47,7 +47,7 @@ func (l *Link) letGo(body []byte) {
 		return
 	}
 	if l.exchange != nil {
-		l.receiving.Release(len(body))
+		l.exchange.receiving.Release(len(body))
 	} else {
 		l.carrier.memory.Give(int64(len(body))) // the link's own account ended with it
 	}
@@ -58,7 +58,7 @@ func (l *Link) letGo(body []byte) {
 // after its Progress had gone out. The answer is stored, for a Request that was delayed in the network may still come.
 // What a late Poll for a newer call finds running, its Request would have replaced too.
 func (l *Link) takePoll(now time.Time, m wire.Poll) (replaced *Request) {
-	v := l.served.slot(m.Slot)
+	v := l.exchange.served.slot(m.Slot)
 	if v.look(m.Seq) != requestNew {
 		l.answerAgain(now, v, m.Seq)
 		return nil
@@ -74,10 +74,10 @@ func (l *Link) takePoll(now time.Time, m wire.Poll) (replaced *Request) {
 func (l *Link) answerAgain(now time.Time, v *servedSlot, seq uint32) {
 	switch v.look(seq) {
 	case requestRunning:
-		l.served.tell(v)
+		l.exchange.served.tell(v)
 		say(l, wire.Progress{Slot: v.id, Seq: seq})
 	case requestDone:
-		l.path.suspect(now)
+		l.exchange.path.suspect(now)
 		l.replyAgain(now, v)
 	case requestForgotten: // [CALL-8]
 		say(l, wire.Reply{Slot: v.id, Seq: seq, Code: wire.Unreachable, Executed: v.executed, Body: textForgotten})
@@ -86,13 +86,13 @@ func (l *Link) answerAgain(now time.Time, v *servedSlot, seq uint32) {
 
 // takeCancel returns the running request that the caller has given up, if any. A reply under way to it is stopped.
 func (l *Link) takeCancel(m wire.Cancel) *Request {
-	v := l.served.slot(m.Slot)
+	v := l.exchange.served.slot(m.Slot)
 	if v.look(m.Seq) != requestRunning {
 		return nil
 	}
 	if v.state == servedMoving {
 		l.stopReply(v)
-		l.served.drop(v)
+		l.exchange.served.drop(v)
 	}
 	return v.request
 }
@@ -106,7 +106,7 @@ func (l *Link) Answer(now time.Time, r *Request, frame []byte) {
 		l.mu.Unlock()
 		return
 	}
-	if v := l.served.slot(r.Slot); v.request == r {
+	if v := l.exchange.served.slot(r.Slot); v.request == r {
 		l.reply(now, v, frame)
 	}
 	l.flush()
@@ -119,7 +119,7 @@ func (l *Link) AnswerEarly(now time.Time, r *Request, frame []byte) {
 		l.mu.Unlock()
 		return
 	}
-	if v := l.served.slot(r.Slot); v.request == r {
+	if v := l.exchange.served.slot(r.Slot); v.request == r {
 		l.reply(now, v, wire.SetLength(frame))
 	}
 	l.flush()
@@ -155,10 +155,10 @@ func (l *Link) richer(r *Request, frame []byte) *Link {
 	if l.down {
 		return nil
 	}
-	if v := l.served.slot(r.Slot); v.request != r || l.isShort(v, frame) {
+	if v := l.exchange.served.slot(r.Slot); v.request != r || l.isShort(v, frame) {
 		return nil
 	}
-	if rich := l.served.movingBytes.Richer(sizeOf(frame)); rich != nil {
+	if rich := l.exchange.served.movingBytes.Richer(sizeOf(frame)); rich != nil {
 		return rich.Owner.(*Link)
 	}
 	return nil
@@ -167,9 +167,9 @@ func (l *Link) richer(r *Request, frame []byte) *Link {
 // giveWay ends the newest reply under way, of which the least has gone for nothing.
 func (l *Link) giveWay(now time.Time) {
 	l.mu.Lock()
-	if l.exchange != nil && l.served.moving.tail != nil {
+	if l.exchange != nil && l.exchange.served.moving.tail != nil {
 		l.carrier.Unsent.Add(1)
-		v := l.served.moving.tail
+		v := l.exchange.served.moving.tail
 		l.stopReply(v)
 		l.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
 	}
@@ -187,9 +187,9 @@ func (l *Link) reply(now time.Time, v *servedSlot, frame []byte) {
 	switch {
 	case l.isShort(v, frame):
 		l.post(frame)
-		l.served.done(now, v, frame)
-	case l.served.reserve(frame):
-		l.served.move(now, v, frame, l.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
+		l.exchange.served.done(now, v, frame)
+	case l.exchange.served.reserve(frame):
+		l.exchange.served.move(now, v, frame, l.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
 	default:
 		l.carrier.Unsent.Add(1)
 		l.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
@@ -208,7 +208,7 @@ func (l *Link) stopReply(v *servedSlot) {
 	if v.state != servedMoving {
 		return
 	}
-	if _, ok := l.sending.Stop(v.transfer); ok {
+	if _, ok := l.exchange.sending.Stop(v.transfer); ok {
 		say(l, wire.Stop{Transfer: v.transfer})
 	}
 }
@@ -217,8 +217,8 @@ func (l *Link) stopReply(v *servedSlot) {
 func (l *Link) Forget(r *Request) {
 	l.mu.Lock()
 	if l.exchange != nil {
-		if v := l.served.slot(r.Slot); v.request == r {
-			l.served.forget(v)
+		if v := l.exchange.served.slot(r.Slot); v.request == r {
+			l.exchange.served.forget(v)
 		}
 	}
 	l.mu.Unlock()
@@ -226,27 +226,27 @@ func (l *Link) Forget(r *Request) {
 
 // acknowledge sends the Progress that is due.
 func (l *Link) acknowledge(now time.Time) {
-	for v := l.served.unacknowledged(now); v != nil; v = l.served.unacknowledged(now) {
-		l.served.tell(v)
+	for v := l.exchange.served.unacknowledged(now); v != nil; v = l.exchange.served.unacknowledged(now) {
+		l.exchange.served.tell(v)
 		say(l, wire.Progress{Slot: v.id, Seq: v.seq})
 	}
-	l.served.expire(now)
+	l.exchange.served.expire(now)
 	l.dropUnheard(now)
 }
 
 // dropUnheard is [FRAG-14]. A peer that lives and acknowledges nothing would hold the memory of these replies for ever.
 func (l *Link) dropUnheard(now time.Time) {
-	for v := l.served.moving.head; v != nil && !now.Before(l.unheardAt()); v = l.served.moving.head {
+	for v := l.exchange.served.moving.head; v != nil && !now.Before(l.unheardAt()); v = l.exchange.served.moving.head {
 		l.stopReply(v)
-		l.served.drop(v)
+		l.exchange.served.drop(v)
 		l.carrier.Unsent.Add(1)
 	}
 }
 
 // unheardAt is when the oldest reply under way is given up; zero: there is none.
 func (l *Link) unheardAt() time.Time {
-	if v := l.served.moving.head; v != nil {
-		return pace.Later(v.at, l.sending.HeardAt).Add(transfer.Idle)
+	if v := l.exchange.served.moving.head; v != nil {
+		return pace.Later(v.at, l.exchange.sending.HeardAt).Add(transfer.Idle)
 	}
 	return time.Time{}
 }
@@ -257,7 +257,7 @@ func (l *Link) running() []*Request {
 		return nil
 	}
 	var list []*Request
-	for _, page := range l.served.pages {
+	for _, page := range l.exchange.served.pages {
 		if page == nil {
 			continue // slots are made on demand, and a peer may begin with any
 		}

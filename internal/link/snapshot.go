@@ -16,5 +16,5 @@ func (l *Link) Snapshot() Snapshot {
 	if l.exchange == nil {
 		return Snapshot{PacketSize: BasePacket + l.carrier.Overhead()}
 	}
-	return Snapshot{l.rtt.smoothed, l.resent, l.path.size + l.carrier.Overhead()}
+	return Snapshot{l.exchange.rtt.smoothed, l.exchange.resent, l.exchange.path.size + l.carrier.Overhead()}
 }

@@ -64,7 +64,7 @@ func (w *linkWeather) change(rng *rand.Rand) {
 func (p *toldPair) limit() {
 	for _, side := range []*end{p.a, p.b} {
 		side.link.mu.Lock()
-		in := &side.link.receiving
+		in := &side.link.exchange.receiving
 		free := in.Held.Free
 		in.Init([]int64{400, 12_000, 1 << 20}[p.rng.IntN(3)], in.Held.Most, in.Held.Of)
 		in.Held.Free = free
@@ -111,7 +111,7 @@ func (p *toldPair) trouble() {
 func (p *toldPair) forget() {
 	p.b.link.mu.Lock()
 	defer p.b.link.mu.Unlock()
-	for served := &p.b.link.served; served.stored.head != nil; {
+	for served := &p.b.link.exchange.served; served.stored.head != nil; {
 		served.drop(served.stored.head)
 	}
 }
@@ -147,7 +147,7 @@ func (p *toldPair) run(steps int) {
 		if p.rng.IntN(30) == 0 {
 			p.trouble()
 		}
-		if len(p.a.link.calls.slots)-len(p.a.link.calls.free) < 8 && p.rng.IntN(3) == 0 {
+		if len(p.a.link.exchange.calls.slots)-len(p.a.link.exchange.calls.free) < 8 && p.rng.IntN(3) == 0 {
 			p.call()
 		}
 		p.step(time.Duration(p.rng.IntN(40)) * time.Millisecond)

@@ -22,7 +22,7 @@ func (l *Link) loadFragments(b *batch, mayGo int) {
 	}
 	now, bytes := time.Now(), 0
 	for n := min(burstMax, BatchMax-len(b.out), mayGo); n > 0 && bytes < burstBytes; n-- {
-		f, ok := l.sending.Next(now, uint32(l.number)+uint32(len(b.out))+1) // the number that head gives it
+		f, ok := l.exchange.sending.Next(now, uint32(l.number)+uint32(len(b.out))+1) // the number that head gives it
 		if !ok {
 			return
 		}
@@ -33,11 +33,11 @@ func (l *Link) loadFragments(b *batch, mayGo int) {
 
 // takeFragmentAck steps a transfer that we send.
 func (l *Link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
-	tag, finished, sample := l.sending.Ack(now, m)
-	l.path.passed(now, l.sending.Passed()+transfer.Overhead)
+	tag, finished, sample := l.exchange.sending.Ack(now, m)
+	l.exchange.path.passed(now, l.exchange.sending.Passed()+transfer.Overhead)
 	l.suspectPath(now)
 	if sample > 0 {
-		l.rtt.sample(now, sample)
+		l.exchange.rtt.sample(now, sample)
 	}
 	if finished {
 		l.endTransfer(now, tag)
@@ -48,32 +48,32 @@ func (l *Link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
 func (l *Link) endTransfer(now time.Time, tag uint64) {
 	slot, seq := uint16(tag>>32), uint32(tag)
 	if tag == replyTag(slot, seq) {
-		l.served.drop(l.served.slot(slot)) // the one that moves: its transfer ends before its slot is used again
+		l.exchange.served.drop(l.exchange.served.slot(slot)) // the one that moves: its transfer ends before its slot is used again
 		return
 	}
-	if c := l.calls.waiting(slot, seq); c != nil {
-		l.calls.taken(c, now, l.silentAt(c))
+	if c := l.exchange.calls.waiting(slot, seq); c != nil {
+		l.exchange.calls.taken(c, now, l.silentAt(c))
 	}
 }
 
 // takeStop ends a transfer that the peer gave up or refuses.
 func (l *Link) takeStop(now time.Time, m wire.Stop) {
 	if !m.ByReceiver {
-		l.receiving.Stop(m.Transfer)
+		l.exchange.receiving.Stop(m.Transfer)
 		return
 	}
-	tag, ok := l.sending.Stop(m.Transfer)
+	tag, ok := l.exchange.sending.Stop(m.Transfer)
 	if !ok {
 		return
 	}
 	slot, seq := uint16(tag>>32), uint32(tag)
 	if tag == replyTag(slot, seq) {
-		l.refusedReply(now, l.served.slot(slot), m.Code)
+		l.refusedReply(now, l.exchange.served.slot(slot), m.Code)
 		return
 	}
-	if c := l.calls.waiting(slot, seq); c != nil {
+	if c := l.exchange.calls.waiting(slot, seq); c != nil {
 		o := refusedRequest(m.Code, c.went)
-		l.calls.end(slot).end(o)
+		l.exchange.calls.end(slot).end(o)
 	}
 }
 
@@ -102,7 +102,7 @@ func (l *Link) refusedReply(now time.Time, v *servedSlot, code wire.Code) {
 
 // takeFragment steps a transfer that we receive. It returns the whole message once all has come.
 func (l *Link) takeFragment(now time.Time, m wire.Fragment) []byte {
-	body, refuse := l.receiving.Fragment(now, l.stepping, m)
+	body, refuse := l.exchange.receiving.Fragment(now, l.stepping, m)
 	if refuse != 0 {
 		say(l, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: refuse})
 	}
@@ -111,7 +111,7 @@ func (l *Link) takeFragment(now time.Time, m wire.Fragment) []byte {
 
 // postFragmentAcks adds the acknowledgements of what has come.
 func (l *Link) postFragmentAcks() {
-	for ack, ok := l.receiving.NextAck(); ok; ack, ok = l.receiving.NextAck() {
+	for ack, ok := l.exchange.receiving.NextAck(); ok; ack, ok = l.exchange.receiving.NextAck() {
 		say(l, ack)
 	}
 }

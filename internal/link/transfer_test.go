@@ -43,7 +43,7 @@ func TestLargeMessagesGiveTheirBudgetBack(t *testing.T) {
 		}
 		for _, s := range []*end{a, b} {
 			require.Zero(t, s.wires.memory.Used())
-			require.Zero(t, s.link.receiving.Held.Used())
+			require.Zero(t, s.link.exchange.receiving.Held.Used())
 			require.Zero(t, s.wires.moving.Used())
 		}
 	})
@@ -58,7 +58,7 @@ func TestReplyNobodyWaitsForIsGivenBack(t *testing.T) {
 		a.tape.take() // the Cancel is lost
 		deliver(a, b)
 		require.Zero(t, a.wires.memory.Used())
-		require.Equal(t, servedDropped, b.link.served.slot(0).state)
+		require.Equal(t, servedDropped, b.link.exchange.served.slot(0).state)
 	})
 }
 
@@ -112,11 +112,11 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 			call := a.call(time.Minute, "f", garble(1<<20))
 			b.hear(a.tape.take()...)
-			require.NotZero(t, b.link.receiving.Held.Used())
+			require.NotZero(t, b.link.exchange.receiving.Held.Used())
 			a.link.Abandon(call.slot, call.seq)
-			require.Zero(t, a.link.sending.Unfinished())
+			require.Zero(t, a.link.exchange.sending.Unfinished())
 			deliver(a, b)
-			require.Zero(t, b.link.receiving.Held.Used())
+			require.Zero(t, b.link.exchange.receiving.Held.Used())
 			require.Zero(t, b.wires.memory.Used())
 		})
 	})
@@ -126,12 +126,12 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			call := a.call(time.Minute, "big")
 			b.hear(a.tape.take()...)
 			a.hear(b.tape.take()...)
-			require.NotZero(t, a.link.receiving.Held.Used())
+			require.NotZero(t, a.link.exchange.receiving.Held.Used())
 			a.link.Abandon(call.slot, call.seq)
 			deliver(a, b)
-			require.Zero(t, b.link.sending.Unfinished())
+			require.Zero(t, b.link.exchange.sending.Unfinished())
 			require.Zero(t, b.wires.moving.Used())
-			require.Zero(t, a.link.receiving.Held.Used())
+			require.Zero(t, a.link.exchange.receiving.Held.Used())
 			require.Zero(t, a.wires.memory.Used())
 		})
 	})
@@ -142,7 +142,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			a.call(time.Minute, "big")
 			b.hear(a.tape.take()...)
 			b.hear(a.utter(requestOf(0, 2)))
-			require.Zero(t, b.link.sending.Unfinished())
+			require.Zero(t, b.link.exchange.sending.Unfinished())
 			require.Contains(t, wordsOf(t, b.tape.take()...), "Stop 1 by receiver false code 0")
 		})
 	})
@@ -154,7 +154,7 @@ func TestAbandonedTransfersStopOnBothSides(t *testing.T) {
 			for range 110 {
 				b.step(100 * time.Millisecond)
 			}
-			require.Zero(t, b.link.sending.Unfinished())
+			require.Zero(t, b.link.exchange.sending.Unfinished())
 			require.Zero(t, b.wires.moving.Used())
 		})
 	})
@@ -213,10 +213,10 @@ func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 					b.hear(a.utter(answer.Append(nil)))
 				}
 				b.step(time.Second - 1)
-				require.Equal(t, servedMoving, b.link.served.slot(0).state)
+				require.Equal(t, servedMoving, b.link.exchange.served.slot(0).state)
 				b.step(1)
 				if _, acknowledges := answer.(wire.FragmentAck); acknowledges && name != "one that knows others" {
-					require.Equal(t, servedMoving, b.link.served.slot(0).state, "it takes its time")
+					require.Equal(t, servedMoving, b.link.exchange.served.slot(0).state, "it takes its time")
 					b.step(9 * time.Second)
 				}
 				require.Contains(t, wordsOf(t, b.tape.take()...), "Stop 1 by receiver false code 0")
@@ -259,7 +259,7 @@ func TestClosedLinkGivesItsMemoryBack(t *testing.T) {
 		deliver(a, b) // a whole request, which a handler holds
 		a.call(time.Minute, "wait", garble(100<<10))
 		b.hear(a.tape.take()...) // and a part of one
-		held := b.link.receiving.Held.Used()
+		held := b.link.exchange.receiving.Held.Used()
 		require.Greater(t, held, int64(200<<10))
 		require.Equal(t, held-b.wires.memory.Size/int64(reassemblyParts*b.wires.Peers), b.wires.memory.Used())
 		b.link.Close(Outcome{Code: wire.Unreachable})
