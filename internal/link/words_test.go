@@ -22,7 +22,6 @@ type tape struct {
 
 	mu     sync.Mutex
 	sent   [][]byte
-	to     []netip.AddrPort // where that went
 	writes int
 	onSend func() // called by the flusher after each write, if set
 }
@@ -35,7 +34,7 @@ func (s *tape) Close() error                              { return nil }
 func (s *tape) Send(out []udp.Datagram) (int, error) {
 	s.mu.Lock()
 	for _, d := range out {
-		s.sent, s.to = append(s.sent, append([]byte(nil), d.B...)), append(s.to, d.Addr)
+		s.sent = append(s.sent, append([]byte(nil), d.B...))
 	}
 	s.writes++
 	s.mu.Unlock()
@@ -50,19 +49,8 @@ func (s *tape) take() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sent := s.sent
-	s.sent, s.to = nil, nil
+	s.sent = nil
 	return sent
-}
-
-// takeAddressed is take with the addresses that it goes to.
-func (s *tape) takeAddressed() (out []udp.Datagram) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, b := range s.sent {
-		out = append(out, udp.Datagram{Addr: s.to[i], B: b})
-	}
-	s.sent, s.to = nil, nil
-	return out
 }
 
 // frameOf is a Request as a caller makes it.
