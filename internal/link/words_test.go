@@ -22,7 +22,6 @@ type tape struct {
 
 	mu     sync.Mutex
 	sent   [][]byte
-	writes int
 	onSend func() // called by the flusher after each write, if set
 }
 
@@ -36,7 +35,6 @@ func (s *tape) Send(out []udp.Datagram) (int, error) {
 	for _, d := range out {
 		s.sent = append(s.sent, append([]byte(nil), d.B...))
 	}
-	s.writes++
 	s.mu.Unlock()
 	if s.onSend != nil {
 		s.onSend()
