@@ -190,7 +190,7 @@ type Reply struct {
 
 // All calls every provider of the function that can be called now, this node among them if it is one, all at the same
 // time, and yields what they answer as it comes: a slow or dead one delays none of the others. Each is called once,
-// without retries and hedging. Who leaves the loop gives the calls up that are still in flight. That there is no
+// without retries and hedging. Leaving the loop gives up the calls that are still in flight. That there is no
 // provider is one Reply with the error.
 func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply] {
 	return func(yield func(Reply) bool) {

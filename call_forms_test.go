@@ -159,7 +159,7 @@ func TestAllWaitsForNobodyInVain(t *testing.T) {
 	})
 }
 
-// Who leaves the loop gives the calls up that are still in flight.
+// Leaving the loop gives up the calls that are still in flight.
 func TestAllCanBeLeft(t *testing.T) {
 	inTrio(t, func(c *cluster, caller *Node) {
 		given := make(chan error, 1)

@@ -25,7 +25,7 @@ type callOptions struct {
 	group    string            // the application of those who may have it, for oneOfGroup
 	hedged   bool
 	hedge    time.Duration // until one more provider is asked, if hedged
-	wrong    []error       // options that cannot be
+	wrong    []error       // mistakes in its options
 
 	interceptors []Interceptor // not written to
 }
@@ -116,7 +116,7 @@ func (o callOptions) apply(opts []CallOption) callOptions {
 	return o
 }
 
-// With returns a Caller of the same function with more options. Of options that cannot be, each call returns an
+// With returns a Caller of the same function with more options. If an option is mistaken, each call returns an
 // InvalidArgument.
 func (c *Caller) With(opts ...CallOption) *Caller {
 	return &Caller{node: c.node, name: c.name, opts: c.opts.apply(opts)}

@@ -215,7 +215,7 @@ type timerOptions struct {
 	name   string // of OneOwner
 	shared bool   // OneOwner was said
 	jitter time.Duration
-	wrong  []error // options that cannot be
+	wrong  []error // mistakes in its options
 }
 
 // OneOwner makes one node in the whole cluster run the timer: one of those that have a timer of this name. All of them

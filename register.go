@@ -91,7 +91,7 @@ type registered struct {
 	most       int          // runs at once; 0: any number
 	running    atomic.Int64 // of them, if there is a limit
 	paused     atomic.Bool  // it is not to be called now: see SetServing
-	wrong      []error      // options that cannot be
+	wrong      []error      // mistakes in its options
 
 	interceptors []Interceptor // those of the node before those of the options; not written to
 }

@@ -29,7 +29,7 @@ type SubscribeOption func(*subscribing)
 type subscribing struct {
 	to      audience // 0: none said
 	backlog int
-	wrong   []error // options that cannot be
+	wrong   []error // mistakes in its options
 }
 
 // EachInstance lets every instance of the program have each event.

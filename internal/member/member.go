@@ -24,7 +24,7 @@
 //	witness.go     who is asked about a silent peer, and answers for others
 //	claims.go      what is said of a third peer, and refutations
 //	reach.go       members that live but cannot be reached from here; whether it is we who are cut off
-//	leave.go       how callers are seen off, how we leave, and others
+//	leave.go       how callers are sent elsewhere, how we leave, and others
 package member
 
 import (
