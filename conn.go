@@ -140,7 +140,7 @@ func (n *Node) isBusy(now time.Time, token uint64) bool {
 	return l != nil && l.IsBusy(now)
 }
 
-// sendOpens sends Opens.
+// sendOpens proves and sends the Opens that the membership asks for.
 func (n *Node) sendOpens(opens []member.Open) {
 	ring := n.linking.wires.Ring.Load()
 	for _, o := range opens {

@@ -52,7 +52,7 @@ func newLogQueue(c Config) *logQueue {
 	return q
 }
 
-// The methods that say a line take keys and values as slog does.
+// Debug says a line, as Info, Warn and Error do. They take keys and values as slog does.
 func (q *logQueue) Debug(text string, args ...any)                 { q.say(slog.LevelDebug, text, args) }
 func (q *logQueue) Info(text string, args ...any)                  { q.say(slog.LevelInfo, text, args) }
 func (q *logQueue) Warn(text string, args ...any)                  { q.say(slog.LevelWarn, text, args) }

@@ -42,7 +42,7 @@ type Node struct {
 
 	seedNotes  seedNotes
 	background errgroup.Group
-	stop       context.CancelFunc // ends provider.ctx: closing has begun
+	stop       context.CancelFunc // ends serving.provider.ctx: closing has begun
 	closing    atomic.Bool
 	running    sync.WaitGroup // the reader and the loop
 	donec      chan struct{}  // closed when the node is closed

@@ -225,8 +225,7 @@ func (r *reader) offerOne(req *request) {
 		return
 	}
 	switch {
-	case len(req.Args.B) > r.node.linking.wires.MaxMessage:
-		// [CALL-17]
+	case len(req.Args.B) > r.node.linking.wires.MaxMessage: // [CALL-17]
 		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.node.linking.wires.MaxMessage)))
 	case req.function.paused.Load():
 		req.fail(Unavailable, No, textPaused) // [TAB-7]

@@ -15,7 +15,7 @@ import (
 // How links begin, as far as the reader does it, PROTOCOL.md 1.2: it answers Opens, hands Offers to the loop, and makes
 // the links that Confirms ask for, because what follows in the same batch needs them.
 
-// member.Open answers an Open, [LNK-1].
+// opened answers an Open, [LNK-1].
 func (r *reader) opened(now time.Time, d udp.Datagram) {
 	m, err := wire.ConsumeOpen(d.B)
 	switch {
@@ -32,7 +32,7 @@ func (r *reader) opened(now time.Time, d udp.Datagram) {
 	}
 }
 
-// member.CameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is
+// cameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is
 // not answered, [LNK-1].
 func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 	e := r.node.linking.tokens.get(m.Token)

@@ -54,7 +54,7 @@ func (r *route) candidates() []balance.Candidate {
 	if r == nil {
 		return nil
 	}
-	return append(strangersOf(r.alive), strangersOf(r.doubtful)...)
+	return append(unknownOf(r.alive), unknownOf(r.doubtful)...)
 }
 
 // isIdempotent reports whether all providers say that it may run twice for one call.
@@ -67,13 +67,13 @@ func (r *route) isEmpty() bool { return len(r.alive)+len(r.doubtful)+r.offline =
 // first call: here it may be being found out just now.
 func (r *route) copy(edition uint64) *route {
 	return &route{
-		name: r.name, edition: edition, alive: strangersOf(r.alive), doubtful: strangersOf(r.doubtful),
+		name: r.name, edition: edition, alive: unknownOf(r.alive), doubtful: unknownOf(r.doubtful),
 		offline: r.offline, once: r.once, groups: maps.Clone(r.groups),
 	}
 }
 
-// strangersOf copies candidates, without what is known of them.
-func strangersOf(list []balance.Candidate) []balance.Candidate {
+// unknownOf copies candidates, without what is known of them.
+func unknownOf(list []balance.Candidate) []balance.Candidate {
 	all := make([]balance.Candidate, len(list), len(list)+1)
 	for i := range list {
 		all[i].Link, all[i].Record, all[i].Weight = list[i].Link, list[i].Record, list[i].Weight
@@ -104,7 +104,7 @@ func (r *route) take(o peerRow) {
 		r.once++
 	}
 	list := r.listOf(o)
-	if list == nil {
+	if list == nil || o.link == nil { // a peer is shown after its link was made, and not once that is closed
 		r.offline++
 		return
 	}
@@ -122,9 +122,12 @@ func (r *route) drop(o peerRow) {
 		r.offline--
 		return
 	}
-	if i, ok := search(*list, o.peer.Addr); ok {
-		*list = slices.Delete(*list, i, i+1)
+	i, ok := search(*list, o.peer.Addr)
+	if !ok {
+		r.offline-- // it had no link
+		return
 	}
+	*list = slices.Delete(*list, i, i+1)
 }
 
 // listOf is the list that an offer belongs to; nil if it cannot be called.

@@ -6,8 +6,29 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/balance"
+	"broach/internal/member"
+	"broach/internal/wire"
+
 	"github.com/stretchr/testify/require"
 )
+
+// Who is offline, or not to be had by any link, is none of those that a call could go to.
+func TestThoseWhoAreOfflineAreNoCandidates(t *testing.T) {
+	r := &route{alive: make([]balance.Candidate, 2), doubtful: make([]balance.Candidate, 3), offline: 1}
+	require.Len(t, r.candidates(), 5)
+	var none *route
+	require.Empty(t, none.candidates())
+
+	peer := &member.View{Facts: member.Facts{State: member.Alive}}
+	unlinked := peerRow{peer: peer, row: &wire.Function{Name: "f"}}
+	r.amend(peerRow{}, unlinked)
+	require.Equal(t, 2, r.offline)
+	require.Len(t, r.candidates(), 5)
+	gone := &route{offline: 1}
+	gone.amend(unlinked, peerRow{})
+	require.True(t, gone.isEmpty())
+}
 
 // tally counts calls by the number of the node that answers them.
 func tally(c *cluster, caller *Node, calls int) map[int]int {

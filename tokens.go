@@ -270,7 +270,7 @@ func (t *tokenTable) all() (list []*conn) {
 // a peer which it never calls.
 type addrChains struct {
 	seed  maphash.Seed // nobody else can tell which addresses have the same chain
-	heads []*conn      // the chains go on by link.beside; their number is a power of 2
+	heads []*conn      // the chains go on by conn.beside; their number is a power of 2
 	count int
 }
 

@@ -27,8 +27,8 @@ func (d *Candidate) Latency() time.Duration {
 	return time.Duration(d.known.latency.Load())
 }
 
-// IsShut reports whether no call may go to a provider now.
-func (d Candidate) IsShut() bool {
+// isShut reports whether no call may go to a provider now.
+func (d Candidate) isShut() bool {
 	if d.known == nil {
 		return false
 	}

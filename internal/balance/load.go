@@ -106,13 +106,13 @@ func (c *Chooser) left(list []Candidate) []Candidate {
 		return list
 	}
 	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool {
-		return c.IsOut(d.Record) || len(c.Shut) > 0 && d.IsShut()
+		return c.IsOut(d.Record) || len(c.Shut) > 0 && d.isShut()
 	})
 }
 
 // Open is a copy of a list, which is everybody's, without those that cannot be chosen.
 func (c *Chooser) Open(list []Candidate) []Candidate {
-	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool { return c.IsOut(d.Record) || d.IsShut() })
+	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool { return c.IsOut(d.Record) || d.isShut() })
 }
 
 // IsOut reports whether a provider is not to be chosen by this call any more.

@@ -50,7 +50,7 @@ func slotBitsOf(name string, hash uint64, level int) uint64 {
 	return laterTurn(name, level)
 }
 
-// laterTurn is turn where the hash is used up. Another one is taken there: names that have the first in common differ
+// laterTurn is slotBitsOf where the hash is used up. Another one is taken there: names that have the first in common differ
 // in a later one.
 func laterTurn(name string, level int) uint64 {
 	return maphash.Comparable(seed, struct {
@@ -63,9 +63,6 @@ func laterTurn(name string, level int) uint64 {
 func (t *Table[V]) Get(name string) *V {
 	return t.root.find(name, hashOf(name), 0)
 }
-
-// IsEmpty reports that there is no name.
-func (t *Table[V]) IsEmpty() bool { return t.root == nil }
 
 // find returns the value of a name below a node of a level, or nil.
 func (n *node[V]) find(name string, hash uint64, level int) *V {

@@ -26,8 +26,8 @@ type Call struct {
 	Done chan struct{} // gets one value when the outcome is set
 	Outcome
 	Node  netip.AddrPort // that ran or took the call, if nothing went wrong
-	kept  []byte         // memory that body may use again
-	whole []byte         // the transfer that body is part of
+	kept  []byte         // memory that Body may use again
+	whole []byte         // the transfer that Body is part of
 }
 
 // end sets the outcome and wakes the caller. body and causes are copied.

@@ -14,31 +14,32 @@ import (
 	"broach/internal/wire"
 )
 
-// Carrier is what all links of a node share. Who makes one sets what is exported, but for Table and Unsent, and calls
-// Init.
+// Carrier is what all links of a node share. Who makes one sets what is exported, but for Table, Timers and
+// Unsent, and calls Init.
 type Carrier struct {
 	Transport udp.Transport
 	Process   *handshake.Process
 	Cluster   uint64        // its number, PROTOCOL.md 1.2
 	Table     atomic.Uint32 // version of our service table
-	// bytes of a datagram, without the tag of a sealed one
-	MaxPacket  int
-	MaxMessage int // bytes of arguments or results
-	Peers      int // that there may be
-	// how long a peer may be silent while a call waits, [CALL-11]
-	Silence time.Duration
+
+	MaxPacket  int           // bytes of a datagram, without the tag of a sealed one
+	MaxMessage int           // bytes of arguments or results
+	Peers      int           // that there may be
+	Silence    time.Duration // how long a peer may be silent while a call waits, [CALL-11]
+
 	Nonce   func() uint32                                      // draws what a peer cannot guess; never 0
 	Resized func(now time.Time, peer netip.AddrPort, size int) // the packet size of a path is now another
 	Timers  Timers
-	memory  *buffer.Budget // of reassembly, all links together
-	moving  *buffer.Budget // of replies under way as transfers
-	stored  *buffer.Budget // of replies that are kept
-	// replies that nobody took, or that found no room
-	Unsent   atomic.Uint64
-	pendings sync.Pool                 // of *Call
-	Ring     atomic.Pointer[seal.Ring] // nil: there are no keys, nor will there be
-	// X25519 of our private key and another's public one; the error is that of one that is none
+	Unsent  atomic.Uint64 // replies that nobody took, or that found no room
+
+	Ring atomic.Pointer[seal.Ring] // nil: there are no keys, nor will there be
+	// Shared is X25519 of our private key and another's public one. The error is that of one that is none.
 	Shared func(wire.PublicKey) (secret [seal.KeySize]byte, err error)
+
+	memory   *buffer.Budget // of reassembly, all links together
+	moving   *buffer.Budget // of replies under way as transfers
+	stored   *buffer.Budget // of replies that are kept
+	pendings sync.Pool      // of *Call
 }
 
 // Init begins the clock, and makes the budgets of links whose largest message is set.
@@ -51,7 +52,7 @@ func (c *Carrier) Init(now time.Time) {
 	c.Table.Store(1)
 }
 
-// NewCall returns a call to wait on. They are kept by the node: a channel must not wander between nodes of which one
+// NewCall returns a call to wait on. They are kept for one node: a channel must not wander between nodes of which one
 // lives in a test's bubble.
 func (c *Carrier) NewCall() *Call {
 	if p, ok := c.pendings.Get().(*Call); ok {

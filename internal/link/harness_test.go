@@ -35,6 +35,7 @@ type end struct {
 	replies   map[string]wire.Reply // in the place of functions
 	spare     *Request
 	held      []*Link
+	early     []*Request // that were answered before they ran
 	malformed int
 	unknown   int // messages of unknown kind
 }
@@ -203,6 +204,7 @@ func (e *end) stepOne(now time.Time, l *Link, kind wire.Kind, body []byte) (afte
 		switch {
 		case a.IsNew && a.Spare.OneWay:
 			l.AnswerEarly(now, a.Spare, wire.Reply{Slot: a.Spare.Slot, Seq: a.Spare.Seq, Body: []byte{0}}.Append(nil))
+			e.early = append(e.early, a.Spare)
 		case a.IsNew:
 			go e.serve(l, a.Spare, name)
 		}

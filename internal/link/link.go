@@ -25,6 +25,7 @@
 //	rtt.go        how long an answer takes; stopwatch.go: that of a Probe
 //	replay.go     which numbers have come
 //	seal.go       keys
+//	snapshot.go   what calls have found out of it
 //	timers.go     the links that want to be stepped
 //	limits.go     what a peer can make its link keep
 package link
@@ -119,7 +120,7 @@ type exchange struct {
 	toldSize  int    // the packet size that others were told of; 0: none
 }
 
-// envelope is room for what a Request or Reply has around the arguments or results, which are what Config.MaxMessage
+// envelope is room for what a Request or Reply has around the arguments or results, which are what Carrier.MaxMessage
 // bounds: a name and metadata, or the causes and the text of an error.
 const envelope = 256 + wire.MaxPairs + wire.MaxText
 

@@ -26,7 +26,7 @@ const (
 //	failed == 0 || size < failed
 type pathSize struct {
 	size  int // of the largest datagram to be sent: the packet size
-	limit int // Config.MaxPacket
+	limit int // Carrier.MaxPacket
 
 	full  bool // a datagram was filled to size since the last search began
 	large bool // one above BasePacket was sent since size was last known to pass

@@ -9,7 +9,7 @@ import (
 	"broach/internal/wire"
 )
 
-// The provider's steps of a link, PROTOCOL.md 2.4. Those of transfers are in link_transfer.go.
+// The provider's steps of a link, PROTOCOL.md 2.4. Those of transfers are in transfer.go.
 
 var (
 	textForgotten = []byte("the reply is no longer kept")

@@ -8,7 +8,7 @@ import (
 	"broach/internal/wire"
 )
 
-// The provider's half of at-most-once calls, PROTOCOL.md 2.4. The caller's half is in ack.go.
+// The provider's half of at-most-once calls, PROTOCOL.md 2.4. The caller's half is in slots.go.
 
 // servedState is what became of the last request of a slot.
 type servedState uint8

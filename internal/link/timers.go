@@ -32,7 +32,7 @@ func (t *Timers) Stamp(at time.Time) int64 {
 	return max(int64(at.Sub(t.start)), 1)
 }
 
-// time is the inverse of stamp.
+// time is the inverse of Stamp.
 func (t *Timers) time(stamp int64) time.Time { return t.start.Add(time.Duration(stamp)) }
 
 // add takes up a link that has become due at some time. It stays in the list, which is the loop's, until disarm finds,

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/codec"
 	"broach/internal/wire"
 
@@ -287,4 +288,28 @@ func TestTimeOfATransferCounts(t *testing.T) {
 		require.Greater(t, took, 2*time.Second)
 		require.Equal(t, 6*time.Second-took, left)
 	})
+}
+
+// A call that is answered before it runs holds the memory of the transfer that it came as until it has run, and then gives
+// it back, also where its link has been closed meanwhile.
+func TestWhatIsAnsweredEarlyGivesItsMemoryBack(t *testing.T) {
+	for _, closed := range []bool{false, true} {
+		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+			frame := buffer.New()
+			frame.B = wire.Send{Service: []byte("f")}.Append(frame.B)
+			frame.B = wire.SetLength(append(frame.B, garble(100<<10)...))
+			now, call := time.Now(), a.wires.NewCall()
+			_, _, err := a.link.Send(now, now.Add(time.Minute), frame, call)
+			require.NoError(t, err)
+			deliver(a, b)
+			require.Len(t, call.Done, 1, "it is answered")
+			require.Len(t, b.early, 1)
+			require.GreaterOrEqual(t, b.wires.memory.Used()+b.wires.memory.Size/int64(reassemblyParts*b.wires.Peers), int64(100<<10))
+			if closed {
+				b.link.Close(Outcome{Code: wire.Unreachable})
+			}
+			b.link.GiveBack(b.early[0].Body)
+			require.Zero(t, b.wires.memory.Used())
+		})
+	}
 }

@@ -147,7 +147,7 @@ func (m *Membership) newContact(now time.Time, c contact) *contact {
 	return &c
 }
 
-// Open sends an Open, if it is paid for and not too many were sent, [AMP-2] and [AMP-3].
+// openTo sends an Open, if it is paid for and not too many were sent, [AMP-2] and [AMP-3].
 func (m *Membership) openTo(now time.Time, c *contact) {
 	c.at = time.Time{}
 	if at := c.goAhead.wait(now, &m.strain, byPlan); !at.IsZero() {

@@ -12,7 +12,7 @@ import (
 // A node that listens on all addresses of its host, and was not told which of them to advertise, takes the one that
 // another sees it at, [MEM-25]. Until then it is nobody's peer and makes no link: it asks its seeds, and who asks it is
 // asked in turn. Afterwards it goes on asking, because its host may get another address, and because the first to
-// answer may have lied: relearn.go.
+// answer may have lied.
 
 const (
 	learnerFor    = 6 * time.Second // how long the answers to one opening are taken
