@@ -66,6 +66,15 @@ func (m *Membership) reachAgain(now time.Time, p *peer) {
 	}
 }
 
+// reachBy begins a round of probes by another link, if that is the best now, to a peer that is unreachable: a round
+// that is under way has gone by one that may lead nowhere.
+func (m *Membership) reachBy(now time.Time, p *peer, t tie) {
+	if p.unreachable && p.tie.token == t.token {
+		p.probe = probe{at: m.moment(now), path: true}
+		m.schedule(p)
+	}
+}
+
 // endProbe ends a probe without an answer to it. Where the path was found broken, the next round is due.
 func (m *Membership) endProbe(now time.Time, p *peer) {
 	p.probe = probe{}

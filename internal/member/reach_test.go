@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/handshake"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -135,4 +136,30 @@ func TestWhoLeftOutOfReachIsReachedWhenItComesBack(t *testing.T) {
 	back := s.join(1, 0)
 	s.until(time.Second, "it is back", func() bool { return a.of(back) != nil && a.of(back).state == Alive })
 	require.False(t, a.of(back).unreachable)
+}
+
+// [MEM-22] and when another link of it becomes the preferred one: the round that is under way went by one that may lead
+// nowhere.
+func TestTheUnreachableIsTriedByANewLinkAtOnce(t *testing.T) {
+	s := newSociety(t)
+	all := s.grow(4)
+	a, b := all[0], all[1]
+	s.cut = func(from, to *citizen) bool { return from == a && to == b }
+	s.until(10*time.Second, "it is out of reach", func() bool { return a.of(b).unreachable })
+	for rank, pings := range map[uint32]int{0: 0, 1 << 20: 1} {
+		s.until(2*time.Second, "it waits for the next round", func() bool {
+			p := a.of(b)
+			return p.probe.at > a.moment(s.now.Add(pathEvery/2))
+		})
+		token := uint64(0xabc0 + rank)
+		a.Made(s.now, a.of(b).Process, token, handshake.Order{Rank: rank})
+		a.Tick(s.now)
+		got := 0
+		for _, m := range a.Take().Send {
+			if _, isPing := m.Msg.(wire.Ping); isPing && m.Link == token {
+				got++
+			}
+		}
+		require.Equal(t, pings, got, "by a link of rank %d", rank)
+	}
 }

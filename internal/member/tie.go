@@ -301,6 +301,7 @@ func (m *Membership) bind(now time.Time, id wire.Process, t tie, began bool) {
 	default:
 		m.addTie(now, p, t)
 		m.heard(now, t.token, 0)
+		m.reachBy(now, p, t)
 	}
 	if c := m.contacts.byAddr[id.Addr]; c != nil {
 		m.endContact(c)
