@@ -149,7 +149,8 @@ func (n *Node) step(now time.Time) time.Time {
 
 // nextTimeout is when the loop has something to do: links are due at a time, and everything else when it says so.
 func (l *loop) nextTimeout(due time.Time) time.Time {
-	return pace.First(due, l.members.NextTimeout(), l.tendAt, l.publishAt, l.tableAt, l.circuitsAt, l.idle.Next(), l.seeds.at, l.seeds.tellAt)
+	return pace.First(due, l.members.NextTimeout(), l.tendAt, l.publishAt, l.tableAt, l.circuitsAt,
+		l.idle.Next(), l.seeds.at, l.seeds.tellAt)
 }
 
 // carryOut does what the membership asks for.
@@ -251,7 +252,8 @@ func (n *Node) crowded(now time.Time, id wire.Process) {
 	n.stats.crowded.Add(1)
 	if suppressed, ok := n.loop.crowdedLines.Allow(now); ok {
 		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one are not called:"+
-			" offer fewer functions, or divide the cluster", "addr", id.Addr, "functions", member.RowsMax, "bytes", member.RowBytesMax, "suppressed", suppressed)
+			" offer fewer functions, or divide the cluster",
+			"addr", id.Addr, "functions", member.RowsMax, "bytes", member.RowBytesMax, "suppressed", suppressed)
 	}
 }
 
@@ -259,7 +261,8 @@ func (n *Node) crowded(now time.Time, id wire.Process) {
 func (n *Node) spoilt(now time.Time, id wire.Process) {
 	n.stats.crowded.Add(1)
 	if suppressed, ok := n.loop.crowdedLines.Allow(now); ok {
-		n.log.Warn("broach: the service table of a member cannot be read, so its functions are not called: does it run a broach of this version?",
+		n.log.Warn("broach: the service table of a member cannot be read, so its functions are not called:"+
+			" does it run a broach of this version?",
 			"addr", id.Addr, "suppressed", suppressed)
 	}
 }
@@ -267,7 +270,8 @@ func (n *Node) spoilt(now time.Time, id wire.Process) {
 // noteStopped tells the operator that this process stood still.
 func (n *Node) noteStopped(long time.Duration) {
 	if long > 0 {
-		n.log.Warn("broach: this process did not run for a while, and others took it for dead: was it stopped, or does it want for processor or memory?",
+		n.log.Warn("broach: this process did not run for a while, and others took it for dead:"+
+			" was it stopped, or does it want for processor or memory?",
 			"for", long)
 	}
 }
@@ -276,7 +280,8 @@ func (n *Node) noteStopped(long time.Duration) {
 func (n *Node) logIsolation(was, is bool) {
 	switch {
 	case is && !was:
-		n.log.Warn("broach: most of the peers that should be heard are silent: this node is cut off", "addr", n.Addr(), "check", "its network, rather than theirs")
+		n.log.Warn("broach: most of the peers that should be heard are silent: this node is cut off",
+			"addr", n.Addr(), "check", "its network, rather than theirs")
 	case was && !is:
 		n.log.Info("broach: peers are heard again", "addr", n.Addr())
 	}
@@ -307,7 +312,8 @@ func (k EventKind) remedy() string {
 func (n *Node) logEvent(now time.Time, e member.Event) {
 	if suppressed, ok := n.loop.memberLines.AllowOf(now, memberBurst); ok {
 		kind := eventOf(e.News)
-		n.log.Log(kind.level(), "broach: "+kind.String(), "addr", e.Addr, "name", e.Name, "check", kind.remedy(), "suppressed", suppressed)
+		n.log.Log(kind.level(), "broach: "+kind.String(),
+			"addr", e.Addr, "name", e.Name, "check", kind.remedy(), "suppressed", suppressed)
 	}
 }
 

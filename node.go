@@ -163,7 +163,8 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.calling.dice.Store(n.loop.rng.Uint64())
 	n.serving.provider.addr, n.serving.provider.log, n.serving.provider.maxMessage = n.Addr, n.log, n.linking.wires.MaxMessage
 	n.serving.provider.ctx, n.stop = context.WithCancel(context.Background())
-	n.loop.inbox, n.loop.arrivals, n.loop.commands = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax), make(chan func(time.Time), 1)
+	n.loop.inbox, n.loop.arrivals = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax)
+	n.loop.commands = make(chan func(time.Time), 1)
 	n.calling.self, n.calling.roll = new(balance.Record), n.random
 	n.donec, n.serving.drainedc = make(chan struct{}), make(chan struct{})
 	n.background.SetLimit(backgroundMax)
@@ -171,7 +172,8 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.serving.offered = newOffering()
 	n.loop.members = member.New(member.Config{
 		Self: n.addr, Boot: n.linking.wires.Process.Boot, Name: cfg.Name, Version: cfg.Version, Tags: wireTags(cfg.Tags),
-		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax), Open: n.linking.tokens.open, Terms: n.linking.wires.Terms, IsBusy: n.isBusy,
+		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax),
+		Open: n.linking.tokens.open, Terms: n.linking.wires.Terms, IsBusy: n.isBusy,
 	}, now, n.loop.rng)
 	n.serving.events.rows = make(map[string][]*backlog)
 	n.calling.circuits.Wake = func() { n.linking.wires.Timers.WakeBy(1) }
@@ -230,7 +232,8 @@ func (n *Node) greet() {
 		n.log.Warn("broach: " + w)
 	}
 	if n.isOpen() {
-		n.log.Loudly("broach: there are no keys: whoever reaches this node can join its cluster and call its functions", "addr", n.addr)
+		n.log.Loudly("broach: there are no keys: whoever reaches this node can join its cluster and call its functions",
+			"addr", n.addr)
 	}
 	n.log.Info("broach: node started", "addr", n.addr, "cluster", n.cfg.cluster(), "name", n.cfg.Name)
 }

@@ -86,7 +86,8 @@ func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
 // It is not proven yet.
 func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
 	self := *r.node.linking.own.Load()
-	if token := r.node.linking.learning.Load(); token != 0 && member.AsksBack(now, self, m.Addr, r.node.linking.unheard.Load(), &r.strangers.asks) {
+	token, unheard := r.node.linking.learning.Load(), r.node.linking.unheard.Load()
+	if token != 0 && member.AsksBack(now, self, m.Addr, unheard, &r.strangers.asks) {
 		return wire.AppendOpen(link.NewPacket()[:0], r.node.openOf(m.KeyID, token, 0, member.Nowhere(self)))
 	}
 	held := r.node.linking.tokens.held(m.Key, m.Addr)
@@ -139,7 +140,8 @@ func (r *reader) confirmed(d udp.Datagram) *conn {
 		return nil
 	}
 	now := time.Now() // read after the token was looked up: what is not known any more is too old by then
-	if !r.node.linking.wires.Process.IsOurs(now, m) || m.Key == r.node.linking.wires.Process.Key || len(r.node.loop.arrivals) == cap(r.node.loop.arrivals) {
+	own, arrivals := r.node.linking.wires.Process, r.node.loop.arrivals
+	if !own.IsOurs(now, m) || m.Key == own.Key || len(arrivals) == cap(arrivals) {
 		r.node.stats.stranger.Add(1)
 		return nil
 	}
@@ -160,7 +162,8 @@ func (r *reader) confirmed(d udp.Datagram) *conn {
 // selves are the addresses that our Offers of the last seconds may have had.
 func (r *reader) selves(now time.Time) []netip.AddrPort {
 	self := *r.node.linking.own.Load()
-	if before := r.node.linking.selfBefore.Load(); before != nil && r.node.linking.wires.Ring.Load() != nil && now.Sub(before.until) < spentFor {
+	before, isSealed := r.node.linking.selfBefore.Load(), r.node.linking.wires.Ring.Load() != nil
+	if before != nil && isSealed && now.Sub(before.until) < spentFor {
 		return []netip.AddrPort{self, before.addr}
 	}
 	return []netip.AddrPort{self}
@@ -235,7 +238,8 @@ const siblingsMax = 6
 // openOf is an Open of ours. Its proof is yet to be filled in.
 func (n *Node) openOf(keyID byte, token uint64, rank uint32, self netip.AddrPort) wire.Open {
 	return wire.Open{
-		KeyID: keyID, Rank: rank, Cluster: n.linking.wires.Cluster, Number: n.linking.opens.Add(1), Token: token, Key: n.linking.wires.Process.Key, Addr: self,
+		KeyID: keyID, Rank: rank, Cluster: n.linking.wires.Cluster, Number: n.linking.opens.Add(1),
+		Token: token, Key: n.linking.wires.Process.Key, Addr: self,
 	}
 }
 

@@ -109,7 +109,9 @@ func (r *route) take(o peerRow) {
 		return
 	}
 	i, _ := search(*list, o.peer.Addr)
-	*list = slices.Insert(*list, i, balance.Candidate{Link: &o.link.Link, Record: o.link.record, Weight: cmp.Or(int(o.row.Weight), weightUnsaid)})
+	*list = slices.Insert(*list, i, balance.Candidate{
+		Link: &o.link.Link, Record: o.link.record, Weight: cmp.Or(int(o.row.Weight), weightUnsaid),
+	})
 }
 
 // drop takes an offer out that was taken up.
@@ -143,7 +145,9 @@ func (r *route) listOf(o peerRow) *[]balance.Candidate {
 
 // search finds a provider by address.
 func search(list []balance.Candidate, addr netip.AddrPort) (i int, ok bool) {
-	return slices.BinarySearchFunc(list, addr, func(d balance.Candidate, addr netip.AddrPort) int { return d.Link.ID.Addr.Compare(addr) })
+	return slices.BinarySearchFunc(list, addr, func(d balance.Candidate, addr netip.AddrPort) int {
+		return d.Link.ID.Addr.Compare(addr)
+	})
 }
 
 // pick chooses a provider by load, or nil if none is left. Suspect and unsteady ones are chosen only when nobody else

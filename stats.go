@@ -98,9 +98,12 @@ func (n *Node) Stats() Stats {
 		BytesIn: t.BytesIn.Load(), BytesOut: t.BytesOut.Load(), SendErrors: t.ErrorsOut.Load(),
 		Malformed: c.malformed.Load() + t.Truncated.Load(), ForeignVersion: c.foreignVersion.Load(),
 		OtherCluster: c.otherCluster.Load(), Replayed: c.replayed.Load(),
-		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(), UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(), Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load() + c.tooMany.Load(),
+		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(),
+		UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(),
+		Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load() + c.tooMany.Load(),
 		TablesRefused: c.crowded.Load(), Unsent: n.linking.wires.Unsent.Load(),
-		Running: p.Running, Queued: p.Queued, Done: uint64(p.Done), Shed: uint64(p.Shed), Rejected: uint64(p.Refused), Panics: uint64(p.Panics),
+		Running: p.Running, Queued: p.Queued, Done: uint64(p.Done),
+		Shed: uint64(p.Shed), Rejected: uint64(p.Refused), Panics: uint64(p.Panics),
 	}
 	s.LogLost = n.log.missing.Load()
 	now, v := time.Now(), n.calling.view.Load()
@@ -118,7 +121,9 @@ func (n *Node) Stats() Stats {
 func (l *conn) peerStats(now time.Time, v *view, p *member.View) PeerStats {
 	is := l.Snapshot()
 	s := PeerStats{
-		Addr: l.ID.Addr, State: State(p.State), Since: now.Sub(v.began) - time.Duration(p.Since), TableVersion: p.Tver, InFlight: int(l.record.Inflight.Load()), BytesIn: l.record.Traffic.BytesIn.Load(), BytesOut: l.record.Traffic.BytesOut.Load(),
+		Addr: l.ID.Addr, State: State(p.State), Since: now.Sub(v.began) - time.Duration(p.Since),
+		TableVersion: p.Tver, InFlight: int(l.record.Inflight.Load()),
+		BytesIn: l.record.Traffic.BytesIn.Load(), BytesOut: l.record.Traffic.BytesOut.Load(),
 		LastHeard: now.Sub(l.LastHeard()), PacketSize: is.PacketSize, RTT: is.RoundTrip, Retransmits: is.Resent,
 		Open: slices.Clone(v.open[p.Process]),
 	}
@@ -180,7 +185,8 @@ func (n *Node) logCircuits(now time.Time, was, is openCircuits) {
 	for _, id := range was.orIn(is) {
 		diffCircuits(was[id], is[id], func(kind EventKind, service string) bool {
 			if suppressed, ok := n.loop.circuitLines.Allow(now); ok {
-				n.log.Log(kind.level(), "broach: "+kind.String(), "addr", id.Addr, "service", service, "check", kind.remedy(), "suppressed", suppressed)
+				n.log.Log(kind.level(), "broach: "+kind.String(),
+					"addr", id.Addr, "service", service, "check", kind.remedy(), "suppressed", suppressed)
 			}
 			return true
 		})

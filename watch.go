@@ -77,7 +77,8 @@ const (
 	CircuitClosed
 )
 
-var eventNames = [...]string{"member up", "member suspect", "member offline", "member left", "service added", "service removed", "member unreachable",
+var eventNames = [...]string{"member up", "member suspect", "member offline", "member left",
+	"service added", "service removed", "member unreachable",
 	"service paused", "service resumed", "circuit opened", "circuit closed"}
 
 // String returns the kind as words.
@@ -134,7 +135,10 @@ func (n *Node) Members() []Member {
 
 // member is the public form of a peer.
 func (n *Node) member(p *member.View) Member {
-	m := Member{Addr: p.Addr, Name: p.Name, Version: p.Version, State: State(p.State), Unreachable: p.Unreachable, Unsteady: p.Unsteady, Draining: p.Draining, Tags: tagMap(p.Tags)}
+	m := Member{
+		Addr: p.Addr, Name: p.Name, Version: p.Version, State: State(p.State), Tags: tagMap(p.Tags),
+		Unreachable: p.Unreachable, Unsteady: p.Unsteady, Draining: p.Draining,
+	}
 	if l := n.linking.tokens.link(p.Link); l != nil {
 		m.RTT = l.Snapshot().RoundTrip
 	}
@@ -354,11 +358,15 @@ func (n *Node) peerGone(p *member.View, yield func(Event) bool) bool {
 // eventOf is the event that tells of news.
 func eventOf(news member.News) EventKind {
 	return [...]EventKind{
-		member.NewsUp: MemberUp, member.NewsSuspect: MemberSuspect, member.NewsOffline: MemberOffline, member.NewsLeft: MemberLeft, member.NewsUnreachable: MemberUnreachable,
+		member.NewsUp: MemberUp, member.NewsSuspect: MemberSuspect, member.NewsOffline: MemberOffline, member.NewsLeft: MemberLeft,
+		member.NewsUnreachable: MemberUnreachable,
 	}[news]
 }
 
 // rowEventOf is the event that tells of a change of a row.
 func rowEventOf(c member.RowChange) EventKind {
-	return [...]EventKind{member.RowAdded: ServiceAdded, member.RowRemoved: ServiceRemoved, member.RowPaused: ServicePaused, member.RowResumed: ServiceResumed}[c]
+	return [...]EventKind{
+		member.RowAdded: ServiceAdded, member.RowRemoved: ServiceRemoved,
+		member.RowPaused: ServicePaused, member.RowResumed: ServiceResumed,
+	}[c]
 }

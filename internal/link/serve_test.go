@@ -112,6 +112,20 @@ func TestNewerSeqTakesTheSlot(t *testing.T) {
 	})
 }
 
+// [CALL-7] The answer to a Poll for a call that is not known is stored: a Request that was long on its way does not run.
+func TestACallIsNotRunAfterAPollWasToldSo(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		runs := 0
+		b.offer("f", func() { runs++ })
+		b.hear(a.utter(wire.Poll{Slot: 0, Seq: 1}.Append(nil)))
+		want := []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Overloaded, wire.ExecutedNo)}
+		require.Equal(t, want, wordsOf(t, b.tape.take()...))
+		b.hear(a.utter(requestOf(0, 1)))
+		require.Equal(t, want, wordsOf(t, b.tape.take()...))
+		require.Zero(t, runs)
+	})
+}
+
 // [CALL-8] A stored reply is kept for 60 s ...; a Request or Poll for a reply no longer kept is answered
 // Unreachable, executed as the reply said.
 func TestReplyNoLongerKept(t *testing.T) {

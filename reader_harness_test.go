@@ -26,11 +26,9 @@ type script struct {
 	addr   netip.AddrPort
 	counts udp.Stats
 
-	mu     sync.Mutex
-	sent   [][]byte
-	to     []netip.AddrPort // where that went
-	writes int
-	onSend func() // called by the flusher after each write, if set
+	mu   sync.Mutex
+	sent [][]byte
+	to   []netip.AddrPort // where that went
 }
 
 func (s *script) Receive([]udp.Datagram, bool) (int, error) { panic("the test delivers") }
@@ -43,11 +41,7 @@ func (s *script) Send(out []udp.Datagram) (int, error) {
 	for _, d := range out {
 		s.sent, s.to = append(s.sent, append([]byte(nil), d.B...)), append(s.to, d.Addr)
 	}
-	s.writes++
 	s.mu.Unlock()
-	if s.onSend != nil {
-		s.onSend()
-	}
 	return len(out), nil
 }
 
@@ -231,51 +225,16 @@ func shuttle(a, b *linkSide) (datagrams int) {
 	}
 }
 
-// saidIn tells what is in datagrams, in words.
-func saidIn(t *testing.T, datagrams ...[]byte) (all []string) {
-	t.Helper()
+// repliesIn tells what the Replies in datagrams say, in words.
+func repliesIn(datagrams [][]byte) (all []string) {
 	for _, d := range datagrams {
-		_, rest, err := wire.ConsumeHeader(d)
-		require.NoError(t, err)
-		for len(rest) > 0 {
-			kind, body, after, err := wire.ConsumeMessage(rest)
-			require.NoError(t, err)
-			all = append(all, inWords(t, kind, body))
-			rest = after
+		for _, body := range bodiesIn(d, wire.KindReply) {
+			if m, err := wire.ConsumeReply(body); err == nil {
+				all = append(all, fmt.Sprintf("Reply %d/%d code %d executed %d", m.Slot, m.Seq, m.Code, m.Executed))
+			}
 		}
 	}
 	return all
-}
-
-func inWords(t *testing.T, kind wire.Kind, body []byte) string {
-	switch kind {
-	case wire.KindRequest:
-		m, err := wire.ConsumeRequest(body)
-		require.NoError(t, err)
-		return fmt.Sprintf("Request %d/%d", m.Slot, m.Seq)
-	case wire.KindReply:
-		m, err := wire.ConsumeReply(body)
-		require.NoError(t, err)
-		return fmt.Sprintf("Reply %d/%d code %d executed %d", m.Slot, m.Seq, m.Code, m.Executed)
-	case wire.KindProgress, wire.KindPoll, wire.KindCancel:
-		m, err := wire.ConsumeProgress(body)
-		require.NoError(t, err)
-		name := map[wire.Kind]string{wire.KindProgress: "Progress", wire.KindPoll: "Poll", wire.KindCancel: "Cancel"}[kind]
-		return fmt.Sprintf("%s %d/%d", name, m.Slot, m.Seq)
-	case wire.KindFragment:
-		m, err := wire.ConsumeFragment(body)
-		require.NoError(t, err)
-		return fmt.Sprintf("Fragment %d/%d", m.Transfer, m.Index)
-	case wire.KindFragmentAck:
-		m, err := wire.ConsumeFragmentAck(body)
-		require.NoError(t, err)
-		return fmt.Sprintf("FragmentAck %d base %d", m.Transfer, m.Base)
-	case wire.KindStop:
-		m, err := wire.ConsumeStop(body)
-		require.NoError(t, err)
-		return fmt.Sprintf("Stop %d by receiver %v code %d", m.Transfer, m.ByReceiver, m.Code)
-	}
-	return fmt.Sprintf("kind %d", kind)
 }
 
 // forge makes a datagram on the link from one side to the other, with the next number.
