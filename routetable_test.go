@@ -20,7 +20,7 @@ func TestThoseWhoAreOfflineAreNoCandidates(t *testing.T) {
 	var none *route
 	require.Empty(t, none.candidates())
 
-	peer := &member.View{Facts: member.Facts{State: member.Alive}}
+	peer := &member.View{Facts: member.Facts{State: member.Alive, Link: 7}}
 	unlinked := peerRow{peer: peer, row: &wire.Function{Name: "f"}}
 	r.amend(peerRow{}, unlinked)
 	require.Equal(t, 2, r.offline)

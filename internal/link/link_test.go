@@ -248,3 +248,20 @@ func TestLinkTakesTheLargestMessage(t *testing.T) {
 		}
 	})
 }
+
+// [LNK-6] Both ends of a link hold it to stand where its terms say, though neither keeps them.
+func TestALinkStandsWhereItsTermsSay(t *testing.T) {
+	onLink(t, func(one *Link, w *wireTap) {
+		for _, key := range []wire.PublicKey{{}, {255}} {
+			terms := &handshake.Terms{
+				Rank: 7, Stamp: 9, TokenA: 0xa, KeyA: key, TokenB: 0xb, KeyB: wire.PublicKey{1},
+				AddrA: netip.MustParseAddrPort("10.0.0.1:1"), AddrB: netip.MustParseAddrPort("10.0.0.2:1"),
+			}
+			for _, began := range []bool{true, false} {
+				l := new(Link)
+				require.NoError(t, l.Init(time.Now(), one.carrier, terms, began, new(Traffic), 1))
+				require.Equal(t, terms.Order(), l.Order(), "begun by us: %v", began)
+			}
+		}
+	})
+}
