@@ -176,14 +176,7 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 		for i, l := range links {
 			group.Go(func() {
 				for slot := range uint16(60) {
-					l.mu.Lock()
-					l.talk(time.Now())
-					a := Arrival{Spare: new(Request)}
-					l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil, &a)
-					l.exchange.served.tell(l.exchange.served.slot(slot))
-					l.mu.Unlock()
-					frame := wire.Reply{Slot: slot, Seq: 1, Body: garble((1 + i) * 7000)}.Append(nil)
-					l.Answer(time.Now(), a.Spare, frame)
+					answerLarge(l, slot, (1+i)*7000)
 				}
 			})
 		}
@@ -192,11 +185,14 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 		var shares []*buffer.Share
 		for _, l := range links {
 			sum += l.exchange.served.movingBytes.Used()
-			require.NotZero(t, l.exchange.served.movingBytes.Used(), "nobody has nothing")
 			shares = append(shares, &l.exchange.served.movingBytes)
 		}
 		require.Equal(t, sum, provider.wires.moving.Used())
 		require.LessOrEqual(t, sum, provider.wires.moving.Size)
+		for i, l := range links {
+			answerLarge(l, 60, (1+i)*7000)
+			require.NotZero(t, l.exchange.served.movingBytes.Used(), "who had to give way finds room again")
+		}
 		for _, l := range links {
 			l.Close(Outcome{Code: wire.Unreachable})
 		}
@@ -206,6 +202,17 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 			require.False(t, provider.wires.moving.Leave(s), "it has left")
 		}
 	})
+}
+
+// answerLarge takes a Request of the peer into a slot and answers it with n bytes.
+func answerLarge(l *Link, slot uint16, n int) {
+	l.mu.Lock()
+	l.talk(time.Now())
+	a := Arrival{Spare: new(Request)}
+	l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil, &a)
+	l.exchange.served.tell(l.exchange.served.slot(slot))
+	l.mu.Unlock()
+	l.Answer(time.Now(), a.Spare, wire.Reply{Slot: slot, Seq: 1, Body: garble(n)}.Append(nil))
 }
 
 func heapUsed() int64 {
