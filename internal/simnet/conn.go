@@ -24,8 +24,8 @@ var errTooLong = errors.New("message too long")
 type Conn struct {
 	net    *Network
 	host   *host
-	closed atomic.Bool // set under host.in.mu, as is paused; writers read both without it
-	paused atomic.Bool
+	closed atomic.Bool // set under host.in.mu, as is pause; writers read both without it
+	pause  atomic.Pointer[pause]
 
 	// timer fires when a reader has something to do. It has one tick for all readers: who takes it arms it for the
 	// others.
@@ -34,6 +34,11 @@ type Conn struct {
 	// Guarded by host.in.mu.
 	queue queue // arrived and not yet read
 	limit int   // of queue
+}
+
+// A pause is the time in which a process is stopped.
+type pause struct {
+	overc chan struct{} // closed when it is over, also because the conn is closed
 }
 
 func newConn(n *Network, h *host) *Conn {
@@ -86,7 +91,7 @@ func (c *Conn) poll() (d *datagram, ok bool) {
 	now := c.net.now()
 	in.settle(now)
 	ok = c.closed.Load()
-	if !ok && !c.paused.Load() && c.queue.len > 0 {
+	if !ok && c.pause.Load() == nil && c.queue.len > 0 {
 		d, ok = c.queue.pop(), true
 	}
 	c.arm(now)
@@ -99,7 +104,7 @@ func (c *Conn) arm(now int64) {
 	switch {
 	case c.closed.Load():
 		c.timer.Reset(0)
-	case c.paused.Load():
+	case c.pause.Load() != nil:
 		c.timer.Stop()
 	case c.queue.len > 0:
 		c.timer.Reset(0)
@@ -110,16 +115,18 @@ func (c *Conn) arm(now int64) {
 	}
 }
 
-// WriteToUDPAddrPort sends a copy of b and never waits. The error matches net.ErrClosed after Close; a payload of
-// more than 65,507 bytes is an error too. All else that can happen to a datagram is no error, as with UDP.
+// WriteToUDPAddrPort sends a copy of b, and waits for nothing but the end of a pause. The error matches net.ErrClosed
+// after Close; a payload of more than 65,507 bytes is an error too. All else that can happen to a datagram is no error,
+// as with UDP.
 func (c *Conn) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	for p := c.pause.Load(); p != nil; p = c.pause.Load() {
+		<-p.overc
+	}
 	switch {
 	case c.closed.Load():
 		return 0, c.fail("write", net.ErrClosed)
 	case len(b) > maxPayload:
 		return 0, c.fail("write", errTooLong)
-	case c.paused.Load():
-		c.host.out.mute()
 	default:
 		c.net.send(c.host, unmap(to), b)
 	}

@@ -1,6 +1,7 @@
 package simnet_test
 
 import (
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -122,18 +123,41 @@ func TestTheQueueOfAPausedNodeHasALimit(t *testing.T) {
 	})
 }
 
-// "Their writes succeed and vanish unseen, also by the tap."
+// "Each goes on until it writes, and waits there."
 func TestAPausedNodeIsMute(t *testing.T) {
 	simulate(t, 1, func(t *testing.T, n *simnet.Network) {
-		n.Tap(func(_ time.Time, from, to netip.AddrPort, _ []byte) { t.Errorf("tapped %v to %v", from, to) })
 		a, heard := listen(t, n, alice), recordAt(t, n, bob)
 		n.Pause(alice)
-		send(t, a, bob, "unsaid")
+		n.Pause(alice) // it is already
+		written := make(chan time.Time, 1)
+		go func() {
+			send(t, a, bob, "late")
+			written <- time.Now()
+		}()
 		time.Sleep(time.Second)
 		require.Empty(t, heard())
-		s := n.Stats()
-		require.EqualValues(t, 1, s.Muted)
-		require.Zero(t, s.Sent)
+		require.Zero(t, n.Stats().Sent)
+		n.Resume(alice)
+		require.Zero(t, time.Since(<-written))
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"late"}, payloads(heard()))
+	})
+}
+
+// "Until Resume or Close."
+func TestAWriteThatWaitsEndsWithTheProcess(t *testing.T) {
+	simulate(t, 1, func(t *testing.T, n *simnet.Network) {
+		a, heard := listen(t, n, alice), recordAt(t, n, bob)
+		n.Pause(alice)
+		failed := make(chan error, 1)
+		go func() {
+			_, err := a.WriteToUDPAddrPort([]byte("never"), bob)
+			failed <- err
+		}()
+		time.Sleep(time.Second)
+		require.NoError(t, a.Close())
+		require.ErrorIs(t, <-failed, net.ErrClosed)
+		require.Empty(t, heard())
 	})
 }
 

@@ -76,6 +76,7 @@ func (in *inbox) detach(c *Conn) bool {
 	in.settle(now)
 	in.conn = nil
 	c.closed.Store(true)
+	c.goOn()
 	c.arm(now)
 	return true
 }
@@ -84,9 +85,22 @@ func (in *inbox) detach(c *Conn) bool {
 func (in *inbox) pause(paused bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.conn != nil {
-		in.conn.paused.Store(paused)
-		in.conn.arm(in.conn.net.now())
+	c := in.conn
+	switch {
+	case c == nil:
+		return
+	case !paused:
+		c.goOn()
+	case c.pause.Load() == nil:
+		c.pause.Store(&pause{make(chan struct{})})
+	}
+	c.arm(c.net.now())
+}
+
+// goOn ends the pause of a conn, if it has one; the caller holds host.in.mu.
+func (c *Conn) goOn() {
+	if p := c.pause.Swap(nil); p != nil {
+		close(p.overc)
 	}
 }
 

@@ -7,9 +7,9 @@ type outbox struct {
 	mu    sync.Mutex // guards everything; of other locks only that of a bucket is taken meanwhile
 	flows []flow     // by id of the receiving host
 
-	sent                                Traffic
-	duplicated                          uint64
-	lost, cut, tooLarge, crowded, muted uint64
+	sent                         Traffic
+	duplicated                   uint64
+	lost, cut, tooLarge, crowded uint64
 }
 
 // flow is what a sender keeps of one receiver. There is one for every pair that ever spoke, a million with a thousand
@@ -39,13 +39,6 @@ func (o *outbox) setLink(to *host, l *Link) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.flowTo(to).link = l
-}
-
-// mute counts a datagram that a stopped process would not have sent.
-func (o *outbox) mute() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.muted++
 }
 
 // plan counts a datagram of size bytes and decides its fate.

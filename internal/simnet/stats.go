@@ -39,8 +39,6 @@ type Stats struct {
 	Unheard    uint64 // arrived where nobody listened
 	InFlight   uint64
 
-	Muted uint64 // written by paused conns, and therefore not part of Sent
-
 	By map[netip.AddrPort]Traffic // sent by each address that sent anything
 }
 
@@ -74,7 +72,6 @@ func (o *outbox) report(s *Stats) {
 	s.Cut += o.cut
 	s.TooLarge += o.tooLarge
 	s.Crowded += o.crowded
-	s.Muted += o.muted
 }
 
 // report adds the counts of the receiving side.
