@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -106,29 +105,6 @@ func allSee(nodes []*Node, k int) bool {
 		}
 	}
 	return true
-}
-
-func TestTwoNodesCallEachOther(t *testing.T) {
-	inCluster(t, 1, func(c *cluster) {
-		provider := c.start(0)
-		require.NoError(t, provider.Register("work01", func(x, y int) int { return x + y }))
-		caller := c.start(1, 0)
-		v, err := caller.Caller("work01").Call(context.Background(), 1, 2)
-		require.NoError(t, err)
-		require.Equal(t, 3, v)
-	})
-}
-
-func TestLargeEcho(t *testing.T) {
-	inCluster(t, 1, func(c *cluster) {
-		provider := c.start(0)
-		require.NoError(t, provider.Register("echo", func(b []byte) []byte { return b }))
-		caller := c.start(1, 0)
-		sent := make([]byte, 1<<20)
-		back, err := Call[[]byte](context.Background(), caller.Caller("echo"), sent)
-		require.NoError(t, err)
-		require.Equal(t, sent, back)
-	})
 }
 
 func addrsOf(nodes []*Node) []netip.AddrPort {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"broach/internal/balance"
-	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -45,62 +44,6 @@ import (
 // lossy is the network of these tests, with a loss.
 func lossy(loss float64) simnet.Link {
 	return simnet.Link{Loss: loss, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond}
-}
-
-// sizes are those of the clusters that a goal is measured with. With the race detector, which makes them ten times as
-// slow, a hundred nodes come together and die in TestClusterComesTogether and TestDeathIsKnown only.
-func sizes() []int {
-	switch {
-	case *thousand:
-		return []int{256}
-	case testing.Short(), race.Enabled:
-		return []int{3, 32}
-	}
-	return []int{3, 32, 100}
-}
-
-// aMinute is how long a cluster is watched. It is less with the race detector, where a minute of 32 nodes takes 5 s.
-func aMinute() time.Duration {
-	if race.Enabled {
-		return 12 * time.Second
-	}
-	return time.Minute
-}
-
-// trials runs a trial on several clusters that have come together, and collects what it measures.
-func trials(t *testing.T, nodes int, loss float64, trial func(c *cluster) []time.Duration) (took []time.Duration) {
-	for _, seed := range seeds(clustersOf(nodes)) {
-		inCluster(t, seed, func(c *cluster) {
-			c.gather(seed, nodes, loss)
-			took = append(took, trial(c)...)
-			c.settle(3 * time.Second)
-		})
-	}
-	return took
-}
-
-// clustersOf is how many clusters of a size are tried, unless -seed names one.
-func clustersOf(nodes int) uint64 {
-	switch {
-	case nodes > 3:
-		return 1
-	case race.Enabled:
-		return 3
-	}
-	return 10
-}
-
-// tooMany reports that a loss is left out: with the race detector the least and the greatest will do.
-func tooMany(loss float64) bool { return race.Enabled && loss > 0 && loss < 0.25 }
-
-// gather lets nodes come together, and waits until they are at rest. What happens then meets another phase of the
-// heartbeats with each seed.
-func (c *cluster) gather(seed uint64, nodes int, loss float64) {
-	c.edit = func(cfg *Config) { cfg.RandSeed += seed << 20 }
-	c.net.SetDefault(lossy(loss))
-	c.startAll(nodes)
-	c.settle(10 * time.Second)
-	time.Sleep(3*time.Second + time.Duration(seed*211%1000)*time.Millisecond)
 }
 
 // requireWithin logs the median and the longest of what was measured, and requires that the longest keeps to the bound.
@@ -170,19 +113,6 @@ func (n *Node) wrong(living map[netip.AddrPort]*Node, dead map[netip.AddrPort]St
 	return list
 }
 
-// say counts the live nodes that hold a process to be in a state.
-func (c *cluster) say(of *Node, s State) int {
-	k := 0
-	for _, n := range c.live() {
-		for _, p := range n.calling.view.Load().peers {
-			if p.Boot == of.linking.wires.Process.Boot && State(p.State) == s {
-				k++
-			}
-		}
-	}
-	return k
-}
-
 // report is an event as a user of one node is told it.
 type report struct {
 	by, about netip.AddrPort
@@ -205,20 +135,6 @@ func (c *cluster) watch() (end func() []report) {
 		})
 	}
 	return func() []report { cancel(); wg.Wait(); return reports }
-}
-
-// deathsOf picks the reports that somebody is offline.
-func deathsOf(reports []report) []report {
-	return slices.DeleteFunc(slices.Clone(reports), func(r report) bool { return r.kind != MemberOffline })
-}
-
-// arrive starts node i with a function of its own, and then lets it join.
-func (c *cluster) arrive(i int, function string, seed *Node) *Node {
-	c.t.Helper()
-	n := c.start(i)
-	require.NoError(c.t, n.Register(function, func() string { return function }))
-	require.NoError(c.t, n.Join(seed.Addr().String()))
-	return n
 }
 
 // callable reports whether every live node would call a function at one node.

@@ -18,11 +18,6 @@ func keyOf(b byte) []byte {
 	return k
 }
 
-// withKeys gives the nodes that start from now on these keys.
-func (c *cluster) withKeys(keys ...[]byte) {
-	c.edit = func(cfg *Config) { cfg.Keys = keys }
-}
-
 // recording is a datagram that was overheard.
 type recording struct {
 	from, to netip.AddrPort

@@ -27,22 +27,6 @@ func bodiesIn(b []byte, of wire.Kind) (bodies [][]byte) {
 	return bodies
 }
 
-// kindsIn lists the messages in a datagram of a link that is not sealed.
-func kindsIn(b []byte) (kinds []wire.Kind) {
-	h, rest, err := wire.ConsumeHeader(b)
-	if err != nil || h.Form != wire.FormLink {
-		return nil
-	}
-	for len(rest) > 0 {
-		kind, _, after, err := wire.ConsumeMessage(rest)
-		if err != nil {
-			return kinds
-		}
-		kinds, rest = append(kinds, kind), after
-	}
-	return kinds
-}
-
 // blind is a peer that proved its address, gave it up, and goes on from elsewhere: it hears nothing, but knows its
 // link, and guesses all numbers right.
 type blind struct {

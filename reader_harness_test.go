@@ -3,7 +3,6 @@ package broach
 import (
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"sync"
@@ -252,13 +251,3 @@ type encodedMessage []byte
 
 func (encodedMessage) Kind() wire.Kind          { return wire.KindBeat }
 func (m encodedMessage) Append(b []byte) []byte { return append(b, m...) }
-
-// noise is bytes that do not look alike.
-func noise(n int) []byte {
-	b := make([]byte, n)
-	rng := rand.NewPCG(uint64(n), 1)
-	for i := range b {
-		b[i] = byte(rng.Uint64())
-	}
-	return b
-}

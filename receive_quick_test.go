@@ -14,8 +14,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func exit() { runtime.Goexit() }
-
 // onReader reports whether its caller runs on the reader's goroutine.
 func onReader() bool {
 	stack := make([]byte, 64<<10)

@@ -1,0 +1,13 @@
+// Package events tests Publish and Subscribe across nodes, through the public API.
+package events
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// ants keeps a pool of its own from import on, whose goroutines are there before any test.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+}

@@ -1,0 +1,77 @@
+package far
+
+import (
+	"context"
+	"math"
+	"testing"
+	"time"
+
+	"broach"
+	"broach/internal/clustertest"
+	"broach/internal/link"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A deadline that means never is as far off as one can be told, and never near.
+func TestRemainingTime(t *testing.T) {
+	now := time.Now()
+	for left, want := range map[time.Duration]uint32{
+		-1: 1, 0: 1, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, 3 * time.Millisecond: 3, 49 * 24 * time.Hour: 49 * 24 * 3600 * 1000,
+		50 * 24 * time.Hour: 1<<32 - 1, 200 * 365 * 24 * time.Hour: 1<<32 - 1, math.MaxInt64: 1<<32 - 1, math.MinInt64: 1,
+	} {
+		require.Equal(t, want, link.Remaining(now, now.Add(left)), "%v", left)
+	}
+	for _, year := range []int{2100, 2317, 2320, 9999, 1 << 20} {
+		require.EqualValues(t, uint32(1<<32-1), link.Remaining(now, time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)), "%d", year)
+	}
+	require.EqualValues(t, 1, link.Remaining(now, time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)))
+}
+
+// Calls with such deadlines run, elsewhere and here, in one datagram and as a transfer, with and without Interceptors,
+// hedged or not, and their functions may make calls in turn.
+func TestCallsWithDeadlinesThatMeanNever(t *testing.T) {
+	slow := func(ctx context.Context, _ []byte) (string, error) {
+		deadline, ok := ctx.Deadline()
+		if !ok || time.Until(deadline) < 40*24*time.Hour {
+			return "", broach.Errorf(broach.InvalidArgument, "the deadline is %v", deadline)
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+			return "done", nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+	pass := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+		return next(ctx, call)
+	}
+	clustertest.InPair(t, nil, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+		clustertest.Offer(c, provider, caller, "slow", slow, broach.Idempotent())
+		clustertest.Offer(c, provider, caller, "ask", func(ctx context.Context, b []byte) (any, error) {
+			return provider.Caller("slow").Call(ctx, b)
+		}, broach.Idempotent())
+		never := []context.Context{c.T.Context()}
+		for _, year := range []int{2318, 2320, 9999} {
+			ctx, cancel := context.WithDeadline(c.T.Context(), time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC))
+			defer cancel()
+			never = append(never, ctx)
+		}
+		for _, ctx := range never {
+			for what, options := range map[string][]broach.CallOption{
+				"plain": {broach.Timeout(math.MaxInt64)}, "through an Interceptor": {broach.Timeout(math.MaxInt64), broach.CallInterceptors(pass)},
+				"hedged": {broach.Timeout(math.MaxInt64), broach.Hedge(math.MaxInt64)},
+			} {
+				for _, n := range []*broach.Node{provider, caller} {
+					for _, name := range []string{"slow", "ask"} {
+						for _, size := range []int{1, 100_000} {
+							v, err := n.Caller(name, options...).Call(ctx, make([]byte, size))
+							require.NoError(c.T, err, "%s %s of %d", what, name, size)
+							require.Equal(c.T, "done", v)
+						}
+					}
+				}
+			}
+		}
+	})
+}

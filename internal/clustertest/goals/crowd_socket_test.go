@@ -1,0 +1,85 @@
+package goals
+
+import (
+	"flag"
+	"io"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"broach"
+	"broach/internal/clustertest"
+	"broach/internal/race"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	crowdNodes = flag.Int("crowd", 250, "how many nodes TestACrowdOfNodesComesTogether starts at once")
+	crowdProcs = flag.Int("crowdprocs", 1, "on how many processors")
+	crowdKeys  = flag.Bool("crowdkeys", false, "with keys")
+)
+
+// [MEM-31] Nodes that are started at once come together on fewer processors than they would need, and do so again when
+// all are started anew at once: in real time, over real sockets. How long more of them take is shown
+// by go test -run TestACrowdOfNodes -crowd 1000 -crowdprocs 2 -timeout 20m -v ./internal/clustertest/goals
+func TestACrowdOfNodesComesTogether(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector takes the processors")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(*crowdProcs)) // no parallel test runs meanwhile
+	cfg := broach.Config{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	if *crowdKeys {
+		cfg.Keys = [][]byte{clustertest.KeyOf(1)}
+	}
+	first, err := broach.Start(cfg)
+	require.NoError(t, err)
+	cfg.Join = []string{first.Addr().String()}
+	nodes := []*broach.Node{first}
+	for range *crowdNodes - 1 {
+		n, err := broach.Start(cfg)
+		require.NoError(t, err)
+		nodes = append(nodes, n)
+	}
+	awaitCrowd(t, nodes)
+	addrs := closeCrowd(t, nodes)
+	for i, addr := range addrs {
+		cfg.Addr = addr.String()
+		nodes[i], err = broach.Start(cfg)
+		require.NoError(t, err)
+	}
+	awaitCrowd(t, nodes)
+	closeCrowd(t, nodes)
+}
+
+// awaitCrowd waits until each has all others, with their tables.
+func awaitCrowd(t *testing.T, nodes []*broach.Node) {
+	start := time.Now()
+	require.Eventually(t, func() bool {
+		for _, n := range nodes {
+			if clustertest.Count(n, broach.Alive) < len(nodes)-1 || slices.ContainsFunc(n.Stats().Peers, hasNoTable) {
+				return false
+			}
+		}
+		return true
+	}, 3*time.Minute, 50*time.Millisecond)
+	t.Logf("%d nodes on %d processors are together after %.1f s", len(nodes), runtime.GOMAXPROCS(0), time.Since(start).Seconds())
+}
+
+// hasNoTable reports that a peer lives whose functions are not known yet.
+func hasNoTable(p broach.PeerStats) bool { return p.State == broach.Alive && p.TableVersion == 0 }
+
+// closeCrowd ends them all at once and returns where they were.
+func closeCrowd(t *testing.T, nodes []*broach.Node) (addrs []netip.AddrPort) {
+	var wg sync.WaitGroup
+	for _, n := range nodes {
+		addrs = append(addrs, n.Addr())
+		wg.Go(func() { _ = n.Close() })
+	}
+	wg.Wait()
+	return addrs
+}

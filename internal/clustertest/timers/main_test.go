@@ -1,0 +1,13 @@
+// Package timers tests Every: periods, jitter, owners and their heirs, through the public API.
+package timers
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// ants keeps a pool of its own from import on, whose goroutines are there before any test.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+}

@@ -1,0 +1,44 @@
+package rules
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Every rule of PROTOCOL.md has a tag, and a test or a scenario that cites it.
+func TestEveryProtocolTagIsCited(t *testing.T) {
+	spec, err := os.ReadFile("PROTOCOL.md")
+	require.NoError(t, err)
+	tag := regexp.MustCompile(`\[[A-Z]+-[0-9]+\]`)
+	rules := regexp.MustCompile("(?m)^- `(\\[[A-Z]+-[0-9]+\\])`").FindAllStringSubmatch(string(spec), -1)
+	require.NotEmpty(t, rules)
+
+	cited := map[string]bool{}
+	err = filepath.WalkDir(".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") && filepath.Base(filepath.Dir(path)) != "scenarios" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, found := range tag.FindAllString(string(text), -1) {
+			cited[found] = true
+		}
+		return err
+	})
+	require.NoError(t, err)
+
+	known := map[string]bool{}
+	for _, rule := range rules {
+		require.False(t, known[rule[1]], "%s stands twice in PROTOCOL.md", rule[1])
+		known[rule[1]] = true
+		require.True(t, cited[rule[1]], "no test cites %s", rule[1])
+	}
+	for found := range cited {
+		require.True(t, known[found], "a test cites %s, which PROTOCOL.md does not have", found)
+	}
+}
