@@ -3,6 +3,7 @@ package broach
 import (
 	"bytes"
 	"encoding/json"
+	"math/bits"
 	"net"
 	"os"
 	"os/exec"
@@ -10,10 +11,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 func TestStartTellsAllMistakes(t *testing.T) {
@@ -226,4 +229,18 @@ func startProcess(t *testing.T, seed *Node) *exec.Cmd {
 		}
 	})
 	return p
+}
+
+// A simulation of a thousand nodes has a million links, and the allocator rounds up: one more field may cost 32 MiB.
+func TestALinkIsSmall(t *testing.T) {
+	if bits.UintSize != 64 {
+		t.Skip("its pointers are smaller here")
+	}
+	const class = 352 // bytes, one of the allocator's
+	require.LessOrEqual(t, unsafe.Sizeof(conn{}), uintptr(class))
+}
+
+// ants keeps a pool of its own from import on, whose goroutines are there before any test.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }
