@@ -93,7 +93,7 @@ func TestPrivateFunctions(t *testing.T) {
 		for _, n := range c.nodes {
 			require.Len(c.t, n.Services(), 1)
 		}
-		_, failed := caller.Caller("__private").attempt(c.t.Context(), time.Now(), caller.linking.tokens.all()[0].visit(), outCall{deadline: time.Now().Add(time.Second)})
+		_, failed := caller.Caller("__private").attempt(c.t.Context(), time.Now(), caller.linking.tokens.All()[0].visit(), outCall{deadline: time.Now().Add(time.Second)})
 		requireError(c.t, failed, NotFound, No)
 	})
 }

@@ -28,6 +28,12 @@ type conn struct {
 	known     bool         // to the membership; the loop's
 }
 
+// Base is the link itself, for the token table.
+func (l *conn) Base() *link.Link { return &l.Link }
+
+// Beside is where the token table keeps the next.
+func (l *conn) Beside() **conn { return &l.beside }
+
 // newConn makes the link of an Open and its Offer. began says which end we are; siblings are the links that we have
 // with who is at the same address. The error is that of a public key that is none.
 func newConn(now time.Time, c *link.Carrier, terms *handshake.Terms, began bool, siblings []*conn, seed uint64) (*conn, error) {
@@ -76,9 +82,9 @@ func (n *Node) arrive(now time.Time, a arrival) {
 
 // beginLink makes the link of an Offer.
 func (n *Node) beginLink(now time.Time, terms *handshake.Terms) {
-	l, err := newConn(now, &n.linking.wires, terms, true, n.linking.tokens.at(terms.AddrB), n.loop.rng.Uint64())
-	if err != nil || !n.linking.tokens.add(l) {
-		n.linking.tokens.forget(terms.TokenA)
+	l, err := newConn(now, &n.linking.wires, terms, true, n.linking.tokens.At(terms.AddrB), n.loop.rng.Uint64())
+	if err != nil || !n.linking.tokens.Add(l) {
+		n.linking.tokens.Forget(terms.TokenA)
 		n.loop.members.Unmade(terms.TokenA)
 		return
 	}
@@ -87,7 +93,7 @@ func (n *Node) beginLink(now time.Time, terms *handshake.Terms) {
 
 // succeedLink lets calls begin on another link to the same process.
 func (n *Node) succeedLink(now time.Time, s member.Succession) {
-	from, to := n.linking.tokens.link(s.From), n.linking.tokens.link(s.To)
+	from, to := n.linking.tokens.Link(s.From), n.linking.tokens.Link(s.To)
 	if from == nil || to == nil {
 		return
 	}
@@ -99,12 +105,12 @@ func (n *Node) succeedLink(now time.Time, s member.Succession) {
 
 // closeLink ends a link, after what waits on it has been sent.
 func (n *Node) closeLink(now time.Time, token uint64) {
-	l := n.linking.tokens.link(token)
+	l := n.linking.tokens.Link(token)
 	if l == nil {
-		n.linking.tokens.forget(token)
+		n.linking.tokens.Forget(token)
 		return
 	}
-	n.linking.tokens.close(now, l)
+	n.linking.tokens.Close(now, l)
 	l.SendAll()
 	l.Close(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(textRestart)})
 	n.loop.tendAt = pace.Earliest(n.loop.tendAt, now.Add(tendEvery))
@@ -115,11 +121,11 @@ func (n *Node) tendLinks(now time.Time) {
 	if n.loop.tendAt.IsZero() || now.Before(n.loop.tendAt) {
 		return
 	}
-	n.loop.tendAt = n.linking.tokens.sweep(now)
+	n.loop.tendAt = n.linking.tokens.Sweep(now)
 	kept := n.loop.replaced[:0]
 	for _, l := range n.loop.replaced {
 		switch {
-		case n.linking.tokens.link(l.Token) != l || l.Best() == &l.Link: // it is gone, or the best link again
+		case n.linking.tokens.Link(l.Token) != l || l.Best() == &l.Link: // it is gone, or the best link again
 		case l.IsQuiet(now):
 			n.loop.members.Ended(l.Token)
 		default:
@@ -136,7 +142,7 @@ func (n *Node) tendLinks(now time.Time) {
 
 // isBusy reports whether calls are in flight on a link that works.
 func (n *Node) isBusy(now time.Time, token uint64) bool {
-	l := n.linking.tokens.link(token)
+	l := n.linking.tokens.Link(token)
 	return l != nil && l.IsBusy(now)
 }
 

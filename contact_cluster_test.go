@@ -18,7 +18,7 @@ func TestACrowdThatJoinsMakesOneLinkForEachPair(t *testing.T) {
 		c.until(time.Second, "all see all", func() bool { return allSee(c.nodes, nodes-1) })
 		links := 0
 		for _, n := range c.nodes {
-			links += len(n.linking.tokens.all())
+			links += len(n.linking.tokens.All())
 		}
 		require.Less(t, links, nodes*(nodes-1)*11/10, "some may cross so that both go on")
 	})

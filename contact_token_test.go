@@ -35,7 +35,7 @@ func TestEachContactHasItsOwnToken(t *testing.T) {
 		require.Len(t, tokens, 5)
 		for token, opens := range tokens {
 			require.Equal(t, 3, opens)
-			require.Nil(t, s.linking.tokens.get(token), "the contact is over, and its opening with it")
+			require.Nil(t, s.linking.tokens.Get(token), "the contact is over, and its opening with it")
 		}
 	})
 }

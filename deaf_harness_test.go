@@ -41,7 +41,7 @@ func (d *deaf) loses(b []byte) bool {
 func (n *Node) doubt(now time.Time, peers ...netip.AddrPort) {
 	var tokens []uint64
 	for _, addr := range peers {
-		for _, l := range n.linking.tokens.at(addr) {
+		for _, l := range n.linking.tokens.At(addr) {
 			tokens = append(tokens, l.Token)
 		}
 	}

@@ -233,7 +233,7 @@ func (n *Node) linkTo(node uint64) *conn {
 	v := n.calling.view.Load()
 	for i := range v.peers {
 		if p := v.peers[i]; p.Hash() == node {
-			return n.linking.tokens.link(p.Link)
+			return n.linking.tokens.Link(p.Link)
 		}
 	}
 	return nil

@@ -80,7 +80,7 @@ func (f *forgotten) cutOff(d time.Duration, who ...*Node) {
 // one that leaves. The other knows of neither, and asks on.
 func (f *forgotten) forget(n *Node, addr netip.AddrPort, soon bool) {
 	if soon {
-		l := n.linking.tokens.link(n.tokenTo(addr))
+		l := n.linking.tokens.Link(n.tokenTo(addr))
 		require.NoError(f.t, n.do(func(now time.Time) { n.says(now, l, 0, wire.Leave{}) }))
 	}
 	require.NoError(f.t, n.Forget(addr))

@@ -170,7 +170,7 @@ func (a *asker) meet(t testing.TB, s *linkSide) *askerLink {
 	t.Helper()
 	l := a.take(s, a.ask(t, s))
 	s.hearFrom(a.addr, l.confirm(nil))
-	require.NotNil(t, s.linking.tokens.link(l.token), "the link was not made")
+	require.NotNil(t, s.linking.tokens.Link(l.token), "the link was not made")
 	return l
 }
 

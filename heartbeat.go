@@ -170,7 +170,7 @@ func (n *Node) carryOut(now time.Time) {
 	n.sendOpens(e.Opens)
 	n.send(e.Send)
 	for _, token := range e.Forget {
-		n.linking.tokens.forget(token)
+		n.linking.tokens.Forget(token)
 	}
 	for _, token := range e.Drain {
 		n.answerDrain(token)
@@ -200,7 +200,7 @@ func (n *Node) carryOut(now time.Time) {
 // fail ends the calls to peers that were found to be away.
 func (n *Node) fail(tokens []uint64, text string) {
 	for _, token := range tokens {
-		if l := n.linking.tokens.link(token); l != nil {
+		if l := n.linking.tokens.Link(token); l != nil {
 			l.Fail(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(text)})
 			l.record.Forgive(&n.calling.circuits)
 		}
@@ -210,7 +210,7 @@ func (n *Node) fail(tokens []uint64, text string) {
 // send puts messages on their way. Each link flushes once.
 func (n *Node) send(out []member.Message) {
 	for _, o := range out {
-		if l := n.linking.tokens.link(o.Link); l != nil && l.Queue(o.Msg) {
+		if l := n.linking.tokens.Link(o.Link); l != nil && l.Queue(o.Msg) {
 			n.loop.touched = append(n.loop.touched, l)
 		}
 	}
@@ -223,7 +223,7 @@ func (n *Node) send(out []member.Message) {
 
 // leave ends the calls in flight and begins to tell the peers.
 func (n *Node) leave(now time.Time) {
-	for _, l := range n.linking.tokens.all() {
+	for _, l := range n.linking.tokens.All() {
 		l.Fail(link.Outcome{Code: wire.Closed, Body: []byte(textClosed)})
 	}
 	n.loop.members.Leave(now)
@@ -237,7 +237,7 @@ func (n *Node) hasLeft(now time.Time) bool {
 
 // takeDown is the end.
 func (n *Node) takeDown(now time.Time) {
-	for _, l := range n.linking.tokens.all() {
+	for _, l := range n.linking.tokens.All() {
 		l.SendAll() // also where the reader or a flusher has it in hand: they may not get to it any more
 		l.Close(link.Outcome{Code: wire.Closed, Body: []byte(textClosed)})
 	}
@@ -361,7 +361,7 @@ func (n *Node) nextView(now time.Time, old *view) *view {
 		v.joinedAt = now
 	}
 	v.open = n.findCircuits(now, v.peers, old.open)
-	v.routes = old.routes.follow(old.peers, v.peers, n.linking.tokens.link)
+	v.routes = old.routes.follow(old.peers, v.peers, n.linking.tokens.Link)
 	return v
 }
 

@@ -28,7 +28,7 @@ type recording struct {
 var strangerAddr = netip.MustParseAddrPort("10.9.9.9:9")
 
 // linkWith is the link of a node to another.
-func (n *Node) linkWith(other *Node) *conn { return n.linking.tokens.link(n.tokenTo(other.Addr())) }
+func (n *Node) linkWith(other *Node) *conn { return n.linking.tokens.Link(n.tokenTo(other.Addr())) }
 
 // tokenTo is the token of the link that a node has with a peer; 0: none.
 func (n *Node) tokenTo(addr netip.AddrPort) uint64 {

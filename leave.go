@@ -53,7 +53,7 @@ func (n *Node) seeOff(ctx context.Context) error {
 
 // isCalling reports whether a call of this process is in flight, to a peer or to itself.
 func (n *Node) isCalling() bool {
-	for _, l := range n.linking.tokens.all() {
+	for _, l := range n.linking.tokens.All() {
 		if l.record.Inflight.Load() > 0 {
 			return true
 		}
@@ -72,7 +72,7 @@ func (n *Node) noteDrained() {
 // answerDrain tells a peer that none of our calls to it is in flight, if so. A call that begins meanwhile sees that it
 // must not, or is seen here: it counts itself first, and then looks.
 func (n *Node) answerDrain(token uint64) {
-	l := n.linking.tokens.link(token)
+	l := n.linking.tokens.Link(token)
 	if l == nil {
 		return
 	}

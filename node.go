@@ -110,7 +110,7 @@ type linking struct {
 	own        atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
 	opens      atomic.Uint64                  // number of the last Open
 	shared     sharedSecrets
-	tokens     tokenTable
+	tokens     tokenTable[*conn]
 	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
 	unheard    atomic.Bool              // our address was learnt, and no peer is heard at it
 	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
@@ -149,7 +149,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.linking.wires = link.Carrier{
 		Transport: t, Cluster: wire.ClusterID(cfg.cluster()),
 		MaxMessage: cfg.maxMessage(), Peers: member.PeersMax, Silence: cfg.ackTimeout(),
-		Nonce: n.linking.tokens.draw, Resized: n.noteSize,
+		Nonce: n.linking.tokens.Draw, Resized: n.noteSize,
 		Shared: n.linking.shared.of,
 	}
 	n.linking.wires.Ring.Store(cfg.ring())
@@ -173,7 +173,7 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.loop.members = member.New(member.Config{
 		Self: n.addr, Boot: n.linking.wires.Process.Boot, Name: cfg.Name, Version: cfg.Version, Tags: wireTags(cfg.Tags),
 		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax),
-		Open: n.linking.tokens.open, Terms: n.linking.wires.Terms, IsBusy: n.isBusy,
+		Open: n.linking.tokens.Open, Terms: n.linking.wires.Terms, IsBusy: n.isBusy,
 	}, now, n.loop.rng)
 	n.serving.events.rows = make(map[string][]*backlog)
 	n.calling.circuits.Wake = func() { n.linking.wires.Timers.WakeBy(1) }
@@ -209,7 +209,7 @@ func (n *Node) drawSecrets(now time.Time) {
 	n.linking.wires.Process = handshake.NewProcess(random, n.linking.wires.Ring.Load() != nil, now)
 	n.linking.shared.process = n.linking.wires.Process
 	b := make([]byte, 8) // the table draws under its lock
-	n.linking.tokens.init(func() uint64 {
+	n.linking.tokens.Init(func() uint64 {
 		read(b)
 		return binary.BigEndian.Uint64(b)
 	})

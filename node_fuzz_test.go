@@ -95,7 +95,7 @@ func FuzzNode(f *testing.F) {
 		if len(messages) > 8000 {
 			return
 		}
-		if confirm || node.linking.tokens.link(link.token) == nil { // it has left, or was closed
+		if confirm || node.linking.tokens.Link(link.token) == nil { // it has left, or was closed
 			link = node.newcomer(t)
 			node.feed(link.confirm(nil, messages))
 		} else {
@@ -117,7 +117,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		node.feed(b)
 		node.requireAlive(t)
-		require.Zero(t, node.linking.tokens.count, "an Open leaves nothing behind")
+		require.Zero(t, node.linking.tokens.Len(), "an Open leaves nothing behind")
 	})
 }
 
@@ -170,7 +170,7 @@ func FuzzConfirm(f *testing.F) {
 		node.feed(append(b, messages[:min(len(messages), 1000)]...))
 		node.requireAlive(t)
 		if changed {
-			require.Nil(t, node.linking.tokens.link(link.token))
+			require.Nil(t, node.linking.tokens.Link(link.token))
 		}
 	})
 }

@@ -44,7 +44,7 @@ func TestSecretsDoNotComeFromRandSeed(t *testing.T) {
 		for range 3 {
 			n, err := Start(Config{LogLevel: "off", RandSeed: 7, Keys: keys})
 			require.NoError(t, err)
-			public[n.linking.wires.Process.Key], tokens[n.linking.tokens.open(0)] = true, true
+			public[n.linking.wires.Process.Key], tokens[n.linking.tokens.Open(0)] = true, true
 			require.NoError(t, n.Close())
 		}
 		require.Len(t, public, 3)
@@ -127,7 +127,7 @@ func TestCloseFromInsideAFunction(t *testing.T) {
 func TestTheFarewellIsNotLost(t *testing.T) {
 	inPair(t, nil, func(c *cluster, provider, caller *Node) {
 		c.until(5*time.Second, "they meet", func() bool { return allSee(c.nodes, 1) })
-		for _, l := range provider.linking.tokens.all() {
+		for _, l := range provider.linking.tokens.All() {
 			l.Lock(time.Now(), 0)
 			l.Unlock()
 		}

@@ -170,7 +170,7 @@ func (n *Node) pull(now time.Time, p member.Pull) {
 
 // pullFrom makes the call.
 func (n *Node) pullFrom(token uint64) (version uint32, table []byte, err error) {
-	l := n.linking.tokens.link(token)
+	l := n.linking.tokens.Link(token)
 	if l == nil {
 		return 0, nil, link.ErrDown
 	}

@@ -86,10 +86,10 @@ func (r *reader) mayLook(looked *int, most int) bool {
 
 // linked handles a datagram with the token of a link. A Confirm whose token is not known may make the link.
 func (r *reader) linked(now time.Time, d udp.Datagram, h wire.Header) {
-	e := r.node.linking.tokens.get(h.Token)
+	e := r.node.linking.tokens.Get(h.Token)
 	switch {
-	case e != nil && e.link != nil && (h.Form == wire.FormLink || !e.link.Began):
-		r.toLink(now, e.link, d, h)
+	case e != nil && e.Link != nil && (h.Form == wire.FormLink || !e.Link.Began):
+		r.toLink(now, e.Link, d, h)
 	case e != nil || h.Form != wire.FormConfirm:
 		r.node.stats.stranger.Add(1)
 	case r.mayLook(&r.strangers.confirms, confirmsBatch):

@@ -58,7 +58,7 @@ func TestConfirmsWithAnythingElseMakeNoLink(t *testing.T) {
 			require.EqualValues(t, 4, s.Stats().Unopened)
 			require.EqualValues(t, 1, s.linking.shared.made, "it is kept, [SEC-2]")
 		}
-		require.Zero(t, s.linking.tokens.count)
+		require.Zero(t, s.linking.tokens.Len())
 		require.Empty(t, s.script.take())
 		s.hearFrom(a.addr, whole)
 		require.Equal(t, 1, s.made())
@@ -91,9 +91,9 @@ func TestAConfirmMakesNoSecondLink(t *testing.T) {
 				}
 				repeat(closed)
 				s.closeLink(time.Now(), l.token)
-				require.Nil(t, s.linking.tokens.link(l.token))
+				require.Nil(t, s.linking.tokens.Link(l.token))
 				repeat(max(closed, confirmed) + 13*time.Second)
-				require.Zero(t, s.linking.tokens.count, "nothing is left of it")
+				require.Zero(t, s.linking.tokens.Len(), "nothing is left of it")
 				require.Zero(t, s.linking.tokens.byAddr.count)
 			})
 		}
@@ -106,23 +106,23 @@ func TestOnlyTokensOfLinksThatOthersBeganAreSpent(t *testing.T) {
 		a := newAsker(t, 3, keys)
 		l := a.meet(t, s)
 		began := s.beginTo(t, a)
-		require.Equal(t, 2, s.linking.tokens.count)
+		require.Equal(t, 2, s.linking.tokens.Len())
 		s.closeLink(time.Now(), began.token)
-		require.Equal(t, 1, s.linking.tokens.count)
+		require.Equal(t, 1, s.linking.tokens.Len())
 		s.closeLink(time.Now(), l.token)
-		require.Equal(t, 1, s.linking.tokens.count, "spent")
+		require.Equal(t, 1, s.linking.tokens.Len(), "spent")
 	})
 }
 
 // beginTo makes a link to an asker that the side begins.
 func (s *linkSide) beginTo(t *testing.T, a *asker) *askerLink {
 	t.Helper()
-	open := s.openOf(a.keyID(), s.linking.tokens.open(1), 0, s.script.addr)
+	open := s.openOf(a.keyID(), s.linking.tokens.Open(1), 0, s.script.addr)
 	l, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, open)), 0)
 	o, err := wire.ConsumeOffer(offer)
 	require.NoError(t, err)
 	s.beginLink(time.Now(), s.linking.wires.Terms(&o, s.script.addr, a.addr))
-	require.NotNil(t, s.linking.tokens.link(l.token))
+	require.NotNil(t, s.linking.tokens.Link(l.token))
 	return l
 }
 
@@ -130,7 +130,7 @@ func (s *linkSide) beginTo(t *testing.T, a *asker) *askerLink {
 func TestConfirmsAndOffersHaveTheirOwnTokens(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
-		began, opening := s.beginTo(t, a), s.linking.tokens.open(1)
+		began, opening := s.beginTo(t, a), s.linking.tokens.Open(1)
 		s.hear(began.confirm(nil))
 		for _, form := range []wire.Form{wire.FormLink, wire.FormConfirm} {
 			b := wire.AppendConfirm(nil, wire.Confirm{Header: wire.Header{KeyID: a.keyID(), Token: opening, Number: 1}, Echo: 1, Addr: a.addr})
@@ -138,9 +138,9 @@ func TestConfirmsAndOffersHaveTheirOwnTokens(t *testing.T) {
 			s.hear(b)
 		}
 		require.EqualValues(t, 3, s.Stats().Strangers)
-		require.Zero(t, s.linking.tokens.link(began.token).record.Traffic.Arrived.Load())
+		require.Zero(t, s.linking.tokens.Link(began.token).record.Traffic.Arrived.Load())
 		s.hear(began.say())
-		require.EqualValues(t, 1, s.linking.tokens.link(began.token).record.Traffic.Arrived.Load())
+		require.EqualValues(t, 1, s.linking.tokens.Link(began.token).record.Traffic.Arrived.Load())
 	})
 }
 
@@ -157,7 +157,7 @@ func TestEachDatagramOfALinkIsTakenOnce(t *testing.T) {
 			s.hear(b)
 		}
 		require.Equal(t, 1, s.made())
-		link := s.linking.tokens.link(l.token)
+		link := s.linking.tokens.Link(l.token)
 		require.EqualValues(t, 3, link.record.Traffic.Arrived.Load())
 		require.EqualValues(t, 3, s.Stats().Replayed)
 		pings := 0
@@ -218,9 +218,9 @@ func TestPublicKeysOfLowOrderMakeNoLink(t *testing.T) {
 		require.Zero(t, s.made())
 		require.EqualValues(t, 1, s.Stats().Unopened)
 
-		terms := s.linking.wires.Terms(&wire.Offer{Rank: 1, Echo: s.linking.tokens.open(1), Token: 7, Key: wire.PublicKey{1}}, s.script.addr, a.addr)
+		terms := s.linking.wires.Terms(&wire.Offer{Rank: 1, Echo: s.linking.tokens.Open(1), Token: 7, Key: wire.PublicKey{1}}, s.script.addr, a.addr)
 		s.beginLink(time.Now(), terms)
-		require.Zero(t, s.linking.tokens.count, "neither link nor opening")
+		require.Zero(t, s.linking.tokens.Len(), "neither link nor opening")
 	})
 }
 

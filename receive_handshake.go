@@ -35,8 +35,8 @@ func (r *reader) opened(now time.Time, d udp.Datagram) {
 // cameBack notes that an Open of our own has come to us: where it was sent, another name of ours leads. It is
 // not answered, [LNK-1].
 func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
-	e := r.node.linking.tokens.get(m.Token)
-	if e == nil || e.opening == nil {
+	e := r.node.linking.tokens.Get(m.Token)
+	if !e.IsOpening() {
 		return
 	}
 	if ring := r.node.linking.wires.Ring.Load(); ring != nil {
@@ -45,7 +45,7 @@ func (r *reader) cameBack(now time.Time, d udp.Datagram, m wire.Open) {
 			return
 		}
 	}
-	if e.opening.left.Add(-1) >= 0 {
+	if e.Answers() {
 		r.arrive(arrival{back: &member.CameBack{Token: m.Token, Number: m.Number}})
 	}
 }
@@ -90,16 +90,16 @@ func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byt
 	if token != 0 && member.AsksBack(now, self, m.Addr, unheard, &r.strangers.asks) {
 		return wire.AppendOpen(link.NewPacket()[:0], r.node.openOf(m.KeyID, token, 0, member.Nowhere(self)))
 	}
-	held := r.node.linking.tokens.held(m.Key, m.Addr)
+	held := r.node.linking.tokens.Held(m.Key, m.Addr)
 	if held == 1<<32-1 {
 		return nil
 	}
 	o := r.node.linking.wires.Process.Answer(now, m, self, from, held)
-	if r.node.linking.full.Load() && !m.Addr.Addr().IsUnspecified() && len(r.node.linking.tokens.at(m.Addr)) == 0 {
+	if r.node.linking.full.Load() && !m.Addr.Addr().IsUnspecified() && len(r.node.linking.tokens.At(m.Addr)) == 0 {
 		r.noRoom(now, m.Addr)
 		o.Token, o.Rank = 0, 0
 	}
-	if o.Token != 0 && r.node.linking.tokens.get(o.Token) != nil {
+	if o.Token != 0 && r.node.linking.tokens.Get(o.Token) != nil {
 		return nil // another link has that token, or this very Open made one
 	}
 	return wire.AppendOffer(link.NewPacket()[:0], o)
@@ -112,8 +112,8 @@ func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 		r.node.stats.malformed.Add(1)
 		return
 	}
-	e := r.node.linking.tokens.get(m.Echo)
-	if e == nil || e.opening == nil {
+	e := r.node.linking.tokens.Get(m.Echo)
+	if !e.IsOpening() {
 		r.node.stats.stranger.Add(1)
 		return
 	}
@@ -126,7 +126,7 @@ func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 	if m.Rank == 0 {
 		r.noteSeed(d.Addr, cameNoRoom)
 	}
-	if e.opening.left.Add(-1) >= 0 { // more of them would only keep the loop busy
+	if e.Answers() { // more of them would only keep the loop busy
 		r.arrive(arrival{offer: &member.Answered{Offer: m, From: d.Addr, Crossed: r.strangers.hasOffered(now, m.Addr)}})
 	}
 }
@@ -145,7 +145,7 @@ func (r *reader) confirmed(d udp.Datagram) *conn {
 		r.node.stats.stranger.Add(1)
 		return nil
 	}
-	siblings := r.node.linking.tokens.at(m.Addr)
+	siblings := r.node.linking.tokens.At(m.Addr)
 	if !r.hasRoom(now, &m, siblings) {
 		r.node.stats.unanswered.Add(1)
 		return nil
@@ -173,7 +173,7 @@ func (r *reader) selves(now time.Time) []netip.AddrPort {
 func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self netip.AddrPort, siblings []*conn) *conn {
 	l, err := newConn(now, &r.node.linking.wires, r.node.linking.wires.TermsOf(m, self), false, siblings, r.node.draw())
 	known := len(siblings) > 0 || r.isSeed(m.Addr)
-	if err != nil || l.IsSealed() && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.node.linking.tokens.add(l) {
+	if err != nil || l.IsSealed() && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.node.linking.tokens.Add(l) {
 		return nil
 	}
 	r.arrive(arrival{made: l})
@@ -245,7 +245,7 @@ func (n *Node) openOf(keyID byte, token uint64, rank uint32, self netip.AddrPort
 
 // isKnown reports whether an address is that of a peer or a seed.
 func (r *reader) isKnown(addr netip.AddrPort) bool {
-	return r.node.linking.tokens.isKnown(addr) || r.isSeed(addr)
+	return r.node.linking.tokens.IsKnown(addr) || r.isSeed(addr)
 }
 
 func (r *reader) isSeed(addr netip.AddrPort) bool {

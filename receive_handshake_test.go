@@ -78,7 +78,7 @@ func TestOpensLeaveNothingBehind(t *testing.T) {
 		for i := range 200 {
 			newAsker(t, 3+i, keys).ask(t, s)
 		}
-		require.Zero(t, s.linking.tokens.count)
+		require.Zero(t, s.linking.tokens.Len())
 		require.Zero(t, s.linking.shared.made)
 		require.Zero(t, len(s.loop.arrivals)+len(s.loop.inbox))
 	})
@@ -124,9 +124,9 @@ func TestWhereNoRankIsLeftThereIsNoAnswer(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
 		a.meet(t, s)
-		require.True(t, s.linking.tokens.add(linkOfProcess(7, a.addr, false, time.Now(), a.process.Key, 1<<32-2)))
+		require.True(t, s.linking.tokens.Add(linkOfProcess(7, a.addr, false, time.Now(), a.process.Key, 1<<32-2)))
 		require.Equal(t, uint32(1<<32-1), a.ask(t, s).Rank)
-		require.True(t, s.linking.tokens.add(linkOfProcess(8, a.addr, false, time.Now(), a.process.Key, 1<<32-1)))
+		require.True(t, s.linking.tokens.Add(linkOfProcess(8, a.addr, false, time.Now(), a.process.Key, 1<<32-1)))
 		s.hearFrom(a.addr, a.open(s, nil))
 		require.Empty(t, s.script.take())
 	})
@@ -155,7 +155,7 @@ func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
 		l := a.meet(t, s)
-		opening := s.linking.tokens.open(1)
+		opening := s.linking.tokens.Open(1)
 		offer := a.prove(wire.AppendOffer(nil, wire.Offer{
 			KeyID: a.keyID(), Rank: 1, Echo: opening, Token: 1, Key: a.process.Key, Addr: a.addr, Observed: a.addr,
 		}))
@@ -197,7 +197,7 @@ func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
 		}
 		require.Len(t, s.script.take(), 1, "the Offer for the Open")
 		require.Len(t, s.loop.arrivals, 1, "the Offer")
-		require.EqualValues(t, 3, s.linking.tokens.link(l.token).record.Traffic.Arrived.Load(), "Link and Confirm")
+		require.EqualValues(t, 3, s.linking.tokens.Link(l.token).record.Traffic.Arrived.Load(), "Link and Confirm")
 	})
 }
 
@@ -211,7 +211,7 @@ type sideState struct {
 
 func (s *linkSide) state(l *conn) sideState {
 	return sideState{
-		len(s.script.sent), len(s.loop.arrivals), len(s.loop.inbox), s.linking.tokens.count, len(s.reader.strangers.seen.young),
+		len(s.script.sent), len(s.loop.arrivals), len(s.loop.inbox), s.linking.tokens.Len(), len(s.reader.strangers.seen.young),
 		l.record.Traffic.Numbered.Load(), l.record.Traffic.Arrived.Load(), l.LastHeard(), s.linking.shared.made,
 	}
 }
@@ -234,13 +234,13 @@ func TestChangedDatagramsHaveNoEffect(t *testing.T) {
 		for len(s.loop.inbox) > 0 {
 			<-s.loop.inbox
 		}
-		_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, s.openOf(a.keyID(), s.linking.tokens.open(1), 0, s.script.addr))), 0)
+		_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, s.openOf(a.keyID(), s.linking.tokens.Open(1), 0, s.script.addr))), 0)
 		confirm := a.take(s, a.askAnyway(s)).confirm(nil, wire.Ping{}.Append(nil))
 		for name, b := range map[string][]byte{
 			"Open": a.open(s, nil), "Offer": offer, "Confirm": confirm, "Link": l.say(wire.Ping{}.Append(nil)),
 			"Confirm of a link": l.confirm(nil, wire.Ping{}.Append(nil)),
 		} {
-			link := s.linking.tokens.link(l.token)
+			link := s.linking.tokens.Link(l.token)
 			before := s.state(link)
 			before.derived = 0
 			check := func(changed []byte, format string, i int) {
@@ -286,13 +286,13 @@ func TestDatagramsOfOtherKeysAreDropped(t *testing.T) {
 			l.terms.TokenA, l.terms.KeyA = offered.Echo, friend.process.Key
 			link := *known
 			link.asker = a
-			opening := s.openOf(a.keyID(), s.linking.tokens.open(1), 0, s.script.addr)
+			opening := s.openOf(a.keyID(), s.linking.tokens.Open(1), 0, s.script.addr)
 			_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, opening)), 0)
 			before := s.Stats().Unopened
-			state := s.state(s.linking.tokens.link(known.token))
+			state := s.state(s.linking.tokens.Link(known.token))
 			s.hear(a.open(s, nil), offer, link.say(wire.Ping{}.Append(nil)))
 			require.Empty(t, s.script.take(), name)
-			require.Equal(t, state, s.state(s.linking.tokens.link(known.token)), name)
+			require.Equal(t, state, s.state(s.linking.tokens.Link(known.token)), name)
 			require.EqualValues(t, 3, s.Stats().Unopened-before, name)
 			s.hear(l.confirm(nil))
 			require.Zero(t, s.made(), name)

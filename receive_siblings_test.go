@@ -11,7 +11,7 @@ import (
 
 // linksAt are the tokens of the links that a side has with who is at an address.
 func (s *linkSide) linksAt(a *asker) (tokens []uint64) {
-	for _, l := range s.linking.tokens.at(a.addr) {
+	for _, l := range s.linking.tokens.At(a.addr) {
 		tokens = append(tokens, l.Token)
 	}
 	return tokens
@@ -70,7 +70,7 @@ func TestOfThreeLinksTheLowestGoes(t *testing.T) {
 // within 5 s
 func TestOfThreeLinksNoneGoesThatHasCalls(t *testing.T) {
 	busy := func(t *testing.T, s *linkSide, l *askerLink) {
-		s.link = s.linking.tokens.link(l.token)
+		s.link = s.linking.tokens.Link(l.token)
 		s.call(t, time.Minute, "f")
 		s.hear(l.say())
 	}
@@ -122,7 +122,7 @@ func TestAConfirmBesideTwoLinksWithCallsMakesTheHighestOrNone(t *testing.T) {
 		low, middle, high := a.askThrice(t, s)
 		for _, l := range []*askerLink{low, high} {
 			s.arriveWith(l)
-			s.link = s.linking.tokens.link(l.token)
+			s.link = s.linking.tokens.Link(l.token)
 			s.call(t, time.Minute, "f")
 			s.hear(l.say())
 		}
@@ -142,13 +142,13 @@ func TestALinkThatGoesForAnotherLeadsToIt(t *testing.T) {
 		a := newAsker(t, 3, keys)
 		low, middle, high := a.askThrice(t, s)
 		s.arriveWith(low, middle)
-		before := s.linking.tokens.link(middle.token)
-		s.link = s.linking.tokens.link(low.token)
+		before := s.linking.tokens.Link(middle.token)
+		s.link = s.linking.tokens.Link(low.token)
 		s.call(t, time.Minute, "f")
 		s.hear(low.say())
 		s.arriveWith(high)
-		require.Nil(t, s.linking.tokens.link(middle.token))
-		require.Same(t, &s.linking.tokens.link(high.token).Link, before.Best())
+		require.Nil(t, s.linking.tokens.Link(middle.token))
+		require.Same(t, &s.linking.tokens.Link(high.token).Link, before.Best())
 	})
 }
 
@@ -160,7 +160,7 @@ func TestAnotherProcessReplacesTheOneAtAnAddress(t *testing.T) {
 		young.addr = old.addr
 		low, middle, _ := old.askThrice(t, s)
 		s.arriveWith(low, middle)
-		s.link = s.linking.tokens.link(low.token)
+		s.link = s.linking.tokens.Link(low.token)
 		call := s.call(t, time.Minute, "f")
 		next := young.take(s, young.askAnew(t, s))
 		s.arriveWith(next)
@@ -318,5 +318,5 @@ func (a *asker) askAnyway(s *linkSide) wire.Offer {
 	if err != nil {
 		panic(err)
 	}
-	return s.linking.wires.Process.Answer(time.Now(), m, s.script.addr, a.addr, s.linking.tokens.held(m.Key, m.Addr))
+	return s.linking.wires.Process.Answer(time.Now(), m, s.script.addr, a.addr, s.linking.tokens.Held(m.Key, m.Addr))
 }

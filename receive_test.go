@@ -23,7 +23,7 @@ import (
 func TestNumbersThatLeapTooFarAreDropped(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		l := newAsker(t, 3, keys).meet(t, s)
-		link := s.linking.tokens.link(l.token)
+		link := s.linking.tokens.Link(l.token)
 		require.EqualValues(t, 1, link.record.Traffic.Numbered.Load())
 		for _, number := range []uint64{2 + 1<<24, 1 << 40, 1<<64 - 1} {
 			s.hear(l.sayAt(number))
@@ -41,7 +41,7 @@ func TestNumbersThatLeapTooFarAreDropped(t *testing.T) {
 func TestReplaysCostNoKey(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		l := newAsker(t, 3, keys).meet(t, s)
-		link := s.linking.tokens.link(l.token)
+		link := s.linking.tokens.Link(l.token)
 		for n := uint64(1); n <= 4; n++ {
 			s.hear(l.sayAt(n << 24))
 		}
@@ -78,7 +78,7 @@ func TestFarEpochsAreTriedSeldom(t *testing.T) {
 		}
 		a := newAsker(t, 3, keys)
 		l, other := a.meet(t, s), newAsker(t, 4, keys).meet(t, s)
-		link := s.linking.tokens.link(l.token)
+		link := s.linking.tokens.Link(l.token)
 		junk := func(epoch uint64) []byte { return flippedAt(l.sayAt(epoch<<22+1), 25*8) }
 		for range 100 {
 			s.hear(junk(2))
@@ -93,7 +93,7 @@ func TestFarEpochsAreTriedSeldom(t *testing.T) {
 		s.hear(l.sayAt(2<<22 + 1))
 		require.EqualValues(t, 1, link.record.Traffic.Arrived.Load(), "even what is sealed well: the second is not over")
 		s.hear(other.sayAt(2<<22 + 1))
-		require.EqualValues(t, 2, s.linking.tokens.link(other.token).record.Traffic.Arrived.Load(), "each link has its own")
+		require.EqualValues(t, 2, s.linking.tokens.Link(other.token).record.Traffic.Arrived.Load(), "each link has its own")
 		s.hear(l.sayAt(1<<22+7), l.sayAt(1<<22+8))
 		require.EqualValues(t, 3, link.record.Traffic.Arrived.Load())
 		time.Sleep(time.Second)
@@ -106,7 +106,7 @@ func TestFarEpochsAreTriedSeldom(t *testing.T) {
 func TestWhatIsAcceptedIsCounted(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		l := newAsker(t, 3, keys).meet(t, s)
-		link := s.linking.tokens.link(l.token)
+		link := s.linking.tokens.Link(l.token)
 		bytesIn := link.record.Traffic.BytesIn.Load()
 		b := l.sayAt(10)
 		time.Sleep(time.Second)
@@ -158,7 +158,7 @@ func TestReadingADatagramOfALinkAllocatesNothing(t *testing.T) {
 	}
 	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
 		f := newLinkFeed(t, keys, 1100)
-		link := f.linking.tokens.all()[0]
+		link := f.linking.tokens.All()[0]
 		before := link.record.Traffic.Arrived.Load()
 		require.Zero(t, testing.AllocsPerRun(1000, f.read), name)
 		require.EqualValues(t, 1001, link.record.Traffic.Arrived.Load()-before, name)

@@ -14,7 +14,7 @@ import (
 func (n *Node) seat(now time.Time, i int, table []byte) *conn {
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7000)
 	l := n.connFrom(wire.PublicKey{byte(i >> 8), byte(i)}, addr)
-	if !n.linking.tokens.add(l) {
+	if !n.linking.tokens.Add(l) {
 		panic("the link has no place")
 	}
 	n.loop.members.Made(now, l.ID, l.Token, l.Order())

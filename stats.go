@@ -109,7 +109,7 @@ func (n *Node) Stats() Stats {
 	now, v := time.Now(), n.calling.view.Load()
 	s.Heartbeats, s.Isolated, s.Joined, s.JoinedSince = v.heartbeats, v.isolated, v.joined, now.Sub(v.joinedAt)
 	for i := range v.peers {
-		if l := n.linking.tokens.link(v.peers[i].Link); l != nil {
+		if l := n.linking.tokens.Link(v.peers[i].Link); l != nil {
 			s.Peers = append(s.Peers, l.peerStats(now, v, v.peers[i]))
 		}
 	}
@@ -157,7 +157,7 @@ func (n *Node) findCircuits(now time.Time, peers []*member.View, was openCircuit
 		return nil
 	}
 	for _, p := range peers {
-		if l := n.linking.tokens.link(p.Link); l != nil {
+		if l := n.linking.tokens.Link(p.Link); l != nil {
 			open = open.with(p.Process, l.record.OpenCircuits(now))
 		}
 	}

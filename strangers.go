@@ -221,7 +221,7 @@ func (s *pleas) add(now time.Time, addr netip.AddrPort) bool {
 // noteUnheard notes that an Open was answered, and tells the operator of who does not hear that. Another process may be
 // at that address, and hear it.
 func (r *reader) noteUnheard(now time.Time, from netip.AddrPort, key wire.PublicKey, advertised netip.AddrPort) {
-	if r.node.linking.tokens.held(key, advertised) > 0 {
+	if r.node.linking.tokens.Held(key, advertised) > 0 {
 		delete(r.strangers.pleas.by, advertised)
 		return
 	}

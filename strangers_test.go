@@ -125,7 +125,7 @@ func TestStrangersGetOneOfferAndNothingElse(t *testing.T) {
 		}
 		s.turn()
 		require.Empty(t, s.script.take())
-		require.Zero(t, s.linking.tokens.count)
+		require.Zero(t, s.linking.tokens.Len())
 	})
 }
 
@@ -192,7 +192,7 @@ func TestOfABatchSomeStrangersAreLookedAt(t *testing.T) {
 		after := s.Stats()
 		require.EqualValues(t, 120-opensBatch+120-confirmsBatch, after.Unanswered-before.Unanswered)
 		require.EqualValues(t, confirmsBatch, after.Strangers-before.Strangers)
-		require.EqualValues(t, 2, s.linking.tokens.link(l.token).record.Traffic.Arrived.Load(), "links are served all the same")
+		require.EqualValues(t, 2, s.linking.tokens.Link(l.token).record.Traffic.Arrived.Load(), "links are served all the same")
 		s.hear(opens[:10]...)
 		if keys == nil {
 			require.Len(t, s.script.take(), 10, "the next batch has its own")
@@ -211,7 +211,7 @@ func TestNoLinkIsMadeThatTheLoopIsNotToldOf(t *testing.T) {
 			s.hear(a.take(s, a.askAnyway(s)).confirm(nil))
 		}
 		require.Len(t, s.loop.arrivals, arrivalsMax)
-		require.Len(t, s.linking.tokens.all(), arrivalsMax)
+		require.Len(t, s.linking.tokens.All(), arrivalsMax)
 		require.Equal(t, arrivalsMax, s.made())
 	})
 }
@@ -220,7 +220,7 @@ func TestNoLinkIsMadeThatTheLoopIsNotToldOf(t *testing.T) {
 func TestAnOpeningHearsOneOffer(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
 		a := newAsker(t, 3, keys)
-		open := s.openOf(a.keyID(), s.linking.tokens.open(1), 0, s.script.addr)
+		open := s.openOf(a.keyID(), s.linking.tokens.Open(1), 0, s.script.addr)
 		_, offer := a.answer(t, s, a.prove(wire.AppendOpen(nil, open)), 0)
 		if keys != nil {
 			s.hear(flippedAt(offer, 115*8))
@@ -229,7 +229,7 @@ func TestAnOpeningHearsOneOffer(t *testing.T) {
 		require.Empty(t, s.loop.arrivals)
 		s.hear(offer, offer, offer)
 		require.Len(t, s.loop.arrivals, 1)
-		s.linking.tokens.forget(open.Token)
+		s.linking.tokens.Forget(open.Token)
 		s.hear(offer)
 		require.EqualValues(t, 1, s.Stats().Strangers, "the opening is over")
 	})

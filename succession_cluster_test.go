@@ -17,7 +17,7 @@ import (
 
 // linksWith are the links of a node with another, the highest first.
 func (n *Node) linksWith(other *Node) (list []*conn) {
-	for _, l := range n.linking.tokens.at(other.Addr()) {
+	for _, l := range n.linking.tokens.At(other.Addr()) {
 		if len(list) > 0 && l.Order().Compare(list[0].Order()) > 0 {
 			list = append([]*conn{l}, list...)
 		} else {

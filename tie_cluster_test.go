@@ -18,10 +18,10 @@ func TestTheOtherLinkDrains(t *testing.T) {
 		require.NoError(t, b.Register("f", func() { <-end }))
 		require.NoError(t, a.WaitFor(context.Background(), "f", 1))
 		c.renew(a, b)
-		c.until(time.Second, "two links", func() bool { return len(a.linking.tokens.all()) == 2 && len(b.linking.tokens.all()) == 2 })
+		c.until(time.Second, "two links", func() bool { return len(a.linking.tokens.All()) == 2 && len(b.linking.tokens.All()) == 2 })
 		require.NoError(t, a.WaitFor(context.Background(), "f", 1))
 		other := a.linkWith(b)
-		for _, l := range a.linking.tokens.all() {
+		for _, l := range a.linking.tokens.All() {
 			if l != a.linkWith(b) {
 				other = l
 			}
@@ -30,15 +30,15 @@ func TestTheOtherLinkDrains(t *testing.T) {
 
 		call := beginCall(t, a, &other.Link, time.Minute) // as one that began before the better link was there
 		time.Sleep(20 * time.Second)
-		require.Equal(t, other, a.linking.tokens.link(other.Token), "it has a call")
+		require.Equal(t, other, a.linking.tokens.Link(other.Token), "it has a call")
 		require.False(t, other.IsQuiet(time.Now().Add(5*time.Second)), "even if nothing came on it")
 		close(end)
 		<-call.Done
 		require.Zero(t, call.Code, "%s", call.Body)
 		time.Sleep(4500 * time.Millisecond)
-		require.Len(t, a.linking.tokens.all(), 2, "it was heard within 5 s")
+		require.Len(t, a.linking.tokens.All(), 2, "it was heard within 5 s")
 		time.Sleep(8 * time.Second)
-		require.Equal(t, []*conn{a.linkWith(b)}, a.linking.tokens.all())
-		require.Len(t, b.linking.tokens.all(), 1)
+		require.Equal(t, []*conn{a.linkWith(b)}, a.linking.tokens.All())
+		require.Len(t, b.linking.tokens.All(), 1)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"broach/internal/handshake"
+	"broach/internal/link"
 	"broach/internal/wire"
 )
 
@@ -17,39 +18,52 @@ import (
 // was looked at first.
 const spentFor = handshake.Fresh + time.Second
 
+// tokenHolder is a link as its node holds it.
+type tokenHolder[H any] interface {
+	comparable
+	Base() *link.Link
+	Beside() *H // where the table keeps the next whose peer's address has the same chain
+}
+
 // tokenTable finds what a datagram is for by the token in it, which its receiver chose. The reader looks up every
 // datagram; it and the loop add, the loop removes.
 //
 // Look-ups take no lock: they walk a chain of immutable entries. Writers make a chain anew and store its head, so that
-// at no moment a token that is known is not found.
-type tokenTable struct {
-	chains atomic.Pointer[tokenChains]
+// At no moment a token that is known is not found.
+type tokenTable[H tokenHolder[H]] struct {
+	chains atomic.Pointer[tokenChains[H]]
 
 	mu     sync.Mutex // protects all below, and the making of chains: it has two writers, the reader and the loop
 	count  int
 	spent  []spentToken // the oldest first
-	byAddr addrChains
+	byAddr addrChains[H]
 	random func() uint64
 }
 
 // tokenChains are the entries. Who asks for a link is told a token, and could choose those whose low bits are the same:
 // so a secret number scatters them.
-type tokenChains struct {
+type tokenChains[H tokenHolder[H]] struct {
 	mix   uint64 // odd
 	shift uint8
-	heads []atomic.Pointer[tokenEntry]
+	heads []atomic.Pointer[tokenEntry[H]]
 }
 
 // tokenEntry says what a token stands for: a link; an opening, which an Offer answers; or neither, when it is spent.
-type tokenEntry struct {
+type tokenEntry[H tokenHolder[H]] struct {
+	Link    H // the zero value: there is none
 	token   uint64
-	link    *conn
 	opening *opening
-	next    *tokenEntry
+	next    *tokenEntry[H]
 }
 
 // opening is what an Offer answers.
 type opening struct{ left atomic.Int32 } // Offers that are still looked at
+
+// IsOpening reports whether the token is that of an opening.
+func (e *tokenEntry[H]) IsOpening() bool { return e != nil && e.opening != nil }
+
+// Answers counts an Offer to an opening, and reports whether it is one of those that are looked at.
+func (e *tokenEntry[H]) Answers() bool { return e.opening.left.Add(-1) >= 0 }
 
 // spentToken is to be forgotten at a time.
 type spentToken struct {
@@ -59,22 +73,22 @@ type spentToken struct {
 
 const firstChains = 4 // bits of the number of chains
 
-func (t *tokenTable) init(random func() uint64) {
+func (t *tokenTable[H]) Init(random func() uint64) {
 	t.random = random
 	t.byAddr.init()
-	t.chains.Store(newChains(random()|1, firstChains))
+	t.chains.Store(newChains[H](random()|1, firstChains))
 }
 
-func newChains(mix uint64, bits uint8) *tokenChains {
-	return &tokenChains{mix: mix, shift: 64 - bits, heads: make([]atomic.Pointer[tokenEntry], 1<<bits)}
+func newChains[H tokenHolder[H]](mix uint64, bits uint8) *tokenChains[H] {
+	return &tokenChains[H]{mix: mix, shift: 64 - bits, heads: make([]atomic.Pointer[tokenEntry[H]], 1<<bits)}
 }
 
-func (c *tokenChains) of(token uint64) *atomic.Pointer[tokenEntry] {
+func (c *tokenChains[H]) of(token uint64) *atomic.Pointer[tokenEntry[H]] {
 	return &c.heads[token*c.mix>>c.shift]
 }
 
-// get returns the entry of a token, or nil.
-func (t *tokenTable) get(token uint64) *tokenEntry {
+// Get returns the entry of a token, or nil.
+func (t *tokenTable[H]) Get(token uint64) *tokenEntry[H] {
 	for e := t.chains.Load().of(token).Load(); e != nil; e = e.next {
 		if e.token == token {
 			return e
@@ -83,30 +97,30 @@ func (t *tokenTable) get(token uint64) *tokenEntry {
 	return nil
 }
 
-// link returns the link with a token, or nil.
-func (t *tokenTable) link(token uint64) *conn {
-	if e := t.get(token); e != nil {
-		return e.link
+// Link returns the link with a token, or the zero value.
+func (t *tokenTable[H]) Link(token uint64) (l H) {
+	if e := t.Get(token); e != nil {
+		l = e.Link
 	}
-	return nil
+	return l
 }
 
-// open draws a token for an opening to which so many Offers count, and adds it.
-func (t *tokenTable) open(offers int32) uint64 {
+// Open draws a token for an opening to which so many Offers count, and adds it.
+func (t *tokenTable[H]) Open(offers int32) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	token := t.random()
-	for token == 0 || t.get(token) != nil {
+	for token == 0 || t.Get(token) != nil {
 		token = t.random()
 	}
 	o := new(opening)
 	o.left.Store(offers)
-	t.put(tokenEntry{token: token, opening: o})
+	t.put(tokenEntry[H]{token: token, opening: o})
 	return token
 }
 
-// draw draws a number that is not 0.
-func (t *tokenTable) draw() uint32 {
+// Draw draws a number that is not 0.
+func (t *tokenTable[H]) Draw() uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for {
@@ -116,46 +130,48 @@ func (t *tokenTable) draw() uint32 {
 	}
 }
 
-// add takes up a link, in place of the opening if it has its token. It takes none whose token means something else
+// Add takes up a link, in place of the opening if it has its token. It takes none whose token means something else
 // already.
-func (t *tokenTable) add(l *conn) bool {
+func (t *tokenTable[H]) Add(l H) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.get(l.Token); e != nil && e.opening == nil {
+	token := l.Base().Token
+	if e := t.Get(token); e != nil && e.opening == nil {
 		return false
 	}
-	t.put(tokenEntry{token: l.Token, link: l})
+	t.put(tokenEntry[H]{token: token, Link: l})
 	t.byAddr.add(l)
 	return true
 }
 
-// close takes a link out. If the other end could have it made again, its token is spent, in the same store.
-func (t *tokenTable) close(now time.Time, l *conn) {
+// Close takes a link out. If the other end could have it made again, its token is spent, in the same store.
+func (t *tokenTable[H]) Close(now time.Time, l H) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.link(l.Token) != l {
+	token := l.Base().Token
+	if t.Link(token) != l {
 		return
 	}
-	if age := now.Sub(l.BornAt()); !l.Began && age <= spentFor {
-		t.put(tokenEntry{token: l.Token})
-		t.spent = append(t.spent, spentToken{l.Token, now.Add(spentFor)})
+	if age := now.Sub(l.Base().BornAt()); !l.Base().Began && age <= spentFor {
+		t.put(tokenEntry[H]{token: token})
+		t.spent = append(t.spent, spentToken{token, now.Add(spentFor)})
 	} else {
-		t.remove(l.Token)
+		t.remove(token)
 	}
 	t.byAddr.remove(l)
 }
 
-// forget takes an opening out.
-func (t *tokenTable) forget(token uint64) {
+// Forget takes an opening out.
+func (t *tokenTable[H]) Forget(token uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.get(token); e != nil && e.opening != nil {
+	if e := t.Get(token); e != nil && e.opening != nil {
 		t.remove(token)
 	}
 }
 
-// sweep forgets spent tokens whose time is over, and returns when the next is; zero: there are none.
-func (t *tokenTable) sweep(now time.Time) time.Time {
+// Sweep forgets spent tokens whose time is over, and returns when the next is; zero: there are none.
+func (t *tokenTable[H]) Sweep(now time.Time) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for len(t.spent) > 0 {
@@ -170,9 +186,9 @@ func (t *tokenTable) sweep(now time.Time) time.Time {
 }
 
 // put adds or replaces an entry. mu is held.
-func (t *tokenTable) put(e tokenEntry) {
+func (t *tokenTable[H]) put(e tokenEntry[H]) {
 	c := t.chains.Load()
-	if t.get(e.token) == nil {
+	if t.Get(e.token) == nil {
 		t.count++
 		if t.count > len(c.heads) {
 			c = t.double(c)
@@ -181,18 +197,18 @@ func (t *tokenTable) put(e tokenEntry) {
 	c.put(e)
 }
 
-func (c *tokenChains) put(e tokenEntry) {
+func (c *tokenChains[H]) put(e tokenEntry[H]) {
 	head := c.of(e.token)
 	e.next = without(head.Load(), e.token)
 	head.Store(&e)
 }
 
 // double makes twice as many chains of the same entries.
-func (t *tokenTable) double(old *tokenChains) *tokenChains {
-	c := newChains(old.mix, 64-old.shift+1)
+func (t *tokenTable[H]) double(old *tokenChains[H]) *tokenChains[H] {
+	c := newChains[H](old.mix, 64-old.shift+1)
 	for i := range old.heads {
 		for e := old.heads[i].Load(); e != nil; e = e.next {
-			c.put(tokenEntry{token: e.token, link: e.link, opening: e.opening})
+			c.put(tokenEntry[H]{token: e.token, Link: e.Link, opening: e.opening})
 		}
 	}
 	t.chains.Store(c)
@@ -200,14 +216,14 @@ func (t *tokenTable) double(old *tokenChains) *tokenChains {
 }
 
 // remove takes an entry out. mu is held.
-func (t *tokenTable) remove(token uint64) {
+func (t *tokenTable[H]) remove(token uint64) {
 	head := t.chains.Load().of(token)
 	head.Store(without(head.Load(), token))
 	t.count--
 }
 
 // without is a chain without a token: a copy of what goes before it.
-func without(e *tokenEntry, token uint64) *tokenEntry {
+func without[H tokenHolder[H]](e *tokenEntry[H], token uint64) *tokenEntry[H] {
 	switch {
 	case e == nil:
 		return nil
@@ -218,11 +234,11 @@ func without(e *tokenEntry, token uint64) *tokenEntry {
 	if rest == e.next {
 		return e
 	}
-	return &tokenEntry{token: e.token, link: e.link, opening: e.opening, next: rest}
+	return &tokenEntry[H]{token: e.token, Link: e.Link, opening: e.opening, next: rest}
 }
 
-// at lists the links with who advertises an address.
-func (t *tokenTable) at(addr netip.AddrPort) (list []*conn) {
+// At lists the links with who advertises an address.
+func (t *tokenTable[H]) At(addr netip.AddrPort) (list []H) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.byAddr.at(addr) {
@@ -231,20 +247,20 @@ func (t *tokenTable) at(addr netip.AddrPort) (list []*conn) {
 	return list
 }
 
-// held is the highest rank of the links that we hold with a process at an address; 0: none.
-func (t *tokenTable) held(key wire.PublicKey, addr netip.AddrPort) (rank uint32) {
+// Held is the highest rank of the links that we hold with a process at an address; 0: none.
+func (t *tokenTable[H]) Held(key wire.PublicKey, addr netip.AddrPort) (rank uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.byAddr.at(addr) {
-		if l.Key == key {
-			rank = max(rank, l.Order().Rank)
+		if b := l.Base(); b.Key == key {
+			rank = max(rank, b.Order().Rank)
 		}
 	}
 	return rank
 }
 
-// isKnown reports whether there is a link with somebody at an address.
-func (t *tokenTable) isKnown(addr netip.AddrPort) bool {
+// IsKnown reports whether there is a link with somebody at an address.
+func (t *tokenTable[H]) IsKnown(addr netip.AddrPort) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for range t.byAddr.at(addr) {
@@ -253,13 +269,21 @@ func (t *tokenTable) isKnown(addr netip.AddrPort) bool {
 	return false
 }
 
-// all lists the links, in no order.
-func (t *tokenTable) all() (list []*conn) {
+// Len is how many tokens are known.
+func (t *tokenTable[H]) Len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.count
+}
+
+// All lists the links, in no order.
+func (t *tokenTable[H]) All() (list []H) {
+	var none H
 	c := t.chains.Load()
 	for i := range c.heads {
 		for e := c.heads[i].Load(); e != nil; e = e.next {
-			if e.link != nil {
-				list = append(list, e.link)
+			if e.Link != none {
+				list = append(list, e.Link)
 			}
 		}
 	}
@@ -268,57 +292,60 @@ func (t *tokenTable) all() (list []*conn) {
 
 // addrChains finds links by the address of their peer. A map would take as much memory as all else that a node keeps of
 // a peer which it never calls.
-type addrChains struct {
+type addrChains[H tokenHolder[H]] struct {
 	seed  maphash.Seed // nobody else can tell which addresses have the same chain
-	heads []*conn      // the chains go on by conn.beside; their number is a power of 2
+	heads []H          // the chains go on by Beside; their number is a power of 2
 	count int
 }
 
-func (c *addrChains) init() { c.seed, c.heads = maphash.MakeSeed(), make([]*conn, 1<<firstChains) }
+func (c *addrChains[H]) init() { c.seed, c.heads = maphash.MakeSeed(), make([]H, 1<<firstChains) }
 
 // of is the chain of an address.
-func (c *addrChains) of(addr netip.AddrPort) **conn {
+func (c *addrChains[H]) of(addr netip.AddrPort) *H {
 	return &c.heads[maphash.Comparable(c.seed, addr)&uint64(len(c.heads)-1)]
 }
 
-// at yields the links to an address, in no order.
-func (c *addrChains) at(addr netip.AddrPort) iter.Seq[*conn] {
-	return func(yield func(*conn) bool) {
-		for l := *c.of(addr); l != nil; l = l.beside {
-			if l.ID.Addr == addr && !yield(l) {
+// At yields the links to an address, in no order.
+func (c *addrChains[H]) at(addr netip.AddrPort) iter.Seq[H] {
+	return func(yield func(H) bool) {
+		var none H
+		for l := *c.of(addr); l != none; l = *l.Beside() {
+			if l.Base().ID.Addr == addr && !yield(l) {
 				return
 			}
 		}
 	}
 }
 
-// add takes up a link.
-func (c *addrChains) add(l *conn) {
+// Add takes up a link.
+func (c *addrChains[H]) add(l H) {
 	if c.count++; c.count > len(c.heads) {
 		c.double()
 	}
-	head := c.of(l.ID.Addr)
-	l.beside, *head = *head, l
+	head := c.of(l.Base().ID.Addr)
+	*l.Beside(), *head = *head, l
 }
 
 // double makes twice as many chains of the same links.
-func (c *addrChains) double() {
+func (c *addrChains[H]) double() {
+	var none H
 	old := c.heads
-	c.heads = make([]*conn, 2*len(old))
+	c.heads = make([]H, 2*len(old))
 	for _, l := range old {
-		for l != nil {
-			next, head := l.beside, c.of(l.ID.Addr)
-			l.beside, *head = *head, l
+		for l != none {
+			next, head := *l.Beside(), c.of(l.Base().ID.Addr)
+			*l.Beside(), *head = *head, l
 			l = next
 		}
 	}
 }
 
 // remove takes a link out.
-func (c *addrChains) remove(l *conn) {
-	for at := c.of(l.ID.Addr); *at != nil; at = &(*at).beside {
+func (c *addrChains[H]) remove(l H) {
+	var none H
+	for at := c.of(l.Base().ID.Addr); *at != none; at = (*at).Beside() {
 		if *at == l {
-			*at, l.beside = l.beside, nil
+			*at, *l.Beside() = *l.Beside(), none
 			c.count--
 			return
 		}

@@ -16,9 +16,9 @@ import (
 )
 
 // newTokens is an empty table that draws from a seed.
-func newTokens(seed uint64) *tokenTable {
-	t := new(tokenTable)
-	t.init(rand.New(rand.NewPCG(seed, seed)).Uint64)
+func newTokens(seed uint64) *tokenTable[*conn] {
+	t := new(tokenTable[*conn])
+	t.Init(rand.New(rand.NewPCG(seed, seed)).Uint64)
 	return t
 }
 
@@ -48,7 +48,7 @@ func TestKnownTokensAreFoundAtEveryMoment(t *testing.T) {
 	var kept []*conn
 	for i := range 50 {
 		l := tokenLink(rand.Uint64()|1, addrOf(i), true, now)
-		require.True(t, table.add(l))
+		require.True(t, table.Add(l))
 		kept = append(kept, l)
 	}
 	var over atomic.Bool
@@ -57,7 +57,7 @@ func TestKnownTokensAreFoundAtEveryMoment(t *testing.T) {
 		looks.Go(func() {
 			for !over.Load() {
 				for _, l := range kept {
-					if table.link(l.Token) != l {
+					if table.Link(l.Token) != l {
 						t.Errorf("the link with token %x is not found", l.Token)
 						return
 					}
@@ -73,23 +73,23 @@ func TestKnownTokensAreFoundAtEveryMoment(t *testing.T) {
 				var mine []*conn
 				for i := range 100 << (round % 6) {
 					l := tokenLink(rng.Uint64()|1, addrOf(i), i%2 == 0, now)
-					table.add(l)
+					table.Add(l)
 					mine = append(mine, l)
 				}
 				for _, l := range mine {
-					table.close(now, l)
+					table.Close(now, l)
 				}
-				table.sweep(now.Add(time.Hour))
-				table.forget(table.open(1))
+				table.Sweep(now.Add(time.Hour))
+				table.Forget(table.Open(1))
 			}
 		})
 	}
 	writes.Wait()
 	over.Store(true)
 	looks.Wait()
-	table.sweep(now.Add(time.Hour))
-	require.Equal(t, len(kept), table.count, "nothing else is left")
-	require.Len(t, table.all(), len(kept))
+	table.Sweep(now.Add(time.Hour))
+	require.Equal(t, len(kept), table.Len(), "nothing else is left")
+	require.Len(t, table.All(), len(kept))
 }
 
 // The table does what a map does that knows all: whatever comes in whatever order.
@@ -103,18 +103,18 @@ func TestTokensAreThoseOfAMap(t *testing.T) {
 		now = now.Add(time.Duration(rng.IntN(10)) * time.Millisecond)
 		switch rng.IntN(5) {
 		case 0:
-			openings[table.open(1)] = true
+			openings[table.Open(1)] = true
 		case 1:
 			l := tokenLink(1+rng.Uint64N(3000), addrOf(rng.IntN(9)), rng.IntN(2) == 0, now)
 			if _, isSpent := spent[l.Token]; links[l.Token] != nil || isSpent {
-				require.False(t, table.add(l), "step %d", step)
+				require.False(t, table.Add(l), "step %d", step)
 				break
 			}
-			require.True(t, table.add(l), "step %d", step)
+			require.True(t, table.Add(l), "step %d", step)
 			links[l.Token] = l
 		case 2:
 			for token, l := range links {
-				table.close(now, l)
+				table.Close(now, l)
 				delete(links, token)
 				if !l.Began && now.Sub(l.BornAt()) <= spentFor {
 					spent[token] = now.Add(spentFor)
@@ -123,57 +123,57 @@ func TestTokensAreThoseOfAMap(t *testing.T) {
 			}
 		case 3:
 			for token := range openings {
-				table.forget(token)
+				table.Forget(token)
 				delete(openings, token)
 				break
 			}
 		case 4:
-			table.sweep(now)
+			table.Sweep(now)
 			for token, at := range spent {
 				if !now.Before(at) {
 					delete(spent, token)
 				}
 			}
 		}
-		require.Equal(t, len(links)+len(openings)+len(spent), table.count, "step %d", step)
+		require.Equal(t, len(links)+len(openings)+len(spent), table.Len(), "step %d", step)
 		at := addrOf(rng.IntN(9))
 		var there []*conn
 		for token, l := range links {
-			require.Same(t, l, table.link(token))
+			require.Same(t, l, table.Link(token))
 			if l.ID.Addr == at {
 				there = append(there, l)
 			}
 		}
-		require.ElementsMatch(t, there, table.at(at), "step %d", step)
-		require.Equal(t, len(there) > 0, table.isKnown(at))
+		require.ElementsMatch(t, there, table.At(at), "step %d", step)
+		require.Equal(t, len(there) > 0, table.IsKnown(at))
 	}
 }
 
 // A link takes the place of the opening with its token, and of nothing else.
 func TestALinkTakesThePlaceOfItsOpening(t *testing.T) {
 	table, now := newTokens(1), time.Unix(0, 0)
-	token := table.open(3)
-	require.EqualValues(t, 3, table.get(token).opening.left.Load())
-	require.Nil(t, table.link(token))
+	token := table.Open(3)
+	require.EqualValues(t, 3, table.Get(token).opening.left.Load())
+	require.Nil(t, table.Link(token))
 	l := tokenLink(token, addrOf(1), true, now)
-	require.True(t, table.add(l))
-	require.Nil(t, table.get(token).opening)
-	require.Same(t, l, table.link(token))
-	require.False(t, table.add(tokenLink(token, addrOf(2), true, now)), "it is another link's")
-	require.Empty(t, table.at(addrOf(2)))
-	table.forget(token)
-	require.Same(t, l, table.link(token), "no opening is there to be forgotten")
-	table.close(now, tokenLink(token, addrOf(1), true, now))
-	require.Same(t, l, table.link(token), "another link is closed")
+	require.True(t, table.Add(l))
+	require.Nil(t, table.Get(token).opening)
+	require.Same(t, l, table.Link(token))
+	require.False(t, table.Add(tokenLink(token, addrOf(2), true, now)), "it is another link's")
+	require.Empty(t, table.At(addrOf(2)))
+	table.Forget(token)
+	require.Same(t, l, table.Link(token), "no opening is there to be forgotten")
+	table.Close(now, tokenLink(token, addrOf(1), true, now))
+	require.Same(t, l, table.Link(token), "another link is closed")
 }
 
 // Openings get tokens that are not 0 and not known.
 func TestOpeningsDrawUntilATokenIsFree(t *testing.T) {
 	drawn := []uint64{9 /* to scatter */, 0, 7, 7, 0, 8}
-	table := new(tokenTable)
-	table.init(func() (next uint64) { next, drawn = drawn[0], drawn[1:]; return next })
-	require.EqualValues(t, 7, table.open(1))
-	require.EqualValues(t, 8, table.open(1))
+	table := new(tokenTable[*conn])
+	table.Init(func() (next uint64) { next, drawn = drawn[0], drawn[1:]; return next })
+	require.EqualValues(t, 7, table.Open(1))
+	require.EqualValues(t, 8, table.Open(1))
 }
 
 // [LNK-3] The token of a link that A began and that B closes is *spent* from that moment until its stamp is more than
@@ -190,19 +190,19 @@ func TestTokensAreSpentForSixSeconds(t *testing.T) {
 	} {
 		table := newTokens(1)
 		l := tokenLink(5, addrOf(1), test.began, born)
-		require.True(t, table.add(l))
+		require.True(t, table.Add(l))
 		closed := born.Add(test.closed)
-		table.close(closed, l)
-		require.Nil(t, table.link(5))
-		require.Equal(t, test.spent, table.get(5) != nil, "%+v", test)
+		table.Close(closed, l)
+		require.Nil(t, table.Link(5))
+		require.Equal(t, test.spent, table.Get(5) != nil, "%+v", test)
 		if test.spent {
-			require.False(t, table.add(tokenLink(5, addrOf(1), false, closed)))
-			require.Equal(t, closed.Add(spentFor), table.sweep(closed.Add(spentFor-1)), "when to sweep again")
-			require.NotNil(t, table.get(5))
-			require.Zero(t, table.sweep(closed.Add(spentFor)))
+			require.False(t, table.Add(tokenLink(5, addrOf(1), false, closed)))
+			require.Equal(t, closed.Add(spentFor), table.Sweep(closed.Add(spentFor-1)), "when to sweep again")
+			require.NotNil(t, table.Get(5))
+			require.Zero(t, table.Sweep(closed.Add(spentFor)))
 		}
-		require.Zero(t, table.count)
-		require.True(t, table.add(tokenLink(5, addrOf(1), false, closed)), "it is as any other again")
+		require.Zero(t, table.Len())
+		require.True(t, table.Add(tokenLink(5, addrOf(1), false, closed)), "it is as any other again")
 	}
 }
 
@@ -212,7 +212,7 @@ func TestChainsAreScatteredByASecret(t *testing.T) {
 	longest := func(seed uint64, token func(i uint64) uint64) (most int) {
 		table := newTokens(seed)
 		for i := range uint64(4096) {
-			table.add(tokenLink(token(i+1), addrOf(1), true, time.Time{}))
+			table.Add(tokenLink(token(i+1), addrOf(1), true, time.Time{}))
 		}
 		c := table.chains.Load()
 		for i := range c.heads {
@@ -241,21 +241,21 @@ func TestHeldIsTheHighestRankWithAProcess(t *testing.T) {
 		addr int
 		rank uint32
 	}{{1, 1, 3}, {1, 1, 7}, {1, 1, 5}, {2, 1, 9}, {1, 2, 11}} {
-		require.True(t, table.add(linkOfProcess(uint64(i+1), addrOf(l.addr), i%2 == 0, time.Unix(0, 0), wire.PublicKey{l.key}, l.rank)))
+		require.True(t, table.Add(linkOfProcess(uint64(i+1), addrOf(l.addr), i%2 == 0, time.Unix(0, 0), wire.PublicKey{l.key}, l.rank)))
 	}
-	require.EqualValues(t, 7, table.held(wire.PublicKey{1}, addrOf(1)))
-	require.EqualValues(t, 9, table.held(wire.PublicKey{2}, addrOf(1)))
-	require.Zero(t, table.held(wire.PublicKey{3}, addrOf(1)))
-	require.Zero(t, table.held(wire.PublicKey{1}, addrOf(3)))
+	require.EqualValues(t, 7, table.Held(wire.PublicKey{1}, addrOf(1)))
+	require.EqualValues(t, 9, table.Held(wire.PublicKey{2}, addrOf(1)))
+	require.Zero(t, table.Held(wire.PublicKey{3}, addrOf(1)))
+	require.Zero(t, table.Held(wire.PublicKey{1}, addrOf(3)))
 }
 
 func TestLookingUpATokenAllocatesNothing(t *testing.T) {
 	table := newTokens(1)
 	for i := range uint64(1000) {
-		table.add(tokenLink(i+1, addrOf(1), true, time.Time{}))
+		table.Add(tokenLink(i+1, addrOf(1), true, time.Time{}))
 	}
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
-		if table.link(500) == nil || table.get(5000) != nil {
+		if table.Link(500) == nil || table.Get(5000) != nil {
 			t.Error("it is not found")
 		}
 	}))
@@ -267,11 +267,11 @@ func BenchmarkToken(b *testing.B) {
 	var tokens [1024]uint64
 	for i := range tokens {
 		tokens[i] = rng.Uint64()
-		table.add(tokenLink(tokens[i], addrOf(1), true, time.Time{}))
+		table.Add(tokenLink(tokens[i], addrOf(1), true, time.Time{}))
 	}
 	i := 0
 	for b.Loop() {
 		i++
-		table.link(tokens[i%1024])
+		table.Link(tokens[i%1024])
 	}
 }

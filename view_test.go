@@ -134,7 +134,7 @@ func BenchmarkOneRowChanges(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				was, is = is, was
-				routes = routes.follow(was.peers, is.peers, h.linking.tokens.link)
+				routes = routes.follow(was.peers, is.peers, h.linking.tokens.Link)
 			}
 		})
 	}
@@ -232,7 +232,7 @@ func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	(<-n.loop.commands)(now)
 	n.loop.tableAt = now
 	l := n.connFrom(wire.PublicKey{7}, netip.MustParseAddrPort("10.0.0.1:1"))
-	require.True(t, n.linking.tokens.add(l))
+	require.True(t, n.linking.tokens.Add(l))
 	n.arrive(now, arrival{made: l})
 	n.carryOut(now)
 	l.told.Store(1)

@@ -139,7 +139,7 @@ func (n *Node) member(p *member.View) Member {
 		Addr: p.Addr, Name: p.Name, Version: p.Version, State: State(p.State), Tags: tagMap(p.Tags),
 		Unreachable: p.Unreachable, Unsteady: p.Unsteady, Draining: p.Draining,
 	}
-	if l := n.linking.tokens.link(p.Link); l != nil {
+	if l := n.linking.tokens.Link(p.Link); l != nil {
 		m.RTT = l.Snapshot().RoundTrip
 	}
 	return m

@@ -27,7 +27,7 @@ func TestNamesOfStatesAndKinds(t *testing.T) {
 // when it comes.
 func TestEventsSayWhatAMemberIs(t *testing.T) {
 	n := new(Node)
-	n.linking.tokens.init(rand.Uint64)
+	n.linking.tokens.Init(rand.Uint64)
 	view := func(s member.State, unreachable bool) *member.View {
 		return &member.View{Facts: member.Facts{State: s, Unreachable: unreachable}, Functions: []wire.Function{{Name: "f"}}}
 	}
