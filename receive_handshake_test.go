@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/handshake"
+	"broach/internal/link"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -298,4 +300,19 @@ func TestDatagramsOfOtherKeysAreDropped(t *testing.T) {
 			require.Zero(t, s.made(), name)
 		}
 	})
+}
+
+// linkOfProcess is a link that the table of tokens can hold, with who has a public key.
+func linkOfProcess(token uint64, addr netip.AddrPort, began bool, born time.Time, key wire.PublicKey, rank uint32) *conn {
+	c := &link.Carrier{Process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Unix(0, 0))}
+	c.Init(time.Unix(0, 0).Add(-time.Hour))
+	terms := &handshake.Terms{Rank: rank, TokenA: ^token, KeyA: key, AddrA: addr, TokenB: token, KeyB: c.Process.Key}
+	if began {
+		terms = &handshake.Terms{Rank: rank, TokenA: token, KeyA: c.Process.Key, TokenB: ^token, KeyB: key, AddrB: addr}
+	}
+	l, err := newConn(born, c, terms, began, nil, 1)
+	if err != nil {
+		panic(err)
+	}
+	return l
 }
