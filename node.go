@@ -20,6 +20,7 @@ import (
 	"broach/internal/pace"
 	"broach/internal/pool"
 	"broach/internal/seal"
+	"broach/internal/tokens"
 	"broach/internal/udp"
 	"broach/internal/wire"
 
@@ -110,7 +111,7 @@ type linking struct {
 	own        atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
 	opens      atomic.Uint64                  // number of the last Open
 	shared     sharedSecrets
-	tokens     tokenTable[*conn]
+	tokens     tokens.Table[*conn]
 	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
 	unheard    atomic.Bool              // our address was learnt, and no peer is heard at it
 	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed

@@ -8,6 +8,7 @@ import (
 	"broach/internal/handshake"
 	"broach/internal/link"
 	"broach/internal/member"
+	"broach/internal/tokens"
 	"broach/internal/udp"
 	"broach/internal/wire"
 )
@@ -163,7 +164,7 @@ func (r *reader) confirmed(d udp.Datagram) *conn {
 func (r *reader) selves(now time.Time) []netip.AddrPort {
 	self := *r.node.linking.own.Load()
 	before, isSealed := r.node.linking.selfBefore.Load(), r.node.linking.wires.Ring.Load() != nil
-	if before != nil && isSealed && now.Sub(before.until) < spentFor {
+	if before != nil && isSealed && now.Sub(before.until) < tokens.SpentFor {
 		return []netip.AddrPort{self, before.addr}
 	}
 	return []netip.AddrPort{self}

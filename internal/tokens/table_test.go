@@ -1,4 +1,4 @@
-package broach
+package tokens
 
 import (
 	"math/rand/v2"
@@ -21,12 +21,12 @@ type holding struct {
 	beside *holding
 }
 
-func (h *holding) Base() *link.Link { return &h.Link }
-func (h *holding) Beside() **holding   { return &h.beside }
+func (h *holding) Base() *link.Link  { return &h.Link }
+func (h *holding) Beside() **holding { return &h.beside }
 
 // newTokens is an empty table that draws from a seed.
-func newTokens(seed uint64) *tokenTable[*holding] {
-	t := new(tokenTable[*holding])
+func newTokens(seed uint64) *Table[*holding] {
+	t := new(Table[*holding])
 	t.Init(rand.New(rand.NewPCG(seed, seed)).Uint64)
 	return t
 }
@@ -130,8 +130,8 @@ func TestTokensAreThoseOfAMap(t *testing.T) {
 			for token, l := range links {
 				table.Close(now, l)
 				delete(links, token)
-				if !l.Began && now.Sub(l.BornAt()) <= spentFor {
-					spent[token] = now.Add(spentFor)
+				if !l.Began && now.Sub(l.BornAt()) <= SpentFor {
+					spent[token] = now.Add(SpentFor)
 				}
 				break
 			}
@@ -184,7 +184,7 @@ func TestALinkTakesThePlaceOfItsOpening(t *testing.T) {
 // Openings get tokens that are not 0 and not known.
 func TestOpeningsDrawUntilATokenIsFree(t *testing.T) {
 	drawn := []uint64{9 /* to scatter */, 0, 7, 7, 0, 8}
-	table := new(tokenTable[*holding])
+	table := new(Table[*holding])
 	table.Init(func() (next uint64) { next, drawn = drawn[0], drawn[1:]; return next })
 	require.EqualValues(t, 7, table.Open(1))
 	require.EqualValues(t, 8, table.Open(1))
@@ -193,14 +193,14 @@ func TestOpeningsDrawUntilATokenIsFree(t *testing.T) {
 // [LNK-3] The token of a link that A began and that B closes is *spent* from that moment until its stamp is more than
 // 6,000 ms old.
 func TestTokensAreSpentForSixSeconds(t *testing.T) {
-	require.Equal(t, handshake.Fresh+time.Second, spentFor)
+	require.Equal(t, handshake.Fresh+time.Second, SpentFor)
 	born := time.Unix(0, 0)
 	for _, test := range []struct {
 		closed time.Duration
 		began  bool
 		spent  bool
 	}{
-		{0, false, true}, {spentFor, false, true}, {spentFor + 1, false, false}, {time.Second, true, false},
+		{0, false, true}, {SpentFor, false, true}, {SpentFor + 1, false, false}, {time.Second, true, false},
 	} {
 		table := newTokens(1)
 		l := tokenLink(5, at(1), test.began, born)
@@ -211,9 +211,9 @@ func TestTokensAreSpentForSixSeconds(t *testing.T) {
 		require.Equal(t, test.spent, table.Get(5) != nil, "%+v", test)
 		if test.spent {
 			require.False(t, table.Add(tokenLink(5, at(1), false, closed)))
-			require.Equal(t, closed.Add(spentFor), table.Sweep(closed.Add(spentFor-1)), "when to sweep again")
+			require.Equal(t, closed.Add(SpentFor), table.Sweep(closed.Add(SpentFor-1)), "when to sweep again")
 			require.NotNil(t, table.Get(5))
-			require.Zero(t, table.Sweep(closed.Add(spentFor)))
+			require.Zero(t, table.Sweep(closed.Add(SpentFor)))
 		}
 		require.Zero(t, table.Len())
 		require.True(t, table.Add(tokenLink(5, at(1), false, closed)), "it is as any other again")

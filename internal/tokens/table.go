@@ -1,4 +1,12 @@
-package broach
+// Package tokens finds what a datagram is for by the token in its header, which its receiver chose (PROTOCOL.md 2, LNK-1 to
+// LNK-4): a link, an opening that an Offer answers, or neither, where a link has ended whose other end could have it made
+// again.
+//
+// A Table sends nothing, reads no clock and ends no link: it is told. Its reader takes no lock, its two writers take one.
+// Strangers choose when tokens are added and cannot choose where: a secret number scatters them. How many there may be is
+// bounded by who adds them. The file begins with what a token may stand for and goes on with the table; the links by the
+// addresses of their peers come last.
+package tokens
 
 import (
 	"hash/maphash"
@@ -13,25 +21,24 @@ import (
 	"broach/internal/wire"
 )
 
-// spentFor is for how long the token of a link that the other end began makes no link again: the Confirms that it was
+// SpentFor is for how long the token of a link that the other end began makes no link again: the Confirms that it was
 // made by are too old by then. It is a second longer than they are taken, so that nothing hangs on which of two clocks
 // was looked at first.
-const spentFor = handshake.Fresh + time.Second
+const SpentFor = handshake.Fresh + time.Second
 
-// tokenHolder is a link as its node holds it.
-type tokenHolder[H any] interface {
+// A Holder is a link as its node holds it.
+type Holder[H any] interface {
 	comparable
 	Base() *link.Link
 	Beside() *H // where the table keeps the next whose peer's address has the same chain
 }
 
-// tokenTable finds what a datagram is for by the token in it, which its receiver chose. The reader looks up every
-// datagram; it and the loop add, the loop removes.
+// A Table knows the tokens of a node. The reader looks up every datagram; it and the loop add, the loop removes.
 //
 // Look-ups take no lock: they walk a chain of immutable entries. Writers make a chain anew and store its head, so that
-// At no moment a token that is known is not found.
-type tokenTable[H tokenHolder[H]] struct {
-	chains atomic.Pointer[tokenChains[H]]
+// at no moment a token that is known is not found.
+type Table[H Holder[H]] struct {
+	chains atomic.Pointer[chains[H]]
 
 	mu     sync.Mutex // protects all below, and the making of chains: it has two writers, the reader and the loop
 	count  int
@@ -40,30 +47,30 @@ type tokenTable[H tokenHolder[H]] struct {
 	random func() uint64
 }
 
-// tokenChains are the entries. Who asks for a link is told a token, and could choose those whose low bits are the same:
+// chains are the entries. Who asks for a link is told a token, and could choose those whose low bits are the same:
 // so a secret number scatters them.
-type tokenChains[H tokenHolder[H]] struct {
+type chains[H Holder[H]] struct {
 	mix   uint64 // odd
 	shift uint8
-	heads []atomic.Pointer[tokenEntry[H]]
+	heads []atomic.Pointer[Entry[H]]
 }
 
-// tokenEntry says what a token stands for: a link; an opening, which an Offer answers; or neither, when it is spent.
-type tokenEntry[H tokenHolder[H]] struct {
+// An Entry says what a token stands for: a link; an opening, which an Offer answers; or neither, when it is spent.
+type Entry[H Holder[H]] struct {
 	Link    H // the zero value: there is none
 	token   uint64
 	opening *opening
-	next    *tokenEntry[H]
+	next    *Entry[H]
 }
 
 // opening is what an Offer answers.
 type opening struct{ left atomic.Int32 } // Offers that are still looked at
 
 // IsOpening reports whether the token is that of an opening.
-func (e *tokenEntry[H]) IsOpening() bool { return e != nil && e.opening != nil }
+func (e *Entry[H]) IsOpening() bool { return e != nil && e.opening != nil }
 
 // Answers counts an Offer to an opening, and reports whether it is one of those that are looked at.
-func (e *tokenEntry[H]) Answers() bool { return e.opening.left.Add(-1) >= 0 }
+func (e *Entry[H]) Answers() bool { return e.opening.left.Add(-1) >= 0 }
 
 // spentToken is to be forgotten at a time.
 type spentToken struct {
@@ -73,22 +80,22 @@ type spentToken struct {
 
 const firstChains = 4 // bits of the number of chains
 
-func (t *tokenTable[H]) Init(random func() uint64) {
+func (t *Table[H]) Init(random func() uint64) {
 	t.random = random
 	t.byAddr.init()
 	t.chains.Store(newChains[H](random()|1, firstChains))
 }
 
-func newChains[H tokenHolder[H]](mix uint64, bits uint8) *tokenChains[H] {
-	return &tokenChains[H]{mix: mix, shift: 64 - bits, heads: make([]atomic.Pointer[tokenEntry[H]], 1<<bits)}
+func newChains[H Holder[H]](mix uint64, bits uint8) *chains[H] {
+	return &chains[H]{mix: mix, shift: 64 - bits, heads: make([]atomic.Pointer[Entry[H]], 1<<bits)}
 }
 
-func (c *tokenChains[H]) of(token uint64) *atomic.Pointer[tokenEntry[H]] {
+func (c *chains[H]) of(token uint64) *atomic.Pointer[Entry[H]] {
 	return &c.heads[token*c.mix>>c.shift]
 }
 
 // Get returns the entry of a token, or nil.
-func (t *tokenTable[H]) Get(token uint64) *tokenEntry[H] {
+func (t *Table[H]) Get(token uint64) *Entry[H] {
 	for e := t.chains.Load().of(token).Load(); e != nil; e = e.next {
 		if e.token == token {
 			return e
@@ -98,7 +105,7 @@ func (t *tokenTable[H]) Get(token uint64) *tokenEntry[H] {
 }
 
 // Link returns the link with a token, or the zero value.
-func (t *tokenTable[H]) Link(token uint64) (l H) {
+func (t *Table[H]) Link(token uint64) (l H) {
 	if e := t.Get(token); e != nil {
 		l = e.Link
 	}
@@ -106,7 +113,7 @@ func (t *tokenTable[H]) Link(token uint64) (l H) {
 }
 
 // Open draws a token for an opening to which so many Offers count, and adds it.
-func (t *tokenTable[H]) Open(offers int32) uint64 {
+func (t *Table[H]) Open(offers int32) uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	token := t.random()
@@ -115,12 +122,12 @@ func (t *tokenTable[H]) Open(offers int32) uint64 {
 	}
 	o := new(opening)
 	o.left.Store(offers)
-	t.put(tokenEntry[H]{token: token, opening: o})
+	t.put(Entry[H]{token: token, opening: o})
 	return token
 }
 
 // Draw draws a number that is not 0.
-func (t *tokenTable[H]) Draw() uint32 {
+func (t *Table[H]) Draw() uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for {
@@ -132,29 +139,29 @@ func (t *tokenTable[H]) Draw() uint32 {
 
 // Add takes up a link, in place of the opening if it has its token. It takes none whose token means something else
 // already.
-func (t *tokenTable[H]) Add(l H) bool {
+func (t *Table[H]) Add(l H) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	token := l.Base().Token
 	if e := t.Get(token); e != nil && e.opening == nil {
 		return false
 	}
-	t.put(tokenEntry[H]{token: token, Link: l})
+	t.put(Entry[H]{token: token, Link: l})
 	t.byAddr.add(l)
 	return true
 }
 
 // Close takes a link out. If the other end could have it made again, its token is spent, in the same store.
-func (t *tokenTable[H]) Close(now time.Time, l H) {
+func (t *Table[H]) Close(now time.Time, l H) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	token := l.Base().Token
 	if t.Link(token) != l {
 		return
 	}
-	if age := now.Sub(l.Base().BornAt()); !l.Base().Began && age <= spentFor {
-		t.put(tokenEntry[H]{token: token})
-		t.spent = append(t.spent, spentToken{token, now.Add(spentFor)})
+	if age := now.Sub(l.Base().BornAt()); !l.Base().Began && age <= SpentFor {
+		t.put(Entry[H]{token: token})
+		t.spent = append(t.spent, spentToken{token, now.Add(SpentFor)})
 	} else {
 		t.remove(token)
 	}
@@ -162,7 +169,7 @@ func (t *tokenTable[H]) Close(now time.Time, l H) {
 }
 
 // Forget takes an opening out.
-func (t *tokenTable[H]) Forget(token uint64) {
+func (t *Table[H]) Forget(token uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e := t.Get(token); e != nil && e.opening != nil {
@@ -171,7 +178,7 @@ func (t *tokenTable[H]) Forget(token uint64) {
 }
 
 // Sweep forgets spent tokens whose time is over, and returns when the next is; zero: there are none.
-func (t *tokenTable[H]) Sweep(now time.Time) time.Time {
+func (t *Table[H]) Sweep(now time.Time) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for len(t.spent) > 0 {
@@ -186,7 +193,7 @@ func (t *tokenTable[H]) Sweep(now time.Time) time.Time {
 }
 
 // put adds or replaces an entry. mu is held.
-func (t *tokenTable[H]) put(e tokenEntry[H]) {
+func (t *Table[H]) put(e Entry[H]) {
 	c := t.chains.Load()
 	if t.Get(e.token) == nil {
 		t.count++
@@ -197,18 +204,18 @@ func (t *tokenTable[H]) put(e tokenEntry[H]) {
 	c.put(e)
 }
 
-func (c *tokenChains[H]) put(e tokenEntry[H]) {
+func (c *chains[H]) put(e Entry[H]) {
 	head := c.of(e.token)
 	e.next = without(head.Load(), e.token)
 	head.Store(&e)
 }
 
 // double makes twice as many chains of the same entries.
-func (t *tokenTable[H]) double(old *tokenChains[H]) *tokenChains[H] {
+func (t *Table[H]) double(old *chains[H]) *chains[H] {
 	c := newChains[H](old.mix, 64-old.shift+1)
 	for i := range old.heads {
 		for e := old.heads[i].Load(); e != nil; e = e.next {
-			c.put(tokenEntry[H]{token: e.token, Link: e.Link, opening: e.opening})
+			c.put(Entry[H]{token: e.token, Link: e.Link, opening: e.opening})
 		}
 	}
 	t.chains.Store(c)
@@ -216,14 +223,14 @@ func (t *tokenTable[H]) double(old *tokenChains[H]) *tokenChains[H] {
 }
 
 // remove takes an entry out. mu is held.
-func (t *tokenTable[H]) remove(token uint64) {
+func (t *Table[H]) remove(token uint64) {
 	head := t.chains.Load().of(token)
 	head.Store(without(head.Load(), token))
 	t.count--
 }
 
 // without is a chain without a token: a copy of what goes before it.
-func without[H tokenHolder[H]](e *tokenEntry[H], token uint64) *tokenEntry[H] {
+func without[H Holder[H]](e *Entry[H], token uint64) *Entry[H] {
 	switch {
 	case e == nil:
 		return nil
@@ -234,11 +241,11 @@ func without[H tokenHolder[H]](e *tokenEntry[H], token uint64) *tokenEntry[H] {
 	if rest == e.next {
 		return e
 	}
-	return &tokenEntry[H]{token: e.token, Link: e.Link, opening: e.opening, next: rest}
+	return &Entry[H]{token: e.token, Link: e.Link, opening: e.opening, next: rest}
 }
 
 // At lists the links with who advertises an address.
-func (t *tokenTable[H]) At(addr netip.AddrPort) (list []H) {
+func (t *Table[H]) At(addr netip.AddrPort) (list []H) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.byAddr.at(addr) {
@@ -248,7 +255,7 @@ func (t *tokenTable[H]) At(addr netip.AddrPort) (list []H) {
 }
 
 // Held is the highest rank of the links that we hold with a process at an address; 0: none.
-func (t *tokenTable[H]) Held(key wire.PublicKey, addr netip.AddrPort) (rank uint32) {
+func (t *Table[H]) Held(key wire.PublicKey, addr netip.AddrPort) (rank uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for l := range t.byAddr.at(addr) {
@@ -260,7 +267,7 @@ func (t *tokenTable[H]) Held(key wire.PublicKey, addr netip.AddrPort) (rank uint
 }
 
 // IsKnown reports whether there is a link with somebody at an address.
-func (t *tokenTable[H]) IsKnown(addr netip.AddrPort) bool {
+func (t *Table[H]) IsKnown(addr netip.AddrPort) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for range t.byAddr.at(addr) {
@@ -270,14 +277,14 @@ func (t *tokenTable[H]) IsKnown(addr netip.AddrPort) bool {
 }
 
 // Len is how many tokens are known.
-func (t *tokenTable[H]) Len() int {
+func (t *Table[H]) Len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.count
 }
 
 // All lists the links, in no order.
-func (t *tokenTable[H]) All() (list []H) {
+func (t *Table[H]) All() (list []H) {
 	var none H
 	c := t.chains.Load()
 	for i := range c.heads {
@@ -292,7 +299,7 @@ func (t *tokenTable[H]) All() (list []H) {
 
 // addrChains finds links by the address of their peer. A map would take as much memory as all else that a node keeps of
 // a peer which it never calls.
-type addrChains[H tokenHolder[H]] struct {
+type addrChains[H Holder[H]] struct {
 	seed  maphash.Seed // nobody else can tell which addresses have the same chain
 	heads []H          // the chains go on by Beside; their number is a power of 2
 	count int
