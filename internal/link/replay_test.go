@@ -1,6 +1,7 @@
 package link
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 
@@ -54,4 +55,26 @@ func TestReplayWindowIsWideOnceItIsBusy(t *testing.T) {
 	require.False(t, w.accept(10_001-replaySpan), "twice")
 	require.False(t, w.accept(9_999-replaySpan), "too late")
 	require.False(t, w.accept(0))
+}
+
+// [HDR-5] Whatever numbers come in whatever order: none is taken twice, 0 never, the highest always; and isNew tells
+// before what accept will say. Two bytes are a step up from the highest number, or down by as much, if they are odd.
+func FuzzReplayWindow(f *testing.F) {
+	f.Fuzz(func(t *testing.T, steps []byte) {
+		var w replayWindow
+		seen, highest := map[uint64]bool{0: true}, uint64(0)
+		for ; len(steps) >= 2; steps = steps[2:] {
+			step := uint64(binary.BigEndian.Uint16(steps))
+			n := highest + step
+			if step%2 == 1 {
+				n = highest - min(step, highest)
+			}
+			isNew := w.isNew(n)
+			require.Equal(t, isNew, w.accept(n), "%d, highest %d", n, highest)
+			require.False(t, isNew && seen[n], "%d twice", n)
+			require.True(t, isNew || n <= highest, "%d is the highest", n)
+			require.False(t, w.isNew(n), "%d has come", n)
+			seen[n], highest = true, max(highest, n)
+		}
+	})
 }
