@@ -8,6 +8,7 @@ import (
 	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/pool"
+	"broach/internal/strangers"
 	"broach/internal/udp"
 	"broach/internal/wire"
 )
@@ -49,7 +50,7 @@ type reader struct {
 	abandoned []*link.Request // given up by their callers in this datagram
 	toKick    bool            // the pool has new work
 	soon      bool            // calls go on: the next datagram is expected at once
-	strangers strangers
+	strangers strangers.Bounds
 	answers   []udp.Datagram // to strangers; they go at the end of the batch
 }
 
@@ -64,7 +65,7 @@ func (r *reader) datagram(now time.Time, d udp.Datagram) {
 	case (h.KeyID != 0) != (r.node.linking.wires.Ring.Load() != nil):
 		r.unopened(now, d)
 	case h.Form == wire.FormOpen:
-		if r.mayLook(&r.strangers.opens, opensBatch) {
+		if r.counted(r.strangers.MayOpen()) {
 			r.opened(now, d)
 		}
 	case h.Form == wire.FormOffer:
@@ -74,14 +75,12 @@ func (r *reader) datagram(now time.Time, d udp.Datagram) {
 	}
 }
 
-// mayLook reports whether another datagram of a stranger may be looked at in this batch, of so many of its form.
-func (r *reader) mayLook(looked *int, most int) bool {
-	*looked++
-	if *looked <= most {
-		return true
+// counted counts a datagram of a stranger that may not be looked at, and reports whether it may.
+func (r *reader) counted(may bool) bool {
+	if !may {
+		r.node.stats.unanswered.Add(1)
 	}
-	r.node.stats.unanswered.Add(1)
-	return false
+	return may
 }
 
 // linked handles a datagram with the token of a link. A Confirm whose token is not known may make the link.
@@ -92,7 +91,7 @@ func (r *reader) linked(now time.Time, d udp.Datagram, h wire.Header) {
 		r.toLink(now, e.Link, d, h)
 	case e != nil || h.Form != wire.FormConfirm:
 		r.node.stats.stranger.Add(1)
-	case r.mayLook(&r.strangers.confirms, confirmsBatch):
+	case r.counted(r.strangers.MayConfirm()):
 		if l := r.confirmed(d); l != nil {
 			r.toLink(now, l, d, h)
 		}

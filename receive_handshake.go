@@ -60,7 +60,7 @@ func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
 			r.unopened(now, d)
 			return
 		}
-		if r.strangers.seen.has(m.Proof) {
+		if r.strangers.Seen.Has(m.Proof) {
 			r.node.stats.replayed.Add(1)
 			return
 		}
@@ -69,13 +69,13 @@ func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
 	if to.Addr().IsUnspecified() {
 		to = d.Addr
 	}
-	if !r.strangers.mayOffer(now, to, r.isKnown(to)) {
+	if !r.strangers.MayOffer(now, to, r.isKnown(to)) {
 		r.node.stats.unanswered.Add(1)
 		return
 	}
 	if b := r.answerTo(now, m, d.Addr); b != nil {
 		if ring != nil {
-			r.strangers.seen.add(m.Proof)
+			r.strangers.Seen.Add(m.Proof)
 			ring.Prove(b, key)
 		}
 		r.answers = append(r.answers, udp.Datagram{Addr: to, B: b})
@@ -88,7 +88,7 @@ func (r *reader) prove(now time.Time, d udp.Datagram, m wire.Open) {
 func (r *reader) answerTo(now time.Time, m wire.Open, from netip.AddrPort) []byte {
 	self := *r.node.linking.own.Load()
 	token, unheard := r.node.linking.learning.Load(), r.node.linking.unheard.Load()
-	if token != 0 && member.AsksBack(now, self, m.Addr, unheard, &r.strangers.asks) {
+	if token != 0 && member.AsksBack(now, self, m.Addr, unheard, &r.strangers.Asks) {
 		return wire.AppendOpen(link.NewPacket()[:0], r.node.openOf(m.KeyID, token, 0, member.Nowhere(self)))
 	}
 	held := r.node.linking.tokens.Held(m.Key, m.Addr)
@@ -128,7 +128,7 @@ func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 		r.noteSeed(d.Addr, cameNoRoom)
 	}
 	if e.Answers() { // more of them would only keep the loop busy
-		r.arrive(arrival{offer: &member.Answered{Offer: m, From: d.Addr, Crossed: r.strangers.hasOffered(now, m.Addr)}})
+		r.arrive(arrival{offer: &member.Answered{Offer: m, From: d.Addr, Crossed: r.strangers.HasOffered(now, m.Addr)}})
 	}
 }
 
@@ -174,7 +174,7 @@ func (r *reader) selves(now time.Time) []netip.AddrPort {
 func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self netip.AddrPort, siblings []*conn) *conn {
 	l, err := newConn(now, &r.node.linking.wires, r.node.linking.wires.TermsOf(m, self), false, siblings, r.node.draw())
 	known := len(siblings) > 0 || r.isSeed(m.Addr)
-	if err != nil || l.IsSealed() && !r.opens(l, d.B, m.KeyID) || !r.strangers.mayLink(now, known) || !r.node.linking.tokens.Add(l) {
+	if err != nil || l.IsSealed() && !r.opens(l, d.B, m.KeyID) || !r.strangers.MayLink(now, known) || !r.node.linking.tokens.Add(l) {
 		return nil
 	}
 	r.arrive(arrival{made: l})
@@ -214,7 +214,7 @@ func (r *reader) hasRoom(now time.Time, m *wire.Confirm, siblings []*conn) bool 
 	if len(siblings) >= 2 && !isKept(now, siblings, m.Key, r.node.linking.wires.TermsOf(m, netip.AddrPort{}).Order()) {
 		return false
 	}
-	return r.strangers.mayTry(now, r.node.linking.wires.Ring.Load() != nil && !r.node.linking.shared.has(m.Key))
+	return r.strangers.MayTry(now, r.node.linking.wires.Ring.Load() != nil && !r.node.linking.shared.has(m.Key))
 }
 
 // isKept reports whether a third link at an address, with who has a key, stays beside those that there are, [LNK-7]:

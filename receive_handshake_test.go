@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -205,15 +206,16 @@ func TestDatagramsThatAreNoneAreDropped(t *testing.T) {
 
 // state is all of a side that a datagram can change, but for what is counted.
 type sideState struct {
-	sent, arrivals, inbox, tokens, seen int
-	highest, arrived                    uint64
-	heard                               time.Time
-	derived                             uint64
+	sent, arrivals, inbox, tokens int
+	seen                          string // the Opens that were answered
+	highest, arrived              uint64
+	heard                         time.Time
+	derived                       uint64
 }
 
 func (s *linkSide) state(l *conn) sideState {
 	return sideState{
-		len(s.script.sent), len(s.loop.arrivals), len(s.loop.inbox), s.linking.tokens.Len(), len(s.reader.strangers.seen.young),
+		len(s.script.sent), len(s.loop.arrivals), len(s.loop.inbox), s.linking.tokens.Len(), fmt.Sprint(s.reader.strangers.Seen),
 		l.record.Traffic.Numbered.Load(), l.record.Traffic.Arrived.Load(), l.LastHeard(), s.linking.shared.made,
 	}
 }

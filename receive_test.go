@@ -144,7 +144,7 @@ func newLinkFeed(t testing.TB, keys [][]byte, n int) *linkFeed {
 
 // read has the reader handle the next datagram, in a batch of its own.
 func (f *linkFeed) read() {
-	f.reader.strangers.begin(time.Now())
+	f.reader.strangers.Begin(time.Now())
 	f.reader.datagram(f.now, udp.Datagram{Addr: addrOf(3), B: f.datagrams[f.next]})
 	f.reader.finish()
 	f.next++

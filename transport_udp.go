@@ -35,7 +35,7 @@ func (r *reader) read() {
 		}
 		now := time.Now()
 		r.soon = false
-		r.strangers.begin(now)
+		r.strangers.Begin(now)
 		for i := range r.in[:k] {
 			r.datagram(now, r.in[i])
 		}

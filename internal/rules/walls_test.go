@@ -61,7 +61,7 @@ type room struct {
 var rooms = map[string]room{
 	".": {imports: []string{
 		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/hamt", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/link", "broach/internal/member", "broach/internal/pace",
-		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
+		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/strangers", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
 		"golang.org/x/sync/errgroup",
 	}},
 	"internal/balance": {imports: []string{"broach/internal/link", "broach/internal/wire", "github.com/sony/gobreaker/v2"}},
@@ -91,12 +91,13 @@ var rooms = map[string]room{
 	"internal/sandbox/nobatch": {isTool: true, imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
 	"internal/seal":            {},
 	// by which a connection says that it is simulated
-	"internal/simnet":   {isTool: true, imports: []string{"broach/internal/seal"}},
-	"internal/tokens":   {imports: []string{"broach/internal/handshake", "broach/internal/link", "broach/internal/wire"}},
-	"internal/transfer": {isPure: true, imports: []string{"broach/internal/buffer", "broach/internal/pace", "broach/internal/ring", "broach/internal/wire"}},
-	"internal/turn":     {isPure: true},
-	"internal/udp":      {imports: []string{"golang.org/x/sys/unix"}},
-	"internal/wire":     {},
+	"internal/simnet":    {isTool: true, imports: []string{"broach/internal/seal"}},
+	"internal/strangers": {isPure: true, imports: []string{"broach/internal/pace", "broach/internal/wire"}},
+	"internal/tokens":    {imports: []string{"broach/internal/handshake", "broach/internal/link", "broach/internal/wire"}},
+	"internal/transfer":  {isPure: true, imports: []string{"broach/internal/buffer", "broach/internal/pace", "broach/internal/ring", "broach/internal/wire"}},
+	"internal/turn":      {isPure: true},
+	"internal/udp":       {imports: []string{"golang.org/x/sys/unix"}},
+	"internal/wire":      {},
 }
 
 func TestPureFilesHaveNoEffects(t *testing.T) {
