@@ -1,7 +1,11 @@
 package broach
 
 import (
+	"context"
+	"encoding/binary"
 	"math/bits"
+	"net"
+	"net/netip"
 	"testing"
 	"time"
 	"unsafe"
@@ -54,4 +58,166 @@ func TestALinkIsSmall(t *testing.T) {
 // ants keeps a pool of its own from import on, whose goroutines are there before any test.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
+}
+
+// fedConn is a socket that is fed by hand, and sends to nobody.
+type fedConn struct {
+	in     chan []byte
+	closed chan struct{}
+}
+
+func (c fedConn) ReadFromUDPAddrPort(b []byte) (int, netip.AddrPort, error) {
+	select {
+	case d := <-c.in:
+		return copy(b, d), strangerAddr, nil
+	case <-c.closed:
+		return 0, netip.AddrPort{}, net.ErrClosed
+	}
+}
+
+func (c fedConn) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) { return len(b), nil }
+func (c fedConn) LocalAddr() net.Addr                                        { return net.UDPAddrFromAddrPort(addrOf(0)) }
+func (c fedConn) Close() error                                               { close(c.closed); return nil }
+
+// fedNode is a node that hears only what a fuzzer says.
+type fedNode struct {
+	*linkSide
+	conn   fedConn
+	askers int
+}
+
+func newFedNode(f *testing.F) *fedNode {
+	conn := fedConn{make(chan []byte), make(chan struct{})}
+	node, err := Start(Config{Conn: conn, LogLevel: "off", MaxMessage: 1 << 20})
+	require.NoError(f, err)
+	f.Cleanup(func() { node.Close() })
+	require.NoError(f, node.Register("echo", func(args ...any) []any { return args }))
+	require.NoError(f, node.Register("add", func(x, y int) int { return x + y }))
+	return &fedNode{linkSide: &linkSide{Node: node, script: &script{addr: addrOf(0)}}, conn: conn}
+}
+
+// newcomer is a process with an Offer of the node, and the link that would come of it.
+func (n *fedNode) newcomer(t testing.TB) *askerLink {
+	n.askers++
+	a := newAsker(t, 1+n.askers%60_000, nil)
+	a.process = newAsker(t, n.askers, nil).process
+	return a.take(n.linkSide, a.askAnyway(n.linkSide))
+}
+
+// feed has the node read a datagram, to the end.
+func (n *fedNode) feed(b []byte) {
+	n.conn.in <- b
+	n.conn.in <- nil // which it takes when it is done with the one before
+}
+
+// requireAlive requires that the node answers its own calls.
+func (n *fedNode) requireAlive(t *testing.T) {
+	sum, err := Call[int](context.Background(), n.Caller("add"), 1, 2)
+	require.NoError(t, err)
+	require.Equal(t, 3, sum)
+}
+
+// What follows the header of a datagram that was opened reaches all of a node: links, calls, transfers, functions, the
+// membership. Whatever it is, the node stays, and answers its own calls.
+func FuzzNode(f *testing.F) {
+	node := newFedNode(f)
+	hello, target := wire.Hello{Inc: 1, Addr: addrOf(1)}, wire.Target{Addr: addrOf(1), Boot: 1, Inc: 1}
+	request := wire.Request{Slot: 1, Seq: 1, Service: []byte("add"), Meta: wire.AppendPair(nil, "k", []byte("v")), Args: []byte{0x92, 1, 2}}
+	for _, msg := range []interface{ Append([]byte) []byte }{
+		request, wire.Send(request), wire.Request{Service: []byte(tableService), Args: []byte{0x90}},
+		wire.Request{Service: []byte("echo"), Args: []byte{0x91, 0x91, 0xc0}},
+		wire.Reply{Slot: 0, Seq: 1, Code: 1, Causes: wire.AppendPair(nil, "k", []byte{1}), Body: []byte("no")},
+		wire.Poll{Slot: 1, Seq: 1}, wire.Cancel{Slot: 1, Seq: 1},
+		wire.Fragment{Transfer: 1, Total: 515, Size: 256, Index: 2, Data: []byte("abc")}, wire.FragmentAck{Transfer: 1, Base: 1, Limit: 9},
+		wire.Stop{Transfer: 1}, wire.Probe{ID: 1}, wire.ProbeAck{ID: 1},
+		wire.Join{Nonce: 1}, wire.List{Echo: 1, Count: 1, Entries: []wire.Process{{Addr: addrOf(9), Boot: 9}}},
+		wire.Announce{Hello: hello}, wire.Welcome{Answers: 1, Hello: hello}, wire.Ack{Seen: 1}, wire.Beat{Seq: 1}, wire.Ping{}, wire.Pong{},
+		wire.Leave{}, wire.Drain{}, wire.Suspect{Target: target}, wire.Help{Target: target},
+	} {
+		f.Add(msg.Append(nil), false)
+		f.Add(msg.Append(nil), true)
+	}
+	link := node.newcomer(f)
+	f.Fuzz(func(t *testing.T, messages []byte, confirm bool) {
+		if len(messages) > 8000 {
+			return
+		}
+		if confirm || node.linking.tokens.Link(link.token) == nil { // it has left, or was closed
+			link = node.newcomer(t)
+			node.feed(link.confirm(nil, messages))
+		} else {
+			node.feed(link.say(messages))
+		}
+		node.requireAlive(t)
+	})
+}
+
+// Whatever an Open has, the node stays.
+func FuzzOpen(f *testing.F) {
+	node := newFedNode(f)
+	a := newAsker(f, 1, nil)
+	f.Add(a.open(node.linkSide, nil))
+	f.Add(a.open(node.linkSide, func(m *wire.Open) { m.Addr = netip.AddrPortFrom(netip.IPv6Unspecified(), 1) }))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 3 {
+			b[3] = byte(wire.FormOpen)
+		}
+		node.feed(b)
+		node.requireAlive(t)
+		require.Zero(t, node.linking.tokens.Len(), "an Open leaves nothing behind")
+	})
+}
+
+// Whatever the Offer has that answers an Open, the node stays.
+func FuzzOffer(f *testing.F) {
+	node := newFedNode(f)
+	a := newAsker(f, 1, nil)
+	f.Add(wire.AppendOffer(nil, wire.Offer{Rank: 1, Token: 1, Key: a.process.Key, Addr: addrOf(1), Observed: addrOf(0)}), false)
+	f.Add(wire.AppendOffer(nil, wire.Offer{Rank: 1, Token: 1, Key: a.process.Key, Addr: addrOf(2), Observed: addrOf(0)}), true)
+	at := 0
+	f.Fuzz(func(t *testing.T, b []byte, isSeed bool) {
+		at++
+		to, opening := addrOf(1+at%60_000), make(chan uint64, 1)
+		require.NoError(t, node.do(func(now time.Time) {
+			defer close(opening)
+			node.loop.members.SetSeeds(now, []netip.AddrPort{to}, false)
+			node.loop.members.Tick(now)
+			for _, o := range node.loop.members.OpensToSeeds(1) {
+				opening <- o.Token
+			}
+			node.carryOut(now)
+		}))
+		token, ok := <-opening
+		if len(b) != wire.OpenSize || !ok {
+			return
+		}
+		b[3] = byte(wire.FormOffer)
+		binary.BigEndian.PutUint64(b[8:], token)
+		if !isSeed {
+			copy(b[64:], wire.AppendAddr(nil, to))
+		}
+		node.feed(b)
+		node.requireAlive(t)
+	})
+}
+
+// Whatever a Confirm has, the node stays, and makes no link unless all is right.
+func FuzzConfirm(f *testing.F) {
+	node := newFedNode(f)
+	f.Add(make([]byte, wire.ConfirmSize), wire.Ping{}.Append(nil))
+	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0, 1}, []byte{})
+	f.Fuzz(func(t *testing.T, mask, messages []byte) {
+		link := node.newcomer(t)
+		b := link.confirm(nil)
+		changed := false
+		for i := 4; i < min(len(mask), len(b)); i++ {
+			b[i] ^= mask[i]
+			changed = changed || mask[i] != 0 && (i >= 8 && i < 16 || i >= wire.HeaderSize)
+		}
+		node.feed(append(b, messages[:min(len(messages), 1000)]...))
+		node.requireAlive(t)
+		if changed {
+			require.Nil(t, node.linking.tokens.Link(link.token))
+		}
+	})
 }
