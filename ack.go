@@ -19,7 +19,9 @@ import (
 
 // visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the
 // goroutine.
-func (c *Caller) visit(ctx context.Context, now time.Time, v *balance.Visit, out outCall) (p *link.Call, failed *Error) {
+func (c *Caller) visit(
+	ctx context.Context, now time.Time, v *balance.Visit, out outCall,
+) (p *link.Call, failed *Error) {
 	failed = errCutShort
 	defer func() { v.Leave(now, time.Now(), failed.ending(), &c.node.calling.circuits) }()
 	return c.attempt(ctx, now, v, out)

@@ -116,14 +116,17 @@ func withoutContext2[A, B, R any](f func(context.Context, A, B) (R, error)) func
 	return func(a A, b B) (R, error) { return f(context.Background(), a, b) }
 }
 
-func boundUnary[A, R any](c *Caller, write func(*codec.Encoder, A) error, read func(*codec.Decoder) (R, error)) func(context.Context, A) (R, error) {
+func boundUnary[A, R any](
+	c *Caller, write func(*codec.Encoder, A) error, read func(*codec.Decoder) (R, error),
+) func(context.Context, A) (R, error) {
 	return func(ctx context.Context, a A) (R, error) {
 		return callTyped(ctx, c, codec.One(a, write), read)
 	}
 }
 
 func boundBinary[A, B, R any](
-	c *Caller, writeA func(*codec.Encoder, A) error, writeB func(*codec.Encoder, B) error, read func(*codec.Decoder) (R, error),
+	c *Caller, writeA func(*codec.Encoder, A) error, writeB func(*codec.Encoder, B) error,
+	read func(*codec.Decoder) (R, error),
 ) func(context.Context, A, B) (R, error) {
 	return func(ctx context.Context, a A, b B) (R, error) {
 		return callTyped(ctx, c, codec.Two(a, b, writeA, writeB), read)
@@ -131,7 +134,9 @@ func boundBinary[A, B, R any](
 }
 
 // callTyped is Call for arguments and a result that need no reflection.
-func callTyped[R any](ctx context.Context, c *Caller, args codec.TypedArguments, read func(*codec.Decoder) (R, error)) (R, error) {
+func callTyped[R any](
+	ctx context.Context, c *Caller, args codec.TypedArguments, read func(*codec.Decoder) (R, error),
+) (R, error) {
 	if ctx == nil {
 		ctx = context.Background() // as in a binding by reflection
 	}

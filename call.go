@@ -243,7 +243,8 @@ func (c *Caller) everybody(ctx context.Context) ([]netip.AddrPort, *Error) {
 		if failed != nil && own == nil {
 			return nil, failed
 		}
-		nodes = slices.DeleteFunc(providersOf(r, own...), func(a netip.AddrPort) bool { return c.opts.on.IsValid() && a != c.opts.on })
+		nodes = slices.DeleteFunc(providersOf(r, own...),
+			func(a netip.AddrPort) bool { return c.opts.on.IsValid() && a != c.opts.on })
 	}
 	if len(nodes) == 0 {
 		return nil, c.unreached()

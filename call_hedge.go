@@ -72,7 +72,8 @@ type attempted struct {
 // hedged makes the call at one provider and, where that takes long, at others.
 func (c *Caller) hedged(ctx context.Context, now time.Time, out outCall) (*link.Call, *Error) {
 	c.node.calling.calls.Add(1)
-	h := &hedge{Caller: c, out: out, ch: balance.Chooser{Service: c.name, Random: c.node.calling.roll}, endc: make(chan attempted)}
+	h := &hedge{Caller: c, out: out, ch: balance.Chooser{Service: c.name, Random: c.node.calling.roll},
+		endc: make(chan attempted)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer h.clear()
 	defer cancel()
@@ -154,7 +155,8 @@ func (h *hedge) mayAsk(now time.Time) bool {
 // hasOthers reports whether there are providers that have not been asked.
 func (h *hedge) hasOthers() bool {
 	others := h.node.calling.view.Load().routes.get(h.name).candidates()
-	return h.opts.local == LocalEqual || slices.ContainsFunc(others, func(d balance.Candidate) bool { return !h.ch.IsOut(d.Record) })
+	return h.opts.local == LocalEqual || slices.ContainsFunc(others,
+		func(d balance.Candidate) bool { return !h.ch.IsOut(d.Record) })
 }
 
 // goesOn reports whether the call goes on after a failure, because others are still asked or one more is now.

@@ -20,7 +20,8 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*link.Call
 		frame.Release()
 		return nil, err
 	}
-	r := &request{provider: &c.node.serving.provider, function: f, meta: decodeMeta(out.meta), pending: c.node.linking.wires.NewCall()}
+	r := &request{provider: &c.node.serving.provider, function: f, meta: decodeMeta(out.meta),
+		pending: c.node.linking.wires.NewCall()}
 	r.Args, r.Deadline = frame, out.deadline
 	if out.oneWay {
 		return c.localOneWay(ctx, r)

@@ -29,7 +29,8 @@ func (c *Caller) awaitRoute(ctx context.Context, until, deadline time.Time) (r *
 	_ = c.node.await(waiting, func(v *view) bool { r = c.routeIn(v); return r != nil || v.joined })
 	switch {
 	case r == nil && !time.Now().Before(deadline):
-		return nil, c.fail(DeadlineExceeded, No, "the name was not known within the deadline"+c.node.notJoined(c.node.calling.view.Load()))
+		return nil, c.fail(DeadlineExceeded, No,
+			"the name was not known within the deadline"+c.node.notJoined(c.node.calling.view.Load()))
 	case ctx.Err() != nil:
 		return nil, c.over(ctx, No)
 	}
@@ -118,7 +119,8 @@ func (c *Caller) nobody(r *route) *Error {
 
 // unreached is the error where there is nobody to call.
 func (c *Caller) unreached() *Error {
-	return c.fail(Unavailable, No, "no provider of this function can be reached now"+c.node.notJoined(c.node.calling.view.Load()))
+	return c.fail(Unavailable, No,
+		"no provider of this function can be reached now"+c.node.notJoined(c.node.calling.view.Load()))
 }
 
 // find finds a provider.
@@ -181,7 +183,8 @@ func (c *Caller) ask(from []balance.Candidate, ch *balance.Chooser) (found *bala
 	providers := make([]Provider, len(from))
 	for i, d := range from {
 		providers[i] = Provider{
-			Addr: c.addrOf(d), Self: d.Link == nil, InFlight: int(d.Record.Inflight.Load()), Latency: d.Latency(), Weight: d.Weight,
+			Addr: c.addrOf(d), Self: d.Link == nil, InFlight: int(d.Record.Inflight.Load()), Latency: d.Latency(),
+			Weight: d.Weight,
 		}
 	}
 	defer func() {

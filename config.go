@@ -226,7 +226,8 @@ func (f *configFile) strayKeys() {
 	for _, s := range f.Strays {
 		if f.isKeys(s) {
 			f.Mistakes = append(f.Mistakes, jsonfile.Mistake{
-				Path: s.Path, Value: "unknown key", Want: "it looks like keys of the cluster, which stand in params.keys",
+				Path: s.Path, Value: "unknown key",
+				Want: "it looks like keys of the cluster, which stand in params.keys",
 			})
 		}
 	}
@@ -331,7 +332,8 @@ func (t *Timer) attrs() []slog.Attr {
 	if t == nil {
 		return nil
 	}
-	return []slog.Attr{slog.String("name", t.name), slog.Duration("every", t.plan.Every), slog.Any("node", t.node.where())}
+	return []slog.Attr{slog.String("name", t.name), slog.Duration("every", t.plan.Every),
+		slog.Any("node", t.node.where())}
 }
 
 // String returns the topic of the subscription and the address of its node.

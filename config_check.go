@@ -34,7 +34,8 @@ func (c Config) validate() error {
 }
 
 func (c Config) mistakes() []mistake {
-	return slices.Concat(c.textMistakes(), c.addressMistakes(), c.rangeMistakes(), c.poolMistakes(), c.tagMistakes(), c.interceptorMistakes())
+	return slices.Concat(c.textMistakes(), c.addressMistakes(), c.rangeMistakes(), c.poolMistakes(), c.tagMistakes(),
+		c.interceptorMistakes())
 }
 
 func (c Config) textMistakes() (ms []mistake) {
@@ -52,7 +53,8 @@ func (c Config) textMistakes() (ms []mistake) {
 	}
 	if c.Keys != nil { // their number only: an error is logged, a key must not be
 		if _, err := seal.NewRing(c.Keys); err != nil {
-			ms = append(ms, mistake{"Keys", fmt.Sprintf("%d given", len(c.Keys)), fmt.Sprintf("%s (%v)", keysForm, err)})
+			ms = append(ms, mistake{"Keys", fmt.Sprintf("%d given", len(c.Keys)),
+				fmt.Sprintf("%s (%v)", keysForm, err)})
 		}
 	}
 	return ms
@@ -60,8 +62,9 @@ func (c Config) textMistakes() (ms []mistake) {
 
 const (
 	keysForm      = "must be 1 to 8 different keys of 32 bytes, or be left out"
-	needAdvertise = "nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node"
-	needRoute     = "cannot be reached from %v: set Addr, and Advertise where it differs"
+	needAdvertise = "nobody can send to it: needs an advertise address beside it, or a seed that says where it sees" +
+		" the node"
+	needRoute = "cannot be reached from %v: set Addr, and Advertise where it differs"
 )
 
 func (c Config) addressMistakes() (ms []mistake) {
@@ -72,7 +75,8 @@ func (c Config) addressMistakes() (ms []mistake) {
 	case addr.Addr().IsUnspecified() && c.Advertise == "" && len(c.Join) == 0:
 		ms = append(ms, mistake{field, quoted(text), needAdvertise})
 	}
-	if addr, ok := parseAddr(c.Advertise); c.Advertise != "" && (!ok || addr.Addr().IsUnspecified() || addr.Port() == 0) {
+	if addr, ok := parseAddr(c.Advertise); c.Advertise != "" &&
+		(!ok || addr.Addr().IsUnspecified() || addr.Port() == 0) {
 		ms = append(ms, mistake{"Advertise", quoted(c.Advertise), advertiseForm})
 	}
 	for i, seed := range c.Join {
@@ -162,7 +166,8 @@ func outOfRange[T int | time.Duration](numbers []bounded[T]) (ms []mistake) {
 func (c Config) poolMistakes() (ms []mistake) {
 	p, filled := c.Pool, c.pool()
 	if p.Max > 0 && p.Max < p.Core {
-		ms = append(ms, mistake{"Pool.Max", strconv.Itoa(p.Max), fmt.Sprintf("must not be less than the %d that stay", p.Core)})
+		ms = append(ms, mistake{"Pool.Max", strconv.Itoa(p.Max),
+			fmt.Sprintf("must not be less than the %d that stay", p.Core)})
 	}
 	if filled.Queue > 0 && p.GrowAt > filled.Queue {
 		ms = append(ms, mistake{"Pool.GrowAt", strconv.Itoa(p.GrowAt),

@@ -164,29 +164,37 @@ var fileKeys = []fileKey{
 	{"logLevel", "LogLevel", "must be a string: debug, info, warn, error or off", setLogLevel},
 	{path: "params"},
 	{"params.rpcPort", "", "must be a whole number from 0 to 65535", setPort},
-	{"params.rpcIp", "Addr", `must be an IP address such as "192.0.2.7" or "2001:db8::7", without a zone, not multicast`, setIP},
+	{"params.rpcIp", "Addr",
+		`must be an IP address such as "192.0.2.7" or "2001:db8::7", without a zone, not multicast`, setIP},
 	{"params.clusterAddress", "Join", "must be a list of strings", setJoin},
 	secondsKey("params.rpcTimeOut", "CallTimeout", func(c *Config) *time.Duration { return &c.CallTimeout }),
 	secondsKey("params.udpTimeOut", "AckTimeout", func(c *Config) *time.Duration { return &c.AckTimeout }),
 	{path: "params.threadPool"},
 	countKey("params.threadPool.core", "Pool.Core", func(c *Config) *int { return &c.Pool.Core }),
 	countKey("params.threadPool.threadMax", "Pool.Max", func(c *Config) *int { return &c.Pool.Max }),
-	secondsKey("params.threadPool.keepAliveTime", "Pool.KeepAlive", func(c *Config) *time.Duration { return &c.Pool.KeepAlive }),
+	secondsKey("params.threadPool.keepAliveTime", "Pool.KeepAlive",
+		func(c *Config) *time.Duration { return &c.Pool.KeepAlive }),
 	countKey("params.threadPool.queueMax", "Pool.Queue", func(c *Config) *int { return &c.Pool.Queue }),
-	{"params.threadPool.isExcInfo", "Pool.RejectWhenFull", `must be true, false, "True", "true", "False" or "false"`, setRejectWhenFull},
+	{"params.threadPool.isExcInfo", "Pool.RejectWhenFull", `must be true, false, "True", "true", "False" or "false"`,
+		setRejectWhenFull},
 	countKey("params.threadPool.createThreadThreshold", "Pool.GrowAt", func(c *Config) *int { return &c.Pool.GrowAt }),
 	textKey("params.advertise", "Advertise", func(c *Config) *string { return &c.Advertise }),
 	textKey("params.cluster", "Cluster", func(c *Config) *string { return &c.Cluster }),
 	{"params.keys", "Keys", "must be a list of 1 to 8 different keys, each 32 bytes in base64", setKeys},
 	{path: "params.heartbeat"},
-	secondsKey("params.heartbeat.interval", "Heartbeat.Interval", func(c *Config) *time.Duration { return &c.Heartbeat.Interval }),
+	secondsKey("params.heartbeat.interval", "Heartbeat.Interval",
+		func(c *Config) *time.Duration { return &c.Heartbeat.Interval }),
 	countKey("params.heartbeat.budget", "Heartbeat.Budget", func(c *Config) *int { return &c.Heartbeat.Budget }),
 	secondsKey("params.heartbeat.tick", "Heartbeat.Tick", func(c *Config) *time.Duration { return &c.Heartbeat.Tick }),
-	secondsKey("params.heartbeat.margin", "Heartbeat.Margin", func(c *Config) *time.Duration { return &c.Heartbeat.Margin }),
-	secondsKey("params.heartbeat.probeEvery", "Heartbeat.ProbeEvery", func(c *Config) *time.Duration { return &c.Heartbeat.ProbeEvery }),
+	secondsKey("params.heartbeat.margin", "Heartbeat.Margin",
+		func(c *Config) *time.Duration { return &c.Heartbeat.Margin }),
+	secondsKey("params.heartbeat.probeEvery", "Heartbeat.ProbeEvery",
+		func(c *Config) *time.Duration { return &c.Heartbeat.ProbeEvery }),
 	countKey("params.heartbeat.probes", "Heartbeat.Probes", func(c *Config) *int { return &c.Heartbeat.Probes }),
-	secondsKey("params.heartbeat.grace", "Heartbeat.Grace", func(c *Config) *time.Duration { return &c.Heartbeat.Grace }),
-	secondsKey("params.heartbeat.forget", "Heartbeat.Forget", func(c *Config) *time.Duration { return &c.Heartbeat.Forget }),
+	secondsKey("params.heartbeat.grace", "Heartbeat.Grace",
+		func(c *Config) *time.Duration { return &c.Heartbeat.Grace }),
+	secondsKey("params.heartbeat.forget", "Heartbeat.Forget",
+		func(c *Config) *time.Duration { return &c.Heartbeat.Forget }),
 	countKey("params.maxPacket", "MaxPacket", func(c *Config) *int { return &c.MaxPacket }),
 	countKey("params.maxMessage", "MaxMessage", func(c *Config) *int { return &c.MaxMessage }),
 	{"params.tags", "Tags", "must be an object of strings", setTags},
@@ -348,7 +356,8 @@ func isKeyText(s string) bool {
 func holdsKeyList(v any) bool {
 	switch v := v.(type) {
 	case []any:
-		return len(v) > 0 && !slices.ContainsFunc(v, func(v any) bool { return !isAKey(v) }) || slices.ContainsFunc(v, holdsKeyList)
+		return len(v) > 0 && !slices.ContainsFunc(v, func(v any) bool { return !isAKey(v) }) ||
+			slices.ContainsFunc(v, holdsKeyList)
 	case map[string]any:
 		for _, inner := range v {
 			if holdsKeyList(inner) {

@@ -36,7 +36,9 @@ func (l *conn) Beside() **conn { return &l.beside }
 
 // newConn makes the link of an Open and its Offer. began says which end we are; siblings are the links that we have
 // with who is at the same address. The error is that of a public key that is none.
-func newConn(now time.Time, c *link.Carrier, terms *handshake.Terms, began bool, siblings []*conn, seed uint64) (*conn, error) {
+func newConn(
+	now time.Time, c *link.Carrier, terms *handshake.Terms, began bool, siblings []*conn, seed uint64,
+) (*conn, error) {
 	peer := terms.KeyA
 	if began {
 		peer = terms.KeyB

@@ -73,7 +73,8 @@ func timerFunction(fn any) (*service, error) {
 	}
 	f, err := newService("timer", fn)
 	if err != nil || f.Parameters() > 0 || f.Results() > 0 {
-		return nil, fmt.Errorf("a timer runs a func() or func(context.Context), with or without an error as its result, not %T", fn)
+		return nil, fmt.Errorf("a timer runs a func() or func(context.Context), with or without an error as its"+
+			" result, not %T", fn)
 	}
 	return f, nil
 }

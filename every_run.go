@@ -101,14 +101,16 @@ func (t *Timer) logError(err *Error) {
 		return
 	}
 	if suppressed, ok := t.node.serving.provider.losses.Allow(time.Now()); ok {
-		t.node.log.Warn("broach: a timer failed", "every", t.plan.Every, "name", t.name, "code", err.Code, "err", err.Message, "suppressed", suppressed)
+		t.node.log.Warn("broach: a timer failed", "every", t.plan.Every, "name", t.name, "code", err.Code,
+			"err", err.Message, "suppressed", suppressed)
 	}
 }
 
 // Failed ends a run whose function panicked or ended its goroutine.
 func (t timerRun) Failed(v any, stack []byte) {
 	if suppressed, ok := t.node.serving.provider.panics.Allow(time.Now()); ok {
-		t.node.log.Error("broach: timer panicked", "every", t.plan.Every, "name", t.name, "panic", wire.Shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
+		t.node.log.Error("broach: timer panicked", "every", t.plan.Every, "name", t.name,
+			"panic", wire.Shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
 	}
 	t.finish()
 }
@@ -167,7 +169,9 @@ func (t *Timer) order() []uint64 {
 	for _, d := range v.routes.get(t.service()).candidates() {
 		all = append(all, ranked{balance.Rendezvous(t.name, d.Link.ID.Addr), d.Link.ID.Hash()})
 	}
-	slices.SortFunc(all, func(a, b ranked) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.node, a.node)) })
+	slices.SortFunc(all, func(a, b ranked) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.node, a.node))
+	})
 	nodes := make([]uint64, len(all))
 	for i := range all {
 		nodes[i] = all[i].node
@@ -191,7 +195,8 @@ func (t *Timer) hear(ctx context.Context, since int64, over bool) {
 	if !ok || r.link == nil {
 		return // a call of this process
 	}
-	news := turn.News{Since: time.Duration(min(max(since, 0), t.plan.Every.Microseconds())) * time.Microsecond, Over: over}
+	ago := min(max(since, 0), t.plan.Every.Microseconds())
+	news := turn.News{Since: time.Duration(ago) * time.Microsecond, Over: over}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.clock == nil || t.stopped {
@@ -255,7 +260,8 @@ func (t *Timer) tellOne(l *conn, notice *turnNotice) {
 	defer cancel()
 	since := t.plan.Every - notice.next.Sub(now)
 	args := codec.Arguments{List: []any{since.Microseconds(), notice.over}}
-	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l.visit(), outCall{Arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
+	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l.visit(),
+		outCall{Arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
 	if failed == nil {
 		t.node.linking.wires.FreeCall(p)
 	}

@@ -251,7 +251,8 @@ func (n *Node) takeDown(now time.Time) {
 func (n *Node) crowded(now time.Time, id wire.Process) {
 	n.stats.crowded.Add(1)
 	if suppressed, ok := n.loop.crowdedLines.Allow(now); ok {
-		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one are not called:"+
+		n.log.Warn("broach: the service tables of all members together are too large, so functions of this one"+
+			" are not called:"+
 			" offer fewer functions, or divide the cluster",
 			"addr", id.Addr, "functions", member.RowsMax, "bytes", member.RowBytesMax, "suppressed", suppressed)
 	}

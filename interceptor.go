@@ -43,8 +43,10 @@ type Interceptor func(ctx context.Context, call *Invocation, next Handler) (any,
 
 var (
 	errNilInterceptor = errors.New("an Interceptor is nil")
-	errNextLate       = &Error{Code: Canceled, Message: "next was called after the Interceptor had returned", Executed: No}
-	errNextNil        = &Error{Code: InvalidArgument, Message: "next was called without a context or an Invocation", Executed: No}
+	errNextLate       = &Error{Code: Canceled, Executed: No, Message: "next was called after the Interceptor had" +
+		" returned"}
+	errNextNil = &Error{Code: InvalidArgument, Executed: No, Message: "next was called without a context or" +
+		" an Invocation"}
 )
 
 // CallInterceptors adds Interceptors to the calls of a Caller, within those of Config.CallInterceptors and of earlier

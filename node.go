@@ -162,7 +162,8 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.linking.wires.MaxPacket = max(cfg.maxPacket()-n.linking.wires.Overhead(), link.BasePacket)
 	n.linking.wires.Init(now)
 	n.calling.dice.Store(n.loop.rng.Uint64())
-	n.serving.provider.addr, n.serving.provider.log, n.serving.provider.maxMessage = n.Addr, n.log, n.linking.wires.MaxMessage
+	p := &n.serving.provider
+	p.addr, p.log, p.maxMessage = n.Addr, n.log, n.linking.wires.MaxMessage
 	n.serving.provider.ctx, n.stop = context.WithCancel(context.Background())
 	n.loop.inbox, n.loop.arrivals = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax)
 	n.loop.commands = make(chan func(time.Time), 1)
@@ -172,7 +173,8 @@ func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
 	n.serving.timetable.init()
 	n.serving.offered = newOffering()
 	n.loop.members = member.New(member.Config{
-		Self: n.addr, Boot: n.linking.wires.Process.Boot, Name: cfg.Name, Version: cfg.Version, Tags: wireTags(cfg.Tags),
+		Self: n.addr, Boot: n.linking.wires.Process.Boot, Name: cfg.Name, Version: cfg.Version,
+		Tags:      wireTags(cfg.Tags),
 		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax),
 		Open: n.linking.tokens.Open, Terms: n.linking.wires.Terms, IsBusy: n.isBusy,
 	}, now, n.loop.rng)

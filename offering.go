@@ -78,7 +78,8 @@ func (o *offering) makeRoom(name string, f *service) error {
 		return nil
 	}
 	rows := o.rows()
-	i, _ := slices.BinarySearchFunc(rows, name, func(row wire.Function, name string) int { return strings.Compare(row.Name, name) })
+	i, _ := slices.BinarySearchFunc(rows, name,
+		func(row wire.Function, name string) int { return strings.Compare(row.Name, name) })
 	o.size = len(wire.AppendTable(nil, slices.Insert(rows, i, f.row())))
 	if o.size > wire.MaxTable {
 		return Errorf(TooLarge, "the service table would have %d bytes, %d are allowed", o.size, wire.MaxTable)

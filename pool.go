@@ -56,13 +56,15 @@ type provider struct {
 // logPanic tells this node, and nobody else, with what and where user code panicked.
 func (p *provider) logPanic(service string, v any, stack []byte) {
 	if suppressed, ok := p.panics.Allow(time.Now()); ok {
-		p.log.Error("broach: function panicked", "service", service, "panic", wire.Shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)
+		p.log.Error("broach: function panicked", "service", service, "panic", wire.Shortened(fmt.Sprint(v)),
+			"stack", string(stack), "suppressed", suppressed)
 	}
 }
 
 // noteLoss tells what a one-way call failed with: nobody else hears it.
 func (p *provider) noteLoss(r *request, err *Error, code Code) {
 	if suppressed, ok := p.losses.Allow(time.Now()); ok {
-		p.log.Warn("broach: a one-way call failed", "service", r.function.name, "from", r.from(), "code", code, "err", withoutArguments(err), "suppressed", suppressed)
+		p.log.Warn("broach: a one-way call failed", "service", r.function.name, "from", r.from(), "code", code,
+			"err", withoutArguments(err), "suppressed", suppressed)
 	}
 }

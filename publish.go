@@ -189,7 +189,8 @@ func (n *Node) targets(topic string) (list []*Caller) {
 	v := n.calling.view.Load()
 	find := func(a audience) (c Caller, r *route, isHere bool) {
 		row := a.row(topic)
-		return Caller{n, row, callOptions{retries: retriesUnsaid, event: a}}, v.routes.get(row), n.serving.offered.get(row) != nil
+		return Caller{n, row, callOptions{retries: retriesUnsaid, event: a}}, v.routes.get(row),
+			n.serving.offered.get(row) != nil
 	}
 	c, r, isHere := find(eachInstance)
 	for _, addr := range providersOf(r) {

@@ -174,7 +174,8 @@ func (r *reader) selves(now time.Time) []netip.AddrPort {
 func (r *reader) makeLink(now time.Time, d udp.Datagram, m *wire.Confirm, self netip.AddrPort, siblings []*conn) *conn {
 	l, err := newConn(now, &r.node.linking.wires, r.node.linking.wires.TermsOf(m, self), false, siblings, r.node.draw())
 	known := len(siblings) > 0 || r.isSeed(m.Addr)
-	if err != nil || l.IsSealed() && !r.opens(l, d.B, m.KeyID) || !r.strangers.MayLink(now, known) || !r.node.linking.tokens.Add(l) {
+	if err != nil || l.IsSealed() && !r.opens(l, d.B, m.KeyID) || !r.strangers.MayLink(now, known) ||
+		!r.node.linking.tokens.Add(l) {
 		return nil
 	}
 	r.arrive(arrival{made: l})

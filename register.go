@@ -53,7 +53,9 @@ func (n *Node) change(edit func() (first bool, err error)) error {
 	if err != nil || !first {
 		return err
 	}
-	return n.do(func(now time.Time) { n.loop.tableAt = pace.Later(now, n.loop.tableMade.Add(n.serving.offered.pace())) })
+	return n.do(func(now time.Time) {
+		n.loop.tableAt = pace.Later(now, n.loop.tableMade.Add(n.serving.offered.pace()))
+	})
 }
 
 // tellTable gives the peers our table as it is now.
@@ -271,8 +273,9 @@ func ownError(err error) *Error {
 // row is what peers are told of the function.
 func (f *service) row() wire.Function {
 	return wire.Function{
-		Name: f.name, Signature: strings.TrimPrefix(f.Signature(), f.name), Doc: f.doc, Weight: uint16(f.weight), Idempotent: f.idempotent,
-		Paused: f.paused.Load(),
+		Name: f.name, Signature: strings.TrimPrefix(f.Signature(), f.name), Doc: f.doc, Weight: uint16(f.weight),
+		Idempotent: f.idempotent,
+		Paused:     f.paused.Load(),
 	}
 }
 

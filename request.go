@@ -168,7 +168,8 @@ func (r *request) failWith(err *Error) {
 		r.provider.logPanic(r.function.name, p.Value, p.Stack)
 	}
 	code := r.codeOf(err)
-	o := link.Outcome{Code: wire.Code(code), Executed: wire.Executed(err.Executed), Body: []byte(err.Message), Causes: causesOf(err.cause)}
+	o := link.Outcome{Code: wire.Code(code), Executed: wire.Executed(err.Executed), Body: []byte(err.Message),
+		Causes: causesOf(err.cause)}
 	if r.accepted {
 		r.provider.noteLoss(r, err, code)
 	} else {

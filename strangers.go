@@ -16,7 +16,8 @@ func (r *reader) unopened(now time.Time, d udp.Datagram) {
 	r.node.stats.unopened.Add(1)
 	r.noteSeed(d.Addr, cameUnopened)
 	if r.node.linking.wires.Ring.Load() == nil {
-		r.tellOf(now, d.Addr, "broach: datagrams that no key of this node opens, for it has none: give it the Keys of its cluster")
+		r.tellOf(now, d.Addr,
+			"broach: datagrams that no key of this node opens, for it has none: give it the Keys of its cluster")
 		return
 	}
 	r.tellOf(now, d.Addr, "broach: datagrams that no key of this node opens: who sends them has other Keys, or none")
@@ -26,21 +27,24 @@ func (r *reader) unopened(now time.Time, d udp.Datagram) {
 func (r *reader) otherCluster(now time.Time, d udp.Datagram) {
 	r.node.stats.otherCluster.Add(1)
 	r.noteSeed(d.Addr, cameOtherCluster)
-	r.tellOf(now, d.Addr, "broach: a node of another cluster asks for a link: give both the same Cluster, or it other seeds")
+	r.tellOf(now, d.Addr,
+		"broach: a node of another cluster asks for a link: give both the same Cluster, or it other seeds")
 }
 
 // otherVersion is for a datagram of another version of the protocol.
 func (r *reader) otherVersion(now time.Time, d udp.Datagram) {
 	r.node.stats.foreignVersion.Add(1)
 	r.noteSeed(d.Addr, cameOtherVersion)
-	r.tellOf(now, d.Addr, "broach: datagrams of another version of the protocol: bring both sides to the same version of broach")
+	r.tellOf(now, d.Addr,
+		"broach: datagrams of another version of the protocol: bring both sides to the same version of broach")
 }
 
 // refused is for an introduction with an address that is of no use.
 func (r *reader) refused(now time.Time, from, advertised netip.AddrPort) {
 	r.node.stats.unusable.Add(1)
 	if r.strangers.Told.IsNew(now, from) {
-		r.node.log.Warn("broach: a node advertises an address that cannot be reached from here: it needs Advertise", "from", from, "advertised", advertised)
+		r.node.log.Warn("broach: a node advertises an address that cannot be reached from here: it needs Advertise",
+			"from", from, "advertised", advertised)
 	}
 }
 
@@ -59,7 +63,8 @@ func (r *reader) noteSeed(from netip.AddrPort, came seedAnswer) {
 // doubled is for another process that advertises the address of this one.
 func (r *reader) doubled(now time.Time, from netip.AddrPort) {
 	r.node.stats.unusable.Add(1)
-	r.tellOf(now, from, "broach: another node advertises the address of this one: what is sent to either comes to one of them, so give each its own Advertise")
+	r.tellOf(now, from, "broach: another node advertises the address of this one: what is sent to either comes to one"+
+		" of them, so give each its own Advertise")
 }
 
 // tellOf tells the operator of who sent a datagram.
@@ -83,9 +88,11 @@ func (r *reader) noteUnheard(now time.Time, from netip.AddrPort, key wire.Public
 	switch isLong := r.strangers.Pleas.Add(now, advertised); {
 	case !isLong:
 	case from == advertised: // it may be that one of us has too much to do
-		r.node.detail(now, "broach: a node asks for a link again and again and takes none: does what this node sends to it arrive?", "addr", advertised)
+		r.node.detail(now, "broach: a node asks for a link again and again and takes none: does what this node sends"+
+			" to it arrive?", "addr", advertised)
 	case r.strangers.Told.IsNew(now, from):
-		r.node.log.Warn("broach: a node asks for a link from another address than it advertises, and hears nothing at that one: set its Advertise to an address"+
+		r.node.log.Warn("broach: a node asks for a link from another address than it advertises, and hears nothing at"+
+			" that one: set its Advertise to an address"+
 			" and port at which it is reached, through NAT too", "from", from, "advertised", advertised)
 	}
 }

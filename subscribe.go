@@ -120,7 +120,8 @@ func subscriber(topic string, fn any) (*service, error) {
 }
 
 func (n *Node) newBacklog(f *service, most int) *backlog {
-	return &backlog{function: f, pool: n.serving.pool, node: n.serving.provider.ctx, waiting: &n.serving.events.waiting, most: most, mostSize: n.linking.wires.MaxMessage}
+	return &backlog{function: f, pool: n.serving.pool, node: n.serving.provider.ctx, waiting: &n.serving.events.waiting,
+		most: most, mostSize: n.linking.wires.MaxMessage}
 }
 
 // Close ends the subscription: when it returns, no event is taken up any more, and those that were are still handled.

@@ -358,7 +358,8 @@ func (n *Node) peerGone(p *member.View, yield func(Event) bool) bool {
 // eventOf is the event that tells of news.
 func eventOf(news member.News) EventKind {
 	return [...]EventKind{
-		member.NewsUp: MemberUp, member.NewsSuspect: MemberSuspect, member.NewsOffline: MemberOffline, member.NewsLeft: MemberLeft,
+		member.NewsUp: MemberUp, member.NewsSuspect: MemberSuspect, member.NewsOffline: MemberOffline,
+		member.NewsLeft:        MemberLeft,
 		member.NewsUnreachable: MemberUnreachable,
 	}[news]
 }

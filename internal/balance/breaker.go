@@ -45,7 +45,8 @@ func newBreaker(t tripping, now time.Time) *breaker {
 
 // isRipe reports whether so many failures open the breaker.
 func (b *breaker) isRipe(failures uint32) bool {
-	return failures >= breakerStreak && (b.broken.Load() >= breakerStreak || time.Duration(b.latest.Load()) >= breakerSpan)
+	return failures >= breakerStreak &&
+		(b.broken.Load() >= breakerStreak || time.Duration(b.latest.Load()) >= breakerSpan)
 }
 
 // isClosed reports whether it lets every call through.

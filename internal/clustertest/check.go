@@ -16,7 +16,10 @@ import (
 )
 
 // InPair runs a test on a provider of some functions and a caller that knows them.
-func InPair(t *testing.T, functions map[string]any, test func(c *Cluster, provider, caller *broach.Node), edit ...func(*broach.Config)) {
+func InPair(
+	t *testing.T, functions map[string]any, test func(c *Cluster, provider, caller *broach.Node),
+	edit ...func(*broach.Config),
+) {
 	Run(t, 1, func(c *Cluster) {
 		for _, e := range edit {
 			c.Edit = e

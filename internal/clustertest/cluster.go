@@ -1,5 +1,5 @@
-// Package clustertest starts clusters of real nodes for the tests in its folders, which use them as a program does: through
-// the public API.
+// Package clustertest starts clusters of real nodes for the tests in its folders, which use them as a program does:
+// through the public API.
 //
 //	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 //		provider := c.Start(0)
@@ -9,13 +9,13 @@
 //		c.Kill(provider)
 //	})
 //
-// A cluster lives in a bubble of testing/synctest, in virtual time, on a network in memory whose faults are drawn from a seed
-// that each run prints. Nothing here reaches into a node: what a test needs to know of one, an operator can ask too. What
-// cannot be known that way is tested beside the code that it is about.
+// A cluster lives in a bubble of testing/synctest, in virtual time, on a network in memory whose faults are drawn from
+// a seed that each run prints. Nothing here reaches into a node: what a test needs to know of one, an operator can ask
+// too. What cannot be known that way is tested beside the code that it is about.
 //
-// Read cluster.go first: how nodes start and end. Then gather.go: when a cluster is at rest, and what is wrong if it is not.
-// check.go, report.go and log.go hold what tests ask for again and again, keys.go and providers.go what nodes are given,
-// movable.go a host that changes its address.
+// Read cluster.go first: how nodes start and end. Then gather.go: when a cluster is at rest, and what is wrong if it is
+// not. check.go, report.go and log.go hold what tests ask for again and again, keys.go and providers.go what nodes are
+// given, movable.go a host that changes its address.
 package clustertest
 
 import (
@@ -47,7 +47,8 @@ type Cluster struct {
 func Run(t *testing.T, seed uint64, test func(c *Cluster)) {
 	synctest.Test(t, func(t *testing.T) {
 		t.Logf("seed %d", seed)
-		c := &Cluster{T: t, Net: simnet.New(seed), Edit: func(*broach.Config) {}, Configs: map[*broach.Node]broach.Config{}}
+		c := &Cluster{T: t, Net: simnet.New(seed), Edit: func(*broach.Config) {},
+			Configs: map[*broach.Node]broach.Config{}}
 		defer func() {
 			for _, n := range c.Nodes {
 				c.Kill(n)
@@ -64,13 +65,14 @@ func AddrOf(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i / 250), byte(i%250 + 1)}), 7000)
 }
 
-// Start starts node i, which joins by others. Its version tells it from all that are ever started, unless the test gives
-// it one: members show it, so that a process and the one that takes its place are two.
+// Start starts node i, which joins by others. Its version tells it from all that are ever started, unless the test
+// gives it one: members show it, so that a process and the one that takes its place are two.
 func (c *Cluster) Start(i int, join ...int) *broach.Node {
 	c.T.Helper()
 	conn, err := c.Net.Listen(AddrOf(i))
 	require.NoError(c.T, err)
-	cfg := broach.Config{Name: fmt.Sprint("node", i), Conn: conn, RandSeed: uint64(len(c.Nodes) + 1), Logger: slog.New(slog.DiscardHandler)}
+	cfg := broach.Config{Name: fmt.Sprint("node", i), Conn: conn, RandSeed: uint64(len(c.Nodes) + 1),
+		Logger: slog.New(slog.DiscardHandler)}
 	if os.Getenv("BROACH_LOG") != "" {
 		cfg.Logger = slog.Default().With("node", i)
 	}

@@ -70,7 +70,9 @@ func (c *Cluster) Wrong() (list []string) {
 }
 
 // wrongAt is what is wrong with the view of one node. The first to say something of a dead address is right.
-func (c *Cluster) wrongAt(n *broach.Node, living map[netip.AddrPort]*broach.Node, dead map[netip.AddrPort]broach.State) (list []string) {
+func (c *Cluster) wrongAt(
+	n *broach.Node, living map[netip.AddrPort]*broach.Node, dead map[netip.AddrPort]broach.State,
+) (list []string) {
 	seen := map[netip.AddrPort]bool{n.Addr(): true}
 	for _, m := range n.Members() {
 		other, lives := living[m.Addr]
@@ -118,8 +120,8 @@ func (c *Cluster) Callable(function string, at *broach.Node) bool {
 	})
 }
 
-// Stop stops a node as SIGSTOP does: it reads nothing, and what writes waits, its loop first of all. Goroutines that are in
-// the middle of a call go on.
+// Stop stops a node as SIGSTOP does: it reads nothing, and what writes waits, its loop first of all. Goroutines that
+// are in the middle of a call go on.
 func (c *Cluster) Stop(n *broach.Node) (goOn func()) {
 	c.Net.Pause(n.Addr())
 	return func() { c.Net.Resume(n.Addr()) }

@@ -42,7 +42,8 @@ func (c *Cluster) StartAt(i int, name string, seeds []int) *broach.Node {
 func (c *Cluster) StartLearner(i int, name string, seeds []int) *broach.Node {
 	return c.StartWith(i, func(cfg *broach.Config) {
 		conn := cfg.Conn.(*simnet.Conn)
-		cfg.Conn, cfg.Name = &Movable{C: c, Local: &net.UDPAddr{IP: net.IPv4zero, Port: 7000}, First: conn, Conn: conn}, name
+		cfg.Conn, cfg.Name = &Movable{C: c, Local: &net.UDPAddr{IP: net.IPv4zero, Port: 7000}, First: conn,
+			Conn: conn}, name
 	}, seeds...)
 }
 

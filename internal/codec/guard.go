@@ -128,7 +128,8 @@ const (
 )
 
 func (f form) String() string {
-	return [...]string{"an invalid code", "nil", "bool", "integer", "float", "string", "bytes", "array", "map", "extension"}[f]
+	return [...]string{"an invalid code", "nil", "bool", "integer", "float", "string", "bytes", "array", "map",
+		"extension"}[f]
 }
 
 // A lead describes a first byte: what it declares is fixed plus the big-endian number of size bytes that follows.

@@ -16,12 +16,14 @@ var (
 
 // CheckParameter reports why values of type t cannot be received, if they cannot.
 func CheckParameter(t reflect.Type) error {
-	return typeCheck{seen: map[reflect.Type]bool{}, own: func(t reflect.Type) bool { return ownDecode(t) != nil }}.check(t)
+	return typeCheck{seen: map[reflect.Type]bool{},
+		own: func(t reflect.Type) bool { return ownDecode(t) != nil }}.check(t)
 }
 
 // CheckResult reports why values of type t cannot be sent, if they cannot.
 func CheckResult(t reflect.Type) error {
-	return typeCheck{seen: map[reflect.Type]bool{}, own: func(t reflect.Type) bool { return ownEncode(t) != nil }}.check(t)
+	return typeCheck{seen: map[reflect.Type]bool{},
+		own: func(t reflect.Type) bool { return ownEncode(t) != nil }}.check(t)
 }
 
 // A typeCheck looks for a type that cannot travel within another.

@@ -48,7 +48,10 @@ func unaryBody[A, R any](fn any, read func(*codec.Decoder) (A, error), write fun
 	}
 }
 
-func binaryBody[A, B, R any](fn any, readA func(*codec.Decoder) (A, error), readB func(*codec.Decoder) (B, error), write func(*codec.Encoder, R) error) body {
+func binaryBody[A, B, R any](
+	fn any, readA func(*codec.Decoder) (A, error), readB func(*codec.Decoder) (B, error),
+	write func(*codec.Encoder, R) error,
+) body {
 	var call func(context.Context, A, B) (R, error)
 	switch fn := fn.(type) {
 	case func(A, B) R:
@@ -77,7 +80,9 @@ func binaryBody[A, B, R any](fn any, readA func(*codec.Decoder) (A, error), read
 }
 
 // typedReply is reply without reflection.
-func typedReply[R any](ctx context.Context, f *Func, dst []byte, r R, err error, write func(*codec.Encoder, R) error) ([]byte, error) {
+func typedReply[R any](
+	ctx context.Context, f *Func, dst []byte, r R, err error, write func(*codec.Encoder, R) error,
+) ([]byte, error) {
 	if err != nil {
 		return nil, f.failed(ctx, err)
 	}

@@ -69,12 +69,14 @@ func (f *Func) pack(ctx context.Context, args []any) ([]reflect.Value, error) {
 		in = append(in, reflect.ValueOf(ctx))
 	}
 	if fixed := len(f.params); len(args) != fixed && !(f.isVariadic && len(args) >= fixed-1) {
-		return nil, codec.Failed(wire.Internal, wire.ExecutedNo, "%s: an Interceptor made it %s", f.sig, someArguments(len(args)))
+		return nil, codec.Failed(wire.Internal, wire.ExecutedNo, "%s: an Interceptor made it %s", f.sig,
+			someArguments(len(args)))
 	}
 	for i, a := range args {
 		v, ok := fit(a, f.paramType(i))
 		if !ok {
-			return nil, codec.Failed(wire.Internal, wire.ExecutedNo, "argument %d of %s: an Interceptor made it %s", i+1, f.sig, typeOfValue(a))
+			return nil, codec.Failed(wire.Internal, wire.ExecutedNo, "argument %d of %s: an Interceptor made it %s",
+				i+1, f.sig, typeOfValue(a))
 		}
 		in = append(in, v)
 	}

@@ -50,8 +50,8 @@ func slotBitsOf(name string, hash uint64, level int) uint64 {
 	return laterTurn(name, level)
 }
 
-// laterTurn is slotBitsOf where the hash is used up. Another one is taken there: names that have the first in common differ
-// in a later one.
+// laterTurn is slotBitsOf where the hash is used up. Another one is taken there: names that have the first in common
+// differ in a later one.
 func laterTurn(name string, level int) uint64 {
 	return maphash.Comparable(seed, struct {
 		level int

@@ -34,7 +34,8 @@ func (i *Intruder) offer(from netip.AddrPort, open Open) {
 		from = i.Observe(from)
 	}
 	o := Offer{
-		Key: i.Key, Rank: 1 + max(open.Rank, held), Asker: open.Token, Stamp: uint32(time.Since(i.born).Milliseconds()), Held: held,
+		Key: i.Key, Rank: 1 + max(open.Rank, held), Asker: open.Token, Held: held,
+		Stamp: uint32(time.Since(i.born).Milliseconds()),
 		Token: i.Token(), Public: i.Public, Addr: i.Addr, Observed: from,
 	}
 	if open.Addr.Addr().IsUnspecified() {

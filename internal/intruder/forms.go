@@ -50,7 +50,8 @@ func ParseOpen(b []byte) (o Open, ok bool) {
 	if Form(b) != FormOpen || len(b) < HandshakeSize {
 		return Open{}, false
 	}
-	o = Open{KeyID: b[2], Rank: be.Uint32(b[4:]), Number: be.Uint64(b[16:]), Token: be.Uint64(b[24:]), Spare: [18]byte(b[82:])}
+	o = Open{KeyID: b[2], Rank: be.Uint32(b[4:]), Number: be.Uint64(b[16:]), Token: be.Uint64(b[24:]),
+		Spare: [18]byte(b[82:])}
 	o.Process = Process{Cluster: be.Uint64(b[8:]), Public: [32]byte(b[32:]), Addr: addr18(b[64:])}
 	return o, true
 }
@@ -116,7 +117,8 @@ func ParseConfirm(b []byte) (c Confirm, ok bool) {
 		return Confirm{}, false
 	}
 	return Confirm{
-		KeyID: b[2], Table: be.Uint32(b[4:]), Token: be.Uint64(b[8:]), Number: be.Uint64(b[16:]), Asker: be.Uint64(b[24:]),
+		KeyID: b[2], Table: be.Uint32(b[4:]), Token: be.Uint64(b[8:]), Number: be.Uint64(b[16:]),
+		Asker:  be.Uint64(b[24:]),
 		Public: [32]byte(b[32:]), Addr: addr18(b[64:]), Rank: be.Uint32(b[82:]), Stamp: be.Uint32(b[86:]),
 	}, true
 }

@@ -61,7 +61,8 @@ func Forged(open Open, offer Offer, side byte, key, shared []byte) *Link {
 }
 
 func newLink(open Open, offer Offer, side byte, key, shared []byte) *Link {
-	l := &Link{Rank: offer.Rank, Stamp: offer.Stamp, Table: 1, side: side, began: open.Public, key: key, keys: map[keyed]aead{}}
+	l := &Link{Rank: offer.Rank, Stamp: offer.Stamp, Table: 1, side: side, began: open.Public, key: key,
+		keys: map[keyed]aead{}}
 	if key != nil {
 		l.secret = Secret(key, shared, Transcript(open, offer))
 	}

@@ -226,7 +226,8 @@ func Fragments(transfer uint32, m Message) (parts []Message) {
 
 // FragmentAck acknowledges fragments below base, and asks for those below limit.
 func FragmentAck(transfer, base, limit uint32) Message {
-	return Message{KindFragmentAck, be.AppendUint32(be.AppendUint32(be.AppendUint32(be.AppendUint32(nil, transfer), base), limit), 0)}
+	return Message{KindFragmentAck, be.AppendUint32(be.AppendUint32(be.AppendUint32(be.AppendUint32(nil, transfer),
+		base), limit), 0)}
 }
 
 // Of makes a message of any kind and body.

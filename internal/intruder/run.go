@@ -63,7 +63,8 @@ type proposal struct {
 func Start(conn Conn, p *Process, edit ...func(*Intruder)) *Intruder {
 	i := &Intruder{
 		Process: p, Name: "intruder", Table: Table(), conn: conn, born: time.Now(), openings: map[uint64]Open{},
-		offers: map[uint64]proposal{}, links: map[uint64]*Link{}, newc: map[uint64]chan bool{}, heard: map[netip.AddrPort]Entry{},
+		offers: map[uint64]proposal{}, links: map[uint64]*Link{}, newc: map[uint64]chan bool{},
+		heard: map[netip.AddrPort]Entry{},
 	}
 	for _, e := range edit {
 		e(i)

@@ -19,7 +19,8 @@ func (l *Link) MayTake(now time.Time, number uint64) bool {
 	if number > l.window.highest+numberSpan || !l.window.isNew(number) {
 		return false
 	}
-	return l.sealed == nil || !seal.IsFar(seal.Epoch(number), seal.Epoch(l.window.highest)) || l.sealed.far.Take(now, farPerSec)
+	return l.sealed == nil || !seal.IsFar(seal.Epoch(number), seal.Epoch(l.window.highest)) ||
+		l.sealed.far.Take(now, farPerSec)
 }
 
 // Take notes that a datagram has come that MayTake let in, and that was opened. The reader calls it.

@@ -17,7 +17,8 @@ func (l *Link) Init(now time.Time, c *Carrier, terms *handshake.Terms, began boo
 	l.rank, l.stamp, l.greater = order.Rank, order.Stamp, order.Greater
 	if began {
 		l.Token, l.toToken, l.Key, l.ID.Addr = terms.TokenA, terms.TokenB, terms.KeyB, terms.AddrB
-		l.confirm = &wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank, Stamp: terms.Stamp}
+		l.confirm = &wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank,
+			Stamp: terms.Stamp}
 	} else {
 		l.Token, l.toToken, l.Key, l.ID.Addr = terms.TokenB, terms.TokenA, terms.KeyA, terms.AddrA
 		l.first = max(time.Duration(c.Process.Stamp(now)-terms.Stamp)*time.Millisecond, 1)

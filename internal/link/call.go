@@ -198,7 +198,8 @@ func (l *Link) resend(now time.Time) (unanswered bool) {
 			c.pace = l.exchange.rtt.measured() - now.Sub(c.sentAt)
 		case c.state == callSent:
 			l.resendRequest(now, slot, c)
-			unanswered = unanswered || c.resends >= deafAfter || c.resends >= doubtAfter && l.LastHeard().Before(c.sentAt)
+			unanswered = unanswered || c.resends >= deafAfter ||
+				c.resends >= doubtAfter && l.LastHeard().Before(c.sentAt)
 		case c.state == callTaken:
 			say(l, wire.Poll{Slot: slot, Seq: c.seq})
 			c.pace = l.pollPace(now, c)

@@ -15,7 +15,8 @@ func (l *Link) head(b *batch, stamped int) {
 		if i < stamped {
 			table = stampOf(b.out[i].B)
 		}
-		b.out[i].B = l.header(b.out[i].B, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken, Number: l.number})
+		b.out[i].B = l.header(b.out[i].B, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken,
+			Number: l.number})
 		sent += int64(len(b.out[i].B) + l.carrier.Overhead())
 		if l.exchange != nil {
 			l.exchange.path.sent(len(b.out[i].B))

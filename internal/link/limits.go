@@ -29,7 +29,7 @@ const (
 	// A call has run already when there is no room for its reply. So there is for what honest callers ask for at once:
 	// one peer has half of it, 4 of the largest messages, or 128 MiB where these are small: 64 callers and 1 MiB for
 	// each.
-	replyMoving      = 8         // of the largest messages may be under way as replies, held by peers that do not acknowledge
+	replyMoving      = 8         // of the largest messages may be under way as replies that peers do not acknowledge
 	replyMovingLeast = 256 << 20 // bytes of those, if that is more
 	replyStored      = 64 << 20  // bytes of replies that are kept beyond replyKeepMin of each peer
 )

@@ -240,7 +240,8 @@ func (l *Link) pending() bool {
 
 // canSendFragments reports whether a transfer has something to send now.
 func (l *Link) canSendFragments() bool {
-	return l.exchange != nil && l.exchange.sending.Unfinished() > 0 && !l.isWithheld() && l.exchange.sending.Ready(time.Now())
+	return l.exchange != nil && l.exchange.sending.Unfinished() > 0 && !l.isWithheld() &&
+		l.exchange.sending.Ready(time.Now())
 }
 
 // load fills b with the next datagrams. When there are none it ends the flush.

@@ -35,7 +35,8 @@ func (l *Link) replyAgain(now time.Time, v *servedSlot) {
 		l.repeat(frame)
 	case l.exchange.served.reserve(frame):
 		small := uint32(transfer.FragmentSize(BasePacket))
-		l.exchange.served.move(now, v, frame, l.exchange.sending.StartCut(wire.Unframe(frame), replyTag(v.id, v.seq), small))
+		l.exchange.served.move(now, v, frame,
+			l.exchange.sending.StartCut(wire.Unframe(frame), replyTag(v.id, v.seq), small))
 	}
 }
 

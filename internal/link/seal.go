@@ -46,6 +46,7 @@ func (l *Link) Open(datagram []byte, head int, keyID byte) ([]byte, bool) {
 	if l.sealed == nil {
 		return datagram[head:], true
 	}
-	opened, err := l.sealed.opener.Open(l.carrier.Ring.Load(), &l.sealed.secret, datagram, head, keyID, l.window.highest)
+	opened, err := l.sealed.opener.Open(l.carrier.Ring.Load(), &l.sealed.secret, datagram, head, keyID,
+		l.window.highest)
 	return opened, err == nil
 }

@@ -27,7 +27,8 @@ func (l *Link) loadFragments(b *batch, mayGo int) {
 			return
 		}
 		bytes += len(f.Data)
-		b.out = append(b.out, udp.Datagram{Addr: l.ID.Addr, B: f.Append(roomFor(NewPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))})
+		b.out = append(b.out, udp.Datagram{Addr: l.ID.Addr,
+			B: f.Append(roomFor(NewPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))})
 	}
 }
 
@@ -48,7 +49,8 @@ func (l *Link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
 func (l *Link) endTransfer(now time.Time, tag uint64) {
 	slot, seq := uint16(tag>>32), uint32(tag)
 	if tag == replyTag(slot, seq) {
-		l.exchange.served.drop(l.exchange.served.slot(slot)) // the one that moves: its transfer ends before its slot is used again
+		// the one that moves: its transfer ends before its slot is used again
+		l.exchange.served.drop(l.exchange.served.slot(slot))
 		return
 	}
 	if c := l.exchange.calls.waiting(slot, seq); c != nil {

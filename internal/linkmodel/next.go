@@ -59,7 +59,8 @@ func (s *state) answerFor(m message, held uint8) {
 func (n *nexts) contacts(me uint8) {
 	p := &n.from.p[me]
 	if p.left.Contacts > 0 {
-		n.try(step{what: "contact by", side: me}, func(c *state) { c.p[me].left.Contacts--; c.contact(me, c.openRank(me)) })
+		n.try(step{what: "contact by", side: me},
+			func(c *state) { c.p[me].left.Contacts--; c.contact(me, c.openRank(me)) })
 	}
 	if p.left.Contacts > 0 && n.from.lies > 0 && p.gen == 0 { // who starts anew there is honest
 		n.try(step{what: "contact with a false rank by", side: me}, func(c *state) {

@@ -43,7 +43,9 @@ func (m *Membership) claim(now time.Time, p *peer, msg wire.Message) {
 
 // tickClaims repeats the claims that are due. One that does not hold any more is dropped.
 func (m *Membership) tickClaims(now time.Time) {
-	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.about.state == Alive || c.about.state == Left })
+	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool {
+		return c.about.state == Alive || c.about.state == Left
+	})
 	for i := range m.claims {
 		c := &m.claims[i]
 		if now.Before(c.at) {
@@ -63,7 +65,8 @@ func (m *Membership) tickClaims(now time.Time) {
 // leaveToOther ends the doubts that this node says of a peer, if it is strained: another says the same, to all.
 func (m *Membership) leaveToOther(p *peer) {
 	if m.strain.goesOn() {
-		m.claims = slices.DeleteFunc(m.claims, func(c claim) bool { return c.about == p && c.msg.Kind() == wire.KindSuspect })
+		m.claims = slices.DeleteFunc(m.claims,
+			func(c claim) bool { return c.about == p && c.msg.Kind() == wire.KindSuspect })
 	}
 }
 

@@ -181,7 +181,8 @@ func (m *Membership) IsFull(now time.Time) bool {
 // admit adds a peer, in place of old if that is not nil.
 func (m *Membership) admit(now time.Time, id wire.Process, t tie, old *peer) *peer {
 	at := m.moment(now)
-	p := &peer{Process: id, met: at, since: at, heard: at, due: at, helloAt: m.moment(now.Add(m.helloGap(1, m.crowd())))}
+	p := &peer{Process: id, met: at, since: at, heard: at, due: at,
+		helloAt: m.moment(now.Add(m.helloGap(1, m.crowd())))}
 	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
 		p.flaps, p.unsteady = old.flaps, old.unsteady

@@ -249,7 +249,8 @@ func (m *Membership) isContradicted(now time.Time, from, addr netip.AddrPort) bo
 
 // ofOurVersion are those addresses that have the IP version of ours.
 func (m *Membership) ofOurVersion(addrs []netip.AddrPort) []netip.AddrPort {
-	return slices.DeleteFunc(slices.Clone(addrs), func(a netip.AddrPort) bool { return a.Addr().Is4() != m.cfg.Self.Addr().Is4() })
+	return slices.DeleteFunc(slices.Clone(addrs),
+		func(a netip.AddrPort) bool { return a.Addr().Is4() != m.cfg.Self.Addr().Is4() })
 }
 
 // askable lists whom we can ask, one address of each host. Who is offline may have lost us, and not we it.
@@ -316,7 +317,8 @@ func (m *Membership) move(now time.Time, self netip.AddrPort) {
 
 // remember takes up a process that was a peer of what we were: it is contacted like any other that is offline.
 func (m *Membership) remember(now time.Time, p *peer) {
-	m.peers.add(&peer{Process: p.Process, inc: p.inc, name: p.name, extras: p.extras, state: Offline, since: p.since, due: m.moment(now)})
+	m.peers.add(&peer{Process: p.Process, inc: p.inc, name: p.name, extras: p.extras, state: Offline, since: p.since,
+		due: m.moment(now)})
 	m.schedule(m.peers.byAddr[p.Addr])
 	m.planHealing(now)
 }

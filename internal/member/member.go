@@ -150,9 +150,11 @@ func (m *Membership) BeganAt() time.Time { return m.began }
 func (m *Membership) Take() Effects {
 	e := m.out
 	m.out = Effects{
-		Begin: e.Begin[:0], Succeed: e.Succeed[:0], Offline: e.Offline[:0], Left: e.Left[:0], Cut: e.Cut[:0], Opens: e.Opens[:0], Forget: e.Forget[:0],
-		Send: e.Send[:0], Close: e.Close[:0], Pull: e.Pull[:0], Events: e.Events[:0], Drain: e.Drain[:0], Crowded: e.Crowded[:0],
-		Spoilt: e.Spoilt[:0],
+		Begin: e.Begin[:0], Succeed: e.Succeed[:0], Offline: e.Offline[:0], Left: e.Left[:0], Cut: e.Cut[:0],
+		Opens: e.Opens[:0], Forget: e.Forget[:0],
+		Send: e.Send[:0], Close: e.Close[:0], Pull: e.Pull[:0], Events: e.Events[:0], Drain: e.Drain[:0],
+		Crowded: e.Crowded[:0],
+		Spoilt:  e.Spoilt[:0],
 	}
 	return e
 }

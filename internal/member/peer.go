@@ -148,7 +148,8 @@ type Facts struct {
 func (p *peer) view(before *View) *View {
 	more := p.more()
 	v := View{Tags: more.tags, Functions: p.functions, Facts: Facts{
-		Process: p.Process, Link: p.tie.token, State: p.state, Since: p.since, Unreachable: p.unreachable, Unsteady: p.unsteady, Draining: p.draining,
+		Process: p.Process, Link: p.tie.token, State: p.state, Since: p.since, Unreachable: p.unreachable,
+		Unsteady: p.unsteady, Draining: p.draining,
 		Name: p.name, Version: more.version, Tver: p.tver,
 	}}
 	if p.state == Suspect && p.accused {

@@ -88,7 +88,8 @@ func (j *joinState) isSeed(addr netip.AddrPort) bool {
 
 // areOurselves reports that no seed is known to be another process, nor may be: there is none, or all lead here.
 func (m *Membership) areOurselves() bool {
-	return !slices.ContainsFunc(m.joining.seeds, func(s netip.AddrPort) bool { return m.joining.placeOf(s) != m.cfg.Self })
+	return !slices.ContainsFunc(m.joining.seeds,
+		func(s netip.AddrPort) bool { return m.joining.placeOf(s) != m.cfg.Self })
 }
 
 // IsMet reports that a member, or we, are at one of some seeds.

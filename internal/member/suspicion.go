@@ -105,7 +105,8 @@ func (m *Membership) doubtedInVain(now time.Time, p *peer) bool {
 
 // ping sends the next probe; with every other one, witnesses are asked.
 func (m *Membership) ping(now time.Time, p *peer) {
-	if p.probe.tries == 0 && !p.probe.path || int(p.probe.tries) == m.cfg.Heartbeat.Probes-1 && p.probe.path && !p.probe.lives {
+	if p.probe.tries == 0 && !p.probe.path ||
+		int(p.probe.tries) == m.cfg.Heartbeat.Probes-1 && p.probe.path && !p.probe.lives {
 		m.noteLate(now, p) // or as good as: it owes answers to calls, and to these Pings
 	}
 	p.probe.own = true

@@ -211,7 +211,8 @@ func deltaOf(base uint32, old []byte, version uint32, table []byte) (wire.Delta,
 		panic("broach: internal error: our own table cannot be read")
 	}
 	gone, added := difference(before, after)
-	d := wire.Delta{Base: base, Version: version, Gone: wire.AppendTable(nil, gone), Added: wire.AppendTable(nil, added)}
+	d := wire.Delta{Base: base, Version: version, Gone: wire.AppendTable(nil, gone),
+		Added: wire.AppendTable(nil, added)}
 	return d, len(d.Gone)+len(d.Added) <= helloMax-wire.DeltaOverhead
 }
 
@@ -232,7 +233,8 @@ func difference(before, after []wire.Function) (gone, added []wire.Function) {
 
 // FindRow looks a name up in a table.
 func FindRow(table []wire.Function, name string) (i int, ok bool) {
-	return slices.BinarySearchFunc(table, name, func(f wire.Function, name string) int { return strings.Compare(f.Name, name) })
+	return slices.BinarySearchFunc(table, name,
+		func(f wire.Function, name string) int { return strings.Compare(f.Name, name) })
 }
 
 // onDelta takes a change of a peer's table, if it is the next after what we hold, and says so.

@@ -30,7 +30,8 @@ func Refuse(errno unix.Errno, calls ...uint32) error {
 	}
 	filter := filterOf(errno, calls)
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
+	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0)
+	if err != nil {
 		return fmt.Errorf("set a filter: %w", err)
 	}
 	return nil

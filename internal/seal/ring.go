@@ -51,7 +51,8 @@ func NewRing(keys [][]byte) (*Ring, error) {
 		}
 		id := idOf(k)
 		r.byID[id] = append(r.byID[id], i)
-		r.keys = append(r.keys, key{id: id, secret: slices.Clone(k), outside: must(hkdf.Expand(sha256.New, k, outsidePurpose, KeySize))})
+		r.keys = append(r.keys, key{id: id, secret: slices.Clone(k),
+			outside: must(hkdf.Expand(sha256.New, k, outsidePurpose, KeySize))})
 	}
 	return r, nil
 }

@@ -54,9 +54,10 @@ func (n *Network) isCut(from, to *host) bool {
 }
 
 // Pause makes the conn at addr seem a stopped process (SIGSTOP) until Resume or Close. Reads see nothing; what arrives
-// waits in the receive queue, as far as it has room. The network cannot hold the goroutines of the process: each goes on
-// until it writes, and waits there. Those that have waited go on together, so that the order of what they write is that
-// of chance. A conn opened at addr after the close of a paused one is not paused; without a conn Pause does nothing.
+// waits in the receive queue, as far as it has room. The network cannot hold the goroutines of the process: each goes
+// on until it writes, and waits there. Those that have waited go on together, so that the order of what they write is
+// that of chance. A conn opened at addr after the close of a paused one is not paused; without a conn Pause does
+// nothing.
 func (n *Network) Pause(addr netip.AddrPort) { n.hosts.at(unmap(addr)).in.pause(true) }
 
 // Resume ends a pause: the conn at addr reads what has waited, in order and at once.

@@ -1,9 +1,10 @@
-// Package strangers bounds what processes can make a node do that have not shown yet that they get what is sent to them, and,
-// where there are keys, that they have one: by datagrams of a batch, by time and by address, PROTOCOL.md [AMP-1] and [LNK-14].
-// docs/SECURITY.md has the table of all bounds.
+// Package strangers bounds what processes can make a node do that have not shown yet that they get what is sent to
+// them, and, where there are keys, that they have one: by datagrams of a batch, by time and by address, PROTOCOL.md
+// [AMP-1] and [LNK-14]. docs/SECURITY.md has the table of all bounds.
 //
-// It sends, reads and logs nothing, and has no clock and no lock: the reader of a node asks, and tells the time. Read Bounds
-// first, then what the node remembers of strangers: the Opens that it answered, whom its log was told of, who asks in vain.
+// It sends, reads and logs nothing, and has no clock and no lock: the reader of a node asks, and tells the time. Read
+// Bounds first, then what the node remembers of strangers: the Opens that it answered, whom its log was told of, who
+// asks in vain.
 package strangers
 
 import (

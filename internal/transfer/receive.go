@@ -223,7 +223,9 @@ func (in *In) NextAck() (wire.FragmentAck, bool) {
 		in.due = in.due[:n-1]
 		if t.due {
 			t.due = false
-			return wire.FragmentAck{Transfer: t.id, Base: t.base, Limit: t.limit(), Newest: t.newest, Bitmap: t.bitmap(in.bitmap[:0])}, true
+			ack := wire.FragmentAck{Transfer: t.id, Base: t.base, Limit: t.limit(), Newest: t.newest}
+			ack.Bitmap = t.bitmap(in.bitmap[:0])
+			return ack, true
 		}
 	}
 	return wire.FragmentAck{}, false

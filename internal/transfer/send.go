@@ -137,7 +137,8 @@ func (o *Out) Next(now time.Time, number uint32) (wire.Fragment, bool) {
 		o.turn++
 	}
 	from, to := t.bounds(index)
-	return wire.Fragment{Transfer: t.Id, Total: t.total, Size: uint16(t.size), Index: index, Data: t.Body[from:to]}, true
+	f := wire.Fragment{Transfer: t.Id, Total: t.total, Size: uint16(t.size), Index: index, Data: t.Body[from:to]}
+	return f, true
 }
 
 // pick chooses the next fragment that may go now.

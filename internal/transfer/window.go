@@ -194,7 +194,8 @@ func (w *sendWindow) judge(now time.Duration, s windowSign) {
 		w.slowDown(now)
 		w.shrink(windowSign{size: s.size, share: s.share}, 1-2*excess)
 	case w.queue() > w.allowed():
-		w.shrink(windowSign{size: s.size, queue: s.queue}, float64(w.base.least()+w.allowed())/float64(w.base.least()+s.queue))
+		w.shrink(windowSign{size: s.size, queue: s.queue},
+			float64(w.base.least()+w.allowed())/float64(w.base.least()+s.queue))
 	default:
 		w.grow(s)
 	}
@@ -273,8 +274,8 @@ func (w *sendWindow) grow(s windowSign) {
 
 // restart begins anew after a silence: nothing is known of the path any more. What is in flight is not judged.
 func (w *sendWindow) restart(next sendOrder) {
-	*w = sendWindow{size: min(w.size, firstWindow), fragment: w.fragment, most: w.most, tolerated: w.tolerated, smooth: w.smooth,
-		round: windowRound{until: next}, settles: true}
+	*w = sendWindow{size: min(w.size, firstWindow), fragment: w.fragment, most: w.most, tolerated: w.tolerated,
+		smooth: w.smooth, round: windowRound{until: next}, settles: true}
 }
 
 // speed is a window in each round trip, in bytes a second.

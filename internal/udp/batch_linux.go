@@ -51,7 +51,8 @@ func probeBatching(raw syscall.RawConn) (family int, ok bool) {
 		family, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DOMAIN)
 		_, sendErr := mmsg(unix.SYS_SENDMMSG, fd, nil)
 		_, recvErr := mmsg(unix.SYS_RECVMMSG, fd, nil)
-		ok = err == nil && sendErr == 0 && recvErr == 0 && isThere(unix.SYS_SENDTO) && isThere(unix.SYS_RECVFROM) && isThere(unix.SYS_RECVMSG)
+		ok = err == nil && sendErr == 0 && recvErr == 0 && isThere(unix.SYS_SENDTO) && isThere(unix.SYS_RECVFROM) &&
+			isThere(unix.SYS_RECVMSG)
 	})
 	return family, ok && err == nil
 }
@@ -121,7 +122,8 @@ func (t *batchTransport) unpack() bool {
 		return true
 	}
 	n := int(h.Len)
-	b.segments = segments{true, t.names.consume(&b.names[i]), b.bufs[i][:n], b.controls[i].received(int(h.Hdr.Controllen), n)}
+	b.segments = segments{true, t.names.consume(&b.names[i]), b.bufs[i][:n],
+		b.controls[i].received(int(h.Hdr.Controllen), n)}
 	return true
 }
 

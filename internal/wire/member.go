@@ -108,7 +108,8 @@ func (m Beat) Append(b []byte) []byte {
 // ConsumeBeat decodes the body of a Beat. The errors are ErrShort and ErrField.
 func ConsumeBeat(body []byte) (Beat, error) {
 	f := fields{b: body}
-	m := Beat{Seq: f.uint32(), Promise: f.uint16(), Inc: f.incarnation(), Digest: f.uint64(), Echo: f.uint32(), Held: f.uint32()}
+	m := Beat{Seq: f.uint32(), Promise: f.uint16(), Inc: f.incarnation(), Digest: f.uint64(), Echo: f.uint32(),
+		Held: f.uint32()}
 	return m, f.err
 }
 

@@ -206,7 +206,8 @@ func (r *rows) next() (row tableRow) {
 
 // isValid reports that a row says things in one way only, and nothing unknown.
 func (row *tableRow) isValid() bool {
-	return row.bits&^rowKnown == 0 && (row.weight != 0) == (row.bits&rowWeight != 0) && (len(row.doc) > 0) == (row.bits&rowDoc != 0) &&
+	return row.bits&^rowKnown == 0 && (row.weight != 0) == (row.bits&rowWeight != 0) &&
+		(len(row.doc) > 0) == (row.bits&rowDoc != 0) &&
 		len(row.signature) <= MaxSignature && len(row.doc) <= MaxDoc && utf8.Valid(row.signature) && utf8.Valid(row.doc)
 }
 

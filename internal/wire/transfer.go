@@ -37,7 +37,8 @@ func ConsumeFragment(body []byte) (Fragment, error) {
 	if len(body) < FragmentHead {
 		return Fragment{}, ErrShort
 	}
-	total, size, index := binary.BigEndian.Uint32(body[4:]), binary.BigEndian.Uint16(body[8:]), binary.BigEndian.Uint32(body[10:])
+	total, size := binary.BigEndian.Uint32(body[4:]), binary.BigEndian.Uint16(body[8:])
+	index := binary.BigEndian.Uint32(body[10:])
 	data := body[FragmentHead:]
 	if !fits(total, size, index, len(data)) {
 		return Fragment{}, ErrField
