@@ -72,7 +72,10 @@ var rooms = map[string]room{
 	"internal/codec": {imports: []string{
 		"broach/internal/buffer", "broach/internal/wire", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
 	}},
-	"internal/function":  {imports: []string{"broach/internal/codec", "broach/internal/wire"}},
+	"internal/function": {imports: []string{"broach/internal/codec", "broach/internal/wire"}},
+	"internal/functiontest": {isTool: true, imports: []string{
+		"broach/internal/wire", "github.com/stretchr/testify/require", "github.com/vmihailenco/msgpack/v5",
+	}},
 	"internal/hamt":      {isPure: true},
 	"internal/handshake": {imports: []string{"broach/internal/seal", "broach/internal/wire"}},
 	"internal/intruder":  {isTool: true},

@@ -91,3 +91,12 @@ func TestErrorsOfHandlers(t *testing.T) {
 		require.Empty(t, e.Service+e.Node)
 	}
 }
+
+// panicky and panickyReader have methods that panic, at the sender and at the receiver.
+type panicky struct{}
+
+func (panicky) MarshalMsgpack() ([]byte, error) { panic("boom") }
+
+type panickyReader struct{}
+
+func (*panickyReader) UnmarshalMsgpack([]byte) error { panic("boom") }

@@ -1,9 +1,7 @@
-package broach
+package functiontest
 
 import (
-	"context"
 	"errors"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -11,7 +9,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// The types that the semantic cases pass around.
+// The types that the cases pass around.
 
 type celsius float32
 
@@ -119,22 +117,3 @@ func (h *half) DecodeMsgpack(d *msgpack.Decoder) error {
 	h.First = n
 	return err
 }
-
-type calculator struct{ base int }
-
-func (c calculator) Add(x int) int    { return c.base + x }
-func (c *calculator) AddTo(x int) int { return c.base + x }
-
-func largest[T int | float64](first T, rest ...T) T {
-	for _, x := range rest {
-		first = max(first, x)
-	}
-	return first
-}
-
-func deadlineOf(ctx context.Context) (bool, error) {
-	_, ok := ctx.Deadline()
-	return ok, ctx.Err()
-}
-
-var loopback = netip.MustParseAddr("127.0.0.1")
