@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"broach"
 )
@@ -14,6 +15,7 @@ import (
 type Report struct {
 	By, About netip.AddrPort
 	Kind      broach.EventKind
+	At        time.Time // when it was told
 }
 
 // Watch collects the reports of members by all live nodes, until it is ended.
@@ -26,7 +28,7 @@ func (c *Cluster) Watch() (end func() []Report) {
 		wg.Go(func() {
 			for e := range n.Watch(ctx) {
 				mu.Lock()
-				reports = append(reports, Report{n.Addr(), e.Member.Addr, e.Kind})
+				reports = append(reports, Report{n.Addr(), e.Member.Addr, e.Kind, time.Now()})
 				mu.Unlock()
 			}
 		})

@@ -60,10 +60,15 @@ func die(c *clustertest.Cluster, n *broach.Node) (first, all time.Duration) {
 	c.T.Helper()
 	start := time.Now()
 	c.Kill(n)
-	c.Until(5*time.Second, "the first knows", func() bool { return c.Say(n, broach.Offline) > 0 })
-	first = time.Since(start)
-	c.Until(5*time.Second, "all know", func() bool { return c.Say(n, broach.Offline) == len(c.Live()) })
-	return first, time.Since(start)
+	reports := c.Watch()
+	all = c.Until(5*time.Second, "all know", c.AllSay(n, broach.Offline))
+	first = all
+	for _, r := range clustertest.DeathsOf(reports()) {
+		if r.About == n.Addr() {
+			first = min(first, r.At.Sub(start))
+		}
+	}
+	return first, all
 }
 
 // [G7] That a node leaves is known to all within 20 ms, at a loss of 25 % within 0.3 s, and nobody takes it for dead.
@@ -83,7 +88,7 @@ func leaveInTurn(c *clustertest.Cluster) (took []time.Duration) {
 	for _, n := range c.Nodes[1 : 1+departures(len(c.Nodes))] {
 		closed := make(chan error, 1)
 		go func() { closed <- n.Close() }()
-		took = append(took, c.Until(5*time.Second, "all know", func() bool { return c.Say(n, broach.Left) == len(c.Live()) }))
+		took = append(took, c.Until(5*time.Second, "all know", c.AllSay(n, broach.Left)))
 		require.NoError(c.T, <-closed)
 		time.Sleep(2 * time.Second)
 	}

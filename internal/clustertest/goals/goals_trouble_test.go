@@ -77,7 +77,7 @@ func TestStoppedNode(t *testing.T) {
 				back := trials(t, size, 0, func(c *clustertest.Cluster) []time.Duration {
 					reports, sick, start := c.Watch(), c.Nodes[1], time.Now()
 					goOn := c.Stop(sick)
-					c.Until(5*time.Second, "all know", func() bool { return c.Say(sick, broach.Offline) == size-1 })
+					c.Until(5*time.Second, "all know", c.AllSay(sick, broach.Offline))
 					dead = append(dead, time.Since(start))
 					time.Sleep(lasting - time.Since(start))
 					goOn()

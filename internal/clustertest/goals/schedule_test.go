@@ -39,6 +39,8 @@ type schedule struct {
 	cuts    []rift
 	loss    float64
 	did     []string
+
+	unsettled int // a live one that did not see the others as they are
 }
 
 // rift is a cut of the network, or was.
@@ -73,23 +75,50 @@ func newSchedule(c *clustertest.Cluster, size int, seed uint64, loss float64) *s
 	return s
 }
 
-// settled reports that every live node sees exactly the live ones, reaches them, and knows what they offer.
+// settled reports that every live node sees exactly the live ones, reaches them, and knows what they offer. It looks first
+// at the one that did not see them the last time.
 func (s *schedule) settled() bool {
 	live := s.byVersion()
+	if n := s.live[s.unsettled]; n != nil && !s.sees(n, live) {
+		return false
+	}
+	for i, n := range s.live {
+		if !s.sees(n, live) {
+			s.unsettled = i
+			return false
+		}
+	}
+	return s.allKnowWhatIsOffered()
+}
+
+// sees reports that a node sees exactly the live ones and reaches them.
+func (s *schedule) sees(n *broach.Node, live map[string]int) bool {
+	seen := 0
+	for _, m := range n.Members() {
+		_, lives := live[m.Version]
+		switch {
+		case m.Self:
+		case lives && m.State == broach.Alive && !m.Unreachable:
+			seen++
+		case m.State == broach.Alive || m.State == broach.Suspect:
+			return false
+		}
+	}
+	return seen == len(s.live)-1
+}
+
+// allKnowWhatIsOffered reports that every node knows as many functions of each live one as that has.
+func (s *schedule) allKnowWhatIsOffered() bool {
+	offered := map[netip.AddrPort]int{}
 	for _, n := range s.live {
-		seen, offers := 0, offersAt(n)
-		for _, m := range n.Members() {
-			i, lives := live[m.Version]
-			switch {
-			case m.Self:
-			case lives && m.State == broach.Alive && !m.Unreachable && offers[m.Addr] == offersAt(s.live[i])[m.Addr]:
-				seen++
-			case m.State == broach.Alive || m.State == broach.Suspect:
+		offered[n.Addr()] = offersAt(n)[n.Addr()]
+	}
+	for _, n := range s.live {
+		offers := offersAt(n)
+		for addr, k := range offered {
+			if offers[addr] != k {
 				return false
 			}
-		}
-		if seen != len(s.live)-1 {
-			return false
 		}
 	}
 	return true
