@@ -88,7 +88,7 @@ func TestLoggerIsTakenAsItIs(t *testing.T) {
 func sayLoudly(c Config, args ...any) {
 	log := newLogQueue(c)
 	log.Loudly("open", args...)
-	log.flush(time.Hour)
+	log.Flush(time.Hour)
 }
 
 // "Loudly says what no LogLevel may hide."

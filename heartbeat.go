@@ -114,7 +114,7 @@ func (n *Node) receive(now time.Time, in inbound) {
 
 // step does all that is due and returns when to step next.
 func (n *Node) step(now time.Time) time.Time {
-	n.log.ask(now)
+	n.log.Ask(now)
 	n.linking.wires.Timers.Watch() // a link that becomes due from here on wakes the loop
 	due, silent := n.linking.wires.Timers.Run(now)
 	for _, l := range silent {

@@ -59,6 +59,9 @@ func (q *logQueue) Warn(text string, args ...any)                  { q.say(slog.
 func (q *logQueue) Error(text string, args ...any)                 { q.say(slog.LevelError, text, args) }
 func (q *logQueue) Log(level slog.Level, text string, args ...any) { q.say(level, text, args) }
 
+// Missing is how many lines were not written so far.
+func (q *logQueue) Missing() uint64 { return q.missing.Load() }
+
 // Loudly says what no LogLevel may hide.
 func (q *logQueue) Loudly(text string, args ...any) {
 	q.put(logLine{record: newRecord(3, slog.LevelWarn, text, args), isLoud: true})
@@ -66,14 +69,14 @@ func (q *logQueue) Loudly(text string, args ...any) {
 
 // say leaves a line if its level is wanted.
 func (q *logQueue) say(level slog.Level, text string, args []any) {
-	if q.wants(level) {
+	if q.Wants(level) {
 		q.put(logLine{record: newRecord(4, level, text, args)})
 	}
 }
 
-// wants reports whether lines of a level are worth making. What the Logger makes of those above debug it is asked when
+// Wants reports whether lines of a level are worth making. What the Logger makes of those above debug it is asked when
 // they are written.
-func (q *logQueue) wants(level slog.Level) bool {
+func (q *logQueue) Wants(level slog.Level) bool {
 	return level >= q.least && (level > slog.LevelDebug || q.debug.Load())
 }
 
@@ -124,8 +127,8 @@ func (q *logQueue) wake() {
 	}
 }
 
-// ask has the Logger asked again whether it wants debug lines: its level may have been changed. The loop calls it.
-func (q *logQueue) ask(now time.Time) {
+// Ask has the Logger asked again whether it wants debug lines: its level may have been changed. The loop calls it.
+func (q *logQueue) Ask(now time.Time) {
 	if q.least > slog.LevelDebug || now.Sub(q.askedAt) < logAsk {
 		return
 	}
@@ -210,9 +213,9 @@ func handle(h slog.Handler, r slog.Record) {
 	}
 }
 
-// flush waits until what was said is written, but no longer than a while. What waits then is written when the Logger
+// Flush waits until what was said is written, but no longer than a while. What waits then is written when the Logger
 // goes on.
-func (q *logQueue) flush(wait time.Duration) {
+func (q *logQueue) Flush(wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -243,7 +246,7 @@ func (q *logQueue) idle() <-chan struct{} {
 const detailBurst = 100
 
 // isDebugging reports whether the log takes such lines. It is asked before one is made.
-func (n *Node) isDebugging() bool { return n.log.wants(slog.LevelDebug) }
+func (n *Node) isDebugging() bool { return n.log.Wants(slog.LevelDebug) }
 
 // detail says one, if the log takes them and there were not too many.
 func (n *Node) detail(now time.Time, text string, args ...any) {
@@ -297,7 +300,7 @@ func (c *Caller) noteRetry(now time.Time, failed *Error) {
 
 // noteFailed tells what a call failed with that this node was to run, or has run.
 func (p *provider) noteFailed(r *request, err *Error, code Code) {
-	if r.function == nil || !p.log.wants(slog.LevelDebug) {
+	if r.function == nil || !p.log.Wants(slog.LevelDebug) {
 		return
 	}
 	if suppressed, ok := p.failures.AllowOf(time.Now(), detailBurst); ok {

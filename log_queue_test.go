@@ -57,7 +57,7 @@ func TestLinesAreWrittenInTheirOrder(t *testing.T) {
 		log.Error("3")
 		log.Log(slog.LevelInfo, "4")
 		log.Loudly("5")
-		log.flush(time.Hour)
+		log.Flush(time.Hour)
 		require.Equal(t, []string{"1", "2", "3", "4", "5"}, got)
 		require.Equal(t, 5*time.Second, time.Since(began))
 	})
@@ -77,12 +77,12 @@ func TestLinesWithoutRoomAreCounted(t *testing.T) {
 		say(0, 1)
 		synctest.Wait() // the Logger has it
 		say(1, logRoom+8)
-		require.EqualValues(t, 7, log.missing.Load())
+		require.EqualValues(t, 7, log.Missing())
 		goOn <- true
 		synctest.Wait()
 		say(logRoom+8, logRoom+12)
 		close(goOn)
-		log.flush(time.Hour)
+		log.Flush(time.Hour)
 		lines := strings.Split(strings.TrimSpace(text.String()), "\n")
 		require.Len(t, lines, logRoom+4, "%d waited, one found room later; after it 3 did not", logRoom)
 		require.Contains(t, lines[logRoom], fmt.Sprint("line", logRoom))
@@ -90,7 +90,7 @@ func TestLinesWithoutRoomAreCounted(t *testing.T) {
 		require.Contains(t, lines[logRoom+1], "lines=7")
 		require.Contains(t, lines[logRoom+2], fmt.Sprint("line", logRoom+8))
 		require.Contains(t, lines[logRoom+3], "lines=3", "said though no line follows")
-		require.EqualValues(t, 10, log.missing.Load())
+		require.EqualValues(t, 10, log.Missing())
 	})
 }
 
@@ -112,17 +112,17 @@ func TestALoggerThatFailsLosesOneLine(t *testing.T) {
 			for _, text := range []string{"1", "bad", "2", "bad", "bad", "3", "bad"} {
 				log.Info(text)
 			}
-			log.flush(time.Hour)
+			log.Flush(time.Hour)
 			require.Equal(t, []string{"1", "2", "3"}, got, name)
-			require.EqualValues(t, 4, log.missing.Load(), name)
+			require.EqualValues(t, 4, log.Missing(), name)
 			log.Info("4")
-			log.flush(time.Hour)
+			log.Flush(time.Hour)
 			require.Len(t, got, 4, "it is given lines as before")
 		})
 	}
 }
 
-// "flush waits until what was said is written, but no longer than a while. What waits then is written when the Logger
+// "Flush waits until what was said is written, but no longer than a while. What waits then is written when the Logger
 // goes on."
 func TestFlushWaitsForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -130,14 +130,14 @@ func TestFlushWaitsForAWhile(t *testing.T) {
 		goOn := make(chan bool)
 		log := logWith(func(slog.Record) { <-goOn; written.Add(1) })
 		began := time.Now()
-		log.flush(time.Second)
+		log.Flush(time.Second)
 		require.Zero(t, time.Since(began), "there was nothing to write")
 		log.Info("1")
 		log.Info("2")
 		for range 2 { // also where two wait
-			go log.flush(time.Second)
+			go log.Flush(time.Second)
 		}
-		log.flush(time.Second)
+		log.Flush(time.Second)
 		require.Equal(t, time.Second, time.Since(began))
 		close(goOn)
 		synctest.Wait()
@@ -151,7 +151,7 @@ func TestWhatSaysNothingIsNotPrinted(t *testing.T) {
 	log := logTo(&text)
 	log.Info("a", "name", "", "suppressed", 0, "functions", 0)
 	log.Info("b", "name", "shop", "suppressed", 3)
-	log.flush(time.Hour)
+	log.Flush(time.Hour)
 	require.Equal(t, "level=INFO msg=a functions=0\nlevel=INFO msg=b name=shop suppressed=3\n", text.String())
 }
 
@@ -166,20 +166,20 @@ func TestDebugLinesAreMadeWhereTheyAreWanted(t *testing.T) {
 			text.Reset()
 			log.Debug("detail")
 			log.Info("news")
-			log.flush(time.Hour)
+			log.Flush(time.Hour)
 			return text.String()
 		}
 		require.Equal(t, "level=INFO msg=news\n", say())
 		level.Set(slog.LevelDebug)
-		log.ask(time.Now())
+		log.Ask(time.Now())
 		synctest.Wait()
 		require.Equal(t, "level=DEBUG msg=detail\nlevel=INFO msg=news\n", say())
 		level.Set(slog.LevelError)
 		require.Empty(t, say(), "at once")
 		for _, c := range []Config{{LogLevel: "info"}, {}, {LogLevel: "off"}, {Logger: slog.New(slog.DiscardHandler)}} {
-			require.False(t, newLogQueue(c).wants(slog.LevelDebug), "%v", c)
+			require.False(t, newLogQueue(c).Wants(slog.LevelDebug), "%v", c)
 		}
-		require.False(t, newLogQueue(Config{LogLevel: "off"}).wants(slog.LevelError))
-		require.False(t, newLogQueue(Config{LogLevel: "error"}).wants(slog.LevelWarn))
+		require.False(t, newLogQueue(Config{LogLevel: "off"}).Wants(slog.LevelError))
+		require.False(t, newLogQueue(Config{LogLevel: "error"}).Wants(slog.LevelWarn))
 	})
 }

@@ -329,7 +329,7 @@ func (n *Node) Close() error {
 		n.dropEvents()
 		_ = n.serving.timetable.telling.Wait()
 		n.log.Info("broach: node closed", "addr", n.Addr())
-		n.log.flush(logGrace)
+		n.log.Flush(logGrace)
 		close(n.donec)
 	}
 	<-n.donec

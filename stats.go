@@ -105,7 +105,7 @@ func (n *Node) Stats() Stats {
 		Running: p.Running, Queued: p.Queued, Done: uint64(p.Done),
 		Shed: uint64(p.Shed), Rejected: uint64(p.Refused), Panics: uint64(p.Panics),
 	}
-	s.LogLost = n.log.missing.Load()
+	s.LogLost = n.log.Missing()
 	now, v := time.Now(), n.calling.view.Load()
 	s.Heartbeats, s.Isolated, s.Joined, s.JoinedSince = v.heartbeats, v.isolated, v.joined, now.Sub(v.joinedAt)
 	for i := range v.peers {
