@@ -16,6 +16,7 @@ import (
 	"broach/internal/buffer"
 	"broach/internal/handshake"
 	"broach/internal/link"
+	"broach/internal/logqueue"
 	"broach/internal/member"
 	"broach/internal/pace"
 	"broach/internal/pool"
@@ -37,7 +38,7 @@ type Node struct {
 	cfg     Config
 	addr    netip.AddrPort // at the start, see Addr
 	stats   counters
-	log     *logQueue
+	log     *logqueue.Queue
 	details pace.LogLimit // of the lines for debugging
 	deaf    atomic.Bool   // the socket is gone
 
@@ -143,7 +144,7 @@ func (n *Node) serve() {
 }
 
 // newNode wires the rooms of a node together.
-func newNode(cfg Config, t udp.Transport, log *logQueue) *Node {
+func newNode(cfg Config, t udp.Transport, log *logqueue.Queue) *Node {
 	now := time.Now()
 	n := &Node{cfg: cfg, log: log, addr: cfg.advertise(t.LocalAddr())}
 	n.linking.transport, n.serving.pool, n.loop.rng = t, pool.New(pool.Limits(cfg.pool())), newRand(cfg.RandSeed)

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"broach/internal/logqueue"
 	"broach/internal/pace"
 	"broach/internal/wire"
 )
@@ -46,7 +47,7 @@ func (c Config) pool() Pool {
 type provider struct {
 	ctx        context.Context // ends with the node
 	addr       func() netip.AddrPort
-	log        *logQueue
+	log        *logqueue.Queue
 	panics     pace.LogLimit // of the lines about them
 	losses     pace.LogLimit // of those about one-way calls that failed
 	failures   pace.LogLimit // and about others

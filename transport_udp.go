@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"broach/internal/logqueue"
 	"broach/internal/udp"
 )
 
@@ -18,7 +19,7 @@ type PacketConn interface {
 }
 
 // open gives the transport that the node stands on.
-func (c *Config) open(log *logQueue) (udp.Transport, error) {
+func (c *Config) open(log *logqueue.Queue) (udp.Transport, error) {
 	if c.Conn != nil {
 		return udp.Over(c.Conn), nil
 	}

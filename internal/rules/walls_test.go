@@ -22,12 +22,14 @@ var pureFiles = []string{
 
 // goStatements are the goroutines of a node. Everything else runs on the goroutines of callers, workers and the system.
 var goStatements = map[string]int{
+	// whoever gives lines to the Logger, and the next, where that ended the goroutine
+	"internal/logqueue/queue.go": 2,
+
 	"internal/pool/pool.go":   1,
 	"internal/pool/worker.go": 2,
 
 	"call_hedge.go":    1, // an attempt, which its context ends and the call waits for
 	"call.go":          1, // that of a Future, which its context ends
-	"log.go":           2, // whoever gives lines to the Logger, and the next, where that ended the goroutine
 	"node.go":          2, // the reader, the loop
 	"transport_udp.go": 1, // Close when the socket fails
 	"receive_quick.go": 1, // the reader again, where a function ended its goroutine
@@ -35,8 +37,9 @@ var goStatements = map[string]int{
 
 // clockFiles may read the clock.
 var clockFiles = []string{
-	"seed_trouble.go", // how long the system is given
-	"log.go",          // lines have the time at which they were said
+	"seed_trouble.go",            // how long the system is given
+	"log.go",                     // how many lines there were in a second
+	"internal/logqueue/queue.go", // lines have the time at which they were said
 	"node.go", "heartbeat.go", "receive_quick.go",
 	"transport_udp.go", // the datagrams of a batch have come at one time
 	"pool.go",          // lines of the log
@@ -60,7 +63,7 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/hamt", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/link", "broach/internal/member", "broach/internal/pace",
+		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/hamt", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/strangers", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
 		"golang.org/x/sync/errgroup",
 	}},
@@ -85,6 +88,7 @@ var rooms = map[string]room{
 		"broach/internal/wire",
 	}},
 	"internal/linkmodel":       {isTool: true, isPure: true},
+	"internal/logqueue":        {imports: []string{"broach/internal/ring"}},
 	"internal/member":          {isPure: true, imports: []string{"broach/internal/handshake", "broach/internal/pace", "broach/internal/wire"}},
 	"internal/pace":            {},
 	"internal/pool":            {imports: []string{"broach/internal/ring", "github.com/panjf2000/ants/v2"}},

@@ -3,6 +3,7 @@ package broach
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,31 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
+
+// loggerTo writes lines of a level and above as text, without their times.
+func loggerTo(w io.Writer, level slog.Leveler) *slog.Logger {
+	timeless := func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: timeless}))
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// userHandler is a slog.Handler that does what a test wants instead of writing.
+type userHandler func(r slog.Record)
+
+func (h userHandler) Enabled(context.Context, slog.Level) bool      { return true }
+func (h userHandler) Handle(_ context.Context, r slog.Record) error { h(r); return nil }
+func (h userHandler) WithAttrs([]slog.Attr) slog.Handler            { return h }
+func (h userHandler) WithGroup(string) slog.Handler                 { return h }
+
+const logRoom = 256 // lines that wait for a Logger
 
 // captured runs a program whose slog.Default is at level, and returns what came out of it and what came out of standard
 // error.
@@ -82,6 +108,15 @@ func TestLogLevels(t *testing.T) {
 func TestLoggerIsTakenAsItIs(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	require.Same(t, log, Config{Logger: log, LogLevel: "debug"}.logger())
+}
+
+// A level that a Config does not ask for costs nothing: its lines are not made.
+func TestLinesBelowTheLevelAreNotMade(t *testing.T) {
+	for _, c := range []Config{{LogLevel: "info"}, {}, {LogLevel: "off"}, {Logger: slog.New(slog.DiscardHandler)}} {
+		require.False(t, newLogQueue(c).Wants(slog.LevelDebug), "%v", c)
+	}
+	require.False(t, newLogQueue(Config{LogLevel: "off"}).Wants(slog.LevelError))
+	require.False(t, newLogQueue(Config{LogLevel: "error"}).Wants(slog.LevelWarn))
 }
 
 // sayLoudly says a line that no LogLevel may hide, as a node with c.

@@ -1,4 +1,4 @@
-package broach
+package logqueue
 
 import (
 	"bytes"
@@ -16,17 +16,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// logTo is a log that goes to a writer, all of it.
-func logTo(w io.Writer) *logQueue { return newLogQueue(Config{Logger: loggerTo(w, slog.LevelDebug)}) }
+// of is a queue that gives a handler all lines, and loud ones as warnings.
+func of(h slog.Handler) *Queue {
+	return New(h, slog.LevelDebug, func() (slog.Handler, slog.Level) { return h, slog.LevelWarn })
+}
 
-// loggerTo writes lines of a level and above as text, without their times.
-func loggerTo(w io.Writer, level slog.Leveler) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+// textTo writes lines of a level and above as text, without their times.
+func textTo(w io.Writer, level slog.Leveler) slog.Handler {
+	timeless := func(_ []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey {
 			return slog.Attr{}
 		}
 		return a
-	}}))
+	}
+	return slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: timeless})
 }
 
 // userHandler is a slog.Handler that does what a test wants instead of writing.
@@ -37,21 +40,18 @@ func (h userHandler) Handle(_ context.Context, r slog.Record) error { h(r); retu
 func (h userHandler) WithAttrs([]slog.Attr) slog.Handler            { return h }
 func (h userHandler) WithGroup(string) slog.Handler                 { return h }
 
-// logWith is a log that goes to a handler.
-func logWith(h userHandler) *logQueue { return newLogQueue(Config{Logger: slog.New(h)}) }
-
 // "It is given the lines in their order", with the time and the place at which each was said.
 func TestLinesAreWrittenInTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
 		began := time.Now()
-		log := logWith(func(r slog.Record) {
+		log := of(userHandler(func(r slog.Record) {
 			time.Sleep(time.Second)
 			frame, _ := runtime.CallersFrames([]uintptr{r.PC}).Next()
 			require.True(t, strings.HasSuffix(frame.Function, ".TestLinesAreWrittenInTheirOrder.func1"), frame.Function)
 			require.Equal(t, began, r.Time.Round(0).Add(0), "as it was said")
 			got = append(got, r.Message)
-		})
+		}))
 		log.Info("1")
 		log.Warn("2")
 		log.Error("3")
@@ -68,7 +68,7 @@ func TestLinesWithoutRoomAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
 		goOn := make(chan bool)
-		log := logTo(writerFunc(func(b []byte) (int, error) { <-goOn; return text.Write(b) }))
+		log := of(textTo(writerFunc(func(b []byte) (int, error) { <-goOn; return text.Write(b) }), slog.LevelDebug))
 		say := func(from, to int) {
 			for i := from; i < to; i++ {
 				log.Info(fmt.Sprint("line", i))
@@ -76,20 +76,20 @@ func TestLinesWithoutRoomAreCounted(t *testing.T) {
 		}
 		say(0, 1)
 		synctest.Wait() // the Logger has it
-		say(1, logRoom+8)
+		say(1, room+8)
 		require.EqualValues(t, 7, log.Missing())
 		goOn <- true
 		synctest.Wait()
-		say(logRoom+8, logRoom+12)
+		say(room+8, room+12)
 		close(goOn)
 		log.Flush(time.Hour)
 		lines := strings.Split(strings.TrimSpace(text.String()), "\n")
-		require.Len(t, lines, logRoom+4, "%d waited, one found room later; after it 3 did not", logRoom)
-		require.Contains(t, lines[logRoom], fmt.Sprint("line", logRoom))
-		require.Contains(t, lines[logRoom+1], "lines are missing here")
-		require.Contains(t, lines[logRoom+1], "lines=7")
-		require.Contains(t, lines[logRoom+2], fmt.Sprint("line", logRoom+8))
-		require.Contains(t, lines[logRoom+3], "lines=3", "said though no line follows")
+		require.Len(t, lines, room+4, "%d waited, one found room later; after it 3 did not", room)
+		require.Contains(t, lines[room], fmt.Sprint("line", room))
+		require.Contains(t, lines[room+1], "lines are missing here")
+		require.Contains(t, lines[room+1], "lines=7")
+		require.Contains(t, lines[room+2], fmt.Sprint("line", room+8))
+		require.Contains(t, lines[room+3], "lines=3", "said though no line follows")
 		require.EqualValues(t, 10, log.Missing())
 	})
 }
@@ -100,15 +100,17 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // A Logger that does not return from a line loses that line, and no other.
 func TestALoggerThatFailsLosesOneLine(t *testing.T) {
-	for name, fail := range map[string]func(){"panics": func() { panic("no disk") }, "ends its goroutine": runtime.Goexit} {
+	for name, fail := range map[string]func(){
+		"panics": func() { panic("no disk") }, "ends its goroutine": runtime.Goexit,
+	} {
 		synctest.Test(t, func(t *testing.T) {
 			var got []string
-			log := logWith(func(r slog.Record) {
+			log := of(userHandler(func(r slog.Record) {
 				if r.Message == "bad" {
 					fail()
 				}
 				got = append(got, r.Message)
-			})
+			}))
 			for _, text := range []string{"1", "bad", "2", "bad", "bad", "3", "bad"} {
 				log.Info(text)
 			}
@@ -128,7 +130,7 @@ func TestFlushWaitsForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var written atomic.Int32
 		goOn := make(chan bool)
-		log := logWith(func(slog.Record) { <-goOn; written.Add(1) })
+		log := of(userHandler(func(slog.Record) { <-goOn; written.Add(1) }))
 		began := time.Now()
 		log.Flush(time.Second)
 		require.Zero(t, time.Since(began), "there was nothing to write")
@@ -148,7 +150,7 @@ func TestFlushWaitsForAWhile(t *testing.T) {
 // "What says nothing is left out."
 func TestWhatSaysNothingIsNotPrinted(t *testing.T) {
 	var text bytes.Buffer
-	log := logTo(&text)
+	log := of(textTo(&text, slog.LevelDebug))
 	log.Info("a", "name", "", "suppressed", 0, "functions", 0)
 	log.Info("b", "name", "shop", "suppressed", 3)
 	log.Flush(time.Hour)
@@ -161,7 +163,7 @@ func TestDebugLinesAreMadeWhereTheyAreWanted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
 		var level slog.LevelVar
-		log := newLogQueue(Config{Logger: loggerTo(&text, &level)})
+		log := of(textTo(&text, &level))
 		say := func() string {
 			text.Reset()
 			log.Debug("detail")
@@ -176,10 +178,23 @@ func TestDebugLinesAreMadeWhereTheyAreWanted(t *testing.T) {
 		require.Equal(t, "level=DEBUG msg=detail\nlevel=INFO msg=news\n", say())
 		level.Set(slog.LevelError)
 		require.Empty(t, say(), "at once")
-		for _, c := range []Config{{LogLevel: "info"}, {}, {LogLevel: "off"}, {Logger: slog.New(slog.DiscardHandler)}} {
-			require.False(t, newLogQueue(c).Wants(slog.LevelDebug), "%v", c)
-		}
-		require.False(t, newLogQueue(Config{LogLevel: "off"}).Wants(slog.LevelError))
-		require.False(t, newLogQueue(Config{LogLevel: "error"}).Wants(slog.LevelWarn))
+		quiet := New(slog.DiscardHandler, slog.LevelDebug, nil)
+		quiet.Info("news")
+		quiet.Flush(time.Hour)
+		require.False(t, quiet.Wants(slog.LevelDebug), "it was asked")
+		require.False(t, New(userHandler(nil), slog.LevelInfo, nil).Wants(slog.LevelDebug))
+		require.False(t, New(userHandler(nil), slog.LevelError, nil).Wants(slog.LevelWarn))
 	})
+}
+
+// "Loudly says what no level may hide": it goes where it is heard, as what is heard there, and in its turn.
+func TestALoudLineGoesWhereItIsHeard(t *testing.T) {
+	var text, loud bytes.Buffer
+	loudest := func() (slog.Handler, slog.Level) { return textTo(&loud, slog.LevelError), slog.LevelError }
+	log := New(textTo(&text, slog.LevelDebug), slog.LevelError+1, loudest)
+	log.Error("trouble")
+	log.Loudly("open", "addr", 7)
+	log.Flush(time.Hour)
+	require.Empty(t, text.String())
+	require.Equal(t, "level=ERROR msg=open addr=7\n", loud.String())
 }
