@@ -66,14 +66,16 @@ func (n *Node) noteArrival(now time.Time, a arrival) {
 // noteSilent tells of requests that were sent again and again with nothing heard.
 func (n *Node) noteSilent(now time.Time, peer netip.AddrPort) {
 	if n.isDebugging() {
-		n.detail(now, "broach: requests were sent again, and nothing says that they arrive: the peer is probed", "addr", peer)
+		n.detail(now, "broach: requests were sent again, and nothing says that they arrive: the peer is probed",
+			"addr", peer)
 	}
 }
 
 // noteRetry tells of a call that is made again at another provider.
 func (c *Caller) noteRetry(now time.Time, failed *Error) {
 	if c.node.isDebugging() && !wire.IsOwn(c.name) {
-		c.node.detail(now, "broach: a call is made at another provider", "service", c.name, "failed", failed.Node, "code", failed.Code, "err", failed.Message)
+		c.node.detail(now, "broach: a call is made at another provider",
+			"service", c.name, "failed", failed.Node, "code", failed.Code, "err", failed.Message)
 	}
 }
 
@@ -83,8 +85,8 @@ func (p *provider) noteFailed(r *request, err *Error, code Code) {
 		return
 	}
 	if suppressed, ok := p.failures.AllowOf(time.Now(), detailBurst); ok {
-		p.log.Debug("broach: a call failed here", "service", r.function.name, "from", r.from(), "code", code, "executed", err.Executed,
-			"err", withoutArguments(err), "suppressed", suppressed)
+		p.log.Debug("broach: a call failed here", "service", r.function.name, "from", r.from(), "code", code,
+			"executed", err.Executed, "err", withoutArguments(err), "suppressed", suppressed)
 	}
 }
 
@@ -101,6 +103,7 @@ func withoutArguments(err *Error) string {
 // noteUnknown tells of a call of a function that this node does not offer.
 func (n *Node) noteUnknown(from netip.AddrPort, service []byte) {
 	if n.isDebugging() {
-		n.detail(time.Now(), "broach: a function is called that this node does not offer", "service", wire.Shortened(string(service)), "from", from)
+		n.detail(time.Now(), "broach: a function is called that this node does not offer",
+			"service", wire.Shortened(string(service)), "from", from)
 	}
 }

@@ -3,11 +3,14 @@ package broach
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,15 +32,35 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// userHandler is a slog.Handler that does what a test wants instead of writing.
-type userHandler func(r slog.Record)
+// sharedLog is a log that may be read while nodes write.
+type sharedLog struct {
+	mu   sync.Mutex // protects text: readers, loops and the test
+	text bytes.Buffer
+}
 
-func (h userHandler) Enabled(context.Context, slog.Level) bool      { return true }
-func (h userHandler) Handle(_ context.Context, r slog.Record) error { h(r); return nil }
-func (h userHandler) WithAttrs([]slog.Attr) slog.Handler            { return h }
-func (h userHandler) WithGroup(string) slog.Handler                 { return h }
+func (l *sharedLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
 
-const logRoom = 256 // lines that wait for a Logger
+func (l *sharedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// loggedBy gives the nodes that start from now on a log, of warnings only.
+func (c *cluster) loggedBy() *sharedLog {
+	log, edit := new(sharedLog), c.edit
+	c.edit = func(cfg *Config) {
+		edit(cfg)
+		cfg.Logger = loggerTo(log, slog.LevelWarn)
+	}
+	return log
+}
+
+const noSeed = "no seed has answered"
 
 // captured runs a program whose slog.Default is at level, and returns what came out of it and what came out of standard
 // error.
@@ -119,42 +142,54 @@ func TestLinesBelowTheLevelAreNotMade(t *testing.T) {
 	require.False(t, newLogQueue(Config{LogLevel: "error"}).Wants(slog.LevelWarn))
 }
 
-// sayLoudly says a line that no LogLevel may hide, as a node with c.
-func sayLoudly(c Config, args ...any) {
-	log := newLogQueue(c)
-	log.Loudly("open", args...)
-	log.Flush(time.Hour)
+// Not at debug nothing of this is said, nor made.
+func TestDetailsCostNothingWhereNobodyWantsThem(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		log := new(sharedLog)
+		c.edit = func(cfg *Config) { cfg.Logger = loggerTo(log, slog.LevelInfo) }
+		require.NoError(t, c.start(0).Register("fails", func() error { return errors.New("no luck") }))
+		n := c.start(1, 0)
+		require.NoError(t, n.WaitFor(c.t.Context(), "fails", 1))
+		_, err := n.Caller("fails").Call(c.t.Context())
+		require.Error(t, err)
+		time.Sleep(time.Second)
+		require.NotContains(t, log.String(), "DEBUG")
+		require.False(t, n.isDebugging())
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			n.noteArrival(time.Now(), arrival{})
+			n.noteSilent(time.Now(), netip.AddrPort{})
+		}))
+	})
 }
 
-// "Loudly says what no LogLevel may hide."
-func TestALoudLineIsHeardAtEveryLogLevel(t *testing.T) {
-	const silence = slog.LevelError + 1
-	for _, logLevel := range []string{"", "debug", "info", "warn", "error", "off"} {
-		for program, want := range map[slog.Level]string{slog.LevelInfo: "level=WARN", slog.LevelError: "level=ERROR", silence: ""} {
-			own, stderr := captured(t, program, func() { sayLoudly(Config{LogLevel: logLevel}, "addr", 7) })
-			heard := own
-			if program == silence {
-				require.Empty(t, own)
-				heard, want = stderr, "level=ERROR"
-			} else {
-				require.Empty(t, stderr)
-			}
-			require.Contains(t, heard, want+" msg=open addr=7\n", "slog.Default at %v, LogLevel %q", program, logLevel)
-			require.Equal(t, 1, strings.Count(heard, "\n"))
+// The row of docs/troubles.md that internal/clustertest/troubles leaves out: as many members as there can be take
+// longer than all its others together.
+func TestAFullClusterIsTold(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		logs := [2]*sharedLog{new(sharedLog), new(sharedLog)}
+		begin := func(i int, log *sharedLog, peersMax int, join ...int) {
+			c.edit = func(cfg *Config) { cfg.Logger, cfg.peersMax = loggerTo(log, slog.LevelDebug), peersMax }
+			c.start(i, join...)
 		}
-	}
+		begin(0, logs[0], 1)
+		begin(1, new(sharedLog), 0, 0)
+		c.settle(time.Second)
+		begin(2, logs[1], 0, 0)
+		time.Sleep(5 * time.Second)
+		is, other, remedy := troubleRow(t, "the cluster is full")
+		require.Contains(t, logs[1].String(), is)
+		require.Contains(t, logs[0].String(), other)
+		require.Contains(t, logs[1].String(), remedy)
+	})
 }
 
-func TestALoudLineGoesToTheLogger(t *testing.T) {
-	for level, want := range map[slog.Level]string{
-		slog.LevelDebug: "level=WARN msg=open\n", slog.LevelWarn: "level=WARN msg=open\n",
-		slog.LevelWarn + 1: "level=ERROR msg=open\n", slog.LevelError: "level=ERROR msg=open\n", slog.LevelError + 1: "",
-	} {
-		var out bytes.Buffer
-		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level}))
-		own, stderr := captured(t, slog.LevelDebug, func() { sayLoudly(Config{Logger: log, LogLevel: "off"}) })
-		_, line, _ := strings.Cut(out.String(), " ") // after the time
-		require.Equal(t, want, line, "a Logger at %v", level)
-		require.Empty(t, own+stderr)
-	}
+// troubleRow is what a row of docs/troubles.md has in code: what the node says, what the other one says, the remedy.
+func troubleRow(t *testing.T, name string) (is, other, remedy string) {
+	text, err := os.ReadFile("docs/troubles.md")
+	require.NoError(t, err)
+	_, row, _ := strings.Cut(string(text), "| "+name+" |")
+	row, _, _ = strings.Cut(row, "\n")
+	words := strings.Split(row, "`")
+	require.Len(t, words, 7)
+	return words[1], words[3], words[5]
 }

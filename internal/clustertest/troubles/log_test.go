@@ -1,4 +1,4 @@
-package broach
+package troubles
 
 import (
 	"context"
@@ -10,92 +10,88 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach"
+	"broach/internal/clustertest"
+
 	"github.com/stretchr/testify/require"
 )
-
-// handledBy gives the nodes that start from now on a Logger with such a handler.
-func (c *cluster) handledBy(h userHandler) {
-	c.edit = func(cfg *Config) { cfg.Logger = slog.New(h) }
-}
 
 // A log whose writer blocks, as a full pipe does, takes nobody out of the cluster, and keeps no call waiting, whatever
 // is logged meanwhile.
 func TestALogThatBlocksKeepsNobodyWaiting(t *testing.T) {
-	inCluster(t, 1, func(c *cluster) {
-		seed := c.start(0)
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		seed := c.Start(0)
 		goOn := make(chan bool)
-		c.handledBy(func(slog.Record) { <-goOn })
-		n := c.start(1, 0)
+		handledBy(c, func(slog.Record) { <-goOn })
+		n := c.Start(1, 0)
 		require.NoError(t, n.Register("add", func(x, y int) int { return x + y }))
 		require.NoError(t, n.Register("panics", func() { panic("no luck") }))
 		timer, err := n.Every(10*time.Millisecond, func(context.Context) error { panic("no luck") })
 		require.NoError(t, err)
-		c.handledBy(func(slog.Record) {})
-		require.NoError(t, seed.WaitFor(c.t.Context(), "panics", 1))
-		for range logRoom { // so that nothing has room any more
-			n.log.Info("more")
-		}
+		handledBy(c, func(slog.Record) {})
+		require.NoError(t, seed.WaitFor(c.T.Context(), "panics", 1))
+		sayMuch(t, n, logRoom) // so that nothing has room any more
 		for i := range 200 {
 			if i%20 == 0 {
-				c.kill(c.start(i/20+2, 0))
+				c.Kill(c.Start(i/20+2, 0))
 			}
-			_, err := seed.Caller("panics").Call(c.t.Context())
+			_, err := seed.Caller("panics").Call(c.T.Context())
 			require.Error(t, err)
 			began := time.Now()
-			v, err := seed.Caller("add").Call(c.t.Context(), 1, i)
+			v, err := seed.Caller("add").Call(c.T.Context(), 1, i)
 			require.NoError(t, err)
 			require.Equal(t, 1+i, v)
 			require.Less(t, time.Since(began), 100*time.Millisecond)
-			require.Equal(t, Alive, memberAt(seed, n.Addr()).State)
+			require.Equal(t, broach.Alive, clustertest.MemberAt(seed, n.Addr()).State)
 			time.Sleep(20 * time.Millisecond)
 		}
 		timer.Stop()
 		require.Greater(t, n.Stats().LogLost, uint64(20))
 		began := time.Now()
 		require.NoError(t, n.Close())
-		require.InDelta(t, logGrace, time.Since(began), float64(400*time.Millisecond), "it waits for the log no longer")
+		require.InDelta(t, time.Second, time.Since(began), float64(400*time.Millisecond), "no longer")
 		close(goOn)
 	})
 }
 
 // handlerCalls are what a slog.Handler may call: all methods of a node.
-var handlerCalls = map[string]func(ctx context.Context, n *Node){
-	"Addr": func(_ context.Context, n *Node) { n.Addr() },
-	"Caller": func(ctx context.Context, n *Node) {
+var handlerCalls = map[string]func(ctx context.Context, n *broach.Node){
+	"Addr": func(_ context.Context, n *broach.Node) { n.Addr() },
+	"Caller": func(ctx context.Context, n *broach.Node) {
 		_, _ = n.Caller("g").Call(ctx)
 		for range n.Caller("g").All(ctx) {
 		}
 		_ = n.Caller("g").Send(ctx)
 	},
-	"Close": func(_ context.Context, n *Node) { _ = n.Close() },
-	"Done":  func(_ context.Context, n *Node) { n.Done() },
-	"Every": func(_ context.Context, n *Node) {
+	"Close": func(_ context.Context, n *broach.Node) { _ = n.Close() },
+	"Done":  func(_ context.Context, n *broach.Node) { n.Done() },
+	"Every": func(_ context.Context, n *broach.Node) {
 		if timer, err := n.Every(time.Hour, func(context.Context) error { return nil }); err == nil {
 			timer.Stop()
 		}
 	},
-	"Forget":     func(_ context.Context, n *Node) { _ = n.Forget(addrOf(7)) },
-	"Format":     func(_ context.Context, n *Node) { _ = fmt.Sprintf("%v %+v", n, n) },
-	"Join":       func(_ context.Context, n *Node) { _ = n.Join(addrOf(7).String()) },
-	"Leave":      func(ctx context.Context, n *Node) { _ = n.Leave(ctx) },
-	"LogValue":   func(_ context.Context, n *Node) { n.LogValue() },
-	"Members":    func(_ context.Context, n *Node) { n.Members() },
-	"Publish":    func(ctx context.Context, n *Node) { _, _ = n.Publish(ctx, "news", 1) },
-	"Register":   func(_ context.Context, n *Node) { _ = n.Register("f", func() {}) },
-	"Services":   func(_ context.Context, n *Node) { n.Services() },
-	"SetKeys":    func(_ context.Context, n *Node) { _ = n.SetKeys([][]byte{keyOf(1)}) },
-	"SetServing": func(_ context.Context, n *Node) { _ = n.SetServing("f", false) },
-	"Stats":      func(_ context.Context, n *Node) { n.Stats() },
-	"String":     func(_ context.Context, n *Node) { _ = n.String() },
-	"Subscribe": func(_ context.Context, n *Node) {
+	"Forget":     func(_ context.Context, n *broach.Node) { _ = n.Forget(clustertest.AddrOf(7)) },
+	"Format":     func(_ context.Context, n *broach.Node) { _ = fmt.Sprintf("%v %+v", n, n) },
+	"Join":       func(_ context.Context, n *broach.Node) { _ = n.Join(clustertest.AddrOf(7).String()) },
+	"Leave":      func(ctx context.Context, n *broach.Node) { _ = n.Leave(ctx) },
+	"LogValue":   func(_ context.Context, n *broach.Node) { n.LogValue() },
+	"Members":    func(_ context.Context, n *broach.Node) { n.Members() },
+	"Publish":    func(ctx context.Context, n *broach.Node) { _, _ = n.Publish(ctx, "news", 1) },
+	"Register":   func(_ context.Context, n *broach.Node) { _ = n.Register("f", func() {}) },
+	"Services":   func(_ context.Context, n *broach.Node) { n.Services() },
+	"SetKeys":    func(_ context.Context, n *broach.Node) { _ = n.SetKeys([][]byte{clustertest.KeyOf(1)}) },
+	"SetServing": func(_ context.Context, n *broach.Node) { _ = n.SetServing("f", false) },
+	"Stats":      func(_ context.Context, n *broach.Node) { n.Stats() },
+	"String":     func(_ context.Context, n *broach.Node) { _ = n.String() },
+	"Subscribe": func(_ context.Context, n *broach.Node) {
 		if s, err := n.Subscribe("news", func(context.Context, int) error { return nil }); err == nil {
 			_ = s.Close()
 		}
 	},
-	"Unregister": func(_ context.Context, n *Node) { _ = n.Unregister("f") },
-	"WaitFor":    func(ctx context.Context, n *Node) { _ = n.WaitFor(ctx, "nothing", 1) },
-	"WaitJoined": func(ctx context.Context, n *Node) { _ = n.WaitJoined(ctx) },
-	"Watch": func(ctx context.Context, n *Node) {
+	"Unregister": func(_ context.Context, n *broach.Node) { _ = n.Unregister("f") },
+	"WaitFor":    func(ctx context.Context, n *broach.Node) { _ = n.WaitFor(ctx, "nothing", 1) },
+	"WaitJoined": func(ctx context.Context, n *broach.Node) { _ = n.WaitJoined(ctx) },
+	"Watch": func(ctx context.Context, n *broach.Node) {
 		for range n.Watch(ctx) {
 			break
 		}
@@ -104,30 +100,30 @@ var handlerCalls = map[string]func(ctx context.Context, n *Node){
 
 // A slog.Handler may call the node that logs, also what waits for the node, and also to end it.
 func TestAHandlerMayCallTheNode(t *testing.T) {
-	of := reflect.TypeFor[*Node]()
+	of := reflect.TypeFor[*broach.Node]()
 	for i := range of.NumMethod() {
 		require.Contains(t, handlerCalls, of.Method(i).Name)
 	}
 	for name, call := range handlerCalls {
 		t.Run(name, func(t *testing.T) {
-			inCluster(t, 1, func(c *cluster) {
-				require.NoError(t, c.start(0).Register("g", func() error { return fmt.Errorf("no luck") }))
-				var node atomic.Pointer[Node]
+			clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+				require.NoError(t, c.Start(0).Register("g", func() error { return fmt.Errorf("no luck") }))
+				var node atomic.Pointer[broach.Node]
 				var called atomic.Int32
-				c.handledBy(func(slog.Record) {
+				handledBy(c, func(slog.Record) {
 					if n := node.Load(); n != nil && called.Add(1) <= 10 {
 						ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 						defer cancel()
 						call(ctx, n)
 					}
 				})
-				n := c.start(1, 0)
+				n := c.Start(1, 0)
 				node.Store(n)
 				synctest.Wait()
 				time.Sleep(5 * time.Second)
 				require.NotZero(t, called.Load())
 				if name != "Leave" && name != "Close" {
-					require.Equal(t, Alive, memberAt(c.nodes[0], addrOf(1)).State)
+					require.Equal(t, broach.Alive, clustertest.MemberAt(c.Nodes[0], clustertest.AddrOf(1)).State)
 				}
 				began := time.Now()
 				require.NoError(t, n.Close())
@@ -151,9 +147,9 @@ func TestTextsThatUserCodeMakesKeepNobodyWaiting(t *testing.T) {
 		"the panic": func(int) error { panic(stubborn{10 * time.Second}) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inCluster(t, 1, func(c *cluster) {
-				caller := c.start(0)
-				provider := c.start(1, 0)
+			clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+				caller := c.Start(0)
+				provider := c.Start(1, 0)
 				fails := func(x int) error {
 					if x == 0 {
 						return nil
@@ -162,17 +158,17 @@ func TestTextsThatUserCodeMakesKeepNobodyWaiting(t *testing.T) {
 				}
 				require.NoError(t, provider.Register("fails", fails))
 				require.NoError(t, provider.Register("add", func(x, y int) int { return x + y }))
-				require.NoError(t, caller.WaitFor(c.t.Context(), "add", 1))
+				require.NoError(t, caller.WaitFor(c.T.Context(), "add", 1))
 				for range 100 {
-					_, err := caller.Caller("fails").Call(c.t.Context(), 0)
+					_, err := caller.Caller("fails").Call(c.T.Context(), 0)
 					require.NoError(t, err)
 				}
-				go caller.Caller("fails").Call(c.t.Context(), 1)
+				go caller.Caller("fails").Call(c.T.Context(), 1)
 				for range 50 {
 					time.Sleep(100 * time.Millisecond)
-					_, err := caller.Caller("add").Call(c.t.Context(), 1, 2)
+					_, err := caller.Caller("add").Call(c.T.Context(), 1, 2)
 					require.NoError(t, err)
-					require.Equal(t, Alive, memberAt(caller, addrOf(1)).State)
+					require.Equal(t, broach.Alive, clustertest.MemberAt(caller, clustertest.AddrOf(1)).State)
 				}
 				time.Sleep(10 * time.Second)
 			})

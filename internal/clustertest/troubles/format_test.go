@@ -1,4 +1,4 @@
-package broach
+package troubles
 
 import (
 	"bytes"
@@ -12,6 +12,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"broach"
+	"broach/internal/clustertest"
+	"broach/internal/jsonfile"
 
 	"github.com/stretchr/testify/require"
 )
@@ -49,21 +53,20 @@ func shownAs(t *testing.T, v any) (outputs []string) {
 }
 
 // everything is a running node with keys, and one of each that it makes.
-func everything(t *testing.T, c *cluster, keys [][]byte) (cfg Config, n *Node, caller *Caller, timer *Timer, sub *Subscription) {
-	c.edit = func(edited *Config) {
-		edited.Keys, edited.Name, edited.Cluster = keys, "shop", "blue"
-		cfg = *edited
-	}
-	n = c.start(0)
-	timer, err := n.Every(time.Second, func() {}, OneOwner("bill"))
+func everything(t *testing.T, c *clustertest.Cluster, keys [][]byte) (
+	cfg broach.Config, n *broach.Node, caller *broach.Caller, timer *broach.Timer, sub *broach.Subscription,
+) {
+	c.Edit = func(cfg *broach.Config) { cfg.Keys, cfg.Name, cfg.Cluster = keys, "shop", "blue" }
+	n = c.Start(0)
+	timer, err := n.Every(time.Second, func() {}, broach.OneOwner("bill"))
 	require.NoError(t, err)
 	sub, err = n.Subscribe("orders", func(string) {})
 	require.NoError(t, err)
-	return cfg, n, n.Caller("add", Key("customer")), timer, sub
+	return c.Configs[n], n, n.Caller("add", broach.Key("customer")), timer, sub
 }
 
 func TestNothingThatIsPrintedContainsAKey(t *testing.T) {
-	inCluster(t, 1, func(c *cluster) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 		first, second := sha256.Sum256([]byte("first")), sha256.Sum256([]byte("second"))
 		cfg, n, caller, timer, sub := everything(t, c, [][]byte{first[:], second[:]})
 		require.NoError(t, n.SetKeys([][]byte{second[:], first[:]}))
@@ -71,12 +74,12 @@ func TestNothingThatIsPrintedContainsAKey(t *testing.T) {
 		cfg.Conn = nil // a simulated network has maps that JSON cannot hold
 		pointers := []any{n, &cfg, caller, timer, sub}
 		values := []any{cfg, struct {
-			Node   *Node
-			Config Config
-			C      *Config
-			List   []Config
+			Node   *broach.Node
+			Config broach.Config
+			C      *broach.Config
+			List   []broach.Config
 			Map    map[string]any
-		}{n, cfg, &cfg, []Config{cfg}, map[string]any{"node": n, "config": cfg}}}
+		}{n, cfg, &cfg, []broach.Config{cfg}, map[string]any{"node": n, "config": cfg}}}
 		_ = n.Close()
 		for _, p := range pointers { // as *p, which go vet does not let a program copy
 			values = append(values, reflect.ValueOf(p).Elem().Interface(), []any{p}, struct{ Any any }{p})
@@ -96,9 +99,9 @@ func TestNothingThatIsPrintedContainsAKey(t *testing.T) {
 // The test above could not fail if it did not know what a key looks like.
 func TestEveryFaceOfAKeyIsKnown(t *testing.T) {
 	key := sha256.Sum256([]byte("key"))
-	type fields Config // without its methods
-	cfg := Config{Keys: [][]byte{key[:]}}
-	for _, v := range []any{fields(cfg), key[:], string(key[:]), struct{ cfg Config }{cfg}} {
+	type fields broach.Config // without its methods
+	cfg := broach.Config{Keys: [][]byte{key[:]}}
+	for _, v := range []any{fields(cfg), key[:], string(key[:]), struct{ cfg broach.Config }{cfg}} {
 		for _, verb := range strings.Fields("%v %+v %#v %s %q %x %X %d") {
 			out, found := fmt.Sprintf(verb, v), false
 			for _, face := range faces(key[:]) {
@@ -111,8 +114,8 @@ func TestEveryFaceOfAKeyIsKnown(t *testing.T) {
 }
 
 func TestWhatIsPrinted(t *testing.T) {
-	inCluster(t, 1, func(c *cluster) {
-		cfg, n, caller, timer, sub := everything(t, c, [][]byte{keyOf(1), keyOf(2)})
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		cfg, n, caller, timer, sub := everything(t, c, [][]byte{clustertest.KeyOf(1), clustertest.KeyOf(2)})
 		texts := []struct {
 			v    any
 			want string
@@ -120,36 +123,39 @@ func TestWhatIsPrinted(t *testing.T) {
 			{n, `broach.Node{addr:10.0.0.1:7000 name:"shop" cluster:"blue" keys:2}`},
 			{cfg, `broach.Config{addr:"10.0.0.1:7000" name:"shop" cluster:"blue" keys:2}`},
 			{&cfg, `broach.Config{addr:"10.0.0.1:7000" name:"shop" cluster:"blue" keys:2}`},
-			{Config{}, `broach.Config{addr:"127.0.0.1:0" name:"" cluster:"default" keys:0}`},
+			{broach.Config{}, `broach.Config{addr:"127.0.0.1:0" name:"" cluster:"default" keys:0}`},
 			{caller, `broach.Caller{service:"add" node:10.0.0.1:7000}`},
 			{timer, `broach.Timer{name:"bill" every:1s node:10.0.0.1:7000}`},
 			{sub, `broach.Subscription{topic:"orders" node:10.0.0.1:7000}`},
-			{new(Node), `broach.Node{addr:invalid AddrPort name:"" cluster:"default" keys:0}`},
-			{new(Caller), `broach.Caller{service:"" node:invalid AddrPort}`},
-			{new(Timer), `broach.Timer{name:"" every:0s node:invalid AddrPort}`},
-			{new(Subscription), `broach.Subscription{topic:"" node:invalid AddrPort}`},
-			{(*Node)(nil), "<nil>"}, {(*Config)(nil), "<nil>"}, {(*Caller)(nil), "<nil>"}, {(*Timer)(nil), "<nil>"},
-			{(*Subscription)(nil), "<nil>"},
+			{new(broach.Node), `broach.Node{addr:invalid AddrPort name:"" cluster:"default" keys:0}`},
+			{new(broach.Caller), `broach.Caller{service:"" node:invalid AddrPort}`},
+			{new(broach.Timer), `broach.Timer{name:"" every:0s node:invalid AddrPort}`},
+			{new(broach.Subscription), `broach.Subscription{topic:"" node:invalid AddrPort}`},
+			{(*broach.Node)(nil), "<nil>"}, {(*broach.Config)(nil), "<nil>"}, {(*broach.Caller)(nil), "<nil>"},
+			{(*broach.Timer)(nil), "<nil>"}, {(*broach.Subscription)(nil), "<nil>"},
 		}
 		for _, text := range texts {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
 				require.Equal(t, text.want, fmt.Sprintf(verb, text.v), "%s of %T", verb, text.v)
 			}
 		}
-		require.Equal(t, `"<nil>"`, fmt.Sprintf("%q", (*Node)(nil)))
-		require.Equal(t, "     <nil>", fmt.Sprintf("%10v", (*Node)(nil)))
-		for _, none := range []fmt.Stringer{(*Node)(nil), (*Caller)(nil), (*Timer)(nil), (*Subscription)(nil)} {
+		require.Equal(t, `"<nil>"`, fmt.Sprintf("%q", (*broach.Node)(nil)))
+		require.Equal(t, "     <nil>", fmt.Sprintf("%10v", (*broach.Node)(nil)))
+		for _, none := range []fmt.Stringer{
+			(*broach.Node)(nil), (*broach.Caller)(nil), (*broach.Timer)(nil), (*broach.Subscription)(nil),
+		} {
 			require.Equal(t, "<nil>", none.String())
 		}
 	})
 }
 
 func TestWhatIsLogged(t *testing.T) {
-	inCluster(t, 1, func(c *cluster) {
-		cfg, n, caller, timer, sub := everything(t, c, [][]byte{keyOf(1)})
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		cfg, n, caller, timer, sub := everything(t, c, [][]byte{clustertest.KeyOf(1)})
 		var log bytes.Buffer
 		slog.New(slog.NewJSONHandler(&log, nil)).
-			Info("m", "node", n, "config", cfg, "caller", caller, "timer", timer, "sub", sub, "none", (*Node)(nil))
+			Info("m", "node", n, "config", cfg, "caller", caller, "timer", timer, "sub", sub,
+				"none", (*broach.Node)(nil))
 		_, attrs, _ := strings.Cut(log.String(), `"msg":"m",`)
 		require.JSONEq(t, `{
 			"node": {"addr": "10.0.0.1:7000", "name": "shop", "cluster": "blue", "keys": 1},
@@ -164,11 +170,12 @@ func TestWhatIsLogged(t *testing.T) {
 
 // "Reading it back is an error, not a Config without keys."
 func TestAConfigFromItsJSONHasNoOtherKeys(t *testing.T) {
-	for _, keys := range [][][]byte{nil, {}, {keyOf(1)}, {keyOf(1), keyOf(2)}} {
-		data, err := json.Marshal(struct{ C Config }{Config{Name: "shop", CallTimeout: time.Second, Keys: keys}})
+	for _, keys := range [][][]byte{nil, {}, {clustertest.KeyOf(1)}, {clustertest.KeyOf(1), clustertest.KeyOf(2)}} {
+		cfg := broach.Config{Name: "shop", CallTimeout: time.Second, Keys: keys}
+		data, err := json.Marshal(struct{ C broach.Config }{cfg})
 		require.NoError(t, err)
-		require.Equal(t, len(keys), strings.Count(string(data), hidden))
-		var back struct{ C Config }
+		require.Equal(t, len(keys), strings.Count(string(data), jsonfile.Hidden))
+		var back struct{ C broach.Config }
 		err = json.Unmarshal(data, &back)
 		require.Equal(t, len(keys) == 0, err == nil, "%v", err)
 		require.Equal(t, "shop", back.C.Name)
@@ -179,8 +186,11 @@ func TestAConfigFromItsJSONHasNoOtherKeys(t *testing.T) {
 
 // What no text can have does not keep the rest from being shown.
 func TestAConfigWithFunctionsIsShownAsJSON(t *testing.T) {
-	next := func(ctx context.Context, call *Invocation, next Handler) (any, error) { return next(ctx, call) }
-	b, err := json.Marshal(Config{Name: "shop", CallInterceptors: []Interceptor{next}, ServeInterceptors: []Interceptor{next}, Logger: slog.Default()})
+	list := []broach.Interceptor{func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+		return next(ctx, call)
+	}}
+	cfg := broach.Config{Name: "shop", CallInterceptors: list, ServeInterceptors: list, Logger: slog.Default()}
+	b, err := json.Marshal(cfg)
 	require.NoError(t, err)
 	require.Contains(t, string(b), `"shop"`)
 	require.NotContains(t, string(b), "Interceptors")
