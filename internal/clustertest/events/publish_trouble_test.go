@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,5 +137,66 @@ func TestWhoLeavesIsNoSubscriber(t *testing.T) {
 		publish(t, publisher, 1, 2, 0)
 		close(stop)
 		require.NoError(t, <-left)
+	})
+}
+
+// [EVT-4] None is lost when the process leaves.
+func TestLeaveHandlesWhatItHasTaken(t *testing.T) {
+	inShop(t, func(c *clustertest.Cluster, publisher *broach.Node) {
+		var times [3000]atomic.Int32
+		for i := 1; i < 4; i++ {
+			_, err := c.Nodes[i].Subscribe("sold", func(e int) { time.Sleep(3 * time.Millisecond); times[e].Add(1) })
+			require.NoError(t, err)
+		}
+		heard()
+		left := make(chan error, 2)
+		for e := range times {
+			if e == 1000 || e == 2000 {
+				go func() { left <- c.Nodes[e/1000].Leave(context.Background()) }()
+			}
+			time.Sleep(time.Millisecond)
+			d, err := publisher.Publish(context.Background(), "sold", e)
+			require.NoError(t, err)
+			require.Len(t, d.Nodes, 1)
+		}
+		require.NoError(t, <-left)
+		require.NoError(t, <-left)
+		require.True(t, clustertest.IsClosed(c.Nodes[1]))
+		time.Sleep(10 * time.Second)
+		for e := range times {
+			require.EqualValues(t, 1, times[e].Load(), "event %d", e)
+		}
+	})
+}
+
+// The error of Publish is that of everyone who missed the event. Who took it is named once, whatever it took it for, and
+// who has just closed its subscription is nobody.
+func TestTheErrorOfPublishHoldsAll(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		c.StartAll(5)
+		c.Settle(2 * time.Second)
+		publisher, stop := c.Nodes[0], make(chan struct{})
+		defer close(stop)
+		var box inbox
+		for _, i := range []int{0, 1, 3} {
+			box.subscribe(c, i, broach.EachInstance())
+		}
+		box.subscribe(c, 1)
+		_, err := c.Nodes[2].Subscribe("sold", func(int) { <-stop }, broach.EachInstance(), broach.Backlog(1))
+		require.NoError(t, err)
+		closing := box.subscribe(c, 4, broach.EachInstance())
+		heard()
+		publish(t, publisher, 0, 1, 5)
+		time.Sleep(10 * time.Millisecond) // node 2 handles it
+		publish(t, publisher, 1, 2, 5)
+
+		c.Kill(c.Nodes[3])
+		require.NoError(t, closing.Close())
+		d, err := publisher.Publish(context.Background(), "sold", 2)
+		require.Equal(t, []int{1, 2}, ports(d.Nodes))
+		require.Len(t, d.Missed, 2)
+		require.True(t, errors.Is(err, broach.ErrOverloaded) && errors.Is(err, broach.ErrUnreachable))
+		require.False(t, errors.Is(err, broach.ErrNotFound))
+		require.NotContains(t, err.Error(), "\x00")
 	})
 }
