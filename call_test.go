@@ -1,10 +1,15 @@
 package broach
 
 import (
+	"context"
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
-	"broach/internal/function"
+	"broach/internal/link"
+	"broach/internal/simnet"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -21,6 +26,14 @@ func inPair(t *testing.T, functions map[string]any, test func(c *cluster, provid
 		}
 		test(c, provider, caller)
 	})
+}
+
+// pair starts a provider and a caller that knows it, then makes the network between them bad.
+func (c *cluster) pair(link simnet.Link) (provider, caller *Node) {
+	provider, caller = c.start(0), c.start(1, 0)
+	c.until(time.Second, "both see the other", func() bool { return allSee(c.nodes, 1) })
+	c.net.SetDefault(link)
+	return provider, caller
 }
 
 // offer registers a function and waits until the caller knows.
@@ -40,60 +53,53 @@ func requireError(t *testing.T, err error, code Code, executed Executed) *Error 
 	return e
 }
 
-// A provider that has just taken the function back answers that it does not have it; another one is asked.
-func TestAStaleRouteIsAnsweredByAnotherProvider(t *testing.T) {
-	inCluster(t, 1, func(c *cluster) {
-		c.startAll(3)
-		for i, n := range c.nodes[:2] {
-			require.NoError(c.t, n.Register("which", func() int { return i }))
-		}
-		caller := c.nodes[2]
-		require.NoError(c.t, caller.WaitFor(c.t.Context(), "which", 2))
-		require.NoError(c.t, c.nodes[0].Unregister("which"))
-		for range 20 {
-			go func() {
-				i, err := Call[int](c.t.Context(), caller.Caller("which"))
-				require.NoError(c.t, err)
-				require.Equal(c.t, 1, i)
-			}()
-		}
-		require.Len(c.t, caller.calling.view.Load().routes.get("which").candidates(), 2, "nobody has told the caller yet")
-		time.Sleep(time.Second)
-		require.Len(c.t, caller.calling.view.Load().routes.get("which").candidates(), 1)
-		require.NoError(c.t, c.nodes[1].Unregister("which"))
-		_, err := caller.Caller("which").Call(c.t.Context())
-		requireError(c.t, err, NotFound, No)
+// pickFunc is a Balancer made of a function.
+type pickFunc func(call CallInfo, providers []Provider) int
+
+func (f pickFunc) Pick(call CallInfo, providers []Provider) int { return f(call, providers) }
+
+// memberAt is what a node says of another.
+func memberAt(n *Node, addr netip.AddrPort) Member {
+	list := n.Members()
+	return list[slices.IndexFunc(list, func(m Member) bool { return m.Addr == addr })]
+}
+
+// A call that has ended is told as it ended, whatever else has ended by the time that its caller looks.
+func TestWhatHasEndedIsToldAsItEnded(t *testing.T) {
+	inPair(t, nil, func(c *cluster, provider, _ *Node) {
+		ctx, cancel := context.WithCancel(c.t.Context())
+		cancel()
+		p := provider.linking.wires.NewCall()
+		p.EndOwned(link.Outcome{Executed: wire.ExecutedYes})
+		_, failed := provider.Caller("here").unawaited(ctx, &request{pending: p})
+		require.Nil(c.t, failed)
+
+		_, failed = provider.Caller("here").unawaited(ctx, &request{pending: provider.linking.wires.NewCall()})
+		requireError(c.t, failed, Canceled, Maybe)
 	})
 }
 
-// [VAL-3] A description that is malformed, or has an unknown code, makes the reply undecodable: Internal, executed yes.
-func TestAnUndecodableResultIsInternal(t *testing.T) {
-	inPair(t, map[string]any{"odd": func() int { return 1 }}, func(c *cluster, provider, caller *Node) {
-		provider.serving.offered.get("odd").Func = function.Raw("odd", func(dst []byte) ([]byte, error) { return append(dst, 1, 99, 5), nil })
-		_, err := caller.Caller("odd").Call(c.t.Context())
-		e := requireError(c.t, err, Internal, Yes)
-		require.Equal(c.t, "odd", e.Service)
-		require.NotContains(c.t, e.Message, "broach:", "the text of the codec's error, not the whole of it")
-		_, err = Bind[func() (int, error)](caller, "odd")()
-		requireError(c.t, err, Internal, Yes)
-	})
+// That an earlier attempt may have run is not forgotten when the last one surely did not.
+func TestTheOutcomeOfSeveralAttempts(t *testing.T) {
+	before, last := &Error{Code: Unreachable, Executed: Maybe}, &Error{Code: Overloaded, Executed: No}
+	require.Equal(t, Maybe, last.after(before).Executed)
+	require.Equal(t, No, last.Executed, "errors are not changed")
+	require.Same(t, last, last.after(nil))
+	require.Same(t, last, last.after(&Error{Executed: No}))
+	ran := &Error{Code: Internal, Executed: Yes}
+	require.Same(t, ran, ran.after(before))
 }
 
-// Names that begin with "__" can be called in their own process only.
-func TestPrivateFunctions(t *testing.T) {
-	inPair(t, map[string]any{"public": func() {}}, func(c *cluster, provider, caller *Node) {
-		require.NoError(c.t, provider.Register("__private", func() int { return 1 }))
-		v, err := provider.Caller("__private").Call(c.t.Context())
-		require.NoError(c.t, err)
-		require.Equal(c.t, 1, v)
-
-		time.Sleep(2 * time.Second)
-		_, err = caller.Caller("__private").Call(c.t.Context())
-		requireError(c.t, err, NotFound, No)
-		for _, n := range c.nodes {
-			require.Len(c.t, n.Services(), 1)
+// The loop looks at breakers while one is open, and not once that which nobody tries is closed, too.
+func TestNobodyLooksAtClosedBreakers(t *testing.T) {
+	inPair(t, map[string]any{"f": func() { panic("ill") }}, func(c *cluster, _, caller *Node) {
+		isOpen := func() bool { return len(caller.Stats().Peers[0].Open) == 1 }
+		for range 5 {
+			_, _ = caller.Caller("f").Call(c.t.Context())
 		}
-		_, failed := caller.Caller("__private").attempt(c.t.Context(), time.Now(), caller.linking.tokens.All()[0].visit(), outCall{deadline: time.Now().Add(time.Second)})
-		requireError(c.t, failed, NotFound, No)
+		c.until(time.Second, "it is open", isOpen)
+		require.False(c.t, caller.loop.circuitsAt.IsZero())
+		c.until(3*time.Minute, "it is forgiven", func() bool { return !isOpen() })
+		require.True(c.t, caller.loop.circuitsAt.IsZero())
 	})
 }

@@ -9,16 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// KnowsProvider reports whether a node knows now of somebody, or is itself somebody, who can be called under a name. The
-// name may be one of the protocol's own, which Services does not show.
-func KnowsProvider(n *broach.Node, name string) bool {
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	return n.WaitFor(ended, name, 1) == nil
-}
-
 // KnowsName reports whether a node knows a name, be it of somebody who cannot be called now: a call of a name that it
-// does not know goes nowhere.
+// does not know goes nowhere. It may be one of the protocol's own, which Services does not show.
 func KnowsName(n *broach.Node, name string) bool {
 	_, err := n.Caller(name).Call(context.Background())
 	var e *broach.Error

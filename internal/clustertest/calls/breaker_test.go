@@ -343,3 +343,17 @@ func eventKinds(events []broach.Event) (kinds []broach.EventKind) {
 	}
 	return kinds
 }
+
+// Stats show a breaker as closed that nobody has tried for long.
+func TestABreakerNobodyTriesIsClosedInTheEnd(t *testing.T) {
+	withPatient(t, 0, func(c *clustertest.Cluster, caller *broach.Node, p *patient) {
+		p.ill.Store(true)
+		for range 5 {
+			_, _ = caller.Caller("f").Call(context.Background())
+		}
+		c.Until(time.Second, "it is open", func() bool { return isOpenAt(caller, clustertest.AddrOf(1)) })
+		time.Sleep(time.Minute / 2)
+		require.True(t, isOpenAt(caller, clustertest.AddrOf(1)))
+		c.Until(2*time.Minute, "it is forgiven", func() bool { return !isOpenAt(caller, clustertest.AddrOf(1)) })
+	})
+}

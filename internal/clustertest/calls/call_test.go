@@ -239,3 +239,69 @@ func TestManyGoroutinesShareACaller(t *testing.T) {
 		calls.Wait()
 	})
 }
+
+// A provider that has just taken the function back answers that it does not have it; another one is asked.
+func TestAStaleRouteIsAnsweredByAnotherProvider(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		c.StartAll(3)
+		for i, n := range c.Nodes[:2] {
+			require.NoError(c.T, n.Register("which", func() int { return i }))
+		}
+		caller := c.Nodes[2]
+		require.NoError(c.T, caller.WaitFor(c.T.Context(), "which", 2))
+		require.NoError(c.T, c.Nodes[0].Unregister("which"))
+		for range 20 {
+			go func() {
+				i, err := broach.Call[int](c.T.Context(), caller.Caller("which"))
+				require.NoError(c.T, err)
+				require.Equal(c.T, 1, i)
+			}()
+		}
+		require.Len(c.T, caller.Services()[0].Providers, 2, "nobody has told the caller yet")
+		time.Sleep(time.Second)
+		require.Len(c.T, caller.Services()[0].Providers, 1)
+		require.NoError(c.T, c.Nodes[1].Unregister("which"))
+		_, err := caller.Caller("which").Call(c.T.Context())
+		clustertest.RequireError(c.T, err, broach.NotFound, broach.No)
+	})
+}
+
+// [VAL-3] A description that is malformed, or has an unknown code, makes the reply undecodable: Internal, executed yes.
+func TestAnUndecodableResultIsInternal(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		provider, says := c.StartForger(0)
+		caller := c.Start(1, 0)
+		clustertest.Offer(c, provider, caller, "odd", func() string { return "odd" })
+		says.Say([]byte("\x01\x63\xa3odd"), []byte("\x01\x0f\xa3odd")) // one result, a string; there is no code 99
+		_, err := caller.Caller("odd").Call(c.T.Context())
+		e := clustertest.RequireError(c.T, err, broach.Internal, broach.Yes)
+		require.Equal(c.T, "odd", e.Service)
+		require.NotContains(c.T, e.Message, "broach:", "the text of the codec's error, not the whole of it")
+		_, err = broach.Bind[func() (string, error)](caller, "odd")()
+		clustertest.RequireError(c.T, err, broach.Internal, broach.Yes)
+	})
+}
+
+// Names that begin with "__" can be called in their own process only. [TAB-4] a Request for one is answered NotFound.
+func TestPrivateFunctions(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		provider := c.Start(0)
+		caller, says := c.StartForger(1, 0)
+		clustertest.Offer(c, provider, caller, "publicone", func() {})
+		require.NoError(c.T, provider.Register("__private", func() int { return 1 }))
+		v, err := provider.Caller("__private").Call(c.T.Context())
+		require.NoError(c.T, err)
+		require.Equal(c.T, 1, v)
+
+		time.Sleep(2 * time.Second)
+		_, err = caller.Caller("__private").Call(c.T.Context())
+		clustertest.RequireError(c.T, err, broach.NotFound, broach.No)
+		for _, n := range c.Nodes {
+			require.Len(c.T, n.Services(), 1)
+		}
+		says.Say([]byte("__private"), []byte("publicone"))
+		_, err = caller.Caller("publicone", broach.NoRetry()).Call(c.T.Context())
+		e := clustertest.RequireError(c.T, err, broach.NotFound, broach.No)
+		require.Equal(c.T, provider.Addr().String(), e.Node, "it was asked")
+	})
+}

@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -71,6 +72,48 @@ func TestExecutedIsThatOfAllThatAnInterceptorTried(t *testing.T) {
 				_, err := caller.Caller("f", broach.CallInterceptors(again, inner)).Call(c.T.Context(), 1000)
 				clustertest.RequireError(c.T, err, broach.InvalidArgument, test.executed)
 			})
+		})
+	}
+}
+
+// An execution is what is sure of all calls that an Interceptor made: one that ran is enough for Yes, one that may have
+// for Maybe, and one that is under way may, too.
+func TestExecutionsAddUp(t *testing.T) {
+	const runs, hangs, refused = 0, 1, "no number" // what the function is called with
+	f := func(ctx context.Context, arg int) error {
+		if arg == hangs {
+			return clustertest.Hang(ctx)
+		}
+		return errors.New("it ran")
+	}
+	for _, test := range []struct {
+		with     []any
+		underWay bool
+		want     broach.Executed
+	}{
+		{nil, false, broach.No},
+		{[]any{refused, refused}, false, broach.No},
+		{[]any{refused, hangs}, false, broach.Maybe},
+		{[]any{hangs, runs, refused}, false, broach.Yes},
+		{[]any{refused}, true, broach.Maybe},
+		{[]any{hangs}, true, broach.Maybe},
+		{[]any{hangs, runs}, true, broach.Yes},
+	} {
+		clustertest.InPair(t, map[string]any{"f": f}, func(c *clustertest.Cluster, _, caller *broach.Node) {
+			try := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+				for _, arg := range test.with {
+					limited, cancel := context.WithTimeout(ctx, time.Second)
+					_, _ = next(limited, &broach.Invocation{Args: []any{arg}})
+					cancel()
+				}
+				if test.underWay {
+					go func() { _, _ = next(ctx, &broach.Invocation{Args: []any{hangs}}) }()
+					time.Sleep(time.Second)
+				}
+				return nil, errOwn
+			}
+			_, err := caller.Caller("f", broach.CallInterceptors(try)).Call(c.T.Context())
+			clustertest.RequireError(c.T, err, broach.Application, test.want)
 		})
 	}
 }

@@ -204,3 +204,27 @@ func TestNextAtTheWrongTime(t *testing.T) {
 }
 
 var errOwn = errors.New("no milk")
+
+// The protocol's own services have no Interceptors, and pulls of tables are not seen.
+func TestTheProtocolsOwnCallsAreNotIntercepted(t *testing.T) {
+	s := new(steps)
+	note := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+		s.add(call.Service)
+		return next(ctx, call)
+	}
+	clustertest.InPair(t, nil, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+		for i := range 300 {
+			require.NoError(t, provider.Register(manyName(i), func() {}))
+		}
+		require.NoError(t, caller.WaitFor(context.Background(), manyName(299), 1))
+		require.Empty(t, s.take(), "of the pull")
+		_, err := caller.Caller("\x00table").Call(context.Background())
+		clustertest.RequireError(t, err, broach.NotFound, broach.No)
+		require.Empty(t, s.take())
+		_, err = caller.Caller("").Call(context.Background())
+		clustertest.RequireError(t, err, broach.NotFound, broach.No)
+		require.Equal(t, []string{""}, s.take())
+	}, func(cfg *broach.Config) {
+		cfg.CallInterceptors, cfg.ServeInterceptors = []broach.Interceptor{note}, []broach.Interceptor{note}
+	})
+}

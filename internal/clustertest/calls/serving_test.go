@@ -132,3 +132,63 @@ func TestSetServingInALargeTable(t *testing.T) {
 }
 
 func manyName(i int) string { return "one of many functions " + string(rune('一'+i)) }
+
+// [TAB-7] A Request or Send of it that comes nevertheless is answered Unavailable, executed no ... and callers ask
+// another provider.
+func TestACallOfAFunctionThatHasJustStoppedServing(t *testing.T) {
+	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+		toTheFirst := clustertest.Faulty(func(broach.CallInfo, []broach.Provider) int { return 0 })
+		which, one := caller.Caller("which", broach.Balance(toTheFirst)), c.Nodes[1]
+		unheard := func(call func()) {
+			require.NoError(t, one.SetServing("which", false))
+			require.Len(t, caller.Services()[0].Providers, 2, "nobody has told the caller yet")
+			call()
+			require.NoError(t, one.SetServing("which", true))
+			time.Sleep(time.Second)
+		}
+		unheard(func() {
+			i, err := broach.Call[int](context.Background(), which)
+			require.NoError(t, err)
+			require.Equal(t, 2, i)
+		})
+		unheard(func() { require.NoError(t, which.Send(context.Background())) })
+		unheard(func() {
+			_, err := which.With(broach.NoRetry()).Call(context.Background())
+			e := clustertest.RequireError(t, err, broach.Unavailable, broach.No)
+			require.Equal(t, clustertest.AddrOf(1).String(), e.Node)
+		})
+		unheard(func() {
+			err := which.With(broach.NoRetry()).Send(context.Background())
+			clustertest.RequireError(t, err, broach.Unavailable, broach.No)
+		})
+	})
+}
+
+func TestSetServingOfWhatIsNotThere(t *testing.T) {
+	clustertest.InPair(t, map[string]any{"f": func() {}}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+		require.ErrorIs(t, caller.SetServing("f", false), broach.ErrNotFound, "it is another node's")
+		require.ErrorIs(t, provider.SetServing("g", false), broach.ErrNotFound)
+		require.ErrorIs(t, provider.SetServing("", false), broach.ErrNotFound)
+		require.ErrorIs(t, provider.SetServing("\x00table", false), broach.ErrNotFound)
+		version := c.TableVersion(caller, provider)
+		require.NoError(t, provider.SetServing("f", true), "as it was")
+		time.Sleep(time.Second)
+		require.Equal(t, version, c.TableVersion(caller, provider), "there is nothing to tell")
+
+		require.NoError(t, provider.Register("__own", func() {}))
+		require.NoError(t, provider.SetServing("__own", false))
+		_, err := provider.Caller("__own").Call(context.Background())
+		clustertest.RequireError(t, err, broach.Unavailable, broach.No)
+		require.NoError(t, provider.SetServing("__own", true))
+		_, err = provider.Caller("__own").Call(context.Background())
+		require.NoError(t, err)
+
+		require.NoError(t, provider.SetServing("f", false))
+		require.NoError(t, provider.Unregister("f"))
+		require.NoError(t, provider.Register("f", func() {}))
+		_, err = provider.Caller("f").Call(context.Background())
+		require.NoError(t, err, "a function serves from the moment it is registered")
+		provider.Close()
+		require.ErrorIs(t, provider.SetServing("f", false), broach.ErrClosed)
+	})
+}

@@ -169,8 +169,8 @@ func TestLeaveHandlesWhatItHasTaken(t *testing.T) {
 	})
 }
 
-// The error of Publish is that of everyone who missed the event. Who took it is named once, whatever it took it for, and
-// who has just closed its subscription is nobody.
+// The error of Publish is that of everyone who missed the event. Who took it is named once, whatever it took it for,
+// and who has just closed its subscription is nobody.
 func TestTheErrorOfPublishHoldsAll(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 		c.StartAll(5)

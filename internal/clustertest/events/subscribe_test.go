@@ -19,11 +19,12 @@ func TestWhatCannotBeSubscribed(t *testing.T) {
 	clustertest.InPair(t, nil, func(c *clustertest.Cluster, n, peer *broach.Node) {
 		heard()
 		table := c.TableVersion(peer, n)
+		type options []broach.SubscribeOption
 		var none func(int)
 		for _, test := range []struct {
 			topic string
 			fn    any
-			opts  []broach.SubscribeOption
+			opts  options
 			says  string
 		}{
 			{"t", nil, nil, "is not a function"},
@@ -36,9 +37,9 @@ func TestWhatCannotBeSubscribed(t *testing.T) {
 			{"t", func(int) int { return 0 }, nil, "may return an error and nothing else"},
 			{"t", func(int) (int, error) { return 0, nil }, nil, "may return an error and nothing else"},
 			{"t", func(chan int) {}, nil, "parameter 1"},
-			{"t", func(int) {}, []broach.SubscribeOption{broach.EachInstance(), broach.OneAnywhere()}, "contradict each other"},
-			{"t", func(int) {}, []broach.SubscribeOption{broach.Backlog(0)}, "the Backlog is 0, must be from 1 to 65536"},
-			{"t", func(int) {}, []broach.SubscribeOption{broach.Backlog(65537)}, "the Backlog is 65537"},
+			{"t", func(int) {}, options{broach.EachInstance(), broach.OneAnywhere()}, "contradict each other"},
+			{"t", func(int) {}, options{broach.Backlog(0)}, "the Backlog is 0, must be from 1 to 65536"},
+			{"t", func(int) {}, options{broach.Backlog(65537)}, "the Backlog is 65537"},
 		} {
 			s, err := n.Subscribe(test.topic, test.fn, test.opts...)
 			require.Nil(t, s)
@@ -54,7 +55,8 @@ func TestWhatCannotBeSubscribed(t *testing.T) {
 		heard()
 		require.Equal(t, table, c.TableVersion(peer, n), "nothing was announced")
 
-		s, err := n.Subscribe(strings.Repeat("x", 198), func(context.Context, any) error { return nil }, broach.OneAnywhere(), broach.OneAnywhere(), broach.Backlog(65536))
+		most := []broach.SubscribeOption{broach.OneAnywhere(), broach.OneAnywhere(), broach.Backlog(65536)}
+		s, err := n.Subscribe(strings.Repeat("x", 198), func(context.Context, any) error { return nil }, most...)
 		require.NoError(t, err)
 		require.NoError(t, n.Close())
 		_, err = n.Subscribe("t", func(int) {})
@@ -138,10 +140,12 @@ func TestCloseOfASubscriptionLosesNothing(t *testing.T) {
 // [EVT-2] The Send is answered with code 0 when each subscription has put the event where it waits for its turn. If
 // none has room the answer is Overloaded, executed no; if only some have, Overloaded, executed maybe.
 func TestASubscriberThatBlocksHarmsNobodyElse(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(c *clustertest.Cluster, subscriber, publisher *broach.Node) {
+	functions := map[string]any{"add": func(x, y int) int { return x + y }}
+	clustertest.InPair(t, functions, func(c *clustertest.Cluster, subscriber, publisher *broach.Node) {
 		stop := make(chan struct{})
 		var box, other inbox
-		_, err := subscriber.Subscribe("sold", func(e int) { <-stop; box.put(0, e) }, broach.EachInstance(), broach.Backlog(5))
+		put := func(e int) { <-stop; box.put(0, e) }
+		_, err := subscriber.Subscribe("sold", put, broach.EachInstance(), broach.Backlog(5))
 		require.NoError(t, err)
 		other.subscribe(c, 1, broach.EachInstance())
 		heard()
@@ -240,7 +244,8 @@ func TestASubscriberThatFailsLosesOneEvent(t *testing.T) {
 		require.Equal(t, map[int][]int{0: {99}}, box.take())
 		require.Contains(t, log.String(), `msg="broach: function panicked" service=sold panic="no milk"`)
 		require.Contains(t, log.String(), "runtime.Goexit")
-		require.Contains(t, log.String(), `service=sold from=`+clustertest.AddrOf(0).String()+` code=Application err="no bread"`)
+		from := ` from=` + clustertest.AddrOf(0).String()
+		require.Contains(t, log.String(), `service=sold`+from+` code=Application err="no bread"`)
 		require.Contains(t, log.String(), `code=InvalidArgument err="argument 1 of sold(int)`)
 		require.NotContains(t, log.String(), "\x00")
 		require.Zero(t, subscriber.Stats().Running)
@@ -313,7 +318,8 @@ func TestCloseOfANodeCountsWhatItDrops(t *testing.T) {
 func TestABacklogIsBounded(t *testing.T) {
 	const most = 1 << 20
 	var log clustertest.SharedLog // both nodes have the same
-	clustertest.InPair(t, map[string]any{"size": func(b []byte) int { return len(b) }}, func(c *clustertest.Cluster, subscriber, publisher *broach.Node) {
+	functions := map[string]any{"size": func(b []byte) int { return len(b) }}
+	clustertest.InPair(t, functions, func(c *clustertest.Cluster, subscriber, publisher *broach.Node) {
 		goOn := make(chan struct{}) // ends the wait of what is handled
 		defer func() { close(goOn) }()
 		_, err := subscriber.Subscribe("photo", func([]byte) { <-goOn }, broach.Backlog(1000))
