@@ -1,6 +1,7 @@
 package members
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -10,6 +11,8 @@ import (
 
 	"broach"
 	"broach/internal/clustertest"
+	"broach/internal/intruder"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -188,4 +191,80 @@ func TestLeaveDoesNotWaitForTheDead(t *testing.T) {
 		require.NoError(t, alone.Leave(context.Background()))
 		require.Less(t, time.Since(start), 10*time.Millisecond)
 	})
+}
+
+// [MEM-27] From the first on the peer begins no call to it; it answers when none of its calls to it is in flight any
+// more. When all peers have answered, the node refuses what comes as Draining.
+func TestDrainingIsAnswered(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		provider, caller := c.Start(0), c.Start(1, 0)
+		hold, release := context.WithCancel(context.Background())
+		defer release()
+		inFlight, answer := context.WithCancel(hold)
+		defer answer()
+		require.NoError(t, provider.Register("hold", func() { <-hold.Done() }))
+		require.NoError(t, provider.Register("wait", func() { <-inFlight.Done() }))
+		require.NoError(t, provider.Register("f", func() {}))
+		require.NoError(t, caller.WaitFor(context.Background(), "f", 1))
+		c.Settle(time.Second)
+		rude, replies := startRude(c, provider)
+		defer rude.Close()
+		left := make(chan error, 1)
+		long := broach.Timeout(time.Minute)
+		held := broach.Go[any](context.Background(), provider.Caller("hold", long)) // the node stays meanwhile
+		waits := broach.Go[any](context.Background(), caller.Caller("wait", long))
+		time.Sleep(time.Second)
+
+		var chosen time.Time
+		late := clustertest.Faulty(func(broach.CallInfo, []broach.Provider) int {
+			go func() { left <- provider.Leave(context.Background()) }()
+			time.Sleep(time.Second)
+			chosen = time.Now()
+			return 0
+		})
+		_, err := caller.Caller("f", broach.Balance(late), broach.NoRetry()).Call(context.Background())
+		clustertest.RequireError(t, err, broach.Draining, broach.No)
+		require.Zero(t, time.Since(chosen), "it was not even sent")
+		require.True(t, clustertest.MemberAt(caller, provider.Addr()).Draining)
+		_, err = provider.Caller("f").Call(context.Background())
+		require.NoError(t, err, "a call is in flight: the caller has not answered")
+
+		answer()
+		_, err = waits.Wait()
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		_, err = provider.Caller("f").Call(context.Background())
+		clustertest.RequireError(t, err, broach.Closed, broach.No)
+		require.False(t, clustertest.IsClosed(provider))
+		require.True(t, rude.Say(provider.Addr(), intruder.Request(0, 1, 1000, "f", []byte{0x90})))
+		reply := <-replies
+		require.Equal(t, []any{wire.Code(broach.Draining), wire.ExecutedNo}, []any{reply.Code, reply.Executed})
+
+		release()
+		_, err = held.Wait()
+		require.NoError(t, err)
+		require.NoError(t, <-left)
+	})
+}
+
+// startRude starts a member for a node that does as a member does, and calls whom it wants.
+func startRude(c *clustertest.Cluster, n *broach.Node) (*intruder.Intruder, <-chan wire.Reply) {
+	conn, err := c.Net.Listen(clustertest.HiddenAddr(0))
+	require.NoError(c.T, err)
+	replies := make(chan wire.Reply, 10)
+	process := intruder.NewProcess(clustertest.HiddenAddr(0), "default", nil, 1)
+	rude := intruder.Start(conn, process, func(i *intruder.Intruder) {
+		i.Hear = func(_ *intruder.Link, m intruder.Message) ([]intruder.Message, bool) {
+			if m.Kind != intruder.KindReply {
+				return nil, false
+			}
+			reply, err := wire.ConsumeReply(bytes.Clone(m.Body))
+			require.NoError(c.T, err)
+			replies <- reply
+			return nil, true
+		}
+	})
+	_, isMember := rude.Link(n.Addr())
+	require.True(c.T, isMember)
+	return rude, replies
 }

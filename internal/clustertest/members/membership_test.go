@@ -3,6 +3,7 @@ package members
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -213,4 +214,20 @@ func addUntil(n *broach.Node, end time.Time) error {
 		}
 	}
 	return nil
+}
+
+// Register and Unregister reach everybody, whenever they happen.
+func TestFunctionsComeAndGo(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		c.StartAll(5)
+		c.Until(time.Second, "all see all", func() bool { return clustertest.AllSee(c.Nodes, 4) })
+		provider := c.Nodes[3]
+		require.NoError(t, provider.Register("late", func() int { return 7 }))
+		knows := func() bool { return c.Callable("late", provider) }
+		t.Log("known to all after", c.Until(time.Second, "all know", knows))
+		require.NoError(t, provider.Unregister("late"))
+		t.Log("forgotten by all after", c.Until(time.Second, "none knows", func() bool {
+			return !slices.ContainsFunc(c.Nodes, func(n *broach.Node) bool { return len(n.Services()) > 0 })
+		}))
+	})
 }

@@ -255,3 +255,22 @@ func TestStats(t *testing.T) {
 		require.Less(c.T, p.LastHeard, time.Second)
 	})
 }
+
+// The words of states and kinds are part of logs and pages. Tags are the member's own, in whatever order they travel:
+// PROTOCOL.md 4.1 has them rise, and who says them otherwise meets nobody.
+func TestNamesOfStatesAndKinds(t *testing.T) {
+	states := []broach.State{broach.Alive, broach.Suspect, broach.Offline, broach.Left, 99}
+	require.Equal(t, "[alive suspect offline left unknown]", fmt.Sprint(states))
+	require.Equal(t, "member up", broach.MemberUp.String())
+	require.Equal(t, "unknown", broach.EventKind(99).String())
+	tags := map[string]string{}
+	for letter := 'a'; letter <= 'z'; letter++ {
+		tags[string(letter)] = string(letter + 1)
+	}
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		c.Edit = func(cfg *broach.Config) { cfg.Tags = tags }
+		tagged, n := c.Start(0), c.Start(1, 0)
+		c.Settle(2 * time.Second)
+		require.Equal(t, tags, clustertest.MemberAt(n, tagged.Addr()).Tags)
+	})
+}
