@@ -183,3 +183,47 @@ func TestWrongTimers(t *testing.T) {
 		every(c, n, time.Second, named(func() error { return nil }), broach.OneOwner(strings.Repeat("x", 198)))
 	})
 }
+
+// Stop ends the context of a run that has begun, and none begins any more, not even one that waits for a worker.
+func TestStopATimer(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		c.Edit = func(cfg *broach.Config) {
+			cfg.Pool = broach.Pool{Core: 1, Max: 1, Queue: 8, GrowAt: 8, RejectWhenFull: true}
+		}
+		n := c.Start(0)
+		var waiting runLog
+		ended := make(chan error, 1)
+		long := every(c, n, time.Second, func(ctx context.Context) error {
+			<-ctx.Done()
+			ended <- ctx.Err()
+			return ctx.Err()
+		}, broach.Jitter(0))
+		short := every(c, n, 1500*time.Millisecond, waiting.of(0), broach.Jitter(0))
+		time.Sleep(2 * time.Second)
+		require.Equal(c.T, 1, n.Stats().Queued)
+		short.Stop()
+		long.Stop()
+		long.Stop()
+		require.ErrorIs(c.T, <-ended, context.Canceled)
+		require.False(c.T, long.IsOwner())
+		time.Sleep(10 * time.Second)
+		require.Zero(c.T, waiting.count())
+		for range 10_000 { // as many as a node has at most
+			every(c, n, time.Hour, func() {})
+		}
+	})
+}
+
+// A node has at most 10,000 timers.
+func TestTimersAreLimited(t *testing.T) {
+	inNode(t, func(c *clustertest.Cluster, n *broach.Node) {
+		var last *broach.Timer
+		for range 10_000 {
+			last = every(c, n, time.Hour, func() {})
+		}
+		_, err := n.Every(time.Hour, func() {})
+		clustertest.RequireError(c.T, err, broach.TooLarge, broach.Maybe)
+		last.Stop()
+		every(c, n, time.Hour, func() {})
+	})
+}

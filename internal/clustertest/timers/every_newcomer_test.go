@@ -1,7 +1,10 @@
 package timers
 
 import (
+	"encoding/hex"
 	"fmt"
+	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -9,22 +12,25 @@ import (
 	"broach"
 	"broach/internal/balance"
 	"broach/internal/clustertest"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
 
+// score decides who is the owner: the node with the highest.
+func score(i int) uint64 { return balance.Rendezvous("report", clustertest.AddrOf(i)) }
+
 // comer is a node that is not there yet and would be the owner beside k others.
 func comer(k int) int {
-	score := func(i int) uint64 { return balance.Rendezvous("report", clustertest.AddrOf(i)) }
 	i := k
-	for !isHighest(i, k, score) {
+	for !isHighest(i, k) {
 		i++
 	}
 	return i
 }
 
 // isHighest reports whether node i has a higher score than the first k.
-func isHighest(i, k int, score func(int) uint64) bool {
+func isHighest(i, k int) bool {
 	for j := range k {
 		if score(j) > score(i) {
 			return false
@@ -111,4 +117,46 @@ func TestALongRunIsNotOverlapped(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 	})
+}
+
+// The arguments of Turn are those of PROTOCOL.md 5.2: for a run that was due 1 ms ago and is over, as another is the
+// owner now, `92 cd 03e8 c3`. When it began they were 0 and false.
+func TestTurnArguments(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		run := func() { time.Sleep(time.Millisecond) }
+		begin := func(i int) {
+			every(c, c.Start(i, 0), time.Second, run, broach.OneOwner("report"), broach.Jitter(0))
+		}
+		begin(0)
+		time.Sleep(1500 * time.Millisecond)
+		var told turns
+		c.Net.Tap(told.overhear)
+		begin(comer(1))
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"9200c2", "92cd03e8c3"}, told.take())
+	})
+}
+
+// turns are the arguments of Turns that were overheard.
+type turns struct {
+	mu   sync.Mutex
+	args []string
+}
+
+// overhear looks for them in a datagram of a link that is not sealed.
+func (o *turns) overhear(_ time.Time, _, _ netip.AddrPort, b []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, body := range clustertest.BodiesIn(b, wire.KindSend) {
+		if m, err := wire.ConsumeSend(body); err == nil && string(m.Service) == "\x00creport" {
+			o.args = append(o.args, hex.EncodeToString(m.Args))
+		}
+	}
+}
+
+// take returns them.
+func (o *turns) take() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.args
 }

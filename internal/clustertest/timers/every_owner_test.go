@@ -1,6 +1,7 @@
 package timers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -169,5 +170,49 @@ func TestATimerWaitsForJoining(t *testing.T) {
 		time.Sleep(1995 * time.Millisecond)
 		require.Equal(c.T, time.Second, runs.times()[0].Sub(start))
 		require.Equal(c.T, 100, runs.count())
+	})
+}
+
+// The owner and the two after it die at once: the fourth has heard of the last run too. [TMR-2]
+func TestTheOwnerAndItsHeirsDie(t *testing.T) {
+	t.Parallel()
+	inTimed(t, 6, 10*time.Second, func(c *timed) {
+		last, _ := c.next(20 * time.Second)
+		time.Sleep(10 * time.Millisecond)
+		order := []int{0, 1, 2, 3, 4, 5}
+		slices.SortFunc(order, func(a, b int) int { return cmp.Compare(score(b), score(a)) })
+		for _, i := range order[:3] {
+			c.Kill(c.Nodes[i])
+		}
+		at, node := c.next(20 * time.Second)
+		require.Equal(c.T, order[3], node)
+		require.InDelta(c.T, 10, at.Sub(last).Seconds(), 0.01)
+	})
+}
+
+// [TMR-3] Turn from a node that does not have the timer is ignored, and one for a timer that nobody has is not found. A
+// process cannot move its own timer either.
+func TestForeignTurns(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		var runs runLog
+		n, stranger := c.Start(0), c.Start(1, 0)
+		const row = "\x00creport" // PROTOCOL.md 5.2
+		timer := every(c, n, time.Second, runs.of(0), broach.OneOwner("report"), broach.Jitter(0))
+		require.NoError(c.T, stranger.WaitFor(context.Background(), row, 1))
+		time.Sleep(time.Second + time.Millisecond)
+		start := time.Now()
+		for range 100 {
+			for _, from := range []*broach.Node{n, stranger} {
+				require.NoError(c.T, from.Caller(row).Send(context.Background(), int64(0), true))
+				require.NoError(c.T, from.Caller(row).Send(context.Background(), int64(-1)<<62, false))
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		require.InDelta(c.T, time.Since(start).Seconds(), runs.count()-1, 1)
+		_, err := stranger.Caller("\x00cnobody's").Call(context.Background())
+		clustertest.RequireError(c.T, err, broach.NotFound, broach.No)
+		require.ErrorIs(c.T, n.Unregister(row), broach.ErrNotFound)
+		timer.Stop()
+		c.Until(time.Second, "the row is gone", func() bool { return !clustertest.KnowsName(stranger, row) })
 	})
 }

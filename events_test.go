@@ -1,27 +1,18 @@
 package broach
 
 import (
-	"maps"
 	"math/rand/v2"
-	"slices"
+	"runtime"
+	"sync"
 	"testing"
+	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/member"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
-
-// The words of states and kinds are part of logs and pages.
-func TestNamesOfStatesAndKinds(t *testing.T) {
-	require.Equal(t, []string{"alive", "suspect", "offline", "left", "unknown"},
-		[]string{Alive.String(), Suspect.String(), Offline.String(), Left.String(), State(99).String()})
-	require.Equal(t, "member up", MemberUp.String())
-	require.Equal(t, "unknown", EventKind(99).String())
-	tags := map[string]string{"b": "2", "a": "1"}
-	require.Equal(t, tags, tagMap(wireTags(tags)))
-	require.Equal(t, slices.Sorted(maps.Keys(tags))[0], wireTags(tags)[0].Key)
-}
 
 // What is told of a member adds up to what Members says of it: who is out of reach is not told as up, but for a moment
 // when it comes.
@@ -56,4 +47,65 @@ func TestEventsSayWhatAMemberIs(t *testing.T) {
 		})
 		require.Equal(t, test.want, got, name)
 	}
+}
+
+// A worker that finds its backlog empty has given it away: the next event may be in the hands of another one before it
+// has returned, and panic there. Under the race detector this shows what the first does to it too late, whichever comes
+// first.
+func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
+	s := side(t, 1, Config{})
+	f, err := subscriber("sold", func(panics bool) { panicIf(panics) })
+	require.NoError(t, err)
+	b := s.newBacklog(f, 1)
+	const events = 100
+	for range events {
+		b.mu.Lock()
+		b.inPool = true // in the hands of the worker below, which finds nothing
+		b.mu.Unlock()
+		var first sync.WaitGroup
+		first.Go(b.Run)
+		for !b.isFree() {
+			runtime.Gosched()
+		}
+		event := &request{provider: &s.serving.provider}
+		event.Args = &buffer.Buffer{B: []byte{0x91, 0xc3}}
+		require.True(t, b.add(event))
+		first.Wait()
+		for !b.isFree() { // the second
+			runtime.Gosched()
+		}
+	}
+	require.Zero(t, s.serving.pool.Close(10*time.Second))
+	require.EqualValues(t, events, s.serving.pool.Stats().Panics)
+}
+
+// isFree reports that no worker has the backlog.
+func (b *backlog) isFree() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !b.inPool
+}
+
+// A process that was stopped for ten periods and a half makes one run when it goes on, and the next on its grid.
+func TestEveryAfterAStall(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		var mu sync.Mutex
+		var at []time.Duration
+		start := time.Now()
+		timer, err := c.start(0).Every(time.Second, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			at = append(at, time.Since(start).Round(100*time.Millisecond))
+		}, Jitter(0))
+		require.NoError(t, err)
+		time.Sleep(2500 * time.Millisecond)
+		timer.mu.Lock()
+		timer.clock.Reset(10 * time.Second) // no clock calls while a process is stopped
+		timer.mu.Unlock()
+		time.Sleep(13 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		s := time.Second
+		require.Equal(c.t, []time.Duration{s, 2 * s, 12*s + s/2, 14 * s, 15 * s}, at)
+	})
 }
