@@ -98,9 +98,9 @@ func (c *Cluster) wrongAt(
 	return list
 }
 
-// AllSay is whether each live node but one holds that one to be in a state. It looks first at the node that did not the
-// last time: a cluster is asked often, and mostly in vain.
-func (c *Cluster) AllSay(of *broach.Node, s broach.State) (do func() bool) {
+// AllSay is whether each live node holds another to be in a state, but for those that cannot know. It looks first at the
+// node that did not the last time: a cluster is asked often, and mostly in vain.
+func (c *Cluster) AllSay(of *broach.Node, s broach.State, but ...*broach.Node) (do func() bool) {
 	says := func(n *broach.Node) bool {
 		return slices.ContainsFunc(n.Members(), func(m broach.Member) bool {
 			return !m.Self && m.Version == c.Configs[of].Version && m.State == s
@@ -112,7 +112,7 @@ func (c *Cluster) AllSay(of *broach.Node, s broach.State) (do func() bool) {
 			return false
 		}
 		for _, n := range c.Live() {
-			if n != of && !says(n) {
+			if n != of && !slices.Contains(but, n) && !says(n) {
 				last = n
 				return false
 			}

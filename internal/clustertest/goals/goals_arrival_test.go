@@ -116,7 +116,7 @@ func TestComesBackElsewhere(t *testing.T) {
 				moved := arrive(c, size, "f", c.Nodes[0])
 				c.Until(10*time.Second, "it is called there", func() bool { return c.Callable("f", moved) })
 				there := time.Since(start)
-				c.Until(10*time.Second, "the old address is offline", c.AllSay(old, broach.Offline))
+				c.Until(10*time.Second, "the old address is offline", c.AllSay(old, broach.Offline, moved))
 				gone = append(gone, time.Since(start))
 				for _, n := range c.Live() {
 					_, err := n.Caller("f").Call(context.Background())
