@@ -150,7 +150,7 @@ func (n *Node) step(now time.Time) time.Time {
 // nextTimeout is when the loop has something to do: links are due at a time, and everything else when it says so.
 func (l *loop) nextTimeout(due time.Time) time.Time {
 	return pace.First(due, l.members.NextTimeout(), l.tendAt, l.publishAt, l.tableAt, l.circuitsAt,
-		l.idle.Next(), l.seeds.at, l.seeds.tellAt)
+		l.idle.Next(), l.seeds.next())
 }
 
 // carryOut does what the membership asks for.

@@ -64,7 +64,7 @@ type loop struct {
 	viewTook     time.Duration // to make
 	tableAt      time.Time     // when the peers are told of a change of what we offer; zero: there is none
 	tableMade    time.Time
-	seeds        seedBook
+	seeds        seeds
 	troubleAt    time.Time // when unjoined was made
 	idle         buffer.Idle
 	touched      []*conn

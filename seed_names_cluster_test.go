@@ -175,7 +175,7 @@ func TestASeedIsNamedOnce(t *testing.T) {
 			require.NoError(t, n.Join("10.0.0.9:7000", "[::ffff:10.0.0.9]:7000", "10.0.0.1:7000", "[2001:db8::1]:7000"))
 		}
 		seedsc := make(chan [2]int, 1)
-		require.NoError(t, n.do(func(time.Time) { seedsc <- [2]int{len(n.loop.members.SeedAddrs()), len(n.loop.seeds.unfit)} }))
+		require.NoError(t, n.do(func(time.Time) { seedsc <- [2]int{len(n.loop.members.SeedAddrs()), len(n.loop.seeds.book.Unfit())} }))
 		require.Equal(t, [2]int{1, 1}, <-seedsc)
 		c.kill(n)
 		require.Equal(t, 1, strings.Count(log.String(), "of a family of addresses"))

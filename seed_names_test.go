@@ -328,11 +328,11 @@ func TestNamesThatLeadNowhereAreToldOfRarely(t *testing.T) {
 	s := &seedName{}
 	now, told := time.Unix(0, 0), 0
 	for i := range s.lookUps {
-		require.False(t, s.isTold(now), "not all is known yet")
+		require.False(t, s.IsTold(now), "not all is known yet")
 		s.lookUps[i].end(nil, 0, errNoHost)
 	}
 	for range 24 * 60 * 12 {
-		if s.isTold(now) {
+		if s.IsTold(now) {
 			told++
 		}
 		now = now.Add(5 * time.Second)

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,66 +19,9 @@ import (
 // it, ever more rarely, and so do the errors of calls that find nobody.
 
 const (
-	silentFirst   = 3 * time.Second // after which the log tells that no seed answers
-	silentAgain   = time.Minute     // and then again; each wait is twice as long,
-	silentSlowest = time.Hour       // up to this
-
 	troubleEvery = 100 * time.Millisecond // between two looks at the seeds, for the errors of calls
 	troubleMax   = 4                      // seeds that a text names
 )
-
-// seedAnswer is what came from a seed that made no member of it.
-type seedAnswer uint8
-
-const (
-	cameNothing seedAnswer = iota
-	cameUnopened
-	cameOtherCluster
-	cameOtherVersion
-	cameNoRoom
-)
-
-var cameTexts = [...]string{
-	cameNothing:      "nothing came back: does a node run there, and do firewalls let UDP pass both ways?",
-	cameUnopened:     "it sends what no key of this node opens: give both the same Keys",
-	cameOtherCluster: "it is of another cluster: give both the same Cluster",
-	cameOtherVersion: "it speaks another version of the protocol: bring both to the same version of broach",
-	cameNoRoom:       "it has no room for another member: divide the cluster",
-}
-
-// seedNotes remember what came from seeds, and what the system said of sending to them. The zero value knows nothing.
-type seedNotes struct {
-	mu    sync.Mutex // protects all below: the reader notes, the loop reads
-	came  map[netip.AddrPort]seedAnswer
-	fails map[netip.AddrPort]string
-}
-
-// note notes what came from an address. It is called for seeds alone, so that strangers cannot make it grow.
-func (s *seedNotes) note(addr netip.AddrPort, came seedAnswer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.came == nil {
-		s.came = make(map[netip.AddrPort]seedAnswer)
-	}
-	s.came[addr] = came
-}
-
-// noteFailures notes what the system said of sending to seeds, in place of what it said before.
-func (s *seedNotes) noteFailures(fails map[netip.AddrPort]string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fails = fails
-}
-
-// text is what is known of an address. What came from there tells more than what the system says.
-func (s *seedNotes) text(addr netip.AddrPort) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if fail := s.fails[addr]; fail != "" && s.came[addr] == cameNothing {
-		return "the system says of sending to it: " + fail + ": does a node run there, and is there a way to it?"
-	}
-	return cameTexts[s.came[addr]]
-}
 
 // trouble says of the first seeds why they are no members, in one line; nothing if there is no seed.
 func (n *Node) trouble() string {
@@ -90,13 +32,11 @@ func (n *Node) trouble() string {
 			parts = append(parts, text())
 		}
 	}
-	for _, addr := range n.loop.seeds.unfit {
+	for _, addr := range n.loop.seeds.book.Unfit() {
 		add(func() string { return n.troubleOfFamily(addr) })
 	}
-	for _, s := range n.loop.seeds.names {
-		if !s.isKnown() {
-			add(s.trouble)
-		}
+	for _, s := range n.loop.seeds.book.UnknownNames() {
+		add(s.Trouble)
 	}
 	for _, addr := range n.loop.members.SeedAddrs() {
 		add(func() string { return n.troubleOf(addr) })
@@ -110,18 +50,6 @@ func (n *Node) trouble() string {
 // troubleOfFamily says what is wrong with a seed that the socket cannot send to.
 func (n *Node) troubleOfFamily(seed netip.AddrPort) string {
 	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it: bind it to an address of that family, or to ::", seed, n.linking.transport.LocalAddr())
-}
-
-// trouble says why a name leads nowhere.
-func (s *seedName) trouble() string {
-	errs, unfit := s.errs()
-	switch {
-	case s.isUndecided():
-		return s.text + ": its name is being looked up"
-	case unfit > 0:
-		return s.text + ": its name leads only to addresses that this node's socket cannot send to: bind it to another family"
-	}
-	return fmt.Sprint(s.text, ": its name leads to no address: check it, and the name servers: ", errs)
 }
 
 // troubleOf says why a seed is no member.
@@ -141,7 +69,7 @@ func (n *Node) troubleOf(seed netip.AddrPort) string {
 	case seed != at:
 		return where + ": nothing came back from there: set its Advertise to an address that this node reaches"
 	}
-	return where + ": " + n.seedNotes.text(seed)
+	return where + ": " + n.seedNotes.Text(seed)
 }
 
 // noteTrouble keeps what the errors of calls say while the node has not joined.
@@ -166,27 +94,20 @@ func (n *Node) notJoined(v *view) string {
 // noteSilence tells an operator whose node finds no cluster. Nobody else would: who gets its Opens and does not answer
 // cannot say why.
 func (n *Node) noteSilence(now time.Time) {
-	b := &n.loop.seeds
-	switch {
-	case n.loop.members.IsOwnSeed() && !b.isTold:
-		b.isTold = true
+	if s := &n.loop.seeds; n.loop.members.IsOwnSeed() && !s.isOwnTold {
+		s.isOwnTold = true
 		n.log.Info("broach: the only seed of this node is itself: it waits for others to join, or its seeds are to be corrected", "addr", n.loop.members.Self())
-	case !n.loop.members.IsUnanswered():
-		b.tellAt, b.tellGap = time.Time{}, 0
-	case b.tellAt.IsZero():
-		b.tellAt = now.Add(silentFirst)
-	case !now.Before(b.tellAt):
-		b.tellGap = min(max(2*b.tellGap, silentAgain), silentSlowest)
-		b.tellAt = now.Add(b.tellGap)
-		n.tellSilence(now)
+	}
+	if n.loop.seeds.silence.IsTold(now, n.loop.members.IsUnanswered()) {
+		n.tellSilence()
 	}
 }
 
 // tellSilence asks the system first, where there is one.
-func (n *Node) tellSilence(now time.Time) {
+func (n *Node) tellSilence() {
 	tries := n.seedTries()
 	asked := len(tries) > 0 && n.background.TryGo(func() error {
-		n.seedNotes.noteFailures(trySending(n.linking.transport.LocalAddr(), tries))
+		n.seedNotes.NoteFailures(trySending(n.linking.transport.LocalAddr(), tries))
 		return n.do(func(time.Time) { n.sayNobodyAnswers() })
 	})
 	if !asked {

@@ -135,11 +135,11 @@ func TestTheSystemIsAskedOfSeeds(t *testing.T) {
 	require.NotEmpty(t, fails[family])
 
 	var notes seedNotes
-	notes.noteFailures(fails)
-	require.Contains(t, notes.text(away), "the system says of sending to it: ")
-	require.Equal(t, cameTexts[cameNothing], notes.text(here))
-	notes.note(away, cameUnopened)
-	require.Equal(t, cameTexts[cameUnopened], notes.text(away), "what came tells more")
+	notes.NoteFailures(fails)
+	require.Contains(t, notes.Text(away), "the system says of sending to it: ")
+	require.Equal(t, cameTexts[cameNothing], notes.Text(here))
+	notes.Note(away, cameUnopened)
+	require.Equal(t, cameTexts[cameUnopened], notes.Text(away), "what came tells more")
 }
 
 // On real sockets the log has what the system says.

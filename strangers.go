@@ -56,7 +56,7 @@ func (r *reader) noRoom(now time.Time, addr netip.AddrPort) {
 // noteSeed notes what came from a seed that makes no member of it.
 func (r *reader) noteSeed(from netip.AddrPort, came seedAnswer) {
 	if r.isSeed(from) {
-		r.node.seedNotes.note(from, came)
+		r.node.seedNotes.Note(from, came)
 	}
 }
 

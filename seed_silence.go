@@ -1,0 +1,45 @@
+package broach
+
+import "time"
+
+const (
+	silentFirst = 3 * time.Second // after which the log tells that no seed answers
+
+	tellAgain   = time.Minute // after the log was told of something; each wait is twice as long,
+	tellSlowest = time.Hour   // up to this
+)
+
+// rarely is when the log is told again of something that goes on. The zero value tells at once.
+type rarely struct {
+	at  time.Time
+	gap time.Duration
+}
+
+// isDue reports whether the log is to tell now, and then plans the next time.
+func (r *rarely) isDue(now time.Time) bool {
+	if now.Before(r.at) {
+		return false
+	}
+	r.gap = min(max(2*r.gap, tellAgain), tellSlowest)
+	r.at = now.Add(r.gap)
+	return true
+}
+
+// seedSilence is that no seed answers. The zero value knows of none.
+type seedSilence struct{ telling rarely }
+
+// IsTold reports whether the log is to tell now of a silence that goes on, or has ended.
+func (s *seedSilence) IsTold(now time.Time, goesOn bool) bool {
+	switch {
+	case !goesOn:
+		s.telling = rarely{}
+	case s.telling.at.IsZero():
+		s.telling.at = now.Add(silentFirst)
+	default:
+		return s.telling.isDue(now)
+	}
+	return false
+}
+
+// Next is when IsTold is to be asked again. Zero: when no seed answers.
+func (s *seedSilence) Next() time.Time { return s.telling.at }
