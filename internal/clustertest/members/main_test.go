@@ -5,10 +5,13 @@ package members
 import (
 	"testing"
 
+	"broach/internal/clustertest"
+
 	"go.uber.org/goleak"
 )
 
 // ants keeps a pool of its own from import on, whose goroutines are there before any test.
 func TestMain(m *testing.M) {
+	clustertest.ServeNames()
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }
