@@ -21,6 +21,7 @@ import (
 	"broach/internal/pace"
 	"broach/internal/pool"
 	"broach/internal/seal"
+	"broach/internal/seedbook"
 	"broach/internal/tokens"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -42,7 +43,7 @@ type Node struct {
 	details pace.LogLimit // of the lines for debugging
 	deaf    atomic.Bool   // the socket is gone
 
-	seedNotes  seedNotes
+	seedNotes  seedbook.Notes
 	background errgroup.Group
 	stop       context.CancelFunc // ends serving.provider.ctx: closing has begun
 	closing    atomic.Bool

@@ -8,6 +8,7 @@ import (
 	"broach/internal/handshake"
 	"broach/internal/link"
 	"broach/internal/member"
+	"broach/internal/seedbook"
 	"broach/internal/tokens"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -125,7 +126,7 @@ func (r *reader) offered(now time.Time, d udp.Datagram, h wire.Header) {
 		}
 	}
 	if m.Rank == 0 {
-		r.noteSeed(d.Addr, cameNoRoom)
+		r.noteSeed(d.Addr, seedbook.CameNoRoom)
 	}
 	if e.Answers() { // more of them would only keep the loop busy
 		r.arrive(arrival{offer: &member.Answered{Offer: m, From: d.Addr, Crossed: r.strangers.HasOffered(now, m.Addr)}})

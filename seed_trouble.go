@@ -1,17 +1,13 @@
 package broach
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"broach/internal/member"
+	"broach/internal/udp"
 	"broach/internal/wire"
 )
 
@@ -49,7 +45,9 @@ func (n *Node) trouble() string {
 
 // troubleOfFamily says what is wrong with a seed that the socket cannot send to.
 func (n *Node) troubleOfFamily(seed netip.AddrPort) string {
-	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it: bind it to an address of that family, or to ::", seed, n.linking.transport.LocalAddr())
+	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it:"+
+		" bind it to an address of that family, or to ::",
+		seed, n.linking.transport.LocalAddr())
 }
 
 // troubleOf says why a seed is no member.
@@ -96,7 +94,8 @@ func (n *Node) notJoined(v *view) string {
 func (n *Node) noteSilence(now time.Time) {
 	if s := &n.loop.seeds; n.loop.members.IsOwnSeed() && !s.isOwnTold {
 		s.isOwnTold = true
-		n.log.Info("broach: the only seed of this node is itself: it waits for others to join, or its seeds are to be corrected", "addr", n.loop.members.Self())
+		n.log.Info("broach: the only seed of this node is itself:"+
+			" it waits for others to join, or its seeds are to be corrected", "addr", n.loop.members.Self())
 	}
 	if n.loop.seeds.silence.IsTold(now, n.loop.members.IsUnanswered()) {
 		n.tellSilence()
@@ -107,7 +106,7 @@ func (n *Node) noteSilence(now time.Time) {
 func (n *Node) tellSilence() {
 	tries := n.seedTries()
 	asked := len(tries) > 0 && n.background.TryGo(func() error {
-		n.seedNotes.NoteFailures(trySending(n.linking.transport.LocalAddr(), tries))
+		n.seedNotes.NoteFailures(udp.Refusals(n.linking.transport.LocalAddr().Addr(), tries))
 		return n.do(func(time.Time) { n.sayNobodyAnswers() })
 	})
 	if !asked {
@@ -120,24 +119,17 @@ func (n *Node) sayNobodyAnswers() {
 	if !n.loop.members.IsUnanswered() {
 		return
 	}
-	n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between, that it reaches this node at addr"+
-		" (else set Advertise), and that both have the same Cluster, Keys and version of broach",
-		"seeds", n.trouble(), "addr", n.loop.members.Self(), "cluster", n.cfg.cluster(), "keys", n.linking.wires.Ring.Load() != nil)
+	n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between,"+
+		" that it reaches this node at addr (else set Advertise),"+
+		" and that both have the same Cluster, Keys and version of broach",
+		"seeds", n.trouble(), "addr", n.loop.members.Self(),
+		"cluster", n.cfg.cluster(), "keys", n.linking.wires.Ring.Load() != nil)
 }
 
-// refusalWait is how long the system is given to hear that nobody listens at an address: the ICMP message takes a round
-// trip.
-const refusalWait = 300 * time.Millisecond
-
-// seedTry is an Open to a seed that is sent once more, where the system tells what becomes of it.
-type seedTry struct {
-	addr netip.AddrPort
-	b    []byte
-}
-
-// seedTries are the Opens of the contacts with seeds that go on. A socket that is not ours to ask the system about has
+// seedTries are the Opens of the contacts with seeds that go on, to be sent once more where the system tells what
+// becomes of them. A socket that is not ours to ask the system about has
 // none.
-func (n *Node) seedTries() (tries []seedTry) {
+func (n *Node) seedTries() (tries []udp.Datagram) {
 	if n.cfg.Conn != nil {
 		return nil
 	}
@@ -151,48 +143,7 @@ func (n *Node) seedTries() (tries []seedTry) {
 		if ring != nil {
 			ring.Prove(b, 0)
 		}
-		tries = append(tries, seedTry{o.To, b})
+		tries = append(tries, udp.Datagram{Addr: o.To, B: b})
 	}
 	return tries
-}
-
-// trySending sends each from a socket that is connected to its address: of those alone the system says what ICMP told
-// it.
-func trySending(from netip.AddrPort, tries []seedTry) map[netip.AddrPort]string {
-	texts := make([]string, len(tries))
-	var all errgroup.Group
-	for i, t := range tries {
-		all.Go(func() error { texts[i] = sendFailure(from.Addr(), t); return nil })
-	}
-	_ = all.Wait()
-	fails := make(map[netip.AddrPort]string)
-	for i, t := range tries {
-		fails[t.addr] = texts[i]
-	}
-	return fails
-}
-
-// sendFailure sends one, and returns what the system says against it; nothing if it has no objection.
-func sendFailure(from netip.Addr, t seedTry) string {
-	conn, err := net.DialUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), net.UDPAddrFromAddrPort(t.addr))
-	if err != nil {
-		return reasonOf(err)
-	}
-	defer conn.Close()
-	if _, err := conn.Write(t.b); err != nil {
-		return reasonOf(err)
-	}
-	_ = conn.SetReadDeadline(time.Now().Add(refusalWait))
-	if _, err := conn.Read(make([]byte, 1)); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return reasonOf(err)
-	}
-	return ""
-}
-
-// reasonOf is the reason within an error of package net, such as "connection refused".
-func reasonOf(err error) string {
-	if e, ok := errors.AsType[*os.SyscallError](err); ok {
-		return e.Err.Error()
-	}
-	return err.Error()
 }

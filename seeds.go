@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"broach/internal/pace"
+	"broach/internal/seedbook"
 )
 
 // seeds are what the loop knows of the seeds, and does to find them.
 type seeds struct {
-	book      seedBook
-	silence   seedSilence
+	book      seedbook.Book
+	silence   seedbook.Silence
 	isOwnTold bool // the log knows that this node is its own seed
 
 	lookUp  lookUpFunc
@@ -26,7 +27,7 @@ type lookUpFunc func(ctx context.Context, network, host string) ([]netip.Addr, e
 
 // init makes a book of no seeds, for a node whose socket is bound to an address.
 func (s *seeds) init(bound netip.Addr) {
-	s.book, s.lookUp = newSeedBook(bound), net.DefaultResolver.LookupNetIP
+	s.book, s.lookUp = seedbook.New(bound), net.DefaultResolver.LookupNetIP
 }
 
 // next is when the loop has something to do about seeds.
@@ -34,13 +35,14 @@ func (s *seeds) next() time.Time { return pace.Earliest(s.book.Next(), s.silence
 
 // addSeeds takes up seeds whose form was checked.
 func (n *Node) addSeeds(now time.Time, texts []string) {
-	var list []givenSeed
+	var list []seedbook.Seed
 	for _, text := range texts {
 		host, port, _ := parseSeed(text)
-		list = append(list, givenSeed{Text: text, Host: host, Port: port})
+		list = append(list, seedbook.Seed{Text: text, Host: host, Port: port})
 	}
 	if unfit := n.loop.seeds.book.Add(now, list); len(unfit) > 0 {
-		n.log.Warn("broach: seeds are of a family of addresses that this node's socket cannot send to: bind it to an address of theirs, or to ::",
+		n.log.Warn("broach: seeds are of a family of addresses that this node's socket cannot send to:"+
+			" bind it to an address of theirs, or to ::",
 			"seeds", unfit, "bound", n.linking.transport.LocalAddr())
 	}
 	n.tellSeeds(now)
@@ -78,7 +80,7 @@ func (n *Node) lookUpNames(now time.Time) {
 }
 
 // lookUpName looks up a name, and tells the loop what was found.
-func (n *Node) lookUpName(order lookUpOrder) {
+func (n *Node) lookUpName(order seedbook.Order) {
 	ctx, cancel := context.WithTimeout(n.serving.provider.ctx, lookUpTimeout)
 	defer cancel()
 	ips, err := n.loop.seeds.lookUp(ctx, order.Network, order.Name.Host)
@@ -89,11 +91,12 @@ func (n *Node) lookUpName(order lookUpOrder) {
 }
 
 // noteName takes up what has been found out about a name.
-func (n *Node) noteName(now time.Time, s *seedName) {
+func (n *Node) noteName(now time.Time, s *seedbook.Name) {
 	n.tellSeeds(now)
 	if s.IsTold(now) {
 		errs, unfit := s.Errs()
-		n.log.Warn("broach: the name of a seed leads to no address that this node's socket can send to: check the name, the name servers,"+
-			" and the family of the address that the node is bound to", "seed", s.Text, "errs", errs, "unfit", unfit, "bound", n.linking.transport.LocalAddr())
+		n.log.Warn("broach: the name of a seed leads to no address that this node's socket can send to:"+
+			" check the name, the name servers, and the family of the address that the node is bound to",
+			"seed", s.Text, "errs", errs, "unfit", unfit, "bound", n.linking.transport.LocalAddr())
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"broach/internal/seedbook"
 	"broach/internal/udp"
 	"broach/internal/wire"
 )
@@ -14,7 +15,7 @@ import (
 // unopened is for a datagram that no key opens.
 func (r *reader) unopened(now time.Time, d udp.Datagram) {
 	r.node.stats.unopened.Add(1)
-	r.noteSeed(d.Addr, cameUnopened)
+	r.noteSeed(d.Addr, seedbook.CameUnopened)
 	if r.node.linking.wires.Ring.Load() == nil {
 		r.tellOf(now, d.Addr,
 			"broach: datagrams that no key of this node opens, for it has none: give it the Keys of its cluster")
@@ -26,7 +27,7 @@ func (r *reader) unopened(now time.Time, d udp.Datagram) {
 // otherCluster is for an Open of a node whose cluster has another name.
 func (r *reader) otherCluster(now time.Time, d udp.Datagram) {
 	r.node.stats.otherCluster.Add(1)
-	r.noteSeed(d.Addr, cameOtherCluster)
+	r.noteSeed(d.Addr, seedbook.CameOtherCluster)
 	r.tellOf(now, d.Addr,
 		"broach: a node of another cluster asks for a link: give both the same Cluster, or it other seeds")
 }
@@ -34,7 +35,7 @@ func (r *reader) otherCluster(now time.Time, d udp.Datagram) {
 // otherVersion is for a datagram of another version of the protocol.
 func (r *reader) otherVersion(now time.Time, d udp.Datagram) {
 	r.node.stats.foreignVersion.Add(1)
-	r.noteSeed(d.Addr, cameOtherVersion)
+	r.noteSeed(d.Addr, seedbook.CameOtherVersion)
 	r.tellOf(now, d.Addr,
 		"broach: datagrams of another version of the protocol: bring both sides to the same version of broach")
 }
@@ -54,7 +55,7 @@ func (r *reader) noRoom(now time.Time, addr netip.AddrPort) {
 }
 
 // noteSeed notes what came from a seed that makes no member of it.
-func (r *reader) noteSeed(from netip.AddrPort, came seedAnswer) {
+func (r *reader) noteSeed(from netip.AddrPort, came seedbook.Answer) {
 	if r.isSeed(from) {
 		r.node.seedNotes.Note(from, came)
 	}

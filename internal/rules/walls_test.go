@@ -18,6 +18,7 @@ import (
 var pureFiles = []string{
 	"internal/link/slots.go", "internal/link/served.go", "internal/link/rtt.go", "internal/link/stopwatch.go", "internal/link/replay.go",
 	"internal/link/pathsize.go", "internal/link/proof.go",
+	"internal/seedbook/book.go", "internal/seedbook/name.go", "internal/seedbook/silence.go",
 }
 
 // goStatements are the goroutines of a node. Everything else runs on the goroutines of callers, workers and the system.
@@ -37,7 +38,6 @@ var goStatements = map[string]int{
 
 // clockFiles may read the clock.
 var clockFiles = []string{
-	"seed_trouble.go",            // how long the system is given
 	"log.go",                     // how many lines there were in a second
 	"internal/logqueue/queue.go", // lines have the time at which they were said
 	"node.go", "heartbeat.go", "receive_quick.go",
@@ -50,6 +50,7 @@ var clockFiles = []string{
 	"internal/buffer/idle.go", // how long a collection takes
 	"internal/pool/pool.go", "internal/pool/worker.go",
 	"internal/udp/in_linux.go", // how long the reader waited
+	"internal/udp/refusals.go", // how long the system is given
 	"every.go", "every_run.go", // when a timer is set, is due, and is told of
 }
 
@@ -64,7 +65,7 @@ type room struct {
 var rooms = map[string]room{
 	".": {imports: []string{
 		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/hamt", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
-		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/strangers", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
+		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/seedbook", "broach/internal/strangers", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
 		"golang.org/x/sync/errgroup",
 	}},
 	"internal/balance": {imports: []string{"broach/internal/link", "broach/internal/wire", "github.com/sony/gobreaker/v2"}},
@@ -97,6 +98,7 @@ var rooms = map[string]room{
 	"internal/sandbox":         {isTool: true, imports: []string{"golang.org/x/sys/unix"}},
 	"internal/sandbox/nobatch": {isTool: true, imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
 	"internal/seal":            {},
+	"internal/seedbook":        {imports: []string{"broach/internal/pace"}},
 	// by which a connection says that it is simulated
 	"internal/simnet":    {isTool: true, imports: []string{"broach/internal/seal"}},
 	"internal/strangers": {isPure: true, imports: []string{"broach/internal/pace", "broach/internal/wire"}},

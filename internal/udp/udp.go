@@ -19,6 +19,7 @@
 //	batch_linux.go     many at a time; batch_other.go: where there is no such thing
 //	in_linux.go        receiving, out_linux.go sending, mmsgs_linux.go and sockaddr_linux.go their layouts
 //	offload_linux.go   one buffer, many datagrams
+//	refusals.go        what the system says of sending to an address
 //	poll.go            when it is worth to poll for what comes next, instead of sleeping
 //	buffer*.go         the buffers of the socket; whole_*.go and broadcast_*.go: options of it
 package udp

@@ -1,4 +1,4 @@
-package broach
+package seedbook
 
 import "time"
 
@@ -25,11 +25,11 @@ func (r *rarely) isDue(now time.Time) bool {
 	return true
 }
 
-// seedSilence is that no seed answers. The zero value knows of none.
-type seedSilence struct{ telling rarely }
+// Silence is that no seed answers. The zero value knows of none.
+type Silence struct{ telling rarely }
 
 // IsTold reports whether the log is to tell now of a silence that goes on, or has ended.
-func (s *seedSilence) IsTold(now time.Time, goesOn bool) bool {
+func (s *Silence) IsTold(now time.Time, goesOn bool) bool {
 	switch {
 	case !goesOn:
 		s.telling = rarely{}
@@ -42,4 +42,4 @@ func (s *seedSilence) IsTold(now time.Time, goesOn bool) bool {
 }
 
 // Next is when IsTold is to be asked again. Zero: when no seed answers.
-func (s *seedSilence) Next() time.Time { return s.telling.at }
+func (s *Silence) Next() time.Time { return s.telling.at }

@@ -1,4 +1,4 @@
-package broach
+package seedbook
 
 import (
 	"errors"
@@ -23,9 +23,9 @@ const (
 // families are what a name is looked up for, in the words of package net.
 var families = [...]string{"ip4", "ip6"}
 
-// seedName is a seed that was given by the name of its host.
-type seedName struct {
-	givenSeed
+// Name is a seed that was given by the name of its host.
+type Name struct {
+	Seed
 	lookUps [len(families)]lookUp
 	telling rarely
 }
@@ -44,20 +44,20 @@ type lookUp struct {
 var errSlowLookUp = errors.New("the name servers do not answer")
 
 // isUndecided reports that it is not known yet whether the name leads anywhere.
-func (s *seedName) isUndecided() bool {
+func (s *Name) isUndecided() bool {
 	return !s.isKnown() && slices.ContainsFunc(s.lookUps[:], func(l lookUp) bool { return !l.tried })
 }
 
 // isKnown reports that a look-up has found an address that can be sent to.
-func (s *seedName) isKnown() bool {
+func (s *Name) isKnown() bool {
 	return slices.ContainsFunc(s.lookUps[:], func(l lookUp) bool { return len(l.found) > 0 })
 }
 
 // leadsNowhere reports that all has been tried and nothing was found.
-func (s *seedName) leadsNowhere() bool { return !s.isKnown() && !s.isUndecided() }
+func (s *Name) leadsNowhere() bool { return !s.isKnown() && !s.isUndecided() }
 
 // addrs are all that is known of where the name leads.
-func (s *seedName) addrs() (list []netip.AddrPort) {
+func (s *Name) addrs() (list []netip.AddrPort) {
 	for _, l := range s.lookUps {
 		list = append(list, l.found...)
 	}
@@ -65,7 +65,7 @@ func (s *seedName) addrs() (list []netip.AddrPort) {
 }
 
 // Errs are what the last look-ups said, and unfit how many addresses they found that this socket cannot send to.
-func (s *seedName) Errs() (errs []error, unfit int) {
+func (s *Name) Errs() (errs []error, unfit int) {
 	for _, l := range s.lookUps {
 		unfit += l.unfit
 		if l.err != nil {
@@ -76,19 +76,20 @@ func (s *seedName) Errs() (errs []error, unfit int) {
 }
 
 // Trouble says why a name leads nowhere.
-func (s *seedName) Trouble() string {
+func (s *Name) Trouble() string {
 	errs, unfit := s.Errs()
 	switch {
 	case s.isUndecided():
 		return s.Text + ": its name is being looked up"
 	case unfit > 0:
-		return s.Text + ": its name leads only to addresses that this node's socket cannot send to: bind it to another family"
+		return s.Text + ": its name leads only to addresses that this node's socket cannot send to:" +
+			" bind it to another family"
 	}
 	return fmt.Sprint(s.Text, ": its name leads to no address: check it, and the name servers: ", errs)
 }
 
 // next is when a family is to be looked up. isMet says that a process is met at one of the addresses.
-func (s *seedName) next(family int, isMet bool) time.Time {
+func (s *Name) next(family int, isMet bool) time.Time {
 	l := &s.lookUps[family]
 	switch {
 	case !l.tried:
@@ -111,4 +112,4 @@ func (l *lookUp) end(found []netip.AddrPort, unfit int, err error) {
 }
 
 // IsTold reports whether the log is to tell now that the name leads nowhere.
-func (s *seedName) IsTold(now time.Time) bool { return s.leadsNowhere() && s.telling.isDue(now) }
+func (s *Name) IsTold(now time.Time) bool { return s.leadsNowhere() && s.telling.isDue(now) }

@@ -1,4 +1,14 @@
-package broach
+// Package seedbook knows the seeds of a node: as the user named them, where they are as far as their names were looked
+// up, and what came of each.
+//
+// It looks nothing up and sends nothing, and has no clock: it says which look-ups are due, and takes what they found.
+// It does not know what a member is either: whoever asks it says whether one is met at an address.
+//
+//	book.go     Book: seeds that are addresses, look-ups that are due, the order in which addresses are tried
+//	name.go     Name: a seed that was given by the name of its host, and when it is looked up again
+//	silence.go  Silence: when the log tells that no seed answers
+//	notes.go    Notes: what came from a seed that made no member of it; alone here it is used by several goroutines
+package seedbook
 
 import (
 	"net/netip"
@@ -13,30 +23,30 @@ const (
 	seedAddrsMax = 1024 // addresses of a family that a name may lead to
 )
 
-// givenSeed is a seed as the user wrote it down, and its parts. The host is an IP address, or a name.
-type givenSeed struct {
+// Seed is a seed as the user wrote it down, and its parts. The host is an IP address, or a name.
+type Seed struct {
 	Text string
 	Host string
 	Port uint16
 }
 
-// seedBook is all that is known of the seeds of a node.
-type seedBook struct {
+// Book knows the seeds that were named, and where they are.
+type Book struct {
 	bound  netip.Addr // the address of the node's socket
 	given  bool       // there are seeds
 	fixed  []netip.AddrPort
 	unfit  []netip.AddrPort // that the socket cannot send to
-	names  []*seedName
+	names  []*Name
 	busy   int       // look-ups under way
 	nextAt time.Time // when to look at the names again; zero: when a look-up ends, or never
 }
 
-// newSeedBook returns a book of no seeds, for a node whose socket is bound to an address.
-func newSeedBook(bound netip.Addr) seedBook { return seedBook{bound: bound} }
+// New returns a book of no seeds, for a node whose socket is bound to an address.
+func New(bound netip.Addr) Book { return Book{bound: bound} }
 
 // Add takes up seeds whose form was checked, and reports those that the socket cannot send to, each once. A name that
 // is known is looked up once more.
-func (b *seedBook) Add(now time.Time, seeds []givenSeed) (unfit []netip.AddrPort) {
+func (b *Book) Add(now time.Time, seeds []Seed) (unfit []netip.AddrPort) {
 	b.given = b.given || len(seeds) > 0
 	for _, s := range seeds {
 		ip, err := netip.ParseAddr(s.Host)
@@ -56,7 +66,7 @@ func (b *seedBook) Add(now time.Time, seeds []givenSeed) (unfit []netip.AddrPort
 }
 
 // addName takes up a name, or has one that is known looked up once more.
-func (b *seedBook) addName(given givenSeed) {
+func (b *Book) addName(given Seed) {
 	for _, s := range b.names {
 		if s.Text == given.Text {
 			for i := range s.lookUps {
@@ -65,7 +75,7 @@ func (b *seedBook) addName(given givenSeed) {
 			return
 		}
 	}
-	b.names = append(b.names, &seedName{givenSeed: given})
+	b.names = append(b.names, &Name{Seed: given})
 }
 
 // isOfFamily reports whether a socket bound to an address can send to another. One bound to :: does both families where
@@ -77,7 +87,7 @@ func isOfFamily(bound, ip netip.Addr) bool {
 
 // Addrs lists where the seeds are: the first address of each, then the second, so that a name with many keeps no other
 // waiting.
-func (b *seedBook) Addrs() (list []netip.AddrPort) {
+func (b *Book) Addrs() (list []netip.AddrPort) {
 	rows := b.rows()
 	isListed := make(map[netip.AddrPort]bool)
 	for column, isMore := 0, true; isMore; column++ {
@@ -94,7 +104,7 @@ func (b *seedBook) Addrs() (list []netip.AddrPort) {
 }
 
 // rows are the addresses of each seed, those of a name by family.
-func (b *seedBook) rows() (rows [][]netip.AddrPort) {
+func (b *Book) rows() (rows [][]netip.AddrPort) {
 	for _, addr := range b.fixed {
 		rows = append(rows, []netip.AddrPort{addr})
 	}
@@ -107,10 +117,10 @@ func (b *seedBook) rows() (rows [][]netip.AddrPort) {
 }
 
 // Unfit are the seeds that the socket cannot send to.
-func (b *seedBook) Unfit() []netip.AddrPort { return b.unfit }
+func (b *Book) Unfit() []netip.AddrPort { return b.unfit }
 
 // UnknownNames are those that lead to no address so far.
-func (b *seedBook) UnknownNames() (list []*seedName) {
+func (b *Book) UnknownNames() (list []*Name) {
 	for _, s := range b.names {
 		if !s.isKnown() {
 			list = append(list, s)
@@ -120,23 +130,23 @@ func (b *seedBook) UnknownNames() (list []*seedName) {
 }
 
 // IsHoping reports that there may be seeds of which we know no address. We know so many of all.
-func (b *seedBook) IsHoping(known int) bool {
-	return b.given && known == 0 || slices.ContainsFunc(b.names, (*seedName).isUndecided)
+func (b *Book) IsHoping(known int) bool {
+	return b.given && known == 0 || slices.ContainsFunc(b.names, (*Name).isUndecided)
 }
 
 // Next is when Due is to be called again. Zero: when a look-up ends, or never.
-func (b *seedBook) Next() time.Time { return b.nextAt }
+func (b *Book) Next() time.Time { return b.nextAt }
 
-// lookUpOrder says what is to be looked up: Host, in a family that package net calls Network.
-type lookUpOrder struct {
-	Name    *seedName
+// Order says what is to be looked up: Host, in a family that package net calls Network.
+type Order struct {
+	Name    *Name
 	Network string
 	of      *lookUp
 }
 
 // Due are the look-ups that are to begin now, and the names of which one has taken so long that nothing is hoped of it.
 // isMet reports that a process is met at one of some addresses.
-func (b *seedBook) Due(now time.Time, isMet func([]netip.AddrPort) bool) (begin []lookUpOrder, slow []*seedName) {
+func (b *Book) Due(now time.Time, isMet func([]netip.AddrPort) bool) (begin []Order, slow []*Name) {
 	if b.nextAt.IsZero() || now.Before(b.nextAt) {
 		return nil, nil
 	}
@@ -148,7 +158,7 @@ func (b *seedBook) Due(now time.Time, isMet func([]netip.AddrPort) bool) (begin 
 			case l.busy && b.isSlow(now, l):
 				slow = append(slow, s)
 			case !l.busy && b.mayBegin(now, l, s.next(family, met)):
-				begin = append(begin, lookUpOrder{Name: s, Network: network, of: l})
+				begin = append(begin, Order{Name: s, Network: network, of: l})
 			}
 		}
 	}
@@ -156,7 +166,7 @@ func (b *seedBook) Due(now time.Time, isMet func([]netip.AddrPort) bool) (begin 
 }
 
 // isSlow gives up hope in a look-up that takes long, and reports that it just has.
-func (b *seedBook) isSlow(now time.Time, l *lookUp) bool {
+func (b *Book) isSlow(now time.Time, l *lookUp) bool {
 	at := l.began.Add(lookUpSlow)
 	switch {
 	case l.tried:
@@ -171,7 +181,7 @@ func (b *seedBook) isSlow(now time.Time, l *lookUp) bool {
 
 // mayBegin has a look-up begin if it is due, and notes when to look at it again: soon enough to see that a process is
 // not met any more.
-func (b *seedBook) mayBegin(now time.Time, l *lookUp, due time.Time) bool {
+func (b *Book) mayBegin(now time.Time, l *lookUp, due time.Time) bool {
 	switch {
 	case now.Before(due):
 		b.nextAt = pace.Earliest(b.nextAt, pace.Earliest(due, now.Add(lookUpLost)))
@@ -186,7 +196,7 @@ func (b *seedBook) mayBegin(now time.Time, l *lookUp, due time.Time) bool {
 }
 
 // Ended takes what a look-up has found.
-func (b *seedBook) Ended(now time.Time, order lookUpOrder, ips []netip.Addr, err error) {
+func (b *Book) Ended(now time.Time, order Order, ips []netip.Addr, err error) {
 	b.busy--
 	b.nextAt = now
 	found, unfit := b.usable(ips, order.Name.Port)
@@ -194,7 +204,7 @@ func (b *seedBook) Ended(now time.Time, order lookUpOrder, ips []netip.Addr, err
 }
 
 // usable are the addresses of one node that our socket can send to.
-func (b *seedBook) usable(ips []netip.Addr, port uint16) (found []netip.AddrPort, unfit int) {
+func (b *Book) usable(ips []netip.Addr, port uint16) (found []netip.AddrPort, unfit int) {
 	for _, ip := range ips {
 		ip = ip.Unmap()
 		switch {
