@@ -18,12 +18,6 @@ func keyOf(b byte) []byte {
 	return k
 }
 
-// recording is a datagram that was overheard.
-type recording struct {
-	from, to netip.AddrPort
-	payload  []byte
-}
-
 // strangerAddr is where nobody is.
 var strangerAddr = netip.MustParseAddrPort("10.9.9.9:9")
 

@@ -260,8 +260,11 @@ func TestAFalseOfferEndsNoLink(t *testing.T) {
 }
 
 // publicOf is the public key of the process that last made itself known at an address.
-func (f *field) publicOf(addr netip.AddrPort) (public [32]byte) {
-	for _, d := range f.tape.All() {
+func (f *field) publicOf(addr netip.AddrPort) (public [32]byte) { return publicIn(f.tape.All(), addr) }
+
+// publicIn is the same, of a tape.
+func publicIn(tape []intruder.Datagram, addr netip.AddrPort) (public [32]byte) {
+	for _, d := range tape {
 		if o, ok := intruder.ParseOpen(d.Bytes); ok && o.Addr == addr {
 			public = o.Public
 		}

@@ -6,11 +6,14 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"broach"
 	"broach/internal/clustertest"
+	"broach/internal/simnet"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -62,6 +65,60 @@ func TestWhoHasNotTheKeyIsNobody(t *testing.T) {
 			})
 		})
 	}
+}
+
+// [SEC-4] No two datagrams are sealed under one key and number: not even where links end and are made anew, and many
+// send at once, with loss and all. And nothing of what is said can be read.
+func TestNoNumberIsUsedTwiceAndNothingIsReadable(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		seen, tokens := map[string]bool{}, map[string]bool{}
+		var mu sync.Mutex
+		c.Net.Tap(func(_ time.Time, _, _ netip.AddrPort, b []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			require.NotContains(t, string(b), "Sesame")
+			require.NotContains(t, string(b), "echo")
+			if form := wire.Form(b[3]); form == wire.FormOpen || form == wire.FormOffer {
+				return
+			}
+			tokens[string(b[8:16])] = true // whose links have no key in common
+			if nonce := string(b[8:24]); seen[nonce] {
+				t.Errorf("a number twice on the link to %x: %x", b[8:16], b[16:24])
+			} else {
+				seen[nonce] = true
+			}
+		})
+		c.Net.SetDefault(simnet.Link{Loss: 0.05})
+		c.Edit = func(cfg *broach.Config) {
+			cfg.Keys = [][]byte{clustertest.KeyOf(1)}
+			clustertest.MakeDeaf(cfg)
+		}
+		c.StartAll(3)
+		c.Settle(10 * time.Second)
+		require.NoError(t, c.Nodes[1].Register("echo", func(s string) string { return s }))
+		require.NoError(t, c.Nodes[0].WaitFor(context.Background(), "echo", 1))
+		for range 3 {
+			var calls sync.WaitGroup
+			for range 50 {
+				calls.Go(func() {
+					_, err := broach.Call[string](context.Background(), c.Nodes[0].Caller("echo"), strings.Repeat("Sesame", 500))
+					require.NoError(t, err)
+				})
+			}
+			calls.Wait()
+			c.Renew(c.Nodes[0], c.Nodes[1])
+			c.Net.Cut([]netip.AddrPort{clustertest.AddrOf(0)}, []netip.AddrPort{clustertest.AddrOf(1), clustertest.AddrOf(2)})
+			time.Sleep(5 * time.Second)
+			require.NoError(t, c.Nodes[0].Forget(clustertest.AddrOf(1)), "its links end")
+			c.Net.Heal()
+			c.Settle(10 * time.Second)
+			require.NoError(t, c.Nodes[0].WaitFor(context.Background(), "echo", 1))
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		t.Logf("%d datagrams on %d links", len(seen), len(tokens)/2)
+		require.Greater(t, len(tokens), 15, "links were made anew")
+	})
 }
 
 // [SEAL-4] All keys open, so that keys can be changed without a cut.

@@ -1,4 +1,4 @@
-package broach
+package members
 
 import (
 	"context"
@@ -8,30 +8,19 @@ import (
 	"testing"
 	"time"
 
+	"broach"
+	"broach/internal/clustertest"
 	"broach/internal/simnet"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
 
-// bodiesIn lists the bodies of the messages of one kind in a datagram of a link that is not sealed.
-func bodiesIn(b []byte, of wire.Kind) (bodies [][]byte) {
-	h, rest, err := wire.ConsumeHeader(b)
-	for err == nil && h.Form == wire.FormLink && len(rest) > 0 {
-		var kind wire.Kind
-		var body []byte
-		if kind, body, rest, err = wire.ConsumeMessage(rest); err == nil && kind == of {
-			bodies = append(bodies, body)
-		}
-	}
-	return bodies
-}
-
 // blind is a peer that proved its address, gave it up, and goes on from elsewhere: it hears nothing, but knows its
 // link, and guesses all numbers right.
 type blind struct {
-	*cluster
-	victim *Node
+	*clustertest.Cluster
+	victim *broach.Node
 	at     netip.AddrPort
 	header wire.Header
 	seq    uint32 // of its requests, and of its beats
@@ -41,20 +30,33 @@ type blind struct {
 }
 
 // goesBlind kills a node and speaks on in its place.
-func (c *cluster) goesBlind(n, victim *Node) *blind {
-	b := &blind{cluster: c, victim: victim, at: n.Addr(), seq: 1 << 20, next: map[uint32]uint32{}}
-	token := victim.linkWith(n).Token
-	highest := c.sentTo(token)
-	c.until(5*time.Second, "it says something", func() bool { return highest() > 0 })
-	c.kill(n)
-	b.header = wire.Header{TableVersion: 1, Token: token, Number: highest()}
-	c.net.Tap(func(_ time.Time, _, to netip.AddrPort, payload []byte) {
+func goesBlind(c *clustertest.Cluster, n, victim *broach.Node) *blind {
+	b := &blind{Cluster: c, victim: victim, at: n.Addr(), seq: 1 << 20, next: map[uint32]uint32{}}
+	token := latestOf(c, n, victim)
+	c.Until(5*time.Second, "it says something", func() bool { return token() > 0 })
+	highest := sentTo(c, token())
+	c.Until(5*time.Second, "it says more", func() bool { return highest() > 0 })
+	c.Kill(n)
+	b.header = wire.Header{TableVersion: 1, Token: token(), Number: highest()}
+	c.Net.Tap(func(_ time.Time, _, to netip.AddrPort, payload []byte) {
 		if to == b.at {
 			b.bytes.Add(int64(len(payload)))
 			b.guess(payload)
 		}
 	})
 	return b
+}
+
+// latestOf is the token of the link on which a node speaks to another; 0: it has said nothing since.
+func latestOf(c *clustertest.Cluster, n, to *broach.Node) (token func() uint64) {
+	var last atomic.Uint64
+	c.Net.Tap(func(_ time.Time, from, at netip.AddrPort, b []byte) {
+		h, _, err := wire.ConsumeHeader(b)
+		if err == nil && h.Form == wire.FormLink && from == n.Addr() && at == to.Addr() {
+			last.Store(h.Token)
+		}
+	})
+	return last.Load
 }
 
 // guess notes which fragments it should have got.
@@ -81,7 +83,7 @@ func (b *blind) say(messages ...wire.Message) {
 	for _, m := range messages {
 		d = m.Append(d)
 	}
-	b.net.Inject(strangerAddr, b.victim.Addr(), d)
+	b.Net.Inject(clustertest.StrangerAddr, b.victim.Addr(), d)
 }
 
 // acks are acknowledgements of all fragments that were sent.
@@ -108,7 +110,8 @@ func (b *blind) attack(d time.Duration) (bytes int64) {
 		b.seq++
 		b.say(b.acks()...)
 		b.say(blindMessage{wire.ProbeAck{ID: b.seq - 1<<20}}, wire.Beat{Seq: b.seq, Promise: 1000, Inc: 1})
-		b.say(blindMessage{emptyRequest{wire.Request{Slot: uint16(b.seq % 64), Seq: b.seq, Service: []byte("get"), Remaining: 60_000}}})
+		get := wire.Request{Slot: uint16(b.seq % 64), Seq: b.seq, Service: []byte("get"), Remaining: 60_000}
+		b.say(blindMessage{emptyRequest{get}})
 		b.say(wire.Join{Nonce: uint64(b.seq)})
 	}
 	return b.bytes.Load() - before
@@ -135,27 +138,27 @@ func TestAnAddressThatWasGivenUpGetsLittleMore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inCluster(t, 1, func(c *cluster) {
-				victim, peer := c.pair(simnet.Link{})
+			clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+				victim, peer := c.Pair(simnet.Link{})
 				result := make([]byte, test.took)
 				require.NoError(t, victim.Register("get", func() []byte { return result }))
 				require.NoError(t, peer.Register("nop", func() {}))
 				require.NoError(t, peer.WaitFor(context.Background(), "get", 1))
 				require.NoError(t, victim.WaitFor(context.Background(), "nop", 1))
-				c.net.SetDefault(simnet.Link{Delay: test.delay})
+				c.Net.SetDefault(simnet.Link{Delay: test.delay})
 				_, err := victim.Caller("nop").Call(context.Background()) // it knows the round trip now
 				require.NoError(t, err)
-				_, err = Call[[]byte](context.Background(), peer.Caller("get"))
+				_, err = broach.Call[[]byte](context.Background(), peer.Caller("get"))
 				require.NoError(t, err)
 
 				result = make([]byte, 1<<20)
-				b := c.goesBlind(peer, victim)
+				b := goesBlind(c, peer, victim)
 				first := b.attack(5 * time.Second)
 				require.LessOrEqual(t, first, test.most)
 				require.Greater(t, first, int64(1<<19), "nothing was attacked")
 				then := b.attack(5 * time.Second)
 				require.Less(t, then, int64(5_000), "Probes and Beats")
-				require.Equal(t, 1, count(victim, Alive), "the blind one keeps itself alive")
+				require.Equal(t, 1, clustertest.Count(victim, broach.Alive), "the blind one keeps itself alive")
 				t.Logf("%d bytes, then %d in as long", first, then)
 			})
 		})

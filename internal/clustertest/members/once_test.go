@@ -1,4 +1,4 @@
-package broach
+package members
 
 import (
 	"context"
@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"broach"
+	"broach/internal/clustertest"
 	"broach/internal/race"
 	"broach/internal/simnet"
 	"broach/internal/wire"
@@ -20,23 +22,23 @@ import (
 )
 
 var (
-	onceFor  = flag.Duration("oncefor", 40*time.Second, "how much simulated time the test of calls that run once takes for each seed")
+	onceFor  = flag.Duration("oncefor", 50*time.Second, "how much simulated time calls that run once take for each seed")
 	onceSeed = flag.Uint64("onceseed", 0, "the one seed that it runs with; 0: some")
 )
 
 // onceRun is a cluster in which every call is counted, while all goes wrong that may, and somebody who hears everything
 // repeats it without end.
 type onceRun struct {
-	*cluster
+	*clustertest.Cluster
 	rng   *rand.Rand // of the trouble
 	over  atomic.Bool
-	roles [3]atomic.Pointer[Node] // 0 and 1 provide, 2 calls
-	last  atomic.Int64            // id of a call
+	roles [3]atomic.Pointer[broach.Node] // 0 and 1 provide, 2 calls
+	last  atomic.Int64                   // id of a call
 
 	mu       sync.Mutex // protects all below: callers, functions and the attacker share it
 	ran      map[int64]int
 	ended    map[int64]error
-	recorded []recording
+	recorded []clustertest.Recording
 	draw     *rand.Rand  // of what is recorded and repeated
 	fresh    []freshLink // the youngest last
 	injected int
@@ -45,21 +47,19 @@ type onceRun struct {
 // freshLink is what is said on a link that a Confirm may still make.
 type freshLink struct {
 	token     uint64
-	confirm   recording
-	said      []recording
+	confirm   clustertest.Recording
+	said      []clustertest.Recording
 	confirmed time.Time
 }
 
-const (
-	onceForget   = 2 * time.Second
-	onceRecorded = 40_000
-)
+// deafFor is how long nothing comes on links with the caller, for it to begin others.
+const deafFor = 250 * time.Millisecond
 
 // birth starts the node of a role, or the next that has it.
 func (r *onceRun) birth(i int) {
-	n := r.start(i, 0, 1, 2)
+	n := r.Start(i, 0, 1, 2)
 	if i < 2 {
-		require.NoError(r.t, n.Register("once", r.run))
+		require.NoError(r.T, n.Register("once", r.run))
 	}
 	r.roles[i].Store(n)
 }
@@ -89,7 +89,7 @@ func (r *onceRun) call(rng *rand.Rand) {
 		if err == nil {
 			got, ok := results.([]any)
 			if !ok || len(got) != 2 || got[0] != id || len(got[1].([]byte)) != size {
-				r.t.Errorf("call %d of %d bytes has the result of another: %.100v", id, size, results)
+				r.T.Errorf("call %d of %d bytes has the result of another: %.100v", id, size, results)
 			}
 		}
 		r.mu.Lock()
@@ -103,7 +103,7 @@ func (r *onceRun) call(rng *rand.Rand) {
 func (r *onceRun) record(now time.Time, from, to netip.AddrPort, b []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	next := recording{from, to, slices.Clone(b)}
+	next := clustertest.Recording{From: from, To: to, Payload: slices.Clone(b)}
 	if len(r.recorded) < onceRecorded {
 		r.recorded = append(r.recorded, next)
 	} else {
@@ -113,8 +113,8 @@ func (r *onceRun) record(now time.Time, from, to netip.AddrPort, b []byte) {
 }
 
 // recordLink keeps what belongs to a young link.
-func (r *onceRun) recordLink(now time.Time, next recording) {
-	h, _, err := wire.ConsumeHeader(next.payload)
+func (r *onceRun) recordLink(now time.Time, next clustertest.Recording) {
+	h, _, err := wire.ConsumeHeader(next.Payload)
 	if err != nil || h.Form != wire.FormLink && h.Form != wire.FormConfirm {
 		return
 	}
@@ -142,90 +142,93 @@ func (r *onceRun) attack() {
 	}
 }
 
-func (r *onceRun) inject(list []recording) {
+func (r *onceRun) inject(list []clustertest.Recording) {
 	for _, again := range list {
-		r.net.Inject(again.from, again.to, again.payload)
+		r.Net.Inject(again.From, again.To, again.Payload)
 		r.injected++
 	}
 }
 
 // repeated is what was recorded at a place, some of it, and some sent to whoever it may be.
-func (r *onceRun) repeated(at int) []recording {
+func (r *onceRun) repeated(at int) []clustertest.Recording {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	k := len(r.recorded)
 	if k == 0 {
 		return nil
 	}
-	again := []recording{r.recorded[at%k], r.recorded[r.draw.IntN(k)]}
+	again := []clustertest.Recording{r.recorded[at%k], r.recorded[r.draw.IntN(k)]}
 	if r.draw.IntN(10) == 0 {
-		again[1].to = addrOf(r.draw.IntN(3))
+		again[1].To = clustertest.AddrOf(r.draw.IntN(3))
 	}
 	return again
 }
 
 // repeatedLink is what was said on some young link, from its Confirm on.
-func (r *onceRun) repeatedLink() []recording {
+func (r *onceRun) repeatedLink() []clustertest.Recording {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.fresh) == 0 {
 		return nil
 	}
 	l := &r.fresh[r.draw.IntN(len(r.fresh))]
-	return append([]recording{l.confirm}, l.said...)
+	return append([]clustertest.Recording{l.confirm}, l.said...)
 }
 
 // trouble does one thing after the other to the nodes.
 func (r *onceRun) trouble() {
 	for until := time.Now().Add(*onceFor); time.Now().Before(until); {
 		i := r.rng.IntN(3)
-		victim, others := addrOf(i), []netip.AddrPort{addrOf((i + 1) % 3), addrOf((i + 2) % 3)}
+		victim, others := clustertest.AddrOf(i), clustertest.AddrsAt([]int{(i + 1) % 3, (i + 2) % 3})
 		for range 1 + r.rng.IntN(2) {
 			r.doubt()
 		}
 		switch r.rng.IntN(7) {
 		case 0:
-			r.net.CutOneWay([]netip.AddrPort{victim}, others)
+			r.Net.CutOneWay([]netip.AddrPort{victim}, others)
 			r.pause(1500)
 		case 1:
-			r.net.Cut([]netip.AddrPort{victim}, others)
+			r.Net.Cut([]netip.AddrPort{victim}, others)
 			r.pause(1500)
 		case 2:
-			r.net.Cut([]netip.AddrPort{victim}, others[:1])
+			r.Net.Cut([]netip.AddrPort{victim}, others[:1])
 			time.Sleep(onceForget + 4*time.Second)
 		case 3:
-			r.kill(r.roles[i].Load())
+			r.Kill(r.roles[i].Load())
 			r.birth(i)
 			r.pause(1000)
 		case 4:
-			require.NoError(r.t, r.roles[i].Load().Close())
+			require.NoError(r.T, r.roles[i].Load().Close())
 			r.pause(200)
 			r.birth(i)
 			r.pause(1000)
 		case 5:
-			r.net.Cut([]netip.AddrPort{victim}, others)
+			r.Net.Cut([]netip.AddrPort{victim}, others)
 			time.Sleep(1500 * time.Millisecond)
 			_ = r.roles[i].Load().Forget(others[0]) // it may have been forgotten by now
 			_ = r.roles[(i+1)%3].Load().Forget(victim)
 		}
-		r.net.Heal()
+		r.Net.Heal()
 		r.pause(1000)
 	}
 }
 
 func (r *onceRun) pause(ms int) { time.Sleep(time.Duration(1+r.rng.IntN(ms))*time.Millisecond + 1) }
 
-// doubt makes every node doubt that its links are still held at their other ends.
+// doubt makes every node doubt that its links are still held at their other ends: nothing comes on those that there
+// are. Calls that nobody answers let the caller notice soon. The providers, which have no calls with each other, miss
+// their beats: what they lose is lost until the next doubt.
 func (r *onceRun) doubt() {
 	for i := range r.roles {
-		n := r.roles[i].Load()
-		_ = n.do(func(now time.Time) { n.doubt(now, addrOf(0), addrOf(1), addrOf(2)) })
+		r.deafOf(i).Lose(clustertest.AddrOf(0), clustertest.AddrOf(1), clustertest.AddrOf(2))
 	}
-	time.Sleep(200 * time.Millisecond)
-	for i := range r.roles {
-		r.roles[i].Load().hear()
-	}
+	time.Sleep(deafFor)
+	r.deafOf(0).Lose(clustertest.AddrOf(1))
+	r.deafOf(1).Lose(clustertest.AddrOf(0))
+	r.deafOf(2).Lose()
 }
+
+func (r *onceRun) deafOf(i int) *clustertest.Deaf { return r.DeafOf(r.roles[i].Load()) }
 
 // judge requires of each call that it ran as often as its caller was told. It counts those that were done, that were
 // refused, and that nobody knows of.
@@ -233,18 +236,18 @@ func (r *onceRun) judge() (done, refused, unknown int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for id, err := range r.ended {
-		var e *Error
+		var e *broach.Error
 		switch ran := r.ran[id]; {
 		case ran > 1:
-			r.t.Errorf("call %d ran %d times: %v", id, ran, err)
+			r.T.Errorf("call %d ran %d times: %v", id, ran, err)
 		case err == nil:
 			done++
-			require.Equal(r.t, 1, ran, "call %d did not run, and has a result", id)
-		case errors.As(err, &e) && e.Executed == No:
+			require.Equal(r.T, 1, ran, "call %d did not run, and has a result", id)
+		case errors.As(err, &e) && e.Executed == broach.No:
 			refused++
-			require.Zero(r.t, ran, "call %d ran: %v", id, err)
-		case errors.As(err, &e) && e.Executed == Yes:
-			require.Equal(r.t, 1, ran, "call %d did not run: %v", id, err)
+			require.Zero(r.T, ran, "call %d ran: %v", id, err)
+		case errors.As(err, &e) && e.Executed == broach.Yes:
+			require.Equal(r.T, 1, ran, "call %d did not run: %v", id, err)
 		}
 	}
 	return done, refused, len(r.ended) - done - refused
@@ -263,27 +266,29 @@ func TestNoCallRunsTwice(t *testing.T) {
 	if *onceSeed != 0 {
 		list = []uint64{*onceSeed}
 	}
-	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
+	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {clustertest.KeyOf(1)}} {
 		if race.Enabled && keys == nil {
 			continue
 		}
 		for _, seed := range list {
 			t.Run(name, func(t *testing.T) {
-				inCluster(t, seed, func(c *cluster) { runOnce(c, seed, keys) })
+				clustertest.Run(t, seed, func(c *clustertest.Cluster) { runOnce(c, seed, keys) })
 			})
 		}
 	}
 }
 
-func runOnce(c *cluster, seed uint64, keys [][]byte) {
-	r := &onceRun{cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), draw: rand.New(rand.NewPCG(seed, 99))}
+func runOnce(c *clustertest.Cluster, seed uint64, keys [][]byte) {
+	r := &onceRun{Cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), draw: rand.New(rand.NewPCG(seed, 99))}
 	r.ran, r.ended = make(map[int64]int), make(map[int64]error)
-	c.edit = func(cfg *Config) {
+	c.Edit = func(cfg *broach.Config) {
 		cfg.Keys, cfg.Heartbeat.Forget = keys, onceForget
-		makeDeaf(cfg)
+		clustertest.MakeDeaf(cfg)
 	}
-	c.net.SetDefault(simnet.Link{Loss: 0.05, Duplicate: 0.05, Reorder: 0.05, Delay: 300 * time.Microsecond, Jitter: 500 * time.Microsecond})
-	c.net.Tap(r.record)
+	c.Net.SetDefault(simnet.Link{
+		Loss: 0.05, Duplicate: 0.05, Reorder: 0.05, Delay: 300 * time.Microsecond, Jitter: 500 * time.Microsecond,
+	})
+	c.Net.Tap(r.record)
 	for i := range r.roles {
 		r.birth(i)
 	}
@@ -293,15 +298,18 @@ func runOnce(c *cluster, seed uint64, keys [][]byte) {
 	}
 	all.Go(r.attack)
 	r.trouble()
-	c.settle(20 * time.Second)
+	for i := range r.roles {
+		r.deafOf(i).Lose()
+	}
+	c.Settle(20 * time.Second)
 	before := r.last.Load()
 	time.Sleep(time.Second)
-	require.Greater(c.t, r.last.Load(), before+8, "calls go on")
+	require.Greater(c.T, r.last.Load(), before+8, "calls go on")
 	r.over.Store(true)
 	all.Wait()
 	time.Sleep(time.Second)
 	done, refused, unknown := r.judge()
-	c.t.Logf("%d calls done, %d refused, %d unknown, %d datagrams repeated", done, refused, unknown, r.injected)
-	require.Greater(c.t, done, 10*unknown)
-	require.Greater(c.t, done, refused) // an open circuit refuses a thousand calls in the time that one takes to fail
+	c.T.Logf("%d calls done, %d refused, %d unknown, %d datagrams repeated", done, refused, unknown, r.injected)
+	require.Greater(c.T, done, 10*unknown)
+	require.Greater(c.T, done, refused) // an open circuit refuses a thousand calls in the time that one takes to fail
 }

@@ -48,7 +48,8 @@ func (f *forgotten) begin(size, reply int) <-chan toldOf39 {
 	})
 	for id := range inFlight {
 		go func() {
-			_, err := f.caller.Caller("work", Balance(toFirst), Timeout(time.Minute)).Call(context.Background(), id, reply, make([]byte, size))
+			caller := f.caller.Caller("work", Balance(toFirst), Timeout(time.Minute))
+			_, err := caller.Call(context.Background(), id, reply, make([]byte, size))
 			endc <- toldOf39{id, err}
 		}()
 	}
@@ -101,7 +102,8 @@ func (f *forgotten) judge(endc <-chan toldOf39) (said map[string]int) {
 		}
 		said[text]++
 		require.LessOrEqual(f.t, ran, 1, "call %d: %v", told.id, told.err)
-		require.False(f.t, executed == No && ran != 0 || executed == Yes && ran != 1, "call %d ran %d times: %v", told.id, ran, told.err)
+		isLie := executed == No && ran != 0 || executed == Yes && ran != 1
+		require.False(f.t, isLie, "call %d ran %d times: %v", told.id, ran, told.err)
 	}
 	return said
 }
@@ -159,4 +161,44 @@ func forgetInFlight(c *cluster, soon bool, keys [][]byte, sizes [2]int, forget f
 			return err == nil
 		})
 	}
+}
+
+// bodiesIn lists the bodies of the messages of one kind in a datagram of a link that is not sealed.
+func bodiesIn(b []byte, of wire.Kind) (bodies [][]byte) {
+	h, rest, err := wire.ConsumeHeader(b)
+	for err == nil && h.Form == wire.FormLink && len(rest) > 0 {
+		var kind wire.Kind
+		var body []byte
+		if kind, body, rest, err = wire.ConsumeMessage(rest); err == nil && kind == of {
+			bodies = append(bodies, body)
+		}
+	}
+	return bodies
+}
+
+// stop stops a node as SIGSTOP does: it reads nothing, and what writes waits, its loop first of all. Goroutines that are
+// in the middle of a call go on.
+func (c *cluster) stop(n *Node) (goOn func()) {
+	c.net.Pause(n.Addr())
+	return func() { c.net.Resume(n.Addr()) }
+}
+
+// isolate cuts a node off from all others, there and back.
+func (c *cluster) isolate(n *Node) (undo func()) {
+	set := func(loss float64) {
+		for _, other := range c.nodes {
+			c.net.SetLink(n.Addr(), other.Addr(), lossy(loss))
+			c.net.SetLink(other.Addr(), n.Addr(), lossy(loss))
+		}
+	}
+	set(1)
+	return func() { set(0) }
+}
+
+// addrsAt are the addresses of nodes by their numbers.
+func addrsAt(nodes []int) (list []netip.AddrPort) {
+	for _, i := range nodes {
+		list = append(list, addrOf(i))
+	}
+	return list
 }
