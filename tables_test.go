@@ -1,12 +1,9 @@
 package broach
 
 import (
-	"fmt"
 	"net/netip"
 	"testing"
 	"time"
-
-	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -41,32 +38,4 @@ func TestAFullNodeSaysSo(t *testing.T) {
 		require.Equal(t, Alive, memberAt(full, late.Addr()).State)
 		require.Equal(t, Alive, memberAt(late, full.Addr()).State)
 	})
-}
-
-// fillUp has a node believe in 20 peers with as large tables as there are: together they take all the rows that one
-// holds, [TAB-9]. No other table that is as large finds room until they leave. The node must not miss their beats.
-func fillUp(t require.TestingT, n *Node) (leave func()) {
-	table := wire.AppendTable(nil, tableOf(0, wire.MaxFunctions))
-	var peers []*conn
-	require.NoError(t, n.do(func(now time.Time) {
-		for i := range 20 {
-			peers = append(peers, n.seat(now, i, table))
-		}
-	}))
-	return func() {
-		require.NoError(t, n.do(func(now time.Time) {
-			for _, l := range peers {
-				n.says(now, l, 1, wire.Leave{})
-			}
-		}))
-	}
-}
-
-// registerMost registers as many functions as there can be, among them f: of a node that others know, its table might
-// be told before it is that large.
-func registerMost(t require.TestingT, n *Node) {
-	require.NoError(t, n.Register("f", func() {}))
-	for i := range wire.MaxFunctions - 1 {
-		require.NoError(t, n.Register(fmt.Sprintf("function%05d", i), func() {}))
-	}
 }
