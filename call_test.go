@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"broach/internal/link"
-	"broach/internal/simnet"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -26,14 +25,6 @@ func inPair(t *testing.T, functions map[string]any, test func(c *cluster, provid
 		}
 		test(c, provider, caller)
 	})
-}
-
-// pair starts a provider and a caller that knows it, then makes the network between them bad.
-func (c *cluster) pair(link simnet.Link) (provider, caller *Node) {
-	provider, caller = c.start(0), c.start(1, 0)
-	c.until(time.Second, "both see the other", func() bool { return allSee(c.nodes, 1) })
-	c.net.SetDefault(link)
-	return provider, caller
 }
 
 // offer registers a function and waits until the caller knows.

@@ -106,11 +106,3 @@ func allSee(nodes []*Node, k int) bool {
 	}
 	return true
 }
-
-func addrsOf(nodes []*Node) []netip.AddrPort {
-	var list []netip.AddrPort
-	for _, n := range nodes {
-		list = append(list, n.Addr())
-	}
-	return list
-}

@@ -28,10 +28,6 @@ func loggerTo(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: timeless}))
 }
 
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
-
 // sharedLog is a log that may be read while nodes write.
 type sharedLog struct {
 	mu   sync.Mutex // protects text: readers, loops and the test
@@ -59,8 +55,6 @@ func (c *cluster) loggedBy() *sharedLog {
 	}
 	return log
 }
-
-const noSeed = "no seed has answered"
 
 // captured runs a program whose slog.Default is at level, and returns what came out of it and what came out of standard
 // error.

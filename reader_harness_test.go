@@ -162,16 +162,6 @@ func (s *linkSide) call(t *testing.T, left time.Duration, service string, args .
 	return c
 }
 
-// beginCall begins a call of f on a link.
-func beginCall(t *testing.T, n *Node, l *link.Link, left time.Duration) *link.Call {
-	p, now := n.linking.wires.NewCall(), time.Now()
-	frame := requestFrame("f", nil)
-	wire.SetRemaining(frame.B, link.Remaining(now, now.Add(left)))
-	_, _, err := l.Send(now, now.Add(left), frame, p)
-	require.NoError(t, err)
-	return p
-}
-
 // over reports whether the call has ended.
 func (c *scriptedCall) over() bool { return len(c.Done) == 1 }
 
