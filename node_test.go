@@ -3,13 +3,17 @@ package broach
 import (
 	"context"
 	"encoding/binary"
+	"log/slog"
 	"math/bits"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unsafe"
 
+	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -219,5 +223,62 @@ func FuzzConfirm(f *testing.F) {
 		if changed {
 			require.Nil(t, node.linking.tokens.Link(link.token))
 		}
+	})
+}
+
+// A node that is closed waits for its look-ups, which end at once.
+func TestLookUpsEndWithTheNode(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		conn, err := c.net.Listen(addrOf(0))
+		require.NoError(t, err)
+		cfg := Config{Conn: conn, Join: []string{"dead:7000"}, Logger: slog.New(slog.DiscardHandler)}
+		n := newNode(cfg, udp.Over(conn), newLogQueue(cfg))
+		var waiting atomic.Int64
+		n.loop.seeds.lookUp = func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+			waiting.Add(1)
+			defer waiting.Add(-1)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		n.serve()
+		c.nodes = append(c.nodes, n)
+		synctest.Wait()
+		require.Equal(t, int64(2), waiting.Load())
+		start := time.Now()
+		require.NoError(t, n.Close())
+		require.Zero(t, waiting.Load())
+		require.Zero(t, time.Since(start))
+	})
+}
+
+// [LNK-1] If B has no room for another peer, and no link at that address, rank and token B are 0.
+func TestAFullNodeSaysSo(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		c.edit = func(cfg *Config) { cfg.peersMax = 2 }
+		full := c.start(0)
+		c.edit = func(*Config) {}
+		c.start(1, 0)
+		mortal := c.start(2, 0)
+		c.settle(time.Second)
+		late := c.start(3, 1)
+		c.until(time.Second, "the others let it in", func() bool { return count(late, Alive) == 2 })
+		sent := 0
+		c.net.Tap(func(_ time.Time, from, to netip.AddrPort, _ []byte) {
+			if from == late.Addr() && to == full.Addr() {
+				sent++
+			}
+		})
+		time.Sleep(10 * time.Minute)
+		require.Equal(t, 2, count(late, Alive))
+		require.Equal(t, 2, count(full, Alive))
+		require.LessOrEqual(t, sent, 12, "one Open a minute, as it is named")
+
+		c.kill(mortal)
+		took := c.until(3*time.Minute, "there is room", func() bool {
+			return full.linkWith(late) != nil && late.linkWith(full) != nil
+		})
+		t.Log("it is in after", took)
+		require.Equal(t, Alive, memberAt(full, late.Addr()).State)
+		require.Equal(t, Alive, memberAt(late, full.Addr()).State)
 	})
 }
