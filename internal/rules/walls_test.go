@@ -197,6 +197,29 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 	}
 }
 
+// clusterTests is what tests may use that use nodes as a program does: besides tools, how datagrams are laid out and
+// sealed, a socket of their own to speak as a stranger, a queue, and the order of timers' owners, which is no secret.
+var clusterTests = []string{
+	"broach", "broach/internal/clustertest", "broach/internal/functiontest", "broach/internal/intruder", "broach/internal/race",
+	"broach/internal/simnet", "broach/internal/wire", "broach/internal/seal", "broach/internal/udp", "broach/internal/pace",
+	"broach/internal/balance",
+}
+
+func TestClusterTestsUseNodesAsAProgramDoes(t *testing.T) {
+	paths, err := filepath.Glob("internal/clustertest/*/*_test.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	for _, path := range paths {
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		for _, spec := range f.Imports {
+			if name := strings.Trim(spec.Path.Value, `"`); strings.HasPrefix(name, "broach") {
+				require.Contains(t, clusterTests, name, "imported by %s", path)
+			}
+		}
+	}
+}
+
 // packages are the folders with Go files that are not tests.
 func packages(t *testing.T) (dirs []string) {
 	require.NoError(t, filepath.WalkDir(".", func(path string, e fs.DirEntry, err error) error {

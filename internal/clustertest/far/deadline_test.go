@@ -8,27 +8,11 @@ import (
 
 	"broach"
 	"broach/internal/clustertest"
-	"broach/internal/link"
 
 	"github.com/stretchr/testify/require"
 )
 
-// A deadline that means never is as far off as one can be told, and never near.
-func TestRemainingTime(t *testing.T) {
-	now := time.Now()
-	for left, want := range map[time.Duration]uint32{
-		-1: 1, 0: 1, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, 3 * time.Millisecond: 3, 49 * 24 * time.Hour: 49 * 24 * 3600 * 1000,
-		50 * 24 * time.Hour: 1<<32 - 1, 200 * 365 * 24 * time.Hour: 1<<32 - 1, math.MaxInt64: 1<<32 - 1, math.MinInt64: 1,
-	} {
-		require.Equal(t, want, link.Remaining(now, now.Add(left)), "%v", left)
-	}
-	for _, year := range []int{2100, 2317, 2320, 9999, 1 << 20} {
-		require.EqualValues(t, uint32(1<<32-1), link.Remaining(now, time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)), "%d", year)
-	}
-	require.EqualValues(t, 1, link.Remaining(now, time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)))
-}
-
-// Calls with such deadlines run, elsewhere and here, in one datagram and as a transfer, with and without Interceptors,
+// Calls with deadlines that mean never run, elsewhere and here, in one datagram and as a transfer, with and without Interceptors,
 // hedged or not, and their functions may make calls in turn.
 func TestCallsWithDeadlinesThatMeanNever(t *testing.T) {
 	slow := func(ctx context.Context, _ []byte) (string, error) {

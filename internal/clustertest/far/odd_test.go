@@ -9,8 +9,8 @@ import (
 
 	"broach"
 	"broach/internal/clustertest"
-	"broach/internal/link"
 	"broach/internal/simnet"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -86,7 +86,7 @@ func moveCounted(c *clustertest.Cluster, like farPath, caller *broach.Node, byte
 	c.Net.Tap(tapOf(caller.Addr(), func(b []byte) {
 		mu.Lock()
 		defer mu.Unlock()
-		if len(b) > link.BasePacket/2 {
+		if len(b) > wire.ControlPacket/2 {
 			large++
 		}
 	}))

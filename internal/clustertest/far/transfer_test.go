@@ -10,9 +10,8 @@ import (
 
 	"broach"
 	"broach/internal/clustertest"
-	"broach/internal/link"
 	"broach/internal/race"
-	"broach/internal/transfer"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -59,8 +58,9 @@ func medianOver(t *testing.T, most farTransfer, move func(c *clustertest.Cluster
 	require.Less(t, datagrams[2], 2*most.datagrams)
 }
 
-// needed is how many fragments so many bytes are, in datagrams of 1,200 bytes.
-func needed(bytes int) int { return bytes/transfer.FragmentSize(link.BasePacket) + 1 }
+// needed is how many Fragments so many bytes are, in datagrams of 1,200 bytes: the data of each comes after a header, a
+// frame and 14 bytes of fields, PROTOCOL.md 4.
+func needed(bytes int) int { return bytes/(wire.ControlPacket-wire.HeaderSize-wire.FrameSize-14) + 1 }
 
 // moveTogether calls k times at once with a large argument, or for a large result.
 func moveTogether(c *clustertest.Cluster, p farPath, provider, caller *broach.Node, k, bytes int, back bool) farTransfer {
