@@ -59,7 +59,7 @@ func medianOver(t *testing.T, most farTransfer, move func(c *clustertest.Cluster
 }
 
 // needed is how many Fragments so many bytes are, in datagrams of 1,200 bytes: the data of each comes after a header, a
-// frame and 14 bytes of fields, PROTOCOL.md 4.
+// frame and 14 bytes of fields, PROTOCOL.md 3.1.
 func needed(bytes int) int { return bytes/(wire.ControlPacket-wire.HeaderSize-wire.FrameSize-14) + 1 }
 
 // moveTogether calls k times at once with a large argument, or for a large result.
