@@ -161,8 +161,9 @@ func (s *siege) pings() {
 }
 
 // Under each siege no honest call fails, nobody is called offline, and what 99 of 100 calls take is at most twice what
-// it is beside a process that only spins: go test -run TestSiege$ -siege 10s -v
-// ./internal/clustertest/attacks
+// it is beside a process that only spins:
+//
+//	go test ./internal/clustertest/attacks -run 'TestSiege$' -siege 10s -v
 func TestSiege(t *testing.T) {
 	if *siegeFor == 0 {
 		t.Skip("run with -siege")

@@ -25,8 +25,9 @@ var (
 )
 
 // [MEM-31] Nodes that are started at once come together on fewer processors than they would need, and do so again when
-// all are started anew at once: in real time, over real sockets. How long more of them take is shown
-// by go test -run TestACrowdOfNodes -crowd 1000 -crowdprocs 2 -timeout 20m -v ./internal/clustertest/goals
+// all are started anew at once: in real time, over real sockets. More of them:
+//
+//	go test ./internal/clustertest/goals -run TestACrowdOfNodes -crowd 1000 -crowdprocs 2 -timeout 20m -v
 func TestACrowdOfNodesComesTogether(t *testing.T) {
 	if race.Enabled {
 		t.Skip("the race detector takes the processors")

@@ -215,8 +215,9 @@ func scheduleSizes() map[int]uint64 {
 }
 
 // Whatever happens to processes, at a loss of 5 %: no live node is doubted by another, and in the end everybody sees
-// everybody. go test -run TestProcessesComeAndGo -nodes 32 -seed 7
-// ./internal/clustertest/goals replays one.
+// everybody. One is replayed by
+//
+//	go test ./internal/clustertest/goals -run TestProcessesComeAndGo -nodes 32 -seed 7
 func TestProcessesComeAndGo(t *testing.T) {
 	t.Parallel()
 	testSchedules(t, calm, 0.05, func(m broach.Member) bool { return m.State != broach.Alive || m.Unreachable })

@@ -164,8 +164,9 @@ func (s *siege) lay(t *testing.T, ctx context.Context, perSecond int) {
 }
 
 // Honest calls through a flood of 100,000 garbage datagrams a second, or as many as the processors give beside the
-// calls; and without. What is measured is printed: go test -run TestFlood -flood 10s -v
-// ./internal/clustertest/goals
+// calls; and without. What is measured is printed:
+//
+//	go test ./internal/clustertest/goals -run TestFlood -flood 10s -v
 func TestFlood(t *testing.T) {
 	if *floodFor == 0 {
 		t.Skip("run with -flood")

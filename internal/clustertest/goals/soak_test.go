@@ -70,9 +70,9 @@ func startRough(t *testing.T, s *siege) *broach.Node {
 var soakSizes = slices.Concat(slices.Repeat([]int{0}, 64), slices.Repeat([]int{1 << 10}, 16), slices.Repeat([]int{64 << 10}, 4), []int{8 << 20})
 
 // Full load for a long time, through loss, duplicates and reordering: no wrong answer, no call that fails, none that
-// runs twice, and neither memory nor goroutines grow. go test -run TestSoak -soak 10m -timeout 20m -v
-// ./internal/clustertest/goals. With -strangers
-// 5000, through all attacks at once, too.
+// runs twice, and neither memory nor goroutines grow. With -strangers 5000, through all attacks at once, too.
+//
+//	go test ./internal/clustertest/goals -run TestSoak -soak 10m -timeout 20m -v
 func TestSoak(t *testing.T) {
 	if *soak == 0 {
 		t.Skip("run with -soak")

@@ -18,7 +18,7 @@ var thousand = flag.Bool("thousand", false, "run the simulation of a thousand no
 // into 2 GiB.
 func TestThousandNodes(t *testing.T) {
 	if !*thousand {
-		t.Skip("takes long: go test -run TestThousandNodes -thousand -v ./internal/clustertest/goals")
+		t.Skip("takes long: go test ./internal/clustertest/goals -run TestThousandNodes -thousand -v")
 	}
 	const fits = 2 << 30
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(fits - fits/4))
