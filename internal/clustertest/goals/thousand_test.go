@@ -24,6 +24,7 @@ func TestThousandNodes(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(fits - fits/4))
 	wall := time.Now()
 	clustertest.Run(t, 1000, func(c *clustertest.Cluster) {
+		c.IsPlain = true
 		c.StartAll(1000)
 		t.Log("all see all after", c.Until(10*time.Second, "all see all", func() bool { return clustertest.AllSee(c.Nodes, 999) }))
 		before := c.Net.Stats().Sent
