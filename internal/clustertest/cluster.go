@@ -43,7 +43,7 @@ type Cluster struct {
 	Nodes   []*broach.Node
 	Edit    func(*broach.Config)           // what a test wants different
 	Configs map[*broach.Node]broach.Config // with which each was started
-	IsPlain bool                           // no node is given a version, for which each of the others has to keep 64 bytes
+	IsPlain bool                           // no node is given a version, which costs each of the others 64 bytes
 }
 
 // Run runs a test on an empty cluster. The seed is printed: it replays the run.
