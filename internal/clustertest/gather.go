@@ -98,8 +98,8 @@ func (c *Cluster) wrongAt(
 	return list
 }
 
-// AllSay is whether each live node holds another to be in a state, but for those that cannot know. It looks first at the
-// node that did not the last time: a cluster is asked often, and mostly in vain.
+// AllSay is whether each live node holds another to be in a state, but for those that cannot know. It looks first at
+// the node that did not the last time: a cluster is asked often, and mostly in vain.
 func (c *Cluster) AllSay(of *broach.Node, s broach.State, but ...*broach.Node) (do func() bool) {
 	says := func(n *broach.Node) bool {
 		return slices.ContainsFunc(n.Members(), func(m broach.Member) bool {
