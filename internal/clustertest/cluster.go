@@ -14,10 +14,10 @@
 // too. What cannot be known that way is tested beside the code that it is about.
 //
 // Read cluster.go first: how nodes start and end. Then gather.go: when a cluster is at rest, and what is wrong if it is
-// not. check.go, report.go, rows.go and log.go hold what tests ask for again and again, keys.go and providers.go what
-// nodes are given. What goes wrong around a node is made by sockets of its own: movable.go is a host that changes its
-// address, forward.go passes datagrams on as a proxy does, deaf.go loses what comes on some links, forger.go says other
-// bytes than the node does. names.go and resolver.go are name servers.
+// not. check.go, report.go, rows.go and log.go hold what tests ask for again and again, keys.go what nodes are given.
+// What goes wrong around a node is made by sockets of its own: movable.go is a host that changes its address,
+// forward.go passes datagrams on as a proxy does, deaf.go loses what comes on some links, forger.go says other bytes
+// than the node does. names.go and resolver.go are name servers.
 package clustertest
 
 import (

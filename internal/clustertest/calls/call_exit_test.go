@@ -19,7 +19,7 @@ func TestACallWhoseGoroutineIsEndedIsOver(t *testing.T) {
 			return next(ctx, call)
 		}
 		exits := func(context.Context, *broach.Invocation, broach.Handler) (any, error) {
-			clustertest.Exit()
+			exit()
 			return nil, nil
 		}
 		for _, f := range []*broach.Caller{caller.Caller("f"), caller.Caller("f", broach.CallInterceptors(pass)), caller.Caller("f", broach.CallInterceptors(exits))} {

@@ -122,7 +122,7 @@ func TestSendThatFailsLaterIsLogged(t *testing.T) {
 }
 
 func TestAllYieldsWhatEachProviderAnswers(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		require.NoError(t, caller.Register("which", func() (int, error) { return 0, errors.New("not me") }))
 		which := caller.Caller("which")
 		got := map[netip.AddrPort]any{}
@@ -144,7 +144,7 @@ func TestAllYieldsWhatEachProviderAnswers(t *testing.T) {
 
 // A slow or dead provider delays none of the others.
 func TestAllWaitsForNobodyInVain(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		c.Kill(c.Nodes[1])
 		start := time.Now()
 		var at []time.Duration
@@ -164,7 +164,7 @@ func TestAllWaitsForNobodyInVain(t *testing.T) {
 
 // Leaving the loop gives up the calls that are still in flight.
 func TestAllCanBeLeft(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		given := make(chan error, 1)
 		require.NoError(t, c.Nodes[1].Register("wait", func(ctx context.Context) { <-ctx.Done(); given <- context.Cause(ctx) }))
 		require.NoError(t, c.Nodes[2].Register("wait", func() {}))
@@ -181,7 +181,7 @@ func TestAllCanBeLeft(t *testing.T) {
 
 // Each is called once: nothing waits for a retry.
 func TestAllRetriesNothing(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		stop := make(chan struct{})
 		defer close(stop)
 		for _, n := range c.Nodes[1:] {
@@ -200,7 +200,7 @@ func TestAllRetriesNothing(t *testing.T) {
 }
 
 func TestAllOfNobodyIsOneError(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()
 		for _, test := range []struct {

@@ -34,7 +34,7 @@ func (r *racer) run(ctx context.Context, i int) (int, error) {
 }
 
 // toFirst is a Balancer that takes the first there is: who is asked in which order is then sure.
-var toFirst = broach.Balance(clustertest.Faulty(func(broach.CallInfo, []broach.Provider) int { return 0 }))
+var toFirst = broach.Balance(clustertest.PickFunc(func(broach.CallInfo, []broach.Provider) int { return 0 }))
 
 // inRace runs a test on a caller, node 0, and racers, nodes 1 and up, that are asked in that order.
 func inRace(t *testing.T, racers []*racer, options []broach.RegisterOption, test func(c *clustertest.Cluster, f *broach.Caller)) {
@@ -80,7 +80,7 @@ func requireAbout(t *testing.T, want, got time.Duration) {
 // up"
 func TestHedgeAsksAnotherWhenOneIsSlow(t *testing.T) {
 	slow, slower, quick := &racer{slow: 2 * time.Second}, &racer{slow: time.Second}, &racer{}
-	inRace(t, []*racer{slow, slower, quick}, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{slow, slower, quick}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		v, took, err := timeOf(f.With(broach.Hedge(100 * time.Millisecond)))
 		require.NoError(t, err)
 		require.Equal(t, 3, v)
@@ -99,7 +99,7 @@ func TestHedgeAsksAnotherWhenOneIsSlow(t *testing.T) {
 
 func TestHedgeAsksNobodyElseWhenTheFirstIsQuick(t *testing.T) {
 	first, second := &racer{slow: 50 * time.Millisecond}, &racer{}
-	inRace(t, []*racer{first, second}, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{first, second}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		for range 100 {
 			v, _, err := timeOf(f.With(broach.Hedge(100 * time.Millisecond)))
 			require.NoError(t, err)
@@ -112,7 +112,7 @@ func TestHedgeAsksNobodyElseWhenTheFirstIsQuick(t *testing.T) {
 // Hedge(0) asks all of them, 1 + Retries, at once.
 func TestFirstOfN(t *testing.T) {
 	racers := []*racer{{slow: 300 * time.Millisecond}, {slow: 200 * time.Millisecond}, {slow: 100 * time.Millisecond}, {slow: 50 * time.Millisecond}}
-	inRace(t, racers, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, racers, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		v, took, err := timeOf(f.With(broach.Hedge(0), broach.Retries(2)))
 		require.NoError(t, err)
 		require.Equal(t, 3, v)
@@ -136,7 +136,7 @@ func TestOnlyIdempotentFunctionsAreHedged(t *testing.T) {
 		require.Zero(t, quick.began.Load())
 	})
 	slow, quick = &racer{slow: time.Second}, &racer{}
-	inRace(t, []*racer{slow, quick}, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{slow, quick}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		require.NoError(t, f.With(broach.Hedge(0)).Send(context.Background()))
 		time.Sleep(2 * time.Second)
 		require.Zero(t, quick.began.Load())
@@ -147,7 +147,7 @@ func TestOnlyIdempotentFunctionsAreHedged(t *testing.T) {
 func TestHedgedErrorsAreAnswers(t *testing.T) {
 	for _, code := range []broach.Code{broach.Overloaded, broach.Internal, broach.Application, 1000} {
 		failing, quick := &racer{fails: broach.Errorf(code, "no milk")}, &racer{}
-		inRace(t, []*racer{failing, quick}, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+		inRace(t, []*racer{failing, quick}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 			_, _, err := timeOf(f.With(broach.Hedge(time.Second)))
 			clustertest.RequireError(t, err, code, broach.Yes)
 			require.Zero(t, quick.began.Load())
@@ -158,7 +158,7 @@ func TestHedgedErrorsAreAnswers(t *testing.T) {
 // A provider that has no room, or has gone, is replaced at once, without waiting for the next hedge.
 func TestHedgeReplacesWhoCannotTakeTheCall(t *testing.T) {
 	busy, quick := &racer{slow: time.Second}, &racer{slow: 10 * time.Millisecond}
-	inRace(t, []*racer{busy, quick}, append(clustertest.Idempotent(), broach.MaxConcurrent(1)), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{busy, quick}, append(idempotent(), broach.MaxConcurrent(1)), func(c *clustertest.Cluster, f *broach.Caller) {
 		go func() { _, _ = f.Call(context.Background()) }()
 		time.Sleep(10 * time.Millisecond)
 		v, took, err := timeOf(f.With(broach.Hedge(time.Second)))
@@ -168,7 +168,7 @@ func TestHedgeReplacesWhoCannotTakeTheCall(t *testing.T) {
 		time.Sleep(time.Second)
 	})
 	dying, quick := &racer{slow: 5 * time.Second}, &racer{slow: 10 * time.Millisecond}
-	inRace(t, []*racer{dying, quick}, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{dying, quick}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		start := time.Now()
 		done := broach.Go[int](context.Background(), f.With(broach.Hedge(4*time.Second)))
 		time.Sleep(10 * time.Millisecond)
@@ -183,7 +183,7 @@ func TestHedgeReplacesWhoCannotTakeTheCall(t *testing.T) {
 // If all fail the call does, and its error tells the truth of all of them.
 func TestAllHedgesFail(t *testing.T) {
 	first, second := &racer{slow: 5 * time.Second}, &racer{slow: 5 * time.Second}
-	inRace(t, []*racer{first, second}, append(clustertest.Idempotent(), broach.MaxConcurrent(1)), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{first, second}, append(idempotent(), broach.MaxConcurrent(1)), func(c *clustertest.Cluster, f *broach.Caller) {
 		ctx, cancel := context.WithCancel(context.Background())
 		blocked := broach.Go[int](ctx, f.With(broach.On(clustertest.AddrOf(2))))
 		time.Sleep(10 * time.Millisecond)
@@ -196,7 +196,7 @@ func TestAllHedgesFail(t *testing.T) {
 		_, err = blocked.Wait()
 		require.ErrorIs(t, err, broach.ErrCanceled)
 	})
-	inRace(t, []*racer{{fails: broach.Errorf(1000, "no milk")}, {slow: time.Second}}, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{{fails: broach.Errorf(1000, "no milk")}, {slow: time.Second}}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		_, took, err := timeOf(f.With(broach.Hedge(0)))
 		clustertest.RequireError(t, err, 1000, broach.Yes) // it is an answer, and the first
 		requireAbout(t, 0, took)
@@ -206,7 +206,7 @@ func TestAllHedgesFail(t *testing.T) {
 // The caller's deadline and cancellation hold for all attempts.
 func TestHedgedCallsEndInTime(t *testing.T) {
 	racers := []*racer{{slow: 5 * time.Second}, {slow: 5 * time.Second}, {slow: 5 * time.Second}}
-	inRace(t, racers, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, racers, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		f = f.With(broach.Hedge(100 * time.Millisecond))
 		_, took, err := timeOf(f.With(broach.Timeout(time.Second)))
 		clustertest.RequireError(t, err, broach.DeadlineExceeded, broach.Maybe)
@@ -232,7 +232,7 @@ func TestHedgedCallsEndInTime(t *testing.T) {
 // slow.
 func TestHedgesHaveABudget(t *testing.T) {
 	racers := []*racer{{slow: 200 * time.Millisecond}, {slow: 200 * time.Millisecond}}
-	inRace(t, racers, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, racers, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		const calls = 2000
 		var all []*broach.Future[int]
 		for range calls {
@@ -277,7 +277,7 @@ func TestHedgesPassOpenBreakers(t *testing.T) {
 
 // This node is one of those asked where it counts as one, and asked once.
 func TestHedgeWithThisNodeAmongThem(t *testing.T) {
-	inRace(t, []*racer{{slow: time.Second}, {slow: time.Second}}, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{{slow: time.Second}, {slow: time.Second}}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		here := &racer{slow: 500 * time.Millisecond}
 		fn := func(ctx context.Context) (int, error) { return here.run(ctx, 0) }
 		require.NoError(t, c.Nodes[0].Register("f", fn, broach.Idempotent()))
@@ -298,7 +298,7 @@ func (*exiting) UnmarshalText([]byte) error { return nil }
 
 // What a method of the caller's own does to the goroutine of an attempt ends that call, and nothing else.
 func TestHedgedArgumentsThatMisbehave(t *testing.T) {
-	inRace(t, []*racer{{}, {}}, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{{}, {}}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		_, err := f.With(broach.Hedge(time.Second)).Call(context.Background(), exiting{})
 		clustertest.RequireError(t, err, broach.InvalidArgument, broach.No)
 		_, err = f.With(broach.Hedge(time.Second)).Call(context.Background(), make(chan int))
@@ -310,7 +310,7 @@ func TestHedgedArgumentsThatMisbehave(t *testing.T) {
 
 // "A hedge that contradicts other options ... is a wrong option", in any order and by With.
 func TestHedgesThatCannotBe(t *testing.T) {
-	inRace(t, []*racer{{}, {}}, clustertest.Idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{{}, {}}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		for text, other := range map[string]broach.CallOption{
 			"Hedge and On contradict": broach.On(clustertest.AddrOf(1)), "Hedge and Local(LocalOnly) contradict": broach.Local(broach.LocalOnly),
 			"Hedge and NoRetry contradict": broach.NoRetry(), "Hedge is -1ns": broach.Hedge(-1),

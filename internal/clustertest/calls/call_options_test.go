@@ -19,16 +19,16 @@ import (
 func onlyAt(i int) broach.CallOption { return broach.On(clustertest.AddrOf(i)) }
 
 func TestOnCallsOneNode(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		which := caller.Caller("which")
-		require.Equal(t, map[int]int{2: 50}, clustertest.WhoAnswers(t, which.With(onlyAt(2)), 50))
+		require.Equal(t, map[int]int{2: 50}, whoAnswers(t, which.With(onlyAt(2)), 50))
 		_, err := which.With(onlyAt(0)).Call(context.Background())
 		clustertest.RequireError(t, err, broach.Unavailable, broach.No)
 		_, err = which.With(onlyAt(9)).Call(context.Background())
 		clustertest.RequireError(t, err, broach.Unavailable, broach.No)
 		require.NoError(t, caller.Register("which", func() int { return 0 }))
-		require.Equal(t, map[int]int{0: 50}, clustertest.WhoAnswers(t, which.With(onlyAt(0)), 50))
-		require.Equal(t, map[int]int{1: 50}, clustertest.WhoAnswers(t, which.With(onlyAt(1)), 50))
+		require.Equal(t, map[int]int{0: 50}, whoAnswers(t, which.With(onlyAt(0)), 50))
+		require.Equal(t, map[int]int{1: 50}, whoAnswers(t, which.With(onlyAt(1)), 50))
 		c.Kill(c.Nodes[2])
 		_, err = which.With(onlyAt(2)).Call(context.Background())
 		clustertest.RequireError(t, err, broach.Unreachable, broach.Maybe)
@@ -36,20 +36,20 @@ func TestOnCallsOneNode(t *testing.T) {
 }
 
 func TestLocalModes(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		which := caller.Caller("which")
 		_, err := which.With(broach.Local(broach.LocalOnly)).Call(context.Background())
 		clustertest.RequireError(t, err, broach.Unavailable, broach.No)
-		require.Len(t, clustertest.WhoAnswers(t, which.With(broach.Local(broach.LocalEqual)), 100), 2)
+		require.Len(t, whoAnswers(t, which.With(broach.Local(broach.LocalEqual)), 100), 2)
 		require.NoError(t, caller.Register("which", func() int { return 0 }))
-		require.Equal(t, map[int]int{0: 50}, clustertest.WhoAnswers(t, which, 50))
-		require.Equal(t, map[int]int{0: 50}, clustertest.WhoAnswers(t, which.With(broach.Local(broach.LocalOnly)), 50))
-		never := clustertest.WhoAnswers(t, which.With(broach.Local(broach.LocalNever)), 3000)
+		require.Equal(t, map[int]int{0: 50}, whoAnswers(t, which, 50))
+		require.Equal(t, map[int]int{0: 50}, whoAnswers(t, which.With(broach.Local(broach.LocalOnly)), 50))
+		never := whoAnswers(t, which.With(broach.Local(broach.LocalNever)), 3000)
 		require.InDelta(t, 1500, never[1], 150)
 		require.Zero(t, never[0])
 		for _, b := range []broach.Balancer{broach.LeastLoaded(), broach.Random(), broach.RoundRobin()} {
 			equal := which.With(broach.Local(broach.LocalEqual), broach.Balance(b))
-			for i, k := range clustertest.WhoAnswers(t, equal, 3000) {
+			for i, k := range whoAnswers(t, equal, 3000) {
 				require.InDelta(t, 1000, k, 150, "node %d, %T", i, b)
 			}
 		}
@@ -57,13 +57,13 @@ func TestLocalModes(t *testing.T) {
 			require.NoError(t, n.Unregister("which"))
 		}
 		c.Settle(time.Second)
-		require.Equal(t, map[int]int{0: 50}, clustertest.WhoAnswers(t, which.With(broach.Local(broach.LocalEqual)), 50))
+		require.Equal(t, map[int]int{0: 50}, whoAnswers(t, which.With(broach.Local(broach.LocalEqual)), 50))
 	})
 }
 
 // A call that counts its own node among the providers leaves the route of all other calls as it was.
 func TestChoosingLeavesTheRouteAlone(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		gone := c.Start(3, 0)
 		require.NoError(t, gone.Register("which", func() int { return 3 }))
 		require.NoError(t, caller.WaitFor(context.Background(), "which", 3))
@@ -71,7 +71,7 @@ func TestChoosingLeavesTheRouteAlone(t *testing.T) {
 		require.NoError(t, caller.Register("which", func() int { return 0 }))
 		time.Sleep(time.Second)
 		ask := func(local broach.LocalMode) (seen []broach.Provider) {
-			look := clustertest.Faulty(func(_ broach.CallInfo, from []broach.Provider) int {
+			look := clustertest.PickFunc(func(_ broach.CallInfo, from []broach.Provider) int {
 				seen = slices.Clone(from)
 				return len(from) - 1
 			})
@@ -92,7 +92,7 @@ func TestChoosingLeavesTheRouteAlone(t *testing.T) {
 			require.Equal(t, before[i].Addr, after[i].Addr)
 			require.False(t, after[i].Self)
 		}
-		require.Len(t, clustertest.WhoAnswers(t, caller.Caller("which", broach.Local(broach.LocalNever)), 100), 2)
+		require.Len(t, whoAnswers(t, caller.Caller("which", broach.Local(broach.LocalNever)), 100), 2)
 	})
 }
 
@@ -117,16 +117,16 @@ func TestTimeout(t *testing.T) {
 }
 
 func TestKeysStick(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		which, counts := caller.Caller("which"), map[int]int{}
 		for _, key := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
-			got := clustertest.WhoAnswers(t, which.With(broach.Key(key)), 20)
+			got := whoAnswers(t, which.With(broach.Key(key)), 20)
 			require.Len(t, got, 1)
 			for i := range got {
 				counts[i]++
 			}
 			another := c.Nodes[1].Caller("which", broach.Key(key), broach.Local(broach.LocalEqual))
-			require.Equal(t, got, clustertest.WhoAnswers(t, another, 20), "the same for every caller")
+			require.Equal(t, got, whoAnswers(t, another, 20), "the same for every caller")
 		}
 		require.Len(t, counts, 2)
 	})
@@ -134,9 +134,9 @@ func TestKeysStick(t *testing.T) {
 
 // What a Balancer of the user's own does wrong fails the call, and nothing else.
 func TestOwnBalancers(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		which := caller.Caller("which")
-		own := clustertest.Faulty(func(call broach.CallInfo, from []broach.Provider) int {
+		own := clustertest.PickFunc(func(call broach.CallInfo, from []broach.Provider) int {
 			require.Equal(t, "which", call.Service)
 			require.Equal(t, "k", call.Key)
 			require.Len(t, from, 2)
@@ -145,8 +145,8 @@ func TestOwnBalancers(t *testing.T) {
 			return 1
 		})
 		keyed := which.With(broach.Key("k"), broach.Balance(own))
-		require.Equal(t, map[int]int{2: 50}, clustertest.WhoAnswers(t, keyed, 50))
-		for _, wrong := range []clustertest.Faulty{
+		require.Equal(t, map[int]int{2: 50}, whoAnswers(t, keyed, 50))
+		for _, wrong := range []clustertest.PickFunc{
 			func(broach.CallInfo, []broach.Provider) int { panic("no idea") },
 			func(broach.CallInfo, []broach.Provider) int { return -1 },
 			func(_ broach.CallInfo, from []broach.Provider) int { return len(from) },
@@ -154,12 +154,12 @@ func TestOwnBalancers(t *testing.T) {
 			_, err := which.With(broach.Balance(wrong)).Call(context.Background())
 			clustertest.RequireError(t, err, broach.Internal, broach.No)
 		}
-		require.Len(t, clustertest.WhoAnswers(t, which, 100), 2)
+		require.Len(t, whoAnswers(t, which, 100), 2)
 	})
 }
 
 func TestOptionsThatCannotBe(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		for name, o := range map[string][]broach.CallOption{
 			"timeout": {broach.Timeout(0)}, "retries": {broach.Retries(-1)}, "balancer": {broach.Balance(nil)},
 			"on": {broach.On(netip.AddrPort{})}, "mode": {broach.Local(broach.LocalOnly + 1)},
@@ -229,7 +229,7 @@ func TestOverloadedCallsGoElsewhere(t *testing.T) {
 		busy := make(chan error, 1)
 		go func() { _, err := one.With(onlyAt(1)).Call(context.Background()); busy <- err }()
 		time.Sleep(100 * time.Millisecond)
-		toTheBusy := clustertest.Faulty(func(_ broach.CallInfo, from []broach.Provider) int { return 0 })
+		toTheBusy := clustertest.PickFunc(func(_ broach.CallInfo, from []broach.Provider) int { return 0 })
 		_, err := one.With(broach.Balance(toTheBusy), broach.NoRetry()).Call(context.Background())
 		clustertest.RequireError(t, err, broach.Overloaded, broach.No)
 		_, err = one.With(broach.Balance(toTheBusy)).Call(context.Background())
@@ -253,7 +253,7 @@ func TestServicesShowTheirDocs(t *testing.T) {
 		for _, n := range c.Nodes {
 			require.Equal(t, "does nothing", n.Services()[len(n.Services())-1].Doc)
 		}
-		weigh := clustertest.Faulty(func(_ broach.CallInfo, from []broach.Provider) int {
+		weigh := clustertest.PickFunc(func(_ broach.CallInfo, from []broach.Provider) int {
 			for _, p := range from {
 				require.Equal(t, 7, p.Weight)
 			}

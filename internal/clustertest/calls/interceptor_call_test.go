@@ -240,7 +240,7 @@ func TestACallersInterceptorMayCallNextAgain(t *testing.T) {
 
 // All asks each provider by a call of its own.
 func TestAllIsInterceptedForEachProvider(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		s, got := new(steps), map[any]bool{}
 		for r := range caller.Caller("which", broach.CallInterceptors(s.interceptor("i"))).All(context.Background()) {
 			require.NoError(t, r.Err)

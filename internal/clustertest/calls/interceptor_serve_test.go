@@ -249,8 +249,8 @@ func TestARefusedCallGoesToAnotherProvider(t *testing.T) {
 				require.NoError(t, c.Start(i, 0).Register("which", func() int { return i }, broach.ServeInterceptors(list...)))
 			}
 			require.NoError(t, caller.WaitFor(context.Background(), "which", 2))
-			toTheFirst := caller.Caller("which", broach.Balance(clustertest.Faulty(func(broach.CallInfo, []broach.Provider) int { return 0 })))
-			require.Equal(t, map[int]int{2: 5}, clustertest.WhoAnswers(t, toTheFirst, 5))
+			toTheFirst := caller.Caller("which", broach.Balance(clustertest.PickFunc(func(broach.CallInfo, []broach.Provider) int { return 0 })))
+			require.Equal(t, map[int]int{2: 5}, whoAnswers(t, toTheFirst, 5))
 			_, err := toTheFirst.With(broach.NoRetry()).Call(context.Background())
 			clustertest.RequireError(t, err, code, broach.No)
 		})

@@ -14,13 +14,13 @@ import (
 
 // [TAB-7] A function that does not serve is known and not called.
 func TestAFunctionThatDoesNotServeIsPassedOver(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		which, one, two := caller.Caller("which"), c.Nodes[1], c.Nodes[2]
 		require.NoError(t, one.SetServing("which", false))
 		c.Settle(time.Second)
 		time.Sleep(time.Second)
-		require.Equal(t, map[int]int{2: 50}, clustertest.WhoAnswers(t, which, 50))
-		require.Equal(t, map[int]int{2: 50}, clustertest.WhoAnswers(t, one.Caller("which"), 50), "calls of its own process go elsewhere too")
+		require.Equal(t, map[int]int{2: 50}, whoAnswers(t, which, 50))
+		require.Equal(t, map[int]int{2: 50}, whoAnswers(t, one.Caller("which"), 50), "calls of its own process go elsewhere too")
 		require.Equal(t, []netip.AddrPort{clustertest.AddrOf(2)}, caller.Services()[0].Providers)
 		require.Equal(t, []netip.AddrPort{clustertest.AddrOf(2)}, one.Services()[0].Providers)
 		_, err := which.With(broach.On(clustertest.AddrOf(1))).Call(context.Background())
@@ -41,8 +41,8 @@ func TestAFunctionThatDoesNotServeIsPassedOver(t *testing.T) {
 
 		require.NoError(t, one.SetServing("which", true))
 		require.NoError(t, caller.WaitFor(context.Background(), "which", 1))
-		require.Equal(t, map[int]int{1: 50}, clustertest.WhoAnswers(t, which, 50))
-		require.Equal(t, map[int]int{1: 50}, clustertest.WhoAnswers(t, one.Caller("which"), 50))
+		require.Equal(t, map[int]int{1: 50}, whoAnswers(t, which, 50))
+		require.Equal(t, map[int]int{1: 50}, whoAnswers(t, one.Caller("which"), 50))
 	})
 }
 
@@ -64,13 +64,13 @@ func TestCallsThatRunGoOnWhereAFunctionStopsServing(t *testing.T) {
 }
 
 func TestLocalModesWhereAFunctionDoesNotServe(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		require.NoError(t, caller.Register("which", func() int { return 0 }))
 		require.NoError(t, caller.SetServing("which", false))
 		which := caller.Caller("which")
-		require.Len(t, clustertest.WhoAnswers(t, which, 50), 2)
+		require.Len(t, whoAnswers(t, which, 50), 2)
 		for _, b := range []broach.Balancer{broach.LeastLoaded(), broach.Random()} {
-			require.NotContains(t, clustertest.WhoAnswers(t, which.With(broach.Local(broach.LocalEqual), broach.Balance(b)), 100), 0)
+			require.NotContains(t, whoAnswers(t, which.With(broach.Local(broach.LocalEqual), broach.Balance(b)), 100), 0)
 		}
 		for _, o := range []broach.CallOption{broach.Local(broach.LocalOnly), broach.On(clustertest.AddrOf(0))} {
 			_, err := which.With(o).Call(context.Background())
@@ -136,8 +136,8 @@ func manyName(i int) string { return "one of many functions " + string(rune('一
 // [TAB-7] A Request or Send of it that comes nevertheless is answered Unavailable, executed no ... and callers ask
 // another provider.
 func TestACallOfAFunctionThatHasJustStoppedServing(t *testing.T) {
-	clustertest.InTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
-		toTheFirst := clustertest.Faulty(func(broach.CallInfo, []broach.Provider) int { return 0 })
+	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
+		toTheFirst := clustertest.PickFunc(func(broach.CallInfo, []broach.Provider) int { return 0 })
 		which, one := caller.Caller("which", broach.Balance(toTheFirst)), c.Nodes[1]
 		unheard := func(call func()) {
 			require.NoError(t, one.SetServing("which", false))

@@ -3,6 +3,7 @@ package events
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -108,4 +109,9 @@ func requireOnce(t *testing.T, got map[int][]int, nodes []int, events int) {
 	for e := range seen {
 		require.True(t, seen[e], "event %d is lost", e)
 	}
+}
+
+// badTopics are none that an event can have.
+func badTopics() []string {
+	return []string{"", strings.Repeat("x", 199), "\xff", "a\x00b", "a\nb"}
 }

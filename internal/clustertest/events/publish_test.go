@@ -124,7 +124,7 @@ func TestWhatCannotBePublished(t *testing.T) {
 			return err
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		for _, topic := range clustertest.BadTopics() {
+		for _, topic := range badTopics() {
 			clustertest.RequireError(t, publish(ctx, topic, 1), broach.InvalidArgument, broach.No)
 		}
 		for _, payload := range []any{make(chan int), func() {}, map[string]any{"x": math.Sqrt}, struct{ C complex128 }{}} {

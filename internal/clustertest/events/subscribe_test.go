@@ -47,7 +47,7 @@ func TestWhatCannotBeSubscribed(t *testing.T) {
 			require.ErrorContains(t, err, "subscribe t: ")
 			require.ErrorContains(t, err, test.says)
 		}
-		for _, topic := range clustertest.BadTopics() {
+		for _, topic := range badTopics() {
 			_, err := n.Subscribe(topic, func(int) {})
 			require.ErrorIs(t, err, broach.ErrInvalidArgument)
 			require.ErrorContains(t, err, "topic")

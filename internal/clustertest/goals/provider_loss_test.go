@@ -57,7 +57,7 @@ func TestAProviderIsKilledUnderLoad(t *testing.T) {
 				for _, n := range c.Nodes[1:] {
 					var options []broach.RegisterOption
 					if test.idempotent {
-						options = clustertest.Idempotent()
+						options = []broach.RegisterOption{broach.Idempotent()}
 					}
 					require.NoError(t, n.Register("work", func() { time.Sleep(2 * time.Millisecond) }, options...))
 				}

@@ -60,7 +60,7 @@ func (s *siege) replayed() []byte {
 func (s *siege) blind() []func() []byte {
 	return []func() []byte{
 		func() []byte { return clustertest.Rubbish(rand.N(1500)) },
-		func() []byte { return s.open(clustertest.StrangerAt(rand.N(1 << 16))) },
+		func() []byte { return s.open(strangerAt(rand.N(1 << 16))) },
 		func() []byte { return s.open(s.some().Addr()) },
 		func() []byte {
 			return wire.AppendOffer(nil, wire.Offer{KeyID: someKeyID(), Rank: 1, Echo: rand.Uint64() | 1, Token: 1, Addr: s.some().Addr(), Observed: s.some().Addr()})
@@ -231,4 +231,9 @@ func startWith(t *testing.T, keys [][]byte) *broach.Node {
 	require.NoError(t, err)
 	t.Cleanup(func() { n.Close() })
 	return n
+}
+
+// strangerAt is the i-th of many addresses.
+func strangerAt(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 5, byte(i >> 8), byte(i)}), 9)
 }

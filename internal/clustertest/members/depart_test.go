@@ -216,7 +216,7 @@ func TestDrainingIsAnswered(t *testing.T) {
 		time.Sleep(time.Second)
 
 		var chosen time.Time
-		late := clustertest.Faulty(func(broach.CallInfo, []broach.Provider) int {
+		late := clustertest.PickFunc(func(broach.CallInfo, []broach.Provider) int {
 			go func() { left <- provider.Leave(context.Background()) }()
 			time.Sleep(time.Second)
 			chosen = time.Now()

@@ -159,7 +159,7 @@ func TestSmallCallsAreNotProbedFor(t *testing.T) {
 			switch {
 			case len(b) > 1200 || bytes.Contains(b, small):
 				probes.Add(1)
-			case slices.Contains(clustertest.KindsIn(b), wire.KindProbe):
+			case slices.Contains(kindsIn(b), wire.KindProbe):
 				proofs.Add(1)
 			}
 		})
@@ -284,4 +284,20 @@ func TestLossIsNotTakenForASmallPath(t *testing.T) {
 			})
 		})
 	}
+}
+
+// kindsIn lists the messages in a datagram of a link that is not sealed.
+func kindsIn(b []byte) (kinds []wire.Kind) {
+	h, rest, err := wire.ConsumeHeader(b)
+	if err != nil || h.Form != wire.FormLink {
+		return nil
+	}
+	for len(rest) > 0 {
+		kind, _, after, err := wire.ConsumeMessage(rest)
+		if err != nil {
+			return kinds
+		}
+		kinds, rest = append(kinds, kind), after
+	}
+	return kinds
 }
