@@ -61,14 +61,17 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{Config{LogLevel: "loud"}, `LogLevel: "loud": must be debug, info, warn, error or off`},
 		{Config{Keys: [][]byte{[]byte("secret")}},
 			`Keys: 1 given: must be 1 to 8 different keys of 32 bytes, or be left out (key 1 has 6 bytes, must have 32)`},
-		{Config{Keys: [][]byte{}}, `Keys: 0 given: must be 1 to 8 different keys of 32 bytes, or be left out (0 keys, must be 1 to 8)`},
+		{Config{Keys: [][]byte{}},
+			`Keys: 0 given: must be 1 to 8 different keys of 32 bytes, or be left out (0 keys, must be 1 to 8)`},
 		{Config{Keys: [][]byte{keyOf(1), make([]byte, 32)}},
 			`Keys: 2 given: must be 1 to 8 different keys of 32 bytes, or be left out ` +
 				`(key 2 is one byte again and again; make one with: openssl rand -base64 32)`},
 
 		{Config{Addr: "localhost:80"}, `Addr: "localhost:80": ` + addrForm},
-		{Config{Addr: "0.0.0.0:80"}, `Addr: "0.0.0.0:80": nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node`},
-		{Config{Addr: "[::]:80"}, `Addr: "[::]:80": nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node`},
+		{Config{Addr: "0.0.0.0:80"},
+			`Addr: "0.0.0.0:80": nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node`},
+		{Config{Addr: "[::]:80"},
+			`Addr: "[::]:80": nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node`},
 		{Config{Advertise: "192.0.2.7:0"}, `Advertise: "192.0.2.7:0": ` + advertiseForm},
 		{Config{Advertise: "0.0.0.0:80"}, `Advertise: "0.0.0.0:80": ` + advertiseForm},
 		{Config{Advertise: "example.org:80"}, `Advertise: "example.org:80": ` + advertiseForm},
@@ -171,7 +174,8 @@ func TestParseSeed(t *testing.T) {
 		"", ":", ":80", "seed", "seed:", "seed:0", "seed:65536", "seed:-1", "seed:+1", "seed:http", "::1:80", "[::1]",
 		"0.0.0.0:80", "[::]:80", "[::ffff:0.0.0.0]:80", "224.0.0.1:80", "[ff02::1]:80", "[fe80::1%eth0]:80",
 		"127.0.0.1.5:80", "127.0.0:80", "256.0.0.1:80", "a.99999999999999999999999:80",
-		"-seed:80", "seed-:80", "a..b:80", ".:80", "a b:80", "a\n:80", "种子:80", label + "a:80", strings.Repeat("a.", 127) + "ab:80",
+		"-seed:80", "seed-:80", "a..b:80", ".:80", "a b:80", "a\n:80", "种子:80", label +
+			"a:80", strings.Repeat("a.", 127) + "ab:80",
 	}
 	for _, seed := range bad {
 		_, _, ok := parseSeed(seed)

@@ -128,7 +128,8 @@ func TestBadFiles(t *testing.T) {
 		{`{"params": {"rpcIp": "0.0.0.0", "rpcPort": 80}}`,
 			`params.rpcIp: "0.0.0.0": nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node`},
 		{`{"params": {"advertise": "0.0.0.0:80"}}`, `params.advertise: "0.0.0.0:80": ` + advertiseForm},
-		{`{"params": {"clusterAddress": "127.0.0.1:18080"}}`, `params.clusterAddress: "127.0.0.1:18080": must be a list of strings`},
+		{`{"params": {"clusterAddress": "127.0.0.1:18080"}}`,
+			`params.clusterAddress: "127.0.0.1:18080": must be a list of strings`},
 		{`{"params": {"clusterAddress": ["a:1", null]}}`, `params.clusterAddress: ["a:1",null]: must be a list of strings`},
 		{`{"params": {"clusterAddress": ["a:1", "b"]}}`, `params.clusterAddress[1]: "b": ` + seedForm},
 

@@ -30,7 +30,8 @@ func failing(t *testing.T, err error, test func(t *testing.T, e *Error)) {
 }
 
 func TestRegisteredErrorsHoldAtTheCaller(t *testing.T) {
-	knowOnly(t, map[string]error{"sold out": errSoldOut, "closed": errClosed, "shortage": (*shortage)(nil), "price": price{}, "choosy": &choosy{}})
+	knowOnly(t, map[string]error{"sold out": errSoldOut, "closed": errClosed, "shortage": (*shortage)(nil),
+		"price": price{}, "choosy": &choosy{}})
 	milk := &shortage{Item: "milk", Left: 2, Notes: []string{"a", "b"}, secret: "s", Inner: errSoldOut}
 	for name, tt := range map[string]struct {
 		err  error
@@ -51,8 +52,9 @@ func TestRegisteredErrorsHoldAtTheCaller(t *testing.T) {
 		"its own encoding":     {err: &choosy{7}, text: "not at level 7", as: []error{&choosy{7}}},
 		"details": {err: milk, text: "only 2 milk left", is: []error{errSoldOut},
 			as: []error{&shortage{Item: "milk", Left: 2, Notes: []string{"a", "b"}}}},
-		"details with a code": {err: Errorf(1002, "shop: %w and %w", milk, price{5}), code: 1002, text: "shop: only 2 milk left and costs 5",
-			is: []error{errSoldOut}, as: []error{price{5}, &shortage{Item: "milk", Left: 2, Notes: []string{"a", "b"}}}},
+		"details with a code": {err: Errorf(1002, "shop: %w and %w", milk, price{5}), code: 1002,
+			text: "shop: only 2 milk left and costs 5",
+			is:   []error{errSoldOut}, as: []error{price{5}, &shortage{Item: "milk", Left: 2, Notes: []string{"a", "b"}}}},
 		"a nil of a known type": {err: fmt.Errorf("no %w", (*choosy)(nil)), text: "no <nil>"},
 		"no code at all":        {err: &Error{Message: "odd"}, text: "odd"},
 	} {
@@ -179,7 +181,8 @@ func TestCausesThatCannotBeReadAreIgnored(t *testing.T) {
 		require.Equal(t, errors.Join(errSoldOut), err, what)
 		require.NoError(t, readCauses(pairsOf(c)), what)
 	}
-	require.Equal(t, errors.Join(errSoldOut), readCauses(pairsOf(cause{"sold out", []byte{0xc1}})), "a sentinel has no details to read")
+	require.Equal(t, errors.Join(errSoldOut), readCauses(pairsOf(cause{"sold out", []byte{0xc1}})),
+		"a sentinel has no details to read")
 }
 
 // [CALL-15] ... the code and the text stand.
@@ -188,7 +191,8 @@ func TestTheRestOfAReplyStands(t *testing.T) {
 	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
 		for _, causes := range [][]byte{pairsOf(cause{"bold", []byte{7}}), pairsOf(cause{"bold", []byte{7}}, cause{"sold out", nil})} {
 			call := a.call(t, time.Minute, "f")
-			reply := forge(b, a, wire.Reply{Slot: call.slot, Seq: call.seq, Code: 1001, Executed: 2, Causes: causes, Body: []byte("no")}.Append(nil))
+			reply := forge(b, a, wire.Reply{Slot: call.slot, Seq: call.seq, Code: 1001, Executed: 2, Causes: causes,
+				Body: []byte("no")}.Append(nil))
 			a.hear(reply)
 			clear(reply) // the memory of a datagram is used again
 			call.require(t, 1001, Yes)
@@ -239,7 +243,8 @@ func TestCausesThatDoNotFitAreLeftOut(t *testing.T) {
 	}
 
 	taken := func(item, rows int) []byte {
-		return causesOf(errors.Join(errSoldOut, &shortage{Item: strings.Repeat("x", item)}, &bulky{make([]struct{ Cells [100]int64 }, rows)}))
+		return causesOf(errors.Join(errSoldOut, &shortage{Item: strings.Repeat("x", item)},
+			&bulky{make([]struct{ Cells [100]int64 }, rows)}))
 	}
 	size := len(taken(0, 0))
 	require.Equal(t, wire.MaxPairs, len(taken(wire.MaxPairs-size-2, 0)), "all but the length of a longer string")
@@ -291,13 +296,16 @@ func TestPanicsOfErrorsStayAtHome(t *testing.T) {
 				return err.(*Error)
 			}
 			for _, method := range []string{"Is", "As", "Unwrap"} {
-				require.Equal(c.t, "the function panicked", requireError(c.t, call("fails", method), Internal, Yes).Message, method)
+				require.Equal(c.t, "the function panicked",
+					requireError(c.t, call("fails", method), Internal, Yes).Message, method)
 				time.Sleep(time.Second) // the log takes a few lines a second
 			}
 			require.ErrorIs(c.t, requireError(c.t, call("fails", "no method"), Application, Yes), errSoldOut)
 			require.ErrorIs(c.t, call("describe"), errSoldOut)
-			require.Equal(c.t, "result 1 of encodes() broach.panicky: broach.panicky panicked", requireError(c.t, call("encodes"), Internal, Yes).Message)
-			require.Equal(c.t, "argument 1 of decodes(broach.panickyReader): broach.panickyReader panicked", requireError(c.t, call("decodes", 1), InvalidArgument, No).Message)
+			require.Equal(c.t, "result 1 of encodes() broach.panicky: broach.panicky panicked",
+				requireError(c.t, call("encodes"), Internal, Yes).Message)
+			require.Equal(c.t, "argument 1 of decodes(broach.panickyReader): broach.panickyReader panicked",
+				requireError(c.t, call("decodes", 1), InvalidArgument, No).Message)
 			time.Sleep(time.Second)
 		}
 		provider.Close() // nobody writes any more

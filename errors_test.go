@@ -140,7 +140,8 @@ func TestCodesAreThoseOfTheWire(t *testing.T) {
 		require.EqualValues(t, number, code)
 	}
 	require.Len(t, codeNames, int(wire.Closed)+1)
-	require.EqualValues(t, []wire.Executed{wire.ExecutedMaybe, wire.ExecutedNo, wire.ExecutedYes}, []wire.Executed{wire.Executed(Maybe), wire.Executed(No), wire.Executed(Yes)})
+	require.EqualValues(t, []wire.Executed{wire.ExecutedMaybe, wire.ExecutedNo, wire.ExecutedYes},
+		[]wire.Executed{wire.Executed(Maybe), wire.Executed(No), wire.Executed(Yes)})
 }
 
 // knowOnly lets a test begin without known errors, and takes back what it registers.
@@ -258,7 +259,8 @@ func TestErrorsHaveALimit(t *testing.T) {
 		RegisterError(fmt.Sprint(i), errors.New("some"))
 	}
 	RegisterError(known()[7].name, known()[7].sentinel) // the same again
-	require.Contains(t, panicText(func() { RegisterError("one more", errSoldOut) }), `("one more"): 1000 errors are registered, no more are allowed`)
+	require.Contains(t, panicText(func() { RegisterError("one more", errSoldOut) }),
+		`("one more"): 1000 errors are registered, no more are allowed`)
 }
 
 // "It may be called by many goroutines at once."

@@ -291,7 +291,8 @@ func ExampleMeta() {
 		in, _ := broach.InvocationFrom(ctx)
 		return in.Meta["user"] + ", " + in.Meta["traceparent"]
 	})
-	call := node.Caller("order", broach.Meta("user", "ann"), broach.Meta("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
+	call := node.Caller("order", broach.Meta("user", "ann"),
+		broach.Meta("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
 	fmt.Println(call.Call(context.Background()))
 	// Output: ann, 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 <nil>
 }

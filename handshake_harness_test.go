@@ -57,7 +57,8 @@ func (a *asker) prove(b []byte) []byte {
 // open makes an Open, another one each time. edit, if there is one, changes it before it is proven.
 func (a *asker) open(s *linkSide, edit func(*wire.Open)) []byte {
 	a.opens++
-	m := wire.Open{KeyID: a.keyID(), Cluster: s.linking.wires.Cluster, Number: a.opens, Token: 0xa000 + a.opens, Key: a.process.Key, Addr: a.addr}
+	m := wire.Open{KeyID: a.keyID(), Cluster: s.linking.wires.Cluster, Number: a.opens, Token: 0xa000 + a.opens,
+		Key: a.process.Key, Addr: a.addr}
 	if edit != nil {
 		edit(&m)
 	}

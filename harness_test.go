@@ -56,7 +56,8 @@ func (c *cluster) start(i int, join ...int) *Node {
 	c.t.Helper()
 	conn, err := c.net.Listen(addrOf(i))
 	require.NoError(c.t, err)
-	cfg := Config{Name: fmt.Sprint("node", i), Conn: conn, RandSeed: uint64(len(c.nodes) + 1), Logger: slog.New(slog.DiscardHandler)}
+	cfg := Config{Name: fmt.Sprint("node", i), Conn: conn, RandSeed: uint64(len(c.nodes) + 1),
+		Logger: slog.New(slog.DiscardHandler)}
 	if os.Getenv("BROACH_LOG") != "" {
 		cfg.Logger = slog.Default().With("node", i)
 	}

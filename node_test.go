@@ -126,16 +126,19 @@ func (n *fedNode) requireAlive(t *testing.T) {
 func FuzzNode(f *testing.F) {
 	node := newFedNode(f)
 	hello, target := wire.Hello{Inc: 1, Addr: addrOf(1)}, wire.Target{Addr: addrOf(1), Boot: 1, Inc: 1}
-	request := wire.Request{Slot: 1, Seq: 1, Service: []byte("add"), Meta: wire.AppendPair(nil, "k", []byte("v")), Args: []byte{0x92, 1, 2}}
+	request := wire.Request{Slot: 1, Seq: 1, Service: []byte("add"), Meta: wire.AppendPair(nil, "k", []byte("v")),
+		Args: []byte{0x92, 1, 2}}
 	for _, msg := range []interface{ Append([]byte) []byte }{
 		request, wire.Send(request), wire.Request{Service: []byte(tableService), Args: []byte{0x90}},
 		wire.Request{Service: []byte("echo"), Args: []byte{0x91, 0x91, 0xc0}},
 		wire.Reply{Slot: 0, Seq: 1, Code: 1, Causes: wire.AppendPair(nil, "k", []byte{1}), Body: []byte("no")},
 		wire.Poll{Slot: 1, Seq: 1}, wire.Cancel{Slot: 1, Seq: 1},
-		wire.Fragment{Transfer: 1, Total: 515, Size: 256, Index: 2, Data: []byte("abc")}, wire.FragmentAck{Transfer: 1, Base: 1, Limit: 9},
+		wire.Fragment{Transfer: 1, Total: 515, Size: 256, Index: 2, Data: []byte("abc")}, wire.FragmentAck{Transfer: 1,
+			Base: 1, Limit: 9},
 		wire.Stop{Transfer: 1}, wire.Probe{ID: 1}, wire.ProbeAck{ID: 1},
 		wire.Join{Nonce: 1}, wire.List{Echo: 1, Count: 1, Entries: []wire.Process{{Addr: addrOf(9), Boot: 9}}},
-		wire.Announce{Hello: hello}, wire.Welcome{Answers: 1, Hello: hello}, wire.Ack{Seen: 1}, wire.Beat{Seq: 1}, wire.Ping{}, wire.Pong{},
+		wire.Announce{Hello: hello}, wire.Welcome{Answers: 1,
+			Hello: hello}, wire.Ack{Seen: 1}, wire.Beat{Seq: 1}, wire.Ping{}, wire.Pong{},
 		wire.Leave{}, wire.Drain{}, wire.Suspect{Target: target}, wire.Help{Target: target},
 	} {
 		f.Add(msg.Append(nil), false)

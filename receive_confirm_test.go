@@ -133,7 +133,8 @@ func TestConfirmsAndOffersHaveTheirOwnTokens(t *testing.T) {
 		began, opening := s.beginTo(t, a), s.linking.tokens.Open(1)
 		s.hear(began.confirm(nil))
 		for _, form := range []wire.Form{wire.FormLink, wire.FormConfirm} {
-			b := wire.AppendConfirm(nil, wire.Confirm{Header: wire.Header{KeyID: a.keyID(), Token: opening, Number: 1}, Echo: 1, Addr: a.addr})
+			b := wire.AppendConfirm(nil, wire.Confirm{Header: wire.Header{KeyID: a.keyID(), Token: opening, Number: 1},
+				Echo: 1, Addr: a.addr})
 			b[3] = byte(form)
 			s.hear(b)
 		}
@@ -218,7 +219,8 @@ func TestPublicKeysOfLowOrderMakeNoLink(t *testing.T) {
 		require.Zero(t, s.made())
 		require.EqualValues(t, 1, s.Stats().Unopened)
 
-		terms := s.linking.wires.Terms(&wire.Offer{Rank: 1, Echo: s.linking.tokens.Open(1), Token: 7, Key: wire.PublicKey{1}}, s.script.addr, a.addr)
+		terms := s.linking.wires.Terms(&wire.Offer{Rank: 1, Echo: s.linking.tokens.Open(1), Token: 7,
+			Key: wire.PublicKey{1}}, s.script.addr, a.addr)
 		s.beginLink(time.Now(), terms)
 		require.Zero(t, s.linking.tokens.Len(), "neither link nor opening")
 	})

@@ -222,7 +222,8 @@ func (s *linkSide) state(l *conn) sideState {
 
 // counted is how many datagrams were dropped, for whatever reason.
 func (st Stats) counted() uint64 {
-	return st.Malformed + st.ForeignVersion + st.OtherCluster + st.Replayed + st.Strangers + st.Unanswered + st.Unopened + st.Unusable
+	return st.Malformed + st.ForeignVersion + st.OtherCluster + st.Replayed + st.Strangers + st.Unanswered +
+		st.Unopened + st.Unusable
 }
 
 // [SEAL-2] Nothing in a datagram has an effect before its proof was found to fit, or its messages were opened.

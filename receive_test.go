@@ -177,10 +177,12 @@ func TestDroppingADatagramAllocatesNothing(t *testing.T) {
 		l.token++
 		for what, b := range map[string][]byte{
 			"a replay": f.datagrams[1], "no token of ours": l.say(), "junk": make([]byte, 100),
-			"no Offer of ours": a.prove(wire.AppendOffer(nil, wire.Offer{KeyID: a.keyID(), Echo: 5, Addr: a.addr, Observed: a.addr})),
-			"another key":      flippedAt(l.say(), 2*8),
+			"no Offer of ours": a.prove(wire.AppendOffer(nil,
+				wire.Offer{KeyID: a.keyID(), Echo: 5, Addr: a.addr, Observed: a.addr})),
+			"another key": flippedAt(l.say(), 2*8),
 		} {
-			require.Zero(t, testing.AllocsPerRun(200, func() { f.reader.datagram(f.now, udp.Datagram{Addr: addrOf(3), B: b}) }), "%s, %s", what, name)
+			require.Zero(t, testing.AllocsPerRun(200,
+				func() { f.reader.datagram(f.now, udp.Datagram{Addr: addrOf(3), B: b}) }), "%s, %s", what, name)
 		}
 	}
 }
@@ -329,7 +331,8 @@ func TestRequestThatFindsNoRoom(t *testing.T) {
 			shuttle(a, b)
 			third.require(t, Overloaded, No)
 			b.hear(forge(a, b, wire.Poll{Slot: third.slot, Seq: third.seq}.Append(nil)))
-			require.Equal(t, []string{fmt.Sprintf("Reply %d/1 code %d executed %d", third.slot, Overloaded, No)}, repliesIn(b.script.take()))
+			require.Equal(t, []string{fmt.Sprintf("Reply %d/1 code %d executed %d", third.slot, Overloaded, No)},
+				repliesIn(b.script.take()))
 		})
 	})
 	t.Run("is postponed and runs once, later", func(t *testing.T) {

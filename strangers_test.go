@@ -164,7 +164,8 @@ func TestOneThatTellsTooMuchStrainsNobody(t *testing.T) {
 		}
 	}
 	overflow, strains = told()
-	require.EqualValues(t, []uint64{2 * inboxEach, inboxEach}, []uint64{overflow, strains}, "there is no room for more of all together")
+	require.EqualValues(t, []uint64{2 * inboxEach, inboxEach}, []uint64{overflow, strains},
+		"there is no room for more of all together")
 }
 
 // Only calls of a peer that is believed make the reader poll: what a stranger sends must not cost processor time.

@@ -236,7 +236,8 @@ func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	n.arrive(now, arrival{made: l})
 	n.carryOut(now)
 	l.told.Store(1)
-	n.receive(now, inbound{Source: member.Source{Link: l.Token, Tver: 1}, from: l, msg: wire.Announce{Hello: wire.Hello{Addr: addrOf(1)}}})
+	n.receive(now, inbound{Source: member.Source{Link: l.Token, Tver: 1}, from: l,
+		msg: wire.Announce{Hello: wire.Hello{Addr: addrOf(1)}}})
 	n.step(now) // answers the Announce, and makes the table of version 2
 	require.NotEmpty(t, conn.sent)
 	h, rest, err := wire.ConsumeHeader(conn.sent[0])

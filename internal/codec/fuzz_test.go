@@ -15,7 +15,8 @@ import (
 
 // What the guard lets through, the msgpack package reads to its end.
 func FuzzGuard(f *testing.F) {
-	args, err := appendArguments(nil, most, []any{1, -2.5, "a", []byte{3}, time.Now(), map[string]any{"b": nil, "c": []any{true}}, tenant{Home: &place{}}, big.NewInt(1)})
+	args, err := appendArguments(nil, most, []any{1, -2.5, "a", []byte{3}, time.Now(),
+		map[string]any{"b": nil, "c": []any{true}}, tenant{Home: &place{}}, big.NewInt(1)})
 	require.NoError(f, err)
 	f.Add(args)
 	f.Add([]byte{})
@@ -41,7 +42,8 @@ func FuzzResult(f *testing.F) {
 	} {
 		f.Add(resultOf(f, fn))
 	}
-	types := []reflect.Type{reflect.TypeFor[int](), reflect.TypeFor[any](), reflect.TypeFor[*tenant](), reflect.TypeFor[map[string]int]()}
+	types := []reflect.Type{reflect.TypeFor[int](), reflect.TypeFor[any](), reflect.TypeFor[*tenant](),
+		reflect.TypeFor[map[string]int]()}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		kindPlans.seen = nil // as in a node that is new
 		_, _ = decodeAny(b)

@@ -109,7 +109,8 @@ func TestMemoryIsBoundedByTheMessage(t *testing.T) {
 		"pointers": func(b []byte) error { _, err := received[[]*big](b); return err },
 		"arrays":   func(b []byte) error { _, err := received[[][100]big](b); return err },
 	} {
-		require.Less(t, taken(func() { require.ErrorIs(t, read(message(n, 0x80)), errMemory, name) }), uint64(MemoryFloor+memoryPerByte*2*n), name)
+		require.Less(t, taken(func() { require.ErrorIs(t, read(message(n, 0x80)), errMemory, name) }),
+			uint64(MemoryFloor+memoryPerByte*2*n), name)
 	}
 	_, err := received[[]big](message(900, 0x80))
 	require.NoError(t, err, "small amounts pass whatever their density")

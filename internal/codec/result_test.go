@@ -41,7 +41,8 @@ func TestDescriptionsAreBounded(t *testing.T) {
 		typ  reflect.Type
 		want []kind
 	}{
-		{reflect.TypeFor[deep](), []kind{kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindAny}},
+		{reflect.TypeFor[deep](), []kind{kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindSlice, kindSlice,
+			kindSlice, kindAny}},
 		{reflect.TypeFor[map[[2]int]int](), []kind{kindAny}},
 		{reflect.TypeFor[map[any]int](), []kind{kindAny}},
 		{reflect.TypeFor[map[grade]int](), []kind{kindAny}},
@@ -215,6 +216,7 @@ func TestKindsFromPeersAreBounded(t *testing.T) {
 	}
 	require.ErrorIs(t, refused, errKinds)
 	require.Len(t, kindPlans.seen, maxKinds)
-	_, err := planOfKind([]byte{byte(kindMap), byte(kindBool), byte(kindMap), byte(kindBool), byte(kindMap), byte(kindBool), byte(kindInt)})
+	_, err := planOfKind([]byte{byte(kindMap), byte(kindBool), byte(kindMap), byte(kindBool), byte(kindMap),
+		byte(kindBool), byte(kindInt)})
 	require.NoError(t, err, "those already seen go on")
 }

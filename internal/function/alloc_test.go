@@ -24,5 +24,6 @@ func TestPlainFunctionsDoNotAllocate(t *testing.T) {
 	type sum func(x, y int) int // a named type is called by reflection
 	f, err = New("add", sum(func(x, y int) int { return x + y }))
 	require.NoError(t, err)
-	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { result, _ = f.Invoke(t.Context(), sent, result[:0]) }), 2.0, "running by reflection")
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { result, _ = f.Invoke(t.Context(), sent, result[:0]) }),
+		2.0, "running by reflection")
 }

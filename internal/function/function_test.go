@@ -155,7 +155,8 @@ func TestTypedShapesMeanTheSame(t *testing.T) {
 		func(_ context.Context, b []byte) ([]byte, error) { return append(b, b...), nil },
 		func(b []byte) ([]byte, error) { return nil, io.EOF },
 	}
-	inputs := [][]any{{1, 2}, {1.0, uint8(2)}, {1.5, 2}, {1, nil}, {nil, 1}, {"a"}, {[]byte("a")}, {[]byte{0xff}}, {nil}, {[]int{1, 300}}, {[]int{1}}, {}, {true}}
+	inputs := [][]any{{1, 2}, {1.0, uint8(2)}, {1.5, 2}, {1, nil}, {nil, 1}, {"a"}, {[]byte("a")}, {[]byte{0xff}},
+		{nil}, {[]int{1, 300}}, {[]int{1}}, {}, {true}}
 	for _, fn := range forms {
 		f, err := New("f", fn)
 		require.NoError(t, err)

@@ -127,9 +127,11 @@ func TestOneHandshakeIsWhatTheVectorsSay(t *testing.T) {
 			secret := &seal.Secret{Shared: shared, Transcript: transcript, Began: true}
 			require.Equal(t, vectors["3 A > B Confirm [Ping]"], x.ring.Sealer(secret, 1).Seal(ping, wire.ConfirmSize))
 
-			later := wire.AppendHeader(nil, wire.Header{KeyID: x.open.KeyID, Token: x.offer.Token, TableVersion: 3, Number: 1 << 22})
+			later := wire.AppendHeader(nil, wire.Header{KeyID: x.open.KeyID, Token: x.offer.Token, TableVersion: 3,
+				Number: 1 << 22})
 			later = wire.Ping{Nonce: 0x0102030405060708}.Append(later)
-			require.Equal(t, vectors["6 A > B [Ping] number 2^22"], x.ring.Sealer(secret, 1<<22).Seal(bytes.Clone(later), wire.HeaderSize))
+			require.Equal(t, vectors["6 A > B [Ping] number 2^22"],
+				x.ring.Sealer(secret, 1<<22).Seal(bytes.Clone(later), wire.HeaderSize))
 			atB := &seal.Secret{Shared: shared, Transcript: transcript}
 			pong := wire.AppendHeader(nil, wire.Header{KeyID: x.open.KeyID, TableVersion: 1, Token: x.open.Token, Number: 1})
 			pong = wire.Pong{Nonce: 0x0102030405060708}.Append(pong)

@@ -59,7 +59,8 @@ func TestRead(t *testing.T) {
 	guided.IsSecret = func(text string) bool { return text == "s3cret" }
 	guided.Hides = func(path string) bool { return path == "params.tags" }
 	guided.Guess = func(_, name string) string { return map[string]string{"nickname": "name"}[name] }
-	f, err := guided.Read([]byte("\xef\xbb\xbf" + `{"name": 1, "name": "a", "params": {"rpcPrt": 5, "tags": {}, "s3cret": 1}, "nickname": 1, "colour": "s3cret"}`))
+	f, err := guided.Read([]byte("\xef\xbb\xbf" +
+		`{"name": 1, "name": "a", "params": {"rpcPrt": 5, "tags": {}, "s3cret": 1}, "nickname": 1, "colour": "s3cret"}`))
 	require.NoError(t, err)
 	require.Equal(t, map[string]json.RawMessage{"name": json.RawMessage(`"a"`), "params.tags": json.RawMessage("{}")}, f.Raw)
 	require.Equal(t, []Mistake{

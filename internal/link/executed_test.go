@@ -20,7 +20,8 @@ func offerEndings(b *end, text string) {
 }
 
 // repliesThatSay are the functions, by what the reply to a call of them says.
-var repliesThatSay = map[string]wire.Executed{"f": wire.ExecutedYes, "failed": wire.ExecutedYes, "refused": wire.ExecutedNo, "accepted": wire.ExecutedMaybe}
+var repliesThatSay = map[string]wire.Executed{"f": wire.ExecutedYes, "failed": wire.ExecutedYes,
+	"refused": wire.ExecutedNo, "accepted": wire.ExecutedMaybe}
 
 // requestFor calls one of them, the last one by Send.
 func requestFor(name string) []byte {
@@ -93,7 +94,8 @@ func TestWhatIsSaidInPlaceOfALargeReply(t *testing.T) {
 					}
 					b.hear(a.utter(requestFor(name)))
 					ending.after(a, b)
-					require.Contains(t, wordsOf(t, b.tape.take()...), fmt.Sprintf("Reply 0/1 code %d executed %d", ending.code, executed))
+					require.Contains(t, wordsOf(t, b.tape.take()...),
+						fmt.Sprintf("Reply 0/1 code %d executed %d", ending.code, executed))
 				})
 			})
 		}

@@ -43,11 +43,13 @@ type end struct {
 func newEnd(t testing.TB, i int, size bounds) *end {
 	random := make([]byte, handshake.RandomSize)
 	binary.BigEndian.PutUint64(random, uint64(i+1))
-	e := &end{t: t, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 7000), links: map[uint64]*Link{}, functions: map[string]*function.Func{}, replies: map[string]wire.Reply{}}
+	e := &end{t: t, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 7000),
+		links: map[uint64]*Link{}, functions: map[string]*function.Func{}, replies: map[string]wire.Reply{}}
 	e.tape = &tape{addr: e.addr}
 	e.wires = &Carrier{
 		Transport: e.tape, Process: handshake.NewProcess(random, false, time.Now()),
-		MaxPacket: cmp.Or(size.maxPacket, 1400), MaxMessage: cmp.Or(size.maxMessage, 64<<20), Peers: 4096, Silence: 3 * time.Second,
+		MaxPacket: cmp.Or(size.maxPacket, 1400), MaxMessage: cmp.Or(size.maxMessage, 64<<20),
+		Peers: 4096, Silence: 3 * time.Second,
 		Nonce: rand.New(rand.NewPCG(uint64(i), 1)).Uint32, Resized: func(time.Time, netip.AddrPort, int) {},
 	}
 	e.wires.Init(time.Now())

@@ -152,7 +152,8 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 			}
 			provider.tape.take()
 		}
-		require.Less(t, provider.wires.memory.Size-provider.wires.memory.Used(), int64(3000), "half of it is less than what is sent")
+		require.Less(t, provider.wires.memory.Size-provider.wires.memory.Used(), int64(3000),
+			"half of it is less than what is sent")
 		requireEcho(t, honest, provider, 1500)
 		requireEcho(t, honest, provider, 1500)
 		for _, l := range slices.Collect(maps.Values(provider.links)) {

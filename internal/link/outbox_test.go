@@ -61,6 +61,7 @@ func TestPacketsHaveRoomForTheLargestDatagram(t *testing.T) {
 		return // sync.Pool forgets at random
 	}
 	require.Zero(t, testing.AllocsPerRun(100, func() {
-		FreePacket(append(roomFor(NewPacket(), udp.MaxDatagram-wire.HeaderSize), make([]byte, udp.MaxDatagram-wire.HeaderSize)...))
+		FreePacket(append(roomFor(NewPacket(), udp.MaxDatagram-wire.HeaderSize),
+			make([]byte, udp.MaxDatagram-wire.HeaderSize)...))
 	}))
 }

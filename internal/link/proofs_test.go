@@ -41,10 +41,12 @@ func TestWhatIsNotProvenGetsWhatKeepsContact(t *testing.T) {
 		b.offer("size", func(b []byte) int { return len(b) })
 		a.exhaust()
 		small, large := a.call(time.Minute, "size", garble(1)), a.call(time.Minute, "size", garble(100_000))
-		a.tell(wire.List{}, wire.Beat{Seq: 1}, wire.Ping{Nonce: 1}, wire.Pong{Nonce: 2}, wire.Suspect{Target: wire.Target{Addr: a.addr, Boot: 1}})
+		a.tell(wire.List{}, wire.Beat{Seq: 1}, wire.Ping{Nonce: 1}, wire.Pong{Nonce: 2},
+			wire.Suspect{Target: wire.Target{Addr: a.addr, Boot: 1}})
 		a.hear(b.utter(wire.Probe{ID: 7}.Append(nil)))
 		sent := a.tape.take()
-		require.Equal(t, []wire.Kind{wire.KindProbe, wire.KindBeat, wire.KindPing, wire.KindPong, wire.KindProbeAck}, kindsOfAll(sent))
+		require.Equal(t, []wire.Kind{wire.KindProbe, wire.KindBeat, wire.KindPing, wire.KindPong, wire.KindProbeAck},
+			kindsOfAll(sent))
 
 		for range 100 {
 			a.step(10 * time.Millisecond)

@@ -79,7 +79,8 @@ func TestWhatEndsTheContextOfARunningCall(t *testing.T) {
 		}, context.Canceled},
 		{"the deadline", func(a, b *end, call *aCall) { b.step(time.Minute) }, context.DeadlineExceeded},
 		{"a newer seq", func(a, b *end, call *aCall) { b.hear(a.utter(requestOf(0, 2))) }, context.Canceled},
-		{"the loss of the link", func(a, b *end, call *aCall) { b.link.Close(Outcome{Code: wire.Unreachable}) }, context.Canceled},
+		{"the loss of the link", func(a, b *end, call *aCall) { b.link.Close(Outcome{Code: wire.Unreachable}) },
+			context.Canceled},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
@@ -140,7 +141,8 @@ func TestReplyNoLongerKept(t *testing.T) {
 		b.step(1)
 		for _, m := range [][]byte{requestOf(0, 1), wire.Poll{Slot: 0, Seq: 1}.Append(nil)} {
 			b.hear(a.utter(m))
-			require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable, wire.ExecutedYes)}, wordsOf(t, b.tape.take()...))
+			require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable, wire.ExecutedYes)},
+				wordsOf(t, b.tape.take()...))
 		}
 		require.Equal(t, 1, runs)
 	})

@@ -64,7 +64,8 @@ func TestNothingGoesWrongOnWalks(t *testing.T) {
 	for links := range uint8(3) {
 		set := Setting{Budget: Budget{3, 4, 2, 1, 1, 2, 1}, Links: links, Sends: 2, Sample: 2}
 		for seed := range uint64(2) {
-			t.Run(fmt.Sprintf("%d links, seed %d", links, seed), func(t *testing.T) { requireSound(t, Walk(set, seed, walks, 45)) })
+			t.Run(fmt.Sprintf("%d links, seed %d", links, seed),
+				func(t *testing.T) { requireSound(t, Walk(set, seed, walks, 45)) })
 		}
 	}
 }
@@ -85,11 +86,13 @@ func TestEachRuleTakenAwayIsMissed(t *testing.T) {
 		fault  string
 	}{
 		{"a Confirm repeated after Forget makes its link again", Rules{NoSpent: true}, Budget{1, 1, 0, 1, 0, 0, 0}, 0, "replay"},
-		{"an old Confirm makes its link again when its token is forgotten", Rules{NoAge: true}, Budget{1, 1, 2, 1, 0, 0, 0}, 0, "replay"},
+		{"an old Confirm makes its link again when its token is forgotten", Rules{NoAge: true},
+			Budget{1, 1, 2, 1, 0, 0, 0}, 0, "replay"},
 		{"a token is forgotten before the reader knows its age", Rules{BatchClock: true}, Budget{1, 1, 1, 1, 0, 0, 0}, 0, "replay"},
 		{"two that open at once stay on two links", Rules{LastPreferred: true}, Budget{1, 1, 0, 0, 0, 0, 0}, 0, "agree"},
 		{"a Confirm held back replaces the successor of its sender", Rules{Revive: true}, Budget{1, 1, 0, 0, 1, 0, 0}, 0, "revived"},
-		{"who hears an Open and answers first ends a link of others", Rules{EarlyHeld: true}, Budget{2, 1, 0, 0, 0, 0, 1}, 0, "ended"},
+		{"who hears an Open and answers first ends a link of others", Rules{EarlyHeld: true},
+			Budget{2, 1, 0, 0, 0, 0, 1}, 0, "ended"},
 		{"one false rank spends the ranks of a pair", Rules{HighRank: true}, Budget{1, 1, 0, 0, 0, 0, 1}, 0, "agree"},
 		{"a liar spoils the process that comes after it", Rules{HighRank: true}, Budget{1, 1, 0, 0, 1, 0, 1}, 0, "agree"},
 		{"a third link ends a call between two that are well", Rules{CutBusy: true}, Budget{1, 1, 0, 0, 0, 0, 0}, 1, "cut"},

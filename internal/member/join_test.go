@@ -156,7 +156,8 @@ func TestOnlyRecentJoinersAreTold(t *testing.T) {
 func TestSeedsThatNameEachOther(t *testing.T) {
 	s := newSociety(t)
 	a, b := s.join(0, 1), s.join(1, 0)
-	s.until(300*time.Millisecond, "both see the other", func() bool { return a.in(Alive) == 1 && b.in(Alive) == 1 && a.Joined() && b.Joined() })
+	s.until(300*time.Millisecond, "both see the other",
+		func() bool { return a.in(Alive) == 1 && b.in(Alive) == 1 && a.Joined() && b.Joined() })
 }
 
 // A cluster that was cut in two comes together without anybody's help.

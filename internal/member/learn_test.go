@@ -65,7 +65,8 @@ func TestWhatALearnerHearsMakesNoLink(t *testing.T) {
 func TestTwoLearnersLearnFromEachOther(t *testing.T) {
 	s := newSociety(t)
 	a, b := s.learner(0, 1), s.learner(1, 0)
-	s.until(300*time.Millisecond, "both see the other", func() bool { return a.of(b) != nil && b.of(a) != nil && a.Joined() && b.Joined() })
+	s.until(300*time.Millisecond, "both see the other",
+		func() bool { return a.of(b) != nil && b.of(a) != nil && a.Joined() && b.Joined() })
 	s.run(time.Second)
 	requireOneView(s)
 	require.Equal(t, []netip.AddrPort{a.place, b.place}, []netip.AddrPort{a.cfg.Self, b.cfg.Self})

@@ -57,7 +57,8 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 // Nothing is saved.
 func TestAListPaysForOpens(t *testing.T) {
 	for _, test := range []struct{ size, addresses, atOnce, later int }{
-		{38, 5, 0, 0}, {39, 5, 1, 1}, {77, 5, 1, 1}, {78, 5, 2, 2}, {1200, 44, 31, 31}, {1200, 20, 20, 31}, {1200, 10, 10, 30}, {1200, 2, 2, 6},
+		{38, 5, 0, 0}, {39, 5, 1, 1}, {77, 5, 1, 1}, {78, 5, 2, 2}, {1200, 44, 31, 31}, {1200, 20, 20, 31},
+		{1200, 10, 10, 30}, {1200, 2, 2, 6},
 	} {
 		s := newSociety(t)
 		a, x := s.join(0), s.act(7, 0)
@@ -114,7 +115,8 @@ func TestListsPayForWhomTheyName(t *testing.T) {
 				size := wire.HeaderSize + len(c.Append(nil))
 				require.LessOrEqual(t, size, wire.ControlPacket)
 				paid := creditFactor * size / wire.OpenSize
-				require.True(t, paid >= pay*len(here) || pay > payOnce && len(c.Entries) == listEntries && paid >= len(here), "%d of %d", paid, len(here))
+				require.True(t, paid >= pay*len(here) || pay > payOnce && len(c.Entries) == listEntries &&
+					paid >= len(here), "%d of %d", paid, len(here))
 				if pay == payNone {
 					require.Len(t, c.Entries, len(here))
 				}

@@ -160,7 +160,8 @@ func TestALoopbackAddressTakesNoOthersPlace(t *testing.T) {
 	first := s.learner(0).onHost(0, "127.0.0.1:7000")
 	remote := s.learner(2, 0).onHost(1, "127.0.0.1:7000")
 	s.run(time.Second)
-	bound := s.joinAs(netip.MustParseAddrPort("127.0.0.1:7001"), netip.MustParseAddrPort("127.0.0.1:7001")).onHost(0, "127.0.0.1:7001")
+	bound := s.joinAs(netip.MustParseAddrPort("127.0.0.1:7001"), netip.MustParseAddrPort("127.0.0.1:7001")).onHost(0,
+		"127.0.0.1:7001")
 	bound.SetSeeds(s.now, []netip.AddrPort{first.local}, false)
 	for i := range 300 {
 		remote.dead = i > 100

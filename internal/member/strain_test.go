@@ -290,7 +290,8 @@ func TestWhoIsStrainedWaitsLonger(t *testing.T) {
 	before := waits()
 	a.strain = strain{bound: 1000, late: 100 * msec}
 	for i, d := range waits() {
-		want := []time.Duration{before[0] + 400*msec, before[1] + 400*msec, before[2] + 400*msec, before[3] + 100*msec, 400 * msec, 400 * msec}[i]
+		want := []time.Duration{before[0] + 400*msec, before[1] + 400*msec, before[2] + 400*msec, before[3] + 100*msec,
+			400 * msec, 400 * msec}[i]
 		require.Equal(t, want, d, "%d", i)
 	}
 }

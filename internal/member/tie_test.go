@@ -117,7 +117,8 @@ func TestTwoWhoOpenAtOnceAgree(t *testing.T) {
 			s.loss = loss
 			a, b := s.join(0, 1), s.join(1, 0)
 			s.until(3*time.Second, "both believe", func() bool { return a.of(b) != nil && b.of(a) != nil })
-			s.until(7*time.Second, "all links are known to both ends or to none", func() bool { return len(a.provings)+len(b.provings) == 0 })
+			s.until(7*time.Second, "all links are known to both ends or to none",
+				func() bool { return len(a.provings)+len(b.provings) == 0 })
 			p, q := a.of(b), b.of(a)
 			require.Equal(t, p.tie.order, q.tie.order, "pair %d prefers the same", i)
 			require.Equal(t, p.older == nil, q.older == nil)

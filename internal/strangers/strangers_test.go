@@ -43,7 +43,8 @@ func TestOffersAreDividedAmongStrangersAndPeers(t *testing.T) {
 		require.LessOrEqual(t, len(s.perAddr), 4096, "who gets none is not remembered")
 	}
 	s = Bounds{}
-	require.Equal(t, 4096, countOf(10_000, func(i int) bool { return s.MayOffer(now, strangerAt(i), true) }), "peers have what others leave, too")
+	require.Equal(t, 4096, countOf(10_000, func(i int) bool { return s.MayOffer(now, strangerAt(i), true) }),
+		"peers have what others leave, too")
 	s = Bounds{}
 	require.Equal(t, 8, countOf(100, func(int) bool { return s.MayOffer(now, strangerAt(1), true) }))
 }

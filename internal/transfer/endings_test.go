@@ -13,7 +13,8 @@ func TestEndings(t *testing.T) {
 	e.add(5, delivered)
 	e.add(3, dropped)
 	e.add(5, dropped)
-	require.Equal(t, []ending{notEnded, dropped, notEnded, delivered, notEnded}, []ending{e.of(2), e.of(3), e.of(4), e.of(5), e.of(6)})
+	require.Equal(t, []ending{notEnded, dropped, notEnded, delivered, notEnded},
+		[]ending{e.of(2), e.of(3), e.of(4), e.of(5), e.of(6)})
 
 	e.add(5+idsRemembered/2, delivered)
 	require.Equal(t, delivered, e.of(5))

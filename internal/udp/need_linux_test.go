@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var batchesNeeded = flag.Bool("batches", false, "fail, rather than skip, what needs system calls that move many datagrams where the kernel refuses these")
+var batchesNeeded = flag.Bool("batches", false,
+	"fail, rather than skip, what needs system calls that move many datagrams where the kernel refuses these")
 
 // lacking skips a test where the kernel lacks what it needs.
 func lacking(t *testing.T, what string) {

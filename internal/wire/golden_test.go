@@ -55,11 +55,13 @@ var golden = []struct {
 	{"1.3 #2", ProbeAck{ID: 1}},
 	{"2.1 #1", Request{Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Args: []byte{0x92, 1, 2}}},
 	{"2.1 #2", Send{
-		Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Meta: AppendPair(nil, "k", []byte("v")), Args: []byte{0x92, 1, 2},
+		Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Meta: AppendPair(nil, "k",
+			[]byte("v")), Args: []byte{0x92, 1, 2},
 	}},
 	{"2.2 #1", Reply{Slot: 5, Seq: 9, Code: 0, Executed: ExecutedYes, Body: []byte{1, 2, 3}}},
 	{"2.2 #2", Reply{Slot: 5, Seq: 10, Code: 3, Executed: ExecutedNo, Body: []byte("none")}},
-	{"2.2 #3", Reply{Slot: 5, Seq: 11, Code: 1, Executed: ExecutedYes, Causes: AppendPair(nil, "sold", []byte{7}), Body: []byte("no")}},
+	{"2.2 #3", Reply{Slot: 5, Seq: 11, Code: 1, Executed: ExecutedYes, Causes: AppendPair(nil, "sold", []byte{7}),
+		Body: []byte("no")}},
 	{"2.3 #1", Progress{Slot: 5, Seq: 9}},
 	{"2.3 #2", Poll{Slot: 5, Seq: 9}},
 	{"2.3 #3", Cancel{Slot: 5, Seq: 9}},
@@ -79,7 +81,8 @@ var golden = []struct {
 	{"4.1 #11", Leave{}},
 	{"4.1 #12", Delta{Base: 3, Version: 4, Gone: AppendTable(nil, []Function{{Name: "work02"}}), Added: AppendTable(nil, nil)}},
 	{"4.1 #13", Drain{Answer: true}},
-	{"5 #1", []Function{{Name: "work01", Signature: "(int) bool"}, {Name: "work02", Signature: "()", Doc: "b", Weight: 7, Idempotent: true, Paused: true}}},
+	{"5 #1", []Function{{Name: "work01", Signature: "(int) bool"},
+		{Name: "work02", Signature: "()", Doc: "b", Weight: 7, Idempotent: true, Paused: true}}},
 }
 
 func TestExamplesOfTheProtocolAreWhatWeSpeak(t *testing.T) {

@@ -31,8 +31,9 @@ var (
 		Token: math.MaxUint64 - 1, Key: PublicKey{31: 1}, Addr: addr6, Observed: addr4, Proof: Proof{2},
 	}
 	extremeConfirm = Confirm{
-		Header: Header{KeyID: 255, Form: FormConfirm, TableVersion: math.MaxUint32, Token: math.MaxUint64, Number: math.MaxUint64 - 1},
-		Echo:   math.MaxUint64 - 2, Key: PublicKey{1}, Addr: addr6, Rank: math.MaxUint32 - 1, Stamp: math.MaxUint32 - 2,
+		Header: Header{KeyID: 255, Form: FormConfirm, TableVersion: math.MaxUint32, Token: math.MaxUint64,
+			Number: math.MaxUint64 - 1},
+		Echo: math.MaxUint64 - 2, Key: PublicKey{1}, Addr: addr6, Rank: math.MaxUint32 - 1, Stamp: math.MaxUint32 - 2,
 	}
 )
 

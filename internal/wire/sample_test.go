@@ -35,7 +35,8 @@ const helloFixed = 8 + 19 + (1 + 4) + (1 + 3) + (2 + 5 + 2 + 5 + 7) + 1
 var samples = []sample{
 	{KindRequest, Request{Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Args: []byte{0x92, 1, 2}}, 19, true},
 	{KindSend, Send{Slot: 5, Seq: 9, Service: []byte("s"), Meta: AppendPair(nil, "k", []byte("v")), Args: []byte{0x90}}, 19, true},
-	{KindReply, Reply{Slot: 5, Seq: 9, Code: 1, Causes: AppendPair(AppendPair(nil, "a", nil), "b", []byte{1}), Body: []byte("no")}, 22, true},
+	{KindReply, Reply{Slot: 5, Seq: 9, Code: 1, Causes: AppendPair(AppendPair(nil, "a", nil), "b", []byte{1}),
+		Body: []byte("no")}, 22, true},
 	{KindReply, Reply{Slot: 5, Seq: 9, Executed: ExecutedYes, Body: []byte{1, 2, 3}}, 11, true},
 	{KindProgress, Progress{Slot: 5, Seq: 9}, 6, false},
 	{KindPoll, Poll{Slot: 5, Seq: 9}, 6, false},
@@ -60,7 +61,8 @@ var samples = []sample{
 	{KindSuspect, Suspect{someTarget}, 19, false},
 	{KindOffline, Offline{someTarget}, 19, false},
 	{KindLeave, Leave{}, 0, false},
-	{KindDelta, Delta{Base: 1, Version: 2, Gone: AppendTable(nil, []Function{{Name: "f"}}), Added: AppendTable(nil, nil)}, 26, true},
+	{KindDelta, Delta{Base: 1, Version: 2, Gone: AppendTable(nil, []Function{{Name: "f"}}),
+		Added: AppendTable(nil, nil)}, 26, true},
 	{KindDrain, Drain{Answer: true}, 1, false},
 }
 

@@ -138,7 +138,8 @@ func TestTablesOverTheLimitsAreRejected(t *testing.T) {
 func TestTablesMayShareLess(t *testing.T) {
 	fns, err := ConsumeTable(table(row(0, "work01", ""), row(4, "02", "()"), row(0, "work03", "")))
 	require.NoError(t, err)
-	require.Equal(t, []Function{{Name: "work01", Signature: ""}, {Name: "work02", Signature: "()"}, {Name: "work03", Signature: ""}}, fns)
+	require.Equal(t, []Function{{Name: "work01", Signature: ""}, {Name: "work02", Signature: "()"},
+		{Name: "work03", Signature: ""}}, fns)
 }
 
 // they never end within a character
@@ -153,7 +154,8 @@ func TestSharedBytesEndWithACharacter(t *testing.T) {
 }
 
 func TestLongestRowComesBackAsItWas(t *testing.T) {
-	want := []Function{{Name: strings.Repeat("n", MaxName), Signature: strings.Repeat("s", MaxSignature), Doc: strings.Repeat("d", MaxDoc), Weight: 65535, Idempotent: true, Paused: true}}
+	want := []Function{{Name: strings.Repeat("n", MaxName), Signature: strings.Repeat("s", MaxSignature),
+		Doc: strings.Repeat("d", MaxDoc), Weight: 65535, Idempotent: true, Paused: true}}
 	got, err := ConsumeTable(AppendTable(nil, want))
 	require.NoError(t, err)
 	require.Equal(t, want, got)

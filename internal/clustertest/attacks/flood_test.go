@@ -39,7 +39,8 @@ func weapons(random *rand.Rand) []weapon {
 		}},
 		{"false Confirms", func(f *field, n uint64) (netip.AddrPort, []byte) {
 			p := f.stock[n%uint64(len(f.stock))]
-			return p.Addr, append(intruder.Confirm{Token: random.Uint64(), Number: 1, Table: 1, Public: p.Public, Addr: p.Addr, Rank: 1,
+			return p.Addr, append(intruder.Confirm{Token: random.Uint64(), Number: 1, Table: 1, Public: p.Public,
+				Addr: p.Addr, Rank: 1,
 				Stamp: uint32(n / 155)}.Bytes(), make([]byte, 16)...)
 		}},
 		{"unknown tokens", func(_ *field, n uint64) (netip.AddrPort, []byte) {

@@ -86,7 +86,8 @@ func TestKeysAreNotTalkedAway(t *testing.T) {
 				continue // that is right here
 			}
 			p := intruder.NewProcess(badAddr(k), "default", wrong.key, uint64(k))
-			_, answered := f.ask(provider, intruder.Open{Key: wrong.key, KeyID: wrong.id, Process: *p, Number: 1, Token: p.Token()})
+			_, answered := f.ask(provider, intruder.Open{Key: wrong.key, KeyID: wrong.id, Process: *p, Number: 1,
+				Token: p.Token()})
 			require.False(t, answered, "case %d", k)
 		}
 		f.confirmsOfOtherKeys(provider)
@@ -240,7 +241,8 @@ func TestAFalseOfferEndsNoLink(t *testing.T) {
 			f.tape.Record(now, from, to, b)
 			if o, ok := intruder.ParseOpen(b); ok && from == caller.Addr() && to == provider.Addr() {
 				answered.Add(1)
-				f.net.Inject(to, from, intruder.Offer{Key: f.key, Rank: o.Rank + 1, Asker: o.Token, Token: uint64(answered.Load()),
+				f.net.Inject(to, from, intruder.Offer{Key: f.key, Rank: o.Rank + 1, Asker: o.Token,
+					Token:  uint64(answered.Load()),
 					Public: public, Addr: to, Observed: from}.Bytes())
 			}
 		})

@@ -26,7 +26,8 @@ func TestALearnerThatWasLiedTo(t *testing.T) {
 		}
 		learner := f.start(3)
 		f.until(5*time.Second, "it believes the first", func() bool { return learner.Addr() == lie })
-		took := f.untilEach(100*time.Millisecond, 90*time.Second, "it finds out", func() bool { return learner.Addr() == nodeAddr(3) })
+		took := f.untilEach(100*time.Millisecond, 90*time.Second, "it finds out",
+			func() bool { return learner.Addr() == nodeAddr(3) })
 		t.Logf("after %v", took)
 		f.untilEach(100*time.Millisecond, 30*time.Second, "all meet", f.allMet)
 		f.call(learner, f.nodes[0])

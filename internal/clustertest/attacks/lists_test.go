@@ -59,7 +59,8 @@ func (f *field) nameOneVictim(members []*intruder.Intruder, target *broach.Node)
 		for _, m := range members {
 			var entries []intruder.Entry
 			for port := at; port < min(at+40, 4096); port++ {
-				entries = append(entries, intruder.Entry{Addr: netip.AddrPortFrom(victimHost, uint16(1+port)), Boot: uint64(1 + port)})
+				entries = append(entries, intruder.Entry{Addr: netip.AddrPortFrom(victimHost, uint16(1+port)),
+					Boot: uint64(1 + port)})
 			}
 			before := m.Sent()
 			m.Say(target.Addr(), intruder.List(0, 0, 1, entries...))

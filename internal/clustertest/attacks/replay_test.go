@@ -342,7 +342,8 @@ func TestCallsRunAtMostOnceBesideAnIntruder(t *testing.T) {
 				return id
 			}))
 			time.Sleep(time.Second)
-			f.net.SetDefault(simnet.Link{Loss: 0.1, Duplicate: 0.1, Reorder: 0.1, Delay: time.Millisecond, Jitter: 5 * time.Millisecond})
+			f.net.SetDefault(simnet.Link{Loss: 0.1, Duplicate: 0.1, Reorder: 0.1, Delay: time.Millisecond,
+				Jitter: 5 * time.Millisecond})
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			var all sync.WaitGroup

@@ -113,7 +113,8 @@ func TestLargeTablesOfManyStrangers(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 		}
 		calls.stop(t)
-		t.Logf("%d calls, the longest %v; %d have room for their functions", calls.made, calls.longest, providersOf(f.nodes[0], names[0]))
+		t.Logf("%d calls, the longest %v; %d have room for their functions", calls.made, calls.longest,
+			providersOf(f.nodes[0], names[0]))
 		require.True(t, f.allMet())
 		newcomer := f.start(5, 0)
 		f.untilEach(100*time.Millisecond, 10*time.Second, "a newcomer's function is known", f.allMet)
@@ -197,7 +198,8 @@ func TestManyPingsInOneDatagram(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		calls.stop(t)
-		t.Logf("%d calls, the longest %v; %d messages overflowed", calls.made, calls.longest, f.nodes[0].Stats().InboxOverflow-overflow)
+		t.Logf("%d calls, the longest %v; %d messages overflowed", calls.made, calls.longest,
+			f.nodes[0].Stats().InboxOverflow-overflow)
 		require.Empty(t, f.believed())
 		require.True(t, f.allMet())
 		require.Less(t, calls.longest, 100*time.Millisecond)
@@ -225,7 +227,8 @@ func TestLargeTablesKeepNoSmallOneOut(t *testing.T) {
 		for k := range 21 {
 			f.member(k, node, func(i *intruder.Intruder) { i.Table = table })
 		}
-		f.untilEach(100*time.Millisecond, 30*time.Second, "all room is taken", func() bool { return providersOf(node, "f00000") == 20 })
+		f.untilEach(100*time.Millisecond, 30*time.Second, "all room is taken",
+			func() bool { return providersOf(node, "f00000") == 20 })
 		newcomer := f.start(1, 0)
 		f.untilEach(100*time.Millisecond, 5*time.Second, "the newcomer's function is known", f.allMet)
 		time.Sleep(3 * time.Minute) // the large ones are looked at again meanwhile

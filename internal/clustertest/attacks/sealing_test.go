@@ -163,7 +163,8 @@ func TestSetKeysRefusesWhatCannotBe(t *testing.T) {
 		require.ErrorIs(t, open.SetKeys([][]byte{clustertest.KeyOf(1)}), broach.ErrInvalidArgument, "it was started without")
 		c.WithKeys(clustertest.KeyOf(1))
 		closed := c.Start(1)
-		wrong := [][][]byte{nil, {}, {clustertest.KeyOf(1), clustertest.KeyOf(1)}, {clustertest.KeyOf(1)[:31]}, {make([]byte, 33)}, {make([]byte, 32)}, manyKeys(9)}
+		wrong := [][][]byte{nil, {}, {clustertest.KeyOf(1), clustertest.KeyOf(1)}, {clustertest.KeyOf(1)[:31]},
+			{make([]byte, 33)}, {make([]byte, 32)}, manyKeys(9)}
 		for _, keys := range wrong {
 			require.ErrorIs(t, closed.SetKeys(keys), broach.ErrInvalidArgument)
 		}
@@ -197,7 +198,8 @@ func TestAnOpenNodeIsToldSoOnce(t *testing.T) {
 			conn, err := c.Net.Listen(netip.MustParseAddrPort(test.addr))
 			require.NoError(t, err)
 			handler := slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError})
-			n, err := broach.Start(broach.Config{Conn: conn, Advertise: test.advertise, Keys: test.keys, Logger: slog.New(handler)})
+			n, err := broach.Start(broach.Config{Conn: conn, Advertise: test.advertise, Keys: test.keys,
+				Logger: slog.New(handler)})
 			require.NoError(t, err)
 			n.Close()
 			require.Equal(t, test.lines, strings.Count(log.String(), "there are no keys"), log.String())

@@ -77,7 +77,8 @@ func TestSiegeEngine(t *testing.T) {
 	}
 	length, err := time.ParseDuration(order[4])
 	require.NoError(t, err)
-	s := &siege{target: netip.MustParseAddrPort(order[1]), other: netip.MustParseAddrPort(order[2]), until: time.Now().Add(length)}
+	s := &siege{target: netip.MustParseAddrPort(order[1]), other: netip.MustParseAddrPort(order[2]),
+		until: time.Now().Add(length)}
 	if order[3] == "keys" {
 		s.key = clusterKey(0)
 	}
@@ -173,7 +174,8 @@ func TestSiege(t *testing.T) {
 			quiet, _ := laySiege(t, "spin", keys) // right before, since the machine is not always the same
 			times, failed := laySiege(t, e.name, keys)
 			beside, p99 := quiet[len(quiet)*99/100], times[len(times)*99/100]
-			t.Logf("%-4s %-25s %7d calls, %d failed, median %7v, p99 %7v; spinning %7d, %7v, %7v", keys, e.name, len(times), failed,
+			t.Logf("%-4s %-25s %7d calls, %d failed, median %7v, p99 %7v; spinning %7d, %7v, %7v", keys, e.name,
+				len(times), failed,
 				times[len(times)/2], p99, len(quiet), quiet[len(quiet)/2], beside)
 			if failed > 0 || p99 > 2*beside {
 				t.Errorf("%s: %d calls failed, p99 is %v and beside one that spins %v", e.name, failed, p99, beside)

@@ -27,7 +27,8 @@ func mischief(other *broach.Node) []intruder.Message {
 		intruder.Announce(intruder.Hello{Inc: 99, Addr: other.Addr(), Name: "x", Table: intruder.Table()}), intruder.Ack(99, 60_000),
 	}
 	for seq := range uint32(20) {
-		list = append(list, intruder.Reply(0, seq, 0, 2, []byte{1, 6, 0xcd, 3, 0xe7}), intruder.OfSlot(intruder.KindProgress, 0, seq))
+		list = append(list, intruder.Reply(0, seq, 0, 2, []byte{1, 6, 0xcd, 3, 0xe7}),
+			intruder.OfSlot(intruder.KindProgress, 0, seq))
 	}
 	return list
 }

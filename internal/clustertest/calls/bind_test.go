@@ -118,7 +118,8 @@ func TestBindThatDoesNotSuitTheFunction(t *testing.T) {
 	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		for _, n := range []*broach.Node{provider, caller} {
 			_, err := broach.Bind[func(x int) (int, error)](n, "add")(1)
-			require.Equal(c.T, "add(int, int) int: got 1 argument", clustertest.RequireError(c.T, err, broach.InvalidArgument, broach.No).Message)
+			require.Equal(c.T, "add(int, int) int: got 1 argument",
+				clustertest.RequireError(c.T, err, broach.InvalidArgument, broach.No).Message)
 			_, err = broach.Bind[func(x, y string) (int, error)](n, "add")("1", "2")
 			clustertest.RequireError(c.T, err, broach.InvalidArgument, broach.No)
 			_, err = broach.Bind[func(x, y int) (string, error)](n, "add")(1, 2)
@@ -132,7 +133,8 @@ func TestBindThatDoesNotSuitTheFunction(t *testing.T) {
 }
 
 func TestBindPanicsOnWhatIsNoSuchFunction(t *testing.T) {
-	require.PanicsWithValue(t, `broach: Bind("add"): int is not a function type whose last result is error`, func() { broach.Bind[int](nil, "add") })
+	require.PanicsWithValue(t, `broach: Bind("add"): int is not a function type whose last result is error`,
+		func() { broach.Bind[int](nil, "add") })
 	require.Panics(t, func() { broach.Bind[func()](nil, "add") })
 	require.Panics(t, func() { broach.Bind[func() int](nil, "add") })
 	require.Panics(t, func() { broach.Bind[func() (error, int)](nil, "add") })

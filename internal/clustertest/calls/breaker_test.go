@@ -77,7 +77,8 @@ func TestFailingProviderIsLeftOut(t *testing.T) {
 					return err
 				}
 				p.ill.Store(true)
-				c.Until(time.Second, "the breaker opens", func() bool { _ = call(); return isOpenAt(caller, clustertest.AddrOf(1)) })
+				c.Until(time.Second, "the breaker opens",
+					func() bool { _ = call(); return isOpenAt(caller, clustertest.AddrOf(1)) })
 
 				before, failed := p.reached.Load(), 0
 				for range 4000 {
@@ -329,7 +330,8 @@ func TestWhoIsReplacedTakesItsBreakersAlong(t *testing.T) {
 				c.Start(1, 0)
 			}
 			time.Sleep(5 * time.Second)
-			require.Equal(t, []broach.EventKind{broach.CircuitOpened, broach.MemberOffline, broach.CircuitClosed}, eventKinds(seen()), "restarts: %v", restarts)
+			require.Equal(t, []broach.EventKind{broach.CircuitOpened, broach.MemberOffline, broach.CircuitClosed},
+				eventKinds(seen()), "restarts: %v", restarts)
 			require.NoError(t, caller.Close()) // nobody writes any more
 			require.Equal(t, 1, strings.Count(log.String(), "broach: circuit closed"), "restarts: %v", restarts)
 		})

@@ -116,7 +116,8 @@ func TestSendThatFailsLaterIsLogged(t *testing.T) {
 		time.Sleep(time.Second)
 		require.NoError(t, provider.Close()) // nobody writes any more
 		require.NoError(t, caller.Close())
-		require.Contains(t, log.String(), `msg="broach: a one-way call failed" service=fail from=`+clustertest.AddrOf(1).String()+` code=Application err="no luck"`)
+		require.Contains(t, log.String(),
+			`msg="broach: a one-way call failed" service=fail from=`+clustertest.AddrOf(1).String()+` code=Application err="no luck"`)
 		require.Contains(t, log.String(), `code=InvalidArgument err="argument 1 of fail(int)`)
 	}, func(cfg *broach.Config) { cfg.Logger = logger })
 }
@@ -134,7 +135,8 @@ func TestAllYieldsWhatEachProviderAnswers(t *testing.T) {
 				require.NoError(t, r.Err)
 			}
 		}
-		require.Equal(t, map[netip.AddrPort]any{clustertest.AddrOf(0): nil, clustertest.AddrOf(1): 1, clustertest.AddrOf(2): 2}, got)
+		require.Equal(t, map[netip.AddrPort]any{clustertest.AddrOf(0): nil, clustertest.AddrOf(1): 1,
+			clustertest.AddrOf(2): 2}, got)
 		only := slices.Collect(which.With(broach.On(clustertest.AddrOf(2))).All(context.Background()))
 		require.Equal(t, []broach.Reply{{Node: clustertest.AddrOf(2), Value: 2}}, only)
 		require.Len(t, slices.Collect(which.With(broach.Local(broach.LocalOnly)).All(context.Background())), 1)

@@ -111,7 +111,8 @@ func TestHedgeAsksNobodyElseWhenTheFirstIsQuick(t *testing.T) {
 
 // Hedge(0) asks all of them, 1 + Retries, at once.
 func TestFirstOfN(t *testing.T) {
-	racers := []*racer{{slow: 300 * time.Millisecond}, {slow: 200 * time.Millisecond}, {slow: 100 * time.Millisecond}, {slow: 50 * time.Millisecond}}
+	racers := []*racer{{slow: 300 * time.Millisecond}, {slow: 200 * time.Millisecond}, {slow: 100 * time.Millisecond},
+		{slow: 50 * time.Millisecond}}
 	inRace(t, racers, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		v, took, err := timeOf(f.With(broach.Hedge(0), broach.Retries(2)))
 		require.NoError(t, err)

@@ -33,10 +33,13 @@ func TestErrorsThatHandlersMake(t *testing.T) {
 			e := clustertest.RequireError(c.T, call("fails"), broach.Application, broach.Yes)
 			require.Equal(c.T, broach.Error{Code: broach.Application, Message: "no milk", Service: "fails", Node: provider.Addr().String(), Executed: broach.Yes}, *e)
 			clustertest.RequireError(c.T, call("chooses"), 1042, broach.Yes)
-			require.Equal(c.T, "the function panicked", clustertest.RequireError(c.T, call("panics"), broach.Internal, broach.Yes).Message, "with what is not the caller's business")
+			require.Equal(c.T, "the function panicked",
+				clustertest.RequireError(c.T, call("panics"), broach.Internal, broach.Yes).Message,
+				"with what is not the caller's business")
 			clustertest.RequireError(c.T, call("exits"), broach.Internal, broach.Yes)
 			clustertest.RequireError(c.T, call("garbles"), broach.Internal, broach.Yes)
-			require.ErrorIs(c.T, clustertest.RequireError(c.T, call("add", 1), broach.InvalidArgument, broach.No), broach.ErrInvalidArgument)
+			require.ErrorIs(c.T, clustertest.RequireError(c.T, call("add", 1), broach.InvalidArgument, broach.No),
+				broach.ErrInvalidArgument)
 			require.NoError(c.T, call("add", 1, 2), "none of them harmed the node")
 		}
 	})

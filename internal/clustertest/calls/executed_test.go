@@ -26,7 +26,8 @@ func TestExecutedIsThatOfTheWholeCall(t *testing.T) {
 				hangs := func(ctx context.Context) error { go c.Kill(c.Nodes[1]); return clustertest.Hang(ctx) }
 				require.NoError(c.T, c.Nodes[1].Register("f", hangs, broach.Idempotent()))
 				for _, i := range []int{0, 2} {
-					require.NoError(c.T, c.Nodes[i].Register("f", func() {}, broach.Idempotent(), broach.ServeInterceptors(refuse)))
+					require.NoError(c.T, c.Nodes[i].Register("f", func() {}, broach.Idempotent(),
+						broach.ServeInterceptors(refuse)))
 				}
 				require.NoError(c.T, c.Nodes[0].WaitFor(c.T.Context(), "f", 3))
 				turn := []int{1, last}
@@ -35,7 +36,8 @@ func TestExecutedIsThatOfTheWholeCall(t *testing.T) {
 					turn = turn[1:]
 					return i
 				})
-				_, err := c.Nodes[0].Caller("f", broach.Balance(pick), broach.Local(broach.LocalEqual), broach.Timeout(time.Minute)).Call(c.T.Context())
+				_, err := c.Nodes[0].Caller("f", broach.Balance(pick), broach.Local(broach.LocalEqual),
+					broach.Timeout(time.Minute)).Call(c.T.Context())
 				e := err.(*broach.Error)
 				require.NotEqual(c.T, broach.Unreachable, e.Code, "it was asked elsewhere")
 				require.Equal(c.T, broach.Maybe, e.Executed)

@@ -33,13 +33,15 @@ func TestACallersInterceptorChangesTheCall(t *testing.T) {
 	clustertest.InPair(t, echoes(), func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		for _, n := range []*broach.Node{caller, provider} {
 			change := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-				require.Equal(t, broach.Invocation{Service: "echo", From: n.Addr(), Meta: map[string]string{"a": "1"}, Args: []any{7}}, *call)
+				require.Equal(t, broach.Invocation{Service: "echo", From: n.Addr(), Meta: map[string]string{"a": "1"},
+					Args: []any{7}}, *call)
 				call.Args[0], call.Meta["b"], call.Service = 8, "2", "ignored"
 				v, err := next(ctx, call)
 				return v.(string) + "!", err
 			}
 			args := []any{7}
-			got, err := broach.Call[string](context.Background(), n.Caller("echo", broach.Meta("a", "1"), broach.CallInterceptors(change)), args...)
+			got, err := broach.Call[string](context.Background(),
+				n.Caller("echo", broach.Meta("a", "1"), broach.CallInterceptors(change)), args...)
 			require.NoError(t, err)
 			require.Equal(t, "8 map[a:1 b:2]!", got)
 			require.Equal(t, []any{7}, args, "the caller's own list is as it was")
@@ -104,9 +106,11 @@ func TestACallersInterceptorThatNeverCallsNext(t *testing.T) {
 		require.Equal(t, []any{"a", 1}, []any{text, n})
 
 		_, err = broach.Call[int](ctx, add(always(nil, nil)))
-		require.Equal(t, "an Interceptor returned nil, want int", clustertest.RequireError(t, err, broach.Internal, broach.No).Message)
+		require.Equal(t, "an Interceptor returned nil, want int",
+			clustertest.RequireError(t, err, broach.Internal, broach.No).Message)
 		_, err = broach.Call[int](ctx, add(always("42", nil)))
-		require.Equal(t, "an Interceptor returned string, want int", clustertest.RequireError(t, err, broach.Internal, broach.No).Message)
+		require.Equal(t, "an Interceptor returned string, want int",
+			clustertest.RequireError(t, err, broach.Internal, broach.No).Message)
 		_, err = broach.Call[int](ctx, add(after("42", nil)), 1, 2)
 		clustertest.RequireError(t, err, broach.Internal, broach.Yes)
 		clustertest.RequireError(t, add(always(42, nil)).Send(ctx), broach.Internal, broach.No)
@@ -114,7 +118,8 @@ func TestACallersInterceptorThatNeverCallsNext(t *testing.T) {
 			_, _, err = broach.Bind[func(int) (string, int, error)](caller, "add", broach.CallInterceptors(always(v, nil)))(1)
 			clustertest.RequireError(t, err, broach.Internal, broach.No)
 		}
-		clustertest.RequireError(t, broach.Bind[func() error](caller, "add", broach.CallInterceptors(always([]any{}, nil)))(), broach.Internal, broach.No)
+		clustertest.RequireError(t, broach.Bind[func() error](caller, "add",
+			broach.CallInterceptors(always([]any{}, nil)))(), broach.Internal, broach.No)
 	})
 }
 
@@ -168,10 +173,12 @@ func TestACallersInterceptorThatPanics(t *testing.T) {
 		}
 		for _, n := range []*broach.Node{caller, provider} {
 			_, err := n.Caller("none", broach.CallInterceptors(before)).Call(context.Background())
-			require.Equal(t, "an Interceptor of the caller panicked", clustertest.RequireError(t, err, broach.Internal, broach.No).Message)
+			require.Equal(t, "an Interceptor of the caller panicked",
+				clustertest.RequireError(t, err, broach.Internal, broach.No).Message)
 			_, err = n.Caller("none", broach.CallInterceptors(behind)).Call(context.Background())
 			clustertest.RequireError(t, err, broach.Internal, broach.Maybe)
-			clustertest.RequireError(t, n.Caller("none", broach.CallInterceptors(before)).Send(context.Background()), broach.Internal, broach.No)
+			clustertest.RequireError(t, n.Caller("none", broach.CallInterceptors(before)).Send(context.Background()),
+				broach.Internal, broach.No)
 			_, err = broach.Bind[func(int, int) (int, error)](n, "add", broach.CallInterceptors(behind))(1, 2)
 			clustertest.RequireError(t, err, broach.Internal, broach.Maybe)
 			_, err = n.Caller("none").Call(context.Background())

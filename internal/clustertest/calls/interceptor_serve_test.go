@@ -35,7 +35,8 @@ func TestAProvidersInterceptorChangesTheCall(t *testing.T) {
 	type key struct{}
 	inBoth(t, func(c *clustertest.Cluster, provider, from *broach.Node) {
 		nested := provider.Caller("meta")
-		require.NoError(t, provider.Register("meta", func(ctx context.Context) string { in, _ := broach.InvocationFrom(ctx); return fmt.Sprint(in.Meta) }))
+		require.NoError(t, provider.Register("meta",
+			func(ctx context.Context) string { in, _ := broach.InvocationFrom(ctx); return fmt.Sprint(in.Meta) }))
 		fn := func(ctx context.Context, x int, words ...string) (string, error) {
 			in, ok := broach.InvocationFrom(ctx)
 			require.True(t, ok)
@@ -44,7 +45,8 @@ func TestAProvidersInterceptorChangesTheCall(t *testing.T) {
 			return fmt.Sprint(x, words, in.Meta, passed, ctx.Value(key{})), err
 		}
 		change := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-			require.Equal(t, broach.Invocation{Service: "f", From: from.Addr(), Meta: map[string]string{"a": "1"}, Args: []any{7, "x", "y"}}, *call)
+			require.Equal(t, broach.Invocation{Service: "f", From: from.Addr(), Meta: map[string]string{"a": "1"},
+				Args: []any{7, "x", "y"}}, *call)
 			in, ok := broach.InvocationFrom(ctx)
 			require.True(t, ok)
 			require.Equal(t, "f", in.Service)
@@ -98,7 +100,8 @@ func TestNextReturnsWhatTheFunctionReturned(t *testing.T) {
 			want any
 		}{
 			{func() {}, nil}, {func() error { return nil }, nil}, {func() (point, error) { return point{1, 2}, nil }, point{1, 2}},
-			{func() (int8, []string) { return 1, []string{"a"} }, []any{int8(1), []string{"a"}}}, {func() *point { return nil }, (*point)(nil)},
+			{func() (int8, []string) { return 1, []string{"a"} },
+				[]any{int8(1), []string{"a"}}}, {func() *point { return nil }, (*point)(nil)},
 		} {
 			_, err := serve(c, provider, from, fmt.Sprint("f", i), row.fn, note).Call(context.Background())
 			require.NoError(t, err)
@@ -127,7 +130,8 @@ func TestAProvidersInterceptorThatNeverCallsNext(t *testing.T) {
 		}{
 			{always(42, nil), 0, broach.No, ""},
 			{after(42, nil), 0, broach.No, ""},
-			{always(nil, broach.Errorf(broach.Unauthenticated, "who are you?")), broach.Unauthenticated, broach.No, "who are you?"},
+			{always(nil, broach.Errorf(broach.Unauthenticated, "who are you?")), broach.Unauthenticated, broach.No,
+				"who are you?"},
 			{always(nil, broach.Errorf(broach.Overloaded, "too much")), broach.Overloaded, broach.No, "too much"},
 			{always(nil, broach.Errorf(1042, "no milk")), 1042, broach.No, "no milk"},
 			{always(nil, errOwn), broach.Application, broach.No, "no milk"},
@@ -147,7 +151,8 @@ func TestAProvidersInterceptorThatNeverCallsNext(t *testing.T) {
 		require.Equal(t, 3, ran)
 		_, err := serve(c, provider, from, "none", func() {}, always(1, nil)).Call(context.Background())
 		clustertest.RequireError(t, err, broach.Internal, broach.No)
-		_, err = serve(c, provider, from, "garbles", func() any { return 1 }, always(make(chan int), nil)).Call(context.Background())
+		_, err = serve(c, provider, from, "garbles", func() any { return 1 },
+			always(make(chan int), nil)).Call(context.Background())
 		clustertest.RequireError(t, err, broach.Internal, broach.No)
 	})
 }
@@ -249,7 +254,8 @@ func TestARefusedCallGoesToAnotherProvider(t *testing.T) {
 				require.NoError(t, c.Start(i, 0).Register("which", func() int { return i }, broach.ServeInterceptors(list...)))
 			}
 			require.NoError(t, caller.WaitFor(context.Background(), "which", 2))
-			toTheFirst := caller.Caller("which", broach.Balance(clustertest.PickFunc(func(broach.CallInfo, []broach.Provider) int { return 0 })))
+			toTheFirst := caller.Caller("which",
+				broach.Balance(clustertest.PickFunc(func(broach.CallInfo, []broach.Provider) int { return 0 })))
 			require.Equal(t, map[int]int{2: 5}, whoAnswers(t, toTheFirst, 5))
 			_, err := toTheFirst.With(broach.NoRetry()).Call(context.Background())
 			clustertest.RequireError(t, err, code, broach.No)
@@ -294,7 +300,8 @@ func TestEventsAreInterceptedAtTheSubscriber(t *testing.T) {
 			})
 			require.NoError(t, err)
 		}
-		require.NoError(t, n.Register("publish", func(ctx context.Context) error { _, err := n.Publish(ctx, "sold", 7); return err }))
+		require.NoError(t, n.Register("publish",
+			func(ctx context.Context) error { _, err := n.Publish(ctx, "sold", 7); return err }))
 		_, err := n.Caller("publish", broach.Meta("a", "1")).Call(context.Background())
 		require.NoError(t, err)
 		time.Sleep(time.Second)

@@ -67,7 +67,8 @@ func after(v any, err error) broach.Interceptor {
 func TestInterceptorsRunInTheOrderGiven(t *testing.T) {
 	s := new(steps)
 	clustertest.InPair(t, nil, func(c *clustertest.Cluster, provider, caller *broach.Node) {
-		require.NoError(t, provider.Register("f", func() { s.add("f") }, broach.ServeInterceptors(s.interceptor("r1")), broach.ServeInterceptors(s.interceptor("r2"))))
+		require.NoError(t, provider.Register("f", func() { s.add("f") }, broach.ServeInterceptors(s.interceptor("r1")),
+			broach.ServeInterceptors(s.interceptor("r2"))))
 		require.NoError(t, caller.WaitFor(context.Background(), "f", 1))
 		s.take()
 		for _, n := range []*broach.Node{caller, provider} {
@@ -76,7 +77,8 @@ func TestInterceptorsRunInTheOrderGiven(t *testing.T) {
 				_, err := base.With(broach.CallInterceptors(s.interceptor(last))).Call(context.Background())
 				require.NoError(t, err)
 				want := []string{
-					"c1", "c2", "o1", last, "s1", "s2", "r1", "r2", "f", "/r2", "/r1", "/s2", "/s1", "/" + last, "/o1", "/c2", "/c1",
+					"c1", "c2", "o1", last, "s1", "s2", "r1", "r2", "f", "/r2", "/r1", "/s2", "/s1", "/" +
+						last, "/o1", "/c2", "/c1",
 				}
 				require.Equal(t, want, s.take())
 			}
@@ -93,7 +95,9 @@ func TestEveryFormOfCallIsIntercepted(t *testing.T) {
 	s := new(steps)
 	functions := map[string]any{
 		"add": func(x, y int) int { return x + y }, "none": func() {}, "two": func(s string) (string, int) { return s, len(s) },
-		"join": func(sep string, words ...string) string { return strings.Join(words, sep) }, "echo": func(s string) string { return s },
+		"join": func(sep string, words ...string) string {
+			return strings.Join(words, sep)
+		}, "echo": func(s string) string { return s },
 		"bytes": func(b []byte) []byte { return b }, "nothing": func() *point { return nil }, "mirror": func(p point) point { return point{p.Y, p.X} },
 		"any": func(x any) any { return x },
 	}
@@ -149,7 +153,8 @@ func TestEveryFormOfCallIsIntercepted(t *testing.T) {
 }
 
 func TestNilInterceptorsAreRefused(t *testing.T) {
-	_, err := broach.Start(broach.Config{CallInterceptors: []broach.Interceptor{pass, nil}, ServeInterceptors: []broach.Interceptor{nil}})
+	_, err := broach.Start(broach.Config{CallInterceptors: []broach.Interceptor{pass, nil},
+		ServeInterceptors: []broach.Interceptor{nil}})
 	require.ErrorContains(t, err, "CallInterceptors[1]: nil: must be a function")
 	require.ErrorContains(t, err, "ServeInterceptors[0]: nil: must be a function")
 	clustertest.InPair(t, map[string]any{"f": func() {}}, func(c *clustertest.Cluster, provider, caller *broach.Node) {

@@ -21,8 +21,10 @@ func TestMetadataAndCallersTravelThroughChains(t *testing.T) {
 		register(0, "first", func(ctx context.Context) (map[string]string, error) {
 			in, ok := broach.InvocationFrom(ctx)
 			require.True(t, ok)
-			require.Equal(t, broach.Invocation{Service: "first", From: clustertest.AddrOf(2), Meta: map[string]string{"traceparent": trace, "user": "ann"}}, in)
-			return broach.Call[map[string]string](ctx, c.Nodes[0].Caller("second", broach.Meta("user", "bob"), broach.Meta("x", "")))
+			require.Equal(t, broach.Invocation{Service: "first", From: clustertest.AddrOf(2),
+				Meta: map[string]string{"traceparent": trace, "user": "ann"}}, in)
+			return broach.Call[map[string]string](ctx,
+				c.Nodes[0].Caller("second", broach.Meta("user", "bob"), broach.Meta("x", "")))
 		})
 		register(1, "second", func(ctx context.Context) (map[string]string, error) {
 			in, _ := broach.InvocationFrom(ctx)

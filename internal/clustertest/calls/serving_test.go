@@ -50,7 +50,8 @@ func TestAFunctionThatDoesNotServeIsPassedOver(t *testing.T) {
 func TestCallsThatRunGoOnWhereAFunctionStopsServing(t *testing.T) {
 	slow := func() int { time.Sleep(time.Second); return 7 }
 	clustertest.InPair(t, map[string]any{"slow": slow}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
-		here, there := broach.Go[int](context.Background(), provider.Caller("slow")), broach.Go[int](context.Background(), caller.Caller("slow"))
+		here, there := broach.Go[int](context.Background(),
+			provider.Caller("slow")), broach.Go[int](context.Background(), caller.Caller("slow"))
 		time.Sleep(100 * time.Millisecond)
 		require.NoError(t, provider.SetServing("slow", false))
 		for _, f := range []*broach.Future[int]{here, there} {

@@ -150,7 +150,8 @@ func TestPayloads(t *testing.T) {
 		var got []order
 		var mu sync.Mutex
 		for _, n := range c.Nodes {
-			_, err := n.Subscribe("order", func(o *order) { mu.Lock(); got = append(got, *o); mu.Unlock() }, broach.EachInstance())
+			_, err := n.Subscribe("order", func(o *order) { mu.Lock(); got = append(got, *o); mu.Unlock() },
+				broach.EachInstance())
 			require.NoError(t, err)
 		}
 		heard()
@@ -186,7 +187,8 @@ func TestEventsTellWhoPublishedThem(t *testing.T) {
 		require.Equal(t, broach.Invocation{Service: "sold", From: publisher.Addr()}, <-got)
 		_, err = publisher.Caller("sell", broach.Meta("traceparent", "00-1")).Call(context.Background())
 		require.NoError(t, err)
-		require.Equal(t, broach.Invocation{Service: "sold", From: subscriber.Addr(), Meta: map[string]string{"traceparent": "00-1"}}, <-got)
+		require.Equal(t, broach.Invocation{Service: "sold", From: subscriber.Addr(),
+			Meta: map[string]string{"traceparent": "00-1"}}, <-got)
 	})
 }
 

@@ -39,7 +39,8 @@ func TestEventsKeepTheirOrderThroughLoss(t *testing.T) {
 			require.NoError(t, err)
 		}
 		heard()
-		c.Net.SetDefault(simnet.Link{Loss: 0.1, Duplicate: 0.1, Reorder: 0.2, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond})
+		c.Net.SetDefault(simnet.Link{Loss: 0.1, Duplicate: 0.1, Reorder: 0.2, Delay: 300 * time.Microsecond,
+			Jitter: 200 * time.Microsecond})
 		var all sync.WaitGroup
 		for from := range 4 {
 			all.Go(func() {
@@ -115,7 +116,8 @@ func TestADeadInstanceIsMissed(t *testing.T) {
 		clustertest.RequireError(t, err, broach.Unreachable, broach.Maybe)
 		require.Len(t, d.Missed, 1)
 		require.Equal(t, []int{2, 3, 4, 5, 7}, ports(d.Nodes))
-		require.Equal(t, clustertest.AddrOf(5).String(), clustertest.RequireError(t, d.Missed[0], broach.Unreachable, broach.Maybe).Node)
+		require.Equal(t, clustertest.AddrOf(5).String(),
+			clustertest.RequireError(t, d.Missed[0], broach.Unreachable, broach.Maybe).Node)
 		require.Len(t, box.take(), 5)
 		publish(t, publisher, 1, 2, 5)
 	})

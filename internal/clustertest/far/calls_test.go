@@ -39,7 +39,8 @@ func TestCallsGoOnceOverAnyDistance(t *testing.T) {
 					w := watchTraffic(c)
 					atOnce(callers, func() { callOne(t, caller, calls) })
 					requireSentOnce(t, w, callers*calls)
-					require.InDelta(t, p.roundTrip+p.jitter, caller.Stats().Peers[0].RTT, float64(p.jitter+2*ms), "as Stats show it")
+					require.InDelta(t, p.roundTrip+p.jitter, caller.Stats().Peers[0].RTT, float64(p.jitter+2*ms),
+						"as Stats show it")
 				})
 				clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 					caller, provider := farPair(c, p)
@@ -113,7 +114,8 @@ func TestSlowCallsOverADistance(t *testing.T) {
 						_, err := broach.Call[int](context.Background(), caller.Caller("slow"), took)
 						require.NoError(t, err)
 					}
-					t.Logf("%d Requests, %d Progress, %d Polls, %d Replies", w.of(wire.KindRequest), w.of(wire.KindProgress), w.of(wire.KindPoll), w.of(wire.KindReply))
+					t.Logf("%d Requests, %d Progress, %d Polls, %d Replies", w.of(wire.KindRequest),
+						w.of(wire.KindProgress), w.of(wire.KindPoll), w.of(wire.KindReply))
 					require.LessOrEqual(t, w.of(wire.KindRequest), 21)
 				})
 			})

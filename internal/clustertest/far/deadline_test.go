@@ -43,7 +43,8 @@ func TestCallsWithDeadlinesThatMeanNever(t *testing.T) {
 		}
 		for _, ctx := range never {
 			for what, options := range map[string][]broach.CallOption{
-				"plain": {broach.Timeout(math.MaxInt64)}, "through an Interceptor": {broach.Timeout(math.MaxInt64), broach.CallInterceptors(pass)},
+				"plain": {broach.Timeout(math.MaxInt64)}, "through an Interceptor": {broach.Timeout(math.MaxInt64),
+					broach.CallInterceptors(pass)},
 				"hedged": {broach.Timeout(math.MaxInt64), broach.Hedge(math.MaxInt64)},
 			} {
 				for _, n := range []*broach.Node{provider, caller} {

@@ -48,7 +48,8 @@ func TestBothDirectionsAtOnceThroughABucket(t *testing.T) {
 					callOne(t, caller, 1)
 					worst = max(worst, time.Since(start))
 				}
-				t.Logf("20 small calls beside them took %v, the slowest %v; %d Requests", time.Since(took), worst, w.of(wire.KindRequest))
+				t.Logf("20 small calls beside them took %v, the slowest %v; %d Requests", time.Since(took), worst,
+					w.of(wire.KindRequest))
 				require.Less(t, worst, p.roundTrip*3/2+400*ms)
 				wg.Wait()
 				for _, n := range []*broach.Node{provider, caller} {
@@ -77,7 +78,9 @@ func TestTransfersToManyPeersThroughOneUplink(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := 1; i <= 5; i++ {
 			wg.Go(func() {
-				_, err := broach.Call[int](context.Background(), sender.Caller("sink", broach.On(clustertest.AddrOf(i)), broach.Timeout(time.Minute)), clustertest.SomeNoise[:500_000])
+				_, err := broach.Call[int](context.Background(),
+					sender.Caller("sink", broach.On(clustertest.AddrOf(i)), broach.Timeout(time.Minute)),
+					clustertest.SomeNoise[:500_000])
 				require.NoError(t, err)
 			})
 		}

@@ -42,17 +42,22 @@ func (w farWay) link() simnet.Link {
 func oddPaths() []oddPath {
 	plain, far, most := farWay{Link: simnet.Link{Delay: 40 * ms}}, farPath{roundTrip: 80 * ms}, farTransfer{3, 1.1}
 	unsteady := farWay{Link: simnet.Link{Delay: 10 * ms, Jitter: 30 * ms}}
-	narrow, wide := farPath{roundTrip: 80 * ms, mbit: 1, queue: wideQueue}, farPath{roundTrip: 80 * ms, mbit: 20, queue: wideQueue}
+	narrow, wide := farPath{roundTrip: 80 * ms, mbit: 1, queue: wideQueue}, farPath{roundTrip: 80 * ms, mbit: 20,
+		queue: wideQueue}
 	return []oddPath{
 		{"acknowledgements are lost", plain, farWay{Link: simnet.Link{Delay: 40 * ms, Loss: 0.1}}, far, most},
-		{"half of the acknowledgements are lost", plain, farWay{Link: simnet.Link{Delay: 40 * ms, Loss: 0.5}}, far, farTransfer{3, 1.3}},
-		{"jitter above the round trip", unsteady, farWay{Link: simnet.Link{Delay: 10 * ms}}, farPath{roundTrip: 50 * ms}, farTransfer{4, 1.1}},
+		{"half of the acknowledgements are lost", plain, farWay{Link: simnet.Link{Delay: 40 * ms, Loss: 0.5}}, far,
+			farTransfer{3, 1.3}},
+		{"jitter above the round trip", unsteady, farWay{Link: simnet.Link{Delay: 10 * ms}},
+			farPath{roundTrip: 50 * ms}, farTransfer{4, 1.1}},
 		{"jitter each way", unsteady, unsteady, far, most},
-		{"duplicates", farWay{Link: simnet.Link{Delay: 40 * ms, Duplicate: 0.2}}, farWay{Link: simnet.Link{Delay: 40 * ms, Duplicate: 0.2}}, far, most},
+		{"duplicates", farWay{Link: simnet.Link{Delay: 40 * ms, Duplicate: 0.2}},
+			farWay{Link: simnet.Link{Delay: 40 * ms, Duplicate: 0.2}}, far, most},
 		{"a thin way back", plain, farWay{thin: narrow}, far, most},
 		{"a thin way there, a thinner one back", farWay{thin: wide}, farWay{thin: narrow}, wide, farTransfer{1.5, 1.3}},
 		{"loss on one side", farWay{Link: simnet.Link{Delay: 40 * ms, Loss: 0.05}}, plain, far, most},
-		{"a longer way back", farWay{Link: simnet.Link{Delay: ms}}, farWay{Link: simnet.Link{Delay: 150 * ms}}, farPath{roundTrip: 151 * ms}, most},
+		{"a longer way back", farWay{Link: simnet.Link{Delay: ms}}, farWay{Link: simnet.Link{Delay: 150 * ms}},
+			farPath{roundTrip: 151 * ms}, most},
 	}
 }
 

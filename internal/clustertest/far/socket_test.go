@@ -40,7 +40,8 @@ func newRelay(t *testing.T, delay time.Duration, mbit float64) *relay {
 	t.Helper()
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
-	r := &relay{UDPConn: conn, delay: delay, rate: mbit * 1e6 / 8, late: make(chan lateDatagram, 1<<15), donec: make(chan struct{})}
+	r := &relay{UDPConn: conn, delay: delay, rate: mbit * 1e6 / 8, late: make(chan lateDatagram, 1<<15),
+		donec: make(chan struct{})}
 	go r.run()
 	return r
 }
@@ -92,7 +93,8 @@ func relayed(t *testing.T, delay time.Duration, mbit float64) (caller *broach.No
 	t.Cleanup(func() { provider.Close() })
 	require.NoError(t, provider.Register("one", func() int { return 1 }))
 	require.NoError(t, provider.Register("sink", func(b []byte) int { return len(b) }))
-	caller, err = broach.Start(broach.Config{Conn: way, Join: []string{provider.Addr().String()}, Logger: slog.New(slog.DiscardHandler)})
+	caller, err = broach.Start(broach.Config{Conn: way, Join: []string{provider.Addr().String()},
+		Logger: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
 	t.Cleanup(func() { caller.Close() })
 	require.NoError(t, caller.WaitFor(context.Background(), "sink", 1))

@@ -83,7 +83,8 @@ func moveOne(t require.TestingT, caller *broach.Node, bytes int, back bool) {
 		require.Len(t, b, bytes)
 		return
 	}
-	n, err := broach.Call[int](context.Background(), caller.Caller("sink", broach.Timeout(time.Minute)), clustertest.SomeNoise[:bytes])
+	n, err := broach.Call[int](context.Background(), caller.Caller("sink", broach.Timeout(time.Minute)),
+		clustertest.SomeNoise[:bytes])
 	require.NoError(t, err)
 	require.Equal(t, bytes, n)
 }
@@ -105,7 +106,8 @@ func moveEachWay(t *testing.T, p farPath, k, bytes int, most farTransfer) {
 func TestLargeMessagesOverAnyDistance(t *testing.T) {
 	for _, p := range []farPath{
 		{roundTrip: ms}, {roundTrip: 20 * ms}, {roundTrip: 60 * ms}, {roundTrip: 80 * ms}, {roundTrip: 240 * ms}, {roundTrip: 80 * ms, jitter: 3 * ms},
-		{roundTrip: 80 * ms, loss: 0.01}, {roundTrip: 80 * ms, loss: 0.05}, {roundTrip: 20 * ms, loss: 0.05}, {roundTrip: 240 * ms, loss: 0.01},
+		{roundTrip: 80 * ms, loss: 0.01}, {roundTrip: 80 * ms, loss: 0.05}, {roundTrip: 20 * ms,
+			loss: 0.05}, {roundTrip: 240 * ms, loss: 0.01},
 		{roundTrip: 80 * ms, reorder: 0.02},
 	} {
 		moveEachWay(t, p, 1, 1_000_000, farTransfer{3, 1.03 + 1.5*p.loss})

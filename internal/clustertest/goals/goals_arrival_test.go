@@ -56,7 +56,8 @@ func joinInTurn(c *clustertest.Cluster) (took []time.Duration) {
 	for k := range 5 {
 		start, function := time.Now(), fmt.Sprint("f", k)
 		n := arrive(c, size+k, function, c.Nodes[0])
-		c.Until(10*time.Second, "all have its table", func() bool { return c.Callable(function, n) && clustertest.Count(n, broach.Alive) == len(c.Nodes)-1 })
+		c.Until(10*time.Second, "all have its table",
+			func() bool { return c.Callable(function, n) && clustertest.Count(n, broach.Alive) == len(c.Nodes)-1 })
 		took = append(took, time.Since(start))
 		time.Sleep(time.Second + time.Duration(k)*137*time.Millisecond)
 	}

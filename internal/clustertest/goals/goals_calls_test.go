@@ -159,7 +159,8 @@ func TestCallsThroughTrouble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 				c.Gather(1, 8, 0)
-				f := &callTraffic{Cluster: c, providers: c.Nodes[:4], callers: c.Nodes[6:8], outcomes: map[string]int{}, claims: map[int]broach.Executed{}}
+				f := &callTraffic{Cluster: c, providers: c.Nodes[:4], callers: c.Nodes[6:8], outcomes: map[string]int{},
+					claims: map[int]broach.Executed{}}
 				for _, n := range f.providers {
 					f.offer(n)
 				}

@@ -28,7 +28,8 @@ func TestHalvesFindEachOther(t *testing.T) {
 					half := (size + 1) / 2
 					c.Net.Cut(clustertest.AddrsOf(c.Nodes[:half]), clustertest.AddrsOf(c.Nodes[half:]))
 					time.Sleep(lasting)
-					require.True(t, clustertest.AllSee(c.Nodes[:half], half-1) && clustertest.AllSee(c.Nodes[half:], size-half-1), "each half sees itself")
+					require.True(t, clustertest.AllSee(c.Nodes[:half], half-1) &&
+						clustertest.AllSee(c.Nodes[half:], size-half-1), "each half sees itself")
 					c.Net.Heal()
 					return []time.Duration{c.Settle(10 * time.Second)}
 				}))
@@ -111,7 +112,8 @@ func TestSickNodesBlameNobody(t *testing.T) {
 				among := slices.DeleteFunc(slices.Clone(deaths), func(r clustertest.Report) bool {
 					return slices.Contains(clustertest.AddrsOf(sick), r.About) || slices.Contains(clustertest.AddrsOf(sick), r.By)
 				})
-				ofSick := slices.DeleteFunc(slices.Clone(deaths), func(r clustertest.Report) bool { return !slices.Contains(clustertest.AddrsOf(sick), r.About) })
+				ofSick := slices.DeleteFunc(slices.Clone(deaths),
+					func(r clustertest.Report) bool { return !slices.Contains(clustertest.AddrsOf(sick), r.About) })
 				t.Logf("reported deaths: %d of the sick, %d by the sick of the healthy, %d among the healthy",
 					len(ofSick), len(deaths)-len(ofSick)-len(among), len(among))
 				require.Empty(t, among)

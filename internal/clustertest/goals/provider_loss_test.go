@@ -86,7 +86,8 @@ func TestAProviderIsKilledUnderLoad(t *testing.T) {
 				cancel()
 				watching.Wait()
 
-				t.Logf("%d calls, %d failed, the longest took %v; the death was known after %v", loss.made, len(loss.begun), loss.longest, detected.Sub(killed))
+				t.Logf("%d calls, %d failed, the longest took %v; the death was known after %v", loss.made,
+					len(loss.begun), loss.longest, detected.Sub(killed))
 				if test.idempotent {
 					require.Empty(t, loss.begun)
 				}

@@ -108,7 +108,8 @@ func (s *schedule) comeBack() {
 // startAgain starts a process where another was, by the same name or another, and without seeds if it is one.
 func (s *schedule) startAgain(i int) {
 	name, seeds := []string{"app", "renamed"}[s.rng.IntN(2)], s.others()
-	isFound := s.isWhole() && slices.ContainsFunc(slices.Collect(maps.Keys(s.live)), func(j int) bool { return slices.Contains(s.seedsOf[j], i) })
+	isFound := s.isWhole() && slices.ContainsFunc(slices.Collect(maps.Keys(s.live)),
+		func(j int) bool { return slices.Contains(s.seedsOf[j], i) })
 	if isFound && s.rng.IntN(2) == 0 {
 		seeds = nil
 	}
@@ -126,7 +127,8 @@ func (s *schedule) startAgain(i int) {
 
 // isWhole reports that nobody is stopped, and that no way is cut.
 func (s *schedule) isWhole() bool {
-	return len(s.stopped) == 0 && !slices.ContainsFunc(s.cuts, func(r rift) bool { return r.healed.IsZero() || time.Since(r.healed) < calmFor })
+	return len(s.stopped) == 0 && !slices.ContainsFunc(s.cuts,
+		func(r rift) bool { return r.healed.IsZero() || time.Since(r.healed) < calmFor })
 }
 
 // restart ends a process, and starts one at its address at once.

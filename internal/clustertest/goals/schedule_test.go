@@ -63,8 +63,10 @@ var (
 
 func newSchedule(c *clustertest.Cluster, size int, seed uint64, loss float64) *schedule {
 	s := &schedule{
-		Cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), began: time.Now(), live: map[int]*broach.Node{}, seedsOf: map[int][]int{}, stopped: map[int]func(){}, missed: map[int]bool{},
-		lent: map[int]*lodger{}, well: map[int]time.Time{}, loss: loss,
+		Cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), began: time.Now(),
+		live: map[int]*broach.Node{}, seedsOf: map[int][]int{}, stopped: map[int]func(){},
+		missed: map[int]bool{},
+		lent:   map[int]*lodger{}, well: map[int]time.Time{}, loss: loss,
 	}
 	s.setDelay(usualDelay)
 	for range size {

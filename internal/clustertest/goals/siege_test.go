@@ -63,7 +63,8 @@ func (s *siege) blind() []func() []byte {
 		func() []byte { return s.open(strangerAt(rand.N(1 << 16))) },
 		func() []byte { return s.open(s.some().Addr()) },
 		func() []byte {
-			return wire.AppendOffer(nil, wire.Offer{KeyID: someKeyID(), Rank: 1, Echo: rand.Uint64() | 1, Token: 1, Addr: s.some().Addr(), Observed: s.some().Addr()})
+			return wire.AppendOffer(nil, wire.Offer{KeyID: someKeyID(), Rank: 1, Echo: rand.Uint64() | 1, Token: 1,
+				Addr: s.some().Addr(), Observed: s.some().Addr()})
 		},
 		func() []byte { return append(s.confirm(rand.Uint64()|1), randomMessages()...) },
 		func() []byte { return append(s.header(rand.Uint64()|1, rand.Uint64()), randomMessages()...) },

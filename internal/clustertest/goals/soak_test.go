@@ -67,7 +67,8 @@ func startRough(t *testing.T, s *siege) *broach.Node {
 }
 
 // The callers of the soak, and how large a message each sends.
-var soakSizes = slices.Concat(slices.Repeat([]int{0}, 64), slices.Repeat([]int{1 << 10}, 16), slices.Repeat([]int{64 << 10}, 4), []int{8 << 20})
+var soakSizes = slices.Concat(slices.Repeat([]int{0}, 64), slices.Repeat([]int{1 << 10}, 16),
+	slices.Repeat([]int{64 << 10}, 4), []int{8 << 20})
 
 // Full load for a long time, through loss, duplicates and reordering: no wrong answer, no call that fails, none that
 // runs twice, and neither memory nor goroutines grow. With -strangers 5000, through all attacks at once, too.

@@ -73,11 +73,12 @@ func TestRetryStorm(t *testing.T) {
 		pool  broach.Pool
 		calls []broach.CallOption
 	}{
-		"refusing":               {broach.Pool{Core: workers, Max: workers, Queue: 8, RejectWhenFull: true}, nil},
-		"refusing, hedged":       {broach.Pool{Core: workers, Max: workers, Queue: 8, RejectWhenFull: true}, []broach.CallOption{broach.Hedge(50 * time.Millisecond)}},
-		"slowing down":           {broach.Pool{Core: workers, Max: workers, Queue: 8}, []broach.CallOption{broach.Timeout(500 * time.Millisecond)}},
-		"slowing down, hedged":   {broach.Pool{Core: workers, Max: workers, Queue: 8}, []broach.CallOption{broach.Timeout(500 * time.Millisecond), broach.Hedge(50 * time.Millisecond)}},
-		"with the default queue": {broach.Pool{Core: workers, Max: workers}, []broach.CallOption{broach.Timeout(500 * time.Millisecond)}},
+		"refusing":             {broach.Pool{Core: workers, Max: workers, Queue: 8, RejectWhenFull: true}, nil},
+		"refusing, hedged":     {broach.Pool{Core: workers, Max: workers, Queue: 8, RejectWhenFull: true}, []broach.CallOption{broach.Hedge(50 * time.Millisecond)}},
+		"slowing down":         {broach.Pool{Core: workers, Max: workers, Queue: 8}, []broach.CallOption{broach.Timeout(500 * time.Millisecond)}},
+		"slowing down, hedged": {broach.Pool{Core: workers, Max: workers, Queue: 8}, []broach.CallOption{broach.Timeout(500 * time.Millisecond), broach.Hedge(50 * time.Millisecond)}},
+		"with the default queue": {broach.Pool{Core: workers, Max: workers},
+			[]broach.CallOption{broach.Timeout(500 * time.Millisecond)}},
 	} {
 		if race.Enabled && test.calls == nil {
 			continue

@@ -26,7 +26,8 @@ func TestThousandNodes(t *testing.T) {
 	clustertest.Run(t, 1000, func(c *clustertest.Cluster) {
 		c.IsPlain = true
 		c.StartAll(1000)
-		t.Log("all see all after", c.Until(10*time.Second, "all see all", func() bool { return clustertest.AllSee(c.Nodes, 999) }))
+		t.Log("all see all after", c.Until(10*time.Second, "all see all",
+			func() bool { return clustertest.AllSee(c.Nodes, 999) }))
 		before := c.Net.Stats().Sent
 		time.Sleep(10 * time.Second)
 		require.True(t, clustertest.AllSee(c.Nodes, 999), "a live node was doubted")
@@ -35,7 +36,8 @@ func TestThousandNodes(t *testing.T) {
 			(after.Datagrams-before.Datagrams)/10000, (after.Bytes-before.Bytes)/10000)
 		c.Kill(c.Nodes[500])
 		others := append(c.Nodes[:500:500], c.Nodes[501:]...)
-		t.Log("a death is known to all after", c.Until(5*time.Second, "all know", func() bool { return clustertest.AllSee(others, 998) }))
+		t.Log("a death is known to all after",
+			c.Until(5*time.Second, "all know", func() bool { return clustertest.AllSee(others, 998) }))
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		t.Logf("memory %d MiB", m.Sys>>20)

@@ -113,7 +113,8 @@ func TestLeaveIsCutShort(t *testing.T) {
 		defer cancel()
 		start := time.Now()
 		require.ErrorIs(t, provider.Leave(ctx), context.DeadlineExceeded)
-		require.Less(t, time.Since(start), time.Second+300*time.Millisecond+time.Second, "[MEM-19] Leave is said for 300 ms at most")
+		require.Less(t, time.Since(start), time.Second+300*time.Millisecond+time.Second,
+			"[MEM-19] Leave is said for 300 ms at most")
 		clustertest.RequireError(t, <-slow, broach.Unreachable, broach.Maybe)
 		time.Sleep(10 * time.Second) // until the function has ended
 	})

@@ -25,7 +25,8 @@ func TestWhoIsCutOffKnows(t *testing.T) {
 			lonely, others := c.Nodes[1], append([]*broach.Node{c.Nodes[0]}, c.Nodes[2:]...)
 			require.False(t, lonely.Stats().Isolated)
 			c.Net.Cut(clustertest.AddrsOf([]*broach.Node{lonely}), clustertest.AddrsOf(others))
-			t.Log(size, "nodes: it knows after", c.Until(4*time.Second, "it knows", func() bool { return lonely.Stats().Isolated }))
+			t.Log(size, "nodes: it knows after",
+				c.Until(4*time.Second, "it knows", func() bool { return lonely.Stats().Isolated }))
 			for range 30 {
 				time.Sleep(time.Second)
 				require.True(t, lonely.Stats().Isolated)

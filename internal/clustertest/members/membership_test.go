@@ -23,7 +23,8 @@ func TestClusterComesTogether(t *testing.T) {
 		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
 			clustertest.Run(t, uint64(size), func(c *clustertest.Cluster) {
 				c.StartAll(size)
-				t.Log("all see all after", c.Until(2*time.Second, "all see all", func() bool { return clustertest.AllSee(c.Nodes, size-1) }))
+				t.Log("all see all after", c.Until(2*time.Second, "all see all",
+					func() bool { return clustertest.AllSee(c.Nodes, size-1) }))
 
 				c.Start(size, 0)
 				t.Log("one more is seen by all after",
@@ -76,7 +77,8 @@ func TestNodesThatNameEachOther(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 		c.Start(0, 1, 0)
 		c.Start(1, 0, 1)
-		t.Log("found each other after", c.Until(time.Second, "both see the other", func() bool { return clustertest.AllSee(c.Nodes, 1) }))
+		t.Log("found each other after", c.Until(time.Second, "both see the other",
+			func() bool { return clustertest.AllSee(c.Nodes, 1) }))
 	})
 }
 
@@ -115,10 +117,12 @@ func TestCutHeals(t *testing.T) {
 		c.Until(time.Second, "all see all", func() bool { return clustertest.AllSee(c.Nodes, 9) })
 		half := clustertest.AddrsOf(c.Nodes[:5])
 		c.Net.Cut(half, clustertest.AddrsOf(c.Nodes[5:]))
-		t.Log("both halves alone after", c.Until(10*time.Second, "each half sees itself", func() bool { return clustertest.AllSee(c.Nodes, 4) }))
+		t.Log("both halves alone after", c.Until(10*time.Second, "each half sees itself",
+			func() bool { return clustertest.AllSee(c.Nodes, 4) }))
 		time.Sleep(20 * time.Second)
 		c.Net.Heal()
-		t.Log("together again after", c.Until(3*time.Second, "all see all", func() bool { return clustertest.AllSee(c.Nodes, 9) }))
+		t.Log("together again after", c.Until(3*time.Second, "all see all",
+			func() bool { return clustertest.AllSee(c.Nodes, 9) }))
 	})
 }
 
@@ -168,7 +172,8 @@ func TestSlowPathsJoinAndStay(t *testing.T) {
 				for i := range 3 {
 					c.Start(i, 0)
 				}
-				t.Log("all see all after", c.Until(10*delay, "all see all", func() bool { return clustertest.AllSee(c.Nodes, 2) }))
+				t.Log("all see all after", c.Until(10*delay, "all see all",
+					func() bool { return clustertest.AllSee(c.Nodes, 2) }))
 				doubts := clustertest.CountDoubts(t, c.Nodes)
 				time.Sleep(time.Minute)
 				require.Zero(t, doubts())

@@ -226,7 +226,8 @@ func TestPathThatShrinksUnderLoad(t *testing.T) {
 				took := end()
 				time.Sleep(time.Second)
 				longest := took[len(took)-1]
-				t.Logf("%d calls, median %v, longest %v; packet sizes %d and %d", len(took), took[len(took)/2], longest, packetSize(caller), packetSize(provider))
+				t.Logf("%d calls, median %v, longest %v; packet sizes %d and %d", len(took), took[len(took)/2], longest,
+					packetSize(caller), packetSize(provider))
 				require.Less(t, longest, 300*time.Millisecond)
 				for n, mtu := range map[*broach.Node]int{caller: test.there, provider: test.back} {
 					if mtu == 0 {
@@ -279,7 +280,8 @@ func TestLossIsNotTakenForASmallPath(t *testing.T) {
 					last = size
 				}
 				took := end()
-				t.Logf("%d calls, median %v, longest %v; %d false alarms", len(took), took[len(took)/2], took[len(took)-1], alarms)
+				t.Logf("%d calls, median %v, longest %v; %d false alarms", len(took), took[len(took)/2],
+					took[len(took)-1], alarms)
 				require.LessOrEqual(t, alarms, 3)
 			})
 		})

@@ -60,7 +60,8 @@ func TestOneWayLossIsAFactOfThePath(t *testing.T) {
 				time.Sleep(time.Minute)
 				require.Equal(t, 2, notReached(c.Nodes), "nobody else")
 				c.Net.Heal()
-				t.Log("reached again after", c.Until(2*time.Second, "all reach all", func() bool { return notReached(c.Nodes) == 0 }))
+				t.Log("reached again after", c.Until(2*time.Second, "all reach all",
+					func() bool { return notReached(c.Nodes) == 0 }))
 				_, err = speaker.Caller("f").Call(context.Background())
 				require.NoError(t, err)
 				require.Zero(t, doubts(), "nobody was called suspect or offline")

@@ -62,7 +62,10 @@ func isJoining(n *broach.Node) bool { return !clustertest.IsJoined(n) }
 func (u *uniform) untilMet(limit time.Duration, what string) {
 	u.T.Helper()
 	live := u.live()
-	took := u.Until(limit, what, func() bool { return clustertest.AllSee(live, len(live)-1) && !slices.ContainsFunc(live, isJoining) })
+	took := u.Until(limit, what, func() bool {
+		return clustertest.AllSee(live, len(live)-1) &&
+			!slices.ContainsFunc(live, isJoining)
+	})
 	u.T.Logf("%s: all meet after %v", what, took)
 	for _, n := range live {
 		for i := range u.sockets {

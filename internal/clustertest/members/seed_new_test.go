@@ -69,7 +69,8 @@ func TestProcessesThatAreEachOthersSeedsJoinAtOnce(t *testing.T) {
 			c.Start(i, 0, 1, 2)
 		}
 		c.Until(20*time.Millisecond, "all have joined", func() bool {
-			return c.Nodes[0].Stats().Joined && c.Nodes[1].Stats().Joined && c.Nodes[2].Stats().Joined && clustertest.AllSee(c.Nodes, 2)
+			return c.Nodes[0].Stats().Joined && c.Nodes[1].Stats().Joined && c.Nodes[2].Stats().Joined &&
+				clustertest.AllSee(c.Nodes, 2)
 		})
 	})
 }

@@ -25,7 +25,8 @@ const (
 )
 
 var (
-	toldFor  = flag.Duration("toldfor", 20*time.Second, "how much simulated time the test of what is said of calls takes for each seed")
+	toldFor = flag.Duration("toldfor", 20*time.Second,
+		"how much simulated time the test of what is said of calls takes for each seed")
 	toldSeed = flag.Uint64("toldseed", 0, "the one seed that it runs with; 0: some")
 )
 
@@ -134,7 +135,8 @@ func (r *toldRun) call(rng *rand.Rand) {
 func (r *toldRun) trouble() {
 	for until := time.Now().Add(*toldFor); time.Now().Before(until); r.pause(800) {
 		i := r.rng.IntN(3)
-		victim, others := clustertest.AddrOf(i), []netip.AddrPort{clustertest.AddrOf((i + 1) % 3), clustertest.AddrOf((i + 2) % 3)}
+		victim, others := clustertest.AddrOf(i), []netip.AddrPort{clustertest.AddrOf((i + 1) % 3),
+			clustertest.AddrOf((i + 2) % 3)}
 		provider := r.roles[r.rng.IntN(2)].Load()
 		switch r.rng.IntN(10) {
 		case 0:

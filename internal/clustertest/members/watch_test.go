@@ -24,7 +24,8 @@ func TestWatchTellsTheStateThenTheChanges(t *testing.T) {
 		defer cancel()
 		eventc := clustertest.Follow(ctx, n)
 		time.Sleep(time.Millisecond)
-		require.Equal(c.T, []string{"member up: node1", "service added: node1 a", "service added: node1 b"}, clustertest.Take(eventc))
+		require.Equal(c.T, []string{"member up: node1", "service added: node1 a", "service added: node1 b"},
+			clustertest.Take(eventc))
 
 		require.NoError(c.T, first.Unregister("a"))
 		time.Sleep(time.Second)
@@ -142,7 +143,8 @@ func TestEventsAddUp(t *testing.T) {
 					require.NotContains(c.T, services[e.Member.Addr], e.Service, "it is added once")
 					services[e.Member.Addr] = append(services[e.Member.Addr], e.Service)
 				case broach.ServiceRemoved:
-					services[e.Member.Addr] = slices.DeleteFunc(services[e.Member.Addr], func(s string) bool { return s == e.Service })
+					services[e.Member.Addr] = slices.DeleteFunc(services[e.Member.Addr],
+						func(s string) bool { return s == e.Service })
 				case broach.MemberOffline, broach.MemberLeft:
 					delete(services, e.Member.Addr)
 					members[e.Member.Addr] = e.Member.State
@@ -166,11 +168,13 @@ func TestEventsAddUp(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		cancel()
 		<-ended
-		require.Equal(c.T, map[netip.AddrPort]broach.State{clustertest.AddrOf(1): broach.Alive, clustertest.AddrOf(2): broach.Alive, clustertest.AddrOf(3): broach.Left}, members)
+		require.Equal(c.T, map[netip.AddrPort]broach.State{clustertest.AddrOf(1): broach.Alive,
+			clustertest.AddrOf(2): broach.Alive, clustertest.AddrOf(3): broach.Left}, members)
 		for _, list := range services {
 			slices.Sort(list)
 		}
-		require.Equal(c.T, map[netip.AddrPort][]string{clustertest.AddrOf(1): {"all", "new0"}, clustertest.AddrOf(2): {"all"}}, services)
+		require.Equal(c.T, map[netip.AddrPort][]string{clustertest.AddrOf(1): {"all", "new0"},
+			clustertest.AddrOf(2): {"all"}}, services)
 	})
 }
 

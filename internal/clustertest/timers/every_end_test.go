@@ -168,11 +168,13 @@ func TestWrongTimers(t *testing.T) {
 			{time.Second, func(...string) {}, nil, "not func(...string)"},
 			{time.Second, func() (error, error) { return nil, nil }, nil, "not func() (error, error)"},
 			{time.Second, ok, []broach.TimerOption{broach.Jitter(-1)}, "the Jitter is -1ns, must not be negative"},
-			{time.Second, ok, []broach.TimerOption{broach.Jitter(2 * time.Second)}, "the Jitter is 2s, must not be more than the period"},
+			{time.Second, ok, []broach.TimerOption{broach.Jitter(2 * time.Second)},
+				"the Jitter is 2s, must not be more than the period"},
 			{time.Second, ok, []broach.TimerOption{broach.OneOwner("")}, "every 1s: the name of the timer is empty"},
 			{time.Second, ok, []broach.TimerOption{broach.OneOwner("a\x00")}, "control character"},
 			{time.Second, ok, []broach.TimerOption{broach.OneOwner("\xff")}, "not UTF-8"},
-			{time.Second, ok, []broach.TimerOption{broach.OneOwner(strings.Repeat("x", 199))}, "has 199 bytes, at most 198 are allowed"},
+			{time.Second, ok, []broach.TimerOption{broach.OneOwner(strings.Repeat("x", 199))},
+				"has 199 bytes, at most 198 are allowed"},
 			{time.Second, ok, []broach.TimerOption{broach.OneOwner("taken")}, `every 1s: this node has a timer "taken" already`},
 		} {
 			_, err := n.Every(w.d, w.fn, w.opts...)

@@ -89,7 +89,10 @@ func TestOneOwnerThroughTroubles(t *testing.T) {
 // keep it.
 func (c *timed) trouble(rng *rand.Rand) {
 	i := 2 + rng.IntN(4)
-	at := slices.IndexFunc(c.Nodes, func(n *broach.Node) bool { return n.Addr() == clustertest.AddrOf(i) && !clustertest.IsClosed(n) })
+	at := slices.IndexFunc(c.Nodes, func(n *broach.Node) bool {
+		return n.Addr() == clustertest.AddrOf(i) &&
+			!clustertest.IsClosed(n)
+	})
 	if at < 0 {
 		n := c.Start(i, 0, 1)
 		c.timers[n] = every(c.Cluster, n, c.d, c.runs.of(i), broach.OneOwner("report"), broach.Jitter(ownerJitter))
