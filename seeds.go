@@ -2,14 +2,19 @@ package broach
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"broach/internal/member"
 	"broach/internal/pace"
 	"broach/internal/seedbook"
+	"broach/internal/udp"
+	"broach/internal/wire"
 )
 
 // seeds are what the loop knows of the seeds, and does to find them.
@@ -99,4 +104,141 @@ func (n *Node) noteName(now time.Time, s *seedbook.Name) {
 			" check the name, the name servers, and the family of the address that the node is bound to",
 			"seed", s.Text, "errs", errs, "unfit", unfit, "bound", n.linking.transport.LocalAddr())
 	}
+}
+
+// What a node that has not joined knows of its seeds: whom it tried, what came back, and what to look at. The log tells
+// it, ever more rarely, and so do the errors of calls that find nobody.
+
+const (
+	troubleEvery = 100 * time.Millisecond // between two looks at the seeds, for the errors of calls
+	troubleMax   = 4                      // seeds that a text names
+)
+
+// trouble says of the first seeds why they are no members, in one line; nothing if there is no seed.
+func (n *Node) trouble() string {
+	var parts []string
+	found := 0
+	add := func(text func() string) {
+		if found++; found <= troubleMax {
+			parts = append(parts, text())
+		}
+	}
+	for _, addr := range n.loop.seeds.book.Unfit() {
+		add(func() string { return n.troubleOfFamily(addr) })
+	}
+	for _, s := range n.loop.seeds.book.UnknownNames() {
+		add(s.Trouble)
+	}
+	for _, addr := range n.loop.members.SeedAddrs() {
+		add(func() string { return n.troubleOf(addr) })
+	}
+	if more := found - troubleMax; more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// troubleOfFamily says what is wrong with a seed that the socket cannot send to.
+func (n *Node) troubleOfFamily(seed netip.AddrPort) string {
+	return fmt.Sprintf("%v: this node's socket, bound to %v, cannot send to it:"+
+		" bind it to an address of that family, or to ::",
+		seed, n.linking.transport.LocalAddr())
+}
+
+// troubleOf says why a seed is no member.
+func (n *Node) troubleOf(seed netip.AddrPort) string {
+	at, standing := n.loop.members.SeedStanding(seed)
+	where := seed.String()
+	if seed != at {
+		where = fmt.Sprintf("%v advertises %v", seed, at)
+	}
+	switch {
+	case standing == member.SeedIsSelf:
+		return fmt.Sprintf("%v: it is this node itself: name another", seed)
+	case standing == member.SeedIsThere:
+		return where + ": it is a member, and has not told of the others yet"
+	case standing == member.SeedAnswers:
+		return where + ": it answers, and does not confirm: do firewalls let UDP pass both ways?"
+	case seed != at:
+		return where + ": nothing came back from there: set its Advertise to an address that this node reaches"
+	}
+	return where + ": " + n.seedNotes.Text(seed)
+}
+
+// noteTrouble keeps what the errors of calls say while the node has not joined.
+func (n *Node) noteTrouble(now time.Time) {
+	if n.calling.view.Load().joined || now.Sub(n.loop.troubleAt) < troubleEvery {
+		return
+	}
+	text := n.trouble()
+	n.loop.troubleAt = now
+	n.calling.unjoined.Store(&text)
+}
+
+// notJoined is what the error of a call adds while the node has not joined: it may not know of anybody yet. Empty: it
+// has.
+func (n *Node) notJoined(v *view) string {
+	if v.joined {
+		return ""
+	}
+	return "; this node has not joined its cluster: " + *n.calling.unjoined.Load()
+}
+
+// noteSilence tells an operator whose node finds no cluster. Nobody else would: who gets its Opens and does not answer
+// cannot say why.
+func (n *Node) noteSilence(now time.Time) {
+	if s := &n.loop.seeds; n.loop.members.IsOwnSeed() && !s.isOwnTold {
+		s.isOwnTold = true
+		n.log.Info("broach: the only seed of this node is itself:"+
+			" it waits for others to join, or its seeds are to be corrected", "addr", n.loop.members.Self())
+	}
+	if n.loop.seeds.silence.IsTold(now, n.loop.members.IsUnanswered()) {
+		n.tellSilence()
+	}
+}
+
+// tellSilence asks the system first, where there is one.
+func (n *Node) tellSilence() {
+	tries := n.seedTries()
+	asked := len(tries) > 0 && n.background.TryGo(func() error {
+		n.seedNotes.NoteFailures(udp.Refusals(n.linking.transport.LocalAddr().Addr(), tries))
+		return n.do(func(time.Time) { n.sayNobodyAnswers() })
+	})
+	if !asked {
+		n.sayNobodyAnswers()
+	}
+}
+
+// sayNobodyAnswers says it, unless somebody has meanwhile.
+func (n *Node) sayNobodyAnswers() {
+	if !n.loop.members.IsUnanswered() {
+		return
+	}
+	n.log.Warn("broach: no seed has answered: check that one runs, its address, the firewalls between,"+
+		" that it reaches this node at addr (else set Advertise),"+
+		" and that both have the same Cluster, Keys and version of broach",
+		"seeds", n.trouble(), "addr", n.loop.members.Self(),
+		"cluster", n.cfg.cluster(), "keys", n.linking.wires.Ring.Load() != nil)
+}
+
+// seedTries are the Opens of the contacts with seeds that go on, to be sent once more where the system tells what
+// becomes of them. A socket that is not ours to ask the system about has
+// none.
+func (n *Node) seedTries() (tries []udp.Datagram) {
+	if n.cfg.Conn != nil {
+		return nil
+	}
+	ring := n.linking.wires.Ring.Load()
+	for _, o := range n.loop.members.OpensToSeeds(troubleMax) {
+		keyID := byte(0)
+		if ring != nil {
+			keyID = ring.KeyID()
+		}
+		b := wire.AppendOpen(nil, n.openOf(keyID, o.Token, o.Rank, o.Self))
+		if ring != nil {
+			ring.Prove(b, 0)
+		}
+		tries = append(tries, udp.Datagram{Addr: o.To, B: b})
+	}
+	return tries
 }
