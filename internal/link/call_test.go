@@ -121,3 +121,23 @@ func TestRemainingTime(t *testing.T) {
 	}
 	require.EqualValues(t, 1, Remaining(now, time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)))
 }
+
+// [CALL-15] ... the code and the text stand.
+func TestTheRestOfAReplyStands(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		unread := wire.AppendPair(nil, "bold", []byte{7})
+		for _, causes := range [][]byte{unread, wire.AppendPair(unread, "sold out", nil)} {
+			call := a.call(time.Minute, "f")
+			reply := b.utter(wire.Reply{Slot: call.slot, Seq: call.seq, Code: 1001, Executed: 2, Causes: causes,
+				Body: []byte("no")}.Append(nil))
+			a.datagram(reply)
+			a.finish()
+			clear(reply) // the memory of a datagram is used again
+			call.require(t, 1001, wire.ExecutedYes)
+			require.Equal(t, "no", string(call.Body))
+			require.Equal(t, causes, call.Causes)
+			a.free(call)
+			require.Nil(t, call.Causes)
+		}
+	})
+}
