@@ -262,3 +262,16 @@ func (n *Node) connFrom(key wire.PublicKey, addr netip.AddrPort) *conn {
 func (n *Node) says(now time.Time, l *conn, version uint32, msg wire.Message) {
 	n.loop.members.Receive(now, member.Source{Addr: l.ID.Addr, Link: l.Token, Tver: version}, msg)
 }
+
+// bodiesIn lists the bodies of the messages of one kind in a datagram of a link that is not sealed.
+func bodiesIn(b []byte, of wire.Kind) (bodies [][]byte) {
+	h, rest, err := wire.ConsumeHeader(b)
+	for err == nil && h.Form == wire.FormLink && len(rest) > 0 {
+		var kind wire.Kind
+		var body []byte
+		if kind, body, rest, err = wire.ConsumeMessage(rest); err == nil && kind == of {
+			bodies = append(bodies, body)
+		}
+	}
+	return bodies
+}

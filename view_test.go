@@ -12,7 +12,6 @@ import (
 
 	"broach/internal/member"
 	"broach/internal/race"
-	"broach/internal/simnet"
 	"broach/internal/udp"
 	"broach/internal/wire"
 
@@ -179,29 +178,6 @@ func BenchmarkRoute(b *testing.B) {
 					b.Fatal(failed)
 				}
 			}
-		})
-	}
-}
-
-// A function that is registered while its node is joining is known as soon as any other.
-func TestAFunctionRegisteredDuringTheJoinIsKnownAtOnce(t *testing.T) {
-	for after := time.Duration(0); after < 2*time.Millisecond; after += 100 * time.Microsecond {
-		inCluster(t, 1, func(c *cluster) {
-			c.net.SetDefault(simnet.Link{Delay: 200 * time.Microsecond, Jitter: 100 * time.Microsecond})
-			c.startAll(10)
-			time.Sleep(2 * time.Second)
-			n := c.start(10, 0)
-			time.Sleep(after)
-			require.NoError(t, n.Register("more", func(x int) int { return x }))
-			took := c.until(2*time.Second, "all know", func() bool {
-				for _, o := range c.nodes[:10] {
-					if o.calling.view.Load().routes.get("more") == nil {
-						return false
-					}
-				}
-				return true
-			})
-			require.LessOrEqual(t, took, 20*time.Millisecond, "registered %v after the start", after)
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"testing"
+	"time"
 
 	"broach"
 	"broach/internal/clustertest"
@@ -103,4 +104,28 @@ func TestAnyRandomNumberPicksAProvider(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestCallsAreSharedByTheProviders(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		caller := c.Start(0)
+		startProvider(c, 1)
+		suspect := startProvider(c, 2)
+		require.NoError(c.T, caller.WaitFor(c.T.Context(), "which", 2))
+		for _, calls := range clustertest.Tally(c, caller, 4000) {
+			require.InEpsilon(c.T, 2000, calls, 0.04)
+		}
+
+		startProvider(c, 3)
+		require.NoError(c.T, caller.WaitFor(c.T.Context(), "which", 3))
+		require.InEpsilon(c.T, 100, clustertest.Tally(c, caller, 320)[3], 0.3, "no flood on the newcomer")
+		require.InEpsilon(c.T, 1000, clustertest.Tally(c, caller, 3200)[3], 0.1, "its share")
+
+		c.Net.Pause(suspect.Addr())
+		c.Until(5*time.Second, "it is suspect", func() bool { return clustertest.Count(caller, broach.Suspect) == 1 })
+		require.Zero(c.T, clustertest.Tally(c, caller, 160)[2])
+		c.Until(5*time.Second, "it is offline", func() bool { return clustertest.Count(caller, broach.Offline) == 1 })
+		require.Zero(c.T, clustertest.Tally(c, caller, 160)[2])
+		c.Net.Resume(suspect.Addr())
+	})
 }

@@ -236,3 +236,21 @@ func TestFunctionsComeAndGo(t *testing.T) {
 		}))
 	})
 }
+
+// A function that is registered while its node is joining is known as soon as any other.
+func TestAFunctionRegisteredDuringTheJoinIsKnownAtOnce(t *testing.T) {
+	for after := time.Duration(0); after < 2*time.Millisecond; after += 100 * time.Microsecond {
+		clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+			c.Net.SetDefault(simnet.Link{Delay: 200 * time.Microsecond, Jitter: 100 * time.Microsecond})
+			c.StartAll(10)
+			time.Sleep(2 * time.Second)
+			n := c.Start(10, 0)
+			time.Sleep(after)
+			require.NoError(t, n.Register("more", func(x int) int { return x }))
+			took := c.Until(2*time.Second, "all know", func() bool {
+				return !slices.ContainsFunc(c.Nodes[:10], func(o *broach.Node) bool { return len(o.Services()) == 0 })
+			})
+			require.LessOrEqual(t, took, 20*time.Millisecond, "registered %v after the start", after)
+		})
+	}
+}
