@@ -1,17 +1,15 @@
 package broach
 
 import (
-	"net/netip"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"broach/internal/balance"
+	"broach/internal/gate"
 	"broach/internal/handshake"
 	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/pace"
-	"broach/internal/seal"
 	"broach/internal/udp"
 	"broach/internal/wire"
 )
@@ -33,6 +31,11 @@ func (l *conn) Base() *link.Link { return &l.Link }
 
 // Beside is where the token table keeps the next.
 func (l *conn) Beside() **conn { return &l.beside }
+
+// makeLink makes a link that another process has begun, for the gate.
+func (n *Node) makeLink(now time.Time, terms *handshake.Terms, siblings []*conn) (*conn, error) {
+	return newConn(now, &n.linking.wires, terms, false, siblings, n.draw())
+}
 
 // newConn makes the link of an Open and its Offer. began says which end we are; siblings are the links that we have
 // with who is at the same address. The error is that of a public key that is none.
@@ -148,21 +151,12 @@ func (n *Node) isBusy(now time.Time, token uint64) bool {
 	return l != nil && l.IsBusy(now)
 }
 
-// sendOpens proves and sends the Opens that the membership asks for.
+// sendOpens sends the Opens that the membership asks for.
 func (n *Node) sendOpens(opens []member.Open) {
-	ring := n.linking.wires.Ring.Load()
 	for _, o := range opens {
-		keyID := byte(0)
-		if ring != nil {
-			keyID = ring.KeyID()
-		}
-		m := n.openOf(keyID, o.Token, o.Rank, o.Self)
-		n.loop.members.NoteAsked(m.Number, o)
-		b := wire.AppendOpen(link.NewPacket()[:0], m)
-		if ring != nil {
-			ring.Prove(b, 0)
-		}
-		n.loop.opening = append(n.loop.opening, udp.Datagram{Addr: o.To, B: b})
+		number, d := n.linking.gate.Ask(o)
+		n.loop.members.NoteAsked(number, o)
+		n.loop.opening = append(n.loop.opening, d)
 	}
 	n.loop.opening = sendAndFree(n.linking.transport, n.loop.opening)
 }
@@ -181,66 +175,11 @@ func sendAndFree(t udp.Transport, out []udp.Datagram) []udp.Datagram {
 	return out[:0]
 }
 
-// pastSelf is the address that was ours until a time.
-type pastSelf struct {
-	addr  netip.AddrPort
-	until time.Time
-}
-
-// noteSelf tells the reader what the membership has found out of our address, and whether there is room for another
+// noteSelf tells the gate what the membership has found out of our address, and whether there is room for another
 // peer.
 func (n *Node) noteSelf(now time.Time) {
-	if own := n.linking.own.Load(); *own != n.loop.members.Self() {
-		n.linking.selfBefore.Store(&pastSelf{*own, now})
-		n.linking.own.Store(new(n.loop.members.Self()))
-	}
-	n.linking.learning.Store(n.loop.members.AskToken())
-	n.linking.unheard.Store(n.loop.members.AsksUnheard(now))
-	n.linking.full.Store(n.loop.members.IsFull(now))
-}
-
-// sharedKept is how many outputs of X25519 are kept: those of all peers that there may be, and of some others that were
-// tried last.
-const sharedKept = member.PeersMax + 256
-
-// sharedSecrets keeps what X25519 made of our private key and others' public ones, so that another link with the same
-// process costs none, [SEC-2].
-type sharedSecrets struct {
-	process *handshake.Process
-
-	mu    sync.Mutex // protects all below: the reader and the loop make links. It is held for the 60 us that one takes
-	known map[wire.PublicKey][seal.KeySize]byte
-	order []wire.PublicKey // the oldest first
-	made  uint64           // how often X25519 was computed
-}
-
-// of returns what we share with the process that has a public key. The error is that of a public key that is none.
-func (s *sharedSecrets) of(key wire.PublicKey) ([seal.KeySize]byte, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if shared, ok := s.known[key]; ok {
-		return shared, nil
-	}
-	s.made++
-	shared, err := s.process.Shared(key)
-	if err != nil {
-		return shared, err
-	}
-	if s.known == nil {
-		s.known = make(map[wire.PublicKey][seal.KeySize]byte)
-	}
-	if len(s.order) == sharedKept {
-		delete(s.known, s.order[0])
-		s.order = s.order[1:]
-	}
-	s.known[key], s.order = shared, append(s.order, key)
-	return shared, nil
-}
-
-// has reports whether no X25519 is needed for a public key.
-func (s *sharedSecrets) has(key wire.PublicKey) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.known[key]
-	return ok
+	n.linking.gate.NoteSelf(now, gate.Self{
+		Addr: n.loop.members.Self(), Learning: n.loop.members.AskToken(),
+		IsUnheard: n.loop.members.AsksUnheard(now), IsFull: n.loop.members.IsFull(now),
+	})
 }

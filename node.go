@@ -14,6 +14,7 @@ import (
 
 	"broach/internal/balance"
 	"broach/internal/buffer"
+	"broach/internal/gate"
 	"broach/internal/handshake"
 	"broach/internal/link"
 	"broach/internal/logqueue"
@@ -108,17 +109,10 @@ type calling struct {
 
 // linking is what makes and finds links: the reader and the loop share it.
 type linking struct {
-	wires      link.Carrier // what all links share
-	transport  udp.Transport
-	own        atomic.Pointer[netip.AddrPort] // our address; unspecified while it is not known
-	opens      atomic.Uint64                  // number of the last Open
-	shared     sharedSecrets
-	tokens     tokens.Table[*conn]
-	learning   atomic.Uint64            // token of the opening by which our address is learnt; 0: there is none
-	unheard    atomic.Bool              // our address was learnt, and no peer is heard at it
-	selfBefore atomic.Pointer[pastSelf] // nil: our address has not changed
-	seedAddrs  atomic.Pointer[[]netip.AddrPort]
-	full       atomic.Bool // no other peer can be taken
+	wires     link.Carrier // what all links share
+	transport udp.Transport
+	tokens    tokens.Table[*conn]
+	gate      gate.Gate[*conn]
 }
 
 // Start starts a node and returns once it serves; joining the cluster goes on in the background. The zero Config makes
@@ -153,12 +147,11 @@ func newNode(cfg Config, t udp.Transport, log *logqueue.Queue) *Node {
 		Transport: t, Cluster: wire.ClusterID(cfg.cluster()),
 		MaxMessage: cfg.maxMessage(), Peers: member.PeersMax, Silence: cfg.ackTimeout(),
 		Nonce: n.linking.tokens.Draw, Resized: n.noteSize,
-		Shared: n.linking.shared.of,
+		Shared: n.linking.gate.Shared,
 	}
 	n.linking.wires.Ring.Store(cfg.ring())
 	n.drawSecrets(now)
-	n.linking.own.Store(&n.addr)
-	n.linking.seedAddrs.Store(new([]netip.AddrPort))
+	n.linking.gate.Init(&n.linking.wires, &n.linking.tokens, n.addr, n.makeLink)
 	n.calling.unjoined.Store(new(string))
 	n.cfg.Keys = nil // the ring has them: whatever prints the node finds none
 	n.linking.wires.MaxPacket = max(cfg.maxPacket()-n.linking.wires.Overhead(), link.BasePacket)
@@ -212,7 +205,6 @@ func (n *Node) drawSecrets(now time.Time) {
 	}
 	read(random)
 	n.linking.wires.Process = handshake.NewProcess(random, n.linking.wires.Ring.Load() != nil, now)
-	n.linking.shared.process = n.linking.wires.Process
 	b := make([]byte, 8) // the table draws under its lock
 	n.linking.tokens.Init(func() uint64 {
 		read(b)

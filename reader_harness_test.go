@@ -186,7 +186,7 @@ func (s *linkSide) hear(datagrams ...[]byte) { s.hearFrom(netip.AddrPort{}, data
 
 // hearFrom is hear with an address that they come from.
 func (s *linkSide) hearFrom(from netip.AddrPort, datagrams ...[]byte) {
-	s.reader.strangers.Begin(time.Now())
+	s.linking.gate.Begin(time.Now())
 	for _, b := range datagrams {
 		s.reader.datagram(time.Now(), udp.Datagram{Addr: from, B: append([]byte(nil), b...)}) // it is opened in place
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"broach/internal/codec"
+	"broach/internal/gate"
 	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/pool"
@@ -47,79 +48,54 @@ type reader struct {
 	ran       int           // how many of those have been taken up
 	spent     time.Duration // what they will take
 	takeover  takeover
-	abandoned []*link.Request // given up by their callers in this datagram
-	toKick    bool            // the pool has new work
-	soon      bool            // calls go on: the next datagram is expected at once
-	strangers strangers.Bounds
-	answers   []udp.Datagram // to strangers; they go at the end of the batch
+	abandoned []*link.Request     // given up by their callers in this datagram
+	toKick    bool                // the pool has new work
+	soon      bool                // calls go on: the next datagram is expected at once
+	came      gate.Arrival[*conn] // of the present datagram
+	answers   []udp.Datagram      // to strangers; they go at the end of the batch
+	told      strangers.Told      // whom the log was told of
 }
 
-// datagram finds out what a datagram is, PROTOCOL.md 1.1.
+// datagram takes in a datagram: what it is and what becomes of it the gate says.
 func (r *reader) datagram(now time.Time, d udp.Datagram) {
-	h, _, err := wire.ConsumeHeader(d.B)
+	a, arrivals := &r.came, r.node.loop.arrivals
+	r.node.linking.gate.Take(now, d, len(arrivals) < cap(arrivals), a)
+	if a.Verdict != gate.Fine {
+		r.judge(now, d.Addr, a)
+	}
 	switch {
-	case errors.Is(err, wire.ErrVersion):
-		r.otherVersion(now, d)
-	case err != nil:
-		r.node.stats.malformed.Add(1)
-	case (h.KeyID != 0) != (r.node.linking.wires.Ring.Load() != nil):
-		r.unopened(now, d)
-	case h.Form == wire.FormOpen:
-		if r.counted(r.strangers.MayOpen()) {
-			r.opened(now, d)
-		}
-	case h.Form == wire.FormOffer:
-		r.offered(now, d, h)
+	case a.Answer.B != nil:
+		r.answers = append(r.answers, a.Answer)
+	case a.Offer != nil || a.Back != nil:
+		r.arrive(arrival{offer: a.Offer, back: a.Back})
+	case a.IsNew:
+		r.arrive(arrival{made: a.Link})
+	}
+	if a.Head > 0 {
+		r.onLink(now, a.Link, member.Source{Addr: d.Addr, Link: a.Link.Token, Tver: a.Table, Size: a.Head})
+	}
+}
+
+// arrival is the news of a link that the gate has made, or of an Offer, or of an Open of ours that came to ourselves.
+type arrival struct {
+	made  *conn
+	offer *member.Answered
+	back  *member.CameBack
+}
+
+// arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a
+// link was seen before.
+func (r *reader) arrive(a arrival) {
+	select {
+	case r.node.loop.arrivals <- a:
 	default:
-		r.linked(now, d, h)
+		r.node.stats.inboxFull.Add(1)
 	}
 }
 
-// counted counts a datagram of a stranger that may not be looked at, and reports whether it may.
-func (r *reader) counted(may bool) bool {
-	if !may {
-		r.node.stats.unanswered.Add(1)
-	}
-	return may
-}
-
-// linked handles a datagram with the token of a link. A Confirm whose token is not known may make the link.
-func (r *reader) linked(now time.Time, d udp.Datagram, h wire.Header) {
-	e := r.node.linking.tokens.Get(h.Token)
-	switch {
-	case e != nil && e.Link != nil && (h.Form == wire.FormLink || !e.Link.Began):
-		r.toLink(now, e.Link, d, h)
-	case e != nil || h.Form != wire.FormConfirm:
-		r.node.stats.stranger.Add(1)
-	case r.counted(r.strangers.MayConfirm()):
-		if l := r.confirmed(d); l != nil {
-			r.toLink(now, l, d, h)
-		}
-	}
-}
-
-// toLink opens a datagram of a link, and takes what is in it.
-func (r *reader) toLink(now time.Time, l *conn, d udp.Datagram, h wire.Header) {
-	head := wire.HeaderSize
-	if h.Form == wire.FormConfirm {
-		head = wire.ConfirmSize
-	}
-	if len(d.B) < head {
-		r.node.stats.malformed.Add(1)
-		return
-	}
-	if !l.MayTake(now, h.Number) {
-		r.node.stats.replayed.Add(1)
-		return
-	}
-	rest, ok := l.Open(d.B, head, h.KeyID)
-	if !ok {
-		r.unopened(now, d)
-		return
-	}
-	l.Take(now, h.Number, len(d.B))
-	src := member.Source{Addr: d.Addr, Link: l.Token, Tver: h.TableVersion, Size: len(d.B) - len(rest)}
-	r.onLink(now, l, uint32(h.Number), src, rest)
+// onLink takes what is in a datagram of a link, which the gate has opened.
+func (r *reader) onLink(now time.Time, l *conn, src member.Source) {
+	r.messages(now, l, uint32(r.came.Number), src, r.came.Messages)
 	r.note(now, l, src)
 	r.offer()
 }
@@ -133,8 +109,8 @@ func (r *reader) note(now time.Time, l *conn, src member.Source) {
 	}
 }
 
-// onLink steps the link with each message of a datagram with that number.
-func (r *reader) onLink(now time.Time, l *conn, number uint32, src member.Source, rest []byte) {
+// messages steps the link with each message of a datagram with that number.
+func (r *reader) messages(now time.Time, l *conn, number uint32, src member.Source, rest []byte) {
 	if l.Lock(now, number) {
 		r.held = append(r.held, &l.Link)
 	}

@@ -19,102 +19,109 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-13] A number more than 2^24 above the highest accepted on the link MUST be dropped.
-func TestNumbersThatLeapTooFarAreDropped(t *testing.T) {
+// The loop hears what a datagram says before it hears that its sender is there: a Leave that refuses a link must not
+// find it taken.
+func TestALeaveIsToldBeforeItsSenderIsHeard(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
-		l := newAsker(t, 3, keys).meet(t, s)
-		link := s.linking.tokens.Link(l.token)
-		require.EqualValues(t, 1, link.record.Traffic.Numbered.Load())
-		for _, number := range []uint64{2 + 1<<24, 1 << 40, 1<<64 - 1} {
-			s.hear(l.sayAt(number))
-		}
-		require.EqualValues(t, 1, link.record.Traffic.Arrived.Load())
-		require.EqualValues(t, 3, s.Stats().Replayed)
-		s.hear(l.sayAt(1 + 1<<24))
-		require.EqualValues(t, 2, link.record.Traffic.Arrived.Load())
-		require.EqualValues(t, 1<<24+1, link.record.Traffic.Numbered.Load())
+		a := s.asker(t, 3, keys)
+		l := a.Take(s.ask(t, a))
+		s.hear(l.Confirm(nil, wire.Leave{}.Append(nil)))
+		require.Len(t, s.loop.inbox, 2)
+		require.Equal(t, wire.Leave{}, (<-s.loop.inbox).msg)
+		require.Nil(t, (<-s.loop.inbox).msg)
 	})
 }
 
-// [HDR-5] A number that was seen before, is 0, or lies 4,096 or more below the highest seen, MUST be dropped
-// [SEC-3] A number that HDR-5 or LNK-13 drops is dropped before a key is made for it.
-func TestReplaysCostNoKey(t *testing.T) {
+// [LNK-11] A datagram of a link is taken from any source, and nothing but the Offer of `[MEM-25]` is sent to a source
+func TestNothingGoesToASource(t *testing.T) {
 	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
-		l := newAsker(t, 3, keys).meet(t, s)
-		link := s.linking.tokens.Link(l.token)
-		for n := uint64(1); n <= 4; n++ {
-			s.hear(l.sayAt(n << 24))
+		s.offer(t, "f", func() {})
+		a := s.asker(t, 3, keys)
+		l := a.Take(s.ask(t, a))
+		s.hearFrom(strangerAddr, l.Confirm(nil))
+		s.hearFrom(strangerAddr, l.Say(callOfF(0, 1)), l.Say(wire.ProbeFor(1, 1300).Append(nil)))
+		out := s.script.takeAddressed()
+		require.NotEmpty(t, out)
+		for _, d := range out {
+			require.Equal(t, a.Addr, d.Addr)
 		}
-		s.hear(l.say(), l.say())
-		arrived := link.record.Traffic.Arrived.Load()
-		time.Sleep(time.Second) // what is made in the next is not yet
-		for what, number := range map[string]uint64{
-			"seen": 1<<26 + 1, "0": 0, "old": 5, "just too old": 1<<26 + 2 - 4096,
-			"of an epoch before": 1<<26 - 1<<23, "too far": 1<<26 + 3 + 1<<24,
-		} {
-			junk := l.sayAt(number)
-			for range 20 {
-				s.hear(junk)
-			}
-			require.EqualValues(t, arrived, link.record.Traffic.Arrived.Load(), what)
-		}
-		require.Zero(t, s.Stats().Unopened)
-		if keys == nil {
+	})
+}
+
+// [SEC-1] An output of zeros drops the Offer: neither link nor opening is left.
+func TestAnOfferWithAKeyOfLowOrderMakesNoLink(t *testing.T) {
+	s := side(t, 2, Config{Keys: [][]byte{keyOf(1)}})
+	defer s.serving.pool.Close(time.Hour)
+	offer := wire.Offer{Rank: 1, Echo: s.linking.tokens.Open(1), Token: 7, Key: wire.PublicKey{1}}
+	s.beginLink(time.Now(), s.linking.wires.Terms(&offer, s.script.addr, addrOf(3)))
+	require.Zero(t, s.linking.tokens.Len())
+}
+
+// Of the news of links made, as many wait as there is room for: no link is made without the loop being told.
+func TestNoLinkIsMadeThatTheLoopIsNotToldOf(t *testing.T) {
+	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
+		if keys != nil {
 			return
 		}
-		for range 20 {
-			s.hear(flippedAt(l.sayAt(18<<22+1), 25*8))
+		for i := range arrivalsMax + 50 {
+			a := s.asker(t, 3+i, nil)
+			s.hear(a.Take(s.askAnyway(a)).Confirm(nil))
 		}
-		require.EqualValues(t, 16, s.Stats().Unopened, "as many as if there had been none before")
+		require.Len(t, s.loop.arrivals, arrivalsMax)
+		require.Len(t, s.linking.tokens.All(), arrivalsMax)
+		require.Equal(t, arrivalsMax, s.made())
 	})
 }
 
-// [SEC-3] A receiver keeps, for each ck, the keys of the highest e, the one before and the one after, and tries a
-// farther e 16 times a second and link.
-func TestFarEpochsAreTriedSeldom(t *testing.T) {
-	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
-		if keys == nil {
-			return
+// [MEM-31] dropped membership messages because too many of all peers together wait: one peer that sends too many
+// strains nobody.
+func TestOneThatTellsTooMuchStrainsNobody(t *testing.T) {
+	s := side(t, 1, Config{})
+	s.loop.inbox = make(chan inbound, 2*inboxEach)
+	one := &conn{}
+	told := func() (overflow, strains uint64) { return s.Stats().InboxOverflow, s.stats.inboxFull.Load() }
+	for range 2 * inboxEach {
+		s.reader.tell(one, inbound{})
+	}
+	overflow, strains := told()
+	require.EqualValues(t, []uint64{inboxEach, 0}, []uint64{overflow, strains}, "it has used up its own share")
+	for range 2 {
+		for range inboxEach {
+			s.reader.tell(&conn{}, inbound{}) // each of another
 		}
-		a := newAsker(t, 3, keys)
-		l, other := a.meet(t, s), newAsker(t, 4, keys).meet(t, s)
-		link := s.linking.tokens.Link(l.token)
-		junk := func(epoch uint64) []byte { return flippedAt(l.sayAt(epoch<<22+1), 25*8) }
-		for range 100 {
-			s.hear(junk(2))
-		}
-		require.EqualValues(t, 16, s.Stats().Unopened)
-		require.EqualValues(t, 100-16, s.Stats().Replayed)
-		for range 100 {
-			s.hear(junk(1))
-		}
-		require.EqualValues(t, 16+100, s.Stats().Unopened, "the keys of the next are kept")
+	}
+	overflow, strains = told()
+	require.EqualValues(t, []uint64{2 * inboxEach, inboxEach}, []uint64{overflow, strains},
+		"there is no room for more of all together")
+}
 
-		s.hear(l.sayAt(2<<22 + 1))
-		require.EqualValues(t, 1, link.record.Traffic.Arrived.Load(), "even what is sealed well: the second is not over")
-		s.hear(other.sayAt(2<<22 + 1))
-		require.EqualValues(t, 2, s.linking.tokens.Link(other.token).record.Traffic.Arrived.Load(), "each link has its own")
-		s.hear(l.sayAt(1<<22+7), l.sayAt(1<<22+8))
-		require.EqualValues(t, 3, link.record.Traffic.Arrived.Load())
-		time.Sleep(time.Second)
-		s.hear(l.sayAt(3<<22 + 1))
-		require.EqualValues(t, 4, link.record.Traffic.Arrived.Load())
+// Only calls of a peer that is believed make the reader poll: what a stranger sends must not cost processor time.
+func TestOnlyCallsMakeTheReaderPoll(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		b.offer(t, "add", func(x, y int) int { return x + y })
+		b.hear([]byte("garbage"))
+		require.False(t, b.reader.soon)
+		c := a.call(t, time.Second, "add", 1, 2)
+		sent := a.script.take()
+		b.hear(sent...)
+		require.True(t, b.reader.soon)
+		a.hear(b.script.take()...)
+		require.True(t, a.reader.soon)
+		c.require(t, 0, Yes)
+
+		b.reader.soon = false
+		b.hear(sent...)
+		require.False(t, b.reader.soon, "replayed")
 	})
 }
 
-// A link counts what it has accepted, and by the numbers what was sent.
-func TestWhatIsAcceptedIsCounted(t *testing.T) {
-	onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {
-		l := newAsker(t, 3, keys).meet(t, s)
-		link := s.linking.tokens.Link(l.token)
-		bytesIn := link.record.Traffic.BytesIn.Load()
-		b := l.sayAt(10)
-		time.Sleep(time.Second)
-		s.hear(b, b)
-		require.EqualValues(t, 2, link.record.Traffic.Arrived.Load())
-		require.EqualValues(t, 10, link.record.Traffic.Numbered.Load())
-		require.EqualValues(t, len(b), link.record.Traffic.BytesIn.Load()-bytesIn)
-		require.Equal(t, time.Now(), link.LastHeard())
+// [MSG-1] A message of unknown kind MUST be skipped and counted.
+func TestUnknownKindsAreCounted(t *testing.T) {
+	onLinkPair(t, Config{}, func(t *testing.T, a, b *linkSide) {
+		for i, kind := range []byte{0, 9, 31, 46, 255} {
+			b.hear(forge(a, b, []byte{kind, 0, 0}))
+			require.EqualValues(t, i+1, b.stats.unknownKind.Load(), "kind %d", kind)
+		}
 	})
 }
 
@@ -130,11 +137,11 @@ type linkFeed struct {
 func newLinkFeed(t testing.TB, keys [][]byte, n int) *linkFeed {
 	s := side(t, 2, Config{Keys: keys})
 	t.Cleanup(func() { s.serving.pool.Close(time.Hour) })
-	a := newAsker(t, 3, keys)
-	l := a.take(s, a.askAnyway(s))
-	f := &linkFeed{linkSide: s, now: time.Now(), datagrams: [][]byte{l.confirm(nil)}}
+	a := s.asker(t, 3, keys)
+	l := a.Take(s.askAnyway(a))
+	f := &linkFeed{linkSide: s, now: time.Now(), datagrams: [][]byte{l.Confirm(nil)}}
 	for range n + 2*256 {
-		f.datagrams = append(f.datagrams, l.say(wire.Progress{Slot: 1, Seq: 1}.Append(nil)))
+		f.datagrams = append(f.datagrams, l.Say(wire.Progress{Slot: 1, Seq: 1}.Append(nil)))
 	}
 	for range 2 * 256 { // so many numbers make a link remember more of them
 		f.read()
@@ -144,7 +151,7 @@ func newLinkFeed(t testing.TB, keys [][]byte, n int) *linkFeed {
 
 // read has the reader handle the next datagram, in a batch of its own.
 func (f *linkFeed) read() {
-	f.reader.strangers.Begin(time.Now())
+	f.linking.gate.Begin(time.Now())
 	f.reader.datagram(f.now, udp.Datagram{Addr: addrOf(3), B: f.datagrams[f.next]})
 	f.reader.finish()
 	f.next++
@@ -172,14 +179,16 @@ func TestDroppingADatagramAllocatesNothing(t *testing.T) {
 	}
 	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
 		f := newLinkFeed(t, keys, 1)
-		a := newAsker(t, 4, keys)
-		l := a.take(f.linkSide, a.askAnyway(f.linkSide))
-		l.token++
+		a := f.asker(t, 4, keys)
+		l := a.Take(f.askAnyway(a))
+		l.Token++
+		otherKey := l.Say()
+		otherKey[2] ^= 1
 		for what, b := range map[string][]byte{
-			"a replay": f.datagrams[1], "no token of ours": l.say(), "junk": make([]byte, 100),
-			"no Offer of ours": a.prove(wire.AppendOffer(nil,
-				wire.Offer{KeyID: a.keyID(), Echo: 5, Addr: a.addr, Observed: a.addr})),
-			"another key": flippedAt(l.say(), 2*8),
+			"a replay": f.datagrams[1], "no token of ours": l.Say(), "junk": make([]byte, 100),
+			"no Offer of ours": a.Prove(wire.AppendOffer(nil,
+				wire.Offer{KeyID: a.KeyID(), Echo: 5, Addr: a.Addr, Observed: a.Addr})),
+			"another key": otherKey,
 		} {
 			require.Zero(t, testing.AllocsPerRun(200,
 				func() { f.reader.datagram(f.now, udp.Datagram{Addr: addrOf(3), B: b}) }), "%s, %s", what, name)

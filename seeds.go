@@ -14,7 +14,6 @@ import (
 	"broach/internal/pace"
 	"broach/internal/seedbook"
 	"broach/internal/udp"
-	"broach/internal/wire"
 )
 
 // seeds are what the loop knows of the seeds, and does to find them.
@@ -59,14 +58,12 @@ func (n *Node) tellSeeds(now time.Time) {
 	n.setSeeds(now, addrs, n.loop.seeds.book.IsHoping(len(addrs)))
 }
 
-// setSeeds tells the membership and the reader where the seeds are, unless that is nothing new.
+// setSeeds tells the membership and the gate where the seeds are, unless that is nothing new.
 func (n *Node) setSeeds(now time.Time, addrs []netip.AddrPort, hoped bool) {
 	sorted := slices.SortedFunc(slices.Values(addrs), netip.AddrPort.Compare)
-	if hoped == n.loop.members.IsHoping() && slices.Equal(sorted, *n.linking.seedAddrs.Load()) {
-		return
+	if n.linking.gate.NoteSeeds(sorted) || hoped != n.loop.members.IsHoping() {
+		n.loop.members.SetSeeds(now, addrs, hoped)
 	}
-	n.linking.seedAddrs.Store(&sorted)
-	n.loop.members.SetSeeds(now, addrs, hoped)
 }
 
 // lookUpTimeout is how long a look-up may take: a resolver asks several name servers, one after the other, for some
@@ -228,17 +225,9 @@ func (n *Node) seedTries() (tries []udp.Datagram) {
 	if n.cfg.Conn != nil {
 		return nil
 	}
-	ring := n.linking.wires.Ring.Load()
 	for _, o := range n.loop.members.OpensToSeeds(troubleMax) {
-		keyID := byte(0)
-		if ring != nil {
-			keyID = ring.KeyID()
-		}
-		b := wire.AppendOpen(nil, n.openOf(keyID, o.Token, o.Rank, o.Self))
-		if ring != nil {
-			ring.Prove(b, 0)
-		}
-		tries = append(tries, udp.Datagram{Addr: o.To, B: b})
+		_, d := n.linking.gate.Ask(o)
+		tries = append(tries, d)
 	}
 	return tries
 }

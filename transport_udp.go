@@ -36,7 +36,7 @@ func (r *reader) read() {
 		}
 		now := time.Now()
 		r.soon = false
-		r.strangers.Begin(now)
+		r.node.linking.gate.Begin(now)
 		for i := range r.in[:k] {
 			r.datagram(now, r.in[i])
 		}

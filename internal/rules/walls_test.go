@@ -44,7 +44,7 @@ var clockFiles = []string{
 	"transport_udp.go", // the datagrams of a batch have come at one time
 	"pool.go",          // lines of the log
 	// the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
-	"receive_handshake.go",
+	"internal/gate/confirm.go",
 	"ack.go", "call.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "offering.go", "request.go", "stats.go",
 	"internal/link/link.go", "internal/link/transfer.go", // the send time of fragments
 	"internal/buffer/idle.go", // how long a collection takes
@@ -64,9 +64,12 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/hamt", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
+		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/gate", "broach/internal/hamt", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/seedbook", "broach/internal/strangers", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
 		"golang.org/x/sync/errgroup",
+	}},
+	"internal/asker": {isTool: true, imports: []string{
+		"broach/internal/handshake", "broach/internal/seal", "broach/internal/wire", "github.com/stretchr/testify/require",
 	}},
 	"internal/balance": {imports: []string{"broach/internal/link", "broach/internal/wire", "github.com/sony/gobreaker/v2"}},
 	"internal/buffer":  {},
@@ -79,6 +82,10 @@ var rooms = map[string]room{
 	"internal/function": {imports: []string{"broach/internal/codec", "broach/internal/wire"}},
 	"internal/functiontest": {isTool: true, imports: []string{
 		"broach/internal/wire", "github.com/stretchr/testify/require", "github.com/vmihailenco/msgpack/v5",
+	}},
+	"internal/gate": {imports: []string{
+		"broach/internal/handshake", "broach/internal/link", "broach/internal/member", "broach/internal/seal", "broach/internal/strangers",
+		"broach/internal/tokens", "broach/internal/udp", "broach/internal/wire",
 	}},
 	"internal/hamt":      {isPure: true},
 	"internal/handshake": {imports: []string{"broach/internal/seal", "broach/internal/wire"}},

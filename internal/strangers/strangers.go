@@ -35,7 +35,6 @@ const (
 // Bounds is what is done for all strangers together. It is the reader's. The zero value has done nothing.
 type Bounds struct {
 	Seen  Seen
-	Told  Told
 	Pleas Pleas
 	Asks  pace.Allowance // Opens that are answered by asking who sent them
 
