@@ -73,7 +73,7 @@ const tendEvery = time.Second
 
 // arrive takes the news of a link that the reader has made, or an Offer, or an Open of ours.
 func (n *Node) arrive(now time.Time, a arrival) {
-	n.noteArrival(now, a)
+	n.log.noteArrival(now, a)
 	switch l := a.made; {
 	case a.back != nil:
 		n.loop.members.CameBack(now, *a.back)

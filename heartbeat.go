@@ -118,7 +118,7 @@ func (n *Node) step(now time.Time) time.Time {
 	n.linking.wires.Timers.Watch() // a link that becomes due from here on wakes the loop
 	due, silent := n.linking.wires.Timers.Run(now)
 	for _, l := range silent {
-		n.noteSilent(now, l.ID.Addr)
+		n.log.noteSilent(now, l.ID.Addr)
 		n.loop.members.Unanswered(now, l.Token)
 	}
 	if !n.loop.tableAt.IsZero() && !now.Before(n.loop.tableAt) {
@@ -166,7 +166,7 @@ func (n *Node) carryOut(now time.Time) {
 	n.fail(e.Offline, textOffline)
 	n.fail(e.Left, textRestart)
 	n.fail(e.Cut, textCut)
-	n.noteOpens(now, e.Opens)
+	n.log.noteOpens(now, e.Opens)
 	n.sendOpens(e.Opens)
 	n.send(e.Send)
 	for _, token := range e.Forget {

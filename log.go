@@ -8,15 +8,22 @@ import (
 
 	"broach/internal/logqueue"
 	"broach/internal/member"
+	"broach/internal/pace"
+	"broach/internal/seedbook"
 	"broach/internal/wire"
 )
 
 // logGrace is how long Close waits for lines that the Logger did not get yet.
 const logGrace = time.Second
 
-// newLogQueue is the log of a node: where whoever has something to say leaves a line.
-func newLogQueue(c Config) *logqueue.Queue {
-	return logqueue.New(c.logger().Handler(), c.leastLevel(), c.loudest)
+// journal is the log of a node: where whoever has something to say leaves a line.
+type journal struct {
+	*logqueue.Queue
+	details pace.LogLimit // of the lines for debugging
+}
+
+func newJournal(c Config) *journal {
+	return &journal{Queue: logqueue.New(c.logger().Handler(), c.leastLevel(), c.loudest)}
 }
 
 // What the log tells at debug: what becomes of contacts and calls, one by one. Never arguments or results.
@@ -25,56 +32,56 @@ func newLogQueue(c Config) *logqueue.Queue {
 const detailBurst = 100
 
 // isDebugging reports whether the log takes such lines. It is asked before one is made.
-func (n *Node) isDebugging() bool { return n.log.Wants(slog.LevelDebug) }
+func (j *journal) isDebugging() bool { return j.Wants(slog.LevelDebug) }
 
 // detail says one, if the log takes them and there were not too many.
-func (n *Node) detail(now time.Time, text string, args ...any) {
-	if !n.isDebugging() {
+func (j *journal) detail(now time.Time, text string, args ...any) {
+	if !j.isDebugging() {
 		return
 	}
-	if suppressed, ok := n.details.AllowOf(now, detailBurst); ok {
-		n.log.Debug(text, append(args, "suppressed", suppressed)...)
+	if suppressed, ok := j.details.AllowOf(now, detailBurst); ok {
+		j.Debug(text, append(args, "suppressed", suppressed)...)
 	}
 }
 
 // noteSize tells of another packet size.
-func (n *Node) noteSize(now time.Time, peer netip.AddrPort, size int) {
-	n.detail(now, "broach: the packet size of a path has changed", "addr", peer, "bytes", size)
+func (j *journal) noteSize(now time.Time, peer netip.AddrPort, size int) {
+	j.detail(now, "broach: the packet size of a path has changed", "addr", peer, "bytes", size)
 }
 
 // noteOpens tells whom Opens go to.
-func (n *Node) noteOpens(now time.Time, opens []member.Open) {
-	if !n.isDebugging() {
+func (j *journal) noteOpens(now time.Time, opens []member.Open) {
+	if !j.isDebugging() {
 		return
 	}
 	for _, o := range opens {
-		n.detail(now, "broach: an address is contacted", "addr", o.To)
+		j.detail(now, "broach: an address is contacted", "addr", o.To)
 	}
 }
 
 // noteArrival tells of an answer to that, and of links that others began.
-func (n *Node) noteArrival(now time.Time, a arrival) {
+func (j *journal) noteArrival(now time.Time, a arrival) {
 	switch {
-	case !n.isDebugging():
+	case !j.isDebugging():
 	case a.made != nil:
-		n.detail(now, "broach: a process has made a link", "addr", a.made.ID.Addr)
+		j.detail(now, "broach: a process has made a link", "addr", a.made.ID.Addr)
 	case a.offer != nil:
-		n.detail(now, "broach: an address answers, and offers a link", "addr", a.offer.Addr, "from", a.offer.From)
+		j.detail(now, "broach: an address answers, and offers a link", "addr", a.offer.Addr, "from", a.offer.From)
 	}
 }
 
 // noteSilent tells of requests that were sent again and again with nothing heard.
-func (n *Node) noteSilent(now time.Time, peer netip.AddrPort) {
-	if n.isDebugging() {
-		n.detail(now, "broach: requests were sent again, and nothing says that they arrive: the peer is probed",
+func (j *journal) noteSilent(now time.Time, peer netip.AddrPort) {
+	if j.isDebugging() {
+		j.detail(now, "broach: requests were sent again, and nothing says that they arrive: the peer is probed",
 			"addr", peer)
 	}
 }
 
 // noteRetry tells of a call that is made again at another provider.
 func (c *Caller) noteRetry(now time.Time, failed *Error) {
-	if c.node.isDebugging() && !wire.IsOwn(c.name) {
-		c.node.detail(now, "broach: a call is made at another provider",
+	if c.node.log.isDebugging() && !wire.IsOwn(c.name) {
+		c.node.log.detail(now, "broach: a call is made at another provider",
 			"service", c.name, "failed", failed.Node, "code", failed.Code, "err", failed.Message)
 	}
 }
@@ -101,9 +108,53 @@ func withoutArguments(err *Error) string {
 }
 
 // noteUnknown tells of a call of a function that this node does not offer.
-func (n *Node) noteUnknown(from netip.AddrPort, service []byte) {
-	if n.isDebugging() {
-		n.detail(time.Now(), "broach: a function is called that this node does not offer",
+func (j *journal) noteUnknown(from netip.AddrPort, service []byte) {
+	if j.isDebugging() {
+		j.detail(time.Now(), "broach: a function is called that this node does not offer",
 			"service", wire.Shortened(string(service)), "from", from)
 	}
+}
+
+// What the log tells of those who are not let in, so that the operator of either side finds out why.
+
+// textUnopened says of datagrams that no key opens what may be wrong.
+func (r *reader) textUnopened() string {
+	if r.linking.wires.Ring.Load() == nil {
+		return "broach: datagrams that no key of this node opens, for it has none: give it the Keys of its cluster"
+	}
+	return "broach: datagrams that no key of this node opens: who sends them has other Keys, or none"
+}
+
+// noteSeed notes what came from a seed that makes no member of it.
+func (r *reader) noteSeed(from netip.AddrPort, came seedbook.Answer) {
+	if r.linking.gate.IsSeed(from) {
+		r.seedNotes.Note(from, came)
+	}
+}
+
+// tellOf tells the operator of who sent a datagram.
+func (r *reader) tellOf(now time.Time, from netip.AddrPort, text string) {
+	if r.told.IsNew(now, from) {
+		r.log.Warn(text, "from", from)
+	}
+}
+
+// tellOfBoth tells of the address that it advertises, too.
+func (r *reader) tellOfBoth(now time.Time, from, advertised netip.AddrPort, text string) {
+	if r.told.IsNew(now, from) {
+		r.log.Warn(text, "from", from, "advertised", advertised)
+	}
+}
+
+// tellUnheard tells the operator of who asks for a link again and again and takes none: it is not reached by what is
+// offered. It hears nothing, so its own log cannot say why; ours can. Where it advertises another address than it sends
+// from, that is most likely the reason: NAT, a container, or a wrong port.
+func (r *reader) tellUnheard(now time.Time, from, advertised netip.AddrPort) {
+	if from == advertised { // it may be that one of us has too much to do
+		r.log.detail(now, "broach: a node asks for a link again and again and takes none: does what this node sends"+
+			" to it arrive?", "addr", advertised)
+		return
+	}
+	r.tellOfBoth(now, from, advertised, "broach: a node asks for a link from another address than it advertises, and"+
+		" hears nothing at that one: set its Advertise to an address and port at which it is reached, through NAT too")
 }

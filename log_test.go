@@ -130,10 +130,10 @@ func TestLoggerIsTakenAsItIs(t *testing.T) {
 // A level that a Config does not ask for costs nothing: its lines are not made.
 func TestLinesBelowTheLevelAreNotMade(t *testing.T) {
 	for _, c := range []Config{{LogLevel: "info"}, {}, {LogLevel: "off"}, {Logger: slog.New(slog.DiscardHandler)}} {
-		require.False(t, newLogQueue(c).Wants(slog.LevelDebug), "%v", c)
+		require.False(t, newJournal(c).Wants(slog.LevelDebug), "%v", c)
 	}
-	require.False(t, newLogQueue(Config{LogLevel: "off"}).Wants(slog.LevelError))
-	require.False(t, newLogQueue(Config{LogLevel: "error"}).Wants(slog.LevelWarn))
+	require.False(t, newJournal(Config{LogLevel: "off"}).Wants(slog.LevelError))
+	require.False(t, newJournal(Config{LogLevel: "error"}).Wants(slog.LevelWarn))
 }
 
 // Not at debug nothing of this is said, nor made.
@@ -148,10 +148,10 @@ func TestDetailsCostNothingWhereNobodyWantsThem(t *testing.T) {
 		require.Error(t, err)
 		time.Sleep(time.Second)
 		require.NotContains(t, log.String(), "DEBUG")
-		require.False(t, n.isDebugging())
+		require.False(t, n.log.isDebugging())
 		require.Zero(t, testing.AllocsPerRun(100, func() {
-			n.noteArrival(time.Now(), arrival{})
-			n.noteSilent(time.Now(), netip.AddrPort{})
+			n.log.noteArrival(time.Now(), arrival{})
+			n.log.noteSilent(time.Now(), netip.AddrPort{})
 		}))
 	})
 }

@@ -17,7 +17,6 @@ import (
 	"broach/internal/gate"
 	"broach/internal/handshake"
 	"broach/internal/link"
-	"broach/internal/logqueue"
 	"broach/internal/member"
 	"broach/internal/pace"
 	"broach/internal/pool"
@@ -37,12 +36,11 @@ const closeGrace = time.Second // how long Close waits for functions that do not
 // Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be
 // called by many goroutines at once. Run and Start make nodes; the zero Node is of no use.
 type Node struct {
-	cfg     Config
-	addr    netip.AddrPort // at the start, see Addr
-	stats   counters
-	log     *logqueue.Queue
-	details pace.LogLimit // of the lines for debugging
-	deaf    atomic.Bool   // the socket is gone
+	cfg   Config
+	addr  netip.AddrPort // at the start, see Addr
+	stats counters
+	log   *journal
+	deaf  atomic.Bool // the socket is gone
 
 	seedNotes  seedbook.Notes
 	background errgroup.Group
@@ -121,7 +119,7 @@ func Start(cfg Config) (*Node, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	log := newLogQueue(cfg)
+	log := newJournal(cfg)
 	t, err := cfg.open(log)
 	if err != nil {
 		return nil, err
@@ -139,14 +137,14 @@ func (n *Node) serve() {
 }
 
 // newNode wires the rooms of a node together.
-func newNode(cfg Config, t udp.Transport, log *logqueue.Queue) *Node {
+func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	now := time.Now()
 	n := &Node{cfg: cfg, log: log, addr: cfg.advertise(t.LocalAddr())}
 	n.linking.transport, n.serving.pool, n.loop.rng = t, pool.New(pool.Limits(cfg.pool())), newRand(cfg.RandSeed)
 	n.linking.wires = link.Carrier{
 		Transport: t, Cluster: wire.ClusterID(cfg.cluster()),
 		MaxMessage: cfg.maxMessage(), Peers: member.PeersMax, Silence: cfg.ackTimeout(),
-		Nonce: n.linking.tokens.Draw, Resized: n.noteSize,
+		Nonce: n.linking.tokens.Draw, Resized: n.log.noteSize,
 		Shared: n.linking.gate.Shared,
 	}
 	n.linking.wires.Ring.Store(cfg.ring())

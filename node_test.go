@@ -68,7 +68,7 @@ func TestLookUpsEndWithTheNode(t *testing.T) {
 		conn, err := c.net.Listen(addrOf(0))
 		require.NoError(t, err)
 		cfg := Config{Conn: conn, Join: []string{"dead:7000"}, Logger: slog.New(slog.DiscardHandler)}
-		n := newNode(cfg, udp.Over(conn), newLogQueue(cfg))
+		n := newNode(cfg, udp.Over(conn), newJournal(cfg))
 		var waiting atomic.Int64
 		n.loop.seeds.lookUp = func(ctx context.Context, _, _ string) ([]netip.Addr, error) {
 			waiting.Add(1)

@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"time"
 
-	"broach/internal/logqueue"
 	"broach/internal/pace"
 	"broach/internal/wire"
 )
@@ -47,7 +46,7 @@ func (c Config) pool() Pool {
 type provider struct {
 	ctx        context.Context // ends with the node
 	addr       func() netip.AddrPort
-	log        *logqueue.Queue
+	log        *journal
 	panics     pace.LogLimit // of the lines about them
 	losses     pace.LogLimit // of those about one-way calls that failed
 	failures   pace.LogLimit // and about others

@@ -79,7 +79,7 @@ func side(t testing.TB, i int, cfg Config) *linkSide {
 		cfg.RandSeed = uint64(i + 1)
 	}
 	require.NoError(t, cfg.validate())
-	n := newNode(cfg, s, newLogQueue(cfg))
+	n := newNode(cfg, s, newJournal(cfg))
 	t.Cleanup(n.stop)
 	return &linkSide{Node: n, script: s, reader: newReader(n)}
 }

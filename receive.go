@@ -2,6 +2,7 @@ package broach
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"broach/internal/codec"
@@ -9,6 +10,7 @@ import (
 	"broach/internal/link"
 	"broach/internal/member"
 	"broach/internal/pool"
+	"broach/internal/seedbook"
 	"broach/internal/strangers"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -36,9 +38,18 @@ type inbound struct {
 }
 
 // reader takes datagrams from the socket to where they belong: replies wake callers, requests go to the pool, fragments
-// and acknowledgements step their link, membership messages go to the loop. It never waits for any of them.
+// and acknowledgements step their link, membership messages go to the loop. It never waits for any of them. Of the node
+// it has what links and requests need, and the two channels to the loop.
 type reader struct {
-	node      *Node
+	linking   *linking
+	serving   *serving
+	stats     *counters
+	log       *journal
+	seedNotes *seedbook.Notes
+	inbox     chan<- inbound // to the loop, as are arrivals
+	arrivals  chan<- arrival
+	stopped   func(error) // the socket is closed
+
 	in        []udp.Datagram
 	held      []*link.Link  // flush at the end of the batch
 	spare     *request      // for the next call
@@ -58,8 +69,8 @@ type reader struct {
 
 // datagram takes in a datagram: what it is and what becomes of it the gate says.
 func (r *reader) datagram(now time.Time, d udp.Datagram) {
-	a, arrivals := &r.came, r.node.loop.arrivals
-	r.node.linking.gate.Take(now, d, len(arrivals) < cap(arrivals), a)
+	a := &r.came
+	r.linking.gate.Take(now, d, len(r.arrivals) < cap(r.arrivals), a)
 	if a.Verdict != gate.Fine {
 		r.judge(now, d.Addr, a)
 	}
@@ -76,6 +87,49 @@ func (r *reader) datagram(now time.Time, d udp.Datagram) {
 	}
 }
 
+// judge counts a datagram by what the gate has found out of it, and tells of its sender.
+func (r *reader) judge(now time.Time, from netip.AddrPort, a *gate.Arrival[*conn]) {
+	switch s := r.stats; a.Verdict {
+	case gate.Malformed:
+		s.malformed.Add(1)
+	case gate.Replayed:
+		s.replayed.Add(1)
+	case gate.Stranger:
+		s.stranger.Add(1)
+	case gate.Unanswered:
+		s.unanswered.Add(1)
+	case gate.Unopened:
+		s.unopened.Add(1)
+		r.noteSeed(from, seedbook.CameUnopened)
+		r.tellOf(now, from, r.textUnopened())
+	case gate.OtherCluster:
+		s.otherCluster.Add(1)
+		r.noteSeed(from, seedbook.CameOtherCluster)
+		r.tellOf(now, from,
+			"broach: a node of another cluster asks for a link: give both the same Cluster, or it other seeds")
+	case gate.OtherVersion:
+		s.foreignVersion.Add(1)
+		r.noteSeed(from, seedbook.CameOtherVersion)
+		r.tellOf(now, from,
+			"broach: datagrams of another version of the protocol: bring both sides to the same version of broach")
+	case gate.Doubled:
+		s.unusable.Add(1)
+		r.tellOf(now, from, "broach: another node advertises the address of this one: what is sent to either comes to"+
+			" one of them, so give each its own Advertise")
+	case gate.Useless:
+		s.unusable.Add(1)
+		r.tellOfBoth(now, from, a.Advertised,
+			"broach: a node advertises an address that cannot be reached from here: it needs Advertise")
+	case gate.Full:
+		r.tellOf(now, a.Advertised,
+			"broach: a node is not let in, for it knows as many members as it can: divide the cluster")
+	case gate.Refused:
+		r.noteSeed(from, seedbook.CameNoRoom)
+	case gate.InVain:
+		r.tellUnheard(now, from, a.Advertised)
+	}
+}
+
 // arrival is the news of a link that the gate has made, or of an Offer, or of an Open of ours that came to ourselves.
 type arrival struct {
 	made  *conn
@@ -87,9 +141,9 @@ type arrival struct {
 // link was seen before.
 func (r *reader) arrive(a arrival) {
 	select {
-	case r.node.loop.arrivals <- a:
+	case r.arrivals <- a:
 	default:
-		r.node.stats.inboxFull.Add(1)
+		r.stats.inboxFull.Add(1)
 	}
 }
 
@@ -103,8 +157,8 @@ func (r *reader) onLink(now time.Time, l *conn, src member.Source) {
 // note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes
 // behind the messages: a Leave that refuses the link must not find it taken.
 func (r *reader) note(now time.Time, l *conn, src member.Source) {
-	if src.Tver > l.tableSeen || r.node.linking.wires.Timers.Stamp(now)-l.noted >= int64(noteEvery) {
-		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.node.linking.wires.Timers.Stamp(now)
+	if src.Tver > l.tableSeen || r.linking.wires.Timers.Stamp(now)-l.noted >= int64(noteEvery) {
+		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.linking.wires.Timers.Stamp(now)
 		r.tell(l, inbound{Source: src})
 	}
 }
@@ -124,7 +178,7 @@ func (r *reader) messages(now time.Time, l *conn, number uint32, src member.Sour
 			src.Size = 0
 		}
 		if err != nil {
-			r.node.stats.malformed.Add(1)
+			r.stats.malformed.Add(1)
 			break
 		}
 		rest = after
@@ -141,7 +195,7 @@ func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error
 	*a = link.Arrival{Spare: &r.spare.Request}
 	err := l.Step(now, kind, body, a)
 	if a.IsUnknown {
-		r.node.stats.unknownKind.Add(1)
+		r.stats.unknownKind.Add(1)
 	}
 	r.soon = r.soon || a.GoesOn
 	r.abandon(a.Abandoned)
@@ -155,12 +209,12 @@ func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error
 func (r *reader) request(l *conn, a *link.Arrival) {
 	req := r.spare
 	r.spare = nil
-	req.provider, req.link = &r.node.serving.provider, &l.Link
-	if req.function = r.node.functionFor(a.Service); req.function != nil && req.function.needsRequest() {
+	req.provider, req.link = &r.serving.provider, &l.Link
+	if req.function = r.serving.functionFor(a.Service); req.function != nil && req.function.needsRequest() {
 		req.meta = decodeMeta(a.Meta)
 	}
 	if req.function == nil {
-		r.node.noteUnknown(l.ID.Addr, a.Service)
+		r.log.noteUnknown(l.ID.Addr, a.Service)
 	}
 	r.requests = append(r.requests, req)
 }
@@ -191,17 +245,17 @@ func (r *reader) offerOne(req *request) {
 		req.fail(NotFound, No, "the node does not offer this function")
 		return
 	}
-	if req.function == r.node.serving.tables {
+	if req.function == r.serving.tables {
 		req.Run() // ours, and quick: membership does not wait for the pool
 		return
 	}
-	if r.node.serving.refusing.Load() {
+	if r.serving.refusing.Load() {
 		req.fail(Draining, No, textDraining)
 		return
 	}
 	switch {
-	case len(req.Args.B) > r.node.linking.wires.MaxMessage: // [CALL-17]
-		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.node.linking.wires.MaxMessage)))
+	case len(req.Args.B) > r.linking.wires.MaxMessage: // [CALL-17]
+		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.linking.wires.MaxMessage)))
 	case req.function.paused.Load():
 		req.fail(Unavailable, No, textPaused) // [TAB-7]
 	case req.OneWay && req.function.take != nil:
@@ -220,7 +274,7 @@ func (r *reader) offerOneWay(req *request) {
 		return
 	}
 	req.accepted = true
-	v := r.node.serving.pool.Offer(req)
+	v := r.serving.pool.Offer(req)
 	if v == pool.Accepted {
 		r.toKick = true
 		req.accept() // it may have run already; what this reads of it never changes
@@ -237,7 +291,7 @@ func (r *reader) offerOneWay(req *request) {
 
 // toPool hands a call to the workers, who are woken at the end of the batch.
 func (r *reader) toPool(req *request) {
-	if req.enqueue(r.node.serving.pool) {
+	if req.enqueue(r.serving.pool) {
 		r.toKick = true
 	}
 }
@@ -246,7 +300,7 @@ func (r *reader) toPool(req *request) {
 func (r *reader) membership(l *conn, src member.Source, kind wire.Kind, body []byte) error {
 	msg, err := wire.ConsumeMembership(kind, body)
 	if errors.Is(err, wire.ErrKind) {
-		r.node.stats.unknownKind.Add(1)
+		r.stats.unknownKind.Add(1)
 		return nil
 	}
 	if err == nil {
@@ -259,15 +313,15 @@ func (r *reader) membership(l *conn, src member.Source, kind wire.Kind, body []b
 // link brings, so that others have room.
 func (r *reader) tell(l *conn, in inbound) {
 	if l.told.Load() >= inboxEach {
-		r.node.stats.tooMany.Add(1)
+		r.stats.tooMany.Add(1)
 		return
 	}
 	in.from = l
 	l.told.Add(1)
 	select {
-	case r.node.loop.inbox <- in:
+	case r.inbox <- in:
 	default:
 		l.told.Add(-1)
-		r.node.stats.inboxFull.Add(1)
+		r.stats.inboxFull.Add(1)
 	}
 }

@@ -56,7 +56,10 @@ type takeover struct {
 }
 
 func newReader(n *Node) *reader {
-	r := &reader{node: n, in: make([]udp.Datagram, readMax)}
+	r := &reader{
+		linking: &n.linking, serving: &n.serving, stats: &n.stats, log: n.log, seedNotes: &n.seedNotes,
+		inbox: n.loop.inbox, arrivals: n.loop.arrivals, stopped: n.socketClosed, in: make([]udp.Datagram, readMax),
+	}
 	r.takeover.timer = time.AfterFunc(time.Hour, r.look)
 	r.takeover.timer.Stop()
 	return r
@@ -98,8 +101,8 @@ func (r *reader) runOne(req *request) (ours bool) {
 	case ran:
 	case ours:
 		r.toPool(req)
-	case req.enqueue(r.node.serving.pool):
-		r.node.serving.pool.Kick() // nobody else knows of it
+	case req.enqueue(r.serving.pool):
+		r.serving.pool.Kick() // nobody else knows of it
 	}
 	return ours
 }
@@ -117,7 +120,7 @@ func (r *reader) lend(req *request) (ran, ours bool) {
 			go r.read() // the function has ended this goroutine
 		}
 	}()
-	ran = r.node.serving.pool.Lend(req)
+	ran = r.serving.pool.Lend(req)
 	returned = true
 	return ran, ours
 }

@@ -77,7 +77,7 @@ func TestNoLinkIsMadeThatTheLoopIsNotToldOf(t *testing.T) {
 // strains nobody.
 func TestOneThatTellsTooMuchStrainsNobody(t *testing.T) {
 	s := side(t, 1, Config{})
-	s.loop.inbox = make(chan inbound, 2*inboxEach)
+	s.reader.inbox = make(chan inbound, 2*inboxEach)
 	one := &conn{}
 	told := func() (overflow, strains uint64) { return s.Stats().InboxOverflow, s.stats.inboxFull.Load() }
 	for range 2 * inboxEach {

@@ -73,11 +73,11 @@ func (n *Node) setTable(now time.Time, version uint32, table []byte) {
 }
 
 // functionFor returns the function of that name if peers may call it, or nil.
-func (n *Node) functionFor(name []byte) *service {
+func (s *serving) functionFor(name []byte) *service {
 	if string(name) == tableService {
-		return n.serving.tables
+		return s.tables
 	}
-	return n.serving.offered.forPeers(name)
+	return s.offered.forPeers(name)
 }
 
 const maxWeight = 1000

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"broach/internal/logqueue"
 	"broach/internal/udp"
 )
 
@@ -19,7 +18,7 @@ type PacketConn interface {
 }
 
 // open gives the transport that the node stands on.
-func (c *Config) open(log *logqueue.Queue) (udp.Transport, error) {
+func (c *Config) open(log *journal) (udp.Transport, error) {
 	if c.Conn != nil {
 		return udp.Over(c.Conn), nil
 	}
@@ -29,29 +28,29 @@ func (c *Config) open(log *logqueue.Queue) (udp.Transport, error) {
 // read runs until the socket is closed, or until another goroutine has taken the reader over.
 func (r *reader) read() {
 	for r.finish() {
-		k, err := r.node.linking.transport.Receive(r.in, r.soon)
+		k, err := r.linking.transport.Receive(r.in, r.soon)
 		if err != nil {
 			r.stopped(err)
 			return
 		}
 		now := time.Now()
 		r.soon = false
-		r.node.linking.gate.Begin(now)
+		r.linking.gate.Begin(now)
 		for i := range r.in[:k] {
 			r.datagram(now, r.in[i])
 		}
 	}
 }
 
-// stopped ends the node if it was not closed but lost its socket.
-func (r *reader) stopped(err error) {
-	r.node.deaf.Store(true)
-	r.node.suggest(func(time.Time) {}) // it need not say goodbye
-	if !r.node.isClosed() {
-		r.node.log.Error("broach: the socket failed; the node closes", "err", err)
-		go r.node.Close()
+// socketClosed ends the node if it was not closed but lost its socket. The reader is done.
+func (n *Node) socketClosed(err error) {
+	n.deaf.Store(true)
+	n.suggest(func(time.Time) {}) // it need not say goodbye
+	if !n.isClosed() {
+		n.log.Error("broach: the socket failed; the node closes", "err", err)
+		go n.Close()
 	}
-	r.node.running.Done()
+	n.running.Done()
 }
 
 // finish ends a batch: quick functions run, workers wake once, each link flushes once. It reports whether the reader is
@@ -61,7 +60,7 @@ func (r *reader) finish() bool {
 		return false
 	}
 	if r.toKick {
-		r.node.serving.pool.Kick()
+		r.serving.pool.Kick()
 		r.toKick = false
 	}
 	for i, l := range r.held {
@@ -69,6 +68,6 @@ func (r *reader) finish() bool {
 		r.held[i] = nil
 	}
 	r.held = r.held[:0]
-	r.answers = sendAndFree(r.node.linking.transport, r.answers)
+	r.answers = sendAndFree(r.linking.transport, r.answers)
 	return true
 }

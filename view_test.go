@@ -83,9 +83,9 @@ type hall struct {
 func newHall(t testing.TB, peers, rows int) *hall {
 	cfg := Config{LogLevel: "off"}
 	require.NoError(t, cfg.validate())
-	socket, err := cfg.open(newLogQueue(cfg))
+	socket, err := cfg.open(newJournal(cfg))
 	require.NoError(t, err)
-	h := &hall{Node: newNode(cfg, socket, newLogQueue(cfg)), now: time.Now(), version: 1}
+	h := &hall{Node: newNode(cfg, socket, newJournal(cfg)), now: time.Now(), version: 1}
 	t.Cleanup(func() { socket.Close() })
 	for i := range peers {
 		h.seat(i, wire.AppendTable(nil, tableOf(i, rows)))
@@ -201,7 +201,7 @@ func (c *sentConn) Close() error        { return nil }
 // one.
 func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	conn := new(sentConn)
-	n := newNode(Config{Conn: conn}, udp.Over(conn), newLogQueue(Config{Logger: slog.New(slog.DiscardHandler)}))
+	n := newNode(Config{Conn: conn}, udp.Over(conn), newJournal(Config{Logger: slog.New(slog.DiscardHandler)}))
 	t.Cleanup(n.stop)
 	now := time.Now()
 	require.NoError(t, n.Register("more", func(x int) int { return x }))
