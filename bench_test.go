@@ -2,11 +2,18 @@ package broach
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"math/bits"
+	"net/netip"
 	"sync/atomic"
 	"testing"
+	"time"
+	"unsafe"
 
 	"broach/internal/race"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -30,7 +37,8 @@ func benchmarkCalls(b *testing.B, callers int) {
 // BenchmarkEchoLoopback sends bytes to another node over real sockets and back.
 func BenchmarkEchoLoopback(b *testing.B) {
 	for _, c := range []struct{ size, callers int }{{1 << 10, 64}, {64 << 10, 16}, {1 << 20, 4}} {
-		b.Run(fmt.Sprintf("size=%d/callers=%d", c.size, c.callers), func(b *testing.B) { benchmarkEcho(b, c.size, c.callers) })
+		name := fmt.Sprintf("size=%d/callers=%d", c.size, c.callers)
+		b.Run(name, func(b *testing.B) { benchmarkEcho(b, c.size, c.callers) })
 	}
 }
 
@@ -103,4 +111,83 @@ func TestCallsAllocateLittle(t *testing.T) {
 			t.Error(err)
 		}
 	}), float64(ceiling), "Bind")
+}
+
+// A peer has paused one of its functions, and resumed it: what that costs the routes. BenchmarkDelta is what it costs
+// before.
+func BenchmarkOneRowChanges(b *testing.B) {
+	for _, peers := range []int{1, 20, 200} {
+		b.Run(fmt.Sprintf("rows=%d", peers*1000), func(b *testing.B) {
+			h := newHall(b, peers, 1000)
+			was := h.calling.view.Load()
+			h.pause(1000)
+			h.publish(h.now)
+			is, routes := h.calling.view.Load(), h.calling.view.Load().routes
+			b.ReportAllocs()
+			for b.Loop() {
+				was, is = is, was
+				routes = routes.follow(was.peers, is.peers, h.linking.tokens.Link)
+			}
+		})
+	}
+}
+
+// 200 peers come one after the other, and each is shown.
+func BenchmarkLargeTablesCome(b *testing.B) {
+	var tables [200][]byte
+	for i := range tables {
+		tables[i] = wire.AppendTable(nil, tableOf(i, 1000))
+	}
+	for b.Loop() {
+		h := newHall(b, 0, 0)
+		for i, table := range tables {
+			h.seat(i, table)
+			h.publish(h.now)
+		}
+	}
+}
+
+// BenchmarkRoute finds a function among so many.
+func BenchmarkRoute(b *testing.B) {
+	for _, peers := range []int{1, 200} {
+		b.Run(fmt.Sprintf("rows=%d", peers*1000), func(b *testing.B) {
+			h := newHall(b, peers, 1000)
+			c := h.Caller("peer0000.function00500")
+			b.ReportAllocs()
+			for b.Loop() {
+				if r, failed := c.route(b.Context(), h.now, h.now); r == nil || failed != nil {
+					b.Fatal(failed)
+				}
+			}
+		})
+	}
+}
+
+// A simulation of a thousand nodes has a million links, and the allocator rounds up: one more field may cost 32 MiB.
+func TestALinkIsSmall(t *testing.T) {
+	if bits.UintSize != 64 {
+		t.Skip("its pointers are smaller here")
+	}
+	const class = 352 // bytes, one of the allocator's
+	require.LessOrEqual(t, unsafe.Sizeof(conn{}), uintptr(class))
+}
+
+// Not at debug nothing of this is said, nor made.
+func TestDetailsCostNothingWhereNobodyWantsThem(t *testing.T) {
+	inCluster(t, 1, func(c *cluster) {
+		log := new(sharedLog)
+		c.edit = func(cfg *Config) { cfg.Logger = loggerTo(log, slog.LevelInfo) }
+		require.NoError(t, c.start(0).Register("fails", func() error { return errors.New("no luck") }))
+		n := c.start(1, 0)
+		require.NoError(t, n.WaitFor(c.t.Context(), "fails", 1))
+		_, err := n.Caller("fails").Call(c.t.Context())
+		require.Error(t, err)
+		time.Sleep(time.Second)
+		require.NotContains(t, log.String(), "DEBUG")
+		require.False(t, n.log.isDebugging())
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			n.log.noteArrival(time.Now(), arrival{})
+			n.log.noteSilent(time.Now(), netip.AddrPort{})
+		}))
+	})
 }

@@ -30,17 +30,20 @@ func TestValidConfigs(t *testing.T) {
 			Heartbeat: Heartbeat{maxTime, 10000, time.Second, maxTime, maxTime, 100, maxTime, maxTime},
 			MaxPacket: 8972, MaxMessage: 1 << 30, CallTimeout: maxTime, AckTimeout: maxTime,
 		},
-		"long texts":           {Name: strings.Repeat("名", 66) + "ab", Version: strings.Repeat("1", 100), Cluster: strings.Repeat("c", 200)},
+		"long texts": {
+			Name: strings.Repeat("名", 66) + "ab", Version: strings.Repeat("1", 100), Cluster: strings.Repeat("c", 200),
+		},
 		"full tags":            {Tags: map[string]string{strings.Repeat("k", 255): strings.Repeat("v", 255), "k": "v"}},
 		"empty tag":            {Tags: map[string]string{"canary": ""}},
 		"anywhere":             {Addr: "0.0.0.0:18080", Advertise: "192.0.2.7:18080"},
 		"seeds":                {Join: []string{"127.0.0.1:18080", "[::1]:1", "seed.example.org:65535"}},
 		"anywhere, to be told": {Addr: "0.0.0.0:18080", Join: []string{"10.0.0.1:18080"}},
-		"reached by a tunnel":  {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7}}, Join: []string{"10.0.0.1:18080"}},
-		"log off":              {LogLevel: "off"},
-		"a key":                {Keys: [][]byte{keyOf(1)}},
-		"choices to replay":    {Keys: [][]byte{keyOf(1)}, RandSeed: 7},
-		"own socket":           {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 7}}, Addr: "0.0.0.0:7"},
+		"reached by a tunnel": {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7}},
+			Join: []string{"10.0.0.1:18080"}},
+		"log off":           {LogLevel: "off"},
+		"a key":             {Keys: [][]byte{keyOf(1)}},
+		"choices to replay": {Keys: [][]byte{keyOf(1)}, RandSeed: 7},
+		"own socket":        {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 7}}, Addr: "0.0.0.0:7"},
 		"own socket, advertised": {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv6unspecified, Port: 7}},
 			Advertise: "192.0.2.7:7"},
 	}
@@ -189,8 +192,8 @@ func TestParseAddr(t *testing.T) {
 		require.True(t, ok, good)
 		require.Equal(t, good, addr.String())
 	}
-	for _, bad := range []string{"", "127.0.0.1", "127.0.0.1:", ":80", "localhost:80", "1.2.3.4:65536", "1.2.3:80", "[fe80::1%eth0]:80",
-		"224.0.0.1:80", "[::ffff:224.0.0.1]:80", "[ff02::1]:80"} {
+	for _, bad := range []string{"", "127.0.0.1", "127.0.0.1:", ":80", "localhost:80", "1.2.3.4:65536", "1.2.3:80",
+		"[fe80::1%eth0]:80", "224.0.0.1:80", "[::ffff:224.0.0.1]:80", "[ff02::1]:80"} {
 		_, ok := parseAddr(bad)
 		require.False(t, ok, bad)
 	}

@@ -47,7 +47,8 @@ func TestFileWithEveryKey(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Config{
 		Name: "shop", Version: "2", LogLevel: "warn",
-		Addr: "[::]:18080", Advertise: "192.0.2.7:18080", Join: []string{"seed:1", "[::1]:2"}, Cluster: "blue", Keys: [][]byte{[]byte("\x00\x01\x02\x03\x04\x05\x06\a\b\t\n\v\f\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f")},
+		Addr: "[::]:18080", Advertise: "192.0.2.7:18080", Join: []string{"seed:1", "[::1]:2"}, Cluster: "blue",
+		Keys:        [][]byte{[]byte("\x00\x01\x02\x03\x04\x05\x06\a\b\t\n\v\f\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f")},
 		CallTimeout: 500 * time.Millisecond, AckTimeout: 1500 * time.Millisecond,
 		Pool: Pool{Core: 1, Max: 2, Queue: 3, GrowAt: 3, KeepAlive: time.Minute, RejectWhenFull: true},
 		Heartbeat: Heartbeat{

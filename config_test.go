@@ -1,11 +1,16 @@
 package broach
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"reflect"
 	"runtime"
 	"slices"
@@ -196,7 +201,8 @@ func TestMeantKey(t *testing.T) {
 	for name, want := range meant {
 		require.Equal(t, want, meantFor(t, "params", name), name)
 	}
-	for _, name := range []string{"", "x", "port", "comment", "mode", "region", "database", strings.Repeat("x", maxConfigFile-100)} {
+	long := strings.Repeat("x", maxConfigFile-100)
+	for _, name := range []string{"", "x", "port", "comment", "mode", "region", "database", long} {
 		require.Empty(t, meantFor(t, "params", name), name)
 	}
 	require.Equal(t, "params.keys", meantFor(t, "params.heartbeat", "clusterKeys"))
@@ -214,7 +220,8 @@ func TestEverySlipOfThePenIsRefused(t *testing.T) {
 				slips = append(slips, leaf[:i-1]+leaf[i:i+1]+leaf[i-1:i]+leaf[i+1:])
 			}
 			for _, slip := range slips {
-				if !slices.ContainsFunc(fileKeys, func(k fileKey) bool { return k.path == strings.TrimPrefix(object+"."+slip, ".") }) {
+				path := strings.TrimPrefix(object+"."+slip, ".")
+				if !slices.ContainsFunc(fileKeys, func(k fileKey) bool { return k.path == path }) {
 					require.NotEmpty(t, meantFor(t, object, slip), "%s in %q", slip, object)
 				}
 			}
@@ -239,8 +246,10 @@ func someKey(n int) string {
 func TestKeysUnderAnyOtherNameAreRefused(t *testing.T) {
 	list, one := `["`+someKey(1)+`", "`+someKey(2)+`"]`, `"`+someKey(3)+`"`
 	refused := []string{
-		`{"clusterKeys": LIST}`, `{"settings": {"keys": LIST}}`, `{"parameters": {"keys": LIST}}`, `{"broach": [{"params": {"keys": LIST}}]}`,
-		`{"params": {"secret": ONE}}`, `{"params": {"psk": LIST}}`, `{"params": {"encryption": {"with": ONE}}}`, `{"params": {"kеуs": LIST}}`,
+		`{"clusterKeys": LIST}`, `{"settings": {"keys": LIST}}`, `{"parameters": {"keys": LIST}}`,
+		`{"broach": [{"params": {"keys": LIST}}]}`,
+		`{"params": {"secret": ONE}}`, `{"params": {"psk": LIST}}`, `{"params": {"encryption": {"with": ONE}}}`,
+		`{"params": {"kеуs": LIST}}`,
 		`{"params": {"k\u200beys": LIST}}`, `{"params": {"threadPool": {"secrets": LIST}}}`, `{"params": {"vault": {ONE: 1}}}`,
 	}
 	for _, text := range refused {
@@ -288,7 +297,9 @@ func TestNoMistakeShowsAKey(t *testing.T) {
 
 func TestIsKeyText(t *testing.T) {
 	key := sha256.Sum256([]byte("a"))
-	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+	for _, encoding := range []*base64.Encoding{
+		base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding,
+	} {
 		require.True(t, isKeyText(encoding.EncodeToString(key[:])))
 		require.False(t, isKeyText(encoding.EncodeToString(key[:31])))
 		require.False(t, isKeyText(encoding.EncodeToString(append(key[:], 1))))
@@ -296,4 +307,84 @@ func TestIsKeyText(t *testing.T) {
 	for _, text := range []string{"", "=", "params", "10.0.0.1:7000", strings.Repeat(" ", 44)} {
 		require.False(t, isKeyText(text), text)
 	}
+}
+
+// captured runs a program whose slog.Default is at level, and returns what came out of it and what came out of standard
+// error.
+func captured(t *testing.T, level slog.Level, program func()) (own, stderr string) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	require.NoError(t, err)
+	defer file.Close()
+	before, stderrBefore := slog.Default(), os.Stderr
+	defer func() { slog.SetDefault(before); os.Stderr = stderrBefore }()
+	os.Stderr = file
+
+	var out bytes.Buffer
+	slog.SetDefault(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: level})))
+	program()
+	data, err := os.ReadFile(file.Name())
+	require.NoError(t, err)
+	return out.String(), string(data)
+}
+
+// logged logs one line of each level as a node with c, and returns the levels that came out.
+func logged(t *testing.T, level slog.Level, c Config) (own, stderr string) {
+	own, stderr = captured(t, level, func() {
+		log := c.logger().With("node", 1).WithGroup("g")
+		for _, l := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+			log.Log(context.Background(), l, l.String(), "k", 2)
+		}
+	})
+	return messages(t, own), messages(t, stderr)
+}
+
+// messages returns the msg of each line, and insists on the attributes that logged adds.
+func messages(t *testing.T, text string) string {
+	var found []string
+	for line := range strings.Lines(text) {
+		require.Contains(t, line, "node=1 g.k=2")
+		_, rest, _ := strings.Cut(line, "msg=")
+		msg, _, _ := strings.Cut(rest, " ")
+		found = append(found, msg)
+	}
+	return strings.Join(found, " ")
+}
+
+func TestLogLevels(t *testing.T) {
+	tests := []struct {
+		program     slog.Level // of slog.Default
+		level       string
+		own, stderr string
+	}{
+		{slog.LevelInfo, "", "INFO WARN ERROR", ""},
+		{slog.LevelDebug, "", "INFO WARN ERROR", ""},
+		{slog.LevelError, "", "ERROR", ""}, // "An unset one never makes a program louder than it chose to be."
+		{slog.LevelDebug, "debug", "DEBUG INFO WARN ERROR", ""},
+		{slog.LevelInfo, "info", "INFO WARN ERROR", ""},
+		{slog.LevelInfo, "warn", "WARN ERROR", ""},
+		{slog.LevelInfo, "error", "ERROR", ""},
+		{slog.LevelDebug, "off", "", ""},
+		// "A LogLevel that is set is kept even if slog.Default enables less."
+		{slog.LevelInfo, "debug", "", "DEBUG INFO WARN ERROR"},
+		{slog.LevelError, "warn", "", "WARN ERROR"},
+	}
+	for _, tt := range tests {
+		own, stderr := logged(t, tt.program, Config{LogLevel: tt.level})
+		require.Equal(t, tt.own, own, "slog.Default at %v, LogLevel %q", tt.program, tt.level)
+		require.Equal(t, tt.stderr, stderr, "slog.Default at %v, LogLevel %q", tt.program, tt.level)
+	}
+}
+
+func TestLoggerIsTakenAsItIs(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	require.Same(t, log, Config{Logger: log, LogLevel: "debug"}.logger())
+}
+
+// A level that a Config does not ask for costs nothing: its lines are not made.
+func TestLinesBelowTheLevelAreNotMade(t *testing.T) {
+	for _, c := range []Config{{LogLevel: "info"}, {}, {LogLevel: "off"}, {Logger: slog.New(slog.DiscardHandler)}} {
+		require.False(t, newJournal(c).Wants(slog.LevelDebug), "%v", c)
+	}
+	require.False(t, newJournal(Config{LogLevel: "off"}).Wants(slog.LevelError))
+	require.False(t, newJournal(Config{LogLevel: "error"}).Wants(slog.LevelWarn))
 }

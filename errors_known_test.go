@@ -60,7 +60,8 @@ func (h *held) Error() string { return "held" }
 
 func TestErrorsAreKnownByIdentityOrByType(t *testing.T) {
 	knowOnly(t, map[string]error{
-		"sold out": errSoldOut, "code": &Error{Code: 1001}, "shortage": (*shortage)(nil), "price": price{}, "choosy": &choosy{}, "not there": fs.ErrNotExist,
+		"sold out": errSoldOut, "code": &Error{Code: 1001}, "shortage": (*shortage)(nil), "price": price{},
+		"choosy": &choosy{}, "not there": fs.ErrNotExist,
 	})
 	var byType []string
 	for _, k := range known() {
@@ -207,7 +208,8 @@ func TestDetailsAreBounded(t *testing.T) {
 // Causes are read or ignored; nothing else happens, and what was read says the same when it is passed on.
 func FuzzCauses(f *testing.F) {
 	known := map[string]error{
-		"sold out": errSoldOut, "shortage": &shortage{}, "price": price{}, "choosy": &choosy{}, "bulky": &bulky{}, "code": &Error{Code: 1001},
+		"sold out": errSoldOut, "shortage": &shortage{}, "price": price{}, "choosy": &choosy{}, "bulky": &bulky{},
+		"code": &Error{Code: 1001},
 	}
 	knowOnly(f, known)
 	f.Add(causesOf(errors.Join(errSoldOut, &Error{Code: 1001}, price{5}, &shortage{Item: "milk", Notes: []string{"a"}})))

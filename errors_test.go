@@ -12,10 +12,22 @@ import (
 	"testing/synctest"
 	"time"
 
+	"broach/internal/link"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
+
+// requireError holds the error of a call to its code and to what it says of the function.
+func requireError(t *testing.T, err error, code Code, executed Executed) *Error {
+	t.Helper()
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, code, e.Code, e.Message)
+	require.Equal(t, executed, e.Executed, e.Message)
+	require.ErrorIs(t, err, &Error{Code: code})
+	return e
+}
 
 func TestCodeNumbersAreThoseOfTheWire(t *testing.T) {
 	names := []string{
@@ -220,4 +232,30 @@ func TestErrorsOfHandlers(t *testing.T) {
 		require.Equal(t, "calling: "+nested.brief(), e.Message)
 		require.Empty(t, e.Service+e.Node)
 	}
+}
+
+// That an earlier attempt may have run is not forgotten when the last one surely did not.
+func TestTheOutcomeOfSeveralAttempts(t *testing.T) {
+	before, last := &Error{Code: Unreachable, Executed: Maybe}, &Error{Code: Overloaded, Executed: No}
+	require.Equal(t, Maybe, last.after(before).Executed)
+	require.Equal(t, No, last.Executed, "errors are not changed")
+	require.Same(t, last, last.after(nil))
+	require.Same(t, last, last.after(&Error{Executed: No}))
+	ran := &Error{Code: Internal, Executed: Yes}
+	require.Same(t, ran, ran.after(before))
+}
+
+// A call that has ended is told as it ended, whatever else has ended by the time that its caller looks.
+func TestWhatHasEndedIsToldAsItEnded(t *testing.T) {
+	inPair(t, nil, func(c *cluster, provider, _ *Node) {
+		ctx, cancel := context.WithCancel(c.t.Context())
+		cancel()
+		p := provider.linking.wires.NewCall()
+		p.EndOwned(link.Outcome{Executed: wire.ExecutedYes})
+		_, failed := provider.Caller("here").unawaited(ctx, &request{pending: p})
+		require.Nil(c.t, failed)
+
+		_, failed = provider.Caller("here").unawaited(ctx, &request{pending: provider.linking.wires.NewCall()})
+		requireError(c.t, failed, Canceled, Maybe)
+	})
 }

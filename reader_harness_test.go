@@ -165,12 +165,6 @@ func (s *linkSide) call(t *testing.T, left time.Duration, service string, args .
 // over reports whether the call has ended.
 func (c *scriptedCall) over() bool { return len(c.Done) == 1 }
 
-// free gives a call that has ended up, as a caller does who has its result.
-func (s *linkSide) free(c *scriptedCall) {
-	<-c.Done
-	s.linking.wires.FreeCall(c.Call)
-}
-
 // require checks how the call ended.
 func (c *scriptedCall) require(t *testing.T, code Code, executed Executed) {
 	t.Helper()

@@ -4,12 +4,16 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"broach/internal/balance"
+	"broach/internal/handshake"
 	"broach/internal/link"
 	"broach/internal/member"
+	"broach/internal/race"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -183,5 +187,175 @@ func TestARouteIsKeptWhileItsRowsAre(t *testing.T) {
 	next := routes.follow([]*member.View{one, other}, []*member.View{&changed, other}, town.link)
 	for i, f := range one.Functions {
 		require.Equal(t, i != 50, routes.get(f.Name) == next.get(f.Name), "%s", f.Name)
+	}
+}
+
+// hall is a node without goroutines that knows many peers with large tables.
+type hall struct {
+	*Node
+	now     time.Time
+	peers   []*conn
+	version uint32 // of the first one's table
+}
+
+// newHall makes one. Each peer offers so many functions that nobody else offers.
+func newHall(t testing.TB, peers, rows int) *hall {
+	cfg := Config{LogLevel: "off"}
+	require.NoError(t, cfg.validate())
+	socket, err := cfg.open(newJournal(cfg))
+	require.NoError(t, err)
+	h := &hall{Node: newNode(cfg, socket, newJournal(cfg)), now: time.Now(), version: 1}
+	t.Cleanup(func() { socket.Close() })
+	for i := range peers {
+		h.seat(i, wire.AppendTable(nil, tableOf(i, rows)))
+	}
+	h.publish(h.now)
+	return h
+}
+
+// seat adds a peer, which gets no answer.
+func (h *hall) seat(i int, table []byte) {
+	h.peers = append(h.peers, h.Node.seat(h.now, i, table))
+	h.loop.members.Take()
+}
+
+// pause has the first peer pause one of its functions, and the next time resume it.
+func (h *hall) pause(rows int) {
+	row := tableOf(0, rows)[rows/2:][:1]
+	row[0].Paused = h.version%2 == 1
+	h.now = h.now.Add(time.Second) // so many changes are taken, [TAB-8]
+	h.version++
+	h.says(h.now, h.peers[0], h.version, wire.Delta{
+		Base: h.version - 1, Version: h.version, Gone: wire.AppendTable(nil, nil), Added: wire.AppendTable(nil, row),
+	})
+	h.loop.members.Take()
+}
+
+// tableOf is the table of the i-th peer.
+func tableOf(i, rows int) (table []wire.Function) {
+	for j := range rows {
+		name := fmt.Sprintf("peer%04d.function%05d", i, j)
+		table = append(table, wire.Function{Name: name, Signature: "(int, int) int"})
+	}
+	return table
+}
+
+// seat has a node believe in a peer that there is not: a link to it leads nowhere, and what it says is given to the
+// membership. Who is to believe in it for long must not miss its beats.
+func (n *Node) seat(now time.Time, i int, table []byte) *conn {
+	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7000)
+	l := n.connFrom(wire.PublicKey{byte(i >> 8), byte(i)}, addr)
+	if !n.linking.tokens.Add(l) {
+		panic("the link has no place")
+	}
+	n.loop.members.Made(now, l.ID, l.Token, l.Order())
+	n.says(now, l, 1, wire.Announce{Hello: wire.Hello{Inc: 1, Addr: addr, Name: "app", HasTable: true, Table: table}})
+	return l
+}
+
+// connFrom is a link that a process with a public key has begun, which is in no table yet.
+func (n *Node) connFrom(key wire.PublicKey, addr netip.AddrPort) *conn {
+	l, err := newConn(time.Now(), &n.linking.wires, &handshake.Terms{
+		Rank: 1, Stamp: n.linking.wires.Process.Stamp(time.Now()), TokenA: 0xa, KeyA: key, AddrA: addr,
+		TokenB: n.draw() | 1, KeyB: n.linking.wires.Process.Key,
+	}, false, nil, 1)
+	if err != nil {
+		panic("the link could not be made")
+	}
+	return l
+}
+
+// says has a peer say something on its link, under a version of its table: to the membership, without a datagram.
+func (n *Node) says(now time.Time, l *conn, version uint32, msg wire.Message) {
+	n.loop.members.Receive(now, member.Source{Addr: l.ID.Addr, Link: l.Token, Tver: version}, msg)
+}
+
+// What a changed row costs does not depend on how many others there are.
+func TestAChangedRowCostsLittle(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates, too")
+	}
+	h := newHall(t, 200, 1000)
+	const changes = 50
+	cost := uint64(0)
+	for range changes {
+		h.pause(1000)
+		cost += allocatedBy(func() { h.publish(h.now) })
+	}
+	require.Less(t, cost/changes, uint64(8<<10), "bytes, of them 1,600 for the list of the peers")
+	require.Len(t, h.calling.view.Load().peers, 200)
+	require.Equal(t, h.version, h.calling.view.Load().peers[0].Tver, "each change was one")
+	require.NotNil(t, h.calling.view.Load().routes.get(tableOf(0, 501)[500].Name))
+}
+
+// allocatedBy is the number of bytes that f allocates.
+func allocatedBy(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// A peer that has not changed is the same in the next view, so that Watch and the routes need not look at it.
+func TestUnchangedPeersAreShared(t *testing.T) {
+	h := newHall(t, 3, 1)
+	before := h.calling.view.Load()
+	h.says(h.now, h.peers[1], 1, wire.Leave{})
+	h.publish(h.now)
+	after := h.calling.view.Load()
+	for i := range before.peers {
+		require.Equal(t, i != 1, before.peers[i] == after.peers[i], "peer %d", i)
+	}
+	left := Event{Kind: MemberLeft, Member: h.member(after.peers[1])}
+	require.Equal(t, []Event{left}, slices.Collect(h.changes(before, after)))
+}
+
+// Views are made at most a tenth of the time, and a mass join does not make them all the time either; the first change
+// after a while is shown at once.
+func TestPublishingIsPacedByItsCost(t *testing.T) {
+	require.Equal(t, 100*time.Microsecond, publishGap(10, 5*time.Microsecond))
+	require.Equal(t, 5*time.Millisecond, publishGap(10, 500*time.Microsecond))
+	require.Equal(t, publishLate, publishGap(10, time.Minute), "what is shown is never older")
+
+	h := newHall(t, 1, 1)
+	h.loop.viewTook = 20 * time.Millisecond
+	h.publishSoon()
+	require.Equal(t, h.loop.published.Add(200*time.Millisecond), h.loop.publishAt)
+}
+
+// What is told of a member adds up to what Members says of it: who is out of reach is not told as up, but for a moment
+// when it comes.
+func TestEventsSayWhatAMemberIs(t *testing.T) {
+	n := new(Node)
+	n.linking.tokens.Init(rand.Uint64)
+	view := func(s member.State, unreachable bool) *member.View {
+		facts := member.Facts{State: s, Unreachable: unreachable}
+		return &member.View{Facts: facts, Functions: []wire.Function{{Name: "f"}}}
+	}
+	for name, test := range map[string]struct {
+		was, is *member.View
+		want    []EventKind
+	}{
+		"it comes":                        {nil, view(member.Alive, false), []EventKind{MemberUp, ServiceAdded}},
+		"it comes out of reach":           {nil, view(member.Alive, true), []EventKind{MemberUp, MemberUnreachable, ServiceAdded}},
+		"it is lost":                      {view(member.Alive, false), view(member.Alive, true), []EventKind{MemberUnreachable}},
+		"it is reached again":             {view(member.Alive, true), view(member.Alive, false), []EventKind{MemberUp}},
+		"a doubt about the unreachable":   {view(member.Alive, true), view(member.Suspect, true), []EventKind{MemberSuspect}},
+		"that is over":                    {view(member.Suspect, true), view(member.Alive, true), []EventKind{MemberUnreachable}},
+		"that is over, and it is reached": {view(member.Suspect, true), view(member.Alive, false), []EventKind{MemberUp}},
+		"it dies":                         {view(member.Suspect, false), view(member.Offline, false), []EventKind{MemberOffline}},
+		"it comes back":                   {view(member.Offline, false), view(member.Alive, false), []EventKind{MemberUp, ServiceAdded}},
+		"it comes back out of reach":      {view(member.Left, true), view(member.Alive, true), []EventKind{MemberUp, MemberUnreachable, ServiceAdded}},
+		"it leaves after it died":         {view(member.Offline, false), view(member.Left, false), []EventKind{MemberLeft}},
+		"it has died before we look":      {nil, view(member.Offline, false), []EventKind{MemberOffline}},
+		"nothing":                         {view(member.Offline, false), view(member.Offline, false), nil},
+	} {
+		var got []EventKind
+		n.peerChanges(test.was, test.is, func(e Event) bool {
+			got = append(got, e.Kind)
+			return true
+		})
+		require.Equal(t, test.want, got, name)
 	}
 }

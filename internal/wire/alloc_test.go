@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -134,12 +135,19 @@ func BenchmarkHot(b *testing.B) {
 }
 
 func BenchmarkTable(b *testing.B) {
-	bomb := bomb()
-	b.SetBytes(int64(len(bomb)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := ConsumeTable(bomb); err != nil {
-			b.Fatal(err)
-		}
+	var rows []Function
+	for i := range 1000 {
+		rows = append(rows, Function{Name: fmt.Sprintf("peer0000.function%05d", i), Signature: "(int, int) int"})
+	}
+	for name, table := range map[string][]byte{"bomb": bomb(), "rows=1000": AppendTable(nil, rows)} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(table)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := ConsumeTable(table); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -2,11 +2,15 @@ package attacks
 
 import (
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"broach"
+	"broach/internal/clustertest"
 	"broach/internal/intruder"
 	"broach/internal/race"
 
@@ -31,24 +35,31 @@ func deaf(i *intruder.Intruder) {
 // haunt makes so many processes of one host members for a node, and lets them die.
 func (f *field) haunt(n *broach.Node, from, to int) {
 	f.t.Helper()
-	f.net.Tap(nil) // each of them is told of each other
-	defer f.net.Tap(f.tape.Record)
-	before := len(n.Members())
-	var ghosts []*intruder.Intruder
-	for i := from; i < to; i++ {
-		conn, err := f.net.Listen(ghostAddr(i))
-		require.NoError(f.t, err)
-		ghosts = append(ghosts, intruder.Start(conn, intruder.NewProcess(ghostAddr(i), "default", f.key, uint64(10_000+i)), deaf))
-	}
-	for _, g := range ghosts {
-		go g.Link(n.Addr())
-	}
-	f.untilEach(100*time.Millisecond, 30*time.Second, "all are members",
-		func() bool { return len(n.Members()) == min(before+to-from, tableMost+1) })
+	ghosts := f.crowd(n, from, to)
 	time.Sleep(6 * time.Second) // until the last of them has given up
 	for _, g := range ghosts {
 		g.Close()
 	}
+}
+
+// crowd makes so many processes of one host members for a node.
+func (f *field) crowd(n *broach.Node, from, to int) (crowd []*intruder.Intruder) {
+	f.t.Helper()
+	f.net.Tap(nil) // each of them is told of each other
+	defer f.net.Tap(f.tape.Record)
+	before := len(n.Members())
+	for i := from; i < to; i++ {
+		conn, err := f.net.Listen(ghostAddr(i))
+		require.NoError(f.t, err)
+		p := intruder.NewProcess(ghostAddr(i), "default", f.key, uint64(10_000+i))
+		crowd = append(crowd, intruder.Start(conn, p, deaf))
+	}
+	for _, g := range crowd {
+		go g.Link(n.Addr())
+	}
+	f.untilEach(100*time.Millisecond, 30*time.Second, "all are members",
+		func() bool { return len(n.Members()) == min(before+to-from, tableMost+1) })
+	return crowd
 }
 
 // "with 4,096 ghosts a newcomer is in within 1 s": 4,096 members of one host that have died fill the table, and keep
@@ -81,6 +92,40 @@ func TestGhostsKeepNobodyOut(t *testing.T) {
 		f.call(seed, newcomer)
 		require.LessOrEqual(t, len(seed.Members()), tableMost+1)
 	})
+}
+
+// The row of docs/troubles.md that internal/clustertest/troubles leaves out: as many members as there can be take
+// longer than all its others together.
+func TestAFullClusterIsTold(t *testing.T) {
+	t.Parallel()
+	inField(t, 1, nil, func(t *testing.T, f *field) {
+		var logs [2]clustertest.SharedLog
+		begin := func(i int) *broach.Node {
+			f.edit = func(cfg *broach.Config) {
+				cfg.Logger = slog.New(slog.NewTextHandler(&logs[i], &slog.HandlerOptions{Level: slog.LevelDebug}))
+			}
+			return f.start(i, 0)
+		}
+		f.bad = f.crowd(begin(0), 0, tableMost)
+		time.Sleep(time.Minute) // of the crowd enough was told within one
+		begin(1)
+		time.Sleep(5 * time.Second)
+		is, other, remedy := troubleRow(t, "the cluster is full")
+		require.Contains(t, logs[1].String(), is)
+		require.Contains(t, logs[0].String(), other)
+		require.Contains(t, logs[1].String(), remedy)
+	})
+}
+
+// troubleRow is what a row of docs/troubles.md has in code: what the node says, what the other one says, the remedy.
+func troubleRow(t *testing.T, name string) (is, other, remedy string) {
+	text, err := os.ReadFile("../../../docs/troubles.md")
+	require.NoError(t, err)
+	_, row, _ := strings.Cut(string(text), "| "+name+" |")
+	row, _, _ = strings.Cut(row, "\n")
+	words := strings.Split(row, "`")
+	require.Len(t, words, 7)
+	return words[1], words[3], words[5]
 }
 
 // 200 members with 1,200 functions each, and versions of their tables that rise with every word: nobody honest is

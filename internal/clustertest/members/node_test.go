@@ -13,6 +13,7 @@ import (
 
 	"broach"
 	"broach/internal/clustertest"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -197,4 +198,35 @@ func startProcess(t *testing.T, seed *broach.Node) *exec.Cmd {
 		}
 	})
 	return p
+}
+
+// What nobody else may know never comes from RandSeed: a process that starts anew with it, or another with the same,
+// has other keys and tokens.
+func TestSecretsDoNotComeFromRandSeed(t *testing.T) {
+	for _, keys := range [][][]byte{nil, {clustertest.KeyOf(1)}} {
+		public, tokens := map[wire.PublicKey]bool{}, map[uint64]bool{}
+		for range 3 {
+			m := firstOpen(t, broach.Config{LogLevel: "off", RandSeed: 7, Keys: keys})
+			public[m.Key], tokens[m.Token] = true, true
+		}
+		require.Len(t, public, 3)
+		require.Len(t, tokens, 3)
+	}
+}
+
+// firstOpen is the first Open of a node. It has a real socket: by a simulated one RandSeed decides all.
+func firstOpen(t *testing.T, cfg broach.Config) wire.Open {
+	seed, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer seed.Close()
+	cfg.Join = []string{seed.LocalAddr().String()}
+	n, err := broach.Start(cfg)
+	require.NoError(t, err)
+	defer n.Close()
+	b := make([]byte, 2000)
+	size, _, err := seed.ReadFrom(b)
+	require.NoError(t, err)
+	m, err := wire.ConsumeOpen(b[:size])
+	require.NoError(t, err)
+	return m
 }

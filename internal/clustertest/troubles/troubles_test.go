@@ -120,7 +120,7 @@ func inCode(cell string) (list []string) {
 	return list
 }
 
-// fullCluster is brought about by TestAFullClusterIsTold of package broach: who fills one through the public API takes
+// fullCluster is brought about by TestAFullClusterIsTold of package attacks, which has a crowd: to fill a cluster takes
 // longer than all else here together.
 const fullCluster = "the cluster is full"
 
