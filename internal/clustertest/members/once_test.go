@@ -1,9 +1,9 @@
 package members
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"flag"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -21,10 +21,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var (
-	onceFor  = flag.Duration("oncefor", 50*time.Second, "how much simulated time calls that run once take for each seed")
-	onceSeed = flag.Uint64("onceseed", 0, "the one seed that it runs with; 0: some")
-)
+// onceRecorded is how many datagrams are kept, to be repeated.
+const onceRecorded = 40_000
 
 // onceRun is a cluster in which every call is counted, while all goes wrong that may, and somebody who hears everything
 // repeats it without end.
@@ -177,7 +175,7 @@ func (r *onceRun) repeatedLink() []clustertest.Recording {
 
 // trouble does one thing after the other to the nodes.
 func (r *onceRun) trouble() {
-	for until := time.Now().Add(*onceFor); time.Now().Before(until); {
+	for until := time.Now().Add(cmp.Or(*countFor, 50*time.Second)); time.Now().Before(until); {
 		i := r.rng.IntN(3)
 		victim, others := clustertest.AddrOf(i), clustertest.AddrsAt([]int{(i + 1) % 3, (i + 2) % 3})
 		for range 1 + r.rng.IntN(2) {
@@ -192,7 +190,7 @@ func (r *onceRun) trouble() {
 			r.pause(1500)
 		case 2:
 			r.Net.Cut([]netip.AddrPort{victim}, others[:1])
-			time.Sleep(onceForget + 4*time.Second)
+			time.Sleep(soonForgotten + 4*time.Second)
 		case 3:
 			r.Kill(r.roles[i].Load())
 			r.birth(i)
@@ -259,18 +257,11 @@ func (r *onceRun) judge() (done, refused, unknown int) {
 // [CALL-2] A Request with the slot's last seq is a duplicate and MUST NOT run again
 func TestNoCallRunsTwice(t *testing.T) {
 	t.Parallel()
-	list := []uint64{1, 2, 3}
-	if race.Enabled {
-		list = list[:1]
-	}
-	if *onceSeed != 0 {
-		list = []uint64{*onceSeed}
-	}
 	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {clustertest.KeyOf(1)}} {
 		if race.Enabled && keys == nil {
 			continue
 		}
-		for _, seed := range list {
+		for _, seed := range countSeeds(3, 1) {
 			t.Run(name, func(t *testing.T) {
 				clustertest.Run(t, seed, func(c *clustertest.Cluster) { runOnce(c, seed, keys) })
 			})
@@ -282,7 +273,7 @@ func runOnce(c *clustertest.Cluster, seed uint64, keys [][]byte) {
 	r := &onceRun{Cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), draw: rand.New(rand.NewPCG(seed, 99))}
 	r.ran, r.ended = make(map[int64]int), make(map[int64]error)
 	c.Edit = func(cfg *broach.Config) {
-		cfg.Keys, cfg.Heartbeat.Forget = keys, onceForget
+		cfg.Keys, cfg.Heartbeat.Forget = keys, soonForgotten
 		clustertest.MakeDeaf(cfg)
 	}
 	c.Net.SetDefault(simnet.Link{

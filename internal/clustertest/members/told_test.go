@@ -1,6 +1,7 @@
 package members
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"math/rand/v2"
@@ -19,16 +20,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const (
-	onceForget   = 2 * time.Second
-	onceRecorded = 40_000
+// soonForgotten is after how long nodes forget that come and go all the time.
+const soonForgotten = 2 * time.Second
+
+// Flags of the tests that count calls while all goes wrong that may: this one, and that of once_test.go.
+var (
+	countFor  = flag.Duration("countfor", 0, "how much simulated time they take for each seed; 0: less than a minute")
+	countSeed = flag.Uint64("countseed", 0, "the one seed that they run with; 0: some")
 )
 
-var (
-	toldFor = flag.Duration("toldfor", 20*time.Second,
-		"how much simulated time the test of what is said of calls takes for each seed")
-	toldSeed = flag.Uint64("toldseed", 0, "the one seed that it runs with; 0: some")
-)
+// countSeeds are the seeds that one of them runs with, fewer under the race detector.
+func countSeeds(many, raced uint64) (list []uint64) {
+	if *countSeed != 0 {
+		return []uint64{*countSeed}
+	}
+	if race.Enabled {
+		many = raced
+	}
+	for seed := range many {
+		list = append(list, seed+1)
+	}
+	return list
+}
 
 // toldRun is a caller and two providers that refuse, drop, postpone, shed and forget, on paths that lose and change.
 type toldRun struct {
@@ -51,12 +64,13 @@ type toldOutcome struct {
 
 // runTold plays a seed.
 func runTold(c *clustertest.Cluster, seed uint64) *toldRun {
-	r := &toldRun{Cluster: c, rng: rand.New(rand.NewPCG(seed, 1)), ran: make(map[int64]int), ended: make(map[int64]toldOutcome)}
+	r := &toldRun{Cluster: c, rng: rand.New(rand.NewPCG(seed, 1))}
+	r.ran, r.ended = make(map[int64]int), make(map[int64]toldOutcome)
 	keys := [][][]byte{nil, {clustertest.KeyOf(1)}}[r.rng.IntN(2)]
 	most := 40_000 + r.rng.IntN(100_000)
 	pool := broach.Pool{Max: 2 + r.rng.IntN(3), Queue: 1 + r.rng.IntN(5), RejectWhenFull: r.rng.IntN(2) == 0}
 	c.Edit = func(cfg *broach.Config) {
-		cfg.Keys, cfg.MaxPacket, cfg.Heartbeat.Forget, cfg.AckTimeout = keys, 8972, onceForget, time.Second
+		cfg.Keys, cfg.MaxPacket, cfg.Heartbeat.Forget, cfg.AckTimeout = keys, 8972, soonForgotten, time.Second
 		if cfg.Name != "node2" {
 			cfg.MaxMessage, cfg.Pool = most, pool
 		}
@@ -133,7 +147,7 @@ func (r *toldRun) call(rng *rand.Rand) {
 
 // trouble does one thing after the other to the nodes and the paths between them.
 func (r *toldRun) trouble() {
-	for until := time.Now().Add(*toldFor); time.Now().Before(until); r.pause(800) {
+	for until := time.Now().Add(cmp.Or(*countFor, 20*time.Second)); time.Now().Before(until); r.pause(800) {
 		i := r.rng.IntN(3)
 		victim, others := clustertest.AddrOf(i), []netip.AddrPort{clustertest.AddrOf((i + 1) % 3),
 			clustertest.AddrOf((i + 2) % 3)}
@@ -195,14 +209,7 @@ func (r *toldRun) judge() map[string]int {
 // [FRAG-9] A call whose request is refused or dropped fails with executed no, but maybe where the request went before
 func TestWhatIsSaidOfACallIsTrue(t *testing.T) {
 	t.Parallel()
-	list := []uint64{1, 2, 3, 4, 5, 6}
-	if race.Enabled {
-		list = list[:2]
-	}
-	if *toldSeed != 0 {
-		list = []uint64{*toldSeed}
-	}
-	for _, seed := range list {
+	for _, seed := range countSeeds(6, 2) {
 		t.Run("", func(t *testing.T) {
 			clustertest.Run(t, seed, func(c *clustertest.Cluster) {
 				said := runTold(c, seed).judge()
