@@ -124,7 +124,8 @@ func TestWhoIsAskedIsBelievedWhenItIsHeard(t *testing.T) {
 				all := f.confirmsTo(p.Addr)
 				require.Less(t, all[len(all)-1].At.Sub(all[0].At), 6*time.Second)
 			}
-			f.throw(p.Addr, provider, l.Next(intruder.Announce(intruder.Hello{Inc: 1, Addr: p.Addr, Name: "x", Table: intruder.Table()})))
+			f.throw(p.Addr, provider,
+				l.Next(intruder.Announce(intruder.Hello{Inc: 1, Addr: p.Addr, Name: "x", Table: intruder.Table()})))
 			time.Sleep(100 * time.Millisecond)
 			_, ok = memberOf(provider, p.Addr)
 			require.Equal(t, !late, ok)

@@ -231,7 +231,8 @@ func (f *field) openOf(token uint64) intruder.Open {
 func TestAFalseOfferEndsNoLink(t *testing.T) {
 	inField(t, 1, clusterKey(0), func(t *testing.T, f *field) {
 		provider, caller := f.pair()
-		require.NoError(t, provider.Register("slow", func(ctx context.Context) int { return after(ctx, 8*time.Second, 7) }))
+		require.NoError(t,
+			provider.Register("slow", func(ctx context.Context) int { return after(ctx, 8*time.Second, 7) }))
 		f.until(time.Second, "it is known", func() bool {
 			return slices.ContainsFunc(caller.Services(), func(s broach.Service) bool { return s.Name == "slow" })
 		})
@@ -314,7 +315,8 @@ func TestAPublicKeyIsNoName(t *testing.T) {
 		provider := f.start(0)
 		f.net.Cut([]netip.AddrPort{nodeAddr(0)}, []netip.AddrPort{nodeAddr(1)})
 		caller := f.start(1, 0) // asks, and is heard on its way, but not by the provider
-		f.until(5*time.Second, "it asks", func() bool { return len(intruder.OfForm(f.tape.All(), intruder.FormOpen)) > 0 })
+		f.until(5*time.Second, "it asks",
+			func() bool { return len(intruder.OfForm(f.tape.All(), intruder.FormOpen)) > 0 })
 		f.claim(provider, 0, f.publicOf(caller.Addr()))
 		f.net.Heal()
 		f.until(10*time.Second, "they meet", f.allMet)

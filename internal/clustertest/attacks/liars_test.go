@@ -50,7 +50,8 @@ func TestSuspectAndOfflineInOneDatagram(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(4)
 		f.liars(1, liar)
-		require.NoError(t, f.nodes[1].Register("slow", func(ctx context.Context) int { return after(ctx, 3*time.Second, 1) }))
+		require.NoError(t,
+			f.nodes[1].Register("slow", func(ctx context.Context) int { return after(ctx, 3*time.Second, 1) }))
 		time.Sleep(time.Second)
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()

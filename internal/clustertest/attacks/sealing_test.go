@@ -107,7 +107,8 @@ func TestNoNumberIsUsedTwiceAndNothingIsReadable(t *testing.T) {
 			}
 			calls.Wait()
 			c.Renew(c.Nodes[0], c.Nodes[1])
-			c.Net.Cut([]netip.AddrPort{clustertest.AddrOf(0)}, []netip.AddrPort{clustertest.AddrOf(1), clustertest.AddrOf(2)})
+			c.Net.Cut([]netip.AddrPort{clustertest.AddrOf(0)},
+				[]netip.AddrPort{clustertest.AddrOf(1), clustertest.AddrOf(2)})
 			time.Sleep(5 * time.Second)
 			require.NoError(t, c.Nodes[0].Forget(clustertest.AddrOf(1)), "its links end")
 			c.Net.Heal()
@@ -160,7 +161,8 @@ func TestKeysAreChangedUnderLoad(t *testing.T) {
 func TestSetKeysRefusesWhatCannotBe(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 		open := c.Start(0)
-		require.ErrorIs(t, open.SetKeys([][]byte{clustertest.KeyOf(1)}), broach.ErrInvalidArgument, "it was started without")
+		require.ErrorIs(t, open.SetKeys([][]byte{clustertest.KeyOf(1)}), broach.ErrInvalidArgument,
+			"it was started without")
 		c.WithKeys(clustertest.KeyOf(1))
 		closed := c.Start(1)
 		wrong := [][][]byte{nil, {}, {clustertest.KeyOf(1), clustertest.KeyOf(1)}, {clustertest.KeyOf(1)[:31]},

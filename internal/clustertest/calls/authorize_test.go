@@ -31,7 +31,8 @@ func TestAuthorizeLetsOnlySomeCallsRun(t *testing.T) {
 		for _, from := range []*broach.Node{caller, provider} {
 			secret := from.Caller("secret", broach.NoRetry())
 			_, err := secret.Call(context.Background(), 7)
-			require.Equal(t, "who are you?", clustertest.RequireError(t, err, broach.Unauthenticated, broach.No).Message)
+			require.Equal(t, "who are you?",
+				clustertest.RequireError(t, err, broach.Unauthenticated, broach.No).Message)
 			_, err = secret.With(broach.Meta("token", "taken")).Call(context.Background(), 7)
 			clustertest.RequireError(t, err, broach.Unavailable, broach.No)
 			_, err = secret.With(broach.Meta("token", "Sesame")).Call(context.Background(), 8)

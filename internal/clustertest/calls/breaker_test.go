@@ -202,7 +202,8 @@ func TestOpenBreakersOfNamedNodes(t *testing.T) {
 			clustertest.RequireError(t, err, broach.Internal, broach.Yes)
 		}
 		_, err := on.Call(context.Background())
-		require.Equal(t, clustertest.AddrOf(1).String(), clustertest.RequireError(t, err, broach.CircuitOpen, broach.No).Node)
+		require.Equal(t, clustertest.AddrOf(1).String(),
+			clustertest.RequireError(t, err, broach.CircuitOpen, broach.No).Node)
 		require.ErrorContains(t, err, "failed there again and again")
 		clustertest.RequireError(t, on.Send(context.Background()), broach.CircuitOpen, broach.No)
 		_, err = caller.Caller("f", broach.On(clustertest.AddrOf(9))).Call(context.Background())

@@ -168,7 +168,8 @@ func TestAllWaitsForNobodyInVain(t *testing.T) {
 func TestAllCanBeLeft(t *testing.T) {
 	inTrio(t, func(c *clustertest.Cluster, caller *broach.Node) {
 		given := make(chan error, 1)
-		require.NoError(t, c.Nodes[1].Register("wait", func(ctx context.Context) { <-ctx.Done(); given <- context.Cause(ctx) }))
+		require.NoError(t,
+			c.Nodes[1].Register("wait", func(ctx context.Context) { <-ctx.Done(); given <- context.Cause(ctx) }))
 		require.NoError(t, c.Nodes[2].Register("wait", func() {}))
 		require.NoError(t, caller.WaitFor(context.Background(), "wait", 2))
 		start := time.Now()

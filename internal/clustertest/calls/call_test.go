@@ -83,7 +83,8 @@ func TestADeadlineEndsACall(t *testing.T) {
 			start = time.Now()
 			_, err = n.Caller("sleep").Call(c.T.Context())
 			clustertest.RequireError(c.T, err, broach.DeadlineExceeded, broach.Maybe)
-			require.InDelta(c.T, 2000, time.Since(start).Milliseconds(), 2, "Config.CallTimeout, as ctx has no deadline")
+			require.InDelta(c.T, 2000, time.Since(start).Milliseconds(), 2,
+				"Config.CallTimeout, as ctx has no deadline")
 
 			past, cancel := context.WithDeadline(c.T.Context(), time.Now())
 			_, err = n.Caller("sleep").Call(past)
@@ -181,7 +182,8 @@ func TestAnUnknownNameFailsAtOnceOnceJoined(t *testing.T) {
 func TestACallFailsAtOnceWhenAllProvidersAreOffline(t *testing.T) {
 	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		c.Kill(provider)
-		c.Until(5*time.Second, "the provider is offline", func() bool { return clustertest.Count(caller, broach.Offline) == 1 })
+		c.Until(5*time.Second, "the provider is offline",
+			func() bool { return clustertest.Count(caller, broach.Offline) == 1 })
 		start := time.Now()
 		_, err := caller.Caller("add").Call(c.T.Context(), 1, 2)
 		clustertest.RequireError(c.T, err, broach.Unavailable, broach.No)

@@ -138,7 +138,8 @@ func TestTheFirstCallThroughLoss(t *testing.T) {
 					c.Net.SetDefault(simnet.Link{Loss: loss, Jitter: 100 * time.Microsecond})
 					const processes = 100
 					f := makeFirstCalls(c, processes, call)
-					t.Logf("median %v, 90 %% %v, longest %v", f.took[processes/2], f.took[processes*9/10], f.took[processes-1])
+					t.Logf("median %v, 90 %% %v, longest %v", f.took[processes/2], f.took[processes*9/10],
+						f.took[processes-1])
 					require.LessOrEqual(t, f.ran, processes)
 					// an event waits until its node has joined
 					require.Less(t, f.took[processes/2], 160*time.Millisecond)

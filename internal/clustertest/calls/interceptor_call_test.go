@@ -133,7 +133,8 @@ func TestErrorsOfACallersInterceptor(t *testing.T) {
 		e := clustertest.RequireError(t, call("none", always(nil, errOwn)), broach.Application, broach.No)
 		require.ErrorIs(t, e, errOwn)
 		require.Equal(t, "broach: none: Application: no milk (executed: no)", e.Error())
-		require.ErrorIs(t, clustertest.RequireError(t, call("none", after(nil, errOwn)), broach.Application, broach.Yes), errOwn)
+		require.ErrorIs(t,
+			clustertest.RequireError(t, call("none", after(nil, errOwn)), broach.Application, broach.Yes), errOwn)
 		clustertest.RequireError(t, call("nobody", after(nil, errOwn)), broach.Application, broach.No)
 		made := broach.Errorf(broach.Unauthenticated, "who are you?")
 		require.Same(t, made, call("none", always(nil, made)))
@@ -203,7 +204,8 @@ func TestACallersInterceptorThatWaits(t *testing.T) {
 		}
 		start := time.Now()
 		_, err := caller.Caller("none", broach.Timeout(time.Second), broach.CallInterceptors(wait)).Call(context.Background())
-		require.ErrorIs(t, clustertest.RequireError(t, err, broach.DeadlineExceeded, broach.No), context.DeadlineExceeded)
+		require.ErrorIs(t, clustertest.RequireError(t, err, broach.DeadlineExceeded, broach.No),
+			context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(start))
 		_, err = caller.Caller("none", broach.CallInterceptors(wait)).Call(context.Background())
 		clustertest.RequireError(t, err, broach.DeadlineExceeded, broach.No)

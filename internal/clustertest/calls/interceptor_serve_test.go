@@ -251,7 +251,8 @@ func TestARefusedCallGoesToAnotherProvider(t *testing.T) {
 				if i == 1 {
 					list = append(list, always(nil, broach.Errorf(code, "not here")))
 				}
-				require.NoError(t, c.Start(i, 0).Register("which", func() int { return i }, broach.ServeInterceptors(list...)))
+				require.NoError(t,
+					c.Start(i, 0).Register("which", func() int { return i }, broach.ServeInterceptors(list...)))
 			}
 			require.NoError(t, caller.WaitFor(context.Background(), "which", 2))
 			toTheFirst := caller.Caller("which",

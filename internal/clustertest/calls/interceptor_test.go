@@ -158,7 +158,8 @@ func TestNilInterceptorsAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, "CallInterceptors[1]: nil: must be a function")
 	require.ErrorContains(t, err, "ServeInterceptors[0]: nil: must be a function")
 	clustertest.InPair(t, map[string]any{"f": func() {}}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
-		require.ErrorIs(t, provider.Register("g", func() {}, broach.ServeInterceptors(pass, nil)), broach.ErrInvalidArgument)
+		require.ErrorIs(t, provider.Register("g", func() {}, broach.ServeInterceptors(pass, nil)),
+			broach.ErrInvalidArgument)
 		wrong := broach.CallInterceptors(nil, always("not asked", nil))
 		_, err := caller.Caller("f", wrong).Call(context.Background())
 		clustertest.RequireError(t, err, broach.InvalidArgument, broach.No)

@@ -89,7 +89,8 @@ func TestDeadlineAndCancelReachTheEndOfAChain(t *testing.T) {
 		_, err := c.Nodes[2].Caller("0").Call(ctx)
 		cancel()
 		clustertest.RequireError(t, err, broach.DeadlineExceeded, broach.Maybe)
-		require.InDelta(t, 3*time.Second, <-left, float64(50*time.Millisecond), "what remains, not the default of each hop")
+		require.InDelta(t, 3*time.Second, <-left, float64(50*time.Millisecond),
+			"what remains, not the default of each hop")
 		require.Error(t, <-ended, "by its own clock, or because the call before it is over")
 
 		ctx, cancel = context.WithCancel(context.Background())

@@ -86,7 +86,8 @@ func TestFloodedProviderStaysCalm(t *testing.T) {
 
 				t.Logf("%d done, %d refused, %d too late; memory grew by %d KiB", f.done.Load(), f.refused.Load(),
 					f.late.Load(), grown>>10)
-				require.Greater(t, f.done.Load(), int64(4*100*lasting.Seconds()*9/10), "nine tenths of what four workers can do")
+				require.Greater(t, f.done.Load(), int64(4*100*lasting.Seconds()*9/10),
+					"nine tenths of what four workers can do")
 				require.Less(t, grown, int64(4<<20))
 				require.Zero(t, doubts(), "a busy node was doubted")
 				c.Net.SetDefault(simnet.Link{Delay: 200 * time.Microsecond}) // or the one call is lost, now and then

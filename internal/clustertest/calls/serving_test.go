@@ -20,7 +20,8 @@ func TestAFunctionThatDoesNotServeIsPassedOver(t *testing.T) {
 		c.Settle(time.Second)
 		time.Sleep(time.Second)
 		require.Equal(t, map[int]int{2: 50}, whoAnswers(t, which, 50))
-		require.Equal(t, map[int]int{2: 50}, whoAnswers(t, one.Caller("which"), 50), "calls of its own process go elsewhere too")
+		require.Equal(t, map[int]int{2: 50}, whoAnswers(t, one.Caller("which"), 50),
+			"calls of its own process go elsewhere too")
 		require.Equal(t, []netip.AddrPort{clustertest.AddrOf(2)}, caller.Services()[0].Providers)
 		require.Equal(t, []netip.AddrPort{clustertest.AddrOf(2)}, one.Services()[0].Providers)
 		_, err := which.With(broach.On(clustertest.AddrOf(1))).Call(context.Background())
@@ -71,7 +72,8 @@ func TestLocalModesWhereAFunctionDoesNotServe(t *testing.T) {
 		which := caller.Caller("which")
 		require.Len(t, whoAnswers(t, which, 50), 2)
 		for _, b := range []broach.Balancer{broach.LeastLoaded(), broach.Random()} {
-			require.NotContains(t, whoAnswers(t, which.With(broach.Local(broach.LocalEqual), broach.Balance(b)), 100), 0)
+			elsewhere := which.With(broach.Local(broach.LocalEqual), broach.Balance(b))
+			require.NotContains(t, whoAnswers(t, elsewhere, 100), 0)
 		}
 		for _, o := range []broach.CallOption{broach.Local(broach.LocalOnly), broach.On(clustertest.AddrOf(0))} {
 			_, err := which.With(o).Call(context.Background())

@@ -35,7 +35,8 @@ func TestOneInstanceOfEachApplicationGetsAnEvent(t *testing.T) {
 			require.Equal(t, took[clustertest.AddrOf(i)], len(got[i]), "the Delivery tells the truth")
 			require.InDelta(t, 1000.0/3, len(got[i]), 0.2*1000/3)
 		}
-		t.Logf("shares: %d %d %d, %d %d %d", len(got[1]), len(got[2]), len(got[3]), len(got[4]), len(got[5]), len(got[6]))
+		t.Logf("shares: %d %d %d, %d %d %d", len(got[1]), len(got[2]), len(got[3]), len(got[4]), len(got[5]),
+			len(got[6]))
 	})
 }
 

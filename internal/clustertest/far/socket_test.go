@@ -125,7 +125,8 @@ func TestABucketOnRealSockets(t *testing.T) {
 	start, before := time.Now(), way.sent.Load()
 	moveOne(t, caller, 400_000, false)
 	ideal := farPath{roundTrip: 10 * ms, mbit: 4}.ideal(400_000)
-	t.Logf("400 KB in %v, ideal %v, %d datagrams for %d", time.Since(start), ideal, way.sent.Load()-before, needed(400_000))
+	t.Logf("400 KB in %v, ideal %v, %d datagrams for %d", time.Since(start), ideal, way.sent.Load()-before,
+		needed(400_000))
 	require.Less(t, time.Since(start), ideal*3/2)
 	require.Less(t, float64(way.sent.Load()-before), 1.3*float64(needed(400_000)))
 }

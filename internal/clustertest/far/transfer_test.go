@@ -71,7 +71,8 @@ func moveTogether(c *clustertest.Cluster, p farPath, provider, caller *broach.No
 	atOnce(k, func() { moveOne(c.T, caller, bytes, back) })
 	datagrams, _ := seen.fragmentsOf(from)
 	f := farTransfer{float64(time.Since(start)) / float64(p.ideal(k*bytes)), float64(datagrams) / float64(k*needed(bytes))}
-	c.T.Logf("%d of %d bytes, back %v: %.2f times the ideal time, %.3f of the datagrams", k, bytes, back, f.took, f.datagrams)
+	c.T.Logf("%d of %d bytes, back %v: %.2f times the ideal time, %.3f of the datagrams", k, bytes, back, f.took,
+		f.datagrams)
 	return f
 }
 

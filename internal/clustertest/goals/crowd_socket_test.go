@@ -71,7 +71,8 @@ func awaitCrowd(t *testing.T, nodes []*broach.Node) {
 	for _, n := range nodes {
 		require.True(t, hasAll(n, len(nodes)), "one that had all others has lost some")
 	}
-	t.Logf("%d nodes on %d processors are together after %.1f s", len(nodes), runtime.GOMAXPROCS(0), time.Since(start).Seconds())
+	t.Logf("%d nodes on %d processors are together after %.1f s", len(nodes), runtime.GOMAXPROCS(0),
+		time.Since(start).Seconds())
 }
 
 // hasAll reports that a node knows all others of a crowd, with their tables.

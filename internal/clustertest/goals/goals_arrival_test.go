@@ -78,7 +78,8 @@ func TestRestartReplacesTheTable(t *testing.T) {
 					time.Sleep(time.Duration(k) * 500 * time.Millisecond) // before and after the others know
 					start := time.Now()
 					successor := arrive(c, k+1, "new", c.Nodes[0])
-					c.Until(10*time.Second, "all have the new table", func() bool { return c.Callable("new", successor) })
+					c.Until(10*time.Second, "all have the new table",
+						func() bool { return c.Callable("new", successor) })
 					took = append(took, time.Since(start))
 					requireReplaced(c, successor)
 				}

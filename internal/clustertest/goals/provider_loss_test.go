@@ -95,7 +95,8 @@ func TestAProviderIsKilledUnderLoad(t *testing.T) {
 				for _, begun := range loss.begun {
 					require.True(t, begun.Before(detected), "no call fails that began after the death was known")
 				}
-				require.False(t, loss.last.After(detected.Add(time.Millisecond)), "and those that were in flight failed at once")
+				require.False(t, loss.last.After(detected.Add(time.Millisecond)),
+					"and those that were in flight failed at once")
 				require.Less(t, loss.longest, 1500*time.Millisecond)
 			})
 		})

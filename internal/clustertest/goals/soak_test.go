@@ -105,7 +105,8 @@ func TestSoak(t *testing.T) {
 	require.Zero(t, twice.Load(), "calls that ran twice")
 	t.Logf("%d datagrams thrown by strangers", s.thrown.Load())
 	require.Less(t, slices.Max(memory[len(memory)/2:]), 2*slices.Max(memory[:len(memory)/2]), "the memory grows")
-	require.Less(t, slices.Max(goroutines[len(goroutines)/2:]), 2*slices.Max(goroutines[:len(goroutines)/2]), "goroutines grow")
+	require.Less(t, slices.Max(goroutines[len(goroutines)/2:]), 2*slices.Max(goroutines[:len(goroutines)/2]),
+		"goroutines grow")
 }
 
 type soakMessage struct {

@@ -35,7 +35,8 @@ func TestWhoIsCutOffKnows(t *testing.T) {
 				}
 			}
 			c.Net.Heal()
-			t.Log("it is over after", c.Until(5*time.Second, "it is over", func() bool { return !lonely.Stats().Isolated }))
+			t.Log("it is over after",
+				c.Until(5*time.Second, "it is over", func() bool { return !lonely.Stats().Isolated }))
 		})
 	}
 }
@@ -73,7 +74,8 @@ func TestWhoIsCutOffAndCallsKnows(t *testing.T) {
 					require.False(t, others[0].Stats().Isolated)
 				}
 				c.Net.Heal()
-				t.Log("it is over after", c.Until(5*time.Second, "it is over", func() bool { return !lonely.Stats().Isolated }))
+				t.Log("it is over after",
+					c.Until(5*time.Second, "it is over", func() bool { return !lonely.Stats().Isolated }))
 			})
 		}
 	}

@@ -52,7 +52,8 @@ func TestMembersAreLoggedInMeasure(t *testing.T) {
 		c.Settle(10 * time.Second)
 		time.Sleep(time.Second)
 		c.Kill(c.Nodes[1])
-		c.Until(5*time.Second, "it is gone", func() bool { return clustertest.MemberAt(told, clustertest.AddrOf(1)).State == broach.Offline })
+		c.Until(5*time.Second, "it is gone",
+			func() bool { return clustertest.MemberAt(told, clustertest.AddrOf(1)).State == broach.Offline })
 		require.NoError(t, told.Close()) // nobody writes any more
 		lines := strings.Count(log.String(), "member up") + sumOf(t, log.String(), "suppressed=")
 		require.Equal(t, others, lines, "the lines of those who are up, and the number of those that are not there")

@@ -68,7 +68,8 @@ func TestSeedDownAtBoot(t *testing.T) {
 		time.Sleep(time.Minute + 777*time.Millisecond)
 		require.Zero(t, clustertest.Count(first, broach.Alive))
 		c.Start(0)
-		t.Log("joined after", c.Until(time.Second, "all see all", func() bool { return clustertest.AllSee(c.Nodes, 2) }))
+		t.Log("joined after",
+			c.Until(time.Second, "all see all", func() bool { return clustertest.AllSee(c.Nodes, 2) }))
 		require.Equal(t, 2, clustertest.Count(second, broach.Alive))
 	})
 }

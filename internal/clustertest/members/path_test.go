@@ -92,7 +92,8 @@ func TestJumboDatagramsWhereTheyPass(t *testing.T) {
 		require.Equal(t, 8972, packetSize(provider))
 		before := caller.Stats().DatagramsOut
 		second := echo(t, caller, 1<<20)
-		require.Less(t, caller.Stats().DatagramsOut-before, uint64(250), "118 fragments and the acknowledgements of as many")
+		require.Less(t, caller.Stats().DatagramsOut-before, uint64(250),
+			"118 fragments and the acknowledgements of as many")
 		t.Logf("1 MiB there and back in %v, then in %v", first, second)
 	})
 }

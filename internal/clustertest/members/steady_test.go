@@ -36,8 +36,10 @@ func TestUnsteadyMembersAreCalledLast(t *testing.T) {
 		var fell time.Time
 		for range 3 {
 			require.False(t, shown(t, caller, sick).Unsteady)
-			c.Net.Cut(clustertest.AddrsOf([]*broach.Node{sick}), clustertest.AddrsOf([]*broach.Node{caller, well, c.Nodes[3]}))
-			c.Until(3*time.Second, "it is offline", func() bool { return shown(t, caller, sick).State == broach.Offline })
+			c.Net.Cut(clustertest.AddrsOf([]*broach.Node{sick}),
+				clustertest.AddrsOf([]*broach.Node{caller, well, c.Nodes[3]}))
+			c.Until(3*time.Second, "it is offline",
+				func() bool { return shown(t, caller, sick).State == broach.Offline })
 			fell = time.Now()
 			c.Net.Heal()
 			c.Until(3*time.Second, "it is back", func() bool { return shown(t, caller, sick).State == broach.Alive })
@@ -66,7 +68,8 @@ func TestProcessesThatKeepDyingAreUnsteady(t *testing.T) {
 		for i := range 3 {
 			require.False(t, shown(t, bystander, sick).Unsteady)
 			c.Kill(sick)
-			c.Until(3*time.Second, "it is offline", func() bool { return shown(t, bystander, sick).State == broach.Offline })
+			c.Until(3*time.Second, "it is offline",
+				func() bool { return shown(t, bystander, sick).State == broach.Offline })
 			c.Edit = func(cfg *broach.Config) { cfg.RandSeed = uint64(100 + i) }
 			sick = c.Start(2, 0)
 			c.Until(3*time.Second, "it is back", func() bool { return shown(t, bystander, sick).State == broach.Alive })

@@ -85,7 +85,8 @@ func TestWatchTellsOfADrain(t *testing.T) {
 		clustertest.Take(eventc)
 		go func() { _ = leaving.Leave(ctx) }()
 		time.Sleep(time.Second)
-		require.Equal(c.T, []string{"service removed: node1 paused", "service removed: node1 slow"}, clustertest.Take(eventc))
+		require.Equal(c.T, []string{"service removed: node1 paused", "service removed: node1 slow"},
+			clustertest.Take(eventc))
 		late := clustertest.Follow(ctx, n)
 		time.Sleep(time.Millisecond)
 		require.Equal(c.T, []string{"member up: node1"}, clustertest.Take(late))
@@ -123,7 +124,8 @@ func TestASlowReaderGetsMergedChanges(t *testing.T) {
 			require.NoError(c.T, other.Register("end", func() {}))
 			require.NoError(c.T, n.WaitFor(c.T.Context(), "end", 1))
 		}
-		require.Equal(c.T, []string{"member up: node1", "service added: node1 last"}, seen, "of nine that came and went, nothing")
+		require.Equal(c.T, []string{"member up: node1", "service added: node1 last"}, seen,
+			"of nine that came and went, nothing")
 	})
 }
 
