@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/netip"
 	"os"
 	"runtime"
@@ -169,16 +168,6 @@ func (l *sharedLog) String() string {
 	return l.text.String()
 }
 
-// loggedBy gives the nodes that start from now on a log, of warnings only.
-func (c *cluster) loggedBy() *sharedLog {
-	log, edit := new(sharedLog), c.edit
-	c.edit = func(cfg *Config) {
-		edit(cfg)
-		cfg.Logger = loggerTo(log, slog.LevelWarn)
-	}
-	return log
-}
-
 // keyOf is a key that is told from others.
 func keyOf(b byte) []byte {
 	k := bytes.Repeat([]byte{b}, seal.KeySize)
@@ -188,31 +177,6 @@ func keyOf(b byte) []byte {
 
 // strangerAddr is where nobody is.
 var strangerAddr = netip.MustParseAddrPort("10.9.9.9:9")
-
-// sameID returns another key with the key id of one.
-func sameID(t testing.TB, key []byte) []byte {
-	idOf := func(key []byte) byte {
-		ring, err := seal.NewRing([][]byte{key})
-		require.NoError(t, err)
-		return ring.KeyID()
-	}
-	for n := range 1 << 16 {
-		if other := append(keyOf(9)[:30], byte(n>>8), byte(n)); idOf(other) == idOf(key) {
-			return other
-		}
-	}
-	t.Fatal("there is no such key")
-	return nil
-}
-
-// rubbish is so many bytes of it.
-func rubbish(n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(rand.Uint32())
-	}
-	return b
-}
 
 // bodiesIn lists the bodies of the messages of one kind in a datagram of a link that is not sealed.
 func bodiesIn(b []byte, of wire.Kind) (bodies [][]byte) {
@@ -319,7 +283,7 @@ func TestNobodyLooksAtClosedBreakers(t *testing.T) {
 // first.
 func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 	s := side(t, 1, Config{})
-	f, err := subscriber("sold", func(panics bool) { panicIf(panics) })
+	f, err := subscriber("sold", func(bool) { panic("now") })
 	require.NoError(t, err)
 	b := s.newBacklog(f, 1)
 	waitUntilFree := func() {

@@ -365,3 +365,19 @@ func TestRequestThatFindsNoRoom(t *testing.T) {
 		})
 	})
 }
+
+// The moving average forgets, and one long run undoes many short ones.
+func TestRunCost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c runCost
+		require.Equal(t, costUnknown, c.estimate())
+		for range 40 {
+			c.noteSince(time.Now())
+		}
+		require.Less(t, c.estimate(), costQuick)
+		c.noteSince(time.Now().Add(-time.Second))
+		require.Greater(t, c.estimate(), 200*time.Millisecond)
+		c.bar()
+		require.Equal(t, costUnknown, c.estimate())
+	})
+}

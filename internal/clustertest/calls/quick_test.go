@@ -1,4 +1,4 @@
-package broach
+package calls
 
 import (
 	"context"
@@ -6,13 +6,31 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"broach"
+	"broach/internal/clustertest"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
 )
+
+// inPair runs a test on a provider of some functions and a caller that knows them.
+func inPair(t *testing.T, functions map[string]any, test func(c *clustertest.Cluster, provider, caller *broach.Node)) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		provider, caller := c.Start(0), c.Start(1, 0)
+		for name, fn := range functions {
+			offerTo(c, provider, caller, name, fn)
+		}
+		test(c, provider, caller)
+	})
+}
+
+// offerTo registers a function and waits until the caller knows.
+func offerTo(c *clustertest.Cluster, provider, caller *broach.Node, name string, fn any) {
+	require.NoError(c.T, provider.Register(name, fn))
+	require.NoError(c.T, caller.WaitFor(c.T.Context(), name, 1))
+}
 
 // onReader reports whether its caller runs on the reader's goroutine.
 func onReader() bool {
@@ -21,7 +39,7 @@ func onReader() bool {
 }
 
 // proveQuick calls a function until the reader trusts it.
-func proveQuick(t *testing.T, caller *Node, name string, args ...any) {
+func proveQuick(t *testing.T, caller *broach.Node, name string, args ...any) {
 	for range 400 {
 		_, err := caller.Caller(name).Call(context.Background(), args...)
 		require.NoError(t, err)
@@ -32,14 +50,14 @@ func proveQuick(t *testing.T, caller *Node, name string, args ...any) {
 func TestQuickFunctionsRunOnTheReader(t *testing.T) {
 	functions := map[string]any{
 		"quick": onReader,
-		"slow":  func() bool { time.Sleep(2 * costQuick); return onReader() },
+		"slow":  func() bool { time.Sleep(20 * time.Microsecond); return onReader() },
 	}
-	inPair(t, functions, func(c *cluster, provider, caller *Node) {
+	inPair(t, functions, func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		for _, name := range []string{"quick", "slow"} {
-			first, err := Call[bool](context.Background(), caller.Caller(name))
+			first, err := broach.Call[bool](context.Background(), caller.Caller(name))
 			require.NoError(t, err)
 			proveQuick(t, caller, name)
-			last, err := Call[bool](context.Background(), caller.Caller(name))
+			last, err := broach.Call[bool](context.Background(), caller.Caller(name))
 			require.NoError(t, err)
 			require.Equal(t, []bool{false, name == "quick"}, []bool{first, last}, name)
 		}
@@ -61,24 +79,24 @@ func TestReaderIsTakenOverFromASlowFunction(t *testing.T) {
 			return i
 		},
 	}
-	inPair(t, functions, func(c *cluster, provider, caller *Node) {
+	inPair(t, functions, func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		release = make(chan struct{}) // of this bubble
 		proveQuick(t, caller, "wait", 0)
 		proveQuick(t, caller, "add", 1, 2)
 		var waiting sync.WaitGroup
 		for i := 1; i <= 3; i++ {
 			waiting.Go(func() {
-				got, err := Call[int](context.Background(), caller.Caller("wait"), i)
+				got, err := broach.Call[int](context.Background(), caller.Caller("wait"), i)
 				require.NoError(t, err)
 				require.Equal(t, i, got)
 			})
 			time.Sleep(10 * time.Microsecond)
 			for range 20 {
 				start := time.Now()
-				got, err := Call[int](context.Background(), caller.Caller("add"), 1, i)
+				got, err := broach.Call[int](context.Background(), caller.Caller("add"), 1, i)
 				require.NoError(t, err)
 				require.Equal(t, 1+i, got)
-				require.LessOrEqual(t, time.Since(start), 2*tooLong+time.Millisecond)
+				require.LessOrEqual(t, time.Since(start), 3*time.Millisecond)
 			}
 		}
 		close(release)
@@ -92,7 +110,7 @@ func TestReaderIsTakenOverFromASlowFunction(t *testing.T) {
 // User code on the reader harms nothing but its own call: it may panic, end its goroutine, or call the node that waits
 // for it.
 func TestUserCodeOnTheReader(t *testing.T) {
-	var caller *Node
+	var caller *broach.Node
 	functions := map[string]any{
 		"add":   func(x, y int) int { return x + y },
 		"panic": func(now bool) { panicIf(now) },
@@ -101,21 +119,21 @@ func TestUserCodeOnTheReader(t *testing.T) {
 			if !now {
 				return 0, nil
 			}
-			return Call[int](ctx, caller.Caller("add"), 1, 2)
+			return broach.Call[int](ctx, caller.Caller("add"), 1, 2)
 		},
 	}
-	inPair(t, functions, func(c *cluster, provider, other *Node) {
-		c.net.SetDefault(simnet.Link{})
+	inPair(t, functions, func(c *clustertest.Cluster, provider, other *broach.Node) {
+		c.Net.SetDefault(simnet.Link{})
 		caller = provider
-		offer(c, other, provider, "add", functions["add"])
+		offerTo(c, other, provider, "add", functions["add"])
 		for _, name := range []string{"panic", "exit", "back"} {
 			proveQuick(t, other, name, false)
 		}
 		for _, name := range []string{"panic", "exit"} {
 			_, err := other.Caller(name).Call(context.Background(), true)
-			requireError(t, err, Internal, Yes)
+			clustertest.RequireError(t, err, broach.Internal, broach.Yes)
 		}
-		got, err := Call[int](context.Background(), other.Caller("back"), true)
+		got, err := broach.Call[int](context.Background(), other.Caller("back"), true)
 		require.NoError(t, err)
 		require.Equal(t, 3, got)
 		proveQuick(t, other, "add", 1, 2)
@@ -136,24 +154,24 @@ func exitIf(now bool) {
 
 // A node closes though user code is stuck on its reader, and also when that user code is who closes it.
 func TestCloseWithAStuckReader(t *testing.T) {
-	var provider *Node
+	var provider *broach.Node
 	functions := map[string]any{
 		"wait":  func(ctx context.Context, now bool) { waitIf(ctx, now) },
 		"close": func(now bool) error { return closeIf(provider, now) },
 	}
 	for name := range functions {
-		inPair(t, functions, func(c *cluster, p, caller *Node) {
+		inPair(t, functions, func(c *clustertest.Cluster, p, caller *broach.Node) {
 			provider = p
 			proveQuick(t, caller, name, false)
 			var waiting sync.WaitGroup
 			waiting.Go(func() {
 				_, err := caller.Caller(name).Call(context.Background(), true)
-				requireError(t, err, Unreachable, Maybe)
+				clustertest.RequireError(t, err, broach.Unreachable, broach.Maybe)
 			})
 			time.Sleep(100 * time.Microsecond)
 			start := time.Now()
 			require.NoError(t, provider.Close())
-			require.LessOrEqual(t, time.Since(start), closeGrace+2*tooLong)
+			require.LessOrEqual(t, time.Since(start), time.Second+2*time.Millisecond)
 			waiting.Wait()
 		})
 	}
@@ -165,25 +183,9 @@ func waitIf(ctx context.Context, now bool) {
 	}
 }
 
-func closeIf(n *Node, now bool) error {
+func closeIf(n *broach.Node, now bool) error {
 	if now {
 		return n.Close()
 	}
 	return nil
-}
-
-// The moving average forgets, and one long run undoes many short ones.
-func TestRunCost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var c runCost
-		require.Equal(t, costUnknown, c.estimate())
-		for range 40 {
-			c.noteSince(time.Now())
-		}
-		require.Less(t, c.estimate(), costQuick)
-		c.noteSince(time.Now().Add(-time.Second))
-		require.Greater(t, c.estimate(), 200*time.Millisecond)
-		c.bar()
-		require.Equal(t, costUnknown, c.estimate())
-	})
 }
