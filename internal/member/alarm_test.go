@@ -23,7 +23,7 @@ func TestAnAccuserIsRememberedWhileItIsAway(t *testing.T) {
 		switch round % 3 {
 		case 0: // it is silent until it is offline
 			liar.stopped = true
-			s.until(5*time.Second, "it is offline", func() bool { return a.of(liar).state == Offline })
+			s.until(5*time.Second, "it is offline", func() bool { return a.of(liar).state() == Offline })
 			liar.stopped = false
 		case 1: // it begins anew
 			liar.dead = true
@@ -35,7 +35,7 @@ func TestAnAccuserIsRememberedWhileItIsAway(t *testing.T) {
 			liar.dead = true
 			liar = s.join(1, 0)
 		}
-		s.until(5*time.Second, "it is back", func() bool { return a.of(liar) != nil && a.of(liar).state == Alive })
+		s.until(5*time.Second, "it is back", func() bool { return a.of(liar) != nil && a.of(liar).state() == Alive })
 	}
 	require.Len(t, counted, 1, "it never let 10 s pass")
 }

@@ -239,7 +239,7 @@ func (m *Membership) recover(now time.Time, stood time.Duration) {
 		p.heard, p.asked = m.moment(now), true
 		m.endProbe(now, p)
 		p.accuser = nil
-		if p.state == Suspect {
+		if p.state() == Suspect {
 			m.revive(now, p)
 		}
 		m.expect(p, now.Add(m.rotation.promise())) // until it is asked
@@ -260,7 +260,7 @@ func (m *Membership) moveAll(stood time.Duration) {
 		if q := p.inquiry; q != nil {
 			q.first, q.until = q.first+by, q.until+by
 		}
-		if p.state == Suspect {
+		if p.state() == Suspect {
 			p.since += by
 		}
 		m.schedule(p)

@@ -72,7 +72,7 @@ func TestStoppedProcessBlamesNobody(t *testing.T) {
 	sick := all[3]
 	sick.stopped = true
 	s.run(10 * time.Second)
-	require.Equal(t, Offline, all[0].of(sick).state)
+	require.Equal(t, Offline, all[0].of(sick).state())
 	sick.stopped = false
 	back := s.until(time.Second, "it is back everywhere", func() bool {
 		for _, c := range all {
@@ -105,7 +105,7 @@ func TestStoppedProcessMissesTheDead(t *testing.T) {
 	s.run(7500 * time.Millisecond)
 	sent := s.watch(sick)
 	sick.stopped = false
-	took := s.until(5*time.Second, "it knows", func() bool { return sick.of(dead).state == Offline })
+	took := s.until(5*time.Second, "it knows", func() bool { return sick.of(dead).state() == Offline })
 	t.Log("known after", took)
 	require.Less(t, took, answersWithin+slackMost)
 	require.Less(t, kindsOf(*sent)[wire.KindPing], 20)

@@ -44,7 +44,7 @@ func (m *Membership) claim(now time.Time, p *peer, msg wire.Message) {
 // tickClaims repeats the claims that are due. One that does not hold any more is dropped.
 func (m *Membership) tickClaims(now time.Time) {
 	m.claims = slices.DeleteFunc(m.claims, func(c claim) bool {
-		return c.about.state == Alive || c.about.state == Left
+		return c.about.state() == Alive || c.about.state() == Left
 	})
 	for i := range m.claims {
 		c := &m.claims[i]
@@ -250,9 +250,8 @@ func (m *Membership) isBeingChecked(now time.Time, p *peer) bool {
 // check asks a peer that another doubts. What all its Pings in vain amount to depends on what the other says then.
 func (m *Membership) check(now time.Time, p *peer) {
 	q := &p.probe
-	if p.state == Alive && m.isDoubtShared(now, p) {
-		p.accused = true
-		m.setState(now, p, Suspect)
+	if p.state() == Alive && m.isDoubtShared(now, p) {
+		m.believe(now, p, accused)
 	}
 	switch {
 	case q.own:

@@ -32,10 +32,10 @@ func TestClaimsAreChecked(t *testing.T) {
 
 	named.Inc = 5
 	s.forge(a, a.linkTo(liar), wire.Suspect{Target: named})
-	require.Equal(t, Alive, a.of(target).state, "it has not been asked yet")
+	require.Equal(t, Alive, a.of(target).state(), "it has not been asked yet")
 	s.run(10 * time.Millisecond)
 	require.Equal(t, map[wire.Kind]int{wire.KindPing: 1, wire.KindVouch: 1}, kindsOf(*sent))
-	require.Equal(t, Alive, a.of(target).state)
+	require.Equal(t, Alive, a.of(target).state())
 }
 
 // [MEM-15] Two of these Pings in vain make the target suspect. [MEM-30] Offline makes a target offline only when Pings
@@ -56,17 +56,17 @@ func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 		}
 		s.forge(a, a.linkTo(liar), wire.Suspect{Target: a.of(target).target()})
 		s.run(119 * time.Millisecond)
-		require.Equal(t, Alive, a.of(target).state)
+		require.Equal(t, Alive, a.of(target).state())
 		s.run(1050 * time.Microsecond) // too soon for an answer to the third
-		require.Equal(t, lost >= 2, a.of(target).state == Suspect, "%d lost", lost)
+		require.Equal(t, lost >= 2, a.of(target).state() == Suspect, "%d lost", lost)
 		s.run(169950 * time.Microsecond)
 		s.forge(a, a.linkTo(liar), wire.Offline{Target: a.of(target).target()})
 		if lost < 5 {
-			require.Equal(t, Alive, a.of(target).state, "%d lost", lost)
+			require.Equal(t, Alive, a.of(target).state(), "%d lost", lost)
 			continue
 		}
 		require.Equal(t, 5, pings)
-		require.Equal(t, Offline, a.of(target).state)
+		require.Equal(t, Offline, a.of(target).state())
 	}
 }
 
@@ -112,7 +112,7 @@ func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 				s.run(test.suspect)
 			}
 			s.forge(a, a.linkTo(liar), wire.Offline{Target: p.target()})
-			took := s.until(time.Second, "it is offline", func() bool { return p.state == Offline })
+			took := s.until(time.Second, "it is offline", func() bool { return p.state() == Offline })
 			require.InDelta(t, test.takes, took, float64(time.Millisecond))
 		})
 	}
@@ -145,7 +145,7 @@ func TestManyCheckAClaimInTurns(t *testing.T) {
 		hear(func(t wire.Target) wire.Message { return wire.Offline{Target: t} })
 		believed := 0
 		for _, c := range others {
-			if c.of(target).state == Offline {
+			if c.of(target).state() == Offline {
 				believed++
 			}
 		}
@@ -174,7 +174,7 @@ func TestClaimsAreLookedIntoAtAPace(t *testing.T) {
 		}
 		require.Equal(t, 40, kindsOf(*sent)[wire.KindPing], "in 20 s, each answered")
 		require.LessOrEqual(t, kindsOf(*sent)[wire.KindVouch], 20_000, "one for each Suspect, as a Pong for each Ping")
-		require.Equal(t, Alive, a.of(target).state)
+		require.Equal(t, Alive, a.of(target).state())
 	}
 }
 
@@ -213,7 +213,7 @@ func TestWhoDoubtsWhatWasRefutedIsTold(t *testing.T) {
 	s.forge(a, a.linkTo(cut), suspect)
 	s.run(239 * msec)
 	require.Equal(t, map[wire.Kind]int{wire.KindPing: helpPings}, claimsOf(*sent))
-	require.Equal(t, Alive, a.of(target).state, "it was refuted")
+	require.Equal(t, Alive, a.of(target).state(), "it was refuted")
 	s.run(300 * msec)
 	s.drop, sent = nil, s.watch(a)
 	s.forge(a, a.linkTo(cut), suspect)
@@ -236,7 +236,7 @@ func TestASuspectThatCountsNoMoreHidesNoDeath(t *testing.T) {
 		s.run(50 * time.Millisecond)
 		s.forge(a, a.linkTo(all[3]), wire.Suspect{Target: a.of(target).target()})
 		s.run(150 * time.Millisecond)
-		require.Equal(t, Suspect, a.of(target).state)
+		require.Equal(t, Suspect, a.of(target).state())
 	}
 }
 
@@ -258,7 +258,7 @@ func TestDeathIsFoundThoughOthersOnlyDoubt(t *testing.T) {
 			for range 2000 {
 				s.forge(a, a.linkTo(liar), wire.Suspect{Target: a.of(target).target()})
 				s.run(time.Millisecond)
-				if a.of(target).state == Offline {
+				if a.of(target).state() == Offline {
 					break
 				}
 			}
@@ -309,7 +309,7 @@ func TestAccuserWhoIsGoneIsToldNothing(t *testing.T) {
 	s.cut = func(from, to *citizen) bool { return from == target }
 	s.forge(a, a.linkTo(accuser), wire.Suspect{Target: a.of(target).target()})
 	s.run(130 * time.Millisecond)
-	require.Equal(t, Suspect, a.of(target).state)
+	require.Equal(t, Suspect, a.of(target).state())
 	accuser.dead = true
 	s.join(1, 0) // another process takes its address
 	s.run(20 * time.Millisecond)
@@ -317,7 +317,7 @@ func TestAccuserWhoIsGoneIsToldNothing(t *testing.T) {
 	require.Equal(t, accuser.cfg.Self, *a.of(target).view(nil).Accuser)
 	sent := s.watch(a)
 	s.cut = nil
-	s.until(100*time.Millisecond, "it answers", func() bool { return a.of(target).state == Alive })
+	s.until(100*time.Millisecond, "it answers", func() bool { return a.of(target).state() == Alive })
 	require.Zero(t, kindsOf(*sent)[wire.KindVouch])
 }
 
@@ -338,13 +338,13 @@ func TestLiesAboutAPeerOutOfReach(t *testing.T) {
 	for range 200 {
 		s.forge(a, a.linkTo(liar), wire.Suspect{Target: p.target()})
 		s.run(50 * time.Millisecond)
-		require.True(t, p.unreachable && p.state == Alive, "others vouch for it")
+		require.True(t, p.unreachable && p.state() == Alive, "others vouch for it")
 	}
 	require.Less(t, kindsOf(*sent)[wire.KindPing], 200, "20 a second")
 	require.Zero(t, kindsOf(*sent)[wire.KindSuspect])
 
 	target.dead = true
-	took := s.until(3*time.Second, "it is offline", func() bool { return p.state == Offline })
+	took := s.until(3*time.Second, "it is offline", func() bool { return p.state() == Offline })
 	t.Log("its death is known after", took)
 }
 
@@ -354,7 +354,7 @@ func TestDoubtThatIsContradictedIsNotRepeatedSoon(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)
 	a, liar, target := all[0], all[1], all[2]
-	liar.of(target).state = Offline // so that it answers Help with Offline: it contradicts only the Suspect
+	liar.of(target).belief = believedOffline // so that it answers Help with Offline: it contradicts only the Suspect
 	p := a.of(target)
 	target.dead = true
 	sent := s.watch(a)
@@ -368,7 +368,7 @@ func TestDoubtThatIsContradictedIsNotRepeatedSoon(t *testing.T) {
 			s.forge(a, a.linkTo(liar), wire.Vouch{Target: p.target()})
 		}
 	}
-	require.Equal(t, Alive, p.state)
+	require.Equal(t, Alive, p.state())
 	require.True(t, p.unreachable)
 	require.Less(t, kindsOf(*sent)[wire.KindSuspect], 2*8, "in 30 s, to two peers")
 }
@@ -388,8 +388,8 @@ func TestDeathDuringAProbeIsKnownAsSoon(t *testing.T) {
 		s.collect(c)
 	}
 	s.until(3*time.Second, "the others know", func() bool {
-		return !slices.ContainsFunc(all[3:], func(c *citizen) bool { return c.of(target).state != Offline })
+		return !slices.ContainsFunc(all[3:], func(c *citizen) bool { return c.of(target).state() != Offline })
 	})
-	took := s.until(time.Second, "so does it", func() bool { return a.of(target).state == Offline })
+	took := s.until(time.Second, "so does it", func() bool { return a.of(target).state() == Offline })
 	require.Less(t, took, 10*time.Millisecond)
 }

@@ -34,7 +34,7 @@ func TestDraining(t *testing.T) {
 	require.InDelta(t, 3*40, asked-before, 3)
 	for _, c := range all[1:] {
 		require.True(t, c.of(leaver).draining)
-		require.Equal(t, Alive, c.of(leaver).state)
+		require.Equal(t, Alive, c.of(leaver).state())
 	}
 
 	late := s.join(4, 1)

@@ -57,7 +57,7 @@ func (m *Membership) schedule(p *peer) {
 }
 
 func (m *Membership) dueOf(p *peer) time.Time {
-	switch p.state {
+	switch p.state() {
 	case Left:
 		if p.tie.token != 0 {
 			return m.time(p.since).Add(leaveFor)
@@ -88,11 +88,11 @@ func (m *Membership) stepPeer(now time.Time, p *peer) {
 	switch {
 	case now.Before(m.dueOf(p)): // it was heard meanwhile: the heap is not told each time
 		return
-	case p.state == Left && p.tie.token != 0:
+	case p.state() == Left && p.tie.token != 0:
 		m.unbind(p)
 		m.out.Changed = true
 		return
-	case p.state == Left || p.state == Offline:
+	case p.state() == Left || p.state() == Offline:
 		m.forget(p)
 		return
 	}
@@ -146,7 +146,7 @@ func (m *Membership) Dismiss(addr netip.AddrPort) (was State, known bool) {
 	if p == nil {
 		return 0, false
 	}
-	was = p.state
+	was = p.state()
 	if !p.isMember() {
 		if c := m.contacts.byAddr[addr]; c != nil {
 			m.endContact(c)
@@ -156,13 +156,18 @@ func (m *Membership) Dismiss(addr netip.AddrPort) (was State, known bool) {
 	return was, true
 }
 
-// setState changes what we believe of a peer; the digest follows.
-func (m *Membership) setState(now time.Time, p *peer, s State) {
-	before := p.isMember()
-	p.state, p.since = s, m.moment(now)
-	if before != p.isMember() {
+// believe changes what we believe of a peer; the digest follows. One that becomes suspect for another reason is told of
+// no more, but the time to refute begins.
+func (m *Membership) believe(now time.Time, p *peer, b belief) {
+	was, wasMember := p.state(), p.isMember()
+	p.belief, p.since = b, m.moment(now)
+	if wasMember != p.isMember() {
 		m.digest ^= wire.Digest(p.Process)
 	}
-	m.tellOf(p.news(), p)
+	if p.state() == was {
+		m.out.Changed = true
+	} else {
+		m.tellOf(p.news(), p)
+	}
 	m.schedule(p)
 }

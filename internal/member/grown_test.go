@@ -106,7 +106,7 @@ func TestDeathsAreKnownWhileWaysGrow(t *testing.T) {
 // knowing counts those for whom one is offline.
 func (s *society) knowing(dead *citizen) (n int) {
 	for _, c := range s.members {
-		if !c.dead && c.of(dead).state == Offline {
+		if !c.dead && c.of(dead).state() == Offline {
 			n++
 		}
 	}

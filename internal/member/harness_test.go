@@ -159,7 +159,7 @@ func (s *society) grow(k int) []*citizen {
 func (c *citizen) in(state State) int {
 	n := 0
 	for _, p := range c.peers.list {
-		if p.state == state {
+		if p.state() == state {
 			n++
 		}
 	}

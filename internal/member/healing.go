@@ -51,7 +51,7 @@ func (m *Membership) contactOffline(now time.Time) {
 	}
 	opens := 0
 	for _, p := range m.peers.list {
-		if p.state == Offline {
+		if p.state() == Offline {
 			m.contact(now, p.Addr)
 			opens++
 		}
@@ -84,7 +84,7 @@ func (m *Membership) seedsToTry(now time.Time) (list []netip.AddrPort) {
 func (m *Membership) offlinePeers() (list []netip.AddrPort) {
 	isSeed := setOf(m.joining.seeds)
 	for _, p := range m.peers.list {
-		if p.state == Offline && !isSeed[p.Addr] {
+		if p.state() == Offline && !isSeed[p.Addr] {
 			list = append(list, p.Addr)
 		}
 	}

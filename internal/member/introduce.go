@@ -165,7 +165,7 @@ func (m *Membership) makeRoom(now time.Time) bool {
 // longestGone is the peer that has been offline, or gone, for the longest time, or nil.
 func (m *Membership) longestGone(now time.Time) (oldest *peer) {
 	for _, p := range m.peers.list {
-		gone := p.state == Offline || p.state == Left && now.Sub(m.time(p.since)) >= leftMin
+		gone := p.state() == Offline || p.state() == Left && now.Sub(m.time(p.since)) >= leftMin
 		if gone && (oldest == nil || p.since < oldest.since) {
 			oldest = p
 		}
@@ -200,7 +200,7 @@ func (m *Membership) admit(now time.Time, id wire.Process, t tie, old *peer) *pe
 // succeed takes a process for a peer whose address it has, [LNK-10]. It is told of all others: it may know nobody.
 func (m *Membership) succeed(now time.Time, id wire.Process, t tie, old *peer) {
 	if old.isMember() {
-		m.setState(now, old, Offline)
+		m.believe(now, old, believedOffline)
 	}
 	m.forget(old)
 	m.tellOfAll(now, m.admit(now, id, t, old))
@@ -239,11 +239,10 @@ func (m *Membership) update(now time.Time, p *peer, tver uint32, h wire.Hello) {
 
 // revive makes a suspect or offline peer alive again, or one that had left.
 func (m *Membership) revive(now time.Time, p *peer) {
-	was, since := p.state, p.since
-	p.accused = false
+	was, since := p.state(), p.since
 	m.endProbe(now, p)
 	m.excuse(now, p)
-	m.setState(now, p, Alive)
+	m.believe(now, p, believedAlive)
 	if was == Alive || was == Suspect {
 		return
 	}

@@ -157,10 +157,10 @@ func TestTableOfAnOfflinePeerIsKept(t *testing.T) {
 	s.cut = func(from, to *citizen) bool { return from == all[1] || to == all[1] }
 	s.run(5 * time.Second)
 	p := all[0].of(all[1])
-	require.Equal(t, Offline, p.state)
+	require.Equal(t, Offline, p.state())
 	require.Len(t, p.functions, 1)
 	s.cut = nil
-	s.until(3*time.Second, "back", func() bool { return p.state == Alive })
+	s.until(3*time.Second, "back", func() bool { return p.state() == Alive })
 	require.Len(t, p.functions, 1)
 	require.Zero(t, all[0].pulls)
 }
@@ -214,7 +214,7 @@ func TestWhoHasNotSaidWhoItIsIsNotShown(t *testing.T) {
 	a.events = nil
 	link := x.confirm(a, 1)
 	x.say(a, link, wire.Beat{Seq: 1, Promise: 1000, Inc: 1, Digest: a.digest})
-	require.Equal(t, Alive, a.peers.byAddr[x.addr].state)
+	require.Equal(t, Alive, a.peers.byAddr[x.addr].state())
 	require.Len(t, a.View(), 1)
 	require.Empty(t, a.events)
 	x.introduce(a, link, "late")
@@ -228,10 +228,10 @@ func TestWhoHasNotSaidWhoItIsIsNotShown(t *testing.T) {
 	a.peers.byAddr[x.addr].noteTrip(msec)
 	silent.say(a, from, wire.Suspect{Target: a.peers.byAddr[x.addr].target()})
 	s.run(200 * msec)
-	require.Equal(t, Suspect, a.peers.byAddr[x.addr].state)
+	require.Equal(t, Suspect, a.peers.byAddr[x.addr].state())
 	require.Equal(t, netip.AddrPort{}, *a.View()[1].Accuser, "nor who made another suspect")
 	s.run(10 * time.Second)
-	require.Equal(t, Offline, a.peers.byAddr[silent.addr].state)
+	require.Equal(t, Offline, a.peers.byAddr[silent.addr].state())
 	require.Len(t, a.View(), 2, "who never says who it is is never shown, nor that it is gone")
 	for _, e := range a.events {
 		require.Equal(t, x.addr, e.Addr, "it is silent too, but it was shown")

@@ -92,7 +92,7 @@ func (m *Membership) IsUnanswered() bool {
 // knowsAll reports that all peers have said who they are, and what they offer.
 func (m *Membership) knowsAll() bool {
 	for _, p := range m.peers.list {
-		if p.state == Alive && (p.tver == 0 || !p.isIntroduced()) {
+		if p.state() == Alive && (p.tver == 0 || !p.isIntroduced()) {
 			return false
 		}
 	}

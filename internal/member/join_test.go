@@ -31,7 +31,7 @@ func TestJoinGoesOnForEver(t *testing.T) {
 
 	seed := s.join(51)
 	s.until(11*time.Second, "joined", a.Joined)
-	require.Equal(t, Alive, a.of(seed).state)
+	require.Equal(t, Alive, a.of(seed).state())
 	*opens, *other = 0, 0
 	s.run(time.Minute)
 	require.Zero(t, *opens+*other)

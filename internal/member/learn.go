@@ -192,7 +192,7 @@ type observation struct {
 
 // isAlone reports that no peer is alive for us.
 func (m *Membership) isAlone() bool {
-	return !slices.ContainsFunc(m.peers.list, func(p *peer) bool { return p.state == Alive })
+	return !slices.ContainsFunc(m.peers.list, func(p *peer) bool { return p.state() == Alive })
 }
 
 // isUnheard reports that no peer is alive for us, though there was time for that since we came to our address.
@@ -263,7 +263,7 @@ func (m *Membership) askable(evenOffline bool) (list []netip.AddrPort) {
 		}
 	}
 	for _, p := range m.peers.sorted() {
-		if p.isMember() || evenOffline && p.state == Offline {
+		if p.isMember() || evenOffline && p.state() == Offline {
 			add(p.Addr)
 		}
 	}
@@ -295,11 +295,11 @@ func (m *Membership) tickAskingAgain(now time.Time) {
 func (m *Membership) move(now time.Time, self netip.AddrPort) {
 	peers := slices.Clone(m.peers.list)
 	for _, p := range peers {
-		if p.state != Left {
+		if p.state() != Left {
 			m.tell(p, wire.Leave{})
 		}
 		if p.isMember() {
-			m.setState(now, p, Offline)
+			m.believe(now, p, believedOffline)
 		}
 	}
 	if m.Joined() { // also who was the first, whose seed was itself and leads nowhere now
@@ -308,7 +308,7 @@ func (m *Membership) move(now time.Time, self netip.AddrPort) {
 	m.adopt(now, self)
 	for _, p := range peers {
 		m.forget(p)
-		if p.state == Offline {
+		if p.state() == Offline {
 			m.remember(now, p)
 			m.contact(now, p.Addr)
 		}
@@ -317,7 +317,7 @@ func (m *Membership) move(now time.Time, self netip.AddrPort) {
 
 // remember takes up a process that was a peer of what we were: it is contacted like any other that is offline.
 func (m *Membership) remember(now time.Time, p *peer) {
-	m.peers.add(&peer{Process: p.Process, inc: p.inc, name: p.name, extras: p.extras, state: Offline, since: p.since,
+	m.peers.add(&peer{Process: p.Process, inc: p.inc, name: p.name, extras: p.extras, belief: believedOffline, since: p.since,
 		due: m.moment(now)})
 	m.schedule(m.peers.byAddr[p.Addr])
 	m.planHealing(now)

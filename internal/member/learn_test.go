@@ -115,21 +115,21 @@ func TestAnAddressThatHasChangedIsLearntAgain(t *testing.T) {
 	all := s.grow(5)
 	a := s.learner(7, 0)
 	s.run(3 * time.Second)
-	require.Equal(t, Alive, all[1].of(a).state)
+	require.Equal(t, Alive, all[1].of(a).state())
 	old := a.cfg.Self
 	// it is seen elsewhere from now on, and what goes to the old place comes for a while
 	a.place, a.alias = siteOf(8), old
 	took := s.until(25*time.Second, "all see it at its new place", func() bool {
 		for _, c := range all {
 			p := c.peers.byAddr[siteOf(8)]
-			if p == nil || p.Boot != a.boot || p.state != Alive {
+			if p == nil || p.Boot != a.boot || p.state() != Alive {
 				return false
 			}
 		}
 		return true
 	})
 	t.Log("all see it after", took)
-	require.Equal(t, Left, all[1].peers.byAddr[old].state)
+	require.Equal(t, Left, all[1].peers.byAddr[old].state())
 	s.run(3 * time.Second)
 	require.Equal(t, 5, a.in(Alive))
 }

@@ -27,7 +27,7 @@ func (m *Membership) Leave(now time.Time) {
 		switch {
 		case p.isMember():
 			m.parting.from = append(m.parting.from, p)
-		case p.state == Offline:
+		case p.state() == Offline:
 			m.tell(p, wire.Leave{})
 		}
 	}
@@ -66,7 +66,7 @@ func (m *Membership) onFarewell(src Source, msg wire.Message) {
 func (m *Membership) onLeave(now time.Time, p *peer) {
 	m.tell(p, wire.Leave{})
 	p.dropDoubts()
-	m.setState(now, p, Left)
+	m.believe(now, p, hasLeft)
 	m.out.Left = p.links(m.out.Left)
 	m.planHealing(now) // a seed that leaves may come back
 }

@@ -145,7 +145,7 @@ func (m *Membership) isNews(from *peer, e wire.Process) bool {
 		return false
 	}
 	p := m.peers.byAddr[e.Addr]
-	isKnown := p != nil && p.Boot == e.Boot && p.state != Offline
+	isKnown := p != nil && p.Boot == e.Boot && p.state() != Offline
 	return !isKnown && !m.isProving(e.Addr)
 }
 

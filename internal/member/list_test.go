@@ -20,7 +20,7 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 	all := s.grow(4)
 	a, b, gone := all[0], all[1], all[3]
 	gone.dead = true
-	s.until(3*time.Second, "one is offline", func() bool { return a.of(gone).state == Offline })
+	s.until(3*time.Second, "one is offline", func() bool { return a.of(gone).state() == Offline })
 	a.healAt = s.now.Add(time.Hour)
 	s.run(6 * time.Second)
 	from := a.linkTo(b)
@@ -47,8 +47,8 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 	require.ElementsMatch(t, []netip.AddrPort{siteOf(100), gone.cfg.Self, all[2].cfg.Self}, opened)
 	s.run(10 * time.Second)
 	require.Len(t, a.peers.sorted(), 3)
-	require.Equal(t, Offline, a.of(gone).state)
-	require.Equal(t, Alive, a.of(all[2]).state, "and what it is")
+	require.Equal(t, Offline, a.of(gone).state())
+	require.Equal(t, Alive, a.of(all[2]).state(), "and what it is")
 	require.Nil(t, a.contacts.byAddr[siteOf(100)], "contacted in vain for 5 s")
 }
 

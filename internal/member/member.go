@@ -175,7 +175,7 @@ func (m *Membership) Receive(now time.Time, src Source, msg wire.Message) {
 	switch {
 	case p == nil || msg == nil:
 		return
-	case p.state == Left:
+	case p.state() == Left:
 		m.onLeft(p, msg)
 		return
 	}
@@ -226,7 +226,7 @@ func (m *Membership) onLinked(now time.Time, p *peer, link uint64, msg wire.Mess
 // heard notes that a datagram was accepted on the link of a peer, [MEM-17].
 func (m *Membership) heard(now time.Time, link uint64, tver uint32) {
 	p := m.peers.byLink[link]
-	if p == nil || p.state == Left {
+	if p == nil || p.state() == Left {
 		return
 	}
 	p.heard = m.moment(now)
@@ -241,7 +241,7 @@ func (m *Membership) heard(now time.Time, link uint64, tver uint32) {
 		m.vouch(p)
 	}
 	p.probe = p.probe.heard()
-	if p.state != Alive {
+	if p.state() != Alive {
 		m.revive(now, p)
 	}
 	if len(m.helps) > 0 {
@@ -374,7 +374,7 @@ func (m *Membership) entries() []wire.Process {
 func (m *Membership) pick(k int, except *peer) []*peer {
 	var from []*peer
 	for _, p := range m.peers.list {
-		if p.state == Alive && p != except && !p.probe.own {
+		if p.state() == Alive && p != except && !p.probe.own {
 			from = append(from, p)
 		}
 	}

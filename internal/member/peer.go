@@ -30,7 +30,7 @@ type peer struct {
 	since       moment // when it came into the state
 	heard       moment // when a datagram was last accepted from it
 	beatBy      moment // when its next beat was promised for
-	state       State
+	belief      belief
 	doubts      uint8 // Offers that said it holds our link, since something was accepted on it
 	rotates     bool  // it has a place in the rotation of beats
 	asked       bool  // whether it is there, after we were stopped; our incarnation says which answer counts
@@ -38,8 +38,6 @@ type peer struct {
 	unreachable bool  // by us, [MEM-22]
 	unsteady    bool  // [MEM-24]
 	draining    bool  // it is called no more, [MEM-27]
-	unsupported bool  // suspect by our word alone, though there are others: they are not told
-	accused     bool  // suspect by another's word
 	crowded     bool  // its table finds no room, or cannot be decoded
 	pulling     bool
 	timed       bool    // its first answer has come
@@ -104,7 +102,7 @@ func (m *Membership) time(at moment) time.Time {
 }
 
 // isMember reports whether the peer counts as being there.
-func (p *peer) isMember() bool { return p.state == Alive || p.state == Suspect }
+func (p *peer) isMember() bool { return p.belief < believedOffline }
 
 // isIntroduced reports whether a peer has said who it is: until then nobody is shown it, or told of it.
 func (p *peer) isIntroduced() bool { return p.inc > 0 }
@@ -148,11 +146,11 @@ type Facts struct {
 func (p *peer) view(before *View) *View {
 	more := p.more()
 	v := View{Tags: more.tags, Functions: p.functions, Facts: Facts{
-		Process: p.Process, Link: p.tie.token, State: p.state, Since: p.since, Unreachable: p.unreachable,
+		Process: p.Process, Link: p.tie.token, State: p.state(), Since: p.since, Unreachable: p.unreachable,
 		Unsteady: p.unsteady, Draining: p.draining,
 		Name: p.name, Version: more.version, Tver: p.tver,
 	}}
-	if p.state == Suspect && p.accused {
+	if p.belief == accused {
 		v.Accuser = p.accuser.shown()
 	}
 	if before != nil && before.saysAs(&v) {

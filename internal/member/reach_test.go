@@ -113,7 +113,7 @@ func TestTheUnreachableIsNeverToldAsUp(t *testing.T) {
 		require.NotEqual(t, NewsUp, e.News)
 	}
 	p := a.of(cut)
-	a.setState(s.now, p, Suspect)
+	a.believe(s.now, p, doubted)
 	a.revive(s.now, p)
 	require.Equal(t, NewsUnreachable, a.out.Events[len(a.out.Events)-1].News)
 	require.Equal(t, NewsUnreachable, p.view(nil).News())
@@ -129,12 +129,12 @@ func TestWhoLeftOutOfReachIsReachedWhenItComesBack(t *testing.T) {
 	s.until(10*time.Second, "it is out of reach", func() bool { return a.of(b).unreachable })
 	b.Leave(s.now)
 	s.collect(b)
-	s.until(time.Second, "it has left", func() bool { return a.of(b).state == Left })
+	s.until(time.Second, "it has left", func() bool { return a.of(b).state() == Left })
 	require.False(t, a.of(b).unreachable)
 	s.cut, b.dead = nil, true
 	s.run(time.Second)
 	back := s.join(1, 0)
-	s.until(time.Second, "it is back", func() bool { return a.of(back) != nil && a.of(back).state == Alive })
+	s.until(time.Second, "it is back", func() bool { return a.of(back) != nil && a.of(back).state() == Alive })
 	require.False(t, a.of(back).unreachable)
 }
 

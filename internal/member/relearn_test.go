@@ -30,7 +30,7 @@ func (s *society) allMeet() bool {
 				continue
 			}
 			p := c.peers.byAddr[other.place]
-			if p == nil || p.Boot != other.boot || p.state != Alive {
+			if p == nil || p.Boot != other.boot || p.state() != Alive {
 				return false
 			}
 		}
@@ -168,8 +168,8 @@ func TestALoopbackAddressTakesNoOthersPlace(t *testing.T) {
 		s.run(time.Second)
 		require.Equal(t, siteOf(0), first.cfg.Self)
 	}
-	require.Equal(t, Alive, first.of(bound).state)
-	require.Equal(t, Alive, bound.of(first).state)
+	require.Equal(t, Alive, first.of(bound).state())
+	require.Equal(t, Alive, bound.of(first).state())
 }
 
 // [MEM-32] every 500 ms, those that are offline too: an interface may be down for a while before it gets another
@@ -206,7 +206,7 @@ func TestWhoMovesForgetsNobody(t *testing.T) {
 	require.Equal(t, 1, a.in(Offline))
 	s.cut = nil
 	s.until(2*time.Second, "both meet again", s.allMeet)
-	require.Equal(t, Alive, b.of(a).state)
+	require.Equal(t, Alive, b.of(a).state())
 }
 
 // [MEM-18] A seed to which an Open was sent that comes to its own sender is this node: that stays so when it has learnt

@@ -54,7 +54,7 @@ func (r *rules) check(c *citizen) error {
 	h.believed = make(map[uint64]bool)
 	for _, p := range c.peers.list {
 		if p.Boot == c.boot || p.Addr == c.cfg.Self {
-			return fmt.Errorf("it has itself as a peer, %v", p.state)
+			return fmt.Errorf("it has itself as a peer, %v", p.state())
 		}
 		if err := r.checkPeer(before, p); err != nil {
 			return err
@@ -80,7 +80,27 @@ const comesLate = 6 * time.Second
 func (r *rules) checkPeer(before map[uint64]bool, p *peer) error {
 	died, isDead := r.died[p.Boot]
 	if isDead && r.now.Sub(died) > comesLate && p.isMember() && !before[p.Boot] {
-		return fmt.Errorf("%v is %v again, of a process that has been dead for %v", p.Addr, p.state, r.now.Sub(died))
+		return fmt.Errorf("%v is %v again, of a process that has been dead for %v", p.Addr, p.state(), r.now.Sub(died))
+	}
+	return checkBelief(p)
+}
+
+// checkBelief sees to it that what is believed of a peer agrees with how it is probed.
+func checkBelief(p *peer) error {
+	for what, isKept := range map[string]bool{
+		"only a member is probed":                     p.isMember() || p.probe == probe{},
+		"what has no probe knows nothing of one":      p.probe.isOn() || p.probe == probe{},
+		"who is out of reach is a member":             !p.unreachable || p.isMember(),
+		"who is out of reach is probed for that":      !p.unreachable || p.probe.isOn() && p.probe.path,
+		"who is out of reach is not asked by hearsay": !p.unreachable || !p.probe.told,
+		"who is accused is asked":                     p.belief != accused || p.probe.isOn() && p.probe.told,
+		"who is accused has an accuser":               p.belief != accused || p.accuser != nil,
+		"our own probe makes us doubt":                !p.isDoubted() || p.probe.isOn() && p.probe.own,
+		"a member has its place in the rotation":      !p.isMember() || p.rotates,
+	} {
+		if !isKept {
+			return fmt.Errorf("%s: %v, %v, %+v", what, p.Addr, p.state(), p.probe)
+		}
 	}
 	return nil
 }
@@ -118,7 +138,7 @@ func (c *citizen) sights(live []*citizen) []string {
 	list := []string{}
 	for _, p := range c.peers.list {
 		if p.isMember() || slices.ContainsFunc(live, func(l *citizen) bool { return l.boot == p.Boot }) {
-			list = append(list, sight(p.Addr, p.Boot, p.state, p.unreachable, p.tver))
+			list = append(list, sight(p.Addr, p.Boot, p.state(), p.unreachable, p.tver))
 		}
 	}
 	slices.Sort(list)
@@ -151,17 +171,21 @@ func TestRulesAreKept(t *testing.T) {
 	require.NoError(t, back.check(a), "not known yet")
 	back.now = s.now.Add(time.Minute)
 	require.NoError(t, back.check(a), "still not known")
-	a.of(b).state = Offline
+	a.of(b).belief = believedOffline
 	require.NoError(t, back.check(a))
-	a.of(b).state = Alive
+	a.of(b).belief = believedAlive
 	require.ErrorContains(t, back.check(a), "alive again, of a process that has been dead for 1m0s")
 
 	soon := used()
 	require.NoError(t, soon.check(a))
-	a.of(b).state = Offline
+	a.of(b).belief = believedOffline
 	require.NoError(t, soon.check(a))
-	a.of(b).state, soon.now = Alive, s.now.Add(comesLate)
+	a.of(b).belief, soon.now = believedAlive, s.now.Add(comesLate)
 	require.NoError(t, soon.check(a), "what it sent before may have come late")
+
+	a.of(b).belief = accused
+	require.ErrorContains(t, newRules().check(a), "who is accused")
+	a.of(b).belief = believedAlive
 
 	a.peers.sorted()[0].Boot = a.boot
 	require.ErrorContains(t, newRules().check(a), "itself as a peer")

@@ -44,12 +44,12 @@ func believes(c, other *citizen, word string) bool {
 	switch {
 	case p == nil:
 		return false
-	case p.state == Alive && p.unreachable:
+	case p.state() == Alive && p.unreachable:
 		return word == "unreachable"
-	case p.state == Alive:
+	case p.state() == Alive:
 		return word == "up"
 	}
-	return word == p.state.String()
+	return word == p.state().String()
 }
 
 func (s *scenario) know(a operands) error {

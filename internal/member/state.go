@@ -21,6 +21,34 @@ const (
 	Left                 // it is not, and is soon forgotten
 )
 
+// A belief is a State, and of a suspect peer also why it is suspect: so only that one has a reason. believe changes it.
+//
+//	believedAlive -> accused          another says so, and our first Pings are in vain [MEM-30]
+//	accused -> doubted, doubtedAlone  so are all of them: the time to refute begins
+type belief uint8
+
+// Those of members come first.
+const (
+	believedAlive belief = iota
+	accused              // suspect by another's word
+	doubted              // suspect by our own probes, which all are told
+	doubtedAlone         // likewise, though no witness says so: the others are not told [MEM-13]
+	believedOffline
+	hasLeft
+)
+
+// states are those that the beliefs amount to.
+var states = [...]State{
+	believedAlive:   Alive,
+	accused:         Suspect,
+	doubted:         Suspect,
+	doubtedAlone:    Suspect,
+	believedOffline: Offline,
+	hasLeft:         Left,
+}
+
+func (p *peer) state() State { return states[p.belief] }
+
 // News is what may become of a peer, for those who are told.
 type News uint8
 
@@ -43,10 +71,10 @@ func (s State) News() News {
 
 // news is what a peer is to those who are told of it. One that is alive may be out of reach from here.
 func (p *peer) news() News {
-	if p.state == Alive && p.unreachable {
+	if p.state() == Alive && p.unreachable {
 		return NewsUnreachable
 	}
-	return p.state.News()
+	return p.state().News()
 }
 
 // News is what is told of the peer.

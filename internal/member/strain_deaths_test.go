@@ -122,7 +122,7 @@ func TestWhoWaitedLongIsAskedFirst(t *testing.T) {
 
 // allOffline reports that a process holds others to be offline.
 func (s *society) allOffline(a *citizen, dead []*citizen) bool {
-	return !slices.ContainsFunc(dead, func(d *citizen) bool { return a.of(d) != nil && a.of(d).state != Offline })
+	return !slices.ContainsFunc(dead, func(d *citizen) bool { return a.of(d) != nil && a.of(d).state() != Offline })
 }
 
 // [MEM-31] Many that die at once on a machine that has too little for all are known to be dead, while nobody else is

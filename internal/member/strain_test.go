@@ -128,7 +128,7 @@ func TestWhoIsStrainedGoesOnAfterAStall(t *testing.T) {
 		}
 		require.True(t, calm.asked)
 		require.False(t, probed.probe.isOn())
-		require.Equal(t, Alive, suspect.state)
+		require.Equal(t, Alive, suspect.state())
 		a.wakeAt = time.Time{} // this stall is over
 		for range 5 {
 			s.now = s.now.Add(msec) // for each its turn
@@ -193,7 +193,7 @@ func TestADeathDuringAStallIsKnownSoonAfterIt(t *testing.T) {
 				b := a.of(x).tie.beats
 				s.forge(a, a.linkTo(x), wire.Beat{Seq: b.in + 1, Promise: 1000, Inc: 1, Digest: a.digest, Echo: b.out})
 			}
-			took := s.until(5*time.Second, "it knows of the death", func() bool { return a.of(x).state == Offline })
+			took := s.until(5*time.Second, "it knows of the death", func() bool { return a.of(x).state() == Offline })
 			t.Log("bound", bound, "reads first", readsFirst, "known after", took)
 			require.Equal(t, 3, a.in(Alive))
 		}
@@ -281,7 +281,7 @@ func TestWhoIsStrainedWaitsLonger(t *testing.T) {
 	waits := func() []time.Duration {
 		a.ping(s.now, p)
 		suspect := *p
-		suspect.state, suspect.since, suspect.probe = Suspect, a.moment(s.now), probe{own: true}
+		suspect.belief, suspect.since, suspect.probe = doubted, a.moment(s.now), probe{own: true}
 		return []time.Duration{
 			a.lateAt(p).Sub(s.now), a.watchAt(&suspect).Sub(s.now), a.patience(p), a.time(p.probe.at).Sub(s.now), a.helloGap(1, 0),
 			a.provingGap(&proving{hellos: 1, trip: msec}, 0),

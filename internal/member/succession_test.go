@@ -63,10 +63,10 @@ func TestWhoProvesItselfAnewIsBelievedAgain(t *testing.T) {
 	}
 	link := y.confirm(a, 5)
 	y.say(a, link, wire.Leave{})
-	require.Equal(t, Left, a.peers.byAddr[y.addr].state)
+	require.Equal(t, Left, a.peers.byAddr[y.addr].state())
 	s.run(10 * time.Millisecond)
 	y.confirm(a, 1)
-	require.Equal(t, Alive, a.peers.byAddr[y.addr].state)
+	require.Equal(t, Alive, a.peers.byAddr[y.addr].state())
 }
 
 // [LNK-3] B refuses by Leave, and closes, a link of its own address, or of a process that has left after the stamp
@@ -78,7 +78,7 @@ func TestAConfirmOfWhoHasLeftIsRefused(t *testing.T) {
 	s.run(time.Second)
 	sent := s.watch(a)
 	late := x.confirmLate(a, 1, stamp)
-	require.Equal(t, Left, a.peers.byAddr[x.addr].state)
+	require.Equal(t, Left, a.peers.byAddr[x.addr].state())
 	require.False(t, a.isOpen(late))
 	require.Equal(t, []wire.Message{wire.Leave{}}, *sent)
 
@@ -106,7 +106,7 @@ func TestWhoLeavesIsLetGo(t *testing.T) {
 	}
 	opens := s.opens(a, x.addr)
 	s.run(59 * time.Second)
-	require.Equal(t, Left, a.peers.byAddr[x.addr].state)
+	require.Equal(t, Left, a.peers.byAddr[x.addr].state())
 	s.run(2 * time.Second)
 	require.Empty(t, a.peers.sorted())
 	require.Zero(t, *opens)
@@ -130,7 +130,7 @@ func TestWhoIsGoneForTheLongestTimeMakesRoom(t *testing.T) {
 	for i, gone := range []int{2, 0, 1} {
 		newcomer := s.act(20+i, 0)
 		newcomer.confirm(a, 1)
-		require.Equal(t, Alive, a.peers.byAddr[newcomer.addr].state)
+		require.Equal(t, Alive, a.peers.byAddr[newcomer.addr].state())
 		require.Nil(t, a.peers.byAddr[players[gone].addr])
 		require.Len(t, a.peers.sorted(), 4)
 	}
@@ -157,7 +157,7 @@ func TestWhoLeftIsKeptForSixSeconds(t *testing.T) {
 	s.run(1)
 	require.False(t, a.IsFull(s.now))
 	y.confirm(a, 1)
-	require.Equal(t, Alive, a.peers.byAddr[y.addr].state)
+	require.Equal(t, Alive, a.peers.byAddr[y.addr].state())
 	require.Nil(t, a.peers.byAddr[x.addr])
 }
 

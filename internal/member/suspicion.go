@@ -50,7 +50,7 @@ func (q *probe) lane() lane {
 }
 
 // isDoubted reports that our own probes made the peer suspect: it has the time of [MEM-14] to be heard of.
-func (p *peer) isDoubted() bool { return p.state == Suspect && !p.accused }
+func (p *peer) isDoubted() bool { return p.belief == doubted || p.belief == doubtedAlone }
 
 // watch looks at a peer that is late, or being probed, or suspect, [MEM-11].
 func (m *Membership) watch(now time.Time, p *peer) {
@@ -132,23 +132,18 @@ func (m *Membership) isToAsk(p *peer, tries int) bool {
 
 // doubt makes a peer suspect whose probes were in vain. If not one witness answered, the claim is kept to ourselves.
 func (m *Membership) doubt(now time.Time, p *peer) {
-	p.unsupported = m.isUnsupported(p)
-	again := p.state == Suspect
-	p.accused = false
-	if again {
-		p.since, m.out.Changed = m.moment(now), true // another said so before; the time to refute begins
-	} else {
-		m.setState(now, p, Suspect)
+	if m.isUnsupported(p) {
+		m.believe(now, p, doubtedAlone)
+		return
 	}
-	if !p.unsupported {
-		p.inquiry.doubted = m.moment(now)
-		m.claim(now, p, wire.Suspect{Target: p.target()})
-	}
+	m.believe(now, p, doubted)
+	p.inquiry.doubted = m.moment(now)
+	m.claim(now, p, wire.Suspect{Target: p.target()})
 }
 
 // declareOffline ends the time to refute.
 func (m *Membership) declareOffline(now time.Time, p *peer) {
-	if !p.unsupported {
+	if p.belief == doubted {
 		m.claim(now, p, wire.Offline{Target: p.target()})
 	}
 	m.takeOffline(now, p)
@@ -156,14 +151,14 @@ func (m *Membership) declareOffline(now time.Time, p *peer) {
 
 // dropDoubts forgets what was asked about a peer that is not there any more, and what was found: it may come back.
 func (p *peer) dropDoubts() {
-	p.probe, p.accused, p.accuser, p.unreachable, p.inquiry = probe{}, false, nil, false, nil
+	p.probe, p.accuser, p.unreachable, p.inquiry = probe{}, nil, false, nil
 }
 
 // takeOffline makes a peer offline: calls to it fail at once, [MEM-14].
 func (m *Membership) takeOffline(now time.Time, p *peer) {
 	p.dropDoubts()
 	p.flap(now)
-	m.setState(now, p, Offline)
+	m.believe(now, p, believedOffline)
 	m.out.Offline = p.links(m.out.Offline)
 	m.planHealing(now)
 }

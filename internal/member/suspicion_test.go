@@ -24,15 +24,15 @@ func TestDeadPeerIsProbedDoubtedGivenUp(t *testing.T) {
 	a.Unanswered(s.now, a.of(victim).tie.token) // so that a is the first to probe
 	s.collect(a)
 	s.run(359 * time.Millisecond)
-	require.Equal(t, Alive, a.of(victim).state)
+	require.Equal(t, Alive, a.of(victim).state())
 	kinds := kindsOf(*sent)
 	require.Equal(t, 6, kinds[wire.KindPing])
 	require.Equal(t, 9, kinds[wire.KindHelp])
 	s.run(250 * time.Millisecond)
-	require.Equal(t, Suspect, a.of(victim).state)
+	require.Equal(t, Suspect, a.of(victim).state())
 	require.Equal(t, 5*7, kindsOf(*sent)[wire.KindSuspect])
 	s.run(400 * time.Millisecond)
-	require.Equal(t, Offline, a.of(victim).state)
+	require.Equal(t, Offline, a.of(victim).state())
 	require.Equal(t, 5*7, kindsOf(*sent)[wire.KindOffline])
 }
 
@@ -48,10 +48,10 @@ func TestPairProbesMoreOften(t *testing.T) {
 	a.Unanswered(s.now, a.of(victim).tie.token)
 	s.collect(a)
 	s.run(359 * time.Millisecond)
-	require.Equal(t, Alive, a.of(victim).state)
+	require.Equal(t, Alive, a.of(victim).state())
 	require.Equal(t, 18, kindsOf(*sent)[wire.KindPing])
 	s.run(40 * time.Millisecond)
-	require.Equal(t, Suspect, a.of(victim).state)
+	require.Equal(t, Suspect, a.of(victim).state())
 }
 
 // A death is known to all within a second or two, and no live node is given up, through loss as well.
@@ -69,7 +69,7 @@ func TestDetection(t *testing.T) {
 			all[1].dead = true
 			took := s.until(4*time.Second, "all know", func() bool {
 				for _, c := range all {
-					if c != all[1] && c.of(all[1]).state != Offline {
+					if c != all[1] && c.of(all[1]).state() != Offline {
 						return false
 					}
 				}
@@ -128,7 +128,7 @@ func TestLonelyProcessDoubtsItselfFirst(t *testing.T) {
 	require.Equal(t, 3, lonely.in(Offline))
 	require.Zero(t, kindsOf(*sent)[wire.KindSuspect], "it told others of what is likely its own fault")
 	for _, c := range all[1:] {
-		require.Equal(t, Offline, c.of(lonely).state)
+		require.Equal(t, Offline, c.of(lonely).state())
 	}
 }
 
@@ -139,9 +139,9 @@ func TestAnyDatagramRevives(t *testing.T) {
 	a, b := all[0], all[1]
 	s.cut = func(from, to *citizen) bool { return from == b || to == b }
 	s.run(5 * time.Second)
-	require.Equal(t, Offline, a.of(b).state)
+	require.Equal(t, Offline, a.of(b).state())
 	a.heard(s.now, a.of(b).tie.token, 1)
-	require.Equal(t, Alive, a.of(b).state)
+	require.Equal(t, Alive, a.of(b).state())
 }
 
 // [MEM-19] Leave makes the peer left: it is not contacted again, its boot id is not believed again, and it is forgotten
@@ -155,12 +155,12 @@ func TestLeaving(t *testing.T) {
 	s.run(time.Millisecond)
 	require.True(t, leaver.dead, "all have answered")
 	for _, c := range []*citizen{all[0], all[2], all[3]} {
-		require.Equal(t, Left, c.of(leaver).state)
+		require.Equal(t, Left, c.of(leaver).state())
 		require.Equal(t, NewsLeft, c.events[len(c.events)-1].News)
 	}
 	s.spy = func(_ *citizen, to netip.AddrPort, _ wire.Message, _ int) { require.NotEqual(t, leaver.cfg.Self, to) }
 	s.run(50 * time.Second)
-	require.Equal(t, Left, all[0].of(leaver).state)
+	require.Equal(t, Left, all[0].of(leaver).state())
 	s.run(11 * time.Second)
 	require.Nil(t, all[0].of(leaver))
 }

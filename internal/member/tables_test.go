@@ -36,7 +36,7 @@ func TestRowsOfAllPeersAreBounded(t *testing.T) {
 	s.offer(late, rowsOf(upTo(wire.MaxFunctions)...))
 	s.run(time.Second)
 	p := a.of(late)
-	require.Equal(t, Alive, p.state, "it is a member all the same")
+	require.Equal(t, Alive, p.state(), "it is a member all the same")
 	require.Empty(t, p.functions, "nobody has more")
 	require.EqualValues(t, RowsMax-5, a.held.rows)
 
@@ -119,7 +119,7 @@ func TestTablesOfAbsentPeersMakeRoom(t *testing.T) {
 	s.run(time.Second)
 	loadTables(a, all[2:22], 0)
 	s.cut = func(from, to *citizen) bool { return from == away || to == away }
-	s.until(10*time.Second, "it is away", func() bool { return a.of(away).state == Offline })
+	s.until(10*time.Second, "it is away", func() bool { return a.of(away).state() == Offline })
 	require.Len(t, a.of(away).functions, 3, "[TAB-5]")
 	a.holdTable(a.of(all[2]), 2, rowsOf(upTo(wire.MaxFunctions)...)[:wire.MaxFunctions-1])
 	s.offer(late, rowsOf(upTo(4)...))
@@ -150,7 +150,7 @@ func TestHeldTablesAreCounted(t *testing.T) {
 		s.run(300 * time.Millisecond)
 	}
 	all[2].dead = true
-	s.until(10*time.Second, "it is away", func() bool { return all[0].of(all[2]).state == Offline })
+	s.until(10*time.Second, "it is away", func() bool { return all[0].of(all[2]).state() == Offline })
 	was, known := all[0].Dismiss(all[2].cfg.Self)
 	require.True(t, known)
 	require.Equal(t, Offline, was)

@@ -107,7 +107,7 @@ func (m *Membership) yield(now time.Time, c *contact, o Answered) {
 // the peer holds too nothing else than our own doubt is a reason, and that only when it goes on.
 func (m *Membership) isRenewed(now time.Time, p *peer, c *contact, o Answered) bool {
 	switch {
-	case p.tie.token == 0, p.state == Offline, p.state == Left:
+	case p.tie.token == 0, p.state() == Offline, p.state() == Left:
 		return true
 	case p.older != nil && m.areBusy(now, p):
 		return false
@@ -292,9 +292,9 @@ func (m *Membership) bind(now time.Time, id wire.Process, t tie, began bool) {
 	case p.Boot != id.Boot:
 		m.dropProvings(id)
 		m.succeed(now, id, t, p)
-	case p.state == Left && !began && int32(t.order.Stamp-m.stamp(p.since)) <= 0:
+	case p.state() == Left && !began && int32(t.order.Stamp-m.stamp(p.since)) <= 0:
 		m.refuse(t) // it was on its way when the peer left
-	case p.state == Left:
+	case p.state() == Left:
 		m.unbind(p)
 		m.peers.bind(p, t)
 		m.revive(now, p)

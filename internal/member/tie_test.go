@@ -66,7 +66,7 @@ func TestEitherEndBelievesWhenItIsShown(t *testing.T) {
 	s.cut = func(from, to *citizen) bool { return from == b && b.in(Alive) > 0 }
 	a := s.join(1, 0)
 	s.run(5 * time.Millisecond)
-	require.Equal(t, Alive, b.of(a).state, "its Confirm came")
+	require.Equal(t, Alive, b.of(a).state(), "its Confirm came")
 	require.Nil(t, a.of(b), "nothing came of b but an Offer")
 	s.cut = nil
 	s.until(50*time.Millisecond, "a believes b", func() bool { return a.of(b) != nil })
@@ -265,7 +265,7 @@ func TestALinkThatThePeerDoesNotHoldIsClosed(t *testing.T) {
 	require.False(t, a.isOpen(lost))
 	require.True(t, a.isOpen(held))
 	require.Equal(t, []uint64{link, held}, a.peers.byAddr[x.addr].links(nil))
-	require.Equal(t, Alive, a.peers.byAddr[x.addr].state)
+	require.Equal(t, Alive, a.peers.byAddr[x.addr].state())
 }
 
 // [LNK-8] confirmed before the contact's first Open: of a later one the Offer cannot know.
@@ -317,9 +317,9 @@ func TestAnOfferOfAnOfflinePeerMakesALink(t *testing.T) {
 	a.contact(s.now, x.addr)
 	link := x.offer(a, wire.Offer{Rank: 4, Held: 3})
 	require.Len(t, a.provings, 1)
-	require.Equal(t, Offline, a.peers.byAddr[x.addr].state)
+	require.Equal(t, Offline, a.peers.byAddr[x.addr].state())
 	x.say(a, link, wire.Ping{Nonce: 1})
-	require.Equal(t, Alive, a.peers.byAddr[x.addr].state)
+	require.Equal(t, Alive, a.peers.byAddr[x.addr].state())
 }
 
 // [LNK-9] *Doubt*: with the first and third Ping of a probe ([MEM-11], [MEM-22]) goes an Open, if none goes there
@@ -338,7 +338,7 @@ func TestAProbeOpensTwice(t *testing.T) {
 	require.Equal(t, 1, *opens)
 	s.run(230 * time.Millisecond)
 	require.Equal(t, 2, *opens)
-	require.Equal(t, Alive, a.of(victim).state)
+	require.Equal(t, Alive, a.of(victim).state())
 }
 
 // [LNK-9] with each eighth while nothing comes from the peer: that others vouch for it says nothing of the link.

@@ -45,7 +45,7 @@ func (p *peer) isWitness(of *peer) bool {
 func (m *Membership) onHelp(now time.Time, by *peer, t wire.Target) {
 	p := m.peers.byAddr[t.Addr]
 	switch {
-	case p != nil && (p.Boot != t.Boot || p.state == Offline || p.state == Left):
+	case p != nil && (p.Boot != t.Boot || p.state() == Offline || p.state() == Left):
 		m.tell(by, wire.Offline{Target: t})
 	case p != nil && m.hasRoomFor(by):
 		m.helps = append(m.helps, help{target: p, by: by, since: now, at: now})
@@ -108,13 +108,12 @@ func (m *Membership) onNack(from *peer, t wire.Target) {
 // we reach it is left to our own Pings. Hearsay goes no further: it does not make us a witness.
 func (m *Membership) onVouch(now time.Time, from *peer, t wire.Target) {
 	p := m.peers.named(t)
-	if p == nil || !p.isMember() || !from.isWitness(p) && (!p.isDoubted() || p.unsupported) {
+	if p == nil || !p.isMember() || !from.isWitness(p) && p.belief != doubted {
 		return
 	}
 	p.probe.lives = true
-	if p.state == Suspect {
-		p.accused = false
-		m.setState(now, p, Alive)
+	if p.state() == Suspect {
+		m.believe(now, p, believedAlive)
 	}
 	m.schedule(p)
 }

@@ -49,9 +49,9 @@ func TestNackOfWhoWasNotAskedIsIgnored(t *testing.T) {
 	nack()
 	require.True(t, p.probe.denied)
 	s.run(298 * time.Millisecond)
-	require.Equal(t, Alive, p.state, "our own probes decide")
+	require.Equal(t, Alive, p.state(), "our own probes decide")
 	s.run(2 * time.Millisecond)
-	require.Equal(t, Suspect, p.state)
+	require.Equal(t, Suspect, p.state())
 }
 
 // [MEM-29] Vouch MUST NOT count unless it comes from such a peer, or while Suspect of this node's own stands, which
@@ -70,18 +70,18 @@ func TestVouchOfWhoWasNotAskedIsIgnored(t *testing.T) {
 	require.False(t, p.probe.lives, "nobody was asked")
 	p.probe.denied = true
 	s.run(361 * time.Millisecond)
-	require.Equal(t, Suspect, p.state)
+	require.Equal(t, Suspect, p.state())
 	vouch()
-	require.Equal(t, Alive, p.state)
+	require.Equal(t, Alive, p.state())
 	require.Equal(t, heard, p.heard)
 	s.run(599 * time.Millisecond)
 	require.False(t, p.unreachable)
 	require.EqualValues(t, 16, p.probe.tries, "with those before")
 	s.run(2 * time.Millisecond)
 	require.True(t, p.unreachable)
-	p.state = Offline
+	p.belief = believedOffline
 	vouch()
-	require.Equal(t, Offline, p.state)
+	require.Equal(t, Offline, p.state())
 }
 
 // Hearsay goes no further: who is told that a peer lives does not tell it to others.
