@@ -115,8 +115,8 @@ func (m *Membership) stepMember(now time.Time, p *peer) {
 	case p.pullAt != 0 && m.moment(now) >= p.pullAt:
 		p.pullAt, p.pulling = 0, true
 		m.out.Pull = append(m.out.Pull, Pull{p.Process, p.tie.token})
-	case p.unsteady && !now.Before(p.steadyAt()):
-		p.unsteady, m.out.Changed = false, true
+	case p.isUnsteady() && !now.Before(p.steadyAt()):
+		p.flaps.unsteady, m.out.Changed = false, true
 	default:
 		m.watch(now, p)
 	}

@@ -185,7 +185,7 @@ func (m *Membership) admit(now time.Time, id wire.Process, t tie, old *peer) *pe
 		helloAt: m.moment(now.Add(m.helloGap(1, m.crowd())))}
 	m.expect(p, now.Add(m.rotation.promise()))
 	if old != nil {
-		p.flaps, p.unsteady = old.flaps, old.unsteady
+		p.flaps = old.flaps
 	}
 	m.peers.add(p)
 	m.peers.bind(p, t)

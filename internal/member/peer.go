@@ -36,7 +36,6 @@ type peer struct {
 	asked       bool  // whether it is there, after we were stopped; our incarnation says which answer counts
 	differs     bool  // the digest of its last beat was not ours
 	unreachable bool  // by us, [MEM-22]
-	unsteady    bool  // [MEM-24]
 	draining    bool  // it is called no more, [MEM-27]
 	crowded     bool  // its table finds no room, or cannot be decoded
 	pulling     bool
@@ -147,7 +146,7 @@ func (p *peer) view(before *View) *View {
 	more := p.more()
 	v := View{Tags: more.tags, Functions: p.functions, Facts: Facts{
 		Process: p.Process, Link: p.tie.token, State: p.state(), Since: p.since, Unreachable: p.unreachable,
-		Unsteady: p.unsteady, Draining: p.draining,
+		Unsteady: p.isUnsteady(), Draining: p.draining,
 		Name: p.name, Version: more.version, Tver: p.tver,
 	}}
 	if p.belief == accused {

@@ -97,26 +97,27 @@ const (
 	steadyAfter = 30 * time.Second
 )
 
-// flaps are the last times that a peer went offline, the latest first.
-type flaps [flapsMax]time.Time
-
-func (f *flaps) add(now time.Time) {
-	copy(f[1:], f[:])
-	f[0] = now
+// flaps are what is remembered of a peer that went offline, and of the process before it at its address.
+type flaps struct {
+	at       [flapsMax]time.Time // the last times, the latest first
+	unsteady bool                // they were too many, and steadyAfter is not over
 }
 
 // tooMany reports whether they make a peer unsteady.
 func (f *flaps) tooMany() bool {
-	first := f[flapsMax-1]
-	return !first.IsZero() && f[0].Sub(first) <= flapsWithin
+	first := f.at[flapsMax-1]
+	return !first.IsZero() && f.at[0].Sub(first) <= flapsWithin
 }
+
+// isUnsteady reports that a peer is called last, [MEM-24].
+func (p *peer) isUnsteady() bool { return p.flaps != nil && p.flaps.unsteady }
 
 // steadyAt is when an unsteady peer may be trusted again; zero: it is steady.
 func (p *peer) steadyAt() time.Time {
-	if !p.unsteady {
+	if !p.isUnsteady() {
 		return time.Time{}
 	}
-	return p.flaps[0].Add(steadyAfter)
+	return p.flaps.at[0].Add(steadyAfter)
 }
 
 // flap notes that a peer went offline.
@@ -124,6 +125,8 @@ func (p *peer) flap(now time.Time) {
 	if p.flaps == nil {
 		p.flaps = new(flaps)
 	}
-	p.flaps.add(now)
-	p.unsteady = p.flaps.tooMany()
+	f := p.flaps
+	copy(f.at[1:], f.at[:])
+	f.at[0] = now
+	f.unsteady = f.tooMany()
 }

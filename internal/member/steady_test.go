@@ -23,7 +23,7 @@ func TestFlaps(t *testing.T) {
 		for _, d := range c.at {
 			p.flap(start.Add(d))
 		}
-		require.Equal(t, c.unsteady, p.unsteady, "%v", c.at)
+		require.Equal(t, c.unsteady, p.isUnsteady(), "%v", c.at)
 		require.Equal(t, !c.unsteady, p.steadyAt().IsZero())
 	}
 }
