@@ -174,15 +174,15 @@ func (m *Membership) onOffline(now time.Time, from *peer, t wire.Target) {
 	}
 	p := m.accusedPeer(t)
 	switch {
-	case p == nil || p.probe.lives:
+	case p == nil || p.probe.lives():
 	case p.isDoubted():
 		m.hasten(now, p)
 	case p.unreachable:
-		p.probe.denied, p.probe.given = true, true
+		p.probe.find(foundGivenUp)
 	case p.probe.told:
 		m.giveUp(now, p)
 	case p.probe.isOn():
-		p.probe.denied = true
+		p.probe.find(foundDenied)
 	case m.mayLook(now, p):
 		m.takeUp(now, p, from)
 		m.giveUp(now, p)
@@ -200,7 +200,7 @@ func (m *Membership) hasten(now time.Time, p *peer) {
 // takeUp begins to look into what another says. A probe of our own goes on, and decides later if nothing came of it;
 // but a sign of life from before counts no more, or who dies during a probe would be missed late.
 func (m *Membership) takeUp(now time.Time, p, from *peer) {
-	if !p.probe.isOn() || p.probe.lives {
+	if !p.probe.isOn() || p.probe.lives() {
 		p.probe = probe{at: m.moment(now), checks: checkTimes, path: p.probe.path, own: p.probe.own}
 	}
 	p.probe.told, p.accuser = true, from
@@ -215,10 +215,11 @@ func (m *Membership) giveUp(now time.Time, p *peer) {
 		return
 	}
 	q := &p.probe
-	if q.given {
+	if q.found == foundGivenUp {
 		return // it is said several times
 	}
-	q.given, q.quick, q.denied = true, true, true
+	q.find(foundGivenUp)
+	q.quick = true
 	q.at = min(q.at, m.moment(now.Add(m.checkEvery(p))))
 	if q.tries == 0 {
 		q.at = m.moment(now)
@@ -244,7 +245,7 @@ func (m *Membership) checkEvery(p *peer) time.Duration {
 // comes.
 func (m *Membership) isBeingChecked(now time.Time, p *peer) bool {
 	q := &p.probe
-	return q.told && !q.lives && (m.moment(now) < p.inquiry.until || !q.own && q.checks > 0)
+	return q.told && !q.lives() && (m.moment(now) < p.inquiry.until || !q.own && q.checks > 0)
 }
 
 // check asks a peer that another doubts. What all its Pings in vain amount to depends on what the other says then.

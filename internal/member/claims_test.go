@@ -361,7 +361,11 @@ func TestDoubtThatIsContradictedIsNotRepeatedSoon(t *testing.T) {
 	s.drop = func(msg wire.Message) bool {
 		return msg.Kind() == wire.KindOffline && !p.unreachable
 	}
-	s.after = append(s.after, func(*citizen) { p.probe.given = false })
+	s.after = append(s.after, func(*citizen) {
+		if p.probe.found == foundGivenUp {
+			p.probe.found = foundDenied
+		}
+	})
 	for range 30_000 {
 		s.run(time.Millisecond)
 		if p.isDoubted() {
@@ -381,7 +385,7 @@ func TestDeathDuringAProbeIsKnownAsSoon(t *testing.T) {
 	s.cut = func(from, to *citizen) bool { return from == target && to == a }
 	a.Unanswered(s.now, a.of(target).tie.token)
 	s.collect(a)
-	s.until(100*time.Millisecond, "a witness vouches for it", func() bool { return a.of(target).probe.lives })
+	s.until(100*time.Millisecond, "a witness vouches for it", func() bool { return a.of(target).probe.lives() })
 	target.dead = true
 	for _, c := range all[3:] {
 		c.Unanswered(s.now, c.of(target).tie.token) // they call it

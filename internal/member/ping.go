@@ -71,7 +71,7 @@ func (m *Membership) ask(now time.Time, p *peer) {
 // isInVain reports that a probe has had so many Pings at least, the first of them longer ago than an answer takes, and
 // no answer.
 func (m *Membership) isInVain(now time.Time, p *peer, tries int) bool {
-	return int(p.probe.tries) >= tries && !p.probe.lives && m.moment(now) >= m.answerBy(p)
+	return int(p.probe.tries) >= tries && !p.probe.lives() && m.moment(now) >= m.answerBy(p)
 }
 
 // patience is how long that takes: two round trips. It is no more than what our own probes take to decide, which is

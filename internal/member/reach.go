@@ -16,7 +16,7 @@ const (
 // heard is what a probe becomes when its peer is heard of. Whether we reach it as well, only an answer can tell.
 func (q probe) heard() probe {
 	if q.path {
-		q.lives, q.given = true, false
+		q.find(foundAlive)
 		return q
 	}
 	return probe{}
@@ -60,7 +60,7 @@ func (m *Membership) probePath(now time.Time, p *peer) {
 // reachAgain begins the next round of probes to a peer that is unreachable now, unless one is under way that has had no
 // sign of life yet.
 func (m *Membership) reachAgain(now time.Time, p *peer) {
-	if !p.probe.own || p.probe.lives {
+	if !p.probe.own || p.probe.lives() {
 		p.probe = probe{at: m.moment(now), path: true}
 		m.schedule(p)
 	}

@@ -95,6 +95,7 @@ func checkBelief(p *peer) error {
 		"who is out of reach is not asked by hearsay": !p.unreachable || !p.probe.told,
 		"who is accused is asked":                     p.belief != accused || p.probe.isOn() && p.probe.told,
 		"who is accused has an accuser":               p.belief != accused || p.accuser != nil,
+		"who is given up was asked for that":          p.probe.found != foundGivenUp || p.probe.told || p.unreachable,
 		"our own probe makes us doubt":                !p.isDoubted() || p.probe.isOn() && p.probe.own,
 		"a member has its place in the rotation":      !p.isMember() || p.rotates,
 	} {

@@ -209,7 +209,7 @@ func TestWhoIsStrainedRepeatsNoClaimOfAnother(t *testing.T) {
 		a.strain = strain{bound: bound, judged: s.now.Add(time.Hour)}
 		sent := s.watch(a)
 		a.ping(s.now, p)
-		p.probe.denied = true
+		p.probe.find(foundDenied)
 		a.doubt(s.now, p)
 		s.collect(a)
 		require.Equal(t, 3, kindsOf(*sent)[wire.KindSuspect])

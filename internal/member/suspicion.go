@@ -23,15 +23,30 @@ type probe struct {
 	checks int8   // Pings left to find out for ourselves what another said
 	before int8   // tries when we began to ask witnesses
 	own    bool   // we ask witnesses, and decide
-	denied bool   // a witness does not reach it either
 	path   bool   // the question is whether we reach it: only a Pong ends the probe
-	lives  bool   // it is there: a witness reached it, or it was heard, [MEM-22]
 	told   bool   // another said Suspect or Offline since the probe began, and was listened to
-	given  bool   // another gave it up
 	quick  bool   // these checks follow each other closely
+	found  finding
 
 	goAhead goAhead // for a step by hearsay, [MEM-31]
 }
+
+// A finding is what is known, but for our own Pings, of whether a probed peer is there. It only rises while the probe
+// lasts: a sign of life outweighs what others say.
+type finding uint8
+
+const (
+	foundNothing finding = iota
+	foundDenied          // a witness does not reach it either
+	foundGivenUp         // another gave it up, which is such a witness
+	foundAlive           // a witness reached it, or it was heard, [MEM-22]
+)
+
+// find takes a finding.
+func (q *probe) find(f finding) { q.found = max(q.found, f) }
+
+// lives reports that the peer was found to be there.
+func (q *probe) lives() bool { return q.found == foundAlive }
 
 func (q *probe) isOn() bool { return q.at != 0 }
 
@@ -57,17 +72,17 @@ func (m *Membership) watch(now time.Time, p *peer) {
 	switch {
 	case p.isDoubted():
 		m.declareOffline(now, p)
-	case p.probe.given && m.isInVain(now, p, checkTimes):
+	case p.probe.found == foundGivenUp && m.isInVain(now, p, checkTimes):
 		m.takeOffline(now, p)
 	case m.isPutOff(p) && m.isLate(now, p):
 		m.lookOurselves(now, p)
 	case m.isBeingChecked(now, p):
 		m.check(now, p)
-	case p.probe.isHearsay() && !p.probe.lives:
+	case p.probe.isHearsay() && !p.probe.lives():
 		m.lookOurselves(now, p)
 	case int(p.probe.tries) < m.enough(p):
 		m.ping(now, p)
-	case p.probe.lives || m.doubtedInVain(now, p):
+	case p.probe.lives() || m.doubtedInVain(now, p):
 		m.cutOff(now, p)
 	default:
 		m.doubt(now, p)
@@ -77,9 +92,9 @@ func (m *Membership) watch(now time.Time, p *peer) {
 // enough is how many unanswered probes decide, [MEM-13].
 func (m *Membership) enough(p *peer) int {
 	switch {
-	case p.probe.lives && !p.unreachable:
+	case p.probe.lives() && !p.unreachable:
 		return pathProbes * m.density(p)
-	case !p.probe.lives && m.isUnsupported(p):
+	case m.isUnsupported(p):
 		return int(p.probe.before) + lonelyProbes
 	}
 	return int(p.probe.before) + m.cfg.Heartbeat.Probes*m.density(p)
@@ -93,9 +108,9 @@ func (m *Membership) density(p *peer) int {
 	return pairDensity
 }
 
-// isUnsupported reports that there are witnesses, and that none has said that it does not reach the peer either.
+// isUnsupported reports that there are witnesses, and that none has said whether it reaches the peer.
 func (m *Membership) isUnsupported(p *peer) bool {
-	return !p.probe.denied && m.peers.hasOther(p)
+	return p.probe.found == foundNothing && m.peers.hasOther(p)
 }
 
 // doubtedInVain reports that we said Suspect lately of a peer that we do not reach, and that somebody reached it.
@@ -106,7 +121,7 @@ func (m *Membership) doubtedInVain(now time.Time, p *peer) bool {
 // ping sends the next probe; with every other one, witnesses are asked.
 func (m *Membership) ping(now time.Time, p *peer) {
 	if p.probe.tries == 0 && !p.probe.path ||
-		int(p.probe.tries) == m.cfg.Heartbeat.Probes-1 && p.probe.path && !p.probe.lives {
+		int(p.probe.tries) == m.cfg.Heartbeat.Probes-1 && p.probe.path && !p.probe.lives() {
 		m.noteLate(now, p) // or as good as: it owes answers to calls, and to these Pings
 	}
 	p.probe.own = true
@@ -127,7 +142,7 @@ func (m *Membership) isToAsk(p *peer, tries int) bool {
 	if tries <= m.cfg.Heartbeat.Probes {
 		return tries%2 == 0
 	}
-	return tries%askAgainEach == 0 && !p.probe.lives && !p.probe.denied
+	return tries%askAgainEach == 0 && p.probe.found == foundNothing
 }
 
 // doubt makes a peer suspect whose probes were in vain. If not one witness answered, the claim is kept to ourselves.

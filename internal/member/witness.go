@@ -100,7 +100,7 @@ func (m *Membership) isPinged(now time.Time, target *peer) bool {
 // onNack hears that a witness does not reach a peer either.
 func (m *Membership) onNack(from *peer, t wire.Target) {
 	if p := m.peers.named(t); p != nil && from.isWitness(p) {
-		p.probe.denied = true
+		p.probe.find(foundDenied)
 	}
 }
 
@@ -111,7 +111,7 @@ func (m *Membership) onVouch(now time.Time, from *peer, t wire.Target) {
 	if p == nil || !p.isMember() || !from.isWitness(p) && p.belief != doubted {
 		return
 	}
-	p.probe.lives = true
+	p.probe.find(foundAlive)
 	if p.state() == Suspect {
 		m.believe(now, p, believedAlive)
 	}
