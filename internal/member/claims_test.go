@@ -96,7 +96,7 @@ func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 			all := s.grow(4)
 			a, liar, target := all[0], all[1], all[2]
 			p := a.of(target)
-			p.trip = uint32(test.trip.Microseconds())
+			p.trip = trip(test.trip.Microseconds())
 			if test.accused > 0 {
 				itself := wire.Target{Addr: a.cfg.Self, Boot: a.cfg.Boot}
 				if test.again {

@@ -71,7 +71,7 @@ func (m *Membership) dueOf(p *peer) time.Time {
 
 // plannedAt is when the next thing is due for a member by what this node knows itself.
 func (m *Membership) plannedAt(p *peer) time.Time {
-	at := pace.Earliest(pace.Earliest(pace.Earliest(m.time(p.helloAt), m.time(p.pullAt)), p.steadyAt()), m.watchAt(p))
+	at := pace.Earliest(pace.Earliest(pace.Earliest(m.time(p.helloAt), m.time(p.pull.plannedAt())), p.steadyAt()), m.watchAt(p))
 	return pace.Later(at, m.time(p.waits))
 }
 
@@ -112,8 +112,8 @@ func (m *Membership) stepMember(now time.Time, p *peer) {
 	switch {
 	case p.helloAt != 0 && m.moment(now) >= p.helloAt:
 		m.greetAgain(now, p)
-	case p.pullAt != 0 && m.moment(now) >= p.pullAt:
-		p.pullAt, p.pulling = 0, true
+	case p.pull.plannedAt() != 0 && m.moment(now) >= p.pull.plannedAt():
+		p.pull = pullSent
 		m.out.Pull = append(m.out.Pull, Pull{p.Process, p.tie.token})
 	case p.isUnsteady() && !now.Before(p.steadyAt()):
 		p.flaps.unsteady, m.out.Changed = false, true

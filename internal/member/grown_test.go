@@ -70,7 +70,7 @@ func TestWaysHaveGrown(t *testing.T) {
 			s := newSociety(t)
 			all := s.grow(3)
 			a, p := all[0], all[0].of(all[1])
-			p.trip = uint32(test.known.Microseconds())
+			p.trip = trip(test.known.Microseconds())
 			a.measure(s.now, p, test.measured)
 			require.Equal(t, test.grown, a.haveGrown(s.now))
 			require.Equal(t, test.grown, a.haveGrown(s.now.Add(grownFor-1)))

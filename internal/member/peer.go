@@ -31,15 +31,13 @@ type peer struct {
 	heard       moment // when a datagram was last accepted from it
 	beatBy      moment // when its next beat was promised for
 	belief      belief
-	doubts      uint8 // Offers that said it holds our link, since something was accepted on it
-	rotates     bool  // it has a place in the rotation of beats
-	asked       bool  // whether it is there, after we were stopped; our incarnation says which answer counts
-	differs     bool  // the digest of its last beat was not ours
-	unreachable bool  // by us, [MEM-22]
-	draining    bool  // it is called no more, [MEM-27]
-	crowded     bool  // its table finds no room, or cannot be decoded
-	pulling     bool
-	timed       bool    // its first answer has come
+	doubts      uint8   // Offers that said it holds our link, since something was accepted on it
+	rotates     bool    // it has a place in the rotation of beats
+	asked       bool    // whether it is there, after we were stopped; our incarnation says which answer counts
+	differs     bool    // the digest of its last beat was not ours
+	unreachable bool    // by us, [MEM-22]
+	draining    bool    // it is called no more, [MEM-27]
+	refused     bool    // its table was: it finds no room, or cannot be decoded
 	hellos      uint8   // sent to it since there was something new to say
 	mended      uint8   // Lists sent to it since it last believed in the same as we
 	goAhead     goAhead // for what is planned
@@ -47,18 +45,18 @@ type peer struct {
 	waits       moment   // for the time of its goAhead
 	inquiry     *inquiry // nil: we never asked whether it is there
 	flaps       *flaps   // nil: it has never been offline
-	trip        uint32   // the round trip, as microseconds; 0: not measured yet
-	heardIn     uint32   // the turn of the pulse in which it was last heard; 0: none, or it was late since
-	lateIn      uint32   // likewise, in which it was found late
-	inc         uint32   // its incarnation, as it has said it; 0: it has not introduced itself yet
-	accuser     *peer    // who is told when it answers; nil: nobody
-	seen        uint32   // version of our table that it holds
-	told        uint32   // and that it was last sent
-	helloAt     moment   // when a hello goes to it again; 0: it has seen all
-	pullAt      moment   // when its table may be pulled; 0: not wanted
-	tableAt     moment   // when its next table may come, but for what it may run ahead
-	due         moment   // when it wants attention, its place in the heap
-	position    int      // in the heap; -1: removed
+	trip        trip
+	heardIn     uint32 // the turn of the pulse in which it was last heard; 0: none, or it was late since
+	lateIn      uint32 // likewise, in which it was found late
+	inc         uint32 // its incarnation, as it has said it; 0: it has not introduced itself yet
+	accuser     *peer  // who is told when it answers; nil: nobody
+	seen        uint32 // version of our table that it holds
+	told        uint32 // and that it was last sent
+	helloAt     moment // when a hello goes to it again; 0: it has seen all
+	pull        pull
+	tableAt     moment // when its next table may come, but for what it may run ahead
+	due         moment // when it wants attention, its place in the heap
+	position    int    // in the heap; -1: removed
 }
 
 // extras are what few processes say of themselves.

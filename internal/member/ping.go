@@ -2,6 +2,7 @@ package member
 
 import (
 	"maps"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -78,7 +79,7 @@ func (m *Membership) isInVain(now time.Time, p *peer, tries int) bool {
 // also what counts while none was measured: nobody's word makes that verdict come sooner for a peer whose answers are
 // under way. That bounds, too, what one that was measured by a busy process can do.
 func (m *Membership) patience(p *peer) time.Duration {
-	if p.trip == 0 {
+	if !p.trip.isMeasured() {
 		return m.longestPatience()
 	}
 	return min(max(2*p.roundTrip(), leastPatience)+m.strain.slack(), m.longestPatience())
@@ -93,7 +94,7 @@ func (m *Membership) longestPatience() time.Duration {
 // measure takes a round trip that was measured, and sees from it whether the ways have grown. One that is no longer
 // than half the least patience leaves time for a second answer.
 func (m *Membership) measure(now time.Time, p *peer, d time.Duration) {
-	if d > leastPatience/2 && p.trip != 0 && d > 2*p.roundTrip() {
+	if d > leastPatience/2 && p.trip.isMeasured() && d > 2*p.roundTrip() {
 		m.grown = m.moment(now)
 		m.noteAlarm(now, p)
 	}
@@ -108,19 +109,38 @@ func (m *Membership) haveGrown(now time.Time) bool {
 // noteTrip takes a measured round trip. A longer one counts at once, a shorter one by half: silence is read from it.
 func (p *peer) noteTrip(d time.Duration) {
 	d = max(d, (p.roundTrip()+d)/2)
-	p.trip = uint32(min(max(d.Microseconds(), 1), int64(time.Hour/time.Microsecond)))
+	p.trip = trip(min(max(d.Microseconds(), 1), int64(time.Hour/time.Microsecond)))
 }
 
 // noteFirstTrip takes how long a peer took for the first answer, to what began its link. Later ones answer nothing
 // whose time is known. Too long a time says that it was busy, or a datagram lost.
 func (m *Membership) noteFirstTrip(p *peer, d time.Duration) {
-	if !p.timed && p.trip == 0 && d <= m.cfg.Heartbeat.Grace/2 {
+	switch {
+	case p.trip != untimed:
+	case d <= m.cfg.Heartbeat.Grace/2:
 		p.noteTrip(d)
+	default:
+		p.trip = mistimed
 	}
-	p.timed = true
 }
 
-func (p *peer) roundTrip() time.Duration { return time.Duration(p.trip) * time.Microsecond }
+// A trip is the round trip to a peer, as microseconds, or one of these.
+type trip uint32
+
+const (
+	untimed  trip = 0              // nothing has been answered
+	mistimed trip = math.MaxUint32 // the first answer took too long to tell anything, and none was measured since
+)
+
+func (t trip) isMeasured() bool { return t != untimed && t != mistimed }
+
+// roundTrip is that of a peer; 0: it is not measured.
+func (p *peer) roundTrip() time.Duration {
+	if !p.trip.isMeasured() {
+		return 0
+	}
+	return time.Duration(p.trip) * time.Microsecond
+}
 
 // onPong takes the answer to a probe: the path is good in both directions. While we are strained the time it took is
 // more ours than the path's.

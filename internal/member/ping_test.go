@@ -59,12 +59,12 @@ func TestRoundTripsAreMeasured(t *testing.T) {
 	require.Equal(t, leastPatience, a.patience(p))
 	p.noteTrip(time.Hour)
 	require.Equal(t, 660*time.Millisecond, a.patience(p), "6 probes and the time to refute")
-	p.trip, p.timed = 0, false
+	p.trip = untimed
 	require.Equal(t, 660*time.Millisecond, a.patience(p))
 	a.noteFirstTrip(p, time.Second)
-	require.Zero(t, p.trip, "somebody was busy")
+	require.False(t, p.trip.isMeasured(), "somebody was busy")
 	a.noteFirstTrip(p, time.Millisecond)
-	require.Zero(t, p.trip, "it is not the first answer")
+	require.False(t, p.trip.isMeasured(), "it is not the first answer")
 }
 
 // [MEM-30] A round trip is measured by Pong, and by a Beat that echoes one of the latest two of the node's own, less
@@ -109,7 +109,7 @@ func TestBeatsMeasureNothingWrong(t *testing.T) {
 	require.Less(t, trip, p.trip)
 	for _, held := range []uint32{0, 1, 1 << 31, math.MaxUint32} { // whatever a liar says
 		a.noteEcho(s.now, p, p.tie.beats, wire.Beat{Echo: p.tie.beats.out, Held: held})
-		require.NotZero(t, p.trip)
+		require.True(t, p.trip.isMeasured())
 		require.GreaterOrEqual(t, a.patience(p), leastPatience)
 		require.LessOrEqual(t, a.patience(p), 660*msec)
 	}
@@ -141,7 +141,7 @@ func (s *society) nearest() time.Duration {
 	nearest := time.Hour
 	for _, c := range s.members {
 		for _, p := range c.peers.list {
-			if p.trip != 0 {
+			if p.trip.isMeasured() {
 				nearest = min(nearest, p.roundTrip())
 			}
 		}

@@ -20,6 +20,21 @@ const (
 	tableAhead   = 100 * time.Millisecond // of that a peer may run ahead: programs register functions in bursts
 )
 
+// A pull is how far we are with asking for the table of a peer: from when on that may be done, or one of these. It is
+// planned by noticeTable, sent by stepMember, and over with Pulled.
+type pull moment
+
+const (
+	noPull   pull = 0  // it is not wanted
+	pullSent pull = -1 // it was asked for, and the answer has not come
+)
+
+// plannedAt is from when on a table may be pulled; 0: that is not planned.
+func (q pull) plannedAt() moment { return max(moment(q), 0) }
+
+// withoutPlan is a pull when the table has come by itself. The answer to one that was sent is still to come.
+func (q pull) withoutPlan() pull { return min(q, noPull) }
+
 // tableSize is what tables take up.
 type tableSize struct{ rows, bytes uint32 }
 
@@ -57,7 +72,9 @@ func (m *Membership) Pulled(now time.Time, id wire.Process, version uint32, tabl
 	if p == nil || p.Boot != id.Boot {
 		return
 	}
-	p.pulling = false
+	if p.pull == pullSent {
+		p.pull = noPull
+	}
 	if ok {
 		m.takeTable(now, p, version, table)
 	}
@@ -67,7 +84,7 @@ func (m *Membership) Pulled(now time.Time, id wire.Process, version uint32, tabl
 // takeTable replaces the table of a peer by a newer one, [TAB-2], or by one that found no room. A table that cannot be
 // decoded changes nothing, [TAB-1].
 func (m *Membership) takeTable(now time.Time, p *peer, version uint32, table []byte) {
-	if version < p.tver || version == p.tver && !p.crowded || !m.mayTake(now, p, tableGap) {
+	if version < p.tver || version == p.tver && !p.refused || !m.mayTake(now, p, tableGap) {
 		return
 	}
 	functions, err := wire.ConsumeTable(table)
@@ -81,9 +98,9 @@ func (m *Membership) takeTable(now time.Time, p *peer, version uint32, table []b
 // spoil refuses a table that cannot be decoded. What the peer offered before stays. The version counts as held, or the
 // peer would say it again and again; it may be better when it is pulled.
 func (m *Membership) spoil(p *peer, version uint32) {
-	p.tver, p.tableSeen, p.pullAt = version, max(version, p.tableSeen), 0
-	if !p.crowded {
-		p.crowded = true
+	p.tver, p.tableSeen, p.pull = version, max(version, p.tableSeen), p.pull.withoutPlan()
+	if !p.refused {
+		p.refused = true
 		m.out.Spoilt = append(m.out.Spoilt, p.Process)
 	}
 }
@@ -103,10 +120,10 @@ func (m *Membership) mayTake(now time.Time, p *peer, gap time.Duration) bool {
 // holdTable makes functions what a peer offers, if there is room for them; else it offers nothing, [TAB-9].
 func (m *Membership) holdTable(p *peer, version uint32, functions []wire.Function) {
 	m.emptyTable(p)
-	p.tver, p.tableSeen, p.pullAt = version, max(version, p.tableSeen), 0
+	p.tver, p.tableSeen, p.pull = version, max(version, p.tableSeen), p.pull.withoutPlan()
 	size := tableSizeOf(functions)
 	if m.clearRoom(size) {
-		p.crowded, p.functions, p.tableSize = false, functions, size
+		p.refused, p.functions, p.tableSize = false, functions, size
 		m.held.rows += size.rows
 		m.held.bytes += size.bytes
 	} else {
@@ -125,8 +142,8 @@ func (m *Membership) emptyTable(p *peer) {
 // crowdOut leaves a peer without room for its table.
 func (m *Membership) crowdOut(p *peer) {
 	m.emptyTable(p)
-	if !p.crowded {
-		p.crowded = true
+	if !p.refused {
+		p.refused = true
 		m.out.Crowded = append(m.out.Crowded, p.Process)
 	}
 }
@@ -180,18 +197,18 @@ func (m *Membership) clearTables(size tableSize) bool {
 // not come within pullEvery, it is pulled, [TAB-3]. Of a peer whose table was refused all versions count as held.
 func (m *Membership) noticeTable(now time.Time, p *peer, tver uint32) {
 	p.tableSeen = max(p.tableSeen, tver)
-	if p.crowded {
+	if p.refused {
 		p.tver = p.tableSeen
 	}
-	if (p.tableSeen > p.tver || p.crowded) && p.pullAt == 0 && !p.pulling {
-		p.pullAt = m.nextPull(now, p)
+	if (p.tableSeen > p.tver || p.refused) && p.pull == noPull {
+		p.pull = pull(m.nextPull(now, p))
 		m.schedule(p)
 	}
 }
 
 // nextPull is when the table of a peer is pulled.
 func (m *Membership) nextPull(now time.Time, p *peer) moment {
-	if p.crowded {
+	if p.refused {
 		return m.moment(now.Add(crowdedEvery))
 	}
 	return max(m.moment(now.Add(pullEvery)), p.tableAt-moment(tableAhead))
@@ -239,7 +256,7 @@ func FindRow(table []wire.Function, name string) (i int, ok bool) {
 
 // onDelta takes a change of a peer's table, if it is the next after what we hold, and says so.
 func (m *Membership) onDelta(now time.Time, p *peer, d wire.Delta) {
-	if d.Base != p.tver || d.Version <= d.Base || p.crowded || !m.mayTake(now, p, deltaGap) {
+	if d.Base != p.tver || d.Version <= d.Base || p.refused || !m.mayTake(now, p, deltaGap) {
 		return
 	}
 	gone, err := wire.ConsumeTable(d.Gone)

@@ -99,7 +99,7 @@ func TestTheLargestTableGivesWay(t *testing.T) {
 			a.holdTable(a.of(all[23]), 9, tt.newcomer)
 			var crowded []int
 			for i, c := range all[1:24] {
-				if a.of(c).crowded {
+				if a.of(c).refused {
 					crowded = append(crowded, i)
 				}
 			}
