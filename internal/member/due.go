@@ -71,7 +71,8 @@ func (m *Membership) dueOf(p *peer) time.Time {
 
 // plannedAt is when the next thing is due for a member by what this node knows itself.
 func (m *Membership) plannedAt(p *peer) time.Time {
-	at := pace.Earliest(pace.Earliest(pace.Earliest(m.time(p.helloAt), m.time(p.pull.plannedAt())), p.steadyAt()), m.watchAt(p))
+	at := pace.Earliest(pace.Earliest(m.time(p.helloAt), m.time(p.pull.plannedAt())), p.steadyAt())
+	at = pace.Earliest(at, m.watchAt(p))
 	return pace.Later(at, m.time(p.waits))
 }
 

@@ -317,8 +317,8 @@ func (m *Membership) move(now time.Time, self netip.AddrPort) {
 
 // remember takes up a process that was a peer of what we were: it is contacted like any other that is offline.
 func (m *Membership) remember(now time.Time, p *peer) {
-	m.peers.add(&peer{Process: p.Process, inc: p.inc, name: p.name, extras: p.extras, belief: believedOffline, since: p.since,
-		due: m.moment(now)})
+	m.peers.add(&peer{Process: p.Process, inc: p.inc, name: p.name, extras: p.extras, since: p.since,
+		belief: believedOffline, due: m.moment(now)})
 	m.schedule(m.peers.byAddr[p.Addr])
 	m.planHealing(now)
 }

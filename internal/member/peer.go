@@ -14,49 +14,62 @@ const leftKept = time.Minute // how long a peer that left is still shown
 // peer is one process that was believed, and what we believe of it now.
 type peer struct {
 	wire.Process
-	tie    tie    // its best link
-	older  *[]tie // others, the best first, on which nothing new begins; nil: there are none
-	listAt moment // when it may be sent the whole List again
-	mendAt moment // likewise, because it believes in others than we do
 
-	name      string
-	extras    *extras         // nil: it has none
-	functions []wire.Function // nil until its table is known
-	tableSize tableSize       // of functions
+	// What lists it needs: list.go, beat.go.
+	listAt  moment // when it may be sent the whole List again
+	mendAt  moment // likewise, because it believes in others than we do
+	mended  uint8  // Lists sent to it since it last believed in the same as we
+	differs bool   // the digest of its last beat was not ours
+
+	// What it and we have said of ourselves: introduce.go.
+	hellos  uint8  // sent to it since there was something new to say
+	told    uint32 // version of our table that it was last sent
+	seen    uint32 // and that it holds
+	inc     uint32 // its incarnation, as it has said it; 0: it has not introduced itself yet
+	helloAt moment // when a hello goes to it again; 0: it has seen all
+	met     moment // when it was met first
+	name    string
+	extras  *extras // nil: it has none
+
+	// Beats: beat.go. How it counts in the pulse: reach.go.
+	beatBy  moment // when its next beat was promised for
+	heardIn uint32 // the turn of the pulse in which it was last heard; 0: none, or it was late since
+	lateIn  uint32 // likewise, in which it was found late
+	rotates bool   // it has a place in the rotation of beats, until its turn comes, also if it is offline
+	asked   bool   // whether it is there, after we were stopped; our incarnation says which answer counts
+
+	// Its table: tables.go. A table that was refused is pulled as well: so the two are told apart.
+	refused   bool            // it finds no room, or cannot be decoded
 	tver      uint32          // version of functions; 0: none yet
-	tableSeen uint32          // highest version in its headers
+	functions []wire.Function // nil until its table is known
+	tableAt   moment          // when its next table may come, but for what it may run ahead
+	pull      pull
+	tableSize tableSize // of functions
+	tableSeen uint32    // highest version in its headers
 
-	met         moment // when it was met first
+	// Its links: tie.go, ties.go.
+	doubts uint8  // Offers that said it holds our link, since something was accepted on it
+	older  *[]tie // others, the best first, on which nothing new begins; nil: there are none
+	tie    tie    // its best link
+
+	// When it wants attention: due.go.
+	waits    moment // for the time of its goAhead
+	due      moment // its place in the heap
+	position int    // in the heap; -1: removed
+	goAhead  goAhead
+
+	// What is believed of it: state.go, suspicion.go, ping.go. A member may be out of reach whether or not it is
+	// suspect: that is about the path to it, and ends with a Pong alone. What it wishes is believed of it in any state.
+	belief      belief
+	unreachable bool // by us, [MEM-22]
+	draining    bool // it is called no more, [MEM-27]
+	trip        trip
 	since       moment // when it came into the state
 	heard       moment // when a datagram was last accepted from it
-	beatBy      moment // when its next beat was promised for
-	belief      belief
-	doubts      uint8   // Offers that said it holds our link, since something was accepted on it
-	rotates     bool    // it has a place in the rotation of beats
-	asked       bool    // whether it is there, after we were stopped; our incarnation says which answer counts
-	differs     bool    // the digest of its last beat was not ours
-	unreachable bool    // by us, [MEM-22]
-	draining    bool    // it is called no more, [MEM-27]
-	refused     bool    // its table was: it finds no room, or cannot be decoded
-	hellos      uint8   // sent to it since there was something new to say
-	mended      uint8   // Lists sent to it since it last believed in the same as we
-	goAhead     goAhead // for what is planned
 	probe       probe
-	waits       moment   // for the time of its goAhead
 	inquiry     *inquiry // nil: we never asked whether it is there
+	accuser     *peer    // who is told when it answers; nil: nobody
 	flaps       *flaps   // nil: it has never been offline
-	trip        trip
-	heardIn     uint32 // the turn of the pulse in which it was last heard; 0: none, or it was late since
-	lateIn      uint32 // likewise, in which it was found late
-	inc         uint32 // its incarnation, as it has said it; 0: it has not introduced itself yet
-	accuser     *peer  // who is told when it answers; nil: nobody
-	seen        uint32 // version of our table that it holds
-	told        uint32 // and that it was last sent
-	helloAt     moment // when a hello goes to it again; 0: it has seen all
-	pull        pull
-	tableAt     moment // when its next table may come, but for what it may run ahead
-	due         moment // when it wants attention, its place in the heap
-	position    int    // in the heap; -1: removed
 }
 
 // extras are what few processes say of themselves.
