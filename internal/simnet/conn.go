@@ -139,7 +139,7 @@ func (n *Network) send(from *host, addr netip.AddrPort, b []byte) {
 		(*tap)(time.Now(), from.addr, addr, b)
 	}
 	to := n.hosts.at(addr)
-	fate := n.plan(from, to, len(b))
+	fate := n.plan(from, to, len(b), n.isPicked(from.addr, addr, b))
 	if fate.at != 0 {
 		to.in.send(newDatagram(from.addr, original, fate.count, fate.at, b), n.now())
 	}

@@ -32,6 +32,27 @@ func (n *Network) Heal() {
 	n.cuts.Store(nil)
 }
 
+// pickFunc is the type of the functions that Drop takes.
+type pickFunc func(from, to netip.AddrPort, payload []byte) bool
+
+// Drop loses the datagrams that f picks, from the call on. It is asked of every datagram that a conn sends, after the
+// tap has seen it; those from Inject are not its business. It is called as the function of Tap is, and under the same
+// terms. It replaces the function of an earlier call; nil ends it.
+func (n *Network) Drop(f func(from, to netip.AddrPort, payload []byte) bool) {
+	if f == nil {
+		n.pick.Store(nil)
+		return
+	}
+	pick := pickFunc(f)
+	n.pick.Store(&pick)
+}
+
+// isPicked reports whether the function of Drop wants a datagram lost.
+func (n *Network) isPicked(from, to netip.AddrPort, payload []byte) bool {
+	pick := n.pick.Load()
+	return pick != nil && (*pick)(from, to, payload)
+}
+
 func (n *Network) hostSet(addrs []netip.AddrPort) map[*host]bool {
 	set := make(map[*host]bool, len(addrs))
 	for _, a := range addrs {

@@ -3,6 +3,7 @@ package simnet_test
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -173,4 +174,54 @@ func TestAPauseEndsWithTheProcess(t *testing.T) {
 		time.Sleep(time.Second)
 		require.Equal(t, []string{"hello"}, payloads(heard()))
 	})
+}
+
+// "Drop loses the datagrams that f picks. It replaces the function of an earlier call; nil ends it."
+func TestDropLosesWhatItsFunctionPicks(t *testing.T) {
+	simulate(t, 1, func(t *testing.T, n *simnet.Network) {
+		a, heard := listen(t, n, alice), recordAt(t, n, bob)
+		picks := func(word string) func(from, to netip.AddrPort, payload []byte) bool {
+			return func(from, to netip.AddrPort, payload []byte) bool {
+				require.Equal(t, alice, from)
+				require.Equal(t, bob, to)
+				return string(payload) == word
+			}
+		}
+		say := func() {
+			for _, word := range []string{"one", "two"} {
+				send(t, a, bob, word)
+			}
+		}
+		n.Drop(picks("one"))
+		say()
+		n.Drop(picks("two"))
+		say()
+		n.Drop(nil)
+		say()
+		n.Drop(func(_, _ netip.AddrPort, _ []byte) bool { return true })
+		time.Sleep(time.Second)
+		n.Inject(carol, bob, []byte("forged"))
+		time.Sleep(time.Second)
+		require.Equal(t, []string{"two", "one", "one", "two", "forged"}, payloads(heard()))
+		require.EqualValues(t, 2, n.Stats().Lost)
+	})
+}
+
+// "One that was picked is lost, and costs the later ones nothing of their luck."
+func TestDropDoesNotChangeTheLuckOfOthers(t *testing.T) {
+	run := func(drops bool) (got []string) {
+		simulate(t, 3, func(t *testing.T, n *simnet.Network) {
+			n.SetDefault(simnet.Link{Loss: 0.5})
+			n.Drop(func(_, _ netip.AddrPort, b []byte) bool { return drops && b[0] == 'x' })
+			a, heard := listen(t, n, alice), recordAt(t, n, bob)
+			for i := range 50 {
+				send(t, a, bob, "x")
+				send(t, a, bob, string(rune('A'+i)))
+			}
+			time.Sleep(time.Second)
+			got = slices.DeleteFunc(payloads(heard()), func(s string) bool { return s == "x" })
+		})
+		return got
+	}
+	require.Equal(t, run(false), run(true))
 }

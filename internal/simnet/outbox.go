@@ -41,8 +41,9 @@ func (o *outbox) setLink(to *host, l *Link) {
 	o.flowTo(to).link = l
 }
 
-// plan counts a datagram of size bytes and decides its fate.
-func (n *Network) plan(from, to *host, size int) fate {
+// plan counts a datagram of size bytes and decides its fate. One that was picked is lost, and costs the later ones
+// nothing of their luck.
+func (n *Network) plan(from, to *host, size int, isPicked bool) fate {
 	o := &from.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -59,7 +60,7 @@ func (n *Network) plan(from, to *host, size int) fate {
 		o.cut++
 	case link.isTooSmall(size):
 		o.tooLarge++
-	case luck.hits(drawLoss, link.Loss):
+	case isPicked || luck.hits(drawLoss, link.Loss):
 		o.lost++
 	default:
 		return o.carry(f, link, luck, n.now(), size)

@@ -68,6 +68,7 @@ type Network struct {
 	standard atomic.Pointer[Link]
 	cuts     atomic.Pointer[[]cut]
 	tap      atomic.Pointer[tapFunc]
+	pick     atomic.Pointer[pickFunc]
 
 	mu       sync.Mutex // guards what follows, and changes of cuts
 	closed   bool

@@ -31,7 +31,7 @@ type Stats struct {
 	Injected   uint64  // by Inject
 
 	Delivered  uint64 // to a receive queue, whether read or not
-	Lost       uint64 // by the Loss of a link
+	Lost       uint64 // by the Loss of a link, or by Drop
 	Cut        uint64
 	TooLarge   uint64 // for the MTU of a link
 	Crowded    uint64 // found the queue of a bucket full
