@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -37,17 +38,24 @@ func TestAPIFitsTwoScreens(t *testing.T) {
 
 // Whoever uses a name finds a sentence about it.
 func TestEveryExportedNameIsDocumented(t *testing.T) {
-	forEachFile(t, ".", func(path string, f *ast.File) {
-		for _, d := range f.Decls {
-			if fn, ok := d.(*ast.FuncDecl); ok && isExported(fn) {
-				require.True(t, strings.HasPrefix(fn.Doc.Text(), fn.Name.Name+" "), "%s: %s", path, fn.Name)
+	for _, dir := range []string{".", "broachtest"} {
+		forEachFile(t, dir, func(path string, f *ast.File) {
+			for _, d := range f.Decls {
+				requireDoc(t, filepath.Join(dir, path), d)
 			}
-			if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.TYPE {
-				s := g.Specs[0].(*ast.TypeSpec)
-				require.True(t, !s.Name.IsExported() || strings.HasPrefix(g.Doc.Text(), s.Name.Name+" "), "%s: %s", path, s.Name)
-			}
-		}
-	})
+		})
+	}
+}
+
+// requireDoc requires that what a declaration exports has a sentence that begins with its name.
+func requireDoc(t *testing.T, path string, d ast.Decl) {
+	if fn, ok := d.(*ast.FuncDecl); ok && isExported(fn) {
+		require.True(t, strings.HasPrefix(fn.Doc.Text(), fn.Name.Name+" "), "%s: %s", path, fn.Name)
+	}
+	if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.TYPE {
+		s := g.Specs[0].(*ast.TypeSpec)
+		require.True(t, !s.Name.IsExported() || strings.HasPrefix(g.Doc.Text(), s.Name.Name+" "), "%s: %s", path, s.Name)
+	}
 }
 
 // publicFace prints the exported declarations of the package, sorted, without comments and bodies.

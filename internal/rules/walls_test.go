@@ -71,6 +71,8 @@ var rooms = map[string]room{
 	"internal/asker": {isTool: true, imports: []string{
 		"broach/internal/handshake", "broach/internal/seal", "broach/internal/wire", "github.com/stretchr/testify/require",
 	}},
+	// for tests of users: public, and no part of a node
+	"broachtest":       {isTool: true, imports: []string{"broach", "broach/internal/simnet", "broach/internal/wire"}},
 	"internal/balance": {imports: []string{"broach/internal/link", "broach/internal/wire", "github.com/sony/gobreaker/v2"}},
 	"internal/buffer":  {},
 	"internal/clustertest": {isTool: true, imports: []string{
