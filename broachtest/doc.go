@@ -22,7 +22,8 @@
 // In a bubble of testing/synctest, as above, time is virtual: a second in which nothing happens takes none, and a
 // heartbeat that is late is late because the test made it so. Outside of a bubble the same methods work in real time.
 // No socket of the system is opened in either; real ones do not work in a bubble. Make a cluster in the bubble in
-// which it is used, with the t of that bubble: what was started ends there, by t.Cleanup.
+// which it is used, with the t of that bubble: what was started ends there, by t.Cleanup. Its methods call
+// synctest.Wait, in which no other goroutine may be meanwhile.
 //
 // # Reproducible runs
 //
@@ -36,7 +37,4 @@
 //
 // A test that uses a cluster wrongly, such as by killing a node twice, fails with a sentence that begins with
 // "broachtest:". As with t.FailNow, that ends the goroutine that did so, which should be that of the test.
-//
-// cluster.go starts and ends nodes, faults.go hurts them; wait.go knows when they are at rest, stub.go has functions
-// that only remember.
 package broachtest

@@ -160,9 +160,9 @@ type Datagram struct {
 }
 
 // Drop loses the datagrams that match is true of, before a link may lose them, from now on. It is asked of each
-// datagram that a node sends, of one at a time, by the goroutine that sends it: it must not block, nor use a node or
-// the cluster. What several nodes send at one instant comes in any order. It takes the place of the function of an
-// earlier call; Drop(nil) loses nothing any more.
+// datagram that a node sends, of one at a time, by the goroutine that sends it: it must not block, fail the test at
+// once, nor use a node or the cluster. What several nodes send at one instant comes in any order. It takes the place
+// of the function of an earlier call; Drop(nil) loses nothing any more.
 func (c *Cluster) Drop(match func(Datagram) bool) {
 	rest()
 	c.match.set(match)

@@ -22,6 +22,6 @@ func TestClustersAreQuick(t *testing.T) {
 			c.Settle()
 			settled = time.Since(began)
 		})
-		t.Logf("%d nodes are up, settled and closed in %v; they settled in %v of theirs", nodes, time.Since(start), settled)
+		t.Logf("%d nodes are up, settled and closed in %v; Settle took %v of theirs", nodes, time.Since(start), settled)
 	}
 }

@@ -138,6 +138,26 @@ func TestWhatSettleTells(t *testing.T) {
 	})
 }
 
+// Who has not heard yet that there is another process, or what a node has subscribed to, is not at rest.
+func TestSettleSeesWhatNoListShows(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *broachtest.Cluster) {
+		_, b := c.Start("a"), c.Start("b")
+		c.Settle()
+		require.Equal(t, "\n\t", c.Wrongs())
+		c.Drop(func(broachtest.Datagram) bool { return true })
+		_, err := b.Subscribe("sold", func(string) {})
+		require.NoError(t, err)
+		time.Sleep(20 * time.Millisecond)
+		const behind = "says that b (10.0.0.2:7000) offers what version 1 of its table says, and it is at 2"
+		require.Contains(t, c.Wrongs(), behind)
+		c.Drop(nil)
+		c.Settle()
+		c.Restart(b)
+		require.Contains(t, c.Wrongs(), "says that b (10.0.0.2:7000) is the process that was there before")
+		c.Settle()
+	})
+}
+
 // A cluster without nodes, or with one, is at rest.
 func TestSettleOfFewNodes(t *testing.T) {
 	inBoth(t, func(t *testing.T, c *broachtest.Cluster) {
