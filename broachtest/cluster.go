@@ -154,7 +154,6 @@ func (c *Cluster) launch(op string, p *process) *broach.Node {
 	n, err := c.begin(p)
 	if err != nil {
 		c.end(p)
-		conn.Close()
 		c.fail("%s %q: %v", op, p.name, err)
 	}
 	return n

@@ -251,6 +251,15 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// What processes draw follows from their address and the time: two of one address must not have the same.
+func TestARestartIsNeverAtTheInstantOfTheStart(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *broachtest.Cluster) {
+		start := time.Now()
+		c.Restart(c.Restart(c.Start("")))
+		require.Equal(t, 2*time.Nanosecond, time.Since(start))
+	})
+}
+
 // The first node, by which the others have joined, comes back to them, and so does one of a cluster that is gone.
 func TestRestartOfTheFirst(t *testing.T) {
 	inBoth(t, func(t *testing.T, c *broachtest.Cluster) {

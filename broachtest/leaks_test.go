@@ -2,6 +2,7 @@ package broachtest_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,6 +64,28 @@ func TestLeaksAreReported(t *testing.T) {
 		})
 	}
 }
+
+// A goroutine that a node has started for itself is told from those of other clusters.
+func TestALoggerThatBlocksIsReported(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *broachtest.Cluster) {
+		f, other := newFake(t), newFake(t)
+		endc := make(chan struct{})
+		logger := slog.New(slog.NewTextHandler(blocked(endc), nil))
+		broachtest.New(f, broachtest.Defaults(broach.Config{Logger: logger})).Start("")
+		broachtest.New(other).Start("")
+		other.end()
+		f.end()
+		close(endc)
+		require.Len(t, f.told(), 1)
+		require.Contains(t, f.told()[0], "blocked.Write")
+		require.Empty(t, other.told())
+	})
+}
+
+// blocked does not return from a Write before it is closed.
+type blocked chan struct{}
+
+func (b blocked) Write(p []byte) (int, error) { <-b; return len(p), nil }
 
 // What a function has left running is its own business, and a function that ends late enough is no leak.
 func TestWhatFunctionsLeaveBehindIsNoLeak(t *testing.T) {
