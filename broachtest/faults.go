@@ -114,10 +114,10 @@ func (c *Cluster) Heal() {
 	c.net.Heal()
 }
 
-// Pause makes a node seem a process that was stopped, as by SIGSTOP, until Resume, Kill or its Close: it hears
-// nothing, and its goroutines stand still as soon as they send something. What comes for it waits, up to 4,096
-// datagrams. A call that the test makes at a paused node waits as well. It is bad use to pause a node that is paused
-// or has ended.
+// Pause makes a node seem a process that was stopped, as by SIGSTOP, until Resume or Kill: it hears nothing, and its
+// goroutines stand still as soon as they send something. What comes for it waits, up to 4,096 datagrams. What the
+// test asks of a paused node may wait as well, a call or Close until Resume. It is bad use to pause a node that is
+// paused or has ended.
 func (c *Cluster) Pause(n *broach.Node) {
 	c.t.Helper()
 	p := c.living("Pause", n)

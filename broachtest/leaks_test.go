@@ -29,7 +29,6 @@ func TestAllEndsWithTheTest(t *testing.T) {
 				a, b := c.Start(""), c.Start("")
 				c.Settle()
 				hurt(c, a, b)
-				t.Cleanup(func() {}) // runs before the one of the cluster
 			})
 		})
 	}
