@@ -50,6 +50,29 @@ func TestCutAndHeal(t *testing.T) {
 	})
 }
 
+// What a node sends at the instant of a fault is sent before it, whichever goroutine comes first.
+func TestFaultsComeLastAtAnInstant(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *broachtest.Cluster) {
+		shop, web := c.Start("shop"), c.Start("web")
+		sold := broachtest.Stub(shop, "sold")
+		c.Settle()
+		for i := range 50 {
+			donec := make(chan struct{})
+			go func() {
+				defer close(donec)
+				time.Sleep(time.Second)
+				_ = web.Caller("sold").Send(context.Background())
+			}()
+			time.Sleep(time.Second)
+			c.CutOneWay(nodesOf(web), nodesOf(shop))
+			<-donec
+			require.Len(t, sold.Calls(), i+1)
+			c.Heal()
+			c.Settle()
+		}
+	})
+}
+
 // "A cut is of addresses: it also holds for who is started there next."
 func TestACutHoldsForTheNextProcess(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *broachtest.Cluster) {
