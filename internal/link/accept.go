@@ -49,7 +49,7 @@ func (l *Link) SucceedBy(next *Link) { l.successor.Store(next) }
 func (l *Link) IsQuiet(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return now.Sub(l.LastHeard()) >= drainFor && (l.exchange == nil || l.exchange.calls.inUse() == 0)
+	return now.Sub(l.LastHeard()) >= drainFor && l.soFar().calls.inUse() == 0
 }
 
 // IsBusy reports that calls are in flight on the link, ours or the peer's, and that it works. One that was answered
@@ -57,8 +57,9 @@ func (l *Link) IsQuiet(now time.Time) bool {
 func (l *Link) IsBusy(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.exchange != nil && now.Sub(l.LastHeard()) < drainFor &&
-		(l.exchange.calls.inUse() > 0 || len(l.running()) > 0 || l.exchange.served.answeredSince(now.Add(-drainFor)))
+	x := l.soFar()
+	return now.Sub(l.LastHeard()) < drainFor &&
+		(x.calls.inUse() > 0 || len(x.running()) > 0 || x.served.answeredSince(now.Add(-drainFor)))
 }
 
 // drainFor is how long nothing has come on a link that is replaced, until it is closed, [LNK-7].

@@ -66,8 +66,8 @@ func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slo
 		l.mu.Unlock()
 		return 0, 0, ErrDown
 	}
-	l.talk(now)
-	slot, c, ok := l.exchange.calls.begin(now, deadline, p)
+	x := l.talk(now)
+	slot, c, ok := x.calls.begin(now, deadline, p)
 	if !ok {
 		l.mu.Unlock()
 		return 0, 0, errLinkFull
@@ -75,38 +75,38 @@ func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slo
 	c.request = frame
 	seq = c.seq
 	wire.SetRequestID(frame.B, slot, seq)
-	l.sendRequest(now, slot, c)
+	x.sendRequest(now, slot, c)
 	l.flush()
 	return slot, seq, nil
 }
 
 // sendRequest sends the request of a slot for the first time.
-func (l *Link) sendRequest(now time.Time, slot uint16, c *callSlot) {
-	if l.fits(c.request.B) {
-		c.pace, c.went = l.exchange.rtt.timeout(), true
-		l.post(c.request.B)
+func (x *exchange) sendRequest(now time.Time, slot uint16, c *callSlot) {
+	if x.fits(c.request.B) {
+		c.pace, c.went = x.rtt.timeout(), true
+		x.post(c.request.B)
 	} else {
-		l.moveRequest(slot, c)
+		x.moveRequest(slot, c)
 	}
-	l.exchange.calls.arm(c, now, l.silentAt(c))
+	x.calls.arm(c, now, x.silentAt(c))
 }
 
 // moveRequest sends the request of a slot as a transfer, which sees to its own resends.
-func (l *Link) moveRequest(slot uint16, c *callSlot) {
-	c.state, c.pace = callMoving, l.carrier.Silence
-	c.transfer = l.transfer(wire.Unframe(c.request.B), callTag(slot, c.seq))
+func (x *exchange) moveRequest(slot uint16, c *callSlot) {
+	c.state, c.pace = callMoving, x.link.carrier.Silence
+	c.transfer = x.transfer(wire.Unframe(c.request.B), callTag(slot, c.seq))
 }
 
 // fits reports whether an encoded message fits one datagram.
-func (l *Link) fits(frame []byte) bool { return len(frame) <= l.exchange.path.size-wire.HeaderSize }
+func (x *exchange) fits(frame []byte) bool { return len(frame) <= x.path.size-wire.HeaderSize }
 
 // silentAt is when the peer will have been silent for too long for a call, [CALL-11].
-func (l *Link) silentAt(c *callSlot) time.Time {
+func (x *exchange) silentAt(c *callSlot) time.Time {
 	at := c.sentAt
-	if heard := l.LastHeard(); heard.After(at) {
+	if heard := x.link.LastHeard(); heard.After(at) {
 		at = heard
 	}
-	return at.Add(l.carrier.Silence)
+	return at.Add(x.link.carrier.Silence)
 }
 
 // Abandon gives a call up, and reports whether it was still waited for. If it was not, its outcome is there.
@@ -116,38 +116,39 @@ func (l *Link) Abandon(slot uint16, seq uint32) bool {
 		l.mu.Unlock()
 		return false
 	}
-	c := l.exchange.calls.waiting(slot, seq)
+	x := l.exchange
+	c := x.calls.waiting(slot, seq)
 	if c != nil {
-		l.endCall(slot, c)
-		say(l, wire.Cancel{Slot: slot, Seq: seq})
+		x.endCall(slot, c)
+		say(x, wire.Cancel{Slot: slot, Seq: seq})
 	}
 	l.flush()
 	return c != nil
 }
 
 // endCall frees the slot of a call and stops what is still under way for it.
-func (l *Link) endCall(slot uint16, c *callSlot) *Call {
-	l.stopSending(c)
-	return l.exchange.calls.end(slot)
+func (x *exchange) endCall(slot uint16, c *callSlot) *Call {
+	x.stopSending(c)
+	return x.calls.end(slot)
 }
 
 // stopSending ends the transfer of a request, if it goes on.
-func (l *Link) stopSending(c *callSlot) {
+func (x *exchange) stopSending(c *callSlot) {
 	if c.state != callMoving {
 		return
 	}
-	if _, ok := l.exchange.sending.Stop(c.transfer); ok {
-		say(l, wire.Stop{Transfer: c.transfer})
+	if _, ok := x.sending.Stop(c.transfer); ok {
+		say(x, wire.Stop{Transfer: c.transfer})
 	}
 }
 
 // takeReply ends the call that a Reply answers. body is the transfer that it came as, or nil; then the results are
 // copied.
-func (l *Link) takeReply(now time.Time, m wire.Reply, body []byte) {
+func (x *exchange) takeReply(now time.Time, m wire.Reply, body []byte) {
 	if body != nil {
-		l.exchange.receiving.Release(len(body)) // the caller asked for it: it counts as the caller's from now on
+		x.receiving.Release(len(body)) // the caller asked for it: it counts as the caller's from now on
 	}
-	c := l.exchange.calls.waiting(m.Slot, m.Seq)
+	c := x.calls.waiting(m.Slot, m.Seq)
 	if c == nil {
 		if body != nil {
 			buffer.Recycle(body)
@@ -155,9 +156,9 @@ func (l *Link) takeReply(now time.Time, m wire.Reply, body []byte) {
 		return
 	}
 	if c.state == callSent && c.resends == 0 && body == nil { // a transfer takes longer than a round trip
-		l.exchange.rtt.sample(now, now.Sub(c.sentAt))
+		x.rtt.sample(now, now.Sub(c.sentAt))
 	}
-	p := l.endCall(m.Slot, c)
+	p := x.endCall(m.Slot, c)
 	o := Outcome{Code: m.Code, Executed: m.Executed, Body: m.Body, Causes: m.Causes}
 	if body == nil {
 		p.end(o)
@@ -168,111 +169,108 @@ func (l *Link) takeReply(now time.Time, m wire.Reply, body []byte) {
 }
 
 // takeProgress notes that the provider has the request.
-func (l *Link) takeProgress(now time.Time, m wire.Progress) {
-	if c := l.exchange.calls.waiting(m.Slot, m.Seq); c != nil {
-		l.taken(now, c)
+func (x *exchange) takeProgress(now time.Time, m wire.Progress) {
+	if c := x.calls.waiting(m.Slot, m.Seq); c != nil {
+		x.taken(now, c)
 	}
 }
 
 // taken notes that the provider has the request of a slot.
-func (l *Link) taken(now time.Time, c *callSlot) {
-	l.stopSending(c)
-	if sample, ok := l.exchange.calls.taken(c, now, l.silentAt(c)); ok {
-		l.exchange.rtt.sample(now, sample)
+func (x *exchange) taken(now time.Time, c *callSlot) {
+	x.stopSending(c)
+	if sample, ok := x.calls.taken(c, now, x.silentAt(c)); ok {
+		x.rtt.sample(now, sample)
 	}
 }
 
 // resend does what is due for calls: each is sent again, asked after, or given up. It reports whether the peer has been
 // silent for so many of them that it should be probed.
-func (l *Link) resend(now time.Time) (unanswered bool) {
-	for slot, c := range l.exchange.calls.overdue(now) {
+func (x *exchange) resend(now time.Time) (unanswered bool) {
+	for slot, c := range x.calls.overdue(now) {
 		switch {
 		case !now.Before(c.deadline):
-			say(l, wire.Cancel{Slot: slot, Seq: c.seq})
-			l.endCall(slot, c).end(Outcome{Code: wire.DeadlineExceeded, Body: textLate})
+			say(x, wire.Cancel{Slot: slot, Seq: c.seq})
+			x.endCall(slot, c).end(Outcome{Code: wire.DeadlineExceeded, Body: textLate})
 			continue
-		case !now.Before(l.silentAt(c)):
-			l.endCall(slot, c).end(Outcome{Code: wire.Unreachable, Body: textSilent})
+		case !now.Before(x.silentAt(c)):
+			x.endCall(slot, c).end(Outcome{Code: wire.Unreachable, Body: textSilent})
 			continue
-		case c.state == callSent && l.isEarly(now, c):
-			c.pace = l.exchange.rtt.measured() - now.Sub(c.sentAt)
+		case c.state == callSent && x.isEarly(now, c):
+			c.pace = x.rtt.measured() - now.Sub(c.sentAt)
 		case c.state == callSent:
-			l.resendRequest(now, slot, c)
+			x.resendRequest(now, slot, c)
 			unanswered = unanswered || c.resends >= deafAfter ||
-				c.resends >= doubtAfter && l.LastHeard().Before(c.sentAt)
+				c.resends >= doubtAfter && x.link.LastHeard().Before(c.sentAt)
 		case c.state == callTaken:
-			say(l, wire.Poll{Slot: slot, Seq: c.seq})
-			c.pace = l.pollPace(now, c)
+			say(x, wire.Poll{Slot: slot, Seq: c.seq})
+			c.pace = x.pollPace(now, c)
 		}
-		l.exchange.calls.arm(c, now, l.silentAt(c))
+		x.calls.arm(c, now, x.silentAt(c))
 	}
 	return unanswered
 }
 
 // isEarly reports that a request that went once has not waited for the retransmission time as it is known by now.
-func (l *Link) isEarly(now time.Time, c *callSlot) bool {
-	return c.resends == 0 && now.Sub(c.sentAt) < l.exchange.rtt.measured()
+func (x *exchange) isEarly(now time.Time, c *callSlot) bool {
+	return c.resends == 0 && now.Sub(c.sentAt) < x.rtt.measured()
 }
 
 // resendRequest sends the request of a slot again. One that is larger than the packet size is now goes as a transfer:
 // to the provider it is a duplicate all the same.
-func (l *Link) resendRequest(now time.Time, slot uint16, c *callSlot) {
-	l.exchange.path.suspect(now)
+func (x *exchange) resendRequest(now time.Time, slot uint16, c *callSlot) {
+	x.path.suspect(now)
 	wire.SetRemaining(c.request.B, Remaining(now, c.deadline))
 	c.resends = min(c.resends, 100) + 1
-	l.exchange.resent++
-	if !l.fits(c.request.B) {
-		l.moveRequest(slot, c)
+	x.resent++
+	if !x.fits(c.request.B) {
+		x.moveRequest(slot, c)
 		return
 	}
-	l.repeat(c.request.B)
-	l.measure(now)
-	c.pace = l.backoff(l.exchange.rtt.doubt(c.pace))
-	l.exchange.rtt.backOff(c.pace)
+	x.repeat(c.request.B)
+	x.measure(now)
+	c.pace = x.backoff(x.rtt.doubt(c.pace))
+	x.rtt.backOff(c.pace)
 }
 
 // measure sends a Probe along with what is sent again, unless one has gone just now.
-func (l *Link) measure(now time.Time) {
-	if l.exchange.watch.isDue(now, l.exchange.rtt.timeout()) {
-		say(l, l.exchange.watch.start(now, l.carrier.Nonce()))
+func (x *exchange) measure(now time.Time) {
+	if x.watch.isDue(now, x.rtt.timeout()) {
+		say(x, x.watch.start(now, x.link.carrier.Nonce()))
 	}
 }
 
 // backoff doubles a pace, with jitter, but not to less than the answer takes.
-func (l *Link) backoff(pace time.Duration) time.Duration {
-	d := min(2*pace, max(maxPace, l.exchange.rtt.measured()))
-	if pace := l.jitter(d); pace >= l.exchange.rtt.measured() {
+func (x *exchange) backoff(pace time.Duration) time.Duration {
+	d := min(2*pace, max(maxPace, x.rtt.measured()))
+	if pace := x.jitter(d); pace >= x.rtt.measured() {
 		return pace
 	}
-	return l.spread(d)
+	return x.spread(d)
 }
 
 // spread lengthens d by up to a half.
-func (l *Link) spread(d time.Duration) time.Duration { return d/4 + l.jitter(d) }
+func (x *exchange) spread(d time.Duration) time.Duration { return d/4 + x.jitter(d) }
 
 // pollPace is when a Poll is repeated that is not answered: like a request. An answer sets the pace back, see
 // callSlots.taken.
-func (l *Link) pollPace(now time.Time, c *callSlot) time.Duration {
+func (x *exchange) pollPace(now time.Time, c *callSlot) time.Duration {
 	if !c.asked {
 		c.asked = true
-		return l.spread(l.exchange.rtt.timeout())
+		return x.spread(x.rtt.timeout())
 	}
-	l.measure(now)
-	return l.backoff(c.pace)
+	x.measure(now)
+	return x.backoff(c.pace)
 }
 
 // jitter shortens or lengthens d by up to a quarter, so that callers who lost together do not resend together.
-func (l *Link) jitter(d time.Duration) time.Duration {
-	return d - d/4 + time.Duration(l.rng.Uint64()%uint64(d/2+1))
+func (x *exchange) jitter(d time.Duration) time.Duration {
+	return d - d/4 + time.Duration(x.link.rng.Uint64()%uint64(d/2+1))
 }
 
 // endCalls ends all calls in flight.
-func (l *Link) endCalls(o Outcome) {
-	if l.exchange == nil {
-		return
-	}
-	for slot, c := range l.exchange.calls.all() {
-		l.endCall(slot, c).end(o)
+func (x *exchange) endCalls(o Outcome) {
+	for slot, c := range x.calls.all() {
+		x.endCall(slot, c).end(o)
 	}
 }
 

@@ -80,7 +80,7 @@ func TestWhatIsSaidInPlaceOfALargeReply(t *testing.T) {
 				b.hear(a.utter(wire.Stop{Transfer: 1, ByReceiver: true, Code: wire.Unreachable}.Append(nil)))
 			}},
 			"there is no room":       {wire.Overloaded, func(b *end) { b.wires.moving.Size = 1 << 10 }, func(_, _ *end) {}},
-			"another needs its room": {wire.Overloaded, nil, func(_, b *end) { b.link.giveWay(time.Now()) }},
+			"another needs its room": {wire.Overloaded, nil, func(_, b *end) { b.link.talk(time.Now()).giveWay(time.Now()) }},
 			"it is not acknowledged": {wire.Unreachable, nil, func(a, b *end) {
 				b.step(10 * time.Second)
 				b.hear(a.utter(wire.Poll{Seq: 1}.Append(nil)))

@@ -8,7 +8,7 @@ func (l *Link) head(b *batch, stamped int) {
 	if l.confirm != nil {
 		b.head = wire.ConfirmSize
 	}
-	sent := int64(0)
+	sent, largest := int64(0), 0
 	for i := range b.out {
 		l.number++
 		table := l.carrier.Table.Load()
@@ -18,9 +18,10 @@ func (l *Link) head(b *batch, stamped int) {
 		b.out[i].B = l.header(b.out[i].B, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken,
 			Number: l.number})
 		sent += int64(len(b.out[i].B) + l.carrier.Overhead())
-		if l.exchange != nil {
-			l.exchange.path.sent(len(b.out[i].B))
-		}
+		largest = max(largest, len(b.out[i].B))
+	}
+	if x, ok := l.talking(); ok {
+		x.path.sent(largest)
 	}
 	l.traffic.BytesOut.Add(uint64(sent))
 	l.proof.sent(sent)

@@ -12,6 +12,7 @@
 //
 //	carrier.go    what all links of a node share
 //	link.go       what a link is; how what waits in it is flushed; when it is due
+//	exchange.go   what it is besides as soon as calls pass
 //	birth.go      how it is made of an Open and its Offer
 //	accept.go     which datagrams may come; which of two links is the better
 //	step.go       the messages of calls and transfers, one at a time
@@ -38,7 +39,6 @@ import (
 	"time"
 
 	"broach/internal/pace"
-	"broach/internal/transfer"
 	"broach/internal/wire"
 )
 
@@ -81,7 +81,7 @@ type Link struct {
 	rng      rand.PCG
 	sealed   *linkSeals // nil: nothing is sealed
 
-	exchange *exchange // nil: nothing but membership has passed
+	exchange *exchange // nil: nothing but membership has passed; see talking
 }
 
 // hands are those who have the flushing of a link in hand. While the reader or a flusher has, nobody else need send.
@@ -103,52 +103,6 @@ func (h *hands) set(one hands, does bool) {
 	if does {
 		*h |= one
 	}
-}
-
-// exchange is the part of a link that only calls need. Peers that merely know of each other, the most in a large
-// cluster, do without.
-type exchange struct {
-	rtt       rtt
-	watch     stopwatch
-	path      pathSize
-	calls     callSlots
-	served    servedSlots
-	sending   transfer.Out
-	receiving transfer.In
-	scratch   []byte // a message being encoded
-	resent    uint64 // requests sent more than once, for Stats
-	toldSize  int    // the packet size that others were told of; 0: none
-}
-
-// envelope is room for what a Request or Reply has around the arguments or results, which are what Carrier.MaxMessage
-// bounds: a name and metadata, or the causes and the text of an error.
-const envelope = 256 + wire.MaxPairs + wire.MaxText
-
-// talk makes the exchange at first need.
-func (l *Link) talk(now time.Time) {
-	if l.exchange != nil {
-		return
-	}
-	l.exchange = &exchange{rtt: rtt{first: l.first}}
-	l.exchange.path.init(now, l.carrier.MaxPacket)
-	l.exchange.sending.Init(now, transfer.FragmentSize(l.exchange.path.size))
-	l.exchange.served.init(l, l.carrier.moving, l.carrier.stored)
-	largest := int64(l.carrier.MaxMessage + envelope)
-	l.exchange.receiving.Init(largest, reassemblyPeer*largest, l.carrier.memory)
-	l.exchange.receiving.Held.Free = l.carrier.memory.Size / int64(reassemblyParts*l.carrier.Peers)
-}
-
-// post adds an encoded message to the outbox, for the first time. mu is held.
-func (l *Link) post(msg []byte) {
-	if l.out.append(msg, l.exchange.path.size, l.carrier.Table.Load()) {
-		l.exchange.path.filled()
-	}
-}
-
-// say encodes a short message into the outbox. mu is held.
-func say[M interface{ Append([]byte) []byte }](l *Link, m M) {
-	l.exchange.scratch = m.Append(l.exchange.scratch[:0])
-	l.repeat(l.exchange.scratch)
 }
 
 // Queue adds a membership message for FlushQueue to send, and reports whether it is the first.
@@ -188,18 +142,12 @@ func (l *Link) flush() {
 		return
 	}
 	l.inHand |= byFlusher
-	crowded := l.crowded()
+	crowded := l.soFar().crowded()
 	l.mu.Unlock()
 	if crowded {
 		runtime.Gosched()
 	}
 	l.SendAll()
-}
-
-// crowded reports that others may have something to send soon: more than one caller waits here, or a handler runs whose
-// caller has not heard of it yet. mu is held.
-func (l *Link) crowded() bool {
-	return l.exchange != nil && (l.exchange.calls.inUse() > 1 || l.exchange.served.fresh.head != nil)
 }
 
 // flushTurns is how many batches a flusher sends before it hands over: a caller whose reply has come must not be kept
@@ -240,8 +188,8 @@ func (l *Link) pending() bool {
 
 // canSendFragments reports whether a transfer has something to send now.
 func (l *Link) canSendFragments() bool {
-	return l.exchange != nil && l.exchange.sending.Unfinished() > 0 && !l.isWithheld() &&
-		l.exchange.sending.Ready(time.Now())
+	x, ok := l.talking()
+	return ok && x.sending.Unfinished() > 0 && !l.isWithheld() && x.sending.Ready(time.Now())
 }
 
 // load fills b with the next datagrams. When there are none it ends the flush.
@@ -264,21 +212,21 @@ func (l *Link) load(b *batch) bool {
 	mayGo := l.mayGo()
 	mayGo -= l.out.moveTo(b, l.ID.Addr, min(room-len(b.out), mayGo))
 	stamped := len(b.out)
-	l.loadFragments(b, mayGo)
+	if l.canSendFragments() {
+		l.exchange.loadFragments(b, mayGo)
+	}
 	l.head(b, stamped)
 	l.rearm()
 	l.inHand.set(byFlusher, len(b.out) > 0)
 	return len(b.out) > 0
 }
 
-// Unhold flushes at the end of the reader's batch: acknowledgements of all fragments of the batch go out with whatever
-// else was added.
+// Unhold flushes at the end of the reader's batch, whatever was added.
 func (l *Link) Unhold() {
 	l.mu.Lock()
 	l.inHand &^= byReader
-	if l.exchange != nil {
-		l.exchange.sending.Judge()
-		l.postFragmentAcks()
+	if x, ok := l.talking(); ok {
+		x.endBatch()
 	}
 	l.flush()
 }
@@ -286,46 +234,32 @@ func (l *Link) Unhold() {
 // Close ends the link for good.
 func (l *Link) Close(o Outcome) {
 	l.mu.Lock()
-	l.down = true
-	running := l.endAll(o)
-	if l.exchange != nil {
-		l.exchange.receiving.Close()
-		l.exchange.served.close()
+	var running []*Request
+	if x, ok := l.talking(); ok {
+		running = x.close(o)
 	}
-	l.exchange, l.out, l.proof = nil, outbox{}, proof{}
+	l.down, l.out, l.proof = true, outbox{}, proof{}
 	l.inHand &^= byLoop
 	l.rearm()
 	l.mu.Unlock()
-	for _, r := range running {
-		r.GiveUp()
-	}
+	giveUp(running)
 }
 
 // Fail ends what goes on with a peer that cannot be reached. The link stays: the peer may come back.
 func (l *Link) Fail(o Outcome) {
 	l.mu.Lock()
-	running := l.endAll(o)
-	if l.exchange != nil {
-		l.exchange.path.stop()
+	var running []*Request
+	if x, ok := l.talking(); ok {
+		running = x.end(o)
 	}
 	l.proof.stop()
 	if l.isWithheld() {
 		l.out = outbox{}
 	}
 	l.flush()
-	if o.Code == wire.Closed {
-		return // this node closes: what runs here ends with it, and not because its callers gave it up
+	if o.Code != wire.Closed { // else this node closes: what runs here ends with it, and not because of its callers
+		giveUp(running)
 	}
-	for _, r := range running {
-		r.GiveUp()
-	}
-}
-
-// endAll ends the calls in flight, and returns the requests that run for the peer: their contexts are to be ended,
-// without mu.
-func (l *Link) endAll(o Outcome) []*Request {
-	l.endCalls(o)
-	return l.running()
 }
 
 // timeout does what is due: resends, polls, progress acks, lost fragments, expired state, probes. It reports whether
@@ -334,14 +268,8 @@ func (l *Link) timeout(now time.Time) (unanswered bool) {
 	l.mu.Lock()
 	l.inHand &^= byLoop
 	l.stepped = l.carrier.Timers.Stamp(now)
-	if l.exchange != nil {
-		unanswered = l.resend(now)
-		l.acknowledge(now)
-		l.exchange.sending.Timeout(now, l.exchange.rtt.transferTimeout())
-		l.exchange.receiving.Expire(now)
-		if !l.isWithheld() {
-			l.probe(now)
-		}
+	if x, ok := l.talking(); ok {
+		unanswered = x.timeout(now)
 	}
 	if l.proof.timeout(now) {
 		l.prove(now)
@@ -352,13 +280,11 @@ func (l *Link) timeout(now time.Time) (unanswered bool) {
 
 // nextTimeout is when timeout has something to do; zero: never.
 func (l *Link) nextTimeout() time.Time {
-	proof := l.proof.nextTimeout()
-	if l.exchange == nil {
-		return proof
+	next := l.proof.nextTimeout()
+	if x, ok := l.talking(); ok {
+		next = pace.Earliest(next, x.nextTimeout())
 	}
-	transfers := pace.Earliest(l.sendingTimeout(), l.exchange.receiving.NextTimeout())
-	replies := pace.Earliest(l.exchange.served.nextTimeout(), l.unheardAt())
-	return pace.Earliest(pace.Earliest(l.exchange.calls.next, replies), pace.Earliest(transfers, proof))
+	return next
 }
 
 // stepPause is how soon the loop steps a link again that is still due: what cannot be done now, because somebody else

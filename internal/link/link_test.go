@@ -161,7 +161,7 @@ func TestAfterProgressTheCallerAsksInstead(t *testing.T) {
 		progress := func() {
 			l.heard.Store(l.carrier.Timers.Stamp(time.Now()))
 			l.mu.Lock()
-			l.takeProgress(time.Now(), wire.Progress{Slot: 0, Seq: 1})
+			l.exchange.takeProgress(time.Now(), wire.Progress{Slot: 0, Seq: 1})
 			l.flush()
 		}
 		progress()
@@ -187,7 +187,7 @@ func TestUnansweredPollIsSentAgain(t *testing.T) {
 		start := time.Now()
 		makeCall(l, time.Minute)
 		l.mu.Lock()
-		l.takeProgress(start, wire.Progress{Slot: 0, Seq: 1})
+		l.exchange.takeProgress(start, wire.Progress{Slot: 0, Seq: 1})
 		l.flush()
 		w.sent = nil
 		var at []time.Duration
@@ -213,7 +213,7 @@ type endless struct {
 func (e *endless) Send(out []udp.Datagram) (int, error) {
 	e.sends++
 	e.l.mu.Lock()
-	say(e.l, wire.Progress{})
+	say(e.l.talk(time.Now()), wire.Progress{})
 	e.l.flush()
 	return len(out), nil
 }

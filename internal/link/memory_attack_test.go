@@ -208,10 +208,10 @@ func TestRepliesTakeRoomFromEachOther(t *testing.T) {
 // answerLarge takes a Request of the peer into a slot and answers it with n bytes.
 func answerLarge(l *Link, slot uint16, n int) {
 	l.mu.Lock()
-	l.talk(time.Now())
+	x := l.talk(time.Now())
 	a := Arrival{Spare: new(Request)}
-	l.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil, &a)
-	l.exchange.served.tell(l.exchange.served.slot(slot))
+	x.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil, &a)
+	x.served.tell(x.served.slot(slot))
 	l.mu.Unlock()
 	l.Answer(time.Now(), a.Spare, wire.Reply{Slot: slot, Seq: 1, Body: garble(n)}.Append(nil))
 }

@@ -35,10 +35,10 @@ func runWithin(t *testing.T, a, b *end, there, back int, call *aCall) time.Durat
 func (s *end) widen(size int) {
 	s.link.mu.Lock()
 	defer s.link.mu.Unlock()
-	s.link.talk(time.Now())
-	s.link.exchange.path.size = size
-	s.link.resize(time.Now())
-	s.link.exchange.rtt.sample(time.Now(), time.Microsecond)
+	x := s.link.talk(time.Now())
+	x.path.size = size
+	x.resize(time.Now())
+	x.rtt.sample(time.Now(), time.Microsecond)
 }
 
 // sizesOf are the sizes of datagrams, the largest last.
@@ -134,7 +134,7 @@ func TestWhatIsRepeatedTravelsInSmallDatagrams(t *testing.T) {
 		require.Equal(t, 8972, sizes[9], "besides the long one there is the Probe")
 
 		for i := range 300 {
-			say(a.link, wire.Progress{Slot: uint16(i)})
+			say(a.link.exchange, wire.Progress{Slot: uint16(i)})
 		}
 		a.link.Unhold()
 		require.LessOrEqual(t, largestOf(a.tape.take()), 1200)

@@ -51,7 +51,7 @@ func (p *pathSize) init(now time.Time, limit int) {
 // filled notes that a datagram had no room for all that waited: a larger one would have been of use.
 func (p *pathSize) filled() { p.full = true }
 
-// sent notes the size of a datagram that is sent.
+// sent notes the size of the largest of some datagrams that are sent.
 func (p *pathSize) sent(size int) { p.large = p.large || size > BasePacket }
 
 // suspect notes that something had to be repeated. It may be that large datagrams do not pass any more.

@@ -3,7 +3,6 @@ package link
 import (
 	"time"
 
-	"broach/internal/pace"
 	"broach/internal/seal"
 	"broach/internal/wire"
 )
@@ -39,23 +38,9 @@ func (l *Link) outboxFor(kind wire.Kind) *outbox {
 	return &l.out
 }
 
-// sendingTimeout is when something is to be done for transfers that we send, or for the packet size. What would be sent
-// anew waits while all is withheld.
-func (l *Link) sendingTimeout() time.Time {
-	rto := l.exchange.rtt.transferTimeout()
-	if l.isWithheld() {
-		return l.exchange.sending.Deadline(rto)
-	}
-	return pace.Earliest(l.exchange.sending.NextTimeout(rto), l.exchange.path.nextTimeout())
-}
-
 // prove sends a Probe that the peer can only answer if it gets it.
 func (l *Link) prove(now time.Time) {
-	rto := initialRTO
-	if l.exchange != nil {
-		rto = l.exchange.rtt.transferTimeout()
-	}
-	m := l.proof.ask(now, l.carrier.Nonce, rto)
+	m := l.proof.ask(now, l.carrier.Nonce, l.soFar().rtt.transferTimeout())
 	var b [shortMessage]byte
 	out := &l.out
 	if len(out.ready) == 0 || len(out.ready) >= l.mayGo() {
@@ -75,21 +60,20 @@ const shortMessage = 16
 
 // takeProbeAck learns that the peer gets what is sent to it, or that a size passes.
 func (l *Link) takeProbeAck(now time.Time, m wire.ProbeAck) {
-	switch {
-	case l.proof.ack(m.ID):
-		if l.proof.isWanted() {
-			l.prove(now)
+	if !l.proof.ack(m.ID) {
+		if x, ok := l.talking(); ok {
+			x.takeProbeAck(now, m)
 		}
-	case l.exchange != nil:
-		l.timeProbe(now, m)
-		l.exchange.path.ack(now, m.ID)
-		l.resize(now)
+	} else if l.proof.isWanted() {
+		l.prove(now)
 	}
 }
 
-// timeProbe measures the round trip, if the Probe was one of the stopwatch.
-func (l *Link) timeProbe(now time.Time, m wire.ProbeAck) {
-	if roundTrip, ok := l.exchange.watch.stop(now, m.ID); ok {
-		l.exchange.rtt.sample(now, roundTrip)
+// takeProbeAck measures the round trip, if the Probe was one of the stopwatch, and learns that a size passes.
+func (x *exchange) takeProbeAck(now time.Time, m wire.ProbeAck) {
+	if roundTrip, ok := x.watch.stop(now, m.ID); ok {
+		x.rtt.sample(now, roundTrip)
 	}
+	x.path.ack(now, m.ID)
+	x.resize(now)
 }

@@ -46,3 +46,10 @@ func (r *Request) GiveUp() {
 		(*cancel)()
 	}
 }
+
+// giveUp ends the contexts of requests.
+func giveUp(running []*Request) {
+	for _, r := range running {
+		r.GiveUp()
+	}
+}

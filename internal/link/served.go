@@ -78,7 +78,7 @@ type servedSlots struct {
 }
 
 // init says what of the node's memory may be taken.
-func (s *servedSlots) init(owner *Link, moving, stored *buffer.Budget) {
+func (s *servedSlots) init(owner *exchange, moving, stored *buffer.Budget) {
 	s.movingBytes.Of, s.movingBytes.Owner = moving, owner
 	s.storedBytes.Of, s.storedBytes.Free, s.storedBytes.Most = stored, replyKeepMin, replyKeepMax
 	moving.Join(&s.movingBytes)

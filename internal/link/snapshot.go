@@ -13,8 +13,6 @@ type Snapshot struct {
 func (l *Link) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.exchange == nil {
-		return Snapshot{PacketSize: BasePacket + l.carrier.Overhead()}
-	}
-	return Snapshot{l.exchange.rtt.smoothed, l.exchange.resent, l.exchange.path.size + l.carrier.Overhead()}
+	x := l.soFar()
+	return Snapshot{x.rtt.smoothed, x.resent, x.path.size + l.carrier.Overhead()}
 }

@@ -35,11 +35,6 @@ func (l *Link) Unlock() { l.mu.Unlock() }
 
 // Step takes one message of section 2 or 3. The link is locked. An error says that it is malformed.
 func (l *Link) Step(now time.Time, kind wire.Kind, body []byte, a *Arrival) error {
-	return l.stepWith(now, kind, body, nil, a)
-}
-
-// stepWith does so for one that may have come as a transfer, whole.
-func (l *Link) stepWith(now time.Time, kind wire.Kind, body, whole []byte, a *Arrival) error {
 	if l.down {
 		return nil
 	}
@@ -53,46 +48,46 @@ func (l *Link) stepWith(now time.Time, kind wire.Kind, body, whole []byte, a *Ar
 	case wire.KindProbeAck:
 		return given(wire.ConsumeProbeAck, body, func(m wire.ProbeAck) { l.takeProbeAck(now, m) })
 	}
-	l.talk(now)
+	x := l.talk(now)
 	if kind <= wire.KindCancel || kind == wire.KindSend {
-		return l.stepCall(now, kind, body, whole, a)
+		return x.stepCall(now, kind, body, nil, a)
 	}
-	return l.stepTransfer(now, kind, body, a)
+	return x.stepTransfer(now, kind, body, a)
 }
 
-// stepCall takes the messages of section 2.
-func (l *Link) stepCall(now time.Time, kind wire.Kind, body, whole []byte, a *Arrival) error {
+// stepCall takes the messages of section 2. whole is the transfer that one came as, or nil.
+func (x *exchange) stepCall(now time.Time, kind wire.Kind, body, whole []byte, a *Arrival) error {
 	switch kind {
 	case wire.KindRequest:
-		return given(wire.ConsumeRequest, body, func(m wire.Request) { l.takeRequest(now, m, false, whole, a) })
+		return given(wire.ConsumeRequest, body, func(m wire.Request) { x.takeRequest(now, m, false, whole, a) })
 	case wire.KindSend:
-		return given(wire.ConsumeSend, body, func(m wire.Send) { l.takeRequest(now, wire.Request(m), true, whole, a) })
+		return given(wire.ConsumeSend, body, func(m wire.Send) { x.takeRequest(now, wire.Request(m), true, whole, a) })
 	case wire.KindReply:
 		a.GoesOn = true
-		return given(wire.ConsumeReply, body, func(m wire.Reply) { l.takeReply(now, m, whole) })
+		return given(wire.ConsumeReply, body, func(m wire.Reply) { x.takeReply(now, m, whole) })
 	case wire.KindProgress:
-		return given(wire.ConsumeProgress, body, func(m wire.Progress) { l.takeProgress(now, m) })
+		return given(wire.ConsumeProgress, body, func(m wire.Progress) { x.takeProgress(now, m) })
 	case wire.KindPoll:
-		return given(wire.ConsumePoll, body, func(m wire.Poll) { a.Abandoned = l.takePoll(now, m) })
+		return given(wire.ConsumePoll, body, func(m wire.Poll) { a.Abandoned = x.takePoll(now, m) })
 	case wire.KindCancel:
-		return given(wire.ConsumeCancel, body, func(m wire.Cancel) { a.Abandoned = l.takeCancel(m) })
+		return given(wire.ConsumeCancel, body, func(m wire.Cancel) { a.Abandoned = x.takeCancel(m) })
 	}
 	return nil
 }
 
 // stepTransfer takes the messages of section 3.
-func (l *Link) stepTransfer(now time.Time, kind wire.Kind, body []byte, a *Arrival) error {
+func (x *exchange) stepTransfer(now time.Time, kind wire.Kind, body []byte, a *Arrival) error {
 	switch kind {
 	case wire.KindFragment:
 		m, err := wire.ConsumeFragment(body)
 		if err != nil {
 			return err
 		}
-		return l.stepWhole(now, l.takeFragment(now, m), a)
+		return x.stepWhole(now, x.takeFragment(now, m), a)
 	case wire.KindFragmentAck:
-		return given(wire.ConsumeFragmentAck, body, func(m wire.FragmentAck) { l.takeFragmentAck(now, m) })
+		return given(wire.ConsumeFragmentAck, body, func(m wire.FragmentAck) { x.takeFragmentAck(now, m) })
 	case wire.KindStop:
-		return given(wire.ConsumeStop, body, func(m wire.Stop) { l.takeStop(now, m) })
+		return given(wire.ConsumeStop, body, func(m wire.Stop) { x.takeStop(now, m) })
 	}
 	return nil
 }
@@ -107,16 +102,16 @@ func given[M any](consume func([]byte) (M, error), body []byte, take func(M)) er
 }
 
 // stepWhole takes a message that came as a transfer; only a Request, a Send or a Reply may.
-func (l *Link) stepWhole(now time.Time, body []byte, a *Arrival) error {
+func (x *exchange) stepWhole(now time.Time, body []byte, a *Arrival) error {
 	if body == nil {
 		return nil
 	}
 	err := wire.ErrField
 	if kind := wire.Kind(body[0]); kind == wire.KindRequest || kind == wire.KindReply || kind == wire.KindSend {
-		err = l.stepWith(now, kind, body[1:], body, a)
+		err = x.stepCall(now, kind, body[1:], body, a)
 	}
 	if err != nil {
-		l.letGo(body)
+		x.letGo(body)
 	}
 	return err
 }

@@ -101,7 +101,7 @@ func (p *toldPair) trouble() {
 	}
 	switch p.rng.IntN(3) {
 	case 0:
-		p.b.link.giveWay(time.Now())
+		p.b.link.talk(time.Now()).giveWay(time.Now())
 	case 1:
 		p.forget()
 	}

@@ -16,66 +16,63 @@ var (
 )
 
 // loadFragments adds the next burst of fragments to a batch, at most as many as may go.
-func (l *Link) loadFragments(b *batch, mayGo int) {
-	if !l.canSendFragments() {
-		return
-	}
+func (x *exchange) loadFragments(b *batch, mayGo int) {
 	now, bytes := time.Now(), 0
 	for n := min(burstMax, BatchMax-len(b.out), mayGo); n > 0 && bytes < burstBytes; n-- {
-		f, ok := l.exchange.sending.Next(now, uint32(l.number)+uint32(len(b.out))+1) // the number that head gives it
+		f, ok := x.sending.Next(now, uint32(x.link.number)+uint32(len(b.out))+1) // the number that head gives it
 		if !ok {
 			return
 		}
 		bytes += len(f.Data)
-		b.out = append(b.out, udp.Datagram{Addr: l.ID.Addr,
+		b.out = append(b.out, udp.Datagram{Addr: x.link.ID.Addr,
 			B: f.Append(roomFor(NewPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))})
 	}
 }
 
 // takeFragmentAck steps a transfer that we send.
-func (l *Link) takeFragmentAck(now time.Time, m wire.FragmentAck) {
-	tag, finished, sample := l.exchange.sending.Ack(now, m)
-	l.exchange.path.passed(now, l.exchange.sending.Passed()+transfer.Overhead)
-	l.suspectPath(now)
+func (x *exchange) takeFragmentAck(now time.Time, m wire.FragmentAck) {
+	tag, finished, sample := x.sending.Ack(now, m)
+	x.path.passed(now, x.sending.Passed()+transfer.Overhead)
+	x.suspectPath(now)
 	if sample > 0 {
-		l.exchange.rtt.sample(now, sample)
+		x.rtt.sample(now, sample)
 	}
 	if finished {
-		l.endTransfer(now, tag)
+		x.endTransfer(now, tag)
 	}
 }
 
 // endTransfer notes that the peer has all of a message. How long that took says nothing about the round trip.
-func (l *Link) endTransfer(now time.Time, tag uint64) {
+func (x *exchange) endTransfer(now time.Time, tag uint64) {
 	slot, seq := uint16(tag>>32), uint32(tag)
 	if tag == replyTag(slot, seq) {
 		// the one that moves: its transfer ends before its slot is used again
-		l.exchange.served.drop(l.exchange.served.slot(slot))
+		x.served.drop(x.served.slot(slot))
 		return
 	}
-	if c := l.exchange.calls.waiting(slot, seq); c != nil {
-		l.exchange.calls.taken(c, now, l.silentAt(c))
+	if c := x.calls.waiting(slot, seq); c != nil {
+		x.calls.taken(c, now, x.silentAt(c))
 	}
 }
 
 // takeStop ends a transfer that the peer gave up or refuses.
-func (l *Link) takeStop(now time.Time, m wire.Stop) {
+func (x *exchange) takeStop(now time.Time, m wire.Stop) {
 	if !m.ByReceiver {
-		l.exchange.receiving.Stop(m.Transfer)
+		x.receiving.Stop(m.Transfer)
 		return
 	}
-	tag, ok := l.exchange.sending.Stop(m.Transfer)
+	tag, ok := x.sending.Stop(m.Transfer)
 	if !ok {
 		return
 	}
 	slot, seq := uint16(tag>>32), uint32(tag)
 	if tag == replyTag(slot, seq) {
-		l.refusedReply(now, l.exchange.served.slot(slot), m.Code)
+		x.refusedReply(now, x.served.slot(slot), m.Code)
 		return
 	}
-	if c := l.exchange.calls.waiting(slot, seq); c != nil {
+	if c := x.calls.waiting(slot, seq); c != nil {
 		o := refusedRequest(m.Code, c.went)
-		l.exchange.calls.end(slot).end(o)
+		x.calls.end(slot).end(o)
 	}
 }
 
@@ -94,26 +91,26 @@ func refusedRequest(code wire.Code, went bool) Outcome {
 
 // refusedReply answers with an error in place of a reply that the caller refuses: as too large, or because it has
 // dropped it.
-func (l *Link) refusedReply(now time.Time, v *servedSlot, code wire.Code) {
+func (x *exchange) refusedReply(now time.Time, v *servedSlot, code wire.Code) {
 	if code == wire.TooLarge {
-		l.replyError(now, v, wire.TooLarge, v.executed, textTooLarge)
+		x.replyError(now, v, wire.TooLarge, v.executed, textTooLarge)
 		return
 	}
-	l.replyError(now, v, wire.Unreachable, v.executed, textForgotten)
+	x.replyError(now, v, wire.Unreachable, v.executed, textForgotten)
 }
 
 // takeFragment steps a transfer that we receive. It returns the whole message once all has come.
-func (l *Link) takeFragment(now time.Time, m wire.Fragment) []byte {
-	body, refuse := l.exchange.receiving.Fragment(now, l.stepping, m)
+func (x *exchange) takeFragment(now time.Time, m wire.Fragment) []byte {
+	body, refuse := x.receiving.Fragment(now, x.link.stepping, m)
 	if refuse != 0 {
-		say(l, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: refuse})
+		say(x, wire.Stop{Transfer: m.Transfer, ByReceiver: true, Code: refuse})
 	}
 	return body
 }
 
 // postFragmentAcks adds the acknowledgements of what has come.
-func (l *Link) postFragmentAcks() {
-	for ack, ok := l.exchange.receiving.NextAck(); ok; ack, ok = l.exchange.receiving.NextAck() {
-		say(l, ack)
+func (x *exchange) postFragmentAcks() {
+	for ack, ok := x.receiving.NextAck(); ok; ack, ok = x.receiving.NextAck() {
+		say(x, ack)
 	}
 }
