@@ -322,7 +322,8 @@ func TestExpiredCallDoesNotRun(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		synctest.Wait()
 		require.Zero(t, runs)
-		require.Contains(t, repliesIn(b.script.take()), fmt.Sprintf("Reply 9/1 code %d executed %d", DeadlineExceeded, No))
+		require.Contains(t, repliesIn(b.script.take()),
+			fmt.Sprintf("Reply 9/1 code %d executed %d", DeadlineExceeded, No))
 	})
 }
 

@@ -43,7 +43,8 @@ func (b bars) Plot(c draw.Canvas, p *plot.Plot) {
 		}
 		left, right := x(float64(i)+b.left), x(float64(i)+b.left+b.width*0.92)
 		low, high := y(p.Y.Min), y(max(v, p.Y.Min))
-		c.FillPolygon(b.color, []vg.Point{{X: left, Y: low}, {X: left, Y: high}, {X: right, Y: high}, {X: right, Y: low}})
+		c.FillPolygon(b.color, []vg.Point{{X: left, Y: low}, {X: left, Y: high}, {X: right, Y: high},
+			{X: right, Y: low}})
 		c.FillText(b.label, vg.Point{X: (left + right) / 2, Y: high + labelGap}, brief(v))
 	}
 }

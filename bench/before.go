@@ -48,7 +48,8 @@ func (p plan) versusTable(r results) string {
 	for _, m := range versus {
 		head = append(head, labels[m].short)
 	}
-	return "## Now and before\n\nMedian, lowest and highest of the ratios of each round.\n\n" + page.Table(head, rows) + "\n"
+	return "## Now and before\n\nMedian, lowest and highest of the ratios of each round.\n\n" + page.Table(head, rows) +
+		"\n"
 }
 
 // versus is the row of a system that has a before.

@@ -68,10 +68,12 @@ func TestNowIsComparedWithBeforeRoundByRound(t *testing.T) {
 	}
 	r := results{{"add1", "broach"}: now, {"add1", "broach-before"}: before, {"add1", "grpc"}: {{rate: 50}}}
 	require.Equal(t, []string{
-		"add1, broach", "1.10 x (0.80 to 1.50)", "", "1.00 x (1.00 to 1.00)", "1.00 x (1.00 to 1.00)", "1.00 x (0.50 to 1.50)", "",
+		"add1, broach", "1.10 x (0.80 to 1.50)", "", "1.00 x (1.00 to 1.00)", "1.00 x (1.00 to 1.00)",
+		"1.00 x (0.50 to 1.50)", "",
 	}, r.versus(p.jobs(0)[0]))
 	require.Nil(t, r.versus(p.jobs(0)[2]), "there is one grpc only")
-	require.Equal(t, "1.10 x", p.rows(r, p.workloads[0])[1][8], "beside the peers it is the ratio of medians, as for them")
+	require.Equal(t, "1.10 x", p.rows(r, p.workloads[0])[1][8],
+		"beside the peers it is the ratio of medians, as for them")
 	require.Contains(t, p.tables(r), "## Now and before")
 }
 
@@ -92,7 +94,8 @@ func TestAnotherCheckoutIsMeasuredInTheSameRun(t *testing.T) {
 	other, err := filepath.Abs("..")
 	require.NoError(t, err)
 	p, err := parsePlan([]string{
-		"-before", other, "-layouts", "2", "-rounds", "2", "-seconds", "0.05", "-workloads", "add1", "-systems", "broach",
+		"-before", other, "-layouts", "2", "-rounds", "2", "-seconds", "0.05", "-workloads", "add1", "-systems",
+		"broach",
 	})
 	require.NoError(t, err)
 	built, err := p.programs(context.Background(), t.TempDir())

@@ -29,14 +29,17 @@ func parsePlan(args []string) (plan, error) {
 	seconds := f.Float64("seconds", 0.8, "of each measurement, 0.05 to 60")
 	rounds := f.Int("rounds", 3, "of everything; the results are medians")
 	before := f.String("before", "", "folder of another checkout of broach, to measure beside this one")
-	layouts := f.Int("layouts", 0, "random orders of its functions in which each program is linked, for the rounds to go through")
+	layouts := f.Int("layouts", 0,
+		"random orders of its functions in which each program is linked, for the rounds to go through")
 	out := f.String("out", ".", "folder for RESULTS.md and results.svg")
 	if err := f.Parse(args); err != nil {
 		return plan{}, err
 	}
 	p := plan{window: time.Duration(*seconds * float64(time.Second)), rounds: *rounds, layouts: *layouts, out: *out}
 	if *seconds < 0.05 || *seconds > 60 || *rounds < 1 || *layouts < 0 || f.NArg() > 0 {
-		return p, fmt.Errorf("-seconds is 0.05 to 60, -rounds at least 1, -layouts at least 0, and there is nothing but flags")
+		return p, fmt.Errorf(
+			"-seconds is 0.05 to 60, -rounds at least 1, -layouts at least 0, and there is nothing but flags",
+		)
 	}
 	var err error
 	if p.systems, err = choose(*chosen, systemNamed); err != nil {

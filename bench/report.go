@@ -25,7 +25,8 @@ func (p plan) conditions() string {
 	rounds := fmt.Sprintf("Medians of %d rounds of %v each%s. ", p.rounds, p.window, p.inLayouts())
 	machine := fmt.Sprintf("%s, %s/%s, %d processors, client and server in two processes on loopback.\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	return rounds + machine + "README.md says how each system is set up and what the columns mean.\n" + p.pair.String() + versions()
+	return rounds + machine + "README.md says how each system is set up and what the columns mean.\n" +
+		p.pair.String() + versions()
 }
 
 func (p plan) inLayouts() string {
@@ -44,7 +45,8 @@ func versions() string {
 	var list []string
 	for _, m := range info.Deps {
 		switch m.Path {
-		case "google.golang.org/grpc", "storj.io/drpc", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go":
+		case "google.golang.org/grpc", "storj.io/drpc", "github.com/nats-io/nats-server/v2",
+			"github.com/nats-io/nats.go":
 			list = append(list, m.Path+" "+m.Version)
 		}
 	}

@@ -53,7 +53,8 @@ func (j job) order(window time.Duration) order {
 // String says how it went.
 func (o outcome) String() string {
 	r := o.Result
-	text := fmt.Sprintf("%9s calls/s   p99 %-8s  failed %s", page.Count(r[rate]), duration(r[p99]), page.Count(r[failed]))
+	text := fmt.Sprintf("%9s calls/s   p99 %-8s  failed %s", page.Count(r[rate]), duration(r[p99]),
+		page.Count(r[failed]))
 	if o.Lost != "" {
 		text += " (" + o.Lost + ")"
 	}

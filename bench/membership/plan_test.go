@@ -18,7 +18,8 @@ func TestThePlanFollowsTheFlags(t *testing.T) {
 
 func TestThePlanRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, args := range [][]string{
-		{"-systems", "pigeons"}, {"-scenarios", "join,flood"}, {"-nodes", "2"}, {"-nodes", "257"}, {"-rounds", "0"}, {"more"},
+		{"-systems", "pigeons"}, {"-scenarios", "join,flood"}, {"-nodes", "2"}, {"-nodes", "257"}, {"-rounds", "0"},
+		{"more"},
 	} {
 		_, err := parsePlan(args)
 		require.Error(t, err, args)

@@ -87,7 +87,8 @@ func (p plan) detectionChart(r results) *plot.Plot {
 		c.Add(line, dots(points, s))
 		c.Legend.Add(s.title, line)
 	}
-	c.X.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 5, Label: "5"}, {Value: 10, Label: "10"}, {Value: 25, Label: "25"}}
+	c.X.Tick.Marker = plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 5, Label: "5"}, {Value: 10, Label: "10"},
+		{Value: 25, Label: "25"}}
 	c.X.Min, c.X.Max = 0, 26
 	c.Y.Min, c.Y.Max = instant, ceiling
 	return c

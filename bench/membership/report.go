@@ -22,10 +22,12 @@ func (p plan) write(r results) error {
 
 // conditions says what was measured, and where.
 func (p plan) conditions() string {
-	text := fmt.Sprintf("%d nodes of each system in one process, on loopback. Medians of %d rounds, the maximum in brackets.\n",
+	text := fmt.Sprintf(
+		"%d nodes of each system in one process, on loopback. Medians of %d rounds, the maximum in brackets.\n",
 		p.nodes, p.rounds)
 	text += "Traffic is that of the first seconds: memberlist LAN uses TCP every 30 s, and that is not in it.\n"
-	text += fmt.Sprintf("Nothing happens for %v; the network is cut for %v; never is not within %v of the event.\n", p.quiet, p.cut, limit)
+	text += fmt.Sprintf("Nothing happens for %v; the network is cut for %v; never is not within %v of the event.\n",
+		p.quiet, p.cut, limit)
 	return text + fmt.Sprintf("%s, %s/%s, %d processors%s.\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), version())
 }

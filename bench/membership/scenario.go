@@ -34,13 +34,15 @@ var scenarios = []scenario{
 	{name: "leave", run: leave, rows: []row{
 		{"one leaves, until all others know", seconds}, {"one leaves, others not told that it left", untold},
 	}},
-	{name: "restart", run: restart, rows: []row{{"one restarts at its address, until all see the new process", seconds}}},
+	{name: "restart", run: restart, rows: []row{{"one restarts at its address, until all see the new process",
+		seconds}}},
 	{name: "traffic", run: steady, together: true, rows: []row{
 		{"steady traffic, datagrams a second and node", decimal},
 		{"steady traffic, bytes a second and node in datagrams", page.Count},
 		{"steady traffic, bytes a second and node in TCP", page.Count},
 	}},
-	{name: "processor", run: processor, rows: []row{{"steady, part of one processor that all nodes use together", percent}}},
+	{name: "processor", run: processor, rows: []row{{"steady, part of one processor that all nodes use together",
+		percent}}},
 	{name: "crowd", run: crowd, rows: []row{
 		{"three clusters of 100 join at once, until all see all", seconds},
 		{"5 to 10 s after that began, datagrams a second and node", decimal},
@@ -179,6 +181,7 @@ func steady(t *trial) ([]float64, error) {
 	after := t.net.total()
 	each := func(n int) float64 { return float64(n) / metered.Seconds() / float64(t.nodes) }
 	return []float64{
-		each(after.datagrams - before.datagrams), each(after.bytes - before.bytes), each(after.streamed - before.streamed),
+		each(after.datagrams - before.datagrams), each(after.bytes - before.bytes),
+		each(after.streamed - before.streamed),
 	}, nil
 }

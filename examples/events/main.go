@@ -51,7 +51,9 @@ func main() {
 	}
 	time.AfterFunc(10*time.Second, func() { log.Fatal("an event was lost") })
 	all.Wait()
-	for _, who := range []string{"stock 0", "stock 1", "stock together", "mail 0", "mail 1", "mail together", "display of mail 1"} {
+	for _, who := range []string{
+		"stock 0", "stock 1", "stock together", "mail 0", "mail 1", "mail together", "display of mail 1",
+	} {
 		fmt.Printf("%-20s handled %3d of %d events\n", who, handled[who], orders)
 	}
 	delivery, err := shop.Publish(ctx, "nobody wants to know", 1)

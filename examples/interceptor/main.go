@@ -51,7 +51,8 @@ func main() {
 	provider, err := broach.Start(broach.Config{ServeInterceptors: []broach.Interceptor{logging}, LogLevel: "error"})
 	must(err)
 	defer provider.Close()
-	must(provider.Register("add", func(x, y int) int { return x + y }, broach.ServeInterceptors(limited(rate.NewLimiter(rate.Every(time.Minute), 3)))))
+	must(provider.Register("add", func(x, y int) int { return x + y },
+		broach.ServeInterceptors(limited(rate.NewLimiter(rate.Every(time.Minute), 3)))))
 	must(provider.Register("secret", func() string { return "42" }, broach.ServeInterceptors(guarded("open sesame"))))
 	caller, err := broach.Start(broach.Config{Join: []string{provider.Addr().String()}, LogLevel: "error"})
 	must(err)

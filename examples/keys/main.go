@@ -38,7 +38,8 @@ func main() {
 		}
 		done <- fmt.Sprint(calls, " calls meanwhile, 0 failed")
 	}()
-	steps := []string{"the old key seals, both open", "the new key seals, both open", "the new key seals, and opens alone"}
+	steps := []string{"the old key seals, both open", "the new key seals, both open",
+		"the new key seals, and opens alone"}
 	for i, keys := range [][]byte{slices.Concat(old, fresh), slices.Concat(fresh, old), fresh} {
 		must(0, os.WriteFile(file, keys, 0o600))
 		must(0, node.SetKeys(keysIn(file)))
@@ -50,9 +51,11 @@ func main() {
 	}
 	cancel()
 	fmt.Println(<-done)
-	stranger := must(broach.Start(broach.Config{Keys: [][]byte{old}, Join: []string{node.Addr().String()}, LogLevel: "off"}))
+	stranger := must(broach.Start(broach.Config{Keys: [][]byte{old}, Join: []string{node.Addr().String()},
+		LogLevel: "off"}))
 	time.Sleep(300 * time.Millisecond)
-	fmt.Println("who has the old key sees", len(stranger.Members()), "member: itself; the others see", len(node.Members()))
+	fmt.Println("who has the old key sees", len(stranger.Members()), "member: itself; the others see",
+		len(node.Members()))
 	for _, p := range providers {
 		_ = p.Process.Kill()
 	}

@@ -60,7 +60,8 @@ func callOften(c *broach.Caller) {
 
 func provide(seed string) {
 	node := must(broach.Start(broach.Config{Join: []string{seed}, LogLevel: "error"}))
-	must(0, node.Register("get", func(int) string { time.Sleep(2 * time.Millisecond); return "idempotent" }, broach.Idempotent()))
+	must(0, node.Register("get", func(int) string { time.Sleep(2 * time.Millisecond); return "idempotent" },
+		broach.Idempotent()))
 	must(0, node.Register("put", func(int) string { time.Sleep(2 * time.Millisecond); return "any other " }))
 	select {}
 }

@@ -103,7 +103,8 @@ func TestEmbeddedStructsAreDecoded(t *testing.T) {
 		Text string
 	}
 	for _, sent := range []message{
-		{FieldBase: &FieldBase{ID: 1}, FieldMiddle: FieldMiddle{inner{Deep: "d"}}, hiddenBase: hiddenBase{"s"}, Text: "t"},
+		{FieldBase: &FieldBase{ID: 1}, FieldMiddle: FieldMiddle{inner{Deep: "d"}}, hiddenBase: hiddenBase{"s"},
+			Text: "t"},
 		{Text: "t"},
 	} {
 		require.Equal(t, sent, carried[message](t, sent))

@@ -115,7 +115,9 @@ func TestMemoryIsBoundedByTheMessage(t *testing.T) {
 	_, err := received[[]big](message(900, 0x80))
 	require.NoError(t, err, "small amounts pass whatever their density")
 
-	for name, b := range map[string][]byte{"nils": message(n, 0xc0), "empty maps": message(n, 0x80), "empty arrays": message(n, 0x90)} {
+	for name, b := range map[string][]byte{
+		"nils": message(n, 0xc0), "empty maps": message(n, 0x80), "empty arrays": message(n, 0x90),
+	} {
 		require.Less(t, taken(func() {
 			_, err := received[any](b)
 			require.NoError(t, err, name)

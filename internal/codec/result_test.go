@@ -67,7 +67,8 @@ func TestDescriptionsAreBounded(t *testing.T) {
 
 // A deep result arrives whole although its description ends early.
 func TestResultDeeperThanItsDescription(t *testing.T) {
-	x, err := decodeAny(resultOf(t, func() [][][][][][][][][][]int { return [][][][][][][][][][]int{{{{{{{{{{7}}}}}}}}}} }))
+	x, err := decodeAny(resultOf(t,
+		func() [][][][][][][][][][]int { return [][][][][][][][][][]int{{{{{{{{{{7}}}}}}}}}} }))
 	require.NoError(t, err)
 	require.Equal(t, [][][][][][][][]any{{{{{{{{[]any{[]any{int64(7)}}}}}}}}}}, x)
 }
@@ -171,7 +172,8 @@ func TestTypedResultsThatDoNotFit(t *testing.T) {
 }
 
 func TestResultsForBind(t *testing.T) {
-	types := []reflect.Type{reflect.TypeFor[int64](), reflect.TypeFor[any](), reflect.TypeFor[*place](), reflect.TypeFor[any]()}
+	types := []reflect.Type{reflect.TypeFor[int64](), reflect.TypeFor[any](), reflect.TypeFor[*place](),
+		reflect.TypeFor[any]()}
 	result := resultOf(t, func() (int, []int8, place, *int) { return 1, []int8{2}, place{City: "c"}, nil })
 	got, err := DecodeResults(result, types)
 	require.NoError(t, err)
@@ -206,7 +208,8 @@ func TestKindsFromPeersAreBounded(t *testing.T) {
 		for second := kindBool; second <= kindTime; second++ {
 			for third := kindBool; third <= kindTime; third++ {
 				for _, last := range []kind{kindInt, kindString} {
-					desc := []byte{byte(kindMap), byte(key), byte(kindMap), byte(second), byte(kindMap), byte(third), byte(last)}
+					desc := []byte{byte(kindMap), byte(key), byte(kindMap), byte(second), byte(kindMap), byte(third),
+						byte(last)}
 					if _, err := planOfKind(desc); err != nil {
 						refused = err
 					}

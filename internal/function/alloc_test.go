@@ -19,7 +19,8 @@ func TestPlainFunctionsDoNotAllocate(t *testing.T) {
 	sent, err := codec.Arguments{List: []any{1, 2}}.Append(nil, mostBytes)
 	require.NoError(t, err)
 	var result []byte
-	require.Zero(t, testing.AllocsPerRun(100, func() { result, _ = f.Invoke(t.Context(), sent, result[:0]) }), "running")
+	require.Zero(t, testing.AllocsPerRun(100, func() { result, _ = f.Invoke(t.Context(), sent, result[:0]) }),
+		"running")
 
 	type sum func(x, y int) int // a named type is called by reflection
 	f, err = New("add", sum(func(x, y int) int { return x + y }))

@@ -51,7 +51,10 @@ func TestHostileMessagesAreRefusedCheaply(t *testing.T) {
 		"a million levels of maps":             bytes.Repeat([]byte{0x81}, 1<<20),
 	} {
 		t.Run(name, func(t *testing.T) {
-			for _, fn := range []any{func(any) {}, func([]any) {}, func(map[string]any) {}, func([][]int) {}, func(string) {}, func([]byte) {}} {
+			for _, fn := range []any{
+				func(any) {}, func([]any) {}, func(map[string]any) {}, func([][]int) {}, func(string) {},
+				func([]byte) {},
+			} {
 				f, err := New("f", fn)
 				require.NoError(t, err)
 				require.Less(t, spent(func() {

@@ -35,6 +35,7 @@ func TestSignatures(t *testing.T) {
 // "other interface, chan, func, complex, unsafe.Pointer: refused by Register with a clear error", at any depth.
 func TestFunctionsThatCannotBeCalled(t *testing.T) {
 	type pointers *pointers
+	type shown struct{ X fmt.Stringer }
 	type job struct{ Done chan struct{} }
 	type queue struct{ Jobs map[string][]*job }
 	var none func()
@@ -52,12 +53,18 @@ func TestFunctionsThatCannotBeCalled(t *testing.T) {
 		"parameter 2: context.Context can only be the first parameter":       func(int, context.Context) {},
 		"parameter 1: error can only be the last result":                     func(error) {},
 		"result 1: error can only be the last result":                        func() (error, error) { return nil, nil },
-		"result 2: chan bool cannot be sent":                                 func() (int, [1]chan bool) { return 0, [1]chan bool{} },
-		"parameter 1: function.pointers points to nothing but pointers":      func(pointers) {},
-		"parameter 1: field Jobs of function.queue: field Done of function.job: chan struct {} cannot be sent":        func(*queue) {},
-		"parameter 1: field X of struct { X fmt.Stringer }: fmt.Stringer cannot be sent: of interfaces, only any can": func(struct{ X fmt.Stringer }) {},
-		"parameter 1: complex128 cannot be sent\nresult 1: chan int cannot be sent":                                   func(complex128) chan int { return nil },
-		"parameter 1: field Left of function.odd: chan int cannot be sent":                                            func(odd) {},
+		"result 2: chan bool cannot be sent":                                 func() (_ int, _ [1]chan bool) { return },
+
+		"parameter 1: function.pointers points to nothing but pointers": func(pointers) {},
+		"parameter 1: field Jobs of function.queue: " +
+			"field Done of function.job: chan struct {} cannot be sent": func(*queue) {},
+
+		"parameter 1: field X of function.shown: " +
+			"fmt.Stringer cannot be sent: of interfaces, only any can": func(shown) {},
+
+		"parameter 1: complex128 cannot be sent\n" +
+			"result 1: chan int cannot be sent": func(complex128) (_ chan int) { return },
+		"parameter 1: field Left of function.odd: chan int cannot be sent": func(odd) {},
 	} {
 		_, err := New("f", fn)
 		require.EqualError(t, err, want)

@@ -23,11 +23,13 @@ func TestStrangersGetOneOfferAndNothingElse(t *testing.T) {
 
 		l := a.Take(a.Read(t, out[0].B))
 		l.Token++
-		offer := wire.Offer{KeyID: a.KeyID(), Rank: 1, Echo: 5, Token: 6, Key: a.Process.Key, Addr: a.Addr, Observed: a.Addr}
+		offer := wire.Offer{KeyID: a.KeyID(), Rank: 1, Echo: 5, Token: 6, Key: a.Process.Key, Addr: a.Addr,
+			Observed: a.Addr}
 		junk := make([]byte, 100)
 		for range 100 {
 			rand.NewChaCha8([32]byte{2}).Read(junk)
-			s.hearFrom(a.Addr, l.Say(wire.Ping{}.Append(nil)), l.Confirm(nil), a.Prove(wire.AppendOffer(nil, offer)), junk)
+			s.hearFrom(a.Addr, l.Say(wire.Ping{}.Append(nil)), l.Confirm(nil), a.Prove(wire.AppendOffer(nil, offer)),
+				junk)
 		}
 		require.Empty(t, s.answers())
 		require.Zero(t, s.tokens.Len())

@@ -101,7 +101,8 @@ func newSide(t testing.TB, keys [][]byte) *side {
 	})
 	c := &link.Carrier{
 		Transport: &nowhere{addr: s.addr}, Cluster: 7, MaxMessage: 1 << 20, MaxPacket: link.BasePacket,
-		Peers: member.PeersMax, Silence: 5 * time.Second, Nonce: table.Draw, Resized: func(time.Time, netip.AddrPort, int) {},
+		Peers: member.PeersMax, Silence: 5 * time.Second, Nonce: table.Draw,
+		Resized: func(time.Time, netip.AddrPort, int) {},
 		Process: handshake.NewProcess(secret, keys != nil, time.Now()), Shared: s.Shared,
 	}
 	c.Ring.Store(ringOf(t, keys))
@@ -246,7 +247,8 @@ func (s *side) beginTo(t testing.TB, a *asker.Asker) *asker.Link {
 
 // linkOf is a link that the table of tokens can hold, which a process with a public key has begun.
 func (s *side) linkOf(token uint64, addr netip.AddrPort, key wire.PublicKey, rank uint32) *held {
-	terms := &handshake.Terms{Rank: rank, TokenA: ^token, KeyA: key, AddrA: addr, TokenB: token, KeyB: s.wires.Process.Key}
+	terms := &handshake.Terms{Rank: rank, TokenA: ^token, KeyA: key, AddrA: addr, TokenB: token,
+		KeyB: s.wires.Process.Key}
 	h, err := newHeld(time.Now(), s.wires, terms, false)
 	if err != nil {
 		panic(err)

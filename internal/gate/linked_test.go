@@ -33,7 +33,8 @@ func TestEachDatagramOfALinkIsTakenOnce(t *testing.T) {
 	onSide(t, func(t *testing.T, s *side, keys [][]byte) {
 		a := s.asker(t, 3, keys)
 		l := a.Take(s.ask(t, a))
-		first, second := l.Confirm(nil, wire.Ping{Nonce: 1}.Append(nil)), l.Confirm(nil, wire.Ping{Nonce: 2}.Append(nil))
+		first, second := l.Confirm(nil, wire.Ping{Nonce: 1}.Append(nil)),
+			l.Confirm(nil, wire.Ping{Nonce: 2}.Append(nil))
 		third := l.Say(wire.Ping{Nonce: 3}.Append(nil))
 		for _, b := range [][]byte{second, first, second, third, third, first} {
 			s.hear(b)

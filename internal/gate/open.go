@@ -132,8 +132,8 @@ func (g *Gate[H]) answerTo(now time.Time, m wire.Open, from netip.AddrPort, a *A
 	return wire.AppendOffer(link.NewPacket()[:0], o)
 }
 
-// asksInVain notes that an Open was answered, and reports whether its sender has been asking for long. It takes no link,
-// so it is not reached by what is offered. Another process may be at that address, and hear it.
+// asksInVain notes that an Open was answered, and reports whether its sender has been asking for long. It takes no
+// link, so it is not reached by what is offered. Another process may be at that address, and hear it.
 func (g *Gate[H]) asksInVain(now time.Time, key wire.PublicKey, advertised netip.AddrPort) bool {
 	if g.tokens.Held(key, advertised) > 0 {
 		g.strangers.Pleas.Heard(advertised)

@@ -18,7 +18,8 @@ func TestOpenIsAnsweredByOneOffer(t *testing.T) {
 		rank := func(r uint32) func(*wire.Open) { return func(m *wire.Open) { m.Rank = r } }
 		o := s.askWith(t, a, rank(6))
 		require.Equal(t, wire.Offer{
-			KeyID: a.KeyID(), Rank: 7, Echo: 0xa001, Stamp: 20_000, Token: o.Token, Key: s.wires.Process.Key, Addr: s.addr,
+			KeyID: a.KeyID(), Rank: 7, Echo: 0xa001, Stamp: 20_000, Token: o.Token, Key: s.wires.Process.Key,
+			Addr:     s.addr,
 			Observed: a.Addr, Proof: o.Proof,
 		}, o)
 		s.hear(a.Take(o).Confirm(nil))

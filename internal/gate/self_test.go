@@ -39,7 +39,8 @@ func TestARefusalIsLetThrough(t *testing.T) {
 		a := s.asker(t, 3, keys)
 		open, err := wire.ConsumeOpen(s.openTo(a))
 		require.NoError(t, err)
-		s.hear(a.Prove(wire.AppendOffer(nil, wire.Offer{KeyID: a.KeyID(), Echo: open.Token, Key: a.Process.Key, Addr: a.Addr,
+		s.hear(a.Prove(wire.AppendOffer(nil, wire.Offer{KeyID: a.KeyID(), Echo: open.Token, Key: a.Process.Key,
+			Addr:     a.Addr,
 			Observed: s.addr})))
 		require.EqualValues(t, 1, s.said[Refused])
 		require.Len(t, s.offers, 1)
@@ -95,7 +96,8 @@ func TestALinkIsMadeWithTheAddressThatWasOffered(t *testing.T) {
 func TestWhoLearnsItsAddressAsksBack(t *testing.T) {
 	onSide(t, func(t *testing.T, s *side, keys [][]byte) {
 		a := s.asker(t, 3, keys)
-		s.NoteSelf(time.Now(), Self{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 7000), Learning: s.tokens.Open(1)})
+		s.NoteSelf(time.Now(), Self{Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), 7000),
+			Learning: s.tokens.Open(1)})
 		s.hearFrom(a.Addr, a.Open(nil))
 		out := s.answers()
 		require.Len(t, out, 1)

@@ -25,14 +25,17 @@ func sealedExchange(t testing.TB) *exchange {
 func TestAnOfferSaysWhatItsOpenWants(t *testing.T) {
 	x := sealedExchange(t)
 	source := netip.MustParseAddrPort("192.0.2.1:7")
-	for _, c := range []struct{ open, held, want uint32 }{{0, 0, 1}, {0, 7, 8}, {7, 0, 8}, {7, 9, 10}, {1<<31 - 1, 0, 1 << 31}} {
+	for _, c := range []struct{ open, held, want uint32 }{
+		{0, 0, 1}, {0, 7, 8}, {7, 0, 8}, {7, 9, 10}, {1<<31 - 1, 0, 1 << 31},
+	} {
 		m := x.open
 		m.Rank = c.open
 		got := x.b.Answer(at(1<<32+5), m, addrB, source, c.held)
 		require.NotZero(t, got.Token)
 		got.Token = 0
 		require.Equal(t, wire.Offer{
-			KeyID: m.KeyID, Rank: c.want, Echo: m.Token, Stamp: 5, Held: c.held, Key: x.b.Key, Addr: addrB, Observed: source,
+			KeyID: m.KeyID, Rank: c.want, Echo: m.Token, Stamp: 5, Held: c.held, Key: x.b.Key, Addr: addrB,
+			Observed: source,
 		}, got)
 	}
 	require.Equal(t, uint32(5), x.b.Stamp(at(1<<32+5)))

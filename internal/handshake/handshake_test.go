@@ -73,7 +73,8 @@ func newExchange(t testing.TB, sealed bool, vectors map[string][]byte) *exchange
 		copy(x.b.Key[:], vectors["2 B > A Offer"][32:64])
 		x.a.Boot, x.b.Boot = BootID(x.a.Key), BootID(x.b.Key)
 	}
-	x.open = wire.Open{Cluster: wire.ClusterID("default"), Number: 1, Token: 0x0102030405060708, Key: x.a.Key, Addr: addrA}
+	x.open = wire.Open{Cluster: wire.ClusterID("default"), Number: 1, Token: 0x0102030405060708, Key: x.a.Key,
+		Addr: addrA}
 	if sealed {
 		x.open.KeyID = x.ring.KeyID()
 	}
@@ -91,7 +92,8 @@ func (x *exchange) prove(datagram []byte) []byte {
 
 func (x *exchange) terms() *Terms {
 	return &Terms{
-		Cluster: x.open.Cluster, Rank: x.offer.Rank, Stamp: x.offer.Stamp, TokenA: x.open.Token, KeyA: x.a.Key, AddrA: addrA,
+		Cluster: x.open.Cluster, Rank: x.offer.Rank, Stamp: x.offer.Stamp, TokenA: x.open.Token, KeyA: x.a.Key,
+		AddrA:  addrA,
 		TokenB: x.offer.Token, KeyB: x.b.Key, AddrB: addrB,
 	}
 }
@@ -133,7 +135,8 @@ func TestOneHandshakeIsWhatTheVectorsSay(t *testing.T) {
 			require.Equal(t, vectors["6 A > B [Ping] number 2^22"],
 				x.ring.Sealer(secret, 1<<22).Seal(bytes.Clone(later), wire.HeaderSize))
 			atB := &seal.Secret{Shared: shared, Transcript: transcript}
-			pong := wire.AppendHeader(nil, wire.Header{KeyID: x.open.KeyID, TableVersion: 1, Token: x.open.Token, Number: 1})
+			pong := wire.AppendHeader(nil, wire.Header{KeyID: x.open.KeyID, TableVersion: 1, Token: x.open.Token,
+				Number: 1})
 			pong = wire.Pong{Nonce: 0x0102030405060708}.Append(pong)
 			require.Equal(t, vectors["4 B > A [Pong]"], x.ring.Sealer(atB, 1).Seal(pong, wire.HeaderSize))
 		})

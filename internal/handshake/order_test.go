@@ -37,7 +37,8 @@ func TestTheOrderOfLinksIsStrictAndTotal(t *testing.T) {
 	for _, base := range []uint32{0, 1<<31 - 1, 1<<32 - 1, 0 - 12*day} {
 		var all []Order
 		for _, stamp := range []uint32{base, base + 1, base + 12*day, base + 24*day} {
-			require.Equal(t, stamp != base, Order{Stamp: stamp}.Compare(Order{Stamp: base}) > 0, "%d is later than %d", stamp, base)
+			require.Equal(t, stamp != base, Order{Stamp: stamp}.Compare(Order{Stamp: base}) > 0, "%d is later than %d",
+				stamp, base)
 			for i := range uint32(8) {
 				all = append(all, Order{Rank: i & 1, Greater: i&2 == 0, Stamp: stamp, TokenB: uint64(i >> 2)})
 			}
@@ -58,7 +59,9 @@ func TestTheOrderOfLinksIsStrictAndTotal(t *testing.T) {
 
 // Of two links that the ends began at once, the one of the greater public key goes before the other, at both.
 func TestOneOfTwoCrossingLinksIsTheGreater(t *testing.T) {
-	for _, keys := range [][2]wire.PublicKey{{{1}, {2}}, {{2}, {1}}, {{31: 1}, {31: 2}}, {{0x7f}, {0x80}}, {{1, 1}, {1}}} {
+	for _, keys := range [][2]wire.PublicKey{
+		{{1}, {2}}, {{2}, {1}}, {{31: 1}, {31: 2}}, {{0x7f}, {0x80}}, {{1, 1}, {1}},
+	} {
 		ab := Terms{Rank: 1, Stamp: 5, TokenB: 7, KeyA: keys[0], KeyB: keys[1]}
 		ba := Terms{Rank: 1, Stamp: 6, TokenB: 8, KeyA: keys[1], KeyB: keys[0]}
 		require.Equal(t, string(keys[0][:]) > string(keys[1][:]), ab.Order().Compare(ba.Order()) > 0)

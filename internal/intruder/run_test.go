@@ -45,7 +45,9 @@ func TestIntrudersLinkToEachOther(t *testing.T) {
 	}
 }
 
-func start(t *testing.T, network *simnet.Network, at byte, key []byte, edit ...func(*intruder.Intruder)) *intruder.Intruder {
+func start(
+	t *testing.T, network *simnet.Network, at byte, key []byte, edit ...func(*intruder.Intruder),
+) *intruder.Intruder {
 	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, at}), 7)
 	conn, err := network.Listen(addr)
 	require.NoError(t, err)

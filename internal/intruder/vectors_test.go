@@ -66,7 +66,8 @@ func pairOf(key []byte) (a, b *Process) {
 func handshakeOf(a, b *Process, rows map[string][]byte) (Open, Offer) {
 	open := Open{Key: a.Key, Number: 1, Token: tokenA, Process: *a}
 	offer := Offer{
-		Key: b.Key, Rank: 1, Asker: tokenA, Stamp: stampB, Token: be.Uint64(rows["token B"]), Public: b.Public, Addr: b.Addr,
+		Key: b.Key, Rank: 1, Asker: tokenA, Stamp: stampB, Token: be.Uint64(rows["token B"]), Public: b.Public,
+		Addr:     b.Addr,
 		Observed: addrA,
 	}
 	return open, offer

@@ -15,7 +15,8 @@ func TestCheckJSONSaysWhere(t *testing.T) {
 		{"{\"a\": 1,}", "line 1, column 9: not JSON: invalid character '}' looking for beginning of object key string"},
 		{"{} {}", "line 1, column 4: not JSON: invalid character '{' after top-level value"},
 		{"{}\n\nx", "line 3, column 1: not JSON: invalid character 'x' after top-level value"},
-		{"{\n// why\n}", "line 2, column 1: not JSON: invalid character '/' looking for beginning of object key string"},
+		{"{\n// why\n}",
+			"line 2, column 1: not JSON: invalid character '/' looking for beginning of object key string"},
 		{"{\"a\": 010}", "line 1, column 8: not JSON: invalid character '1' after object key:value pair"},
 		{"{\"a\": NaN}", "line 1, column 7: not JSON: invalid character 'N' looking for beginning of value"},
 		{"{\"名\": \"\xff\"}", "line 1, column 8: not UTF-8"},
@@ -25,7 +26,9 @@ func TestCheckJSONSaysWhere(t *testing.T) {
 	for _, tt := range tests {
 		require.EqualError(t, check([]byte(tt.data)), tt.want)
 	}
-	for _, good := range []string{"{}", " [1] \n", "\"\uFFFD\"", "1e400", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)} {
+	for _, good := range []string{
+		"{}", " [1] \n", "\"\uFFFD\"", "1e400", strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000),
+	} {
 		require.NoError(t, check([]byte(good)))
 	}
 }

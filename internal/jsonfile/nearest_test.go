@@ -10,9 +10,12 @@ import (
 
 // people is a schema like that of a configuration.
 var people = Schema{Keys: []Key{
-	{Path: "name"}, {Path: "params", IsObject: true}, {Path: "params.rpcPort"}, {Path: "params.rpcIp"}, {Path: "params.clusterAddress"},
-	{Path: "params.rpcTimeOut"}, {Path: "params.threadPool", IsObject: true}, {Path: "params.threadPool.core"}, {Path: "params.threadPool.threadMax"},
-	{Path: "params.heartbeat", IsObject: true}, {Path: "params.heartbeat.tick"}, {Path: "params.heartbeat.probes"}, {Path: "params.tags"},
+	{Path: "name"}, {Path: "params", IsObject: true}, {Path: "params.rpcPort"}, {Path: "params.rpcIp"},
+	{Path: "params.clusterAddress"},
+	{Path: "params.rpcTimeOut"}, {Path: "params.threadPool", IsObject: true}, {Path: "params.threadPool.core"},
+	{Path: "params.threadPool.threadMax"},
+	{Path: "params.heartbeat", IsObject: true}, {Path: "params.heartbeat.tick"}, {Path: "params.heartbeat.probes"},
+	{Path: "params.tags"},
 }}
 
 func TestNearestKey(t *testing.T) {
@@ -59,16 +62,18 @@ func TestRead(t *testing.T) {
 	guided.IsSecret = func(text string) bool { return text == "s3cret" }
 	guided.Hides = func(path string) bool { return path == "params.tags" }
 	guided.Guess = func(_, name string) string { return map[string]string{"nickname": "name"}[name] }
-	f, err := guided.Read([]byte("\xef\xbb\xbf" +
-		`{"name": 1, "name": "a", "params": {"rpcPrt": 5, "tags": {}, "s3cret": 1}, "nickname": 1, "colour": "s3cret"}`))
+	f, err := guided.Read([]byte("\xef\xbb\xbf" + `
+		{"name": 1, "name": "a", "params": {"rpcPrt": 5, "tags": {}, "s3cret": 1}, "nickname": 1, "colour": "s3cret"}`))
 	require.NoError(t, err)
-	require.Equal(t, map[string]json.RawMessage{"name": json.RawMessage(`"a"`), "params.tags": json.RawMessage("{}")}, f.Raw)
+	require.Equal(t, map[string]json.RawMessage{"name": json.RawMessage(`"a"`), "params.tags": json.RawMessage("{}")},
+		f.Raw)
 	require.Equal(t, []Mistake{
 		{"name", "given twice", "must stand once"},
 		{"nickname", "unknown key", "the nearest known key is name"},
 		{"params.rpcPrt", "unknown key", "the nearest known key is params.rpcPort"},
 	}, f.Mistakes)
-	require.Equal(t, []Stray{{"colour", json.RawMessage(`"s3cret"`)}, {`params.(not shown)`, json.RawMessage("1")}}, f.Strays)
+	require.Equal(t, []Stray{{"colour", json.RawMessage(`"s3cret"`)}, {`params.(not shown)`, json.RawMessage("1")}},
+		f.Strays)
 	require.Equal(t, "(not shown)", f.Shown("colour", f.Strays[0].Raw))
 	require.Equal(t, "(not shown)", f.Shown("params.tags", f.Raw["params.tags"]))
 	require.Equal(t, `{"a":1}`, f.Shown("colour", []byte(`{ "a": 1 }`)))

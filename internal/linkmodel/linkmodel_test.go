@@ -85,17 +85,23 @@ func TestEachRuleTakenAwayIsMissed(t *testing.T) {
 		links  uint8
 		fault  string
 	}{
-		{"a Confirm repeated after Forget makes its link again", Rules{NoSpent: true}, Budget{1, 1, 0, 1, 0, 0, 0}, 0, "replay"},
+		{"a Confirm repeated after Forget makes its link again", Rules{NoSpent: true}, Budget{1, 1, 0, 1, 0, 0, 0}, 0,
+			"replay"},
 		{"an old Confirm makes its link again when its token is forgotten", Rules{NoAge: true},
 			Budget{1, 1, 2, 1, 0, 0, 0}, 0, "replay"},
-		{"a token is forgotten before the reader knows its age", Rules{BatchClock: true}, Budget{1, 1, 1, 1, 0, 0, 0}, 0, "replay"},
-		{"two that open at once stay on two links", Rules{LastPreferred: true}, Budget{1, 1, 0, 0, 0, 0, 0}, 0, "agree"},
-		{"a Confirm held back replaces the successor of its sender", Rules{Revive: true}, Budget{1, 1, 0, 0, 1, 0, 0}, 0, "revived"},
+		{"a token is forgotten before the reader knows its age", Rules{BatchClock: true}, Budget{1, 1, 1, 1, 0, 0, 0},
+			0, "replay"},
+		{"two that open at once stay on two links", Rules{LastPreferred: true}, Budget{1, 1, 0, 0, 0, 0, 0}, 0,
+			"agree"},
+		{"a Confirm held back replaces the successor of its sender", Rules{Revive: true}, Budget{1, 1, 0, 0, 1, 0, 0},
+			0, "revived"},
 		{"who hears an Open and answers first ends a link of others", Rules{EarlyHeld: true},
 			Budget{2, 1, 0, 0, 0, 0, 1}, 0, "ended"},
 		{"one false rank spends the ranks of a pair", Rules{HighRank: true}, Budget{1, 1, 0, 0, 0, 0, 1}, 0, "agree"},
-		{"a liar spoils the process that comes after it", Rules{HighRank: true}, Budget{1, 1, 0, 0, 1, 0, 1}, 0, "agree"},
-		{"a third link ends a call between two that are well", Rules{CutBusy: true}, Budget{1, 1, 0, 0, 0, 0, 0}, 1, "cut"},
+		{"a liar spoils the process that comes after it", Rules{HighRank: true}, Budget{1, 1, 0, 0, 1, 0, 1}, 0,
+			"agree"},
+		{"a third link ends a call between two that are well", Rules{CutBusy: true}, Budget{1, 1, 0, 0, 0, 0, 0}, 1,
+			"cut"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := Explore(Setting{Budget: c.budget, Rules: c.rules, Links: c.links, Sends: 1, Sample: 1})

@@ -18,7 +18,8 @@ import (
 
 var updateAPI = flag.Bool("update-api", false, "rewrite testdata/api.golden")
 
-// Each exported name is a promise. An intended change is made visible by: go test ./internal/rules -run TestAPI -update-api
+// Each exported name is a promise. An intended change is made visible by: go test ./internal/rules -run TestAPI
+// -update-api
 func TestAPIIsWhatTheGoldenFileSays(t *testing.T) {
 	got := publicFace(t)
 	if *updateAPI {
@@ -54,7 +55,8 @@ func requireDoc(t *testing.T, path string, d ast.Decl) {
 	}
 	if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.TYPE {
 		s := g.Specs[0].(*ast.TypeSpec)
-		require.True(t, !s.Name.IsExported() || strings.HasPrefix(g.Doc.Text(), s.Name.Name+" "), "%s: %s", path, s.Name)
+		require.True(t, !s.Name.IsExported() || strings.HasPrefix(g.Doc.Text(), s.Name.Name+" "), "%s: %s", path,
+			s.Name)
 	}
 }
 

@@ -1,5 +1,5 @@
-// Package rules tests what must hold of the code as a whole: which package imports which, where goroutines start and clocks
-// are read, what the public face is, that each rule of PROTOCOL.md has a test, that examples print no keys.
+// Package rules tests what must hold of the code as a whole: which package imports which, where goroutines start and
+// clocks are read, what the public face is, that each rule of PROTOCOL.md has a test, that examples print no keys.
 package rules
 
 import (

@@ -16,7 +16,8 @@ import (
 
 // pureFiles hold no I/O, clock, lock, channel or goroutine: what they need to know is an argument.
 var pureFiles = []string{
-	"internal/link/slots.go", "internal/link/served.go", "internal/link/rtt.go", "internal/link/stopwatch.go", "internal/link/replay.go",
+	"internal/link/slots.go", "internal/link/served.go", "internal/link/rtt.go", "internal/link/stopwatch.go",
+	"internal/link/replay.go",
 	"internal/link/pathsize.go", "internal/link/proof.go",
 	"internal/seedbook/book.go", "internal/seedbook/name.go", "internal/seedbook/silence.go",
 }
@@ -45,7 +46,8 @@ var clockFiles = []string{
 	"pool.go",          // lines of the log
 	// the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
 	"internal/gate/confirm.go",
-	"ack.go", "call.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "offering.go", "request.go", "stats.go",
+	"ack.go", "call.go", "call_hedge.go", "call_remote.go", "interceptor_call.go", "offering.go", "request.go",
+	"stats.go",
 	"internal/link/link.go", "internal/link/transfer.go", // the send time of fragments
 	"internal/buffer/idle.go", // how long a collection takes
 	"internal/pool/pool.go", "internal/pool/worker.go",
@@ -64,29 +66,38 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function", "broach/internal/gate", "broach/internal/hamt", "broach/internal/handshake", "broach/internal/jsonfile", "broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
-		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/seedbook", "broach/internal/strangers", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn", "broach/internal/udp", "broach/internal/wire",
+		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function",
+		"broach/internal/gate", "broach/internal/hamt", "broach/internal/handshake", "broach/internal/jsonfile",
+		"broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
+		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/seedbook",
+		"broach/internal/strangers", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn",
+		"broach/internal/udp", "broach/internal/wire",
 		"golang.org/x/sync/errgroup",
 	}},
 	"internal/asker": {isTool: true, imports: []string{
-		"broach/internal/handshake", "broach/internal/seal", "broach/internal/wire", "github.com/stretchr/testify/require",
+		"broach/internal/handshake", "broach/internal/seal", "broach/internal/wire",
+		"github.com/stretchr/testify/require",
 	}},
 	// for tests of users: public, and no part of a node
-	"broachtest":       {isTool: true, imports: []string{"broach", "broach/internal/simnet", "broach/internal/wire"}},
-	"internal/balance": {imports: []string{"broach/internal/link", "broach/internal/wire", "github.com/sony/gobreaker/v2"}},
-	"internal/buffer":  {},
+	"broachtest": {isTool: true, imports: []string{"broach", "broach/internal/simnet", "broach/internal/wire"}},
+	"internal/balance": {imports: []string{"broach/internal/link", "broach/internal/wire",
+		"github.com/sony/gobreaker/v2"}},
+	"internal/buffer": {},
 	"internal/clustertest": {isTool: true, imports: []string{
-		"broach", "broach/internal/seal", "broach/internal/simnet", "broach/internal/wire", "github.com/stretchr/testify/require",
+		"broach", "broach/internal/seal", "broach/internal/simnet", "broach/internal/wire",
+		"github.com/stretchr/testify/require",
 	}},
 	"internal/codec": {imports: []string{
-		"broach/internal/buffer", "broach/internal/wire", "github.com/vmihailenco/msgpack/v5", "github.com/vmihailenco/msgpack/v5/msgpcode",
+		"broach/internal/buffer", "broach/internal/wire", "github.com/vmihailenco/msgpack/v5",
+		"github.com/vmihailenco/msgpack/v5/msgpcode",
 	}},
 	"internal/function": {imports: []string{"broach/internal/codec", "broach/internal/wire"}},
 	"internal/functiontest": {isTool: true, imports: []string{
 		"broach/internal/wire", "github.com/stretchr/testify/require", "github.com/vmihailenco/msgpack/v5",
 	}},
 	"internal/gate": {imports: []string{
-		"broach/internal/handshake", "broach/internal/link", "broach/internal/member", "broach/internal/seal", "broach/internal/strangers",
+		"broach/internal/handshake", "broach/internal/link", "broach/internal/member", "broach/internal/seal",
+		"broach/internal/strangers",
 		"broach/internal/tokens", "broach/internal/udp", "broach/internal/wire",
 	}},
 	"internal/hamt":      {isPure: true},
@@ -94,12 +105,14 @@ var rooms = map[string]room{
 	"internal/intruder":  {isTool: true},
 	"internal/jsonfile":  {},
 	"internal/link": {imports: []string{
-		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/pace", "broach/internal/seal", "broach/internal/transfer", "broach/internal/udp",
+		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/pace", "broach/internal/seal",
+		"broach/internal/transfer", "broach/internal/udp",
 		"broach/internal/wire",
 	}},
-	"internal/linkmodel":       {isTool: true, isPure: true},
-	"internal/logqueue":        {imports: []string{"broach/internal/ring"}},
-	"internal/member":          {isPure: true, imports: []string{"broach/internal/handshake", "broach/internal/pace", "broach/internal/wire"}},
+	"internal/linkmodel": {isTool: true, isPure: true},
+	"internal/logqueue":  {imports: []string{"broach/internal/ring"}},
+	"internal/member": {isPure: true,
+		imports: []string{"broach/internal/handshake", "broach/internal/pace", "broach/internal/wire"}},
 	"internal/pace":            {},
 	"internal/pool":            {imports: []string{"broach/internal/ring", "github.com/panjf2000/ants/v2"}},
 	"internal/race":            {isTool: true, isPure: true},
@@ -111,11 +124,13 @@ var rooms = map[string]room{
 	// by which a connection says that it is simulated
 	"internal/simnet":    {isTool: true, imports: []string{"broach/internal/seal"}},
 	"internal/strangers": {isPure: true, imports: []string{"broach/internal/pace", "broach/internal/wire"}},
-	"internal/tokens":    {imports: []string{"broach/internal/handshake", "broach/internal/link", "broach/internal/wire"}},
-	"internal/transfer":  {isPure: true, imports: []string{"broach/internal/buffer", "broach/internal/pace", "broach/internal/ring", "broach/internal/wire"}},
-	"internal/turn":      {isPure: true},
-	"internal/udp":       {imports: []string{"golang.org/x/sys/unix"}},
-	"internal/wire":      {},
+	"internal/tokens": {imports: []string{"broach/internal/handshake", "broach/internal/link",
+		"broach/internal/wire"}},
+	"internal/transfer": {isPure: true, imports: []string{"broach/internal/buffer", "broach/internal/pace",
+		"broach/internal/ring", "broach/internal/wire"}},
+	"internal/turn": {isPure: true},
+	"internal/udp":  {imports: []string{"golang.org/x/sys/unix"}},
+	"internal/wire": {},
 }
 
 func TestPureFilesHaveNoEffects(t *testing.T) {
@@ -169,7 +184,9 @@ func TestTheClockIsReadInFewPlaces(t *testing.T) {
 				return true
 			}
 			x, ok := s.X.(*ast.Ident)
-			if ok && x.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "After", "Tick"}, s.Sel.Name) {
+			if ok && x.Name == "time" && slices.Contains(
+				[]string{"Now", "Since", "Until", "After", "Tick"}, s.Sel.Name,
+			) {
 				require.Contains(t, clockFiles, path, "time.%s", s.Sel.Name)
 			}
 			return true
@@ -209,8 +226,10 @@ func TestRoomsImportOnlyWhatTheyMay(t *testing.T) {
 // clusterTests is what tests may use that use nodes as a program does: besides tools, how datagrams are laid out and
 // sealed, a socket of their own to speak as a stranger, a queue, and the order of timers' owners, which is no secret.
 var clusterTests = []string{
-	"broach", "broach/internal/clustertest", "broach/internal/functiontest", "broach/internal/intruder", "broach/internal/race",
-	"broach/internal/simnet", "broach/internal/wire", "broach/internal/seal", "broach/internal/udp", "broach/internal/pace",
+	"broach", "broach/internal/clustertest", "broach/internal/functiontest", "broach/internal/intruder",
+	"broach/internal/race",
+	"broach/internal/simnet", "broach/internal/wire", "broach/internal/seal", "broach/internal/udp",
+	"broach/internal/pace",
 	"broach/internal/balance",
 }
 

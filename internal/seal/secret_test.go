@@ -18,7 +18,9 @@ func readExample(t *testing.T) map[string][]byte {
 	spec, err := os.ReadFile("../../PROTOCOL.md")
 	require.NoError(t, err)
 	rows := map[string][]byte{"": []byte(strings.ReplaceAll(string(spec), " ", ""))}
-	for _, m := range regexp.MustCompile("(?m)^\\| (.+) \\| `([0-9a-f]{32,})` \\|$").FindAllStringSubmatch(string(spec), -1) {
+	for _, m := range regexp.MustCompile(
+		"(?m)^\\| (.+) \\| `([0-9a-f]{32,})` \\|$",
+	).FindAllStringSubmatch(string(spec), -1) {
 		rows[m[1]] = unhex(t, m[2])
 	}
 	return rows
@@ -69,10 +71,12 @@ func TestTheExampleOfTheProtocol(t *testing.T) {
 		require.Equal(t, aead.Seal(nil, nonce, nil, nil), got.Seal(nil, nonce, nil, nil), row)
 	}
 	confirm := unhex(t, "b7025203 00000003 a4d80b42c4729c71 0000000000000001 0102030405060708"+
-		"358072d6365880d1aeea329adf9121383851ed21a28e3b75e965d0d2cd166254 00000000000000000000ffff7f00000146a1 00000001 000f4240")
+		"358072d6365880d1aeea329adf9121383851ed21a28e3b75e965d0d2cd166254 "+
+		"00000000000000000000ffff7f00000146a1 00000001 000f4240")
 	ping := unhex(t, "26 0008 0102030405060708")
 	sealed := r.Sealer(secret, 1).Seal(append(confirm, ping...), len(confirm))
-	require.Equal(t, want["after the 90 bytes of the Confirm: a Ping with the nonce `0102030405060708`"], sealed[len(confirm):])
+	require.Equal(t, want["after the 90 bytes of the Confirm: a Ping with the nonce `0102030405060708`"],
+		sealed[len(confirm):])
 }
 
 // The output of X25519 is the same at both ends, and another for each pair.

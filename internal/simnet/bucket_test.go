@@ -30,7 +30,8 @@ func TestABucketLetsABurstPassAndThenItsRate(t *testing.T) {
 	simulate(t, 1, func(t *testing.T, n *simnet.Network) {
 		n.SetLink(alice, bob, simnet.Link{Delay: time.Second, Bucket: simnet.NewBucket(100_000, 4000, time.Minute)})
 		ms := func(k int) time.Duration { return time.Duration(k) * time.Millisecond }
-		require.Equal(t, []time.Duration{ms(1000), ms(1000), ms(1000), ms(1000), ms(1010), ms(1020), ms(1030)}, pour(t, n, 7))
+		require.Equal(t, []time.Duration{ms(1000), ms(1000), ms(1000), ms(1000), ms(1010), ms(1020), ms(1030)},
+			pour(t, n, 7))
 	})
 }
 

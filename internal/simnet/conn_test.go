@@ -231,7 +231,9 @@ func TestARestartAtTheSameAddress(t *testing.T) {
 
 func TestUnusableAddresses(t *testing.T) {
 	simulate(t, 1, func(t *testing.T, n *simnet.Network) {
-		for _, a := range []netip.AddrPort{{}, netip.MustParseAddrPort("0.0.0.0:7000"), netip.MustParseAddrPort("[::]:0")} {
+		for _, a := range []netip.AddrPort{
+			{}, netip.MustParseAddrPort("0.0.0.0:7000"), netip.MustParseAddrPort("[::]:0"),
+		} {
 			_, err := n.Listen(a)
 			require.ErrorContains(t, err, "not an address of one node", "%v", a)
 		}

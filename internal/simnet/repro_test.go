@@ -21,7 +21,8 @@ func rumour(t *testing.T, seed uint64, order []int) map[int][]arrival {
 	synctest.Test(t, func(t *testing.T) {
 		n := simnet.New(seed)
 		defer n.Close()
-		n.SetDefault(simnet.Link{Loss: 0.1, Duplicate: 0.2, Reorder: 0.2, Delay: time.Millisecond, Jitter: time.Millisecond})
+		n.SetDefault(simnet.Link{Loss: 0.1, Duplicate: 0.2, Reorder: 0.2, Delay: time.Millisecond,
+			Jitter: time.Millisecond})
 		told := make(map[int]func() []arrival)
 		for _, i := range order {
 			told[i] = retell(t, n, i, len(order))

@@ -21,11 +21,12 @@
 //     No generator is shared, so that traffic elsewhere changes nothing.
 //   - A node is reached by at most one datagram per nanosecond. Those that fall together are put in the order of their
 //     senders' addresses and counts, each one nanosecond after the other.
-//   - Every datagram takes a drawn part of a microsecond longer than its link says. Otherwise it would arrive, with round
-//     delays, at the very instant of its receiver's ticks, and synctest runs what falls on one instant in random order.
+//   - Every datagram takes a drawn part of a microsecond longer than its link says. Otherwise it would arrive, with
+//     round delays, at the very instant of its receiver's ticks, and synctest runs what falls on one instant in random
+//     order.
 //   - Nothing arrives at the instant at which it was written.
-//   - A datagram goes to an address. Who listens there is asked when it arrives, so that it does not matter which of two
-//     nodes started at one instant was first.
+//   - A datagram goes to an address. Who listens there is asked when it arrives, so that it does not matter which of
+//     two nodes started at one instant was first.
 //
 // A fault set in the middle of a run (a cut, a pause, another link) holds from the call on. Nodes that write at that
 // very instant race with it, so set faults at odd times, such as 10 s and 1 ns.

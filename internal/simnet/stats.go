@@ -24,7 +24,8 @@ func (t *Traffic) join(o Traffic) {
 
 // Stats counts datagrams since the network was made. While nobody writes,
 //
-//	Sent.Datagrams + Duplicated + Injected = Delivered + Lost + Cut + TooLarge + Crowded + Overflowed + Unheard + InFlight
+//	Sent.Datagrams + Duplicated + Injected =
+//		Delivered + Lost + Cut + TooLarge + Crowded + Overflowed + Unheard + InFlight
 type Stats struct {
 	Sent       Traffic // by all conns
 	Duplicated uint64  // second copies made by links

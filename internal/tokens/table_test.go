@@ -255,7 +255,8 @@ func TestHeldIsTheHighestRankWithAProcess(t *testing.T) {
 		addr int
 		rank uint32
 	}{{1, 1, 3}, {1, 1, 7}, {1, 1, 5}, {2, 1, 9}, {1, 2, 11}} {
-		require.True(t, table.Add(linkOf(uint64(i+1), at(l.addr), i%2 == 0, time.Unix(0, 0), wire.PublicKey{l.key}, l.rank)))
+		require.True(t, table.Add(linkOf(uint64(i+1), at(l.addr), i%2 == 0, time.Unix(0, 0), wire.PublicKey{l.key},
+			l.rank)))
 	}
 	require.EqualValues(t, 7, table.Held(wire.PublicKey{1}, at(1)))
 	require.EqualValues(t, 9, table.Held(wire.PublicKey{2}, at(1)))

@@ -59,7 +59,8 @@ func TestReceiveSparseFragments(t *testing.T) {
 	}
 	require.Equal(t, int64(maxTransfers*1000), arrived, "from 64 transfers, the others have no place")
 	require.LessOrEqual(t, aside, 2*arrived)
-	require.LessOrEqual(t, grown, 2*arrived+maxTransfers*1024, "what the runtime says, with 1 KiB of account for each transfer")
+	require.LessOrEqual(t, grown, 2*arrived+maxTransfers*1024,
+		"what the runtime says, with 1 KiB of account for each transfer")
 	t.Logf("%d bytes arrived, %d set aside, heap %d", arrived, aside, grown)
 	runtime.KeepAlive(&in)
 	runtime.KeepAlive(body)

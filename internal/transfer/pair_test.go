@@ -299,7 +299,8 @@ func checkSender(t *testing.T, o *Out) {
 	count, bytes := 0, 0
 	for _, out := range o.active {
 		if out.base > out.next || out.next > out.high || out.high > out.count || out.next-out.base > fragmentSpan {
-			require.Fail(t, "out of bounds", "base %d, next %d, high %d, count %d", out.base, out.next, out.high, out.count)
+			require.Fail(t, "out of bounds", "base %d, next %d, high %d, count %d", out.base, out.next, out.high,
+				out.count)
 		}
 		for i := out.base; i < out.next; i++ {
 			if out.order(i).inFlight() {

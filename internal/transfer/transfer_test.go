@@ -79,7 +79,8 @@ func TestFragmentBottleneck(t *testing.T) {
 	p.run()
 	took := p.now.Sub(epoch)
 	best := time.Duration(p.needed) * gigabit.gap
-	t.Logf("%.3f fragments sent per fragment needed, %v, at best %v, window halved %d times", p.overhead(), took, best, p.halvings)
+	t.Logf("%.3f fragments sent per fragment needed, %v, at best %v, window halved %d times", p.overhead(), took, best,
+		p.halvings)
 	require.Less(t, p.overhead(), 1.06)
 	require.Less(t, took, best*12/10)
 }
@@ -93,7 +94,8 @@ func TestFragmentTransfersShareTheLink(t *testing.T) {
 	first := p.now.Sub(epoch)
 	p.run()
 	last := p.now.Sub(epoch)
-	require.Less(t, last-first, last/20, "equal messages end together: the first after %v, the last after %v", first, last)
+	require.Less(t, last-first, last/20, "equal messages end together: the first after %v, the last after %v", first,
+		last)
 
 	p.start(8 << 20)
 	p.runFor(5 * time.Millisecond)

@@ -80,7 +80,9 @@ func TestWindowGrowsOnlyWhenItIsFull(t *testing.T) {
 
 // [FRAG-6] at most 1.5 MiB, or 256 KiB for each millisecond of the path, up to 8 MiB
 func TestWindowHasALimit(t *testing.T) {
-	for roundTrip, most := range map[time.Duration]int{time.Millisecond: 3 << 19, 10 * time.Millisecond: 2560 << 10, time.Second: 8 << 20} {
+	for roundTrip, most := range map[time.Duration]int{
+		time.Millisecond: 3 << 19, 10 * time.Millisecond: 2560 << 10, time.Second: 8 << 20,
+	} {
 		require.Equal(t, most, newWindowTest().settled(roundTrip, 40).size, "%v", roundTrip)
 	}
 }

@@ -37,7 +37,8 @@ func TestSmallBuffersAreReportedOncePerKind(t *testing.T) {
 		advice.note(say, receiveSocketBuffer, 212992)
 		advice.note(say, sendSocketBuffer, socketBufferSize)
 	}
-	require.Equal(t, 1, strings.Count(text.String(), "\n"), "one line, none for a buffer that is large enough:\n%s", &text)
+	require.Equal(t, 1, strings.Count(text.String(), "\n"), "one line, none for a buffer that is large enough:\n%s",
+		&text)
 	require.Contains(t, text.String(), "kind=receive asked=4194304 got=212992")
 	require.Contains(t, text.String(), receiveSocketBuffer.remedy())
 

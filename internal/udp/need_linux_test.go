@@ -48,7 +48,8 @@ func openOffload(t *testing.T) (a, b *batchTransport) {
 func TestASocketWhoseCallsAreRefusedTakesThePlainPath(t *testing.T) {
 	openBatches(t)
 	for name, call := range map[string]uint32{
-		"recvmmsg": unix.SYS_RECVMMSG, "sendmmsg": unix.SYS_SENDMMSG, "recvmsg": unix.SYS_RECVMSG, "recvfrom": unix.SYS_RECVFROM, "sendto": unix.SYS_SENDTO,
+		"recvmmsg": unix.SYS_RECVMMSG, "sendmmsg": unix.SYS_SENDMMSG, "recvmsg": unix.SYS_RECVMSG,
+		"recvfrom": unix.SYS_RECVFROM, "sendto": unix.SYS_SENDTO,
 	} {
 		conn, err := listenUDP("")
 		require.NoError(t, err)

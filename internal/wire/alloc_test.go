@@ -27,7 +27,8 @@ func hot() []hotPath {
 	progress := Progress{Slot: 5, Seq: 9}
 	requestBody, replyBody := request.AppendBody(nil), reply.AppendBody(nil)
 	fragmentBody, ackBody := fragment.Append(nil)[FrameSize:], ack.Append(nil)[FrameSize:]
-	open, offer, confirm := AppendOpen(nil, goldenOpen), AppendOffer(nil, goldenOffer), AppendConfirm(nil, goldenConfirm)
+	open, offer, confirm := AppendOpen(nil, goldenOpen), AppendOffer(nil, goldenOffer),
+		AppendConfirm(nil, goldenConfirm)
 	progressBody := progress.Append(nil)[FrameSize:]
 
 	return []hotPath{

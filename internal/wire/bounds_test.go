@@ -95,7 +95,8 @@ func TestFieldsAtTheirBoundsAreTaken(t *testing.T) {
 		List{Index: math.MaxUint16 - 1, Count: math.MaxUint16, Entries: []Process{}},
 		Help{Target{Addr: netip.MustParseAddrPort("255.255.255.255:65535"), Boot: math.MaxUint64}},
 		Announce{Hello{Inc: 1, Addr: addr4, Tags: []Tag{{"", ""}, {"a", ""}}}},
-		Welcome{Answers: math.MaxUint32, Hello: Hello{Inc: 1, Addr: addr4, Name: strings.Repeat("n", 255), Tags: tags(MaxTags)}},
+		Welcome{Answers: math.MaxUint32, Hello: Hello{Inc: 1, Addr: addr4, Name: strings.Repeat("n", 255),
+			Tags: tags(MaxTags)}},
 		Join{Nonce: math.MaxUint64, Wanted: slices.Repeat([]netip.AddrPort{addr6}, MaxWanted)},
 	} {
 		kind, body, _, err := ConsumeMessage(m.Append(nil))
@@ -149,7 +150,8 @@ func helpAt(addr netip.AddrPort) []byte { return Help{Target{Addr: addr, Boot: 1
 
 // [MSG-4] A datagram's payload MUST NOT exceed ... 1,200 bytes when it carries messages of section 4.
 func TestTheLargestJoinFitsAConfirm(t *testing.T) {
-	datagram := Join{Wanted: slices.Repeat([]netip.AddrPort{addr4}, MaxWanted)}.Append(AppendConfirm(nil, goldenConfirm))
+	datagram := Join{Wanted: slices.Repeat([]netip.AddrPort{addr4}, MaxWanted)}.Append(AppendConfirm(nil,
+		goldenConfirm))
 	const tag = 16 // of a sealed one
 	require.LessOrEqual(t, len(datagram)+tag, MaxMember)
 }
@@ -168,7 +170,8 @@ func TestAppendingWhatDoesNotFitPanics(t *testing.T) {
 		{"address", func() { Help{}.Append(nil) }},
 		{"addresses", func() { Join{Wanted: make([]netip.AddrPort, MaxWanted+1)}.Append(nil) }},
 		{"tags", func() {
-			Announce{Hello{Inc: 1, Addr: addr4, Tags: slices.Repeat([]Tag{{Value: string(big[:255])}}, 300)}}.Append(nil)
+			Announce{Hello{Inc: 1, Addr: addr4,
+				Tags: slices.Repeat([]Tag{{Value: string(big[:255])}}, 300)}}.Append(nil)
 		}},
 		{"functions", func() { AppendTable(nil, make([]Function, MaxFunctions+1)) }},
 		{"name", func() { AppendTable(nil, []Function{{Name: string(big[:MaxName+1])}}) }},

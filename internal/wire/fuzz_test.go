@@ -93,7 +93,9 @@ func FuzzHeader(f *testing.F) {
 
 // fuzzHandshake fuzzes the decoder of one form. After the first four bytes, which are ConsumeHeader's, no byte is lost
 // but those that are ignored: n from zeros on.
-func fuzzHandshake[M any](f *testing.F, m M, appendTo func([]byte, M) []byte, consume func([]byte) (M, error), zeros, n int) {
+func fuzzHandshake[M any](
+	f *testing.F, m M, appendTo func([]byte, M) []byte, consume func([]byte) (M, error), zeros, n int,
+) {
 	seed := appendTo(nil, m)
 	f.Add(seed)
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -145,7 +147,10 @@ func FuzzMessage(f *testing.F) {
 
 // The fuzzer does not guess a hash: it is given the table without one.
 func FuzzTable(f *testing.F) {
-	for _, fns := range [][]Function{nil, {{Name: "work01", Signature: "(int) bool"}, {Name: "work02", Signature: "()"}}, {{Name: "\x00own"}, {Name: "中", Weight: 1}, {Name: "丰", Doc: "d", Idempotent: true}}} {
+	for _, fns := range [][]Function{
+		nil, {{Name: "work01", Signature: "(int) bool"}, {Name: "work02", Signature: "()"}},
+		{{Name: "\x00own"}, {Name: "中", Weight: 1}, {Name: "丰", Doc: "d", Idempotent: true}},
+	} {
 		b := AppendTable(nil, fns)
 		f.Add(b[:len(b)-hashSize])
 	}

@@ -30,7 +30,8 @@ var (
 	}
 	goldenEntry = Process{Addr: addr4, Boot: 0x3333333333333333}
 	goldenHello = Hello{
-		Inc: 1, Addr: addr4, Name: "shop", Version: "1.0", Tags: []Tag{{"zone", "a"}}, HasTable: true, Table: AppendTable(nil, nil),
+		Inc: 1, Addr: addr4, Name: "shop", Version: "1.0", Tags: []Tag{{"zone", "a"}}, HasTable: true,
+		Table: AppendTable(nil, nil),
 	}
 )
 
@@ -79,7 +80,8 @@ var golden = []struct {
 	{"4.1 #9", Help{Target{Addr: addr4, Boot: 0x3333333333333333, Inc: 1}}},
 	{"4.1 #10", Suspect{Target{Addr: addr6, Boot: 0x3333333333333333, Inc: 2}}},
 	{"4.1 #11", Leave{}},
-	{"4.1 #12", Delta{Base: 3, Version: 4, Gone: AppendTable(nil, []Function{{Name: "work02"}}), Added: AppendTable(nil, nil)}},
+	{"4.1 #12", Delta{Base: 3, Version: 4, Gone: AppendTable(nil, []Function{{Name: "work02"}}),
+		Added: AppendTable(nil, nil)}},
 	{"4.1 #13", Drain{Answer: true}},
 	{"5 #1", []Function{{Name: "work01", Signature: "(int) bool"},
 		{Name: "work02", Signature: "()", Doc: "b", Weight: 7, Idempotent: true, Paused: true}}},

@@ -23,8 +23,9 @@ var handshakes = []struct {
 // The largest values, and each field another than the others.
 var (
 	extremeOpen = Open{
-		KeyID: 255, Rank: math.MaxUint32, Cluster: math.MaxUint64, Number: math.MaxUint64 - 1, Token: math.MaxUint64 - 2,
-		Key: PublicKey{1}, Addr: addr6, Proof: Proof{15: 2},
+		KeyID: 255, Rank: math.MaxUint32, Cluster: math.MaxUint64, Number: math.MaxUint64 - 1,
+		Token: math.MaxUint64 - 2,
+		Key:   PublicKey{1}, Addr: addr6, Proof: Proof{15: 2},
 	}
 	extremeOffer = Offer{
 		KeyID: 255, Rank: math.MaxUint32, Echo: math.MaxUint64, Stamp: math.MaxUint32 - 1, Held: math.MaxUint32 - 2,
@@ -44,7 +45,9 @@ func TestHandshakesComeBackAsTheyWere(t *testing.T) {
 		require.Equal(t, want, got)
 	}
 	before := []byte("before")[:6:6]
-	for _, b := range [][]byte{AppendOpen(before, goldenOpen), AppendOffer(before, goldenOffer), AppendConfirm(before, goldenConfirm)} {
+	for _, b := range [][]byte{
+		AppendOpen(before, goldenOpen), AppendOffer(before, goldenOffer), AppendConfirm(before, goldenConfirm),
+	} {
 		require.Equal(t, "before", string(b[:6]))
 		h, _, err := ConsumeHeader(b[6:])
 		require.NoError(t, err)

@@ -33,8 +33,10 @@ var (
 const helloFixed = 8 + 19 + (1 + 4) + (1 + 3) + (2 + 5 + 2 + 5 + 7) + 1
 
 var samples = []sample{
-	{KindRequest, Request{Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Args: []byte{0x92, 1, 2}}, 19, true},
-	{KindSend, Send{Slot: 5, Seq: 9, Service: []byte("s"), Meta: AppendPair(nil, "k", []byte("v")), Args: []byte{0x90}}, 19, true},
+	{KindRequest, Request{Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Args: []byte{0x92, 1, 2}}, 19,
+		true},
+	{KindSend, Send{Slot: 5, Seq: 9, Service: []byte("s"), Meta: AppendPair(nil, "k", []byte("v")), Args: []byte{0x90}},
+		19, true},
 	{KindReply, Reply{Slot: 5, Seq: 9, Code: 1, Causes: AppendPair(AppendPair(nil, "a", nil), "b", []byte{1}),
 		Body: []byte("no")}, 22, true},
 	{KindReply, Reply{Slot: 5, Seq: 9, Executed: ExecutedYes, Body: []byte{1, 2, 3}}, 11, true},

@@ -1,4 +1,5 @@
-// Package checkout builds the programs of this module also against another checkout of broach. It writes to neither of the two.
+// Package checkout builds the programs of this module also against another checkout of broach. It writes to neither of
+// the two.
 package checkout
 
 import (
@@ -83,7 +84,8 @@ func goTool(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Env = append(os.Environ(), "GOWORK=off") // a workspace would decide against which broach
 	cmd.Stderr = &words
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // which waits for the linker; a kill would not
+	// which waits for the linker; a kill would not
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = endPatience
 	out, err := cmd.Output()
 	if err != nil {

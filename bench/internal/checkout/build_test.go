@@ -76,7 +76,8 @@ func TestAProgramIsBuiltAgainstTheOtherCheckoutWhichStaysAsItIs(t *testing.T) {
 func TestTheOtherCheckoutMayRequireMore(t *testing.T) {
 	other := copyBroach(t)
 	edit(t, filepath.Join(other, "go.mod"), "go 1.26.0", "go 1.26.1")
-	require.NoError(t, Build{Package: small, Broach: other}.Make(context.Background(), filepath.Join(t.TempDir(), "program")))
+	require.NoError(t, Build{Package: small, Broach: other}.Make(context.Background(),
+		filepath.Join(t.TempDir(), "program")))
 }
 
 func TestWhatDoesNotCompileIsSaidInTheWordsOfTheCompiler(t *testing.T) {

@@ -15,5 +15,6 @@ func TestATableIsAlignedInItsSource(t *testing.T) {
 }
 
 func TestGroupsOfThreeDigits(t *testing.T) {
-	require.Equal(t, []string{"0", "999", "1,000", "1,234,567"}, []string{Count(0), Count(999), Count(1000), Count(1234567)})
+	require.Equal(t, []string{"0", "999", "1,000", "1,234,567"},
+		[]string{Count(0), Count(999), Count(1000), Count(1234567)})
 }

@@ -6,7 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Table draws a Markdown table whose columns are aligned in the source too: what is printed and what is written are the same.
+// Table draws a Markdown table whose columns are aligned in the source too: what is printed and what is written are the
+// same.
 func Table(head []string, rows [][]string) string {
 	widths := make([]int, len(head))
 	for _, row := range append([][]string{head}, rows...) {

@@ -31,8 +31,8 @@ type hello struct {
 
 func add(x, y int) int { return x + y }
 
-// serve is the process. It prints a hello and then what it sees, one line each, until it is told to leave or its input ends, as it does
-// when the parent dies.
+// serve is the process. It prints a hello and then what it sees, one line each, until it is told to leave or its input
+// ends, as it does when the parent dies.
 func serve(began time.Time, order string) error {
 	var b birth
 	if err := json.Unmarshal([]byte(order), &b); err != nil {

@@ -1,5 +1,5 @@
-// Command processes shows what real processes of broach see when one of them is killed, stopped, started anew or closed:
-// ../README.md says how and what.
+// Command processes shows what real processes of broach see when one of them is killed, stopped, started anew or
+// closed: ../README.md says how and what.
 package main
 
 import (

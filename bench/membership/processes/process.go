@@ -71,7 +71,8 @@ func (p *process) read(lines *json.Decoder, note func(sighting)) {
 			note(s)
 		}
 	}
-	if errors.Is(p.err, io.EOF) || errors.Is(p.err, io.ErrUnexpectedEOF) { // it has ended, perhaps in the middle of a line
+	// it has ended, perhaps in the middle of a line
+	if errors.Is(p.err, io.EOF) || errors.Is(p.err, io.ErrUnexpectedEOF) {
 		p.err = nil
 	}
 	p.cmd.Process.Kill() // matters only after a line that is no sighting

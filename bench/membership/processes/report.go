@@ -74,7 +74,8 @@ func (t *trial) row() []string {
 	}
 	alarms, doubts := t.alarms()
 	return append(row, count(alarms), count(doubts),
-		count(t.tally.calls), t.tally.failures(), count(t.tally.wrong), short(t.tally.longest), short(t.tally.longestFailed))
+		count(t.tally.calls), t.tally.failures(), count(t.tally.wrong), short(t.tally.longest),
+		short(t.tally.longestFailed))
 }
 
 func count(n int) string { return page.Count(float64(n)) }
@@ -99,7 +100,8 @@ func results(sides []*side, pair checkout.Pair) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Processes\n\n%s%v\n%s", conditions(), pair, table(sides))
 	for _, s := range sides {
-		fmt.Fprintf(&b, "\n## %s\n\nMilliseconds since the cause; the process is %v.\n", s.entitle("What one of them saw"), s.accounts[0].By)
+		fmt.Fprintf(&b, "\n## %s\n\nMilliseconds since the cause; the process is %v.\n",
+			s.entitle("What one of them saw"), s.accounts[0].By)
 		for _, a := range s.accounts {
 			fmt.Fprintf(&b, "\n### %s\n\n```\n%s```\n", s.entitle(a.Title), a.Log)
 		}
@@ -109,7 +111,8 @@ func results(sides []*side, pair checkout.Pair) string {
 
 // conditions says what was measured, and where.
 func conditions() string {
-	return fmt.Sprintf("%d processes on loopback, and %d nodes that make %d calls each at once, without pause. One run.\n",
+	return fmt.Sprintf(
+		"%d processes on loopback, and %d nodes that make %d calls each at once, without pause. One run.\n",
 		processes, callers, hands) +
 		"First and all know: since the signal. Back: for all, since SIGCONT or the start of the new process.\n" +
 		fmt.Sprintf("%s, %s/%s, %d processors.\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())

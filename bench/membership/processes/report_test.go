@@ -31,9 +31,12 @@ func TestTheLogIsThatOfOneNodeAndTheSurprisesOfAll(t *testing.T) {
 }
 
 func TestARowHasOnlyWhatHappened(t *testing.T) {
-	p := paused(saw(700, near, broach.MemberOffline), saw(900, far, broach.MemberOffline), saw(10007, near, broach.MemberUp))
-	p.tally = tally{calls: 1234, failed: map[failure]int{{broach.Unreachable, broach.Maybe}: 4}, longest: 9 * time.Millisecond}
-	require.Equal(t, []string{"700 ms", "900 ms", "never", "0", "0", "1,234", "4 Unreachable (maybe)", "0", "9.0 ms", ""}, p.row())
+	p := paused(saw(700, near, broach.MemberOffline), saw(900, far, broach.MemberOffline),
+		saw(10007, near, broach.MemberUp))
+	p.tally = tally{calls: 1234, failed: map[failure]int{{broach.Unreachable, broach.Maybe}: 4},
+		longest: 9 * time.Millisecond}
+	require.Equal(t, []string{"700 ms", "900 ms", "never", "0", "0", "1,234", "4 Unreachable (maybe)", "0", "9.0 ms",
+		""}, p.row())
 	q := trial{scenario: scenario{title: "quiet"}}
 	require.Equal(t, []string{"", "", "", "0", "0", "0", "0", "0", "", ""}, q.row())
 }
@@ -47,7 +50,8 @@ func played(name string) *side {
 func TestThePageHasEveryTrial(t *testing.T) {
 	page := results([]*side{played("")}, checkout.Pair{})
 	require.Contains(t, page, "| stopped |")
-	require.Contains(t, page, "\n## What one of them saw\n\nMilliseconds since the cause; the process is 127.0.0.1:2.\n")
+	require.Contains(t, page,
+		"\n## What one of them saw\n\nMilliseconds since the cause; the process is 127.0.0.1:2.\n")
 	require.Contains(t, page, "### quiet\n\n```\n     no event\n```\n")
 }
 
@@ -79,5 +83,6 @@ func TestWhatASideTellsIsReadToItsEnd(t *testing.T) {
 
 func TestTimesAreWrittenWithThreeDigits(t *testing.T) {
 	require.Equal(t, []string{"0.3 ms", "12 ms", "1.20 s", "never", ""},
-		[]string{short(300 * time.Microsecond), short(12 * time.Millisecond), short(1200 * time.Millisecond), short(never), short(0)})
+		[]string{short(300 * time.Microsecond), short(12 * time.Millisecond), short(1200 * time.Millisecond),
+			short(never), short(0)})
 }

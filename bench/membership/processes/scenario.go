@@ -6,7 +6,8 @@ import (
 	"broach"
 )
 
-// What happens takes this long to watch: five times what a death takes, and longer than a call that nobody answers, 3 s.
+// What happens takes this long to watch: five times what a death takes, and longer than a call that nobody answers, 3
+// s.
 const aftermath = 5 * time.Second
 
 // stopped is long enough that all others have given the process up.

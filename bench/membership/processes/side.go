@@ -14,8 +14,8 @@ import (
 	"broach/bench/internal/checkout"
 )
 
-// sideEnv tells a process to play everything for the one that started it: this program starts itself with it, or itself as
-// it was built against another checkout.
+// sideEnv tells a process to play everything for the one that started it: this program starts itself with it, or itself
+// as it was built against another checkout.
 const sideEnv = "BROACH_PROCESSES_SIDE"
 
 // A side is this program against one checkout of broach, and what happened there.

@@ -28,8 +28,9 @@ func saw(ms float64, by netip.AddrPort, kind broach.EventKind) sighting {
 // paused is the scenario in which the victim is stopped for ten seconds.
 func paused(seen ...sighting) trial {
 	return trial{
-		scenario: scenario{title: "stopped", news: sign{kind: broach.MemberOffline}, comeback: sign{kind: broach.MemberUp}},
-		victim:   victim, others: []netip.AddrPort{near, far}, cause: cause, again: at(10000), sightings: seen,
+		scenario: scenario{title: "stopped", news: sign{kind: broach.MemberOffline},
+			comeback: sign{kind: broach.MemberUp}},
+		victim: victim, others: []netip.AddrPort{near, far}, cause: cause, again: at(10000), sightings: seen,
 		marks: []mark{{cause, "SIGSTOP"}, {at(10000), "SIGCONT"}},
 	}
 }
@@ -60,7 +61,8 @@ func TestAComebackIsKnownByTheFunctionThatIsNew(t *testing.T) {
 	p.comeback = sign{broach.ServiceAdded, "more"}
 	for i, name := range []string{"add", "more"} {
 		for _, by := range p.others {
-			p.sightings = append(p.sightings, sighting{When: at(float64(10010 + i)), By: by, Kind: broach.ServiceAdded, About: victim, Service: name})
+			p.sightings = append(p.sightings, sighting{When: at(float64(10010 + i)), By: by, Kind: broach.ServiceAdded,
+				About: victim, Service: name})
 		}
 	}
 	require.Equal(t, 11*time.Millisecond, p.back())

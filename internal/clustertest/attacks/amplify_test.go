@@ -37,8 +37,10 @@ func sayings() []saying {
 	return []saying{
 		fixed("Request", intruder.Request(0, 1, 5000, "long0", noArgs)),
 		fixed("Request for the table", intruder.Request(1, 1, 5000, "\x00table", noArgs)),
-		fixed("Send", intruder.Send(2, 1, 5000, "long0", noArgs)), fixed("Reply", intruder.Reply(0, 1, 0, 2, []byte{0})),
-		fixed("Progress", intruder.OfSlot(intruder.KindProgress, 0, 1)), fixed("Poll", intruder.OfSlot(intruder.KindPoll, 3, 1)),
+		fixed("Send", intruder.Send(2, 1, 5000, "long0", noArgs)),
+		fixed("Reply", intruder.Reply(0, 1, 0, 2, []byte{0})),
+		fixed("Progress", intruder.OfSlot(intruder.KindProgress, 0, 1)),
+		fixed("Poll", intruder.OfSlot(intruder.KindPoll, 3, 1)),
 		fixed("Cancel", intruder.OfSlot(intruder.KindCancel, 3, 1)),
 		fixed("Fragment", intruder.Fragment(1, 1<<20, 256, 0, make([]byte, 256))),
 		fixed("FragmentAck", intruder.FragmentAck(1, 0, 1<<20)),
@@ -52,7 +54,8 @@ func sayings() []saying {
 		}},
 		{"Announce", func(v netip.AddrPort) intruder.Message { return intruder.Announce(hello(v)) }},
 		{"Welcome", func(v netip.AddrPort) intruder.Message { return intruder.Welcome(1, hello(v)) }},
-		fixed("Ack", intruder.Ack(0, 60_000)), fixed("Beat", intruder.Beat(1, 60_000, 1, 7, 0)), fixed("Ping", intruder.Ping(1)),
+		fixed("Ack", intruder.Ack(0, 60_000)), fixed("Beat", intruder.Beat(1, 60_000, 1, 7, 0)),
+		fixed("Ping", intruder.Ping(1)),
 		fixed("Pong", intruder.Pong(1)),
 		about("Help", intruder.KindHelp), about("Vouch", intruder.KindVouch), about("Nack", intruder.KindNack),
 		about("Suspect", intruder.KindSuspect), about("Offline", intruder.KindOffline),
@@ -71,7 +74,8 @@ func victimOf(kind, way int) netip.AddrPort {
 func (f *field) talkative(k int) *broach.Node {
 	f.startAll(k)
 	for i := range 20 {
-		err := f.nodes[0].Register(fmt.Sprint("long", i, strings.Repeat("x", 100)), func() []byte { return make([]byte, 1000) })
+		err := f.nodes[0].Register(fmt.Sprint("long", i, strings.Repeat("x", 100)),
+			func() []byte { return make([]byte, 1000) })
 		require.NoError(f.t, err)
 	}
 	require.NoError(f.t, f.nodes[0].Register("long0", func() []byte { return make([]byte, 1000) }))
@@ -114,7 +118,8 @@ func TestWhatAStrangerGetsForEachByte(t *testing.T) {
 			for way, many := range []int{1, 1, 400, 400} {
 				victim := victimOf(kind, way)
 				p := intruder.NewProcess(victim, "default", f.key, uint64(kind))
-				h := handshake{intruder.Open{Process: *p, Token: p.Token()}, intruder.Offer{Token: p.Token(), Public: p.Public}}
+				h := handshake{intruder.Open{Process: *p, Token: p.Token()},
+					intruder.Offer{Token: p.Token(), Public: p.Public}}
 				l := intruder.Forged(h.open, h.offer, "ab"[way%2], f.key, make([]byte, 32))
 				throw(victim, l.Next(packed(s.message(victim), many)...))
 			}
@@ -223,7 +228,8 @@ func TestOpensThatNameAddressesOfManyAreNotAnswered(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		target := f.talkative(3)
 		for k, text := range []string{
-			"255.255.255.255:9", "224.0.0.1:9", "[ff02::1]:9", "127.0.0.1:9", "0.0.0.0:9", "10.9.9.9:0", "[::ffff:255.255.255.255]:9",
+			"255.255.255.255:9", "224.0.0.1:9", "[ff02::1]:9", "127.0.0.1:9", "0.0.0.0:9", "10.9.9.9:0",
+			"[::ffff:255.255.255.255]:9",
 		} {
 			p := intruder.NewProcess(netip.MustParseAddrPort(text), "default", f.key, uint64(k))
 			f.throw(strangerAt, target, intruder.Open{Key: f.key, Process: *p, Number: 1, Token: p.Token()}.Bytes())

@@ -236,7 +236,8 @@ func (f *field) untilEach(step, limit time.Duration, what string, holds func() b
 func (f *field) allMet() bool {
 	for _, n := range f.nodes {
 		for _, other := range f.nodes {
-			if m, ok := memberOf(n, other.Addr()); !ok || m.State != broach.Alive || m.Unreachable || !offers(n, other.Addr()) {
+			if m, ok := memberOf(n, other.Addr()); !ok || m.State != broach.Alive || m.Unreachable ||
+				!offers(n, other.Addr()) {
 				return false
 			}
 		}

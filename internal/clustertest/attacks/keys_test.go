@@ -81,7 +81,10 @@ func TestKeysAreNotTalkedAway(t *testing.T) {
 		for k, wrong := range []struct {
 			key []byte
 			id  byte
-		}{{nil, 0}, {other, 0}, {f.key, 77}, {other, intruder.KeyID(clusterKey(0))}, {nil, intruder.KeyID(clusterKey(0))}} {
+		}{
+			{nil, 0}, {other, 0}, {f.key, 77}, {other, intruder.KeyID(clusterKey(0))},
+			{nil, intruder.KeyID(clusterKey(0))},
+		} {
 			if f.key == nil && wrong.key == nil && wrong.id == 0 {
 				continue // that is right here
 			}
@@ -125,7 +128,8 @@ func TestOpenByOneKeyAndConfirmByAnother(t *testing.T) {
 		h, ok := f.ask(provider, intruder.Open{Key: f.key, Process: *p, Number: 1, Token: p.Token()})
 		require.True(t, ok)
 		shared, before := p.Agree(h.offer.Public), f.ran.Load()
-		byFirst, bySecond := intruder.Forged(h.open, h.offer, 'a', f.key, shared), intruder.Forged(h.open, h.offer, 'a', second, shared)
+		byFirst, bySecond := intruder.Forged(h.open, h.offer, 'a', f.key, shared),
+			intruder.Forged(h.open, h.offer, 'a', second, shared)
 		f.throw(p.Addr, provider, bySecond.At(1, intruder.Request(0, 1, 5000, "count", noArgs)))
 		f.throw(p.Addr, provider, byFirst.At(2, intruder.Request(1, 1, 5000, "count", noArgs)))
 		f.throw(p.Addr, provider, byFirst.At(1, intruder.Request(2, 1, 5000, "count", noArgs))) // the number was used
@@ -171,7 +175,8 @@ func (f *field) decipher(m *intruder.Intruder, h handshake) {
 	list := intruder.Between(f.tape.All(), h.open.Addr, h.offer.Addr)
 	messages := mischief(f.nodes[0])
 	for _, shared := range [][]byte{
-		make([]byte, 32), m.Agree(h.open.Public), m.Agree(h.offer.Public), h.open.Public[:], h.offer.Public[:], f.key, {},
+		make([]byte, 32), m.Agree(h.open.Public), m.Agree(h.offer.Public), h.open.Public[:], h.offer.Public[:], f.key,
+		{},
 	} {
 		for _, side := range []byte{'a', 'b'} {
 			l := intruder.Forged(h.open, h.offer, side, f.key, shared)
@@ -247,7 +252,8 @@ func TestAFalseOfferEndsNoLink(t *testing.T) {
 					Public: public, Addr: to, Observed: from}.Bytes())
 			}
 		})
-		slow := broach.Go[int](context.Background(), caller.Caller("slow", broach.Timeout(20*time.Second), broach.NoRetry()))
+		slow := broach.Go[int](context.Background(),
+			caller.Caller("slow", broach.Timeout(20*time.Second), broach.NoRetry()))
 		time.Sleep(100 * time.Millisecond)
 		// Pongs are lost for a moment: the caller doubts.
 		f.gates[0].guard(func(_ netip.AddrPort, b []byte) bool { return intruder.Form(b) == intruder.FormOffer })

@@ -63,7 +63,8 @@ func TestSuspectAndOfflineInOneDatagram(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		target := intruder.Target{Entry: f.entryOf(nodeAddr(1)), Inc: 5}
 		for range 5 {
-			f.bad[0].Say(nodeAddr(0), intruder.About(intruder.KindSuspect, target), intruder.About(intruder.KindOffline, target))
+			f.bad[0].Say(nodeAddr(0), intruder.About(intruder.KindSuspect, target),
+				intruder.About(intruder.KindOffline, target))
 			time.Sleep(20 * time.Millisecond)
 		}
 		for _, c := range calls {
@@ -167,7 +168,8 @@ func TestNobodySaysWhereAnotherIs(t *testing.T) {
 		m := f.liars(1, liar)[0]
 		for i, n := range f.nodes {
 			for _, other := range f.nodes {
-				m.Say(n.Addr(), intruder.Announce(intruder.Hello{Inc: 1 << 20, Addr: other.Addr(), Name: "evil", Table: intruder.Table()}))
+				m.Say(n.Addr(), intruder.Announce(intruder.Hello{Inc: 1 << 20, Addr: other.Addr(), Name: "evil",
+					Table: intruder.Table()}))
 				time.Sleep(50 * time.Millisecond)
 			}
 			require.Equal(t, nodeAddr(i), n.Addr())

@@ -108,12 +108,14 @@ func TestWhatWasRecordedRunsNowhere(t *testing.T) {
 					ran := f.ran.Load()
 					f.replay(recorded)
 					time.Sleep(2 * time.Millisecond)
-					require.LessOrEqual(t, len(intruder.OfForm(f.tape.All(), intruder.FormLink)), 6, "beats, but no answers")
+					require.LessOrEqual(t, len(intruder.OfForm(f.tape.All(), intruder.FormLink)), 6,
+						"beats, but no answers")
 					time.Sleep([]time.Duration{time.Millisecond, time.Second, 5 * time.Second, time.Minute}[round%4])
 					require.Equal(t, ran, f.ran.Load(), "round %d", round)
 					f.answeredAtMost(round, opens, ending.news)
 					f.call(f.nodes[1], f.nodes[0])
-					random.Shuffle(len(recorded), func(i, j int) { recorded[i], recorded[j] = recorded[j], recorded[i] })
+					random.Shuffle(len(recorded),
+						func(i, j int) { recorded[i], recorded[j] = recorded[j], recorded[i] })
 				}
 				require.True(t, f.allMet())
 			})
@@ -302,11 +304,13 @@ func TestAHeldConfirmOfTheDeadReplacesNobody(t *testing.T) {
 func TestTwoStallsEndNoLongCall(t *testing.T) {
 	besiege(t, 1, func(t *testing.T, f *field) {
 		provider, caller := f.pair()
-		require.NoError(t, provider.Register("long", func(ctx context.Context) int { return after(ctx, 6*time.Second, 7) }))
+		require.NoError(t, provider.Register("long",
+			func(ctx context.Context) int { return after(ctx, 6*time.Second, 7) }))
 		f.until(time.Second, "it is known", func() bool {
 			return slices.ContainsFunc(caller.Services(), func(s broach.Service) bool { return s.Name == "long" })
 		})
-		long := broach.Go[int](context.Background(), caller.Caller("long", broach.Timeout(20*time.Second), broach.NoRetry()))
+		long := broach.Go[int](context.Background(),
+			caller.Caller("long", broach.Timeout(20*time.Second), broach.NoRetry()))
 		links := len(f.links(caller.Addr(), provider.Addr()))
 		for range 2 {
 			seen := offersIn(f.tape.All())
@@ -351,7 +355,8 @@ func TestCallsRunAtMostOnceBesideAnIntruder(t *testing.T) {
 			all.Go(func() { f.interrupt(ctx) })
 			paid := map[int]bool{}
 			for id := 0; ctx.Err() == nil; id++ {
-				v, err := broach.Call[int](context.Background(), caller.Caller("pay", broach.Timeout(2*time.Second)), id)
+				v, err := broach.Call[int](context.Background(), caller.Caller("pay", broach.Timeout(2*time.Second)),
+					id)
 				if err == nil {
 					require.Equal(t, id, v)
 					paid[id] = true

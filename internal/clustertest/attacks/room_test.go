@@ -143,7 +143,8 @@ func TestLargeTablesOfManyStrangers(t *testing.T) {
 		for k := range strangers {
 			f.member(k, f.nodes[0], func(i *intruder.Intruder) { i.Table = intruder.Table(names...) })
 		}
-		f.untilEach(100*time.Millisecond, 10*time.Second, "all are introduced, and most have found room for their functions",
+		f.untilEach(100*time.Millisecond, 10*time.Second,
+			"all are introduced, and most have found room for their functions",
 			func() bool {
 				return len(f.nodes[0].Members()) == 5+strangers && providersOf(f.nodes[0], names[0]) > strangers*3/4
 			})

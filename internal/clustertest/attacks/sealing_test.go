@@ -52,7 +52,10 @@ func TestWhoHasNotTheKeyIsNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log clustertest.SharedLog
 			clustertest.Run(t, 1, func(c *clustertest.Cluster) {
-				c.Edit = func(cfg *broach.Config) { cfg.Keys, cfg.Logger = keys[0], slog.New(slog.NewTextHandler(&log, nil)) }
+				c.Edit = func(cfg *broach.Config) {
+					cfg.Keys, cfg.Logger = keys[0],
+						slog.New(slog.NewTextHandler(&log, nil))
+				}
 				in := c.Start(0)
 				c.WithKeys(keys[1]...)
 				out := c.Start(1, 0)
@@ -101,7 +104,8 @@ func TestNoNumberIsUsedTwiceAndNothingIsReadable(t *testing.T) {
 			var calls sync.WaitGroup
 			for range 50 {
 				calls.Go(func() {
-					_, err := broach.Call[string](context.Background(), c.Nodes[0].Caller("echo"), strings.Repeat("Sesame", 500))
+					_, err := broach.Call[string](context.Background(), c.Nodes[0].Caller("echo"),
+						strings.Repeat("Sesame", 500))
 					require.NoError(t, err)
 				})
 			}
@@ -140,7 +144,10 @@ func TestKeysAreChangedUnderLoad(t *testing.T) {
 				require.Equal(t, 1+calls, sum)
 			}
 		}
-		for _, keys := range [][][]byte{{clustertest.KeyOf(1), clustertest.KeyOf(2)}, {clustertest.KeyOf(2), clustertest.KeyOf(1)}, {clustertest.KeyOf(2)}} {
+		for _, keys := range [][][]byte{
+			{clustertest.KeyOf(1), clustertest.KeyOf(2)}, {clustertest.KeyOf(2), clustertest.KeyOf(1)},
+			{clustertest.KeyOf(2)},
+		} {
 			for _, n := range c.Nodes {
 				require.NoError(t, n.SetKeys(keys))
 				callFor(200 * time.Millisecond)

@@ -200,7 +200,8 @@ func laySiege(t *testing.T, engine, keys string) (times []time.Duration, failed 
 	require.NoError(t, caller.Join(provider.Addr().String()))
 	require.NoError(t, caller.WaitFor(t.Context(), "add", 1))
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestSiegeEngine$")
-	child.Env = append(os.Environ(), fmt.Sprintf("BROACH_SIEGE=%s|%v|%v|%s|%v", engine, provider.Addr(), caller.Addr(), keys,
+	child.Env = append(os.Environ(), fmt.Sprintf("BROACH_SIEGE=%s|%v|%v|%s|%v", engine, provider.Addr(), caller.Addr(),
+		keys,
 		*siegeFor))
 	require.NoError(t, child.Start())
 	times, failed = callWhile(caller, *siegeFor)
@@ -212,7 +213,8 @@ func laySiege(t *testing.T, engine, keys string) (times []time.Duration, failed 
 		}
 	}
 	s := provider.Stats()
-	t.Logf("     %d datagrams in, %d members, %d strangers, %d unopened, inbox over %d", s.DatagramsIn, len(provider.Members()),
+	t.Logf("     %d datagrams in, %d members, %d strangers, %d unopened, inbox over %d", s.DatagramsIn,
+		len(provider.Members()),
 		s.Strangers, s.Unopened, s.InboxOverflow)
 	return times, failed
 }

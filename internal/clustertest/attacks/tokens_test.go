@@ -24,7 +24,8 @@ func mischief(other *broach.Node) []intruder.Message {
 		intruder.Request(0, 1000, 5000, "count", noArgs), intruder.Send(1, 1000, 5000, "count", noArgs),
 		intruder.Of(intruder.KindLeave), intruder.Of(intruder.KindDrain, 0), intruder.Ping(1),
 		intruder.Beat(1<<30, 60_000, 99, 0, 1<<30),
-		intruder.Announce(intruder.Hello{Inc: 99, Addr: other.Addr(), Name: "x", Table: intruder.Table()}), intruder.Ack(99, 60_000),
+		intruder.Announce(intruder.Hello{Inc: 99, Addr: other.Addr(), Name: "x", Table: intruder.Table()}),
+		intruder.Ack(99, 60_000),
 	}
 	for seq := range uint32(20) {
 		list = append(list, intruder.Reply(0, seq, 0, 2, []byte{1, 6, 0xcd, 3, 0xe7}),
@@ -49,7 +50,8 @@ func recordOf(n *broach.Node) record {
 // guesses are tokens that are near to a true one, or that somebody might choose who knows all else.
 func guesses(token uint64, h handshake, random *rand.Rand) []uint64 {
 	list := []uint64{
-		0, 1, math.MaxUint64, token + 1, token - 1, ^token, intruder.BootID(h.open.Public), intruder.BootID(h.offer.Public),
+		0, 1, math.MaxUint64, token + 1, token - 1, ^token, intruder.BootID(h.open.Public),
+		intruder.BootID(h.offer.Public),
 		h.open.Number,
 	}
 	for bit := range 64 {
@@ -139,7 +141,8 @@ func TestGuessedOffersMakeNoLink(t *testing.T) {
 		f.net.CutOneWay([]netip.AddrPort{nodeAddr(0)}, []netip.AddrPort{nodeAddr(2)}) // so that it goes on asking
 		late := f.start(2, 0)
 		for k := range 2000 {
-			o := intruder.Offer{Key: f.key, Rank: 1, Asker: random.Uint64(), Token: random.Uint64(), Public: p.Public, Addr: p.Addr,
+			o := intruder.Offer{Key: f.key, Rank: 1, Asker: random.Uint64(), Token: random.Uint64(), Public: p.Public,
+				Addr:     p.Addr,
 				Observed: late.Addr()}
 			if k%2 == 0 {
 				o.Asker = uint64(k)
@@ -171,7 +174,10 @@ func TestNumbersFromTheFutureAreDropped(t *testing.T) {
 			}
 		})
 		at := func(nonce uint64, number func(last uint64) uint64) {
-			m.Write(provider.Addr(), func(l *intruder.Link) []byte { return l.At(number(l.Number), intruder.Ping(nonce)) })
+			m.Write(provider.Addr(), func(l *intruder.Link) []byte {
+				return l.At(number(l.Number),
+					intruder.Ping(nonce))
+			})
 			time.Sleep(10 * time.Millisecond)
 		}
 		at(1, func(uint64) uint64 { return 0 })

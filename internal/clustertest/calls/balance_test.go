@@ -29,7 +29,8 @@ func sharesOf(b broach.Balancer, from []broach.Provider) map[netip.AddrPort]int 
 	rng := rand.New(rand.NewPCG(1, 2))
 	got := map[netip.AddrPort]int{}
 	for range picks {
-		got[from[b.Pick(broach.CallInfo{Service: "f", Key: fmt.Sprint(rng.IntN(picks)), Random: rng.Uint64()}, from)].Addr]++
+		got[from[b.Pick(broach.CallInfo{Service: "f", Key: fmt.Sprint(rng.IntN(picks)), Random: rng.Uint64()},
+			from)].Addr]++
 	}
 	return got
 }
@@ -39,7 +40,10 @@ func TestSharesOfEachStrategy(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 2, 3, 10} {
 		from := providers(n)
-		for name, b := range map[string]broach.Balancer{"least loaded": broach.LeastLoaded(), "random": broach.Random(), "round robin": broach.RoundRobin(), "sticky": broach.Sticky()} {
+		for name, b := range map[string]broach.Balancer{
+			"least loaded": broach.LeastLoaded(), "random": broach.Random(), "round robin": broach.RoundRobin(),
+			"sticky": broach.Sticky(),
+		} {
 			got := sharesOf(b, from)
 			for _, p := range from {
 				require.InDelta(t, picks/n, got[p.Addr], 0.02*picks, "%s of %d", name, n)
@@ -95,9 +99,14 @@ func TestStickyKeysMoveLittle(t *testing.T) {
 
 // Whatever the random number is, the index is one of those that there are, also where an int has 32 bits.
 func TestAnyRandomNumberPicksAProvider(t *testing.T) {
-	for name, b := range map[string]broach.Balancer{"least loaded": broach.LeastLoaded(), "random": broach.Random(), "round robin": broach.RoundRobin(), "weighted": broach.Weighted()} {
+	for name, b := range map[string]broach.Balancer{
+		"least loaded": broach.LeastLoaded(), "random": broach.Random(), "round robin": broach.RoundRobin(),
+		"weighted": broach.Weighted(),
+	} {
 		for n := 1; n <= 5; n++ {
-			for _, random := range []uint64{0, 1<<31 - 1, 1 << 31, 1<<31 + 1, 1<<32 - 1, 1 << 32, 1 << 63, 1<<63 | 1<<31, 1<<64 - 1} {
+			for _, random := range []uint64{
+				0, 1<<31 - 1, 1 << 31, 1<<31 + 1, 1<<32 - 1, 1 << 32, 1 << 63, 1<<63 | 1<<31, 1<<64 - 1,
+			} {
 				from := providers(n)
 				i := b.Pick(broach.CallInfo{Random: random}, from)
 				require.True(t, 0 <= i && i < n, "%s of %d by %#x: %d", name, n, random, i)

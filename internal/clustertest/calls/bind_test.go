@@ -115,7 +115,9 @@ func TestBindOfCommonShapes(t *testing.T) {
 
 // What does not suit the provider's function is found out by the call.
 func TestBindThatDoesNotSuitTheFunction(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		for _, n := range []*broach.Node{provider, caller} {
 			_, err := broach.Bind[func(x int) (int, error)](n, "add")(1)
 			require.Equal(c.T, "add(int, int) int: got 1 argument",

@@ -60,8 +60,13 @@ func isOpenAt(n *broach.Node, addr netip.AddrPort) bool {
 func TestFailingProviderIsLeftOut(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]broach.CallOption{
-		"least loaded": broach.Balance(broach.LeastLoaded()), "random": broach.Balance(broach.Random()), "round robin": broach.Balance(broach.RoundRobin()),
-		"weighted": broach.Balance(broach.Weighted()), "own": broach.Balance(clustertest.PickFunc(func(broach.CallInfo, []broach.Provider) int { return 0 })), "sticky": nil,
+		"least loaded": broach.Balance(broach.LeastLoaded()), "random": broach.Balance(broach.Random()),
+		"round robin": broach.Balance(broach.RoundRobin()),
+		"weighted":    broach.Balance(broach.Weighted()),
+		"own": broach.Balance(clustertest.PickFunc(func(broach.CallInfo,
+			[]broach.Provider) int {
+			return 0
+		})), "sticky": nil,
 		"equal": broach.Local(broach.LocalEqual),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,14 +14,17 @@ import (
 
 // Every waiter of a node that closes gets ErrClosed, and so does everybody who comes later.
 func TestClosingEndsEveryCall(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"hang": clustertest.Hang}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"hang": clustertest.Hang}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		stuck := make(chan struct{})
 		clustertest.Offer(c, provider, caller, "stuck", func() { <-stuck })
 		type wait func(n *broach.Node) error
 		call := func(name string) wait {
 			return func(n *broach.Node) error { _, err := n.Caller(name).Call(c.T.Context()); return err }
 		}
-		waits := []wait{call("hang"), call("stuck"), func(n *broach.Node) error { return n.WaitFor(c.T.Context(), "none", 1) }}
+		waits := []wait{call("hang"), call("stuck"),
+			func(n *broach.Node) error { return n.WaitFor(c.T.Context(), "none", 1) }}
 		for _, n := range []*broach.Node{caller, provider} {
 			failed := make(chan error, len(waits))
 			for _, w := range waits {
@@ -49,7 +52,9 @@ func TestClosingEndsEveryCall(t *testing.T) {
 
 // A function that the closing of its node stops was not canceled by its caller.
 func TestAProviderThatClosesIsUnreachable(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"hang": clustertest.Hang}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"hang": clustertest.Hang}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		failed := make(chan error, 1)
 		go func() {
 			_, err := caller.Caller("hang").Call(c.T.Context())

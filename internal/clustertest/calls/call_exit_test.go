@@ -22,7 +22,10 @@ func TestACallWhoseGoroutineIsEndedIsOver(t *testing.T) {
 			exit()
 			return nil, nil
 		}
-		for _, f := range []*broach.Caller{caller.Caller("f"), caller.Caller("f", broach.CallInterceptors(pass)), caller.Caller("f", broach.CallInterceptors(exits))} {
+		for _, f := range []*broach.Caller{
+			caller.Caller("f"), caller.Caller("f", broach.CallInterceptors(pass)),
+			caller.Caller("f", broach.CallInterceptors(exits)),
+		} {
 			_, err := broach.Go[struct{}](context.Background(), f, exiting{}).Wait()
 			clustertest.RequireError(t, err, broach.Internal, broach.Maybe)
 			replies := slices.Collect(f.All(context.Background(), exiting{}))

@@ -96,7 +96,9 @@ func TestSendIsRefusedByAFullQueue(t *testing.T) {
 func TestLargeSendsGiveTheirMemoryBack(t *testing.T) {
 	const most = 1 << 20
 	small := func(cfg *broach.Config) { cfg.MaxMessage = most }
-	clustertest.InPair(t, map[string]any{"take": func([]byte) {}}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"take": func([]byte) {}}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		for range 2 * 8 {
 			require.NoError(t, caller.Caller("take").Send(context.Background(), make([]byte, most/2+most/4)))
 			time.Sleep(time.Second)
@@ -108,7 +110,9 @@ func TestLargeSendsGiveTheirMemoryBack(t *testing.T) {
 func TestSendThatFailsLaterIsLogged(t *testing.T) {
 	var log clustertest.SharedLog
 	logger := slog.New(slog.NewTextHandler(&log, nil)) // one, which locks it
-	clustertest.InPair(t, map[string]any{"fail": func(int) error { return errors.New("no luck") }}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"fail": func(int) error { return errors.New("no luck") }}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		for _, from := range []*broach.Node{caller, provider} {
 			require.NoError(t, from.Caller("fail").Send(context.Background(), 1))
 			require.NoError(t, from.Caller("fail").Send(context.Background(), "one"))
@@ -117,7 +121,8 @@ func TestSendThatFailsLaterIsLogged(t *testing.T) {
 		require.NoError(t, provider.Close()) // nobody writes any more
 		require.NoError(t, caller.Close())
 		require.Contains(t, log.String(),
-			`msg="broach: a one-way call failed" service=fail from=`+clustertest.AddrOf(1).String()+` code=Application err="no luck"`)
+			`msg="broach: a one-way call failed" service=fail from=`+
+				clustertest.AddrOf(1).String()+` code=Application err="no luck"`)
 		require.Contains(t, log.String(), `code=InvalidArgument err="argument 1 of fail(int)`)
 	}, func(cfg *broach.Config) { cfg.Logger = logger })
 }

@@ -37,7 +37,9 @@ func (r *racer) run(ctx context.Context, i int) (int, error) {
 var toFirst = broach.Balance(clustertest.PickFunc(func(broach.CallInfo, []broach.Provider) int { return 0 }))
 
 // inRace runs a test on a caller, node 0, and racers, nodes 1 and up, that are asked in that order.
-func inRace(t *testing.T, racers []*racer, options []broach.RegisterOption, test func(c *clustertest.Cluster, f *broach.Caller)) {
+func inRace(t *testing.T, racers []*racer, options []broach.RegisterOption, test func(
+	c *clustertest.Cluster, f *broach.Caller,
+)) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 		caller := c.Start(0)
 		for i, r := range racers {
@@ -159,7 +161,9 @@ func TestHedgedErrorsAreAnswers(t *testing.T) {
 // A provider that has no room, or has gone, is replaced at once, without waiting for the next hedge.
 func TestHedgeReplacesWhoCannotTakeTheCall(t *testing.T) {
 	busy, quick := &racer{slow: time.Second}, &racer{slow: 10 * time.Millisecond}
-	inRace(t, []*racer{busy, quick}, append(idempotent(), broach.MaxConcurrent(1)), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{busy, quick}, append(idempotent(), broach.MaxConcurrent(1)), func(
+		c *clustertest.Cluster, f *broach.Caller,
+	) {
 		go func() { _, _ = f.Call(context.Background()) }()
 		time.Sleep(10 * time.Millisecond)
 		v, took, err := timeOf(f.With(broach.Hedge(time.Second)))
@@ -184,7 +188,9 @@ func TestHedgeReplacesWhoCannotTakeTheCall(t *testing.T) {
 // If all fail the call does, and its error tells the truth of all of them.
 func TestAllHedgesFail(t *testing.T) {
 	first, second := &racer{slow: 5 * time.Second}, &racer{slow: 5 * time.Second}
-	inRace(t, []*racer{first, second}, append(idempotent(), broach.MaxConcurrent(1)), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{first, second}, append(idempotent(), broach.MaxConcurrent(1)), func(
+		c *clustertest.Cluster, f *broach.Caller,
+	) {
 		ctx, cancel := context.WithCancel(context.Background())
 		blocked := broach.Go[int](ctx, f.With(broach.On(clustertest.AddrOf(2))))
 		time.Sleep(10 * time.Millisecond)
@@ -192,12 +198,15 @@ func TestAllHedgesFail(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 		c.Kill(c.Nodes[1])
 		_, err := done.Wait()
-		clustertest.RequireError(t, err, broach.Overloaded, broach.Maybe) // the second had no room, but the first may have run it
+		// the second had no room, but the first may have run it
+		clustertest.RequireError(t, err, broach.Overloaded, broach.Maybe)
 		cancel()
 		_, err = blocked.Wait()
 		require.ErrorIs(t, err, broach.ErrCanceled)
 	})
-	inRace(t, []*racer{{fails: broach.Errorf(1000, "no milk")}, {slow: time.Second}}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{{fails: broach.Errorf(1000, "no milk")}, {slow: time.Second}}, idempotent(), func(
+		c *clustertest.Cluster, f *broach.Caller,
+	) {
 		_, took, err := timeOf(f.With(broach.Hedge(0)))
 		clustertest.RequireError(t, err, 1000, broach.Yes) // it is an answer, and the first
 		requireAbout(t, 0, took)
@@ -278,7 +287,9 @@ func TestHedgesPassOpenBreakers(t *testing.T) {
 
 // This node is one of those asked where it counts as one, and asked once.
 func TestHedgeWithThisNodeAmongThem(t *testing.T) {
-	inRace(t, []*racer{{slow: time.Second}, {slow: time.Second}}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
+	inRace(t, []*racer{{slow: time.Second}, {slow: time.Second}}, idempotent(), func(
+		c *clustertest.Cluster, f *broach.Caller,
+	) {
 		here := &racer{slow: 500 * time.Millisecond}
 		fn := func(ctx context.Context) (int, error) { return here.run(ctx, 0) }
 		require.NoError(t, c.Nodes[0].Register("f", fn, broach.Idempotent()))
@@ -313,10 +324,14 @@ func TestHedgedArgumentsThatMisbehave(t *testing.T) {
 func TestHedgesThatCannotBe(t *testing.T) {
 	inRace(t, []*racer{{}, {}}, idempotent(), func(c *clustertest.Cluster, f *broach.Caller) {
 		for text, other := range map[string]broach.CallOption{
-			"Hedge and On contradict": broach.On(clustertest.AddrOf(1)), "Hedge and Local(LocalOnly) contradict": broach.Local(broach.LocalOnly),
-			"Hedge and NoRetry contradict": broach.NoRetry(), "Hedge is -1ns": broach.Hedge(-1),
+			"Hedge and On contradict":               broach.On(clustertest.AddrOf(1)),
+			"Hedge and Local(LocalOnly) contradict": broach.Local(broach.LocalOnly),
+			"Hedge and NoRetry contradict":          broach.NoRetry(), "Hedge is -1ns": broach.Hedge(-1),
 		} {
-			for i, wrong := range []*broach.Caller{f.With(other, broach.Hedge(time.Second)), f.With(broach.Hedge(time.Second), other), f.With(other).With(broach.Hedge(time.Second))} {
+			for i, wrong := range []*broach.Caller{
+				f.With(other, broach.Hedge(time.Second)), f.With(broach.Hedge(time.Second), other),
+				f.With(other).With(broach.Hedge(time.Second)),
+			} {
 				_, _, err := timeOf(wrong)
 				if i != 1 && text == "Hedge is -1ns" {
 					continue // the later one counts

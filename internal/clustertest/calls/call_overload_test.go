@@ -19,7 +19,9 @@ func narrow(reject bool) func(*broach.Config) {
 }
 
 func TestAFullQueueThatRejects(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"hang": clustertest.Hang}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"hang": clustertest.Hang}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		for _, n := range []*broach.Node{provider, caller} {
 			ctx, cancel := context.WithCancel(c.T.Context())
 			var calls sync.WaitGroup

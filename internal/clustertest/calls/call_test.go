@@ -31,7 +31,8 @@ func TestErrorsThatHandlersMake(t *testing.T) {
 				return err
 			}
 			e := clustertest.RequireError(c.T, call("fails"), broach.Application, broach.Yes)
-			require.Equal(c.T, broach.Error{Code: broach.Application, Message: "no milk", Service: "fails", Node: provider.Addr().String(), Executed: broach.Yes}, *e)
+			require.Equal(c.T, broach.Error{Code: broach.Application, Message: "no milk", Service: "fails",
+				Node: provider.Addr().String(), Executed: broach.Yes}, *e)
 			clustertest.RequireError(c.T, call("chooses"), 1042, broach.Yes)
 			require.Equal(c.T, "the function panicked",
 				clustertest.RequireError(c.T, call("panics"), broach.Internal, broach.Yes).Message,
@@ -47,7 +48,9 @@ func TestErrorsThatHandlersMake(t *testing.T) {
 
 // A function that blocks for ever takes nothing but its worker.
 func TestABlockedHandlerHarmsOnlyItsCall(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		free := make(chan struct{}, 2)
 		clustertest.Offer(c, provider, caller, "stuck", func() { <-free })
 		for _, n := range []*broach.Node{provider, caller} {
@@ -71,7 +74,9 @@ func TestABlockedHandlerHarmsOnlyItsCall(t *testing.T) {
 }
 
 func TestADeadlineEndsACall(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"sleep": func() { time.Sleep(5 * time.Second) }}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"sleep": func() { time.Sleep(5 * time.Second) }}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		for _, n := range []*broach.Node{provider, caller} {
 			ctx, cancel := context.WithTimeout(c.T.Context(), 300*time.Millisecond)
 			start := time.Now()
@@ -169,7 +174,9 @@ func TestACallMeetsAProviderThatStartsMeanwhile(t *testing.T) {
 }
 
 func TestAnUnknownNameFailsAtOnceOnceJoined(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"known": func() {}}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"known": func() {}}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		c.Until(5*time.Second, "joined", func() bool { return clustertest.IsJoined(caller) })
 		start := time.Now()
 		_, err := caller.Caller("unknown").Call(c.T.Context())
@@ -180,7 +187,9 @@ func TestAnUnknownNameFailsAtOnceOnceJoined(t *testing.T) {
 }
 
 func TestACallFailsAtOnceWhenAllProvidersAreOffline(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		c.Kill(provider)
 		c.Until(5*time.Second, "the provider is offline",
 			func() bool { return clustertest.Count(caller, broach.Offline) == 1 })
@@ -192,7 +201,9 @@ func TestACallFailsAtOnceWhenAllProvidersAreOffline(t *testing.T) {
 }
 
 func TestACallInFlightToAProviderThatDies(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"hang": clustertest.Hang}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"hang": clustertest.Hang}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		time.AfterFunc(100*time.Millisecond, func() { c.Net.Pause(provider.Addr()) })
 		start := time.Now()
 		_, err := caller.Caller("hang").Call(c.T.Context())
@@ -229,7 +240,9 @@ func TestMessagesThatAreTooLarge(t *testing.T) {
 
 // The calls of many goroutines on one Caller do not get in each other's way.
 func TestManyGoroutinesShareACaller(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		add := caller.Caller("add")
 		var calls sync.WaitGroup
 		for i := range 64 {

@@ -29,7 +29,8 @@ func TestCallsThroughLossRunOnce(t *testing.T) {
 		t.Run(fmt.Sprint(loss), func(t *testing.T) {
 			clustertest.Run(t, 7, func(c *clustertest.Cluster) {
 				provider, caller := c.Pair(simnet.Link{
-					Loss: loss, Duplicate: 0.05, Reorder: 0.05, Delay: 200 * time.Microsecond, Jitter: 100 * time.Microsecond,
+					Loss: loss, Duplicate: 0.05, Reorder: 0.05, Delay: 200 * time.Microsecond,
+					Jitter: 100 * time.Microsecond,
 				})
 				const calls, callers = 10_000, 50
 				var ran [calls]atomic.Int32
@@ -74,7 +75,8 @@ func TestLargeMessages(t *testing.T) {
 				t.Skip("slow with the race detector")
 			}
 			clustertest.Run(t, 7, func(c *clustertest.Cluster) {
-				provider, caller := c.Pair(simnet.Link{Loss: test.loss, Delay: 100 * time.Microsecond, Duplicate: test.loss})
+				provider, caller := c.Pair(simnet.Link{Loss: test.loss, Delay: 100 * time.Microsecond,
+					Duplicate: test.loss})
 				require.NoError(t, provider.Register("echo", func(b []byte) []byte { return b }))
 				require.NoError(t, caller.WaitFor(context.Background(), "echo", 1))
 				sent := make([]byte, test.size)

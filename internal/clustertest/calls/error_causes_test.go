@@ -69,8 +69,9 @@ func (*panickyReader) UnmarshalMsgpack([]byte) error { panic("boom") }
 
 func init() {
 	for name, err := range map[string]error{
-		"sold out": errSoldOut, "closed": errClosed, "shortage": (*shortage)(nil), "price": price{}, "choosy": &choosy{},
-		"bulky": &bulky{}, "broken": &broken{},
+		"sold out": errSoldOut, "closed": errClosed, "shortage": (*shortage)(nil), "price": price{},
+		"choosy": &choosy{},
+		"bulky":  &bulky{}, "broken": &broken{},
 	} {
 		broach.RegisterError(name, err)
 	}

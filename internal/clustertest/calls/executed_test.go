@@ -32,7 +32,8 @@ func TestExecutedIsThatOfTheWholeCall(t *testing.T) {
 				require.NoError(c.T, c.Nodes[0].WaitFor(c.T.Context(), "f", 3))
 				turn := []int{1, last}
 				pick := clustertest.PickFunc(func(_ broach.CallInfo, from []broach.Provider) int {
-					i := slices.IndexFunc(from, func(p broach.Provider) bool { return p.Addr == clustertest.AddrOf(turn[0]) })
+					i := slices.IndexFunc(from,
+						func(p broach.Provider) bool { return p.Addr == clustertest.AddrOf(turn[0]) })
 					turn = turn[1:]
 					return i
 				})

@@ -25,7 +25,9 @@ type firstCalls struct {
 
 // makeFirstCalls starts processes one after the other, each of which calls the seed as soon as it knows its functions,
 // or is called by it, and ends.
-func makeFirstCalls(c *clustertest.Cluster, processes int, call func(seed, newcomer *broach.Node) error) (f firstCalls) {
+func makeFirstCalls(c *clustertest.Cluster, processes int, call func(
+	seed, newcomer *broach.Node,
+) error) (f firstCalls) {
 	seed := c.Start(0)
 	require.NoError(c.T, seed.Register("echo", func(b []byte) []byte { f.ran++; return b }))
 	_, err := seed.Subscribe("told", func([]byte) { f.ran++ }, broach.EachInstance())
@@ -62,7 +64,8 @@ func firstCallForms() map[string]func(seed, newcomer *broach.Node) error {
 		}
 	}
 	return map[string]func(seed, newcomer *broach.Node) error{
-		"a call": echo(10), "a call of 40 ms": echo(10, broach.Timeout(40*time.Millisecond)), "a large call": echo(100_000),
+		"a call": echo(10), "a call of 40 ms": echo(10, broach.Timeout(40*time.Millisecond)),
+		"a large call": echo(100_000),
 		"a call that waits for its name": func(_, newcomer *broach.Node) error {
 			_, err := newcomer.Caller("echo").Call(context.Background(), []byte{1})
 			return err

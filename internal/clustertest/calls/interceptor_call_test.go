@@ -87,7 +87,8 @@ func TestACallersInterceptorThatNeverCallsNext(t *testing.T) {
 		sum, err := broach.Call[int](ctx, add(always(42, nil)))
 		require.NoError(t, err)
 		require.Equal(t, 42, sum)
-		sum, err = broach.Bind[func(int, int) (int, error)](caller, "add", broach.CallInterceptors(always(42, nil)))(1, 2)
+		sum, err = broach.Bind[func(int, int) (int, error)](caller, "add", broach.CallInterceptors(always(42, nil)))(1,
+			2)
 		require.NoError(t, err)
 		require.Equal(t, 42, sum)
 		list, err := broach.Call[[]int](ctx, add(always(nil, nil)))
@@ -100,7 +101,8 @@ func TestACallersInterceptorThatNeverCallsNext(t *testing.T) {
 		require.Equal(t, "anything", v)
 		require.NoError(t, add(always(nil, nil)).Send(ctx))
 
-		two := broach.Bind[func(int) (string, int, error)](caller, "add", broach.CallInterceptors(always([]any{"a", 1}, nil)))
+		two := broach.Bind[func(int) (string, int, error)](caller, "add",
+			broach.CallInterceptors(always([]any{"a", 1}, nil)))
 		text, n, err := two(1)
 		require.NoError(t, err)
 		require.Equal(t, []any{"a", 1}, []any{text, n})
@@ -115,7 +117,8 @@ func TestACallersInterceptorThatNeverCallsNext(t *testing.T) {
 		clustertest.RequireError(t, err, broach.Internal, broach.Yes)
 		clustertest.RequireError(t, add(always(42, nil)).Send(ctx), broach.Internal, broach.No)
 		for _, v := range []any{nil, "a", []any{"a"}, []any{"a", nil}, []any{"a", 1, 2}} {
-			_, _, err = broach.Bind[func(int) (string, int, error)](caller, "add", broach.CallInterceptors(always(v, nil)))(1)
+			_, _, err = broach.Bind[func(int) (string, int, error)](caller, "add",
+				broach.CallInterceptors(always(v, nil)))(1)
 			clustertest.RequireError(t, err, broach.Internal, broach.No)
 		}
 		clustertest.RequireError(t, broach.Bind[func() error](caller, "add",
@@ -203,7 +206,8 @@ func TestACallersInterceptorThatWaits(t *testing.T) {
 			return nil, fmt.Errorf("waiting: %w", ctx.Err())
 		}
 		start := time.Now()
-		_, err := caller.Caller("none", broach.Timeout(time.Second), broach.CallInterceptors(wait)).Call(context.Background())
+		_, err := caller.Caller("none", broach.Timeout(time.Second),
+			broach.CallInterceptors(wait)).Call(context.Background())
 		require.ErrorIs(t, clustertest.RequireError(t, err, broach.DeadlineExceeded, broach.No),
 			context.DeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(start))
@@ -218,7 +222,8 @@ func TestACallersInterceptorThatWaits(t *testing.T) {
 		_, err = caller.Caller("none", broach.CallInterceptors(wait)).Call(ctx)
 		clustertest.RequireError(t, err, broach.Canceled, broach.No)
 
-		_, err = caller.Caller("hang", broach.Timeout(time.Second), broach.CallInterceptors(pass)).Call(context.Background())
+		_, err = caller.Caller("hang", broach.Timeout(time.Second),
+			broach.CallInterceptors(pass)).Call(context.Background())
 		clustertest.RequireError(t, err, broach.DeadlineExceeded, broach.Maybe)
 	})
 }

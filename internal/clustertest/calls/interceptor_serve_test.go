@@ -21,11 +21,16 @@ func inBoth(t *testing.T, test func(c *clustertest.Cluster, provider, from *broa
 		c.Until(5*time.Second, "joined", func() bool { return clustertest.IsJoined(caller) })
 		test(c, provider, provider)
 	})
-	clustertest.InPair(t, nil, func(c *clustertest.Cluster, provider, caller *broach.Node) { test(c, provider, caller) })
+	clustertest.InPair(t, nil, func(c *clustertest.Cluster, provider,
+		caller *broach.Node) {
+		test(c, provider, caller)
+	})
 }
 
 // serve registers a function with Interceptors, and waits until the other node knows.
-func serve(c *clustertest.Cluster, provider, from *broach.Node, name string, fn any, list ...broach.Interceptor) *broach.Caller {
+func serve(
+	c *clustertest.Cluster, provider, from *broach.Node, name string, fn any, list ...broach.Interceptor,
+) *broach.Caller {
 	require.NoError(c.T, provider.Register(name, fn, broach.ServeInterceptors(list...)))
 	require.NoError(c.T, from.WaitFor(context.Background(), name, 1))
 	return from.Caller(name, broach.NoRetry())
@@ -99,7 +104,8 @@ func TestNextReturnsWhatTheFunctionReturned(t *testing.T) {
 			fn   any
 			want any
 		}{
-			{func() {}, nil}, {func() error { return nil }, nil}, {func() (point, error) { return point{1, 2}, nil }, point{1, 2}},
+			{func() {}, nil}, {func() error { return nil }, nil},
+			{func() (point, error) { return point{1, 2}, nil }, point{1, 2}},
 			{func() (int8, []string) { return 1, []string{"a"} },
 				[]any{int8(1), []string{"a"}}}, {func() *point { return nil }, (*point)(nil)},
 		} {
@@ -108,7 +114,8 @@ func TestNextReturnsWhatTheFunctionReturned(t *testing.T) {
 			require.Equal(t, row.want, got)
 			require.NoError(t, failed)
 		}
-		_, err := serve(c, provider, from, "fails", func() (int, error) { return 1, errOwn }, note).Call(context.Background())
+		_, err := serve(c, provider, from, "fails", func() (int, error) { return 1, errOwn },
+			note).Call(context.Background())
 		clustertest.RequireError(t, err, broach.Application, broach.Yes)
 		require.Same(t, errOwn, failed)
 		require.Nil(t, got)
@@ -141,7 +148,8 @@ func TestAProvidersInterceptorThatNeverCallsNext(t *testing.T) {
 			{after(nil, nil), broach.Internal, broach.Yes, "an Interceptor returned nil, want int"},
 			{always("42", nil), broach.Internal, broach.No, "an Interceptor returned string, want int"},
 		} {
-			_, err := serve(c, provider, from, fmt.Sprint("f", i), add, row.interceptor).Call(context.Background(), 1, 2)
+			_, err := serve(c, provider, from, fmt.Sprint("f", i), add, row.interceptor).Call(context.Background(), 1,
+				2)
 			if row.code == 0 {
 				require.NoError(t, err)
 				continue
@@ -179,7 +187,8 @@ func TestArgumentsThatDoNotFitTheFunction(t *testing.T) {
 				call.Args = row.args
 				return next(ctx, call)
 			}
-			v, err := serve(c, provider, from, fmt.Sprint("f", i-2), fn, replace).Call(context.Background(), 7, nil, nil)
+			v, err := serve(c, provider, from, fmt.Sprint("f", i-2), fn, replace).Call(context.Background(), 7, nil,
+				nil)
 			if i < 2 {
 				require.NoError(t, err)
 				require.Equal(t, row.want, v)
@@ -207,7 +216,10 @@ func TestAProvidersInterceptorThatPanics(t *testing.T) {
 			fn          func()
 			interceptor broach.Interceptor
 			executed    broach.Executed
-		}{{func() {}, before, broach.No}, {func() {}, exit, broach.No}, {func() {}, behind, broach.Yes}, {func() { panic("no milk") }, pass, broach.Yes}} {
+		}{
+			{func() {}, before, broach.No}, {func() {}, exit, broach.No}, {func() {}, behind, broach.Yes},
+			{func() { panic("no milk") }, pass, broach.Yes},
+		} {
 			f := serve(c, provider, from, fmt.Sprint("f", i), row.fn, row.interceptor)
 			for range 4 { // one more, and the breaker opens
 				_, err := f.Call(context.Background())

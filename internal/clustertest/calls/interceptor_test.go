@@ -94,12 +94,14 @@ func TestEveryFormOfCallIsIntercepted(t *testing.T) {
 	type point struct{ X, Y int }
 	s := new(steps)
 	functions := map[string]any{
-		"add": func(x, y int) int { return x + y }, "none": func() {}, "two": func(s string) (string, int) { return s, len(s) },
+		"add": func(x, y int) int { return x + y }, "none": func() {},
+		"two": func(s string) (string, int) { return s, len(s) },
 		"join": func(sep string, words ...string) string {
 			return strings.Join(words, sep)
 		}, "echo": func(s string) string { return s },
-		"bytes": func(b []byte) []byte { return b }, "nothing": func() *point { return nil }, "mirror": func(p point) point { return point{p.Y, p.X} },
-		"any": func(x any) any { return x },
+		"bytes": func(b []byte) []byte { return b }, "nothing": func() *point { return nil },
+		"mirror": func(p point) point { return point{p.Y, p.X} },
+		"any":    func(x any) any { return x },
 	}
 	clustertest.InPair(t, functions, func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		ctx := context.Background()
@@ -148,7 +150,8 @@ func TestEveryFormOfCallIsIntercepted(t *testing.T) {
 			require.ElementsMatch(t, []string{"c", "/c", "s", "/s"}, s.take())
 		}
 	}, func(cfg *broach.Config) {
-		cfg.CallInterceptors, cfg.ServeInterceptors = []broach.Interceptor{s.interceptor("c")}, []broach.Interceptor{s.interceptor("s")}
+		cfg.CallInterceptors, cfg.ServeInterceptors = []broach.Interceptor{s.interceptor("c")},
+			[]broach.Interceptor{s.interceptor("s")}
 	})
 }
 

@@ -39,7 +39,9 @@ func TestMetadataAndCallersTravelThroughChains(t *testing.T) {
 		require.NoError(t, c.Nodes[2].WaitFor(context.Background(), "first", 1))
 		time.Sleep(time.Second)
 		first := c.Nodes[2].Caller("first", broach.Meta("traceparent", trace))
-		for _, call := range []*broach.Caller{first.With(broach.Meta("user", "ann")), first.With(broach.Meta("user", "zoe"), broach.Meta("user", "ann"))} {
+		for _, call := range []*broach.Caller{
+			first.With(broach.Meta("user", "ann")), first.With(broach.Meta("user", "zoe"), broach.Meta("user", "ann")),
+		} {
 			got, err := broach.Call[map[string]string](context.Background(), call)
 			require.NoError(t, err)
 			require.Equal(t, map[string]string{"traceparent": trace, "user": "bob", "x": ""}, got)
@@ -106,13 +108,18 @@ func TestDeadlineAndCancelReachTheEndOfAChain(t *testing.T) {
 }
 
 func TestMetadataHaveLimits(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"read": func(ctx context.Context) string { in, _ := broach.InvocationFrom(ctx); return in.Meta["k"] }}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{
+		"read": func(ctx context.Context) string { in, _ := broach.InvocationFrom(ctx); return in.Meta["k"] },
+	}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		for _, from := range []*broach.Node{caller, provider} {
 			most := strings.Repeat("x", 8192-4)
 			got, err := broach.Call[string](context.Background(), from.Caller("read", broach.Meta("k", most)))
 			require.NoError(t, err)
 			require.Equal(t, most, got)
-			for _, opt := range []broach.CallOption{broach.Meta("k", most+"x"), broach.Meta("", "v"), broach.Meta("\x00k", "v"), broach.Meta("\xff", "v"), broach.Meta(strings.Repeat("k", 256), "v")} {
+			for _, opt := range []broach.CallOption{
+				broach.Meta("k", most+"x"), broach.Meta("", "v"), broach.Meta("\x00k", "v"), broach.Meta("\xff", "v"),
+				broach.Meta(strings.Repeat("k", 256), "v"),
+			} {
 				_, err := from.Caller("read", opt).Call(context.Background())
 				clustertest.RequireError(t, err, broach.InvalidArgument, broach.No)
 			}

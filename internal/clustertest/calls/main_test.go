@@ -1,5 +1,5 @@
-// Package calls tests what callers are promised: forms and options of calls, retries, hedges, breakers, interceptors, what
-// overload and cancellation do. Its clusters are real nodes on a simulated network, used through the public API.
+// Package calls tests what callers are promised: forms and options of calls, retries, hedges, breakers, interceptors,
+// what overload and cancellation do. Its clusters are real nodes on a simulated network, used through the public API.
 package calls
 
 import (

@@ -115,10 +115,16 @@ func TestFloodOfOnePeerDoesNotSlowCallsToAnother(t *testing.T) {
 		upset func(c *clustertest.Cluster, drowned *broach.Node)
 		arg   any
 	}{
-		"a slow one":                {func(*clustertest.Cluster, *broach.Node) {}, 0},
-		"a dead one":                {func(c *clustertest.Cluster, drowned *broach.Node) { c.Net.Pause(drowned.Addr()) }, 0},
-		"one with large messages":   {func(*clustertest.Cluster, *broach.Node) {}, make([]byte, 256<<10)},
-		"a dead one, with the same": {func(c *clustertest.Cluster, drowned *broach.Node) { c.Net.Pause(drowned.Addr()) }, make([]byte, 256<<10)},
+		"a slow one": {func(*clustertest.Cluster, *broach.Node) {}, 0},
+		"a dead one": {func(c *clustertest.Cluster,
+			drowned *broach.Node) {
+			c.Net.Pause(drowned.Addr())
+		}, 0},
+		"one with large messages": {func(*clustertest.Cluster, *broach.Node) {}, make([]byte, 256<<10)},
+		"a dead one, with the same": {func(c *clustertest.Cluster,
+			drowned *broach.Node) {
+			c.Net.Pause(drowned.Addr())
+		}, make([]byte, 256<<10)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clustertest.Run(t, 12, func(c *clustertest.Cluster) {

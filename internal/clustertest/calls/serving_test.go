@@ -89,7 +89,9 @@ func TestLocalModesWhereAFunctionDoesNotServe(t *testing.T) {
 }
 
 func TestWatchTellsWhoStopsServing(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"a": func() {}, "b": func() {}}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"a": func() {}, "b": func() {}}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		eventc := clustertest.Follow(ctx, caller)
@@ -109,7 +111,8 @@ func TestWatchTellsWhoStopsServing(t *testing.T) {
 		require.Equal(t, want, clustertest.Take(eventc))
 		late := clustertest.Follow(ctx, caller)
 		time.Sleep(time.Second)
-		require.Equal(t, []string{"member up: node0", "service added: node0 a", "service added: node0 b", "service paused: node0 b",
+		require.Equal(t, []string{"member up: node0", "service added: node0 a", "service added: node0 b",
+			"service paused: node0 b",
 			"service added: node0 c", "service paused: node0 c"}, clustertest.Take(late))
 		require.NoError(t, provider.Unregister("c"))
 		time.Sleep(time.Second)

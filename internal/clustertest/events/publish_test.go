@@ -128,7 +128,9 @@ func TestWhatCannotBePublished(t *testing.T) {
 		for _, topic := range badTopics() {
 			clustertest.RequireError(t, publish(ctx, topic, 1), broach.InvalidArgument, broach.No)
 		}
-		for _, payload := range []any{make(chan int), func() {}, map[string]any{"x": math.Sqrt}, struct{ C complex128 }{}} {
+		for _, payload := range []any{
+			make(chan int), func() {}, map[string]any{"x": math.Sqrt}, struct{ C complex128 }{},
+		} {
 			e := clustertest.RequireError(t, publish(ctx, "sold", payload), broach.InvalidArgument, broach.No)
 			require.Equal(t, "sold", e.Service)
 		}

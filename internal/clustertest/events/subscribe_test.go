@@ -257,7 +257,8 @@ func TestSubscriptionsShareTheWorkers(t *testing.T) {
 	clustertest.InPair(t, nil, func(c *clustertest.Cluster, subscriber, publisher *broach.Node) {
 		var order []string // one worker: never two at once
 		for _, topic := range []string{"a", "b"} {
-			_, err := subscriber.Subscribe(topic, func(int) { time.Sleep(time.Millisecond); order = append(order, topic) })
+			_, err := subscriber.Subscribe(topic,
+				func(int) { time.Sleep(time.Millisecond); order = append(order, topic) })
 			require.NoError(t, err)
 		}
 		heard()

@@ -29,7 +29,8 @@ func requireSentOnce(t *testing.T, w *farTraffic, calls int) {
 // nothing, none is, from the first call on.
 func TestCallsGoOnceOverAnyDistance(t *testing.T) {
 	for _, p := range []farPath{
-		{roundTrip: ms}, {roundTrip: 20 * ms}, {roundTrip: 60 * ms}, {roundTrip: 80 * ms}, {roundTrip: 240 * ms}, {roundTrip: 600 * ms},
+		{roundTrip: ms}, {roundTrip: 20 * ms}, {roundTrip: 60 * ms}, {roundTrip: 80 * ms}, {roundTrip: 240 * ms},
+		{roundTrip: 600 * ms},
 		{roundTrip: 80 * ms, jitter: 5 * ms}, {roundTrip: 240 * ms, jitter: 20 * ms},
 	} {
 		t.Run(p.String(), func(t *testing.T) {
@@ -66,7 +67,10 @@ func atOnce(k int, f func()) {
 
 // Where datagrams are lost, little more is sent than was lost.
 func TestCallsThroughLossOverADistance(t *testing.T) {
-	for _, p := range []farPath{{roundTrip: 80 * ms, loss: 0.01}, {roundTrip: 80 * ms, loss: 0.05}, {roundTrip: 240 * ms, loss: 0.05, jitter: 10 * ms}} {
+	for _, p := range []farPath{
+		{roundTrip: 80 * ms, loss: 0.01}, {roundTrip: 80 * ms, loss: 0.05},
+		{roundTrip: 240 * ms, loss: 0.05, jitter: 10 * ms},
+	} {
 		t.Run(p.String(), func(t *testing.T) {
 			clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 				_, caller := farPair(c, p)
@@ -83,7 +87,9 @@ func TestCallsThroughLossOverADistance(t *testing.T) {
 
 // A path that becomes another: after two seconds, calls go once again.
 func TestCallsGoOnceAfterThePathHasChanged(t *testing.T) {
-	for _, change := range [][2]time.Duration{{ms, 200 * ms}, {ms, 600 * ms}, {20 * ms, 80 * ms}, {80 * ms, 240 * ms}, {200 * ms, ms}, {240 * ms, 20 * ms}} {
+	for _, change := range [][2]time.Duration{
+		{ms, 200 * ms}, {ms, 600 * ms}, {20 * ms, 80 * ms}, {80 * ms, 240 * ms}, {200 * ms, ms}, {240 * ms, 20 * ms},
+	} {
 		for _, callers := range []int{1, 20} {
 			t.Run(fmt.Sprint(change, callers), func(t *testing.T) {
 				clustertest.Run(t, 1, func(c *clustertest.Cluster) {

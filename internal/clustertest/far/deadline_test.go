@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Calls with deadlines that mean never run, elsewhere and here, in one datagram and as a transfer, with and without Interceptors,
-// hedged or not, and their functions may make calls in turn.
+// Calls with deadlines that mean never run, elsewhere and here, in one datagram and as a transfer, with and without
+// Interceptors, hedged or not, and their functions may make calls in turn.
 func TestCallsWithDeadlinesThatMeanNever(t *testing.T) {
 	slow := func(ctx context.Context, _ []byte) (string, error) {
 		deadline, ok := ctx.Deadline()

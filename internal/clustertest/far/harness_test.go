@@ -74,7 +74,8 @@ type farTraffic struct {
 
 // watchTraffic counts from now on.
 func watchTraffic(c *clustertest.Cluster) *farTraffic {
-	w := &farTraffic{messages: map[wire.Kind]int{}, datagrams: map[netip.AddrPort]int{}, bytes: map[netip.AddrPort]int{}}
+	w := &farTraffic{messages: map[wire.Kind]int{}, datagrams: map[netip.AddrPort]int{},
+		bytes: map[netip.AddrPort]int{}}
 	c.Net.Tap(func(_ time.Time, from, _ netip.AddrPort, b []byte) { w.see(from, b) })
 	return w
 }

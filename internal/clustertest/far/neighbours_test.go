@@ -16,7 +16,9 @@ import (
 
 // A path that becomes longer, or short again, under large messages.
 func TestLargeMessagesWhereThePathChanges(t *testing.T) {
-	for _, change := range [][2]time.Duration{{ms, 200 * ms}, {20 * ms, 80 * ms}, {80 * ms, 240 * ms}, {200 * ms, ms}, {240 * ms, 20 * ms}} {
+	for _, change := range [][2]time.Duration{
+		{ms, 200 * ms}, {20 * ms, 80 * ms}, {80 * ms, 240 * ms}, {200 * ms, ms}, {240 * ms, 20 * ms},
+	} {
 		p := farPath{roundTrip: change[1]}
 		for _, back := range []bool{false, true} {
 			medianOver(t, farTransfer{3, 1.1}, func(c *clustertest.Cluster) farTransfer {
@@ -34,7 +36,10 @@ func TestLargeMessagesWhereThePathChanges(t *testing.T) {
 // Large messages in both directions at once, with small calls among them: these take no longer than the path and its
 // queue.
 func TestBothDirectionsAtOnceThroughABucket(t *testing.T) {
-	for _, p := range []farPath{{roundTrip: 20 * ms, mbit: 4, queue: wideQueue}, {roundTrip: 80 * ms, mbit: 20, queue: wideQueue}, {roundTrip: 80 * ms}} {
+	for _, p := range []farPath{
+		{roundTrip: 20 * ms, mbit: 4, queue: wideQueue}, {roundTrip: 80 * ms, mbit: 20, queue: wideQueue},
+		{roundTrip: 80 * ms},
+	} {
 		t.Run(p.String(), func(t *testing.T) {
 			clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 				provider, caller := farPair(c, p)
@@ -118,7 +123,8 @@ func TestAVeryLargeMessageOverADistance(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 		_, caller := farPair(c, farPath{roundTrip: 60 * ms})
 		start := time.Now()
-		n, err := broach.Call[int](context.Background(), caller.Caller("sink", broach.Timeout(time.Minute)), make([]byte, 16<<20))
+		n, err := broach.Call[int](context.Background(), caller.Caller("sink", broach.Timeout(time.Minute)),
+			make([]byte, 16<<20))
 		require.NoError(t, err)
 		require.Equal(t, 16<<20, n)
 		t.Log(time.Since(start))

@@ -106,7 +106,8 @@ func moveCounted(c *clustertest.Cluster, like farPath, caller *broach.Node, byte
 
 // moveLarge is one argument of any size.
 func moveLarge(t require.TestingT, caller *broach.Node, bytes int) {
-	n, err := broach.Call[int](context.Background(), caller.Caller("sink", broach.Timeout(time.Minute)), make([]byte, bytes))
+	n, err := broach.Call[int](context.Background(), caller.Caller("sink", broach.Timeout(time.Minute)),
+		make([]byte, bytes))
 	require.NoError(t, err)
 	require.Equal(t, bytes, n)
 }

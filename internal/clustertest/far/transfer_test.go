@@ -63,14 +63,17 @@ func medianOver(t *testing.T, most farTransfer, move func(c *clustertest.Cluster
 func needed(bytes int) int { return bytes/(wire.ControlPacket-wire.HeaderSize-wire.FrameSize-14) + 1 }
 
 // moveTogether calls k times at once with a large argument, or for a large result.
-func moveTogether(c *clustertest.Cluster, p farPath, provider, caller *broach.Node, k, bytes int, back bool) farTransfer {
+func moveTogether(
+	c *clustertest.Cluster, p farPath, provider, caller *broach.Node, k, bytes int, back bool,
+) farTransfer {
 	seen, start, from := watchTraffic(c), time.Now(), caller
 	if back {
 		from = provider
 	}
 	atOnce(k, func() { moveOne(c.T, caller, bytes, back) })
 	datagrams, _ := seen.fragmentsOf(from)
-	f := farTransfer{float64(time.Since(start)) / float64(p.ideal(k*bytes)), float64(datagrams) / float64(k*needed(bytes))}
+	f := farTransfer{float64(time.Since(start)) / float64(p.ideal(k*bytes)),
+		float64(datagrams) / float64(k*needed(bytes))}
 	c.T.Logf("%d of %d bytes, back %v: %.2f times the ideal time, %.3f of the datagrams", k, bytes, back, f.took,
 		f.datagrams)
 	return f
@@ -106,7 +109,8 @@ func moveEachWay(t *testing.T, p farPath, k, bytes int, most farTransfer) {
 // [FRAG-5] it is sent again
 func TestLargeMessagesOverAnyDistance(t *testing.T) {
 	for _, p := range []farPath{
-		{roundTrip: ms}, {roundTrip: 20 * ms}, {roundTrip: 60 * ms}, {roundTrip: 80 * ms}, {roundTrip: 240 * ms}, {roundTrip: 80 * ms, jitter: 3 * ms},
+		{roundTrip: ms}, {roundTrip: 20 * ms}, {roundTrip: 60 * ms}, {roundTrip: 80 * ms}, {roundTrip: 240 * ms},
+		{roundTrip: 80 * ms, jitter: 3 * ms},
 		{roundTrip: 80 * ms, loss: 0.01}, {roundTrip: 80 * ms, loss: 0.05}, {roundTrip: 20 * ms,
 			loss: 0.05}, {roundTrip: 240 * ms, loss: 0.01},
 		{roundTrip: 80 * ms, reorder: 0.02},
@@ -120,7 +124,9 @@ func TestLargeMessagesOverAnyDistance(t *testing.T) {
 func TestLargeMessagesThroughABucket(t *testing.T) {
 	for _, mbit := range []float64{1, 4, 20} {
 		for _, rt := range []time.Duration{0, 20 * ms, 80 * ms} {
-			for queue, most := range map[time.Duration]farTransfer{wideQueue: {1.3, 1.3}, 50 * ms: {1.5, 1.5}, 0: {1.9, 1.7}} {
+			for queue, most := range map[time.Duration]farTransfer{
+				wideQueue: {1.3, 1.3}, 50 * ms: {1.5, 1.5}, 0: {1.9, 1.7},
+			} {
 				p := farPath{roundTrip: rt, mbit: mbit, queue: queue}
 				moveEachWay(t, p, 1, 200_000, most)
 				moveEachWay(t, p, 1, 1_000_000, farTransfer{most.took, min(most.datagrams, 1.3)})
@@ -131,7 +137,10 @@ func TestLargeMessagesThroughABucket(t *testing.T) {
 
 // Many transfers share what one has: one window, one pace.
 func TestManyLargeMessagesThroughABucket(t *testing.T) {
-	for _, p := range []farPath{{roundTrip: 20 * ms, mbit: 4, queue: wideQueue}, {roundTrip: 80 * ms, mbit: 20, queue: wideQueue}, {mbit: 20, queue: wideQueue}} {
+	for _, p := range []farPath{
+		{roundTrip: 20 * ms, mbit: 4, queue: wideQueue}, {roundTrip: 80 * ms, mbit: 20, queue: wideQueue},
+		{mbit: 20, queue: wideQueue},
+	} {
 		moveEachWay(t, p, 10, 100_000, farTransfer{1.4, 1.3})
 	}
 }

@@ -70,7 +70,9 @@ func TestRestartReplacesTheTable(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
 		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
-			clustertest.RequireWithin(t, 20*time.Millisecond, "all have the new table", trials(t, size, 0, func(c *clustertest.Cluster) (took []time.Duration) {
+			clustertest.RequireWithin(t, 20*time.Millisecond, "all have the new table", trials(t, size, 0, func(
+				c *clustertest.Cluster,
+			) (took []time.Duration) {
 				for k, old := range c.Nodes[1 : 1+departures(size)] {
 					require.NoError(t, old.Register("old", func() {}))
 					time.Sleep(time.Second)
@@ -138,7 +140,9 @@ func TestSeedRestartsAlone(t *testing.T) {
 	for _, size := range sizes() {
 		for _, away := range []time.Duration{0, 10 * time.Second} {
 			t.Run(fmt.Sprint(size, " nodes, away for ", away), func(t *testing.T) {
-				clustertest.RequireWithin(t, 1500*time.Millisecond, "all see all", trials(t, size, 0, func(c *clustertest.Cluster) []time.Duration {
+				clustertest.RequireWithin(t, 1500*time.Millisecond, "all see all", trials(t, size, 0, func(
+					c *clustertest.Cluster,
+				) []time.Duration {
 					c.Kill(c.Nodes[0])
 					time.Sleep(away)
 					c.Start(0)
@@ -159,7 +163,9 @@ func TestTableChangeIsKnown(t *testing.T) {
 		t.Log("10,000 functions take too long with the race detector")
 		return
 	}
-	clustertest.RequireWithin(t, time.Second, "all know 10,000 functions", trials(t, 32, 0, func(c *clustertest.Cluster) []time.Duration {
+	clustertest.RequireWithin(t, time.Second, "all know 10,000 functions", trials(t, 32, 0, func(
+		c *clustertest.Cluster,
+	) []time.Duration {
 		n, start := c.Nodes[1], time.Now()
 		last := registerMany(n, t, 10_000)
 		c.Until(10*time.Second, "all know", func() bool { return c.Callable(last, n) })
@@ -198,7 +204,9 @@ func TestSeedsDownAtTheStart(t *testing.T) {
 			t.Run(fmt.Sprintf("%d nodes, seeds %v of %v", size, up, named), func(t *testing.T) {
 				var took []time.Duration
 				for _, seed := range seeds(clustersOf(size)) {
-					clustertest.Run(t, seed, func(c *clustertest.Cluster) { took = append(took, joinLate(c, seed, size, named, up)) })
+					clustertest.Run(t, seed, func(c *clustertest.Cluster) {
+						took = append(took, joinLate(c, seed, size, named, up))
+					})
 				}
 				clustertest.RequireWithin(t, time.Second, "all see all", took)
 			})

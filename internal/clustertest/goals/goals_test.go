@@ -20,7 +20,8 @@ import (
 //	G3   60 s at a loss of up to 25 %: no false alarm        TestNobodyIsCalledDeadInQuiet
 //	G4   all join at once: 0.3 s, with 100 nodes 1 s         TestAllJoinAtOnce
 //	G5   one more joins, with its table: 20 ms               TestOneMoreJoins
-//	G6   a cut heals: 3 s after 30 s, 90 s, 10 min           TestHalvesFindEachOther, TestHalvesFindWhoBeganBehindTheCut
+//	G6   a cut heals: 3 s after 30 s, 90 s, 10 min           TestHalvesFindEachOther,
+//	                                                         TestHalvesFindWhoBeganBehindTheCut
 //	G7   a node leaves, and is not taken for dead: 20 ms     TestLeaveIsKnown
 //	G8   a restart at the same address: 20 ms                TestRestartReplacesTheTable
 //	G9   a restart at another address: 20 ms                 TestComesBackElsewhere
@@ -31,7 +32,8 @@ import (
 //	G15  a table changes: 10 ms; 10,000 functions: 1 s       TestTableChangeIsKnown
 //	G16  a clock is set: nothing happens                     TestTheWallClockIsNotUsed
 //	G17  seeds down at the start: 1 s after one is up        TestSeedsDownAtTheStart
-//	G18  what was recorded changes nothing later             TestRecordedDatagramsRaiseNobody, TestReplaysChangeNothing
+//	G18  what was recorded changes nothing later             TestRecordedDatagramsRaiseNobody,
+//	                                                         TestReplaysChangeNothing
 //	G19  two clusters that swap addresses stay two           TestClustersThatSwapAddresses
 //	G20  one-way loss is a fact of the path                  TestOneWayLossIsAFactOfThePath
 //
@@ -58,7 +60,9 @@ func aMinute() time.Duration {
 }
 
 // trials runs a trial on several clusters that have come together, and collects what it measures.
-func trials(t *testing.T, nodes int, loss float64, trial func(c *clustertest.Cluster) []time.Duration) (took []time.Duration) {
+func trials(
+	t *testing.T, nodes int, loss float64, trial func(c *clustertest.Cluster) []time.Duration,
+) (took []time.Duration) {
 	for _, seed := range seeds(clustersOf(nodes)) {
 		clustertest.Run(t, seed, func(c *clustertest.Cluster) {
 			c.Gather(seed, nodes, loss)

@@ -24,7 +24,9 @@ func TestHalvesFindEachOther(t *testing.T) {
 				continue // 10 minutes of 32 nodes take 7 s of the processor
 			}
 			t.Run(fmt.Sprint(size, " nodes, ", lasting), func(t *testing.T) {
-				clustertest.RequireWithin(t, 3*time.Second, "all see all", trials(t, size, 0, func(c *clustertest.Cluster) []time.Duration {
+				clustertest.RequireWithin(t, 3*time.Second, "all see all", trials(t, size, 0, func(
+					c *clustertest.Cluster,
+				) []time.Duration {
 					half := (size + 1) / 2
 					c.Net.Cut(clustertest.AddrsOf(c.Nodes[:half]), clustertest.AddrsOf(c.Nodes[half:]))
 					time.Sleep(lasting)
@@ -47,7 +49,9 @@ func TestHalvesFindWhoBeganBehindTheCut(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprint(size, " nodes, loss ", loss), func(t *testing.T) {
-				clustertest.RequireWithin(t, 3*time.Second, "all see all", trials(t, size, 0, func(c *clustertest.Cluster) []time.Duration {
+				clustertest.RequireWithin(t, 3*time.Second, "all see all", trials(t, size, 0, func(
+					c *clustertest.Cluster,
+				) []time.Duration {
 					half := (size + 1) / 2
 					a, b := clustertest.AddrsOf(c.Nodes[:half]), clustertest.AddrsOf(c.Nodes[half:])
 					c.Net.Cut(append(a, clustertest.AddrOf(size)), append(b, clustertest.AddrOf(size+1)))
@@ -100,7 +104,9 @@ func TestStoppedNode(t *testing.T) {
 // one dead but the sick.
 func TestSickNodesBlameNobody(t *testing.T) {
 	t.Parallel()
-	for name, upset := range map[string]func(*clustertest.Cluster, *broach.Node) func(){"stopped": (*clustertest.Cluster).Stop, "cut off": (*clustertest.Cluster).Isolate} {
+	for name, upset := range map[string]func(
+		*clustertest.Cluster, *broach.Node,
+	) func(){"stopped": (*clustertest.Cluster).Stop, "cut off": (*clustertest.Cluster).Isolate} {
 		if race.Enabled && name == "cut off" {
 			continue
 		}
@@ -110,7 +116,8 @@ func TestSickNodesBlameNobody(t *testing.T) {
 				upsetInTurns(c, sick, upset)
 				deaths := clustertest.DeathsOf(reports())
 				among := slices.DeleteFunc(slices.Clone(deaths), func(r clustertest.Report) bool {
-					return slices.Contains(clustertest.AddrsOf(sick), r.About) || slices.Contains(clustertest.AddrsOf(sick), r.By)
+					return slices.Contains(clustertest.AddrsOf(sick), r.About) ||
+						slices.Contains(clustertest.AddrsOf(sick), r.By)
 				})
 				ofSick := slices.DeleteFunc(slices.Clone(deaths),
 					func(r clustertest.Report) bool { return !slices.Contains(clustertest.AddrsOf(sick), r.About) })
@@ -124,7 +131,9 @@ func TestSickNodesBlameNobody(t *testing.T) {
 }
 
 // upsetInTurns does something to nodes for 3 s of 4, each a second after the one before, for a minute.
-func upsetInTurns(c *clustertest.Cluster, nodes []*broach.Node, upset func(*clustertest.Cluster, *broach.Node) (undo func())) {
+func upsetInTurns(c *clustertest.Cluster, nodes []*broach.Node, upset func(
+	*clustertest.Cluster, *broach.Node,
+) (undo func())) {
 	undo := make([]func(), len(nodes))
 	for second := range int(aMinute().Seconds()) {
 		for i, n := range nodes {

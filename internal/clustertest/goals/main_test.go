@@ -1,5 +1,5 @@
-// Package goals holds the cluster to the figures that README and PROTOCOL.md promise, and searches for what nobody thought
-// of: random schedules, storms, sieges, crowds.
+// Package goals holds the cluster to the figures that README and PROTOCOL.md promise, and searches for what nobody
+// thought of: random schedules, storms, sieges, crowds.
 package goals
 
 import (

@@ -46,9 +46,11 @@ func TestAProviderIsKilledUnderLoad(t *testing.T) {
 		idempotent bool
 		options    []broach.CallOption
 	}{
-		"idempotent": {true, nil}, "idempotent, by turns": {true, []broach.CallOption{broach.Balance(broach.RoundRobin())}},
+		"idempotent": {true, nil}, "idempotent, by turns": {true,
+			[]broach.CallOption{broach.Balance(broach.RoundRobin())}},
 		"idempotent, hedged": {true, []broach.CallOption{broach.Hedge(20 * time.Millisecond)}},
-		"not idempotent":     {false, nil}, "not idempotent, by turns": {false, []broach.CallOption{broach.Balance(broach.RoundRobin())}},
+		"not idempotent":     {false, nil}, "not idempotent, by turns": {false,
+			[]broach.CallOption{broach.Balance(broach.RoundRobin())}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			clustertest.Run(t, 1, func(c *clustertest.Cluster) {

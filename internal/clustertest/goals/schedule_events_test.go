@@ -284,7 +284,10 @@ func (s *schedule) cutOneWay() {
 func (s *schedule) heal() {
 	s.note("heal")
 	s.Net.Heal()
-	s.cuts = slices.DeleteFunc(s.cuts, func(r rift) bool { return !r.healed.IsZero() && time.Since(r.healed) > calmFor })
+	s.cuts = slices.DeleteFunc(s.cuts, func(r rift) bool {
+		return !r.healed.IsZero() &&
+			time.Since(r.healed) > calmFor
+	})
 	for i := range s.cuts {
 		if s.cuts[i].healed.IsZero() {
 			s.cuts[i].healed = time.Now()

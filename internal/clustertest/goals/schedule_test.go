@@ -55,8 +55,10 @@ const calmFor = 3 * time.Second
 // calm is what happens to processes, rough also what happens to networks.
 var (
 	calm = []func(*schedule){
-		(*schedule).end, (*schedule).end, (*schedule).begin, (*schedule).comeBack, (*schedule).restart, (*schedule).restart, (*schedule).readdress, (*schedule).move, (*schedule).move,
-		(*schedule).register, (*schedule).register, (*schedule).pause, (*schedule).goOn, (*schedule).takeOver, (*schedule).giveBack, (*schedule).slow,
+		(*schedule).end, (*schedule).end, (*schedule).begin, (*schedule).comeBack, (*schedule).restart,
+		(*schedule).restart, (*schedule).readdress, (*schedule).move, (*schedule).move,
+		(*schedule).register, (*schedule).register, (*schedule).pause, (*schedule).goOn, (*schedule).takeOver,
+		(*schedule).giveBack, (*schedule).slow,
 	}
 	rough = append(slices.Clone(calm), (*schedule).cut, (*schedule).cutOneWay, (*schedule).heal, (*schedule).heal)
 )
@@ -77,8 +79,8 @@ func newSchedule(c *clustertest.Cluster, size int, seed uint64, loss float64) *s
 	return s
 }
 
-// settled reports that every live node sees exactly the live ones, reaches them, and knows what they offer. It looks first
-// at the one that did not see them the last time.
+// settled reports that every live node sees exactly the live ones, reaches them, and knows what they offer. It looks
+// first at the one that did not see them the last time.
 func (s *schedule) settled() bool {
 	live := s.byVersion()
 	if n := s.live[s.unsettled]; n != nil && !s.sees(n, live) {
@@ -156,7 +158,8 @@ func (s *schedule) falseAlarms(against func(broach.Member) bool) (list []string)
 	}
 	for i, n := range s.live {
 		for _, m := range n.Members() {
-			if j, lives := live[m.Version]; lives && !m.Self && m.Addr == s.live[j].Addr() && against(m) && s.undisturbed(i, j) {
+			if j, lives := live[m.Version]; lives && !m.Self && m.Addr == s.live[j].Addr() && against(m) &&
+				s.undisturbed(i, j) {
 				list = append(list, fmt.Sprintf("%d says that %d is %v", i, j, m.State))
 			}
 		}

@@ -101,7 +101,8 @@ func (s *siege) token() uint64 {
 func someKeyID() byte { return []byte{0, clustertest.KeyIDOf(clustertest.KeyOf(1)), 3}[rand.N(3)] }
 
 func (s *siege) open(named netip.AddrPort) []byte {
-	m := wire.Open{KeyID: someKeyID(), Rank: rand.Uint32(), Number: rand.Uint64(), Token: rand.Uint64() | 1, Addr: named}
+	m := wire.Open{KeyID: someKeyID(), Rank: rand.Uint32(), Number: rand.Uint64(), Token: rand.Uint64() | 1,
+		Addr: named}
 	m.Cluster = wire.ClusterID("default")
 	copy(m.Key[:], clustertest.Rubbish(len(m.Key)))
 	return wire.AppendOpen(nil, m)
@@ -115,7 +116,8 @@ func (s *siege) confirm(token uint64) []byte {
 }
 
 func (s *siege) header(token, number uint64) []byte {
-	return wire.AppendHeader(nil, wire.Header{KeyID: someKeyID(), TableVersion: rand.Uint32(), Token: token, Number: number})
+	return wire.AppendHeader(nil, wire.Header{KeyID: someKeyID(), TableVersion: rand.Uint32(), Token: token,
+		Number: number})
 }
 
 // flipped is b with a bit changed.
@@ -189,7 +191,8 @@ func TestFlood(t *testing.T) {
 			cancel()
 			slices.Sort(times)
 			t.Logf("sealed: %t; thrown: %6.0f a second; %d calls, %d failed, median %v, p99 %v", keys != nil,
-				float64(s.thrown.Load())/floodFor.Seconds(), len(times)+failed, failed, times[len(times)/2], times[len(times)*99/100])
+				float64(s.thrown.Load())/floodFor.Seconds(), len(times)+failed, failed, times[len(times)/2],
+				times[len(times)*99/100])
 			require.Less(t, failed, 1+len(times)/100)
 			for _, n := range []*broach.Node{provider, caller} {
 				require.Len(t, n.Members(), 2)

@@ -24,7 +24,8 @@ import (
 
 var (
 	soak       = flag.Duration("soak", 0, "how long to run the soak test, with real time and sockets")
-	underSiege = flag.Int("strangers", 0, "datagrams a second that strangers throw at the nodes of the soak test; they have keys then")
+	underSiege = flag.Int("strangers", 0,
+		"datagrams a second that strangers throw at the nodes of the soak test; they have keys then")
 )
 
 // roughConn is a socket that loses a twentieth of what it sends, doubles some, and lets some be overtaken.

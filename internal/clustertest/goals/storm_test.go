@@ -73,10 +73,13 @@ func TestRetryStorm(t *testing.T) {
 		pool  broach.Pool
 		calls []broach.CallOption
 	}{
-		"refusing":             {broach.Pool{Core: workers, Max: workers, Queue: 8, RejectWhenFull: true}, nil},
-		"refusing, hedged":     {broach.Pool{Core: workers, Max: workers, Queue: 8, RejectWhenFull: true}, []broach.CallOption{broach.Hedge(50 * time.Millisecond)}},
-		"slowing down":         {broach.Pool{Core: workers, Max: workers, Queue: 8}, []broach.CallOption{broach.Timeout(500 * time.Millisecond)}},
-		"slowing down, hedged": {broach.Pool{Core: workers, Max: workers, Queue: 8}, []broach.CallOption{broach.Timeout(500 * time.Millisecond), broach.Hedge(50 * time.Millisecond)}},
+		"refusing": {broach.Pool{Core: workers, Max: workers, Queue: 8, RejectWhenFull: true}, nil},
+		"refusing, hedged": {broach.Pool{Core: workers, Max: workers, Queue: 8, RejectWhenFull: true},
+			[]broach.CallOption{broach.Hedge(50 * time.Millisecond)}},
+		"slowing down": {broach.Pool{Core: workers, Max: workers, Queue: 8},
+			[]broach.CallOption{broach.Timeout(500 * time.Millisecond)}},
+		"slowing down, hedged": {broach.Pool{Core: workers, Max: workers, Queue: 8},
+			[]broach.CallOption{broach.Timeout(500 * time.Millisecond), broach.Hedge(50 * time.Millisecond)}},
 		"with the default queue": {broach.Pool{Core: workers, Max: workers},
 			[]broach.CallOption{broach.Timeout(500 * time.Millisecond)}},
 	} {
@@ -116,8 +119,10 @@ func TestRetryStorm(t *testing.T) {
 				})
 				calls.Wait()
 				attempts := sent()
-				perCall, goodput := float64(attempts)/float64(made.Load()), float64(done.Load())/lasting.Seconds()/float64(capacity)
-				t.Logf("%d calls: %d done, and %d when no more came, %d refused, %d late; %.2f attempts for each, goodput %.0f %% of the capacity",
+				perCall, goodput := float64(attempts)/float64(made.Load()),
+					float64(done.Load())/lasting.Seconds()/float64(capacity)
+				t.Logf("%d calls: %d done, and %d when no more came, %d refused, %d late; "+
+					"%.2f attempts for each, goodput %.0f %% of the capacity",
 					made.Load(), done.Load(), after.Load(), refused.Load(), late.Load(), perCall, 100*goodput)
 				require.Less(t, perCall, 1.3)
 				require.GreaterOrEqual(t, goodput, 0.8)

@@ -12,7 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-var thousand = flag.Bool("thousand", false, "run the simulation of a thousand nodes, and those of goals_test.go with 256")
+var thousand = flag.Bool("thousand", false,
+	"run the simulation of a thousand nodes, and those of goals_test.go with 256")
 
 // A thousand nodes, the largest cluster that is promised, join through one seed at once; then one dies. All of them fit
 // into 2 GiB.

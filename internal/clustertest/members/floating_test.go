@@ -55,7 +55,9 @@ func TestWhoGetsItsAddressBackIsBelievedAgain(t *testing.T) {
 	}
 	for _, size := range sizes {
 		for name, hold := range holders {
-			for _, lasting := range []time.Duration{50 * time.Millisecond, 500 * time.Millisecond, 3 * time.Second, 80 * time.Second} {
+			for _, lasting := range []time.Duration{
+				50 * time.Millisecond, 500 * time.Millisecond, 3 * time.Second, 80 * time.Second,
+			} {
 				t.Run(fmt.Sprint(size, " nodes, held by ", name, " for ", lasting), func(t *testing.T) {
 					clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 						for i := range size {
@@ -70,7 +72,8 @@ func TestWhoGetsItsAddressBackIsBelievedAgain(t *testing.T) {
 							time.Sleep(lasting)
 							giveBack()
 							c.Configs[nodes[1]].Conn.(*clustertest.Movable).Move(clustertest.AddrOf(1))
-							took := c.Until(20*time.Second, "all believe in the first", func() bool { return allKnow(c, nodes) })
+							took := c.Until(20*time.Second, "all believe in the first",
+								func() bool { return allKnow(c, nodes) })
 							t.Log("believed again after", took)
 							require.LessOrEqual(t, took, 2*time.Second)
 						}

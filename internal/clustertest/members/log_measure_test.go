@@ -17,7 +17,9 @@ import (
 // A function that always panics cannot fill the log, and what it was called with is not in there.
 func TestPanicsAreLoggedInMeasure(t *testing.T) {
 	var log clustertest.SharedLog
-	clustertest.InPair(t, map[string]any{"panics": func(secret string) { panic("oops") }}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{"panics": func(secret string) { panic("oops") }}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
 		var all sync.WaitGroup
 		for range 50 { // at once, before its breaker opens
 			all.Go(func() {

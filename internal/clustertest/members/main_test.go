@@ -1,5 +1,5 @@
-// Package members tests what users see of the membership: who is there, who is called, how a cluster comes together, apart
-// and together again. The rules by themselves are tested in internal/member.
+// Package members tests what users see of the membership: who is there, who is called, how a cluster comes together,
+// apart and together again. The rules by themselves are tested in internal/member.
 package members
 
 import (

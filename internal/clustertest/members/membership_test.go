@@ -134,7 +134,8 @@ func TestClusterComesTogetherThroughLoss(t *testing.T) {
 		t.Run(fmt.Sprint(loss), func(t *testing.T) {
 			for seed := uint64(1); seed <= 4; seed++ {
 				clustertest.Run(t, seed, func(c *clustertest.Cluster) {
-					c.Net.SetDefault(simnet.Link{Loss: loss, Delay: 300 * time.Microsecond, Jitter: 200 * time.Microsecond})
+					c.Net.SetDefault(simnet.Link{Loss: loss, Delay: 300 * time.Microsecond,
+						Jitter: 200 * time.Microsecond})
 					c.StartAll(32)
 					t.Logf("seed %d: all see all after %v", seed,
 						c.Until(10*time.Second, "all see all", func() bool { return clustertest.AllSee(c.Nodes, 31) }))
@@ -194,7 +195,8 @@ func TestCallsRightAfterALossyJoin(t *testing.T) {
 	for seed := uint64(1); seed <= many; seed++ {
 		clustertest.Run(t, seed, func(c *clustertest.Cluster) {
 			c.Net.SetDefault(simnet.Link{Loss: 0.2, Delay: 50 * time.Microsecond, Jitter: 30 * time.Microsecond})
-			c.Edit = func(cfg *broach.Config) { // 16 tries in 3 s fail all in one of ten million calls: too often for a test
+			// 16 tries in 3 s fail all in one of ten million calls: too often for a test
+			c.Edit = func(cfg *broach.Config) {
 				cfg.CallTimeout, cfg.AckTimeout = 10*time.Second, 10*time.Second
 			}
 			provider, caller := c.Start(0), c.Start(1, 0)

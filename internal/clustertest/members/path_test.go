@@ -103,7 +103,10 @@ func TestSealedDatagramsAreNoLargerThanMaxPacket(t *testing.T) {
 	for maxPacket, largest := range map[int]int{1200: 1216, 1216: 1216, 1400: 1400, 8972: 8972} {
 		t.Run(strconv.Itoa(maxPacket), func(t *testing.T) {
 			clustertest.Run(t, 7, func(c *clustertest.Cluster) {
-				c.Edit = func(cfg *broach.Config) { cfg.MaxPacket, cfg.Keys = maxPacket, [][]byte{clustertest.KeyOf(1)} }
+				c.Edit = func(cfg *broach.Config) {
+					cfg.MaxPacket, cfg.Keys = maxPacket,
+						[][]byte{clustertest.KeyOf(1)}
+				}
 				var mu sync.Mutex
 				seen := 0
 				c.Net.Tap(func(_ time.Time, _, _ netip.AddrPort, b []byte) {

@@ -39,7 +39,8 @@ func inUniform(t *testing.T, test func(u *uniform)) {
 func (u *uniform) start(i int) *broach.Node {
 	n := u.StartWith(i, func(cfg *broach.Config) {
 		conn := cfg.Conn.(*simnet.Conn)
-		m := &clustertest.Movable{C: u.Cluster, Local: &net.UDPAddr{IP: net.IPv4zero, Port: 7000}, First: conn, Conn: conn}
+		m := &clustertest.Movable{C: u.Cluster, Local: &net.UDPAddr{IP: net.IPv4zero, Port: 7000}, First: conn,
+			Conn: conn}
 		cfg.Conn, u.sockets[i] = m, m
 	}, 0)
 	require.NoError(u.T, n.Register(fmt.Sprint("f", i), func() {}))
@@ -108,7 +109,8 @@ func TestOneConfigurationForAll(t *testing.T) {
 		for i, who := range []int{0, 1, 0, 2} {
 			time.Sleep(10 * time.Second)
 			u.sockets[who].Move(clustertest.AddrOf(100 + i))
-			u.Until(10*time.Second, "it moves", func() bool { return u.nodeAt(who).Addr() == clustertest.AddrOf(100+i) })
+			u.Until(10*time.Second, "it moves",
+				func() bool { return u.nodeAt(who).Addr() == clustertest.AddrOf(100+i) })
 			u.untilMet(time.Second, fmt.Sprint(who, " gets another address"))
 		}
 		time.Sleep(time.Minute)

@@ -22,7 +22,10 @@ func TestWhoJoinsByANewSeedFindsTheOthersAtItsFirstCall(t *testing.T) {
 		for _, keys := range [][][]byte{nil, {clustertest.KeyOf(1)}} {
 			t.Run(fmt.Sprint(delay, ", keys: ", len(keys)), func(t *testing.T) {
 				for seed := range uint64(11) {
-					clustertest.Run(t, seed+1, func(c *clustertest.Cluster) { joinByNewSeed(c, delay, time.Duration(seed)*time.Millisecond, keys) })
+					clustertest.Run(t, seed+1, func(c *clustertest.Cluster) {
+						joinByNewSeed(c, delay,
+							time.Duration(seed)*time.Millisecond, keys)
+					})
 				}
 			})
 		}

@@ -131,7 +131,8 @@ func (r *toldRun) call(rng *rand.Rand) {
 	for !r.over.Load() {
 		id := r.last.Add(1)
 		caller := r.roles[2].Load().Caller("told", broach.Timeout(time.Duration(20+rng.IntN(3000))*time.Millisecond))
-		args := []any{id, rng.IntN(1 + sizes[rng.IntN(len(sizes))]), make([]byte, rng.IntN(1+sizes[rng.IntN(len(sizes))]))}
+		args := []any{id, rng.IntN(1 + sizes[rng.IntN(len(sizes))]),
+			make([]byte, rng.IntN(1+sizes[rng.IntN(len(sizes))]))}
 		o := toldOutcome{oneWay: rng.IntN(6) == 0}
 		if o.oneWay {
 			o.err = caller.Send(context.Background(), args...)

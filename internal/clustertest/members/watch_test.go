@@ -35,7 +35,8 @@ func TestWatchTellsTheStateThenTheChanges(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		c.Net.Resume(first.Addr())
 		time.Sleep(5 * time.Second)
-		require.Equal(c.T, []string{"member suspect: node1", "member offline: node1", "member up: node1", "service added: node1 b"}, clustertest.Take(eventc))
+		require.Equal(c.T, []string{"member suspect: node1", "member offline: node1", "member up: node1",
+			"service added: node1 b"}, clustertest.Take(eventc))
 
 		first.Close()
 		time.Sleep(time.Second)
@@ -223,17 +224,21 @@ func TestMembersAndServices(t *testing.T) {
 			name := fmt.Sprint("node", i)
 			require.Positive(c.T, m.RTT+map[bool]time.Duration{true: 1}[i != 2], "measured by the call")
 			m.RTT = 0
-			require.Equal(c.T, broach.Member{Addr: clustertest.AddrOf(i), Name: name, Version: "v1", State: broach.Alive, Self: i == 1, Tags: map[string]string{"rack": name}}, m)
+			require.Equal(c.T, broach.Member{Addr: clustertest.AddrOf(i), Name: name, Version: "v1",
+				State: broach.Alive, Self: i == 1, Tags: map[string]string{"rack": name}}, m)
 		}
 		require.Equal(c.T, []broach.Service{
 			{Name: "Gruß", Signature: "Gruß()", Providers: []netip.AddrPort{clustertest.AddrOf(2)}},
-			{Name: "work01", Signature: "work01(int, int) int", Providers: []netip.AddrPort{clustertest.AddrOf(0), clustertest.AddrOf(1)}},
+			{Name: "work01", Signature: "work01(int, int) int",
+				Providers: []netip.AddrPort{clustertest.AddrOf(0), clustertest.AddrOf(1)}},
 		}, n.Services())
 	})
 }
 
 func TestStats(t *testing.T) {
-	clustertest.InPair(t, map[string]any{"add": func(x, y int) int { return x + y }, "panics": func() { panic(1) }}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	clustertest.InPair(t, map[string]any{
+		"add": func(x, y int) int { return x + y }, "panics": func() { panic(1) },
+	}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		for range 10 {
 			_, err := caller.Caller("add").Call(c.T.Context(), 1, 2)
 			require.NoError(c.T, err)

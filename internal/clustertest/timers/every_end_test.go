@@ -162,7 +162,8 @@ func TestWrongTimers(t *testing.T) {
 			{-time.Second, ok, nil, "the period must be 10ms or more"},
 			{time.Second, nil, nil, "not <nil>"},
 			{time.Second, none, nil, "every 1s: the function is nil"},
-			{time.Second, 7, nil, "a timer runs a func() or func(context.Context), with or without an error as its result, not int"},
+			{time.Second, 7, nil,
+				"a timer runs a func() or func(context.Context), with or without an error as its result, not int"},
 			{time.Second, func(int) {}, nil, "not func(int)"},
 			{time.Second, func() int { return 1 }, nil, "not func() int"},
 			{time.Second, func(...string) {}, nil, "not func(...string)"},
@@ -175,7 +176,8 @@ func TestWrongTimers(t *testing.T) {
 			{time.Second, ok, []broach.TimerOption{broach.OneOwner("\xff")}, "not UTF-8"},
 			{time.Second, ok, []broach.TimerOption{broach.OneOwner(strings.Repeat("x", 199))},
 				"has 199 bytes, at most 198 are allowed"},
-			{time.Second, ok, []broach.TimerOption{broach.OneOwner("taken")}, `every 1s: this node has a timer "taken" already`},
+			{time.Second, ok, []broach.TimerOption{broach.OneOwner("taken")},
+				`every 1s: this node has a timer "taken" already`},
 		} {
 			_, err := n.Every(w.d, w.fn, w.opts...)
 			clustertest.RequireError(c.T, err, broach.InvalidArgument, broach.Maybe)
