@@ -119,7 +119,7 @@ func (m *Membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 	if p != nil {
 		m.leaveToOther(p)
 	}
-	if p == nil || p.isDoubted() || p.probe.told || !m.mayLook(now, p) {
+	if p == nil || p.isDoubted() || p.probe.heedsOthers() || !m.mayLook(now, p) {
 		m.answerDoubt(now, from, t)
 		return
 	}
@@ -129,7 +129,7 @@ func (m *Membership) onSuspect(now time.Time, from *peer, t wire.Target) {
 	}
 	m.takeUp(now, p, from)
 	if !p.probe.own && m.isLeftToOthers() {
-		p.probe.at, p.probe.quick = m.moment(now.Add(m.lateCheck())), true
+		p.probe.at, p.probe.hearsay = m.moment(now.Add(m.lateCheck())), heededFast
 		m.schedule(p)
 	}
 }
@@ -179,7 +179,7 @@ func (m *Membership) onOffline(now time.Time, from *peer, t wire.Target) {
 		m.hasten(now, p)
 	case p.unreachable:
 		p.probe.find(foundGivenUp)
-	case p.probe.told:
+	case p.probe.heedsOthers():
 		m.giveUp(now, p)
 	case p.probe.isOn():
 		p.probe.find(foundDenied)
@@ -203,7 +203,7 @@ func (m *Membership) takeUp(now time.Time, p, from *peer) {
 	if !p.probe.isOn() || p.probe.lives() {
 		p.probe = probe{at: m.moment(now), checks: checkTimes, path: p.probe.path, own: p.probe.own}
 	}
-	p.probe.told, p.accuser = true, from
+	p.probe.hearsay, p.accuser = heeded, from
 	p.inquiry.until = m.moment(now.Add(m.cfg.Heartbeat.Grace + m.cfg.Heartbeat.ProbeEvery)) // an Offline is due before
 	m.schedule(p)
 }
@@ -219,7 +219,7 @@ func (m *Membership) giveUp(now time.Time, p *peer) {
 		return // it is said several times
 	}
 	q.find(foundGivenUp)
-	q.quick = true
+	q.hearsay = heededFast
 	q.at = min(q.at, m.moment(now.Add(m.checkEvery(p))))
 	if q.tries == 0 {
 		q.at = m.moment(now)
@@ -235,7 +235,7 @@ func (m *Membership) lateCheck() time.Duration {
 
 // checkEvery is the time between two Pings to a peer that others doubt.
 func (m *Membership) checkEvery(p *peer) time.Duration {
-	if p.probe.quick {
+	if p.probe.hearsay == heededFast {
 		return m.cfg.Heartbeat.ProbeEvery / 2
 	}
 	return m.cfg.Heartbeat.ProbeEvery
@@ -245,7 +245,7 @@ func (m *Membership) checkEvery(p *peer) time.Duration {
 // comes.
 func (m *Membership) isBeingChecked(now time.Time, p *peer) bool {
 	q := &p.probe
-	return q.told && !q.lives() && (m.moment(now) < p.inquiry.until || !q.own && q.checks > 0)
+	return q.heedsOthers() && !q.lives() && (m.moment(now) < p.inquiry.until || !q.own && q.checks > 0)
 }
 
 // check asks a peer that another doubts. What all its Pings in vain amount to depends on what the other says then.
@@ -278,6 +278,6 @@ func (m *Membership) isDoubtShared(now time.Time, p *peer) bool {
 // the doubt.
 func (m *Membership) lookOurselves(now time.Time, p *peer) {
 	m.noteLate(now, p)
-	p.probe.before, p.probe.quick = int8(p.probe.tries), false
+	p.probe.before = int8(p.probe.tries)
 	m.ping(now, p)
 }

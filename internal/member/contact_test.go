@@ -82,8 +82,8 @@ func TestAPeerDoesNotSendUsElsewhere(t *testing.T) {
 	require.Zero(t, *opens)
 }
 
-// hearsay is what names addresses, in a List that pays for some Opens.
-func hearsay(pays int, addrs ...netip.AddrPort) wire.List {
+// listNaming is what names addresses, in a List that pays for some Opens.
+func listNaming(pays int, addrs ...netip.AddrPort) wire.List {
 	l := wire.List{Count: 1}
 	for i := 0; len(addrs) > 0 && (i < len(addrs) || 3*(wire.HeaderSize+len(l.Append(nil)))/wire.OpenSize < pays); i++ {
 		l.Entries = append(l.Entries, wire.Process{Addr: addrs[i%len(addrs)], Boot: 1 << 63})
@@ -99,7 +99,7 @@ func TestAnAddressKnownByHearsayGetsThreeOpens(t *testing.T) {
 	link := x.confirm(a, 1)
 	opens := s.opens(a, y.addr)
 	start := s.now
-	x.say(a, link, hearsay(30, y.addr))
+	x.say(a, link, listNaming(30, y.addr))
 	for _, at := range []struct {
 		after time.Duration
 		opens int
@@ -120,8 +120,8 @@ func TestManyAddressesAreOpenedSlowly(t *testing.T) {
 		s := newSociety(t)
 		a, x, y := s.join(0), s.act(7, 0), s.act(8, 0)
 		link, opens := x.confirm(a, 1), s.opens(a, y.addr)
-		x.say(a, link, hearsay(2*named, addrsFrom(100, named-1)...))
-		x.say(a, link, hearsay(30, y.addr))
+		x.say(a, link, listNaming(2*named, addrsFrom(100, named-1)...))
+		x.say(a, link, listNaming(30, y.addr))
 		s.run(second - 1)
 		require.Equal(t, 1, *opens, "%d named", named)
 		s.run(1)
@@ -142,7 +142,7 @@ func TestNamingAgainPaysForMoreOpens(t *testing.T) {
 		}
 	}
 	for range 300 {
-		x.say(a, link, hearsay(1, y.addr))
+		x.say(a, link, listNaming(1, y.addr))
 		s.run(time.Millisecond)
 	}
 	require.Greater(t, len(at), 3)
@@ -154,7 +154,7 @@ func TestNamingAgainPaysForMoreOpens(t *testing.T) {
 	y.offer(a, wire.Offer{})
 	before := len(at)
 	for range 400 {
-		x.say(a, link, hearsay(1, y.addr))
+		x.say(a, link, listNaming(1, y.addr))
 		s.run(time.Millisecond)
 	}
 	require.Len(t, at, before)
@@ -196,7 +196,7 @@ func TestContactsByHearsayAreBounded(t *testing.T) {
 	s.opened = func(*citizen, netip.AddrPort) { opens++ }
 	name := func(addresses int, echo uint64) {
 		for range addresses / 20 {
-			list := hearsay(20, addrsFrom(first, 20)...)
+			list := listNaming(20, addrsFrom(first, 20)...)
 			list.Echo = echo
 			first += 20
 			x.say(a, link, list)
@@ -232,7 +232,7 @@ func TestSeedsAreContactedWhateverOthersName(t *testing.T) {
 	a, x := s.join(0), s.act(7, 0)
 	link := x.confirm(a, 1)
 	for _, addrs := range slices.Collect(slices.Chunk(addrsFrom(1000, 6000), 20)) {
-		x.say(a, link, hearsay(20, addrs...))
+		x.say(a, link, listNaming(20, addrs...))
 	}
 	a.SetSeeds(s.now, []netip.AddrPort{siteOf(50)}, false)
 	opens := s.opens(a, siteOf(50))

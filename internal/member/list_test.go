@@ -68,7 +68,7 @@ func TestAListPaysForOpens(t *testing.T) {
 		s.opened = func(_ *citizen, addr netip.AddrPort) { to[addr]++; total++ }
 		src := x.source(link, wire.List{})
 		src.Size = test.size
-		s.forge(a, src, hearsay(0, addrsFrom(100, test.addresses)...))
+		s.forge(a, src, listNaming(0, addrsFrom(100, test.addresses)...))
 		require.Equal(t, test.atOnce, total, "%+v", test)
 		require.Len(t, to, total, "one to each")
 		s.run(35 * time.Millisecond) // before those that are missing are asked for
@@ -89,7 +89,7 @@ func TestListsPayForDifferentAddresses(t *testing.T) {
 	for range 200 {
 		src := x.source(link, wire.List{})
 		src.Size = 39
-		s.forge(a, src, hearsay(0, addrsFrom(100, 20)...))
+		s.forge(a, src, listNaming(0, addrsFrom(100, 20)...))
 		s.run(time.Millisecond)
 	}
 	require.Greater(t, len(to), 15)
@@ -143,7 +143,7 @@ func TestThoseThatAreMissingAreAskedFor(t *testing.T) {
 		*sent = nil
 		return wanted
 	}
-	x.say(a, link, hearsay(1, siteOf(100)))
+	x.say(a, link, listNaming(1, siteOf(100)))
 	wait := func(d time.Duration) {
 		for rest := d - 1; rest > 0; rest -= 100 * time.Millisecond {
 			s.run(min(rest, 100*time.Millisecond))
@@ -156,9 +156,9 @@ func TestThoseThatAreMissingAreAskedFor(t *testing.T) {
 	for _, msec := range []time.Duration{40, 60, 80, 100, 120, 140} {
 		wait(msec * time.Millisecond)
 	}
-	x.say(a, link, hearsay(1, siteOf(100)))
+	x.say(a, link, listNaming(1, siteOf(100)))
 	wait(160 * time.Millisecond)
-	x.say(a, link, hearsay(1, siteOf(101)))
+	x.say(a, link, listNaming(1, siteOf(101)))
 	wait(40 * time.Millisecond)
 	for _, msec := range []time.Duration{60, 80, 100, 120, 140, 160, 180, 200, 220, 480, 1000, 2000, 4000} {
 		wait(msec * time.Millisecond)
@@ -181,7 +181,7 @@ func TestNotMoreThanSixtyAreAskedForAtOnce(t *testing.T) {
 	s.until(time.Second, "joined", a.Joined)
 	link := x.confirm(a, 1)
 	for i := range 10 {
-		x.say(a, link, hearsay(40, addrsFrom(100+40*i, 40)...))
+		x.say(a, link, listNaming(40, addrsFrom(100+40*i, 40)...))
 	}
 	asked := 0
 	s.spy = func(from *citizen, to netip.AddrPort, msg wire.Message, _ int) {

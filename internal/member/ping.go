@@ -22,7 +22,7 @@ type inquiry struct {
 	pings     [pingsKept]ping // a ring
 	sent      int             // Pings of all time
 	first     moment          // the first Ping of the probe
-	until     moment          // others' claims are looked at until then, if probe.told
+	until     moment          // others' claims are looked at until then, if probe.heedsOthers
 	doubted   moment          // when we last told others of our doubt
 	witnesses []*peer         // who were asked during the probe: 3 for every other of Heartbeat.Probes at most
 	looked    moment          // when a claim of others was last looked into

@@ -92,10 +92,10 @@ func checkBelief(p *peer) error {
 		"what has no probe knows nothing of one":      p.probe.isOn() || p.probe == probe{},
 		"who is out of reach is a member":             !p.unreachable || p.isMember(),
 		"who is out of reach is probed for that":      !p.unreachable || p.probe.isOn() && p.probe.path,
-		"who is out of reach is not asked by hearsay": !p.unreachable || !p.probe.told,
-		"who is accused is asked":                     p.belief != accused || p.probe.isOn() && p.probe.told,
+		"who is out of reach is not asked by hearsay": !p.unreachable || !p.probe.heedsOthers(),
+		"who is accused is asked":                     p.belief != accused || p.probe.isOn() && p.probe.heedsOthers(),
 		"who is accused has an accuser":               p.belief != accused || p.accuser != nil,
-		"who is given up was asked for that":          p.probe.found != foundGivenUp || p.probe.told || p.unreachable,
+		"who is given up was asked for that":          p.probe.found != foundGivenUp || p.probe.heedsOthers() || p.unreachable,
 		"our own probe makes us doubt":                !p.isDoubted() || p.probe.isOn() && p.probe.own,
 		"a member has its place in the rotation":      !p.isMember() || p.rotates,
 	} {

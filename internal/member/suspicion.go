@@ -24,12 +24,20 @@ type probe struct {
 	before int8   // tries when we began to ask witnesses
 	own    bool   // we ask witnesses, and decide
 	path   bool   // the question is whether we reach it: only a Pong ends the probe
-	told   bool   // another said Suspect or Offline since the probe began, and was listened to
-	quick  bool   // these checks follow each other closely
 	found  finding
 
+	hearsay hearsay
 	goAhead goAhead // for a step by hearsay, [MEM-31]
 }
+
+// A hearsay is whether a probe looks into what another says of its peer, and how.
+type hearsay uint8
+
+const (
+	noHearsay  hearsay = iota // since the probe began nobody who was listened to has said anything
+	heeded                    // another said Suspect or Offline
+	heededFast                // likewise, and our Pings follow each other closely: they began late, or it was Offline
+)
 
 // A finding is what is known, but for our own Pings, of whether a probed peer is there. It only rises while the probe
 // lasts: a sign of life outweighs what others say.
@@ -50,8 +58,11 @@ func (q *probe) lives() bool { return q.found == foundAlive }
 
 func (q *probe) isOn() bool { return q.at != 0 }
 
+// heedsOthers reports that another said Suspect or Offline since the probe began, and was listened to.
+func (q *probe) heedsOthers() bool { return q.hearsay != noHearsay }
+
 // isHearsay reports that there is a probe because of what others say alone.
-func (q *probe) isHearsay() bool { return q.isOn() && q.told && !q.own }
+func (q *probe) isHearsay() bool { return q.isOn() && q.heedsOthers() && !q.own }
 
 // lane is where the next step of a probe waits if this node is strained.
 func (q *probe) lane() lane {
