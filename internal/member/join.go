@@ -21,20 +21,20 @@ const (
 	newsDelay = 5 * time.Millisecond // collects peers that come at once into one List
 )
 
-// joinState is how far we are with joining.
-type joinState struct {
+// joining is what we know of the seeds, and of who joins through us.
+type joining struct {
 	named  []netip.AddrPort         // seeds, our own address too
 	seeds  []netip.AddrPort         // those without it
 	hoped  bool                     // there are seeds whose addresses are not known yet
-	next   int                      // whose turn it is
-	at     time.Time                // of the next Join; zero: none is needed
-	pace   time.Duration            // between Joins
-	wholes nonces                   // of the last Joins that asked for the whole List
-	parts  nonces                   // and of those that asked for some
 	guises map[netip.AddrPort]guise // of seeds that advertise another address than we were told, or are ourselves
-	listed bool                     // a whole List has come
-	settle time.Time                // when those in it have had their time to answer; zero: that is over
-	from   *peer                    // whose List is coming in, or has come
+
+	state  joinState
+	at     time.Time     // of the next Join, or when the state is over; zero: nothing is due
+	next   int           // whose turn it is
+	pace   time.Duration // between Joins
+	wholes nonces        // of the last Joins that asked for the whole List
+	parts  nonces        // and of those that asked for some
+	from   *peer         // whose List is coming in, or has come
 	chunks map[uint16]bool
 
 	missing map[netip.AddrPort]time.Time // named by a List at a time, and not met yet
@@ -47,6 +47,15 @@ type joinState struct {
 	asked   netip.AddrPort // whom we asked for the List last
 	askedAt time.Time
 }
+
+// A joinState is how far we are with joining.
+type joinState uint8
+
+const (
+	asksSeeds joinState = iota // for the whole List, if there is another to ask than ourselves
+	settles                    // that has come: those in it have joinSettle to answer
+	hasJoined                  // they had, or all have
+)
 
 // joiner is a node that joined through us lately.
 type joiner struct {
@@ -67,23 +76,25 @@ func (n *nonces) draw(rng *rand.Rand) uint64 {
 func (n *nonces) has(nonce uint64) bool { return nonce != 0 && slices.Contains(n[:], nonce) }
 
 // isAnswer reports whether a nonce is that of one of our Joins.
-func (j *joinState) isAnswer(echo uint64) bool { return j.wholes.has(echo) || j.parts.has(echo) }
+func (j *joining) isAnswer(echo uint64) bool { return j.wholes.has(echo) || j.parts.has(echo) }
 
 // Joined reports that we know the cluster: there is none to ask but ourselves, or a seed's whole List has come and
 // those in it have answered or had the time to. Other seeds need not have.
 func (m *Membership) Joined() bool {
 	j := &m.joining
-	if !j.listed {
+	switch j.state {
+	case asksSeeds:
 		return m.areOurselves() && !j.hoped
+	case settles:
+		return len(m.provings)+len(j.missing) == 0 && m.knowsAll()
 	}
-	isAnswered := len(m.provings)+len(j.missing) == 0
-	return j.settle.IsZero() || isAnswered && m.knowsAll()
+	return true
 }
 
 // IsUnanswered reports that there are seeds, and that none has ever answered.
 func (m *Membership) IsUnanswered() bool {
 	j := &m.joining
-	if j.listed || m.areOurselves() && !j.hoped {
+	if j.state != asksSeeds || m.areOurselves() && !j.hoped {
 		return false
 	}
 	return !slices.ContainsFunc(j.seeds, func(s netip.AddrPort) bool { return m.peers.byAddr[j.placeOf(s)] != nil })
@@ -99,15 +110,20 @@ func (m *Membership) knowsAll() bool {
 	return true
 }
 
-// tickJoin sends the next Join, [MEM-6].
+// tickJoin goes on with joining.
 func (m *Membership) tickJoin(now time.Time) {
+	switch j := &m.joining; {
+	case j.at.IsZero() || now.Before(j.at):
+	case j.state == asksSeeds:
+		m.joinNext(now)
+	default:
+		j.state, j.at, m.out.Changed = hasJoined, time.Time{}, true
+	}
+}
+
+// joinNext sends the next Join, [MEM-6].
+func (m *Membership) joinNext(now time.Time) {
 	j := &m.joining
-	if !j.settle.IsZero() && !now.Before(j.settle) {
-		j.settle, m.out.Changed = time.Time{}, true
-	}
-	if j.at.IsZero() || now.Before(j.at) {
-		return
-	}
 	if j.next >= len(j.seeds) {
 		j.next, j.pace = 0, min(j.pace+j.pace/2, joinSlowest)
 	}
@@ -149,7 +165,7 @@ func (m *Membership) continueJoin(now time.Time, p *peer) { m.askList(now, p.Add
 // saves a round trip.
 func (m *Membership) askList(now time.Time, addr netip.AddrPort, link uint64) {
 	j := &m.joining
-	if j.listed || !j.isSeed(addr) || j.asked == addr && now.Before(j.askedAt.Add(joinAgain)) {
+	if j.state != asksSeeds || !j.isSeed(addr) || j.asked == addr && now.Before(j.askedAt.Add(joinAgain)) {
 		return
 	}
 	j.asked, j.askedAt = addr, now

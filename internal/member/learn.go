@@ -154,7 +154,7 @@ func (m *Membership) adopt(now time.Time, self netip.AddrPort) {
 	m.digest = wire.Digest(wire.Process{Addr: self, Boot: m.cfg.Boot})
 	m.learner.answers, m.learner.since = nil, now
 	m.learner.askAt, m.learner.askedAt = now.Add(learnAgain), now
-	if !m.joining.listed {
+	if m.joining.state == asksSeeds {
 		m.joining.at = now
 	}
 	m.SetSeeds(now, m.joining.named, m.joining.hoped)
@@ -302,8 +302,8 @@ func (m *Membership) move(now time.Time, self netip.AddrPort) {
 			m.believe(now, p, believedOffline)
 		}
 	}
-	if m.Joined() { // also who was the first, whose seed was itself and leads nowhere now
-		m.joining.listed, m.joining.at = true, time.Time{}
+	if j := &m.joining; j.state == asksSeeds && m.Joined() { // it was the first: its seed was itself, and is not now
+		j.state, j.at = hasJoined, time.Time{}
 	}
 	m.adopt(now, self)
 	for _, p := range peers {

@@ -127,7 +127,7 @@ func (m *Membership) contactListed(now time.Time, from *peer, msg wire.List, pai
 		if paid == 0 || slices.ContainsFunc(begun, func(c *contact) bool { return c.addr == e.Addr }) {
 			continue
 		}
-		if c := m.contactNamed(now, e.Addr, own, !own && m.joining.listed && e.Boot < m.cfg.Boot); c != nil {
+		if c := m.contactNamed(now, e.Addr, own, !own && m.joining.state != asksSeeds && e.Boot < m.cfg.Boot); c != nil {
 			begun = append(begun, c)
 			paid--
 		}
@@ -169,7 +169,7 @@ func (m *Membership) spread(now time.Time, paid int, begun []*contact) {
 // noteChunk keeps account of the List that a seed sends.
 func (m *Membership) noteChunk(now time.Time, from *peer, msg wire.List) {
 	j := &m.joining
-	if j.listed || !j.wholes.has(msg.Echo) {
+	if j.state != asksSeeds || !j.wholes.has(msg.Echo) {
 		return
 	}
 	if j.from != from || j.chunks == nil {
@@ -177,7 +177,7 @@ func (m *Membership) noteChunk(now time.Time, from *peer, msg wire.List) {
 	}
 	j.chunks[msg.Index] = true
 	if len(j.chunks) >= int(msg.Count) {
-		j.listed, j.settle, j.at, j.chunks = true, now.Add(joinSettle), time.Time{}, nil
+		j.state, j.at, j.chunks = settles, now.Add(joinSettle), nil
 		m.out.Changed = true
 	}
 }

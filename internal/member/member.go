@@ -52,7 +52,7 @@ type Membership struct {
 	shown  []*View   // the last view
 	held   tableSize // what all peers offer
 
-	joining  joinState
+	joining  joining
 	learner  learner
 	contacts contactSet
 	provings []*proving // the oldest first
@@ -316,7 +316,7 @@ func (m *Membership) NextTimeout() time.Time {
 	if m.IsLeaving() {
 		return pace.Earliest(m.parting.at, m.parting.until)
 	}
-	t := pace.Earliest(m.nextDue(), pace.Earliest(m.joining.at, m.joining.settle))
+	t := pace.Earliest(m.nextDue(), m.joining.at)
 	t = pace.Earliest(pace.Earliest(t, m.contacts.at), pace.Earliest(m.joining.askAt, m.learnAt()))
 	t = pace.Earliest(t, m.provingAt())
 	t = pace.Earliest(t, pace.Earliest(m.newsAt, m.owedAt()))

@@ -31,9 +31,9 @@ func (m *Membership) SetSeeds(now time.Time, addrs []netip.AddrPort, hoped bool)
 	maps.DeleteFunc(j.guises, func(s netip.AddrPort, _ guise) bool { return !isSeed[s] })
 	first := slices.IndexFunc(j.seeds, func(a netip.AddrPort) bool { return !wasSeed[a] })
 	switch {
-	case len(j.seeds) == 0 && !j.listed:
+	case len(j.seeds) == 0 && j.state == asksSeeds:
 		j.at = time.Time{}
-	case first >= 0 && !j.listed:
+	case first >= 0 && j.state == asksSeeds:
 		j.next, j.at, j.pace = first, now, joinFirst
 	case first >= 0:
 		m.healAt = now // they may know others than we do
@@ -53,7 +53,7 @@ func setOf(addrs []netip.AddrPort) map[netip.AddrPort]bool {
 
 // alias notes that the process at a seed's address advertises another, or is this one. It reports whether the first is
 // a seed.
-func (j *joinState) alias(now time.Time, seed, addr netip.AddrPort) bool {
+func (j *joining) alias(now time.Time, seed, addr netip.AddrPort) bool {
 	if !slices.Contains(j.seeds, seed) {
 		return false
 	}
@@ -65,7 +65,7 @@ func (j *joinState) alias(now time.Time, seed, addr netip.AddrPort) bool {
 }
 
 // rename takes up that we are known by another address: seeds that lead to us still do.
-func (j *joinState) rename(before, self netip.AddrPort) {
+func (j *joining) rename(before, self netip.AddrPort) {
 	for s, g := range j.guises {
 		if g.addr == before {
 			j.guises[s] = guise{addr: self, again: g.again}
@@ -74,7 +74,7 @@ func (j *joinState) rename(before, self netip.AddrPort) {
 }
 
 // placeOf is where the process of a seed is.
-func (j *joinState) placeOf(seed netip.AddrPort) netip.AddrPort {
+func (j *joining) placeOf(seed netip.AddrPort) netip.AddrPort {
 	if g, ok := j.guises[seed]; ok {
 		return g.addr
 	}
@@ -82,7 +82,7 @@ func (j *joinState) placeOf(seed netip.AddrPort) netip.AddrPort {
 }
 
 // isSeed reports whether an address is that of a seed, or the one that it advertises.
-func (j *joinState) isSeed(addr netip.AddrPort) bool {
+func (j *joining) isSeed(addr netip.AddrPort) bool {
 	return slices.ContainsFunc(j.seeds, func(s netip.AddrPort) bool { return s == addr || j.placeOf(s) == addr })
 }
 
