@@ -243,7 +243,7 @@ func (m *Membership) revive(now time.Time, p *peer) {
 	m.endProbe(now, p)
 	m.excuse(now, p)
 	m.believe(now, p, believedAlive)
-	if was == Alive || was == Suspect {
+	if was == Suspect {
 		return
 	}
 	m.rotation.add(p)
