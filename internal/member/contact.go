@@ -28,14 +28,22 @@ type contact struct {
 	tries   uint8     // Opens sent
 	last    time.Time // when the last one was
 	paid    uint8     // Opens that the words which named it still pay for; none are needed for an address that we know
-	named   bool      // we know it by another's words
-	own     bool      // that answered a Join of ours
-	doubt   bool      // a peer is there, and does not answer
+	origin  origin
+	doubt   bool // a peer is there, and does not answer
 	over    bool
 	goAhead goAhead
 
 	kept *Answered // an Offer that waits for the other end, whose Open crossed ours; nil: there is none
 }
+
+// An origin is whose word a contact with an address goes by: what that may make us send is bounded.
+type origin uint8
+
+const (
+	fromUs     origin = iota // the address of a seed or a peer, which has no bound
+	fromAnswer               // another named it when we asked, for which half of the room is kept
+	fromOthers               // another named it by itself
+)
 
 // contactSet holds the contacts in the order they were made.
 type contactSet struct {
@@ -54,7 +62,7 @@ func (s *contactSet) init() {
 func (s *contactSet) add(c *contact) {
 	s.byAddr[c.addr], s.byToken[c.token] = c, c
 	s.list = append(s.list, c)
-	if c.named && !c.own {
+	if c.origin == fromOthers {
 		s.named++
 	}
 }
@@ -66,7 +74,7 @@ func (c *contact) due() time.Time { return pace.Earliest(c.at, c.until) }
 // which after joining a large cluster is more than all the rest: they are made anew.
 func (s *contactSet) end(c *contact) {
 	c.over = true
-	if c.named && !c.own {
+	if c.origin == fromOthers {
 		s.named--
 	}
 	delete(s.byAddr, c.addr)
@@ -97,16 +105,15 @@ func (m *Membership) contact(now time.Time, addr netip.AddrPort) *contact {
 	return c
 }
 
-// contactNamed begins to open to an address that another named, who has paid for one Open or more. own says that it did
-// so in answer to a Join of ours, for which half of the room is kept. Of two told of each other one may yield: the
-// other may be about to begin. It returns nil where that pays for nothing: there is no room, or what was paid for
-// before is not spent yet.
-func (m *Membership) contactNamed(now time.Time, addr netip.AddrPort, own, yield bool) *contact {
+// contactNamed begins to open to an address that another named, who has paid for one Open or more. Of two told of each
+// other one may yield: the other may be about to begin. It returns nil where that pays for nothing: there is no room,
+// or what was paid for before is not spent yet.
+func (m *Membership) contactNamed(now time.Time, addr netip.AddrPort, from origin, yield bool) *contact {
 	c := m.contacts.byAddr[addr]
 	switch {
 	case c == nil:
-		c = m.newContact(now, contact{addr: addr, named: true, own: own})
-	case !c.named || c.paid > 0:
+		c = m.newContact(now, contact{addr: addr, origin: from})
+	case c.origin == fromUs || c.paid > 0:
 		return nil // what is paid for is yet to come
 	default:
 		c.until = now.Add(contactFor)
@@ -135,7 +142,7 @@ func (m *Membership) newContact(now time.Time, c contact) *contact {
 	if m.isLearning() || c.addr == m.cfg.Self || !IsUsable(c.addr, c.addr) {
 		return nil
 	}
-	if s.waiting()+len(m.provings) >= contactsMax || c.named && !c.own && s.named >= contactsMax/2 {
+	if s.waiting()+len(m.provings) >= contactsMax || c.origin == fromOthers && s.named >= contactsMax/2 {
 		return nil
 	}
 	c.token, c.began, c.until = m.cfg.Open(1), now, now.Add(contactFor)
@@ -155,8 +162,8 @@ func (m *Membership) openTo(now time.Time, c *contact) {
 		m.contacts.at = pace.Earliest(m.contacts.at, at)
 		return
 	}
-	if c.named {
-		if c.paid == 0 || !m.contacts.opens.Take(now, c.own, opensPerSec/2, opensPerSec/2) {
+	if c.origin != fromUs {
+		if c.paid == 0 || !m.contacts.opens.Take(now, c.origin == fromAnswer, opensPerSec/2, opensPerSec/2) {
 			return
 		}
 		c.paid--
@@ -181,7 +188,7 @@ func (m *Membership) contactOther(now time.Time, c *contact, o Answered) {
 		return
 	}
 	if p := m.peers.byAddr[o.Addr]; p == nil || !p.isMember() {
-		m.contactNamed(now, o.Addr, true, false)
+		m.contactNamed(now, o.Addr, fromAnswer, false)
 	}
 }
 

@@ -127,9 +127,9 @@ func (m *Membership) tellArrivals(now time.Time, p *peer, since moment) {
 // tellNew tells others to a peer to which we have begun a link. Who was found by itself, as a seed or at the address of
 // another, may know nobody but us. Who was found by a List of late may have come behind a cut: then it knows none on
 // our side.
-func (m *Membership) tellNew(now time.Time, p *peer, named bool) {
+func (m *Membership) tellNew(now time.Time, p *peer, origin origin) {
 	switch {
-	case !named:
+	case origin == fromUs:
 		m.tellOfAll(now, p)
 	case m.back.isFresh(m.moment(now)):
 		m.tellSome(now, p, m.back.since, func(q *peer) bool { return q.since < m.back.began })

@@ -75,8 +75,13 @@ func (n *nonces) draw(rng *rand.Rand) uint64 {
 
 func (n *nonces) has(nonce uint64) bool { return nonce != 0 && slices.Contains(n[:], nonce) }
 
-// isAnswer reports whether a nonce is that of one of our Joins.
-func (j *joining) isAnswer(echo uint64) bool { return j.wholes.has(echo) || j.parts.has(echo) }
+// originOf is that of those whom a List names, which may have the nonce of one of our Joins.
+func (j *joining) originOf(l wire.List) origin {
+	if j.wholes.has(l.Echo) || j.parts.has(l.Echo) {
+		return fromAnswer
+	}
+	return fromOthers
+}
 
 // Joined reports that we know the cluster: there is none to ask but ourselves, or a seed's whole List has come and
 // those in it have answered or had the time to. Other seeds need not have.

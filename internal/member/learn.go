@@ -112,10 +112,10 @@ func (m *Membership) observed(now time.Time, o Answered) {
 func (m *Membership) contactAsked(now time.Time, o Answered) {
 	switch c := m.contacts.byAddr[o.Addr]; {
 	case !IsUsable(o.From, o.Addr):
-	case c != nil && !c.named:
+	case c != nil && c.origin == fromUs:
 		m.contact(now, o.Addr)
 	default:
-		m.contactNamed(now, o.Addr, true, false)
+		m.contactNamed(now, o.Addr, fromAnswer, false)
 	}
 }
 

@@ -116,7 +116,8 @@ func (m *Membership) onList(now time.Time, from *peer, src Source, msg wire.List
 // contactListed sends one Open to each, as long as they are paid for, and returns those contacts and what is left. It
 // begins anywhere, so that two Lists pay for different ones.
 func (m *Membership) contactListed(now time.Time, from *peer, msg wire.List, paid int) (begun []*contact, _ int) {
-	own := m.joining.isAnswer(msg.Echo)
+	origin := m.joining.originOf(msg)
+	mayYield := origin == fromOthers && m.joining.state != asksSeeds
 	start := m.rng.IntN(len(msg.Entries) + 1)
 	for i := range msg.Entries {
 		e := msg.Entries[(start+i)%len(msg.Entries)]
@@ -127,7 +128,7 @@ func (m *Membership) contactListed(now time.Time, from *peer, msg wire.List, pai
 		if paid == 0 || slices.ContainsFunc(begun, func(c *contact) bool { return c.addr == e.Addr }) {
 			continue
 		}
-		if c := m.contactNamed(now, e.Addr, own, !own && m.joining.state != asksSeeds && e.Boot < m.cfg.Boot); c != nil {
+		if c := m.contactNamed(now, e.Addr, origin, mayYield && e.Boot < m.cfg.Boot); c != nil {
 			begun = append(begun, c)
 			paid--
 		}

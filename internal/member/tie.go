@@ -47,7 +47,7 @@ type proving struct {
 	wire.Process
 	asked   time.Time     // when the contact began that led to it
 	held    uint32        // the highest rank that the peer held then
-	named   bool          // the contact was made by another's words
+	origin  origin        // of the contact
 	told    uint32        // the version of our table that we have said
 	trip    time.Duration // from the Open to the Offer; 0: not known
 	hellos  uint8
@@ -133,7 +133,7 @@ func (m *Membership) begin(now time.Time, c *contact, o Answered, boot uint64) {
 	terms := m.cfg.Terms(&o.Offer, m.cfg.Self, c.addr)
 	pr := &proving{
 		tie: tie{token: c.token, order: terms.Order()}, Process: wire.Process{Boot: boot, Addr: c.addr},
-		asked: c.began, held: o.Held, named: c.named, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
+		asked: c.began, held: o.Held, origin: c.origin, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
 	}
 	if c.tries == 1 && c.kept == nil {
 		pr.trip = now.Sub(c.last)
@@ -226,7 +226,7 @@ func (m *Membership) proven(now time.Time, token uint64) {
 		m.bind(now, pr.Process, pr.tie, true)
 		if p := m.peers.byLink[token]; p != nil {
 			if isNew {
-				m.tellNew(now, p, pr.named)
+				m.tellNew(now, p, pr.origin)
 			}
 			p.told = max(p.told, pr.told)
 			m.noteFirstTrip(p, now.Sub(pr.until.Add(-provingFor)))
