@@ -54,3 +54,26 @@ func TestDraining(t *testing.T) {
 	s.run(time.Second)
 	require.Equal(t, before, asked)
 }
+
+// [MEM-19] and does nothing else meanwhile as a member: whoever leaves sends Drain no more, whether or not it drained.
+func TestWhoLeavesDrainsNoMore(t *testing.T) {
+	for _, drains := range []bool{false, true} {
+		s := newSociety(t)
+		all := s.grow(4)
+		leaver := all[0]
+		if drains {
+			leaver.Drain(s.now)
+			s.collect(leaver)
+		}
+		leaver.Leave(s.now)
+		s.collect(leaver)
+		sent := s.watch(leaver)
+		leaver.Drain(s.now)
+		s.collect(leaver)
+		require.Empty(t, *sent)
+		require.False(t, leaver.IsDrained())
+		s.run(time.Second)
+		require.True(t, leaver.dead)
+		require.Zero(t, kindsOf(*sent)[wire.KindDrain])
+	}
+}

@@ -7,22 +7,33 @@ import (
 	"broach/internal/wire"
 )
 
+// parting is how far we are with going. Each step ends what the one before was for.
+type parting struct {
+	step  partingStep
+	from  []*peer       // those who have not answered
+	at    time.Time     // when they are told again; zero: we stay
+	pace  time.Duration // the wait after that, while we drain
+	until time.Time     // when we are gone, whoever has answered; zero: we do not leave yet
+}
+
+// A partingStep is what is done for that. They follow each other; the second may be left out.
+type partingStep uint8
+
+const (
+	stays  partingStep = iota
+	drains             // all are asked to call us no more, [MEM-27]
+	leaves             // all are told that we go, and nothing else is done, [MEM-19]
+)
+
 const (
 	leaveEvery = 30 * time.Millisecond // between two Leaves to a peer that has not answered
 	// how long that goes on: at a loss of a quarter, 1 in a million hears none of ten
 	leaveFor = 300 * time.Millisecond
 )
 
-// parting is what is left of our leaving, [MEM-19].
-type parting struct {
-	from  []*peer   // those who have not answered
-	at    time.Time // of the next Leave
-	until time.Time // zero: we stay
-}
-
 // Leave begins to tell every peer that this node leaves. Nobody waits for the answers of those who are not there.
 func (m *Membership) Leave(now time.Time) {
-	m.parting = parting{at: now, until: now.Add(leaveFor)}
+	m.parting = parting{step: leaves, at: now, until: now.Add(leaveFor)}
 	for _, p := range m.peers.list {
 		switch {
 		case p.isMember():
@@ -35,7 +46,7 @@ func (m *Membership) Leave(now time.Time) {
 }
 
 // IsLeaving reports that Leave was called.
-func (m *Membership) IsLeaving() bool { return !m.parting.until.IsZero() }
+func (m *Membership) IsLeaving() bool { return m.parting.step == leaves }
 
 // HasLeft reports that there is nothing more to be said.
 func (m *Membership) HasLeft(now time.Time) bool {
@@ -83,35 +94,27 @@ const (
 	drainSlowest = 250 * time.Millisecond
 )
 
-// draining is how far we are with seeing off those who call us, [MEM-27].
-type draining struct {
-	on   bool
-	from []*peer       // those who have not answered
-	at   time.Time     // of the next Drain
-	pace time.Duration // after that
-}
-
-// Drain begins to ask every peer to call us no more, unless it has begun.
+// Drain begins to ask every peer to call us no more, unless it has begun, or we are leaving.
 func (m *Membership) Drain(now time.Time) {
-	if m.draining.on {
+	if m.parting.step != stays {
 		return
 	}
-	m.draining = draining{on: true, at: now, pace: drainFirst}
+	m.parting = parting{step: drains, at: now, pace: drainFirst}
 	for _, p := range m.peers.list {
 		if p.isMember() {
-			m.draining.from = append(m.draining.from, p)
+			m.parting.from = append(m.parting.from, p)
 		}
 	}
 	m.tickDrain(now)
 }
 
-// IsDrained reports that nobody calls us any more, nor will.
-func (m *Membership) IsDrained() bool { return m.draining.on && len(m.draining.from) == 0 }
+// IsDrained reports that we drain, and that nobody calls us any more, nor will.
+func (m *Membership) IsDrained() bool { return m.parting.step == drains && len(m.parting.from) == 0 }
 
 // tickDrain asks those again who have not answered. Who is gone, or cannot be reached, is not waited for.
 func (m *Membership) tickDrain(now time.Time) {
-	d := &m.draining
-	if !d.on || now.Before(d.at) {
+	d := &m.parting
+	if d.step != drains || now.Before(d.at) {
 		return
 	}
 	d.at = now.Add(d.pace)
@@ -124,8 +127,8 @@ func (m *Membership) tickDrain(now time.Time) {
 
 // drainNew asks a peer that came while we drain.
 func (m *Membership) drainNew(p *peer) {
-	if m.draining.on {
-		m.draining.from = append(m.draining.from, p)
+	if m.parting.step == drains {
+		m.parting.from = append(m.parting.from, p)
 		m.tell(p, wire.Drain{})
 	}
 }
@@ -133,7 +136,7 @@ func (m *Membership) drainNew(p *peer) {
 // onDrain takes a peer's wish not to be called any more, or its answer to ours.
 func (m *Membership) onDrain(p *peer, msg wire.Drain) {
 	if msg.Answer {
-		m.draining.from = slices.DeleteFunc(m.draining.from, func(q *peer) bool { return q == p })
+		m.parting.from = slices.DeleteFunc(m.parting.from, func(q *peer) bool { return q == p })
 		return
 	}
 	m.out.Drain = append(m.out.Drain, p.tie.token)

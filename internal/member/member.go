@@ -68,7 +68,6 @@ type Membership struct {
 	grown    moment // when a round trip was last measured that is much longer than the one known; 0: never
 	refuted  moment // when we last announced that we live; 0: never
 	helps    []help // probes on behalf of others
-	draining draining
 	parting  parting
 	healAt   time.Time
 	healNext moment // from when all who are offline may be contacted because one came back
@@ -327,7 +326,7 @@ func (m *Membership) NextTimeout() time.Time {
 	for i := range m.helps {
 		t = pace.Earliest(t, m.helps[i].at)
 	}
-	return pace.Earliest(t, pace.Earliest(m.healAt, m.draining.at))
+	return pace.Earliest(t, pace.Earliest(m.healAt, m.parting.at))
 }
 
 // tell sends a message on the best link of a peer.
