@@ -227,3 +227,42 @@ func TestATableThatCannotBeReadIsPulledRarely(t *testing.T) {
 	s.run(crowdedEvery)
 	require.Len(t, a.of(sick).functions, 2, "it has recovered")
 }
+
+// [TAB-3] A pull that is under way is the only one: hellos that come meanwhile begin no other, whether they bring the
+// table or only show that there is a newer one. What they have shown is pulled once the answer has come.
+func TestAHelloDuringAPullBeginsNoOther(t *testing.T) {
+	s := newSociety(t)
+	a, x := s.join(0), s.act(7, 0)
+	link := x.confirm(a, 1)
+	greet := func(version uint32, h wire.Hello) {
+		h.Inc, h.Addr, h.Name = 1, x.addr, "app"
+		src := x.source(link, wire.Announce{Hello: h})
+		src.Tver = version
+		x.forge(a, src, wire.Announce{Hello: h})
+	}
+	greet(1, wire.Hello{})
+	s.now = s.now.Add(pullEvery)
+	a.Tick(s.now)
+	require.Equal(t, []Pull{{x.entry(), link}}, a.Take().Pull, "the answer does not come yet")
+
+	p := a.peers.byAddr[x.addr]
+	for range 3 {
+		greet(1, wire.Hello{})
+		s.run(2 * pullEvery)
+	}
+	greet(2, wire.Hello{HasTable: true, Table: wire.AppendTable(nil, rowsOf(1, 2))})
+	require.Len(t, p.functions, 2)
+	for range 3 {
+		greet(3, wire.Hello{})
+		s.run(2 * pullEvery)
+	}
+	require.Zero(t, a.pulls)
+
+	a.Pulled(s.now, x.entry(), 1, wire.AppendTable(nil, rowsOf(1)), true)
+	s.collect(a)
+	require.Len(t, p.functions, 2, "it is older than what has come by itself")
+	s.run(pullEvery - 1)
+	require.Zero(t, a.pulls)
+	s.run(1)
+	require.Equal(t, 1, a.pulls)
+}
