@@ -2,7 +2,7 @@ package attacks
 
 import (
 	"context"
-	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -348,15 +348,14 @@ func TestCallsRunAtMostOnceBesideAnIntruder(t *testing.T) {
 			time.Sleep(time.Second)
 			f.net.SetDefault(simnet.Link{Loss: 0.1, Duplicate: 0.1, Reorder: 0.1, Delay: time.Millisecond,
 				Jitter: 5 * time.Millisecond})
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			var all sync.WaitGroup
 			all.Go(func() { f.repeatAll(ctx, seed) })
 			all.Go(func() { f.interrupt(ctx) })
-			paid := map[int]bool{}
+			pay, paid := caller.Caller("pay", broach.Timeout(2*time.Second)), map[int]bool{}
 			for id := 0; ctx.Err() == nil; id++ {
-				v, err := broach.Call[int](context.Background(), caller.Caller("pay", broach.Timeout(2*time.Second)),
-					id)
+				v, err := broach.Call[int](context.Background(), pay, id)
 				if err == nil {
 					require.Equal(t, id, v)
 					paid[id] = true
@@ -371,11 +370,8 @@ func TestCallsRunAtMostOnceBesideAnIntruder(t *testing.T) {
 			for id, n := range runs {
 				require.Equal(t, 1, n, "call %d", id)
 			}
-			for id := range paid {
-				require.Equal(t, 1, runs[id], "call %d", id)
-			}
-			require.Greater(t, len(paid), 500)
-			t.Log(fmt.Sprint(len(paid), " calls of ", len(runs), " that ran were answered"))
+			require.Subset(t, slices.Collect(maps.Keys(runs)), slices.Collect(maps.Keys(paid)))
+			require.Greater(t, len(paid), 500, "of %d that ran", len(runs))
 		})
 	}
 }
