@@ -31,7 +31,7 @@ func (g *Gate[H]) NoteSelf(now time.Time, s Self) {
 	if old.Addr != s.Addr {
 		g.before.Store(&pastSelf{old.Addr, now})
 	}
-	g.self.Store(&s)
+	g.self.Store(new(s)) // not &s: that would allocate at each call, whether there is news or not
 }
 
 // NoteSeeds is told the addresses of the seeds, in their order, and reports whether they are others than before. They

@@ -108,6 +108,15 @@ func TestWhoLearnsItsAddressAsksBack(t *testing.T) {
 	})
 }
 
+// The loop tells of the node in each of its turns, and mostly it is nothing new: that allocates nothing.
+func TestTellingNothingNewAllocatesNothing(t *testing.T) {
+	s := newSide(t, nil)
+	self := Self{Addr: addrOf(9), IsFull: true}
+	s.NoteSelf(time.Now(), self)
+	now := time.Now()
+	require.Zero(t, testing.AllocsPerRun(100, func() { s.NoteSelf(now, self) }))
+}
+
 // Addresses of seeds are found among those that the loop has told of last.
 func TestSeedsAreKnown(t *testing.T) {
 	s := newSide(t, nil)
