@@ -229,6 +229,7 @@ func TestLearnersComeAndGo(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			s := newSociety(t)
 			s.rng = rand.New(rand.NewPCG(seed, seed))
+			keepRules(s)
 			places := 10
 			for i := range 6 {
 				s.learner(i, 0)

@@ -1,14 +1,20 @@
 package member
 
 import (
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
+	"broach/internal/wire"
+
 	"github.com/stretchr/testify/require"
 )
+
+var societies = flag.Uint64("societies", 20, "how many random societies TestSocietiesKeepTheRules runs")
 
 // rules remember what they have seen, to check what holds whatever happens to processes and networks.
 type rules struct {
@@ -148,6 +154,97 @@ func (c *citizen) sights(live []*citizen) []string {
 
 func sight(addr netip.AddrPort, boot uint64, state State, unreachable bool, tver uint32) string {
 	return fmt.Sprintf("%v, process %x: %v, unreachable %v, table %d", addr, boot, state, unreachable, tver)
+}
+
+// What is believed of a peer agrees with how it is probed, whatever happens to processes and networks, and whatever
+// others say. In the end all come together.
+func TestSocietiesKeepTheRules(t *testing.T) {
+	for seed := range *societies {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			s := newSociety(t)
+			s.rng = rand.New(rand.NewPCG(seed, seed))
+			keepRules(s)
+			for i := range 2 + s.rng.IntN(5) {
+				s.join(i, 0)
+			}
+			for range 40 {
+				s.someTrouble()
+				s.run(time.Duration(s.rng.IntN(800)) * msec)
+			}
+			s.loss, s.delay, s.cut = 0, 0, nil
+			for _, c := range s.members {
+				c.stopped = false
+			}
+			s.until(20*time.Second, "all meet", s.allMeet)
+		})
+	}
+}
+
+// someTrouble has something happen to the network, or to one of those that run or are stopped.
+func (s *society) someTrouble() {
+	var all []*citizen
+	for _, c := range s.members {
+		if !c.dead {
+			all = append(all, c)
+		}
+	}
+	s.rng.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
+	a, b, c := all[0], all[1], all[len(all)-1]
+	switch s.rng.IntN(10) {
+	case 0:
+		s.loss = []float64{0, 0.1, 0.3}[s.rng.IntN(3)]
+	case 1:
+		s.delay = []time.Duration{0, 30 * msec, 200 * msec}[s.rng.IntN(3)]
+	case 2:
+		s.cut = nil
+	case 3:
+		s.cut = func(from, to *citizen) bool { return from.place == a.place && to.place != b.place }
+	case 4:
+		s.cut = func(from, to *citizen) bool { return (from.place == a.place) != (to.place == a.place) }
+	case 5:
+		a.stopped = !a.stopped
+	case 6:
+		s.startAnew(a)
+	case 7:
+		a.SetTable(s.now, a.tver+1, wire.AppendTable(nil, rowsOf(upTo(s.rng.IntN(100))...)))
+		s.collect(a)
+	default:
+		s.complain(a, b, c)
+	}
+}
+
+// startAnew ends a process, which may say so, and starts another at its address.
+func (s *society) startAnew(c *citizen) {
+	switch s.rng.IntN(3) {
+	case 0:
+		c.dead = true
+	case 1:
+		c.Drain(s.now)
+		fallthrough
+	default:
+		c.Leave(s.now)
+		s.collect(c)
+		s.run(leaveFor)
+		c.dead = true
+	}
+	s.join(numberOf(c.place), 0)
+}
+
+// complain has one say to another that a third one is silent, or that it has given it up, and has a call there unanswered.
+func (s *society) complain(to, from, about *citizen) {
+	link, p := to.of(from), to.of(about)
+	if link == nil || p == nil || link.state() == Offline || to.stopped {
+		return
+	}
+	switch s.rng.IntN(3) {
+	case 0:
+		s.forge(to, to.linkTo(from), wire.Suspect{Target: p.target()})
+	case 1:
+		s.forge(to, to.linkTo(from), wire.Offline{Target: p.target()})
+	default:
+		to.Unanswered(s.now, p.tie.token)
+		s.collect(to)
+	}
 }
 
 // The rules see what breaks them.
