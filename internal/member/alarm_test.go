@@ -44,12 +44,12 @@ func TestAnAccuserIsRememberedWhileItIsAway(t *testing.T) {
 func TestAlarmsAreBounded(t *testing.T) {
 	a := make(alarms)
 	for i := range alarmsMax {
-		require.True(t, a.note(1, siteOf(i)))
+		require.True(t, a.noteGiver(1, siteOf(i)))
 	}
-	require.False(t, a.note(2, siteOf(alarmsMax)))
-	require.False(t, a.note(2, siteOf(0)))
+	require.False(t, a.noteGiver(2, siteOf(alarmsMax)))
+	require.False(t, a.noteGiver(2, siteOf(0)))
 	later := 1 + moment(alarmAgain)
-	require.True(t, a.note(later, siteOf(alarmsMax)))
+	require.True(t, a.noteGiver(later, siteOf(alarmsMax)))
 	require.Len(t, a, 2)
 }
 

@@ -26,8 +26,8 @@ type rotation struct {
 
 func (r *rotation) init(now time.Time, h Timing) { r.heartbeat, r.last = h, now }
 
-// add puts a peer behind all others. One that went offline and came back in time has kept its place.
-func (r *rotation) add(p *peer) {
+// enqueue puts a peer behind all others. One that went offline and came back in time has kept its place.
+func (r *rotation) enqueue(p *peer) {
 	if !p.rotates {
 		p.rotates = true
 		r.order = append(r.order, p)

@@ -55,8 +55,8 @@ func TestViewsThatDifferAreMended(t *testing.T) {
 	require.Len(t, *sent, 1, "more than one a second")
 
 	s.spy = nil
-	a.peers.remove(a.of(all[2])) // as if they had never met
-	all[2].peers.remove(all[2].of(a))
+	a.peers.removePeer(a.of(all[2])) // as if they had never met
+	all[2].peers.removePeer(all[2].of(a))
 	delete(a.links, all[2].boot)
 	delete(all[2].links, a.boot)
 	a.digest ^= wire.Digest(wire.Process{Addr: all[2].cfg.Self, Boot: all[2].boot})

@@ -59,7 +59,7 @@ func (s *contactSet) init() {
 	s.byAddr, s.byToken = make(map[netip.AddrPort]*contact), make(map[uint64]*contact)
 }
 
-func (s *contactSet) add(c *contact) {
+func (s *contactSet) addContact(c *contact) {
 	s.byAddr[c.addr], s.byToken[c.token] = c, c
 	s.list = append(s.list, c)
 	if c.origin == fromOthers {
@@ -70,9 +70,9 @@ func (s *contactSet) add(c *contact) {
 // due is when something is to be done for a contact.
 func (c *contact) due() time.Time { return pace.Earliest(c.at, c.until) }
 
-// end removes a contact from all but the list, which tickContacts tidies. Maps keep the room that they once needed,
-// which after joining a large cluster is more than all the rest: they are made anew.
-func (s *contactSet) end(c *contact) {
+// removeContact removes a contact from all but the list, which tickContacts tidies. Maps keep the room that they once
+// needed, which after joining a large cluster is more than all the rest: they are made anew.
+func (s *contactSet) removeContact(c *contact) {
 	c.over = true
 	if c.origin == fromOthers {
 		s.named--
@@ -149,7 +149,7 @@ func (m *Membership) newContact(now time.Time, c contact) *contact {
 	if p := m.peers.byAddr[c.addr]; p != nil {
 		c.rank = p.rank()
 	}
-	s.add(&c)
+	s.addContact(&c)
 	s.at = pace.Earliest(s.at, c.until)
 	return &c
 }
@@ -200,7 +200,7 @@ func (m *Membership) endContact(c *contact) {
 	if c.token != 0 {
 		m.out.Forget = append(m.out.Forget, c.token)
 	}
-	m.contacts.end(c)
+	m.contacts.removeContact(c)
 	if m.contacts.waiting() == 0 {
 		m.out.Changed = true // we may have joined
 	}

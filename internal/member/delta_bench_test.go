@@ -13,7 +13,7 @@ func BenchmarkDelta(b *testing.B) {
 	now := time.Now()
 	m := New(Config{Self: siteOf(0), Boot: 1, Heartbeat: usual, MaxPeers: PeersMax}, now, rand.New(rand.NewPCG(5, 5)))
 	p := &peer{Process: wire.Process{Boot: 2, Addr: siteOf(1)}, tie: tie{token: 1}, name: "app", inc: 1}
-	m.peers.add(p)
+	m.peers.addPeer(p)
 	m.holdTable(p, 1, rowsOf(upTo(wire.MaxFunctions)...))
 	row := rowsOf(0)
 	d := [2]wire.Delta{}

@@ -125,7 +125,7 @@ func (m *Membership) stepMember(now time.Time, p *peer) {
 
 // forget removes a peer that was offline or left for long. A seed is still contacted, as an address.
 func (m *Membership) forget(p *peer) {
-	m.peers.remove(p)
+	m.peers.removePeer(p)
 	m.emptyTable(p)
 	m.unbind(p)
 	m.out.Changed = true

@@ -106,8 +106,8 @@ type comeback struct {
 	since moment // when the first of them went offline
 }
 
-// note notes that a peer came back, which had gone offline at a time.
-func (c *comeback) note(now, since moment) {
+// noteReturn notes that a peer came back, which had gone offline at a time.
+func (c *comeback) noteReturn(now, since moment) {
 	if !c.isFresh(now) {
 		c.began, c.since = now, since
 	}
@@ -120,7 +120,7 @@ func (c *comeback) isFresh(now moment) bool { return c.at != 0 && now <= c.at+mo
 // tellArrivals tells a peer that came back of those who came since it went offline, or shortly before. It goes along
 // with the hello.
 func (m *Membership) tellArrivals(now time.Time, p *peer, since moment) {
-	m.back.note(m.moment(now), since)
+	m.back.noteReturn(m.moment(now), since)
 	m.tellSome(now, p, since, func(q *peer) bool { return q.met >= since-moment(arrivedBefore) })
 }
 

@@ -187,10 +187,10 @@ func (m *Membership) admit(now time.Time, id wire.Process, t tie, old *peer) *pe
 	if old != nil {
 		p.flaps = old.flaps
 	}
-	m.peers.add(p)
-	m.peers.bind(p, t)
+	m.peers.addPeer(p)
+	m.peers.bindOnly(p, t)
 	m.digest ^= wire.Digest(p.Process)
-	m.rotation.add(p)
+	m.rotation.enqueue(p)
 	m.addNews(now, p)
 	m.drainNew(p)
 	m.met(now, p)
@@ -246,7 +246,7 @@ func (m *Membership) revive(now time.Time, p *peer) {
 	if was == Suspect {
 		return
 	}
-	m.rotation.add(p)
+	m.rotation.enqueue(p)
 	m.greet(now, p)
 	if was == Left {
 		p.draining = false

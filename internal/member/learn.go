@@ -209,8 +209,8 @@ func AsksBack(now time.Time, self, named netip.AddrPort, isUnheard bool, asks *p
 	return asksInstead(self, named) || isUnheard && !named.Addr().IsUnspecified() && asks.Take(now, asksPerSec)
 }
 
-// note keeps an answer, in place of the one that the same host gave before.
-func (l *learner) note(o observation) {
+// noteObservation keeps an answer, in place of the one that the same host gave before.
+func (l *learner) noteObservation(o observation) {
 	l.answers = slices.DeleteFunc(l.answers, func(old observation) bool { return old.by == o.by })
 	if len(l.answers) == learnAnswers {
 		l.answers = l.answers[1:]
@@ -237,7 +237,7 @@ func (m *Membership) isContradicted(now time.Time, from, addr netip.AddrPort) bo
 		}
 		all = same
 	}
-	m.learner.note(observation{from.Addr(), addr})
+	m.learner.noteObservation(observation{from.Addr(), addr})
 	by := 0
 	for _, o := range m.learner.answers {
 		if o.addr == addr {
@@ -317,7 +317,7 @@ func (m *Membership) move(now time.Time, self netip.AddrPort) {
 
 // remember takes up a process that was a peer of what we were: it is contacted like any other that is offline.
 func (m *Membership) remember(now time.Time, p *peer) {
-	m.peers.add(&peer{Process: p.Process, inc: p.inc, name: p.name, extras: p.extras, since: p.since,
+	m.peers.addPeer(&peer{Process: p.Process, inc: p.inc, name: p.name, extras: p.extras, since: p.since,
 		belief: believedOffline, due: m.moment(now)})
 	m.schedule(m.peers.byAddr[p.Addr])
 	m.planHealing(now)

@@ -169,7 +169,7 @@ func (m *Membership) Receive(now time.Time, src Source, msg wire.Message) {
 		return
 	}
 	m.proven(now, src.Link)
-	m.heard(now, src.Link, src.Tver)
+	m.noteDatagram(now, src.Link, src.Tver)
 	p := m.peers.byLink[src.Link]
 	switch {
 	case p == nil || msg == nil:
@@ -222,8 +222,8 @@ func (m *Membership) onLinked(now time.Time, p *peer, link uint64, msg wire.Mess
 	}
 }
 
-// heard notes that a datagram was accepted on the link of a peer, [MEM-17].
-func (m *Membership) heard(now time.Time, link uint64, tver uint32) {
+// noteDatagram notes that a datagram was accepted on the link of a peer, [MEM-17].
+func (m *Membership) noteDatagram(now time.Time, link uint64, tver uint32) {
 	p := m.peers.byLink[link]
 	if p == nil || p.state() == Left {
 		return
@@ -239,7 +239,7 @@ func (m *Membership) heard(now time.Time, link uint64, tver uint32) {
 	if p.accuser != nil {
 		m.vouch(p)
 	}
-	p.probe = p.probe.heard()
+	p.probe = p.probe.afterSign()
 	if p.state() != Alive {
 		m.revive(now, p)
 	}

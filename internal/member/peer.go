@@ -187,13 +187,13 @@ func (s *peerSet) init() {
 	s.byAddr, s.byLink = make(map[netip.AddrPort]*peer), make(map[uint64]*peer)
 }
 
-func (s *peerSet) add(p *peer) {
+func (s *peerSet) addPeer(p *peer) {
 	s.byAddr[p.Addr] = p
 	s.list, s.unsure = append(s.list, p), true
 	heap.Push(&s.heap, p)
 }
 
-func (s *peerSet) remove(p *peer) {
+func (s *peerSet) removePeer(p *peer) {
 	delete(s.byAddr, p.Addr)
 	i := slices.Index(s.list, p)
 	s.list = slices.Delete(s.list, i, i+1)
@@ -201,8 +201,8 @@ func (s *peerSet) remove(p *peer) {
 	p.position = -1
 }
 
-// bind makes a link the only one of a peer.
-func (s *peerSet) bind(p *peer, t tie) {
+// bindOnly makes a link the only one of a peer.
+func (s *peerSet) bindOnly(p *peer, t tie) {
 	p.tie, p.older, p.doubts = t, nil, 0
 	s.byLink[t.token] = p
 }

@@ -172,8 +172,8 @@ const (
 // offline meanwhile, is no other.
 type alarms map[netip.AddrPort]moment
 
-// note notes an alarm, and reports whether it is the first from an address for a while. What finds no room is not.
-func (a alarms) note(at moment, addr netip.AddrPort) bool {
+// noteGiver notes an alarm, and reports whether it is the first from an address for a while. What finds no room is not.
+func (a alarms) noteGiver(at moment, addr netip.AddrPort) bool {
 	isOver := func(last moment) bool { return at >= last+moment(alarmAgain) }
 	last, isKnown := a[addr]
 	if len(a) >= alarmsMax && !isKnown {
@@ -191,7 +191,7 @@ func (m *Membership) noteAlarm(now time.Time, from *peer) {
 	if m.alarms == nil {
 		m.alarms = make(alarms)
 	}
-	if at := m.moment(now); m.alarms.note(at, from.Addr) {
+	if at := m.moment(now); m.alarms.noteGiver(at, from.Addr) {
 		m.alarmed = at
 	}
 }

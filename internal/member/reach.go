@@ -13,8 +13,8 @@ const (
 	echoBehind = 3           // beats of ours that a peer may not have heard
 )
 
-// heard is what a probe becomes when its peer is heard of. Whether we reach it as well, only an answer can tell.
-func (q probe) heard() probe {
+// afterSign is what a probe becomes when its peer is heard of. Whether we reach it as well, only an answer can tell.
+func (q probe) afterSign() probe {
 	if q.path {
 		q.find(foundAlive)
 		return q
@@ -134,8 +134,8 @@ func (m *Membership) noteHeard(now time.Time, p *peer) {
 	if p.heardIn == u.turn {
 		return
 	}
-	u.take(&u.late, &p.lateIn)
-	u.put(&u.heard, &p.heardIn)
+	u.uncount(&u.late, &p.lateIn)
+	u.count(&u.heard, &p.heardIn)
 	m.judgeIsolation(u.isolated && u.heard[0]+u.heard[1] <= u.late[0]+u.late[1])
 }
 
@@ -143,21 +143,21 @@ func (m *Membership) noteHeard(now time.Time, p *peer) {
 func (m *Membership) noteLate(now time.Time, p *peer) {
 	u := &m.pulse
 	u.at(now)
-	u.take(&u.heard, &p.heardIn)
-	u.put(&u.late, &p.lateIn)
+	u.uncount(&u.heard, &p.heardIn)
+	u.count(&u.late, &p.lateIn)
 	late := u.late[0] + u.late[1]
 	m.judgeIsolation(u.isolated || late >= isolatedMin && late > u.heard[0]+u.heard[1])
 }
 
-// put counts a peer in this second. in is the second in which it was counted last.
-func (u *pulse) put(count *[2]int, in *uint32) {
-	u.take(count, in)
+// count counts a peer in this second. in is the second in which it was counted last.
+func (u *pulse) count(count *[2]int, in *uint32) {
+	u.uncount(count, in)
 	count[0]++
 	*in = u.turn
 }
 
-// take counts a peer no more.
-func (u *pulse) take(count *[2]int, in *uint32) {
+// uncount counts a peer no more.
+func (u *pulse) uncount(count *[2]int, in *uint32) {
 	if ago := u.turn - *in; *in != 0 && ago < 2 {
 		count[ago]--
 	}

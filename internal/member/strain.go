@@ -56,14 +56,14 @@ func (s *strain) observe(now time.Time, late time.Duration, dropped uint64, node
 	s.seen = s.seen || late > lateBy || dropped != s.dropped
 	s.dropped = dropped
 	if gone := now.Sub(s.judged); gone >= strainEvery {
-		s.judge(min(float64(gone/strainEvery), 100))
+		s.adjustBound(min(float64(gone/strainEvery), 100))
 		s.judged, s.seen = now, false
 	}
 	s.late = max(s.late, min(late, slackMost/slackEach)) // once it has faded: a long stall is itself such a time
 }
 
-// judge makes the bound lower or higher, after so many times strainEvery.
-func (s *strain) judge(times float64) {
+// adjustBound makes the bound lower or higher, after so many times strainEvery.
+func (s *strain) adjustBound(times float64) {
 	s.late = time.Duration(float64(s.late) * math.Pow(lateFades, times))
 	switch {
 	case s.seen && s.bound == 0:

@@ -140,7 +140,7 @@ func TestAnyDatagramRevives(t *testing.T) {
 	s.cut = func(from, to *citizen) bool { return from == b || to == b }
 	s.run(5 * time.Second)
 	require.Equal(t, Offline, a.of(b).state())
-	a.heard(s.now, a.of(b).tie.token, 1)
+	a.noteDatagram(s.now, a.of(b).tie.token, 1)
 	require.Equal(t, Alive, a.of(b).state())
 }
 

@@ -223,7 +223,7 @@ func (m *Membership) proven(now time.Time, token uint64) {
 			m.askAll(now)
 		}
 		isNew := m.peers.byAddr[pr.Addr] == nil
-		m.bind(now, pr.Process, pr.tie, true)
+		m.acceptTie(now, pr.Process, pr.tie, true)
 		if p := m.peers.byLink[token]; p != nil {
 			if isNew {
 				m.tellNew(now, p, pr.origin)
@@ -276,11 +276,11 @@ func (m *Membership) Made(now time.Time, id wire.Process, token uint64, order ha
 		m.refuse(t)
 		return
 	}
-	m.bind(now, id, t, false)
+	m.acceptTie(now, id, t, false)
 }
 
-// bind makes a link that both ends know one of a peer's. began says that we began it.
-func (m *Membership) bind(now time.Time, id wire.Process, t tie, began bool) {
+// acceptTie makes a link that both ends know one of a peer's. began says that we began it.
+func (m *Membership) acceptTie(now time.Time, id wire.Process, t tie, began bool) {
 	switch p := m.peers.byAddr[id.Addr]; {
 	case id.Addr == m.cfg.Self || id.Boot == m.cfg.Boot:
 		m.refuse(t)
@@ -296,11 +296,11 @@ func (m *Membership) bind(now time.Time, id wire.Process, t tie, began bool) {
 		m.refuse(t) // it was on its way when the peer left
 	case p.state() == Left:
 		m.unbind(p)
-		m.peers.bind(p, t)
+		m.peers.bindOnly(p, t)
 		m.revive(now, p)
 	default:
 		m.addTie(now, p, t)
-		m.heard(now, t.token, 0)
+		m.noteDatagram(now, t.token, 0)
 		m.reachBy(now, p, t)
 	}
 	if c := m.contacts.byAddr[id.Addr]; c != nil {

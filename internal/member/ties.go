@@ -31,7 +31,7 @@ func (m *Membership) addTie(now time.Time, p *peer, t tie) {
 		m.dropThird(now, p, t)
 	}
 	if p.tie.token == 0 {
-		m.peers.bind(p, t)
+		m.peers.bindOnly(p, t)
 		return
 	}
 	m.place(p, t)
