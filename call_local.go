@@ -20,31 +20,30 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*link.Call
 		frame.Release()
 		return nil, err
 	}
-	r := &request{provider: &c.node.serving.provider, function: f, meta: decodeMeta(out.meta),
-		pending: c.node.linking.wires.NewCall()}
+	p := c.node.linking.wires.NewCall()
+	r := &request{provider: &c.node.serving.provider, function: f, meta: decodeMeta(out.meta), origin: fromHere{p}}
 	r.Args, r.Deadline = frame, out.deadline
 	if out.oneWay {
-		return c.localOneWay(ctx, r)
+		return c.localOneWay(ctx, r, p)
 	}
-	if err := c.submit(ctx, r); err != nil {
+	if err := c.submit(ctx, r, p); err != nil {
 		return nil, err
 	}
-	p := r.pending
 	select {
 	case <-p.Done:
 		return c.ended(c.node.addr, p)
 	case <-ctx.Done():
 	case <-c.node.serving.provider.ctx.Done():
 	}
-	return c.unawaited(ctx, r)
+	return c.unawaited(ctx, r, p)
 }
 
 // unawaited is the outcome of a local call that is over: as it ended, if it has, or else nobody knows, and the request
 // keeps its link.Call.
-func (c *Caller) unawaited(ctx context.Context, r *request) (*link.Call, *Error) {
+func (c *Caller) unawaited(ctx context.Context, r *request, p *link.Call) (*link.Call, *Error) {
 	select {
-	case <-r.pending.Done:
-		return c.ended(c.node.addr, r.pending)
+	case <-p.Done:
+		return c.ended(c.node.addr, p)
 	default:
 	}
 	r.GiveUp()
@@ -52,9 +51,8 @@ func (c *Caller) unawaited(ctx context.Context, r *request) (*link.Call, *Error)
 }
 
 // localOneWay waits until the pool has taken the request. The call is over then.
-func (c *Caller) localOneWay(ctx context.Context, r *request) (*link.Call, *Error) {
+func (c *Caller) localOneWay(ctx context.Context, r *request, p *link.Call) (*link.Call, *Error) {
 	if r.function.take != nil {
-		p := r.pending
 		r.function.take(r)
 		<-p.Done
 		return c.ended(c.node.addr, p)
@@ -62,9 +60,8 @@ func (c *Caller) localOneWay(ctx context.Context, r *request) (*link.Call, *Erro
 	if !r.function.enter() {
 		return nil, c.at(c.node.addr, c.fail(Overloaded, No, textMost))
 	}
-	r.OneWay, r.accepted, r.Deadline = true, true, time.Time{}
-	p := r.pending
-	if err := c.submit(ctx, r); err != nil {
+	r.Way, r.stage, r.Deadline = link.OneWay, accepted, time.Time{}
+	if err := c.submit(ctx, r, p); err != nil {
 		r.function.leave()
 		return nil, err
 	}
@@ -72,11 +69,11 @@ func (c *Caller) localOneWay(ctx context.Context, r *request) (*link.Call, *Erro
 }
 
 // submit gives a request to the pool. One that it does not take is over.
-func (c *Caller) submit(ctx context.Context, r *request) *Error {
+func (c *Caller) submit(ctx context.Context, r *request, p *link.Call) *Error {
 	err := c.node.serving.pool.Submit(ctx, r)
 	if err != nil {
 		r.Args.Release()
-		c.node.linking.wires.FreeCall(r.pending)
+		c.node.linking.wires.FreeCall(p)
 		return c.unsubmitted(ctx, err)
 	}
 	return nil
@@ -110,5 +107,5 @@ func (c *Caller) unsubmitted(ctx context.Context, err error) *Error {
 	case ctx.Err() != nil:
 		return c.at(c.node.addr, c.over(ctx, No))
 	}
-	return c.at(c.node.addr, c.fail(Overloaded, No, textBusy))
+	return c.at(c.node.addr, c.fail(Overloaded, No, link.TextBusy))
 }

@@ -249,6 +249,5 @@ const (
 	textOpen     = "the function failed there again and again: it is not called for up to 5s"
 	textMost     = "the function already runs as often as it may at once"
 	textPaused   = "the function does not serve now"
-	textBusy     = "the provider's queue is full"
 	textDeadline = "no reply within the deadline"
 )

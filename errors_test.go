@@ -252,10 +252,10 @@ func TestWhatHasEndedIsToldAsItEnded(t *testing.T) {
 		cancel()
 		p := provider.linking.wires.NewCall()
 		p.EndOwned(link.Outcome{Executed: wire.ExecutedYes})
-		_, failed := provider.Caller("here").unawaited(ctx, &request{pending: p})
+		_, failed := provider.Caller("here").unawaited(ctx, &request{}, p)
 		require.Nil(c.t, failed)
 
-		_, failed = provider.Caller("here").unawaited(ctx, &request{pending: provider.linking.wires.NewCall()})
+		_, failed = provider.Caller("here").unawaited(ctx, &request{}, provider.linking.wires.NewCall())
 		requireError(c.t, failed, Canceled, Maybe)
 	})
 }

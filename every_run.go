@@ -192,7 +192,11 @@ func (t *Timer) look() {
 // that runs itself.
 func (t *Timer) hear(ctx context.Context, since int64, over bool) {
 	r, ok := ctx.Value(requestKey{}).(*request)
-	if !ok || r.link == nil {
+	if !ok {
+		return // not by a call
+	}
+	caller, ok := r.origin.(fromPeer)
+	if !ok {
 		return // a call of this process
 	}
 	ago := min(max(since, 0), t.plan.Every.Microseconds())
@@ -202,7 +206,7 @@ func (t *Timer) hear(ctx context.Context, since int64, over bool) {
 	if t.clock == nil || t.stopped {
 		return
 	}
-	if now, order := time.Now(), t.order(); t.plan.Hear(now, r.link.ID.Hash(), news, order) {
+	if now, order := time.Now(), t.order(); t.plan.Hear(now, caller.link.ID.Hash(), news, order) {
 		t.setClock(now, t.at(order))
 	}
 }

@@ -88,7 +88,7 @@ func (c *Caller) noteRetry(now time.Time, failed *Error) {
 
 // noteFailed tells what a call failed with that this node was to run, or has run.
 func (p *provider) noteFailed(r *request, err *Error, code Code) {
-	if r.function == nil || !p.log.Wants(slog.LevelDebug) {
+	if r.isUnknown() || !p.log.Wants(slog.LevelDebug) {
 		return
 	}
 	if suppressed, ok := p.failures.AllowOf(time.Now(), detailBurst); ok {

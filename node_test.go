@@ -301,7 +301,7 @@ func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 		var first sync.WaitGroup
 		first.Go(b.Run)
 		waitUntilFree()
-		event := &request{provider: &s.serving.provider}
+		event := &request{provider: &s.serving.provider, origin: fromHere{}}
 		event.Args = &buffer.Buffer{B: []byte{0x91, 0xc3}}
 		require.True(t, b.add(event))
 		first.Wait()

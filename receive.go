@@ -209,11 +209,11 @@ func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error
 func (r *reader) request(l *conn, a *link.Arrival) {
 	req := r.spare
 	r.spare = nil
-	req.provider, req.link = &r.serving.provider, &l.Link
-	if req.function = r.serving.functionFor(a.Service); req.function != nil && req.function.needsRequest() {
+	req.provider, req.origin = &r.serving.provider, fromPeer{&l.Link}
+	if req.function = r.serving.functionFor(a.Service); !req.isUnknown() && req.function.needsRequest() {
 		req.meta = decodeMeta(a.Meta)
 	}
-	if req.function == nil {
+	if req.isUnknown() {
 		r.log.noteUnknown(l.ID.Addr, a.Service)
 	}
 	r.requests = append(r.requests, req)
@@ -241,7 +241,7 @@ func (r *reader) offer() {
 }
 
 func (r *reader) offerOne(req *request) {
-	if req.function == nil {
+	if req.isUnknown() {
 		req.fail(NotFound, No, "the node does not offer this function")
 		return
 	}
@@ -258,9 +258,9 @@ func (r *reader) offerOne(req *request) {
 		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.linking.wires.MaxMessage)))
 	case req.function.paused.Load():
 		req.fail(Unavailable, No, textPaused) // [TAB-7]
-	case req.OneWay && req.function.take != nil:
+	case req.Way == link.OneWay && req.function.take != nil:
 		req.function.take(req)
-	case req.OneWay:
+	case req.Way == link.OneWay:
 		r.offerOneWay(req)
 	case !r.keep(req):
 		r.toPool(req)
@@ -273,17 +273,17 @@ func (r *reader) offerOneWay(req *request) {
 		req.fail(Overloaded, No, textMost)
 		return
 	}
-	req.accepted = true
+	req.stage = accepted
 	v := r.serving.pool.Offer(req)
 	if v == pool.Accepted {
 		r.toKick = true
 		req.accept() // it may have run already; what this reads of it never changes
 		return
 	}
-	req.accepted = false
+	req.stage = awaited
 	req.function.leave()
 	if v == pool.Overloaded {
-		req.fail(Overloaded, No, textBusy)
+		req.fail(Overloaded, No, link.TextBusy)
 	} else {
 		req.postpone()
 	}

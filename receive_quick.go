@@ -87,7 +87,7 @@ func (r *reader) runQuick() bool {
 			return false
 		}
 		if r.ran%part == 0 {
-			req.link.SendAll()
+			req.link().SendAll()
 		}
 	}
 	r.quick, r.ran, r.spent = r.quick[:0], 0, 0

@@ -255,7 +255,8 @@ func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	s.running.Add(1)
 	f, err := newService("f", func() {})
 	require.NoError(t, err)
-	call := &request{provider: &s.serving.provider, function: f, pending: s.linking.wires.NewCall()}
+	pending := s.linking.wires.NewCall()
+	call := &request{provider: &s.serving.provider, function: f, origin: fromHere{pending}}
 	call.Args = buffer.Copy(noArguments)
 	s.reader.quick = []*request{call}
 
@@ -270,8 +271,8 @@ func TestACallWaitsForAWorkerThoughTheReaderIsTakenOver(t *testing.T) {
 	close(first.goOnc)
 	require.False(t, <-oursc)
 	select {
-	case <-call.pending.Done:
-		require.Zero(t, call.pending.Code)
+	case <-pending.Done:
+		require.Zero(t, pending.Code)
 	case <-time.After(10 * time.Second):
 		t.Error("nobody runs the call")
 	}

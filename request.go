@@ -18,18 +18,67 @@ type request struct {
 	link.Request // of a local call, which is no link's, its arguments and deadline alone
 
 	provider *provider
-	function *service          // nil: there is none of the name asked for
-	link     *link.Link        // of a peer's call
-	pending  *link.Call        // of a local one
+	function *service // see isUnknown
+	origin   origin
 	meta     map[string]string // not written to
 	ctx      requestContext    // of the function, if it asks for one
-	accepted bool              // a one-way call was; set before a worker has it
+	stage    stage             // set before a worker has it
 	began    atomic.Bool       // the Interceptors of the function, if it has any, have let it run
 }
 
+// stage says who is still to hear how a request ends.
+type stage uint8
+
+const (
+	awaited  stage = iota // its caller: it gets an answer
+	accepted              // nobody: a one-way call that was taken and answered; it counts as one that runs
+)
+
+// origin is who has made a request: fromPeer or fromHere. Either is one pointer, which an interface holds without
+// allocation.
+type origin interface {
+	from(p *provider) netip.AddrPort              // the address of the caller
+	stopped() Code                                // how a call ends that the closing of this node has stopped
+	frame(r *link.Request, o link.Outcome) []byte // begins what answer sends
+	answer(r *link.Request, o link.Outcome)       // ends the call; the body is what frame began
+}
+
+// fromPeer is the origin of a call that came on a link.
+type fromPeer struct{ link *link.Link }
+
+func (c fromPeer) from(*provider) netip.AddrPort { return c.link.ID.Addr }
+
+// stopped is that the provider is just not there any more.
+func (c fromPeer) stopped() Code { return Unreachable }
+
+func (c fromPeer) frame(r *link.Request, o link.Outcome) []byte {
+	m := wire.Reply{Slot: r.Slot, Seq: r.Seq, Code: o.Code, Executed: o.Executed, Causes: o.Causes, Body: o.Body}
+	return m.Append(make([]byte, 0, smallReply+len(o.Causes)+len(o.Body)))
+}
+
+func (c fromPeer) answer(r *link.Request, o link.Outcome) {
+	c.link.Answer(time.Now(), r, wire.SetLength(o.Body))
+}
+
+// fromHere is the origin of a call by this node.
+type fromHere struct{ call *link.Call }
+
+func (c fromHere) from(p *provider) netip.AddrPort { return p.addr() }
+func (c fromHere) stopped() Code                   { return Closed }
+
+// frame begins with nothing: no envelope is needed.
+func (c fromHere) frame(_ *link.Request, o link.Outcome) []byte { return o.Body }
+func (c fromHere) answer(_ *link.Request, o link.Outcome)       { c.call.EndOwned(o) }
+
+// isUnknown reports that there is no function of the name asked for.
+func (r *request) isUnknown() bool { return r.function == nil }
+
+// link is that on which the request of a peer came. All requests of the reader are such.
+func (r *request) link() *link.Link { return r.origin.(fromPeer).link }
+
 // Run calls the function and answers. It is the only way into user code.
 func (r *request) Run() {
-	if !r.accepted && !r.function.enter() {
+	if r.stage == awaited && !r.function.enter() {
 		r.fail(Overloaded, No, textMost)
 		return
 	}
@@ -61,15 +110,12 @@ func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
 }
 
 // codeOf is the code of a function's error, except that a function which the closing of this node stopped was not
-// canceled by its caller: to a peer, this node is just not there any more.
+// canceled by its caller.
 func (r *request) codeOf(err *Error) Code {
-	switch {
-	case err.Code != Canceled || r.Gone.Load() || r.provider.ctx.Err() == nil:
+	if err.Code != Canceled || r.Gone.Load() || r.provider.ctx.Err() == nil {
 		return err.Code
-	case r.link == nil:
-		return Closed
 	}
-	return Unreachable
+	return r.origin.stopped()
 }
 
 // context is what the function gets: the node's, ended by the deadline and by the caller's giving up. A function that
@@ -94,12 +140,7 @@ func (r *request) context() (context.Context, context.CancelFunc) {
 }
 
 // from is who calls.
-func (r *request) from() netip.AddrPort {
-	if r.link == nil {
-		return r.provider.addr()
-	}
-	return r.link.ID.Addr
-}
+func (r *request) from() netip.AddrPort { return r.origin.from(r.provider) }
 
 // Expired reports that the request must not run any more, [CALL-5].
 func (r *request) Expired(now time.Time) bool {
@@ -112,11 +153,11 @@ func (r *request) Shed() { r.fail(DeadlineExceeded, No, "the deadline passed bef
 // postpone makes way for a provider that is busy with the overflow of its queue: the caller will send the request
 // again. A request that came as a transfer is not sent again, so it is refused.
 func (r *request) postpone() {
-	if r.Body != nil {
-		r.fail(Overloaded, No, textBusy)
+	if r.CameAsTransfer() {
+		r.fail(Overloaded, No, link.TextBusy)
 		return
 	}
-	r.link.Forget(&r.Request)
+	r.link().Forget(&r.Request)
 	r.Args.Release()
 }
 
@@ -138,7 +179,7 @@ func (r *request) Failed(v any, stack []byte) {
 func (r *request) enqueue(p *pool.Pool) bool {
 	switch p.Offer(r) {
 	case pool.Overloaded:
-		r.fail(Overloaded, No, textBusy)
+		r.fail(Overloaded, No, link.TextBusy)
 		return false
 	case pool.Busy:
 		r.postpone()
@@ -149,9 +190,7 @@ func (r *request) enqueue(p *pool.Pool) bool {
 
 // accept answers a one-way request, which is now among those that will run, [CALL-16].
 func (r *request) accept() {
-	if r.link != nil {
-		r.link.AnswerEarly(time.Now(), &r.Request, r.frame(link.Outcome{Body: textNothing}))
-	}
+	r.link().AnswerEarly(time.Now(), &r.Request, r.frame(link.Outcome{Body: textNothing}))
 }
 
 // textNothing is a reply without results.
@@ -170,7 +209,7 @@ func (r *request) failWith(err *Error) {
 	code := r.codeOf(err)
 	o := link.Outcome{Code: wire.Code(code), Executed: wire.Executed(err.Executed), Body: []byte(err.Message),
 		Causes: causesOf(err.cause)}
-	if r.accepted {
+	if r.stage == accepted {
 		r.provider.noteLoss(r, err, code)
 	} else {
 		r.provider.noteFailed(r, err, code)
@@ -182,27 +221,16 @@ func (r *request) failWith(err *Error) {
 // smallReply is room for a Reply with a few numbers or words; a larger one grows, into recycled memory.
 const smallReply = 64
 
-// frame begins the encoded Reply of a peer's call; a local one needs no envelope.
-func (r *request) frame(o link.Outcome) []byte {
-	if r.link == nil {
-		return o.Body
-	}
-	m := wire.Reply{Slot: r.Slot, Seq: r.Seq, Code: o.Code, Executed: o.Executed, Causes: o.Causes, Body: o.Body}
-	return m.Append(make([]byte, 0, smallReply+len(o.Causes)+len(o.Body)))
-}
+// frame begins the encoded answer, with room for what comes behind it.
+func (r *request) frame(o link.Outcome) []byte { return r.origin.frame(&r.Request, o) }
 
 // answer ends the request. The body is what frame began.
 func (r *request) answer(o link.Outcome) {
-	if r.Body == nil {
-		r.Args.Release()
-	}
+	r.ReleaseArgs()
 	switch {
-	case r.accepted && r.link != nil:
-		r.link.GiveBack(r.Body)
-	case r.accepted:
-	case r.link == nil:
-		r.pending.EndOwned(o)
-	default:
-		r.link.Answer(time.Now(), &r.Request, wire.SetLength(o.Body))
+	case r.stage == awaited:
+		r.origin.answer(&r.Request, o)
+	case r.CameAsTransfer():
+		r.link().GiveBack(&r.Request)
 	}
 }

@@ -204,7 +204,7 @@ func (e *end) stepOne(now time.Time, l *Link, kind wire.Kind, body []byte) (afte
 			a.Abandoned.GiveUp()
 		}
 		switch {
-		case a.IsNew && a.Spare.OneWay:
+		case a.IsNew && a.Spare.Way == OneWay:
 			l.AnswerEarly(now, a.Spare, wire.Reply{Slot: a.Spare.Slot, Seq: a.Spare.Seq, Body: []byte{0}}.Append(nil))
 			e.early = append(e.early, a.Spare)
 		case a.IsNew:
@@ -222,9 +222,7 @@ func (e *end) serve(l *Link, r *Request, name string) {
 	defer cancel()
 	r.Cancel.Store(&cancel)
 	frame := e.run(ctx, name, r)
-	if r.Body == nil {
-		r.Args.Release()
-	}
+	r.ReleaseArgs()
 	l.Answer(time.Now(), r, wire.SetLength(frame))
 }
 

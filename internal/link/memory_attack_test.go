@@ -210,7 +210,7 @@ func answerLarge(l *Link, slot uint16, n int) {
 	l.mu.Lock()
 	x := l.talk(time.Now())
 	a := Arrival{Spare: new(Request)}
-	x.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, false, nil, &a)
+	x.takeRequest(time.Now(), wire.Request{Slot: slot, Seq: 1, Service: []byte("f")}, TwoWay, nil, &a)
 	x.served.tell(x.served.slot(slot))
 	l.mu.Unlock()
 	l.Answer(time.Now(), a.Spare, wire.Reply{Slot: slot, Seq: 1, Body: garble(n)}.Append(nil))

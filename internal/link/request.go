@@ -13,24 +13,43 @@ import (
 type Request struct {
 	Args     *buffer.Buffer
 	Deadline time.Time // zero: none
-	Body     []byte    // of the transfer that it came as; nil if it came in a datagram
+	whole    []byte    // the transfer that it came as, see CameAsTransfer
 	Cancel   atomic.Pointer[context.CancelFunc]
 	Seq      uint32
 	Slot     uint16
-	OneWay   bool        // nobody waits for the outcome: it is answered when it is accepted
+	Way      Way
 	Gone     atomic.Bool // the caller does not wait any more
 }
 
+// Way says whether the caller of a Request waits for the outcome.
+type Way uint8
+
+const (
+	TwoWay Way = iota // it does
+	OneWay            // nobody does: the call is answered when it is accepted
+)
+
 // take makes it the request of a message. Its arguments are copied, unless body is the transfer that they are part of.
-func (r *Request) take(now time.Time, m wire.Request, oneWay bool, body []byte) {
-	r.Slot, r.Seq, r.OneWay, r.Body = m.Slot, m.Seq, oneWay, body
-	if body == nil {
-		r.Args = buffer.Copy(m.Args)
-	} else {
+func (r *Request) take(now time.Time, m wire.Request, way Way, body []byte) {
+	r.Slot, r.Seq, r.Way, r.whole = m.Slot, m.Seq, way, body
+	if r.CameAsTransfer() {
 		r.Args = &buffer.Buffer{B: m.Args}
+	} else {
+		r.Args = buffer.Copy(m.Args)
 	}
-	if m.Remaining > 0 && !oneWay {
+	if m.Remaining > 0 && way == TwoWay {
 		r.Deadline = now.Add(time.Duration(m.Remaining) * time.Millisecond)
+	}
+}
+
+// CameAsTransfer reports that it came in fragments, not in a datagram: it is not sent again, and the link holds its
+// arguments until it has the answer, or gets them back.
+func (r *Request) CameAsTransfer() bool { return r.whole != nil }
+
+// ReleaseArgs gives up the arguments, unless the link holds them.
+func (r *Request) ReleaseArgs() {
+	if !r.CameAsTransfer() {
+		r.Args.Release()
 	}
 }
 
@@ -38,7 +57,7 @@ func (r *Request) take(now time.Time, m wire.Request, oneWay bool, body []byte) 
 // slot calls it, at any time: it may be over by then. A one-way request cannot be given up: it may have been accepted
 // meanwhile, [CALL-16].
 func (r *Request) GiveUp() {
-	if r.OneWay {
+	if r.Way == OneWay {
 		return
 	}
 	r.Gone.Store(true)

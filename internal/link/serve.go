@@ -11,16 +11,18 @@ import (
 
 // The provider's steps of a link, PROTOCOL.md 2.4. Those of transfers are in transfer.go.
 
+// TextBusy is what a call is told for which there is no room, in this process or at a peer. It travels.
+const TextBusy = "the provider's queue is full"
+
 var (
 	textForgotten = []byte("the reply is no longer kept")
-	textNoRoom    = []byte("the provider's queue is full")
 	textTooLarge  = []byte("the reply is larger than the caller takes")
 	textBacklog   = []byte("too many large replies are under way")
 )
 
 // takeRequest looks at a Request. If it is a new call the spare becomes that, and the one whose slot it takes is
 // abandoned, if it still runs. body is the transfer that it came as, or nil: it is held until the request is answered.
-func (x *exchange) takeRequest(now time.Time, m wire.Request, oneWay bool, body []byte, a *Arrival) {
+func (x *exchange) takeRequest(now time.Time, m wire.Request, way Way, body []byte, a *Arrival) {
 	a.GoesOn = true
 	v := x.served.slot(m.Slot)
 	if v.look(m.Seq) != requestNew {
@@ -32,7 +34,7 @@ func (x *exchange) takeRequest(now time.Time, m wire.Request, oneWay bool, body 
 	if body != nil {
 		since = x.receiving.Since
 	}
-	a.Spare.take(since, m, oneWay, body)
+	a.Spare.take(since, m, way, body)
 	a.IsNew, a.Service, a.Meta, a.Abandoned = true, m.Service, m.Meta, v.request
 	x.stopReply(v)
 	x.served.begin(now, v, m.Seq, a.Spare)
@@ -62,7 +64,7 @@ func (x *exchange) takePoll(now time.Time, m wire.Poll) (replaced *Request) {
 	replaced = v.request
 	x.stopReply(v)
 	v.seq = m.Seq
-	x.replyError(now, v, wire.Overloaded, wire.ExecutedNo, textNoRoom)
+	x.replyError(now, v, wire.Overloaded, wire.ExecutedNo, []byte(TextBusy))
 	return replaced
 }
 
@@ -97,7 +99,7 @@ func (x *exchange) takeCancel(m wire.Cancel) *Request {
 func (l *Link) Answer(now time.Time, r *Request, frame []byte) {
 	l.mu.Lock()
 	x := l.exchange
-	x.letGo(r.Body)
+	x.letGo(r.whole)
 	x.makeRoom(now, r, frame)
 	x.answer(now, r, frame)
 }
@@ -121,9 +123,9 @@ func (x *exchange) answer(now time.Time, r *Request, frame []byte) {
 }
 
 // GiveBack gives back the memory of a request that came as a transfer and was answered by AnswerEarly.
-func (l *Link) GiveBack(body []byte) {
+func (l *Link) GiveBack(r *Request) {
 	l.mu.Lock()
-	l.exchange.letGo(body)
+	l.exchange.letGo(r.whole)
 	l.mu.Unlock()
 }
 

@@ -59,9 +59,9 @@ func (l *Link) Step(now time.Time, kind wire.Kind, body []byte, a *Arrival) erro
 func (x *exchange) stepCall(now time.Time, kind wire.Kind, body, whole []byte, a *Arrival) error {
 	switch kind {
 	case wire.KindRequest:
-		return given(wire.ConsumeRequest, body, func(m wire.Request) { x.takeRequest(now, m, false, whole, a) })
+		return given(wire.ConsumeRequest, body, func(m wire.Request) { x.takeRequest(now, m, TwoWay, whole, a) })
 	case wire.KindSend:
-		return given(wire.ConsumeSend, body, func(m wire.Send) { x.takeRequest(now, wire.Request(m), true, whole, a) })
+		return given(wire.ConsumeSend, body, func(m wire.Send) { x.takeRequest(now, wire.Request(m), OneWay, whole, a) })
 	case wire.KindReply:
 		a.GoesOn = true
 		return given(wire.ConsumeReply, body, func(m wire.Reply) { x.takeReply(now, m, whole) })

@@ -308,7 +308,7 @@ func TestWhatIsAnsweredEarlyGivesItsMemoryBack(t *testing.T) {
 			if closed {
 				b.link.Close(Outcome{Code: wire.Unreachable})
 			}
-			b.link.GiveBack(b.early[0].Body)
+			b.link.GiveBack(b.early[0])
 			require.Zero(t, b.wires.memory.Used())
 		})
 	}
