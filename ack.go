@@ -44,7 +44,7 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, o
 	v.Record.Inflight.Add(1)
 	defer v.Record.Inflight.Add(-1)
 	if v.Record.Draining.Load() {
-		return nil, c.at(l.ID.Addr, c.fail(Draining, No, textDraining))
+		return nil, c.at(l.ID.Addr, c.newError(Draining, No, textDraining))
 	}
 	frame := buffer.New()
 	m := wire.Request{Remaining: link.Remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
@@ -86,7 +86,7 @@ func (c *Caller) unsent(l *link.Link, err error) *Error {
 	if c.node.isClosed() {
 		return c.closed(No)
 	}
-	return c.at(l.ID.Addr, c.fail(Unreachable, No, err.Error()))
+	return c.at(l.ID.Addr, c.newError(Unreachable, No, err.Error()))
 }
 
 // wait waits for the outcome of a call that was sent.
@@ -109,7 +109,7 @@ func (c *Caller) ended(node netip.AddrPort, p *link.Call) (*link.Call, *Error) {
 		p.Node = node
 		return p, nil
 	}
-	e := c.at(node, c.fail(Code(p.Code), Executed(p.Executed), strings.ToValidUTF8(string(p.Body), "\uFFFD")))
+	e := c.at(node, c.newError(Code(p.Code), Executed(p.Executed), strings.ToValidUTF8(string(p.Body), "\uFFFD")))
 	e.cause = readCauses(p.Causes)
 	e.gone = p.Gone
 	c.node.linking.wires.FreeCall(p)
@@ -120,16 +120,16 @@ func (c *Caller) ended(node netip.AddrPort, p *link.Call) (*link.Call, *Error) {
 func (c *Caller) over(ctx context.Context, executed Executed) *Error {
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return c.fail(DeadlineExceeded, executed, textDeadline)
+		return c.newError(DeadlineExceeded, executed, textDeadline)
 	case c.node.isClosed():
 		return c.closed(executed)
 	}
-	return c.fail(Canceled, executed, whyCanceled(ctx))
+	return c.newError(Canceled, executed, whyCanceled(ctx))
 }
 
 // closed is the error of a call that the closing of this node ended.
 func (c *Caller) closed(executed Executed) *Error {
-	return c.fail(Closed, executed, textClosed)
+	return c.newError(Closed, executed, textClosed)
 }
 
 // after is an error as the outcome of a call that had failed before, if before is not nil: that it may have run then is

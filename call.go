@@ -63,13 +63,13 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 }
 
 // fail makes the error of a call that ended here.
-func (c *Caller) fail(code Code, executed Executed, text string) *Error {
+func (c *Caller) newError(code Code, executed Executed, text string) *Error {
 	return &Error{Code: code, Message: text, Service: c.name, Executed: executed}
 }
 
 // cutShort is how a call ended if code of the user's, in an argument or an Interceptor, has ended its goroutine.
 func (c *Caller) cutShort() error {
-	return c.fail(Internal, Maybe, "an argument or an Interceptor ended the goroutine of the call")
+	return c.newError(Internal, Maybe, "an argument or an Interceptor ended the goroutine of the call")
 }
 
 // own makes an error of the codec the error of this call.
@@ -78,7 +78,7 @@ func (c *Caller) own(err error) *Error {
 	if !ok {
 		panic("broach: internal error: " + err.Error())
 	}
-	return c.fail(Code(e.Code), Executed(e.Executed), e.Text)
+	return c.newError(Code(e.Code), Executed(e.Executed), e.Text)
 }
 
 // at names the node that an error is about.
@@ -112,7 +112,7 @@ func (c *Caller) do(ctx context.Context, out outCall) (*link.Call, *Error) {
 		return c.local(ctx, f, out)
 	}
 	if c.isHereOnly() {
-		return nil, c.fail(Unavailable, No, "this node does not offer the function, or it does not serve")
+		return nil, c.newError(Unavailable, No, "this node does not offer the function, or it does not serve")
 	}
 	r, err := c.route(ctx, now, out.deadline)
 	switch {
@@ -135,7 +135,7 @@ func (c *Caller) refusal(ctx context.Context) *Error {
 	case ctx.Err() != nil:
 		return c.over(ctx, No)
 	case len(c.opts.wrong) > 0:
-		return c.fail(InvalidArgument, No, errors.Join(c.opts.wrong...).Error())
+		return c.newError(InvalidArgument, No, errors.Join(c.opts.wrong...).Error())
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func (h *hedge) await(ctx context.Context) (*link.Call, *Error) {
 func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
 	r := h.node.calling.view.Load().routes.get(h.name)
 	if r == nil || !r.isIdempotent() {
-		return false, h.fail(Unavailable, No, "the providers of this function have just changed")
+		return false, h.newError(Unavailable, No, "the providers of this function have just changed")
 	}
 	h.ch.Now = now
 	found, failed := h.choose(r, &h.ch)
@@ -124,7 +124,7 @@ func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
 
 // ask makes the call at one provider. It answers also if a method of the user's ends the goroutine.
 func (h *hedge) ask(ctx context.Context, now time.Time, v balance.Visit) {
-	a := attempted{failed: h.fail(InvalidArgument, No, "the encoding of an argument ended its goroutine")}
+	a := attempted{failed: h.newError(InvalidArgument, No, "the encoding of an argument ended its goroutine")}
 	defer func() { h.endc <- a }()
 	if v.Record == h.node.calling.self {
 		a.p, a.failed = h.localAsOne(ctx, h.out)

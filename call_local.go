@@ -52,13 +52,13 @@ func (c *Caller) unawaited(ctx context.Context, r *request, p *link.Call) (*link
 
 // localOneWay waits until the pool has taken the request. The call is over then.
 func (c *Caller) localOneWay(ctx context.Context, r *request, p *link.Call) (*link.Call, *Error) {
-	if r.function.take != nil {
-		r.function.take(r)
+	if r.function.takeEvent != nil {
+		r.function.takeEvent(r)
 		<-p.Done
 		return c.ended(c.node.addr, p)
 	}
 	if !r.function.enter() {
-		return nil, c.at(c.node.addr, c.fail(Overloaded, No, textMost))
+		return nil, c.at(c.node.addr, c.newError(Overloaded, No, textMost))
 	}
 	r.Way, r.stage, r.Deadline = link.OneWay, accepted, time.Time{}
 	if err := c.submit(ctx, r, p); err != nil {
@@ -94,9 +94,9 @@ func (c *Caller) localAsOne(ctx context.Context, out outCall) (*link.Call, *Erro
 // all.
 func (c *Caller) notServed(unknown string) *Error {
 	if c.node.serving.offered.get(c.name) != nil && c.opts.local != LocalNever {
-		return c.at(c.node.addr, c.fail(Unavailable, No, textPaused))
+		return c.at(c.node.addr, c.newError(Unavailable, No, textPaused))
 	}
-	return c.fail(NotFound, No, unknown)
+	return c.newError(NotFound, No, unknown)
 }
 
 // unsubmitted is the error of a local call that the pool did not take.
@@ -107,5 +107,5 @@ func (c *Caller) unsubmitted(ctx context.Context, err error) *Error {
 	case ctx.Err() != nil:
 		return c.at(c.node.addr, c.over(ctx, No))
 	}
-	return c.at(c.node.addr, c.fail(Overloaded, No, link.TextBusy))
+	return c.at(c.node.addr, c.newError(Overloaded, No, link.TextBusy))
 }

@@ -29,7 +29,7 @@ func (c *Caller) awaitRoute(ctx context.Context, until, deadline time.Time) (r *
 	_ = c.node.await(waiting, func(v *view) bool { r = c.routeIn(v); return r != nil || v.joined })
 	switch {
 	case r == nil && !time.Now().Before(deadline):
-		return nil, c.fail(DeadlineExceeded, No,
+		return nil, c.newError(DeadlineExceeded, No,
 			"the name was not known within the deadline"+c.node.notJoined(c.node.calling.view.Load()))
 	case ctx.Err() != nil:
 		return nil, c.over(ctx, No)
@@ -110,16 +110,16 @@ func (c *Caller) nobody(r *route) *Error {
 	on := c.opts.on
 	switch shut := r.candidates(); {
 	case !on.IsValid() && len(shut) > 0:
-		return c.fail(CircuitOpen, No, textOpen)
+		return c.newError(CircuitOpen, No, textOpen)
 	case slices.ContainsFunc(shut, func(d balance.Candidate) bool { return d.Link.ID.Addr == on }):
-		return c.at(on, c.fail(CircuitOpen, No, textOpen))
+		return c.at(on, c.newError(CircuitOpen, No, textOpen))
 	}
 	return c.unreached()
 }
 
 // unreached is the error where there is nobody to call.
 func (c *Caller) unreached() *Error {
-	return c.fail(Unavailable, No,
+	return c.newError(Unavailable, No,
 		"no provider of this function can be reached now"+c.node.notJoined(c.node.calling.view.Load()))
 }
 
@@ -189,12 +189,12 @@ func (c *Caller) ask(from []balance.Candidate, ch *balance.Chooser) (found *bala
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			failed = c.fail(Internal, No, fmt.Sprintf("the Balancer panicked: %v", v))
+			failed = c.newError(Internal, No, fmt.Sprintf("the Balancer panicked: %v", v))
 		}
 	}()
 	i := c.opts.balancer.Pick(CallInfo{Service: c.name, Key: c.opts.key, Random: c.node.draw()}, providers)
 	if i < 0 || i >= len(from) {
-		return nil, c.fail(Internal, No, fmt.Sprintf("the Balancer chose %d of %d", i, len(from)))
+		return nil, c.newError(Internal, No, fmt.Sprintf("the Balancer chose %d of %d", i, len(from)))
 	}
 	return ch.Take(&from[i]), nil
 }

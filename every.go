@@ -54,7 +54,7 @@ func (n *Node) Every(d time.Duration, fn any, opts ...TimerOption) (*Timer, erro
 	t := &Timer{node: n, function: f, name: o.name}
 	t.plan = turn.Plan{Self: n.linking.wires.Process.Boot, Every: d, Jitter: o.jitter, Shared: o.shared}
 	t.ctx, t.cancel = context.WithCancel(n.serving.provider.ctx)
-	if err := n.serving.timetable.add(t); err != nil {
+	if err := n.serving.timetable.addTimer(t); err != nil {
 		t.cancel()
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (t *Timer) Stop() {
 	if t.halt() {
 		t.cancel()
 		t.withdraw()
-		t.node.serving.timetable.remove(t)
+		t.node.serving.timetable.removeTimer(t)
 	}
 }
 
@@ -154,7 +154,7 @@ func (s *timetable) init() {
 }
 
 // add takes up a timer.
-func (s *timetable) add(t *Timer) error {
+func (s *timetable) addTimer(t *Timer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -173,7 +173,7 @@ func (s *timetable) add(t *Timer) error {
 }
 
 // remove gives a timer up that has been stopped.
-func (s *timetable) remove(t *Timer) {
+func (s *timetable) removeTimer(t *Timer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.timers, t)

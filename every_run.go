@@ -147,13 +147,13 @@ func (t *Timer) announce() error {
 	if err != nil {
 		panic("broach: internal error: " + err.Error())
 	}
-	return t.node.change(func() (bool, error) { return t.node.serving.offered.add(f.name, f) })
+	return t.node.change(func() (bool, error) { return t.node.serving.offered.addFunction(f.name, f) })
 }
 
 // withdraw takes the row back.
 func (t *Timer) withdraw() {
 	if t.plan.Shared { // what it fails of, a closed node or a row that was not added, leaves nothing to do
-		_ = t.node.change(func() (bool, error) { return t.node.serving.offered.remove(t.service()) })
+		_ = t.node.change(func() (bool, error) { return t.node.serving.offered.removeFunction(t.service()) })
 	}
 }
 

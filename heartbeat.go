@@ -163,9 +163,9 @@ func (n *Node) carryOut(now time.Time) {
 	for _, s := range e.Succeed {
 		n.succeedLink(now, s)
 	}
-	n.fail(e.Offline, textOffline)
-	n.fail(e.Left, textRestart)
-	n.fail(e.Cut, textCut)
+	n.failCallsTo(e.Offline, textOffline)
+	n.failCallsTo(e.Left, textRestart)
+	n.failCallsTo(e.Cut, textCut)
 	n.log.noteOpens(now, e.Opens)
 	n.sendOpens(e.Opens)
 	n.send(e.Send)
@@ -198,7 +198,7 @@ func (n *Node) carryOut(now time.Time) {
 }
 
 // fail ends the calls to peers that were found to be away.
-func (n *Node) fail(tokens []uint64, text string) {
+func (n *Node) failCallsTo(tokens []uint64, text string) {
 	for _, token := range tokens {
 		if l := n.linking.tokens.Link(token); l != nil {
 			l.Fail(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(text)})

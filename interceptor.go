@@ -208,10 +208,10 @@ func (c *Caller) encodeMeta(all map[string]string) ([]byte, *Error) {
 	var b []byte
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		if err := checkMetaKey(key); err != nil { // of an Interceptor's making
-			return nil, c.fail(InvalidArgument, No, err.Error())
+			return nil, c.newError(InvalidArgument, No, err.Error())
 		}
 		if len(b)+len(key)+len(all[key])+3 > wire.MaxPairs {
-			return nil, c.fail(InvalidArgument, No, fmt.Sprintf("the metadata have more than %d bytes", wire.MaxPairs))
+			return nil, c.newError(InvalidArgument, No, fmt.Sprintf("the metadata have more than %d bytes", wire.MaxPairs))
 		}
 		b = wire.AppendPair(b, key, []byte(all[key]))
 	}
@@ -243,7 +243,7 @@ func (f *service) intercept(fn any) {
 
 // needsRequest reports that somebody may ask for the Invocation and the context of a call.
 func (f *service) needsRequest() bool {
-	return f.HasContext() || len(f.interceptors) > 0 || f.take != nil
+	return f.HasContext() || len(f.interceptors) > 0 || f.takeEvent != nil
 }
 
 // intercepted is one call on its way through the Interceptors of its function.

@@ -77,7 +77,7 @@ func (in *interception) call(ctx context.Context, args []any) (out []reflect.Val
 		return nil, in.failed(ctx, err)
 	}
 	if out, err = function.Spread(v, in.want); err != nil {
-		return nil, c.fail(Internal, in.ran.outcome(), err.Error())
+		return nil, c.newError(Internal, in.ran.outcome(), err.Error())
 	}
 	return out, nil
 }
@@ -92,13 +92,13 @@ func (c *Caller) mergedMeta(ctx context.Context) map[string]string {
 
 // next is the innermost Handler: it makes the call.
 func (in *interception) next(ctx context.Context, call *Invocation) (any, error) {
-	in.ran.begin()
+	in.ran.beginNext()
 	p, failed := in.caller.do(ctx, outCall{Arguments: codec.Arguments{List: call.Args}, call: call, oneWay: in.oneWay})
 	if failed != nil {
-		in.ran.end(failed.Executed)
+		in.ran.endNext(failed.Executed)
 		return nil, failed
 	}
-	in.ran.end(Yes)
+	in.ran.endNext(Yes)
 	defer in.caller.node.linking.wires.FreeCall(p)
 	if in.decode == nil {
 		return nil, nil
@@ -119,7 +119,7 @@ func (in *interception) failed(ctx context.Context, err error) *Error {
 		}
 		return e.after(&Error{Executed: Maybe}) // it may be that of one call of several
 	}
-	e := in.caller.fail(Application, in.ran.outcome(), err.Error())
+	e := in.caller.newError(Application, in.ran.outcome(), err.Error())
 	switch {
 	case ctx.Err() == nil || !errors.Is(err, ctx.Err()):
 	case errors.Is(err, context.DeadlineExceeded):
@@ -138,7 +138,7 @@ func (in *interception) panicked(v any, stack []byte) *Error {
 		executed = Maybe
 	}
 	in.caller.node.serving.provider.logPanic(in.caller.name, v, stack)
-	return in.caller.fail(Internal, executed, "an Interceptor of the caller panicked")
+	return in.caller.newError(Internal, executed, "an Interceptor of the caller panicked")
 }
 
 // execution collects what the calls that next made say of the function. It may be used by many goroutines at once.
@@ -147,9 +147,9 @@ type execution struct {
 	yes   atomic.Int32 // of these ended with Yes
 }
 
-func (x *execution) begin() { x.maybe.Add(1) }
+func (x *execution) beginNext() { x.maybe.Add(1) }
 
-func (x *execution) end(e Executed) {
+func (x *execution) endNext(e Executed) {
 	switch e {
 	case No:
 		x.maybe.Add(-1)

@@ -303,7 +303,7 @@ func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 		waitUntilFree()
 		event := &request{provider: &s.serving.provider, origin: fromHere{}}
 		event.Args = &buffer.Buffer{B: []byte{0x91, 0xc3}}
-		require.True(t, b.add(event))
+		require.True(t, b.addEvent(event))
 		first.Wait()
 		waitUntilFree() // of the second
 	}

@@ -51,7 +51,7 @@ func (o *offering) forPeers(name []byte) *service {
 }
 
 // add takes up a function. It reports whether this is the first change since the last table.
-func (o *offering) add(name string, f *service) (first bool, _ error) {
+func (o *offering) addFunction(name string, f *service) (first bool, _ error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.functions[name] != nil {
@@ -88,7 +88,7 @@ func (o *offering) makeRoom(name string, f *service) error {
 }
 
 // remove takes a function back. A table without it is never larger.
-func (o *offering) remove(name string) (first bool, _ error) {
+func (o *offering) removeFunction(name string) (first bool, _ error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.functions[name] == nil {

@@ -89,14 +89,14 @@ func (n *Node) mayMiss(ctx context.Context, topic string, targets []*Caller) *Er
 	if failed := c.refusal(ctx); failed != nil {
 		return failed
 	}
-	return c.fail(NotFound, No, "no node is known that has subscribed"+n.notJoined(v))
+	return c.newError(NotFound, No, "no node is known that has subscribed"+n.notJoined(v))
 }
 
 // prepare finds out whether an event can be published at all, and encodes it.
 func (n *Node) prepare(ctx context.Context, topic string, payload any, frame *buffer.Buffer) *Error {
 	c := n.Caller(topic)
 	if err := checkTopic(topic); err != nil {
-		return c.fail(InvalidArgument, No, err.Error())
+		return c.newError(InvalidArgument, No, err.Error())
 	}
 	if failed := c.refusal(ctx); failed != nil {
 		return failed
@@ -233,12 +233,12 @@ func (c Caller) appendOne(list []*Caller, r *route, isHere bool) []*Caller {
 func (r *route) amendGroups(was, is peerRow) {
 	if was.row != nil {
 		g := r.ownGroup(was.peer.Name)
-		if g.drop(was); g.isEmpty() {
+		if g.dropRow(was); g.isEmpty() {
 			delete(r.groups, was.peer.Name)
 		}
 	}
 	if is.row != nil {
-		r.ownGroup(is.peer.Name).take(is)
+		r.ownGroup(is.peer.Name).addRow(is)
 	}
 }
 

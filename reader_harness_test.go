@@ -121,7 +121,7 @@ func born(s *linkSide, terms *handshake.Terms, began bool) *conn {
 func (s *linkSide) offer(t *testing.T, name string, fn any) {
 	f, err := newService(name, fn)
 	require.NoError(t, err)
-	_, err = s.serving.offered.add(name, f)
+	_, err = s.serving.offered.addFunction(name, f)
 	require.NoError(t, err)
 }
 

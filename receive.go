@@ -72,7 +72,7 @@ func (r *reader) datagram(now time.Time, d udp.Datagram) {
 	a := &r.came
 	r.linking.gate.Take(now, d, len(r.arrivals) < cap(r.arrivals), a)
 	if a.Verdict != gate.Fine {
-		r.judge(now, d.Addr, a)
+		r.noteVerdict(now, d.Addr, a)
 	}
 	switch {
 	case a.Answer.B != nil:
@@ -88,7 +88,7 @@ func (r *reader) datagram(now time.Time, d udp.Datagram) {
 }
 
 // judge counts a datagram by what the gate has found out of it, and tells of its sender.
-func (r *reader) judge(now time.Time, from netip.AddrPort, a *gate.Arrival[*conn]) {
+func (r *reader) noteVerdict(now time.Time, from netip.AddrPort, a *gate.Arrival[*conn]) {
 	switch s := r.stats; a.Verdict {
 	case gate.Malformed:
 		s.malformed.Add(1)
@@ -150,13 +150,13 @@ func (r *reader) arrive(a arrival) {
 // onLink takes what is in a datagram of a link, which the gate has opened.
 func (r *reader) onLink(now time.Time, l *conn, src member.Source) {
 	r.messages(now, l, uint32(r.came.Number), src, r.came.Messages)
-	r.note(now, l, src)
-	r.offer()
+	r.noteHeard(now, l, src)
+	r.takeUpCalls()
 }
 
 // note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes
 // behind the messages: a Leave that refuses the link must not find it taken.
-func (r *reader) note(now time.Time, l *conn, src member.Source) {
+func (r *reader) noteHeard(now time.Time, l *conn, src member.Source) {
 	if src.Tver > l.tableSeen || r.linking.wires.Timers.Stamp(now)-l.noted >= int64(noteEvery) {
 		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.linking.wires.Timers.Stamp(now)
 		r.tell(l, inbound{Source: src})
@@ -228,21 +228,21 @@ func (r *reader) abandon(req *link.Request) {
 
 // offer hands the new calls of a datagram to the pool. It takes no lock of a link meanwhile: the pool may answer
 // expired calls to make room, on any link.
-func (r *reader) offer() {
+func (r *reader) takeUpCalls() {
 	for i, req := range r.abandoned {
 		req.GiveUp()
 		r.abandoned[i] = nil
 	}
 	for i, req := range r.requests {
-		r.offerOne(req)
+		r.admit(req)
 		r.requests[i] = nil
 	}
 	r.abandoned, r.requests = r.abandoned[:0], r.requests[:0]
 }
 
-func (r *reader) offerOne(req *request) {
+func (r *reader) admit(req *request) {
 	if req.isUnknown() {
-		req.fail(NotFound, No, "the node does not offer this function")
+		req.answerCode(NotFound, No, "the node does not offer this function")
 		return
 	}
 	if req.function == r.serving.tables {
@@ -250,27 +250,27 @@ func (r *reader) offerOne(req *request) {
 		return
 	}
 	if r.serving.refusing.Load() {
-		req.fail(Draining, No, textDraining)
+		req.answerCode(Draining, No, textDraining)
 		return
 	}
 	switch {
 	case len(req.Args.B) > r.linking.wires.MaxMessage: // [CALL-17]
-		req.failWith(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.linking.wires.MaxMessage)))
+		req.answerError(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.linking.wires.MaxMessage)))
 	case req.function.paused.Load():
-		req.fail(Unavailable, No, textPaused) // [TAB-7]
-	case req.Way == link.OneWay && req.function.take != nil:
-		req.function.take(req)
+		req.answerCode(Unavailable, No, textPaused) // [TAB-7]
+	case req.Way == link.OneWay && req.function.takeEvent != nil:
+		req.function.takeEvent(req)
 	case req.Way == link.OneWay:
-		r.offerOneWay(req)
+		r.toPoolOneWay(req)
 	case !r.keep(req):
 		r.toPool(req)
 	}
 }
 
 // offerOneWay hands a call to the workers that is answered as soon as they have it.
-func (r *reader) offerOneWay(req *request) {
+func (r *reader) toPoolOneWay(req *request) {
 	if !req.function.enter() {
-		req.fail(Overloaded, No, textMost)
+		req.answerCode(Overloaded, No, textMost)
 		return
 	}
 	req.stage = accepted
@@ -283,7 +283,7 @@ func (r *reader) offerOneWay(req *request) {
 	req.stage = awaited
 	req.function.leave()
 	if v == pool.Overloaded {
-		req.fail(Overloaded, No, link.TextBusy)
+		req.answerCode(Overloaded, No, link.TextBusy)
 	} else {
 		req.postpone()
 	}

@@ -113,10 +113,10 @@ func (r *reader) runOne(req *request) (ours bool) {
 // or another by look. So nothing of it is touched in between, nor afterwards unless it is ours. The call stays this
 // goroutine's in any case.
 func (r *reader) lend(req *request) (ran, ours bool) {
-	run := r.takeover.begin(req.function)
+	run := r.takeover.beginRun(req.function)
 	returned := false
 	defer func() {
-		if ours = r.takeover.end(run); ours && !returned {
+		if ours = r.takeover.endRun(run); ours && !returned {
 			go r.read() // the function has ended this goroutine
 		}
 	}()
@@ -153,14 +153,14 @@ func (r *reader) goOn() {
 
 // begin is called before the reader runs a function, and end after it, which reports whether the reader still is the
 // caller's.
-func (t *takeover) begin(f *service) (run uint64) {
+func (t *takeover) beginRun(f *service) (run uint64) {
 	t.function = f
 	run = t.run.Add(1)
 	t.watch()
 	return run
 }
 
-func (t *takeover) end(run uint64) bool { return t.run.CompareAndSwap(run, run+1) }
+func (t *takeover) endRun(run uint64) bool { return t.run.CompareAndSwap(run, run+1) }
 
 // watch sees to it that the timer runs.
 func (t *takeover) watch() {

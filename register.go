@@ -32,7 +32,7 @@ func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
 		return Errorf(InvalidArgument, "register %s: %w", name, err)
 	}
 	f.intercept(fn)
-	return n.change(func() (bool, error) { return n.serving.offered.add(name, f) })
+	return n.change(func() (bool, error) { return n.serving.offered.addFunction(name, f) })
 }
 
 // Unregister takes a function back. Calls that run go on. A name that is not registered is NotFound; a closed node
@@ -41,7 +41,7 @@ func (n *Node) Unregister(name string) error {
 	if wire.IsOwn(name) { // such as a timer, which ends by Stop
 		return Errorf(NotFound, "unregister %q: there is no such function", name)
 	}
-	return n.change(func() (bool, error) { return n.serving.offered.remove(name) })
+	return n.change(func() (bool, error) { return n.serving.offered.removeFunction(name) })
 }
 
 // change edits what is offered. The first change since the last table makes the loop plan the next.
@@ -223,7 +223,7 @@ type service struct {
 	*function.Func
 	name string
 	// has one-way calls in the place of the pool, and answers them at once; nil for functions of users
-	take func(*request)
+	takeEvent func(*request)
 	cost runCost
 	registered
 }

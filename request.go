@@ -79,7 +79,7 @@ func (r *request) link() *link.Link { return r.origin.(fromPeer).link }
 // Run calls the function and answers. It is the only way into user code.
 func (r *request) Run() {
 	if r.stage == awaited && !r.function.enter() {
-		r.fail(Overloaded, No, textMost)
+		r.answerCode(Overloaded, No, textMost)
 		return
 	}
 	defer r.function.leave()
@@ -89,9 +89,9 @@ func (r *request) Run() {
 	frame, err := r.invoke(ctx, head)
 	switch size := len(frame) - len(head); {
 	case err != nil:
-		r.failWith(err)
+		r.answerError(err)
 	case size > r.provider.maxMessage:
-		r.failWith(ownError(codec.TooLarge(wire.ExecutedYes, "results", r.provider.maxMessage)))
+		r.answerError(ownError(codec.TooLarge(wire.ExecutedYes, "results", r.provider.maxMessage)))
 	default:
 		r.answer(link.Outcome{Executed: wire.ExecutedYes, Body: frame})
 	}
@@ -148,13 +148,13 @@ func (r *request) Expired(now time.Time) bool {
 }
 
 // Shed answers a request that expired while it waited.
-func (r *request) Shed() { r.fail(DeadlineExceeded, No, "the deadline passed before the call began") }
+func (r *request) Shed() { r.answerCode(DeadlineExceeded, No, "the deadline passed before the call began") }
 
 // postpone makes way for a provider that is busy with the overflow of its queue: the caller will send the request
 // again. A request that came as a transfer is not sent again, so it is refused.
 func (r *request) postpone() {
 	if r.CameAsTransfer() {
-		r.fail(Overloaded, No, link.TextBusy)
+		r.answerCode(Overloaded, No, link.TextBusy)
 		return
 	}
 	r.link().Forget(&r.Request)
@@ -162,16 +162,16 @@ func (r *request) postpone() {
 }
 
 // Reject answers a request that waits while the node closes.
-func (r *request) Reject() { r.fail(Closed, No, "the provider is closing") }
+func (r *request) Reject() { r.answerCode(Closed, No, "the provider is closing") }
 
 // Failed answers a request whose function, or an Interceptor before it, panicked or ended its goroutine.
 func (r *request) Failed(v any, stack []byte) {
 	r.provider.logPanic(r.function.name, v, stack)
 	if len(r.function.interceptors) > 0 && !r.began.Load() {
-		r.fail(Internal, No, "an Interceptor of the function panicked")
+		r.answerCode(Internal, No, "an Interceptor of the function panicked")
 		return
 	}
-	r.fail(Internal, Yes, "the function panicked")
+	r.answerCode(Internal, Yes, "the function panicked")
 }
 
 // enqueue hands the request to the workers, whose it is from then on, and reports true; they are to be kicked. If they
@@ -179,7 +179,7 @@ func (r *request) Failed(v any, stack []byte) {
 func (r *request) enqueue(p *pool.Pool) bool {
 	switch p.Offer(r) {
 	case pool.Overloaded:
-		r.fail(Overloaded, No, link.TextBusy)
+		r.answerCode(Overloaded, No, link.TextBusy)
 		return false
 	case pool.Busy:
 		r.postpone()
@@ -197,12 +197,12 @@ func (r *request) accept() {
 var textNothing = []byte{0}
 
 // fail answers with an error that the function did not return.
-func (r *request) fail(code Code, executed Executed, text string) {
-	r.failWith(&Error{Code: code, Executed: executed, Message: text})
+func (r *request) answerCode(code Code, executed Executed, text string) {
+	r.answerError(&Error{Code: code, Executed: executed, Message: text})
 }
 
 // failWith answers with an error. That of a one-way call has only the log to tell it to.
-func (r *request) failWith(err *Error) {
+func (r *request) answerError(err *Error) {
 	if p, ok := errors.AsType[*codec.MethodPanic](err.cause); ok {
 		r.provider.logPanic(r.function.name, p.Value, p.Stack)
 	}

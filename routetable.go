@@ -91,15 +91,15 @@ type peerRow struct {
 // amend puts one offer of a peer in the place of another.
 func (r *route) amend(was, is peerRow) {
 	if was.row != nil {
-		r.drop(was)
+		r.dropRow(was)
 	}
 	if is.row != nil {
-		r.take(is)
+		r.addRow(is)
 	}
 }
 
 // take takes up an offer.
-func (r *route) take(o peerRow) {
+func (r *route) addRow(o peerRow) {
 	if !o.row.Idempotent {
 		r.once++
 	}
@@ -115,7 +115,7 @@ func (r *route) take(o peerRow) {
 }
 
 // drop takes an offer out that was taken up.
-func (r *route) drop(o peerRow) {
+func (r *route) dropRow(o peerRow) {
 	if !o.row.Idempotent {
 		r.once--
 	}

@@ -144,7 +144,7 @@ func (n *Node) subscribe(row string, b *backlog) (first bool, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.rows[row]) == 0 {
-		if first, err = n.serving.offered.add(row, n.rowFunction(row)); err != nil {
+		if first, err = n.serving.offered.addFunction(row, n.rowFunction(row)); err != nil {
 			return false, err
 		}
 	}
@@ -165,37 +165,37 @@ func (n *Node) unsubscribe(row string, b *backlog) (first bool, err error) {
 		return false, nil
 	}
 	delete(e.rows, row)
-	return n.serving.offered.remove(row)
+	return n.serving.offered.removeFunction(row)
 }
 
 // rowFunction is what stands in the service table for the subscriptions of a row. It is not for calls, [EVT-2].
 func (n *Node) rowFunction(row string) *service {
 	refuse := func([]byte) ([]byte, error) { return nil, failure(NotFound, No, "events are not called") }
-	return &service{Func: function.Raw(row, refuse), name: row, take: n.serving.events.take}
+	return &service{Func: function.Raw(row, refuse), name: row, takeEvent: n.serving.events.takeEvent}
 }
 
 // take gives an event to all subscriptions of its row, and answers whether they have it, [EVT-2].
-func (e *events) take(r *request) {
-	all, took := e.offer(r)
+func (e *events) takeEvent(r *request) {
+	all, took := e.putInBacklogs(r)
 	switch {
 	case all == 0:
-		r.fail(NotFound, No, "the subscription has been closed")
+		r.answerCode(NotFound, No, "the subscription has been closed")
 	case took == all:
 		r.answer(link.Outcome{Body: r.frame(link.Outcome{Body: textNothing})})
 	case took == 0:
-		r.fail(Overloaded, No, "the subscriber has no room in its backlog")
+		r.answerCode(Overloaded, No, "the subscriber has no room in its backlog")
 	default:
-		r.fail(Overloaded, Maybe, fmt.Sprintf("%d of %d subscribers have no room in their backlogs", all-took, all))
+		r.answerCode(Overloaded, Maybe, fmt.Sprintf("%d of %d subscribers have no room in their backlogs", all-took, all))
 	}
 }
 
 // offer puts an event into the backlogs that have room. The lock is held meanwhile: what is closed gets nothing more.
-func (e *events) offer(r *request) (all, took int) {
+func (e *events) putInBacklogs(r *request) (all, took int) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	for _, b := range e.rows[r.function.name] {
 		all++
-		if b.add(r) {
+		if b.addEvent(r) {
 			took++
 		}
 	}
@@ -241,7 +241,7 @@ type backlog struct {
 
 // add takes up an event, or returns false if there is no room. The event is copied: what it came in is free, however
 // long it waits.
-func (b *backlog) add(event *request) bool {
+func (b *backlog) addEvent(event *request) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	size := len(event.Args.B)
@@ -252,7 +252,7 @@ func (b *backlog) add(event *request) bool {
 	b.size += size
 	b.waiting.Add(1)
 	if !b.inPool {
-		b.inPool = b.pool.Add(b)
+		b.inPool = b.pool.AddUnbounded(b)
 	}
 	return true
 }
@@ -287,7 +287,7 @@ func (b *backlog) Run() {
 		event.Run()
 		b.present = nil
 	}
-	b.pool.Add(b)
+	b.pool.AddUnbounded(b)
 }
 
 // Failed ends an event whose function panicked. It takes none of the others with it. It comes instead of the end of
@@ -296,7 +296,7 @@ func (b *backlog) Failed(v any, stack []byte) {
 	event := b.present
 	b.present = nil
 	event.Failed(v, stack)
-	b.pool.Add(b)
+	b.pool.AddUnbounded(b)
 }
 
 // Expired, shed and reject do nothing: what waits has no deadline, and a node that closes counts what it drops.

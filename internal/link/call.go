@@ -31,7 +31,7 @@ type Call struct {
 }
 
 // end sets the outcome and wakes the caller. body and causes are copied.
-func (p *Call) end(o Outcome) {
+func (p *Call) endCopied(o Outcome) {
 	p.kept = append(p.kept[:0], o.Body...)
 	o.Body, o.Causes = p.kept, bytes.Clone(o.Causes)
 	p.EndOwned(o)
@@ -67,7 +67,7 @@ func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slo
 		return 0, 0, ErrDown
 	}
 	x := l.talk(now)
-	slot, c, ok := x.calls.begin(now, deadline, p)
+	slot, c, ok := x.calls.takeSlot(now, deadline, p)
 	if !ok {
 		l.mu.Unlock()
 		return 0, 0, errLinkFull
@@ -129,7 +129,7 @@ func (l *Link) Abandon(slot uint16, seq uint32) bool {
 // endCall frees the slot of a call and stops what is still under way for it.
 func (x *exchange) endCall(slot uint16, c *callSlot) *Call {
 	x.stopSending(c)
-	return x.calls.end(slot)
+	return x.calls.freeSlot(slot)
 }
 
 // stopSending ends the transfer of a request, if it goes on.
@@ -161,7 +161,7 @@ func (x *exchange) takeReply(now time.Time, m wire.Reply, body []byte) {
 	p := x.endCall(m.Slot, c)
 	o := Outcome{Code: m.Code, Executed: m.Executed, Body: m.Body, Causes: m.Causes}
 	if body == nil {
-		p.end(o)
+		p.endCopied(o)
 		return
 	}
 	p.whole = body
@@ -190,10 +190,10 @@ func (x *exchange) resend(now time.Time) (unanswered bool) {
 		switch {
 		case !now.Before(c.deadline):
 			say(x, wire.Cancel{Slot: slot, Seq: c.seq})
-			x.endCall(slot, c).end(Outcome{Code: wire.DeadlineExceeded, Body: textLate})
+			x.endCall(slot, c).endCopied(Outcome{Code: wire.DeadlineExceeded, Body: textLate})
 			continue
 		case !now.Before(x.silentAt(c)):
-			x.endCall(slot, c).end(Outcome{Code: wire.Unreachable, Body: textSilent})
+			x.endCall(slot, c).endCopied(Outcome{Code: wire.Unreachable, Body: textSilent})
 			continue
 		case c.state == callSent && x.isEarly(now, c):
 			c.pace = x.rtt.measured() - now.Sub(c.sentAt)
@@ -270,7 +270,7 @@ func (x *exchange) jitter(d time.Duration) time.Duration {
 // endCalls ends all calls in flight.
 func (x *exchange) endCalls(o Outcome) {
 	for slot, c := range x.calls.all() {
-		x.endCall(slot, c).end(o)
+		x.endCall(slot, c).endCopied(o)
 	}
 }
 

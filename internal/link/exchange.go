@@ -121,7 +121,7 @@ func (x *exchange) sendingTimeout() time.Time {
 
 // end ends the calls in flight, and returns the requests that run for the peer: their contexts are to be ended, without
 // the link's mutex.
-func (x *exchange) end(o Outcome) (running []*Request) {
+func (x *exchange) breakOff(o Outcome) (running []*Request) {
 	x.endCalls(o)
 	x.path.stop()
 	return x.running()
@@ -129,7 +129,7 @@ func (x *exchange) end(o Outcome) (running []*Request) {
 
 // close ends them for good, and gives back what the exchange holds. Requests of the peer still come to their ends.
 func (x *exchange) close(o Outcome) (running []*Request) {
-	running = x.end(o)
+	running = x.breakOff(o)
 	x.receiving.Close()
 	x.served.close()
 	x.calls, x.sending, x.scratch = callSlots{}, transfer.Out{}, nil

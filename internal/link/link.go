@@ -109,14 +109,14 @@ func (h *hands) set(one hands, does bool) {
 func (l *Link) Queue(msg wire.Message) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.add(l.outboxFor(msg.Kind()), msg.Append(nil))
+	l.addMessage(l.outboxFor(msg.Kind()), msg.Append(nil))
 	first := !l.inHand.has(byQueue)
 	l.inHand |= byQueue
 	return first
 }
 
 // add adds a message to an outbox that may also go in a Confirm. mu is held.
-func (l *Link) add(out *outbox, msg []byte) {
+func (l *Link) addMessage(out *outbox, msg []byte) {
 	limit := wire.ControlPacket
 	if l.confirm != nil {
 		limit -= wire.ConfirmMore
@@ -250,7 +250,7 @@ func (l *Link) Fail(o Outcome) {
 	l.mu.Lock()
 	var running []*Request
 	if x, ok := l.talking(); ok {
-		running = x.end(o)
+		running = x.breakOff(o)
 	}
 	l.proof.stop()
 	if l.isWithheld() {
@@ -306,7 +306,7 @@ func (l *Link) rearm() {
 	}
 	if !l.armed {
 		l.armed = true
-		l.carrier.Timers.add(l)
+		l.carrier.Timers.addLink(l)
 	}
 	l.carrier.Timers.WakeBy(due)
 }

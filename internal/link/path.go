@@ -35,7 +35,7 @@ func (x *exchange) replyAgain(now time.Time, v *servedSlot) {
 		x.repeat(frame)
 	case x.served.reserve(frame):
 		small := uint32(transfer.FragmentSize(BasePacket))
-		x.served.move(now, v, frame,
+		x.served.moveReply(now, v, frame,
 			x.sending.StartCut(wire.Unframe(frame), replyTag(v.id, v.seq), small))
 	}
 }

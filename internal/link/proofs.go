@@ -46,13 +46,13 @@ func (l *Link) prove(now time.Time) {
 	if len(out.ready) == 0 || len(out.ready) >= l.mayGo() {
 		out = l.unwithheld()
 	}
-	l.add(out, m.Append(b[:0]))
+	l.addMessage(out, m.Append(b[:0]))
 }
 
 // answerProbe answers a Probe, of whatever size.
 func (l *Link) answerProbe(m wire.Probe) {
 	var b [shortMessage]byte
-	l.add(l.outboxFor(wire.KindProbeAck), wire.ProbeAck{ID: m.ID}.Append(b[:0]))
+	l.addMessage(l.outboxFor(wire.KindProbeAck), wire.ProbeAck{ID: m.ID}.Append(b[:0]))
 }
 
 // shortMessage is room for a Probe that has no padding, or a ProbeAck.

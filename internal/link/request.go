@@ -30,7 +30,7 @@ const (
 )
 
 // take makes it the request of a message. Its arguments are copied, unless body is the transfer that they are part of.
-func (r *Request) take(now time.Time, m wire.Request, way Way, body []byte) {
+func (r *Request) readFrom(now time.Time, m wire.Request, way Way, body []byte) {
 	r.Slot, r.Seq, r.Way, r.whole = m.Slot, m.Seq, way, body
 	if r.CameAsTransfer() {
 		r.Args = &buffer.Buffer{B: m.Args}

@@ -34,7 +34,7 @@ func (x *exchange) takeRequest(now time.Time, m wire.Request, way Way, body []by
 	if body != nil {
 		since = x.receiving.Since
 	}
-	a.Spare.take(since, m, way, body)
+	a.Spare.readFrom(since, m, way, body)
 	a.IsNew, a.Service, a.Meta, a.Abandoned = true, m.Service, m.Meta, v.request
 	x.stopReply(v)
 	x.served.begin(now, v, m.Seq, a.Spare)
@@ -183,9 +183,9 @@ func (x *exchange) reply(now time.Time, v *servedSlot, frame []byte) {
 	switch {
 	case x.isShort(v, frame):
 		x.post(frame)
-		x.served.done(now, v, frame)
+		x.served.storeReply(now, v, frame)
 	case x.served.reserve(frame):
-		x.served.move(now, v, frame, x.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
+		x.served.moveReply(now, v, frame, x.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
 	default:
 		x.link.carrier.Unsent.Add(1)
 		x.replyError(now, v, wire.Overloaded, v.executed, textBacklog)

@@ -155,14 +155,14 @@ func (s *servedSlots) reserve(reply []byte) bool { return s.movingBytes.Take(siz
 
 // move notes that the reply of the running request is under way. It is not among the stored ones: who drops it stops
 // the transfer first.
-func (s *servedSlots) move(now time.Time, v *servedSlot, reply []byte, transfer uint32) {
+func (s *servedSlots) moveReply(now time.Time, v *servedSlot, reply []byte, transfer uint32) {
 	s.unlist(v)
 	v.state, v.request, v.reply, v.transfer, v.at = servedMoving, nil, reply, transfer, now
 	s.moving.push(v)
 }
 
 // done stores the reply, in place of the oldest ones if need be. Where even that makes no room it is dropped.
-func (s *servedSlots) done(now time.Time, v *servedSlot, reply []byte) {
+func (s *servedSlots) storeReply(now time.Time, v *servedSlot, reply []byte) {
 	s.clear(v)
 	v.state, v.reply = servedDropped, reply
 	for !s.storedBytes.Take(sizeOf(reply)) {

@@ -19,7 +19,7 @@ func newServedSlots() *servedSlots {
 
 func moveReply(t *testing.T, s *servedSlots, now time.Time, v *servedSlot, reply []byte) {
 	require.True(t, s.reserve(reply))
-	s.move(now, v, reply, 1)
+	s.moveReply(now, v, reply, 1)
 }
 
 // [CALL-1] A Request newer than the slot's last seq is a new call
@@ -36,7 +36,7 @@ func TestSlotTellsNewFromOld(t *testing.T) {
 		require.Equal(t, requestRunning, v.look(last))
 		require.Equal(t, requestNew, v.look(last+1))
 		require.Equal(t, requestOld, v.look(last-1))
-		s.done(now, v, []byte("reply"))
+		s.storeReply(now, v, []byte("reply"))
 		require.Equal(t, requestDone, v.look(last))
 		require.Equal(t, requestOld, v.look(last-100))
 		s.drop(v)
@@ -53,7 +53,7 @@ func TestUnansweredRequestsAreAcknowledgedInTime(t *testing.T) {
 	s.begin(start, first, 1, &Request{})
 	s.begin(start.Add(time.Millisecond), quick, 1, &Request{})
 	s.begin(start.Add(2*time.Millisecond), second, 1, &Request{})
-	s.done(start.Add(2*time.Millisecond), quick, []byte("reply"))
+	s.storeReply(start.Add(2*time.Millisecond), quick, []byte("reply"))
 	require.Equal(t, start.Add(ackDelay), s.nextTimeout())
 	require.Nil(t, s.unacknowledged(start.Add(ackDelay-1)))
 	require.Same(t, first, s.unacknowledged(start.Add(ackDelay)))
@@ -85,7 +85,7 @@ func TestStoredRepliesAreBounded(t *testing.T) {
 	for id := range uint16(17) {
 		v := s.slot(id)
 		s.begin(start, v, 1, &Request{})
-		s.done(start.Add(time.Duration(id)), v, mib)
+		s.storeReply(start.Add(time.Duration(id)), v, mib)
 	}
 	require.EqualValues(t, 16<<20, s.storedBytes.Used())
 	require.Equal(t, requestForgotten, s.slot(0).look(1))
@@ -116,7 +116,7 @@ func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
 		for _, s := range links {
 			v := s.slot(id)
 			s.begin(now, v, 1, &Request{})
-			s.done(now, v, make([]byte, 1000))
+			s.storeReply(now, v, make([]byte, 1000))
 			require.Less(t, stored.Used(), stored.Size)
 		}
 	}
@@ -133,7 +133,7 @@ func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
 	s := links[0]
 	stored.Size = 0
 	s.begin(now, s.slot(0), 2, &Request{})
-	s.done(now, s.slot(0), make([]byte, replyKeepMin+1))
+	s.storeReply(now, s.slot(0), make([]byte, replyKeepMin+1))
 	require.Equal(t, requestForgotten, s.slot(0).look(2))
 	require.Zero(t, stored.Used())
 }
@@ -166,7 +166,7 @@ func TestSlotListsStayRight(t *testing.T) {
 			s.begin(now, v, v.seq+1, &Request{})
 		case 2:
 			if v.request != nil {
-				s.done(now, v, make([]byte, rng.IntN(4<<20)))
+				s.storeReply(now, v, make([]byte, rng.IntN(4<<20)))
 			}
 		case 3:
 			s.tell(v)
@@ -224,7 +224,7 @@ func TestReplyUnderWayIsNeitherStoredNorForgotten(t *testing.T) {
 	moveReply(t, s, epoch, v, make([]byte, 2*replyKeepMax))
 	require.Equal(t, requestRunning, v.look(1), "who asks hears that it comes")
 	for i := range uint16(20) {
-		s.done(epoch, s.slot(1+i), make([]byte, 1<<20))
+		s.storeReply(epoch, s.slot(1+i), make([]byte, 1<<20))
 	}
 	s.expire(epoch.Add(time.Hour))
 	require.Equal(t, servedMoving, v.state)

@@ -53,7 +53,7 @@ type callSlots struct {
 }
 
 // begin takes a slot for a call. It fails when all are in use.
-func (s *callSlots) begin(now, deadline time.Time, call *Call) (uint16, *callSlot, bool) {
+func (s *callSlots) takeSlot(now, deadline time.Time, call *Call) (uint16, *callSlot, bool) {
 	if len(s.free) == 0 && !s.grow() {
 		return 0, nil, false
 	}
@@ -91,7 +91,7 @@ func (s *callSlots) waiting(slot uint16, seq uint32) *callSlot {
 }
 
 // end frees a slot and gives back its call.
-func (s *callSlots) end(slot uint16) *Call {
+func (s *callSlots) freeSlot(slot uint16) *Call {
 	c := &s.slots[slot]
 	call := c.call
 	c.request.Release()

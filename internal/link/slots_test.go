@@ -11,17 +11,17 @@ func TestCallSlots(t *testing.T) {
 	var s callSlots
 	now := time.Unix(0, 0)
 	first, p := &Call{}, &Call{}
-	slot, c, ok := s.begin(now, now.Add(time.Minute), first)
+	slot, c, ok := s.takeSlot(now, now.Add(time.Minute), first)
 	require.True(t, ok)
 	require.EqualValues(t, 0, slot)
 	require.EqualValues(t, 1, c.seq)
 	require.Same(t, c, s.waiting(slot, 1))
 	require.Nil(t, s.waiting(slot, 2))
 	require.Nil(t, s.waiting(9999, 1))
-	require.Same(t, first, s.end(slot))
+	require.Same(t, first, s.freeSlot(slot))
 	require.Nil(t, s.waiting(slot, 1))
 
-	again, c, _ := s.begin(now, now.Add(time.Minute), p)
+	again, c, _ := s.takeSlot(now, now.Add(time.Minute), p)
 	require.Equal(t, slot, again, "the slot that was used last is warm")
 	require.EqualValues(t, 2, c.seq)
 }
@@ -32,15 +32,15 @@ func TestCallSlotsAreBounded(t *testing.T) {
 	now := time.Unix(0, 0)
 	seen := map[uint16]bool{}
 	for range maxSlots {
-		slot, _, ok := s.begin(now, now, nil)
+		slot, _, ok := s.takeSlot(now, now, nil)
 		require.True(t, ok)
 		require.False(t, seen[slot])
 		seen[slot] = true
 	}
-	_, _, ok := s.begin(now, now, nil)
+	_, _, ok := s.takeSlot(now, now, nil)
 	require.False(t, ok)
-	s.end(77)
-	slot, _, ok := s.begin(now, now, nil)
+	s.freeSlot(77)
+	slot, _, ok := s.takeSlot(now, now, nil)
 	require.True(t, ok)
 	require.EqualValues(t, 77, slot)
 }
@@ -49,7 +49,7 @@ func TestOverdueCallsComeInTimeAndAgain(t *testing.T) {
 	var s callSlots
 	start := time.Unix(0, 0)
 	begin := func(pace, deadline time.Duration) {
-		_, c, _ := s.begin(start, start.Add(deadline), nil)
+		_, c, _ := s.takeSlot(start, start.Add(deadline), nil)
 		c.pace = pace
 		s.arm(c, start, start.Add(3*time.Second))
 	}
@@ -69,7 +69,7 @@ func TestOverdueCallsComeInTimeAndAgain(t *testing.T) {
 	require.Equal(t, []uint16{1}, due(30*time.Millisecond))
 	require.Equal(t, []uint16{0, 1}, due(45*time.Millisecond))
 	for _, slot := range []uint16{0, 1} {
-		s.end(slot)
+		s.freeSlot(slot)
 	}
 	require.Equal(t, []uint16{2}, due(3*time.Second), "its peer was silent for too long")
 }
@@ -78,7 +78,7 @@ func TestOverdueCallsComeInTimeAndAgain(t *testing.T) {
 func TestOnlyACallSentOnceIsAMeasure(t *testing.T) {
 	var s callSlots
 	start := time.Unix(0, 0)
-	_, c, _ := s.begin(start, start.Add(time.Minute), nil)
+	_, c, _ := s.takeSlot(start, start.Add(time.Minute), nil)
 	later := start.Add(7 * time.Millisecond)
 	sample, ok := s.taken(c, later, later)
 	require.True(t, ok)
@@ -86,7 +86,7 @@ func TestOnlyACallSentOnceIsAMeasure(t *testing.T) {
 	_, ok = s.taken(c, later, later)
 	require.False(t, ok, "a second Progress is no measure")
 
-	_, c, _ = s.begin(start, start.Add(time.Minute), nil)
+	_, c, _ = s.takeSlot(start, start.Add(time.Minute), nil)
 	c.resends = 1
 	_, ok = s.taken(c, later, later)
 	require.False(t, ok)

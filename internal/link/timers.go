@@ -37,7 +37,7 @@ func (t *Timers) time(stamp int64) time.Time { return t.start.Add(time.Duration(
 
 // add takes up a link that has become due at some time. It stays in the list, which is the loop's, until disarm finds,
 // under the link's mutex, that it is not due any more.
-func (t *Timers) add(l *Link) {
+func (t *Timers) addLink(l *Link) {
 	t.mu.Lock()
 	t.fresh = append(t.fresh, l)
 	t.mu.Unlock()

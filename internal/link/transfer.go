@@ -72,7 +72,7 @@ func (x *exchange) takeStop(now time.Time, m wire.Stop) {
 	}
 	if c := x.calls.waiting(slot, seq); c != nil {
 		o := refusedRequest(m.Code, c.went)
-		x.calls.end(slot).end(o)
+		x.calls.freeSlot(slot).endCopied(o)
 	}
 }
 

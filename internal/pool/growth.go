@@ -67,7 +67,7 @@ func (p *Pool) drain() {
 			p.succeedDrain()
 		}
 	}()
-	for j := p.take(jobNone); j != nil; j = p.take(p.do(j)) {
+	for j := p.nextForDrain(jobNone); j != nil; j = p.nextForDrain(p.do(j)) {
 	}
 	ended = true
 }
@@ -84,7 +84,7 @@ func (p *Pool) succeedDrain() {
 // take returns the next job for a drain task, or nil when the queue is empty.
 // With its first job the task applies the growth rule for the kicks that came
 // while it was on its way; later kicks have applied it themselves.
-func (p *Pool) take(last jobEnd) Job {
+func (p *Pool) nextForDrain(last jobEnd) Job {
 	p.mu.Lock()
 	if last == jobNone {
 		p.growing = false

@@ -167,7 +167,7 @@ func (p *Pool) Offer(j Job) Verdict {
 // ErrClosed. A job may submit others; where every worker and the
 // dispatcher wait for room, only ctx ends that.
 func (p *Pool) Submit(ctx context.Context, j Job) error {
-	err := p.enter(ctx, j)
+	err := p.placeOrWait(ctx, j)
 	if err != nil {
 		p.refused.Add(1)
 		return err
@@ -178,7 +178,7 @@ func (p *Pool) Submit(ctx context.Context, j Job) error {
 
 // Add hands over, as Offer does, a job that others bound: it waits even where the queue is full. It
 // returns false if the pool is closed.
-func (p *Pool) Add(j Job) bool {
+func (p *Pool) AddUnbounded(j Job) bool {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -297,7 +297,7 @@ func (p *Pool) tryPlace(j Job) (v Verdict, late Job) {
 }
 
 // enter places j, waiting for room if it must.
-func (p *Pool) enter(ctx context.Context, j Job) error {
+func (p *Pool) placeOrWait(ctx context.Context, j Job) error {
 	switch p.place(j) {
 	case Accepted:
 		return nil

@@ -167,7 +167,7 @@ func TestPoolAddKnowsNoBound(t *testing.T) {
 				require.Equal(t, fate{runs: 1}, j.fate())
 			}
 		}}
-		require.True(t, p.Add(added))
+		require.True(t, p.AddUnbounded(added))
 		require.Equal(t, 3, p.Stats().Queued)
 		require.Equal(t, Overloaded, p.Offer(&probeJob{}))
 		worker.open()
@@ -175,7 +175,7 @@ func TestPoolAddKnowsNoBound(t *testing.T) {
 		require.Equal(t, fate{runs: 1}, added.fate())
 		p.Close(time.Minute)
 		late := &probeJob{}
-		require.False(t, p.Add(late))
+		require.False(t, p.AddUnbounded(late))
 		synctest.Wait()
 		require.Equal(t, fate{}, late.fate())
 	})

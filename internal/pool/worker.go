@@ -164,14 +164,14 @@ func (p *Pool) runJob(j Job) {
 	returned := false
 	defer func() {
 		if !returned {
-			p.fail(j, recover())
+			p.reportPanic(j, recover())
 		}
 	}()
 	j.Run()
 	returned = true
 }
 
-func (p *Pool) fail(j Job, v any) {
+func (p *Pool) reportPanic(j Job, v any) {
 	p.mu.Lock()
 	p.counts.Panics++
 	p.mu.Unlock()
