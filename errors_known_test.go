@@ -158,19 +158,21 @@ func pairsOf(list ...cause) (b []byte) {
 // [CALL-15] A cause whose name the receiver does not know, or whose details it cannot read, is ignored; the code and
 // the text stand.
 func TestCausesThatCannotBeReadAreIgnored(t *testing.T) {
-	knowOnly(t, map[string]error{"sold out": errSoldOut, "shortage": &shortage{}, "price": price{}, "choosy": &choosy{}})
+	knowOnly(t, map[string]error{"sold out": errSoldOut, "shortage": &shortage{}, "price": price{},
+		"choosy": &choosy{}})
 	for what, c := range map[string]cause{
-		"an unknown name":        {"bold", []byte{0x80}},
-		"a longer name":          {"price ", []byte{0x81, 0xa5, 'C', 'e', 'n', 't', 's', 7}},
-		"no details":             {"price", nil},
-		"nil":                    {"shortage", []byte{0xc0}},
-		"another kind":           {"price", []byte{7}},
-		"half of the details":    {"price", []byte{0x81, 0xa5, 'C', 'e'}},
-		"more than the details":  {"price", []byte{0x80, 0x80}},
-		"a value that is wrong":  {"price", []byte{0x81, 0xa5, 'C', 'e', 'n', 't', 's', 0xa1, 'x'}},
-		"a length that is a lie": {"shortage", []byte{0x81, 0xa5, 'N', 'o', 't', 'e', 's', 0xdd, 0x7f, 0xff, 0xff, 0xff}},
-		"far too deep":           {"shortage", bytes.Repeat([]byte{0x91}, 8000)},
-		"a method that panics":   {"choosy", []byte{0xa0}},
+		"an unknown name":       {"bold", []byte{0x80}},
+		"a longer name":         {"price ", []byte{0x81, 0xa5, 'C', 'e', 'n', 't', 's', 7}},
+		"no details":            {"price", nil},
+		"nil":                   {"shortage", []byte{0xc0}},
+		"another kind":          {"price", []byte{7}},
+		"half of the details":   {"price", []byte{0x81, 0xa5, 'C', 'e'}},
+		"more than the details": {"price", []byte{0x80, 0x80}},
+		"a value that is wrong": {"price", []byte{0x81, 0xa5, 'C', 'e', 'n', 't', 's', 0xa1, 'x'}},
+		"a length that is a lie": {"shortage",
+			[]byte{0x81, 0xa5, 'N', 'o', 't', 'e', 's', 0xdd, 0x7f, 0xff, 0xff, 0xff}},
+		"far too deep":         {"shortage", bytes.Repeat([]byte{0x91}, 8000)},
+		"a method that panics": {"choosy", []byte{0xa0}},
 	} {
 		err := readCauses(pairsOf(c, cause{"sold out", nil}))
 		require.Equal(t, errors.Join(errSoldOut), err, what)
@@ -212,7 +214,8 @@ func FuzzCauses(f *testing.F) {
 		"code": &Error{Code: 1001},
 	}
 	knowOnly(f, known)
-	f.Add(causesOf(errors.Join(errSoldOut, &Error{Code: 1001}, price{5}, &shortage{Item: "milk", Notes: []string{"a"}})))
+	f.Add(causesOf(errors.Join(errSoldOut, &Error{Code: 1001}, price{5},
+		&shortage{Item: "milk", Notes: []string{"a"}})))
 	f.Add(pairsOf(cause{"bold", nil}, cause{"price", []byte{0x80}}))
 	f.Fuzz(func(t *testing.T, causes []byte) {
 		if len(causes) > wire.MaxPairs {

@@ -31,7 +31,8 @@ func requireError(t *testing.T, err error, code Code, executed Executed) *Error 
 
 func TestCodeNumbersAreThoseOfTheWire(t *testing.T) {
 	names := []string{
-		"Code(0)", "Application", "InvalidArgument", "NotFound", "Unavailable", "Unreachable", "DeadlineExceeded", "Canceled",
+		"Code(0)", "Application", "InvalidArgument", "NotFound", "Unavailable", "Unreachable", "DeadlineExceeded",
+		"Canceled",
 		"Overloaded", "CircuitOpen", "Draining", "TooLarge", "Internal", "Unauthenticated", "Closed", "Code(15)",
 	}
 	for number, name := range names {
@@ -77,9 +78,11 @@ func TestErrorTextSaysWhatIsKnown(t *testing.T) {
 
 func TestErrorIsItsSentinelAndNoOther(t *testing.T) {
 	sentinels := map[Code]error{
-		Application: ErrApplication, InvalidArgument: ErrInvalidArgument, NotFound: ErrNotFound, Unavailable: ErrUnavailable,
-		Unreachable: ErrUnreachable, DeadlineExceeded: ErrDeadlineExceeded, Canceled: ErrCanceled, Overloaded: ErrOverloaded,
-		TooLarge: ErrTooLarge, Internal: ErrInternal, Closed: ErrClosed,
+		Application: ErrApplication, InvalidArgument: ErrInvalidArgument, NotFound: ErrNotFound,
+		Unavailable: ErrUnavailable,
+		Unreachable: ErrUnreachable, DeadlineExceeded: ErrDeadlineExceeded, Canceled: ErrCanceled,
+		Overloaded: ErrOverloaded,
+		TooLarge:   ErrTooLarge, Internal: ErrInternal, Closed: ErrClosed,
 	}
 	for code := range Code(len(codeNames)) {
 		err := fmt.Errorf("calling: %w", &Error{Code: code, Message: "m", Service: "s", Node: "n", Executed: Yes})
@@ -143,8 +146,10 @@ func TestErrorfTakesOnlyDefinedCodesAndTheApplications(t *testing.T) {
 // The numbers of PROTOCOL.md 2.2 are those of internal/wire, and users read them here.
 func TestCodesAreThoseOfTheWire(t *testing.T) {
 	for code, number := range map[Code]wire.Code{
-		Application: wire.Application, InvalidArgument: wire.InvalidArgument, NotFound: wire.NotFound, Unavailable: wire.Unavailable,
-		Unreachable: wire.Unreachable, DeadlineExceeded: wire.DeadlineExceeded, Canceled: wire.Canceled, Overloaded: wire.Overloaded,
+		Application: wire.Application, InvalidArgument: wire.InvalidArgument, NotFound: wire.NotFound,
+		Unavailable: wire.Unavailable,
+		Unreachable: wire.Unreachable, DeadlineExceeded: wire.DeadlineExceeded, Canceled: wire.Canceled,
+		Overloaded:  wire.Overloaded,
 		CircuitOpen: wire.CircuitOpen, Draining: wire.Draining, TooLarge: wire.TooLarge, Internal: wire.Internal,
 		Unauthenticated: wire.Unauthenticated, Closed: wire.Closed,
 	} {

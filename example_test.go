@@ -207,7 +207,9 @@ func ExampleNode_Every() {
 }
 
 // cluster starts a caller and so many providers of a function, which is told the number of its provider.
-func cluster(providers int, name string, fn func(i int) any, opts ...broach.RegisterOption) (caller *broach.Node, stop func()) {
+func cluster(
+	providers int, name string, fn func(i int) any, opts ...broach.RegisterOption,
+) (caller *broach.Node, stop func()) {
 	caller = start()
 	nodes := []*broach.Node{caller}
 	for i := range providers {

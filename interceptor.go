@@ -211,7 +211,8 @@ func (c *Caller) encodeMeta(all map[string]string) ([]byte, *Error) {
 			return nil, c.newError(InvalidArgument, No, err.Error())
 		}
 		if len(b)+len(key)+len(all[key])+3 > wire.MaxPairs {
-			return nil, c.newError(InvalidArgument, No, fmt.Sprintf("the metadata have more than %d bytes", wire.MaxPairs))
+			return nil, c.newError(InvalidArgument, No,
+				fmt.Sprintf("the metadata have more than %d bytes", wire.MaxPairs))
 		}
 		b = wire.AppendPair(b, key, []byte(all[key]))
 	}

@@ -100,7 +100,8 @@ func onLinkPair(t *testing.T, cfg Config, test func(t *testing.T, a, b *linkSide
 // connect makes the sides know each other by a link that a has begun.
 func connect(a, b *linkSide) {
 	terms := &handshake.Terms{
-		Cluster: a.linking.wires.Cluster, Rank: 1, TokenA: a.linking.tokens.Open(1), KeyA: a.linking.wires.Process.Key, AddrA: a.script.addr,
+		Cluster: a.linking.wires.Cluster, Rank: 1, TokenA: a.linking.tokens.Open(1), KeyA: a.linking.wires.Process.Key,
+		AddrA:  a.script.addr,
 		TokenB: b.linking.tokens.Open(0), KeyB: b.linking.wires.Process.Key, AddrB: b.script.addr,
 	}
 	a.link, b.link = born(a, terms, true), born(b, terms, false)

@@ -80,8 +80,10 @@ func TestOfThreeLinksNoneGoesThatHasCalls(t *testing.T) {
 		{"the lower", busy, nil, 0, func(low, _, high *asker.Link) []uint64 { return tokensOf(low, high) }},
 		{"the higher", nil, busy, 0, func(_, middle, high *asker.Link) []uint64 { return tokensOf(middle, high) }},
 		{"both", busy, busy, 0, func(low, middle, high *asker.Link) []uint64 { return tokensOf(low, middle, high) }},
-		{"both, not heard", busy, busy, 5 * time.Second, func(_, _, high *asker.Link) []uint64 { return tokensOf(high) }},
-		{"the lower has answered one", answers, nil, 0, func(low, _, high *asker.Link) []uint64 { return tokensOf(low, high) }},
+		{"both, not heard", busy, busy, 5 * time.Second,
+			func(_, _, high *asker.Link) []uint64 { return tokensOf(high) }},
+		{"the lower has answered one", answers, nil, 0,
+			func(low, _, high *asker.Link) []uint64 { return tokensOf(low, high) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			onSide(t, func(t *testing.T, s *linkSide, keys [][]byte) {

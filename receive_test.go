@@ -319,7 +319,8 @@ func TestExpiredCallDoesNotRun(t *testing.T) {
 		b.offer(t, "f", func() { runs++ })
 		a.call(t, time.Minute, "slow")
 		b.hear(a.script.take()...)
-		b.hear(forge(a, b, wire.Request{Slot: 9, Seq: 1, Remaining: 50, Service: []byte("f"), Args: []byte{0x90}}.Append(nil)))
+		b.hear(forge(a, b, wire.Request{Slot: 9, Seq: 1, Remaining: 50, Service: []byte("f"),
+			Args: []byte{0x90}}.Append(nil)))
 		time.Sleep(200 * time.Millisecond)
 		synctest.Wait()
 		require.Zero(t, runs)
@@ -332,7 +333,9 @@ func TestExpiredCallDoesNotRun(t *testing.T) {
 // Overloaded, executed no, or left unanswered, so that the caller sends it again.
 func TestRequestThatFindsNoRoom(t *testing.T) {
 	t.Run("is refused", func(t *testing.T) {
-		onLinkPair(t, Config{Pool: Pool{Core: 1, Max: 1, Queue: 1, RejectWhenFull: true}}, func(t *testing.T, a, b *linkSide) {
+		onLinkPair(t, Config{Pool: Pool{Core: 1, Max: 1, Queue: 1, RejectWhenFull: true}}, func(
+			t *testing.T, a, b *linkSide,
+		) {
 			b.offer(t, "slow", func() { time.Sleep(time.Second) })
 			for range 2 {
 				a.call(t, time.Minute, "slow")

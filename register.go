@@ -224,7 +224,7 @@ type service struct {
 	name string
 	// has one-way calls in the place of the pool, and answers them at once; nil for functions of users
 	takeEvent func(*request)
-	cost runCost
+	cost      runCost
 	registered
 }
 

@@ -148,7 +148,9 @@ func (r *request) Expired(now time.Time) bool {
 }
 
 // Shed answers a request that expired while it waited.
-func (r *request) Shed() { r.answerCode(DeadlineExceeded, No, "the deadline passed before the call began") }
+func (r *request) Shed() {
+	r.answerCode(DeadlineExceeded, No, "the deadline passed before the call began")
+}
 
 // postpone makes way for a provider that is busy with the overflow of its queue: the caller will send the request
 // again. A request that came as a transfer is not sent again, so it is refused.

@@ -185,7 +185,8 @@ func (e *events) takeEvent(r *request) {
 	case took == 0:
 		r.answerCode(Overloaded, No, "the subscriber has no room in its backlog")
 	default:
-		r.answerCode(Overloaded, Maybe, fmt.Sprintf("%d of %d subscribers have no room in their backlogs", all-took, all))
+		r.answerCode(Overloaded, Maybe, fmt.Sprintf("%d of %d subscribers have no room in their backlogs", all-took,
+			all))
 	}
 }
 

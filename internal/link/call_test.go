@@ -112,7 +112,8 @@ func TestRemainingTime(t *testing.T) {
 	now := time.Now()
 	for left, want := range map[time.Duration]uint32{
 		-1: 1, 0: 1, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, 3 * time.Millisecond: 3,
-		49 * 24 * time.Hour: 49 * 24 * 3600 * 1000, 50 * 24 * time.Hour: 1<<32 - 1, 200 * 365 * 24 * time.Hour: 1<<32 - 1, math.MaxInt64: 1<<32 - 1, math.MinInt64: 1,
+		49 * 24 * time.Hour: 49 * 24 * 3600 * 1000, 50 * 24 * time.Hour: 1<<32 - 1,
+		200 * 365 * 24 * time.Hour: 1<<32 - 1, math.MaxInt64: 1<<32 - 1, math.MinInt64: 1,
 	} {
 		require.Equal(t, want, Remaining(now, now.Add(left)), "%v", left)
 	}

@@ -51,7 +51,8 @@ func TestWhatIsSaidInPlaceOfAReplyThatIsNotKept(t *testing.T) {
 					for range 2 {
 						for _, m := range [][]byte{requestFor(name), wire.Poll{Seq: 1}.Append(nil)} {
 							b.hear(a.utter(m))
-							require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable, executed)}, wordsOf(t, b.tape.take()...))
+							require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable,
+								executed)}, wordsOf(t, b.tape.take()...))
 						}
 					}
 				})
@@ -79,8 +80,10 @@ func TestWhatIsSaidInPlaceOfALargeReply(t *testing.T) {
 			"the caller has dropped it": {wire.Unreachable, nil, func(a, b *end) {
 				b.hear(a.utter(wire.Stop{Transfer: 1, ByReceiver: true, Code: wire.Unreachable}.Append(nil)))
 			}},
-			"there is no room":       {wire.Overloaded, func(b *end) { b.wires.moving.Size = 1 << 10 }, func(_, _ *end) {}},
-			"another needs its room": {wire.Overloaded, nil, func(_, b *end) { b.link.talk(time.Now()).giveWay(time.Now()) }},
+			"there is no room": {wire.Overloaded, func(b *end) { b.wires.moving.Size = 1 << 10 },
+				func(_, _ *end) {}},
+			"another needs its room": {wire.Overloaded, nil,
+				func(_, b *end) { b.link.talk(time.Now()).giveWay(time.Now()) }},
 			"it is not acknowledged": {wire.Unreachable, nil, func(a, b *end) {
 				b.step(10 * time.Second)
 				b.hear(a.utter(wire.Poll{Seq: 1}.Append(nil)))

@@ -52,7 +52,8 @@ func onLink(t *testing.T, test func(l *Link, w *wireTap)) {
 		w := &wireTap{}
 		c := &Carrier{
 			Transport: w, Process: handshake.NewProcess(make([]byte, handshake.RandomSize), false, time.Now()),
-			MaxPacket: 1400, MaxMessage: 1 << 20, Peers: 4096, Silence: 3 * time.Second, memory: &buffer.Budget{Size: 8 << 20}, moving: new(buffer.Budget), stored: new(buffer.Budget),
+			MaxPacket: 1400, MaxMessage: 1 << 20, Peers: 4096, Silence: 3 * time.Second,
+			memory: &buffer.Budget{Size: 8 << 20}, moving: new(buffer.Budget), stored: new(buffer.Budget),
 			Nonce: rand.Uint32, Resized: func(time.Time, netip.AddrPort, int) {},
 		}
 		c.Timers.init(time.Now())
@@ -70,7 +71,8 @@ func someLink(c *Carrier, key wire.PublicKey) *Link {
 func linkFrom(c *Carrier, key wire.PublicKey, addr netip.AddrPort) *Link {
 	l := new(Link)
 	err := l.Init(time.Now(), c, &handshake.Terms{
-		Rank: 1, Stamp: c.Process.Stamp(time.Now()), TokenA: 0xa, KeyA: key, AddrA: addr, TokenB: rand.Uint64() | 1, KeyB: c.Process.Key,
+		Rank: 1, Stamp: c.Process.Stamp(time.Now()), TokenA: 0xa, KeyA: key, AddrA: addr, TokenB: rand.Uint64() | 1,
+		KeyB: c.Process.Key,
 	}, false, new(Traffic), 1)
 	if err != nil {
 		panic("the link could not be made")
@@ -81,7 +83,8 @@ func linkFrom(c *Carrier, key wire.PublicKey, addr netip.AddrPort) *Link {
 // makeCall sends a call without arguments.
 func makeCall(l *Link, deadline time.Duration) *Call {
 	now, p, frame := time.Now(), l.carrier.NewCall(), buffer.New()
-	frame.B = wire.SetLength(append(wire.Request{Service: []byte("f"), Remaining: Remaining(now, now.Add(deadline))}.Append(frame.B), 0x90))
+	frame.B = wire.SetLength(append(wire.Request{Service: []byte("f"),
+		Remaining: Remaining(now, now.Add(deadline))}.Append(frame.B), 0x90))
 	if _, _, err := l.Send(now, now.Add(deadline), frame, p); err != nil {
 		panic(err)
 	}
@@ -242,7 +245,8 @@ func TestLinkTakesTheLargestMessage(t *testing.T) {
 		l.talk(time.Now())
 		require.True(t, l.exchange.receiving.Held.Fits(reassemblyPeer*(1<<30+envelope)))
 		for _, beyond := range []uint32{0, 1} {
-			f := wire.Fragment{Transfer: 1 + beyond, Total: 1<<30 + envelope + beyond, Size: 1000, Data: make([]byte, 1000)}
+			f := wire.Fragment{Transfer: 1 + beyond, Total: 1<<30 + envelope + beyond, Size: 1000,
+				Data: make([]byte, 1000)}
 			_, code := l.exchange.receiving.Fragment(time.Now(), 1, f)
 			require.Equal(t, beyond == 0, code == 0)
 		}

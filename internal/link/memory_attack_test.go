@@ -147,7 +147,8 @@ func TestSmallMessagesFindRoomBesideManyThatNobodyFinishes(t *testing.T) {
 			s := peerOf(t, provider, 2+i)
 			sides = append(sides, s)
 			for id := range uint32(64) {
-				f := wire.Fragment{Transfer: id + 1, Total: 2 << 20 >> min(id, 10), Size: 1000, Data: make([]byte, 1000)}
+				f := wire.Fragment{Transfer: id + 1, Total: 2 << 20 >> min(id, 10), Size: 1000,
+					Data: make([]byte, 1000)}
 				provider.hear(s.utter(f.Append(nil)))
 			}
 			provider.tape.take()

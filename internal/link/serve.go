@@ -110,7 +110,8 @@ func (l *Link) AnswerEarly(now time.Time, r *Request, frame []byte) {
 	l.exchange.answer(now, r, wire.SetLength(frame))
 }
 
-// answer does so unless the link is closed, or the slot is another request's. It is called with mu held and releases it.
+// answer does so unless the link is closed, or the slot is another request's. It is called with mu held and releases
+// it.
 func (x *exchange) answer(now time.Time, r *Request, frame []byte) {
 	if x.link.down {
 		x.link.mu.Unlock()

@@ -113,7 +113,8 @@ func TestNewerSeqTakesTheSlot(t *testing.T) {
 	})
 }
 
-// [CALL-7] The answer to a Poll for a call that is not known is stored: a Request that was long on its way does not run.
+// [CALL-7] The answer to a Poll for a call that is not known is stored: a Request that was long on its way does not
+// run.
 func TestACallIsNotRunAfterAPollWasToldSo(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		runs := 0

@@ -61,7 +61,8 @@ func (x *exchange) stepCall(now time.Time, kind wire.Kind, body, whole []byte, a
 	case wire.KindRequest:
 		return given(wire.ConsumeRequest, body, func(m wire.Request) { x.takeRequest(now, m, TwoWay, whole, a) })
 	case wire.KindSend:
-		return given(wire.ConsumeSend, body, func(m wire.Send) { x.takeRequest(now, wire.Request(m), OneWay, whole, a) })
+		return given(wire.ConsumeSend, body,
+			func(m wire.Send) { x.takeRequest(now, wire.Request(m), OneWay, whole, a) })
 	case wire.KindReply:
 		a.GoesOn = true
 		return given(wire.ConsumeReply, body, func(m wire.Reply) { x.takeReply(now, m, whole) })

@@ -208,7 +208,8 @@ func TestWhatALinkSaysOfACallIsTrue(t *testing.T) {
 			p.trouble()
 			p.run(600)
 			p.judge()
-			t.Logf("%d calls: maybe %d, no %d, yes %d, done %d", len(p.calls), p.ended[0], p.ended[1], p.ended[2], p.ended[3])
+			t.Logf("%d calls: maybe %d, no %d, yes %d, done %d", len(p.calls), p.ended[0], p.ended[1], p.ended[2],
+				p.ended[3])
 			for i, n := range p.ended {
 				ended[i] += n
 			}

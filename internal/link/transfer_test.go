@@ -179,7 +179,10 @@ func TestLargeRepliesThatNobodyTakesAreBounded(t *testing.T) {
 		var refused int
 		for slot := range uint16(100) {
 			b.hear(a.utter(requestOf(slot, 1)))
-			if slices.Contains(wordsOf(t, b.tape.take()...), fmt.Sprintf("Reply %d/1 code %d executed %d", slot, wire.Overloaded, wire.ExecutedYes)) {
+			if slices.Contains(
+				wordsOf(t, b.tape.take()...), fmt.Sprintf("Reply %d/1 code %d executed %d", slot, wire.Overloaded,
+					wire.ExecutedYes),
+			) {
 				refused++
 			}
 		}
@@ -225,7 +228,8 @@ func TestReplyThatIsNotAcknowledgedIsGivenUp(t *testing.T) {
 				require.EqualValues(t, 1, b.wires.Unsent.Load())
 				for _, m := range [][]byte{requestOf(0, 1), wire.Poll{Slot: 0, Seq: 1}.Append(nil)} {
 					b.hear(a.utter(m))
-					require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable, wire.ExecutedYes)}, wordsOf(t, b.tape.take()...))
+					require.Equal(t, []string{fmt.Sprintf("Reply 0/1 code %d executed %d", wire.Unreachable,
+						wire.ExecutedYes)}, wordsOf(t, b.tape.take()...))
 				}
 				require.Equal(t, 1, runs)
 			})
@@ -290,8 +294,8 @@ func TestTimeOfATransferCounts(t *testing.T) {
 	})
 }
 
-// A call that is answered before it runs holds the memory of the transfer that it came as until it has run, and then gives
-// it back, also where its link has been closed meanwhile.
+// A call that is answered before it runs holds the memory of the transfer that it came as until it has run, and then
+// gives it back, also where its link has been closed meanwhile.
 func TestWhatIsAnsweredEarlyGivesItsMemoryBack(t *testing.T) {
 	for _, closed := range []bool{false, true} {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
@@ -304,7 +308,8 @@ func TestWhatIsAnsweredEarlyGivesItsMemoryBack(t *testing.T) {
 			deliver(a, b)
 			require.Len(t, call.Done, 1, "it is answered")
 			require.Len(t, b.early, 1)
-			require.GreaterOrEqual(t, b.wires.memory.Used()+b.wires.memory.Size/int64(reassemblyParts*b.wires.Peers), int64(100<<10))
+			require.GreaterOrEqual(t, b.wires.memory.Used()+b.wires.memory.Size/int64(reassemblyParts*b.wires.Peers),
+				int64(100<<10))
 			if closed {
 				b.link.Close(Outcome{Code: wire.Unreachable})
 			}

@@ -92,7 +92,8 @@ func inWord(t *testing.T, kind wire.Kind, body []byte) string {
 	case wire.KindProgress, wire.KindPoll, wire.KindCancel:
 		m, err := wire.ConsumeProgress(body)
 		require.NoError(t, err)
-		name := map[wire.Kind]string{wire.KindProgress: "Progress", wire.KindPoll: "Poll", wire.KindCancel: "Cancel"}[kind]
+		name := map[wire.Kind]string{wire.KindProgress: "Progress", wire.KindPoll: "Poll",
+			wire.KindCancel: "Cancel"}[kind]
 		return fmt.Sprintf("%s %d/%d", name, m.Slot, m.Seq)
 	case wire.KindFragment:
 		m, err := wire.ConsumeFragment(body)

@@ -87,9 +87,10 @@ func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 		"no Suspect, a very long way":  {time.Second, 0, 0, 660 * time.Millisecond, false},
 		"two Pings sent":               {time.Millisecond, 100 * time.Millisecond, 0, 110 * time.Millisecond, false},
 		"all Pings sent":               {time.Millisecond, 299 * time.Millisecond, 0, 0, false},
-		"accused itself":               {time.Millisecond, 299 * time.Millisecond, 980 * time.Millisecond, 361 * time.Millisecond, false},
-		"accused itself before":        {time.Millisecond, 299 * time.Millisecond, 1001 * time.Millisecond, 0, false},
-		"accused by a liar again":      {time.Millisecond, 299 * time.Millisecond, 980 * time.Millisecond, 0, true},
+		"accused itself": {time.Millisecond, 299 * time.Millisecond, 980 * time.Millisecond,
+			361 * time.Millisecond, false},
+		"accused itself before":   {time.Millisecond, 299 * time.Millisecond, 1001 * time.Millisecond, 0, false},
+		"accused by a liar again": {time.Millisecond, 299 * time.Millisecond, 980 * time.Millisecond, 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSociety(t)

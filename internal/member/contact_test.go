@@ -103,7 +103,10 @@ func TestAnAddressKnownByHearsayGetsThreeOpens(t *testing.T) {
 	for _, at := range []struct {
 		after time.Duration
 		opens int
-	}{{0, 1}, {39 * time.Millisecond, 1}, {40 * time.Millisecond, 2}, {99 * time.Millisecond, 2}, {100 * time.Millisecond, 3}, {4999 * time.Millisecond, 3}} {
+	}{
+		{0, 1}, {39 * time.Millisecond, 1}, {40 * time.Millisecond, 2}, {99 * time.Millisecond, 2},
+		{100 * time.Millisecond, 3}, {4999 * time.Millisecond, 3},
+	} {
 		s.run(at.after - s.now.Sub(start))
 		require.Equal(t, at.opens, *opens, "after %v", at.after)
 	}

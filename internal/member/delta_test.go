@@ -50,13 +50,16 @@ func TestChangesOfALargeTable(t *testing.T) {
 		owner := all[0]
 		s.loss = loss
 		sent := s.watch(owner)
-		for version, numbers := range [][]int{upTo(400), upTo(401), append(upTo(399), 500), upTo(90), upTo(1), upTo(401), upTo(300)} {
+		for version, numbers := range [][]int{
+			upTo(400), upTo(401), append(upTo(399), 500), upTo(90), upTo(1), upTo(401), upTo(300),
+		} {
 			*sent = nil
 			owner.SetTable(s.now, uint32(version+2), wire.AppendTable(nil, rowsOf(numbers...)))
 			s.collect(owner)
 			s.run(5 * time.Second)
 			for _, c := range all[1:] {
-				require.Equal(t, rowsOf(numbers...), c.of(owner).functions, "version %d at a loss of %v", version+2, loss)
+				require.Equal(t, rowsOf(numbers...), c.of(owner).functions, "version %d at a loss of %v", version+2,
+					loss)
 			}
 			if kinds := kindsOf(*sent); loss == 0 {
 				fits := version == 1 || version == 2 || version == 6 // not the whole table, nor more than a datagram

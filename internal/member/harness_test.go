@@ -65,7 +65,8 @@ func siteOf(i int) netip.AddrPort {
 
 // usual is the timing of PROTOCOL.md 4.3.
 var usual = Timing{
-	Interval: time.Second, Budget: 20, Tick: 30 * time.Millisecond, Margin: 150 * time.Millisecond, ProbeEvery: 60 * time.Millisecond, Probes: 6,
+	Interval: time.Second, Budget: 20, Tick: 30 * time.Millisecond, Margin: 150 * time.Millisecond,
+	ProbeEvery: 60 * time.Millisecond, Probes: 6,
 	Grace: 300 * time.Millisecond, Forget: 24 * time.Hour,
 }
 
@@ -139,7 +140,8 @@ func (s *society) joinAs(place, self netip.AddrPort, seeds ...int) *citizen {
 
 func (c *citizen) terms(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms {
 	return &handshake.Terms{
-		Rank: o.Rank, Stamp: o.Stamp, TokenA: o.Echo, KeyA: c.process.Key, AddrA: self, TokenB: o.Token, KeyB: o.Key, AddrB: addr,
+		Rank: o.Rank, Stamp: o.Stamp, TokenA: o.Echo, KeyA: c.process.Key, AddrA: self, TokenB: o.Token, KeyB: o.Key,
+		AddrB: addr,
 	}
 }
 

@@ -78,7 +78,8 @@ func TestTablesReachEverybodyThroughLoss(t *testing.T) {
 	all := s.grow(5)
 	s.loss = 0.5
 	version := func(n uint32) {
-		all[2].SetTable(s.now, n, wire.AppendTable(nil, []wire.Function{{Name: "f", Signature: strings.Repeat("x", int(n))}}))
+		all[2].SetTable(s.now, n, wire.AppendTable(nil,
+			[]wire.Function{{Name: "f", Signature: strings.Repeat("x", int(n))}}))
 		s.collect(all[2])
 	}
 	version(2)

@@ -44,7 +44,8 @@ func TestWhatALearnerHearsMakesNoLink(t *testing.T) {
 	a, x := s.learner(0, 50, 51), s.act(50, 0)
 	hearing := a.learner.tokens[0]
 	for _, observed := range []string{"127.0.0.1:7000", "0.0.0.0:7000", "224.0.0.1:7000", "255.255.255.255:7000"} {
-		x.give(a, wire.Offer{Rank: 1, Echo: hearing, Key: x.key, Addr: x.addr, Observed: netip.MustParseAddrPort(observed)})
+		x.give(a, wire.Offer{Rank: 1, Echo: hearing, Key: x.key, Addr: x.addr,
+			Observed: netip.MustParseAddrPort(observed)})
 		require.True(t, a.isLearning(), "%v is of no use", observed)
 	}
 	x.give(a, wire.Offer{Rank: 1, Echo: hearing + 2, Key: x.key, Addr: x.addr, Observed: siteOf(8)})
@@ -142,7 +143,8 @@ func TestOneLiarMovesNobody(t *testing.T) {
 	s.run(3 * time.Second)
 	liar := s.act(50, 0)
 	for range 1000 {
-		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr, Observed: siteOf(99)})
+		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr,
+			Observed: siteOf(99)})
 		s.run(30 * time.Millisecond)
 		require.Equal(t, siteOf(7), a.cfg.Self)
 	}
@@ -156,9 +158,11 @@ func TestAWrongAddressIsGivenUp(t *testing.T) {
 		s := newSociety(t)
 		s.grow(3)
 		a, liar := s.learner(7, seeds...), s.act(50, 0)
-		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr, Observed: siteOf(99)})
+		liar.give(a, wire.Offer{Rank: 1, Echo: a.learner.tokens[0], Key: liar.key, Addr: liar.addr,
+			Observed: siteOf(99)})
 		require.Equal(t, siteOf(99), a.cfg.Self)
-		took := s.until(13*time.Second, "it is where it is", func() bool { return a.cfg.Self == siteOf(7) && a.Joined() })
+		took := s.until(13*time.Second, "it is where it is",
+			func() bool { return a.cfg.Self == siteOf(7) && a.Joined() })
 		t.Log("found after", took)
 		s.run(3 * time.Second)
 		requireOneView(s)

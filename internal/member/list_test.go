@@ -34,14 +34,16 @@ func TestHearsayOnlyMakesUsAsk(t *testing.T) {
 
 	ghost := wire.Target{Addr: siteOf(101), Boot: 6, Inc: 1}
 	for _, msg := range []wire.Message{
-		wire.Help{Target: ghost}, wire.Suspect{Target: ghost}, wire.Offline{Target: ghost}, wire.Vouch{Target: ghost}, wire.Nack{Target: ghost},
+		wire.Help{Target: ghost}, wire.Suspect{Target: ghost}, wire.Offline{Target: ghost}, wire.Vouch{Target: ghost},
+		wire.Nack{Target: ghost},
 		wire.Vouch{Target: a.of(gone).target()},
 	} {
 		s.forge(a, from, msg)
 	}
 	require.Empty(t, opened)
 	s.forge(a, from, wire.List{Count: 1, Entries: []wire.Process{
-		{Addr: siteOf(100), Boot: 5}, {Addr: b.cfg.Self, Boot: b.boot}, {Addr: a.cfg.Self, Boot: 9}, {Addr: siteOf(102), Boot: a.boot},
+		{Addr: siteOf(100), Boot: 5}, {Addr: b.cfg.Self, Boot: b.boot}, {Addr: a.cfg.Self, Boot: 9},
+		{Addr: siteOf(102), Boot: a.boot},
 		{Addr: gone.cfg.Self, Boot: gone.boot}, {Addr: all[2].cfg.Self, Boot: 8},
 	}})
 	require.ElementsMatch(t, []netip.AddrPort{siteOf(100), gone.cfg.Self, all[2].cfg.Self}, opened)
@@ -260,7 +262,8 @@ func TestWholeListsAreBounded(t *testing.T) {
 // receiver's own or, unless it came from such a one, loopback [...] is dropped and, but for the receiver's own,
 // counted. A node MUST NOT be able to send to a broadcast address.
 func TestAddressesOfNoUseAreNotContacted(t *testing.T) {
-	useless := []string{"0.0.0.0:1", "[::]:1", "224.0.0.1:1", "[ff02::1]:1", "255.255.255.255:9", "127.0.0.1:1", "[::1]:1"}
+	useless := []string{"0.0.0.0:1", "[::]:1", "224.0.0.1:1", "[ff02::1]:1", "255.255.255.255:9", "127.0.0.1:1",
+		"[::1]:1"}
 	s := newSociety(t)
 	a, x := s.join(0, 60), s.act(7, 0)
 	link := x.confirm(a, 1)
@@ -275,7 +278,8 @@ func TestAddressesOfNoUseAreNotContacted(t *testing.T) {
 
 		a.contact(s.now, siteOf(60))
 		seed := &acted{society: s, addr: siteOf(60), key: wire.PublicKey{byte(i)}}
-		a.Offered(s.now, Answered{Offer: wire.Offer{Rank: 1, Echo: a.contacts.byAddr[seed.addr].token, Token: 5, Key: seed.key, Addr: unusable}, From: seed.addr})
+		a.Offered(s.now, Answered{Offer: wire.Offer{Rank: 1, Echo: a.contacts.byAddr[seed.addr].token, Token: 5,
+			Key: seed.key, Addr: unusable}, From: seed.addr})
 		if !unusable.Addr().IsUnspecified() {
 			require.EqualValues(t, 1, a.out.Unusable, addr)
 		}
@@ -291,9 +295,12 @@ func TestWhichAddressesAreOfUse(t *testing.T) {
 		from, addr string
 		usable     bool
 	}{
-		{"10.0.0.2:1", "10.0.0.2:1", true}, {"10.0.0.2:1", "192.0.2.1:9", true}, {"127.0.0.1:1", "127.0.0.2:1", true}, {"[::1]:1", "127.0.0.1:1", true},
-		{"10.0.0.2:1", "127.0.0.1:1", false}, {"10.0.0.2:1", "[::1]:1", false}, {"127.0.0.1:1", "0.0.0.0:1", false}, {"10.0.0.2:1", "10.0.0.2:0", false},
-		{"10.0.0.2:1", "224.0.0.1:1", false}, {"[fd00::1]:1", "[ff02::1]:1", false}, {"10.0.0.2:1", "255.255.255.255:1", false},
+		{"10.0.0.2:1", "10.0.0.2:1", true}, {"10.0.0.2:1", "192.0.2.1:9", true}, {"127.0.0.1:1", "127.0.0.2:1", true},
+		{"[::1]:1", "127.0.0.1:1", true},
+		{"10.0.0.2:1", "127.0.0.1:1", false}, {"10.0.0.2:1", "[::1]:1", false}, {"127.0.0.1:1", "0.0.0.0:1", false},
+		{"10.0.0.2:1", "10.0.0.2:0", false},
+		{"10.0.0.2:1", "224.0.0.1:1", false}, {"[fd00::1]:1", "[ff02::1]:1", false},
+		{"10.0.0.2:1", "255.255.255.255:1", false},
 	} {
 		require.Equal(t, c.usable, IsUsable(netip.MustParseAddrPort(c.from), netip.MustParseAddrPort(c.addr)), "%+v", c)
 	}

@@ -178,7 +178,8 @@ func (s *society) take(c *citizen, l letter) bool {
 
 // makeLink is what the reader of a node does with a Confirm.
 func (s *society) makeLink(c *citizen, terms *handshake.Terms) bool {
-	confirm := wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank, Stamp: terms.Stamp}
+	confirm := wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank,
+		Stamp: terms.Stamp}
 	confirm.Token = terms.TokenB
 	if !c.process.IsOurs(s.now, confirm) {
 		return false

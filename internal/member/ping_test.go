@@ -118,7 +118,9 @@ func TestBeatsMeasureNothingWrong(t *testing.T) {
 // Silence is read from the round trip: a peer that seems nearer than it is would be given up while its answer is under
 // way.
 func TestNoPeerSeemsNearerThanItIs(t *testing.T) {
-	for _, delay := range []time.Duration{5 * time.Millisecond, 60 * time.Millisecond, 90 * time.Millisecond, 250 * time.Millisecond} {
+	for _, delay := range []time.Duration{
+		5 * time.Millisecond, 60 * time.Millisecond, 90 * time.Millisecond, 250 * time.Millisecond,
+	} {
 		for _, loss := range []float64{0, 0.2} {
 			t.Run(fmt.Sprint(2*delay, ", loss ", loss), func(t *testing.T) {
 				s := newSociety(t)

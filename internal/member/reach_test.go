@@ -61,9 +61,11 @@ func TestEchoOfBeatsStartsAProbe(t *testing.T) {
 	link := a.linkTo(b)
 	peer := a.of(b)
 	s.until(10*time.Second, "beats have gone", func() bool { return peer.tie.beats.out >= 4 })
-	s.forge(a, link, wire.Beat{Seq: peer.tie.beats.in + 1, Promise: 1000, Inc: 1, Digest: a.digest, Echo: peer.tie.beats.out - 2})
+	s.forge(a, link, wire.Beat{Seq: peer.tie.beats.in + 1, Promise: 1000, Inc: 1, Digest: a.digest,
+		Echo: peer.tie.beats.out - 2})
 	require.Zero(t, peer.probe.tries)
-	s.forge(a, link, wire.Beat{Seq: peer.tie.beats.in + 1, Promise: 1000, Inc: 1, Digest: a.digest, Echo: peer.tie.beats.out - 3})
+	s.forge(a, link, wire.Beat{Seq: peer.tie.beats.in + 1, Promise: 1000, Inc: 1, Digest: a.digest,
+		Echo: peer.tie.beats.out - 3})
 	require.EqualValues(t, 1, peer.probe.tries)
 	s.forge(a, link, wire.Nack{})
 	require.EqualValues(t, 1, peer.probe.tries, "it lives, which is not the question")

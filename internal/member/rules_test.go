@@ -101,9 +101,10 @@ func checkBelief(p *peer) error {
 		"who is out of reach is not asked by hearsay": !p.unreachable || !p.probe.heedsOthers(),
 		"who is accused is asked":                     p.belief != accused || p.probe.isOn() && p.probe.heedsOthers(),
 		"who is accused has an accuser":               p.belief != accused || p.accuser != nil,
-		"who is given up was asked for that":          p.probe.found != foundGivenUp || p.probe.heedsOthers() || p.unreachable,
-		"our own probe makes us doubt":                !p.isDoubted() || p.probe.isOn() && p.probe.own,
-		"a member has its place in the rotation":      !p.isMember() || p.rotates,
+		"who is given up was asked for that": p.probe.found != foundGivenUp || p.probe.heedsOthers() ||
+			p.unreachable,
+		"our own probe makes us doubt":           !p.isDoubted() || p.probe.isOn() && p.probe.own,
+		"a member has its place in the rotation": !p.isMember() || p.rotates,
 	} {
 		if !isKept {
 			return fmt.Errorf("%s: %v, %v, %+v", what, p.Addr, p.state(), p.probe)
@@ -230,7 +231,8 @@ func (s *society) startAnew(c *citizen) {
 	s.join(numberOf(c.place), 0)
 }
 
-// complain has one say to another that a third one is silent, or that it has given it up, and has a call there unanswered.
+// complain has one say to another that a third one is silent, or that it has given it up, and has a call there
+// unanswered.
 func (s *society) complain(to, from, about *citizen) {
 	link, p := to.of(from), to.of(about)
 	if link == nil || p == nil || link.state() == Offline || to.stopped {

@@ -9,7 +9,8 @@ import (
 //	alive -> suspect     it answered no probe, nor a witness for it [MEM-13]
 //	suspect -> alive     it was heard [MEM-17]
 //	suspect -> offline   it was not heard until its time to refute was over [MEM-14]
-//	alive -> offline     another process is at its address [LNK-10], or Offline was said of it and Pings are in vain [MEM-30]
+//	alive -> offline     another process is at its address [LNK-10], or Offline was said of it and Pings are
+//	                     in vain [MEM-30]
 //	offline -> alive     it was heard [MEM-17]
 //	any -> left          it said Leave [MEM-19]
 type State uint8

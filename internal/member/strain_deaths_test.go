@@ -32,7 +32,8 @@ func TestWhoIsKeptStrainedFindsTheDead(t *testing.T) {
 		for _, d := range dead {
 			d.dead = true
 		}
-		t.Log(len(dead), "dead after", s.until(6*time.Second, "they are offline", func() bool { return s.allOffline(a, dead) }))
+		t.Log(len(dead), "dead after", s.until(6*time.Second, "they are offline",
+			func() bool { return s.allOffline(a, dead) }))
 	}
 	s.join(100, 1)
 	t.Log("met after", s.until(5*time.Second, "all meet", s.allMeet))

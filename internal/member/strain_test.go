@@ -112,11 +112,13 @@ func TestWhoIsStrainedGoesOnAfterAStall(t *testing.T) {
 		a.helps = []help{{target: a.of(all[4]), by: calm, tries: helpPings}}
 		sent := s.watch(a)
 		a.strain = strain{bound: bound, judged: s.now}
-		before := [...]time.Time{a.time(calm.beatBy), a.watchAt(probed), a.watchAt(suspect), a.time(probed.inquiry.first)}
+		before := [...]time.Time{a.time(calm.beatBy), a.watchAt(probed), a.watchAt(suspect),
+			a.time(probed.inquiry.first)}
 		s.now = s.now.Add(stood)
 		a.recover(s.now, stood)
 		s.collect(a)
-		after := [...]time.Time{a.time(calm.beatBy), a.watchAt(probed), a.watchAt(suspect), a.time(probed.inquiry.first)}
+		after := [...]time.Time{a.time(calm.beatBy), a.watchAt(probed), a.watchAt(suspect),
+			a.time(probed.inquiry.first)}
 		require.Empty(t, a.helps)
 		if bound < boundFirst && bound > 0 {
 			for i := range before {
@@ -283,7 +285,8 @@ func TestWhoIsStrainedWaitsLonger(t *testing.T) {
 		suspect := *p
 		suspect.belief, suspect.since, suspect.probe = doubted, a.moment(s.now), probe{own: true}
 		return []time.Duration{
-			a.lateAt(p).Sub(s.now), a.watchAt(&suspect).Sub(s.now), a.patience(p), a.time(p.probe.at).Sub(s.now), a.helloGap(1, 0),
+			a.lateAt(p).Sub(s.now), a.watchAt(&suspect).Sub(s.now), a.patience(p), a.time(p.probe.at).Sub(s.now),
+			a.helloGap(1, 0),
 			a.provingGap(&proving{hellos: 1, trip: msec}, 0),
 		}
 	}

@@ -46,7 +46,8 @@ func TestAnotherProcessReplacesAPeer(t *testing.T) {
 		require.Equal(t, []uint64{link}, p.links(nil))
 		require.Len(t, a.peers.sorted(), 3)
 		require.Equal(t, []News{NewsOffline, NewsUp}, []News{a.events[0].News, a.events[1].News})
-		list := (*sent)[slices.IndexFunc(*sent, func(m wire.Message) bool { return m.Kind() == wire.KindList })].(wire.List)
+		list := (*sent)[slices.IndexFunc(*sent,
+			func(m wire.Message) bool { return m.Kind() == wire.KindList })].(wire.List)
 		require.Contains(t, list.Entries, wire.Process{Addr: all[1].cfg.Self, Boot: all[1].boot})
 	}
 }

@@ -137,7 +137,8 @@ func TestBytesOfAllPeersAreBounded(t *testing.T) {
 	require.True(t, tableSize{rows: 1, bytes: RowBytesMax - 16}.fits(tableSizeOf(table)))
 	require.False(t, tableSize{rows: 1, bytes: RowBytesMax - 15}.fits(tableSizeOf(table)))
 	require.False(t, tableSize{rows: RowsMax}.fits(tableSizeOf(table)))
-	require.Equal(t, tableSize{48, 16 << 10}, tableSize{RowsMax / PeersMax, RowBytesMax / PeersMax}, "what always finds room")
+	require.Equal(t, tableSize{48, 16 << 10}, tableSize{RowsMax / PeersMax, RowBytesMax / PeersMax},
+		"what always finds room")
 }
 
 // What is held is counted right through all that changes it.
@@ -180,7 +181,8 @@ func TestAPeerCannotChangeItsTableAsFastAsItLikes(t *testing.T) {
 	for range 10_000 { // each is the next after what is held
 		link.Tver = p.tver + 1
 		s.forge(a, link, wire.Delta{
-			Base: p.tver, Version: p.tver + 1, Gone: wire.AppendTable(nil, nil), Added: wire.AppendTable(nil, rowsOf(1)),
+			Base: p.tver, Version: p.tver + 1, Gone: wire.AppendTable(nil, nil),
+			Added: wire.AppendTable(nil, rowsOf(1)),
 		})
 		if p.tver != held {
 			taken, held = taken+1, p.tver

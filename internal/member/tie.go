@@ -133,7 +133,8 @@ func (m *Membership) begin(now time.Time, c *contact, o Answered, boot uint64) {
 	terms := m.cfg.Terms(&o.Offer, m.cfg.Self, c.addr)
 	pr := &proving{
 		tie: tie{token: c.token, order: terms.Order()}, Process: wire.Process{Boot: boot, Addr: c.addr},
-		asked: c.began, held: o.Held, origin: c.origin, at: now, again: now.Add(provingAgain), until: now.Add(provingFor),
+		asked: c.began, held: o.Held, origin: c.origin, at: now, again: now.Add(provingAgain),
+		until: now.Add(provingFor),
 	}
 	if c.tries == 1 && c.kept == nil {
 		pr.trip = now.Sub(c.last)

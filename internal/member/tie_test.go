@@ -378,7 +378,8 @@ func TestListsRenewNoLink(t *testing.T) {
 	from.Size = wire.ControlPacket
 	for range 100 {
 		for _, boot := range []uint64{b.boot, b.boot + 1} {
-			s.forge(a, from, wire.List{Count: 1, Entries: slices.Repeat([]wire.Process{{Addr: b.cfg.Self, Boot: boot}}, 40)})
+			s.forge(a, from, wire.List{Count: 1,
+				Entries: slices.Repeat([]wire.Process{{Addr: b.cfg.Self, Boot: boot}}, 40)})
 		}
 		s.run(100 * time.Millisecond)
 	}

@@ -13,10 +13,13 @@ func TestPoolTakesTheNewestWhenJobsExpire(t *testing.T) {
 	inBubble(t, Limits{Core: 1, Max: 1, Queue: 16, GrowAt: 16, RejectWhenFull: true}, func(t *testing.T, p *Pool) {
 		var order []int
 		job := func(i int, lasting time.Duration) *probeJob {
-			return &probeJob{do: func() { order = append(order, i); time.Sleep(time.Second) }, until: time.Now().Add(lasting)}
+			return &probeJob{do: func() { order = append(order, i); time.Sleep(time.Second) },
+				until: time.Now().Add(lasting)}
 		}
 		early, late := job(2, 500*time.Millisecond), job(4, 2500*time.Millisecond)
-		for _, j := range []*probeJob{job(1, time.Hour), early, job(3, time.Hour), late, job(5, time.Hour), job(6, time.Hour)} {
+		for _, j := range []*probeJob{
+			job(1, time.Hour), early, job(3, time.Hour), late, job(5, time.Hour), job(6, time.Hour),
+		} {
 			p.Offer(j)
 		}
 		p.Kick()
