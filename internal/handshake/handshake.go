@@ -1,6 +1,16 @@
 // Package handshake is how two processes come to share a link: what the one answers to an Open, what the other makes of
 // the Offer, and what the first makes of the Confirm, PROTOCOL.md section 1.5. It is pure: datagrams and times go in,
 // datagrams and links come out. What may be answered how often, and which links a process holds, is its caller's.
+//
+// Who answers an Open keeps nothing of it: all that it must know later stands in the token of its Offer, which is a MAC
+// of what was said, as a cookie is. So a flood of Opens with false senders costs a hash each and no memory.
+//
+// It never decides whether two processes may talk: internal/gate does, and internal/strangers says how often. It draws no
+// random bytes and reads no clock.
+//
+//	handshake.go  a process with its key; Answer makes an Offer of an Open, IsOurs knows the Confirm of an Offer again;
+//	              Terms, from which both ends draw their keys
+//	order.go      which of two links between the same processes is the better one, the same at both ends
 package handshake
 
 import (

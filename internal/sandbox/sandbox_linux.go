@@ -1,5 +1,11 @@
 // Package sandbox has the kernel refuse system calls, as the sandboxes and the old kernels do that tests cannot have
 // otherwise. It is for tests alone, and for Linux.
+//
+// It installs a filter for seccomp, which needs no privilege and holds for one thread and what that executes. A filter
+// cannot be taken off again. So a test calls Refuse in a goroutine of its own, which keeps its thread and ends with it;
+// the command in the folder nobatch is for whole programs, such as all tests of a package.
+//
+// It is no sandbox for code that is not trusted: what is not refused is allowed.
 package sandbox
 
 import (
