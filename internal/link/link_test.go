@@ -106,6 +106,24 @@ func TestNumbersOfALinkBeginAtOne(t *testing.T) {
 	})
 }
 
+// A link on which no calls have passed says of them that there are none. TestMain sees that nobody has changed what it
+// shares with all such links.
+func TestALinkWithoutCallsHasNoneOfTheirState(t *testing.T) {
+	onLink(t, func(l *Link, w *wireTap) {
+		l.Queue(wire.Beat{})
+		l.FlushQueue()
+		require.Len(t, w.sent, 1)
+		require.Equal(t, Snapshot{PacketSize: BasePacket + l.carrier.Overhead()}, l.Snapshot())
+		require.False(t, l.timeout(time.Now()), "no call is unanswered")
+		require.False(t, l.IsBusy(time.Now()))
+		require.True(t, l.IsQuiet(l.LastHeard().Add(drainFor)))
+		l.Fail(Outcome{Code: wire.Unreachable})
+		l.Close(Outcome{Code: wire.Unreachable})
+		require.Equal(t, Snapshot{PacketSize: BasePacket + l.carrier.Overhead()}, l.Snapshot(), "nor when it is closed")
+		require.Nil(t, l.exchange)
+	})
+}
+
 // [SEC-4] A link that is closed numbers nothing any more: its number and key could have been used already.
 func TestAClosedLinkSendsNothing(t *testing.T) {
 	onLink(t, func(l *Link, w *wireTap) {

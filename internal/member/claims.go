@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -39,6 +40,14 @@ type claim struct {
 func (m *Membership) claim(now time.Time, p *peer, msg wire.Message) {
 	m.claims = append(m.claims, claim{about: p, msg: msg, left: claimTimes, at: now})
 	m.tickClaims(now)
+}
+
+// claimsAt is when one of them is to be said again; zero: there is none.
+func (m *Membership) claimsAt() (at time.Time) {
+	for i := range m.claims {
+		at = pace.Earliest(at, m.claims[i].at)
+	}
+	return at
 }
 
 // tickClaims repeats the claims that are due. One that does not hold any more is dropped.

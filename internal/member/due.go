@@ -9,6 +9,38 @@ import (
 	"broach/internal/wire"
 )
 
+// A duty is what the membership does when its time has come.
+type duty struct {
+	due func(m *Membership) time.Time      // zero: there is nothing to do
+	do  func(m *Membership, now time.Time) // does what is due, which may be nothing
+}
+
+// duties are all that Tick does, in this order, and all that NextTimeout looks at: one that stood in one of two lists
+// would never be done, or have the loop spin.
+var duties = [...]duty{
+	{(*Membership).nextDue, (*Membership).tickPeers},
+	{(*Membership).learnAt, (*Membership).tickLearning},
+	{func(m *Membership) time.Time { return m.joining.at }, (*Membership).tickJoin},
+	{func(m *Membership) time.Time { return m.joining.askAt }, (*Membership).tickAsking},
+	{func(m *Membership) time.Time { return m.contacts.at }, (*Membership).tickContacts},
+	{(*Membership).provingAt, (*Membership).tickProving},
+	{(*Membership).owedAt, (*Membership).tickOwed},
+	{func(m *Membership) time.Time { return m.newsAt }, (*Membership).tickNews},
+	{func(m *Membership) time.Time { return m.rotation.nextAt() }, (*Membership).tickBeats},
+	{(*Membership).claimsAt, (*Membership).tickClaims},
+	{(*Membership).helpsAt, (*Membership).tickHelps},
+	{func(m *Membership) time.Time { return m.healAt }, (*Membership).tickHealing},
+	{func(m *Membership) time.Time { return m.parting.at }, (*Membership).tickDrain},
+}
+
+// tickPeers steps those peers that want attention.
+func (m *Membership) tickPeers(now time.Time) {
+	for p := m.duePeer(now); p != nil; p = m.duePeer(now) {
+		m.stepPeer(now, p)
+		m.schedule(p)
+	}
+}
+
 // duePeer returns a peer that wants attention by now, or nil.
 func (m *Membership) duePeer(now time.Time) *peer {
 	if h := m.peers.heap; len(h) > 0 && m.moment(now) >= h[0].due {

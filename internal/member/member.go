@@ -282,22 +282,9 @@ func (m *Membership) Tick(now time.Time) {
 		return
 	}
 	m.noticeStall(now)
-	for p := m.duePeer(now); p != nil; p = m.duePeer(now) {
-		m.stepPeer(now, p)
-		m.schedule(p)
+	for i := range duties {
+		duties[i].do(m, now)
 	}
-	m.tickLearning(now)
-	m.tickJoin(now)
-	m.tickAsking(now)
-	m.tickContacts(now)
-	m.tickProving(now)
-	m.tickOwed(now)
-	m.tickNews(now)
-	m.tickBeats(now)
-	m.tickClaims(now)
-	m.tickHelps(now)
-	m.tickHealing(now)
-	m.tickDrain(now)
 	m.wakeAt = m.NextTimeout()
 }
 
@@ -311,22 +298,14 @@ func (m *Membership) Observe(now time.Time, late time.Duration, dropped uint64) 
 }
 
 // NextTimeout is when tick has something to do next; zero: never.
-func (m *Membership) NextTimeout() time.Time {
+func (m *Membership) NextTimeout() (next time.Time) {
 	if m.IsLeaving() {
 		return pace.Earliest(m.parting.at, m.parting.until)
 	}
-	t := pace.Earliest(m.nextDue(), m.joining.at)
-	t = pace.Earliest(pace.Earliest(t, m.contacts.at), pace.Earliest(m.joining.askAt, m.learnAt()))
-	t = pace.Earliest(t, m.provingAt())
-	t = pace.Earliest(t, pace.Earliest(m.newsAt, m.owedAt()))
-	t = pace.Earliest(t, m.rotation.nextAt())
-	for i := range m.claims {
-		t = pace.Earliest(t, m.claims[i].at)
+	for i := range duties {
+		next = pace.Earliest(next, duties[i].due(m))
 	}
-	for i := range m.helps {
-		t = pace.Earliest(t, m.helps[i].at)
-	}
-	return pace.Earliest(t, pace.Earliest(m.healAt, m.parting.at))
+	return next
 }
 
 // tell sends a message on the best link of a peer.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -62,6 +63,14 @@ func (m *Membership) hasRoomFor(by *peer) bool {
 		}
 	}
 	return asked < helpsEach && len(m.helps) < helpsMax
+}
+
+// helpsAt is when a probe on behalf of another has a next step; zero: there is none.
+func (m *Membership) helpsAt() (at time.Time) {
+	for i := range m.helps {
+		at = pace.Earliest(at, m.helps[i].at)
+	}
+	return at
 }
 
 // tickHelps goes on with the probes for others, and answers those that are decided.

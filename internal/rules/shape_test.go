@@ -1,0 +1,49 @@
+package rules
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A screen that is divided in two shows lines of 120 columns, and a reader keeps a file of 400 lines in mind.
+const (
+	columnsMost = 120
+	linesMost   = 400
+)
+
+func TestFilesAndLinesAreShort(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir(".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		requireShort(t, path, text)
+		files++
+		return nil
+	})
+	require.NoError(t, err)
+	require.Greater(t, files, 100, "the walk has found the code")
+}
+
+// requireShort counts a tab as four columns, and looks into no text that goes over several lines.
+func requireShort(t *testing.T, path string, text []byte) {
+	lines := strings.Split(string(text), "\n")
+	if len(lines)-1 > linesMost {
+		t.Errorf("%s has %d lines, of %d at most", path, len(lines)-1, linesMost)
+	}
+	for i, line := range lines {
+		columns := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    "))
+		if columns > columnsMost && bytes.Count(text[:bytes.Index(text, []byte(line))], []byte("`"))%2 == 0 {
+			t.Errorf("%s:%d has %d columns, of %d at most", path, i+1, columns, columnsMost)
+		}
+	}
+}
