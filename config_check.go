@@ -234,7 +234,8 @@ func quoted(s string) string {
 
 // What an address in a Config must look like, in words for the error.
 const (
-	addrForm      = `must be an IP address and a port such as "192.0.2.7:18080" or "[2001:db8::7]:18080", without a zone, not multicast`
+	addrForm = `must be an IP address and a port such as "192.0.2.7:18080" or "[2001:db8::7]:18080", ` +
+		`without a zone, not multicast`
 	advertiseForm = addrForm + ", not 0.0.0.0 or ::, port 1 to 65535"
 	seedForm      = `must be a host name or an IP address and a port 1 to 65535, such as "seed.example.org:18080"`
 )

@@ -31,7 +31,8 @@ func TestValidConfigs(t *testing.T) {
 			MaxPacket: 8972, MaxMessage: 1 << 30, CallTimeout: maxTime, AckTimeout: maxTime,
 		},
 		"long texts": {
-			Name: strings.Repeat("名", 66) + "ab", Version: strings.Repeat("1", 100), Cluster: strings.Repeat("c", 200),
+			Name: strings.Repeat("名", 66) + "ab", Version: strings.Repeat("1", 100),
+			Cluster: strings.Repeat("c", 200),
 		},
 		"full tags":            {Tags: map[string]string{strings.Repeat("k", 255): strings.Repeat("v", 255), "k": "v"}},
 		"empty tag":            {Tags: map[string]string{"canary": ""}},
@@ -43,7 +44,8 @@ func TestValidConfigs(t *testing.T) {
 		"log off":           {LogLevel: "off"},
 		"a key":             {Keys: [][]byte{keyOf(1)}},
 		"choices to replay": {Keys: [][]byte{keyOf(1)}, RandSeed: 7},
-		"own socket":        {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 7}}, Addr: "0.0.0.0:7"},
+		"own socket": {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 7}},
+			Addr: "0.0.0.0:7"},
 		"own socket, advertised": {Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv6unspecified, Port: 7}},
 			Advertise: "192.0.2.7:7"},
 	}
@@ -58,12 +60,14 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		want   string
 	}{
 		{Config{Name: strings.Repeat("n", 201)},
-			`Name: "` + strings.Repeat("n", 80) + `…": must be at most 200 bytes of UTF-8 without control characters`},
+			`Name: "` + strings.Repeat("n", 80) +
+				`…": must be at most 200 bytes of UTF-8 without control characters`},
 		{Config{Version: "1\n2"}, `Version: "1\n2": must be at most 100 bytes of UTF-8 without control characters`},
 		{Config{Cluster: "\xff"}, `Cluster: "\xff": must be at most 200 bytes of UTF-8 without control characters`},
 		{Config{LogLevel: "loud"}, `LogLevel: "loud": must be debug, info, warn, error or off`},
 		{Config{Keys: [][]byte{[]byte("secret")}},
-			`Keys: 1 given: must be 1 to 8 different keys of 32 bytes, or be left out (key 1 has 6 bytes, must have 32)`},
+			`Keys: 1 given: must be 1 to 8 different keys of 32 bytes, or be left out (key 1 has 6 bytes, must have ` +
+				`32)`},
 		{Config{Keys: [][]byte{}},
 			`Keys: 0 given: must be 1 to 8 different keys of 32 bytes, or be left out (0 keys, must be 1 to 8)`},
 		{Config{Keys: [][]byte{keyOf(1), make([]byte, 32)}},
@@ -72,9 +76,11 @@ func TestEachMistakeIsNamed(t *testing.T) {
 
 		{Config{Addr: "localhost:80"}, `Addr: "localhost:80": ` + addrForm},
 		{Config{Addr: "0.0.0.0:80"},
-			`Addr: "0.0.0.0:80": nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node`},
+			`Addr: "0.0.0.0:80": nobody can send to it: needs an advertise address beside it, or a seed that says ` +
+				`where it sees the node`},
 		{Config{Addr: "[::]:80"},
-			`Addr: "[::]:80": nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node`},
+			`Addr: "[::]:80": nobody can send to it: needs an advertise address beside it, or a seed that says ` +
+				`where it sees the node`},
 		{Config{Advertise: "192.0.2.7:0"}, `Advertise: "192.0.2.7:0": ` + advertiseForm},
 		{Config{Advertise: "0.0.0.0:80"}, `Advertise: "0.0.0.0:80": ` + advertiseForm},
 		{Config{Advertise: "example.org:80"}, `Advertise: "example.org:80": ` + advertiseForm},
@@ -85,7 +91,8 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{Config{Conn: boundConn{addr: &net.UnixAddr{Name: "/run/x"}}}, `Conn: "/run/x": ` + addrForm},
 		{Config{Conn: boundConn{addr: &net.UDPAddr{Port: 7}}}, `Conn: ":7": ` + addrForm},
 		{Config{Conn: boundConn{addr: &net.UDPAddr{IP: net.IPv4zero, Port: 7}}},
-			`Conn: "0.0.0.0:7": nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node`},
+			`Conn: "0.0.0.0:7": nobody can send to it: needs an advertise address beside it, or a seed that says ` +
+				`where it sees the node`},
 
 		{Config{CallTimeout: -time.Second}, `CallTimeout: -1s: must be from 1ms to 8760h0m0s`},
 		{Config{CallTimeout: 1}, `CallTimeout: 1ns: must be from 1ms to 8760h0m0s`},

@@ -14,7 +14,8 @@ import (
 // "The file keeps the original's schema; its three sample files must run."
 func TestSampleFilesOfTheOriginal(t *testing.T) {
 	addrs := map[string]string{
-		"application.json": "127.0.0.1:18080", "application1.json": "127.0.0.1:18081", "application2.json": "127.0.0.1:18082",
+		"application.json": "127.0.0.1:18080", "application1.json": "127.0.0.1:18081",
+		"application2.json": "127.0.0.1:18082",
 	}
 	for name, addr := range addrs {
 		got, err := LoadConfig(filepath.Join("testdata", name))
@@ -32,13 +33,16 @@ func TestFileWithEveryKey(t *testing.T) {
 	got, err := parseConfig("all.json", []byte(`{
 		"name": "shop", "version": "2", "logLevel": "warn",
 		"params": {
-			"rpcPort": 18080, "rpcIp": "::", "clusterAddress": ["seed:1", "[::1]:2"], "rpcTimeOut": 0.5, "udpTimeOut": "1.5s",
+			"rpcPort": 18080, "rpcIp": "::", "clusterAddress": ["seed:1", "[::1]:2"], "rpcTimeOut": 0.5,
+			"udpTimeOut": "1.5s",
 			"threadPool": {
-				"core": 1, "threadMax": 2, "keepAliveTime": "1m", "queueMax": 3, "isExcInfo": true, "createThreadThreshold": 3
+				"core": 1, "threadMax": 2, "keepAliveTime": "1m", "queueMax": 3, "isExcInfo": true,
+				"createThreadThreshold": 3
 			},
 			"advertise": "192.0.2.7:18080", "cluster": "blue", "keys": ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="],
 			"heartbeat": {
-				"interval": 2, "budget": 40, "tick": 0.01, "margin": "100ms", "probeEvery": 0.03, "probes": 5, "grace": 0.2,
+				"interval": 2, "budget": 40, "tick": 0.01, "margin": "100ms", "probeEvery": 0.03, "probes": 5,
+				"grace": 0.2,
 				"forget": "1h"
 			},
 			"maxPacket": 1200, "maxMessage": 1048576, "tags": {"zone": "a", "canary": ""}
@@ -48,7 +52,8 @@ func TestFileWithEveryKey(t *testing.T) {
 	require.Equal(t, Config{
 		Name: "shop", Version: "2", LogLevel: "warn",
 		Addr: "[::]:18080", Advertise: "192.0.2.7:18080", Join: []string{"seed:1", "[::1]:2"}, Cluster: "blue",
-		Keys:        [][]byte{[]byte("\x00\x01\x02\x03\x04\x05\x06\a\b\t\n\v\f\r\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f")},
+		Keys: [][]byte{[]byte("\x00\x01\x02\x03\x04\x05\x06\a\b\t\n\v\f\r\x0e\x0f" +
+			"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f")},
 		CallTimeout: 500 * time.Millisecond, AckTimeout: 1500 * time.Millisecond,
 		Pool: Pool{Core: 1, Max: 2, Queue: 3, GrowAt: 3, KeepAlive: time.Minute, RejectWhenFull: true},
 		Heartbeat: Heartbeat{
@@ -66,7 +71,8 @@ func TestGoodFiles(t *testing.T) {
 	}{
 		{`{}`, Config{}},
 		{`{"name": "a", "version": "1", "logLevel": "info"}`, Config{Name: "a", Version: "1", LogLevel: "info"}},
-		{`{"name": "a", "version": "1", "logLevel": "info", "params": {}}`, Config{Name: "a", Version: "1", LogLevel: "info"}},
+		{`{"name": "a", "version": "1", "logLevel": "info", "params": {}}`,
+			Config{Name: "a", Version: "1", LogLevel: "info"}},
 		{"\xef\xbb\xbf{\"name\": \"端口\"}", Config{Name: "端口"}},
 		{`{"params": {"rpcPort": 0}}`, Config{Addr: "127.0.0.1:0"}},
 		{`{"params": {"rpcPort": "018080"}}`, Config{Addr: "127.0.0.1:18080"}},
@@ -100,7 +106,8 @@ func TestBadFiles(t *testing.T) {
 	)
 	tests := []struct{ data, want string }{
 		{"", `line 1, column 1: not JSON: unexpected end of JSON input`},
-		{"{\n  \"name\": \"a\",\n}", `line 3, column 1: not JSON: invalid character '}' looking for beginning of object key string`},
+		{"{\n  \"name\": \"a\",\n}",
+			`line 3, column 1: not JSON: invalid character '}' looking for beginning of object key string`},
 		{`{} {}`, `line 1, column 4: not JSON: invalid character '{' after top-level value`},
 		{`[]`, `the whole file: (not shown): must be an object`},
 		{`null`, `the whole file: (not shown): must be an object`},
@@ -127,11 +134,13 @@ func TestBadFiles(t *testing.T) {
 		{`{"params": {"rpcIp": "fe80::1%eth0"}}`, `params.rpcIp: "fe80::1%eth0": ` + ip},
 		{`{"params": {"rpcIp": "224.0.0.1"}}`, `params.rpcIp: "224.0.0.1": ` + ip},
 		{`{"params": {"rpcIp": "0.0.0.0", "rpcPort": 80}}`,
-			`params.rpcIp: "0.0.0.0": nobody can send to it: needs an advertise address beside it, or a seed that says where it sees the node`},
+			`params.rpcIp: "0.0.0.0": nobody can send to it: needs an advertise address beside it, or a seed that ` +
+				`says where it sees the node`},
 		{`{"params": {"advertise": "0.0.0.0:80"}}`, `params.advertise: "0.0.0.0:80": ` + advertiseForm},
 		{`{"params": {"clusterAddress": "127.0.0.1:18080"}}`,
 			`params.clusterAddress: "127.0.0.1:18080": must be a list of strings`},
-		{`{"params": {"clusterAddress": ["a:1", null]}}`, `params.clusterAddress: ["a:1",null]: must be a list of strings`},
+		{`{"params": {"clusterAddress": ["a:1", null]}}`,
+			`params.clusterAddress: ["a:1",null]: must be a list of strings`},
 		{`{"params": {"clusterAddress": ["a:1", "b"]}}`, `params.clusterAddress[1]: "b": ` + seedForm},
 
 		{`{"params": {"rpcTimeOut": 0}}`, `params.rpcTimeOut: 0: ` + time},
@@ -146,7 +155,8 @@ func TestBadFiles(t *testing.T) {
 		{`{"params": {"threadPool": {"core": 3.0}}}`, `params.threadPool.core: 3.0: ` + pool},
 		{`{"params": {"threadPool": {"core": 0}}}`, `params.threadPool.core: 0: ` + pool},
 		{`{"params": {"threadPool": {"core": -3}}}`, `params.threadPool.core: -3: must be from 1 to 1048576`},
-		{`{"params": {"threadPool": {"core": 99999999999999999999}}}`, `params.threadPool.core: 99999999999999999999: ` + pool},
+		{`{"params": {"threadPool": {"core": 99999999999999999999}}}`,
+			`params.threadPool.core: 99999999999999999999: ` + pool},
 		{`{"params": {"threadPool": {"core": 3, "threadMax": 2}}}`,
 			`params.threadPool.threadMax: 2: must not be less than the 3 that stay`},
 		{`{"params": {"threadPool": {"isExcInfo": "TRUE"}}}`, `params.threadPool.isExcInfo: "TRUE": ` + exc},
@@ -159,7 +169,8 @@ func TestBadFiles(t *testing.T) {
 		{`{"params": {"keys": ["not base64"]}}`, keys},
 		{`{"params": {"keys": []}}`, ring + `(0 keys, must be 1 to 8)`},
 		{`{"params": {"keys": [null]}}`, ring + `(key 1 has 0 bytes, must have 32)`},
-		{`{"params": {"keys": ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg=="]}}`, ring + `(key 1 has 31 bytes, must have 32)`},
+		{`{"params": {"keys": ["AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg=="]}}`, ring +
+			`(key 1 has 31 bytes, must have 32)`},
 		{`{"params": {"keys": ["000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"]}}`,
 			ring + `(key 1 has 48 bytes, must have 32)`}, // hexadecimal is base64, too
 		{`{"params": {"keys": ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]}}`,
@@ -170,7 +181,8 @@ func TestBadFiles(t *testing.T) {
 		{`{"params": {"tags": {"zone": "\u0000"}}}`,
 			`params.tags.zone: "\x00": must be at most 255 bytes of UTF-8 without control characters`},
 		{`{"params": {"tags": {"": "a"}}}`,
-			`params.tags: key "": must not be empty, and must be at most 255 bytes of UTF-8 without control characters`},
+			`params.tags: key "": must not be empty, and must be at most 255 bytes of UTF-8 without control ` +
+				`characters`},
 	}
 	for _, tt := range tests {
 		got, err := parseConfig("bad.json", []byte(tt.data))
@@ -193,8 +205,10 @@ func TestAllMistakesOfAFileComeAtOnce(t *testing.T) {
 		`broach: bad.json: params.heartbeat: 30: must be an object`,
 		`broach: bad.json: name: 6: must be a string`,
 		`broach: bad.json: params.rpcPort: 70000: must be a whole number from 0 to 65535`,
-		`broach: bad.json: params.rpcIp: "here": must be an IP address such as "192.0.2.7" or "2001:db8::7", without a zone, not multicast`,
-		`broach: bad.json: params.threadPool.isExcInfo: "Flase": must be true, false, "True", "true", "False" or "false"`,
+		`broach: bad.json: params.rpcIp: "here": must be an IP address such as "192.0.2.7" or "2001:db8::7", ` +
+			`without a zone, not multicast`,
+		`broach: bad.json: params.threadPool.isExcInfo: "Flase": must be true, false, "True", "true", "False" or ` +
+			`"false"`,
 		`broach: bad.json: params.keys: (not shown): must be 1 to 8 different keys of 32 bytes, or be left out ` +
 			`(key 1 has 6 bytes, must have 32)`,
 		`broach: bad.json: params.clusterAddress[0]: "a": ` + seedForm,
@@ -230,7 +244,8 @@ func TestAKeyThatResemblesAKnownOneIsRefused(t *testing.T) {
 		`broach: typo.json: params.Keys: unknown key: the nearest known key is params.keys`,
 		`broach: typo.json: params.kyes: unknown key: the nearest known key is params.keys`,
 		`broach: typo.json: params.rpcTimeout: unknown key: the nearest known key is params.rpcTimeOut`,
-		`broach: typo.json: params.threadPool.queuemax: unknown key: the nearest known key is params.threadPool.queueMax`,
+		`broach: typo.json: params.threadPool.queuemax: unknown key: the nearest known key is ` +
+			`params.threadPool.queueMax`,
 		`broach: typo.json: parms: unknown key: the nearest known key is params`,
 		`broach: typo.json: rpcIp: unknown key: the nearest known key is params.rpcIp`,
 	}, "\n"))
@@ -260,8 +275,10 @@ func FuzzLoadConfig(f *testing.F) {
 	sample, err := os.ReadFile(filepath.Join("testdata", "application1.json"))
 	require.NoError(f, err)
 	f.Add(sample)
-	f.Add([]byte(`{"params": {"tags": {"a": "b"}, "heartbeat": {"tick": "1s"}, "keys": [], "advertise": "[::1]:7"}, "x": [null]}`))
-	f.Add([]byte(`{"logLevel": "x", "params": {"rpcPort": "007", "threadPool": {"core": 1e1, "isExcInfo": true}, "x": 1, "x": 2}}`))
+	f.Add([]byte(`{"params": {"tags": {"a": "b"}, "heartbeat": {"tick": "1s"}, "keys": [], "advertise": "[::1]:7"}, ` +
+		`"x": [null]}`))
+	f.Add([]byte(`{"logLevel": "x", "params": {"rpcPort": "007", "threadPool": {"core": 1e1, "isExcInfo": true}, ` +
+		`"x": 1, "x": 2}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got, err := parseConfig("fuzz.json", data)
 		again, errAgain := parseConfig("fuzz.json", data)

@@ -42,9 +42,11 @@ func TestZeroConfigIsComplete(t *testing.T) {
 
 func TestSetFieldsWinOverDefaults(t *testing.T) {
 	c := Config{
-		Addr: "[::1]:7", Advertise: "192.0.2.7:8", Cluster: "blue", CallTimeout: 1, AckTimeout: 2, MaxPacket: 3, MaxMessage: 4,
-		Pool:      Pool{Core: 5, Max: 6, Queue: 7, GrowAt: 8, KeepAlive: 9, RejectWhenFull: true},
-		Heartbeat: Heartbeat{Interval: 1, Budget: 2, Tick: 3, Margin: 4, ProbeEvery: 5, Probes: 6, Grace: 7, Forget: 8},
+		Addr: "[::1]:7", Advertise: "192.0.2.7:8", Cluster: "blue", CallTimeout: 1, AckTimeout: 2, MaxPacket: 3,
+		MaxMessage: 4,
+		Pool:       Pool{Core: 5, Max: 6, Queue: 7, GrowAt: 8, KeepAlive: 9, RejectWhenFull: true},
+		Heartbeat: Heartbeat{Interval: 1, Budget: 2, Tick: 3, Margin: 4, ProbeEvery: 5, Probes: 6, Grace: 7,
+			Forget: 8},
 	}
 	require.Equal(t, netip.MustParseAddrPort("[::1]:7"), c.addr())
 	require.Equal(t, "blue", c.cluster())
@@ -159,14 +161,16 @@ func TestSeconds(t *testing.T) {
 	good := map[string]time.Duration{
 		"6": 6 * time.Second, "0.25": 250 * time.Millisecond, "1e-3": time.Millisecond, "0.1": 100 * time.Millisecond,
 		"1.001":  1001 * time.Millisecond, // a little less as a float64
-		`"1.5s"`: 1500 * time.Millisecond, `"2m"`: 2 * time.Minute, "-1": -time.Second, "9223372036": 9223372036 * time.Second,
+		`"1.5s"`: 1500 * time.Millisecond, `"2m"`: 2 * time.Minute, "-1": -time.Second,
+		"9223372036": 9223372036 * time.Second,
 	}
 	for raw, want := range good {
 		d, ok := parseSeconds([]byte(raw))
 		require.True(t, ok, raw)
 		require.Equal(t, want, d, raw)
 	}
-	for _, raw := range []string{"null", "true", "[]", `""`, `"6"`, `"1.5 s"`, `"1000000h1000000000000h"`, "1e400", "-1e400",
+	for _, raw := range []string{"null", "true", "[]", `""`, `"6"`, `"1.5 s"`, `"1000000h1000000000000h"`, "1e400",
+		"-1e400",
 		"9223372036.854775807", "-9223372036.854775807", "1e10"} {
 		_, ok := parseSeconds([]byte(raw))
 		require.False(t, ok, raw)
@@ -189,13 +193,15 @@ func meantFor(t *testing.T, object, name string) string {
 
 func TestMeantKey(t *testing.T) {
 	meant := map[string]string{
-		"key": "params.keys", "kyes": "params.keys", "Keys": "params.keys", "KEYS": "params.keys", "keyss": "params.keys",
-		"kes": "params.keys", "_keys": "params.keys", "//keys": "params.keys", "clusterKeys": "params.keys",
+		"key": "params.keys", "kyes": "params.keys", "Keys": "params.keys", "KEYS": "params.keys",
+		"keyss": "params.keys",
+		"kes":   "params.keys", "_keys": "params.keys", "//keys": "params.keys", "clusterKeys": "params.keys",
 		"encryptionKey": "params.keys", "keyFile": "params.keys",
 		"clster": "params.cluster", "Cluster": "params.cluster", "clusters": "params.cluster",
 		"advertize": "params.advertise", "advertised": "params.advertise",
-		"cluster_address": "params.clusterAddress", "clusterAdress": "params.clusterAddress", "rpc_port": "params.rpcPort",
-		"timeout": "params.rpcTimeOut", "threadpool": "params.threadPool", "threadMax": "params.threadPool.threadMax",
+		"cluster_address": "params.clusterAddress", "clusterAdress": "params.clusterAddress",
+		"rpc_port": "params.rpcPort",
+		"timeout":  "params.rpcTimeOut", "threadpool": "params.threadPool", "threadMax": "params.threadPool.threadMax",
 		"hearbeat": "params.heartbeat", "tag": "params.tags", "nme": "name", "loglevel": "logLevel",
 	}
 	for name, want := range meant {
@@ -215,7 +221,8 @@ func TestEverySlipOfThePenIsRefused(t *testing.T) {
 	for _, key := range fileKeys {
 		object, leaf := objectOf(key.path)
 		for i := range leaf {
-			slips := []string{leaf[:i] + leaf[i+1:], leaf[:i+1] + leaf[i:], leaf[:i] + "q" + leaf[i+1:], strings.ToUpper(leaf)}
+			slips := []string{leaf[:i] + leaf[i+1:], leaf[:i+1] + leaf[i:], leaf[:i] + "q" + leaf[i+1:],
+				strings.ToUpper(leaf)}
 			if i > 0 {
 				slips = append(slips, leaf[:i-1]+leaf[i:i+1]+leaf[i-1:i]+leaf[i+1:])
 			}
@@ -250,7 +257,8 @@ func TestKeysUnderAnyOtherNameAreRefused(t *testing.T) {
 		`{"broach": [{"params": {"keys": LIST}}]}`,
 		`{"params": {"secret": ONE}}`, `{"params": {"psk": LIST}}`, `{"params": {"encryption": {"with": ONE}}}`,
 		`{"params": {"kеуs": LIST}}`,
-		`{"params": {"k\u200beys": LIST}}`, `{"params": {"threadPool": {"secrets": LIST}}}`, `{"params": {"vault": {ONE: 1}}}`,
+		`{"params": {"k\u200beys": LIST}}`, `{"params": {"threadPool": {"secrets": LIST}}}`,
+		`{"params": {"vault": {ONE: 1}}}`,
 	}
 	for _, text := range refused {
 		text = strings.NewReplacer("LIST", list, "ONE", one).Replace(text)

@@ -5,9 +5,9 @@
 // copied for each change would cost each new peer as much as all names together, and they may be 10,000 for each of
 // 4,096 peers.
 //
-// It takes no lock and starts nothing: who makes versions does so alone, and hands each out when it is done. Its hash has
-// a seed of the process, so that names chosen by strangers cannot all fall together; should two names have one hash all
-// the same, they take further turns until they differ.
+// It takes no lock and starts nothing: who makes versions does so alone, and hands each out when it is done. Its hash
+// has a seed of the process, so that names chosen by strangers cannot all fall together; should two names have one hash
+// all the same, they take further turns until they differ.
 package hamt
 
 import (

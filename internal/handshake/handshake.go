@@ -5,10 +5,10 @@
 // Who answers an Open keeps nothing of it: all that it must know later stands in the token of its Offer, which is a MAC
 // of what was said, as a cookie is. So a flood of Opens with false senders costs a hash each and no memory.
 //
-// It never decides whether two processes may talk: internal/gate does, and internal/strangers says how often. It draws no
-// random bytes and reads no clock.
+// It never decides whether two processes may talk: internal/gate does, and internal/strangers says how often. It draws
+// no random bytes and reads no clock.
 //
-//	handshake.go  a process with its key; Answer makes an Offer of an Open, IsOurs knows the Confirm of an Offer again;
+//	handshake.go  a process with its key; Answer makes an Offer of an Open, IsOurs knows the Confirm of one again;
 //	              Terms, from which both ends draw their keys
 //	order.go      which of two links between the same processes is the better one, the same at both ends
 package handshake

@@ -1,9 +1,9 @@
 // Package jsonfile reads a JSON file by a table of keys. It says where the file stops being JSON, which keys are given
 // twice, are unknown, or are meant to be another, and keeps secrets out of what it says.
 //
-// Package encoding/json takes a key in any case, takes the last of two, and passes over unknown ones without a word. For
-// a configuration that is read once and obeyed for months each of these is a trap: a timeout with a slip in its name
-// would leave the default in force.
+// Package encoding/json takes a key in any case, takes the last of two, and passes over unknown ones without a word.
+// For a configuration that is read once and obeyed for months each of these is a trap: a timeout with a slip in its
+// name would leave the default in force.
 //
 // It never knows what a value means: that is the Config's. It opens no file, and logs nothing.
 //

@@ -11,8 +11,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
 
-// tests are those of the package. All links without calls share what calls have made of them, which is nothing: one test
-// that sees it changed has seen the change of another.
+// tests are those of the package. All links without calls share what calls have made of them, which is nothing: one
+// test that sees it changed has seen the change of another.
 type tests struct{ *testing.M }
 
 func (t tests) Run() int {

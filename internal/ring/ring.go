@@ -3,8 +3,8 @@
 // and a slice that is cut at its front would allocate for each few.
 //
 // It never bounds itself and never shrinks. Whoever pushes knows what a stranger could make it hold, and says so there.
-// It takes no lock: each of its users has one already. A channel would not do in its place, for its room is allocated at
-// once, and who waits in it cannot be looked at, nor taken from the back.
+// It takes no lock: each of its users has one already. A channel would not do in its place, for its room is allocated
+// at once, and who waits in it cannot be looked at, nor taken from the back.
 package ring
 
 // A Ring is a first-in first-out queue that reuses its memory, of which the last one in can be had too. It doubles when
