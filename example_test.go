@@ -337,6 +337,27 @@ func ExampleNode_SetServing() {
 	// 7 <nil>
 }
 
+// A provider says what its function takes; the names of parameters are those in its Doc.
+func ExampleNode_Describe() {
+	caller, stop := cluster(1, "resize", func(int) any {
+		return func(picture []byte, width int) ([]byte, error) { return picture, nil }
+	}, broach.Doc("resize(picture, width) makes it smaller"))
+	defer stop()
+
+	d, err := caller.Describe(context.Background(), "resize")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(d.Signature)
+	for _, p := range d.Params {
+		fmt.Println(p.Name, "is", p.Type.Kind)
+	}
+	// Output:
+	// resize([]uint8, int) []uint8
+	// picture is bytes
+	// width is int
+}
+
 // The same key goes to the same provider.
 func ExampleKey() {
 	caller, stop := cluster(3, "cart", func(i int) any { return func() int { return i } })

@@ -87,6 +87,7 @@ type serving struct {
 	timetable timetable
 	ownTable  atomic.Pointer[[]byte] // our service table with its version, as peers pull it
 	tables    *service               // gives it to them
+	describes *service               // answers Describe
 	pool      *pool.Pool
 	provider  provider
 	refusing  atomic.Bool   // no peer calls us any more, and we call nobody: see Leave
@@ -103,6 +104,8 @@ type calling struct {
 	roll     func(n int) int        // random
 	self     *balance.Record        // stands for this node among the providers
 	unjoined atomic.Pointer[string] // why, while the node has not joined
+
+	described descriptions
 }
 
 // linking is what makes and finds links: the reader and the loop share it.
@@ -173,7 +176,7 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	}, now, n.loop.rng)
 	n.serving.events.rows = make(map[string][]*backlog)
 	n.calling.circuits.Wake = func() { n.linking.wires.Timers.WakeBy(1) }
-	n.serving.tables = n.tableFunction()
+	n.serving.tables, n.serving.describes = n.tableFunction(), n.describeFunction()
 	n.setTable(now, 1, n.serving.offered.table())
 	n.loop.seeds.init(t.LocalAddr().Addr())
 	n.addSeeds(now, cfg.Join)

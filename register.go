@@ -74,8 +74,11 @@ func (n *Node) setTable(now time.Time, version uint32, table []byte) {
 
 // functionFor returns the function of that name if peers may call it, or nil.
 func (s *serving) functionFor(name []byte) *service {
-	if string(name) == tableService {
+	switch string(name) {
+	case tableService:
 		return s.tables
+	case describeService:
+		return s.describes
 	}
 	return s.offered.forPeers(name)
 }
@@ -236,6 +239,10 @@ func newService(name string, fn any) (*service, error) {
 	f, err := planService(name, fn)
 	if err != nil {
 		return nil, fmt.Errorf("register %s: %w", name, err)
+	}
+	if n := len(f.row().Signature); n > wire.MaxSignature {
+		return nil, fmt.Errorf("register %s: its signature has %d bytes, may have %d: give its types names", name, n,
+			wire.MaxSignature)
 	}
 	return f, nil
 }

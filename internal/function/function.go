@@ -77,6 +77,18 @@ func (f *Func) HasContext() bool { return f.hasContext }
 // Parameters is how many there are, without a context.
 func (f *Func) Parameters() int { return len(f.params) }
 
+// Types are those of the parameters, without a context, and of the results, without an error.
+func (f *Func) Types() (params, results []reflect.Type) {
+	return typesOfPlans(f.params), typesOfPlans(f.results)
+}
+
+func typesOfPlans(plans []*codec.Plan) (types []reflect.Type) {
+	for _, p := range plans {
+		types = append(types, p.Type)
+	}
+	return types
+}
+
 // IsVariadic reports that the last parameter is any number of arguments.
 func (f *Func) IsVariadic() bool { return f.isVariadic }
 

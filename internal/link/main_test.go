@@ -17,7 +17,7 @@ type tests struct{ *testing.M }
 
 func (t tests) Run() int {
 	code := t.M.Run()
-	if untouched := (exchange{path: pathSize{size: BasePacket}}); !reflect.DeepEqual(nothing, untouched) {
+	if untouched := (&exchange{path: pathSize{size: BasePacket}}); !reflect.DeepEqual(&nothing, untouched) {
 		fmt.Fprintln(os.Stderr, "FAIL: a step of a link without calls has changed what all such links share")
 		return max(code, 1)
 	}

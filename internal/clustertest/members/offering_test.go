@@ -3,6 +3,7 @@ package members
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,26 @@ func TestOfferingIsBounded(t *testing.T) {
 		require.NoError(t, peer.WaitFor(context.Background(), "f9999", 1))
 		time.Sleep(time.Second)
 		require.Len(t, peer.Services(), 10_000)
+	})
+}
+
+// A signature that no table can hold is refused where it is registered.
+func TestSignaturesAreBounded(t *testing.T) {
+	type short struct{ A [1]int }
+	unnamed := reflect.TypeFor[int]()
+	for range 14 { // each time twice as long
+		unnamed = reflect.StructOf([]reflect.StructField{{Name: "A", Type: unnamed}, {Name: "B", Type: unnamed}})
+	}
+	long := reflect.MakeFunc(reflect.FuncOf([]reflect.Type{unnamed}, nil, false),
+		func([]reflect.Value) []reflect.Value { return nil }).Interface()
+	clustertest.InPair(t, nil, func(c *clustertest.Cluster, n, peer *broach.Node) {
+		for _, name := range []string{"long", "__long"} {
+			err := n.Register(name, long)
+			require.ErrorIs(t, err, broach.ErrInvalidArgument)
+			require.ErrorContains(t, err, "bytes, may have 65535: give its types names")
+		}
+		require.NoError(t, n.Register("short", func(short) {}))
+		require.NoError(t, peer.WaitFor(context.Background(), "short", 1))
 	})
 }
 
