@@ -14,13 +14,13 @@ import (
 	"broach/internal/wire"
 )
 
-// Description is what a function takes and returns, as its provider says: enough to draw a form for a call, to turn JSON
-// into arguments, or to write a client in another language.
+// Description is what a function takes and returns, as its provider says: enough to draw a form for a call, to turn
+// JSON into arguments, or to write a client in another language.
 type Description struct {
 	Name       string  `msgpack:"n"`
 	Signature  string  `msgpack:"s"`           // as Services shows it
 	Doc        string  `msgpack:"d,omitempty"` // what Register was told of it
-	Params     []Field `msgpack:"p,omitempty"` // without a context; named where the Doc begins with a call of the function
+	Params     []Field `msgpack:"p,omitempty"` // without a context; named where the Doc begins with a call
 	Results    []Type  `msgpack:"r,omitempty"` // without an error
 	Variadic   bool    `msgpack:"v,omitempty"` // any number of arguments may stand for the last parameter, a slice
 	Idempotent bool    `msgpack:"i,omitempty"`
@@ -31,7 +31,7 @@ type Description struct {
 // in the Description, in full. A type with methods of its own is what these make: string, bytes, or any.
 type Type struct {
 	Kind   string  `msgpack:"k"`
-	Name   string  `msgpack:"n,omitempty"` // as Go writes it; "" for one that has none, such as a slice of something
+	Name   string  `msgpack:"n,omitempty"` // as Go writes it; "" for one without, such as a slice of something
 	Elem   *Type   `msgpack:"e,omitempty"` // of a slice, array, map or pointer
 	Key    *Type   `msgpack:"y,omitempty"` // of a map
 	Fields []Field `msgpack:"f,omitempty"` // of a struct, in the order in which they travel
@@ -40,7 +40,7 @@ type Type struct {
 
 // Field is a field of a struct, or a parameter of a function.
 type Field struct {
-	Name     string `msgpack:"n,omitempty"` // of a field: as it travels, which a tag may say; of a parameter: "" if not known
+	Name     string `msgpack:"n,omitempty"` // of a field: as it travels; of a parameter: "" if not known
 	Type     Type   `msgpack:"t"`
 	Optional bool   `msgpack:"o,omitempty"` // it is left out where it is empty
 }
@@ -108,7 +108,8 @@ func (c *Caller) askDescription(ctx context.Context, now time.Time, r *route, de
 	failed = c.unreached()
 	for i := range candidates[:min(len(candidates), describersMost)] {
 		l := candidates[i].Link
-		if d, failed = c.describeAt(ctx, now, &balance.Visit{Link: l, Record: candidates[i].Record}, deadline); failed == nil {
+		visit := &balance.Visit{Link: l, Record: candidates[i].Record}
+		if d, failed = c.describeAt(ctx, now, visit, deadline); failed == nil {
 			c.node.calling.described.keep(c.name, v.editionOf(l.ID), d)
 			return d, nil
 		}
