@@ -27,8 +27,8 @@ type Description struct {
 }
 
 // Type is a type of Go as its values travel. Kind is bool, int, int8 to int64, uint, uint8 to uint64, float32, float64,
-// string, bytes, time, duration, any, slice, array, map, struct, pointer, or ref: the type of that Name stands elsewhere
-// in the Description, in full. A type with methods of its own is what these make: string, bytes, or any.
+// string, bytes, time, duration, any, slice, array, map, struct, pointer, or ref: the type of that Name stands
+// elsewhere in the Description, in full. A type with methods of its own is what these make: string, bytes, or any.
 type Type struct {
 	Kind   string  `msgpack:"k"`
 	Name   string  `msgpack:"n,omitempty"` // as Go writes it; "" for one without, such as a slice of something
