@@ -87,7 +87,7 @@ func (r *reader) datagram(now time.Time, d udp.Datagram) {
 	}
 }
 
-// judge counts a datagram by what the gate has found out of it, and tells of its sender.
+// noteVerdict counts a datagram by what the gate has found out of it, and tells of its sender.
 func (r *reader) noteVerdict(now time.Time, from netip.AddrPort, a *gate.Arrival[*conn]) {
 	switch s := r.stats; a.Verdict {
 	case gate.Malformed:
@@ -121,6 +121,9 @@ func (r *reader) noteVerdict(now time.Time, from netip.AddrPort, a *gate.Arrival
 		r.tellOfBoth(now, from, a.Advertised,
 			"broach: a node advertises an address that cannot be reached from here: it needs Advertise")
 	case gate.Full:
+		if a.Answer.B == nil { // a Confirm; an Open is told by an Offer
+			s.unanswered.Add(1)
+		}
 		r.tellOf(now, a.Advertised,
 			"broach: a node is not let in, for it knows as many members as it can: divide the cluster")
 	case gate.Refused:

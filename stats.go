@@ -27,7 +27,7 @@ type Stats struct {
 	// any more
 	Strangers uint64
 	// Unanswered are datagrams that ask for a link and were not looked at, or not answered, because too many came at
-	// once
+	// once, or because there is no room for another peer
 	Unanswered   uint64
 	UnknownKinds uint64 // messages of kinds that this version does not know
 	// Unopened are datagrams of our cluster that no key of ours opens, or that are not sealed though we have keys, or

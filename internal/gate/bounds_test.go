@@ -187,6 +187,8 @@ func TestLinksAreMadeInMeasure(t *testing.T) {
 			made += s.made()
 		}
 		require.Equal(t, 2000, made)
+		require.EqualValues(t, []uint64{100, 0}, []uint64{s.said[Unanswered], s.said[Unopened]},
+			"it is not the keys that are wrong")
 		known := s.asker(t, 3, nil)
 		known.Addr = addrOf(3)
 		time.Sleep(linkPause)

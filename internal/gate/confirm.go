@@ -32,32 +32,39 @@ func (g *Gate[H]) takeConfirm(d udp.Datagram, canMake bool, a *Arrival[H]) {
 		return
 	}
 	siblings := g.tokens.At(m.Addr)
-	if !g.hasRoom(now, &m, siblings) {
+	switch {
+	case len(siblings) == 0 && g.self.Load().IsFull:
+		a.Verdict, a.Advertised = Full, m.Addr
+		return
+	case !g.hasRoom(now, &m, siblings):
 		a.Verdict = Unanswered
 		return
 	}
+	a.Verdict = Unopened
 	for _, self := range g.selves(now) {
-		if l, ok := g.makeLink(now, d, &m, self, siblings); ok {
-			a.Link, a.IsNew = l, true
-			return
+		if a.Link, a.Verdict = g.makeLink(now, d, &m, self, siblings); a.Verdict != Unopened {
+			break
 		}
 	}
-	a.Verdict = Unopened
+	a.IsNew = a.Verdict == Fine
 }
 
-// makeLink makes the link of a Confirm if its datagram opens with it.
+// makeLink makes the link of a Confirm if its datagram opens with it. Otherwise there is none.
 func (g *Gate[H]) makeLink(
 	now time.Time, d udp.Datagram, m *wire.Confirm, self netip.AddrPort, siblings []H,
-) (holder H, ok bool) {
+) (none H, _ Verdict) {
 	holder, err := g.make(now, g.wires.TermsOf(m, self), siblings)
 	if err != nil {
-		return holder, false
+		return none, Unopened
 	}
 	l, isKnown := holder.Base(), len(siblings) > 0 || g.IsSeed(m.Addr)
-	if l.IsSealed() && !opens(l, d.B, m.KeyID) || !g.strangers.MayLink(now, isKnown) {
-		return holder, false
+	switch {
+	case l.IsSealed() && !opens(l, d.B, m.KeyID):
+		return none, Unopened
+	case !g.strangers.MayLink(now, isKnown) || !g.tokens.Add(holder):
+		return none, Unanswered
 	}
-	return holder, g.tokens.Add(holder)
+	return holder, Fine
 }
 
 // opens reports whether a Confirm opens with the keys of a link. The datagram stays as it is: it is opened for good
@@ -82,7 +89,7 @@ func (g *Gate[H]) hasRoom(now time.Time, m *wire.Confirm, siblings []H) bool {
 		}
 	}
 	switch {
-	case len(siblings) == 0 && g.self.Load().IsFull, len(siblings) >= siblingsMax:
+	case len(siblings) >= siblingsMax:
 		return false
 	case len(siblings) >= 2 && !isKept(now, siblings, m.Key, g.wires.TermsOf(m, netip.AddrPort{}).Order()):
 		return false

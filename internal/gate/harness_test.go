@@ -58,8 +58,9 @@ type side struct {
 	links    int                 // made, since the test last asked
 	offers   []*member.Answered
 	backs    []*member.CameBack
-	messages [][]byte // of links
-	opened   uint64   // token of the last opening
+	messages [][]byte       // of links
+	opened   uint64         // token of the last opening
+	told     netip.AddrPort // that the last datagram is told of
 }
 
 // addrOf is the address of the i-th process.
@@ -142,6 +143,7 @@ func (s *side) hearFrom(from netip.AddrPort, datagrams ...[]byte) {
 // note keeps what has come of a datagram.
 func (s *side) note(a *Arrival[*held]) {
 	s.said[a.Verdict]++
+	s.told = a.Advertised
 	if a.Answer.B != nil {
 		s.sent = append(s.sent, a.Answer)
 	}

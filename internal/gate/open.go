@@ -27,10 +27,10 @@ func (g *Gate[H]) takeOpen(now time.Time, d udp.Datagram, a *Arrival[H]) {
 		g.takeBack(d, m, a)
 	case m.Rank >= handshake.RankMax:
 	default:
+		a.Advertised = m.Addr
 		if a.Verdict = g.reaches(d.Addr, m.Addr); a.Verdict == Fine {
 			g.checkOpen(now, d, m, a)
 		}
-		a.Advertised = m.Addr
 	}
 }
 
@@ -106,7 +106,7 @@ func (g *Gate[H]) checkOpen(now time.Time, d udp.Datagram, m wire.Open, a *Arriv
 	}
 	a.Answer = udp.Datagram{Addr: to, B: b}
 	if a.Verdict == Fine && g.asksInVain(now, m.Key, to) {
-		a.Verdict = InVain
+		a.Verdict, a.Advertised = InVain, to
 	}
 }
 

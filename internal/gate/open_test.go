@@ -163,5 +163,20 @@ func TestWhoIsReachedIsNotTold(t *testing.T) {
 			s.hearFrom(strangerAddr, deaf.Open(nil))
 			require.EqualValues(t, want/2, s.said[InVain], "after %v", pause)
 		}
+		require.Equal(t, deaf.Addr, s.told)
+	})
+}
+
+// Who does not know its own address is answered where it sends from: that is the address that nothing arrives at.
+func TestWhoHasNoAddressIsToldOfWhereItSendsFrom(t *testing.T) {
+	onSide(t, func(t *testing.T, s *side, keys [][]byte) {
+		a := s.asker(t, 3, keys)
+		nameless := func(o *wire.Open) { o.Addr = netip.MustParseAddrPort("0.0.0.0:7000") }
+		for range 4 {
+			s.hearFrom(a.Addr, a.Open(nameless))
+			time.Sleep(time.Second)
+		}
+		require.NotZero(t, s.said[InVain])
+		require.Equal(t, a.Addr, s.told)
 	})
 }

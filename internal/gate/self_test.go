@@ -24,7 +24,7 @@ func TestWhoFindsNoRoomIsTold(t *testing.T) {
 		s.made()
 		s.hear(before.Confirm(nil))
 		require.Zero(t, s.made())
-		require.EqualValues(t, 1, s.said[Unanswered])
+		require.EqualValues(t, 2, s.said[Full], "it has filled between the Offer and the Confirm")
 
 		require.NotZero(t, s.ask(t, peer).Token)
 		s.NoteSelf(time.Now(), Self{Addr: s.addr})
