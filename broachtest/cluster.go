@@ -32,6 +32,7 @@ type Cluster struct {
 	mu        sync.Mutex // guards what follows, and what of a process says so; not held while anything waits
 	processes []*process // in the order of their starts
 	started   int        // addresses that were given away
+	hasEnded  bool
 }
 
 // process is one life of a node.
@@ -47,7 +48,8 @@ type process struct {
 	// Guarded by the mutex of the cluster.
 	isKilled   bool // or could not be started
 	isPaused   bool
-	isReplaced bool // by Restart
+	isReplaced bool        // by Restart
+	overdue    *time.Timer // ends a pause that nobody ends; nil: it was never paused
 }
 
 // Option says how a cluster is to be.
@@ -70,9 +72,15 @@ func Defaults(cfg broach.Config) Option { return func(c *Cluster) { c.defaults =
 // goroutine of a node that is still there after that, such as a function that does not return though its context has
 // ended for two seconds, is an error of the test, with its stack. When t has failed, the seed is logged.
 func New(t testing.TB, opts ...Option) *Cluster {
+	if t == nil {
+		panic("broachtest: New: the t is nil")
+	}
 	t.Helper()
 	c := &Cluster{t: t, seed: 1, made: time.Now(), mark: nextMark()}
 	for _, o := range opts {
+		if o == nil {
+			c.fail("New: an option is nil")
+		}
 		o(c)
 	}
 	if c.defaults.Conn != nil {
@@ -99,6 +107,23 @@ func isForeign(t testing.TB) (is bool) {
 	return true
 }
 
+// enter checks that a method may be called, here and now.
+func (c *Cluster) enter(op string) {
+	if c.t == nil {
+		panic("broachtest: " + op + ": this Cluster was not made by New")
+	}
+	c.t.Helper()
+	c.mu.Lock()
+	hasEnded := c.hasEnded
+	c.mu.Unlock()
+	if hasEnded { // and its t with it, which can fail no more
+		panic("broachtest: " + op + ": the cluster has ended with its test")
+	}
+	if age := time.Since(c.made); age < 0 || age > 10*365*24*time.Hour { // a bubble's clock begins in the year 2000
+		c.fail("%s: New was called in another bubble than this, or outside of it", op)
+	}
+}
+
 // rest waits until all that happens at this instant has happened, so that chance has no say in what a fault still
 // meets. Outside of a bubble nothing is ever at rest, and it reports false, as it does if somebody else waits so at
 // the time, which the runtime does not allow twice.
@@ -117,9 +142,10 @@ func (c *Cluster) fail(format string, args ...any) {
 // Start starts a node of an application and returns once it serves. It is at the address 10.0.0.n, where n counts the
 // starts from 1, and port 7000; after 250 nodes follows 10.0.1.1. Joining goes on in the background: see Settle.
 //
-// Name is the Config.Name of the node, shared by the instances of an application; "" leaves that of Defaults. The
-// node joins by the first one that lives, unless Defaults has Join. RandSeed follows from the seed, unless Defaults
-// has one. Nodes log nothing, unless there is a Logger or a LogLevel. All else is as Defaults says.
+// Name is the Config.Name of the node, shared by the instances of an application; "" leaves that of Defaults. The node
+// joins by the first one that lives, rather by one that is not paused, unless Defaults has Join. RandSeed follows from
+// the seed, unless Defaults has one. Nodes log nothing, unless there is a Logger or a LogLevel. All else is as Defaults
+// says.
 //
 // Then opts may change the configuration, in their order. They find a Conn in it, which they may wrap and must not
 // replace. Config.Addr has no meaning here.
@@ -127,6 +153,7 @@ func (c *Cluster) fail(format string, args ...any) {
 // A configuration that broach.Start refuses fails the test. Nodes that are started by several goroutines at once get
 // their addresses in any order.
 func (c *Cluster) Start(name string, opts ...func(*broach.Config)) *broach.Node {
+	c.enter("Start")
 	c.t.Helper()
 	c.mu.Lock()
 	p := &process{name: cmp.Or(name, c.defaults.Name), addr: addrOf(c.started), opts: opts}
@@ -143,14 +170,19 @@ func addrOf(i int) netip.AddrPort {
 // launch starts a process, whose name, address and options are known.
 func (c *Cluster) launch(op string, p *process) *broach.Node {
 	c.t.Helper()
-	if age := time.Since(c.made); age < 0 || age > 10*365*24*time.Hour { // a bubble's clock begins in the year 2000
-		c.fail("%s: New was called in another bubble than this, or outside of it", op)
-	}
 	conn, err := c.net.Listen(p.addr)
 	if err != nil {
 		c.fail("%s %q: %v", op, p.name, err)
 	}
+	isConfigured := false
+	defer func() {
+		if !isConfigured { // an option has panicked, or ended the test
+			c.end(p)
+			conn.Close()
+		}
+	}()
 	c.configure(p, conn)
+	isConfigured = true
 	n, err := c.begin(p)
 	if err != nil {
 		c.end(p)
@@ -171,6 +203,9 @@ func (c *Cluster) configure(p *process, conn *simnet.Conn) {
 	c.mu.Unlock()
 	cfg.Name, cfg.Conn = p.name, conn
 	for _, o := range p.opts {
+		if o == nil {
+			c.fail("Start %q: an option is nil", p.name)
+		}
 		o(&cfg)
 	}
 	if cfg.Conn == nil { // or a socket of the system would be opened
@@ -183,14 +218,18 @@ func (c *Cluster) configure(p *process, conn *simnet.Conn) {
 	c.senders.Store(p.addr, p)
 }
 
-// seedNode is the address of the first node that lives and answers; c.mu is held.
-func (c *Cluster) seedNode() (netip.AddrPort, bool) {
+// seedNode is the address of the first node that lives and answers, or else that will answer; c.mu is held.
+func (c *Cluster) seedNode() (addr netip.AddrPort, ok bool) {
 	for _, p := range c.processes {
-		if p.isAlive() && !p.isPaused {
+		switch {
+		case !p.isAlive():
+		case !p.isPaused:
 			return p.addr, true
+		case !ok:
+			addr, ok = p.addr, true
 		}
 	}
-	return netip.AddrPort{}, false
+	return addr, ok
 }
 
 // mix is a number for the k-th process, never 0.
@@ -236,6 +275,7 @@ var clusters sync.Map
 // functions have ended, and those that have not returned a second later are left behind. To end a node with a
 // goodbye, call its Close or Leave. It is bad use to kill a node that has ended already.
 func (c *Cluster) Kill(n *broach.Node) {
+	c.enter("Kill")
 	c.t.Helper()
 	rest()
 	p := c.living("Kill", n)
@@ -256,7 +296,8 @@ func (c *Cluster) end(p *process) (isNews bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	isNews = !p.isKilled
-	p.isKilled, p.isPaused = true, false
+	p.isKilled = true
+	p.pause(false)
 	return isNews
 }
 
@@ -264,6 +305,7 @@ func (c *Cluster) end(p *process) (isNews bool) {
 // are called again, and none of the functions. A node that lives is killed first. It is bad use to restart a node
 // whose place another has already: that one is what the earlier Restart returned.
 func (c *Cluster) Restart(n *broach.Node) *broach.Node {
+	c.enter("Restart")
 	c.t.Helper()
 	rest()
 	was, lives := c.replace(n)
@@ -343,6 +385,7 @@ func (c *Cluster) living(op string, n *broach.Node) *process {
 // close ends all that the cluster has started.
 func (c *Cluster) close() {
 	c.t.Helper()
+	c.finish()
 	var all sync.WaitGroup
 	for _, p := range c.snapshot() {
 		n := p.node.Load()
@@ -360,6 +403,16 @@ func (c *Cluster) close() {
 	}
 	if c.t.Failed() {
 		c.t.Logf("broachtest: the seed is %d", c.seed)
+	}
+}
+
+// finish ends the use of the cluster, and the pauses of its nodes.
+func (c *Cluster) finish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hasEnded = true
+	for _, p := range c.processes {
+		p.pause(false)
 	}
 }
 

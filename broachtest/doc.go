@@ -31,7 +31,9 @@
 // and what nodes choose. It is 1 unless [Seed] says otherwise; a loop over seeds meets more. On one processor, runs
 // with one seed are the same to the nanosecond: go test -cpu 1 replays a failure. On several processors most are:
 // what goroutines of one node say at one instant may go in one datagram or in two, and after that the luck is
-// another. What a test does at one instant from several goroutines happens in any order.
+// another. What a test does at one instant from several goroutines happens in any order, as does what goes on at the
+// instant of a Resume. A node whose Conn an option has wrapped draws its keys from the system, and may do otherwise in
+// each run.
 //
 // # Bad use
 //

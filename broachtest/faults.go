@@ -25,6 +25,7 @@ type Link struct {
 // Link sets what all links are like that LinkBetween has not set, from now on: datagrams that are under way stay as
 // they are. Link(Link{}) is a network without faults again.
 func (c *Cluster) Link(l Link) {
+	c.enter("Link")
 	c.t.Helper()
 	c.check("Link", l)
 	rest()
@@ -35,6 +36,7 @@ func (c *Cluster) Link(l Link) {
 // of Link do not change it. It is of their addresses: it holds for who is started there next, and may be set while
 // nobody is.
 func (c *Cluster) LinkBetween(from, to *broach.Node, l Link) {
+	c.enter("LinkBetween")
 	c.t.Helper()
 	c.check("LinkBetween", l)
 	a, b := c.processOf("LinkBetween", from), c.processOf("LinkBetween", to)
@@ -87,6 +89,7 @@ func (c *Cluster) CutOneWay(from, to []*broach.Node) {
 
 // sides are the addresses of the two sides of a cut.
 func (c *Cluster) sides(op string, a, b []*broach.Node) (from, to []netip.AddrPort) {
+	c.enter(op)
 	c.t.Helper()
 	if len(a) == 0 || len(b) == 0 {
 		c.fail("%s: a side has no nodes", op)
@@ -110,15 +113,17 @@ func (c *Cluster) sides(op string, a, b []*broach.Node) (from, to []netip.AddrPo
 // Heal undoes all cuts; without any it does nothing. What was sent meanwhile stays lost. Links, and what Drop picks,
 // are as before.
 func (c *Cluster) Heal() {
+	c.enter("Heal")
 	rest()
 	c.net.Heal()
 }
 
 // Pause makes a node seem a process that was stopped, as by SIGSTOP, until Resume or Kill: it hears nothing, and its
 // goroutines stand still as soon as they send something. What comes for it waits, up to 4,096 datagrams. What the
-// test asks of a paused node may wait as well, a call or Close until Resume. It is bad use to pause a node that is
-// paused or has ended.
+// test asks of a paused node may wait as well, whatever its deadline: a call or Close until Resume. So a pause that
+// lasts for an hour is bad use: it fails the test, and ends. It is bad use to pause a node that is paused or has ended.
 func (c *Cluster) Pause(n *broach.Node) {
+	c.enter("Pause")
 	c.t.Helper()
 	p := c.living("Pause", n)
 	if !c.setPaused(p, true) {
@@ -128,9 +133,31 @@ func (c *Cluster) Pause(n *broach.Node) {
 	c.net.Pause(p.addr)
 }
 
+// pauseMost is how long a node is paused at most. Who waits for a node that nobody resumes would do so for ever: while
+// the others beat, virtual time goes on.
+const pauseMost = time.Hour
+
+// endPause ends a pause that nobody has ended.
+func (c *Cluster) endPause(p *process) {
+	if c.setPaused(p, false) {
+		c.t.Errorf("broachtest: %v has been paused for %v: Resume or Kill it before something waits for it", p,
+			pauseMost)
+		c.net.Resume(p.addr)
+	}
+}
+
+// pause notes that a process is paused, or no longer; the mutex of its cluster is held.
+func (p *process) pause(is bool) {
+	p.isPaused = is
+	if !is && p.overdue != nil {
+		p.overdue.Stop()
+	}
+}
+
 // Resume ends a pause: the node goes on with what has waited for it. It is bad use to resume a node that is not
 // paused.
 func (c *Cluster) Resume(n *broach.Node) {
+	c.enter("Resume")
 	c.t.Helper()
 	p := c.living("Resume", n)
 	if !c.setPaused(p, false) {
@@ -145,7 +172,10 @@ func (c *Cluster) setPaused(p *process, is bool) (changed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	changed = p.isPaused != is
-	p.isPaused = is
+	p.pause(is)
+	if is && changed {
+		p.overdue = time.AfterFunc(pauseMost, func() { c.endPause(p) })
+	}
 	return changed
 }
 
@@ -164,6 +194,7 @@ type Datagram struct {
 // once, nor use a node or the cluster. What several nodes send at one instant comes in any order. It takes the place
 // of the function of an earlier call; Drop(nil) loses nothing any more.
 func (c *Cluster) Drop(match func(Datagram) bool) {
+	c.enter("Drop")
 	rest()
 	c.match.set(match)
 }

@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -324,6 +325,14 @@ func TestBadUse(t *testing.T) {
 				func() { broachtest.WaitEvent(f, closed, broach.CircuitOpened, time.Second) },
 				"and then was closed",
 			},
+			"event of nobody": {func() { broachtest.WaitEvent(f, nil, broach.MemberUp, 0) },
+				"WaitEvent: the node is nil"},
+			"error first": {
+				func() { broachtest.Stub(a, "z", io.EOF, 1) },
+				`Stub "z" at 10.0.0.1:7000: result 1 is an error: only the last can be one`,
+			},
+			"no option":        {func() { c.Start("x", nil) }, `Start "x": an option is nil`},
+			"no option of all": {func() { broachtest.New(f, nil) }, "New: an option is nil"},
 			"a Conn for all": {func() {
 				broachtest.New(f, broachtest.Defaults(broach.Config{Conn: &countingConn{}}))
 			}, "Defaults: Conn must be nil"},
@@ -336,5 +345,61 @@ func TestBadUse(t *testing.T) {
 		c.Settle() // a refused start has left nothing behind
 		f.end()
 		require.Len(t, f.logs, 1)
+		require.PanicsWithValue(t, "broachtest: Start: the cluster has ended with its test", func() { c.Start("x") })
+		require.PanicsWithValue(t, "broachtest: Settle: the cluster has ended with its test", c.Settle)
+	})
+	var none broachtest.Cluster
+	require.PanicsWithValue(t, "broachtest: Heal: this Cluster was not made by New", none.Heal)
+	require.PanicsWithValue(t, "broachtest: New: the t is nil", func() { broachtest.New(nil) })
+	require.PanicsWithValue(t, "broachtest: Stub: the node is nil", func() { broachtest.Stub(nil, "x") })
+}
+
+// An option that panics leaves nothing behind by which the next would join.
+func TestAnOptionThatPanicsLeavesNothingBehind(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *broachtest.Cluster) {
+		require.Panics(t, func() { c.Start("x", func(*broach.Config) { panic("no") }) })
+		c.Start("a")
+		c.Start("b")
+		c.Settle()
+	})
+}
+
+// "So a pause that lasts for an hour is bad use: it fails the test, and ends."
+func TestAPauseThatNobodyEnds(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *broachtest.Cluster) {
+		f := newFake(t)
+		c := broachtest.New(f)
+		a, b := c.Start("a"), c.Start("b")
+		c.Settle()
+		c.Pause(a)
+		time.Sleep(59 * time.Minute)
+		c.Resume(a)
+		c.Pause(a)
+		time.Sleep(59 * time.Minute)
+		require.Empty(t, f.told(), "of each pause")
+		start := time.Now()
+		got := f.failureOf(func() { a.Close() })
+		require.Equal(t, "broachtest: a (10.0.0.1:7000) has been paused for 1h0m0s: Resume or Kill it before something"+
+			" waits for it", got)
+		require.Equal(t, time.Minute, time.Since(start).Round(time.Second))
+		c.Pause(b)
+		f.end()
+		time.Sleep(2 * time.Hour)
+		require.Len(t, f.told(), 1, "what has ended is not told of")
+	})
+}
+
+// "rather by one that is not paused"
+func TestAPausedNodeIsASeedIfThereIsNoOther(t *testing.T) {
+	inBubble(t, func(t *testing.T, c *broachtest.Cluster) {
+		a := c.Start("a")
+		c.Pause(a)
+		c.Start("b")
+		c.Resume(a)
+		c.Settle()
+		c.Pause(a)
+		c.Start("c", func(cfg *broach.Config) { require.Equal(t, []string{"10.0.0.2:7000"}, cfg.Join) })
+		c.Resume(a)
+		c.Settle()
 	})
 }

@@ -40,17 +40,23 @@ func (r *Recorder) add(c Call) {
 	r.calls = append(r.calls, c)
 }
 
-// Stub registers a function that takes any arguments, answers with results, and remembers who called it with what.
-// The kinds of the results are those that the function declares, so that Call of an untyped Caller returns 7 for 7.
-// If the last result is an error, calls fail with it, as those of any function that returns one: broach.Errorf
+// Stub registers a function that takes any arguments, answers with results, and remembers who called it with what. The
+// kinds of the results are those that the function declares, so that Call of an untyped Caller returns 7 for 7. If the
+// last result, and no other, is an error, calls fail with it, as those of any function that returns one: broach.Errorf
 // chooses the code. Without results it answers with none. What results point to must not be changed afterwards.
 //
 // It is known at once at n, and elsewhere after Settle or Node.WaitFor. Unregister ends it. Results that cannot
 // travel, a name that is taken or no name at all, and a node that has ended are bad use, and fail the test of the
 // node's cluster. A node that no Cluster has started may have stubs, too; there bad use panics.
 func Stub(n *broach.Node, name string, results ...any) *Recorder {
+	if n == nil {
+		panic("broachtest: Stub: the node is nil")
+	}
 	r := &Recorder{}
-	err := n.Register(name, r.function(results))
+	err := misplaced(results)
+	if err == nil {
+		err = n.Register(name, r.function(results))
+	}
 	if err == nil {
 		return r
 	}
@@ -62,6 +68,16 @@ func Stub(n *broach.Node, name string, results ...any) *Recorder {
 	t := c.(*Cluster).t
 	t.Helper()
 	t.Fatal(text)
+	return nil
+}
+
+// misplaced finds an error among results that is not the last, and would travel as a value without anything in it.
+func misplaced(results []any) error {
+	for i, v := range results {
+		if _, isError := v.(error); isError && i < len(results)-1 {
+			return fmt.Errorf("result %d is an error: only the last can be one", i+1)
+		}
+	}
 	return nil
 }
 

@@ -28,6 +28,7 @@ const (
 // bubble a node that had no processor for some milliseconds may not have told yet of a topic that it has just
 // subscribed to.
 func (c *Cluster) Settle() {
+	c.enter("Settle")
 	c.t.Helper()
 	time.Sleep(settleFirst)
 	end, last := time.Now().Add(settleLimit), 0
@@ -85,9 +86,14 @@ func (s *sight) first(last int) (wrong string, at int) {
 	return "", 0
 }
 
-// all is all that is wrong, a line each.
+// all is all that is wrong, a line each, behind why some have not joined.
 func (s *sight) all() string {
 	var lines []string
+	for _, p := range s.live {
+		if text := wrongJoin(p.node.Load()); text != "" {
+			lines = append(lines, fmt.Sprintf("%v says: %s", p, text))
+		}
+	}
 	for _, p := range s.live {
 		lines = slices.AppendSeq(lines, s.wrongs(p))
 	}
@@ -115,6 +121,17 @@ func (s *sight) wrongs(p *process) iter.Seq[string] {
 			yield(fmt.Sprintf("%v says that %s", p, text))
 		}
 	}
+}
+
+// wrongJoin is why a node has not joined, as it says itself; "": it has.
+func wrongJoin(n *broach.Node) string {
+	if n.Stats().Joined {
+		return ""
+	}
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, why, _ := strings.Cut(fmt.Sprint(n.WaitJoined(now)), "; ")
+	return why
 }
 
 // membersOf is what a node says of others.
@@ -227,8 +244,11 @@ func (s *sight) ofLive(addrs []netip.AddrPort) []netip.AddrPort {
 // Cluster.
 func WaitEvent(t testing.TB, n *broach.Node, kind broach.EventKind, within time.Duration) broach.Event {
 	t.Helper()
+	if n == nil {
+		t.Fatal("broachtest: WaitEvent: the node is nil")
+	}
 	// nothing happens a nanosecond later than what happens at its end
-	ctx, cancel := context.WithTimeout(context.Background(), within+time.Nanosecond)
+	ctx, cancel := context.WithTimeout(context.Background(), max(within, within+time.Nanosecond))
 	defer cancel()
 	var told []string
 	for e := range n.Watch(ctx) {

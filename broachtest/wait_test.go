@@ -132,6 +132,9 @@ func TestWhatSettleTells(t *testing.T) {
 			c.Start("", func(cfg *broach.Config) { cfg.Join = nil })
 		}
 		require.Contains(t, c.Wrongs(), "is not known")
+		c.Start("lost", func(cfg *broach.Config) { cfg.Join = []string{"10.9.9.9:7000"} })
+		time.Sleep(5 * time.Second)
+		require.Contains(t, c.Wrongs(), "says: this node has not joined its cluster: 10.9.9.9:7000")
 		require.Contains(t, c.Wrongs(), "\n\tand ")
 		require.NotNil(t, a)
 		f.end()
@@ -217,9 +220,20 @@ func TestTheTOfOutsideIsRefusedInABubble(t *testing.T) {
 func TestAClusterStaysInItsBubble(t *testing.T) {
 	f := newFake(t)
 	outside := broachtest.New(f)
+	n := outside.Start("")
 	synctest.Test(t, func(t *testing.T) {
 		got := f.failureOf(func() { outside.Start("") })
 		require.Contains(t, got, "broachtest: Start: New was called in another bubble")
+		for name, do := range map[string]func(){
+			"Kill": func() { outside.Kill(n) }, "Restart": func() { outside.Restart(n) },
+			"Pause": func() { outside.Pause(n) }, "Resume": func() { outside.Resume(n) }, "Settle": outside.Settle,
+			"Cut":  func() { outside.Cut(nodesOf(n), nodesOf(n)) },
+			"Link": func() { outside.Link(broachtest.Link{}) }, "Heal": outside.Heal,
+			"Drop":        func() { outside.Drop(nil) },
+			"LinkBetween": func() { outside.LinkBetween(n, n, broachtest.Link{}) },
+		} {
+			require.Contains(t, f.failureOf(do), "broachtest: "+name+": New was called in another bubble")
+		}
 	})
 }
 
