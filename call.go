@@ -62,7 +62,7 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 	return v, nil
 }
 
-// fail makes the error of a call that ended here.
+// newError makes the error of a call that ended here.
 func (c *Caller) newError(code Code, executed Executed, text string) *Error {
 	return &Error{Code: code, Message: text, Service: c.name, Executed: executed}
 }

@@ -153,7 +153,7 @@ func (s *timetable) init() {
 	s.timers, s.shared = make(map[*Timer]bool), make(map[string]*Timer)
 }
 
-// add takes up a timer.
+// addTimer takes up a timer.
 func (s *timetable) addTimer(t *Timer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +172,7 @@ func (s *timetable) addTimer(t *Timer) error {
 	return nil
 }
 
-// remove gives a timer up that has been stopped.
+// removeTimer gives a timer up that has been stopped.
 func (s *timetable) removeTimer(t *Timer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

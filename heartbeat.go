@@ -197,7 +197,7 @@ func (n *Node) carryOut(now time.Time) {
 	}
 }
 
-// fail ends the calls to peers that were found to be away.
+// failCallsTo ends the calls to peers that were found to be away.
 func (n *Node) failCallsTo(tokens []uint64, text string) {
 	for _, token := range tokens {
 		if l := n.linking.tokens.Link(token); l != nil {

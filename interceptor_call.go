@@ -147,6 +147,7 @@ type execution struct {
 	yes   atomic.Int32 // of these ended with Yes
 }
 
+// beginNext and endNext stand around each of those calls.
 func (x *execution) beginNext() { x.maybe.Add(1) }
 
 func (x *execution) endNext(e Executed) {

@@ -50,7 +50,7 @@ func (o *offering) forPeers(name []byte) *service {
 	return o.functions[string(name)]
 }
 
-// add takes up a function. It reports whether this is the first change since the last table.
+// addFunction takes up a function. It reports whether this is the first change since the last table.
 func (o *offering) addFunction(name string, f *service) (first bool, _ error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -87,7 +87,7 @@ func (o *offering) makeRoom(name string, f *service) error {
 	return nil
 }
 
-// remove takes a function back. A table without it is never larger.
+// removeFunction takes a function back. A table without it is never larger.
 func (o *offering) removeFunction(name string) (first bool, _ error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

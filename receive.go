@@ -157,8 +157,8 @@ func (r *reader) onLink(now time.Time, l *conn, src member.Source) {
 	r.takeUpCalls()
 }
 
-// note tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That comes
-// behind the messages: a Leave that refuses the link must not find it taken.
+// noteHeard tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That
+// comes behind the messages: a Leave that refuses the link must not find it taken.
 func (r *reader) noteHeard(now time.Time, l *conn, src member.Source) {
 	if src.Tver > l.tableSeen || r.linking.wires.Timers.Stamp(now)-l.noted >= int64(noteEvery) {
 		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.linking.wires.Timers.Stamp(now)
@@ -229,7 +229,7 @@ func (r *reader) abandon(req *link.Request) {
 	}
 }
 
-// offer hands the new calls of a datagram to the pool. It takes no lock of a link meanwhile: the pool may answer
+// takeUpCalls hands the new calls of a datagram to the pool. It takes no lock of a link meanwhile: the pool may answer
 // expired calls to make room, on any link.
 func (r *reader) takeUpCalls() {
 	for i, req := range r.abandoned {
@@ -243,6 +243,7 @@ func (r *reader) takeUpCalls() {
 	r.abandoned, r.requests = r.abandoned[:0], r.requests[:0]
 }
 
+// admit decides what becomes of a new call: it is refused, run at once, kept for the end of the batch, or the pool's.
 func (r *reader) admit(req *request) {
 	if req.isUnknown() {
 		req.answerCode(NotFound, No, "the node does not offer this function")
@@ -270,7 +271,7 @@ func (r *reader) admit(req *request) {
 	}
 }
 
-// offerOneWay hands a call to the workers that is answered as soon as they have it.
+// toPoolOneWay hands a call to the workers that is answered as soon as they have it.
 func (r *reader) toPoolOneWay(req *request) {
 	if !req.function.enter() {
 		req.answerCode(Overloaded, No, textMost)

@@ -109,9 +109,9 @@ func (r *reader) runOne(req *request) (ours bool) {
 
 // lend runs a call in a worker's place, and reports whether there was one.
 //
-// Between begin and end the reader may be taken over: whoever changes takeover.run first has it, this goroutine by end
-// or another by look. So nothing of it is touched in between, nor afterwards unless it is ours. The call stays this
-// goroutine's in any case.
+// Between beginRun and endRun the reader may be taken over: whoever changes takeover.run first has it, this goroutine
+// by endRun or another by look. So nothing of it is touched in between, nor afterwards unless it is ours. The call
+// stays this goroutine's in any case.
 func (r *reader) lend(req *request) (ran, ours bool) {
 	run := r.takeover.beginRun(req.function)
 	returned := false
@@ -151,8 +151,8 @@ func (r *reader) goOn() {
 	r.read()
 }
 
-// begin is called before the reader runs a function, and end after it, which reports whether the reader still is the
-// caller's.
+// beginRun is called before the reader runs a function, and endRun after it, which reports whether the reader still is
+// the caller's.
 func (t *takeover) beginRun(f *service) (run uint64) {
 	t.function = f
 	run = t.run.Add(1)

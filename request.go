@@ -198,12 +198,12 @@ func (r *request) accept() {
 // textNothing is a reply without results.
 var textNothing = []byte{0}
 
-// fail answers with an error that the function did not return.
+// answerCode answers with an error that the function did not return.
 func (r *request) answerCode(code Code, executed Executed, text string) {
 	r.answerError(&Error{Code: code, Executed: executed, Message: text})
 }
 
-// failWith answers with an error. That of a one-way call has only the log to tell it to.
+// answerError answers with an error. That of a one-way call has only the log to tell it to.
 func (r *request) answerError(err *Error) {
 	if p, ok := errors.AsType[*codec.MethodPanic](err.cause); ok {
 		r.provider.logPanic(r.function.name, p.Value, p.Stack)

@@ -98,7 +98,7 @@ func (r *route) amend(was, is peerRow) {
 	}
 }
 
-// take takes up an offer.
+// addRow takes up an offer.
 func (r *route) addRow(o peerRow) {
 	if !o.row.Idempotent {
 		r.once++
@@ -114,7 +114,7 @@ func (r *route) addRow(o peerRow) {
 	})
 }
 
-// drop takes an offer out that was taken up.
+// dropRow takes an offer out that was taken up.
 func (r *route) dropRow(o peerRow) {
 	if !o.row.Idempotent {
 		r.once--

@@ -174,7 +174,7 @@ func (n *Node) rowFunction(row string) *service {
 	return &service{Func: function.Raw(row, refuse), name: row, takeEvent: n.serving.events.takeEvent}
 }
 
-// take gives an event to all subscriptions of its row, and answers whether they have it, [EVT-2].
+// takeEvent gives an event to all subscriptions of its row, and answers whether they have it, [EVT-2].
 func (e *events) takeEvent(r *request) {
 	all, took := e.putInBacklogs(r)
 	switch {
@@ -190,7 +190,7 @@ func (e *events) takeEvent(r *request) {
 	}
 }
 
-// offer puts an event into the backlogs that have room. The lock is held meanwhile: what is closed gets nothing more.
+// putInBacklogs puts an event into those that have room. The lock is held meanwhile: what is closed gets nothing more.
 func (e *events) putInBacklogs(r *request) (all, took int) {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
@@ -240,8 +240,8 @@ type backlog struct {
 	inPool bool                // as a job, or running
 }
 
-// add takes up an event, or returns false if there is no room. The event is copied: what it came in is free, however
-// long it waits.
+// addEvent takes up an event, or returns false if there is no room. The event is copied: what it came in is free,
+// however long it waits.
 func (b *backlog) addEvent(event *request) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -30,7 +30,7 @@ type Call struct {
 	whole []byte         // the transfer that Body is part of
 }
 
-// end sets the outcome and wakes the caller. body and causes are copied.
+// endCopied sets the outcome and wakes the caller. body and causes are copied.
 func (p *Call) endCopied(o Outcome) {
 	p.kept = append(p.kept[:0], o.Body...)
 	o.Body, o.Causes = p.kept, bytes.Clone(o.Causes)

@@ -119,8 +119,8 @@ func (x *exchange) sendingTimeout() time.Time {
 	return pace.Earliest(x.sending.NextTimeout(rto), x.path.nextTimeout())
 }
 
-// end ends the calls in flight, and returns the requests that run for the peer: their contexts are to be ended, without
-// the link's mutex.
+// breakOff ends the calls in flight, and returns the requests that run for the peer: their contexts are to be ended,
+// without the link's mutex.
 func (x *exchange) breakOff(o Outcome) (running []*Request) {
 	x.endCalls(o)
 	x.path.stop()

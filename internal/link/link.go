@@ -115,7 +115,7 @@ func (l *Link) Queue(msg wire.Message) bool {
 	return first
 }
 
-// add adds a message to an outbox that may also go in a Confirm. mu is held.
+// addMessage adds a message to an outbox that may also go in a Confirm. mu is held.
 func (l *Link) addMessage(out *outbox, msg []byte) {
 	limit := wire.ControlPacket
 	if l.confirm != nil {

@@ -29,7 +29,8 @@ const (
 	OneWay            // nobody does: the call is answered when it is accepted
 )
 
-// take makes it the request of a message. Its arguments are copied, unless body is the transfer that they are part of.
+// readFrom makes it the request of a message. Its arguments are copied, unless body is the transfer that they are part
+// of.
 func (r *Request) readFrom(now time.Time, m wire.Request, way Way, body []byte) {
 	r.Slot, r.Seq, r.Way, r.whole = m.Slot, m.Seq, way, body
 	if r.CameAsTransfer() {

@@ -150,18 +150,18 @@ func (s *servedSlots) tell(v *servedSlot) {
 	}
 }
 
-// reserve takes memory for a reply that is to be under way, or returns false. move must follow.
+// reserve takes memory for a reply that is to be under way, or returns false. moveReply must follow.
 func (s *servedSlots) reserve(reply []byte) bool { return s.movingBytes.Take(sizeOf(reply)) }
 
-// move notes that the reply of the running request is under way. It is not among the stored ones: who drops it stops
-// the transfer first.
+// moveReply notes that the reply of the running request is under way. It is not among the stored ones: who drops it
+// stops the transfer first.
 func (s *servedSlots) moveReply(now time.Time, v *servedSlot, reply []byte, transfer uint32) {
 	s.unlist(v)
 	v.state, v.request, v.reply, v.transfer, v.at = servedMoving, nil, reply, transfer, now
 	s.moving.push(v)
 }
 
-// done stores the reply, in place of the oldest ones if need be. Where even that makes no room it is dropped.
+// storeReply stores the reply, in place of the oldest ones if need be. Where even that makes no room it is dropped.
 func (s *servedSlots) storeReply(now time.Time, v *servedSlot, reply []byte) {
 	s.clear(v)
 	v.state, v.reply = servedDropped, reply

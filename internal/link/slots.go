@@ -52,7 +52,7 @@ type callSlots struct {
 	next  time.Time
 }
 
-// begin takes a slot for a call. It fails when all are in use.
+// takeSlot takes a slot for a call. It fails when all are in use.
 func (s *callSlots) takeSlot(now, deadline time.Time, call *Call) (uint16, *callSlot, bool) {
 	if len(s.free) == 0 && !s.grow() {
 		return 0, nil, false
@@ -90,7 +90,7 @@ func (s *callSlots) waiting(slot uint16, seq uint32) *callSlot {
 	return c
 }
 
-// end frees a slot and gives back its call.
+// freeSlot frees a slot and gives back its call.
 func (s *callSlots) freeSlot(slot uint16) *Call {
 	c := &s.slots[slot]
 	call := c.call

@@ -35,8 +35,8 @@ func (t *Timers) Stamp(at time.Time) int64 {
 // time is the inverse of Stamp.
 func (t *Timers) time(stamp int64) time.Time { return t.start.Add(time.Duration(stamp)) }
 
-// add takes up a link that has become due at some time. It stays in the list, which is the loop's, until disarm finds,
-// under the link's mutex, that it is not due any more.
+// addLink takes up a link that has become due at some time. It stays in the list, which is the loop's, until disarm
+// finds, under the link's mutex, that it is not due any more.
 func (t *Timers) addLink(l *Link) {
 	t.mu.Lock()
 	t.fresh = append(t.fresh, l)

@@ -81,7 +81,7 @@ func (p *Pool) succeedDrain() {
 	p.handOver()
 }
 
-// take returns the next job for a drain task, or nil when the queue is empty.
+// nextForDrain returns the next job for a drain task, or nil when the queue is empty.
 // With its first job the task applies the growth rule for the kicks that came
 // while it was on its way; later kicks have applied it themselves.
 func (p *Pool) nextForDrain(last jobEnd) Job {

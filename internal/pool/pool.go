@@ -100,7 +100,7 @@ type Pool struct {
 	// reader must hand over a job without a goroutine switch.
 	mu     sync.Mutex
 	closed bool
-	queue  ring.Ring[Job] // queue.len() <= cfg.Queue, without what add put in; empty once closed
+	queue  ring.Ring[Job] // queue.len() <= cfg.Queue, without what AddUnbounded put in; empty once closed
 	late   bool           // jobs have expired since the queue was last empty
 	taken  uint           // jobs taken out
 
@@ -176,7 +176,7 @@ func (p *Pool) Submit(ctx context.Context, j Job) error {
 	return nil
 }
 
-// Add hands over, as Offer does, a job that others bound: it waits even where the queue is full. It
+// AddUnbounded hands over, as Offer does, a job that others bound: it waits even where the queue is full. It
 // returns false if the pool is closed.
 func (p *Pool) AddUnbounded(j Job) bool {
 	p.mu.Lock()
@@ -296,7 +296,7 @@ func (p *Pool) tryPlace(j Job) (v Verdict, late Job) {
 	return Accepted, late
 }
 
-// enter places j, waiting for room if it must.
+// placeOrWait places j, waiting for room if it must.
 func (p *Pool) placeOrWait(ctx context.Context, j Job) error {
 	switch p.place(j) {
 	case Accepted:

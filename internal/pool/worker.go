@@ -171,6 +171,7 @@ func (p *Pool) runJob(j Job) {
 	returned = true
 }
 
+// reportPanic counts a job that did not return, and says so to it.
 func (p *Pool) reportPanic(j Job, v any) {
 	p.mu.Lock()
 	p.counts.Panics++
