@@ -186,7 +186,9 @@ func (l *Link) pending() bool {
 	return len(l.out.ready) > 0 && !l.isWithheld() || l.canSendFragments()
 }
 
-// canSendFragments reports whether a transfer has something to send now.
+// canSendFragments reports whether a transfer has something to send now. It reads the clock itself, and only where a
+// transfer is under way: as an argument the time would be read at each flush, of small calls too, and would be old by
+// the second batch, whose fragments are paced by it.
 func (l *Link) canSendFragments() bool {
 	x, ok := l.talking()
 	return ok && x.sending.Unfinished() > 0 && !l.isWithheld() && x.sending.Ready(time.Now())
@@ -200,7 +202,8 @@ func (l *Link) load(b *batch) bool {
 		return false // another link may have its numbers
 	}
 	if l.proof.isWanted() {
-		l.prove(time.Now()) // in a datagram that goes anyway, if there is one
+		// In a datagram that goes anyway, if there is one. The clock is read once in proveAfter bytes, not at each flush.
+		l.prove(time.Now())
 	}
 	room := BatchMax
 	if l.canSendFragments() {
