@@ -6,11 +6,12 @@ import (
 	"reflect"
 
 	"broach/internal/codec"
+	"broach/internal/function"
 )
 
 // Bind returns a func variable of type F that calls the function of that name. The last result of F must be error; its
 // first parameter may be a context.Context, without which the deadline is Config.CallTimeout. Bind panics if F is no
-// such function type; whether F suits the function is found out by each call, which returns InvalidArgument if it does
+// such function type, or if one of its types cannot be sent, by the rules of Register; whether F suits the function is found out by each call, which returns InvalidArgument if it does
 // not. The func variable may be called by many goroutines at once.
 func Bind[F any](n *Node, name string, opts ...CallOption) F {
 	t := reflect.TypeFor[F]()
@@ -20,6 +21,9 @@ func Bind[F any](n *Node, name string, opts ...CallOption) F {
 	c := n.Caller(name, opts...)
 	if f, ok := bindTyped[F](c); ok {
 		return f
+	}
+	if err := function.CheckBound(t); err != nil {
+		panic(fmt.Sprintf("broach: Bind(%q): %v", name, err))
 	}
 	b := &binding{caller: c, typ: t}
 	for i := range t.NumOut() - 1 {

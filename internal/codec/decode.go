@@ -149,8 +149,14 @@ func (d *Decoder) bytes(t reflect.Type) ([]byte, error) {
 	return bytes.Clone(s), err
 }
 
-// time reads a timestamp, or a string in the form of RFC 3339, which senders without msgpack extensions use.
+// time reads a timestamp, or a string in the form of RFC 3339, which senders without msgpack extensions use. It is an
+// instant, in UTC wherever it is read: so equal instants are equal by `==`, and one key of a map.
 func (d *Decoder) time(t reflect.Type) (time.Time, error) {
+	at, err := d.zonedTime(t)
+	return at.UTC(), err
+}
+
+func (d *Decoder) zonedTime(t reflect.Type) (time.Time, error) {
 	switch d.form() {
 	case formExt:
 		if !d.isTimestamp() {

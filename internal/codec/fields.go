@@ -2,6 +2,7 @@ package codec
 
 import (
 	"cmp"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,31 +18,32 @@ type field struct {
 	omitEmpty bool
 }
 
-// fieldsOf returns the fields of a struct type. As in encoding/json, those of embedded structs count as its own
-// unless a tag names them; of equal names the least deep one is taken, then the tagged one, else none.
-// An embedded pointer to an unexported struct could not be set by the receiver, and is left out.
-func fieldsOf(t reflect.Type) []field {
+// fieldsOf returns the fields of a struct type, and what is lost for want of a place among them. As in encoding/json,
+// those of embedded structs count as its own unless a tag names them; of equal names the least deep one is taken, then
+// the tagged one. Of two that are equal in that, too, none can be.
+func fieldsOf(t reflect.Type) ([]field, error) {
 	var all []field
+	var lost error
 	seen, taken := map[reflect.Type]bool{}, map[string]bool{}
 	for level := []field{{typ: t}}; len(level) > 0; {
 		var found, deeper []field
 		for _, f := range level {
 			if !seen[f.typ] {
-				found, deeper = f.scan(found, deeper)
+				found, deeper = f.scan(found, deeper, &lost)
 			}
 		}
 		for _, f := range level {
 			seen[f.typ] = true
 		}
-		all = append(all, dominant(found, taken)...)
+		all = append(all, dominant(found, taken, &lost)...)
 		level = deeper
 	}
 	slices.SortFunc(all, func(a, b field) int { return slices.Compare(a.index, b.index) })
-	return all
+	return all, lost
 }
 
 // scan adds the fields of the struct f, and the structs embedded in it, to what was found.
-func (f field) scan(found, deeper []field) (_, _ []field) {
+func (f field) scan(found, deeper []field, lost *error) (_, _ []field) {
 	for i := range f.typ.NumField() {
 		sf := f.typ.Field(i)
 		c := field{name: sf.Name, typ: sf.Type, index: append(slices.Clip(f.index), i)}
@@ -54,6 +56,7 @@ func (f field) scan(found, deeper []field) (_, _ []field) {
 		} else if sf.IsExported() {
 			found = append(found, c)
 		}
+		*lost = cmp.Or(*lost, lostWithin(sf, c.isTagged))
 	}
 	return found, deeper
 }
@@ -79,7 +82,7 @@ func (f *field) readTag(tag reflect.StructTag) (skip bool) {
 }
 
 // dominant returns, of the fields of one level, those which win their name.
-func dominant(found []field, taken map[string]bool) (won []field) {
+func dominant(found []field, taken map[string]bool, lost *error) (won []field) {
 	slices.SortFunc(found, func(a, b field) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.rank(), b.rank()))
 	})
@@ -88,8 +91,12 @@ func dominant(found []field, taken map[string]bool) (won []field) {
 		for n < len(found) && found[n].name == f.name {
 			n++
 		}
-		if isSole := n == 1 || f.rank() < found[1].rank(); isSole && !taken[f.name] {
+		isSole := n == 1 || f.rank() < found[1].rank()
+		switch {
+		case isSole && !taken[f.name]:
 			won = append(won, f)
+		case !taken[f.name]:
+			*lost = cmp.Or(*lost, fmt.Errorf("%d fields have the name %s, so that none of them would be sent", n, f.name))
 		}
 		taken[f.name] = true
 		found = found[n:]

@@ -3,6 +3,7 @@ package codec
 import (
 	"bytes"
 	"encoding"
+	"encoding/gob"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -17,23 +18,53 @@ import (
 // theirs to judge where they read msgpack; it is refused where they read bytes or text, and for slices and maps it is
 // nil.
 //
+// Methods that a struct has from what it embeds count only if there is nothing beside it, see loss.go. The text of a
+// big.Float leaves its precision out, so its gob is taken.
+//
 // These methods are the user's: their panics become errors, and each one sees its own value only, so that what it
 // reads too much or writes too little cannot shift the values after it.
+
+// gobFloat is big.Float, and what embeds one.
+type gobFloat interface {
+	gob.GobEncoder
+	gob.GobDecoder
+	MinPrec() uint
+}
 
 var (
 	customEncoder     = reflect.TypeFor[msgpack.CustomEncoder]()
 	customDecoder     = reflect.TypeFor[msgpack.CustomDecoder]()
 	marshaler         = reflect.TypeFor[msgpack.Marshaler]()
 	unmarshaler       = reflect.TypeFor[msgpack.Unmarshaler]()
+	bigFloat          = reflect.TypeFor[gobFloat]()
 	binaryMarshaler   = reflect.TypeFor[encoding.BinaryMarshaler]()
 	binaryUnmarshaler = reflect.TypeFor[encoding.BinaryUnmarshaler]()
 	textMarshaler     = reflect.TypeFor[encoding.TextMarshaler]()
 	textUnmarshaler   = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
+// A way is one in which types encode themselves.
+type way struct {
+	sends, reads []reflect.Type // the methods that it takes
+	encode       func(e *Encoder, ptr any) error
+	decode       func(d *Decoder, ptr any) error
+}
+
+// ways are all of them. The first that a type has is taken.
+var ways = func() []way {
+	binary, text := []reflect.Type{binaryMarshaler, binaryUnmarshaler}, []reflect.Type{textMarshaler, textUnmarshaler}
+	return []way{
+		{[]reflect.Type{customEncoder}, []reflect.Type{customDecoder}, encodeCustom, decodeCustom},
+		{[]reflect.Type{marshaler}, []reflect.Type{unmarshaler}, encodeMarshaler, decodeUnmarshaler},
+		{[]reflect.Type{bigFloat}, []reflect.Type{bigFloat}, encodeGob, decodeGob},
+		{binary, binary, encodeBinary, decodeBinary},
+		{text, text, encodeText, decodeText},
+	}
+}()
+
 // has reports whether values of t, once addressable, have all those methods. Pointers and interfaces are asked for
 // what they lead to instead.
-func has(t reflect.Type, methods ...reflect.Type) bool {
+func has(t reflect.Type, methods []reflect.Type) bool {
 	for _, m := range methods {
 		if !reflect.PointerTo(t).Implements(m) {
 			return false
@@ -44,34 +75,20 @@ func has(t reflect.Type, methods ...reflect.Type) bool {
 
 // ownEncode returns how values of t encode themselves, or nil if they do not.
 func ownEncode(t reflect.Type) encodeFunc {
-	switch {
-	case t == timeType:
-		return nil
-	case has(t, customEncoder):
-		return encodeOwn(encodeCustom)
-	case has(t, marshaler):
-		return encodeOwn(encodeMarshaler)
-	case has(t, binaryMarshaler, binaryUnmarshaler):
-		return encodeOwn(encodeBinary)
-	case has(t, textMarshaler, textUnmarshaler):
-		return encodeOwn(encodeText)
+	for _, w := range ways {
+		if t != timeType && has(t, w.sends) && !isBorrowed(t, w.sends) {
+			return encodeOwn(w.encode)
+		}
 	}
 	return nil
 }
 
 // ownDecode returns how values of t decode themselves, or nil if they do not.
 func ownDecode(t reflect.Type) decodeFunc {
-	switch {
-	case t == timeType:
-		return nil
-	case has(t, customDecoder):
-		return decodeOwn(decodeCustom)
-	case has(t, unmarshaler):
-		return decodeOwn(decodeUnmarshaler)
-	case has(t, binaryMarshaler, binaryUnmarshaler):
-		return decodeOwn(decodeBinary)
-	case has(t, textMarshaler, textUnmarshaler):
-		return decodeOwn(decodeText)
+	for _, w := range ways {
+		if t != timeType && has(t, w.reads) && !isBorrowed(t, w.reads) {
+			return decodeOwn(w.decode)
+		}
 	}
 	return nil
 }
@@ -176,6 +193,22 @@ func encodeText(e *Encoder, ptr any) error {
 		return err
 	}
 	return e.m.EncodeString(string(b))
+}
+
+func encodeGob(e *Encoder, ptr any) error {
+	b, err := ptr.(gob.GobEncoder).GobEncode()
+	if err != nil {
+		return err
+	}
+	return e.bytes(b)
+}
+
+func decodeGob(d *Decoder, ptr any) error {
+	b, err := d.bytes(reflect.TypeOf(ptr).Elem())
+	if err != nil {
+		return err
+	}
+	return ptr.(gob.GobDecoder).GobDecode(b)
 }
 
 func decodeCustom(d *Decoder, ptr any) error {

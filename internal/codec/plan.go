@@ -136,6 +136,10 @@ func isPointerLoop(t reflect.Type) bool {
 	return true
 }
 
+func refuseBecause(err error) (encodeFunc, decodeFunc) {
+	return func(*Encoder, reflect.Value) error { return err }, func(*Decoder, reflect.Value) error { return err }
+}
+
 func refuseEncode(_ *Encoder, v reflect.Value) error {
 	return fmt.Errorf("%s cannot be sent", TypeName(v.Type()))
 }

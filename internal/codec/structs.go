@@ -13,7 +13,11 @@ type structure struct {
 }
 
 func (m planner) structure(t reflect.Type) (encodeFunc, decodeFunc) {
-	s := &structure{fields: fieldsOf(t), byName: map[string]int{}}
+	if err := loss(t); err != nil {
+		return refuseBecause(err)
+	}
+	fields, _ := fieldsOf(t)
+	s := &structure{fields: fields, byName: map[string]int{}}
 	for i := range s.fields {
 		f := &s.fields[i]
 		f.plan = m.of(f.typ)

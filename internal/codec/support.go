@@ -74,7 +74,11 @@ func (c typeCheck) checkPointer(t reflect.Type) error {
 }
 
 func (c typeCheck) checkFields(t reflect.Type) error {
-	for _, f := range fieldsOf(t) {
+	if err := loss(t); err != nil {
+		return err
+	}
+	fields, _ := fieldsOf(t)
+	for _, f := range fields {
 		if err := c.check(f.typ); err != nil {
 			return fmt.Errorf("field %s of %s: %w", f.name, TypeName(t), err)
 		}
@@ -84,5 +88,9 @@ func (c typeCheck) checkFields(t reflect.Type) error {
 
 // HasContent reports whether a struct type has anything to send: fields, or methods that encode and decode it.
 func HasContent(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && (len(fieldsOf(t)) > 0 || ownEncode(t) != nil && ownDecode(t) != nil)
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	fields, _ := fieldsOf(t)
+	return len(fields) > 0 || ownEncode(t) != nil && ownDecode(t) != nil
 }

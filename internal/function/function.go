@@ -129,6 +129,25 @@ func (f *Func) readResults(t reflect.Type) error {
 	return nil
 }
 
+// CheckBound reports why a function of type t cannot stand for one elsewhere, if it cannot: what it is called with is
+// sent, what it returns, besides an error, is received.
+func CheckBound(t reflect.Type) error {
+	for i := range t.NumIn() {
+		if i == 0 && t.In(i) == contextType {
+			continue
+		}
+		if err := codec.CheckResult(t.In(i)); err != nil {
+			return fmt.Errorf("parameter %d: %w", i+1, err)
+		}
+	}
+	for i := range t.NumOut() - 1 {
+		if err := codec.CheckParameter(t.Out(i)); err != nil {
+			return fmt.Errorf("result %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
 func (f *Func) writeSignature(name string) string {
 	params, results := typeNames(f.params), typeNames(f.results)
 	if f.isVariadic {

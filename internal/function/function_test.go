@@ -71,6 +71,22 @@ func TestFunctionsThatCannotBeCalled(t *testing.T) {
 	}
 }
 
+// What a func variable calls with is sent, and what it returns is received.
+func TestFunctionsThatCannotBeBound(t *testing.T) {
+	type sealed struct{ n int }
+	const none = "function.sealed has no exported fields, so that nothing of it would be sent"
+	for want, fn := range map[string]any{
+		"parameter 1: " + none:                        func(sealed) error { return nil },
+		"parameter 2: " + none:                        func(context.Context, ...*sealed) error { return nil },
+		"result 2: " + none:                           func() (int, []sealed, error) { return 0, nil, nil },
+		"parameter 1: chan int cannot be sent":        func(chan int) error { return nil },
+		"result 1: error can only be the last result": func() (error, error) { return nil, nil },
+	} {
+		require.EqualError(t, CheckBound(reflect.TypeOf(fn)), want)
+	}
+	require.NoError(t, CheckBound(reflect.TypeFor[func(context.Context, *branching, ...any) (staff, error)]()))
+}
+
 type odd struct {
 	Again *odd
 	Left  chan int
@@ -81,6 +97,7 @@ func TestFunctionsThatLookOddButCan(t *testing.T) {
 	for _, fn := range []any{
 		func(struct {
 			c    chan int
+			Sent int
 			Skip func() `msgpack:"-"`
 		}) {
 		},

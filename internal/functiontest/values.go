@@ -29,7 +29,8 @@ var OfEveryKind = []any{
 // What the cases pass around, and functions that they call.
 
 var (
-	noon     = time.Date(2024, 2, 29, 12, 0, 0, 123456789, time.UTC).Local()
+	noon     = time.Date(2024, 2, 29, 12, 0, 0, 123456789, time.UTC)
+	zone     = time.FixedZone("here", 7200)
 	loopback = netip.MustParseAddr("127.0.0.1")
 )
 
