@@ -24,8 +24,12 @@
 // result of type error becomes the error of the call. Arguments and results are copied, also when the function runs in
 // the calling process itself; numbers are taken in any numeric type that they fit exactly, and are never truncated.
 //
+// A type of which something would be lost without a word is refused, such as one that has unexported fields only; times
+// come back in UTC. docs/values.md has what becomes of each type, and what a signature and a struct may become from one
+// version of a program to the next.
+//
 // A parameter of type any receives bool, int64, uint64 (only above the range of int64), float64, string, []byte,
-// time.Time, []any or map[string]any. Call returns results in the kind that the function declared; a struct arrives as
+// time.Time, []any or map[string]any; map[any]any if keys are no strings. Call returns results in the kind that the function declared; a struct arrives as
 // map[string]any, unless the caller names a type with [Call] or [Bind].
 //
 // # Calls
@@ -75,7 +79,8 @@
 //
 // # Limits
 //
-// A message is at most 64 MiB (Config.MaxMessage), a node offers at most 10,000 functions, and calls at most 65,536
+// A message is at most 64 MiB (Config.MaxMessage), of values that lie in each other 1,000 deep at most, and what is made
+// of it at most 16 MiB and 128 times its size in memory. A node offers at most 10,000 functions, and calls at most 65,536
 // functions of one peer at a time. Clusters of up to 1,000 nodes are what broach is built for.
 //
 // # Security

@@ -48,8 +48,10 @@ type Config struct {
 
 	// MaxPacket is the most bytes in one datagram, 1200 to 8972; 0 is 1400; above 1200 as far as probing finds that the
 	// path to a peer has room; with Keys, what is below 1216 counts as 1216
-	MaxPacket  int
-	MaxMessage int // bytes in the arguments or the result of one call, 1 KiB to 1 GiB; 0 is 64 MiB
+	MaxPacket int
+	// MaxMessage is the most bytes in the arguments or the result of one call, 1 KiB to 1 GiB; 0 is 64 MiB. It bounds
+	// how many elements they have, too, and what is made of them in memory: docs/values.md
+	MaxMessage int
 
 	// Tags are shown to peers: up to 32 tags, up to 255 bytes for a key or a value, up to 512 bytes in all
 	Tags map[string]string

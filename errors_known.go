@@ -183,12 +183,15 @@ func fitting(causes []cause) []cause {
 	return causes
 }
 
+// errorMemory is what the details of all causes of an error may take here, in bytes.
+const errorMemory = 1 << 20
+
 // readCauses returns the errors that this program knows of the causes in a Reply, joined, or nil. It ignores all
 // others, [CALL-15].
 func readCauses(b []byte) error {
 	var causes []error
 	// for all of them together: there may be a thousand, and each an empty map to make much of
-	list, memory := known(), int64(codec.MemoryFloor)
+	list, memory := known(), int64(errorMemory)
 	for name, details := range wire.EachPair(b) {
 		if i, ok := slices.BinarySearchFunc(list, name, knownError.compare); ok {
 			causes = append(causes, list[i].read(details, &memory))

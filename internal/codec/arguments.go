@@ -28,7 +28,7 @@ func (a Arguments) Append(dst []byte, most int) ([]byte, error) {
 	case a.Typed == nil:
 		return appendArguments(dst, most, a.List)
 	}
-	e := NewEncoder(dst, 1+a.Typed.count(), most)
+	e := NewEncoder(dst, most)
 	err := e.m.EncodeArrayLen(a.Typed.count())
 	if err == nil {
 		err = a.Typed.encode(e)

@@ -47,7 +47,7 @@ func (e *Error) Because(cause error) *Error {
 // appendArguments appends the arguments of a call to dst. An error is an InvalidArgument that names the argument, or
 // ErrSize where dst would have to grow by more than most bytes.
 func appendArguments(dst []byte, most int, args []any) ([]byte, error) {
-	e := NewEncoder(dst, 1+len(args), most)
+	e := NewEncoder(dst, most)
 	err := e.m.EncodeArrayLen(len(args))
 	for i := 0; i < len(args) && err == nil; i++ {
 		err = argumentError(i+1, e.value(args[i]))
@@ -61,7 +61,7 @@ func appendArguments(dst []byte, most int, args []any) ([]byte, error) {
 
 // OpenArguments returns a decoder of the arguments in b and their number. The caller closes it.
 func OpenArguments(b []byte) (*Decoder, int, error) {
-	g := guard{b: b, left: maxElements}
+	g := guard{b: b}
 	if err := g.all(1, maxDepth+1); err != nil { // the array of arguments is not one of the levels
 		return nil, 0, err
 	}
@@ -76,13 +76,13 @@ func OpenArguments(b []byte) (*Decoder, int, error) {
 
 // AppendValue appends one value to dst, most bytes at most.
 func AppendValue(dst []byte, most int, v reflect.Value) ([]byte, error) {
-	e := NewEncoder(dst, 1, most)
+	e := NewEncoder(dst, most)
 	err := PlanOf(v.Type()).Encode(e, v)
 	return e.Finish(), err
 }
 
-// ReadValue reads b, which is one value, into v. What that allocates is taken from memory: several values may share it,
-// MemoryFloor at first.
+// ReadValue reads b, which is one value, into v. What that allocates is taken from memory, which several values may
+// share.
 func ReadValue(b []byte, v reflect.Value, memory *int64) error {
 	if err := checkMsgpack(b, 1); err != nil {
 		return err

@@ -11,7 +11,6 @@ import (
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
-	"github.com/vmihailenco/msgpack/v5"
 )
 
 // The arguments of a call are one msgpack array, every integer in its shortest form.
@@ -64,25 +63,10 @@ func TestSenderAndReceiverAgreeOnDepth(t *testing.T) {
 	require.Equal(t, nest(maxDepth), got)
 
 	_, err = appendArguments(nil, most, []any{nest(maxDepth + 1)})
-	require.ErrorContains(t, err, errDepth.Error())
+	require.EqualError(t, err, "argument 1: "+errDepth.Error(), "without the way down to there")
 	tooDeep := append(bytes.Repeat([]byte{0x91}, maxDepth+2), 0xc0)
 	_, err = received[any](tooDeep)
 	require.ErrorIs(t, err, errDepth)
-}
-
-func TestSenderAndReceiverAgreeOnElements(t *testing.T) {
-	raw := func(n int) msgpack.RawMessage {
-		return append([]byte{0xdd, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, make([]byte, n)...)
-	}
-	args, err := appendArguments(nil, most, []any{raw(maxElements - 2)})
-	require.NoError(t, err)
-	d, _, err := OpenArguments(args)
-	require.NoError(t, err)
-	d.Close()
-	_, err = appendArguments(nil, most, []any{raw(maxElements - 1)})
-	require.ErrorContains(t, err, errElements.Error())
-	_, err = appendArguments(nil, most, []any{make([]struct{}, maxElements)})
-	require.ErrorContains(t, err, errElements.Error())
 }
 
 // A struct that many goroutines use for the first time at once is planned by each of them, to the same effect.
@@ -106,4 +90,21 @@ func TestPlansAreMadeConcurrently(t *testing.T) {
 func TestErrorTextIsBounded(t *testing.T) {
 	long := Failed(wire.Internal, wire.ExecutedYes, "%s", strings.Repeat("世", wire.MaxText))
 	require.Equal(t, wire.MaxText/3*3+len("…"), len(long.Text), "cut between characters")
+}
+
+// An error says where in a value it was found, of a place far down the last steps to it.
+func TestErrorsNameTheirPlace(t *testing.T) {
+	type link struct {
+		Next *link
+		Do   any
+	}
+	deep := &link{Do: func() {}}
+	_, err := appendArguments(nil, most, []any{[]any{deep}})
+	require.EqualError(t, err, "argument 1: element 0: field Do: func() cannot be sent")
+	for range 500 {
+		deep = &link{Next: deep}
+	}
+	_, err = appendArguments(nil, most, []any{deep})
+	require.EqualError(t, err, "argument 1: …: "+strings.Repeat("field Next: ", maxPlaces-1)+
+		"field Do: func() cannot be sent")
 }

@@ -8,7 +8,10 @@ import (
 
 // Pointers, slices, arrays and maps, each as a pair: how it is encoded, how it is decoded.
 
-var errUnhashable = errors.New("a map key cannot hold an array, a map or bytes")
+var (
+	errUnhashable = errors.New("a map key cannot hold an array, a map or bytes")
+	errRepeated   = errors.New("two keys of a map have become equal")
+)
 
 // encodePointer sends what is pointed to. A pointer is no level on the wire, yet one to an interface counts as one:
 // `var x any; x = &x` has no other, and must end.
@@ -21,7 +24,7 @@ func encodePointer(elem *Plan) encodeFunc {
 		case !levels:
 			return elem.Encode(e, v.Elem())
 		}
-		if err := e.enter(0); err != nil {
+		if err := e.enter(); err != nil {
 			return err
 		}
 		defer e.leave()
@@ -73,7 +76,7 @@ func decodeSlice(elem *Plan) decodeFunc {
 
 func encodeArray(elem *Plan) encodeFunc {
 	return func(e *Encoder, v reflect.Value) error {
-		if err := e.enter(v.Len()); err != nil {
+		if err := e.enter(); err != nil {
 			return err
 		}
 		defer e.leave()
@@ -82,7 +85,7 @@ func encodeArray(elem *Plan) encodeFunc {
 		}
 		for i := range v.Len() {
 			if err := elem.Encode(e, v.Index(i)); err != nil {
-				return fmt.Errorf("element %d: %w", i, err)
+				return within(err, "element %d", i)
 			}
 		}
 		return nil
@@ -105,7 +108,7 @@ func decodeArray(elem *Plan) decodeFunc {
 func decodeElements(d *Decoder, v reflect.Value, elem *Plan) error {
 	for i := range v.Len() {
 		if err := elem.Decode(d, v.Index(i)); err != nil {
-			return fmt.Errorf("element %d: %w", i, err)
+			return within(err, "element %d", i)
 		}
 	}
 	return nil
@@ -120,7 +123,7 @@ func encodeMap(key, elem *Plan) encodeFunc {
 		if v.IsNil() {
 			return e.m.EncodeNil()
 		}
-		if err := e.enter(2 * v.Len()); err != nil {
+		if err := e.enter(); err != nil {
 			return err
 		}
 		defer e.leave()
@@ -129,10 +132,10 @@ func encodeMap(key, elem *Plan) encodeFunc {
 		}
 		for it := v.MapRange(); it.Next(); {
 			if err := key.Encode(e, it.Key()); err != nil {
-				return fmt.Errorf("map key: %w", err)
+				return within(err, "map key")
 			}
 			if err := elem.Encode(e, it.Value()); err != nil {
-				return fmt.Errorf("map value: %w", err)
+				return within(err, "map value")
 			}
 		}
 		return nil
@@ -147,10 +150,7 @@ func decodeMap(key, elem *Plan) decodeFunc {
 		}
 		n, err := d.mapLen(v.Type())
 		if err == nil {
-			err = d.Charge(n, key.Type)
-		}
-		if err == nil {
-			err = d.Charge(n, elem.Type)
+			err = d.chargeMap(n, key.Type, elem.Type)
 		}
 		if err != nil {
 			return err
@@ -166,15 +166,18 @@ func decodeEntries(d *Decoder, v reflect.Value, n int, key, elem *Plan) error {
 		k.SetZero()
 		x.SetZero()
 		if err := key.Decode(d, k); err != nil {
-			return fmt.Errorf("map key: %w", err)
+			return within(err, "map key")
 		}
 		if !k.Comparable() {
 			return errUnhashable
 		}
 		if err := elem.Decode(d, x); err != nil {
-			return fmt.Errorf("map value: %w", err)
+			return within(err, "map value")
 		}
 		v.SetMapIndex(k, x)
+	}
+	if v.Len() < n {
+		return errRepeated
 	}
 	return nil
 }

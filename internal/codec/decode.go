@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"reflect"
 	"sync"
 	"time"
@@ -14,13 +15,21 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
+// An empty map is one byte and may decode to a struct of a kilobyte, so memory has a bound of its own, which grows with
+// the message. It is for structs of which nearly nothing is sent, and for the rest of the message: a map of one entry
+// is about the worst that is usual, at 109 bytes for a byte. Large messages have less, as what they are made of is
+// seldom that: an `any` takes 16 for a byte, and a number less.
 const (
-	// An empty map is one byte and may decode to a struct of a kilobyte, so memory has a bound of its own:
-	// MemoryFloor bytes for any message, and memoryPerByte more for each byte of it. An honest value stays below:
-	// an empty map within an `any` is about the worst, at 64.
-	MemoryFloor   = 1 << 20
-	memoryPerByte = 64
+	memoryFloor       = 16 << 20
+	memoryPerByte     = 128
+	memoryMost        = 1 << 30 // where that is less,
+	memoryMostPerByte = 16      // or this, if it is more than memoryMost
 )
+
+// memoryFor is what may be allocated for a message of n bytes.
+func memoryFor(n int) int64 {
+	return min(memoryFloor+memoryPerByte*int64(n), max(memoryMost, memoryMostPerByte*int64(n)))
+}
 
 var (
 	errMemory  = errors.New("the value needs more memory than a message of its length may take")
@@ -33,7 +42,7 @@ type Decoder struct {
 	m      *msgpack.Decoder // reads from this decoder, unbuffered
 	b      []byte
 	i      int   // next byte to read
-	memory int64 // bytes that may still be allocated for typed values
+	memory int64 // bytes that may still be allocated, besides those of strings
 }
 
 var decoders = sync.Pool{New: func() any {
@@ -46,7 +55,7 @@ var decoders = sync.Pool{New: func() any {
 func newDecoder(b []byte) *Decoder {
 	d := decoders.Get().(*Decoder)
 	d.b, d.i = b, 0
-	d.memory = MemoryFloor + memoryPerByte*int64(len(b))
+	d.memory = memoryFor(len(b))
 	return d
 }
 
@@ -94,7 +103,7 @@ func (d *Decoder) isNil() bool {
 
 // next returns the next value, encoded, and goes past it.
 func (d *Decoder) next() ([]byte, error) {
-	g := guard{b: d.b, i: d.i, left: maxElements}
+	g := guard{b: d.b, i: d.i}
 	if err := g.value(maxDepth); err != nil {
 		return nil, err
 	}
@@ -110,6 +119,34 @@ func (d *Decoder) Charge(n int, t reflect.Type) error {
 		return errMemory
 	}
 	d.memory -= int64(n) * size
+	return nil
+}
+
+// chargeMap accounts for a map of n entries: eight places at least, or as many as are the next power of two when one in
+// eight is to stay free. What is larger than 128 bytes stands apart from its place.
+func (d *Decoder) chargeMap(n int, key, elem reflect.Type) error {
+	const group, header, inline = 8, 48, 128
+	places := int64(0)
+	switch {
+	case n > group:
+		places = 1 << bits.Len64(uint64(n)*8/7)
+	case n > 0:
+		places = group
+	}
+	size := header + places
+	for _, t := range []reflect.Type{key, elem} {
+		s := int64(t.Size())
+		size += s // what an entry is read into
+		if s <= inline {
+			size += places * s
+		} else {
+			size += places*8 + int64(n)*s
+		}
+	}
+	if size > d.memory {
+		return errMemory
+	}
+	d.memory -= size
 	return nil
 }
 

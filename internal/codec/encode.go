@@ -11,15 +11,14 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// An Encoder appends encoded values to b. It writes no more levels and elements than the guard of the receiver passes,
-// and does not go on when b is longer than it may be: what has no end in sight must not fill the memory first. So what
-// fits b anyway is not looked at, and may be too long.
+// An Encoder appends encoded values to b. It writes no more levels than the guard of the receiver passes, and does not
+// go on when b is longer than it may be: what has no end in sight must not fill the memory first. So what fits b anyway
+// is not looked at, and may be too long.
 type Encoder struct {
 	m     *msgpack.Encoder // writes to this encoder
 	b     []byte
-	end   int    // b need not grow beyond it
-	depth int    // levels that may still be entered
-	left  uint64 // elements that may still be written
+	end   int // b need not grow beyond it
+	depth int // levels that may still be entered
 }
 
 // ErrSize is that of values which take more bytes than they may.
@@ -32,11 +31,11 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// NewEncoder returns an encoder that appends that many values to dst, each of maxDepth levels, and most bytes. Finish
-// gives it back.
-func NewEncoder(dst []byte, values, most int) *Encoder {
+// NewEncoder returns an encoder that appends values of maxDepth levels to dst, most bytes of them. Finish gives
+// it back.
+func NewEncoder(dst []byte, most int) *Encoder {
 	e := encoders.Get().(*Encoder)
-	e.b, e.end, e.depth, e.left = dst, len(dst)+most, maxDepth, maxElements-min(maxElements, uint64(values))
+	e.b, e.end, e.depth = dst, len(dst)+most, maxDepth
 	return e
 }
 
@@ -77,16 +76,12 @@ func (e *Encoder) reserve(n int) error {
 	return nil
 }
 
-// enter begins an array or map of n elements. A value that contains itself runs out of levels here.
-func (e *Encoder) enter(n int) error {
+// enter begins an array or map. A value that contains itself runs out of levels here.
+func (e *Encoder) enter() error {
 	if e.depth == 0 {
 		return errDepth
 	}
-	if uint64(n) > e.left {
-		return errElements
-	}
 	e.depth--
-	e.left -= uint64(n)
 	return nil
 }
 

@@ -2,36 +2,29 @@ package codec
 
 import "errors"
 
-const (
-	// maxDepth is how many arrays and maps may lie within each other, in one argument or result.
-	// It bounds the stack of everything that recurses over a value, here and at the peer.
-	maxDepth = 64
-	// maxElements bounds the elements of one message, each key and each value of a map counting as one.
-	// An element costs a byte on the wire and 16 and more in memory.
-	maxElements = 1 << 23
-)
+// maxDepth is how many arrays and maps may lie within each other, in one argument or result.
+// It bounds the stack of everything that recurses over a value, here and at the peer: half a megabyte is the most.
+const maxDepth = 1000
 
 var (
 	errTruncated = errors.New("a declared length goes beyond the message")
 	errTrailing  = errors.New("bytes after the last value")
 	errCode      = errors.New("0xc1 is not a msgpack code")
-	errDepth     = errors.New("nested deeper than 64 levels")
-	errElements  = errors.New("more than 8388608 elements")
+	errDepth     = errors.New("nested deeper than 1000 levels")
 )
 
 // checkMsgpack reports whether b is exactly that many msgpack values, with every declared length satisfied by bytes
-// that are present, within maxDepth and maxElements. It must pass before anything is decoded: the msgpack package
+// that are present, within maxDepth. It must pass before anything is decoded: the msgpack package
 // allocates what a header declares and recurses as deep as the input says.
 func checkMsgpack(b []byte, values int) error {
-	g := guard{b: b, left: maxElements}
+	g := guard{b: b}
 	return g.all(values, maxDepth)
 }
 
 // A guard walks over encoded values once, without decoding or allocating.
 type guard struct {
-	b    []byte
-	i    int    // next byte to read; i <= len(b)
-	left uint64 // elements that may still follow
+	b []byte
+	i int // next byte to read; i <= len(b)
 }
 
 func (g *guard) all(values, depth int) error {
@@ -48,10 +41,6 @@ func (g *guard) values(n uint64, depth int) error {
 	if n > uint64(len(g.b)-g.i) {
 		return errTruncated // each takes a byte at least
 	}
-	if n > g.left {
-		return errElements
-	}
-	g.left -= n
 	for ; n > 0; n-- {
 		if err := g.value(depth); err != nil {
 			return err

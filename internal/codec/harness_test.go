@@ -64,7 +64,7 @@ func resultOf(t testing.TB, fn any) []byte {
 	for _, v := range out {
 		b = AppendKind(b, v.Type())
 	}
-	e := NewEncoder(b, len(out), most)
+	e := NewEncoder(b, most)
 	for _, v := range out {
 		require.NoError(t, PlanOf(v.Type()).Encode(e, v))
 	}

@@ -168,11 +168,11 @@ func (e *Encoder) raw(b []byte) error {
 	if err := e.reserve(len(b)); err != nil {
 		return err
 	}
-	g := guard{b: b, left: e.left + 1} // the value itself has been counted by what holds it
+	g := guard{b: b}
 	if err := g.all(1, e.depth); err != nil {
 		return fmt.Errorf("not one msgpack value: %w", err)
 	}
-	e.b, e.left = append(e.b, b...), g.left
+	e.b = append(e.b, b...)
 	return nil
 }
 

@@ -1,9 +1,6 @@
 package codec
 
-import (
-	"fmt"
-	"reflect"
-)
+import "reflect"
 
 // A structure is the fields of a struct type, as they are sent.
 type structure struct {
@@ -29,7 +26,7 @@ func (m planner) structure(t reflect.Type) (encodeFunc, decodeFunc) {
 
 func (s *structure) encode(e *Encoder, v reflect.Value) error {
 	n := s.count(v)
-	if err := e.enter(2 * n); err != nil {
+	if err := e.enter(); err != nil {
 		return err
 	}
 	defer e.leave()
@@ -38,7 +35,7 @@ func (s *structure) encode(e *Encoder, v reflect.Value) error {
 	}
 	for i := range s.fields {
 		if err := s.fields[i].encode(e, v); err != nil {
-			return fmt.Errorf("field %s: %w", s.fields[i].name, err)
+			return within(err, "field %s", s.fields[i].name)
 		}
 	}
 	return nil
@@ -123,7 +120,7 @@ func (s *structure) decodeField(d *Decoder, v reflect.Value) error {
 		err = f.plan.Decode(d, x)
 	}
 	if err != nil {
-		return fmt.Errorf("field %s: %w", f.name, err)
+		return within(err, "field %s", f.name)
 	}
 	return nil
 }

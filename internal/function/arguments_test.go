@@ -14,8 +14,7 @@ import (
 // Bytes that are not an array of values are no arguments, and the function does not run.
 //
 // [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting
-// is at most 64, elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered
-// InvalidArgument.
+// is at most 1,000, and the value ends exactly at the end; else the call is answered InvalidArgument.
 func TestMalformedArguments(t *testing.T) {
 	f, err := New("f", func(...any) { t.Error("the function ran") })
 	require.NoError(t, err)
@@ -37,8 +36,7 @@ func TestMalformedArguments(t *testing.T) {
 // The messages that end, or nearly end, a process that hands them to the msgpack package.
 //
 // [VAL-1] Before any decoding the bytes are walked once: every declared length is satisfied by bytes present, nesting
-// is at most 64, elements are at most 8,388,608, and the value ends exactly at the end; else the call is answered
-// InvalidArgument.
+// is at most 1,000, and the value ends exactly at the end; else the call is answered InvalidArgument.
 func TestHostileMessagesAreRefusedCheaply(t *testing.T) {
 	nested := bytes.Repeat([]byte{0xdc, 0xff, 0xff}, 466) // each level claims 65,535 elements: 450 MB in one datagram
 	for name, b := range map[string][]byte{

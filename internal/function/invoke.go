@@ -125,7 +125,7 @@ func (f *Func) reply(ctx context.Context, out []reflect.Value, dst []byte) ([]by
 
 // encodeResults appends the results of the function to dst. What follows them in out is not looked at.
 func (f *Func) encodeResults(out []reflect.Value, dst []byte) ([]byte, error) {
-	e := codec.NewEncoder(append(dst, f.head...), len(f.results), f.Most)
+	e := codec.NewEncoder(append(dst, f.head...), f.Most)
 	for i, p := range f.results {
 		if err := p.Encode(e, out[i]); err != nil {
 			e.Finish()

@@ -86,7 +86,7 @@ func typedReply[R any](
 	if err != nil {
 		return nil, f.failed(ctx, err)
 	}
-	e := codec.NewEncoder(append(dst, f.head...), 1, f.Most)
+	e := codec.NewEncoder(append(dst, f.head...), f.Most)
 	if err := write(e, r); err != nil {
 		e.Finish()
 		return nil, f.badResult(0, err)

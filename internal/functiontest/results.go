@@ -59,6 +59,8 @@ var results = []Case{
 	gives("pointer to a plain kind", 5, func() *int { return pointerTo(5) }),
 	gives("pointer to a pointer", int8(5), func() **int8 { return pointerTo(pointerTo(int8(5))) }),
 	gives("pointers within are generic", []any{int64(5), nil}, func() []*int { return []*int{pointerTo(5), nil} }),
+	gives("maps deep within are generic", map[string]any{"M": map[any]any{int64(1): "a"}},
+		func() any { return struct{ M map[int8]string }{map[int8]string{1: "a"}} }),
 	gives("any result is generic", int64(5), func() any { return int8(5) }),
 	gives("slice of any", []any{int64(1), "a", nil, []byte{1}, 1.5},
 		func() []any { return []any{1, "a", nil, []byte{1}, 1.5} }),

@@ -81,7 +81,7 @@ func (p *packed) UnmarshalMsgpack(b []byte) error { return msgpack.Unmarshal(b, 
 // level is a number that travels as a word.
 type level int
 
-func (l level) MarshalText() ([]byte, error) { return []byte(strings.Repeat("!", int(l))), nil }
+func (l level) MarshalText() ([]byte, error) { return []byte(strings.Repeat("!", max(int(l), 0))), nil }
 func (l *level) UnmarshalText(b []byte) error {
 	*l = level(len(b))
 	return nil
