@@ -3,7 +3,7 @@ package codec
 import "errors"
 
 // maxDepth is how many arrays and maps may lie within each other, in one argument or result.
-// It bounds the stack of everything that recurses over a value, here and at the peer: half a megabyte is the most.
+// It bounds the stack of everything that recurses over a value, here and at the peer: a megabyte or so.
 const maxDepth = 1000
 
 var (

@@ -154,6 +154,8 @@ func TestHonestValuesAreNotBoundedByMemory(t *testing.T) {
 		_, err = received[[]map[string]*int](manyOf(t, 1<<18, element))
 		require.NoError(t, err, "maps %s", name)
 	}
+	_, err = received[any](manyOf(t, 1<<18, "8100c0"))
+	require.NoError(t, err, "maps by number")
 	many := manyOf(t, 9_000_000, "01")
 	numbers, err := received[[]int](many)
 	require.NoError(t, err)

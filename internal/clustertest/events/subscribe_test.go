@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ func TestWhatCannotBeSubscribed(t *testing.T) {
 			{"t", func(int) int { return 0 }, nil, "may return an error and nothing else"},
 			{"t", func(int) (int, error) { return 0, nil }, nil, "may return an error and nothing else"},
 			{"t", func(chan int) {}, nil, "parameter 1"},
+			{"t", func(*sync.Map) {}, nil, "parameter 1: sync.Map has no exported fields"},
 			{"t", func(int) {}, options{broach.EachInstance(), broach.OneAnywhere()}, "contradict each other"},
 			{"t", func(int) {}, options{broach.Backlog(0)}, "the Backlog is 0, must be from 1 to 65536"},
 			{"t", func(int) {}, options{broach.Backlog(65537)}, "the Backlog is 65537"},
