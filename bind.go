@@ -11,8 +11,9 @@ import (
 
 // Bind returns a func variable of type F that calls the function of that name. The last result of F must be error; its
 // first parameter may be a context.Context, without which the deadline is Config.CallTimeout. Bind panics if F is no
-// such function type, or if one of its types cannot be sent, by the rules of Register; whether F suits the function is found out by each call, which returns InvalidArgument if it does
-// not. The func variable may be called by many goroutines at once.
+// such function type, or if one of its types cannot be sent, by the rules of Register; whether F suits the function is
+// found out by each call, which returns InvalidArgument if it does not. The func variable may be called by many
+// goroutines at once.
 func Bind[F any](n *Node, name string, opts ...CallOption) F {
 	t := reflect.TypeFor[F]()
 	if t.Kind() != reflect.Func || t.NumOut() == 0 || t.Out(t.NumOut()-1) != reflect.TypeFor[error]() {

@@ -29,8 +29,8 @@
 // version of a program to the next.
 //
 // A parameter of type any receives bool, int64, uint64 (only above the range of int64), float64, string, []byte,
-// time.Time, []any or map[string]any; map[any]any if keys are no strings. Call returns results in the kind that the function declared; a struct arrives as
-// map[string]any, unless the caller names a type with [Call] or [Bind].
+// time.Time, []any or map[string]any; map[any]any if keys are no strings. Call returns results in the kind that the
+// function declared; a struct arrives as map[string]any, unless the caller names a type with [Call] or [Bind].
 //
 // # Calls
 //
@@ -79,9 +79,9 @@
 //
 // # Limits
 //
-// A message is at most 64 MiB (Config.MaxMessage), of values that lie in each other 1,000 deep at most, and what is made
-// of it at most 16 MiB and 128 times its size in memory. A node offers at most 10,000 functions, and calls at most 65,536
-// functions of one peer at a time. Clusters of up to 1,000 nodes are what broach is built for.
+// A message is at most 64 MiB (Config.MaxMessage), of values that lie in each other 1,000 deep at most, and what is
+// made of it at most 16 MiB and 128 times its size in memory. A node offers at most 10,000 functions, and calls at most
+// 65,536 functions of one peer at a time. Clusters of up to 1,000 nodes are what broach is built for.
 //
 // # Security
 //

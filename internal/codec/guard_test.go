@@ -86,9 +86,9 @@ type fat struct{ A [16]int64 }
 
 // An empty map is one byte and a whole struct, a map of one entry three bytes and eight places.
 //
-// [VAL-4] What is made of a message takes, as the receiver counts it, at most 16 MiB of memory and 128 bytes for each of
-// its bytes, and never more than 1 GiB or 16 bytes for each of its bytes, whichever is more; else the call is answered
-// InvalidArgument.
+// [VAL-4] What is made of a message takes, as the receiver counts it, at most 16 MiB of memory and 128 bytes for each
+// of its bytes, and never more than 1 GiB or 16 bytes for each of its bytes, whichever is more; else the call is
+// answered InvalidArgument.
 func TestMemoryIsBoundedByTheMessage(t *testing.T) {
 	const n = 1 << 17
 	atMost := func(size int) uint64 { return uint64(memoryFor(size)) * 5 / 4 } // the allocator rounds up

@@ -11,7 +11,7 @@ type Member struct {
 
 // MembersOf lists the fields of a struct type that travel, in the order in which they do.
 func MembersOf(t reflect.Type) []Member {
-	fields := fieldsOf(t)
+	fields, _ := fieldsOf(t)
 	list := make([]Member, len(fields))
 	for i, f := range fields {
 		list[i] = Member{f.name, f.typ, f.omitEmpty || len(f.index) > 1}
@@ -22,13 +22,14 @@ func MembersOf(t reflect.Type) []Member {
 // KindOf says how values of a type travel, in the words of Description: those of Go for what is not made of others,
 // "bytes" for a slice of bytes, "pointer", and "any" also for a type whose own methods write what they like.
 func KindOf(t reflect.Type) string {
+	if w, ok := ownWay(t); ok {
+		return w.kind
+	}
 	switch k := t.Kind(); {
 	case t == timeType:
 		return "time"
 	case t == durationType:
 		return "duration"
-	case ownEncode(t) != nil:
-		return ownKind(t)
 	case k == reflect.Interface:
 		return "any"
 	case k == reflect.Slice && isByte(t.Elem()):
@@ -37,15 +38,4 @@ func KindOf(t reflect.Type) string {
 		return "pointer"
 	}
 	return t.Kind().String()
-}
-
-// ownKind is KindOf for a type with methods of its own.
-func ownKind(t reflect.Type) string {
-	switch {
-	case has(t, customEncoder) || has(t, marshaler):
-		return "any"
-	case has(t, binaryMarshaler, binaryUnmarshaler):
-		return "bytes"
-	}
-	return "string"
 }

@@ -136,8 +136,9 @@ var samples = map[string]sample{
 
 	"json.RawMessage": of(json.RawMessage("{}")), "json.Number": of(json.Number("1.50")),
 	"big.Int": of(big.NewInt(1 << 40)), "big.Rat": of(big.NewRat(1, 3)),
-	"big.Float": of(new(big.Float).SetPrec(200).Quo(big.NewFloat(1), big.NewFloat(3))),
-	"url.URL":   of(parsed(url.Parse("https://a.example/b?c=d"))), "netip.Addr": of(netip.MustParseAddr("fe80::1%eth0")),
+	"big.Float":      of(new(big.Float).SetPrec(200).Quo(big.NewFloat(1), big.NewFloat(3))),
+	"url.URL":        of(parsed(url.Parse("https://a.example/b?c=d"))),
+	"netip.Addr":     of(netip.MustParseAddr("fe80::1%eth0")),
 	"netip.AddrPort": of(netip.MustParseAddrPort("[::1]:7")), "net.IP": of(net.ParseIP("::1")),
 	"slog.Level": of(slog.LevelWarn), "sql.NullString": of(sql.NullString{String: "a", Valid: true}),
 	"a [16]byte with MarshalText and UnmarshalText": of(uuid{1}),

@@ -202,7 +202,8 @@ func (l *Link) load(b *batch) bool {
 		return false // another link may have its numbers
 	}
 	if l.proof.isWanted() {
-		// In a datagram that goes anyway, if there is one. The clock is read once in proveAfter bytes, not at each flush.
+		// In a datagram that goes anyway, if there is one. The clock is read once in proveAfter bytes, not at each
+		// flush.
 		l.prove(time.Now())
 	}
 	room := BatchMax
