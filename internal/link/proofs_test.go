@@ -63,6 +63,22 @@ func TestWhatIsNotProvenGetsWhatKeepsContact(t *testing.T) {
 	})
 }
 
+// Fragments that were under way when all was withheld are taken as lost in their time, for which the loop
+// wakes, until none is left.
+func TestWhatWasUnderWayIsLostInTimeThoughAllIsWithheld(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		a.call(time.Minute, "size", garble(100_000))
+		sent := time.Now()
+		a.exhaust()
+		a.tape.take() // all of it is lost
+		require.WithinRange(t, a.link.exchange.nextTimeout(), sent, sent.Add(firstMost))
+		for range 20 {
+			a.step(100 * time.Millisecond)
+		}
+		require.Equal(t, sent.Add(a.wires.Silence), a.link.exchange.nextTimeout(), "what is left is that of the call")
+	})
+}
+
 // Two who have both sent as much as they may without an answer answer each other.
 func TestWhoWithholdsAnswersProbes(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
