@@ -200,17 +200,23 @@ func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
 	return addrs
 }
 
-// WaitFor waits until at least that many providers of a function can be called, this node among them. It returns ctx's
-// error if ctx ends first, with what keeps this node from joining its cluster if it has not, and ErrClosed if the node
-// is closed.
+// WaitFor waits until at least that many providers of a function can be called, this node among them. If ctx ends
+// first it returns an error that matches ctx's and says how many there are, and what keeps this node from joining its
+// cluster if it has not. If the node is closed it returns ErrClosed.
 func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
-	return n.await(ctx, func(v *view) bool {
-		there := len(v.routes.get(service).candidates())
+	there := 0
+	err := n.await(ctx, func(v *view) bool {
+		there = len(v.routes.get(service).candidates())
 		if n.serving.offered.serving(service) != nil {
 			there++
 		}
 		return there >= providers
 	})
+	if err == nil || err == ErrClosed {
+		return err
+	}
+	return fmt.Errorf("broach: WaitFor %q: %d of %d providers when the context ended: %w", service, there, providers,
+		err)
 }
 
 // WaitJoined waits until the node has joined its cluster: a seed has told it of the members, and they have answered, or
@@ -218,7 +224,11 @@ func (n *Node) WaitFor(ctx context.Context, service string, providers int) error
 // that matches ctx's and says what came back from the seeds if ctx ends first, and ErrClosed if the node is closed. It
 // may be called by many goroutines at once.
 func (n *Node) WaitJoined(ctx context.Context) error {
-	return n.await(ctx, func(v *view) bool { return v.joined })
+	err := n.await(ctx, func(v *view) bool { return v.joined })
+	if err == nil || err == ErrClosed {
+		return err
+	}
+	return fmt.Errorf("broach: WaitJoined: %w", err)
 }
 
 // await waits for a view that satisfies a condition. A view is the loop's until it is published, and never changes
@@ -244,7 +254,7 @@ func (n *Node) await(ctx context.Context, satisfied func(*view) bool) error {
 // waitedInVain is the error of a ctx that has ended, with what keeps the node from joining if it has not.
 func (n *Node) waitedInVain(err error) error {
 	if trouble := n.notJoined(n.calling.view.Load()); trouble != "" {
-		return fmt.Errorf("broach: %w%s", err, trouble)
+		return fmt.Errorf("%w%s", err, trouble)
 	}
 	return err
 }

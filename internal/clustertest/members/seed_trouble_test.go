@@ -68,7 +68,12 @@ func TestErrorsWhileNotJoinedNameTheSeeds(t *testing.T) {
 		_, err := f.Call(c.T.Context())
 		require.ErrorIs(t, err, broach.ErrNotFound)
 		require.NotContains(t, err.Error(), notJoined)
-		require.Equal(t, context.DeadlineExceeded, n.WaitFor(soon(), "f", 1))
+		require.EqualError(t, n.WaitFor(soon(), "f", 1),
+			`broach: WaitFor "f": 0 of 1 providers when the context ended: context deadline exceeded`)
+		require.ErrorIs(t, n.WaitFor(soon(), "f", 1), context.DeadlineExceeded)
+		require.NoError(t, n.Register("f", func() {}))
+		require.ErrorContains(t, n.WaitFor(soon(), "f", 2), `WaitFor "f": 1 of 2 providers`)
+		require.NoError(t, n.Unregister("f"))
 		c.Kill(c.Nodes[1])
 		time.Sleep(5 * time.Second)
 		require.True(t, n.Stats().Joined, "who has joined once knows its cluster")
