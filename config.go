@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -59,9 +60,9 @@ type Config struct {
 	// block, and call the node
 	Logger *slog.Logger
 
-	// LogLevel is "debug", "info", "warn", "error" or "off"; "" is "info", or less if slog.Default enables less. A
-	// level that slog.Default does not enable is logged to standard error instead. It is not looked at where there is a
-	// Logger.
+	// LogLevel is "debug", "info", "warn", "error" or "off", in any case; "" is "info", or less if slog.Default
+	// enables less. A level that slog.Default does not enable is logged to standard error instead. It is not looked at
+	// where there is a Logger.
 	//
 	// That a node without Keys can be reached from beyond loopback is logged at every LogLevel, "off" included: as a
 	// warning, or as an error where slog.Default or the Logger takes no warnings. A Logger that takes neither is not
@@ -78,7 +79,38 @@ type Config struct {
 	CallInterceptors, ServeInterceptors []Interceptor
 
 	warnings []string // what LoadConfig could overlook but should not hide; logged by Start
-	peersMax int      // other nodes that are known at once; 0 is member.PeersMax, which no test can come near
+	app      appSection
+	peersMax int // other nodes that are known at once; 0 is member.PeersMax, which no test can come near
+}
+
+// appSection is what a file says to the application itself.
+type appSection struct {
+	file string          // for messages
+	raw  json.RawMessage // an object; nil if there is none
+}
+
+// App decodes the application's own section of the file that LoadConfig has read, the object under "app", into what a
+// pointer leads to, by the rules of encoding/json. No section, and a Config that is of no file, count as an empty one.
+// The error names keys that the type has no field for, each with the nearest that it has, and values of a wrong type,
+// which it does not show: the section may hold secrets.
+func (c Config) App(into any) error {
+	raw := c.app.raw
+	if raw == nil {
+		raw = json.RawMessage("{}")
+	}
+	prefix := "broach: "
+	if c.app.file != "" {
+		prefix += c.app.file + ": "
+	}
+	mistakes, err := jsonfile.DecodeStrictly("app", raw, into)
+	if err != nil {
+		return fmt.Errorf("%sapp: %w", prefix, err)
+	}
+	var errs []error
+	for _, m := range mistakes {
+		errs = append(errs, fmt.Errorf("%s%s: %s: %s", prefix, m.Path, m.Value, m.Want))
+	}
+	return errors.Join(errs...)
 }
 
 const (
@@ -136,8 +168,15 @@ var logLevels = map[string]slog.Level{
 }
 
 func isLogLevel(name string) bool {
+	name = strings.ToLower(name)
 	_, ok := logLevels[name]
 	return ok || name == logOff
+}
+
+// level is LogLevel, in whatever case it is written; info if unset: it is slog's zero level.
+func (c Config) level() (level slog.Level, isOff bool) {
+	name := strings.ToLower(c.LogLevel)
+	return logLevels[name], name == logOff
 }
 
 // logger is where the node logs. A LogLevel that is set is kept even if slog.Default enables less: whoever asks for
@@ -147,10 +186,10 @@ func (c Config) logger() *slog.Logger {
 	if c.Logger != nil {
 		return c.Logger
 	}
-	if c.LogLevel == logOff {
+	level, isOff := c.level()
+	if isOff {
 		return slog.New(slog.DiscardHandler)
 	}
-	level := logLevels[c.LogLevel] // info if unset: it is slog's zero level
 	handler := slog.Default().Handler()
 	if c.LogLevel != "" && !handler.Enabled(context.Background(), level) {
 		handler = slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})
@@ -160,13 +199,14 @@ func (c Config) logger() *slog.Logger {
 
 // leastLevel is that of the lines that the node says at all. A Logger decides for itself.
 func (c Config) leastLevel() slog.Level {
+	level, isOff := c.level()
 	switch {
-	case c.Logger != nil && c.Logger.Handler() == slog.DiscardHandler, c.Logger == nil && c.LogLevel == logOff:
+	case c.Logger != nil && c.Logger.Handler() == slog.DiscardHandler, c.Logger == nil && isOff:
 		return slog.LevelError + 1
 	case c.Logger != nil:
 		return slog.LevelDebug
 	}
-	return logLevels[c.LogLevel]
+	return level
 }
 
 // loudest is where a line goes that no LogLevel may hide: as a warning, or as an error where only errors are taken. A
@@ -202,37 +242,6 @@ func (h levelHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (h levelHandler) WithGroup(name string) slog.Handler {
 	return levelHandler{h.Handler.WithGroup(name), h.level}
-}
-
-// isKeys reports whether what stands under an unknown name is surely meant to be the keys of the cluster. Beside params
-// the application may have secrets of its own, and only a list of keys counts.
-func (f *configFile) isKeys(s jsonfile.Stray) bool {
-	v, _ := jsonfile.Decode[any](s.Raw)
-	return holdsKeyList(v) || strings.HasPrefix(s.Path, "params.") && f.HoldsSecret(s.Raw)
-}
-
-// meantKeys says that in params whatever speaks of keys is meant to be those of the cluster: passed over, it would
-// leave the node open.
-func meantKeys(object, name string) string {
-	if strings.HasPrefix(object, "params") && strings.Contains(name, "key") {
-		return "params.keys"
-	}
-	return ""
-}
-
-// strayKeys refuses keys under names that are not known, in a file that gives none else: the node would be open.
-func (f *configFile) strayKeys() {
-	if _, given := f.Raw["params.keys"]; given {
-		return
-	}
-	for _, s := range f.Strays {
-		if f.isKeys(s) {
-			f.Mistakes = append(f.Mistakes, jsonfile.Mistake{
-				Path: s.Path, Value: "unknown key",
-				Want: "it looks like keys of the cluster, which stand in params.keys",
-			})
-		}
-	}
 }
 
 // What people and logs are shown of a value are attributes chosen one by one: no field, such as a key, is shown for

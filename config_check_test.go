@@ -1,7 +1,9 @@
 package broach
 
 import (
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -203,5 +205,29 @@ func TestParseAddr(t *testing.T) {
 		"[fe80::1%eth0]:80", "224.0.0.1:80", "[::ffff:224.0.0.1]:80", "[ff02::1]:80"} {
 		_, ok := parseAddr(bad)
 		require.False(t, ok, bad)
+	}
+}
+
+// Whoever reads that an address cannot be bound reads where it was said.
+func TestAddressThatCannotBeBound(t *testing.T) {
+	taken, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	for _, addr := range []string{taken.LocalAddr().String(), "192.0.2.1:7"} { // of no machine: it is for documents
+		_, err := Start(Config{Addr: addr, LogLevel: "Off"})
+		require.ErrorContains(t, err, `broach: config: Addr: "`+addr+`": open socket: listen udp4 `+addr+": bind: ")
+		require.ErrorContains(t, err, " (in a file it is params.rpcIp and params.rpcPort)")
+		require.True(t, errors.As(err, new(*net.OpError)))
+	}
+}
+
+func TestLogLevelInAnyCase(t *testing.T) {
+	for name, want := range map[string]slog.Level{
+		"DEBUG": slog.LevelDebug, "Warn": slog.LevelWarn, "eRRor": slog.LevelError, "OFF": slog.LevelError + 1,
+	} {
+		c := Config{LogLevel: name}
+		require.NoError(t, c.validate(), name)
+		require.Equal(t, want, c.leastLevel(), name)
+		require.Equal(t, want <= slog.LevelError, c.logger().Enabled(t.Context(), slog.LevelError), name)
 	}
 }

@@ -2,7 +2,6 @@ package broach
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +16,6 @@ import (
 	"time"
 
 	"broach/internal/jsonfile"
-	"broach/internal/seal"
 )
 
 // maxConfigFile is about a thousand times what a configuration needs; a larger file is a wrong path.
@@ -27,6 +25,8 @@ const maxConfigFile = 1 << 20
 // default. Times are seconds, fractions allowed, or texts such as "1.5s". The error names every mistake, each with its
 // key. An unknown key that resembles a known one is such a mistake, as is one that holds what looks like keys of the
 // cluster where there are none in their place; another one is passed over, which Start logs as a warning.
+// What the application has to say to itself stands under "app": see Config.App.
+//
 // A file that cannot be opened is an error that errors.Is compares with fs.ErrNotExist and the like.
 func LoadConfig(path string) (Config, error) {
 	file, err := os.Open(path)
@@ -63,8 +63,8 @@ func parseConfig(name string, data []byte) (Config, error) {
 var fileSchema = jsonfile.Schema{
 	Keys:     knownKeys(),
 	IsSecret: isKeyText,
-	Hides:    func(path string) bool { return path == "params" || path == "params.keys" },
-	Guess:    meantKeys,
+	Hides:    func(path string) bool { return path == "params" || path == "params.keys" || path == "app" },
+	Guess:    meantKey,
 }
 
 func knownKeys() (list []jsonfile.Key) {
@@ -162,6 +162,7 @@ var fileKeys = []fileKey{
 	textKey("name", "Name", func(c *Config) *string { return &c.Name }),
 	textKey("version", "Version", func(c *Config) *string { return &c.Version }),
 	{"logLevel", "LogLevel", "must be a string: debug, info, warn, error or off", setLogLevel},
+	{"app", "", "must be an object: the section of the application itself", setApp},
 	{path: "params"},
 	{"params.rpcPort", "", "must be a whole number from 0 to 65535", setPort},
 	{"params.rpcIp", "Addr",
@@ -255,6 +256,12 @@ func setLogLevel(f *configFile, raw json.RawMessage) bool {
 	return ok
 }
 
+// setApp leaves what the object says to App.
+func setApp(f *configFile, raw json.RawMessage) bool {
+	f.cfg.app = appSection{f.name, raw}
+	return bytes.HasPrefix(raw, []byte("{"))
+}
+
 // setPort takes digits in quotes, too; leading zeros, which the original takes for another address, change nothing.
 func setPort(f *configFile, raw json.RawMessage) bool {
 	digits, ok := jsonfile.Decode[string](raw)
@@ -331,44 +338,4 @@ func setTags(f *configFile, raw json.RawMessage) bool {
 	}
 	f.cfg.Tags = tags
 	return true
-}
-
-func rangeText[T int | time.Duration](numbers []bounded[T], field string) string {
-	for _, b := range numbers {
-		if b.field == field {
-			return ", " + strings.TrimPrefix(b.want(), "must be ")
-		}
-	}
-	panic("broach: internal error: no range for " + field)
-}
-
-// A key is known by its value, too: whoever writes one under a name of his own wants keys, and one at the wrong place
-// must not get into the error that says so.
-
-// isKeyText reports whether a text may be a key: 32 bytes in some base64.
-func isKeyText(s string) bool {
-	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
-	key, err := base64.RawStdEncoding.DecodeString(s)
-	return err == nil && len(key) == seal.KeySize
-}
-
-// holdsKeyList reports whether a value of a file has, however deep, a list that may be one of keys.
-func holdsKeyList(v any) bool {
-	switch v := v.(type) {
-	case []any:
-		return len(v) > 0 && !slices.ContainsFunc(v, func(v any) bool { return !isAKey(v) }) ||
-			slices.ContainsFunc(v, holdsKeyList)
-	case map[string]any:
-		for _, inner := range v {
-			if holdsKeyList(inner) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func isAKey(v any) bool {
-	text, ok := v.(string)
-	return ok && isKeyText(text)
 }

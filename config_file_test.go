@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -70,6 +71,7 @@ func TestGoodFiles(t *testing.T) {
 		want Config
 	}{
 		{`{}`, Config{}},
+		{`{"logLevel": "INFO"}`, Config{LogLevel: "INFO"}},
 		{`{"name": "a", "version": "1", "logLevel": "info"}`, Config{Name: "a", Version: "1", LogLevel: "info"}},
 		{`{"name": "a", "version": "1", "logLevel": "info", "params": {}}`,
 			Config{Name: "a", Version: "1", LogLevel: "info"}},
@@ -120,6 +122,9 @@ func TestBadFiles(t *testing.T) {
 
 		{`{"name": null}`, `name: null: must be a string`},
 		{`{"name": "a\nb"}`, `name: "a\nb": must be at most 200 bytes of UTF-8 without control characters`},
+		{`{"app": ["s3cret"]}`, `app: (not shown): must be an object: the section of the application itself`},
+		{`{"app": null}`, `app: (not shown): must be an object: the section of the application itself`},
+		{`{"app": {"a": 1, "a": 1}}`, `app.a: given twice: must stand once`},
 		{`{"version": 1.0}`, `version: 1.0: must be a string`},
 		{`{"logLevel": 5}`, `logLevel: 5: must be a string: debug, info, warn, error or off`},
 
@@ -249,6 +254,45 @@ func TestAKeyThatResemblesAKnownOneIsRefused(t *testing.T) {
 		`broach: typo.json: parms: unknown key: the nearest known key is params`,
 		`broach: typo.json: rpcIp: unknown key: the nearest known key is params.rpcIp`,
 	}, "\n"))
+}
+
+// "The application's own section stands in the same file."
+func TestSectionOfTheApplication(t *testing.T) {
+	text := "\xef\xbb\xbf{\r\n" + `"app": {"Port": 7, "Keys": ["` + someKey(1) + `"]}` + "\r\n}"
+	cfg, err := parseConfig("shop.json", []byte(text))
+	require.NoError(t, err)
+	require.Empty(t, cfg.warnings)
+	var app struct {
+		Port int
+		Keys []string
+	}
+	require.NoError(t, cfg.App(&app))
+	require.Equal(t, 7, app.Port)
+	require.Equal(t, []string{someKey(1)}, app.Keys)
+	require.EqualError(t, cfg.App(&struct{ Prot int }{}), strings.Join([]string{
+		"broach: shop.json: app.Keys: unknown key: the nearest known key is app.Prot",
+		"broach: shop.json: app.Port: unknown key: the nearest known key is app.Prot",
+	}, "\n"))
+	require.ErrorContains(t, cfg.App(app), "broach: shop.json: app: json: Unmarshal(non-pointer ")
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v", cfg, cfg, cfg), someKey(1))
+}
+
+func TestNoSectionOfTheApplicationIsAnEmptyOne(t *testing.T) {
+	for _, text := range []string{`{}`, `{"app": {}}`} {
+		cfg, err := parseConfig("shop.json", []byte(text))
+		require.NoError(t, err)
+		app := struct{ Port int }{Port: 80}
+		require.NoError(t, cfg.App(&app))
+		require.Equal(t, 80, app.Port, text)
+		require.Error(t, cfg.App(app), text)
+	}
+}
+
+func TestAnotherNameForParamsIsRefused(t *testing.T) {
+	for _, name := range []string{"parmas", "param", "Params", "parameters"} {
+		require.Equal(t, "params", meantFor(t, "", name), name)
+	}
+	require.Equal(t, "app", meantFor(t, "", "apps"))
 }
 
 func TestFileThatIsTooLarge(t *testing.T) {

@@ -253,7 +253,7 @@ func someKey(n int) string {
 func TestKeysUnderAnyOtherNameAreRefused(t *testing.T) {
 	list, one := `["`+someKey(1)+`", "`+someKey(2)+`"]`, `"`+someKey(3)+`"`
 	refused := []string{
-		`{"clusterKeys": LIST}`, `{"settings": {"keys": LIST}}`, `{"parameters": {"keys": LIST}}`,
+		`{"clusterKeys": LIST}`, `{"settings": {"keys": LIST}}`,
 		`{"broach": [{"params": {"keys": LIST}}]}`,
 		`{"params": {"secret": ONE}}`, `{"params": {"psk": LIST}}`, `{"params": {"encryption": {"with": ONE}}}`,
 		`{"params": {"kеуs": LIST}}`,

@@ -388,3 +388,12 @@ func ExampleNode_Leave() {
 	// left: <nil>
 	// done <nil>
 }
+
+// A program's own settings stand in the same file, under "app".
+func ExampleConfig_App() {
+	cfg, err := broach.LoadConfig("testdata/shop.json") // for broach.Start(cfg)
+	var app struct{ Shelves int }
+	wrong := cfg.App(&app)
+	fmt.Println(app.Shelves, err, wrong)
+	// Output: 12 <nil> <nil>
+}

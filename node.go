@@ -154,7 +154,7 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	n.drawSecrets(now)
 	n.linking.gate.Init(&n.linking.wires, &n.linking.tokens, n.addr, n.makeLink)
 	n.calling.unjoined.Store(new(string))
-	n.cfg.Keys = nil // the ring has them: whatever prints the node finds none
+	n.cfg.Keys, n.cfg.app = nil, appSection{} // the ring has the keys: whatever prints the node finds no secret
 	n.linking.wires.MaxPacket = max(cfg.maxPacket()-n.linking.wires.Overhead(), link.BasePacket)
 	n.linking.wires.Init(now)
 	n.calling.dice.Store(n.loop.rng.Uint64())

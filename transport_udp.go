@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -22,7 +23,12 @@ func (c *Config) open(log *journal) (udp.Transport, error) {
 	if c.Conn != nil {
 		return udp.Over(c.Conn), nil
 	}
-	return udp.Open(c.addr().String(), log.Info)
+	t, err := udp.Open(c.addr().String(), log.Info)
+	if err != nil {
+		return nil, fmt.Errorf("broach: config: Addr: %q: %w (in a file it is params.rpcIp and params.rpcPort)",
+			c.addr(), err)
+	}
+	return t, nil
 }
 
 // read runs until the socket is closed, or until another goroutine has taken the reader over.

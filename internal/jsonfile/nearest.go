@@ -9,7 +9,7 @@ import (
 // meant returns the known key that an unknown one is surely meant to be, or "": one that differs in a letter of three
 // at most, or that Guess names.
 func (s *Schema) meant(object, name string) string {
-	nearest := s.nearest(object, name)
+	nearest := s.Nearest(object, name)
 	_, leaf := splitKey(nearest)
 	name = strings.ToLower(Shortened(name))
 	switch {
@@ -21,9 +21,9 @@ func (s *Schema) meant(object, name string) string {
 	return ""
 }
 
-// nearest returns the known key that most likely was meant by an unknown one. Case is not a difference, a key put into
+// Nearest returns the known key that most likely was meant by an unknown one. Case is not a difference, a key put into
 // the wrong object is found where it belongs, and among equally near ones the one in the same object is taken.
-func (s *Schema) nearest(object, name string) string {
+func (s *Schema) Nearest(object, name string) string {
 	name = strings.ToLower(Shortened(name))
 	nearest, least := "", math.MaxInt
 	for _, key := range s.Keys {

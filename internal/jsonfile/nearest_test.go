@@ -31,15 +31,15 @@ func TestNearestKey(t *testing.T) {
 		{"params.heartbeat", "gore", "params.threadPool.core"},
 	}
 	for _, tt := range tests {
-		require.Equal(t, tt.want, people.nearest(tt.object, tt.name), "%s in %q", tt.name, tt.object)
+		require.Equal(t, tt.want, people.Nearest(tt.object, tt.name), "%s in %q", tt.name, tt.object)
 	}
-	require.NotEmpty(t, people.nearest("", strings.Repeat("x", 1<<20)))
+	require.NotEmpty(t, people.Nearest("", strings.Repeat("x", 1<<20)))
 }
 
 func TestEquallyNearKeysAreSettledByTheirObject(t *testing.T) {
 	// "tac" is two letters from "tags" and from "tick", and farther from all others.
-	require.Equal(t, "params.tags", people.nearest("params", "tac"))
-	require.Equal(t, "params.heartbeat.tick", people.nearest("params.heartbeat", "tac"))
+	require.Equal(t, "params.tags", people.Nearest("params", "tac"))
+	require.Equal(t, "params.heartbeat.tick", people.Nearest("params.heartbeat", "tac"))
 }
 
 func TestEditDistance(t *testing.T) {
