@@ -96,8 +96,8 @@ func dominant(found []field, taken map[string]bool, lost *error) (won []field) {
 		case isSole && !taken[f.name]:
 			won = append(won, f)
 		case !taken[f.name]:
-			*lost = cmp.Or(*lost, fmt.Errorf("%d fields have the name %s, so that none of them would be sent", n,
-				f.name))
+			*lost = cmp.Or(*lost, fmt.Errorf(
+				"%d fields have the name %s, so that none of them would be sent", n, f.name))
 		}
 		taken[f.name] = true
 		found = found[n:]

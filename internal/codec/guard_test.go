@@ -90,7 +90,7 @@ type fat struct{ A [16]int64 }
 // of its bytes, and never more than 1 GiB or 16 bytes for each of its bytes, whichever is more; else the call is
 // answered InvalidArgument.
 func TestMemoryIsBoundedByTheMessage(t *testing.T) {
-	const n = 1 << 17
+	const n = 1 << 16
 	atMost := func(size int) uint64 { return uint64(memoryFor(size)) * 5 / 4 } // the allocator rounds up
 	type big struct{ A [128]int64 }
 	for name, read := range map[string]func() (int, error){

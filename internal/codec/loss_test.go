@@ -84,7 +84,8 @@ func TestWhatWouldBeLostIsRefused(t *testing.T) {
 		"codec.sealed" + none + " ": map[sealed]int{{1}: 1},
 		"codec.pair[int] is sent by methods of the embedded time.Time, which leave field Value out": pair[int]{},
 		"codec.room is sent by methods of the embedded netip.Addr, which leave field Floor out":     &room{},
-		"codec.besideOwn is sent by methods of the embedded *codec.own, which leave field N out":    besideOwn{own: &own{}},
+		"codec.besideOwn is sent by methods of the embedded *codec.own, which leave field N out": besideOwn{
+			own: &own{}},
 		"the embedded codec.Sealed" + none: struct {
 			Sealed
 			N int
@@ -172,4 +173,16 @@ func TestBigFloatsKeepTheirPrecision(t *testing.T) {
 	require.Equal(t, uint(200), got.Prec())
 	_, err := received[*big.Float](fromHex(t, "91c40101"))
 	require.Error(t, err)
+}
+
+// How a type is described is how it is sent, by whichever methods.
+func TestKindsOfTypesWithMethods(t *testing.T) {
+	for want, v := range map[string][]any{
+		"bytes": {big.Float{}, netip.Addr{}, wrapped{}}, "string": {zoned{}, big.Int{}}, "any": {tick{}},
+		"struct": {named{}, order{}},
+	} {
+		for _, v := range v {
+			require.Equal(t, want, KindOf(reflect.TypeOf(v)), "%T", v)
+		}
+	}
 }

@@ -46,20 +46,20 @@ var (
 // A way is one in which types encode themselves.
 type way struct {
 	sends, reads []reflect.Type // the methods that it takes
+	kind         string         // what they write, as KindOf says it
 	encode       func(e *Encoder, ptr any) error
 	decode       func(d *Decoder, ptr any) error
-	kind         string // of what it sends, see KindOf
 }
 
 // ways are all of them. The first that a type has is taken.
 var ways = func() []way {
 	binary, text := []reflect.Type{binaryMarshaler, binaryUnmarshaler}, []reflect.Type{textMarshaler, textUnmarshaler}
 	return []way{
-		{[]reflect.Type{customEncoder}, []reflect.Type{customDecoder}, encodeCustom, decodeCustom, "any"},
-		{[]reflect.Type{marshaler}, []reflect.Type{unmarshaler}, encodeMarshaler, decodeUnmarshaler, "any"},
-		{[]reflect.Type{bigFloat}, []reflect.Type{bigFloat}, encodeGob, decodeGob, "bytes"},
-		{binary, binary, encodeBinary, decodeBinary, "bytes"},
-		{text, text, encodeText, decodeText, "string"},
+		{[]reflect.Type{customEncoder}, []reflect.Type{customDecoder}, "any", encodeCustom, decodeCustom},
+		{[]reflect.Type{marshaler}, []reflect.Type{unmarshaler}, "any", encodeMarshaler, decodeUnmarshaler},
+		{[]reflect.Type{bigFloat}, []reflect.Type{bigFloat}, "bytes", encodeGob, decodeGob},
+		{binary, binary, "bytes", encodeBinary, decodeBinary},
+		{text, text, "string", encodeText, decodeText},
 	}
 }()
 
@@ -74,20 +74,20 @@ func has(t reflect.Type, methods []reflect.Type) bool {
 	return true
 }
 
-// ownWay is how values of t encode themselves, if they do.
-func ownWay(t reflect.Type) (way, bool) {
-	for _, w := range ways {
-		if t != timeType && has(t, w.sends) && !isBorrowed(t, w.sends) {
-			return w, true
-		}
-	}
-	return way{}, false
-}
-
 // ownEncode returns how values of t encode themselves, or nil if they do not.
 func ownEncode(t reflect.Type) encodeFunc {
-	if w, ok := ownWay(t); ok {
+	if w := wayOut(t); w != nil {
 		return encodeOwn(w.encode)
+	}
+	return nil
+}
+
+// wayOut returns the way in which values of t encode themselves, or nil.
+func wayOut(t reflect.Type) *way {
+	for i := range ways {
+		if w := &ways[i]; t != timeType && has(t, w.sends) && !isBorrowed(t, w.sends) {
+			return w
+		}
 	}
 	return nil
 }

@@ -22,14 +22,13 @@ func MembersOf(t reflect.Type) []Member {
 // KindOf says how values of a type travel, in the words of Description: those of Go for what is not made of others,
 // "bytes" for a slice of bytes, "pointer", and "any" also for a type whose own methods write what they like.
 func KindOf(t reflect.Type) string {
-	if w, ok := ownWay(t); ok {
-		return w.kind
-	}
 	switch k := t.Kind(); {
 	case t == timeType:
 		return "time"
 	case t == durationType:
 		return "duration"
+	case wayOut(t) != nil:
+		return wayOut(t).kind
 	case k == reflect.Interface:
 		return "any"
 	case k == reflect.Slice && isByte(t.Elem()):

@@ -72,8 +72,8 @@ var changes = map[string]change{
 	"T to *T":                   {old: field(5), new: field(to(5))},
 	"T to *T, it is nil":        {old: field(5), new: field[*int](nil), oldAsNew: field(to(5))},
 	"[]T to [2]T, it has two":   {old: field([]int{1, 2}), new: field([2]int{1, 2})},
-	"[]T to [2]T, it has three": {old: field([]int{1, 2, 3}), new: field([2]int{1}),
-		newAsOld: field([]int{1, 0})},
+	"[]T to [2]T, it has three": {
+		old: field([]int{1, 2, 3}), new: field([2]int{1}), newAsOld: field([]int{1, 0})},
 	"string to []byte, it is UTF-8":   {old: field("a"), new: field([]byte("a"))},
 	"string to []byte, it is not":     {old: field("a"), new: field([]byte{0xff}), oldAsNew: field([]byte("a"))},
 	"int to time.Duration":            {old: field(5), new: field(time.Duration(5))},

@@ -131,8 +131,8 @@ func TestWhatCannotBePublished(t *testing.T) {
 			clustertest.RequireError(t, publish(ctx, topic, 1), broach.InvalidArgument, broach.No)
 		}
 		for _, payload := range []any{
-			make(chan int), func() {}, map[string]any{"x": math.Sqrt}, struct{ C complex128 }{}, &bytes.Buffer{},
-			[]any{errors.New("lost")},
+			make(chan int), func() {}, map[string]any{"x": math.Sqrt}, struct{ C complex128 }{},
+			&bytes.Buffer{}, []any{errors.New("lost")},
 		} {
 			e := clustertest.RequireError(t, publish(ctx, "sold", payload), broach.InvalidArgument, broach.No)
 			require.Equal(t, "sold", e.Service)
