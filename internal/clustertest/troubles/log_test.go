@@ -63,8 +63,9 @@ var handlerCalls = map[string]func(ctx context.Context, n *broach.Node){
 		}
 		_ = n.Caller("g").Send(ctx)
 	},
-	"Close": func(_ context.Context, n *broach.Node) { _ = n.Close() },
-	"Done":  func(_ context.Context, n *broach.Node) { n.Done() },
+	"Close":    func(_ context.Context, n *broach.Node) { _ = n.Close() },
+	"Describe": func(ctx context.Context, n *broach.Node) { _, _ = n.Describe(ctx, "g") },
+	"Done":     func(_ context.Context, n *broach.Node) { n.Done() },
 	"Every": func(_ context.Context, n *broach.Node) {
 		if timer, err := n.Every(time.Hour, func(context.Context) error { return nil }); err == nil {
 			timer.Stop()
