@@ -78,9 +78,10 @@ type Config struct {
 	// subscriber of the node, the first outermost; none may be nil.
 	CallInterceptors, ServeInterceptors []Interceptor
 
-	warnings []string // what LoadConfig could overlook but should not hide; logged by Start
-	app      appSection
-	peersMax int // other nodes that are known at once; 0 is member.PeersMax, which no test can come near
+	warnings   []string // what LoadConfig could overlook but should not hide; logged by Start
+	overridden []string // the variables of the environment that stand for the file, for the log
+	app        appSection
+	peersMax   int // other nodes that are known at once; 0 is member.PeersMax, which no test can come near
 }
 
 // appSection is what a file says to the application itself.

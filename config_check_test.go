@@ -216,7 +216,8 @@ func TestAddressThatCannotBeBound(t *testing.T) {
 	for _, addr := range []string{taken.LocalAddr().String(), "192.0.2.1:7"} { // of no machine: it is for documents
 		_, err := Start(Config{Addr: addr, LogLevel: "Off"})
 		require.ErrorContains(t, err, `broach: config: Addr: "`+addr+`": open socket: listen udp4 `+addr+": bind: ")
-		require.ErrorContains(t, err, " (in a file it is params.rpcIp and params.rpcPort)")
+		require.ErrorContains(t, err,
+			" (in a file it is params.rpcIp and params.rpcPort, in the environment BROACH_ADDR)")
 		require.True(t, errors.As(err, new(*net.OpError)))
 	}
 }

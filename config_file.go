@@ -27,6 +27,11 @@ const maxConfigFile = 1 << 20
 // cluster where there are none in their place; another one is passed over, which Start logs as a warning.
 // What the application has to say to itself stands under "app": see Config.App.
 //
+// Variables of the environment stand in place of what the file says, if they are not empty: BROACH_NAME,
+// BROACH_CLUSTER, BROACH_LOG_LEVEL, BROACH_ADDR, BROACH_ADVERTISE, BROACH_SEEDS, a list with commas or spaces between,
+// and BROACH_KEYS_FILE, a file of one key a line in base64. An unknown BROACH_ variable is a warning; one that is
+// wrong, or seems to bring keys to a node without any, is an error that names it.
+//
 // A file that cannot be opened is an error that errors.Is compares with fs.ErrNotExist and the like.
 func LoadConfig(path string) (Config, error) {
 	file, err := os.Open(path)
@@ -38,11 +43,11 @@ func LoadConfig(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("broach: %w", err)
 	}
-	return parseConfig(path, data)
+	return parseConfig(path, data, os.Environ()...)
 }
 
 // parseConfig is LoadConfig for a file that has been read; name is the file's, for messages.
-func parseConfig(name string, data []byte) (Config, error) {
+func parseConfig(name string, data []byte, variables ...string) (Config, error) {
 	if len(data) > maxConfigFile {
 		return Config{}, fmt.Errorf("broach: %s: larger than %d bytes", name, maxConfigFile)
 	}
@@ -51,9 +56,9 @@ func parseConfig(name string, data []byte) (Config, error) {
 		return Config{}, fmt.Errorf("broach: %s: %w", name, err)
 	}
 	f := configFile{File: file, name: name}
-	f.read()
-	if len(f.Mistakes) > 0 {
-		return Config{}, f.err()
+	f.read(variables)
+	if err := f.err(); err != nil {
+		return Config{}, err
 	}
 	return f.cfg, nil
 }
@@ -77,13 +82,14 @@ func knownKeys() (list []jsonfile.Key) {
 // configFile is one file on its way to a Config.
 type configFile struct {
 	*jsonfile.File
-	name string
-	cfg  Config
-	ip   netip.Addr // rpcIp; invalid until given
-	port uint16     // rpcPort
+	name    string
+	cfg     Config
+	ip      netip.Addr // rpcIp; invalid until given
+	port    uint16     // rpcPort
+	envErrs []error    // of variables of the environment
 }
 
-func (f *configFile) read() {
+func (f *configFile) read(variables []string) {
 	for _, s := range f.Strays { // a node that passes over what is nothing like a known key says so
 		f.warn(s.Path, "unknown key, ignored")
 	}
@@ -94,8 +100,13 @@ func (f *configFile) read() {
 		}
 	}
 	f.setAddr()
+	f.override(variables)
 	for _, m := range f.cfg.mistakes() {
-		f.Mistakes = append(f.Mistakes, f.inFile(m))
+		if err, ok := f.inEnv(m); ok {
+			f.envErrs = append(f.envErrs, err)
+		} else {
+			f.Mistakes = append(f.Mistakes, f.inFile(m))
+		}
 	}
 }
 
@@ -143,7 +154,7 @@ func (f *configFile) err() error {
 	for _, m := range f.Mistakes {
 		errs = append(errs, fmt.Errorf("broach: %s: %s: %s: %s", f.name, m.Path, m.Value, m.Want))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, f.envErrs...)...)
 }
 
 // fileKey is one key a configuration file may have.

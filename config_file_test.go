@@ -337,3 +337,37 @@ func FuzzLoadConfig(f *testing.F) {
 		}
 	})
 }
+
+// "Variables of the environment stand in place of what the file says, if they are not empty"
+func TestTheEnvironmentStandsForTheFile(t *testing.T) {
+	keys := filepath.Join(t.TempDir(), "keys")
+	require.NoError(t, os.WriteFile(keys, []byte("# ours\n"+someKey(1)+"\r\n"), 0o600))
+	const file = `{"name": "a", "params": {"rpcPort": 7, "clusterAddress": ["old:1"], "cluster": "c"}}`
+	got, err := parseConfig("f.json", []byte(file), "BROACH_NAME=b", "BROACH_ADDR=10.0.0.1:8", "BROACH_CLUSTER=",
+		"BROACH_SEEDS=one:1, two:2", "BROACH_LOG_LEVEL=WARN", "BROACH_ADVERTISE=10.0.0.2:9", "BROACH_KEYS_FILE="+keys,
+		"BROACH_SERVICE_HOST=10.96.0.1", "PATH=/bin", "BROACH_SED=")
+	require.NoError(t, err)
+	require.Equal(t, []string{"BROACH_NAME", "BROACH_LOG_LEVEL", "BROACH_ADDR", "BROACH_ADVERTISE", "BROACH_SEEDS",
+		"BROACH_KEYS_FILE"}, got.overridden)
+	require.Len(t, got.warnings, 1)
+	require.Contains(t, got.warnings[0], "BROACH_SERVICE_HOST: unknown variable: the nearest known one is BROACH_")
+	require.Len(t, got.Keys, 1)
+	got.overridden, got.warnings, got.Keys = nil, nil, nil
+	require.Equal(t, Config{Name: "b", Cluster: "c", LogLevel: "WARN", Addr: "10.0.0.1:8", Advertise: "10.0.0.2:9",
+		Join: []string{"one:1", "two:2"}}, got)
+}
+
+func TestMistakesInTheEnvironmentNameTheVariable(t *testing.T) {
+	for variable, want := range map[string]string{
+		"BROACH_ADDR=here":           `broach: BROACH_ADDR: "here": must be an IP address and a port`,
+		"BROACH_SEEDS=a:1,b":         `broach: BROACH_SEEDS[1]: "b": must be a host name`,
+		"BROACH_LOG_LEVEL=loud":      `broach: BROACH_LOG_LEVEL: "loud": `,
+		"BROACH_KEYS_FILE=":          "broach: BROACH_KEYS_FILE: it must name a file of keys, or not be set at all",
+		"BROACH_KEYS_FILE=/no/where": "broach: BROACH_KEYS_FILE: open (not shown): ",
+		"BROACH_KEY=x":               "broach: BROACH_KEY: unknown variable: keys come from the file that BROACH",
+	} {
+		_, err := parseConfig("f.json", []byte(`{"name": 7}`), variable)
+		require.ErrorContains(t, err, want, variable)
+		require.ErrorContains(t, err, "broach: f.json: name: 7: must be a string")
+	}
+}

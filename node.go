@@ -233,6 +233,9 @@ func (n *Node) greet() {
 		n.log.Loudly("broach: there are no keys: whoever reaches this node can join its cluster and call its functions",
 			"addr", n.addr)
 	}
+	if names := n.cfg.overridden; len(names) > 0 {
+		n.log.Debug("broach: variables of the environment stand in place of the configuration file", "names", names)
+	}
 	n.log.Info("broach: node started", "addr", n.addr, "cluster", n.cfg.cluster(), "name", n.cfg.Name)
 }
 

@@ -25,8 +25,8 @@ func (c *Config) open(log *journal) (udp.Transport, error) {
 	}
 	t, err := udp.Open(c.addr().String(), log.Info)
 	if err != nil {
-		return nil, fmt.Errorf("broach: config: Addr: %q: %w (in a file it is params.rpcIp and params.rpcPort)",
-			c.addr(), err)
+		return nil, fmt.Errorf("broach: config: Addr: %q: %w (in a file it is params.rpcIp and params.rpcPort,"+
+			" in the environment BROACH_ADDR)", c.addr(), err)
 	}
 	return t, nil
 }

@@ -67,7 +67,8 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/function",
+		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/environ",
+		"broach/internal/function",
 		"broach/internal/gate", "broach/internal/hamt", "broach/internal/handshake", "broach/internal/jsonfile",
 		"broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/seedbook",
@@ -105,6 +106,7 @@ var rooms = map[string]room{
 	"internal/handshake": {imports: []string{"broach/internal/seal", "broach/internal/wire"}},
 	"internal/intruder":  {isTool: true},
 	"internal/jsonfile":  {},
+	"internal/environ":   {imports: []string{"broach/internal/jsonfile"}},
 	"internal/link": {imports: []string{
 		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/pace", "broach/internal/seal",
 		"broach/internal/transfer", "broach/internal/udp",
