@@ -146,7 +146,8 @@ func callTyped[R any](
 		ctx = context.Background() // as in a binding by reflection
 	}
 	if len(c.opts.interceptors) > 0 {
-		return callIntercepted[R](ctx, c, args.List())
+		return callIntercepted[R](ctx, c, codec.Arguments{Typed: args},
+			func(body []byte) (any, error) { return codec.DecodeOne(body, read) })
 	}
 	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{Typed: args}})
 	if failed != nil {

@@ -47,7 +47,7 @@ func (c *Caller) Call(ctx context.Context, args ...any) (any, error) {
 // With struct{} as R, no result is wanted and the function may have none.
 func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 	if len(c.opts.interceptors) > 0 {
-		return callIntercepted[R](ctx, c, args)
+		return callIntercepted[R](ctx, c, codec.Arguments{List: args}, decodeAny[R])
 	}
 	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{List: args}})
 	if failed != nil {
@@ -91,7 +91,7 @@ func (c *Caller) at(node netip.AddrPort, e *Error) *Error {
 type outCall struct {
 	codec.Arguments
 	meta     []byte      // encoded
-	deadline time.Time   // when the call is over
+	deadline time.Time   // when the call is over; zero: as ctx and the options say
 	oneWay   bool        // its outcome is that it was accepted
 	call     *Invocation // as its Interceptors left it; nil: there are none
 }
@@ -102,7 +102,9 @@ func (c *Caller) do(ctx context.Context, out outCall) (*link.Call, *Error) {
 		return nil, failed
 	}
 	now := time.Now()
-	out.deadline = c.deadline(ctx, now)
+	if out.deadline.IsZero() {
+		out.deadline = c.deadline(ctx, now)
+	}
 	var failed *Error
 	if out.meta, failed = c.metadata(ctx, out.call); failed != nil {
 		return nil, failed

@@ -119,12 +119,12 @@ func ExampleInterceptor() {
 	trace := func(side string) broach.Interceptor {
 		return func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
 			v, err := next(ctx, call)
-			fmt.Println(side, call.Service, call.Args, v, err == nil)
+			fmt.Println(side, call.Service, call.Args(), v, err == nil)
 			return v, err
 		}
 	}
 	guard := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-		if call.Meta["user"] == "" {
+		if call.Meta()["user"] == "" {
 			return nil, broach.Errorf(broach.Unauthenticated, "who are you?")
 		}
 		return next(ctx, call)
@@ -291,7 +291,7 @@ func ExampleMeta() {
 	})
 	_ = node.Register("stock", func(ctx context.Context) string {
 		in, _ := broach.InvocationFrom(ctx)
-		return in.Meta["user"] + ", " + in.Meta["traceparent"]
+		return in.Meta()["user"] + ", " + in.Meta()["traceparent"]
 	})
 	call := node.Caller("order", broach.Meta("user", "ann"),
 		broach.Meta("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"broach/internal/codec"
+	"broach/internal/deadline"
 	"broach/internal/function"
 	"broach/internal/wire"
 )
@@ -77,39 +78,105 @@ func hasNil(list []Interceptor) bool {
 	return slices.ContainsFunc(list, func(i Interceptor) bool { return i == nil })
 }
 
-// chain puts Interceptors around a Handler, the first of them outermost.
-func chain(list []Interceptor, h Handler) Handler {
-	for _, i := range slices.Backward(list) {
-		h = around(i, h)
-	}
-	return h
+// A step is the way through Interceptors from one of them on. That Interceptor can go on only while it runs.
+type step struct {
+	list     []Interceptor // this one and those within it; not written to
+	last     innermost
+	returned atomic.Bool
 }
 
-// around puts one Interceptor around a Handler, which it can reach only while it runs.
-func around(i Interceptor, next Handler) Handler {
-	return func(ctx context.Context, call *Invocation) (any, error) {
-		var returned atomic.Bool
-		defer returned.Store(true)
-		return i(ctx, call, func(ctx context.Context, call *Invocation) (any, error) {
-			switch {
-			case returned.Load():
-				return nil, errNextLate
-			case ctx == nil || call == nil:
-				return nil, errNextNil
-			}
-			return next(ctx, call)
-		})
-	}
+// innermost is what stands within all Interceptors.
+type innermost interface {
+	handle(ctx context.Context, call *Invocation) (any, error)
 }
 
-// Invocation is one call, as the function that serves it sees it, and the Interceptors on its way.
+func (s *step) run(ctx context.Context, call *Invocation) (any, error) {
+	defer s.returned.Store(true)
+	return s.list[0](ctx, call, s.next)
+}
+
+// next is the Handler of the Interceptor.
+func (s *step) next(ctx context.Context, call *Invocation) (any, error) {
+	switch {
+	case s.returned.Load():
+		return nil, errNextLate
+	case ctx == nil || call == nil:
+		return nil, errNextNil
+	case len(s.list) == 1:
+		return s.last.handle(ctx, call)
+	}
+	return (&step{list: s.list[1:], last: s.last}).run(ctx, call)
+}
+
+// Invocation is one call, as the function that serves it sees it, and the Interceptors on its way. It is used by one
+// goroutine at a time. An Interceptor may keep it. The zero value is a call without arguments and metadata.
 type Invocation struct {
 	Service string
 	// From is the node that calls, by the address it advertises; this one's own, if the call comes from this process
 	From netip.AddrPort
-	// Meta is what goes along with the call; not to be modified but by an Interceptor, for which it is never nil
-	Meta map[string]string
-	Args []any // the arguments, which an Interceptor may replace; nil in a function, which has them
+
+	made argumentList // what Args makes the arguments of; nil: of given
+	// given are those of a caller, not to be written to; those that Args has made, or of SetArgs, if hasArgs
+	given   []any
+	hasArgs bool
+
+	inherited, own map[string]string // what Meta makes the metadata of, the later ones on top; not written to
+	meta           map[string]string // made by Meta; nil: not yet
+}
+
+// argumentList makes a list of arguments.
+type argumentList interface{ List() []any }
+
+// Args are the arguments; none in a function, which has them. They are made into a list when they are first asked for:
+// an Interceptor that does not look at them costs less. It may change the elements, which changes the call.
+func (call *Invocation) Args() []any {
+	if !call.hasArgs {
+		call.SetArgs(call.list()...)
+	}
+	return call.given
+}
+
+// SetArgs replaces the arguments.
+func (call *Invocation) SetArgs(args ...any) { call.given, call.hasArgs = args, true }
+
+// list makes a list of the arguments that may be written to.
+func (call *Invocation) list() []any {
+	if call.made != nil {
+		return call.made.List()
+	}
+	return slices.Clone(call.given)
+}
+
+// Meta is what goes along with the call; not to be modified but by an Interceptor, for which it is never nil. It is
+// made when it is first asked for.
+func (call *Invocation) Meta() map[string]string {
+	if call.meta == nil {
+		call.meta = make(map[string]string)
+		maps.Copy(call.meta, call.inherited)
+		maps.Copy(call.meta, call.own)
+	}
+	return call.meta
+}
+
+// metadata are what Meta would make, not to be written to.
+func (call *Invocation) metadata() map[string]string {
+	if call.meta != nil {
+		return call.meta
+	}
+	return merged(call.inherited, call.own)
+}
+
+// merged are the metadata of two, of which those of the second count. It is not to be written to.
+func merged(below, above map[string]string) map[string]string {
+	switch {
+	case len(below) == 0:
+		return above
+	case len(above) == 0:
+		return below
+	}
+	all := maps.Clone(below)
+	maps.Copy(all, above)
+	return all
 }
 
 // InvocationFrom returns the call that a function was given ctx for. It reports false if ctx is not that of a function.
@@ -121,15 +188,15 @@ func InvocationFrom(ctx context.Context) (Invocation, bool) {
 	if !ok {
 		return Invocation{}, false
 	}
-	return Invocation{Service: r.function.name, From: r.from(), Meta: r.meta}, true
+	return Invocation{Service: r.function.name, From: r.from(), meta: r.meta}, true
 }
 
 // requestKey finds the request that a context belongs to.
 type requestKey struct{}
 
-// requestContext is the context of a function. It is part of its request, and so costs nothing.
+// requestContext is the context of a function.
 type requestContext struct {
-	context.Context
+	deadline.Context
 	r *request
 }
 
@@ -189,22 +256,15 @@ func inheritedMeta(ctx context.Context) map[string]string {
 // of these.
 func (c *Caller) metadata(ctx context.Context, call *Invocation) ([]byte, *Error) {
 	if call != nil {
-		return c.encodeMeta(call.Meta)
+		return c.encodeMeta(call.metadata())
 	}
-	inherited := inheritedMeta(ctx)
-	if len(c.opts.meta)+len(inherited) == 0 {
-		return nil, nil
-	}
-	all := maps.Clone(inherited)
-	if all == nil {
-		all = c.opts.meta
-	} else {
-		maps.Copy(all, c.opts.meta)
-	}
-	return c.encodeMeta(all)
+	return c.encodeMeta(merged(inheritedMeta(ctx), c.opts.meta))
 }
 
 func (c *Caller) encodeMeta(all map[string]string) ([]byte, *Error) {
+	if len(all) == 0 {
+		return nil, nil
+	}
 	var b []byte
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		if err := checkMetaKey(key); err != nil { // of an Interceptor's making
@@ -236,9 +296,13 @@ func (f *service) intercept(fn any) {
 	if len(f.interceptors) == 0 {
 		return
 	}
-	f.Within(fn, func(ctx context.Context, args []any, run function.Runner) (any, error) {
-		s := intercepted{request: ctx.Value(requestKey{}).(*request), run: run}
-		return chain(f.interceptors, s.next)(ctx, s.invocation(f.name, args))
+	f.Within(fn, func(ctx context.Context, run function.Call) (any, error) {
+		r := ctx.Value(requestKey{}).(*request)
+		in := &intercepted{request: r, run: run}
+		in.step = step{list: f.interceptors, last: in}
+		// other subscribers of an event have the metadata too
+		in.call = Invocation{Service: f.name, From: r.from(), made: run, inherited: r.meta}
+		return in.step.run(ctx, &in.call)
 	})
 }
 
@@ -247,25 +311,25 @@ func (f *service) needsRequest() bool {
 	return f.HasContext() || len(f.interceptors) > 0 || f.takeEvent != nil
 }
 
-// intercepted is one call on its way through the Interceptors of its function.
+// intercepted is one call on its way through the Interceptors of its function, which may keep all of it.
 type intercepted struct {
+	step    step // the first
+	call    Invocation
 	request *request
-	run     function.Runner // of the function
+	run     function.Call
 }
 
-// invocation is the call as the Interceptors see it.
-func (s *intercepted) invocation(name string, args []any) *Invocation {
-	meta := make(map[string]string)
-	maps.Copy(meta, s.request.meta) // which other subscribers of an event have too
-	return &Invocation{Service: name, From: s.request.from(), Meta: meta, Args: args}
-}
-
-// next is the innermost Handler: it runs the function.
-func (s *intercepted) next(ctx context.Context, call *Invocation) (any, error) {
-	v, err := s.run(ctx, call.Args, func() {
-		s.request.meta = call.Meta
-		s.request.began.Store(true)
-	})
+// handle runs the function.
+func (in *intercepted) handle(ctx context.Context, call *Invocation) (v any, err error) {
+	begin := func() {
+		in.request.meta = call.metadata()
+		in.request.began.Store(true)
+	}
+	if call.made == argumentList(in.run) && !call.hasArgs {
+		v, err = in.run.Run(ctx, begin)
+	} else {
+		v, err = in.run.RunOn(ctx, call.Args(), begin)
+	}
 	if e, ok := err.(*codec.Error); ok {
 		return nil, ownError(e)
 	}

@@ -3,41 +3,57 @@ package broach
 import (
 	"context"
 	"errors"
-	"maps"
 	"reflect"
 	"runtime/debug"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"broach/internal/codec"
+	"broach/internal/deadline"
 	"broach/internal/function"
 )
 
-// interception is one call on its way through the Interceptors of its caller.
+// interception is one call on its way through the Interceptors of its caller, which may keep all of it.
 type interception struct {
+	step   step // the first
+	call   Invocation
+	ctx    deadline.Context
 	caller *Caller
 	oneWay bool
-	want   []reflect.Type                 // the results
-	decode func(body []byte) (any, error) // into these; nil: there are none
+	decode func(body []byte) (any, error) // nil: there are no results
 	ran    execution
 }
 
 // callIntercepted is Call for a Caller that has Interceptors.
-func callIntercepted[R any](ctx context.Context, c *Caller, args []any) (r R, _ error) {
-	in := interception{caller: c, want: []reflect.Type{reflect.TypeFor[R]()}}
-	in.decode = func(body []byte) (any, error) { return codec.DecodeAs[R](body) }
-	out, failed := in.call(ctx, args)
+func callIntercepted[R any](
+	ctx context.Context, c *Caller, args codec.Arguments, decode func(body []byte) (any, error),
+) (r R, _ error) {
+	in := &interception{caller: c, decode: decode}
+	v, failed := in.run(ctx, args)
+	if failed != nil {
+		return r, failed
+	}
+	if r, ok := v.(R); ok {
+		return r, nil
+	}
+	out, failed := in.spread(v, []reflect.Type{reflect.TypeFor[R]()})
 	if failed != nil {
 		return r, failed
 	}
 	return *out[0].Addr().Interface().(*R), nil
 }
 
+// decodeAny is codec.DecodeAs as Interceptors see the result.
+func decodeAny[R any](body []byte) (any, error) { return codec.DecodeAs[R](body) }
+
 // sendIntercepted is Send for a Caller that has Interceptors.
 func (c *Caller) sendIntercepted(ctx context.Context, args []any) error {
-	in := interception{caller: c, oneWay: true}
-	if _, failed := in.call(ctx, args); failed != nil {
+	in := &interception{caller: c, oneWay: true}
+	v, failed := in.run(ctx, codec.Arguments{List: args})
+	if failed == nil {
+		_, failed = in.spread(v, nil)
+	}
+	if failed != nil {
 		return failed
 	}
 	return nil
@@ -45,55 +61,67 @@ func (c *Caller) sendIntercepted(ctx context.Context, args []any) error {
 
 // callIntercepted is call for a Caller that has Interceptors.
 func (b *binding) callIntercepted(ctx context.Context, args []any) []reflect.Value {
-	in := interception{caller: b.caller, want: b.results}
+	in := &interception{caller: b.caller}
 	in.decode = func(body []byte) (any, error) {
 		out, err := codec.DecodeResults(body, b.results)
 		return function.Gather(out), err
 	}
-	out, failed := in.call(ctx, args)
+	v, failed := in.run(ctx, codec.Arguments{List: args})
+	if failed != nil {
+		return b.failed(failed)
+	}
+	out, failed := in.spread(v, b.results)
 	if failed != nil {
 		return b.failed(failed)
 	}
 	return append(out, reflect.Zero(reflect.TypeFor[error]()))
 }
 
-// call goes through the Interceptors and returns what comes out, as it is wanted. A call that cannot even begin does
-// not reach them.
-func (in *interception) call(ctx context.Context, args []any) (out []reflect.Value, failed *Error) {
+// run goes through the Interceptors and returns what comes out. A call that cannot even begin does not reach them.
+func (in *interception) run(given context.Context, args codec.Arguments) (v any, failed *Error) {
 	c := in.caller
-	if failed := c.refusal(ctx); failed != nil {
+	if failed := c.refusal(given); failed != nil {
 		return nil, failed
 	}
-	ctx, cancel := context.WithDeadline(ctx, c.deadline(ctx, time.Now()))
-	defer cancel()
+	in.ctx.Begin(given, c.deadline(given, time.Now()))
+	defer in.ctx.End()
 	defer func() {
 		if v := recover(); v != nil {
-			out, failed = nil, in.panicked(v, debug.Stack())
+			failed = in.panicked(v, debug.Stack())
 		}
 	}()
-	call := &Invocation{Service: c.name, From: c.node.Addr(), Meta: c.mergedMeta(ctx), Args: slices.Clone(args)}
-	v, err := chain(c.opts.interceptors, in.next)(ctx, call)
-	if err != nil {
-		return nil, in.failed(ctx, err)
+	in.step.list, in.step.last = c.opts.interceptors, in
+	in.call = Invocation{Service: c.name, From: c.node.Addr(), given: args.List, inherited: inheritedMeta(given),
+		own: c.opts.meta}
+	if args.Typed != nil {
+		in.call.made = args.Typed
 	}
-	if out, err = function.Spread(v, in.want); err != nil {
-		return nil, c.newError(Internal, in.ran.outcome(), err.Error())
+	v, err := in.step.run(&in.ctx, &in.call)
+	if err != nil {
+		return nil, in.failed(&in.ctx, err)
+	}
+	return v, nil
+}
+
+// spread makes results of these types of what came out.
+func (in *interception) spread(v any, want []reflect.Type) ([]reflect.Value, *Error) {
+	out, err := function.Spread(v, want)
+	if err != nil {
+		return nil, in.caller.newError(Internal, in.ran.outcome(), err.Error())
 	}
 	return out, nil
 }
 
-// mergedMeta are the metadata of a call, as its Interceptors may change them.
-func (c *Caller) mergedMeta(ctx context.Context) map[string]string {
-	all := make(map[string]string)
-	maps.Copy(all, inheritedMeta(ctx))
-	maps.Copy(all, c.opts.meta)
-	return all
-}
-
-// next is the innermost Handler: it makes the call.
-func (in *interception) next(ctx context.Context, call *Invocation) (any, error) {
+// handle makes the call. Where the context is still the one that the Interceptors were given, nobody needs its timer:
+// the call has the deadline itself.
+func (in *interception) handle(ctx context.Context, call *Invocation) (any, error) {
 	in.ran.beginNext()
-	p, failed := in.caller.do(ctx, outCall{Arguments: codec.Arguments{List: call.Args}, call: call, oneWay: in.oneWay})
+	out := outCall{Arguments: call.sent(), call: call, oneWay: in.oneWay}
+	if ctx == &in.ctx && ctx.Err() == nil {
+		out.deadline, _ = ctx.Deadline()
+		ctx = in.ctx.WithoutDeadline()
+	}
+	p, failed := in.caller.do(ctx, out)
 	if failed != nil {
 		in.ran.endNext(failed.Executed)
 		return nil, failed
@@ -108,6 +136,18 @@ func (in *interception) next(ctx context.Context, call *Invocation) (any, error)
 		return nil, in.caller.own(err)
 	}
 	return v, nil
+}
+
+// sent are the arguments as they are sent: typed, if nobody has looked at them.
+func (call *Invocation) sent() codec.Arguments {
+	typed, ok := call.made.(codec.TypedArguments)
+	switch {
+	case call.hasArgs || call.made == nil:
+		return codec.Arguments{List: call.given}
+	case ok:
+		return codec.Arguments{Typed: typed}
+	}
+	return codec.Arguments{List: call.made.List()}
 }
 
 // failed is the error of the call where the outermost Interceptor returned err. What err says of itself is user code,

@@ -21,7 +21,7 @@ type request struct {
 	function *service // see isUnknown
 	origin   origin
 	meta     map[string]string // not written to
-	ctx      requestContext    // of the function, if it asks for one
+	ctx      *requestContext   // of the function, if it asks for one
 	stage    stage             // set before a worker has it
 	began    atomic.Bool       // the Interceptors of the function, if it has any, have let it run
 }
@@ -83,8 +83,8 @@ func (r *request) Run() {
 		return
 	}
 	defer r.function.leave()
-	ctx, cancel := r.context()
-	defer cancel()
+	ctx := r.context()
+	defer r.endContext()
 	head := r.frame(link.Outcome{Executed: wire.ExecutedYes})
 	frame, err := r.invoke(ctx, head)
 	switch size := len(frame) - len(head); {
@@ -120,23 +120,24 @@ func (r *request) codeOf(err *Error) Code {
 
 // context is what the function gets: the node's, ended by the deadline and by the caller's giving up. A function that
 // does not ask for one is spared the cost.
-func (r *request) context() (context.Context, context.CancelFunc) {
+func (r *request) context() context.Context {
 	if !r.function.needsRequest() {
-		return r.provider.ctx, func() {}
+		return r.provider.ctx
 	}
-	var ctx context.Context
-	var cancel context.CancelFunc
-	if r.Deadline.IsZero() {
-		ctx, cancel = context.WithCancel(r.provider.ctx)
-	} else {
-		ctx, cancel = context.WithDeadline(r.provider.ctx, r.Deadline)
-	}
-	r.Cancel.Store(&cancel)
+	r.ctx = &requestContext{r: r}
+	r.ctx.Begin(r.provider.ctx, r.Deadline)
+	r.Request.Context.Store(&r.ctx.Context)
 	if r.Gone.Load() {
-		cancel()
+		r.ctx.End()
 	}
-	r.ctx = requestContext{ctx, r}
-	return &r.ctx, cancel
+	return r.ctx
+}
+
+// endContext ends what the function got: it has returned.
+func (r *request) endContext() {
+	if r.ctx != nil {
+		r.ctx.End()
+	}
 }
 
 // from is who calls.

@@ -30,6 +30,23 @@ var (
 		},
 		dial: broachTyped.dial,
 	}
+	broachCallerIntercepted = system{
+		name: "broach-caller-interceptor", title: "broach, Bind, an Interceptor at the caller", broach: true,
+		maxEcho: 1 << 10,
+		serve:   broachTyped.serve,
+		dial:    func(addr string) (client, error) { return dialTyped(intercepted(), addr) },
+	}
+	broachProviderIntercepted = system{
+		name: "broach-provider-interceptor", title: "broach, Bind, an Interceptor at the provider", broach: true,
+		maxEcho: 1 << 10,
+		serve:   func() (server, error) { return serveBroach(intercepted(), sum) },
+		dial:    broachTyped.dial,
+	}
+	broachBothIntercepted = system{
+		name: "broach-interceptors", title: "broach, Bind, an Interceptor at both ends", broach: true, maxEcho: 1 << 10,
+		serve: broachProviderIntercepted.serve,
+		dial:  broachCallerIntercepted.dial,
+	}
 	broachReflective = system{
 		name: "broach-call", title: "broach, Caller.Call", broach: true,
 		serve: broachTyped.serve,
@@ -39,6 +56,16 @@ var (
 
 // quiet is the default configuration without a log.
 func quiet() broach.Config { return broach.Config{LogLevel: "off"} }
+
+// intercepted is quiet with an Interceptor that does nothing, for calls either way.
+func intercepted() broach.Config {
+	pass := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+		return next(ctx, call)
+	}
+	cfg := quiet()
+	cfg.CallInterceptors, cfg.ServeInterceptors = []broach.Interceptor{pass}, []broach.Interceptor{pass}
+	return cfg
+}
 
 // sealed is quiet with a key. Anybody can read it here: what it costs is the same.
 func sealed() broach.Config {

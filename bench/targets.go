@@ -70,6 +70,9 @@ var targets = []target{
 	absolute(p99, "loss", "broach-loss5", unasked, atMost(0.150)),
 	whileSealed("add64", 0.7),
 	{rate, cell{"echo1m", "broach-sealed"}, cell{"echo1m", "grpc-tls"}, atLeast(1.1), atLeast(1.8)},
+	{rate, cell{"add64", "broach-caller-interceptor"}, cell{"add64", "broach"}, atLeast(0.55), atLeast(0.7)},
+	{rate, cell{"add64", "broach-provider-interceptor"}, cell{"add64", "broach"}, atLeast(0.7), atLeast(0.85)},
+	{rate, cell{"add64", "broach-interceptors"}, cell{"add64", "broach"}, atLeast(0.5), atLeast(0.7)},
 	{rate, cell{"add64", "broach-context"}, cell{"add64", "broach"}, unasked, atLeast(0.97)},
 	{p99, cell{"beside", "broach"}, cell{"add4", "broach"}, atMost(10), atMost(5)},
 }

@@ -23,7 +23,7 @@ type Recorder struct {
 type Call struct {
 	Args []any             // in the kinds that a parameter of type any receives; empty: there were none
 	From netip.AddrPort    // the node that called, by the address it advertises
-	Meta map[string]string // what went along, see broach.Meta; nil: nothing
+	Meta map[string]string // what went along, see broach.Meta; empty: nothing
 }
 
 // Calls returns the calls until now, in the order in which they came. The slice is the caller's own, what is in it
@@ -119,5 +119,5 @@ func typeOf(v any, isLast bool) reflect.Type {
 // record remembers a call.
 func (r *Recorder) record(ctx context.Context, args []any) {
 	in, _ := broach.InvocationFrom(ctx)
-	r.add(Call{Args: args, From: in.From, Meta: maps.Clone(in.Meta)})
+	r.add(Call{Args: args, From: in.From, Meta: maps.Clone(in.Meta())})
 }

@@ -39,7 +39,7 @@ func limited(limiter *rate.Limiter) broach.Interceptor {
 // guarded lets pass who knows the token. How long the comparison takes does not tell how much of a guess was right.
 func guarded(token string) broach.Interceptor {
 	return func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-		if subtle.ConstantTimeCompare([]byte(call.Meta["token"]), []byte(token)) != 1 {
+		if subtle.ConstantTimeCompare([]byte(call.Meta()["token"]), []byte(token)) != 1 {
 			return nil, broach.Errorf(broach.Unauthenticated, "the token is wrong or missing")
 		}
 		return next(ctx, call)

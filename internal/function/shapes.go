@@ -6,77 +6,203 @@ import (
 	"broach/internal/codec"
 )
 
-// Functions of the commonest shapes are called without reflection, with or without a context and an error.
-// The table holds them all; another shape is another line.
-var shapes = []func(fn any) body{
-	func(fn any) body { return binaryBody(fn, codec.ReadInt, codec.ReadInt, codec.WriteInt) },
-	func(fn any) body { return unaryBody(fn, codec.ReadString, codec.WriteString) },
-	func(fn any) body { return unaryBody(fn, codec.ReadBytes, codec.WriteBytes) },
+// A shape is what functions of one of the commonest types are called by, without reflection.
+type shape interface {
+	run(ctx context.Context, f *Func, d *codec.Decoder, n int, dst []byte) ([]byte, error)
+	within(around Around) body
 }
 
-// typedBody returns nil for a function of no such shape.
-func typedBody(fn any) body {
-	for _, shape := range shapes {
-		if b := shape(fn); b != nil {
-			return b
+// Functions of the commonest shapes are called without reflection, with or without a context and an error.
+// The table holds them all; another shape is another line.
+var shapes = []func(fn any) shape{
+	func(fn any) shape { return binaryShape(fn, codec.ReadInt, codec.ReadInt, codec.WriteInt) },
+	func(fn any) shape { return unaryShape(fn, codec.ReadString, codec.WriteString) },
+	func(fn any) shape { return unaryShape(fn, codec.ReadBytes, codec.WriteBytes) },
+}
+
+// shapeOf returns nil for a function of no such shape.
+func shapeOf(fn any) shape {
+	for _, of := range shapes {
+		if s := of(fn); s != nil {
+			return s
 		}
 	}
 	return nil
 }
 
-func unaryBody[A, R any](fn any, read func(*codec.Decoder) (A, error), write func(*codec.Encoder, R) error) body {
-	var call func(context.Context, A) (R, error)
+// typedBody returns nil for a function of no such shape.
+func typedBody(fn any) body {
+	if s := shapeOf(fn); s != nil {
+		return s.run
+	}
+	return nil
+}
+
+// unary is a function of one argument.
+type unary[A, R any] struct {
+	call  func(context.Context, A) (R, error)
+	read  func(*codec.Decoder) (A, error)
+	write func(*codec.Encoder, R) error
+}
+
+func unaryShape[A, R any](fn any, read func(*codec.Decoder) (A, error), write func(*codec.Encoder, R) error) shape {
+	u := &unary[A, R]{read: read, write: write}
 	switch fn := fn.(type) {
 	case func(A) R:
-		call = func(_ context.Context, a A) (R, error) { return fn(a), nil }
+		u.call = func(_ context.Context, a A) (R, error) { return fn(a), nil }
 	case func(A) (R, error):
-		call = func(_ context.Context, a A) (R, error) { return fn(a) }
+		u.call = func(_ context.Context, a A) (R, error) { return fn(a) }
 	case func(context.Context, A) R:
-		call = func(ctx context.Context, a A) (R, error) { return fn(ctx, a), nil }
+		u.call = func(ctx context.Context, a A) (R, error) { return fn(ctx, a), nil }
 	case func(context.Context, A) (R, error):
-		call = fn
+		u.call = fn
 	default:
 		return nil
 	}
+	return u
+}
+
+func (u *unary[A, R]) run(ctx context.Context, f *Func, d *codec.Decoder, _ int, dst []byte) ([]byte, error) {
+	a, err := u.read(d)
+	if err != nil {
+		return nil, f.badArgument(0, err)
+	}
+	r, err := u.call(ctx, a)
+	return typedReply(ctx, f, dst, r, err, u.write)
+}
+
+func (u *unary[A, R]) within(around Around) body {
 	return func(ctx context.Context, f *Func, d *codec.Decoder, _ int, dst []byte) ([]byte, error) {
-		a, err := read(d)
+		a, err := u.read(d)
 		if err != nil {
 			return nil, f.badArgument(0, err)
 		}
-		r, err := call(ctx, a)
-		return typedReply(ctx, f, dst, r, err, write)
+		v, err := around(ctx, &unaryCall[A, R]{u, f, a})
+		return typedOutcome(ctx, f, dst, v, err, u.write)
 	}
 }
 
-func binaryBody[A, B, R any](
+// unaryCall is a Call of a unary.
+type unaryCall[A, R any] struct {
+	*unary[A, R]
+	f *Func
+	a A
+}
+
+func (c *unaryCall[A, R]) List() []any { return []any{c.a} }
+
+func (c *unaryCall[A, R]) Run(ctx context.Context, begin func()) (any, error) {
+	begin()
+	return boxed(c.call(ctx, c.a))
+}
+
+func (c *unaryCall[A, R]) RunOn(ctx context.Context, args []any, begin func()) (any, error) {
+	if err := c.f.checkCount(args); err != nil {
+		return nil, err
+	}
+	a, err := typedArgument[A](c.f, 0, args[0])
+	if err != nil {
+		return nil, err
+	}
+	begin()
+	return boxed(c.call(ctx, a))
+}
+
+// boxed is what a function returned, as it is to a caller: a result beside an error is none.
+func boxed[R any](r R, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// binary is a function of two arguments.
+type binary[A, B, R any] struct {
+	call  func(context.Context, A, B) (R, error)
+	readA func(*codec.Decoder) (A, error)
+	readB func(*codec.Decoder) (B, error)
+	write func(*codec.Encoder, R) error
+}
+
+func binaryShape[A, B, R any](
 	fn any, readA func(*codec.Decoder) (A, error), readB func(*codec.Decoder) (B, error),
 	write func(*codec.Encoder, R) error,
-) body {
-	var call func(context.Context, A, B) (R, error)
+) shape {
+	s := &binary[A, B, R]{readA: readA, readB: readB, write: write}
 	switch fn := fn.(type) {
 	case func(A, B) R:
-		call = func(_ context.Context, a A, b B) (R, error) { return fn(a, b), nil }
+		s.call = func(_ context.Context, a A, b B) (R, error) { return fn(a, b), nil }
 	case func(A, B) (R, error):
-		call = func(_ context.Context, a A, b B) (R, error) { return fn(a, b) }
+		s.call = func(_ context.Context, a A, b B) (R, error) { return fn(a, b) }
 	case func(context.Context, A, B) R:
-		call = func(ctx context.Context, a A, b B) (R, error) { return fn(ctx, a, b), nil }
+		s.call = func(ctx context.Context, a A, b B) (R, error) { return fn(ctx, a, b), nil }
 	case func(context.Context, A, B) (R, error):
-		call = fn
+		s.call = fn
 	default:
 		return nil
 	}
-	return func(ctx context.Context, f *Func, d *codec.Decoder, _ int, dst []byte) ([]byte, error) {
-		a, err := readA(d)
-		if err != nil {
-			return nil, f.badArgument(0, err)
-		}
-		b, err := readB(d)
-		if err != nil {
-			return nil, f.badArgument(1, err)
-		}
-		r, err := call(ctx, a, b)
-		return typedReply(ctx, f, dst, r, err, write)
+	return s
+}
+
+func (s *binary[A, B, R]) arguments(f *Func, d *codec.Decoder) (a A, b B, err error) {
+	if a, err = s.readA(d); err != nil {
+		return a, b, f.badArgument(0, err)
 	}
+	if b, err = s.readB(d); err != nil {
+		return a, b, f.badArgument(1, err)
+	}
+	return a, b, nil
+}
+
+func (s *binary[A, B, R]) run(ctx context.Context, f *Func, d *codec.Decoder, _ int, dst []byte) ([]byte, error) {
+	a, b, err := s.arguments(f, d)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.call(ctx, a, b)
+	return typedReply(ctx, f, dst, r, err, s.write)
+}
+
+func (s *binary[A, B, R]) within(around Around) body {
+	return func(ctx context.Context, f *Func, d *codec.Decoder, _ int, dst []byte) ([]byte, error) {
+		a, b, err := s.arguments(f, d)
+		if err != nil {
+			return nil, err
+		}
+		v, err := around(ctx, &binaryCall[A, B, R]{s, f, a, b})
+		return typedOutcome(ctx, f, dst, v, err, s.write)
+	}
+}
+
+// binaryCall is a Call of a binary.
+type binaryCall[A, B, R any] struct {
+	*binary[A, B, R]
+	f *Func
+	a A
+	b B
+}
+
+func (c *binaryCall[A, B, R]) List() []any { return []any{c.a, c.b} }
+
+func (c *binaryCall[A, B, R]) Run(ctx context.Context, begin func()) (any, error) {
+	begin()
+	return boxed(c.call(ctx, c.a, c.b))
+}
+
+func (c *binaryCall[A, B, R]) RunOn(ctx context.Context, args []any, begin func()) (any, error) {
+	if err := c.f.checkCount(args); err != nil {
+		return nil, err
+	}
+	a, err := typedArgument[A](c.f, 0, args[0])
+	if err != nil {
+		return nil, err
+	}
+	b, err := typedArgument[B](c.f, 1, args[1])
+	if err != nil {
+		return nil, err
+	}
+	begin()
+	return boxed(c.call(ctx, a, b))
 }
 
 // typedReply is reply without reflection.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"broach/internal/codec"
+	"broach/internal/deadline"
 	"broach/internal/function"
 	"broach/internal/handshake"
 	"broach/internal/wire"
@@ -215,12 +216,10 @@ func (e *end) stepOne(now time.Time, l *Link, kind wire.Kind, body []byte) (afte
 
 // serve runs a function and answers, as a worker does.
 func (e *end) serve(l *Link, r *Request, name string) {
-	ctx, cancel := context.WithCancel(context.Background())
-	if !r.Deadline.IsZero() {
-		ctx, cancel = context.WithDeadline(context.Background(), r.Deadline)
-	}
-	defer cancel()
-	r.Cancel.Store(&cancel)
+	ctx := new(deadline.Context)
+	ctx.Begin(context.Background(), r.Deadline)
+	defer ctx.End()
+	r.Context.Store(ctx)
 	frame := e.run(ctx, name, r)
 	r.ReleaseArgs()
 	l.Answer(time.Now(), r, wire.SetLength(frame))

@@ -1,20 +1,20 @@
 package link
 
 import (
-	"context"
 	"sync/atomic"
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/deadline"
 	"broach/internal/wire"
 )
 
 // A Request is what a link knows of a call to one of our functions, from when it comes until it is answered.
 type Request struct {
 	Args     *buffer.Buffer
-	Deadline time.Time // zero: none
-	whole    []byte    // the transfer that it came as, see CameAsTransfer
-	Cancel   atomic.Pointer[context.CancelFunc]
+	Deadline time.Time                        // zero: none
+	whole    []byte                           // the transfer that it came as, see CameAsTransfer
+	Context  atomic.Pointer[deadline.Context] // of the function, if it asks for one
 	Seq      uint32
 	Slot     uint16
 	Way      Way
@@ -62,8 +62,8 @@ func (r *Request) GiveUp() {
 		return
 	}
 	r.Gone.Store(true)
-	if cancel := r.Cancel.Load(); cancel != nil {
-		(*cancel)()
+	if ctx := r.Context.Load(); ctx != nil {
+		ctx.End()
 	}
 }
 

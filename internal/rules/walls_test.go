@@ -50,7 +50,8 @@ var clockFiles = []string{
 	"offering.go", "request.go",
 	"stats.go",
 	"internal/link/link.go", "internal/link/transfer.go", // the send time of fragments
-	"internal/buffer/idle.go", // how long a collection takes
+	"internal/deadline/context.go", // whether a context has ended
+	"internal/buffer/idle.go",      // how long a collection takes
 	"internal/pool/pool.go", "internal/pool/worker.go",
 	"internal/udp/in_linux.go", // how long the reader waited
 	"internal/udp/refusals.go", // how long the system is given
@@ -67,9 +68,9 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/environ",
-		"broach/internal/function",
-		"broach/internal/gate", "broach/internal/hamt", "broach/internal/handshake", "broach/internal/jsonfile",
+		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/deadline",
+		"broach/internal/environ", "broach/internal/function", "broach/internal/gate", "broach/internal/hamt",
+		"broach/internal/handshake", "broach/internal/jsonfile",
 		"broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/seedbook",
 		"broach/internal/strangers", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn",
@@ -93,6 +94,7 @@ var rooms = map[string]room{
 		"broach/internal/buffer", "broach/internal/wire", "github.com/vmihailenco/msgpack/v5",
 		"github.com/vmihailenco/msgpack/v5/msgpcode",
 	}},
+	"internal/deadline": {},
 	"internal/function": {imports: []string{"broach/internal/codec", "broach/internal/wire"}},
 	"internal/functiontest": {isTool: true, imports: []string{
 		"broach/internal/wire", "github.com/stretchr/testify/require", "github.com/vmihailenco/msgpack/v5",
@@ -108,8 +110,8 @@ var rooms = map[string]room{
 	"internal/jsonfile":  {},
 	"internal/environ":   {imports: []string{"broach/internal/jsonfile"}},
 	"internal/link": {imports: []string{
-		"broach/internal/buffer", "broach/internal/handshake", "broach/internal/pace", "broach/internal/seal",
-		"broach/internal/transfer", "broach/internal/udp",
+		"broach/internal/buffer", "broach/internal/deadline", "broach/internal/handshake", "broach/internal/pace",
+		"broach/internal/seal", "broach/internal/transfer", "broach/internal/udp",
 		"broach/internal/wire",
 	}},
 	"internal/linkmodel": {isTool: true, isPure: true},

@@ -17,11 +17,11 @@ func TestAuthorizeLetsOnlySomeCallsRun(t *testing.T) {
 		errTaken := broach.Errorf(broach.Unavailable, "the seat is taken")
 		check := func(_ context.Context, call *broach.Invocation) error {
 			switch {
-			case call.Meta["token"] == "taken":
+			case call.Meta()["token"] == "taken":
 				return errTaken
-			case call.Meta["token"] != "Sesame":
+			case call.Meta()["token"] != "Sesame":
 				return errors.New("who are you?")
-			case call.From != caller.Addr() && call.From != provider.Addr() || call.Args[0] != 7:
+			case call.From != caller.Addr() && call.From != provider.Addr() || call.Args()[0] != 7:
 				return errors.New("somebody else")
 			}
 			return nil

@@ -51,7 +51,7 @@ func TestExecutedIsThatOfTheWholeCall(t *testing.T) {
 func TestExecutedIsThatOfAllThatAnInterceptorTried(t *testing.T) {
 	again := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
 		_, _ = next(ctx, call)
-		call.Args = []any{"no number"}
+		call.SetArgs("no number")
 		return next(ctx, call)
 	}
 	for what, test := range map[string]struct {
@@ -65,7 +65,7 @@ func TestExecutedIsThatOfAllThatAnInterceptorTried(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			clustertest.InPair(t, map[string]any{"f": test.fn}, func(c *clustertest.Cluster, _, caller *broach.Node) {
 				inner := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-					if call.Args[0] == 1000 {
+					if call.Args()[0] == 1000 {
 						var cancel context.CancelFunc
 						ctx, cancel = context.WithTimeout(ctx, time.Second)
 						defer cancel()
@@ -106,11 +106,11 @@ func TestExecutionsAddUp(t *testing.T) {
 			try := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
 				for _, arg := range test.with {
 					limited, cancel := context.WithTimeout(ctx, time.Second)
-					_, _ = next(limited, &broach.Invocation{Args: []any{arg}})
+					_, _ = next(limited, invocationOf(arg))
 					cancel()
 				}
 				if test.underWay {
-					go func() { _, _ = next(ctx, &broach.Invocation{Args: []any{hangs}}) }()
+					go func() { _, _ = next(ctx, invocationOf(hangs)) }()
 					time.Sleep(time.Second)
 				}
 				return nil, errOwn

@@ -20,7 +20,7 @@ func echoes() map[string]any {
 	return map[string]any{
 		"echo": func(ctx context.Context, x int) string {
 			in, _ := broach.InvocationFrom(ctx)
-			return fmt.Sprint(x, in.Meta)
+			return fmt.Sprint(x, in.Meta())
 		},
 		"add":  func(x, y int) int { return x + y },
 		"fail": func() error { return broach.Errorf(1042, "no milk") },
@@ -33,9 +33,9 @@ func TestACallersInterceptorChangesTheCall(t *testing.T) {
 	clustertest.InPair(t, echoes(), func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		for _, n := range []*broach.Node{caller, provider} {
 			change := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-				require.Equal(t, broach.Invocation{Service: "echo", From: n.Addr(), Meta: map[string]string{"a": "1"},
-					Args: []any{7}}, *call)
-				call.Args[0], call.Meta["b"], call.Service = 8, "2", "ignored"
+				require.Equal(t, seenCall{Service: "echo", From: n.Addr(), Meta: map[string]string{"a": "1"},
+					Args: []any{7}}, seen(call))
+				call.Args()[0], call.Meta()["b"], call.Service = 8, "2", "ignored"
 				v, err := next(ctx, call)
 				return v.(string) + "!", err
 			}
@@ -50,8 +50,8 @@ func TestACallersInterceptorChangesTheCall(t *testing.T) {
 			require.Equal(t, "7 map[a:1]", got, "and so are the options")
 		}
 		instead := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-			require.NotNil(t, call.Meta)
-			return next(ctx, &broach.Invocation{Args: append(call.Args, 5)})
+			require.NotNil(t, call.Meta())
+			return next(ctx, invocationOf(append(call.Args(), 5)...))
 		}
 		sum, err := broach.Call[int](context.Background(), caller.Caller("add", broach.CallInterceptors(instead)), 4)
 		require.NoError(t, err)
@@ -64,14 +64,14 @@ func TestMetadataOfInterceptorsHaveLimits(t *testing.T) {
 	clustertest.InPair(t, echoes(), func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		for _, key := range []string{"", "\x00k", "\xff", string(make([]byte, 256))} {
 			wrong := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-				call.Meta[key] = "v"
+				call.Meta()[key] = "v"
 				return next(ctx, call)
 			}
 			_, err := caller.Caller("none", broach.CallInterceptors(wrong)).Call(context.Background())
 			clustertest.RequireError(t, err, broach.InvalidArgument, broach.No)
 		}
 		much := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-			call.Meta["k"] = string(make([]byte, 8192))
+			call.Meta()["k"] = string(make([]byte, 8192))
 			return next(ctx, call)
 		}
 		_, err := caller.Caller("none", broach.CallInterceptors(much)).Call(context.Background())

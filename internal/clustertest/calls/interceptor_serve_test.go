@@ -41,21 +41,22 @@ func TestAProvidersInterceptorChangesTheCall(t *testing.T) {
 	inBoth(t, func(c *clustertest.Cluster, provider, from *broach.Node) {
 		nested := provider.Caller("meta")
 		require.NoError(t, provider.Register("meta",
-			func(ctx context.Context) string { in, _ := broach.InvocationFrom(ctx); return fmt.Sprint(in.Meta) }))
+			func(ctx context.Context) string { in, _ := broach.InvocationFrom(ctx); return fmt.Sprint(in.Meta()) }))
 		fn := func(ctx context.Context, x int, words ...string) (string, error) {
 			in, ok := broach.InvocationFrom(ctx)
 			require.True(t, ok)
-			require.Nil(t, in.Args)
+			require.Empty(t, in.Args())
 			passed, err := broach.Call[string](ctx, nested)
-			return fmt.Sprint(x, words, in.Meta, passed, ctx.Value(key{})), err
+			return fmt.Sprint(x, words, in.Meta(), passed, ctx.Value(key{})), err
 		}
 		change := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-			require.Equal(t, broach.Invocation{Service: "f", From: from.Addr(), Meta: map[string]string{"a": "1"},
-				Args: []any{7, "x", "y"}}, *call)
+			require.Equal(t, seenCall{Service: "f", From: from.Addr(), Meta: map[string]string{"a": "1"},
+				Args: []any{7, "x", "y"}}, seen(call))
 			in, ok := broach.InvocationFrom(ctx)
 			require.True(t, ok)
 			require.Equal(t, "f", in.Service)
-			call.Args, call.Meta = []any{8, "z"}, map[string]string{"a": "1", "b": "2"}
+			call.SetArgs(8, "z")
+			call.Meta()["b"] = "2"
 			v, err := next(context.WithValue(ctx, key{}, "value"), call)
 			return v.(string) + "!", err
 		}
@@ -70,9 +71,9 @@ func TestAProvidersInterceptorChangesTheCall(t *testing.T) {
 // are no nil map.
 func TestInterceptorsOfAFunctionWithoutContext(t *testing.T) {
 	inBoth(t, func(c *clustertest.Cluster, provider, from *broach.Node) {
-		var seen []broach.Invocation
+		var calls []seenCall
 		note := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-			seen = append(seen, *call)
+			calls = append(calls, seen(call))
 			_, hasDeadline := ctx.Deadline()
 			require.True(t, hasDeadline)
 			return next(ctx, call)
@@ -83,10 +84,10 @@ func TestInterceptorsOfAFunctionWithoutContext(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, 7, v)
 		}
-		require.Equal(t, []broach.Invocation{
+		require.Equal(t, []seenCall{
 			{Service: "f", From: from.Addr(), Meta: map[string]string{}, Args: []any{7}},
 			{Service: "f", From: from.Addr(), Meta: map[string]string{"a": "1"}, Args: []any{7}},
-		}, seen)
+		}, calls)
 	})
 }
 
@@ -184,7 +185,7 @@ func TestArgumentsThatDoNotFitTheFunction(t *testing.T) {
 			{[]any{8, nil, nil, "a", 7}, "argument 5 of"},
 		} {
 			replace := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-				call.Args = row.args
+				call.SetArgs(row.args...)
 				return next(ctx, call)
 			}
 			v, err := serve(c, provider, from, fmt.Sprint("f", i-2), fn, replace).Call(context.Background(), 7, nil,
@@ -284,7 +285,7 @@ func TestOneWayCallsAreInterceptedAtTheProvider(t *testing.T) {
 			_, hasDeadline := ctx.Deadline()
 			require.False(t, hasDeadline)
 			v, err := next(ctx, call)
-			passed <- fmt.Sprint(call.Args, v, err)
+			passed <- fmt.Sprint(call.Args(), v, err)
 			return nil, errors.New("for the log")
 		}
 		f := serve(c, provider, from, "f", strings.ToUpper, note)
@@ -298,9 +299,9 @@ func TestEventsAreInterceptedAtTheSubscriber(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 		s := new(steps)
 		change := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
-			s.add(fmt.Sprint(call.Service, call.Args, call.Meta))
+			s.add(fmt.Sprint(call.Service, call.Args(), call.Meta()))
 			if call.Service == "sold" {
-				call.Args[0], call.Meta["b"] = 8, "2"
+				call.Args()[0], call.Meta()["b"] = 8, "2"
 			}
 			return next(ctx, call)
 		}
@@ -309,7 +310,7 @@ func TestEventsAreInterceptedAtTheSubscriber(t *testing.T) {
 		for range 2 {
 			_, err := n.Subscribe("sold", func(ctx context.Context, x int) {
 				in, _ := broach.InvocationFrom(ctx)
-				s.add(fmt.Sprint(x, in.Meta))
+				s.add(fmt.Sprint(x, in.Meta()))
 			})
 			require.NoError(t, err)
 		}

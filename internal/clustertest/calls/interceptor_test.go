@@ -3,6 +3,7 @@ package calls
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -236,4 +237,23 @@ func TestTheProtocolsOwnCallsAreNotIntercepted(t *testing.T) {
 	}, func(cfg *broach.Config) {
 		cfg.CallInterceptors, cfg.ServeInterceptors = []broach.Interceptor{note}, []broach.Interceptor{note}
 	})
+}
+
+// seenCall is what an Invocation says, to be compared.
+type seenCall struct {
+	Service string
+	From    netip.AddrPort
+	Meta    map[string]string
+	Args    []any
+}
+
+func seen(call *broach.Invocation) seenCall {
+	return seenCall{call.Service, call.From, call.Meta(), call.Args()}
+}
+
+// invocationOf is a call that an Interceptor makes of its own.
+func invocationOf(args ...any) *broach.Invocation {
+	call := new(broach.Invocation)
+	call.SetArgs(args...)
+	return call
 }

@@ -21,8 +21,8 @@ func TestMetadataAndCallersTravelThroughChains(t *testing.T) {
 		register(0, "first", func(ctx context.Context) (map[string]string, error) {
 			in, ok := broach.InvocationFrom(ctx)
 			require.True(t, ok)
-			require.Equal(t, broach.Invocation{Service: "first", From: clustertest.AddrOf(2),
-				Meta: map[string]string{"traceparent": trace, "user": "ann"}}, in)
+			require.Equal(t, seenCall{Service: "first", From: clustertest.AddrOf(2),
+				Meta: map[string]string{"traceparent": trace, "user": "ann"}}, seen(&in))
 			return broach.Call[map[string]string](ctx,
 				c.Nodes[0].Caller("second", broach.Meta("user", "bob"), broach.Meta("x", "")))
 		})
@@ -34,7 +34,7 @@ func TestMetadataAndCallersTravelThroughChains(t *testing.T) {
 		register(1, "third", func(ctx context.Context) map[string]string {
 			in, _ := broach.InvocationFrom(ctx)
 			require.Equal(t, clustertest.AddrOf(1), in.From, "a call of this process")
-			return in.Meta
+			return in.Meta()
 		})
 		require.NoError(t, c.Nodes[2].WaitFor(context.Background(), "first", 1))
 		time.Sleep(time.Second)
@@ -53,7 +53,7 @@ func TestMetadataAndCallersTravelThroughChains(t *testing.T) {
 
 // A call without metadata brings none, and is not given those of the call before.
 func TestACallWithoutMetadataBringsNone(t *testing.T) {
-	read := func(ctx context.Context) int { in, _ := broach.InvocationFrom(ctx); return len(in.Meta) }
+	read := func(ctx context.Context) int { in, _ := broach.InvocationFrom(ctx); return len(in.Meta()) }
 	clustertest.InPair(t, map[string]any{"read": read}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		for i, opts := range [][]broach.CallOption{{broach.Meta("a", "1")}, nil} {
 			got, err := broach.Call[int](context.Background(), caller.Caller("read", opts...))
@@ -109,7 +109,7 @@ func TestDeadlineAndCancelReachTheEndOfAChain(t *testing.T) {
 
 func TestMetadataHaveLimits(t *testing.T) {
 	clustertest.InPair(t, map[string]any{
-		"read": func(ctx context.Context) string { in, _ := broach.InvocationFrom(ctx); return in.Meta["k"] },
+		"read": func(ctx context.Context) string { in, _ := broach.InvocationFrom(ctx); return in.Meta()["k"] },
 	}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		for _, from := range []*broach.Node{caller, provider} {
 			most := strings.Repeat("x", 8192-4)

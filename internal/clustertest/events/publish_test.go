@@ -190,11 +190,14 @@ func TestEventsTellWhoPublishedThem(t *testing.T) {
 		require.NoError(t, publisher.WaitFor(context.Background(), "sell", 1))
 		_, err = publisher.Publish(context.Background(), "sold", 1)
 		require.NoError(t, err)
-		require.Equal(t, broach.Invocation{Service: "sold", From: publisher.Addr()}, <-got)
+		event := <-got
+		require.Equal(t, []any{"sold", publisher.Addr()}, []any{event.Service, event.From})
+		require.Empty(t, event.Meta())
 		_, err = publisher.Caller("sell", broach.Meta("traceparent", "00-1")).Call(context.Background())
 		require.NoError(t, err)
-		require.Equal(t, broach.Invocation{Service: "sold", From: subscriber.Addr(),
-			Meta: map[string]string{"traceparent": "00-1"}}, <-got)
+		event = <-got
+		require.Equal(t, []any{"sold", subscriber.Addr()}, []any{event.Service, event.From})
+		require.Equal(t, map[string]string{"traceparent": "00-1"}, event.Meta())
 	})
 }
 
