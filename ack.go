@@ -32,7 +32,9 @@ func (e *Error) ending() balance.Ending {
 	if e == nil {
 		return balance.Ending{}
 	}
-	return balance.Ending{Code: wire.Code(e.Code), Executed: wire.Executed(e.Executed), Gone: e.gone}
+	return balance.Ending{
+		Code: wire.Code(e.Code), Executed: wire.Executed(e.Executed), Forwarded: e.forwarded, Gone: e.gone,
+	}
 }
 
 // errCutShort is how a visit ended that did not come to its end.
@@ -111,7 +113,7 @@ func (c *Caller) ended(node netip.AddrPort, p *link.Call) (*link.Call, *Error) {
 	}
 	e := c.at(node, c.newError(Code(p.Code), Executed(p.Executed), strings.ToValidUTF8(string(p.Body), "\uFFFD")))
 	e.cause = readCauses(p.Causes)
-	e.gone = p.Gone
+	e.forwarded, e.gone = p.Forwarded, p.Gone
 	c.node.linking.wires.FreeCall(p)
 	return nil, e
 }

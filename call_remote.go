@@ -207,6 +207,8 @@ const pauseFirst = 10 * time.Millisecond
 // nothing of the others: to ask them costs little, and the publisher waits.
 func (c *Caller) isRetried(failed *Error, idempotent bool) (may, atOnce bool) {
 	switch {
+	case failed.forwarded: // [CALL-19]: it is what a call within it failed with
+		return false, false
 	case failed.Executed == No && isWrongPlace(failed.Code):
 		return true, true
 	case failed.Executed == No && failed.Code == Overloaded:

@@ -99,6 +99,11 @@ func (x Executed) String() string {
 
 // Error is what a failed call returns; errors.As finds it. It is not changed once returned, so it may be shared.
 //
+// A function that returns the error of a call which it made itself, wrapped or not, fails with the Code of that, the
+// first if there are several, while Service, Node and Executed tell of the function: it ran. So a code survives any
+// number of nodes; see [Opaque]. Such a code says nothing of the provider: the call is not made again because of it,
+// and no breaker opens.
+//
 // errors.Is compares it by Code with the sentinels below, with context.DeadlineExceeded and context.Canceled for the
 // codes of those names, and with net.ErrClosed for Closed. A *Error that sets nothing but its Code is such a sentinel,
 // too: that is how an application gets one for a code of its own.
@@ -110,7 +115,9 @@ type Error struct {
 	Executed Executed // did the handler run?
 
 	cause error // what Errorf formatted; of a call, the registered errors that came with it
-	gone  bool  // the membership found the provider to be away, which is no fault of the function there
+	// the code is that of a call which the function made, and says nothing of who ran the function
+	forwarded bool
+	gone      bool // the membership found the provider to be away, which is no fault of the function there
 }
 
 // The sentinels, one for each code: errors.Is(err, ErrNotFound) asks whether err has the code NotFound.
@@ -206,18 +213,31 @@ func (e *Error) Is(target error) bool {
 // Message.
 func (e *Error) Unwrap() error { return e.cause }
 
+// Opaque is an error with the text of err and nothing else, nil for nil. A function that returns the error of a call
+// that it made itself, wrapped or not, fails with the code of that, and what RegisterError knows goes along: what a
+// chain of calls came to, its first caller knows. What is no affair of the caller's is returned as Opaque(err): it is
+// an Application error without causes.
+func Opaque(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(textOf(err))
+}
+
 // explained is the answer to a call whose function returned err. The methods of err are the user's: when one panics, as
 // those of a nil pointer in an error do as a rule, the function has panicked.
 func explained(ctx context.Context, err error) error {
 	answer := failure(Application, Yes, "%s", textOf(err)).because(err)
-	switch made, ok := errors.AsType[*Error](err); {
-	case ok && made.isMade(): // by Errorf, not from a call of this function's own
-		answer.Code = made.Code.ofHandler()
-	case ctx.Err() == nil || !errors.Is(err, ctx.Err()):
-	case errors.Is(err, context.DeadlineExceeded):
+	isOver := ctx.Err() != nil && errors.Is(err, ctx.Err())
+	switch e, ok := errors.AsType[*Error](err); {
+	case ok && e.isMade(): // by Errorf, not from a call of this function's own
+		answer.Code = e.Code.ofHandler()
+	case isOver && errors.Is(err, context.DeadlineExceeded):
 		answer.Code = DeadlineExceeded
-	case errors.Is(err, context.Canceled):
+	case isOver:
 		answer.Code = Canceled
+	case ok:
+		answer.Code, answer.forwarded = e.Code.ofHandler(), true
 	}
 	return answer
 }

@@ -221,7 +221,7 @@ func TestErrorsOfAContextThatIsOver(t *testing.T) {
 	})
 }
 
-// An error made by Errorf keeps its code; one that came from another node is this function's failure.
+// An error made by Errorf keeps its code, and so does one of a call that the function made.
 func TestErrorsOfHandlers(t *testing.T) {
 	cause := errors.New("disk full")
 	e := invokeBare(t, t.Context(), func() error { return Errorf(1002, "saving: %w", cause) })
@@ -232,11 +232,35 @@ func TestErrorsOfHandlers(t *testing.T) {
 		{Code: Overloaded, Message: "m", Node: "10.0.0.1:1", Executed: Maybe},
 	} {
 		e = invokeBare(t, t.Context(), func() error { return fmt.Errorf("calling: %w", nested) })
-		require.Equal(t, Application, e.Code)
+		require.Equal(t, nested.Code, e.Code)
+		require.True(t, e.forwarded)
 		require.Equal(t, Yes, e.Executed)
 		require.Equal(t, "calling: "+nested.brief(), e.Message)
 		require.Empty(t, e.Service+e.Node)
 	}
+}
+
+// A function that the closing of its node has stopped, or whose own calls it has ended, was neither canceled by its
+// caller, nor is the caller's node closed: another provider may run it.
+func TestWhatAClosingNodeStopsIsNotForwarded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r := &request{provider: &provider{ctx: ctx}, origin: fromPeer{}}
+	closed := &Error{Code: Closed, forwarded: true}
+	for _, isClosing := range []bool{false, true} {
+		for _, err := range []*Error{closed, {Code: Canceled}, {Code: Canceled, forwarded: true}} {
+			code, forwarded := r.codeOf(err)
+			if isClosing {
+				require.Equal(t, Unreachable, code)
+			} else {
+				require.Equal(t, err.Code, code)
+			}
+			require.Equal(t, err.forwarded && !isClosing, forwarded)
+		}
+		cancel()
+	}
+	code, _ := r.codeOf(&Error{Code: Closed})
+	require.Equal(t, Closed, code, "this node says so itself: the call never began")
 }
 
 // That an earlier attempt may have run is not forgotten when the last one surely did not.

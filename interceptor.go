@@ -27,8 +27,8 @@ type Handler func(ctx context.Context, call *Invocation) (any, error)
 // At the caller, ctx ends with the call's deadline. Args are what is to be sent and Meta what goes along, both may be
 // changed until next is called. next makes the call, with its retries, and returns the result as the caller wants it:
 // as Call does, for Call[R] as an R, for Send nil. What the outermost Interceptor returns must be such a result, else
-// the call fails with Internal. Its error becomes an *Error, if it is none: DeadlineExceeded or Canceled if it is that
-// of ctx, else Application, with the error itself to be found by errors.Is and errors.As.
+// the call fails with Internal. Its error becomes an *Error, if it is none: with the code of one that it wraps, else
+// DeadlineExceeded or Canceled if it is that of ctx, else Application; errors.Is and errors.As find the error itself.
 //
 // At the provider, ctx is that of the function: what is put into it arrives there. Args are the arguments in the types
 // that the function declares, without the context, and may be replaced by others that can be assigned to these; Meta,

@@ -160,7 +160,10 @@ func (in *interception) failed(ctx context.Context, err error) *Error {
 		return e.after(&Error{Executed: Maybe}) // it may be that of one call of several
 	}
 	e := in.caller.newError(Application, in.ran.outcome(), err.Error())
+	within, isCoded := errors.AsType[*Error](err)
 	switch {
+	case isCoded && within != nil:
+		e.Code = within.Code.ofHandler()
 	case ctx.Err() == nil || !errors.Is(err, ctx.Err()):
 	case errors.Is(err, context.DeadlineExceeded):
 		e.Code = DeadlineExceeded

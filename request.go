@@ -52,7 +52,8 @@ func (c fromPeer) from(*provider) netip.AddrPort { return c.link.ID.Addr }
 func (c fromPeer) stopped() Code { return Unreachable }
 
 func (c fromPeer) frame(r *link.Request, o link.Outcome) []byte {
-	m := wire.Reply{Slot: r.Slot, Seq: r.Seq, Code: o.Code, Executed: o.Executed, Causes: o.Causes, Body: o.Body}
+	m := wire.Reply{Slot: r.Slot, Seq: r.Seq, Code: o.Code, Executed: o.Executed, Forwarded: o.Forwarded,
+		Causes: o.Causes, Body: o.Body}
 	return m.Append(make([]byte, 0, smallReply+len(o.Causes)+len(o.Body)))
 }
 
@@ -109,13 +110,14 @@ func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
 	return b, err
 }
 
-// codeOf is the code of a function's error, except that a function which the closing of this node stopped was not
-// canceled by its caller.
-func (r *request) codeOf(err *Error) Code {
-	if err.Code != Canceled || r.Gone.Load() || r.provider.ctx.Err() == nil {
-		return err.Code
+// codeOf is the code of a function's error, and whether it is that of a call which the function made, except that a
+// function which the closing of this node stopped was not canceled by its caller, nor is the caller's node closed.
+func (r *request) codeOf(err *Error) (code Code, forwarded bool) {
+	isStopped := err.Code == Canceled || err.forwarded && err.Code == Closed
+	if !isStopped || r.Gone.Load() || r.provider.ctx.Err() == nil {
+		return err.Code, err.forwarded
 	}
-	return r.origin.stopped()
+	return r.origin.stopped(), false
 }
 
 // context is what the function gets: the node's, ended by the deadline and by the caller's giving up. A function that
@@ -209,9 +211,9 @@ func (r *request) answerError(err *Error) {
 	if p, ok := errors.AsType[*codec.MethodPanic](err.cause); ok {
 		r.provider.logPanic(r.function.name, p.Value, p.Stack)
 	}
-	code := r.codeOf(err)
-	o := link.Outcome{Code: wire.Code(code), Executed: wire.Executed(err.Executed), Body: []byte(err.Message),
-		Causes: causesOf(err.cause)}
+	code, forwarded := r.codeOf(err)
+	o := link.Outcome{Code: wire.Code(code), Executed: wire.Executed(err.Executed), Forwarded: forwarded,
+		Body: []byte(err.Message), Causes: causesOf(err.cause)}
 	if r.stage == accepted {
 		r.provider.noteLoss(r, err, code)
 	} else {

@@ -92,7 +92,9 @@ const (
 type Ending struct {
 	Code     wire.Code // 0: done
 	Executed wire.Executed
-	Gone     bool // the membership found the provider to be away
+	// the code is that of a call which the function made, [CALL-19]
+	Forwarded bool
+	Gone      bool // the membership found the provider to be away
 }
 
 // tells finds out what that tells. That the membership took the provider out tells nothing: it brings it back as soon
@@ -104,10 +106,11 @@ func (e Ending) tells() finding {
 	case e.Gone, e.Code == wire.Unreachable && e.Executed == wire.ExecutedNo: // the latter was not sent
 		return tellsNothing
 	}
-	switch e.Code {
-	case wire.Internal, wire.Unreachable:
+	switch {
+	case e.Forwarded:
+	case e.Code == wire.Internal || e.Code == wire.Unreachable:
 		return wasBroken
-	case wire.DeadlineExceeded, wire.Overloaded:
+	case e.Code == wire.DeadlineExceeded || e.Code == wire.Overloaded:
 		return wasBusy
 	}
 	if e.Executed == wire.ExecutedYes {

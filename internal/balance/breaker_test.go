@@ -83,30 +83,33 @@ func TestAStreakHasFiveFailures(t *testing.T) {
 	})
 }
 
-// Errors of the function's own are answers; what never reached the provider, or was given up, tells nothing; what the
-// membership brought about is its own affair.
+// Errors of the function's own, and of calls that it made, are answers, [CALL-19]; what never reached the provider, or
+// was given up, tells nothing; what the membership brought about is its own affair.
 func TestWhatTheBreakerMakesOfErrors(t *testing.T) {
 	for _, test := range []struct {
 		ended Ending
 		tells finding
 	}{
 		{Ending{}, wasServed},
-		{Ending{wire.Application, wire.ExecutedYes, false}, wasServed},
-		{Ending{1000, wire.ExecutedYes, false}, wasServed},
-		{Ending{wire.NotFound, wire.ExecutedYes, false}, wasServed},
-		{Ending{wire.InvalidArgument, wire.ExecutedNo, false}, tellsNothing},
-		{Ending{wire.NotFound, wire.ExecutedNo, false}, tellsNothing},
-		{Ending{wire.Draining, wire.ExecutedNo, false}, tellsNothing},
-		{Ending{wire.TooLarge, wire.ExecutedNo, false}, tellsNothing},
-		{Ending{wire.Closed, wire.ExecutedMaybe, false}, tellsNothing},
-		{Ending{wire.Canceled, wire.ExecutedMaybe, false}, tellsNothing},
-		{Ending{wire.Unreachable, wire.ExecutedNo, false}, tellsNothing},
-		{Ending{wire.Unreachable, wire.ExecutedMaybe, true}, tellsNothing},
-		{Ending{wire.Unreachable, wire.ExecutedMaybe, false}, wasBroken},
-		{Ending{wire.Internal, wire.ExecutedYes, false}, wasBroken},
-		{Ending{wire.DeadlineExceeded, wire.ExecutedMaybe, false}, wasBusy},
-		{Ending{wire.DeadlineExceeded, wire.ExecutedNo, false}, wasBusy},
-		{Ending{wire.Overloaded, wire.ExecutedNo, false}, wasBusy},
+		{Ending{Code: wire.Application, Executed: wire.ExecutedYes}, wasServed},
+		{Ending{Code: 1000, Executed: wire.ExecutedYes}, wasServed},
+		{Ending{Code: wire.NotFound, Executed: wire.ExecutedYes}, wasServed},
+		{Ending{Code: wire.InvalidArgument, Executed: wire.ExecutedNo}, tellsNothing},
+		{Ending{Code: wire.NotFound, Executed: wire.ExecutedNo}, tellsNothing},
+		{Ending{Code: wire.Draining, Executed: wire.ExecutedNo}, tellsNothing},
+		{Ending{Code: wire.TooLarge, Executed: wire.ExecutedNo}, tellsNothing},
+		{Ending{Code: wire.Closed, Executed: wire.ExecutedMaybe}, tellsNothing},
+		{Ending{Code: wire.Canceled, Executed: wire.ExecutedMaybe}, tellsNothing},
+		{Ending{Code: wire.Unreachable, Executed: wire.ExecutedNo}, tellsNothing},
+		{Ending{Code: wire.Unreachable, Executed: wire.ExecutedMaybe, Gone: true}, tellsNothing},
+		{Ending{Code: wire.Unreachable, Executed: wire.ExecutedMaybe}, wasBroken},
+		{Ending{Code: wire.Internal, Executed: wire.ExecutedYes}, wasBroken},
+		{Ending{Code: wire.DeadlineExceeded, Executed: wire.ExecutedMaybe}, wasBusy},
+		{Ending{Code: wire.DeadlineExceeded, Executed: wire.ExecutedNo}, wasBusy},
+		{Ending{Code: wire.Overloaded, Executed: wire.ExecutedNo}, wasBusy},
+		{Ending{Code: wire.Overloaded, Executed: wire.ExecutedYes, Forwarded: true}, wasServed},
+		{Ending{Code: wire.Internal, Executed: wire.ExecutedYes, Forwarded: true}, wasServed},
+		{Ending{Code: wire.Unreachable, Executed: wire.ExecutedNo, Forwarded: true}, tellsNothing},
 	} {
 		require.Equal(t, test.tells, test.ended.tells(), "%v", test.ended)
 	}

@@ -16,9 +16,11 @@ import (
 type Outcome struct {
 	Code     wire.Code // 0: done
 	Executed wire.Executed
-	Gone     bool   // the membership found the provider to be away
-	Body     []byte // results, or the text of the error
-	Causes   []byte // of the error
+	// the code is that of a call which the function made, [CALL-19]
+	Forwarded bool
+	Gone      bool   // the membership found the provider to be away
+	Body      []byte // results, or the text of the error
+	Causes    []byte // of the error
 }
 
 // Call is a caller that waits.
@@ -159,7 +161,9 @@ func (x *exchange) takeReply(now time.Time, m wire.Reply, body []byte) {
 		x.rtt.sample(now, now.Sub(c.sentAt))
 	}
 	p := x.endCall(m.Slot, c)
-	o := Outcome{Code: m.Code, Executed: m.Executed, Body: m.Body, Causes: m.Causes}
+	o := Outcome{
+		Code: m.Code, Executed: m.Executed, Forwarded: m.Forwarded, Body: m.Body, Causes: m.Causes,
+	}
 	if body == nil {
 		p.endCopied(o)
 		return

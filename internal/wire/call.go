@@ -99,14 +99,22 @@ func SetBodyRemaining(body []byte, ms uint32) {
 // executedOffset is where the body of a Reply says whether the handler ran.
 const executedOffset = 10
 
+// The bits of that byte.
+const (
+	executedMask = 3
+	forwarded    = 4
+)
+
 // Reply is the end of a call. Consumed, its slice aliases the input.
 type Reply struct {
 	Slot     uint16
 	Seq      uint32
 	Code     Code // 0: done
 	Executed Executed
-	Causes   []byte // of an error, as AppendPair makes them
-	Body     []byte // the results, or the error's text, whose UTF-8 is not checked here
+	// the code is that of a call which the function made, and says nothing of the provider; only of an error
+	Forwarded bool
+	Causes    []byte // of an error, as AppendPair makes them
+	Body      []byte // the results, or the error's text, whose UTF-8 is not checked here
 }
 
 // Append appends the message.
@@ -119,28 +127,34 @@ func (m Reply) Append(b []byte) []byte {
 func (m Reply) AppendBody(b []byte) []byte {
 	b = appendSlotSeq(b, m.Slot, m.Seq)
 	b = binary.BigEndian.AppendUint32(b, uint32(m.Code))
-	b = append(b, byte(m.Executed))
+	executed := byte(m.Executed)
+	if m.Forwarded {
+		executed |= forwarded
+	}
+	b = append(b, executed)
 	if m.Code != 0 {
 		b = appendPairs(b, m.Causes)
 	}
 	return append(b, m.Body...)
 }
 
-// ConsumeReply decodes the body of a Reply. The errors are ErrShort, ErrField for executed or the name of a cause, and
-// ErrLimit and ErrOrder for the causes.
+// ConsumeReply decodes the body of a Reply. The errors are ErrShort, ErrField for executed, a done call that is
+// forwarded or the name of a cause, and ErrLimit and ErrOrder for the causes.
 func ConsumeReply(body []byte) (Reply, error) {
 	if len(body) < replyHead {
 		return Reply{}, ErrShort
 	}
-	if Executed(body[executedOffset]) > ExecutedYes {
-		return Reply{}, ErrField
-	}
+	executed := body[executedOffset]
 	m := Reply{
-		Slot:     binary.BigEndian.Uint16(body),
-		Seq:      binary.BigEndian.Uint32(body[2:]),
-		Code:     Code(binary.BigEndian.Uint32(body[6:])),
-		Executed: Executed(body[executedOffset]),
-		Body:     body[replyHead:],
+		Slot:      binary.BigEndian.Uint16(body),
+		Seq:       binary.BigEndian.Uint32(body[2:]),
+		Code:      Code(binary.BigEndian.Uint32(body[6:])),
+		Executed:  Executed(executed &^ forwarded),
+		Forwarded: executed&forwarded != 0,
+		Body:      body[replyHead:],
+	}
+	if m.Executed > ExecutedYes || m.Forwarded && m.Code == 0 {
+		return Reply{}, ErrField
 	}
 	if m.Code == 0 {
 		return m, nil

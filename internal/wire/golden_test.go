@@ -63,6 +63,7 @@ var golden = []struct {
 	{"2.2 #2", Reply{Slot: 5, Seq: 10, Code: 3, Executed: ExecutedNo, Body: []byte("none")}},
 	{"2.2 #3", Reply{Slot: 5, Seq: 11, Code: 1, Executed: ExecutedYes, Causes: AppendPair(nil, "sold", []byte{7}),
 		Body: []byte("no")}},
+	{"2.2 #4", Reply{Slot: 5, Seq: 12, Code: 4, Executed: ExecutedYes, Forwarded: true, Body: []byte("no")}},
 	{"2.3 #1", Progress{Slot: 5, Seq: 9}},
 	{"2.3 #2", Poll{Slot: 5, Seq: 9}},
 	{"2.3 #3", Cancel{Slot: 5, Seq: 9}},

@@ -25,7 +25,9 @@ func Unframe(frame []byte) []byte {
 }
 
 // ExecutedIn is what an encoded Reply, with its frame or after Unframe, says of its handler.
-func ExecutedIn(frame []byte) Executed { return Executed(frame[FrameSize+executedOffset]) }
+func ExecutedIn(frame []byte) Executed {
+	return Executed(frame[FrameSize+executedOffset] & executedMask)
+}
 
 // SetRequestID fills in slot and seq of an encoded Request.
 func SetRequestID(frame []byte, slot uint16, seq uint32) {

@@ -39,6 +39,7 @@ var samples = []sample{
 		19, true},
 	{KindReply, Reply{Slot: 5, Seq: 9, Code: 1, Causes: AppendPair(AppendPair(nil, "a", nil), "b", []byte{1}),
 		Body: []byte("no")}, 22, true},
+	{KindReply, Reply{Slot: 5, Seq: 9, Code: 4, Executed: ExecutedNo, Forwarded: true, Body: []byte("no")}, 13, true},
 	{KindReply, Reply{Slot: 5, Seq: 9, Executed: ExecutedYes, Body: []byte{1, 2, 3}}, 11, true},
 	{KindProgress, Progress{Slot: 5, Seq: 9}, 6, false},
 	{KindPoll, Poll{Slot: 5, Seq: 9}, 6, false},

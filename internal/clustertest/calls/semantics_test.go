@@ -28,7 +28,7 @@ var semantics = slices.Concat(functiontest.Cases, []functiontest.Case{
 		Fn: func() error {
 			return &broach.Error{Code: broach.Unreachable, Message: "gone", Service: "other", Executed: broach.No}
 		},
-		Failure: functiontest.Failure{Code: wire.Application, Executed: wire.ExecutedYes, Text: "gone"},
+		Failure: functiontest.Failure{Code: wire.Unreachable, Executed: wire.ExecutedYes, Text: "gone"},
 	},
 	{
 		Name:    "error of broach that panics",
