@@ -72,7 +72,8 @@ type attempted struct {
 // hedged makes the call at one provider and, where that takes long, at others.
 func (c *Caller) hedged(ctx context.Context, now time.Time, out outCall) (*link.Call, *Error) {
 	c.node.calling.calls.Add(1)
-	h := &hedge{Caller: c, out: out, ch: balance.Chooser{Service: c.name, Random: c.node.calling.roll},
+	h := &hedge{Caller: c, out: out, ch: balance.Chooser{Service: c.name, Random: c.node.calling.roll,
+		Heed: c.opts.heed},
 		endc: make(chan attempted)}
 	ctx, cancel := context.WithCancel(ctx)
 	defer h.clear()

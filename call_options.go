@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/udp"
 )
 
@@ -25,6 +26,7 @@ type callOptions struct {
 	group    string            // the application of those who may have it, for oneOfGroup
 	hedged   bool
 	hedge    time.Duration // until one more provider is asked, if hedged
+	heed     balance.Heed  // which breakers it heeds at first
 	wrong    []error       // mistakes in its options
 
 	interceptors []Interceptor // not written to
@@ -101,6 +103,11 @@ func Local(mode LocalMode) CallOption {
 		}
 	}
 }
+
+// NoBreaker has the calls heed no breaker, and what becomes of them opens and closes none. Without it a provider at
+// which the function failed again and again is passed over, for overload only while there is another; PeerStats.Open
+// and PeerStats.Overloaded show at which, and why.
+func NoBreaker() CallOption { return func(o *callOptions) { o.heed = balance.HeedNone } }
 
 // apply takes more options up.
 func (o callOptions) apply(opts []CallOption) callOptions {

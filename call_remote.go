@@ -50,7 +50,7 @@ func (c *Caller) unknown(r *route) *Error {
 
 // remote makes the call at one provider after the other until one has run it, or may have.
 func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCall) (*link.Call, *Error) {
-	ch := balance.Chooser{Service: c.name, Now: now, Random: c.node.calling.roll}
+	ch := balance.Chooser{Service: c.name, Now: now, Random: c.node.calling.roll, Heed: c.opts.heed}
 	c.node.calling.calls.Add(1)
 	var failed *Error
 	for r != nil {
@@ -94,14 +94,17 @@ func (c *Caller) localAfter(ctx context.Context, out outCall, before *Error) (*l
 }
 
 // choose finds the provider that a call goes to next, and enters it: a peer, this node, or nil if none is left.
-// Those whose breaker does not let the call through are passed over.
+// Those whose breaker does not let the call through are passed over, the overloaded among them only while others are
+// left.
 func (c *Caller) choose(r *route, ch *balance.Chooser) (*balance.Record, *Error) {
 	for {
 		found, failed := c.find(r, ch)
-		if found == nil || ch.Chosen.Enter() {
+		switch {
+		case failed != nil || found != nil && ch.Enter():
 			return found, failed
+		case found == nil && !ch.Relent(r.alive, r.doubtful):
+			return nil, nil
 		}
-		ch.Shut = append(ch.Shut, found)
 	}
 }
 

@@ -77,6 +77,9 @@ type PeerStats struct {
 	LastHeard         time.Duration // how long ago a datagram of it was accepted
 	// Open are functions that are not called there because they failed again and again, sorted: see CircuitOpen
 	Open []string
+	// Overloaded are those of Open that only had no time or no room: where there is nobody else they are called all the
+	// same
+	Overloaded []string
 	// PacketSize is the bytes in the largest datagram that is sent to it, the tag of sealed ones among them: found by
 	// probing, when there is much to send
 	PacketSize int
@@ -127,6 +130,7 @@ func (l *conn) peerStats(now time.Time, v *view, p *member.View) PeerStats {
 		LastHeard: now.Sub(l.LastHeard()), PacketSize: is.PacketSize, RTT: is.RoundTrip, Retransmits: is.Resent,
 		Open: slices.Clone(v.open[p.Process]),
 	}
+	s.Overloaded = l.record.Overloaded(s.Open)
 	if arrived, sent := l.record.Traffic.Arrived.Load(), l.record.Traffic.Numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
 	}

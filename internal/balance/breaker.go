@@ -119,26 +119,46 @@ func (e Ending) tells() finding {
 	return tellsNothing
 }
 
+// isOverloaded reports whether nothing has opened the breaker but that the provider had no time or no room.
+func (b *breaker) isOverloaded() bool { return b.broken.Load() < breakerStreak }
+
+// Heed says which breakers a call heeds.
+type Heed uint8
+
+const (
+	HeedAll    Heed = iota
+	HeedBroken      // not those that only overload has opened
+	HeedNone        // and what comes of the call is nothing to them
+)
+
+// lets reports whether a call that heeds so may pass a breaker that is shut.
+func (h Heed) lets(b *breaker) bool { return h == HeedNone || h == HeedBroken && b.isOverloaded() }
+
 // permit is what lets a call go to a provider. The zero value is that of a provider without a breaker.
 type permit struct {
 	by   *breaker
-	done func(error)
+	done func(error) // nil: the breaker is shut, and the call passes it all the same
 }
 
 // enter asks the breaker, if there is one, whether a call may go to the provider. Every permit is given to leave in the
 // end.
-func (e *experience) enter() (permit, bool) {
+func (e *experience) enter(h Heed) (permit, bool) {
 	b := e.breaker.Load()
 	if b == nil {
 		return permit{}, true
 	}
 	done, err := b.circuit.Allow()
-	return permit{b, done}, err == nil
+	if err != nil {
+		return permit{by: b}, h.lets(b)
+	}
+	return permit{b, done}, true
 }
 
 // leave takes up what a call to a provider came to, at its end.
 func (e *experience) leave(t tripping, now time.Time, p permit, ended Ending) {
 	switch v := ended.tells(); {
+	case p.by != nil && p.done == nil:
+		e.leaveShut(t, p.by, v)
 	case v == wasBusy || v == wasBroken:
 		e.fail(t, now, p, v)
 	case p.by != nil && v == wasServed:
@@ -148,6 +168,18 @@ func (e *experience) leave(t tripping, now time.Time, p permit, ended Ending) {
 		p.done(errNoFinding)
 	case v == wasServed:
 		e.mend()
+	}
+}
+
+// leaveShut takes up what a call came to that passed a shut breaker: there is no overload any more, or worse than that.
+func (e *experience) leaveShut(t tripping, b *breaker, v finding) {
+	switch v {
+	case wasServed:
+		if e.breaker.CompareAndSwap(b, nil) {
+			t.note()
+		}
+	case wasBroken:
+		b.broken.Add(1)
 	}
 }
 

@@ -16,7 +16,7 @@ func onExperience(t *testing.T, test func(t *testing.T, e *experience, to trippi
 	synctest.Test(t, func(t *testing.T) {
 		e, to := &experience{}, tripping{new(Record), &Circuits{Wake: func() {}}}
 		test(t, e, to, func(ended Ending) bool {
-			p, ok := e.enter()
+			p, ok := e.enter(HeedAll)
 			if ok {
 				e.leave(to, time.Now(), p, ended)
 			}
@@ -130,12 +130,12 @@ func TestOneCallTriesAfterThePause(t *testing.T) {
 		time.Sleep(breakerPause)
 		require.False(t, try(done))
 		time.Sleep(time.Nanosecond)
-		p, ok := e.enter()
+		p, ok := e.enter(HeedAll)
 		require.True(t, ok)
-		require.True(t, Candidate{known: e}.isShut())
+		require.True(t, Candidate{known: e}.isShut(HeedAll))
 		require.False(t, try(done), "one is on its way")
 		e.leave(to, time.Now(), p, failingWith(wire.Canceled))
-		require.False(t, Candidate{known: e}.isShut())
+		require.False(t, Candidate{known: e}.isShut(HeedAll))
 		require.True(t, try(failingWith(wire.Internal)))
 		require.False(t, try(done), "it failed: another pause")
 		time.Sleep(breakerPause + 1)
@@ -147,10 +147,10 @@ func TestOneCallTriesAfterThePause(t *testing.T) {
 // Calls that began before a breaker opened neither close it, nor keep it open when it tries.
 func TestOldCallsDoNotCountForAnOpenBreaker(t *testing.T) {
 	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(Ending) bool) {
-		first, _ := e.enter()
-		second, _ := e.enter()
+		first, _ := e.enter(HeedAll)
+		second, _ := e.enter(HeedAll)
 		require.True(t, try(failingWith(wire.Internal)))
-		third, _ := e.enter()
+		third, _ := e.enter(HeedAll)
 		for range breakerStreak - 1 {
 			try(failingWith(wire.Internal))
 		}

@@ -47,6 +47,23 @@ func (r *Record) OpenCircuits(now time.Time) (names []string) {
 	return names
 }
 
+// Overloaded lists those of the functions with an open breaker at the peer where nothing but overload has opened it.
+func (r *Record) Overloaded(open []string) (names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range open {
+		if e := r.experiences[name]; e != nil && e.isOverloaded() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (e *experience) isOverloaded() bool {
+	b := e.breaker.Load()
+	return b != nil && b.isOverloaded()
+}
+
 // isOpen reports whether there is a breaker that is not closed. One that is forgiven is dropped.
 func (e *experience) isOpen(now time.Time) bool {
 	b := e.breaker.Load()

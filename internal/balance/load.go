@@ -55,9 +55,10 @@ type Chooser struct {
 	Service string
 	Now     time.Time
 	Random  func(n int) int // draws a number below n
-	Tried   []*Record       // where the call has been
-	Shut    []*Record       // not called because of a breaker
-	Chosen  Visit           // the last choice
+	Heed    Heed
+	Tried   []*Record // where the call has been
+	Shut    []*Record // not called because of a breaker
+	Chosen  Visit     // the last choice
 }
 
 // Visit is a call's stay at one provider.
@@ -66,15 +67,41 @@ type Visit struct {
 	Record *Record     // of who is visited
 	known  *experience // nil: none is kept
 	permit permit
+	// what comes of it is nothing to the breaker
+	isUncounted bool
 }
 
-// Enter reports whether the provider may be called.
-func (v *Visit) Enter() (ok bool) {
+// Enter reports whether the provider of the choice may be called. One that may not is passed over from then on.
+func (c *Chooser) Enter() (ok bool) {
+	v := &c.Chosen
 	if v.known == nil {
 		return true
 	}
-	v.permit, ok = v.known.enter()
+	if c.Heed == HeedNone {
+		v.isUncounted = true
+		return true
+	}
+	if v.permit, ok = v.known.enter(c.Heed); !ok {
+		c.Shut = append(c.Shut, v.Record)
+	}
 	return ok
+}
+
+// Relent has the call look again at those that were passed over only because they are overloaded. It reports whether
+// there are any.
+func (c *Chooser) Relent(lists ...[]Candidate) bool {
+	if c.Heed != HeedAll {
+		return false
+	}
+	c.Heed, c.Shut = HeedBroken, nil
+	for _, list := range lists {
+		for i := range list {
+			if d := &list[i]; !c.IsOut(d.Record) && !d.isShut(c.Heed) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Leave takes up how the visit ended. news hears of a breaker that opens or closes by it.
@@ -84,6 +111,9 @@ func (v *Visit) Leave(began, now time.Time, ended Ending, news *Circuits) {
 	}
 	if ended.Code == 0 {
 		v.known.note(now.Sub(began))
+	}
+	if v.isUncounted {
+		return
 	}
 	v.known.leave(tripping{v.Record, news}, now, v.permit, ended)
 }
@@ -106,13 +136,15 @@ func (c *Chooser) left(list []Candidate) []Candidate {
 		return list
 	}
 	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool {
-		return c.IsOut(d.Record) || len(c.Shut) > 0 && d.isShut()
+		return c.IsOut(d.Record) || len(c.Shut) > 0 && d.isShut(c.Heed)
 	})
 }
 
 // Open is a copy of a list, which is everybody's, without those that cannot be chosen.
 func (c *Chooser) Open(list []Candidate) []Candidate {
-	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool { return c.IsOut(d.Record) || d.isShut() })
+	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool {
+		return c.IsOut(d.Record) || d.isShut(c.Heed)
+	})
 }
 
 // IsOut reports whether a provider is not to be chosen by this call any more.

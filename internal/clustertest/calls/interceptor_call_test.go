@@ -152,7 +152,7 @@ func TestErrorsOfACallersInterceptor(t *testing.T) {
 		err := call("fail", wrap)
 		clustertest.RequireError(t, seen, 1042, broach.Yes)
 		require.ErrorIs(t, err, &broach.Error{Code: 1042})
-		require.Equal(t, broach.Application, err.(*broach.Error).Code)
+		require.Equal(t, broach.Code(1042), err.(*broach.Error).Code)
 		require.Equal(t, broach.Yes, err.(*broach.Error).Executed)
 		require.Equal(t, broach.No, call("nobody", wrap).(*broach.Error).Executed)
 		clustertest.RequireError(t, seen, broach.NotFound, broach.No)
