@@ -67,6 +67,8 @@ type hedge struct {
 type attempted struct {
 	p      *link.Call
 	failed *Error
+	// of the function where it was made
+	signature string
 }
 
 // hedged makes the call at one provider and, where that takes long, at others.
@@ -92,7 +94,7 @@ func (h *hedge) await(ctx context.Context) (*link.Call, *Error) {
 		select {
 		case a := <-h.endc:
 			h.running--
-			if a.failed == nil || !h.goesOn(ctx, a.failed) {
+			if a.failed == nil || !h.goesOn(ctx, a) {
 				return a.p, h.outcome(a.failed)
 			}
 		case <-timer.C:
@@ -125,7 +127,10 @@ func (h *hedge) start(ctx context.Context, now time.Time) (bool, *Error) {
 
 // ask makes the call at one provider. It answers also if a method of the user's ends the goroutine.
 func (h *hedge) ask(ctx context.Context, now time.Time, v balance.Visit) {
-	a := attempted{failed: h.newError(InvalidArgument, No, "the encoding of an argument ended its goroutine")}
+	a := attempted{
+		failed:    h.newError(InvalidArgument, No, "the encoding of an argument ended its goroutine"),
+		signature: v.Signature,
+	}
 	defer func() { h.endc <- a }()
 	if v.Record == h.node.calling.self {
 		a.p, a.failed = h.localAsOne(ctx, h.out)
@@ -157,11 +162,13 @@ func (h *hedge) mayAsk(now time.Time) bool {
 func (h *hedge) hasOthers() bool {
 	others := h.node.calling.view.Load().routes.get(h.name).candidates()
 	return h.opts.local == LocalEqual || slices.ContainsFunc(others,
-		func(d balance.Candidate) bool { return !h.ch.IsOut(d.Record) })
+		func(d balance.Candidate) bool { return !h.ch.IsOut(&d) })
 }
 
 // goesOn reports whether the call goes on after a failure, because others are still asked or one more is now.
-func (h *hedge) goesOn(ctx context.Context, failed *Error) bool {
+func (h *hedge) goesOn(ctx context.Context, a attempted) bool {
+	failed := a.failed
+	h.ch.Refused = failed.refusals(h.ch.Refused, a.signature)
 	may, atOnce := h.isRetried(failed, true)
 	if !may || ctx.Err() != nil {
 		return false

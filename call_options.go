@@ -45,7 +45,8 @@ func Timeout(d time.Duration) CallOption {
 }
 
 // Retries is how many more providers are asked when one did not run the call: because it is gone, is leaving, has no
-// room, or does not offer the function any more; and, if the function is Idempotent, also when it may have run it.
+// room, does not offer the function any more, or offers it with a signature that the arguments do not fit while another
+// offers it with another; and, if the function is Idempotent, also when it may have run it.
 // Without this option it is 3. A provider is asked once. Retries of calls that a provider had no room for, or may have
 // run, wait a little and are limited, for all calls of the node together, to 10 and a fifth of the calls in each
 // second, so that they do not add to an overload. Calls that were in flight to a provider that is found to be gone are

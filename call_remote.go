@@ -72,6 +72,7 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 		}
 		failed = err.after(failed)
 		ch.Tried = append(ch.Tried, found)
+		ch.Refused = err.refusals(ch.Refused, ch.Chosen.Signature)
 		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.Tried), err) {
 			break
 		}
@@ -151,7 +152,7 @@ func (r *route) at(addr netip.AddrPort, ch *balance.Chooser) *balance.Record {
 	r.know(ch.Service, ch.Now)
 	for _, list := range [][]balance.Candidate{r.alive, r.doubtful} {
 		for i := range list {
-			if d := &list[i]; d.Link.ID.Addr == addr && !ch.IsOut(d.Record) {
+			if d := &list[i]; d.Link.ID.Addr == addr && !ch.IsOut(d) {
 				return ch.Take(d)
 			}
 		}
@@ -163,8 +164,11 @@ func (r *route) at(addr netip.AddrPort, ch *balance.Chooser) *balance.Record {
 func (c *Caller) eligible(r *route, ch *balance.Chooser) []balance.Candidate {
 	r.know(ch.Service, ch.Now)
 	from := ch.Open(r.alive)
-	if c.opts.local == LocalEqual && c.here() != nil && !ch.IsOut(c.node.calling.self) {
-		from = append(from, balance.Candidate{Record: c.node.calling.self, Weight: c.here().weightAt()})
+	if f := c.here(); c.opts.local == LocalEqual && f != nil {
+		self := balance.Candidate{Record: c.node.calling.self, Weight: f.weightAt(), Signature: f.rowSignature()}
+		if !ch.IsOut(&self) {
+			from = append(from, self)
+		}
 	}
 	if len(from) == 0 {
 		from = ch.Open(r.doubtful)
@@ -212,7 +216,7 @@ func (c *Caller) isRetried(failed *Error, idempotent bool) (may, atOnce bool) {
 	switch {
 	case failed.forwarded: // [CALL-19]: it is what a call within it failed with
 		return false, false
-	case failed.Executed == No && isWrongPlace(failed.Code):
+	case failed.Executed == No && isWrongPlace(failed.Code), failed.isMisfit():
 		return true, true
 	case failed.Executed == No && failed.Code == Overloaded:
 		return true, c.opts.event != 0
@@ -239,6 +243,20 @@ func (c *Caller) mayRetry(ctx context.Context, now, deadline time.Time, r *route
 // isWrongPlace reports that a provider was just not the right one, with a call that did not run there.
 func isWrongPlace(c Code) bool {
 	return c == NotFound || c == Unavailable || c == Unreachable || c == Draining
+}
+
+// isMisfit reports that the arguments do not fit the function as a provider offers it. Another may offer it with another
+// signature, as while a program is replaced by a newer one.
+func (e *Error) isMisfit() bool {
+	return e.Code == InvalidArgument && e.Executed == No && e.Node != "" && !e.forwarded
+}
+
+// refusals are the signatures that the arguments of a call do not fit, now that it has failed where there is another.
+func (e *Error) refusals(before []string, signature string) []string {
+	if e.isMisfit() {
+		return append(before, signature)
+	}
+	return before
 }
 
 // mayAdd takes a retry from the budget, if there is one left. The calls that were in flight to a provider found to be

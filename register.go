@@ -277,10 +277,13 @@ func ownError(err error) *Error {
 	panic("broach: internal error: " + err.Error())
 }
 
+// rowSignature is the signature as peers are told it, without the name.
+func (f *service) rowSignature() string { return strings.TrimPrefix(f.Signature(), f.name) }
+
 // row is what peers are told of the function.
 func (f *service) row() wire.Function {
 	return wire.Function{
-		Name: f.name, Signature: strings.TrimPrefix(f.Signature(), f.name), Doc: f.doc, Weight: uint16(f.weight),
+		Name: f.name, Signature: f.rowSignature(), Doc: f.doc, Weight: uint16(f.weight),
 		Idempotent: f.idempotent,
 		Paused:     f.paused.Load(),
 	}

@@ -76,7 +76,8 @@ func (r *route) copy(edition uint64) *route {
 func unknownOf(list []balance.Candidate) []balance.Candidate {
 	all := make([]balance.Candidate, len(list), len(list)+1)
 	for i := range list {
-		all[i].Link, all[i].Record, all[i].Weight = list[i].Link, list[i].Record, list[i].Weight
+		all[i].Link, all[i].Record = list[i].Link, list[i].Record
+		all[i].Weight, all[i].Signature = list[i].Weight, list[i].Signature
 	}
 	return all
 }
@@ -111,6 +112,7 @@ func (r *route) addRow(o peerRow) {
 	i, _ := search(*list, o.peer.Addr)
 	*list = slices.Insert(*list, i, balance.Candidate{
 		Link: &o.link.Link, Record: o.link.record, Weight: cmp.Or(int(o.row.Weight), weightUnsaid),
+		Signature: o.row.Signature,
 	})
 }
 

@@ -145,7 +145,9 @@ func (n *Node) member(p *member.View) Member {
 	return m
 }
 
-// Services lists the functions that are offered in the cluster, by this node or others, sorted by name.
+// Services lists the functions that are offered in the cluster, by this node or others, sorted by name. One that is
+// offered with several signatures, as while a program is replaced by a newer one, is listed with each: a call whose
+// arguments do not fit one is made again where they may.
 func (n *Node) Services() []Service {
 	own, v := n.serving.offered.list(), n.calling.view.Load()
 	list := make([]Service, 0, len(own))
@@ -158,24 +160,29 @@ func (n *Node) Services() []Service {
 		list = append(list, serviceOf(f, v.routes.get(f.Name), here...))
 	}
 	list = append(list, v.services(own)...)
-	slices.SortFunc(list, func(a, b Service) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(list, func(a, b Service) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Signature, b.Signature))
+	})
 	return list
 }
 
 // services lists the functions that peers offer and that are neither among own ones nor the protocol's. What is said of
 // one is said by the first peer that says it.
 func (v *view) services(own []wire.Function) []Service {
+	type offer struct{ name, signature string }
 	var list []Service
-	known := make(map[string]int)
+	known := make(map[offer]int)
 	for _, p := range v.peers {
 		for i := range offersOf(p) {
 			f := &p.Functions[i]
-			if _, isHere := member.FindRow(own, f.Name); isHere || wire.IsOwn(f.Name) {
+			at, isHere := member.FindRow(own, f.Name)
+			if isHere && own[at].Signature == f.Signature || wire.IsOwn(f.Name) {
 				continue
 			}
-			at, isKnown := known[f.Name]
+			o := offer{f.Name, f.Signature}
+			at, isKnown := known[o]
 			if !isKnown {
-				known[f.Name] = len(list)
+				known[o] = len(list)
 				list = append(list, serviceOf(f, v.routes.get(f.Name)))
 				continue
 			}
@@ -187,14 +194,21 @@ func (v *view) services(own []wire.Function) []Service {
 
 // serviceOf is the public form of a function with a route, and its addresses here.
 func serviceOf(f *wire.Function, r *route, here ...netip.AddrPort) Service {
-	return Service{Name: f.Name, Signature: f.Name + f.Signature, Doc: f.Doc, Providers: providersOf(r, here...)}
+	return Service{
+		Name: f.Name, Signature: f.Name + f.Signature, Doc: f.Doc, Providers: r.addrsOf(&f.Signature, here),
+	}
 }
 
 // providersOf lists the addresses of those who can be called at a route now, and own ones.
-func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort {
+func providersOf(r *route, own ...netip.AddrPort) []netip.AddrPort { return r.addrsOf(nil, own) }
+
+// addrsOf lists those who offer the function with a signature; with any if it is nil.
+func (r *route) addrsOf(signature *string, own []netip.AddrPort) []netip.AddrPort {
 	addrs := slices.Clone(own)
 	for _, d := range r.candidates() {
-		addrs = append(addrs, d.Link.ID.Addr)
+		if signature == nil || d.Signature == *signature {
+			addrs = append(addrs, d.Link.ID.Addr)
+		}
 	}
 	slices.SortFunc(addrs, netip.AddrPort.Compare)
 	return addrs

@@ -11,7 +11,9 @@ type Candidate struct {
 	Link   *link.Link // nil: this node itself
 	Record *Record    // of the provider
 	Weight int
-	known  *experience // from the first call on; nil for this node itself
+	// of the function there: who refuses the arguments says nothing of those that offer it with another
+	Signature string
+	known     *experience // from the first call on; nil for this node itself
 }
 
 // Know finds out what is known of a function there.

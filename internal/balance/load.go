@@ -58,15 +58,18 @@ type Chooser struct {
 	Heed    Heed
 	Tried   []*Record // where the call has been
 	Shut    []*Record // not called because of a breaker
+	Refused []string  // signatures that the arguments do not fit
 	Chosen  Visit     // the last choice
 }
 
 // Visit is a call's stay at one provider.
 type Visit struct {
-	Link   *link.Link  // nil: this node itself
-	Record *Record     // of who is visited
-	known  *experience // nil: none is kept
-	permit permit
+	Link   *link.Link // nil: this node itself
+	Record *Record    // of who is visited
+	// of the function there
+	Signature string
+	known     *experience // nil: none is kept
+	permit    permit
 	// what comes of it is nothing to the breaker
 	isUncounted bool
 }
@@ -96,7 +99,7 @@ func (c *Chooser) Relent(lists ...[]Candidate) bool {
 	c.Heed, c.Shut = HeedBroken, nil
 	for _, list := range lists {
 		for i := range list {
-			if d := &list[i]; !c.IsOut(d.Record) && !d.isShut(c.Heed) {
+			if d := &list[i]; !c.IsOut(d) && !d.isShut(c.Heed) {
 				return true
 			}
 		}
@@ -136,20 +139,21 @@ func (c *Chooser) left(list []Candidate) []Candidate {
 		return list
 	}
 	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool {
-		return c.IsOut(d.Record) || len(c.Shut) > 0 && d.isShut(c.Heed)
+		return c.IsOut(&d) || len(c.Shut) > 0 && d.isShut(c.Heed)
 	})
 }
 
 // Open is a copy of a list, which is everybody's, without those that cannot be chosen.
 func (c *Chooser) Open(list []Candidate) []Candidate {
 	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool {
-		return c.IsOut(d.Record) || d.isShut(c.Heed)
+		return c.IsOut(&d) || d.isShut(c.Heed)
 	})
 }
 
 // IsOut reports whether a provider is not to be chosen by this call any more.
-func (c *Chooser) IsOut(r *Record) bool {
-	return slices.Contains(c.Tried, r) || slices.Contains(c.Shut, r)
+func (c *Chooser) IsOut(d *Candidate) bool {
+	return slices.Contains(c.Tried, d.Record) || slices.Contains(c.Shut, d.Record) ||
+		slices.Contains(c.Refused, d.Signature)
 }
 
 // Among takes one of two random candidates.
@@ -170,7 +174,7 @@ func (c *Chooser) Among(list []Candidate) *Record {
 
 // Take makes a candidate the choice.
 func (c *Chooser) Take(d *Candidate) *Record {
-	c.Chosen = Visit{Link: d.Link, Record: d.Record, known: d.known}
+	c.Chosen = Visit{Link: d.Link, Record: d.Record, Signature: d.Signature, known: d.known}
 	return d.Record
 }
 
