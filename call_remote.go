@@ -245,8 +245,8 @@ func isWrongPlace(c Code) bool {
 	return c == NotFound || c == Unavailable || c == Unreachable || c == Draining
 }
 
-// isMisfit reports that the arguments do not fit the function as a provider offers it. Another may offer it with another
-// signature, as while a program is replaced by a newer one.
+// isMisfit reports that the arguments do not fit the function as a provider offers it. Another may offer it with
+// another signature, as while a program is replaced by a newer one.
 func (e *Error) isMisfit() bool {
 	return e.Code == InvalidArgument && e.Executed == No && e.Node != "" && !e.forwarded
 }
