@@ -109,6 +109,14 @@ func (c *Caller) do(ctx context.Context, out outCall) (*link.Call, *Error) {
 	if out.meta, failed = c.metadata(ctx, out.call); failed != nil {
 		return nil, failed
 	}
+	if c.opts.waits {
+		return c.whenReady(ctx, out)
+	}
+	return c.place(ctx, now, out)
+}
+
+// place makes the call here or at a provider, whatever the options say.
+func (c *Caller) place(ctx context.Context, now time.Time, out outCall) (*link.Call, *Error) {
 	f := c.here()
 	if f != nil && c.opts.local != LocalEqual {
 		return c.local(ctx, f, out)
@@ -196,7 +204,7 @@ type Reply struct {
 // provider is one Reply with the error.
 func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply] {
 	return func(yield func(Reply) bool) {
-		nodes, failed := c.everybody(ctx)
+		nodes, failed := c.everybodyReady(ctx)
 		if failed != nil {
 			yield(Reply{Err: failed})
 			return
@@ -225,6 +233,7 @@ func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply] {
 func (c *Caller) one(ctx context.Context, node netip.AddrPort, args []any) Reply {
 	only := *c
 	only.opts.local, only.opts.on, only.opts.retries, only.opts.hedged = LocalFirst, node, 0, false
+	only.opts.waits = false
 	v, err := only.Call(ctx, args...)
 	return Reply{node, v, err}
 }

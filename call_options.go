@@ -26,6 +26,7 @@ type callOptions struct {
 	group    string            // the application of those who may have it, for oneOfGroup
 	hedged   bool
 	hedge    time.Duration // until one more provider is asked, if hedged
+	waits    bool          // for a provider
 	heed     balance.Heed  // which breakers it heeds at first
 	wrong    []error       // mistakes in its options
 

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// amongTwoSignatures runs a test on a caller, node 0, and so many old providers of "add", of two numbers, as new ones, of
-// a text and a number.
+// amongTwoSignatures runs a test on a caller, node 0, and so many old providers of "add", of two numbers, as new ones,
+// of a text and a number.
 func amongTwoSignatures(t *testing.T, each int, test func(c *clustertest.Cluster, caller *broach.Node)) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 		caller := c.Start(0)
@@ -33,7 +33,7 @@ func amongTwoSignatures(t *testing.T, each int, test func(c *clustertest.Cluster
 func TestCallsFindTheSignatureThatFits(t *testing.T) {
 	amongTwoSignatures(t, 3, func(c *clustertest.Cluster, caller *broach.Node) {
 		for _, opts := range [][]broach.CallOption{
-			nil, {broach.Retries(1)}, {broach.Balance(broach.RoundRobin())}, {broach.Hedge(time.Second)},
+			nil, {broach.Retries(1)}, {broach.Balance(broach.RoundRobin())}, {broach.Hedge(time.Second), broach.Retries(1)},
 		} {
 			old := broach.Bind[func(int, int) (int, error)](caller, "add", opts...)
 			f := caller.Caller("add", opts...)

@@ -1,0 +1,87 @@
+package broach
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"broach/internal/link"
+)
+
+// WaitReady has a call that finds no provider wait for one until its deadline, in place of failing at once: nobody
+// offers the function, all who do are offline, leaving or paused, or their breakers are open. If none comes the error is
+// DeadlineExceeded, Executed No, with what was waited for. All waits until there is one provider. A call that has found
+// one fails as any other, also if its arguments do not fit what that offers. Waiting costs nothing but memory: calls
+// wake up when something changes in the cluster, or, where a provider is there but refuses, after a second.
+func WaitReady() CallOption { return func(o *callOptions) { o.waits = true } }
+
+// readyAgain is when a call that waits looks again at providers that are there but refuse: that may end without a word.
+const readyAgain = time.Second
+
+// whenReady makes the call as soon as there is a provider.
+func (c *Caller) whenReady(ctx context.Context, out outCall) (p *link.Call, _ *Error) {
+	return p, c.untilReady(ctx, out.deadline, func(now time.Time) (failed *Error) {
+		p, failed = c.place(ctx, now, out)
+		return failed
+	})
+}
+
+// everybodyReady lists the providers, as soon as there are any if the options say so.
+func (c *Caller) everybodyReady(ctx context.Context) (nodes []netip.AddrPort, _ *Error) {
+	if !c.opts.waits {
+		return c.everybody(ctx)
+	}
+	return nodes, c.untilReady(ctx, c.deadline(ctx, time.Now()), func(time.Time) (failed *Error) {
+		nodes, failed = c.everybody(ctx)
+		return failed
+	})
+}
+
+// untilReady tries again and again, whenever something has changed, until there is a provider.
+func (c *Caller) untilReady(ctx context.Context, deadline time.Time, try func(now time.Time) *Error) *Error {
+	waiting, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	for {
+		v := c.node.calling.view.Load() // what changes from here on wakes the call
+		failed := try(time.Now())
+		if failed == nil || !failed.isUnready() {
+			return failed
+		}
+		c.awaitChange(waiting, v, failed)
+		switch {
+		case c.node.isClosed() || c.node.serving.refusing.Load():
+			return c.closed(No)
+		case ctx.Err() != nil || waiting.Err() != nil:
+			return c.waitedFor(waiting, failed)
+		}
+	}
+}
+
+// isUnready reports that a call failed because there is no provider that can be called now.
+func (e *Error) isUnready() bool {
+	return e.Executed == No && !e.forwarded && (isWrongPlace(e.Code) || e.Code == CircuitOpen)
+}
+
+// awaitChange waits until a view follows v, or until it is time to look again.
+func (c *Caller) awaitChange(ctx context.Context, v *view, failed *Error) {
+	var again <-chan time.Time
+	if failed.Node != "" || failed.Code == CircuitOpen {
+		again = time.After(readyAgain)
+	}
+	select {
+	case <-v.nextc:
+	case <-again:
+	case <-ctx.Done():
+	case <-c.node.serving.drainedc:
+	case <-c.node.serving.provider.ctx.Done():
+	}
+}
+
+// waitedFor is the error of a call that has waited for a provider until its ctx ended.
+func (c *Caller) waitedFor(ctx context.Context, failed *Error) *Error {
+	e := c.over(ctx, No)
+	if e.Code == DeadlineExceeded {
+		e.Message = "no provider within the deadline: " + failed.Code.String() + ": " + failed.Message
+	}
+	return e
+}
