@@ -31,7 +31,7 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*link.Call
 	}
 	select {
 	case <-p.Done:
-		return c.ended(c.node.addr, p)
+		return c.endedHere(p)
 	case <-ctx.Done():
 	case <-c.node.serving.provider.ctx.Done():
 	}
@@ -43,11 +43,11 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*link.Call
 func (c *Caller) unawaited(ctx context.Context, r *request, p *link.Call) (*link.Call, *Error) {
 	select {
 	case <-p.Done:
-		return c.ended(c.node.addr, p)
+		return c.endedHere(p)
 	default:
 	}
 	r.GiveUp()
-	return nil, c.at(c.node.addr, c.over(ctx, Maybe))
+	return nil, c.atHome(c.over(ctx, Maybe))
 }
 
 // localOneWay waits until the pool has taken the request. The call is over then.
@@ -55,10 +55,10 @@ func (c *Caller) localOneWay(ctx context.Context, r *request, p *link.Call) (*li
 	if r.function.takeEvent != nil {
 		r.function.takeEvent(r)
 		<-p.Done
-		return c.ended(c.node.addr, p)
+		return c.endedHere(p)
 	}
 	if !r.function.enter() {
-		return nil, c.at(c.node.addr, c.newError(Overloaded, No, textMost))
+		return nil, c.atHome(c.newError(Overloaded, No, textMost))
 	}
 	r.Way, r.stage, r.Deadline = link.OneWay, accepted, time.Time{}
 	if err := c.submit(ctx, r, p); err != nil {
@@ -94,7 +94,7 @@ func (c *Caller) localAsOne(ctx context.Context, out outCall) (*link.Call, *Erro
 // all.
 func (c *Caller) notServed(unknown string) *Error {
 	if c.node.serving.offered.get(c.name) != nil && c.opts.local != LocalNever {
-		return c.at(c.node.addr, c.newError(Unavailable, No, textPaused))
+		return c.atHome(c.newError(Unavailable, No, textPaused))
 	}
 	return c.newError(NotFound, No, unknown)
 }
@@ -105,7 +105,22 @@ func (c *Caller) unsubmitted(ctx context.Context, err error) *Error {
 	case errors.Is(err, pool.ErrClosed):
 		return c.closed(No)
 	case ctx.Err() != nil:
-		return c.at(c.node.addr, c.over(ctx, No))
+		return c.atHome(c.over(ctx, No))
 	}
-	return c.at(c.node.addr, c.newError(Overloaded, No, link.TextBusy))
+	return c.atHome(c.newError(Overloaded, No, link.TextBusy))
+}
+
+// atHome says that a call ended in this process.
+func (c *Caller) atHome(e *Error) *Error {
+	e.isHome = true
+	return c.at(c.node.addr, e)
+}
+
+// endedHere is ended for a call that was made in this process.
+func (c *Caller) endedHere(p *link.Call) (*link.Call, *Error) {
+	p, failed := c.ended(c.node.addr, p)
+	if failed != nil {
+		failed.isHome = true
+	}
+	return p, failed
 }
