@@ -45,17 +45,9 @@ type binding struct {
 // call is the body of the func variable.
 func (b *binding) call(in []reflect.Value) []reflect.Value {
 	ctx, args := b.arguments(in)
-	if len(b.caller.opts.interceptors) > 0 {
-		return b.callIntercepted(ctx, args)
-	}
-	p, failed := b.caller.do(ctx, outCall{Arguments: codec.Arguments{List: args}})
-	if failed != nil {
-		return b.failed(failed)
-	}
-	out, err := codec.DecodeResults(p.Body, b.results)
-	b.caller.node.linking.wires.FreeCall(p)
+	out, err := b.caller.callFor(ctx, args, b.results)
 	if err != nil {
-		return b.failed(b.caller.own(err))
+		return b.failed(err)
 	}
 	return append(out, reflect.Zero(reflect.TypeFor[error]()))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -191,10 +192,36 @@ func (c *Caller) Send(ctx context.Context, args ...any) error {
 	return nil
 }
 
+// Call2 is Call for a function with two results. For more of them there is [Bind].
+func Call2[A, B any](ctx context.Context, c *Caller, args ...any) (a A, b B, _ error) {
+	out, err := c.callFor(ctx, args, []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B]()})
+	if err != nil {
+		return a, b, err
+	}
+	return *out[0].Addr().Interface().(*A), *out[1].Addr().Interface().(*B), nil
+}
+
+// callFor is Call for results of these types, which come as variables.
+func (c *Caller) callFor(ctx context.Context, args []any, want []reflect.Type) ([]reflect.Value, error) {
+	if len(c.opts.interceptors) > 0 {
+		return c.interceptedFor(ctx, args, want)
+	}
+	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{List: args}})
+	if failed != nil {
+		return nil, failed
+	}
+	out, err := codec.DecodeResults(p.Body, want)
+	c.node.linking.wires.FreeCall(p)
+	if err != nil {
+		return nil, c.own(err)
+	}
+	return out, nil
+}
+
 // Reply is what one provider answered to a call of all of them.
-type Reply struct {
+type Reply[R any] struct {
 	Node  netip.AddrPort // not valid where Err says that there is no provider at all
-	Value any            // as Call returns it
+	Value R              // as Call returns it
 	Err   error          // an *Error, or nil
 }
 
@@ -202,21 +229,26 @@ type Reply struct {
 // time, and yields what they answer as it comes: a slow or dead one delays none of the others. Each is called once,
 // without retries and hedging. Leaving the loop gives up the calls that are still in flight. That there is no
 // provider is one Reply with the error.
-func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply] {
-	return func(yield func(Reply) bool) {
+func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply[any]] {
+	return All[any](ctx, c, args...)
+}
+
+// All is Caller.All with typed results, as with [Call].
+func All[R any](ctx context.Context, c *Caller, args ...any) iter.Seq[Reply[R]] {
+	return func(yield func(Reply[R]) bool) {
 		nodes, failed := c.everybodyReady(ctx)
 		if failed != nil {
-			yield(Reply{Err: failed})
+			yield(Reply[R]{Err: failed})
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		replies := make(chan Reply, len(nodes)) // so that none is stuck when the loop is left
+		replies := make(chan Reply[R], len(nodes)) // so that none is stuck when the loop is left
 		var calls sync.WaitGroup
 		for _, node := range nodes {
 			calls.Go(func() {
-				r := Reply{Node: node, Err: c.cutShort()}
+				r := Reply[R]{Node: node, Err: c.cutShort()}
 				defer func() { replies <- r }()
-				r = c.one(ctx, node, args)
+				r.Value, r.Err = Call[R](ctx, c.only(node), args...)
 			})
 		}
 		defer calls.Wait()
@@ -229,13 +261,12 @@ func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply] {
 	}
 }
 
-// one calls one provider.
-func (c *Caller) one(ctx context.Context, node netip.AddrPort, args []any) Reply {
+// only calls one provider, once.
+func (c *Caller) only(node netip.AddrPort) *Caller {
 	only := *c
 	only.opts.local, only.opts.on, only.opts.retries, only.opts.hedged = LocalFirst, node, 0, false
 	only.opts.waits = false
-	v, err := only.Call(ctx, args...)
-	return Reply{node, v, err}
+	return &only
 }
 
 // everybody lists the providers, as soon as there are any or as it is sure that there are none.

@@ -147,8 +147,8 @@ func (call *Invocation) list() []any {
 	return slices.Clone(call.given)
 }
 
-// Meta is what goes along with the call; not to be modified but by an Interceptor, for which it is never nil. It is
-// made when it is first asked for.
+// Meta is what goes along with the call, never nil. An Interceptor may change it; in a function it is a copy. It is made
+// when it is first asked for.
 func (call *Invocation) Meta() map[string]string {
 	if call.meta == nil {
 		call.meta = make(map[string]string)
@@ -180,6 +180,7 @@ func merged(below, above map[string]string) map[string]string {
 }
 
 // InvocationFrom returns the call that a function was given ctx for. It reports false if ctx is not that of a function.
+// Its Meta are a copy: who changes them changes nothing else.
 //
 // Calls that the function makes with its ctx are part of the call it serves: they end when that one does, at its
 // deadline or because its caller gave up, and its metadata go along with them, such as a W3C traceparent.
@@ -188,7 +189,7 @@ func InvocationFrom(ctx context.Context) (Invocation, bool) {
 	if !ok {
 		return Invocation{}, false
 	}
-	return Invocation{Service: r.function.name, From: r.from(), meta: r.meta}, true
+	return Invocation{Service: r.function.name, From: r.from(), inherited: r.meta}, true
 }
 
 // requestKey finds the request that a context belongs to.
@@ -201,7 +202,8 @@ type requestContext struct {
 }
 
 func (c *requestContext) Value(key any) any {
-	if key == (requestKey{}) {
+	switch key {
+	case requestKey{}, metaKey{}:
 		return c.r
 	}
 	return c.Context.Value(key)
@@ -244,12 +246,46 @@ func checkMetaKey(key string) error {
 	return nil
 }
 
-// inheritedMeta are the metadata of the call that ctx belongs to.
-func inheritedMeta(ctx context.Context) map[string]string {
-	if r, ok := ctx.Value(requestKey{}).(*request); ok {
-		return r.meta
+// WithMeta returns a ctx whose calls take a text along, as with [Meta]: each that is made with it, by Call, All, Send,
+// [Go], a func of [Bind] or [Node.Publish]. Of texts under the same key, that of the ctx counts before that of the
+// Caller, and either before that of the call which the function serves that is calling. A key that is none, and too
+// many bytes, are an InvalidArgument of the call. An Interceptor changes Invocation.Meta in place of the ctx.
+func WithMeta(ctx context.Context, key, value string) context.Context {
+	var said metaSaid
+	switch outer := ctx.Value(metaKey{}).(type) {
+	case *request:
+		said.serves = outer
+	case *metaSaid:
+		said.serves, said.meta = outer.serves, maps.Clone(outer.meta) // another ctx has it too
 	}
-	return nil
+	if said.meta == nil {
+		said.meta = make(map[string]string)
+	}
+	said.meta[key] = value
+	return context.WithValue(ctx, metaKey{}, &said)
+}
+
+// metaSaid is what WithMeta has put into a ctx.
+type metaSaid struct {
+	meta   map[string]string // not written to
+	serves *request          // that the ctx belongs to, or nil
+}
+
+// metaKey finds what the metadata of calls come from: a *metaSaid or, where WithMeta has said nothing, a *request.
+type metaKey struct{}
+
+// metaOf are the metadata that ctx has for a call: of the call that it belongs to, and what WithMeta says.
+func metaOf(ctx context.Context) (inherited, said map[string]string) {
+	switch from := ctx.Value(metaKey{}).(type) {
+	case *request:
+		return from.meta, nil
+	case *metaSaid:
+		if from.serves != nil {
+			inherited = from.serves.meta
+		}
+		return inherited, from.meta
+	}
+	return nil, nil
 }
 
 // metadata are those of a call, encoded: its own and those of the call that ctx belongs to, or what Interceptors made
@@ -258,7 +294,14 @@ func (c *Caller) metadata(ctx context.Context, call *Invocation) ([]byte, *Error
 	if call != nil {
 		return c.encodeMeta(call.metadata())
 	}
-	return c.encodeMeta(merged(inheritedMeta(ctx), c.opts.meta))
+	return c.encodeMeta(merged(c.layersOfMeta(ctx)))
+}
+
+// layersOfMeta are the metadata of a call: those that its function was called with, and what is said on top of them.
+// They are not to be written to.
+func (c *Caller) layersOfMeta(ctx context.Context) (inherited, own map[string]string) {
+	inherited, said := metaOf(ctx)
+	return inherited, merged(c.opts.meta, said)
 }
 
 func (c *Caller) encodeMeta(all map[string]string) ([]byte, *Error) {
@@ -267,16 +310,31 @@ func (c *Caller) encodeMeta(all map[string]string) ([]byte, *Error) {
 	}
 	var b []byte
 	for _, key := range slices.Sorted(maps.Keys(all)) {
-		if err := checkMetaKey(key); err != nil { // of an Interceptor's making
+		if err := checkMetaKey(key); err != nil { // of an Interceptor's making, or of WithMeta's
 			return nil, c.newError(InvalidArgument, No, err.Error())
 		}
-		if len(b)+len(key)+len(all[key])+3 > wire.MaxPairs {
-			return nil, c.newError(InvalidArgument, No,
-				fmt.Sprintf("the metadata have more than %d bytes", wire.MaxPairs))
+		if len(b)+pairSize(key, all[key]) > wire.MaxPairs {
+			return nil, c.newError(InvalidArgument, No, tooMuchMeta(all))
 		}
 		b = wire.AppendPair(b, key, []byte(all[key]))
 	}
 	return b, nil
+}
+
+// pairSize is what a key and its value count for.
+func pairSize(key, value string) int { return len(key) + len(value) + 3 }
+
+// tooMuchMeta says how much there is, and which key has most of it.
+func tooMuchMeta(all map[string]string) string {
+	size, largest := 0, ""
+	for key, value := range all {
+		size += pairSize(key, value)
+		if largest == "" || len(value) > len(all[largest]) {
+			largest = key
+		}
+	}
+	return fmt.Sprintf("the metadata have %d bytes, of %d at most: %.20q has %d", size, wire.MaxPairs, largest,
+		len(all[largest]))
 }
 
 // decodeMeta copies metadata that came.

@@ -59,22 +59,22 @@ func (c *Caller) sendIntercepted(ctx context.Context, args []any) error {
 	return nil
 }
 
-// callIntercepted is call for a Caller that has Interceptors.
-func (b *binding) callIntercepted(ctx context.Context, args []any) []reflect.Value {
-	in := &interception{caller: b.caller}
+// interceptedFor is callFor for a Caller that has Interceptors.
+func (c *Caller) interceptedFor(ctx context.Context, args []any, want []reflect.Type) ([]reflect.Value, error) {
+	in := &interception{caller: c}
 	in.decode = func(body []byte) (any, error) {
-		out, err := codec.DecodeResults(body, b.results)
+		out, err := codec.DecodeResults(body, want)
 		return function.Gather(out), err
 	}
 	v, failed := in.run(ctx, codec.Arguments{List: args})
 	if failed != nil {
-		return b.failed(failed)
+		return nil, failed
 	}
-	out, failed := in.spread(v, b.results)
+	out, failed := in.spread(v, want)
 	if failed != nil {
-		return b.failed(failed)
+		return nil, failed
 	}
-	return append(out, reflect.Zero(reflect.TypeFor[error]()))
+	return out, nil
 }
 
 // run goes through the Interceptors and returns what comes out. A call that cannot even begin does not reach them.
@@ -91,8 +91,8 @@ func (in *interception) run(given context.Context, args codec.Arguments) (v any,
 		}
 	}()
 	in.step.list, in.step.last = c.opts.interceptors, in
-	in.call = Invocation{Service: c.name, From: c.node.Addr(), given: args.List, inherited: inheritedMeta(given),
-		own: c.opts.meta}
+	in.call = Invocation{Service: c.name, From: c.node.Addr(), given: args.List}
+	in.call.inherited, in.call.own = c.layersOfMeta(given)
 	if args.Typed != nil {
 		in.call.made = args.Typed
 	}

@@ -36,13 +36,13 @@ type Delivery struct {
 // A node that has just started and is still joining waits for that, until it is a second old, to know who has
 // subscribed.
 //
-// With an empty Delivery, the error says why nothing was sent: an InvalidArgument, if the topic is none or the payload
-// cannot travel, TooLarge, that ctx has ended, ErrClosed, or NotFound, if the node has not joined its cluster and knows
-// of nobody. Else it is nil if nobody missed the event, and errors.Join of Delivery.Missed if somebody did, while
-// others may have got it. In an *Error, Service is the topic.
+// With an empty Delivery, the error says why nothing was sent: an InvalidArgument, if the topic is none, or the payload
+// or the metadata cannot travel, TooLarge, that ctx has ended, ErrClosed, or NotFound, if the node has not joined its
+// cluster and knows of nobody. Else it is nil if nobody missed the event, and errors.Join of Delivery.Missed if
+// somebody did, while others may have got it. In an *Error, Service is the topic.
 //
 // The payload is copied, and has the form that an argument of a call may have. Metadata of the function that ctx
-// belongs to go along.
+// belongs to, and those of [WithMeta], go along.
 func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery, error) {
 	frame := buffer.New()
 	defer frame.Release()
@@ -99,6 +99,9 @@ func (n *Node) prepare(ctx context.Context, topic string, payload any, frame *bu
 		return c.newError(InvalidArgument, No, err.Error())
 	}
 	if failed := c.refusal(ctx); failed != nil {
+		return failed
+	}
+	if _, failed := c.metadata(ctx, nil); failed != nil {
 		return failed
 	}
 	return c.encode(frame, codec.Arguments{List: []any{payload}})

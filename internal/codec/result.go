@@ -199,7 +199,12 @@ func wrongCount(got, want int) *Error {
 	if got == 1 {
 		results = "result"
 	}
-	return Failed(wire.InvalidArgument, wire.ExecutedYes, "the function returns %d %s, want %d", got, results, want)
+	hint := ""
+	if want == 1 && got > 1 {
+		hint = ": Call2 and Bind take several"
+	}
+	return Failed(wire.InvalidArgument, wire.ExecutedYes, "the function returns %d %s, want %d%s", got, results, want,
+		hint)
 }
 
 func undecodable(err error) *Error {

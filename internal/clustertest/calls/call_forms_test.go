@@ -143,7 +143,7 @@ func TestAllYieldsWhatEachProviderAnswers(t *testing.T) {
 		require.Equal(t, map[netip.AddrPort]any{clustertest.AddrOf(0): nil, clustertest.AddrOf(1): 1,
 			clustertest.AddrOf(2): 2}, got)
 		only := slices.Collect(which.With(broach.On(clustertest.AddrOf(2))).All(context.Background()))
-		require.Equal(t, []broach.Reply{{Node: clustertest.AddrOf(2), Value: 2}}, only)
+		require.Equal(t, []broach.Reply[any]{{Node: clustertest.AddrOf(2), Value: 2}}, only)
 		require.Len(t, slices.Collect(which.With(broach.Local(broach.LocalOnly)).All(context.Background())), 1)
 		require.Len(t, slices.Collect(which.With(broach.Local(broach.LocalNever)).All(context.Background())), 2)
 	})
