@@ -1,7 +1,9 @@
 package broach
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -14,24 +16,86 @@ import (
 // such function type, or if one of its types cannot be sent, by the rules of Register; whether F suits the function is
 // found out by each call, which returns InvalidArgument if it does not. The func variable may be called by many
 // goroutines at once.
-func Bind[F any](n *Node, name string, opts ...CallOption) F {
-	t := reflect.TypeFor[F]()
-	if t.Kind() != reflect.Func || t.NumOut() == 0 || t.Out(t.NumOut()-1) != reflect.TypeFor[error]() {
-		panic(fmt.Sprintf("broach: Bind(%q): %v is not a function type whose last result is error", name, t))
-	}
-	c := n.Caller(name, opts...)
-	if f, ok := bindTyped[F](c); ok {
-		return f
-	}
-	if err := function.CheckBound(t); err != nil {
+func Bind[F any](n *Node, name string, opts ...CallOption) (f F) {
+	if err := checkBound(reflect.TypeFor[F]()); err != nil {
 		panic(fmt.Sprintf("broach: Bind(%q): %v", name, err))
 	}
+	bindTo(&f, n.Caller(name, opts...))
+	return f
+}
+
+// BindAll sets each exported field of a struct that is a func variable to one that Bind makes, for the function with
+// client's name, a dot and the field's: what RegisterAll offers. A tag `broach:"add"` says another name than the
+// field's, `broach:"-"` leaves the field as it is. The fields of an embedded struct are filled, too; fields that are no
+// func variables are left as they are. BindAll panics if client is no pointer to a struct with such a field, and says
+// all fields that Bind would panic for.
+func (n *Node) BindAll(name string, client any, opts ...CallOption) {
+	v := reflect.ValueOf(client)
+	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
+		panic(fmt.Sprintf("broach: BindAll(%q): %T is not a pointer to a struct, or is nil", name, client))
+	}
+	funcs, wrong := boundFields(v.Elem())
+	if len(funcs)+len(wrong) == 0 {
+		wrong = append(wrong, fmt.Errorf("%v has no exported func fields", v.Type().Elem()))
+	}
+	if err := errors.Join(wrong...); err != nil {
+		panic(fmt.Sprintf("broach: BindAll(%q): %v", name, err))
+	}
+	for _, f := range funcs {
+		bindTo(f.variable.Interface(), n.Caller(name+"."+f.name, opts...))
+	}
+}
+
+// boundField is one that BindAll sets.
+type boundField struct {
+	name     string
+	variable reflect.Value // a pointer to it
+}
+
+// boundFields lists those of a struct, and what is wrong with others.
+func boundFields(v reflect.Value) (list []boundField, wrong []error) {
+	for field, value := range v.Fields() {
+		tag, isTagged := field.Tag.Lookup("broach")
+		switch {
+		case tag == "-":
+		case field.Anonymous && value.Kind() == reflect.Struct:
+			inner, innerWrong := boundFields(value)
+			list, wrong = append(list, inner...), append(wrong, innerWrong...)
+		case isTagged && (!field.IsExported() || value.Kind() != reflect.Func):
+			wrong = append(wrong, fmt.Errorf("field %s has a name and is no exported func field", field.Name))
+		case !field.IsExported() || value.Kind() != reflect.Func:
+		default:
+			if err := checkBound(field.Type); err != nil {
+				wrong = append(wrong, fmt.Errorf("field %s: %w", field.Name, err))
+				continue
+			}
+			list = append(list, boundField{cmp.Or(tag, field.Name), value.Addr()})
+		}
+	}
+	return list, wrong
+}
+
+// checkBound reports why a variable of a type cannot be bound.
+func checkBound(t reflect.Type) error {
+	if t.Kind() != reflect.Func || t.NumOut() == 0 || t.Out(t.NumOut()-1) != reflect.TypeFor[error]() {
+		return fmt.Errorf("%v is not a function type whose last result is error", t)
+	}
+	return function.CheckBound(t)
+}
+
+// bindTo sets a func variable, which variable points to, to one that calls.
+func bindTo(variable any, c *Caller) {
+	if bindTyped(variable, c) {
+		return
+	}
+	v := reflect.ValueOf(variable).Elem()
+	t := v.Type()
 	b := &binding{caller: c, typ: t}
 	for i := range t.NumOut() - 1 {
 		b.results = append(b.results, t.Out(i))
 	}
 	b.withContext = t.NumIn() > 0 && t.In(0) == reflect.TypeFor[context.Context]()
-	return reflect.MakeFunc(t, b.call).Interface().(F)
+	v.Set(reflect.MakeFunc(t, b.call))
 }
 
 // binding is what stands behind a func variable made by Bind.
@@ -85,8 +149,8 @@ func (b *binding) failed(err error) []reflect.Value {
 
 // Functions of the commonest shapes, those of internal/function, are bound without reflection: 2 allocations a call in
 // place of 11. Another shape is two more lines.
-func bindTyped[F any](c *Caller) (f F, ok bool) {
-	switch p := any(&f).(type) {
+func bindTyped(variable any, c *Caller) bool {
+	switch p := variable.(type) {
 	case *func(context.Context, int, int) (int, error):
 		*p = boundBinary(c, codec.WriteInt, codec.WriteInt, codec.ReadInt)
 	case *func(int, int) (int, error):
@@ -100,9 +164,9 @@ func bindTyped[F any](c *Caller) (f F, ok bool) {
 	case *func([]byte) ([]byte, error):
 		*p = withoutContext1(boundUnary(c, codec.WriteBytes, codec.ReadBytes))
 	default:
-		return f, false
+		return false
 	}
-	return f, true
+	return true
 }
 
 func withoutContext1[A, R any](f func(context.Context, A) (R, error)) func(A) (R, error) {

@@ -32,6 +32,9 @@
 // time.Time, []any or map[string]any; map[any]any if keys are no strings. Call returns results in the kind that the
 // function declared; a struct arrives as map[string]any, unless the caller names a type with [Call] or [Bind].
 //
+// The methods of a value are offered together by [Node.RegisterAll], and a struct of func variables that call them is
+// filled by [Node.BindAll].
+//
 // # Calls
 //
 // A [Caller] waits for one answer with Call, for that of every provider with All, for none with Send, and later with

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
+	"sync/atomic"
 
 	"broach"
 )
@@ -47,4 +49,60 @@ func ExampleWithMeta() {
 	// Output:
 	// hello ann <nil>
 	// hello all <nil>
+}
+
+// Counter is a service: its methods can be called.
+type Counter struct{ n atomic.Int64 }
+
+func (c *Counter) Add(n int64) int64 { return c.n.Add(n) }
+func (c *Counter) Reset()            { c.n.Store(0) }
+
+// Hits is how it is called.
+type Hits struct {
+	Add   func(ctx context.Context, n int64) (int64, error)
+	Reset func(ctx context.Context) error
+}
+
+func ExampleNode_RegisterAll() {
+	node := start()
+	defer node.Close()
+	if err := node.RegisterAll("hits", &Counter{}); err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range node.Services() {
+		fmt.Println(f.Signature)
+	}
+	// Output:
+	// hits.Add(int64) int64
+	// hits.Reset()
+}
+
+func ExampleNode_BindAll() {
+	node := start()
+	defer node.Close()
+	_ = node.RegisterAll("hits", &Counter{})
+
+	var hits Hits
+	node.BindAll("hits", &hits)
+	fmt.Println(hits.Add(context.Background(), 2))
+	fmt.Println(hits.Add(context.Background(), 3))
+	fmt.Println(hits.Reset(context.Background()))
+	// Output:
+	// 2 <nil>
+	// 5 <nil>
+	// <nil>
+}
+
+func work00(name string) string { return "hello " + name }
+
+func ExampleNode_RegisterFunc() {
+	node := start()
+	defer node.Close()
+	fmt.Println(node.RegisterFunc(work00))
+	fmt.Println(node.Caller("work00").Call(context.Background(), "ann"))
+	fmt.Println(node.RegisterFunc(func() {}) != nil) // it has no name
+	// Output:
+	// <nil>
+	// hello ann <nil>
+	// true
 }

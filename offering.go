@@ -3,6 +3,7 @@ package broach
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,17 +55,49 @@ func (o *offering) forPeers(name []byte) *service {
 func (o *offering) addFunction(name string, f *service) (first bool, _ error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if err := o.add(name, f); err != nil {
+		return false, err
+	}
+	return o.changed(), nil
+}
+
+// addFunctions takes up all of them, or none: then it says all that is wrong.
+func (o *offering) addFunctions(list []*service) (first bool, _ error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var taken []error
+	for _, f := range list {
+		if o.functions[f.name] != nil {
+			taken = append(taken, fmt.Errorf("register %s: the name is taken", f.name))
+		}
+	}
+	if len(taken) > 0 {
+		return false, Errorf(InvalidArgument, "%w", errors.Join(taken...))
+	}
+	for i, f := range list {
+		if err := o.add(f.name, f); err != nil {
+			for _, f := range list[:i] {
+				o.remove(f.name)
+			}
+			return false, err
+		}
+	}
+	return o.changed(), nil
+}
+
+// add is addFunction where mu is held.
+func (o *offering) add(name string, f *service) error {
 	if o.functions[name] != nil {
-		return false, Errorf(InvalidArgument, "register %s: the name is taken", name)
+		return Errorf(InvalidArgument, "register %s: the name is taken", name)
 	}
 	if !isPrivate(name) {
 		if err := o.makeRoom(name, f); err != nil {
-			return false, err
+			return err
 		}
 		o.public++
 	}
 	o.functions[name] = f
-	return o.changed(), nil
+	return nil
 }
 
 // makeRoom checks the limits of the table. Its exact size, with shared beginnings of names left out, is found only when
@@ -87,18 +120,40 @@ func (o *offering) makeRoom(name string, f *service) error {
 	return nil
 }
 
-// removeFunction takes a function back. A table without it is never larger.
+// removeFunction takes a function back.
 func (o *offering) removeFunction(name string) (first bool, _ error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.functions[name] == nil {
 		return false, Errorf(NotFound, "unregister %s: there is no such function", name)
 	}
+	o.remove(name)
+	return o.changed(), nil
+}
+
+// removeFunctions takes back what was registered with RegisterAll under a name.
+func (o *offering) removeFunctions(name string) (first bool, _ error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	none := true
+	for full, f := range o.functions {
+		if f.methodOf == name {
+			o.remove(full)
+			none = false
+		}
+	}
+	if none {
+		return false, Errorf(NotFound, "unregister %s: there are no such methods", name)
+	}
+	return o.changed(), nil
+}
+
+// remove is removeFunction where mu is held. A table without the function is never larger.
+func (o *offering) remove(name string) {
 	delete(o.functions, name)
 	if !isPrivate(name) {
 		o.public--
 	}
-	return o.changed(), nil
 }
 
 // changed notes a change. mu is held.
@@ -141,6 +196,40 @@ func (o *offering) list() []wire.Function {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	return slices.DeleteFunc(o.rows(), func(f wire.Function) bool { return wire.IsOwn(f.Name) })
+}
+
+// A function that does not serve for a while stays in the table, so that callers know that it exists: they are told
+// Unavailable, not NotFound.
+
+// SetServing says whether a function of this node is to be called. A function serves from the moment it is registered.
+// While it does not, callers pass this node over as soon as they have heard of it, with the pace of Register, and a
+// call that comes nevertheless is answered Unavailable, with Executed: No, and made at another provider. That holds for
+// calls of this process, too: they go elsewhere, or fail if there is no other provider. Calls that run go on. A name
+// that is not registered is NotFound; a closed node returns ErrClosed.
+func (n *Node) SetServing(name string, serving bool) error {
+	return n.change(func() (bool, error) { return n.serving.offered.setServing(name, serving) })
+}
+
+// setServing marks a function. It reports whether this is the first change since the last table.
+func (o *offering) setServing(name string, serving bool) (first bool, _ error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f := o.functions[name]
+	if f == nil || wire.IsOwn(name) {
+		return false, Errorf(NotFound, "set serving %s: there is no such function", name)
+	}
+	if !f.paused.CompareAndSwap(serving, !serving) {
+		return false, nil
+	}
+	return o.changed(), nil
+}
+
+// serving returns the function of that name if it is there and serves, or nil.
+func (o *offering) serving(name string) *service {
+	if f := o.get(name); f != nil && !f.paused.Load() {
+		return f
+	}
+	return nil
 }
 
 // tableService is the protocol's own function by which a peer pulls our service table, PROTOCOL.md [TAB-3].

@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unicode"
@@ -23,16 +25,91 @@ import (
 // names and functions are in the package documentation; what breaks them is an InvalidArgument, as is a name that is
 // taken. More than 10,000 functions, or a service table above 1 MiB, are TooLarge. A closed node returns ErrClosed.
 func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
-	f, err := newService(name, fn)
+	f, err := n.newFunction(name, fn, opts)
 	if err != nil {
 		return Errorf(InvalidArgument, "%w", err)
 	}
+	return n.change(func() (bool, error) { return n.serving.offered.addFunction(name, f) })
+}
+
+// newFunction makes ready what Register is to offer.
+func (n *Node) newFunction(name string, fn any, opts []RegisterOption) (*service, error) {
+	f, err := newService(name, fn)
+	if err != nil {
+		return nil, err
+	}
 	f.Most, f.interceptors = n.linking.wires.MaxMessage, n.cfg.ServeInterceptors
 	if err := f.apply(opts); err != nil {
-		return Errorf(InvalidArgument, "register %s: %w", name, err)
+		return nil, fmt.Errorf("register %s: %w", name, err)
 	}
 	f.intercept(fn)
-	return n.change(func() (bool, error) { return n.serving.offered.addFunction(name, f) })
+	return f, nil
+}
+
+// RegisterFunc is Register under the function's own name: that which it has in its source, of a method without
+// that of its type. A func literal has none, nor has an instance of a generic function: InvalidArgument.
+func (n *Node) RegisterFunc(fn any, opts ...RegisterOption) error {
+	name, err := function.NameOf(fn)
+	if err != nil {
+		return Errorf(InvalidArgument, "register a function by its name: %w; Register takes one", err)
+	}
+	return n.Register(name, fn, opts...)
+}
+
+// RegisterAll offers the exported methods of a value, those of embedded fields among them, each as Register does, with
+// the same options, under name, a dot and the method's name: "stock.Add". Either all are offered or, where anything is
+// wrong, none: then the InvalidArgument says everything that is wrong, with the method. That is a method that cannot be
+// called, such as one with a chan, a nil pointer, a value of a type whose methods want a pointer, and one without any
+// exported methods, or with Lock and Unlock, of an embedded mutex, which nobody else is to call.
+func (n *Node) RegisterAll(name string, methods any, opts ...RegisterOption) error {
+	list, err := n.newMethods(name, methods, opts)
+	if err != nil {
+		return Errorf(InvalidArgument, "%w", err)
+	}
+	return n.change(func() (bool, error) { return n.serving.offered.addFunctions(list) })
+}
+
+// newMethods makes ready what RegisterAll is to offer.
+func (n *Node) newMethods(name string, methods any, opts []RegisterOption) (list []*service, _ error) {
+	if err := errors.Join(checkName("service", name), checkMethods(methods)); err != nil {
+		return nil, fmt.Errorf("register all of %s: %w", name, err)
+	}
+	var wrong []error
+	for m, method := range reflect.ValueOf(methods).Methods() {
+		f, err := n.newFunction(name+"."+m.Name, method.Interface(), opts)
+		if err != nil {
+			wrong = append(wrong, err)
+			continue
+		}
+		f.methodOf = name
+		list = append(list, f)
+	}
+	return list, errors.Join(wrong...)
+}
+
+// checkMethods reports what is wrong with a value as a whole whose methods are to be offered.
+func checkMethods(methods any) error {
+	v := reflect.ValueOf(methods)
+	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("the %T is nil", methods)
+	}
+	if _, ok := methods.(sync.Locker); ok {
+		return fmt.Errorf("%T has Lock and Unlock, which would be offered: give the mutex in it a name", methods)
+	}
+	t := v.Type()
+	switch more := reflect.PointerTo(t).NumMethod(); {
+	case t.NumMethod() > 0 && (t.Kind() == reflect.Pointer || more == t.NumMethod()):
+		return nil
+	case t.Kind() != reflect.Pointer && more > 0:
+		return fmt.Errorf("%v has methods that want a pointer: give a *%v", t, t)
+	}
+	return fmt.Errorf("%v has no exported methods", t)
+}
+
+// UnregisterAll takes back all that RegisterAll has offered under a name, as Unregister does. If that is nothing, it is
+// NotFound.
+func (n *Node) UnregisterAll(name string) error {
+	return n.change(func() (bool, error) { return n.serving.offered.removeFunctions(name) })
 }
 
 // Unregister takes a function back. Calls that run go on. A name that is not registered is NotFound; a closed node
@@ -163,40 +240,6 @@ func (r *registered) leave() {
 	}
 }
 
-// A function that does not serve for a while stays in the table, so that callers know that it exists: they are told
-// Unavailable, not NotFound.
-
-// SetServing says whether a function of this node is to be called. A function serves from the moment it is registered.
-// While it does not, callers pass this node over as soon as they have heard of it, with the pace of Register, and a
-// call that comes nevertheless is answered Unavailable, with Executed: No, and made at another provider. That holds for
-// calls of this process, too: they go elsewhere, or fail if there is no other provider. Calls that run go on. A name
-// that is not registered is NotFound; a closed node returns ErrClosed.
-func (n *Node) SetServing(name string, serving bool) error {
-	return n.change(func() (bool, error) { return n.serving.offered.setServing(name, serving) })
-}
-
-// setServing marks a function. It reports whether this is the first change since the last table.
-func (o *offering) setServing(name string, serving bool) (first bool, _ error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	f := o.functions[name]
-	if f == nil || wire.IsOwn(name) {
-		return false, Errorf(NotFound, "set serving %s: there is no such function", name)
-	}
-	if !f.paused.CompareAndSwap(serving, !serving) {
-		return false, nil
-	}
-	return o.changed(), nil
-}
-
-// serving returns the function of that name if it is there and serves, or nil.
-func (o *offering) serving(name string) *service {
-	if f := o.get(name); f != nil && !f.paused.Load() {
-		return f
-	}
-	return nil
-}
-
 // Authorize lets only those calls of the function run for which check returns nil: by peers and by this process. It
 // knows who calls by Invocation.From, the address of a member that has proven to be there and, where there are
 // Config.Keys, to have one; what a caller says of itself is in Meta. An error refuses the call: an *Error with its
@@ -228,6 +271,7 @@ type service struct {
 	// has one-way calls in the place of the pool, and answers them at once; nil for functions of users
 	takeEvent func(*request)
 	cost      runCost
+	methodOf  string // the name that RegisterAll was given, if it offers this
 	registered
 }
 

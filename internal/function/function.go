@@ -49,6 +49,9 @@ func New(name string, fn any) (*Func, error) {
 	if v.IsNil() {
 		return nil, errors.New("the function is nil")
 	}
+	if err := checkReceiver(v); err != nil {
+		return nil, err
+	}
 	f := &Func{Most: math.MaxInt32, isVariadic: v.Type().IsVariadic()}
 	if err := errors.Join(f.readParams(v.Type()), f.readResults(v.Type())); err != nil {
 		return nil, err
