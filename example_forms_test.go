@@ -106,3 +106,31 @@ func ExampleNode_RegisterFunc() {
 	// hello ann <nil>
 	// true
 }
+
+// A publisher that has just started waits until it knows of a subscriber.
+func ExampleNode_WaitForSubscribers() {
+	shop := start()
+	defer shop.Close()
+	mail := start(shop.Addr().String())
+	defer mail.Close()
+	sent := make(chan string, 1)
+	_, _ = mail.Subscribe("sold", func(item string) { sent <- "we have sold you " + item })
+
+	_ = shop.WaitForSubscribers(context.Background(), "sold", 1)
+	delivery, err := shop.Publish(context.Background(), "sold", "milk")
+	fmt.Println(len(delivery.Nodes), err)
+	fmt.Println(<-sent)
+	// Output:
+	// 1 <nil>
+	// we have sold you milk
+}
+
+func ExampleNode_Topics() {
+	node := start()
+	defer node.Close()
+	_, _ = node.Subscribe("sold", func(item string) {}, broach.EachInstance())
+	for _, t := range node.Topics() {
+		fmt.Println(t.Name, len(t.Groups), len(t.Each), len(t.Anywhere))
+	}
+	// Output: sold 0 1 0
+}

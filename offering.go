@@ -190,6 +190,18 @@ func (o *offering) rows() []wire.Function {
 	return rows
 }
 
+// topicRows lists the names under which this node announces its subscriptions.
+func (o *offering) topicRows() (rows []string) {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	for name := range o.functions {
+		if isTopic(name) {
+			rows = append(rows, name)
+		}
+	}
+	return rows
+}
+
 // list is what peers are told of all functions that are neither private nor the protocol's own, in the order of their
 // names.
 func (o *offering) list() []wire.Function {

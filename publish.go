@@ -232,6 +232,101 @@ func (c Caller) appendOne(list []*Caller, r *route, isHere bool) []*Caller {
 	return list
 }
 
+// Topic is what is known of a topic: who can have its events now. Lists of addresses are sorted.
+type Topic struct {
+	Name     string
+	Groups   map[string][]netip.AddrPort // by application: of each, one instance has each event
+	Each     []netip.AddrPort            // who has each event, for EachInstance
+	Anywhere []netip.AddrPort            // of whom one has each event, for OneAnywhere
+}
+
+// Topics lists the topics that this node or others have subscribed to, sorted by name.
+func (n *Node) Topics() []Topic {
+	v := n.calling.view.Load()
+	names := make(map[string]bool)
+	for _, row := range n.serving.offered.topicRows() {
+		names[topicOf(row)] = true
+	}
+	for _, p := range v.peers {
+		for i := range offersOf(p) {
+			if row := p.Functions[i].Name; isTopic(row) {
+				names[topicOf(row)] = true
+			}
+		}
+	}
+	var list []Topic
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		list = append(list, n.topic(v, name))
+	}
+	return list
+}
+
+// topic is the public form of one.
+func (n *Node) topic(v *view, name string) Topic {
+	t := Topic{Name: name, Each: n.subscribers(v, eachInstance.row(name)),
+		Anywhere: n.subscribers(v, oneAnywhere.row(name))}
+	groups := make(map[string][]netip.AddrPort)
+	row := oneOfGroup.row(name)
+	if n.serving.offered.get(row) != nil {
+		groups[n.cfg.Name] = append(groups[n.cfg.Name], v.self)
+	}
+	for group, r := range v.routes.get(row).eachGroup() {
+		if all := providersOf(r, groups[group]...); len(all) > 0 {
+			groups[group] = all
+		}
+	}
+	if len(groups) > 0 {
+		t.Groups = groups
+	}
+	return t
+}
+
+// subscribers are those who announce a row, this node among them.
+func (n *Node) subscribers(v *view, row string) []netip.AddrPort {
+	if n.serving.offered.get(row) != nil {
+		return providersOf(v.routes.get(row), v.self)
+	}
+	return providersOf(v.routes.get(row))
+}
+
+// isTopic reports whether a name announces subscriptions.
+func isTopic(name string) bool {
+	if len(name) <= 2 || !wire.IsOwn(name) {
+		return false
+	}
+	a := audience(name[1])
+	return a == oneOfGroup || a == eachInstance || a == oneAnywhere
+}
+
+// WaitForSubscribers waits until at least that many nodes can have the events of a topic, this node among them,
+// whatever their options and however often they have subscribed. An event that is published before that goes to those
+// who are known by then, be it nobody. Its errors are those of WaitFor, and InvalidArgument for a topic that is none.
+func (n *Node) WaitForSubscribers(ctx context.Context, topic string, nodes int) error {
+	if err := checkTopic(topic); err != nil {
+		return Errorf(InvalidArgument, "wait for subscribers: %w", err)
+	}
+	there := 0
+	err := n.await(ctx, func(v *view) bool {
+		there = n.countSubscribers(v, topic)
+		return there >= nodes
+	})
+	if err == nil || err == ErrClosed {
+		return err
+	}
+	return fmt.Errorf("broach: WaitForSubscribers %q: %d of %d nodes when the context ended: %w", topic, there, nodes,
+		err)
+}
+
+// countSubscribers counts the nodes that have subscribed to a topic.
+func (n *Node) countSubscribers(v *view, topic string) int {
+	var all []netip.AddrPort
+	for _, a := range []audience{oneOfGroup, eachInstance, oneAnywhere} {
+		all = append(all, n.subscribers(v, a.row(topic))...)
+	}
+	slices.SortFunc(all, netip.AddrPort.Compare)
+	return len(slices.Compact(all))
+}
+
 // amendGroups puts one offer of a peer in the place of another where the route leads to its application.
 func (r *route) amendGroups(was, is peerRow) {
 	if was.row != nil {

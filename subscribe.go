@@ -64,8 +64,8 @@ type Subscription struct {
 
 // Subscribe has fn called with each event that is published under a topic: in one instance of each application
 // (Config.Name) that subscribes, unless an option says something else. It is effective at once in this process, and
-// everywhere as soon as the peers have heard of it, which takes as long as with Register. It works before and after
-// joining.
+// everywhere as soon as the peers have heard of it, which takes as long as with Register: a publisher that must not
+// miss the subscriber has WaitForSubscribers. It works before and after joining.
 //
 // The function takes the event, after a context.Context if it wants one, and returns nothing or an error; the rules for
 // its types are those of Register, and for topics those for names, up to 198 bytes. A publisher's event need not be of

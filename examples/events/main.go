@@ -37,11 +37,10 @@ func main() {
 		who := fmt.Sprint(name, " ", i%2)
 		subscribe(node, func(order) { count(name+" together", who) })
 		subscribe(node, func(order) { count("display of " + who) }, broach.EachInstance())
-		must(node.Register("ready", func() {}))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	must(shop.WaitFor(ctx, "ready", 4)) // who is known to be ready is known to have subscribed
+	must(shop.WaitForSubscribers(ctx, "sold", 4)) // who is known to have subscribed
 	for id := range orders {
 		delivery, err := shop.Publish(ctx, "sold", order{id})
 		must(err)
