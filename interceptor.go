@@ -147,8 +147,8 @@ func (call *Invocation) list() []any {
 	return slices.Clone(call.given)
 }
 
-// Meta is what goes along with the call, never nil. An Interceptor may change it; in a function it is a copy. It is made
-// when it is first asked for.
+// Meta is what goes along with the call, never nil. An Interceptor may change it; in a function it is a copy. It is
+// made when it is first asked for.
 func (call *Invocation) Meta() map[string]string {
 	if call.meta == nil {
 		call.meta = make(map[string]string)
