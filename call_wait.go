@@ -9,7 +9,7 @@ import (
 )
 
 // WaitReady has a call that finds no provider wait for one until its deadline, in place of failing at once: nobody
-// offers the function, all who do are offline, leaving or paused, or their breakers are open. If none comes the error is
+// offers the function, all who do are offline, leaving or paused, or their breakers are open. If none comes it is
 // DeadlineExceeded, Executed No, with what was waited for. All waits until there is one provider. A call that has found
 // one fails as any other, also if its arguments do not fit what that offers. Waiting costs nothing but memory: calls
 // wake up when something changes in the cluster, or, where a provider is there but refuses, after a second.

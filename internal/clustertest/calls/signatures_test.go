@@ -33,7 +33,8 @@ func amongTwoSignatures(t *testing.T, each int, test func(c *clustertest.Cluster
 func TestCallsFindTheSignatureThatFits(t *testing.T) {
 	amongTwoSignatures(t, 3, func(c *clustertest.Cluster, caller *broach.Node) {
 		for _, opts := range [][]broach.CallOption{
-			nil, {broach.Retries(1)}, {broach.Balance(broach.RoundRobin())}, {broach.Hedge(time.Second), broach.Retries(1)},
+			nil, {broach.Retries(1)}, {broach.Balance(broach.RoundRobin())},
+			{broach.Hedge(time.Second), broach.Retries(1)},
 		} {
 			old := broach.Bind[func(int, int) (int, error)](caller, "add", opts...)
 			f := caller.Caller("add", opts...)

@@ -61,7 +61,7 @@ func TestCallsWaitForAProvider(t *testing.T) {
 	})
 }
 
-// "If none comes the error is DeadlineExceeded, Executed No, with what was waited for."
+// "If none comes it is DeadlineExceeded, Executed No, with what was waited for."
 func TestCallsWaitInVain(t *testing.T) {
 	whileWaiting(t, func(c *clustertest.Cluster, caller, other *broach.Node) {
 		f, began := caller.Caller("add", broach.WaitReady(), broach.Timeout(3*time.Second)), time.Now()
