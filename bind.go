@@ -29,7 +29,7 @@ func Bind[F any](n *Node, name string, opts ...CallOption) (f F) {
 // field's, `broach:"-"` leaves the field as it is. The fields of an embedded struct are filled, too; fields that are no
 // func variables are left as they are. BindAll panics if client is no pointer to a struct with such a field, and says
 // all fields that Bind would panic for.
-func (n *Node) BindAll(name string, client any, opts ...CallOption) {
+func BindAll(n *Node, name string, client any, opts ...CallOption) {
 	v := reflect.ValueOf(client)
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		panic(fmt.Sprintf("broach: BindAll(%q): %T is not a pointer to a struct, or is nil", name, client))

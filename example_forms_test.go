@@ -77,13 +77,13 @@ func ExampleNode_RegisterAll() {
 	// hits.Reset()
 }
 
-func ExampleNode_BindAll() {
+func ExampleBindAll() {
 	node := start()
 	defer node.Close()
 	_ = node.RegisterAll("hits", &Counter{})
 
 	var hits Hits
-	node.BindAll("hits", &hits)
+	broach.BindAll(node, "hits", &hits)
 	fmt.Println(hits.Add(context.Background(), 2))
 	fmt.Println(hits.Add(context.Background(), 3))
 	fmt.Println(hits.Reset(context.Background()))
@@ -95,12 +95,12 @@ func ExampleNode_BindAll() {
 
 func work00(name string) string { return "hello " + name }
 
-func ExampleNode_RegisterFunc() {
+func ExampleRegisterFunc() {
 	node := start()
 	defer node.Close()
-	fmt.Println(node.RegisterFunc(work00))
+	fmt.Println(broach.RegisterFunc(node, work00))
 	fmt.Println(node.Caller("work00").Call(context.Background(), "ann"))
-	fmt.Println(node.RegisterFunc(func() {}) != nil) // it has no name
+	fmt.Println(broach.RegisterFunc(node, func() {}) != nil) // it has no name
 	// Output:
 	// <nil>
 	// hello ann <nil>

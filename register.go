@@ -48,7 +48,7 @@ func (n *Node) newFunction(name string, fn any, opts []RegisterOption) (*service
 
 // RegisterFunc is Register under the function's own name: that which it has in its source, of a method without
 // that of its type. A func literal has none, nor has an instance of a generic function: InvalidArgument.
-func (n *Node) RegisterFunc(fn any, opts ...RegisterOption) error {
+func RegisterFunc(n *Node, fn any, opts ...RegisterOption) error {
 	name, err := function.NameOf(fn)
 	if err != nil {
 		return Errorf(InvalidArgument, "register a function by its name: %w; Register takes one", err)

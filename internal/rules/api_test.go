@@ -30,11 +30,11 @@ func TestAPIIsWhatTheGoldenFileSays(t *testing.T) {
 	require.Equal(t, string(want), got)
 }
 
-// The public face is small enough to be read at once: two screens of 40 lines.
-func TestAPIFitsTwoScreens(t *testing.T) {
+// The public face is small enough to be read at once: three screens of 40 lines.
+func TestAPIFitsThreeScreens(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "doc", "-short", ".").Output()
 	require.NoError(t, err)
-	require.LessOrEqual(t, bytes.Count(out, []byte("\n")), 80, "%s", out)
+	require.LessOrEqual(t, bytes.Count(out, []byte("\n")), 120, "%s", out)
 }
 
 // Whoever uses a name finds a sentence about it.

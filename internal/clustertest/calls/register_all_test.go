@@ -67,7 +67,7 @@ func TestAValueIsAServiceAndAStructItsClient(t *testing.T) {
 			names)
 		for i, n := range []*broach.Node{provider, caller} {
 			client := stockClient{Name: "kept"}
-			n.BindAll("stock", &client)
+			broach.BindAll(n, "stock", &client)
 			sum, err := client.Add(context.Background(), "milk", 2)
 			require.NoError(t, err)
 			require.Equal(t, 2*(i+1), sum)
@@ -183,7 +183,7 @@ func TestClientsThatCannotBeBound(t *testing.T) {
 		} {
 			func() {
 				defer func() { require.Contains(t, recover(), `broach: BindAll("stock"): `+want) }()
-				caller.BindAll("stock", client)
+				broach.BindAll(caller, "stock", client)
 			}()
 		}
 	})
@@ -195,10 +195,10 @@ func generic[T any]() {}
 
 func TestAFunctionIsRegisteredUnderItsOwnName(t *testing.T) {
 	clustertest.InPair(t, nil, func(c *clustertest.Cluster, provider, caller *broach.Node) {
-		require.NoError(t, provider.RegisterFunc(work00, broach.Doc("the first")))
-		require.NoError(t, provider.RegisterFunc((&stock{items: map[string]int{}}).Add))
-		require.NoError(t, provider.RegisterFunc(byValue{}.Get))
-		require.NoError(t, provider.RegisterFunc(strings.ToUpper))
+		require.NoError(t, broach.RegisterFunc(provider, work00, broach.Doc("the first")))
+		require.NoError(t, broach.RegisterFunc(provider, (&stock{items: map[string]int{}}).Add))
+		require.NoError(t, broach.RegisterFunc(provider, byValue{}.Get))
+		require.NoError(t, broach.RegisterFunc(provider, strings.ToUpper))
 		var names []string
 		for _, f := range provider.Services() {
 			names = append(names, f.Name)
@@ -206,11 +206,11 @@ func TestAFunctionIsRegisteredUnderItsOwnName(t *testing.T) {
 		require.Equal(t, []string{"Add", "Get", "ToUpper", "work00"}, names)
 		add := broach.Bind[func(string, int) (int, error)](provider, "Add")
 		for _, wrong := range []any{func() {}, generic[int], add, nil, 7, (func())(nil)} {
-			err := provider.RegisterFunc(wrong)
+			err := broach.RegisterFunc(provider, wrong)
 			require.ErrorIs(t, err, broach.ErrInvalidArgument, "%T", wrong)
 			require.ErrorContains(t, err, "; Register takes one")
 		}
-		require.ErrorContains(t, provider.RegisterFunc(work00), "register work00: the name is taken")
+		require.ErrorContains(t, broach.RegisterFunc(provider, work00), "register work00: the name is taken")
 	})
 }
 
@@ -221,7 +221,7 @@ func TestAMethodWithoutItsReceiverIsRefused(t *testing.T) {
 			want := expr + " is a method without its receiver: give that of a value, as in v." + method
 			_, err := provider.Subscribe("sold", fn)
 			for _, err := range []error{
-				provider.Register("f", fn), provider.RegisterFunc(fn), err,
+				provider.Register("f", fn), broach.RegisterFunc(provider, fn), err,
 			} {
 				require.ErrorIs(t, err, broach.ErrInvalidArgument)
 				require.ErrorContains(t, err, want)
