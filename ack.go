@@ -23,7 +23,11 @@ func (c *Caller) visit(
 	ctx context.Context, now time.Time, v *balance.Visit, out outCall,
 ) (p *link.Call, failed *Error) {
 	failed = errCutShort
-	defer func() { v.Leave(now, time.Now(), failed.ending(), &c.node.calling.circuits) }()
+	n, to := out.trace.begin(), v.Link.ID.Addr
+	defer func() {
+		v.Leave(now, time.Now(), failed.ending(), &c.node.calling.circuits)
+		out.trace.tried(to, n, failed)
+	}()
 	return c.attempt(ctx, now, v, out)
 }
 

@@ -95,10 +95,22 @@ type outCall struct {
 	deadline time.Time   // when the call is over; zero: as ctx and the options say
 	oneWay   bool        // its outcome is that it was accepted
 	call     *Invocation // as its Interceptors left it; nil: there are none
+	trace    *trace      // nil: no Span is told of it
 }
 
 // do makes the call and waits. The caller of do decodes the body and releases the link.Call.
 func (c *Caller) do(ctx context.Context, out outCall) (*link.Call, *Error) {
+	if c.node.serving.provider.tracing == nil || out.call != nil {
+		return c.perform(ctx, out)
+	}
+	ctx, out.trace = c.startTrace(ctx, out.oneWay)
+	p, failed := c.perform(ctx, out)
+	out.trace.endCall(failed)
+	return p, failed
+}
+
+// perform is do for a call of which a Tracer, if there is one, knows already.
+func (c *Caller) perform(ctx context.Context, out outCall) (*link.Call, *Error) {
 	if failed := c.refusal(ctx); failed != nil {
 		return nil, failed
 	}
@@ -107,7 +119,7 @@ func (c *Caller) do(ctx context.Context, out outCall) (*link.Call, *Error) {
 		out.deadline = c.deadline(ctx, now)
 	}
 	var failed *Error
-	if out.meta, failed = c.metadata(ctx, out.call); failed != nil {
+	if out.meta, failed = c.metadata(ctx, &out); failed != nil {
 		return nil, failed
 	}
 	if c.opts.waits {
@@ -265,7 +277,7 @@ func All[R any](ctx context.Context, c *Caller, args ...any) iter.Seq[Reply[R]] 
 func (c *Caller) only(node netip.AddrPort) *Caller {
 	only := *c
 	only.opts.local, only.opts.on, only.opts.retries, only.opts.hedged = LocalFirst, node, 0, false
-	only.opts.waits = false
+	only.opts.waits, only.opts.kind = false, AllAnswers
 	return &only
 }
 

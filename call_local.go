@@ -12,7 +12,9 @@ import (
 
 // local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in
 // the pool, with the same deadline, limits, errors and panic barrier.
-func (c *Caller) local(ctx context.Context, f *service, out outCall) (*link.Call, *Error) {
+func (c *Caller) local(ctx context.Context, f *service, out outCall) (_ *link.Call, failed *Error) {
+	n := out.trace.begin()
+	defer func() { out.trace.tried(c.node.Addr(), n, failed) }()
 	ctx, cancel := context.WithDeadline(ctx, out.deadline)
 	defer cancel()
 	frame := buffer.New()
@@ -22,7 +24,7 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (*link.Call
 	}
 	p := c.node.linking.wires.NewCall()
 	r := &request{provider: &c.node.serving.provider, function: f, meta: decodeMeta(out.meta), origin: fromHere{p}}
-	r.Args, r.Deadline = frame, out.deadline
+	r.Args, r.Deadline, r.came = frame, out.deadline, c.node.serving.provider.tracing.since()
 	if out.oneWay {
 		return c.localOneWay(ctx, r, p)
 	}

@@ -31,6 +31,7 @@ type callOptions struct {
 	wrong    []error       // mistakes in its options
 
 	interceptors []Interceptor // not written to
+	kind         CallKind      // of what is not an event, for a Tracer; Send says itself that it is OneWay
 }
 
 // retriesUnsaid is how many more providers are asked where no option says so.

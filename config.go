@@ -77,6 +77,8 @@ type Config struct {
 	// The Interceptors of every call that the node makes, and of every call of a function and every event for a
 	// subscriber of the node, the first outermost; none may be nil.
 	CallInterceptors, ServeInterceptors []Interceptor
+	// Tracer is told of all calls of the node, and of what it serves; nil: nobody is.
+	Tracer Tracer
 
 	warnings   []string // what LoadConfig could overlook but should not hide; logged by Start
 	overridden []string // the variables of the environment that stand for the file, for the log
@@ -297,7 +299,8 @@ func (c Config) MarshalJSON() ([]byte, error) {
 		fields
 		Keys []string // instead of the fields'
 
-		Logger, Conn, CallInterceptors, ServeInterceptors *struct{} `json:",omitempty"` // likewise: no text has those
+		// likewise: no text has those
+		Logger, Conn, CallInterceptors, ServeInterceptors, Tracer *struct{} `json:",omitempty"`
 	}{fields: fields(c)}
 	if c.Keys != nil {
 		shown.Keys = slices.Repeat([]string{hidden}, len(c.Keys))

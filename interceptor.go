@@ -289,12 +289,20 @@ func metaOf(ctx context.Context) (inherited, said map[string]string) {
 }
 
 // metadata are those of a call, encoded: its own and those of the call that ctx belongs to, or what Interceptors made
-// of these.
-func (c *Caller) metadata(ctx context.Context, call *Invocation) ([]byte, *Error) {
-	if call != nil {
-		return c.encodeMeta(call.metadata())
+// of these, and what a Span carries, if all that is not too much.
+func (c *Caller) metadata(ctx context.Context, out *outCall) ([]byte, *Error) {
+	var all map[string]string
+	if out.call != nil {
+		all = out.call.metadata()
+	} else {
+		all = merged(c.layersOfMeta(ctx))
 	}
-	return c.encodeMeta(merged(c.layersOfMeta(ctx)))
+	if carried := out.trace.carried(); len(carried) > 0 {
+		if b, failed := c.encodeMeta(merged(all, carried)); failed == nil {
+			return b, nil
+		}
+	}
+	return c.encodeMeta(all)
 }
 
 // layersOfMeta are the metadata of a call: those that its function was called with, and what is said on top of them.

@@ -20,6 +20,7 @@ type interception struct {
 	ctx    deadline.Context
 	caller *Caller
 	oneWay bool
+	trace  *trace                         // nil: no Span is told of it
 	decode func(body []byte) (any, error) // nil: there are no results
 	ran    execution
 }
@@ -77,8 +78,16 @@ func (c *Caller) interceptedFor(ctx context.Context, args []any, want []reflect.
 	return out, nil
 }
 
-// run goes through the Interceptors and returns what comes out. A call that cannot even begin does not reach them.
-func (in *interception) run(given context.Context, args codec.Arguments) (v any, failed *Error) {
+// run makes the call, of which a Tracer hears before the Interceptors.
+func (in *interception) run(ctx context.Context, args codec.Arguments) (v any, failed *Error) {
+	ctx, in.trace = in.caller.startTrace(ctx, in.oneWay)
+	v, failed = in.through(ctx, args)
+	in.trace.endCall(failed)
+	return v, failed
+}
+
+// through goes through the Interceptors and returns what comes out. A call that cannot even begin does not reach them.
+func (in *interception) through(given context.Context, args codec.Arguments) (v any, failed *Error) {
 	c := in.caller
 	if failed := c.refusal(given); failed != nil {
 		return nil, failed
@@ -116,7 +125,7 @@ func (in *interception) spread(v any, want []reflect.Type) ([]reflect.Value, *Er
 // the call has the deadline itself.
 func (in *interception) handle(ctx context.Context, call *Invocation) (any, error) {
 	in.ran.beginNext()
-	out := outCall{Arguments: call.sent(), call: call, oneWay: in.oneWay}
+	out := outCall{Arguments: call.sent(), call: call, oneWay: in.oneWay, trace: in.trace}
 	if ctx == &in.ctx && ctx.Err() == nil {
 		out.deadline, _ = ctx.Deadline()
 		ctx = in.ctx.WithoutDeadline()

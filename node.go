@@ -160,6 +160,7 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	n.calling.dice.Store(n.loop.rng.Uint64())
 	p := &n.serving.provider
 	p.addr, p.log, p.maxMessage = n.Addr, n.log, n.linking.wires.MaxMessage
+	p.tracing = newTracing(cfg.Tracer, n.log, now)
 	n.serving.provider.ctx, n.stop = context.WithCancel(context.Background())
 	n.loop.inbox, n.loop.arrivals = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax)
 	n.loop.commands = make(chan func(time.Time), 1)

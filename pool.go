@@ -50,6 +50,7 @@ type provider struct {
 	panics     pace.LogLimit // of the lines about them
 	losses     pace.LogLimit // of those about one-way calls that failed
 	failures   pace.LogLimit // and about others
+	tracing    *tracing      // nil: no Tracer
 	maxMessage int           // bytes of results
 }
 

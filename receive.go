@@ -213,11 +213,12 @@ func (r *reader) request(l *conn, a *link.Arrival) {
 	req := r.spare
 	r.spare = nil
 	req.provider, req.origin = &r.serving.provider, fromPeer{&l.Link}
-	if req.function = r.serving.functionFor(a.Service); !req.isUnknown() && req.function.needsRequest() {
-		req.meta = decodeMeta(a.Meta)
-	}
-	if req.isUnknown() {
+	req.came = req.provider.tracing.since()
+	switch req.function = r.serving.functionFor(a.Service); {
+	case req.isUnknown():
 		r.log.noteUnknown(l.ID.Addr, a.Service)
+	case req.function.needsRequest() || req.provider.tracing != nil:
+		req.meta = decodeMeta(a.Meta)
 	}
 	r.requests = append(r.requests, req)
 }

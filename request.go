@@ -23,6 +23,9 @@ type request struct {
 	meta     map[string]string // not written to
 	ctx      *requestContext   // of the function, if it asks for one
 	stage    stage             // set before a worker has it
+	came     time.Duration     // by the clock of tracing
+	trace    *trace            // nil: no Span is told of it
+	isEvent  bool              // for one subscription
 	began    atomic.Bool       // the Interceptors of the function, if it has any, have let it run
 }
 
@@ -86,6 +89,7 @@ func (r *request) Run() {
 	defer r.function.leave()
 	ctx := r.context()
 	defer r.endContext()
+	ctx = r.startTrace(ctx)
 	head := r.frame(link.Outcome{Executed: wire.ExecutedYes})
 	frame, err := r.invoke(ctx, head)
 	switch size := len(frame) - len(head); {
@@ -94,6 +98,7 @@ func (r *request) Run() {
 	case size > r.provider.maxMessage:
 		r.answerError(ownError(codec.TooLarge(wire.ExecutedYes, "results", r.provider.maxMessage)))
 	default:
+		r.endTrace(nil, 0)
 		r.answer(link.Outcome{Executed: wire.ExecutedYes, Body: frame})
 	}
 }
@@ -212,6 +217,7 @@ func (r *request) answerError(err *Error) {
 		r.provider.logPanic(r.function.name, p.Value, p.Stack)
 	}
 	code, forwarded := r.codeOf(err)
+	r.endTrace(err, code)
 	o := link.Outcome{Code: wire.Code(code), Executed: wire.Executed(err.Executed), Forwarded: forwarded,
 		Body: []byte(err.Message), Causes: causesOf(err.cause)}
 	if r.stage == accepted {

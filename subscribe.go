@@ -206,8 +206,8 @@ func (e *events) putInBacklogs(r *request) (all, took int) {
 // copyFor is an event as one subscription gets it, whose own it is but for the metadata, which nobody writes to. It was
 // answered before it runs, so it counts as accepted.
 func (r *request) copyFor(f *service) *request {
-	c := &request{provider: r.provider, function: f, meta: r.meta, origin: r.origin, stage: accepted}
-	c.Args, c.Seq, c.Way = buffer.Copy(r.Args.B), r.Seq, link.OneWay
+	c := &request{provider: r.provider, function: f, meta: r.meta, origin: r.origin, stage: accepted, isEvent: true}
+	c.Args, c.Seq, c.Way, c.came = buffer.Copy(r.Args.B), r.Seq, link.OneWay, r.came
 	return c
 }
 

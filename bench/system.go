@@ -38,7 +38,8 @@ type client interface {
 // systems are all that can be measured, in the order of the tables.
 var systems = slices.Concat(
 	[]system{broachTyped, broachReflective, broachContext, broachCallerIntercepted,
-		broachProviderIntercepted, broachBothIntercepted, rawUDP, netRPC, grpcSystem, drpcSystem, natsSystem,
+		broachProviderIntercepted, broachBothIntercepted, broachTraced,
+		rawUDP, netRPC, grpcSystem, drpcSystem, natsSystem,
 		broachSealed, grpcTLS},
 	lossySystems,
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"broach"
@@ -47,6 +48,11 @@ var (
 		serve: broachProviderIntercepted.serve,
 		dial:  broachCallerIntercepted.dial,
 	}
+	broachTraced = system{
+		name: "broach-tracer", title: "broach, Bind, a Tracer that looks away", broach: true, maxEcho: 1 << 10,
+		serve: func() (server, error) { return serveBroach(traced(), sum) },
+		dial:  func(addr string) (client, error) { return dialTyped(traced(), addr) },
+	}
 	broachReflective = system{
 		name: "broach-call", title: "broach, Caller.Call", broach: true,
 		serve: broachTyped.serve,
@@ -64,6 +70,26 @@ func intercepted() broach.Config {
 	}
 	cfg := quiet()
 	cfg.CallInterceptors, cfg.ServeInterceptors = []broach.Interceptor{pass}, []broach.Interceptor{pass}
+	return cfg
+}
+
+// lookAway is a Tracer that samples nothing.
+type lookAway struct{}
+
+func (lookAway) StartCall(ctx context.Context, _ string, _ broach.CallKind) (context.Context, broach.Span) {
+	return ctx, nil
+}
+
+func (lookAway) StartServe(
+	ctx context.Context, _ string, _ broach.CallKind, _ netip.AddrPort, _ map[string]string,
+) (context.Context, broach.Span) {
+	return ctx, nil
+}
+
+// traced is quiet with such a Tracer.
+func traced() broach.Config {
+	cfg := quiet()
+	cfg.Tracer = lookAway{}
 	return cfg
 }
 

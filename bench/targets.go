@@ -73,6 +73,7 @@ var targets = []target{
 	{rate, cell{"add64", "broach-caller-interceptor"}, cell{"add64", "broach"}, atLeast(0.55), atLeast(0.7)},
 	{rate, cell{"add64", "broach-provider-interceptor"}, cell{"add64", "broach"}, atLeast(0.7), atLeast(0.85)},
 	{rate, cell{"add64", "broach-interceptors"}, cell{"add64", "broach"}, atLeast(0.5), atLeast(0.7)},
+	{rate, cell{"add64", "broach-tracer"}, cell{"add64", "broach"}, atLeast(0.95), unasked},
 	{rate, cell{"add64", "broach-context"}, cell{"add64", "broach"}, unasked, atLeast(0.97)},
 	{p99, cell{"beside", "broach"}, cell{"add4", "broach"}, atMost(10), atMost(5)},
 }

@@ -49,6 +49,7 @@ var clockFiles = []string{
 	"ack.go", "call.go", "call_hedge.go", "call_remote.go", "call_wait.go", "describe.go", "interceptor_call.go",
 	"offering.go", "request.go",
 	"stats.go",
+	"tracer.go",                                          // how long a call waits until it runs
 	"internal/link/link.go", "internal/link/transfer.go", // the send time of fragments
 	"internal/deadline/context.go", // whether a context has ended
 	"internal/buffer/idle.go",      // how long a collection takes

@@ -1,0 +1,240 @@
+package broach
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"broach/internal/link"
+	"broach/internal/wire"
+)
+
+// Tracer is told of calls as they are made and served, also of what no Interceptor sees: attempts and hedges. It
+// changes nothing but by what a Span carries. It is used by many goroutines at once, and what it does takes the time of
+// the calls. If it or a Span panics, that is logged, and the node goes on without the Tracer.
+type Tracer interface {
+	// StartCall is told of a call before its Interceptors are: of each that All makes, too, and of each that an event
+	// consists of. What is in the context that it returns reaches them. With a nil Span nobody is told more of the
+	// call, which costs nothing then, and the context is not looked at.
+	StartCall(ctx context.Context, service string, kind CallKind) (context.Context, Span)
+	// StartServe is told of a call or an event that is about to run here, before its Interceptors are. meta, which are
+	// its own, are what came along. What is in the context that it returns reaches the function.
+	StartServe(ctx context.Context, service string, kind CallKind, from netip.AddrPort,
+		meta map[string]string) (context.Context, Span)
+}
+
+// Span is what a Tracer wants to know of one call.
+type Span interface {
+	// Carry are texts to go along as metadata: a key, its value, and so on. They count above others under the same
+	// keys. If all together are more than metadata may be, or one is none, those of the Span stay behind.
+	Carry() []string
+	// Attempt is told, of calls made here, how one provider was tried, the n-th from 1 on. Those of a hedged call may
+	// overlap.
+	Attempt(to netip.AddrPort, n int, err error)
+	// End is told how the call ended: at which node, which is not valid if none was tried; how long a call that was
+	// served here had waited before it ran; and err, nil or an *Error.
+	End(to netip.AddrPort, wait time.Duration, err error)
+}
+
+// CallKind is what a Tracer is told of.
+type CallKind uint8
+
+const (
+	OneAnswer  CallKind = iota // a call that waits for its result
+	OneWay                     // one by Send
+	AllAnswers                 // one of those that All makes; where it is served, it is OneAnswer
+	OneEvent                   // an event on its way to one subscriber; the service is the topic
+)
+
+// tracing is the Tracer of a node. It may be used by many goroutines at once. nil: there is none.
+type tracing struct {
+	tracer Tracer
+	log    *journal
+	began  time.Time
+	isOff  atomic.Bool // it has panicked
+}
+
+func newTracing(t Tracer, log *journal, now time.Time) *tracing {
+	if t == nil {
+		return nil
+	}
+	return &tracing{tracer: t, log: log, began: now}
+}
+
+// since is how long the Tracer has been there.
+func (t *tracing) since() time.Duration {
+	if t == nil {
+		return 0
+	}
+	return time.Since(t.began)
+}
+
+// looksAt reports whether the Tracer is told of a function or an event. It is not of calls that the nodes make for
+// themselves.
+func (t *tracing) looksAt(name string, isEvent bool) bool {
+	return t != nil && !t.isOff.Load() && (isEvent || !wire.IsOwn(name))
+}
+
+// caught is deferred wherever code of the Tracer runs.
+func (t *tracing) caught() {
+	if v := recover(); v != nil && !t.isOff.Swap(true) {
+		t.log.Error("broach: the Tracer panicked: it is told nothing more", "panic", wire.Shortened(fmt.Sprint(v)),
+			"stack", string(debug.Stack()))
+	}
+}
+
+// trace is one call that a Span is told of; nil: nobody is.
+type trace struct {
+	*tracing
+	span     Span
+	wait     time.Duration
+	attempts atomic.Int64
+	answered atomic.Pointer[netip.AddrPort] // the first provider that did; nil: none yet
+	last     atomic.Pointer[netip.AddrPort] // the one tried last
+}
+
+// started makes a trace of what the Tracer returned for a call with ctx.
+func (t *tracing) started(ctx, values context.Context, span Span) (context.Context, *trace) {
+	switch {
+	case span == nil:
+		return ctx, nil
+	case values != nil && values != ctx:
+		ctx = &tracedContext{ctx, values}
+	}
+	return ctx, &trace{tracing: t, span: span}
+}
+
+// tracedContext has the values that a Tracer has put into it, and ends as before.
+type tracedContext struct {
+	context.Context
+	values context.Context
+}
+
+func (c *tracedContext) Value(key any) any {
+	if v := c.values.Value(key); v != nil {
+		return v
+	}
+	return c.Context.Value(key)
+}
+
+// startTrace tells the Tracer of a call that begins.
+func (c *Caller) startTrace(ctx context.Context, oneWay bool) (with context.Context, s *trace) {
+	t, isEvent := c.node.serving.provider.tracing, c.opts.event != 0
+	if !t.looksAt(c.name, isEvent) {
+		return ctx, nil
+	}
+	with = ctx
+	defer t.caught()
+	name, kind := c.name, c.opts.kind
+	switch {
+	case isEvent:
+		name, kind = topicOf(name), OneEvent
+	case oneWay:
+		kind = OneWay
+	}
+	values, span := t.tracer.StartCall(ctx, name, kind)
+	return t.started(ctx, values, span)
+}
+
+// startTrace tells the Tracer of a call that is about to run.
+func (r *request) startTrace(ctx context.Context) (with context.Context) {
+	t, kind := r.provider.tracing, OneAnswer
+	if !t.looksAt(r.function.name, false) {
+		return ctx
+	}
+	with = ctx
+	defer t.caught()
+	switch {
+	case r.isEvent:
+		kind = OneEvent
+	case r.Way == link.OneWay:
+		kind = OneWay
+	}
+	values, span := t.tracer.StartServe(ctx, r.function.name, kind, r.from(), maps.Clone(r.meta))
+	if with, r.trace = t.started(ctx, values, span); r.trace != nil {
+		r.trace.wait = t.since() - r.came
+	}
+	return with
+}
+
+// carried are the metadata of the Span.
+func (s *trace) carried() (m map[string]string) {
+	if s == nil || s.isOff.Load() {
+		return nil
+	}
+	defer s.caught()
+	pairs := s.span.Carry()
+	m = make(map[string]string, len(pairs)/2)
+	for ; len(pairs) > 1; pairs = pairs[2:] {
+		m[pairs[0]] = pairs[1]
+	}
+	return m
+}
+
+// begin numbers an attempt.
+func (s *trace) begin() int {
+	if s == nil {
+		return 0
+	}
+	return int(s.attempts.Add(1))
+}
+
+// tried tells of an attempt that has ended.
+func (s *trace) tried(to netip.AddrPort, n int, failed *Error) {
+	if s == nil || s.isOff.Load() {
+		return
+	}
+	defer s.caught()
+	if s.last.Store(&to); failed == nil {
+		s.answered.CompareAndSwap(nil, &to)
+	}
+	s.span.Attempt(to, n, failed.copied())
+}
+
+// endCall tells how a call ended, at the provider that answered or was tried last.
+func (s *trace) endCall(failed *Error) {
+	if s == nil {
+		return
+	}
+	var to netip.AddrPort
+	if last := cmp.Or(s.answered.Load(), s.last.Load()); last != nil {
+		to = *last
+	}
+	s.end(to, failed)
+}
+
+// endTrace tells how a call ended that ran here.
+func (r *request) endTrace(failed *Error, code Code) {
+	s := r.trace
+	if r.trace = nil; s == nil {
+		return
+	}
+	if failed != nil {
+		e := *failed
+		e.Code, e.Service = code, r.function.name
+		failed = &e
+	}
+	s.end(r.provider.addr(), failed)
+}
+
+func (s *trace) end(to netip.AddrPort, failed *Error) {
+	if s.isOff.Load() {
+		return
+	}
+	defer s.caught()
+	s.span.End(to, s.wait, failed.copied())
+}
+
+// copied is an error that a Tracer may have, whatever it does with it.
+func (e *Error) copied() error {
+	if e == nil {
+		return nil
+	}
+	c := *e
+	return &c
+}
