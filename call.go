@@ -119,7 +119,7 @@ func (c *Caller) perform(ctx context.Context, out outCall) (*link.Call, *Error) 
 		out.deadline = c.deadline(ctx, now)
 	}
 	var failed *Error
-	if out.meta, failed = c.metadata(ctx, &out); failed != nil {
+	if out.meta, failed = c.metadata(ctx, out.call, out.trace); failed != nil {
 		return nil, failed
 	}
 	if c.opts.waits {

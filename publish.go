@@ -101,7 +101,7 @@ func (n *Node) prepare(ctx context.Context, topic string, payload any, frame *bu
 	if failed := c.refusal(ctx); failed != nil {
 		return failed
 	}
-	if _, failed := c.metadata(ctx, nil); failed != nil {
+	if _, failed := c.metadata(ctx, nil, nil); failed != nil {
 		return failed
 	}
 	return c.encode(frame, codec.Arguments{List: []any{payload}})

@@ -190,8 +190,9 @@ func (s *trace) tried(to netip.AddrPort, n int, failed *Error) {
 		return
 	}
 	defer s.caught()
-	if s.last.Store(&to); failed == nil {
-		s.answered.CompareAndSwap(nil, &to)
+	at := to // allocated only where somebody is told
+	if s.last.Store(&at); failed == nil {
+		s.answered.CompareAndSwap(nil, &at)
 	}
 	s.span.Attempt(to, n, failed.copied())
 }

@@ -54,6 +54,12 @@ func TestALogThatBlocksKeepsNobodyWaiting(t *testing.T) {
 	})
 }
 
+// clock is what RegisterAll offers.
+type clock struct{}
+
+// Now is its only method.
+func (clock) Now() time.Time { return time.Now() }
+
 // handlerCalls are what a slog.Handler may call: all methods of a node.
 var handlerCalls = map[string]func(ctx context.Context, n *broach.Node){
 	"Addr": func(_ context.Context, n *broach.Node) { n.Addr() },
@@ -63,9 +69,15 @@ var handlerCalls = map[string]func(ctx context.Context, n *broach.Node){
 		}
 		_ = n.Caller("g").Send(ctx)
 	},
-	"Close":    func(_ context.Context, n *broach.Node) { _ = n.Close() },
-	"Describe": func(ctx context.Context, n *broach.Node) { _, _ = n.Describe(ctx, "g") },
-	"Done":     func(_ context.Context, n *broach.Node) { n.Done() },
+	"Close":         func(_ context.Context, n *broach.Node) { _ = n.Close() },
+	"Describe":      func(ctx context.Context, n *broach.Node) { _, _ = n.Describe(ctx, "g") },
+	"RegisterAll":   func(_ context.Context, n *broach.Node) { _ = n.RegisterAll("clock", clock{}) },
+	"UnregisterAll": func(_ context.Context, n *broach.Node) { _ = n.UnregisterAll("clock") },
+	"Topics":        func(_ context.Context, n *broach.Node) { n.Topics() },
+	"WaitForSubscribers": func(ctx context.Context, n *broach.Node) {
+		_ = n.WaitForSubscribers(ctx, "t", 1)
+	},
+	"Done": func(_ context.Context, n *broach.Node) { n.Done() },
 	"Every": func(_ context.Context, n *broach.Node) {
 		if timer, err := n.Every(time.Hour, func(context.Context) error { return nil }); err == nil {
 			timer.Stop()
