@@ -96,6 +96,7 @@ type outCall struct {
 	oneWay   bool        // its outcome is that it was accepted
 	call     *Invocation // as its Interceptors left it; nil: there are none
 	trace    *trace      // nil: no Span is told of it
+	isHere   *bool       // set to true if it is made here, where this node is one of the providers; nil: nobody asks
 }
 
 // do makes the call and waits. The caller of do decodes the body and releases the link.Call.

@@ -33,7 +33,7 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (_ *link.Ca
 	}
 	select {
 	case <-p.Done:
-		return c.endedHere(p)
+		return c.ended(c.node.addr, p)
 	case <-ctx.Done():
 	case <-c.node.serving.provider.ctx.Done():
 	}
@@ -45,11 +45,11 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (_ *link.Ca
 func (c *Caller) unawaited(ctx context.Context, r *request, p *link.Call) (*link.Call, *Error) {
 	select {
 	case <-p.Done:
-		return c.endedHere(p)
+		return c.ended(c.node.addr, p)
 	default:
 	}
 	r.GiveUp()
-	return nil, c.atHome(c.over(ctx, Maybe))
+	return nil, c.at(c.node.addr, c.over(ctx, Maybe))
 }
 
 // localOneWay waits until the pool has taken the request. The call is over then.
@@ -57,10 +57,10 @@ func (c *Caller) localOneWay(ctx context.Context, r *request, p *link.Call) (*li
 	if r.function.takeEvent != nil {
 		r.function.takeEvent(r)
 		<-p.Done
-		return c.endedHere(p)
+		return c.ended(c.node.addr, p)
 	}
 	if !r.function.enter() {
-		return nil, c.atHome(c.newError(Overloaded, No, textMost))
+		return nil, c.at(c.node.addr, c.newError(Overloaded, No, textMost))
 	}
 	r.Way, r.stage, r.Deadline = link.OneWay, accepted, time.Time{}
 	if err := c.submit(ctx, r, p); err != nil {
@@ -87,6 +87,9 @@ func (c *Caller) localAsOne(ctx context.Context, out outCall) (*link.Call, *Erro
 	if f == nil {
 		return nil, c.notServed("the node does not offer this function any more")
 	}
+	if out.isHere != nil {
+		*out.isHere = true
+	}
 	c.node.calling.self.Inflight.Add(1)
 	defer c.node.calling.self.Inflight.Add(-1)
 	return c.local(ctx, f, out)
@@ -96,7 +99,7 @@ func (c *Caller) localAsOne(ctx context.Context, out outCall) (*link.Call, *Erro
 // all.
 func (c *Caller) notServed(unknown string) *Error {
 	if c.node.serving.offered.get(c.name) != nil && c.opts.local != LocalNever {
-		return c.atHome(c.newError(Unavailable, No, textPaused))
+		return c.at(c.node.addr, c.newError(Unavailable, No, textPaused))
 	}
 	return c.newError(NotFound, No, unknown)
 }
@@ -107,22 +110,7 @@ func (c *Caller) unsubmitted(ctx context.Context, err error) *Error {
 	case errors.Is(err, pool.ErrClosed):
 		return c.closed(No)
 	case ctx.Err() != nil:
-		return c.atHome(c.over(ctx, No))
+		return c.at(c.node.addr, c.over(ctx, No))
 	}
-	return c.atHome(c.newError(Overloaded, No, link.TextBusy))
-}
-
-// atHome says that a call ended in this process.
-func (c *Caller) atHome(e *Error) *Error {
-	e.isHome = true
-	return c.at(c.node.addr, e)
-}
-
-// endedHere is ended for a call that was made in this process.
-func (c *Caller) endedHere(p *link.Call) (*link.Call, *Error) {
-	p, failed := c.ended(c.node.addr, p)
-	if failed != nil {
-		failed.isHome = true
-	}
-	return p, failed
+	return c.at(c.node.addr, c.newError(Overloaded, No, link.TextBusy))
 }

@@ -117,7 +117,6 @@ type Error struct {
 	cause error // what Errorf formatted; of a call, the registered errors that came with it
 	// the code is that of a call which the function made, and says nothing of who ran the function
 	forwarded bool
-	isHome    bool // the call ended in the calling process
 	gone      bool // the membership found the provider to be away, which is no fault of the function there
 }
 

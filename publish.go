@@ -115,8 +115,10 @@ type handing struct {
 
 // hand makes one of these calls. Where this node was chosen and has no room, it is one of the others.
 func (c *Caller) hand(ctx context.Context, out outCall) handing {
+	isHere := false
+	out.isHere = &isHere
 	p, failed := c.do(ctx, out)
-	if failed != nil && c.opts.local == LocalEqual && failed.Executed == No && failed.isHome {
+	if failed != nil && isHere && failed.Executed == No {
 		if q, err := c.With(Local(LocalNever)).do(ctx, out); err == nil || !err.isNobody() {
 			p, failed = q, err
 		}

@@ -74,8 +74,6 @@ func (t *tick) DecodeMsgpack(d *msgpack.Decoder) (err error) {
 // A sample is the value of a row. If it does not come back equal, back is what does.
 type sample struct{ value, back any }
 
-var now = time.Now()
-
 func of(value any) sample { return sample{value: value} }
 
 func noonIn(zone string) time.Time {
