@@ -89,7 +89,7 @@ func TestWhatWouldBeLostIsRefused(t *testing.T) {
 		"the embedded codec.Sealed" + none: struct {
 			Sealed
 			N int
-		}{},
+		}{Sealed: Sealed{n: 1}},
 		"the embedded bytes.Buffer" + none: struct {
 			bytes.Buffer
 			N int

@@ -119,10 +119,11 @@ var samples = map[string]sample{
 	"any(int8(5))": {[]any{int8(5)}, []any{int64(5)}},
 
 	"type Order struct": of(order{ID: 1}), "struct{}": of(struct{}{}),
-	"struct with unexported fields beside others": {&tally{seen: 1, Sum: 2}, &tally{Sum: 2}},
-	"struct that embeds an Order":                 of(line{order{ID: 1}, 2}),
-	"struct of unexported fields only":            of(sealed{1}),
-	"struct with such a struct in a field":        of(struct{ A, B sealed }{}),
+	"struct with unexported fields beside others": {&tally{mu: sync.Mutex{}, seen: 1, Sum: 2},
+		&tally{Sum: 2}},
+	"struct that embeds an Order":          of(line{order{ID: 1}, 2}),
+	"struct of unexported fields only":     of(sealed{1}),
+	"struct with such a struct in a field": of(struct{ A, B sealed }{}),
 	"struct with two fields of a name": of(struct {
 		A int `msgpack:"a"`
 		B int `msgpack:"a"`

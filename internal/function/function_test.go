@@ -78,7 +78,7 @@ func TestFunctionsThatCannotBeBound(t *testing.T) {
 	for want, fn := range map[string]any{
 		"parameter 1: " + none:                        func(sealed) error { return nil },
 		"parameter 2: " + none:                        func(context.Context, ...*sealed) error { return nil },
-		"result 2: " + none:                           func() (int, []sealed, error) { return 0, nil, nil },
+		"result 2: " + none:                           func() (int, []sealed, error) { return 0, []sealed{{n: 1}}, nil },
 		"parameter 1: chan int cannot be sent":        func(chan int) error { return nil },
 		"result 1: error can only be the last result": func() (error, error) { return nil, nil },
 	} {

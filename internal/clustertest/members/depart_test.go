@@ -166,7 +166,7 @@ func TestAllLeaveAtOnce(t *testing.T) {
 		for i, n := range c.Nodes {
 			wg.Go(func() {
 				_, err := n.Caller(fmt.Sprint("outer", (i+1)%3)).Call(context.Background())
-				clustertest.RequireError(t, err, broach.Application, broach.Yes)
+				clustertest.RequireError(t, err, broach.Unavailable, broach.Yes)
 			})
 		}
 		time.Sleep(500 * time.Millisecond)
