@@ -125,7 +125,7 @@ func TestMemoryIsBoundedByTheMessage(t *testing.T) {
 		require.Less(t, took, atMost(len(b)), name)
 	}
 	require.EqualValues(t, 1<<30, memoryFor(64<<20), "the largest message, unless configured")
-	require.EqualValues(t, 16<<30, memoryFor(1<<30))
+	require.Equal(t, int64(16)<<30, memoryFor(1<<30))
 }
 
 // readMany is how an array of n such elements is read as a P. It returns the bytes of the message.
