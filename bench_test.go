@@ -82,8 +82,10 @@ func inParallel(goroutines, n int, work func()) {
 	}
 }
 
-func startLoopback(b testing.TB) *Node {
-	n, err := Start(Config{LogLevel: "off"})
+func startLoopback(b testing.TB) *Node { return startAs(b, Config{LogLevel: "off"}) }
+
+func startAs(b testing.TB, cfg Config) *Node {
+	n, err := Start(cfg)
 	require.NoError(b, err)
 	b.Cleanup(func() { n.Close() })
 	return n
@@ -111,6 +113,50 @@ func TestCallsAllocateLittle(t *testing.T) {
 			t.Error(err)
 		}
 	}), float64(ceiling), "Bind")
+}
+
+// What Interceptors that do nothing add to that, and a Tracer that looks away. Neither boxes what nobody asks for, nor
+// makes a timer that nobody waits for.
+func TestInterceptorsAndTracersAllocateLittle(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	pass := []Interceptor{
+		func(ctx context.Context, call *Invocation, next Handler) (any, error) { return next(ctx, call) },
+	}
+	for name, test := range map[string]struct {
+		caller, provider Config
+		ceiling          float64
+	}{
+		"an Interceptor at the caller":   {Config{CallInterceptors: pass}, Config{}, 10},
+		"an Interceptor at the provider": {Config{}, Config{ServeInterceptors: pass}, 8},
+		"a Tracer that looks away":       {Config{Tracer: lookAway{}}, Config{Tracer: lookAway{}}, 3},
+	} {
+		test.caller.LogLevel, test.provider.LogLevel = "off", "off"
+		provider, caller := startAs(t, test.provider), startAs(t, test.caller)
+		require.NoError(t, provider.Register("add", func(x, y int) int { return x + y }))
+		require.NoError(t, caller.Join(provider.Addr().String()))
+		require.NoError(t, caller.WaitFor(t.Context(), "add", 1))
+		add := Bind[func(context.Context, int, int) (int, error)](caller, "add")
+		require.LessOrEqual(t, testing.AllocsPerRun(2000, func() {
+			if _, err := add(context.Background(), 1, 2); err != nil {
+				t.Error(err)
+			}
+		}), test.ceiling, name)
+	}
+}
+
+// lookAway is a Tracer that wants to know nothing.
+type lookAway struct{}
+
+func (lookAway) StartCall(ctx context.Context, _ string, _ CallKind) (context.Context, Span) {
+	return ctx, nil
+}
+
+func (lookAway) StartServe(
+	ctx context.Context, _ string, _ CallKind, _ netip.AddrPort, _ map[string]string,
+) (context.Context, Span) {
+	return ctx, nil
 }
 
 // A peer has paused one of its functions, and resumed it: what that costs the routes. BenchmarkDelta is what it costs

@@ -2,6 +2,7 @@ package deadline
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,13 +61,15 @@ func TestTheFirstEndCounts(t *testing.T) {
 	})
 }
 
-// Contexts made of it end with it, for the same reason and without a goroutine, which the bubble would wait for.
+// Contexts made of it end with it, for the same reason and without a goroutine.
 func TestChildrenEndWithIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := start(t.Context())
 		defer c.End()
+		before := runtime.NumGoroutine()
 		child, cancel := context.WithCancel(c)
 		defer cancel()
+		require.Equal(t, before, runtime.NumGoroutine())
 		time.Sleep(time.Second)
 		synctest.Wait()
 		require.Equal(t, context.DeadlineExceeded, child.Err())

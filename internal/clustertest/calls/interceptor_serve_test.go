@@ -201,6 +201,43 @@ func TestArgumentsThatDoNotFitTheFunction(t *testing.T) {
 	})
 }
 
+// So it is for functions that are called without reflection.
+func TestArgumentsThatDoNotFitAFunctionOfACommonShape(t *testing.T) {
+	type bytes []byte
+	inBoth(t, func(c *clustertest.Cluster, provider, from *broach.Node) {
+		add, length := func(x, y int) int { return x + y }, func(p []byte) string { return fmt.Sprint(len(p)) }
+		for i, row := range []struct {
+			fn    any
+			given []any
+			args  []any
+			want  any // of an error, a part of its text
+		}{
+			{add, []any{1, 2}, []any{7, 8}, 15},
+			{func(p []byte) []byte { return p }, []any{[]byte("a")}, []any{bytes("b")}, []byte("b")},
+			{func(p []byte) []byte { return p }, []any{[]byte("a")}, []any{nil}, nil},
+			{length, []any{[]byte("a")}, []any{bytes("bc")}, "2"},
+			{add, []any{1, 2}, nil, "an Interceptor made it 0 arguments"},
+			{add, []any{1, 2}, []any{1}, "an Interceptor made it 1 argument"},
+			{add, []any{1, 2}, []any{1, "2"}, "argument 2 of f6(int, int) int: an Interceptor made it string"},
+			{add, []any{1, 2}, []any{nil, 2}, "argument 1 of f7(int, int) int: an Interceptor made it nil"},
+			{strings.ToUpper, []any{"a"}, nil, "an Interceptor made it 0 arguments"},
+			{strings.ToUpper, []any{"a"}, []any{[]byte("a")}, "argument 1 of f9"},
+		} {
+			replace := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+				call.SetArgs(row.args...)
+				return next(ctx, call)
+			}
+			v, err := serve(c, provider, from, fmt.Sprint("f", i), row.fn, replace).Call(context.Background(), row.given...)
+			if i < 4 {
+				require.NoError(t, err)
+				require.Equal(t, row.want, v)
+				continue
+			}
+			require.Contains(t, clustertest.RequireError(t, err, broach.Internal, broach.No).Message, row.want)
+		}
+	})
+}
+
 // A panic takes down nothing but the call, and so does the end of the goroutine.
 func TestAProvidersInterceptorThatPanics(t *testing.T) {
 	inBoth(t, func(c *clustertest.Cluster, provider, from *broach.Node) {
