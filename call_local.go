@@ -24,7 +24,7 @@ func (c *Caller) local(ctx context.Context, f *service, out outCall) (_ *link.Ca
 	}
 	p := c.node.linking.wires.NewCall()
 	r := &request{provider: &c.node.serving.provider, function: f, meta: decodeMeta(out.meta), origin: fromHere{p}}
-	r.Args, r.Deadline, r.came = frame, out.deadline, c.node.serving.provider.tracing.since()
+	r.Args, r.Deadline, r.came = frame, out.deadline, c.node.serving.provider.tracing.now()
 	if out.oneWay {
 		return c.localOneWay(ctx, r, p)
 	}

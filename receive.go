@@ -203,17 +203,17 @@ func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error
 	r.soon = r.soon || a.GoesOn
 	r.abandon(a.Abandoned)
 	if a.IsNew {
-		r.request(l, a)
+		r.request(now, l, a)
 	}
 	return err
 }
 
 // request notes a new call, which the link has made of the spare request.
-func (r *reader) request(l *conn, a *link.Arrival) {
+func (r *reader) request(now time.Time, l *conn, a *link.Arrival) {
 	req := r.spare
 	r.spare = nil
 	req.provider, req.origin = &r.serving.provider, fromPeer{&l.Link}
-	req.came = req.provider.tracing.since()
+	req.came = req.provider.tracing.at(now)
 	switch req.function = r.serving.functionFor(a.Service); {
 	case req.isUnknown():
 		r.log.noteUnknown(l.ID.Addr, a.Service)

@@ -66,12 +66,20 @@ func newTracing(t Tracer, log *journal, now time.Time) *tracing {
 	return &tracing{tracer: t, log: log, began: now}
 }
 
-// since is how long the Tracer has been there.
-func (t *tracing) since() time.Duration {
+// at is a time by the clock of the Tracer, in a third of the room that one takes; 0 if there is none.
+func (t *tracing) at(now time.Time) time.Duration {
 	if t == nil {
 		return 0
 	}
-	return time.Since(t.began)
+	return now.Sub(t.began)
+}
+
+// now is the present time likewise. Without a Tracer no clock is read.
+func (t *tracing) now() time.Duration {
+	if t == nil {
+		return 0
+	}
+	return t.at(time.Now())
 }
 
 // looksAt reports whether the Tracer is told of a function or an event. It is not of calls that the nodes make for
@@ -157,7 +165,7 @@ func (r *request) startTrace(ctx context.Context) (with context.Context) {
 	}
 	values, span := t.tracer.StartServe(ctx, r.function.name, kind, r.from(), maps.Clone(r.meta))
 	if with, r.trace = t.started(ctx, values, span); r.trace != nil {
-		r.trace.wait = t.since() - r.came
+		r.trace.wait = t.now() - r.came
 	}
 	return with
 }

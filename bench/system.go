@@ -37,10 +37,8 @@ type client interface {
 
 // systems are all that can be measured, in the order of the tables.
 var systems = slices.Concat(
-	[]system{broachTyped, broachReflective, broachContext, broachCallerIntercepted,
-		broachProviderIntercepted, broachBothIntercepted, broachTraced,
-		rawUDP, netRPC, grpcSystem, drpcSystem, natsSystem,
-		broachSealed, grpcTLS},
+	[]system{broachTyped, broachReflective, broachContext, rawUDP, netRPC, grpcSystem, drpcSystem, natsSystem,
+		broachSealed, grpcTLS, broachCallerIntercepted, broachProviderIntercepted, broachBothIntercepted, broachTraced},
 	lossySystems,
 )
 
