@@ -227,7 +227,8 @@ func TestArgumentsThatDoNotFitAFunctionOfACommonShape(t *testing.T) {
 				call.SetArgs(row.args...)
 				return next(ctx, call)
 			}
-			v, err := serve(c, provider, from, fmt.Sprint("f", i), row.fn, replace).Call(context.Background(), row.given...)
+			f := serve(c, provider, from, fmt.Sprint("f", i), row.fn, replace)
+			v, err := f.Call(context.Background(), row.given...)
 			if i < 4 {
 				require.NoError(t, err)
 				require.Equal(t, row.want, v)
