@@ -48,9 +48,9 @@ func (c *Caller) Call(ctx context.Context, args ...any) (any, error) {
 // With struct{} as R, no result is wanted and the function may have none.
 func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 	if len(c.opts.interceptors) > 0 {
-		return callIntercepted[R](ctx, c, codec.Arguments{List: args}, decodeAny[R])
+		return callIntercepted[R](ctx, c, codec.Arguments{List: slices.Clone(args)}, decodeAny[R])
 	}
-	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{List: args}})
+	p, failed := c.doTyped(ctx, codec.Listed(args), false)
 	if failed != nil {
 		var none R
 		return none, failed
@@ -97,6 +97,14 @@ type outCall struct {
 	call     *Invocation // as its Interceptors left it; nil: there are none
 	trace    *trace      // nil: no Span is told of it
 	isHere   *bool       // set to true if it is made here, where this node is one of the providers; nil: nobody asks
+}
+
+// doTyped is do for a call without Interceptors, which might keep the arguments. It frees them: all attempts to make
+// the call have ended by then, those of a hedged one too, and what they have sent was encoded before.
+func (c *Caller) doTyped(ctx context.Context, args codec.TypedArguments, oneWay bool) (*link.Call, *Error) {
+	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{Typed: args}, oneWay: oneWay})
+	args.Free()
+	return p, failed
 }
 
 // do makes the call and waits. The caller of do decodes the body and releases the link.Call.
@@ -195,9 +203,9 @@ func (c *Caller) isHereOnly() bool {
 // be it that the arguments do not fit, is in the provider's log only. Within the function, ctx has no deadline.
 func (c *Caller) Send(ctx context.Context, args ...any) error {
 	if len(c.opts.interceptors) > 0 {
-		return c.sendIntercepted(ctx, args)
+		return c.sendIntercepted(ctx, slices.Clone(args))
 	}
-	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{List: args}, oneWay: true})
+	p, failed := c.doTyped(ctx, codec.Listed(args), true)
 	if failed != nil {
 		return failed
 	}
@@ -217,9 +225,9 @@ func Call2[A, B any](ctx context.Context, c *Caller, args ...any) (a A, b B, _ e
 // callFor is Call for results of these types, which come as variables.
 func (c *Caller) callFor(ctx context.Context, args []any, want []reflect.Type) ([]reflect.Value, error) {
 	if len(c.opts.interceptors) > 0 {
-		return c.interceptedFor(ctx, args, want)
+		return c.interceptedFor(ctx, slices.Clone(args), want)
 	}
-	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{List: args}})
+	p, failed := c.doTyped(ctx, codec.Listed(args), false)
 	if failed != nil {
 		return nil, failed
 	}

@@ -20,3 +20,23 @@ func TestPlainValuesDoNotAllocate(t *testing.T) {
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = decodeAny(result) }), 1.0,
 		"decoding the result as any")
 }
+
+// Arguments are used again when they are freed, and what they were is not kept.
+func TestArgumentsAreUsedAgain(t *testing.T) {
+	ones, twos := NewOnes(WriteString), NewTwos(WriteInt, WriteInt)
+	var sent []byte
+	send := func(args TypedArguments) {
+		var err error
+		sent, err = Arguments{Typed: args}.Append(sent[:0], most)
+		require.NoError(t, err)
+		args.Free()
+	}
+	require.Zero(t, testing.AllocsPerRun(100, func() { send(ones.Of("text")) }), "one")
+	require.Zero(t, testing.AllocsPerRun(100, func() { send(twos.Of(1000, 2000)) }), "two")
+	require.Zero(t, testing.AllocsPerRun(100, func() { send(Listed([]any{1, "text"})) }), "a list")
+	for _, args := range []TypedArguments{ones.Of("text"), twos.Of(1, 2), Listed([]any{1, "text"})} {
+		before := args.List()
+		args.Free()
+		require.NotEqual(t, before, args.List())
+	}
+}

@@ -2,6 +2,8 @@ package codec
 
 import (
 	"errors"
+	"slices"
+	"sync"
 
 	"broach/internal/wire"
 )
@@ -18,6 +20,10 @@ type TypedArguments interface {
 	count() int
 	List() []any             // what Interceptors see
 	encode(e *Encoder) error // an error names the argument
+
+	// Free gives them up: their memory is used for another call, in place of an allocation for each. So who frees them
+	// must be sure that nobody encodes them any more, nor will; who is not leaves them to the collector.
+	Free()
 }
 
 // Append appends the arguments to dst. Its errors are those of appendArguments.
@@ -40,40 +46,116 @@ func (a Arguments) Append(dst []byte, most int) ([]byte, error) {
 	return b, nil
 }
 
-// One is one argument and how it is written.
-func One[A any](a A, write func(*Encoder, A) error) TypedArguments {
-	return &oneArgument[A]{a, write}
+// Ones make the one argument of calls, and know how it is written. They may be used by many goroutines at once.
+type Ones[A any] struct {
+	write func(*Encoder, A) error
+	freed sync.Pool // of *oneArgument[A]
 }
 
-// Two are two.
-func Two[A, B any](a A, b B, writeA func(*Encoder, A) error, writeB func(*Encoder, B) error) TypedArguments {
-	return &twoArguments[A, B]{a, b, writeA, writeB}
+// NewOnes makes them.
+func NewOnes[A any](write func(*Encoder, A) error) *Ones[A] { return &Ones[A]{write: write} }
+
+// Of is one argument.
+func (s *Ones[A]) Of(a A) TypedArguments {
+	o, ok := s.freed.Get().(*oneArgument[A])
+	if !ok {
+		o = &oneArgument[A]{of: s}
+	}
+	o.a = a
+	return o
+}
+
+// Twos make two arguments.
+type Twos[A, B any] struct {
+	writeA func(*Encoder, A) error
+	writeB func(*Encoder, B) error
+	freed  sync.Pool // of *twoArguments[A, B]
+}
+
+// NewTwos makes them.
+func NewTwos[A, B any](writeA func(*Encoder, A) error, writeB func(*Encoder, B) error) *Twos[A, B] {
+	return &Twos[A, B]{writeA: writeA, writeB: writeB}
+}
+
+// Of are two arguments.
+func (s *Twos[A, B]) Of(a A, b B) TypedArguments {
+	t, ok := s.freed.Get().(*twoArguments[A, B])
+	if !ok {
+		t = &twoArguments[A, B]{of: s}
+	}
+	t.a, t.b = a, b
+	return t
 }
 
 type oneArgument[A any] struct {
-	a     A
-	write func(*Encoder, A) error
+	a  A
+	of *Ones[A]
 }
 
 func (o *oneArgument[A]) count() int              { return 1 }
 func (o *oneArgument[A]) List() []any             { return []any{o.a} }
-func (o *oneArgument[A]) encode(e *Encoder) error { return argumentError(1, o.write(e, o.a)) }
+func (o *oneArgument[A]) encode(e *Encoder) error { return argumentError(1, o.of.write(e, o.a)) }
+
+func (o *oneArgument[A]) Free() {
+	*o = oneArgument[A]{of: o.of}
+	o.of.freed.Put(o)
+}
 
 type twoArguments[A, B any] struct {
-	a      A
-	b      B
-	writeA func(*Encoder, A) error
-	writeB func(*Encoder, B) error
+	a  A
+	b  B
+	of *Twos[A, B]
 }
 
 func (t *twoArguments[A, B]) count() int  { return 2 }
 func (t *twoArguments[A, B]) List() []any { return []any{t.a, t.b} }
 
 func (t *twoArguments[A, B]) encode(e *Encoder) error {
-	if err := t.writeA(e, t.a); err != nil {
+	if err := t.of.writeA(e, t.a); err != nil {
 		return argumentError(1, err)
 	}
-	return argumentError(2, t.writeB(e, t.b))
+	return argumentError(2, t.of.writeB(e, t.b))
+}
+
+func (t *twoArguments[A, B]) Free() {
+	*t = twoArguments[A, B]{of: t.of}
+	t.of.freed.Put(t)
+}
+
+// listKept is how many arguments at most a list has whose memory is used again.
+const listKept = 64
+
+var lists = sync.Pool{New: func() any { return new(listed) }}
+
+// listed is a list of arguments.
+type listed struct{ args []any }
+
+// Listed is a copy of a list: so the list itself can stay on the stack of who calls with it.
+func Listed(args []any) TypedArguments {
+	l := lists.Get().(*listed)
+	l.args = append(l.args, args...)
+	return l
+}
+
+func (l *listed) count() int              { return len(l.args) }
+func (l *listed) List() []any             { return slices.Clone(l.args) }
+func (l *listed) encode(e *Encoder) error { return encodeList(e, l.args) }
+
+func (l *listed) Free() {
+	clear(l.args)
+	if l.args = l.args[:0]; cap(l.args) <= listKept {
+		lists.Put(l)
+	}
+}
+
+// encodeList encodes arguments one after the other.
+func encodeList(e *Encoder, args []any) error {
+	for i, a := range args {
+		if err := e.value(a); err != nil {
+			return argumentError(i+1, err)
+		}
+	}
+	return nil
 }
 
 // argumentError says which argument could not be encoded. That they are too large is said of all together.

@@ -49,8 +49,8 @@ func (e *Error) Because(cause error) *Error {
 func appendArguments(dst []byte, most int, args []any) ([]byte, error) {
 	e := NewEncoder(dst, most)
 	err := e.m.EncodeArrayLen(len(args))
-	for i := 0; i < len(args) && err == nil; i++ {
-		err = argumentError(i+1, e.value(args[i]))
+	if err == nil {
+		err = encodeList(e, args)
 	}
 	b := e.Finish()
 	if err != nil {
