@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/buffer"
 	"broach/internal/codec"
 	"broach/internal/link"
 	"broach/internal/pool"
@@ -57,7 +58,7 @@ func (c fromPeer) stopped() Code { return Unreachable }
 func (c fromPeer) frame(r *link.Request, o link.Outcome) []byte {
 	m := wire.Reply{Slot: r.Slot, Seq: r.Seq, Code: o.Code, Executed: o.Executed, Forwarded: o.Forwarded,
 		Causes: o.Causes, Body: o.Body}
-	return m.Append(make([]byte, 0, smallReply+len(o.Causes)+len(o.Body)))
+	return m.Append(buffer.Small())
 }
 
 func (c fromPeer) answer(r *link.Request, o link.Outcome) {
@@ -92,6 +93,9 @@ func (r *request) Run() {
 	ctx = r.startTrace(ctx)
 	head := r.frame(link.Outcome{Executed: wire.ExecutedYes})
 	frame, err := r.invoke(ctx, head)
+	if err != nil || cap(frame) != cap(head) {
+		buffer.Recycle(head) // the answer has outgrown it, or is another: what encoded into it has ended
+	}
 	switch size := len(frame) - len(head); {
 	case err != nil:
 		r.answerError(err)
@@ -228,9 +232,6 @@ func (r *request) answerError(err *Error) {
 	o.Body = r.frame(o)
 	r.answer(o)
 }
-
-// smallReply is room for a Reply with a few numbers or words; a larger one grows, into recycled memory.
-const smallReply = 64
 
 // frame begins the encoded answer, with room for what comes behind it.
 func (r *request) frame(o link.Outcome) []byte { return r.origin.frame(&r.Request, o) }

@@ -1,8 +1,10 @@
 // Package buffer keeps byte slices for reuse, and counts how many bytes others may make a node hold.
 //
-// Reuse has two kinds. A Buffer is a small message on its way, with one owner who releases it. Bytes and Recycle are
-// for what is large: its sizes come in classes, and what a process that has become idle still keeps of them goes back
-// to the system (idle.go). Nothing here clears what it gives out: who asks for bytes writes them before they are read.
+// Reuse has two kinds. A Buffer is a small message on its way, with one owner who releases it. Bytes, Small and Recycle
+// are for what lies about as a plain slice: its sizes come in classes, and what a process that has become idle still
+// keeps of the largest goes back to the system (idle.go). Nothing here clears what it gives out: who asks for bytes
+// writes them before they are read. Under the race detector all that is given back is overwritten, so that a test sees
+// who reads it yet (poison.go).
 //
 // A Budget is a limit that all links of a node share, and a Share what one link has of it. A link may take as much as
 // it leaves free for the others, so that no single peer, however greedy, and no number of them keeps small messages out
@@ -14,12 +16,14 @@
 //	buffer.go  Buffer, and large byte slices
 //	budget.go  Budget and Share
 //	idle.go    when memory goes back to the system
+//	poison.go  what is given back, in tests
 package buffer
 
 import (
 	"math/bits"
 	"slices"
 	"sync"
+	"unsafe"
 )
 
 // MostKept is the largest byte slice that a buffer keeps for reuse: most messages are small, and it would stay large
@@ -51,9 +55,18 @@ func (v *Buffer) Release() {
 		v.B = nil
 		return
 	}
+	Poison(v.B)
 	v.B = v.B[:0]
 	buffers.Put(v)
 }
+
+// SmallSize is room for a reply with a few numbers or words, the commonest of all messages that are kept.
+const SmallSize = 64
+
+var smalls = sync.Pool{New: func() any { return new([SmallSize]byte) }} // an interface holds a pointer as it is
+
+// Small returns an empty slice with room for SmallSize bytes.
+func Small() []byte { return smalls.Get().(*[SmallSize]byte)[:0] }
 
 // All but the smallest messages are kept in byte slices of certain sizes, which are used again: fresh memory is slow,
 // since the system hands it out page by page, and a collection of garbage for every few messages costs as much as
@@ -63,7 +76,8 @@ const (
 	largeClasses  = 4*(32-8) + 1
 )
 
-var larges [largeClasses]sync.Pool // of *[]byte
+// larges has the slices of each class, by their first bytes: a slice as such would be allocated to be kept.
+var larges [largeClasses]sync.Pool // of *byte
 
 // Bytes returns n bytes, which hold anything. Behind them are up to a quarter more.
 func Bytes(n int64) []byte {
@@ -74,17 +88,21 @@ func Bytes(n int64) []byte {
 	if size >= bulkLeast {
 		bulk.uses.Add(1)
 	}
-	if b, ok := larges[class].Get().(*[]byte); ok {
+	if first, ok := larges[class].Get().(*byte); ok {
 		if size >= bulkLeast {
 			bulk.spare.Add(-size)
 		}
-		return (*b)[:n]
+		return unsafe.Slice(first, size)[:n]
 	}
 	return make([]byte, n, size)
 }
 
-// Recycle takes bytes from Bytes, or any others, that nobody uses any more.
+// Recycle takes bytes from Bytes or Small, or any others, that nobody uses any more.
 func Recycle(b []byte) {
+	Poison(b)
+	if cap(b) == SmallSize {
+		smalls.Put((*[SmallSize]byte)(b[:SmallSize]))
+	}
 	if cap(b) < smallestLarge {
 		return
 	}
@@ -93,8 +111,7 @@ func Recycle(b []byte) {
 			bulk.uses.Add(1)
 			bulk.spare.Add(size)
 		}
-		kept := b // only what is kept is worth an allocation
-		larges[class].Put(&kept)
+		larges[class].Put(unsafe.SliceData(b))
 	}
 }
 

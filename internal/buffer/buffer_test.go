@@ -1,7 +1,10 @@
 package buffer
 
 import (
+	"bytes"
 	"testing"
+
+	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
 )
@@ -49,4 +52,33 @@ func TestBuffers(t *testing.T) {
 	large := Copy(make([]byte, MostKept+1))
 	large.Release()
 	require.Nil(t, large.B)
+}
+
+// What was given back is what the next one gets, whatever its size, without an allocation for it.
+func TestWhatIsUsedAgainAllocatesNothing(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector makes sync.Pool forget")
+	}
+	for _, n := range []int64{smallestLarge, 1100, 70_000} {
+		require.Zero(t, testing.AllocsPerRun(100, func() { Recycle(Bytes(n)) }), "%d bytes", n)
+	}
+	require.Zero(t, testing.AllocsPerRun(100, func() { Recycle(append(Small(), "a reply"...)) }), "a small one")
+	require.Empty(t, Small())
+	require.Equal(t, SmallSize, cap(Small()))
+}
+
+// Under the race detector nobody finds a message in what was given back.
+func TestWhatIsGivenBackIsOverwritten(t *testing.T) {
+	if !race.Enabled {
+		t.Skip("it costs time")
+	}
+	for _, n := range []int{1, 255, 256, 257, 70_000} {
+		b := bytes.Repeat([]byte{1}, n)
+		Recycle(b[:1])
+		require.NotContains(t, b, byte(1), "%d bytes", n)
+	}
+	v := Copy([]byte("text"))
+	b := v.B
+	v.Release()
+	require.NotEqual(t, "text", string(b))
 }

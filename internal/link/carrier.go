@@ -66,6 +66,7 @@ func (c *Carrier) FreeCall(p *Call) {
 	if p.whole != nil {
 		buffer.Recycle(p.whole)
 	}
+	buffer.Poison(p.kept)
 	p.Outcome, p.whole = Outcome{}, nil
 	if cap(p.kept) > buffer.MostKept {
 		p.kept = nil

@@ -1,7 +1,7 @@
 //go:build !race
 
-// Package race says whether the race detector is on, for tests that do less then: it makes everything ten times as
-// slow.
+// Package race says whether the race detector is on: for tests that do less then, as it makes everything ten times as
+// slow, and for what overwrites memory that is given back, so that tests see who still uses it.
 //
 // A test may run fewer seeds or smaller clusters under it, or leave out minutes in which nodes are idle: that meets no
 // interleaving that the first seconds did not. It may not leave out what two goroutines do to one value, nor check less

@@ -86,7 +86,7 @@ var rooms = map[string]room{
 	"broachtest": {isTool: true, imports: []string{"broach", "broach/internal/simnet", "broach/internal/wire"}},
 	"internal/balance": {imports: []string{"broach/internal/link", "broach/internal/wire",
 		"github.com/sony/gobreaker/v2"}},
-	"internal/buffer": {},
+	"internal/buffer": {imports: []string{"broach/internal/race"}},
 	"internal/clustertest": {isTool: true, imports: []string{
 		"broach", "broach/internal/seal", "broach/internal/simnet", "broach/internal/wire",
 		"github.com/stretchr/testify/require",
@@ -121,7 +121,7 @@ var rooms = map[string]room{
 		imports: []string{"broach/internal/handshake", "broach/internal/pace", "broach/internal/wire"}},
 	"internal/pace":            {},
 	"internal/pool":            {imports: []string{"broach/internal/ring", "github.com/panjf2000/ants/v2"}},
-	"internal/race":            {isTool: true, isPure: true},
+	"internal/race":            {isPure: true},
 	"internal/ring":            {isPure: true},
 	"internal/sandbox":         {isTool: true, imports: []string{"golang.org/x/sys/unix"}},
 	"internal/sandbox/nobatch": {isTool: true, imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
