@@ -192,7 +192,7 @@ func (r *reader) messages(now time.Time, l *conn, number uint32, src member.Sour
 // step gives one message of section 2 or 3 to its link, and takes what comes of it.
 func (r *reader) step(now time.Time, l *conn, kind wire.Kind, body []byte) error {
 	if r.spare == nil {
-		r.spare = new(request)
+		r.spare = requests.Get().(*request)
 	}
 	a := &r.arrival
 	*a = link.Arrival{Spare: &r.spare.Request}

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"broach/internal/link"
 	"broach/internal/udp"
 )
 
@@ -83,11 +84,15 @@ func (r *reader) runQuick() bool {
 		req := r.quick[r.ran]
 		r.quick[r.ran] = nil
 		r.ran++
+		var full *link.Link // read before: when it has run, its memory may be another's
+		if r.ran%part == 0 {
+			full = req.link()
+		}
 		if !r.runOne(req) {
 			return false
 		}
-		if r.ran%part == 0 {
-			req.link().SendAll()
+		if full != nil {
+			full.SendAll()
 		}
 	}
 	r.quick, r.ran, r.spent = r.quick[:0], 0, 0

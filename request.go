@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,7 +28,21 @@ type request struct {
 	came     time.Duration     // by the clock of tracing
 	trace    *trace            // nil: no Span is told of it
 	isEvent  bool              // for one subscription
+	isAlone  bool              // it was answered, and nobody has it any more but who runs it
 	began    atomic.Bool       // the Interceptors of the function, if it has any, have let it run
+}
+
+// requests are those that have ended, to be used again: a call leaves no garbage at its provider.
+var requests = sync.Pool{New: func() any { return new(request) }}
+
+// free gives the request up when it has run and been answered, unless somebody may still hold it: its link, to give it
+// up for a caller who does not wait any more, or the function and its Interceptors, by a context that they have kept.
+// One that has not come to that is garbage: whose function has panicked, a one-way call, one of this process.
+func (r *request) free() {
+	if r.isAlone && r.ctx == nil {
+		*r = request{}
+		requests.Put(r)
+	}
 }
 
 // stage says who is still to hear how a request ends.
@@ -44,7 +59,8 @@ type origin interface {
 	from(p *provider) netip.AddrPort              // the address of the caller
 	stopped() Code                                // how a call ends that the closing of this node has stopped
 	frame(r *link.Request, o link.Outcome) []byte // begins what answer sends
-	answer(r *link.Request, o link.Outcome)       // ends the call; the body is what frame began
+	// answer ends the call; the body is what frame began. It reports whether nobody has the request any more
+	answer(r *link.Request, o link.Outcome) (alone bool)
 }
 
 // fromPeer is the origin of a call that came on a link.
@@ -61,8 +77,8 @@ func (c fromPeer) frame(r *link.Request, o link.Outcome) []byte {
 	return m.Append(buffer.Small())
 }
 
-func (c fromPeer) answer(r *link.Request, o link.Outcome) {
-	c.link.Answer(time.Now(), r, wire.SetLength(o.Body))
+func (c fromPeer) answer(r *link.Request, o link.Outcome) bool {
+	return c.link.Answer(time.Now(), r, wire.SetLength(o.Body))
 }
 
 // fromHere is the origin of a call by this node.
@@ -73,7 +89,12 @@ func (c fromHere) stopped() Code                   { return Closed }
 
 // frame begins with nothing: no envelope is needed.
 func (c fromHere) frame(_ *link.Request, o link.Outcome) []byte { return o.Body }
-func (c fromHere) answer(_ *link.Request, o link.Outcome)       { c.call.EndOwned(o) }
+
+// answer leaves the request to its caller, who may be about to give it up.
+func (c fromHere) answer(_ *link.Request, o link.Outcome) bool {
+	c.call.EndOwned(o)
+	return false
+}
 
 // isUnknown reports that there is no function of the name asked for.
 func (r *request) isUnknown() bool { return r.function == nil }
@@ -81,12 +102,18 @@ func (r *request) isUnknown() bool { return r.function == nil }
 // link is that on which the request of a peer came. All requests of the reader are such.
 func (r *request) link() *link.Link { return r.origin.(fromPeer).link }
 
-// Run calls the function and answers. It is the only way into user code.
+// Run calls the function and answers. It is the only way into user code. The request is not used after it.
 func (r *request) Run() {
 	if r.stage == awaited && !r.function.enter() {
 		r.answerCode(Overloaded, No, textMost)
 		return
 	}
+	r.serve()
+	r.free()
+}
+
+// serve calls the function and answers.
+func (r *request) serve() {
 	defer r.function.leave()
 	ctx := r.context()
 	defer r.endContext()
@@ -241,7 +268,7 @@ func (r *request) answer(o link.Outcome) {
 	r.ReleaseArgs()
 	switch {
 	case r.stage == awaited:
-		r.origin.answer(&r.Request, o)
+		r.isAlone = r.origin.answer(&r.Request, o)
 	case r.CameAsTransfer():
 		r.link().GiveBack(&r.Request)
 	}

@@ -19,6 +19,10 @@ type Request struct {
 	Slot     uint16
 	Way      Way
 	Gone     atomic.Bool // the caller does not wait any more
+
+	// shared says that somebody has taken it up besides who runs it, and may give it up even when it has been answered:
+	// so its memory must not be used for another. It is protected by the link's mutex.
+	shared bool
 }
 
 // Way says whether the caller of a Request waits for the outcome.

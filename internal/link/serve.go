@@ -35,7 +35,7 @@ func (x *exchange) takeRequest(now time.Time, m wire.Request, way Way, body []by
 		since = x.receiving.Since
 	}
 	a.Spare.readFrom(since, m, way, body)
-	a.IsNew, a.Service, a.Meta, a.Abandoned = true, m.Service, m.Meta, v.request
+	a.IsNew, a.Service, a.Meta, a.Abandoned = true, m.Service, m.Meta, v.share()
 	x.stopReply(v)
 	x.served.begin(now, v, m.Seq, a.Spare)
 	if body != nil {
@@ -61,7 +61,7 @@ func (x *exchange) takePoll(now time.Time, m wire.Poll) (replaced *Request) {
 		x.answerAgain(now, v, m.Seq)
 		return nil
 	}
-	replaced = v.request
+	replaced = v.share()
 	x.stopReply(v)
 	v.seq = m.Seq
 	x.replyError(now, v, wire.Overloaded, wire.ExecutedNo, []byte(TextBusy))
@@ -92,16 +92,17 @@ func (x *exchange) takeCancel(m wire.Cancel) *Request {
 		x.stopReply(v)
 		x.served.drop(v)
 	}
-	return v.request
+	return v.share()
 }
 
-// Answer stores and sends the reply of a request: frame is the encoded Reply and now belongs to the link.
-func (l *Link) Answer(now time.Time, r *Request, frame []byte) {
+// Answer stores and sends the reply of a request: frame is the encoded Reply and now belongs to the link. It reports
+// whether the request is nobody's any more but the caller's, so that its memory may be used again.
+func (l *Link) Answer(now time.Time, r *Request, frame []byte) (alone bool) {
 	l.mu.Lock()
 	x := l.exchange
 	x.letGo(r.whole)
 	x.makeRoom(now, r, frame)
-	x.answer(now, r, frame)
+	return x.answer(now, r, frame)
 }
 
 // AnswerEarly stores and sends the reply of a one-way request, whose slot is free for another from then on.
@@ -111,16 +112,18 @@ func (l *Link) AnswerEarly(now time.Time, r *Request, frame []byte) {
 }
 
 // answer does so unless the link is closed, or the slot is another request's. It is called with mu held and releases
-// it.
-func (x *exchange) answer(now time.Time, r *Request, frame []byte) {
+// it. The slot lets go of the request: if nobody has taken it up there before, nobody can any more.
+func (x *exchange) answer(now time.Time, r *Request, frame []byte) (alone bool) {
 	if x.link.down {
 		x.link.mu.Unlock()
-		return
+		return false
 	}
 	if v := x.served.slot(r.Slot); v.request == r {
+		alone = !r.shared
 		x.reply(now, v, frame)
 	}
 	x.link.flush()
+	return alone
 }
 
 // GiveBack gives back the memory of a request that came as a transfer and was answered by AnswerEarly.
@@ -256,7 +259,7 @@ func (x *exchange) running() []*Request {
 			continue // slots are made on demand, and a peer may begin with any
 		}
 		for i := range page {
-			if r := page[i].request; r != nil {
+			if r := page[i].share(); r != nil {
 				list = append(list, r)
 			}
 		}

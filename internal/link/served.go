@@ -28,11 +28,19 @@ type servedSlot struct {
 	id         uint16
 	seq        uint32
 	executed   wire.Executed // of the function, by the reply: so long as the slot has none, maybe
-	request    *Request      // while it runs: a worker's, here to be found and given up
+	request    *Request      // while it runs: a worker's, here to be found and given up, by share
 	reply      []byte        // the Reply as framed: when done, and while moving, when the transfer borrows it
 	transfer   uint32        // while moving
 	at         time.Time
 	prev, next *servedSlot // in the list of its state
+}
+
+// share returns the request of a slot, or nil, to one who will give it up later, without the link's mutex.
+func (v *servedSlot) share() *Request {
+	if v.request != nil {
+		v.request.shared = true
+	}
+	return v.request
 }
 
 // slotList is a doubly linked list of slots, oldest first. A slot is in at most one.
