@@ -125,7 +125,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 		{"Bind", 0, func() error { _, err := add(ctx, 1000, 2000); return err }},
 		{"Bind, a context that may end", 0, func() error { _, err := add(ends, 1000, 2000); return err }},
 		{"Bind without a context", 0, func() error { _, err := addPlain(1000, 2000); return err }},
-		{"Bind, a function with a context", 2, func() error { _, err := addWithin(ctx, 1000, 2000); return err }},
+		{"Bind, a function with a context", 1, func() error { _, err := addWithin(ctx, 1000, 2000); return err }},
 		{"Bind, a text", 2, func() error { _, err := text("a text"); return err }},
 		{"Bind, bytes", 2, func() error { _, err := echo(kib[:10]); return err }},
 		{"Bind, 1 KiB", 2, func() error { _, err := echo(kib); return err }},

@@ -192,11 +192,13 @@ func InvocationFrom(ctx context.Context) (Invocation, bool) {
 // requestKey finds the request that a context belongs to.
 type requestKey struct{}
 
-// requestContext is the context of a function.
+// requestContext is the context of a function. Who keeps it keeps the request that it is part of.
 type requestContext struct {
 	deadline.Context
-	r *request
+	r *request // nil: the function does not ask for one
 }
+
+func (c *requestContext) isMade() bool { return c.r != nil }
 
 func (c *requestContext) Value(key any) any {
 	switch key {
