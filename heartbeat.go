@@ -99,7 +99,7 @@ func (n *Node) drain(now time.Time) {
 }
 
 // receive gives a message to the membership, which has to know the link first: that is told before it.
-func (n *Node) receive(now time.Time, in inbound) {
+func (n *Node) receive(now time.Time, in *inbound) {
 	in.from.told.Add(-1)
 	for !in.from.known {
 		select {

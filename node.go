@@ -75,7 +75,7 @@ type loop struct {
 	memberLines  pace.LogLimit
 	circuitLines pace.LogLimit
 	crowdedLines pace.LogLimit
-	inbox        chan inbound
+	inbox        chan *inbound
 	arrivals     chan arrival
 	commands     chan func(now time.Time) // run by the loop
 }
@@ -162,7 +162,7 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	p.addr, p.log, p.maxMessage = n.Addr, n.log, n.linking.wires.MaxMessage
 	p.tracing = newTracing(cfg.Tracer, n.log, now)
 	n.serving.provider.ctx, n.stop = context.WithCancel(context.Background())
-	n.loop.inbox, n.loop.arrivals = make(chan inbound, inboxMax), make(chan arrival, arrivalsMax)
+	n.loop.inbox, n.loop.arrivals = make(chan *inbound, inboxMax), make(chan arrival, arrivalsMax)
 	n.loop.commands = make(chan func(time.Time), 1)
 	n.calling.self, n.calling.roll = new(balance.Record), n.random
 	n.donec, n.serving.drainedc = make(chan struct{}), make(chan struct{})

@@ -347,7 +347,7 @@ func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	n.arrive(now, arrival{made: l})
 	n.carryOut(now)
 	l.told.Store(1)
-	n.receive(now, inbound{Source: member.Source{Link: l.Token, Tver: 1}, from: l,
+	n.receive(now, &inbound{Source: member.Source{Link: l.Token, Tver: 1}, from: l,
 		msg: wire.Announce{Hello: wire.Hello{Addr: addrOf(1)}}})
 	n.Node.step(now) // answers the Announce, and makes the table of version 2
 	h, rest, err := wire.ConsumeHeader(n.script.take()[0])

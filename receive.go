@@ -46,7 +46,7 @@ type reader struct {
 	stats     *counters
 	log       *journal
 	seedNotes *seedbook.Notes
-	inbox     chan<- inbound // to the loop, as are arrivals
+	inbox     chan<- *inbound // to the loop, as are arrivals
 	arrivals  chan<- arrival
 	stopped   func(error) // the socket is closed
 
@@ -162,7 +162,7 @@ func (r *reader) onLink(now time.Time, l *conn, src member.Source) {
 func (r *reader) noteHeard(now time.Time, l *conn, src member.Source) {
 	if src.Tver > l.tableSeen || r.linking.wires.Timers.Stamp(now)-l.noted >= int64(noteEvery) {
 		l.tableSeen, l.noted = max(l.tableSeen, src.Tver), r.linking.wires.Timers.Stamp(now)
-		r.tell(l, inbound{Source: src})
+		r.tell(l, &inbound{Source: src})
 	}
 }
 
@@ -309,14 +309,14 @@ func (r *reader) membership(l *conn, src member.Source, kind wire.Kind, body []b
 		return nil
 	}
 	if err == nil {
-		r.tell(l, inbound{Source: src, msg: msg})
+		r.tell(l, &inbound{Source: src, msg: msg})
 	}
 	return err
 }
 
 // tell passes something on to the loop, which is fast. A flood that it cannot follow is cut off here: first what one
 // link brings, so that others have room.
-func (r *reader) tell(l *conn, in inbound) {
+func (r *reader) tell(l *conn, in *inbound) {
 	if l.told.Load() >= inboxEach {
 		r.stats.tooMany.Add(1)
 		return

@@ -77,17 +77,17 @@ func TestNoLinkIsMadeThatTheLoopIsNotToldOf(t *testing.T) {
 // strains nobody.
 func TestOneThatTellsTooMuchStrainsNobody(t *testing.T) {
 	s := side(t, 1, Config{})
-	s.reader.inbox = make(chan inbound, 2*inboxEach)
+	s.reader.inbox = make(chan *inbound, 2*inboxEach)
 	one := &conn{}
 	told := func() (overflow, strains uint64) { return s.Stats().InboxOverflow, s.stats.inboxFull.Load() }
 	for range 2 * inboxEach {
-		s.reader.tell(one, inbound{})
+		s.reader.tell(one, &inbound{})
 	}
 	overflow, strains := told()
 	require.EqualValues(t, []uint64{inboxEach, 0}, []uint64{overflow, strains}, "it has used up its own share")
 	for range 2 {
 		for range inboxEach {
-			s.reader.tell(&conn{}, inbound{}) // each of another
+			s.reader.tell(&conn{}, &inbound{}) // each of another
 		}
 	}
 	overflow, strains = told()

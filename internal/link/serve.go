@@ -254,14 +254,9 @@ func (x *exchange) unheardAt() time.Time {
 // running lists the requests that run for the peer.
 func (x *exchange) running() []*Request {
 	var list []*Request
-	for _, page := range x.served.pages {
-		if page == nil {
-			continue // slots are made on demand, and a peer may begin with any
-		}
-		for i := range page {
-			if r := page[i].share(); r != nil {
-				list = append(list, r)
-			}
+	for v := range x.served.made {
+		if r := v.share(); r != nil {
+			list = append(list, r)
 		}
 	}
 	return list

@@ -70,12 +70,16 @@ func (l *slotList) remove(s *servedSlot) {
 	s.prev, s.next = nil, nil
 }
 
-// servedPage is how many slots are set aside at once: a stranger who names the highest slot first costs no more than
-// this.
-const servedPage = 64
+// Slots are set aside in pages: a stranger who names the highest slot first costs no more than one. Most peers have few
+// calls at once, and use the lowest slots: these have a smaller page.
+const (
+	servedPage = 64
+	firstPage  = 8
+)
 
 // servedSlots holds the calls that one peer makes to us.
 type servedSlots struct {
+	first  *[firstPage]servedSlot // of the slots below firstPage
 	pages  []*[servedPage]servedSlot
 	fresh  slotList // servedNew, by arrival
 	moving slotList // servedMoving
@@ -98,6 +102,19 @@ func sizeOf(reply []byte) int64 { return int64(cap(reply)) }
 
 // slot returns the state of a slot, made on demand.
 func (s *servedSlots) slot(id uint16) *servedSlot {
+	v := s.place(id)
+	v.id = id
+	return v
+}
+
+// place is where the state of a slot lies.
+func (s *servedSlots) place(id uint16) *servedSlot {
+	if id < firstPage {
+		if s.first == nil {
+			s.first = new([firstPage]servedSlot)
+		}
+		return &s.first[id]
+	}
 	page := int(id) / servedPage
 	for page >= len(s.pages) {
 		s.pages = append(s.pages, nil)
@@ -105,9 +122,29 @@ func (s *servedSlots) slot(id uint16) *servedSlot {
 	if s.pages[page] == nil {
 		s.pages[page] = new([servedPage]servedSlot)
 	}
-	v := &s.pages[page][id%servedPage]
-	v.id = id
-	return v
+	return &s.pages[page][id%servedPage]
+}
+
+// made yields the slots that were set aside.
+func (s *servedSlots) made(yield func(*servedSlot) bool) {
+	if s.first != nil && !each(s.first[:], yield) {
+		return
+	}
+	for _, page := range s.pages {
+		if page != nil && !each(page[:], yield) {
+			return
+		}
+	}
+}
+
+// each yields the slots of a page, and reports whether more are wanted.
+func each(page []servedSlot, yield func(*servedSlot) bool) bool {
+	for i := range page {
+		if !yield(&page[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // servedVerdict says what a Request, Poll or Cancel is to its slot.

@@ -142,14 +142,23 @@ func TestStoredRepliesOfAllLinksAreBounded(t *testing.T) {
 func TestSlotsAreMadeOnDemand(t *testing.T) {
 	s := newServedSlots()
 	s.slot(maxSlots - 1)
-	made := 0
-	for _, page := range s.pages {
-		if page != nil {
-			made++
-		}
-	}
-	require.Equal(t, 1, made)
+	require.Equal(t, servedPage, madeSlots(s))
 	require.Len(t, s.pages, maxSlots/servedPage)
+
+	s = newServedSlots()
+	for id := range uint16(firstPage) {
+		require.Same(t, s.slot(id), s.slot(id))
+		require.Equal(t, firstPage, madeSlots(s), "a peer of few calls at once costs a small page")
+	}
+	s.slot(firstPage)
+	require.Equal(t, firstPage+servedPage, madeSlots(s))
+}
+
+func madeSlots(s *servedSlots) (made int) {
+	for range s.made {
+		made++
+	}
+	return made
 }
 
 // Whatever happens to slots, the lists hold just those in their states, oldest first, and the bytes add up.

@@ -11,7 +11,9 @@ import (
 // inBatch is the reader's memory. want and soon go in; got, errno and calls come out.
 type inBatch struct {
 	mmsgs
-	bufs      [][]byte
+	bufs      [][]byte // of the first headers: as many as were of use so far
+	slots     int      // there are at most
+	size      int      // of each
 	want      int
 	soon      bool // the next message is expected at once
 	got       int
@@ -30,22 +32,26 @@ type inBatch struct {
 	segments segments
 }
 
-// newInBatch sets aside about a mebibyte with segmentation, half of it without.
+// newInBatch sets one buffer aside: a node that hears little needs no more, and all of them are a mebibyte.
 func newInBatch(segmented bool) *inBatch {
-	b := &inBatch{segmented: segmented, spare: runtime.GOMAXPROCS(0) > 1}
-	b.link()
-	slots, size := maxBatch, MaxDatagram
+	b := &inBatch{segmented: segmented, spare: runtime.GOMAXPROCS(0) > 1, slots: maxBatch, size: MaxDatagram}
 	if segmented {
-		slots, size = offloadSlots, maxSegmented
+		b.slots, b.size = offloadSlots, maxSegmented
 	}
-	for i := range slots {
-		b.bufs = append(b.bufs, make([]byte, size))
-		b.iovs[i].Base = &b.bufs[i][0]
-		b.iovs[i].SetLen(size)
-		b.prepare(i)
-	}
+	b.link()
+	b.extend(1)
 	b.read = b.fill
 	return b
+}
+
+// extend sets buffers aside, until there are so many.
+func (b *inBatch) extend(to int) {
+	for i := len(b.bufs); i < min(to, b.slots); i++ {
+		b.bufs = append(b.bufs, make([]byte, b.size))
+		b.iovs[i].Base = &b.bufs[i][0]
+		b.iovs[i].SetLen(b.size)
+		b.prepare(i)
+	}
 }
 
 // prepare says how much room a message has.
@@ -95,9 +101,13 @@ func (b *inBatch) poll(fd uintptr) {
 
 // adapt chooses the next call. A peer that asks and waits sends messages which come alone and
 // have to be waited for; a batch of one makes each of its round trips a tenth slower. One that
-// lay there already may have others behind it.
+// lay there already may have others behind it. So may a full batch, and then there are twice as many buffers from now
+// on: but for one that was waited for alone, as all are that an idle node hears.
 func (b *inBatch) adapt() {
 	waited := b.calls > 1
+	if !b.lone && b.got == len(b.bufs) && (b.got > 1 || !waited) {
+		b.extend(2 * b.got)
+	}
 	b.lone = b.got == 1 && (waited || !b.lone)
 	if !b.since.IsZero() {
 		b.patience.note(time.Since(b.since), b.polled)

@@ -44,6 +44,7 @@ func TestSegmentsGoTogetherAndComeApart(t *testing.T) {
 	sent := numberedDatagrams(b.LocalAddr(), 64, 1400)
 	mustSendAll(t, a, sent)
 	require.EqualValues(t, 1, a.Stats().callsOut.Load())
+	b.in.extend(2)
 	in := make([]Datagram, 5) // less than a message has
 	for first := 0; first < len(sent); {
 		n, err := b.Receive(in, false)
