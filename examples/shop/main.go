@@ -56,7 +56,7 @@ func run(file string) error {
 		return err
 	}
 	if serve := services[cfg.Name]; serve != nil {
-		go func() { defer stop(); _, _ = io.Copy(io.Discard, os.Stdin) }() // until the process that started this one ends
+		go func() { defer stop(); _, _ = io.Copy(io.Discard, os.Stdin) }() // until whoever started this one ends
 		return provide(term, cfg, app, serve)
 	}
 	return trade(term, cfg, app, file)

@@ -29,8 +29,8 @@ type orders struct {
 	store     Store
 }
 
-// serveOrders offers the orders. Place is idempotent for the ID of the order: if a process dies with it, another one does
-// it again.
+// serveOrders offers the orders. Place is idempotent by the ID of the order: if a process dies with it, another one
+// does it again.
 func serveOrders(n *broach.Node, _ App) error {
 	o := &orders{n, n.Caller("quote", broach.WaitReady()), bindInventory(n), bindStore(n)}
 	if _, err := n.Every(500*time.Millisecond, o.tellAgain, broach.OneOwner("outbox")); err != nil {

@@ -58,8 +58,8 @@ func (p *processes) replace(i int, begin time.Time, what string) error {
 	if err := p.ready(); err != nil {
 		return err
 	}
-	fmt.Printf("%4.1f s: %s %s within %v, another one serves after %v\n", time.Since(p.began).Seconds(), wanted[i], what,
-		gone.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond))
+	fmt.Printf("%4.1f s: %s %s within %v, another one serves after %v\n", time.Since(p.began).Seconds(),
+		wanted[i], what, gone.Round(time.Millisecond), time.Since(begin).Round(time.Millisecond))
 	time.Sleep(500 * time.Millisecond)
 	return nil
 }
