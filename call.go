@@ -3,6 +3,7 @@ package broach
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"net/netip"
 	"reflect"
@@ -45,8 +46,13 @@ func (c *Caller) Call(ctx context.Context, args ...any) (any, error) {
 }
 
 // Call is Caller.Call with a typed result. A result that does not fit R is an InvalidArgument error with Executed: Yes.
-// With struct{} as R, no result is wanted and the function may have none.
+// With struct{} as R, no result is wanted and the function may have none. An R that nothing can be received as, by the
+// rules of Register, is InvalidArgument with Executed: No.
 func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
+	if failed := c.cannotReceive(1, reflect.TypeFor[R]()); failed != nil {
+		var none R
+		return none, failed
+	}
 	if len(c.opts.interceptors) > 0 {
 		return callIntercepted[R](ctx, c, codec.Arguments{List: slices.Clone(args)}, decodeAny[R])
 	}
@@ -61,6 +67,15 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 		return v, c.own(err)
 	}
 	return v, nil
+}
+
+// cannotReceive is the error of a call whose n-th result is wanted as a type that none can be received as. It is found
+// before the function runs: what that does could not be told.
+func (c *Caller) cannotReceive(n int, t reflect.Type) *Error {
+	if err := codec.CheckWanted(t); err != nil {
+		return c.newError(InvalidArgument, No, wire.Shortened(fmt.Sprintf("result %d: %v", n, err)))
+	}
+	return nil
 }
 
 // newError makes the error of a call that ended here.
@@ -215,7 +230,13 @@ func (c *Caller) Send(ctx context.Context, args ...any) error {
 
 // Call2 is Call for a function with two results. For more of them there is [Bind].
 func Call2[A, B any](ctx context.Context, c *Caller, args ...any) (a A, b B, _ error) {
-	out, err := c.callFor(ctx, args, []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B]()})
+	want := []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B]()}
+	for i, t := range want {
+		if failed := c.cannotReceive(i+1, t); failed != nil {
+			return a, b, failed
+		}
+	}
+	out, err := c.callFor(ctx, args, want)
 	if err != nil {
 		return a, b, err
 	}
@@ -257,7 +278,10 @@ func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply[any]] {
 // All is Caller.All with typed results, as with [Call].
 func All[R any](ctx context.Context, c *Caller, args ...any) iter.Seq[Reply[R]] {
 	return func(yield func(Reply[R]) bool) {
-		nodes, failed := c.everybodyReady(ctx)
+		nodes, failed := []netip.AddrPort(nil), c.cannotReceive(1, reflect.TypeFor[R]())
+		if failed == nil {
+			nodes, failed = c.everybodyReady(ctx)
+		}
 		if failed != nil {
 			yield(Reply[R]{Err: failed})
 			return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync"
 )
 
 // What Register refuses, with the reason: PlanOf makes a plan for every type, and this is told before the first call.
@@ -24,6 +25,23 @@ func CheckParameter(t reflect.Type) error {
 func CheckResult(t reflect.Type) error {
 	return typeCheck{seen: map[reflect.Type]bool{},
 		own: func(t reflect.Type) bool { return ownEncode(t) != nil }}.check(t)
+}
+
+// wanted holds what CheckParameter says of the types that results were wanted as. It grows with the types of the
+// program, as plans does.
+var wanted sync.Map // reflect.Type to error, or nil
+
+// CheckWanted is CheckParameter for who asks again and again.
+func CheckWanted(t reflect.Type) error {
+	if k := t.Kind(); k <= reflect.Uint64 || k == reflect.Float64 || k == reflect.String || t == anyType {
+		return nil
+	}
+	found, ok := wanted.Load(t)
+	if !ok {
+		found, _ = wanted.LoadOrStore(t, CheckParameter(t))
+	}
+	err, _ := found.(error)
+	return err
 }
 
 // A typeCheck looks for a type that cannot travel within another.
