@@ -31,11 +31,7 @@ func memoryFor(n int) int64 {
 	return min(memoryFloor+memoryPerByte*int64(n), max(memoryMost, memoryMostPerByte*int64(n)))
 }
 
-var (
-	errMemory  = errors.New("the value needs more memory than a message of its length may take")
-	errTextBin = errors.New("the bytes are not UTF-8 text")
-	errTime    = errors.New("the extension is not a timestamp")
-)
+var errMemory = errors.New("the value needs more memory than a message of its length may take")
 
 // A Decoder reads values that have passed the guard.
 type Decoder struct {
@@ -169,7 +165,7 @@ func (d *Decoder) text(t reflect.Type) (string, error) {
 	}
 	s, err := d.span()
 	if err == nil && form == formBytes && !utf8.Valid(s) {
-		err = errTextBin
+		err = fmt.Errorf("a []byte that is not UTF-8 does not fit %s", TypeName(t))
 	}
 	if err != nil {
 		return "", err
@@ -197,7 +193,7 @@ func (d *Decoder) zonedTime(t reflect.Type) (time.Time, error) {
 	switch d.form() {
 	case formExt:
 		if !d.isTimestamp() {
-			return time.Time{}, errTime
+			return time.Time{}, d.mismatch(t)
 		}
 		return d.m.DecodeTime()
 	case formString:
@@ -205,7 +201,11 @@ func (d *Decoder) zonedTime(t reflect.Type) (time.Time, error) {
 		if err != nil {
 			return time.Time{}, err
 		}
-		return time.Parse(time.RFC3339Nano, s)
+		at, err := time.Parse(time.RFC3339Nano, s)
+		if err != nil {
+			err = fmt.Errorf("a string does not fit %s: %w", TypeName(t), err)
+		}
+		return at, err
 	}
 	return time.Time{}, d.mismatch(t)
 }
@@ -243,8 +243,13 @@ func (d *Decoder) mapLen(t reflect.Type) (int, error) {
 	return d.m.DecodeMapLen()
 }
 
+// mismatch says that what comes next is of a kind that t does not take, in words of Go, which its sender wrote, too.
 func (d *Decoder) mismatch(t reflect.Type) error {
-	return fmt.Errorf("got %s, want %s", d.form(), TypeName(t))
+	is := d.form().inGo()
+	if d.form() == formExt && d.isTimestamp() {
+		is = "a time.Time"
+	}
+	return fmt.Errorf("%s does not fit %s", is, TypeName(t))
 }
 
 func decodeBool(d *Decoder, v reflect.Value) error {

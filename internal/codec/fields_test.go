@@ -123,5 +123,5 @@ func TestRepeatedFields(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, b.ID)
 	_, err = received[FieldBase](fromHex(t, "91810102"))
-	require.ErrorContains(t, err, "got integer, want string")
+	require.ErrorContains(t, err, "an int does not fit string")
 }

@@ -121,6 +121,12 @@ func (f form) String() string {
 		"extension"}[f]
 }
 
+// inGo says in words of Go what was sent as a form. A number may have had any width, and is told as the commonest.
+func (f form) inGo() string {
+	return [...]string{"an invalid code", "nil", "a bool", "an int", "a float64", "a string", "a []byte", "a slice",
+		"a map or struct", "an extension of msgpack"}[f]
+}
+
 // A lead describes a first byte: what it declares is fixed plus the big-endian number of size bytes that follows.
 type lead struct {
 	form  form

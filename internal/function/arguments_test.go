@@ -20,9 +20,9 @@ func TestMalformedArguments(t *testing.T) {
 	require.NoError(t, err)
 	for b, text := range map[string]string{
 		"":       "goes beyond the message",
-		"01":     "got integer, want []any",
-		"8101c0": "got map, want []any",
-		"c0":     "got nil, want []any",
+		"01":     "an int does not fit []any",
+		"8101c0": "a map or struct does not fit []any",
+		"c0":     "nil does not fit []any",
 		"9201":   "goes beyond the message",
 		"9101c0": "bytes after the last value",
 		"91c1":   "0xc1",

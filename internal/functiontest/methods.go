@@ -28,7 +28,7 @@ var methods = []Case{
 	gives("nil raw message", true, func(r msgpack.RawMessage) bool { return r == nil }, nil),
 	refused("a method's error", "argument 1 of f(functiontest.point): functiontest.point: not a point",
 		func(point) {}, "nowhere"),
-	refused("nil for a text pair", "got nil, want functiontest.level", func(level) {}, nil),
+	refused("nil for a text pair", "nil does not fit functiontest.level", func(level) {}, nil),
 	gives("nil for a pointer to a text pair", true, func(n *big.Int) bool { return n == nil }, nil),
 	gives("a method that reads less", "7intact",
 		func(h half, after string) string { return fmt.Sprint(h.First, after) }, []int{7, 8, 9}, "intact"),

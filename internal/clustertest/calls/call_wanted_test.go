@@ -72,4 +72,6 @@ func wantingSecond[R any](ctx context.Context, c *broach.Caller) error {
 	return err
 }
 
-func passOn(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) { return next(ctx, call) }
+func passOn(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+	return next(ctx, call)
+}
