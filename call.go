@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/codec"
 	"broach/internal/link"
 	"broach/internal/pace"
@@ -30,7 +31,7 @@ type Caller struct {
 
 // Caller returns a Caller for the function of that name, which need not exist yet. It does not block.
 func (n *Node) Caller(name string, opts ...CallOption) *Caller {
-	unsaid := callOptions{retries: retriesUnsaid}
+	unsaid := callOptions{retries: retriesUnsaid, policy: &balance.Usual}
 	if !wire.IsOwn(name) {
 		unsaid.interceptors = n.cfg.CallInterceptors
 	}
@@ -155,10 +156,10 @@ func (c *Caller) perform(ctx context.Context, out outCall) (*link.Call, *Error) 
 // place makes the call here or at a provider, whatever the options say.
 func (c *Caller) place(ctx context.Context, now time.Time, out outCall) (*link.Call, *Error) {
 	f := c.here()
-	if f != nil && c.opts.local != LocalEqual {
-		return c.local(ctx, f, out)
-	}
-	if c.isHereOnly() {
+	switch {
+	case f != nil && c.opts.local != LocalEqual:
+		return c.localFirst(ctx, now, f, out)
+	case c.isHereOnly():
 		return nil, c.newError(Unavailable, No, "this node does not offer the function, or it does not serve")
 	}
 	r, err := c.route(ctx, now, out.deadline)
@@ -168,10 +169,17 @@ func (c *Caller) place(ctx context.Context, now time.Time, out outCall) (*link.C
 	case err != nil:
 		return nil, err
 	}
+	return c.among(ctx, r, out, c.chooser(now, r, out), nil)
+}
+
+// among makes the call at one of the providers, or at several. before is how it failed here; nil: it did not.
+func (c *Caller) among(
+	ctx context.Context, r *route, out outCall, ch balance.Chooser, before *Error,
+) (*link.Call, *Error) {
 	if c.isHedged(r, out) {
-		return c.hedged(ctx, now, out)
+		return c.hedged(ctx, out, ch, before)
 	}
-	return c.remote(ctx, now, r, out)
+	return c.remote(ctx, r, out, ch, before)
 }
 
 // refusal is the error of a call that cannot even begin.

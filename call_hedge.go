@@ -72,18 +72,22 @@ type attempted struct {
 }
 
 // hedged makes the call at one provider and, where that takes long, at others.
-func (c *Caller) hedged(ctx context.Context, now time.Time, out outCall) (*link.Call, *Error) {
+func (c *Caller) hedged(
+	ctx context.Context, out outCall, ch balance.Chooser, before *Error,
+) (*link.Call, *Error) {
 	c.node.calling.calls.Add(1)
-	h := &hedge{Caller: c, out: out, ch: balance.Chooser{Service: c.name, Random: c.node.calling.roll,
-		Heed: c.opts.heed},
-		endc: make(chan attempted)}
+	h := &hedge{Caller: c, out: out, ch: ch, endc: make(chan attempted), failed: before}
 	ctx, cancel := context.WithCancel(ctx)
 	defer h.clear()
 	defer cancel()
-	if started, failed := h.start(ctx, now); !started {
-		return nil, failed
+	started, failed := h.start(ctx, ch.Now)
+	switch {
+	case started:
+		return h.await(ctx)
+	case before != nil:
+		return nil, before
 	}
-	return h.await(ctx)
+	return nil, failed
 }
 
 // await waits for the first attempt that decides the call, and begins more meanwhile.
@@ -158,22 +162,26 @@ func (h *hedge) mayAsk(now time.Time) bool {
 	return len(h.ch.Tried) <= h.opts.retries && h.hasOthers() && now.Before(h.out.deadline)
 }
 
-// hasOthers reports whether there are providers that have not been asked.
+// hasOthers reports whether there are providers that have not been asked, and that the arguments may fit.
 func (h *hedge) hasOthers() bool {
 	others := h.node.calling.view.Load().routes.get(h.name).candidates()
-	return h.opts.local == LocalEqual || slices.ContainsFunc(others,
-		func(d balance.Candidate) bool { return !h.ch.IsOut(&d) })
+	if self, ok := h.selfAsOne(); ok {
+		others = append(others, self)
+	}
+	return slices.ContainsFunc(others, func(d balance.Candidate) bool { return !h.ch.IsOut(&d) })
 }
 
 // goesOn reports whether the call goes on after a failure, because others are still asked or one more is now.
 func (h *hedge) goesOn(ctx context.Context, a attempted) bool {
 	failed := a.failed
-	h.ch.Refused = failed.refusals(h.ch.Refused, a.signature)
+	if r := h.node.calling.view.Load().routes.get(h.name); r != nil {
+		h.learn(time.Now(), r, h.out, &h.ch, a.signature, failed)
+	}
 	may, atOnce := h.isRetried(failed, true)
 	if !may || ctx.Err() != nil {
 		return false
 	}
-	h.failed = failed.after(h.failed)
+	h.failed = failed.asOutcome(h.failed)
 	if now := time.Now(); h.mayAsk(now) && (atOnce || h.mayAdd(now, failed)) {
 		_, _ = h.start(ctx, now)
 	}
@@ -188,7 +196,7 @@ func (h *hedge) outcome(failed *Error) *Error {
 	if h.running > 0 {
 		return failed.after(&Error{})
 	}
-	return failed.after(h.failed)
+	return failed.asOutcome(h.failed)
 }
 
 // clear waits for the attempts that were given up.

@@ -10,6 +10,47 @@ import (
 	"broach/internal/pool"
 )
 
+// localFirst runs the call here, or, where its arguments do not fit what this node offers, at a provider whose
+// signature is another. Where such arguments did not fit lately, and did there, it goes there at once.
+func (c *Caller) localFirst(ctx context.Context, now time.Time, f *service, out outCall) (*link.Call, *Error) {
+	if !f.misfits.IsEmpty() && len(f.misfits.Of(now, out.Shape())) > 0 {
+		if p, failed := c.elsewhere(ctx, now, f, out, nil); failed == nil || !failed.isUnready() && !failed.isMisfit() {
+			return p, failed
+		}
+	}
+	p, misfit := c.local(ctx, f, out)
+	if misfit == nil || !misfit.isMisfit() || c.opts.retries == 0 {
+		return p, misfit
+	}
+	p, failed := c.elsewhere(ctx, now, f, out, misfit)
+	if failed != misfit {
+		f.misfits.Learn(now, out.Shape(), f.rowSignature())
+	}
+	return p, failed
+}
+
+// elsewhere makes a call at other nodes than this one, and with other signatures. failed is how it failed here, and
+// stands if there are none that it fits; nil: it was not made here.
+func (c *Caller) elsewhere(
+	ctx context.Context, now time.Time, f *service, out outCall, failed *Error,
+) (*link.Call, *Error) {
+	r, signature := c.routeIn(c.node.calling.view.Load()), f.rowSignature()
+	switch {
+	case !c.isHereOnly() && r != nil && r.hasAnother(signature):
+	case failed != nil:
+		return nil, failed
+	default:
+		return nil, c.unreached()
+	}
+	away := *c
+	if away.opts.local = LocalNever; failed != nil {
+		away.opts.retries--
+	}
+	ch := c.chooser(now, r, out)
+	ch.Refused = []string{signature}
+	return away.among(ctx, r, out, ch, failed)
+}
+
 // local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in
 // the pool, with the same deadline, limits, errors and panic barrier.
 func (c *Caller) local(ctx context.Context, f *service, out outCall) (_ *link.Call, failed *Error) {
@@ -86,9 +127,6 @@ func (c *Caller) localAsOne(ctx context.Context, out outCall) (*link.Call, *Erro
 	f := c.here()
 	if f == nil {
 		return nil, c.notServed("the node does not offer this function any more")
-	}
-	if out.isHere != nil {
-		*out.isHere = true
 	}
 	c.node.calling.self.Inflight.Add(1)
 	defer c.node.calling.self.Inflight.Add(-1)

@@ -27,8 +27,9 @@ type callOptions struct {
 	hedged   bool
 	hedge    time.Duration // until one more provider is asked, if hedged
 	waits    bool          // for a provider
-	heed     balance.Heed  // which breakers it heeds at first
-	wrong    []error       // mistakes in its options
+	policy   *balance.Policy
+	heed     balance.Heed // which of its breakers it heeds at first
+	wrong    []error      // mistakes in its options
 
 	interceptors []Interceptor // not written to
 	kind         CallKind      // of what is not an event, for a Tracer; Send says itself that it is OneWay
@@ -107,9 +108,47 @@ func Local(mode LocalMode) CallOption {
 	}
 }
 
-// NoBreaker has the calls heed no breaker, and what becomes of them opens and closes none. Without it a provider at
-// which the function failed again and again is passed over, for overload only while there is another; PeerStats.Open
-// and PeerStats.Overloaded show at which, and why.
+// BreakerPolicy says when a function that fails at a provider again and again is left alone there, and how long. Zero
+// fields are the defaults.
+type BreakerPolicy struct {
+	Failures int           // without a success among them that open the breaker, up to 1,000,000; 0 is 5
+	Window   time.Duration // of mere overload, being late or having no room, before it opens, up to 24 h; 0 is 1 s
+	Pause    time.Duration // until one call tries again, up to 24 h; 0 is 5 s
+}
+
+// Breaker has the calls heed breakers of that policy, which all calls of the node under the same policy share, and no
+// others; the defaults are what calls without this option have. There is one for each function at each provider, which
+// is passed over while it is open: for overload only while there is another. PeerStats.Breakers shows them. Of one
+// function at one provider the breakers of 8 policies are kept, those that failed last.
+func Breaker(p BreakerPolicy) CallOption {
+	return func(o *callOptions) {
+		policy := balance.Policy(p).OrUsual()
+		o.policy, o.heed = &policy, balance.HeedAll
+		if err := p.check(); err != nil {
+			o.wrong = append(o.wrong, err)
+		}
+	}
+}
+
+const (
+	failuresMost = 1_000_000
+	breakerMost  = 24 * time.Hour
+)
+
+// check reports what is wrong with a policy.
+func (p BreakerPolicy) check() error {
+	switch {
+	case p.Failures < 0 || p.Failures > failuresMost:
+		return fmt.Errorf("the Failures of a Breaker are %d, must be from 0 to 1,000,000", p.Failures)
+	case p.Window < 0 || p.Window > breakerMost:
+		return fmt.Errorf("the Window of a Breaker is %v, must be from 0 to 24h", p.Window)
+	case p.Pause < 0 || p.Pause > breakerMost:
+		return fmt.Errorf("the Pause of a Breaker is %v, must be from 0 to 24h", p.Pause)
+	}
+	return nil
+}
+
+// NoBreaker has the calls heed no breaker, and what becomes of them opens and closes none.
 func NoBreaker() CallOption { return func(o *callOptions) { o.heed = balance.HeedNone } }
 
 // apply takes more options up.

@@ -48,12 +48,24 @@ func (c *Caller) unknown(r *route) *Error {
 	return c.notServed("no node offers this function" + c.node.notJoined(c.node.calling.view.Load()))
 }
 
-// remote makes the call at one provider after the other until one has run it, or may have.
-func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCall) (*link.Call, *Error) {
-	ch := balance.Chooser{Service: c.name, Now: now, Random: c.node.calling.roll, Heed: c.opts.heed}
+// chooser is what chooses the providers of a call: at first none whose signature such arguments did not fit lately.
+func (c *Caller) chooser(now time.Time, r *route, out outCall) balance.Chooser {
+	ch := balance.Chooser{
+		Service: c.name, Now: now, Random: c.node.calling.roll, Policy: c.opts.policy, Heed: c.opts.heed,
+	}
+	if !r.misfits.IsEmpty() {
+		ch.Misfits = r.misfits.Of(now, out.Shape())
+	}
+	return ch
+}
+
+// remote makes the call at one provider after the other until one has run it, or may have. failed is how it failed
+// before, nil: it did not.
+func (c *Caller) remote(
+	ctx context.Context, r *route, out outCall, ch balance.Chooser, failed *Error,
+) (*link.Call, *Error) {
 	c.node.calling.calls.Add(1)
-	var failed *Error
-	for r != nil {
+	for now := ch.Now; ; {
 		found, err := c.choose(r, &ch)
 		switch {
 		case err != nil:
@@ -62,36 +74,50 @@ func (c *Caller) remote(ctx context.Context, now time.Time, r *route, out outCal
 			return nil, c.nobody(r)
 		case found == nil:
 			return nil, failed
-		case found == c.node.calling.self:
-			return c.localAfter(ctx, out, failed)
 		}
 		var p *link.Call
-		p, err = c.visit(ctx, now, &ch.Chosen, out)
+		p, err = c.askOne(ctx, now, &ch.Chosen, out)
 		if err == nil {
 			return p, nil
 		}
-		failed = err.after(failed)
+		failed = err.asOutcome(failed)
 		ch.Tried = append(ch.Tried, found)
-		ch.Refused = err.refusals(ch.Refused, ch.Chosen.Signature)
+		c.learn(now, r, out, &ch, ch.Chosen.Signature, err)
 		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.Tried), err) {
-			break
+			return nil, failed
 		}
 		now, r = time.Now(), c.routeIn(c.node.calling.view.Load())
 		c.noteRetry(now, err)
-		if r == nil && c.opts.local == LocalEqual && c.here() != nil {
-			return c.localAfter(ctx, out, failed)
+		if r == nil {
+			r = &route{} // this node may be left
 		}
 	}
-	return nil, failed
 }
 
-// localAfter runs a call here that may have failed elsewhere before.
-func (c *Caller) localAfter(ctx context.Context, out outCall, before *Error) (*link.Call, *Error) {
-	p, failed := c.localAsOne(ctx, out)
-	if failed != nil {
-		failed = failed.after(before)
+// askOne makes the call at the provider chosen, which may be this node.
+func (c *Caller) askOne(ctx context.Context, now time.Time, v *balance.Visit, out outCall) (*link.Call, *Error) {
+	isHere := v.Record == c.node.calling.self
+	if out.isHere != nil {
+		*out.isHere = isHere
 	}
-	return p, failed
+	if isHere {
+		return c.localAsOne(ctx, out)
+	}
+	return c.visit(ctx, now, v, out)
+}
+
+// learn takes up that the arguments of a call do not fit a signature, if that is why it failed: the call is not made at
+// others with the same, and where there are others with another, calls like it go there.
+func (c *Caller) learn(
+	now time.Time, r *route, out outCall, ch *balance.Chooser, signature string, failed *Error,
+) {
+	if !failed.isMisfit() {
+		return
+	}
+	ch.Refused = append(ch.Refused, signature)
+	if self, ok := c.selfAsOne(); r.hasAnother(signature) || ok && self.Signature != signature {
+		r.misfits.Learn(now, out.Shape(), signature)
+	}
 }
 
 // choose finds the provider that a call goes to next, and enters it: a peer, this node, or nil if none is left.
@@ -164,17 +190,26 @@ func (r *route) at(addr netip.AddrPort, ch *balance.Chooser) *balance.Record {
 func (c *Caller) eligible(r *route, ch *balance.Chooser) []balance.Candidate {
 	r.know(ch.Service, ch.Now)
 	from := ch.Open(r.alive)
-	if f := c.here(); c.opts.local == LocalEqual && f != nil {
-		self := balance.Candidate{Record: c.node.calling.self, Weight: f.weightAt(), Signature: f.rowSignature()}
-		if !ch.IsOut(&self) {
-			from = append(from, self)
-		}
+	if self, ok := c.selfAsOne(); ok && !ch.IsOut(&self) {
+		from = append(from, self)
 	}
 	if len(from) == 0 {
 		from = ch.Open(r.doubtful)
 	}
 	slices.SortFunc(from, func(a, b balance.Candidate) int { return c.addrOf(a).Compare(c.addrOf(b)) })
 	return from
+}
+
+// selfAsOne is this node where it is one provider among the others.
+func (c *Caller) selfAsOne() (self balance.Candidate, ok bool) {
+	if c.opts.local != LocalEqual {
+		return self, false
+	}
+	f := c.here()
+	if f == nil {
+		return self, false
+	}
+	return balance.Candidate{Record: c.node.calling.self, Weight: f.weightAt(), Signature: f.rowSignature()}, true
 }
 
 // addrOf is the address of a candidate, of which this node's own may have been learnt late.
@@ -227,7 +262,11 @@ func (c *Caller) isRetried(failed *Error, idempotent bool) (may, atOnce bool) {
 // mayRetry reports whether another provider is to be asked, and waits until it is time to. Where it
 // has too much to do, or may have run the call, that is a little later and, as a rule, within the budget.
 func (c *Caller) mayRetry(ctx context.Context, now, deadline time.Time, r *route, tried int, failed *Error) bool {
-	if tried > c.opts.retries || !r.hasOthers(tried) && c.opts.local != LocalEqual {
+	others := tried
+	if _, ok := c.selfAsOne(); ok {
+		others-- // this node is one more than there are in the route
+	}
+	if tried > c.opts.retries || !r.hasOthers(others) {
 		return false
 	}
 	if may, atOnce := c.isRetried(failed, r.isIdempotent()); !may || atOnce {
@@ -251,12 +290,13 @@ func (e *Error) isMisfit() bool {
 	return e.Code == InvalidArgument && e.Executed == No && e.Node != "" && !e.forwarded
 }
 
-// refusals are the signatures that the arguments of a call do not fit, now that it has failed where there is another.
-func (e *Error) refusals(before []string, signature string) []string {
-	if e.isMisfit() {
-		return append(before, signature)
+// asOutcome is an error as the outcome of a call that had failed before, if before is not nil. That the arguments do
+// not fit where it was made again does not tell why it failed.
+func (e *Error) asOutcome(before *Error) *Error {
+	if before != nil && e.isMisfit() {
+		return before
 	}
-	return before
+	return e.after(before)
 }
 
 // mayAdd takes a retry from the budget, if there is one left. The calls that were in flight to a provider found to be
@@ -267,6 +307,12 @@ func (c *Caller) mayAdd(now time.Time, failed *Error) bool {
 
 // hasOthers reports whether there are more than so many providers.
 func (r *route) hasOthers(tried int) bool { return len(r.alive)+len(r.doubtful) > tried }
+
+// hasAnother reports whether a provider offers the function with another signature.
+func (r *route) hasAnother(signature string) bool {
+	isAnother := func(d balance.Candidate) bool { return d.Signature != signature }
+	return slices.ContainsFunc(r.candidates(), isAnother)
+}
 
 // sleep waits, and reports whether ctx has not ended meanwhile.
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"broach/internal/balance"
 	"broach/internal/buffer"
 	"broach/internal/codec"
 	"broach/internal/wire"
@@ -194,8 +195,8 @@ func (n *Node) targets(topic string) (list []*Caller) {
 	v := n.calling.view.Load()
 	find := func(a audience) (c Caller, r *route, isHere bool) {
 		row := a.row(topic)
-		return Caller{n, row, callOptions{retries: retriesUnsaid, event: a}}, v.routes.get(row),
-			n.serving.offered.get(row) != nil
+		opts := callOptions{retries: retriesUnsaid, policy: &balance.Usual, event: a}
+		return Caller{n, row, opts}, v.routes.get(row), n.serving.offered.get(row) != nil
 	}
 	c, r, isHere := find(eachInstance)
 	for _, addr := range providersOf(r) {

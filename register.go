@@ -14,6 +14,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"broach/internal/balance"
 	"broach/internal/codec"
 	"broach/internal/function"
 	"broach/internal/pace"
@@ -271,7 +272,8 @@ type service struct {
 	// has one-way calls in the place of the pool, and answers them at once; nil for functions of users
 	takeEvent func(*request)
 	cost      runCost
-	methodOf  string // the name that RegisterAll was given, if it offers this
+	methodOf  string          // the name that RegisterAll was given, if it offers this
+	misfits   balance.Misfits // of this process's calls
 	registered
 }
 

@@ -40,6 +40,7 @@ type route struct {
 	offline  int                 // providers that cannot be called now, or do not serve
 	once     int                 // providers that do not say that it may run twice for one call
 	groups   map[string]*route   // by application name, if the event of a topic goes to one of each; else nil
+	misfits  balance.Misfits     // forgotten with the route: another table may offer it with another signature
 
 	calling sync.Mutex  // held by the first call, which finds out what is known of the providers
 	called  atomic.Bool // it has

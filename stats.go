@@ -77,12 +77,22 @@ type PeerStats struct {
 	LastHeard         time.Duration // how long ago a datagram of it was accepted
 	// Open are functions that are not called there because they failed again and again, sorted: see CircuitOpen
 	Open []string
-	// Overloaded are those of Open that only had no time or no room: where there is nobody else they are called all the
-	// same
-	Overloaded []string
+	// Breakers are those of functions that have failed there since their last success, the open ones first, by service:
+	// 100 at most
+	Breakers []BreakerStats
 	// PacketSize is the bytes in the largest datagram that is sent to it, the tag of sealed ones among them: found by
 	// probing, when there is much to send
 	PacketSize int
+}
+
+// BreakerStats is about one breaker: of a function at a peer, for calls under a policy.
+type BreakerStats struct {
+	Service  string
+	Policy   BreakerPolicy // of Breaker, or the defaults; no field is zero
+	Failures int           // since the last success
+	Open     bool          // no call goes there until TryIn has passed; then one tries, and decides
+	TryIn    time.Duration // 0: one may try, or does, or it is not open
+	Overload bool          // it only had no time or no room: where there is nobody else it is called all the same
 }
 
 // counters are the counts that the reader keeps; others read them at any time.
@@ -130,7 +140,11 @@ func (l *conn) peerStats(now time.Time, v *view, p *member.View) PeerStats {
 		LastHeard: now.Sub(l.LastHeard()), PacketSize: is.PacketSize, RTT: is.RoundTrip, Retransmits: is.Resent,
 		Open: slices.Clone(v.open[p.Process]),
 	}
-	s.Overloaded = l.record.Overloaded(s.Open)
+	for _, b := range l.record.Breakers(now) {
+		s.Breakers = append(s.Breakers, BreakerStats{
+			b.Service, BreakerPolicy(b.Policy), b.Failures, b.IsOpen, b.Rest, b.IsBusy,
+		})
+	}
 	if arrived, sent := l.record.Traffic.Arrived.Load(), l.record.Traffic.Numbered.Load(); arrived < sent {
 		s.Loss = 1 - float64(arrived)/float64(sent)
 	}

@@ -10,28 +10,22 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-const (
-	// failures without a success among them open a breaker, at once if the function is broken there,
-	breakerStreak = 5
-	// or after so long if it is only late or has no room: under overload some calls succeed
-	breakerSpan  = time.Second
-	breakerPause = 5 * time.Second // until one call tries again
-)
-
-// breaker keeps calls from a provider at which a function fails. It exists from the first failure until a success, so
-// that a function that does well costs nothing: what it counts are the failures since the last success.
+// breaker keeps calls under a policy from a provider at which a function fails. It exists from the first failure until
+// a success, so that a function that does well costs nothing: what it counts are the failures since the last success.
 type breaker struct {
-	circuit *gobreaker.TwoStepCircuitBreaker[any]
-	since   time.Time    // of the first failure
-	latest  atomic.Int64 // failure, in ns after the first
-	broken  atomic.Int32 // failures that tell more than that the provider had no time or no room
+	policy   Policy
+	circuit  *gobreaker.TwoStepCircuitBreaker[any]
+	since    time.Time    // of the first failure
+	latest   atomic.Int64 // failure, in ns after the first
+	failures atomic.Int64 // all of them
+	broken   atomic.Int64 // those that tell more than that the provider had no time or no room
 }
 
 // newBreaker makes the breaker of a function at a provider, for a first failure.
-func newBreaker(t tripping, now time.Time) *breaker {
-	b := &breaker{since: now}
+func newBreaker(t tripping, now time.Time, p Policy) *breaker {
+	b := &breaker{policy: p, since: now}
 	b.circuit = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
-		Timeout:     breakerPause,
+		Timeout:     p.Pause,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return b.isRipe(c.ConsecutiveFailures) },
 		IsExcluded:  func(err error) bool { return errors.Is(err, errNoFinding) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
@@ -45,9 +39,12 @@ func newBreaker(t tripping, now time.Time) *breaker {
 
 // isRipe reports whether so many failures open the breaker.
 func (b *breaker) isRipe(failures uint32) bool {
-	return failures >= breakerStreak &&
-		(b.broken.Load() >= breakerStreak || time.Duration(b.latest.Load()) >= breakerSpan)
+	return int(failures) >= b.policy.Failures &&
+		(!b.isOverloaded() || time.Duration(b.latest.Load()) >= b.policy.Window)
 }
+
+// lastFailure is when it took up the last one.
+func (b *breaker) lastFailure() time.Time { return b.since.Add(time.Duration(b.latest.Load())) }
 
 // isClosed reports whether it lets every call through.
 func (b *breaker) isClosed() bool { return b.circuit.State() == gobreaker.StateClosed }
@@ -67,6 +64,7 @@ func (b *breaker) isShut() bool {
 // fail takes up a failure. done is what the breaker gave the call that failed.
 func (b *breaker) fail(now time.Time, v finding, done func(error)) {
 	b.latest.Store(int64(now.Sub(b.since)))
+	b.failures.Add(1)
 	if v == wasBroken {
 		b.broken.Add(1)
 	}
@@ -120,7 +118,7 @@ func (e Ending) tells() finding {
 }
 
 // isOverloaded reports whether nothing has opened the breaker but that the provider had no time or no room.
-func (b *breaker) isOverloaded() bool { return b.broken.Load() < breakerStreak }
+func (b *breaker) isOverloaded() bool { return int(b.broken.Load()) < b.policy.Failures }
 
 // Heed says which breakers a call heeds.
 type Heed uint8
@@ -134,24 +132,25 @@ const (
 // lets reports whether a call that heeds so may pass a breaker that is shut.
 func (h Heed) lets(b *breaker) bool { return h == HeedNone || h == HeedBroken && b.isOverloaded() }
 
-// permit is what lets a call go to a provider. The zero value is that of a provider without a breaker.
+// permit is what lets a call go to a provider, under a policy.
 type permit struct {
-	by   *breaker
-	done func(error) // nil: the breaker is shut, and the call passes it all the same
+	under *Policy
+	by    *breaker    // nil: there was none
+	done  func(error) // nil: the breaker is shut, and the call passes it all the same
 }
 
-// enter asks the breaker, if there is one, whether a call may go to the provider. Every permit is given to leave in the
-// end.
-func (e *experience) enter(h Heed) (permit, bool) {
-	b := e.breaker.Load()
+// enter asks the breaker of a policy, if there is one, whether a call may go to the provider. Every permit is given to
+// leave in the end.
+func (e *experience) enter(p *Policy, h Heed) (permit, bool) {
+	b := e.breaker(p)
 	if b == nil {
-		return permit{}, true
+		return permit{under: p}, true
 	}
 	done, err := b.circuit.Allow()
 	if err != nil {
-		return permit{by: b}, h.lets(b)
+		return permit{under: p, by: b}, h.lets(b)
 	}
-	return permit{b, done}, true
+	return permit{p, b, done}, true
 }
 
 // leave takes up what a call to a provider came to, at its end.
@@ -163,11 +162,11 @@ func (e *experience) leave(t tripping, now time.Time, p permit, ended Ending) {
 		e.fail(t, now, p, v)
 	case p.by != nil && v == wasServed:
 		p.done(nil)
-		e.mend()
+		e.mend(p.under)
 	case p.by != nil:
 		p.done(errNoFinding)
 	case v == wasServed:
-		e.mend()
+		e.mend(p.under)
 	}
 }
 
@@ -175,7 +174,7 @@ func (e *experience) leave(t tripping, now time.Time, p permit, ended Ending) {
 func (e *experience) leaveShut(t tripping, b *breaker, v finding) {
 	switch v {
 	case wasServed:
-		if e.breaker.CompareAndSwap(b, nil) {
+		if e.drop(b) {
 			t.note()
 		}
 	case wasBroken:
@@ -184,20 +183,16 @@ func (e *experience) leaveShut(t tripping, b *breaker, v finding) {
 }
 
 // mend ends a streak of failures. A breaker that is open does not close by a call that began before it opened.
-func (e *experience) mend() {
-	if b := e.breaker.Load(); b != nil && b.isClosed() {
-		e.breaker.CompareAndSwap(b, nil)
+func (e *experience) mend(under *Policy) {
+	if b := e.breaker(under); b != nil && b.isClosed() {
+		e.drop(b)
 	}
 }
 
 // fail takes up a failure. A call that began under another breaker than there is now, or none, counts only while this
 // one is closed: it has not been let through to try.
 func (e *experience) fail(t tripping, now time.Time, p permit, v finding) {
-	b := e.breaker.Load()
-	for b == nil {
-		e.breaker.CompareAndSwap(nil, newBreaker(t, now))
-		b = e.breaker.Load()
-	}
+	b := e.breakerMade(t, now, p.under)
 	if p.by == b {
 		b.fail(now, v, p.done)
 		return

@@ -16,7 +16,7 @@ func onExperience(t *testing.T, test func(t *testing.T, e *experience, to trippi
 	synctest.Test(t, func(t *testing.T) {
 		e, to := &experience{}, tripping{new(Record), &Circuits{Wake: func() {}}}
 		test(t, e, to, func(ended Ending) bool {
-			p, ok := e.enter(HeedAll)
+			p, ok := e.enter(&Usual, HeedAll)
 			if ok {
 				e.leave(to, time.Now(), p, ended)
 			}
@@ -35,12 +35,12 @@ var done = Ending{}
 func TestBrokenFunctionOpensItsBreaker(t *testing.T) {
 	for _, code := range []wire.Code{wire.Internal, wire.Unreachable} {
 		onExperience(t, func(t *testing.T, e *experience, to tripping, try func(Ending) bool) {
-			for range breakerStreak - 1 {
+			for range Usual.Failures - 1 {
 				require.True(t, try(failingWith(code)))
 			}
 			require.True(t, try(done))
-			require.Nil(t, e.breaker.Load(), "what does well has no breaker")
-			for range breakerStreak {
+			require.Nil(t, e.breakers.Load(), "what does well has no breaker")
+			for range Usual.Failures {
 				require.True(t, try(failingWith(code)))
 			}
 			require.False(t, try(done), "it is open")
@@ -57,14 +57,14 @@ func TestOverloadDoesNotOpenABreakerAtOnce(t *testing.T) {
 			for range 100 {
 				require.True(t, try(failingWith(code)))
 			}
-			time.Sleep(breakerSpan - 1)
+			time.Sleep(Usual.Window - 1)
 			require.True(t, try(failingWith(code)))
 			require.True(t, try(done))
 			time.Sleep(time.Nanosecond)
 			for range 100 {
 				require.True(t, try(failingWith(code)), "a success has begun a new second")
 			}
-			time.Sleep(breakerSpan)
+			time.Sleep(Usual.Window)
 			require.True(t, try(failingWith(code)))
 			require.False(t, try(done))
 		})
@@ -117,7 +117,7 @@ func TestWhatTheBreakerMakesOfErrors(t *testing.T) {
 
 // openBreaker opens the breaker.
 func openBreaker(t *testing.T, try func(Ending) bool) {
-	for range breakerStreak {
+	for range Usual.Failures {
 		require.True(t, try(failingWith(wire.Internal)))
 	}
 	require.False(t, try(done))
@@ -127,36 +127,37 @@ func openBreaker(t *testing.T, try func(Ending) bool) {
 func TestOneCallTriesAfterThePause(t *testing.T) {
 	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(Ending) bool) {
 		openBreaker(t, try)
-		time.Sleep(breakerPause)
+		time.Sleep(Usual.Pause)
 		require.False(t, try(done))
 		time.Sleep(time.Nanosecond)
-		p, ok := e.enter(HeedAll)
+		p, ok := e.enter(&Usual, HeedAll)
+		c, d := Chooser{Policy: &Usual}, &Candidate{known: e}
 		require.True(t, ok)
-		require.True(t, Candidate{known: e}.isShut(HeedAll))
+		require.True(t, c.isShut(d))
 		require.False(t, try(done), "one is on its way")
 		e.leave(to, time.Now(), p, failingWith(wire.Canceled))
-		require.False(t, Candidate{known: e}.isShut(HeedAll))
+		require.False(t, c.isShut(d))
 		require.True(t, try(failingWith(wire.Internal)))
 		require.False(t, try(done), "it failed: another pause")
-		time.Sleep(breakerPause + 1)
+		time.Sleep(Usual.Pause + 1)
 		require.True(t, try(done))
-		require.Nil(t, e.breaker.Load())
+		require.Nil(t, e.breakers.Load())
 	})
 }
 
 // Calls that began before a breaker opened neither close it, nor keep it open when it tries.
 func TestOldCallsDoNotCountForAnOpenBreaker(t *testing.T) {
 	onExperience(t, func(t *testing.T, e *experience, to tripping, try func(Ending) bool) {
-		first, _ := e.enter(HeedAll)
-		second, _ := e.enter(HeedAll)
+		first, _ := e.enter(&Usual, HeedAll)
+		second, _ := e.enter(&Usual, HeedAll)
 		require.True(t, try(failingWith(wire.Internal)))
-		third, _ := e.enter(HeedAll)
-		for range breakerStreak - 1 {
+		third, _ := e.enter(&Usual, HeedAll)
+		for range Usual.Failures - 1 {
 			try(failingWith(wire.Internal))
 		}
 		e.leave(to, time.Now(), first, done)
 		require.False(t, try(done))
-		time.Sleep(breakerPause + 1)
+		time.Sleep(Usual.Pause + 1)
 		e.leave(to, time.Now(), second, failingWith(wire.Internal))
 		e.leave(to, time.Now(), third, failingWith(wire.Internal))
 		require.True(t, try(done))

@@ -28,12 +28,3 @@ func (d *Candidate) Latency() time.Duration {
 	}
 	return time.Duration(d.known.latency.Load())
 }
-
-// isShut reports whether no call that heeds its breaker so may go to a provider now.
-func (d Candidate) isShut(h Heed) bool {
-	if d.known == nil || h == HeedNone {
-		return false
-	}
-	b := d.known.breaker.Load()
-	return b != nil && b.isShut() && !h.lets(b)
-}

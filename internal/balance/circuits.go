@@ -1,12 +1,14 @@
 package balance
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 	"time"
 )
 
-// Forgiven is how long after its last failure a breaker that nobody tries any more counts as closed.
+// Forgiven is how long after its last failure a breaker that nobody tries any more counts as closed, or longer if its
+// pause is long.
 const Forgiven = time.Minute
 
 // Circuits tells the loop of breakers that opened or closed, which it is to publish.
@@ -28,7 +30,7 @@ func (t tripping) note() {
 	t.news.Wake()
 }
 
-// OpenCircuits lists the functions whose breaker at the peer is not closed, sorted.
+// OpenCircuits lists the functions with a breaker at the peer that is not closed, sorted.
 func (r *Record) OpenCircuits(now time.Time) (names []string) {
 	if !r.tripped.Swap(false) {
 		return nil
@@ -47,34 +49,78 @@ func (r *Record) OpenCircuits(now time.Time) (names []string) {
 	return names
 }
 
-// Overloaded lists those of the functions with an open breaker at the peer where nothing but overload has opened it.
-func (r *Record) Overloaded(open []string) (names []string) {
+// BreakerState is one breaker, as users see it.
+type BreakerState struct {
+	Service  string
+	Policy   Policy
+	Failures int           // since the last success
+	IsOpen   bool          // it is, or lets one call try
+	IsBusy   bool          // nothing but overload has opened it, or would
+	Rest     time.Duration // until one may try
+}
+
+// BreakersShown is how many breakers of one peer are shown.
+const BreakersShown = 100
+
+// Breakers lists the breakers at the peer, the open ones first, by service and policy.
+func (r *Record) Breakers(now time.Time) (list []BreakerState) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, name := range open {
-		if e := r.experiences[name]; e != nil && e.isOverloaded() {
-			names = append(names, name)
+	for name, e := range r.experiences {
+		list = e.breakers.Load().states(list, now, name)
+	}
+	r.mu.Unlock()
+	slices.SortFunc(list, func(a, b BreakerState) int {
+		switch {
+		case a.IsOpen && !b.IsOpen:
+			return -1
+		case b.IsOpen && !a.IsOpen:
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Policy.Failures, b.Policy.Failures),
+			cmp.Compare(a.Policy.Window, b.Policy.Window), cmp.Compare(a.Policy.Pause, b.Policy.Pause))
+	})
+	return list[:min(len(list), BreakersShown)]
+}
+
+// states appends those of a function to a list, without those that are forgiven.
+func (list *breakers) states(to []BreakerState, now time.Time, service string) []BreakerState {
+	if list == nil {
+		return to
+	}
+	for _, b := range *list {
+		if s := b.state(now, service); !s.IsOpen || now.Sub(b.lastFailure()) < b.policy.forgivenAfter() {
+			to = append(to, s)
 		}
 	}
-	return names
+	return to
 }
 
-func (e *experience) isOverloaded() bool {
-	b := e.breaker.Load()
-	return b != nil && b.isOverloaded()
-}
-
-// isOpen reports whether there is a breaker that is not closed. One that is forgiven is dropped.
-func (e *experience) isOpen(now time.Time) bool {
-	b := e.breaker.Load()
-	switch {
-	case b == nil || b.isClosed():
-		return false
-	case now.Sub(b.since)-time.Duration(b.latest.Load()) < Forgiven:
-		return true
+// state is what users see of one.
+func (b *breaker) state(now time.Time, service string) BreakerState {
+	s := BreakerState{Service: service, Policy: b.policy, Failures: int(b.failures.Load()), IsOpen: !b.isClosed(),
+		IsBusy: b.isOverloaded()}
+	if s.IsOpen {
+		s.Rest = max(b.lastFailure().Add(b.policy.Pause).Sub(now), 0)
 	}
-	e.breaker.CompareAndSwap(b, nil)
-	return false
+	return s
+}
+
+// isOpen reports whether there is a breaker that is not closed. Those that are forgiven are dropped.
+func (e *experience) isOpen(now time.Time) (open bool) {
+	list := e.breakers.Load()
+	if list == nil {
+		return false
+	}
+	for _, b := range *list {
+		switch {
+		case b.isClosed():
+		case now.Sub(b.lastFailure()) < b.policy.forgivenAfter():
+			open = true
+		default:
+			e.drop(b)
+		}
+	}
+	return open
 }
 
 // Forgive drops the breakers of a peer that the membership has found to be away: that explains the failures.
@@ -82,7 +128,7 @@ func (r *Record) Forgive(news *Circuits) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.experiences {
-		e.breaker.Store(nil)
+		e.breakers.Store(nil)
 	}
 	if r.tripped.Load() {
 		tripping{r, news}.note()

@@ -9,8 +9,9 @@
 // It never sends anything, and knows neither routes nor errors of users: an Ending has the codes of PROTOCOL.md 2.2. It
 // is told the time. Many calls use a Record at once; a Chooser and a Visit are one call's.
 //
-// Files: load.go, the choice; candidate.go and record.go, of what and by what; breaker.go, who gets no call;
-// circuits.go, who is told of that; budget.go; rendezvous.go, the same choice at all nodes without a word.
+// Files: load.go, the choice; candidate.go and record.go, of what and by what; misfits.go, whose signature does not
+// fit; breaker.go, who gets no call, by which policy.go; circuits.go, who is told of that; budget.go; rendezvous.go,
+// the same choice at all nodes without a word.
 package balance
 
 import (
@@ -30,9 +31,9 @@ const (
 
 // experience is what this node knows of one function at one provider. It outlives the views.
 type experience struct {
-	since   time.Time               // when the provider was first there to be called
-	latency atomic.Int64            // moving average, ns; 0: none yet
-	breaker atomic.Pointer[breaker] // nil: it did not fail since it last did well
+	since    time.Time                // when the provider was first there to be called
+	latency  atomic.Int64             // moving average, ns; 0: none yet
+	breakers atomic.Pointer[breakers] // nil: it did not fail since it last did well
 }
 
 // note takes up how long a call took. Two at once may overwrite each other: it is an average.
@@ -55,11 +56,13 @@ type Chooser struct {
 	Service string
 	Now     time.Time
 	Random  func(n int) int // draws a number below n
-	Heed    Heed
-	Tried   []*Record // where the call has been
-	Shut    []*Record // not called because of a breaker
-	Refused []string  // signatures that the arguments do not fit
-	Chosen  Visit     // the last choice
+	Policy  *Policy         // of its breakers
+	Heed    Heed            // which of them it heeds
+	Tried   []*Record       // where the call has been
+	Shut    []*Record       // not called because of a breaker
+	Refused []string        // signatures that the arguments do not fit
+	Misfits []string        // signatures that arguments like these did not fit lately: only where nobody else is left
+	Chosen  Visit           // the last choice
 }
 
 // Visit is a call's stay at one provider.
@@ -84,27 +87,45 @@ func (c *Chooser) Enter() (ok bool) {
 		v.isUncounted = true
 		return true
 	}
-	if v.permit, ok = v.known.enter(c.Heed); !ok {
+	if v.permit, ok = v.known.enter(c.Policy, c.Heed); !ok {
 		c.Shut = append(c.Shut, v.Record)
 	}
 	return ok
 }
 
-// Relent has the call look again at those that were passed over only because they are overloaded. It reports whether
-// there are any.
+// Relent has the call look again at those that were passed over: those that are only overloaded, then those whose
+// signature did not fit lately. It reports whether there may be any.
 func (c *Chooser) Relent(lists ...[]Candidate) bool {
-	if c.Heed != HeedAll {
-		return false
+	if c.Heed == HeedAll {
+		c.Heed, c.Shut = HeedBroken, nil
+		if c.hasAny(lists) {
+			return true
+		}
 	}
-	c.Heed, c.Shut = HeedBroken, nil
+	passed := len(c.Misfits) > 0
+	c.Misfits = nil
+	return passed
+}
+
+// hasAny reports whether somebody in the lists can be chosen.
+func (c *Chooser) hasAny(lists [][]Candidate) bool {
 	for _, list := range lists {
 		for i := range list {
-			if d := &list[i]; !c.IsOut(d) && !d.isShut(c.Heed) {
+			if d := &list[i]; !c.IsOut(d) && !c.isShut(d) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// isShut reports whether a breaker lets the call not go to a provider now.
+func (c *Chooser) isShut(d *Candidate) bool {
+	if d.known == nil || c.Heed == HeedNone {
+		return false
+	}
+	b := d.known.breaker(c.Policy)
+	return b != nil && b.isShut() && !c.Heed.lets(b)
 }
 
 // Leave takes up how the visit ended. news hears of a breaker that opens or closes by it.
@@ -135,25 +156,25 @@ func (c *Chooser) Pick(alive, doubtful []Candidate) *Record {
 
 // left is a list without those that were tried. After a breaker has refused, others are looked at too.
 func (c *Chooser) left(list []Candidate) []Candidate {
-	if len(c.Tried)+len(c.Shut) == 0 {
+	if len(c.Tried)+len(c.Shut)+len(c.Refused)+len(c.Misfits) == 0 {
 		return list
 	}
 	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool {
-		return c.IsOut(&d) || len(c.Shut) > 0 && d.isShut(c.Heed)
+		return c.IsOut(&d) || len(c.Shut) > 0 && c.isShut(&d)
 	})
 }
 
 // Open is a copy of a list, which is everybody's, without those that cannot be chosen.
 func (c *Chooser) Open(list []Candidate) []Candidate {
 	return slices.DeleteFunc(slices.Clone(list), func(d Candidate) bool {
-		return c.IsOut(&d) || d.isShut(c.Heed)
+		return c.IsOut(&d) || c.isShut(&d)
 	})
 }
 
-// IsOut reports whether a provider is not to be chosen by this call any more.
+// IsOut reports whether a provider is not to be chosen by this call any more, or not yet.
 func (c *Chooser) IsOut(d *Candidate) bool {
 	return slices.Contains(c.Tried, d.Record) || slices.Contains(c.Shut, d.Record) ||
-		slices.Contains(c.Refused, d.Signature)
+		slices.Contains(c.Refused, d.Signature) || slices.Contains(c.Misfits, d.Signature)
 }
 
 // Among takes one of two random candidates.

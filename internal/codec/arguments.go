@@ -2,6 +2,8 @@ package codec
 
 import (
 	"errors"
+	"hash/maphash"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -44,6 +46,28 @@ func (a Arguments) Append(dst []byte, most int) ([]byte, error) {
 		return dst, err
 	}
 	return b, nil
+}
+
+// shapes is what the numbers of shapes begin with.
+var shapes = maphash.MakeSeed()
+
+// Shape is a number for the types of the arguments, the same for the same types however they come: by it a caller
+// remembers which functions they do not fit. Those that are encoded have none, 0.
+func (a Arguments) Shape() uint64 {
+	list := a.List
+	switch {
+	case a.Encoded != nil:
+		return 0
+	case a.Typed != nil:
+		list = a.Typed.List()
+	}
+	var h maphash.Hash
+	h.SetSeed(shapes)
+	for _, v := range list {
+		h.WriteByte(',') // a nil writes nothing
+		maphash.WriteComparable(&h, reflect.TypeOf(v))
+	}
+	return h.Sum64()
 }
 
 // Ones make the one argument of calls, and know how it is written. They may be used by many goroutines at once.

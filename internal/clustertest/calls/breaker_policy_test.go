@@ -92,7 +92,7 @@ func TestWhyABreakerIsOpenIsSeen(t *testing.T) {
 		}
 		peer := caller.Stats().Peers[0]
 		require.Equal(t, []string{"f", "full"}, peer.Open)
-		require.Equal(t, []string{"full"}, peer.Overloaded)
+		requireBreakers(t, peer, "f open broken", "full open overloaded")
 		_, err := caller.Caller("full", broach.On(peer.Addr)).Call(context.Background())
 		clustertest.RequireError(t, err, broach.Overloaded, broach.No)
 		_, err = caller.Caller("f").Call(context.Background())

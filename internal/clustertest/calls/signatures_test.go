@@ -60,17 +60,15 @@ func TestCallsThatFitNoSignature(t *testing.T) {
 		_, err := caller.Caller("add").Call(context.Background(), true)
 		clustertest.RequireError(t, err, broach.InvalidArgument, broach.No)
 		require.LessOrEqual(t, caller.Stats().DatagramsOut-sent, uint64(2))
-		fits := 0
+		fails := 0
 		for range 100 {
 			_, err := caller.Caller("add", broach.NoRetry()).Call(context.Background(), 1, 2)
-			if err == nil {
-				fits++
-			} else {
+			if err != nil {
 				require.True(t, errors.Is(err, broach.ErrInvalidArgument))
+				fails++
 			}
 		}
-		require.Greater(t, fits, 20)
-		require.Less(t, fits, 80)
+		require.LessOrEqual(t, fails, 1, "then it is known where they fit")
 	})
 }
 
