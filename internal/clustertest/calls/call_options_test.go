@@ -180,8 +180,8 @@ func TestOptionsThatCannotBe(t *testing.T) {
 	})
 }
 
-// A call of an idempotent function that may have run, because its provider died, is made again at another; of any other
-// function it fails.
+// [CALL-20] A call of an idempotent function that may have run, because its provider died, is made again at another; of
+// any other function it fails.
 func TestIdempotentCallsAreMadeAgain(t *testing.T) {
 	for _, idempotent := range []bool{true, false} {
 		clustertest.Run(t, 1, func(c *clustertest.Cluster) {

@@ -151,8 +151,8 @@ func TestWhatWasLearntIsNoBar(t *testing.T) {
 	})
 }
 
-// "forgotten when the table changes": the provider that did not fit offers it anew, under the same words, and has its
-// share at once.
+// [CALL-21] What was learnt does not outlive the row: the provider that did not fit offers it anew, under the same
+// words, and has its share at once.
 func TestWhatWasLearntIsForgottenWithTheTable(t *testing.T) {
 	withTries(t, 2, func(c *clustertest.Cluster, n *broach.Node, tried *tries) {
 		var old, is, wide atomic.Int64

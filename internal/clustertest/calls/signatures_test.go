@@ -53,7 +53,7 @@ func TestCallsFindTheSignatureThatFits(t *testing.T) {
 	})
 }
 
-// What fits none is asked once of each signature, not of each provider, and NoRetry asks once.
+// [CALL-21] What fits none is asked once of each signature, not of each provider, and NoRetry asks once.
 func TestCallsThatFitNoSignature(t *testing.T) {
 	amongTwoSignatures(t, 3, func(c *clustertest.Cluster, caller *broach.Node) {
 		sent := caller.Stats().DatagramsOut
