@@ -33,19 +33,27 @@
 // function declared; a struct arrives as map[string]any, unless the caller names a type with [Call] or [Bind].
 //
 // The methods of a value are offered together by [Node.RegisterAll], and a struct of func variables that call them is
-// filled by [Node.BindAll].
+// filled by [BindAll].
 //
 // # Calls
 //
 // A [Caller] waits for one answer with Call, for that of every provider with All, for none with Send, and later with
-// [Go]. Which provider gets a call, whether it is made again at another, and until when, is said by options: [Balance],
-// [Key], [On], [Local], [Retries], [Hedge], [Timeout]. A call that did not run is made again elsewhere; one that may
-// have run only if its function is [Idempotent]. A provider at which a function fails again and again is left alone for
-// a while.
+// [Go]. A call that did not run is made again elsewhere; one that may have run only if its function is [Idempotent]. A
+// provider at which a function fails again and again is left alone for a while. Options change all that.
 //
 // A function that makes calls with the context it was given makes them part of the call it serves: they share its
 // deadline and its end, and its metadata ([Meta]) go along, a W3C traceparent among them. [InvocationFrom] tells who
 // calls. An [Interceptor] sees all of that at either side.
+//
+// # Options
+//
+//   - [CallOption], for [Node.Caller], [Caller.With], [Bind] and [BindAll]. How long and how often: [Timeout],
+//     [Retries], [NoRetry], [Hedge], [WaitReady]. Where: [Balance], [Key], [On], [Local], [Breaker], [NoBreaker]. What
+//     goes along, what stands around: [Meta], [CallInterceptors].
+//   - [RegisterOption], for [Node.Register], [Node.RegisterAll] and [RegisterFunc]: [Idempotent], [Doc], [Weight],
+//     [MaxConcurrent], [Authorize], [ServeInterceptors].
+//   - [SubscribeOption], for [Node.Subscribe]: [EachInstance], [OneAnywhere], [Backlog].
+//   - [TimerOption], for [Node.Every]: [OneOwner], [Jitter].
 //
 // # Names
 //

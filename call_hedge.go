@@ -3,7 +3,6 @@ package broach
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -11,22 +10,7 @@ import (
 	"broach/internal/link"
 )
 
-// Hedge keeps a slow provider from making calls slow: if no answer has come after that time, another provider is asked
-// too, and so on after each such time, up to Retries more; the first answer counts and the others are given up. A
-// sensible time is one in which nearly all calls are answered. Hedge(0) asks them all at once: the first of so many. A
-// provider that cannot take the call is replaced at once.
-//
-// A hedged function may run more than once for one call. So this option changes nothing for functions that not all
-// providers have registered as Idempotent, nor for Send, nor for All. Asking one more is a retry to the limit that
-// Retries tells of: where it is used up, calls go on with the providers they have. Hedge contradicts On,
-// Local(LocalOnly) and NoRetry.
-func Hedge(after time.Duration) CallOption {
-	return func(o *callOptions) {
-		if o.hedged, o.hedge = true, after; after < 0 {
-			o.wrong = append(o.wrong, fmt.Errorf("Hedge is %v, must be 0 or more", after))
-		}
-	}
-}
+// A hedged call is made at one provider and, where that takes long, at others: see [Hedge].
 
 // againstHedge is the error of options that leave a Hedge nobody else to ask.
 func (o *callOptions) againstHedge() error {

@@ -3,14 +3,17 @@ package broach
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"broach/internal/balance"
 	"broach/internal/udp"
 )
 
-// CallOption changes how a Caller calls. Of two that say different things the later one counts.
+// CallOption changes how a Caller calls: of Node.Caller, Caller.With, Bind and BindAll. Of two that say different
+// things the later one counts.
 type CallOption func(*callOptions)
 
 // callOptions is what the options of a Caller say.
@@ -64,6 +67,30 @@ func Retries(n int) CallOption {
 
 // NoRetry is Retries(0).
 func NoRetry() CallOption { return Retries(0) }
+
+// Hedge keeps a slow provider from making calls slow: if no answer has come after that time, another provider is asked
+// too, and so on after each such time, up to Retries more; the first answer counts and the others are given up. A
+// sensible time is one in which nearly all calls are answered. Hedge(0) asks them all at once: the first of so many. A
+// provider that cannot take the call is replaced at once.
+//
+// A hedged function may run more than once for one call. So this option changes nothing for functions that not all
+// providers have registered as Idempotent, nor for Send, nor for All. Asking one more is a retry to the limit that
+// Retries tells of: where it is used up, calls go on with the providers they have. Hedge contradicts On,
+// Local(LocalOnly) and NoRetry.
+func Hedge(after time.Duration) CallOption {
+	return func(o *callOptions) {
+		if o.hedged, o.hedge = true, after; after < 0 {
+			o.wrong = append(o.wrong, fmt.Errorf("Hedge is %v, must be 0 or more", after))
+		}
+	}
+}
+
+// WaitReady has a call that finds no provider wait for one until its deadline, in place of failing at once: nobody
+// offers the function, all who do are offline, leaving or paused, or their breakers are open. If none comes it is
+// DeadlineExceeded, Executed No, with what was waited for. All waits until there is one provider. A call that has found
+// one fails as any other, also if its arguments do not fit what that offers. Waiting costs nothing but memory: calls
+// wake up when something changes in the cluster, or, where a provider is there but refuses, after a second.
+func WaitReady() CallOption { return func(o *callOptions) { o.waits = true } }
 
 // Balance chooses the provider of each call by b.
 func Balance(b Balancer) CallOption {
@@ -150,6 +177,36 @@ func (p BreakerPolicy) check() error {
 
 // NoBreaker has the calls heed no breaker, and what becomes of them opens and closes none.
 func NoBreaker() CallOption { return func(o *callOptions) { o.heed = balance.HeedNone } }
+
+// Meta sends a text along with each call: the function finds it with InvocationFrom, and the calls that it makes with
+// its context carry it on, unless they say something else under the same key. A key has 1 to 255 bytes of UTF-8 and
+// does not begin with a NUL byte. All keys and values of a call together have at most 8,192 bytes, with 3 more for
+// each. They are no secret from anyone whom the call reaches.
+func Meta(key, value string) CallOption {
+	return func(o *callOptions) {
+		if err := checkMetaKey(key); err != nil {
+			o.wrong = append(o.wrong, err)
+			return
+		}
+		o.meta = maps.Clone(o.meta) // another Caller may have it too
+		if o.meta == nil {
+			o.meta = make(map[string]string)
+		}
+		o.meta[key] = value
+	}
+}
+
+// CallInterceptors adds Interceptors to the calls of a Caller, within those of Config.CallInterceptors and of earlier
+// options.
+func CallInterceptors(list ...Interceptor) CallOption {
+	return func(o *callOptions) {
+		if hasNil(list) {
+			o.wrong = append(o.wrong, errNilInterceptor)
+			return
+		}
+		o.interceptors = slices.Concat(o.interceptors, list) // another Caller may have the old ones
+	}
+}
 
 // apply takes more options up.
 func (o callOptions) apply(opts []CallOption) callOptions {

@@ -8,12 +8,7 @@ import (
 	"broach/internal/link"
 )
 
-// WaitReady has a call that finds no provider wait for one until its deadline, in place of failing at once: nobody
-// offers the function, all who do are offline, leaving or paused, or their breakers are open. If none comes it is
-// DeadlineExceeded, Executed No, with what was waited for. All waits until there is one provider. A call that has found
-// one fails as any other, also if its arguments do not fit what that offers. Waiting costs nothing but memory: calls
-// wake up when something changes in the cluster, or, where a provider is there but refuses, after a second.
-func WaitReady() CallOption { return func(o *callOptions) { o.waits = true } }
+// How a call waits for a provider: see [WaitReady].
 
 // readyAgain is when a call that waits looks again at providers that are there but refuse: that may end without a word.
 const readyAgain = time.Second

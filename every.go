@@ -209,7 +209,7 @@ const (
 	timerPeriodLeast = 10 * time.Millisecond
 )
 
-// TimerOption says more about a timer.
+// TimerOption says more about a timer of Node.Every.
 type TimerOption func(*timerOptions)
 
 type timerOptions struct {

@@ -134,3 +134,64 @@ func ExampleNode_Topics() {
 	}
 	// Output: sold 0 1 0
 }
+
+// longest is a strategy of one's own: who has most to do gets more.
+type longest struct{}
+
+func (longest) Pick(_ broach.CallInfo, from []broach.Provider) int {
+	most := 0
+	for i, p := range from {
+		if p.InFlight > from[most].InFlight {
+			most = i
+		}
+	}
+	return most
+}
+
+func ExampleBalancer() {
+	caller, stop := cluster(2, "read", func(int) any { return func() string { return "done" } })
+	defer stop()
+	for _, b := range []broach.Balancer{
+		longest{}, broach.LeastLoaded(), broach.Random(), broach.RoundRobin(), broach.Sticky(), broach.Weighted(),
+	} {
+		v, _ := caller.Caller("read", broach.Balance(b)).Call(context.Background())
+		fmt.Print(v, " ")
+	}
+	// Output: done done done done done done
+}
+
+var errNoStock = errors.New("the stock is empty")
+
+// An error of a call within a call reaches the first caller with its code, unless it is none of its business.
+func ExampleOpaque() {
+	node := start()
+	defer node.Close()
+	_ = node.Register("stock", func() error { return broach.Errorf(1001, "%w", errNoStock) })
+	_ = node.Register("order", func(ctx context.Context, secret bool) error {
+		_, err := node.Caller("stock").Call(ctx)
+		if secret {
+			return broach.Opaque(err)
+		}
+		return err
+	})
+	for _, secret := range []bool{false, true} {
+		_, err := node.Caller("order").Call(context.Background(), secret)
+		fmt.Println(codeOf(nil, err))
+	}
+	// Output:
+	// Code(1001)
+	// Application
+}
+
+// The configuration is a file.
+func ExampleRun() {
+	node, err := broach.Run("testdata/shop.json")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer node.Close()
+	for _, m := range node.Members() {
+		fmt.Println(m.Name, m.Self)
+	}
+	// Output: shop true
+}

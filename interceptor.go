@@ -47,30 +47,6 @@ var (
 		" an Invocation"}
 )
 
-// CallInterceptors adds Interceptors to the calls of a Caller, within those of Config.CallInterceptors and of earlier
-// options.
-func CallInterceptors(list ...Interceptor) CallOption {
-	return func(o *callOptions) {
-		if hasNil(list) {
-			o.wrong = append(o.wrong, errNilInterceptor)
-			return
-		}
-		o.interceptors = slices.Concat(o.interceptors, list) // another Caller may have the old ones
-	}
-}
-
-// ServeInterceptors adds Interceptors to all calls of the function, by peers and by this process, within those of
-// Config.ServeInterceptors and of earlier options.
-func ServeInterceptors(list ...Interceptor) RegisterOption {
-	return func(r *registered) {
-		if hasNil(list) {
-			r.wrong = append(r.wrong, errNilInterceptor)
-			return
-		}
-		r.interceptors = slices.Concat(r.interceptors, list)
-	}
-}
-
 func hasNil(list []Interceptor) bool {
 	return slices.ContainsFunc(list, func(i Interceptor) bool { return i == nil })
 }

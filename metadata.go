@@ -10,24 +10,9 @@ import (
 	"broach/internal/wire"
 )
 
-// Meta sends a text along with each call: the function finds it with InvocationFrom, and the calls that it makes with
-// its context carry it on, unless they say something else under the same key. A key has 1 to 255 bytes of UTF-8 and
-// does not begin with a NUL byte. All keys and values of a call together have at most 8,192 bytes, with 3 more for
-// each. They are no secret from anyone whom the call reaches.
-func Meta(key, value string) CallOption {
-	return func(o *callOptions) {
-		if err := checkMetaKey(key); err != nil {
-			o.wrong = append(o.wrong, err)
-			return
-		}
-		o.meta = maps.Clone(o.meta) // another Caller may have it too
-		if o.meta == nil {
-			o.meta = make(map[string]string)
-		}
-		o.meta[key] = value
-	}
-}
+// Metadata are texts that go along with a call: see [Meta].
 
+// checkMetaKey reports what is wrong with the key of one.
 func checkMetaKey(key string) error {
 	if key == "" || len(key) > 255 || key[0] == 0 || !utf8.ValidString(key) {
 		return fmt.Errorf("the Meta key %.20q must be 1 to 255 bytes of UTF-8, not beginning with a NUL byte", key)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -163,7 +164,7 @@ func (s *serving) functionFor(name []byte) *service {
 
 const maxWeight = 1000
 
-// RegisterOption says more about a function.
+// RegisterOption says more about a function: of Node.Register, Node.RegisterAll and RegisterFunc.
 type RegisterOption func(*registered)
 
 // registered is what the options of Register say of a function.
@@ -260,6 +261,18 @@ func Authorize(check func(ctx context.Context, call *Invocation) error) Register
 		}
 		return nil, err
 	})
+}
+
+// ServeInterceptors adds Interceptors to all calls of the function, by peers and by this process, within those of
+// Config.ServeInterceptors and of earlier options.
+func ServeInterceptors(list ...Interceptor) RegisterOption {
+	return func(r *registered) {
+		if hasNil(list) {
+			r.wrong = append(r.wrong, errNilInterceptor)
+			return
+		}
+		r.interceptors = slices.Concat(r.interceptors, list)
+	}
 }
 
 // maxName is the length of the name of a service or an error, in bytes.

@@ -22,7 +22,7 @@ const (
 	backlogMost   = 65536
 )
 
-// SubscribeOption says more about a subscription.
+// SubscribeOption says more about a subscription of Node.Subscribe.
 type SubscribeOption func(*subscribing)
 
 // subscribing is what the options of Subscribe say.

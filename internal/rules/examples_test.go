@@ -2,7 +2,11 @@ package rules
 
 import (
 	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -49,4 +53,65 @@ func keysIn(call *ast.CallExpr) (names []string) {
 		return true
 	})
 	return names
+}
+
+// Whoever looks an option up finds it used: each has an Example of its own that is run, by its name.
+func TestEveryOptionHasAnExample(t *testing.T) {
+	examples, options := map[string]bool{}, 0
+	for _, e := range doc.Examples(exampleFiles(t)...) {
+		examples[e.Name] = e.Output != "" || e.EmptyOutput
+	}
+	forEachFunc(t, func(_ string, f *ast.FuncDecl) {
+		if optionOf(f) != "" {
+			options++
+			require.True(t, examples[f.Name.Name], "func Example%s, with its Output, is missing", f.Name)
+		}
+	})
+	require.Greater(t, options, 20, "the options have been found")
+}
+
+// Each function of the package, and each form of a call, is used by an Example.
+func TestEveryFormIsUsedByAnExample(t *testing.T) {
+	used := map[string]bool{}
+	for _, f := range exampleFiles(t) {
+		ast.Inspect(f, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok {
+				used[s.Sel.Name] = true
+			}
+			return true
+		})
+	}
+	forms := 0
+	forEachFunc(t, func(_ string, f *ast.FuncDecl) {
+		isShown := slices.Contains([]string{"Format", "LogValue", "String"}, f.Name.Name)
+		if f.Recv == nil || receiverOf(f) == "Caller" && !isShown {
+			forms++
+			require.True(t, used[f.Name.Name], "no Example uses %s", f.Name)
+		}
+	})
+	require.Greater(t, forms, 40, "the forms have been found")
+}
+
+// forEachFunc visits the functions and methods of the package that users can name.
+func forEachFunc(t *testing.T, visit func(path string, f *ast.FuncDecl)) {
+	forEachFile(t, ".", func(path string, f *ast.File) {
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && isExported(fn) {
+				visit(path, fn)
+			}
+		}
+	})
+}
+
+// exampleFiles are those with Examples of the package.
+func exampleFiles(t *testing.T) (files []*ast.File) {
+	paths, err := filepath.Glob("example*_test.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	for _, path := range paths {
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		require.NoError(t, err)
+		files = append(files, f)
+	}
+	return files
 }
