@@ -24,6 +24,7 @@ type conn struct {
 	tableSeen uint32       // highest table version in the peer's headers; the reader's
 	told      atomic.Int32 // messages of it that wait for the loop
 	known     bool         // to the membership; the loop's
+	isGuest   bool         // the peer is no member, [GST-1]; set before the loop hears of it
 }
 
 // Base is the link itself, for the token table.
@@ -79,6 +80,9 @@ func (n *Node) arrive(now time.Time, a arrival) {
 		n.loop.members.CameBack(now, *a.back)
 	case l == nil:
 		n.loop.members.Offered(now, *a.offer)
+	case l.isGuest:
+		l.known = true
+		n.loop.members.MadeGuest(now, l.ID, l.Token, l.Order())
 	default:
 		l.known = true
 		n.loop.members.Made(now, l.ID, l.Token, l.Order())

@@ -192,6 +192,7 @@ func (n *Node) carryOut(now time.Time) {
 	}
 	n.noteStopped(e.Stopped)
 	n.stats.unusable.Add(e.Unusable)
+	n.stats.guests.Store(int64(n.loop.members.Guests()))
 	if e.Changed {
 		n.publishSoon()
 	}

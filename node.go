@@ -88,6 +88,7 @@ type serving struct {
 	ownTable  atomic.Pointer[[]byte] // our service table with its version, as peers pull it
 	tables    *service               // gives it to them
 	describes *service               // answers Describe
+	finds     *service               // tells guests who offers a function
 	pool      *pool.Pool
 	provider  provider
 	refusing  atomic.Bool   // no peer calls us any more, and we call nobody: see Leave
@@ -177,7 +178,7 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	}, now, n.loop.rng)
 	n.serving.events.rows = make(map[string][]*backlog)
 	n.calling.circuits.Wake = func() { n.linking.wires.Timers.WakeBy(1) }
-	n.serving.tables, n.serving.describes = n.tableFunction(), n.describeFunction()
+	n.serving.tables, n.serving.describes, n.serving.finds = n.tableFunction(), n.describeFunction(), n.findFunction()
 	n.setTable(now, 1, n.serving.offered.table())
 	n.loop.seeds.init(t.LocalAddr().Addr())
 	n.addSeeds(now, cfg.Join)

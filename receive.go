@@ -9,6 +9,7 @@ import (
 	"broach/internal/gate"
 	"broach/internal/link"
 	"broach/internal/member"
+	"broach/internal/pace"
 	"broach/internal/pool"
 	"broach/internal/seedbook"
 	"broach/internal/strangers"
@@ -65,6 +66,7 @@ type reader struct {
 	came      gate.Arrival[*conn] // of the present datagram
 	answers   []udp.Datagram      // to strangers; they go at the end of the batch
 	told      strangers.Told      // whom the log was told of
+	finds     pace.Allowance      // of questions where a function is
 }
 
 // datagram takes in a datagram: what it is and what becomes of it the gate says.
@@ -80,6 +82,7 @@ func (r *reader) datagram(now time.Time, d udp.Datagram) {
 	case a.Offer != nil || a.Back != nil:
 		r.arrive(arrival{offer: a.Offer, back: a.Back})
 	case a.IsNew:
+		a.Link.isGuest = a.Table == 0
 		r.arrive(arrival{made: a.Link})
 	}
 	if a.Head > 0 {
@@ -154,7 +157,7 @@ func (r *reader) arrive(a arrival) {
 func (r *reader) onLink(now time.Time, l *conn, src member.Source) {
 	r.messages(now, l, uint32(r.came.Number), src, r.came.Messages)
 	r.noteHeard(now, l, src)
-	r.takeUpCalls()
+	r.takeUpCalls(now)
 }
 
 // noteHeard tells the loop that a peer was heard on a link, or has another table, unless it was told so just now. That
@@ -232,26 +235,30 @@ func (r *reader) abandon(req *link.Request) {
 
 // takeUpCalls hands the new calls of a datagram to the pool. It takes no lock of a link meanwhile: the pool may answer
 // expired calls to make room, on any link.
-func (r *reader) takeUpCalls() {
+func (r *reader) takeUpCalls(now time.Time) {
 	for i, req := range r.abandoned {
 		req.GiveUp()
 		r.abandoned[i] = nil
 	}
 	for i, req := range r.requests {
-		r.admit(req)
+		r.admit(now, req)
 		r.requests[i] = nil
 	}
 	r.abandoned, r.requests = r.abandoned[:0], r.requests[:0]
 }
 
 // admit decides what becomes of a new call: it is refused, run at once, kept for the end of the batch, or the pool's.
-func (r *reader) admit(req *request) {
+func (r *reader) admit(now time.Time, req *request) {
 	if req.isUnknown() {
 		req.answerCode(NotFound, No, "the node does not offer this function")
 		return
 	}
-	if req.function == r.serving.tables {
+	switch req.function {
+	case r.serving.tables:
 		req.Run() // ours, and quick: membership does not wait for the pool
+		return
+	case r.serving.finds:
+		r.find(now, req)
 		return
 	}
 	if r.serving.refusing.Load() {
@@ -303,6 +310,10 @@ func (r *reader) toPool(req *request) {
 
 // membership decodes a message for the loop.
 func (r *reader) membership(l *conn, src member.Source, kind wire.Kind, body []byte) error {
+	if l.isGuest && !member.IsWelcome(kind) {
+		r.stats.uninvited.Add(1)
+		return nil
+	}
 	msg, err := wire.ConsumeMembership(kind, body)
 	if errors.Is(err, wire.ErrKind) {
 		r.stats.unknownKind.Add(1)

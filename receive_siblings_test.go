@@ -236,6 +236,7 @@ func onSide(t *testing.T, test func(t *testing.T, s *linkSide, keys [][]byte)) {
 			synctest.Test(t, func(t *testing.T) {
 				s := side(t, 2, Config{Keys: keys})
 				defer s.serving.pool.Close(time.Hour)
+				s.background.SetLimit(0) // a pull of a table would be a call on a link
 				time.Sleep(20 * time.Second)
 				test(t, s, keys)
 			})

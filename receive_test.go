@@ -298,7 +298,7 @@ func TestASendIsNotGivenUpWhileItIsAccepted(t *testing.T) {
 
 		b.link.Fail(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(textOffline)}) // the loop
 		b.hear()
-		b.reader.takeUpCalls()
+		b.reader.takeUpCalls(time.Now())
 		b.hear()
 		require.EqualValues(t, 1, runs.Load())
 		require.Zero(t, f.running.Load())

@@ -158,6 +158,8 @@ func (s *serving) functionFor(name []byte) *service {
 		return s.tables
 	case describeService:
 		return s.describes
+	case findService:
+		return s.finds
 	}
 	return s.offered.forPeers(name)
 }

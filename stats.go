@@ -39,6 +39,10 @@ type Stats struct {
 	// their functions are not called
 	TablesRefused uint64
 	InboxOverflow uint64 // membership messages dropped because too many came at once
+	// Guests are the processes that call this one and are no members, see Config.Guest; Uninvited are their messages
+	// about members, which are dropped
+	Guests    int
+	Uninvited uint64
 
 	Running  int    // functions that run now
 	Queued   int    // calls that wait for a worker
@@ -101,6 +105,8 @@ type counters struct {
 	unanswered, stranger, unknownKind, inboxFull      atomic.Uint64
 	unusable, unopened, crowded                       atomic.Uint64
 	tooMany                                           atomic.Uint64 // messages of one link, beside inboxFull for all
+	uninvited                                         atomic.Uint64
+	guests                                            atomic.Int64 // how many there are
 }
 
 // Stats returns the counts and the state of things now.
@@ -114,6 +120,7 @@ func (n *Node) Stats() Stats {
 		Strangers: c.stranger.Load(), Unanswered: c.unanswered.Load(),
 		UnknownKinds: c.unknownKind.Load(), Unopened: c.unopened.Load(),
 		Unusable: c.unusable.Load(), InboxOverflow: c.inboxFull.Load() + c.tooMany.Load(),
+		Guests: int(c.guests.Load()), Uninvited: c.uninvited.Load(),
 		TablesRefused: c.crowded.Load(), Unsent: n.linking.wires.Unsent.Load(),
 		Running: p.Running, Queued: p.Queued, Done: uint64(p.Done),
 		Shed: uint64(p.Shed), Rejected: uint64(p.Refused), Panics: uint64(p.Panics),

@@ -36,7 +36,9 @@ type Node struct {
 type Asker struct {
 	Process *handshake.Process
 	Addr    netip.AddrPort
-	Table   uint32 // version in its headers; 0, which no process says, lets the node not ask for it
+	// version in its headers; of a link that stands 0, which no member says, lets the node not ask for it. Its Confirms
+	// say 1 then: it is no guest
+	Table uint32
 
 	node  Node
 	ring  *seal.Ring // nil: it has no keys
@@ -148,7 +150,7 @@ func (a *Asker) Answer(t testing.TB, open []byte, held uint32) (*Link, []byte) {
 func (l *Link) Confirm(edit func(*wire.Confirm), encoded ...[]byte) []byte {
 	l.Number++
 	m := wire.Confirm{
-		Header: wire.Header{KeyID: l.KeyID(), TableVersion: l.Table, Token: l.Token, Number: l.Number},
+		Header: wire.Header{KeyID: l.KeyID(), TableVersion: max(l.Table, 1), Token: l.Token, Number: l.Number},
 		Echo:   l.Terms.TokenA, Key: l.Terms.KeyA, Addr: l.Terms.AddrA, Rank: l.Terms.Rank, Stamp: l.Terms.Stamp,
 	}
 	if edit != nil {

@@ -10,7 +10,7 @@ import (
 func (i *Intruder) take(from netip.AddrPort, b []byte) {
 	switch Form(b) {
 	case FormOpen:
-		if o, ok := ParseOpen(b); ok && i.isProven(b) {
+		if o, ok := ParseOpen(b); ok && !i.IsGuest && i.isProven(b) {
 			i.offer(from, o)
 		}
 	case FormOffer:
@@ -55,6 +55,11 @@ func (i *Intruder) confirm(offer Offer) {
 	delete(i.openings, offer.Asker)
 	l := i.Began(open, offer)
 	i.links[l.Ours] = l
+	if i.IsGuest {
+		l.Table = 0
+		i.write(l.Peer, l.Next(Ping(1)))
+		return
+	}
 	i.write(l.Peer, l.Next(Announce(i.hello(0))))
 }
 

@@ -30,6 +30,9 @@ type Intruder struct {
 	Name  string
 	Table []byte // of its functions
 
+	// IsGuest has it say what a guest says of itself, in place of what a member does, and answer no Open.
+	IsGuest bool
+
 	// Hear sees each message that was accepted on a link before it is answered, and reports whether that was all. It is
 	// called under the intruder's mutex and answers by what it returns.
 	Hear func(l *Link, m Message) (answers []Message, done bool)

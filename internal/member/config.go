@@ -29,6 +29,7 @@ type Config struct {
 	Tags          []wire.Tag
 	Heartbeat     Timing // complete
 	MaxPeers      int
+	Guest         bool // we call, and are no member
 
 	// draws the token of an opening, of which the reader knows from then on
 	Open  func(offers int32) uint64

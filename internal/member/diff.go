@@ -3,6 +3,7 @@ package member
 import (
 	"iter"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"broach/internal/wire"
@@ -113,6 +114,16 @@ func Counterparts(a, b []*View) iter.Seq2[*View, *View] {
 			}
 		}
 	}
+}
+
+// WhoAt is who has an address in a list that is sorted by address; nil if nobody.
+func WhoAt(list []*View, addr netip.AddrPort) *View {
+	i, ok := slices.BinarySearchFunc(list, addr,
+		func(v *View, addr netip.AddrPort) int { return v.Addr.Compare(addr) })
+	if !ok {
+		return nil
+	}
+	return list[i]
 }
 
 // whoAt is who has an address in a list, of which it cuts off those before it; nil if nobody.

@@ -31,6 +31,7 @@ var duties = [...]duty{
 	{(*Membership).helpsAt, (*Membership).tickHelps},
 	{func(m *Membership) time.Time { return m.healAt }, (*Membership).tickHealing},
 	{func(m *Membership) time.Time { return m.parting.at }, (*Membership).tickDrain},
+	{func(m *Membership) time.Time { return m.guests.at }, (*Membership).tickGuests},
 }
 
 // tickPeers steps those peers that want attention.

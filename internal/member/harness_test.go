@@ -33,6 +33,7 @@ type society struct {
 	count   int
 	spy     func(from *citizen, to netip.AddrPort, msg wire.Message, size int)
 	opened  func(from *citizen, to netip.AddrPort) // called for each Open
+	said    func(Message)                          // called for each message on a link
 	after   []func(c *citizen)                     // called after each step of a machine
 }
 
@@ -192,6 +193,9 @@ func (s *society) collect(c *citizen) {
 		s.postOpen(c, o)
 	}
 	for _, o := range e.Send {
+		if s.said != nil {
+			s.said(o)
+		}
 		s.post(c, o)
 	}
 	for _, token := range e.Forget {

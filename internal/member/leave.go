@@ -42,6 +42,7 @@ func (m *Membership) Leave(now time.Time) {
 			m.tell(p, wire.Leave{})
 		}
 	}
+	m.dropGuests()
 	m.tickLeave(now)
 }
 

@@ -25,6 +25,7 @@
 //	claims.go      what is said of a third peer, and refutations
 //	reach.go       members that live but cannot be reached from here; whether it is we who are cut off
 //	leave.go       how callers are sent elsewhere, how we leave, and others
+//	guests.go      who calls and is no member
 package member
 
 import (
@@ -69,6 +70,7 @@ type Membership struct {
 	refuted  moment // when we last announced that we live; 0: never
 	helps    []help // probes on behalf of others
 	parting  parting
+	guests   guests
 	healAt   time.Time
 	healNext moment // from when all who are offline may be contacted because one came back
 	back     comeback
@@ -165,6 +167,10 @@ func (m *Membership) Receive(now time.Time, src Source, msg wire.Message) {
 		return
 	}
 	m.noticeStall(now)
+	if g := m.guests.byLink[src.Link]; g != nil {
+		m.onGuest(now, g, src.Link, msg)
+		return
+	}
 	if m.refused(now, src.Link, msg) {
 		return
 	}

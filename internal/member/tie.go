@@ -277,6 +277,7 @@ func (m *Membership) Made(now time.Time, id wire.Process, token uint64, order ha
 		m.refuse(t)
 		return
 	}
+	m.dropGuestAt(id.Addr)
 	m.acceptTie(now, id, t, false)
 }
 

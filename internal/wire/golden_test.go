@@ -84,6 +84,9 @@ var golden = []struct {
 	{"4.1 #12", Delta{Base: 3, Version: 4, Gone: AppendTable(nil, []Function{{Name: "work02"}}),
 		Added: AppendTable(nil, nil)}},
 	{"4.1 #13", Drain{Answer: true}},
+	{"4.4 #1", Found{More: 1, Providers: []Provider{
+		{Process: goldenEntry, Table: 3, Signature: "(int) bool", Weight: 7, Idempotent: true},
+	}}},
 	{"5 #1", []Function{{Name: "work01", Signature: "(int) bool"},
 		{Name: "work02", Signature: "()", Doc: "b", Weight: 7, Idempotent: true, Paused: true}}},
 }
@@ -126,6 +129,8 @@ func appendAny(v any) []byte {
 		return AppendConfirm(nil, v)
 	case []Function:
 		return AppendTable(nil, v)
+	case Found:
+		return v.Append(nil)
 	case appender:
 		return v.Append(nil)
 	}
@@ -147,6 +152,8 @@ func consumeAny(b []byte, like any) (any, error) {
 		return m, err
 	case []Function:
 		return ConsumeTable(b)
+	case Found:
+		return ConsumeFound(b)
 	}
 	kind, body, _, err := ConsumeMessage(b)
 	if err != nil {
