@@ -9,9 +9,9 @@ import (
 // "the same for the same types however they come", and, as far as chance allows, for no others.
 func TestShapesAreOfTypes(t *testing.T) {
 	shape := func(args ...any) uint64 { return Arguments{List: args}.Shape() }
-	two := Arguments{Typed: Two(1, 2, WriteInt, WriteInt)}
+	two := Arguments{Typed: NewTwos(WriteInt, WriteInt).Of(1, 2)}
 	require.Equal(t, shape(3, 4), two.Shape())
-	require.Equal(t, shape(3), Arguments{Typed: One(1, WriteInt)}.Shape())
+	require.Equal(t, shape(3), Arguments{Typed: NewOnes(WriteInt).Of(1)}.Shape())
 	require.Equal(t, shape(map[string]any{"a": 1}, nil), shape(map[string]any{}, nil))
 	seen := map[uint64][]any{}
 	for _, args := range [][]any{
