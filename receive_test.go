@@ -7,7 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-	"unsafe"
 
 	"broach/internal/buffer"
 	"broach/internal/link"
@@ -303,12 +302,6 @@ func TestASendIsNotGivenUpWhileItIsAccepted(t *testing.T) {
 		require.EqualValues(t, 1, runs.Load())
 		require.Zero(t, f.running.Load())
 	})
-}
-
-// A request is what a call costs its provider in memory: one field more may take the next size that the allocator has.
-// A third of it is the context of the function.
-func TestARequestIsSmall(t *testing.T) {
-	require.LessOrEqual(t, unsafe.Sizeof(request{}), uintptr(240))
 }
 
 // [CALL-5] A call whose remaining time runs out before it begins MUST NOT run; it is answered DeadlineExceeded,
