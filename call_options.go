@@ -73,10 +73,9 @@ func NoRetry() CallOption { return Retries(0) }
 // sensible time is one in which nearly all calls are answered. Hedge(0) asks them all at once: the first of so many. A
 // provider that cannot take the call is replaced at once.
 //
-// A hedged function may run more than once for one call. So this option changes nothing for functions that not all
-// providers have registered as Idempotent, nor for Send, nor for All. Asking one more is a retry to the limit that
-// Retries tells of: where it is used up, calls go on with the providers they have. Hedge contradicts On,
-// Local(LocalOnly) and NoRetry.
+// A hedged function may run more than once for one call. So this changes nothing for functions that not all providers
+// have registered as Idempotent, nor for Send or All. Asking one more counts for the limit that Retries tells of: where
+// that is used up, calls go on with the providers they have. Hedge contradicts On, Local(LocalOnly) and NoRetry.
 func Hedge(after time.Duration) CallOption {
 	return func(o *callOptions) {
 		if o.hedged, o.hedge = true, after; after < 0 {
@@ -88,8 +87,8 @@ func Hedge(after time.Duration) CallOption {
 // WaitReady has a call that finds no provider wait for one until its deadline, in place of failing at once: nobody
 // offers the function, all who do are offline, leaving or paused, or their breakers are open. If none comes it is
 // DeadlineExceeded, Executed No, with what was waited for. All waits until there is one provider. A call that has found
-// one fails as any other, also if its arguments do not fit what that offers. Waiting costs nothing but memory: calls
-// wake up when something changes in the cluster, or, where a provider is there but refuses, after a second.
+// one fails as any other, also if its arguments do not fit there. Calls that wait wake up when something changes in the
+// cluster, or, where a provider is there but refuses, after a second.
 func WaitReady() CallOption { return func(o *callOptions) { o.waits = true } }
 
 // Balance chooses the provider of each call by b.
@@ -120,13 +119,13 @@ func On(addr netip.AddrPort) CallOption {
 type LocalMode uint8
 
 const (
-	LocalFirst LocalMode = iota // it runs here
+	LocalFirst LocalMode = iota // it runs here, or elsewhere if its arguments fit only there
 	LocalEqual                  // this node is one provider among the others
 	LocalNever                  // another node runs it
 	LocalOnly                   // it runs here, also if this node does not offer it: then the error is Unavailable
 )
 
-// Local says what becomes of a call when this node offers the function itself. Without it it runs here.
+// Local says what becomes of a call when this node offers the function itself. Without it that is LocalFirst.
 func Local(mode LocalMode) CallOption {
 	return func(o *callOptions) {
 		if o.local = mode; mode > LocalOnly {

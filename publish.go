@@ -32,10 +32,8 @@ type Delivery struct {
 //
 // An instance that has no room, leaves, or is gone is replaced by another one, if any of them will do, as long as it is
 // certain that it has not taken the event: an event is handled at most once for each subscription. A lost answer makes
-// it Missed with Executed: Maybe.
-//
-// A node that has just started and is still joining waits for that, until it is a second old, to know who has
-// subscribed.
+// it Missed with Executed: Maybe. A node that has just started and is still joining waits for that, until it is a
+// second old, to know who has subscribed.
 //
 // With an empty Delivery, the error says why nothing was sent: an InvalidArgument, if the topic is none, or the payload
 // or the metadata cannot travel, TooLarge, that ctx has ended, ErrClosed, or NotFound, if the node has not joined its

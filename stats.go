@@ -23,21 +23,14 @@ type Stats struct {
 	ForeignVersion uint64 // datagrams of another version of the protocol
 	OtherCluster   uint64 // datagrams that ask for a link in another cluster
 	Replayed       uint64 // datagrams that had come before
-	// Strangers are datagrams with a token that is none of ours: of processes that have no link with this one, or none
-	// any more
-	Strangers uint64
-	// Unanswered are datagrams that ask for a link and were not looked at, or not answered, because too many came at
-	// once, or because there is no room for another peer
-	Unanswered   uint64
-	UnknownKinds uint64 // messages of kinds that this version does not know
+	Strangers      uint64 // datagrams with a token that is none of ours: the sender has no link here, or none any more
+	Unanswered     uint64 // datagrams that ask for a link, unanswered: too many at once, or no room for another peer
+	UnknownKinds   uint64 // messages of kinds that this version does not know
 	// Unopened are datagrams of our cluster that no key of ours opens, or that are not sealed though we have keys, or
 	// the other way round
-	Unopened uint64
-	// Unusable are introductions with an address that cannot be reached from here, such as another host's 127.0.0.1
-	Unusable uint64
-	// TablesRefused are service tables of members that found no room beside those of the others, or cannot be read:
-	// their functions are not called
-	TablesRefused uint64
+	Unopened      uint64
+	Unusable      uint64 // introductions with an address that is out of reach here, as another host's 127.0.0.1
+	TablesRefused uint64 // service tables without room beside others, or unreadable: their functions are not called
 	InboxOverflow uint64 // membership messages dropped because too many came at once
 	// Guests are the processes that call this one and are no members, see Config.Guest; Uninvited are their messages
 	// about members, which are dropped
@@ -51,42 +44,32 @@ type Stats struct {
 	Rejected uint64 // calls refused because the queue was full, or put off while it was
 	Panics   uint64 // functions that panicked
 	Unsent   uint64 // large replies given up: too many were under way, or nothing of them was acknowledged for 10 s
-
-	// LogLost are lines that the Logger did not get: it panicked at them, or took longer for one than they came apart
-	LogLost uint64
+	LogLost  uint64 // lines that the Logger did not get: it panicked at them, or was slower than they came
 
 	Heartbeats  float64       // sent a second, to all peers together
 	Joined      bool          // it has no seeds but itself, or they have told it of the cluster: see WaitJoined
 	JoinedSince time.Duration // how long that has been so, or, if it has not joined, how long it has been trying
-
-	Isolated bool // most of the peers that should be heard are silent: it is this node that is cut off
-
-	Peers []PeerStats // sorted by address
+	Isolated    bool          // most of the peers that should be heard are silent: it is this node that is cut off
+	Peers       []PeerStats   // sorted by address
 }
 
 // PeerStats is about one peer.
 type PeerStats struct {
-	Addr  netip.AddrPort
-	State State
-	Since time.Duration // how long it has been in that state
-	// SuspectedBy is who said so first, if it is suspect: this node or another member, none while that has not
-	// introduced itself
-	SuspectedBy       netip.AddrPort
-	TableVersion      uint32        // of its functions, as far as they are known here; rises with each change of them
-	RTT               time.Duration // smoothed round trip of calls to it; 0: not measured yet
-	Loss              float64       // share of its datagrams to us that did not arrive, 0 to 1
-	InFlight          int           // our calls to it that wait for a reply
-	Retransmits       uint64        // requests sent again
-	BytesIn, BytesOut uint64        // payload of datagrams
-	LastHeard         time.Duration // how long ago a datagram of it was accepted
-	// Open are functions that are not called there because they failed again and again, sorted: see CircuitOpen
-	Open []string
-	// Breakers are those of functions that have failed there since their last success, the open ones first, by service:
-	// 100 at most
+	Addr              netip.AddrPort
+	State             State
+	Since             time.Duration  // how long it has been in that state
+	SuspectedBy       netip.AddrPort // who said first that it is suspect; none while that has not introduced itself
+	TableVersion      uint32         // of its functions, as far as they are known here; rises with each change of them
+	RTT               time.Duration  // smoothed round trip of calls to it; 0: not measured yet
+	Loss              float64        // share of its datagrams to us that did not arrive, 0 to 1
+	InFlight          int            // our calls to it that wait for a reply
+	Retransmits       uint64         // requests sent again
+	BytesIn, BytesOut uint64         // payload of datagrams
+	LastHeard         time.Duration  // how long ago a datagram of it was accepted
+	PacketSize        int            // bytes in the largest datagram to it, a seal's tag too: found by probing
+	Open              []string       // functions that failed there again and again and are not called: see CircuitOpen
+	// Breakers are those of functions that failed there since their last success, the open ones first; 100 at most
 	Breakers []BreakerStats
-	// PacketSize is the bytes in the largest datagram that is sent to it, the tag of sealed ones among them: found by
-	// probing, when there is much to send
-	PacketSize int
 }
 
 // BreakerStats is about one breaker: of a function at a peer, for calls under a policy.

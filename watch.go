@@ -41,13 +41,12 @@ type Member struct {
 	Name        string         // of the application
 	Version     string         // of the application
 	State       State
-	Self        bool // it is this node
-	Unreachable bool // it is there, but this node does not reach it: it is not called
-	// Unsteady: it went offline three times in a minute: it is called last until 30 s pass without that
-	Unsteady bool
-	Draining bool              // it is going to leave and gets no new calls
-	RTT      time.Duration     // smoothed round trip of calls to it; 0: not measured yet
-	Tags     map[string]string // Config.Tags of the member; not to be modified
+	Self        bool              // it is this node
+	Unreachable bool              // it is there, but this node does not reach it: it is not called
+	Unsteady    bool              // offline three times in a minute: called last, until 30 s pass without that
+	Draining    bool              // it is going to leave and gets no new calls
+	RTT         time.Duration     // smoothed round trip of calls to it; 0: not measured yet
+	Tags        map[string]string // Config.Tags of the member; not to be modified
 }
 
 // Service is a function offered in the cluster.
@@ -110,11 +109,10 @@ func wireTags(tags map[string]string) []wire.Tag {
 	return list
 }
 
-// Event is a change in the cluster, or in how this node calls it. Service is the function that a ServiceAdded,
-// ServiceRemoved, ServicePaused, ServiceResumed, CircuitOpened or CircuitClosed is about. A member that goes offline or
-// leaves takes its functions with it: there is no ServiceRemoved for each. When it is up again it brings them: there is
-// a ServiceAdded for each. A member that begins to drain, see Member.Draining, offers none any more: there is a
-// ServiceRemoved for each.
+// Event is a change in the cluster, or in how this node calls it. Service is the function that it is about, "" if it is
+// about the member. A member that goes offline or leaves takes its functions along, without a ServiceRemoved for each;
+// when it is up again there is a ServiceAdded for each. One that begins to drain, see Member.Draining, offers none any
+// more: there is a ServiceRemoved for each.
 type Event struct {
 	Kind    EventKind
 	Member  Member
