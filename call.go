@@ -169,12 +169,13 @@ func (c *Caller) place(ctx context.Context, now time.Time, out outCall) (*link.C
 	case err != nil:
 		return nil, err
 	}
-	return c.among(ctx, r, out, c.chooser(now, r, out), nil)
+	ch := c.chooser(now, r, out)
+	return c.among(ctx, r, out, &ch, nil)
 }
 
 // among makes the call at one of the providers, or at several. before is how it failed here; nil: it did not.
 func (c *Caller) among(
-	ctx context.Context, r *route, out outCall, ch balance.Chooser, before *Error,
+	ctx context.Context, r *route, out outCall, ch *balance.Chooser, before *Error,
 ) (*link.Call, *Error) {
 	if c.isHedged(r, out) {
 		return c.hedged(ctx, out, ch, before)

@@ -57,10 +57,10 @@ type attempted struct {
 
 // hedged makes the call at one provider and, where that takes long, at others.
 func (c *Caller) hedged(
-	ctx context.Context, out outCall, ch balance.Chooser, before *Error,
+	ctx context.Context, out outCall, ch *balance.Chooser, before *Error,
 ) (*link.Call, *Error) {
 	c.node.calling.calls.Add(1)
-	h := &hedge{Caller: c, out: out, ch: ch, endc: make(chan attempted), failed: before}
+	h := &hedge{Caller: c, out: out, ch: *ch, endc: make(chan attempted), failed: before}
 	ctx, cancel := context.WithCancel(ctx)
 	defer h.clear()
 	defer cancel()

@@ -48,7 +48,7 @@ func (c *Caller) elsewhere(
 	}
 	ch := c.chooser(now, r, out)
 	ch.Refused = []string{signature}
-	return away.among(ctx, r, out, ch, failed)
+	return away.among(ctx, r, out, &ch, failed)
 }
 
 // local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in

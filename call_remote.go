@@ -62,11 +62,11 @@ func (c *Caller) chooser(now time.Time, r *route, out outCall) balance.Chooser {
 // remote makes the call at one provider after the other until one has run it, or may have. failed is how it failed
 // before, nil: it did not.
 func (c *Caller) remote(
-	ctx context.Context, r *route, out outCall, ch balance.Chooser, failed *Error,
+	ctx context.Context, r *route, out outCall, ch *balance.Chooser, failed *Error,
 ) (*link.Call, *Error) {
 	c.node.calling.calls.Add(1)
 	for now := ch.Now; ; {
-		found, err := c.choose(r, &ch)
+		found, err := c.choose(r, ch)
 		switch {
 		case err != nil:
 			return nil, err.after(failed)
@@ -82,7 +82,7 @@ func (c *Caller) remote(
 		}
 		failed = err.asOutcome(failed)
 		ch.Tried = append(ch.Tried, found)
-		c.learn(now, r, out, &ch, ch.Chosen.Signature, err)
+		c.learn(now, r, out, ch, ch.Chosen.Signature, err)
 		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.Tried), err) {
 			return nil, failed
 		}
