@@ -124,6 +124,7 @@ func TestTwoPoliciesOfOneFunction(t *testing.T) {
 		require.ErrorIs(t, call(usual), broach.ErrInternal)
 		require.ErrorIs(t, call(spelt), broach.ErrCircuitOpen, "it is the one that calls without the option have")
 		requireBreakers(t, caller.Stats().Peers[0], "f open broken", "f open broken")
+		time.Sleep(time.Millisecond)
 		require.Equal(t, []string{"f"}, caller.Stats().Peers[0].Open)
 
 		p.ill.Store(false)
@@ -261,6 +262,7 @@ func TestBreakersAreBounded(t *testing.T) {
 		isClosed := func(b broach.BreakerStats) bool { return !b.Open }
 		require.Equal(t, 83, slices.IndexFunc(shown, isClosed), "8 of f, 75 of others")
 		require.Equal(t, "f000", shown[83].Service)
+		time.Sleep(time.Second / 10) // Open is the loop's, which is told
 		require.Len(t, caller.Stats().Peers[0].Open, 76)
 	})
 }
