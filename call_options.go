@@ -137,9 +137,12 @@ func Local(mode LocalMode) CallOption {
 // BreakerPolicy says when a function that fails at a provider again and again is left alone there, and how long. Zero
 // fields are the defaults.
 type BreakerPolicy struct {
-	Failures int           // without a success among them that open the breaker, up to 1,000,000; 0 is 5
-	Window   time.Duration // of mere overload, being late or having no room, before it opens, up to 24 h; 0 is 1 s
-	Pause    time.Duration // until one call tries again, up to 24 h; 0 is 5 s
+	// Failures without a success among them open the breaker, up to 1,000,000; 0 is 5
+	Failures int `msgpack:"f,omitempty"`
+	// Window is that of mere overload, being late or having no room, before it opens, up to 24 h; 0 is 1 s
+	Window time.Duration `msgpack:"w,omitempty"`
+	// Pause is how long it is until one call tries again, up to 24 h; 0 is 5 s
+	Pause time.Duration `msgpack:"p,omitempty"`
 }
 
 // Breaker has the calls heed breakers of that policy, which all calls of the node under the same policy share, and no

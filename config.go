@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -80,40 +79,14 @@ type Config struct {
 	// Tracer is told of all calls of the node, and of what it serves; nil: nobody is.
 	Tracer Tracer
 
+	// Silent keeps to the node what it believes of the cluster, and how it is set: another member's Inspect of it is
+	// refused. Its own is not
+	Silent bool
+
 	warnings   []string // what LoadConfig could overlook but should not hide; logged by Start
 	overridden []string // the variables of the environment that stand for the file, for the log
 	app        appSection
 	peersMax   int // other nodes that are known at once; 0 is member.PeersMax, which no test can come near
-}
-
-// appSection is what a file says to the application itself.
-type appSection struct {
-	file string          // for messages
-	raw  json.RawMessage // an object; nil if there is none
-}
-
-// App decodes the application's own section of the file that LoadConfig has read, the object under "app", into what a
-// pointer leads to, by the rules of encoding/json. No section, and a Config that is of no file, count as an empty one.
-// The error names keys that the type has no field for, each with the nearest that it has, and values of a wrong type,
-// which it does not show: the section may hold secrets.
-func (c Config) App(into any) error {
-	raw := c.app.raw
-	if raw == nil {
-		raw = json.RawMessage("{}")
-	}
-	prefix := "broach: "
-	if c.app.file != "" {
-		prefix += c.app.file + ": "
-	}
-	mistakes, err := jsonfile.DecodeStrictly("app", raw, into)
-	if err != nil {
-		return fmt.Errorf("%sapp: %w", prefix, err)
-	}
-	var errs []error
-	for _, m := range mistakes {
-		errs = append(errs, fmt.Errorf("%s%s: %s: %s", prefix, m.Path, m.Value, m.Want))
-	}
-	return errors.Join(errs...)
 }
 
 const (

@@ -63,6 +63,36 @@ func parseConfig(name string, data []byte, variables ...string) (Config, error) 
 	return f.cfg, nil
 }
 
+// appSection is what a file says to the application itself.
+type appSection struct {
+	file string          // for messages
+	raw  json.RawMessage // an object; nil if there is none
+}
+
+// App decodes the application's own section of the file that LoadConfig has read, the object under "app", into what a
+// pointer leads to, by the rules of encoding/json. No section, and a Config that is of no file, count as an empty one.
+// The error names keys that the type has no field for, each with the nearest that it has, and values of a wrong type,
+// which it does not show: the section may hold secrets.
+func (c Config) App(into any) error {
+	raw := c.app.raw
+	if raw == nil {
+		raw = json.RawMessage("{}")
+	}
+	prefix := "broach: "
+	if c.app.file != "" {
+		prefix += c.app.file + ": "
+	}
+	mistakes, err := jsonfile.DecodeStrictly("app", raw, into)
+	if err != nil {
+		return fmt.Errorf("%sapp: %w", prefix, err)
+	}
+	var errs []error
+	for _, m := range mistakes {
+		errs = append(errs, fmt.Errorf("%s%s: %s: %s", prefix, m.Path, m.Value, m.Want))
+	}
+	return errors.Join(errs...)
+}
+
 // fileSchema is what the file may say. Secrets stay out of its messages, and with them whatever stands for an object
 // that may hold them.
 var fileSchema = jsonfile.Schema{
@@ -210,6 +240,7 @@ var fileKeys = []fileKey{
 	countKey("params.maxPacket", "MaxPacket", func(c *Config) *int { return &c.MaxPacket }),
 	countKey("params.maxMessage", "MaxMessage", func(c *Config) *int { return &c.MaxMessage }),
 	{"params.tags", "Tags", "must be an object of strings", setTags},
+	{"params.silent", "Silent", "must be true or false", setSilent},
 }
 
 func textKey(path, field string, at func(*Config) *string) fileKey {
@@ -323,6 +354,11 @@ func setRejectWhenFull(f *configFile, raw json.RawMessage) bool {
 		return false
 	}
 	return true
+}
+
+func setSilent(f *configFile, raw json.RawMessage) (ok bool) {
+	f.cfg.Silent, ok = jsonfile.Decode[bool](raw)
+	return ok
 }
 
 // setKeys takes keys in base64. What they are is never part of a message. How many there are and how long is left to

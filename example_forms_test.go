@@ -107,6 +107,29 @@ func ExampleRegisterFunc() {
 	// true
 }
 
+// What two members believe of each other.
+func ExampleNode_Inspect() {
+	one := start()
+	defer one.Close()
+	two := start(one.Addr().String())
+	defer two.Close()
+	_ = two.Register("price", func() int { return 7 })
+	_ = one.WaitFor(context.Background(), "price", 1)
+
+	view, err := one.Inspect(context.Background(), two.Addr(), broach.ViewMembers, broach.ViewServices)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, m := range view.Members {
+		fmt.Println("self:", m.Addr == view.Addr, m.Self, m.State)
+	}
+	fmt.Println(view.Services[0].Signature)
+	// Unordered output:
+	// self: true true alive
+	// self: false false alive
+	// price() int
+}
+
 // A publisher that has just started waits until it knows of a subscriber.
 func ExampleNode_WaitForSubscribers() {
 	shop := start()

@@ -89,6 +89,7 @@ type serving struct {
 	tables    *service               // gives it to them
 	describes *service               // answers Describe
 	finds     *service               // tells guests who offers a function
+	views     views                  // answers Inspect
 	pool      *pool.Pool
 	provider  provider
 	refusing  atomic.Bool   // no peer calls us any more, and we call nobody: see Leave
@@ -179,6 +180,7 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	n.serving.events.rows = make(map[string][]*backlog)
 	n.calling.circuits.Wake = func() { n.linking.wires.Timers.WakeBy(1) }
 	n.serving.tables, n.serving.describes, n.serving.finds = n.tableFunction(), n.describeFunction(), n.findFunction()
+	n.initViews()
 	n.setTable(now, 1, n.serving.offered.table())
 	n.loop.seeds.init(t.LocalAddr().Addr())
 	n.addSeeds(now, cfg.Join)
@@ -324,6 +326,7 @@ func (n *Node) Close() error {
 		n.stop()
 		n.running.Wait()
 		n.serving.pool.Close(closeGrace)
+		n.serving.views.pool.Close(closeGrace)
 		_ = n.background.Wait()
 		n.loop.seeds.running.Wait()
 		n.dropEvents()

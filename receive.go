@@ -266,6 +266,8 @@ func (r *reader) admit(now time.Time, req *request) {
 		return
 	}
 	switch {
+	case req.function == r.serving.views.function:
+		r.admitView(now, req)
 	case len(req.Args.B) > r.linking.wires.MaxMessage: // [CALL-17]
 		req.answerError(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.linking.wires.MaxMessage)))
 	case req.function.paused.Load():

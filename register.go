@@ -160,6 +160,8 @@ func (s *serving) functionFor(name []byte) *service {
 		return s.describes
 	case findService:
 		return s.finds
+	case viewService:
+		return s.views.function
 	}
 	return s.offered.forPeers(name)
 }

@@ -55,31 +55,41 @@ type Stats struct {
 
 // PeerStats is about one peer.
 type PeerStats struct {
-	Addr              netip.AddrPort
-	State             State
-	Since             time.Duration  // how long it has been in that state
-	SuspectedBy       netip.AddrPort // who said first that it is suspect; none while that has not introduced itself
-	TableVersion      uint32         // of its functions, as far as they are known here; rises with each change of them
-	RTT               time.Duration  // smoothed round trip of calls to it; 0: not measured yet
-	Loss              float64        // share of its datagrams to us that did not arrive, 0 to 1
-	InFlight          int            // our calls to it that wait for a reply
-	Retransmits       uint64         // requests sent again
-	BytesIn, BytesOut uint64         // payload of datagrams
-	LastHeard         time.Duration  // how long ago a datagram of it was accepted
-	PacketSize        int            // bytes in the largest datagram to it, a seal's tag too: found by probing
-	Open              []string       // functions that failed there again and again and are not called: see CircuitOpen
-	// Breakers are those of functions that failed there since their last success, the open ones first; 100 at most
-	Breakers []BreakerStats
+	Addr  netip.AddrPort `msgpack:"a"`
+	State State          `msgpack:"s,omitempty"`
+	Since time.Duration  `msgpack:"i,omitempty"` // how long it has been in that state
+	// SuspectedBy is who said so first, if it is suspect: this node or another member, none while that has not
+	// introduced itself
+	SuspectedBy netip.AddrPort `msgpack:"b,omitempty"`
+	// TableVersion is that of its functions, as far as they are known here; rises with each change of them
+	TableVersion uint32        `msgpack:"v,omitempty"`
+	RTT          time.Duration `msgpack:"r,omitempty"`  // smoothed round trip of calls to it; 0: not measured yet
+	Loss         float64       `msgpack:"l,omitempty"`  // share of its datagrams to us that did not arrive, 0 to 1
+	InFlight     int           `msgpack:"f,omitempty"`  // our calls to it that wait for a reply
+	Retransmits  uint64        `msgpack:"x,omitempty"`  // requests sent again
+	BytesIn      uint64        `msgpack:"bi,omitempty"` // payload of datagrams
+	BytesOut     uint64        `msgpack:"bo,omitempty"`
+	LastHeard    time.Duration `msgpack:"h,omitempty"` // how long ago a datagram of it was accepted
+	// Open are functions that are not called there because they failed again and again, sorted: see CircuitOpen
+	Open []string `msgpack:"o,omitempty"`
+	// Breakers are those of functions that have failed there since their last success, the open ones first, by service:
+	// 100 at most
+	Breakers []BreakerStats `msgpack:"w,omitempty"`
+	// PacketSize is the bytes in the largest datagram that is sent to it, the tag of sealed ones among them: found by
+	// probing, when there is much to send
+	PacketSize int `msgpack:"z,omitempty"`
 }
 
 // BreakerStats is about one breaker: of a function at a peer, for calls under a policy.
 type BreakerStats struct {
-	Service  string
-	Policy   BreakerPolicy // of Breaker, or the defaults; no field is zero
-	Failures int           // since the last success
-	Open     bool          // no call goes there until TryIn has passed; then one tries, and decides
-	TryIn    time.Duration // 0: one may try, or does, or it is not open
-	Overload bool          // it only had no time or no room: where there is nobody else it is called all the same
+	Service  string        `msgpack:"n"`
+	Policy   BreakerPolicy `msgpack:"p"`           // of Breaker, or the defaults; no field is zero
+	Failures int           `msgpack:"f,omitempty"` // since the last success
+	// Open: no call goes there until TryIn has passed; then one tries, and decides
+	Open  bool          `msgpack:"o,omitempty"`
+	TryIn time.Duration `msgpack:"t,omitempty"` // 0: one may try, or does, or it is not open
+	// Overload: it only had no time or no room: where there is nobody else it is called all the same
+	Overload bool `msgpack:"w,omitempty"`
 }
 
 // counters are the counts that the reader keeps; others read them at any time.

@@ -37,24 +37,25 @@ func (s State) String() string {
 
 // Member is a node of the cluster as this node sees it.
 type Member struct {
-	Addr        netip.AddrPort // advertised
-	Name        string         // of the application
-	Version     string         // of the application
-	State       State
-	Self        bool              // it is this node
-	Unreachable bool              // it is there, but this node does not reach it: it is not called
-	Unsteady    bool              // offline three times in a minute: called last, until 30 s pass without that
-	Draining    bool              // it is going to leave and gets no new calls
-	RTT         time.Duration     // smoothed round trip of calls to it; 0: not measured yet
-	Tags        map[string]string // Config.Tags of the member; not to be modified
+	Addr        netip.AddrPort `msgpack:"a"`           // advertised
+	Name        string         `msgpack:"n,omitempty"` // of the application
+	Version     string         `msgpack:"v,omitempty"` // of the application
+	State       State          `msgpack:"s,omitempty"`
+	Self        bool           `msgpack:"f,omitempty"` // it is this node
+	Unreachable bool           `msgpack:"u,omitempty"` // it is there, but this node does not reach it: it is not called
+	// Unsteady: it went offline three times in a minute: it is called last until 30 s pass without that
+	Unsteady bool              `msgpack:"y,omitempty"`
+	Draining bool              `msgpack:"d,omitempty"` // it is going to leave and gets no new calls
+	RTT      time.Duration     `msgpack:"r,omitempty"` // smoothed round trip of calls to it; 0: not measured yet
+	Tags     map[string]string `msgpack:"t,omitempty"` // Config.Tags of the member; not to be modified
 }
 
 // Service is a function offered in the cluster.
 type Service struct {
-	Name      string
-	Signature string           // as in "work01(int, int) int"
-	Doc       string           // what Register was told of it
-	Providers []netip.AddrPort // that can be called now, sorted
+	Name      string           `msgpack:"n"`
+	Signature string           `msgpack:"s,omitempty"` // as in "work01(int, int) int"
+	Doc       string           `msgpack:"d,omitempty"` // what Register was told of it
+	Providers []netip.AddrPort `msgpack:"p,omitempty"` // that can be called now, sorted
 }
 
 // EventKind says what an Event is about.

@@ -153,7 +153,8 @@ func DecodeAs[R any](result []byte) (R, error) {
 	case *[]byte:
 		*p, err = DecodeOne(result, ReadBytes)
 	default:
-		return decodeReflected[R](result) // with a variable of its own: that one escapes, r does not
+		// with a variable of its own: that one escapes, r does not
+		return DecodeWithin[R](result, memoryFor(len(result)))
 	}
 	return r, err
 }
@@ -175,12 +176,15 @@ func DecodeOne[R any](result []byte, read func(*Decoder) (R, error)) (r R, _ err
 	return x, nil
 }
 
-func decodeReflected[R any](result []byte) (r R, _ error) {
+// DecodeWithin is DecodeAs for a type that is reflected, and for an R of which no more than so many bytes of memory are
+// made, those of texts aside.
+func DecodeWithin[R any](result []byte, memory int64) (r R, _ error) {
 	in, err := openResults(result)
 	if err != nil {
 		return r, err
 	}
 	defer in.close()
+	in.d.memory = min(in.d.memory, memory)
 	if _, isEmpty := any(r).(struct{}); isEmpty && in.n == 0 {
 		return r, nil
 	}

@@ -48,7 +48,8 @@ var clockFiles = []string{
 	"internal/gate/confirm.go",
 	"ack.go", "call.go", "call_hedge.go", "call_remote.go", "call_wait.go", "describe.go", "interceptor_call.go",
 	"offering.go", "request.go",
-	"stats.go",
+	"stats.go", "inspect.go",
+	"inspect_answer.go",                                  // how long a View takes to make, who has asked
 	"tracer.go",                                          // how long a call waits until it runs
 	"internal/link/link.go", "internal/link/transfer.go", // the send time of fragments
 	"internal/deadline/context.go", // whether a context has ended
@@ -75,7 +76,7 @@ var rooms = map[string]room{
 		"broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/seedbook",
 		"broach/internal/strangers", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn",
-		"broach/internal/udp", "broach/internal/wire",
+		"broach/internal/udp", "broach/internal/usage", "broach/internal/wire",
 		"golang.org/x/sync/errgroup",
 	}},
 	"internal/asker": {isTool: true, imports: []string{
@@ -134,9 +135,10 @@ var rooms = map[string]room{
 		"broach/internal/wire"}},
 	"internal/transfer": {isPure: true, imports: []string{"broach/internal/buffer", "broach/internal/pace",
 		"broach/internal/ring", "broach/internal/wire"}},
-	"internal/turn": {isPure: true},
-	"internal/udp":  {imports: []string{"golang.org/x/sys/unix"}},
-	"internal/wire": {},
+	"internal/turn":  {isPure: true},
+	"internal/udp":   {imports: []string{"golang.org/x/sys/unix"}},
+	"internal/usage": {},
+	"internal/wire":  {},
 }
 
 func TestPureFilesHaveNoEffects(t *testing.T) {

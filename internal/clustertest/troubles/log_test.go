@@ -71,6 +71,7 @@ var handlerCalls = map[string]func(ctx context.Context, n *broach.Node){
 	},
 	"Close":         func(_ context.Context, n *broach.Node) { _ = n.Close() },
 	"Describe":      func(ctx context.Context, n *broach.Node) { _, _ = n.Describe(ctx, "g") },
+	"Inspect":       func(ctx context.Context, n *broach.Node) { _, _ = n.Inspect(ctx, clustertest.AddrOf(0)) },
 	"RegisterAll":   func(_ context.Context, n *broach.Node) { _ = n.RegisterAll("clock", clock{}) },
 	"UnregisterAll": func(_ context.Context, n *broach.Node) { _ = n.UnregisterAll("clock") },
 	"Topics":        func(_ context.Context, n *broach.Node) { n.Topics() },
