@@ -115,6 +115,7 @@ func ExampleNode_Inspect() {
 	defer two.Close()
 	_ = two.Register("price", func() int { return 7 })
 	_ = one.WaitFor(context.Background(), "price", 1)
+	_ = two.WaitJoined(context.Background())
 
 	view, err := one.Inspect(context.Background(), two.Addr(), broach.ViewMembers, broach.ViewServices)
 	if err != nil {

@@ -37,7 +37,7 @@ func TestSettingsAreAllOfAConfig(t *testing.T) {
 			case f.Type.Kind() == reflect.Struct:
 				look(f.Type, f.Name+".")
 			case unshown[prefix+f.Name] == "":
-				require.True(t, shown[prefix+f.Name], "%s is neither in Config.settings nor in unshown", prefix+f.Name)
+				require.True(t, shown[prefix+f.Name], "%s%s is no setting, and not in unshown", prefix, f.Name)
 				delete(shown, prefix+f.Name)
 			}
 		}
@@ -65,8 +65,8 @@ func TestSettingsSayWhatHolds(t *testing.T) {
 	}
 }
 
-// [VIEW-3] Keys, tokens, arguments, metadata and addresses of guests MUST NOT be in a view, nor what a configuration says
-// to the application alone.
+// [VIEW-3] Keys, tokens, arguments, metadata and addresses of guests MUST NOT be in a view, nor what a configuration
+// says to the application alone.
 func TestAViewHasNoSecrets(t *testing.T) {
 	const argument, metadata, appSecret = "argument 4711", "metadata 4712", "application 4713"
 	keys, misplaced := [][]byte{keyOf(1), keyOf(2)}, base64.StdEncoding.EncodeToString(keyOf(3))
