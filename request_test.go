@@ -38,7 +38,7 @@ func TestACallIsNotGivenUpInThePlaceOfAnother(t *testing.T) {
 				others := []*request{ // the reader has the memory of the next already
 					b.take(t, wire.KindRequest, callOfF(8, seq)), b.take(t, wire.KindRequest, callOfF(9, seq)),
 				}
-				b.reader.takeUpCalls()
+				b.reader.takeUpCalls(time.Now())
 				require.False(t, others[0].Gone.Load() || others[1].Gone.Load(), name)
 			}
 		})
