@@ -23,12 +23,20 @@ func (c *Caller) visit(
 	ctx context.Context, now time.Time, v *balance.Visit, out outCall,
 ) (p *link.Call, failed *Error) {
 	failed = errCutShort
+	ended := errCutShort // also where it was only compared
 	n, to := out.trace.begin(), v.Link.ID.Addr
 	defer func() {
-		v.Leave(now, time.Now(), failed.ending(), &c.node.calling.circuits)
+		v.Leave(now, time.Now(), ended.ending(), &c.node.calling.circuits)
 		out.trace.tried(to, n, failed)
 	}()
-	return c.attempt(ctx, now, v, out)
+	if out.isShaped {
+		if failed = c.compare(ctx, v, &out); failed != nil {
+			return nil, failed
+		}
+		now = time.Now() // Strict may have waited
+	}
+	p, ended = c.attempt(ctx, now, v, out)
+	return p, ended
 }
 
 // ending is how a call ended that ended with this error; nil: with none.

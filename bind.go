@@ -203,7 +203,7 @@ func callTyped[R any](
 		return callIntercepted[R](ctx, c, codec.Arguments{Typed: args},
 			func(body []byte) (any, error) { return codec.DecodeOne(body, read) })
 	}
-	p, failed := c.doTyped(ctx, args, false)
+	p, failed := c.doTyped(ctx, args, false, nil)
 	if failed != nil {
 		var none R
 		return none, failed

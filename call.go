@@ -57,7 +57,7 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 	if len(c.opts.interceptors) > 0 {
 		return callIntercepted[R](ctx, c, codec.Arguments{List: slices.Clone(args)}, decodeAny[R])
 	}
-	p, failed := c.doTyped(ctx, codec.Listed(args), false)
+	p, failed := c.doTyped(ctx, codec.Listed(args), false, shapeOf(reflect.TypeFor[R]()).alone)
 	if failed != nil {
 		var none R
 		return none, failed
@@ -107,18 +107,22 @@ func (c *Caller) at(node netip.AddrPort, e *Error) *Error {
 // outCall is what is sent for a call.
 type outCall struct {
 	codec.Arguments
-	meta     []byte      // encoded
-	deadline time.Time   // when the call is over; zero: as ctx and the options say
-	oneWay   bool        // its outcome is that it was accepted
-	call     *Invocation // as its Interceptors left it; nil: there are none
-	trace    *trace      // nil: no Span is told of it
-	isHere   *bool       // set to true if it is made here, where this node is one of the providers; nil: nobody asks
+	meta     []byte         // encoded
+	deadline time.Time      // when the call is over; zero: as ctx and the options say
+	oneWay   bool           // its outcome is that it was accepted
+	call     *Invocation    // as its Interceptors left it; nil: there are none
+	trace    *trace         // nil: no Span is told of it
+	results  []reflect.Type // what is wanted, as far as it may have to be compared
+	isShaped bool           // it has structs: their fields are compared with the provider's
+	isHere   *bool          // set to true if it is made here, where this node is one of the providers; nil: nobody asks
 }
 
 // doTyped is do for a call without Interceptors, which might keep the arguments. It frees them: all attempts to make
 // the call have ended by then, those of a hedged one too, and what they have sent was encoded before.
-func (c *Caller) doTyped(ctx context.Context, args codec.TypedArguments, oneWay bool) (*link.Call, *Error) {
-	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{Typed: args}, oneWay: oneWay})
+func (c *Caller) doTyped(
+	ctx context.Context, args codec.TypedArguments, oneWay bool, results []reflect.Type,
+) (*link.Call, *Error) {
+	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{Typed: args}, oneWay: oneWay, results: results})
 	args.Free()
 	return p, failed
 }
@@ -147,6 +151,7 @@ func (c *Caller) perform(ctx context.Context, out outCall) (*link.Call, *Error) 
 	if out.meta, failed = c.metadata(ctx, out.call, out.trace); failed != nil {
 		return nil, failed
 	}
+	out.isShaped = out.hasFields()
 	if c.opts.waits {
 		return c.whenReady(ctx, out)
 	}
@@ -229,7 +234,7 @@ func (c *Caller) Send(ctx context.Context, args ...any) error {
 	if len(c.opts.interceptors) > 0 {
 		return c.sendIntercepted(ctx, slices.Clone(args))
 	}
-	p, failed := c.doTyped(ctx, codec.Listed(args), true)
+	p, failed := c.doTyped(ctx, codec.Listed(args), true, nil)
 	if failed != nil {
 		return failed
 	}
@@ -257,7 +262,7 @@ func (c *Caller) callFor(ctx context.Context, args []any, want []reflect.Type) (
 	if len(c.opts.interceptors) > 0 {
 		return c.interceptedFor(ctx, slices.Clone(args), want)
 	}
-	p, failed := c.doTyped(ctx, codec.Listed(args), false)
+	p, failed := c.doTyped(ctx, codec.Listed(args), false, want)
 	if failed != nil {
 		return nil, failed
 	}

@@ -56,6 +56,11 @@ func (c *Caller) elsewhere(
 func (c *Caller) local(ctx context.Context, f *service, out outCall) (_ *link.Call, failed *Error) {
 	n := out.trace.begin()
 	defer func() { out.trace.tried(c.node.Addr(), n, failed) }()
+	if out.isShaped {
+		if failed := c.compareHere(f, &out); failed != nil {
+			return nil, failed
+		}
+	}
 	ctx, cancel := context.WithDeadline(ctx, out.deadline)
 	defer cancel()
 	frame := buffer.New()

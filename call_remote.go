@@ -65,6 +65,7 @@ func (c *Caller) remote(
 	ctx context.Context, r *route, out outCall, ch *balance.Chooser, failed *Error,
 ) (*link.Call, *Error) {
 	c.node.calling.calls.Add(1)
+	skewed := 0 // providers that were not asked, as they have other fields
 	for now := ch.Now; ; {
 		found, err := c.choose(r, ch)
 		switch {
@@ -82,8 +83,12 @@ func (c *Caller) remote(
 		}
 		failed = err.asOutcome(failed)
 		ch.Tried = append(ch.Tried, found)
+		if err.skewed {
+			skewed++
+			continue
+		}
 		c.learn(now, r, out, ch, ch.Chosen.Signature, err)
-		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.Tried), err) {
+		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.Tried)-skewed, err) {
 			return nil, failed
 		}
 		now, r = time.Now(), c.routeIn(c.node.calling.view.Load())
@@ -251,7 +256,7 @@ func (c *Caller) isRetried(failed *Error, idempotent bool) (may, atOnce bool) {
 	switch {
 	case failed.forwarded: // [CALL-19]: it is what a call within it failed with
 		return false, false
-	case failed.Executed == No && isWrongPlace(failed.Code), failed.isMisfit():
+	case failed.Executed == No && isWrongPlace(failed.Code), failed.isMisfit(), failed.skewed:
 		return true, true
 	case failed.Executed == No && failed.Code == Overloaded:
 		return true, c.opts.event != 0
@@ -287,7 +292,7 @@ func isWrongPlace(c Code) bool {
 // isMisfit reports that the arguments do not fit the function as a provider offers it. Another may offer it with
 // another signature, as while a program is replaced by a newer one.
 func (e *Error) isMisfit() bool {
-	return e.Code == InvalidArgument && e.Executed == No && e.Node != "" && !e.forwarded
+	return e.Code == InvalidArgument && e.Executed == No && e.Node != "" && !e.forwarded && !e.skewed
 }
 
 // asOutcome is an error as the outcome of a call that had failed before, if before is not nil. That the arguments do

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"bytes"
 	"context"
 	"reflect"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"broach/internal/balance"
 	"broach/internal/codec"
+	"broach/internal/link"
 	"broach/internal/wire"
 )
 
@@ -73,8 +75,10 @@ func (n *Node) Describe(ctx context.Context, name string) (Description, error) {
 const describeService = "\x00describe"
 
 const (
-	describedMost = 1024     // descriptions that are kept
-	describedSize = 64 << 10 // bytes of one
+	describedSize = 64 << 10 // bytes of a description
+	describedHead = 16       // what comes before it in a result, at most
+	describedMost = 1024     // descriptions that are kept,
+	describedRoom = 4 << 20  // and their bytes
 	// providers that are asked for one at most: each further one because the one before could not say
 	describersMost = 3
 )
@@ -99,41 +103,53 @@ func (n *Node) describeFunction() *service {
 func (c *Caller) askDescription(ctx context.Context, now time.Time, r *route, deadline time.Time) (
 	d Description, failed *Error,
 ) {
-	v, candidates := c.node.calling.view.Load(), r.candidates()
+	candidates := r.candidates()
 	for i := range candidates {
-		if d, ok := c.node.calling.described.get(c.name, v.editionOf(candidates[i].Link.ID)); ok {
-			return d, nil
+		if body, ok := c.recall(candidates[i].Link); ok {
+			return c.readDescription(body)
 		}
 	}
 	failed = c.unreached()
 	for i := range candidates[:min(len(candidates), describersMost)] {
-		l := candidates[i].Link
-		visit := &balance.Visit{Link: l, Record: candidates[i].Record}
-		if d, failed = c.describeAt(ctx, now, visit, deadline); failed == nil {
-			c.node.calling.described.keep(c.name, v.editionOf(l.ID), d)
-			return d, nil
+		var body []byte
+		v := balance.Visit{Link: candidates[i].Link, Record: candidates[i].Record}
+		if body, failed = c.describeAt(ctx, now, &v, deadline); failed == nil {
+			return c.readDescription(body)
 		}
 	}
 	return d, failed
 }
 
-// describeAt asks one provider.
-func (c *Caller) describeAt(ctx context.Context, now time.Time, v *balance.Visit, deadline time.Time) (
-	d Description, failed *Error,
-) {
+func (c *Caller) readDescription(body []byte) (d Description, _ *Error) {
+	d, err := codec.DecodeAs[Description](body)
+	if err != nil {
+		return d, c.own(err)
+	}
+	return d, nil
+}
+
+// recall returns what a provider has said before.
+func (c *Caller) recall(l *link.Link) (body []byte, ok bool) {
+	return c.node.calling.described.get(c.name, c.node.calling.view.Load().editionOf(l.ID))
+}
+
+// describeAt asks one provider, and keeps what it says.
+func (c *Caller) describeAt(ctx context.Context, now time.Time, v *balance.Visit, deadline time.Time) ([]byte, *Error) {
+	by := c.node.calling.view.Load().editionOf(v.Link.ID) // before it is asked: what it offers may change meanwhile
 	asker := c.node.Caller(describeService)
 	p, failed := asker.attempt(ctx, now, v,
 		outCall{Arguments: codec.Arguments{List: []any{c.name}}, deadline: deadline})
 	if failed != nil {
 		failed.Service = c.name
-		return d, failed
+		return nil, failed
 	}
 	defer c.node.linking.wires.FreeCall(p)
-	d, err := codec.DecodeAs[Description](p.Body)
-	if err != nil {
-		return Description{}, c.own(err)
+	if len(p.Body) > describedSize+describedHead { // a provider that keeps to the protocol says so itself
+		return nil, c.own(codec.TooLarge(wire.ExecutedYes, "results", describedSize))
 	}
-	return d, nil
+	body := bytes.Clone(p.Body)
+	c.node.calling.described.keep(c.name, by, body)
+	return body, nil
 }
 
 // An edition is what a process offers at a time: the version of its table.
@@ -142,44 +158,43 @@ type edition struct {
 	table uint32
 }
 
-// editionOf is what a process offers, as this view has it; zero: it is not in it.
-func (v *view) editionOf(id wire.Process) edition {
-	for _, p := range v.peers {
-		if p.Process == id {
-			return edition{id, p.Tver}
-		}
-	}
-	return edition{}
-}
-
-// descriptions are those that came from peers. They may be used by many goroutines at once.
+// descriptions are those that came from peers, as they came: what is made of one belongs to who has asked. They may be
+// used by many goroutines at once.
 type descriptions struct {
-	mu     sync.Mutex
-	byName map[string]described
+	mu     sync.Mutex // protects all below: whoever asks for a description looks here first
+	size   int        // of all bodies
+	bodies map[describedKey][]byte
 }
 
-// A described function is so as long as its provider offers what it did.
-type described struct {
-	by edition
-	Description
+// A description is true as long as its provider offers what it did.
+type describedKey struct {
+	name string
+	by   edition
 }
 
 // get returns what a provider said of a function, if it offers now what it did then.
-func (s *descriptions) get(name string, by edition) (Description, bool) {
+func (s *descriptions) get(name string, by edition) (body []byte, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d, ok := s.byName[name]
-	return d.Description, ok && d.by == by && by != edition{}
+	body, ok = s.bodies[describedKey{name, by}]
+	return body, ok
 }
 
 // keep notes what a provider said. Where too many are kept all are forgotten: to ask again costs little.
-func (s *descriptions) keep(name string, by edition, d Description) {
+func (s *descriptions) keep(name string, by edition, body []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byName == nil || len(s.byName) >= describedMost {
-		s.byName = make(map[string]described)
+	if by == (edition{}) { // it is gone
+		return
 	}
-	s.byName[name] = described{by, d}
+	if len(s.bodies) >= describedMost || s.size+len(body) > describedRoom {
+		s.bodies, s.size = nil, 0
+	}
+	if s.bodies == nil {
+		s.bodies = make(map[describedKey][]byte)
+	}
+	s.size += len(body) - len(s.bodies[describedKey{name, by}])
+	s.bodies[describedKey{name, by}] = body
 }
 
 // describe makes the description of a function of this node.
@@ -207,7 +222,7 @@ func (m describer) describe(t reflect.Type) Type {
 	if t.Name() != "" || t.Kind() == reflect.Interface {
 		d.Name = codec.TypeName(t)
 	}
-	if t.Name() != "" && slices.Contains([]string{"slice", "array", "map", "struct"}, d.Kind) {
+	if t.Name() != "" && slices.Contains([]string{"slice", "array", "map", "pointer", "struct"}, d.Kind) {
 		if m[t] {
 			return Type{Kind: "ref", Name: d.Name}
 		}
@@ -257,4 +272,61 @@ func isWord(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r != '_' && r != '.' && !unicode.IsLetter(r) && !unicode.IsDigit(r)
 	})
+}
+
+// describeWanted is describe for what a caller sends, or wants. Whoever wants a struct{} wants nothing.
+func (m describer) describeWanted(t reflect.Type) Type {
+	if t == nil || t == reflect.TypeFor[struct{}]() {
+		return Type{Kind: "any"}
+	}
+	return m.describe(t)
+}
+
+func (d *Type) hasFields() bool {
+	return d != nil && (len(d.Fields) > 0 || d.Elem.hasFields() || d.Key.hasFields())
+}
+
+// A shape is what is known of a type, found out once.
+type shape struct {
+	hasFields bool           // structs with fields are in it
+	alone     []reflect.Type // the type, as the only result of a call
+}
+
+var (
+	shapes sync.Map // reflect.Type to *shape; it grows with the types of the program
+	plain  = new(shape)
+)
+
+func shapeOf(t reflect.Type) *shape {
+	if t == nil || t.Kind() <= reflect.Complex128 || t.Kind() == reflect.String {
+		return plain
+	}
+	if known, ok := shapes.Load(t); ok {
+		return known.(*shape)
+	}
+	s := new(shape)
+	if codec.CheckResult(t) == nil || codec.CheckParameter(t) == nil { // else the call will say what is wrong
+		d := describer{}.describeWanted(t)
+		s.hasFields = d.hasFields()
+	}
+	if s.hasFields {
+		s.alone = []reflect.Type{t}
+	}
+	known, _ := shapes.LoadOrStore(t, s)
+	return known.(*shape)
+}
+
+// hasFields reports whether a call has anything to be compared.
+func (out *outCall) hasFields() bool {
+	for _, t := range out.results {
+		if shapeOf(t).hasFields {
+			return true
+		}
+	}
+	for _, x := range out.args() {
+		if shapeOf(reflect.TypeOf(x)).hasFields {
+			return true
+		}
+	}
+	return false
 }

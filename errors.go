@@ -117,6 +117,7 @@ type Error struct {
 	cause error // what Errorf formatted; of a call, the registered errors that came with it
 	// the code is that of a call which the function made, and says nothing of who ran the function
 	forwarded bool
+	skewed    bool // Strict found that fields differ, before the provider was asked
 	gone      bool // the membership found the provider to be away, which is no fault of the function there
 }
 

@@ -219,3 +219,21 @@ func ExampleRun() {
 	}
 	// Output: shop true
 }
+
+// The caller is of a newer version than the provider: with Strict the note is not lost without a word.
+func ExampleStrict() {
+	type orderToday struct{ Item, Note string }
+	type orderYesterday struct{ Item string }
+	caller, stop := cluster(1, "place", func(int) any {
+		return func(o orderYesterday) string { return "placed " + o.Item }
+	})
+	defer stop()
+	place := caller.Caller("place")
+	fmt.Println(broach.Call[string](context.Background(), place, orderToday{"milk", "no bag"}))
+	_, err := broach.Call[string](context.Background(), place.With(broach.Strict()), orderToday{"milk", "no bag"})
+	var e *broach.Error
+	fmt.Println(errors.As(err, &e), e.Executed, e.Message)
+	// Output:
+	// placed milk <nil>
+	// true no argument 1: only the caller has Note; without Strict these are lost on the way
+}

@@ -22,6 +22,7 @@ type interception struct {
 	oneWay bool
 	trace  *trace                         // nil: no Span is told of it
 	decode func(body []byte) (any, error) // nil: there are no results
+	wanted []reflect.Type                 // results, as in an outCall
 	ran    execution
 }
 
@@ -29,7 +30,7 @@ type interception struct {
 func callIntercepted[R any](
 	ctx context.Context, c *Caller, args codec.Arguments, decode func(body []byte) (any, error),
 ) (r R, _ error) {
-	in := &interception{caller: c, decode: decode}
+	in := &interception{caller: c, decode: decode, wanted: shapeOf(reflect.TypeFor[R]()).alone}
 	v, failed := in.run(ctx, args)
 	if failed != nil {
 		return r, failed
@@ -62,7 +63,7 @@ func (c *Caller) sendIntercepted(ctx context.Context, args []any) error {
 
 // interceptedFor is callFor for a Caller that has Interceptors.
 func (c *Caller) interceptedFor(ctx context.Context, args []any, want []reflect.Type) ([]reflect.Value, error) {
-	in := &interception{caller: c}
+	in := &interception{caller: c, wanted: want}
 	in.decode = func(body []byte) (any, error) {
 		out, err := codec.DecodeResults(body, want)
 		return function.Gather(out), err
@@ -125,7 +126,7 @@ func (in *interception) spread(v any, want []reflect.Type) ([]reflect.Value, *Er
 // the call has the deadline itself.
 func (in *interception) handle(ctx context.Context, call *Invocation) (any, error) {
 	in.ran.beginNext()
-	out := outCall{Arguments: call.sent(), call: call, oneWay: in.oneWay, trace: in.trace}
+	out := outCall{Arguments: call.sent(), call: call, oneWay: in.oneWay, trace: in.trace, results: in.wanted}
 	if ctx == &in.ctx && ctx.Err() == nil {
 		out.deadline, _ = ctx.Deadline()
 		ctx = in.ctx.WithoutDeadline()

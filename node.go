@@ -108,6 +108,7 @@ type calling struct {
 	unjoined atomic.Pointer[string] // why, while the node has not joined
 
 	described descriptions
+	skews     skews
 }
 
 // linking is what makes and finds links: the reader and the loop share it.
@@ -327,6 +328,7 @@ func (n *Node) Close() error {
 		n.running.Wait()
 		n.serving.pool.Close(closeGrace)
 		n.serving.views.pool.Close(closeGrace)
+		n.calling.skews.close()
 		_ = n.background.Wait()
 		n.loop.seeds.running.Wait()
 		n.dropEvents()

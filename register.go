@@ -289,6 +289,7 @@ type service struct {
 	// has one-way calls in the place of the pool, and answers them at once; nil for functions of users
 	takeEvent func(*request)
 	cost      runCost
+	serial    uint64          // another for each service of this process
 	methodOf  string          // the name that RegisterAll was given, if it offers this
 	misfits   balance.Misfits // of this process's calls
 	registered
@@ -317,8 +318,10 @@ func planService(name string, fn any) (*service, error) {
 		return nil, err
 	}
 	f.Most, f.Explain = maxMessageMost, explained
-	return &service{Func: f, name: name}, nil
+	return &service{Func: f, name: name, serial: serials.Add(1)}, nil
 }
+
+var serials atomic.Uint64
 
 // invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the
 // function ran are InvalidArgument with Executed: No; all others say Yes. A panic of the function is the pool's.

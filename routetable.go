@@ -46,6 +46,16 @@ type route struct {
 	called  atomic.Bool // it has
 }
 
+// editionOf is what a process offers, as this view has it; zero: it is not in it.
+func (v *view) editionOf(id wire.Process) edition {
+	for _, p := range v.peers {
+		if p.Process == id {
+			return edition{id, p.Tver}
+		}
+	}
+	return edition{}
+}
+
 // weightUnsaid is the weight of a provider that names none.
 const weightUnsaid = 100
 
@@ -78,7 +88,7 @@ func unknownOf(list []balance.Candidate) []balance.Candidate {
 	all := make([]balance.Candidate, len(list), len(list)+1)
 	for i := range list {
 		all[i].Link, all[i].Record = list[i].Link, list[i].Record
-		all[i].Weight, all[i].Signature = list[i].Weight, list[i].Signature
+		all[i].Weight, all[i].Signature, all[i].Table = list[i].Weight, list[i].Signature, list[i].Table
 	}
 	return all
 }
@@ -113,7 +123,7 @@ func (r *route) addRow(o peerRow) {
 	i, _ := search(*list, o.peer.Addr)
 	*list = slices.Insert(*list, i, balance.Candidate{
 		Link: &o.link.Link, Record: o.link.record, Weight: cmp.Or(int(o.row.Weight), weightUnsaid),
-		Signature: o.row.Signature,
+		Signature: o.row.Signature, Table: o.peer.Tver,
 	})
 }
 

@@ -13,6 +13,7 @@ type Candidate struct {
 	Weight int
 	// of the function there: who refuses the arguments says nothing of those that offer it with another
 	Signature string
+	Table     uint32      // of whose rows it is: the version of the provider's table
 	known     *experience // from the first call on; nil for this node itself
 }
 

@@ -71,6 +71,7 @@ type Visit struct {
 	Record *Record    // of who is visited
 	// of the function there
 	Signature string
+	Table     uint32      // as the Candidate has it
 	known     *experience // nil: none is kept
 	permit    permit
 	// what comes of it is nothing to the breaker
@@ -195,7 +196,7 @@ func (c *Chooser) Among(list []Candidate) *Record {
 
 // Take makes a candidate the choice.
 func (c *Chooser) Take(d *Candidate) *Record {
-	c.Chosen = Visit{Link: d.Link, Record: d.Record, Signature: d.Signature, known: d.known}
+	c.Chosen = Visit{Link: d.Link, Record: d.Record, Signature: d.Signature, Table: d.Table, known: d.known}
 	return d.Record
 }
 

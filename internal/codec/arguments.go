@@ -51,6 +51,15 @@ func (a Arguments) Append(dst []byte, most int) ([]byte, error) {
 // shapes is what the numbers of shapes begin with.
 var shapes = maphash.MakeSeed()
 
+// Values are the arguments, but typed ones that are plain, and those that are encoded. They are not to be kept, nor
+// written to.
+func (a Arguments) Values() []any {
+	if l, ok := a.Typed.(*listed); ok {
+		return l.args
+	}
+	return a.List
+}
+
 // Shape is a number for the types of the arguments, the same for the same types however they come: by it a caller
 // remembers which functions they do not fit. Those that are encoded have none, 0.
 func (a Arguments) Shape() uint64 {

@@ -29,6 +29,8 @@ func KindOf(t reflect.Type) string {
 		return "duration"
 	case wayOut(t) != nil:
 		return wayOut(t).kind
+	case ownDecode(t) != nil: // it can only be received
+		return "any"
 	case k == reflect.Interface:
 		return "any"
 	case k == reflect.Slice && isByte(t.Elem()):

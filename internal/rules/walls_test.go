@@ -48,6 +48,7 @@ var clockFiles = []string{
 	"internal/gate/confirm.go",
 	"ack.go", "call.go", "call_hedge.go", "call_remote.go", "call_wait.go", "describe.go", "interceptor_call.go",
 	"offering.go", "request.go",
+	"skew.go", // when a provider is asked, and a line is said
 	"stats.go", "inspect.go",
 	"inspect_answer.go",                                  // how long a View takes to make, who has asked
 	"tracer.go",                                          // how long a call waits until it runs
@@ -75,6 +76,7 @@ var rooms = map[string]room{
 		"broach/internal/handshake", "broach/internal/jsonfile",
 		"broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/seedbook",
+		"broach/internal/skew",
 		"broach/internal/strangers", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn",
 		"broach/internal/udp", "broach/internal/usage", "broach/internal/wire",
 		"golang.org/x/sync/errgroup",
@@ -128,6 +130,7 @@ var rooms = map[string]room{
 	"internal/sandbox/nobatch": {isTool: true, imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
 	"internal/seal":            {},
 	"internal/seedbook":        {imports: []string{"broach/internal/pace"}},
+	"internal/skew":            {isPure: true, imports: []string{"broach/internal/codec"}},
 	// by which a connection says that it is simulated
 	"internal/simnet":    {isTool: true, imports: []string{"broach/internal/seal"}},
 	"internal/strangers": {isPure: true, imports: []string{"broach/internal/pace", "broach/internal/wire"}},
