@@ -68,7 +68,7 @@ func Difference(here, there *Outline) string {
 	c.here.addAll(here)
 	c.there.addAll(there)
 	for i := range here.Params {
-		if i >= len(there.Params) && here.Params[i].Type.Name == here.Params[i-1].Type.Name {
+		if i > 0 && i >= len(there.Params) && here.Params[i].Type.Name == here.Params[i-1].Type.Name {
 			continue // one more of those that a variadic function takes
 		}
 		c.compare(fmt.Sprint("argument ", i+1), &here.Params[i].Type, there.param(i))

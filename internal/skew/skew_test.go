@@ -151,6 +151,7 @@ func TestHostileDescriptions(t *testing.T) {
 		started := time.Now()
 		text := Difference(&here, &Outline{Params: []field{{Type: there}}, Variadic: true})
 		text += Difference(&here, &Outline{Params: []field{{Type: there}}})
+		require.Empty(t, Difference(&here, new(Outline)), "no parameters")
 		require.LessOrEqual(t, len(text), 2*(textMost+3), name)
 		require.Less(t, time.Since(started), time.Second, name)
 	}

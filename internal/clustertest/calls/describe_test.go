@@ -182,3 +182,17 @@ func TestADescriptionSaysEachTypeOnce(t *testing.T) {
 			"the second field of each struct but the innermost, and the second parameter")
 	})
 }
+
+// A pointer type of its own name may lead to itself, too.
+func TestADescriptionOfAPointerToItselfEnds(t *testing.T) {
+	type link *struct{ Next link }
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		n := c.Start(0)
+		require.NoError(t, n.Register("f", func(link) {}))
+		d, err := n.Describe(context.Background(), "f")
+		require.NoError(t, err)
+		require.Equal(t, broach.Type{Kind: "ref", Name: "calls.link"}, d.Params[0].Type.Elem.Fields[0].Type)
+		_, err = broach.Call[struct{}](context.Background(), n.Caller("f", broach.Strict()), link(nil))
+		require.NoError(t, err)
+	})
+}
