@@ -180,6 +180,11 @@ func failure(code Code, executed Executed, format string, a ...any) *Error {
 	return &Error{Code: code, Message: wire.Shortened(fmt.Sprintf(format, a...)), Executed: executed}
 }
 
+// refused is the error of a method of a Node that has found its arguments wanting. It reads as that of a call does.
+func refused(code Code, format string, a ...any) *Error {
+	return failure(code, Maybe, "%v", fmt.Errorf(format, a...))
+}
+
 // because gives a new error its cause.
 func (e *Error) because(cause error) *Error {
 	e.cause = cause
@@ -253,12 +258,20 @@ func textOf(err error) string {
 	}
 	switch {
 	case !ok:
-		return text
+		return unmarked(text)
 	case err == e && e.isMade():
 		return e.Message
 	}
-	return strings.Replace(text, e.Error(), e.brief(), 1)
+	return unmarked(strings.Replace(text, e.Error(), e.brief(), 1))
 }
+
+// unmarked is a text without the mark with which errors of this package begin, such as those of WaitFor: what it is
+// told within begins with it.
+func unmarked(text string) string {
+	return marks.Replace(strings.TrimPrefix(text, "broach: "))
+}
+
+var marks = strings.NewReplacer("\nbroach: ", "\n", ": broach: ", ": ")
 
 // What calls are told that do not come to an end of their own, here or at a peer.
 const (

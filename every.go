@@ -45,11 +45,11 @@ type Timer struct {
 func (n *Node) Every(d time.Duration, fn any, opts ...TimerOption) (*Timer, error) {
 	o, err := timerOptionsOf(d, opts)
 	if err != nil {
-		return nil, Errorf(InvalidArgument, "every %v: %w", d, err)
+		return nil, refused(InvalidArgument, "every %v: %w", d, err)
 	}
 	f, err := timerFunction(fn)
 	if err != nil {
-		return nil, Errorf(InvalidArgument, "every %v: %w", d, err)
+		return nil, refused(InvalidArgument, "every %v: %w", d, err)
 	}
 	t := &Timer{node: n, function: f, name: o.name}
 	t.plan = turn.Plan{Self: n.linking.wires.Process.Boot, Every: d, Jitter: o.jitter, Shared: o.shared}
@@ -163,7 +163,7 @@ func (s *timetable) addTimer(t *Timer) error {
 	case len(s.timers) == timersMax:
 		return Errorf(TooLarge, "a node has at most %d timers", timersMax)
 	case t.plan.Shared && s.shared[t.name] != nil:
-		return Errorf(InvalidArgument, "every %v: this node has a timer %q already", t.plan.Every, t.name)
+		return refused(InvalidArgument, "every %v: this node has a timer %q already", t.plan.Every, t.name)
 	}
 	s.timers[t] = true
 	if t.plan.Shared {

@@ -203,7 +203,7 @@ func ExampleNode_Every() {
 	fmt.Println(err)
 	// Output:
 	// tidied up tidied up true
-	// every 1ms: the period must be 10ms or more
+	// broach: InvalidArgument: every 1ms: the period must be 10ms or more
 }
 
 // cluster starts a caller and so many providers of a function, which is told the number of its provider.

@@ -169,7 +169,7 @@ func (in *interception) failed(ctx context.Context, err error) *Error {
 		}
 		return e.after(&Error{Executed: Maybe}) // it may be that of one call of several
 	}
-	e := in.caller.newError(Application, in.ran.outcome(), err.Error())
+	e := in.caller.newError(Application, in.ran.outcome(), textOf(err))
 	within, isCoded := errors.AsType[*Error](err)
 	switch {
 	case isCoded && within != nil:

@@ -273,7 +273,7 @@ func (n *Node) isClosed() bool { return n.serving.provider.ctx.Err() != nil }
 func (n *Node) Join(seeds ...string) error {
 	for _, s := range seeds {
 		if _, _, ok := parseSeed(s); !ok {
-			return Errorf(InvalidArgument, "seed %q is not %s", s, seedForm)
+			return refused(InvalidArgument, "the seed %q %s", s, seedForm)
 		}
 	}
 	return n.do(func(now time.Time) {
@@ -310,9 +310,9 @@ func (n *Node) Forget(addr netip.AddrPort) error {
 func dismissed(addr netip.AddrPort, was State, known bool) error {
 	switch {
 	case !known:
-		return Errorf(NotFound, "forget %v: there is no such member", addr)
+		return refused(NotFound, "forget %v: there is no such member", addr)
 	case was == Alive || was == Suspect:
-		return Errorf(InvalidArgument, "forget %v: the member is %v", addr, was)
+		return refused(InvalidArgument, "forget %v: the member is %v", addr, was)
 	}
 	return nil
 }
@@ -372,9 +372,9 @@ func (n *Node) SetKeys(keys [][]byte) error {
 	case n.isClosed():
 		return ErrClosed
 	case err != nil:
-		return Errorf(InvalidArgument, "set keys: %w", err)
+		return refused(InvalidArgument, "set keys: %w", err)
 	case n.linking.wires.Ring.Load() == nil:
-		return Errorf(InvalidArgument, "set keys: the node was started without any")
+		return refused(InvalidArgument, "set keys: the node was started without any")
 	}
 	n.linking.wires.Ring.Store(ring)
 	return nil

@@ -72,7 +72,7 @@ func (o *offering) addFunctions(list []*service) (first bool, _ error) {
 		}
 	}
 	if len(taken) > 0 {
-		return false, Errorf(InvalidArgument, "%w", errors.Join(taken...))
+		return false, refused(InvalidArgument, "%w", errors.Join(taken...))
 	}
 	for i, f := range list {
 		if err := o.add(f.name, f); err != nil {
@@ -88,7 +88,7 @@ func (o *offering) addFunctions(list []*service) (first bool, _ error) {
 // add is addFunction where mu is held.
 func (o *offering) add(name string, f *service) error {
 	if o.functions[name] != nil {
-		return Errorf(InvalidArgument, "register %s: the name is taken", name)
+		return refused(InvalidArgument, "register %s: the name is taken", name)
 	}
 	if !isPrivate(name) {
 		if err := o.makeRoom(name, f); err != nil {
@@ -125,7 +125,7 @@ func (o *offering) removeFunction(name string) (first bool, _ error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.functions[name] == nil {
-		return false, Errorf(NotFound, "unregister %s: there is no such function", name)
+		return false, refused(NotFound, "unregister %s: there is no such function", name)
 	}
 	o.remove(name)
 	return o.changed(), nil
@@ -143,7 +143,7 @@ func (o *offering) removeFunctions(name string) (first bool, _ error) {
 		}
 	}
 	if none {
-		return false, Errorf(NotFound, "unregister %s: there are no such methods", name)
+		return false, refused(NotFound, "unregister %s: there are no such methods", name)
 	}
 	return o.changed(), nil
 }
@@ -228,7 +228,7 @@ func (o *offering) setServing(name string, serving bool) (first bool, _ error) {
 	defer o.mu.Unlock()
 	f := o.functions[name]
 	if f == nil || wire.IsOwn(name) {
-		return false, Errorf(NotFound, "set serving %s: there is no such function", name)
+		return false, refused(NotFound, "set serving %s: there is no such function", name)
 	}
 	if !f.paused.CompareAndSwap(serving, !serving) {
 		return false, nil

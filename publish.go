@@ -304,7 +304,7 @@ func isTopic(name string) bool {
 // who are known by then, be it nobody. Its errors are those of WaitFor, and InvalidArgument for a topic that is none.
 func (n *Node) WaitForSubscribers(ctx context.Context, topic string, nodes int) error {
 	if err := checkTopic(topic); err != nil {
-		return Errorf(InvalidArgument, "wait for subscribers: %w", err)
+		return refused(InvalidArgument, "wait for subscribers: %w", err)
 	}
 	there := 0
 	err := n.await(ctx, func(v *view) bool {

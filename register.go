@@ -29,7 +29,7 @@ import (
 func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
 	f, err := n.newFunction(name, fn, opts)
 	if err != nil {
-		return Errorf(InvalidArgument, "%w", err)
+		return refused(InvalidArgument, "%w", err)
 	}
 	return n.change(func() (bool, error) { return n.serving.offered.addFunction(name, f) })
 }
@@ -53,7 +53,7 @@ func (n *Node) newFunction(name string, fn any, opts []RegisterOption) (*service
 func RegisterFunc(n *Node, fn any, opts ...RegisterOption) error {
 	name, err := function.NameOf(fn)
 	if err != nil {
-		return Errorf(InvalidArgument, "register a function by its name: %w; Register takes one", err)
+		return refused(InvalidArgument, "register a function by its name: %w; Register takes one", err)
 	}
 	return n.Register(name, fn, opts...)
 }
@@ -66,7 +66,7 @@ func RegisterFunc(n *Node, fn any, opts ...RegisterOption) error {
 func (n *Node) RegisterAll(name string, methods any, opts ...RegisterOption) error {
 	list, err := n.newMethods(name, methods, opts)
 	if err != nil {
-		return Errorf(InvalidArgument, "%w", err)
+		return refused(InvalidArgument, "%w", err)
 	}
 	return n.change(func() (bool, error) { return n.serving.offered.addFunctions(list) })
 }
@@ -92,7 +92,10 @@ func (n *Node) newMethods(name string, methods any, opts []RegisterOption) (list
 // checkMethods reports what is wrong with a value as a whole whose methods are to be offered.
 func checkMethods(methods any) error {
 	v := reflect.ValueOf(methods)
-	if !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+	switch {
+	case !v.IsValid():
+		return errors.New("nil has no methods")
+	case v.Kind() == reflect.Pointer && v.IsNil():
 		return fmt.Errorf("the %T is nil", methods)
 	}
 	if _, ok := methods.(sync.Locker); ok {
@@ -118,7 +121,7 @@ func (n *Node) UnregisterAll(name string) error {
 // returns ErrClosed.
 func (n *Node) Unregister(name string) error {
 	if wire.IsOwn(name) { // such as a timer, which ends by Stop
-		return Errorf(NotFound, "unregister %q: there is no such function", name)
+		return refused(NotFound, "unregister %q: there is no such function", name)
 	}
 	return n.change(func() (bool, error) { return n.serving.offered.removeFunction(name) })
 }

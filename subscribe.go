@@ -83,18 +83,18 @@ type Subscription struct {
 // options as one: TooLarge. A closed node returns ErrClosed.
 func (n *Node) Subscribe(topic string, fn any, opts ...SubscribeOption) (*Subscription, error) {
 	if err := checkTopic(topic); err != nil {
-		return nil, Errorf(InvalidArgument, "subscribe: %w", err)
+		return nil, refused(InvalidArgument, "subscribe: %w", err)
 	}
 	f, err := subscriber(topic, fn)
 	if err != nil {
-		return nil, Errorf(InvalidArgument, "subscribe %s: %w", topic, err)
+		return nil, refused(InvalidArgument, "subscribe %s: %w", topic, err)
 	}
 	o := subscribing{backlog: backlogUnsaid}
 	for _, opt := range opts {
 		opt(&o)
 	}
 	if err := errors.Join(o.wrong...); err != nil {
-		return nil, Errorf(InvalidArgument, "subscribe %s: %w", topic, err)
+		return nil, refused(InvalidArgument, "subscribe %s: %w", topic, err)
 	}
 	f.interceptors = n.cfg.ServeInterceptors
 	f.intercept(fn)
