@@ -156,6 +156,12 @@ func fails(b *trouble) {
 
 func misfits(b *trouble) { b.callsOf("half", func(x int) int { return x / 2 }, "Sesame") }
 
+// skews has the other one call with a struct of another version.
+func skews(b *trouble) {
+	type order struct{ Item string }
+	b.callsOf("place", func(order) error { return errors.New("sold out") }, struct{ Item, Note string }{})
+}
+
 // takenAway has the other one call a function in the moment in which the node stops offering it.
 func takenAway(b *trouble) {
 	o, n := b.both()

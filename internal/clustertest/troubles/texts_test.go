@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -99,7 +100,10 @@ func makers(t *testing.T) []errorMaker {
 			_, err := broach.Call[struct{}](ctx, n.Caller("order", broach.Strict()), struct{ Remark string }{})
 			return err
 		}},
-		{"a canceled ctx", func(n, _ *broach.Node) error { _, err := n.Caller("work01").Call(over, 1, 2); return err }},
+		{"a canceled ctx", func(n, _ *broach.Node) error {
+			_, err := n.Caller("work01").Call(over, 1, 2)
+			return err
+		}},
 		{"a deadline", func(n, _ *broach.Node) error { _, err := n.Caller("hang").Call(soon()); return err }},
 		{"WaitReady", func(n, _ *broach.Node) error {
 			_, err := n.Caller("nobody", broach.WaitReady()).Call(soon())
@@ -110,26 +114,36 @@ func makers(t *testing.T) []errorMaker {
 			return err
 		}},
 		{"On nobody", func(n, _ *broach.Node) error {
-			_, err := n.Caller("work01", broach.On(netip.MustParseAddrPort("10.0.0.99:1"))).Call(ctx)
+			on := broach.On(netip.MustParseAddrPort("10.0.0.99:1"))
+			_, err := n.Caller("work01", on).Call(ctx)
 			return err
 		}},
 		{"Bind", func(n, _ *broach.Node) error {
 			_, err := broach.Bind[func(string) (int, error)](n, "work01")("x")
 			return err
 		}},
-		{"Bind of no function", func(n, _ *broach.Node) error { return thrown(func() { broach.Bind[int](n, "work01") }) }},
+		{"Bind of no function", func(n, _ *broach.Node) error {
+			return thrown(func() { broach.Bind[int](n, "work01") })
+		}},
 		{"Bind of a channel", func(n, _ *broach.Node) error {
 			return thrown(func() { broach.Bind[func(chan int) error](n, "work01") })
 		}},
-		{"BindAll of nothing", func(n, _ *broach.Node) error { return thrown(func() { broach.BindAll(n, "work01", 5) }) }},
-		{"RegisterError of nil", func(n, _ *broach.Node) error { return thrown(func() { broach.RegisterError("x", nil) }) }},
+		{"BindAll of nothing", func(n, _ *broach.Node) error {
+			return thrown(func() { broach.BindAll(n, "work01", 5) })
+		}},
+		{"RegisterError of nil", func(n, _ *broach.Node) error {
+			return thrown(func() { broach.RegisterError("x", nil) })
+		}},
 		{"an Interceptor", func(n, _ *broach.Node) error {
 			stop := func(context.Context, *broach.Invocation, broach.Handler) (any, error) { return nil, errSoldOut }
 			_, err := n.Caller("work01", broach.CallInterceptors(stop)).Call(ctx, 1, 2)
 			return err
 		}},
 		{"Send", func(n, _ *broach.Node) error { return n.Caller("nobody").Send(ctx) }},
-		{"Go", func(n, _ *broach.Node) error { _, err := broach.Go[int](ctx, n.Caller("nobody")).Wait(); return err }},
+		{"Go", func(n, _ *broach.Node) error {
+			_, err := broach.Go[int](ctx, n.Caller("nobody")).Wait()
+			return err
+		}},
 		{"All", func(n, _ *broach.Node) (err error) {
 			for r := range n.Caller("fail").All(ctx) {
 				err = r.Err
@@ -140,7 +154,9 @@ func makers(t *testing.T) []errorMaker {
 		{"Register a channel", func(n, _ *broach.Node) error { return n.Register("x", func(chan int) {}) }},
 		{"Register no name", func(n, _ *broach.Node) error { return n.Register("", func() {}) }},
 		{"Register twice", func(_, peer *broach.Node) error { return peer.Register("fail", func() {}) }},
-		{"Register with wrong options", func(n, _ *broach.Node) error { return n.Register("x", func() {}, broach.Weight(-1)) }},
+		{"Register with wrong options", func(n, _ *broach.Node) error {
+			return n.Register("x", func() {}, broach.Weight(-1))
+		}},
 		{"RegisterAll nil", func(n, _ *broach.Node) error { return n.RegisterAll("x", nil) }},
 		{"RegisterFunc", func(n, _ *broach.Node) error { return broach.RegisterFunc(n, func() {}) }},
 		{"Unregister", func(n, _ *broach.Node) error { return n.Unregister("x") }},
@@ -153,9 +169,15 @@ func makers(t *testing.T) []errorMaker {
 		{"Every", func(n, _ *broach.Node) error { _, err := n.Every(0, func() {}); return err }},
 		{"Every of nil", func(n, _ *broach.Node) error { _, err := n.Every(time.Second, nil); return err }},
 		{"Subscribe", func(n, _ *broach.Node) error { _, err := n.Subscribe("t", func() {}); return err }},
-		{"Subscribe to no topic", func(n, _ *broach.Node) error { _, err := n.Subscribe("", func(int) {}); return err }},
+		{"Subscribe to no topic", func(n, _ *broach.Node) error {
+			_, err := n.Subscribe("", func(int) {})
+			return err
+		}},
 		{"Publish", func(n, _ *broach.Node) error { _, err := n.Publish(ctx, "", 1); return err }},
-		{"Publish a channel", func(n, _ *broach.Node) error { _, err := n.Publish(ctx, "t", make(chan int)); return err }},
+		{"Publish a channel", func(n, _ *broach.Node) error {
+			_, err := n.Publish(ctx, "t", make(chan int))
+			return err
+		}},
 		{"Describe", func(n, _ *broach.Node) error { _, err := n.Describe(ctx, "nobody"); return err }},
 		{"WaitFor", func(n, _ *broach.Node) error { return n.WaitFor(soon(), "work01", 3) }},
 		{"WaitForSubscribers", func(n, _ *broach.Node) error { return n.WaitForSubscribers(soon(), "sold", 2) }},
@@ -163,7 +185,10 @@ func makers(t *testing.T) []errorMaker {
 			_, err := broach.Start(broach.Config{Addr: "x", CallTimeout: -1})
 			return err
 		}},
-		{"Start without an address", func(_, _ *broach.Node) error { _, err := broach.Start(broach.Config{Addr: "192.0.2.1:1"}); return err }},
+		{"Start without an address", func(_, _ *broach.Node) error {
+			_, err := broach.Start(broach.Config{Addr: "192.0.2.1:1"})
+			return err
+		}},
 		{"LoadConfig", func(_, _ *broach.Node) error { _, err := broach.LoadConfig("nowhere.json"); return err }},
 		{"Run", func(_, _ *broach.Node) error { _, err := broach.Run("nowhere.json"); return err }},
 		{"LoadConfig of no JSON", file("{")},
@@ -231,12 +256,36 @@ func troubled(n, other *broach.Node) map[string]any {
 	}
 }
 
-func TestTexts(t *testing.T) {
+// Each error begins with broach, and says so once, also within the errors of other calls.
+func TestErrorsBeginWithBroachOnce(t *testing.T) {
 	textsOfErrors(t, func(what, text string) {
-		t.Logf("%-30s %s", what, text)
+		require.True(t, strings.HasPrefix(text, "broach: "), "%s: %s", what, text)
 		for line := range strings.Lines(text) {
 			require.LessOrEqual(t, strings.Count(line, "broach: "), 1, "%s: %s", what, text)
 		}
-		require.True(t, strings.HasPrefix(text, "broach: "), "%s: %s", what, text)
 	})
 }
+
+// The errors that documents print, in code or in lines of their own, are what a program gets, but for addresses.
+func TestErrorsAreAsDocumented(t *testing.T) {
+	made := map[string]bool{}
+	textsOfErrors(t, func(_, text string) { made[withoutAddresses(text)] = true })
+	for document, least := range map[string]int{
+		"README.md": 1, "docs/guide.md": 3, "docs/values.md": 1, "docs/troubles.md": 14,
+	} {
+		text, err := os.ReadFile("../../../" + document)
+		require.NoError(t, err)
+		samples := samplePattern.FindAllStringSubmatch(string(text), -1)
+		require.GreaterOrEqual(t, len(samples), least, document)
+		for _, sample := range samples {
+			require.True(t, made[withoutAddresses(sample[1])], "%s prints %q, which no error says", document, sample[1])
+		}
+	}
+}
+
+var (
+	samplePattern  = regexp.MustCompile("(?m)(?:^    (?:.*  )?|`)(broach: [^`\n]+)(?:$|`)")
+	addressPattern = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:\d+`)
+)
+
+func withoutAddresses(text string) string { return addressPattern.ReplaceAllString(text, "ADDRESS") }

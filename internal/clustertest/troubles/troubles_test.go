@@ -151,6 +151,7 @@ var toldTroubles = map[string]func(b *trouble){
 	"its function panics":                                  panics,
 	"its function returns an error":                        fails,
 	"a call with wrong arguments":                          misfits,
+	"it has a struct with other fields than its caller":    skews,
 	"a call of a function that it does not offer any more": takenAway,
 	"a function fails again and again there":               opensACircuit,
 	"its log is too slow":                                  slowLog,
