@@ -94,7 +94,7 @@ func checkMethods(methods any) error {
 	v := reflect.ValueOf(methods)
 	switch {
 	case !v.IsValid():
-		return errors.New("nil has no methods")
+		return errors.New("the value is nil")
 	case v.Kind() == reflect.Pointer && v.IsNil():
 		return fmt.Errorf("the %T is nil", methods)
 	}

@@ -312,11 +312,11 @@ func TestBadUse(t *testing.T) {
 			},
 			"stub twice": {
 				func() { broachtest.Stub(a, "x"); broachtest.Stub(a, "x") },
-				`Stub "x" at 10.0.0.1:7000: register `,
+				`Stub "x" at 10.0.0.1:7000: broach: InvalidArgument: register `,
 			},
 			"stub channel": {
 				func() { broachtest.Stub(a, "y", make(chan int)) },
-				`Stub "y" at 10.0.0.1:7000: register `,
+				`Stub "y" at 10.0.0.1:7000: broach: InvalidArgument: register `,
 			},
 			"stub killed": {func() { broachtest.Stub(killed, "y") }, `Stub "y" at 10.0.0.3:7000: broach`},
 			"no event": {func() { broachtest.WaitEvent(f, a, broach.CircuitOpened, time.Second) },
