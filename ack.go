@@ -20,7 +20,7 @@ import (
 // visit makes the call at the provider chosen, and takes up how that ended, also if a method of the user's ends the
 // goroutine.
 func (c *Caller) visit(
-	ctx context.Context, now time.Time, v *balance.Visit, out outCall,
+	ctx context.Context, now time.Time, v *balance.Visit, out *outCall,
 ) (p *link.Call, failed *Error) {
 	failed = errCutShort
 	ended := errCutShort // also where it was only compared
@@ -30,7 +30,7 @@ func (c *Caller) visit(
 		out.trace.tried(to, n, failed)
 	}()
 	if out.isShaped {
-		if failed = c.compare(ctx, v, &out); failed != nil {
+		if failed = c.compare(ctx, v, out); failed != nil {
 			return nil, failed
 		}
 		now = time.Now() // Strict may have waited
@@ -53,7 +53,7 @@ func (e *Error) ending() balance.Ending {
 var errCutShort = &Error{Code: Canceled, Executed: No}
 
 // attempt makes the call at one provider.
-func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, out outCall) (*link.Call, *Error) {
+func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, out *outCall) (*link.Call, *Error) {
 	l := v.Link.Best()
 	v.Record.Inflight.Add(1)
 	defer v.Record.Inflight.Add(-1)

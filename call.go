@@ -104,7 +104,7 @@ func (c *Caller) at(node netip.AddrPort, e *Error) *Error {
 	return e
 }
 
-// outCall is what is sent for a call.
+// outCall is what is sent for a call. It is on the stack of who makes the call: nothing that outlives it has it.
 type outCall struct {
 	codec.Arguments
 	meta     []byte         // encoded
@@ -122,13 +122,13 @@ type outCall struct {
 func (c *Caller) doTyped(
 	ctx context.Context, args codec.TypedArguments, oneWay bool, results []reflect.Type,
 ) (*link.Call, *Error) {
-	p, failed := c.do(ctx, outCall{Arguments: codec.Arguments{Typed: args}, oneWay: oneWay, results: results})
+	p, failed := c.do(ctx, &outCall{Arguments: codec.Arguments{Typed: args}, oneWay: oneWay, results: results})
 	args.Free()
 	return p, failed
 }
 
 // do makes the call and waits. The caller of do decodes the body and releases the link.Call.
-func (c *Caller) do(ctx context.Context, out outCall) (*link.Call, *Error) {
+func (c *Caller) do(ctx context.Context, out *outCall) (*link.Call, *Error) {
 	if c.node.serving.provider.tracing == nil || out.call != nil {
 		return c.perform(ctx, out)
 	}
@@ -139,7 +139,7 @@ func (c *Caller) do(ctx context.Context, out outCall) (*link.Call, *Error) {
 }
 
 // perform is do for a call of which a Tracer, if there is one, knows already.
-func (c *Caller) perform(ctx context.Context, out outCall) (*link.Call, *Error) {
+func (c *Caller) perform(ctx context.Context, out *outCall) (*link.Call, *Error) {
 	if failed := c.refusal(ctx); failed != nil {
 		return nil, failed
 	}
@@ -159,7 +159,7 @@ func (c *Caller) perform(ctx context.Context, out outCall) (*link.Call, *Error) 
 }
 
 // place makes the call here or at a provider, whatever the options say.
-func (c *Caller) place(ctx context.Context, now time.Time, out outCall) (*link.Call, *Error) {
+func (c *Caller) place(ctx context.Context, now time.Time, out *outCall) (*link.Call, *Error) {
 	f := c.here()
 	switch {
 	case f != nil && c.opts.local != LocalEqual:
@@ -180,7 +180,7 @@ func (c *Caller) place(ctx context.Context, now time.Time, out outCall) (*link.C
 
 // among makes the call at one of the providers, or at several. before is how it failed here; nil: it did not.
 func (c *Caller) among(
-	ctx context.Context, r *route, out outCall, ch *balance.Chooser, before *Error,
+	ctx context.Context, r *route, out *outCall, ch *balance.Chooser, before *Error,
 ) (*link.Call, *Error) {
 	if c.isHedged(r, out) {
 		return c.hedged(ctx, out, ch, before)

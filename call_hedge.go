@@ -28,7 +28,7 @@ func (o *callOptions) againstHedge() error {
 }
 
 // isHedged reports whether several providers may run a call.
-func (c *Caller) isHedged(r *route, out outCall) bool {
+func (c *Caller) isHedged(r *route, out *outCall) bool {
 	if !c.opts.hedged || out.oneWay || !r.isIdempotent() {
 		return false
 	}
@@ -57,10 +57,10 @@ type attempted struct {
 
 // hedged makes the call at one provider and, where that takes long, at others.
 func (c *Caller) hedged(
-	ctx context.Context, out outCall, ch *balance.Chooser, before *Error,
+	ctx context.Context, out *outCall, ch *balance.Chooser, before *Error,
 ) (*link.Call, *Error) {
 	c.node.calling.calls.Add(1)
-	h := &hedge{Caller: c, out: out, ch: *ch, endc: make(chan attempted), failed: before}
+	h := &hedge{Caller: c, out: *out, ch: *ch, endc: make(chan attempted), failed: before}
 	ctx, cancel := context.WithCancel(ctx)
 	defer h.clear()
 	defer cancel()
@@ -121,10 +121,10 @@ func (h *hedge) ask(ctx context.Context, now time.Time, v balance.Visit) {
 	}
 	defer func() { h.endc <- a }()
 	if v.Record == h.node.calling.self {
-		a.p, a.failed = h.localAsOne(ctx, h.out)
+		a.p, a.failed = h.localAsOne(ctx, &h.out)
 		return
 	}
-	a.p, a.failed = h.visit(ctx, now, &v, h.out)
+	a.p, a.failed = h.visit(ctx, now, &v, &h.out)
 }
 
 // widen asks one more provider because time has passed, or all that may be asked if that time is 0. It reports whether
@@ -159,7 +159,7 @@ func (h *hedge) hasOthers() bool {
 func (h *hedge) goesOn(ctx context.Context, a attempted) bool {
 	failed := a.failed
 	if r := h.node.calling.view.Load().routes.get(h.name); r != nil {
-		h.learn(time.Now(), r, h.out, &h.ch, a.signature, failed)
+		h.learn(time.Now(), r, &h.out, &h.ch, a.signature, failed)
 	}
 	may, atOnce := h.isRetried(failed, true)
 	if !may || ctx.Err() != nil {

@@ -12,7 +12,7 @@ import (
 
 // localFirst runs the call here, or, where its arguments do not fit what this node offers, at a provider whose
 // signature is another. Where such arguments did not fit lately, and did there, it goes there at once.
-func (c *Caller) localFirst(ctx context.Context, now time.Time, f *service, out outCall) (*link.Call, *Error) {
+func (c *Caller) localFirst(ctx context.Context, now time.Time, f *service, out *outCall) (*link.Call, *Error) {
 	if !f.misfits.IsEmpty() && len(f.misfits.Of(now, out.Shape())) > 0 {
 		if p, failed := c.elsewhere(ctx, now, f, out, nil); failed == nil || !failed.isUnready() && !failed.isMisfit() {
 			return p, failed
@@ -32,7 +32,7 @@ func (c *Caller) localFirst(ctx context.Context, now time.Time, f *service, out 
 // elsewhere makes a call at other nodes than this one, and with other signatures. failed is how it failed here, and
 // stands if there are none that it fits; nil: it was not made here.
 func (c *Caller) elsewhere(
-	ctx context.Context, now time.Time, f *service, out outCall, failed *Error,
+	ctx context.Context, now time.Time, f *service, out *outCall, failed *Error,
 ) (*link.Call, *Error) {
 	r, signature := c.routeIn(c.node.calling.view.Load()), f.rowSignature()
 	switch {
@@ -53,11 +53,11 @@ func (c *Caller) elsewhere(
 
 // local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in
 // the pool, with the same deadline, limits, errors and panic barrier.
-func (c *Caller) local(ctx context.Context, f *service, out outCall) (_ *link.Call, failed *Error) {
+func (c *Caller) local(ctx context.Context, f *service, out *outCall) (_ *link.Call, failed *Error) {
 	n := out.trace.begin()
 	defer func() { out.trace.tried(c.node.Addr(), n, failed) }()
 	if out.isShaped {
-		if failed := c.compareHere(f, &out); failed != nil {
+		if failed := c.compareHere(f, out); failed != nil {
 			return nil, failed
 		}
 	}
@@ -128,7 +128,7 @@ func (c *Caller) submit(ctx context.Context, r *request, p *link.Call) *Error {
 }
 
 // localAsOne runs a call here because this node was chosen from the providers.
-func (c *Caller) localAsOne(ctx context.Context, out outCall) (*link.Call, *Error) {
+func (c *Caller) localAsOne(ctx context.Context, out *outCall) (*link.Call, *Error) {
 	f := c.here()
 	if f == nil {
 		return nil, c.notServed("the node does not offer this function any more")

@@ -49,7 +49,7 @@ func (c *Caller) unknown(r *route) *Error {
 }
 
 // chooser is what chooses the providers of a call: at first none whose signature such arguments did not fit lately.
-func (c *Caller) chooser(now time.Time, r *route, out outCall) balance.Chooser {
+func (c *Caller) chooser(now time.Time, r *route, out *outCall) balance.Chooser {
 	ch := balance.Chooser{
 		Service: c.name, Now: now, Random: c.node.calling.roll, Policy: c.opts.policy, Heed: c.opts.heed,
 	}
@@ -62,7 +62,7 @@ func (c *Caller) chooser(now time.Time, r *route, out outCall) balance.Chooser {
 // remote makes the call at one provider after the other until one has run it, or may have. failed is how it failed
 // before, nil: it did not.
 func (c *Caller) remote(
-	ctx context.Context, r *route, out outCall, ch *balance.Chooser, failed *Error,
+	ctx context.Context, r *route, out *outCall, ch *balance.Chooser, failed *Error,
 ) (*link.Call, *Error) {
 	c.node.calling.calls.Add(1)
 	skewed := 0 // providers that were not asked, as they have other fields
@@ -100,7 +100,7 @@ func (c *Caller) remote(
 }
 
 // askOne makes the call at the provider chosen, which may be this node.
-func (c *Caller) askOne(ctx context.Context, now time.Time, v *balance.Visit, out outCall) (*link.Call, *Error) {
+func (c *Caller) askOne(ctx context.Context, now time.Time, v *balance.Visit, out *outCall) (*link.Call, *Error) {
 	isHere := v.Record == c.node.calling.self
 	if out.isHere != nil {
 		*out.isHere = isHere
@@ -114,7 +114,7 @@ func (c *Caller) askOne(ctx context.Context, now time.Time, v *balance.Visit, ou
 // learn takes up that the arguments of a call do not fit a signature, if that is why it failed: the call is not made at
 // others with the same, and where there are others with another, calls like it go there.
 func (c *Caller) learn(
-	now time.Time, r *route, out outCall, ch *balance.Chooser, signature string, failed *Error,
+	now time.Time, r *route, out *outCall, ch *balance.Chooser, signature string, failed *Error,
 ) {
 	if !failed.isMisfit() {
 		return

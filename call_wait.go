@@ -14,7 +14,7 @@ import (
 const readyAgain = time.Second
 
 // whenReady makes the call as soon as there is a provider.
-func (c *Caller) whenReady(ctx context.Context, out outCall) (p *link.Call, _ *Error) {
+func (c *Caller) whenReady(ctx context.Context, out *outCall) (p *link.Call, _ *Error) {
 	return p, c.untilReady(ctx, out.deadline, func(now time.Time) (failed *Error) {
 		p, failed = c.place(ctx, now, out)
 		return failed

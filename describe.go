@@ -138,7 +138,7 @@ func (c *Caller) describeAt(ctx context.Context, now time.Time, v *balance.Visit
 	by := c.node.calling.view.Load().editionOf(v.Link.ID) // before it is asked: what it offers may change meanwhile
 	asker := c.node.Caller(describeService)
 	p, failed := asker.attempt(ctx, now, v,
-		outCall{Arguments: codec.Arguments{List: []any{c.name}}, deadline: deadline})
+		&outCall{Arguments: codec.Arguments{List: []any{c.name}}, deadline: deadline})
 	if failed != nil {
 		failed.Service = c.name
 		return nil, failed

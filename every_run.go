@@ -265,7 +265,7 @@ func (t *Timer) tellOne(l *conn, notice *turnNotice) {
 	since := t.plan.Every - notice.next.Sub(now)
 	args := codec.Arguments{List: []any{since.Microseconds(), notice.over}}
 	p, failed := t.node.Caller(t.service()).attempt(ctx, now, l.visit(),
-		outCall{Arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
+		&outCall{Arguments: args, deadline: now.Add(turnTimeout), oneWay: true})
 	if failed == nil {
 		t.node.linking.wires.FreeCall(p)
 	}

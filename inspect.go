@@ -137,7 +137,7 @@ func (c *Caller) inspectedAt(addr netip.AddrPort) (*conn, *Error) {
 func (c *Caller) askView(ctx context.Context, l *conn, parts ViewPart) (v View, failed *Error) {
 	now := time.Now()
 	p, failed := c.attempt(ctx, now, l.visit(),
-		outCall{Arguments: codec.Arguments{List: []any{uint32(parts)}}, deadline: c.deadline(ctx, now)})
+		&outCall{Arguments: codec.Arguments{List: []any{uint32(parts)}}, deadline: c.deadline(ctx, now)})
 	if failed != nil {
 		return v, failed
 	}

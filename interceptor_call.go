@@ -131,7 +131,7 @@ func (in *interception) handle(ctx context.Context, call *Invocation) (any, erro
 		out.deadline, _ = ctx.Deadline()
 		ctx = in.ctx.WithoutDeadline()
 	}
-	p, failed := in.caller.do(ctx, out)
+	p, failed := in.caller.do(ctx, &out)
 	if failed != nil {
 		in.ran.endNext(failed.Executed)
 		return nil, failed

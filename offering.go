@@ -279,7 +279,7 @@ func (n *Node) pullFrom(token uint64) (version uint32, table []byte, err error) 
 	ctx, cancel := context.WithTimeout(n.serving.provider.ctx, pullTimeout)
 	defer cancel()
 	now := time.Now()
-	p, failed := n.Caller(tableService).attempt(ctx, now, l.visit(), outCall{deadline: now.Add(pullTimeout)})
+	p, failed := n.Caller(tableService).attempt(ctx, now, l.visit(), &outCall{deadline: now.Add(pullTimeout)})
 	if failed != nil {
 		return 0, nil, failed
 	}

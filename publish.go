@@ -116,9 +116,10 @@ type handing struct {
 func (c *Caller) hand(ctx context.Context, out outCall) handing {
 	isHere := false
 	out.isHere = &isHere
-	p, failed := c.do(ctx, out)
+	again := out
+	p, failed := c.do(ctx, &out)
 	if failed != nil && isHere && failed.Executed == No {
-		if q, err := c.With(Local(LocalNever)).do(ctx, out); err == nil || !err.isNobody() {
+		if q, err := c.With(Local(LocalNever)).do(ctx, &again); err == nil || !err.isNobody() {
 			p, failed = q, err
 		}
 	}
