@@ -10,6 +10,7 @@ import (
 	"broach/internal/balance"
 	"broach/internal/buffer"
 	"broach/internal/codec"
+	"broach/internal/deadline"
 	"broach/internal/link"
 	"broach/internal/wire"
 )
@@ -105,9 +106,7 @@ func (c *Caller) unsent(l *link.Link, err error) *Error {
 
 // wait waits for the outcome of a call that was sent.
 func (c *Caller) wait(ctx context.Context, l *link.Link, slot uint16, seq uint32, p *link.Call) (*link.Call, *Error) {
-	select {
-	case <-p.Done:
-	case <-ctx.Done():
+	if !awaitEnd(ctx, p) {
 		if l.Abandon(slot, seq) {
 			c.node.linking.wires.FreeCall(p)
 			return nil, c.at(l.ID.Addr, c.over(ctx, Maybe))
@@ -115,6 +114,27 @@ func (c *Caller) wait(ctx context.Context, l *link.Link, slot uint16, seq uint32
 		<-p.Done
 	}
 	return c.ended(l.ID.Addr, p)
+}
+
+// awaitEnd waits until a call has ended, or ctx; then it returns false.
+func awaitEnd(ctx context.Context, p *link.Call) (isOver bool) {
+	u, ok := ctx.(*deadline.Untimed)
+	if !ok {
+		select {
+		case <-p.Done:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	parent, own := u.Ends() // within Interceptors
+	select {
+	case <-p.Done:
+		return true
+	case <-parent:
+	case <-own:
+	}
+	return false
 }
 
 // ended returns the outcome of a call that has ended.

@@ -157,9 +157,9 @@ func TestInterceptorsAndTracersAllocateLittle(t *testing.T) {
 		caller, provider Config
 		ceiling          float64
 	}{
-		"an Interceptor at the caller":   {Config{CallInterceptors: pass}, Config{}, 10},
-		"an Interceptor at the provider": {Config{}, Config{ServeInterceptors: pass}, 8},
-		"a Tracer that looks away":       {Config{Tracer: lookAway{}}, Config{Tracer: lookAway{}}, 3},
+		"an Interceptor at the caller":   {Config{CallInterceptors: pass}, Config{}, 6},
+		"an Interceptor at the provider": {Config{}, Config{ServeInterceptors: pass}, 5},
+		"a Tracer that looks away":       {Config{Tracer: lookAway{}}, Config{Tracer: lookAway{}}, 0},
 	} {
 		test.caller.LogLevel, test.provider.LogLevel = "off", "off"
 		provider, caller := startAs(t, test.provider), startAs(t, test.caller)

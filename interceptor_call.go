@@ -15,15 +15,16 @@ import (
 
 // interception is one call on its way through the Interceptors of its caller, which may keep all of it.
 type interception struct {
-	step   step // the first
-	call   Invocation
-	ctx    deadline.Context
-	caller *Caller
-	oneWay bool
-	trace  *trace                         // nil: no Span is told of it
-	decode func(body []byte) (any, error) // nil: there are no results
-	wanted []reflect.Type                 // results, as in an outCall
-	ran    execution
+	step    step // the first
+	call    Invocation
+	ctx     deadline.Context
+	untimed deadline.Untimed // of that
+	caller  *Caller
+	oneWay  bool
+	trace   *trace                         // nil: no Span is told of it
+	decode  func(body []byte) (any, error) // nil: there are no results
+	wanted  []reflect.Type                 // results, as in an outCall
+	ran     execution
 }
 
 // callIntercepted is Call for a Caller that has Interceptors.
@@ -94,7 +95,8 @@ func (in *interception) through(given context.Context, args codec.Arguments) (v 
 		return nil, failed
 	}
 	in.ctx.Begin(given, c.deadline(given, time.Now()))
-	defer in.ctx.End()
+	in.untimed.Begin(&in.ctx)
+	defer in.untimed.End()
 	defer func() {
 		if v := recover(); v != nil {
 			failed = in.panicked(v, debug.Stack())
@@ -129,7 +131,7 @@ func (in *interception) handle(ctx context.Context, call *Invocation) (any, erro
 	out := outCall{Arguments: call.sent(), call: call, oneWay: in.oneWay, trace: in.trace, results: in.wanted}
 	if ctx == &in.ctx && ctx.Err() == nil {
 		out.deadline, _ = ctx.Deadline()
-		ctx = in.ctx.WithoutDeadline()
+		ctx = &in.untimed
 	}
 	p, failed := in.caller.do(ctx, &out)
 	if failed != nil {

@@ -16,7 +16,7 @@ type Context struct {
 	at     time.Time // zero: at no time
 
 	timed atomic.Pointer[cancelable] // made by Done
-	plain atomic.Pointer[cancelable] // made by WithoutDeadline
+	plain atomic.Pointer[cancelable] // made by withoutDeadline
 	ended atomic.Bool                // by End
 	err   atomic.Pointer[error]      // what Err has said once, it says for ever
 }
@@ -49,14 +49,8 @@ func (c *Context) Deadline() (time.Time, bool) { return c.at, !c.at.IsZero() }
 // Done is that of a context.Context.
 func (c *Context) Done() <-chan struct{} { return c.made(&c.timed, c.at).Done() }
 
-// WithoutDeadline ends as the context does, but not at its time: for what keeps to that by other means, without a
-// timer.
-func (c *Context) WithoutDeadline() context.Context {
-	if timed := c.timed.Load(); timed != nil {
-		return timed
-	}
-	return c.made(&c.plain, time.Time{})
-}
+// withoutDeadline ends as the context does, but not at its time, for Untimed.
+func (c *Context) withoutDeadline() context.Context { return c.made(&c.plain, time.Time{}) }
 
 // made is what p holds. It is made on demand; of two that are made at once, one counts.
 func (c *Context) made(p *atomic.Pointer[cancelable], at time.Time) *cancelable {

@@ -76,22 +76,43 @@ func TestChildrenEndWithIt(t *testing.T) {
 	})
 }
 
+// untimedKey finds a value.
+type untimedKey struct{}
+
 // Without its deadline it ends with the parent and by End, also where that came before.
 func TestAContextWithoutItsDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := start(t.Context())
-		plain := c.WithoutDeadline()
-		_, limited := plain.Deadline()
-		require.False(t, limited)
-		time.Sleep(2 * time.Second)
-		require.NoError(t, plain.Err())
-		c.End()
-		require.Equal(t, context.Canceled, plain.Err())
-
-		c = start(t.Context())
-		c.End()
-		require.Equal(t, context.Canceled, c.WithoutDeadline().Err())
-	})
+	for _, isAsked := range []bool{false, true} {
+		for _, byParent := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				parent, cancel := context.WithCancel(context.WithValue(t.Context(), untimedKey{}, 7))
+				defer cancel()
+				var u Untimed
+				u.Begin(start(parent))
+				_, isLimited := u.Deadline()
+				require.False(t, isLimited)
+				if isAsked {
+					require.NotNil(t, u.Done())
+				}
+				require.Equal(t, 7, u.Value(untimedKey{}))
+				time.Sleep(2 * time.Second)
+				require.NoError(t, u.Err())
+				if byParent {
+					cancel()
+				} else {
+					u.End()
+				}
+				ofParent, own := u.Ends()
+				select {
+				case <-ofParent:
+					require.True(t, byParent)
+				case <-own:
+					require.False(t, byParent)
+				}
+				require.Equal(t, context.Canceled, u.Err())
+				<-u.Done()
+			})
+		}
+	}
 }
 
 // A context that nobody waits for costs no allocation.

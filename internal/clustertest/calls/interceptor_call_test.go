@@ -264,3 +264,38 @@ func TestAllIsInterceptedForEachProvider(t *testing.T) {
 		require.ElementsMatch(t, []string{"i", "i", "/i", "/i"}, s.take())
 	})
 }
+
+// A call that an Interceptor has begun with next and does not wait for ends with the Interceptor, whether it is on its
+// way, runs in this process, or is hedged.
+func TestWhatNextHasBegunEndsWithTheInterceptor(t *testing.T) {
+	clustertest.InPair(t, nil, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+		beganc, endc := make(chan struct{}), make(chan error, 1)
+		hang := func(ctx context.Context) error {
+			beganc <- struct{}{}
+			return clustertest.Hang(ctx)
+		}
+		clustertest.Offer(c, provider, caller, "hang", hang, broach.Idempotent())
+		leave := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+			go func() {
+				_, err := next(ctx, call)
+				endc <- err
+			}()
+			<-beganc
+			return nil, broach.Errorf(1042, "enough")
+		}
+		for _, n := range []*broach.Node{caller, provider} {
+			for _, o := range []broach.CallOption{broach.Timeout(time.Minute), broach.Hedge(time.Second)} {
+				ctx, cancel := context.WithCancel(c.T.Context())
+				defer cancel()
+				for _, ctx := range []context.Context{context.Background(), ctx} {
+					start := time.Now()
+					_, err := n.Caller("hang", o, broach.CallInterceptors(leave)).Call(ctx)
+					require.ErrorIs(t, err, &broach.Error{Code: 1042})
+					require.ErrorIs(t, <-endc, &broach.Error{Code: broach.Canceled})
+					require.Less(t, time.Since(start), time.Second)
+				}
+			}
+		}
+		requireNothingLeft(c)
+	})
+}
