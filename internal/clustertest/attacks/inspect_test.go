@@ -64,7 +64,6 @@ var askSettings = []byte{0x91, 8}
 
 // [VIEW-2] 10,000 Requests of one peer: 10 a second are answered, calls go on, and nothing is kept. [VIEW-3]
 func TestAFloodOfQuestionsForViews(t *testing.T) {
-	t.Parallel()
 	besiege(t, 1, func(t *testing.T, f *field) {
 		f.startAll(2)
 		v := f.viewer(0, f.nodes[0])
