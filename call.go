@@ -31,7 +31,7 @@ type Caller struct {
 
 // Caller returns a Caller for the function of that name, which need not exist yet. It does not block.
 func (n *Node) Caller(name string, opts ...CallOption) *Caller {
-	unsaid := callOptions{retries: retriesUnsaid, policy: &balance.Usual}
+	unsaid := callOptions{retries: retriesUnsaid}
 	if !wire.IsOwn(name) {
 		unsaid.interceptors = n.cfg.CallInterceptors
 	}

@@ -28,12 +28,12 @@ type callOptions struct {
 	event    audience          // to whom it goes, if it is an event
 	group    string            // the application of those who may have it, for oneOfGroup
 	hedged   bool
-	hedge    time.Duration // until one more provider is asked, if hedged
-	waits    bool          // for a provider
-	strict   bool          // a provider with other fields is no provider
-	policy   *balance.Policy
-	heed     balance.Heed // which of its breakers it heeds at first
-	wrong    []error      // mistakes in its options
+	hedge    time.Duration   // until one more provider is asked, if hedged
+	waits    bool            // for a provider
+	strict   bool            // a provider with other fields is no provider
+	policy   *balance.Policy // of the breakers it heeds; nil: the usual one
+	heed     balance.Heed    // which of its breakers it heeds at first
+	wrong    []error         // mistakes in its options
 
 	interceptors []Interceptor // not written to
 	kind         CallKind      // of what is not an event, for a Tracer; Send says itself that it is OneWay

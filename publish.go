@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 
-	"broach/internal/balance"
 	"broach/internal/buffer"
 	"broach/internal/codec"
 	"broach/internal/wire"
@@ -194,7 +193,7 @@ func (n *Node) targets(topic string) (list []*Caller) {
 	v := n.calling.view.Load()
 	find := func(a audience) (c Caller, r *route, isHere bool) {
 		row := a.row(topic)
-		opts := callOptions{retries: retriesUnsaid, policy: &balance.Usual, event: a}
+		opts := callOptions{retries: retriesUnsaid, event: a}
 		return Caller{n, row, opts}, v.routes.get(row), n.serving.offered.get(row) != nil
 	}
 	c, r, isHere := find(eachInstance)

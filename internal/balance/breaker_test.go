@@ -178,3 +178,25 @@ func TestForgottenBreakersAreForgiven(t *testing.T) {
 		require.True(t, try(done))
 	})
 }
+
+// "Of one function at one provider the breakers of 8 policies are kept, those that failed last."
+func TestTheBreakerThatFailedLongestAgoGivesWay(t *testing.T) {
+	e, to, began := &experience{}, tripping{new(Record), &Circuits{Wake: func() {}}}, time.Now()
+	policies := make([]Policy, breakersMost+1)
+	fail := func(i int, after time.Duration) {
+		policies[i] = Policy{Failures: 9, Window: time.Second, Pause: time.Duration(1 + i)}
+		e.leave(to, began.Add(after), permit{under: &policies[i]}, failingWith(wire.Internal))
+	}
+	for i := range breakersMost {
+		fail(i, time.Duration(i)*time.Second)
+	}
+	fail(0, time.Minute)
+	require.False(t, to.news.Changed.Load())
+	fail(breakersMost, 2*time.Minute)
+	require.True(t, to.news.Changed.Load(), "one that may have been open is gone")
+	require.NotNil(t, e.breaker(&policies[0]), "the oldest has failed again")
+	require.Nil(t, e.breaker(&policies[1]))
+	require.NotNil(t, e.breaker(&policies[2]))
+	require.NotNil(t, e.breaker(&policies[breakersMost]))
+	require.Len(t, *e.breakers.Load(), breakersMost)
+}

@@ -15,6 +15,7 @@
 package balance
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -56,7 +57,7 @@ type Chooser struct {
 	Service string
 	Now     time.Time
 	Random  func(n int) int // draws a number below n
-	Policy  *Policy         // of its breakers
+	Policy  *Policy         // of its breakers; nil: Usual
 	Heed    Heed            // which of them it heeds
 	Tried   []*Record       // where the call has been
 	Shut    []*Record       // not called because of a breaker
@@ -88,7 +89,7 @@ func (c *Chooser) Enter() (ok bool) {
 		v.isUncounted = true
 		return true
 	}
-	if v.permit, ok = v.known.enter(c.Policy, c.Heed); !ok {
+	if v.permit, ok = v.known.enter(c.policy(), c.Heed); !ok {
 		c.Shut = append(c.Shut, v.Record)
 	}
 	return ok
@@ -120,12 +121,15 @@ func (c *Chooser) hasAny(lists [][]Candidate) bool {
 	return false
 }
 
+// policy is that of its breakers.
+func (c *Chooser) policy() *Policy { return cmp.Or(c.Policy, &Usual) }
+
 // isShut reports whether a breaker lets the call not go to a provider now.
 func (c *Chooser) isShut(d *Candidate) bool {
 	if d.known == nil || c.Heed == HeedNone {
 		return false
 	}
-	b := d.known.breaker(c.Policy)
+	b := d.known.breaker(c.policy())
 	return b != nil && b.isShut() && !c.Heed.lets(b)
 }
 

@@ -87,7 +87,10 @@ func (e *experience) breakerMade(t tripping, now time.Time, p *Policy) *breaker 
 		if b := list.under(p); b != nil {
 			return b
 		}
-		e.breakers.CompareAndSwap(list, list.with(newBreaker(t, now, *p)))
+		isFull := list != nil && len(*list) == breakersMost
+		if e.breakers.CompareAndSwap(list, list.with(newBreaker(t, now, *p))) && isFull {
+			t.note() // the one that made room may have been open
+		}
 	}
 }
 

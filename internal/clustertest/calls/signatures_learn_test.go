@@ -200,6 +200,39 @@ func TestWhatWasLearntIsForgottenInTime(t *testing.T) {
 	})
 }
 
+// Where everybody refused arguments of these types lately, they are asked all the same: another value may fit.
+func TestWhatNoSignatureFittedIsAskedAllTheSame(t *testing.T) {
+	withTries(t, 2, func(c *clustertest.Cluster, n *broach.Node, tried *tries) {
+		offerIn(c, c.Nodes[1], "f", func(x int8) int8 { return x })
+		offerIn(c, c.Nodes[2], "f", func(string) {})
+		_, err := n.Caller("f").Call(context.Background(), 300)
+		clustertest.RequireError(t, err, broach.InvalidArgument, broach.No)
+		for _, opts := range [][]broach.CallOption{
+			nil, {broach.Balance(broach.Random())}, {broach.On(clustertest.AddrOf(1))}, {broach.Key("k")},
+		} {
+			v, err := n.Caller("f", opts...).Call(context.Background(), 7)
+			require.NoError(t, err)
+			require.EqualValues(t, 7, v)
+		}
+	})
+}
+
+// "Retries is how many more providers are asked": this node, where the arguments do not fit, is the first.
+func TestWhatDoesNotFitHereCountsForRetries(t *testing.T) {
+	withTries(t, 3, func(c *clustertest.Cluster, n *broach.Node, tried *tries) {
+		offerIn(c, n, "f", func(int) {})
+		offerIn(c, c.Nodes[1], "f", func(string) {})
+		offerIn(c, c.Nodes[2], "f", func(bool) {})
+		offerIn(c, c.Nodes[3], "f", func(int) {}) // which refuses what this node does
+		for retries := range 4 {
+			before := tried.all.Load()
+			_, err := n.Caller("f", broach.Retries(retries)).Call(context.Background(), 1.5)
+			clustertest.RequireError(t, err, broach.InvalidArgument, broach.No)
+			require.EqualValues(t, min(1+retries, 3), tried.all.Load()-before)
+		}
+	})
+}
+
 // Calls of two kinds of arguments, and of many, keep apart what they learn; a fit that is none of these is not found
 // by what others have learnt.
 func TestEachKindOfArgumentsLearnsForItself(t *testing.T) {
