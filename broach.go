@@ -48,8 +48,8 @@
 // # Options
 //
 //   - [CallOption], for [Node.Caller], [Caller.With], [Bind] and [BindAll]. How long and how often: [Timeout],
-//     [Retries], [NoRetry], [Hedge], [WaitReady]. Where: [Balance], [Key], [On], [Local], [Breaker], [NoBreaker]. What
-//     goes along, what stands around: [Meta], [CallInterceptors].
+//     [Retries], [NoRetry], [Hedge], [WaitReady]. Where: [Balance], [Key], [On], [Local], [Breaker], [NoBreaker],
+//     [Strict]. What goes along, what stands around: [Meta], [CallInterceptors].
 //   - [RegisterOption], for [Node.Register], [Node.RegisterAll] and [RegisterFunc]: [Idempotent], [Doc], [Weight],
 //     [MaxConcurrent], [Authorize], [ServeInterceptors].
 //   - [SubscribeOption], for [Node.Subscribe]: [EachInstance], [OneAnywhere], [Backlog].
