@@ -177,6 +177,7 @@ func (h *hedge) outcome(failed *Error) *Error {
 	if failed == nil {
 		return nil
 	}
+	failed = h.lasting(failed, true)
 	if h.running > 0 {
 		return failed.after(&Error{})
 	}

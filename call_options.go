@@ -87,9 +87,11 @@ func Hedge(after time.Duration) CallOption {
 
 // WaitReady has a call that finds no provider wait for one until its deadline, in place of failing at once: nobody
 // offers the function, all who do are offline, leaving or paused, or their breakers are open. If none comes it is
-// DeadlineExceeded, Executed No, with what was waited for. All waits until there is one provider. A call that has found
-// one fails as any other, also if its arguments do not fit there. Calls that wait wake up when something changes in the
-// cluster, or, where a provider is there but refuses, after a second.
+// DeadlineExceeded, Executed No, with what was waited for. All waits until there is one provider. A call that was in
+// flight to a provider which is Unreachable waits for another one, too, if the function is Idempotent and there is no
+// NoRetry; in vain it is Executed Maybe. Else a call that has found a provider fails as any other, also if its
+// arguments do not fit there. Calls that wait wake up when something changes in the cluster, or, where a provider is
+// there but refuses, after a second.
 func WaitReady() CallOption { return func(o *callOptions) { o.waits = true } }
 
 // Balance chooses the provider of each call by b.

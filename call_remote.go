@@ -81,14 +81,14 @@ func (c *Caller) remote(
 		if err == nil {
 			return p, nil
 		}
-		failed = err.asOutcome(failed)
+		failed = c.lasting(err, r.isIdempotent()).asOutcome(failed)
 		ch.Tried = append(ch.Tried, found)
 		if err.skewed {
 			skewed++
 			continue
 		}
 		c.learn(now, r, out, ch, ch.Chosen.Signature, err)
-		if !c.mayRetry(ctx, time.Now(), out.deadline, r, len(ch.Tried)-skewed, err) {
+		if !c.mayRetry(ctx, time.Now(), out.deadline, r, ch.Tried, len(ch.Tried)-skewed, err) {
 			return nil, failed
 		}
 		now, r = time.Now(), c.routeIn(c.node.calling.view.Load())
@@ -264,20 +264,22 @@ func (c *Caller) isRetried(failed *Error, idempotent bool) (may, atOnce bool) {
 	return idempotent && failed.Code == Unreachable, false
 }
 
-// mayRetry reports whether another provider is to be asked, and waits until it is time to. Where it
-// has too much to do, or may have run the call, that is a little later and, as a rule, within the budget.
-func (c *Caller) mayRetry(ctx context.Context, now, deadline time.Time, r *route, tried int, failed *Error) bool {
-	others := tried
-	if _, ok := c.selfAsOne(); ok {
-		others-- // this node is one more than there are in the route
-	}
-	if tried > c.opts.retries || !r.hasOthers(others) {
+// mayRetry reports whether another provider is to be asked, be it one that has come meanwhile, and waits until it is
+// time to. Where it has too much to do, or may have run the call, that is a little later and, as a rule, within the
+// budget. r is where the call has been so far, asked how many of those tried count as retries do.
+func (c *Caller) mayRetry(
+	ctx context.Context, now, deadline time.Time, r *route, tried []*balance.Record, asked int, failed *Error,
+) bool {
+	others := c.routeIn(c.node.calling.view.Load())
+	self, ok := c.selfAsOne()
+	isSelfLeft := ok && !slices.Contains(tried, self.Record)
+	if asked > c.opts.retries || !others.hasOthers(tried...) && !isSelfLeft {
 		return false
 	}
 	if may, atOnce := c.isRetried(failed, r.isIdempotent()); !may || atOnce {
 		return may
 	}
-	wait := time.Duration(c.node.random(int(pauseFirst << min(tried-1, 4))))
+	wait := time.Duration(c.node.random(int(pauseFirst << min(asked-1, 4))))
 	if !now.Add(wait).Before(deadline) || !c.mayAdd(now, failed) {
 		return false
 	}
@@ -310,8 +312,20 @@ func (c *Caller) mayAdd(now time.Time, failed *Error) bool {
 	return failed.gone || c.node.calling.retries.Spend(now, c.node.calling.calls.Load())
 }
 
-// hasOthers reports whether there are more than so many providers.
-func (r *route) hasOthers(tried int) bool { return len(r.alive)+len(r.doubtful) > tried }
+// hasOthers reports whether there are providers beside those that have been tried. A nil route has none.
+func (r *route) hasOthers(tried ...*balance.Record) bool {
+	if r == nil {
+		return false
+	}
+	for _, list := range [][]balance.Candidate{r.alive, r.doubtful} {
+		for i := range list {
+			if !slices.Contains(tried, list[i].Record) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // hasAnother reports whether a provider offers the function with another signature.
 func (r *route) hasAnother(signature string) bool {

@@ -36,20 +36,37 @@ func (c *Caller) everybodyReady(ctx context.Context) (nodes []netip.AddrPort, _ 
 func (c *Caller) untilReady(ctx context.Context, deadline time.Time, try func(now time.Time) *Error) *Error {
 	waiting, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
+	var before *Error
 	for {
 		v := c.node.calling.view.Load() // what changes from here on wakes the call
 		failed := try(time.Now())
-		if failed == nil || !failed.isUnready() {
-			return failed
+		switch {
+		case failed == nil:
+			return nil
+		case !failed.again && !failed.isUnready():
+			return failed.after(before)
 		}
 		c.awaitChange(waiting, v, failed)
+		before = failed.after(before)
 		switch {
 		case c.node.isClosed() || c.node.serving.refusing.Load():
-			return c.closed(No)
+			return c.closed(No).after(before)
 		case ctx.Err() != nil || waiting.Err() != nil:
-			return c.waitedFor(waiting, failed)
+			return c.waitedFor(waiting, failed).after(before)
 		}
 	}
+}
+
+// lasting is the error of an attempt, marked if a call that waits is to be made again though it may have run: nobody is
+// left to run it now.
+func (c *Caller) lasting(failed *Error, idempotent bool) *Error {
+	isLost := failed.Code == Unreachable && !failed.forwarded
+	if !c.opts.waits || !idempotent || c.opts.retries == 0 || !isLost && !failed.isUnready() {
+		return failed
+	}
+	marked := *failed // which a Tracer has
+	marked.again = true
+	return &marked
 }
 
 // isUnready reports that a call failed because there is no provider that can be called now.

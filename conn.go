@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -186,4 +187,57 @@ func (n *Node) noteSelf(now time.Time) {
 		Addr: n.loop.members.Self(), Learning: n.loop.members.AskToken(),
 		IsUnheard: n.loop.members.AsksUnheard(now), IsFull: n.loop.members.IsFull(now),
 	})
+}
+
+// away is a link to a peer that was found to be away, and what calls on it are told.
+type away struct {
+	*conn
+	text string
+}
+
+// endCallsToAway ends the calls to peers that were found to be away. If the view may be made anew now, that comes
+// first, so that a call which is made again does not go there again; it reports whether it was.
+func (n *Node) endCallsToAway(now time.Time, e member.Effects) (isShown bool) {
+	known := len(n.loop.away)
+	n.noteAway(e.Offline, textOffline)
+	n.noteAway(e.Left, textRestart)
+	n.noteAway(e.Cut, textCut)
+	if len(n.loop.away) == known {
+		return false
+	}
+	n.publishSoon()
+	if !now.Before(n.loop.publishAt) {
+		n.publish(now)
+		return true
+	}
+	for _, a := range n.loop.away[known:] {
+		a.fail()
+	}
+	return false
+}
+
+func (n *Node) noteAway(tokens []uint64, text string) {
+	for _, token := range tokens {
+		if l := n.linking.tokens.Link(token); l != nil {
+			l.record.Forgive(&n.calling.circuits)
+			n.loop.away = append(n.loop.away, away{l, text})
+		}
+	}
+}
+
+func (a away) fail() { a.Fail(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(a.text)}) }
+
+// failCallsToAway ends the calls that began by the view of before to peers that were away already, and are by this one:
+// nothing else would end them for the whole AckTimeout.
+func (n *Node) failCallsToAway() {
+	for _, a := range n.loop.away {
+		isBack := func(p *member.View) bool {
+			return p.Process == a.ID && p.State != member.Offline && p.State != member.Left && !p.Unreachable
+		}
+		if !slices.ContainsFunc(n.calling.view.Load().peers, isBack) {
+			a.fail()
+		}
+	}
+	clear(n.loop.away)
+	n.loop.away = n.loop.away[:0]
 }

@@ -119,6 +119,7 @@ type Error struct {
 	forwarded bool
 	skewed    bool // Strict found that fields differ, before the provider was asked
 	gone      bool // the membership found the provider to be away, which is no fault of the function there
+	again     bool // a call that waits for a provider is made again, though it may have run
 }
 
 // The sentinels, one for each code: errors.Is(err, ErrNotFound) asks whether err has the code NotFound.

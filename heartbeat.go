@@ -163,9 +163,7 @@ func (n *Node) carryOut(now time.Time) {
 	for _, s := range e.Succeed {
 		n.succeedLink(now, s)
 	}
-	n.failCallsTo(e.Offline, textOffline)
-	n.failCallsTo(e.Left, textRestart)
-	n.failCallsTo(e.Cut, textCut)
+	isShown := n.endCallsToAway(now, e)
 	n.log.noteOpens(now, e.Opens)
 	n.sendOpens(e.Opens)
 	n.send(e.Send)
@@ -193,18 +191,8 @@ func (n *Node) carryOut(now time.Time) {
 	n.noteStopped(e.Stopped)
 	n.stats.unusable.Add(e.Unusable)
 	n.stats.guests.Store(int64(n.loop.members.Guests()))
-	if e.Changed {
+	if e.Changed && !isShown {
 		n.publishSoon()
-	}
-}
-
-// failCallsTo ends the calls to peers that were found to be away.
-func (n *Node) failCallsTo(tokens []uint64, text string) {
-	for _, token := range tokens {
-		if l := n.linking.tokens.Link(token); l != nil {
-			l.Fail(link.Outcome{Code: wire.Unreachable, Gone: true, Body: []byte(text)})
-			l.record.Forgive(&n.calling.circuits)
-		}
 	}
 }
 
@@ -347,6 +335,7 @@ func (n *Node) publish(now time.Time) {
 	n.calling.view.Store(n.nextView(now, old))
 	n.loop.viewTook, n.loop.published, n.loop.publishAt = time.Since(began), now, time.Time{}
 	n.logView(old, n.calling.view.Load())
+	n.failCallsToAway()
 	close(old.nextc)
 	n.serving.timetable.look()
 }

@@ -62,6 +62,7 @@ type loop struct {
 	publishAt    time.Time // when the view must be rebuilt; zero: it is right
 	published    time.Time
 	viewTook     time.Duration // to make
+	away         []away        // found so since then
 	tableAt      time.Time     // when the peers are told of a change of what we offer; zero: there is none
 	tableMade    time.Time
 	seeds        seeds

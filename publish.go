@@ -221,7 +221,7 @@ func (n *Node) targets(topic string) (list []*Caller) {
 
 // appendOne adds a call to one of those at a route, and of this node.
 func (c Caller) appendOne(list []*Caller, r *route, isHere bool) []*Caller {
-	isThere := r != nil && r.hasOthers(0)
+	isThere := r.hasOthers()
 	switch {
 	case isHere && isThere:
 		return append(list, c.With(Local(LocalEqual)))

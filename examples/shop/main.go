@@ -1,5 +1,5 @@
 // Shop: four services that call each other, each in processes of its own, and tills that place orders while all
-// processes are replaced one by one and two are killed. No order fails, none is booked twice, each is told of once.
+// processes are replaced one by one and three are killed. No order fails, none is booked twice, each is told of once.
 //
 //	go run ./examples/shop
 //

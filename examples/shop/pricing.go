@@ -8,8 +8,8 @@ const NoSuchItem broach.Code = 1000
 // prices are in cents.
 type prices map[string]int
 
-// servePricing offers one function, under its own name. There is one such process only: who calls waits while it is
-// replaced.
+// servePricing offers one function, under its own name. There is one such process only: who calls waits until it has
+// been replaced, also if it was killed with the call, for the function is idempotent.
 func servePricing(n *broach.Node, app App) error {
 	return broach.RegisterFunc(n, prices(app.Cents).quote, broach.Idempotent(),
 		broach.Doc("quote(item, count): what so many cost, and how much is taken off for many"))

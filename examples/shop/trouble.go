@@ -16,10 +16,12 @@ func (p *processes) trouble() error {
 			return err
 		}
 	}
-	if err := p.kill(slices.Index(wanted, "orders")); err != nil {
-		return err
+	for _, service := range []string{"pricing", "orders", "notifications"} {
+		if err := p.kill(slices.Index(wanted, service)); err != nil {
+			return err
+		}
 	}
-	return p.kill(slices.Index(wanted, "notifications"))
+	return nil
 }
 
 // restart ends a process as one that is replaced by a newer version is ended.
