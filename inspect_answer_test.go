@@ -74,7 +74,7 @@ func TestAnswersTakeABoundedMemory(t *testing.T) {
 		bytes uint64
 	}{
 		"8 MiB of empty services": {append([]byte{1, 1}, most...), viewMemory},
-		"4,096 members":          {encodeView(t, whole), 4 << 20},
+		"4,096 members":           {encodeView(t, whole), 4 << 20},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
