@@ -85,16 +85,13 @@ const (
 
 // describeFunction is what answers describeService.
 func (n *Node) describeFunction() *service {
-	f, err := newService("describe", func(name string) (Description, error) {
+	f := ownService(describeService, func(name string) (Description, error) {
 		f := n.serving.offered.forPeers([]byte(name))
 		if f == nil || wire.IsOwn(name) {
 			return Description{}, Errorf(NotFound, "the node does not offer this function")
 		}
 		return f.describe(), nil
 	})
-	if err != nil {
-		panic("broach: internal error: " + err.Error())
-	}
 	f.Most = describedSize
 	return f
 }

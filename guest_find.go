@@ -30,15 +30,11 @@ func (r *reader) find(now time.Time, req *request) {
 
 // findFunction is what answers findService.
 func (n *Node) findFunction() *service {
-	f, err := newService("find", func(ctx context.Context, name string, wanted ...string) []byte {
+	return ownService(findService, func(ctx context.Context, name string, wanted ...string) []byte {
 		call, _ := InvocationFrom(ctx)
 		found := n.providersFor(call.From, name, wanted)
 		return found.Append(nil)
 	})
-	if err != nil {
-		panic("broach: internal error: " + err.Error())
-	}
-	return f
 }
 
 // providersFor lists who offers a function: first the one that is wanted, if any, then those that can be called. Of

@@ -41,10 +41,7 @@ type views struct {
 
 // initViews makes ready what answers. It starts nothing before the first question.
 func (n *Node) initViews() {
-	f, err := planService(viewService, func(parts uint32) View { return n.inspected(ViewPart(parts)) })
-	if err != nil {
-		panic("broach: internal error: " + err.Error())
-	}
+	f := ownService(viewService, func(parts uint32) View { return n.inspected(ViewPart(parts)) })
 	f.Most = min(viewSize, n.linking.wires.MaxMessage)
 	n.serving.views = views{function: f, isSilent: n.cfg.Silent, pool: pool.New(pool.Limits{
 		Core: 1, Max: 1, GrowAt: 1, Queue: viewsWaiting, KeepAlive: defaultKeepAlive, RejectWhenFull: true,

@@ -252,11 +252,7 @@ const pullTimeout = 3 * time.Second
 
 // tableFunction is what answers tableService.
 func (n *Node) tableFunction() *service {
-	f, err := newService("table", func() []byte { return *n.serving.ownTable.Load() })
-	if err != nil {
-		panic("broach: internal error: " + err.Error())
-	}
-	return f
+	return ownService(tableService, func() []byte { return *n.serving.ownTable.Load() })
 }
 
 // pull asks a peer for its service table, in the background.

@@ -324,6 +324,15 @@ func planService(name string, fn any) (*service, error) {
 	return &service{Func: f, name: name, serial: serials.Add(1)}, nil
 }
 
+// ownService is a function of the protocol's own, which no Tracer is told of.
+func ownService(name string, fn any) *service {
+	f, err := planService(name, fn)
+	if err != nil {
+		panic("broach: internal error: " + err.Error())
+	}
+	return f
+}
+
 var serials atomic.Uint64
 
 // invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the

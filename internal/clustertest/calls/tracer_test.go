@@ -322,3 +322,19 @@ func stepsOf(list []string, prefix string) (some []string) {
 	}
 	return some
 }
+
+// What nodes ask each other by calls of their own is nothing that a Tracer hears of.
+func TestTheProtocolsOwnCallsAreNotTraced(t *testing.T) {
+	tr := &tracer{}
+	inTraced(t, tr, func(c *clustertest.Cluster, n *broach.Node) {
+		require.NoError(t, n.Register("here", func() {}))
+		for i := 1; i <= 2; i++ {
+			require.NoError(t, c.Nodes[i].WaitFor(c.T.Context(), "here", 1))
+			_, err := c.Nodes[i].Describe(c.T.Context(), "here")
+			require.NoError(t, err)
+			_, err = c.Nodes[i].Inspect(c.T.Context(), n.Addr())
+			require.NoError(t, err)
+		}
+		require.Empty(t, tr.take())
+	})
+}
