@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"broach/internal/balance"
@@ -27,8 +28,10 @@ func (c *Caller) visit(
 	ended := errCutShort // also where it was only compared
 	n, to := out.trace.begin(), v.Link.ID.Addr
 	defer func() {
-		v.Leave(now, time.Now(), ended.ending(), &c.node.calling.circuits)
+		at := time.Now()
+		v.Leave(now, at, ended.ending(), &c.node.calling.circuits)
 		out.trace.tried(to, n, failed)
+		endAttempt(at, p)
 	}()
 	if out.isShaped {
 		if failed = c.compare(ctx, v, out); failed != nil {
@@ -36,8 +39,23 @@ func (c *Caller) visit(
 		}
 		now = time.Now() // Strict may have waited
 	}
+	c.countAttempt(out)
 	p, ended = c.attempt(ctx, now, v, out)
 	return p, ended
+}
+
+// countAttempt counts an attempt that is not the first of its call.
+func (c *Caller) countAttempt(out *outCall) {
+	if atomic.AddInt32(&out.attempts, 1) > 1 {
+		c.cell().Retry()
+	}
+}
+
+// endAttempt notes in the outcome of a call, if there is one, when that was.
+func endAttempt(now time.Time, p *link.Call) {
+	if p != nil {
+		p.At = now
+	}
 }
 
 // ending is how a call ended that ended with this error; nil: with none.

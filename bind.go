@@ -211,7 +211,7 @@ func callTyped[R any](
 	v, err := codec.DecodeOne(p.Body, read)
 	c.node.linking.wires.FreeCall(p)
 	if err != nil {
-		return v, c.own(err)
+		return v, c.unusable(c.own(err))
 	}
 	return v, nil
 }

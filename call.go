@@ -9,12 +9,14 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"broach/internal/balance"
 	"broach/internal/codec"
 	"broach/internal/link"
 	"broach/internal/pace"
+	"broach/internal/tally"
 	"broach/internal/wire"
 )
 
@@ -24,18 +26,20 @@ const joinWait = time.Second
 // Caller calls one function, wherever in the cluster it is offered. It is cheap, never goes stale and may be used by
 // many goroutines at once.
 type Caller struct {
-	node *Node
-	name string
-	opts callOptions
+	node   *Node
+	name   string
+	opts   callOptions
+	counts *atomic.Pointer[tally.Cell] // see cell; of all Callers made of one. nil: its calls are not counted
 }
 
 // Caller returns a Caller for the function of that name, which need not exist yet. It does not block.
 func (n *Node) Caller(name string, opts ...CallOption) *Caller {
 	unsaid := callOptions{retries: retriesUnsaid}
-	if !wire.IsOwn(name) {
-		unsaid.interceptors = n.cfg.CallInterceptors
+	if wire.IsOwn(name) {
+		return &Caller{node: n, name: name, opts: unsaid.apply(opts)}
 	}
-	return &Caller{node: n, name: name, opts: unsaid.apply(opts)}
+	unsaid.interceptors = n.cfg.CallInterceptors
+	return counting(Caller{node: n, name: name, opts: unsaid.apply(opts)})
 }
 
 // Call calls the function and waits for its result, until ctx ends or, if ctx has no deadline, for Config.CallTimeout.
@@ -65,7 +69,7 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 	v, err := codec.DecodeAs[R](p.Body)
 	c.node.linking.wires.FreeCall(p)
 	if err != nil {
-		return v, c.own(err)
+		return v, c.unusable(c.own(err))
 	}
 	return v, nil
 }
@@ -110,6 +114,7 @@ type outCall struct {
 	meta     []byte         // encoded
 	deadline time.Time      // when the call is over; zero: as ctx and the options say
 	oneWay   bool           // its outcome is that it was accepted
+	attempts int32          // made so far; those of a hedged call come at once
 	call     *Invocation    // as its Interceptors left it; nil: there are none
 	trace    *trace         // nil: no Span is told of it
 	results  []reflect.Type // what is wanted, as far as it may have to be compared
@@ -128,22 +133,28 @@ func (c *Caller) doTyped(
 }
 
 // do makes the call and waits. The caller of do decodes the body and releases the link.Call.
-func (c *Caller) do(ctx context.Context, out *outCall) (*link.Call, *Error) {
-	if c.node.serving.provider.tracing == nil || out.call != nil {
-		return c.perform(ctx, out)
+func (c *Caller) do(ctx context.Context, out *outCall) (p *link.Call, failed *Error) {
+	now := time.Now()
+	if out.call != nil {
+		return c.perform(ctx, now, out)
+	}
+	n := c.beginCount(now)
+	failed = errCallCutShort
+	defer func() { c.endCount(n, endOf(p), failed) }()
+	if c.node.serving.provider.tracing == nil {
+		return c.perform(ctx, now, out)
 	}
 	ctx, out.trace = c.startTrace(ctx, out.oneWay)
-	p, failed := c.perform(ctx, out)
+	p, failed = c.perform(ctx, now, out)
 	out.trace.endCall(failed)
 	return p, failed
 }
 
-// perform is do for a call of which a Tracer, if there is one, knows already.
-func (c *Caller) perform(ctx context.Context, out *outCall) (*link.Call, *Error) {
+// perform is do for a call that is counted, and of which a Tracer, if there is one, knows already.
+func (c *Caller) perform(ctx context.Context, now time.Time, out *outCall) (*link.Call, *Error) {
 	if failed := c.refusal(ctx); failed != nil {
 		return nil, failed
 	}
-	now := time.Now()
 	if out.deadline.IsZero() {
 		out.deadline = c.deadline(ctx, now)
 	}
@@ -170,7 +181,7 @@ func (c *Caller) place(ctx context.Context, now time.Time, out *outCall) (*link.
 	r, err := c.route(ctx, now, out.deadline)
 	switch {
 	case err != nil && f != nil:
-		return c.local(ctx, f, out)
+		return c.local(ctx, now, f, out)
 	case err != nil:
 		return nil, err
 	}
@@ -269,7 +280,7 @@ func (c *Caller) callFor(ctx context.Context, args []any, want []reflect.Type) (
 	out, err := codec.DecodeResults(p.Body, want)
 	c.node.linking.wires.FreeCall(p)
 	if err != nil {
-		return nil, c.own(err)
+		return nil, c.unusable(c.own(err))
 	}
 	return out, nil
 }
@@ -294,7 +305,7 @@ func All[R any](ctx context.Context, c *Caller, args ...any) iter.Seq[Reply[R]] 
 	return func(yield func(Reply[R]) bool) {
 		nodes, failed := []netip.AddrPort(nil), c.cannotReceive(1, reflect.TypeFor[R]())
 		if failed == nil {
-			nodes, failed = c.everybodyReady(ctx)
+			nodes, failed = c.countEverybody(ctx)
 		}
 		if failed != nil {
 			yield(Reply[R]{Err: failed})

@@ -62,6 +62,7 @@ func (c *Caller) hedged(
 	c.node.calling.calls.Add(1)
 	h := &hedge{Caller: c, out: *out, ch: *ch, endc: make(chan attempted), failed: before}
 	ctx, cancel := context.WithCancel(ctx)
+	defer func() { out.attempts = h.out.attempts }() // all have ended
 	defer h.clear()
 	defer cancel()
 	started, failed := h.start(ctx, ch.Now)
@@ -121,7 +122,7 @@ func (h *hedge) ask(ctx context.Context, now time.Time, v balance.Visit) {
 	}
 	defer func() { h.endc <- a }()
 	if v.Record == h.node.calling.self {
-		a.p, a.failed = h.localAsOne(ctx, &h.out)
+		a.p, a.failed = h.localAsOne(ctx, now, &h.out)
 		return
 	}
 	a.p, a.failed = h.visit(ctx, now, &v, &h.out)

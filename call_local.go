@@ -8,6 +8,7 @@ import (
 	"broach/internal/buffer"
 	"broach/internal/link"
 	"broach/internal/pool"
+	"broach/internal/wire"
 )
 
 // localFirst runs the call here, or, where its arguments do not fit what this node offers, at a provider whose
@@ -18,7 +19,7 @@ func (c *Caller) localFirst(ctx context.Context, now time.Time, f *service, out 
 			return p, failed
 		}
 	}
-	p, misfit := c.local(ctx, f, out)
+	p, misfit := c.local(ctx, now, f, out)
 	if misfit == nil || !misfit.isMisfit() || c.opts.retries == 0 {
 		return p, misfit
 	}
@@ -53,14 +54,20 @@ func (c *Caller) elsewhere(
 
 // local runs the function here, with the semantics of a remote call: arguments and results are copied, and it runs in
 // the pool, with the same deadline, limits, errors and panic barrier.
-func (c *Caller) local(ctx context.Context, f *service, out *outCall) (_ *link.Call, failed *Error) {
+func (c *Caller) local(
+	ctx context.Context, now time.Time, f *service, out *outCall,
+) (ended *link.Call, failed *Error) {
 	n := out.trace.begin()
-	defer func() { out.trace.tried(c.node.Addr(), n, failed) }()
+	defer func() {
+		out.trace.tried(c.node.Addr(), n, failed)
+		endAttempt(time.Now(), ended)
+	}()
 	if out.isShaped {
 		if failed := c.compareHere(f, out); failed != nil {
 			return nil, failed
 		}
 	}
+	c.countAttempt(out)
 	ctx, cancel := context.WithDeadline(ctx, out.deadline)
 	defer cancel()
 	frame := buffer.New()
@@ -70,7 +77,7 @@ func (c *Caller) local(ctx context.Context, f *service, out *outCall) (_ *link.C
 	}
 	p := c.node.linking.wires.NewCall()
 	r := &request{provider: &c.node.serving.provider, function: f, meta: decodeMeta(out.meta), origin: fromHere{p}}
-	r.Args, r.Deadline, r.came = frame, out.deadline, c.node.serving.provider.tracing.now()
+	r.Args, r.Deadline, r.came = frame, out.deadline, c.node.serving.provider.at(now)
 	if out.oneWay {
 		return c.localOneWay(ctx, r, p)
 	}
@@ -106,6 +113,7 @@ func (c *Caller) localOneWay(ctx context.Context, r *request, p *link.Call) (*li
 		return c.ended(c.node.addr, p)
 	}
 	if !r.function.enter() {
+		r.endCount(time.Now(), wire.Overloaded)
 		return nil, c.at(c.node.addr, c.newError(Overloaded, No, textMost))
 	}
 	r.Way, r.stage, r.Deadline = link.OneWay, accepted, time.Time{}
@@ -119,23 +127,25 @@ func (c *Caller) localOneWay(ctx context.Context, r *request, p *link.Call) (*li
 // submit gives a request to the pool. One that it does not take is over.
 func (c *Caller) submit(ctx context.Context, r *request, p *link.Call) *Error {
 	err := c.node.serving.pool.Submit(ctx, r)
-	if err != nil {
-		r.Args.Release()
-		c.node.linking.wires.FreeCall(p)
-		return c.unsubmitted(ctx, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	r.Args.Release()
+	c.node.linking.wires.FreeCall(p)
+	failed := c.unsubmitted(ctx, err)
+	r.endCount(time.Now(), wire.Code(failed.Code))
+	return failed
 }
 
 // localAsOne runs a call here because this node was chosen from the providers.
-func (c *Caller) localAsOne(ctx context.Context, out *outCall) (*link.Call, *Error) {
+func (c *Caller) localAsOne(ctx context.Context, now time.Time, out *outCall) (*link.Call, *Error) {
 	f := c.here()
 	if f == nil {
 		return nil, c.notServed("the node does not offer this function any more")
 	}
 	c.node.calling.self.Inflight.Add(1)
 	defer c.node.calling.self.Inflight.Add(-1)
-	return c.local(ctx, f, out)
+	return c.local(ctx, now, f, out)
 }
 
 // notServed is the error of a call of a function that this node knows only as its own that does not serve, or not at

@@ -242,5 +242,5 @@ func (o callOptions) apply(opts []CallOption) callOptions {
 // With returns a Caller of the same function with more options. If an option is mistaken, each call returns an
 // InvalidArgument.
 func (c *Caller) With(opts ...CallOption) *Caller {
-	return &Caller{node: c.node, name: c.name, opts: c.opts.apply(opts)}
+	return &Caller{node: c.node, name: c.name, opts: c.opts.apply(opts), counts: c.counts}
 }

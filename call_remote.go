@@ -106,7 +106,7 @@ func (c *Caller) askOne(ctx context.Context, now time.Time, v *balance.Visit, ou
 		*out.isHere = isHere
 	}
 	if isHere {
-		return c.localAsOne(ctx, out)
+		return c.localAsOne(ctx, now, out)
 	}
 	return c.visit(ctx, now, v, out)
 }

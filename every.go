@@ -21,6 +21,7 @@ type Timer struct {
 	name     string // of OneOwner
 	ctx      context.Context
 	cancel   context.CancelFunc
+	came     time.Duration // the present run was due, by the clock of the provider: of whoever has it in hand
 
 	mu      sync.Mutex // protects all below: the clock, the workers, messages and Stop meet here
 	plan    turn.Plan
@@ -62,6 +63,7 @@ func (n *Node) Every(d time.Duration, fn any, opts ...TimerOption) (*Timer, erro
 		t.Stop()
 		return nil, err
 	}
+	f.counts = n.tallies.timers.Cell(t.name)
 	t.start(time.Now())
 	return t, nil
 }

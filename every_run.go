@@ -25,10 +25,13 @@ var noArguments = []byte{0x90}
 
 // fire is called by the clock, when the timer is due or when it may have become this node's turn. It runs no user code.
 func (t *Timer) fire() {
-	if !t.takeTurn(time.Now()) {
+	now := time.Now()
+	if !t.takeTurn(now) {
 		return
 	}
+	t.came = t.node.serving.provider.at(now)
 	if t.node.serving.pool.Offer(timerRun{t}) != pool.Accepted {
+		t.function.counts.Refuse(t.came, 0, uint32(Overloaded))
 		t.finish()
 		return
 	}
@@ -72,12 +75,26 @@ func (t *Timer) setClock(now, at time.Time) {
 }
 
 // Run runs the function, unless the timer was stopped while the run waited for a worker.
-func (t timerRun) Run() {
+func (t timerRun) Run(now time.Time) (ended time.Time) {
 	if !t.isStopped() {
+		t.beginCount(now)
 		_, err := t.function.invoke(t.ctx, noArguments, nil)
+		t.endCount(err)
 		t.logError(err)
 	}
 	t.finish()
+	return ended
+}
+
+// beginCount and endCount count a run.
+func (t *Timer) beginCount(now time.Time) {
+	at := t.node.serving.provider.at(now)
+	t.function.counts.Serve(at, at-t.came)
+}
+
+func (t *Timer) endCount(failed *Error) {
+	at := t.node.serving.provider.at(time.Now())
+	t.function.counts.End(at, at-t.came, failed.code())
 }
 
 // finish ends a run, or one that did not find a worker. Once it has let go of mu the timer may be in the pool again:
@@ -108,6 +125,7 @@ func (t *Timer) logError(err *Error) {
 
 // Failed ends a run whose function panicked or ended its goroutine.
 func (t timerRun) Failed(v any, stack []byte) {
+	t.endCount(&Error{Code: Internal})
 	if suppressed, ok := t.node.serving.provider.panics.Allow(time.Now()); ok {
 		t.node.log.Error("broach: timer panicked", "every", t.plan.Every, "name", t.name,
 			"panic", wire.Shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"sync/atomic"
+	"time"
 
 	"broach"
 )
@@ -236,4 +237,33 @@ func ExampleStrict() {
 	// Output:
 	// placed milk <nil>
 	// true no argument 1: only the caller has Note; without Strict these are lost on the way
+}
+
+// Three calls of which one has failed.
+func ExampleFunctionStats() {
+	node := start()
+	defer node.Close()
+	_ = node.Register("price", func(article string) (int, error) {
+		if article == "gold" {
+			return 0, broach.Errorf(1001, "ask for it")
+		}
+		return 7, nil
+	})
+	for _, article := range []string{"milk", "gold", "bread"} {
+		_, _ = node.Caller("price").Call(context.Background(), article)
+	}
+
+	for _, f := range node.Stats().Called {
+		fmt.Println(f.Name, f.Calls, f.Errors, f.Retries, f.Running)
+		var within uint64 // how many took no longer than a second
+		for i, bound := range broach.HistogramBounds {
+			if bound <= time.Second {
+				within += f.Latency.Counts[i]
+			}
+		}
+		fmt.Println(within, f.Latency.Sum > 0)
+	}
+	// Output:
+	// price 3 map[Code(1001):1] 0 0
+	// 3 true
 }

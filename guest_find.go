@@ -25,7 +25,7 @@ func (r *reader) find(now time.Time, req *request) {
 		req.answerCode(Overloaded, No, "the node is asked for functions too often")
 		return
 	}
-	req.Run()
+	req.Run(now)
 }
 
 // findFunction is what answers findService.

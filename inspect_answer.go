@@ -81,19 +81,20 @@ type viewJob struct {
 }
 
 // Run answers, unless nobody waits any more when it is time to.
-func (j viewJob) Run() {
+func (j viewJob) Run(time.Time) (ended time.Time) {
 	if !sleep(j.provider.ctx, time.Until(j.next)) {
 		j.Reject()
-		return
+		return ended
 	}
 	began := time.Now()
 	if j.Expired(began) {
 		j.Shed()
-		return
+		return ended
 	}
-	j.request.Run()
+	j.request.Run(began)
 	now := time.Now()
 	j.next = now.Add(viewsRest * now.Sub(began))
+	return now
 }
 
 // askers counts how often each peer has asked in the present second. It is no larger than the links that there are, and

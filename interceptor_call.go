@@ -15,16 +15,17 @@ import (
 
 // interception is one call on its way through the Interceptors of its caller, which may keep all of it.
 type interception struct {
-	step    step // the first
-	call    Invocation
-	ctx     deadline.Context
-	untimed deadline.Untimed // of that
-	caller  *Caller
-	oneWay  bool
-	trace   *trace                         // nil: no Span is told of it
-	decode  func(body []byte) (any, error) // nil: there are no results
-	wanted  []reflect.Type                 // results, as in an outCall
-	ran     execution
+	step     step // the first
+	call     Invocation
+	ctx      deadline.Context
+	untimed  deadline.Untimed // of that
+	caller   *Caller
+	oneWay   bool
+	trace    *trace                         // nil: no Span is told of it
+	decode   func(body []byte) (any, error) // nil: there are no results
+	wanted   []reflect.Type                 // results, as in an outCall
+	ran      execution
+	attempts atomic.Int32 // by next
 }
 
 // callIntercepted is Call for a Caller that has Interceptors.
@@ -82,19 +83,23 @@ func (c *Caller) interceptedFor(ctx context.Context, args []any, want []reflect.
 
 // run makes the call, of which a Tracer hears before the Interceptors.
 func (in *interception) run(ctx context.Context, args codec.Arguments) (v any, failed *Error) {
+	now := time.Now()
+	n := in.caller.beginCount(now)
+	failed = errCallCutShort
+	defer func() { in.caller.endCount(n, time.Now(), failed) }()
 	ctx, in.trace = in.caller.startTrace(ctx, in.oneWay)
-	v, failed = in.through(ctx, args)
+	v, failed = in.through(ctx, now, args)
 	in.trace.endCall(failed)
 	return v, failed
 }
 
 // through goes through the Interceptors and returns what comes out. A call that cannot even begin does not reach them.
-func (in *interception) through(given context.Context, args codec.Arguments) (v any, failed *Error) {
+func (in *interception) through(given context.Context, now time.Time, args codec.Arguments) (v any, failed *Error) {
 	c := in.caller
 	if failed := c.refusal(given); failed != nil {
 		return nil, failed
 	}
-	in.ctx.Begin(given, c.deadline(given, time.Now()))
+	in.ctx.Begin(given, c.deadline(given, now))
 	in.untimed.Begin(&in.ctx)
 	defer in.untimed.End()
 	defer func() {
@@ -119,7 +124,7 @@ func (in *interception) through(given context.Context, args codec.Arguments) (v 
 func (in *interception) spread(v any, want []reflect.Type) ([]reflect.Value, *Error) {
 	out, err := function.Spread(v, want)
 	if err != nil {
-		return nil, in.caller.newError(Internal, in.ran.outcome(), err.Error())
+		return nil, in.caller.unusable(in.caller.newError(Internal, in.ran.outcome(), err.Error()))
 	}
 	return out, nil
 }
@@ -128,12 +133,14 @@ func (in *interception) spread(v any, want []reflect.Type) ([]reflect.Value, *Er
 // the call has the deadline itself.
 func (in *interception) handle(ctx context.Context, call *Invocation) (any, error) {
 	in.ran.beginNext()
-	out := outCall{Arguments: call.sent(), call: call, oneWay: in.oneWay, trace: in.trace, results: in.wanted}
+	out := outCall{Arguments: call.sent(), call: call, oneWay: in.oneWay, trace: in.trace, results: in.wanted,
+		attempts: in.attempts.Load()}
 	if ctx == &in.ctx && ctx.Err() == nil {
 		out.deadline, _ = ctx.Deadline()
 		ctx = &in.untimed
 	}
 	p, failed := in.caller.do(ctx, &out)
+	in.attempts.Store(out.attempts)
 	if failed != nil {
 		in.ran.endNext(failed.Executed)
 		return nil, failed

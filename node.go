@@ -36,11 +36,12 @@ const closeGrace = time.Second // how long Close waits for functions that do not
 // Node is one member of a cluster: it offers functions, calls functions and knows who is there. Its methods may be
 // called by many goroutines at once. Run and Start make nodes; the zero Node is of no use.
 type Node struct {
-	cfg   Config
-	addr  netip.AddrPort // at the start, see Addr
-	stats counters
-	log   *journal
-	deaf  atomic.Bool // the socket is gone
+	cfg     Config
+	addr    netip.AddrPort // at the start, see Addr
+	stats   counters
+	tallies tallies
+	log     *journal
+	deaf    atomic.Bool // the socket is gone
 
 	seedNotes  seedbook.Notes
 	background errgroup.Group
@@ -146,7 +147,7 @@ func (n *Node) serve() {
 // newNode wires the rooms of a node together.
 func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	now := time.Now()
-	n := &Node{cfg: cfg, log: log, addr: cfg.advertise(t.LocalAddr())}
+	n := &Node{cfg: cfg, log: log, addr: cfg.advertise(t.LocalAddr()), tallies: newTallies()}
 	n.linking.transport, n.serving.pool, n.loop.rng = t, pool.New(pool.Limits(cfg.pool())), newRand(cfg.RandSeed)
 	n.linking.wires = link.Carrier{
 		Transport: t, Cluster: wire.ClusterID(cfg.cluster()),
@@ -164,7 +165,7 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	n.calling.dice.Store(n.loop.rng.Uint64())
 	p := &n.serving.provider
 	p.addr, p.log, p.maxMessage = n.Addr, n.log, n.linking.wires.MaxMessage
-	p.tracing = newTracing(cfg.Tracer, n.log, now)
+	p.tracing, p.began, p.unknown = newTracing(cfg.Tracer, n.log), now, n.tallies.served.Rest()
 	n.serving.provider.ctx, n.stop = context.WithCancel(context.Background())
 	n.loop.inbox, n.loop.arrivals = make(chan *inbound, inboxMax), make(chan arrival, arrivalsMax)
 	n.loop.commands = make(chan func(time.Time), 1)
@@ -172,7 +173,7 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	n.donec, n.serving.drainedc = make(chan struct{}), make(chan struct{})
 	n.background.SetLimit(backgroundMax)
 	n.serving.timetable.init()
-	n.serving.offered = newOffering()
+	n.serving.offered = newOffering(n.tallies.served)
 	n.loop.members = member.New(member.Config{
 		Self: n.addr, Boot: n.linking.wires.Process.Boot, Name: cfg.Name, Version: cfg.Version,
 		Tags:      wireTags(cfg.Tags),

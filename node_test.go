@@ -299,7 +299,7 @@ func TestAnEmptyBacklogIsNotTouched(t *testing.T) {
 		b.inPool = true // in the hands of the worker below, which finds nothing
 		b.mu.Unlock()
 		var first sync.WaitGroup
-		first.Go(b.Run)
+		first.Go(func() { b.Run(time.Now()) })
 		waitUntilFree()
 		event := &request{provider: &s.serving.provider, origin: fromHere{}}
 		event.Args = &buffer.Buffer{B: []byte{0x91, 0xc3}}

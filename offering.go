@@ -13,6 +13,7 @@ import (
 	"broach/internal/codec"
 	"broach/internal/link"
 	"broach/internal/member"
+	"broach/internal/tally"
 	"broach/internal/wire"
 )
 
@@ -27,12 +28,15 @@ const (
 type offering struct {
 	mu        sync.RWMutex
 	functions map[string]*service
-	public    int  // of them are not private
-	size      int  // of the service table of these, at most
-	untold    bool // it is not what the last table says
+	served    *tally.Table // what is counted of them
+	public    int          // of them are not private
+	size      int          // of the service table of these, at most
+	untold    bool         // it is not what the last table says
 }
 
-func newOffering() offering { return offering{functions: make(map[string]*service)} }
+func newOffering(served *tally.Table) offering {
+	return offering{functions: make(map[string]*service), served: served}
+}
 
 // get returns the function of that name, or nil.
 func (o *offering) get(name string) *service {
@@ -95,6 +99,9 @@ func (o *offering) add(name string, f *service) error {
 			return err
 		}
 		o.public++
+	}
+	if !wire.IsOwn(name) {
+		f.counts = o.served.Cell(name)
 	}
 	o.functions[name] = f
 	return nil

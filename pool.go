@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"broach/internal/pace"
+	"broach/internal/tally"
 	"broach/internal/wire"
 )
 
@@ -51,8 +52,13 @@ type provider struct {
 	losses     pace.LogLimit // of those about one-way calls that failed
 	failures   pace.LogLimit // and about others
 	tracing    *tracing      // nil: no Tracer
+	unknown    *tally.Cell   // counts calls of names that are not offered here
+	began      time.Time     // see at
 	maxMessage int           // bytes of results
 }
+
+// at is a time by the clock of requests, in a third of the room that one takes.
+func (p *provider) at(now time.Time) time.Duration { return now.Sub(p.began) }
 
 // logPanic tells this node, and nobody else, with what and where user code panicked.
 func (p *provider) logPanic(service string, v any, stack []byte) {

@@ -194,7 +194,7 @@ func (n *Node) targets(topic string) (list []*Caller) {
 	find := func(a audience) (c Caller, r *route, isHere bool) {
 		row := a.row(topic)
 		opts := callOptions{retries: retriesUnsaid, event: a}
-		return Caller{n, row, opts}, v.routes.get(row), n.serving.offered.get(row) != nil
+		return Caller{node: n, name: row, opts: opts}, v.routes.get(row), n.serving.offered.get(row) != nil
 	}
 	c, r, isHere := find(eachInstance)
 	for _, addr := range providersOf(r) {

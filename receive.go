@@ -216,7 +216,7 @@ func (r *reader) request(now time.Time, l *conn, a *link.Arrival) {
 	req := r.spare
 	r.spare = nil
 	req.provider, req.origin = &r.serving.provider, fromPeer{&l.Link}
-	req.came = req.provider.tracing.at(now)
+	req.came = req.provider.at(now)
 	switch req.function = r.serving.functionFor(a.Service); {
 	case req.isUnknown():
 		r.log.noteUnknown(l.ID.Addr, a.Service)
@@ -255,7 +255,7 @@ func (r *reader) admit(now time.Time, req *request) {
 	}
 	switch req.function {
 	case r.serving.tables:
-		req.Run() // ours, and quick: membership does not wait for the pool
+		req.Run(now) // ours, and quick: membership does not wait for the pool
 		return
 	case r.serving.finds:
 		r.find(now, req)

@@ -79,7 +79,10 @@ func (r *reader) keep(req *request) bool {
 
 // runQuick runs the calls that were kept. It reports whether the reader is still this goroutine's.
 func (r *reader) runQuick() bool {
-	part := max(len(r.quick)/quickParts, quickPart)
+	if len(r.quick) == 0 {
+		return true
+	}
+	now, part := time.Now(), max(len(r.quick)/quickParts, quickPart)
 	for r.ran < len(r.quick) {
 		req := r.quick[r.ran]
 		r.quick[r.ran] = nil
@@ -88,20 +91,26 @@ func (r *reader) runQuick() bool {
 		if r.ran%part == 0 {
 			full = req.link()
 		}
-		if !r.runOne(req) {
+		ended, ours := r.runOne(now, req)
+		if !ours {
 			return false
 		}
 		if full != nil {
 			full.SendAll()
+			ended = time.Time{}
+		}
+		if now = ended; ended.IsZero() {
+			now = time.Now()
 		}
 	}
 	r.quick, r.ran, r.spent = r.quick[:0], 0, 0
 	return true
 }
 
-// runOne runs a call, in a worker's place if there is one to spare; else the workers get it.
-func (r *reader) runOne(req *request) (ours bool) {
-	ran, ours := r.lend(req)
+// runOne runs a call, in a worker's place if there is one to spare; else the workers get it. It says when the call has
+// ended, if that is known: the next can run then.
+func (r *reader) runOne(now time.Time, req *request) (ended time.Time, ours bool) {
+	ended, ran, ours := r.lend(now, req)
 	switch {
 	case ran:
 	case ours:
@@ -109,7 +118,7 @@ func (r *reader) runOne(req *request) (ours bool) {
 	case req.enqueue(r.serving.pool):
 		r.serving.pool.Kick() // nobody else knows of it
 	}
-	return ours
+	return ended, ours
 }
 
 // lend runs a call in a worker's place, and reports whether there was one.
@@ -117,7 +126,7 @@ func (r *reader) runOne(req *request) (ours bool) {
 // Between beginRun and endRun the reader may be taken over: whoever changes takeover.run first has it, this goroutine
 // by endRun or another by look. So nothing of it is touched in between, nor afterwards unless it is ours. The call
 // stays this goroutine's in any case.
-func (r *reader) lend(req *request) (ran, ours bool) {
+func (r *reader) lend(now time.Time, req *request) (ended time.Time, ran, ours bool) {
 	run := r.takeover.beginRun(req.function)
 	returned := false
 	defer func() {
@@ -125,9 +134,9 @@ func (r *reader) lend(req *request) (ran, ours bool) {
 			go r.read() // the function has ended this goroutine
 		}
 	}()
-	ran = r.serving.pool.Lend(req)
+	ended, ran = r.serving.pool.Lend(now, req)
 	returned = true
-	return ran, ours
+	return ended, ran, ours
 }
 
 // look takes the reader over when it finds it in the same run as the last time. The timer rests when it finds none.

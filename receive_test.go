@@ -240,10 +240,10 @@ func (j *heldJob) Expired(time.Time) bool {
 	return true
 }
 
-func (*heldJob) Run()               {}
-func (*heldJob) Shed()              {}
-func (*heldJob) Failed(any, []byte) {}
-func (*heldJob) Reject()            {}
+func (*heldJob) Run(time.Time) time.Time { return time.Time{} }
+func (*heldJob) Shed()                   {}
+func (*heldJob) Failed(any, []byte)      {}
+func (*heldJob) Reject()                 {}
 
 // A reader that is stopped before it finds that there is no worker in whose place the call could run has lost the
 // reader by then. It gives the call to the workers, and wakes them itself: the new reader knows nothing of it.

@@ -19,6 +19,7 @@ import (
 	"broach/internal/codec"
 	"broach/internal/function"
 	"broach/internal/pace"
+	"broach/internal/tally"
 	"broach/internal/wire"
 )
 
@@ -292,6 +293,7 @@ type service struct {
 	// has one-way calls in the place of the pool, and answers them at once; nil for functions of users
 	takeEvent func(*request)
 	cost      runCost
+	counts    *tally.Cell     // nil: its calls are not counted. Set before it is offered
 	serial    uint64          // another for each service of this process
 	methodOf  string          // the name that RegisterAll was given, if it offers this
 	misfits   balance.Misfits // of this process's calls

@@ -25,11 +25,13 @@ type request struct {
 	meta     map[string]string // not written to
 	ctx      requestContext    // of the function, if it asks for one; in place: that is one allocation less
 	stage    stage             // set before a worker has it
-	came     time.Duration     // by the clock of tracing
-	trace    *trace            // nil: no Span is told of it
 	isEvent  bool              // for one subscription
 	isAlone  bool              // it was answered, and nobody has it any more but who runs it
+	isServed bool              // it is counted as one that runs
 	began    atomic.Bool       // the Interceptors of the function, if it has any, have let it run
+	came     time.Duration     // by the clock of the provider
+	ended    time.Duration     // likewise
+	trace    *trace            // nil: no Span is told of it
 }
 
 // requests are those that have ended, to be used again: a call leaves no garbage at its provider.
@@ -60,7 +62,7 @@ type origin interface {
 	stopped() Code                                // how a call ends that the closing of this node has stopped
 	frame(r *link.Request, o link.Outcome) []byte // begins what answer sends
 	// answer ends the call; the body is what frame began. It reports whether nobody has the request any more
-	answer(r *link.Request, o link.Outcome) (alone bool)
+	answer(now time.Time, r *link.Request, o link.Outcome) (alone bool)
 }
 
 // fromPeer is the origin of a call that came on a link.
@@ -77,8 +79,8 @@ func (c fromPeer) frame(r *link.Request, o link.Outcome) []byte {
 	return m.Append(buffer.Small())
 }
 
-func (c fromPeer) answer(r *link.Request, o link.Outcome) bool {
-	return c.link.Answer(time.Now(), r, wire.SetLength(o.Body))
+func (c fromPeer) answer(now time.Time, r *link.Request, o link.Outcome) bool {
+	return c.link.Answer(now, r, wire.SetLength(o.Body))
 }
 
 // fromHere is the origin of a call by this node.
@@ -91,7 +93,7 @@ func (c fromHere) stopped() Code                   { return Closed }
 func (c fromHere) frame(_ *link.Request, o link.Outcome) []byte { return o.Body }
 
 // answer leaves the request to its caller, who may be about to give it up.
-func (c fromHere) answer(_ *link.Request, o link.Outcome) bool {
+func (c fromHere) answer(_ time.Time, _ *link.Request, o link.Outcome) bool {
 	c.call.EndOwned(o)
 	return false
 }
@@ -103,21 +105,24 @@ func (r *request) isUnknown() bool { return r.function == nil }
 func (r *request) link() *link.Link { return r.origin.(fromPeer).link }
 
 // Run calls the function and answers. It is the only way into user code. The request is not used after it.
-func (r *request) Run() {
+func (r *request) Run(now time.Time) (ended time.Time) {
 	if r.stage == awaited && !r.function.enter() {
 		r.answerCode(Overloaded, No, textMost)
-		return
+		return ended
 	}
-	r.serve()
+	r.serve(now)
+	ended = r.endedAt()
 	r.free()
+	return ended
 }
 
 // serve calls the function and answers.
-func (r *request) serve() {
+func (r *request) serve(now time.Time) {
 	defer r.function.leave()
+	r.beginCount(now)
 	ctx := r.context()
 	defer r.endContext()
-	ctx = r.startTrace(ctx)
+	ctx = r.startTrace(ctx, now)
 	head := r.frame(link.Outcome{Executed: wire.ExecutedYes})
 	frame, err := r.invoke(ctx, head)
 	if err != nil || cap(frame) != cap(head) {
@@ -263,12 +268,14 @@ func (r *request) answerError(err *Error) {
 // frame begins the encoded answer, with room for what comes behind it.
 func (r *request) frame(o link.Outcome) []byte { return r.origin.frame(&r.Request, o) }
 
-// answer ends the request. The body is what frame began.
+// answer ends the request, which is counted by then for whoever has the answer. The body is what frame began.
 func (r *request) answer(o link.Outcome) {
+	now := time.Now()
+	r.endCount(now, o.Code)
 	r.ReleaseArgs()
 	switch {
 	case r.stage == awaited:
-		r.isAlone = r.origin.answer(&r.Request, o)
+		r.isAlone = r.origin.answer(now, &r.Request, o)
 	case r.CameAsTransfer():
 		r.link().GiveBack(&r.Request)
 	}

@@ -34,7 +34,7 @@ func TestACallIsNotGivenUpInThePlaceOfAnother(t *testing.T) {
 				first := b.take(t, wire.KindRequest, callOfF(1, seq))
 				kind, message := giveUp(seq)
 				b.take(t, kind, message)
-				first.Run()
+				first.Run(time.Now())
 				others := []*request{ // the reader has the memory of the next already
 					b.take(t, wire.KindRequest, callOfF(8, seq)), b.take(t, wire.KindRequest, callOfF(9, seq)),
 				}

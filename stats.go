@@ -51,6 +51,13 @@ type Stats struct {
 	JoinedSince time.Duration // how long that has been so, or, if it has not joined, how long it has been trying
 	Isolated    bool          // most of the peers that should be heard are silent: it is this node that is cut off
 	Peers       []PeerStats   // sorted by address
+
+	// Called are the calls made here, in all forms, with the codes that they returned; Served those of functions of
+	// this node, also refused ones, with the codes of the answers, or what they would be if nobody waited for one
+	Called, Served []FunctionStats
+	// Topics are the events that each subscription here has handled, or had no room for: Overloaded. Timers are the
+	// runs of timers with OneOwner, by its name, and of all others together; those without a worker are Overloaded
+	Topics, Timers []FunctionStats
 }
 
 // PeerStats is about one peer.
@@ -127,6 +134,8 @@ func (n *Node) Stats() Stats {
 		}
 	}
 	slices.SortFunc(s.Peers, func(a, b PeerStats) int { return a.Addr.Compare(b.Addr) })
+	s.Called, s.Served = functionStats(n.tallies.called), functionStats(n.tallies.served)
+	s.Topics, s.Timers = functionStats(n.tallies.topics), functionStats(n.tallies.timers)
 	return s
 }
 

@@ -96,7 +96,7 @@ func (n *Node) Subscribe(topic string, fn any, opts ...SubscribeOption) (*Subscr
 	if err := errors.Join(o.wrong...); err != nil {
 		return nil, refused(InvalidArgument, "subscribe %s: %w", topic, err)
 	}
-	f.interceptors = n.cfg.ServeInterceptors
+	f.interceptors, f.counts = n.cfg.ServeInterceptors, n.tallies.topics.Cell(topic)
 	f.intercept(fn)
 	s := &Subscription{node: n, row: cmp.Or(o.to, oneOfGroup).row(topic), backlog: n.newBacklog(f, o.backlog)}
 	if err := n.change(func() (bool, error) { return n.subscribe(s.row, s.backlog) }); err != nil {
@@ -198,6 +198,8 @@ func (e *events) putInBacklogs(r *request) (all, took int) {
 		all++
 		if b.addEvent(r) {
 			took++
+		} else {
+			b.function.counts.Refuse(r.came, 0, uint32(Overloaded))
 		}
 	}
 	return all, took
@@ -278,17 +280,21 @@ func (b *backlog) next() *request {
 //
 // The worker owns present until next has returned nil or the pool has the backlog again. From then on another worker
 // may have it in hand.
-func (b *backlog) Run() {
-	for range backlogTurn {
+func (b *backlog) Run(now time.Time) (ended time.Time) {
+	for i := range backlogTurn {
 		event := b.next()
 		if event == nil {
-			return
+			return ended
+		}
+		if i > 0 {
+			now = time.Now()
 		}
 		b.present = event
-		event.Run()
+		event.Run(now)
 		b.present = nil
 	}
 	b.pool.AddUnbounded(b)
+	return ended
 }
 
 // Failed ends an event whose function panicked. It takes none of the others with it. It comes instead of the end of

@@ -55,31 +55,14 @@ const (
 type tracing struct {
 	tracer Tracer
 	log    *journal
-	began  time.Time
 	isOff  atomic.Bool // it has panicked
 }
 
-func newTracing(t Tracer, log *journal, now time.Time) *tracing {
+func newTracing(t Tracer, log *journal) *tracing {
 	if t == nil {
 		return nil
 	}
-	return &tracing{tracer: t, log: log, began: now}
-}
-
-// at is a time by the clock of the Tracer, in a third of the room that one takes; 0 if there is none.
-func (t *tracing) at(now time.Time) time.Duration {
-	if t == nil {
-		return 0
-	}
-	return now.Sub(t.began)
-}
-
-// now is the present time likewise. Without a Tracer no clock is read.
-func (t *tracing) now() time.Duration {
-	if t == nil {
-		return 0
-	}
-	return t.at(time.Now())
+	return &tracing{tracer: t, log: log}
 }
 
 // looksAt reports whether the Tracer is told of a function or an event. It is not of calls that the nodes make for
@@ -150,7 +133,7 @@ func (c *Caller) startTrace(ctx context.Context, oneWay bool) (with context.Cont
 }
 
 // startTrace tells the Tracer of a call that is about to run.
-func (r *request) startTrace(ctx context.Context) (with context.Context) {
+func (r *request) startTrace(ctx context.Context, now time.Time) (with context.Context) {
 	t, kind := r.provider.tracing, OneAnswer
 	if !t.looksAt(r.function.name, false) {
 		return ctx
@@ -165,7 +148,7 @@ func (r *request) startTrace(ctx context.Context) (with context.Context) {
 	}
 	values, span := t.tracer.StartServe(ctx, r.function.name, kind, r.from(), maps.Clone(r.meta))
 	if with, r.trace = t.started(ctx, values, span); r.trace != nil {
-		r.trace.wait = t.now() - r.came
+		r.trace.wait = r.provider.at(now) - r.came
 	}
 	return with
 }

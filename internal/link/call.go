@@ -28,6 +28,7 @@ type Call struct {
 	Done chan struct{} // gets one value when the outcome is set
 	Outcome
 	Node  netip.AddrPort // that ran or took the call, if nothing went wrong
+	At    time.Time      // when its caller knew that
 	kept  []byte         // memory that Body may use again
 	whole []byte         // the transfer that Body is part of
 }

@@ -17,10 +17,11 @@ type jobBatch struct {
 // step is the least a job can be.
 type step struct{ of *jobBatch }
 
-func (s *step) Run() {
+func (s *step) Run(time.Time) (ended time.Time) {
 	if s.of.left.Add(-1) == 0 {
 		s.of.donec <- struct{}{}
 	}
+	return ended
 }
 
 func (s *step) Expired(time.Time) bool { return false }

@@ -43,7 +43,8 @@ var (
 // goroutine but under no lock of the pool. The pool does not touch it after
 // that call, or after Failed where Run did not return: it may be reused.
 type Job interface {
-	Run() // runs user code
+	// Run runs user code, and says when it has ended; zero: it has not looked
+	Run(now time.Time) (ended time.Time)
 	// Expired says that the deadline has passed or the caller has gone. It may
 	// be asked under the pool's lock: it is quick and runs no user code.
 	Expired(now time.Time) bool

@@ -21,11 +21,12 @@ type probeJob struct {
 	stack                       []byte // of failed, or of run where a test asks for it
 }
 
-func (j *probeJob) Run() {
+func (j *probeJob) Run(time.Time) (ended time.Time) {
 	j.runs.Add(1)
 	if j.do != nil {
 		j.do()
 	}
+	return ended
 }
 
 func (j *probeJob) Expired(now time.Time) bool { return !j.until.IsZero() && !now.Before(j.until) }

@@ -149,26 +149,32 @@ func (p *Pool) endJob(how jobEnd) {
 
 // do runs j, or sheds it if it is too late.
 func (p *Pool) do(j Job) jobEnd {
-	if j.Expired(time.Now()) {
+	how, _ := p.doAt(time.Now(), j)
+	return how
+}
+
+// doAt also says when that was over, if the job has.
+func (p *Pool) doAt(now time.Time, j Job) (how jobEnd, ended time.Time) {
+	if j.Expired(now) {
 		j.Shed()
-		return jobShed
+		return jobShed, ended
 	}
-	p.runJob(j)
-	return jobRan
+	return jobRan, p.runJob(now, j)
 }
 
 // runJob is the barrier between user code and the node: a panic stops here.
 // runtime.Goexit cannot be stopped; the worker's own deferred call replaces
 // the worker. Once run has returned j may belong to someone else.
-func (p *Pool) runJob(j Job) {
+func (p *Pool) runJob(now time.Time, j Job) (ended time.Time) {
 	returned := false
 	defer func() {
 		if !returned {
 			p.reportPanic(j, recover())
 		}
 	}()
-	j.Run()
+	ended = j.Run(now)
 	returned = true
+	return ended
 }
 
 // reportPanic counts a job that did not return, and says so to it.

@@ -51,7 +51,6 @@ var clockFiles = []string{
 	"skew.go", // when a provider is asked, and a line is said
 	"stats.go", "inspect.go",
 	"inspect_answer.go",                                  // how long a View takes to make, who has asked
-	"tracer.go",                                          // how long a call waits until it runs
 	"internal/link/link.go", "internal/link/transfer.go", // the send time of fragments
 	"internal/deadline/context.go", // whether a context has ended
 	"internal/buffer/idle.go",      // how long a collection takes
@@ -59,6 +58,9 @@ var clockFiles = []string{
 	"internal/udp/in_linux.go", // how long the reader waited
 	"internal/udp/refusals.go", // how long the system is given
 	"every.go", "every_run.go", // when a timer is set, is due, and is told of
+	"call_local.go",     // a call has ended that no link has a part in
+	"subscribe.go",      // an event has waited for those before it
+	"stats_function.go", // a call of all begins, and has ended
 }
 
 // A room is what a package may do, besides using the standard library.
@@ -77,7 +79,8 @@ var rooms = map[string]room{
 		"broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/seedbook",
 		"broach/internal/skew",
-		"broach/internal/strangers", "broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn",
+		"broach/internal/strangers", "broach/internal/tally",
+		"broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn",
 		"broach/internal/udp", "broach/internal/usage", "broach/internal/wire",
 		"golang.org/x/sync/errgroup",
 	}},
@@ -134,6 +137,7 @@ var rooms = map[string]room{
 	// by which a connection says that it is simulated
 	"internal/simnet":    {isTool: true, imports: []string{"broach/internal/seal"}},
 	"internal/strangers": {isPure: true, imports: []string{"broach/internal/pace", "broach/internal/wire"}},
+	"internal/tally":     {},
 	"internal/tokens": {imports: []string{"broach/internal/handshake", "broach/internal/link",
 		"broach/internal/wire"}},
 	"internal/transfer": {isPure: true, imports: []string{"broach/internal/buffer", "broach/internal/pace",
