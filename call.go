@@ -331,6 +331,13 @@ func All[R any](ctx context.Context, c *Caller, args ...any) iter.Seq[Reply[R]] 
 	}
 }
 
+// ofAll is the Caller that finds out who is to be called.
+func (c *Caller) ofAll() *Caller {
+	all := *c
+	all.opts.kind = AllAnswers
+	return &all
+}
+
 // only calls one provider, once.
 func (c *Caller) only(node netip.AddrPort) *Caller {
 	only := *c
@@ -351,7 +358,7 @@ func (c *Caller) everybody(ctx context.Context) ([]netip.AddrPort, *Error) {
 	nodes := own
 	if !c.isHereOnly() {
 		now := time.Now()
-		r, failed := c.route(ctx, now, c.deadline(ctx, now))
+		r, failed := c.ofAll().route(ctx, now, c.deadline(ctx, now))
 		if failed != nil && own == nil {
 			return nil, failed
 		}

@@ -14,6 +14,9 @@ import (
 
 // route finds out where the function is.
 func (c *Caller) route(ctx context.Context, now, deadline time.Time) (*route, *Error) {
+	if c.node.cfg.Guest {
+		return c.guestRoute(ctx, deadline)
+	}
 	v := c.node.calling.view.Load()
 	r := c.routeIn(v)
 	if r == nil && !v.joined {
@@ -91,7 +94,7 @@ func (c *Caller) remote(
 		if !c.mayRetry(ctx, time.Now(), out.deadline, r, ch.Tried, len(ch.Tried)-skewed, err) {
 			return nil, failed
 		}
-		now, r = time.Now(), c.routeIn(c.node.calling.view.Load())
+		now, r = time.Now(), c.routeAgain(ctx, out.deadline, ch.Tried)
 		c.noteRetry(now, err)
 		if r == nil {
 			r = &route{} // this node may be left
@@ -273,7 +276,7 @@ func (c *Caller) mayRetry(
 	others := c.routeIn(c.node.calling.view.Load())
 	self, ok := c.selfAsOne()
 	isSelfLeft := ok && !slices.Contains(tried, self.Record)
-	if asked > c.opts.retries || !others.hasOthers(tried...) && !isSelfLeft {
+	if asked > c.opts.retries || !others.hasOthers(tried...) && !isSelfLeft && !c.mayVisit(others) {
 		return false
 	}
 	if may, atOnce := c.isRetried(failed, r.isIdempotent()); !may || atOnce {
@@ -326,6 +329,9 @@ func (r *route) hasOthers(tried ...*balance.Record) bool {
 	}
 	return false
 }
+
+// mayVisit reports whether there may be providers with which this node, a guest, has no link yet.
+func (c *Caller) mayVisit(r *route) bool { return c.node.cfg.Guest && r != nil && r.offline > 0 }
 
 // hasAnother reports whether a provider offers the function with another signature.
 func (r *route) hasAnother(signature string) bool {

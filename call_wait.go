@@ -2,6 +2,7 @@ package broach
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -77,7 +78,7 @@ func (e *Error) isUnready() bool {
 // awaitChange waits until a view follows v, or until it is time to look again.
 func (c *Caller) awaitChange(ctx context.Context, v *view, failed *Error) {
 	var again <-chan time.Time
-	if failed.Node != "" || failed.Code == CircuitOpen {
+	if failed.Node != "" || failed.Code == CircuitOpen || c.node.cfg.Guest {
 		again = time.After(readyAgain)
 	}
 	select {
@@ -96,4 +97,13 @@ func (c *Caller) waitedFor(ctx context.Context, failed *Error) *Error {
 		e.Message = "no provider within the deadline: " + failed.Code.String() + ": " + failed.Message
 	}
 	return e
+}
+
+// waitedForProviders is what WaitFor returns, where waiting has ended with err.
+func waitedForProviders(service string, there, providers int, err error) error {
+	if err == nil || err == ErrClosed {
+		return err
+	}
+	return fmt.Errorf("broach: WaitFor %q: %d of %d providers when the context ended: %w", service, there, providers,
+		err)
 }

@@ -53,6 +53,12 @@ type Config struct {
 	// how many elements they have, too, and what is made of them in memory: docs/values.md
 	MaxMessage int
 
+	// Guest makes a process that asks and calls and takes part in nothing: no member hears of it, but for the one of
+	// Join that it asks where functions are, and those that it calls. It needs Join. It offers nothing, has no events
+	// and no timers, and nobody can call it. Node.Members, Node.Services and Node.Watch tell of what it has asked for
+	// alone
+	Guest bool
+
 	// Tags are shown to peers: up to 32 tags, up to 255 bytes for a key or a value, up to 512 bytes in all
 	Tags map[string]string
 	// Logger: nil is slog.Default at the level of LogLevel. It gets its lines from a goroutine of their own: it may

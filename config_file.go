@@ -222,6 +222,7 @@ var fileKeys = []fileKey{
 	countKey("params.threadPool.createThreadThreshold", "Pool.GrowAt", func(c *Config) *int { return &c.Pool.GrowAt }),
 	textKey("params.advertise", "Advertise", func(c *Config) *string { return &c.Advertise }),
 	textKey("params.cluster", "Cluster", func(c *Config) *string { return &c.Cluster }),
+	{"params.guest", "Guest", "must be true or false", setGuest},
 	{"params.keys", "Keys", "must be a list of 1 to 8 different keys, each 32 bytes in base64", setKeys},
 	{path: "params.heartbeat"},
 	secondsKey("params.heartbeat.interval", "Heartbeat.Interval",
@@ -358,6 +359,11 @@ func setRejectWhenFull(f *configFile, raw json.RawMessage) bool {
 
 func setSilent(f *configFile, raw json.RawMessage) (ok bool) {
 	f.cfg.Silent, ok = jsonfile.Decode[bool](raw)
+	return ok
+}
+
+func setGuest(f *configFile, raw json.RawMessage) (ok bool) {
+	f.cfg.Guest, ok = jsonfile.Decode[bool](raw)
 	return ok
 }
 

@@ -46,7 +46,7 @@ func TestFileWithEveryKey(t *testing.T) {
 				"grace": 0.2,
 				"forget": "1h"
 			},
-			"maxPacket": 1200, "maxMessage": 1048576, "tags": {"zone": "a", "canary": ""}
+			"guest": true, "maxPacket": 1200, "maxMessage": 1048576, "tags": {"zone": "a", "canary": ""}
 		}
 	}`))
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestFileWithEveryKey(t *testing.T) {
 			Interval: 2 * time.Second, Budget: 40, Tick: 10 * time.Millisecond, Margin: 100 * time.Millisecond,
 			ProbeEvery: 30 * time.Millisecond, Probes: 5, Grace: 200 * time.Millisecond, Forget: time.Hour,
 		},
-		MaxPacket: 1200, MaxMessage: 1 << 20, Tags: map[string]string{"zone": "a", "canary": ""},
+		Guest: true, MaxPacket: 1200, MaxMessage: 1 << 20, Tags: map[string]string{"zone": "a", "canary": ""},
 	}, got)
 }
 
@@ -165,6 +165,7 @@ func TestBadFiles(t *testing.T) {
 		{`{"params": {"threadPool": {"core": 3, "threadMax": 2}}}`,
 			`params.threadPool.threadMax: 2: must not be less than the 3 that stay`},
 		{`{"params": {"threadPool": {"isExcInfo": "TRUE"}}}`, `params.threadPool.isExcInfo: "TRUE": ` + exc},
+		{`{"params": {"guest": "true"}}`, `params.guest: "true": must be true or false`},
 		{`{"params": {"threadPool": {"isExcInfo": 0}}}`, `params.threadPool.isExcInfo: 0: ` + exc},
 		{`{"params": {"threadPool": {"isExcInfo": ""}}}`, `params.threadPool.isExcInfo: "": ` + exc},
 

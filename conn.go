@@ -185,7 +185,7 @@ func sendAndFree(t udp.Transport, out []udp.Datagram) []udp.Datagram {
 func (n *Node) noteSelf(now time.Time) {
 	n.linking.gate.NoteSelf(now, gate.Self{
 		Addr: n.loop.members.Self(), Learning: n.loop.members.AskToken(),
-		IsUnheard: n.loop.members.AsksUnheard(now), IsFull: n.loop.members.IsFull(now),
+		IsUnheard: n.loop.members.AsksUnheard(now), IsFull: n.loop.members.IsFull(now), IsGuest: n.cfg.Guest,
 	})
 }
 

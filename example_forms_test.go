@@ -36,6 +36,22 @@ func ExampleCall2() {
 	// Output: 3 1 <nil>
 }
 
+// A guest calls, and the members do not hear of it.
+func ExampleConfig_guest() {
+	member, stop := cluster(2, "double", func(int) any { return func(i int) int { return 2 * i } })
+	defer stop()
+	guest, err := broach.Start(broach.Config{Guest: true, Join: []string{member.Addr().String()}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer guest.Close()
+	fmt.Println(broach.Call[int](context.Background(), guest.Caller("double"), 21))
+	fmt.Println(len(member.Members()), "members,", member.Stats().Guests, "guest")
+	// Output:
+	// 42 <nil>
+	// 3 members, 1 guest
+}
+
 // One call takes more along than the others.
 func ExampleWithMeta() {
 	node := start()

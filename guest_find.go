@@ -2,10 +2,13 @@ package broach
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"net/netip"
 	"time"
 
 	"broach/internal/balance"
+	"broach/internal/codec"
 	"broach/internal/member"
 	"broach/internal/wire"
 )
@@ -103,5 +106,244 @@ func (v *view) addProvider(found *wire.Found, name string, d *balance.Candidate)
 			Process: p.Process, Table: p.Tver, Signature: row.Signature, Weight: row.Weight, Idempotent: row.Idempotent,
 			Last: standingOf(p) == calledLast,
 		})
+	}
+}
+
+// The other side: how a guest asks.
+
+const (
+	findKept    = time.Second            // how long an answer is used
+	findSoon    = 500 * time.Millisecond // from when on the next is asked for, while calls go on
+	findNone    = 100 * time.Millisecond // how long the answer is used that nobody offers a function
+	findLong    = 10 * time.Second       // how long an answer is used while our host is silent
+	findPatient = 250 * time.Millisecond // how long that must have been so
+	findsMost   = 1024                   // answers that are kept; beyond that, those that are old are not
+)
+
+// What a call fails with where no question is answered.
+const (
+	textNoSeed = "no seed has answered"
+	textUnsaid = "the seed does not say who offers the function"
+)
+
+// find is a question where a function is, and its answer.
+type find struct {
+	began  time.Time
+	donec  chan struct{} // closed when it is answered; then the rest is set
+	before *find         // the last good answer, until this is one; nil: there is none
+	at     time.Time     // when it was answered
+	known  int           // providers
+	// of them can be called now, as far as that is known
+	callable int
+	failed   *Error
+}
+
+// isDone reports whether the question is answered.
+func (f *find) isDone() bool {
+	select {
+	case <-f.donec:
+		return true
+	default:
+		return false
+	}
+}
+
+// age is how old an answer is, and whether it can be used still. One that is nil, failed or is to come cannot.
+func (f *find) age(now time.Time) (age time.Duration, isFresh bool) {
+	if f == nil || !f.isDone() || f.failed != nil {
+		return 0, false
+	}
+	age = now.Sub(f.at)
+	if f.known == 0 {
+		return age, age < findNone
+	}
+	return age, age < findKept
+}
+
+// good is the last good answer among this one and the one before; nil: there is none.
+func (f *find) good() *find {
+	if f == nil || f.isDone() && f.failed == nil {
+		return f
+	}
+	return f.before
+}
+
+// found returns an answer of now or of shortly before.
+func (n *Node) found(ctx context.Context, c *Caller) (*find, *Error) {
+	f := n.findFor(c)
+	if f.isDone() {
+		return f, nil
+	}
+	patience := time.NewTimer(findPatient - time.Since(f.began))
+	defer patience.Stop()
+	for {
+		select {
+		case <-patience.C:
+			if f.before != nil && time.Since(f.before.at) < findLong {
+				return f.before, nil
+			}
+		case <-f.donec:
+			if f.failed == nil {
+				return f, nil
+			}
+			failed := *f.failed
+			failed.Service = c.name
+			return nil, &failed
+		case <-n.serving.provider.ctx.Done():
+			return nil, c.closed(No)
+		case <-ctx.Done():
+			return nil, c.newError(Unavailable, No, textNoSeed+n.notJoined(n.calling.view.Load()))
+		}
+	}
+}
+
+// findFor is the answer that a call can use, or else a question that is being asked.
+func (n *Node) findFor(c *Caller) *find {
+	g, now, key, wanted := &n.calling.guest, time.Now(), c.name, []any{c.name}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if on := c.opts.on; on.IsValid() {
+		if f := g.finds[key].good(); f != nil && n.isOffered(c) {
+			if _, isFresh := f.age(now); isFresh {
+				return f
+			}
+		}
+		key, wanted = key+"\x00"+on.String(), append(wanted, on.String())
+	}
+	last := g.finds[key]
+	good := last.good()
+	age, isFresh := good.age(now)
+	if (!isFresh || age >= findSoon) && (last == nil || last.isDone()) {
+		last = g.begin(n, now, key, good, wanted)
+	}
+	if isFresh {
+		return good
+	}
+	return last
+}
+
+// isOffered reports whether the provider that a call is for is known to offer the function.
+func (n *Node) isOffered(c *Caller) bool {
+	p := member.WhoAt(n.calling.view.Load().peers, c.opts.on)
+	if p == nil {
+		return false
+	}
+	_, ok := member.FindRow(p.Functions, c.name)
+	return ok
+}
+
+// begin asks a question. mu is held.
+func (g *guest) begin(n *Node, now time.Time, key string, good *find, wanted []any) *find {
+	f := &find{began: now, donec: make(chan struct{})}
+	if good != nil { // without those before it
+		f.before = &find{donec: good.donec, at: good.at, known: good.known, callable: good.callable}
+	}
+	if n.isClosed() {
+		f.failed = &Error{Code: Closed, Executed: No, Message: textClosed}
+		close(f.donec)
+		return f
+	}
+	if g.finds == nil {
+		g.finds = make(map[string]*find)
+	}
+	if len(g.finds) >= findsMost {
+		maps.DeleteFunc(g.finds, func(_ string, f *find) bool { return f.isDone() && now.Sub(f.at) >= findKept })
+	}
+	if len(g.finds) < findsMost { // else it is asked again by each who wants to know
+		g.finds[key] = f
+	}
+	g.asks.Go(func() { n.ask(f, wanted) })
+	return f
+}
+
+// close waits for the questions: there will be no others.
+func (g *guest) close() {
+	g.mu.Lock() // begin has seen that the node is closed, or has begun
+	g.mu.Unlock()
+	g.asks.Wait()
+}
+
+// ask asks our host, and where that does not answer the next.
+func (n *Node) ask(f *find, wanted []any) {
+	name, last := wanted[0].(string), uint64(0)
+	for {
+		host, failed := n.awaitHost(last)
+		if failed == nil {
+			var said wire.Found
+			if said, failed = n.askAt(host, wanted); failed == nil {
+				n.tellFound(f, name, said)
+				return
+			}
+		}
+		if host == nil || failed.Code != Unreachable && failed.Code != Closed || n.isClosed() {
+			f.failed, f.at = failed, time.Now()
+			close(f.donec)
+			return
+		}
+		last = host.Token
+	}
+}
+
+// awaitHost waits for a seed that answers, and is another than the last.
+func (n *Node) awaitHost(last uint64) (l *conn, _ *Error) {
+	ctx, cancel := context.WithTimeout(n.serving.provider.ctx, joinWait)
+	defer cancel()
+	err := n.await(ctx, func(v *view) bool {
+		if v.host != 0 && v.host != last {
+			l = n.linking.tokens.Link(v.host)
+		}
+		return l != nil
+	})
+	switch {
+	case err == nil:
+		return l, nil
+	case n.isClosed():
+		return nil, &Error{Code: Closed, Executed: No, Message: textClosed}
+	}
+	return nil, &Error{Code: Unavailable, Executed: No, Message: textNoSeed + n.notJoined(n.calling.view.Load())}
+}
+
+// askAt asks one of them.
+func (n *Node) askAt(host *conn, wanted []any) (said wire.Found, _ *Error) {
+	now := time.Now()
+	deadline := now.Add(n.cfg.callTimeout() + n.cfg.ackTimeout())
+	ctx, cancel := context.WithDeadline(n.serving.provider.ctx, deadline)
+	defer cancel()
+	p, failed := n.Caller(findService).attempt(ctx, now, host.visit(),
+		&outCall{Arguments: codec.Arguments{List: wanted}, deadline: deadline})
+	switch {
+	case failed != nil && (failed.Code == Unreachable || failed.Code == Closed):
+		return said, failed
+	case failed != nil:
+		return said, &Error{Code: Unavailable, Executed: No, Node: failed.Node,
+			Message: fmt.Sprintf("%s: %v: %v", textUnsaid, failed.Code, failed.Message)}
+	}
+	defer n.linking.wires.FreeCall(p)
+	b, err := codec.DecodeAs[[]byte](p.Body)
+	if err == nil {
+		said, err = wire.ConsumeFound(b)
+	}
+	if err != nil {
+		return said, &Error{Code: Unavailable, Executed: No, Node: host.ID.Addr.String(),
+			Message: textUnsaid + ": its answer cannot be read: does it run a broach of this version?"}
+	}
+	return said, nil
+}
+
+// tellFound takes up an answer. Who waits for it finds it in the view.
+func (n *Node) tellFound(f *find, name string, said wire.Found) {
+	err := n.do(func(now time.Time) {
+		n.loop.members.Found(now, name, said)
+		n.carryOut(now)
+		n.publish(now)
+		f.at, f.known, f.callable = now, len(said.Providers)+int(said.More), len(said.Providers)
+		if f.callable == wire.FoundMost { // more were not listed
+			f.callable = f.known
+		}
+		close(f.donec)
+	})
+	if err != nil {
+		f.failed, f.at = &Error{Code: Closed, Executed: No, Message: textClosed}, time.Now()
+		close(f.donec)
 	}
 }

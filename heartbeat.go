@@ -345,7 +345,7 @@ func (n *Node) nextView(now time.Time, old *view) *view {
 	m := n.loop.members
 	v := &view{
 		self: m.Self(), began: m.BeganAt(), peers: m.View(), joined: m.Joined(), isolated: m.IsIsolated(),
-		heartbeats: m.BeatsPerSecond(), nextc: make(chan struct{}),
+		heartbeats: m.BeatsPerSecond(), host: m.Host(), nextc: make(chan struct{}),
 	}
 	v.joinedAt = old.joinedAt
 	if v.joined != old.joined || v.joinedAt.IsZero() {
@@ -359,7 +359,10 @@ func (n *Node) nextView(now time.Time, old *view) *view {
 // logView tells the operator how this node's own place has changed.
 func (n *Node) logView(was, is *view) {
 	n.logIsolation(was.isolated, is.isolated)
-	if is.joined && !was.joined && !was.joinedAt.IsZero() {
+	switch isNew := is.joined && !was.joined && !was.joinedAt.IsZero(); {
+	case isNew && n.cfg.Guest:
+		n.log.Info("broach: a seed tells this guest where functions are", "after", is.joinedAt.Sub(was.joinedAt))
+	case isNew:
 		n.log.Info("broach: joined the cluster", "members", len(is.peers)+1, "after", is.joinedAt.Sub(was.joinedAt))
 	}
 	if was.self != is.self {

@@ -111,6 +111,7 @@ type calling struct {
 
 	described descriptions
 	skews     skews
+	guest     guest
 }
 
 // linking is what makes and finds links: the reader and the loop share it.
@@ -162,6 +163,9 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	n.cfg.Keys, n.cfg.app = nil, appSection{} // the ring has the keys: whatever prints the node finds no secret
 	n.linking.wires.MaxPacket = max(cfg.maxPacket()-n.linking.wires.Overhead(), link.BasePacket)
 	n.linking.wires.Init(now)
+	if cfg.Guest {
+		n.linking.wires.Table.Store(0)
+	}
 	n.calling.dice.Store(n.loop.rng.Uint64())
 	p := &n.serving.provider
 	p.addr, p.log, p.maxMessage = n.Addr, n.log, n.linking.wires.MaxMessage
@@ -176,7 +180,8 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	n.serving.offered = newOffering(n.tallies.served)
 	n.loop.members = member.New(member.Config{
 		Self: n.addr, Boot: n.linking.wires.Process.Boot, Name: cfg.Name, Version: cfg.Version,
-		Tags:      wireTags(cfg.Tags),
+		Tags:  wireTags(cfg.Tags),
+		Guest: cfg.Guest, Silence: cfg.ackTimeout(),
 		Heartbeat: member.Timing(cfg.heartbeat()), MaxPeers: cmp.Or(cfg.peersMax, member.PeersMax),
 		Open: n.linking.tokens.Open, Terms: n.linking.wires.Terms, IsBusy: n.isBusy,
 	}, now, n.loop.rng)
@@ -184,7 +189,9 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	n.calling.circuits.Wake = func() { n.linking.wires.Timers.WakeBy(1) }
 	n.serving.tables, n.serving.describes, n.serving.finds = n.tableFunction(), n.describeFunction(), n.findFunction()
 	n.initViews()
-	n.setTable(now, 1, n.serving.offered.table())
+	if !cfg.Guest { // whose table has no version, [GST-1]
+		n.setTable(now, 1, n.serving.offered.table())
+	}
 	n.loop.seeds.init(t.LocalAddr().Addr())
 	n.addSeeds(now, cfg.Join)
 	n.publish(now)
@@ -236,7 +243,7 @@ func (n *Node) greet() {
 	for _, w := range n.cfg.warnings {
 		n.log.Warn("broach: " + w)
 	}
-	if n.isOpen() {
+	if n.isOpen() && !n.cfg.Guest {
 		n.log.Loudly("broach: there are no keys: whoever reaches this node can join its cluster and call its functions",
 			"addr", n.addr)
 	}
@@ -333,6 +340,7 @@ func (n *Node) Close() error {
 		n.calling.skews.close()
 		_ = n.background.Wait()
 		n.loop.seeds.running.Wait()
+		n.calling.guest.close()
 		n.dropEvents()
 		_ = n.serving.timetable.telling.Wait()
 		n.log.Info("broach: node closed", "addr", n.Addr())

@@ -26,6 +26,7 @@ type view struct {
 	joined     bool
 	joinedAt   time.Time // when that changed last
 	isolated   bool
+	host       uint64        // of a guest: the link to who is asked where functions are; 0: there is none
 	heartbeats float64       // a second
 	nextc      chan struct{} // closed when a newer view is published
 }

@@ -127,7 +127,10 @@ func (n *Node) Members() []Member {
 	for _, p := range v.peers {
 		list = append(list, n.member(p))
 	}
-	list = append(list, Member{Addr: v.self, Name: n.cfg.Name, Version: n.cfg.Version, Self: true, Tags: n.cfg.Tags})
+	if !n.cfg.Guest { // which is no member
+		self := Member{Addr: v.self, Name: n.cfg.Name, Version: n.cfg.Version, Self: true, Tags: n.cfg.Tags}
+		list = append(list, self)
+	}
 	slices.SortFunc(list, func(a, b Member) int { return a.Addr.Compare(b.Addr) })
 	return list
 }
@@ -217,6 +220,9 @@ func (r *route) addrsOf(signature *string, own []netip.AddrPort) []netip.AddrPor
 // first it returns an error that matches ctx's and says how many there are, and what keeps this node from joining its
 // cluster if it has not. If the node is closed it returns ErrClosed.
 func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
+	if n.cfg.Guest {
+		return n.waitAsGuest(ctx, service, providers)
+	}
 	there := 0
 	err := n.await(ctx, func(v *view) bool {
 		there = len(v.routes.get(service).candidates())
@@ -225,11 +231,7 @@ func (n *Node) WaitFor(ctx context.Context, service string, providers int) error
 		}
 		return there >= providers
 	})
-	if err == nil || err == ErrClosed {
-		return err
-	}
-	return fmt.Errorf("broach: WaitFor %q: %d of %d providers when the context ended: %w", service, there, providers,
-		err)
+	return waitedForProviders(service, there, providers, err)
 }
 
 // WaitJoined waits until the node has joined its cluster: a seed has told it of the members, and they have answered, or

@@ -27,7 +27,7 @@ func (g *Gate[H]) takeConfirm(d udp.Datagram, canMake bool, a *Arrival[H]) {
 	}
 	now := time.Now() // read after the token was looked up: what is not known any more is too old by then
 	own := g.wires.Process
-	if !own.IsOurs(now, m) || m.Key == own.Key || !canMake {
+	if !own.IsOurs(now, m) || m.Key == own.Key || !canMake || g.self.Load().IsGuest {
 		a.Verdict = Stranger
 		return
 	}

@@ -122,7 +122,11 @@ func (g *Gate[H]) answerTo(now time.Time, m wire.Open, from netip.AddrPort, a *A
 		return nil
 	}
 	o := g.wires.Process.Answer(now, m, self.Addr, from, held)
-	if self.IsFull && !m.Addr.Addr().IsUnspecified() && len(g.tokens.At(m.Addr)) == 0 {
+	switch {
+	case m.Addr.Addr().IsUnspecified():
+	case self.IsGuest: // [GST-5]
+		o.Token, o.Rank = 0, 0
+	case self.IsFull && len(g.tokens.At(m.Addr)) == 0:
 		a.Verdict = Full
 		o.Token, o.Rank = 0, 0
 	}

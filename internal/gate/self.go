@@ -14,6 +14,7 @@ type Self struct {
 	Learning  uint64         // token of the opening by which the address is learnt; 0: there is none
 	IsUnheard bool           // the address was learnt, and no peer is heard at it
 	IsFull    bool           // no other peer can be taken
+	IsGuest   bool           // none is taken at all
 }
 
 // pastSelf is the address that was ours until a time.

@@ -217,7 +217,7 @@ func (m *Membership) isPutOff(p *peer) bool { return m.strain.isOn() && p.probe.
 // what that begins is not to be put off.
 func (m *Membership) noticeStall(now time.Time) {
 	stood := now.Sub(m.wakeAt)
-	if m.wakeAt.IsZero() || stood <= stalled {
+	if m.wakeAt.IsZero() || stood <= stalled || m.cfg.Guest {
 		return
 	}
 	m.wakeAt, m.out.Stopped = now, stood

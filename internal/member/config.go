@@ -29,7 +29,8 @@ type Config struct {
 	Tags          []wire.Tag
 	Heartbeat     Timing // complete
 	MaxPeers      int
-	Guest         bool // we call, and are no member
+	Guest         bool          // we call, and are no member
+	Silence       time.Duration // as a guest: how long a peer may leave Pings unanswered
 
 	// draws the token of an opening, of which the reader knows from then on
 	Open  func(offers int32) uint64

@@ -201,8 +201,8 @@ func (m *Membership) endContact(c *contact) {
 		m.out.Forget = append(m.out.Forget, c.token)
 	}
 	m.contacts.removeContact(c)
-	if m.contacts.waiting() == 0 {
-		m.out.Changed = true // we may have joined
+	if m.contacts.waiting() == 0 || m.cfg.Guest {
+		m.out.Changed = true // we may have joined, or, as a guest, cannot reach somebody
 	}
 }
 

@@ -34,6 +34,23 @@ var duties = [...]duty{
 	{func(m *Membership) time.Time { return m.guests.at }, (*Membership).tickGuests},
 }
 
+// guestDuties are those of a guest.
+var guestDuties = [...]duty{
+	{(*Membership).learnAt, (*Membership).tickLearning},
+	{func(m *Membership) time.Time { return m.joining.at }, (*Membership).tickJoin},
+	{func(m *Membership) time.Time { return m.contacts.at }, (*Membership).tickContacts},
+	{(*Membership).provingAt, (*Membership).tickProving},
+	{func(m *Membership) time.Time { return m.parting.at }, (*Membership).tickDrain},
+	{func(m *Membership) time.Time { return m.visiting.at }, (*Membership).tickVisits},
+}
+
+func (m *Membership) duties() []duty {
+	if m.cfg.Guest {
+		return guestDuties[:]
+	}
+	return duties[:]
+}
+
 // tickPeers steps those peers that want attention.
 func (m *Membership) tickPeers(now time.Time) {
 	for p := m.duePeer(now); p != nil; p = m.duePeer(now) {

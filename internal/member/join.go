@@ -87,6 +87,9 @@ func (j *joining) originOf(l wire.List) origin {
 // those in it have answered or had the time to. Other seeds need not have.
 func (m *Membership) Joined() bool {
 	j := &m.joining
+	if m.cfg.Guest {
+		return m.visiting.host != nil
+	}
 	switch j.state {
 	case asksSeeds:
 		return m.areOurselves() && !j.hoped
@@ -119,6 +122,8 @@ func (m *Membership) knowsAll() bool {
 func (m *Membership) tickJoin(now time.Time) {
 	switch j := &m.joining; {
 	case j.at.IsZero() || now.Before(j.at):
+	case j.state == asksSeeds && len(j.seeds) == 0: // a guest has lost its last
+		j.at = time.Time{}
 	case j.state == asksSeeds:
 		m.joinNext(now)
 	default:
@@ -141,6 +146,8 @@ func (m *Membership) join(now time.Time, seed netip.AddrPort) {
 	j := &m.joining
 	j.at = now.Add(j.pace)
 	switch p := m.peers.byAddr[j.placeOf(seed)]; {
+	case p != nil && m.cfg.Guest:
+		m.settle(p)
 	case p != nil && p.isMember():
 		m.continueJoin(now, p)
 		j.at = pace.Later(now.Add(j.pace), j.askedAt.Add(joinAgain))
@@ -170,7 +177,8 @@ func (m *Membership) continueJoin(now time.Time, p *peer) { m.askList(now, p.Add
 // saves a round trip.
 func (m *Membership) askList(now time.Time, addr netip.AddrPort, link uint64) {
 	j := &m.joining
-	if j.state != asksSeeds || !j.isSeed(addr) || j.asked == addr && now.Before(j.askedAt.Add(joinAgain)) {
+	isAsked := j.asked == addr && now.Before(j.askedAt.Add(joinAgain))
+	if m.cfg.Guest || j.state != asksSeeds || !j.isSeed(addr) || isAsked {
 		return
 	}
 	j.asked, j.askedAt = addr, now

@@ -293,6 +293,11 @@ func (m *Membership) tickAskingAgain(now time.Time) {
 // move makes another address ours than the one before. A peer is an address: we leave all as what we were, and come to
 // them as what we are. They are offline for us until they have met that.
 func (m *Membership) move(now time.Time, self netip.AddrPort) {
+	if m.cfg.Guest {
+		m.dropAll(now)
+		m.adopt(now, self)
+		return
+	}
 	peers := slices.Clone(m.peers.list)
 	for _, p := range peers {
 		if p.state() != Left {

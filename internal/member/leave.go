@@ -102,7 +102,7 @@ func (m *Membership) Drain(now time.Time) {
 	}
 	m.parting = parting{step: drains, at: now, pace: drainFirst}
 	for _, p := range m.peers.list {
-		if p.isMember() {
+		if p.isMember() && !m.cfg.Guest { // whom nobody calls
 			m.parting.from = append(m.parting.from, p)
 		}
 	}

@@ -26,6 +26,7 @@
 //	reach.go       members that live but cannot be reached from here; whether it is we who are cut off
 //	leave.go       how callers are sent elsewhere, how we leave, and others
 //	guests.go      who calls and is no member
+//	visit.go       what we do as such a one
 package member
 
 import (
@@ -71,6 +72,7 @@ type Membership struct {
 	helps    []help // probes on behalf of others
 	parting  parting
 	guests   guests
+	visiting visiting
 	healAt   time.Time
 	healNext moment // from when all who are offline may be contacted because one came back
 	back     comeback
@@ -164,6 +166,10 @@ func (m *Membership) Take() Effects {
 func (m *Membership) Receive(now time.Time, src Source, msg wire.Message) {
 	if m.IsLeaving() {
 		m.onFarewell(src, msg)
+		return
+	}
+	if m.cfg.Guest {
+		m.receiveAsGuest(now, src, msg)
 		return
 	}
 	m.noticeStall(now)
@@ -288,8 +294,9 @@ func (m *Membership) Tick(now time.Time) {
 		return
 	}
 	m.noticeStall(now)
-	for i := range duties {
-		duties[i].do(m, now)
+	list := m.duties()
+	for i := range list {
+		list[i].do(m, now)
 	}
 	m.wakeAt = m.NextTimeout()
 }
@@ -308,8 +315,9 @@ func (m *Membership) NextTimeout() (next time.Time) {
 	if m.IsLeaving() {
 		return pace.Earliest(m.parting.at, m.parting.until)
 	}
-	for i := range duties {
-		next = pace.Earliest(next, duties[i].due(m))
+	list := m.duties()
+	for i := range list {
+		next = pace.Earliest(next, list[i].due(m))
 	}
 	return next
 }
@@ -333,6 +341,9 @@ func (m *Membership) tellOf(news News, p *peer) {
 // View lists the peers that have said who they are, sorted by address. Those who have not changed are the same as in
 // the view before.
 func (m *Membership) View() []*View {
+	if m.cfg.Guest {
+		return m.guestView()
+	}
 	list, before := make([]*View, 0, len(m.peers.list)), m.shown
 	for _, p := range m.peers.sorted() {
 		if p.isIntroduced() {

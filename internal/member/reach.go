@@ -24,7 +24,11 @@ func (q probe) afterSign() probe {
 
 // Unanswered hears that a peer leaves calls unanswered: it is probed, as if it were late.
 func (m *Membership) Unanswered(now time.Time, link uint64) {
-	if p := m.peers.byLink[link]; p != nil && p.tie.token == link {
+	switch p := m.peers.byLink[link]; {
+	case p == nil || p.tie.token != link:
+	case m.cfg.Guest:
+		m.unansweredAsGuest(now, p)
+	default:
 		m.probePath(now, p)
 	}
 }

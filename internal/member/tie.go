@@ -156,6 +156,10 @@ func (m *Membership) sayHello(now time.Time, pr *proving) {
 		seen = p.tver
 	}
 	pr.told = m.tver
+	if m.cfg.Guest {
+		m.send(pr.token, wire.Ping{Nonce: m.rng.Uint64()})
+		return
+	}
 	m.send(pr.token, wire.Announce{Hello: m.hello(seen, helloMax-wire.ConfirmMore)})
 }
 
@@ -198,7 +202,7 @@ func (m *Membership) tickProving(now time.Time) {
 func (m *Membership) dropProving(now time.Time, pr *proving) {
 	m.out.Close = append(m.out.Close, pr.token)
 	m.out.Changed = true
-	if p := m.peers.byAddr[pr.Addr]; p == nil {
+	if p := m.peers.byAddr[pr.Addr]; p == nil && !m.cfg.Guest {
 		m.miss(now, pr.Addr)
 		m.planAsking(now)
 	}
@@ -226,7 +230,7 @@ func (m *Membership) proven(now time.Time, token uint64) {
 		isNew := m.peers.byAddr[pr.Addr] == nil
 		m.acceptTie(now, pr.Process, pr.tie, true)
 		if p := m.peers.byLink[token]; p != nil {
-			if isNew {
+			if isNew && !m.cfg.Guest {
 				m.tellNew(now, p, pr.origin)
 			}
 			p.told = max(p.told, pr.told)
@@ -273,7 +277,7 @@ func (m *Membership) askAll(now time.Time) {
 // Made takes up a link that the other end began. It is served already.
 func (m *Membership) Made(now time.Time, id wire.Process, token uint64, order handshake.Order) {
 	t := tie{token: token, order: order, born: m.moment(now)}
-	if m.IsLeaving() || m.isLearning() {
+	if m.IsLeaving() || m.isLearning() || m.cfg.Guest {
 		m.refuse(t)
 		return
 	}
@@ -286,6 +290,8 @@ func (m *Membership) acceptTie(now time.Time, id wire.Process, t tie, began bool
 	switch p := m.peers.byAddr[id.Addr]; {
 	case id.Addr == m.cfg.Self || id.Boot == m.cfg.Boot:
 		m.refuse(t)
+	case m.cfg.Guest:
+		m.stayWith(now, id, t)
 	case p == nil && !m.makeRoom(now):
 		m.refuse(t)
 	case p == nil:

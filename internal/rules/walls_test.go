@@ -55,8 +55,9 @@ var clockFiles = []string{
 	"internal/deadline/context.go", // whether a context has ended
 	"internal/buffer/idle.go",      // how long a collection takes
 	"internal/pool/pool.go", "internal/pool/worker.go",
-	"internal/udp/in_linux.go", // how long the reader waited
-	"internal/udp/refusals.go", // how long the system is given
+	"internal/udp/in_linux.go",  // how long the reader waited
+	"internal/udp/refusals.go",  // how long the system is given
+	"guest.go", "guest_find.go", // how old an answer is
 	"every.go", "every_run.go", // when a timer is set, is due, and is told of
 	"call_local.go",     // a call has ended that no link has a part in
 	"subscribe.go",      // an event has waited for those before it
