@@ -43,6 +43,7 @@ type process struct {
 	born  time.Time
 	table atomic.Uint32               // version of what it offers, by its newest datagram; 0: it has sent none
 	node  atomic.Pointer[broach.Node] // nil: it is just being started
+	guest atomic.Bool                 // it is one: nobody is to know it, nor to join by it
 
 	// Guarded by the mutex of the cluster.
 	isKilled   bool // or could not be started
@@ -170,6 +171,7 @@ func (c *Cluster) configure(p *process, conn *simnet.Conn) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	p.cfg, p.born = cfg, time.Now()
+	p.guest.Store(cfg.Guest)
 	c.senders.Store(p.addr, p)
 }
 
@@ -177,7 +179,7 @@ func (c *Cluster) configure(p *process, conn *simnet.Conn) {
 func (c *Cluster) seedNode() (addr netip.AddrPort, ok bool) {
 	for _, p := range c.processes {
 		switch {
-		case !p.isAlive():
+		case !p.isAlive() || p.guest.Load():
 		case !p.isPaused:
 			return p.addr, true
 		case !ok:

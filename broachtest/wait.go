@@ -21,12 +21,12 @@ const (
 	wrongsMost  = 20 // that are told of
 )
 
-// Settle waits until all nodes that live agree: each holds exactly the others to be alive and reaches them, nobody
-// holds one that has ended or is paused to be there, and each knows what each offers and has subscribed to. It takes
-// 6 ms at least, and fails the test after 30 s with who disagrees about whom; that time, as all here, is virtual in a
-// bubble. Nodes that have not noticed a cut yet still agree; those that have do not until it is healed. Outside of a
-// bubble a node that had no processor for some milliseconds may not have told yet of a topic that it has just
-// subscribed to.
+// Settle waits until all nodes that live agree, but for guests: each holds exactly the others to be alive and reaches
+// them, nobody holds one that has ended or is paused to be there, and each knows what each offers and has subscribed
+// to. It takes 6 ms at least, and fails the test after 30 s with who disagrees about whom; that time, as all here, is
+// virtual in a bubble. Nodes that have not noticed a cut yet still agree; those that have do not until it is healed.
+// Outside of a bubble a node that had no processor for some milliseconds may not have told yet of a topic that it has
+// just subscribed to.
 func (c *Cluster) Settle() {
 	c.enter("Settle")
 	c.t.Helper()
@@ -62,7 +62,7 @@ func (c *Cluster) look() *sight {
 	defer c.mu.Unlock()
 	for _, p := range c.processes {
 		n := p.node.Load()
-		if n == nil || p.isReplaced {
+		if n == nil || p.isReplaced || p.guest.Load() {
 			continue
 		}
 		s.known = append(s.known, p)

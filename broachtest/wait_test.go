@@ -13,6 +13,28 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// A guest is no node that others know, or join by: Settle does not wait for it.
+func TestGuestsAreNotWaitedFor(t *testing.T) {
+	inBoth(t, func(t *testing.T, c *broachtest.Cluster) {
+		a := c.Start("a")
+		broachtest.Stub(a, "seven", 7)
+		guest := c.Start("tool", func(cfg *broach.Config) { cfg.Guest = true })
+		b := c.Start("b")
+		c.Settle()
+		require.Len(t, a.Members(), 2)
+		v, err := broach.Call[int](t.Context(), guest.Caller("seven"))
+		require.NoError(t, err)
+		require.Equal(t, 7, v)
+		c.Kill(a)
+		c.Settle()
+		other := c.Start("c")
+		c.Settle()
+		require.Len(t, b.Members(), 3, "and one of them is offline")
+		require.NoError(t, guest.Close())
+		require.Len(t, other.Members(), 2)
+	})
+}
+
 // "Each holds exactly the others to be alive and reaches them, and each knows what each offers and has subscribed
 // to."
 func TestAfterSettleAllIsKnown(t *testing.T) {

@@ -28,7 +28,8 @@ type society struct {
 	cost    time.Duration
 	rng     *rand.Rand
 	members []*citizen
-	most    int // peers of those that join from now on
+	most    int  // peers of those that join from now on
+	guest   bool // those are guests
 	mail    mail
 	count   int
 	spy     func(from *citizen, to netip.AddrPort, msg wire.Message, size int)
@@ -119,6 +120,7 @@ func (s *society) joinAs(place, self netip.AddrPort, seeds ...int) *citizen {
 	c.boot = c.process.Boot
 	c.Membership = New(Config{
 		Self: self, Boot: c.boot, Name: "app", Heartbeat: usual, MaxPeers: s.most,
+		Guest: s.guest, Silence: 3 * time.Second,
 		Open: func(int32) uint64 {
 			token := s.rng.Uint64() | 1
 			c.openings[token] = true
@@ -127,7 +129,9 @@ func (s *society) joinAs(place, self netip.AddrPort, seeds ...int) *citizen {
 		Terms:  func(o *wire.Offer, self, addr netip.AddrPort) *handshake.Terms { return c.terms(o, self, addr) },
 		IsBusy: func(time.Time, uint64) bool { return false },
 	}, s.now, rand.New(rand.NewPCG(c.boot, c.boot)))
-	c.SetTable(s.now, 1, wire.AppendTable(nil, nil))
+	if !s.guest {
+		c.SetTable(s.now, 1, wire.AppendTable(nil, nil))
+	}
 	var addrs []netip.AddrPort
 	for _, j := range seeds {
 		addrs = append(addrs, siteOf(j))

@@ -149,7 +149,7 @@ func (s *society) answer(c *citizen, l letter) {
 		}
 	}
 	o := c.process.Answer(s.now, m, self, l.source, held)
-	if held == 0 && c.IsFull(s.now) && c.peers.byAddr[m.Addr] == nil {
+	if held == 0 && c.IsFull(s.now) && c.peers.byAddr[m.Addr] == nil || c.cfg.Guest {
 		o.Token, o.Rank = 0, 0
 	}
 	to := m.Addr
@@ -164,7 +164,7 @@ func (s *society) answer(c *citizen, l letter) {
 // take gives a machine a message on a link, which a Confirm may make.
 func (s *society) take(c *citizen, l letter) bool {
 	b := c.links[l.token]
-	if b == nil && l.confirm != nil && !s.makeLink(c, l.confirm) {
+	if b == nil && l.confirm != nil && !s.makeLink(c, l.confirm, l.tver) {
 		return false
 	}
 	b = c.links[l.token]
@@ -177,7 +177,7 @@ func (s *society) take(c *citizen, l letter) bool {
 }
 
 // makeLink is what the reader of a node does with a Confirm.
-func (s *society) makeLink(c *citizen, terms *handshake.Terms) bool {
+func (s *society) makeLink(c *citizen, terms *handshake.Terms, tver uint32) bool {
 	confirm := wire.Confirm{Echo: terms.TokenA, Key: terms.KeyA, Addr: terms.AddrA, Rank: terms.Rank,
 		Stamp: terms.Stamp}
 	confirm.Token = terms.TokenB
@@ -185,6 +185,11 @@ func (s *society) makeLink(c *citizen, terms *handshake.Terms) bool {
 		return false
 	}
 	c.links[terms.TokenB] = &bond{terms: terms}
-	c.Made(s.now, wire.Process{Boot: handshake.BootID(terms.KeyA), Addr: terms.AddrA}, terms.TokenB, terms.Order())
+	id := wire.Process{Boot: handshake.BootID(terms.KeyA), Addr: terms.AddrA}
+	if tver == 0 {
+		c.MadeGuest(s.now, id, terms.TokenB, terms.Order())
+	} else {
+		c.Made(s.now, id, terms.TokenB, terms.Order())
+	}
 	return true
 }

@@ -188,7 +188,9 @@ func (m *Membership) receiveAsGuest(now time.Time, src Source, msg wire.Message)
 		return
 	}
 	p.heard, p.doubts = m.moment(now), 0
-	st.asked, st.tries = 0, 0
+	if st.asked != 0 {
+		st.asked, st.tries, st.pingAt = 0, 0, m.moment(now.Add(visitPing))
+	}
 	switch msg := msg.(type) {
 	case wire.Ping:
 		m.send(src.Link, wire.Pong(msg))

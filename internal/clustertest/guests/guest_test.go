@@ -10,6 +10,7 @@ import (
 
 	"broach"
 	"broach/internal/clustertest"
+	"broach/internal/race"
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
@@ -106,7 +107,10 @@ func sent(nodes []*broach.Node) (sum uint64) {
 // told about it.
 func TestAGuestsCallCostsAClusterNextToNothing(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
-		const k = 300
+		k := 300
+		if race.Enabled { // which is ten times as slow
+			k = 40
+		}
 		members := cluster(c, k)
 		events, heard := countEvents(c.T, members), watchTraffic(c)
 		quiet := sent(members)

@@ -1,0 +1,213 @@
+package guests
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"broach"
+	"broach/internal/clustertest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Without a seed that answers a call fails within a second or so, and says what became of the seeds.
+func TestAGuestWithoutASeedSaysSo(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		g := guest(c, 0, 7)
+		began := time.Now()
+		_, err := g.Caller("f").Call(c.T.Context())
+		require.Less(c.T, time.Since(began), 1500*time.Millisecond)
+		e := clustertest.RequireError(c.T, err, broach.Unavailable, broach.No)
+		require.Contains(c.T, e.Message, "no seed has answered; this node has not joined its cluster: 10.0.0.8:7000")
+
+		ctx, cancel := context.WithTimeout(c.T.Context(), 50*time.Millisecond)
+		defer cancel()
+		_, err = g.Caller("f").Call(ctx)
+		clustertest.RequireError(c.T, err, broach.DeadlineExceeded, broach.No)
+		require.ErrorIs(c.T, g.WaitJoined(ctx), context.DeadlineExceeded)
+
+		_, err = g.Caller("f", broach.WaitReady(), broach.Timeout(3*time.Second)).Call(c.T.Context())
+		clustertest.RequireError(c.T, err, broach.DeadlineExceeded, broach.No)
+		late := c.Start(7)
+		require.NoError(c.T, late.Register("f", func() {}))
+		_, err = g.Caller("f", broach.WaitReady()).Call(c.T.Context())
+		require.NoError(c.T, err)
+	})
+}
+
+// A guest that was given no seed is refused at its start.
+func TestAGuestNeedsASeed(t *testing.T) {
+	_, err := broach.Start(broach.Config{Guest: true})
+	require.EqualError(t, err, "broach: config: Guest: true: needs Join: a guest asks a member where functions are")
+}
+
+// 500 first calls at once, and the end of the guest in the middle of others.
+func TestManyCallsOfAGuestAtOnce(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		members := cluster(c, 6)
+		for range 3 {
+			g := guest(c, 0, 0, 1)
+			var all sync.WaitGroup
+			for range 500 {
+				all.Go(func() {
+					_, err := g.Caller("which").Call(c.T.Context())
+					require.NoError(c.T, err)
+				})
+			}
+			all.Wait()
+			for range 100 {
+				all.Go(func() {
+					for {
+						if _, err := g.Caller("which").Call(c.T.Context()); err != nil {
+							require.ErrorIs(c.T, err, broach.ErrClosed)
+							return
+						}
+					}
+				})
+			}
+			time.Sleep(20 * time.Millisecond)
+			require.NoError(c.T, g.Close())
+			all.Wait()
+		}
+		time.Sleep(time.Second)
+		for _, n := range members {
+			require.Zero(c.T, n.Stats().Guests)
+		}
+	})
+}
+
+// The end of a guest does not wait for a seed that does not answer.
+func TestAGuestClosesWhileItsSeedIsSilent(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		members := cluster(c, 2)
+		g := guest(c, 0, 0)
+		require.NoError(c.T, g.WaitJoined(c.T.Context()))
+		c.Kill(members[0])
+		var call sync.WaitGroup
+		call.Go(func() {
+			_, err := g.Caller("which").Call(context.Background())
+			clustertest.RequireError(c.T, err, broach.Closed, broach.No)
+		})
+		time.Sleep(100 * time.Millisecond)
+		began := time.Now()
+		require.NoError(c.T, g.Close())
+		call.Wait()
+		require.Less(c.T, time.Since(began), 400*time.Millisecond)
+	})
+}
+
+// Leave of a guest waits for its calls, and for nothing else.
+func TestAGuestLeaves(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		members := cluster(c, 3)
+		require.NoError(c.T, members[1].Register("slow", func() { time.Sleep(time.Second) }))
+		time.Sleep(time.Second)
+		g := guest(c, 0, 0)
+		var call sync.WaitGroup
+		call.Go(func() { _, err := g.Caller("slow").Call(context.Background()); require.NoError(c.T, err) })
+		time.Sleep(100 * time.Millisecond)
+		began := time.Now()
+		require.NoError(c.T, g.Leave(c.T.Context()))
+		require.InDelta(c.T, 0.9, time.Since(began).Seconds(), 0.1)
+		call.Wait()
+	})
+}
+
+// Providers that are restarted one after the other, by Leave, under calls of a guest: none fails. The seed is one.
+func TestARollingRestartUnderCallsOfAGuest(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		members := append([]*broach.Node(nil), cluster(c, 4)...)
+		g := guest(c, 0, 0, 1, 2)
+		ctx, cancel := context.WithCancel(c.T.Context())
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				for ctx.Err() == nil {
+					_, err := g.Caller("which").Call(context.Background())
+					require.NoError(c.T, err)
+					time.Sleep(2 * time.Millisecond)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		for i := range members {
+			require.NoError(c.T, members[i].Leave(c.T.Context()))
+			members[i] = c.Start(i, 0, 1, 2)
+			require.NoError(c.T, members[i].Register("which", func() int { return i }, broach.Idempotent()))
+			time.Sleep(2 * time.Second)
+		}
+		cancel()
+		all.Wait()
+	})
+}
+
+// A member that is killed and started anew at its address under calls of a guest: those that may be made twice succeed.
+func TestARestartedProviderUnderCallsOfAGuest(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		members := cluster(c, 3)
+		g := guest(c, 0, 0)
+		for i := range 2000 {
+			_, err := g.Caller("which", broach.On(members[2].Addr())).Call(c.T.Context())
+			if i < 500 || i > 1500 {
+				require.NoError(c.T, err, i)
+			}
+			if i == 500 {
+				c.Kill(members[2])
+				n := c.Start(2, 0)
+				require.NoError(c.T, n.Register("which", func() int { return 2 }, broach.Idempotent()))
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+}
+
+// A seed says where functions are also while its workers have no time.
+func TestABusySeedAnswersGuests(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		c.Edit = func(cfg *broach.Config) { cfg.Pool = broach.Pool{Core: 1, Max: 1, Queue: 1, RejectWhenFull: true} }
+		members := cluster(c, 2)
+		require.NoError(c.T, members[0].Register("hang", clustertest.Hang))
+		require.NoError(c.T, members[1].Register("free", func() {}))
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithCancel(c.T.Context())
+		var all sync.WaitGroup
+		for range 3 {
+			all.Go(func() { _, _ = members[1].Caller("hang").Call(ctx) })
+		}
+		time.Sleep(100 * time.Millisecond)
+		g := guest(c, 0, 0)
+		_, err := g.Caller("free").Call(c.T.Context())
+		require.NoError(c.T, err)
+		cancel()
+		all.Wait()
+	})
+}
+
+// What a guest sees of the cluster is whom it asks, and whom it has asked for.
+func TestWhatAGuestSees(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		members := cluster(c, 3)
+		require.NoError(c.T, members[2].Register("f", func() {}))
+		time.Sleep(time.Second)
+		g := guest(c, 0, 0)
+		require.NoError(c.T, g.WaitJoined(c.T.Context()))
+		require.Len(c.T, g.Members(), 1)
+		_, err := g.Caller("f").Call(c.T.Context())
+		require.NoError(c.T, err)
+		list := g.Members()
+		require.Len(c.T, list, 2)
+		require.Equal(c.T, members[2].Addr(), list[1].Addr)
+		require.Equal(c.T, broach.Alive, list[1].State)
+		require.Len(c.T, g.Services(), 1)
+		require.Equal(c.T, "f()", g.Services()[0].Signature)
+		require.Len(c.T, g.Stats().Peers, 2)
+		require.Error(c.T, g.Forget(members[0].Addr()))
+		require.ErrorIs(c.T, g.Forget(members[1].Addr()), broach.ErrNotFound)
+		require.Empty(c.T, g.Topics())
+		require.NoError(c.T, g.Join(members[1].Addr().String()))
+		time.Sleep(time.Minute)
+		require.Len(c.T, g.Members(), 1)
+	})
+}
