@@ -55,8 +55,8 @@ type Config struct {
 
 	// Guest makes a process that asks and calls and takes part in nothing: no member hears of it, but for the one of
 	// Join that it asks where functions are, and those that it calls. It needs Join. It offers nothing, has no events
-	// and no timers, and nobody can call it. Node.Members, Node.Services and Node.Watch tell of what it has asked for
-	// alone
+	// and no timers, and nobody can call it. Node.Members and Node.Services ask its seed, twice a second at most, and
+	// wait for that up to AckTimeout; Node.Watch tells of those alone that it has asked for
 	Guest bool
 
 	// Tags are shown to peers: up to 32 tags, up to 255 bytes for a key or a value, up to 512 bytes in all

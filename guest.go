@@ -3,6 +3,7 @@ package broach
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -257,4 +258,70 @@ func (n *Node) waitAsGuest(ctx context.Context, service string, providers int) e
 			return ErrClosed
 		}
 	}
+}
+
+// seedView is a part of what our seed says of the cluster, of now or of shortly before. Where no answer comes within
+// Config.AckTimeout it is that of 10 s before at most, or nothing.
+func (n *Node) seedView(part ViewPart) View {
+	g := &n.calling.guest
+	g.mu.Lock()
+	f := g.answerTo(n, time.Now(), fmt.Sprint(viewService, part), func(f *find) { n.askSeedView(f, part) })
+	g.mu.Unlock()
+	patience := time.NewTimer(n.cfg.ackTimeout())
+	defer patience.Stop()
+	select {
+	case <-f.donec:
+	case <-patience.C:
+	case <-n.serving.provider.ctx.Done():
+	}
+	if f = f.good(); f == nil || time.Since(f.at) >= findLong {
+		return View{}
+	}
+	return f.view
+}
+
+// askSeedView asks for it.
+func (n *Node) askSeedView(f *find, part ViewPart) {
+	ctx, cancel := context.WithTimeout(n.serving.provider.ctx, n.cfg.callTimeout()+n.cfg.ackTimeout())
+	defer cancel()
+	f.known = 1
+	f.end(n.askSeeds(func(host *conn) (failed *Error) {
+		f.view, failed = n.Caller(viewService).askView(ctx, host, part)
+		return failed
+	}))
+}
+
+// seedMembers is Members of a guest, which is none of them.
+func (n *Node) seedMembers() []Member {
+	var list []Member
+	for _, m := range n.seedView(ViewMembers).Members {
+		m.Self = false // that is the seed
+		list = append(list, m.Member)
+	}
+	return list
+}
+
+// visitedAt is a link to a member whose address is known.
+func (c *Caller) visitedAt(ctx context.Context, addr netip.AddrPort) (l *conn, _ *Error) {
+	waiting, cancel := context.WithTimeout(ctx, c.node.cfg.ackTimeout())
+	defer cancel()
+	err := c.node.do(func(now time.Time) { c.node.loop.members.Visit(now, addr) })
+	if err == nil {
+		err = c.node.await(waiting, func(v *view) bool {
+			p := member.WhoAt(v.peers, addr)
+			if p != nil && p.Link != 0 {
+				l = c.node.linking.tokens.Link(p.Link)
+			}
+			return l != nil || p != nil && p.Unreachable
+		})
+	}
+	switch {
+	case l != nil:
+		return l, nil
+	case ctx.Err() != nil:
+		return nil, c.over(ctx, No)
+	case c.node.isClosed():
+		return nil, c.closed(No)
+	}
+	return nil, c.newError(Unreachable, No, "nothing came back from there")
 }

@@ -135,6 +135,7 @@ type find struct {
 	known  int           // providers
 	// of them can be called now, as far as that is known
 	callable int
+	view     View // of a question for one
 	failed   *Error
 }
 
@@ -210,11 +211,16 @@ func (n *Node) findFor(c *Caller) *find {
 		}
 		key, wanted = key+"\x00"+on.String(), append(wanted, on.String())
 	}
+	return g.answerTo(n, now, key, func(f *find) { n.ask(f, wanted) })
+}
+
+// answerTo is the answer to a question, or else that which is being asked. mu is held.
+func (g *guest) answerTo(n *Node, now time.Time, key string, ask func(f *find)) *find {
 	last := g.finds[key]
 	good := last.good()
 	age, isFresh := good.age(now)
 	if (!isFresh || age >= findSoon) && (last == nil || last.isDone()) {
-		last = g.begin(n, now, key, good, wanted)
+		last = g.begin(n, now, key, good, ask)
 	}
 	if isFresh {
 		return good
@@ -233,14 +239,15 @@ func (n *Node) isOffered(c *Caller) bool {
 }
 
 // begin asks a question. mu is held.
-func (g *guest) begin(n *Node, now time.Time, key string, good *find, wanted []any) *find {
+func (g *guest) begin(n *Node, now time.Time, key string, good *find, ask func(f *find)) *find {
 	f := &find{began: now, donec: make(chan struct{})}
 	if good != nil { // without those before it
-		f.before = &find{donec: good.donec, at: good.at, known: good.known, callable: good.callable}
+		f.before = &find{
+			donec: good.donec, at: good.at, known: good.known, callable: good.callable, view: good.view,
+		}
 	}
 	if n.isClosed() {
-		f.failed = &Error{Code: Closed, Executed: No, Message: textClosed}
-		close(f.donec)
+		f.end(&Error{Code: Closed, Executed: No, Message: textClosed})
 		return f
 	}
 	if g.finds == nil {
@@ -252,7 +259,7 @@ func (g *guest) begin(n *Node, now time.Time, key string, good *find, wanted []a
 	if len(g.finds) < findsMost { // else it is asked again by each who wants to know
 		g.finds[key] = f
 	}
-	g.asks.Go(func() { n.ask(f, wanted) })
+	g.asks.Go(func() { ask(f) })
 	return f
 }
 
@@ -263,22 +270,36 @@ func (g *guest) close() {
 	g.asks.Wait()
 }
 
-// ask asks our host, and where that does not answer the next.
+// ask asks where a function is.
 func (n *Node) ask(f *find, wanted []any) {
-	name, last := wanted[0].(string), uint64(0)
-	for {
+	var said wire.Found
+	failed := n.askSeeds(func(host *conn) (failed *Error) {
+		said, failed = n.askAt(host, wanted)
+		return failed
+	})
+	if failed != nil {
+		f.end(failed)
+		return
+	}
+	n.tellFound(f, wanted[0].(string), said)
+}
+
+// end is the end of a question that is not about functions, or that has failed.
+func (f *find) end(failed *Error) {
+	f.failed, f.at = failed, time.Now()
+	close(f.donec)
+}
+
+// askSeeds asks our host, and where that does not answer the next.
+func (n *Node) askSeeds(ask func(host *conn) *Error) *Error {
+	for last := uint64(0); ; {
 		host, failed := n.awaitHost(last)
-		if failed == nil {
-			var said wire.Found
-			if said, failed = n.askAt(host, wanted); failed == nil {
-				n.tellFound(f, name, said)
-				return
-			}
+		if failed != nil {
+			return failed
 		}
-		if host == nil || failed.Code != Unreachable && failed.Code != Closed || n.isClosed() {
-			f.failed, f.at = failed, time.Now()
-			close(f.donec)
-			return
+		failed = ask(host)
+		if failed == nil || failed.Code != Unreachable && failed.Code != Closed || n.isClosed() {
+			return failed
 		}
 		last = host.Token
 	}
@@ -343,7 +364,6 @@ func (n *Node) tellFound(f *find, name string, said wire.Found) {
 		close(f.donec)
 	})
 	if err != nil {
-		f.failed, f.at = &Error{Code: Closed, Executed: No, Message: textClosed}, time.Now()
-		close(f.donec)
+		f.end(&Error{Code: Closed, Executed: No, Message: textClosed})
 	}
 }

@@ -109,7 +109,7 @@ func (c *Caller) inspect(ctx context.Context, addr netip.AddrPort, parts ViewPar
 	if addr == c.node.Addr() {
 		return c.node.inspected(parts), nil
 	}
-	l, failed := c.inspectedAt(addr)
+	l, failed := c.inspectedAt(ctx, addr)
 	if failed != nil {
 		return View{}, c.at(addr, failed)
 	}
@@ -117,7 +117,10 @@ func (c *Caller) inspect(ctx context.Context, addr netip.AddrPort, parts ViewPar
 }
 
 // inspectedAt is the link to the member at an address.
-func (c *Caller) inspectedAt(addr netip.AddrPort) (*conn, *Error) {
+func (c *Caller) inspectedAt(ctx context.Context, addr netip.AddrPort) (*conn, *Error) {
+	if c.node.cfg.Guest {
+		return c.visitedAt(ctx, addr)
+	}
 	peers := c.node.calling.view.Load().peers
 	i := slices.IndexFunc(peers, func(p *member.View) bool { return p.Addr == addr })
 	switch {

@@ -186,6 +186,7 @@ func (c Config) settings() []Setting {
 		setting("Join", strings.Join(c.Join, " "), len(c.Join) == 0),
 		setting("Cluster", c.cluster(), c.Cluster == ""),
 		setting("LogLevel", cmp.Or(c.LogLevel, "info"), c.LogLevel == ""),
+		setting("Guest", fmt.Sprint(c.Guest), !c.Guest),
 		setting("Silent", fmt.Sprint(c.Silent), !c.Silent),
 		setting("Pool.RejectWhenFull", fmt.Sprint(c.Pool.RejectWhenFull), !c.Pool.RejectWhenFull),
 	}

@@ -96,6 +96,7 @@ type serving struct {
 	provider  provider
 	refusing  atomic.Bool   // no peer calls us any more, and we call nobody: see Leave
 	drainedc  chan struct{} // closed when refusing begins
+	isGuest   bool          // nobody calls us
 }
 
 // calling is what a Caller needs. Callers read it at any time; the loop publishes the view.
@@ -177,7 +178,7 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	n.donec, n.serving.drainedc = make(chan struct{}), make(chan struct{})
 	n.background.SetLimit(backgroundMax)
 	n.serving.timetable.init()
-	n.serving.offered = newOffering(n.tallies.served)
+	n.serving.offered, n.serving.isGuest = newOffering(n.tallies.served), cfg.Guest
 	n.loop.members = member.New(member.Config{
 		Self: n.addr, Boot: n.linking.wires.Process.Boot, Name: cfg.Name, Version: cfg.Version,
 		Tags:  wireTags(cfg.Tags),

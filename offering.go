@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -215,6 +216,15 @@ func (o *offering) list() []wire.Function {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	return slices.DeleteFunc(o.rows(), func(f wire.Function) bool { return wire.IsOwn(f.Name) })
+}
+
+// wireTags is the form in which tags travel: sorted by key.
+func wireTags(tags map[string]string) []wire.Tag {
+	var list []wire.Tag
+	for _, k := range slices.Sorted(maps.Keys(tags)) {
+		list = append(list, wire.Tag{Key: k, Value: tags[k]})
+	}
+	return list
 }
 
 // A function that does not serve for a while stays in the table, so that callers know that it exists: they are told

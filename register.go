@@ -163,6 +163,9 @@ func (n *Node) setTable(now time.Time, version uint32, table []byte) {
 
 // functionFor returns the function of that name if peers may call it, or nil.
 func (s *serving) functionFor(name []byte) *service {
+	if s.isGuest {
+		return nil
+	}
 	switch string(name) {
 	case tableService:
 		return s.tables

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -101,15 +100,6 @@ func tagMap(tags []wire.Tag) map[string]string {
 	return m
 }
 
-// wireTags is the form in which tags travel: sorted by key.
-func wireTags(tags map[string]string) []wire.Tag {
-	var list []wire.Tag
-	for _, k := range slices.Sorted(maps.Keys(tags)) {
-		list = append(list, wire.Tag{Key: k, Value: tags[k]})
-	}
-	return list
-}
-
 // Event is a change in the cluster, or in how this node calls it. Service is the function that it is about, "" if it is
 // about the member. A member that goes offline or leaves takes its functions along, without a ServiceRemoved for each;
 // when it is up again there is a ServiceAdded for each. One that begins to drain, see Member.Draining, offers none any
@@ -120,17 +110,17 @@ type Event struct {
 	Service string
 }
 
-// Members lists the nodes of the cluster, this one among them, sorted by address.
+// Members lists the nodes of the cluster, this one among them, sorted by address. A guest asks its seed.
 func (n *Node) Members() []Member {
+	if n.cfg.Guest {
+		return n.seedMembers()
+	}
 	v := n.calling.view.Load()
 	list := make([]Member, 0, len(v.peers)+1)
 	for _, p := range v.peers {
 		list = append(list, n.member(p))
 	}
-	if !n.cfg.Guest { // which is no member
-		self := Member{Addr: v.self, Name: n.cfg.Name, Version: n.cfg.Version, Self: true, Tags: n.cfg.Tags}
-		list = append(list, self)
-	}
+	list = append(list, Member{Addr: v.self, Name: n.cfg.Name, Version: n.cfg.Version, Self: true, Tags: n.cfg.Tags})
 	slices.SortFunc(list, func(a, b Member) int { return a.Addr.Compare(b.Addr) })
 	return list
 }
@@ -149,8 +139,11 @@ func (n *Node) member(p *member.View) Member {
 
 // Services lists the functions that are offered in the cluster, by this node or others, sorted by name. One that is
 // offered with several signatures, as while a program is replaced by a newer one, is listed with each: a call whose
-// arguments do not fit one is made again where they may.
+// arguments do not fit one is made again where they may. A guest asks its seed.
 func (n *Node) Services() []Service {
+	if n.cfg.Guest {
+		return n.seedView(ViewServices).Services
+	}
 	own, v := n.serving.offered.list(), n.calling.view.Load()
 	list := make([]Service, 0, len(own))
 	for i := range own {

@@ -2,6 +2,7 @@ package guests
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -185,29 +186,74 @@ func TestABusySeedAnswersGuests(t *testing.T) {
 	})
 }
 
-// What a guest sees of the cluster is whom it asks, and whom it has asked for.
+// Members and Services are what the seed says, Stats and Watch what the guest knows itself.
 func TestWhatAGuestSees(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
-		members := cluster(c, 3)
+		members := cluster(c, 5)
 		require.NoError(c.T, members[2].Register("f", func() {}))
 		time.Sleep(time.Second)
-		g := guest(c, 0, 0)
-		require.NoError(c.T, g.WaitJoined(c.T.Context()))
-		require.Len(c.T, g.Members(), 1)
+		g := guest(c, 0, 0, 1)
+		list := g.Members()
+		require.Equal(c.T, clustertest.AddrsOf(members), addrsOf(list))
+		for _, m := range list {
+			require.Equal(c.T, broach.Alive, m.State)
+			require.False(c.T, m.Self)
+		}
+		services := g.Services()
+		require.Len(c.T, services, 2)
+		require.Equal(c.T, "f()", services[0].Signature)
+		require.Len(c.T, services[1].Providers, 5)
+		require.Len(c.T, g.Stats().Peers, 1)
 		_, err := g.Caller("f").Call(c.T.Context())
 		require.NoError(c.T, err)
-		list := g.Members()
-		require.Len(c.T, list, 2)
-		require.Equal(c.T, members[2].Addr(), list[1].Addr)
-		require.Equal(c.T, broach.Alive, list[1].State)
-		require.Len(c.T, g.Services(), 1)
-		require.Equal(c.T, "f()", g.Services()[0].Signature)
 		require.Len(c.T, g.Stats().Peers, 2)
+		v, err := g.Inspect(c.T.Context(), members[4].Addr(), broach.ViewMembers)
+		require.NoError(c.T, err)
+		require.Len(c.T, v.Members, 5)
+		_, err = g.Inspect(c.T.Context(), clustertest.StrangerAddr)
+		clustertest.RequireError(c.T, err, broach.Unreachable, broach.No)
+
 		require.Error(c.T, g.Forget(members[0].Addr()))
-		require.ErrorIs(c.T, g.Forget(members[1].Addr()), broach.ErrNotFound)
+		require.ErrorIs(c.T, g.Forget(members[3].Addr()), broach.ErrNotFound)
 		require.Empty(c.T, g.Topics())
 		require.NoError(c.T, g.Join(members[1].Addr().String()))
 		time.Sleep(time.Minute)
-		require.Len(c.T, g.Members(), 1)
+		require.Len(c.T, g.Stats().Peers, 1)
+
+		c.Kill(members[0])
+		time.Sleep(700 * time.Millisecond)
+		began := time.Now()
+		list = g.Members()
+		require.LessOrEqual(c.T, time.Since(began), 3*time.Second)
+		require.Len(c.T, list, 5)
+		require.Equal(c.T, broach.Offline, list[0].State, "as the next seed says")
+		c.Kill(members[1])
+		time.Sleep(12 * time.Second)
+		require.Empty(c.T, g.Members(), "what was said longer ago is nothing")
+		require.NoError(c.T, g.Close())
+		require.Empty(c.T, g.Services())
+	})
+}
+
+func addrsOf(members []broach.Member) (list []netip.AddrPort) {
+	for _, m := range members {
+		list = append(list, m.Addr)
+	}
+	return list
+}
+
+// Nobody calls a guest: it offers nothing, not even what every member does.
+func TestNobodyCallsAGuest(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		members := cluster(c, 2)
+		g := guest(c, 0, 0)
+		require.NoError(c.T, g.WaitJoined(c.T.Context()))
+		_, err := members[0].Inspect(c.T.Context(), g.Addr())
+		clustertest.RequireError(c.T, err, broach.NotFound, broach.No)
+		require.NoError(c.T, members[0].Join(g.Addr().String()), "a member that takes it for a seed gets no link")
+		time.Sleep(30 * time.Second)
+		require.Len(c.T, members[0].Members(), 2)
+		require.Equal(c.T, 1, members[0].Stats().Guests)
+		require.Len(c.T, g.Stats().Peers, 1)
 	})
 }
