@@ -198,3 +198,42 @@ func TestQuestionsAreAnsweredInMeasure(t *testing.T) {
 		f.call(f.nodes[1], f.nodes[0])
 	})
 }
+
+// A guest offers nothing, not even what every member does: what those ask that it visits is answered NotFound.
+func TestNobodyIsAnsweredByAGuest(t *testing.T) {
+	t.Parallel()
+	besiege(t, 1, func(t *testing.T, f *field) {
+		var found, others atomic.Int64
+		seed := f.intruder(0, func(i *intruder.Intruder) {
+			i.Hear = func(_ *intruder.Link, m intruder.Message) ([]intruder.Message, bool) {
+				if m.Kind == intruder.KindReply && m.Body[9] == 3 {
+					found.Add(1)
+				} else if m.Kind == intruder.KindReply {
+					others.Add(1)
+				}
+				return nil, false
+			}
+		})
+		conn, err := f.net.Listen(nodeAddr(0))
+		require.NoError(t, err)
+		cfg := broach.Config{Guest: true, Conn: conn, Join: []string{badAddr(0).String()}, LogLevel: "off"}
+		if f.key != nil {
+			cfg.Keys = [][]byte{f.key}
+		}
+		g, err := broach.Start(cfg)
+		require.NoError(t, err)
+		defer g.Close()
+		require.NoError(t, g.WaitJoined(t.Context()))
+		for i, name := range []string{"\x00view", "\x00find", "\x00table", "\x00describe", "count"} {
+			require.True(t, seed.Say(nodeAddr(0), intruder.Request(uint16(i), 1, 0, name, []byte{0x91, 1})))
+		}
+		seed.Say(nodeAddr(0), intruder.Announce(intruder.Hello{Inc: 1, Addr: badAddr(0)}), intruder.Join(1),
+			intruder.List(0, 0, 1, intruder.Entry{Addr: strangerAt, Boot: 7}))
+		time.Sleep(time.Second)
+		require.EqualValues(t, 5, found.Load())
+		require.Zero(t, others.Load())
+		for _, d := range f.tape.All() {
+			require.NotEqual(t, strangerAt, d.To, "a guest contacts nobody of a List")
+		}
+	})
+}

@@ -180,7 +180,8 @@ func TestCallsOutliveTheSeed(t *testing.T) {
 			began := time.Now()
 			_, err := which.Call(c.T.Context())
 			require.NoError(c.T, err, "call %d", i)
-			if longest = max(longest, time.Since(began)); time.Since(began) > 50*time.Millisecond {
+			longest = max(longest, time.Since(began))
+			if i > 0 && time.Since(began) > 250*time.Microsecond { // a call alone takes 200
 				slow++
 			}
 			if i == 200 {
@@ -190,7 +191,7 @@ func TestCallsOutliveTheSeed(t *testing.T) {
 		}
 		c.T.Logf("the longest took %v", longest)
 		require.Less(c.T, longest, 300*time.Millisecond)
-		require.LessOrEqual(c.T, slow, 2)
+		require.Zero(c.T, slow, "the next answer comes before the last one is old")
 	})
 }
 
@@ -219,6 +220,20 @@ func TestAGuestCallsTheNextProvider(t *testing.T) {
 		i, err := broach.Call[int](c.T.Context(), g.Caller("which"))
 		require.NoError(c.T, err)
 		require.Zero(c.T, i)
+	})
+}
+
+// A provider that refuses is followed by another, with which there is no link yet.
+func TestAGuestGoesOnToAProviderThatItHasNotVisited(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		members := cluster(c, 3)
+		g := guest(c, 0, 0)
+		first, err := broach.Call[int](c.T.Context(), g.Caller("which"))
+		require.NoError(c.T, err)
+		require.NoError(c.T, members[first].SetServing("which", false))
+		next, err := broach.Call[int](c.T.Context(), g.Caller("which"))
+		require.NoError(c.T, err)
+		require.NotEqual(c.T, first, next)
 	})
 }
 
