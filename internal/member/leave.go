@@ -43,6 +43,11 @@ func (m *Membership) Leave(now time.Time) {
 		}
 	}
 	m.dropGuests()
+	if m.cfg.Guest {
+		for _, pr := range m.provings { // the other end may have the link
+			m.send(pr.token, wire.Leave{})
+		}
+	}
 	m.tickLeave(now)
 }
 

@@ -66,6 +66,9 @@ type Answered struct {
 
 // Offered takes an Offer. What counts is made a link, [LNK-2].
 func (m *Membership) Offered(now time.Time, o Answered) {
+	if m.cfg.Guest && m.IsLeaving() {
+		return // nobody would end the link
+	}
 	if m.learner.hears(o.Echo) {
 		m.observed(now, o)
 		return

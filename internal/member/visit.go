@@ -75,6 +75,9 @@ func (m *Membership) Found(now time.Time, name string, f wire.Found) {
 // Visit contacts a provider, unless there is a link with it, or will be.
 func (m *Membership) Visit(now time.Time, addr netip.AddrPort) {
 	v := &m.visiting
+	if m.IsLeaving() {
+		return
+	}
 	if v.wanted == nil {
 		v.wanted = make(map[netip.AddrPort]moment)
 	}
