@@ -185,7 +185,8 @@ func (c *Caller) place(ctx context.Context, now time.Time, out *outCall) (*link.
 	case err != nil:
 		return nil, err
 	}
-	ch := c.chooser(now, r, out)
+	var ch balance.Chooser
+	c.beginChoice(&ch, now, r, out)
 	return c.among(ctx, r, out, &ch, nil)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"broach/internal/balance"
 	"broach/internal/buffer"
 	"broach/internal/link"
 	"broach/internal/pool"
@@ -47,7 +48,8 @@ func (c *Caller) elsewhere(
 	if away.opts.local = LocalNever; failed != nil {
 		away.opts.retries--
 	}
-	ch := c.chooser(now, r, out)
+	var ch balance.Chooser
+	c.beginChoice(&ch, now, r, out)
 	ch.Refused = []string{signature}
 	return away.among(ctx, r, out, &ch, failed)
 }

@@ -42,6 +42,7 @@ func TestNobodyNoticesThatMemoryIsUsedAgain(t *testing.T) {
 			time.Sleep(40 * time.Millisecond)
 			offerReused(c, c.Start(2, 0), kept)
 			all.Wait()
+			time.Sleep(time.Second) // what was given up has ended, too
 			kept.check()
 		})
 	}
