@@ -130,8 +130,7 @@ func (c Config) counts() []bounded[int] {
 		{"Pool.GrowAt", c.Pool.GrowAt, 1, 1 << 24},
 		{"Heartbeat.Budget", c.Heartbeat.Budget, 1, 10_000},
 		{"Heartbeat.Probes", c.Heartbeat.Probes, 1, 100},
-		// what membership needs; a jumbo frame of 9,000 less IPv4 and UDP headers
-		{"MaxPacket", c.MaxPacket, wire.ControlPacket, 8972},
+		{"MaxPacket", c.MaxPacket, wire.ControlPacket, udp.MaxDatagram}, // from what membership needs
 		{"MaxMessage", c.MaxMessage, 1 << 10, maxMessageMost},
 	}
 }

@@ -30,7 +30,7 @@ func TestValidConfigs(t *testing.T) {
 		"every bound, high": {
 			Pool:      Pool{Core: 1 << 20, Max: 1 << 20, Queue: 1 << 24, GrowAt: 1 << 24, KeepAlive: maxTime},
 			Heartbeat: Heartbeat{maxTime, 10000, time.Second, maxTime, maxTime, 100, maxTime, maxTime},
-			MaxPacket: 8972, MaxMessage: 1 << 30, CallTimeout: maxTime, AckTimeout: maxTime,
+			MaxPacket: 21829, MaxMessage: 1 << 30, CallTimeout: maxTime, AckTimeout: maxTime,
 		},
 		"long texts": {
 			Name: strings.Repeat("名", 66) + "ab", Version: strings.Repeat("1", 100),
@@ -99,8 +99,8 @@ func TestEachMistakeIsNamed(t *testing.T) {
 		{Config{CallTimeout: -time.Second}, `CallTimeout: -1s: must be from 1ms to 8760h0m0s`},
 		{Config{CallTimeout: 1}, `CallTimeout: 1ns: must be from 1ms to 8760h0m0s`},
 		{Config{AckTimeout: maxTime + 1}, `AckTimeout: 8760h0m0.000000001s: must be from 1ms to 8760h0m0s`},
-		{Config{MaxPacket: 1199}, `MaxPacket: 1199: must be from 1200 to 8972`},
-		{Config{MaxPacket: 8973}, `MaxPacket: 8973: must be from 1200 to 8972`},
+		{Config{MaxPacket: 1199}, `MaxPacket: 1199: must be from 1200 to 21829`},
+		{Config{MaxPacket: 21830}, `MaxPacket: 21830: must be from 1200 to 21829`},
 		{Config{MaxMessage: 1023}, `MaxMessage: 1023: must be from 1024 to 1073741824`},
 		{Config{Pool: Pool{Core: -1}}, `Pool.Core: -1: must be from 1 to 1048576`},
 		{Config{Pool: Pool{Max: 1<<20 + 1}}, `Pool.Max: 1048577: must be from 1 to 1048576`},

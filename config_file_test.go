@@ -181,7 +181,7 @@ func TestBadFiles(t *testing.T) {
 			ring + `(key 1 has 48 bytes, must have 32)`}, // hexadecimal is base64, too
 		{`{"params": {"keys": ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]}}`,
 			ring + `(key 1 is one byte again and again; make one with: openssl rand -base64 32)`},
-		{`{"params": {"maxPacket": 100}}`, `params.maxPacket: 100: must be from 1200 to 8972`},
+		{`{"params": {"maxPacket": 100}}`, `params.maxPacket: 100: must be from 1200 to 21829`},
 		{`{"params": {"tags": {"zone": 5}}}`, `params.tags: {"zone":5}: must be an object of strings`},
 		{`{"params": {"tags": {"zone": null}}}`, `params.tags: {"zone":null}: must be an object of strings`},
 		{`{"params": {"tags": {"zone": "\u0000"}}}`,

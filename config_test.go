@@ -29,7 +29,7 @@ func TestZeroConfigIsComplete(t *testing.T) {
 	require.Equal(t, "default", c.cluster())
 	require.Equal(t, 6*time.Second, c.callTimeout())
 	require.Equal(t, 3*time.Second, c.ackTimeout())
-	require.Equal(t, 1400, c.maxPacket())
+	require.Equal(t, 21829, c.maxPacket())
 	require.Equal(t, 64<<20, c.maxMessage())
 	require.Equal(t, Pool{
 		Core: min(runtime.NumCPU(), 4096), Max: 4096, Queue: 65536, GrowAt: 1, KeepAlive: 9 * time.Second,

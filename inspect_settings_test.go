@@ -58,7 +58,7 @@ func TestSettingsSayWhatHolds(t *testing.T) {
 		{"Name", "shop", false}, {"Version", "", true}, {"Addr", "127.0.0.1:0", true}, {"Cluster", "default", true},
 		{"CallTimeout", "6s", false}, {"AckTimeout", "3s", true}, {"Join", "a.example:1 10.0.0.7:2", false},
 		{"Pool.Max", "7", false}, {"Pool.Queue", "65536", true}, {"Pool.RejectWhenFull", "true", false},
-		{"Heartbeat.Grace", "1s", false}, {"Heartbeat.Tick", "30ms", true}, {"MaxPacket", "1400", true},
+		{"Heartbeat.Grace", "1s", false}, {"Heartbeat.Tick", "30ms", true}, {"MaxPacket", "21829", true},
 		{"MaxMessage", "67108864", true}, {"LogLevel", "info", true}, {"Silent", "true", false},
 	} {
 		require.Equal(t, want, got[want.Key])

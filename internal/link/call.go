@@ -100,8 +100,10 @@ func (x *exchange) moveRequest(slot uint16, c *callSlot) {
 	c.transfer = x.transfer(wire.Unframe(c.request.B), callTag(slot, c.seq))
 }
 
-// fits reports whether an encoded message fits one datagram.
-func (x *exchange) fits(frame []byte) bool { return len(frame) <= x.path.size-wire.HeaderSize }
+// fits reports whether an encoded message goes in one datagram.
+func (x *exchange) fits(frame []byte) bool {
+	return len(frame) <= min(x.path.size, longest)-wire.HeaderSize
+}
 
 // silentAt is when the peer will have been silent for too long for a call, [CALL-11].
 func (x *exchange) silentAt(c *callSlot) time.Time {

@@ -58,7 +58,7 @@ var nothing = exchange{path: pathSize{size: BasePacket}}
 func newExchange(now time.Time, l *Link) *exchange {
 	c := l.carrier
 	x := &exchange{link: l, rtt: rtt{first: l.first}}
-	x.path.init(now, c.MaxPacket)
+	x.path.init(now, l.ID.Addr.Addr(), c.MaxPacket, c.Overhead())
 	x.sending.Init(now, transfer.FragmentSize(x.path.size))
 	x.served.init(x, c.moving, c.stored)
 	largest := int64(c.MaxMessage + envelope)

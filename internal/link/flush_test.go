@@ -50,6 +50,32 @@ func TestFragmentsLeaveRoomForSmallMessages(t *testing.T) {
 	})
 }
 
+// [FRAG-7] Fragments MUST NOT delay small messages by more than 45 datagrams, nor 64 KiB: as many as one offloaded
+// sending takes.
+func TestABurstOfFragmentsIsNoLargerThanOneSending(t *testing.T) {
+	for _, size := range []int{1200, 1400, 1472, 8972, 21829} {
+		onEnds(t, bounds{maxPacket: size}, func(t *testing.T, a, b *end) {
+			b.offer("f", func(...[]byte) {})
+			a.widen(size)
+			for range 4 { // the window grows
+				a.call(time.Minute, "f", garble(1<<20))
+				deliver(a, b)
+			}
+			largest := 0
+			a.tape.onSend = func() {
+				bytes := 0
+				for _, d := range a.tape.take() {
+					bytes += len(d)
+				}
+				largest = max(largest, bytes)
+			}
+			a.call(time.Minute, "f", garble(1<<20))
+			require.LessOrEqual(t, largest, 64<<10)
+			require.Greater(t, largest, min(burstMax*size, 64<<10-size)-size, "but it fills one")
+		})
+	}
+}
+
 func TestManyCallersShareDatagrams(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		b.offer("add", func(x, y int) int { return x + y })

@@ -22,6 +22,7 @@ func (l *Link) head(b *batch, stamped int) {
 	}
 	if x, ok := l.talking(); ok {
 		x.path.sent(largest)
+		x.path.part(b.out)
 	}
 	l.traffic.BytesOut.Add(uint64(sent))
 	l.proof.sent(sent)

@@ -11,10 +11,11 @@ const (
 	replyKept    = 60 * time.Second
 	replyKeepMin = 16 << 10 // bytes of those, whatever other peers have: 64 MiB for as many as there may be
 	replyKeepMax = 16 << 20 // bytes of those at most
-	// datagrams that wait while the system takes none, 6 MiB of them; more are lost, as a datagram may be, and sent or
-	// asked for again
-	outboxMax = 4096
-	maxSlots  = 1 << 16 // calls in flight, in each direction: a slot number has 16 bits
+	// datagrams that wait while the system takes none, and the memory that they take at which none is begun; more are
+	// lost, as a datagram may be, and sent or asked for again
+	outboxMax   = 4096
+	outboxBytes = 6 << 20
+	maxSlots    = 1 << 16 // calls in flight, in each direction: a slot number has 16 bits
 
 	// Half of what may have half arrived is set aside for small messages, the same part of it for each link there may
 	// be, whatever others hold: 64 KiB by the defaults, so that who begins messages and does not go on keeps no small

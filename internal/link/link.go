@@ -163,7 +163,9 @@ func (l *Link) SendAll() {
 			return
 		}
 		b.seal()
-		l.carrier.Transport.Send(b.out)
+		if n, _ := l.carrier.Transport.Send(b.out); n < len(b.out) {
+			l.refused(time.Now(), b.out)
+		}
 		b.recycle()
 	}
 	l.handOver()

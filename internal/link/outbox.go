@@ -13,7 +13,7 @@ import (
 const (
 	BatchMax   = 64       // datagrams handed to the transport at once
 	burstMax   = 45       // fragments among them, so that small messages get their turn, PROTOCOL.md [FRAG-7]
-	burstBytes = 60 << 10 // of these: no more is begun
+	burstBytes = 64 << 10 // of these at most: a message of the kernel's
 )
 
 // outbox packs messages into datagrams, in order. The first wire.HeaderSize bytes of each are left for the header.
@@ -22,24 +22,27 @@ const (
 // must not go under the version of a table that came after it.
 type outbox struct {
 	ready [][]byte
-	limit int // of the last datagram in ready
+	limit int32 // of the last datagram in ready
+	held  int32 // bytes of memory that ready has; these two are small because a node has many links
 }
 
 // append adds one encoded message. A datagram is at most limit bytes; a message fits one by the caller's care. It
 // reports whether a larger limit would have spared a datagram.
 func (o *outbox) append(msg []byte, limit int, table uint32) (filled bool) {
 	last := len(o.ready) - 1
-	if last < 0 || len(o.ready[last])+len(msg) > min(o.limit, limit) {
+	if last < 0 || len(o.ready[last])+len(msg) > min(int(o.limit), limit) {
 		filled = last >= 0 && len(o.ready[last])+len(msg) > limit
-		if last+1 == outboxMax {
+		if last+1 == outboxMax || o.held >= outboxBytes {
 			return filled
 		}
 		o.ready = append(o.ready, wire.AppendHeader(NewPacket()[:0], wire.Header{TableVersion: table}))
-		o.limit = limit
+		o.limit, o.held = int32(limit), o.held+packetCap
 		last++
 	}
-	o.limit = min(o.limit, limit)
+	o.limit = min(o.limit, int32(limit))
+	o.held -= int32(cap(o.ready[last]))
 	o.ready[last] = append(roomFor(o.ready[last], len(msg)), msg...)
+	o.held += int32(cap(o.ready[last]))
 	return filled
 }
 
@@ -48,6 +51,7 @@ func (o *outbox) append(msg []byte, limit int, table uint32) (filled bool) {
 func (o *outbox) moveTo(b *batch, addr netip.AddrPort, most int) int {
 	n := min(len(o.ready), most)
 	for _, d := range o.ready[:n] {
+		o.held -= int32(cap(d))
 		b.out = append(b.out, udp.Datagram{Addr: addr, B: d})
 	}
 	o.ready = append(o.ready[:0], o.ready[n:]...)
@@ -61,7 +65,7 @@ func stampOf(datagram []byte) uint32 { return binary.BigEndian.Uint32(datagram[4
 // allocation.
 var packets = sync.Pool{New: func() any { return new([packetCap]byte) }}
 
-// packetCap is enough for any datagram of the default packet limit; a larger one moves to a packet for the largest.
+// packetCap is enough for any datagram on an Ethernet; a larger one moves to a packet for the largest.
 const packetCap = 1536
 
 // jumbos recycles the bytes of the datagrams for which packetCap is not enough.

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"net/netip"
 	"testing"
 
 	"broach/internal/race"
@@ -41,6 +42,27 @@ func TestOutboxTellsWhenADatagramIsFull(t *testing.T) {
 	require.False(t, o.append(make([]byte, 176), 1200, 1), "full to the last byte")
 	require.False(t, o.append(make([]byte, 10), 1400, 1), "the one before was small for those in it")
 	require.Len(t, o.ready, 3)
+}
+
+// What waits while the system takes nothing is bounded by the memory that it takes, however large the datagrams.
+func TestOutboxIsBoundedInBytes(t *testing.T) {
+	for _, size := range []int{100, 1300, 8900, 21000} {
+		o, memory := outbox{}, 0
+		for range 2 * outboxMax {
+			o.append(make([]byte, size), udp.MaxDatagram, 1)
+			o.append(make([]byte, size), 0, 1) // begins another
+		}
+		for _, d := range o.ready {
+			memory += cap(d)
+		}
+		require.LessOrEqual(t, memory, outboxBytes+udp.MaxDatagram, "%d bytes", size)
+		require.Greater(t, memory, outboxBytes/2, "%d bytes", size)
+		require.EqualValues(t, memory, o.held)
+
+		b := batch{}
+		o.moveTo(&b, netip.AddrPort{}, len(o.ready))
+		require.Zero(t, o.held, "and there is room again")
+	}
 }
 
 func TestPacketsAreUsedAgainOnlyWhole(t *testing.T) {

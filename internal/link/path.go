@@ -5,10 +5,15 @@ import (
 	"time"
 
 	"broach/internal/transfer"
+	"broach/internal/udp"
 	"broach/internal/wire"
 )
 
 // The steps of a link for the packet size of its path, PROTOCOL.md 1.3.
+
+// longest is the largest datagram of one Request or Reply, [PATH-7]. What is longer goes as a transfer: nothing but its
+// window keeps many of them from overflowing the receiver's buffer at once.
+const longest = 8972
 
 // repeat adds a message that was sent before, or is so short that it gains nothing by a large datagram: it goes in one
 // that passes everywhere, if it fits.
@@ -49,10 +54,32 @@ func (x *exchange) probe(now time.Time) {
 		x.link.out.append(x.scratch, wire.HeaderSize+len(x.scratch), x.link.carrier.Table.Load())
 		say(x, wire.Probe{})
 	}
+	x.fallTo(now, before)
+}
+
+// fallTo draws the conclusions from a packet size that was another before.
+func (x *exchange) fallTo(now time.Time, before int) {
 	x.resize(now)
 	if x.path.size < before {
 		x.resendLarger(now)
 	}
+}
+
+// refused learns which of some datagrams our own system did not take as too long.
+func (l *Link) refused(now time.Time, out []udp.Datagram) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x, ok := l.talking()
+	if !ok {
+		return
+	}
+	before := x.path.size
+	for _, d := range out {
+		if d.TooLong {
+			x.path.refused(now, len(d.B)-l.carrier.Overhead())
+		}
+	}
+	x.fallTo(now, before)
 }
 
 // resendLarger sends at once the requests again that went in datagrams which do not pass any more.
@@ -69,6 +96,9 @@ func (x *exchange) resendLarger(now time.Time) {
 func (x *exchange) suspectPath(now time.Time) {
 	if x.sending.LostAgain() {
 		x.path.suspect(now)
+	}
+	if x.sending.Lossy() {
+		x.path.lossy(now)
 	}
 }
 

@@ -207,6 +207,52 @@ func TestReplyLargerThanThePathHasBecome(t *testing.T) {
 	})
 }
 
+// [PATH-4] as is one that the sender's own system refuses to send as too long.
+// [PATH-5] so it is when the sender's own system refuses to send a datagram above 1,200 bytes as too long.
+func TestWhatOurOwnSystemRefusesIsNotWaitedFor(t *testing.T) {
+	onEnds(t, bounds{maxPacket: 21829}, func(t *testing.T, a, b *end) {
+		b.offer("size", func(b []byte) int { return len(b) })
+		a.tape.most = 1472
+		call := a.call(time.Minute, "size", garble(100<<10))
+		start := time.Now()
+		runWithin(t, a, b, 21829, 21829, call)
+		call.require(t, 0, wire.ExecutedYes)
+		require.Equal(t, 1472, a.link.exchange.path.size)
+		require.Zero(t, a.link.exchange.path.probed, "all sizes were tried after %v", time.Since(start))
+
+		for _, size := range []int{1450, 5000, 100 << 10} {
+			a.tape.most = 0
+			a.widen(21829)
+			a.tape.most = 1400 // the device has another MTU now
+			call = a.call(time.Minute, "size", garble(size))
+			took := runWithin(t, a, b, 21829, 21829, call)
+			call.require(t, 0, wire.ExecutedYes)
+			require.Less(t, took, 10*time.Millisecond, "%d bytes: nothing was waited for", size)
+			require.LessOrEqual(t, a.link.exchange.path.size, 1400)
+		}
+	})
+}
+
+// [PATH-7] A Request or Reply that does not fit a datagram of 8,972 bytes goes as a transfer, whatever the packet size
+func TestALongMessageIsATransferWhateverThePacketSize(t *testing.T) {
+	onEnds(t, bounds{maxPacket: 21829}, func(t *testing.T, a, b *end) {
+		b.offer("get", func(size int, _ []byte) []byte { return garble(size) })
+		a.widen(21829)
+		b.widen(21829)
+		for size, want := range map[int]string{8900: "Request ", 8972: "Fragment ", 20000: "Fragment "} {
+			a.call(time.Minute, "get", 0, garble(size))
+			require.Contains(t, wordsOf(t, a.tape.sent...)[0], want, "%d bytes", size)
+			deliver(a, b)
+		}
+		for size, want := range map[int]string{8900: "Reply ", 8972: "Fragment ", 20000: "Fragment "} {
+			a.call(time.Minute, "get", size, []byte{})
+			b.hear(a.tape.take()...)
+			require.Contains(t, wordsOf(t, b.tape.sent...)[0], want, "%d bytes", size)
+			deliver(a, b)
+		}
+	})
+}
+
 // A repeated reply for which there is no room as a transfer is not sent: its caller asks again.
 func TestRepeatedReplyWaitsForRoom(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 8972}, func(t *testing.T, a, b *end) {

@@ -1,8 +1,10 @@
 package link
 
 import (
+	"net/netip"
 	"time"
 
+	"broach/internal/udp"
 	"broach/internal/wire"
 )
 
@@ -10,13 +12,20 @@ const (
 	// BasePacket is taken to pass everywhere: a path that does not carry it carries no Join either.
 	BasePacket = wire.ControlPacket
 
-	// searchStep ends a search: 16 bytes are about 1 % of the smallest packets, and every halving less spares three
-	// lost probes. Between 1,200 and 8,972 bytes 10 sizes are tried at most.
-	searchStep = 16
-
 	searchAgain = 10 * time.Minute // RFC 8899 section 5.1.1, PMTU_RAISE_TIMER
 	probeTries  = 3                // the same section, MAX_PROBES
 )
+
+// The sizes that are tried, from below: as on the wire, the tag of sealed datagrams among them. 1,400 passes through
+// most tunnels, the next two fill the frames of an Ethernet and of one with jumbo frames, less the headers of IP and
+// UDP, and udp.MaxDatagram passes within a machine. What lies between gains less than its probes cost.
+var (
+	ladder4 = [...]int{usualPacket, 1472, 8972, udp.MaxDatagram}
+	ladder6 = [...]int{usualPacket, 1452, 8952, udp.MaxDatagram}
+)
+
+// usualPacket is the largest where datagrams are lost whatever is sent: each is less to send again.
+const usualPacket = 1400
 
 // pathSize finds the largest datagram that passes from us to a peer, PROTOCOL.md 1.3. It belongs to a link and is
 // stepped under its mutex. Nothing is sent before a datagram was filled: a peer that is never asked for much costs
@@ -27,6 +36,8 @@ const (
 type pathSize struct {
 	size  int // of the largest datagram to be sent: the packet size
 	limit int // Carrier.MaxPacket
+	tag   int // by how much datagrams are longer on the wire
+	steps *[4]int
 
 	full  bool // a datagram was filled to size since the last search began
 	large bool // one above BasePacket was sent since size was last known to pass
@@ -43,9 +54,13 @@ type pathSize struct {
 	due     time.Time // when the next is to be sent
 }
 
-// init begins with the size that needs no probe.
-func (p *pathSize) init(now time.Time, limit int) {
-	*p = pathSize{size: BasePacket, limit: limit, again: now}
+// init begins with the size that needs no probe. tag is by how much datagrams are longer on the wire than the limit and
+// all other sizes here say.
+func (p *pathSize) init(now time.Time, peer netip.Addr, limit, tag int) {
+	*p = pathSize{size: BasePacket, limit: limit, tag: tag, steps: &ladder4, again: now}
+	if peer.Is6() {
+		p.steps = &ladder6
+	}
 }
 
 // filled notes that a datagram had no room for all that waited: a larger one would have been of use.
@@ -53,6 +68,17 @@ func (p *pathSize) filled() { p.full = true }
 
 // sent notes the size of the largest of some datagrams that are sent.
 func (p *pathSize) sent(size int) { p.large = p.large || size > BasePacket }
+
+// part keeps what is as large as the size that is probed apart from what goes with it: it is to show whether a datagram
+// passes by itself.
+func (p *pathSize) part(out []udp.Datagram) {
+	if p.probed == 0 {
+		return
+	}
+	for i := range out {
+		out[i].Alone = len(out[i].B) == p.probed
+	}
+}
 
 // suspect notes that something had to be repeated. It may be that large datagrams do not pass any more.
 func (p *pathSize) suspect(now time.Time) {
@@ -110,13 +136,12 @@ func (p *pathSize) advance(now time.Time) {
 
 // candidate is the size to be tried next; the size itself when there is none.
 func (p *pathSize) candidate() int {
-	switch {
-	case p.failed == 0:
-		return p.limit
-	case p.failed-p.size <= searchStep:
-		return p.size
+	for _, step := range p.steps {
+		if size := min(step-p.tag, p.limit); size > p.size && (p.failed == 0 || size < p.failed) {
+			return size
+		}
 	}
-	return (p.size + p.failed) / 2
+	return p.size
 }
 
 // probe begins to probe a size.
@@ -138,8 +163,33 @@ func (p *pathSize) lose(now time.Time) {
 		p.advance(now)
 		return
 	}
+	p.fall(now, p.probed)
+}
+
+// fall gives the size up: one that was failed does not pass any more.
+func (p *pathSize) fall(now time.Time, failed int) {
 	p.size, p.large = BasePacket, false
-	p.search(now, p.probed)
+	p.search(now, failed)
+}
+
+// refused notes that our own system did not take a datagram of that size as too long for the path: there is nothing to
+// wait for.
+func (p *pathSize) refused(now time.Time, size int) {
+	switch {
+	case size == p.probed && size > p.size:
+		p.failed = size
+		p.advance(now)
+	case size > BasePacket && size <= p.size:
+		p.fall(now, size)
+	}
+}
+
+// lossy notes that much is lost whatever is sent, [PATH-9].
+func (p *pathSize) lossy(now time.Time) {
+	if usual := usualPacket - p.tag; p.size > usual {
+		p.size, p.probed, p.searching, p.full = usual, 0, false, false
+		p.again = now.Add(searchAgain)
+	}
 }
 
 // ack takes the answer to a probe.

@@ -2,6 +2,8 @@ package link
 
 import (
 	"math/rand/v2"
+	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,13 +23,15 @@ type testPath struct {
 	mtu    int
 	loss   float64 // of probes and of their answers
 	silent bool    // nothing comes from the peer
-	rng    *rand.Rand
-	probes []int // sizes of those sent
+
+	refuses bool // our own system knows the mtu
+	rng     *rand.Rand
+	probes  []int // sizes of those sent
 }
 
 func newTestPath(t *testing.T, limit, mtu int) *testPath {
 	w := &testPath{t: t, mtu: mtu, now: epoch, rng: rand.New(rand.NewPCG(1, 2))}
-	w.p.init(w.now, limit)
+	w.p.init(w.now, netip.AddrFrom4([4]byte{10, 0, 0, 1}), limit, 0)
 	return w
 }
 
@@ -46,6 +50,10 @@ func (w *testPath) step() bool {
 	if m, ok := w.p.next(w.now, testRTO); ok {
 		size := len(m.Append(make([]byte, wire.HeaderSize)))
 		w.probes = append(w.probes, size)
+		if w.refuses && size > w.mtu {
+			w.p.refused(w.now, size)
+			return true
+		}
 		w.answer(0, 100)
 		w.answer(m.ID, size)
 	}
@@ -79,14 +87,14 @@ func TestPathIsNotProbedWithoutAReason(t *testing.T) {
 	w.p.filled()
 	require.Equal(t, w.now, w.p.nextTimeout())
 	w.settle()
-	require.Equal(t, []int{8972}, w.probes, "the limit is tried first")
+	require.Equal(t, []int{1400, 1472, 8972}, w.probes)
 	require.Equal(t, 8972, w.p.size)
 	w.p.filled()
 	require.False(t, w.step(), "there is nothing above the limit")
 }
 
-// [PATH-1] It MUST NOT exceed the sender's packet limit (1,400 bytes unless configured), nor rise to a size of which no
-// Probe was answered.
+// [PATH-1] It MUST NOT exceed the sender's packet limit (21,829 bytes unless configured, the tag of 1.4 among them),
+// nor rise to a size of which no Probe was answered.
 func TestPathOfTheSmallestLimitIsNeverProbed(t *testing.T) {
 	w := newTestPath(t, 1200, 8972)
 	w.p.filled()
@@ -96,20 +104,90 @@ func TestPathOfTheSmallestLimitIsNeverProbed(t *testing.T) {
 	require.Empty(t, w.probes)
 }
 
-// [PATH-3] It tries the limit, then the middle between the largest size known to pass and the smallest known not to,
-// until these are at most 16 bytes apart.
-func TestPathSizeIsFoundWithinAStep(t *testing.T) {
-	for _, limit := range []int{1201, 1210, 1216, 1217, 1400, 1472, 8972} {
-		for mtu := 1200; mtu <= limit; mtu += 7 {
-			w := newTestPath(t, limit, mtu)
+// [PATH-3] It goes up from the packet size by 1,400, 1,472, 8,972 and 21,829 bytes, or over IPv6 1,400, 1,452, 8,952
+// and 21,829, the tag among them, no farther than the limit, and ends at the first that is too large.
+func TestPathSizeIsFoundStepByStep(t *testing.T) {
+	four, six := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("2001:db8::1")
+	for _, test := range []struct {
+		name            string
+		peer            netip.Addr
+		limit, tag, mtu int // sizes without the tag, but for mtu
+		found           int
+		tried           []int
+	}{
+		{"a small tunnel", four, 21829, 0, 1399, 1200, []int{1400}},
+		{"a tunnel", four, 21829, 0, 1400, 1400, []int{1400, 1472}},
+		{"an Ethernet", four, 21829, 0, 1472, 1472, []int{1400, 1472, 8972}},
+		{"an Ethernet over IPv6", six, 21829, 0, 1452, 1452, []int{1400, 1452, 8952}},
+		{"jumbo frames", four, 21829, 0, 8972, 8972, []int{1400, 1472, 8972, 21829}},
+		{"jumbo frames over IPv6", six, 21829, 0, 8952, 8952, []int{1400, 1452, 8952, 21829}},
+		{"loopback", four, 21829, 0, 65507, 21829, []int{1400, 1472, 8972, 21829}},
+		{"a limit", four, 1300, 0, 65507, 1300, []int{1300}},
+		{"a limit between", four, 9000, 0, 65507, 9000, []int{1400, 1472, 8972, 9000}},
+		{"sealed on an Ethernet", four, 21829 - 16, 16, 1472, 1456, []int{1384, 1456, 8956}},
+		{"sealed on loopback", four, 21829 - 16, 16, 65507, 21813, []int{1384, 1456, 8956, 21813}},
+		{"sealed with the least limit", four, 1200, 16, 65507, 1200, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newTestPath(t, test.limit, test.mtu-test.tag)
+			w.p.init(w.now, test.peer, test.limit, test.tag)
 			w.p.filled()
 			took := w.settle()
-			require.LessOrEqual(t, w.p.size, mtu)
-			require.Less(t, mtu-w.p.size, searchStep, "limit %d, mtu %d", limit, mtu)
-			require.LessOrEqual(t, len(w.probes), 10*probeTries)
-			require.Less(t, took, time.Second)
-		}
+			require.Equal(t, test.found, w.p.size)
+			require.Equal(t, test.tried, slices.Compact(w.probes))
+			require.LessOrEqual(t, len(w.probes), len(test.tried)+probeTries-1, "only the last is too large")
+			require.Less(t, took, 200*time.Millisecond)
+		})
 	}
+}
+
+// [PATH-4] a size of which 3 Probes were lost is too large, as is one that the sender's own system refuses to send as
+// too long.
+func TestARefusedProbeIsNotWaitedFor(t *testing.T) {
+	w := newTestPath(t, 21829, 1472)
+	w.refuses = true
+	w.p.filled()
+	require.Equal(t, 4*time.Millisecond, w.settle(), "two passed, and a small one with each")
+	require.Equal(t, []int{1400, 1472, 8972}, w.probes)
+	require.Equal(t, 1472, w.p.size)
+
+	w.p.refused(w.now, 8972) // a datagram of before
+	require.Equal(t, 1472, w.p.size)
+}
+
+// [PATH-5] so it is when the sender's own system refuses to send a datagram above 1,200 bytes as too long.
+func TestARefusedDatagramEndsItsSize(t *testing.T) {
+	w := newTestPath(t, 21829, 21829)
+	w.refuses = true
+	w.p.filled()
+	w.settle()
+	w.mtu, w.probes = 1472, nil
+	w.p.refused(w.now, 1200)
+	require.Equal(t, 21829, w.p.size, "nor would a smaller one pass")
+	w.p.refused(w.now, 1473)
+	require.Equal(t, 1200, w.p.size)
+	w.settle()
+	require.Equal(t, []int{1400, 1472}, w.probes)
+	require.Equal(t, 1472, w.p.size)
+}
+
+// [PATH-9] the packet size is 1,400 bytes, the tag among them, if it was larger, until the search that may begin 10
+// minutes later.
+func TestLossThatIsBorneMakesDatagramsSmaller(t *testing.T) {
+	w := newTestPath(t, 21829-16, 21829)
+	w.p.init(w.now, netip.AddrFrom4([4]byte{10, 0, 0, 1}), 21829-16, 16)
+	w.p.lossy(w.now)
+	require.Equal(t, 1200, w.p.size)
+	w.p.filled()
+	w.settle()
+	w.p.sent(21813)
+	w.p.suspect(w.now) // a probe is under way
+	w.p.lossy(w.now)
+	require.Equal(t, 1384, w.p.size)
+	w.p.filled()
+	require.Equal(t, w.now.Add(10*time.Minute), w.p.nextTimeout())
+	w.settle()
+	require.Equal(t, 21813, w.p.size)
 }
 
 // [PATH-3] but not within 10 minutes of the one before
@@ -125,7 +203,7 @@ func TestPathIsSearchedAgainAfterTenMinutes(t *testing.T) {
 	w.step()
 	require.Empty(t, w.probes)
 	w.settle()
-	require.Equal(t, []int{8972}, w.probes)
+	require.Equal(t, []int{1400, 1472, 8972}, w.probes)
 	require.Equal(t, 8972, w.p.size)
 }
 
@@ -139,7 +217,7 @@ func TestPathProbesAreCountedOnlyWhileSmallOnesPass(t *testing.T) {
 	for range 10 {
 		w.step()
 	}
-	require.Equal(t, 8972, w.p.probed, "who is silent has not said that the size is too large")
+	require.Equal(t, 1400, w.p.probed, "who is silent has not said that the size is too large")
 	require.Greater(t, w.now.Sub(start), 5*maxPace, "nor is he asked ever more")
 	require.LessOrEqual(t, w.p.pace, maxPace)
 	w.silent = false
@@ -151,11 +229,12 @@ func TestPathProbesAreCountedOnlyWhileSmallOnesPass(t *testing.T) {
 	start = w.now
 	for range probeTries {
 		w.step()
-		require.Equal(t, 8972, w.p.probed)
+		require.Equal(t, 1400, w.p.probed)
 	}
 	require.Equal(t, 7*testRTO, w.now.Sub(start))
 	w.step()
-	require.Equal(t, []int{8972, 8972, 8972, (8972 + 1200) / 2}, w.probes)
+	require.Equal(t, []int{1400, 1400, 1400}, w.probes)
+	require.Zero(t, w.p.probed)
 }
 
 // [PATH-5] When a Request or Reply is repeated [...], and datagrams above 1,200 bytes were sent since the packet size
@@ -220,20 +299,20 @@ func TestPathThatShrinksFallsBack(t *testing.T) {
 	w.p.sent(8972) // it had waited in the outbox
 	w.p.suspect(w.now)
 	w.settle()
-	require.Less(t, 1250-w.p.size, searchStep)
-	require.Equal(t, []int{8972, 8972, 8972, (8972 + 1200) / 2}, w.probes[:4])
+	require.Equal(t, 1200, w.p.size)
+	require.Equal(t, []int{8972, 8972, 8972, 1400, 1400, 1400}, w.probes)
 }
 
 // A path that shrinks while a larger size is searched is found out before the search goes on.
 func TestPathMayShrinkDuringASearch(t *testing.T) {
-	w := newTestPath(t, 8972, 2000)
+	w := newTestPath(t, 21829, 2000)
 	w.p.filled()
-	for w.p.size < 1600 {
+	for w.p.size < 1472 {
 		w.step()
 	}
 	require.True(t, w.p.searching)
 	before := w.p.size
-	w.mtu, w.probes = 1300, nil
+	w.mtu, w.probes = 1400, nil
 	w.p.sent(before)
 	w.p.suspect(w.now)
 	for w.p.size == before {
@@ -241,8 +320,7 @@ func TestPathMayShrinkDuringASearch(t *testing.T) {
 	}
 	require.Equal(t, []int{before, before, before}, w.probes[:3])
 	w.settle()
-	require.LessOrEqual(t, w.p.size, 1300)
-	require.Less(t, 1300-w.p.size, searchStep)
+	require.Equal(t, 1400, w.p.size)
 }
 
 // Loss is mistaken for a size that does not pass only when three probes or their answers are lost, and none of the
@@ -254,7 +332,7 @@ func TestPathThroughLoss(t *testing.T) {
 		falls int // at most
 	}{{0, 0}, {0.05, 20}, {0.20, 250}} {
 		w := newTestPath(t, 1400, 1400)
-		w.p.init(w.now, 1400)
+		w.p.init(w.now, netip.AddrFrom4([4]byte{10, 0, 0, 1}), 1400, 0)
 		w.p.size, w.loss = 1400, test.loss
 		falls := 0
 		for range suspicions {
@@ -301,9 +379,12 @@ func TestPathIgnoresOtherAnswers(t *testing.T) {
 		w.p.ack(w.now, id)
 	}
 	require.Equal(t, BasePacket, w.p.size)
-	for w.p.probed == 8972 {
+	for w.p.probed == 1400 {
 		w.step()
 	}
+	w.p.again = w.now
+	w.p.filled()
+	w.step()
 	require.EqualValues(t, 1, w.p.id, "0 is not used")
 	w.p.ack(w.now, 1<<32-1)
 	require.Equal(t, BasePacket, w.p.size)

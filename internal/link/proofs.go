@@ -76,4 +76,7 @@ func (x *exchange) takeProbeAck(now time.Time, m wire.ProbeAck) {
 	}
 	x.path.ack(now, m.ID)
 	x.resize(now)
+	if !x.link.isWithheld() {
+		x.probe(now) // the next size, at once
+	}
 }

@@ -17,15 +17,15 @@ var (
 
 // loadFragments adds the next burst of fragments to a batch, at most as many as may go.
 func (x *exchange) loadFragments(b *batch, mayGo int) {
-	now, bytes := time.Now(), 0
-	for n := min(burstMax, BatchMax-len(b.out), mayGo); n > 0 && bytes < burstBytes; n-- {
+	now, bytes, size := time.Now(), 0, x.path.size+x.link.carrier.Overhead()
+	for n := min(burstMax, BatchMax-len(b.out), mayGo); n > 0 && bytes+size <= burstBytes; n-- {
 		f, ok := x.sending.Next(now, uint32(x.link.number)+uint32(len(b.out))+1) // the number that head gives it
 		if !ok {
 			return
 		}
-		bytes += len(f.Data)
-		b.out = append(b.out, udp.Datagram{Addr: x.link.ID.Addr,
-			B: f.Append(roomFor(NewPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))})
+		d := f.Append(roomFor(NewPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))
+		bytes += len(d) + x.link.carrier.Overhead()
+		b.out = append(b.out, udp.Datagram{Addr: x.link.ID.Addr, B: d})
 	}
 }
 

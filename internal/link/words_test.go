@@ -23,6 +23,7 @@ type tape struct {
 	mu     sync.Mutex
 	sent   [][]byte
 	onSend func() // called by the flusher after each write, if set
+	most   int    // bytes of a datagram that the system takes; 0: any
 }
 
 func (s *tape) Receive([]udp.Datagram, bool) (int, error) { panic("the test delivers") }
@@ -32,14 +33,20 @@ func (s *tape) Close() error                              { return nil }
 
 func (s *tape) Send(out []udp.Datagram) (int, error) {
 	s.mu.Lock()
-	for _, d := range out {
+	refused := 0
+	for i, d := range out {
+		if s.most > 0 && len(d.B) > s.most {
+			out[i].TooLong = true
+			refused++
+			continue
+		}
 		s.sent = append(s.sent, append([]byte(nil), d.B...))
 	}
 	s.mu.Unlock()
 	if s.onSend != nil {
 		s.onSend()
 	}
-	return len(out), nil
+	return len(out) - refused, nil
 }
 
 // take returns what was sent since the last take.

@@ -123,6 +123,7 @@ func (f *flight) send(now time.Time, t *Outgoing, index, number uint32) {
 	f.count++
 	f.bytes += int(t.size)
 	f.extra = max(f.extra-1, 0)
+	f.window.resize(int(t.size))
 	f.pacer.sent(at, int(t.size), f.window.fragment, f.window.pace())
 }
 

@@ -7,8 +7,10 @@ const (
 	// queue holds.
 	pacedFrom = 2 * time.Millisecond
 
-	// What may go at once: as many fragments as RFC 9002 has it, or as much as goes until a late timer has fired.
+	// What may go at once: as many fragments as RFC 9002 has it, but no more bytes than that means there, or as much as
+	// goes until a late timer has fired.
 	burstFragments = 8
+	burstBytes     = 12 << 10
 	burstFor       = 4 * time.Millisecond
 
 	// paceStep is how long a sender that is paced sleeps at least, so that what goes then goes together.
@@ -26,7 +28,7 @@ func (p *pacer) sent(now time.Duration, bytes, fragment int, pace float64) {
 		p.free = 0
 		return
 	}
-	ahead := max(costOf(burstFragments*fragment, pace), burstFor)
+	ahead := max(costOf(min(burstFragments*fragment, burstBytes), pace), burstFor)
 	p.free = max(p.free, now-ahead) + costOf(bytes, pace)
 }
 

@@ -80,7 +80,7 @@ func (o *Out) StartCut(body []byte, tag uint64, size uint32) (id uint32) {
 
 // Resize sets the size of fragments. It returns the transfers that are under way with larger ones.
 func (o *Out) Resize(size int) (larger []*Outgoing) {
-	o.size, o.flight.window.fragment = uint32(size), size
+	o.size = uint32(size)
 	for i := range o.waiting.Len() {
 		if t := *o.waiting.At(i); t.size > o.size {
 			t.cut = cutInto(t.total, o.size)
@@ -329,6 +329,13 @@ func (o *Out) Timeout(now time.Time, rto time.Duration) {
 func (o *Out) LostAgain() bool {
 	was := o.flight.lostAgain
 	o.flight.lostAgain = false
+	return was
+}
+
+// Lossy reports whether, since it was last asked, more was lost than before that slowing down does not cure.
+func (o *Out) Lossy() bool {
+	was := o.flight.window.lossy
+	o.flight.window.lossy = false
 	return was
 }
 

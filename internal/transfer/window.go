@@ -10,6 +10,7 @@ const (
 	firstWindowFar = 32 << 10 // on a path that is as long as farFrom: it is spread over half of that
 	farFrom        = 10 * time.Millisecond
 	leastWindow    = 2 // fragments: with one, each would wait for the acknowledgement of the one before
+	usualFragment  = 1400 - Overhead
 
 	// The largest window, in bytes: what a socket on the same machine may have to hold, and what a longer path does in
 	// each millisecond. An acknowledgement speaks of 1,024 fragments: one transfer does not use more.
@@ -34,7 +35,7 @@ const (
 // A sendWindow is the window of one link. Its zero value is not ready: see newWindow.
 type sendWindow struct {
 	size     int  // bytes that may be in flight
-	fragment int  // bytes of one, at present
+	fragment int  // bytes of those that are sent at present
 	steady   bool // slow start is over
 	step     int  // bytes by which it grows next, once steady
 
@@ -55,6 +56,7 @@ type sendWindow struct {
 	ceiling     int     // the size at which much was lost: it is neared slowly
 	lost, known float64 // bytes of the last rounds, of which the older count less
 	tolerated   float64 // the share of losses that slowing down does not cure
+	lossy       bool    // that rose since the link last asked
 }
 
 // A windowRound is what became of the fragments sent in the round trip before.
@@ -81,6 +83,14 @@ func (s windowSign) expects(size int) float64 {
 
 func newWindow(fragment int) sendWindow {
 	return sendWindow{size: firstWindow, fragment: fragment, round: windowRound{until: 1}}
+}
+
+// resize takes the size of the fragments that are sent from now on: transfers keep theirs when another packet size is
+// found, and all that is judged by their number is to be judged by that of what goes. What is a little smaller than
+// usual, since it was cut before anything was known of the path, counts as usual.
+func (w *sendWindow) resize(fragment int) {
+	w.fragment = max(fragment, usualFragment)
+	w.size = max(w.size, leastWindow*w.fragment)
 }
 
 // expect takes a round trip that nobody has measured with fragments.
@@ -218,7 +228,7 @@ func (w *sendWindow) learn(s windowSign) {
 		if w.vain++; w.vain < 2 {
 			return
 		}
-		w.tolerated, w.most = min((w.tolerated+s.share)/2, toleratedMost), 0
+		w.tolerated, w.most, w.lossy = min((w.tolerated+s.share)/2, toleratedMost), 0, true
 	case s.share < w.tolerated:
 		w.tolerated -= (w.tolerated - s.share) / 4
 	case b.size > 0:
@@ -274,7 +284,8 @@ func (w *sendWindow) grow(s windowSign) {
 
 // restart begins anew after a silence: nothing is known of the path any more. What is in flight is not judged.
 func (w *sendWindow) restart(next sendOrder) {
-	*w = sendWindow{size: min(w.size, firstWindow), fragment: w.fragment, most: w.most, tolerated: w.tolerated,
+	size := min(w.size, max(firstWindow, leastWindow*w.fragment))
+	*w = sendWindow{size: size, fragment: w.fragment, most: w.most, tolerated: w.tolerated, lossy: w.lossy,
 		smooth: w.smooth, round: windowRound{until: next}, settles: true}
 }
 

@@ -149,12 +149,26 @@ func TestWindowSeesLosses(t *testing.T) {
 	require.Equal(t, before, w.size, "these were sent before")
 }
 
+// [FRAG-6] It is two fragments at least
+func TestWindowHoldsTwoFragmentsOfAnySize(t *testing.T) {
+	w := newWindow(1149)
+	w.resize(1149)
+	require.Equal(t, firstWindow, w.size)
+	w.resize(21788)
+	require.Equal(t, 2*21788, w.size)
+	w.restart(1)
+	require.Equal(t, 2*21788, w.size)
+	w.shrink(windowSign{}, 0)
+	require.Equal(t, 2*21788, w.size)
+}
+
 // [FRAG-6] Losses that slowing down does not lessen, twice in a row, are borne from then on, up to a quarter.
 func TestWindowBearsLossesThatItDoesNotCause(t *testing.T) {
 	w := newWindowTest().settled(20*time.Millisecond, 4)
 	for range 30 {
 		w.play(20*time.Millisecond, 0.2)
 	}
+	require.True(t, w.lossy, "and the link is told")
 	require.Greater(t, w.tolerated, 0.05)
 	require.LessOrEqual(t, w.tolerated, toleratedMost)
 	before := w.size
@@ -239,6 +253,12 @@ func TestPacer(t *testing.T) {
 	require.InDelta(t, 108, sent, 1)
 	p.sent(time.Minute, 1000, 1000, 0)
 	require.True(t, p.mayGo(time.Minute))
+
+	p, sent = pacer{}, 0
+	for ; p.mayGo(time.Minute); sent++ { // but no more than 12 KiB of larger ones
+		p.sent(time.Minute, 8931, 8931, 1e6)
+	}
+	require.Equal(t, 2, sent, "no more is begun")
 
 	w := newWindowTest()
 	w.expect(100 * time.Millisecond)

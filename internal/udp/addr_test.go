@@ -24,11 +24,11 @@ func TestTransportReportsSourceAddresses(t *testing.T) {
 			onBothPaths(t, func(t *testing.T, open opener) {
 				a, b := open(c.sender), open(c.receiver)
 				to := netip.AddrPortFrom(netip.MustParseAddr(c.target), b.LocalAddr().Port())
-				mustSendAll(t, a, []Datagram{{to, []byte("there")}})
+				mustSendAll(t, a, []Datagram{{Addr: to, B: []byte("there")}})
 				got := collectDatagrams(t, b, 1)[0]
 				require.Equal(t, a.LocalAddr(), got.Addr)
 
-				mustSendAll(t, b, []Datagram{{got.Addr, []byte("and back")}})
+				mustSendAll(t, b, []Datagram{{Addr: got.Addr, B: []byte("and back")}})
 				require.Equal(t, Unmapped(to), collectDatagrams(t, a, 1)[0].Addr)
 			})
 		})
@@ -52,7 +52,7 @@ func TestTransportKeepsTheZoneOfLinkLocalAddresses(t *testing.T) {
 		a, b := open(netip.AddrPortFrom(addr, 0).String()), open("[::]:0")
 		to := netip.AddrPortFrom(addr, b.LocalAddr().Port())
 		for range 2 { // the second time from memory
-			mustSendAll(t, a, []Datagram{{to, []byte("there")}})
+			mustSendAll(t, a, []Datagram{{Addr: to, B: []byte("there")}})
 			from := collectDatagrams(t, b, 1)[0].Addr
 			require.Equal(t, a.LocalAddr(), from)
 			require.Equal(t, addr.Zone(), from.Addr().Zone())

@@ -100,7 +100,7 @@ func (t *batchTransport) take(in []Datagram) int {
 		case len(b) > MaxDatagram:
 			t.counts.Truncated.Add(1)
 		default:
-			in[n] = Datagram{t.in.segments.from, b}
+			in[n] = Datagram{Addr: t.in.segments.from, B: b}
 			bytes += len(b)
 			n++
 		}

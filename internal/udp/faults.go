@@ -25,6 +25,11 @@ var passingFaults = []error{
 	wsaConnReset, wsaNetReset,
 }
 
+// isTooLong knows the error of a datagram that the way does not take as long as it is.
+func isTooLong(err error) bool {
+	return errors.Is(err, syscall.EMSGSIZE) || errors.Is(err, wsaMessageTooLong)
+}
+
 // readFaults tells receive errors that pass from those that stay. It belongs to the reader.
 type readFaults struct {
 	unknown int // in a row

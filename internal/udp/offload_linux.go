@@ -13,10 +13,9 @@ import (
 // there and back measured 2.5 to 3 times as fast as with a message per datagram.
 
 const (
-	maxSegments  = 64         // datagrams in a message: UDP_MAX_SEGMENTS of kernels before 6.2
-	maxSegmented = 64 << 10   // bytes of a message that is received
-	maxGathered  = 65507 - 20 // bytes of a message that is sent: what IPv6 leaves is less than IPv4
-	offloadSlots = 16         // messages received by one call: their buffers are larger, so there are fewer
+	maxSegments  = 64       // datagrams in a message: UDP_MAX_SEGMENTS of kernels before 6.2
+	maxSegmented = 64 << 10 // bytes of a message that is received
+	offloadSlots = 16       // messages received by one call: their buffers are larger, so there are fewer
 )
 
 // segmentControl is the control message that says how large the segments of a message are. For UDP_SEGMENT, which is
@@ -50,11 +49,11 @@ func runOf(out []Datagram) int {
 	size, total, n := len(out[0].B), 0, 0
 	for _, d := range out[:min(len(out), maxSegments)] {
 		total += len(d.B)
-		if n > 0 && (len(d.B) > size || len(d.B) == 0 || d.Addr != out[0].Addr || total > maxGathered) {
+		if n > 0 && (len(d.B) > size || len(d.B) == 0 || d.Alone || d.Addr != out[0].Addr || total > maxGathered) {
 			break
 		}
 		n++
-		if len(d.B) < size {
+		if len(d.B) < size || d.Alone {
 			break
 		}
 	}

@@ -14,12 +14,14 @@ func TestRunsOfDatagrams(t *testing.T) {
 	here, there := netip.MustParseAddrPort("10.0.0.1:1"), netip.MustParseAddrPort("10.0.0.2:1")
 	sized := func(sizes ...int) (out []Datagram) {
 		for _, n := range sizes {
-			out = append(out, Datagram{here, make([]byte, n)})
+			out = append(out, Datagram{Addr: here, B: make([]byte, n)})
 		}
 		return out
 	}
 	other := sized(9, 9, 9)
 	other[2].Addr = there
+	apart, first := sized(9, 9, 9), sized(9, 9, 9)
+	apart[1].Alone, first[0].Alone = true, true
 	for _, c := range []struct {
 		story string
 		out   []Datagram
@@ -32,6 +34,8 @@ func TestRunsOfDatagrams(t *testing.T) {
 		{"nothing has no segments", sized(0, 0), 1},
 		{"nor is nothing a segment", sized(5, 5, 0), 2},
 		{"another address", other, 2},
+		{"one that is to go alone", apart, 1},
+		{"nor does another go with it", first, 1},
 	} {
 		require.Equal(t, c.want, runOf(c.out), c.story)
 	}
@@ -73,7 +77,7 @@ func TestDatagramsOfAnySizeAndAddressComeAsTheyWereSent(t *testing.T) {
 				size = 1 + rng.IntN(3000)
 			}
 			payload := fmt.Appendf(nil, "%d/%d/%0*d", round, i, size, 0)
-			out = append(out, Datagram{b.LocalAddr(), payload[:min(len(payload), MaxDatagram)]})
+			out = append(out, Datagram{Addr: b.LocalAddr(), B: payload[:min(len(payload), MaxDatagram)]})
 		}
 		mustSendAll(t, a, out)
 		require.Equal(t, payloadsOf(out), payloadsOf(collectDatagrams(t, b, len(out))))

@@ -9,8 +9,8 @@ import (
 // outBatch is the memory of one send under way.
 type outBatch struct {
 	mmsgs
+	out                      []Datagram            // all of the batch
 	next, end                int                   // hdrs[next:end] are not yet sent
-	loaded                   int                   // datagrams
 	runs                     [maxBatch]int         // datagrams in each message
 	refused                  unix.Errno            // why a message was not taken in segments; 0: all were
 	calls, sent, bytes, lost int                   // since load
@@ -28,7 +28,7 @@ func newOutBatch() *outBatch {
 
 // load points the batch to out, of at most maxBatch datagrams, and starts counting anew.
 func (b *outBatch) load(out []Datagram, names *sockaddrs, segmented bool) {
-	b.loaded, b.next, b.end, b.refused = len(out), 0, 0, 0
+	b.out, b.next, b.end, b.refused = out, 0, 0, 0
 	b.calls, b.sent, b.bytes, b.lost = 0, 0, 0, 0
 	for i, d := range out {
 		b.iovs[i].Base = unsafe.SliceData(d.B)
@@ -62,7 +62,10 @@ func (b *outBatch) control(n, size int) {
 }
 
 // unload lets go of the payloads: the batch goes back to the pool without them.
-func (b *outBatch) unload() { clear(b.iovs[:b.loaded]) }
+func (b *outBatch) unload() {
+	clear(b.iovs[:len(b.out)])
+	b.out = nil
+}
 
 // drain sends what is left and reports false if the socket's buffer is full. The kernel stops
 // at a datagram it refuses and gives the reason only if that is the first of a call; so the
@@ -82,11 +85,20 @@ func (b *outBatch) drain(fd uintptr) bool {
 				b.refused = errno
 				return true
 			}
-			b.lost += b.runs[b.next]
-			b.next++
+			b.refuse(errno)
 		}
 	}
 	return true
+}
+
+// refuse takes the next message as lost.
+func (b *outBatch) refuse(errno unix.Errno) {
+	n := b.runs[b.next]
+	if errno == unix.EMSGSIZE && n == 1 {
+		b.out[b.sent+b.lost].TooLong = true
+	}
+	b.lost += n
+	b.next++
 }
 
 // push makes one system call. For a lone datagram it is the cheaper one, as in adapt.

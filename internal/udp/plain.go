@@ -31,7 +31,7 @@ func (t *plainTransport) Receive(in []Datagram, _ bool) (int, error) {
 		default:
 			t.faults.clear()
 			t.counts.received(1, n)
-			in[0] = Datagram{Unmapped(from), t.buf[:n]}
+			in[0] = Datagram{Addr: Unmapped(from), B: t.buf[:n]}
 			return 1, nil
 		}
 	}
@@ -40,7 +40,7 @@ func (t *plainTransport) Receive(in []Datagram, _ bool) (int, error) {
 func (t *plainTransport) Send(out []Datagram) (int, error) {
 	var calls, sent, bytes, lost int
 	defer func() { t.counts.sent(calls, sent, bytes, lost) }()
-	for _, d := range out {
+	for i, d := range out {
 		_, err := t.conn.WriteToUDPAddrPort(d.B, Unmapped(d.Addr))
 		calls++
 		switch {
@@ -50,6 +50,7 @@ func (t *plainTransport) Send(out []Datagram) (int, error) {
 		case t.isClosed(err):
 			return sent, net.ErrClosed
 		default:
+			out[i].TooLong = isTooLong(err)
 			lost++
 		}
 	}

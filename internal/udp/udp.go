@@ -34,8 +34,12 @@ import (
 
 const (
 	// MaxDatagram is the largest payload a transport takes from the network, in bytes: the largest MaxPacket that a
-	// peer may be configured with.
-	MaxDatagram = 8972
+	// peer may be configured with. Three of them are the most that Linux takes as one message, and a message is what
+	// costs; larger ones would gain nothing, and each that is lost would be more to send again.
+	MaxDatagram = maxGathered / 3
+
+	// maxGathered is the most bytes in a message that is sent: what IPv6 leaves is less than IPv4.
+	maxGathered = 65507 - 20
 
 	// maxBatch is the most datagrams moved by one system call. Nearly all of the gain is there
 	// at 16; beyond 64 a datagram would only wait longer for those taken with it.
@@ -54,6 +58,11 @@ type Conn interface {
 type Datagram struct {
 	Addr netip.AddrPort
 	B    []byte
+
+	// It is sent as it is to be received, by itself: on their way within a machine, datagrams that the system was given
+	// together may pass where each alone would be too long.
+	Alone   bool
+	TooLong bool // set by Send: the system refused it, for its device takes no datagram as long
 }
 
 // Transport moves batches of datagrams between the node and the network.
@@ -69,8 +78,8 @@ type Transport interface {
 
 	// Send writes all datagrams and returns how many the system took. One that it refuses
 	// is lost, as UDP may lose any, and counted; only a closed socket is an error, one for
-	// which errors.Is(err, net.ErrClosed) holds. It is safe for concurrent use and keeps
-	// nothing of out.
+	// which errors.Is(err, net.ErrClosed) holds. It is safe for concurrent use, keeps
+	// nothing of out, and changes nothing of it but TooLong.
 	Send(out []Datagram) (n int, err error)
 
 	// LocalAddr is the bound address, unmapped.

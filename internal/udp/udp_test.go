@@ -62,7 +62,7 @@ func collectDatagrams(tb testing.TB, tr Transport, n int) []Datagram {
 		k, err := tr.Receive(in, false)
 		require.NoError(tb, err, "after %d of %d datagrams", len(got), n)
 		for _, d := range in[:k] {
-			got = append(got, Datagram{d.Addr, bytes.Clone(d.B)})
+			got = append(got, Datagram{Addr: d.Addr, B: bytes.Clone(d.B)})
 		}
 	}
 	return got
@@ -81,7 +81,7 @@ func payloadsOf(ds []Datagram) []string {
 func numberedDatagrams(to netip.AddrPort, n, size int) []Datagram {
 	out := make([]Datagram, n)
 	for i := range out {
-		out[i] = Datagram{to, fmt.Appendf(nil, "%0*d", size, i)}
+		out[i] = Datagram{Addr: to, B: fmt.Appendf(nil, "%0*d", size, i)}
 	}
 	return out
 }
@@ -100,7 +100,7 @@ func TestTransportEchoesBatchesAcrossPaths(t *testing.T) {
 				c, s := newOpener(t, client.wrap)(""), newOpener(t, server.wrap)("")
 				question := numberedDatagrams(s.LocalAddr(), 40, 1400)
 				question = append(question, numberedDatagrams(s.LocalAddr(), 9, 1)...)
-				question = append(question, Datagram{s.LocalAddr(), nil})
+				question = append(question, Datagram{Addr: s.LocalAddr(), B: nil})
 
 				mustSendAll(t, c, question)
 				atServer := collectDatagrams(t, s, len(question))
@@ -136,7 +136,7 @@ func TestTransportNeverFillsMoreThanItWasGiven(t *testing.T) {
 			n, err := b.Receive(in, false)
 			require.NoError(t, err)
 			for _, d := range in[:n] {
-				got = append(got, Datagram{d.Addr, bytes.Clone(d.B)})
+				got = append(got, Datagram{Addr: d.Addr, B: bytes.Clone(d.B)})
 			}
 		}
 		require.ElementsMatch(t, payloadsOf(out), payloadsOf(got))
@@ -147,16 +147,16 @@ func TestTransportDropsAndCountsTruncatedDatagrams(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b := open(""), open("")
 		out := []Datagram{
-			{b.LocalAddr(), bytes.Repeat([]byte{1}, MaxDatagram+1)},
-			{b.LocalAddr(), bytes.Repeat([]byte{2}, MaxDatagram)},
-			{b.LocalAddr(), bytes.Repeat([]byte{3}, 9000)},
-			{b.LocalAddr(), []byte("whole")},
+			{Addr: b.LocalAddr(), B: bytes.Repeat([]byte{1}, MaxDatagram+1)},
+			{Addr: b.LocalAddr(), B: bytes.Repeat([]byte{2}, MaxDatagram)},
+			{Addr: b.LocalAddr(), B: bytes.Repeat([]byte{3}, MaxDatagram+1)},
+			{Addr: b.LocalAddr(), B: []byte("whole")},
 		}
 		mustSendAll(t, a, out)
 		require.ElementsMatch(t, payloadsOf([]Datagram{out[1], out[3]}), payloadsOf(collectDatagrams(t, b, 2)))
 
 		// One more, read behind whatever was left in the socket.
-		mustSendAll(t, a, []Datagram{{b.LocalAddr(), []byte("end")}})
+		mustSendAll(t, a, []Datagram{{Addr: b.LocalAddr(), B: []byte("end")}})
 		require.Equal(t, []string{"end"}, payloadsOf(collectDatagrams(t, b, 1)))
 		require.EqualValues(t, 2, b.Stats().Truncated.Load())
 		require.EqualValues(t, 3, b.Stats().DatagramsIn.Load())
@@ -171,7 +171,7 @@ func TestTransportCarriesLoneDatagrams(t *testing.T) {
 			onBothPaths(t, func(t *testing.T, open opener) {
 				a, b := open(addr), open(addr)
 				for _, size := range []int{5, 0, 1400, MaxDatagram, 1, 0, 2000} {
-					out := []Datagram{{b.LocalAddr(), bytes.Repeat([]byte{'?'}, size)}}
+					out := []Datagram{{Addr: b.LocalAddr(), B: bytes.Repeat([]byte{'?'}, size)}}
 					mustSendAll(t, a, out)
 					got := collectDatagrams(t, b, 1)
 					require.Equal(t, payloadsOf(out), payloadsOf(got))
@@ -204,13 +204,13 @@ func TestTransportGoesOnAfterRefusedDatagrams(t *testing.T) {
 		a, b := open("127.0.0.1:0"), open("127.0.0.1:0")
 		to := b.LocalAddr()
 		out := []Datagram{
-			{to, []byte("first")},
-			{to, make([]byte, 70_000)},                             // longer than UDP can be
-			{netip.MustParseAddrPort("[::1]:9"), []byte("family")}, // over an IPv4 socket
-			{netip.AddrPort{}, []byte("no address")},
-			{netip.AddrPortFrom(to.Addr(), 0), []byte("no port")},
-			{to, []byte("last")},
-			{to, make([]byte, 70_000)},
+			{Addr: to, B: []byte("first")},
+			{Addr: to, B: make([]byte, 70_000)},                             // longer than UDP can be
+			{Addr: netip.MustParseAddrPort("[::1]:9"), B: []byte("family")}, // over an IPv4 socket
+			{Addr: netip.AddrPort{}, B: []byte("no address")},
+			{Addr: netip.AddrPortFrom(to.Addr(), 0), B: []byte("no port")},
+			{Addr: to, B: []byte("last")},
+			{Addr: to, B: make([]byte, 70_000)},
 		}
 		n, err := a.Send(out)
 		require.NoError(t, err)
@@ -219,6 +219,9 @@ func TestTransportGoesOnAfterRefusedDatagrams(t *testing.T) {
 		require.EqualValues(t, 2, a.Stats().DatagramsOut.Load())
 		require.EqualValues(t, len("first")+len("last"), a.Stats().BytesOut.Load())
 		require.EqualValues(t, 5, a.Stats().ErrorsOut.Load())
+		for i, d := range out {
+			require.Equal(t, len(d.B) == 70_000, d.TooLong, "datagram %d: whoever sends it learns why", i)
+		}
 
 		n, err = a.Send(out[1:2])
 		require.NoError(t, err, "nor is one alone an error")
@@ -232,10 +235,10 @@ func TestTransportGoesOnAfterRefusedDatagramsOnASocketForBoth(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b := open("[::]:0"), open("127.0.0.1:0")
 		n, err := a.Send([]Datagram{
-			{netip.AddrPort{}, []byte("no address")},
-			{netip.MustParseAddrPort("[::1]:0"), []byte("no port")},
-			{b.LocalAddr(), make([]byte, 70_000)},
-			{b.LocalAddr(), []byte("last")},
+			{B: []byte("no address")},
+			{Addr: netip.MustParseAddrPort("[::1]:0"), B: []byte("no port")},
+			{Addr: b.LocalAddr(), B: make([]byte, 70_000)},
+			{Addr: b.LocalAddr(), B: []byte("last")},
 		})
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
@@ -249,10 +252,12 @@ func TestTransportGoesOnAfterSendingToAClosedPort(t *testing.T) {
 		a, b, gone := open(""), open(""), open("")
 		require.NoError(t, gone.Close())
 		for range 20 {
-			_, err := a.Send([]Datagram{{gone.LocalAddr(), []byte("anybody?")}, {b.LocalAddr(), []byte("still here")}})
+			_, err := a.Send([]Datagram{
+				{Addr: gone.LocalAddr(), B: []byte("anybody?")}, {Addr: b.LocalAddr(), B: []byte("still here")},
+			})
 			require.NoError(t, err)
 		}
-		mustSendAll(t, b, []Datagram{{a.LocalAddr(), []byte("me too")}})
+		mustSendAll(t, b, []Datagram{{Addr: a.LocalAddr(), B: []byte("me too")}})
 		require.Equal(t, []string{"me too"}, payloadsOf(collectDatagrams(t, a, 1)))
 	})
 }
@@ -325,7 +330,7 @@ func TestTransportTakesConcurrentSenders(t *testing.T) {
 func TestTransportLeavesTheCallersMemory(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, open opener) {
 		a, b := open(""), open("")
-		out := []Datagram{{b.LocalAddr(), []byte("one")}}
+		out := []Datagram{{Addr: b.LocalAddr(), B: []byte("one")}}
 		mustSendAll(t, a, out)
 		copy(out[0].B, "xxx")
 		out[0] = Datagram{}

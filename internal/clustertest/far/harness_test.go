@@ -49,9 +49,12 @@ func (p farPath) String() string {
 // bytesPerSecond is the rate of the bucket.
 func (p farPath) bytesPerSecond() int { return int(p.mbit * 1e6 / 8) }
 
+// farMTU is what the way through the internet carries.
+const farMTU = 1472
+
 // link is one way.
 func (p farPath) link() simnet.Link {
-	l := simnet.Link{Delay: p.roundTrip / 2, Jitter: p.jitter, Loss: p.loss, Reorder: p.reorder}
+	l := simnet.Link{Delay: p.roundTrip / 2, Jitter: p.jitter, Loss: p.loss, Reorder: p.reorder, MTU: farMTU}
 	if p.mbit > 0 {
 		l.Bucket = simnet.NewBucket(p.bytesPerSecond(), farBurst, p.queue)
 	}
