@@ -24,6 +24,7 @@ type Carrier struct {
 
 	MaxPacket  int           // bytes of a datagram, without the tag of a sealed one
 	MaxMessage int           // bytes of arguments or results
+	Room       int           // bytes of fragments that each peer may have under way to us; 0: as many as it likes
 	Peers      int           // that there may be
 	Silence    time.Duration // how long a peer may be silent while a call waits, [CALL-11]
 

@@ -351,3 +351,48 @@ func TestOfflinePeerIsNotProbed(t *testing.T) {
 		require.Empty(t, a.tape.take())
 	})
 }
+
+// [FRAG-16] A receiver says in a ProbeAck how many bytes of Fragments it has room for at once [...]. A sender has no
+// more than that in flight on the link, but always two fragments.
+func TestASenderKeepsToTheRoomThatAReceiverHas(t *testing.T) {
+	for room, most := range map[int]int{0: 1 << 20, 100_000: 100_000 + 21829, 1: 2 * 21829} {
+		onEnds(t, bounds{maxPacket: 21829}, func(t *testing.T, a, b *end) {
+			b.offer("size", func(b []byte) int { return len(b) })
+			b.wires.Room = room
+			a.widen(21829)
+			atOnce := 0
+			for k := range 3 {
+				call := a.call(time.Minute, "size", garble(8<<20))
+				for !call.over() {
+					a.step(0)
+					sent := a.tape.take()
+					if k > 0 { // the first has learnt it
+						atOnce = max(atOnce, bytesIn(sent))
+					}
+					b.hear(sent...)
+					a.hear(b.tape.take()...)
+				}
+				call.require(t, 0, wire.ExecutedYes)
+				a.free(call)
+			}
+			require.LessOrEqual(t, atOnce, most, "room %d", room)
+			require.Greater(t, atOnce, min(most/2, 128<<10), "room %d", room)
+
+			b.exhaust()
+			b.tape.take()
+			b.hear(a.utter(wire.ProbeFor(9, 1300).Append(nil)))
+			require.Equal(t, wire.ProbeAck{ID: 9}.Append(nil), b.tape.take()[0][wire.HeaderSize:],
+				"who may have gone is told no more than it said")
+		})
+	}
+}
+
+// bytesIn is how many bytes the large ones of some datagrams have.
+func bytesIn(datagrams [][]byte) (bytes int) {
+	for _, d := range datagrams {
+		if len(d) > BasePacket {
+			bytes += len(d)
+		}
+	}
+	return bytes
+}

@@ -52,14 +52,26 @@ func (l *Link) prove(now time.Time) {
 // answerProbe answers a Probe, of whatever size.
 func (l *Link) answerProbe(m wire.Probe) {
 	var b [shortMessage]byte
-	l.addMessage(l.outboxFor(wire.KindProbeAck), wire.ProbeAck{ID: m.ID}.Append(b[:0]))
+	l.addMessage(l.outboxFor(wire.KindProbeAck), wire.ProbeAck{ID: m.ID, Room: l.room()}.Append(b[:0]))
 }
 
 // shortMessage is room for a Probe that has no padding, or a ProbeAck.
 const shortMessage = 16
 
+// room is what an answer says of the room for fragments, [FRAG-16]: nothing where it may go to somebody who has asked
+// for nothing.
+func (l *Link) room() uint32 {
+	if l.isWithheld() {
+		return 0
+	}
+	return uint32(l.carrier.Room)
+}
+
 // takeProbeAck learns that the peer gets what is sent to it, or that a size passes.
 func (l *Link) takeProbeAck(now time.Time, m wire.ProbeAck) {
+	if x, ok := l.talking(); ok && m.Room > 0 {
+		x.sending.Room(int64(m.Room))
+	}
 	if !l.proof.ack(m.ID) {
 		if x, ok := l.talking(); ok {
 			x.takeProbeAck(now, m)

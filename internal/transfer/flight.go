@@ -68,7 +68,7 @@ func (l lostFragment) isLost() bool {
 // A flight is what is in flight on a link, in the order of sending, over all its transfers.
 //
 //	count = number of orders in all transfers that are neither notInFlight nor acknowledged
-//	bytes = what these are, as if the last fragment of a transfer were as long as the others
+//	bytes = what these are
 //	sent  = the sendings first, first+1, ...; the first of them is in flight, others may be over
 type flight struct {
 	epoch  time.Time // the zero of all times below
@@ -121,7 +121,7 @@ func (f *flight) send(now time.Time, t *Outgoing, index, number uint32) {
 	}
 	f.sent.Push(s)
 	f.count++
-	f.bytes += int(t.size)
+	f.bytes += t.length(index)
 	f.extra = max(f.extra-1, 0)
 	f.window.resize(int(t.size))
 	f.pacer.sent(at, int(t.size), f.window.fragment, f.window.pace())
@@ -131,15 +131,15 @@ func (f *flight) send(now time.Time, t *Outgoing, index, number uint32) {
 func (f *flight) recall(t *Outgoing, index uint32) {
 	order := t.order(index)
 	if order.inFlight() {
-		f.leave(t)
+		f.leave(t, index)
 	}
 	*order = notInFlight
 }
 
 // leave counts a fragment of t as no longer in flight.
-func (f *flight) leave(t *Outgoing) {
+func (f *flight) leave(t *Outgoing, index uint32) {
 	f.count--
-	f.bytes -= int(t.size)
+	f.bytes -= t.length(index)
 }
 
 // acknowledge takes a fragment out of flight that has arrived: newest is the number of the newest datagram that brought
@@ -156,7 +156,7 @@ func (f *flight) acknowledge(now time.Time, t *Outgoing, index, newest uint32) {
 		f.overtaken(t)
 		return
 	}
-	f.leave(t)
+	f.leave(t, index)
 	f.arrived(order, *f.sent.At(int(order - f.first)), newest)
 }
 

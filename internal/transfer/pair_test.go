@@ -305,7 +305,7 @@ func checkSender(t *testing.T, o *Out) {
 		for i := out.base; i < out.next; i++ {
 			if out.order(i).inFlight() {
 				count++
-				bytes += int(out.size)
+				bytes += out.length(i)
 			}
 		}
 	}

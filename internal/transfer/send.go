@@ -231,6 +231,13 @@ func (o *Out) hasMore() bool {
 	return false
 }
 
+// Room says how many bytes the receiver has room for at once, [FRAG-16].
+func (o *Out) Room(bytes int64) {
+	w := &o.flight.window
+	w.room = int(min(bytes, maxWindowFar))
+	w.size = min(w.size, w.limit())
+}
+
 // Expect says how long a round trip is likely to be, as long as no fragment has measured one.
 func (o *Out) Expect(roundTrip time.Duration) {
 	o.flight.window.expect(roundTrip)

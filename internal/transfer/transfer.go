@@ -86,6 +86,12 @@ func (c cut) bounds(index uint32) (from, to int64) {
 	return from, min(from+int64(c.size), int64(c.total))
 }
 
+// length is how many bytes a fragment has.
+func (c cut) length(index uint32) int {
+	from, to := c.bounds(index)
+	return int(to - from)
+}
+
 // A fragmentSet holds indexes of fragments, all of them within fragmentSpan of each other.
 type fragmentSet [fragmentSpan / 64]uint64
 

@@ -36,6 +36,7 @@ const (
 type sendWindow struct {
 	size     int  // bytes that may be in flight
 	fragment int  // bytes of those that are sent at present
+	room     int  // what the receiver's buffer has room for; 0: it has not said
 	steady   bool // slow start is over
 	step     int  // bytes by which it grows next, once steady
 
@@ -107,7 +108,11 @@ func (w *sendWindow) expect(roundTrip time.Duration) {
 // limit is the largest size.
 func (w *sendWindow) limit() int {
 	far := int(maxWindowEach * w.base.least() / time.Millisecond)
-	return min(max(maxWindow, far), maxWindowFar)
+	most := min(max(maxWindow, far), maxWindowFar)
+	if w.room > 0 {
+		most = max(min(most, w.room), leastWindow*w.fragment)
+	}
+	return most
 }
 
 // reach is how far one transfer may get ahead of its first fragment that has not been acknowledged, in bytes,
@@ -285,8 +290,8 @@ func (w *sendWindow) grow(s windowSign) {
 // restart begins anew after a silence: nothing is known of the path any more. What is in flight is not judged.
 func (w *sendWindow) restart(next sendOrder) {
 	size := min(w.size, max(firstWindow, leastWindow*w.fragment))
-	*w = sendWindow{size: size, fragment: w.fragment, most: w.most, tolerated: w.tolerated, lossy: w.lossy,
-		smooth: w.smooth, round: windowRound{until: next}, settles: true}
+	*w = sendWindow{size: size, fragment: w.fragment, room: w.room, most: w.most, tolerated: w.tolerated,
+		lossy: w.lossy, smooth: w.smooth, round: windowRound{until: next}, settles: true}
 }
 
 // speed is a window in each round trip, in bytes a second.

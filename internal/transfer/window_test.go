@@ -149,6 +149,30 @@ func TestWindowSeesLosses(t *testing.T) {
 	require.Equal(t, before, w.size, "these were sent before")
 }
 
+// [FRAG-16] A sender has no more than that in flight on the link, but always two fragments.
+func TestWindowKeepsToTheRoomOfTheReceiver(t *testing.T) {
+	w := newWindowTest().settled(20*time.Millisecond, 20)
+	require.Equal(t, w.limit(), w.size)
+	require.Greater(t, w.size, 1<<20)
+	o := Out{}
+	o.Init(time.Now(), 1000)
+	o.flight.window = w.sendWindow
+	o.Room(160_000)
+	require.Equal(t, 160_000, o.flight.window.size)
+	o.flight.window.ack(1 << 20)
+	o.flight.window.grow(windowSign{})
+	require.Equal(t, 160_000, o.flight.window.size)
+	o.flight.window.restart(1)
+	require.Equal(t, 160_000, o.flight.window.limit(), "it is no news of the path")
+
+	o.Room(1)
+	require.Equal(t, 2*1000, o.flight.window.size)
+	o.flight.window.resize(21788)
+	require.Equal(t, 2*21788, o.flight.window.limit())
+	o.Room(1<<32 - 1)
+	require.Equal(t, maxWindow, o.flight.window.limit(), "a larger one is none")
+}
+
 // [FRAG-6] It is two fragments at least
 func TestWindowHoldsTwoFragmentsOfAnySize(t *testing.T) {
 	w := newWindow(1149)

@@ -39,6 +39,7 @@ func newBatchTransport(conn *net.UDPConn) (Transport, bool) {
 	o := probeOffload(raw)
 	t.in = newInBatch(o.receive)
 	t.plain.Store(!o.send)
+	t.counts.ReceiveBuffer = receiveBufferOf(conn)
 	t.names.family = family
 	t.out.New = func() any { return newOutBatch() }
 	return t, true

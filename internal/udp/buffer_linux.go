@@ -3,6 +3,7 @@ package udp
 import (
 	"fmt"
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,6 +36,18 @@ func (k socketBuffer) grow(conn *net.UDPConn, size int) int {
 		}
 	})
 	return got
+}
+
+// receiveBufferOf is what the receive buffer of a socket holds, in bytes; 0 for what is no socket of the system.
+func receiveBufferOf(conn Conn) (bytes int) {
+	u, ok := conn.(syscall.Conn)
+	if !ok {
+		return 0
+	}
+	if raw, err := u.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { bytes = bufferGiven(int(fd), unix.SO_RCVBUF) })
+	}
+	return bytes
 }
 
 // bufferGiven reads a buffer's size. The kernel doubles what it is asked for, to pay for its

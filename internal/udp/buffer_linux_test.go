@@ -26,6 +26,10 @@ func TestBuffersReportWhatTheKernelHolds(t *testing.T) {
 			held, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, opt.get)
 			require.NoError(t, err)
 			require.Equal(t, held/2, got, "%s buffer", k)
+			if k == receiveSocketBuffer {
+				require.Equal(t, got, Over(conn).Stats().ReceiveBuffer)
+				require.Equal(t, got, newPlainTransport(conn).Stats().ReceiveBuffer)
+			}
 			if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, opt.force, tooMuch) == nil {
 				require.Equal(t, tooMuch, got, "%s buffer of a process that may exceed the limit", k)
 			}

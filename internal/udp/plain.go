@@ -10,10 +10,12 @@ type plainTransport struct {
 }
 
 func newPlainTransport(conn Conn) *plainTransport {
-	return &plainTransport{
+	t := &plainTransport{
 		socket: socket{conn: conn, local: boundAddr(conn)},
 		buf:    make([]byte, MaxDatagram+1),
 	}
+	t.counts.ReceiveBuffer = receiveBufferOf(conn)
+	return t
 }
 
 // Receive returns one datagram: asking a Conn for a second could block.

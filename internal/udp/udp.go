@@ -94,6 +94,7 @@ type Transport interface {
 
 // Stats counts what a transport did since it was opened. Reading it needs no lock.
 type Stats struct {
+	ReceiveBuffer          int // bytes that may wait in the socket to be received; 0: not known. It does not change
 	DatagramsIn, BytesIn   atomic.Uint64
 	DatagramsOut, BytesOut atomic.Uint64
 	callsIn, callsOut      atomic.Uint64 // system calls, those that moved nothing included

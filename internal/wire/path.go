@@ -32,12 +32,19 @@ func ProbeFor(id uint32, datagram int) Probe {
 }
 
 // ProbeAck says that a Probe has arrived.
-type ProbeAck struct{ ID uint32 }
+type ProbeAck struct {
+	ID   uint32
+	Room uint32 // bytes of fragments that may be under way to who says it; 0: not said
+}
 
 // Append appends the message.
 func (m ProbeAck) Append(b []byte) []byte {
 	start := len(b)
-	return endFrame(binary.BigEndian.AppendUint32(startFrame(b, KindProbeAck), m.ID), start)
+	b = binary.BigEndian.AppendUint32(startFrame(b, KindProbeAck), m.ID)
+	if m.Room > 0 {
+		b = binary.BigEndian.AppendUint32(b, m.Room)
+	}
+	return endFrame(b, start)
 }
 
 // ConsumeProbeAck decodes the body of a ProbeAck. The only error is ErrShort.
@@ -45,5 +52,9 @@ func ConsumeProbeAck(body []byte) (ProbeAck, error) {
 	if len(body) < probeSize {
 		return ProbeAck{}, ErrShort
 	}
-	return ProbeAck{ID: binary.BigEndian.Uint32(body)}, nil
+	m := ProbeAck{ID: binary.BigEndian.Uint32(body)}
+	if len(body) >= probeSize+4 {
+		m.Room = binary.BigEndian.Uint32(body[probeSize:])
+	}
+	return m, nil
 }

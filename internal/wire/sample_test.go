@@ -48,7 +48,7 @@ var samples = []sample{
 	{KindFragmentAck, FragmentAck{Transfer: 1, Base: 16, Limit: 1040, Newest: 77, Bitmap: []byte{5}}, 16, true},
 	{KindStop, Stop{Transfer: 1, ByReceiver: true, Code: 11}, 9, false},
 	{KindProbe, Probe{ID: 1, Padding: 3}, 4, true},
-	{KindProbeAck, ProbeAck{ID: 1}, 4, false},
+	{KindProbeAck, ProbeAck{ID: 1}, 4, true},
 	{KindJoin, Join{Nonce: 1, Wanted: []netip.AddrPort{addr4, addr6}}, 45, false},
 	{KindJoin, Join{Nonce: 1}, 9, false},
 	{KindList, List{Index: 0, Count: 1, Entries: []Process{{addr6, 1}}}, 38, true},

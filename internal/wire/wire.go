@@ -26,7 +26,7 @@
 //	FragmentAck  transfer 4, base 4, limit 4, newest 4, bitmap *
 //	Stop         transfer 4, by receiver 1, code 4
 //	Probe        id 4, zeros
-//	ProbeAck     id 4
+//	ProbeAck     id 4, room 4, which may be left out
 //	Join         nonce 8, count 1, addresses of 18
 //	List         echo 8, index 2, count 2, entries * of address 18 and boot id 8
 //	Announce     incarnation 4, seen 4, address, name 1+n, version 1+n, tags 2+n, has table 1, table *

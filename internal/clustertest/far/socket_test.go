@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"broach"
+	"broach/internal/clustertest"
 	"broach/internal/pace"
 
 	"github.com/stretchr/testify/require"
@@ -129,4 +131,48 @@ func TestABucketOnRealSockets(t *testing.T) {
 		needed(400_000))
 	require.Less(t, time.Since(start), ideal*3/2)
 	require.Less(t, float64(way.sent.Load()-before), 1.3*float64(needed(400_000)))
+}
+
+// [FRAG-16] A receiver says in a ProbeAck how many bytes of Fragments it has room for at once: with the buffers that
+// Linux gives to those who may not ask for more, many callers lose next to nothing at them.
+func TestLittleIsLostAtASmallBuffer(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("no other system tells how large a buffer is")
+	}
+	provider := onSmallBuffer(t, broach.Config{})
+	require.NoError(t, provider.Register("echo", func(b []byte) []byte { return b }))
+	caller := onSmallBuffer(t, broach.Config{Join: []string{provider.Addr().String()}})
+	require.NoError(t, caller.WaitFor(context.Background(), "echo", 1))
+	echo := func() {
+		_, err := broach.Call[[]byte](context.Background(), caller.Caller("echo", broach.Timeout(time.Minute)),
+			clustertest.SomeNoise[:1<<20])
+		require.NoError(t, err)
+	}
+	for range 3 {
+		echo() // the path is known, and the room
+	}
+	here, there := caller.Stats(), provider.Stats()
+	atOnce(16, func() {
+		for range 4 {
+			echo()
+		}
+	})
+	require.NoError(t, provider.Close()) // has read all that came
+	hereNow, thereNow := caller.Stats(), provider.Stats()
+	sent := hereNow.DatagramsOut - here.DatagramsOut
+	came := thereNow.DatagramsIn - there.DatagramsIn
+	t.Logf("%d datagrams sent, %d came", sent, came)
+	require.LessOrEqual(t, float64(sent), 1.02*float64(came)+10, "without a room it is a twentieth")
+}
+
+// onSmallBuffer starts a node on a socket of loopback, with the usual buffers of Linux.
+func onSmallBuffer(t *testing.T, cfg broach.Config) *broach.Node {
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	require.NoError(t, conn.SetReadBuffer(212_992))
+	cfg.Conn, cfg.Logger = conn, slog.New(slog.DiscardHandler)
+	n, err := broach.Start(cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { n.Close() })
+	return n
 }
