@@ -15,7 +15,6 @@ import (
 
 	"broach/internal/jsonfile"
 	"broach/internal/seal"
-	"broach/internal/udp"
 )
 
 // Config says how a node runs. The zero Config is complete: a node on loopback and a free port, alone until somebody
@@ -47,8 +46,9 @@ type Config struct {
 	Pool        Pool          // the workers that run handlers
 	Heartbeat   Heartbeat     // how peers are watched
 
-	// MaxPacket is the most bytes in one datagram, 1200 to 21829; 0 is 21829; above 1200 as far as probing finds that
-	// the path to a peer has room; with Keys, what is below 1216 counts as 1216
+	// MaxPacket is the most bytes in one datagram, 1200 to 21829, above 1200 as far as a path has room; with Keys, what
+	// is below 1216 counts as 1216. 0 is 21829, or 1400 where the system may cut datagrams up, so that probing finds
+	// nothing: not on Linux, or a Conn on which IP_MTU_DISCOVER is not set
 	MaxPacket int
 	// MaxMessage is the most bytes in the arguments or the result of one call, 1 KiB to 1 GiB; 0 is 64 MiB. It bounds
 	// how many elements they have, too, and what is made of them in memory: docs/values.md
@@ -110,7 +110,7 @@ const (
 
 func (c Config) callTimeout() time.Duration { return cmp.Or(c.CallTimeout, defaultCallTimeout) }
 func (c Config) ackTimeout() time.Duration  { return cmp.Or(c.AckTimeout, defaultAckTimeout) }
-func (c Config) maxPacket() int             { return cmp.Or(c.MaxPacket, udp.MaxDatagram) }
+func (c Config) maxPacket(most int) int     { return cmp.Or(c.MaxPacket, most) }
 func (c Config) maxMessage() int            { return cmp.Or(c.MaxMessage, defaultMaxMessage) }
 func (c Config) cluster() string            { return cmp.Or(c.Cluster, defaultCluster) }
 

@@ -29,7 +29,7 @@ func TestZeroConfigIsComplete(t *testing.T) {
 	require.Equal(t, "default", c.cluster())
 	require.Equal(t, 6*time.Second, c.callTimeout())
 	require.Equal(t, 3*time.Second, c.ackTimeout())
-	require.Equal(t, 21829, c.maxPacket())
+	require.Equal(t, 21829, c.maxPacket(21829))
 	require.Equal(t, 64<<20, c.maxMessage())
 	require.Equal(t, Pool{
 		Core: min(runtime.NumCPU(), 4096), Max: 4096, Queue: 65536, GrowAt: 1, KeepAlive: 9 * time.Second,
@@ -52,7 +52,7 @@ func TestSetFieldsWinOverDefaults(t *testing.T) {
 	require.Equal(t, "blue", c.cluster())
 	require.EqualValues(t, 1, c.callTimeout())
 	require.EqualValues(t, 2, c.ackTimeout())
-	require.Equal(t, 3, c.maxPacket())
+	require.Equal(t, 3, c.maxPacket(21829))
 	require.Equal(t, 4, c.maxMessage())
 	require.Equal(t, c.Pool, c.pool())
 	require.Equal(t, c.Heartbeat, c.heartbeat())

@@ -130,7 +130,7 @@ func (n *Node) inspected(parts ViewPart) View {
 		v.Stats = s
 	}
 	if parts&ViewSettings != 0 {
-		v.Settings = n.cfg.settings()
+		v.Settings = n.cfg.settings(n.linking.transport.Stats().Largest())
 	}
 	return v
 }
@@ -175,8 +175,8 @@ var library = sync.OnceValue(func() string {
 })
 
 // settings lists the fields of a Config as they hold: with their defaults, and without what is secret, is code, or is
-// shown as what it is elsewhere in a View.
-func (c Config) settings() []Setting {
+// shown as what it is elsewhere in a View. largest is what MaxPacket is that is not set.
+func (c Config) settings(largest int) []Setting {
 	_, addr := c.listenAddr()
 	list := []Setting{
 		setting("Name", c.Name, c.Name == ""),
@@ -191,8 +191,8 @@ func (c Config) settings() []Setting {
 		setting("Pool.RejectWhenFull", fmt.Sprint(c.Pool.RejectWhenFull), !c.Pool.RejectWhenFull),
 	}
 	full := c
-	full.CallTimeout, full.AckTimeout, full.MaxPacket, full.MaxMessage = c.callTimeout(), c.ackTimeout(), c.maxPacket(),
-		c.maxMessage()
+	full.CallTimeout, full.AckTimeout = c.callTimeout(), c.ackTimeout()
+	full.MaxPacket, full.MaxMessage = c.maxPacket(largest), c.maxMessage()
 	full.Pool, full.Heartbeat = c.pool(), c.heartbeat()
 	list = append(list, numbers(c.counts(), full.counts())...)
 	return append(list, numbers(c.times(), full.times())...)

@@ -24,7 +24,7 @@ var unshown = map[string]string{
 // Each field of a Config is shown, or is not for a reason.
 func TestSettingsAreAllOfAConfig(t *testing.T) {
 	shown := map[string]bool{}
-	for _, s := range (Config{}).settings() {
+	for _, s := range (Config{}).settings(21829) {
 		require.False(t, shown[s.Key], "%s stands twice", s.Key)
 		require.True(t, s.Default, "%s", s.Key)
 		shown[s.Key] = true
@@ -51,7 +51,7 @@ func TestSettingsSayWhatHolds(t *testing.T) {
 	c := Config{Name: "shop", CallTimeout: 6 * time.Second, Join: []string{"a.example:1", "10.0.0.7:2"},
 		Pool: Pool{Max: 7, RejectWhenFull: true}, Heartbeat: Heartbeat{Grace: time.Second}, Silent: true}
 	got := map[string]Setting{}
-	for _, s := range c.settings() {
+	for _, s := range c.settings(21829) {
 		got[s.Key] = s
 	}
 	for _, want := range []Setting{

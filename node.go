@@ -163,7 +163,7 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	n.linking.gate.Init(&n.linking.wires, &n.linking.tokens, n.addr, n.makeLink)
 	n.calling.unjoined.Store(new(string))
 	n.cfg.Keys, n.cfg.app = nil, appSection{} // the ring has the keys: whatever prints the node finds no secret
-	n.linking.wires.MaxPacket = max(cfg.maxPacket()-n.linking.wires.Overhead(), link.BasePacket)
+	n.linking.wires.MaxPacket = max(cfg.maxPacket(t.Stats().Largest())-n.linking.wires.Overhead(), link.BasePacket)
 	n.linking.wires.Init(now)
 	if cfg.Guest {
 		n.linking.wires.Table.Store(0)

@@ -32,14 +32,11 @@ func newBatchTransport(conn *net.UDPConn) (Transport, bool) {
 	if !ok {
 		return nil, false
 	}
-	t := &batchTransport{
-		socket: socket{conn: conn, local: boundAddr(conn)},
-		raw:    raw,
-	}
+	t := &batchTransport{raw: raw}
+	t.open(conn)
 	o := probeOffload(raw)
 	t.in = newInBatch(o.receive)
 	t.plain.Store(!o.send)
-	t.counts.ReceiveBuffer = receiveBufferOf(conn)
 	t.names.family = family
 	t.out.New = func() any { return newOutBatch() }
 	return t, true

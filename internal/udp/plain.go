@@ -10,11 +10,8 @@ type plainTransport struct {
 }
 
 func newPlainTransport(conn Conn) *plainTransport {
-	t := &plainTransport{
-		socket: socket{conn: conn, local: boundAddr(conn)},
-		buf:    make([]byte, MaxDatagram+1),
-	}
-	t.counts.ReceiveBuffer = receiveBufferOf(conn)
+	t := &plainTransport{buf: make([]byte, MaxDatagram+1)}
+	t.open(conn)
 	return t
 }
 

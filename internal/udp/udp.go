@@ -41,6 +41,10 @@ const (
 	// maxGathered is the most bytes in a message that is sent: what IPv6 leaves is less than IPv4.
 	maxGathered = 65507 - 20
 
+	// cutDatagram passes nearly everywhere without being cut: it is an Ethernet frame of 1,500 less IPv6 and UDP
+	// headers, and room for a tunnel's.
+	cutDatagram = 1400
+
 	// maxBatch is the most datagrams moved by one system call. Nearly all of the gain is there
 	// at 16; beyond 64 a datagram would only wait longer for those taken with it.
 	maxBatch = 64
@@ -94,12 +98,23 @@ type Transport interface {
 
 // Stats counts what a transport did since it was opened. Reading it needs no lock.
 type Stats struct {
-	ReceiveBuffer          int // bytes that may wait in the socket to be received; 0: not known. It does not change
+	Whole         bool // datagrams go whole or not at all, [PATH-8]; else the system may cut them into IP fragments
+	ReceiveBuffer int  // bytes that may wait in the socket to be received; 0: not known. Neither of the two changes
+
 	DatagramsIn, BytesIn   atomic.Uint64
 	DatagramsOut, BytesOut atomic.Uint64
 	callsIn, callsOut      atomic.Uint64 // system calls, those that moved nothing included
 	errorsIn, ErrorsOut    atomic.Uint64 // passing receive errors; datagrams refused by the system
 	Truncated              atomic.Uint64 // datagrams over MaxDatagram, dropped
+}
+
+// Largest is the largest datagram that is worth to be tried, in bytes. Where the system cuts up what is too long for
+// the path, all that is tried seems to pass.
+func (s *Stats) Largest() int {
+	if s.Whole {
+		return MaxDatagram
+	}
+	return cutDatagram
 }
 
 // received counts one call of Receive.
@@ -170,6 +185,12 @@ type socket struct {
 	counts Stats
 	closed atomic.Bool
 	faults readFaults // the reader's
+}
+
+// open looks what kind of connection it is.
+func (s *socket) open(conn Conn) {
+	s.conn, s.local = conn, boundAddr(conn)
+	s.counts.Whole, s.counts.ReceiveBuffer = isWhole(conn), receiveBufferOf(conn)
 }
 
 func (s *socket) LocalAddr() netip.AddrPort { return s.local }

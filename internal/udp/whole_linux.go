@@ -2,6 +2,7 @@ package udp
 
 import (
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,4 +20,29 @@ func sendWhole(conn *net.UDPConn) {
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
 	})
+}
+
+// isWhole reports whether a socket is one for which sendWhole was called, or somebody else has seen to the same. It is
+// true of what is no socket of the system, of which nothing is known.
+func isWhole(conn Conn) bool {
+	u, isSocket := conn.(syscall.Conn)
+	if !isSocket {
+		return true
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return false
+	}
+	whole := true
+	_ = raw.Control(func(fd uintptr) {
+		four, err4 := unix.GetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MTU_DISCOVER)
+		six, err6 := unix.GetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER)
+		whole = (err4 != nil || isNeverCut(four)) && (err6 != nil || isNeverCut(six))
+	})
+	return whole
+}
+
+// isNeverCut knows the settings that IPv4 and IPv6 have in common.
+func isNeverCut(setting int) bool {
+	return setting == unix.IP_PMTUDISC_DO || setting == unix.IP_PMTUDISC_PROBE
 }

@@ -18,7 +18,11 @@ func TestSocketsSendDatagramsWhole(t *testing.T) {
 				t.Skipf("this machine cannot bind %s: %v", addr, err)
 			}
 			defer conn.Close()
+			require.Equal(t, 1400, Over(conn).Stats().Largest(), "the system may cut them")
 			sendWhole(conn)
+			require.Equal(t, 21829, Over(conn).Stats().Largest())
+			require.Equal(t, 21829, newPlainTransport(conn).Stats().Largest())
+			require.True(t, isWhole(struct{ Conn }{conn}), "nothing is known of another kind")
 			raw, err := conn.SyscallConn()
 			require.NoError(t, err)
 			for _, o := range options {

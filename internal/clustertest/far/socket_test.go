@@ -170,7 +170,7 @@ func onSmallBuffer(t *testing.T, cfg broach.Config) *broach.Node {
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	require.NoError(t, err)
 	require.NoError(t, conn.SetReadBuffer(212_992))
-	cfg.Conn, cfg.Logger = conn, slog.New(slog.DiscardHandler)
+	cfg.Conn, cfg.MaxPacket, cfg.Logger = conn, 21829, slog.New(slog.DiscardHandler)
 	n, err := broach.Start(cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { n.Close() })
