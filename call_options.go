@@ -183,16 +183,14 @@ func (p BreakerPolicy) check() error {
 // NoBreaker has the calls heed no breaker, and what becomes of them opens and closes none.
 func NoBreaker() CallOption { return func(o *callOptions) { o.heed = balance.HeedNone } }
 
-// Strict refuses calls to a provider whose structs have other fields than this program's: fields that only one side has
-// are lost on the way, which is told in the log, once, but is no error. With Strict such a call goes to another
-// provider, if there is one with the same fields, and else is InvalidArgument, Executed No, with the names of the
-// fields as they travel. Structs in arguments and results are compared, and those within them and in slices, arrays,
-// maps and pointers. What an any holds is not, but for an argument itself; nor are arguments beyond the eighth, types
-// with methods of their own, and a map where the other side has a struct.
+// Strict refuses calls to a provider whose structs have other fields than this program's. Without it fields that only
+// one side has are lost, and the log tells of them once. With it such a call goes to a provider with the same fields;
+// if there is none it is InvalidArgument, Executed No, and names the fields. Structs in arguments and results are
+// compared, and those within them. What an any holds is not, nor are arguments beyond the eighth, types with methods of
+// their own, and a map where the other side has a struct.
 //
-// The first call to each provider waits until that has described what it offers, see [Node.Describe]; its answer is
-// kept. A provider that cannot describe it, because it is an older one or the description is longer than 64 KiB, is
-// passed over as one that is not to be had, and the error is Unavailable where there is no other.
+// The first call to each provider waits for its [Node.Describe], which is kept. A provider that cannot describe the
+// function is passed over; if there is no other the call is Unavailable.
 func Strict() CallOption { return func(o *callOptions) { o.strict = true } }
 
 // Meta sends a text along with each call: the function finds it with InvocationFrom, and the calls that it makes with

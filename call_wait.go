@@ -3,7 +3,6 @@ package broach
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"broach/internal/link"
@@ -18,17 +17,6 @@ const readyAgain = time.Second
 func (c *Caller) whenReady(ctx context.Context, out *outCall) (p *link.Call, _ *Error) {
 	return p, c.untilReady(ctx, out.deadline, func(now time.Time) (failed *Error) {
 		p, failed = c.place(ctx, now, out)
-		return failed
-	})
-}
-
-// everybodyReady lists the providers, as soon as there are any if the options say so.
-func (c *Caller) everybodyReady(ctx context.Context) (nodes []netip.AddrPort, _ *Error) {
-	if !c.opts.waits {
-		return c.everybody(ctx)
-	}
-	return nodes, c.untilReady(ctx, c.deadline(ctx, time.Now()), func(time.Time) (failed *Error) {
-		nodes, failed = c.everybody(ctx)
 		return failed
 	})
 }

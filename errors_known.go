@@ -44,9 +44,9 @@ var knownErrors atomic.Pointer[[]knownError]
 // What is not registered at both ends is just part of the text. Names and fields together have at most 8,192 bytes,
 // with 3 more for each error: what is above that is left out, beginning with the error that takes most.
 //
-// A name has 1 to 200 bytes of UTF-8 without control characters. RegisterError panics if it has not, if sentinel is nil
-// or cannot travel, if the name is that of another error or the error has another name, and when there are 1,000
-// already. The same again does nothing. It may be called by many goroutines at once.
+// RegisterError panics if the name is none, if sentinel is nil or cannot travel, if the name is that of another error
+// or the error has another name, and when there are 1,000 already. The same again does nothing. It may be called by
+// many goroutines at once.
 func RegisterError(name string, sentinel error) {
 	k, err := newKnownError(name, sentinel)
 	for err == nil {

@@ -230,9 +230,8 @@ type timerOptions struct {
 // owner; the run in between is done by the old one.
 //
 // That is no lock: while the cluster is cut in two, each part has an owner, and a run of a node that leaves, is cut
-// off, or was stopped for a while may overlap with that of its successor. The name has 1 to 198 bytes of UTF-8 without
-// control characters, else it is an InvalidArgument, as is a name that this node has a timer of already. It has nothing
-// to do with names of functions.
+// off, or was stopped for a while may overlap with that of its successor. The name has 198 bytes at most and is
+// no other timer's of this node, else it is an InvalidArgument. It has nothing to do with names of functions.
 func OneOwner(name string) TimerOption {
 	return func(o *timerOptions) {
 		o.name, o.shared = name, true

@@ -17,9 +17,8 @@ import (
 type Handler func(ctx context.Context, call *Invocation) (any, error)
 
 // Interceptor stands between a call and what it does: it may look at the call and change it, let it go on with next or
-// not, and look at the outcome and change that. It runs for many calls at once. Those of the caller are given by
-// Config.CallInterceptors and [CallInterceptors], those of the provider by Config.ServeInterceptors and
-// [ServeInterceptors]; of several the first is outermost.
+// not, and look at the outcome and change that. It runs for many calls at once. A Config and options give those of the
+// caller and those of the provider; of several the first is outermost.
 //
 // At the caller, ctx ends with the call's deadline. Args are what is to be sent and Meta what goes along, both may be
 // changed until next is called. next makes the call, with its retries, and returns the result as the caller wants it:

@@ -15,11 +15,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"broach/internal/balance"
-	"broach/internal/codec"
 	"broach/internal/function"
 	"broach/internal/pace"
-	"broach/internal/tally"
 	"broach/internal/wire"
 )
 
@@ -294,89 +291,6 @@ func ServeInterceptors(list ...Interceptor) RegisterOption {
 
 // maxName is the length of the name of a service or an error, in bytes.
 const maxName = 200
-
-// A service is a function under a name, and what is measured of it.
-type service struct {
-	*function.Func
-	name string
-	// has one-way calls in the place of the pool, and answers them at once; nil for functions of users
-	takeEvent func(*request)
-	cost      runCost
-	counts    *tally.Cell     // nil: its calls are not counted. Set before it is offered
-	serial    uint64          // another for each service of this process
-	methodOf  string          // the name that RegisterAll was given, if it offers this
-	misfits   balance.Misfits // of this process's calls
-	registered
-}
-
-// newService is a function of a user.
-func newService(name string, fn any) (*service, error) {
-	if err := checkName("service", name); err != nil {
-		return nil, err
-	}
-	f, err := planService(name, fn)
-	if err != nil {
-		return nil, fmt.Errorf("register %s: %w", name, err)
-	}
-	if n := len(f.row().Signature); n > wire.MaxSignature {
-		return nil, fmt.Errorf("register %s: its signature has %d bytes, may have %d: give its types names", name, n,
-			wire.MaxSignature)
-	}
-	return f, nil
-}
-
-// planService is newService for a name that is known to be fine.
-func planService(name string, fn any) (*service, error) {
-	f, err := function.New(name, fn)
-	if err != nil {
-		return nil, err
-	}
-	f.Most, f.Explain = maxMessageMost, explained
-	return &service{Func: f, name: name, serial: serials.Add(1)}, nil
-}
-
-// ownService is a function of the protocol's own, which no Tracer is told of.
-func ownService(name string, fn any) *service {
-	f, err := planService(name, fn)
-	if err != nil {
-		panic("broach: internal error: " + err.Error())
-	}
-	return f
-}
-
-var serials atomic.Uint64
-
-// invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the
-// function ran are InvalidArgument with Executed: No; all others say Yes. A panic of the function is the pool's.
-func (f *service) invoke(ctx context.Context, args, dst []byte) ([]byte, *Error) {
-	b, err := f.Invoke(ctx, args, dst)
-	return b, ownError(err)
-}
-
-// ownError is what the codec or explained says, as an Error of this package.
-func ownError(err error) *Error {
-	switch e := err.(type) {
-	case nil:
-		return nil
-	case *Error:
-		return e
-	case *codec.Error:
-		return &Error{Code: Code(e.Code), Executed: Executed(e.Executed), Message: e.Text, cause: e.Cause}
-	}
-	panic("broach: internal error: " + err.Error())
-}
-
-// rowSignature is the signature as peers are told it, without the name.
-func (f *service) rowSignature() string { return strings.TrimPrefix(f.Signature(), f.name) }
-
-// row is what peers are told of the function.
-func (f *service) row() wire.Function {
-	return wire.Function{
-		Name: f.name, Signature: f.rowSignature(), Doc: f.doc, Weight: uint16(f.weight),
-		Idempotent: f.idempotent,
-		Paused:     f.paused.Load(),
-	}
-}
 
 // checkName reports what is wrong with the name of a service or an error: it is 1 to 200 bytes of UTF-8 without control
 // characters.
