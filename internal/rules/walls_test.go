@@ -46,7 +46,8 @@ var clockFiles = []string{
 	"pool.go",          // lines of the log
 	// the age of a Confirm: after its token was looked up, or a spent one could be forgotten in between
 	"internal/gate/confirm.go",
-	"ack.go", "call.go", "call_hedge.go", "call_remote.go", "call_wait.go", "describe.go", "interceptor_call.go",
+	"ack.go", "call.go", "call_all.go", "call_hedge.go", "call_remote.go", "call_wait.go", "describe.go",
+	"interceptor_call.go",
 	"offering.go", "request.go",
 	"skew.go", // when a provider is asked, and a line is said
 	"stats.go", "inspect.go",
