@@ -44,7 +44,7 @@ type Timer struct {
 // A wrong period, fn or option is an InvalidArgument, more than 10,000 timers are TooLarge, and a closed or leaving
 // node returns ErrClosed.
 func (n *Node) Every(d time.Duration, fn any, opts ...TimerOption) (*Timer, error) {
-	if err := n.asMember("every " + d.String()); err != nil {
+	if err := n.asMember("every", d.String()); err != nil {
 		return nil, err
 	}
 	o, err := timerOptionsOf(d, opts)

@@ -43,10 +43,10 @@ const (
 // textGuest says why a guest does not do what it is asked for.
 const textGuest = "the node is a guest, which only calls: start it without Config.Guest"
 
-// asMember is the error of what only a member does.
-func (n *Node) asMember(what string) error {
+// asMember is the error of what only a member does, and to what.
+func (n *Node) asMember(verb, object string) error {
 	if n.cfg.Guest {
-		return refused(InvalidArgument, "%s: %s", what, textGuest)
+		return refused(InvalidArgument, "%s %s: %s", verb, object, textGuest)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ type Delivery struct {
 // The payload is copied, and has the form that an argument of a call may have. Metadata of the function that ctx
 // belongs to, and those of [WithMeta], go along.
 func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery, error) {
-	if err := n.asMember("publish " + topic); err != nil {
+	if err := n.asMember("publish", topic); err != nil {
 		return Delivery{}, err
 	}
 	frame := buffer.New()
@@ -306,7 +306,7 @@ func isTopic(name string) bool {
 // whatever their options and however often they have subscribed. An event that is published before that goes to those
 // who are known by then, be it nobody. Its errors are those of WaitFor, and InvalidArgument for a topic that is none.
 func (n *Node) WaitForSubscribers(ctx context.Context, topic string, nodes int) error {
-	if err := n.asMember("wait for subscribers of " + topic); err != nil {
+	if err := n.asMember("wait for subscribers of", topic); err != nil {
 		return err
 	}
 	if err := checkTopic(topic); err != nil {

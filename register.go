@@ -25,7 +25,7 @@ import (
 // names and functions are in the package documentation; what breaks them is an InvalidArgument, as is a name that is
 // taken. More than 10,000 functions, or a service table above 1 MiB, are TooLarge. A closed node returns ErrClosed.
 func (n *Node) Register(name string, fn any, opts ...RegisterOption) error {
-	if err := n.asMember("register " + name); err != nil {
+	if err := n.asMember("register", name); err != nil {
 		return err
 	}
 	f, err := n.newFunction(name, fn, opts)
@@ -65,7 +65,7 @@ func RegisterFunc(n *Node, fn any, opts ...RegisterOption) error {
 // called, such as one with a chan, a nil pointer, a value of a type whose methods want a pointer, and one without any
 // exported methods, or with Lock and Unlock, of an embedded mutex, which nobody else is to call.
 func (n *Node) RegisterAll(name string, methods any, opts ...RegisterOption) error {
-	if err := n.asMember("register " + name); err != nil {
+	if err := n.asMember("register", name); err != nil {
 		return err
 	}
 	list, err := n.newMethods(name, methods, opts)

@@ -82,7 +82,7 @@ type Subscription struct {
 // breaks the rules is an InvalidArgument. Subscriptions count for the limits of Register, those of one topic with equal
 // options as one: TooLarge. A closed node returns ErrClosed.
 func (n *Node) Subscribe(topic string, fn any, opts ...SubscribeOption) (*Subscription, error) {
-	if err := n.asMember("subscribe " + topic); err != nil {
+	if err := n.asMember("subscribe", topic); err != nil {
 		return nil, err
 	}
 	if err := checkTopic(topic); err != nil {
