@@ -70,7 +70,7 @@ func newExchange(now time.Time, l *Link) *exchange {
 // post adds an encoded message to the outbox, for the first time.
 func (x *exchange) post(msg []byte) {
 	if x.link.out.append(msg, x.path.size, x.link.carrier.Table.Load()) {
-		x.path.filled()
+		x.path.filled(x.path.size)
 	}
 }
 

@@ -27,7 +27,7 @@ func (x *exchange) repeat(msg []byte) {
 
 // transfer begins the transfer of a message that does not fit a datagram.
 func (x *exchange) transfer(body []byte, tag uint64) (id uint32) {
-	x.path.filled()
+	x.path.filled(len(body))
 	x.sending.Expect(cmp.Or(x.rtt.smoothed, x.rtt.first))
 	return x.sending.Start(body, tag)
 }

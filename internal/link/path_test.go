@@ -92,7 +92,7 @@ func TestLargeCallMakesTheLinkProbe(t *testing.T) {
 	})
 }
 
-// [PATH-3] A search begins when a datagram was filled to the packet size
+// [PATH-3] A search begins when 8 KiB came that did not fit their datagrams
 func TestManySmallMessagesFillADatagramToo(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 1400}, func(t *testing.T, a, b *end) {
 		b.offer("f", func([]byte) {})
@@ -105,7 +105,7 @@ func TestManySmallMessagesFillADatagramToo(t *testing.T) {
 		a.step(time.Hour)
 		require.Equal(t, 1200, a.link.exchange.path.size, "no datagram was full")
 		a.link.inHand |= byReader
-		for range 3 {
+		for range 20 {
 			a.call(time.Minute, "f", garble(500))
 		}
 		a.link.Unhold()
@@ -395,4 +395,16 @@ func bytesIn(datagrams [][]byte) (bytes int) {
 		}
 	}
 	return bytes
+}
+
+// One answer of a few KiB is not worth a search, several are.
+func TestAFewDatagramsAreNoReasonToSearch(t *testing.T) {
+	w := newTestPath(t, 8972, 8972)
+	for range 3 {
+		w.p.filled(2500)
+		require.False(t, w.step())
+	}
+	w.p.filled(2500)
+	w.settle()
+	require.Equal(t, 8972, w.p.size)
 }

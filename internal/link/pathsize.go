@@ -14,6 +14,10 @@ const (
 
 	searchAgain = 10 * time.Minute // RFC 8899 section 5.1.1, PMTU_RAISE_TIMER
 	probeTries  = 3                // the same section, MAX_PROBES
+
+	// searchFrom is how many bytes must have come that larger datagrams would have been of use to: a search costs some
+	// 16 datagrams, more than one answer of a few KiB is worth.
+	searchFrom = 8 << 10
 )
 
 // The sizes that are tried, from below: as on the wire, the tag of sealed datagrams among them. 1,400 passes through
@@ -28,7 +32,7 @@ var (
 const usualPacket = 1400
 
 // pathSize finds the largest datagram that passes from us to a peer, PROTOCOL.md 1.3. It belongs to a link and is
-// stepped under its mutex. Nothing is sent before a datagram was filled: a peer that is never asked for much costs
+// stepped under its mutex. Nothing is sent before datagrams were filled: a peer that is never asked for much costs
 // nothing.
 //
 //	BasePacket <= size <= limit
@@ -39,7 +43,7 @@ type pathSize struct {
 	tag   int // by how much datagrams are longer on the wire
 	steps *[4]int
 
-	full  bool // a datagram was filled to size since the last search began
+	full  int  // bytes that came since the last search began and did not fit their datagrams
 	large bool // one above BasePacket was sent since size was last known to pass
 
 	searching bool
@@ -63,8 +67,8 @@ func (p *pathSize) init(now time.Time, peer netip.Addr, limit, tag int) {
 	}
 }
 
-// filled notes that a datagram had no room for all that waited: a larger one would have been of use.
-func (p *pathSize) filled() { p.full = true }
+// filled notes that so many bytes had no room in one datagram: a larger one would have been of use.
+func (p *pathSize) filled(bytes int) { p.full = min(p.full+bytes, searchFrom) }
 
 // sent notes the size of the largest of some datagrams that are sent.
 func (p *pathSize) sent(size int) { p.large = p.large || size > BasePacket }
@@ -113,11 +117,11 @@ func (p *pathSize) next(now time.Time, rto time.Duration) (wire.Probe, bool) {
 }
 
 // isWanted says whether a search would be of use.
-func (p *pathSize) isWanted() bool { return p.full && p.size < p.limit }
+func (p *pathSize) isWanted() bool { return p.full == searchFrom && p.size < p.limit }
 
 // search begins to look for a larger size, below failed if that is not 0.
 func (p *pathSize) search(now time.Time, failed int) {
-	p.searching, p.failed, p.full = true, failed, false
+	p.searching, p.failed, p.full = true, failed, 0
 	p.advance(now)
 }
 
@@ -187,7 +191,7 @@ func (p *pathSize) refused(now time.Time, size int) {
 // lossy notes that much is lost whatever is sent, [PATH-9].
 func (p *pathSize) lossy(now time.Time) {
 	if usual := usualPacket - p.tag; p.size > usual {
-		p.size, p.probed, p.searching, p.full = usual, 0, false, false
+		p.size, p.probed, p.searching, p.full = usual, 0, false, 0
 		p.again = now.Add(searchAgain)
 	}
 }
@@ -205,7 +209,7 @@ func (p *pathSize) ack(now time.Time, id uint32) {
 }
 
 // stop ends all probing: the peer cannot be reached.
-func (p *pathSize) stop() { p.probed, p.searching, p.full = 0, false, false }
+func (p *pathSize) stop() { p.probed, p.searching, p.full = 0, false, 0 }
 
 // nextTimeout is when next may have a probe to send; zero: never.
 func (p *pathSize) nextTimeout() time.Time {

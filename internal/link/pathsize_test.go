@@ -76,7 +76,7 @@ func (w *testPath) settle() time.Duration {
 }
 
 // [PATH-1] The packet size is 1,200 bytes at first.
-// [PATH-3] A search begins when a datagram was filled to the packet size
+// [PATH-3] A search begins when 8 KiB came that did not fit their datagrams
 func TestPathIsNotProbedWithoutAReason(t *testing.T) {
 	w := newTestPath(t, 8972, 8972)
 	w.p.suspect(w.now)
@@ -84,12 +84,12 @@ func TestPathIsNotProbedWithoutAReason(t *testing.T) {
 	require.Empty(t, w.probes)
 	require.Equal(t, 1200, w.p.size)
 
-	w.p.filled()
+	w.p.filled(searchFrom)
 	require.Equal(t, w.now, w.p.nextTimeout())
 	w.settle()
 	require.Equal(t, []int{1400, 1472, 8972}, w.probes)
 	require.Equal(t, 8972, w.p.size)
-	w.p.filled()
+	w.p.filled(searchFrom)
 	require.False(t, w.step(), "there is nothing above the limit")
 }
 
@@ -97,7 +97,7 @@ func TestPathIsNotProbedWithoutAReason(t *testing.T) {
 // nor rise to a size of which no Probe was answered.
 func TestPathOfTheSmallestLimitIsNeverProbed(t *testing.T) {
 	w := newTestPath(t, 1200, 8972)
-	w.p.filled()
+	w.p.filled(searchFrom)
 	w.p.sent(1200)
 	w.p.suspect(w.now)
 	require.False(t, w.step())
@@ -131,7 +131,7 @@ func TestPathSizeIsFoundStepByStep(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			w := newTestPath(t, test.limit, test.mtu-test.tag)
 			w.p.init(w.now, test.peer, test.limit, test.tag)
-			w.p.filled()
+			w.p.filled(searchFrom)
 			took := w.settle()
 			require.Equal(t, test.found, w.p.size)
 			require.Equal(t, test.tried, slices.Compact(w.probes))
@@ -146,7 +146,7 @@ func TestPathSizeIsFoundStepByStep(t *testing.T) {
 func TestARefusedProbeIsNotWaitedFor(t *testing.T) {
 	w := newTestPath(t, 21829, 1472)
 	w.refuses = true
-	w.p.filled()
+	w.p.filled(searchFrom)
 	require.Equal(t, 4*time.Millisecond, w.settle(), "two passed, and a small one with each")
 	require.Equal(t, []int{1400, 1472, 8972}, w.probes)
 	require.Equal(t, 1472, w.p.size)
@@ -159,7 +159,7 @@ func TestARefusedProbeIsNotWaitedFor(t *testing.T) {
 func TestARefusedDatagramEndsItsSize(t *testing.T) {
 	w := newTestPath(t, 21829, 21829)
 	w.refuses = true
-	w.p.filled()
+	w.p.filled(searchFrom)
 	w.settle()
 	w.mtu, w.probes = 1472, nil
 	w.p.refused(w.now, 1200)
@@ -178,13 +178,13 @@ func TestLossThatIsBorneMakesDatagramsSmaller(t *testing.T) {
 	w.p.init(w.now, netip.AddrFrom4([4]byte{10, 0, 0, 1}), 21829-16, 16)
 	w.p.lossy(w.now)
 	require.Equal(t, 1200, w.p.size)
-	w.p.filled()
+	w.p.filled(searchFrom)
 	w.settle()
 	w.p.sent(21813)
 	w.p.suspect(w.now) // a probe is under way
 	w.p.lossy(w.now)
 	require.Equal(t, 1384, w.p.size)
-	w.p.filled()
+	w.p.filled(searchFrom)
 	require.Equal(t, w.now.Add(10*time.Minute), w.p.nextTimeout())
 	w.settle()
 	require.Equal(t, 21813, w.p.size)
@@ -193,11 +193,11 @@ func TestLossThatIsBorneMakesDatagramsSmaller(t *testing.T) {
 // [PATH-3] but not within 10 minutes of the one before
 func TestPathIsSearchedAgainAfterTenMinutes(t *testing.T) {
 	w := newTestPath(t, 8972, 1300)
-	w.p.filled()
+	w.p.filled(searchFrom)
 	w.settle()
 	found := w.now
 	w.mtu, w.probes = 8972, nil
-	w.p.filled()
+	w.p.filled(searchFrom)
 	require.Equal(t, found.Add(10*time.Minute), w.p.nextTimeout())
 	w.now = found.Add(10*time.Minute - 1)
 	w.step()
@@ -212,7 +212,7 @@ func TestPathIsSearchedAgainAfterTenMinutes(t *testing.T) {
 func TestPathProbesAreCountedOnlyWhileSmallOnesPass(t *testing.T) {
 	w := newTestPath(t, 8972, 8972)
 	w.silent = true
-	w.p.filled()
+	w.p.filled(searchFrom)
 	start := w.now
 	for range 10 {
 		w.step()
@@ -225,7 +225,7 @@ func TestPathProbesAreCountedOnlyWhileSmallOnesPass(t *testing.T) {
 	require.Equal(t, 8972, w.p.size)
 
 	w = newTestPath(t, 8972, 1200)
-	w.p.filled()
+	w.p.filled(searchFrom)
 	start = w.now
 	for range probeTries {
 		w.step()
@@ -241,7 +241,7 @@ func TestPathProbesAreCountedOnlyWhileSmallOnesPass(t *testing.T) {
 // was last known to pass, a Probe of that size is sent.
 func TestPathIsSuspectedOnlyForLargeDatagrams(t *testing.T) {
 	w := newTestPath(t, 8972, 8972)
-	w.p.filled()
+	w.p.filled(searchFrom)
 	w.settle()
 	w.probes = nil
 	w.p.sent(1200)
@@ -264,7 +264,7 @@ func TestPathIsNotSuspectedWhileFragmentsArrive(t *testing.T) {
 	w := newTestPath(t, 8972, 8972)
 	w.p.passed(w.now, 9000)
 	require.Equal(t, 1200, w.p.size, "nobody asked")
-	w.p.filled()
+	w.p.filled(searchFrom)
 	w.settle()
 	w.mtu, w.probes = 1200, nil // of the probes
 	for range 10 {
@@ -283,7 +283,7 @@ func TestPathIsNotSuspectedWhileFragmentsArrive(t *testing.T) {
 // lost begins.
 func TestPathThatShrinksFallsBack(t *testing.T) {
 	w := newTestPath(t, 8972, 8972)
-	w.p.filled()
+	w.p.filled(searchFrom)
 	w.settle()
 	w.mtu, w.probes = 1250, nil
 	w.p.sent(8972)
@@ -306,7 +306,7 @@ func TestPathThatShrinksFallsBack(t *testing.T) {
 // A path that shrinks while a larger size is searched is found out before the search goes on.
 func TestPathMayShrinkDuringASearch(t *testing.T) {
 	w := newTestPath(t, 21829, 2000)
-	w.p.filled()
+	w.p.filled(searchFrom)
 	for w.p.size < 1472 {
 		w.step()
 	}
@@ -357,12 +357,12 @@ func TestPathThroughLoss(t *testing.T) {
 func TestPathOfALostPeer(t *testing.T) {
 	w := newTestPath(t, 8972, 8972)
 	w.silent = true
-	w.p.filled()
+	w.p.filled(searchFrom)
 	w.step()
 	w.p.stop()
 	require.False(t, w.step())
 	w.silent = false
-	w.p.filled()
+	w.p.filled(searchFrom)
 	w.settle()
 	require.Equal(t, 8972, w.p.size, "it came back, and is searched at once")
 }
@@ -372,7 +372,7 @@ func TestPathIgnoresOtherAnswers(t *testing.T) {
 	w := newTestPath(t, 8972, 1200)
 	w.p.id = 1<<32 - 2
 	w.p.ack(w.now, 1)
-	w.p.filled()
+	w.p.filled(searchFrom)
 	w.step()
 	require.Equal(t, uint32(1<<32-1), w.p.id)
 	for _, id := range []uint32{0, 1, 1<<32 - 2} {
@@ -383,7 +383,7 @@ func TestPathIgnoresOtherAnswers(t *testing.T) {
 		w.step()
 	}
 	w.p.again = w.now
-	w.p.filled()
+	w.p.filled(searchFrom)
 	w.step()
 	require.EqualValues(t, 1, w.p.id, "0 is not used")
 	w.p.ack(w.now, 1<<32-1)
