@@ -396,15 +396,3 @@ func bytesIn(datagrams [][]byte) (bytes int) {
 	}
 	return bytes
 }
-
-// One answer of a few KiB is not worth a search, several are.
-func TestAFewDatagramsAreNoReasonToSearch(t *testing.T) {
-	w := newTestPath(t, 8972, 8972)
-	for range 3 {
-		w.p.filled(2500)
-		require.False(t, w.step())
-	}
-	w.p.filled(2500)
-	w.settle()
-	require.Equal(t, 8972, w.p.size)
-}

@@ -84,7 +84,9 @@ func TestPathIsNotProbedWithoutAReason(t *testing.T) {
 	require.Empty(t, w.probes)
 	require.Equal(t, 1200, w.p.size)
 
-	w.p.filled(searchFrom)
+	w.p.filled(searchFrom - 1)
+	require.False(t, w.step(), "an answer of a few KiB is not worth a search")
+	w.p.filled(1)
 	require.Equal(t, w.now, w.p.nextTimeout())
 	w.settle()
 	require.Equal(t, []int{1400, 1472, 8972}, w.probes)
