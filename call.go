@@ -88,7 +88,7 @@ func (c *Caller) newError(code Code, executed Executed, text string) *Error {
 
 // cutShort is how a call ended if code of the user's, in an argument or an Interceptor, has ended its goroutine.
 func (c *Caller) cutShort() error {
-	return c.newError(Internal, Maybe, "an argument or an Interceptor ended the goroutine of the call")
+	return c.newError(Internal, Maybe, errCallCutShort.Message)
 }
 
 // own makes an error of the codec the error of this call.
@@ -138,14 +138,14 @@ func (c *Caller) do(ctx context.Context, out *outCall) (p *link.Call, failed *Er
 	}
 	n := c.beginCount(now)
 	failed = errCallCutShort
-	defer func() { c.endCount(n, endOf(p), failed) }()
-	if c.node.serving.provider.tracing == nil {
-		return c.perform(ctx, now, out)
+	defer func() { // also if code of the user's ends the goroutine
+		out.trace.endCall(failed)
+		c.endCount(n, endOf(p), failed)
+	}()
+	if c.node.serving.provider.tracing != nil {
+		ctx, out.trace = c.startTrace(ctx, out.oneWay)
 	}
-	ctx, out.trace = c.startTrace(ctx, out.oneWay)
-	p, failed = c.perform(ctx, now, out)
-	out.trace.endCall(failed)
-	return p, failed
+	return c.perform(ctx, now, out)
 }
 
 // perform is do for a call that is counted, and of which a Tracer, if there is one, knows already.

@@ -86,11 +86,12 @@ func (in *interception) run(ctx context.Context, args codec.Arguments) (v any, f
 	now := time.Now()
 	n := in.caller.beginCount(now)
 	failed = errCallCutShort
-	defer func() { in.caller.endCount(n, time.Now(), failed) }()
+	defer func() { // also if an Interceptor ends the goroutine
+		in.trace.endCall(failed)
+		in.caller.endCount(n, time.Now(), failed)
+	}()
 	ctx, in.trace = in.caller.startTrace(ctx, in.oneWay)
-	v, failed = in.through(ctx, now, args)
-	in.trace.endCall(failed)
-	return v, failed
+	return in.through(ctx, now, args)
 }
 
 // through goes through the Interceptors and returns what comes out. A call that cannot even begin does not reach them.

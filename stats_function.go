@@ -119,7 +119,7 @@ type counted struct {
 }
 
 // errCallCutShort is what a call is counted with whose goroutine has ended, see cutShort.
-var errCallCutShort = &Error{Code: Internal}
+var errCallCutShort = &Error{Code: Internal, Message: "an argument or an Interceptor ended the goroutine of the call"}
 
 // beginCount counts a call that begins.
 func (c *Caller) beginCount(now time.Time) counted {

@@ -251,6 +251,21 @@ func TestATracerSeesAPanic(t *testing.T) {
 	})
 }
 
+// A Span learns the end of a call whose goroutine ends before, by an argument, or by an Interceptor as t.FailNow does.
+func TestATracerSeesAGoroutineEnd(t *testing.T) {
+	tr := new(tracer)
+	inTraced(t, tr, func(c *clustertest.Cluster, n *broach.Node) {
+		require.NoError(t, n.Register("f", func(any) {}))
+		exit := func(context.Context, *broach.Invocation, broach.Handler) (any, error) { exit(); return nil, nil }
+		for _, f := range []*broach.Caller{n.Caller("f"), n.Caller("f", broach.CallInterceptors(exit))} {
+			_, err := broach.Go[any](c.T.Context(), f, exiting{}).Wait()
+			clustertest.RequireError(t, err, broach.Internal, broach.Maybe)
+			told := tr.take()
+			require.Regexp(t, "^caller ended at .*: Internal maybe$", told[len(told)-1])
+		}
+	})
+}
+
 // With nil Spans nobody is told more, and all works as without a Tracer.
 func TestNilSpans(t *testing.T) {
 	tr := &tracer{none: true, carry: []string{"a", "1"}}
