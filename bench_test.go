@@ -13,6 +13,7 @@ import (
 	"unsafe"
 
 	"broach/internal/race"
+	"broach/internal/udp"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -247,6 +248,12 @@ func TestALinkIsSmall(t *testing.T) {
 	require.LessOrEqual(t, unsafe.Sizeof(conn{}), uintptr(class))
 }
 
+// A request is what a call costs its provider in memory: one field more may take the next size that the allocator has.
+// A third of it is the context of the function.
+func TestARequestIsSmall(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(request{}), uintptr(240))
+}
+
 // Not at debug nothing of this is said, nor made.
 func TestDetailsCostNothingWhereNobodyWantsThem(t *testing.T) {
 	inCluster(t, 1, func(c *cluster) {
@@ -265,4 +272,93 @@ func TestDetailsCostNothingWhereNobodyWantsThem(t *testing.T) {
 			n.log.noteSilent(time.Now(), netip.AddrPort{})
 		}))
 	})
+}
+
+// linkFeed is a side and datagrams of a link to it, ready to be read.
+type linkFeed struct {
+	*linkSide
+	datagrams [][]byte
+	next      int
+	now       time.Time
+}
+
+// newLinkFeed makes a link that was busy before, and n datagrams on it.
+func newLinkFeed(t testing.TB, keys [][]byte, n int) *linkFeed {
+	s := side(t, 2, Config{Keys: keys})
+	t.Cleanup(func() { s.serving.pool.Close(time.Hour) })
+	a := s.asker(t, 3, keys)
+	l := a.Take(s.askAnyway(a))
+	f := &linkFeed{linkSide: s, now: time.Now(), datagrams: [][]byte{l.Confirm(nil)}}
+	for range n + 2*256 {
+		f.datagrams = append(f.datagrams, l.Say(wire.Progress{Slot: 1, Seq: 1}.Append(nil)))
+	}
+	for range 2 * 256 { // so many numbers make a link remember more of them
+		f.read()
+	}
+	return f
+}
+
+// read has the reader handle the next datagram, in a batch of its own.
+func (f *linkFeed) read() {
+	f.linking.gate.Begin(time.Now())
+	f.reader.datagram(f.now, udp.Datagram{Addr: addrOf(3), B: f.datagrams[f.next]})
+	f.reader.finish()
+	f.next++
+}
+
+// Of a link's datagram the reader finds the link, judges the number, opens what is sealed and steps the link, and
+// allocates nothing for it.
+func TestReadingADatagramOfALinkAllocatesNothing(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
+		f := newLinkFeed(t, keys, 1100)
+		link := f.linking.tokens.All()[0]
+		before := link.record.Traffic.Arrived.Load()
+		require.Zero(t, testing.AllocsPerRun(1000, f.read), name)
+		require.EqualValues(t, 1001, link.record.Traffic.Arrived.Load()-before, name)
+	}
+}
+
+// What a stranger sends that is none of a link costs no memory either, but for the Offer that answers an Open.
+func TestDroppingADatagramAllocatesNothing(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
+		f := newLinkFeed(t, keys, 1)
+		a := f.asker(t, 4, keys)
+		l := a.Take(f.askAnyway(a))
+		l.Token++
+		otherKey := l.Say()
+		otherKey[2] ^= 1
+		for what, b := range map[string][]byte{
+			"a replay": f.datagrams[1], "no token of ours": l.Say(), "junk": make([]byte, 100),
+			"no Offer of ours": a.Prove(wire.AppendOffer(nil,
+				wire.Offer{KeyID: a.KeyID(), Echo: 5, Addr: a.Addr, Observed: a.Addr})),
+			"another key": otherKey,
+		} {
+			require.Zero(t, testing.AllocsPerRun(200,
+				func() { f.reader.datagram(f.now, udp.Datagram{Addr: addrOf(3), B: b}) }), "%s, %s", what, name)
+		}
+	}
+}
+
+func BenchmarkReadDatagramOfALink(b *testing.B) {
+	for name, keys := range map[string][][]byte{"open": nil, "sealed": {keyOf(1)}} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			const round = 1 << 14
+			f := newLinkFeed(b, keys, 0)
+			for i := range b.N {
+				if i%round == 0 {
+					b.StopTimer()
+					f = newLinkFeed(b, keys, round)
+					b.StartTimer()
+				}
+				f.read()
+			}
+		})
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"broach/internal/codec"
 	"broach/internal/handshake"
 	"broach/internal/link"
+	"broach/internal/member"
 	"broach/internal/udp"
 	"broach/internal/wire"
 
@@ -236,3 +237,83 @@ type encodedMessage []byte
 
 func (encodedMessage) Kind() wire.Kind          { return wire.KindBeat }
 func (m encodedMessage) Append(b []byte) []byte { return append(b, m...) }
+
+// hall is a node without goroutines that knows many peers with large tables.
+type hall struct {
+	*Node
+	now     time.Time
+	peers   []*conn
+	version uint32 // of the first one's table
+}
+
+// newHall makes one. Each peer offers so many functions that nobody else offers.
+func newHall(t testing.TB, peers, rows int) *hall {
+	cfg := Config{LogLevel: "off"}
+	require.NoError(t, cfg.validate())
+	socket, err := cfg.open(newJournal(cfg))
+	require.NoError(t, err)
+	h := &hall{Node: newNode(cfg, socket, newJournal(cfg)), now: time.Now(), version: 1}
+	t.Cleanup(func() { socket.Close() })
+	for i := range peers {
+		h.seat(i, wire.AppendTable(nil, tableOf(i, rows)))
+	}
+	h.publish(h.now)
+	return h
+}
+
+// seat adds a peer, which gets no answer.
+func (h *hall) seat(i int, table []byte) {
+	h.peers = append(h.peers, h.Node.seat(h.now, i, table))
+	h.loop.members.Take()
+}
+
+// pause has the first peer pause one of its functions, and the next time resume it.
+func (h *hall) pause(rows int) {
+	row := tableOf(0, rows)[rows/2:][:1]
+	row[0].Paused = h.version%2 == 1
+	h.now = h.now.Add(time.Second) // so many changes are taken, [TAB-8]
+	h.version++
+	h.says(h.now, h.peers[0], h.version, wire.Delta{
+		Base: h.version - 1, Version: h.version, Gone: wire.AppendTable(nil, nil), Added: wire.AppendTable(nil, row),
+	})
+	h.loop.members.Take()
+}
+
+// tableOf is the table of the i-th peer.
+func tableOf(i, rows int) (table []wire.Function) {
+	for j := range rows {
+		name := fmt.Sprintf("peer%04d.function%05d", i, j)
+		table = append(table, wire.Function{Name: name, Signature: "(int, int) int"})
+	}
+	return table
+}
+
+// seat has a node believe in a peer that there is not: a link to it leads nowhere, and what it says is given to the
+// membership. Who is to believe in it for long must not miss its beats.
+func (n *Node) seat(now time.Time, i int, table []byte) *conn {
+	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 7000)
+	l := n.connFrom(wire.PublicKey{byte(i >> 8), byte(i)}, addr)
+	if !n.linking.tokens.Add(l) {
+		panic("the link has no place")
+	}
+	n.loop.members.Made(now, l.ID, l.Token, l.Order())
+	n.says(now, l, 1, wire.Announce{Hello: wire.Hello{Inc: 1, Addr: addr, Name: "app", HasTable: true, Table: table}})
+	return l
+}
+
+// connFrom is a link that a process with a public key has begun, which is in no table yet.
+func (n *Node) connFrom(key wire.PublicKey, addr netip.AddrPort) *conn {
+	l, err := newConn(time.Now(), &n.linking.wires, &handshake.Terms{
+		Rank: 1, Stamp: n.linking.wires.Process.Stamp(time.Now()), TokenA: 0xa, KeyA: key, AddrA: addr,
+		TokenB: n.draw() | 1, KeyB: n.linking.wires.Process.Key,
+	}, false, nil, 1)
+	if err != nil {
+		panic("the link could not be made")
+	}
+	return l
+}
+
+// says has a peer say something on its link, under a version of its table: to the membership, without a datagram.
+func (n *Node) says(now time.Time, l *conn, version uint32, msg wire.Message) {
+	n.loop.members.Receive(now, member.Source{Addr: l.ID.Addr, Link: l.Token, Tver: version}, msg)
+}

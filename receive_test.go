@@ -11,7 +11,6 @@ import (
 	"broach/internal/buffer"
 	"broach/internal/link"
 	"broach/internal/pool"
-	"broach/internal/race"
 	"broach/internal/udp"
 	"broach/internal/wire"
 
@@ -122,95 +121,6 @@ func TestUnknownKindsAreCounted(t *testing.T) {
 			require.EqualValues(t, i+1, b.stats.unknownKind.Load(), "kind %d", kind)
 		}
 	})
-}
-
-// linkFeed is a side and datagrams of a link to it, ready to be read.
-type linkFeed struct {
-	*linkSide
-	datagrams [][]byte
-	next      int
-	now       time.Time
-}
-
-// newLinkFeed makes a link that was busy before, and n datagrams on it.
-func newLinkFeed(t testing.TB, keys [][]byte, n int) *linkFeed {
-	s := side(t, 2, Config{Keys: keys})
-	t.Cleanup(func() { s.serving.pool.Close(time.Hour) })
-	a := s.asker(t, 3, keys)
-	l := a.Take(s.askAnyway(a))
-	f := &linkFeed{linkSide: s, now: time.Now(), datagrams: [][]byte{l.Confirm(nil)}}
-	for range n + 2*256 {
-		f.datagrams = append(f.datagrams, l.Say(wire.Progress{Slot: 1, Seq: 1}.Append(nil)))
-	}
-	for range 2 * 256 { // so many numbers make a link remember more of them
-		f.read()
-	}
-	return f
-}
-
-// read has the reader handle the next datagram, in a batch of its own.
-func (f *linkFeed) read() {
-	f.linking.gate.Begin(time.Now())
-	f.reader.datagram(f.now, udp.Datagram{Addr: addrOf(3), B: f.datagrams[f.next]})
-	f.reader.finish()
-	f.next++
-}
-
-// Of a link's datagram the reader finds the link, judges the number, opens what is sealed and steps the link, and
-// allocates nothing for it.
-func TestReadingADatagramOfALinkAllocatesNothing(t *testing.T) {
-	if race.Enabled {
-		t.Skip("the race detector allocates")
-	}
-	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
-		f := newLinkFeed(t, keys, 1100)
-		link := f.linking.tokens.All()[0]
-		before := link.record.Traffic.Arrived.Load()
-		require.Zero(t, testing.AllocsPerRun(1000, f.read), name)
-		require.EqualValues(t, 1001, link.record.Traffic.Arrived.Load()-before, name)
-	}
-}
-
-// What a stranger sends that is none of a link costs no memory either, but for the Offer that answers an Open.
-func TestDroppingADatagramAllocatesNothing(t *testing.T) {
-	if race.Enabled {
-		t.Skip("the race detector allocates")
-	}
-	for name, keys := range map[string][][]byte{"without keys": nil, "with keys": {keyOf(1)}} {
-		f := newLinkFeed(t, keys, 1)
-		a := f.asker(t, 4, keys)
-		l := a.Take(f.askAnyway(a))
-		l.Token++
-		otherKey := l.Say()
-		otherKey[2] ^= 1
-		for what, b := range map[string][]byte{
-			"a replay": f.datagrams[1], "no token of ours": l.Say(), "junk": make([]byte, 100),
-			"no Offer of ours": a.Prove(wire.AppendOffer(nil,
-				wire.Offer{KeyID: a.KeyID(), Echo: 5, Addr: a.Addr, Observed: a.Addr})),
-			"another key": otherKey,
-		} {
-			require.Zero(t, testing.AllocsPerRun(200,
-				func() { f.reader.datagram(f.now, udp.Datagram{Addr: addrOf(3), B: b}) }), "%s, %s", what, name)
-		}
-	}
-}
-
-func BenchmarkReadDatagramOfALink(b *testing.B) {
-	for name, keys := range map[string][][]byte{"open": nil, "sealed": {keyOf(1)}} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			const round = 1 << 14
-			f := newLinkFeed(b, keys, 0)
-			for i := range b.N {
-				if i%round == 0 {
-					b.StopTimer()
-					f = newLinkFeed(b, keys, round)
-					b.StartTimer()
-				}
-				f.read()
-			}
-		})
-	}
 }
 
 // heldSocket is a transport whose reader waits until the test is over.
@@ -379,4 +289,44 @@ func TestRunCost(t *testing.T) {
 		c.bar()
 		require.Equal(t, costUnknown, c.estimate())
 	})
+}
+
+// The reader gives up the calls of a datagram when it has let go of the link. One that has ended by then is not given
+// up in the place of another, which may have its memory by now.
+func TestACallIsNotGivenUpInThePlaceOfAnother(t *testing.T) {
+	for name, giveUp := range map[string]func(seq uint32) (wire.Kind, []byte){
+		"Cancel": func(seq uint32) (wire.Kind, []byte) {
+			return wire.KindCancel, wire.Cancel{Slot: 1, Seq: seq}.Append(nil)
+		},
+		"a later call": func(seq uint32) (wire.Kind, []byte) { return wire.KindRequest, callOfF(1, seq+1) },
+		"Poll": func(seq uint32) (wire.Kind, []byte) {
+			return wire.KindPoll, wire.Poll{Slot: 1, Seq: seq + 1}.Append(nil)
+		},
+	} {
+		onLinkPair(t, Config{}, func(t *testing.T, _, b *linkSide) {
+			b.offer(t, "f", func() {})
+			for seq := uint32(1); seq < 200; seq += 2 { // what is used again seldom comes from another processor
+				first := b.take(t, wire.KindRequest, callOfF(1, seq))
+				kind, message := giveUp(seq)
+				b.take(t, kind, message)
+				first.Run(time.Now())
+				others := []*request{ // the reader has the memory of the next already
+					b.take(t, wire.KindRequest, callOfF(8, seq)), b.take(t, wire.KindRequest, callOfF(9, seq)),
+				}
+				b.reader.takeUpCalls(time.Now())
+				require.False(t, others[0].Gone.Load() || others[1].Gone.Load(), name)
+			}
+		})
+	}
+}
+
+// take has the reader take one message, and returns the call that this is, or nil: it is the test's.
+func (s *linkSide) take(t *testing.T, kind wire.Kind, message []byte) (call *request) {
+	s.link.Lock(time.Now(), 1)
+	defer s.link.Unlock()
+	require.NoError(t, s.reader.step(time.Now(), s.link, kind, wire.Unframe(message)[1:]))
+	if len(s.reader.requests) > 0 {
+		call, s.reader.requests = s.reader.requests[0], nil
+	}
+	return call
 }
