@@ -1,8 +1,15 @@
 package members
 
 import (
+	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"testing"
@@ -13,6 +20,7 @@ import (
 	"broach/internal/simnet"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 // atRest is a View without what changes while one looks.
@@ -261,4 +269,110 @@ func (s *told) StartServe(
 ) (context.Context, broach.Span) {
 	s.names = append(s.names, name)
 	return ctx, nil
+}
+
+// [VIEW-3] Keys, tokens, arguments, metadata and addresses of guests MUST NOT be in a view, nor what a configuration
+// says to the application alone.
+func TestAViewHasNoSecrets(t *testing.T) {
+	const argument, metadata, appSecret = "argument 4711", "metadata 4712", "application 4713"
+	keys := [][]byte{clustertest.KeyOf(1), clustertest.KeyOf(2)}
+	misplaced := base64.StdEncoding.EncodeToString(clustertest.KeyOf(3))
+	text, err := json.Marshal(map[string]any{
+		"name": misplaced, "app": map[string]string{"password": appSecret}, "params": map[string]any{"keys": keys},
+	})
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "shop.json")
+	require.NoError(t, os.WriteFile(path, text, 0o600))
+	loaded, err := broach.LoadConfig(path)
+	require.NoError(t, err)
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		c.Edit = func(cfg *broach.Config) {
+			is := loaded
+			is.Name, is.Version, is.Conn, is.Join = cfg.Name, misplaced, cfg.Conn, cfg.Join
+			is.RandSeed, is.Logger = cfg.RandSeed, cfg.Logger
+			*cfg = is
+			clustertest.MakeDeaf(cfg)
+		}
+		provider, caller := c.Start(0), c.Start(1, 0)
+		got := make(chan string, 1)
+		clustertest.Offer(c, provider, caller, "f", func(ctx context.Context, s string) string {
+			in, _ := broach.InvocationFrom(ctx)
+			got <- in.Meta()["m"]
+			return s
+		})
+		_, err := caller.Caller("f", broach.Meta("m", metadata)).Call(c.T.Context(), argument)
+		require.NoError(t, err)
+		require.Equal(t, metadata, <-got)
+		v, err := caller.Inspect(c.T.Context(), provider.Addr())
+		require.NoError(t, err)
+		require.NotEmpty(t, v.Settings)
+		v.Version = "" // which every member sees
+		for i := range v.Members {
+			v.Members[i].Version = ""
+		}
+		b, err := msgpack.Marshal(v)
+		require.NoError(t, err)
+		b = fmt.Append(b, v)
+		secrets := [][]byte{[]byte(argument), []byte(metadata), []byte(appSecret), []byte(misplaced)}
+		for _, key := range append(keys, clustertest.KeyOf(3)) {
+			secrets = append(secrets, key, fmt.Appendf(nil, "%x", key),
+				[]byte(base64.StdEncoding.EncodeToString(key)), []byte(base64.RawURLEncoding.EncodeToString(key)))
+		}
+		tokens := append(c.DeafOf(provider).Said(caller.Addr()), c.DeafOf(provider).Heard(caller.Addr())...)
+		require.GreaterOrEqual(t, len(tokens), 2, "of a link, one each way")
+		for _, token := range tokens {
+			secrets = append(secrets, fmt.Append(nil, token), binary.BigEndian.AppendUint64(nil, token))
+		}
+		for i, secret := range secrets {
+			require.False(t, bytes.Contains(b, secret), "secret %d", i)
+		}
+	})
+}
+
+// Who has no key is no member, and gets nothing: neither to be asked nor an answer.
+func TestStrangersDoNotInspect(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		c.Edit = func(cfg *broach.Config) { cfg.Keys = [][]byte{clustertest.KeyOf(1)} }
+		provider := c.Start(0)
+		c.Edit = func(*broach.Config) {}
+		stranger := c.Start(1, 0)
+		time.Sleep(5 * time.Second)
+		_, err := stranger.Inspect(c.T.Context(), provider.Addr())
+		clustertest.RequireError(t, err, broach.NotFound, broach.No)
+		_, err = provider.Inspect(c.T.Context(), stranger.Addr())
+		clustertest.RequireError(t, err, broach.NotFound, broach.No)
+		require.Empty(t, provider.Stats().Peers, "there is no link to ask on")
+	})
+}
+
+// [VIEW-2] A node that keeps its views to itself answers Unauthenticated, executed no.
+func TestASilentNode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shop.json")
+	require.NoError(t, os.WriteFile(path, []byte(`{"params": {"silent": "yes"}}`), 0o600))
+	_, err := broach.LoadConfig(path)
+	require.EqualError(t, err, "broach: "+path+`: params.silent: "yes": must be true or false`)
+	require.NoError(t, os.WriteFile(path, []byte(`{"params": {"silent": true}}`), 0o600))
+	cfg, err := broach.LoadConfig(path)
+	require.NoError(t, err)
+	require.True(t, cfg.Silent)
+	shown, err := json.Marshal(broach.Config{Silent: true})
+	require.NoError(t, err)
+	require.Contains(t, string(shown), `"Silent":true`)
+
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		c.Edit = func(x *broach.Config) { x.Silent = cfg.Silent }
+		silent := c.Start(0)
+		c.Edit = func(*broach.Config) {}
+		caller := c.Start(1, 0)
+		c.Settle(10 * time.Second)
+		for range 100 {
+			_, err := caller.Inspect(c.T.Context(), silent.Addr(), broach.ViewStats)
+			clustertest.RequireError(t, err, broach.Unauthenticated, broach.No)
+		}
+		v, err := silent.Inspect(c.T.Context(), silent.Addr())
+		require.NoError(t, err, "it may look at itself")
+		require.Len(t, v.Members, 2)
+		_, err = silent.Inspect(c.T.Context(), caller.Addr())
+		require.NoError(t, err, "and at others")
+	})
 }
