@@ -162,7 +162,7 @@ func (c *Caller) ended(node netip.AddrPort, p *link.Call) (*link.Call, *Error) {
 		return p, nil
 	}
 	e := c.at(node, c.newError(Code(p.Code), Executed(p.Executed), strings.ToValidUTF8(string(p.Body), "\uFFFD")))
-	e.cause = readCauses(p.Causes)
+	e.cause = knownErrors.Read(p.Causes)
 	e.forwarded, e.gone = p.Forwarded, p.Gone
 	c.node.linking.wires.FreeCall(p)
 	return nil, e

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
+	"broach/internal/causes"
 	"broach/internal/wire"
 )
 
@@ -229,6 +231,39 @@ func Opaque(err error) error {
 		return nil
 	}
 	return errors.New(textOf(err))
+}
+
+// knownErrors are those of this program. One *Error is told from another by its code, as errors.Is does.
+var knownErrors = causes.Table{Sentinels: reflect.TypeFor[*Error]()}
+
+// RegisterError makes an error known by name: when a function returns it, errors.Is and errors.As find it in the error
+// of the call. Provider and caller both register it under the same name, best when they start:
+//
+//	var ErrSoldOut = errors.New("sold out")
+//
+//	func init() { broach.RegisterError("shop: sold out", ErrSoldOut) }
+//
+// An error whose type is a struct with exported fields, or a pointer to one, is known by its type, of which sentinel is
+// any value, such as (*SoldOut)(nil): where errors.As finds the type in what the function returned, these fields travel
+// as they would in an argument, and errors.As finds a copy at the caller. They are no secret from the caller. A field
+// that must not travel, or cannot, as one that is itself an error, has the tag `msgpack:"-"`. All other errors, and
+// every *Error, are known by errors.Is, and the caller finds the value that it has registered.
+//
+// All registered errors within the one that was returned travel, also those of a call that the function made itself.
+// What is not registered at both ends is just part of the text. Names and fields together have at most 8,192 bytes,
+// with 3 more for each error: what is above that is left out, beginning with the error that takes most.
+//
+// RegisterError panics if the name is none, if sentinel is nil or cannot travel, if the name is that of another error
+// or the error has another name, and when there are 1,000 already. The same again does nothing. It may be called by
+// many goroutines at once.
+func RegisterError(name string, sentinel error) {
+	err := checkName("error", name)
+	if err == nil {
+		err = knownErrors.Add(name, sentinel)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("broach: RegisterError(%.200q): %v", name, err))
+	}
 }
 
 // explained is the answer to a call whose function returned err. The methods of err are the user's: when one panics, as

@@ -288,3 +288,43 @@ func TestWhatHasEndedIsToldAsItEnded(t *testing.T) {
 		requireError(c.t, failed, Canceled, Maybe)
 	})
 }
+
+// "RegisterError panics if the name is none, if sentinel is nil or cannot travel, if the name is that of another error"
+func TestErrorsThatCannotBeRegistered(t *testing.T) {
+	sold := errors.New("sold out")
+	RegisterError("errors_test: sold out", sold)
+	RegisterError("errors_test: sold out", sold) // the same again does nothing
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"":                       {io.EOF, `(""): the error name is empty`},
+		strings.Repeat("x", 201): {io.EOF, "has 201 bytes, at most 200 are allowed"},
+		"a\xff":                  {io.EOF, "is not UTF-8"},
+		"a\nb":                   {io.EOF, "contains a control character"},
+		"nil":                    {nil, `("nil"): the error is nil`},
+		"errors_test: sold out":  {io.EOF, `("errors_test: sold out"): the name is that of another error`},
+		"gone":                   {sold, `("gone"): the error is registered as "errors_test: sold out"`},
+		"path":                   {&fs.PathError{}, `("path"): field Err of fs.PathError: error`},
+	} {
+		text := fmt.Sprint(panicOf(func() { RegisterError(name, tt.err) }))
+		require.Contains(t, text, tt.want)
+		require.True(t, strings.HasPrefix(text, "broach: RegisterError("), text)
+	}
+}
+
+// "and every *Error, are known by errors.Is, and the caller finds the value that it has registered"
+func TestAnErrorOfOursIsKnownByItsCode(t *testing.T) {
+	registered := &Error{Code: 1001}
+	RegisterError("errors_test: code", registered)
+	causes := knownErrors.Of(fmt.Errorf("shop: %w", Errorf(1001, "no more milk")))
+	require.Equal(t, errors.Join(registered), knownErrors.Read(causes))
+	require.Empty(t, knownErrors.Of(Errorf(1002, "no more milk")))
+}
+
+// panicOf is what f panics with.
+func panicOf(f func()) (reason any) {
+	defer func() { reason = recover() }()
+	f()
+	return nil
+}

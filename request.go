@@ -255,7 +255,7 @@ func (r *request) answerError(err *Error) {
 	code, forwarded := r.codeOf(err)
 	r.endTrace(err, code)
 	o := link.Outcome{Code: wire.Code(code), Executed: wire.Executed(err.Executed), Forwarded: forwarded,
-		Body: []byte(err.Message), Causes: causesOf(err.cause)}
+		Body: []byte(err.Message), Causes: knownErrors.Of(err.cause)}
 	if r.stage == accepted {
 		r.provider.noteLoss(r, err, code)
 	} else {

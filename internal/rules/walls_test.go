@@ -75,8 +75,9 @@ type room struct {
 // rooms are all packages but examples and tests of the whole.
 var rooms = map[string]room{
 	".": {imports: []string{
-		"broach/internal/balance", "broach/internal/buffer", "broach/internal/codec", "broach/internal/deadline",
-		"broach/internal/environ", "broach/internal/function", "broach/internal/gate", "broach/internal/hamt",
+		"broach/internal/balance", "broach/internal/buffer", "broach/internal/causes", "broach/internal/codec",
+		"broach/internal/deadline", "broach/internal/environ", "broach/internal/function", "broach/internal/gate",
+		"broach/internal/hamt",
 		"broach/internal/handshake", "broach/internal/jsonfile",
 		"broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/seedbook",
@@ -95,6 +96,7 @@ var rooms = map[string]room{
 	"internal/balance": {imports: []string{"broach/internal/link", "broach/internal/wire",
 		"github.com/sony/gobreaker/v2"}},
 	"internal/buffer": {imports: []string{"broach/internal/race"}},
+	"internal/causes": {imports: []string{"broach/internal/codec", "broach/internal/wire"}},
 	"internal/clustertest": {isTool: true, imports: []string{
 		"broach", "broach/internal/seal", "broach/internal/simnet", "broach/internal/wire",
 		"github.com/stretchr/testify/require",

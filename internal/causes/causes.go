@@ -1,4 +1,16 @@
-package broach
+// Package causes finds the errors of a program that others know by the same name, in what a function returned, and
+// makes them again where that arrives: the causes in a Reply, PROTOCOL.md 2.2 and [CALL-15].
+//
+// A Table has the errors of one program with their names. An error is known by which it is, as a sentinel, or by its
+// type: then its fields travel as a value does, and a copy arrives. Those of a call within one process are encoded,
+// too: a caller never gets hold of a value that belongs to the function.
+//
+// What a stranger wrote is read or ignored, and never an error of its own: a name that is not known here, details that
+// cannot be read, more than the memory that all of them together may take. Only user code is run for that, the methods
+// of the errors themselves; who calls Of or Read bears their panics.
+//
+// A Table knows neither calls nor the error of one. What a name may be is not its affair.
+package causes
 
 import (
 	"errors"
@@ -12,8 +24,8 @@ import (
 	"broach/internal/wire"
 )
 
-// maxKnownErrors bounds how many errors each error of a function is compared with.
-const maxKnownErrors = 1000
+// knownMost bounds how many errors each error of a function is compared with.
+const knownMost = 1000
 
 // A knownError is an error that this program and others know by the same name.
 type knownError struct {
@@ -23,80 +35,68 @@ type knownError struct {
 	typ reflect.Type
 }
 
-// knownErrors are those of this program, in byte order of their names. A list is never changed: RegisterError puts
-// another in its place, so that calls read it without a lock.
-var knownErrors atomic.Pointer[[]knownError]
+// A Table has the errors that a program knows. It may be used by many goroutines at once; the zero Table has none.
+type Table struct {
+	// Sentinels are a type whose values are told from each other, though it has fields: nil if there is none. It is
+	// set before the Table is used
+	Sentinels reflect.Type
+	// in byte order of their names. A list is never changed: Add puts another in its place, so that calls read it
+	// without a lock
+	list atomic.Pointer[[]knownError]
+}
 
-// RegisterError makes an error known by name: when a function returns it, errors.Is and errors.As find it in the error
-// of the call. Provider and caller both register it under the same name, best when they start:
-//
-//	var ErrSoldOut = errors.New("sold out")
-//
-//	func init() { broach.RegisterError("shop: sold out", ErrSoldOut) }
-//
-// An error whose type is a struct with exported fields, or a pointer to one, is known by its type, of which sentinel is
-// any value, such as (*SoldOut)(nil): where errors.As finds the type in what the function returned, these fields travel
-// as they would in an argument, and errors.As finds a copy at the caller. They are no secret from the caller. A field
-// that must not travel, or cannot, as one that is itself an error, has the tag `msgpack:"-"`. All other errors, and
-// every *Error, are known by errors.Is, and the caller finds the value that it has registered.
-//
-// All registered errors within the one that was returned travel, also those of a call that the function made itself.
-// What is not registered at both ends is just part of the text. Names and fields together have at most 8,192 bytes,
-// with 3 more for each error: what is above that is left out, beginning with the error that takes most.
-//
-// RegisterError panics if the name is none, if sentinel is nil or cannot travel, if the name is that of another error
-// or the error has another name, and when there are 1,000 already. The same again does nothing. It may be called by
-// many goroutines at once.
-func RegisterError(name string, sentinel error) {
-	k, err := newKnownError(name, sentinel)
+// Add takes up an error under a name: by its type, if that is a struct with exported fields or a pointer to one, else
+// by which it is. The same again does nothing. An error says why it cannot be known, and nothing has changed then.
+func (t *Table) Add(name string, sentinel error) error {
+	k, err := t.newKnownError(name, sentinel)
 	for err == nil {
-		old := knownErrors.Load()
+		old := t.list.Load()
 		var next []knownError
-		if next, err = withError(known(), k); err == nil && knownErrors.CompareAndSwap(old, &next) {
-			return
+		if next, err = withError(t.known(), k); err == nil && t.list.CompareAndSwap(old, &next) {
+			return nil
 		}
 	}
-	panic(fmt.Sprintf("broach: RegisterError(%.200q): %v", name, err))
+	return err
 }
 
 // known lists the errors that are registered. It is not written to.
-func known() []knownError {
-	if list := knownErrors.Load(); list != nil {
+func (t *Table) known() []knownError {
+	if list := t.list.Load(); list != nil {
 		return *list
 	}
 	return nil
 }
 
-func newKnownError(name string, sentinel error) (knownError, error) {
+func (t *Table) newKnownError(name string, sentinel error) (knownError, error) {
 	k := knownError{name: name}
-	switch t := reflect.TypeOf(sentinel); {
+	switch is := reflect.TypeOf(sentinel); {
 	case sentinel == nil:
 		return k, errors.New("the error is nil")
-	case isDetailed(t):
-		k.typ = t
-		if err := codec.CheckParameter(t); err != nil {
+	case t.isDetailed(is):
+		k.typ = is
+		if err := codec.CheckParameter(is); err != nil {
 			return k, err
 		}
-		if err := codec.CheckResult(t); err != nil {
+		if err := codec.CheckResult(is); err != nil {
 			return k, err
 		}
 	case !reflect.ValueOf(sentinel).Comparable():
-		return k, fmt.Errorf("errors.Is cannot find a %s: it is not comparable", codec.TypeName(t))
+		return k, fmt.Errorf("errors.Is cannot find a %s: it is not comparable", codec.TypeName(is))
 	default:
 		k.sentinel = sentinel
 	}
-	return k, checkName("error", name)
+	return k, nil
 }
 
-// isDetailed reports whether errors of type t differ in what they say, and not in which they are.
-func isDetailed(t reflect.Type) bool {
-	if t == reflect.TypeFor[*Error]() {
+// isDetailed reports whether errors of a type differ in what they say, and not in which they are.
+func (t *Table) isDetailed(is reflect.Type) bool {
+	if is == t.Sentinels {
 		return false
 	}
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
+	if is.Kind() == reflect.Pointer {
+		is = is.Elem()
 	}
-	return codec.HasContent(t)
+	return codec.HasContent(is)
 }
 
 // withError returns a list that has k, too.
@@ -111,8 +111,8 @@ func withError(list []knownError, k knownError) ([]knownError, error) {
 			return nil, fmt.Errorf("the error is registered as %q", other.name)
 		}
 	}
-	if len(list) == maxKnownErrors {
-		return nil, fmt.Errorf("%d errors are registered, no more are allowed", maxKnownErrors)
+	if len(list) == knownMost {
+		return nil, fmt.Errorf("%d errors are registered, no more are allowed", knownMost)
 	}
 	i, _ := slices.BinarySearchFunc(list, []byte(k.name), knownError.compare)
 	return slices.Insert(slices.Clone(list), i, k), nil
@@ -121,10 +121,7 @@ func withError(list []knownError, k knownError) ([]knownError, error) {
 // compare orders errors by name.
 func (k knownError) compare(name []byte) int { return strings.Compare(k.name, string(name)) }
 
-// The causes of an error are the known errors within it, as they travel in a Reply, PROTOCOL.md 2.2. Those of a call
-// within one process are encoded, too: a caller never gets hold of a value that belongs to the function.
-
-// A cause is one of them.
+// A cause is a known error within another, as it travels.
 type cause struct {
 	name    string
 	details []byte // a msgpack value; of a sentinel none
@@ -133,13 +130,13 @@ type cause struct {
 // size is what a cause takes in a Reply.
 func (c cause) size() int { return 3 + len(c.name) + len(c.details) }
 
-// causesOf encodes the known errors within err. It runs the methods of err, which are the user's.
-func causesOf(err error) (b []byte) {
+// Of encodes the known errors within err, nil if there are none. It runs the methods of err, which are the user's.
+func (t *Table) Of(err error) (b []byte) {
 	if err == nil {
 		return nil
 	}
 	var found []cause
-	for _, k := range known() {
+	for _, k := range t.known() {
 		if details, ok := k.find(err); ok {
 			found = append(found, cause{k.name, details})
 		}
@@ -186,12 +183,12 @@ func fitting(causes []cause) []cause {
 // errorMemory is what the details of all causes of an error may take here, in bytes.
 const errorMemory = 1 << 20
 
-// readCauses returns the errors that this program knows of the causes in a Reply, joined, or nil. It ignores all
-// others, [CALL-15].
-func readCauses(b []byte) error {
+// Read returns the errors that this program knows of the causes in a Reply, joined, or nil. It ignores all others,
+// [CALL-15].
+func (t *Table) Read(b []byte) error {
 	var causes []error
 	// for all of them together: there may be a thousand, and each an empty map to make much of
-	list, memory := known(), int64(errorMemory)
+	list, memory := t.known(), int64(errorMemory)
 	for name, details := range wire.EachPair(b) {
 		if i, ok := slices.BinarySearchFunc(list, name, knownError.compare); ok {
 			causes = append(causes, list[i].read(details, &memory))

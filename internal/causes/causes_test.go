@@ -1,10 +1,11 @@
-package broach
+package causes
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -14,18 +15,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// knowOnly lets a test begin without known errors, and takes back what it registers.
-func knowOnly(t testing.TB, errs map[string]error) {
-	before := knownErrors.Swap(nil)
-	t.Cleanup(func() { knownErrors.Store(before) })
+// tableOf is a Table that knows these errors.
+func tableOf(t testing.TB, errs map[string]error) *Table {
+	table := &Table{Sentinels: reflect.TypeFor[*coded]()}
 	for name, err := range errs {
-		RegisterError(name, err)
+		require.NoError(t, table.Add(name, err))
 	}
+	return table
 }
+
+// coded has an exported field, and is a sentinel though.
+type coded struct{ Code int }
+
+func (c *coded) Error() string { return fmt.Sprint("code ", c.Code) }
 
 var (
 	errSoldOut = errors.New("sold out")
 	errClosed  = errors.New("closed on Sundays")
+	errCoded   = &coded{1001}
 )
 
 // shortage is an error that is known by its type, as a pointer.
@@ -59,92 +66,78 @@ type held struct{ Done chan struct{} }
 func (h *held) Error() string { return "held" }
 
 func TestErrorsAreKnownByIdentityOrByType(t *testing.T) {
-	knowOnly(t, map[string]error{
-		"sold out": errSoldOut, "code": &Error{Code: 1001}, "shortage": (*shortage)(nil), "price": price{},
+	table := tableOf(t, map[string]error{
+		"sold out": errSoldOut, "code": errCoded, "shortage": (*shortage)(nil), "price": price{},
 		"choosy": &choosy{}, "not there": fs.ErrNotExist,
 	})
 	var byType []string
-	for _, k := range known() {
+	for _, k := range table.known() {
 		if k.typ != nil {
 			byType = append(byType, k.name)
 		}
 	}
 	require.Equal(t, []string{"choosy", "price", "shortage"}, byType, "in the order of their names")
-	require.Len(t, known(), 6)
+	require.Len(t, table.known(), 6)
 }
 
 func TestErrorsThatCannotBeRegistered(t *testing.T) {
-	knowOnly(t, map[string]error{"sold out": errSoldOut, "price": price{}})
+	table := tableOf(t, map[string]error{"sold out": errSoldOut, "price": price{}})
 	for _, tt := range []struct {
 		name string
 		err  error
 		want string
 	}{
-		{"", errClosed, `(""): the error name is empty`},
-		{strings.Repeat("x", 201), errClosed, "has 201 bytes, at most 200 are allowed"},
-		{"a\xff", errClosed, "is not UTF-8"},
-		{"a\nb", errClosed, "contains a control character"},
-		{"nil", nil, `("nil"): the error is nil`},
-		{"sold out", errClosed, `("sold out"): the name is that of another error`},
-		{"sold out", &shortage{}, `("sold out"): the name is that of another error`},
-		{"price", errClosed, `("price"): the name is that of another error`},
-		{"gone", errSoldOut, `("gone"): the error is registered as "sold out"`},
-		{"cost", price{Cents: 7}, `("cost"): the error is registered as "price"`},
-		{"several", several{"a"}, `("several"): errors.Is cannot find a broach.several: it is not comparable`},
-		{"held", &held{}, `("held"): field Done of broach.held: chan struct {} cannot be sent`},
-		{"path", &fs.PathError{}, `("path"): field Err of fs.PathError: error`},
+		{"nil", nil, `the error is nil`},
+		{"sold out", errClosed, `the name is that of another error`},
+		{"sold out", &shortage{}, `the name is that of another error`},
+		{"price", errClosed, `the name is that of another error`},
+		{"gone", errSoldOut, `the error is registered as "sold out"`},
+		{"cost", price{Cents: 7}, `the error is registered as "price"`},
+		{"several", several{"a"}, `errors.Is cannot find a causes.several: it is not comparable`},
+		{"held", &held{}, `field Done of causes.held: chan struct {} cannot be sent`},
+		{"path", &fs.PathError{}, `field Err of fs.PathError: error`},
 	} {
-		before := known()
-		text := panicText(func() { RegisterError(tt.name, tt.err) })
-		require.Contains(t, text, tt.want)
-		require.True(t, strings.HasPrefix(text, "broach: RegisterError("), text)
-		require.Equal(t, before, known(), "nothing has changed")
+		before := table.known()
+		require.ErrorContains(t, table.Add(tt.name, tt.err), tt.want)
+		require.Equal(t, before, table.known(), "nothing has changed")
 	}
-}
-
-// panicText is what f panics with.
-func panicText(f func()) (text string) {
-	defer func() { text = fmt.Sprint(recover()) }()
-	f()
-	return ""
 }
 
 func TestTheSameErrorIsRegisteredAgain(t *testing.T) {
-	knowOnly(t, nil)
+	table := tableOf(t, nil)
 	for range 3 {
-		RegisterError("sold out", errSoldOut)
-		RegisterError("price", price{Cents: 5})
-		RegisterError("price", price{})
+		require.NoError(t, table.Add("sold out", errSoldOut))
+		require.NoError(t, table.Add("price", price{Cents: 5}))
+		require.NoError(t, table.Add("price", price{}))
 	}
-	require.Len(t, known(), 2)
+	require.Len(t, table.known(), 2)
 }
 
 // "and when there are 1,000 already"
 func TestErrorsHaveALimit(t *testing.T) {
-	knowOnly(t, nil)
-	for i := range maxKnownErrors {
-		RegisterError(fmt.Sprint(i), errors.New("some"))
+	table := tableOf(t, nil)
+	for i := range knownMost {
+		require.NoError(t, table.Add(fmt.Sprint(i), errors.New("some")))
 	}
-	RegisterError(known()[7].name, known()[7].sentinel) // the same again
-	require.Contains(t, panicText(func() { RegisterError("one more", errSoldOut) }),
-		`("one more"): 1000 errors are registered, no more are allowed`)
+	require.NoError(t, table.Add(table.known()[7].name, table.known()[7].sentinel), "the same again")
+	require.EqualError(t, table.Add("one more", errSoldOut), "1000 errors are registered, no more are allowed")
 }
 
 // "It may be called by many goroutines at once."
 func TestErrorsAreRegisteredAtOnce(t *testing.T) {
-	knowOnly(t, nil)
+	table := tableOf(t, nil)
 	var all sync.WaitGroup
 	for i := range 16 {
 		all.Go(func() {
 			for j := range 20 {
-				RegisterError(fmt.Sprint(i, " ", j), errors.New("some"))
-				RegisterError("sold out", errSoldOut)
-				require.NotEmpty(t, causesOf(errSoldOut))
+				require.NoError(t, table.Add(fmt.Sprint(i, " ", j), errors.New("some")))
+				require.NoError(t, table.Add("sold out", errSoldOut))
+				require.NotEmpty(t, table.Of(errSoldOut))
 			}
 		})
 	}
 	all.Wait()
-	require.Len(t, known(), 16*20+1)
+	require.Len(t, table.known(), 16*20+1)
 }
 
 // pairsOf encodes causes.
@@ -158,7 +151,7 @@ func pairsOf(list ...cause) (b []byte) {
 // [CALL-15] A cause whose name the receiver does not know, or whose details it cannot read, is ignored; the code and
 // the text stand.
 func TestCausesThatCannotBeReadAreIgnored(t *testing.T) {
-	knowOnly(t, map[string]error{"sold out": errSoldOut, "shortage": &shortage{}, "price": price{},
+	table := tableOf(t, map[string]error{"sold out": errSoldOut, "shortage": &shortage{}, "price": price{},
 		"choosy": &choosy{}})
 	for what, c := range map[string]cause{
 		"an unknown name":       {"bold", []byte{0x80}},
@@ -174,11 +167,11 @@ func TestCausesThatCannotBeReadAreIgnored(t *testing.T) {
 		"far too deep":         {"shortage", bytes.Repeat([]byte{0x91}, 8000)},
 		"a method that panics": {"choosy", []byte{0xa0}},
 	} {
-		err := readCauses(pairsOf(c, cause{"sold out", nil}))
+		err := table.Read(pairsOf(c, cause{"sold out", nil}))
 		require.Equal(t, errors.Join(errSoldOut), err, what)
-		require.NoError(t, readCauses(pairsOf(c)), what)
+		require.NoError(t, table.Read(pairsOf(c)), what)
 	}
-	require.Equal(t, errors.Join(errSoldOut), readCauses(pairsOf(cause{"sold out", []byte{0xc1}})),
+	require.Equal(t, errors.Join(errSoldOut), table.Read(pairsOf(cause{"sold out", []byte{0xc1}})),
 		"a sentinel has no details to read")
 }
 
@@ -193,15 +186,15 @@ func (*bulkier) Error() string { return "bulkier" }
 
 // A peer that describes much in few bytes gets a bounded amount of memory for it, however many such errors there are.
 func TestDetailsAreBounded(t *testing.T) {
-	knowOnly(t, map[string]error{"bulky": &bulky{}, "bulkier": &bulkier{}})
+	table := tableOf(t, map[string]error{"bulky": &bulky{}, "bulkier": &bulkier{}})
 	rows := func(n byte) []byte {
 		b := append([]byte{0x81, 0xa4, 'R', 'o', 'w', 's', 0xdc, n, 0}, bytes.Repeat([]byte{0x80}, int(n)<<8)...)
 		return b
 	}
 	one, most := pairsOf(cause{"bulky", rows(4)}), pairsOf(cause{"bulky", rows(8)})
-	require.Error(t, readCauses(one), "1,024 rows of 800 bytes")
-	require.NoError(t, readCauses(most), "twice as many are more than a MiB")
-	both := readCauses(pairsOf(cause{"bulkier", rows(4)}, cause{"bulky", rows(4)}))
+	require.Error(t, table.Read(one), "1,024 rows of 800 bytes")
+	require.NoError(t, table.Read(most), "twice as many are more than a MiB")
+	both := table.Read(pairsOf(cause{"bulkier", rows(4)}, cause{"bulky", rows(4)}))
 	require.ErrorAs(t, both, new(*bulkier))
 	_, ok := errors.AsType[*bulky](both)
 	require.False(t, ok, "together they are, too")
@@ -211,10 +204,10 @@ func TestDetailsAreBounded(t *testing.T) {
 func FuzzCauses(f *testing.F) {
 	known := map[string]error{
 		"sold out": errSoldOut, "shortage": &shortage{}, "price": price{}, "choosy": &choosy{}, "bulky": &bulky{},
-		"code": &Error{Code: 1001},
+		"code": errCoded,
 	}
-	knowOnly(f, known)
-	f.Add(causesOf(errors.Join(errSoldOut, &Error{Code: 1001}, price{5},
+	table := tableOf(f, known)
+	f.Add(table.Of(errors.Join(errSoldOut, errCoded, price{5},
 		&shortage{Item: "milk", Notes: []string{"a"}})))
 	f.Add(pairsOf(cause{"bold", nil}, cause{"price", []byte{0x80}}))
 	f.Fuzz(func(t *testing.T, causes []byte) {
@@ -226,11 +219,11 @@ func FuzzCauses(f *testing.F) {
 		if err != nil {
 			return
 		}
-		read := readCauses(m.Causes)
-		again := causesOf(read)
+		read := table.Read(m.Causes)
+		again := table.Of(read)
 		for name := range wire.EachPair(again) {
 			require.Contains(t, known, string(name))
 		}
-		require.Equal(t, again, causesOf(readCauses(again)))
+		require.Equal(t, again, table.Of(table.Read(again)))
 	})
 }
