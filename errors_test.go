@@ -289,11 +289,16 @@ func TestWhatHasEndedIsToldAsItEnded(t *testing.T) {
 	})
 }
 
+// What this program's tests make known stays known.
+var (
+	errSold  = errors.New("sold out")
+	errCoded = &Error{Code: 1001}
+)
+
 // "RegisterError panics if the name is none, if sentinel is nil or cannot travel, if the name is that of another error"
 func TestErrorsThatCannotBeRegistered(t *testing.T) {
-	sold := errors.New("sold out")
-	RegisterError("errors_test: sold out", sold)
-	RegisterError("errors_test: sold out", sold) // the same again does nothing
+	RegisterError("errors_test: sold out", errSold)
+	RegisterError("errors_test: sold out", errSold) // the same again does nothing
 	for name, tt := range map[string]struct {
 		err  error
 		want string
@@ -304,7 +309,7 @@ func TestErrorsThatCannotBeRegistered(t *testing.T) {
 		"a\nb":                   {io.EOF, "contains a control character"},
 		"nil":                    {nil, `("nil"): the error is nil`},
 		"errors_test: sold out":  {io.EOF, `("errors_test: sold out"): the name is that of another error`},
-		"gone":                   {sold, `("gone"): the error is registered as "errors_test: sold out"`},
+		"gone":                   {errSold, `("gone"): the error is registered as "errors_test: sold out"`},
 		"path":                   {&fs.PathError{}, `("path"): field Err of fs.PathError: error`},
 	} {
 		text := fmt.Sprint(panicOf(func() { RegisterError(name, tt.err) }))
@@ -315,10 +320,9 @@ func TestErrorsThatCannotBeRegistered(t *testing.T) {
 
 // "and every *Error, are known by errors.Is, and the caller finds the value that it has registered"
 func TestAnErrorOfOursIsKnownByItsCode(t *testing.T) {
-	registered := &Error{Code: 1001}
-	RegisterError("errors_test: code", registered)
+	RegisterError("errors_test: code", errCoded)
 	causes := knownErrors.Of(fmt.Errorf("shop: %w", Errorf(1001, "no more milk")))
-	require.Equal(t, errors.Join(registered), knownErrors.Read(causes))
+	require.Equal(t, errors.Join(errCoded), knownErrors.Read(causes))
 	require.Empty(t, knownErrors.Of(Errorf(1002, "no more milk")))
 }
 
