@@ -1,15 +1,24 @@
 package broach
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"net/netip"
+	"reflect"
+	"runtime"
+	"runtime/debug"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"broach/internal/codec"
 	"broach/internal/link"
 	"broach/internal/member"
+	"broach/internal/pool"
 	"broach/internal/udp"
+	"broach/internal/usage"
 	"broach/internal/wire"
 )
 
@@ -165,4 +174,199 @@ func (v *View) linkPeers(parts ViewPart) {
 			v.Stats.Peers = append(v.Stats.Peers, *p)
 		}
 	}
+}
+
+// What a node tells of itself when another inspects it. A View of many members takes milliseconds to make: a worker
+// that runs nothing else makes one at a time, out of the snapshot that the loop has published, so that neither loop nor
+// reader nor the workers of functions wait for it.
+
+const (
+	viewsEach    = 10 // a second, of one peer
+	viewsWaiting = 64
+	viewsRest    = 3  // times what the last one took: they take a quarter of a processor, however many ask
+	viewArgs     = 16 // bytes: an array of one number
+)
+
+// views is what answers viewService.
+type views struct {
+	function *service
+	pool     *pool.Pool // its only worker
+	isSilent bool       // Config.Silent
+	asked    askers     // the reader's
+	next     time.Time  // when the worker may make another; the worker's
+}
+
+// initViews makes ready what answers. It starts nothing before the first question.
+func (n *Node) initViews() {
+	f := ownService(viewService, func(parts uint32) View { return n.inspected(ViewPart(parts)) })
+	f.Most = min(viewSize, n.linking.wires.MaxMessage)
+	n.serving.views = views{function: f, isSilent: n.cfg.Silent, pool: pool.New(pool.Limits{
+		Core: 1, Max: 1, GrowAt: 1, Queue: viewsWaiting, KeepAlive: defaultKeepAlive, RejectWhenFull: true,
+	})}
+}
+
+// admitView refuses a request for a View, or hands it to the worker for these.
+func (r *reader) admitView(now time.Time, req *request) {
+	switch v := &r.serving.views; {
+	case v.isSilent:
+		req.answerCode(Unauthenticated, No, "the member is not to be inspected: its Config is Silent")
+	case len(req.Args.B) > viewArgs:
+		req.answerError(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", viewArgs)))
+	case !v.asked.mayAsk(now, req.from()):
+		req.answerCode(Overloaded, No, fmt.Sprintf("it is asked more than %d times a second", viewsEach))
+	default:
+		v.take(req)
+	}
+}
+
+// take hands a request to the worker, which does nothing else.
+func (v *views) take(req *request) {
+	switch v.pool.Offer(viewJob{req, v}) {
+	case pool.Accepted:
+		v.pool.Kick()
+	case pool.Overloaded:
+		req.answerCode(Overloaded, No, link.TextBusy)
+	case pool.Busy:
+		req.postpone()
+	}
+}
+
+// viewJob is a request for a View, as the worker has it.
+type viewJob struct {
+	*request
+	*views
+}
+
+// Run answers, unless nobody waits any more when it is time to.
+func (j viewJob) Run(time.Time) (ended time.Time) {
+	if !sleep(j.provider.ctx, time.Until(j.next)) {
+		j.Reject()
+		return ended
+	}
+	began := time.Now()
+	if j.Expired(began) {
+		j.Shed()
+		return ended
+	}
+	j.request.Run(began)
+	now := time.Now()
+	j.next = now.Add(viewsRest * now.Sub(began))
+	return now
+}
+
+// askers counts how often each peer has asked in the present second. It is no larger than the links that there are, and
+// can be made, in that time.
+type askers struct {
+	until time.Time // the end of the second
+	count map[netip.AddrPort]int
+}
+
+// mayAsk counts a question, and reports whether the peer is to have an answer.
+func (a *askers) mayAsk(now time.Time, addr netip.AddrPort) bool {
+	if a.count == nil || !now.Before(a.until) {
+		a.until, a.count = now.Add(time.Second), make(map[netip.AddrPort]int)
+	}
+	a.count[addr]++
+	return a.count[addr] <= viewsEach
+}
+
+// inspected is the View that this node gives of itself.
+func (n *Node) inspected(parts ViewPart) View {
+	v := n.viewOfProcess()
+	var s Stats
+	if parts&(ViewMembers|ViewStats) != 0 {
+		s = n.Stats()
+	}
+	if parts&ViewMembers != 0 {
+		v.Members = besidePeers(n.Members(), s.Peers)
+	}
+	if parts&ViewServices != 0 {
+		v.Services = n.Services()
+	}
+	if s.Peers = nil; parts&ViewStats != 0 {
+		v.Stats = s
+	}
+	if parts&ViewSettings != 0 {
+		v.Settings = n.cfg.settings(n.linking.transport.Stats().Largest())
+	}
+	return v
+}
+
+// viewOfProcess is what every View has.
+func (n *Node) viewOfProcess() View {
+	now := usage.Now()
+	return View{
+		Addr: n.Addr(), Name: n.cfg.Name, Version: n.cfg.Version, Tags: n.cfg.Tags,
+		Uptime: time.Since(n.calling.view.Load().began), GoVersion: runtime.Version(), Library: library(),
+		CPU: now.CPU, HeapBytes: now.HeapBytes, Goroutines: now.Goroutines, Processors: now.Processors,
+	}
+}
+
+// besidePeers puts together what is said of the same address; both are sorted by it.
+func besidePeers(members []Member, peers []PeerStats) []MemberView {
+	list := make([]MemberView, len(members))
+	for i, m := range members {
+		list[i].Member = m
+		at, isThere := slices.BinarySearchFunc(peers, m.Addr,
+			func(p PeerStats, addr netip.AddrPort) int { return p.Addr.Compare(addr) })
+		if isThere {
+			list[i].Peer = peers[at]
+		}
+	}
+	return list
+}
+
+// library is the name of this module and its version, as far as the program has been told it when it was built.
+var library = sync.OnceValue(func() string {
+	name := reflect.TypeFor[Node]().PkgPath()
+	built, ok := debug.ReadBuildInfo()
+	if !ok {
+		return name
+	}
+	for _, m := range append(built.Deps, &built.Main) {
+		if m.Path == name {
+			return strings.TrimSpace(name + " " + m.Version)
+		}
+	}
+	return name
+})
+
+// settings lists the fields of a Config as they hold: with their defaults, and without what is secret, is code, or is
+// shown as what it is elsewhere in a View. largest is what MaxPacket is that is not set.
+func (c Config) settings(largest int) []Setting {
+	_, addr := c.listenAddr()
+	list := []Setting{
+		setting("Name", c.Name, c.Name == ""),
+		setting("Version", c.Version, c.Version == ""),
+		setting("Addr", addr, c.Addr == "" && c.Conn == nil),
+		setting("Advertise", c.Advertise, c.Advertise == ""),
+		setting("Join", strings.Join(c.Join, " "), len(c.Join) == 0),
+		setting("Cluster", c.cluster(), c.Cluster == ""),
+		setting("LogLevel", cmp.Or(c.LogLevel, "info"), c.LogLevel == ""),
+		setting("Guest", fmt.Sprint(c.Guest), !c.Guest),
+		setting("Silent", fmt.Sprint(c.Silent), !c.Silent),
+		setting("Pool.RejectWhenFull", fmt.Sprint(c.Pool.RejectWhenFull), !c.Pool.RejectWhenFull),
+	}
+	full := c
+	full.CallTimeout, full.AckTimeout = c.callTimeout(), c.ackTimeout()
+	full.MaxPacket, full.MaxMessage = c.maxPacket(largest), c.maxMessage()
+	full.Pool, full.Heartbeat = c.pool(), c.heartbeat()
+	list = append(list, numbers(c.counts(), full.counts())...)
+	return append(list, numbers(c.times(), full.times())...)
+}
+
+// setting is one, without a key that somebody has put in a wrong place.
+func setting(key, value string, isDefault bool) Setting {
+	if isKeyText(value) {
+		value = hidden
+	}
+	return Setting{Key: key, Value: value, Default: isDefault}
+}
+
+// numbers are those of a Config, as they are set and with their defaults.
+func numbers[T int | time.Duration](set, full []bounded[T]) (list []Setting) {
+	for i := range set {
+		list = append(list, setting(set[i].field, fmt.Sprint(full[i].value), set[i].value == 0))
+	}
+	return list
 }

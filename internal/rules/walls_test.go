@@ -50,8 +50,8 @@ var clockFiles = []string{
 	"interceptor_call.go",
 	"offering.go", "request.go",
 	"skew.go", // when a provider is asked, and a line is said
-	"stats.go", "inspect.go",
-	"inspect_answer.go",                                  // how long a View takes to make, who has asked
+	"stats.go",
+	"inspect.go",                                         // how long a View takes to make, who has asked
 	"internal/link/link.go", "internal/link/transfer.go", // the send time of fragments
 	"internal/deadline/context.go", // whether a context has ended
 	"internal/buffer/idle.go",      // how long a collection takes
