@@ -81,7 +81,8 @@ func (c Config) addressMistakes() (ms []mistake) {
 		ms = append(ms, mistake{"Advertise", quoted(c.Advertise), advertiseForm})
 	}
 	if c.Guest && len(c.Join) == 0 {
-		ms = append(ms, mistake{"Guest", "true", "needs Join: a guest asks a member where functions are"})
+		ms = append(ms, mistake{"Guest", "true",
+			"needs Join (params.clusterAddress): a guest asks a member where functions are"})
 	}
 	for i, seed := range c.Join {
 		field := fmt.Sprintf("Join[%d]", i)

@@ -29,6 +29,9 @@ var envVars = []envVar{
 	textVar("BROACH_ADVERTISE", "Advertise", func(c *Config) *string { return &c.Advertise }),
 	{"BROACH_SEEDS", "Join", func(c *Config, value string) error {
 		c.Join = strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' })
+		if len(c.Join) == 0 { // such as "$A,$B" of which neither is set: the node would be alone, and nobody told
+			return errors.New("it must name seeds, or not be set at all")
+		}
 		return nil
 	}},
 	{keysVar, "Keys", readKeysFile},

@@ -29,8 +29,8 @@ const maxConfigFile = 1 << 20
 //
 // Variables of the environment stand in place of what the file says, if they are not empty: BROACH_NAME,
 // BROACH_CLUSTER, BROACH_LOG_LEVEL, BROACH_ADDR, BROACH_ADVERTISE, BROACH_SEEDS, a list with commas or spaces between,
-// and BROACH_KEYS_FILE, a file of one key a line in base64. An unknown BROACH_ variable is a warning; one that is
-// wrong, or seems to bring keys to a node without any, is an error that names it.
+// and BROACH_KEYS_FILE, a file of one key a line in base64, which must not be empty. An unknown BROACH_ variable is a
+// warning; one that is wrong, or seems to bring keys to a node without any, is an error that names it.
 //
 // A file that cannot be opened is an error that errors.Is compares with fs.ErrNotExist and the like.
 func LoadConfig(path string) (Config, error) {

@@ -165,6 +165,8 @@ func TestBadFiles(t *testing.T) {
 		{`{"params": {"threadPool": {"core": 3, "threadMax": 2}}}`,
 			`params.threadPool.threadMax: 2: must not be less than the 3 that stay`},
 		{`{"params": {"threadPool": {"isExcInfo": "TRUE"}}}`, `params.threadPool.isExcInfo: "TRUE": ` + exc},
+		{`{"params": {"guest": true}}`, `params.guest: true: needs Join (params.clusterAddress): ` +
+			`a guest asks a member where functions are`},
 		{`{"params": {"guest": "true"}}`, `params.guest: "true": must be true or false`},
 		{`{"params": {"threadPool": {"isExcInfo": 0}}}`, `params.threadPool.isExcInfo: 0: ` + exc},
 		{`{"params": {"threadPool": {"isExcInfo": ""}}}`, `params.threadPool.isExcInfo: "": ` + exc},
@@ -362,6 +364,7 @@ func TestMistakesInTheEnvironmentNameTheVariable(t *testing.T) {
 	for variable, want := range map[string]string{
 		"BROACH_ADDR=here":           `broach: BROACH_ADDR: "here": must be an IP address and a port`,
 		"BROACH_SEEDS=a:1,b":         `broach: BROACH_SEEDS[1]: "b": must be a host name`,
+		"BROACH_SEEDS= , ":           "broach: BROACH_SEEDS: it must name seeds, or not be set at all",
 		"BROACH_LOG_LEVEL=loud":      `broach: BROACH_LOG_LEVEL: "loud": `,
 		"BROACH_KEYS_FILE=":          "broach: BROACH_KEYS_FILE: it must name a file of keys, or not be set at all",
 		"BROACH_KEYS_FILE=/no/where": "broach: BROACH_KEYS_FILE: open (not shown): ",

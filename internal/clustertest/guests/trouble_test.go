@@ -41,7 +41,8 @@ func TestAGuestWithoutASeedSaysSo(t *testing.T) {
 // A guest that was given no seed is refused at its start.
 func TestAGuestNeedsASeed(t *testing.T) {
 	_, err := broach.Start(broach.Config{Guest: true})
-	require.EqualError(t, err, "broach: config: Guest: true: needs Join: a guest asks a member where functions are")
+	require.EqualError(t, err, "broach: config: Guest: true: needs Join (params.clusterAddress): "+
+		"a guest asks a member where functions are")
 }
 
 // 500 first calls at once, and the end of the guest in the middle of others.
