@@ -166,7 +166,7 @@ func (s *timetable) addTimer(t *Timer) error {
 	case s.closed || t.node.isClosed():
 		return ErrClosed
 	case len(s.timers) == timersMax:
-		return Errorf(TooLarge, "a node has at most %d timers", timersMax)
+		return refused(TooLarge, "a node has at most %d timers", timersMax)
 	case t.plan.Shared && s.shared[t.name] != nil:
 		return refused(InvalidArgument, "every %v: this node has a timer %q already", t.plan.Every, t.name)
 	}

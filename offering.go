@@ -115,7 +115,7 @@ func (o *offering) add(name string, f *service) error {
 // the simple sum is too much.
 func (o *offering) makeRoom(name string, f *service) error {
 	if o.public == wire.MaxFunctions {
-		return Errorf(TooLarge, "a node offers at most %d functions", wire.MaxFunctions)
+		return refused(TooLarge, "a node offers at most %d functions and topics that it wants", wire.MaxFunctions)
 	}
 	o.size += wire.RowSize(f.row())
 	if o.size <= wire.MaxTable-wire.TableFloor {
@@ -126,7 +126,7 @@ func (o *offering) makeRoom(name string, f *service) error {
 		func(row wire.Function, name string) int { return strings.Compare(row.Name, name) })
 	o.size = len(wire.AppendTable(nil, slices.Insert(rows, i, f.row())))
 	if o.size > wire.MaxTable {
-		return Errorf(TooLarge, "the service table would have %d bytes, %d are allowed", o.size, wire.MaxTable)
+		return refused(TooLarge, "the service table would have %d bytes, %d are allowed", o.size, wire.MaxTable)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func TestOfferingIsBounded(t *testing.T) {
 		require.NoError(t, n.Register("__before", add))
 		k, err := registerAll(t, n, func(i int) string { return fmt.Sprint("f", i) })
 		require.Equal(t, 10_000, k, "what peers are not told of does not count")
-		require.ErrorContains(t, err, "at most 10000 functions")
+		require.ErrorContains(t, err, "broach: TooLarge: a node offers at most 10000 functions")
 		require.NoError(t, n.Register("__after", add))
 		require.NoError(t, peer.WaitFor(context.Background(), "f9999", 1))
 		time.Sleep(time.Second)

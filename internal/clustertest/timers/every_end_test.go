@@ -226,7 +226,7 @@ func TestTimersAreLimited(t *testing.T) {
 			last = every(c, n, time.Hour, func() {})
 		}
 		_, err := n.Every(time.Hour, func() {})
-		clustertest.RequireError(c.T, err, broach.TooLarge, broach.Maybe)
+		require.EqualError(c.T, err, "broach: TooLarge: a node has at most 10000 timers")
 		last.Stop()
 		every(c, n, time.Hour, func() {})
 	})
