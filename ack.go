@@ -28,7 +28,7 @@ func (c *Caller) visit(
 	ended := errCutShort // also where it was only compared
 	n, to := out.trace.begin(), v.Link.ID.Addr
 	defer func() {
-		at := time.Now()
+		at := c.node.serving.provider.now()
 		v.Leave(now, at, ended.ending(), &c.node.calling.circuits)
 		out.trace.tried(to, n, failed)
 		endAttempt(at, p)

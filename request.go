@@ -270,7 +270,7 @@ func (r *request) frame(o link.Outcome) []byte { return r.origin.frame(&r.Reques
 
 // answer ends the request, which is counted by then for whoever has the answer. The body is what frame began.
 func (r *request) answer(o link.Outcome) {
-	now := time.Now()
+	now := r.provider.now()
 	r.endCount(now, o.Code)
 	r.ReleaseArgs()
 	switch {
