@@ -167,3 +167,33 @@ func TestLoopDoesNotSpin(t *testing.T) {
 		require.GreaterOrEqual(t, time.Until(next), stepPause)
 	})
 }
+
+// Who sends may be held up by the system for ever: a call that must end before all else that is due ends all the same.
+func TestACallEndsInTimeWhileSomebodyElseSends(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		long := a.call(time.Minute, "f")
+		a.link.mu.Lock()
+		a.link.inHand |= byFlusher
+		a.link.mu.Unlock()
+		short := a.call(5*time.Millisecond, "f")
+		a.step(5 * time.Millisecond)
+		short.require(t, wire.DeadlineExceeded, wire.ExecutedMaybe)
+		a.step(3 * time.Second)
+		long.require(t, wire.Unreachable, wire.ExecutedMaybe)
+	})
+}
+
+// What only who sends knows to be due is armed when all is sent.
+func TestWhoSendsArmsTheLinkAtTheEnd(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		a.call(time.Minute, "f")
+		armed := a.link.dueAt.Load()
+		a.link.mu.Lock()
+		a.link.inHand |= byFlusher
+		a.link.mu.Unlock()
+		a.call(time.Minute, "f", garble(1<<20))
+		require.Equal(t, armed, a.link.dueAt.Load(), "the first call is due before")
+		a.link.SendAll()
+		require.Less(t, a.link.dueAt.Load(), armed, "the fragments are due before that")
+	})
+}
