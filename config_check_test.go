@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -230,5 +231,55 @@ func TestLogLevelInAnyCase(t *testing.T) {
 		require.NoError(t, c.validate(), name)
 		require.Equal(t, want, c.leastLevel(), name)
 		require.Equal(t, want <= slog.LevelError, c.logger().Enabled(t.Context(), slog.LevelError), name)
+	}
+}
+
+// unshown are fields of a Config that are no Settings, and why.
+var unshown = map[string]string{
+	"Keys": "secret", "RandSeed": "of use to simulations alone", "Tags": "a View has them",
+	"Logger": "code", "Conn": "code", "Tracer": "code", "CallInterceptors": "code", "ServeInterceptors": "code",
+}
+
+// Each field of a Config is shown, or is not for a reason.
+func TestSettingsAreAllOfAConfig(t *testing.T) {
+	shown := map[string]bool{}
+	for _, s := range (Config{}).settings(21829) {
+		require.False(t, shown[s.Key], "%s stands twice", s.Key)
+		require.True(t, s.Default, "%s", s.Key)
+		shown[s.Key] = true
+	}
+	var look func(of reflect.Type, prefix string)
+	look = func(of reflect.Type, prefix string) {
+		for i := range of.NumField() {
+			switch f := of.Field(i); {
+			case !f.IsExported():
+			case f.Type.Kind() == reflect.Struct:
+				look(f.Type, f.Name+".")
+			case unshown[prefix+f.Name] == "":
+				require.True(t, shown[prefix+f.Name], "%s%s is no setting, and not in unshown", prefix, f.Name)
+				delete(shown, prefix+f.Name)
+			}
+		}
+	}
+	look(reflect.TypeFor[Config](), "")
+	require.Empty(t, shown)
+}
+
+// A Setting is what holds, set or not.
+func TestSettingsSayWhatHolds(t *testing.T) {
+	c := Config{Name: "shop", CallTimeout: 6 * time.Second, Join: []string{"a.example:1", "10.0.0.7:2"},
+		Pool: Pool{Max: 7, RejectWhenFull: true}, Heartbeat: Heartbeat{Grace: time.Second}, Silent: true}
+	got := map[string]Setting{}
+	for _, s := range c.settings(21829) {
+		got[s.Key] = s
+	}
+	for _, want := range []Setting{
+		{"Name", "shop", false}, {"Version", "", true}, {"Addr", "127.0.0.1:0", true}, {"Cluster", "default", true},
+		{"CallTimeout", "6s", false}, {"AckTimeout", "3s", true}, {"Join", "a.example:1 10.0.0.7:2", false},
+		{"Pool.Max", "7", false}, {"Pool.Queue", "65536", true}, {"Pool.RejectWhenFull", "true", false},
+		{"Heartbeat.Grace", "1s", false}, {"Heartbeat.Tick", "30ms", true}, {"MaxPacket", "21829", true},
+		{"MaxMessage", "67108864", true}, {"LogLevel", "info", true}, {"Silent", "true", false},
+	} {
+		require.Equal(t, want, got[want.Key])
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"broach/internal/codec"
 	"broach/internal/link"
 	"broach/internal/member"
+	"broach/internal/pace"
 	"broach/internal/pool"
 	"broach/internal/udp"
 	"broach/internal/usage"
@@ -190,10 +191,10 @@ const (
 // views is what answers viewService.
 type views struct {
 	function *service
-	pool     *pool.Pool // its only worker
-	isSilent bool       // Config.Silent
-	asked    askers     // the reader's
-	next     time.Time  // when the worker may make another; the worker's
+	pool     *pool.Pool                // its only worker
+	isSilent bool                      // Config.Silent
+	asked    pace.Each[netip.AddrPort] // the reader's. It grows by links, and so many can be made in a second
+	next     time.Time                 // when the worker may make another; the worker's
 }
 
 // initViews makes ready what answers. It starts nothing before the first question.
@@ -212,7 +213,7 @@ func (r *reader) admitView(now time.Time, req *request) {
 		req.answerCode(Unauthenticated, No, "the member is not to be inspected: its Config is Silent")
 	case len(req.Args.B) > viewArgs:
 		req.answerError(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", viewArgs)))
-	case !v.asked.mayAsk(now, req.from()):
+	case !v.asked.Take(now, req.from(), viewsEach):
 		req.answerCode(Overloaded, No, fmt.Sprintf("it is asked more than %d times a second", viewsEach))
 	default:
 		v.take(req)
@@ -252,22 +253,6 @@ func (j viewJob) Run(time.Time) (ended time.Time) {
 	now := time.Now()
 	j.next = now.Add(viewsRest * now.Sub(began))
 	return now
-}
-
-// askers counts how often each peer has asked in the present second. It is no larger than the links that there are, and
-// can be made, in that time.
-type askers struct {
-	until time.Time // the end of the second
-	count map[netip.AddrPort]int
-}
-
-// mayAsk counts a question, and reports whether the peer is to have an answer.
-func (a *askers) mayAsk(now time.Time, addr netip.AddrPort) bool {
-	if a.count == nil || !now.Before(a.until) {
-		a.until, a.count = now.Add(time.Second), make(map[netip.AddrPort]int)
-	}
-	a.count[addr]++
-	return a.count[addr] <= viewsEach
 }
 
 // inspected is the View that this node gives of itself.

@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -8,14 +9,18 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"broach/internal/codec"
+	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 // encodeView is a View as it travels: as a result.
@@ -207,52 +212,171 @@ func answerViews(t *testing.T, n *Node, answer func(parts uint32) any) {
 	n.serving.views.function = f
 }
 
-// unshown are fields of a Config that are no Settings, and why.
-var unshown = map[string]string{
-	"Keys": "secret", "RandSeed": "of use to simulations alone", "Tags": "a View has them",
-	"Logger": "code", "Conn": "code", "Tracer": "code", "CallInterceptors": "code", "ServeInterceptors": "code",
+// rawAnswer is a result that its provider has encoded in a way of its own.
+type rawAnswer []byte
+
+func (r rawAnswer) EncodeMsgpack(e *msgpack.Encoder) error {
+	_, err := e.Writer().Write(r)
+	return err
 }
 
-// Each field of a Config is shown, or is not for a reason.
-func TestSettingsAreAllOfAConfig(t *testing.T) {
-	shown := map[string]bool{}
-	for _, s := range (Config{}).settings(21829) {
-		require.False(t, shown[s.Key], "%s stands twice", s.Key)
-		require.True(t, s.Default, "%s", s.Key)
-		shown[s.Key] = true
-	}
-	var look func(of reflect.Type, prefix string)
-	look = func(of reflect.Type, prefix string) {
-		for i := range of.NumField() {
-			switch f := of.Field(i); {
-			case !f.IsExported():
-			case f.Type.Kind() == reflect.Struct:
-				look(f.Type, f.Name+".")
-			case unshown[prefix+f.Name] == "":
-				require.True(t, shown[prefix+f.Name], "%s%s is no setting, and not in unshown", prefix, f.Name)
-				delete(shown, prefix+f.Name)
-			}
-		}
-	}
-	look(reflect.TypeFor[Config](), "")
-	require.Empty(t, shown)
-}
+func addInts(x, y int) int { return x + y }
 
-// A Setting is what holds, set or not.
-func TestSettingsSayWhatHolds(t *testing.T) {
-	c := Config{Name: "shop", CallTimeout: 6 * time.Second, Join: []string{"a.example:1", "10.0.0.7:2"},
-		Pool: Pool{Max: 7, RejectWhenFull: true}, Heartbeat: Heartbeat{Grace: time.Second}, Silent: true}
-	got := map[string]Setting{}
-	for _, s := range c.settings(21829) {
-		got[s.Key] = s
-	}
-	for _, want := range []Setting{
-		{"Name", "shop", false}, {"Version", "", true}, {"Addr", "127.0.0.1:0", true}, {"Cluster", "default", true},
-		{"CallTimeout", "6s", false}, {"AckTimeout", "3s", true}, {"Join", "a.example:1 10.0.0.7:2", false},
-		{"Pool.Max", "7", false}, {"Pool.Queue", "65536", true}, {"Pool.RejectWhenFull", "true", false},
-		{"Heartbeat.Grace", "1s", false}, {"Heartbeat.Tick", "30ms", true}, {"MaxPacket", "21829", true},
-		{"MaxMessage", "67108864", true}, {"LogLevel", "info", true}, {"Silent", "true", false},
+// [VIEW-4] Whatever a member answers, the node that asked gets an error or a View of a bounded size, and goes on.
+func TestAnswersThatAreNoViews(t *testing.T) {
+	emptyServices := append([]byte{0x81, 0xa1, 's', 0xdd, 0, 0x20, 0, 0}, bytes.Repeat([]byte{0x80}, 2<<20)...)
+	for name, is := range map[string]struct {
+		answer any
+		code   Code
+	}{
+		"a text":             {"view", InvalidArgument},
+		"a number":           {7, InvalidArgument},
+		"a list":             {[]int{1, 2}, InvalidArgument},
+		"another type":       {map[string]any{"a": "10.0.0.1:7000", "m": 3}, InvalidArgument},
+		"a cut-off address":  {map[string]any{"a": []byte{10}}, InvalidArgument},
+		"a negative number":  {map[string]any{"h": -1}, InvalidArgument},
+		"a cut-off map":      {rawAnswer{0x83, 0xa1, 'a'}, Internal},
+		"bytes of no code":   {rawAnswer{0xc1}, Internal},
+		"nothing":            {rawAnswer{}, Internal},
+		"a length of 4 GiB":  {rawAnswer{0x81, 0xa1, 'm', 0xdd, 0xff, 0xff, 0xff, 0xff}, Internal},
+		"deep nesting":       {rawAnswer(append(bytes.Repeat([]byte{0x91}, 100_000), 0xc0)), Internal},
+		"deep in an unknown": {rawAnswer("\x81\xa1?" + strings.Repeat("\x91", 1001) + "\x00"), Internal},
+		"much of little":     {rawAnswer(emptyServices), InvalidArgument}, // 72 bytes of memory for each of it
+		"9 MiB":              {map[string]any{"n": strings.Repeat("n", 9<<20)}, TooLarge},
 	} {
-		require.Equal(t, want, got[want.Key])
+		t.Run(name, func(t *testing.T) {
+			inPair(t, map[string]any{"add": addInts}, func(c *cluster, provider, caller *Node) {
+				_, err := inspectOne(c, provider, caller, func(uint32) any { return is.answer })
+				requireError(t, err, is.code, Yes)
+				require.Equal(t, provider.Addr().String(), err.(*Error).Node)
+				sum, err := Call[int](c.t.Context(), caller.Caller("add"), 1, 2)
+				require.NoError(t, err)
+				require.Equal(t, 3, sum)
+			})
+		})
 	}
+}
+
+// [VIEW-4] What is larger than a View may be is not decoded, and what is not may not be made much of.
+func TestAnswersTakeABoundedMemory(t *testing.T) {
+	if race.Enabled {
+		t.Skip("which allocates as well")
+	}
+	most := append([]byte{0x81, 0xa1, 's', 0xdd, 0, 0x7f, 0, 0}, bytes.Repeat([]byte{0x80}, 0x7f<<16)...)
+	whole := View{Members: slices.Repeat([]MemberView{{Member: Member{Addr: addrOf(1), Name: "shop"}}}, 4096)}
+	for name, is := range map[string]struct {
+		body  []byte
+		bytes uint64
+	}{
+		"8 MiB of empty services": {append([]byte{1, 1}, most...), viewMemory},
+		"4,096 members":           {encodeView(t, whole), 4 << 20},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := codec.DecodeWithin[View](is.body, viewMemory)
+		runtime.ReadMemStats(&after)
+		require.Equal(t, name == "4,096 members", err == nil, "%s: %v", name, err)
+		require.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, is.bytes, name)
+	}
+}
+
+// [VIEW-4] Texts may have any bytes.
+func TestTextsOfAViewStayAsTheyAre(t *testing.T) {
+	const strange = "\x1b[2J\x00<script>\u202e\xff\r\n"
+	answer := View{Addr: addrOf(3), Name: strange, Tags: map[string]string{strange: strange},
+		Settings: []Setting{{strange, strange, true}}}
+	require.Equal(t, answer, answered(t, answer))
+}
+
+// [VIEW-2] A view is made apart from calls and membership, one at a time, while 64 more wait. Further ones are answered
+// Overloaded, executed no. What the provider does meanwhile is not delayed.
+func TestViewsWaitForEachOther(t *testing.T) {
+	inPair(t, map[string]any{"add": addInts}, func(c *cluster, provider, caller *Node) {
+		c.settle(10 * time.Second)
+		goOn, runs := make(chan bool), 0
+		answerViews(t, provider, func(uint32) any { runs++; <-goOn; return View{Name: "at last"} })
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		outcomes := make(chan error, 100)
+		for i := range 70 {
+			if i%viewsEach == 0 {
+				time.Sleep(1010 * time.Millisecond)
+			}
+			go func() {
+				_, err := caller.Inspect(ctx, provider.Addr())
+				outcomes <- err
+			}()
+			began := time.Now()
+			sum, err := Call[int](ctx, caller.Caller("add"), 1, i)
+			require.NoError(t, err)
+			require.Equal(t, 1+i, sum)
+			require.Less(t, time.Since(began), 10*time.Millisecond)
+		}
+		time.Sleep(100 * time.Millisecond) // the last is refused
+		synctest.Wait()
+		require.Len(t, outcomes, 70-1-viewsWaiting)
+		for range 70 - 1 - viewsWaiting {
+			requireError(t, <-outcomes, Overloaded, No)
+		}
+		require.Equal(t, 1, runs)
+		close(goOn)
+		for range 1 + viewsWaiting {
+			require.NoError(t, <-outcomes)
+		}
+		require.Equal(t, 1+viewsWaiting, runs)
+	})
+}
+
+// Views take a quarter of a processor, however many ask, and none is made for who does not wait any more.
+func TestViewsLeaveTheProcessorToOthers(t *testing.T) {
+	inPair(t, nil, func(c *cluster, provider, caller *Node) {
+		c.settle(10 * time.Second)
+		var began []time.Time
+		answerViews(t, provider, func(uint32) any {
+			began = append(began, time.Now())
+			time.Sleep(100 * time.Millisecond) // of work
+			return View{}
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
+		defer cancel()
+		outcomes := make(chan error, viewsEach)
+		for range viewsEach {
+			go func() { _, err := caller.Inspect(ctx, provider.Addr()); outcomes <- err }()
+		}
+		answered := 0
+		for range viewsEach {
+			err := <-outcomes
+			if err == nil {
+				answered++
+				continue
+			}
+			require.ErrorIs(t, err, ErrDeadlineExceeded)
+		}
+		require.Equal(t, 4, answered, "in 1.5 s")
+		time.Sleep(10 * time.Second)
+		require.Len(t, began, answered)
+		for i := range began[1:] {
+			require.Equal(t, (1+viewsRest)*100*time.Millisecond, began[i+1].Sub(began[i]))
+		}
+	})
+}
+
+// A node that is closed while views are made and wait for their turn ends as soon as another.
+func TestViewsDoNotHoldUpClose(t *testing.T) {
+	inPair(t, nil, func(c *cluster, provider, caller *Node) {
+		c.settle(10 * time.Second)
+		answerViews(t, provider, func(uint32) any { time.Sleep(700 * time.Millisecond); return View{} })
+		outcomes := make(chan error, 3)
+		for range 3 {
+			go func() { _, err := caller.Inspect(context.Background(), provider.Addr()); outcomes <- err }()
+		}
+		time.Sleep(time.Second) // one is answered, and the worker rests
+		began := time.Now()
+		require.NoError(t, provider.Close())
+		require.Less(t, time.Since(began), time.Second)
+		require.NoError(t, <-outcomes)
+		for range 2 {
+			require.Error(t, <-outcomes)
+		}
+	})
 }

@@ -4,6 +4,7 @@
 // A zero time means never in all of broach. Earliest knows that; Later has no need to.
 //
 //	pace.go      Earliest, Later, and Allowance: so many in a second
+//	each.go      Each: so many in a second for each of several
 //	loglimit.go  LogLimit: how many lines of one sort are logged, and how many were not
 package pace
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"broach"
+	"broach/internal/clustertest"
 	"broach/internal/intruder"
 
 	"github.com/stretchr/testify/require"
@@ -171,5 +172,41 @@ func TestViewsDoNotTellOfGuests(t *testing.T) {
 		require.ErrorIs(t, err, broach.ErrNotFound, "and nobody asks them")
 		_, err = f.nodes[0].Inspect(context.Background(), netip.AddrPort{})
 		require.ErrorIs(t, err, broach.ErrNotFound)
+	})
+}
+
+// [VIEW-2] What one peer asks more than 10 times in a second is answered Overloaded.
+func TestOnePeerMayAskSoOften(t *testing.T) {
+	const each = 10 // a second
+	add := map[string]any{"add": func(x, y int) int { return x + y }}
+	clustertest.InPair(t, add, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+		third := c.Start(2, 0)
+		c.Settle(10 * time.Second)
+		ask := func(n *broach.Node, times int) (views int) {
+			outcomes := make(chan error, times)
+			for range times {
+				go func() {
+					_, err := n.Inspect(c.T.Context(), provider.Addr(), broach.ViewSettings)
+					outcomes <- err
+				}()
+			}
+			for range times {
+				if err := <-outcomes; err != nil {
+					clustertest.RequireError(t, err, broach.Overloaded, broach.No)
+					continue
+				}
+				views++
+			}
+			return views
+		}
+		for range 3 {
+			require.Equal(t, each, ask(caller, 10_000))
+			require.Equal(t, each, ask(third, 20), "others have their own")
+			sum, err := broach.Call[int](c.T.Context(), caller.Caller("add"), 1, 2)
+			require.NoError(t, err)
+			require.Equal(t, 3, sum)
+			time.Sleep(time.Second)
+		}
+		require.Equal(t, 100, ask(provider, 100), "itself, as often as it likes")
 	})
 }
