@@ -23,8 +23,9 @@ import (
 
 // script is a transport that keeps what is sent until the test says what becomes of it.
 type script struct {
-	addr   netip.AddrPort
-	counts udp.Stats
+	addr    netip.AddrPort
+	counts  udp.Stats
+	sending func() // called before each Send; nil: nothing
 
 	mu   sync.Mutex
 	sent [][]byte
@@ -37,6 +38,9 @@ func (s *script) Stats() *udp.Stats                         { return &s.counts }
 func (s *script) Close() error                              { return nil }
 
 func (s *script) Send(out []udp.Datagram) (int, error) {
+	if s.sending != nil {
+		s.sending()
+	}
 	s.mu.Lock()
 	for _, d := range out {
 		s.sent, s.to = append(s.sent, append([]byte(nil), d.B...)), append(s.to, d.Addr)

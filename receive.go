@@ -64,6 +64,8 @@ type reader struct {
 	toKick    bool                // the pool has new work
 	soon      bool                // calls go on: the next datagram is expected at once
 	came      gate.Arrival[*conn] // of the present datagram
+	arrived   []arrival           // for the loop, at the end of the batch
+	heard     []*inbound          // and then these
 	answers   []udp.Datagram      // to strangers; they go at the end of the batch
 	told      strangers.Told      // whom the log was told of
 	finds     pace.Allowance      // of questions where a function is
@@ -72,7 +74,7 @@ type reader struct {
 // datagram takes in a datagram: what it is and what becomes of it the gate says.
 func (r *reader) datagram(now time.Time, d udp.Datagram) {
 	a := &r.came
-	r.linking.gate.Take(now, d, len(r.arrivals) < cap(r.arrivals), a)
+	r.linking.gate.Take(now, d, r.hasRoom(), a)
 	if a.Verdict != gate.Fine {
 		r.noteVerdict(now, d.Addr, a)
 	}
@@ -141,16 +143,6 @@ type arrival struct {
 	made  *conn
 	offer *member.Answered
 	back  *member.CameBack
-}
-
-// arrive tells the loop. An Offer for which there is no room is lost, as a datagram may be; that there is room for a
-// link was seen before.
-func (r *reader) arrive(a arrival) {
-	select {
-	case r.arrivals <- a:
-	default:
-		r.stats.inboxFull.Add(1)
-	}
 }
 
 // onLink takes what is in a datagram of a link, which the gate has opened.
@@ -327,19 +319,45 @@ func (r *reader) membership(l *conn, src member.Source, kind wire.Kind, body []b
 	return err
 }
 
-// tell passes something on to the loop, which is fast. A flood that it cannot follow is cut off here: first what one
-// link brings, so that others have room.
-func (r *reader) tell(l *conn, in *inbound) {
-	if l.told.Load() >= inboxEach {
-		r.stats.tooMany.Add(1)
+// arrive keeps the news of a link or an Offer for the loop. An Offer for which there is no room is lost, as a datagram
+// may be; that there is room for a link was seen before.
+func (r *reader) arrive(a arrival) {
+	if !r.hasRoom() {
+		r.stats.inboxFull.Add(1)
 		return
 	}
-	in.from = l
-	l.told.Add(1)
-	select {
-	case r.inbox <- in:
-	default:
-		l.told.Add(-1)
+	r.arrived = append(r.arrived, a)
+}
+
+// hasRoom reports whether the loop can be told of one more link.
+func (r *reader) hasRoom() bool { return len(r.arrivals)+len(r.arrived) < cap(r.arrivals) }
+
+// tell keeps something for the loop. A flood that it cannot follow is cut off here: first what one link brings, so that
+// others have room.
+func (r *reader) tell(l *conn, in *inbound) {
+	switch {
+	case l.told.Load() >= inboxEach:
+		r.stats.tooMany.Add(1)
+	case len(r.inbox)+len(r.heard) == cap(r.inbox):
 		r.stats.inboxFull.Add(1)
+	default:
+		in.from = l
+		l.told.Add(1)
+		r.heard = append(r.heard, in)
 	}
+}
+
+// passOn tells the loop, which is fast, what the batch was about; that there is room was seen before. It comes when all
+// is sent that the reader had to say: what the loop answers then goes after that, and never along with it by chance,
+// which would make each simulation another.
+func (r *reader) passOn() {
+	for i, a := range r.arrived {
+		r.arrivals <- a
+		r.arrived[i] = arrival{}
+	}
+	for i, in := range r.heard {
+		r.inbox <- in
+		r.heard[i] = nil
+	}
+	r.arrived, r.heard = r.arrived[:0], r.heard[:0]
 }

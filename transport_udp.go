@@ -59,8 +59,8 @@ func (n *Node) socketClosed(err error) {
 	n.running.Done()
 }
 
-// finish ends a batch: quick functions run, workers wake once, each link flushes once. It reports whether the reader is
-// still this goroutine's.
+// finish ends a batch: quick functions run, workers wake once, each link flushes once, the loop is told. It reports
+// whether the reader is still this goroutine's.
 func (r *reader) finish() bool {
 	if !r.runQuick() {
 		return false
@@ -75,5 +75,6 @@ func (r *reader) finish() bool {
 	}
 	r.held = r.held[:0]
 	r.answers = sendAndFree(r.linking.transport, r.answers)
+	r.passOn()
 	return true
 }

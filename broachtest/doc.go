@@ -29,7 +29,9 @@
 //
 // All that is left to chance follows from the seed, which [New] prints when the test fails: what is lost and late,
 // and what nodes choose. It is 1 unless [Seed] says otherwise; a loop over seeds meets more. On one processor, runs
-// with one seed are the same to the nanosecond: go test -cpu 1 replays a failure. On several processors most are:
+// with one seed are the same to the nanosecond: go test -cpu 1 replays a failure. Only where the runtime interrupts a
+// goroutine may the next one be first, which is rare: it does so to collect garbage, and after 10 ms on a machine that
+// does much else, so GOGC=off before the command makes a replay surer. On several processors most runs are the same:
 // what goroutines of one node say at one instant may go in one datagram or in two, and after that the luck is
 // another. What a test does at one instant from several goroutines happens in any order, as does what goes on at the
 // instant of a Resume. A node whose Conn an option has wrapped draws its keys from the system, and may do otherwise in

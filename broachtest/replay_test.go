@@ -60,7 +60,7 @@ func history(t *testing.T, seed uint64) (told []string) {
 }
 
 // "On one processor, runs with one seed are the same to the nanosecond." With the race detector goroutines run in an
-// order order of chance.
+// order of chance.
 func TestRunsWithOneSeedAreTheSame(t *testing.T) {
 	if race.Enabled {
 		t.Skip("with the race detector no two runs are the same")
