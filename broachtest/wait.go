@@ -199,9 +199,10 @@ func (s *sight) wrongOffers(n *broach.Node) string {
 		s.offers = s.ownOffers()
 	}
 	known := map[string][]netip.AddrPort{}
-	for _, f := range n.Services() {
-		known[f.Name] = s.ofLive(f.Providers)
+	for _, f := range n.Services() { // one for each signature
+		known[f.Name] = append(known[f.Name], s.ofLive(f.Providers)...)
 	}
+	sortAll(known)
 	for name, providers := range s.offers {
 		if !slices.Equal(known[name], providers) {
 			return fmt.Sprintf("%s is offered by %v, and it is by %v", name, known[name], providers)
@@ -226,10 +227,14 @@ func (s *sight) ownOffers() map[string][]netip.AddrPort {
 			}
 		}
 	}
+	sortAll(offers)
+	return offers
+}
+
+func sortAll(offers map[string][]netip.AddrPort) {
 	for _, providers := range offers {
 		slices.SortFunc(providers, netip.AddrPort.Compare)
 	}
-	return offers
 }
 
 // ofLive leaves out who is not of this cluster.

@@ -69,6 +69,18 @@ func TestAfterSettleAllIsKnown(t *testing.T) {
 	})
 }
 
+// Versions of a program offer a function with several signatures, which Services lists one by one.
+func TestSettleOfTwoVersions(t *testing.T) {
+	inBoth(t, func(t *testing.T, c *broachtest.Cluster) {
+		first, second, third := c.Start("v1"), c.Start("v2"), c.Start("v1")
+		require.NoError(t, first.Register("price", func(string) int { return 1 }))
+		require.NoError(t, second.Register("price", func(string, int) int { return 2 }))
+		require.NoError(t, third.Register("price", func(string) int { return 1 }))
+		c.Settle()
+		require.Len(t, first.Services(), 2)
+	})
+}
+
 // Topics and functions that come one after the other are told of together, a while later. Settle waits for them.
 func TestSettleWaitsForWhatIsAboutToBeTold(t *testing.T) {
 	inBubble(t, func(t *testing.T, c *broachtest.Cluster) {
