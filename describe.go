@@ -77,8 +77,6 @@ const describeService = "\x00describe"
 const (
 	describedSize = 64 << 10 // bytes of a description
 	describedHead = 16       // what comes before it in a result, at most
-	describedMost = 1024     // descriptions that are kept,
-	describedRoom = 4 << 20  // and their bytes
 	// providers that are asked for one at most: each further one because the one before could not say
 	describersMost = 3
 )
@@ -127,7 +125,7 @@ func (c *Caller) readDescription(body []byte) (d Description, _ *Error) {
 
 // recall returns what a provider has said before.
 func (c *Caller) recall(l *link.Link) (body []byte, ok bool) {
-	return c.node.calling.described.get(c.name, c.node.calling.view.Load().editionOf(l.ID))
+	return c.node.calling.described.Get(c.name, c.node.calling.view.Load().editionOf(l.ID))
 }
 
 // describeAt asks one provider, and keeps what it says.
@@ -145,53 +143,8 @@ func (c *Caller) describeAt(ctx context.Context, now time.Time, v *balance.Visit
 		return nil, c.own(codec.TooLarge(wire.ExecutedYes, "results", describedSize))
 	}
 	body := bytes.Clone(p.Body)
-	c.node.calling.described.keep(c.name, by, body)
+	c.node.calling.described.Keep(c.name, by, body)
 	return body, nil
-}
-
-// An edition is what a process offers at a time: the version of its table.
-type edition struct {
-	wire.Process
-	table uint32
-}
-
-// descriptions are those that came from peers, as they came: what is made of one belongs to who has asked. They may be
-// used by many goroutines at once.
-type descriptions struct {
-	mu     sync.Mutex // protects all below: whoever asks for a description looks here first
-	size   int        // of all bodies
-	bodies map[describedKey][]byte
-}
-
-// A description is true as long as its provider offers what it did.
-type describedKey struct {
-	name string
-	by   edition
-}
-
-// get returns what a provider said of a function, if it offers now what it did then.
-func (s *descriptions) get(name string, by edition) (body []byte, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	body, ok = s.bodies[describedKey{name, by}]
-	return body, ok
-}
-
-// keep notes what a provider said. Where too many are kept all are forgotten: to ask again costs little.
-func (s *descriptions) keep(name string, by edition, body []byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if by == (edition{}) { // it is gone
-		return
-	}
-	if len(s.bodies) >= describedMost || s.size+len(body) > describedRoom {
-		s.bodies, s.size = nil, 0
-	}
-	if s.bodies == nil {
-		s.bodies = make(map[describedKey][]byte)
-	}
-	s.size += len(body) - len(s.bodies[describedKey{name, by}])
-	s.bodies[describedKey{name, by}] = body
 }
 
 // describe makes the description of a function of this node.

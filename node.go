@@ -22,6 +22,7 @@ import (
 	"broach/internal/pool"
 	"broach/internal/seal"
 	"broach/internal/seedbook"
+	"broach/internal/skew"
 	"broach/internal/tokens"
 	"broach/internal/udp"
 	"broach/internal/wire"
@@ -110,7 +111,7 @@ type calling struct {
 	self     *balance.Record        // stands for this node among the providers
 	unjoined atomic.Pointer[string] // why, while the node has not joined
 
-	described descriptions
+	described skew.Descriptions
 	skews     skews
 	guest     guest
 }

@@ -12,6 +12,7 @@ import (
 	"broach/internal/balance"
 	"broach/internal/hamt"
 	"broach/internal/member"
+	"broach/internal/skew"
 	"broach/internal/wire"
 )
 
@@ -48,13 +49,13 @@ type route struct {
 }
 
 // editionOf is what a process offers, as this view has it; zero: it is not in it.
-func (v *view) editionOf(id wire.Process) edition {
+func (v *view) editionOf(id wire.Process) skew.Edition {
 	for _, p := range v.peers {
 		if p.Process == id {
-			return edition{id, p.Tver}
+			return skew.Edition{Process: id, Table: p.Tver}
 		}
 	}
-	return edition{}
+	return skew.Edition{}
 }
 
 // weightUnsaid is the weight of a provider that names none.

@@ -2,16 +2,12 @@ package broach
 
 import (
 	"context"
-	"maps"
 	"net/netip"
 	"reflect"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"broach/internal/balance"
-	"broach/internal/member"
 	"broach/internal/pace"
 	"broach/internal/skew"
 	"broach/internal/wire"
@@ -26,10 +22,6 @@ import (
 // structs have nothing to do with any of this.
 
 const (
-	skewServices  = 1024                   // functions whose calls are compared,
-	skewUses      = 16                     // and ways to call each of them; others are with Strict only, and not kept
-	skewArgs      = 8                      // arguments of each that are looked at
-	skewVerdicts  = member.PeersMax        // providers that are remembered for each of these
 	skewQuestions = 256                    // that wait their turn; what has no room is asked by a later call
 	skewPause     = 100 * time.Millisecond // between two of them
 	skewTold      = 1024                   // differences that are remembered, so as to tell each once
@@ -37,9 +29,9 @@ const (
 
 // skews are the comparisons of a node. They may be used by many goroutines at once.
 type skews struct {
-	uses atomic.Pointer[map[string][]*use] // by service; not written to, but replaced
+	uses skew.Uses
 
-	mu       sync.Mutex // protects all below, and the replacing of uses: any caller may find something to be compared
+	mu       sync.Mutex // protects all below: any caller may find something to be compared
 	queue    []question
 	isAsking bool // a goroutine of the background works off the queue
 	isClosed bool
@@ -50,35 +42,14 @@ type skews struct {
 // A question is what a provider is to be asked.
 type question struct {
 	*Caller
-	use   *use
+	use   *skew.Use
 	visit balance.Visit
 }
 
 // by is what the provider offered when it was to be called. Only of its row the version of the table is known.
-func (q *question) by() edition { return edition{q.visit.Link.ID, q.visit.Table} }
-
-// A use is one way in which this program calls a function: with arguments of these types, for results of those.
-type use struct {
-	args     []reflect.Type // the first; nil for a nil
-	results  []reflect.Type
-	own      *skew.Outline
-	mu       sync.Mutex // is held while verdicts are replaced: callers, and the goroutine of the background, reach one
-	verdicts atomic.Pointer[map[edition]*verdict]
+func (q *question) by() skew.Edition {
+	return skew.Edition{Process: q.visit.Link.ID, Table: q.visit.Table}
 }
-
-// A verdict is what came of the comparison with one provider. It does not change.
-type verdict struct {
-	difference string        // empty: there is none
-	failed     *Error        // why it is not known; it is asked again, but where isLasting
-	isLasting  bool          // the provider will not say it another time
-	donec      chan struct{} // somebody asks now; closed when there is another verdict. Else nil
-}
-
-// waiting is the verdict while a question waits its turn.
-var waiting = new(verdict)
-
-// isOpen reports that somebody who needs the verdict is to ask for it.
-func (v *verdict) isOpen() bool { return v == nil || v == waiting || v.failed != nil && !v.isLasting }
 
 // compare finds out whether a provider has other fields, or has that found out. It is the error of a Strict call.
 func (c *Caller) compare(ctx context.Context, v *balance.Visit, out *outCall) (failed *Error) {
@@ -87,14 +58,14 @@ func (c *Caller) compare(ctx context.Context, v *balance.Visit, out *outCall) (f
 		return nil
 	}
 	q := question{c, u, *v}
-	known := u.verdict(q.by())
+	known := u.Verdict(q.by())
 	switch {
 	case !c.opts.strict && known == nil:
 		c.node.askLater(q)
 		return nil
 	case !c.opts.strict:
 		return nil
-	case known.isOpen() || known.donec != nil:
+	case known.IsOpen() || known.Asked() != nil:
 		if known, failed = q.await(ctx, out.deadline); failed != nil {
 			return failed
 		}
@@ -104,15 +75,15 @@ func (c *Caller) compare(ctx context.Context, v *balance.Visit, out *outCall) (f
 
 // compareHere is compare for a function of this node.
 func (c *Caller) compareHere(f *service, out *outCall) *Error {
-	u, by := c.useOf(out), edition{Process: wire.Process{Boot: f.serial}}
+	u, by := c.useOf(out), skew.Edition{Process: wire.Process{Boot: f.serial}}
 	if u == nil {
 		return nil
 	}
-	known := u.verdict(by)
+	known := u.Verdict(by)
 	if known == nil {
-		known = &verdict{difference: skew.Difference(u.own, skew.Of(f.describe()))}
-		u.put(by, known)
-		c.node.tellSkew(c.name, c.node.Addr().String(), known.difference)
+		known = &skew.Verdict{Difference: skew.Difference(u.Own, skew.Of(f.describe()))}
+		u.Put(by, known)
+		c.node.tellSkew(c.name, c.node.Addr().String(), known.Difference)
 	}
 	if !c.opts.strict {
 		return nil
@@ -121,23 +92,23 @@ func (c *Caller) compareHere(f *service, out *outCall) *Error {
 }
 
 // skewed is the error of a Strict call by a verdict.
-func (c *Caller) skewed(v *verdict, node netip.AddrPort) *Error {
+func (c *Caller) skewed(v *skew.Verdict, node netip.AddrPort) *Error {
 	switch {
-	case v.failed != nil:
-		return v.failed
-	case v.difference == "":
+	case v.Failed != nil:
+		return failedOf(v)
+	case v.Difference == "":
 		return nil
 	}
-	e := c.newError(InvalidArgument, No, wire.Shortened(v.difference+"; without Strict these are lost on the way"))
+	e := c.newError(InvalidArgument, No, wire.Shortened(v.Difference+"; without Strict these are lost on the way"))
 	e.skewed = true
 	return c.at(node, e)
 }
 
 // await waits until there is a verdict, as a Strict call does.
-func (q *question) await(ctx context.Context, deadline time.Time) (known *verdict, failed *Error) {
+func (q *question) await(ctx context.Context, deadline time.Time) (known *skew.Verdict, failed *Error) {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	for known.isOpen() || known.donec != nil {
+	for known.IsOpen() || known.Asked() != nil {
 		if known, failed = q.insist(ctx, deadline); failed != nil {
 			return nil, failed
 		}
@@ -146,19 +117,19 @@ func (q *question) await(ctx context.Context, deadline time.Time) (known *verdic
 }
 
 // insist asks a provider now, or waits for who is asking it already.
-func (q *question) insist(ctx context.Context, deadline time.Time) (*verdict, *Error) {
-	v, isMine := q.use.claim(q.by())
+func (q *question) insist(ctx context.Context, deadline time.Time) (*skew.Verdict, *Error) {
+	v, isMine := q.use.Claim(q.by())
 	switch {
 	case isMine:
 		return q.ask(ctx, deadline, v)
-	case v.donec == nil:
+	case v.Asked() == nil:
 		return v, nil
 	}
 	select {
-	case <-v.donec:
-		v = q.use.verdict(q.by())
-		if v != nil && v.failed != nil && v.failed.Code != Canceled && v.failed.Code != DeadlineExceeded {
-			return nil, v.failed // those are about the time of who asked
+	case <-v.Asked():
+		v = q.use.Verdict(q.by())
+		if failed := failedOf(v); failed != nil && failed.Code != Canceled && failed.Code != DeadlineExceeded {
+			return nil, failed // those are about the time of who asked
 		}
 		return v, nil
 	case <-ctx.Done():
@@ -167,20 +138,26 @@ func (q *question) insist(ctx context.Context, deadline time.Time) (*verdict, *E
 }
 
 // ask asks a provider for a verdict that has been claimed.
-func (q *question) ask(ctx context.Context, deadline time.Time, claimed *verdict) (*verdict, *Error) {
-	v := &verdict{failed: errCutShort}
-	defer func() {
-		q.use.put(q.by(), v)
-		close(claimed.donec)
-	}()
+func (q *question) ask(ctx context.Context, deadline time.Time, claimed *skew.Verdict) (*skew.Verdict, *Error) {
+	v := &skew.Verdict{Failed: errCutShort}
+	defer func() { q.use.Settle(q.by(), claimed, v) }()
 	theirs, failed := q.outline(ctx, deadline)
 	if failed != nil {
-		v.failed, v.isLasting = q.unsaid(failed)
-		return v, v.failed
+		failed, v.IsLasting = q.unsaid(failed)
+		v.Failed = failed
+		return v, failed
 	}
-	v.difference, v.failed = skew.Difference(q.use.own, theirs), nil
-	q.node.tellSkew(q.name, q.visit.Link.ID.Addr.String(), v.difference)
+	v.Difference, v.Failed = skew.Difference(q.use.Own, theirs), nil
+	q.node.tellSkew(q.name, q.visit.Link.ID.Addr.String(), v.Difference)
 	return v, nil
+}
+
+// failedOf is why a Verdict is not known; nil: it is, or there is none.
+func failedOf(v *skew.Verdict) *Error {
+	if v == nil || v.Failed == nil {
+		return nil
+	}
+	return v.Failed.(*Error)
 }
 
 // outline is what the provider says of the function, now or before.
@@ -222,11 +199,11 @@ func (n *Node) askLater(q question) {
 	s := &n.calling.skews
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.isClosed || len(s.queue) >= skewQuestions || q.use.verdict(q.by()) != nil {
+	if s.isClosed || len(s.queue) >= skewQuestions || q.use.Verdict(q.by()) != nil {
 		return
 	}
 	if s.isAsking = s.isAsking || n.background.TryGo(n.askQueued); s.isAsking {
-		q.use.put(q.by(), waiting)
+		q.use.Put(q.by(), skew.Waiting)
 		s.queue = append(s.queue, q)
 	}
 }
@@ -239,7 +216,7 @@ func (n *Node) askQueued() error {
 		if !ok {
 			return nil
 		}
-		if v, isMine := q.use.claim(q.by()); isMine {
+		if v, isMine := q.use.Claim(q.by()); isMine {
 			deadline := time.Now().Add(n.cfg.callTimeout())
 			_, _ = q.ask(ctx, deadline, v)
 			_ = sleep(ctx, skewPause) // if it has ended, so have all questions
@@ -288,109 +265,33 @@ func (n *Node) tellSkew(service, node, difference string) {
 }
 
 // useOf finds the use that a call is one of. It is nil where there are too many to be compared.
-func (c *Caller) useOf(out *outCall) *use {
-	s := &c.node.calling.skews
-	if all := s.uses.Load(); all != nil {
-		list, isKnown := (*all)[c.name]
-		for _, u := range list {
-			if u.fits(out) {
-				return u
-			}
-		}
-		if len(list) >= skewUses || !isKnown && len(*all) >= skewServices {
-			if c.opts.strict {
-				return newUse(out)
-			}
-			return nil
-		}
+func (c *Caller) useOf(out *outCall) *skew.Use {
+	uses := &c.node.calling.skews.uses
+	u, hasRoom := uses.Find(c.name, out.args(), out.results)
+	switch {
+	case u != nil:
+		return u
+	case hasRoom:
+		return uses.Add(c.name, newUse(out))
+	case c.opts.strict:
+		return newUse(out)
 	}
-	return s.addUse(c.name, newUse(out))
+	return nil
 }
 
 // args are the arguments that are looked at.
 func (out *outCall) args() []any {
 	list := out.Values()
-	return list[:min(len(list), skewArgs)]
+	return list[:min(len(list), skew.ArgsMost)]
 }
 
-func newUse(out *outCall) *use {
-	u, d, own := &use{results: slices.Clone(out.results)}, describer{}, Description{}
+func newUse(out *outCall) *skew.Use {
+	d, own := describer{}, Description{}
 	for _, x := range out.args() {
-		t := reflect.TypeOf(x)
-		u.args = append(u.args, t)
-		own.Params = append(own.Params, Field{Type: d.describeWanted(t)})
+		own.Params = append(own.Params, Field{Type: d.describeWanted(reflect.TypeOf(x))})
 	}
 	for _, t := range out.results {
 		own.Results = append(own.Results, d.describeWanted(t))
 	}
-	u.own = skew.Of(own)
-	return u
-}
-
-// addUse adds a use to a copy of them all, unless another goroutine was faster.
-func (s *skews) addUse(service string, u *use) *use {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	next := map[string][]*use{}
-	if all := s.uses.Load(); all != nil {
-		next = maps.Clone(*all)
-	}
-	for _, other := range next[service] {
-		if slices.Equal(u.args, other.args) && slices.Equal(u.results, other.results) {
-			return other
-		}
-	}
-	next[service] = append(slices.Clip(next[service]), u)
-	s.uses.Store(&next)
-	return u
-}
-
-// fits reports whether a call is one of these.
-func (u *use) fits(out *outCall) bool {
-	args := out.args()
-	if len(args) != len(u.args) || !slices.Equal(out.results, u.results) {
-		return false
-	}
-	for i, t := range u.args {
-		if reflect.TypeOf(args[i]) != t {
-			return false
-		}
-	}
-	return true
-}
-
-func (u *use) verdict(by edition) *verdict {
-	if all := u.verdicts.Load(); all != nil {
-		return (*all)[by]
-	}
-	return nil
-}
-
-func (u *use) put(by edition, v *verdict) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.replace(by, v)
-}
-
-// claim is how one gets to ask: by a verdict that says so. Without that it returns the one there is.
-func (u *use) claim(by edition) (v *verdict, isMine bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if v = u.verdict(by); !v.isOpen() {
-		return v, false
-	}
-	v = &verdict{donec: make(chan struct{})}
-	u.replace(by, v)
-	return v, true
-}
-
-// replace makes a copy of the verdicts with another one. If there are too many all are forgotten: to ask again costs
-// little.
-func (u *use) replace(by edition, v *verdict) {
-	next := map[edition]*verdict{}
-	if all := u.verdicts.Load(); all != nil && len(*all) < skewVerdicts {
-		next = maps.Clone(*all)
-	}
-	next[by] = v
-	u.verdicts.Store(&next)
+	return skew.NewUse(out.args(), out.results, skew.Of(own))
 }

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"broach/internal/function"
+	"broach/internal/member"
+	"broach/internal/skew"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -64,7 +67,7 @@ func TestProvidersThatCannotDescribe(t *testing.T) {
 	} {
 		var asked atomic.Int64
 		describer := answering(&asked, answer)
-		withDescriber(t, describer, func(_ *cluster, _, caller *Node, ran *atomic.Int64, log *bytes.Buffer) {
+		withDescriber(t, describer, func(_ *cluster, provider, caller *Node, ran *atomic.Int64, log *bytes.Buffer) {
 			place := caller.Caller("place")
 			for range 10 {
 				_, err := Call[struct{}](context.Background(), place, skewMine{})
@@ -83,7 +86,11 @@ func TestProvidersThatCannotDescribe(t *testing.T) {
 			require.Equal(t, int64(10), ran.Load(), name)
 			require.Equal(t, int64(1), asked.Load(), name)
 			require.NotContains(t, log.String(), "same fields", name)
-			require.LessOrEqual(t, caller.calling.described.size, describedSize+describedHead, name)
+			process := wire.Process{Addr: provider.Addr(), Boot: provider.linking.wires.Process.Boot}
+			by := caller.calling.view.Load().editionOf(process)
+			require.NotZero(t, by)
+			kept, _ := caller.calling.described.Get("place", by)
+			require.LessOrEqual(t, len(kept), describedSize+describedHead, name)
 		})
 	}
 }
@@ -115,8 +122,7 @@ func TestManyStrictCallsAskOnce(t *testing.T) {
 	})
 }
 
-// The limits of comparisons: functions, ways to call each, providers, questions that wait, lines that are remembered,
-// descriptions that are kept.
+// The limits of comparisons: what has no room among the Uses is still compared, if Strict; lines that are remembered.
 func TestComparisonsAreBounded(t *testing.T) {
 	var asked atomic.Int64
 	silent := answering(&asked, func(dst []byte) ([]byte, error) { return append(dst, 1, 1, 0x80), nil })
@@ -133,33 +139,22 @@ func TestComparisonsAreBounded(t *testing.T) {
 			_, err := Call[struct{}](context.Background(), caller.Caller("place", Strict()), pair.([]any)...)
 			require.Error(t, err, "two arguments")
 		}
-		require.Len(t, (*s.uses.Load())["place"], skewUses)
-		for i := range skewServices + 100 {
-			c := caller.Caller(fmt.Sprint("f", i))
-			c.useOf(&outCall{results: shapeOfMine()})
-		}
-		require.Len(t, *s.uses.Load(), skewServices)
-
-		u := newUse(&outCall{results: shapeOfMine()})
-		for i := range skewVerdicts + 100 {
-			u.put(edition{table: uint32(i + 1)}, waiting)
-			require.LessOrEqual(t, len(*u.verdicts.Load()), skewVerdicts)
-		}
+		place, out := caller.Caller("place"), outCall{results: shapeOf(reflect.TypeFor[skewMine]()).alone}
+		require.Nil(t, place.useOf(&out), "there are too many")
+		require.NotNil(t, place.With(Strict()).useOf(&out))
+		require.NotNil(t, caller.Caller("another").useOf(&out))
 		for i := range skewTold + 100 {
 			time.Sleep(time.Second)
 			caller.tellSkew("place", "", fmt.Sprint(i))
 			require.LessOrEqual(t, len(s.told), skewTold)
 		}
-		d := &caller.calling.described
-		for i := range 3 * describedMost {
-			d.keep("f", edition{table: uint32(i + 1)}, make([]byte, describedSize))
-			require.LessOrEqual(t, d.size, describedRoom)
-			require.LessOrEqual(t, len(d.bodies), describedMost)
-		}
 	})
 }
 
-func shapeOfMine() []reflect.Type { return shapeOf(reflect.TypeFor[skewMine]()).alone }
+// A verdict is remembered on as many providers as a cluster can have.
+func TestAllProvidersAreRemembered(t *testing.T) {
+	require.EqualValues(t, member.PeersMax, skew.ProvidersMost)
+}
 
 // Questions wait in a queue that has an end, are asked ten a second, and end with the node.
 func TestQuestionsWaitTheirTurn(t *testing.T) {

@@ -19,6 +19,7 @@ var pureFiles = []string{
 	"internal/link/slots.go", "internal/link/served.go", "internal/link/rtt.go", "internal/link/stopwatch.go",
 	"internal/link/replay.go",
 	"internal/link/pathsize.go", "internal/link/proof.go",
+	"internal/skew/skew.go",
 	"internal/seedbook/book.go", "internal/seedbook/name.go", "internal/seedbook/silence.go",
 }
 
@@ -137,7 +138,7 @@ var rooms = map[string]room{
 	"internal/sandbox/nobatch": {isTool: true, imports: []string{"broach/internal/sandbox", "golang.org/x/sys/unix"}},
 	"internal/seal":            {},
 	"internal/seedbook":        {imports: []string{"broach/internal/pace"}},
-	"internal/skew":            {isPure: true, imports: []string{"broach/internal/codec"}},
+	"internal/skew":            {imports: []string{"broach/internal/codec", "broach/internal/wire"}},
 	// by which a connection says that it is simulated
 	"internal/simnet":    {isTool: true, imports: []string{"broach/internal/seal"}},
 	"internal/strangers": {isPure: true, imports: []string{"broach/internal/pace", "broach/internal/wire"}},

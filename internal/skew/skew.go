@@ -1,6 +1,14 @@
 // Package skew finds the fields of structs that only one of two programs has, by what both say of a function: the
 // description that a provider gives of it, PROTOCOL.md [TAB-10], and the same of how a caller calls it. It never fails
 // because of what a stranger says: what it does not understand it does not compare.
+//
+// It also remembers what came of that: for each way in which a program calls a function, a Use, there is a Verdict on
+// each provider. Who needs one that is not there claims it, asks, and settles it; others wait for that meanwhile. It
+// asks nobody itself, and knows no calls and no clock. All that grows with functions, calls and providers has a limit,
+// and what is beyond is asked again.
+//
+// Files: skew.go, outlines and how they differ, which is pure; uses.go, Uses and their Verdicts; kept.go, what
+// providers have said of their functions, as it came.
 package skew
 
 import (
