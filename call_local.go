@@ -21,36 +21,41 @@ func (c *Caller) localFirst(ctx context.Context, now time.Time, f *service, out 
 		}
 	}
 	p, misfit := c.local(ctx, now, f, out)
-	if misfit == nil || !misfit.isMisfit() || c.opts.retries == 0 {
+	if misfit == nil || !misfit.skewed && (!misfit.isMisfit() || c.opts.retries == 0) {
 		return p, misfit
 	}
 	p, failed := c.elsewhere(ctx, now, f, out, misfit)
-	if failed != misfit {
+	if misfit.isMisfit() && failed != misfit {
 		f.misfits.Learn(now, out.Shape(), f.rowSignature())
 	}
 	return p, failed
 }
 
-// elsewhere makes a call at other nodes than this one, and with other signatures. failed is how it failed here, and
-// stands if there are none that it fits; nil: it was not made here.
+// elsewhere makes a call at other nodes than this one, and with other signatures, unless it is for its fields that it
+// failed: a signature does not tell these. failed is how it failed here, and stands if there are none that it fits;
+// nil: it was not made here.
 func (c *Caller) elsewhere(
 	ctx context.Context, now time.Time, f *service, out *outCall, failed *Error,
 ) (*link.Call, *Error) {
 	r, signature := c.routeIn(c.node.calling.view.Load()), f.rowSignature()
+	isSkewed := failed != nil && failed.skewed
 	switch {
-	case !c.isHereOnly() && r != nil && r.hasAnother(signature):
+	case !c.isHereOnly() && r != nil && (isSkewed || r.hasAnother(signature)):
 	case failed != nil:
 		return nil, failed
 	default:
 		return nil, c.unreached()
 	}
 	away := *c
-	if away.opts.local = LocalNever; failed != nil {
-		away.opts.retries--
-	}
+	away.opts.local = LocalNever
 	var ch balance.Chooser
 	c.beginChoice(&ch, now, r, out)
-	ch.Refused = []string{signature}
+	if !isSkewed {
+		ch.Refused = []string{signature}
+	}
+	if failed != nil && !isSkewed {
+		away.opts.retries--
+	}
 	return away.among(ctx, r, out, &ch, failed)
 }
 

@@ -228,6 +228,29 @@ func TestStrictPassesOverOtherVersions(t *testing.T) {
 	})
 }
 
+// "It goes to another provider, if one has the same fields": also where this node offers the function with others.
+func TestStrictPassesOverThisNode(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		c.StartAll(3)
+		caller := c.Nodes[0]
+		require.NoError(t, caller.Register("place", placeOther))
+		require.NoError(t, c.Nodes[1].Register("place", placeOther))
+		require.NoError(t, c.Nodes[2].Register("place", func(o skewOrder) skewReceipt { return skewReceipt{Total: 1} }))
+		require.NoError(t, caller.WaitFor(context.Background(), "place", 3))
+		for _, opt := range []broach.CallOption{broach.Retries(1), broach.NoRetry(), broach.Local(broach.LocalEqual)} {
+			for range 20 {
+				place := caller.Caller("place", broach.Strict(), opt)
+				got, err := broach.Call[skewReceipt](context.Background(), place, skewOrder{})
+				require.NoError(t, err)
+				require.Equal(t, 1, got.Total)
+			}
+		}
+		_, err := broach.Call[skewReceipt](context.Background(),
+			caller.Caller("place", broach.Strict(), broach.Local(broach.LocalOnly)), skewOrder{})
+		clustertest.RequireError(t, err, broach.InvalidArgument, broach.No)
+	})
+}
+
 // "what when the provider cannot describe (old, TooLarge, Unavailable)": Strict goes to another one, or is Unavailable.
 func TestStrictWhereAProviderCannotSay(t *testing.T) {
 	type mine struct{ Own int }
