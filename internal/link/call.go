@@ -91,16 +91,6 @@ func (x *exchange) sendRequest(now time.Time, slot uint16, c *callSlot) {
 	} else {
 		x.moveRequest(slot, c)
 	}
-	x.armFirst(now, c)
-}
-
-// armFirst says when a call that has just begun wants attention. While its pace is shorter than the silence that a peer
-// is allowed, that is so before the peer can have been silent for too long: when it was heard need not be looked at.
-func (x *exchange) armFirst(now time.Time, c *callSlot) {
-	if c.pace < x.link.carrier.Silence {
-		x.calls.arm(c, now, c.deadline)
-		return
-	}
 	x.calls.arm(c, now, x.silentAt(c))
 }
 
