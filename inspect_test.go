@@ -314,7 +314,7 @@ func TestViewsWaitForEachOther(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond) // the last is refused
 		synctest.Wait()
-		require.Len(t, outcomes, 70-1-viewsWaiting)
+		require.Len(t, outcomes, 70-1-viewsWaiting, "there: %+v", provider.serving.views.pool.Stats())
 		for range 70 - 1 - viewsWaiting {
 			requireError(t, <-outcomes, Overloaded, No)
 		}
