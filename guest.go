@@ -305,9 +305,8 @@ func (n *Node) seedMembers() []Member {
 func (c *Caller) visitedAt(ctx context.Context, addr netip.AddrPort) (l *conn, _ *Error) {
 	waiting, cancel := context.WithTimeout(ctx, c.node.cfg.ackTimeout())
 	defer cancel()
-	err := c.node.do(func(now time.Time) { c.node.loop.members.Visit(now, addr) })
-	if err == nil {
-		err = c.node.await(waiting, func(v *view) bool {
+	if c.node.do(func(now time.Time) { c.node.loop.members.Visit(now, addr) }) == nil {
+		_ = c.node.await(waiting, func(v *view) bool {
 			p := member.WhoAt(v.peers, addr)
 			if p != nil && p.Link != 0 {
 				l = c.node.linking.tokens.Link(p.Link)

@@ -266,6 +266,7 @@ func (g *guest) begin(n *Node, now time.Time, key string, good *find, ask func(f
 // close waits for the questions: there will be no others.
 func (g *guest) close() {
 	g.mu.Lock() // begin has seen that the node is closed, or has begun
+	clear(g.finds)
 	g.mu.Unlock()
 	g.asks.Wait()
 }
