@@ -36,8 +36,8 @@ type Span interface {
 	// Attempt is told, of calls made here, how one provider was tried, the n-th from 1 on. Those of a hedged call may
 	// overlap.
 	Attempt(to netip.AddrPort, n int, err error)
-	// End is told how the call ended, before its result is decoded: at which node, not valid if none was tried; how long
-	// a call that was served here had waited before it ran; and err, nil or an *Error.
+	// End is told how the call ended, before its result is decoded: at which node, not valid if none was tried; how
+	// long a call that was served here had waited before it ran; and err, nil or an *Error.
 	End(to netip.AddrPort, wait time.Duration, err error)
 }
 
