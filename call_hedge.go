@@ -44,6 +44,7 @@ type hedge struct {
 	ch      balance.Chooser
 	endc    chan attempted // gets one value from each attempt
 	running int            // attempts that have not ended
+	skewed  int            // providers that were not asked, as they have other fields
 	failed  *Error         // the last failure after which the call went on; nil: none
 }
 
@@ -144,21 +145,29 @@ func (h *hedge) widen(ctx context.Context) bool {
 
 // mayAsk reports whether there is one more provider that may be asked.
 func (h *hedge) mayAsk(now time.Time) bool {
-	return len(h.ch.Tried) <= h.opts.retries && h.hasOthers() && now.Before(h.out.deadline)
+	return len(h.ch.Tried)-h.skewed <= h.opts.retries && h.hasOthers() && now.Before(h.out.deadline)
 }
 
-// hasOthers reports whether there are providers that have not been asked, and that the arguments may fit.
+// hasOthers reports whether there are providers that have not been asked, and that the arguments may fit. Those that
+// such arguments did not fit lately are among them only where nobody else is asked now.
 func (h *hedge) hasOthers() bool {
 	others := h.node.calling.view.Load().routes.get(h.name).candidates()
 	if self, ok := h.selfAsOne(); ok {
 		others = append(others, self)
 	}
-	return slices.ContainsFunc(others, func(d balance.Candidate) bool { return !h.ch.IsOut(&d) })
+	left := h.ch
+	if h.running == 0 {
+		left.Misfits = nil
+	}
+	return slices.ContainsFunc(others, func(d balance.Candidate) bool { return !left.IsOut(&d) })
 }
 
 // goesOn reports whether the call goes on after a failure, because others are still asked or one more is now.
 func (h *hedge) goesOn(ctx context.Context, a attempted) bool {
 	failed := a.failed
+	if failed.skewed {
+		h.skewed++
+	}
 	if r := h.node.calling.view.Load().routes.get(h.name); r != nil {
 		h.learn(time.Now(), r, &h.out, &h.ch, a.signature, failed)
 	}

@@ -61,7 +61,8 @@ func (a Arguments) Values() []any {
 }
 
 // Shape is a number for the types of the arguments, the same for the same types however they come: by it a caller
-// remembers which functions they do not fit. Those that are encoded have none, 0.
+// remembers which functions they do not fit. A nil pointer has a type of its own, for it fits where others do not.
+// Arguments that are encoded have none, 0.
 func (a Arguments) Shape() uint64 {
 	list := a.List
 	switch {
@@ -75,6 +76,9 @@ func (a Arguments) Shape() uint64 {
 	for _, v := range list {
 		h.WriteByte(',') // a nil writes nothing
 		maphash.WriteComparable(&h, reflect.TypeOf(v))
+		if p := reflect.ValueOf(v); p.Kind() == reflect.Pointer && p.IsNil() {
+			h.WriteByte('0')
+		}
 	}
 	return h.Sum64()
 }

@@ -16,7 +16,7 @@ func TestShapesAreOfTypes(t *testing.T) {
 	seen := map[uint64][]any{}
 	for _, args := range [][]any{
 		{}, {nil}, {nil, nil}, {nil, 1}, {1, nil}, {1}, {1, 2}, {int8(1)}, {"a"}, {"a", 1}, {1, "a"},
-		{[]any{}}, {[]int{}}, {new(int)}, {struct{}{}}, {func() {}},
+		{[]any{}}, {[]int{}}, {new(int)}, {(*int)(nil)}, {struct{}{}}, {func() {}},
 	} {
 		require.Empty(t, seen[shape(args...)])
 		seen[shape(args...)] = append(args, "seen")

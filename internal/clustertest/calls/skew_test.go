@@ -228,6 +228,32 @@ func TestStrictPassesOverOtherVersions(t *testing.T) {
 	})
 }
 
+// A value that does not fit where the fields are the same, as nil, changes nothing for those that do; nor does it where
+// calls are hedged, whose Retries count only those that were asked.
+func TestStrictAfterAValueThatDoesNotFit(t *testing.T) {
+	for _, opt := range []broach.CallOption{broach.Retries(1), broach.Hedge(time.Second)} {
+		clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+			c.StartAll(6)
+			caller := c.Nodes[0]
+			for _, n := range c.Nodes[1:5] {
+				require.NoError(t, n.Register("place", placeOther, broach.Idempotent()))
+			}
+			fits := func(o skewOrder) skewReceipt { return skewReceipt{Total: 1} }
+			require.NoError(t, c.Nodes[5].Register("place", fits, broach.Idempotent()))
+			require.NoError(t, caller.WaitFor(context.Background(), "place", 5))
+			place := caller.Caller("place", opt, broach.Retries(1), broach.Strict())
+			for _, bad := range []any{(*skewOrder)(nil), skewOrder{}} {
+				_, _ = broach.Call[skewReceipt](context.Background(), place, bad, "one too many")
+				_, _ = broach.Call[skewReceipt](context.Background(), place, bad)
+				for range 20 {
+					_, err := broach.Call[skewReceipt](context.Background(), place, &skewOrder{})
+					require.NoError(t, err)
+				}
+			}
+		})
+	}
+}
+
 // "It goes to another provider, if one has the same fields": also where this node offers the function with others.
 func TestStrictPassesOverThisNode(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
