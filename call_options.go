@@ -225,8 +225,8 @@ func CallInterceptors(list ...Interceptor) CallOption {
 
 // apply takes more options up.
 func (o callOptions) apply(opts []CallOption) callOptions {
-	for _, opt := range opts {
-		opt(&o)
+	if err := applyEach(opts, &o); err != nil {
+		o.wrong = append(o.wrong, err)
 	}
 	if o.on.IsValid() && o.local >= LocalNever {
 		o.wrong = append(o.wrong, errors.New("On and Local contradict each other"))
@@ -235,6 +235,18 @@ func (o callOptions) apply(opts []CallOption) callOptions {
 		o.wrong = append(o.wrong, err)
 	}
 	return o
+}
+
+// applyEach takes options of any kind up. The error is that one of them is nil.
+func applyEach[T any, O ~func(*T)](opts []O, to *T) (err error) {
+	for _, opt := range opts {
+		if opt == nil {
+			err = errors.New("an option is nil")
+			continue
+		}
+		opt(to)
+	}
+	return err
 }
 
 // With returns a Caller of the same function with more options. If an option is mistaken, each call returns an

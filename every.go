@@ -254,8 +254,8 @@ func Jitter(most time.Duration) TimerOption {
 // timerOptionsOf takes the options of a timer up.
 func timerOptionsOf(d time.Duration, opts []TimerOption) (timerOptions, error) {
 	o := timerOptions{jitter: jitterUnsaid}
-	for _, opt := range opts {
-		opt(&o)
+	if err := applyEach(opts, &o); err != nil {
+		o.wrong = append(o.wrong, err)
 	}
 	switch {
 	case d < timerPeriodLeast:

@@ -229,10 +229,8 @@ func MaxConcurrent(n int) RegisterOption {
 
 // apply takes the options up.
 func (r *registered) apply(opts []RegisterOption) error {
-	for _, o := range opts {
-		o(r)
-	}
-	return errors.Join(r.wrong...)
+	err := applyEach(opts, r)
+	return errors.Join(append(r.wrong, err)...)
 }
 
 // weightAt is the weight, or what stands for none.

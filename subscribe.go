@@ -93,10 +93,8 @@ func (n *Node) Subscribe(topic string, fn any, opts ...SubscribeOption) (*Subscr
 		return nil, refused(InvalidArgument, "subscribe %s: %w", topic, err)
 	}
 	o := subscribing{backlog: backlogUnsaid}
-	for _, opt := range opts {
-		opt(&o)
-	}
-	if err := errors.Join(o.wrong...); err != nil {
+	err = applyEach(opts, &o)
+	if err := errors.Join(append(o.wrong, err)...); err != nil {
 		return nil, refused(InvalidArgument, "subscribe %s: %w", topic, err)
 	}
 	f.interceptors, f.counts = n.cfg.ServeInterceptors, n.tallies.topics.Cell(topic)

@@ -163,7 +163,7 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		for name, o := range map[string][]broach.CallOption{
 			"timeout": {broach.Timeout(0)}, "retries": {broach.Retries(-1)}, "balancer": {broach.Balance(nil)},
 			"on": {broach.On(netip.AddrPort{})}, "mode": {broach.Local(broach.LocalOnly + 1)},
-			"both": {onlyAt(1), broach.Local(broach.LocalNever)},
+			"both": {onlyAt(1), broach.Local(broach.LocalNever)}, "none": {nil},
 		} {
 			_, err := caller.Caller("which", o...).Call(context.Background())
 			clustertest.RequireError(t, err, broach.InvalidArgument, broach.No)
@@ -172,10 +172,14 @@ func TestOptionsThatCannotBe(t *testing.T) {
 		}
 		for name, o := range map[string]broach.RegisterOption{
 			"weight": broach.Weight(0), "much": broach.Weight(1001), "most": broach.MaxConcurrent(0),
-			"doc": broach.Doc("\xff"),
+			"doc": broach.Doc("\xff"), "none": nil,
 		} {
 			require.ErrorIs(t, caller.Register("f", func() {}, o), broach.ErrInvalidArgument, name)
 		}
+		_, err := caller.Subscribe("sold", func() {}, nil)
+		require.ErrorIs(t, err, broach.ErrInvalidArgument)
+		_, err = caller.Every(time.Second, func() {}, nil)
+		require.ErrorIs(t, err, broach.ErrInvalidArgument)
 		require.NoError(t, caller.Register("f", func() {}))
 	})
 }
