@@ -83,7 +83,11 @@ func (m *Membership) Visit(now time.Time, addr netip.AddrPort) {
 	}
 	v.wanted[addr] = m.moment(now)
 	m.lookBy(now.Add(visitKept))
-	if m.peers.byAddr[addr] != nil || m.isPending(addr) {
+	if st := v.stays[m.peers.byAddr[addr]]; st != nil {
+		st.needed = m.moment(now)
+		return
+	}
+	if m.isPending(addr) {
 		return
 	}
 	if c := m.contact(now, addr); c != nil {

@@ -185,3 +185,27 @@ func TestAGuestLearnsItsAddress(t *testing.T) {
 	require.Equal(t, 1, host.Guests())
 	require.Empty(t, host.peers.list)
 }
+
+// [GST-5] and closes those that it has not needed for 10 s by Leave: who is visited again and again is needed, also
+// where no function was asked for.
+func TestWhoIsVisitedAgainIsNeeded(t *testing.T) {
+	s := newSociety(t)
+	s.join(0, 0)
+	inspected := s.join(1, 0)
+	s.run(2 * time.Second)
+	g := s.visitor(9, 0)
+	s.run(time.Second)
+	g.Visit(s.now, inspected.cfg.Self)
+	s.collect(g)
+	s.run(time.Second)
+	opens := s.opens(g, inspected.cfg.Self)
+	for range 30 {
+		s.run(time.Second)
+		g.Visit(s.now, inspected.cfg.Self)
+		s.collect(g)
+	}
+	require.Zero(t, *opens)
+	require.Equal(t, 1, inspected.Guests())
+	s.run(14 * time.Second)
+	require.Zero(t, inspected.Guests())
+}
