@@ -19,6 +19,7 @@ const (
 	visitAgain  = 250 * time.Millisecond // between two that are not answered
 	visitDoubts = 2                      // of these until we open beside the link: the other end may not hold it
 	visitKept   = 10 * time.Second       // how long is kept what no call needs
+	visitOpens  = 8                      // to an address, and no more until it is named again: our host may lie of it
 )
 
 // visiting is what we know as a guest.
@@ -90,10 +91,12 @@ func (m *Membership) Visit(now time.Time, addr netip.AddrPort) {
 	if m.isPending(addr) {
 		return
 	}
-	if c := m.contact(now, addr); c != nil {
-		c.paid = 1 // it goes on by itself
-		c.at = now.Add(m.helloGap(1, m.crowd()))
-		m.contacts.at = pace.Earliest(m.contacts.at, c.at)
+	from := fromAnswer
+	if m.joining.isSeed(addr) {
+		from = fromUs
+	}
+	if c := m.newContact(now, contact{addr: addr, origin: from, paid: visitOpens}); c != nil {
+		m.openTo(now, c)
 	}
 	m.out.Changed = true
 }

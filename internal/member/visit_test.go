@@ -209,3 +209,31 @@ func TestWhoIsVisitedAgainIsNeeded(t *testing.T) {
 	s.run(14 * time.Second)
 	require.Zero(t, inspected.Guests())
 }
+
+// [GST-5] Of addresses that were found it opens to each 8 times at most, and 2,000 times a second to all: a host that
+// lies of them makes it send no more.
+func TestAHostThatLiesMakesAGuestSendLittle(t *testing.T) {
+	s := newSociety(t)
+	s.join(0, 0)
+	s.run(time.Second)
+	g := s.visitor(9, 0)
+	s.run(time.Second)
+	all, most, each := 0, 0, map[netip.AddrPort]int{}
+	s.opened = func(_ *citizen, to netip.AddrPort) { all++; each[to]++ }
+	for second := range 3 {
+		all = 0
+		for i := range 1000 {
+			g.Visit(s.now, siteOf(1000*(second+1)+i))
+			s.collect(g)
+			s.run(time.Millisecond)
+		}
+		most = max(most, all)
+	}
+	s.run(10 * time.Second)
+	t.Logf("%d Opens in a second, %d addresses", most, len(each))
+	require.LessOrEqual(t, most, 2*opensPerSec, "a second of ours may lie across two of its")
+	require.Greater(t, most, opensPerSec/2)
+	for addr, opens := range each {
+		require.LessOrEqual(t, opens, visitOpens, addr)
+	}
+}
