@@ -52,7 +52,6 @@ func functionStats(t *tally.Table) (list []FunctionStats) {
 	}
 	for name, s := range t.All() {
 		f := FunctionStats{Name: name, Calls: s.Calls, Retries: s.Retries, Running: s.Running,
-
 			Latency: Histogram{s.Latency.Counts, s.Latency.Sum}, Waiting: Histogram{s.Waiting.Counts, s.Waiting.Sum}}
 		for code, n := range s.Errors {
 			if f.Errors == nil {
