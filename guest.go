@@ -274,7 +274,7 @@ func (n *Node) seedView(part ViewPart) View {
 	case <-patience.C:
 	case <-n.serving.provider.ctx.Done():
 	}
-	if f = f.good(); f == nil || time.Since(f.at) >= findLong {
+	if f = f.good(); !f.canStandIn() {
 		return View{}
 	}
 	return f.view

@@ -114,8 +114,8 @@ func (v *view) addProvider(found *wire.Found, name string, d *balance.Candidate)
 const (
 	findKept    = time.Second            // how long an answer is used
 	findSoon    = 500 * time.Millisecond // from when on the next is asked for, while calls go on
-	findNone    = 100 * time.Millisecond // how long the answer is used that nobody offers a function
-	findLong    = 10 * time.Second       // how long an answer is used while our host is silent
+	findNone    = 100 * time.Millisecond // how long the answer is used that nobody offers a function, or a refusal
+	findLong    = 10 * time.Second       // how long an answer is used while our host is silent, or refuses
 	findPatient = 250 * time.Millisecond // how long that must have been so
 	findsMost   = 1024                   // answers that are kept; beyond that, those that are old are not
 )
@@ -169,10 +169,18 @@ func (f *find) good() *find {
 	return f.before
 }
 
+// isOver reports whether a question may be asked anew: its host is not asked again right after it has refused.
+func (f *find) isOver(now time.Time) bool {
+	return f == nil || f.isDone() && (f.failed == nil || f.failed.Node == "" || now.Sub(f.at) >= findNone)
+}
+
+// canStandIn reports whether an answer is used in place of one that does not come. One that is nil cannot.
+func (f *find) canStandIn() bool { return f != nil && time.Since(f.at) < findLong }
+
 // found returns an answer of now or of shortly before.
 func (n *Node) found(ctx context.Context, c *Caller) (*find, *Error) {
 	f := n.findFor(c)
-	if f.isDone() {
+	if f.isDone() && f.failed == nil {
 		return f, nil
 	}
 	patience := time.NewTimer(findPatient - time.Since(f.began))
@@ -180,12 +188,15 @@ func (n *Node) found(ctx context.Context, c *Caller) (*find, *Error) {
 	for {
 		select {
 		case <-patience.C:
-			if f.before != nil && time.Since(f.before.at) < findLong {
+			if f.before.canStandIn() {
 				return f.before, nil
 			}
 		case <-f.donec:
-			if f.failed == nil {
+			switch {
+			case f.failed == nil:
 				return f, nil
+			case f.failed.Code != Closed && f.before.canStandIn():
+				return f.before, nil
 			}
 			failed := *f.failed
 			failed.Service = c.name
@@ -219,7 +230,7 @@ func (g *guest) answerTo(n *Node, now time.Time, key string, ask func(f *find)) 
 	last := g.finds[key]
 	good := last.good()
 	age, isFresh := good.age(now)
-	if (!isFresh || age >= findSoon) && (last == nil || last.isDone()) {
+	if (!isFresh || age >= findSoon) && last.isOver(now) {
 		last = g.begin(n, now, key, good, ask)
 	}
 	if isFresh {
