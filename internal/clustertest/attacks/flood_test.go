@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"broach/internal/clustertest"
 	"broach/internal/intruder"
 	"broach/internal/race"
 
@@ -70,7 +71,7 @@ func TestFloodsOfStrangers(t *testing.T) {
 				f.watch(t.Context())
 				time.Sleep(time.Second)
 				f.tape.Cut()
-				before, in := keptMemory(), f.nodes[0].Stats().DatagramsIn
+				before, in := clustertest.LiveMemory(), f.nodes[0].Stats().DatagramsIn
 				var offers atomic.Int64
 				f.net.Tap(func(_ time.Time, _, _ netip.AddrPort, b []byte) {
 					if intruder.Form(b) == intruder.FormOffer {
@@ -85,7 +86,7 @@ func TestFloodsOfStrangers(t *testing.T) {
 					time.Sleep(time.Millisecond)
 				}
 				calls.stop(t)
-				grown := (keptMemory() - before) >> 20
+				grown := (clustertest.LiveMemory() - before) >> 20
 				t.Logf("%d calls, the longest %v; %d MiB; %d Offers", calls.made, calls.longest, grown, offers.Load())
 				require.Greater(t, f.nodes[0].Stats().DatagramsIn-in, uint64(fewer(300_000)))
 				require.LessOrEqual(t, offers.Load(), int64(3*4096), "in the seconds that two seconds touch")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"broach"
+	"broach/internal/clustertest"
 	"broach/internal/intruder"
 
 	"github.com/stretchr/testify/require"
@@ -131,7 +132,7 @@ func TestTenThousandGuests(t *testing.T) {
 		f.watch(t.Context())
 		calls := f.callOn(f.nodes[1], f.nodes[0])
 		f.net.Tap(nil)
-		before := keptMemory()
+		before := clustertest.LiveMemory()
 		most := 0
 		for k := range fewer(1000) {
 			f.invade(f.nodes[0], k*10, 10)
@@ -146,7 +147,7 @@ func TestTenThousandGuests(t *testing.T) {
 		require.Len(t, f.nodes[1].Members(), 3)
 		time.Sleep(20 * time.Second)
 		require.Zero(t, f.nodes[0].Stats().Guests)
-		require.Less(t, keptMemory()-before, int64(12<<20), "a link takes some 3 KiB")
+		require.Less(t, clustertest.LiveMemory()-before, int64(12<<20), "a link takes some 3 KiB")
 		runtime.KeepAlive(f)
 	})
 }

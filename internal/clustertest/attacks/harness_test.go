@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -388,12 +387,4 @@ func fewer(n int) int {
 		return n / 10
 	}
 	return n
-}
-
-// keptMemory is what lives on the heap.
-func keptMemory() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

@@ -70,7 +70,7 @@ func TestAFloodOfQuestionsForViews(t *testing.T) {
 		v := f.viewer(0, f.nodes[0])
 		time.Sleep(2 * time.Second)
 		calls := f.callOn(f.nodes[1], f.nodes[0])
-		before := keptMemory()
+		before := clustertest.LiveMemory()
 		began := time.Now()
 		count := fewer(10_000)
 		for i := range count {
@@ -87,7 +87,7 @@ func TestAFloodOfQuestionsForViews(t *testing.T) {
 		_, err := f.nodes[1].Inspect(t.Context(), f.nodes[0].Addr())
 		require.NoError(t, err, "others are answered")
 		calls.stop(t)
-		require.Less(t, keptMemory()-before, int64(8<<20))
+		require.Less(t, clustertest.LiveMemory()-before, int64(8<<20))
 	})
 }
 

@@ -185,7 +185,7 @@ func TestResultsThatNobodyTakes(t *testing.T) {
 		f.startAll(2)
 		provider, caller := f.nodes[0], f.nodes[1]
 		require.NoError(t, provider.Register("mega", func() []byte { return make([]byte, 1<<20) }))
-		before := keptMemory()
+		before := clustertest.LiveMemory()
 		for k := range 4 {
 			m := f.member(k, provider)
 			for slot := range uint16(600) {
@@ -193,7 +193,7 @@ func TestResultsThatNobodyTakes(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 			time.Sleep(time.Second)
-			grown := (keptMemory() - before) >> 20
+			grown := (clustertest.LiveMemory() - before) >> 20
 			t.Logf("%d members: %d MiB", k+1, grown)
 			require.Less(t, grown, int64(256+64+64), "replies under way, those that are kept, and what holds them")
 		}
@@ -202,7 +202,7 @@ func TestResultsThatNobodyTakes(t *testing.T) {
 			m.Close()
 		}
 		time.Sleep(90 * time.Second)
-		left := (keptMemory() - before) >> 20
+		left := (clustertest.LiveMemory() - before) >> 20
 		t.Logf("%d MiB after the members are gone", left)
 		require.Less(t, left, int64(48))
 	})
@@ -214,7 +214,7 @@ func TestMessagesThatNeverEnd(t *testing.T) {
 		f.edit = func(cfg *broach.Config) { cfg.MaxMessage = 8 << 20 }
 		f.startAll(2)
 		provider, caller := f.nodes[0], f.nodes[1]
-		before := keptMemory()
+		before := clustertest.LiveMemory()
 		for k := range 20 {
 			m := f.member(k, provider)
 			for transfer := range uint32(60) {
@@ -224,7 +224,7 @@ func TestMessagesThatNeverEnd(t *testing.T) {
 				time.Sleep(time.Millisecond)
 			}
 		}
-		grown := (keptMemory() - before) >> 20
+		grown := (clustertest.LiveMemory() - before) >> 20
 		t.Logf("%d MiB", grown)
 		require.Less(t, grown, int64(8*8+32))
 		f.call(caller, provider)

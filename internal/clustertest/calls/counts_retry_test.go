@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"testing"
 	"time"
 
@@ -158,21 +157,13 @@ func TestSoManyNamesAreCountedApart(t *testing.T) {
 			require.Equal(t, "1", clustertest.Counts(t, list, nameOf(9999)))
 			require.Equal(t, "0", clustertest.Counts(t, list, nameOf(10_000)), "it is not there")
 		}
-		before := inUse()
+		before := clustertest.LiveMemory()
 		for i := range 20_000 {
 			_, err := caller.Caller(fmt.Sprint("nobody's ", i)).Call(c.T.Context())
 			require.Error(t, err)
 		}
-		require.Less(t, inUse()-before, int64(1<<20), "bytes of 20,000 names that nobody offers")
+		require.Less(t, clustertest.LiveMemory()-before, int64(1<<20), "bytes of 20,000 names that nobody offers")
 	})
 }
 
 func nameOf(i int) string { return fmt.Sprintf("function%05d", i) }
-
-// inUse is how many bytes of the heap are in use.
-func inUse() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}

@@ -3,7 +3,6 @@ package calls
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -79,9 +78,9 @@ func TestFloodedProviderStaysCalm(t *testing.T) {
 					f.begin(t, caller.Caller("slow"), 200, lasting)
 				}
 				time.Sleep(lasting / 4)
-				before := liveMemory()
+				before := clustertest.LiveMemory()
 				time.Sleep(lasting / 2)
-				grown := liveMemory() - before
+				grown := clustertest.LiveMemory() - before
 				f.wg.Wait()
 
 				t.Logf("%d done, %d refused, %d too late; memory grew by %d KiB", f.done.Load(), f.refused.Load(),
@@ -98,14 +97,6 @@ func TestFloodedProviderStaysCalm(t *testing.T) {
 			})
 		})
 	}
-}
-
-// liveMemory is the live memory of this process, in bytes.
-func liveMemory() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // Who floods one peer, be it slow, dead or drowned in large messages, calls another as fast as before.
