@@ -102,7 +102,8 @@ func (f *flight) init(now time.Time, fragment int) {
 // hasRoom says whether the window lets another fragment go. After a time-out only a few may, until one is acknowledged:
 // often all has arrived and the acknowledgement was lost, or the receiver was slow.
 func (f *flight) hasRoom() bool {
-	return f.extra > 0 || f.count == 0 || f.timeouts == 0 && f.bytes < f.window.size
+	return f.extra > 0 || f.count == 0 ||
+		f.timeouts == 0 && f.bytes < f.window.size && (f.count < leastWindow || f.window.isWelcome(f.bytes))
 }
 
 // mayGo says whether one may go now.

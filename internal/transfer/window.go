@@ -115,6 +115,11 @@ func (w *sendWindow) limit() int {
 	return most
 }
 
+// isWelcome says whether the receiver has room for a fragment beside so many bytes that are in flight, [FRAG-16].
+func (w *sendWindow) isWelcome(inFlight int) bool {
+	return w.room == 0 || inFlight+w.fragment <= w.room
+}
+
 // reach is how far one transfer may get ahead of its first fragment that has not been acknowledged, in bytes,
 // [FRAG-13]. A window that finds neither queue nor loss ends up in the socket of the receiver, and whatever small comes
 // behind it waits for all of it. Several transfers together may fill the window.
