@@ -23,6 +23,11 @@ const (
 	// After so many time-outs in a row, and so long, the path may be another: its window begins anew.
 	anewAfter = 3
 	anewFrom  = 100 * time.Millisecond
+
+	// A large fragment that is lost a second time weighs as much as so many that arrive: it is as often where 22 % are
+	// lost. So many more of them are too many.
+	twiceWeight = 16
+	twiceMost   = 16
 )
 
 // A sendOrder is the place of one sending among all fragments sent on a link, from 1: or what became of it.
@@ -83,8 +88,10 @@ type flight struct {
 
 	// What the link asks for to judge the packet size, and clears.
 	lostAgain bool   // a fragment was lost that had been sent before, or the silence went on after a time-out
+	lossy     bool   // too many large ones were, [PATH-9]
 	passed    uint32 // bytes in the largest fragment that arrived, the last ones of transfers not counted
 
+	twice     int           // large ones that were lost a second time, each by its weight, less those that arrived
 	newest    sendOrder     // highest known to have arrived
 	threshold sendOrder     // by how many later ones a fragment is overtaken that is lost
 	progress  time.Duration // when a fragment was last acknowledged
@@ -171,6 +178,7 @@ func (f *flight) arrived(order sendOrder, s sentFragment, newest uint32) {
 	f.measure(s.sending, newest)
 	f.newest = max(f.newest, order)
 	f.window.ack(int(s.of.size))
+	f.twice = max(f.twice-1, 0)
 	if s.index+1 < s.of.count {
 		f.passed = max(f.passed, s.of.size)
 	}
@@ -224,10 +232,23 @@ func (f *flight) drop() bool {
 	if over {
 		return false
 	}
-	f.lostAgain = f.lostAgain || s.again
+	if s.again {
+		f.loseAgain(s)
+	}
 	f.recall(s.of, s.index)
 	f.lost.Push(lostFragment{s.of, s.index, s.sending})
 	return true
+}
+
+// loseAgain notes that a fragment was lost that had been sent before. A long silence says nothing of its size.
+func (f *flight) loseAgain(s sentFragment) {
+	f.lostAgain = true
+	if s.of.size <= usualFragment || f.timeouts > 1 {
+		return
+	}
+	if f.twice += twiceWeight; f.twice > twiceWeight*twiceMost {
+		f.lossy, f.twice = true, 0
+	}
 }
 
 // nextLost returns the fragment that has been lost for the longest time: nil when none is.

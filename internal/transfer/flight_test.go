@@ -188,3 +188,37 @@ func TestFlightLearnsHowMuchIsOvertaken(t *testing.T) {
 		s.ackAll()
 	}
 }
+
+// [PATH-9] of Fragments in larger datagrams 16 more were lost a second time than a sixteenth of those that arrived
+// [...] What a silence of more than two time-outs has cost does not count.
+func TestLargeFragmentsThatAreLostAgainAreToldOf(t *testing.T) {
+	for _, play := range []struct {
+		size, timeouts, acks int
+		unharmed             int // transfers between two that suffer
+		isLossy              bool
+	}{
+		{8900, 2, 9, 0, true}, {8900, 2, 8, 0, false}, {8900, 2, 30, 15, false}, {8900, 1, 30, 0, false},
+		{8900, 100, 6, 0, false}, {1300, 2, 30, 0, false},
+	} {
+		s := newSenderTest(t)
+		s.out.Init(s.now, play.size)
+		isLossy := false
+		for range play.acks {
+			for range play.unharmed {
+				s.out.Start(make([]byte, 2*play.size), 1)
+				s.sendAll()
+				s.ackAll()
+			}
+			s.out.Start(make([]byte, 2*play.size), 1)
+			s.sendAll()
+			for range play.timeouts {
+				s.advance(time.Second)
+				s.out.Timeout(s.now, 50*time.Millisecond)
+				s.sendAll()
+			}
+			s.ackAll()
+			isLossy = isLossy || s.out.Lossy()
+		}
+		require.Equal(t, play.isLossy, isLossy, "%+v", play)
+	}
+}

@@ -339,10 +339,11 @@ func (o *Out) LostAgain() bool {
 	return was
 }
 
-// Lossy reports whether, since it was last asked, more was lost than before that slowing down does not cure.
+// Lossy reports whether, since it was last asked, more was lost than before that slowing down does not cure, or too
+// many large fragments were a second time.
 func (o *Out) Lossy() bool {
-	was := o.flight.window.lossy
-	o.flight.window.lossy = false
+	was := o.flight.window.lossy || o.flight.lossy
+	o.flight.window.lossy, o.flight.lossy = false, false
 	return was
 }
 
