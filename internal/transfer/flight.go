@@ -24,10 +24,10 @@ const (
 	anewAfter = 3
 	anewFrom  = 100 * time.Millisecond
 
-	// A large fragment that is lost a second time weighs as much as so many that arrive: it is as often where 22 % are
+	// A large fragment that is lost a second time weighs as much as so many that arrive: it is as often where 16 % are
 	// lost. So many more of them are too many.
-	twiceWeight = 16
-	twiceMost   = 16
+	twiceWeight = 32
+	twiceMost   = 8
 )
 
 // A sendOrder is the place of one sending among all fragments sent on a link, from 1: or what became of it.

@@ -189,7 +189,7 @@ func TestFlightLearnsHowMuchIsOvertaken(t *testing.T) {
 	}
 }
 
-// [PATH-9] of Fragments in larger datagrams 16 more were lost a second time than a sixteenth of those that arrived
+// [PATH-9] of Fragments in larger datagrams 8 more were lost a second time than a thirty-second of those that arrived
 // [...] What a silence of more than two time-outs has cost does not count.
 func TestLargeFragmentsThatAreLostAgainAreToldOf(t *testing.T) {
 	for _, play := range []struct {
@@ -197,8 +197,8 @@ func TestLargeFragmentsThatAreLostAgainAreToldOf(t *testing.T) {
 		unharmed             int // transfers between two that suffer
 		isLossy              bool
 	}{
-		{8900, 2, 9, 0, true}, {8900, 2, 8, 0, false}, {8900, 2, 30, 15, false}, {8900, 1, 30, 0, false},
-		{8900, 100, 6, 0, false}, {1300, 2, 30, 0, false},
+		{8900, 2, 5, 0, true}, {8900, 2, 4, 0, false}, {8900, 2, 30, 31, false}, {8900, 1, 30, 0, false},
+		{8900, 100, 4, 0, false}, {1300, 2, 30, 0, false},
 	} {
 		s := newSenderTest(t)
 		s.out.Init(s.now, play.size)

@@ -180,7 +180,7 @@ func TestThePacketSizeChangesAmidATransferOverADistance(t *testing.T) {
 	})
 }
 
-// [PATH-9] of Fragments in larger datagrams 16 more were lost a second time than a sixteenth of those that arrived:
+// [PATH-9] of Fragments in larger datagrams 8 more were lost a second time than a thirty-second of those that arrived:
 // where only these are lost, a message takes 20 times as long as in small ones.
 func TestTheSizeFallsWhereOnlyLargeDatagramsAreLost(t *testing.T) {
 	for _, share := range []float64{0.3, 0.5} {

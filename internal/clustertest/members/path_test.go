@@ -332,7 +332,7 @@ func TestDatagramsAreSmallWhereMuchIsLost(t *testing.T) {
 			require.Equal(t, 21829, packetSize(caller))
 			like.Loss = 0.2
 			c.Net.SetDefault(like)
-			for range 20 {
+			for range 30 {
 				echo(t, caller, 1<<20)
 			}
 			require.Equal(t, 1400, packetSize(caller))
