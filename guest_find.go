@@ -10,6 +10,7 @@ import (
 	"broach/internal/balance"
 	"broach/internal/codec"
 	"broach/internal/member"
+	"broach/internal/pace"
 	"broach/internal/wire"
 )
 
@@ -18,13 +19,22 @@ import (
 // findService is the protocol's own function that guests ask, PROTOCOL.md [GST-4].
 const findService = "\x00find"
 
-// findsPerSec is how many questions are answered in a second. The reader answers them itself, for guests come just when
-// the workers have too much to do; so they may take some hundredths of a processor, and not more.
-const findsPerSec = 1000
+// How many questions are answered in a second. The reader answers them itself, for guests come just when the workers
+// have too much to do; so they may take some hundredths of a processor, and not more.
+const (
+	findsPerSec = 1000
+	findsEach   = 250 // of one peer, so that others are answered
+)
+
+// finds are the questions of a second.
+type finds struct {
+	each pace.Each[netip.AddrPort] // it grows by links, and so many can be made in a second
+	all  pace.Allowance
+}
 
 // find answers a question.
 func (r *reader) find(now time.Time, req *request) {
-	if !r.finds.Take(now, findsPerSec) {
+	if !r.finds.each.Take(now, req.from(), findsEach) || !r.finds.all.Take(now, findsPerSec) {
 		req.answerCode(Overloaded, No, "the node is asked for functions too often")
 		return
 	}

@@ -9,7 +9,6 @@ import (
 	"broach/internal/gate"
 	"broach/internal/link"
 	"broach/internal/member"
-	"broach/internal/pace"
 	"broach/internal/pool"
 	"broach/internal/seedbook"
 	"broach/internal/strangers"
@@ -68,7 +67,7 @@ type reader struct {
 	heard     []*inbound          // and then these
 	answers   []udp.Datagram      // to strangers; they go at the end of the batch
 	told      strangers.Told      // whom the log was told of
-	finds     pace.Allowance      // of questions where a function is
+	finds     finds               // of questions where a function is
 }
 
 // datagram takes in a datagram: what it is and what becomes of it the gate says.

@@ -2,6 +2,7 @@ package guests
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"sync"
 	"testing"
@@ -256,5 +257,33 @@ func TestNobodyCallsAGuest(t *testing.T) {
 		require.Len(c.T, members[0].Members(), 2)
 		require.Equal(c.T, 1, members[0].Stats().Guests)
 		require.Len(c.T, g.Stats().Peers, 1)
+	})
+}
+
+// Calls go on where the seed refuses to say more: what it said last is used still. What it refused is not asked again
+// and again.
+func TestCallsGoOnWhileTheSeedRefusesToSayMore(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		cluster(c, 3)
+		g := guest(c, 0, 0)
+		call := func(name string) error {
+			_, err := g.Caller(name).Call(c.T.Context())
+			return err
+		}
+		require.NoError(c.T, call("which"))
+		for round := range 5 {
+			time.Sleep(1100 * time.Millisecond) // what was said is not fresh any more
+			for i := range 300 {
+				require.Error(c.T, call(fmt.Sprint("nothing", i)))
+			}
+			clustertest.RequireError(c.T, call("other"), broach.Unavailable, broach.No)
+			require.NoError(c.T, call("which"), round)
+		}
+		before := g.Stats().DatagramsOut
+		for range 200 {
+			clustertest.RequireError(c.T, call("other"), broach.Unavailable, broach.No)
+			time.Sleep(time.Millisecond)
+		}
+		require.Less(c.T, g.Stats().DatagramsOut-before, uint64(20))
 	})
 }
