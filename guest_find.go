@@ -366,6 +366,9 @@ func (n *Node) askAt(host *conn, wanted []any) (said wire.Found, _ *Error) {
 	if err == nil {
 		said, err = wire.ConsumeFound(b)
 	}
+	listed := len(said.Providers)
+	said = member.UsableOf(host.ID.Addr, said)
+	n.stats.unusable.Add(uint64(listed - len(said.Providers)))
 	if err != nil {
 		return said, &Error{Code: Unavailable, Executed: No, Node: host.ID.Addr.String(),
 			Message: textUnsaid + ": its answer cannot be read: does it run a broach of this version?"}

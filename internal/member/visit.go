@@ -53,6 +53,14 @@ func (m *Membership) Host() uint64 {
 	return m.visiting.host.tie.token
 }
 
+// UsableOf is what somebody has found, without the addresses that are of no use, [MEM-26]: they count as not listed.
+func UsableOf(from netip.AddrPort, f wire.Found) wire.Found {
+	listed := len(f.Providers)
+	f.Providers = slices.DeleteFunc(f.Providers, func(p wire.Provider) bool { return !IsUsable(from, p.Addr) })
+	f.More += uint32(listed - len(f.Providers))
+	return f
+}
+
 // Found takes what our host says of who offers a function.
 func (m *Membership) Found(now time.Time, name string, f wire.Found) {
 	v := &m.visiting

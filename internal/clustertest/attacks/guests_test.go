@@ -1,6 +1,7 @@
 package attacks
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"broach"
 	"broach/internal/clustertest"
 	"broach/internal/intruder"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -248,6 +250,79 @@ func (a *asker) ask() {
 	a.Say(nodeAddr(0), intruder.Request(a.asked, 1, 0, "\x00find", []byte{0x91, 0xa5, 'c', 'o', 'u', 'n', 't'}))
 }
 
+// [MEM-26] A seed that lies of who offers a function: a guest sends nothing to itself, to addresses that are of no use,
+// or to the loopback of its own host, and little to a third party. Its calls fail and say so.
+func TestASeedThatLiesToAGuest(t *testing.T) {
+	t.Parallel()
+	besiege(t, 1, func(t *testing.T, f *field) {
+		useless := []netip.AddrPort{
+			netip.MustParseAddrPort("127.0.0.1:53"), netip.MustParseAddrPort("0.0.0.0:7000"),
+			netip.MustParseAddrPort("255.255.255.255:7000"),
+		}
+		lie := wire.Found{}
+		for i, addr := range append(useless, nodeAddr(0), strangerAt) {
+			for same := range 10 { // likewise
+				lie.Add(wire.Provider{
+					Process: wire.Process{Addr: addr, Boot: uint64(i + 1)}, Signature: "()", Last: same%2 == 1,
+				})
+			}
+		}
+		var asked atomic.Int64
+		f.intruder(0, func(i *intruder.Intruder) {
+			i.Hear = func(_ *intruder.Link, m intruder.Message) ([]intruder.Message, bool) {
+				if m.Kind != intruder.KindRequest {
+					return nil, false
+				}
+				asked.Add(1)
+				return []intruder.Message{foundReply(m.Body, lie)}, true
+			}
+		})
+		g := f.guestOf(badAddr(0))
+		defer g.Close()
+		began := time.Now()
+		for range 20 {
+			_, err := g.Caller("count").Call(t.Context())
+			require.ErrorIs(t, err, broach.ErrUnavailable)
+		}
+		require.NotZero(t, asked.Load())
+		require.GreaterOrEqual(t, g.Stats().Unusable, uint64(30))
+		toStranger := 0
+		for _, d := range f.tape.All() {
+			if d.From == nodeAddr(0) {
+				require.NotContains(t, append(useless, nodeAddr(0)), d.To)
+			}
+			if d.To == strangerAt {
+				toStranger++
+			}
+		}
+		t.Logf("%d to the stranger in %v", toStranger, time.Since(began))
+		require.Positive(t, toStranger)
+		require.LessOrEqual(t, toStranger, 8*(1+int(time.Since(began)/(5*time.Second))))
+	})
+}
+
+// foundReply answers a question where a function is.
+func foundReply(request []byte, found wire.Found) intruder.Message {
+	be := binary.BigEndian
+	value := found.Append(nil)
+	result := be.AppendUint32([]byte{1, 18, 0xc6}, uint32(len(value))) // one result, bytes
+	return intruder.Reply(be.Uint16(request), be.Uint32(request[2:]), 0, 2, append(result, value...))
+}
+
+// guestOf starts a guest at the first address of nodes.
+func (f *field) guestOf(seed netip.AddrPort) *broach.Node {
+	f.t.Helper()
+	conn, err := f.net.Listen(nodeAddr(0))
+	require.NoError(f.t, err)
+	cfg := broach.Config{Guest: true, Conn: conn, Join: []string{seed.String()}, LogLevel: "off"}
+	if f.key != nil {
+		cfg.Keys = [][]byte{f.key}
+	}
+	g, err := broach.Start(cfg)
+	require.NoError(f.t, err)
+	return g
+}
+
 // A guest offers nothing, not even what every member does: what those ask that it visits is answered NotFound.
 func TestNobodyIsAnsweredByAGuest(t *testing.T) {
 	t.Parallel()
@@ -263,14 +338,7 @@ func TestNobodyIsAnsweredByAGuest(t *testing.T) {
 				return nil, false
 			}
 		})
-		conn, err := f.net.Listen(nodeAddr(0))
-		require.NoError(t, err)
-		cfg := broach.Config{Guest: true, Conn: conn, Join: []string{badAddr(0).String()}, LogLevel: "off"}
-		if f.key != nil {
-			cfg.Keys = [][]byte{f.key}
-		}
-		g, err := broach.Start(cfg)
-		require.NoError(t, err)
+		g := f.guestOf(badAddr(0))
 		defer g.Close()
 		require.NoError(t, g.WaitJoined(t.Context()))
 		for i, name := range []string{"\x00view", "\x00find", "\x00table", "\x00describe", "count"} {
