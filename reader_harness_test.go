@@ -33,6 +33,7 @@ type script struct {
 }
 
 func (s *script) Receive([]udp.Datagram, bool) (int, error) { panic("the test delivers") }
+func (s *script) Waited() bool                              { return true }
 func (s *script) LocalAddr() netip.AddrPort                 { return s.addr }
 func (s *script) Stats() *udp.Stats                         { return &s.counts }
 func (s *script) Close() error                              { return nil }

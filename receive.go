@@ -58,6 +58,7 @@ type reader struct {
 	quick     []*request    // to be run by the reader at the end of the batch
 	ran       int           // how many of those have been taken up
 	spent     time.Duration // what they will take
+	pressure  pressure
 	takeover  takeover
 	abandoned []*link.Request     // given up by their callers in this datagram
 	toKick    bool                // the pool has new work

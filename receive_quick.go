@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,12 @@ const (
 	quickParts = 4
 	quickPart  = 8                // 1.1 times the calls a second. In smaller parts they cost more than that
 	tooLong    = time.Millisecond // then it is taken over, after one to two of these
+
+	// What a reader that is full leaves to the workers needs processors: at least so many, for on two of them the pool
+	// does two thirds of the calls that the reader does.
+	fullProcessors = 4
+	fullFrom       = 16 // batches in a row that lay there already
+	fullKeeps      = 2  // functions that it still runs in a batch: who calls alone need not wait for a worker to wake
 )
 
 // runCost is how long a function runs, as a moving average. Its zero value knows nothing. It may be used at any time
@@ -60,11 +67,30 @@ func newReader(n *Node) *reader {
 	r := &reader{
 		linking: &n.linking, serving: &n.serving, stats: &n.stats, log: n.log, seedNotes: &n.seedNotes,
 		inbox: n.loop.inbox, arrivals: n.loop.arrivals, stopped: n.socketClosed, in: make([]udp.Datagram, readMax),
+		pressure: pressure{spreads: runtime.GOMAXPROCS(0) >= fullProcessors},
 	}
 	r.takeover.timer = time.AfterFunc(time.Hour, r.look)
 	r.takeover.timer.Stop()
 	return r
 }
+
+// pressure is how full a reader is. A node has one, so where it is full all the time, it bounds the calls of the node,
+// however many processors there are: it alone takes datagrams in, and workers can run functions. Its zero value leaves
+// nothing to them.
+type pressure struct {
+	spreads bool // there are processors for workers beside it
+	inRow   int  // batches that lay there already when the one before was done
+}
+
+// note takes whether the reader had to wait for a batch.
+func (p *pressure) note(waited bool) {
+	if p.inRow++; waited {
+		p.inRow = 0
+	}
+}
+
+// leaves reports whether the workers get the next quick function of a batch, of which the reader has run so many.
+func (p *pressure) leaves(ran int) bool { return p.spreads && p.inRow >= fullFrom && ran >= fullKeeps }
 
 // keep takes a call that the reader is going to run itself, or returns false.
 func (r *reader) keep(req *request) bool {
@@ -87,6 +113,10 @@ func (r *reader) runQuick() bool {
 		req := r.quick[r.ran]
 		r.quick[r.ran] = nil
 		r.ran++
+		if r.pressure.leaves(r.ran - 1) {
+			r.toPool(req)
+			continue
+		}
 		var full *link.Link // read before: when it has run, its memory may be another's
 		if r.ran%part == 0 {
 			full = req.link()

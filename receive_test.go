@@ -1,8 +1,11 @@
 package broach
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -352,4 +355,46 @@ func (s *linkSide) take(t *testing.T, kind wire.Kind, message []byte) (call *req
 		call, s.reader.requests = s.reader.requests[0], nil
 	}
 	return call
+}
+
+// A reader that never has to wait for a batch leaves quick functions to workers, but for the first in each; not before
+// that has been so for a while, not once it had to wait, and not where there are no processors for workers.
+func TestAFullReaderLeavesQuickFunctionsToWorkers(t *testing.T) {
+	for _, play := range []struct {
+		spreads     bool
+		full, empty int // batches that lay there, and then batches that were waited for
+		kept        int
+	}{
+		{true, 0, 0, 8}, {true, fullFrom - 1, 0, 8}, {true, fullFrom, 0, fullKeeps},
+		{true, 10 * fullFrom, 0, fullKeeps}, {true, fullFrom, 1, 8}, {false, 10 * fullFrom, 0, 8},
+	} {
+		onLinkPair(t, Config{Pool: Pool{Core: 2}}, func(t *testing.T, a, b *linkSide) {
+			var byReader atomic.Int64
+			b.offer(t, "f", func() {
+				stack := make([]byte, 64<<10)
+				if strings.Contains(string(stack[:runtime.Stack(stack, false)]), "(*reader).runOne") {
+					byReader.Add(1)
+				}
+			})
+			wakeWorker(b)
+			b.serving.offered.get("f").cost.ns.Store(1)
+			b.reader.pressure.spreads = play.spreads
+			for i := range play.full + play.empty {
+				b.reader.pressure.note(i >= play.full)
+			}
+			var batch [][]byte
+			for slot := range uint16(8) {
+				batch = append(batch, forge(a, b, callOfF(slot, 1)))
+			}
+			b.hear(batch...)
+			require.Len(t, repliesIn(b.script.take()), 8)
+			require.EqualValues(t, play.kept, byReader.Load(), "%+v", play)
+		})
+	}
+}
+
+// wakeWorker has a worker at work once, so that one is parked.
+func wakeWorker(s *linkSide) {
+	_ = s.serving.pool.Submit(context.Background(), &heldJob{})
+	synctest.Wait()
 }

@@ -41,6 +41,7 @@ func (r *reader) read() {
 		}
 		now := time.Now()
 		r.soon = false
+		r.pressure.note(r.linking.transport.Waited())
 		r.linking.gate.Begin(now)
 		for i := range r.in[:k] {
 			r.datagram(now, r.in[i])

@@ -45,6 +45,7 @@ type nowhere struct {
 
 func (*nowhere) Receive([]udp.Datagram, bool) (int, error) { panic("the test delivers") }
 func (*nowhere) Send(out []udp.Datagram) (int, error)      { return len(out), nil }
+func (*nowhere) Waited() bool                              { return true }
 func (n *nowhere) LocalAddr() netip.AddrPort               { return n.addr }
 func (n *nowhere) Stats() *udp.Stats                       { return &n.counts }
 func (*nowhere) Close() error                              { return nil }

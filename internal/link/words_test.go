@@ -27,6 +27,7 @@ type tape struct {
 }
 
 func (s *tape) Receive([]udp.Datagram, bool) (int, error) { panic("the test delivers") }
+func (s *tape) Waited() bool                              { return true }
 func (s *tape) LocalAddr() netip.AddrPort                 { return s.addr }
 func (s *tape) Stats() *udp.Stats                         { return &s.counts }
 func (s *tape) Close() error                              { return nil }

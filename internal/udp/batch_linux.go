@@ -72,6 +72,9 @@ func (t *batchTransport) Receive(in []Datagram, soon bool) (int, error) {
 	}
 }
 
+// Waited is about the messages of which some datagrams were left, too.
+func (t *batchTransport) Waited() bool { return t.in.calls > 1 }
+
 // read fills the reader's batch with at least one and at most want messages.
 func (t *batchTransport) read(want int) error {
 	b := t.in

@@ -35,3 +35,23 @@ func TestReceiveBuffersGrowWithWhatComes(t *testing.T) {
 	require.Len(t, collectDatagrams(t, b, 2*maxBatch), 2*maxBatch)
 	require.Len(t, b.in.bufs, b.in.slots, "and no more than that")
 }
+
+// What lies there already was not waited for; what comes while somebody receives was.
+func TestATransportTellsWhetherItWaited(t *testing.T) {
+	a, b := openBatches(t)
+	for range 3 {
+		mustSendAll(t, a, numberedDatagrams(b.LocalAddr(), 1, 16))
+		collectDatagrams(t, b, 1)
+		require.False(t, b.Waited())
+	}
+	fill := b.in.read
+	b.in.read = func(fd uintptr) bool { // it sends when nothing was there
+		isThere := fill(fd)
+		if !isThere {
+			mustSendAll(t, a, numberedDatagrams(b.LocalAddr(), 1, 16))
+		}
+		return isThere
+	}
+	collectDatagrams(t, b, 1)
+	require.True(t, b.Waited())
+}

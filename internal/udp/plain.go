@@ -36,6 +36,9 @@ func (t *plainTransport) Receive(in []Datagram, _ bool) (int, error) {
 	}
 }
 
+// Waited is always true: nobody can ask a Conn whether something is there.
+func (t *plainTransport) Waited() bool { return true }
+
 func (t *plainTransport) Send(out []Datagram) (int, error) {
 	var calls, sent, bytes, lost int
 	defer func() { t.counts.sent(calls, sent, bytes, lost) }()

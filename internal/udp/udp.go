@@ -80,6 +80,10 @@ type Transport interface {
 	// be polled for instead of slept for.
 	Receive(in []Datagram, soon bool) (n int, err error)
 
+	// Waited reports whether the last Receive had to wait, or may have had to: false says that
+	// what it brought lay there already. It is for the goroutine that called it.
+	Waited() bool
+
 	// Send writes all datagrams and returns how many the system took. One that it refuses
 	// is lost, as UDP may lose any, and counted; only a closed socket is an error, one for
 	// which errors.Is(err, net.ErrClosed) holds. It is safe for concurrent use, keeps
