@@ -13,7 +13,7 @@ import (
 
 // versusPlan has a before, of which it says only where it would be.
 func versusPlan(t *testing.T, args ...string) plan {
-	p, err := parsePlan(append(args, "-before", t.TempDir()))
+	p, err := parsePlan(append(args, "-before", t.TempDir(), "-gogc", "0"))
 	require.NoError(t, err)
 	return p
 }
@@ -45,7 +45,7 @@ func TestEveryOtherRoundGoesTheOtherWay(t *testing.T) {
 func TestTheOtherProgramKnowsASystemByItsOwnName(t *testing.T) {
 	p := versusPlan(t, "-systems", "broach-loss5", "-workloads", "loss")
 	for _, j := range p.jobs(0) {
-		require.Equal(t, order{"broach-loss5", "loss", p.window}, j.order(p.window))
+		require.Equal(t, order{"broach-loss5", "loss", p.window, 0}, j.order(p.window))
 	}
 }
 
@@ -72,7 +72,7 @@ func TestNowIsComparedWithBeforeRoundByRound(t *testing.T) {
 		"1.00 x (0.50 to 1.50)", "",
 	}, r.versus(p.jobs(0)[0]))
 	require.Nil(t, r.versus(p.jobs(0)[2]), "there is one grpc only")
-	require.Equal(t, "1.10 x", p.rows(r, p.workloads[0])[1][8],
+	require.Equal(t, "1.10 x", p.rows(r, p.workloads[0], 0)[1][8],
 		"beside the peers it is the ratio of medians, as for them")
 	require.Contains(t, p.tables(r), "## Now and before")
 }
@@ -130,6 +130,6 @@ func TestARunEndsWithItsContext(t *testing.T) {
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
-	_, err = order{"udp", "add1", 1}.carryOut(ctx, own)
+	_, err = order{"udp", "add1", 1, 0}.carryOut(ctx, own)
 	require.ErrorIs(t, err, context.Canceled)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"time"
 )
 
@@ -20,6 +21,7 @@ const orderEnv = "BROACH_BENCH_ORDER"
 type order struct {
 	System, Workload string
 	Window           time.Duration
+	GOGC             int // 0: Go's own
 }
 
 // An outcome is what a measurement gave.
@@ -36,6 +38,9 @@ func (o order) carryOut(ctx context.Context, program string) (got outcome, _ err
 	}
 	cmd := exec.CommandContext(ctx, program)
 	cmd.Env = append(os.Environ(), orderEnv+"="+string(text))
+	if o.GOGC > 0 {
+		cmd.Env = append(cmd.Env, "GOGC="+strconv.Itoa(o.GOGC)) // the server's process has it of this one
+	}
 	cmd.Stderr = os.Stderr
 	if _, err := cmd.StdinPipe(); err != nil { // open as long as this process lives
 		return got, err

@@ -18,6 +18,7 @@ type plan struct {
 	rounds    int
 	pair      checkout.Pair // now, and what it is measured beside
 	layouts   int           // of each side, that the rounds go through; 0: that of the linker
+	gogc      int           // of the second table; 0: there is none
 	out       string
 }
 
@@ -31,20 +32,23 @@ func parsePlan(args []string) (plan, error) {
 	before := f.String("before", "", "folder of another checkout of broach, to measure beside this one")
 	layouts := f.Int("layouts", 0,
 		"random orders of its functions in which each program is linked, for the rounds to go through")
+	gogc := f.Int("gogc", 400, "measure every system with this GOGC, too; 0: with Go's own alone")
 	out := f.String("out", ".", "folder for RESULTS.md and results.svg")
 	if err := f.Parse(args); err != nil {
 		return plan{}, err
 	}
-	p := plan{window: time.Duration(*seconds * float64(time.Second)), rounds: *rounds, layouts: *layouts, out: *out}
-	if *seconds < 0.05 || *seconds > 60 || *rounds < 1 || *layouts < 0 || f.NArg() > 0 {
+	p := plan{window: time.Duration(*seconds * float64(time.Second)), rounds: *rounds, layouts: *layouts, gogc: *gogc,
+		out: *out}
+	if *seconds < 0.05 || *seconds > 60 || *rounds < 1 || *layouts < 0 || *gogc < 0 || f.NArg() > 0 {
 		return p, fmt.Errorf(
-			"-seconds is 0.05 to 60, -rounds at least 1, -layouts at least 0, and there is nothing but flags",
+			"-seconds is 0.05 to 60, -rounds at least 1, -layouts and -gogc at least 0, and there is nothing but flags",
 		)
 	}
 	var err error
 	if p.systems, err = choose(*chosen, systemNamed); err != nil {
 		return p, err
 	}
+	p.systems = withHeaps(p.systems, p.gogc)
 	if p.pair, err = checkout.NewPair(*before); err != nil {
 		return p, err
 	}

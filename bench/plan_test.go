@@ -9,7 +9,7 @@ import (
 
 func TestThePlanFollowsTheFlags(t *testing.T) {
 	p, err := parsePlan([]string{"-systems", "broach, udp", "-workloads", "add1,echo64k", "-seconds", "0.5", "-rounds",
-		"2"})
+		"2", "-gogc", "0"})
 	require.NoError(t, err)
 	require.Equal(t, 500*time.Millisecond, p.window)
 	require.Equal(t, 2, p.rounds)
@@ -24,7 +24,7 @@ func TestThePlanFollowsTheFlags(t *testing.T) {
 func TestThePlanRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, args := range [][]string{
 		{"-systems", "pigeons"}, {"-workloads", "add2"}, {"-seconds", "61"}, {"-seconds", "0"}, {"-rounds", "0"},
-		{"-layouts", "-1"}, {"more"},
+		{"-layouts", "-1"}, {"-gogc", "-1"}, {"more"},
 	} {
 		_, err := parsePlan(args)
 		require.Error(t, err, args)

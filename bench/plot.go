@@ -83,7 +83,7 @@ func (p plan) chart(r results, one panel) *plot.Plot {
 
 // comparable are the systems that the picture shows.
 func (p plan) comparable() []system {
-	return slices.DeleteFunc(slices.Clone(p.systems), func(s system) bool { return s.lossy || s.before })
+	return slices.DeleteFunc(slices.Clone(p.systems), func(s system) bool { return s.lossy || s.before || s.gogc > 0 })
 }
 
 // is says whether both are the same system.

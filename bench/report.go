@@ -60,8 +60,11 @@ func versions() string {
 func (p plan) tables(r results) string {
 	var b strings.Builder
 	for _, w := range p.workloads {
-		if rows := p.rows(r, w); rows != nil {
+		if rows := p.rows(r, w, 0); rows != nil {
 			fmt.Fprintf(&b, "## %s: %s\n\n%s\n", w.name, w.title, page.Table(heading(w), rows))
+		}
+		if rows := p.rows(r, w, p.gogc); p.gogc > 0 && rows != nil {
+			fmt.Fprintf(&b, "With GOGC=%d:\n\n%s\n", p.gogc, page.Table(heading(w), rows))
 		}
 	}
 	b.WriteString(p.versusTable(r))
@@ -104,26 +107,30 @@ func heading(w workload) []string {
 	return append(head, standard(w)+" is")
 }
 
-// rows has one for each system that was measured at the workload.
-func (p plan) rows(r results, w workload) (rows [][]string) {
+// rows has one for each system that was measured at the workload, with that GOGC; 0: Go's own.
+func (p plan) rows(r results, w workload, gogc int) (rows [][]string) {
 	for _, s := range p.systems {
 		at := cell{w.name, s.name}
 		m, ok := r.median(at)
-		if !ok {
+		if !ok || s.gogc != gogc {
 			continue
 		}
 		row := []string{s.title}
 		for _, c := range columns(w) {
 			row = append(row, labels[c].show(m[c]))
 		}
-		rows = append(rows, append(row, times(r, w, at)))
+		rows = append(rows, append(row, times(r, w, s)))
 	}
 	return rows
 }
 
-// times is how many times the calls of the cell the standard makes.
-func times(r results, w workload, at cell) string {
-	x, ok := r.ratio(rate, cell{w.name, standard(w)}, at)
+// times is how many times the calls of the system the standard makes, with the same GOGC.
+func times(r results, w workload, s system) string {
+	of := system{name: standard(w)}
+	if s.gogc > 0 {
+		of = of.withHeap(s.gogc)
+	}
+	x, ok := r.ratio(rate, cell{w.name, of.name}, cell{w.name, s.name})
 	if !ok {
 		return ""
 	}

@@ -49,9 +49,37 @@ func TestTheRatioColumnComparesWithBroach(t *testing.T) {
 	p, err := parsePlan([]string{"-workloads", "add1", "-systems", "broach,grpc"})
 	require.NoError(t, err)
 	r := results{{"add1", "broach"}: {{rate: 300}}, {"add1", "grpc"}: {{rate: 100}}}
-	rows := p.rows(r, p.workloads[0])
+	rows := p.rows(r, p.workloads[0], 0)
 	require.Equal(t, "1.00 x", rows[0][len(rows[0])-1])
 	require.Equal(t, "3.00 x", rows[1][len(rows[1])-1])
+}
+
+func TestASecondTableHasEverySystemWithALargerHeap(t *testing.T) {
+	p, err := parsePlan([]string{"-workloads", "add1", "-systems", "broach,grpc"})
+	require.NoError(t, err)
+	r := results{
+		{"add1", "broach"}: {{rate: 300}}, {"add1", "grpc"}: {{rate: 100}},
+		{"add1", "broach-gogc400"}: {{rate: 500}}, {"add1", "grpc-gogc400"}: {{rate: 250}},
+	}
+	usual, roomy := p.rows(r, p.workloads[0], 0), p.rows(r, p.workloads[0], 400)
+	require.Equal(t, []string{"gRPC", "3.00 x"}, []string{usual[1][0], usual[1][len(usual[1])-1]})
+	require.Equal(t, []string{"gRPC, GOGC=400", "2.00 x"}, []string{roomy[1][0], roomy[1][len(roomy[1])-1]})
+	require.Contains(t, p.tables(r), "With GOGC=400:")
+	p, err = parsePlan([]string{"-gogc", "0"})
+	require.NoError(t, err)
+	require.Equal(t, systems[len(systems)-1].name, p.systems[len(systems)-1].name, "each once")
+}
+
+// The processes of such a system have that GOGC, and it is known by its own name there, in another checkout too.
+func TestTheOrderHasTheHeapOfItsSystem(t *testing.T) {
+	p, err := parsePlan([]string{"-systems", "broach", "-workloads", "add1", "-before", t.TempDir()})
+	require.NoError(t, err)
+	var names []string
+	for _, j := range p.jobs(0) {
+		names = append(names, j.system.name)
+		require.Equal(t, order{"broach", "add1", p.window, j.system.gogc}, j.order(p.window))
+	}
+	require.Equal(t, []string{"broach", "broach-before", "broach-gogc400", "broach-gogc400-before"}, names)
 }
 
 func TestNoPictureOfNothing(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"broach/bench/internal/page"
@@ -33,7 +32,7 @@ func (p plan) measureAll(ctx context.Context) (results, error) {
 func (p plan) measureRound(ctx context.Context, built programs, round int, r results) error {
 	jobs := p.jobs(round)
 	for i, j := range jobs {
-		fmt.Printf("round %d/%d  %2d/%d  %-8s %-20s", round+1, p.rounds, i+1, len(jobs), j.workload.name, j.system.name)
+		fmt.Printf("round %d/%d  %2d/%d  %-8s %-28s", round+1, p.rounds, i+1, len(jobs), j.workload.name, j.system.name)
 		got, err := j.order(p.window).carryOut(ctx, built.of(j.system, round))
 		if err != nil {
 			return fmt.Errorf("%s at %s: %w", j.system.name, j.workload.name, err)
@@ -47,7 +46,7 @@ func (p plan) measureRound(ctx context.Context, built programs, round int, r res
 
 // order is the job as the program of its side understands it.
 func (j job) order(window time.Duration) order {
-	return order{strings.TrimSuffix(j.system.name, beforeSuffix), j.workload.name, window}
+	return order{plainName(j.system.name), j.workload.name, window, j.system.gogc}
 }
 
 // String says how it went.

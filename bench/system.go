@@ -18,6 +18,7 @@ type system struct {
 	lossy     bool // of the workload with loss only
 	broach    bool // of this module, of which there may be another checkout
 	before    bool // it runs in that one
+	gogc      int  // of its processes; 0: as Go has it
 }
 
 // server is what runs in the child.
