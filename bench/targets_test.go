@@ -22,7 +22,7 @@ func TestATargetIsJudgedByTheMedians(t *testing.T) {
 		{"add1", "grpc"}:   {{rate: 100}},
 	}
 	rows := targetRows(r)
-	require.Equal(t, [][]string{{"add1, calls/s, broach / grpc", "3.00 x", ">= 2.20 x", "yes", ">= 4.00 x", "**no**"}},
+	require.Equal(t, [][]string{{"add1, calls/s, broach / grpc", "3.00 x", ">= 2.20 x", "yes", ">= 12.00 x", "**no**"}},
 		rows,
 		"what was not measured is not judged")
 }
