@@ -1,5 +1,5 @@
 // Package handshake is how two processes come to share a link: what the one answers to an Open, what the other makes of
-// the Offer, and what the first makes of the Confirm, PROTOCOL.md section 1.5. It is pure: datagrams and times go in,
+// the Offer, and what the first makes of the Confirm, PROTOCOL.md section 1.4. It is pure: datagrams and times go in,
 // datagrams and links come out. What may be answered how often, and which links a process holds, is its caller's.
 //
 // Who answers an Open keeps nothing of it: all that it must know later stands in the token of its Offer, which is a MAC

@@ -19,7 +19,7 @@ import (
 type Carrier struct {
 	Transport udp.Transport
 	Process   *handshake.Process
-	Cluster   uint64        // its number, PROTOCOL.md 1.2
+	Cluster   uint64        // its number, PROTOCOL.md 1.1
 	Table     atomic.Uint32 // version of our service table
 
 	MaxPacket  int           // bytes of a datagram, without the tag of a sealed one

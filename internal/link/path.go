@@ -9,7 +9,7 @@ import (
 	"broach/internal/wire"
 )
 
-// The steps of a link for the packet size of its path, PROTOCOL.md 1.3.
+// The steps of a link for the packet size of its path, PROTOCOL.md 3.5.
 
 // longest is the largest datagram of one Request or Reply, [PATH-7]. What is longer goes as a transfer: nothing but its
 // window keeps many of them from overflowing the receiver's buffer at once.

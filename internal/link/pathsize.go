@@ -31,7 +31,7 @@ var (
 // usualPacket is the largest where datagrams are lost whatever is sent: each is less to send again.
 const usualPacket = 1400
 
-// pathSize finds the largest datagram that passes from us to a peer, PROTOCOL.md 1.3. It belongs to a link and is
+// pathSize finds the largest datagram that passes from us to a peer, PROTOCOL.md 3.5. It belongs to a link and is
 // stepped under its mutex. Nothing is sent before datagrams were filled: a peer that is never asked for much costs
 // nothing.
 //

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,5 +41,27 @@ func TestEveryProtocolTagIsCited(t *testing.T) {
 	}
 	for found := range cited {
 		require.True(t, known[found], "a test cites %s, which PROTOCOL.md does not have", found)
+	}
+}
+
+// Who looks for a rule finds it by its number: in each section those of one name rise.
+func TestProtocolTagsRise(t *testing.T) {
+	spec, err := os.ReadFile("PROTOCOL.md")
+	require.NoError(t, err)
+	heading := regexp.MustCompile("^##")
+	rule := regexp.MustCompile("^- `\\[([A-Z]+)-([0-9]+)\\]`")
+	last := map[string]int{}
+	for line := range strings.Lines(string(spec)) {
+		if heading.MatchString(line) {
+			clear(last)
+		}
+		m := rule.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		n, err := strconv.Atoi(m[2])
+		require.NoError(t, err)
+		require.Greater(t, n, last[m[1]], "%s-%d is out of order", m[1], n)
+		last[m[1]] = n
 	}
 }

@@ -1,4 +1,4 @@
-// Package seal keeps datagrams secret and proves where they come from, PROTOCOL.md section 1.4. It knows a header,
+// Package seal keeps datagrams secret and proves where they come from, PROTOCOL.md section 1.3. It knows a header,
 // which stays readable and is authenticated, and what follows it, which is encrypted; not what either means.
 //
 // A key of the cluster is never used itself. Outside of links an HMAC under a key that is made of it proves that a

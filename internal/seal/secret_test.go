@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// readExample reads the table of section 1.4 of PROTOCOL.md: hex by the words before it. Under "" is the whole document
+// readExample reads the table of section 1.3 of PROTOCOL.md: hex by the words before it. Under "" is the whole document
 // without spaces.
 func readExample(t *testing.T) map[string][]byte {
 	spec, err := os.ReadFile("../../PROTOCOL.md")

@@ -52,8 +52,8 @@ var golden = []struct {
 	{"1.1 #2", goldenOffer},
 	{"1.1 #3", goldenConfirm},
 	{"1.1 #4", Header{KeyID: 0x52, TableVersion: 3, Token: goldenOffer.Token, Number: 2}},
-	{"1.3 #1", Probe{ID: 1, Padding: 4}},
-	{"1.3 #2", ProbeAck{ID: 1, Room: 159744}},
+	{"3.5 #1", Probe{ID: 1, Padding: 4}},
+	{"3.5 #2", ProbeAck{ID: 1, Room: 159744}},
 	{"2.1 #1", Request{Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Args: []byte{0x92, 1, 2}}},
 	{"2.1 #2", Send{
 		Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Meta: AppendPair(nil, "k",
