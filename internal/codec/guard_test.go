@@ -87,7 +87,7 @@ type fat struct{ A [16]int64 }
 // An empty map is one byte and a whole struct, a map of one entry three bytes and eight places.
 //
 // [VAL-4] What is made of a message takes, as the receiver counts it, at most 16 MiB of memory and 128 bytes for each
-// of its bytes, and never more than 1 GiB or 16 bytes for each of its bytes, whichever is more; else the call is
+// of its bytes. It is never more than 1 GiB, or 16 bytes for each of its bytes if that is more. Else the call is
 // answered InvalidArgument.
 func TestMemoryIsBoundedByTheMessage(t *testing.T) {
 	const n = 1 << 16

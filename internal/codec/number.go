@@ -10,6 +10,9 @@ import (
 
 // Numbers are taken from any numeric code that holds exactly the value, whatever width or kind the sender chose:
 // int8 accepts 3.0 and refuses 3.5 and 300. The msgpack package would wrap 300 to 44 and read nil as 0.
+//
+// A float32 takes the nearest of a float64, for many languages have no other float, and 0.1 is none of float32. What
+// was an integer there is still taken exactly, since it may be the number of something.
 
 // signed reads a number that is an integer of the int64 range; t only names the target in errors.
 func (d *Decoder) signed(t reflect.Type) (int64, error) {
@@ -99,8 +102,9 @@ func decodeUint(d *Decoder, v reflect.Value) error {
 }
 
 func decodeFloat(d *Decoder, v reflect.Value) error {
+	isFloat := d.form() == formFloat
 	f, err := d.float(v.Type())
-	if err == nil && v.Kind() == reflect.Float32 && !fitsFloat32(f) {
+	if err == nil && v.Kind() == reflect.Float32 && !fitsFloat32(f, isFloat) {
 		err = misfit(f, v.Type())
 	}
 	if err == nil {
@@ -109,8 +113,13 @@ func decodeFloat(d *Decoder, v reflect.Value) error {
 	return err
 }
 
-func fitsFloat32(f float64) bool {
-	return math.IsNaN(f) || float64(float32(f)) == f
+// fitsFloat32 reports whether a float32 holds f, or may stand for it if that came as a float, as NaN and the infinities
+// do.
+func fitsFloat32(f float64, isFloat bool) bool {
+	if isFloat {
+		return math.Abs(f) <= math.MaxFloat32 || math.IsNaN(f) || math.IsInf(f, 0)
+	}
+	return float64(float32(f)) == f
 }
 
 func misfit(number any, t reflect.Type) error {

