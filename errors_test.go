@@ -143,7 +143,7 @@ func TestErrorfTakesOnlyDefinedCodesAndTheApplications(t *testing.T) {
 	}
 }
 
-// The numbers of PROTOCOL.md 2.2 are those of internal/wire, and users read them here.
+// The numbers of PROTOCOL.md 2.6 are those of internal/wire, and users read them here.
 func TestCodesAreThoseOfTheWire(t *testing.T) {
 	for code, number := range map[Code]wire.Code{
 		Application: wire.Application, InvalidArgument: wire.InvalidArgument, NotFound: wire.NotFound,

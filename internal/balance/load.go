@@ -6,7 +6,7 @@
 // one if one is twice as fast, and seldom one that has just come. A Visit is the call's stay at the one chosen; how it
 // ended goes back into the Record. A Budget keeps what is tried again from adding to an overload.
 //
-// It never sends anything, and knows neither routes nor errors of users: an Ending has the codes of PROTOCOL.md 2.2. It
+// It never sends anything, and knows neither routes nor errors of users: an Ending has the codes of PROTOCOL.md 2.6. It
 // is told the time. Many calls use a Record at once; a Chooser and a Visit are one call's.
 //
 // Files: load.go, the choice; candidate.go and record.go, of what and by what; misfits.go, whose signature does not

@@ -5,7 +5,7 @@
 // how long an answer takes and how large a datagram may be.
 //
 // It never waits, runs no user code, starts no goroutine, and knows nothing of the membership, of what is called, or of
-// errors that users see: an outcome has the codes of PROTOCOL.md 2.2. It reads the clock where it sends fragments,
+// errors that users see: an outcome has the codes of PROTOCOL.md 2.6. It reads the clock where it sends fragments,
 // whose time counts, or asks for a proof along with what goes, and nowhere else.
 //
 // Files, in the order in which a message meets them:

@@ -189,7 +189,7 @@ func (p *toldPair) judge() {
 // [CALL-8] a Request or Poll for a reply no longer kept is answered Unreachable, executed as the reply said, and
 // MUST NOT run again
 // [FRAG-9] A call whose request is refused or dropped fails with executed no, but maybe where the request went before,
-// as a datagram or as a transfer that was begun anew; one whose reply is, as the reply said
+// as a datagram or as a transfer that was begun anew. ... executed as the first one said.
 func TestWhatALinkSaysOfACallIsTrue(t *testing.T) {
 	t.Parallel()
 	seeds := uint64(100)

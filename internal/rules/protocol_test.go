@@ -65,3 +65,40 @@ func TestProtocolTagsRise(t *testing.T) {
 		last[m[1]] = n
 	}
 }
+
+// Who reads a rule for the first time has forgotten the beginning of a sentence that is longer. Tables are lists, and
+// code is one word.
+func TestProtocolSentences(t *testing.T) {
+	const most = 40 // words
+	spec, err := os.ReadFile("PROTOCOL.md")
+	require.NoError(t, err)
+	code, end := regexp.MustCompile("`[^`]*`"), regexp.MustCompile(`[.!?]\s`)
+	for _, p := range paragraphs(string(spec)) {
+		p = code.ReplaceAllString(p, "code")
+		for at := 0; p != ""; p = p[at:] {
+			at = len(p)
+			if m := end.FindStringIndex(p); m != nil {
+				at = m[1]
+			}
+			require.LessOrEqual(t, len(strings.Fields(p[:at])), most, "%s", p[:at])
+		}
+	}
+}
+
+// paragraphs are those of a document, and the items of its lists, each on one line.
+func paragraphs(text string) (all []string) {
+	open := false
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		isProse := line != "" && !strings.HasPrefix(line, "    ") && !strings.HasPrefix(line, "#") && line[0] != '|'
+		switch {
+		case !isProse:
+		case open && !strings.HasPrefix(line, "- "):
+			all[len(all)-1] += " " + strings.TrimSpace(line)
+		default:
+			all = append(all, line)
+		}
+		open = isProse
+	}
+	return all
+}

@@ -55,7 +55,7 @@ func TestFieldsOutsideTheirBoundsAreRejected(t *testing.T) {
 		{"causes that fall", KindReply, Reply{Code: 1,
 			Causes: AppendPair(AppendPair(nil, "b", nil), "a", nil)}.AppendBody(nil), ErrOrder},
 		{"executed 3", KindReply, patched(Reply{}, 10, 3), ErrField},
-		{"executed 8", KindReply, patched(Reply{Code: 1}, 10, 8), ErrField},
+		{"executed 3 with an unknown bit", KindReply, patched(Reply{Code: 1}, 10, 11), ErrField},
 		{"executed 3, forwarded", KindReply, patched(Reply{Code: 1}, 10, 7), ErrField},
 		{"done, forwarded", KindReply, patched(Reply{}, 10, 4), ErrField},
 		{"bitmap of 129 bytes", KindFragmentAck, patched(FragmentAck{Bitmap: make([]byte, MaxBitmap+1)}, 0), ErrLimit},

@@ -99,7 +99,7 @@ func SetBodyRemaining(body []byte, ms uint32) {
 // executedOffset is where the body of a Reply says whether the handler ran.
 const executedOffset = 10
 
-// The bits of that byte.
+// The bits of that byte. Others are ignored.
 const (
 	executedMask = 3
 	forwarded    = 4
@@ -149,7 +149,7 @@ func ConsumeReply(body []byte) (Reply, error) {
 		Slot:      binary.BigEndian.Uint16(body),
 		Seq:       binary.BigEndian.Uint32(body[2:]),
 		Code:      Code(binary.BigEndian.Uint32(body[6:])),
-		Executed:  Executed(executed &^ forwarded),
+		Executed:  Executed(executed & executedMask),
 		Forwarded: executed&forwarded != 0,
 		Body:      body[replyHead:],
 	}

@@ -44,3 +44,13 @@ func TestBodyIsTheMessageWithoutItsFrame(t *testing.T) {
 	reply := Reply{Slot: 1, Code: 3, Body: []byte("none")}
 	require.Equal(t, reply.Append(nil)[FrameSize:], reply.AppendBody(nil))
 }
+
+// Bits of executed that are not named here are ignored.
+func TestUnknownBitsOfExecutedAreIgnored(t *testing.T) {
+	want := Reply{Slot: 5, Seq: 10, Code: 4, Executed: ExecutedNo, Forwarded: true, Body: []byte("no")}
+	b := want.Append(nil)[FrameSize:]
+	b[executedOffset] |= 8 | 16 | 32 | 64 | 128
+	got, err := ConsumeReply(b)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}

@@ -2,11 +2,11 @@ package wire
 
 import "strings"
 
-// Code is the number of an error, PROTOCOL.md 2.2. It is no error by itself: what it means to a caller, the caller's
+// Code is the number of an error, PROTOCOL.md 2.6. It is no error by itself: what it means to a caller, the caller's
 // side says. 0 is none.
 type Code uint32
 
-// The codes of PROTOCOL.md 2.2. Those from 1000 up are the application's own.
+// The codes of PROTOCOL.md 2.6. Those from 1000 up are the application's own.
 const (
 	Application      Code = 1
 	InvalidArgument  Code = 2

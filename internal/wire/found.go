@@ -29,11 +29,9 @@ type Provider struct {
 	Last       bool   // it is called when nobody else is left
 }
 
-// The bits of a provider. The first two are those of a table.
-const (
-	providerLast  = 1 << 2
-	providerKnown = rowIdempotent | rowWeight | providerLast
-)
+// providerLast is a bit of a provider. The first two are those of a table, as is the last, rowMore; those between are
+// ignored.
+const providerLast = 1 << 2
 
 // Add lists a provider, or counts it where there is no room.
 func (m *Found) Add(p Provider) {
@@ -140,13 +138,13 @@ func consumeProvider(f *fields, words []string) Provider {
 		f.fail(ErrField)
 	}
 	bits := f.uint8()
-	if bits&^providerKnown != 0 {
-		f.fail(ErrField)
-	}
 	if bits&rowWeight != 0 {
 		if p.Weight = f.uint16(); p.Weight == 0 {
 			f.fail(ErrField)
 		}
+	}
+	if bits&rowMore != 0 {
+		f.bytes(int(f.uint16()))
 	}
 	p.Idempotent, p.Last = bits&rowIdempotent != 0, bits&providerLast != 0
 	return p

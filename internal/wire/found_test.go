@@ -58,12 +58,27 @@ func TestWhatWasFoundIsCheckedToItsEnd(t *testing.T) {
 		{"a signature that is no text", at(7, 0xff), ErrField},
 		{"an address of no family", at(13, 5), ErrField},
 		{"a signature that is not there", at(len(good)-2, 1), ErrField},
-		{"an unknown bit", at(len(good)-1, 8), ErrField},
+		{"more, and it is missing", at(len(good)-1, 128), ErrShort},
 		{"a weight of 0", append(at(len(good)-1, 2), 0, 0), ErrField},
 	} {
 		_, err := ConsumeFound(c.b)
 		require.ErrorIs(t, err, c.err, c.what)
 	}
+}
+
+// [GST-4] bits, a sum: ... 128 more follows; others are ignored
+func TestWhatLaterVersionsSayOfProvidersIsIgnored(t *testing.T) {
+	var m Found
+	m.Add(someProvider(0, "(int)"))
+	m.Add(someProvider(1, "(int)"))
+	b := m.Append(nil)
+	b[len(b)-1] |= 8 | 16 | 32 | 64 | 128
+	got, err := ConsumeFound(append(b, 0, 3, 'n', 'e', 'w'))
+	require.NoError(t, err)
+	require.Equal(t, m, got)
+	got, err = ConsumeFound(append(m.Append(nil), "later"...))
+	require.NoError(t, err)
+	require.Equal(t, m, got)
 }
 
 func FuzzFound(f *testing.F) {

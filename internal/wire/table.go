@@ -26,13 +26,15 @@ const (
 	rowFloor   = 5            // a row whose strings are empty
 )
 
-// The bits of a row that say what follows its signature.
+// The bits of a row that say what follows its signature. Those between are ignored: later ones may say more of a
+// function, as far as who does not know it can do without.
 const (
 	rowIdempotent = 1 << iota
 	rowWeight     // the weight
 	rowDoc        // the documentation, after the weight
 	rowPaused
-	rowKnown = rowIdempotent | rowWeight | rowDoc | rowPaused
+
+	rowMore = 1 << 7 // at the end of the row, bytes with their length that are passed over
 )
 
 // AppendTable appends a service table. The functions must be in byte order of their names, without duplicates, and
@@ -195,6 +197,9 @@ func (r *rows) next() (row tableRow) {
 	if row.bits&rowDoc != 0 {
 		row.doc = r.bytes(int(r.uint16()))
 	}
+	if row.bits&rowMore != 0 {
+		r.bytes(int(r.uint16()))
+	}
 	if r.err == nil {
 		r.err = r.setName(keep, tail)
 	}
@@ -204,10 +209,9 @@ func (r *rows) next() (row tableRow) {
 	return row
 }
 
-// isValid reports that a row says things in one way only, and nothing unknown.
+// isValid reports that a row says things in one way only.
 func (row *tableRow) isValid() bool {
-	return row.bits&^rowKnown == 0 && (row.weight != 0) == (row.bits&rowWeight != 0) &&
-		(len(row.doc) > 0) == (row.bits&rowDoc != 0) &&
+	return (row.weight != 0) == (row.bits&rowWeight != 0) && (len(row.doc) > 0) == (row.bits&rowDoc != 0) &&
 		len(row.signature) <= MaxSignature && len(row.doc) <= MaxDoc && utf8.Valid(row.signature) && utf8.Valid(row.doc)
 }
 

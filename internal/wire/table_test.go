@@ -29,8 +29,7 @@ func table(rows ...string) []byte {
 	return hashed(append(b, strings.Join(rows, "")...)...)
 }
 
-// [TAB-1] A table whose names do not rise, or whose hash is wrong, or with a bit that is not named here, MUST be
-// rejected as a whole.
+// [TAB-1] A table whose names do not rise, or whose hash is wrong, MUST be rejected as a whole.
 func TestTablesThatDoNotRiseAreRejected(t *testing.T) {
 	for _, c := range []struct {
 		what  string
@@ -84,7 +83,6 @@ func TestTablesWithBadRowsAreRejected(t *testing.T) {
 		{"more shared than there was", table(row(0, "a", ""), row(2, "b", ""))},
 		{"signature that is not UTF-8", table(row(0, "a", "\xff"))},
 		{"bytes after the last row", hashed(0, 0, 0)},
-		{"an unknown bit", table(row(0, "a", "")[:5] + "\x10")},
 		{"a weight of nothing", table(row(0, "a", "")[:5] + "\x02\x00\x00")},
 		{"no documentation", table(row(0, "a", "")[:5] + "\x04\x00\x00")},
 		{"documentation that is not UTF-8", table(row(0, "a", "")[:5] + "\x04\x00\x01\xff")},
@@ -93,6 +91,25 @@ func TestTablesWithBadRowsAreRejected(t *testing.T) {
 		_, err := ConsumeTable(c.table)
 		require.ErrorIs(t, err, ErrField, c.what)
 	}
+}
+
+// [TAB-11] Bits 16, 32 and 64 of a row MUST be ignored. With 128 a length (2) and as many bytes stand at the end of the
+// row, and MUST be passed over.
+func TestWhatLaterVersionsSayInRowsIsIgnored(t *testing.T) {
+	want := []Function{{Name: "a", Weight: 7, Doc: "d", Idempotent: true, Paused: true}, {Name: "b"}, {Name: "c"}}
+	got, err := ConsumeTable(table(
+		row(0, "a", "")[:5]+"\xff\x00\x07\x00\x01d\x00\x03new",
+		row(0, "b", "")[:5]+"\x80\x00\x00",
+		row(0, "c", "")[:5]+"\x70",
+	))
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+
+	_, err = ConsumeTable(table(row(0, "a", "")[:5] + "\x80\x00\x03ne"))
+	require.ErrorIs(t, err, ErrShort)
+	fns, err := ConsumeTable(table(row(0, "a", "")[:5] + "\x80\xff\xff" + strings.Repeat("x", 65535)))
+	require.NoError(t, err)
+	require.Equal(t, []Function{{Name: "a"}}, fns, "nothing is kept of it")
 }
 
 func TestShortTablesAreRejected(t *testing.T) {

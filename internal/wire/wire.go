@@ -32,7 +32,7 @@
 //	Announce     incarnation 4, seen 4, address, name 1+n, version 1+n, tags 2+n, has table 1, table *
 //	Welcome      incarnation that it answers 4, then the same
 //	Ack          seen 4, promise 2
-//	Beat         seq 4, promise 2, incarnation 4, digest 8, echo 4
+//	Beat         seq 4, promise 2, incarnation 4, digest 8, echo 4, held 4
 //	Ping, Pong   nonce 8
 //	Help         address, boot id 8, incarnation 4; Vouch, Nack, Suspect and Offline likewise
 //	Leave        nothing

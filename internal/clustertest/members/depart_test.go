@@ -194,8 +194,9 @@ func TestLeaveDoesNotWaitForTheDead(t *testing.T) {
 	})
 }
 
-// [MEM-27] From the first on the peer begins no call to it; it answers when none of its calls to it is in flight any
-// more. When all peers have answered, the node refuses what comes as Draining.
+// [MEM-27] From the first on the peer begins no call to it. It answers each Drain that comes while none of its calls to
+// it is in flight, and others not, not later either. When all peers have answered, the node refuses
+// what comes as Draining.
 func TestDrainingIsAnswered(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 		provider, caller := c.Start(0), c.Start(1, 0)
