@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+
+	"broach"
+)
+
+// Arguments on the command line: each is JSON if it parses, else text. What a function is known to take decides where
+// that leaves a choice: 42 for a string is the text 42.
+
+// negativeMark stands before an argument that is a negative number, until the flags are parsed: -1 is no flag.
+const negativeMark = "\ufdd0"
+
+var negative = regexp.MustCompile(`^-(\.?[0-9]|Infinity$)`)
+
+func guardNegatives(args []string) []string {
+	guarded := make([]string, len(args))
+	for i, arg := range args {
+		if negative.MatchString(arg) {
+			arg = negativeMark + arg
+		}
+		guarded[i] = arg
+	}
+	return guarded
+}
+
+func unguarded(arg string) string { return strings.TrimPrefix(arg, negativeMark) }
+
+// readArgs makes values of the arguments of a call. d is what the function takes; nil: that is not known.
+func (a *app) readArgs(list []string, d *broach.Description) ([]any, error) {
+	if len(list) == 1 && list[0] == "-" {
+		return a.readStdin(d)
+	}
+	if err := fitsCount(len(list), d); err != nil {
+		return nil, err
+	}
+	values := make([]any, len(list))
+	for i, text := range list {
+		v, err := argument(unguarded(text), paramType(d, i), typesOf(d))
+		if err != nil {
+			return nil, usagef("argument %d%s: %w", i+1, ofFunction(d), err)
+		}
+		values[i] = v
+	}
+	return values, nil
+}
+
+// readStdin takes all arguments as one JSON array.
+func (a *app) readStdin(d *broach.Description) ([]any, error) {
+	text, err := io.ReadAll(a.in)
+	if err != nil {
+		return nil, err
+	}
+	v, err := parseJSON(string(text))
+	list, isArray := v.([]any)
+	if err != nil || !isArray {
+		return nil, usagef("standard input: it must be one JSON array, the arguments of the call")
+	}
+	if err := fitsCount(len(list), d); err != nil {
+		return nil, err
+	}
+	for i := range list {
+		if list[i], err = toValue(list[i], paramType(d, i), typesOf(d)); err != nil {
+			return nil, usagef("argument %d%s: %w", i+1, ofFunction(d), err)
+		}
+	}
+	return list, nil
+}
+
+// fitsCount refuses a wrong number of arguments before anything is sent.
+func fitsCount(n int, d *broach.Description) error {
+	if d == nil || n == len(d.Params) || d.Variadic && n >= len(d.Params)-1 {
+		return nil
+	}
+	return usagef("%d arguments for %s", n, d.Signature)
+}
+
+// paramType is the type of the i-th argument.
+func paramType(d *broach.Description, i int) broach.Type {
+	switch last := 0; {
+	case d == nil:
+		return broach.Type{Kind: "any"}
+	default:
+		last = len(d.Params) - 1
+		if d.Variadic && i >= last && d.Params[last].Type.Elem != nil {
+			return *d.Params[last].Type.Elem
+		}
+		return d.Params[i].Type
+	}
+}
+
+func ofFunction(d *broach.Description) string {
+	if d == nil {
+		return ""
+	}
+	return " of " + d.Signature
+}
+
+// argument makes a value of one argument.
+func argument(text string, t broach.Type, types namedTypes) (any, error) {
+	v, err := parseJSON(text)
+	isText := types.resolve(t).Kind == "string"
+	if _, isString := v.(string); isText && (err != nil || !isString) {
+		return text, nil
+	}
+	if err != nil {
+		if text != "" && strings.ContainsRune(`{["`, rune(text[0])) {
+			return nil, fmt.Errorf("%s is almost JSON: %w%s", quoted(text), err, jsonHint(text))
+		}
+		v = text
+	}
+	return toValue(v, t, types)
+}
+
+// parseJSON is strict: one document, with numbers as they were written.
+func parseJSON(text string) (v any, err error) {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is more behind the value")
+	}
+	return v, nil
+}
+
+// unquotedKey is what JavaScript takes, and JSON does not.
+var unquotedKey = regexp.MustCompile(`([{,]\s*)([A-Za-z_]\w*)(\s*:)`)
+
+// jsonHint guesses what was meant.
+func jsonHint(text string) string {
+	fixed := unquotedKey.ReplaceAllString(strings.ReplaceAll(text, "'", `"`), `$1"$2"$3`)
+	var compact bytes.Buffer
+	if json.Compact(&compact, []byte(fixed)) != nil {
+		return `; a text that begins so is written as '"…"'`
+	}
+	return "; did you mean '" + fixed + "'?"
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+
+	"broach"
+)
+
+// The scripts in testdata/script run the program against real processes on loopback: two providers, of which the first
+// is the seed of all.
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"broach": main, "provider": provide})
+}
+
+// picture is an argument with all that JSON has no word for.
+type picture struct {
+	Name   string
+	Bytes  []byte
+	Taken  time.Time
+	Shown  time.Duration
+	Tags   map[int]string
+	Parent *picture
+}
+
+// escape would colour a terminal red, and name its window.
+const escape = "\x1b[31mred\x1b]0;title\x07"
+
+// provide is a provider: its arguments are its seeds, after its own address, if that is not "".
+func provide() {
+	node, err := broach.Start(broach.Config{
+		Addr: os.Args[1], Join: os.Args[2:], Name: "商店", Version: "1.2",
+		Tags:   map[string]string{"zone": "a", "evil": "\u202egpj"},
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		panic(err)
+	}
+	for name, fn := range map[string]any{
+		"work01": func(x, y int) int { return x + y },
+		"greet":  func(name string) string { return "hello " + name },
+		"sum": func(list ...float64) (total float64) {
+			for _, x := range list {
+				total += x
+			}
+			return total
+		},
+		"copy":  func(p picture) picture { return p },
+		"any":   func(v any) any { return v },
+		"two":   func() (int, string) { return 1, escape },
+		"none":  func() {},
+		"fail":  func() error { return errors.New("no luck " + escape) },
+		"own":   func() error { return broach.Errorf(1001, "sold out") },
+		"deny":  func() error { return broach.Errorf(broach.Unauthenticated, "not you") },
+		"slow":  func(d time.Duration) { time.Sleep(d) },
+		"meta":  func(ctx context.Context) string { call, _ := broach.InvocationFrom(ctx); return call.Meta()["who"] },
+		"where": func(ctx context.Context) string { return node.Addr().String() },
+	} {
+		opts := []broach.RegisterOption{broach.Doc(name + " " + escape)}
+		if name == "work01" {
+			opts = []broach.RegisterOption{broach.Doc("work01(x, y) adds two numbers"), broach.Idempotent()}
+		}
+		if err := node.Register(name, fn, opts...); err != nil {
+			panic(err)
+		}
+	}
+	fmt.Println(node.Addr())
+	_, _ = io.Copy(io.Discard, os.Stdin) // ends with who started it
+	_ = node.Close()
+}
+
+// startProvider starts one, and returns its address when it serves.
+func startProvider(t *testing.T, seeds ...string) string {
+	t.Helper()
+	c := exec.Command("provider", append([]string{""}, seeds...)...)
+	in, err := c.StdinPipe()
+	require.NoError(t, err)
+	out, err := c.StdoutPipe()
+	require.NoError(t, err)
+	c.Stderr = os.Stderr
+	require.NoError(t, c.Start())
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = c.Wait()
+	})
+	addr, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	return strings.TrimSpace(addr)
+}
+
+// startCluster starts two, and returns when the first knows of both.
+func startCluster(t *testing.T) (one, two string) {
+	t.Helper()
+	one = startProvider(t)
+	two = startProvider(t, one)
+	node, err := broach.Start(broach.Config{Guest: true, Join: []string{one}, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	defer node.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	require.NoError(t, node.WaitFor(ctx, "work01", 2))
+	return one, two
+}
+
+func TestScripts(t *testing.T) {
+	one, two := startCluster(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", Cmds: commands,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("BROACH_SEEDS", one)
+			e.Setenv("ONE", one)
+			e.Setenv("TWO", two)
+			e.Setenv("XDG_CACHE_HOME", e.WorkDir+"/cache")
+			e.Setenv("XDG_STATE_HOME", e.WorkDir+"/state")
+			return nil
+		},
+	})
+}
+
+// commands are those of our own in scripts.
+var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"exits":   exits,
+	"waitsub": waitForSubscriber,
+}
+
+// exits runs a program that must end with the exit code that stands first.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	code := "0"
+	if failed := new(exec.ExitError); errors.As(err, &failed) {
+		code = fmt.Sprint(failed.ExitCode())
+	}
+	if code != args[0] {
+		ts.Fatalf("exit code %s, not %s: %v", code, args[0], err)
+	}
+}
+
+// waitForSubscriber waits until somebody has subscribed to a topic, and the seed knows of it.
+func waitForSubscriber(ts *testscript.TestScript, _ bool, args []string) {
+	seed := ts.Getenv("BROACH_SEEDS")
+	node, err := broach.Start(broach.Config{Join: []string{seed}, Logger: slog.New(slog.DiscardHandler)})
+	ts.Check(err)
+	defer node.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ts.Check(node.WaitForSubscribers(ctx, args[0], 1))
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"broach"
+)
+
+// Names and tags are strangers' words: nothing of them may act on a terminal.
+func TestNothingHostileIsPrintedAsItIs(t *testing.T) {
+	for hostile, shown := range map[string]string{
+		"\x1b[31m": `\x1b[31m`, "a\u009bm": `a\u009bm`, "\u202egpj": `\u202egpj`, "\x7f": `\x7f`,
+		"bad\xffutf8": `bad\xffutf8`, "line\nfeed": `line\nfeed`, "\u2028": `\u2028`, "商店 é": "商店 é",
+		"\U000e0041": `\U000e0041`,
+	} {
+		require.Equal(t, shown, clean(hostile))
+	}
+}
+
+func TestJSONHasEscapesForWhatIsHostile(t *testing.T) {
+	for _, s := range []string{"\x1b[31m", "\u009b", "\u202e", "\x7f", "\U000e0041", "商店", "a\nb"} {
+		text, err := marshal(map[string]string{s: s})
+		require.NoError(t, err)
+		for _, r := range text {
+			require.False(t, isHostile(r), "%q", text)
+		}
+		var back map[string]string
+		require.NoError(t, json.Unmarshal([]byte(text), &back))
+		require.Equal(t, map[string]string{s: s}, back)
+	}
+}
+
+func TestATableCountsCells(t *testing.T) {
+	golden := func(width int, want string) {
+		table := table{columns: columnsOf("NAME", "*MORE", "DOC"), width: width, rows: [][]string{
+			{"商店", "x", "a long text about the shop"}, {"b", "y", "alive"},
+		}}
+		require.Equal(t, want, table.String())
+	}
+	golden(0, "NAME  DOC\n商店  a long text about the shop\nb     alive\n")
+	golden(20, "NAME  DOC\n商店  a long text a…\nb     alive\n")
+	golden(3, "NAME  DOC\n商店  a long …\nb     alive\n")
+}
+
+func TestColoursStandBesideWords(t *testing.T) {
+	table := table{columns: columnsOf("STATE", "N"), hasColor: true, rows: [][]string{{"alive unreachable", "1"}}}
+	require.Equal(t, "STATE              N\n\x1b[31malive unreachable\x1b[0m  1\n", table.String())
+}
+
+func TestIntegersAreExactOrRefused(t *testing.T) {
+	for literal, want := range map[string]any{
+		"1": int64(1), "-9223372036854775808": int64(math.MinInt64), "18446744073709551615": uint64(math.MaxUint64),
+		"1e3": int64(1000), "1.50e1": int64(15), "1.5": nil, "18446744073709551616": nil, "1e99": nil, "1e-1": nil,
+		"1/1": nil, "": nil, "0x10": nil, "1e": nil,
+	} {
+		got, ok := toInteger(literal)
+		require.Equal(t, want != nil, ok, literal)
+		require.Equal(t, want, got, literal)
+	}
+}
+
+func TestTimesAreShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "-", 999: "999ns", 123456: "123µs", 12345678: "12.3ms", 1234 * time.Millisecond: "1.23s",
+		90 * time.Minute: "1h30m0s",
+	} {
+		require.Equal(t, want, short(d))
+	}
+	require.Equal(t, "0.0015s", seconds(1500*time.Microsecond).String())
+}
+
+func TestSeedsSayWhatToBind(t *testing.T) {
+	for seed, want := range map[string]string{
+		"127.0.0.1:1": "127.0.0.1:0", "localhost:1": "127.0.0.1:0",
+		"10.0.0.7:1": "0.0.0.0:0", "seed.example.org:1": "0.0.0.0:0",
+		"[::1]:1": "[::1]:0", "[2001:db8::7]:1": "[::]:0", "nothing": "127.0.0.1:0",
+	} {
+		require.Equal(t, want, bindFor([]string{seed}), seed)
+	}
+	require.Equal(t, "0.0.0.0:0", bindFor([]string{"127.0.0.1:1", "10.0.0.7:1"}))
+}
+
+func TestEachCodeHasItsExitCode(t *testing.T) {
+	for code, want := range map[broach.Code]int{
+		broach.Application: 1, broach.Internal: 1, 1001: 1, broach.InvalidArgument: 2, broach.NotFound: 3,
+		broach.Unavailable: 3, broach.Unreachable: 3, broach.CircuitOpen: 3, broach.Draining: 3, broach.Overloaded: 3,
+		broach.DeadlineExceeded: 4, broach.Unauthenticated: 5,
+	} {
+		require.Equal(t, want, exitCode(&broach.Error{Code: code}), code)
+	}
+	require.Equal(t, 1, exitCode(errors.New("any")))
+}
+
+func TestTheNearestNameIsNear(t *testing.T) {
+	require.Equal(t, "work01", nearest("Wrok01", []string{"greet", "work01"}))
+	require.Empty(t, nearest("xyz", []string{"greet", "work01"}))
+}
