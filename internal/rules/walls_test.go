@@ -116,6 +116,8 @@ var rooms = map[string]room{
 		"broach/internal/strangers",
 		"broach/internal/tokens", "broach/internal/udp", "broach/internal/wire",
 	}},
+	// a program that uses nodes, and is told from one by nothing: public, and no part of a node
+	"gateway":            {isTool: true, imports: []string{"broach"}},
 	"internal/hamt":      {isPure: true},
 	"internal/handshake": {imports: []string{"broach/internal/seal", "broach/internal/wire"}},
 	"internal/intruder":  {isTool: true},

@@ -1,0 +1,186 @@
+// Package gateway is an HTTP handler before a cluster: it calls functions for clients that are no nodes, such as curl,
+// browsers and programs in other languages.
+//
+//	g, err := gateway.New(node, gateway.Expose("work*"))
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	log.Fatal(gateway.Server("127.0.0.1:18090", g).ListenAndServe())
+//
+// A function is called by POST, with its arguments as a JSON array, and answers JSON:
+//
+//	$ curl -d '[1, 2]' -H 'Content-Type: application/json' http://127.0.0.1:18090/rpc/work01
+//	3
+//
+// A gateway starts closed. Only functions and topics that an option names can be reached, and only from this machine,
+// unless [Auth] or [BearerTokens] says who may; see [InsecureNoAuth]. docs/http.md has all requests, what becomes of
+// values, the statuses, and what a gateway does not do.
+//
+// # Limits
+//
+// [MaxBody], [MaxInFlight], [MaxTimeout] and [MaxEventStreams] bound what clients can make a gateway keep. A body is
+// nested 64 deep at most and has 1,000,000 values. Times and header sizes are those of [Server]; who serves a Gateway
+// by a server of their own sets these.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"broach"
+)
+
+// Gateway is an http.Handler that calls functions of a cluster. New makes one; the zero Gateway is of no use. It may be
+// used by many goroutines at once.
+type Gateway struct {
+	node    *broach.Node
+	set     *settings
+	handler http.Handler // serve, within the Middlewares
+	cross   *http.CrossOriginProtection
+
+	functions functions
+	routes    routing
+	topics    topics
+	openAPI   document
+	readiness readiness
+
+	ctx   context.Context // ends with the gateway
+	end   context.CancelFunc
+	tasks sync.WaitGroup // its own goroutines
+
+	requests, refused, panics atomic.Uint64
+	inFlight, streams         atomic.Int64
+}
+
+// Stats counts what a gateway has done since it was made. Requests, Refused and Panics only rise.
+type Stats struct {
+	Requests     uint64 // all
+	Refused      uint64 // of them, those that were not let in, or had no room: docs/http.md, "Security"
+	Panics       uint64 // of the gateway, its options and its Middleware; of functions nodes tell
+	InFlight     int    // requests under way, without event streams
+	EventStreams int
+}
+
+// New returns a gateway before a node, which stays the caller's to close. Its options are checked together: the error
+// names all mistakes, each with what to do.
+func New(n *broach.Node, opts ...Option) (*Gateway, error) {
+	s := newSettings()
+	for _, o := range opts {
+		if o == nil {
+			s.mistake("an option is nil")
+			continue
+		}
+		o(s)
+	}
+	if n == nil {
+		s.mistake("the node is nil: start one first")
+	}
+	s.check()
+	if len(s.mistakes) > 0 {
+		return nil, fmt.Errorf("broach: gateway: %w", errors.Join(s.mistakes...))
+	}
+	return newGateway(n, s), nil
+}
+
+func newGateway(n *broach.Node, s *settings) *Gateway {
+	g := &Gateway{node: n, set: s, cross: s.crossOrigin()}
+	g.ctx, g.end = context.WithCancel(context.Background())
+	g.functions.init(g)
+	g.topics.init(g)
+	g.routes.init(g)
+	g.handler = http.HandlerFunc(g.serve)
+	for i := len(s.middleware) - 1; i >= 0; i-- {
+		g.handler = s.middleware[i](g.handler)
+	}
+	g.tasks.Go(g.watch)
+	return g
+}
+
+// ServeHTTP answers one request.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
+
+// Close ends event streams, and has /readyz say so. Other requests are answered as before: ending them is the server's
+// affair. The node is not closed. Close returns nil, also to those who call it again.
+func (g *Gateway) Close() error {
+	g.end()
+	g.tasks.Wait()
+	return nil
+}
+
+// Stats returns the counts now.
+func (g *Gateway) Stats() Stats {
+	return Stats{
+		Requests: g.requests.Load(), Refused: g.refused.Load(), Panics: g.panics.Load(),
+		InFlight: int(g.inFlight.Load()), EventStreams: int(g.streams.Load()),
+	}
+}
+
+// watch has what is kept of the cluster's functions follow the cluster.
+func (g *Gateway) watch() {
+	for range g.node.Watch(g.ctx) {
+		g.functions.expire()
+		g.routes.rebuild()
+		g.openAPI.expire()
+	}
+}
+
+// An exchange is one request and its answer.
+type exchange struct {
+	g      *Gateway
+	w      http.ResponseWriter
+	r      *http.Request
+	id     string // of the request
+	caller string // as Auth says; "": nobody is known
+	began  time.Time
+	query  map[string][]string // nil: not looked at yet
+	texts  bool                // 64-bit integers are texts in the answer
+	text   string              // the body, if isRead
+	isRead bool
+	isDone bool // the head of the answer has gone
+}
+
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
+	g.requests.Add(1)
+	x := &exchange{g: g, w: w, r: r, began: time.Now()}
+	x.id = requestID(r.Header)
+	w.Header()["X-Request-Id"] = []string{x.id}
+	w.Header()["X-Content-Type-Options"] = noSniff
+	defer x.recover()
+	if p := x.admit(); p != nil {
+		g.refused.Add(1)
+		x.fail(p)
+		return
+	}
+	if x.isDone {
+		return
+	}
+	if p := x.dispatch(); p != nil {
+		x.fail(p)
+	}
+}
+
+var noSniff = []string{"nosniff"}
+
+// recover answers for what panicked: it takes down this request only.
+func (x *exchange) recover() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v == http.ErrAbortHandler {
+		panic(v)
+	}
+	x.g.panics.Add(1)
+	x.g.set.log().Error("broach: gateway: a request panicked", "request", x.id, "panic", v,
+		"stack", string(debug.Stack()))
+	if x.isDone {
+		panic(http.ErrAbortHandler) // so that a half answer does not look like a whole one
+	}
+	x.fail(newProblem(http.StatusInternalServerError, "internal", "the gateway failed, its log says why"))
+}

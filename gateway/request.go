@@ -1,0 +1,283 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"broach"
+)
+
+// dispatch finds out what a request is for.
+func (x *exchange) dispatch() *problem {
+	path := x.r.URL.EscapedPath()
+	if topic, ok := strings.CutPrefix(path, "/events/"); ok {
+		return x.event(topic)
+	}
+	return x.limited(func() *problem { return x.dispatchCall(path) })
+}
+
+// limited does something if not too many do at once.
+func (x *exchange) limited(do func() *problem) *problem {
+	if x.g.inFlight.Add(1) > int64(x.g.set.maxInFlight) {
+		x.g.inFlight.Add(-1)
+		x.g.refused.Add(1)
+		return full("the gateway has too many requests under way")
+	}
+	defer x.g.inFlight.Add(-1)
+	return do()
+}
+
+// full is what there is no room for.
+func full(detail string) *problem {
+	return &problem{status: http.StatusServiceUnavailable, kind: "overloaded", detail: detail,
+		code: broach.Overloaded.String(), executed: broach.No.String()}
+}
+
+func (x *exchange) dispatchCall(path string) *problem {
+	name, isCall := strings.CutPrefix(path, "/rpc/")
+	switch {
+	case isCall:
+		return x.rpc(name)
+	case path == "/rpc":
+		return x.list()
+	case path == "/services":
+		return x.services()
+	case path == "/openapi.json":
+		return x.description()
+	}
+	return x.route(path)
+}
+
+// segment undoes the escapes of what stands for a name in a path.
+func segment(text string) (string, bool) {
+	name, err := url.PathUnescape(text)
+	return name, err == nil && !strings.Contains(text, "/")
+}
+
+// rpc calls the function that the path names.
+func (x *exchange) rpc(escaped string) *problem {
+	name, ok := segment(escaped)
+	if !ok || !x.g.set.exposes(name) {
+		return notFound(name)
+	}
+	switch x.r.Method {
+	case http.MethodPost:
+		return x.post(name)
+	case http.MethodGet, http.MethodHead:
+		if strings.HasPrefix(x.r.Header.Get("Accept"), schemaType) {
+			return x.schema(name)
+		}
+		return x.get(name)
+	}
+	return methodNotAllowed("GET, HEAD, POST", "functions are called by POST")
+}
+
+// services calls the function that headers name, as clients of the original do.
+func (x *exchange) services() *problem {
+	service := firstHeader(x.r.Header, "Service_name", "Broach-Service")
+	api := firstHeader(x.r.Header, "Api_name", "Broach-Api")
+	for _, name := range []string{api, service + "." + api} {
+		if api == "" || !x.g.set.exposes(name) {
+			continue
+		}
+		if _, err := x.g.functions.find(x.r.Context(), name, x.began); err != nil {
+			continue
+		}
+		if x.r.Method == http.MethodGet || x.r.Method == http.MethodHead {
+			return x.get(name)
+		}
+		return x.post(name)
+	}
+	return notFound(api)
+}
+
+func firstHeader(h http.Header, names ...string) string {
+	for _, name := range names {
+		if v := h[name]; len(v) > 0 {
+			return v[0]
+		}
+	}
+	return ""
+}
+
+// post calls a function with the arguments in the body.
+func (x *exchange) post(name string) *problem {
+	mode, p := x.controls(true)
+	if p != nil {
+		return p
+	}
+	return x.call(name, mode, func(f *function) ([]any, *problem) { return x.bodyArgs(f) })
+}
+
+// get calls a function with the arguments in the query, if it may run twice: browsers and proxies ask again as they
+// like.
+func (x *exchange) get(name string) *problem {
+	if x.r.ContentLength != 0 {
+		return invalid(name, "a GET has no body: send the arguments in the query, or by POST")
+	}
+	if _, p := x.controls(false); p != nil {
+		return p
+	}
+	return x.call(name, modeOne, func(f *function) ([]any, *problem) {
+		if !f.Idempotent {
+			return nil, methodNotAllowed("POST", "the function is not idempotent: call it by POST")
+		}
+		return x.queryArgs(f)
+	})
+}
+
+// The modes of a call.
+const (
+	modeOne  = ""
+	modeAll  = "all"
+	modeSend = "send"
+)
+
+// controls reads what the query says to the gateway itself. Nothing else may stand in that of a POST.
+func (x *exchange) controls(isPost bool) (mode string, p *problem) {
+	if p := x.accept(); p != nil {
+		return "", p
+	}
+	if x.r.URL.RawQuery == "" {
+		return "", nil
+	}
+	query, err := url.ParseQuery(x.r.URL.RawQuery)
+	if err != nil {
+		return "", invalid("", "the query is malformed")
+	}
+	x.query = query
+	if texts, ok := query["int64"]; ok {
+		if x.texts = true; len(texts) != 1 || texts[0] != "string" {
+			return "", invalid("", "int64 can be asked for as string only")
+		}
+		delete(query, "int64")
+	}
+	if modes, ok := query["mode"]; ok && isPost {
+		if mode = modes[0]; len(modes) != 1 || mode != modeAll && mode != modeSend {
+			return "", invalid("", "mode is all or send")
+		}
+		delete(query, "mode")
+	}
+	if isPost && len(query) > 0 {
+		return "", invalid("", "the query of a POST says mode and int64 only: arguments are in the body")
+	}
+	return mode, nil
+}
+
+// accept finds out whether the client takes JSON, and how it wants integers of 64 bits.
+func (x *exchange) accept() *problem {
+	values := x.r.Header["Accept"]
+	if len(values) == 0 || len(values) == 1 && (values[0] == "*/*" || values[0] == "application/json") {
+		return nil
+	}
+	for part := range strings.SplitSeq(strings.Join(values, ","), ",") {
+		media, params, err := mime.ParseMediaType(part)
+		if err != nil || params["q"] == "0" {
+			continue
+		}
+		switch media {
+		case "application/json":
+			x.texts = params["int64"] == "string"
+			return nil
+		case "*/*", "application/*":
+			return nil
+		}
+	}
+	return newProblem(http.StatusNotAcceptable, "not-acceptable", "answers are application/json")
+}
+
+// bodyArgs reads the arguments of a POST.
+func (x *exchange) bodyArgs(f *function) ([]any, *problem) {
+	media, p := x.media()
+	if p != nil {
+		return nil, p
+	}
+	if media != "application/json" {
+		return nil, unsupported("the arguments are a JSON array: say Content-Type: application/json")
+	}
+	text, p := x.body()
+	if p != nil || strings.TrimSpace(text) == "" {
+		return []any{}, p
+	}
+	v, err := parseJSON(text)
+	if err != nil {
+		return nil, invalid(f.name, err.Error())
+	}
+	args, isList := v.([]any)
+	if !isList {
+		args = []any{v}
+	}
+	return args, nil
+}
+
+func unsupported(detail string) *problem {
+	return newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", detail)
+}
+
+// media is the type of the body, "" if it has none.
+func (x *exchange) media() (string, *problem) {
+	if encoding := x.r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return "", unsupported("a body is taken as it is, without Content-Encoding")
+	}
+	values := x.r.Header["Content-Type"]
+	switch {
+	case len(values) == 0:
+		return "", nil
+	case len(values) == 1 && values[0] == "application/json":
+		return values[0], nil
+	}
+	media, params, err := mime.ParseMediaType(strings.Join(values, ","))
+	if charset := params["charset"]; err != nil || charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return "", unsupported("the Content-Type is malformed, or of another charset than utf-8")
+	}
+	return media, nil
+}
+
+// readMost is how long a client may take to send a body, which holds a place of MaxInFlight meanwhile.
+const readMost = 10 * time.Second
+
+// body reads the body, once.
+func (x *exchange) body() (string, *problem) {
+	if x.isRead || x.r.ContentLength == 0 || x.r.Body == nil {
+		return x.text, nil
+	}
+	x.isRead = true
+	if x.r.ContentLength > x.g.set.maxBody {
+		return "", tooLarge()
+	}
+	c := http.NewResponseController(x.w)
+	_ = c.SetReadDeadline(time.Now().Add(readMost)) // a server that has none is not told
+	var b strings.Builder
+	if n := x.r.ContentLength; n > 0 {
+		b.Grow(int(min(n, 64<<10))) // what it claims to send beyond that is believed as it comes
+	}
+	_, err := io.Copy(&b, http.MaxBytesReader(x.w, x.r.Body, x.g.set.maxBody))
+	if err != nil {
+		return "", bodyProblem(err)
+	}
+	_ = c.SetReadDeadline(time.Time{})
+	x.text = b.String()
+	return x.text, nil
+}
+
+func tooLarge() *problem {
+	return &problem{status: http.StatusRequestEntityTooLarge, kind: "too-large", code: broach.TooLarge.String(),
+		executed: broach.No.String(), detail: "the body is larger than the gateway takes"}
+}
+
+func bodyProblem(err error) *problem {
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return tooLarge()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return newProblem(http.StatusRequestTimeout, "request-timeout", "the body did not come within 10 s")
+	}
+	return newProblem(http.StatusBadRequest, "bad-body", "the body was cut off")
+}
