@@ -32,8 +32,7 @@ type Stats struct {
 	Unusable      uint64 // introductions with an address that is out of reach here, as another host's 127.0.0.1
 	TablesRefused uint64 // service tables without room beside others, or unreadable: their functions are not called
 	InboxOverflow uint64 // membership messages dropped because too many came at once
-	// Guests are the processes that call this one and are no members, see Config.Guest; Uninvited are their messages
-	// about members, which are dropped
+	// Guests are processes that call this one and are no members; Uninvited are messages of theirs about members
 	Guests    int
 	Uninvited uint64
 
@@ -44,6 +43,7 @@ type Stats struct {
 	Rejected uint64 // calls refused because the queue was full, or put off while it was
 	Panics   uint64 // functions that panicked
 	Unsent   uint64 // large replies given up: too many were under way, or nothing of them was acknowledged for 10 s
+	Resent   uint64 // requests sent again to any peer, also to those that are gone
 	LogLost  uint64 // lines that the Logger did not get: it panicked at them, or was slower than they came
 
 	Heartbeats  float64       // sent a second, to all peers together
@@ -125,7 +125,7 @@ func (n *Node) Stats() Stats {
 		Running: p.Running, Queued: p.Queued, Done: uint64(p.Done),
 		Shed: uint64(p.Shed), Rejected: uint64(p.Refused), Panics: uint64(p.Panics),
 	}
-	s.LogLost = n.log.Missing()
+	s.LogLost, s.Resent = n.log.Missing(), n.linking.wires.Resent.Load()
 	now, v := time.Now(), n.calling.view.Load()
 	s.Heartbeats, s.Isolated, s.Joined, s.JoinedSince = v.heartbeats, v.isolated, v.joined, now.Sub(v.joinedAt)
 	for i := range v.peers {

@@ -229,6 +229,7 @@ func (x *exchange) resendRequest(now time.Time, slot uint16, c *callSlot) {
 	wire.SetRemaining(c.request.B, Remaining(now, c.deadline))
 	c.resends = min(c.resends, 100) + 1
 	x.resent++
+	x.link.carrier.Resent.Add(1)
 	if !x.fits(c.request.B) {
 		x.moveRequest(slot, c)
 		return

@@ -14,8 +14,8 @@ import (
 	"broach/internal/wire"
 )
 
-// Carrier is what all links of a node share. Who makes one sets what is exported, but for Table, Timers and
-// Unsent, and calls Init.
+// Carrier is what all links of a node share. Who makes one sets what is exported, but for Table, Timers,
+// Unsent and Resent, and calls Init.
 type Carrier struct {
 	Transport udp.Transport
 	Process   *handshake.Process
@@ -32,6 +32,7 @@ type Carrier struct {
 	Resized func(now time.Time, peer netip.AddrPort, size int) // the packet size of a path is now another
 	Timers  Timers
 	Unsent  atomic.Uint64 // replies that nobody took, or that found no room
+	Resent  atomic.Uint64 // requests sent more than once, those of links that have ended among them
 
 	Ring atomic.Pointer[seal.Ring] // nil: there are no keys, nor will there be
 	// Shared is X25519 of our private key and another's public one. The error is that of one that is none.

@@ -270,13 +270,13 @@ func TestClusterTestsUseNodesAsAProgramDoes(t *testing.T) {
 	}
 }
 
-// packages are the folders with Go files that are not tests.
+// packages are the folders of this module with Go files that are not tests.
 func packages(t *testing.T) (dirs []string) {
 	require.NoError(t, filepath.WalkDir(".", func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case e.IsDir() && slices.Contains([]string{"bench", "cmd", "examples", ".git"}, path):
+		case e.IsDir() && (slices.Contains([]string{"examples", ".git"}, path) || isOtherModule(path)):
 			return filepath.SkipDir
 		case !e.IsDir() && isSource(e) && !slices.Contains(dirs, filepath.Dir(path)):
 			dirs = append(dirs, filepath.Dir(path))
@@ -284,6 +284,12 @@ func packages(t *testing.T) (dirs []string) {
 		return nil
 	}))
 	return dirs
+}
+
+// isOtherModule reports whether a folder is a module of its own, as what needs much of others is.
+func isOtherModule(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "go.mod"))
+	return err == nil && dir != "."
 }
 
 func TestNothingPrintsOutsideTheLog(t *testing.T) {
