@@ -68,7 +68,7 @@ var clockFiles = []string{
 
 // A room is what a package may do, besides using the standard library.
 type room struct {
-	isTool  bool     // no part of a node: a tool of its tests
+	isTool  bool     // no part of a node: a tool of its tests, or what a program puts beside one
 	isPure  bool     // no I/O, clock, lock, channel or goroutine: what it needs to know is an argument
 	imports []string // of ours and of others
 }
@@ -94,6 +94,8 @@ var rooms = map[string]room{
 	}},
 	// for tests of users: public, and no part of a node
 	"broachtest": {isTool: true, imports: []string{"broach", "broach/internal/simnet", "broach/internal/wire"}},
+	// for people: public, and no part of a node
+	"dashboard": {isTool: true, imports: []string{"broach"}},
 	"internal/balance": {imports: []string{"broach/internal/link", "broach/internal/wire",
 		"github.com/sony/gobreaker/v2"}},
 	"internal/buffer": {imports: []string{"broach/internal/race"}},

@@ -1,0 +1,83 @@
+package dashboard
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+)
+
+// The page is three files: index.html, style.css, and app.js, which is put together of one file for each idea.
+
+//go:embed assets
+var source embed.FS
+
+// asset is one file as it is served.
+type asset struct {
+	kind, tag    string
+	body, zipped []byte
+}
+
+// assets are made when the first page of the process is.
+var assets = sync.OnceValue(func() map[string]*asset {
+	return map[string]*asset{
+		"index.html": newAsset("text/html; charset=utf-8", read("index.html")),
+		"style.css":  newAsset("text/css; charset=utf-8", read("style.css")),
+		"app.js":     newAsset("text/javascript; charset=utf-8", script()),
+	}
+})
+
+// scripts are in the order in which they use each other.
+var scripts = []string{"texts.js", "dom.js", "store.js", "table.js", "overview.js", "nodes.js", "matrix.js",
+	"topology.js", "functions.js", "call.js", "events.js", "settings.js", "main.js"}
+
+func read(name string) []byte {
+	b, err := source.ReadFile(path.Join("assets", name))
+	if err != nil {
+		panic("broach: internal error: dashboard: " + err.Error())
+	}
+	return b
+}
+
+// script is all of them in one scope of their own.
+func script() []byte {
+	var b bytes.Buffer
+	b.WriteString("(() => {\n\"use strict\";\n")
+	for _, name := range scripts {
+		b.Write(read("js/" + name))
+	}
+	b.WriteString("})();\n")
+	return b.Bytes()
+}
+
+func newAsset(kind string, body []byte) *asset {
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	_, _ = w.Write(body) // fine: a buffer takes all
+	_ = w.Close()
+	hash := sha256.Sum256(body)
+	return &asset{kind: kind, tag: `"` + hex.EncodeToString(hash[:8]) + `"`, body: body, zipped: b.Bytes()}
+}
+
+func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", a.kind)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept-Encoding")
+	h.Set("ETag", a.tag)
+	if r.Header.Get("If-None-Match") == a.tag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	body := a.body
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = a.zipped
+	}
+	_, _ = w.Write(body) // fine: who asked has gone
+}

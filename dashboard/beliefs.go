@@ -1,0 +1,133 @@
+package dashboard
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// Who believes what of whom. Each member's answer says how it sees all others; below 150 nodes each is a row of a
+// matrix, above they are put together in groups.
+
+// cell is what a row believes of a column: a mark, the round trip in µs, the loss.
+type cell [3]float64
+
+func (b *belief) cell() cell {
+	return cell{float64(b.mark), round(float64(b.rtt)), roundLoss(float64(b.loss))}
+}
+
+// beliefRows are those of single nodes.
+func (c *cluster) beliefRows() rows {
+	out := rows{}
+	for addr, x := range c.instances {
+		if x.beliefs == nil || isGone(x.member.State) {
+			continue
+		}
+		row := make(map[string]cell, len(x.beliefs))
+		for i := range x.beliefs {
+			row[x.beliefs[i].addr.String()] = x.beliefs[i].cell()
+		}
+		out[addr.String()] = row
+	}
+	return out
+}
+
+type groupRow struct {
+	Nodes int
+	Cells map[string]cell // the worst of each
+}
+
+// groupRows put nodes together.
+func (c *cluster) groupRows(by string) rows {
+	group, list := groupOf(by), map[string]*groupRow{}
+	for _, x := range c.instances {
+		r := list[group(x)]
+		if r == nil {
+			r = &groupRow{Cells: map[string]cell{}}
+			list[group(x)] = r
+		}
+		r.Nodes++
+		if isGone(x.member.State) {
+			continue
+		}
+		for i := range x.beliefs {
+			if to := c.instances[x.beliefs[i].addr]; to != nil {
+				r.Cells[group(to)] = worse(r.Cells[group(to)], x.beliefs[i].cell())
+			}
+		}
+	}
+	out := make(rows, len(list))
+	for k, r := range list {
+		out[k] = r
+	}
+	return out
+}
+
+func worse(a, b cell) cell { return cell{max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2])} }
+
+// oddRow is a member of which not all believe the same, or that some do not reach.
+type oddRow struct {
+	Alive int                 // how many say that it is well
+	Says  map[string][]string // who says something else, by mark: 12 at most of each
+	Count map[string]int
+}
+
+const oddMost = 12
+
+var markNames = [...]string{"unknown", "alive", "draining", "unsteady", "left", "suspect", "unreachable", "offline"}
+
+func (m mark) String() string { return markNames[m] }
+
+// oddRows are the disagreements.
+func (c *cluster) oddRows() rows {
+	list := map[netip.AddrPort]*oddRow{}
+	for _, from := range c.sorted() {
+		x := c.instances[from]
+		if isGone(x.member.State) {
+			continue
+		}
+		for i := range x.beliefs {
+			to, m := x.beliefs[i].addr, x.beliefs[i].mark
+			r := list[to]
+			if r == nil {
+				r = &oddRow{Says: map[string][]string{}, Count: map[string]int{}}
+				list[to] = r
+			}
+			if m <= unsteady {
+				r.Alive++
+				continue
+			}
+			r.Count[m.String()]++
+			if names := r.Says[m.String()]; len(names) < oddMost {
+				r.Says[m.String()] = append(names, from.String())
+			}
+		}
+	}
+	out := rows{}
+	for to, r := range list {
+		agree := r.Alive == 0 && len(r.Count) == 1 && r.Count[unreachable.String()] == 0
+		if c.instances[to] != nil && len(r.Count) > 0 && !agree {
+			out[to.String()] = r
+		}
+	}
+	return out
+}
+
+// sectionsOf takes the sections out of a request that there are.
+func sectionsOf(names []string) (list []string) {
+	for _, name := range names {
+		isGroup := len(name) > len(groupPrefix) && len(name) < 100 && name[:len(groupPrefix)] == groupPrefix
+		if (isGroup || slices.Contains(sectionNames, name)) && !slices.Contains(list, name) && len(list) < 16 {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+const groupPrefix = "beliefs:"
+
+// wantsBeliefs reports whether one of the sections needs what members believe of each other.
+func wantsBeliefs(sections []string) bool {
+	return slices.ContainsFunc(sections, func(s string) bool {
+		return s == "beliefs" || s == "odd" || len(s) > len(groupPrefix) && s[:len(groupPrefix)] == groupPrefix
+	})
+}

@@ -1,0 +1,131 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"broach"
+)
+
+// Calls that people make by the form. Each is logged with who made it, never with what went along.
+
+type callRequest struct {
+	Name    string
+	Args    string // a JSON array, as a text: a browser would round large integers
+	Meta    map[string]string
+	On      string // the only node that may be called; "": any
+	Mode    string // "": one answer; "all": that of each provider; "send": none
+	Timeout int    // ms; 0: 6 s
+}
+
+type callAnswer struct {
+	Replies []replyRow
+	Took    float64 // µs
+}
+
+type replyRow struct {
+	Node, Value             string `json:",omitempty"`
+	Cut                     bool   `json:",omitempty"`
+	Code, Message, Executed string `json:",omitempty"` // Code is "" where it went well
+}
+
+const (
+	callTimeout     = 6 * time.Second
+	callTimeoutMost = 5 * time.Minute
+	repliesMost     = 256
+)
+
+func (p *page) call(w http.ResponseWriter, r *http.Request, caller string) {
+	var in callRequest
+	if !p.read(w, r, &in) {
+		return
+	}
+	if !p.set.mayCall(in.Name) {
+		refuse(w, http.StatusForbidden, "the function is none of those that AllowCalls names")
+		return
+	}
+	c, args, err := p.prepare(r.Context(), &in)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	timeout := min(time.Duration(in.Timeout)*time.Millisecond, callTimeoutMost)
+	if timeout <= 0 {
+		timeout = callTimeout
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout + writeMost)) // fine: as with streams
+	began := time.Now()
+	out := callAnswer{Replies: repliesOf(ctx, c, in.Mode, args)}
+	out.Took = float64(time.Since(began).Microseconds())
+	p.set.logger.Info("dashboard: call", "function", in.Name, "by", caller, "from", r.RemoteAddr,
+		"code", out.Replies[0].Code)
+	answer(w, http.StatusOK, out)
+}
+
+// prepare makes a Caller and its arguments of what the form says.
+func (p *page) prepare(ctx context.Context, in *callRequest) (*broach.Caller, []any, error) {
+	d, err := p.n.Describe(ctx, in.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	args, err := arguments(&d, in.Args)
+	if err != nil {
+		return nil, nil, err
+	}
+	var opts []broach.CallOption
+	for key, value := range in.Meta {
+		opts = append(opts, broach.Meta(key, value))
+	}
+	if in.On != "" {
+		addr, err := netip.ParseAddrPort(in.On)
+		if err != nil {
+			return nil, nil, err
+		}
+		opts = append(opts, broach.On(addr))
+	}
+	return p.n.Caller(in.Name, opts...), args, nil
+}
+
+// repliesOf makes the call. There is one reply at least.
+func repliesOf(ctx context.Context, c *broach.Caller, mode string, args []any) (list []replyRow) {
+	switch mode {
+	case "all":
+		for r := range c.All(ctx, args...) {
+			if len(list) < repliesMost {
+				list = append(list, replyOf(r.Node, r.Value, r.Err))
+			}
+		}
+		return list
+	case "send":
+		return append(list, replyOf(netip.AddrPort{}, nil, c.Send(ctx, args...)))
+	}
+	v, err := c.Call(ctx, args...)
+	return append(list, replyOf(netip.AddrPort{}, v, err))
+}
+
+func replyOf(node netip.AddrPort, v any, err error) (r replyRow) {
+	if node.IsValid() {
+		r.Node = node.String()
+	}
+	if e, ok := errors.AsType[*broach.Error](err); ok {
+		r.Code, r.Message, r.Executed = e.Code.String(), e.Message, e.Executed.String()
+		if r.Node == "" {
+			r.Node = e.Node
+		}
+		return r
+	}
+	r.Value, r.Cut = textOf(v)
+	return r
+}
+
+// leave ends the node, as a rolling restart does. The page ends with it.
+func (p *page) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveMost)
+	defer cancel()
+	_ = p.n.Leave(ctx) // fine: it has ended in any case
+}

@@ -1,0 +1,270 @@
+package dashboard
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"broach"
+)
+
+// What is known of the cluster while somebody looks: what the own node believes, and the newest answer of each member.
+// It is all thrown away when nobody looks any more.
+
+// cluster is what is known. Whoever calls its methods says what time it is, and lets no other in meanwhile.
+type cluster struct {
+	self      netip.AddrPort
+	instances map[netip.AddrPort]*instance
+	services  []broach.Service
+	isolated  bool
+	joined    bool
+	history   []moment
+	moments   int // how many there were, of which the newest are kept
+}
+
+// instance is one member.
+type instance struct {
+	member  broach.Member
+	peer    broach.PeerStats
+	since   anchor // in its state
+	started anchor
+
+	asked, answered time.Time
+	isPending       bool   // it was asked, and has not answered
+	why             string // it does not answer; "": it does
+
+	goVersion, library string
+	heap               uint64
+	goroutines         int
+	processors         int
+	queued, running    int
+	guests             int
+	panics, refused    uint64
+	isolated           bool
+	window             window
+	beliefs            []belief // of others; nil: not asked for
+}
+
+// belief is what one member believes of another, and has measured.
+type belief struct {
+	addr netip.AddrPort
+	mark mark
+	rtt  float32 // µs; 0: not measured
+	loss float32 // 0 to 1
+}
+
+// mark is a state as the page shows it, the worse the higher.
+type mark uint8
+
+const (
+	unknown mark = iota
+	alive
+	draining
+	unsteady
+	left
+	suspect
+	unreachable
+	offline
+)
+
+// markOf tells of a member in one word.
+func markOf(m *broach.Member) mark {
+	switch {
+	case m.State == broach.Offline:
+		return offline
+	case m.State == broach.Left:
+		return left
+	case m.Unreachable:
+		return unreachable
+	case m.State == broach.Suspect:
+		return suspect
+	case m.Unsteady:
+		return unsteady
+	case m.Draining:
+		return draining
+	}
+	return alive
+}
+
+// anchor is an instant, told again and again as an age. It stays the same while the ages fit it.
+type anchor struct{ at time.Time }
+
+func (a *anchor) set(now time.Time, age time.Duration) {
+	if at := now.Add(-age); at.Sub(a.at).Abs() > time.Second {
+		a.at = at
+	}
+}
+
+// millis is for a browser; 0: not known.
+func (a *anchor) millis() int64 {
+	if a.at.IsZero() {
+		return 0
+	}
+	return a.at.UnixMilli()
+}
+
+func newCluster(self netip.AddrPort) *cluster {
+	return &cluster{self: self, instances: map[netip.AddrPort]*instance{}}
+}
+
+// learnOwn takes in what the own node believes.
+func (c *cluster) learnOwn(now time.Time, members []broach.Member, services []broach.Service, s *broach.Stats) {
+	peers := make(map[netip.AddrPort]broach.PeerStats, len(s.Peers))
+	for _, p := range s.Peers {
+		peers[p.Addr] = p
+	}
+	gone := maps.Clone(c.instances)
+	for _, m := range members {
+		delete(gone, m.Addr)
+		x := c.instances[m.Addr]
+		if x == nil {
+			x = &instance{}
+			c.instances[m.Addr] = x
+		}
+		p, isLinked := peers[m.Addr]
+		if isLinked {
+			x.since.set(now, p.Since)
+		}
+		x.member, x.peer = m, p
+		if m.Self {
+			c.self = m.Addr
+		}
+	}
+	for addr := range gone {
+		delete(c.instances, addr)
+	}
+	c.services, c.isolated, c.joined = services, s.Isolated, s.Joined
+}
+
+// learn takes in the answer of a member.
+func (c *cluster) learn(now time.Time, addr netip.AddrPort, v *broach.View, hasMembers bool) {
+	x := c.instances[addr]
+	if x == nil {
+		return
+	}
+	x.isPending, x.answered, x.why = false, now, ""
+	x.started.set(now, v.Uptime)
+	x.goVersion, x.library = short(v.GoVersion), short(v.Library)
+	x.heap, x.goroutines, x.processors = v.HeapBytes, v.Goroutines, v.Processors
+	s := &v.Stats
+	x.queued, x.running, x.guests, x.isolated = s.Queued, s.Running, s.Guests, s.Isolated
+	x.panics, x.refused = s.Panics, s.Rejected+s.Shed
+	x.window.add(sample{now, v.CPU, s.Called, s.Served})
+	x.beliefs = nil
+	if hasMembers {
+		x.beliefs = c.beliefsOf(v)
+	}
+}
+
+// beliefsOf leaves out those that the own node does not know: a member could name any number.
+func (c *cluster) beliefsOf(v *broach.View) []belief {
+	list := make([]belief, 0, min(len(v.Members), len(c.instances)))
+	for i := range v.Members {
+		m := &v.Members[i]
+		if x := c.instances[m.Addr]; x == nil || m.Self || len(list) >= len(c.instances) {
+			continue
+		}
+		list = append(list, belief{m.Addr, markOf(&m.Member), float32(m.RTT.Microseconds()), float32(m.Peer.Loss)})
+	}
+	return list
+}
+
+// failed takes in that a member has not answered.
+func (c *cluster) failed(addr netip.AddrPort, why string) {
+	if x := c.instances[addr]; x != nil {
+		x.isPending, x.why, x.beliefs = false, short(why), nil
+	}
+}
+
+// next is whom to ask now: of those in sight who has not been asked for the longest time, and for a round at least;
+// else of all others. The own node, whose answer takes no datagrams, is one of them.
+func (c *cluster) next(now time.Time, every time.Duration, sight map[netip.AddrPort]bool) (netip.AddrPort, bool) {
+	var best netip.AddrPort
+	var found *instance
+	for addr, x := range c.instances {
+		if x.isPending || now.Sub(x.asked) < every || isGone(x.member.State) || x.member.Unreachable {
+			continue
+		}
+		if found == nil || isSooner(sight[addr], sight[best], x, found, addr, best) {
+			best, found = addr, x
+		}
+	}
+	if found != nil {
+		found.asked, found.isPending = now, true
+	}
+	return best, found != nil
+}
+
+func isGone(s broach.State) bool { return s == broach.Offline || s == broach.Left }
+
+func isSooner(seenA, seenB bool, a, b *instance, addrA, addrB netip.AddrPort) bool {
+	if seenA != seenB {
+		return seenA
+	}
+	if d := a.asked.Compare(b.asked); d != 0 {
+		return d < 0
+	}
+	return addrA.Compare(addrB) < 0
+}
+
+// sorted are the addresses of all members.
+func (c *cluster) sorted() []netip.AddrPort {
+	return slices.SortedFunc(maps.Keys(c.instances), netip.AddrPort.Compare)
+}
+
+// moment is a point of the curves.
+type moment struct {
+	at            time.Time
+	calls, errors float64
+	p99           float64
+}
+
+const momentsMost = 120
+
+// remember adds a point to the curves.
+func (c *cluster) remember(now time.Time) {
+	all := c.total()
+	c.moments++
+	c.history = append(c.history, moment{now, round(all.calls), round(all.errors), round(all.percentile(0.99))})
+	if len(c.history) > momentsMost {
+		c.history = slices.Delete(c.history, 0, 1)
+	}
+}
+
+// total is the pace of all calls of the cluster, as those see them who make them.
+func (c *cluster) total() *pace {
+	sum := &pace{}
+	for _, x := range c.live() {
+		each(x.window.base.called, x.window.last.called, x.window.seconds(), func(_ string, p *pace) { sum.add(p) })
+	}
+	return sum
+}
+
+// live are those whose counts go on.
+func (c *cluster) live() (list []*instance) {
+	for _, x := range c.instances {
+		if !isGone(x.member.State) && x.why == "" {
+			list = append(list, x)
+		}
+	}
+	slices.SortFunc(list, func(a, b *instance) int { return a.member.Addr.Compare(b.member.Addr) })
+	return list
+}
+
+// textMost is how much of a text is kept that a member says of itself.
+const textMost = 256
+
+// short cuts a text, and what is no UTF-8 in it.
+func short(s string) string {
+	if len(s) <= textMost && utf8.ValidString(s) {
+		return s
+	}
+	s = s[:min(len(s), textMost)]
+	valid := make([]rune, 0, len(s))
+	for _, r := range s {
+		valid = append(valid, r)
+	}
+	return string(valid)
+}

@@ -1,0 +1,109 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"broach"
+)
+
+func counted(name string, calls uint64, class int) broach.FunctionStats {
+	f := broach.FunctionStats{Name: name, Calls: calls}
+	f.Latency.Counts[class] = calls
+	return f
+}
+
+func TestRatesAreThoseOfAWindow(t *testing.T) {
+	now := time.Now()
+	var w window
+	for i := range uint64(30) {
+		s := sample{at: now.Add(time.Duration(i) * time.Second), cpu: time.Duration(i)}
+		s.called = []broach.FunctionStats{counted("f", 100*i, 3)}
+		w.add(s)
+		require.LessOrEqual(t, w.seconds(), 10.0)
+	}
+	require.GreaterOrEqual(t, w.seconds(), 5.0)
+	each(w.base.called, w.last.called, w.seconds(), func(name string, p *pace) {
+		require.Equal(t, "f", name)
+		require.InDelta(t, 100, p.calls, 0.001)
+		require.InDelta(t, 375, p.percentile(0.5), 0.001, "in the middle of 250 to 500 µs")
+	})
+	w.add(sample{at: now.Add(time.Minute)}) // another process, at the same address
+	require.Zero(t, w.seconds())
+}
+
+func TestRoundLeavesTwoDigits(t *testing.T) {
+	for x, want := range map[float64]float64{0: 0, 1234: 1200, 99.6: 100, 0.12345: 0.12, 7.77: 7.8, 1e9 + 1: 1e9} {
+		require.Equal(t, fmt.Sprint(want), fmt.Sprint(round(x)))
+	}
+}
+
+// "at most 256 functions of a member, 256 bytes of a text": whatever it says of itself.
+func TestWhatAMemberSaysIsBounded(t *testing.T) {
+	c := newCluster(netip.MustParseAddrPort("10.0.0.1:7000"))
+	bad := netip.MustParseAddrPort("10.0.0.2:7000")
+	now := time.Now()
+	c.learnOwn(now, []broach.Member{{Addr: bad}}, nil, &broach.Stats{})
+	v := broach.View{GoVersion: strings.Repeat("\xff", 1<<20), Members: make([]broach.MemberView, 5000)}
+	for i := range v.Members {
+		v.Members[i].Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 1)
+	}
+	for i := range 10_000 {
+		v.Stats.Called = append(v.Stats.Called, counted(fmt.Sprint(i, strings.Repeat("x", 10_000)), uint64(i), 0))
+	}
+	c.learn(now, bad, &v, true)
+	x := c.instances[bad]
+	require.LessOrEqual(t, len([]rune(x.goVersion)), textMost)
+	require.Empty(t, x.beliefs, "of members that this node does not know")
+	require.Len(t, x.window.last.called, namesMost)
+	for _, f := range x.window.last.called {
+		require.LessOrEqual(t, len(f.Name), textMost)
+		require.GreaterOrEqual(t, f.Calls, uint64(10_000-namesMost), "those called most")
+	}
+}
+
+// Calls of one function are shared out among its providers as these served them.
+func TestWhoCallsWhom(t *testing.T) {
+	now := time.Now()
+	c := newCluster(netip.MustParseAddrPort("10.0.0.1:7000"))
+	var members []broach.Member
+	for i, name := range []string{"web", "shop", "shop"} {
+		members = append(members, broach.Member{Name: name,
+			Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 7000)})
+	}
+	c.learnOwn(now, members, nil, &broach.Stats{})
+	for i := range uint64(2) {
+		at := now.Add(time.Duration(i) * time.Second)
+		c.learn(at, members[0].Addr, &broach.View{Stats: broach.Stats{
+			Called: []broach.FunctionStats{counted("price", 100*i, 0)}}}, false)
+		c.learn(at, members[1].Addr, &broach.View{Stats: broach.Stats{
+			Served: []broach.FunctionStats{counted("price", 75*i, 0)}}}, false)
+		c.learn(at, members[2].Addr, &broach.View{Stats: broach.Stats{
+			Served: []broach.FunctionStats{counted("price", 25*i, 0)}}}, false)
+	}
+	require.Equal(t, rows{"web\x00shop": edgeRow{100, 0, []string{"price"}}}, c.edgeRows(nameOf))
+	require.Equal(t, rows{
+		"10.0.0.1:7000\x0010.0.0.2:7000": edgeRow{75, 0, []string{"price"}},
+		"10.0.0.1:7000\x0010.0.0.3:7000": edgeRow{25, 0, []string{"price"}},
+	}, c.edgeRows(addrOf))
+}
+
+func TestOnlyWhatChangesTravels(t *testing.T) {
+	var s section
+	s.update(rows{"a": 1, "b": 2})
+	require.JSONEq(t, `{"set":{"a":1,"b":2}}`, string(s.news))
+	s.update(rows{"a": 1, "b": 2})
+	require.Nil(t, s.news)
+	require.Nil(t, message(map[string]*section{"x": &s}, []string{"x"}, false))
+	s.update(rows{"a": 1, "c": 3})
+	require.JSONEq(t, `{"set":{"c":3},"del":["b"]}`, string(s.news))
+	require.JSONEq(t, `{"x":{"set":{"a":1,"c":3},"full":true}}`,
+		string(message(map[string]*section{"x": &s}, []string{"x", "none"}, true)))
+	require.True(t, json.Valid(message(map[string]*section{"x\"": &s}, []string{"x\""}, true)))
+}
