@@ -104,6 +104,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 		"addWithin": func(_ context.Context, x, y int) (int, error) { return x + y, nil },
 		"text":      func(s string) string { return s },
 		"bytes":     func(b []byte) ([]byte, error) { return b, nil },
+		"lent":      func(b Lent) (Lent, error) { return b, nil },
 	} {
 		require.NoError(t, provider.Register(name, fn))
 	}
@@ -117,7 +118,12 @@ func TestCallsAllocateNothing(t *testing.T) {
 	text := Bind[func(string) (string, error)](n, "text")
 	echo := Bind[func([]byte) ([]byte, error)](n, "bytes")
 	adds, texts, echoes, none := n.Caller("add"), n.Caller("text"), n.Caller("bytes"), n.Caller("none")
-	kib := make([]byte, 1024)
+	lend, lent := Bind[func([]byte) (Lent, error)](n, "lent"), n.Caller("lent")
+	kib, large := make([]byte, 1024), make([]byte, 300_000)
+	release := func(b Lent, err error) error {
+		b.Release()
+		return err
+	}
 	for _, test := range []struct {
 		name  string
 		users float64
@@ -130,6 +136,9 @@ func TestCallsAllocateNothing(t *testing.T) {
 		{"Bind, a text", 2, func() error { _, err := text("a text"); return err }},
 		{"Bind, bytes", 2, func() error { _, err := echo(kib[:10]); return err }},
 		{"Bind, 1 KiB", 2, func() error { _, err := echo(kib); return err }},
+		{"Bind, 1 KiB that is lent", 0, func() error { return release(lend(kib)) }},
+		{"Call, 1 KiB that is lent, boxed", 1, func() error { return release(Call[Lent](ctx, lent, kib)) }},
+		{"Bind, 300,000 bytes that are lent", 12, func() error { return release(lend(large)) }},
 		{"Call", 0, func() error { _, err := Call[int](ctx, adds, 1, 2); return err }},
 		{"Call, a text", 2, func() error { _, err := Call[string](ctx, texts, "a text"); return err }},
 		{"Call, 1 KiB, boxed", 3, func() error { _, err := Call[[]byte](ctx, echoes, kib); return err }},

@@ -163,6 +163,14 @@ func bindTyped(variable any, c *Caller) bool {
 		*p = boundUnary(c, codec.WriteBytes, codec.ReadBytes)
 	case *func([]byte) ([]byte, error):
 		*p = withoutContext1(boundUnary(c, codec.WriteBytes, codec.ReadBytes))
+	case *func(context.Context, []byte) (Lent, error):
+		*p = boundUnary(c, codec.WriteBytes, readLent)
+	case *func([]byte) (Lent, error):
+		*p = withoutContext1(boundUnary(c, codec.WriteBytes, readLent))
+	case *func(context.Context, Lent) (Lent, error):
+		*p = boundUnary(c, writeLent, readLent)
+	case *func(Lent) (Lent, error):
+		*p = withoutContext1(boundUnary(c, writeLent, readLent))
 	default:
 		return false
 	}
@@ -208,10 +216,5 @@ func callTyped[R any](
 		var none R
 		return none, failed
 	}
-	v, err := codec.DecodeOne(p.Body, read)
-	c.node.linking.wires.FreeCall(p)
-	if err != nil {
-		return v, c.unusable(c.own(err))
-	}
-	return v, nil
+	return receive(c, p, read)
 }

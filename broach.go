@@ -23,6 +23,7 @@
 // context.Context is filled in by the node: it ends with the caller's deadline, or when the caller gives up. A last
 // result of type error becomes the error of the call. Arguments and results are copied, also when the function runs in
 // the calling process itself; numbers are taken in any numeric type that they fit exactly, and are never truncated.
+// Large byte slices come faster as [Lent], which is not copied and may be read for a while only.
 //
 // A type of which something would be lost without a word is refused, such as one that has unexported fields only; times
 // come back in UTC. docs/values.md has what becomes of each type, and what a signature and a struct may become from one

@@ -64,12 +64,7 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 		var none R
 		return none, failed
 	}
-	v, err := codec.DecodeAs[R](p.Body)
-	c.node.linking.wires.FreeCall(p)
-	if err != nil {
-		return v, c.unusable(c.own(err))
-	}
-	return v, nil
+	return receive[R](c, p, nil)
 }
 
 // cannotReceive is the error of a call whose n-th result is wanted as a type that none can be received as. It is found
@@ -276,12 +271,7 @@ func (c *Caller) callFor(ctx context.Context, args []any, want []reflect.Type) (
 	if failed != nil {
 		return nil, failed
 	}
-	out, err := codec.DecodeResults(p.Body, want)
-	c.node.linking.wires.FreeCall(p)
-	if err != nil {
-		return nil, c.unusable(c.own(err))
-	}
-	return out, nil
+	return c.receiveFor(p, want)
 }
 
 // Future is a call that is in flight. It may be used by many goroutines at once.

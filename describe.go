@@ -168,6 +168,7 @@ func (f *service) describe() Description {
 type describer map[reflect.Type]bool
 
 func (m describer) describe(t reflect.Type) Type {
+	t = codec.AsSent(t)
 	d := Type{Kind: codec.KindOf(t)}
 	if t.Name() != "" || t.Kind() == reflect.Interface {
 		d.Name = codec.TypeName(t)

@@ -1,6 +1,7 @@
 package broach_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -235,6 +236,21 @@ func ExampleRun() {
 		fmt.Println(m.Name, m.Self)
 	}
 	// Output: shop true
+}
+
+// The function returns a part of what it is lent, and its caller reads that before it gives it back.
+func ExampleLent() {
+	caller, stop := cluster(1, "first", func(int) any {
+		return func(text broach.Lent, sep string) broach.Lent {
+			head, _, _ := bytes.Cut(text.Bytes, []byte(sep))
+			return broach.Lent{Bytes: head} // a part of it, which is sent before it is taken back
+		}
+	})
+	defer stop()
+	line, err := broach.Call[broach.Lent](context.Background(), caller.Caller("first"), []byte("one;two;three"), ";")
+	defer line.Release()
+	fmt.Println(string(line.Bytes), err)
+	// Output: one <nil>
 }
 
 // The caller is of a newer version than the provider: with Strict the note is not lost without a word.

@@ -67,7 +67,7 @@ func (c *Caller) sendIntercepted(ctx context.Context, args []any) error {
 func (c *Caller) interceptedFor(ctx context.Context, args []any, want []reflect.Type) ([]reflect.Value, error) {
 	in := &interception{caller: c, wanted: want}
 	in.decode = func(body []byte) (any, error) {
-		out, err := codec.DecodeResults(body, want)
+		out, err := codec.DecodeResults(body, want, false)
 		return function.Gather(out), err
 	}
 	v, failed := in.run(ctx, codec.Arguments{List: args})

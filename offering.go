@@ -342,7 +342,7 @@ func newService(name string, fn any) (*service, error) {
 
 // planService is newService for a name that is known to be fine.
 func planService(name string, fn any) (*service, error) {
-	f, err := function.New(name, fn)
+	f, err := function.New(name, fn, lentShapes...)
 	if err != nil {
 		return nil, err
 	}

@@ -213,6 +213,9 @@ func (r *request) Reject() { r.answerCode(Closed, No, "the provider is closing")
 // Failed answers a request whose function, or an Interceptor before it, panicked or ended its goroutine.
 func (r *request) Failed(v any, stack []byte) {
 	r.provider.logPanic(r.function.name, v, stack)
+	if r.function.Borrows() {
+		r.LeaveArgs() // what the function has begun may still read them
+	}
 	if len(r.function.interceptors) > 0 && !r.began.Load() {
 		r.answerCode(Internal, No, "an Interceptor of the function panicked")
 		return

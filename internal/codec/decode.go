@@ -39,6 +39,7 @@ type Decoder struct {
 	b      []byte
 	i      int   // next byte to read
 	memory int64 // bytes that may still be allocated, besides those of strings
+	lends  bool  // lent bytes refer to b
 }
 
 var decoders = sync.Pool{New: func() any {
@@ -47,7 +48,7 @@ var decoders = sync.Pool{New: func() any {
 	return d
 }}
 
-// newDecoder returns a decoder of b. close gives it back; what was decoded does not refer to b.
+// newDecoder returns a decoder of b. close gives it back; what was decoded does not refer to b, unless it lends.
 func newDecoder(b []byte) *Decoder {
 	d := decoders.Get().(*Decoder)
 	d.b, d.i = b, 0
@@ -57,7 +58,7 @@ func newDecoder(b []byte) *Decoder {
 
 // Close gives the decoder back: it is not used after that.
 func (d *Decoder) Close() {
-	d.b = nil
+	d.b, d.lends = nil, false
 	decoders.Put(d)
 }
 

@@ -51,7 +51,7 @@ func FuzzResult(f *testing.F) {
 		_, _ = DecodeAs[tenant](b)
 		_, _ = DecodeAs[[]byte](b)
 		for n := range types {
-			_, err := DecodeResults(b, types[:n+1])
+			_, err := DecodeResults(b, types[:n+1], n%2 == 1)
 			if err != nil {
 				var e *Error
 				require.ErrorAs(t, err, &e)

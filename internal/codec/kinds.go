@@ -96,6 +96,8 @@ func appendKindWithin(b []byte, t reflect.Type, depth int) []byte {
 // plainKind returns the kind of one byte for t. That of a named type is that of its underlying type.
 func plainKind(t reflect.Type) kind {
 	switch {
+	case IsLent(t):
+		return kindBytes
 	case t == timeType:
 		return kindTime
 	case t == durationType:

@@ -69,8 +69,11 @@ func (m planner) of(t reflect.Type) *Plan {
 }
 
 func (m planner) build(t reflect.Type) (encodeFunc, decodeFunc) {
-	if t == timeType {
+	switch {
+	case t == timeType:
 		return encodeTime, decodeTime
+	case IsLent(t):
+		return encodeLent, decodeLent
 	}
 	switch t.Kind() {
 	case reflect.Bool:
@@ -90,6 +93,9 @@ func (m planner) build(t reflect.Type) (encodeFunc, decodeFunc) {
 }
 
 func (m planner) buildNested(t reflect.Type) (encodeFunc, decodeFunc) {
+	if err := lentWithin(t); err != nil {
+		return refuseBecause(err)
+	}
 	switch k := t.Kind(); {
 	case k == reflect.Interface && t.NumMethod() == 0:
 		return encodeAny, decodeInterface

@@ -114,8 +114,9 @@ func decodeAny(result []byte) (any, error) {
 	return all, nil
 }
 
-// DecodeResults returns the results of a call as values of these types, one for each.
-func DecodeResults(result []byte, types []reflect.Type) ([]reflect.Value, error) {
+// DecodeResults returns the results of a call as values of these types, one for each. Lent bytes are a part of it if
+// lend says so.
+func DecodeResults(result []byte, types []reflect.Type, lend bool) ([]reflect.Value, error) {
 	r, err := openResults(result)
 	if err != nil {
 		return nil, err
@@ -124,6 +125,7 @@ func DecodeResults(result []byte, types []reflect.Type) ([]reflect.Value, error)
 	if r.n != len(types) {
 		return nil, wrongCount(r.n, len(types))
 	}
+	r.d.lends = lend
 	all := make([]reflect.Value, len(types))
 	for i, t := range types {
 		all[i] = reflect.New(t).Elem()

@@ -175,23 +175,23 @@ func TestResultsForBind(t *testing.T) {
 	types := []reflect.Type{reflect.TypeFor[int64](), reflect.TypeFor[any](), reflect.TypeFor[*place](),
 		reflect.TypeFor[any]()}
 	result := resultOf(t, func() (int, []int8, place, *int) { return 1, []int8{2}, place{City: "c"}, nil })
-	got, err := DecodeResults(result, types)
+	got, err := DecodeResults(result, types, false)
 	require.NoError(t, err)
 	require.Len(t, got, len(types))
 	for i, want := range []any{int64(1), []int8{2}, &place{City: "c"}, nil} {
 		require.Equal(t, types[i], got[i].Type())
 		require.Equal(t, want, got[i].Interface())
 	}
-	_, err = DecodeResults(result, types[:3])
+	_, err = DecodeResults(result, types[:3], false)
 	requireFailure(t, err, wire.InvalidArgument, "the function returns 4 results, want 3")
 	types[2] = reflect.TypeFor[string]()
-	_, err = DecodeResults(result, types)
+	_, err = DecodeResults(result, types, false)
 	requireFailure(t, err, wire.InvalidArgument, "result 3: a map or struct does not fit string")
 
-	got, err = DecodeResults(resultOf(t, func() {}), nil)
+	got, err = DecodeResults(resultOf(t, func() {}), nil, false)
 	require.NoError(t, err)
 	require.Empty(t, got)
-	_, err = DecodeResults(nil, nil)
+	_, err = DecodeResults(nil, nil, false)
 	requireFailure(t, err, wire.Internal, "undecodable result")
 }
 

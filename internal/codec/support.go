@@ -51,8 +51,11 @@ type typeCheck struct {
 }
 
 func (c typeCheck) check(t reflect.Type) error {
-	if t == timeType || c.seen[t] || c.own(t) {
+	if t == timeType || c.seen[t] || c.own(t) || IsLent(t) {
 		return nil
+	}
+	if err := lentWithin(t); err != nil {
+		return err
 	}
 	c.seen[t] = true
 	switch t.Kind() {

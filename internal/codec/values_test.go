@@ -189,7 +189,7 @@ func (s sample) row(t *testing.T, words string) []string {
 	require.NoError(t, err)
 	asAny, err := decodeAny(b)
 	require.NoError(t, err)
-	back, err := DecodeResults(b, []reflect.Type{typ})
+	back, err := DecodeResults(b, []reflect.Type{typ}, false)
 	require.NoError(t, err)
 	if s.back == nil {
 		s.back, words = s.value, "equal"

@@ -31,6 +31,8 @@ type Func struct {
 	hasContext bool
 	hasError   bool
 	isVariadic bool
+	borrows    bool  // see Borrows
+	shape      shape // nil: it is called by reflection
 	run        body
 }
 
@@ -40,8 +42,9 @@ type Explain func(ctx context.Context, err error) error
 // A body decodes n arguments, calls the function, and appends its results to dst.
 type body func(ctx context.Context, f *Func, d *codec.Decoder, n int, dst []byte) ([]byte, error)
 
-// New checks fn and its types, down to the fields of their structs, and plans how it is called.
-func New(name string, fn any) (*Func, error) {
+// New checks fn and its types, down to the fields of their structs, and plans how it is called: without reflection if
+// it has one of the commonest shapes, or one of those that are given.
+func New(name string, fn any, given ...Shape) (*Func, error) {
 	v := reflect.ValueOf(fn)
 	if v.Kind() != reflect.Func {
 		return nil, fmt.Errorf("%T is not a function", fn)
@@ -57,7 +60,9 @@ func New(name string, fn any) (*Func, error) {
 		return nil, err
 	}
 	f.sig = f.writeSignature(name)
-	if f.run = typedBody(fn); f.run == nil {
+	if f.shape = shapeOf(fn, given); f.shape != nil {
+		f.run = f.shape.run
+	} else {
 		f.run = reflectedBody(v)
 	}
 	return f, nil
@@ -76,6 +81,10 @@ func (f *Func) Signature() string { return f.sig }
 
 // HasContext reports that the function asks for a context.
 func (f *Func) HasContext() bool { return f.hasContext }
+
+// Borrows reports that what it is called with must not be changed before it has returned, and for ever if it does not
+// return: it has arguments that are a part of that.
+func (f *Func) Borrows() bool { return f.borrows }
 
 // Parameters is how many there are, without a context.
 func (f *Func) Parameters() int { return len(f.params) }
@@ -108,6 +117,7 @@ func (f *Func) readParams(t reflect.Type) error {
 			return fmt.Errorf("parameter %d: %w", i+1, err)
 		}
 		f.params = append(f.params, codec.PlanOf(t.In(i)))
+		f.borrows = f.borrows || codec.IsLent(t.In(i))
 	}
 	return nil
 }
@@ -170,7 +180,7 @@ func (f *Func) writeSignature(name string) string {
 func typeNames(plans []*codec.Plan) []string {
 	names := make([]string, len(plans))
 	for i, p := range plans {
-		names[i] = codec.TypeName(p.Type)
+		names[i] = codec.TypeName(codec.AsSent(p.Type))
 	}
 	return names
 }

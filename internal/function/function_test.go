@@ -185,7 +185,7 @@ func TestTypedShapesMeanTheSame(t *testing.T) {
 	for _, fn := range forms {
 		f, err := New("f", fn)
 		require.NoError(t, err)
-		require.NotNil(t, typedBody(fn))
+		require.NotNil(t, f.shape)
 		reflected, err := New("f", fn)
 		require.NoError(t, err)
 		reflected.run = reflectedBody(reflect.ValueOf(fn))

@@ -20,6 +20,9 @@ func (f *Func) Invoke(ctx context.Context, args, dst []byte) ([]byte, error) {
 		return nil, codec.Failed(wire.InvalidArgument, wire.ExecutedNo, "%s: malformed arguments: %v", f.sig, err)
 	}
 	defer d.Close()
+	if f.borrows {
+		d.Lend()
+	}
 	if fixed := len(f.params); n != fixed && !(f.isVariadic && n >= fixed-1) {
 		return nil, codec.Failed(wire.InvalidArgument, wire.ExecutedNo, "%s: got %s", f.sig, someArguments(n))
 	}

@@ -12,28 +12,32 @@ type shape interface {
 	within(around Around) body
 }
 
-// Functions of the commonest shapes are called without reflection, with or without a context and an error.
+// A Shape is that of all functions with the same parameters and result, with or without a context and an error.
+type Shape struct {
+	of func(fn any) shape // nil for another function
+}
+
+// Functions of the commonest shapes are called without reflection.
 // The table holds them all; another shape is another line.
-var shapes = []func(fn any) shape{
-	func(fn any) shape { return binaryShape(fn, codec.ReadInt, codec.ReadInt, codec.WriteInt) },
-	func(fn any) shape { return unaryShape(fn, codec.ReadString, codec.WriteString) },
-	func(fn any) shape { return unaryShape(fn, codec.ReadBytes, codec.WriteBytes) },
+var shapes = []Shape{
+	{func(fn any) shape { return binaryShape(fn, codec.ReadInt, codec.ReadInt, codec.WriteInt) }},
+	Unary(codec.ReadString, codec.WriteString),
+	Unary(codec.ReadBytes, codec.WriteBytes),
+}
+
+// Unary is the Shape of functions with one parameter, which is read so, and one result, which is written so.
+func Unary[A, R any](read func(*codec.Decoder) (A, error), write func(*codec.Encoder, R) error) Shape {
+	return Shape{func(fn any) shape { return unaryShape(fn, read, write) }}
 }
 
 // shapeOf returns nil for a function of no such shape.
-func shapeOf(fn any) shape {
-	for _, of := range shapes {
-		if s := of(fn); s != nil {
-			return s
+func shapeOf(fn any, given []Shape) shape {
+	for _, list := range [][]Shape{shapes, given} {
+		for _, s := range list {
+			if s := s.of(fn); s != nil {
+				return s
+			}
 		}
-	}
-	return nil
-}
-
-// typedBody returns nil for a function of no such shape.
-func typedBody(fn any) body {
-	if s := shapeOf(fn); s != nil {
-		return s.run
 	}
 	return nil
 }

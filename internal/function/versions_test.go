@@ -173,7 +173,7 @@ func called(t *testing.T, fn any, args []any, results ...reflect.Type) ([]reflec
 	if b, err = f.Invoke(t.Context(), b, nil); err != nil {
 		return nil, err
 	}
-	return codec.DecodeResults(b, results)
+	return codec.DecodeResults(b, results, false)
 }
 
 // signatures are the rows of the table of signatures: a function as it was and as it is.

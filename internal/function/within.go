@@ -23,10 +23,11 @@ type Call interface {
 type Around func(ctx context.Context, c Call) (any, error)
 
 // Within has each call of the function go through around. It comes before the first call, and takes the same fn as the
-// function was made of. What was decoded may be kept, so nothing of it is used again.
+// function was made of. What was decoded may be kept, so nothing of it is used again, and nothing lent.
 func (f *Func) Within(fn any, around Around) {
-	if s := shapeOf(fn); s != nil {
-		f.run = s.within(around)
+	f.borrows = false
+	if f.shape != nil {
+		f.run = f.shape.within(around)
 		return
 	}
 	f.run = reflectedWithin(reflect.ValueOf(fn), around)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"broach/internal/buffer"
@@ -31,6 +32,19 @@ type Call struct {
 	At    time.Time      // when its caller knew that
 	kept  []byte         // memory that Body may use again
 	whole []byte         // the transfer that Body is part of
+	of    *Carrier
+	loans atomic.Uint64 // how often Body was lent and given back
+}
+
+// Lend lends Body to whoever has the result, who gives it back in place of FreeCall. If he never does, it is the
+// collector's.
+func (p *Call) Lend() buffer.Loan { return buffer.Lend(p, p.loans.Load()) }
+
+// TakeBack frees the call when the loan of that turn ends.
+func (p *Call) TakeBack(turn uint64) {
+	if p.loans.CompareAndSwap(turn, turn+1) {
+		p.of.FreeCall(p)
+	}
 }
 
 // endCopied sets the outcome and wakes the caller. body and causes are copied.

@@ -60,7 +60,7 @@ func (c *Carrier) NewCall() *Call {
 	if p, ok := c.pendings.Get().(*Call); ok {
 		return p
 	}
-	return &Call{Done: make(chan struct{}, 1)}
+	return &Call{Done: make(chan struct{}, 1), of: c}
 }
 
 // FreeCall gives a call up for reuse: nobody is left who could end it, and its outcome was received or abandoned.

@@ -19,6 +19,7 @@ type Request struct {
 	Slot     uint16
 	Way      Way
 	Gone     atomic.Bool // the caller does not wait any more
+	isLeft   bool        // see LeaveArgs
 
 	// shared says that somebody has taken it up besides who runs it, and may give it up even when it has been answered:
 	// so its memory must not be used for another. It is protected by the link's mutex.
@@ -55,6 +56,15 @@ func (r *Request) CameAsTransfer() bool { return r.whole != nil }
 func (r *Request) ReleaseArgs() {
 	if !r.CameAsTransfer() {
 		r.Args.Release()
+	}
+}
+
+// LeaveArgs leaves the memory of the arguments to the collector: somebody may read them yet. It comes before the
+// answer.
+func (r *Request) LeaveArgs() {
+	r.isLeft = true
+	if !r.CameAsTransfer() {
+		r.Args = nil
 	}
 }
 

@@ -52,6 +52,15 @@ func (x *exchange) letGo(body []byte) {
 	buffer.Recycle(body)
 }
 
+// takeBack is letGo for the transfer that a request came as, if it did.
+func (x *exchange) takeBack(r *Request) {
+	if r.isLeft && r.CameAsTransfer() {
+		x.receiving.Release(len(r.whole))
+		return
+	}
+	x.letGo(r.whole)
+}
+
 // takePoll answers how a call is going. A Poll for a call that is not known can only be for one that found no room just
 // after its Progress had gone out. The answer is stored, for a Request that was delayed in the network may still come.
 // What a late Poll for a newer call finds running, its Request would have replaced too.
@@ -100,7 +109,7 @@ func (x *exchange) takeCancel(m wire.Cancel) *Request {
 func (l *Link) Answer(now time.Time, r *Request, frame []byte) (alone bool) {
 	l.mu.Lock()
 	x := l.exchange
-	x.letGo(r.whole)
+	x.takeBack(r)
 	x.makeRoom(now, r, frame)
 	return x.answer(now, r, frame)
 }
@@ -129,7 +138,7 @@ func (x *exchange) answer(now time.Time, r *Request, frame []byte) (alone bool) 
 // GiveBack gives back the memory of a request that came as a transfer and was answered by AnswerEarly.
 func (l *Link) GiveBack(r *Request) {
 	l.mu.Lock()
-	l.exchange.letGo(r.whole)
+	l.exchange.takeBack(r)
 	l.mu.Unlock()
 }
 

@@ -1,0 +1,88 @@
+package codec
+
+import (
+	"fmt"
+	"reflect"
+
+	"broach/internal/buffer"
+)
+
+// Lent bytes travel as a []byte does, and are a part of the message where they arrive, without a copy. Their type is
+// one of the user's face: a struct of the bytes and a buffer.Loan, by which it is known here.
+//
+// They are lent where somebody asks for it who sees to it that the message stays until they have been read: who calls a
+// function, and takes the message back when that has returned. Whoever does not ask gets a copy.
+
+var loanType = reflect.TypeFor[buffer.Loan]()
+
+// IsLent reports whether values of a type are lent bytes.
+func IsLent(t reflect.Type) bool {
+	return t.Kind() == reflect.Struct && t.NumField() == 2 &&
+		t.Field(0).Type == bytesType && t.Field(1).Type == loanType
+}
+
+// AsSent is the type that others see: lent bytes are bytes to them.
+func AsSent(t reflect.Type) reflect.Type {
+	if IsLent(t) {
+		return bytesType
+	}
+	return t
+}
+
+// Lend has lent bytes refer to the message: the caller of it says when that may go. It is not kept longer than that.
+func (d *Decoder) Lend() { d.lends = true }
+
+// ReadLent reads a value as ReadBytes does. If the decoder lends, the bytes belong to the message.
+func ReadLent(d *Decoder) ([]byte, error) {
+	if form := d.form(); !d.lends || form != formBytes && form != formString {
+		return ReadBytes(d)
+	}
+	s, err := d.span()
+	return s[:len(s):len(s)], err
+}
+
+// DecodeLent returns the one result of a call, as a part of it.
+func DecodeLent(result []byte) ([]byte, error) {
+	return DecodeOne(result, func(d *Decoder) ([]byte, error) {
+		d.Lend()
+		return ReadLent(d)
+	})
+}
+
+func encodeLent(e *Encoder, v reflect.Value) error { return WriteBytes(e, v.Field(0).Bytes()) }
+
+func decodeLent(d *Decoder, v reflect.Value) error {
+	b, err := ReadLent(d)
+	v.SetZero()
+	v.Field(0).SetBytes(b)
+	return err
+}
+
+// lentWithin is the error of a type that has lent bytes within it: nobody could say when all of it is given back.
+func lentWithin(t reflect.Type) error {
+	switch t.Kind() {
+	case reflect.Slice, reflect.Array, reflect.Pointer:
+		return lentIn(t.Elem(), t)
+	case reflect.Map:
+		if err := lentIn(t.Key(), t); err != nil {
+			return err
+		}
+		return lentIn(t.Elem(), t)
+	case reflect.Struct:
+		fields, _ := fieldsOf(t)
+		for _, f := range fields {
+			if err := lentIn(f.typ, t); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func lentIn(t, within reflect.Type) error {
+	if !IsLent(t) {
+		return nil
+	}
+	return fmt.Errorf("%s can only be a parameter or a result itself, not within %s: there it is []byte",
+		TypeName(t), TypeName(within))
+}
