@@ -26,9 +26,14 @@ var errWrong = errors.New("wrong answer")
 // A caller makes one call after the other.
 type caller struct {
 	client  client
+	lender  lender // the client, where what is echoed is lent; nil: it is not
 	payload []byte // the longest that is echoed; nil to add
 	spread  int    // how much shorter some are
 	id, ids int    // of the next call, and how far the ids of one caller lie apart
+
+	compare func(back []byte) // with what was sent, which is sent now
+	sent    []byte
+	isSame  bool
 
 	tried, answered int // calls since the caller was made
 
@@ -43,6 +48,10 @@ type caller struct {
 func newCaller(c client, i int, w workload) *caller {
 	h := hdrhistogram.New(int64(finestTime), int64(longestTime), timeDigits)
 	one := &caller{client: c, id: i, ids: w.callers, times: h}
+	if w.lent {
+		one.lender, _ = c.(lender)
+	}
+	one.compare = func(back []byte) { one.isSame = bytes.Equal(back, one.sent) }
 	if w.size > 0 {
 		one.payload = bytes.Repeat([]byte{byte(i)}, w.size)
 	}
@@ -86,10 +95,22 @@ func (c *caller) call() error {
 // echo sends the payload, or as much of it as is the id's turn; it begins with the id.
 func (c *caller) echo(id int) error {
 	binary.LittleEndian.PutUint64(c.payload, uint64(id))
-	sent := c.payload[:len(c.payload)-id%(c.spread+1)]
-	back, err := c.client.echo(sent)
-	if err == nil && !bytes.Equal(back, sent) {
-		return fmt.Errorf("%w: %d bytes came back, other than the %d that were sent", errWrong, len(back), len(sent))
+	c.sent = c.payload[:len(c.payload)-id%(c.spread+1)]
+	err := c.exchange()
+	if err == nil && !c.isSame {
+		return fmt.Errorf("%w: what came back is not the %d bytes that were sent", errWrong, len(c.sent))
+	}
+	return err
+}
+
+// exchange sends the bytes and compares what comes back.
+func (c *caller) exchange() error {
+	if c.lender != nil {
+		return c.lender.lend(c.sent, c.compare)
+	}
+	back, err := c.client.echo(c.sent)
+	if err == nil {
+		c.compare(back)
 	}
 	return err
 }

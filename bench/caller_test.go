@@ -45,6 +45,29 @@ func TestAWrongAnswerIsNoticed(t *testing.T) {
 	require.ErrorIs(t, newCaller(off, 0, workload{callers: 1, size: 64}).call(), errWrong)
 }
 
+// lending is a client that lends, and counts how often.
+type lending struct {
+	scripted
+	lent *int
+}
+
+func (s lending) lend(p []byte, read func(back []byte)) error {
+	*s.lent++
+	back, err := s.back(p)
+	read(back)
+	return err
+}
+
+func TestClientsLendWhereTheWorkloadSaysSo(t *testing.T) {
+	lent := 0
+	c := lending{scripted{back: func(p []byte) ([]byte, error) { return p, nil }}, &lent}
+	require.NoError(t, newCaller(c, 0, workload{callers: 1, size: 64, lent: true}).call())
+	require.NoError(t, newCaller(c, 0, workload{callers: 1, size: 64}).call())
+	require.Equal(t, 1, lent)
+	c.back = func(p []byte) ([]byte, error) { return p[1:], nil }
+	require.ErrorIs(t, newCaller(c, 0, workload{callers: 1, size: 64, lent: true}).call(), errWrong)
+}
+
 func TestMixedSizesAreAllOfThem(t *testing.T) {
 	seen := map[int]bool{}
 	back := func(p []byte) ([]byte, error) {

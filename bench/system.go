@@ -36,6 +36,12 @@ type client interface {
 	close()
 }
 
+// lender is a client whose server and which need not copy what is echoed.
+type lender interface {
+	// lend has p echoed, and read what came back, which is valid until that returns.
+	lend(p []byte, read func(back []byte)) error
+}
+
 // systems are all that can be measured, in the order of the tables.
 var systems = slices.Concat(
 	[]system{broachTyped, broachReflective, broachContext, rawUDP, netRPC, grpcSystem, drpcSystem, natsSystem,

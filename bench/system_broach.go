@@ -111,6 +111,7 @@ func serveBroach(cfg broach.Config, add any) (server, error) {
 	err = errors.Join(
 		node.Register("add", add),
 		node.Register("echo", func(p []byte) []byte { return p }),
+		node.Register("lend", echoLent),
 		node.Register("put", checksum),
 	)
 	return server{addr: node.Addr().String(), stop: func() { node.Close() }}, err
@@ -138,6 +139,7 @@ type typedClient struct {
 	addFn  func(context.Context, int, int) (int, error)
 	echoFn func(context.Context, []byte) ([]byte, error)
 	putFn  func(context.Context, []byte) (uint32, error)
+	lendFn lentFunc
 }
 
 func dialTyped(cfg broach.Config, addr string) (client, error) {
@@ -150,6 +152,7 @@ func dialTyped(cfg broach.Config, addr string) (client, error) {
 		addFn:  broach.Bind[func(context.Context, int, int) (int, error)](node, "add"),
 		echoFn: broach.Bind[func(context.Context, []byte) ([]byte, error)](node, "echo"),
 		putFn:  broach.Bind[func(context.Context, []byte) (uint32, error)](node, "put"),
+		lendFn: bindLent(node),
 	}, nil
 }
 
@@ -157,6 +160,8 @@ func (c *typedClient) add(x, y int) (int, error)     { return c.addFn(context.Ba
 func (c *typedClient) echo(p []byte) ([]byte, error) { return c.echoFn(context.Background(), p) }
 func (c *typedClient) put(p []byte) (uint32, error)  { return c.putFn(context.Background(), p) }
 func (c *typedClient) close()                        { c.node.Close() }
+
+func (c *typedClient) lend(p []byte, read func([]byte)) error { return c.lendFn.call(p, read) }
 
 // reflectiveClient calls with any arguments and gets any results.
 type reflectiveClient struct {

@@ -9,9 +9,10 @@ const bulkSize = 64<<20 - 1<<10
 type workload struct {
 	name, title string
 	callers     int
-	size        int // bytes that are echoed, at most; 0: two integers are added
-	least       int // bytes that are echoed, at least, where sizes are mixed; 0: all have size
-	transfer    int // bytes that one more caller sends at the same time, again and again
+	size        int  // bytes that are echoed, at most; 0: two integers are added
+	least       int  // bytes that are echoed, at least, where sizes are mixed; 0: all have size
+	transfer    int  // bytes that one more caller sends at the same time, again and again
+	lent        bool // what is echoed is not copied where it arrives, by systems that can do without
 	lossy       bool
 }
 
@@ -27,6 +28,9 @@ var workloads = []workload{
 	{name: "echo1m1", title: "echo of 1 MiB, 1 caller", callers: 1, size: 1 << 20},
 	{name: "echo1m", title: "echo of 1 MiB, 4 callers", callers: 4, size: 1 << 20},
 	{name: "echo1m16", title: "echo of 1 MiB, 16 callers", callers: 16, size: 1 << 20},
+	{name: "echo1k-lent", title: "lent echo of 1 KiB, 64 callers", callers: 64, size: 1 << 10, lent: true},
+	{name: "echo64k-lent", title: "lent echo of 64 KiB, 16 callers", callers: 16, size: 64 << 10, lent: true},
+	{name: "echo1m-lent", title: "lent echo of 1 MiB, 4 callers", callers: 4, size: 1 << 20, lent: true},
 	{name: "add4", title: "add(int, int), 4 callers, nothing beside them", callers: 4},
 	{name: "beside", title: "add(int, int), 4 callers, beside transfers of 64 MiB", callers: 4, transfer: bulkSize},
 	{name: "loss", title: "add(int, int), 64 callers, datagrams lost, doubled and reordered", callers: 64, lossy: true},

@@ -36,6 +36,7 @@ func (b Build) Make(ctx context.Context, path string) error {
 			return fmt.Errorf("%s cannot be used as a checkout of broach: %w", b.Broach, err)
 		}
 		args = append(args, "-mod=mod", "-modfile="+mod) // mod: what the other checkout requires goes into that file
+		args = append(args, "-tags="+b.lacks())
 	}
 	if _, err := goTool(ctx, append(args, b.Package)...); err != nil {
 		return fmt.Errorf("%s does not compile%s:\n%w", b.Package, b.against(), err)
@@ -48,6 +49,15 @@ func (b Build) against() string {
 		return ""
 	}
 	return " against " + b.Broach
+}
+
+// lacks names what the other checkout does not have yet, as build tags: what needs it is left out, or done as it was
+// done before.
+func (b Build) lacks() string {
+	if _, err := os.Stat(filepath.Join(b.Broach, "lent.go")); err != nil {
+		return "nolent"
+	}
+	return ""
 }
 
 // writeModFile writes this module's go.mod with the other checkout in it, and beside it the sums of both.
