@@ -106,10 +106,11 @@ func Ack(seen uint32, promise uint16) Message {
 	return Message{KindAck, be.AppendUint16(be.AppendUint32(nil, seen), promise)}
 }
 
-// Beat is a heartbeat.
+// Beat is a heartbeat. What it echoes came just now.
 func Beat(seq uint32, promise uint16, inc uint32, digest uint64, echo uint32) Message {
 	b := be.AppendUint32(be.AppendUint16(be.AppendUint32(nil, seq), promise), inc)
-	return Message{KindBeat, be.AppendUint32(be.AppendUint64(b, digest), echo)}
+	const held = 0
+	return Message{KindBeat, be.AppendUint32(be.AppendUint32(be.AppendUint64(b, digest), echo), held)}
 }
 
 // Join asks a seed for the members at the addresses, or for all.

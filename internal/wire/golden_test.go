@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -108,12 +110,30 @@ func TestExamplesOfTheProtocolAreWhatWeSpeak(t *testing.T) {
 	require.Empty(t, examples, "PROTOCOL.md has examples that no test holds")
 }
 
-// digest (8): XOR of the FNV-1a 64 of the entries ..., `2568a196d874e54e` for the one in the example above
-func TestTheDigestOfTheEntryInTheExample(t *testing.T) {
+// It is `2568a196d874e54e` for the one in the example above
+func TestTheDigestsAndBootIDsOfTheExamples(t *testing.T) {
 	require.Equal(t, uint64(0x2568a196d874e54e), Digest(goldenEntry))
 	spec, err := os.ReadFile("../../PROTOCOL.md")
 	require.NoError(t, err)
 	require.Contains(t, string(spec), fmt.Sprintf("`%x` for the one in the example", Digest(goldenEntry)))
+
+	for _, key := range []PublicKey{goldenOpen.Key, goldenOffer.Key} {
+		require.Contains(t, string(spec), fmt.Sprintf("`%016x`", bootOf(hex.EncodeToString(key[:]))))
+	}
+
+	// those of the first call in 1.6
+	a := Process{netip.MustParseAddrPort("10.0.0.2:7000"), 0x1bf1c6056b1e8c84}
+	b := Process{
+		netip.MustParseAddrPort("10.0.0.1:7000"),
+		bootOf("1a5d036ac91b179ab2a34ca3896e733e74364969fb426a4c591b1793a3c2e088"),
+	}
+	require.Equal(t, uint64(0x11a329713cc20478), Digest(a)^Digest(b))
+}
+
+// bootOf is the boot id of a public key.
+func bootOf(key string) uint64 {
+	hash := sha256.Sum256(append([]byte("broach 2 boot"), unhex(key)...))
+	return binary.BigEndian.Uint64(hash[:])
 }
 
 // appendAny encodes what an example can be.

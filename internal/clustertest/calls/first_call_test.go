@@ -1,156 +1,149 @@
 package calls
 
 import (
-	"context"
-	"fmt"
-	"slices"
+	"encoding/binary"
+	"encoding/hex"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"broach"
 	"broach/internal/clustertest"
-	"broach/internal/race"
-	"broach/internal/simnet"
+	"broach/internal/intruder"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
 
-// firstCalls is what came of the first calls of many processes.
-type firstCalls struct {
-	took      []time.Duration // in order
-	ran       int
-	resent    uint64 // Requests that were sent more than once, by either side
-	strangers uint64 // counted at the seed
+// talk is what a stranger and a node say to each other: the stranger by its own code, the node as it is.
+type talk struct {
+	c    *clustertest.Cluster
+	node *broach.Node
+	a    *intruder.Process
+	conn intruder.Conn
+	said []string // "A to B " or "B to A " and the hex of the datagram
 }
 
-// makeFirstCalls starts processes one after the other, each of which calls the seed as soon as it knows its functions,
-// or is called by it, and ends.
-func makeFirstCalls(c *clustertest.Cluster, processes int, call func(
-	seed, newcomer *broach.Node,
-) error) (f firstCalls) {
-	seed := c.Start(0)
-	require.NoError(c.T, seed.Register("echo", func(b []byte) []byte { f.ran++; return b }))
-	_, err := seed.Subscribe("told", func([]byte) { f.ran++ }, broach.EachInstance())
+// newTalk starts a node, and a stranger whose public key is easily known again.
+func newTalk(c *clustertest.Cluster) *talk {
+	c.Edit = func(cfg *broach.Config) { cfg.Name, cfg.Version = "shop", "1.0" }
+	k := &talk{c: c, node: c.Start(0), a: intruder.NewProcess(clustertest.AddrOf(1), "default", nil, 1)}
+	require.NoError(c.T, k.node.Register("work01", func(x, y int) int { return x + y }))
+	for i := range k.a.Public {
+		k.a.Public[i] = byte(i)
+	}
+	conn, err := c.Net.Listen(k.a.Addr)
 	require.NoError(c.T, err)
-	time.Sleep(time.Second)
-	for i := range processes {
-		c.Nodes = c.Nodes[:1]
-		newcomer := c.Start(1+i, 0)
-		begun := time.Now()
-		require.NoError(c.T, call(seed, newcomer), "process %d", i)
-		f.took = append(f.took, time.Since(begun))
-		for _, n := range c.Nodes {
-			for _, p := range n.Stats().Peers {
-				f.resent += p.Retransmits
-			}
-		}
-		require.NoError(c.T, newcomer.Close())
-	}
-	time.Sleep(time.Second)
-	slices.Sort(f.took)
-	f.strangers = seed.Stats().Strangers
-	return f
+	k.conn = conn
+	time.Sleep(500 * time.Millisecond) // its first Beat is due half a second later
+	return k
 }
 
-// firstCallForms are the first things that a process may do.
-func firstCallForms() map[string]func(seed, newcomer *broach.Node) error {
-	echo := func(size int, options ...broach.CallOption) func(_, newcomer *broach.Node) error {
-		return func(_, newcomer *broach.Node) error {
-			if err := newcomer.WaitFor(context.Background(), "echo", 1); err != nil {
-				return err
-			}
-			_, err := newcomer.Caller("echo", options...).Call(context.Background(), make([]byte, size))
-			return err
-		}
-	}
-	return map[string]func(seed, newcomer *broach.Node) error{
-		"a call": echo(10), "a call of 40 ms": echo(10, broach.Timeout(40*time.Millisecond)),
-		"a large call": echo(100_000),
-		"a call that waits for its name": func(_, newcomer *broach.Node) error {
-			_, err := newcomer.Caller("echo").Call(context.Background(), []byte{1})
-			return err
-		},
-		"a Send": func(_, newcomer *broach.Node) error {
-			return newcomer.Caller("echo").Send(context.Background(), []byte{1})
-		},
-		"an event": func(_, newcomer *broach.Node) error {
-			if err := newcomer.WaitFor(context.Background(), "echo", 1); err != nil {
-				return err
-			}
-			d, err := newcomer.Publish(context.Background(), "told", []byte{1})
-			if err == nil && len(d.Nodes) != 1 {
-				err = fmt.Errorf("it reached %v", d.Nodes)
-			}
-			return err
-		},
-		"a call of the newcomer": func(seed, newcomer *broach.Node) error {
-			name := newcomer.Addr().String()
-			if err := newcomer.Register(name, func([]byte) {}); err != nil {
-				return err
-			}
-			if err := seed.WaitFor(context.Background(), name, 1); err != nil {
-				return err
-			}
-			_, err := seed.Caller(name).Call(context.Background(), []byte{1})
-			return err
-		},
-	}
+// tell sends a datagram.
+func (k *talk) tell(datagram []byte) {
+	k.said = append(k.said, "A to B "+hex.EncodeToString(datagram))
+	_, err := k.conn.WriteToUDPAddrPort(datagram, k.node.Addr())
+	require.NoError(k.c.T, err)
 }
 
-// Whatever a process does first, it is done at once, and sent once: what follows the Confirm of a link is taken. From
-// its start on it takes three round trips, of which two are those of the link.
-// [LNK-3] whichever comes first makes the link at B, and its messages and all that follow are taken.
-func TestTheFirstCallIsTakenAtOnce(t *testing.T) {
-	t.Parallel()
-	processes := 150
-	if race.Enabled {
-		processes = 30
+// hear waits for the next datagram.
+func (k *talk) hear() []byte {
+	b := make([]byte, wire.MaxMember)
+	n, _, err := k.conn.ReadFromUDPAddrPort(b)
+	require.NoError(k.c.T, err)
+	k.said = append(k.said, "B to A "+hex.EncodeToString(b[:n]))
+	return b[:n]
+}
+
+// open makes a link, by table version.
+func (k *talk) open(table uint32) *intruder.Link {
+	open := intruder.Open{Number: 1, Token: 0x0102030405060708, Process: *k.a}
+	k.tell(open.Bytes())
+	offer, ok := intruder.ParseOffer(k.hear())
+	require.True(k.c.T, ok)
+	l := k.a.Began(open, offer)
+	l.Table = table
+	return l
+}
+
+// ask sends messages, and holds that the answer has messages of such kinds.
+func (k *talk) ask(l *intruder.Link, messages []intruder.Message, kinds ...byte) {
+	k.tell(l.Next(messages...))
+	k.expect(l, kinds...)
+}
+
+// expect waits for messages of such kinds, in one datagram, and returns the first.
+func (k *talk) expect(l *intruder.Link, kinds ...byte) intruder.Message {
+	list, ok := l.Read(k.hear())
+	require.True(k.c.T, ok)
+	var got []byte
+	for _, m := range list {
+		got = append(got, m.Kind)
 	}
-	for name, call := range firstCallForms() {
-		for with, keys := range map[string][][]byte{"": nil, ", with keys": {clustertest.KeyOf(1)}} {
-			if race.Enabled && keys == nil {
-				continue
-			}
-			t.Run(name+with, func(t *testing.T) {
-				clustertest.Run(t, 1, func(c *clustertest.Cluster) {
-					c.Edit = func(cfg *broach.Config) { cfg.Keys = keys }
-					f := makeFirstCalls(c, processes, call)
-					t.Logf("median %v, longest %v", f.took[len(f.took)/2], f.took[len(f.took)-1])
-					require.Less(t, f.took[len(f.took)-1], 5*time.Millisecond)
-					require.Zero(t, f.resent, "Requests that were sent twice")
-					require.Zero(t, f.strangers, "nobody is a stranger")
-				})
-			})
-		}
+	require.Equal(k.c.T, kinds, got)
+	return list[0]
+}
+
+// What PROTOCOL.md shows of a first call, datagram by datagram, is what a node says, and takes.
+func TestTheFirstCallOfTheProtocol(t *testing.T) {
+	for heading, talks := range map[string]func(*talk){
+		"A guest calls": talkAsGuest, "A member joins and calls": talkAsMember,
+	} {
+		clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+			k := newTalk(c)
+			talks(k)
+			k.conn.Close()
+			require.Equal(t, examplesOf(t, heading), k.said)
+		})
 	}
 }
 
-// Where datagrams are lost, a first call ends as well as any: none fails, and none runs twice.
-func TestTheFirstCallThroughLoss(t *testing.T) {
-	t.Parallel()
-	for name, call := range firstCallForms() {
-		if name == "a call of 40 ms" {
-			continue
-		}
-		for _, loss := range []float64{0.05, 0.2} {
-			if race.Enabled && loss < 0.2 {
-				continue
-			}
-			t.Run(fmt.Sprint(name, ", loss ", loss), func(t *testing.T) {
-				clustertest.Run(t, 1, func(c *clustertest.Cluster) {
-					c.Net.SetDefault(simnet.Link{Loss: loss, Jitter: 100 * time.Microsecond})
-					const processes = 100
-					f := makeFirstCalls(c, processes, call)
-					t.Logf("median %v, 90 %% %v, longest %v", f.took[processes/2], f.took[processes*9/10],
-						f.took[processes-1])
-					require.LessOrEqual(t, f.ran, processes)
-					// an event waits until its node has joined
-					require.Less(t, f.took[processes/2], 160*time.Millisecond)
-					require.Less(t, f.took[processes*97/100], 1500*time.Millisecond)
-					// each try of a call or of a Confirm is lost with more than a third
-					require.Less(t, f.took[processes-1], 3*time.Second)
-				})
-			})
+// several are messages of one datagram.
+func several(m ...intruder.Message) []intruder.Message { return m }
+
+var (
+	workRequest = intruder.Request(0, 1, 5000, "work01", []byte{0x92, 1, 2})
+	farewell    = intruder.Of(intruder.KindLeave)
+)
+
+func talkAsGuest(k *talk) {
+	l := k.open(0)
+	k.ask(l, several(workRequest), intruder.KindReply)
+	k.ask(l, several(intruder.Ping(0x1112131415161718)), intruder.KindPong)
+	k.ask(l, several(farewell), intruder.KindLeave)
+}
+
+func talkAsMember(k *talk) {
+	l := k.open(1)
+	hello := intruder.Announce(intruder.Hello{Inc: 1, Addr: k.a.Addr, Name: "py", Table: intruder.Table()})
+	k.ask(l, several(hello), intruder.KindWelcome, intruder.KindAck)
+	k.ask(l, several(intruder.Ack(2, 1080), intruder.Join(0x1112131415161718)), intruder.KindList)
+	k.ask(l, several(workRequest), intruder.KindReply)
+	require.Equal(k.c.T, 1, clustertest.Count(k.node, broach.Alive))
+
+	beat := k.expect(l, intruder.KindBeat)
+	k.tell(l.Next(intruder.Beat(1, 1080, 1, binary.BigEndian.Uint64(beat.Body[10:]), 1)))
+	k.ask(l, several(farewell), intruder.KindLeave)
+}
+
+// examplesOf are the datagrams under a heading in section 1.6 of PROTOCOL.md: the bytes of a table each, under a line
+// with who says it.
+func examplesOf(t *testing.T, heading string) (said []string) {
+	text, err := os.ReadFile("../../../PROTOCOL.md")
+	require.NoError(t, err)
+	_, part, _ := strings.Cut(string(text), "\n**"+heading)
+	part, _, _ = strings.Cut(part, "\n**A ")
+	part, _, _ = strings.Cut(part, "\n## ")
+	who := regexp.MustCompile(`^([AB] to [AB]):`)
+	row := regexp.MustCompile("^\\| `([0-9a-f ]+)` \\|")
+	for line := range strings.Lines(part) {
+		if m := who.FindStringSubmatch(line); m != nil {
+			said = append(said, m[1]+" ")
+		} else if m := row.FindStringSubmatch(line); m != nil {
+			said[len(said)-1] += strings.ReplaceAll(m[1], " ", "")
 		}
 	}
+	return said
 }
