@@ -352,14 +352,16 @@ func tooMuchMeta(all map[string]string) string {
 		len(all[largest]))
 }
 
-// decodeMeta copies metadata that came.
+// decodeMeta copies metadata that came, without keys of the protocol's own: those of later versions are not the user's.
 func decodeMeta(b []byte) map[string]string {
 	if len(b) == 0 {
 		return nil
 	}
 	m := make(map[string]string)
 	for key, value := range wire.EachPair(b) {
-		m[string(key)] = string(value)
+		if key[0] != 0 {
+			m[string(key)] = string(value)
+		}
 	}
 	return m
 }

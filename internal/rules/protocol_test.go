@@ -66,6 +66,19 @@ func TestProtocolTagsRise(t *testing.T) {
 	}
 }
 
+// A rule that is referred to stands there.
+func TestProtocolRefersToItsRules(t *testing.T) {
+	spec, err := os.ReadFile("PROTOCOL.md")
+	require.NoError(t, err)
+	known := map[string]bool{"SHA-256": true, "AES-256": true, "UTF-8": true}
+	for _, m := range regexp.MustCompile("(?m)^- `\\[([A-Z]+-[0-9]+)\\]`").FindAllStringSubmatch(string(spec), -1) {
+		known[m[1]] = true
+	}
+	for _, name := range regexp.MustCompile(`\b[A-Z]{3,}-[0-9]+\b`).FindAllString(string(spec), -1) {
+		require.True(t, known[name], "there is no %s", name)
+	}
+}
+
 // Who reads a rule for the first time has forgotten the beginning of a sentence that is longer. Tables are lists, and
 // code is one word.
 func TestProtocolSentences(t *testing.T) {

@@ -110,6 +110,23 @@ func TestExamplesOfTheProtocolAreWhatWeSpeak(t *testing.T) {
 	require.Empty(t, examples, "PROTOCOL.md has examples that no test holds")
 }
 
+// The table of kinds in 1.2 has each kind by its number and name, and no other.
+func TestKindsOfTheProtocol(t *testing.T) {
+	spec, err := os.ReadFile("../../PROTOCOL.md")
+	require.NoError(t, err)
+	_, table, _ := strings.Cut(string(spec), "| kind | name |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	listed := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\| ([0-9]+) \| (\w+) \|`).FindAllStringSubmatch(table, -1) {
+		listed[m[1]] = m[2]
+	}
+	known := map[string]string{}
+	for _, s := range samples {
+		known[fmt.Sprint(s.kind)] = strings.TrimPrefix(fmt.Sprintf("%T", s.message), "wire.")
+	}
+	require.Equal(t, known, listed)
+}
+
 // It is `2568a196d874e54e` for the one in the example above
 func TestTheDigestsAndBootIDsOfTheExamples(t *testing.T) {
 	require.Equal(t, uint64(0x2568a196d874e54e), Digest(goldenEntry))

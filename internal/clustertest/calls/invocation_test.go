@@ -8,6 +8,8 @@ import (
 
 	"broach"
 	"broach/internal/clustertest"
+	"broach/internal/intruder"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -48,6 +50,25 @@ func TestMetadataAndCallersTravelThroughChains(t *testing.T) {
 		}
 		_, ok := broach.InvocationFrom(context.Background())
 		require.False(t, ok)
+	})
+}
+
+// [CALL-14] ... but for keys of the protocol's own, which it ignores if it does not know them.
+func TestKeysOfTheProtocolAreNoMetadata(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		k := newTalk(c)
+		require.NoError(t, k.node.Register("meta", func(ctx context.Context) map[string]string {
+			in, _ := broach.InvocationFrom(ctx)
+			return in.Meta()
+		}))
+		l := k.open(0)
+		request := wire.Request{Service: []byte("meta"), Args: []byte{0x90}, Remaining: 5000,
+			Meta: wire.AppendPair(wire.AppendPair(nil, "\x00new", []byte("1")), "k", []byte("v"))}
+		k.tell(l.Next(intruder.Of(intruder.KindRequest, request.AppendBody(nil)...)))
+		reply, err := wire.ConsumeReply(k.expect(l, intruder.KindReply).Body)
+		require.NoError(t, err)
+		require.Equal(t, "\x01\x14\x0f\x0f\x81\xa1k\xa1v", string(reply.Body), "a map of one text to one")
+		k.conn.Close()
 	})
 }
 
