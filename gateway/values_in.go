@@ -175,8 +175,10 @@ func readText(s string, t *broach.Type) (x any, err error) {
 	case "duration":
 		x, err = time.ParseDuration(s)
 	default:
-		if f, ok := notFinite[s]; ok && strings.HasPrefix(t.Kind, "float") {
+		if f, ok := notFinite[s]; ok && t.Kind == "float64" {
 			return f, nil
+		} else if ok && t.Kind == "float32" {
+			return float32(f), nil
 		}
 		if !isNumber(s) {
 			return nil, mismatch(s, t)
