@@ -16,7 +16,7 @@ import (
 // A text is JSON here only if it is JSON for the standard library, and then it means the same.
 func FuzzJSON(f *testing.F) {
 	for _, s := range []string{`null`, `[1, -0, 1e3, 0.1, "a\u00e9\ud83d\ude00", {"a": {}}]`, `{"a":1,"a":2}`, `01`,
-		`"\ud800"`, `1e400`, `[1,]`, strings.Repeat("[", 70)} {
+		`"\ud800"`, `1e400`, `1e20`, `-1e19`, `[1,]`, strings.Repeat("[", 70)} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -101,7 +101,8 @@ func (n number) natural() (any, error) {
 	return nil, errors.New("has more than 64 bits: write it with an exponent to have the nearest float")
 }
 
-// appendFloat writes a float as JavaScript does. What is no number is a text.
+// appendFloat writes a float as JavaScript does, but with an exponent where without one it would be an integer of more
+// than 64 bits. What is no number is a text.
 func appendFloat(b []byte, f float64, bits int) []byte {
 	switch abs := math.Abs(f); {
 	case math.IsNaN(f):
@@ -110,7 +111,7 @@ func appendFloat(b []byte, f float64, bits int) []byte {
 		return append(b, `"Infinity"`...)
 	case math.IsInf(f, -1):
 		return append(b, `"-Infinity"`...)
-	case abs != 0 && (abs < 1e-6 || abs >= 1e21):
+	case abs != 0 && (abs < 1e-6 || abs >= 1<<63):
 		return strconv.AppendFloat(b, f, 'e', -1, bits)
 	}
 	return strconv.AppendFloat(b, f, 'f', -1, bits)
