@@ -178,9 +178,11 @@ func marshal(v any) []byte {
 }
 
 // answer writes a body of JSON.
-func (x *exchange) answer(status int, body []byte) {
+func (x *exchange) answer(status int, body []byte) { x.answerAs(jsonType[0], status, body) }
+
+func (x *exchange) answerAs(media string, status int, body []byte) {
 	h := x.w.Header()
-	h["Content-Type"] = jsonType
+	h["Content-Type"] = []string{media}
 	h["Server-Timing"] = []string{x.serverTiming()}
 	if x.r.Method != http.MethodGet && x.r.Method != http.MethodHead {
 		h["Cache-Control"] = noStore

@@ -38,7 +38,7 @@ func (x *exchange) attempt(ctx context.Context, f *function, mode string, args a
 	if p != nil {
 		return p
 	}
-	list, err := f.fit(raw)
+	list, err := f.fit(raw, x.typed)
 	if err != nil {
 		return invalid(f.name, err.Error())
 	}
@@ -60,11 +60,23 @@ func (x *exchange) callOne(ctx context.Context, f *function, caller *broach.Call
 	if err != nil {
 		return x.problemOf(err)
 	}
+	if x.packed {
+		return x.answerPacked(f, v)
+	}
 	b, err := f.appendResult(make([]byte, 0, 128), v, x.texts)
 	if err != nil {
 		return unsayable(f.name, err)
 	}
 	x.answer(http.StatusOK, append(b, '\n'))
+	return nil
+}
+
+func (x *exchange) answerPacked(f *function, v any) *problem {
+	b, err := appendMsgpack(make([]byte, 0, 128), v)
+	if err != nil {
+		return unsayable(f.name, err)
+	}
+	x.answerAs(msgpackType, http.StatusOK, b)
 	return nil
 }
 
@@ -85,6 +97,9 @@ func (x *exchange) send(ctx context.Context, caller *broach.Caller, args []any) 
 
 // callAll answers with what each provider says. If none of them has a result, the first error is the answer.
 func (x *exchange) callAll(ctx context.Context, f *function, caller *broach.Caller, args []any) *problem {
+	if x.packed {
+		return newProblem(http.StatusNotAcceptable, "not-acceptable", "what all providers say is application/json")
+	}
 	var first *problem
 	hasValue := false
 	b := []byte{'['}
@@ -124,8 +139,11 @@ func (x *exchange) appendReply(b []byte, f *function, r broach.Reply[any]) ([]by
 	return append(append(append(b, `"error":`...), marshal(p.document(x))...), '}'), p
 }
 
-// fit turns arguments into what the parameters want.
-func (f *function) fit(args []any) ([]any, error) {
+// fit turns arguments into what the parameters want, unless they have types of their own.
+func (f *function) fit(args []any, areTyped bool) ([]any, error) {
+	if areTyped {
+		return args, nil
+	}
 	if !f.isKnown {
 		_, err := natural(args)
 		return args, err

@@ -140,6 +140,8 @@ type exchange struct {
 	began  time.Time
 	query  map[string][]string // nil: not looked at yet
 	texts  bool                // 64-bit integers are texts in the answer
+	packed bool                // the answer is msgpack
+	typed  bool                // so are the arguments, which need no types
 	text   string              // the body, if isRead
 	isRead bool
 	isDone bool // the head of the answer has gone

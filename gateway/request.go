@@ -182,14 +182,17 @@ func (x *exchange) accept() *problem {
 			continue
 		}
 		switch media {
-		case "application/json":
+		case jsonType[0]:
 			x.texts = params["int64"] == "string"
+			return nil
+		case msgpackType:
+			x.packed = true
 			return nil
 		case "*/*", "application/*":
 			return nil
 		}
 	}
-	return newProblem(http.StatusNotAcceptable, "not-acceptable", "answers are application/json")
+	return newProblem(http.StatusNotAcceptable, "not-acceptable", "answers are application/json or application/msgpack")
 }
 
 // bodyArgs reads the arguments of a POST.
@@ -198,14 +201,16 @@ func (x *exchange) bodyArgs(f *function) ([]any, *problem) {
 	if p != nil {
 		return nil, p
 	}
-	if media != "application/json" {
+	parse := parsers[media]
+	if parse == nil {
 		return nil, unsupported("the arguments are a JSON array: say Content-Type: application/json")
 	}
 	text, p := x.body()
-	if p != nil || strings.TrimSpace(text) == "" {
+	x.typed = media == msgpackType
+	if p != nil || text == "" || !x.typed && strings.TrimSpace(text) == "" {
 		return []any{}, p
 	}
-	v, err := parseJSON(text)
+	v, err := parse(text)
 	if err != nil {
 		return nil, invalid(f.name, err.Error())
 	}
@@ -215,6 +220,9 @@ func (x *exchange) bodyArgs(f *function) ([]any, *problem) {
 	}
 	return args, nil
 }
+
+// parsers are those of bodies. Values of msgpack are what they are without types: the call finds out whether they fit.
+var parsers = map[string]func(string) (any, error){jsonType[0]: parseJSON, msgpackType: parseMsgpack}
 
 func unsupported(detail string) *problem {
 	return newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", detail)

@@ -190,3 +190,32 @@ func TestResultsThatJSONCannotHold(t *testing.T) {
 		require.Equal(t, "yes", p["executed"])
 	}
 }
+
+// Arguments and results of msgpack keep the types that they have.
+func TestMsgpackBodies(t *testing.T) {
+	node, _ := start(t)
+	g := newGateway(t, node, gateway.Expose(exposed...))
+	const msgpack = "application/msgpack"
+	for _, c := range []struct{ function, body, want string }{
+		{"add", "\x92\x01\x02", "\xd3\x00\x00\x00\x00\x00\x00\x00\x03"},
+		{"text", "\xa2hi", "\xa2hi"},
+		{"text", " ", ""}, // the integer 32
+		{"bytes", "\xc4\x02hi", "\xc4\x02hi"},
+		{"none", "", "\xc0"},
+		{"took", "\xce\x3b\x9a\xca\x00", "\xd3\x00\x00\x00\x00\x3b\x9a\xca\x00"},
+		{"byInt", "\x81\x01\xa1a", "\x81\xd3\x00\x00\x00\x00\x00\x00\x00\x01\xa1a"},
+		{"add", "\x91\x01", ""}, {"add", "\x92\x01", ""}, {"add", "\x92\x01\xa1x", ""},
+	} {
+		w := ask(g, "POST", "/rpc/"+c.function, c.body, "Content-Type", msgpack, "Accept", msgpack)
+		if c.want == "" {
+			require.Equal(t, http.StatusBadRequest, w.Code, "%x", c.body)
+			require.Equal(t, "no", problemOf(t, w)["executed"])
+			continue
+		}
+		require.Equal(t, c.want, w.Body.String(), "%s %s", c.function, w.Body)
+		require.Equal(t, msgpack, w.Header().Get("Content-Type"))
+	}
+	w := ask(g, "POST", "/rpc/took", `"1s"`, "Accept", msgpack)
+	require.Equal(t, "\xd3\x00\x00\x00\x00\x3b\x9a\xca\x00", w.Body.String())
+	require.Equal(t, http.StatusNotAcceptable, ask(g, "POST", "/rpc/add?mode=all", "[1, 2]", "Accept", msgpack).Code)
+}
