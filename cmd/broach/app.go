@@ -34,7 +34,8 @@ func (a *app) root() *cobra.Command {
 		Use:   "broach",
 		Short: "Look at a cluster of broach nodes, and call in it",
 		Long: "broach looks at a cluster of broach nodes, and calls in it. It needs the address of one member (-s,\n" +
-			"$BROACH_SEEDS, or a configuration file by -f; else 127.0.0.1:18080), joins nothing and leaves no trace.",
+			"$BROACH_SEEDS, or a configuration file by -f; else 127.0.0.1:18080), joins nothing and leaves no\n" +
+			"trace.",
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkFlags() },
 	}
@@ -47,8 +48,10 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("look", a.membersCommand(), a.servicesCommand(), a.describeCommand(), a.watchCommand(), a.pingCommand())
-	add("call", a.callCommand(), a.publishCommand(), a.subscribeCommand())
+	add("look", a.membersCommand(), a.servicesCommand(), a.describeCommand(), a.watchCommand(), a.pingCommand(),
+		a.whoCommand(), a.topCommand(), a.doctorCommand())
+	add("call", a.callCommand(), a.traceCommand(), a.benchCommand(), a.shellCommand(), a.publishCommand(),
+		a.subscribeCommand())
 	add("run", a.configCommand(), a.keygenCommand())
 	root.AddCommand(a.versionCommand())
 	return root

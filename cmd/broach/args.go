@@ -63,6 +63,11 @@ func (a *app) readStdin(d *broach.Description) ([]any, error) {
 	if err != nil || !isArray {
 		return nil, usagef("standard input: it must be one JSON array, the arguments of the call")
 	}
+	return toValues(list, d)
+}
+
+// toValues makes values of what JSON says.
+func toValues(list []any, d *broach.Description) (values []any, err error) {
 	if err := fitsCount(len(list), d); err != nil {
 		return nil, err
 	}

@@ -62,9 +62,9 @@ func (a *app) callCommand() *cobra.Command {
 	var f callFlags
 	c := &cobra.Command{
 		Use: "call NAME [ARG...]", Short: "Call a function, and print its result as JSON",
-		Long: "Call a function, and print its result as JSON. Each ARG is JSON if it parses, else a text; where\n" +
-			"the function takes a string it is that text as it stands. A single - reads a JSON array of all\n" +
-			"arguments from standard input.",
+		Long: "Call a function, and print its result as JSON. Each ARG is JSON if it parses, else a text; where the\n" +
+			"function takes a string it is that text as it stands. A single - reads a JSON array of all arguments\n" +
+			"from standard input.",
 		Example: "  broach call work01 1 2\n  broach call resize '{\"width\": 100}' --time\n" +
 			"  echo '[1, 2]' | broach call work01 -",
 		Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeNames,

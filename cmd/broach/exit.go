@@ -110,7 +110,7 @@ func spaced(name string) string {
 
 // report prints an error: a sentence, or, where documents are wanted, a document.
 func (a *app) report(err error) {
-	if err == nil || errors.Is(err, errSaid) {
+	if said := (saidError{}); err == nil || errors.As(err, &said) {
 		return
 	}
 	if a.output == "json" || a.output == "jsonl" {
@@ -125,5 +125,7 @@ func (a *app) report(err error) {
 	fmt.Fprintln(a.log, cleanLines(text))
 }
 
-// errSaid is a failure of which all has been said.
-var errSaid = errors.New("said")
+// saidError is a failure of which all has been said.
+type saidError struct{ error }
+
+func (e saidError) Unwrap() error { return e.error }

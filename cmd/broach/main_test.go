@@ -82,9 +82,8 @@ func provide() {
 	_ = node.Close()
 }
 
-// startProvider starts one, and returns its address when it serves.
-func startProvider(t *testing.T, seeds ...string) string {
-	t.Helper()
+// startProvider starts one, and returns its address when it serves, and what ends it.
+func startProvider(t require.TestingT, seeds ...string) (addr string, end func()) {
 	c := exec.Command("provider", append([]string{""}, seeds...)...)
 	in, err := c.StdinPipe()
 	require.NoError(t, err)
@@ -92,34 +91,44 @@ func startProvider(t *testing.T, seeds ...string) string {
 	require.NoError(t, err)
 	c.Stderr = os.Stderr
 	require.NoError(t, c.Start())
-	t.Cleanup(func() {
+	addr, err = bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	return strings.TrimSpace(addr), func() {
 		_ = in.Close()
 		_ = c.Wait()
-	})
-	addr, err := bufio.NewReader(out).ReadString('\n')
-	require.NoError(t, err)
-	return strings.TrimSpace(addr)
+	}
 }
 
 // startCluster starts two, and returns when the first knows of both.
-func startCluster(t *testing.T) (one, two string) {
-	t.Helper()
-	one = startProvider(t)
-	two = startProvider(t, one)
-	node, err := broach.Start(broach.Config{Guest: true, Join: []string{one}, Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
+func startCluster(t require.TestingT) (one, two string, end func()) {
+	one, endOne := startProvider(t)
+	two, endTwo := startProvider(t, one)
+	node := startGuest(t, one)
 	defer node.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	require.NoError(t, node.WaitFor(ctx, "work01", 2))
-	return one, two
+	return one, two, func() { endTwo(); endOne() }
 }
 
+func startGuest(t require.TestingT, seed string) *broach.Node {
+	node, err := broach.Start(broach.Config{Guest: true, Join: []string{seed}, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	return node
+}
+
+// fatal lets a script be the T of what is required.
+type fatal struct{ testscript.T }
+
+// Errorf says what is wrong.
+func (f fatal) Errorf(format string, args ...any) { f.Log(fmt.Sprintf(format, args...)) }
+
 func TestScripts(t *testing.T) {
-	one, two := startCluster(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Cmds: commands,
 		Setup: func(e *testscript.Env) error {
+			one, two, end := startCluster(fatal{e.T()})
+			e.Defer(end)
 			e.Setenv("BROACH_SEEDS", one)
 			e.Setenv("ONE", one)
 			e.Setenv("TWO", two)

@@ -63,6 +63,10 @@ func (a *app) members(c *cobra.Command, f memberFilter) error {
 	if err != nil {
 		return err
 	}
+	return a.emit(listMembers(v, f), f.wide)
+}
+
+func listMembers(v broach.View, f memberFilter) listing {
 	l := listing{columns: columnsOf("ADDR", "NAME", "VERSION", "STATE", "RTT", "*SINCE", "*LOSS", "*TAGS")}
 	for _, m := range v.Members {
 		if f.takes(m) {
@@ -71,7 +75,7 @@ func (a *app) members(c *cobra.Command, f memberFilter) error {
 				percent(m.Peer.Loss), tagWords(m.Tags))
 		}
 	}
-	return a.emit(l, f.wide)
+	return l
 }
 
 func (f *memberFilter) check() error {

@@ -89,8 +89,8 @@ func (a *app) subscribeCommand() *cobra.Command {
 	var within time.Duration
 	c := &cobra.Command{
 		Use: "subscribe TOPIC", Short: "Print the events of a topic, as a member for that time",
-		Long: "Print the events of a topic, each as a line, as a member for that time: a guest cannot subscribe.\n" +
-			"It has each event beside those who have subscribed, and takes none from them.",
+		Long: "Print the events of a topic, each as a line, as a member for that time: a guest cannot subscribe. It\n" +
+			"has each event beside those who have subscribed, and takes none from them.",
 		Args: cobra.ExactArgs(1), ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.subscribe(c.Context(), args[0], count, within)

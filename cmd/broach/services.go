@@ -44,15 +44,23 @@ func (a *app) services(c *cobra.Command, from, name string, wide bool) error {
 	if err != nil {
 		return err
 	}
+	isWanted := func(f string) bool {
+		isNamed, _ := path.Match(name, f)
+		return name == "" || isNamed
+	}
+	return a.emit(listServices(v, isWanted), wide)
+}
+
+func listServices(v broach.View, isWanted func(name string) bool) listing {
 	l := listing{columns: columnsOf("NAME", "PROVIDERS", "*AT", "SIGNATURE", "DOC")}
 	for _, f := range v.Services {
-		if isNamed, _ := path.Match(name, f.Name); name == "" || isNamed {
+		if isWanted(f.Name) {
 			at := addrWords(f)
 			l.add(serviceItem{f.Name, f.Signature, f.Doc, at}, f.Name, strconv.Itoa(len(at)), strings.Join(at, " "),
 				f.Signature, f.Doc)
 		}
 	}
-	return a.emit(l, wide)
+	return l
 }
 
 func addrWords(f broach.Service) []string {
