@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -123,7 +126,12 @@ type fatal struct{ testscript.T }
 // Errorf says what is wrong.
 func (f fatal) Errorf(format string, args ...any) { f.Log(fmt.Sprintf(format, args...)) }
 
+// generatedCode is what broach gen go writes; the script compares it with that.
+const generatedCode = "testdata/gen/stubs.go"
+
 func TestScripts(t *testing.T) {
+	generated, err := filepath.Abs(generatedCode)
+	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script", Cmds: commands,
 		Setup: func(e *testscript.Env) error {
@@ -132,6 +140,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("BROACH_SEEDS", one)
 			e.Setenv("ONE", one)
 			e.Setenv("TWO", two)
+			e.Setenv("FREE", freeAddr())
+			e.Setenv("GENERATED", generated)
 			e.Setenv("XDG_CACHE_HOME", e.WorkDir+"/cache")
 			e.Setenv("XDG_STATE_HOME", e.WorkDir+"/state")
 			return nil
@@ -141,8 +151,53 @@ func TestScripts(t *testing.T) {
 
 // commands are those of our own in scripts.
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
-	"exits":   exits,
-	"waitsub": waitForSubscriber,
+	"exits":      exits,
+	"waitsub":    waitForSubscriber,
+	"waitmember": waitForMember,
+	"waithttp":   waitForHTTP,
+}
+
+// freeAddr is an address that nobody uses, for UDP and TCP.
+func freeAddr() string {
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			panic(err)
+		}
+		c, err := net.ListenPacket("udp", l.Addr().String())
+		_ = l.Close()
+		if err == nil {
+			_ = c.Close()
+			return l.Addr().String()
+		}
+	}
+}
+
+// waitForMember waits until a member answers at an address, in a cluster.
+func waitForMember(ts *testscript.TestScript, _ bool, args []string) {
+	node, err := broach.Start(broach.Config{
+		Guest: true, Join: args[:1], Cluster: args[1], Logger: slog.New(slog.DiscardHandler),
+	})
+	ts.Check(err)
+	defer node.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ts.Check(node.WaitJoined(ctx))
+}
+
+// waitForHTTP waits until a server answers with 200.
+func waitForHTTP(ts *testscript.TestScript, _ bool, args []string) {
+	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(20 * time.Millisecond) {
+		answer, err := http.Get(args[0])
+		if err != nil {
+			continue
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	ts.Fatalf("%s does not answer", args[0])
 }
 
 // exits runs a program that must end with the exit code that stands first.

@@ -32,25 +32,30 @@ type session struct {
 	seed netip.AddrPort // as it advertises itself; not valid where the node is a member itself
 }
 
-// config is that of the node to be, without what makes it a guest or a member.
-func (a *app) config() (cfg broach.Config, err error) {
+// fileConfig is what the file of -f and the environment say.
+func (a *app) fileConfig() (broach.Config, error) {
 	switch {
 	case a.file != "":
-		cfg, err = broach.LoadConfig(a.file)
+		return broach.LoadConfig(a.file)
 	case slices.ContainsFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BROACH_") }):
-		cfg, err = configOfEnvironment()
+		return configOfEnvironment()
 	}
+	return broach.Config{}, nil
+}
+
+// config is that of the node to be, without what makes it a guest or a member.
+func (a *app) config() (broach.Config, error) {
+	read, err := a.fileConfig()
 	if err != nil {
-		return cfg, usageError{err}
+		return read, usageError{err}
 	}
-	own := cfg.Addr
-	cfg = broach.Config{Join: cfg.Join, Cluster: cmp.Or(a.cluster, cfg.Cluster), Keys: cfg.Keys, Name: "broach-cli",
-		MaxMessage: cfg.MaxMessage, MaxPacket: cfg.MaxPacket, CallTimeout: a.timeout, Logger: a.logger()}
+	cfg := broach.Config{Join: read.Join, Cluster: cmp.Or(a.cluster, read.Cluster), Keys: read.Keys, Name: "broach-cli",
+		MaxMessage: read.MaxMessage, MaxPacket: read.MaxPacket, CallTimeout: a.timeout, Logger: a.logger()}
 	switch {
 	case len(a.seeds) > 0:
 		cfg.Join = a.seeds
 	case os.Getenv("BROACH_SEEDS") == "":
-		cfg.Join = append(cfg.Join, reachableSelf(own)...)
+		cfg.Join = append(cfg.Join, reachableSelf(read.Addr)...)
 	}
 	if len(cfg.Join) == 0 {
 		cfg.Join = []string{defaultSeed}
