@@ -77,24 +77,25 @@ func (t *Timer) setClock(now, at time.Time) {
 // Run runs the function, unless the timer was stopped while the run waited for a worker.
 func (t timerRun) Run(now time.Time) (ended time.Time) {
 	if !t.isStopped() {
-		t.beginCount(now)
-		_, err := t.function.invoke(t.ctx, noArguments, nil)
-		t.endCount(err)
+		_, err := t.function.invoke(t.begin(now), noArguments, nil)
+		t.end(err)
 		t.logError(err)
 	}
 	t.finish()
 	return ended
 }
 
-// beginCount and endCount count a run.
-func (t *Timer) beginCount(now time.Time) {
+// begin and end count a run and tell the Tracer of it.
+func (t *Timer) begin(now time.Time) (with context.Context) {
 	at := t.node.serving.provider.at(now)
 	t.function.counts.Serve(at, at-t.came)
+	return t.startTrace(at)
 }
 
-func (t *Timer) endCount(failed *Error) {
+func (t *Timer) end(failed *Error) {
 	at := t.node.serving.provider.at(time.Now())
 	t.function.counts.End(at, at-t.came, failed.code())
+	t.endTrace(failed)
 }
 
 // finish ends a run, or one that did not find a worker. Once it has let go of mu the timer may be in the pool again:
@@ -125,7 +126,7 @@ func (t *Timer) logError(err *Error) {
 
 // Failed ends a run whose function panicked or ended its goroutine.
 func (t timerRun) Failed(v any, stack []byte) {
-	t.endCount(&Error{Code: Internal})
+	t.end(&Error{Code: Internal, Executed: Yes, Message: "the function of a timer panicked"})
 	if suppressed, ok := t.node.serving.provider.panics.Allow(time.Now()); ok {
 		t.node.log.Error("broach: timer panicked", "every", t.plan.Every, "name", t.name,
 			"panic", wire.Shortened(fmt.Sprint(v)), "stack", string(stack), "suppressed", suppressed)

@@ -22,8 +22,8 @@ type Tracer interface {
 	// consists of. What is in the context that it returns reaches them. With a nil Span nobody is told more of the
 	// call, which costs nothing then, and the context is not looked at.
 	StartCall(ctx context.Context, service string, kind CallKind) (context.Context, Span)
-	// StartServe is told of a call or an event that is about to run here, before its Interceptors are. meta, which are
-	// its own, are what came along. What is in the context that it returns reaches the function.
+	// StartServe is told of a call, an event or a run of a timer that is about to begin here, before its Interceptors
+	// are. meta, which are its own, are what came along. What is in the context that it returns reaches the function.
 	StartServe(ctx context.Context, service string, kind CallKind, from netip.AddrPort,
 		meta map[string]string) (context.Context, Span)
 }
@@ -49,6 +49,7 @@ const (
 	OneWay                     // one by Send
 	AllAnswers                 // one of those that All makes; where it is served, it is OneAnswer
 	OneEvent                   // an event on its way to one subscriber; the service is the topic
+	OneRun                     // one of a timer; the service is the name of OneOwner, else ""
 )
 
 // tracing is the Tracer of a node. It may be used by many goroutines at once. nil: there is none.
@@ -151,6 +152,28 @@ func (r *request) startTrace(ctx context.Context, now time.Time) (with context.C
 		r.trace.wait = r.provider.at(now) - r.came
 	}
 	return with
+}
+
+// startTrace tells the Tracer of a run that is about to begin, at a time by the clock of the provider.
+func (t *Timer) startTrace(at time.Duration) (with context.Context) {
+	p := &t.node.serving.provider
+	if with = t.ctx; !p.tracing.looksAt(t.name, true) {
+		return with
+	}
+	defer p.tracing.caught()
+	values, span := p.tracing.tracer.StartServe(t.ctx, t.name, OneRun, p.addr(), nil)
+	if with, t.trace = p.tracing.started(t.ctx, values, span); t.trace != nil {
+		t.trace.wait = at - t.came
+	}
+	return with
+}
+
+// endTrace tells how a run has ended.
+func (t *Timer) endTrace(failed *Error) {
+	if s := t.trace; s != nil {
+		t.trace = nil
+		s.end(t.node.serving.provider.addr(), failed)
+	}
 }
 
 // carried are the metadata of the Span.

@@ -353,3 +353,27 @@ func TestTheProtocolsOwnCallsAreNotTraced(t *testing.T) {
 		require.Empty(t, tr.take())
 	})
 }
+
+// A run of a timer is told by the name that OneOwner gives it. What the Tracer has put into the context is there in the
+// function, and in what that calls; a panic ends the run as any.
+func TestATracerSeesRunsOfTimers(t *testing.T) {
+	tr := new(tracer)
+	inTraced(t, tr, func(c *clustertest.Cluster, n *broach.Node) {
+		runs := 0
+		timer, err := n.Every(time.Second, func(ctx context.Context) error {
+			tr.note("runs in %v", ctx.Value(tracerKey{}))
+			if runs++; runs == 2 {
+				panic("no milk")
+			}
+			return broach.Errorf(broach.Unavailable, "not now")
+		}, broach.OneOwner("report"), broach.Jitter(0))
+		require.NoError(t, err)
+		time.Sleep(2500 * time.Millisecond)
+		timer.Stop()
+		run := "serve report 4 from 0 map[]"
+		require.Equal(t, []string{
+			run, "runs in provider", "provider ended at 0 after 0s: Unavailable yes",
+			run, "runs in provider", "provider ended at 0 after 0s: Internal yes",
+		}, tr.take())
+	})
+}
