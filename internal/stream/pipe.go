@@ -1,0 +1,302 @@
+package stream
+
+import (
+	"errors"
+	"io"
+	"sync"
+)
+
+// Room is how many bytes wait in a Pipe at most. An item that is larger goes through in parts.
+const Room = 256 << 10
+
+// quarter is what a reader takes before a writer that waits, or the transport, hears of it: to tell of each byte would
+// cost more than to carry it.
+const quarter = Room / 4
+
+// The ends of a Pipe, besides those that its users give it.
+var (
+	ErrStopped = errors.New("nobody reads the stream any more")
+	ErrOver    = errors.New("the stream is over for who waits for it")
+)
+
+// A Pipe is one direction of a stream. One goroutine at a time writes (Write or Put, CloseWrite), one reads (Next or
+// Take); Stop, CloseWrite and what tells the state may be called by any. The zero value is an empty Pipe.
+type Pipe struct {
+	// Filled and Taken are the transport's, set before the Pipe is used; nil: there is none at that end. They are
+	// called under no lock, by who writes or reads, and must not wait.
+	//
+	// Filled says to who Takes that there is something again after he has taken all, or that the last was written.
+	Filled func()
+	// Taken says to who Puts that the reader has taken a quarter of the room since it last did, or all there was, or
+	// has stopped.
+	Taken func()
+
+	mu       sync.Mutex // protects all below: writer and reader are goroutines of two users
+	waiting  segments
+	inHand   int   // bytes that Next has returned last, which count as waiting
+	taken    int   // bytes since Taken was called
+	end      error // io.EOF: after what waits there is nothing more; nil: it is being written
+	stopped  error // why nobody reads; nil: somebody does
+	isTold   bool  // who Takes knows that there is something
+	roomc    signal
+	filledc  signal
+	drainedc signal
+}
+
+// A signal wakes the one goroutine that waits for something.
+type signal struct {
+	c         chan struct{} // with room for one; nil: nobody has ever waited
+	isAwaited bool
+}
+
+// await is the channel to wait on, when the lock is released.
+func (s *signal) await() <-chan struct{} {
+	if s.c == nil {
+		s.c = make(chan struct{}, 1)
+	}
+	s.isAwaited = true
+	return s.c
+}
+
+// wake has who waits look again.
+func (s *signal) wake() {
+	if !s.isAwaited {
+		return
+	}
+	s.isAwaited = false
+	select {
+	case s.c <- struct{}{}:
+	default: // it has not yet seen the one before
+	}
+}
+
+// Write appends all of b. It waits while there is no room, until done is closed: then it is ErrOver. Where nobody reads
+// any more it is what Stop was given.
+func (p *Pipe) Write(b []byte, done <-chan struct{}) error {
+	for {
+		n, wait, err := p.write(b)
+		if err != nil {
+			return err
+		}
+		if b = b[n:]; wait == nil {
+			return nil
+		}
+		select {
+		case <-wait:
+		case <-done:
+			return ErrOver
+		}
+	}
+}
+
+// write appends as much as there is room for. wait is for more room; nil: all of it was written.
+func (p *Pipe) write(b []byte) (n int, wait <-chan struct{}, err error) {
+	p.mu.Lock()
+	if p.stopped != nil {
+		p.mu.Unlock()
+		return 0, nil, p.stopped
+	}
+	n = min(len(b), Room-p.held())
+	if n < len(b) {
+		wait = p.roomc.await()
+	}
+	tell := p.append(b[:max(n, 0)])
+	p.mu.Unlock()
+	if tell {
+		p.Filled()
+	}
+	return max(n, 0), wait, nil
+}
+
+// append takes bytes up, and reports whether who Takes is to be told.
+func (p *Pipe) append(b []byte) (tell bool) {
+	if len(b) == 0 {
+		return false
+	}
+	p.waiting.append(b)
+	p.filledc.wake()
+	tell = p.Filled != nil && !p.isTold
+	p.isTold = true
+	return tell
+}
+
+// held is how many bytes count against the room.
+func (p *Pipe) held() int { return p.waiting.size + p.inHand }
+
+// Put appends what a transport has brought, which it does not keep. It never waits: the transport gives its sender no
+// more credit than there is room. After a Stop it does nothing.
+func (p *Pipe) Put(chunk []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped == nil && p.end == nil {
+		p.append(chunk)
+	}
+}
+
+// CloseWrite says that nothing follows what was written: with nil the stream is whole, else that is its end for the
+// reader. Only the first call counts.
+func (p *Pipe) CloseWrite(err error) {
+	if err == nil {
+		err = io.EOF
+	}
+	p.mu.Lock()
+	isFirst := p.end == nil
+	if isFirst {
+		p.end = err
+		p.filledc.wake()
+	}
+	p.mu.Unlock()
+	if isFirst && p.Filled != nil {
+		p.Filled()
+	}
+}
+
+// Next returns what has come, at most a quarter of the room, for the reader to keep until it calls Next again. It waits
+// for more until done is closed: then it is ErrOver. After all of it, it is what CloseWrite was given, or io.EOF; after
+// a Stop what that was given.
+func (p *Pipe) Next(done <-chan struct{}) ([]byte, error) {
+	for {
+		b, wait, tell, err := p.next()
+		if tell {
+			p.Taken()
+		}
+		if wait == nil {
+			return b, err
+		}
+		select {
+		case <-wait:
+		case <-done:
+			return nil, ErrOver
+		}
+	}
+}
+
+// next is Next without waiting. tell says that the transport is to hear of what was taken.
+func (p *Pipe) next() (b []byte, wait <-chan struct{}, tell bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.release()
+	switch {
+	case p.stopped != nil:
+		return nil, nil, false, p.stopped
+	case p.waiting.size > 0:
+		b = p.waiting.cut()
+		p.inHand = len(b)
+	case p.end != nil:
+		return nil, nil, false, p.end
+	default:
+		wait = p.filledc.await()
+	}
+	return b, wait, p.isTaken(wait != nil), nil
+}
+
+// release gives back what the reader had in hand.
+func (p *Pipe) release() {
+	p.taken += p.inHand
+	p.inHand = 0
+	p.waiting.recycle()
+	if p.held() <= Room-quarter {
+		p.roomc.wake()
+	}
+}
+
+// isTaken reports whether the transport is to hear of what was taken. It does when there is a quarter, or no more.
+func (p *Pipe) isTaken(isIdle bool) bool {
+	if p.Taken == nil || p.taken == 0 || p.taken < quarter && !isIdle {
+		return false
+	}
+	p.taken = 0
+	return true
+}
+
+// Take appends to dst what waits, at most most bytes, for a transport. last says that it is the end: nothing follows,
+// and CloseWrite was called. That may be said of no bytes.
+func (p *Pipe) Take(dst []byte, most int) (_ []byte, last bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	dst = p.waiting.take(dst, most)
+	if p.held() <= Room-quarter {
+		p.roomc.wake()
+	}
+	if p.waiting.size > 0 {
+		return dst, false
+	}
+	p.isTold = false
+	p.drainedc.wake()
+	return dst, p.end != nil
+}
+
+// Drain waits until a transport has taken all that was written. It is ErrOver when done is closed before, and what Stop
+// was given when nobody reads any more.
+func (p *Pipe) Drain(done <-chan struct{}) error {
+	for {
+		wait, err := p.undrained()
+		if wait == nil {
+			return err
+		}
+		select {
+		case <-wait:
+		case <-done:
+			return ErrOver
+		}
+	}
+}
+
+// undrained is what to wait on until all is taken; nil: it is, or never will be.
+func (p *Pipe) undrained() (wait <-chan struct{}, _ error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stopped != nil || p.held() == 0 {
+		return nil, p.stopped
+	}
+	return p.drainedc.await(), nil
+}
+
+// Stop says that nobody reads any more, and why; nil is ErrStopped. What waits is dropped, and who writes, reads or
+// drains hears of it. Only the first call counts.
+func (p *Pipe) Stop(why error) {
+	if why == nil {
+		why = ErrStopped
+	}
+	p.mu.Lock()
+	isFirst := p.stopped == nil
+	if isFirst {
+		p.stopped = why
+		p.waiting = segments{}
+		for _, s := range []*signal{&p.roomc, &p.filledc, &p.drainedc} {
+			s.wake()
+		}
+	}
+	p.mu.Unlock()
+	if isFirst && p.Taken != nil {
+		p.Taken()
+	}
+}
+
+// Stopped is why nobody reads any more; nil: somebody does.
+func (p *Pipe) Stopped() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stopped
+}
+
+// End is what CloseWrite was given, io.EOF for nil; nil: it was not called.
+func (p *Pipe) End() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.end
+}
+
+// Free is how many bytes there is room for, at most Room and at least 0.
+func (p *Pipe) Free() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, Room-p.held())
+}
+
+// Waiting is how many bytes there are to be taken.
+func (p *Pipe) Waiting() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waiting.size
+}
