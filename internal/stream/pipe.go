@@ -25,7 +25,8 @@ type Pipe struct {
 	// Filled and Taken are the transport's, set before the Pipe is used; nil: there is none at that end. They are
 	// called under no lock, by who writes or reads, and must not wait.
 	//
-	// Filled says to who Takes that there is something again after he has taken all, or that the last was written.
+	// Filled says to who Takes that there is something again after he has taken all, or as much as he Wants, or that the
+	// last was written.
 	Filled func()
 	// Taken says to who Puts that the reader has taken a quarter of the room since it last did, or all there was, or
 	// has stopped.
@@ -37,7 +38,9 @@ type Pipe struct {
 	taken    int   // bytes since Taken was called
 	end      error // io.EOF: after what waits there is nothing more; nil: it is being written
 	stopped  error // why nobody reads; nil: somebody does
-	isTold   bool  // who Takes knows that there is something
+	isTold   bool  // who Takes knows that there is as much as he wants
+	wanted   int   // which is so many bytes, if more than one
+	isLast   bool  // Take has said that nothing follows
 	roomc    signal
 	filledc  signal
 	drainedc signal
@@ -115,9 +118,11 @@ func (p *Pipe) append(b []byte) (tell bool) {
 	}
 	p.waiting.append(b)
 	p.filledc.wake()
-	tell = p.Filled != nil && !p.isTold
+	if p.Filled == nil || p.isTold || p.waiting.size < p.wanted {
+		return false
+	}
 	p.isTold = true
-	return tell
+	return true
 }
 
 // held is how many bytes count against the room.
@@ -221,13 +226,24 @@ func (p *Pipe) Take(dst []byte, most int) (_ []byte, last bool) {
 	if p.waiting.size > 0 {
 		return dst, false
 	}
-	p.isTold = false
-	p.drainedc.wake()
-	return dst, p.end != nil
+	p.isTold, p.wanted = false, 0
+	if p.isLast = p.end != nil; p.isLast {
+		p.drainedc.wake()
+	}
+	return dst, p.isLast
 }
 
-// Drain waits until a transport has taken all that was written. It is ErrOver when done is closed before, and what Stop
-// was given when nobody reads any more.
+// Want has Filled called as soon as at least n bytes wait, at most Room, or the last was written. It reports true if
+// that is so already: then it is not called for that.
+func (p *Pipe) Want(n int) (isThere bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wanted, p.isTold = n, p.end != nil || p.waiting.size >= n
+	return p.isTold
+}
+
+// Drain waits, after CloseWrite, until a transport has taken all of it, and its end. It is ErrOver when done is closed
+// before, and what Stop was given when nobody reads any more.
 func (p *Pipe) Drain(done <-chan struct{}) error {
 	for {
 		wait, err := p.undrained()
@@ -246,7 +262,7 @@ func (p *Pipe) Drain(done <-chan struct{}) error {
 func (p *Pipe) undrained() (wait <-chan struct{}, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopped != nil || p.held() == 0 {
+	if p.stopped != nil || p.isLast {
 		return nil, p.stopped
 	}
 	return p.drainedc.await(), nil

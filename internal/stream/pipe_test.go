@@ -200,6 +200,42 @@ func TestFilledIsCalledOnceForEachTime(t *testing.T) {
 	require.NoError(t, p.Drain(nil))
 }
 
+// Filled waits for as much as is wanted, and for the end.
+func TestFilledWaitsForWhatIsWanted(t *testing.T) {
+	filled := 0
+	p := Pipe{Filled: func() { filled++ }}
+	write := func(n int) { require.NoError(t, p.Write(drawn(n), nil)) }
+	require.False(t, p.Want(10))
+	write(9)
+	require.Zero(t, filled)
+	write(1)
+	require.Equal(t, 1, filled)
+	require.True(t, p.Want(10))
+	write(1)
+	require.Equal(t, 1, filled, "who Takes knows")
+	require.False(t, p.Want(12))
+	p.CloseWrite(nil)
+	require.Equal(t, 2, filled)
+	require.True(t, p.Want(100), "more will not come")
+}
+
+// Drain waits until the end was taken, too.
+func TestDrainWaitsForTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Pipe
+		require.NoError(t, p.Write([]byte("a"), nil))
+		isDrained := false
+		go func() { isDrained = p.Drain(nil) == nil }()
+		_, last := p.Take(nil, 1)
+		synctest.Wait()
+		require.False(t, last || isDrained)
+		p.CloseWrite(nil)
+		_, last = p.Take(nil, 1)
+		synctest.Wait()
+		require.True(t, last && isDrained)
+	})
+}
+
 // Taken says that the reader has taken a quarter of the room since it last did, or all there was, or has stopped.
 func TestTakenTellsOfRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
