@@ -61,7 +61,8 @@ func TestBytesArriveThroughATransport(t *testing.T) {
 		default:
 		}
 	}
-	from.Filled, to.Taken = tell, tell
+	from.Carry(tell, nil)
+	to.Carry(nil, tell)
 	go func() {
 		for n, rest := 1, want; len(rest) > 0; n = n*3%50000 + 1 {
 			n = min(n, len(rest))
@@ -174,7 +175,8 @@ func TestEndComesLast(t *testing.T) {
 // Filled says to who Takes that there is something again after he has taken all, or that the last was written.
 func TestFilledIsCalledOnceForEachTime(t *testing.T) {
 	filled := 0
-	p := Pipe{Filled: func() { filled++ }}
+	var p Pipe
+	p.Carry(func() { filled++ }, nil)
 	write := func(s string) { require.NoError(t, p.Write([]byte(s), nil)) }
 	write("ab")
 	write("cd")
@@ -203,7 +205,8 @@ func TestFilledIsCalledOnceForEachTime(t *testing.T) {
 // Filled waits for as much as is wanted, and for the end.
 func TestFilledWaitsForWhatIsWanted(t *testing.T) {
 	filled := 0
-	p := Pipe{Filled: func() { filled++ }}
+	var p Pipe
+	p.Carry(func() { filled++ }, nil)
 	write := func(n int) { require.NoError(t, p.Write(drawn(n), nil)) }
 	require.False(t, p.Want(10))
 	write(9)
@@ -240,7 +243,8 @@ func TestDrainWaitsForTheEnd(t *testing.T) {
 func TestTakenTellsOfRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		taken := 0
-		p := Pipe{Taken: func() { taken++ }}
+		var p Pipe
+		p.Carry(nil, func() { taken++ })
 		next := func() { _, _ = p.Next(nil) }
 		p.Put(drawn(quarter * 2))
 		require.Equal(t, Room-2*quarter, p.Free())
