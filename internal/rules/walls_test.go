@@ -54,6 +54,7 @@ var clockFiles = []string{
 	"stats.go",
 	"inspect.go",                                         // how long a View takes to make, who has asked
 	"internal/link/link.go", "internal/link/transfer.go", // the send time of fragments
+	"internal/link/stream.go",      // when a user has written
 	"internal/deadline/context.go", // whether a context has ended
 	"internal/buffer/idle.go",      // how long a collection takes
 	"internal/pool/pool.go", "internal/pool/worker.go",
@@ -123,7 +124,7 @@ var rooms = map[string]room{
 	"internal/environ":   {imports: []string{"broach/internal/jsonfile"}},
 	"internal/link": {imports: []string{
 		"broach/internal/buffer", "broach/internal/deadline", "broach/internal/handshake", "broach/internal/pace",
-		"broach/internal/seal", "broach/internal/transfer", "broach/internal/udp",
+		"broach/internal/seal", "broach/internal/stream", "broach/internal/transfer", "broach/internal/udp",
 		"broach/internal/wire",
 	}},
 	"internal/linkmodel": {isTool: true, isPure: true},

@@ -57,6 +57,9 @@ func ConsumeRequest(body []byte) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
+	if _, err = StreamsIn(meta); err != nil {
+		return Request{}, err
+	}
 	service := body[requestHead : requestHead+n : requestHead+n]
 	if !utf8.Valid(service) {
 		return Request{}, ErrField

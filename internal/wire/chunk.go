@@ -45,6 +45,15 @@ func (m Chunk) Append(b []byte) []byte {
 	return endFrame(append(b, m.Data...), start)
 }
 
+// Size is how many bytes Append appends.
+func (m Chunk) Size() int {
+	n := FrameSize + ChunkHead + len(m.Data)
+	if m.GoesOn {
+		n += ChunkMore
+	}
+	return n
+}
+
 func (m Chunk) bits() (bits byte) {
 	if m.FromCaller {
 		bits |= chunkFromCaller
