@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/stream"
 	"broach/internal/wire"
 )
 
@@ -30,7 +31,7 @@ type Call struct {
 	Node netip.AddrPort // that ran or took the call, if nothing went wrong
 	At   time.Time      // when its caller knew that
 	// of a call that streams, until it ends: its Request has room in its metadata for what the link says of them
-	Streams *Streams
+	Streams *stream.Pair
 	kept    []byte // memory that Body may use again
 	whole   []byte // the transfer that Body is part of
 }

@@ -15,6 +15,7 @@ import (
 	"broach/internal/deadline"
 	"broach/internal/function"
 	"broach/internal/handshake"
+	"broach/internal/stream"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -34,7 +35,7 @@ type end struct {
 	links     map[uint64]*Link // that and all others, by token
 	functions map[string]*function.Func
 	replies   map[string]wire.Reply // in the place of functions
-	streaming map[string]func(ctx context.Context, s *Streams) wire.Code
+	streaming map[string]func(ctx context.Context, s *stream.Pair) wire.Code
 	spare     *Request
 	held      []*Link
 	early     []*Request // that were answered before they ran
@@ -47,7 +48,7 @@ func newEnd(t testing.TB, i int, size bounds) *end {
 	binary.BigEndian.PutUint64(random, uint64(i+1))
 	e := &end{t: t, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 7000),
 		links: map[uint64]*Link{}, functions: map[string]*function.Func{}, replies: map[string]wire.Reply{},
-		streaming: map[string]func(context.Context, *Streams) wire.Code{}}
+		streaming: map[string]func(context.Context, *stream.Pair) wire.Code{}}
 	e.tape = &tape{addr: e.addr}
 	e.wires = &Carrier{
 		Transport: e.tape, Process: handshake.NewProcess(random, false, time.Now()),

@@ -6,6 +6,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/deadline"
+	"broach/internal/stream"
 	"broach/internal/wire"
 )
 
@@ -18,8 +19,8 @@ type Request struct {
 	Seq      uint32
 	Slot     uint16
 	Way      Way
-	Streams  *Streams    // nil: it does not stream
-	Gone     atomic.Bool // the caller does not wait any more
+	Streams  *stream.Pair // nil: it does not stream
+	Gone     atomic.Bool  // the caller does not wait any more
 
 	// shared says that somebody has taken it up besides who runs it, and may give it up even when it has been answered:
 	// so its memory must not be used for another. It is protected by the link's mutex.

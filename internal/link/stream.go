@@ -25,12 +25,6 @@ var (
 	textStreams = []byte("1,024 calls with streams run for the caller")
 )
 
-// Streams are the pipes of a call that streams; nil: it does not that way.
-type Streams struct {
-	In  *stream.Pipe // the items that the caller sends
-	Out *stream.Pipe // those that the function does
-}
-
 // flows are the streams of a link. A link without any has none of it.
 type flows struct {
 	ours, served map[uint16]*flow // by slot
@@ -123,7 +117,7 @@ func (x *exchange) callStreams(now time.Time, slot uint16, c *callSlot) {
 
 // serveStreams begins the streams of a call of the peer's, if there is room, and gives the request its pipes.
 func (x *exchange) serveStreams(now time.Time, v *servedSlot, terms wire.Streams, r *Request) {
-	r.Streams = new(Streams)
+	r.Streams = new(stream.Pair)
 	if terms.HasIn {
 		r.Streams.In = new(stream.Pipe)
 	}

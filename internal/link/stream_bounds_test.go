@@ -17,12 +17,12 @@ import (
 // [STR-1] one beyond the limit of section 7 Overloaded, executed no: 1,024 streams of a link
 func TestSoManyStreams(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		b.streaming["feed"] = func(ctx context.Context, _ *Streams) wire.Code { <-ctx.Done(); return wire.Canceled }
+		b.streaming["feed"] = func(ctx context.Context, _ *stream.Pair) wire.Code { <-ctx.Done(); return wire.Canceled }
 		for range streamsMost {
 			a.stream("feed", false, true)
 		}
 		c := &aCall{Call: a.wires.NewCall()}
-		c.Streams = &Streams{Out: new(stream.Pipe)}
+		c.Streams = &stream.Pair{Out: new(stream.Pipe)}
 		_, _, err := a.link.Send(time.Now(), time.Now().Add(time.Hour), frameOf("feed", nil), c.Call)
 		require.Equal(t, errStreams, err)
 		converse(a, b, 10*time.Millisecond, nil)
@@ -58,8 +58,8 @@ func TestStreamsOfASend(t *testing.T) {
 // one that is over, or of one that does not stream that way, is dropped and answered with Stop, Canceled.
 func TestChunksOfOtherCalls(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		b.streaming["feed"] = func(ctx context.Context, _ *Streams) wire.Code { <-ctx.Done(); return wire.Canceled }
-		b.streaming["over"] = func(context.Context, *Streams) wire.Code { return 0 }
+		b.streaming["feed"] = func(ctx context.Context, _ *stream.Pair) wire.Code { <-ctx.Done(); return wire.Canceled }
+		b.streaming["over"] = func(context.Context, *stream.Pair) wire.Code { return 0 }
 		feed, over := a.stream("feed", true, false), a.stream("over", true, true)
 		converse(a, b, 10*time.Millisecond, nil)
 		id := b.link.exchange.flowOf(false, feed.slot, feed.seq).receiving.Transfer
@@ -98,7 +98,7 @@ func TestChunksOfOtherCalls(t *testing.T) {
 func TestStreamsGoOnWhenThePacketSizeFalls(t *testing.T) {
 	onEnds(t, bounds{maxPacket: 9000}, func(t *testing.T, a, b *end) {
 		want := bytes.Repeat([]byte("0123456789"), 200_000)
-		b.streaming["rows"] = func(_ context.Context, s *Streams) wire.Code {
+		b.streaming["rows"] = func(_ context.Context, s *stream.Pair) wire.Code {
 			return codeIf(s.Out.Write(want, nil) != nil)
 		}
 		c := a.stream("rows", false, true)
@@ -139,7 +139,7 @@ func TestStreamsGoOnWhenThePacketSizeFalls(t *testing.T) {
 func TestStreamLearnsOfACancelThatWasLost(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		ended := false
-		b.streaming["feed"] = func(ctx context.Context, s *Streams) wire.Code {
+		b.streaming["feed"] = func(ctx context.Context, s *stream.Pair) wire.Code {
 			_ = s.Out.Write([]byte("one"), nil)
 			<-ctx.Done()
 			ended = true

@@ -15,7 +15,7 @@ import (
 )
 
 // streamed runs a function that streams, and returns its reply.
-func streamed(ctx context.Context, f func(context.Context, *Streams) wire.Code, r *Request) []byte {
+func streamed(ctx context.Context, f func(context.Context, *stream.Pair) wire.Code, r *Request) []byte {
 	m := wire.Reply{Slot: r.Slot, Seq: r.Seq, Executed: wire.ExecutedYes}
 	if r.Streams == nil {
 		m.Code, m.Executed = wire.InvalidArgument, wire.ExecutedNo
@@ -34,7 +34,7 @@ func streamed(ctx context.Context, f func(context.Context, *Streams) wire.Code, 
 func (e *end) stream(service string, in, out bool) *aCall {
 	e.t.Helper()
 	c := &aCall{Call: e.wires.NewCall()}
-	c.Streams = new(Streams)
+	c.Streams = new(stream.Pair)
 	if in {
 		c.Streams.In = new(stream.Pipe)
 	}
@@ -99,7 +99,7 @@ func TestResultsStream(t *testing.T) {
 	for name, lost := range map[string]func() bool{"nothing": nil, "every 7th": everySo(7)} {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 			want := bytes.Repeat([]byte("0123456789"), 50_000)
-			b.streaming["rows"] = func(_ context.Context, s *Streams) wire.Code {
+			b.streaming["rows"] = func(_ context.Context, s *stream.Pair) wire.Code {
 				return codeIf(s.Out.Write(want, nil) != nil)
 			}
 			c := a.stream("rows", false, true)
@@ -137,7 +137,7 @@ func requireNoStreams(t *testing.T, ends ...*end) {
 func TestReplyWaitsForTheLastChunk(t *testing.T) {
 	for _, code := range []wire.Code{0, wire.Application} {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-			b.streaming["rows"] = func(_ context.Context, s *Streams) wire.Code {
+			b.streaming["rows"] = func(_ context.Context, s *stream.Pair) wire.Code {
 				_ = s.Out.Write([]byte("item"), nil)
 				return code
 			}
@@ -184,7 +184,7 @@ func TestInputStreams(t *testing.T) {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 			want := bytes.Repeat([]byte("0123456789"), 50_000)
 			var got []byte
-			b.streaming["sum"] = func(_ context.Context, s *Streams) wire.Code {
+			b.streaming["sum"] = func(_ context.Context, s *stream.Pair) wire.Code {
 				for {
 					p, err := s.In.Next(nil)
 					if err != nil {
@@ -209,7 +209,7 @@ func TestInputStreams(t *testing.T) {
 // [STR-6] Input that is not read any more is stopped: Stop, by receiver, code Canceled. It is no failure of the call.
 func TestInputThatIsNotRead(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		b.streaming["first"] = func(ctx context.Context, s *Streams) wire.Code {
+		b.streaming["first"] = func(ctx context.Context, s *stream.Pair) wire.Code {
 			_, err := s.In.Next(nil)
 			s.In.Stop(nil)
 			<-ctx.Done()
@@ -235,7 +235,7 @@ func TestInputThatIsNotRead(t *testing.T) {
 // [STR-6] It is so at the latest when the call is answered.
 func TestAnswerEndsTheInput(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
-		b.streaming["none"] = func(context.Context, *Streams) wire.Code { return 0 }
+		b.streaming["none"] = func(context.Context, *stream.Pair) wire.Code { return 0 }
 		c := a.stream("none", true, true)
 		go func() { _ = c.Streams.In.Write(make([]byte, 1<<20), nil) }()
 		converse(a, b, 100*time.Millisecond, nil)
@@ -250,7 +250,7 @@ func TestResultsThatNobodyWants(t *testing.T) {
 	for _, how := range []string{"Cancel", "Stop", "newer call", "link lost"} {
 		onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 			var failed error
-			b.streaming["feed"] = func(ctx context.Context, s *Streams) wire.Code {
+			b.streaming["feed"] = func(ctx context.Context, s *stream.Pair) wire.Code {
 				for failed == nil {
 					failed = s.Out.Write(make([]byte, 10_000), nil)
 				}

@@ -10,3 +10,9 @@
 //
 // What waits is bounded at each end, and whoever writes waits for who reads: that is all the backpressure there is.
 package stream
+
+// A Pair is what one call streams; nil: there is no stream in that direction. A nil *Pair is a call that does not.
+type Pair struct {
+	In  *Pipe // from the caller
+	Out *Pipe // to the caller
+}
