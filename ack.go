@@ -39,16 +39,17 @@ func (c *Caller) visit(
 		}
 		now = time.Now() // Strict may have waited
 	}
-	c.countAttempt(out)
+	c.countAttempt(ctx, out)
 	p, ended = c.attempt(ctx, now, v, out)
 	return p, ended
 }
 
-// countAttempt counts an attempt that is not the first of its call.
-func (c *Caller) countAttempt(out *outCall) {
+// countAttempt counts an attempt that is not the first of its call, and begins what streams.
+func (c *Caller) countAttempt(ctx context.Context, out *outCall) {
 	if atomic.AddInt32(&out.attempts, 1) > 1 {
 		c.cell().Retry()
 	}
+	out.streams.begin(ctx)
 }
 
 // endAttempt notes in the outcome of a call, if there is one, when that was.

@@ -78,7 +78,7 @@ func (t *Timer) setClock(now, at time.Time) {
 func (t timerRun) Run(now time.Time) (ended time.Time) {
 	if !t.isStopped() {
 		t.beginCount(now)
-		_, err := t.function.invoke(t.ctx, noArguments, nil)
+		_, err := t.function.invoke(t.ctx, noArguments, nil, nil)
 		t.endCount(err)
 		t.logError(err)
 	}

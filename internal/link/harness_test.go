@@ -243,7 +243,7 @@ func (e *end) run(ctx context.Context, name string, r *Request) []byte {
 		return m.Append(nil)
 	}
 	m.Executed = wire.ExecutedYes
-	frame, err := f.Invoke(ctx, r.Args.B, m.Append(nil))
+	frame, err := f.Invoke(ctx, r.Args.B, m.Append(nil), nil)
 	var failed *codec.Error
 	if errors.As(err, &failed) {
 		m.Code, m.Executed, m.Body = failed.Code, failed.Executed, []byte(failed.Text)

@@ -33,6 +33,7 @@ type Pipe struct {
 	isTold   bool  // who Takes knows that there is as much as he wants
 	wanted   int   // which is so many bytes, if more than one
 	isLast   bool  // Take has said that nothing follows
+	isBegun  bool  // something was read
 	roomc    signal
 	filledc  signal
 	drainedc signal
@@ -190,7 +191,7 @@ func (p *Pipe) next() (b []byte, wait <-chan struct{}, tell func(), err error) {
 		return nil, nil, nil, p.stopped
 	case p.waiting.size > 0:
 		b = p.waiting.cut()
-		p.inHand = len(b)
+		p.inHand, p.isBegun = len(b), true
 	case p.end != nil:
 		return nil, nil, nil, p.end
 	default:
@@ -223,6 +224,7 @@ func (p *Pipe) tellTaken(isIdle bool) func() {
 func (p *Pipe) Take(dst []byte, most int) (_ []byte, last bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.isBegun = p.isBegun || most > 0 && p.waiting.size > 0
 	dst = p.waiting.take(dst, most)
 	if p.held() <= Room-quarter {
 		p.roomc.wake()
@@ -246,8 +248,8 @@ func (p *Pipe) Want(n int) (isThere bool) {
 	return p.isTold
 }
 
-// Drain waits, after CloseWrite, until a transport has taken all of it, and its end. It is ErrOver when done is closed
-// before, and what Stop was given when nobody reads any more.
+// Drain waits, after CloseWrite, until the transport has taken all of it, and its end; without one there is nothing to
+// wait for. It is ErrOver when done is closed before, and what Stop was given when nobody reads any more.
 func (p *Pipe) Drain(done <-chan struct{}) error {
 	for {
 		wait, err := p.undrained()
@@ -266,7 +268,7 @@ func (p *Pipe) Drain(done <-chan struct{}) error {
 func (p *Pipe) undrained() (wait <-chan struct{}, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopped != nil || p.isLast {
+	if p.stopped != nil || p.isLast || p.filled == nil {
 		return nil, p.stopped
 	}
 	return p.drainedc.await(), nil
@@ -305,6 +307,13 @@ func (p *Pipe) End() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.end
+}
+
+// IsBegun reports whether anything was read or taken of it.
+func (p *Pipe) IsBegun() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.isBegun
 }
 
 // Free is how many bytes there is room for, at most Room and at least 0.

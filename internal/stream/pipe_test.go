@@ -118,7 +118,7 @@ func TestStopWakesWhoWaits(t *testing.T) {
 	waits := map[string]func(p *Pipe) error{
 		"Write": func(p *Pipe) error { return p.Write(drawn(Room+1), nil) },
 		"Next":  func(p *Pipe) error { _, err := p.Next(nil); return err },
-		"Drain": func(p *Pipe) error { _ = p.Write([]byte("a"), nil); return p.Drain(nil) },
+		"Drain": func(p *Pipe) error { p.Carry(func() {}, nil); _ = p.Write([]byte("a"), nil); return p.Drain(nil) },
 	}
 	for name, wait := range waits {
 		synctest.Test(t, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestDoneWakesWhoWaits(t *testing.T) {
 	waits := map[string]func(p *Pipe, done chan struct{}) error{
 		"Write": func(p *Pipe, done chan struct{}) error { return p.Write(drawn(Room+1), done) },
 		"Next":  func(p *Pipe, done chan struct{}) error { _, err := p.Next(done); return err },
-		"Drain": func(p *Pipe, done chan struct{}) error { _ = p.Write([]byte("a"), nil); return p.Drain(done) },
+		"Drain": func(p *Pipe, done chan struct{}) error { p.Carry(func() {}, nil); return p.Drain(done) },
 	}
 	for name, wait := range waits {
 		synctest.Test(t, func(t *testing.T) {
@@ -226,12 +226,16 @@ func TestFilledWaitsForWhatIsWanted(t *testing.T) {
 func TestDrainWaitsForTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Pipe
+		require.NoError(t, p.Drain(nil), "no transport")
+		p.Carry(func() {}, nil)
 		require.NoError(t, p.Write([]byte("a"), nil))
+		require.False(t, p.IsBegun())
 		isDrained := false
 		go func() { isDrained = p.Drain(nil) == nil }()
 		_, last := p.Take(nil, 1)
 		synctest.Wait()
 		require.False(t, last || isDrained)
+		require.True(t, p.IsBegun())
 		p.CloseWrite(nil)
 		_, last = p.Take(nil, 1)
 		synctest.Wait()
