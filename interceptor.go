@@ -359,6 +359,9 @@ func decodeMeta(b []byte) map[string]string {
 	}
 	m := make(map[string]string)
 	for key, value := range wire.EachPair(b) {
+		if key[0] == 0 {
+			continue // the protocol's own
+		}
 		m[string(key)] = string(value)
 	}
 	return m

@@ -24,7 +24,6 @@ type request struct {
 	function *service // see isUnknown
 	origin   origin
 	meta     map[string]string // not written to
-	streams  *stream.Pair      // nil: it does not stream
 	ctx      requestContext    // of the function, if it asks for one; in place: that is one allocation less
 	stage    stage             // set before a worker has it
 	isEvent  bool              // for one subscription
@@ -149,7 +148,7 @@ func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
 	if r.function.Streams() {
 		return r.invokeStreaming(ctx, head)
 	}
-	b, err := r.function.invoke(ctx, r.Args.B, head, r.streams)
+	b, err := r.function.invoke(ctx, r.Args.B, head, r.Streams)
 	if err != nil && len(r.function.interceptors) > 0 && !r.began.Load() {
 		err.Executed = No
 	}
@@ -158,7 +157,7 @@ func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
 
 // streamsHere gives the request of a call by this node what it streams.
 func (r *request) streamsHere(s *streams) {
-	r.streams = &stream.Pair{In: s.In, Out: s.Out} // of this attempt
+	r.Streams = &stream.Pair{In: s.In, Out: s.Out} // of this attempt
 	if s.isUntimed {
 		r.Deadline = time.Time{}
 	}
@@ -172,7 +171,7 @@ func (r *request) invokeStreaming(ctx context.Context, head []byte) ([]byte, *Er
 		r.provider.feeds.begin(r, end)
 		defer r.provider.feeds.end(r)
 	}
-	b, err := r.function.invoke(ctx, r.Args.B, head, r.streams)
+	b, err := r.function.invoke(ctx, r.Args.B, head, r.Streams)
 	switch {
 	case err == nil:
 	case len(r.function.interceptors) > 0 && !r.began.Load():
@@ -310,8 +309,8 @@ func (r *request) frame(o link.Outcome) []byte { return r.origin.frame(&r.Reques
 
 // answer ends the request, which is counted by then for whoever has the answer. The body is what frame began.
 func (r *request) answer(o link.Outcome) {
-	if r.streams != nil && r.streams.Out != nil {
-		r.streams.Out.CloseWrite(nil) // also of a function that has not come to it, or has panicked
+	if r.Streams != nil && r.Streams.Out != nil {
+		r.Streams.Out.CloseWrite(nil) // also of a function that has not come to it, or has panicked
 	}
 	now := r.provider.now()
 	r.endCount(now, o.Code)

@@ -21,6 +21,7 @@ const streamsMost = 1024
 var ErrGivenUp = errors.New("the caller has given the call up")
 
 var (
+	errCut      = errors.New("the call has ended before the last of its results")
 	errStreams  = errors.New("1,024 calls with streams are in flight to the peer")
 	textStreams = []byte("1,024 calls with streams run for the caller")
 )
@@ -206,7 +207,7 @@ func (x *exchange) endFlow(f *flow) {
 	x.stopStream(f)
 	switch {
 	case f.ours:
-		f.stopTaking(nil)
+		f.stopTaking(errCut)
 	default:
 		f.stopTaking(ErrGivenUp)
 		if f.source != nil {
