@@ -22,6 +22,8 @@ func EachItem(items *stream.Items, done <-chan struct{}, take Take) (wasLeft boo
 			return false, nil
 		case isMalformed(err):
 			return false, codec.Failed(wire.Internal, wire.ExecutedYes, "item %d: %v", n, err)
+		case err == stream.ErrRoom:
+			return false, codec.Failed(wire.Overloaded, wire.ExecutedYes, "item %d: %v", n, err)
 		case err != nil:
 			return false, err
 		}

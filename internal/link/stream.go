@@ -45,6 +45,7 @@ type flow struct {
 	sending   *transfer.Stream // nil: nothing is sent, or all has arrived
 	sink      *stream.Pipe
 	receiving *transfer.Receiving // nil: nothing is taken, or no more
+	held      int64               // of the memory for what is half received, for a large item
 
 	hasReply bool // of our call: it counts when the last chunk has come
 	outcome  Outcome
@@ -87,6 +88,7 @@ func (x *exchange) newFlow(now time.Time, f *flow, terms wire.Streams, in, out *
 	if in != nil {
 		f.receiving = x.receiving.Receive(terms.In, in)
 		in.Carry(nil, f.wasRead)
+		in.Bound(f.hold)
 	}
 	if out != nil {
 		tag := replyTag(f.slot, f.seq)
@@ -165,6 +167,29 @@ func (f *flow) wasRead() {
 	l.flush()
 }
 
+// hold takes memory for a large item that the reader collects, out of what half-received messages may have, or gives it
+// back.
+func (f *flow) hold(n int) bool {
+	l := f.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch x, ok := l.talking(); {
+	case !ok || f.isOver || f.receiving == nil: // it has all that comes
+	case n < 0:
+		f.letGo(min(int64(-n), f.held))
+	case !x.receiving.Held.Take(int64(n)):
+		return false
+	default:
+		f.held += int64(n)
+	}
+	return true
+}
+
+func (f *flow) letGo(n int64) {
+	f.link.exchange.receiving.Held.Give(n)
+	f.held -= n
+}
+
 // refuseInput is [STR-6]: the function reads no more of the input.
 func (x *exchange) refuseInput(f *flow) {
 	if f.receiving == nil {
@@ -183,6 +208,7 @@ func (f *flow) stopTaking(why error) {
 	}
 	f.receiving.Close()
 	f.receiving = nil
+	f.letGo(f.held)
 	f.sink.Carry(nil, nil)
 	f.sink.CloseWrite(why)
 }

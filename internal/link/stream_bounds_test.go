@@ -167,3 +167,33 @@ func TestPlainCallsKnowNothingOfStreams(t *testing.T) {
 		require.Nil(t, cmp.Or(a.link.exchange.streams, b.link.exchange.streams))
 	})
 }
+
+// What half-received messages may have bounds large items of streams, too: of one peer two of the largest.
+func TestLargeItemsOfManyStreams(t *testing.T) {
+	onEnds(t, bounds{maxMessage: 1 << 20}, func(t *testing.T, a, b *end) {
+		var failed []error
+		b.streaming["upload"] = func(ctx context.Context, s *stream.Pair) wire.Code {
+			items := stream.Items{Pipe: s.In, Most: 1 << 20}
+			_, err := items.Next(ctx.Done())
+			failed = append(failed, err)
+			return codeIf(err != nil)
+		}
+		begun := stream.Framed(make([]byte, stream.ItemHead+(700<<10)))[:400<<10]
+		var calls []*aCall
+		for range 4 {
+			c := a.stream("upload", true, false)
+			calls = append(calls, c)
+			go func() { _ = c.Streams.In.Write(begun, nil) }()
+			converse(a, b, 100*time.Millisecond, nil)
+		}
+		require.Equal(t, []error{stream.ErrRoom, stream.ErrRoom}, failed)
+		require.Greater(t, b.link.exchange.receiving.Held.Used(), int64(1400<<10-1))
+		require.Less(t, b.link.exchange.receiving.Held.Used(), int64(2<<20))
+		for _, c := range calls[:2] {
+			require.True(t, a.link.Abandon(c.slot, c.seq))
+			c.Streams.In.Stop(nil)
+		}
+		converse(a, b, 100*time.Millisecond, nil)
+		requireNoStreams(t, a, b)
+	})
+}

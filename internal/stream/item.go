@@ -39,11 +39,13 @@ type Items struct {
 
 	b    []byte // what Next of the Pipe returned last and was not read
 	part []byte // of an item that has not all come, with its length; used again
+	held int    // bytes of a large one, that the transport knows of
 }
 
 // Next returns one item, to be kept until Next is called again. Its errors are those of the Pipe's Next, among them
-// io.EOF after the last item, and those of a stream that is malformed.
+// io.EOF after the last item, those of a stream that is malformed, and ErrRoom.
 func (r *Items) Next(done <-chan struct{}) ([]byte, error) {
+	r.letGo()
 	if item, rest, err := r.cut(r.b); err != nil || item != nil {
 		r.b = rest
 		return item, err
@@ -75,10 +77,34 @@ func (r *Items) collect(done <-chan struct{}) ([]byte, error) {
 		}
 		had := len(r.part)
 		r.part = append(r.part, b...)
+		if !r.mayCollect() {
+			return nil, ErrRoom
+		}
 		if item, rest, err := r.cut(r.part); err != nil || item != nil {
 			r.b = b[len(r.part)-len(rest)-had:]
 			return item, err
 		}
+	}
+}
+
+// mayCollect reports whether there is room for an item that has begun.
+func (r *Items) mayCollect() bool {
+	size, n := binary.Uvarint(r.part)
+	if n <= 0 || size <= Room || size > uint64(r.Most) || r.held > 0 {
+		return true
+	}
+	if !r.Pipe.Hold(int(size)) {
+		return false
+	}
+	r.held = int(size)
+	return true
+}
+
+// letGo gives up a large item that was read.
+func (r *Items) letGo() {
+	if r.held > 0 {
+		r.Pipe.Hold(-r.held)
+		r.held, r.part = 0, nil
 	}
 }
 

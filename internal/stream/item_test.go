@@ -135,3 +135,30 @@ func FuzzItems(f *testing.F) {
 		require.Equal(t, end, endOfChunks)
 	})
 }
+
+// An item larger than the room is collected only where the transport has room for it, and is given back once it was
+// read.
+func TestLargeItemsAreAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Pipe
+		held, most := 0, Room+100
+		p.Bound(func(n int) bool {
+			if held+n > most {
+				return false
+			}
+			held += n
+			return true
+		})
+		go func() { _ = p.Write(framed(drawn(Room), drawn(Room+50), drawn(7), drawn(Room+101)), nil) }()
+		r := Items{Pipe: &p, Most: 1 << 20}
+		for _, want := range []int{0, Room + 50, 0} {
+			_, err := r.Next(nil)
+			require.NoError(t, err)
+			require.Equal(t, want, held)
+		}
+		_, err := r.Next(nil)
+		require.Equal(t, ErrRoom, err)
+		require.Zero(t, held)
+		p.Stop(nil)
+	})
+}

@@ -17,6 +17,7 @@ const quarter = Room / 4
 var (
 	ErrStopped = errors.New("nobody reads the stream any more")
 	ErrOver    = errors.New("the stream is over for who waits for it")
+	ErrRoom    = errors.New("there is no room for an item so large beside what else is under way")
 )
 
 // A Pipe is one direction of a stream. One goroutine at a time writes (Write or Put, CloseWrite), one reads (Next or
@@ -25,6 +26,7 @@ type Pipe struct {
 	mu       sync.Mutex // protects all below: writer and reader are goroutines of two users
 	filled   func()     // see Carry
 	taken    func()     // likewise
+	hold     func(int) bool
 	waiting  segments
 	inHand   int   // bytes that Next has returned last, which count as waiting
 	gone     int   // bytes that were read since taken was called
@@ -49,6 +51,22 @@ func (p *Pipe) Carry(filled, taken func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.filled, p.taken, p.isTold, p.wanted = filled, taken, false, 0
+}
+
+// Bound puts the transport's account of large items at the end of the Pipe where it Puts: see Hold.
+func (p *Pipe) Bound(hold func(n int) bool) {
+	p.mu.Lock()
+	p.hold = hold
+	p.mu.Unlock()
+}
+
+// Hold is asked by a reader that is about to collect n bytes of one item, more than the room. It reports whether they
+// may be; a negative n gives them back.
+func (p *Pipe) Hold(n int) bool {
+	p.mu.Lock()
+	hold := p.hold
+	p.mu.Unlock()
+	return hold == nil || hold(n)
 }
 
 // A signal wakes the one goroutine that waits for something.
