@@ -39,16 +39,17 @@ func (c *Caller) visit(
 		}
 		now = time.Now() // Strict may have waited
 	}
-	c.countAttempt(out)
+	c.countAttempt(ctx, out)
 	p, ended = c.attempt(ctx, now, v, out)
 	return p, ended
 }
 
-// countAttempt counts an attempt that is not the first of its call.
-func (c *Caller) countAttempt(out *outCall) {
+// countAttempt counts an attempt that is not the first of its call, and begins what streams.
+func (c *Caller) countAttempt(ctx context.Context, out *outCall) {
 	if atomic.AddInt32(&out.attempts, 1) > 1 {
 		c.cell().Retry()
 	}
+	out.streams.begin(ctx)
 }
 
 // endAttempt notes in the outcome of a call, if there is one, when that was.
@@ -79,8 +80,13 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, o
 	if v.Record.Draining.Load() {
 		return nil, c.at(l.ID.Addr, c.newError(Draining, No, textDraining))
 	}
+	pipes := out.streams.pair()
+	meta, failed := c.metaOf(out, pipes)
+	if failed != nil {
+		return nil, failed
+	}
 	frame := buffer.New()
-	m := wire.Request{Remaining: link.Remaining(now, out.deadline), Service: []byte(c.name), Meta: out.meta}
+	m := wire.Request{Remaining: link.Remaining(now, out.deadline), Service: []byte(c.name), Meta: meta}
 	if out.oneWay {
 		frame.B = wire.Send(m).Append(frame.B)
 	} else {
@@ -92,6 +98,7 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, o
 	}
 	frame.B = wire.SetLength(frame.B)
 	p := c.node.linking.wires.NewCall()
+	p.Streams = pipes
 	slot, seq, err := l.Send(now, out.deadline, frame, p)
 	if err != nil {
 		c.node.linking.wires.FreeCall(p)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/bits"
 	"net/netip"
@@ -370,4 +371,30 @@ func BenchmarkReadDatagramOfALink(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkStreamLoopback is the rate of items that stream from another node over real sockets.
+func BenchmarkStreamLoopback(b *testing.B) {
+	for _, size := range []int{16, 1 << 10, 64 << 10} {
+		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) { benchmarkStream(b, size) })
+	}
+}
+
+func benchmarkStream(b *testing.B, size int) {
+	rows := offerLoopback(b, "rows", func(_ context.Context, n int) iter.Seq2[[]byte, error] {
+		return func(yield func([]byte, error) bool) {
+			for row := make([]byte, size); n > 0 && yield(row, nil); n-- {
+			}
+		}
+	})
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	b.ResetTimer()
+	n := 0
+	for _, err := range Stream[[]byte](context.Background(), rows, b.N) {
+		if n++; err != nil {
+			b.Fatal(err)
+		}
+	}
+	require.Equal(b, b.N, n, "not all came")
 }

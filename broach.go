@@ -42,6 +42,10 @@
 // [Go]. A call that did not run is made again elsewhere; one that may have run only if its function is [Idempotent]. A
 // provider at which a function fails again and again is left alone for a while. Options change all that.
 //
+// A function streams that returns an iter.Seq2[T, error], alone or with an error, or whose last parameter is one, or
+// both. [Stream] ranges over what it returns; a sequence is sent to it as the last argument of any form of call but
+// Send and All. Who yields waits for who reads, and hears of it when nobody does any more: see docs/streams.md.
+//
 // A function that makes calls with the context it was given makes them part of the call it serves: they share its
 // deadline and its end, and its metadata ([Meta]) go along, a W3C traceparent among them. [InvocationFrom] tells who
 // calls. An [Interceptor] sees all of that at either side.
@@ -49,8 +53,8 @@
 // # Options
 //
 //   - [CallOption], for [Node.Caller], [Caller.With], [Bind] and [BindAll]. How long and how often: [Timeout],
-//     [Retries], [NoRetry], [Hedge], [WaitReady]. Where: [Balance], [Key], [On], [Local], [Breaker], [NoBreaker],
-//     [Strict]. What goes along, what stands around: [Meta], [CallInterceptors].
+//     [Retries], [NoRetry], [Hedge], [WaitReady], [StreamIdle]. Where: [Balance], [Key], [On], [Local], [Breaker],
+//     [NoBreaker], [Strict]. What goes along, what stands around: [Meta], [CallInterceptors].
 //   - [RegisterOption], for [Node.Register], [Node.RegisterAll] and [RegisterFunc]: [Idempotent], [Doc], [Weight],
 //     [MaxConcurrent], [Authorize], [ServeInterceptors].
 //   - [SubscribeOption], for [Node.Subscribe]: [EachInstance], [OneAnywhere], [Backlog].

@@ -112,6 +112,7 @@ type outCall struct {
 	trace    *trace         // nil: no Span is told of it
 	results  []reflect.Type // what is wanted, as far as it may have to be compared
 	isShaped bool           // it has structs: their fields are compared with the provider's
+	streams  *streams       // nil: it does not stream
 	isHere   *bool          // set to true if it is made here, where this node is one of the providers; nil: nobody asks
 }
 
@@ -128,6 +129,9 @@ func (c *Caller) doTyped(
 // do makes the call and waits. The caller of do decodes the body and releases the link.Call.
 func (c *Caller) do(ctx context.Context, out *outCall) (p *link.Call, failed *Error) {
 	now := time.Now()
+	if mayStream(out.streams, out.Values()) {
+		c = c.ofStream()
+	}
 	if out.call != nil {
 		return c.perform(ctx, now, out)
 	}
@@ -148,8 +152,16 @@ func (c *Caller) perform(ctx context.Context, now time.Time, out *outCall) (*lin
 	if failed := c.refusal(ctx); failed != nil {
 		return nil, failed
 	}
+	if c.opts.isStreaming {
+		return c.performStreaming(ctx, now, out)
+	}
+	return c.makeReady(ctx, now, out)
+}
+
+// makeReady finds out all that there is to know of a call, and makes it.
+func (c *Caller) makeReady(ctx context.Context, now time.Time, out *outCall) (*link.Call, *Error) {
 	if out.deadline.IsZero() {
-		out.deadline = c.deadline(ctx, now)
+		out.deadline = c.deadlineOf(ctx, now, out.streams)
 	}
 	var failed *Error
 	if out.meta, failed = c.metadata(ctx, out.call, out.trace); failed != nil {
@@ -206,7 +218,7 @@ func (c *Caller) refusal(ctx context.Context) *Error {
 	return nil
 }
 
-// deadline is when the call is over.
+// deadline is when the call is over; zero: never, of one that streams.
 func (c *Caller) deadline(ctx context.Context, now time.Time) time.Time {
 	deadline, ok := ctx.Deadline()
 	switch {
@@ -214,6 +226,8 @@ func (c *Caller) deadline(ctx context.Context, now time.Time) time.Time {
 		return pace.Earliest(deadline, now.Add(c.opts.timeout))
 	case ok:
 		return deadline
+	case c.opts.isStreaming:
+		return time.Time{}
 	}
 	return now.Add(c.node.cfg.callTimeout())
 }

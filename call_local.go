@@ -74,7 +74,7 @@ func (c *Caller) local(
 			return nil, failed
 		}
 	}
-	c.countAttempt(out)
+	c.countAttempt(ctx, out)
 	ctx, cancel := context.WithDeadline(ctx, out.deadline)
 	defer cancel()
 	frame := buffer.New()
@@ -85,6 +85,9 @@ func (c *Caller) local(
 	p := c.node.linking.wires.NewCall()
 	r := &request{provider: &c.node.serving.provider, function: f, meta: decodeMeta(out.meta), origin: fromHere{p}}
 	r.Args, r.Deadline, r.came = frame, out.deadline, c.node.serving.provider.at(now)
+	if s := out.streams; s != nil {
+		r.streamsHere(s)
+	}
 	if out.oneWay {
 		return c.localOneWay(ctx, r, p)
 	}
@@ -118,6 +121,9 @@ func (c *Caller) localOneWay(ctx context.Context, r *request, p *link.Call) (*li
 		r.function.takeEvent(r)
 		<-p.Done
 		return c.ended(c.node.addr, p)
+	}
+	if r.function.Streams() {
+		return nil, c.at(c.node.addr, c.newError(InvalidArgument, No, textOneWay))
 	}
 	if !r.function.enter() {
 		r.endCount(time.Now(), wire.Overloaded)

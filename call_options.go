@@ -35,6 +35,9 @@ type callOptions struct {
 	heed     balance.Heed    // which of its breakers it heeds at first
 	wrong    []error         // mistakes in its options
 
+	isStreaming bool          // the call streams, or may
+	streamIdle  time.Duration // 0: any time
+
 	interceptors []Interceptor // not written to
 	kind         CallKind      // of what is not an event, for a Tracer; Send says itself that it is OneWay
 }
@@ -47,6 +50,17 @@ func Timeout(d time.Duration) CallOption {
 	return func(o *callOptions) {
 		if o.timeout = d; d <= 0 {
 			o.wrong = append(o.wrong, fmt.Errorf("the Timeout is %v, must be more than 0", d))
+		}
+	}
+}
+
+// StreamIdle ends a call whose results stream when it has brought nothing for d, which is more than 0, while its loop
+// waited: it is DeadlineExceeded. Without it such a call may wait as long as its ctx and [Timeout] let it, while its
+// provider lives.
+func StreamIdle(d time.Duration) CallOption {
+	return func(o *callOptions) {
+		if o.streamIdle = d; d <= 0 {
+			o.wrong = append(o.wrong, fmt.Errorf("the StreamIdle is %v, must be more than 0", d))
 		}
 	}
 }

@@ -83,14 +83,15 @@ func (c *Caller) remote(
 		if err == nil {
 			return p, nil
 		}
-		failed = c.lasting(err, r.isIdempotent()).asOutcome(failed)
+		failed = c.lasting(err, r.isIdempotent() && out.streams.isFresh()).asOutcome(failed)
 		ch.Tried = append(ch.Tried, found)
 		if err.skewed {
 			skewed++
 			continue
 		}
 		c.learn(now, r, out, ch, ch.Chosen.Signature, err)
-		if !c.mayRetry(ctx, time.Now(), out.deadline, r, ch.Tried, len(ch.Tried)-skewed, err) {
+		if !c.mayRetry(ctx, time.Now(), out.deadline, r, ch.Tried, len(ch.Tried)-skewed, err) ||
+			!out.streams.mayRepeat() {
 			return nil, failed
 		}
 		now, r = time.Now(), c.routeAgain(ctx, out.deadline, ch.Tried)

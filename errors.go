@@ -320,4 +320,5 @@ const (
 	textMost     = "the function already runs as often as it may at once"
 	textPaused   = "the function does not serve now"
 	textDeadline = "no reply within the deadline"
+	textOneWay   = "the function streams, which a one-way call cannot: nobody would hear how it ends"
 )

@@ -188,7 +188,7 @@ func TestNames(t *testing.T) {
 func invokeBare(t *testing.T, ctx context.Context, fn any) *Error {
 	f, err := newService("f", fn)
 	require.NoError(t, err)
-	_, failed := f.invoke(ctx, []byte{0x90}, nil)
+	_, failed := f.invoke(ctx, []byte{0x90}, nil, nil)
 	return failed
 }
 

@@ -77,7 +77,7 @@ func (t *Timer) setClock(now, at time.Time) {
 // Run runs the function, unless the timer was stopped while the run waited for a worker.
 func (t timerRun) Run(now time.Time) (ended time.Time) {
 	if !t.isStopped() {
-		_, err := t.function.invoke(t.begin(now), noArguments, nil)
+		_, err := t.function.invoke(t.begin(now), noArguments, nil, nil)
 		t.end(err)
 		t.logError(err)
 	}

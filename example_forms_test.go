@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log"
 	"sync/atomic"
 	"time"
@@ -298,4 +299,66 @@ func ExampleFunctionStats() {
 	// Output:
 	// price 3 map[Code(1001):1] 0 0
 	// 3 true
+}
+
+// A function streams that returns a sequence. Who ranges over it gets each item as it is yielded.
+func ExampleStream() {
+	node := start()
+	defer node.Close()
+	_ = node.Register("countdown", func(from int) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			for i := from; i > 0 && yield(i, nil); i-- {
+			}
+		}
+	})
+
+	for n, err := range broach.Stream[int](context.Background(), node.Caller("countdown"), 3) {
+		fmt.Println(n, err)
+	}
+	// Output:
+	// 3 <nil>
+	// 2 <nil>
+	// 1 <nil>
+}
+
+// A sequence as the last argument streams to the function, of which it is the last parameter.
+func ExampleStream_upload() {
+	node := start()
+	defer node.Close()
+	_ = node.Register("join", func(sep string, in iter.Seq2[string, error]) (all string, _ error) {
+		for s, err := range in {
+			if err != nil {
+				return "", err
+			}
+			all += sep + s
+		}
+		return all, nil
+	})
+
+	words := func(yield func(string, error) bool) {
+		_ = yield("streams", nil) && yield("of", nil) && yield("words", nil)
+	}
+	all, err := broach.Call[string](context.Background(), node.Caller("join"), "/", words)
+	fmt.Println(all, err)
+	// Output: /streams/of/words <nil>
+}
+
+// A feed that goes silent ends, and its provider hears of that.
+func ExampleStreamIdle() {
+	node := start()
+	defer node.Close()
+	_ = node.Register("feed", func(ctx context.Context) iter.Seq2[string, error] {
+		return func(yield func(string, error) bool) {
+			yield("news", nil)
+			<-ctx.Done()
+		}
+	})
+
+	feed := node.Caller("feed", broach.StreamIdle(20*time.Millisecond))
+	for item, err := range broach.Stream[string](context.Background(), feed) {
+		fmt.Println(item, errors.Is(err, broach.ErrDeadlineExceeded))
+	}
+	// Output:
+	// news false
+	//  true
 }

@@ -28,7 +28,7 @@ func encodeView(t *testing.T, v any) []byte {
 	f, err := planService(viewService, func() any { return v })
 	require.NoError(t, err)
 	f.Most = maxMessageMost
-	b, failed := f.invoke(context.Background(), []byte{0x90}, nil)
+	b, failed := f.invoke(context.Background(), []byte{0x90}, nil, nil)
 	require.Nil(t, failed)
 	return b
 }

@@ -215,7 +215,7 @@ func (f *service) intercept(fn any) {
 
 // needsRequest reports that somebody may ask for the Invocation and the context of a call.
 func (f *service) needsRequest() bool {
-	return f.HasContext() || len(f.interceptors) > 0 || f.takeEvent != nil
+	return f.HasContext() || len(f.interceptors) > 0 || f.takeEvent != nil || f.Streams()
 }
 
 // intercepted is one call on its way through the Interceptors of its function, which may keep all of it.

@@ -22,6 +22,7 @@ type interception struct {
 	caller   *Caller
 	oneWay   bool
 	trace    *trace                         // nil: no Span is told of it
+	streams  *streams                       // of a call whose results stream
 	decode   func(body []byte) (any, error) // nil: there are no results
 	wanted   []reflect.Type                 // results, as in an outCall
 	ran      execution
@@ -53,14 +54,19 @@ func decodeAny[R any](body []byte) (any, error) { return codec.DecodeAs[R](body)
 // sendIntercepted is Send for a Caller that has Interceptors.
 func (c *Caller) sendIntercepted(ctx context.Context, args []any) error {
 	in := &interception{caller: c, oneWay: true}
+	if failed := in.withoutResult(ctx, args); failed != nil {
+		return failed
+	}
+	return nil
+}
+
+// withoutResult makes a call that has none.
+func (in *interception) withoutResult(ctx context.Context, args []any) *Error {
 	v, failed := in.run(ctx, codec.Arguments{List: args})
 	if failed == nil {
 		_, failed = in.spread(v, nil)
 	}
-	if failed != nil {
-		return failed
-	}
-	return nil
+	return failed
 }
 
 // interceptedFor is callFor for a Caller that has Interceptors.
@@ -84,6 +90,9 @@ func (c *Caller) interceptedFor(ctx context.Context, args []any, want []reflect.
 // run makes the call, of which a Tracer hears before the Interceptors.
 func (in *interception) run(ctx context.Context, args codec.Arguments) (v any, failed *Error) {
 	now := time.Now()
+	if mayStream(in.streams, args.List) {
+		in.caller = in.caller.ofStream()
+	}
 	n := in.caller.beginCount(now)
 	failed = errCallCutShort
 	defer func() { // also if an Interceptor ends the goroutine
@@ -135,7 +144,7 @@ func (in *interception) spread(v any, want []reflect.Type) ([]reflect.Value, *Er
 func (in *interception) handle(ctx context.Context, call *Invocation) (any, error) {
 	in.ran.beginNext()
 	out := outCall{Arguments: call.sent(), call: call, oneWay: in.oneWay, trace: in.trace, results: in.wanted,
-		attempts: in.attempts.Load()}
+		attempts: in.attempts.Load(), streams: in.streams}
 	if ctx == &in.ctx && ctx.Err() == nil {
 		out.deadline, _ = ctx.Deadline()
 		ctx = &in.untimed

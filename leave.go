@@ -3,6 +3,7 @@ package broach
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"broach/internal/member"
@@ -13,14 +14,15 @@ const departPoll = 2 * time.Millisecond // between two looks at this process's o
 
 // Leave ends the node without losing a call. It asks the peers to begin no more calls to it, serves those in flight to
 // their end, waits for this process's own calls and the runs of its timers, and closes: a function must not call it,
-// which would wait for itself. In a rolling restart no caller notices anything, as long as others offer the same
-// functions. From when the last peer has agreed, which takes a round trip and as long as the longest call in flight,
-// this process's new calls fail with ErrClosed.
+// which would wait for itself. Streams without a deadline end at once, as Draining. In a rolling restart no caller
+// notices anything else, as long as others offer the same functions. From when the last peer has agreed, which takes a
+// round trip and as long as the longest call in flight, this process's new calls fail with ErrClosed.
 //
 // If ctx ends first, the node closes at once, as by Close, and the error, which matches ctx's, says what was cut short.
 // Leave returns ErrClosed if the node is closed already. It may be called by many goroutines at once.
 func (n *Node) Leave(ctx context.Context) error {
 	n.serving.timetable.close()
+	n.serving.provider.feeds.leave()
 	err := n.do(n.loop.members.Drain)
 	if err != nil {
 		return err
@@ -66,6 +68,42 @@ func (n *Node) isCalling() bool {
 func (n *Node) noteDrained() {
 	if n.loop.members.IsDrained() && n.serving.refusing.CompareAndSwap(false, true) {
 		close(n.serving.drainedc)
+	}
+}
+
+// feeds are the streams without a deadline that run here. A node that leaves does not wait for them: they would go on
+// for as long as their readers like, who find another provider. They may be used by many goroutines at once.
+type feeds struct {
+	mu        sync.Mutex // protects all below: workers begin and end them, Leave ends them all
+	running   map[*request]context.CancelCauseFunc
+	isLeaving bool
+}
+
+func (f *feeds) begin(r *request, end context.CancelCauseFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.isLeaving {
+		end(ErrDraining)
+	}
+	if f.running == nil {
+		f.running = make(map[*request]context.CancelCauseFunc)
+	}
+	f.running[r] = end
+}
+
+func (f *feeds) end(r *request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.running, r)
+}
+
+// leave ends those that run, and all that begin.
+func (f *feeds) leave() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.isLeaving = true
+	for _, end := range f.running {
+		end(ErrDraining)
 	}
 }
 

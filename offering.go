@@ -17,6 +17,7 @@ import (
 	"broach/internal/function"
 	"broach/internal/link"
 	"broach/internal/member"
+	"broach/internal/stream"
 	"broach/internal/tally"
 	"broach/internal/wire"
 )
@@ -346,7 +347,7 @@ func planService(name string, fn any) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.Most, f.Explain = maxMessageMost, explained
+	f.Most, f.Explain, f.Input = maxMessageMost, explained, endOfInput
 	return &service{Func: f, name: name, serial: serials.Add(1)}, nil
 }
 
@@ -363,8 +364,8 @@ var serials atomic.Uint64
 
 // invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the
 // function ran are InvalidArgument with Executed: No; all others say Yes. A panic of the function is the pool's.
-func (f *service) invoke(ctx context.Context, args, dst []byte) ([]byte, *Error) {
-	b, err := f.Invoke(ctx, args, dst)
+func (f *service) invoke(ctx context.Context, args, dst []byte, s *stream.Pair) ([]byte, *Error) {
+	b, err := f.Invoke(ctx, args, dst, s)
 	return b, ownError(err)
 }
 

@@ -52,9 +52,10 @@ type provider struct {
 	losses     pace.LogLimit // of those about one-way calls that failed
 	failures   pace.LogLimit // and about others
 	tracing    *tracing      // nil: no Tracer
-	unknown    *tally.Cell   // counts calls of names that are not offered here
-	began      time.Time     // see at
-	maxMessage int           // bytes of results
+	feeds      feeds
+	unknown    *tally.Cell // counts calls of names that are not offered here
+	began      time.Time   // see at
+	maxMessage int         // bytes of results
 }
 
 // at is a time by the clock of requests, in a third of the room that one takes.

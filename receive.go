@@ -264,6 +264,8 @@ func (r *reader) admit(now time.Time, req *request) {
 		req.answerError(ownError(codec.TooLarge(wire.ExecutedNo, "arguments", r.linking.wires.MaxMessage)))
 	case req.function.paused.Load():
 		req.answerCode(Unavailable, No, textPaused) // [TAB-7]
+	case req.Way == link.OneWay && req.function.Streams():
+		req.answerCode(InvalidArgument, No, textOneWay)
 	case req.Way == link.OneWay && req.function.takeEvent != nil:
 		req.function.takeEvent(req)
 	case req.Way == link.OneWay:

@@ -95,6 +95,9 @@ func (p *pressure) leaves(ran int) bool { return p.spreads && p.inRow >= fullFro
 // keep takes a call that the reader is going to run itself, or returns false.
 func (r *reader) keep(req *request) bool {
 	cost := req.function.cost.estimate()
+	if req.function.Streams() {
+		return false // it waits for its reader
+	}
 	if cost > costQuick || r.spent+cost > costBatch {
 		return false
 	}

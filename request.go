@@ -12,6 +12,7 @@ import (
 	"broach/internal/codec"
 	"broach/internal/link"
 	"broach/internal/pool"
+	"broach/internal/stream"
 	"broach/internal/wire"
 )
 
@@ -144,11 +145,49 @@ func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
 	if r.Seq%costSample == 0 {
 		defer r.function.cost.noteSince(time.Now())
 	}
-	b, err := r.function.invoke(ctx, r.Args.B, head)
+	if r.function.Streams() {
+		return r.invokeStreaming(ctx, head)
+	}
+	b, err := r.function.invoke(ctx, r.Args.B, head, r.Streams)
 	if err != nil && len(r.function.interceptors) > 0 && !r.began.Load() {
 		err.Executed = No
 	}
 	return b, err
+}
+
+// streamsHere gives the request of a call by this node what it streams.
+func (r *request) streamsHere(s *streams) {
+	r.Streams = &stream.Pair{In: s.In, Out: s.Out} // of this attempt
+	if s.isUntimed {
+		r.Deadline = time.Time{}
+	}
+}
+
+// invokeStreaming is invoke for a function that streams. It runs as long as somebody reads.
+func (r *request) invokeStreaming(ctx context.Context, head []byte) ([]byte, *Error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	if r.Deadline.IsZero() {
+		r.provider.feeds.begin(r, end)
+		defer r.provider.feeds.end(r)
+	}
+	b, err := r.function.invoke(ctx, r.Args.B, head, r.Streams)
+	switch {
+	case err == nil:
+	case len(r.function.interceptors) > 0 && !r.began.Load():
+		err.Executed = No
+	case context.Cause(ctx) == ErrDraining && err.Code == Canceled:
+		err = &Error{Code: Draining, Executed: Yes, Message: textDraining}
+	}
+	return b, err
+}
+
+// endOfInput is what a function is told of a stream that it takes, where that has ended too early.
+func endOfInput(err error) error {
+	if e, ok := err.(*codec.Error); ok {
+		return ownError(e)
+	}
+	return Errorf(Canceled, "the stream has ended before its last item: %w", err)
 }
 
 // codeOf is the code of a function's error, and whether it is that of a call which the function made, except that a
@@ -273,6 +312,9 @@ func (r *request) frame(o link.Outcome) []byte { return r.origin.frame(&r.Reques
 
 // answer ends the request, which is counted by then for whoever has the answer. The body is what frame began.
 func (r *request) answer(o link.Outcome) {
+	if r.Streams != nil && r.Streams.Out != nil {
+		r.Streams.Out.CloseWrite(nil) // also of a function that has not come to it, or has panicked
+	}
 	now := r.provider.now()
 	r.endCount(now, o.Code)
 	r.ReleaseArgs()

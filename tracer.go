@@ -50,6 +50,7 @@ const (
 	AllAnswers                 // one of those that All makes; where it is served, it is OneAnswer
 	OneEvent                   // an event on its way to one subscriber; the service is the topic
 	OneRun                     // one of a timer; the service is the name of OneOwner, else ""
+	Streaming                  // one that streams, either way; it ends when its streams have
 )
 
 // tracing is the Tracer of a node. It may be used by many goroutines at once. nil: there is none.
@@ -128,6 +129,8 @@ func (c *Caller) startTrace(ctx context.Context, oneWay bool) (with context.Cont
 		name, kind = topicOf(name), OneEvent
 	case oneWay:
 		kind = OneWay
+	case c.opts.isStreaming:
+		kind = Streaming
 	}
 	values, span := t.tracer.StartCall(ctx, name, kind)
 	return t.started(ctx, values, span)
@@ -146,6 +149,8 @@ func (r *request) startTrace(ctx context.Context, now time.Time) (with context.C
 		kind = OneEvent
 	case r.Way == link.OneWay:
 		kind = OneWay
+	case r.function.Streams():
+		kind = Streaming
 	}
 	values, span := t.tracer.StartServe(ctx, r.function.name, kind, r.from(), maps.Clone(r.meta))
 	if with, r.trace = t.started(ctx, values, span); r.trace != nil {

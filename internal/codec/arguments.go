@@ -15,6 +15,13 @@ type Arguments struct {
 	List    []any
 	Typed   TypedArguments
 	Encoded []byte
+	Streams Streaming // beside them
+}
+
+// Streaming is how a call streams.
+type Streaming struct {
+	In  reflect.Type // items that go along with the arguments; nil: none do
+	Out bool         // its results do
 }
 
 // TypedArguments encode themselves: their number, then each of them.
@@ -60,7 +67,8 @@ func (a Arguments) Values() []any {
 	return a.List
 }
 
-// Shape is a number for the types of the arguments, the same for the same types however they come: by it a caller
+// Shape is a number for the types of the arguments, the same for the same types however they come, and for how the call
+// streams: by it a caller
 // remembers which functions they do not fit. A nil pointer has a type of its own, for it fits where others do not.
 // Arguments that are encoded have none, 0.
 func (a Arguments) Shape() uint64 {
@@ -73,6 +81,9 @@ func (a Arguments) Shape() uint64 {
 	}
 	var h maphash.Hash
 	h.SetSeed(shapes)
+	if a.Streams != (Streaming{}) {
+		maphash.WriteComparable(&h, a.Streams)
+	}
 	for _, v := range list {
 		h.WriteByte(',') // a nil writes nothing
 		maphash.WriteComparable(&h, reflect.TypeOf(v))

@@ -27,7 +27,7 @@ func TestMalformedArguments(t *testing.T) {
 		"9101c0": "bytes after the last value",
 		"91c1":   "0xc1",
 	} {
-		_, refusal := f.Invoke(t.Context(), fromDigits(t, b), nil)
+		_, refusal := f.Invoke(t.Context(), fromDigits(t, b), nil, nil)
 		requireRefusal(t, refusal, "f(...any): malformed arguments: ")
 		requireRefusal(t, refusal, text)
 	}
@@ -56,7 +56,7 @@ func TestHostileMessagesAreRefusedCheaply(t *testing.T) {
 				f, err := New("f", fn)
 				require.NoError(t, err)
 				require.Less(t, spent(func() {
-					_, refusal := f.Invoke(t.Context(), b, nil)
+					_, refusal := f.Invoke(t.Context(), b, nil, nil)
 					requireRefusal(t, refusal, "")
 				}), uint64(64<<10))
 			}
@@ -76,7 +76,7 @@ func TestMemoryOfVariadicFunctionsIsBounded(t *testing.T) {
 			args = append([]byte{0x91}, args...)
 		}
 		require.Less(t, spent(func() {
-			_, refusal := f.Invoke(t.Context(), args, nil)
+			_, refusal := f.Invoke(t.Context(), args, nil, nil)
 			requireRefusal(t, refusal, "memory")
 		}), uint64(1<<20+64*2*n), name)
 	}
@@ -88,7 +88,7 @@ func TestErrorTextOfAFunctionIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	args, err := codec.Arguments{List: []any{[]any{strings.Repeat("世", wire.MaxText)}}}.Append(nil, mostBytes)
 	require.NoError(t, err)
-	_, refusal := f.Invoke(t.Context(), args, nil)
+	_, refusal := f.Invoke(t.Context(), args, nil, nil)
 	requireRefusal(t, refusal, "argument 1 of f(function.spot)")
 	require.LessOrEqual(t, len(refusal.Error()), wire.MaxText+len("…"))
 }
@@ -115,7 +115,7 @@ func BenchmarkInvoke(b *testing.B) {
 			var dst []byte
 			b.ReportAllocs()
 			for b.Loop() {
-				dst, _ = f.Invoke(b.Context(), args, dst[:0])
+				dst, _ = f.Invoke(b.Context(), args, dst[:0], nil)
 			}
 		})
 	}

@@ -23,6 +23,9 @@ var (
 type Func struct {
 	Most    int     // bytes of results
 	Explain Explain // nil: an Application
+	// Input makes of an error what a function is told of the stream that it takes, from within its loop; nil: it is as
+	// it is
+	Input func(error) error
 
 	sig        string
 	params     []*codec.Plan // without the context; the last is a slice if isVariadic
@@ -34,6 +37,10 @@ type Func struct {
 	borrows    bool  // see Borrows
 	shape      shape // nil: it is called by reflection
 	run        body
+
+	in, out *Sequence     // nil: it does not stream that way
+	fn      reflect.Value // of one that streams
+	around  Around        // likewise
 }
 
 // Explain makes of an error that the function returned what its caller is told.
@@ -60,6 +67,10 @@ func New(name string, fn any, given ...Shape) (*Func, error) {
 		return nil, err
 	}
 	f.sig = f.writeSignature(name)
+	if f.Streams() {
+		f.fn, f.around = v, unsurrounded
+		return f, nil
+	}
 	if f.shape = shapeOf(fn, given); f.shape != nil {
 		f.run = f.shape.run
 	} else {
@@ -113,7 +124,12 @@ func (f *Func) readParams(t reflect.Type) error {
 			f.hasContext = true
 			continue
 		}
-		if err := codec.CheckParameter(t.In(i)); err != nil {
+		if i == t.NumIn()-1 {
+			if f.in = SequenceOf(t.In(i)); f.in != nil {
+				return f.in.checkAt("parameter", i, codec.CheckParameter)
+			}
+		}
+		if err := checkPlain(t.In(i), codec.CheckParameter, "the last parameter may"); err != nil {
 			return fmt.Errorf("parameter %d: %w", i+1, err)
 		}
 		f.params = append(f.params, codec.PlanOf(t.In(i)))
@@ -129,7 +145,15 @@ func (f *Func) readResults(t reflect.Type) error {
 			f.hasError = true
 			break
 		}
-		if err := codec.CheckResult(t.Out(i)); err != nil {
+		if i == 0 && isOnlyResult(t) {
+			if f.out = SequenceOf(t.Out(i)); f.out != nil {
+				if err := f.out.checkAt("result", i, codec.CheckResult); err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		if err := checkPlain(t.Out(i), codec.CheckResult, "a result without others may"); err != nil {
 			return fmt.Errorf("result %d: %w", i+1, err)
 		}
 		f.results = append(f.results, codec.PlanOf(t.Out(i)))
@@ -140,6 +164,11 @@ func (f *Func) readResults(t reflect.Type) error {
 	}
 	f.head = append([]byte{byte(len(f.results))}, descs...)
 	return nil
+}
+
+// isOnlyResult reports whether the first result of a function is all there is, besides an error.
+func isOnlyResult(t reflect.Type) bool {
+	return t.NumOut() == 1 || t.NumOut() == 2 && t.Out(1) == errorType
 }
 
 // CheckBound reports why a function of type t cannot stand for one elsewhere, if it cannot: what it is called with is
@@ -166,6 +195,12 @@ func (f *Func) writeSignature(name string) string {
 	if f.isVariadic {
 		last := len(params) - 1
 		params[last] = "..." + strings.TrimPrefix(params[last], "[]")
+	}
+	if f.in != nil {
+		params = append(params, f.in.streamed())
+	}
+	if f.out != nil {
+		results = append(results, f.out.streamed())
 	}
 	sig := name + "(" + strings.Join(params, ", ") + ")"
 	switch len(results) {

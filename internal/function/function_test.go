@@ -124,10 +124,10 @@ func TestPanicsPassThrough(t *testing.T) {
 		for range 3 {
 			args, err := codec.Arguments{List: one}.Append(nil, mostBytes)
 			require.NoError(t, err)
-			require.Panics(t, func() { _, _ = f.Invoke(t.Context(), args, nil) })
+			require.Panics(t, func() { _, _ = f.Invoke(t.Context(), args, nil, nil) })
 			args, err = codec.Arguments{List: two}.Append(nil, mostBytes)
 			require.NoError(t, err)
-			_, failed := f.Invoke(t.Context(), args, nil)
+			_, failed := f.Invoke(t.Context(), args, nil, nil)
 			require.Nil(t, failed)
 		}
 	}
@@ -145,7 +145,7 @@ func TestFunctionsAreReentrant(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		result, failed := f.Invoke(ctx, args, nil)
+		result, failed := f.Invoke(ctx, args, nil, nil)
 		if failed != nil {
 			return nil, failed
 		}
@@ -156,7 +156,7 @@ func TestFunctionsAreReentrant(t *testing.T) {
 	require.NoError(t, err)
 	args, err := codec.Arguments{List: []any{3, []int{}}}.Append(nil, mostBytes)
 	require.NoError(t, err)
-	result, failed := f.Invoke(t.Context(), args, nil)
+	result, failed := f.Invoke(t.Context(), args, nil, nil)
 	require.Nil(t, failed)
 	got, err := codec.DecodeAs[[]int](result)
 	require.NoError(t, err)
@@ -192,8 +192,8 @@ func TestTypedShapesMeanTheSame(t *testing.T) {
 		for _, in := range inputs {
 			args, err := codec.Arguments{List: in}.Append(nil, mostBytes)
 			require.NoError(t, err)
-			want, wantErr := reflected.Invoke(t.Context(), args, nil)
-			got, gotErr := f.Invoke(t.Context(), args, nil)
+			want, wantErr := reflected.Invoke(t.Context(), args, nil, nil)
+			got, gotErr := f.Invoke(t.Context(), args, nil, nil)
 			require.Equal(t, wantErr, gotErr, "%T of %v", fn, in)
 			require.Equal(t, want, got, "%T of %v", fn, in)
 		}

@@ -29,7 +29,7 @@ func FuzzDecodeArgs(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, args []byte) {
 		for _, fun := range functions {
-			result, refusal := fun.Invoke(t.Context(), args, nil)
+			result, refusal := fun.Invoke(t.Context(), args, nil, nil)
 			if refusal != nil {
 				requireRefusal(t, refusal, "")
 				continue

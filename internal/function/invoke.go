@@ -8,13 +8,19 @@ import (
 	"sync"
 
 	"broach/internal/codec"
+	"broach/internal/stream"
 	"broach/internal/wire"
 )
 
 // Invoke runs the function on the arguments that args holds and appends its results to dst. Errors from before the
 // function ran are InvalidArgument with Executed: No; all others say Yes. They are a *codec.Error or what Explain
-// returned. A panic of the function is the pool's.
-func (f *Func) Invoke(ctx context.Context, args, dst []byte) ([]byte, error) {
+// returned. A panic of the function is the pool's. What streams are is over when Invoke returns.
+func (f *Func) Invoke(ctx context.Context, args, dst []byte, s *stream.Pair) ([]byte, error) {
+	if s != nil || f.run == nil {
+		if err := f.checkStreams(s); err != nil {
+			return nil, err
+		}
+	}
 	d, n, err := codec.OpenArguments(args)
 	if err != nil {
 		return nil, codec.Failed(wire.InvalidArgument, wire.ExecutedNo, "%s: malformed arguments: %v", f.sig, err)
@@ -25,6 +31,9 @@ func (f *Func) Invoke(ctx context.Context, args, dst []byte) ([]byte, error) {
 	}
 	if fixed := len(f.params); n != fixed && !(f.isVariadic && n >= fixed-1) {
 		return nil, codec.Failed(wire.InvalidArgument, wire.ExecutedNo, "%s: got %s", f.sig, someArguments(n))
+	}
+	if f.run == nil {
+		return f.runStreaming(ctx, d, n, dst, s)
 	}
 	return f.run(ctx, f, d, n, dst)
 }

@@ -34,7 +34,7 @@ func callCodec(t *testing.T, name string, fn any, args []any) (result any, faile
 	}()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
-	reply, err := f.Invoke(ctx, sent, nil)
+	reply, err := f.Invoke(ctx, sent, nil, nil)
 	if err != nil {
 		return nil, failureOf(t, err)
 	}

@@ -57,7 +57,7 @@ func TestWhatIsTooLargeIsNotEncoded(t *testing.T) {
 			encoded, err := codec.Arguments{}.Append(nil, most)
 			require.NoError(t, err)
 			var failed, failure error
-			used := spent(func() { _, failed = f.Invoke(t.Context(), encoded, nil) })
+			used := spent(func() { _, failed = f.Invoke(t.Context(), encoded, nil, nil) })
 			used += spent(func() { _, failure = codec.Arguments{List: []any{value}}.Append(nil, most) })
 			requireTooLarge(t, failed)
 			require.ErrorIs(t, failure, codec.ErrSize)
@@ -75,7 +75,7 @@ func TestTypedValuesThatAreTooLargeAreNotEncoded(t *testing.T) {
 	require.NoError(t, err)
 	f.Most = most
 	var failed error
-	require.Less(t, spent(func() { _, failed = f.Invoke(t.Context(), encoded, nil) }), uint64(most))
+	require.Less(t, spent(func() { _, failed = f.Invoke(t.Context(), encoded, nil, nil) }), uint64(most))
 	requireTooLarge(t, failed)
 }
 

@@ -119,7 +119,7 @@ func asArgument(t *testing.T, sent, want any) string {
 	require.NoError(t, err)
 	b, err := codec.Arguments{List: []any{sent}}.Append(nil, mostBytes)
 	require.NoError(t, err)
-	if _, err := f.Invoke(t.Context(), b, nil); err != nil {
+	if _, err := f.Invoke(t.Context(), b, nil, nil); err != nil {
 		return word(t, err)
 	}
 	return arrived(sent, got.Interface(), want)
@@ -170,7 +170,7 @@ func called(t *testing.T, fn any, args []any, results ...reflect.Type) ([]reflec
 	require.NoError(t, err)
 	b, err := codec.Arguments{List: args}.Append(nil, mostBytes)
 	require.NoError(t, err)
-	if b, err = f.Invoke(t.Context(), b, nil); err != nil {
+	if b, err = f.Invoke(t.Context(), b, nil, nil); err != nil {
 		return nil, err
 	}
 	return codec.DecodeResults(b, results, false)

@@ -25,6 +25,10 @@ type Around func(ctx context.Context, c Call) (any, error)
 // Within has each call of the function go through around. It comes before the first call, and takes the same fn as the
 // function was made of. What was decoded may be kept, so nothing of it is used again, and nothing lent.
 func (f *Func) Within(fn any, around Around) {
+	if f.Streams() {
+		f.around = around
+		return
+	}
 	f.borrows = false
 	if f.shape != nil {
 		f.run = f.shape.within(around)
@@ -111,7 +115,11 @@ func (c *reflectedCall) pack(ctx context.Context, args []any) ([]reflect.Value, 
 
 // checkCount is the error of arguments that are too many or too few.
 func (f *Func) checkCount(args []any) error {
-	if fixed := len(f.params); len(args) != fixed && !(f.isVariadic && len(args) >= fixed-1) {
+	fixed := len(f.params)
+	if f.in != nil {
+		fixed++
+	}
+	if len(args) != fixed && !(f.isVariadic && len(args) >= fixed-1) {
 		return codec.Failed(wire.Internal, wire.ExecutedNo, "%s: an Interceptor made it %s", f.sig,
 			someArguments(len(args)))
 	}
@@ -142,8 +150,11 @@ func typedArgument[A any](f *Func, i int, v any) (a A, err error) {
 
 // paramType is the type of the i-th argument.
 func (f *Func) paramType(i int) reflect.Type {
-	if last := len(f.params) - 1; f.isVariadic && i >= last {
+	switch last := len(f.params) - 1; {
+	case f.isVariadic && i >= last:
 		return f.params[last].Type.Elem()
+	case i > last:
+		return f.in.Type
 	}
 	return f.params[i].Type
 }

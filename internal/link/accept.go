@@ -58,8 +58,8 @@ func (l *Link) IsBusy(now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x := l.soFar()
-	return now.Sub(l.LastHeard()) < drainFor &&
-		(x.calls.inUse() > 0 || len(x.running()) > 0 || x.served.answeredSince(now.Add(-drainFor)))
+	return now.Sub(l.LastHeard()) < drainFor && (x.calls.inUse() > 0 || len(x.running()) > 0 || x.hasServedFlows() ||
+		x.served.answeredSince(now.Add(-drainFor)))
 }
 
 // drainFor is how long nothing has come on a link that is replaced, until it is closed, [LNK-7].

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/stream"
 	"broach/internal/wire"
 )
 
@@ -28,12 +29,14 @@ type Outcome struct {
 type Call struct {
 	Done chan struct{} // gets one value when the outcome is set
 	Outcome
-	Node  netip.AddrPort // that ran or took the call, if nothing went wrong
-	At    time.Time      // when its caller knew that
-	kept  []byte         // memory that Body may use again
-	whole []byte         // the transfer that Body is part of
-	of    *Carrier
-	loans atomic.Uint64 // how often Body was lent and given back
+	Node netip.AddrPort // that ran or took the call, if nothing went wrong
+	At   time.Time      // when its caller knew that
+	// of a call that streams, until it ends: its Request has room in its metadata for what the link says of them
+	Streams *stream.Pair
+	kept    []byte // memory that Body may use again
+	whole   []byte // the transfer that Body is part of
+	of      *Carrier
+	loans   atomic.Uint64 // how often Body was lent and given back
 }
 
 // Lend lends Body to whoever has the result, who gives it back in place of FreeCall. If he never does, it is the
@@ -84,6 +87,10 @@ func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slo
 		return 0, 0, ErrDown
 	}
 	x := l.talk(now)
+	if p.Streams != nil && !x.hasRoomForStreams(true) {
+		l.mu.Unlock()
+		return 0, 0, errStreams
+	}
 	slot, c, ok := x.calls.takeSlot(now, deadline, p)
 	if !ok {
 		l.mu.Unlock()
@@ -92,6 +99,9 @@ func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slo
 	c.request = frame
 	seq = c.seq
 	wire.SetRequestID(frame.B, slot, seq)
+	if p.Streams != nil {
+		x.callStreams(now, slot, c)
+	}
 	x.sendRequest(now, slot, c)
 	l.flush()
 	return slot, seq, nil
@@ -148,7 +158,11 @@ func (l *Link) Abandon(slot uint16, seq uint32) bool {
 // endCall frees the slot of a call and stops what is still under way for it.
 func (x *exchange) endCall(slot uint16, c *callSlot) *Call {
 	x.stopSending(c)
-	return x.calls.freeSlot(slot)
+	p := x.calls.freeSlot(slot)
+	if p.Streams != nil {
+		x.endFlow(x.streams.ours[slot])
+	}
+	return p
 }
 
 // stopSending ends the transfer of a request, if it goes on.
@@ -176,6 +190,12 @@ func (x *exchange) takeReply(now time.Time, m wire.Reply, body []byte) {
 	}
 	if c.state == callSent && c.resends == 0 && body == nil { // a transfer takes longer than a round trip
 		x.rtt.sample(now, now.Sub(c.sentAt))
+	}
+	if c.call.Streams != nil && x.holdReply(now, c, m) {
+		if body != nil {
+			buffer.Recycle(body)
+		}
+		return
 	}
 	p := x.endCall(m.Slot, c)
 	o := Outcome{

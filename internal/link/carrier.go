@@ -69,7 +69,7 @@ func (c *Carrier) FreeCall(p *Call) {
 		buffer.Recycle(p.whole)
 	}
 	buffer.Poison(p.kept)
-	p.Outcome, p.whole = Outcome{}, nil
+	p.Outcome, p.whole, p.Streams = Outcome{}, nil, nil
 	if cap(p.kept) > buffer.MostKept {
 		p.kept = nil
 	}

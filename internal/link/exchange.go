@@ -20,6 +20,7 @@ type exchange struct {
 	served    servedSlots
 	sending   transfer.Out
 	receiving transfer.In
+	streams   *flows // nil: there were none
 	scratch   []byte // a message being encoded
 	resent    uint64 // requests sent more than once, for Stats
 	toldSize  int    // the packet size that others were told of; 0: none
@@ -88,6 +89,7 @@ func (x *exchange) crowded() bool { return x.calls.inUse() > 1 || x.served.fresh
 func (x *exchange) endBatch() {
 	x.sending.Judge()
 	x.postFragmentAcks()
+	x.postStreamAcks()
 }
 
 // timeout does what is due of calls, see Link.timeout.
@@ -96,6 +98,7 @@ func (x *exchange) timeout(now time.Time) (unanswered bool) {
 	x.acknowledge(now)
 	x.sending.Timeout(now, x.rtt.transferTimeout())
 	x.receiving.Expire(now)
+	x.ask(now)
 	if !x.link.isWithheld() {
 		x.probe(now)
 	}
@@ -123,6 +126,7 @@ func (x *exchange) sendingTimeout() time.Time {
 // without the link's mutex.
 func (x *exchange) breakOff(o Outcome) (running []*Request) {
 	x.endCalls(o)
+	x.endServedFlows()
 	x.path.stop()
 	return x.running()
 }
@@ -132,6 +136,6 @@ func (x *exchange) close(o Outcome) (running []*Request) {
 	running = x.breakOff(o)
 	x.receiving.Close()
 	x.served.close()
-	x.calls, x.sending, x.scratch = callSlots{}, transfer.Out{}, nil
+	x.calls, x.sending, x.streams, x.scratch = callSlots{}, transfer.Out{}, nil, nil
 	return running
 }

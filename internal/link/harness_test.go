@@ -15,6 +15,7 @@ import (
 	"broach/internal/deadline"
 	"broach/internal/function"
 	"broach/internal/handshake"
+	"broach/internal/stream"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -34,6 +35,7 @@ type end struct {
 	links     map[uint64]*Link // that and all others, by token
 	functions map[string]*function.Func
 	replies   map[string]wire.Reply // in the place of functions
+	streaming map[string]func(ctx context.Context, s *stream.Pair) wire.Code
 	spare     *Request
 	held      []*Link
 	early     []*Request // that were answered before they ran
@@ -45,7 +47,8 @@ func newEnd(t testing.TB, i int, size bounds) *end {
 	random := make([]byte, handshake.RandomSize)
 	binary.BigEndian.PutUint64(random, uint64(i+1))
 	e := &end{t: t, addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 7000),
-		links: map[uint64]*Link{}, functions: map[string]*function.Func{}, replies: map[string]wire.Reply{}}
+		links: map[uint64]*Link{}, functions: map[string]*function.Func{}, replies: map[string]wire.Reply{},
+		streaming: map[string]func(context.Context, *stream.Pair) wire.Code{}}
 	e.tape = &tape{addr: e.addr}
 	e.wires = &Carrier{
 		Transport: e.tape, Process: handshake.NewProcess(random, false, time.Now()),
@@ -227,6 +230,9 @@ func (e *end) serve(l *Link, r *Request, name string) {
 
 // run runs a function, or whatever stands for it, and returns the reply.
 func (e *end) run(ctx context.Context, name string, r *Request) []byte {
+	if f := e.streaming[name]; f != nil {
+		return streamed(ctx, f, r)
+	}
 	m, ok := e.replies[name]
 	f := e.functions[name]
 	if !ok && f == nil {
@@ -237,7 +243,7 @@ func (e *end) run(ctx context.Context, name string, r *Request) []byte {
 		return m.Append(nil)
 	}
 	m.Executed = wire.ExecutedYes
-	frame, err := f.Invoke(ctx, r.Args.B, m.Append(nil))
+	frame, err := f.Invoke(ctx, r.Args.B, m.Append(nil), nil)
 	var failed *codec.Error
 	if errors.As(err, &failed) {
 		m.Code, m.Executed, m.Body = failed.Code, failed.Executed, []byte(failed.Text)

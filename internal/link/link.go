@@ -19,7 +19,7 @@
 //	call.go       a call of ours; slots.go: those in flight
 //	serve.go      a call of the peer's; served.go: those that run, and replies that are kept
 //	request.go    such a call, from when it comes until it is answered
-//	transfer.go   messages in fragments, by internal/transfer
+//	transfer.go   messages in fragments, by internal/transfer; stream.go: streams in chunks
 //	outbox.go     messages become datagrams; head.go: these get their headers
 //	path.go       the size of datagrams; pathsize.go: how it is found out
 //	proofs.go     whether the peer gets what is sent to its address; proof.go: how much may go without an answer
@@ -196,7 +196,7 @@ func (l *Link) pending() bool {
 // the second batch, whose fragments are paced by it.
 func (l *Link) canSendFragments() bool {
 	x, ok := l.talking()
-	return ok && x.sending.Unfinished() > 0 && !l.isWithheld() && x.sending.Ready(time.Now())
+	return ok && x.sending.IsBusy() && !l.isWithheld() && x.sending.Ready(time.Now())
 }
 
 // load fills b with the next datagrams. When there are none it ends the flush.

@@ -28,9 +28,12 @@ func (x *exchange) repeat(msg []byte) {
 // transfer begins the transfer of a message that does not fit a datagram.
 func (x *exchange) transfer(body []byte, tag uint64) (id uint32) {
 	x.path.filled(len(body))
-	x.sending.Expect(cmp.Or(x.rtt.smoothed, x.rtt.first))
+	x.expect()
 	return x.sending.Start(body, tag)
 }
+
+// expect says how long a round trip is likely to be.
+func (x *exchange) expect() { x.sending.Expect(cmp.Or(x.rtt.smoothed, x.rtt.first)) }
 
 // replyAgain sends the stored reply of a slot again. One that does not fit a small datagram goes as a transfer in such,
 // for its caller may ask only once in a second; when there is no room for that, it is left for the caller to ask again.
@@ -108,7 +111,7 @@ func (x *exchange) resize(now time.Time) {
 		x.toldSize = size
 		x.link.carrier.Resized(now, x.link.ID.Addr, size)
 	}
-	for _, t := range x.sending.Resize(transfer.FragmentSize(x.path.size)) {
+	for _, t := range x.sending.Resize(now, transfer.FragmentSize(x.path.size)) {
 		x.restart(now, t.Id, t.Body)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"broach/internal/buffer"
 	"broach/internal/deadline"
+	"broach/internal/stream"
 	"broach/internal/wire"
 )
 
@@ -18,8 +19,9 @@ type Request struct {
 	Seq      uint32
 	Slot     uint16
 	Way      Way
-	Gone     atomic.Bool // the caller does not wait any more
-	isLeft   bool        // see LeaveArgs
+	Streams  *stream.Pair // nil: it does not stream
+	Gone     atomic.Bool  // the caller does not wait any more
+	isLeft   bool         // see LeaveArgs
 
 	// shared says that somebody has taken it up besides who runs it, and may give it up even when it has been answered:
 	// so its memory must not be used for another. It is protected by the link's mutex.
@@ -43,10 +45,14 @@ func (r *Request) readFrom(now time.Time, m wire.Request, way Way, body []byte) 
 	} else {
 		r.Args = buffer.Copy(m.Args)
 	}
-	if m.Remaining > 0 && way == TwoWay {
+	if m.Remaining > 0 && m.Remaining < unending && way == TwoWay {
 		r.Deadline = now.Add(time.Duration(m.Remaining) * time.Millisecond)
 	}
 }
+
+// unending is a remaining time that is none: of a call without a deadline, or with one that is farther off than can be
+// said.
+const unending = 1<<32 - 1
 
 // CameAsTransfer reports that it came in fragments, not in a datagram: it is not sent again, and the link holds its
 // arguments until it has the answer, or gets them back.

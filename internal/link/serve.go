@@ -30,16 +30,29 @@ func (x *exchange) takeRequest(now time.Time, m wire.Request, way Way, body []by
 		x.letGo(body)
 		return
 	}
+	terms, _ := wire.StreamsIn(m.Meta) // they were looked at when it was read
+	isStreamed := (terms.HasIn || terms.HasOut) && way == TwoWay
+	a.Abandoned = v.share()
+	x.stopReply(v)
+	x.endServedFlow(v.id)
+	if isStreamed && !x.hasRoomForStreams(false) {
+		x.letGo(body)
+		v.seq = m.Seq
+		x.replyError(now, v, wire.Overloaded, wire.ExecutedNo, textStreams)
+		return
+	}
 	since := now
 	if body != nil {
 		since = x.receiving.Since
 	}
 	a.Spare.readFrom(since, m, way, body)
-	a.IsNew, a.Service, a.Meta, a.Abandoned = true, m.Service, m.Meta, v.share()
-	x.stopReply(v)
+	a.IsNew, a.Service, a.Meta = true, m.Service, m.Meta
 	x.served.begin(now, v, m.Seq, a.Spare)
 	if body != nil {
 		x.served.tell(v) // by the last FragmentAck
+	}
+	if isStreamed {
+		x.serveStreams(now, v, terms, a.Spare)
 	}
 }
 
@@ -72,6 +85,7 @@ func (x *exchange) takePoll(now time.Time, m wire.Poll) (replaced *Request) {
 	}
 	replaced = v.share()
 	x.stopReply(v)
+	x.endServedFlow(v.id)
 	v.seq = m.Seq
 	x.replyError(now, v, wire.Overloaded, wire.ExecutedNo, []byte(TextBusy))
 	return replaced
@@ -94,6 +108,9 @@ func (x *exchange) answerAgain(now time.Time, v *servedSlot, seq uint32) {
 // takeCancel returns the running request that the caller has given up, if any. A reply under way to it is stopped.
 func (x *exchange) takeCancel(m wire.Cancel) *Request {
 	v := x.served.slot(m.Slot)
+	if v.seq == m.Seq {
+		x.endServedFlow(v.id)
+	}
 	if v.look(m.Seq) != requestRunning {
 		return nil
 	}
@@ -110,6 +127,9 @@ func (l *Link) Answer(now time.Time, r *Request, frame []byte) (alone bool) {
 	l.mu.Lock()
 	x := l.exchange
 	x.takeBack(r)
+	if r.Streams != nil && !l.down {
+		x.answerStreams(r, frame)
+	}
 	x.makeRoom(now, r, frame)
 	return x.answer(now, r, frame)
 }
@@ -227,6 +247,7 @@ func (l *Link) Forget(r *Request) {
 	l.mu.Lock()
 	if !l.down {
 		if v := l.exchange.served.slot(r.Slot); v.request == r {
+			l.exchange.endServedFlow(v.id)
 			l.exchange.served.forget(v)
 		}
 	}

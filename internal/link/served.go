@@ -125,6 +125,18 @@ func (s *servedSlots) place(id uint16) *servedSlot {
 	return &s.pages[page][id%servedPage]
 }
 
+// peek returns the state of a slot, or nil if that was not made.
+func (s *servedSlots) peek(id uint16) *servedSlot {
+	page := int(id) / servedPage
+	switch {
+	case id < firstPage && s.first != nil:
+		return &s.first[id]
+	case id < firstPage || page >= len(s.pages) || s.pages[page] == nil:
+		return nil
+	}
+	return &s.pages[page][id%servedPage]
+}
+
 // made yields the slots that were set aside.
 func (s *servedSlots) made(yield func(*servedSlot) bool) {
 	if s.first != nil && !each(s.first[:], yield) {

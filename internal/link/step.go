@@ -88,7 +88,10 @@ func (x *exchange) stepTransfer(now time.Time, kind wire.Kind, body []byte, a *A
 	case wire.KindFragmentAck:
 		return given(wire.ConsumeFragmentAck, body, func(m wire.FragmentAck) { x.takeFragmentAck(now, m) })
 	case wire.KindStop:
-		return given(wire.ConsumeStop, body, func(m wire.Stop) { x.takeStop(now, m) })
+		return given(wire.ConsumeStop, body, func(m wire.Stop) { a.Abandoned = x.takeStop(now, m) })
+	case wire.KindChunk:
+		a.GoesOn = true
+		return given(wire.ConsumeChunk, body, x.takeChunk)
 	}
 	return nil
 }

@@ -23,7 +23,10 @@ func (x *exchange) loadFragments(b *batch, mayGo int) {
 		if !ok {
 			return
 		}
-		d := f.Append(roomFor(NewPacket(), transfer.Overhead-wire.HeaderSize+len(f.Data)))
+		d := f.Append(roomFor(NewPacket(), f.Size()))
+		if f.Chunk != nil {
+			x.path.filled(len(f.Chunk.Data))
+		}
 		bytes += len(d) + x.link.carrier.Overhead()
 		b.out = append(b.out, udp.Datagram{Addr: x.link.ID.Addr, B: d})
 	}
@@ -44,6 +47,10 @@ func (x *exchange) takeFragmentAck(now time.Time, m wire.FragmentAck) {
 
 // endTransfer notes that the peer has all of a message. How long that took says nothing about the round trip.
 func (x *exchange) endTransfer(now time.Time, tag uint64) {
+	if tag&openTag != 0 {
+		x.endSent(tag, false)
+		return
+	}
 	slot, seq := uint16(tag>>32), uint32(tag)
 	if tag == replyTag(slot, seq) {
 		// the one that moves: its transfer ends before its slot is used again
@@ -55,24 +62,33 @@ func (x *exchange) endTransfer(now time.Time, tag uint64) {
 	}
 }
 
-// takeStop ends a transfer that the peer gave up or refuses.
-func (x *exchange) takeStop(now time.Time, m wire.Stop) {
+// takeStop ends a transfer that the peer gave up or refuses. It returns a request that nobody waits for any more.
+func (x *exchange) takeStop(now time.Time, m wire.Stop) (abandoned *Request) {
 	if !m.ByReceiver {
 		x.receiving.Stop(m.Transfer)
-		return
+		return nil
 	}
 	tag, ok := x.sending.Stop(m.Transfer)
-	if !ok {
-		return
+	switch {
+	case !ok:
+	case tag&openTag != 0:
+		return x.endSent(tag, true)
+	default:
+		x.refused(now, tag, m.Code)
 	}
+	return nil
+}
+
+// refused takes up that the peer refuses a message.
+func (x *exchange) refused(now time.Time, tag uint64, code wire.Code) {
 	slot, seq := uint16(tag>>32), uint32(tag)
 	if tag == replyTag(slot, seq) {
-		x.refusedReply(now, x.served.slot(slot), m.Code)
+		x.refusedReply(now, x.served.slot(slot), code)
 		return
 	}
 	if c := x.calls.waiting(slot, seq); c != nil {
-		o := refusedRequest(m.Code, c.went)
-		x.calls.freeSlot(slot).endCopied(o)
+		o := refusedRequest(code, c.went)
+		x.endCall(slot, c).endCopied(o)
 	}
 }
 

@@ -39,13 +39,14 @@ func TestOptionsStandWithWhatTakesThem(t *testing.T) {
 }
 
 // The documentation of the whole is one that can be read: some 40 screens of 40 lines. Lent has 18 lines of
-// them: whoever has not read when its memory is given back reads what is not his.
+// them: whoever has not read when its memory is given back reads what is not his. Streams are a form of call with rules
+// of their own, which take a screen.
 func TestTheDocumentationIsShort(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "doc", "-all", ".").Output()
 	require.NoError(t, err)
 	lines := bytes.Count(out, []byte("\n"))
 	t.Logf("%d lines", lines)
-	require.LessOrEqual(t, lines, 1518)
+	require.LessOrEqual(t, lines, 1558)
 }
 
 // kindsOfOptions finds them by name.

@@ -34,6 +34,7 @@ var goStatements = map[string]int{
 	"call_hedge.go":    1, // an attempt, which its context ends and the call waits for
 	"call.go":          1, // that of a Future, which its context ends
 	"node.go":          2, // the reader, the loop
+	"stream.go":        2, // a call whose loop waits for it; a sequence of the user's, which the call ends
 	"transport_udp.go": 1, // Close when the socket fails
 	"receive_quick.go": 1, // the reader again, where a function ended its goroutine
 }
@@ -54,6 +55,7 @@ var clockFiles = []string{
 	"stats.go",
 	"inspect.go",                                         // how long a View takes to make, who has asked
 	"internal/link/link.go", "internal/link/transfer.go", // the send time of fragments
+	"internal/link/stream.go",      // when a user has written
 	"internal/deadline/context.go", // whether a context has ended
 	"internal/buffer/idle.go",      // how long a collection takes
 	"internal/pool/pool.go", "internal/pool/worker.go",
@@ -83,6 +85,7 @@ var rooms = map[string]room{
 		"broach/internal/link", "broach/internal/logqueue", "broach/internal/member", "broach/internal/pace",
 		"broach/internal/pool", "broach/internal/ring", "broach/internal/seal", "broach/internal/seedbook",
 		"broach/internal/skew",
+		"broach/internal/stream",
 		"broach/internal/strangers", "broach/internal/tally",
 		"broach/internal/tokens", "broach/internal/transfer", "broach/internal/turn",
 		"broach/internal/udp", "broach/internal/usage", "broach/internal/wire",
@@ -109,7 +112,7 @@ var rooms = map[string]room{
 		"github.com/vmihailenco/msgpack/v5/msgpcode",
 	}},
 	"internal/deadline": {},
-	"internal/function": {imports: []string{"broach/internal/codec", "broach/internal/wire"}},
+	"internal/function": {imports: []string{"broach/internal/codec", "broach/internal/stream", "broach/internal/wire"}},
 	"internal/functiontest": {isTool: true, imports: []string{
 		"broach/internal/wire", "github.com/stretchr/testify/require", "github.com/vmihailenco/msgpack/v5",
 	}},
@@ -127,7 +130,7 @@ var rooms = map[string]room{
 	"internal/environ":   {imports: []string{"broach/internal/jsonfile"}},
 	"internal/link": {imports: []string{
 		"broach/internal/buffer", "broach/internal/deadline", "broach/internal/handshake", "broach/internal/pace",
-		"broach/internal/seal", "broach/internal/transfer", "broach/internal/udp",
+		"broach/internal/seal", "broach/internal/stream", "broach/internal/transfer", "broach/internal/udp",
 		"broach/internal/wire",
 	}},
 	"internal/linkmodel": {isTool: true, isPure: true},

@@ -17,30 +17,56 @@ const quarter = Room / 4
 var (
 	ErrStopped = errors.New("nobody reads the stream any more")
 	ErrOver    = errors.New("the stream is over for who waits for it")
+	ErrRoom    = errors.New("there is no room for an item so large beside what else is under way")
 )
 
 // A Pipe is one direction of a stream. One goroutine at a time writes (Write or Put, CloseWrite), one reads (Next or
 // Take); Stop, CloseWrite and what tells the state may be called by any. The zero value is an empty Pipe.
 type Pipe struct {
-	// Filled and Taken are the transport's, set before the Pipe is used; nil: there is none at that end. They are
-	// called under no lock, by who writes or reads, and must not wait.
-	//
-	// Filled says to who Takes that there is something again after he has taken all, or that the last was written.
-	Filled func()
-	// Taken says to who Puts that the reader has taken a quarter of the room since it last did, or all there was, or
-	// has stopped.
-	Taken func()
-
 	mu       sync.Mutex // protects all below: writer and reader are goroutines of two users
+	filled   func()     // see Carry
+	taken    func()     // likewise
+	hold     func(int) bool
 	waiting  segments
 	inHand   int   // bytes that Next has returned last, which count as waiting
-	taken    int   // bytes since Taken was called
+	gone     int   // bytes that were read since taken was called
 	end      error // io.EOF: after what waits there is nothing more; nil: it is being written
 	stopped  error // why nobody reads; nil: somebody does
-	isTold   bool  // who Takes knows that there is something
+	isTold   bool  // who Takes knows that there is as much as he wants
+	wanted   int   // which is so many bytes, if more than one
+	isLast   bool  // Take has said that nothing follows
+	isBegun  bool  // something was read
 	roomc    signal
 	filledc  signal
 	drainedc signal
+}
+
+// Carry puts a transport at an end of the Pipe, in place of the one before: filled where it Takes, taken where it Puts;
+// nil: there is none. They are called under no lock, by who writes or reads, and must not wait.
+//
+// filled says to who Takes that there is something again after he has taken all, or as much as he Wants, or that the
+// last was written. taken says to who Puts that the reader has taken a quarter of the room since it last did, or all
+// there was, or has stopped.
+func (p *Pipe) Carry(filled, taken func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.filled, p.taken, p.isTold, p.wanted = filled, taken, false, 0
+}
+
+// Bound puts the transport's account of large items at the end of the Pipe where it Puts: see Hold.
+func (p *Pipe) Bound(hold func(n int) bool) {
+	p.mu.Lock()
+	p.hold = hold
+	p.mu.Unlock()
+}
+
+// Hold is asked by a reader that is about to collect n bytes of one item, more than the room. It reports whether they
+// may be; a negative n gives them back.
+func (p *Pipe) Hold(n int) bool {
+	p.mu.Lock()
+	hold := p.hold
+	p.mu.Unlock()
+	return hold == nil || hold(n)
 }
 
 // A signal wakes the one goroutine that waits for something.
@@ -102,22 +128,24 @@ func (p *Pipe) write(b []byte) (n int, wait <-chan struct{}, err error) {
 	}
 	tell := p.append(b[:max(n, 0)])
 	p.mu.Unlock()
-	if tell {
-		p.Filled()
+	if tell != nil {
+		tell()
 	}
 	return max(n, 0), wait, nil
 }
 
-// append takes bytes up, and reports whether who Takes is to be told.
-func (p *Pipe) append(b []byte) (tell bool) {
+// append takes bytes up, and returns what tells who Takes; nil: he need not hear of it.
+func (p *Pipe) append(b []byte) (tell func()) {
 	if len(b) == 0 {
-		return false
+		return nil
 	}
 	p.waiting.append(b)
 	p.filledc.wake()
-	tell = p.Filled != nil && !p.isTold
+	if p.isTold || p.waiting.size < p.wanted {
+		return nil
+	}
 	p.isTold = true
-	return tell
+	return p.filled
 }
 
 // held is how many bytes count against the room.
@@ -140,14 +168,14 @@ func (p *Pipe) CloseWrite(err error) {
 		err = io.EOF
 	}
 	p.mu.Lock()
-	isFirst := p.end == nil
+	isFirst, tell := p.end == nil, p.filled
 	if isFirst {
 		p.end = err
 		p.filledc.wake()
 	}
 	p.mu.Unlock()
-	if isFirst && p.Filled != nil {
-		p.Filled()
+	if isFirst && tell != nil {
+		tell()
 	}
 }
 
@@ -157,8 +185,8 @@ func (p *Pipe) CloseWrite(err error) {
 func (p *Pipe) Next(done <-chan struct{}) ([]byte, error) {
 	for {
 		b, wait, tell, err := p.next()
-		if tell {
-			p.Taken()
+		if tell != nil {
+			tell()
 		}
 		if wait == nil {
 			return b, err
@@ -171,28 +199,28 @@ func (p *Pipe) Next(done <-chan struct{}) ([]byte, error) {
 	}
 }
 
-// next is Next without waiting. tell says that the transport is to hear of what was taken.
-func (p *Pipe) next() (b []byte, wait <-chan struct{}, tell bool, err error) {
+// next is Next without waiting. tell has the transport hear of what was read; nil: it need not.
+func (p *Pipe) next() (b []byte, wait <-chan struct{}, tell func(), err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.release()
 	switch {
 	case p.stopped != nil:
-		return nil, nil, false, p.stopped
+		return nil, nil, nil, p.stopped
 	case p.waiting.size > 0:
 		b = p.waiting.cut()
-		p.inHand = len(b)
+		p.inHand, p.isBegun = len(b), true
 	case p.end != nil:
-		return nil, nil, false, p.end
+		return nil, nil, nil, p.end
 	default:
 		wait = p.filledc.await()
 	}
-	return b, wait, p.isTaken(wait != nil), nil
+	return b, wait, p.tellTaken(wait != nil), nil
 }
 
 // release gives back what the reader had in hand.
 func (p *Pipe) release() {
-	p.taken += p.inHand
+	p.gone += p.inHand
 	p.inHand = 0
 	p.waiting.recycle()
 	if p.held() <= Room-quarter {
@@ -200,13 +228,13 @@ func (p *Pipe) release() {
 	}
 }
 
-// isTaken reports whether the transport is to hear of what was taken. It does when there is a quarter, or no more.
-func (p *Pipe) isTaken(isIdle bool) bool {
-	if p.Taken == nil || p.taken == 0 || p.taken < quarter && !isIdle {
-		return false
+// tellTaken is what has the transport hear of what was read, when there is a quarter, or no more; else nil.
+func (p *Pipe) tellTaken(isIdle bool) func() {
+	if p.gone == 0 || p.gone < quarter && !isIdle {
+		return nil
 	}
-	p.taken = 0
-	return true
+	p.gone = 0
+	return p.taken
 }
 
 // Take appends to dst what waits, at most most bytes, for a transport. last says that it is the end: nothing follows,
@@ -214,6 +242,7 @@ func (p *Pipe) isTaken(isIdle bool) bool {
 func (p *Pipe) Take(dst []byte, most int) (_ []byte, last bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.isBegun = p.isBegun || most > 0 && p.waiting.size > 0
 	dst = p.waiting.take(dst, most)
 	if p.held() <= Room-quarter {
 		p.roomc.wake()
@@ -221,13 +250,24 @@ func (p *Pipe) Take(dst []byte, most int) (_ []byte, last bool) {
 	if p.waiting.size > 0 {
 		return dst, false
 	}
-	p.isTold = false
-	p.drainedc.wake()
-	return dst, p.end != nil
+	p.isTold, p.wanted = false, 0
+	if p.isLast = p.end != nil; p.isLast {
+		p.drainedc.wake()
+	}
+	return dst, p.isLast
 }
 
-// Drain waits until a transport has taken all that was written. It is ErrOver when done is closed before, and what Stop
-// was given when nobody reads any more.
+// Want has filled called as soon as at least n bytes wait, at most Room, or the last was written. It reports true if
+// that is so already: then it is not called for that.
+func (p *Pipe) Want(n int) (isThere bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wanted, p.isTold = n, p.end != nil || p.waiting.size >= n
+	return p.isTold
+}
+
+// Drain waits, after CloseWrite, until the transport has taken all of it, and its end; without one there is nothing to
+// wait for. It is ErrOver when done is closed before, and what Stop was given when nobody reads any more.
 func (p *Pipe) Drain(done <-chan struct{}) error {
 	for {
 		wait, err := p.undrained()
@@ -246,7 +286,7 @@ func (p *Pipe) Drain(done <-chan struct{}) error {
 func (p *Pipe) undrained() (wait <-chan struct{}, _ error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopped != nil || p.held() == 0 {
+	if p.stopped != nil || p.isLast || p.filled == nil {
 		return nil, p.stopped
 	}
 	return p.drainedc.await(), nil
@@ -259,7 +299,7 @@ func (p *Pipe) Stop(why error) {
 		why = ErrStopped
 	}
 	p.mu.Lock()
-	isFirst := p.stopped == nil
+	isFirst, tell := p.stopped == nil, p.taken
 	if isFirst {
 		p.stopped = why
 		p.waiting = segments{}
@@ -268,8 +308,8 @@ func (p *Pipe) Stop(why error) {
 		}
 	}
 	p.mu.Unlock()
-	if isFirst && p.Taken != nil {
-		p.Taken()
+	if isFirst && tell != nil {
+		tell()
 	}
 }
 
@@ -285,6 +325,13 @@ func (p *Pipe) End() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.end
+}
+
+// IsBegun reports whether anything was read or taken of it.
+func (p *Pipe) IsBegun() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.isBegun
 }
 
 // Free is how many bytes there is room for, at most Room and at least 0.

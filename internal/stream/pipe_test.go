@@ -61,7 +61,8 @@ func TestBytesArriveThroughATransport(t *testing.T) {
 		default:
 		}
 	}
-	from.Filled, to.Taken = tell, tell
+	from.Carry(tell, nil)
+	to.Carry(nil, tell)
 	go func() {
 		for n, rest := 1, want; len(rest) > 0; n = n*3%50000 + 1 {
 			n = min(n, len(rest))
@@ -117,7 +118,7 @@ func TestStopWakesWhoWaits(t *testing.T) {
 	waits := map[string]func(p *Pipe) error{
 		"Write": func(p *Pipe) error { return p.Write(drawn(Room+1), nil) },
 		"Next":  func(p *Pipe) error { _, err := p.Next(nil); return err },
-		"Drain": func(p *Pipe) error { _ = p.Write([]byte("a"), nil); return p.Drain(nil) },
+		"Drain": func(p *Pipe) error { p.Carry(func() {}, nil); _ = p.Write([]byte("a"), nil); return p.Drain(nil) },
 	}
 	for name, wait := range waits {
 		synctest.Test(t, func(t *testing.T) {
@@ -141,7 +142,7 @@ func TestDoneWakesWhoWaits(t *testing.T) {
 	waits := map[string]func(p *Pipe, done chan struct{}) error{
 		"Write": func(p *Pipe, done chan struct{}) error { return p.Write(drawn(Room+1), done) },
 		"Next":  func(p *Pipe, done chan struct{}) error { _, err := p.Next(done); return err },
-		"Drain": func(p *Pipe, done chan struct{}) error { _ = p.Write([]byte("a"), nil); return p.Drain(done) },
+		"Drain": func(p *Pipe, done chan struct{}) error { p.Carry(func() {}, nil); return p.Drain(done) },
 	}
 	for name, wait := range waits {
 		synctest.Test(t, func(t *testing.T) {
@@ -174,7 +175,8 @@ func TestEndComesLast(t *testing.T) {
 // Filled says to who Takes that there is something again after he has taken all, or that the last was written.
 func TestFilledIsCalledOnceForEachTime(t *testing.T) {
 	filled := 0
-	p := Pipe{Filled: func() { filled++ }}
+	var p Pipe
+	p.Carry(func() { filled++ }, nil)
 	write := func(s string) { require.NoError(t, p.Write([]byte(s), nil)) }
 	write("ab")
 	write("cd")
@@ -200,11 +202,53 @@ func TestFilledIsCalledOnceForEachTime(t *testing.T) {
 	require.NoError(t, p.Drain(nil))
 }
 
+// Filled waits for as much as is wanted, and for the end.
+func TestFilledWaitsForWhatIsWanted(t *testing.T) {
+	filled := 0
+	var p Pipe
+	p.Carry(func() { filled++ }, nil)
+	write := func(n int) { require.NoError(t, p.Write(drawn(n), nil)) }
+	require.False(t, p.Want(10))
+	write(9)
+	require.Zero(t, filled)
+	write(1)
+	require.Equal(t, 1, filled)
+	require.True(t, p.Want(10))
+	write(1)
+	require.Equal(t, 1, filled, "who Takes knows")
+	require.False(t, p.Want(12))
+	p.CloseWrite(nil)
+	require.Equal(t, 2, filled)
+	require.True(t, p.Want(100), "more will not come")
+}
+
+// Drain waits until the end was taken, too.
+func TestDrainWaitsForTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Pipe
+		require.NoError(t, p.Drain(nil), "no transport")
+		p.Carry(func() {}, nil)
+		require.NoError(t, p.Write([]byte("a"), nil))
+		require.False(t, p.IsBegun())
+		isDrained := false
+		go func() { isDrained = p.Drain(nil) == nil }()
+		_, last := p.Take(nil, 1)
+		synctest.Wait()
+		require.False(t, last || isDrained)
+		require.True(t, p.IsBegun())
+		p.CloseWrite(nil)
+		_, last = p.Take(nil, 1)
+		synctest.Wait()
+		require.True(t, last && isDrained)
+	})
+}
+
 // Taken says that the reader has taken a quarter of the room since it last did, or all there was, or has stopped.
 func TestTakenTellsOfRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		taken := 0
-		p := Pipe{Taken: func() { taken++ }}
+		var p Pipe
+		p.Carry(nil, func() { taken++ })
 		next := func() { _, _ = p.Next(nil) }
 		p.Put(drawn(quarter * 2))
 		require.Equal(t, Room-2*quarter, p.Free())

@@ -7,7 +7,7 @@ type segments struct {
 	begun int      // bytes of the first that were taken
 	size  int      // of all that was not
 	lent  []byte   // what cut has returned last; nil: nothing
-	spare []byte   // empty, to be written to
+	spare [][]byte // empty, to be written to: as many as there can be
 }
 
 // segmentMost is what a reader gets at a time. With one in its hands, the rest of the room is left to be written to.
@@ -27,10 +27,24 @@ func (s *segments) append(b []byte) {
 // last is the segment to be written to.
 func (s *segments) last() *[]byte {
 	if n := len(s.list); n == 0 || len(s.list[n-1]) == segmentMost {
-		s.list = append(s.list, s.spare)
-		s.spare = nil
+		s.list = append(s.list, s.fresh())
 	}
 	return &s.list[len(s.list)-1]
+}
+
+// fresh is an empty segment. Behind one that is full it has its whole size at once: the stream is no small one.
+func (s *segments) fresh() []byte {
+	n := len(s.spare)
+	switch {
+	case n > 0:
+		b := s.spare[n-1]
+		s.spare[n-1] = nil
+		s.spare = s.spare[:n-1]
+		return b
+	case len(s.list) > 0:
+		return make([]byte, 0, segmentMost)
+	}
+	return nil
 }
 
 // cut takes out the first segment, or what is left of it, and lends it until recycle. There must be one.
@@ -55,10 +69,10 @@ func (s *segments) recycle() {
 	s.lent = nil
 }
 
-// reuse keeps the memory of a segment, if none is kept.
+// reuse keeps the memory of a segment, while there are not so many.
 func (s *segments) reuse(b []byte) {
-	if cap(b) > cap(s.spare) {
-		s.spare = b[:0]
+	if cap(b) > 0 && len(s.spare) <= Room/segmentMost {
+		s.spare = append(s.spare, b[:0])
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *shortcut) batch() (complete bool) {
 		if !ok {
 			break
 		}
-		if b, _ := s.in.Fragment(s.now, 0, f); b != nil {
+		if b, _ := s.in.Fragment(s.now, 0, f.Fragment); b != nil {
 			complete = true
 			s.in.Release(len(b))
 			buffer.Recycle(b)

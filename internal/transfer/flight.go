@@ -131,8 +131,8 @@ func (f *flight) send(now time.Time, t *Outgoing, index, number uint32) {
 	f.count++
 	f.bytes += t.length(index)
 	f.extra = max(f.extra-1, 0)
-	f.window.resize(int(t.size))
-	f.pacer.sent(at, int(t.size), f.window.fragment, f.window.pace())
+	f.window.resize(t.weight(index))
+	f.pacer.sent(at, t.weight(index), f.window.fragment, f.window.pace())
 }
 
 // recall takes a fragment out of flight without a verdict on the network.
@@ -177,11 +177,9 @@ func (f *flight) arrived(order sendOrder, s sentFragment, newest uint32) {
 	}
 	f.measure(s.sending, newest)
 	f.newest = max(f.newest, order)
-	f.window.ack(int(s.of.size))
+	f.window.ack(s.of.weight(s.index))
 	f.twice = max(f.twice-1, 0)
-	if s.index+1 < s.of.count {
-		f.passed = max(f.passed, s.of.size)
-	}
+	f.passed = max(f.passed, s.of.passes(s.index))
 }
 
 // measure takes the round trip of a sending, if it was in the newest datagram that has arrived.
@@ -208,7 +206,7 @@ func (f *flight) trim() {
 // detectLoss is [FRAG-5], first half, and judges the window.
 func (f *flight) detectLoss() {
 	for f.sent.Len() > 0 && (f.isOver() || f.first+f.threshold <= f.newest) {
-		size := int(f.sent.At(0).of.size)
+		size := f.sent.At(0).of.weight(f.sent.At(0).index)
 		if f.drop() {
 			f.window.lose(size)
 		}
@@ -243,7 +241,7 @@ func (f *flight) drop() bool {
 // loseAgain notes that a fragment was lost that had been sent before. A long silence says nothing of its size.
 func (f *flight) loseAgain(s sentFragment) {
 	f.lostAgain = true
-	if s.of.size <= usualFragment || f.timeouts > 1 {
+	if s.of.weight(s.index) <= usualFragment || f.timeouts > 1 {
 		return
 	}
 	if f.twice += twiceWeight; f.twice > twiceWeight*twiceMost {

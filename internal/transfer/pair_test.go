@@ -137,7 +137,7 @@ func (p *fragmentPair) sendFragments() {
 			}
 			at = pace.Later(p.busy, p.now)
 		}
-		p.transmit(at, numberedFragment{uint32(p.sent), f})
+		p.transmit(at, numberedFragment{uint32(p.sent), f.Fragment})
 	}
 }
 

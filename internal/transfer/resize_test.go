@@ -10,16 +10,16 @@ import (
 // Transfers under way keep their size, for it must not differ within one, [FRAG-1]; those that wait were never seen.
 func TestResizeTellsWhichTransfersAreTooLarge(t *testing.T) {
 	s := newSenderTest(t)
-	s.out.Resize(2 * minFragment)
+	s.out.Resize(s.now, 2*minFragment)
 	for range maxTransfers {
 		s.start(8)
 	}
 	waiting := s.start(8)
 	stopped := s.start(8)
 	s.out.Stop(stopped)
-	require.Empty(t, s.out.Resize(4*minFragment), "they may go on in smaller ones")
+	require.Empty(t, s.out.Resize(s.now, 4*minFragment), "they may go on in smaller ones")
 
-	larger := s.out.Resize(minFragment)
+	larger := s.out.Resize(s.now, minFragment)
 	require.Len(t, larger, maxTransfers)
 	require.EqualValues(t, 1, larger[0].Id)
 	for _, v := range larger {
@@ -32,10 +32,10 @@ func TestResizeTellsWhichTransfersAreTooLarge(t *testing.T) {
 
 func TestStartCutTakesAnotherSize(t *testing.T) {
 	s := newSenderTest(t)
-	s.out.Resize(4 * minFragment)
+	s.out.Resize(s.now, 4*minFragment)
 	s.out.StartCut(make([]byte, 4*minFragment), 1, minFragment)
 	require.Equal(t, indexes(0, 4), s.sendAll())
-	require.Empty(t, s.out.Resize(minFragment))
+	require.Empty(t, s.out.Resize(s.now, minFragment))
 }
 
 // The last fragment of a transfer is shorter: that it arrives says nothing about the others.

@@ -23,6 +23,15 @@ type Out struct {
 	turn    int                  // position in active of the transfer whose turn it is
 	waiting ring.Ring[*Outgoing] // with the ids that follow; a stopped one has no body
 	flight  flight
+
+	// Of streams: see open.go. A link that has none has none of it.
+	opened  map[uint32]*Outgoing
+	streams []*Outgoing
+	ready   ring.Ring[*Outgoing] // those that can send, and may be over
+	isTurn  bool                 // that of a stream, before messages
+	askAt   time.Time            // no stream asks before; zero: none does
+	part    wire.Chunk           // what Next has returned last
+
 	HeardAt time.Time // when one of them was last acknowledged, be it that there is no room for it
 }
 
@@ -45,6 +54,8 @@ type Outgoing struct {
 	probes  int
 
 	orders []sendOrder // of the fragments [base, next), a ring
+
+	open *openBody // it is a stream; nil: a message
 }
 
 // Init prepares for fragments of size bytes, as FragmentSize gives them.
@@ -64,22 +75,21 @@ func (o *Out) StartCut(body []byte, tag uint64, size uint32) (id uint32) {
 	if len(body) == 0 || int64(len(body)) > 1<<32-1 {
 		panic("broach: internal error: a transfer has 1 to 2^32-1 bytes")
 	}
-	if o.lastID++; o.lastID == 0 { // 0 is no transfer
-		o.lastID++
-	}
+	id = o.nextID()
 	o.waiting.Push(&Outgoing{
 		cut:   cutInto(uint32(len(body)), size),
-		Id:    o.lastID,
+		Id:    id,
 		tag:   tag,
 		Body:  body,
 		limit: fragmentSpan, // until the receiver says another: a message of 1 MiB need not wait for its leave
 	})
 	o.promote()
-	return o.lastID
+	return id
 }
 
-// Resize sets the size of fragments. It returns the transfers that are under way with larger ones.
-func (o *Out) Resize(size int) (larger []*Outgoing) {
+// Resize sets the size of fragments. It returns the messages that are under way with larger ones; streams with larger
+// ones are begun anew.
+func (o *Out) Resize(now time.Time, size int) (larger []*Outgoing) {
 	o.size = uint32(size)
 	for i := range o.waiting.Len() {
 		if t := *o.waiting.At(i); t.size > o.size {
@@ -90,6 +100,9 @@ func (o *Out) Resize(size int) (larger []*Outgoing) {
 		if t.size > o.size {
 			larger = append(larger, t)
 		}
+	}
+	for _, t := range slices.Clone(o.streams) {
+		o.resizeOpen(now, t)
 	}
 	return larger
 }
@@ -114,32 +127,11 @@ func ringSize(fragments uint32) int {
 	return 1 << bits.Len32(min(fragments, fragmentSpan)-1)
 }
 
-// Unfinished counts the transfers under way. Others wait only while there is one.
+// Unfinished counts the messages under way. Others wait only while there is one.
 func (o *Out) Unfinished() int { return len(o.active) }
 
-// Ready says whether Next has a fragment.
-func (o *Out) Ready(now time.Time) bool {
-	t, _ := o.pick(now)
-	return t != nil
-}
-
-// Next returns a fragment to be sent now, in a datagram with that number, and false when the window is full or nothing
-// is left. Its data is part of the body.
-func (o *Out) Next(now time.Time, number uint32) (wire.Fragment, bool) {
-	t, index := o.pick(now)
-	if t == nil {
-		return wire.Fragment{}, false
-	}
-	o.flight.send(now, t, index, number)
-	if index == t.next {
-		t.next++
-		t.high = max(t.high, t.next)
-		o.turn++
-	}
-	from, to := t.bounds(index)
-	f := wire.Fragment{Transfer: t.Id, Total: t.total, Size: uint16(t.size), Index: index, Data: t.Body[from:to]}
-	return f, true
-}
+// IsBusy reports whether anything may be there to send. It is quick, and true where that is not known.
+func (o *Out) IsBusy() bool { return len(o.active) > 0 || o.ready.Len() > 0 || o.flight.lost.Len() > 0 }
 
 // pick chooses the next fragment that may go now.
 func (o *Out) pick(now time.Time) (*Outgoing, uint32) {
@@ -154,20 +146,36 @@ func (o *Out) pick(now time.Time) (*Outgoing, uint32) {
 	return t, index
 }
 
-// choose chooses the next fragment: what was lost first, then one of each transfer in turn.
+// choose chooses the next fragment: what was lost first, then one of each transfer in turn, a stream and a message.
 func (o *Out) choose(now time.Time) (*Outgoing, uint32) {
 	if t, index := o.flight.nextLost(); t != nil {
 		return t, index
 	}
+	if o.isTurn {
+		if t := o.nextStream(); t != nil {
+			return t, t.next
+		}
+	}
+	if t := o.nextMessage(now); t != nil {
+		return t, t.next
+	}
+	if t := o.nextStream(); t != nil {
+		return t, t.next
+	}
+	return nil, 0
+}
+
+// nextMessage returns the message whose turn it is; nil: none can send.
+func (o *Out) nextMessage(now time.Time) *Outgoing {
 	reach := o.flight.window.reach()
 	for range o.active {
 		o.turn %= len(o.active)
 		if t := o.active[o.turn]; t.canSend(now, reach) {
-			return t, t.next
+			return t
 		}
 		o.turn++
 	}
-	return nil, 0
+	return nil
 }
 
 // canSend says whether the fragment next may go, which is within reach, in bytes. When the receiver wants none, one is
@@ -201,8 +209,13 @@ func (o *Out) Ack(now time.Time, a wire.FragmentAck) (tag uint64, finished bool,
 	o.HeardAt = now
 	measured := o.flight.measured
 	o.acknowledge(now, t, a)
-	o.obey(now, t, a.Limit)
+	if t.open == nil {
+		o.obey(now, t, a.Limit)
+	}
 	o.flight.trim()
+	if t.open != nil {
+		o.obeyOpen(now, t, a.Limit)
+	}
 	if o.flight.measured != measured {
 		roundTrip = o.flight.roundTrip
 	}
@@ -219,7 +232,7 @@ func (o *Out) Judge() { o.flight.detectLoss() }
 
 // hasMore says whether there is a fragment that only the window and its pace hold back.
 func (o *Out) hasMore() bool {
-	if t, _ := o.flight.nextLost(); t != nil {
+	if t, _ := o.flight.nextLost(); t != nil || o.nextStream() != nil {
 		return true
 	}
 	reach := o.flight.window.reach()
@@ -244,6 +257,9 @@ func (o *Out) Expect(roundTrip time.Duration) {
 }
 
 func (o *Out) find(id uint32) *Outgoing {
+	if t := o.opened[id]; t != nil {
+		return t
+	}
 	for _, t := range o.active {
 		if t.Id == id {
 			return t
@@ -256,6 +272,9 @@ func (o *Out) find(id uint32) *Outgoing {
 func (o *Out) acknowledge(now time.Time, t *Outgoing, a wire.FragmentAck) {
 	for ; t.base < min(a.Base, t.next); t.base++ {
 		o.flight.acknowledge(now, t, t.base, a.Newest)
+		if t.open != nil {
+			t.open.pass()
+		}
 	}
 	t.base = max(t.base, a.Base)
 	t.next = max(t.next, t.base)
@@ -321,6 +340,10 @@ func (o *Out) findWaiting(id uint32) *Outgoing {
 
 // end gives a body back.
 func (o *Out) end(t *Outgoing) {
+	if t.open != nil {
+		o.endOpen(t)
+		return
+	}
 	t.Body = nil
 	o.active = slices.DeleteFunc(o.active, func(other *Outgoing) bool { return other == t })
 	o.promote()
@@ -361,7 +384,7 @@ func (o *Out) Deadline(rto time.Duration) time.Time { return o.flight.deadline(r
 // NextTimeout returns when to call Timeout, or Next for what is paced, or for a transfer that asks whether it is
 // welcome: zero when neither.
 func (o *Out) NextTimeout(rto time.Duration) time.Time {
-	at := o.flight.deadline(rto)
+	at := pace.Earliest(o.flight.deadline(rto), o.askAt)
 	if !o.flight.hasRoom() {
 		return at
 	}

@@ -19,7 +19,7 @@ func TestSendCutsTheBody(t *testing.T) {
 	for i, want := range [][]byte{body[:300], body[300:600], body[600:]} {
 		f, ok := out.Next(epoch, 1)
 		require.True(t, ok)
-		require.Equal(t, wire.Fragment{Transfer: id, Total: 700, Size: 300, Index: uint32(i), Data: want}, f)
+		require.Equal(t, wire.Fragment{Transfer: id, Total: 700, Size: 300, Index: uint32(i), Data: want}, f.Fragment)
 		require.Same(t, &want[0], &f.Data[0], "the data is not copied")
 	}
 	tag, finished, _ := out.Ack(epoch, ackOf(id, 3, 3))

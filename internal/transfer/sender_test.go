@@ -50,7 +50,7 @@ func (s *senderTest) next() (wire.Fragment, bool) {
 		s.number++
 		s.sent[[2]uint32{f.Transfer, f.Index}] = s.number
 	}
-	return f, ok
+	return f.Fragment, ok
 }
 
 func (s *senderTest) sendAll() []uint32 { return s.send(1 << 20) }

@@ -1,5 +1,5 @@
-// Package transfer moves messages that do not fit a datagram in fragments, PROTOCOL.md section 3. One Out and one In
-// belong to each link: what it sends and what it receives.
+// Package transfer moves messages that do not fit a datagram in fragments, and streams in chunks, PROTOCOL.md section
+// 3. One Out and one In belong to each link: what it sends and what it receives.
 //
 // Nothing here has a clock, a lock, a goroutine or a socket. The link steps both under its mutex, says what time it is,
 // and asks when to step them again; Out says which fragment is next, and In which acknowledgement. So all of it is
@@ -17,12 +17,14 @@
 // In reading order:
 //
 //	transfer.go  how bytes lie in fragments, and the limits
-//	send.go      Out: which fragment is next
+//	send.go      Out: which fragment is next; part.go: what it is
+//	open.go      streams, which have no total: their chunks are cut as they go
 //	flight.go    what is under way
 //	window.go    how much may be
 //	pacer.go     when the next may go
 //	receive.go   In: which transfer a fragment belongs to, and what is answered
 //	body.go      the bytes that have arrived
+//	stream.go    streams that come
 //	endings.go   which transfers are over, so that a late fragment begins none anew
 package transfer
 

@@ -57,6 +57,9 @@ func ConsumeRequest(body []byte) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
+	if _, err = StreamsIn(meta); err != nil {
+		return Request{}, err
+	}
 	service := body[requestHead : requestHead+n : requestHead+n]
 	if !utf8.Valid(service) {
 		return Request{}, ErrField
@@ -103,6 +106,7 @@ const executedOffset = 10
 const (
 	executedMask = 3
 	forwarded    = 4
+	afterChunks  = 8
 )
 
 // Reply is the end of a call. Consumed, its slice aliases the input.
@@ -113,8 +117,10 @@ type Reply struct {
 	Executed Executed
 	// the code is that of a call which the function made, and says nothing of the provider; only of an error
 	Forwarded bool
-	Causes    []byte // of an error, as AppendPair makes them
-	Body      []byte // the results, or the error's text, whose UTF-8 is not checked here
+	// it counts when the last chunk of the results has come
+	AfterChunks bool
+	Causes      []byte // of an error, as AppendPair makes them
+	Body        []byte // the results, or the error's text, whose UTF-8 is not checked here
 }
 
 // Append appends the message.
@@ -130,6 +136,9 @@ func (m Reply) AppendBody(b []byte) []byte {
 	executed := byte(m.Executed)
 	if m.Forwarded {
 		executed |= forwarded
+	}
+	if m.AfterChunks {
+		executed |= afterChunks
 	}
 	b = append(b, executed)
 	if m.Code != 0 {
@@ -152,6 +161,8 @@ func ConsumeReply(body []byte) (Reply, error) {
 		Executed:  Executed(executed & executedMask),
 		Forwarded: executed&forwarded != 0,
 		Body:      body[replyHead:],
+
+		AfterChunks: executed&afterChunks != 0,
 	}
 	if m.Executed > ExecutedYes || m.Forwarded && m.Code == 0 {
 		return Reply{}, ErrField

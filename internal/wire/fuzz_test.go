@@ -53,6 +53,7 @@ func FuzzCancel(f *testing.F)      { fuzzBody(f, KindCancel, ConsumeCancel) }
 func FuzzFragment(f *testing.F)    { fuzzBody(f, KindFragment, ConsumeFragment) }
 func FuzzFragmentAck(f *testing.F) { fuzzBody(f, KindFragmentAck, ConsumeFragmentAck) }
 func FuzzStop(f *testing.F)        { fuzzBody(f, KindStop, ConsumeStop) }
+func FuzzChunk(f *testing.F)       { fuzzBody(f, KindChunk, ConsumeChunk) }
 func FuzzProbe(f *testing.F)       { fuzzBody(f, KindProbe, ConsumeProbe) }
 func FuzzProbeAck(f *testing.F)    { fuzzBody(f, KindProbeAck, ConsumeProbeAck) }
 func FuzzJoin(f *testing.F)        { fuzzBody(f, KindJoin, ConsumeJoin) }

@@ -29,6 +29,9 @@ func ExecutedIn(frame []byte) Executed {
 	return Executed(frame[FrameSize+executedOffset] & executedMask)
 }
 
+// SetAfterChunks marks an encoded Reply with its frame as one that counts when the last chunk has come.
+func SetAfterChunks(frame []byte) { frame[FrameSize+executedOffset] |= afterChunks }
+
 // SetRequestID fills in slot and seq of an encoded Request.
 func SetRequestID(frame []byte, slot uint16, seq uint32) {
 	binary.BigEndian.PutUint16(frame[FrameSize:], slot)

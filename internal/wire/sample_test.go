@@ -47,6 +47,11 @@ var samples = []sample{
 	{KindFragment, Fragment{Transfer: 1, Total: 515, Size: 256, Index: 2, Data: []byte("abc")}, 17, true},
 	{KindFragmentAck, FragmentAck{Transfer: 1, Base: 16, Limit: 1040, Newest: 77, Bitmap: []byte{5}}, 16, true},
 	{KindStop, Stop{Transfer: 1, ByReceiver: true, Code: 11}, 9, false},
+	{KindReply, Reply{Slot: 5, Seq: 9, Executed: ExecutedYes, AfterChunks: true, Body: []byte{0}}, 11, true},
+	{KindChunk, Chunk{Transfer: 1, Slot: 5, Seq: 9, Index: 3, FromCaller: true, Last: true,
+		Data: []byte("abc")}, 15, true},
+	{KindChunk, Chunk{Transfer: 1, Slot: 5, Seq: 9, Index: 3, GoesOn: true, From: 1 << 40,
+		Data: []byte("abc")}, 23, true},
 	{KindProbe, Probe{ID: 1, Padding: 3}, 4, true},
 	{KindProbeAck, ProbeAck{ID: 1}, 4, true},
 	{KindJoin, Join{Nonce: 1, Wanted: []netip.AddrPort{addr4, addr6}}, 45, false},
@@ -95,6 +100,8 @@ func consume(kind Kind, body []byte) (appender, error) {
 		return asAppender(ConsumeFragmentAck(body))
 	case KindStop:
 		return asAppender(ConsumeStop(body))
+	case KindChunk:
+		return asAppender(ConsumeChunk(body))
 	case KindProbe:
 		return asAppender(ConsumeProbe(body))
 	case KindProbeAck:

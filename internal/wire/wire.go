@@ -25,6 +25,7 @@
 //	Fragment     transfer 4, total 4, size 2, index 4, data *
 //	FragmentAck  transfer 4, base 4, limit 4, newest 4, bitmap *
 //	Stop         transfer 4, by receiver 1, code 4
+//	Chunk        transfer 4, slot 2, seq 4, index 4, bits 1, from 8 with a bit, data *
 //	Probe        id 4, zeros
 //	ProbeAck     id 4, room 4, which may be left out
 //	Join         nonce 8, count 1, addresses of 18
@@ -85,6 +86,7 @@ const (
 	KindProbe       Kind = 10
 	KindProbeAck    Kind = 11
 	KindSend        Kind = 12
+	KindChunk       Kind = 13
 
 	KindJoin     Kind = 32
 	KindList     Kind = 33
@@ -105,7 +107,7 @@ const (
 )
 
 // IsOfCalls reports whether a kind is one of calls, transfers or packet sizes. 9 was one, and is none any more.
-func (k Kind) IsOfCalls() bool { return k >= KindRequest && k <= KindSend && k != 9 }
+func (k Kind) IsOfCalls() bool { return k >= KindRequest && k <= KindChunk && k != 9 }
 
 // The errors of the consumers. They are returned as they are, so that they can be compared and cost nothing.
 var (

@@ -84,11 +84,15 @@ func across(c *clustertest.Cluster, provider, caller *broach.Node) functiontest.
 
 // callAcross offers the function at one node for one call of another.
 func callAcross(c *clustertest.Cluster, provider, caller *broach.Node, name string, fn any, args []any) (any, error) {
+	defer withdraw(c, provider, caller, name)
 	clustertest.Offer(c, provider, caller, name, fn)
-	v, err := caller.Caller(name).Call(c.T.Context(), args...)
+	return caller.Caller(name).Call(c.T.Context(), args...)
+}
+
+// withdraw takes a function back that was offered to another node.
+func withdraw(c *clustertest.Cluster, provider, caller *broach.Node, name string) {
 	require.NoError(c.T, provider.Unregister(name))
 	c.Until(time.Second, "the caller has heard that it is gone", func() bool { return !knows(caller, name) })
-	return v, err
 }
 
 // knows reports whether a node has heard of a function.

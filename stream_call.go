@@ -1,0 +1,33 @@
+package broach
+
+import (
+	"fmt"
+
+	"broach/internal/stream"
+	"broach/internal/wire"
+)
+
+// How a call that streams goes over a link: PROTOCOL.md 3.4. The link carries the pipes, and says in the metadata of
+// the Request what streams; here is room for that.
+
+// pair is what an attempt streams, for its link; nil: nothing.
+func (s *streams) pair() *stream.Pair {
+	if s == nil || s.In == nil && s.Out == nil {
+		return nil
+	}
+	return &stream.Pair{In: s.In, Out: s.Out}
+}
+
+// metaOf are the metadata of an attempt, with room for what its link says of its streams.
+func (c *Caller) metaOf(out *outCall, s *stream.Pair) ([]byte, *Error) {
+	if s == nil {
+		return out.meta, nil
+	}
+	b := append(wire.Streams{HasIn: s.In != nil, HasOut: s.Out != nil}.AppendPairs(nil), out.meta...)
+	if len(b) > wire.MaxPairs {
+		return nil, c.newError(InvalidArgument, No, fmt.Sprintf(
+			"the metadata of a call that streams have %d bytes, of %d at most", len(out.meta),
+			wire.MaxPairs-len(b)+len(out.meta)))
+	}
+	return b, nil
+}
