@@ -11,11 +11,11 @@ import (
 	"broach/internal/function"
 )
 
-// Bind returns a func variable of type F that calls the function of that name. The last result of F must be error; its
-// first parameter may be a context.Context, without which the deadline is Config.CallTimeout. Bind panics if F is no
-// such function type, or if one of its types cannot be sent, by the rules of Register; whether F suits the function is
-// found out by each call, which returns InvalidArgument if it does not. The func variable may be called by many
-// goroutines at once.
+// Bind returns a func variable of type F that calls the function of that name. The last result of F must be error, or
+// its only one a sequence, as of [Stream]; its first parameter may be a context.Context, without which the deadline is
+// Config.CallTimeout. Bind panics if F is no such function type, or if one of its types cannot be sent, by the rules of
+// Register; whether F suits the function is found out by each call, which returns InvalidArgument if it does not. The
+// func variable may be called by many goroutines at once.
 func Bind[F any](n *Node, name string, opts ...CallOption) (f F) {
 	if err := checkBound(reflect.TypeFor[F]()); err != nil {
 		panic(fmt.Sprintf("broach: Bind(%q): %v", name, err))
@@ -77,8 +77,9 @@ func boundFields(v reflect.Value) (list []boundField, wrong []error) {
 
 // checkBound reports why a variable of a type cannot be bound.
 func checkBound(t reflect.Type) error {
-	if t.Kind() != reflect.Func || t.NumOut() == 0 || t.Out(t.NumOut()-1) != reflect.TypeFor[error]() {
-		return fmt.Errorf("%v is not a function type whose last result is error", t)
+	if t.Kind() != reflect.Func || t.NumOut() == 0 ||
+		t.Out(t.NumOut()-1) != reflect.TypeFor[error]() && function.StreamedResult(t) == nil {
+		return fmt.Errorf("%v is not a function type whose last result is error, or whose only one streams", t)
 	}
 	return function.CheckBound(t)
 }
@@ -90,7 +91,7 @@ func bindTo(variable any, c *Caller) {
 	}
 	v := reflect.ValueOf(variable).Elem()
 	t := v.Type()
-	b := &binding{caller: c, typ: t}
+	b := &binding{caller: c, typ: t, streamed: function.StreamedResult(t)}
 	for i := range t.NumOut() - 1 {
 		b.results = append(b.results, t.Out(i))
 	}
@@ -103,17 +104,31 @@ type binding struct {
 	caller      *Caller
 	typ         reflect.Type
 	results     []reflect.Type
+	streamed    *function.Sequence // the result, if it streams
 	withContext bool
 }
 
 // call is the body of the func variable.
 func (b *binding) call(in []reflect.Value) []reflect.Value {
 	ctx, args := b.arguments(in)
+	if b.streamed != nil {
+		return b.stream(ctx, args)
+	}
 	out, err := b.caller.callFor(ctx, args, b.results)
 	if err != nil {
 		return b.failed(err)
 	}
 	return append(out, reflect.Zero(reflect.TypeFor[error]()))
+}
+
+// stream returns the sequence of a call, which begins when it is ranged over, and no error beside it.
+func (b *binding) stream(ctx context.Context, args []any) []reflect.Value {
+	each := func(take function.Take) error { return b.caller.stream(ctx, args, b.streamed.Item, take) }
+	out := []reflect.Value{b.streamed.Make(each)}
+	if b.typ.NumOut() == 2 {
+		out = append(out, reflect.Zero(reflect.TypeFor[error]()))
+	}
+	return out
 }
 
 // arguments unpacks what the func variable was called with.

@@ -26,6 +26,8 @@ type Description struct {
 	Results    []Type  `msgpack:"r,omitempty"` // without an error
 	Variadic   bool    `msgpack:"v,omitempty"` // any number of arguments may stand for the last parameter, a slice
 	Idempotent bool    `msgpack:"i,omitempty"`
+	StreamsIn  bool    `msgpack:"si,omitempty"` // the last of Params is an item of the stream that it takes
+	StreamsOut bool    `msgpack:"so,omitempty"` // Results are an item of the stream that it returns
 }
 
 // Type is a type of Go as its values travel. Kind is bool, int, int8 to int64, uint, uint8 to uint64, float32, float64,
@@ -150,8 +152,15 @@ func (c *Caller) describeAt(ctx context.Context, now time.Time, v *balance.Visit
 // describe makes the description of a function of this node.
 func (f *service) describe() Description {
 	params, results := f.Types()
+	if in := f.StreamsIn(); in != nil {
+		params = append(params, in.Item)
+	}
+	if out := f.StreamsOut(); out != nil {
+		results = append(results, out.Item)
+	}
 	d := Description{
 		Name: f.name, Signature: f.Signature(), Doc: f.doc, Variadic: f.IsVariadic(), Idempotent: f.idempotent,
+		StreamsIn: f.StreamsIn() != nil, StreamsOut: f.StreamsOut() != nil,
 	}
 	seen, names := describer{}, paramNames(f.doc, len(params))
 	for i, t := range params {

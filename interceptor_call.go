@@ -92,6 +92,9 @@ func (in *interception) run(ctx context.Context, args codec.Arguments) (v any, f
 	now := time.Now()
 	if mayStream(in.streams, args.List) {
 		in.caller = in.caller.ofStream()
+		if in.streams == nil {
+			in.streams = new(streams)
+		}
 	}
 	n := in.caller.beginCount(now)
 	failed = errCallCutShort

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -279,9 +280,12 @@ func (c *Caller) useOf(out *outCall) *skew.Use {
 	return nil
 }
 
-// args are the arguments that are looked at.
+// args are the arguments that are looked at, with one of the items that stream.
 func (out *outCall) args() []any {
 	list := out.Values()
+	if in := out.Streams.In; in != nil {
+		list = append(slices.Clip(list), reflect.Zero(in).Interface())
+	}
 	return list[:min(len(list), skew.ArgsMost)]
 }
 

@@ -145,13 +145,11 @@ func (f *Func) readResults(t reflect.Type) error {
 			f.hasError = true
 			break
 		}
-		if i == 0 && isOnlyResult(t) {
-			if f.out = SequenceOf(t.Out(i)); f.out != nil {
-				if err := f.out.checkAt("result", i, codec.CheckResult); err != nil {
-					return err
-				}
-				continue
+		if f.out = StreamedResult(t); f.out != nil {
+			if err := f.out.checkAt("result", i, codec.CheckResult); err != nil {
+				return err
 			}
+			continue
 		}
 		if err := checkPlain(t.Out(i), codec.CheckResult, "a result without others may"); err != nil {
 			return fmt.Errorf("result %d: %w", i+1, err)
@@ -166,9 +164,12 @@ func (f *Func) readResults(t reflect.Type) error {
 	return nil
 }
 
-// isOnlyResult reports whether the first result of a function is all there is, besides an error.
-func isOnlyResult(t reflect.Type) bool {
-	return t.NumOut() == 1 || t.NumOut() == 2 && t.Out(1) == errorType
+// StreamedResult is the sequence that a function returns and nothing else, but perhaps an error; nil: it does not.
+func StreamedResult(t reflect.Type) *Sequence {
+	if t.NumOut() == 1 || t.NumOut() == 2 && t.Out(1) == errorType {
+		return SequenceOf(t.Out(0))
+	}
+	return nil
 }
 
 // CheckBound reports why a function of type t cannot stand for one elsewhere, if it cannot: what it is called with is
@@ -178,12 +179,21 @@ func CheckBound(t reflect.Type) error {
 		if i == 0 && t.In(i) == contextType {
 			continue
 		}
-		if err := codec.CheckResult(t.In(i)); err != nil {
+		if s := SequenceOf(t.In(i)); s != nil && i == t.NumIn()-1 {
+			if err := s.checkAt("parameter", i, codec.CheckResult); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := checkPlain(t.In(i), codec.CheckResult, "the last parameter may"); err != nil {
 			return fmt.Errorf("parameter %d: %w", i+1, err)
 		}
 	}
+	if s := StreamedResult(t); s != nil {
+		return s.checkAt("result", 0, codec.CheckParameter)
+	}
 	for i := range t.NumOut() - 1 {
-		if err := codec.CheckParameter(t.Out(i)); err != nil {
+		if err := checkPlain(t.Out(i), codec.CheckParameter, "a result without others may"); err != nil {
 			return fmt.Errorf("result %d: %w", i+1, err)
 		}
 	}
