@@ -162,7 +162,7 @@ func Origins(origins ...string) Option {
 
 // TrustedProxies are those whose word counts for where a request comes from, and for which host: by Forwarded (RFC
 // 7239), or else X-Forwarded-For and X-Forwarded-Host, read from right to left up to the first address that is no
-// trusted proxy's.
+// trusted proxy's. It needs Auth or InsecureNoAuth.
 func TrustedProxies(prefixes ...netip.Prefix) Option {
 	return func(s *settings) {
 		for _, p := range prefixes {
@@ -275,6 +275,9 @@ func (s *settings) check() {
 		if host == "*" && s.isOpen() {
 			s.mistake("Hosts(\"*\") without Auth lets any website in by its own name: name the hosts, or give Auth")
 		}
+	}
+	if len(s.proxies) > 0 && s.isOpen() {
+		s.mistake("TrustedProxies without Auth: what a proxy sends comes from elsewhere: give Auth, or InsecureNoAuth")
 	}
 	if s.auth != nil && s.insecure {
 		s.mistake("InsecureNoAuth contradicts Auth: leave one of them out")

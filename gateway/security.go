@@ -45,7 +45,7 @@ func (x *exchange) admitPlace() *problem {
 	}
 	local, _ := x.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	isForwarded := x.r.Header["Forwarded"] != nil || x.r.Header["X-Forwarded-For"] != nil
-	if isLocal(local) && isLocalHost(x.r.RemoteAddr) && (!isForwarded || len(s.proxies) > 0) {
+	if isLocal(local) && isLocalHost(x.r.RemoteAddr) && !isForwarded {
 		return nil
 	}
 	return newProblem(http.StatusForbidden, "not-open", "the gateway serves this machine only: "+
