@@ -47,6 +47,7 @@ type Gateway struct {
 	functions functions
 	routes    routing
 	topics    topics
+	workers   workers
 	openAPI   document
 	readiness readiness
 
@@ -94,6 +95,7 @@ func newGateway(n *broach.Node, s *settings) *Gateway {
 	g.functions.init(g)
 	g.topics.init(g)
 	g.routes.init(g)
+	g.workers.init(g)
 	g.handler = http.HandlerFunc(g.serve)
 	for i := len(s.middleware) - 1; i >= 0; i-- {
 		g.handler = s.middleware[i](g.handler)

@@ -25,6 +25,7 @@ type settings struct {
 	routes    []*route
 	regexps   []*regexpRoute
 	fromNames bool
+	workers   []string // patterns of path.Match
 
 	auth           func(*http.Request) (string, error)
 	insecure       bool
@@ -135,6 +136,13 @@ func (s *settings) checkService(option, service string) {
 // and the log says once which they are.
 func RoutesFromNames() Option { return func(s *settings) { s.fromNames = true } }
 
+// Workers lets programs that are no nodes serve functions whose names match one of the patterns, as with Expose: they
+// ask for calls, and post what came of them, as docs/http.md says. The node of the gateway offers the functions.
+// Whoever Auth lets in may do so, and so may, without Auth, every program of this machine.
+func Workers(patterns ...string) Option {
+	return func(s *settings) { s.workers = append(s.workers, s.patterns("Workers", patterns)...) }
+}
+
 // Auth has check say who sends a request: a name, which goes along as metadata "broach-caller", or an error, which is
 // answered 401 and told to nobody. It is asked for all requests but /livez and /readyz, by many goroutines at once.
 func Auth(check func(*http.Request) (caller string, err error)) Option {
@@ -205,7 +213,8 @@ func MaxInFlight(n int) Option {
 	}
 }
 
-// MaxEventStreams is how many clients receive events at once; one more is 503. Without it that is 16,384.
+// MaxEventStreams is how many clients receive events, or wait for calls as workers, at once; one more is 503. Without
+// it that is 16,384.
 func MaxEventStreams(n int) Option {
 	return func(s *settings) {
 		if s.streams = n; n < 1 {

@@ -19,6 +19,9 @@ func (x *exchange) dispatch() *problem {
 	if topic, ok := strings.CutPrefix(path, "/events/"); ok {
 		return x.event(topic)
 	}
+	if rest, ok := strings.CutPrefix(path, "/workers"); ok && len(x.g.set.workers) > 0 {
+		return x.work(rest)
+	}
 	return x.limited(func() *problem { return x.dispatchCall(path) })
 }
 

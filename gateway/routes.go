@@ -152,7 +152,7 @@ func (r *route) isWithin(o *route) bool {
 }
 
 // ownPaths are where the gateway has its own requests.
-var ownPaths = []string{"/rpc", "/events", "/services", "/openapi.json", "/livez", "/readyz"}
+var ownPaths = []string{"/rpc", "/events", "/services", "/openapi.json", "/livez", "/readyz", "/workers"}
 
 func isReserved(path string) bool {
 	return slices.ContainsFunc(ownPaths, func(own string) bool {
