@@ -52,7 +52,8 @@ func (a *app) root() *cobra.Command {
 		a.whoCommand(), a.topCommand(), a.doctorCommand())
 	add("call", a.callCommand(), a.traceCommand(), a.benchCommand(), a.shellCommand(), a.publishCommand(),
 		a.subscribeCommand())
-	add("run", a.gatewayCommand(), a.seedCommand(), a.genCommand(), a.configCommand(), a.keygenCommand())
+	add("run", a.devCommand(), a.gatewayCommand(), a.seedCommand(), a.genCommand(), a.configCommand(),
+		a.keygenCommand())
 	root.AddCommand(a.versionCommand())
 	return root
 }
