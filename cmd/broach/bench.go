@@ -122,11 +122,6 @@ func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, 600_000
 
 func (r *benchRun) run(ctx context.Context) {
 	began := time.Now()
-	if r.count == 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, r.within)
-		defer cancel()
-	}
 	var callers sync.WaitGroup
 	for range r.callers {
 		callers.Go(func() { r.keepCalling(ctx, began) })
@@ -140,17 +135,14 @@ func (r *benchRun) keepCalling(ctx context.Context, began time.Time) {
 	own, errs := newHistogram(), map[string]int64{}
 	for ctx.Err() == nil {
 		n := r.begun.Add(1)
-		if r.count > 0 && n > int64(r.count) {
-			break
-		}
 		due, ok := r.waitFor(ctx, began, n)
-		if !ok {
+		if !ok || r.isOver(n, due.Sub(began)) {
 			break
 		}
 		calling, cancel := context.WithTimeout(ctx, r.timeout)
 		_, err := r.caller.Call(calling, r.values...)
 		cancel()
-		if ctx.Err() != nil && err != nil { // it is over: this one was given up
+		if ctx.Err() != nil && err != nil { // interrupted: this one was given up
 			break
 		}
 		_ = own.RecordValue(max(1, time.Since(due).Microseconds()))
@@ -164,6 +156,14 @@ func (r *benchRun) keepCalling(ctx context.Context, began time.Time) {
 	for code, n := range errs {
 		r.errors[code] += n
 	}
+}
+
+// isOver reports whether the n-th call, which is due after a time, is one too many. Those under way are waited for.
+func (r *benchRun) isOver(n int64, after time.Duration) bool {
+	if r.count > 0 {
+		return n > int64(r.count)
+	}
+	return after >= r.within
 }
 
 // waitFor waits until the n-th call is due, and returns that time.
@@ -213,8 +213,9 @@ func (a *app) emitBench(item benchItem, h *hdrhistogram.Histogram) error {
 		}
 		return item.failed()
 	}
-	fmt.Fprintf(a.out, "%s: %d calls by %d callers in %s, %.0f a second\n", clean(item.Service), item.Calls,
-		item.Callers, short(time.Duration(item.Took)), item.PerSecond)
+	fmt.Fprintf(a.out, "%s: %s by %s in %s, %.0f a second\n", clean(item.Service),
+		counted(int(item.Calls), "call"), counted(item.Callers, "caller"), short(time.Duration(item.Took)),
+		item.PerSecond)
 	var parts []string
 	for _, p := range percentiles {
 		parts = append(parts, p.name+" "+short(time.Duration(item.Latency[p.name])))

@@ -131,7 +131,7 @@ func (d *doctor) lookAtBeliefs(m *matrix) {
 		d.find("members", findWarn, "see broach who, and docs/troubles.md for what may be behind it", "%s", line)
 	}
 	if len(troubles) == 0 {
-		d.find("members", findOK, "", "all %d agree about each other", len(m.addrs))
+		d.find("members", findOK, "", "%s", m.agreement())
 	}
 }
 

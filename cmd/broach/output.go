@@ -121,3 +121,11 @@ func short(d time.Duration) string {
 	}
 	return d.Round(time.Minute).String()
 }
+
+// counted is a number of things.
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
+}

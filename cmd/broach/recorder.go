@@ -66,7 +66,7 @@ func (r *recorder) report(a *app, took time.Duration) {
 	for _, t := range r.attempts {
 		a.say("attempt %d at %v: %s after %s", t.number, t.at, t.outcome(), short(t.after))
 	}
-	a.say("%d attempts, %s in all", len(r.attempts), short(took))
+	a.say("%s, %s in all", counted(len(r.attempts), "attempt"), short(took))
 }
 
 func (t *attempt) outcome() string {

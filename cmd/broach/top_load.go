@@ -167,8 +167,8 @@ func (l *load) picture(width, height int) string {
 	for _, n := range l.said {
 		calls += n.calls
 	}
-	head := fmt.Sprintf("%d members, %s calls/s, %d do not answer\nsorted by %s", len(l.said)+l.silent, number(calls),
-		l.silent, topColumns[l.sortBy].name)
+	head := fmt.Sprintf("%s, %s calls/s, %d without an answer\nsorted by %s",
+		counted(len(l.said)+l.silent, "member"), number(calls), l.silent, topColumns[l.sortBy].name)
 	if l.isReversed {
 		head += ", reversed"
 	}

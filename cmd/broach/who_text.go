@@ -15,11 +15,8 @@ func (m *matrix) text(width int, hasColor bool) string {
 	for _, line := range troubles {
 		b.WriteString("! " + clean(line) + "\n")
 	}
-	switch {
-	case len(troubles) == 0 && len(m.addrs) == 1:
-		b.WriteString("the only member is well\n")
-	case len(troubles) == 0:
-		fmt.Fprintf(&b, "all %d members agree\n", len(m.addrs))
+	if len(troubles) == 0 {
+		b.WriteString(m.agreement() + "\n")
 	}
 	for _, cell := range []func(by, of netip.AddrPort) string{m.cell, m.letter} {
 		t := m.table(cell)
@@ -31,6 +28,14 @@ func (m *matrix) text(width int, hasColor bool) string {
 	}
 	b.WriteString("\nthe terminal is too narrow for a row of all: see -o csv\n")
 	return b.String()
+}
+
+// agreement is what is said where there are no troubles.
+func (m *matrix) agreement() string {
+	if len(m.addrs) == 1 {
+		return "the only member is well"
+	}
+	return fmt.Sprintf("all %d members agree", len(m.addrs))
 }
 
 // legend says what letters stand for.
