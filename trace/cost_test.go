@@ -1,0 +1,76 @@
+package trace
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"broach"
+	"broach/broachtest"
+
+	"github.com/stretchr/testify/require"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+)
+
+// processor counts spans that begin and end.
+type processor struct{ begun, ended atomic.Int64 }
+
+func (p *processor) OnStart(context.Context, sdk.ReadWriteSpan) { p.begun.Add(1) }
+func (p *processor) OnEnd(sdk.ReadOnlySpan)                     { p.ended.Add(1) }
+func (p *processor) Shutdown(context.Context) error             { return nil }
+func (p *processor) ForceFlush(context.Context) error           { return nil }
+
+// Many calls at once, which fail, are tried again, are hedged and given up, leave no span open.
+func TestManyCallsLeaveNoSpanOpen(t *testing.T) {
+	c, p := broachtest.New(t), new(processor)
+	tracer := New(Provider(sdk.NewTracerProvider(sdk.WithSpanProcessor(p))),
+		Meter(sdkmetric.NewMeterProvider(sdkmetric.WithReader(sdkmetric.NewManualReader()))))
+	start := func(name string) *broach.Node {
+		return c.Start(name, func(cfg *broach.Config) { cfg.Tracer = tracer })
+	}
+	till, one, two := start("till"), start("one"), start("two")
+	for _, n := range []*broach.Node{one, two} {
+		require.NoError(t, n.Register("work", func(i int) error {
+			if i%3 == 0 {
+				return broach.Errorf(broach.Unavailable, "not now")
+			}
+			time.Sleep(time.Duration(i%5) * 100 * time.Microsecond)
+			return nil
+		}, broach.Idempotent()))
+	}
+	c.Settle()
+	var all sync.WaitGroup
+	for g := range 8 {
+		all.Go(func() {
+			work := till.Caller("work", broach.Hedge(200*time.Microsecond), broach.Timeout(5*time.Millisecond))
+			for i := range 100 {
+				_, _ = work.Call(t.Context(), g*100+i)
+			}
+		})
+	}
+	all.Wait()
+	for _, n := range []*broach.Node{till, one, two} {
+		require.NoError(t, n.Close())
+	}
+	require.Greater(t, p.begun.Load(), int64(1600))
+	require.Equal(t, p.begun.Load(), p.ended.Load())
+}
+
+// What a call that is not sampled costs is an allocation count that holds still.
+func TestWhatIsNotSampledAllocatesLittle(t *testing.T) {
+	tracer := New(NoMetrics(), Provider(sdk.NewTracerProvider(sdk.WithSampler(sdk.NeverSample())))).(*tracer)
+	call := func() {
+		_, span := tracer.StartCall(t.Context(), "add", broach.OneAnswer)
+		require.Nil(t, span)
+	}
+	serve := func() {
+		_, span := tracer.StartServe(t.Context(), "add", broach.OneAnswer, netip.AddrPort{}, nil)
+		require.Nil(t, span)
+	}
+	require.LessOrEqual(t, testing.AllocsPerRun(100, call), 4.0, "those of the SDK's Start")
+	require.Zero(t, testing.AllocsPerRun(100, serve))
+}

@@ -1,0 +1,120 @@
+package trace
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"broach"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// name is what is made once for a function, a topic or a timer at one end.
+type name struct {
+	key
+	span  string // its name
+	start []trace.SpanStartOption
+
+	isOffered atomic.Bool // some node has been called by it
+
+	isCall  bool // not an event or a run: there are metrics
+	measure [outcomes]atomic.Pointer[metric.MeasurementOption]
+}
+
+// key is what a name is found by.
+type key struct {
+	service string
+	kind    broach.CallKind
+}
+
+// book has the names of one end.
+type book struct {
+	plan func(t *tracer, k key) *name
+	t    *tracer
+
+	mu    sync.RWMutex // protects names: they come while calls look theirs up
+	names map[key]*name
+}
+
+// namesMost is how many names a book keeps: who calls may have them from anywhere. Further ones are made for each call.
+const namesMost = 10_000
+
+func (t *tracer) newBook(plan func(*tracer, key) *name) *book {
+	return &book{plan: plan, t: t, names: make(map[key]*name)}
+}
+
+func (b *book) find(service string, kind broach.CallKind) *name {
+	k := key{service, kind}
+	b.mu.RLock()
+	n := b.names[k]
+	b.mu.RUnlock()
+	if n == nil {
+		n = b.add(b.plan(b.t, k))
+	}
+	return n
+}
+
+// add keeps a name if there is room, and returns it, or what another goroutine has kept meanwhile.
+func (b *book) add(n *name) *name {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if is := b.names[n.key]; is != nil {
+		return is
+	}
+	if len(b.names) < namesMost {
+		b.names[n.key] = n
+	}
+	return n
+}
+
+// callName is a name where it is called.
+func callName(t *tracer, k key) *name {
+	if k.kind == broach.OneEvent {
+		return topicName(k, "publish", "send", trace.SpanKindProducer)
+	}
+	return t.functionName(k, trace.SpanKindClient)
+}
+
+// serveName is a name where it is served.
+func serveName(t *tracer, k key) *name {
+	switch k.kind {
+	case broach.OneEvent:
+		return topicName(k, "process", "process", trace.SpanKindConsumer)
+	case broach.OneRun:
+		return timerName(k)
+	}
+	return t.functionName(k, trace.SpanKindServer)
+}
+
+// forms are the forms of calls that are not the usual one.
+var forms = map[broach.CallKind]string{broach.OneWay: "one_way", broach.AllAnswers: "all_answers"}
+
+func (t *tracer) functionName(k key, kind trace.SpanKind) *name {
+	attrs := []attribute.KeyValue{attribute.String(rpcSystemName, system),
+		attribute.String(rpcMethod, k.service), attribute.String(serverAddress, t.cluster)}
+	if form := forms[k.kind]; form != "" {
+		attrs = append(attrs, attribute.String(attrForm, form))
+	}
+	return &name{key: k, span: k.service, isCall: true, start: options(kind, attrs...)}
+}
+
+func topicName(k key, operation, operationType string, kind trace.SpanKind) *name {
+	return &name{key: k, span: operation + " " + k.service, start: options(kind,
+		attribute.String(messagingSystem, system), attribute.String(messagingDestination, k.service),
+		attribute.String(messagingOperation, operation), attribute.String(messagingOperationType, operationType))}
+}
+
+func timerName(k key) *name {
+	n := &name{key: k, span: "timer", start: options(trace.SpanKindInternal)}
+	if k.service != "" {
+		n.span += " " + k.service
+		n.start = options(trace.SpanKindInternal, attribute.String(attrTimer, k.service))
+	}
+	return n
+}
+
+func options(kind trace.SpanKind, attrs ...attribute.KeyValue) []trace.SpanStartOption {
+	return []trace.SpanStartOption{trace.WithSpanKind(kind), trace.WithAttributes(attrs...)}
+}

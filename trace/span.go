@@ -1,0 +1,120 @@
+package trace
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"broach"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// span is a broach.Span. Attempts of a hedged call tell it of themselves at once.
+type span struct {
+	t        *tracer
+	ctx      context.Context // with the span
+	book     *book           // says which end it is
+	name     *name
+	span     trace.Span // nil: not sampled
+	carries  bool       // though it is not sampled
+	began    time.Time  // zero: nothing is measured
+	attempts atomic.Int64
+}
+
+func (t *tracer) newSpan(ctx context.Context, b *book, n *name, of trace.Span) *span {
+	s := &span{t: t, ctx: ctx, book: b, name: n, span: of}
+	if t.measures(ctx, b, n.kind) {
+		s.began = time.Now()
+	}
+	return s
+}
+
+// Carry is what goes along.
+func (s *span) Carry() []string {
+	if s.span == nil && !s.carries {
+		return nil
+	}
+	p := make(pairs, 0, 4)
+	s.t.propagator.Inject(s.ctx, &p)
+	return p
+}
+
+// Attempt notes that a provider was tried.
+func (s *span) Attempt(to netip.AddrPort, n int, err error) {
+	s.attempts.Add(1)
+	if s.span == nil {
+		return
+	}
+	attrs := append(make([]attribute.KeyValue, 0, 6), attribute.Int(attrAttempt, n))
+	attrs = failure(peerAttributes(attrs, to), err)
+	s.span.AddEvent(attemptEvent, trace.WithAttributes(attrs...))
+}
+
+// End ends the span, and measures.
+func (s *span) End(to netip.AddrPort, wait time.Duration, err error) {
+	s.record(to.IsValid(), wait, err)
+	if s.span == nil {
+		return
+	}
+	attrs := make([]attribute.KeyValue, 0, 8)
+	if s.book == s.t.calls {
+		attrs = s.endCall(attrs, to, err)
+	} else if wait > 0 {
+		attrs = append(attrs, attribute.Float64(attrWait, wait.Seconds()))
+	}
+	s.span.SetAttributes(failure(attrs, err)...)
+	if err != nil {
+		s.fail(codeOf(err))
+	}
+	s.span.End()
+}
+
+// endCall says where it ended. A name that nobody offers may be anything, so it is not that of the span.
+func (s *span) endCall(attrs []attribute.KeyValue, to netip.AddrPort, err error) []attribute.KeyValue {
+	attrs = append(peerAttributes(attrs, to), attribute.Int64(attrAttempts, s.attempts.Load()))
+	if codeOf(err) == broach.NotFound && !to.IsValid() && s.name.isCall {
+		s.span.SetName(other)
+		attrs = append(attrs, attribute.String(rpcMethod, other), attribute.String(rpcMethodOriginal, s.name.service))
+	}
+	return attrs
+}
+
+// fail says that it failed. What a caller did wrong, or gave up, is no error of the function.
+func (s *span) fail(code broach.Code) {
+	isCallers := code == broach.InvalidArgument || code == broach.NotFound || code == broach.Canceled ||
+		code == broach.Unauthenticated
+	if s.book == s.t.calls || !isCallers {
+		s.span.SetStatus(codes.Error, code.String())
+	}
+}
+
+func peerAttributes(attrs []attribute.KeyValue, addr netip.AddrPort) []attribute.KeyValue {
+	if !addr.IsValid() {
+		return attrs
+	}
+	return append(attrs,
+		attribute.String(peerAddress, addr.Addr().String()), attribute.Int(peerPort, int(addr.Port())))
+}
+
+// failure adds what is said of an error: its text may have in it what is nobody else's business.
+func failure(attrs []attribute.KeyValue, err error) []attribute.KeyValue {
+	e, ok := err.(*broach.Error)
+	if !ok {
+		return attrs
+	}
+	code := e.Code.String()
+	return append(attrs, attribute.String(rpcStatusCode, code), attribute.String(errorType, code),
+		attribute.String(attrExecuted, e.Executed.String()))
+}
+
+// codeOf is the code of what ends a Span; 0: it went well.
+func codeOf(err error) broach.Code {
+	if e, ok := err.(*broach.Error); ok {
+		return e.Code
+	}
+	return 0
+}
