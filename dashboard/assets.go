@@ -27,7 +27,7 @@ type asset struct {
 var assets = sync.OnceValue(func() map[string]*asset {
 	return map[string]*asset{
 		"index.html": newAsset("text/html; charset=utf-8", read("index.html")),
-		"style.css":  newAsset("text/css; charset=utf-8", read("style.css")),
+		"style.css":  newAsset("text/css; charset=utf-8", lean(read("style.css"))),
 		"app.js":     newAsset("text/javascript; charset=utf-8", script()),
 	}
 })
@@ -44,12 +44,44 @@ func read(name string) []byte {
 	return b
 }
 
+// lean takes off what only readers of the source need: comments that stand alone, indentation, and blanks beside signs.
+// Texts and templates end on the line on which they begin, and no expression of ours has a blank beside such a sign.
+func lean(b []byte) []byte {
+	var out bytes.Buffer
+	for line := range bytes.Lines(b) {
+		line = bytes.TrimLeft(line, " ")
+		if !bytes.HasPrefix(line, []byte("//")) && !bytes.HasPrefix(line, []byte("/*")) && len(line) > 1 {
+			squeeze(&out, line)
+		}
+	}
+	return out.Bytes()
+}
+
+// squeeze leaves out blanks beside signs, outside of quotes.
+func squeeze(out *bytes.Buffer, line []byte) {
+	const signs = "=>?:&|{}();,"
+	quote := byte(0)
+	for i, c := range line {
+		switch {
+		case quote != 0:
+			if c == quote && line[i-1] != '\\' {
+				quote = 0
+			}
+		case c == '"' || c == '\'' || c == '`':
+			quote = c
+		case c == ' ' && (strings.IndexByte(signs, line[i-1]) >= 0 || strings.IndexByte(signs, line[i+1]) >= 0):
+			continue
+		}
+		out.WriteByte(c)
+	}
+}
+
 // script is all of them in one scope of their own.
 func script() []byte {
 	var b bytes.Buffer
 	b.WriteString("(() => {\n\"use strict\";\n")
 	for _, name := range scripts {
-		b.Write(read("js/" + name))
+		b.Write(lean(read("js/" + name)))
 	}
 	b.WriteString("})();\n")
 	return b.Bytes()

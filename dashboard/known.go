@@ -225,6 +225,9 @@ const momentsMost = 120
 
 // remember adds a point to the curves.
 func (c *cluster) remember(now time.Time) {
+	if !slices.ContainsFunc(c.live(), func(x *instance) bool { return x.window.seconds() > 0 }) {
+		return // there are no rates yet
+	}
 	all := c.total()
 	c.moments++
 	c.history = append(c.history, moment{now, round(all.calls), round(all.errors), round(all.percentile(0.99))})
