@@ -43,7 +43,7 @@ func TestAReaderThatStopsHoldsTheWriter(t *testing.T) {
 }
 
 // Leaving the loop ends the function within a round trip: its next yield reports false, and its ctx ends.
-func TestLeavingTheLoopEndsTheFunction(t *testing.T) {
+func TestLeavingTheLoopEndsTheFunctionWithinOneWay(t *testing.T) {
 	inPair(t, 1000, func(c *clustertest.Cluster, s *source, _, caller *broach.Node) {
 		const way = 20 * time.Millisecond
 		c.Net.SetDefault(simnet.Link{Delay: way})
@@ -171,26 +171,6 @@ func TestAStreamIsMadeAgainWhereNothingHasCome(t *testing.T) {
 			got = append(got, v)
 		}
 		require.Equal(t, []int{1}, got)
-	})
-}
-
-// Leave ends streams without a deadline at once, and does not wait for their readers.
-func TestLeaveEndsFeeds(t *testing.T) {
-	inPair(t, 100, func(c *clustertest.Cluster, s *source, provider, caller *broach.Node) {
-		var err error
-		left := make(chan time.Duration, 1)
-		for _, err = range broach.Stream[item](c.T.Context(), caller.Caller("feed"), 0) {
-			if err != nil {
-				break
-			}
-			go func() {
-				began := time.Now()
-				_ = provider.Leave(c.T.Context())
-				left <- time.Since(began)
-			}()
-		}
-		require.ErrorIs(t, err, broach.ErrDraining)
-		require.Less(t, <-left, time.Second)
 	})
 }
 
