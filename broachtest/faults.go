@@ -239,7 +239,7 @@ func (p *process) offers(version uint32) {
 
 var kindNames = map[wire.Kind]string{
 	wire.KindRequest: "Request", wire.KindReply: "Reply", wire.KindProgress: "Progress", wire.KindPoll: "Poll",
-	wire.KindCancel: "Cancel", wire.KindSend: "Send",
+	wire.KindCancel: "Cancel", wire.KindSend: "Send", wire.KindChunk: "Chunk",
 	wire.KindFragment: "Fragment", wire.KindFragmentAck: "FragmentAck", wire.KindStop: "Stop",
 	wire.KindProbe: "Probe", wire.KindProbeAck: "ProbeAck",
 	wire.KindJoin: "Join", wire.KindList: "List", wire.KindAnnounce: "Announce", wire.KindWelcome: "Welcome",

@@ -135,7 +135,8 @@ func TestBindThatDoesNotSuitTheFunction(t *testing.T) {
 }
 
 func TestBindPanicsOnWhatIsNoSuchFunction(t *testing.T) {
-	require.PanicsWithValue(t, `broach: Bind("add"): int is not a function type whose last result is error`,
+	require.PanicsWithValue(t,
+		`broach: Bind("add"): int is not a function type whose last result is error, or whose only one streams`,
 		func() { broach.Bind[int](nil, "add") })
 	require.Panics(t, func() { broach.Bind[func()](nil, "add") })
 	require.Panics(t, func() { broach.Bind[func() int](nil, "add") })

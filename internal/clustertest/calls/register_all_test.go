@@ -170,7 +170,8 @@ func TestClientsThatCannotBeBound(t *testing.T) {
 			"<nil> is not a pointer to a struct":                    nil,
 			"struct { Name string } has no exported func fields":    &struct{ Name string }{},
 			"field Add: func(int) int is not a function type whose": &struct{ Add func(int) int }{},
-			"field Add: func() is not a function type whose last result is error\nfield Sub: func() is not a": &struct {
+			"field Add: func() is not a function type whose last result is error, or whose only one streams\n" +
+				"field Sub: func() is not a": &struct {
 				Add, Sub func()
 			}{},
 			"field add has a name and is no exported func field": &struct {
