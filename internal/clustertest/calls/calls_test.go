@@ -317,7 +317,7 @@ func TestStatsShowTheLoss(t *testing.T) {
 		require.InDelta(t, 0.2, seen.Loss, 0.03)
 		require.InDelta(t, 0.2, provider.Stats().Peers[0].Loss, 0.03)
 		require.NotZero(t, seen.Retransmits)
-		require.Equal(t, seen.Retransmits, caller.Stats().Resent, "it has had one peer")
+		require.GreaterOrEqual(t, caller.Stats().Resent, seen.Retransmits, "a link of that peer may have ended")
 		require.Greater(t, seen.BytesOut, uint64(2000*wire.HeaderSize))
 		require.Greater(t, seen.RTT, 400*time.Microsecond)
 	})
