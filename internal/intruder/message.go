@@ -18,6 +18,7 @@ const (
 	KindProbe       = 10
 	KindProbeAck    = 11
 	KindSend        = 12
+	KindChunk       = 13
 	KindJoin        = 32
 	KindList        = 33
 	KindAnnounce    = 34
@@ -229,6 +230,28 @@ func Fragments(transfer uint32, m Message) (parts []Message) {
 func FragmentAck(transfer, base, limit uint32) Message {
 	return Message{KindFragmentAck, be.AppendUint32(be.AppendUint32(be.AppendUint32(be.AppendUint32(nil, transfer),
 		base), limit), 0)}
+}
+
+// Streaming is a Request whose input comes in a transfer, and whose results are welcome up to so many KiB.
+func Streaming(slot uint16, seq, transfer, welcome uint32, service string) Message {
+	b := appendString(be.AppendUint32(appendSlot(nil, slot, seq), 0), service)
+	b = be.AppendUint16(b, 21)
+	b = be.AppendUint32(be.AppendUint16(appendString(b, "\x00in"), 4), transfer)
+	b = be.AppendUint32(be.AppendUint16(appendString(b, "\x00out"), 4), welcome)
+	return Message{KindRequest, append(b, 0x90)}
+}
+
+// The bits of a Chunk.
+const (
+	ChunkFromCaller = 1
+	ChunkLast       = 2
+	ChunkGoesOn     = 4
+)
+
+// Chunk is a part of a stream.
+func Chunk(transfer uint32, slot uint16, seq, index uint32, bits byte, data []byte) Message {
+	b := be.AppendUint32(appendSlot(be.AppendUint32(nil, transfer), slot, seq), index)
+	return Message{KindChunk, append(append(b, bits), data...)}
 }
 
 // Of makes a message of any kind and body.

@@ -319,7 +319,7 @@ func (x *exchange) holdReply(now time.Time, c *callSlot, m wire.Reply) bool {
 	f := x.flowOf(true, m.Slot, m.Seq)
 	switch {
 	case f == nil || !f.hasReply && (!m.AfterChunks || f.receiving == nil || f.receiving.IsWhole):
-		return false
+		return false // if that is all there is of the results, their reader finds that the last is missing
 	case !f.hasReply:
 		f.hasReply = true
 		f.outcome = Outcome{Code: m.Code, Executed: m.Executed, Forwarded: m.Forwarded, Body: bytes.Clone(m.Body),

@@ -24,7 +24,7 @@ func (x *exchange) loadFragments(b *batch, mayGo int) {
 			return
 		}
 		d := f.Append(roomFor(NewPacket(), f.Size()))
-		if f.Chunk != nil {
+		if f.Chunk != nil && wire.HeaderSize+f.Size()+wire.ChunkMore >= x.path.size {
 			x.path.filled(len(f.Chunk.Data))
 		}
 		bytes += len(d) + x.link.carrier.Overhead()

@@ -149,7 +149,7 @@ var rooms = map[string]room{
 	// by which a connection says that it is simulated
 	"internal/simnet":    {isTool: true, imports: []string{"broach/internal/seal"}},
 	"internal/strangers": {isPure: true, imports: []string{"broach/internal/pace", "broach/internal/wire"}},
-	"internal/stream":    {},
+	"internal/stream":    {imports: []string{"broach/internal/buffer"}},
 	"internal/tally":     {},
 	"internal/tokens": {imports: []string{"broach/internal/handshake", "broach/internal/link",
 		"broach/internal/wire"}},

@@ -1,5 +1,7 @@
 package stream
 
+import "broach/internal/buffer"
+
 // segments are bytes in the order in which they were appended, in slices of at most segmentMost bytes. A small stream
 // takes little memory, and one that goes on takes none anew: what was read is written to again.
 type segments struct {
@@ -7,7 +9,7 @@ type segments struct {
 	begun int      // bytes of the first that were taken
 	size  int      // of all that was not
 	lent  []byte   // what cut has returned last; nil: nothing
-	spare [][]byte // empty, to be written to: as many as there can be
+	spare []byte   // empty, to be written to
 }
 
 // segmentMost is what a reader gets at a time. With one in its hands, the rest of the room is left to be written to.
@@ -34,17 +36,12 @@ func (s *segments) last() *[]byte {
 
 // fresh is an empty segment. Behind one that is full it has its whole size at once: the stream is no small one.
 func (s *segments) fresh() []byte {
-	n := len(s.spare)
-	switch {
-	case n > 0:
-		b := s.spare[n-1]
-		s.spare[n-1] = nil
-		s.spare = s.spare[:n-1]
-		return b
-	case len(s.list) > 0:
-		return make([]byte, 0, segmentMost)
+	b := s.spare
+	s.spare = nil
+	if b == nil && len(s.list) > 0 {
+		return buffer.Bytes(segmentMost)[:0]
 	}
-	return nil
+	return b
 }
 
 // cut takes out the first segment, or what is left of it, and lends it until recycle. There must be one.
@@ -69,10 +66,13 @@ func (s *segments) recycle() {
 	s.lent = nil
 }
 
-// reuse keeps the memory of a segment, while there are not so many.
+// reuse keeps the memory of a segment, the larger of two: others may have the other.
 func (s *segments) reuse(b []byte) {
-	if cap(b) > 0 && len(s.spare) <= Room/segmentMost {
-		s.spare = append(s.spare, b[:0])
+	if cap(b) > cap(s.spare) {
+		b, s.spare = s.spare, b[:0]
+	}
+	if b != nil {
+		buffer.Recycle(b)
 	}
 }
 
