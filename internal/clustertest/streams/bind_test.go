@@ -170,7 +170,7 @@ func TestStrictComparesItems(t *testing.T) {
 }
 
 // Leave ends the ctx of streams without a deadline at once, with the cause ErrDraining, and the reader gets Draining.
-func TestLeaveEndsFeeds(t *testing.T) {
+func TestLeaveEndsFeedsAnywhere(t *testing.T) {
 	anywhere(t, func(p place) {
 		w := newWatched()
 		p.offer("feed", w.feed)

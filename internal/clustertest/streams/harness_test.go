@@ -20,7 +20,7 @@ type place struct {
 
 // anywhere runs a test in each place.
 func anywhere(t *testing.T, test func(p place), edit ...func(*broach.Config)) {
-	for _, isHere := range []bool{true} {
+	for _, isHere := range []bool{true, false} {
 		name := "elsewhere"
 		if isHere {
 			name = "here"

@@ -27,7 +27,7 @@ func (p place) stream(t *testing.T, name string, fn any, args []any, most int) (
 ) {
 	defer p.withdraw(name)
 	p.offer(name, fn)
-	for v, err := range broach.Stream[any](t.Context(), p.caller.Caller(name), args...) {
+	for v, err := range broach.Stream[any](t.Context(), p.caller.Caller(name, broach.NoBreaker()), args...) {
 		if err != nil {
 			require.Nil(t, v)
 			return items, failureOf(t, err)
@@ -43,7 +43,7 @@ func (p place) stream(t *testing.T, name string, fn any, args []any, most int) (
 func (p place) call(t *testing.T, name string, fn any, args []any) (any, *functiontest.Failure) {
 	defer p.withdraw(name)
 	p.offer(name, fn)
-	v, err := p.caller.Caller(name).Call(t.Context(), args...)
+	v, err := p.caller.Caller(name, broach.NoBreaker()).Call(t.Context(), args...)
 	return v, failureOf(t, err)
 }
 

@@ -39,7 +39,7 @@ func TestAStreamIsLazy(t *testing.T) {
 }
 
 // Leaving the loop gives the call up: the provider's next yield returns false and its ctx ends.
-func TestLeavingTheLoopEndsTheFunction(t *testing.T) {
+func TestLeavingTheLoopReachesTheFunction(t *testing.T) {
 	anywhere(t, func(p place) {
 		for name, fn := range map[string]func(watched) any{
 			"in yield": func(w watched) any { return w.count }, "waiting": func(w watched) any { return w.feed },
