@@ -113,7 +113,7 @@ var Streams = slices.Concat(streamedResults, endings, otherWays, both)
 // What is yielded arrives as an any would.
 var streamedResults = []StreamCase{
 	yields("ints", numbersTo(3), func() iter.Seq2[int, error] { return upTo(3, nil) }),
-	yields("many", numbersTo(100000), func() iter.Seq2[int, error] { return upTo(100000, nil) }),
+	yields("many", numbersTo(30000), func() iter.Seq2[int, error] { return upTo(30000, nil) }),
 	yields("none", nil, func() iter.Seq2[int, error] { return upTo(0, nil) }),
 	yields("strings", []any{"a", "", "世"}, func() iter.Seq2[string, error] { return of("a", "", "世") }),
 	yields("bytes", []any{[]byte{1}, []byte{}}, func() iter.Seq2[[]byte, error] { return of([]byte{1}, []byte{}) }),
@@ -200,8 +200,8 @@ var otherWays = []StreamCase{
 
 // Streams in both directions.
 var both = []StreamCase{
-	yields("echo", numbersTo(50000), func(in iter.Seq2[int, error]) iter.Seq2[int, error] { return in },
-		upTo(50000, nil)),
+	yields("echo", numbersTo(20000), func(in iter.Seq2[int, error]) iter.Seq2[int, error] { return in },
+		upTo(20000, nil)),
 	yields("echo of structs", []any{map[string]any{"key": "a", "N": int64(1)}},
 		func(in iter.Seq2[row, error]) iter.Seq2[row, error] { return in }, of(row{"a", 1})),
 	{Name: "an echo that is left", Fn: func(in iter.Seq2[int, error]) iter.Seq2[int, error] { return in },
@@ -225,7 +225,7 @@ var both = []StreamCase{
 // Uploads are cases of functions that take a stream and return a plain result.
 var Uploads = []Case{
 	gives("sum", 6, add, upTo(3, nil)),
-	gives("sum of many", 5000050000, add, upTo(100000, nil)),
+	gives("sum of many", 2450035000, add, upTo(70000, nil)),
 	gives("sum of none", 0, add, upTo(0, nil)),
 	gives("arguments before it", "a12", func(s string, in iter.Seq2[int, error]) (string, error) {
 		for n, err := range in {
