@@ -92,7 +92,7 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, o
 	} else {
 		frame.B = m.Append(frame.B)
 	}
-	if err := c.encode(frame, out.Arguments); err != nil {
+	if err := c.encodeTo(frame, out.Arguments); err != nil {
 		frame.Release()
 		return nil, err
 	}
@@ -109,10 +109,23 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, o
 
 // encode appends the arguments to a message.
 func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
-	head, most := len(frame.B), c.node.linking.wires.MaxMessage
+	head := len(frame.B)
 	var err error
-	frame.B, err = args.Append(frame.B, most)
-	if errors.Is(err, codec.ErrSize) || len(frame.B)-head > most {
+	frame.B, err = args.Append(frame.B, c.node.linking.wires.MaxMessage)
+	return c.checkSize(len(frame.B)-head, err)
+}
+
+// encodeTo is encode for a message that is sent before the call ends: so large bytes are sent from where they are.
+func (c *Caller) encodeTo(frame *buffer.Buffer, args codec.Arguments) *Error {
+	head := len(frame.B)
+	err := args.AppendTo(frame, c.node.linking.wires.MaxMessage)
+	return c.checkSize(len(frame.B)+len(frame.Tail)-head, err)
+}
+
+// checkSize is the error of arguments that were encoded, or with which that failed.
+func (c *Caller) checkSize(size int, err error) *Error {
+	most := c.node.linking.wires.MaxMessage
+	if errors.Is(err, codec.ErrSize) || size > most {
 		err = codec.TooLarge(wire.ExecutedNo, "arguments", most)
 	}
 	if err != nil {

@@ -43,7 +43,8 @@ func (n *Node) Caller(name string, opts ...CallOption) *Caller {
 // Call calls the function and waits for its result, until ctx ends or, if ctx has no deadline, for Config.CallTimeout.
 // It returns the result in the kind the function declared, nil if it has none, a []any if it has several. Every error
 // is an *Error. If this node offers the function itself, it runs here, see [Local]. A name that nobody offers is
-// NotFound at once, except while the node is still joining: then the call waits up to a second for it.
+// NotFound at once, except while the node is still joining: then the call waits up to a second for it. Nobody may
+// change the arguments meanwhile.
 func (c *Caller) Call(ctx context.Context, args ...any) (any, error) {
 	return Call[any](ctx, c, args...)
 }

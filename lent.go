@@ -1,6 +1,7 @@
 package broach
 
 import (
+	"context"
 	"reflect"
 
 	"broach/internal/buffer"
@@ -87,4 +88,14 @@ func soleLent(types []reflect.Type) int {
 		}
 	}
 	return found
+}
+
+// invokeFor is invoke for a request, whose reply may end with a part of its arguments.
+func (f *service) invokeFor(ctx context.Context, r *request, dst []byte) ([]byte, *Error) {
+	if !f.Borrows() || !r.CameAsTransfer() || r.stage != awaited || r.Streams != nil {
+		return f.invoke(ctx, r.Args.B, dst, r.Streams)
+	}
+	b, tail, err := f.InvokeLent(ctx, r.Args.B, dst)
+	r.Args.Tail = tail
+	return b, ownError(err)
 }

@@ -129,10 +129,11 @@ func (r *request) serve(now time.Time) {
 	if err != nil || cap(frame) != cap(head) {
 		buffer.Recycle(head) // the answer has outgrown it, or is another: what encoded into it has ended
 	}
-	switch size := len(frame) - len(head); {
+	switch size := len(frame) - len(head) + len(r.Args.Tail); {
 	case err != nil:
 		r.answerError(err)
 	case size > r.provider.maxMessage:
+		r.Args.Tail = nil
 		r.answerError(ownError(codec.TooLarge(wire.ExecutedYes, "results", r.provider.maxMessage)))
 	default:
 		r.endTrace(nil, 0)
@@ -148,7 +149,7 @@ func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
 	if r.function.Streams() {
 		return r.invokeStreaming(ctx, head)
 	}
-	b, err := r.function.invoke(ctx, r.Args.B, head, r.Streams)
+	b, err := r.function.invokeFor(ctx, r, head)
 	if err != nil && len(r.function.interceptors) > 0 && !r.began.Load() {
 		err.Executed = No
 	}

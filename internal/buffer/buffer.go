@@ -31,7 +31,10 @@ import (
 const MostKept = 64 << 10
 
 // Buffer is a byte slice with one owner, who releases it once and does not look at it afterwards.
-type Buffer struct{ B []byte }
+type Buffer struct {
+	B    []byte
+	Tail []byte // somebody else's, or a part of B, for who uses the two together; it goes with the release
+}
 
 var buffers = sync.Pool{New: func() any { return &Buffer{B: make([]byte, 0, 512)} }}
 
@@ -50,6 +53,7 @@ func (v *Buffer) Release() {
 	if v == nil {
 		return
 	}
+	v.Tail = nil
 	if cap(v.B) > MostKept {
 		Recycle(v.B)
 		v.B = nil

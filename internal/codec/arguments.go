@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"broach/internal/buffer"
 	"broach/internal/wire"
 )
 
@@ -27,32 +28,45 @@ type Streaming struct {
 // TypedArguments encode themselves: their number, then each of them.
 type TypedArguments interface {
 	count() int
-	List() []any             // what Interceptors see
-	encode(e *Encoder) error // an error names the argument
+	List() []any // what Interceptors see
+	// encode writes them, the last as lends says of bytes. An error names the argument
+	encode(e *Encoder, lends bool) error
 
 	// Free gives them up: their memory is used for another call, in place of an allocation for each. So who frees them
 	// must be sure that nobody encodes them any more, nor will; who is not leaves them to the collector.
 	Free()
 }
 
-// Append appends the arguments to dst. Its errors are those of appendArguments.
+// Append appends the arguments to dst. An error is an InvalidArgument that names the argument, or ErrSize where dst
+// would have to grow by more than most bytes.
 func (a Arguments) Append(dst []byte, most int) ([]byte, error) {
-	switch {
-	case a.Encoded != nil:
-		return append(dst, a.Encoded...), nil
-	case a.Typed == nil:
-		return appendArguments(dst, most, a.List)
+	b, _, err := a.append(dst, most, false)
+	return b, err
+}
+
+// AppendTo is Append for who sends the arguments before his caller can change them: large bytes at their end become the
+// tail, which comes behind the rest.
+func (a Arguments) AppendTo(dst *buffer.Buffer, most int) (err error) {
+	dst.B, dst.Tail, err = a.append(dst.B, most, true)
+	return err
+}
+
+func (a Arguments) append(dst []byte, most int, lends bool) (b, tail []byte, err error) {
+	if a.Encoded != nil {
+		return append(dst, a.Encoded...), nil, nil
 	}
 	e := NewEncoder(dst, most)
-	err := e.m.EncodeArrayLen(a.Typed.count())
-	if err == nil {
-		err = a.Typed.encode(e)
+	if a.Typed == nil {
+		err = e.list(a.List, lends)
+	} else if err = e.m.EncodeArrayLen(a.Typed.count()); err == nil {
+		err = a.Typed.encode(e, lends)
 	}
-	b := e.Finish()
+	tail = e.tail
+	b = e.Finish()
 	if err != nil {
-		return dst, err
+		return dst, nil, err
 	}
-	return b, nil
+	return b, tail, nil
 }
 
 // shapes is what the numbers of shapes begin with.
@@ -140,9 +154,13 @@ type oneArgument[A any] struct {
 	of *Ones[A]
 }
 
-func (o *oneArgument[A]) count() int              { return 1 }
-func (o *oneArgument[A]) List() []any             { return []any{o.a} }
-func (o *oneArgument[A]) encode(e *Encoder) error { return argumentError(1, o.of.write(e, o.a)) }
+func (o *oneArgument[A]) count() int  { return 1 }
+func (o *oneArgument[A]) List() []any { return []any{o.a} }
+
+func (o *oneArgument[A]) encode(e *Encoder, lends bool) error {
+	e.lends = lends
+	return argumentError(1, o.of.write(e, o.a))
+}
 
 func (o *oneArgument[A]) Free() {
 	*o = oneArgument[A]{of: o.of}
@@ -158,10 +176,11 @@ type twoArguments[A, B any] struct {
 func (t *twoArguments[A, B]) count() int  { return 2 }
 func (t *twoArguments[A, B]) List() []any { return []any{t.a, t.b} }
 
-func (t *twoArguments[A, B]) encode(e *Encoder) error {
+func (t *twoArguments[A, B]) encode(e *Encoder, lends bool) error {
 	if err := t.of.writeA(e, t.a); err != nil {
 		return argumentError(1, err)
 	}
+	e.lends = lends
 	return argumentError(2, t.of.writeB(e, t.b))
 }
 
@@ -185,9 +204,10 @@ func Listed(args []any) TypedArguments {
 	return l
 }
 
-func (l *listed) count() int              { return len(l.args) }
-func (l *listed) List() []any             { return slices.Clone(l.args) }
-func (l *listed) encode(e *Encoder) error { return encodeList(e, l.args) }
+func (l *listed) count() int  { return len(l.args) }
+func (l *listed) List() []any { return slices.Clone(l.args) }
+
+func (l *listed) encode(e *Encoder, lends bool) error { return encodeList(e, l.args, lends) }
 
 func (l *listed) Free() {
 	clear(l.args)
@@ -196,9 +216,18 @@ func (l *listed) Free() {
 	}
 }
 
+// list encodes arguments with their number.
+func (e *Encoder) list(args []any, lends bool) error {
+	if err := e.m.EncodeArrayLen(len(args)); err != nil {
+		return err
+	}
+	return encodeList(e, args, lends)
+}
+
 // encodeList encodes arguments one after the other.
-func encodeList(e *Encoder, args []any) error {
+func encodeList(e *Encoder, args []any, lends bool) error {
 	for i, a := range args {
+		e.lends = lends && i == len(args)-1
 		if err := e.value(a); err != nil {
 			return argumentError(i+1, err)
 		}

@@ -44,21 +44,6 @@ func (e *Error) Because(cause error) *Error {
 	return e
 }
 
-// appendArguments appends the arguments of a call to dst. An error is an InvalidArgument that names the argument, or
-// ErrSize where dst would have to grow by more than most bytes.
-func appendArguments(dst []byte, most int, args []any) ([]byte, error) {
-	e := NewEncoder(dst, most)
-	err := e.m.EncodeArrayLen(len(args))
-	if err == nil {
-		err = encodeList(e, args)
-	}
-	b := e.Finish()
-	if err != nil {
-		return dst, err
-	}
-	return b, nil
-}
-
 // OpenArguments returns a decoder of the arguments in b and their number. The caller closes it.
 func OpenArguments(b []byte) (*Decoder, int, error) {
 	g := guard{b: b}
@@ -131,8 +116,13 @@ func WriteInt(e *Encoder, x int) error { return e.m.EncodeInt(int64(x)) }
 // WriteString writes a string.
 func WriteString(e *Encoder, x string) error { return e.m.EncodeString(x) }
 
-// WriteBytes writes bytes.
-func WriteBytes(e *Encoder, x []byte) error { return e.m.EncodeBytes(x) }
+// WriteBytes writes bytes, or leaves them where they are.
+func WriteBytes(e *Encoder, x []byte) error {
+	if e.lends && len(x) >= tailLeast {
+		return e.borrow(x)
+	}
+	return e.m.EncodeBytes(x)
+}
 
 // TypeName is the name of t as people write it.
 func TypeName(t reflect.Type) string {

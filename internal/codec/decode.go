@@ -40,6 +40,9 @@ type Decoder struct {
 	i      int   // next byte to read
 	memory int64 // bytes that may still be allocated, besides those of strings
 	lends  bool  // lent bytes refer to b
+
+	leaves bool   // a last result that is a part of b stays there
+	left   []byte // it
 }
 
 var decoders = sync.Pool{New: func() any {
@@ -58,7 +61,7 @@ func newDecoder(b []byte) *Decoder {
 
 // Close gives the decoder back: it is not used after that.
 func (d *Decoder) Close() {
-	d.b, d.lends = nil, false
+	d.b, d.lends, d.leaves, d.left = nil, false, false, nil
 	decoders.Put(d)
 }
 

@@ -19,6 +19,10 @@ type Encoder struct {
 	b     []byte
 	end   int // b need not grow beyond it
 	depth int // levels that may still be entered
+
+	lends bool   // large bytes that are written next may stay where they are: nothing comes behind them
+	from  []byte // of what they must be a part; nil: of anything
+	tail  []byte // those that did
 }
 
 // ErrSize is that of values which take more bytes than they may.
@@ -35,14 +39,14 @@ var encoders = sync.Pool{New: func() any {
 // it back.
 func NewEncoder(dst []byte, most int) *Encoder {
 	e := encoders.Get().(*Encoder)
-	e.b, e.end, e.depth = dst, len(dst)+most, maxDepth
+	e.b, e.end, e.depth, e.lends = dst, len(dst)+most, maxDepth, false
 	return e
 }
 
 // Finish returns what was written, and gives the encoder back: it is not used after that.
 func (e *Encoder) Finish() []byte {
 	b := e.b
-	e.b = nil
+	e.b, e.from, e.tail = nil, nil, nil
 	encoders.Put(e)
 	return b
 }
@@ -82,6 +86,7 @@ func (e *Encoder) enter() error {
 		return errDepth
 	}
 	e.depth--
+	e.lends = false
 	return nil
 }
 
@@ -105,7 +110,7 @@ func (e *Encoder) value(x any) error {
 	case string:
 		return e.m.EncodeString(x)
 	case []byte:
-		return e.m.EncodeBytes(x)
+		return WriteBytes(e, x)
 	case time.Duration:
 		return e.m.EncodeInt(int64(x))
 	}

@@ -99,3 +99,8 @@ func requireFailure(t *testing.T, err error, code wire.Code, text string) {
 	require.Equal(t, wire.ExecutedYes, e.Executed)
 	require.Contains(t, e.Text, text)
 }
+
+// appendArguments appends a list of arguments.
+func appendArguments(dst []byte, most int, args []any) ([]byte, error) {
+	return Arguments{List: args}.Append(dst, most)
+}

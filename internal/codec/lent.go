@@ -3,6 +3,7 @@ package codec
 import (
 	"fmt"
 	"reflect"
+	"unsafe"
 
 	"broach/internal/buffer"
 )
@@ -47,6 +48,44 @@ func DecodeLent(result []byte) ([]byte, error) {
 		d.Lend()
 		return ReadLent(d)
 	})
+}
+
+// tailLeast is how many bytes are worth leaving where they are: more than a datagram has, for what goes in fragments.
+const tailLeast = 64 << 10
+
+// borrow leaves bytes where they are, to be sent from there behind all else.
+func (e *Encoder) borrow(x []byte) error {
+	switch {
+	case e.from != nil && !isWithin(x, e.from):
+		return e.m.EncodeBytes(x)
+	case len(x) > e.end-len(e.b):
+		return ErrSize
+	}
+	if err := e.m.EncodeBytesLen(len(x)); err != nil {
+		return err
+	}
+	e.tail = x
+	return nil
+}
+
+// isWithin reports whether a slice with something in it is a part of another.
+func isWithin(part, of []byte) bool {
+	first, last := uintptr(unsafe.Pointer(unsafe.SliceData(of))), uintptr(unsafe.Pointer(unsafe.SliceData(part)))
+	return first <= last && last-first+uintptr(len(part)) <= uintptr(len(of))
+}
+
+// Leave has a last result that is a part of the message be left there: Left is what was.
+func (d *Decoder) Leave() { d.leaves = true }
+
+// Left is the last result, if it was left in the message.
+func (d *Decoder) Left() []byte { return d.left }
+
+// WriteLast writes the only result of a function that was called with what d has read, and finishes.
+func WriteLast[R any](e *Encoder, d *Decoder, r R, write func(*Encoder, R) error) ([]byte, error) {
+	e.lends, e.from = d.leaves, d.b
+	err := write(e, r)
+	d.left = e.tail
+	return e.Finish(), err
 }
 
 func encodeLent(e *Encoder, v reflect.Value) error { return WriteBytes(e, v.Field(0).Bytes()) }

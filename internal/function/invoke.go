@@ -21,21 +21,39 @@ func (f *Func) Invoke(ctx context.Context, args, dst []byte, s *stream.Pair) ([]
 			return nil, err
 		}
 	}
+	b, _, err := f.invoke(ctx, args, dst, s, false)
+	return b, err
+}
+
+// InvokeLent is Invoke for args that stay as they are until the results have been sent: what comes behind them may be a
+// part of args, the tail.
+func (f *Func) InvokeLent(ctx context.Context, args, dst []byte) (b, tail []byte, err error) {
+	return f.invoke(ctx, args, dst, nil, f.borrows)
+}
+
+func (f *Func) invoke(
+	ctx context.Context, args, dst []byte, s *stream.Pair, leaves bool,
+) (b, tail []byte, err error) {
 	d, n, err := codec.OpenArguments(args)
 	if err != nil {
-		return nil, codec.Failed(wire.InvalidArgument, wire.ExecutedNo, "%s: malformed arguments: %v", f.sig, err)
+		return nil, nil, codec.Failed(wire.InvalidArgument, wire.ExecutedNo, "%s: malformed arguments: %v", f.sig, err)
 	}
 	defer d.Close()
 	if f.borrows {
 		d.Lend()
 	}
 	if fixed := len(f.params); n != fixed && !(f.isVariadic && n >= fixed-1) {
-		return nil, codec.Failed(wire.InvalidArgument, wire.ExecutedNo, "%s: got %s", f.sig, someArguments(n))
+		return nil, nil, codec.Failed(wire.InvalidArgument, wire.ExecutedNo, "%s: got %s", f.sig, someArguments(n))
 	}
 	if f.run == nil {
-		return f.runStreaming(ctx, d, n, dst, s)
+		b, err = f.runStreaming(ctx, d, n, dst, s)
+		return b, nil, err
 	}
-	return f.run(ctx, f, d, n, dst)
+	if leaves {
+		d.Leave()
+	}
+	b, err = f.run(ctx, f, d, n, dst)
+	return b, d.Left(), err
 }
 
 // someArguments is how many arguments there are, in words.

@@ -72,7 +72,7 @@ func (u *unary[A, R]) run(ctx context.Context, f *Func, d *codec.Decoder, _ int,
 		return nil, f.badArgument(0, err)
 	}
 	r, err := u.call(ctx, a)
-	return typedReply(ctx, f, dst, r, err, u.write)
+	return typedReply(ctx, f, d, dst, r, err, u.write)
 }
 
 func (u *unary[A, R]) within(around Around) body {
@@ -82,7 +82,7 @@ func (u *unary[A, R]) within(around Around) body {
 			return nil, f.badArgument(0, err)
 		}
 		v, err := around(ctx, &unaryCall[A, R]{u, f, a})
-		return typedOutcome(ctx, f, dst, v, err, u.write)
+		return typedOutcome(ctx, f, d, dst, v, err, u.write)
 	}
 }
 
@@ -164,7 +164,7 @@ func (s *binary[A, B, R]) run(ctx context.Context, f *Func, d *codec.Decoder, _ 
 		return nil, err
 	}
 	r, err := s.call(ctx, a, b)
-	return typedReply(ctx, f, dst, r, err, s.write)
+	return typedReply(ctx, f, d, dst, r, err, s.write)
 }
 
 func (s *binary[A, B, R]) within(around Around) body {
@@ -174,7 +174,7 @@ func (s *binary[A, B, R]) within(around Around) body {
 			return nil, err
 		}
 		v, err := around(ctx, &binaryCall[A, B, R]{s, f, a, b})
-		return typedOutcome(ctx, f, dst, v, err, s.write)
+		return typedOutcome(ctx, f, d, dst, v, err, s.write)
 	}
 }
 
@@ -211,15 +211,14 @@ func (c *binaryCall[A, B, R]) RunOn(ctx context.Context, args []any, begin func(
 
 // typedReply is reply without reflection.
 func typedReply[R any](
-	ctx context.Context, f *Func, dst []byte, r R, err error, write func(*codec.Encoder, R) error,
+	ctx context.Context, f *Func, d *codec.Decoder, dst []byte, r R, err error, write func(*codec.Encoder, R) error,
 ) ([]byte, error) {
 	if err != nil {
 		return nil, f.failed(ctx, err)
 	}
-	e := codec.NewEncoder(append(dst, f.head...), f.Most)
-	if err := write(e, r); err != nil {
-		e.Finish()
+	b, err := codec.WriteLast(codec.NewEncoder(append(dst, f.head...), f.Most), d, r, write)
+	if err != nil {
 		return nil, f.badResult(0, err)
 	}
-	return e.Finish(), nil
+	return b, nil
 }

@@ -173,11 +173,11 @@ func (f *Func) outcome(ctx context.Context, v any, err error, dst []byte) ([]byt
 
 // typedOutcome is outcome without reflection, where what came out has the type of the result.
 func typedOutcome[R any](
-	ctx context.Context, f *Func, dst []byte, v any, err error, write func(*codec.Encoder, R) error,
+	ctx context.Context, f *Func, d *codec.Decoder, dst []byte, v any, err error, write func(*codec.Encoder, R) error,
 ) ([]byte, error) {
 	r, ok := v.(R)
 	if err == nil && !ok {
 		return f.outcome(ctx, v, nil, dst)
 	}
-	return typedReply(ctx, f, dst, r, err, write)
+	return typedReply(ctx, f, d, dst, r, err, write)
 }

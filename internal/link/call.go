@@ -77,8 +77,9 @@ var (
 	textLate    = []byte("no reply within the deadline")
 )
 
-// Send sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p is
-// the link's until its outcome is there, or Abandon has reported that it was still waited for.
+// Send sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p, and
+// the tail of the frame, are the link's until the outcome is there, or Abandon has reported that it was still waited
+// for. A tail is larger than a datagram.
 // An error means that nothing was sent.
 func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slot uint16, seq uint32, err error) {
 	l.mu.Lock()
@@ -109,7 +110,7 @@ func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slo
 
 // sendRequest sends the request of a slot for the first time.
 func (x *exchange) sendRequest(now time.Time, slot uint16, c *callSlot) {
-	if x.fits(c.request.B) {
+	if c.request.Tail == nil && x.fits(c.request.B) {
 		c.pace, c.went = x.rtt.timeout(), true
 		x.post(c.request.B)
 	} else {
@@ -121,7 +122,7 @@ func (x *exchange) sendRequest(now time.Time, slot uint16, c *callSlot) {
 // moveRequest sends the request of a slot as a transfer, which sees to its own resends.
 func (x *exchange) moveRequest(slot uint16, c *callSlot) {
 	c.state, c.pace = callMoving, x.link.carrier.Silence
-	c.transfer = x.transfer(wire.Unframe(c.request.B), callTag(slot, c.seq))
+	c.transfer = x.transfer(c.request.B, c.request.Tail, callTag(slot, c.seq))
 }
 
 // fits reports whether an encoded message goes in one datagram.

@@ -91,7 +91,7 @@ func (e *end) bear(terms *handshake.Terms, began bool) *Link {
 
 // offer makes a function callable.
 func (e *end) offer(name string, fn any) {
-	f, err := function.New(name, fn)
+	f, err := function.New(name, fn, lentShape)
 	require.NoError(e.t, err)
 	f.Most = 1 << 30
 	e.functions[name] = f
@@ -243,7 +243,12 @@ func (e *end) run(ctx context.Context, name string, r *Request) []byte {
 		return m.Append(nil)
 	}
 	m.Executed = wire.ExecutedYes
-	frame, err := f.Invoke(ctx, r.Args.B, m.Append(nil), nil)
+	frame, tail, err := f.InvokeLent(ctx, r.Args.B, m.Append(nil))
+	if r.CameAsTransfer() {
+		r.Args.Tail = tail
+	} else {
+		frame = append(frame, tail...)
+	}
 	var failed *codec.Error
 	if errors.As(err, &failed) {
 		m.Code, m.Executed, m.Body = failed.Code, failed.Executed, []byte(failed.Text)

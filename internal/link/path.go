@@ -26,8 +26,9 @@ func (x *exchange) repeat(msg []byte) {
 }
 
 // transfer begins the transfer of a message that does not fit a datagram.
-func (x *exchange) transfer(body []byte, tag uint64) (id uint32) {
-	x.path.filled(len(body))
+func (x *exchange) transfer(frame, tail []byte, tag uint64) (id uint32) {
+	body := transfer.Body{Head: wire.Unframe(frame), Tail: tail}
+	x.path.filled(len(body.Head) + len(tail))
 	x.expect()
 	return x.sending.Start(body, tag)
 }
@@ -41,10 +42,9 @@ func (x *exchange) replyAgain(now time.Time, v *servedSlot) {
 	switch frame := v.reply; {
 	case len(frame) <= BasePacket-wire.HeaderSize:
 		x.repeat(frame)
-	case x.served.reserve(frame):
-		small := uint32(transfer.FragmentSize(BasePacket))
-		x.served.moveReply(now, v, frame,
-			x.sending.StartCut(wire.Unframe(frame), replyTag(v.id, v.seq), small))
+	case x.served.reserve(sizeOf(frame)):
+		small, body := uint32(transfer.FragmentSize(BasePacket)), transfer.Body{Head: wire.Unframe(frame)}
+		x.served.moveReply(now, v, frame, x.sending.StartCut(body, replyTag(v.id, v.seq), small))
 	}
 }
 
@@ -117,7 +117,7 @@ func (x *exchange) resize(now time.Time) {
 }
 
 // restart sends a message anew in another transfer.
-func (x *exchange) restart(now time.Time, id uint32, body []byte) {
+func (x *exchange) restart(now time.Time, id uint32, body transfer.Body) {
 	tag, _ := x.sending.Stop(id)
 	say(x, wire.Stop{Transfer: id})
 	slot, seq := uint16(tag>>32), uint32(tag)

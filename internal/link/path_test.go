@@ -321,8 +321,8 @@ func TestTransfersAreCutAnewWhenThePathShrinks(t *testing.T) {
 		a.free(call)
 		require.Zero(t, a.wires.memory.Used())
 		require.Zero(t, b.wires.memory.Used(), "the half was dropped")
-		require.EqualValues(t, 3, a.link.exchange.sending.Start([]byte{1}, 0), "it was begun twice")
-		require.EqualValues(t, 3, b.link.exchange.sending.Start([]byte{1}, 0), "and the reply")
+		require.EqualValues(t, 3, a.nextTransfer(), "it was begun twice")
+		require.EqualValues(t, 3, b.nextTransfer(), "and the reply")
 		t.Log("answered after", took)
 	})
 }
@@ -335,7 +335,7 @@ func TestTransfersGoOnWhenThePathWidens(t *testing.T) {
 		took := runWithin(t, a, b, 8972, 8972, call)
 		call.require(t, 0, wire.ExecutedYes)
 		require.Equal(t, 8972, a.link.exchange.path.size)
-		require.EqualValues(t, 2, a.link.exchange.sending.Start([]byte{1}, 0), "it was begun once, and took %v", took)
+		require.EqualValues(t, 2, a.nextTransfer(), "it was begun once, and took %v", took)
 	})
 }
 

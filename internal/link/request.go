@@ -12,7 +12,7 @@ import (
 
 // A Request is what a link knows of a call to one of our functions, from when it comes until it is answered.
 type Request struct {
-	Args     *buffer.Buffer
+	Args     *buffer.Buffer                   // with what the reply ends with, if that is a part of them
 	Deadline time.Time                        // zero: none
 	whole    []byte                           // the transfer that it came as, see CameAsTransfer
 	Context  atomic.Pointer[deadline.Context] // of the function, if it asks for one
@@ -72,6 +72,17 @@ func (r *Request) LeaveArgs() {
 	if !r.CameAsTransfer() {
 		r.Args = nil
 	}
+}
+
+// isLent reports that its reply ends with a part of its arguments.
+func (r *Request) isLent() bool { return r.CameAsTransfer() && r.Args.Tail != nil }
+
+// sizeLent is the memory that such a reply takes up besides; 0 of another.
+func (r *Request) sizeLent() int64 {
+	if r.isLent() {
+		return sizeOf(r.whole)
+	}
+	return 0
 }
 
 // GiveUp ends the request's context, or keeps it from running if it has not begun. Whoever took the request out of its

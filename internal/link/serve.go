@@ -126,7 +126,11 @@ func (x *exchange) takeCancel(m wire.Cancel) *Request {
 func (l *Link) Answer(now time.Time, r *Request, frame []byte) (alone bool) {
 	l.mu.Lock()
 	x := l.exchange
-	x.takeBack(r)
+	if r.isLent() {
+		x.receiving.Release(len(r.whole)) // it is the reply's from now on
+	} else {
+		x.takeBack(r)
+	}
 	if r.Streams != nil && !l.down {
 		x.answerStreams(r, frame)
 	}
@@ -149,7 +153,11 @@ func (x *exchange) answer(now time.Time, r *Request, frame []byte) (alone bool) 
 	}
 	if v := x.served.slot(r.Slot); v.request == r {
 		alone = !r.shared
-		x.reply(now, v, frame)
+		if r.isLent() {
+			x.replyLent(now, v, frame, r)
+		} else {
+			x.reply(now, v, frame)
+		}
 	}
 	x.link.flush()
 	return alone
@@ -185,10 +193,10 @@ func (x *exchange) richer(r *Request, frame []byte) *exchange {
 	if x.link.down {
 		return nil
 	}
-	if v := x.served.slot(r.Slot); v.request != r || x.isShort(v, frame) {
+	if v := x.served.slot(r.Slot); v.request != r || x.isShort(v, frame) && !r.isLent() {
 		return nil
 	}
-	if rich := x.served.movingBytes.Richer(sizeOf(frame)); rich != nil {
+	if rich := x.served.movingBytes.Richer(sizeOf(frame) + r.sizeLent()); rich != nil {
 		return rich.Owner.(*exchange)
 	}
 	return nil
@@ -217,13 +225,29 @@ func (x *exchange) reply(now time.Time, v *servedSlot, frame []byte) {
 	case x.isShort(v, frame):
 		x.post(frame)
 		x.served.storeReply(now, v, frame)
-	case x.served.reserve(frame):
-		x.served.moveReply(now, v, frame, x.transfer(wire.Unframe(frame), replyTag(v.id, v.seq)))
+	case x.served.reserve(sizeOf(frame)):
+		x.served.moveReply(now, v, frame, x.transfer(frame, nil, replyTag(v.id, v.seq)))
 	default:
 		x.link.carrier.Unsent.Add(1)
 		x.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
 		buffer.Recycle(frame)
 	}
+}
+
+// replyLent is reply for one that ends with a part of its request. That came as a transfer, whose memory is the reply's
+// until it has been sent.
+func (x *exchange) replyLent(now time.Time, v *servedSlot, frame []byte, r *Request) {
+	v.executed = wire.ExecutedIn(frame)
+	lent := &buffer.Buffer{B: r.whole, Tail: r.Args.Tail}
+	if !x.served.reserve(sizeOf(frame) + sizeOf(lent.B)) {
+		x.link.carrier.Unsent.Add(1)
+		x.replyError(now, v, wire.Overloaded, v.executed, textBacklog)
+		buffer.Recycle(frame)
+		buffer.Recycle(lent.B)
+		return
+	}
+	x.served.moveReply(now, v, frame, x.transfer(frame, lent.Tail, replyTag(v.id, v.seq)))
+	v.lent = lent
 }
 
 // replyError stores and sends an error as the reply of a slot.

@@ -27,10 +27,11 @@ type servedSlot struct {
 	state      servedState
 	id         uint16
 	seq        uint32
-	executed   wire.Executed // of the function, by the reply: so long as the slot has none, maybe
-	request    *Request      // while it runs: a worker's, here to be found and given up, by share
-	reply      []byte        // the Reply as framed: when done, and while moving, when the transfer borrows it
-	transfer   uint32        // while moving
+	executed   wire.Executed  // of the function, by the reply: so long as the slot has none, maybe
+	request    *Request       // while it runs: a worker's, here to be found and given up, by share
+	reply      []byte         // the Reply as framed: when done, and while moving, when the transfer borrows it
+	lent       *buffer.Buffer // a transfer, and the part of it that the reply goes on with while moving; nil: none
+	transfer   uint32         // while moving
 	at         time.Time
 	prev, next *servedSlot // in the list of its state
 }
@@ -99,6 +100,14 @@ func (s *servedSlots) init(owner *exchange, moving, stored *buffer.Budget) {
 // sizeOf is the memory that a reply takes up: a message of 2^n bytes, with what is around it, a quarter more than it
 // has.
 func sizeOf(reply []byte) int64 { return int64(cap(reply)) }
+
+// moves is the memory of a reply under way.
+func (v *servedSlot) moves() int64 {
+	if v.lent == nil {
+		return sizeOf(v.reply)
+	}
+	return sizeOf(v.reply) + sizeOf(v.lent.B)
+}
 
 // slot returns the state of a slot, made on demand.
 func (s *servedSlots) slot(id uint16) *servedSlot {
@@ -208,7 +217,7 @@ func (s *servedSlots) tell(v *servedSlot) {
 }
 
 // reserve takes memory for a reply that is to be under way, or returns false. moveReply must follow.
-func (s *servedSlots) reserve(reply []byte) bool { return s.movingBytes.Take(sizeOf(reply)) }
+func (s *servedSlots) reserve(size int64) bool { return s.movingBytes.Take(size) }
 
 // moveReply notes that the reply of the running request is under way. It is not among the stored ones: who drops it
 // stops the transfer first.
@@ -244,7 +253,10 @@ func (s *servedSlots) drop(v *servedSlot) {
 func (s *servedSlots) clear(v *servedSlot) {
 	s.unlist(v)
 	buffer.Recycle(v.reply)
-	v.request, v.reply, v.transfer = nil, nil, 0
+	if v.lent != nil {
+		buffer.Recycle(v.lent.B)
+	}
+	v.request, v.reply, v.lent, v.transfer = nil, nil, nil, 0
 }
 
 // unlist takes a slot out of its list.
@@ -254,7 +266,7 @@ func (s *servedSlots) unlist(v *servedSlot) {
 		s.fresh.remove(v)
 	case servedMoving:
 		s.moving.remove(v)
-		s.movingBytes.Give(sizeOf(v.reply))
+		s.movingBytes.Give(v.moves())
 	case servedDone:
 		s.stored.remove(v)
 		s.storedBytes.Give(sizeOf(v.reply))

@@ -18,7 +18,7 @@ func newServedSlots() *servedSlots {
 }
 
 func moveReply(t *testing.T, s *servedSlots, now time.Time, v *servedSlot, reply []byte) {
-	require.True(t, s.reserve(reply))
+	require.True(t, s.reserve(sizeOf(reply)))
 	s.moveReply(now, v, reply, 1)
 }
 

@@ -52,7 +52,7 @@ func BenchmarkFragmentTransfer(b *testing.B) {
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {
-				s.out.Start(body, 0)
+				s.out.Start(Body{Head: body}, 0)
 				for !s.batch() {
 				}
 			}
@@ -63,7 +63,7 @@ func BenchmarkFragmentTransfer(b *testing.B) {
 // Neither side allocates per fragment. What is left is the doubling of the body: a handful in 40,000 fragments.
 func TestFragmentAllocations(t *testing.T) {
 	s := newShortcut()
-	s.out.Start(make([]byte, testMessage), 0)
+	s.out.Start(Body{Head: make([]byte, testMessage)}, 0)
 	for range 32 {
 		s.batch()
 	}

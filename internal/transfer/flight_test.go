@@ -205,11 +205,11 @@ func TestLargeFragmentsThatAreLostAgainAreToldOf(t *testing.T) {
 		isLossy := false
 		for range play.acks {
 			for range play.unharmed {
-				s.out.Start(make([]byte, 2*play.size), 1)
+				s.out.Start(Body{Head: make([]byte, 2*play.size)}, 1)
 				s.sendAll()
 				s.ackAll()
 			}
-			s.out.Start(make([]byte, 2*play.size), 1)
+			s.out.Start(Body{Head: make([]byte, 2*play.size)}, 1)
 			s.sendAll()
 			for range play.timeouts {
 				s.advance(time.Second)

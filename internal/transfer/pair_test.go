@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -73,7 +74,8 @@ func newFragmentPair(t *testing.T, seed uint64, net conditions) *fragmentPair {
 func (p *fragmentPair) start(n int) (id uint32, body []byte) {
 	body = randomBytes(p.rng, n)
 	p.needed += (n + testFragment - 1) / testFragment
-	return p.out.Start(body, uint64(n)), body
+	head := 1 + p.rng.IntN(n) // the rest lies apart
+	return p.out.Start(Body{body[:head:head], slices.Clone(body[head:])}, uint64(n)), body
 }
 
 // run goes on until the sender has nothing unfinished.
@@ -190,8 +192,8 @@ func (p *fragmentPair) deliver() {
 
 // receive hands a fragment over in a buffer that is overwritten afterwards, as the reader's is.
 func (p *fragmentPair) receive(number uint32, f wire.Fragment) {
-	p.scratch = append(p.scratch[:0], f.Data...)
-	f.Data = p.scratch
+	p.scratch = append(append(p.scratch[:0], f.Data...), f.Rest...)
+	f.Data, f.Rest = p.scratch, nil
 	body, code := p.in.Fragment(p.now, number, f)
 	clear(p.scratch)
 	if code != 0 {

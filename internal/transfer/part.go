@@ -25,7 +25,25 @@ func (p Part) Size() int {
 	if p.Chunk != nil {
 		return p.Chunk.Size()
 	}
-	return wire.FrameSize + wire.FragmentHead + len(p.Data)
+	return wire.FrameSize + wire.FragmentHead + len(p.Data) + len(p.Rest)
+}
+
+// A Body is a message in two pieces, which lie apart. The second may be nil.
+type Body struct{ Head, Tail []byte }
+
+// size is how many bytes it has.
+func (b Body) size() int64 { return int64(len(b.Head)) + int64(len(b.Tail)) }
+
+// cut is its bytes from one to before another, in one or two pieces.
+func (b Body) cut(from, to int64) (data, rest []byte) {
+	head := int64(len(b.Head))
+	switch {
+	case to <= head:
+		return b.Head[from:to], nil
+	case from >= head:
+		return b.Tail[from-head : to-head], nil
+	}
+	return b.Head[from:], b.Tail[:to-head]
 }
 
 // Ready says whether Next has a fragment.
@@ -52,7 +70,8 @@ func (o *Out) Next(now time.Time, number uint32) (Part, bool) {
 		o.isTurn = true
 	}
 	from, to := t.bounds(index)
-	f := wire.Fragment{Transfer: t.Id, Total: t.total, Size: uint16(t.size), Index: index, Data: t.Body[from:to]}
+	f := wire.Fragment{Transfer: t.Id, Total: t.total, Size: uint16(t.size), Index: index}
+	f.Data, f.Rest = t.Body.cut(from, to)
 	return Part{Fragment: f}, true
 }
 

@@ -33,7 +33,7 @@ func TestResizeTellsWhichTransfersAreTooLarge(t *testing.T) {
 func TestStartCutTakesAnotherSize(t *testing.T) {
 	s := newSenderTest(t)
 	s.out.Resize(s.now, 4*minFragment)
-	s.out.StartCut(make([]byte, 4*minFragment), 1, minFragment)
+	s.out.StartCut(Body{Head: make([]byte, 4*minFragment)}, 1, minFragment)
 	require.Equal(t, indexes(0, 4), s.sendAll())
 	require.Empty(t, s.out.Resize(s.now, minFragment))
 }

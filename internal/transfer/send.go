@@ -42,7 +42,7 @@ type Outgoing struct {
 	cut
 	Id   uint32
 	tag  uint64
-	Body []byte
+	Body Body
 
 	base uint32 // all fragments below it have arrived
 	next uint32 // the first fragment that was not sent
@@ -66,18 +66,18 @@ func (o *Out) Init(now time.Time, size int) {
 
 // Start begins the transfer of body: the kind and body of a message. It is borrowed until Ack says that the transfer is
 // finished, or until Stop: both give the tag back. At most 64 transfers are under way, the others follow in order.
-func (o *Out) Start(body []byte, tag uint64) (id uint32) {
+func (o *Out) Start(body Body, tag uint64) (id uint32) {
 	return o.StartCut(body, tag, o.size)
 }
 
 // StartCut is Start with fragments of another size.
-func (o *Out) StartCut(body []byte, tag uint64, size uint32) (id uint32) {
-	if len(body) == 0 || int64(len(body)) > 1<<32-1 {
+func (o *Out) StartCut(body Body, tag uint64, size uint32) (id uint32) {
+	if len(body.Head) == 0 || body.size() > 1<<32-1 {
 		panic("broach: internal error: a transfer has 1 to 2^32-1 bytes")
 	}
 	id = o.nextID()
 	o.waiting.Push(&Outgoing{
-		cut:   cutInto(uint32(len(body)), size),
+		cut:   cutInto(uint32(body.size()), size),
 		Id:    id,
 		tag:   tag,
 		Body:  body,
@@ -110,7 +110,7 @@ func (o *Out) Resize(now time.Time, size int) (larger []*Outgoing) {
 // promote begins transfers that wait.
 func (o *Out) promote() {
 	for o.waiting.Len() > 0 && o.mayBegin(*o.waiting.At(0)) {
-		if t := o.waiting.Pop(); t.Body != nil {
+		if t := o.waiting.Pop(); t.Body.Head != nil {
 			t.orders = make([]sendOrder, ringSize(t.count))
 			o.active = append(o.active, t)
 		}
@@ -321,7 +321,7 @@ func (o *Out) Stop(id uint32) (tag uint64, ok bool) {
 		return t.tag, true
 	}
 	if t := o.findWaiting(id); t != nil {
-		t.Body = nil
+		t.Body = Body{}
 		return t.tag, true
 	}
 	return 0, false
@@ -332,7 +332,7 @@ func (o *Out) findWaiting(id uint32) *Outgoing {
 	if i == o.waiting.Len() {
 		return nil
 	}
-	if t := *o.waiting.At(i); t.Id == id && t.Body != nil {
+	if t := *o.waiting.At(i); t.Id == id && t.Body.Head != nil {
 		return t
 	}
 	return nil
@@ -344,7 +344,7 @@ func (o *Out) end(t *Outgoing) {
 		o.endOpen(t)
 		return
 	}
-	t.Body = nil
+	t.Body = Body{}
 	o.active = slices.DeleteFunc(o.active, func(other *Outgoing) bool { return other == t })
 	o.promote()
 }

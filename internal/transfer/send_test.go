@@ -15,7 +15,7 @@ func TestSendCutsTheBody(t *testing.T) {
 	var out Out
 	out.Init(epoch, 300)
 	body := randomBytes(rand.New(rand.NewPCG(1, 1)), 700)
-	id := out.Start(body, 7)
+	id := out.Start(Body{Head: body}, 7)
 	for i, want := range [][]byte{body[:300], body[300:600], body[600:]} {
 		f, ok := out.Next(epoch, 1)
 		require.True(t, ok)

@@ -28,7 +28,7 @@ func newSenderTest(t *testing.T) *senderTest {
 
 // start begins a transfer of so many fragments.
 func (s *senderTest) start(fragments int) (id uint32) {
-	return s.out.Start(make([]byte, fragments*minFragment), uint64(fragments))
+	return s.out.Start(Body{Head: make([]byte, fragments*minFragment)}, uint64(fragments))
 }
 
 // send returns the indexes of the fragments that may be sent now, n at most.

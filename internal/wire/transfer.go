@@ -18,6 +18,7 @@ type Fragment struct {
 	Size     uint16 // bytes of each fragment but the last, at least MinFragment
 	Index    uint32 // from 0
 	Data     []byte // begins at Index * Size of the transfer
+	Rest     []byte // goes on behind Data, where that is in two pieces; consumed, there is none
 }
 
 // Append appends the message.
@@ -28,7 +29,7 @@ func (m Fragment) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, m.Total)
 	b = binary.BigEndian.AppendUint16(b, m.Size)
 	b = binary.BigEndian.AppendUint32(b, m.Index)
-	return endFrame(append(b, m.Data...), start)
+	return endFrame(append(append(b, m.Data...), m.Rest...), start)
 }
 
 // ConsumeFragment decodes the body of a Fragment. The errors are ErrShort, and ErrField for a fragment that cannot be
