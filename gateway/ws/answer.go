@@ -1,0 +1,64 @@
+package ws
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+)
+
+// An answer is what the gateway says to a request that came over a WebSocket: in whole, or, of a stream, as it comes.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+	passes func(event, data string) error // of a stream; nil: of none
+}
+
+func newAnswer() *answer { return &answer{header: http.Header{}} }
+
+func (a *answer) Header() http.Header { return a.header }
+func (a *answer) Flush()              {}
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+}
+
+// Write keeps a body, and takes Server-Sent Events apart.
+func (a *answer) Write(b []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	a.body.Write(b)
+	if a.passes == nil || a.status != http.StatusOK {
+		return len(b), nil
+	}
+	for {
+		text, _, isWhole := strings.Cut(a.body.String(), "\n\n")
+		if !isWhole {
+			return len(b), nil
+		}
+		a.body.Next(len(text) + 2)
+		if event, data, ok := parse(text); ok {
+			if err := a.passes(event, data); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// parse reads one event; false: it is a comment.
+func parse(text string) (event, data string, ok bool) {
+	for line := range strings.SplitSeq(text, "\n") {
+		switch name, value, _ := strings.Cut(line, ": "); name {
+		case "event":
+			event = value
+		case "data":
+			data, ok = value, true
+		}
+	}
+	return event, data, ok
+}
+
+type nopCloser struct{ *strings.Reader }
+
+func (nopCloser) Close() error { return nil }

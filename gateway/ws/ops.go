@@ -1,0 +1,163 @@
+package ws
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// take does what a message asks for.
+func (s *session) take(m *message) {
+	switch m.Op {
+	case "call":
+		s.begin(m, func(ctx context.Context) { s.call(ctx, m) })
+	case "publish":
+		s.begin(m, func(ctx context.Context) { s.publish(ctx, m) })
+	case "subscribe":
+		s.begin(m, func(ctx context.Context) { s.subscribe(ctx, m) })
+	case "cancel", "unsubscribe":
+		s.stop(m)
+	default:
+		s.refuse(m, "bad-message", "the op is call, publish, cancel, subscribe or unsubscribe")
+	}
+}
+
+func (s *session) refuse(m *message, kind, detail string) {
+	s.say(map[string]any{"id": m.ID, "error": problem(http.StatusBadRequest, kind, detail)})
+}
+
+// begin does something under an id, if there is room and the id is free.
+func (s *session) begin(m *message, do func(context.Context)) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	if reason := s.enter(m, cancel); reason != "" {
+		cancel()
+		s.refuse(m, "refused", reason)
+		return
+	}
+	s.tasks.Go(func() {
+		defer cancel()
+		do(ctx)
+	})
+}
+
+func (s *session) enter(m *message, cancel context.CancelFunc) (reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	count, most := &s.calls, callsMost
+	if m.Op == "subscribe" {
+		count, most = &s.topics, topicsMost
+	}
+	switch {
+	case s.running[string(m.ID)] != nil:
+		return "the id is in use"
+	case *count >= most:
+		return "too many at once: 32 calls, 64 subscriptions"
+	}
+	*count++
+	s.running[string(m.ID)] = &running{m.Op, cancel}
+	return ""
+}
+
+// leave frees an id, before the last message under it goes out.
+func (s *session) leave(m *message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if delete(s.running, string(m.ID)); m.Op == "subscribe" {
+		s.topics--
+		return
+	}
+	s.calls--
+}
+
+// stop ends what goes on under an id, which answers that itself.
+func (s *session) stop(m *message) {
+	s.mu.Lock()
+	r := s.running[string(m.ID)]
+	s.mu.Unlock()
+	if r == nil || (r.op == "subscribe") != (m.Op == "unsubscribe") {
+		s.refuse(m, "refused", "nothing of that kind goes on under this id")
+		return
+	}
+	r.cancel()
+}
+
+// call asks the gateway as any client does.
+func (s *session) call(ctx context.Context, m *message) {
+	r := requestLike(ctx, s.opened, http.MethodPost, "/rpc/"+url.PathEscape(m.Name), string(m.Args))
+	if m.Timeout != "" {
+		r.Header.Set("Broach-Timeout", m.Timeout)
+	}
+	s.ask(m, r)
+}
+
+func (s *session) publish(ctx context.Context, m *message) {
+	s.ask(m, requestLike(ctx, s.opened, http.MethodPost, "/events/"+url.PathEscape(m.Topic), string(m.Payload)))
+}
+
+// ask sends a request to the gateway, and its answer to the client.
+func (s *session) ask(m *message, r *http.Request) {
+	a := newAnswer()
+	s.gateway.ServeHTTP(a, r)
+	s.leave(m)
+	key := "value"
+	if a.status >= 400 {
+		key = "error"
+	}
+	s.say(map[string]any{"id": m.ID, key: json.RawMessage(bytes.TrimSpace(a.body.Bytes()))})
+}
+
+// subscribe passes events on until the client wants no more.
+func (s *session) subscribe(ctx context.Context, m *message) {
+	a := newAnswer()
+	a.passes = func(event, data string) error { return s.pass(m, event, data) }
+	r := requestLike(ctx, s.opened, http.MethodGet, "/events/"+url.PathEscape(m.Topic), "")
+	r.Header.Set("Accept", "text/event-stream")
+	s.gateway.ServeHTTP(a, r)
+	s.leave(m)
+	if a.status != http.StatusOK {
+		s.say(map[string]any{"id": m.ID, "error": json.RawMessage(bytes.TrimSpace(a.body.Bytes()))})
+		return
+	}
+	s.say(map[string]any{"id": m.ID, "end": true})
+}
+
+var errGone = errors.New("the client is gone")
+
+func (s *session) pass(m *message, event, data string) error {
+	key := "event"
+	if event != "" {
+		key = event // lost
+	}
+	if !s.say(map[string]any{"id": m.ID, key: json.RawMessage(data)}) {
+		return errGone
+	}
+	return nil
+}
+
+// requestLike is a request by the client that opened the WebSocket.
+func requestLike(ctx context.Context, opened *http.Request, method, path, body string) *http.Request {
+	r := opened.Clone(ctx)
+	for name := range r.Header {
+		if strings.HasPrefix(name, "Sec-Websocket-") {
+			delete(r.Header, name)
+		}
+	}
+	for _, name := range []string{"Connection", "Upgrade", "Accept", "Content-Length", "X-Request-Id"} {
+		r.Header.Del(name)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Method, r.RequestURI = method, path
+	r.URL = &url.URL{Path: path}
+	if unescaped, err := url.PathUnescape(path); err == nil {
+		r.URL.Path, r.URL.RawPath = unescaped, path
+	}
+	r.Body, r.ContentLength = http.NoBody, int64(len(body))
+	if body != "" {
+		r.Body = nopCloser{strings.NewReader(body)}
+	}
+	return r
+}
