@@ -27,6 +27,7 @@ const (
 	slotsMost      = 1024 // calls that a worker runs at once
 	slotsUnsaid    = 16
 	workerSilence  = 10 * time.Second // without a poll, after which a worker is gone
+	workerDropped  = 2 * time.Second  // the same after a poll that was broken off
 	pollMost       = 60 * time.Second
 	leaveMost      = 30 * time.Second // that calls under way are waited for
 	lookForSilence = time.Second

@@ -108,7 +108,11 @@ func (x *exchange) poll(w *worker) *problem {
 	}
 	defer func() {
 		x.g.streams.Add(-1)
-		x.g.workers.polling(w, -1, time.Now())
+		now := time.Now()
+		if x.r.Context().Err() != nil { // its process may have ended
+			now = now.Add(workerDropped - workerSilence)
+		}
+		x.g.workers.polling(w, -1, now)
 	}()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

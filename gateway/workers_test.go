@@ -161,6 +161,19 @@ func TestWorkersThatGo(t *testing.T) {
 		_, err = caller.Caller("work01").Call(t.Context())
 		require.ErrorIs(t, err, broach.ErrNotFound)
 
+		// one whose connection breaks is gone sooner
+		ended := enlist(t, g, 1, "work02")
+		r := request("GET", "/workers/"+ended.id+"/next", "", "Broach-Worker", ended.token)
+		ctx, cancel = context.WithCancel(r.Context())
+		polled := make(chan struct{})
+		go func() { serve(g, r.WithContext(ctx)); close(polled) }()
+		synctest.Wait()
+		cancel()
+		<-polled
+		require.NotEqual(t, http.StatusNotFound, ended.post("1", `{"value": 1}`))
+		time.Sleep(4 * time.Second)
+		require.Equal(t, http.StatusNotFound, ended.post("1", `{"value": 1}`))
+
 		// one that leaves has its calls end
 		p, q := enlist(t, g, 1, "work01"), enlist(t, g, 1, "work01")
 		c.Settle()

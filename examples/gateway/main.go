@@ -37,7 +37,8 @@ func main() {
 		gateway.Expose("add", "total", "sleep", "fail"),
 		gateway.RoutesFromNames(),
 		gateway.RouteRegexp("GET", `/add/(\d+)\+(\d+)`, "add"),
-		gateway.ExposeEvents("greeted"), gateway.PublishEvents("greeted"))
+		gateway.ExposeEvents("greeted"), gateway.PublishEvents("greeted"),
+		gateway.Expose("work*"), gateway.Workers("work*")) // for the programs in python/examples
 	must(err)
 	l, err := net.Listen("tcp", *addr)
 	must(err)

@@ -10,7 +10,7 @@
 //	{"id": 1, "op": "cancel"}                                                   {"id": 1, "error": {…}}, of the call
 //	{"id": 2, "op": "subscribe", "topic": "sold"}                               {"id": 2, "event": …}, as they come
 //	{"id": 2, "op": "unsubscribe"}                                              {"id": 2, "end": true}
-//	{"id": 3, "op": "publish", "topic": "sold", "payload": 7}                   {"id": 3, "value": {"delivered": 1, …}}
+//	{"id": 3, "op": "publish", "topic": "sold", "payload": 7}                   {"id": 3, "value": {"delivered": 1}}
 //
 // {"id": 2, "lost": 5} tells of events that were lost because the client was slow. Errors are the gateway's problems.
 //

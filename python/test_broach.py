@@ -1,0 +1,143 @@
+"""Tests of broach.py against examples/gateway, whose program is in GATEWAY: .ci/python builds and runs it."""
+
+import datetime
+import math
+import os
+import re
+import subprocess
+import threading
+import time
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+from broach import BroachApply, BroachError, BroachFramework
+
+
+def start(addr="127.0.0.1:0"):
+    """Starts a gateway, and returns its process and URL."""
+    process = subprocess.Popen([os.environ["GATEWAY"], "-addr", addr], stdout=subprocess.PIPE, text=True)
+    return process, re.match("listening on (.*)", process.stdout.readline()).group(1)
+
+
+class BroachTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.process, cls.url = start()
+        BroachFramework.run({"name": "test", "params": {"gateway": cls.url, "threadPool": {"threadMax": 4}}})
+
+    @classmethod
+    def tearDownClass(cls):
+        BroachFramework.stop()
+        cls.process.kill()
+        cls.process.wait()
+        cls.process.stdout.close()
+
+    def serve(self, fn, name=None):
+        BroachApply.rpcRoute(name)(fn)
+        self.assertTrue(BroachFramework.wait(10))
+
+    def fails(self, code, executed, service, *args, **kwargs):
+        with self.assertRaises(BroachError) as caught:
+            BroachApply.call(service, *args, **kwargs)
+        self.assertEqual((caught.exception.code, caught.exception.executed), (code, executed), caught.exception)
+        return caught.exception
+
+    def test_calls(self):
+        @BroachApply.rpcCall(name="add")
+        def plus(*args, **kwargs):
+            pass
+
+        self.assertEqual(plus(1, 2), 3)
+        self.assertEqual(plus(2**62, 1), 2**62 + 1)
+        bill = BroachApply.call("total", {"customer": "ann", "prices": [1.25, 2], "within": datetime.timedelta(hours=1)})
+        self.assertEqual(bill, {"customer": "ann", "total": 3.25, "due": "2026-12-01T01:00:00Z"})
+        with ThreadPoolExecutor(8) as pool:
+            self.assertEqual(list(pool.map(lambda i: plus(i, i), range(200))), [2 * i for i in range(200)])
+
+    def test_errors(self):
+        self.fails("NotFound", "no", "nobody offers this")
+        self.assertIn("takes 2 arguments", self.fails("InvalidArgument", "no", "add", 1).message)
+        with self.assertRaises(BroachError) as caught:
+            BroachApply.call("sleep", "5s", timeout=0.05)
+        self.assertEqual(caught.exception.code, "DeadlineExceeded")
+        self.assertEqual(self.fails("Application", "yes", "fail").message, "no luck today")
+        self.assertIn("cannot be sent", self.fails("InvalidArgument", "no", "add", object(), 1).message)
+        self.fails("InvalidArgument", "no", "add", math.nan, 1)
+        self.assertIn("no instant", self.fails("InvalidArgument", "no", "add", datetime.datetime.now()).message)
+
+    def test_serving(self):
+        self.serve(lambda *a: list(a), "work echo")
+        self.assertEqual(BroachApply.call("work echo"), [])
+        values = [None, True, -1, 1.5, "é\n", [1, [2]], {"a": {"b": []}}, 2**63]
+        self.assertEqual(BroachApply.call("work echo", *values), values)
+        self.assertEqual(BroachApply.call("work echo", b"hi", params={"x": 1}), ["aGk=", {"x": 1}])
+
+        def fail(what):
+            if what == "code":
+                raise BroachError(1001, message="sold out")
+            if what == "exit":
+                raise SystemExit
+            if what == "value":
+                return object()
+            return {}[what]
+
+        self.serve(fail, "work fail")
+        self.assertEqual(self.fails(1001, "yes", "work fail", "code").message, "sold out")
+        self.fails("Application", "yes", "work fail", "key")
+        self.fails("Application", "yes", "work fail", "exit")
+        self.assertIn("cannot be sent", self.fails("Application", "yes", "work fail", "value").message)
+        self.fails("Application", "yes", "work fail", "too", "many")
+
+    def test_the_call_that_is_served(self):
+        ended = threading.Event()
+
+        def wait():
+            call = BroachApply.current()
+            if call.meta["x-request-id"] and call.canceled.wait(10):
+                ended.set()
+
+        self.serve(wait, "work wait")
+        self.assertIsNone(BroachApply.current())
+        with self.assertRaises(BroachError):
+            BroachApply.call("work wait", timeout=0.2)
+        self.assertTrue(ended.wait(5), "nobody waits any more, and the function knows it")
+
+    def test_slots(self):
+        block = threading.Event()
+        self.serve(lambda: block.wait(10), "work block")
+        with ThreadPoolExecutor(5) as pool:
+            calls = [pool.submit(BroachApply.call, "work block") for _ in range(4)]
+            time.sleep(0.5)
+            self.fails("Overloaded", "no", "work block")
+            block.set()
+            self.assertEqual([c.result() for c in calls], [True] * 4)
+
+
+class RestartTest(unittest.TestCase):
+    def test_a_gateway_that_is_started_again(self):
+        process, url = start()
+        BroachFramework.run({"params": {"gateway": url}})
+        BroachApply.rpcRoute("work again")(lambda: "here")
+        self.assertTrue(BroachFramework.wait(10))
+        self.assertEqual(BroachApply.call("work again"), "here")
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        with self.assertRaises(BroachError) as caught:
+            BroachApply.call("add", 1, 2)
+        self.assertEqual((caught.exception.code, caught.exception.executed), ("Unreachable", "no"))
+        process, _ = start(url.removeprefix("http://") if hasattr(url, "removeprefix") else url[7:])
+        self.addCleanup(lambda: (process.kill(), process.wait(), process.stdout.close()))
+        self.addCleanup(BroachFramework.stop)
+        until = time.monotonic() + 20
+        while True:  # it enlists again within some seconds
+            try:
+                self.assertEqual(BroachApply.call("work again"), "here")
+                return
+            except BroachError as e:
+                self.assertLess(time.monotonic(), until, e)
+                time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    unittest.main()
