@@ -15,15 +15,20 @@ type arguments func(f *function) ([]any, *problem)
 // call calls a function and answers with what comes back. If the arguments do not fit what is known of the function,
 // and it has changed since, that is tried once more with what it is now.
 func (x *exchange) call(name, mode string, args arguments) *problem {
-	ctx, cancel, p := x.context()
+	timeout, p := x.timeout()
 	if p != nil {
 		return p
 	}
-	defer cancel()
-	f, err := x.g.functions.find(ctx, name, x.began)
+	f, err := x.g.functions.find(x.r.Context(), name, x.began)
 	if err != nil {
 		return x.problemOf(err)
 	}
+	if !f.StreamsOut && !f.StreamsIn { // a feed has no length
+		timeout = min(timeout, x.g.set.maxTimeout)
+	}
+	ctx, cancel := x.context(timeout)
+	defer cancel()
+	defer func() { x.input.close() }()
 	p = x.attempt(ctx, f, mode, args)
 	if p != nil && p.code == broach.InvalidArgument.String() && p.executed == broach.No.String() {
 		if other := x.g.functions.news(ctx, f); other != nil {
@@ -34,6 +39,9 @@ func (x *exchange) call(name, mode string, args arguments) *problem {
 }
 
 func (x *exchange) attempt(ctx context.Context, f *function, mode string, args arguments) *problem {
+	if p := x.suits(f); p != nil {
+		return p
+	}
 	raw, p := args(f)
 	if p != nil {
 		return p
@@ -52,15 +60,18 @@ func (x *exchange) attempt(ctx context.Context, f *function, mode string, args a
 	case modeSend:
 		return x.send(ctx, caller, list)
 	}
+	if f.StreamsOut {
+		return x.callStream(ctx, f, caller, list)
+	}
 	return x.callOne(ctx, f, caller, list)
 }
 
 func (x *exchange) callOne(ctx context.Context, f *function, caller *broach.Caller, args []any) *problem {
 	v, err := caller.Call(ctx, args...)
 	if err != nil {
-		return x.problemOf(err)
+		return x.streamProblem(f, err)
 	}
-	if x.packed {
+	if x.takes.packed {
 		return x.answerPacked(f, v)
 	}
 	b, err := f.appendResult(make([]byte, 0, 128), v, x.texts)
@@ -97,8 +108,8 @@ func (x *exchange) send(ctx context.Context, caller *broach.Caller, args []any) 
 
 // callAll answers with what each provider says. If none of them has a result, the first error is the answer.
 func (x *exchange) callAll(ctx context.Context, f *function, caller *broach.Caller, args []any) *problem {
-	if x.packed {
-		return newProblem(http.StatusNotAcceptable, "not-acceptable", "what all providers say is application/json")
+	if x.takes.packed {
+		return notAcceptable("what all providers say is application/json")
 	}
 	var first *problem
 	hasValue := false
@@ -142,7 +153,7 @@ func (x *exchange) appendReply(b []byte, f *function, r broach.Reply[any]) ([]by
 // fit turns arguments into what the parameters want, unless they have types of their own.
 func (f *function) fit(args []any, areTyped bool) ([]any, error) {
 	if areTyped {
-		return args, nil
+		return f.listLast(args), nil
 	}
 	if !f.isKnown {
 		_, err := natural(args)
@@ -153,6 +164,14 @@ func (f *function) fit(args []any, areTyped bool) ([]any, error) {
 		return nil, f.miscount(len(args))
 	}
 	for i := range args {
+		if f.StreamsIn && i == n-1 {
+			v, err := f.stream(args[i])
+			if err != nil {
+				return nil, fmt.Errorf("argument %d%s: %w", i+1, f.paramName(i), err)
+			}
+			args[i] = v
+			continue
+		}
 		v, err := f.read(args[i], f.param(i))
 		if err != nil {
 			return nil, fmt.Errorf("argument %d%s: %w", i+1, f.paramName(i), err)
@@ -160,6 +179,16 @@ func (f *function) fit(args []any, areTyped bool) ([]any, error) {
 		args[i] = v
 	}
 	return args, nil
+}
+
+// listLast makes a stream of a last argument that is a list.
+func (f *function) listLast(args []any) []any {
+	if last := len(args) - 1; f.StreamsIn && last == len(f.Params)-1 {
+		if list, ok := args[last].([]any); ok {
+			args[last] = listed(list)
+		}
+	}
+	return args
 }
 
 // param is the type of an argument.

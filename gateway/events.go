@@ -41,10 +41,11 @@ func (x *exchange) publish(topic string) *problem {
 	if p != nil {
 		return p
 	}
-	ctx, cancel, p := x.context()
+	timeout, p := x.timeout()
 	if p != nil {
 		return p
 	}
+	ctx, cancel := x.context(min(timeout, x.g.set.maxTimeout))
 	defer cancel()
 	d, err := x.g.node.Publish(ctx, topic, payload)
 	if err != nil && len(d.Nodes) == 0 && len(d.Missed) == 0 {

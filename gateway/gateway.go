@@ -65,7 +65,7 @@ type Stats struct {
 	Refused      uint64 // of them, those that were not let in, or had no room: docs/http.md, "Security"
 	Panics       uint64 // of the gateway, its options and its Middleware; of functions nodes tell
 	InFlight     int    // requests under way, without event streams
-	EventStreams int
+	EventStreams int    // events, streams of functions, polls of workers
 }
 
 // New returns a gateway before a node, which stays the caller's to close. Its options are checked together: the error
@@ -141,9 +141,10 @@ type exchange struct {
 	caller string // as Auth says; "": nobody is known
 	began  time.Time
 	query  map[string][]string // nil: not looked at yet
+	takes  takes               // which answers the client takes
 	texts  bool                // 64-bit integers are texts in the answer
-	packed bool                // the answer is msgpack
 	typed  bool                // so are the arguments, which need no types
+	input  *input              // the body as a stream; nil: it is none
 	text   string              // the body, if isRead
 	isRead bool
 	isDone bool // the head of the answer has gone

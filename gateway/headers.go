@@ -97,20 +97,27 @@ func isText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
-// context is the request's with its deadline and metadata.
-func (x *exchange) context() (context.Context, context.CancelFunc, *problem) {
-	ctx := x.metadata(x.r.Context())
+// timeout is how long the client wants the call to take, 0 if it does not say so.
+func (x *exchange) timeout() (time.Duration, *problem) {
 	text := x.r.Header["Broach-Timeout"]
 	if text == nil {
-		return ctx, func() {}, nil
+		return 0, nil
 	}
 	d, ok := parseTimeout(text)
 	if !ok {
-		return nil, nil, newProblem(http.StatusBadRequest, "bad-timeout",
+		return 0, newProblem(http.StatusBadRequest, "bad-timeout",
 			"Broach-Timeout is a time above 0, as in 1.5s or 200ms")
 	}
-	ctx, cancel := context.WithTimeout(ctx, min(d, x.g.set.maxTimeout))
-	return ctx, cancel, nil
+	return d, nil
+}
+
+// context is the request's with its metadata, and with a deadline unless timeout is 0.
+func (x *exchange) context(timeout time.Duration) (context.Context, context.CancelFunc) {
+	ctx := x.metadata(x.r.Context())
+	if timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, timeout)
 }
 
 func parseTimeout(text []string) (d time.Duration, ok bool) {

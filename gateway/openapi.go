@@ -147,9 +147,17 @@ func (a *author) function(service broach.Service) {
 func (a *author) operation(id string, f *function, s *schemas) map[string]any {
 	return map[string]any{"operationId": id, "summary": f.Doc, "responses": map[string]any{
 		"200": map[string]any{"description": "what the function returned",
-			"content": content(jsonType[0], s.result(f))},
+			"content": content(mediaOf(f), s.result(f))},
 		"default": map[string]any{"description": "why it did not", "content": problemContent},
 	}}
+}
+
+// mediaOf is what a function's answers are.
+func mediaOf(f *function) string {
+	if f.StreamsOut {
+		return ndjsonType
+	}
+	return jsonType[0]
 }
 
 var problemContent = content("application/problem+json", map[string]any{"$ref": "#/components/schemas/Problem"})

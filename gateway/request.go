@@ -167,16 +167,20 @@ func (x *exchange) controls(isPost bool) (mode string, p *problem) {
 		}
 		delete(query, "mode")
 	}
-	if isPost && len(query) > 0 {
+	if isPost && len(query) > 0 && !x.sendsLines() {
 		return "", invalid("", "the query of a POST says mode and int64 only: arguments are in the body")
 	}
 	return mode, nil
 }
 
-// accept finds out whether the client takes JSON, and how it wants integers of 64 bits.
+// takes are the kinds of answers that a client takes.
+type takes struct{ json, packed, lines, events bool }
+
+// accept finds out which answers the client takes, and how it wants integers of 64 bits.
 func (x *exchange) accept() *problem {
 	values := x.r.Header["Accept"]
-	if len(values) == 0 || len(values) == 1 && (values[0] == "*/*" || values[0] == "application/json") {
+	if len(values) == 0 || len(values) == 1 && values[0] == "*/*" {
+		x.takes = takes{json: true, lines: true}
 		return nil
 	}
 	for part := range strings.SplitSeq(strings.Join(values, ","), ",") {
@@ -184,18 +188,50 @@ func (x *exchange) accept() *problem {
 		if err != nil || params["q"] == "0" {
 			continue
 		}
-		switch media {
-		case jsonType[0]:
-			x.texts = params["int64"] == "string"
-			return nil
-		case msgpackType:
-			x.packed = true
-			return nil
-		case "*/*", "application/*":
-			return nil
-		}
+		x.acceptOne(media, params["int64"] == "string")
 	}
-	return newProblem(http.StatusNotAcceptable, "not-acceptable", "answers are application/json or application/msgpack")
+	if x.takes == (takes{}) {
+		return notAcceptable("answers are application/json, application/msgpack, and streams")
+	}
+	return nil
+}
+
+func (x *exchange) acceptOne(media string, texts bool) {
+	switch media {
+	case jsonType[0]:
+		x.takes.json = true
+		x.texts = x.texts || texts
+	case msgpackType:
+		x.takes.packed = !x.takes.json
+	case ndjsonType:
+		x.takes.lines = true
+		x.texts = x.texts || texts
+	case eventsType:
+		x.takes.events = !x.takes.lines
+	case "*/*", "application/*":
+		x.takes.json, x.takes.lines = !x.takes.packed, !x.takes.events
+	}
+}
+
+func notAcceptable(detail string) *problem {
+	return newProblem(http.StatusNotAcceptable, "not-acceptable", detail)
+}
+
+// suits reports whether a function's kind of answer is one that the client takes.
+func (x *exchange) suits(f *function) *problem {
+	switch {
+	case f.StreamsOut && !x.takes.lines && !x.takes.events:
+		return notAcceptable("the function streams: accept application/x-ndjson or text/event-stream")
+	case !f.StreamsOut && !x.takes.json && !x.takes.packed:
+		return notAcceptable("the function does not stream: accept application/json or application/msgpack")
+	}
+	return nil
+}
+
+// sendsLines reports whether the body is a stream.
+func (x *exchange) sendsLines() bool {
+	media, p := x.media()
+	return p == nil && media == ndjsonType
 }
 
 // bodyArgs reads the arguments of a POST.
@@ -203,6 +239,9 @@ func (x *exchange) bodyArgs(f *function) ([]any, *problem) {
 	media, p := x.media()
 	if p != nil {
 		return nil, p
+	}
+	if media == ndjsonType {
+		return x.streamArgs(f)
 	}
 	parse := parsers[media]
 	if parse == nil {

@@ -121,6 +121,9 @@ func (s *schemas) arguments(f *function) map[string]any {
 	}
 	for i := range n {
 		item := s.of(&f.Params[i].Type)
+		if f.StreamsIn && i == n-1 {
+			item = map[string]any{"type": "array", "items": item}
+		}
 		if name := f.Params[i].Name; name != "" {
 			item = withTitle(item, name)
 		}

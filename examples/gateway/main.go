@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"iter"
 	"log"
 	"net"
 	"net/http"
@@ -34,7 +35,7 @@ func main() {
 	must(front.WaitFor(ctx, "GET /api/hello/{name}", 2))
 
 	g, err := gateway.New(front,
-		gateway.Expose("add", "total", "sleep", "fail"),
+		gateway.Expose("add", "total", "sleep", "fail", "count", "sum"),
 		gateway.RoutesFromNames(),
 		gateway.RouteRegexp("GET", `/add/(\d+)\+(\d+)`, "add"),
 		gateway.ExposeEvents("greeted"), gateway.PublishEvents("greeted"),
@@ -56,6 +57,7 @@ curl 'URL/rpc/add?arg=1&arg=2'
 curl -H 'Content-Type: application/json' -d '{"customer": "ann", "prices": [1.25, 2], "within": "90m"}' URL/rpc/total
 curl -H 'Content-Type: application/json' -d '[]' 'URL/rpc/fail?mode=all'
 curl -H 'Broach-Timeout: 100ms' -H 'Content-Type: application/json' -d '"2s"' URL/rpc/sleep
+curl -N 'URL/rpc/count?arg=5'
 curl -N URL/events/greeted          # and meanwhile, elsewhere:
 curl -H 'Content-Type: application/json' -d '{"name": "ann"}' URL/events/greeted
 curl URL/openapi.json
@@ -92,6 +94,22 @@ func offer(backend *broach.Node, number int) {
 			b.Total += price
 		}
 		return b
+	}))
+	must(backend.Register("count", func(from int) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			for ; from > 0 && yield(from, nil); from-- {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+	}, broach.Idempotent()))
+	must(backend.Register("sum", func(numbers iter.Seq2[int, error]) (sum int, _ error) {
+		for n, err := range numbers {
+			if err != nil {
+				return 0, err
+			}
+			sum += n
+		}
+		return sum, nil
 	}))
 	must(backend.Register("fail", func() error { return errors.New("no luck today") }))
 	must(backend.Register("sleep", func(ctx context.Context, d time.Duration) error {
