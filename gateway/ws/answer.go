@@ -2,6 +2,7 @@ package ws
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"strings"
 )
@@ -29,7 +30,7 @@ func (a *answer) WriteHeader(status int) {
 func (a *answer) Write(b []byte) (int, error) {
 	a.WriteHeader(http.StatusOK)
 	a.body.Write(b)
-	if a.passes == nil || a.status != http.StatusOK {
+	if !a.isStream() {
 		return len(b), nil
 	}
 	for {
@@ -44,6 +45,23 @@ func (a *answer) Write(b []byte) (int, error) {
 			}
 		}
 	}
+}
+
+func (a *answer) isStream() bool {
+	return a.passes != nil && a.header.Get("Content-Type") == "text/event-stream"
+}
+
+// whole is what the client is told of an answer that is no stream. What stands around a gateway may answer with
+// something else than JSON.
+func (a *answer) whole() (key string, body json.RawMessage) {
+	text := bytes.TrimSpace(a.body.Bytes())
+	switch {
+	case !json.Valid(text):
+		return "error", marshal(problem(a.status, "no-json", http.StatusText(a.status)))
+	case a.status >= 400:
+		return "error", text
+	}
+	return "value", text
 }
 
 // parse reads one event; false: it is a comment.

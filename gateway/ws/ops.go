@@ -1,7 +1,7 @@
 package ws
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,28 +98,39 @@ func (s *session) publish(ctx context.Context, m *message) {
 	s.ask(m, requestLike(ctx, s.opened, http.MethodPost, "/events/"+url.PathEscape(m.Topic), string(m.Payload)))
 }
 
-// ask sends a request to the gateway, and its answer to the client.
+// ask sends a request to the gateway, and its answer to the client. The id is free before the last message goes out.
 func (s *session) ask(m *message, r *http.Request) {
 	a := newAnswer()
+	key, last := "", json.RawMessage(nil) // how a stream ended
+	a.passes = func(event, data string) error {
+		if event == "item" {
+			return s.pass(m, event, data)
+		}
+		key, last = event, json.RawMessage(data)
+		return nil
+	}
+	r.Header.Set("Accept", "application/json, text/event-stream")
 	s.gateway.ServeHTTP(a, r)
 	s.leave(m)
-	key := "value"
-	if a.status >= 400 {
-		key = "error"
+	if !a.isStream() {
+		key, last = a.whole()
+	} else if key == "" {
+		key, last = "error", marshal(problem(http.StatusBadGateway, "cut-off", "the stream was cut off"))
 	}
-	s.say(map[string]any{"id": m.ID, key: json.RawMessage(bytes.TrimSpace(a.body.Bytes()))})
+	s.say(map[string]any{"id": m.ID, key: last})
 }
 
 // subscribe passes events on until the client wants no more.
 func (s *session) subscribe(ctx context.Context, m *message) {
 	a := newAnswer()
-	a.passes = func(event, data string) error { return s.pass(m, event, data) }
+	a.passes = func(event, data string) error { return s.pass(m, cmp.Or(event, "event"), data) } // or "lost"
 	r := requestLike(ctx, s.opened, http.MethodGet, "/events/"+url.PathEscape(m.Topic), "")
 	r.Header.Set("Accept", "text/event-stream")
 	s.gateway.ServeHTTP(a, r)
 	s.leave(m)
-	if a.status != http.StatusOK {
-		s.say(map[string]any{"id": m.ID, "error": json.RawMessage(bytes.TrimSpace(a.body.Bytes()))})
+	if !a.isStream() {
+		key, last := a.whole()
+		s.say(map[string]any{"id": m.ID, key: last})
 		return
 	}
 	s.say(map[string]any{"id": m.ID, "end": true})
@@ -127,12 +138,8 @@ func (s *session) subscribe(ctx context.Context, m *message) {
 
 var errGone = errors.New("the client is gone")
 
-func (s *session) pass(m *message, event, data string) error {
-	key := "event"
-	if event != "" {
-		key = event // lost
-	}
-	if !s.say(map[string]any{"id": m.ID, key: json.RawMessage(data)}) {
+func (s *session) pass(m *message, key, data string) error {
+	if !json.Valid([]byte(data)) || !s.say(map[string]any{"id": m.ID, key: json.RawMessage(data)}) {
 		return errGone
 	}
 	return nil

@@ -12,6 +12,7 @@
 //	{"id": 2, "op": "unsubscribe"}                                              {"id": 2, "end": true}
 //	{"id": 3, "op": "publish", "topic": "sold", "payload": 7}                   {"id": 3, "value": {"delivered": 1}}
 //
+// A function that streams answers {"id": 1, "item": …} for each item, and at last {"id": 1, "end": 7} or an error.
 // {"id": 2, "lost": 5} tells of events that were lost because the client was slow. Errors are the gateway's problems.
 //
 // Each of these is a request to the gateway with the header of the one that opened the WebSocket, so who may do what
@@ -155,10 +156,7 @@ func isID(id json.RawMessage) bool {
 
 // say sends one message. Whoever does not take it is gone.
 func (s *session) say(v map[string]any) bool {
-	text, err := json.Marshal(v)
-	if err != nil {
-		panic("broach: internal error: " + err.Error())
-	}
+	text := marshal(v)
 	ctx, cancel := context.WithTimeout(s.ctx, writeMost)
 	defer cancel()
 	if s.conn.Write(ctx, websocket.MessageText, text) != nil {
@@ -166,6 +164,15 @@ func (s *session) say(v map[string]any) bool {
 		return false
 	}
 	return true
+}
+
+// marshal is json.Marshal of what always can be.
+func marshal(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("broach: internal error: " + err.Error())
+	}
+	return b
 }
 
 // problem is one of this package's own, in the form of the gateway's.

@@ -3,8 +3,10 @@ package ws_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -36,7 +38,7 @@ func start(t *testing.T, opts ...gateway.Option) *rig {
 	require.NoError(t, r.shop.Register("wait", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }))
 	require.NoError(t, r.shop.Register("hidden", func() {}))
 	c.Settle()
-	g, err := gateway.New(r.node, append(opts, gateway.Expose("add", "wait"), gateway.ExposeEvents("sold*"),
+	g, err := gateway.New(r.node, append(opts, gateway.Expose("add", "wait", "count"), gateway.ExposeEvents("sold*"),
 		gateway.PublishEvents("sold"), gateway.Logger(slog.New(slog.NewTextHandler(io.Discard, nil))))...)
 	require.NoError(t, err)
 	s := httptest.NewServer(ws.Handler(g))
@@ -94,6 +96,27 @@ func TestCallsAndEvents(t *testing.T) {
 	c.send(`{"id": 1, "op": "call", "name": "wait"}`)
 	c.ask(`{"id": 1, "op": "cancel"}`, `urn:broach:canceled`)
 
+	require.NoError(t, r.shop.Register("count", func(n int) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			for i := range n {
+				if !yield(i, nil) {
+					return
+				}
+			}
+			if n == 2 {
+				yield(0, errors.New("two is too many"))
+			}
+		}
+	}))
+	require.NoError(t, r.node.WaitFor(t.Context(), "count", 1))
+	c.send(`{"id": 1, "op": "call", "name": "count", "args": [1]}`)
+	require.Equal(t, map[string]any{"id": 1.0, "item": 0.0}, c.read())
+	require.Equal(t, map[string]any{"id": 1.0, "end": 1.0}, c.read())
+	c.send(`{"id": 1, "op": "call", "name": "count", "args": [2]}`)
+	c.read()
+	c.read()
+	require.Contains(t, fmt.Sprint(c.read()), "two is too many")
+
 	c.send(`{"id": 2, "op": "subscribe", "topic": "sold"}`)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -109,6 +132,20 @@ func TestCallsAndEvents(t *testing.T) {
 	c.ask(`{"id": 4, "op": "subscribe", "topic": "secrets"}`, `urn:broach:not-found`)
 	c.ask(`{"id": 2, "op": "unsubscribe"}`, `"end":true`)
 	require.Empty(t, r.node.Topics())
+}
+
+// What stands around the gateway may say something else than JSON.
+func TestAnswersThatAreNoJSON(t *testing.T) {
+	c := start(t, gateway.Middleware(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/rpc/add" {
+				http.Error(w, "slow down", http.StatusTooManyRequests)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	})).dial()
+	c.ask(`{"id": 1, "op": "call", "name": "add", "args": [1, 2]}`, `"status":429`)
 }
 
 func TestBadMessages(t *testing.T) {
