@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -11,6 +12,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -39,7 +41,7 @@ func (a *app) configCheckCommand() *cobra.Command {
 				return err
 			}
 			for _, w := range warnings {
-				a.say("warning: %s", w)
+				a.say("warning: %s", strings.TrimPrefix(w, "broach: "))
 			}
 			if a.isForPrograms() {
 				return a.emitJSON(cfg)
@@ -53,7 +55,7 @@ func (a *app) configCheckCommand() *cobra.Command {
 // warningsOf starts a node with the configuration, on a socket that leads nowhere, and listens to what it says.
 func warningsOf(cfg broach.Config) ([]string, error) {
 	kept := &keptLines{}
-	cfg.Conn, cfg.Logger, cfg.Join, cfg.Guest = newNowhere(), slog.New(kept), nil, false
+	cfg.Conn, cfg.Logger, cfg.Join, cfg.Guest = newNowhere(cfg), slog.New(kept), nil, false
 	node, err := broach.Start(cfg)
 	if err != nil {
 		return nil, err
@@ -89,11 +91,22 @@ func (k *keptLines) WithGroup(string) slog.Handler { return k }
 
 // nowhere is a socket that nothing comes from.
 type nowhere struct {
+	addr  netip.AddrPort // that of the configuration: who may reach it is said of that
 	once  sync.Once
 	donec chan struct{} // closed by Close
 }
 
-func newNowhere() *nowhere { return &nowhere{donec: make(chan struct{})} }
+func newNowhere(cfg broach.Config) *nowhere {
+	at, _ := netip.ParseAddrPort(cmp.Or(cfg.Advertise, cfg.Addr))
+	ip := at.Addr()
+	switch {
+	case !ip.IsValid():
+		ip = netip.MustParseAddr("127.0.0.1")
+	case ip.IsUnspecified():
+		ip = netip.MustParseAddr("192.0.2.1") // any that others reach
+	}
+	return &nowhere{addr: netip.AddrPortFrom(ip, max(1, at.Port())), donec: make(chan struct{})}
+}
 
 // ReadFromUDPAddrPort waits for the end.
 func (c *nowhere) ReadFromUDPAddrPort([]byte) (int, netip.AddrPort, error) {
@@ -104,10 +117,8 @@ func (c *nowhere) ReadFromUDPAddrPort([]byte) (int, netip.AddrPort, error) {
 // WriteToUDPAddrPort drops what it is given.
 func (c *nowhere) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) { return len(b), nil }
 
-// LocalAddr is on loopback, so that nothing is said about who may reach it.
-func (c *nowhere) LocalAddr() net.Addr {
-	return net.UDPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:1"))
-}
+// LocalAddr is what the configuration says.
+func (c *nowhere) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.addr) }
 
 // Close ends what waits.
 func (c *nowhere) Close() error {

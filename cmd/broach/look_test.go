@@ -2,9 +2,11 @@ package main
 
 import (
 	"errors"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,4 +143,51 @@ func TestDoctorLooksAtCounts(t *testing.T) {
 	d.lookAtMember(broach.View{Addr: at(2), Stats: broach.Stats{Isolated: true, Panics: 2, Queued: 5, Running: 1}})
 	d.lookAtAddresses([]answer{{addr: at(1)}, {addr: netip.MustParseAddrPort("127.0.0.1:1")}})
 	golden(t, "doctor", d.text(false))
+}
+
+// A member that goes takes its functions along, as in Node.Watch.
+func TestWatchTellsChanges(t *testing.T) {
+	var out strings.Builder
+	a := &app{out: &out, output: "jsonl"}
+	look := func(v broach.View, known map[string]string) map[string]string {
+		return a.tellChanges(known, stateOf(v))
+	}
+	both := []netip.AddrPort{at(1), at(2)}
+	v := broach.View{
+		Members:  []broach.MemberView{believed(1, broach.Alive, nil), believed(2, broach.Alive, nil)},
+		Services: []broach.Service{{Name: "f", Providers: both}, {Name: "g", Providers: both}},
+	}
+	known := look(v, nil)
+	require.Equal(t, 6, strings.Count(out.String(), "\n"))
+
+	out.Reset()
+	v.Members[1].State = broach.Offline
+	v.Services = []broach.Service{{Name: "f", Providers: both[:1]}}
+	known = look(v, known)
+	require.Equal(t, 2, strings.Count(out.String(), "\n"), out.String())
+	require.Contains(t, out.String(), `"event":"member-offline","addr":"10.0.0.2:18080"`)
+	require.Contains(t, out.String(), `"event":"service-removed","addr":"10.0.0.1:18080","name":"","service":"g"`)
+
+	out.Reset()
+	v.Members = v.Members[:1]
+	look(v, known)
+	require.Equal(t, 1, strings.Count(out.String(), "member-forgotten"), out.String())
+}
+
+// Who asked a seed that died goes on with whom that knew.
+func TestAnotherMemberStandsInForTheSeed(t *testing.T) {
+	one, endOne := startProvider(t)
+	two, endTwo := startProvider(t, one)
+	defer endTwo()
+	a := &app{seeds: []string{one}, timeout: time.Second, log: io.Discard}
+	s, err := a.open(t.Context())
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, s.WaitFor(t.Context(), "work01", 2))
+	_, err = s.view(t.Context(), "", broach.ViewMembers)
+	require.NoError(t, err)
+	endOne()
+	v, err := s.view(t.Context(), "", broach.ViewMembers)
+	require.NoError(t, err)
+	require.Equal(t, two, v.Addr.String())
 }

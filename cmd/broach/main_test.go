@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -173,11 +174,15 @@ func freeAddr() string {
 	}
 }
 
-// waitForMember waits until a member answers at an address, in a cluster.
+// waitForMember waits until a member answers at an address, in a cluster, which may have a key.
 func waitForMember(ts *testscript.TestScript, _ bool, args []string) {
-	node, err := broach.Start(broach.Config{
-		Guest: true, Join: args[:1], Cluster: args[1], Logger: slog.New(slog.DiscardHandler),
-	})
+	cfg := broach.Config{Guest: true, Join: args[:1], Cluster: args[1], Logger: slog.New(slog.DiscardHandler)}
+	for _, file := range args[2:] {
+		key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(ts.ReadFile(file)))
+		ts.Check(err)
+		cfg.Keys = append(cfg.Keys, key)
+	}
+	node, err := broach.Start(cfg)
 	ts.Check(err)
 	defer node.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

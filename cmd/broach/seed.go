@@ -29,7 +29,8 @@ const seedPatience = 3 * time.Second
 // session is a node of ours, and the member that it asks.
 type session struct {
 	*broach.Node
-	seed netip.AddrPort // as it advertises itself; not valid where the node is a member itself
+	seed   netip.AddrPort   // as it advertises itself; not valid where the node is a member itself
+	others []netip.AddrPort // whom it knew when it was last asked: they stand in for it when it is away
 }
 
 // fileConfig is what the file of -f and the environment say.
@@ -180,17 +181,29 @@ func unanswered(cfg broach.Config, patience time.Duration, err error) error {
 
 // view is what the seed believes, or another member.
 func (s *session) view(ctx context.Context, from string, parts ...broach.ViewPart) (broach.View, error) {
-	at := s.seed
 	if from != "" {
-		var err error
-		if at, err = parseAddr("--from", from); err != nil {
+		at, err := parseAddr("--from", from)
+		if err != nil {
 			return broach.View{}, err
 		}
+		return s.Inspect(ctx, at, parts...)
 	}
-	if !at.IsValid() {
+	if !s.seed.IsValid() {
 		return broach.View{}, errors.New("the seed has not said where it is: name it by --from")
 	}
-	return s.Inspect(ctx, at, parts...)
+	v, err := s.Inspect(ctx, s.seed, parts...)
+	for _, at := range s.others {
+		if ctx.Err() != nil || !errors.Is(err, broach.ErrUnreachable) && !errors.Is(err, broach.ErrDeadlineExceeded) {
+			break
+		}
+		if v, err = s.Inspect(ctx, at, parts...); err == nil {
+			s.seed = at
+		}
+	}
+	if err == nil && len(v.Members) > 0 {
+		s.others = slices.DeleteFunc(aliveOf(v), func(at netip.AddrPort) bool { return at == s.seed })
+	}
+	return v, err
 }
 
 // parseAddr takes the address of a member.

@@ -127,6 +127,8 @@ func (a *app) tellChanges(known map[string]string, facts []fact) map[string]stri
 		f := fact{addr: at, service: service, event: "service-removed"}
 		if service == "" {
 			f.event = "member-forgotten"
+		} else if is[addr+"\x00"] != "member-up" {
+			continue // it takes its functions along
 		}
 		a.tell(f)
 	}

@@ -61,12 +61,28 @@ func (a *app) who(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if isAnySilent(all) { // meanwhile the others may believe something else of it
+		all = append(all, s.inspectAll(ctx, answering(all), broach.ViewMembers, broach.ViewStats)...)
+	}
 	m := newMatrix(seed, all)
 	if a.output != "table" {
 		return a.emitWho(m)
 	}
 	_, err = io.WriteString(a.out, m.text(a.width(), a.hasColor()))
 	return err
+}
+
+func isAnySilent(all []answer) bool {
+	return slices.ContainsFunc(all, func(a answer) bool { return a.err != nil })
+}
+
+func answering(all []answer) (list []netip.AddrPort) {
+	for _, a := range all {
+		if a.err == nil {
+			list = append(list, a.addr)
+		}
+	}
+	return list
 }
 
 // matrix is what everybody believes of everybody.
