@@ -19,6 +19,10 @@ func (t *tracer) StartCall(
 	if from.isWithin && !from.parent.IsValid() { // the call that is served was not sampled, so nor is this one
 		return t.unsampled(from, t.calls, service, kind)
 	}
+	if t.leavesOut(from.parent) {
+		from.inherits = from.parent.IsValid() && !from.isWithin && inherits(ctx)
+		return t.unsampled(from, t.calls, service, kind)
+	}
 	n := t.calls.find(service, kind)
 	with, span := t.spans.Start(from.Context, n.span, n.start...)
 	if span.IsRecording() {
@@ -39,7 +43,7 @@ func (t *tracer) calledFrom(ctx context.Context) came {
 		return came{Context: ctx, hasBaggage: hasBaggage(ctx)}
 	}
 	c := t.read(ctx, served.Meta())
-	c.isWithin = true
+	c.isWithin, c.hasBaggage = true, hasBaggage(c.Context)
 	return c
 }
 

@@ -38,7 +38,6 @@ type came struct {
 func (t *tracer) read(ctx context.Context, meta map[string]string) (c came) {
 	c.Context = ctx
 	if len(meta) == 0 {
-		c.hasBaggage = hasBaggage(ctx)
 		return c
 	}
 	c.Context = t.propagator.Extract(ctx, propagation.MapCarrier(meta))

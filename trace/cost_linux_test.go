@@ -27,6 +27,8 @@ func BenchmarkAdd64(b *testing.B) {
 		{"none", func() broach.Tracer { return nil }},
 		{"unsampled", func() broach.Tracer { return New(NoMetrics(), provider(sdk.NeverSample())) }},
 		{"1%", func() broach.Tracer { return New(NoMetrics(), provider(sdk.TraceIDRatioBased(0.01))) }},
+		{"Sample(0)", func() broach.Tracer { return New(NoMetrics(), Sample(0), provider(sdk.AlwaysSample())) }},
+		{"Sample(0.01)", func() broach.Tracer { return New(NoMetrics(), Sample(0.01), provider(sdk.AlwaysSample())) }},
 		{"all", func() broach.Tracer { return New(NoMetrics(), provider(sdk.AlwaysSample())) }},
 		{"metrics", func() broach.Tracer {
 			return New(provider(sdk.NeverSample()),

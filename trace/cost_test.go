@@ -56,7 +56,7 @@ func TestManyCallsLeaveNoSpanOpen(t *testing.T) {
 	for _, n := range []*broach.Node{till, one, two} {
 		require.NoError(t, n.Close())
 	}
-	require.Greater(t, p.begun.Load(), int64(1600))
+	require.Greater(t, p.begun.Load(), int64(800), "each call, and most of what was served")
 	require.Equal(t, p.begun.Load(), p.ended.Load())
 }
 

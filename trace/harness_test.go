@@ -101,7 +101,7 @@ func outcome(attrs []attribute.KeyValue) string { return cmp.Or(attrOf(attrs, rp
 func attrOf(attrs []attribute.KeyValue, key string) string {
 	for _, a := range attrs {
 		if string(a.Key) == key {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return ""

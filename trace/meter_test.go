@@ -16,6 +16,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
 // counted are the points of a reader: name, attributes, how many, how long together.
@@ -31,7 +32,7 @@ func counted(t *testing.T, r *sdkmetric.ManualReader) (lines []string) {
 				var attrs []string
 				for _, a := range p.Attributes.ToSlice() {
 					if a.Key != rpcSystemName && a.Key != serverAddress && a.Key != errorType {
-						attrs = append(attrs, a.Value.Emit())
+						attrs = append(attrs, a.Value.String())
 					}
 				}
 				lines = append(lines,
@@ -85,10 +86,11 @@ func TestMetrics(t *testing.T) {
 // The wait for a worker is part of the duration of a call that is served, and an attribute of its span.
 func TestWaitingIsMeasured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, r := broachtest.New(t), sdkmetric.NewManualReader()
+		c, r, spans := broachtest.New(t), sdkmetric.NewManualReader(), tracetest.NewInMemoryExporter()
 		n := c.Start("till", func(cfg *broach.Config) {
 			cfg.Pool = broach.Pool{Core: 1, Max: 1}
-			cfg.Tracer = New(Meter(sdkmetric.NewMeterProvider(sdkmetric.WithReader(r))))
+			p := sdk.NewTracerProvider(sdk.WithSyncer(spans))
+			cfg.Tracer = New(Roots(), Provider(p), Meter(sdkmetric.NewMeterProvider(sdkmetric.WithReader(r))))
 		})
 		caller := c.Start("caller")
 		require.NoError(t, n.Register("pay", func(context.Context) { time.Sleep(time.Second) }))
@@ -98,6 +100,8 @@ func TestWaitingIsMeasured(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		require.Equal(t, []string{"rpc.server.call.duration pay: 2, 3.000 s"}, counted(t, r))
+		require.Empty(t, attrOf(spans.GetSpans()[0].Attributes, attrWait))
+		require.Equal(t, "0.9", attrOf(spans.GetSpans()[1].Attributes, attrWait)[:3])
 	})
 }
 

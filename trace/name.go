@@ -15,7 +15,8 @@ import (
 type name struct {
 	key
 	span  string // its name
-	start []trace.SpanStartOption
+	attrs []attribute.KeyValue
+	start []trace.SpanStartOption // its kind, attrs
 
 	isOffered atomic.Bool // some node has been called by it
 
@@ -91,30 +92,31 @@ func serveName(t *tracer, k key) *name {
 // forms are the forms of calls that are not the usual one.
 var forms = map[broach.CallKind]string{broach.OneWay: "one_way", broach.AllAnswers: "all_answers"}
 
-func (t *tracer) functionName(k key, kind trace.SpanKind) *name {
+func (t *tracer) functionName(k key, role trace.SpanKind) *name {
 	attrs := []attribute.KeyValue{attribute.String(rpcSystemName, system),
 		attribute.String(rpcMethod, k.service), attribute.String(serverAddress, t.cluster)}
 	if form := forms[k.kind]; form != "" {
 		attrs = append(attrs, attribute.String(attrForm, form))
 	}
-	return &name{key: k, span: k.service, isCall: true, start: options(kind, attrs...)}
-}
-
-func topicName(k key, operation, operationType string, kind trace.SpanKind) *name {
-	return &name{key: k, span: operation + " " + k.service, start: options(kind,
-		attribute.String(messagingSystem, system), attribute.String(messagingDestination, k.service),
-		attribute.String(messagingOperation, operation), attribute.String(messagingOperationType, operationType))}
-}
-
-func timerName(k key) *name {
-	n := &name{key: k, span: "timer", start: options(trace.SpanKindInternal)}
-	if k.service != "" {
-		n.span += " " + k.service
-		n.start = options(trace.SpanKindInternal, attribute.String(attrTimer, k.service))
-	}
+	n := newName(k, k.service, role, attrs...)
+	n.isCall = true
 	return n
 }
 
-func options(kind trace.SpanKind, attrs ...attribute.KeyValue) []trace.SpanStartOption {
-	return []trace.SpanStartOption{trace.WithSpanKind(kind), trace.WithAttributes(attrs...)}
+func topicName(k key, operation, operationType string, role trace.SpanKind) *name {
+	return newName(k, operation+" "+k.service, role,
+		attribute.String(messagingSystem, system), attribute.String(messagingDestination, k.service),
+		attribute.String(messagingOperation, operation), attribute.String(messagingOperationType, operationType))
+}
+
+func timerName(k key) *name {
+	if k.service == "" {
+		return newName(k, "timer", trace.SpanKindInternal)
+	}
+	return newName(k, "timer "+k.service, trace.SpanKindInternal, attribute.String(attrTimer, k.service))
+}
+
+func newName(k key, span string, role trace.SpanKind, attrs ...attribute.KeyValue) *name {
+	return &name{key: k, span: span, attrs: attrs,
+		start: []trace.SpanStartOption{trace.WithSpanKind(role), trace.WithAttributes(attrs...)}}
 }

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,24 +99,69 @@ func TestWhatATraceparentSays(t *testing.T) {
 	}
 }
 
-// An event that was published in a trace which is sampled, and is itself not, does not let what it calls follow that
-// trace: the metadata of the event go along with its calls by themselves.
-func TestWhatAnEventCallsIsNotSampledIfItIsNot(t *testing.T) {
-	inSampled(t, sdk.ParentBased(only{"publish sold"}), func(t *testing.T, c *traced) {
-		c.register(c.shed, "stock", func() {})
-		done := make(chan error, 1)
-		_, err := c.shop.Subscribe("sold", func(ctx context.Context, _ string) error {
-			_, err := c.shop.Caller("stock").Call(ctx)
-			done <- err
+// What Sample leaves out is left out as a whole, also by a sampler that would take it; what has begun elsewhere is not.
+func TestSampleLeavesOutTraces(t *testing.T) {
+	inTraced(t, func(t *testing.T, c *traced) {
+		c.offerOrder()
+		timer, err := c.till.Every(time.Second, func(ctx context.Context) error {
+			_, err := c.till.Caller("order").Call(ctx, "milk")
 			return err
 		})
 		require.NoError(t, err)
-		c.Settle()
-		_, err = c.till.Publish(t.Context(), "sold", "milk")
+		time.Sleep(3 * time.Second)
+		timer.Stop()
+		_, err = c.till.Caller("order").Call(t.Context(), "milk")
 		require.NoError(t, err)
-		require.NoError(t, <-done)
-		require.Equal(t, []string{"producer publish sold, attempt 1 ok"}, c.took())
+		require.Empty(t, c.took())
+		ctx, span := c.program().Start(t.Context(), "a customer")
+		_, err = c.till.Caller("order").Call(ctx, "milk")
+		require.NoError(t, err)
+		span.End()
+		require.Len(t, c.took(), 5)
+	}, Sample(0))
+}
+
+// Of many traces about the share is told of, each of them whole.
+func TestSampleTakesAShare(t *testing.T) {
+	inTraced(t, func(t *testing.T, c *traced) {
+		c.offerOrder()
+		for range 1000 {
+			_, err := c.till.Caller("order").Call(t.Context(), "milk")
+			require.NoError(t, err)
+		}
+		lines := c.took()
+		require.InDelta(t, 4*200, len(lines), 4*100)
+		for i, line := range lines {
+			require.Equal(t, i%4*2, strings.Index(line, strings.TrimSpace(line)), "each is whole")
+		}
+	}, Sample(0.2))
+}
+
+// An event that was published in a trace which is sampled, and is itself not, does not let what it calls follow that
+// trace: the metadata of the event go along with its calls by themselves.
+func TestWhatAnEventCallsIsNotSampledIfItIsNot(t *testing.T) {
+	t.Run("by the sampler", func(t *testing.T) {
+		inSampled(t, sdk.ParentBased(only{"nothing"}), publishUnsampled)
 	})
+	t.Run("by Sample", func(t *testing.T) { inTraced(t, publishUnsampled, Sample(0)) })
+}
+
+func publishUnsampled(t *testing.T, c *traced) {
+	c.register(c.shed, "stock", func() {})
+	done := make(chan error, 1)
+	_, err := c.shop.Subscribe("sold", func(ctx context.Context, _ string) error {
+		_, err := c.shop.Caller("stock").Call(ctx)
+		done <- err
+		return err
+	})
+	require.NoError(t, err)
+	c.Settle()
+	ctx, span := c.program().Start(t.Context(), "a customer") // which Sample does not leave out
+	_, err = c.till.Publish(ctx, "sold", "milk")
+	require.NoError(t, err)
+	require.NoError(t, <-done)
+	span.End()
+	require.Equal(t, []string{"internal a customer", "  producer publish sold, attempt 1 ok"}, c.took())
 }
 
 // What the Filter refuses has no span, and what it calls belongs to whoever called.

@@ -32,7 +32,7 @@ const (
 	attrExecuted = "broach.executed" // of a call that failed: no, yes, maybe
 	attrAttempts = "broach.attempts" // how many providers were tried, counting one that was tried twice as two
 	attrAttempt  = "broach.attempt"  // which of them an event of that name is about, from 1 on
-	attrWait     = "broach.wait"     // s; how long what was served waited for a worker, before its span
+	attrWait     = "broach.wait"     // s; how long what was served waited for a worker before its span, from 1 ms on
 	attrTimer    = "broach.timer"    // the name of OneOwner
 
 	attemptEvent = "broach.attempt"

@@ -2,10 +2,13 @@ package trace
 
 import (
 	"context"
+	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
 
 	"broach"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -17,33 +20,57 @@ func (t *tracer) StartServe(
 		return ctx, nil
 	}
 	c := t.read(ctx, meta)
-	isRoot := kind == broach.OneEvent || kind == broach.OneRun
-	if !isRoot && !t.hasRoots && !c.isBroken && !c.parent.IsValid() { // whoever called did not sample
+	if kind == broach.OneEvent || kind == broach.OneRun {
+		return t.startRoot(c, service, kind, from)
+	}
+	// Whoever called without a parent did not sample.
+	if !c.parent.IsValid() && !t.hasRoots && !c.isBroken || t.leavesOut(c.parent) {
 		return t.unsampled(c, t.serves, service, kind)
 	}
 	n := t.serves.find(service, kind)
-	with, span := t.spans.Start(c.Context, n.span, n.starting(c, isRoot, from)...)
+	with, span := t.spans.Start(c.Context, n.span, n.starting(from)...)
 	if span.IsRecording() {
 		return with, t.newSpan(with, t.serves, n, span)
 	}
 	c.Context = with
-	if isRoot { // what it calls is to know that it is not sampled, whatever came along
-		return with, t.newSpan(with, t.serves, n, nil)
-	}
 	return t.unsampled(c, t.serves, service, kind)
 }
 
-// starting are the options of its span. What begins a trace links to where it came from.
-func (n *name) starting(c came, isRoot bool, from netip.AddrPort) []trace.SpanStartOption {
-	opts := append(make([]trace.SpanStartOption, 0, len(n.start)+3), n.start...)
-	if n.kind != broach.OneRun {
-		opts = append(opts, trace.WithAttributes(peerAttributes(nil, from)...))
+// startRoot begins a trace. If that is not sampled, what it calls is to know, whatever has come along: so it has a Span
+// of broach, whose context says so.
+func (t *tracer) startRoot(
+	c came, service string, kind broach.CallKind, from netip.AddrPort,
+) (context.Context, broach.Span) {
+	n := t.serves.find(service, kind)
+	if t.leavesOut(trace.SpanContext{}) {
+		c.Context = withoutSpan(c.Context)
+		return c.Context, t.newSpan(c.Context, t.serves, n, nil)
 	}
-	if isRoot {
-		opts = append(opts, trace.WithNewRoot())
-	}
-	if isRoot && c.parent.IsValid() {
+	opts := append(n.starting(from), trace.WithNewRoot())
+	if c.parent.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: c.parent}))
 	}
-	return opts
+	with, span := t.spans.Start(c.Context, n.span, opts...)
+	if !span.IsRecording() {
+		return with, t.newSpan(with, t.serves, n, nil)
+	}
+	return with, t.newSpan(with, t.serves, n, span)
+}
+
+// withoutSpan is a context of a trace that is not sampled.
+func withoutSpan(ctx context.Context) context.Context {
+	var c trace.SpanContextConfig
+	binary.NativeEndian.PutUint64(c.TraceID[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(c.TraceID[8:], rand.Uint64()|1) // zero is none
+	binary.NativeEndian.PutUint64(c.SpanID[:], rand.Uint64()|1)
+	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(c))
+}
+
+// starting are the options of its span where it is served.
+func (n *name) starting(from netip.AddrPort) []trace.SpanStartOption {
+	attrs := append(make([]attribute.KeyValue, 0, len(n.attrs)+2), n.attrs...)
+	if n.kind != broach.OneRun {
+		attrs = peerAttributes(attrs, from)
+	}
+	return append(make([]trace.SpanStartOption, 0, 4), n.start[0], trace.WithAttributes(attrs...))
 }

@@ -49,7 +49,7 @@ func (s *span) Attempt(to netip.AddrPort, n int, err error) {
 	if s.span == nil {
 		return
 	}
-	attrs := append(make([]attribute.KeyValue, 0, 6), attribute.Int(attrAttempt, n))
+	attrs := append(make([]attribute.KeyValue, 0, room(err)), attribute.Int(attrAttempt, n))
 	attrs = failure(peerAttributes(attrs, to), err)
 	s.span.AddEvent(attemptEvent, trace.WithAttributes(attrs...))
 }
@@ -60,13 +60,12 @@ func (s *span) End(to netip.AddrPort, wait time.Duration, err error) {
 	if s.span == nil {
 		return
 	}
-	attrs := make([]attribute.KeyValue, 0, 8)
 	if s.book == s.t.calls {
-		attrs = s.endCall(attrs, to, err)
-	} else if wait > 0 {
-		attrs = append(attrs, attribute.Float64(attrWait, wait.Seconds()))
+		attrs := s.endCall(make([]attribute.KeyValue, 0, room(err)), to, err)
+		s.span.SetAttributes(failure(attrs, err)...)
+	} else {
+		s.endServe(wait, err)
 	}
-	s.span.SetAttributes(failure(attrs, err)...)
 	if err != nil {
 		s.fail(codeOf(err))
 	}
@@ -81,6 +80,18 @@ func (s *span) endCall(attrs []attribute.KeyValue, to netip.AddrPort, err error)
 		attrs = append(attrs, attribute.String(rpcMethod, other), attribute.String(rpcMethodOriginal, s.name.service))
 	}
 	return attrs
+}
+
+// longWait is how long a call waits that is told to have waited: most do so for microseconds.
+const longWait = time.Millisecond
+
+func (s *span) endServe(wait time.Duration, err error) {
+	if wait >= longWait {
+		s.span.SetAttributes(attribute.Float64(attrWait, wait.Seconds()))
+	}
+	if err != nil {
+		s.span.SetAttributes(failure(make([]attribute.KeyValue, 0, 3), err)...)
+	}
 }
 
 // fail says that it failed. What a caller did wrong, or gave up, is no error of the function.
@@ -98,6 +109,14 @@ func peerAttributes(attrs []attribute.KeyValue, addr netip.AddrPort) []attribute
 	}
 	return append(attrs,
 		attribute.String(peerAddress, addr.Addr().String()), attribute.Int(peerPort, int(addr.Port())))
+}
+
+// room is how many attributes there are of an attempt or an end: those of a failure are three.
+func room(err error) int {
+	if err == nil {
+		return 3
+	}
+	return 8
 }
 
 // failure adds what is said of an error: its text may have in it what is nobody else's business.

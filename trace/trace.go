@@ -20,6 +20,8 @@
 package trace
 
 import (
+	"math/rand/v2"
+
 	"broach"
 
 	"go.opentelemetry.io/otel"
@@ -54,6 +56,12 @@ func Filter(f func(service string) bool) Option { return func(t *tracer) { t.fil
 // broach.Config.
 func Cluster(name string) Option { return func(t *tracer) { t.cluster = name } }
 
+// Sample is the share of the traces that begin here which are to be told of, 0 to 1, chosen before the sampler of the
+// Provider is asked, which decides about those. What is left out costs a fraction of what the sampler's no costs. What
+// belongs to a trace that has begun elsewhere is not concerned: there Sample goes by what traceparent says. Without it
+// the sampler decides alone.
+func Sample(share float64) Option { return func(t *tracer) { t.share = share } }
+
 // Roots lets functions begin traces that are called without a traceparent: for callers that do not trace. Where
 // callers do, and sample a part, functions then begin traces of calls that their callers have left out.
 func Roots() Option { return func(t *tracer) { t.hasRoots = true } }
@@ -61,7 +69,7 @@ func Roots() Option { return func(t *tracer) { t.hasRoots = true } }
 // New returns a Tracer for broach.Config. One may serve several nodes.
 func New(opts ...Option) broach.Tracer {
 	t := &tracer{
-		provider: otel.GetTracerProvider(), meter: otel.GetMeterProvider(), cluster: "default",
+		provider: otel.GetTracerProvider(), meter: otel.GetMeterProvider(), cluster: "default", share: 1,
 		propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 	}
 	for _, o := range opts {
@@ -81,6 +89,7 @@ type tracer struct {
 	propagator   propagation.TextMapPropagator
 	filter       func(service string) bool // nil: all
 	cluster      string
+	share        float64 // of the traces that begin here
 	hasNoMetrics bool
 	hasRoots     bool
 
@@ -89,6 +98,17 @@ type tracer struct {
 	calls   *book
 	serves  *book
 	durations
+}
+
+// leavesOut reports whether the sampler need not be asked about a span with that parent, which may be none.
+func (t *tracer) leavesOut(parent trace.SpanContext) bool {
+	switch {
+	case t.share >= 1:
+		return false
+	case parent.IsValid():
+		return !parent.IsSampled()
+	}
+	return rand.Float64() >= t.share
 }
 
 // looksAt reports whether something is told of a name.
