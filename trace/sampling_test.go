@@ -205,3 +205,26 @@ func TestSpansEnd(t *testing.T) {
 		require.Equal(t, 4, servers)
 	})
 }
+
+// "There Sample goes by what traceparent says", whatever the sampler would.
+func TestSampleGoesByTheParent(t *testing.T) {
+	inSampled(t, sdk.AlwaysSample(), func(t *testing.T, c *traced) {
+		c.offerOrder()
+		_, err := c.till.Caller("stock").Call(withoutSpan(t.Context()), "milk")
+		require.NoError(t, err)
+		plain := c.Start("plain")
+		c.Settle()
+		parent := broach.Meta("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")
+		_, err = plain.Caller("order", parent).Call(t.Context(), "milk")
+		require.NoError(t, err)
+		require.Empty(t, c.took())
+	}, Sample(0.999999))
+}
+
+// A call in the process has its caller's context: what is there of a span did not come along.
+func TestASpanInTheContextDidNotComeAlong(t *testing.T) {
+	ctx := withoutSpan(t.Context())
+	c := New().(*tracer).read(ctx, map[string]string{"a": "1"})
+	require.False(t, c.parent.IsValid())
+	require.False(t, c.isBroken)
+}
