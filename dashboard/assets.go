@@ -79,7 +79,9 @@ func squeeze(out *bytes.Buffer, line []byte) {
 // script is all of them in one scope of their own.
 func script() []byte {
 	var b bytes.Buffer
-	b.WriteString("(() => {\n\"use strict\";\n")
+	b.WriteString("(() => {\n\"use strict\";\nconst words = `")
+	b.Write(read("texts.txt"))
+	b.WriteString("`;\n")
 	for _, name := range scripts {
 		b.Write(lean(read("js/" + name)))
 	}

@@ -104,7 +104,8 @@ func (c *cluster) oddRows() rows {
 	}
 	out := rows{}
 	for to, r := range list {
-		agree := r.Alive == 0 && len(r.Count) == 1 && r.Count[unreachable.String()] == 0
+		// that it is gone, which some were told and some noticed
+		agree := r.Alive+r.Count[suspect.String()]+r.Count[unreachable.String()] == 0
 		if c.instances[to] != nil && len(r.Count) > 0 && !agree {
 			out[to.String()] = r
 		}

@@ -33,7 +33,8 @@ type instance struct {
 
 	asked, answered time.Time
 	isPending       bool   // it was asked, and has not answered
-	why             string // it does not answer; "": it does
+	fails           int    // questions since its last answer that came to nothing
+	why             string // it does not answer; "": it does, or one question has come to nothing
 
 	goVersion, library string
 	heap               uint64
@@ -144,7 +145,7 @@ func (c *cluster) learn(now time.Time, addr netip.AddrPort, v *broach.View, hasM
 	if x == nil {
 		return
 	}
-	x.isPending, x.answered, x.why = false, now, ""
+	x.isPending, x.answered, x.why, x.fails = false, now, "", 0
 	x.started.set(now, v.Uptime)
 	x.goVersion, x.library = short(v.GoVersion), short(v.Library)
 	x.heap, x.goroutines, x.processors = v.HeapBytes, v.Goroutines, v.Processors
@@ -171,20 +172,29 @@ func (c *cluster) beliefsOf(v *broach.View) []belief {
 	return list
 }
 
-// failed takes in that a member has not answered.
-func (c *cluster) failed(addr netip.AddrPort, why string) {
-	if x := c.instances[addr]; x != nil {
-		x.isPending, x.why, x.beliefs = false, short(why), nil
+// failed takes in that a member has not answered. That is said if it refuses, or when it happens again: what a busy
+// member did not come to is no news.
+func (c *cluster) failed(addr netip.AddrPort, code broach.Code) {
+	x := c.instances[addr]
+	if x == nil {
+		return
+	}
+	x.isPending = false
+	if x.fails++; x.fails > 1 || code == broach.Unauthenticated || code == broach.NotFound {
+		x.why, x.beliefs = code.String(), nil
 	}
 }
 
-// next is whom to ask now: of those in sight who has not been asked for the longest time, and for a round at least;
-// else of all others. The own node, whose answer takes no datagrams, is one of them.
-func (c *cluster) next(now time.Time, every time.Duration, sight map[netip.AddrPort]bool) (netip.AddrPort, bool) {
+// next is whom to ask now: of those in sight who has not been asked for the longest time, and for a round at least, or
+// has not said yet what is wanted; else of all others. The own node, whose answer takes no datagrams, is one of them.
+func (c *cluster) next(now time.Time, every time.Duration, sight map[netip.AddrPort]bool, wantsBeliefs bool) (
+	netip.AddrPort, bool,
+) {
 	var best netip.AddrPort
 	var found *instance
 	for addr, x := range c.instances {
-		if x.isPending || now.Sub(x.asked) < every || isGone(x.member.State) || x.member.Unreachable {
+		isDue := now.Sub(x.asked) >= every || wantsBeliefs && x.beliefs == nil && x.fails == 0
+		if x.isPending || !isDue || isGone(x.member.State) || x.member.Unreachable {
 			continue
 		}
 		if found == nil || isSooner(sight[addr], sight[best], x, found, addr, best) {

@@ -160,9 +160,9 @@ func (p *page) describe(w http.ResponseWriter, r *http.Request, _ string) {
 
 func statusOf(err error) int {
 	switch codeOf(err) {
-	case broach.NotFound.String():
+	case broach.NotFound:
 		return http.StatusNotFound
-	case broach.DeadlineExceeded.String():
+	case broach.DeadlineExceeded:
 		return http.StatusGatewayTimeout
 	}
 	return http.StatusServiceUnavailable

@@ -234,13 +234,13 @@ func (p *poller) ask(ctx context.Context, now time.Time) {
 	if len(p.viewers) == 0 || now.Before(p.nextAsk) {
 		return
 	}
-	addr, ok := p.cluster.next(now, p.every*9/10, p.sight())
+	hasMembers := p.wantsBeliefs()
+	addr, ok := p.cluster.next(now, p.every*9/10, p.sight(), hasMembers)
 	if !ok {
 		return
 	}
 	p.nextAsk = later(p.nextAsk, now.Add(-askEvery)).Add(askEvery)
 	parts := []broach.ViewPart{broach.ViewStats}
-	hasMembers := p.wantsBeliefs()
 	if hasMembers {
 		parts = append(parts, broach.ViewMembers)
 	}
@@ -281,11 +281,11 @@ func (p *poller) inspect(ctx context.Context, c *cluster, addr netip.AddrPort, p
 	c.learn(time.Now(), addr, &v, whole)
 }
 
-func codeOf(err error) string {
+func codeOf(err error) broach.Code {
 	if e, ok := errors.AsType[*broach.Error](err); ok {
-		return e.Code.String()
+		return e.Code
 	}
-	return broach.Internal.String()
+	return broach.Internal
 }
 
 // sight are the rows that anybody has before his eyes.

@@ -20,22 +20,27 @@ type rows map[string]any
 var sectionNames = []string{"sum", "history", "nodes", "functions", "events", "edges", "apps", "beliefs", "odd"}
 
 type sumRow struct {
-	Self                     string
-	Isolated, Joined         bool
-	Nodes, Answered          int
-	Calls, Errors, Retries   float64
-	P50, P99                 float64
-	Loss                     float64
-	Running, Queued          int
-	Guests, Members, Hearing int `json:",omitempty"`
+	Self                   string
+	Isolated, Joined       bool
+	Nodes, Answered        int // that are there; of them, who have answered since somebody looks
+	Calls, Errors, Retries float64
+	P50, P99               float64
+	Loss                   float64
+	Running, Queued        int
+	Guests                 int `json:",omitempty"`
 }
 
 // sum is the cluster in a line.
 func (c *cluster) sum() rows {
 	all := c.total()
-	r := sumRow{Self: c.self.String(), Isolated: c.isolated, Joined: c.joined, Nodes: len(c.instances),
+	r := sumRow{Self: c.self.String(), Isolated: c.isolated, Joined: c.joined,
 		Calls: round(all.calls), Errors: round(all.errors), Retries: round(all.retries),
 		P50: round(all.percentile(0.5)), P99: round(all.percentile(0.99))}
+	for _, x := range c.instances {
+		if !isGone(x.member.State) {
+			r.Nodes++
+		}
+	}
 	for _, x := range c.live() {
 		r.Loss = max(r.Loss, roundLoss(x.peer.Loss))
 		r.Running += x.running
@@ -89,12 +94,15 @@ func (c *cluster) nodeRows() rows {
 	for addr, x := range c.instances {
 		r := nodeRow{Name: short(x.member.Name), Version: short(x.member.Version), Tags: x.member.Tags,
 			Mark: markOf(&x.member), Self: x.member.Self, Since: x.since.millis(),
-			RTT: round(float64(x.member.RTT.Microseconds())), Loss: roundLoss(x.peer.Loss), InFlight: x.peer.InFlight,
 			Open: x.peer.Open, Why: x.why, Answered: !x.answered.IsZero(), Isolated: x.isolated}
 		if x.peer.SuspectedBy.IsValid() {
 			r.By = x.peer.SuspectedBy.String()
 		}
-		x.process(&r)
+		if !isGone(x.member.State) { // else they are of old
+			r.RTT, r.Loss = round(float64(x.member.RTT.Microseconds())), roundLoss(x.peer.Loss)
+			r.InFlight = x.peer.InFlight
+			x.process(&r)
+		}
 		out[addr.String()] = r
 	}
 	return out
@@ -106,7 +114,7 @@ func (x *instance) process(r *nodeRow) {
 	r.Heap, r.Goroutines = round(float64(x.heap)), x.goroutines
 	r.Running, r.Queued, r.Panics, r.Refused = x.running, x.queued, x.panics, x.refused
 	w := &x.window
-	if isGone(x.member.State) || w.seconds() <= 0 {
+	if w.seconds() <= 0 {
 		return
 	}
 	var called, served pace

@@ -96,14 +96,14 @@ const isList = (s) => { try { return JSON.parse(s); } catch { return []; } };
 
 // copies are the same call elsewhere.
 const copies = (c) => ({
-  curl: "curl -H " + quote("Authorization: Bearer $TOKEN").replaceAll("'", '"') + " -H 'Content-Type: application/json' -d " + quote(JSON.stringify(c)) + " " + quote(new URL("api/call", location.href).href),
+  curl: "curl -H " + '"Authorization: Bearer $TOKEN"' + " -H 'Content-Type: application/json' -d " + quote(JSON.stringify(c)) + " " + quote(new URL("api/call", location.href).href),
   "broach call": "broach call " + quote(c.Name) + isList(c.Args).map((a) => " " + quote(JSON.stringify(a))).join(""),
-  Go: "result, err := node.Caller(" + JSON.stringify(c.Name) + ").Call(ctx" + isList(c.Args).map((a) => ", " + (a !== null && typeof a === "object" ? "/* " + JSON.stringify(a).replaceAll("*/", "* /") + " */" : JSON.stringify(a))).join("") + ")",
+  Go: "result, err := node.Caller(" + JSON.stringify(c.Name) + ").Call(ctx" + isList(c.Args).map((a) => ", " + (a && typeof a === "object" ? "/* " + JSON.stringify(a) + " */" : JSON.stringify(a))).join("") + ")",
 });
 
 function copyButtons(c) {
   return h("p.buttons", h("span.soft", t("copyAs")), Object.entries(copies(c)).map(([name, text]) => button(".small", { onclick: async (e) => {
-    await navigator.clipboard.writeText(text).catch(() => prompt(name, text));
+    await navigator.clipboard.writeText(text);
     put(e.target, t("copied"));
     setTimeout(() => put(e.target, name), 1500);
   } }, name)));

@@ -21,6 +21,9 @@ const svg = (tag, attrs, ...kids) => fill(document.createElementNS("http://www.w
 
 const button = (classes, attrs, ...kids) => h("button" + classes, { type: "button", ...attrs }, ...kids);
 
+// natural is the order in which people count: 10.0.0.9 before 10.0.0.10.
+const natural = new Intl.Collator("en", { numeric: true }).compare;
+
 // put changes a text only if it is another one.
 function put(e, text) {
   if (e.textContent !== text) e.textContent = text;

@@ -1,7 +1,7 @@
 // Events: what has happened, the newest first. While one reads further down, new ones wait behind a button.
 
 const eventMark = (kind) => ({ "member up": 1, "member suspect": 5, "member offline": 7, "member unreachable": 6, "circuit opened": 5, "circuit closed": 1, "service paused": 3, "service resumed": 1 }[kind] || 4);
-const eventText = (kind) => (chinese && eventWords[kind]) || kind;
+const eventText = (kind) => (texts[kind] ? t(kind) : kind);
 
 const eventsView = {
   sections: ["events"],

@@ -31,7 +31,7 @@ function openFunction(name) {
   const f = rowsOf("functions").get(name);
   if (!f) return;
   const all = Object.values(f.Providers).reduce((a, b) => a + b, 0);
-  const shares = Object.entries(f.Providers).sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0], "en", { numeric: true })).slice(0, 200).map(([addr, n]) => {
+  const shares = Object.entries(f.Providers).sort((a, b) => b[1] - a[1] || natural(a[0], b[0])).slice(0, 200).map(([addr, n]) => {
     const bar = h("progress", { value: String(all ? n / all : 0), "aria-hidden": "true" });
     return [nodeName(addr), addr, rate(n), h("span.share", bar, all ? percent(n / all) : none), (f.Open || []).includes(addr) ? badge(5, t("openHere")) : ""];
   });

@@ -2,6 +2,7 @@
 // cells; what a cell says stands below it in words, and is what a screen reader hears.
 
 const matrixMost = 150;
+const markNames = ["unknown", "alive", "draining", "unsteady", "left", "suspect", "unreachable", "offline"];
 const matrixSet = { by: "", colour: "state" };
 
 // matrixMode is how nodes are put together: single ones only where there are few.
@@ -52,11 +53,11 @@ const whoView = {
     function draw() {
       const mode = matrixMode(), isNode = mode === "node";
       put(help, t(isNode ? "matrixHelp" : "matrixGroup"));
-      keys = [...(isNode ? rowsOf("nodes") : rowsOf(matrixSection())).keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+      keys = [...(isNode ? rowsOf("nodes") : rowsOf(matrixSection())).keys()].sort(natural);
       const width = canvas.parentNode.clientWidth || 600, n = Math.max(1, keys.length), ctx = canvas.getContext("2d"), font = "12px " + getComputedStyle(document.documentElement).getPropertyValue("--mono");
       ctx.font = font;
       left = Math.min(width * 0.45, 18 + Math.max(...keys.map((k) => ctx.measureText(label(k)).width), 40));
-      size = Math.max(9, Math.min(30, Math.floor((width - left - 4) / n)));
+      size = Math.max(6, Math.min(30, Math.floor((width - left - 4) / n)));
       const isNamed = size >= 14;
       top = isNamed ? 26 : 6;
       const w = Math.ceil(left + n * size + 2), hgt = top + n * size + 2, ratio = devicePixelRatio || 1;
@@ -71,7 +72,7 @@ const whoView = {
       ctx.font = font;
       ctx.textBaseline = "middle";
       const ink = css("--soft"), colours = [0, 1, 2, 3, 4, 5, 6, 7].map((m) => css("--m" + m)), accent = css("--accent"), line = css("--line");
-      const bad = css("--m7"), card_ = css("--card"), gap = size > 12 ? 2 : 1;
+      const bad = css("--m7"), card_ = css("--card"), gap = size > 12 ? 2 : size > 8 ? 1 : 0.5;
       keys.forEach((a, i) => {
         const y = top + i * size;
         ctx.globalAlpha = 1;
@@ -121,18 +122,15 @@ const whoView = {
       ctx.strokeStyle = css("--ink");
       if (keys.length) ctx.strokeRect(left + at[1] * size - 0.5, top + at[0] * size - 0.5, size - gap + 2, size - gap + 2);
       set(canvas, "aria-label", t("who"));
-      drawLegend(colours);
+      drawLegend();
       say();
     }
 
     function drawLegend() {
-      const swatch = (cls, text) => h("span", { class: "swatch " + cls }, h("i"), text);
-      const scale = (name, marks) => h("span", { class: "scale " + name }, h("span", marks[0]), h("i"), h("span", marks[1]));
       const now = matrixSet.colour + chinese;
       if (legend.said === now) return;
       legend.said = now;
-      legend.replaceChildren(...(matrixSet.colour === "state" ? [1, 2, 3, 5, 6, 7, 4].map((m) => swatch("m" + m, t("m" + m)))
-        : [matrixSet.colour === "rtt" ? scale("rtt", ["50 µs", "500 ms"]) : scale("loss", ["0.1 %", "50 %"])]));
+      legend.replaceChildren(...(matrixSet.colour === "state" ? [1, 2, 3, 5, 6, 7, 4].map((m) => badge(m)) : [t(matrixSet.colour === "rtt" ? "scaleRtt" : "scaleLoss")]));
     }
 
     function say() {
@@ -145,14 +143,15 @@ const whoView = {
     }
 
     function drawOdd() {
-      const list = [...rowsOf("odd")].sort(), now = JSON.stringify(list);
+      const list = [...rowsOf("odd")].sort(), answered = matrixMode() === "node" ? rowsOf("beliefs").size : sum().Answered || 0, now = JSON.stringify([list, answered]);
       if (now === oddSaid) return;
       oddSaid = now;
-      if (!list.length) return odd.replaceChildren(h("p.lead", badge(1, t("agree"))));
+      if (!list.length) return odd.replaceChildren(h("p.lead", badge(answered ? 1 : 0, t("agree", answered))));
       odd.replaceChildren(card(t("disagree"), h("ul.troubles", list.slice(0, 50).map(([addr, r]) => {
-        const [mark] = Object.keys(r.Says), m = ["unknown", "alive", "draining", "unsteady", "left", "suspect", "unreachable", "offline"].indexOf(mark);
-        const who = Object.values(r.Says).flat(), more = Object.values(r.Count).reduce((x, y) => x + y, 0) - who.length;
-        return h("li", badge(m), h("div", t("saysOf", nodeName(addr) + " " + addr, who.join(", ") + (more > 0 ? " +" + more : ""), t("m" + m), r.Alive)));
+        const said = markNames.map((name, m) => [m, r.Says[name], r.Count[name]]).filter(([, who]) => who).reverse();
+        const lines = said.map(([m, who, n]) => t("says", t("m" + m), who.join(", ") + (n > who.length ? " +" + (n - who.length) : "")));
+        if (r.Alive) lines.push(t("says", t("m1"), r.Alive));
+        return h("li", badge(said[0][0]), h("div", h("b", nodeName(addr) + " " + addr), lines.map((l) => h("div.soft", l))));
       }))));
     }
 

@@ -19,7 +19,7 @@ function troublesNow() {
     if (f.Signatures.length > 1) list.push([2, name, t("tSkew", f.Signatures.length), "", null]);
     if (f.Calls && f.Errors / f.Calls >= 0.01) list.push([5, name, t("tFails", percent(f.Errors / f.Calls)), "", null]);
   }
-  return list.sort((a, b) => b[0] - a[0] || a[1].localeCompare(b[1], "en", { numeric: true }));
+  return list.sort((a, b) => b[0] - a[0] || natural(a[1], b[1]));
 }
 
 function tile(label) {
@@ -48,7 +48,7 @@ const overview = {
 
     function drawApps() {
       const groups = new Map();
-      for (const addr of [...rowsOf("nodes").keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true }))) {
+      for (const addr of [...rowsOf("nodes").keys()].sort(natural)) {
         const n = rowsOf("nodes").get(addr), name = n.Name || "";
         if (!groups.has(name)) groups.set(name, []);
         groups.get(name).push(addr);
@@ -77,7 +77,7 @@ const overview = {
           set(c, "class", "cell m" + n.Mark);
           set(c, "title", c.addr + " " + t("m" + n.Mark));
         }
-        put(row.firstChild.lastChild, [row.addrs.length, ...[...versions].sort()].join(" · "));
+        put(row.firstChild.lastChild, [row.addrs.length - (marks[4] || 0), ...[...versions].sort()].join(" · "));
         set(row.lastChild, "aria-label", Object.entries(marks).map(([m, n]) => n + " " + t("m" + m)).join(", "));
       }
     }
@@ -94,8 +94,8 @@ const overview = {
 
     return {
       update() {
-        const s = sum(), nodes = [...rowsOf("nodes").values()], ill = nodes.filter(isIll).length;
-        put(head, s.Isolated ? t("cutOff") : ill ? t("someIll", ill, nodes.length) : nodes.length === 1 ? t("oneWell") : t("allWell", nodes.length));
+        const s = sum(), nodes = [...rowsOf("nodes").values()].filter((n) => n.Mark !== 4), ill = nodes.filter(isIll).length;
+        put(head, s.Isolated ? t("cutOff") : ill === 1 ? t("oneIll", nodes.length) : ill ? t("someIll", ill, nodes.length) : nodes.length === 1 ? t("oneWell") : t("allWell", nodes.length));
         set(head, "class", s.Isolated || ill ? "ill" : "");
         put(why, s.Isolated ? t("cutOffText", s.Self) : s.Joined === false ? t("notJoined") : "");
         why.hidden = !why.textContent;

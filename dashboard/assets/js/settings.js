@@ -17,7 +17,7 @@ const settingsView = {
     }
     return {
       update() {
-        const keys = [...rowsOf("nodes").keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true })), line = keys.join();
+        const keys = [...rowsOf("nodes").keys()].sort(natural), line = keys.join();
         if (line === listed) return;
         const isFirst = !listed, was = pick.value || sum().Self;
         listed = line;

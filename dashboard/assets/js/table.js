@@ -28,8 +28,8 @@ function liveTable({ columns, caption, open, insight }) {
     const value = sortBy.sort || ((row, key) => sortBy.text(row, key));
     const list = [...rows.keys()].filter((k) => !needle || needleFits(k));
     const by = new Map(list.map((k) => [k, value(rows.get(k), k)]));
-    const compare = (a, b) => (typeof a === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true }));
-    order = list.sort((a, b) => (down ? -1 : 1) * compare(by.get(a), by.get(b)) || a.localeCompare(b, "en", { numeric: true }));
+    const compare = (a, b) => (typeof a === "number" ? a - b : natural(String(a), String(b)));
+    order = list.sort((a, b) => (down ? -1 : 1) * compare(by.get(a), by.get(b)) || natural(a, b));
     for (const c of columns) {
       c.th.setAttribute("aria-sort", c === sortBy ? (down ? "descending" : "ascending") : "none");
       put(c.mark, c === sortBy ? (down ? "↓" : "↑") : "");

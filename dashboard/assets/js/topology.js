@@ -56,8 +56,8 @@ const topologyView = {
       for (const [addr, n] of rowsOf("nodes")) {
         const key = topoSet.by === "app" ? n.Name || "" : addr;
         const m = list.get(key) || { mark: 0, nodes: 0, name: topoSet.by === "app" ? n.Name || t("noName") : n.Name || addr, addr };
-        m.nodes++;
-        m.mark = Math.max(m.mark, n.Mark);
+        if (n.Mark !== 4) m.nodes++;
+        m.mark = n.Mark === 4 ? m.mark || 4 : Math.max(m.mark === 4 ? 0 : m.mark, n.Mark);
         list.set(key, m);
       }
       return list;
@@ -75,24 +75,25 @@ const topologyView = {
     }
 
     function draw() {
-      const list = members(), keys = [...list.keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+      const list = members(), keys = [...list.keys()].sort(natural);
       const edges = [...rowsOf(topoSet.by === "app" ? "apps" : "edges")].map(([k, e]) => [...k.split("\0"), e]).filter(([a, b]) => list.has(a) && list.has(b));
       for (const [a, b] of edges) seen.set(a + "\0" + b, [a, b]);
       const now = keys.join() + seen.size;
       if (now !== shape) places = layout(keys, [...seen.values()].filter(([a, b]) => list.has(a) && list.has(b)));
       shape = now;
-      const w = Math.max(320, picture.parentNode.clientWidth || 800), column = Math.max(1, ...[...Map.groupBy(places.values(), (p) => p[0]).values()].map((c) => c.length)), hgt = Math.max(260, column * (keys.length > 15 ? 46 : 84)), pad = Math.min(90, w * 0.14);
+      const w = Math.max(320, picture.parentNode.clientWidth || 800), column = Math.max(1, ...[...Map.groupBy(places.values(), (p) => p[0]).values()].map((c) => c.length)), hgt = Math.max(260, column * (keys.length > 40 ? 26 : keys.length > 15 ? 46 : 84)), pad = Math.min(90, w * 0.14);
       set(picture, "viewBox", `0 0 ${w} ${hgt}`);
       const xy = (k) => [pad + places.get(k)[0] * (w - 2 * pad), places.get(k)[1] * (hgt - 20)];
-      const r = keys.length > 40 ? 9 : keys.length > 15 ? 14 : 20, most = Math.max(...edges.map(([, , e]) => e.Calls), 1e-9);
+      const r = keys.length > 40 ? 9 : keys.length > 15 ? 14 : 20, most = Math.max(...edges.map(([, , e]) => e.Calls), 1e-9), many = chosen === null && edges.length > 150;
       const dim = (a, b) => (chosen !== null && chosen !== a && chosen !== b ? " dim" : "");
       picture.replaceChildren(
         svg("defs", {}, ["arrow", "arrow-ill"].map((id) => svg("marker", { id, viewBox: "0 0 8 8", refX: "7", refY: "4", markerWidth: "9", markerHeight: "9", markerUnits: "userSpaceOnUse", orient: "auto" }, svg("path", { d: "M0 0L8 4L0 8Z" })))),
         ...edges.map(([a, b, e]) => {
-          const ill = e.Errors / e.Calls >= 0.01, [x1, y1] = xy(a), [x2, y2] = xy(b), d = Math.hypot(x2 - x1, y2 - y1) || 1, ux = (x2 - x1) / d, uy = (y2 - y1) / d;
+          const ill = e.Errors / e.Calls >= 0.01, [x1, y1] = xy(a), [x2, y2] = xy(b), s = x2 < x1 ? -1 : 1, bend = Math.abs(x2 - x1) / 2 || r * 5;
           const line = a === b ? `M${x1 - r * 0.6} ${y1 - r}C${x1 - r * 2} ${y1 - r * 3} ${x1 + r * 2} ${y1 - r * 3} ${x1 + r * 0.7} ${y1 - r - 3}`
-            : `M${x1 + ux * r} ${y1 + uy * r}Q${(x1 + x2) / 2 - uy * d * 0.08} ${(y1 + y2) / 2 + ux * d * 0.08} ${x2 - ux * (r + 4)} ${y2 - uy * (r + 4)}`;
-          return svg("path", { class: "edge" + (ill ? " ill" : "") + dim(a, b), d: line, "stroke-width": (0.75 + 4 * Math.sqrt(e.Calls / most)).toFixed(2), "marker-end": `url(#arrow${ill ? "-ill" : ""})` },
+            : x1 === x2 ? `M${x1 + r} ${y1}C${x1 + bend} ${y1} ${x2 + bend} ${y2} ${x2 + r + 6} ${y2}`
+            : `M${x1 + s * r} ${y1}C${x1 + s * bend} ${y1} ${x2 - s * bend} ${y2} ${x2 - s * (r + 6)} ${y2}`;
+          return svg("path", { class: "edge" + (ill ? " ill" : "") + (many ? " many" : "") + dim(a, b), d: line, "stroke-width": (0.75 + (many ? 1 : 4) * Math.sqrt(e.Calls / most)).toFixed(2), "marker-end": `url(#arrow${ill ? "-ill" : ""})` },
             svg("title", {}, `${a} → ${b}: ${rate(e.Calls)}`));
         }),
         ...keys.map((k) => {
