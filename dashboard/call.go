@@ -47,7 +47,7 @@ func (p *page) call(w http.ResponseWriter, r *http.Request, caller string) {
 		refuse(w, http.StatusForbidden, "the function is none of those that AllowCalls names")
 		return
 	}
-	c, args, err := p.prepare(r.Context(), &in)
+	d, c, args, err := p.prepare(r.Context(), &in)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
@@ -60,7 +60,11 @@ func (p *page) call(w http.ResponseWriter, r *http.Request, caller string) {
 	defer cancel()
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout + writeMost)) // fine: as with streams
 	began := time.Now()
-	out := callAnswer{Replies: repliesOf(ctx, c, in.Mode, args)}
+	mode := in.Mode
+	if d.StreamsOut {
+		mode = "stream"
+	}
+	out := callAnswer{Replies: repliesOf(ctx, c, mode, args)}
 	out.Took = float64(time.Since(began).Microseconds())
 	p.set.logger.Info("dashboard: call", "function", in.Name, "by", caller, "from", r.RemoteAddr,
 		"code", out.Replies[0].Code)
@@ -68,14 +72,14 @@ func (p *page) call(w http.ResponseWriter, r *http.Request, caller string) {
 }
 
 // prepare makes a Caller and its arguments of what the form says.
-func (p *page) prepare(ctx context.Context, in *callRequest) (*broach.Caller, []any, error) {
-	d, err := p.n.Describe(ctx, in.Name)
-	if err != nil {
-		return nil, nil, err
+func (p *page) prepare(ctx context.Context, in *callRequest) (
+	d broach.Description, c *broach.Caller, args []any, err error,
+) {
+	if d, err = p.n.Describe(ctx, in.Name); err != nil {
+		return d, nil, nil, err
 	}
-	args, err := arguments(&d, in.Args)
-	if err != nil {
-		return nil, nil, err
+	if args, err = arguments(&d, in.Args); err != nil {
+		return d, nil, nil, err
 	}
 	var opts []broach.CallOption
 	for key, value := range in.Meta {
@@ -84,11 +88,11 @@ func (p *page) prepare(ctx context.Context, in *callRequest) (*broach.Caller, []
 	if in.On != "" {
 		addr, err := netip.ParseAddrPort(in.On)
 		if err != nil {
-			return nil, nil, err
+			return d, nil, nil, err
 		}
 		opts = append(opts, broach.On(addr))
 	}
-	return p.n.Caller(in.Name, opts...), args, nil
+	return d, p.n.Caller(in.Name, opts...), args, nil
 }
 
 // repliesOf makes the call. There is one reply at least.
@@ -101,11 +105,30 @@ func repliesOf(ctx context.Context, c *broach.Caller, mode string, args []any) (
 			}
 		}
 		return list
+	case "stream":
+		return itemsOf(ctx, c, args)
 	case "send":
 		return append(list, replyOf(netip.AddrPort{}, nil, c.Send(ctx, args...)))
 	}
 	v, err := c.Call(ctx, args...)
 	return append(list, replyOf(netip.AddrPort{}, v, err))
+}
+
+// itemsOf are the items of a stream, as many as are shown: leaving the loop gives the call up.
+func itemsOf(ctx context.Context, c *broach.Caller, args []any) (list []replyRow) {
+	size := 0
+	for v, err := range broach.Stream[any](ctx, c, args...) {
+		r := replyOf(netip.AddrPort{}, v, err)
+		size += len(r.Value)
+		r.Cut = r.Cut || len(list) == repliesMost-1 || size > resultMost
+		if list = append(list, r); r.Cut {
+			return list
+		}
+	}
+	if len(list) == 0 {
+		return []replyRow{{Value: "[]"}}
+	}
+	return list
 }
 
 func replyOf(node netip.AddrPort, v any, err error) (r replyRow) {

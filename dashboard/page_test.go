@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -133,6 +134,37 @@ func TestCallsOfTheForm(t *testing.T) {
 	}
 	status, _ := call(`{"Name":"shop.price","Args":"[]","On":"x"}`)
 	require.Equal(t, 400, status)
+}
+
+// A function that streams is called with a list, and answers with its items, as many as are shown.
+func TestFunctionsThatStream(t *testing.T) {
+	n := broachtest.New(t).Start("shop")
+	require.NoError(t, n.Register("double", func(in iter.Seq2[int, error]) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			for v, err := range in {
+				if !yield(2*v, err) {
+					return
+				}
+			}
+		}
+	}))
+	require.NoError(t, n.Register("endless", func() iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			for i := 0; yield(i, nil); i++ {
+				continue
+			}
+		}
+	}))
+	p := pageOf(t, n, Token(token), AllowCalls("*"))
+	w := ask(p, authorized(request("POST", "/api/call", `{"Name":"double","Args":"[[1,2]]"}`)))
+	require.Equal(t, []replyRow{{Value: "2"}, {Value: "4"}}, decode[callAnswer](t, w.Body).Replies)
+	w = ask(p, authorized(request("POST", "/api/call", `{"Name":"double","Args":"[[]]"}`)))
+	require.Equal(t, []replyRow{{Value: "[]"}}, decode[callAnswer](t, w.Body).Replies)
+	w = ask(p, authorized(request("POST", "/api/call", `{"Name":"endless","Args":"[]"}`)))
+	out := decode[callAnswer](t, w.Body).Replies
+	require.Len(t, out, repliesMost)
+	require.True(t, out[repliesMost-1].Cut)
+	require.Equal(t, 400, ask(p, authorized(request("POST", "/api/call", `{"Name":"double","Args":"[1]"}`))).Code)
 }
 
 func TestActionsAreOfThisNodeOnly(t *testing.T) {

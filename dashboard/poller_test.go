@@ -255,6 +255,30 @@ func TestWhoBelievesWhat(t *testing.T) {
 	})
 }
 
+// A guest may have the page: no member hears of it, and it sees them all.
+func TestThePageOfAGuest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := broachtest.New(t)
+		nodes := startAll(c, 4)
+		broachtest.Stub(nodes[1], "price", 7)
+		guest := c.Start("", func(cfg *broach.Config) { cfg.Guest = true })
+		time.Sleep(time.Second)
+		p := newPoller(guest, time.Second, func(string) bool { return false })
+		v, err := p.look("a viewer", []string{"nodes", "functions", "sum"})
+		require.NoError(t, err)
+		var s screen
+		s.watchFor(t, v, 10*time.Second)
+		for _, n := range nodes {
+			require.True(t, s.node(t, n.Addr()).Answered, "%s", s.sections["nodes"])
+		}
+		require.Contains(t, s.sections["functions"], "price")
+		c.Kill(nodes[3])
+		s.watchFor(t, v, 4*time.Second)
+		require.Equal(t, offline, s.node(t, nodes[3].Addr()).Mark)
+		p.leave(v)
+	})
+}
+
 // A member that does not want to be inspected is a row like others, which says so.
 func TestASilentMember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

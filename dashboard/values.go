@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
 	"reflect"
 	"strconv"
@@ -45,16 +46,34 @@ func arguments(d *broach.Description, text string) ([]any, error) {
 	}
 	for i := range list {
 		t := &d.Params[min(i, len(d.Params)-1)].Type
-		if d.Variadic && i >= least {
+		isStream := d.StreamsIn && i == len(d.Params)-1
+		switch {
+		case isStream:
+			t = &broach.Type{Kind: "slice", Elem: t}
+		case d.Variadic && i >= least:
 			t = t.Elem
 		}
 		v, err := types.value(t, list[i])
 		if err != nil {
 			return nil, fmt.Errorf("argument %d: %w", i+1, err)
 		}
-		list[i] = v
+		if list[i] = v; isStream {
+			list[i] = sequence(v)
+		}
 	}
 	return list, nil
+}
+
+// sequence streams the items of a list.
+func sequence(list any) iter.Seq2[any, error] {
+	items, _ := list.([]any)
+	return func(yield func(any, error) bool) {
+		for _, v := range items {
+			if !yield(v, nil) {
+				return
+			}
+		}
+	}
 }
 
 // typeBook finds the types that others refer to by name.

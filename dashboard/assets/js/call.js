@@ -81,7 +81,7 @@ function namesIn(d) {
 // formOf is all inputs of a function.
 function formOf(d) {
   const names = namesIn(d), params = d.Params || [];
-  const inputs = params.map((p, i) => field((p.Name || t("arg", i + 1)) + (d.Variadic && i === params.length - 1 ? ", " + t("more") : ""), p.Type, names, 0));
+  const inputs = params.map((p, i) => field((p.Name || t("arg", i + 1)) + (d.Variadic && i === params.length - 1 ? ", " + t("more") : ""), d.StreamsIn && i === params.length - 1 ? { Kind: "slice", Elem: p.Type } : p.Type, names, 0));
   const e = h("div.form", inputs);
   e.read = () => {
     const list = inputs.map((x) => x.read());
@@ -155,7 +155,7 @@ const callView = {
       if (to === "form") form = formOf(described);
       else {
         const box = h("textarea", { id: "args", rows: "6", spellcheck: "false", class: "mono" });
-        box.value = text || "[" + (described.Params || []).map((p) => sample(p.Type, namesIn(described))).join(", ") + "]";
+        box.value = text || "[" + (described.Params || []).map((p, i, all) => (described.StreamsIn && i === all.length - 1 ? "[]" : sample(p.Type, namesIn(described)))).join(", ") + "]";
         form = labelled("args", t("args"), box);
         form.read = () => box.value;
       }
