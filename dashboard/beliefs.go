@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 )
@@ -15,9 +16,12 @@ func (b *belief) cell() cell {
 	return cell{float64(b.mark), round(float64(b.rtt)), roundLoss(float64(b.loss))}
 }
 
-// beliefRows are those of single nodes.
+// beliefRows are those of single nodes, where these are few enough.
 func (c *cluster) beliefRows() rows {
 	out := rows{}
+	if len(c.instances) > singleMost {
+		return out
+	}
 	for addr, x := range c.instances {
 		if x.beliefs == nil || isGone(x.member.State) {
 			continue
@@ -38,7 +42,7 @@ type groupRow struct {
 
 // groupRows put nodes together.
 func (c *cluster) groupRows(by string) rows {
-	group, list := groupOf(by), map[string]*groupRow{}
+	group, list := c.few(groupOf(by)), map[string]*groupRow{}
 	for _, x := range c.instances {
 		r := list[group(x)]
 		if r == nil {
@@ -60,6 +64,34 @@ func (c *cluster) groupRows(by string) rows {
 		out[k] = r
 	}
 	return out
+}
+
+const (
+	singleMost = 150 // nodes, or groups, that are told of one by one: of each pair something is told
+	others     = "…" // the group of all that are too many
+)
+
+// few leaves the first groups as they are, and makes one of all others: members name themselves as they like.
+func (c *cluster) few(group func(*instance) string) func(*instance) string {
+	names := map[string]bool{}
+	for _, x := range c.instances {
+		names[group(x)] = true
+	}
+	if len(names) <= singleMost {
+		return group
+	}
+	kept := slices.Sorted(maps.Keys(names))[:singleMost-1]
+	return func(x *instance) string {
+		if name := group(x); contains(kept, name) {
+			return name
+		}
+		return others
+	}
+}
+
+func contains(sorted []string, name string) bool {
+	_, ok := slices.BinarySearch(sorted, name)
+	return ok
 }
 
 func worse(a, b cell) cell { return cell{max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2])} }

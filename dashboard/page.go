@@ -109,7 +109,7 @@ func (p *page) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !p.guard.isToken(in.Token) {
-		p.set.logger.Warn("dashboard: wrong token", "from", r.RemoteAddr)
+		p.guard.tellOf(p.set.logger, r.RemoteAddr, time.Now())
 		refuse(w, http.StatusUnauthorized, "that is not the token")
 		return
 	}

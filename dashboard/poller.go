@@ -201,9 +201,12 @@ func (p *poller) rows(name string) rows {
 	case "events":
 		return p.eventRows()
 	case "edges":
+		if len(c.instances) > singleMost {
+			return nil
+		}
 		return c.edgeRows(addrOf)
 	case "apps":
-		return c.edgeRows(nameOf)
+		return c.edgeRows(c.few(nameOf))
 	case "beliefs":
 		return c.beliefRows()
 	case "odd":

@@ -68,6 +68,44 @@ func TestWhatAMemberSaysIsBounded(t *testing.T) {
 	}
 }
 
+// 4,096 members that each name themselves otherwise, and call each other, make no millions of pairs.
+func TestManyNamesMakeFewGroups(t *testing.T) {
+	c := newCluster(netip.MustParseAddrPort("10.0.0.1:7000"))
+	now := time.Now()
+	var members []broach.Member
+	for i := range 4096 {
+		id := fmt.Sprint(i)
+		members = append(members, broach.Member{Name: "app" + id, Tags: map[string]string{"id": id},
+			Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 1)})
+	}
+	c.learnOwn(now, members, nil, &broach.Stats{})
+	for i := range uint64(2) {
+		for k := range members[:400] {
+			f := []broach.FunctionStats{counted("f", 10*i, 0)}
+			c.learn(now.Add(time.Duration(i)*time.Second), members[k].Addr,
+				&broach.View{Stats: broach.Stats{Called: f, Served: f}}, false)
+		}
+	}
+	p := &poller{cluster: c}
+	for section, most := range map[string]int{"beliefs": 0, "beliefs:app": singleMost, "beliefs:tag:id": singleMost,
+		"edges": 0, "apps": singleMost * singleMost} {
+		require.LessOrEqual(t, len(p.rows(section)), most, section)
+	}
+	require.Contains(t, p.rows("beliefs:app"), others)
+}
+
+// More functions than are shown: the page says how many are missing.
+func TestManyFunctions(t *testing.T) {
+	c := newCluster(netip.MustParseAddrPort("10.0.0.1:7000"))
+	var services []broach.Service
+	for i := range functionsMost + 7 {
+		services = append(services, broach.Service{Name: fmt.Sprintf("f%06d", i)})
+	}
+	c.learnOwn(time.Now(), nil, services, &broach.Stats{})
+	require.Len(t, c.functionRows(func(string) bool { return false }), functionsMost)
+	require.Equal(t, 7, c.sum()[""].(sumRow).Hidden)
+}
+
 // Calls of one function are shared out among its providers as these served them.
 func TestWhoCallsWhom(t *testing.T) {
 	now := time.Now()

@@ -27,14 +27,15 @@ type sumRow struct {
 	P50, P99               float64
 	Loss                   float64
 	Running, Queued        int
-	Guests                 int `json:",omitempty"`
+	Guests, Hidden         int `json:",omitempty"` // Hidden: functions that are too many to be shown
 }
 
 // sum is the cluster in a line.
 func (c *cluster) sum() rows {
 	all := c.total()
 	r := sumRow{Self: c.self.String(), Isolated: c.isolated, Joined: c.joined,
-		Calls: round(all.calls), Errors: round(all.errors), Retries: round(all.retries),
+		Hidden: max(0, len(c.services)-functionsMost),
+		Calls:  round(all.calls), Errors: round(all.errors), Retries: round(all.retries),
 		P50: round(all.percentile(0.5)), P99: round(all.percentile(0.99))}
 	for _, x := range c.instances {
 		if !isGone(x.member.State) {
@@ -94,7 +95,8 @@ func (c *cluster) nodeRows() rows {
 	for addr, x := range c.instances {
 		r := nodeRow{Name: short(x.member.Name), Version: short(x.member.Version), Tags: x.member.Tags,
 			Mark: markOf(&x.member), Self: x.member.Self, Since: x.since.millis(),
-			Open: x.peer.Open, Why: x.why, Answered: !x.answered.IsZero(), Isolated: x.isolated}
+			Open: x.peer.Open[:min(len(x.peer.Open), openMost)], Why: x.why,
+			Answered: !x.answered.IsZero(), Isolated: x.isolated}
 		if x.peer.SuspectedBy.IsValid() {
 			r.By = x.peer.SuspectedBy.String()
 		}
@@ -138,17 +140,25 @@ type functionRow struct {
 	Callable, Mine bool               `json:",omitempty"`
 }
 
+const (
+	functionsMost  = 5000 // that are shown, by name
+	signaturesMost = 16
+	openMost       = 20 // functions that are not called at a member
+)
+
 // functionRows are the functions that are offered, with how they do at those who call them, or, where nobody says so,
 // at those who serve them. Mayall says of which the page may make calls.
 func (c *cluster) functionRows(mayCall func(string) bool) rows {
 	list := map[string]*functionRow{}
-	for _, s := range c.services {
+	for _, s := range c.services[:min(len(c.services), functionsMost)] {
 		r := list[s.Name]
 		if r == nil {
 			r = &functionRow{Providers: map[string]float64{}, Callable: mayCall(s.Name)}
 			list[s.Name] = r
 		}
-		r.Signatures = append(r.Signatures, s.Signature)
+		if len(r.Signatures) < signaturesMost {
+			r.Signatures = append(r.Signatures, s.Signature)
+		}
 		r.Doc = cmp.Or(r.Doc, s.Doc)
 		for _, p := range s.Providers {
 			r.Providers[p.String()] = 0

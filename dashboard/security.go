@@ -8,12 +8,14 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -27,6 +29,21 @@ type guard struct {
 	cross  *http.CrossOriginProtection
 	secret []byte // seals cookies: those of an earlier process are worth nothing
 	cookie string // its name: cookies know no ports, and one host may have the pages of several nodes
+
+	mu     sync.Mutex // guards what follows
+	told   time.Time  // when the log was told of a wrong token
+	untold int        // how many there were since
+}
+
+// tellOf tells the log of a wrong token, once a second: whoever can send them could fill it.
+func (g *guard) tellOf(l *slog.Logger, from string, now time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.untold++; now.Sub(g.told) < time.Second {
+		return
+	}
+	l.Warn("dashboard: wrong token", "from", from, "times", g.untold)
+	g.told, g.untold = now, 0
 }
 
 const cookieLife = 12 * time.Hour

@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -110,6 +112,18 @@ func TestACookieEnds(t *testing.T) {
 	require.False(t, g.isOurs(c.Value, now.Add(cookieLife)))
 	other := newGuard(g.set, "10.0.0.1:7000")
 	require.False(t, other.isOurs(c.Value, now), "of an earlier process")
+}
+
+// "one line a second": whoever can send wrong tokens fills no log.
+func TestWrongTokensFillNoLog(t *testing.T) {
+	var out bytes.Buffer
+	g, now := newGuard(&settings{tokens: []string{token}}, "10.0.0.1:7000"), time.Now()
+	for i := range 1000 {
+		g.tellOf(slog.New(slog.NewTextHandler(&out, nil)), "10.1.1.1:5", now.Add(time.Duration(i)*10*time.Millisecond))
+	}
+	require.Equal(t, 10, bytes.Count(out.Bytes(), []byte("\n")))
+	require.Contains(t, out.String(), "times=100")
+	require.NotContains(t, out.String(), token)
 }
 
 // A form of another site can send text, a page of another site no JSON.

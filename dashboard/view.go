@@ -2,9 +2,11 @@ package dashboard
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/netip"
 	"reflect"
+	"slices"
 	"time"
 
 	"broach"
@@ -46,6 +48,7 @@ type viewFunction struct {
 const (
 	viewTimeout  = 5 * time.Second
 	membersMost  = 4096
+	tagsMost     = 32
 	settingsMost = 256
 )
 
@@ -87,7 +90,7 @@ func (p *page) await(ctx context.Context) bool {
 
 func viewOf(v *broach.View) *viewAnswer {
 	out := &viewAnswer{Addr: v.Addr.String(), Name: short(v.Name), Version: short(v.Version), Go: short(v.GoVersion),
-		Library: short(v.Library), Tags: v.Tags, Uptime: v.Uptime.Milliseconds(), CPU: v.CPU.Seconds(),
+		Library: short(v.Library), Tags: shortTags(v.Tags), Uptime: v.Uptime.Milliseconds(), CPU: v.CPU.Seconds(),
 		Heap: float64(v.HeapBytes), Goroutines: v.Goroutines, Processors: v.Processors, Counts: countsOf(&v.Stats)}
 	for i := range v.Members[:min(len(v.Members), membersMost)] {
 		m := &v.Members[i]
@@ -105,6 +108,17 @@ func viewOf(v *broach.View) *viewAnswer {
 	for _, s := range v.Settings[:min(len(v.Settings), settingsMost)] {
 		s.Key, s.Value = short(s.Key), short(s.Value)
 		out.Settings = append(out.Settings, s)
+	}
+	return out
+}
+
+// shortTags keeps as many as a Config may have.
+func shortTags(tags map[string]string) map[string]string {
+	out := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		if len(out) < tagsMost {
+			out[short(key)] = short(tags[key])
+		}
 	}
 	return out
 }

@@ -23,7 +23,16 @@ const functionsView = {
       ],
     });
     root.append(h("div.toolbar", h("h1", t("functions")), filterBox(table, t("filterFns"), () => {})), table.element);
-    return { update: () => table.update(rowsOf("functions")), end: table.end };
+    const hidden = h("p.soft", { hidden: true });
+    root.append(hidden);
+    return {
+      update() {
+        table.update(rowsOf("functions"));
+        hidden.hidden = !sum().Hidden;
+        put(hidden, t("hidden", sum().Hidden));
+      },
+      end: table.end,
+    };
   },
 };
 
