@@ -80,6 +80,10 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, o
 	if v.Record.Draining.Load() {
 		return nil, c.at(l.ID.Addr, c.newError(Draining, No, textDraining))
 	}
+	if s := out.streams; s != nil && s.isUntimed {
+		c.beginRead(s)
+		defer c.node.serving.provider.reads.end(s)
+	}
 	pipes := out.streams.pair()
 	meta, failed := c.metaOf(out, pipes)
 	if failed != nil {

@@ -41,6 +41,7 @@ func (n *Node) seeOff(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("broach: leave: peers still had calls here, or did not answer: %w", ctx.Err())
 	}
+	n.serving.provider.reads.leave()
 	tick := time.NewTicker(departPoll)
 	defer tick.Stop()
 	for n.isCalling() {
@@ -71,30 +72,30 @@ func (n *Node) noteDrained() {
 	}
 }
 
-// feeds are the streams without a deadline that run here. A node that leaves does not wait for them: they would go on
-// for as long as their readers like, who find another provider. They may be used by many goroutines at once.
+// feeds are streams without a deadline, those that run here or those that are read here. A node that leaves does not
+// wait for them: they would go on for as long as their readers like. They may be used by many goroutines at once.
 type feeds struct {
-	mu        sync.Mutex // protects all below: workers begin and end them, Leave ends them all
-	running   map[*request]context.CancelCauseFunc
+	mu        sync.Mutex              // protects all below: workers begin and end them, Leave ends them all
+	running   map[any]func(why error) // by a *request, or the *streams of a call of this node
 	isLeaving bool
 }
 
-func (f *feeds) begin(r *request, end context.CancelCauseFunc) {
+func (f *feeds) begin(of any, end func(why error)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.isLeaving {
 		end(ErrDraining)
 	}
 	if f.running == nil {
-		f.running = make(map[*request]context.CancelCauseFunc)
+		f.running = make(map[any]func(error))
 	}
-	f.running[r] = end
+	f.running[of] = end
 }
 
-func (f *feeds) end(r *request) {
+func (f *feeds) end(of any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.running, r)
+	delete(f.running, of)
 }
 
 // leave ends those that run, and all that begin.

@@ -52,10 +52,11 @@ type provider struct {
 	losses     pace.LogLimit // of those about one-way calls that failed
 	failures   pace.LogLimit // and about others
 	tracing    *tracing      // nil: no Tracer
-	feeds      feeds
-	unknown    *tally.Cell // counts calls of names that are not offered here
-	began      time.Time   // see at
-	maxMessage int         // bytes of results
+	feeds      feeds         // that run here
+	reads      feeds         // of calls by this node
+	unknown    *tally.Cell   // counts calls of names that are not offered here
+	began      time.Time     // see at
+	maxMessage int           // bytes of results
 }
 
 // at is a time by the clock of requests, in a third of the room that one takes.

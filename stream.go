@@ -248,7 +248,7 @@ func (c *Caller) performStreaming(ctx context.Context, now time.Time, out *outCa
 	case err != nil:
 		return nil, c.newError(InvalidArgument, No, err.Error())
 	case seq == nil && s.pipesc == nil:
-		return c.makeReady(ctx, now, out)
+		return c.plain().makeReady(ctx, now, out)
 	}
 	if failed := c.cannotStream(out); failed != nil {
 		return nil, failed

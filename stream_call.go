@@ -18,6 +18,21 @@ func (s *streams) pair() *stream.Pair {
 	return &stream.Pair{In: s.In, Out: s.Out}
 }
 
+// plain is the Caller of a call that looked as if it streamed, and does not.
+func (c *Caller) plain() *Caller {
+	of := *c
+	of.opts.isStreaming = false
+	return &of
+}
+
+// beginRead has an attempt without a deadline end when this node leaves, which would wait for it. One that is made here
+// ends as all do that run here.
+func (c *Caller) beginRead(s *streams) {
+	c.node.serving.provider.reads.begin(s, func(error) {
+		s.failFeed(c.newError(Draining, Maybe, "this node leaves, and does not wait for a stream without a deadline"))
+	})
+}
+
 // metaOf are the metadata of an attempt, with room for what its link says of its streams.
 func (c *Caller) metaOf(out *outCall, s *stream.Pair) ([]byte, *Error) {
 	if s == nil {
