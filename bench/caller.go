@@ -26,10 +26,11 @@ var errWrong = errors.New("wrong answer")
 // A caller makes one call after the other.
 type caller struct {
 	client  client
-	lender  lender // the client, where what is echoed is lent; nil: it is not
-	payload []byte // the longest that is echoed; nil to add
-	spread  int    // how much shorter some are
-	id, ids int    // of the next call, and how far the ids of one caller lie apart
+	items   streamer // the client, where items are streamed; nil: they are not
+	lender  lender   // the client, where what is echoed is lent; nil: it is not
+	payload []byte   // the longest that is echoed; nil to add
+	spread  int      // how much shorter some are
+	id, ids int      // of the next call, and how far the ids of one caller lie apart
 
 	compare func(back []byte) // with what was sent, which is sent now
 	sent    []byte
@@ -52,6 +53,9 @@ func newCaller(c client, i int, w workload) *caller {
 		one.lender, _ = c.(lender)
 	}
 	one.compare = func(back []byte) { one.isSame = bytes.Equal(back, one.sent) }
+	if w.stream {
+		one.items = c.(streamer)
+	}
 	if w.size > 0 {
 		one.payload = bytes.Repeat([]byte{byte(i)}, w.size)
 	}
@@ -65,6 +69,9 @@ func newCaller(c client, i int, w workload) *caller {
 func (c *caller) work(end time.Time) error {
 	c.times.Reset()
 	c.inTime, c.failed, c.lost = 0, 0, nil
+	if c.items != nil {
+		return c.streamUntil(end)
+	}
 	for now := time.Now(); now.Before(end); {
 		err := c.call()
 		if errors.Is(err, errWrong) {
@@ -75,6 +82,43 @@ func (c *caller) work(end time.Time) error {
 		c.note(now.Sub(then), now.Before(end), err)
 	}
 	return nil
+}
+
+// itemBurst is how many items are timed together: to ask for the time at each would cost a tenth of a small one.
+const itemBurst = 16
+
+// streamUntil ranges over one stream until the window closes. Each item counts as a call.
+func (c *caller) streamUntil(end time.Time) error {
+	then, n := time.Now(), 0
+	isRight := true
+	err := c.items.stream(len(c.payload), func(item []byte) bool {
+		isRight = len(item) == len(c.payload) && binary.LittleEndian.Uint64(item) == uint64(n)
+		if n++; !isRight || n%itemBurst > 0 {
+			return isRight
+		}
+		now := time.Now()
+		c.noteBurst(now.Sub(then)/itemBurst, now.Before(end))
+		then = now
+		return now.Before(end)
+	})
+	switch {
+	case !isRight:
+		return fmt.Errorf("%w: item %d of a stream", errWrong, n)
+	case err != nil:
+		c.tried++
+		c.note(0, false, err)
+	}
+	return nil
+}
+
+// noteBurst counts itemBurst items, each of which took d.
+func (c *caller) noteBurst(d time.Duration, inTime bool) {
+	c.tried += itemBurst
+	c.answered += itemBurst
+	if inTime {
+		c.inTime += itemBurst
+	}
+	c.times.RecordValues(int64(min(d, longestTime)), itemBurst)
 }
 
 // call makes one call and checks the answer.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"testing"
 	"time"
@@ -137,4 +138,33 @@ func TestCheck(t *testing.T) {
 	require.ErrorIs(t, crew.check(usage{Counted: true, Runs: 11}), errWrong, "ran and never called")
 	crew.callers[0].answered = 0
 	require.ErrorContains(t, crew.check(usage{}), "no call was answered")
+}
+
+// streaming is a client that streams items, of which each begins with its number, times a factor.
+type streaming struct {
+	scripted
+	factor uint64
+}
+
+func (s streaming) stream(size int, each func(item []byte) bool) error {
+	item := make([]byte, size)
+	for n := uint64(0); n < 1<<20; n++ {
+		binary.LittleEndian.PutUint64(item, n*s.factor)
+		if !each(item) {
+			return nil
+		}
+	}
+	return errors.New("down")
+}
+
+func TestEachItemOfAStreamIsChecked(t *testing.T) {
+	w := workload{callers: 1, size: 16, stream: true}
+	c := newCaller(streaming{factor: 1}, 0, w)
+	require.NoError(t, c.work(time.Now().Add(time.Hour)))
+	require.Equal(t, 1<<20, c.answered)
+	require.EqualValues(t, 1<<20, c.times.TotalCount(), "each has a time")
+	require.Equal(t, 1, c.failed, "it ended too early")
+	require.NoError(t, c.work(time.Now()))
+	require.Zero(t, c.inTime)
+	require.ErrorIs(t, newCaller(streaming{factor: 2}, 0, w).work(time.Now().Add(time.Hour)), errWrong)
 }

@@ -16,6 +16,7 @@ type system struct {
 	perCaller bool // a client serves one caller: each dials its own
 	maxEcho   int  // bytes in the largest message, 0: any that is measured
 	lossy     bool // of the workload with loss only
+	streams   bool // its client is a streamer
 	broach    bool // of this module, of which there may be another checkout
 	before    bool // it runs in that one
 	gogc      int  // of its processes; 0: as Go has it
@@ -40,6 +41,12 @@ type client interface {
 type lender interface {
 	// lend has p echoed, and read what came back, which is valid until that returns.
 	lend(p []byte, read func(back []byte)) error
+}
+
+// streamer is a client whose server streams items.
+type streamer interface {
+	// stream hands on items of a size, without end, until each reports false. An item is valid until that returns.
+	stream(size int, each func(item []byte) bool) error
 }
 
 // systems are all that can be measured, in the order of the tables.

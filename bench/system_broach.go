@@ -15,12 +15,12 @@ const joinPatience = 10 * time.Second
 
 var (
 	broachTyped = system{
-		name: "broach", title: "broach, Bind", broach: true,
+		name: "broach", title: "broach, Bind", broach: true, streams: true,
 		serve: func() (server, error) { return serveBroach(quiet(), sum) },
 		dial:  func(addr string) (client, error) { return dialTyped(quiet(), addr) },
 	}
 	broachSealed = system{
-		name: "broach-sealed", title: "broach, Bind, sealed", broach: true,
+		name: "broach-sealed", title: "broach, Bind, sealed", broach: true, streams: true,
 		serve: func() (server, error) { return serveBroach(sealed(), sum) },
 		dial:  func(addr string) (client, error) { return dialTyped(sealed(), addr) },
 	}
@@ -112,6 +112,7 @@ func serveBroach(cfg broach.Config, add any) (server, error) {
 		node.Register("add", add),
 		node.Register("echo", func(p []byte) []byte { return p }),
 		node.Register("lend", echoLent),
+		node.Register("items", itemsOf),
 		node.Register("put", checksum),
 	)
 	return server{addr: node.Addr().String(), stop: func() { node.Close() }}, err

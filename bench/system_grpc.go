@@ -2,16 +2,19 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"net"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // grpcSystem is gRPC with its defaults, one ClientConn shared by all callers, without TLS.
 var grpcSystem = system{
-	name: "grpc", title: "gRPC",
+	name: "grpc", title: "gRPC", streams: true,
 	serve: func() (server, error) { return serveGRPC() },
 	dial:  func(addr string) (client, error) { return dialGRPC(addr, insecure.NewCredentials()) },
 }
@@ -28,6 +31,43 @@ var pbService = grpc.ServiceDesc{
 		{MethodName: "Echo", Handler: unary(pbServer.Echo)},
 		{MethodName: "Put", Handler: unary(pbServer.Put)},
 	},
+	Streams: []grpc.StreamDesc{pbItems},
+}
+
+// pbItems streams items of a size as itemsOf does, to a client that ends its context.
+var pbItems = grpc.StreamDesc{StreamName: "Items", ServerStreams: true,
+	Handler: func(_ any, s grpc.ServerStream) error {
+		size := new(wrapperspb.Int64Value)
+		err := s.RecvMsg(size)
+		item := make([]byte, size.GetValue())
+		for n := uint64(0); err == nil; n++ {
+			binary.LittleEndian.PutUint64(item, n)
+			err = s.SendMsg(wrapperspb.Bytes(item)) // encoded when it returns
+		}
+		return err
+	},
+}
+
+// grpcClient is a pbClient that streams, too.
+type grpcClient struct {
+	pbClient
+	conn *grpc.ClientConn
+}
+
+func (c grpcClient) stream(size int, each func(item []byte) bool) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s, err := c.conn.NewStream(ctx, &pbItems, "/bench.Bench/Items")
+	if err == nil {
+		err = errors.Join(s.SendMsg(wrapperspb.Int64(int64(size))), s.CloseSend())
+	}
+	for err == nil {
+		item := new(wrapperspb.BytesValue)
+		if err = s.RecvMsg(item); err == nil && !each(item.GetValue()) {
+			return nil
+		}
+	}
+	return err
 }
 
 // unary makes a gRPC handler of a method.
@@ -60,5 +100,5 @@ func dialGRPC(addr string, creds credentials.TransportCredentials) (client, erro
 	invoke := func(method string, in, out any) error {
 		return conn.Invoke(context.Background(), method, in, out)
 	}
-	return pbClient{invoke, conn.Close}, nil
+	return grpcClient{pbClient{invoke, conn.Close}, conn}, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -29,6 +30,13 @@ func TestEverySystemAnswersItsThreeFunctions(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, p, back)
 
+			if s.streams {
+				one := newCaller(c, 0, workload{callers: 1, size: 1 << 10, stream: true})
+				require.NoError(t, one.work(time.Now().Add(10*time.Millisecond)))
+				require.NoError(t, one.work(time.Now()), "another stream")
+				require.Zero(t, one.failed)
+				require.NotZero(t, one.answered)
+			}
 			if s.maxEcho == 0 {
 				got, err := c.put(p)
 				require.NoError(t, err)

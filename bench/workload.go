@@ -12,6 +12,7 @@ type workload struct {
 	size        int  // bytes that are echoed, at most; 0: two integers are added
 	least       int  // bytes that are echoed, at least, where sizes are mixed; 0: all have size
 	transfer    int  // bytes that one more caller sends at the same time, again and again
+	stream      bool // items of size are streamed to each caller
 	lent        bool // what is echoed is not copied where it arrives, by systems that can do without
 	lossy       bool
 }
@@ -31,6 +32,9 @@ var workloads = []workload{
 	{name: "echo1k-lent", title: "lent echo of 1 KiB, 64 callers", callers: 64, size: 1 << 10, lent: true},
 	{name: "echo64k-lent", title: "lent echo of 64 KiB, 16 callers", callers: 16, size: 64 << 10, lent: true},
 	{name: "echo1m-lent", title: "lent echo of 1 MiB, 4 callers", callers: 4, size: 1 << 20, lent: true},
+	{name: "stream16", title: "a stream of items of 16 bytes", callers: 1, size: 16, stream: true},
+	{name: "stream1k", title: "a stream of items of 1 KiB", callers: 1, size: 1 << 10, stream: true},
+	{name: "stream64k", title: "a stream of items of 64 KiB", callers: 1, size: 64 << 10, stream: true},
 	{name: "add4", title: "add(int, int), 4 callers, nothing beside them", callers: 4},
 	{name: "beside", title: "add(int, int), 4 callers, beside transfers of 64 MiB", callers: 4, transfer: bulkSize},
 	{name: "loss", title: "add(int, int), 64 callers, datagrams lost, doubled and reordered", callers: 64, lossy: true},
@@ -39,7 +43,7 @@ var workloads = []workload{
 // runsOn says whether the system can do the work.
 func (w workload) runsOn(s system) bool {
 	fits := s.maxEcho == 0 || max(w.size, w.transfer) <= s.maxEcho
-	return w.lossy == s.lossy && fits
+	return w.lossy == s.lossy && fits && (s.streams || !w.stream)
 }
 
 // meanSize is how many bytes an echo has in the mean.

@@ -54,10 +54,13 @@ func (b Build) against() string {
 // lacks names what the other checkout does not have yet, as build tags: what needs it is left out, or done as it was
 // done before.
 func (b Build) lacks() string {
-	if _, err := os.Stat(filepath.Join(b.Broach, "lent.go")); err != nil {
-		return "nolent"
+	var tags []string
+	for file, tag := range map[string]string{"lent.go": "nolent", "stream.go": "nostream"} {
+		if _, err := os.Stat(filepath.Join(b.Broach, file)); err != nil {
+			tags = append(tags, tag)
+		}
 	}
-	return ""
+	return strings.Join(tags, ",")
 }
 
 // writeModFile writes this module's go.mod with the other checkout in it, and beside it the sums of both.
