@@ -134,6 +134,12 @@ func TestBoundFunctionsLend(t *testing.T) {
 			c.Release()
 			require.Equal(t, want, d.Bytes, "two of a call have nothing in common")
 			d.Release()
+			c, d, err = both(want)
+			require.NoError(t, err)
+			d.Release()
+			_, _, err = both(filled(n, 8))
+			require.NoError(t, err)
+			require.Equal(t, want, c.Bytes, "in either order")
 		}
 	})
 }
