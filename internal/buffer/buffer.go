@@ -16,6 +16,7 @@
 //	buffer.go  Buffer, and large byte slices
 //	budget.go  Budget and Share
 //	idle.go    when memory goes back to the system
+//	loan.go    memory that is lent until it is given back
 //	poison.go  what is given back, in tests
 package buffer
 

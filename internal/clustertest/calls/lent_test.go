@@ -104,7 +104,8 @@ func TestBoundFunctionsLend(t *testing.T) {
 		"echo":  func(b broach.Lent) broach.Lent { return b },
 		"twice": func(b broach.Lent) (broach.Lent, []byte) { return b, b.Bytes },
 	}, func(_ *clustertest.Cluster, provider, caller *broach.Node) {
-		require.NoError(t, provider.Unregister("echo"), "so that it runs here and there")
+		require.NoError(t, provider.Unregister("echo"))
+		require.NoError(t, caller.Unregister("twice"), "so that one runs here and the other there")
 		ctx := context.Background()
 		bytesIn := broach.Bind[func(context.Context, []byte) (broach.Lent, error)](caller, "echo")
 		lentIn := broach.Bind[func(broach.Lent) (broach.Lent, error)](caller, "echo")
