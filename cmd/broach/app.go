@@ -23,6 +23,7 @@ type app struct {
 	output, color string
 	verbose       bool
 	timeout       time.Duration
+	isTimed       bool // --timeout was given
 }
 
 // formats are what --output may say.
@@ -37,7 +38,10 @@ func (a *app) root() *cobra.Command {
 			"$BROACH_SEEDS, or a configuration file by -f; else 127.0.0.1:18080), joins nothing and leaves no\n" +
 			"trace.",
 		SilenceErrors: true, SilenceUsage: true,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkFlags() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			a.isTimed = c.Flags().Changed("timeout")
+			return a.checkFlags()
+		},
 	}
 	a.addFlags(root)
 	root.AddGroup(&cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "call", Title: "Call:"},
@@ -52,8 +56,8 @@ func (a *app) root() *cobra.Command {
 		a.whoCommand(), a.topCommand(), a.doctorCommand())
 	add("call", a.callCommand(), a.traceCommand(), a.benchCommand(), a.shellCommand(), a.publishCommand(),
 		a.subscribeCommand())
-	add("run", a.devCommand(), a.gatewayCommand(), a.seedCommand(), a.genCommand(), a.configCommand(),
-		a.keygenCommand())
+	add("run", a.devCommand(), a.gatewayCommand(), a.dashboardCommand(), a.seedCommand(), a.genCommand(),
+		a.configCommand(), a.keygenCommand())
 	root.AddCommand(a.versionCommand())
 	return root
 }
@@ -66,7 +70,7 @@ func (a *app) addFlags(root *cobra.Command) {
 	f.StringVarP(&a.output, "output", "o", "table", "`format`: "+strings.Join(formats, ", "))
 	f.StringVar(&a.color, "color", "auto", "`when` to use colours: auto, always, never")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "what the node logs, on stderr")
-	f.DurationVar(&a.timeout, "timeout", 6*time.Second, "how long a call, or a question, may take")
+	f.DurationVar(&a.timeout, "timeout", 6*time.Second, "how long a call may take; a stream has no limit without it")
 	for flag, values := range map[string][]cobra.Completion{"output": formats, "color": {"auto", "always", "never"}} {
 		_ = root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}

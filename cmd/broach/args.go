@@ -35,6 +35,14 @@ func unguarded(arg string) string { return strings.TrimPrefix(arg, negativeMark)
 
 // readArgs makes values of the arguments of a call. d is what the function takes; nil: that is not known.
 func (a *app) readArgs(list []string, d *broach.Description) ([]any, error) {
+	fixed, isStream := splitStream(len(list), d)
+	if n := len(list); isStream && n == fixed+1 && list[fixed] == "-" {
+		values, err := a.readArgs(list[:fixed], withoutStream(d))
+		if err != nil {
+			return nil, err
+		}
+		return append(values, itemsIn(a.in, d.Params[fixed].Type, typesOf(d))), nil
+	}
 	if len(list) == 1 && list[0] == "-" {
 		return a.readStdin(d)
 	}
@@ -49,7 +57,14 @@ func (a *app) readArgs(list []string, d *broach.Description) ([]any, error) {
 		}
 		values[i] = v
 	}
-	return values, nil
+	return streamed(values, d), nil
+}
+
+// withoutStream is a description without the sequence that the function takes.
+func withoutStream(d *broach.Description) *broach.Description {
+	plain := *d
+	plain.StreamsIn, plain.Params = false, d.Params[:len(d.Params)-1]
+	return &plain
 }
 
 // readStdin takes all arguments as one JSON array.
@@ -76,12 +91,12 @@ func toValues(list []any, d *broach.Description) (values []any, err error) {
 			return nil, usagef("argument %d%s: %w", i+1, ofFunction(d), err)
 		}
 	}
-	return list, nil
+	return streamed(list, d), nil
 }
 
 // fitsCount refuses a wrong number of arguments before anything is sent.
 func fitsCount(n int, d *broach.Description) error {
-	if d == nil || n == len(d.Params) || d.Variadic && n >= len(d.Params)-1 {
+	if d == nil || n == len(d.Params) || (d.Variadic || d.StreamsIn) && n >= len(d.Params)-1 {
 		return nil
 	}
 	return usagef("%d arguments for %s", n, d.Signature)
@@ -89,16 +104,17 @@ func fitsCount(n int, d *broach.Description) error {
 
 // paramType is the type of the i-th argument.
 func paramType(d *broach.Description, i int) broach.Type {
-	switch last := 0; {
-	case d == nil:
+	if d == nil {
 		return broach.Type{Kind: "any"}
-	default:
-		last = len(d.Params) - 1
-		if d.Variadic && i >= last && d.Params[last].Type.Elem != nil {
-			return *d.Params[last].Type.Elem
-		}
-		return d.Params[i].Type
 	}
+	last := len(d.Params) - 1
+	switch {
+	case d.Variadic && i >= last && d.Params[last].Type.Elem != nil:
+		return *d.Params[last].Type.Elem
+	case d.StreamsIn && i >= last:
+		return d.Params[last].Type
+	}
+	return d.Params[i].Type
 }
 
 func ofFunction(d *broach.Description) string {

@@ -90,6 +90,8 @@ func (a *app) bench(ctx context.Context, f callFlags, b benchFlags, name string,
 	switch {
 	case err != nil:
 		return err
+	case streams(d):
+		return noStreams(d, "bench")
 	case (d == nil || !d.Idempotent) && !b.yes:
 		return usagef("%s is not said to be Idempotent: to call it again and again may do harm. --yes does it", name)
 	}

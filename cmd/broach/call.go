@@ -17,7 +17,7 @@ type callFlags struct {
 	all, send, time bool
 	on, key         string
 	retries         int
-	hedge           time.Duration
+	hedge, idle     time.Duration
 	meta            []string
 }
 
@@ -48,6 +48,9 @@ func (f *callFlags) options() (opts []broach.CallOption, err error) {
 	if f.hedge > 0 {
 		opts = append(opts, broach.Hedge(f.hedge))
 	}
+	if f.idle > 0 {
+		opts = append(opts, broach.StreamIdle(f.idle))
+	}
 	for _, pair := range f.meta {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok {
@@ -64,13 +67,16 @@ func (a *app) callCommand() *cobra.Command {
 		Use: "call NAME [ARG...]", Short: "Call a function, and print its result as JSON",
 		Long: "Call a function, and print its result as JSON. Each ARG is JSON if it parses, else a text; where the\n" +
 			"function takes a string it is that text as it stands. A single - reads a JSON array of all arguments\n" +
-			"from standard input.",
+			"from standard input. A function that takes a stream has the arguments from there on as its items,\n" +
+			"or, for a single -, the JSON documents of standard input; a stream that comes back is a line for\n" +
+			"each item.",
 		Example: "  broach call work01 1 2\n  broach call resize '{\"width\": 100}' --time\n" +
-			"  echo '[1, 2]' | broach call work01 -",
+			"  echo '[1, 2]' | broach call work01 -\n  tail -f log.jsonl | broach call upload -",
 		Args: cobra.MinimumNArgs(1), ValidArgsFunction: a.completeNames,
 		RunE: func(c *cobra.Command, args []string) error { return a.call(c.Context(), f, args[0], args[1:]) },
 	}
 	f.add(c)
+	c.Flags().DurationVar(&f.idle, "idle", 0, "end a stream that brings nothing for that `time`")
 	c.Flags().BoolVar(&f.all, "all", false, "call every provider, and print what each answers")
 	c.Flags().BoolVar(&f.send, "send", false, "wait until a provider has the call, not for its result")
 	c.Flags().BoolVar(&f.time, "time", false, "say on stderr which providers were tried, and how long all took")
@@ -125,13 +131,15 @@ func (s *session) prepare(ctx context.Context, a *app, name string, args []strin
 
 // make makes the call, in the form that the flags want.
 func (a *app) make(ctx context.Context, c *broach.Caller, f callFlags, d *broach.Description, values []any) error {
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	ctx, cancel := a.limit(ctx, d)
 	defer cancel()
 	switch {
 	case f.send:
 		return c.Send(ctx, values...)
 	case f.all:
 		return a.callAll(ctx, c, d, values)
+	case d != nil && d.StreamsOut:
+		return a.printStream(ctx, c, d, values)
 	}
 	v, err := c.Call(ctx, values...)
 	if err != nil {

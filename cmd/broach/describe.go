@@ -35,6 +35,8 @@ type descriptionItem struct {
 	Results    []typeItem  `json:"results"`
 	Variadic   bool        `json:"variadic"`
 	Idempotent bool        `json:"idempotent"`
+	StreamsIn  bool        `json:"streams_in"`  // the last of params is an item of a stream
+	StreamsOut bool        `json:"streams_out"` // results are an item of a stream
 }
 
 func (a *app) describeCommand() *cobra.Command {
@@ -96,10 +98,17 @@ func (a *app) emitDescription(d broach.Description) error {
 		if name == "" {
 			name = fmt.Sprintf("argument %d", i+1)
 		}
+		if d.StreamsIn && i == len(d.Params)-1 {
+			name += ", each item"
+		}
 		a.emitType("  ", name, p.Type, false)
 	}
+	name := "result"
+	if d.StreamsOut {
+		name = "result, each item"
+	}
 	for _, t := range d.Results {
-		a.emitType("  ", "result", t, false)
+		a.emitType("  ", name, t, false)
 	}
 	if d.Idempotent {
 		fmt.Fprintln(a.out, "  idempotent: it may run twice for one call")
@@ -146,7 +155,8 @@ func typeText(t broach.Type) string {
 
 func itemOfDescription(d broach.Description) descriptionItem {
 	item := descriptionItem{Name: d.Name, Signature: d.Signature, Doc: d.Doc, Params: fieldItems(d.Params),
-		Results: []typeItem{}, Variadic: d.Variadic, Idempotent: d.Idempotent}
+		Results: []typeItem{}, Variadic: d.Variadic, Idempotent: d.Idempotent, StreamsIn: d.StreamsIn,
+		StreamsOut: d.StreamsOut}
 	for _, t := range d.Results {
 		item.Results = append(item.Results, *itemOfType(&t))
 	}

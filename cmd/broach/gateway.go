@@ -57,7 +57,7 @@ func (a *app) runGateway(ctx context.Context, f gatewayFlags) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.joinGateway(ctx, f.node)
+	s, err := a.serving(ctx, "broach-gateway", f.node)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (a *app) runGateway(ctx context.Context, f gatewayFlags) error {
 		return usageError{err}
 	}
 	a.say("serving http://%v; a member at %v", listener.Addr(), s.Addr())
-	return serve(ctx, gateway.Server(f.addr, g), listener)
+	return serve(ctx, gateway.Server(f.addr, g), listener, func() { _ = g.Close() })
 }
 
 func (f *gatewayFlags) options() (opts []gateway.Option, err error) {
@@ -139,13 +139,13 @@ func readTokens(path string) (map[string]string, error) {
 	return callers, lines.Err()
 }
 
-// joinGateway starts the member before which the gateway stands.
-func (a *app) joinGateway(ctx context.Context, addr string) (*session, error) {
+// serving starts the member that something stands before which is served over HTTP.
+func (a *app) serving(ctx context.Context, name, addr string) (*session, error) {
 	cfg, err := a.config()
 	if err != nil {
 		return nil, err
 	}
-	cfg.Name = "broach-gateway"
+	cfg.Name = name
 	if addr != "" {
 		cfg.Addr = addr
 	}
@@ -155,7 +155,7 @@ func (a *app) joinGateway(ctx context.Context, addr string) (*session, error) {
 	}
 	waiting, cancel := context.WithTimeout(ctx, seedPatience)
 	defer cancel()
-	if err := node.WaitJoined(waiting); err != nil { // it joins when a seed is there; /readyz says so
+	if err := node.WaitJoined(waiting); err != nil { // it joins when a seed is there
 		a.say("no seed has answered yet: %v", err)
 	}
 	return &session{Node: node}, nil
@@ -164,15 +164,16 @@ func (a *app) joinGateway(ctx context.Context, addr string) (*session, error) {
 // shutdownWithin is how long requests under way have to end.
 const shutdownWithin = 10 * time.Second
 
-// serve serves until it is interrupted.
-func serve(ctx context.Context, server *http.Server, listener net.Listener) error {
+// serve serves until it is interrupted, and then does what comes before the server is shut down.
+func serve(ctx context.Context, server *http.Server, listener net.Listener, before func()) error {
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err := <-failed:
-		return fmt.Errorf("the gateway has ended: %w", err)
+		return fmt.Errorf("the server has ended: %w", err)
 	case <-ctx.Done():
 	}
+	before()
 	ending, cancel := context.WithTimeout(context.Background(), shutdownWithin)
 	defer cancel()
 	if err := server.Shutdown(ending); err != nil && !errors.Is(err, http.ErrServerClosed) {

@@ -1,18 +1,73 @@
 package main
 
 import (
+	"go/format"
 	"os/exec"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"broach"
+	stubs "broach/cmd/broach/testdata/gen"
 )
 
 // What a script has found to be what broach gen go writes is code that fits this library.
 func TestGeneratedCode(t *testing.T) {
 	out, err := exec.Command("go", "vet", "./"+generatedCode).CombinedOutput()
 	require.NoError(t, err, string(out))
+}
+
+// requireFormatted is for what is Go, and as gofmt would have it.
+func requireFormatted(t *testing.T, text string) {
+	formatted, err := format.Source([]byte(text))
+	require.NoError(t, err, text)
+	require.Equal(t, string(formatted), text)
+}
+
+func TestFieldsAreAligned(t *testing.T) {
+	g, kinds := newGenerator(), []string{"int", "string", "float64", "any", "time"}
+	for n := range 40 { // tags here and there
+		var fields []broach.Field
+		for i := range n % 7 {
+			name := strings.Repeat("A", 1+(n*i)%5)
+			if n>>i&1 == 1 {
+				name = "a" + name
+			}
+			fields = append(fields, broach.Field{Name: name, Type: broach.Type{Kind: kinds[(n+i)%5]}})
+		}
+		t := broach.Type{Kind: "struct", Name: "x.T", Fields: fields}
+		g.function(broach.Description{Name: "f", Results: []broach.Type{t}})
+	}
+	requireFormatted(t, g.file("stubs"))
+}
+
+// It also runs: Bind takes the types that are written down.
+func TestGeneratedCodeRuns(t *testing.T) {
+	one, end := startProvider(t)
+	defer end()
+	node := startGuest(t, one)
+	defer node.Close()
+	sum, err := stubs.Work01(node)(t.Context(), 1, 2)
+	require.NoError(t, err)
+	require.Equal(t, 3, sum)
+	all, err := stubs.Sum(node)(t.Context(), 1, 2, 3.5)
+	require.NoError(t, err)
+	require.Equal(t, 6.5, all)
+	p := stubs.Picture{Name: "a", Shown: time.Second, Tags: map[int]string{1: "x"}, Parent: &stubs.Picture{Name: "b"}}
+	same, err := stubs.Copy(node)(t.Context(), p)
+	require.NoError(t, err)
+	require.Equal(t, p.Parent.Name, same.Parent.Name)
+	var names []string
+	for item, err := range stubs.Count(node)(t.Context(), 2) {
+		require.NoError(t, err)
+		names = append(names, item.Name)
+	}
+	require.Equal(t, []string{"0", "1"}, names)
+	total, err := stubs.Total(node)(t.Context(), 10, func(yield func(int, error) bool) { yield(5, nil) })
+	require.NoError(t, err)
+	require.Equal(t, 15, total)
 }
 
 // Names are strangers' words, also in code.
@@ -27,8 +82,8 @@ func TestGeneratedCodeOfHostileNames(t *testing.T) {
 			{Name: "ctx", Type: inner}, {Name: "type", Type: broach.Type{Kind: "slice", Elem: &inner}},
 		}})
 	}
-	text, err := g.file("stubs")
-	require.NoError(t, err)
+	text := g.file("stubs")
+	requireFormatted(t, text)
 	require.Equal(t, 1, len(g.types))
-	require.NotContains(t, string(text), "\x1b")
+	require.NotContains(t, text, "\x1b")
 }

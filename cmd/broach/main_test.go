@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -62,10 +63,32 @@ func provide() {
 			}
 			return total
 		},
-		"copy":  func(p picture) picture { return p },
-		"any":   func(v any) any { return v },
-		"two":   func() (int, string) { return 1, escape },
-		"none":  func() {},
+		"copy": func(p picture) picture { return p },
+		"any":  func(v any) any { return v },
+		"two":  func() (int, string) { return 1, escape },
+		"none": func() {},
+		"count": func(ctx context.Context, n int) iter.Seq2[picture, error] {
+			return func(yield func(picture, error) bool) {
+				for i := range n {
+					if !yield(picture{Name: fmt.Sprint(i), Shown: time.Second}, nil) {
+						return
+					}
+				}
+				if n == 3 {
+					yield(picture{}, errors.New("three is too many"))
+				}
+			}
+		},
+		"total": func(from int, in iter.Seq2[int, error]) (int, error) {
+			for n, err := range in {
+				if err != nil {
+					return 0, err
+				}
+				from += n
+			}
+			return from, nil
+		},
+		"echo":  func(in iter.Seq2[time.Duration, error]) iter.Seq2[time.Duration, error] { return in },
 		"fail":  func() error { return errors.New("no luck " + escape) },
 		"own":   func() error { return broach.Errorf(1001, "sold out") },
 		"deny":  func() error { return broach.Errorf(broach.Unauthenticated, "not you") },

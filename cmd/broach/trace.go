@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,7 +55,7 @@ func (a *app) trace(ctx context.Context, f callFlags, name string, args []string
 	defer s.Close()
 	step(stepItem{After: seconds(time.Since(began)), What: "the seed answered", Node: s.seed.String()})
 	d, values, err := s.prepare(ctx, a, name, args)
-	if err != nil {
+	if err = errors.Join(err, noStreams(d, "trace")); err != nil {
 		return err
 	}
 	step(stepItem{After: seconds(time.Since(began)), What: "the function is described"})

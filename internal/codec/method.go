@@ -3,7 +3,6 @@ package codec
 import (
 	"bytes"
 	"encoding"
-	"encoding/gob"
 	"fmt"
 	"reflect"
 	"runtime"
@@ -24,10 +23,11 @@ import (
 // These methods are the user's: their panics become errors, and each one sees its own value only, so that what it
 // reads too much or writes too little cannot shift the values after it.
 
-// gobFloat is big.Float, and what embeds one.
+// gobFloat is big.Float, and what embeds one. The methods are those of encoding/gob, which no program needs to
+// have for that.
 type gobFloat interface {
-	gob.GobEncoder
-	gob.GobDecoder
+	GobEncode() ([]byte, error)
+	GobDecode([]byte) error
 	MinPrec() uint
 }
 
@@ -205,7 +205,7 @@ func encodeText(e *Encoder, ptr any) error {
 }
 
 func encodeGob(e *Encoder, ptr any) error {
-	b, err := ptr.(gob.GobEncoder).GobEncode()
+	b, err := ptr.(gobFloat).GobEncode()
 	if err != nil {
 		return err
 	}
@@ -217,7 +217,7 @@ func decodeGob(d *Decoder, ptr any) error {
 	if err != nil {
 		return err
 	}
-	return ptr.(gob.GobDecoder).GobDecode(b)
+	return ptr.(gobFloat).GobDecode(b)
 }
 
 func decodeCustom(d *Decoder, ptr any) error {

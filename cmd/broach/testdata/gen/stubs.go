@@ -4,58 +4,110 @@ package stubs
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"broach"
 )
 
-// Work01 calls work01. It says of itself:
+// Work01Func calls work01. It says of itself:
 //
 //	work01(x, y) adds two numbers
-func Work01(n *broach.Node, opts ...broach.CallOption) func(ctx context.Context, x int, y int) (int, error) {
-	return broach.Bind[func(ctx context.Context, x int, y int) (int, error)](n, "work01", opts...)
+type Work01Func func(ctx context.Context, x int, y int) (int, error)
+
+// Work01 returns a func that calls it, by many goroutines at once.
+func Work01(n *broach.Node, opts ...broach.CallOption) Work01Func {
+	return broach.Bind[Work01Func](n, "work01", opts...)
 }
 
-// Greet calls greet. It says of itself:
+// GreetFunc calls greet. It says of itself:
 //
 //	greet \x1b[31mred\x1b]0;title\a
-func Greet(n *broach.Node, opts ...broach.CallOption) func(ctx context.Context, arg1 string) (string, error) {
-	return broach.Bind[func(ctx context.Context, arg1 string) (string, error)](n, "greet", opts...)
+type GreetFunc func(ctx context.Context, arg1 string) (string, error)
+
+// Greet returns a func that calls it, by many goroutines at once.
+func Greet(n *broach.Node, opts ...broach.CallOption) GreetFunc {
+	return broach.Bind[GreetFunc](n, "greet", opts...)
 }
 
-// Sum calls sum. It says of itself:
+// SumFunc calls sum. It says of itself:
 //
 //	sum \x1b[31mred\x1b]0;title\a
-func Sum(n *broach.Node, opts ...broach.CallOption) func(ctx context.Context, arg1 ...float64) (float64, error) {
-	return broach.Bind[func(ctx context.Context, arg1 ...float64) (float64, error)](n, "sum", opts...)
+type SumFunc func(ctx context.Context, arg1 ...float64) (float64, error)
+
+// Sum returns a func that calls it, by many goroutines at once.
+func Sum(n *broach.Node, opts ...broach.CallOption) SumFunc {
+	return broach.Bind[SumFunc](n, "sum", opts...)
 }
 
-// Copy calls copy. It says of itself:
+// CopyFunc calls copy. It says of itself:
 //
 //	copy \x1b[31mred\x1b]0;title\a
-func Copy(n *broach.Node, opts ...broach.CallOption) func(ctx context.Context, arg1 Picture) (Picture, error) {
-	return broach.Bind[func(ctx context.Context, arg1 Picture) (Picture, error)](n, "copy", opts...)
+type CopyFunc func(ctx context.Context, arg1 Picture) (Picture, error)
+
+// Copy returns a func that calls it, by many goroutines at once.
+func Copy(n *broach.Node, opts ...broach.CallOption) CopyFunc {
+	return broach.Bind[CopyFunc](n, "copy", opts...)
 }
 
-// Any calls any. It says of itself:
+// AnyFunc calls any. It says of itself:
 //
 //	any \x1b[31mred\x1b]0;title\a
-func Any(n *broach.Node, opts ...broach.CallOption) func(ctx context.Context, arg1 any) (any, error) {
-	return broach.Bind[func(ctx context.Context, arg1 any) (any, error)](n, "any", opts...)
+type AnyFunc func(ctx context.Context, arg1 any) (any, error)
+
+// Any returns a func that calls it, by many goroutines at once.
+func Any(n *broach.Node, opts ...broach.CallOption) AnyFunc {
+	return broach.Bind[AnyFunc](n, "any", opts...)
 }
 
-// Two calls two. It says of itself:
+// TwoFunc calls two. It says of itself:
 //
 //	two \x1b[31mred\x1b]0;title\a
-func Two(n *broach.Node, opts ...broach.CallOption) func(ctx context.Context) (int, string, error) {
-	return broach.Bind[func(ctx context.Context) (int, string, error)](n, "two", opts...)
+type TwoFunc func(ctx context.Context) (int, string, error)
+
+// Two returns a func that calls it, by many goroutines at once.
+func Two(n *broach.Node, opts ...broach.CallOption) TwoFunc {
+	return broach.Bind[TwoFunc](n, "two", opts...)
 }
 
-// None calls none. It says of itself:
+// NoneFunc calls none. It says of itself:
 //
 //	none \x1b[31mred\x1b]0;title\a
-func None(n *broach.Node, opts ...broach.CallOption) func(ctx context.Context) error {
-	return broach.Bind[func(ctx context.Context) error](n, "none", opts...)
+type NoneFunc func(ctx context.Context) error
+
+// None returns a func that calls it, by many goroutines at once.
+func None(n *broach.Node, opts ...broach.CallOption) NoneFunc {
+	return broach.Bind[NoneFunc](n, "none", opts...)
+}
+
+// CountFunc calls count. It says of itself:
+//
+//	count \x1b[31mred\x1b]0;title\a
+type CountFunc func(ctx context.Context, arg1 int) iter.Seq2[Picture, error]
+
+// Count returns a func that calls it, by many goroutines at once.
+func Count(n *broach.Node, opts ...broach.CallOption) CountFunc {
+	return broach.Bind[CountFunc](n, "count", opts...)
+}
+
+// TotalFunc calls total. It says of itself:
+//
+//	total \x1b[31mred\x1b]0;title\a
+type TotalFunc func(ctx context.Context, arg1 int, arg2 iter.Seq2[int, error]) (int, error)
+
+// Total returns a func that calls it, by many goroutines at once.
+func Total(n *broach.Node, opts ...broach.CallOption) TotalFunc {
+	return broach.Bind[TotalFunc](n, "total", opts...)
+}
+
+// EchoFunc calls echo. It says of itself:
+//
+//	echo \x1b[31mred\x1b]0;title\a
+type EchoFunc func(ctx context.Context, arg1 iter.Seq2[time.Duration, error]) iter.Seq2[time.Duration, error]
+
+// Echo returns a func that calls it, by many goroutines at once.
+func Echo(n *broach.Node, opts ...broach.CallOption) EchoFunc {
+	return broach.Bind[EchoFunc](n, "echo", opts...)
 }
 
 // Picture is a value that travels.
