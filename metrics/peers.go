@@ -18,7 +18,7 @@ func (c *collector) describePeers() {
 	}
 	c.peers = peerDescs{
 		members: c.desc("members",
-			"Members as this node believes, itself among them unless it is a guest.", "state"),
+			"Members as this node believes, itself among them; a guest has none.", "state"),
 		circuits: c.desc("open_circuits",
 			"Functions that are not called at a peer because they failed again and again."),
 		rtt: c.desc("peer_rtt_seconds",
@@ -40,10 +40,7 @@ func (p *path) add(s *broach.PeerStats) {
 }
 
 func (c *collector) collectPeers(to chan<- prometheus.Metric, s *broach.Stats) {
-	var in [broach.Left + 1]int
-	if !c.isGuest {
-		in[broach.Alive] = 1 // itself
-	}
+	in := [broach.Left + 1]int{broach.Alive: 1} // itself
 	circuits := 0
 	for i := range s.Peers {
 		p := &s.Peers[i]
@@ -53,7 +50,9 @@ func (c *collector) collectPeers(to chan<- prometheus.Metric, s *broach.Stats) {
 		}
 	}
 	for state, n := range in {
-		gauge(to, c.peers.members, float64(n), broach.State(state).String())
+		if !c.isGuest { // which knows those that it calls, and would be taken for cut off
+			gauge(to, c.peers.members, float64(n), broach.State(state).String())
+		}
 	}
 	gauge(to, c.peers.circuits, float64(circuits))
 	c.collectPaths(to, s.Peers)
