@@ -98,16 +98,12 @@ func worse(a, b cell) cell { return cell{max(a[0], b[0]), max(a[1], b[1]), max(a
 
 // oddRow is a member of which not all believe the same, or that some do not reach.
 type oddRow struct {
-	Alive int                 // how many say that it is well
-	Says  map[string][]string // who says something else, by mark: 12 at most of each
-	Count map[string]int
+	Alive int               // how many say that it is well
+	Says  map[mark][]string // who says something else, by mark: 12 at most of each
+	Count map[mark]int
 }
 
 const oddMost = 12
-
-var markNames = [...]string{"unknown", "alive", "draining", "unsteady", "left", "suspect", "unreachable", "offline"}
-
-func (m mark) String() string { return markNames[m] }
 
 // oddRows are the disagreements.
 func (c *cluster) oddRows() rows {
@@ -121,23 +117,23 @@ func (c *cluster) oddRows() rows {
 			to, m := x.beliefs[i].addr, x.beliefs[i].mark
 			r := list[to]
 			if r == nil {
-				r = &oddRow{Says: map[string][]string{}, Count: map[string]int{}}
+				r = &oddRow{Says: map[mark][]string{}, Count: map[mark]int{}}
 				list[to] = r
 			}
 			if m <= unsteady {
 				r.Alive++
 				continue
 			}
-			r.Count[m.String()]++
-			if names := r.Says[m.String()]; len(names) < oddMost {
-				r.Says[m.String()] = append(names, from.String())
+			r.Count[m]++
+			if names := r.Says[m]; len(names) < oddMost {
+				r.Says[m] = append(names, from.String())
 			}
 		}
 	}
 	out := rows{}
 	for to, r := range list {
 		// that it is gone, which some were told and some noticed
-		agree := r.Alive+r.Count[suspect.String()]+r.Count[unreachable.String()] == 0
+		agree := r.Alive+r.Count[suspect]+r.Count[unreachable] == 0
 		if c.instances[to] != nil && len(r.Count) > 0 && !agree {
 			out[to.String()] = r
 		}

@@ -250,7 +250,7 @@ func TestWhoBelievesWhat(t *testing.T) {
 		require.Contains(t, s.sections["odd"], nodes[2].Addr().String())
 		require.NoError(t, json.Unmarshal(s.sections["odd"][nodes[2].Addr().String()], &odd))
 		require.Equal(t, 3, odd.Alive)
-		require.Equal(t, []string{nodes[1].Addr().String()}, odd.Says["unreachable"])
+		require.Equal(t, []string{nodes[1].Addr().String()}, odd.Says[unreachable])
 		p.leave(v)
 	})
 }

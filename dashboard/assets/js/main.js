@@ -119,6 +119,7 @@ async function begin() {
 }
 
 addEventListener("hashchange", () => (location.hash.startsWith("#token=") ? begin() : frame && show()));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => current && current.update(new Set(["theme"])));
 setInterval(() => current && store.nodes && !document.hidden && current.update(new Set()), 5000); // ages go on
 setLanguage((remembered("language") || navigator.language || "en").startsWith("zh"));
 setTheme(remembered("theme") || "auto");
