@@ -107,8 +107,8 @@ func newGateway(n *broach.Node, s *settings) *Gateway {
 // ServeHTTP answers one request.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
 
-// Close ends event streams, and has /readyz say so. Other requests are answered as before: ending them is the server's
-// affair. The node is not closed. Close returns nil, also to those who call it again.
+// Close ends streams and has workers leave, and /readyz says so. Other requests are answered as before: ending them is
+// the server's affair. The node is not closed. Close returns nil, also to those who call it again.
 func (g *Gateway) Close() error {
 	g.end()
 	g.tasks.Wait()
