@@ -90,7 +90,9 @@ func serveName(t *tracer, k key) *name {
 }
 
 // forms are the forms of calls that are not the usual one.
-var forms = map[broach.CallKind]string{broach.OneWay: "one_way", broach.AllAnswers: "all_answers"}
+var forms = map[broach.CallKind]string{
+	broach.OneWay: "one_way", broach.AllAnswers: "all_answers", broach.Streaming: "streaming",
+}
 
 func (t *tracer) functionName(k key, role trace.SpanKind) *name {
 	attrs := []attribute.KeyValue{attribute.String(rpcSystemName, system),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -124,6 +125,9 @@ func TestThreeNodesExportOverOTLP(t *testing.T) {
 		order + " > shop:PRODUCER publish sold", event, event + " > shed:CLIENT slow again",
 		event + " > shed:CLIENT slow again > shop:SERVER slow", // never answers
 		event + " > shed:CLIENT slow again > till:SERVER slow", // the hedge
+		"shed:CLIENT feed", "shed:CLIENT feed > shop:SERVER feed", // a stream, which is broken off
+		"shed:CLIENT feed > shop:SERVER feed > shop:CLIENT stock",
+		"shed:CLIENT feed > shop:SERVER feed > shop:CLIENT stock > shed:SERVER stock",
 		timer, timer + " > till:CLIENT stock", timer + " > till:CLIENT stock > shed:SERVER stock",
 	}, paths)
 	r.requireLink(event, "shop:PRODUCER publish sold")
@@ -142,7 +146,7 @@ func (r *receiver) requireLink(from, to string) {
 }
 
 // doAll makes a call whose function calls another one, which one provider refuses; an event whose handler makes a
-// hedged call; and a run of a timer that calls.
+// hedged call; a stream that is broken off; and a run of a timer that calls.
 func doAll(t *testing.T, c *broachtest.Cluster, till, shop, shed *broach.Node) {
 	register := func(n *broach.Node, name string, fn any, opts ...broach.RegisterOption) {
 		require.NoError(t, n.Register(name, fn, opts...))
@@ -153,6 +157,13 @@ func doAll(t *testing.T, c *broachtest.Cluster, till, shop, shed *broach.Node) {
 	register(shed, "stock", func() {})
 	register(shop, "slow", func(ctx context.Context) { <-ctx.Done() }, broach.Idempotent())
 	register(till, "slow", func() {}, broach.Idempotent())
+	register(shop, "feed", func(ctx context.Context) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			_, err := shop.Caller("stock").Call(ctx)
+			for i := 0; yield(i, err); i++ {
+			}
+		}
+	})
 	register(shop, "order", func(ctx context.Context) error {
 		if _, err := shop.Caller("pay", broach.Balance(at{till})).Call(ctx); err != nil {
 			return err
@@ -168,6 +179,11 @@ func doAll(t *testing.T, c *broachtest.Cluster, till, shop, shed *broach.Node) {
 	c.Settle()
 	_, err = till.Caller("order").Call(t.Context())
 	require.NoError(t, err)
+	for i, err := range broach.Stream[int](t.Context(), shed.Caller("feed")) {
+		if require.NoError(t, err); i == 3 {
+			break
+		}
+	}
 	timer, err := till.Every(10*time.Millisecond, func(ctx context.Context) {
 		_, err := till.Caller("stock").Call(ctx)
 		select {

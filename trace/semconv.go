@@ -28,7 +28,7 @@ const (
 
 // What they have no names for.
 const (
-	attrForm     = "broach.form"     // how it was called, if not for one answer: one_way, all_answers
+	attrForm     = "broach.form"     // how it was called, if not for one answer: one_way, all_answers, streaming
 	attrExecuted = "broach.executed" // of a call that failed: no, yes, maybe
 	attrAttempts = "broach.attempts" // how many providers were tried, counting one that was tried twice as two
 	attrAttempt  = "broach.attempt"  // which of them an event of that name is about, from 1 on

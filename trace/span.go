@@ -94,8 +94,12 @@ func (s *span) endServe(wait time.Duration, err error) {
 	}
 }
 
-// fail says that it failed. What a caller did wrong, or gave up, is no error of the function.
+// fail says that it failed. What a caller did wrong, or gave up, is no error of the function, and a loop over a stream
+// that is left is none at all.
 func (s *span) fail(code broach.Code) {
+	if s.name.kind == broach.Streaming && code == broach.Canceled {
+		return
+	}
 	isCallers := code == broach.InvalidArgument || code == broach.NotFound || code == broach.Canceled ||
 		code == broach.Unauthenticated
 	if s.book == s.t.calls || !isCallers {
