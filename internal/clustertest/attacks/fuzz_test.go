@@ -3,6 +3,7 @@ package attacks
 import (
 	"context"
 	"encoding/binary"
+	"iter"
 	"net"
 	"net/netip"
 	"slices"
@@ -76,6 +77,7 @@ func newFedNode(t testing.TB, join ...string) *fedNode {
 	require.NoError(t, err)
 	require.NoError(t, node.Register("echo", func(args ...any) []any { return args }))
 	require.NoError(t, node.Register("add", func(x, y int) int { return x + y }))
+	require.NoError(t, node.Register("talk", func(in iter.Seq2[any, error]) iter.Seq2[any, error] { return in }))
 	return &fedNode{Node: node, conn: conn}
 }
 
@@ -138,6 +140,16 @@ func (n *fedNode) knows(token uint64) bool {
 	return n.Stats().Strangers == before
 }
 
+// messages are several in a datagram.
+type messages []interface{ Append([]byte) []byte }
+
+func (list messages) Append(b []byte) []byte {
+	for _, m := range list {
+		b = m.Append(b)
+	}
+	return b
+}
+
 // What follows the header of a datagram that was opened reaches all of a node: links, calls, transfers, functions, the
 // membership. Whatever it is, the node stays, and answers its own calls.
 func FuzzNode(f *testing.F) {
@@ -147,7 +159,12 @@ func FuzzNode(f *testing.F) {
 	hello, target := wire.Hello{Inc: 1, Addr: addr}, wire.Target{Addr: addr, Boot: 1, Inc: 1}
 	request := wire.Request{Slot: 1, Seq: 1, Service: []byte("add"), Meta: wire.AppendPair(nil, "k", []byte("v")),
 		Args: []byte{0x92, 1, 2}}
+	talk := wire.Request{Slot: 2, Seq: 1, Service: []byte("talk"), Args: []byte{0x90},
+		Meta: wire.Streams{HasIn: true, HasOut: true, In: 1, Out: 256}.AppendPairs(nil)}
+	chunk := wire.Chunk{Transfer: 1, Slot: 2, Seq: 1, FromCaller: true, Data: []byte{2, 0x91, 1}}
+	last := wire.Chunk{Transfer: 2, Slot: 2, Seq: 1, FromCaller: true, GoesOn: true, Last: true}
 	for _, msg := range []interface{ Append([]byte) []byte }{
+		talk, chunk, last, messages{talk, chunk, last}, messages{talk, chunk, wire.Stop{Transfer: 1, ByReceiver: true}},
 		request, wire.Send(request), wire.Request{Service: []byte("\x00table"), Args: []byte{0x90}},
 		wire.Request{Service: []byte("echo"), Args: []byte{0x91, 0x91, 0xc0}},
 		wire.Reply{Slot: 0, Seq: 1, Code: 1, Causes: wire.AppendPair(nil, "k", []byte{1}), Body: []byte("no")},
