@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"broach"
@@ -30,14 +29,12 @@ type function struct {
 	isKnown bool // a provider has described it
 	broach.Description
 	types
-	readAt  time.Time
-	edition uint64
+	readAt time.Time
 }
 
 type functions struct {
-	g       *Gateway
-	edition atomic.Uint64 // rises when the cluster has changed
-	stalec  chan string   // names of which the news are wanted
+	g      *Gateway
+	stalec chan string // names of which the news are wanted
 
 	mu     sync.RWMutex // guards byName; nothing waits while it is held
 	byName map[string]*function
@@ -48,9 +45,6 @@ func (fs *functions) init(g *Gateway) {
 	g.tasks.Go(fs.refresh)
 }
 
-// expire has all functions be described again.
-func (fs *functions) expire() { fs.edition.Add(1) }
-
 // refresh looks up what requests found to be old.
 func (fs *functions) refresh() {
 	for {
@@ -58,7 +52,7 @@ func (fs *functions) refresh() {
 		case <-fs.g.ctx.Done():
 			return
 		case name := <-fs.stalec:
-			if f := fs.get(name); f != nil && !fs.isFresh(f, time.Now()) {
+			if f := fs.get(name); f != nil && !f.isFresh(time.Now()) {
 				_, _ = fs.describe(fs.g.ctx, name) // what is known stays
 			}
 		}
@@ -71,9 +65,7 @@ func (fs *functions) get(name string) *function {
 	return fs.byName[name]
 }
 
-func (fs *functions) isFresh(f *function, now time.Time) bool {
-	return f.edition == fs.edition.Load() && now.Sub(f.readAt) < describedFor
-}
+func (f *function) isFresh(now time.Time) bool { return now.Sub(f.readAt) < describedFor }
 
 // find returns a function. One that cannot be described now is returned as not known; that nobody offers it is an
 // error.
@@ -82,7 +74,7 @@ func (fs *functions) find(ctx context.Context, name string, now time.Time) (*fun
 	if f == nil {
 		return fs.describe(ctx, name)
 	}
-	if !fs.isFresh(f, now) {
+	if !f.isFresh(now) {
 		select {
 		case fs.stalec <- name:
 		default: // so many are old that this one's turn will come
@@ -104,7 +96,7 @@ func (fs *functions) news(ctx context.Context, f *function) *function {
 func (fs *functions) describe(ctx context.Context, name string) (*function, error) {
 	ctx, cancel := context.WithTimeout(ctx, describeMost)
 	defer cancel()
-	f := &function{name: name, caller: fs.g.node.Caller(name), edition: fs.edition.Load()}
+	f := &function{name: name, caller: fs.g.node.Caller(name)}
 	d, err := fs.g.node.Describe(ctx, name)
 	if errors.Is(err, broach.ErrNotFound) {
 		fs.forget(name)

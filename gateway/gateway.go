@@ -126,7 +126,6 @@ func (g *Gateway) Stats() Stats {
 // watch has what is kept of the cluster's functions follow the cluster.
 func (g *Gateway) watch() {
 	for range g.node.Watch(g.ctx) {
-		g.functions.expire()
 		g.routes.rebuild()
 		g.openAPI.expire()
 	}

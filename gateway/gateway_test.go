@@ -104,7 +104,7 @@ func TestTypesFollowTheFunction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := broachtest.New(t)
 		node, provider := c.Start("gateway"), c.Start("shop")
-		g := newGateway(t, node, gateway.Expose("grows"))
+		g := newGateway(t, node, gateway.Expose("grows", "result"))
 		must(t, provider.Register("grows", func(x int) int { return x }))
 		c.Settle()
 		require.Equal(t, "7\n", ask(g, "POST", "/rpc/grows", "7").Body.String())
@@ -113,6 +113,19 @@ func TestTypesFollowTheFunction(t *testing.T) {
 		c.Settle()
 		require.Equal(t, `["1s","x"]`+"\n", ask(g, "POST", "/rpc/grows", `["1s", "x"]`).Body.String())
 		require.Contains(t, ask(g, "POST", "/rpc/grows", "7").Body.String(), "takes 2 arguments")
+
+		// results, which say nothing of being old, are by the new ones after a second and a request
+		type old struct{ T int64 }
+		type new struct{ T time.Duration }
+		must(t, provider.Register("result", func() old { return old{1e9} }))
+		c.Settle()
+		require.Equal(t, `{"T":1000000000}`+"\n", ask(g, "POST", "/rpc/result", "").Body.String())
+		must(t, provider.Unregister("result"))
+		must(t, provider.Register("result", func() new { return new{time.Second} }))
+		time.Sleep(time.Second)
+		ask(g, "POST", "/rpc/result", "")
+		time.Sleep(time.Millisecond) // until it has been asked for
+		require.Equal(t, `{"T":"1s"}`+"\n", ask(g, "POST", "/rpc/result", "").Body.String())
 	})
 }
 

@@ -12,7 +12,8 @@ import (
 
 // What another implementation writes is read, and the other way round.
 func FuzzMsgpack(f *testing.F) {
-	for _, v := range []any{nil, true, 5, -5, int64(1) << 40, uint64(math.MaxUint64), 1.5, float32(1.5), "text", []byte{1, 2},
+	for _, v := range []any{nil, true, 5, -5, int64(1) << 40, uint64(math.MaxUint64), 1.5, float32(1.5), "text",
+		[]byte{1, 2},
 		strings.Repeat("x", 300), []any{1, []any{}}, map[string]any{"a": 1}, map[int]string{1: "a"},
 		time.Unix(1, 5).UTC(), time.Unix(-1, 0).UTC(), make([]int, 70_000)} {
 		b, err := msgpack.Marshal(v)

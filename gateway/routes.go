@@ -56,7 +56,7 @@ func parseRoute(pattern, service string) (*route, error) {
 		p, ok := parsePart(text, i == len(texts)-1)
 		if !ok || p.isNamed && names[p.text] {
 			return nil, errors.New("is no route: a wildcard is a whole segment, as in {name}, or, at the end, " +
-				"{rest...} or {$}, each with another name; nothing else has braces, and no segment is empty, . or ..")
+				"{rest...} or {$}, each with another name; nothing else has braces; no segment is empty or only dots")
 		}
 		names[p.text] = p.isNamed
 		r.segments = append(r.segments, p)

@@ -26,9 +26,9 @@ import (
 
 // A rig is a cluster, a gateway and a server.
 type rig struct {
-	t           *testing.T
-	node, shop  *broach.Node
-	url, origin string
+	t          *testing.T
+	node, shop *broach.Node
+	url        string
 }
 
 func start(t *testing.T, opts ...gateway.Option) *rig {
