@@ -132,7 +132,7 @@ func startCluster(t require.TestingT) (one, two string, end func()) {
 	two, endTwo := startProvider(t, one)
 	node := startGuest(t, one)
 	defer node.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	require.NoError(t, node.WaitFor(ctx, "work01", 2))
 	return one, two, func() { endTwo(); endOne() }
@@ -208,14 +208,14 @@ func waitForMember(ts *testscript.TestScript, _ bool, args []string) {
 	node, err := broach.Start(cfg)
 	ts.Check(err)
 	defer node.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	ts.Check(node.WaitJoined(ctx))
 }
 
 // waitForHTTP waits until a server answers with 200.
 func waitForHTTP(ts *testscript.TestScript, _ bool, args []string) {
-	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(20 * time.Millisecond) {
 		answer, err := http.Get(args[0])
 		if err != nil {
 			continue
@@ -246,7 +246,7 @@ func waitForSubscriber(ts *testscript.TestScript, _ bool, args []string) {
 	node, err := broach.Start(broach.Config{Join: []string{seed}, Logger: slog.New(slog.DiscardHandler)})
 	ts.Check(err)
 	defer node.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	ts.Check(node.WaitForSubscribers(ctx, args[0], 1))
 }

@@ -69,7 +69,7 @@ func (term *terminal) press(keys string) {
 // await waits until something was printed after what came before, and forgets what stands before its end.
 func (term *terminal) await(text string) (before string) {
 	term.t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(30 * time.Second)
 	for {
 		term.mu.Lock()
 		grew := term.grew
