@@ -191,9 +191,12 @@ func number(kind string, v any) (any, error) {
 	return x, nil
 }
 
-// bitsOf is 0, the size of an int, where the kind says nothing.
+// bitsOf is 64 where the kind says nothing: how large an int is, its provider knows.
 func bitsOf(kind, prefix string) int {
-	bits, _ := strconv.Atoi(strings.TrimPrefix(kind, prefix))
+	bits, err := strconv.Atoi(strings.TrimPrefix(kind, prefix))
+	if err != nil {
+		return 64
+	}
 	return bits
 }
 

@@ -26,7 +26,7 @@ function build() {
   const state = h("span", { role: "status" }), self = h("span.soft.mono");
   frame = { links, state, main: h("main", { id: "main", tabindex: "-1" }), self };
   document.body.replaceChildren(h("a.skipto", { href: "#main", onclick: (e) => { e.preventDefault(); frame.main.focus(); } }, t("skip")),
-    h("div.frame", h("header.side", h("div.brand", h("b", me.Name || "broach"), state), h("nav", { "aria-label": t("overview") }, links),
+    h("div.frame", h("header.side", h("div.brand", h("b", me.Name || "broach"), state), h("nav", { "aria-label": t("views") }, links),
       h("div.foot", h("div.soft", t("seenFrom")), self, h("div.choices", theme,
         button(".quiet", { lang: chinese ? "en" : "zh-CN", onclick: () => { setLanguage(!chinese); build(); show(); } }, t("language"))))), frame.main));
   put(self, me.Addr || "");
