@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -53,6 +54,33 @@ func TestStreamGoesOnInSmallerChunks(t *testing.T) {
 	p.out.Resize(p.now, 300)
 	p.run()
 	require.NotEqual(t, first, p.handle.ID())
+	p.requireAll(want)
+}
+
+// [STR-8] ... also where the last was sent already, with bytes or without.
+func TestTheLastChunkGoesAgain(t *testing.T) {
+	for _, n := range []int{1000, testFragment - 1} {
+		p := newStreamPair(t, lan, 256)
+		want := randomBytes(p.rng, n)
+		p.write(want)
+		p.send()
+		p.end()
+		p.send()
+		require.Equal(t, 2, p.chunks)
+		p.transit = nil // they are lost
+		p.out.Resize(p.now, 400)
+		p.run()
+		p.requireAll(want)
+	}
+	p := newStreamPair(t, lan, 256)
+	want := randomBytes(p.rng, 1000)
+	p.from.bytes, p.from.end = want, io.EOF
+	p.out.Wake(p.now, p.handle)
+	p.send()
+	require.Equal(t, 1, p.chunks)
+	p.transit = nil
+	p.out.Resize(p.now, 400)
+	p.run()
 	p.requireAll(want)
 }
 
