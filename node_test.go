@@ -17,9 +17,11 @@ import (
 	"time"
 
 	"broach/internal/buffer"
+	"broach/internal/codec"
 	"broach/internal/member"
 	"broach/internal/seal"
 	"broach/internal/simnet"
+	"broach/internal/stream"
 	"broach/internal/udp"
 	"broach/internal/wire"
 
@@ -359,4 +361,25 @@ func TestAHelloGoesUnderTheVersionOfItsTable(t *testing.T) {
 	functions, err := wire.ConsumeTable(msg.(wire.Welcome).Table)
 	require.NoError(t, err)
 	require.Len(t, functions, int(h.TableVersion)-1, "version 1 has no function, version 2 has one")
+}
+
+// The items of an attempt after which the call is made again are dropped; once the loop has had one, it is not made
+// again.
+func TestItemsOfAnAttemptThatWasGivenUp(t *testing.T) {
+	s, taken := &streams{pipesc: make(chan *stream.Pipe, 2)}, 0
+	take := func(*codec.Decoder) (bool, error) { taken++; return true, nil }
+	s.begin(t.Context())
+	first := s.ofAttempt(<-s.pipesc, take)
+	require.True(t, s.mayRepeat())
+	s.begin(t.Context())
+	goOn, _ := first(nil)
+	require.False(t, goOn)
+	require.Zero(t, taken)
+	require.True(t, s.isFresh())
+	second := s.ofAttempt(<-s.pipesc, take)
+	goOn, _ = second(nil)
+	require.True(t, goOn)
+	require.Equal(t, 1, taken)
+	require.False(t, s.isFresh())
+	require.False(t, s.mayRepeat())
 }

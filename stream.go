@@ -84,7 +84,6 @@ func (c *Caller) stream(ctx context.Context, args []any, item reflect.Type, take
 	s := &streams{pipesc: make(chan *stream.Pipe)}
 	defer func() { // also if the loop panics or ends its goroutine
 		cancel()
-		s.leave()
 		for range s.pipesc {
 		}
 	}()
@@ -119,7 +118,6 @@ func (s *streams) each(ctx context.Context, c *Caller, cancel func(), take funct
 	var cut error
 	idle := c.newIdle(cancel)
 	defer idle.waits(false)
-	idle.waits(true)
 	for p := range s.pipesc {
 		items := stream.Items{Pipe: p, Most: c.node.linking.wires.MaxMessage, Watch: idle.waits}
 		wasLeft, err := function.EachItem(&items, ctx.Done(), s.ofAttempt(p, take))
@@ -329,17 +327,7 @@ func (s *streams) failFeed(e *Error) {
 func (s *streams) stop() {
 	s.end(nil)
 	if s.In != nil {
-		s.In.Stop(nil)
-	}
-}
-
-// leave ends what is being read: the loop was left, or cannot go on.
-func (s *streams) leave() {
-	s.mu.Lock()
-	p := s.read
-	s.mu.Unlock()
-	if p != nil && p.End() == nil {
-		p.Stop(nil)
+		s.In.Stop(nil) // what waits is dropped, however long the sequence stays
 	}
 }
 

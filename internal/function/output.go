@@ -52,6 +52,8 @@ func (o *Output) begin(yielded error) bool {
 		return false
 	case yielded != nil:
 		return o.fail(OutputEnd{Yielded: yielded})
+	case o.isOver():
+		return o.fail(OutputEnd{Unread: stream.ErrOver})
 	}
 	o.n++
 	if len(o.buf) == 0 {
@@ -59,6 +61,16 @@ func (o *Output) begin(yielded error) bool {
 	}
 	o.e.Begin(o.buf[:stream.ItemHead], o.most)
 	return true
+}
+
+// isOver reports whether the call is over: who yields hears of it at once, though there may be room.
+func (o *Output) isOver() bool {
+	select {
+	case <-o.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // finish is the second half, after the item was encoded. It reports whether the sequence is to go on.

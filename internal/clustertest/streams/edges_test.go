@@ -133,12 +133,14 @@ func TestErrorsOfStreamsWithinStreams(t *testing.T) {
 	})
 }
 
+func echo(in iter.Seq2[int, error]) iter.Seq2[int, error] { return in }
+
 // Guests stream as members do, and so do nodes with keys.
 func TestStreamsOfGuestsAndWithKeys(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 		c.WithKeys(clustertest.KeyOf(1))
 		provider := c.Start(0)
-		require.NoError(t, provider.Register("echo", func(in iter.Seq2[int, error]) iter.Seq2[int, error] { return in }))
+		require.NoError(t, provider.Register("echo", echo))
 		guest := c.StartWith(1, func(cfg *broach.Config) { cfg.Guest = true }, 0)
 		items, err := all(broach.Stream[int](c.T.Context(), guest.Caller("echo"), countTo(20000)))
 		require.NoError(t, err)
@@ -154,7 +156,8 @@ func TestStreamsGoWhereTheirArgumentsFit(t *testing.T) {
 		clustertest.Offer(c, other, n, "echo", func(s string, in iter.Seq2[int, error]) iter.Seq2[int, error] {
 			return in
 		})
-		require.NoError(t, n.Register("echo", func(_ int, in iter.Seq2[int, error]) iter.Seq2[int, error] { return in }))
+		require.NoError(t, n.Register("echo",
+			func(_ int, in iter.Seq2[int, error]) iter.Seq2[int, error] { return in }))
 		for range 3 {
 			items, err := all(broach.Stream[int](c.T.Context(), n.Caller("echo"), "a", countTo(3)))
 			require.NoError(t, err)
@@ -203,14 +206,15 @@ func TestWaitReadyOfStreams(t *testing.T) {
 		items, err := all(broach.Stream[int](c.T.Context(), n.Caller("list", broach.WaitReady()), 3))
 		require.NoError(t, err)
 		require.Equal(t, []int{1, 2, 3}, items)
-		_, err = all(broach.Stream[int](c.T.Context(), n.Caller("never", broach.WaitReady(), broach.StreamIdle(time.Second))))
-		require.ErrorIs(t, err, broach.ErrDeadlineExceeded)
-		_, err = all(broach.Stream[int](c.T.Context(), n.Caller("never", broach.WaitReady(), broach.Timeout(time.Second))))
-		require.ErrorIs(t, err, broach.ErrDeadlineExceeded)
+		for _, limit := range []broach.CallOption{broach.StreamIdle(time.Second), broach.Timeout(time.Second)} {
+			never := n.Caller("never", broach.WaitReady(), limit)
+			_, err = all(broach.Stream[int](c.T.Context(), never))
+			require.ErrorIs(t, err, broach.ErrDeadlineExceeded)
+		}
 	})
 }
 
-// registered errors come through a stream.
+// Registered errors come through a stream.
 func TestRegisteredErrorsComeThroughStreams(t *testing.T) {
 	anywhere(t, func(p place) {
 		p.offer("fail", func() iter.Seq2[int, error] {

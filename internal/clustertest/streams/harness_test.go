@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"testing"
 	"time"
@@ -94,6 +95,9 @@ func (w watched) feed(ctx context.Context) iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		yield(1, nil)
 		<-ctx.Done()
+		if yield(2, nil) {
+			w.ended <- errors.New("there is room, but nobody to read")
+		}
 		w.ended <- context.Cause(ctx)
 	}
 }

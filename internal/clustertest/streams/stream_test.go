@@ -240,6 +240,26 @@ func TestASequenceOutlivesItsCall(t *testing.T) {
 	})
 }
 
+// So does that of a call which was refused, though nobody has taken an item.
+func TestASequenceOutlivesItsRefusedCall(t *testing.T) {
+	anywhere(t, func(p place) {
+		goOn, goneOn := make(chan bool), make(chan bool)
+		p.offer("sum", sum, broach.Authorize(func(context.Context, *broach.Invocation) error {
+			<-goOn // until there is an item
+			return errors.New("not you")
+		}))
+		_, err := broach.Call[int](p.T.Context(), p.caller.Caller("sum"), func(yield func(int, error) bool) {
+			yield(7, nil)
+			goOn <- true
+			<-goOn
+			goneOn <- yield(8, nil)
+		})
+		clustertest.RequireError(p.T, err, broach.Unauthenticated, broach.No)
+		goOn <- true
+		require.False(p.T, <-goneOn)
+	})
+}
+
 // What a function is told of its input when the caller gives up.
 func TestAnInputEndsWithItsCall(t *testing.T) {
 	anywhere(t, func(p place) {
