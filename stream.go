@@ -121,7 +121,7 @@ func (s *streams) each(ctx context.Context, c *Caller, cancel func(), take funct
 	for p := range s.pipesc {
 		items := stream.Items{Pipe: p, Most: c.node.linking.wires.MaxMessage, Watch: idle.waits}
 		wasLeft, err := function.EachItem(&items, ctx.Done(), s.ofAttempt(p, take))
-		if e, ok := errors.AsType[*codec.Error](err); ok {
+		if e, ok := errors.AsType[*codec.Error](err); ok && e.Cause != stream.ErrWhole { // else the function knows why
 			return c.own(e)
 		}
 		if wasLeft && s.mayRead(p) {

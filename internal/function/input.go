@@ -21,7 +21,7 @@ func EachItem(items *stream.Items, done <-chan struct{}, take Take) (wasLeft boo
 		case err == io.EOF:
 			return false, nil
 		case isMalformed(err):
-			return false, codec.Failed(wire.Internal, wire.ExecutedYes, "item %d: %v", n, err)
+			return false, codec.Failed(wire.Internal, wire.ExecutedYes, "item %d: %v", n, err).Because(err)
 		case err == stream.ErrRoom:
 			return false, codec.Failed(wire.Overloaded, wire.ExecutedYes, "item %d: %v", n, err)
 		case err != nil:

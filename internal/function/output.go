@@ -3,6 +3,7 @@ package function
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"broach/internal/codec"
@@ -13,16 +14,24 @@ import (
 // bufferKept is how large the memory for an item is at most that is used for the next.
 const bufferKept = 1 << 20
 
-// An Output writes the items of one stream to a Pipe, one after the other.
+// errAtOnce is how a stream ends that is yielded to by several goroutines: items would run into each other.
+var errAtOnce = errors.New("yield was called by two goroutines at once, or still ran when the sequence returned; " +
+	"it takes one item after the other")
+
+// An Output writes the items of one stream to a Pipe, one after the other. A user may call yield at any time from any
+// goroutine: whoever does so while another is in it ends the stream.
 type Output struct {
 	to   *stream.Pipe
 	done <-chan struct{} // closed when the call is over
 	most int             // bytes of an item
 
-	e     *codec.Encoder
-	buf   []byte // used again; begins with room for the length of an item
-	n     int    // items that were begun
+	isYielding atomic.Bool // from begin to finish, in which all below is the yield's
+	e          *codec.Encoder
+	buf        []byte // used again; begins with room for the length of an item
+	n          int    // items that were begun
+
 	ended atomic.Bool
+	mu    sync.Mutex // protects end: who yields and Close may be two
 	end   OutputEnd
 }
 
@@ -40,8 +49,14 @@ func NewOutput(to *stream.Pipe, done <-chan struct{}, most int) *Output {
 
 // Close says how the stream ended. What is yielded after it is dropped.
 func (o *Output) Close() OutputEnd {
+	if o.isYielding.Swap(true) {
+		o.fail(OutputEnd{Unsent: errAtOnce}) // and its Encoder is not given to others
+	} else {
+		o.e.Finish()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.ended.Store(true)
-	o.e.Finish()
 	return o.end
 }
 
@@ -54,6 +69,8 @@ func (o *Output) begin(yielded error) bool {
 		return o.fail(OutputEnd{Yielded: yielded})
 	case o.isOver():
 		return o.fail(OutputEnd{Unread: stream.ErrOver})
+	case o.isYielding.Swap(true):
+		return o.fail(OutputEnd{Unsent: errAtOnce})
 	}
 	o.n++
 	if len(o.buf) == 0 {
@@ -75,6 +92,7 @@ func (o *Output) isOver() bool {
 
 // finish is the second half, after the item was encoded. It reports whether the sequence is to go on.
 func (o *Output) finish(unsent error) bool {
+	defer o.isYielding.Store(false)
 	b := o.e.Written()
 	switch size := len(b) - stream.ItemHead; {
 	case unsent == nil && size > o.most, errors.Is(unsent, codec.ErrSize):
@@ -94,6 +112,8 @@ func (o *Output) finish(unsent error) bool {
 
 // fail ends the stream.
 func (o *Output) fail(end OutputEnd) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if !o.ended.Swap(true) {
 		o.end = end
 	}

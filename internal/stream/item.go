@@ -16,10 +16,11 @@ type Malformed string
 
 func (e Malformed) Error() string { return string(e) }
 
+// ErrWhole is also how a stream ends whose writer has failed within an item.
 const (
+	ErrWhole Malformed = "the stream ends within an item"
 	errItem  Malformed = "the length of an item is malformed"
 	errLarge Malformed = "an item has more bytes than are allowed"
-	errWhole Malformed = "the stream ends within an item"
 )
 
 // Framed puts its length before an item, which begins ItemHead bytes after the beginning of b, and returns both.
@@ -68,7 +69,7 @@ func (r *Items) collect(done <-chan struct{}) ([]byte, error) {
 		b, err := r.more(done)
 		switch {
 		case err == io.EOF && len(r.part) > 0:
-			return nil, errWhole
+			return nil, ErrWhole
 		case err != nil:
 			return nil, err
 		case len(r.part) == 0:

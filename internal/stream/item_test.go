@@ -84,8 +84,8 @@ func TestMalformedItems(t *testing.T) {
 		{"an empty item", []byte{0}, errItem},
 		{"too large", framed(drawn(11)), errLarge},
 		{"too large, and not there", []byte{0xff, 0xff, 0xff, 0xff, 0x7f}, errLarge},
-		{"cut off", framed(drawn(10))[:10], errWhole},
-		{"cut off in its length", []byte{0x80}, errWhole},
+		{"cut off", framed(drawn(10))[:10], ErrWhole},
+		{"cut off in its length", []byte{0x80}, ErrWhole},
 	} {
 		for _, chunks := range [][][]byte{
 			{append(framed([]byte("ab")), c.b...)},

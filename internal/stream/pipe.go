@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"sync"
@@ -97,7 +98,7 @@ func (s *signal) wake() {
 }
 
 // Write appends all of b. It waits while there is no room, until done is closed: then it is ErrOver. Where nobody reads
-// any more it is what Stop was given.
+// any more it is what Stop was given, and after CloseWrite what that was.
 func (p *Pipe) Write(b []byte, done <-chan struct{}) error {
 	for {
 		n, wait, err := p.write(b)
@@ -118,9 +119,9 @@ func (p *Pipe) Write(b []byte, done <-chan struct{}) error {
 // write appends as much as there is room for. wait is for more room; nil: all of it was written.
 func (p *Pipe) write(b []byte) (n int, wait <-chan struct{}, err error) {
 	p.mu.Lock()
-	if p.stopped != nil {
+	if p.stopped != nil || p.end != nil {
 		p.mu.Unlock()
-		return 0, nil, p.stopped
+		return 0, nil, cmp.Or(p.stopped, p.end)
 	}
 	n = min(len(b), Room-p.held())
 	if n < len(b) {

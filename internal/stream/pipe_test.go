@@ -306,3 +306,31 @@ func BenchmarkPipe16(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/float64(batches), "items/batch")
 }
+
+// What is written after CloseWrite is dropped, also the rest of what was being written: the reader has the end.
+func TestNothingIsWrittenAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Pipe
+		var late error
+		go func() { late = p.Write(drawn(Room+1), nil) }()
+		synctest.Wait()
+		p.CloseWrite(nil)
+		require.Equal(t, io.EOF, p.Write([]byte("a"), nil))
+		got, err := io.ReadAll(reader{&p})
+		require.NoError(t, err)
+		require.Len(t, got, Room)
+		synctest.Wait()
+		require.Equal(t, io.EOF, late)
+	})
+}
+
+// reader reads a Pipe.
+type reader struct{ p *Pipe }
+
+func (r reader) Read(b []byte) (int, error) {
+	got, last := r.p.Take(b[:0], len(b))
+	if last && len(got) == 0 {
+		return 0, io.EOF
+	}
+	return len(got), nil
+}

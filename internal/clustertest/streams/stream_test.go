@@ -291,6 +291,28 @@ func TestAnInputIsNotReadAfterItsCall(t *testing.T) {
 	})
 }
 
+// A function that yields from several goroutines at once is told so, and its caller gets no item that is mixed up.
+func TestAFunctionThatYieldsFromTwoGoroutines(t *testing.T) {
+	anywhere(t, func(p place) {
+		p.offer("two", func() iter.Seq2[[]byte, error] {
+			return func(yield func([]byte, error) bool) {
+				yield([]byte("a"), nil)
+				go yield(make([]byte, 1<<20), nil)
+				time.Sleep(time.Millisecond)
+				yield([]byte("c"), nil)
+			}
+		})
+		var last error
+		for v, err := range broach.Stream[[]byte](p.T.Context(), p.caller.Caller("two")) {
+			time.Sleep(time.Second) // so that the large item waits
+			require.Equal(p.T, err == nil, string(v) == "a")
+			last = err
+		}
+		e := clustertest.RequireError(p.T, last, broach.Internal, broach.Yes)
+		require.Contains(p.T, e.Message, "two goroutines")
+	})
+}
+
 // A thousand streams at once, both ways.
 func TestAThousandStreams(t *testing.T) {
 	anywhere(t, func(p place) {
