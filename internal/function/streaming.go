@@ -171,8 +171,18 @@ func (in *input) each(take Take) error {
 		return in.told(codec.Failed(wire.InvalidArgument, wire.ExecutedYes, textTwice))
 	default:
 		defer p.Stop(nil) // [STR-6], also where the loop panics
-		_, err := EachItem(&stream.Items{Pipe: p, Most: in.call.f.Most}, in.ctx.Done(), take)
+		_, err := EachItem(&stream.Items{Pipe: p, Most: in.call.f.Most}, in.ctx.Done(), in.untilOver(take))
 		return in.told(err)
+	}
+}
+
+// untilOver is take until the call is over: a function that never waits would hear of that from none of its items.
+func (in *input) untilOver(take Take) Take {
+	return func(d *codec.Decoder) (bool, error) {
+		if err := in.ctx.Err(); err != nil {
+			return false, err
+		}
+		return take(d)
 	}
 }
 

@@ -97,9 +97,14 @@ func (s *signal) wake() {
 	}
 }
 
-// Write appends all of b. It waits while there is no room, until done is closed: then it is ErrOver. Where nobody reads
-// any more it is what Stop was given, and after CloseWrite what that was.
+// Write appends all of b. It waits while there is no room. When done is closed, also before, it is ErrOver. Where
+// nobody reads any more it is what Stop was given, and after CloseWrite what that was.
 func (p *Pipe) Write(b []byte, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return ErrOver
+	default:
+	}
 	for {
 		n, wait, err := p.write(b)
 		if err != nil {

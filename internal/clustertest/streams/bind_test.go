@@ -187,6 +187,43 @@ func TestLeaveEndsFeedsAnywhere(t *testing.T) {
 	})
 }
 
+// It also ends a function that looks at no ctx and never waits for who reads or sends.
+func TestLeaveEndsWhoLooksAtNoContext(t *testing.T) {
+	tick := func(yield func(int, error) bool) {
+		for n := 0; yield(n, nil); n++ {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	read := func(in iter.Seq2[int, error]) error {
+		for _, err := range in {
+			if err != nil {
+				return err
+			}
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	}
+	anywhere(t, func(p place) {
+		p.offer("tick", func() iter.Seq2[int, error] { return tick })
+		p.offer("read", read)
+		p.offer("echo", func(in iter.Seq2[int, error]) iter.Seq2[int, error] { return in })
+		failed := make(chan error, 3)
+		go func() { failed <- read(broach.Stream[int](p.T.Context(), p.caller.Caller("tick"))) }()
+		go func() { failed <- read(broach.Stream[int](p.T.Context(), p.caller.Caller("echo"), tick)) }()
+		go func() {
+			_, err := p.caller.Caller("read").Call(p.T.Context(), iter.Seq2[int, error](count))
+			failed <- err
+		}()
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(p.T.Context(), time.Second)
+		defer cancel()
+		require.NoError(p.T, p.provider.Leave(ctx))
+		for range 3 {
+			clustertest.RequireError(p.T, <-failed, broach.Draining, broach.Yes)
+		}
+	})
+}
+
 // One with a deadline is served to its end.
 func TestLeaveWaitsForStreamsWithADeadline(t *testing.T) {
 	anywhere(t, func(p place) {
