@@ -143,7 +143,11 @@ func (c *Caller) unsent(l *link.Link, err error) *Error {
 	if c.node.isClosed() {
 		return c.closed(No)
 	}
-	return c.at(l.ID.Addr, c.newError(Unreachable, No, err.Error()))
+	code := Overloaded // there are as many in flight as there may be
+	if err == link.ErrDown {
+		code = Unreachable
+	}
+	return c.at(l.ID.Addr, c.newError(code, No, err.Error()))
 }
 
 // wait waits for the outcome of a call that was sent.

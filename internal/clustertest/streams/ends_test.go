@@ -81,6 +81,34 @@ func TestAThousandStreamsAtOnce(t *testing.T) {
 	})
 }
 
+// One more than there may be at a time to a peer is Overloaded, which is not Unreachable: the loop of a feed would ask
+// for another again at once. Plain calls have room beside them, and who ends makes room.
+func TestMoreStreamsThanThereMayBe(t *testing.T) {
+	inPair(t, 10, func(c *clustertest.Cluster, s *source, provider, caller *broach.Node) {
+		clustertest.Offer(c, provider, caller, "plain", func() {})
+		ctx, cancel := context.WithCancel(c.T.Context())
+		var done sync.WaitGroup
+		for range 1024 {
+			done.Go(func() {
+				for range broach.Stream[item](ctx, caller.Caller("feed"), 0) {
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		require.Equal(t, int64(1024), s.running.Load())
+		_, err := readAll(c.T.Context(), caller.Caller("numbers"), 10)
+		e := clustertest.RequireError(t, err, broach.Overloaded, broach.No)
+		require.Equal(t, "1,024 calls with streams are in flight to the peer", e.Message)
+		_, err = caller.Caller("plain").Call(c.T.Context())
+		require.NoError(t, err)
+		cancel()
+		done.Wait()
+		n, err := readAll(c.T.Context(), caller.Caller("numbers"), 10)
+		require.NoError(t, err)
+		require.Equal(t, 10, n)
+	})
+}
+
 // A provider that is killed: Unreachable within the time in which that is found out.
 func TestAProviderThatIsKilled(t *testing.T) {
 	for _, name := range []string{"numbers", "feed"} {
