@@ -3,6 +3,7 @@ package broach
 import (
 	"context"
 	"reflect"
+	"slices"
 
 	"broach/internal/buffer"
 	"broach/internal/codec"
@@ -75,19 +76,13 @@ func (c *Caller) receiveFor(p *link.Call, want []reflect.Type) ([]reflect.Value,
 	return out, nil
 }
 
-// soleLent is which one of the types is Lent; -1: none, or several.
+// soleLent is which one of the types is Lent; -1: none, or one besides has lent bytes, be it another by name.
 func soleLent(types []reflect.Type) int {
-	found := -1
-	for i, t := range types {
-		switch {
-		case t != reflect.TypeFor[Lent]():
-		case found >= 0:
-			return -1
-		default:
-			found = i
-		}
+	first := slices.IndexFunc(types, codec.IsLent)
+	if first < 0 || types[first] != reflect.TypeFor[Lent]() || slices.ContainsFunc(types[first+1:], codec.IsLent) {
+		return -1
 	}
-	return found
+	return first
 }
 
 // invokeFor is invoke for a request, whose reply may end with a part of its arguments.

@@ -25,11 +25,11 @@ type Around func(ctx context.Context, c Call) (any, error)
 // Within has each call of the function go through around. It comes before the first call, and takes the same fn as the
 // function was made of. What was decoded may be kept, so nothing of it is used again, and nothing lent.
 func (f *Func) Within(fn any, around Around) {
+	f.borrows = false
 	if f.Streams() {
 		f.around = around
 		return
 	}
-	f.borrows = false
 	if f.shape != nil {
 		f.run = f.shape.within(around)
 		return

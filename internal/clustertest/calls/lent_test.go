@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"testing"
 	"time"
 
@@ -113,6 +114,8 @@ func TestBoundFunctionsLend(t *testing.T) {
 		reflected := broach.Bind[named](caller, "echo")
 		two := broach.Bind[func([]byte) (broach.Lent, []byte, error)](caller, "twice")
 		both := broach.Bind[func([]byte) (broach.Lent, broach.Lent, error)](caller, "twice")
+		type picture broach.Lent
+		pictured := broach.Bind[func([]byte) (broach.Lent, picture, error)](caller, "twice")
 		for _, n := range lentSizes {
 			want := filled(n, 7)
 			for _, call := range []func() (broach.Lent, error){
@@ -141,6 +144,10 @@ func TestBoundFunctionsLend(t *testing.T) {
 			_, _, err = both(filled(n, 8))
 			require.NoError(t, err)
 			require.Equal(t, want, c.Bytes, "in either order")
+			e, p, err := pictured(want)
+			require.NoError(t, err)
+			e.Release()
+			require.Equal(t, want, p.Bytes, "nor if one is of a type that is named after it")
 		}
 	})
 }
@@ -179,6 +186,35 @@ func TestInterceptorsGetCopies(t *testing.T) {
 				require.Equal(t, filled(n, 1), kept[0].Bytes)
 				require.Equal(t, filled(n, 1), kept[1].Bytes)
 			}
+		}
+	})
+}
+
+// So do those of a function that streams.
+func TestInterceptorsOfStreamsGetCopies(t *testing.T) {
+	var kept []byte
+	keep := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+		kept = call.Args()[0].(broach.Lent).Bytes
+		return next(ctx, call)
+	}
+	bytesOf := func(b broach.Lent) iter.Seq2[byte, error] {
+		return func(yield func(byte, error) bool) { yield(b.Bytes[0], nil) }
+	}
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		provider, caller := c.Pair(simnet.Link{})
+		require.NoError(t, provider.Register("stream", bytesOf, broach.ServeInterceptors(keep)))
+		require.NoError(t, provider.Register("plain", func(b broach.Lent) broach.Lent { return b }))
+		require.NoError(t, caller.WaitFor(context.Background(), "plain", 1))
+		for _, n := range lentSizes[1:] {
+			for b, err := range broach.Stream[byte](context.Background(), caller.Caller("stream"), filled(n, 1)) {
+				require.NoError(t, err)
+				require.EqualValues(t, 1, b)
+			}
+			for range 5 {
+				_, err := caller.Caller("plain").Call(context.Background(), filled(n, 2))
+				require.NoError(t, err)
+			}
+			require.Equal(t, filled(n, 1), kept)
 		}
 	})
 }
