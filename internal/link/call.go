@@ -43,9 +43,11 @@ type Call struct {
 // collector's.
 func (p *Call) Lend() buffer.Loan { return buffer.Lend(p, p.loans.Load()) }
 
-// TakeBack frees the call when the loan of that turn ends.
+// TakeBack frees the call when the loan of that turn ends. Also a Body that is the collector's then, as after a call
+// within the process, is not read any more.
 func (p *Call) TakeBack(turn uint64) {
 	if p.loans.CompareAndSwap(turn, turn+1) {
+		buffer.Poison(p.Body)
 		p.of.FreeCall(p)
 	}
 }
