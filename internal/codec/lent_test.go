@@ -13,7 +13,7 @@ import (
 // lentBytes are made as those of the user's face are.
 type lentBytes struct {
 	Bytes []byte
-	loan  buffer.Loan
+	Loan  buffer.Loan
 }
 
 // Lent bytes are a part of the message only where that was asked for, and have no room behind them to append to.

@@ -16,7 +16,7 @@ import (
 // lentBytes are made as those of the user's face are.
 type lentBytes struct {
 	Bytes []byte
-	loan  buffer.Loan
+	Loan  buffer.Loan
 }
 
 var lentShape = function.Unary(
