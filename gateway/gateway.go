@@ -57,6 +57,7 @@ type Gateway struct {
 
 	requests, refused, panics atomic.Uint64
 	inFlight, streams         atomic.Int64
+	posts                     atomic.Int64 // of results by workers: as many as requests, beside them
 }
 
 // Stats counts what a gateway has done since it was made. Requests, Refused and Panics only rise.
@@ -64,7 +65,7 @@ type Stats struct {
 	Requests     uint64 // all
 	Refused      uint64 // of them, those that were not let in, or had no room: docs/http.md, "Security"
 	Panics       uint64 // of the gateway, its options and its Middleware; of functions nodes tell
-	InFlight     int    // requests under way, without event streams
+	InFlight     int    // requests under way, without event streams and results of workers
 	EventStreams int    // events, streams of functions, polls of workers
 }
 
@@ -105,7 +106,31 @@ func newGateway(n *broach.Node, s *settings) *Gateway {
 }
 
 // ServeHTTP answers one request.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if len(g.set.middleware) > 0 {
+		defer g.abort()
+	}
+	g.handler.ServeHTTP(w, r)
+}
+
+// abort counts what a Middleware panicked with. How much of an answer it has sent is not known here, so the server is
+// left to cut the connection.
+func (g *Gateway) abort() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v != http.ErrAbortHandler {
+		g.panicked(v, "")
+	}
+	panic(http.ErrAbortHandler)
+}
+
+func (g *Gateway) panicked(v any, request string) {
+	g.panics.Add(1)
+	g.set.log().Error("broach: gateway: a request panicked", "request", request, "panic", v,
+		"stack", string(debug.Stack()))
+}
 
 // Close ends streams and has workers leave, and /readyz says so. Other requests are answered as before: ending them is
 // the server's affair. The node is not closed. Close returns nil, also to those who call it again.
@@ -180,9 +205,7 @@ func (x *exchange) recover() {
 	if v == http.ErrAbortHandler {
 		panic(v)
 	}
-	x.g.panics.Add(1)
-	x.g.set.log().Error("broach: gateway: a request panicked", "request", x.id, "panic", v,
-		"stack", string(debug.Stack()))
+	x.g.panicked(v, x.id)
 	if x.isDone {
 		panic(http.ErrAbortHandler) // so that a half answer does not look like a whole one
 	}

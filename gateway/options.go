@@ -204,7 +204,8 @@ func MaxBody(n int64) Option {
 	}
 }
 
-// MaxInFlight is how many requests are under way at once; one more is 503. Without it that is 1,024.
+// MaxInFlight is how many requests are under way at once; one more is 503. Without it that is 1,024. As many results of
+// Workers may come at once, beside them.
 func MaxInFlight(n int) Option {
 	return func(s *settings) {
 		if s.maxInFlight = n; n < 1 {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"broach"
@@ -20,19 +21,23 @@ func (x *exchange) dispatch() *problem {
 		return x.event(topic)
 	}
 	if rest, ok := strings.CutPrefix(path, "/workers"); ok && len(x.g.set.workers) > 0 {
-		return x.work(rest)
+		if rest == "" || rest[0] == '/' {
+			return x.work(rest)
+		}
 	}
 	return x.limited(func() *problem { return x.dispatchCall(path) })
 }
 
 // limited does something if not too many do at once.
-func (x *exchange) limited(do func() *problem) *problem {
-	if x.g.inFlight.Add(1) > int64(x.g.set.maxInFlight) {
-		x.g.inFlight.Add(-1)
+func (x *exchange) limited(do func() *problem) *problem { return x.limitedBy(&x.g.inFlight, do) }
+
+func (x *exchange) limitedBy(count *atomic.Int64, do func() *problem) *problem {
+	if count.Add(1) > int64(x.g.set.maxInFlight) {
+		count.Add(-1)
 		x.g.refused.Add(1)
 		return full("the gateway has too many requests under way")
 	}
-	defer x.g.inFlight.Add(-1)
+	defer count.Add(-1)
 	return do()
 }
 

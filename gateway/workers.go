@@ -95,7 +95,10 @@ func (ws *workers) attend() {
 	for {
 		select {
 		case now := <-ticker.C:
-			ws.endAll(func(w *worker) bool { return w.polls == 0 && now.Sub(w.seen) > workerSilence })
+			ws.endAll(func(w *worker) bool {
+				isLeaving := w.emptyc != nil // its DELETE waits, and ends it
+				return w.polls == 0 && !isLeaving && now.Sub(w.seen) > workerSilence
+			})
 		case <-ws.g.ctx.Done():
 			ws.endAll(func(*worker) bool { return true })
 			return

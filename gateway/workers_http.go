@@ -17,8 +17,6 @@ func (x *exchange) work(path string) *problem {
 	switch {
 	case path == "":
 		return x.only(http.MethodPost, func() *problem { return x.limited(x.enlist) })
-	case !strings.HasPrefix(path, "/"):
-		return notFound("")
 	}
 	w := x.g.workers.find(parts[0], x.r.Header.Get("Broach-Worker"))
 	if w == nil {
@@ -31,8 +29,8 @@ func (x *exchange) work(path string) *problem {
 	case len(parts) == 2 && parts[1] == "next":
 		return x.only(http.MethodGet, func() *problem { return x.poll(w) })
 	case len(parts) == 3 && parts[1] == "calls":
-		return x.only(http.MethodPost, func() *problem {
-			return x.limited(func() *problem { return x.finish(w, parts[2]) })
+		return x.only(http.MethodPost, func() *problem { // requests under way may all wait for these
+			return x.limitedBy(&x.g.posts, func() *problem { return x.finish(w, parts[2]) })
 		})
 	}
 	return notFound("")

@@ -249,3 +249,43 @@ func TestBadWorkers(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.Code, "there are 256")
 	require.Equal(t, http.StatusNotFound, ask(newGateway(t, node), "POST", "/workers", `{}`).Code, "without the option")
 }
+
+// A gateway that is full of calls which wait for workers takes what comes of them, or nobody would ever be answered.
+func TestAFullGatewayTakesResultsOfWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := broachtest.New(t)
+		g := newGateway(t, c.Start("gateway"), gateway.Workers("work"), gateway.Expose("work"), gateway.MaxInFlight(1))
+		p := enlist(t, g, 1, "work")
+		answer := make(chan string, 1)
+		go func() { answer <- ask(g, "POST", "/rpc/work", "[]").Body.String() }()
+		require.Equal(t, http.StatusNoContent, p.post(p.next().Call, `{"value": 7}`))
+		require.Equal(t, "7\n", <-answer)
+	})
+}
+
+// "204: no new calls come, and those under way have ended, or 30 s have passed": who leaves need not poll.
+func TestAWorkerThatLeavesEndsItsCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := broachtest.New(t)
+		node, caller := c.Start("gateway"), c.Start("caller")
+		g := newGateway(t, node, gateway.Workers("work"))
+		p := enlist(t, g, 1, "work")
+		c.Settle()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		got := make(chan error, 1)
+		go func() { _, err := caller.Caller("work").Call(ctx); got <- err }()
+		call, left := p.next(), make(chan int, 1)
+		go func() { left <- p.ask("DELETE", "", "").Code }()
+		time.Sleep(20 * time.Second)
+		require.Equal(t, http.StatusNoContent, p.post(call.Call, `{"value": 1}`))
+		require.NoError(t, <-got)
+		require.Equal(t, http.StatusNoContent, <-left)
+	})
+}
+
+func TestRoutesNamedLikeWorkers(t *testing.T) {
+	node, _ := start(t)
+	g := newGateway(t, node, gateway.Workers("work"), gateway.Route("GET /workers-of/{a}/{b}", "add"))
+	require.Equal(t, "3\n", ask(g, "GET", "/workers-of/1/2", "").Body.String())
+}
