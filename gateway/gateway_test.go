@@ -222,3 +222,18 @@ func TestOpenAPIFollowsTheCluster(t *testing.T) {
 		}
 	})
 }
+
+// Stats: "Panics of the gateway, its options and its Middleware". The client cannot take what it got for an answer.
+func TestAPanicOfAMiddlewareIsCounted(t *testing.T) {
+	node, _ := start(t)
+	var log bytes.Buffer
+	g, err := gateway.New(node, gateway.Logger(slog.New(slog.NewTextHandler(&log, nil))),
+		gateway.Middleware(func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("no luck") })
+		}))
+	must(t, err)
+	defer g.Close()
+	require.PanicsWithValue(t, http.ErrAbortHandler, func() { ask(g, "GET", "/rpc", "") })
+	require.EqualValues(t, 1, g.Stats().Panics)
+	require.Contains(t, log.String(), "no luck")
+}

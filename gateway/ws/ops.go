@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 )
 
@@ -110,7 +112,7 @@ func (s *session) ask(m *message, r *http.Request) {
 		return nil
 	}
 	r.Header.Set("Accept", "application/json, text/event-stream")
-	s.gateway.ServeHTTP(a, r)
+	s.request(a, r)
 	s.leave(m)
 	if !a.isStream() {
 		key, last = a.whole()
@@ -126,7 +128,7 @@ func (s *session) subscribe(ctx context.Context, m *message) {
 	a.passes = func(event, data string) error { return s.pass(m, cmp.Or(event, "event"), data) } // or "lost"
 	r := requestLike(ctx, s.opened, http.MethodGet, "/events/"+url.PathEscape(m.Topic), "")
 	r.Header.Set("Accept", "text/event-stream")
-	s.gateway.ServeHTTP(a, r)
+	s.request(a, r)
 	s.leave(m)
 	if !a.isStream() {
 		key, last := a.whole()
@@ -134,6 +136,25 @@ func (s *session) subscribe(ctx context.Context, m *message) {
 		return
 	}
 	s.say(map[string]any{"id": m.ID, "end": true})
+}
+
+// request has the gateway answer. No server stands around this goroutine, so a panic, as of a Middleware, would end the
+// process: it is as an answer that was cut off.
+func (s *session) request(a *answer, r *http.Request) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		if v != http.ErrAbortHandler { // who panics with that has said why
+			slog.Error("broach: gateway: a request over a WebSocket panicked", "panic", v,
+				"stack", string(debug.Stack()))
+		}
+		if !a.isStream() {
+			*a = answer{header: http.Header{}, status: http.StatusInternalServerError}
+		}
+	}()
+	s.gateway.ServeHTTP(a, r)
 }
 
 var errGone = errors.New("the client is gone")

@@ -207,3 +207,19 @@ func TestAFrameOfAbsurdSize(t *testing.T) {
 	require.Contains(t, string(b), "101 Switching Protocols")
 	require.Contains(t, string(b), "\x03\xf1", "1009: too big")
 }
+
+// A server recovers from what panics in a request. A request over a WebSocket has a goroutine of its own.
+func TestAPanicEndsNoProcess(t *testing.T) {
+	panics := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/add") || strings.HasSuffix(r.URL.Path, "/sold") {
+				panic("no luck")
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+	c := start(t, gateway.Middleware(panics)).dial()
+	c.ask(`{"id": 1, "op": "call", "name": "add", "args": [1, 2]}`, `"status":500`)
+	c.ask(`{"id": 1, "op": "subscribe", "topic": "sold"}`, `"status":500`)
+	c.ask(`{"id": 1, "op": "call", "name": "hidden", "args": []}`, `"status":404`)
+}
