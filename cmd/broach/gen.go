@@ -69,7 +69,7 @@ func newGenerator() *generator {
 // function adds what makes a func variable that calls a function.
 func (g *generator) function(d broach.Description) {
 	g.current = typesOf(&d)
-	params := []string{"ctx context.Context"}
+	params, used := []string{"ctx context.Context"}, map[string]bool{}
 	for i, p := range d.Params {
 		t := g.typeName(p.Type)
 		if d.Variadic && i == len(d.Params)-1 && p.Type.Elem != nil {
@@ -78,7 +78,7 @@ func (g *generator) function(d broach.Description) {
 		if d.StreamsIn && i == len(d.Params)-1 {
 			t = g.sequence(t)
 		}
-		params = append(params, paramName(p.Name, i)+" "+t)
+		params = append(params, unusedName(used, paramName(p.Name, i))+" "+t)
 	}
 	var results []string
 	for _, t := range d.Results {
@@ -143,7 +143,7 @@ func (g *generator) typeName(t broach.Type) string {
 	case "pointer":
 		return "*" + g.typeName(*t.Elem)
 	case "struct", "ref":
-		return g.structName(g.current.resolve(t))
+		return g.namedType(g.current.resolve(t))
 	}
 	if slices.Contains(plainKinds, t.Kind) {
 		return t.Kind
@@ -155,13 +155,14 @@ func (g *generator) typeName(t broach.Type) string {
 var plainKinds = []string{"bool", "int", "int8", "int16", "int32", "int64", "uint", "uint8", "uint16", "uint32",
 	"uint64", "float32", "float64", "string", "any"}
 
-// structName is the name of a struct, which is written down once.
-func (g *generator) structName(t broach.Type) string {
+// namedType is the name of a struct, or of another type that leads to itself. It is written down once.
+func (g *generator) namedType(t broach.Type) string {
+	text := g.structText
 	if t.Kind != "struct" {
-		return g.typeName(t)
+		text = g.typeName
 	}
 	if t.Name == "" {
-		return g.structText(t)
+		return text(t)
 	}
 	known := t.Name + "\x00" + shownWhole(itemOfType(&t))
 	if name, ok := g.named[known]; ok {
@@ -173,7 +174,7 @@ func (g *generator) structName(t broach.Type) string {
 	}
 	name := g.free(goName(short))
 	g.named[known] = name // before its fields: one of them may lead to it
-	g.types[name] = g.structText(t)
+	g.types[name] = text(t)
 	return name
 }
 

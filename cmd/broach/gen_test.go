@@ -87,3 +87,15 @@ func TestGeneratedCodeOfHostileNames(t *testing.T) {
 	require.Equal(t, 1, len(g.types))
 	require.NotContains(t, text, "\x1b")
 }
+
+// type L []L, and a Doc that calls two parameters the same.
+func TestGeneratedCodeOfTypesThatLeadToThemselves(t *testing.T) {
+	list := broach.Type{Kind: "slice", Name: "x.L", Elem: &broach.Type{Kind: "ref", Name: "x.L"}}
+	g, number := newGenerator(), broach.Type{Kind: "int"}
+	g.function(broach.Description{Name: "f", Params: []broach.Field{{Name: "a", Type: list}, {Name: "a", Type: number},
+		{Name: "arg4", Type: number}, {Name: "func", Type: number}}})
+	text := g.file("stubs")
+	requireFormatted(t, text)
+	require.Contains(t, text, "func(ctx context.Context, a []L, a2 int, arg4 int, arg42 int) error")
+	require.Contains(t, text, "type L []L\n")
+}
