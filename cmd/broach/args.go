@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"broach"
 )
@@ -20,15 +23,39 @@ const negativeMark = "\ufdd0"
 
 var negative = regexp.MustCompile(`^-(\.?[0-9]|Infinity$)`)
 
-func guardNegatives(args []string) []string {
-	guarded := make([]string, len(args))
+// guardNegatives marks them. What follows a flag that takes a value is that, and behind -- nothing is a flag.
+func guardNegatives(root *cobra.Command, args []string) []string {
+	c, _, err := root.Find(args)
+	if err != nil {
+		c = root
+	}
+	guarded := slices.Clone(args)
 	for i, arg := range args {
-		if negative.MatchString(arg) {
-			arg = negativeMark + arg
+		switch {
+		case arg == "--":
+			return guarded
+		case negative.MatchString(arg) && (i == 0 || !takesValue(c, args[i-1])):
+			guarded[i] = negativeMark + arg
 		}
-		guarded[i] = arg
 	}
 	return guarded
+}
+
+// takesValue reports whether a text is a flag of which the value comes next.
+func takesValue(c *cobra.Command, text string) bool {
+	if name, isLong := strings.CutPrefix(text, "--"); isLong {
+		f := c.Flag(name)
+		return f != nil && f.NoOptDefVal == ""
+	}
+	if len(text) < 2 || text[0] != '-' {
+		return false
+	}
+	last := text[len(text)-1:] // of -vc
+	f := c.Flags().ShorthandLookup(last)
+	if f == nil {
+		f = c.InheritedFlags().ShorthandLookup(last)
+	}
+	return f != nil && f.NoOptDefVal == ""
 }
 
 func unguarded(arg string) string { return strings.TrimPrefix(arg, negativeMark) }

@@ -24,7 +24,7 @@ func main() {
 func run(ctx context.Context, args []string) int {
 	a := &app{in: os.Stdin, out: os.Stdout, log: os.Stderr}
 	root := a.root()
-	root.SetArgs(guardNegatives(args))
+	root.SetArgs(guardNegatives(root, args))
 	err := root.ExecuteContext(ctx)
 	if ctx.Err() != nil && err != nil {
 		return exitInterrupted

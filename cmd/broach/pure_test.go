@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,4 +101,16 @@ func TestEachCodeHasItsExitCode(t *testing.T) {
 func TestTheNearestNameIsNear(t *testing.T) {
 	require.Equal(t, "work01", nearest("Wrok01", []string{"greet", "work01"}))
 	require.Empty(t, nearest("xyz", []string{"greet", "work01"}))
+}
+
+func TestNegativeNumbersAreNoFlags(t *testing.T) {
+	for _, row := range [][2]string{
+		{"call f -1 -.5 -Infinity -x", "call f m-1 m-.5 m-Infinity -x"},
+		{"call f --key -1 -2", "call f --key -1 m-2"}, {"call f --key=x -1", "call f --key=x m-1"},
+		{"call f --time -1", "call f --time m-1"}, {"bench f -c -1 -v -2", "bench f -c -1 -v m-2"},
+		{"-s -1 call -o -1 f -2", "-s -1 call -o -1 f m-2"}, {"dev -- program -1", "dev -- program -1"},
+	} {
+		got := strings.Join(guardNegatives((&app{}).root(), strings.Fields(row[0])), " ")
+		require.Equal(t, row[1], strings.ReplaceAll(got, negativeMark, "m"))
+	}
 }
