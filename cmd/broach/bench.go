@@ -97,7 +97,10 @@ func (a *app) bench(ctx context.Context, f callFlags, b benchFlags, name string,
 	}
 	r := newRun(a, b, s.Caller(name, opts...), values)
 	r.run(ctx)
-	return a.emitBench(r.item(name, shares), r.total)
+	if err := a.emitBench(r.item(name, shares), r.total); err != nil {
+		return err
+	}
+	return ctx.Err() // interrupted: what was measured until then has been said
 }
 
 // run is a bench under way.

@@ -97,7 +97,11 @@ func (d *developer) replace(ctx context.Context) {
 	}
 	next, err := d.start(ctx)
 	if err != nil {
-		d.say("%v", err)
+		goesOn := ""
+		if before != nil {
+			goesOn = "; the one before goes on"
+		}
+		d.say("%v%s", err, goesOn)
 		return
 	}
 	d.current = next

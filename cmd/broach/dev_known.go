@@ -19,7 +19,7 @@ const (
 )
 
 // errEnded says that the program has ended before it served.
-var errEnded = errors.New("the new program ended at once; the one before goes on")
+var errEnded = errors.New("the new program ended at once")
 
 // awaitKnown waits until all members know of the functions of a program that was started.
 func (d *developer) awaitKnown(ctx context.Context, next *child, cfg broach.Config) error {

@@ -250,3 +250,13 @@ func waitForSubscriber(ts *testscript.TestScript, _ bool, args []string) {
 	defer cancel()
 	ts.Check(node.WaitForSubscribers(ctx, args[0], 1))
 }
+
+// docs/cli.md: 130 is Ctrl-C, also for a bench, which says what it has measured.
+func TestAnInterruptedBenchSaysSo(t *testing.T) {
+	one, end := startProvider(t)
+	defer end()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	args := []string{"bench", "work01", "1", "2", "--yes", "--for", "1m", "-s", one}
+	require.Equal(t, exitInterrupted, run(ctx, args))
+}

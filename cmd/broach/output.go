@@ -71,8 +71,26 @@ func (l *listing) writeCSV(to io.Writer) error {
 		head[i] = strings.ToLower(c.name)
 	}
 	_ = w.Write(head)
-	_ = w.WriteAll(l.rows)
+	for _, row := range l.rows {
+		for i := range row {
+			row[i] = noFormula(row[i])
+		}
+		_ = w.Write(row)
+	}
+	w.Flush()
 	return w.Error()
+}
+
+// noFormula has a spreadsheet show a cell that it would compute: =, +, - and @ begin a formula, and names are
+// strangers' words.
+func noFormula(cell string) string {
+	if cell == "" || cell == "-" || !strings.ContainsRune("=+-@", rune(cell[0])) {
+		return cell
+	}
+	if _, err := strconv.ParseFloat(cell, 64); err == nil {
+		return cell
+	}
+	return "'" + cell
 }
 
 // emitJSON prints one document on one line.

@@ -114,3 +114,11 @@ func TestNegativeNumbersAreNoFlags(t *testing.T) {
 		require.Equal(t, row[1], strings.ReplaceAll(got, negativeMark, "m"))
 	}
 }
+
+func TestCellsAreNoFormulas(t *testing.T) {
+	l, out := listing{columns: columnsOf("A", "B", "C")}, &strings.Builder{}
+	l.add(nil, "=cmd|' /C calc'!A0", "+1+1", "-1.5")
+	l.add(nil, "@x", "-", "a=b")
+	require.NoError(t, l.writeCSV(out))
+	require.Equal(t, "a,b,c\n'=cmd|' /C calc'!A0,'+1+1,-1.5\n'@x,-,a=b\n", out.String())
+}
