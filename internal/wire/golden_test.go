@@ -130,12 +130,12 @@ func TestKindsOfTheProtocol(t *testing.T) {
 	require.Equal(t, known, listed)
 }
 
-// It is `2568a196d874e54e` for the one in the example above
+// It is `2568a196d874e54e` for a node without peers whose entry above
 func TestTheDigestsAndBootIDsOfTheExamples(t *testing.T) {
 	require.Equal(t, uint64(0x2568a196d874e54e), Digest(goldenEntry))
 	spec, err := os.ReadFile("../../PROTOCOL.md")
 	require.NoError(t, err)
-	require.Contains(t, string(spec), fmt.Sprintf("`%x` for the one in the example", Digest(goldenEntry)))
+	require.Contains(t, string(spec), fmt.Sprintf("`%x` for a node without peers whose entry", Digest(goldenEntry)))
 
 	for _, key := range []PublicKey{goldenOpen.Key, goldenOffer.Key} {
 		require.Contains(t, string(spec), fmt.Sprintf("`%016x`", bootOf(hex.EncodeToString(key[:]))))
