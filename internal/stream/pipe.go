@@ -124,9 +124,9 @@ func (p *Pipe) Write(b []byte, done <-chan struct{}) error {
 // write appends as much as there is room for. wait is for more room; nil: all of it was written.
 func (p *Pipe) write(b []byte) (n int, wait <-chan struct{}, err error) {
 	p.mu.Lock()
-	if p.stopped != nil || p.end != nil {
+	if err := cmp.Or(p.stopped, p.end); err != nil {
 		p.mu.Unlock()
-		return 0, nil, cmp.Or(p.stopped, p.end)
+		return 0, nil, err
 	}
 	n = min(len(b), Room-p.held())
 	if n < len(b) {

@@ -221,6 +221,7 @@ func TestLeaveEndsWhoLooksAtNoContext(t *testing.T) {
 		for range 3 {
 			clustertest.RequireError(p.T, <-failed, broach.Draining, broach.Yes)
 		}
+		time.Sleep(time.Second) // what is sent to echo ends at its next yield, and nobody waits for that
 	})
 }
 
