@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strconv"
+	"time"
 
 	"broach"
 )
@@ -208,8 +209,12 @@ func (x *exchange) write(status int, body []byte) {
 	_, _ = x.w.Write(body) // who is gone gets none
 }
 
+// head sends the status. A server reads before that what is left of the body.
 func (x *exchange) head(status int) {
 	x.isDone = true
+	if x.r.ContentLength != 0 && !x.isRead && x.input == nil {
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(readMost)) // a server without is not told
+	}
 	x.w.WriteHeader(status)
 }
 

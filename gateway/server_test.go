@@ -147,6 +147,28 @@ func TestSlowHTTP(t *testing.T) {
 	})
 }
 
+// A server reads what is left of a body before it answers, so one that nobody wants must not take for ever either.
+func TestSlowBodiesThatNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := broachtest.New(t)
+		g := newGateway(t, c.Start("gateway"), gateway.Expose("add"), gateway.ExposeEvents("sold"))
+		h, _ := serveHall(t, g)
+		const rest = " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n\r\n["
+		for text, want := range map[string]string{
+			"POST /rpc/hidden": "404", "GET /rpc/add": "400", "PUT /rpc/add": "405", "GET /events/sold": "200",
+		} {
+			conn, b := h.dial(), make([]byte, 12)
+			_, err := io.WriteString(conn, text+rest)
+			must(t, err)
+			must(t, conn.SetReadDeadline(time.Now().Add(11*time.Second)))
+			_, err = io.ReadFull(conn, b)
+			require.NoError(t, err, text)
+			require.Equal(t, "HTTP/1.1 "+want, string(b))
+			must(t, conn.Close())
+		}
+	})
+}
+
 // Event streams that nothing comes on cost little, and end with the server.
 func TestManyIdleEventStreams(t *testing.T) {
 	const clients = 300
