@@ -34,12 +34,12 @@ func (a *answer) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	for {
-		text, _, isWhole := strings.Cut(a.body.String(), "\n\n")
-		if !isWhole {
+		end := bytes.Index(a.body.Bytes(), []byte("\n\n"))
+		if end < 0 {
 			return len(b), nil
 		}
-		a.body.Next(len(text) + 2)
-		if event, data, ok := parse(text); ok {
+		text := a.body.Next(end + 2)[:end] // one event: not all that has come is copied for each
+		if event, data, ok := parse(string(text)); ok {
 			if err := a.passes(event, data); err != nil {
 				return 0, err
 			}
