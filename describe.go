@@ -122,7 +122,32 @@ func (c *Caller) readDescription(body []byte) (d Description, _ *Error) {
 	if err != nil {
 		return d, c.own(err)
 	}
+	for i := range d.Params {
+		d.Params[i].Type.complete()
+	}
+	for i := range d.Results {
+		d.Results[i].complete()
+	}
 	return d, nil
+}
+
+// complete has a list, a map and a pointer be of any, where another implementation does not say of what. So whoever
+// reads a Type need not look.
+func (d *Type) complete() {
+	if d.Elem == nil && slices.Contains([]string{"slice", "array", "map", "pointer"}, d.Kind) {
+		d.Elem = &Type{Kind: "any"}
+	}
+	if d.Key == nil && d.Kind == "map" {
+		d.Key = &Type{Kind: "any"}
+	}
+	for _, inner := range []*Type{d.Elem, d.Key} {
+		if inner != nil {
+			inner.complete()
+		}
+	}
+	for i := range d.Fields {
+		d.Fields[i].Type.complete()
+	}
 }
 
 // recall returns what a provider has said before.

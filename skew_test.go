@@ -192,3 +192,21 @@ func TestQuestionsWaitTheirTurn(t *testing.T) {
 		require.Less(t, time.Since(started), time.Second)
 	})
 }
+
+// Whoever shows a Description follows it without a look at each step.
+func TestADescriptionThatLeavesOutInnerTypes(t *testing.T) {
+	says := ownService("describe", func(string) Description {
+		return Description{Params: []Field{{Type: Type{Kind: "slice"}}, {Type: Type{Kind: "struct", Fields: []Field{
+			{Name: "a", Type: Type{Kind: "pointer", Elem: &Type{Kind: "map"}}},
+		}}}}, Results: []Type{{Kind: "array"}, {Kind: "int"}}}
+	})
+	withDescriber(t, says, func(_ *cluster, _, caller *Node, _ *atomic.Int64, _ *bytes.Buffer) {
+		d, err := caller.Describe(context.Background(), "place")
+		require.NoError(t, err)
+		whatever := &Type{Kind: "any"}
+		require.Equal(t, whatever, d.Params[0].Type.Elem)
+		inner := d.Params[1].Type.Fields[0].Type.Elem
+		require.Equal(t, &Type{Kind: "map", Key: whatever, Elem: whatever}, inner)
+		require.Equal(t, []Type{{Kind: "array", Elem: whatever}, {Kind: "int"}}, d.Results)
+	})
+}
