@@ -1,0 +1,316 @@
+// Package cookbook has the recipes of docs/cookbook.md, and runs each of them on clusters in memory.
+package cookbook
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"broach"
+	"broach/broachtest"
+
+	"github.com/stretchr/testify/require"
+)
+
+var blocks = regexp.MustCompile("(?s)```go\n(.*?)```")
+
+// What the document shows is what is run here, line by line; only how far it is indented may differ.
+func TestTheDocumentShowsWhatIsRun(t *testing.T) {
+	document, err := os.ReadFile("../../../docs/cookbook.md")
+	require.NoError(t, err)
+	code := ""
+	for _, name := range []string{"recipes_test.go", "cookbook_test.go"} {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		code += flat(string(text))
+	}
+	found := blocks.FindAllStringSubmatch(string(document), -1)
+	require.Len(t, found, 17, "recipes")
+	for _, block := range found {
+		require.Contains(t, code, flat(block[1]))
+		require.LessOrEqual(t, strings.Count(block[1], "\n"), 25, "a recipe is short: %s", block[1])
+	}
+}
+
+// flat is a text without the indents of its lines.
+func flat(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// run runs a recipe in virtual time, with a caller and some providers that know each other.
+func run(t *testing.T, offer func(*broach.Node, int), recipe func(*testing.T, *broachtest.Cluster, *broach.Node)) {
+	synctest.Test(t, func(t *testing.T) {
+		c := broachtest.New(t)
+		caller := c.Start("caller")
+		for i := range 3 {
+			offer(c.Start("provider"), i)
+		}
+		c.Settle()
+		recipe(t, c, caller)
+	})
+}
+
+func register(t *testing.T, name string, fn any, opts ...broach.RegisterOption) func(*broach.Node, int) {
+	return func(n *broach.Node, _ int) { require.NoError(t, n.Register(name, fn, opts...)) }
+}
+
+func TestOfferAndCall(t *testing.T) {
+	run(t, func(n *broach.Node, _ int) { require.NoError(t, offerStock(n)) },
+		func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+			is, err := isInStock(t.Context(), caller, "milk")
+			require.NoError(t, err)
+			require.True(t, is)
+			_, err = isInStock(t.Context(), caller, "gold")
+			require.ErrorContains(t, err, `no "gold" here`)
+		})
+}
+
+func TestStartup(t *testing.T) {
+	run(t, func(*broach.Node, int) {}, func(t *testing.T, c *broachtest.Cluster, caller *broach.Node) {
+		require.ErrorContains(t, startup(caller, "price"), "0 of 1 providers")
+		late := c.Start("late")
+		time.AfterFunc(10*time.Second, func() { broachtest.Stub(late, "price", 7) })
+		require.NoError(t, startup(caller, "price"))
+	})
+}
+
+func TestLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "shop.json")
+	require.NoError(t, os.WriteFile(path, []byte(`{"params": {"rpcIp": "10.0.0.2"}, "app": {"shelves": 12}}`), 0o600))
+	t.Setenv("BROACH_SEEDS", "10.0.0.1:7000")
+	cfg, own, err := load(path)
+	require.NoError(t, err)
+	require.Equal(t, settings{12}, own)
+	require.Equal(t, []string{"10.0.0.1:7000"}, cfg.Join)
+	require.NoError(t, os.WriteFile(path, []byte(`{"params": {"rpcIp": "10.0.0.2"}, "app": {"shelfs": 12}}`), 0o600))
+	_, _, err = load(path)
+	require.ErrorContains(t, err, "shelfs")
+}
+
+// Signals come to the whole process, so this one runs in real time.
+func TestUntilTold(t *testing.T) {
+	c := broachtest.New(t)
+	node := c.Start("shop")
+	hold := make(chan os.Signal, 1) // else a signal before untilTold listens would end the test
+	signal.Notify(hold, syscall.SIGTERM)
+	defer signal.Stop(hold)
+	ended := make(chan error, 1)
+	go func() { ended <- untilTold(node, time.Second) }()
+	for {
+		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGTERM))
+		select {
+		case err := <-ended:
+			require.NoError(t, err)
+			return
+		case <-time.After(10 * time.Millisecond): // it did not listen yet
+		}
+	}
+}
+
+func TestReadyz(t *testing.T) {
+	run(t, func(*broach.Node, int) {}, func(t *testing.T, c *broachtest.Cluster, caller *broach.Node) {
+		require.Equal(t, http.StatusOK, statusOf(readyz(caller), "/readyz", ""))
+		others := []*broach.Node{c.Start("other"), c.Start("other")}
+		c.Settle()
+		c.Kill(others[0])
+		c.Settle()
+		require.Equal(t, http.StatusOK, statusOf(readyz(caller), "/readyz", ""), "a death is not its own")
+		lost := c.Start("lost", func(cfg *broach.Config) { cfg.Join = []string{"10.9.9.9:7000"} })
+		require.Equal(t, http.StatusServiceUnavailable, statusOf(readyz(lost), "/readyz", ""))
+	})
+}
+
+func statusOf(h http.Handler, path, token string) int {
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 18090}
+	h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local)))
+	return w.Code
+}
+
+func TestTakeOrWait(t *testing.T) {
+	take := func(item string) error {
+		if item == "gold" {
+			return errSoldOut
+		}
+		return nil
+	}
+	run(t, register(t, "stock.take", take), func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+		for item, want := range map[string]bool{"milk": true, "gold": false} {
+			is, err := takeOrWait(t.Context(), caller, item)
+			require.NoError(t, err)
+			require.Equal(t, want, is)
+		}
+	})
+}
+
+func TestPayOnce(t *testing.T) {
+	var ran atomic.Int32
+	pay := func(ctx context.Context, order string) error {
+		ran.Add(1)
+		if order == "slow" {
+			<-ctx.Done()
+		}
+		return nil
+	}
+	run(t, register(t, "pay", pay), func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+		isUnsure, err := payOnce(t.Context(), caller, "quick")
+		require.NoError(t, err)
+		require.False(t, isUnsure)
+		isUnsure, err = payOnce(t.Context(), caller, "slow")
+		require.Error(t, err)
+		require.True(t, isUnsure)
+		require.EqualValues(t, 2, ran.Load())
+	})
+}
+
+func TestFlushAll(t *testing.T) {
+	run(t, func(n *broach.Node, i int) {
+		require.NoError(t, n.Register("cache.flush", func() error { return []error{nil, nil, errors.New("busy")}[i] }))
+	}, func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+		missed := flushAll(t.Context(), caller)
+		require.Len(t, missed, 1)
+		require.Contains(t, missed[0], "busy")
+	})
+}
+
+func TestCart(t *testing.T) {
+	run(t, func(n *broach.Node, _ int) {
+		require.NoError(t, n.Register("cart", func(string) []string { return []string{n.Addr().String()} }))
+	}, func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+		first, err := cart(t.Context(), caller, "ann")
+		require.NoError(t, err)
+		for range 20 {
+			again, err := cart(t.Context(), caller, "ann")
+			require.NoError(t, err)
+			require.Equal(t, first, again)
+		}
+	})
+}
+
+func TestQuickPrice(t *testing.T) {
+	var asked atomic.Int32
+	price := func(ctx context.Context, _ string) int {
+		if asked.Add(1) == 1 {
+			<-ctx.Done() // the first one hangs
+		}
+		return 7
+	}
+	run(t, register(t, "price", price, broach.Idempotent()),
+		func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+			v, err := quickPrice(t.Context(), caller, "milk")
+			require.NoError(t, err)
+			require.Equal(t, 7, v)
+			require.EqualValues(t, 2, asked.Load())
+		})
+}
+
+func TestSales(t *testing.T) {
+	mails := make(chan sold, 10)
+	run(t, func(n *broach.Node, _ int) {
+		_, err := mailSales(n, func(s sold) { mails <- s })
+		require.NoError(t, err)
+	}, func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+		require.NoError(t, caller.WaitForSubscribers(t.Context(), "sold", 3))
+		require.NoError(t, tellOfSale(t.Context(), caller, sold{"milk", 7}))
+		time.Sleep(time.Second)
+		require.Len(t, mails, 1)
+		require.Equal(t, sold{"milk", 7}, <-mails)
+	})
+}
+
+func TestReportNightly(t *testing.T) {
+	var ran atomic.Int32
+	run(t, func(n *broach.Node, _ int) {
+		_, err := reportNightly(n, func(context.Context) error { ran.Add(1); return nil })
+		require.NoError(t, err)
+	}, func(*testing.T, *broachtest.Cluster, *broach.Node) {})
+	require.Zero(t, ran.Load(), "none is due on the first evening")
+}
+
+func TestReadAll(t *testing.T) {
+	run(t, register(t, "numbers", numbersFrom), func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+		var got []int
+		require.NoError(t, readAll(t.Context(), caller, func(n int) { got = append(got, n) }))
+		require.Len(t, got, 100)
+		require.True(t, slices.IsSorted(got))
+	})
+}
+
+// A provider that breaks off costs no item and brings none twice.
+func TestReadAllGoesOn(t *testing.T) {
+	var broken atomic.Int32
+	breaks := func(from int) func(func(int, error) bool) {
+		return func(yield func(int, error) bool) {
+			for n, err := range numbersFrom(from) {
+				if n == 40 && broken.Add(1) == 1 {
+					yield(0, errors.New("the disk is gone"))
+					return
+				}
+				if !yield(n, err) {
+					return
+				}
+			}
+		}
+	}
+	run(t, register(t, "numbers", breaks), func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+		var got []int
+		require.NoError(t, readAll(t.Context(), caller, func(n int) { got = append(got, n) }))
+		require.Len(t, got, 100)
+		require.Equal(t, 99, got[99])
+	})
+}
+
+func TestRefund(t *testing.T) {
+	run(t, func(n *broach.Node, _ int) { require.NoError(t, offerToStaff(n, func(string) {})) },
+		func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+			require.NoError(t, refund(t.Context(), caller, "order 1"))
+			_, err := caller.Caller("refund").Call(t.Context(), "order 1")
+			require.ErrorIs(t, err, broach.ErrUnauthenticated)
+		})
+}
+
+func TestOverHTTP(t *testing.T) {
+	run(t, func(n *broach.Node, _ int) { require.NoError(t, offerStock(n)) },
+		func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+			token := strings.Repeat("t", 32)
+			h, err := overHTTP(caller, map[string]string{token: "ann"})
+			require.NoError(t, err)
+			defer h.Close()
+			require.Equal(t, http.StatusOK, statusOf(h, "/stock/milk", token))
+			require.Equal(t, http.StatusUnauthorized, statusOf(h, "/stock/milk", "guessed"))
+		})
+}
+
+func TestTheShopOutlivesAProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := broachtest.New(t)
+		web, one, two := c.Start("web"), c.Start("shop"), c.Start("shop")
+		prices := broachtest.Stub(two, "price", 7)
+		broachtest.Stub(one, "price", 7)
+		c.Settle()
+		c.Kill(one)
+		c.Settle() // web has noticed
+		price, err := quickPrice(t.Context(), web, "milk")
+		if err != nil || price != 7 || len(prices.Calls()) != 1 {
+			t.Errorf("price of milk: %d, %v", price, err)
+		}
+	})
+}
