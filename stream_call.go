@@ -7,7 +7,7 @@ import (
 	"broach/internal/wire"
 )
 
-// How a call that streams goes over a link: PROTOCOL.md 3.4. The link carries the pipes, and says in the metadata of
+// How a call that streams goes over a link: PROTOCOL.md 3.6. The link carries the pipes, and says in the metadata of
 // the Request what streams; here is room for that.
 
 // pair is what an attempt streams, for its link; nil: nothing.

@@ -65,7 +65,8 @@ func (a *app) config() (broach.Config, error) {
 	return cfg, nil
 }
 
-// configOfEnvironment reads the variables as LoadConfig does, by a file that says nothing.
+// configOfEnvironment reads the variables as LoadConfig does, by a file that says nothing but that seeds may be
+// anywhere.
 func configOfEnvironment() (broach.Config, error) {
 	dir, err := os.MkdirTemp("", "broach")
 	if err != nil {
@@ -73,7 +74,7 @@ func configOfEnvironment() (broach.Config, error) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "empty.json")
-	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(`{"params": {"rpcIp": "0.0.0.0"}}`), 0o600); err != nil {
 		return broach.Config{}, err
 	}
 	return broach.LoadConfig(path)

@@ -10,7 +10,7 @@ import (
 	"broach/internal/wire"
 )
 
-// The steps of a link for streams, PROTOCOL.md 3.4. A call that streams is an ordinary call, and besides it has a flow:
+// The steps of a link for streams, PROTOCOL.md 3.6. A call that streams is an ordinary call, and besides it has a flow:
 // what goes and comes of its items. Pipes are where these wait. A user writes to a pipe or reads from it and wakes the
 // link, by the two functions that a flow gives its pipes; all else is done under the link's mutex.
 

@@ -1,4 +1,3 @@
-// Package cookbook has the recipes of docs/cookbook.md, and runs each of them on clusters in memory.
 package cookbook
 
 import (
@@ -29,10 +28,10 @@ var blocks = regexp.MustCompile("(?s)```go\n(.*?)```")
 
 // What the document shows is what is run here, line by line; only how far it is indented may differ.
 func TestTheDocumentShowsWhatIsRun(t *testing.T) {
-	document, err := os.ReadFile("../../../docs/cookbook.md")
+	document, err := os.ReadFile("../../docs/cookbook.md")
 	require.NoError(t, err)
 	code := ""
-	for _, name := range []string{"recipes_test.go", "cookbook_test.go"} {
+	for _, name := range []string{"recipes.go", "cookbook_test.go"} {
 		text, err := os.ReadFile(name)
 		require.NoError(t, err)
 		code += flat(string(text))
@@ -236,13 +235,16 @@ func TestSales(t *testing.T) {
 	})
 }
 
-func TestReportNightly(t *testing.T) {
+func TestReportHourly(t *testing.T) {
 	var ran atomic.Int32
 	run(t, func(n *broach.Node, _ int) {
-		_, err := reportNightly(n, func(context.Context) error { ran.Add(1); return nil })
+		_, err := reportHourly(n, func(context.Context) error { ran.Add(1); return nil })
 		require.NoError(t, err)
-	}, func(*testing.T, *broachtest.Cluster, *broach.Node) {})
-	require.Zero(t, ran.Load(), "none is due on the first evening")
+	}, func(t *testing.T, _ *broachtest.Cluster, _ *broach.Node) {
+		require.Zero(t, ran.Load(), "none is due at once")
+		time.Sleep(70 * time.Minute)
+		require.EqualValues(t, 1, ran.Load(), "of all nodes")
+	})
 }
 
 func TestReadAll(t *testing.T) {

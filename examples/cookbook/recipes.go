@@ -1,3 +1,4 @@
+// Package cookbook has the recipes of docs/cookbook.md; its tests run each of them on clusters in memory.
 package cookbook
 
 import (
@@ -137,9 +138,9 @@ func tellOfSale(ctx context.Context, node *broach.Node, s sold) error {
 	return err
 }
 
-func reportNightly(node *broach.Node, report func(context.Context) error) (*broach.Timer, error) {
-	return node.Every(24*time.Hour, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, time.Hour)
+func reportHourly(node *broach.Node, report func(context.Context) error) (*broach.Timer, error) {
+	return node.Every(time.Hour, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 		defer cancel()
 		return report(ctx) // an error is logged, and the next run comes when it is due
 	}, broach.OneOwner("report"), broach.Jitter(time.Minute))
