@@ -142,10 +142,7 @@ func (p *page) sight(w http.ResponseWriter, r *http.Request, _ string) {
 	if !p.read(w, r, &in) {
 		return
 	}
-	if !p.poller.see(in.ID, in.Rows) {
-		refuse(w, http.StatusNotFound, "no stream has this id")
-		return
-	}
+	p.poller.see(in.ID, in.Rows) // a stream that has just ended sees nothing: a page may be loaded anew
 	w.WriteHeader(http.StatusNoContent)
 }
 
