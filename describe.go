@@ -122,17 +122,35 @@ func (c *Caller) readDescription(body []byte) (d Description, _ *Error) {
 	if err != nil {
 		return d, c.own(err)
 	}
-	for i := range d.Params {
-		d.Params[i].Type.complete()
-	}
-	for i := range d.Results {
-		d.Results[i].complete()
-	}
+	d.complete()
 	return d, nil
 }
 
-// complete has a list, a map and a pointer be of any, where another implementation does not say of what. So whoever
-// reads a Type need not look.
+// complete puts any where another implementation does not say what a list, a map or a pointer is of, or where pointers
+// lead to nothing but pointers. So whoever follows a Type comes to an end.
+func (d *Description) complete() {
+	d.walk((*Type).complete)
+	pointers, endless, most := map[string]*Type{}, &Type{Kind: "pointer"}, 0
+	endless.Elem = endless
+	d.walk(func(t *Type) {
+		if t.Kind == "pointer" {
+			most++
+		}
+		switch {
+		case t.Kind != "pointer" || t.Name == "":
+		case pointers[t.Name] != nil: // two of one name: readers may differ about which counts
+			pointers[t.Name] = endless
+		default:
+			pointers[t.Name] = t
+		}
+	})
+	d.walk(func(t *Type) {
+		if t.Kind == "ref" && t.isEndless(pointers, most) {
+			*t = Type{Kind: "any"}
+		}
+	})
+}
+
 func (d *Type) complete() {
 	if d.Elem == nil && slices.Contains([]string{"slice", "array", "map", "pointer"}, d.Kind) {
 		d.Elem = &Type{Kind: "any"}
@@ -140,13 +158,41 @@ func (d *Type) complete() {
 	if d.Key == nil && d.Kind == "map" {
 		d.Key = &Type{Kind: "any"}
 	}
+}
+
+// isEndless reports whether a type is only pointers, of which there are most.
+func (d *Type) isEndless(pointers map[string]*Type, most int) bool {
+	for range most + 1 {
+		if d.Kind == "ref" {
+			d = pointers[d.Name]
+		}
+		if d == nil || d.Kind != "pointer" {
+			return false
+		}
+		d = d.Elem
+	}
+	return true
+}
+
+// walk does something with each type of a description.
+func (d *Description) walk(do func(*Type)) {
+	for i := range d.Params {
+		d.Params[i].Type.walk(do)
+	}
+	for i := range d.Results {
+		d.Results[i].walk(do)
+	}
+}
+
+func (d *Type) walk(do func(*Type)) {
+	do(d)
 	for _, inner := range []*Type{d.Elem, d.Key} {
 		if inner != nil {
-			inner.complete()
+			inner.walk(do)
 		}
 	}
 	for i := range d.Fields {
-		d.Fields[i].Type.complete()
+		d.Fields[i].Type.walk(do)
 	}
 }
 

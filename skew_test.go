@@ -210,3 +210,21 @@ func TestADescriptionThatLeavesOutInnerTypes(t *testing.T) {
 		require.Equal(t, []Type{{Kind: "array", Elem: whatever}, {Kind: "int"}}, d.Results)
 	})
 }
+
+// type P *Q and type Q *P are no types of functions here, but a peer may say so.
+func TestADescriptionOfEndlessPointers(t *testing.T) {
+	ref := func(name string) *Type { return &Type{Kind: "ref", Name: name} }
+	says := ownService("describe", func(string) Description {
+		return Description{Params: []Field{
+			{Type: Type{Kind: "pointer", Name: "P", Elem: ref("Q")}},
+			{Type: Type{Kind: "pointer", Name: "Q", Elem: ref("P")}},
+			{Type: Type{Kind: "pointer", Name: "R", Elem: &Type{Kind: "int"}}}, {Type: *ref("R")},
+		}}
+	})
+	withDescriber(t, says, func(_ *cluster, _, caller *Node, _ *atomic.Int64, _ *bytes.Buffer) {
+		d, err := caller.Describe(context.Background(), "place")
+		require.NoError(t, err)
+		require.Contains(t, []string{d.Params[0].Type.Elem.Kind, d.Params[1].Type.Elem.Kind}, "any")
+		require.Equal(t, *ref("R"), d.Params[3].Type)
+	})
+}
