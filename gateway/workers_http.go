@@ -137,7 +137,7 @@ func (x *exchange) pollTime() (time.Duration, *problem) {
 		return pollMost / 2, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || time.Duration(n)*time.Second > pollMost {
+	if err != nil || n < 0 || n > int(pollMost/time.Second) {
 		return 0, invalid("", "wait is a number of seconds, 0 to 60")
 	}
 	return time.Duration(n) * time.Second, nil

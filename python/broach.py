@@ -213,9 +213,24 @@ class _Worker(threading.Thread):
                 self.calls.pop(call.id, None)
         try:
             if worker == self.id:
-                self.ask("POST", f"/calls/{call.id}", body)
+                self.answer(call, body)
         except (OSError, http.client.HTTPException) as e:
             log.warning("broach: the result of %s did not reach the gateway: %s", task["function"], e)
+
+    def answer(self, call, body):
+        """Says what came of a call. A result that the gateway does not take, as one that is too large, is an error."""
+        try:
+            status, _, text = self.ask("POST", f"/calls/{call.id}", body)
+        except (OSError, http.client.HTTPException):
+            if len(body) < 1 << 16:
+                raise
+            status, text = 413, ""  # it ends the connection of who sends too much
+        if status in (204, 404, 410):  # taken, or nobody waits any more
+            return
+        why = _error(status, text).message if text else f"the gateway does not take a result of {len(body)} bytes"
+        log.warning("broach: %s", why)
+        code = "TooLarge" if status == 413 else "Internal"
+        self.ask("POST", f"/calls/{call.id}", _encode({"error": {"code": code, "message": why}}))
 
     def value(self, call, task):
         if call.canceled.is_set():

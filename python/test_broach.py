@@ -88,6 +88,12 @@ class BroachTest(unittest.TestCase):
         self.assertIn("cannot be sent", self.fails("Application", "yes", "work fail", "value").message)
         self.fails("Application", "yes", "work fail", "too", "many")
 
+    def test_a_result_that_is_too_large(self):
+        self.serve(lambda n: "x" * n, "work large")
+        self.assertEqual(len(BroachApply.call("work large", 1000)), 1000)
+        self.fails("TooLarge", "yes", "work large", 5 << 20)
+        self.assertEqual(len(BroachApply.call("work large", 10)), 10)
+
     def test_the_call_that_is_served(self):
         ended = threading.Event()
 
