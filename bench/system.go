@@ -52,7 +52,8 @@ type streamer interface {
 // systems are all that can be measured, in the order of the tables.
 var systems = slices.Concat(
 	[]system{broachTyped, broachReflective, broachContext, rawUDP, netRPC, grpcSystem, drpcSystem, natsSystem,
-		broachSealed, grpcTLS, broachCallerIntercepted, broachProviderIntercepted, broachBothIntercepted, broachTraced},
+		broachSealed, grpcTLS, grpcBytes, broachCallerIntercepted, broachProviderIntercepted, broachBothIntercepted,
+		broachTraced},
 	lossySystems,
 )
 

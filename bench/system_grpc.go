@@ -92,8 +92,8 @@ func serveGRPC(opts ...grpc.ServerOption) (server, error) {
 	return server{addr: l.Addr().String(), stop: s.Stop}, nil
 }
 
-func dialGRPC(addr string, creds credentials.TransportCredentials) (client, error) {
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(creds))
+func dialGRPC(addr string, creds credentials.TransportCredentials, opts ...grpc.DialOption) (client, error) {
+	conn, err := grpc.NewClient(addr, append(opts, grpc.WithTransportCredentials(creds))...)
 	if err != nil {
 		return nil, err
 	}
