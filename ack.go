@@ -13,6 +13,7 @@ import (
 	"broach/internal/codec"
 	"broach/internal/deadline"
 	"broach/internal/link"
+	"broach/internal/stream"
 	"broach/internal/wire"
 )
 
@@ -80,15 +81,16 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, o
 	if v.Record.Draining.Load() {
 		return nil, c.at(l.ID.Addr, c.newError(Draining, No, textDraining))
 	}
-	if s := out.streams; s != nil && s.isUntimed {
-		c.beginRead(s)
-		defer c.node.serving.provider.reads.end(s)
+	if out.streams != nil {
+		return c.attemptStreaming(ctx, now, l, out)
 	}
-	pipes := out.streams.pair()
-	meta, failed := c.metaOf(out, pipes)
-	if failed != nil {
-		return nil, failed
-	}
+	return c.send(ctx, now, l, out, out.meta, nil)
+}
+
+// send sends the request of an attempt, and waits for its outcome. pipes are what streams; nil: nothing.
+func (c *Caller) send(
+	ctx context.Context, now time.Time, l *link.Link, out *outCall, meta []byte, pipes *stream.Pair,
+) (*link.Call, *Error) {
 	frame := buffer.New()
 	m := wire.Request{Remaining: link.Remaining(now, out.deadline), Service: []byte(c.name), Meta: meta}
 	if out.oneWay {
@@ -96,7 +98,7 @@ func (c *Caller) attempt(ctx context.Context, now time.Time, v *balance.Visit, o
 	} else {
 		frame.B = m.Append(frame.B)
 	}
-	if err := c.encodeTo(frame, out.Arguments); err != nil {
+	if err := c.encodeTo(frame, &out.Arguments); err != nil {
 		frame.Release()
 		return nil, err
 	}
@@ -120,7 +122,7 @@ func (c *Caller) encode(frame *buffer.Buffer, args codec.Arguments) *Error {
 }
 
 // encodeTo is encode for a message that is sent before the call ends: so large bytes are sent from where they are.
-func (c *Caller) encodeTo(frame *buffer.Buffer, args codec.Arguments) *Error {
+func (c *Caller) encodeTo(frame *buffer.Buffer, args *codec.Arguments) *Error {
 	head := len(frame.B)
 	err := args.AppendTo(frame, c.node.linking.wires.MaxMessage)
 	return c.checkSize(len(frame.B)+len(frame.Tail)-head, err)

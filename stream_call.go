@@ -1,8 +1,11 @@
 package broach
 
 import (
+	"context"
 	"fmt"
+	"time"
 
+	"broach/internal/link"
 	"broach/internal/stream"
 	"broach/internal/wire"
 )
@@ -12,7 +15,7 @@ import (
 
 // pair is what an attempt streams, for its link; nil: nothing.
 func (s *streams) pair() *stream.Pair {
-	if s == nil || s.In == nil && s.Out == nil {
+	if s.In == nil && s.Out == nil {
 		return nil
 	}
 	return &stream.Pair{In: s.In, Out: s.Out}
@@ -33,11 +36,27 @@ func (c *Caller) beginRead(s *streams) {
 	})
 }
 
+// attemptStreaming is attempt for a call that streams.
+func (c *Caller) attemptStreaming(
+	ctx context.Context, now time.Time, l *link.Link, out *outCall,
+) (*link.Call, *Error) {
+	if s := out.streams; s.isUntimed {
+		c.beginRead(s)
+		defer c.node.serving.provider.reads.end(s)
+	}
+	pipes := out.streams.pair()
+	if pipes == nil {
+		return c.send(ctx, now, l, out, out.meta, nil)
+	}
+	meta, failed := c.metaOf(out, pipes)
+	if failed != nil {
+		return nil, failed
+	}
+	return c.send(ctx, now, l, out, meta, pipes)
+}
+
 // metaOf are the metadata of an attempt, with room for what its link says of its streams.
 func (c *Caller) metaOf(out *outCall, s *stream.Pair) ([]byte, *Error) {
-	if s == nil {
-		return out.meta, nil
-	}
 	b := append(wire.Streams{HasIn: s.In != nil, HasOut: s.Out != nil}.AppendPairs(nil), out.meta...)
 	if len(b) > wire.MaxPairs {
 		return nil, c.newError(InvalidArgument, No, fmt.Sprintf(

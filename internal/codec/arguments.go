@@ -46,12 +46,12 @@ func (a Arguments) Append(dst []byte, most int) ([]byte, error) {
 
 // AppendTo is Append for who sends the arguments before his caller can change them: large bytes at their end become the
 // tail, which comes behind the rest.
-func (a Arguments) AppendTo(dst *buffer.Buffer, most int) (err error) {
+func (a *Arguments) AppendTo(dst *buffer.Buffer, most int) (err error) {
 	dst.B, dst.Tail, err = a.append(dst.B, most, true)
 	return err
 }
 
-func (a Arguments) append(dst []byte, most int, lends bool) (b, tail []byte, err error) {
+func (a *Arguments) append(dst []byte, most int, lends bool) (b, tail []byte, err error) {
 	if a.Encoded != nil {
 		return append(dst, a.Encoded...), nil, nil
 	}
@@ -82,9 +82,8 @@ func (a Arguments) Values() []any {
 }
 
 // Shape is a number for the types of the arguments, the same for the same types however they come, and for how the call
-// streams: by it a caller
-// remembers which functions they do not fit. A nil pointer has a type of its own, for it fits where others do not.
-// Arguments that are encoded have none, 0.
+// streams: by it a caller remembers which functions they do not fit. A nil pointer has a type of its own, for it fits
+// where others do not. Arguments that are encoded have none, 0.
 func (a Arguments) Shape() uint64 {
 	list := a.List
 	switch {

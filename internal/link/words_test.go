@@ -63,7 +63,7 @@ func (s *tape) take() [][]byte {
 func frameOf(service string, args []any) *buffer.Buffer {
 	frame := buffer.New()
 	frame.B = wire.Request{Service: []byte(service)}.Append(frame.B)
-	if err := (codec.Arguments{List: args}).AppendTo(frame, 1<<30); err != nil {
+	if err := (&codec.Arguments{List: args}).AppendTo(frame, 1<<30); err != nil {
 		panic(err)
 	}
 	frame.B = wire.SetLength(frame.B)
