@@ -257,7 +257,6 @@ func (o *Out) takeChunk(t *Outgoing) {
 	if t.next-t.base == uint32(len(t.orders)) {
 		t.growOrders()
 	}
-	b.asks = 0
 }
 
 // takeAgain takes the next chunk of what is sent anew.

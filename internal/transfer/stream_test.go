@@ -98,8 +98,8 @@ func TestStreamGoesOnAfterSoManyChunks(t *testing.T) {
 	p.requireAll(want)
 }
 
-// [STR-3] Of an input nothing is welcome until a FragmentAck says so ... A sender whose next bytes are not welcome asks
-// after 10 ms and then ever more slowly, to 1 s.
+// [STR-3] Of an input nothing is welcome until a FragmentAck says so ... A sender whose next bytes are not welcome ...
+// asks after 10 ms. It asks again after 20 ms, and then after twice as long each time, up to 1 s.
 func TestStreamAsksWhetherMoreIsWelcome(t *testing.T) {
 	p := newStreamPair(t, lan, 0)
 	p.write([]byte("abc"))
