@@ -12,7 +12,10 @@ import (
 // Bodies of msgpack, for clients that have bytes and times to send and no wish to write them as texts. Values are
 // bounded as those of JSON, and a length counts only as far as there are bytes.
 
-const msgpackType = "application/msgpack"
+const (
+	msgpackType = "application/msgpack"
+	listAtOnce  = 16 // values that a list has room for before they are there
+)
 
 var (
 	errPackedEnd   = errors.New("the msgpack ends too early")
@@ -153,11 +156,12 @@ func (u *unpacker) signed(size int) (any, error) {
 	return int64(n<<shift) >> shift, err
 }
 
-// list grows with what is there, whatever its length says.
+// list grows with what is there, whatever its length says: 64 lists within each other may all say that they have as
+// many values as there are bytes.
 func (u *unpacker) list(n uint64) (any, error) {
 	u.depth++
 	defer func() { u.depth-- }()
-	list := make([]any, 0, min(n, uint64(len(u.text))))
+	list := make([]any, 0, min(n, listAtOnce))
 	for range n {
 		v, err := u.value()
 		if err != nil {

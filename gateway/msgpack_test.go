@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -82,4 +83,15 @@ func TestBadMsgpack(t *testing.T) {
 		_, err := parseMsgpack(text)
 		require.Equal(t, want, err, "%.20x", text)
 	}
+}
+
+// "a length counts only as far as there are bytes", also those of lists within each other
+func TestLengthsOfMsgpackTakeNoMemory(t *testing.T) {
+	text := strings.Repeat("\xdd\xff\xff\xff\xff", 64) + strings.Repeat("\xc1", 1<<20)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := parseMsgpack(text)
+	runtime.ReadMemStats(&after)
+	require.Equal(t, errPackedKind, err)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20), "64 lists that say they have a million values")
 }
