@@ -64,7 +64,20 @@ func (s *session) enter(m *message, cancel context.CancelFunc) (reason string) {
 	return ""
 }
 
-// leave frees an id, before the last message under it goes out.
+// last sends the last message under an id, which is free before, for whoever reads that may use it at once. It is not
+// free while a client takes no messages, or one could call on and on without ever reading.
+func (s *session) last(m *message, key string, v any) {
+	select {
+	case s.lastc <- struct{}{}:
+	case <-s.ctx.Done():
+		return
+	}
+	s.leave(m)
+	s.say(map[string]any{"id": m.ID, key: v})
+	<-s.lastc
+}
+
+// leave frees an id.
 func (s *session) leave(m *message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +113,7 @@ func (s *session) publish(ctx context.Context, m *message) {
 	s.ask(m, requestLike(ctx, s.opened, http.MethodPost, "/events/"+url.PathEscape(m.Topic), string(m.Payload)))
 }
 
-// ask sends a request to the gateway, and its answer to the client. The id is free before the last message goes out.
+// ask sends a request to the gateway, and its answer to the client.
 func (s *session) ask(m *message, r *http.Request) {
 	a := newAnswer()
 	key, last := "", json.RawMessage(nil) // how a stream ended
@@ -113,13 +126,12 @@ func (s *session) ask(m *message, r *http.Request) {
 	}
 	r.Header.Set("Accept", "application/json, text/event-stream")
 	s.request(a, r)
-	s.leave(m)
 	if !a.isStream() {
 		key, last = a.whole()
 	} else if key == "" {
 		key, last = "error", marshal(problem(http.StatusBadGateway, "cut-off", "the stream was cut off"))
 	}
-	s.say(map[string]any{"id": m.ID, key: last})
+	s.last(m, key, last)
 }
 
 // subscribe passes events on until the client wants no more.
@@ -129,13 +141,12 @@ func (s *session) subscribe(ctx context.Context, m *message) {
 	r := requestLike(ctx, s.opened, http.MethodGet, "/events/"+url.PathEscape(m.Topic), "")
 	r.Header.Set("Accept", "text/event-stream")
 	s.request(a, r)
-	s.leave(m)
 	if !a.isStream() {
 		key, last := a.whole()
-		s.say(map[string]any{"id": m.ID, key: last})
+		s.last(m, key, last)
 		return
 	}
-	s.say(map[string]any{"id": m.ID, "end": true})
+	s.last(m, "end", true)
 }
 
 // request has the gateway answer. No server stands around this goroutine, so a panic, as of a Middleware, would end the

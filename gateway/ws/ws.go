@@ -1,7 +1,7 @@
 // Package ws lets browsers call functions and receive events over one WebSocket. It stands before a gateway:
 //
 //	mux := http.NewServeMux()
-//	mux.Handler("/ws", ws.Handler(g))
+//	mux.Handle("/ws", ws.Handler(g))
 //	mux.Handle("/", g)
 //
 // What a client says is a text of JSON with an op and an id of the client's choice, and so is each answer to it:
@@ -21,8 +21,9 @@
 //
 // # Limits
 //
-// A frame of 64 KiB, 32 calls under way and 64 subscriptions of a connection, and what the gateway itself has. A client
-// that does not answer a ping, every 20 s, or takes nothing for 30 s, is gone.
+// 16,384 connections of a Handler, of each 32 calls under way, 32 answers that are not taken yet, 64 subscriptions and
+// frames of 64 KiB, and what the gateway itself has. A client that does not answer a ping, every 20 s, or takes nothing
+// for 30 s, is gone. When the gateway is closed subscriptions end; connections stay until the client goes.
 package ws
 
 import (
@@ -30,12 +31,14 @@ import (
 	"encoding/json"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 )
 
 const (
+	openMost   = 16_384 // connections of a Handler
 	frameMost  = 64 << 10
 	callsMost  = 32
 	topicsMost = 64
@@ -46,21 +49,37 @@ const (
 
 // Handler returns a handler that opens WebSockets to a gateway. It may be served under any path that is no route of the
 // gateway.
-func Handler(gateway http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !admits(gateway, w, r) {
-			return
-		}
-		// the gateway has looked at the origin
-		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-		if err != nil {
-			return // it has answered
-		}
-		conn.SetReadLimit(frameMost)
-		ctx, cancel := context.WithCancel(r.Context())
-		s := &session{gateway: gateway, conn: conn, opened: r, ctx: ctx, end: cancel, running: map[string]*running{}}
-		s.serve()
-	})
+func Handler(gateway http.Handler) http.Handler { return &handler{gateway: gateway, most: openMost} }
+
+type handler struct {
+	gateway http.Handler
+	most    int64
+	open    atomic.Int64
+}
+
+// ServeHTTP opens a WebSocket, if there is room for one more, and serves it to its end.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !admits(h.gateway, w, r) {
+		return
+	}
+	defer h.open.Add(-1)
+	if h.open.Add(1) > h.most {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write(marshal(problem(http.StatusServiceUnavailable, "overloaded", "too many WebSockets are open")))
+		return
+	}
+	// the gateway has looked at the origin
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
+		return // it has answered
+	}
+	conn.SetReadLimit(frameMost)
+	ctx, cancel := context.WithCancel(r.Context())
+	s := &session{gateway: h.gateway, conn: conn, opened: r, ctx: ctx, end: cancel, running: map[string]*running{},
+		lastc: make(chan struct{}, callsMost)}
+	s.serve()
 }
 
 // admits asks the gateway whether it takes anything of this client: by a request that calls nothing.
@@ -86,6 +105,7 @@ type session struct {
 	ctx     context.Context
 	end     context.CancelFunc
 	tasks   sync.WaitGroup
+	lastc   chan struct{} // has one for each last message that the client has yet to take
 
 	mu            sync.Mutex // guards what follows
 	running       map[string]*running
