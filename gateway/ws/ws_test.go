@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -192,20 +193,27 @@ func TestWhoMayNot(t *testing.T) {
 	c.ask(`{"id": 1, "op": "call", "name": "add", "args": [1, 2]}`, `"value":3`)
 }
 
-// A frame that says it has 2^63 bytes makes nobody wait for them.
+// A frame that says it has 2^63-1 bytes, or 2^63, which is a negative number, makes nobody wait for them.
 func TestAFrameOfAbsurdSize(t *testing.T) {
 	r := start(t)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
-	require.NoError(t, err)
-	defer conn.Close()
-	_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"+
-		"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00"+strings.Repeat("x", 70_000))
-	require.NoError(t, err)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
-	b, _ := io.ReadAll(conn)
-	require.Contains(t, string(b), "101 Switching Protocols")
-	require.Contains(t, string(b), "\x03\xf1", "1009: too big")
+	for length, want := range map[string]string{
+		"\x7f\xff\xff\xff\xff\xff\xff\xff": "\x03\xf1", // 1009: too big
+		"\x80\x00\x00\x00\x00\x00\x00\x00": "",
+		"\xff\xff\xff\xff\xff\xff\xff\xff": "",
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"+
+			"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"+
+			"\x81\xff"+length+"\x00\x00\x00\x00"+strings.Repeat("x", 70_000))
+		require.NoError(t, err)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+		b, err := io.ReadAll(conn)
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection ends")
+		require.Contains(t, string(b), "101 Switching Protocols")
+		require.Contains(t, string(b), want)
+	}
 }
 
 // A server recovers from what panics in a request. A request over a WebSocket has a goroutine of its own.
