@@ -72,12 +72,12 @@ func (x *exchange) payload(topic string) (any, *problem) {
 	if p != nil {
 		return nil, p
 	}
-	v, err := parseJSON(text)
+	v, err := parseJSON(text, &x.meter)
 	if err == nil {
 		v, err = natural(v)
 	}
 	if err != nil {
-		return nil, invalid(topic, err.Error())
+		return nil, x.unreadable(topic, err)
 	}
 	return v, nil
 }

@@ -20,7 +20,7 @@ func FuzzJSON(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		v, err := parseJSON(text)
+		v, err := parseJSON(text, nil)
 		if err != nil {
 			return
 		}
@@ -63,7 +63,7 @@ func requireSame(t *testing.T, v any, typ *broach.Type) {
 		b, err := (&writer{texts: texts}).append(nil, v, typ)
 		require.NoError(t, err)
 		require.True(t, json.Valid(b), "%s", b)
-		parsed, err := parseJSON(string(b))
+		parsed, err := parseJSON(string(b), nil)
 		require.NoError(t, err)
 		got, err := types{}.read(parsed, typ)
 		require.NoError(t, err, "%s", b)

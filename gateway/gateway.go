@@ -19,14 +19,15 @@
 // # Limits
 //
 // [MaxBody], [MaxInFlight], [MaxTimeout] and [MaxEventStreams] bound what clients can make a gateway keep. A body is
-// nested 64 deep at most and has 1,000,000 values. Times and header sizes are those of [Server]; who serves a Gateway
-// by a server of their own sets these.
+// nested 64 deep at most and has 1,000,000 values; all bodies together take 1 GiB, or 4 times MaxBody. Times and header
+// sizes are those of [Server]; who serves a Gateway by a server of their own sets these.
 package gateway
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"runtime/debug"
 	"sync"
@@ -58,6 +59,8 @@ type Gateway struct {
 	requests, refused, panics atomic.Uint64
 	inFlight, streams         atomic.Int64
 	posts                     atomic.Int64 // of results by workers: as many as requests, beside them
+	held                      atomic.Int64 // bytes that bodies take
+	heldMost                  int64
 }
 
 // Stats counts what a gateway has done since it was made. Requests, Refused and Panics only rise.
@@ -92,6 +95,7 @@ func New(n *broach.Node, opts ...Option) (*Gateway, error) {
 
 func newGateway(n *broach.Node, s *settings) *Gateway {
 	g := &Gateway{node: n, set: s, cross: s.crossOrigin()}
+	g.heldMost = max(heldLeast, 4*min(s.maxBody, math.MaxInt64/4))
 	g.ctx, g.end = context.WithCancel(context.Background())
 	g.functions.init(g)
 	g.topics.init(g)
@@ -171,12 +175,14 @@ type exchange struct {
 	input  *input              // the body as a stream; nil: it is none
 	text   string              // the body, if isRead
 	isRead bool
-	isDone bool // the head of the answer has gone
+	meter  meter // of the body
+	isDone bool  // the head of the answer has gone
 }
 
 func (g *Gateway) serve(w http.ResponseWriter, r *http.Request) {
 	g.requests.Add(1)
-	x := &exchange{g: g, w: w, r: r, began: time.Now()}
+	x := &exchange{g: g, w: w, r: r, began: time.Now(), meter: meter{g: g}}
+	defer x.meter.release()
 	x.id = requestID(r.Header)
 	w.Header()["X-Request-Id"] = []string{x.id}
 	w.Header()["X-Content-Type-Options"] = noSniff

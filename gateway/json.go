@@ -24,17 +24,18 @@ type number string
 // parser reads one text. What it returns consists of nil, bool, number, string, []any and map[string]any.
 type parser struct {
 	text     string
+	meter    *meter
 	at       int
 	depth    int
 	elements int
 }
 
 // parseJSON reads a whole text.
-func parseJSON(text string) (any, error) {
+func parseJSON(text string, m *meter) (any, error) {
 	if !utf8.ValidString(text) {
 		return nil, errors.New("the JSON is not UTF-8")
 	}
-	p := parser{text: text}
+	p := parser{text: text, meter: m}
 	v, err := p.value()
 	if err != nil {
 		return nil, err
@@ -71,6 +72,9 @@ func (p *parser) next() byte {
 func (p *parser) value() (any, error) {
 	if p.elements++; p.elements > elementsMost {
 		return nil, p.wrong("it has more than 1,000,000 values")
+	}
+	if err := p.meter.values(p.elements); err != nil {
+		return nil, err
 	}
 	switch c := p.next(); {
 	case c == '{':

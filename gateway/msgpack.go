@@ -29,11 +29,12 @@ var (
 // unpacker reads one value.
 type unpacker struct {
 	text            string
+	meter           *meter
 	depth, elements int
 }
 
-func parseMsgpack(text string) (any, error) {
-	u := unpacker{text: text}
+func parseMsgpack(text string, m *meter) (any, error) {
+	u := unpacker{text: text, meter: m}
 	v, err := u.value()
 	if err == nil && u.text != "" {
 		err = errPackedRest
@@ -63,6 +64,9 @@ func (u *unpacker) uint(size int) (n uint64, err error) {
 func (u *unpacker) value() (any, error) {
 	if u.elements++; u.elements > elementsMost || u.depth > depthMost {
 		return nil, errPackedDepth
+	}
+	if err := u.meter.values(u.elements); err != nil {
+		return nil, err
 	}
 	c, err := u.uint(1)
 	if err != nil {

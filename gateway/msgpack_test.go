@@ -22,13 +22,13 @@ func FuzzMsgpack(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		v, err := parseMsgpack(string(text))
+		v, err := parseMsgpack(string(text), nil)
 		if err != nil {
 			return
 		}
 		b, err := appendMsgpack(nil, v)
 		require.NoError(t, err)
-		again, err := parseMsgpack(string(b))
+		again, err := parseMsgpack(string(b), nil)
 		require.NoError(t, err, "%x", b)
 		if list, _ := v.([]any); len(list) > 0 || holdsNaN(v) { // NaN differs from itself
 			return
@@ -55,7 +55,7 @@ func TestMsgpackIsRead(t *testing.T) {
 		"map": map[any]any{int64(1): "a", true: "b"}}
 	b, err := msgpack.Marshal(want)
 	require.NoError(t, err)
-	got, err := parseMsgpack(string(b))
+	got, err := parseMsgpack(string(b), nil)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 	b, err = appendMsgpack(nil, map[string]any{"i8": int8(-1), "u16": uint16(7), "grid": [][]int8{{1}},
@@ -80,7 +80,7 @@ func TestBadMsgpack(t *testing.T) {
 		strings.Repeat("\x91", 70) + "\x01":                    errPackedDepth,
 		"\xdd\x00\x10\x00\x00" + strings.Repeat("\x01", 1<<20): errPackedDepth,
 	} {
-		_, err := parseMsgpack(text)
+		_, err := parseMsgpack(text, nil)
 		require.Equal(t, want, err, "%.20x", text)
 	}
 }
@@ -90,7 +90,7 @@ func TestLengthsOfMsgpackTakeNoMemory(t *testing.T) {
 	text := strings.Repeat("\xdd\xff\xff\xff\xff", 64) + strings.Repeat("\xc1", 1<<20)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := parseMsgpack(text)
+	_, err := parseMsgpack(text, nil)
 	runtime.ReadMemStats(&after)
 	require.Equal(t, errPackedKind, err)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20), "64 lists that say they have a million values")

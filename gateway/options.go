@@ -107,7 +107,8 @@ func Route(pattern, service string) Option {
 
 // RouteRegexp has requests with a method call a function where an expression of package regexp matches the whole path,
 // as it is on the wire without its escapes. The groups are the first arguments; all else is as with Route. Of several
-// expressions the first that matches counts, and those of Route come before all of them.
+// expressions the first that matches counts, and those of Route come before all of them. No expression is slow: package
+// regexp takes time in proportion to the length of the path.
 func RouteRegexp(method, expr, service string) Option {
 	return func(s *settings) {
 		re, err := regexp.Compile(`\A(?:` + expr + `)\z`)
@@ -170,7 +171,8 @@ func Origins(origins ...string) Option {
 
 // TrustedProxies are those whose word counts for where a request comes from, and for which host: by Forwarded (RFC
 // 7239), or else X-Forwarded-For and X-Forwarded-Host, read from right to left up to the first address that is no
-// trusted proxy's. It needs Auth or InsecureNoAuth.
+// trusted proxy's. It needs Auth or InsecureNoAuth. Have the proxy set these headers itself: one that passes on what
+// its client says in X-Forwarded-Host lets the client choose the host, and so pass Hosts.
 func TrustedProxies(prefixes ...netip.Prefix) Option {
 	return func(s *settings) {
 		for _, p := range prefixes {
@@ -195,7 +197,8 @@ func Hosts(names ...string) Option {
 	}
 }
 
-// MaxBody is the most bytes in the body of a request; more is 413. Without it that is 4 MiB.
+// MaxBody is the most bytes in the body of a request; more is 413. Without it that is 4 MiB. The values in a body can
+// take 30 times as much; all bodies under way have 1 GiB together, or 4 times MaxBody, and one more is 503.
 func MaxBody(n int64) Option {
 	return func(s *settings) {
 		if s.maxBody = n; n < 1 {

@@ -93,7 +93,7 @@ func (x *exchange) params(f *function, t *broach.Type) (map[string]any, *problem
 	case "application/x-www-form-urlencoded":
 		return m, x.addForm(m, f, t, text)
 	case "application/json":
-		return m, addObject(m, f, text)
+		return m, x.addObject(m, f, text)
 	}
 	return nil, unsupported("a body is a form, or a JSON object with Content-Type: application/json")
 }
@@ -109,10 +109,10 @@ func (x *exchange) addForm(m map[string]any, f *function, t *broach.Type, text s
 	return nil
 }
 
-func addObject(m map[string]any, f *function, text string) *problem {
-	v, err := parseJSON(text)
+func (x *exchange) addObject(m map[string]any, f *function, text string) *problem {
+	v, err := parseJSON(text, &x.meter)
 	if err != nil {
-		return invalid(f.name, err.Error())
+		return x.unreadable(f.name, err)
 	}
 	object, ok := v.(map[string]any)
 	if !ok {

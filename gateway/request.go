@@ -257,9 +257,9 @@ func (x *exchange) bodyArgs(f *function) ([]any, *problem) {
 	if p != nil || text == "" || !x.typed && strings.TrimSpace(text) == "" {
 		return []any{}, p
 	}
-	v, err := parse(text)
+	v, err := parse(text, &x.meter)
 	if err != nil {
-		return nil, invalid(f.name, err.Error())
+		return nil, x.unreadable(f.name, err)
 	}
 	args, isList := v.([]any)
 	if !isList {
@@ -269,7 +269,9 @@ func (x *exchange) bodyArgs(f *function) ([]any, *problem) {
 }
 
 // parsers are those of bodies. Values of msgpack are what they are without types: the call finds out whether they fit.
-var parsers = map[string]func(string) (any, error){jsonType[0]: parseJSON, msgpackType: parseMsgpack}
+var parsers = map[string]func(string, *meter) (any, error){
+	jsonType[0]: parseJSON, msgpackType: parseMsgpack,
+}
 
 func unsupported(detail string) *problem {
 	return newProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", detail)
@@ -312,9 +314,9 @@ func (x *exchange) body() (string, *problem) {
 	if n := x.r.ContentLength; n > 0 {
 		b.Grow(int(min(n, 64<<10))) // what it claims to send beyond that is believed as it comes
 	}
-	_, err := io.Copy(&b, http.MaxBytesReader(x.w, x.r.Body, x.g.set.maxBody))
+	_, err := io.Copy(&b, &metered{Reader: http.MaxBytesReader(x.w, x.r.Body, x.g.set.maxBody), meter: &x.meter})
 	if err != nil {
-		return "", bodyProblem(err)
+		return "", x.bodyProblem(err)
 	}
 	_ = c.SetReadDeadline(time.Time{})
 	x.text = b.String()
@@ -326,11 +328,13 @@ func tooLarge() *problem {
 		executed: broach.No.String(), detail: "the body is larger than the gateway takes"}
 }
 
-func bodyProblem(err error) *problem {
+func (x *exchange) bodyProblem(err error) *problem {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &large):
 		return tooLarge()
+	case errors.Is(err, errNoRoom):
+		return x.unreadable("", err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return newProblem(http.StatusRequestTimeout, "request-timeout", "the body did not come within 10 s")
 	}

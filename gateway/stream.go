@@ -201,7 +201,7 @@ func (s *itemStream) stop(p *problem) *problem {
 func (x *exchange) streamProblem(f *function, err error) *problem {
 	p := x.problemOf(err)
 	if bad := x.input.failure(); bad != nil {
-		q := invalid(f.name, bad.Error())
+		q := x.unreadable(f.name, bad)
 		q.executed = p.executed
 		return q
 	}

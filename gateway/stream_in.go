@@ -21,8 +21,10 @@ const lineMost = 2 * time.Minute
 
 // An input is the body of a request, line by line. The call ranges over it in a goroutine of its own.
 type input struct {
-	body *bufio.Scanner
-	c    *http.ResponseController
+	body  *bufio.Scanner
+	meter meter // of the line that is read
+	most  int64 // bytes of the longest so far, for which the Scanner keeps room
+	c     *http.ResponseController
 
 	mu       sync.Mutex // guards what follows
 	wrong    error      // the client's own fault, which ended it
@@ -33,7 +35,10 @@ type input struct {
 // openInput has the lines of the body read while the answer is written. The connection is not used again, or net/http
 // would take what was not read of the body for the next request.
 func (x *exchange) openInput() *input {
-	in := &input{c: http.NewResponseController(x.w), body: bufio.NewScanner(x.r.Body)}
+	in := &input{c: http.NewResponseController(x.w), meter: meter{g: x.g}}
+	r := &metered{Reader: x.r.Body, meter: &in.meter}
+	in.body = bufio.NewScanner(r)
+	in.body.Split(r.lines)
 	if x.r.ProtoMajor == 1 { // HTTP/2 has all that anyway
 		_ = in.c.EnableFullDuplex()
 		x.w.Header().Set("Connection", "close")
@@ -70,12 +75,13 @@ func (in *input) failure() error {
 // items are the lines, as values for a type.
 func (in *input) items(f *function, t *broach.Type) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
+		defer in.meter.release()
 		for n := 1; in.scan(); n++ {
 			line := bytes.TrimSpace(in.body.Bytes())
 			if len(line) == 0 {
 				continue
 			}
-			v, err := parseJSON(string(line))
+			v, err := parseJSON(string(line), &in.meter)
 			if err == nil {
 				v, err = f.read(v, t)
 			}
@@ -102,7 +108,11 @@ func (in *input) scan() bool {
 	}
 	_ = in.c.SetReadDeadline(time.Now().Add(lineMost))
 	in.mu.Unlock()
-	return in.body.Scan()
+	in.meter.release()
+	_ = in.meter.take(in.most) // if that is too much, so is the first byte that comes
+	ok := in.body.Scan()
+	in.most = max(in.most, int64(len(in.body.Bytes())))
+	return ok
 }
 
 func (in *input) fail(err error) error {
@@ -118,6 +128,8 @@ func (in *input) finish() error {
 	switch {
 	case errors.Is(err, bufio.ErrTooLong):
 		return in.fail(errors.New("a line of the stream is larger than the gateway takes"))
+	case errors.Is(err, errNoRoom):
+		return in.fail(err)
 	case err != nil:
 		return in.fail(errors.New("the stream was cut off"))
 	}

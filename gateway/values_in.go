@@ -350,7 +350,7 @@ func (all types) readWord(s string, t *broach.Type) (any, error) {
 	case isBytes(t):
 		return all.readList(s, t)
 	}
-	v, err := parseJSON(s)
+	v, err := parseJSON(s, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -56,13 +56,12 @@ func (x *exchange) readInto(v any) *problem {
 	if p != nil {
 		return p
 	}
-	_, err := parseJSON(text)
-	if err == nil {
-		d := json.NewDecoder(bytes.NewBufferString(text))
-		d.DisallowUnknownFields()
-		err = d.Decode(v)
+	if _, err := parseJSON(text, &x.meter); err != nil {
+		return x.unreadable("", err)
 	}
-	if err != nil {
+	d := json.NewDecoder(bytes.NewBufferString(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
 		return invalid("", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return nil
@@ -184,9 +183,9 @@ func (x *exchange) finish(w *worker, id string) *problem {
 	if (o.Value == nil) == (o.Error == nil) {
 		return invalid("", "a call has a value or an error: null is a value")
 	}
-	v, err := o.result()
+	v, err := o.result(&x.meter)
 	if err != nil && o.Error == nil {
-		return invalid("", err.Error())
+		return x.unreadable("", err)
 	}
 	if !x.g.workers.finish(w, id, v, err) {
 		return newProblem(http.StatusGone, "call-over", "nobody waits for this call any more")
@@ -196,11 +195,11 @@ func (x *exchange) finish(w *worker, id string) *problem {
 }
 
 // result is what the function is to return.
-func (o *outcome) result() (any, error) {
+func (o *outcome) result(m *meter) (any, error) {
 	if o.Error != nil {
 		return nil, broach.Errorf(codeOf(string(o.Error.Code)), "%s", o.Error.Message)
 	}
-	v, err := parseJSON(string(o.Value))
+	v, err := parseJSON(string(o.Value), m)
 	if err != nil {
 		return nil, err
 	}
