@@ -77,7 +77,7 @@ func TestWhoAgree(t *testing.T) {
 
 // busy is what two members count in a second, with names that would act on a terminal.
 func busy() *load {
-	l := &load{at: time.Now(), said: map[string]nodeLoad{}}
+	l := &load{at: time.Now(), said: map[string]*nodeLoad{}}
 	for last := byte(1); last <= 2; last++ {
 		before := broach.View{Addr: at(last), Name: "商店", Uptime: time.Minute, CPU: time.Second,
 			HeapBytes: 30 << 20}
@@ -92,7 +92,7 @@ func busy() *load {
 			}
 			after.Stats.Served = append(after.Stats.Served, f)
 		}
-		first := since(nodeLoad{}, before, l.at)
+		first := since(nil, before, l.at)
 		l.said[at(last).String()] = since(first, after, l.at.Add(time.Second))
 	}
 	return l
@@ -107,7 +107,7 @@ func TestTopDrawsWhatFits(t *testing.T) {
 }
 
 func TestTopBeginsAnewWithAMember(t *testing.T) {
-	before := nodeLoad{at: time.Now(), view: broach.View{Uptime: time.Hour, CPU: time.Hour}}
+	before := &nodeLoad{at: time.Now(), view: broach.View{Uptime: time.Hour, CPU: time.Hour}}
 	n := since(before, broach.View{Uptime: time.Second}, time.Now())
 	require.Zero(t, n.over, "it was started anew: what it counts cannot be compared")
 }

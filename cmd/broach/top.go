@@ -167,8 +167,8 @@ func (a *app) draw(l *load) error {
 // load is what all members count, and by how much that has grown.
 type load struct {
 	at         time.Time
-	said       map[string]nodeLoad // by address, as of the last time that each was asked
-	next       int                 // of many members, who is asked first the next time
+	said       map[string]*nodeLoad // by address, as of the last time that each was asked
+	next       int                  // of many members, who is asked first the next time
 	sortBy     int
 	isReversed bool
 	silent     int // members that did not answer
@@ -181,7 +181,7 @@ type nodeLoad struct {
 	over      time.Duration // since the time before; 0: it has been asked once only
 	calls     float64       // a second
 	cpu       float64       // of one processor
-	functions map[string]functionLoad
+	functions map[string]*functionLoad
 }
 
 // look asks members, all or so many as is right.
@@ -197,7 +197,7 @@ func (l *load) look(ctx context.Context, s *session, now time.Time) error {
 		addrs = slices.Concat(addrs, addrs)[first:l.next]
 	}
 	if l.said == nil {
-		l.said = map[string]nodeLoad{}
+		l.said = map[string]*nodeLoad{}
 	}
 	l.at, l.silent = now, 0
 	l.forget(v)

@@ -21,6 +21,14 @@ type functionLoad struct {
 	latency, waiting broach.Histogram
 }
 
+// add adds what was served elsewhere.
+func (f *functionLoad) add(o *functionLoad) {
+	f.calls += o.calls
+	f.errors += o.errors
+	f.running += o.running
+	f.latency, f.waiting = plus(f.latency, o.latency), plus(f.waiting, o.waiting)
+}
+
 // aliveOf are those who can be asked.
 func aliveOf(v broach.View) (list []netip.AddrPort) {
 	for _, m := range v.Members {
@@ -37,13 +45,16 @@ func (l *load) forget(v broach.View) {
 	for _, at := range aliveOf(v) {
 		is[at.String()] = true
 	}
-	maps.DeleteFunc(l.said, func(at string, _ nodeLoad) bool { return !is[at] })
+	maps.DeleteFunc(l.said, func(at string, _ *nodeLoad) bool { return !is[at] })
 }
 
-// since compares what a member says with what it has said before. One that was started anew begins anew.
-func since(before nodeLoad, v broach.View, now time.Time) nodeLoad {
-	n := nodeLoad{view: v, at: now, functions: map[string]functionLoad{}}
-	if !before.at.IsZero() && v.Uptime > before.view.Uptime {
+// since compares what a member says with what it has said before, if it has. One that was started anew begins anew.
+func since(before *nodeLoad, v broach.View, now time.Time) *nodeLoad {
+	n := &nodeLoad{view: v, at: now, functions: map[string]*functionLoad{}}
+	if before == nil {
+		before = n
+	}
+	if v.Uptime > before.view.Uptime {
 		n.over = now.Sub(before.at)
 		n.cpu = float64(v.CPU-before.view.CPU) / float64(n.over)
 	}
@@ -52,7 +63,7 @@ func since(before nodeLoad, v broach.View, now time.Time) nodeLoad {
 		old[f.Name] = f
 	}
 	for _, f := range v.Stats.Served {
-		one := functionLoad{name: f.Name, running: f.Running}
+		one := &functionLoad{name: f.Name, running: f.Running}
 		if n.over > 0 {
 			was := old[f.Name]
 			one.calls = perSecond(f.Calls-was.Calls, n.over)
@@ -133,19 +144,18 @@ var topColumns = []struct {
 }
 
 // functions are those of all members together, sorted.
-func (l *load) functions() []functionLoad {
-	sums := map[string]functionLoad{}
+func (l *load) functions() []*functionLoad {
+	sums := map[string]*functionLoad{}
 	for _, n := range l.said {
 		for name, f := range n.functions {
-			sum := sums[name]
-			sums[name] = functionLoad{
-				name: name, calls: sum.calls + f.calls, errors: sum.errors + f.errors, running: sum.running + f.running,
-				latency: plus(sum.latency, f.latency), waiting: plus(sum.waiting, f.waiting),
+			if sums[name] == nil {
+				sums[name] = &functionLoad{name: name}
 			}
+			sums[name].add(f)
 		}
 	}
-	list := slices.SortedFunc(maps.Values(sums), func(a, b functionLoad) int {
-		return cmp.Or(topColumns[l.sortBy].compare(&a, &b), strings.Compare(a.name, b.name))
+	list := slices.SortedFunc(maps.Values(sums), func(a, b *functionLoad) int {
+		return cmp.Or(topColumns[l.sortBy].compare(a, b), strings.Compare(a.name, b.name))
 	})
 	if l.isReversed {
 		slices.Reverse(list)
@@ -154,8 +164,8 @@ func (l *load) functions() []functionLoad {
 }
 
 // nodes are the members, those first that have most to do.
-func (l *load) nodes() []nodeLoad {
-	return slices.SortedFunc(maps.Values(l.said), func(a, b nodeLoad) int {
+func (l *load) nodes() []*nodeLoad {
+	return slices.SortedFunc(maps.Values(l.said), func(a, b *nodeLoad) int {
 		return cmp.Or(cmp.Compare(b.calls, a.calls), a.view.Addr.Compare(b.view.Addr))
 	})
 }
