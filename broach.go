@@ -105,9 +105,9 @@
 // join and call. docs/SECURITY.md says what is promised against whom.
 package broach
 
-// Run starts a node as the configuration file at path says: LoadConfig, then Start. It returns once the node serves;
-// joining the cluster goes on in the background. A program that has a section of its own in the
-// file calls those two, and Config.App in between. In main it is also fine as a bare statement.
+// Run starts a node as the configuration file at path says, or, for an empty path, the environment alone: LoadConfig,
+// then Start. It returns once the node serves; joining the cluster goes on in the background. A program that has a
+// section of its own in the file calls those two, and Config.App in between. In main it is also fine as a statement.
 func Run(path string) (*Node, error) {
 	cfg, err := LoadConfig(path)
 	if err != nil {

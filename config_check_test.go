@@ -283,3 +283,19 @@ func TestSettingsSayWhatHolds(t *testing.T) {
 		require.Equal(t, want, got[want.Key])
 	}
 }
+
+func TestMistakesInTheEnvironmentNameTheVariable(t *testing.T) {
+	for variable, want := range map[string]string{
+		"BROACH_ADDR=here":           `broach: BROACH_ADDR: "here": must be an IP address and a port`,
+		"BROACH_SEEDS=a:1,b":         `broach: BROACH_SEEDS[1]: "b": must be a host name`,
+		"BROACH_SEEDS= , ":           "broach: BROACH_SEEDS: it must name seeds, or not be set at all",
+		"BROACH_LOG_LEVEL=loud":      `broach: BROACH_LOG_LEVEL: "loud": `,
+		"BROACH_KEYS_FILE=":          "broach: BROACH_KEYS_FILE: it must name a file of keys, or not be set at all",
+		"BROACH_KEYS_FILE=/no/where": "broach: BROACH_KEYS_FILE: open (not shown): ",
+		"BROACH_KEY=x":               "broach: BROACH_KEY: unknown variable: keys come from the file that BROACH",
+	} {
+		_, err := parseConfig("f.json", []byte(`{"name": 7}`), variable)
+		require.ErrorContains(t, err, want, variable)
+		require.ErrorContains(t, err, "broach: f.json: name: 7: must be a string")
+	}
+}

@@ -14,6 +14,9 @@ import (
 // envPrefix begins the names of the variables that override a configuration file.
 const envPrefix = "BROACH_"
 
+// noFile is named in place of a file where there is none.
+const noFile = "the environment"
+
 // An envVar is a variable of the environment that stands for a field of a Config.
 type envVar struct {
 	name, field string
@@ -82,6 +85,9 @@ func (f *configFile) override(variables []string) {
 	}
 	for _, s := range strays {
 		f.noteStray(s)
+	}
+	if f.name == noFile && f.cfg.Addr == "" && len(f.cfg.Join) > 0 {
+		f.cfg.Addr = "0.0.0.0:0"
 	}
 }
 

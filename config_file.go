@@ -32,8 +32,14 @@ const maxConfigFile = 1 << 20
 // and BROACH_KEYS_FILE, a file of one key a line in base64, which must not be empty. An unknown BROACH_ variable is a
 // warning; one that is wrong, or seems to bring keys to a node without any, is an error that names it.
 //
+// An empty path stands for no file: the environment alone says how the node runs. It then listens at all addresses if
+// BROACH_SEEDS is set and BROACH_ADDR is not, for seeds may be anywhere.
+//
 // A file that cannot be opened is an error that errors.Is compares with fs.ErrNotExist and the like.
 func LoadConfig(path string) (Config, error) {
+	if path == "" {
+		return parseConfig(noFile, []byte("{}"), os.Environ()...)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return Config{}, fmt.Errorf("broach: %w", err)

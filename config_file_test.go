@@ -360,18 +360,34 @@ func TestTheEnvironmentStandsForTheFile(t *testing.T) {
 		Join: []string{"one:1", "two:2"}}, got)
 }
 
-func TestMistakesInTheEnvironmentNameTheVariable(t *testing.T) {
-	for variable, want := range map[string]string{
-		"BROACH_ADDR=here":           `broach: BROACH_ADDR: "here": must be an IP address and a port`,
-		"BROACH_SEEDS=a:1,b":         `broach: BROACH_SEEDS[1]: "b": must be a host name`,
-		"BROACH_SEEDS= , ":           "broach: BROACH_SEEDS: it must name seeds, or not be set at all",
-		"BROACH_LOG_LEVEL=loud":      `broach: BROACH_LOG_LEVEL: "loud": `,
-		"BROACH_KEYS_FILE=":          "broach: BROACH_KEYS_FILE: it must name a file of keys, or not be set at all",
-		"BROACH_KEYS_FILE=/no/where": "broach: BROACH_KEYS_FILE: open (not shown): ",
-		"BROACH_KEY=x":               "broach: BROACH_KEY: unknown variable: keys come from the file that BROACH",
-	} {
-		_, err := parseConfig("f.json", []byte(`{"name": 7}`), variable)
-		require.ErrorContains(t, err, want, variable)
-		require.ErrorContains(t, err, "broach: f.json: name: 7: must be a string")
+// "An empty path stands for no file: the environment alone says how the node runs."
+func TestTheEnvironmentAlone(t *testing.T) {
+	for _, v := range envVars {
+		t.Setenv(v.name, "") // what is around this test
+		require.NoError(t, os.Unsetenv(v.name))
 	}
+	got, err := LoadConfig("")
+	require.NoError(t, err)
+	require.Equal(t, Config{}, got)
+
+	t.Setenv("BROACH_NAME", "lone")
+	got, err = LoadConfig("")
+	require.NoError(t, err)
+	require.Equal(t, Config{Name: "lone", overridden: []string{"BROACH_NAME"}}, got)
+
+	t.Setenv("BROACH_SEEDS", "10.0.0.7:7000")
+	got, err = LoadConfig("")
+	require.NoError(t, err)
+	require.Equal(t, "0.0.0.0:0", got.Addr, "seeds may be anywhere")
+
+	t.Setenv("BROACH_ADDR", "10.0.0.8:7000")
+	got, err = LoadConfig("")
+	require.NoError(t, err)
+	require.Equal(t, "10.0.0.8:7000", got.Addr)
+	require.NoError(t, got.App(&struct{ Shelves int }{}), "it has no section of the application's own")
+
+	t.Setenv("BROACH_ADDR", "127.0.0.1:7000")
+	_, err = LoadConfig("")
+	require.EqualError(t, err, `broach: BROACH_SEEDS[0]: "10.0.0.7:7000": cannot be reached from 127.0.0.1: `+
+		"set Addr, and Advertise where it differs")
 }

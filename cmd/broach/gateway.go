@@ -147,7 +147,7 @@ func (a *app) serving(ctx context.Context, name, addr string) (*session, error) 
 	}
 	cfg.Name = name
 	if addr != "" {
-		cfg.Addr = addr
+		cfg.Addr, cfg.Advertise = addr, os.Getenv("BROACH_ADVERTISE")
 	}
 	node, err := broach.Start(cfg)
 	if err != nil {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -121,4 +123,22 @@ func TestCellsAreNoFormulas(t *testing.T) {
 	l.add(nil, "@x", "-", "a=b")
 	require.NoError(t, l.writeCSV(out))
 	require.Equal(t, "a,b,c\n'=cmd|' /C calc'!A0,'+1+1,-1.5\n'@x,-,a=b\n", out.String())
+}
+
+func TestMembersThatStayAdvertiseWhatTheEnvironmentSays(t *testing.T) {
+	t.Setenv("BROACH_ADVERTISE", "192.0.2.7:9")
+	a := &app{log: io.Discard, timeout: time.Second}
+	cfg, err := a.memberConfig("127.0.0.1:7000", "seed")
+	require.NoError(t, err)
+	require.Equal(t, []string{"127.0.0.1:7000", "192.0.2.7:9"}, []string{cfg.Addr, cfg.Advertise})
+	cfg, err = a.memberConfig("", "seed")
+	require.NoError(t, err)
+	require.Equal(t, []string{defaultSeed, "192.0.2.7:9"}, []string{cfg.Addr, cfg.Advertise})
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // there is no seed
+	s, err := a.serving(ctx, "gateway", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer s.Close()
+	require.Equal(t, "192.0.2.7:9", s.Addr().String())
 }

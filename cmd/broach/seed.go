@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -33,20 +32,9 @@ type session struct {
 	others []netip.AddrPort // whom it knew when it was last asked: they stand in for it when it is away
 }
 
-// fileConfig is what the file of -f and the environment say.
-func (a *app) fileConfig() (broach.Config, error) {
-	switch {
-	case a.file != "":
-		return broach.LoadConfig(a.file)
-	case slices.ContainsFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "BROACH_") }):
-		return configOfEnvironment()
-	}
-	return broach.Config{}, nil
-}
-
 // config is that of the node to be, without what makes it a guest or a member.
 func (a *app) config() (broach.Config, error) {
-	read, err := a.fileConfig()
+	read, err := broach.LoadConfig(a.file)
 	if err != nil {
 		return read, usageError{err}
 	}
@@ -63,21 +51,6 @@ func (a *app) config() (broach.Config, error) {
 	}
 	cfg.Addr = bindFor(cfg.Join)
 	return cfg, nil
-}
-
-// configOfEnvironment reads the variables as LoadConfig does, by a file that says nothing but that seeds may be
-// anywhere.
-func configOfEnvironment() (broach.Config, error) {
-	dir, err := os.MkdirTemp("", "broach")
-	if err != nil {
-		return broach.Config{}, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "empty.json")
-	if err := os.WriteFile(path, []byte(`{"params": {"rpcIp": "0.0.0.0"}}`), 0o600); err != nil {
-		return broach.Config{}, err
-	}
-	return broach.LoadConfig(path)
 }
 
 // reachableSelf is where the process runs that the file is for, if it can be told.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -44,18 +45,15 @@ func (a *app) runSeed(ctx context.Context, addr string) error {
 
 // memberConfig is that of a member which stays: with its own address, and a log.
 func (a *app) memberConfig(addr, name string) (broach.Config, error) {
-	cfg := broach.Config{Addr: defaultSeed}
-	read, err := a.fileConfig()
-	switch {
-	case err != nil:
+	cfg, err := broach.LoadConfig(a.file)
+	if err != nil {
 		return cfg, usageError{err}
-	case a.file != "":
-		cfg = read
-	default:
-		cfg.Join, cfg.Keys, cfg.Cluster = read.Join, read.Keys, read.Cluster
 	}
-	if addr != "" {
-		cfg.Addr, cfg.Advertise = addr, ""
+	switch {
+	case addr != "": // what the file advertises belongs to its own address
+		cfg.Addr, cfg.Advertise = addr, os.Getenv("BROACH_ADVERTISE")
+	case a.file == "" && os.Getenv("BROACH_ADDR") == "":
+		cfg.Addr = defaultSeed
 	}
 	if len(a.seeds) > 0 {
 		cfg.Join = a.seeds
