@@ -59,6 +59,10 @@ func (a *app) root() *cobra.Command {
 	add("run", a.devCommand(), a.gatewayCommand(), a.dashboardCommand(), a.seedCommand(), a.genCommand(),
 		a.configCommand(), a.keygenCommand())
 	root.AddCommand(a.versionCommand())
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil { // a shell that it does not know is wrong use
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
 	return root
 }
 

@@ -33,6 +33,9 @@ func (a *app) configCheckCommand() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			cfg, err := broach.LoadConfig(args[0])
+			if unread := (*fs.PathError)(nil); errors.As(err, &unread) {
+				return usageError{err}
+			}
 			if err != nil {
 				return err
 			}
