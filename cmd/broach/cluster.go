@@ -23,6 +23,17 @@ type answer struct {
 	err  error
 }
 
+// openToAll starts a guest, and has everybody say what they believe and count.
+func (a *app) openToAll(ctx context.Context) (s *session, seed broach.View, all []answer, err error) {
+	if s, err = a.open(ctx); err != nil {
+		return nil, seed, nil, err
+	}
+	if seed, all, err = s.everybody(ctx, broach.ViewMembers, broach.ViewStats); err != nil {
+		_ = s.Close()
+	}
+	return s, seed, all, err
+}
+
 // everybody asks all members that the seed believes to be there. The seed's own view comes beside.
 func (s *session) everybody(ctx context.Context, parts ...broach.ViewPart) (seed broach.View, all []answer, err error) {
 	seed, err = s.view(ctx, "", append(parts, broach.ViewMembers)...)

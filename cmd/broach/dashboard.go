@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"broach"
 	"broach/dashboard"
 )
 
@@ -45,26 +45,17 @@ func (a *app) runDashboard(ctx context.Context, f dashboardFlags) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.serving(ctx, "broach-dashboard", f.node)
-	if err != nil {
-		return err
-	}
-	defer s.leave()
-	page, err := dashboard.New(s.Node, opts...)
-	if err != nil {
-		return usageError{err}
-	}
-	listener, err := net.Listen("tcp", f.addr)
-	if err != nil {
-		return usageError{err}
-	}
 	fragment := ""
 	if f.token != "" {
 		fragment = "/#token=…, as " + f.token + " has it"
 	}
-	a.say("open http://%v%s; a member at %v", listener.Addr(), fragment, s.Addr())
-	server := &http.Server{Handler: page, ReadHeaderTimeout: shutdownWithin}
-	return serve(ctx, server, listener, s.leave) // streams of the page end with the node
+	return a.serve(ctx, front{
+		name: "broach-dashboard", node: f.node, addr: f.addr, greeting: "open", fragment: fragment,
+		open: func(n *broach.Node) (*http.Server, func(), error) {
+			page, err := dashboard.New(n, opts...)
+			return &http.Server{Handler: page, ReadHeaderTimeout: shutdownWithin}, nil, err
+		},
+	})
 }
 
 func (f *dashboardFlags) options() (opts []dashboard.Option, err error) {

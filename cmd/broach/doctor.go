@@ -100,15 +100,11 @@ func (d *doctor) lookAtClock(by, wall time.Duration) {
 
 // lookAtCluster asks all members.
 func (d *doctor) lookAtCluster(ctx context.Context, a *app) error {
-	s, err := a.open(ctx)
+	s, seed, all, err := a.openToAll(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	seed, all, err := s.everybody(ctx, broach.ViewMembers, broach.ViewStats)
-	if err != nil {
-		return err
-	}
 	m := newMatrix(seed, all)
 	d.lookAtBeliefs(m)
 	for _, one := range all {

@@ -3,13 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -57,21 +53,16 @@ func (a *app) runGateway(ctx context.Context, f gatewayFlags) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.serving(ctx, "broach-gateway", f.node)
-	if err != nil {
-		return err
-	}
-	defer s.leave()
-	g, err := gateway.New(s.Node, opts...)
-	if err != nil {
-		return usageError{err}
-	}
-	listener, err := net.Listen("tcp", f.addr)
-	if err != nil {
-		return usageError{err}
-	}
-	a.say("serving http://%v; a member at %v", listener.Addr(), s.Addr())
-	return serve(ctx, gateway.Server(f.addr, g), listener, func() { _ = g.Close() })
+	return a.serve(ctx, front{
+		name: "broach-gateway", node: f.node, addr: f.addr, greeting: "serving",
+		open: func(n *broach.Node) (*http.Server, func(), error) {
+			g, err := gateway.New(n, opts...)
+			if err != nil {
+				return nil, nil, err
+			}
+			return gateway.Server(f.addr, g), func() { _ = g.Close() }, nil
+		},
+	})
 }
 
 func (f *gatewayFlags) options() (opts []gateway.Option, err error) {
@@ -137,47 +128,4 @@ func readTokens(path string) (map[string]string, error) {
 		return nil, usagef("%s: there is no token in it: nobody could call", path)
 	}
 	return callers, lines.Err()
-}
-
-// serving starts the member that something stands before which is served over HTTP.
-func (a *app) serving(ctx context.Context, name, addr string) (*session, error) {
-	cfg, err := a.config()
-	if err != nil {
-		return nil, err
-	}
-	cfg.Name = name
-	if addr != "" {
-		cfg.Addr, cfg.Advertise = addr, os.Getenv("BROACH_ADVERTISE")
-	}
-	node, err := broach.Start(cfg)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	waiting, cancel := context.WithTimeout(ctx, seedPatience)
-	defer cancel()
-	if err := node.WaitJoined(waiting); err != nil { // it joins when a seed is there
-		a.say("no seed has answered yet: %v", err)
-	}
-	return &session{Node: node}, nil
-}
-
-// shutdownWithin is how long requests under way have to end.
-const shutdownWithin = 10 * time.Second
-
-// serve serves until it is interrupted, and then does what comes before the server is shut down.
-func serve(ctx context.Context, server *http.Server, listener net.Listener, before func()) error {
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("the server has ended: %w", err)
-	case <-ctx.Done():
-	}
-	before()
-	ending, cancel := context.WithTimeout(context.Background(), shutdownWithin)
-	defer cancel()
-	if err := server.Shutdown(ending); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
 }

@@ -52,15 +52,11 @@ func (a *app) whoCommand() *cobra.Command {
 }
 
 func (a *app) who(ctx context.Context) error {
-	s, err := a.open(ctx)
+	s, seed, all, err := a.openToAll(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	seed, all, err := s.everybody(ctx, broach.ViewMembers, broach.ViewStats)
-	if err != nil {
-		return err
-	}
 	if isAnySilent(all) { // meanwhile the others may believe something else of it
 		all = append(all, s.inspectAll(ctx, answering(all), broach.ViewMembers, broach.ViewStats)...)
 	}
