@@ -3,6 +3,7 @@ package cookbook
 import (
 	"context"
 	"errors"
+	"iter"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -260,28 +261,30 @@ func TestReadAll(t *testing.T) {
 	})
 }
 
-// A provider that breaks off costs no item and brings none twice.
+// A provider that breaks off costs no item and brings none twice, behind the last item, too.
 func TestReadAllGoesOn(t *testing.T) {
-	var broken atomic.Int32
-	breaks := func(from int) func(func(int, error) bool) {
-		return func(yield func(int, error) bool) {
-			for n, err := range numbersFrom(from) {
-				if n == 40 && broken.Add(1) == 1 {
-					yield(0, errors.New("the disk is gone"))
-					return
+	for _, end := range []int{40, 100} {
+		var broken atomic.Int32
+		breaks := func(from int) iter.Seq2[int, error] {
+			return func(yield func(int, error) bool) {
+				for n := from; n < end || broken.Load() > 0 && n < 100; n++ {
+					if !yield(n, nil) {
+						return
+					}
 				}
-				if !yield(n, err) {
-					return
+				if broken.Add(1) == 1 {
+					yield(0, errors.New("the disk is gone"))
 				}
 			}
 		}
+		run(t, register(t, "numbers", breaks), func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
+			var got []int
+			require.NoError(t, readAll(t.Context(), caller, func(n int) { got = append(got, n) }))
+			require.Len(t, got, 100)
+			require.Equal(t, 99, got[99])
+			require.EqualValues(t, 2, broken.Load(), "it has been asked twice")
+		})
 	}
-	run(t, register(t, "numbers", breaks), func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
-		var got []int
-		require.NoError(t, readAll(t.Context(), caller, func(n int) { got = append(got, n) }))
-		require.Len(t, got, 100)
-		require.Equal(t, 99, got[99])
-	})
 }
 
 func TestRefund(t *testing.T) {

@@ -156,6 +156,7 @@ func numbersFrom(from int) iter.Seq2[int, error] { // offered as "numbers"
 func readAll(ctx context.Context, node *broach.Node, take func(int)) (err error) {
 	numbers, next := node.Caller("numbers", broach.WaitReady(), broach.Timeout(10*time.Second)), 0
 	for range 5 {
+		err = nil
 		for n, failed := range broach.Stream[int](ctx, numbers, next) {
 			if err = failed; err != nil {
 				break // begin again where it broke off, at another provider
