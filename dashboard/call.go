@@ -48,6 +48,10 @@ func (p *page) call(w http.ResponseWriter, r *http.Request, caller string) {
 		return
 	}
 	d, c, args, err := p.prepare(r.Context(), &in)
+	if _, isOfCluster := errors.AsType[*broach.Error](err); isOfCluster { // the function may just have gone
+		answer(w, http.StatusOK, callAnswer{Replies: []replyRow{replyOf(netip.AddrPort{}, nil, err)}})
+		return
+	}
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return

@@ -69,7 +69,12 @@ type refused struct {
 	Error string `json:"error"`
 }
 
+// refuse answers a request that is wrong, or that nobody may send.
 func refuse(w http.ResponseWriter, status int, text string) { answer(w, status, refused{text}) }
+
+// tell answers one that is right, but to which the cluster says no, as a node does that has just gone: a browser calls
+// any other status than 200 an error of the page.
+func tell(w http.ResponseWriter, err error) { answer(w, http.StatusOK, refused{err.Error()}) }
 
 func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
@@ -149,20 +154,10 @@ func (p *page) sight(w http.ResponseWriter, r *http.Request, _ string) {
 func (p *page) describe(w http.ResponseWriter, r *http.Request, _ string) {
 	d, err := p.n.Describe(r.Context(), r.URL.Query().Get("name"))
 	if err != nil {
-		refuse(w, statusOf(err), err.Error())
+		tell(w, err)
 		return
 	}
 	answer(w, http.StatusOK, d)
-}
-
-func statusOf(err error) int {
-	switch codeOf(err) {
-	case broach.NotFound:
-		return http.StatusNotFound
-	case broach.DeadlineExceeded:
-		return http.StatusGatewayTimeout
-	}
-	return http.StatusServiceUnavailable
 }
 
 // act does what AllowActions lists, to this node.
@@ -181,7 +176,7 @@ func (p *page) act(w http.ResponseWriter, r *http.Request, caller string) {
 	p.set.logger.Info("dashboard: action", "do", in.Do, "name", in.Name, "addr", in.Addr, "by", caller,
 		"from", r.RemoteAddr)
 	if err := p.do(in.Do, in.Name, in.Addr); err != nil {
-		refuse(w, http.StatusConflict, err.Error())
+		tell(w, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

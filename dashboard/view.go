@@ -66,7 +66,7 @@ func (p *page) view(w http.ResponseWriter, r *http.Request, _ string) {
 	}
 	v, err := p.n.Inspect(ctx, addr)
 	if err != nil {
-		refuse(w, statusOf(err), err.Error())
+		tell(w, err)
 		return
 	}
 	answer(w, http.StatusOK, viewOf(&v))

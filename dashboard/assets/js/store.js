@@ -12,7 +12,7 @@ const serverNow = () => Date.now() + skew;
 async function api(path, body) {
   const r = await fetch("api/" + path, body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   const answer = r.status === 204 ? {} : await r.json().catch(() => ({}));
-  if (!r.ok) throw Object.assign(new Error(answer.error || r.statusText || String(r.status)), { status: r.status });
+  if (!r.ok || answer.error) throw Object.assign(new Error(answer.error || r.statusText || String(r.status)), { status: r.status });
   return answer;
 }
 
