@@ -323,8 +323,13 @@ func (c *Caller) encodeMeta(all map[string]string) ([]byte, *Error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
-	var b []byte
-	for _, key := range slices.Sorted(maps.Keys(all)) {
+	keys, size := make([]string, 0, 8), 0 // most are few
+	for key, value := range all {
+		keys, size = append(keys, key), size+pairSize(key, value)
+	}
+	slices.Sort(keys)
+	b := make([]byte, 0, min(size, wire.MaxPairs))
+	for _, key := range keys {
 		if err := checkMetaKey(key); err != nil { // of an Interceptor's making, or of WithMeta's
 			return nil, c.newError(InvalidArgument, No, err.Error())
 		}

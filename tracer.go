@@ -89,17 +89,20 @@ type trace struct {
 	attempts atomic.Int64
 	answered atomic.Pointer[netip.AddrPort] // the first provider that did; nil: none yet
 	last     atomic.Pointer[netip.AddrPort] // the one tried last
+	context  tracedContext                  // of the call, if the Tracer has put values into it
 }
 
 // started makes a trace of what the Tracer returned for a call with ctx.
 func (t *tracing) started(ctx, values context.Context, span Span) (context.Context, *trace) {
-	switch {
-	case span == nil:
+	if span == nil {
 		return ctx, nil
-	case values != nil && values != ctx:
-		ctx = &tracedContext{ctx, values}
 	}
-	return ctx, &trace{tracing: t, span: span}
+	s := &trace{tracing: t, span: span}
+	if values != nil && values != ctx {
+		s.context = tracedContext{ctx, values}
+		ctx = &s.context
+	}
+	return ctx, s
 }
 
 // tracedContext has the values that a Tracer has put into it, and ends as before.

@@ -5,10 +5,10 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 
 	"broach"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -28,7 +28,7 @@ func (t *tracer) StartServe(
 		return t.unsampled(c, t.serves, service, kind)
 	}
 	n := t.serves.find(service, kind)
-	with, span := t.spans.Start(c.Context, n.span, n.starting(from)...)
+	with, span := t.spans.Start(c.Context, n.span, t.places.find(n, from).start...)
 	if span.IsRecording() {
 		return with, t.newSpan(with, t.serves, n, span)
 	}
@@ -46,7 +46,7 @@ func (t *tracer) startRoot(
 		c.Context = withoutSpan(c.Context)
 		return c.Context, t.newSpan(c.Context, t.serves, n, nil)
 	}
-	opts := append(n.starting(from), trace.WithNewRoot())
+	opts := append(slices.Clip(t.places.find(n, from).start), trace.WithNewRoot())
 	if c.parent.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: c.parent}))
 	}
@@ -64,13 +64,4 @@ func withoutSpan(ctx context.Context) context.Context {
 	binary.NativeEndian.PutUint64(c.TraceID[8:], rand.Uint64()|1) // zero is none
 	binary.NativeEndian.PutUint64(c.SpanID[:], rand.Uint64()|1)
 	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(c))
-}
-
-// starting are the options of its span where it is served.
-func (n *name) starting(from netip.AddrPort) []trace.SpanStartOption {
-	attrs := append(make([]attribute.KeyValue, 0, len(n.attrs)+2), n.attrs...)
-	if n.kind != broach.OneRun {
-		attrs = peerAttributes(attrs, from)
-	}
-	return append(make([]trace.SpanStartOption, 0, 4), n.start[0], trace.WithAttributes(attrs...))
 }

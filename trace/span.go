@@ -49,8 +49,13 @@ func (s *span) Attempt(to netip.AddrPort, n int, err error) {
 	if s.span == nil {
 		return
 	}
+	at := s.t.places.find(s.name, to)
+	if n == 1 && err == nil {
+		s.span.AddEvent(attemptEvent, at.tried...)
+		return
+	}
 	attrs := append(make([]attribute.KeyValue, 0, room(err)), attribute.Int(attrAttempt, n))
-	attrs = failure(peerAttributes(attrs, to), err)
+	attrs = failure(append(attrs, at.attrs...), err)
 	s.span.AddEvent(attemptEvent, trace.WithAttributes(attrs...))
 }
 
@@ -74,7 +79,8 @@ func (s *span) End(to netip.AddrPort, wait time.Duration, err error) {
 
 // endCall says where it ended. A name that nobody offers may be anything, so it is not that of the span.
 func (s *span) endCall(attrs []attribute.KeyValue, to netip.AddrPort, err error) []attribute.KeyValue {
-	attrs = append(peerAttributes(attrs, to), attribute.Int64(attrAttempts, s.attempts.Load()))
+	attrs = append(attrs, s.t.places.find(s.name, to).attrs...)
+	attrs = append(attrs, attribute.Int64(attrAttempts, s.attempts.Load()))
 	if codeOf(err) == broach.NotFound && !to.IsValid() && s.name.isCall {
 		s.span.SetName(other)
 		attrs = append(attrs, attribute.String(rpcMethod, other), attribute.String(rpcMethodOriginal, s.name.service))
@@ -105,14 +111,6 @@ func (s *span) fail(code broach.Code) {
 	if s.book == s.t.calls || !isCallers {
 		s.span.SetStatus(codes.Error, code.String())
 	}
-}
-
-func peerAttributes(attrs []attribute.KeyValue, addr netip.AddrPort) []attribute.KeyValue {
-	if !addr.IsValid() {
-		return attrs
-	}
-	return append(attrs,
-		attribute.String(peerAddress, addr.Addr().String()), attribute.Int(peerPort, int(addr.Port())))
 }
 
 // room is how many attributes there are of an attempt or an end: those of a failure are three.

@@ -16,7 +16,7 @@
 // Names of attributes follow the semantic conventions 1.45. No argument, metadata value or text of an error is told.
 //
 // Files: trace.go, the Tracer; call.go and serve.go, how spans begin; span.go, how they go on and end; carry.go, what
-// goes along; name.go, what is made once for each name; meter.go, metrics; semconv.go, names of attributes.
+// goes along; name.go and place.go, what is made once; meter.go, metrics; semconv.go, names of attributes.
 package trace
 
 import (
@@ -78,11 +78,12 @@ func New(opts ...Option) broach.Tracer {
 	t.spans = t.provider.Tracer("broach/trace", trace.WithSchemaURL(schemaURL))
 	t.headers = headersOf(t.propagator)
 	t.calls, t.serves = t.newBook(callName), t.newBook(serveName)
+	t.places.made = make(map[placeKey]*place)
 	t.makeMetrics()
 	return t
 }
 
-// tracer is a broach.Tracer. Nothing of it changes once it is made but what its books hold.
+// tracer is a broach.Tracer. Nothing of it changes once it is made but what its books and places hold.
 type tracer struct {
 	provider     trace.TracerProvider
 	meter        metric.MeterProvider
@@ -97,6 +98,7 @@ type tracer struct {
 	headers []string // of the propagator that say of which trace a call is
 	calls   *book
 	serves  *book
+	places  places
 	durations
 }
 
