@@ -59,7 +59,7 @@ func newPlace(n *name, addr netip.AddrPort) *place {
 		at = []attribute.KeyValue{
 			attribute.String(peerAddress, addr.Addr().String()), attribute.Int(peerPort, int(addr.Port()))}
 	}
-	first := append(slices.Clone(at), attribute.Int(attrAttempt, 1))
+	first := slices.Concat([]attribute.KeyValue{attribute.Int(attrAttempt, 1)}, at)
 	return &place{attrs: at, tried: []trace.EventOption{trace.WithAttributes(first...)},
 		start: []trace.SpanStartOption{n.start[0], trace.WithAttributes(slices.Concat(n.attrs, at)...)}}
 }
