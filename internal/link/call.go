@@ -69,6 +69,9 @@ func (p *Call) EndOwned(o Outcome) {
 // doubtAfter is how often a request is sent again, with nothing heard of the peer, before the peer is probed, [MEM-11].
 const doubtAfter = 2
 
+// stoodStill is how late the loop finds what is due when this process did not run: far above what a scheduler does.
+const stoodStill = 100 * time.Millisecond
+
 // deafAfter is the same for a peer that is heard of: it may not hear us, [MEM-22].
 const deafAfter = 4
 
@@ -236,6 +239,8 @@ func (x *exchange) resend(now time.Time) (unanswered bool) {
 			say(x, wire.Cancel{Slot: slot, Seq: c.seq})
 			x.endCall(slot, c).endCopied(Outcome{Code: wire.DeadlineExceeded, Body: textLate})
 			continue
+		case !now.Before(x.silentAt(c)) && x.bearsWith(now, c):
+			continue
 		case !now.Before(x.silentAt(c)):
 			x.endCall(slot, c).endCopied(Outcome{Code: wire.Unreachable, Body: textSilent})
 			continue
@@ -252,6 +257,19 @@ func (x *exchange) resend(now time.Time) (unanswered bool) {
 		x.calls.arm(c, now, x.silentAt(c))
 	}
 	return unanswered
+}
+
+// bearsWith reports that a silent call is found so late that this process did not run, [CALL-11]: what came meanwhile
+// is to be read first. It is looked at again after as long as that took. If nothing has come by then, it was due after
+// the silence was too long, and ends.
+func (x *exchange) bearsWith(now time.Time, c *callSlot) bool {
+	late := now.Sub(c.due)
+	if late < stoodStill || c.due.After(x.silentAt(c)) {
+		return false
+	}
+	c.pace = min(late, x.link.carrier.Silence)
+	x.calls.arm(c, now, now.Add(c.pace))
+	return true
 }
 
 // isEarly reports that a request that went once has not waited for the retransmission time as it is known by now.

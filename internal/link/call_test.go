@@ -81,6 +81,42 @@ func TestSilentPeerFailsCalls(t *testing.T) {
 	})
 }
 
+// [CALL-11] Time in which the caller's process did not run is no silence of the peer: it reads first what came
+// meanwhile, once.
+func TestCallsOutliveAStandstillOfTheirProcess(t *testing.T) {
+	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
+		b.offer("add", func(x, y int) int { return x + y })
+		call, taken := a.call(time.Minute, "add", 1, 2), a.call(time.Minute, "add", 3, 4)
+		a.hear(b.utter(wire.Progress{Slot: taken.slot, Seq: taken.seq}.Append(nil)))
+		b.hear(a.tape.take()...)
+		for range 2 {
+			a.step(10 * time.Second) // the loop comes first, and the reader some time later
+			a.step(50 * time.Millisecond)
+			require.False(t, call.over() || taken.over())
+			a.hear(b.utter())
+			a.step(time.Second)
+		}
+		a.hear(b.tape.take()...)
+		call.require(t, 0, 0)
+		taken.require(t, 0, 0)
+
+		call, large := a.call(time.Hour, "f"), a.call(time.Hour, "f", garble(1<<20))
+		a.step(10 * time.Second)
+		require.False(t, call.over() || large.over())
+		for range 30 {
+			a.step(100 * time.Millisecond)
+		}
+		call.require(t, wire.Unreachable, wire.ExecutedMaybe)
+		large.require(t, wire.Unreachable, wire.ExecutedMaybe)
+
+		call = a.call(time.Hour, "f")
+		a.step(10 * time.Second)
+		require.False(t, call.over())
+		a.step(10 * time.Second)
+		call.require(t, wire.Unreachable, wire.ExecutedMaybe)
+	})
+}
+
 func TestAnySignOfThePeerKeepsCallsAlive(t *testing.T) {
 	onEnds(t, bounds{}, func(t *testing.T, a, b *end) {
 		call := a.call(time.Minute, "f")
