@@ -212,24 +212,41 @@ func await(ctx context.Context, _ ...any) (any, error) {
 	}
 }
 
-// dispatch gives a call to a worker, and waits until that has it. Until then the call has not run.
+// dispatch gives a call to a worker, and waits until that has it. Until then the call has not run, and goes to another
+// worker if that one ends.
 func (ws *workers) dispatch(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
 	j := &job{function: call.Service, args: arguments0(call), meta: call.Meta(), from: call.From.String(),
 		fetchedc: make(chan struct{}), donec: make(chan struct{})}
 	j.deadline, _ = ctx.Deadline()
-	w, err := ws.assign(j)
-	if err != nil {
-		return nil, err
+	for ctx.Err() == nil {
+		w, err := ws.assign(j)
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-j.fetchedc:
+		case <-ctx.Done():
+		case <-w.gonec:
+		}
+		if !ws.takeBack(w, j) {
+			defer ws.drop(w, j)
+			return next(context.WithValue(ctx, jobKey{}, j), call)
+		}
 	}
-	defer ws.drop(w, j)
-	select {
-	case <-j.fetchedc:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-w.gonec:
-		return nil, broach.Errorf(broach.Unavailable, "the worker has gone")
+	return nil, ctx.Err()
+}
+
+// takeBack takes a call from those that wait for a worker; false: the worker has it.
+func (ws *workers) takeBack(w *worker, j *job) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	i := slices.Index(w.waiting, j)
+	if i < 0 {
+		return false
 	}
-	return next(context.WithValue(ctx, jobKey{}, j), call)
+	w.waiting = slices.Delete(w.waiting, i, i+1)
+	w.empties()
+	return true
 }
 
 // arguments0 are those of a call: the function declares them as one list.
@@ -272,11 +289,10 @@ func (w *worker) wake() {
 	}
 }
 
-// drop forgets a call that is over. A worker that still has it is told.
+// drop forgets a call that a worker has had. One that still has it is told.
 func (ws *workers) drop(w *worker, j *job) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	w.waiting = slices.DeleteFunc(w.waiting, func(other *job) bool { return other == j })
 	if w.running[j.id] == j {
 		delete(w.running, j.id)
 		if w.canceled = append(w.canceled, j.id); len(w.canceled) > slotsMost {

@@ -284,6 +284,39 @@ func TestAWorkerThatLeavesEndsItsCalls(t *testing.T) {
 	})
 }
 
+// "A call that no worker has fetched has not run": another one of the same gateway gets it.
+func TestACallGoesToAnotherWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := broachtest.New(t)
+		node, caller := c.Start("gateway"), c.Start("caller")
+		g := newGateway(t, node, gateway.Workers("work"))
+		ends, stays := enlist(t, g, 2, "work"), enlist(t, g, 2, "work")
+		c.Settle()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		got := make(chan called, 2)
+		for range 2 { // one for each
+			go func() {
+				v, err := caller.Caller("work").Call(ctx)
+				got <- called{v, err}
+			}()
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 2 {
+				call := stays.next()
+				require.NotZero(t, call.Deadline)
+				require.Equal(t, http.StatusNoContent, stays.post(call.Call, `{"value": "stays"}`))
+			}
+		}()
+		require.Equal(t, called{"stays", nil}, <-got)
+		require.Equal(t, called{"stays", nil}, <-got, "that of the one which never polled")
+		<-done
+		require.Equal(t, http.StatusNotFound, ends.ask("GET", "/next", "").Code)
+	})
+}
+
 func TestRoutesNamedLikeWorkers(t *testing.T) {
 	node, _ := start(t)
 	g := newGateway(t, node, gateway.Workers("work"), gateway.Route("GET /workers-of/{a}/{b}", "add"))
