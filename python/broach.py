@@ -132,6 +132,16 @@ def _error(status, text):
         return BroachError("Unavailable", "maybe", f"the gateway answered {status}")
 
 
+def _failure(e):
+    """Says what a function raised, which may hold anything."""
+    try:
+        if isinstance(e, BroachError):
+            return _encode({"error": {"code": e.code, "message": str(e.message)}})
+        return _encode({"error": {"code": "Application", "message": str(e) or type(e).__name__}})
+    except Exception:
+        return _encode({"error": {"code": "Application", "message": type(e).__name__}})
+
+
 class _Call:
     """The call that a function serves: see BroachApply.current."""
 
@@ -161,7 +171,7 @@ class _Worker(threading.Thread):
                     self.enlist()
                 self.poll()
                 pause = 0.1
-            except (OSError, http.client.HTTPException, BroachError) as e:
+            except Exception as e:  # also what is no JSON, of something that stands before the gateway
                 log.warning("broach: the gateway does not take %s: %s", ", ".join(self.functions), e)
                 self.stopping.wait(pause)
                 pause = min(2 * pause, 5)
@@ -203,11 +213,9 @@ class _Worker(threading.Thread):
     def serve(self, worker, call, task):
         try:
             body = _encode({"value": self.value(call, task)})
-        except BroachError as e:
-            body = _encode({"error": {"code": e.code, "message": e.message}})
         except BaseException as e:  # also SystemExit: it ends this call only
             log.debug("broach: %s failed", task["function"], exc_info=True)
-            body = _encode({"error": {"code": "Application", "message": str(e) or type(e).__name__}})
+            body = _failure(e)
         finally:
             with self.mutex:
                 self.calls.pop(call.id, None)
@@ -363,7 +371,7 @@ class BroachApply:
         if gateway is None:
             raise BroachError("Closed", "no", "there is no gateway yet: call BroachFramework.run first")
         seconds = BroachFramework.timeout if timeout is None else timeout
-        header = {"Broach-Timeout": f"{int(seconds * 1000)}ms"}
+        header = {"Broach-Timeout": f"{int(seconds * 1000)}ms", "Accept": "application/json"}
         if key is not None:
             header["Broach-Key"] = str(key)
         try:
@@ -379,7 +387,10 @@ class BroachApply:
             raise BroachError("Unreachable", "maybe", f"the gateway did not answer: {e}") from e
         if status != 200:
             raise _error(status, text)
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise BroachError("Unavailable", "maybe", "what answered is no gateway: it is no JSON") from None
 
     @staticmethod
     def current():

@@ -1,6 +1,7 @@
 """Tests of broach.py against examples/gateway, whose program is in GATEWAY: .ci/python builds and runs it."""
 
 import datetime
+import http.server
 import math
 import os
 import re
@@ -63,6 +64,7 @@ class BroachTest(unittest.TestCase):
         self.assertEqual(self.fails("Application", "yes", "fail").message, "no luck today")
         self.assertIn("cannot be sent", self.fails("InvalidArgument", "no", "add", object(), 1).message)
         self.fails("InvalidArgument", "no", "add", math.nan, 1)
+        self.assertIn("streams", self.fails("not-acceptable", "no", "count", 2).message)
         self.assertIn("no instant", self.fails("InvalidArgument", "no", "add", datetime.datetime.now()).message)
 
     def test_serving(self):
@@ -72,9 +74,17 @@ class BroachTest(unittest.TestCase):
         self.assertEqual(BroachApply.call("work echo", *values), values)
         self.assertEqual(BroachApply.call("work echo", b"hi", params={"x": 1}), ["aGk=", {"x": 1}])
 
+        class Mute(Exception):
+            def __str__(self):
+                raise ValueError
+
         def fail(what):
             if what == "code":
                 raise BroachError(1001, message="sold out")
+            if what == "odd":
+                raise BroachError(object(), message=object())
+            if what == "mute":
+                raise Mute
             if what == "exit":
                 raise SystemExit
             if what == "value":
@@ -85,6 +95,8 @@ class BroachTest(unittest.TestCase):
         self.assertEqual(self.fails(1001, "yes", "work fail", "code").message, "sold out")
         self.fails("Application", "yes", "work fail", "key")
         self.fails("Application", "yes", "work fail", "exit")
+        self.assertEqual(self.fails("Application", "yes", "work fail", "odd").message, "BroachError")
+        self.assertEqual(self.fails("Application", "yes", "work fail", "mute").message, "Mute")
         self.assertIn("cannot be sent", self.fails("Application", "yes", "work fail", "value").message)
         self.fails("Application", "yes", "work fail", "too", "many")
 
@@ -110,13 +122,51 @@ class BroachTest(unittest.TestCase):
 
     def test_slots(self):
         block = threading.Event()
-        self.serve(lambda: block.wait(10), "work block")
+        begun = threading.Semaphore(0)
+
+        def wait():
+            begun.release()
+            return block.wait(10)
+
+        self.serve(wait, "work block")
         with ThreadPoolExecutor(5) as pool:
             calls = [pool.submit(BroachApply.call, "work block") for _ in range(4)]
-            time.sleep(0.5)
+            for _ in calls:
+                self.assertTrue(begun.acquire(timeout=10))
             self.fails("Overloaded", "no", "work block")
             block.set()
             self.assertEqual([c.result() for c in calls], [True] * 4)
+
+
+class StrangerTest(unittest.TestCase):
+    """Something else than a gateway answers: a proxy with a page of its own, say."""
+
+    def test_what_is_no_json(self):
+        asked = threading.Semaphore(0)
+
+        class Page(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(201 if self.path == "/workers" else 200)
+                self.end_headers()
+                self.wfile.write(b"<html>")
+                asked.release()
+
+            def log_message(self, *args):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+        self.addCleanup(server.server_close)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.shutdown)
+        BroachFramework.run({"params": {"gateway": f"http://127.0.0.1:{server.server_port}"}})
+        self.addCleanup(BroachFramework.stop)
+        with self.assertRaises(BroachError) as caught:
+            BroachApply.call("add", 1, 2)
+        self.assertEqual((caught.exception.code, caught.exception.executed), ("Unavailable", "maybe"))
+        BroachApply.rpcRoute("work strange")(lambda: 1)
+        for _ in range(3):
+            self.assertTrue(asked.acquire(timeout=10), "it goes on asking")
 
 
 class RestartTest(unittest.TestCase):
