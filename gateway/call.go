@@ -60,10 +60,14 @@ func (x *exchange) attempt(ctx context.Context, f *function, mode string, args a
 	case modeSend:
 		return x.send(ctx, caller, list)
 	}
+	do := x.callOne
 	if f.StreamsOut {
-		return x.callStream(ctx, f, caller, list)
+		do = x.callStream
 	}
-	return x.callOne(ctx, f, caller, list)
+	if !f.StreamsOut && !f.StreamsIn {
+		return do(ctx, f, caller, list)
+	}
+	return x.asStream(ctx, func(ctx context.Context) *problem { return do(ctx, f, caller, list) })
 }
 
 func (x *exchange) callOne(ctx context.Context, f *function, caller *broach.Caller, args []any) *problem {

@@ -217,8 +217,8 @@ func MaxInFlight(n int) Option {
 	}
 }
 
-// MaxEventStreams is how many clients receive events or streams, or wait for calls as workers, at once; one more is
-// 503. Without it that is 16,384.
+// MaxEventStreams is how many clients receive events, send or receive streams, or wait for calls as workers, at once;
+// one more is 503. Without it that is 16,384.
 func MaxEventStreams(n int) Option {
 	return func(s *settings) {
 		if s.streams = n; n < 1 {

@@ -25,8 +25,9 @@ type item struct {
 	err error
 }
 
-// callStream answers with a stream. It is no request under way as others are, but a stream, of which there may be more.
-func (x *exchange) callStream(ctx context.Context, f *function, caller *broach.Caller, args []any) *problem {
+// asStream does what may take as long as anybody likes. It is no request under way as others are, but a stream, of
+// which there may be more, and it ends with the gateway, as event streams do.
+func (x *exchange) asStream(ctx context.Context, do func(context.Context) *problem) *problem {
 	if x.g.streams.Add(1) > int64(x.g.set.streams) {
 		x.g.streams.Add(-1)
 		x.g.refused.Add(1)
@@ -38,8 +39,14 @@ func (x *exchange) callStream(ctx context.Context, f *function, caller *broach.C
 		x.g.streams.Add(-1)
 	}()
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(x.g.ctx, cancel) // it ends with the gateway, as event streams do
-	defer stop()
+	defer cancel()
+	defer context.AfterFunc(x.g.ctx, cancel)()
+	return do(ctx)
+}
+
+// callStream answers with a stream.
+func (x *exchange) callStream(ctx context.Context, f *function, caller *broach.Caller, args []any) *problem {
+	ctx, cancel := context.WithCancel(ctx)
 	itemc, ended := make(chan item, readyMost), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -197,12 +204,17 @@ func (s *itemStream) stop(p *problem) *problem {
 	return nil
 }
 
-// streamProblem is that of a call, unless it is the client's own stream that was wrong.
+// streamProblem is that of a call, unless it is the client's own stream that was wrong, or the gateway ends.
 func (x *exchange) streamProblem(f *function, err error) *problem {
 	p := x.problemOf(err)
 	if bad := x.input.failure(); bad != nil {
 		q := x.unreadable(f.name, bad)
 		q.executed = p.executed
+		return q
+	}
+	if (f.StreamsOut || f.StreamsIn) && p.code == broach.Canceled.String() && x.g.ctx.Err() != nil {
+		q := x.problemOf(broach.ErrClosed)
+		q.executed, q.service = p.executed, p.service
 		return q
 	}
 	return p

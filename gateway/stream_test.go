@@ -200,6 +200,37 @@ func TestAStreamThatGoesOn(t *testing.T) {
 	})
 }
 
+// "They count for MaxEventStreams, not for MaxInFlight", those that a client sends, too, and end with the gateway.
+func TestStreamsOfAllKindsEndWithTheGateway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, _ := startStreams(t, gateway.MaxInFlight(1), gateway.MaxEventStreams(2))
+		h, s := serveHall(t, g)
+		answers := make(chan string, 2)
+		for _, name := range []string{"total?arg=1", "echo"} {
+			conn := h.dial()
+			_, err := fmt.Fprintf(conn, "POST /rpc/%s HTTP/1.1\r\nHost: localhost\r\n"+
+				"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n1\n\r\n", name)
+			must(t, err)
+			go func() {
+				b, _ := io.ReadAll(conn)
+				answers <- string(b)
+			}()
+			time.Sleep(10 * time.Second) // longer than CallTimeout
+		}
+		require.Equal(t, 2, g.Stats().EventStreams)
+		require.Zero(t, g.Stats().InFlight)
+		require.Equal(t, http.StatusServiceUnavailable, ask(g, "POST", "/rpc/count", "1").Code, "a third")
+		require.Equal(t, "7\n", ask(g, "POST", "/rpc/plain", "7").Body.String())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		must(t, s.Shutdown(ctx))
+		for range 2 {
+			require.Contains(t, <-answers, `"code":"Closed"`)
+		}
+		require.Zero(t, g.Stats().EventStreams)
+	})
+}
+
 // Both directions at once, over HTTP/1.1.
 func TestAConversation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
