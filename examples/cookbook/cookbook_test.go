@@ -129,15 +129,18 @@ func TestUntilTold(t *testing.T) {
 }
 
 func TestReadyz(t *testing.T) {
-	run(t, func(*broach.Node, int) {}, func(t *testing.T, c *broachtest.Cluster, caller *broach.Node) {
+	var all []*broach.Node // but the caller
+	collect := func(n *broach.Node, _ int) { all = append(all, n) }
+	run(t, collect, func(t *testing.T, c *broachtest.Cluster, caller *broach.Node) {
 		require.Equal(t, http.StatusOK, statusOf(readyz(caller), "/readyz", ""))
-		others := []*broach.Node{c.Start("other"), c.Start("other")}
-		c.Settle()
-		c.Kill(others[0])
+		c.Kill(all[0])
 		c.Settle()
 		require.Equal(t, http.StatusOK, statusOf(readyz(caller), "/readyz", ""), "a death is not its own")
 		lost := c.Start("lost", func(cfg *broach.Config) { cfg.Join = []string{"10.9.9.9:7000"} })
 		require.Equal(t, http.StatusServiceUnavailable, statusOf(readyz(lost), "/readyz", ""))
+		c.Cut([]*broach.Node{caller}, all[1:])
+		time.Sleep(3 * time.Second)
+		require.Equal(t, http.StatusServiceUnavailable, statusOf(readyz(caller), "/readyz", ""), "it is cut off")
 	})
 }
 
