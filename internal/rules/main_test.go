@@ -1,5 +1,6 @@
 // Package rules tests what must hold of the code as a whole: which package imports which, where goroutines start and
-// clocks are read, what the public face is, that each rule of PROTOCOL.md has a test, that examples print no keys.
+// clocks are read, what the public face is, that each rule of PROTOCOL.md has a test, that examples print no keys, that
+// deploy/ names what there is.
 package rules
 
 import (
