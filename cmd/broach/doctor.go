@@ -170,8 +170,8 @@ func (d *doctor) lookAtMember(v broach.View) {
 }
 
 const (
-	lossMost   = 0.02
-	packetLess = 1200 // with which a path begins
+	lossMost    = 0.02
+	packetFirst = 1200 + 16 // with which a path begins, the tag of a sealed datagram among them
 )
 
 // lookAtPaths looks at loss, the size of packets and breakers, both ways of each pair.
@@ -194,8 +194,7 @@ func (d *doctor) lookAtPaths(all []answer) {
 			}
 		}
 	}
-	delete(sizes, 0)
-	delete(sizes, packetLess)
+	maps.DeleteFunc(sizes, func(size, _ int) bool { return size <= packetFirst })
 	text := "no path has carried enough yet for larger packets to be tried"
 	if len(sizes) > 0 {
 		text = fmt.Sprintf("packets of up to %d bytes; larger than the first 1200 on %d of %d ways",

@@ -145,6 +145,22 @@ func TestDoctorLooksAtCounts(t *testing.T) {
 	golden(t, "doctor", d.text(false))
 }
 
+// With keys a path begins with 1216 bytes, which are no larger packets.
+func TestDoctorLooksAtPaths(t *testing.T) {
+	to := func(last byte, size int) broach.MemberView {
+		m := believed(last, broach.Alive, nil)
+		m.Peer.PacketSize = size
+		return m
+	}
+	said := func(members ...broach.MemberView) string {
+		d := &doctor{}
+		d.lookAtPaths([]answer{{addr: at(1), view: broach.View{Members: members}}})
+		return d.text(false)
+	}
+	require.Contains(t, said(to(2, 1200), to(3, 1216)), "no path has carried enough yet")
+	require.Contains(t, said(to(2, 1216), to(3, 1488)), "up to 1488 bytes; larger than the first 1200 on 1 of 2 ways")
+}
+
 // A member that goes takes its functions along, as in Node.Watch.
 func TestWatchTellsChanges(t *testing.T) {
 	var out strings.Builder
