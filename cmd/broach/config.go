@@ -29,10 +29,13 @@ func (a *app) configCommand() *cobra.Command {
 
 func (a *app) configCheckCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "check FILE", Short: "Say what is wrong with a configuration file, with the environment on top",
-		Args: cobra.ExactArgs(1),
+		Use: "check [FILE]", Short: "Say what is wrong with a configuration file, with the environment on top",
+		Long: "Say what is wrong with a configuration file, with the environment on top, or with the environment\n" +
+			"alone, if no file is named.",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			cfg, err := broach.LoadConfig(args[0])
+			file := strings.Join(args, "")
+			cfg, err := broach.LoadConfig(file)
 			if unread := (*fs.PathError)(nil); errors.As(err, &unread) {
 				return usageError{err}
 			}
@@ -49,7 +52,7 @@ func (a *app) configCheckCommand() *cobra.Command {
 			if a.isForPrograms() {
 				return a.emitJSON(cfg)
 			}
-			fmt.Fprintf(a.out, "%s is fine: %s\n", clean(args[0]), clean(cfg.String()))
+			fmt.Fprintf(a.out, "%s is fine: %s\n", clean(cmp.Or(file, "the environment")), clean(cfg.String()))
 			return nil
 		},
 	}
