@@ -110,6 +110,25 @@ func TestAFunctionIsCalledByTheForm(t *testing.T) {
 	b.quiet()
 }
 
+// Who leaves the events while he listens to a topic, and comes back, listens again at the first click.
+func TestATopicIsListenedToAgain(t *testing.T) {
+	c, nodes := cluster(t, 2)
+	b := open(t, nodes[0], dashboard.AllowCalls("sold")).login()
+	for i := range 2 {
+		b.view("events")
+		b.run(`document.querySelector("details").open = true`)
+		b.do(chromedp.SetValue(chromedp.CSS("#topic"), "sold"), chromedp.Click(chromedp.CSS("form.buttons .primary")))
+		c.Settle()
+		require.NoError(t, nodes[1].WaitForSubscribers(t.Context(), "sold", 1))
+		_, err := nodes[1].Publish(t.Context(), "sold", fmt.Sprint("milk ", i))
+		require.NoError(t, err)
+		b.await(fmt.Sprintf(`document.querySelector(".tail").innerText.includes("milk %d")`, i), 10*time.Second)
+		b.view("nodes")
+		require.Eventually(t, func() bool { return len(nodes[0].Topics()) == 0 }, 10*time.Second, 10*time.Millisecond)
+	}
+	b.quiet()
+}
+
 // Names, tags, texts and errors are words of strangers.
 func TestHostileNamesDoNothing(t *testing.T) {
 	const evil = `<img src=x onerror="window.hit=1">`

@@ -31,19 +31,23 @@ const eventsView = {
         more.hidden = !fresh;
         put(more, t("newOnes", fresh));
       },
-      end: () => topicSource && topicSource.close(),
+      end: stopTopic,
     };
   },
 };
 
 let topicSource = null;
 
+function stopTopic() {
+  if (topicSource) topicSource.close();
+  topicSource = null;
+}
+
 function topicCard() {
   const name = h("input", { id: "topic", spellcheck: "false" }), list = h("ol.tail"), why = h("p.ill");
   const go = h("button.primary", t("listen"));
   const stop = () => {
-    if (topicSource) topicSource.close();
-    topicSource = null;
+    stopTopic();
     put(go, t("listen"));
   };
   const start = () => {
