@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -114,13 +115,15 @@ func TestAFunctionIsCalledByTheForm(t *testing.T) {
 func TestATopicIsListenedToAgain(t *testing.T) {
 	c, nodes := cluster(t, 2)
 	b := open(t, nodes[0], dashboard.AllowCalls("sold")).login()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	for i := range 2 {
 		b.view("events")
 		b.run(`document.querySelector("details").open = true`)
 		b.do(chromedp.SetValue(chromedp.CSS("#topic"), "sold"), chromedp.Click(chromedp.CSS("form.buttons .primary")))
-		c.Settle()
-		require.NoError(t, nodes[1].WaitForSubscribers(t.Context(), "sold", 1))
-		_, err := nodes[1].Publish(t.Context(), "sold", fmt.Sprint("milk ", i))
+		c.Settle() // that the former subscription has ended is known, too
+		require.NoError(t, nodes[1].WaitForSubscribers(ctx, "sold", 1))
+		_, err := nodes[1].Publish(ctx, "sold", fmt.Sprint("milk ", i))
 		require.NoError(t, err)
 		b.await(fmt.Sprintf(`document.querySelector(".tail").innerText.includes("milk %d")`, i), 10*time.Second)
 		b.view("nodes")
