@@ -119,9 +119,10 @@ func TestItAsksOnlyWhileSomebodyLooks(t *testing.T) {
 		time.Sleep(lingers + time.Second)
 		require.Equal(t, before, asked.Load(), "nobody looks any more")
 		p.mu.Lock()
-		require.False(t, p.isRunning)
-		require.Nil(t, p.cluster)
+		isRunning, known := p.isRunning, p.cluster
 		p.mu.Unlock()
+		require.False(t, isRunning)
+		require.Nil(t, known)
 
 		v, err := p.look("who comes back", []string{"nodes"})
 		require.NoError(t, err)

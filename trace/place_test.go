@@ -3,7 +3,6 @@ package trace
 import (
 	"context"
 	"net/netip"
-	"strconv"
 	"testing"
 
 	"broach"
@@ -56,8 +55,8 @@ func TestWhatACallAllocates(t *testing.T) {
 	}
 }
 
-// Who calls may do so from any address, by any name: of 4,096 places and 10,000 names at most something is kept.
-func TestPlacesAndNamesAreBounded(t *testing.T) {
+// Who calls may do so from any address: of 4,096 at most something is kept.
+func TestPlacesAreBounded(t *testing.T) {
 	tracer := New(NoMetrics(), Roots(), Provider(idle{})).(*tracer)
 	for i := range 3 * placesMost {
 		from := netip.AddrPortFrom(anAddr.Addr(), uint16(i+1))
@@ -67,9 +66,4 @@ func TestPlacesAndNamesAreBounded(t *testing.T) {
 	require.LessOrEqual(t, len(tracer.places.made), placesMost)
 	n := tracer.serves.find("order", broach.OneAnswer)
 	require.Equal(t, newPlace(n, anAddr).attrs, tracer.places.find(n, anAddr).attrs)
-	for i := range 3 * namesMost {
-		name := strconv.Itoa(i)
-		require.Equal(t, name, tracer.serves.find(name, broach.OneAnswer).service)
-	}
-	require.Len(t, tracer.serves.names, namesMost)
 }
