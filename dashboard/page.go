@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -20,13 +21,14 @@ type page struct {
 	guard  *guard
 	poller *poller
 	mux    *http.ServeMux
+	tails  chan struct{} // those who listen to topics
 }
 
 const bodyMost = 1 << 20
 
 func newPage(n *broach.Node, s *settings) *page {
 	p := &page{n: n, set: s, guard: newGuard(s, n.Addr().String()), poller: newPoller(n, s.every, s.mayCall),
-		mux: http.NewServeMux()}
+		mux: http.NewServeMux(), tails: make(chan struct{}, viewersMost)}
 	for name, a := range assets() {
 		p.mux.HandleFunc("GET /"+name, a.serve)
 	}
@@ -152,7 +154,12 @@ func (p *page) sight(w http.ResponseWriter, r *http.Request, _ string) {
 }
 
 func (p *page) describe(w http.ResponseWriter, r *http.Request, _ string) {
-	d, err := p.n.Describe(r.Context(), r.URL.Query().Get("name"))
+	ctx, cancel := context.WithTimeout(r.Context(), viewTimeout)
+	defer cancel()
+	if !p.await(w, ctx) {
+		return
+	}
+	d, err := p.n.Describe(ctx, r.URL.Query().Get("name"))
 	if err != nil {
 		tell(w, err)
 		return

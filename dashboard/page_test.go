@@ -120,6 +120,18 @@ func TestTooManyRowsAreOpened(t *testing.T) {
 	require.InDelta(t, float64(waitMost/askEvery), granted, 2)
 }
 
+func TestTooMuchIsAskedForAtOnce(t *testing.T) {
+	n := broachtest.New(t).Start("web")
+	p := pageOf(t, n, Token(token), AllowCalls("*"))
+	p.poller.nextAsk = time.Now().Add(time.Hour) // many have asked
+	for range viewersMost {
+		p.tails <- struct{}{} // and listen
+	}
+	for _, path := range []string{"view?addr=" + n.Addr().String(), "describe?name=f", "topic?name=sold"} {
+		require.Equal(t, 503, ask(p, authorized(request("GET", "/api/"+path, ""))).Code, path)
+	}
+}
+
 func TestCallsOfTheForm(t *testing.T) {
 	c := broachtest.New(t)
 	n, one, two := c.Start("web"), c.Start("shop"), c.Start("shop")

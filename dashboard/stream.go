@@ -45,7 +45,7 @@ func (e *events) clock() bool {
 	return e.send("clock", strconv.AppendInt(nil, time.Now().UnixMilli(), 10))
 }
 
-// stream shows the cluster until the browser goes, or the node ends.
+// stream shows the cluster.
 func (p *page) stream(w http.ResponseWriter, r *http.Request, _ string) {
 	q := r.URL.Query()
 	sections, id := sectionsOf(strings.Split(q.Get("sections"), ",")), q.Get("id")
@@ -59,13 +59,18 @@ func (p *page) stream(w http.ResponseWriter, r *http.Request, _ string) {
 		return
 	}
 	defer p.poller.leave(v)
+	p.follow(w, r, "patch", v.messages)
+}
+
+// follow sends what comes until the browser goes, or the node ends.
+func (p *page) follow(w http.ResponseWriter, r *http.Request, kind string, messages <-chan []byte) {
 	e := open(w)
 	clock := time.NewTicker(clockEvery)
 	defer clock.Stop()
 	for ok := e.clock(); ok; {
 		select {
-		case m := <-v.messages:
-			ok = e.send("patch", m)
+		case m := <-messages:
+			ok = e.send(kind, m)
 		case <-clock.C:
 			ok = e.clock()
 		case <-r.Context().Done():
@@ -85,6 +90,13 @@ func (p *page) topic(w http.ResponseWriter, r *http.Request, caller string) {
 		refuse(w, http.StatusForbidden, "the topic is none of those that AllowCalls names")
 		return
 	}
+	select {
+	case p.tails <- struct{}{}:
+		defer func() { <-p.tails }()
+	default:
+		refuse(w, http.StatusServiceUnavailable, errCrowded.Error())
+		return
+	}
 	newest := make(chan []byte, topicBacklog)
 	s, err := p.n.Subscribe(name, func(ctx context.Context, event any) {
 		select {
@@ -98,21 +110,7 @@ func (p *page) topic(w http.ResponseWriter, r *http.Request, caller string) {
 	}
 	defer s.Close()
 	p.set.logger.Info("dashboard: topic", "name", name, "by", caller, "from", r.RemoteAddr)
-	e := open(w)
-	clock := time.NewTicker(clockEvery)
-	defer clock.Stop()
-	for ok := e.clock(); ok; {
-		select {
-		case m := <-newest:
-			ok = e.send("event", m)
-		case <-clock.C:
-			ok = e.clock()
-		case <-r.Context().Done():
-			return
-		case <-p.n.Done():
-			return
-		}
-	}
+	p.follow(w, r, "event", newest)
 }
 
 func topicRow(ctx context.Context, event any) []byte {

@@ -60,8 +60,7 @@ func (p *page) view(w http.ResponseWriter, r *http.Request, _ string) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), viewTimeout)
 	defer cancel()
-	if !p.await(ctx) {
-		refuse(w, http.StatusServiceUnavailable, "too many rows are opened at once")
+	if !p.await(w, ctx) {
 		return
 	}
 	v, err := p.n.Inspect(ctx, addr)
@@ -72,10 +71,11 @@ func (p *page) view(w http.ResponseWriter, r *http.Request, _ string) {
 	answer(w, http.StatusOK, viewOf(&v))
 }
 
-// await waits for a turn to ask.
-func (p *page) await(ctx context.Context) bool {
+// await waits for a turn to ask a member; that there is none soon is answered.
+func (p *page) await(w http.ResponseWriter, ctx context.Context) bool {
 	wait, ok := p.poller.turn(time.Now())
 	if !ok {
+		refuse(w, http.StatusServiceUnavailable, "too much is asked for at once")
 		return false
 	}
 	t := time.NewTimer(wait)
