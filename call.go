@@ -162,7 +162,9 @@ func (c *Caller) perform(ctx context.Context, now time.Time, out *outCall) (*lin
 // makeReady finds out all that there is to know of a call, and makes it.
 func (c *Caller) makeReady(ctx context.Context, now time.Time, out *outCall) (*link.Call, *Error) {
 	if out.deadline.IsZero() {
-		out.deadline = c.deadlineOf(ctx, now, out.streams)
+		if out.deadline = c.deadline(ctx, now); out.deadline.IsZero() {
+			out.deadline = out.streams.untimed(now)
+		}
 	}
 	var failed *Error
 	if out.meta, failed = c.metadata(ctx, out.call, out.trace); failed != nil {

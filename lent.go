@@ -1,7 +1,6 @@
 package broach
 
 import (
-	"context"
 	"reflect"
 	"slices"
 
@@ -85,12 +84,7 @@ func soleLent(types []reflect.Type) int {
 	return first
 }
 
-// invokeFor is invoke for a request, whose reply may end with a part of its arguments.
-func (f *service) invokeFor(ctx context.Context, r *request, dst []byte) ([]byte, *Error) {
-	if !f.Borrows() || !r.CameAsTransfer() || r.stage != awaited || r.Streams != nil {
-		return f.invoke(ctx, r.Args.B, dst, r.Streams)
-	}
-	b, tail, err := f.InvokeLent(ctx, r.Args.B, dst)
-	r.Args.Tail = tail
-	return b, ownError(err)
+// mayLeaveArgs reports whether the reply may end with a part of the arguments.
+func (r *request) mayLeaveArgs() bool {
+	return r.function.Borrows() && r.CameAsTransfer() && r.stage == awaited && r.Streams == nil
 }

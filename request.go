@@ -149,7 +149,11 @@ func (r *request) invoke(ctx context.Context, head []byte) ([]byte, *Error) {
 	if r.function.Streams() {
 		return r.invokeStreaming(ctx, head)
 	}
-	b, err := r.function.invokeFor(ctx, r, head)
+	b, tail, failed := r.function.InvokeLent(ctx, r.Args.B, head, r.Streams, r.mayLeaveArgs())
+	if tail != nil {
+		r.Args.Tail = tail
+	}
+	err := ownError(failed)
 	if err != nil && len(r.function.interceptors) > 0 && !r.began.Load() {
 		err.Executed = No
 	}

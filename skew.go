@@ -283,8 +283,8 @@ func (c *Caller) useOf(out *outCall) *skew.Use {
 // args are the arguments that are looked at, with one of the items that stream.
 func (out *outCall) args() []any {
 	list := out.Values()
-	if in := out.Streams.In; in != nil {
-		list = append(slices.Clip(list), reflect.Zero(in).Interface())
+	if how := out.Streams; how != nil && how.In != nil {
+		list = append(slices.Clip(list), reflect.Zero(how.In).Interface())
 	}
 	return list[:min(len(list), skew.ArgsMost)]
 }

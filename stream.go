@@ -262,12 +262,8 @@ func (c *Caller) performStreaming(ctx context.Context, now time.Time, out *outCa
 	return p, s.causeOf(failed)
 }
 
-// deadlineOf is when a call is over that may stream.
-func (c *Caller) deadlineOf(ctx context.Context, now time.Time, s *streams) time.Time {
-	deadline := c.deadline(ctx, now)
-	if !deadline.IsZero() {
-		return deadline
-	}
+// untimed is when a call is over that streams and has no deadline.
+func (s *streams) untimed(now time.Time) time.Time {
 	s.isUntimed = true
 	return now.Add(untimed)
 }
@@ -275,11 +271,12 @@ func (c *Caller) deadlineOf(ctx context.Context, now time.Time, s *streams) time
 // takeInput takes the sequence from the arguments.
 func (s *streams) takeInput(ctx context.Context, c *Caller, seq *function.Sequence, out *outCall) {
 	list := out.Values()
-	if out.streams, out.Streams.Out = s, s.pipesc != nil; seq != nil {
+	how := &codec.Streaming{Out: s.pipesc != nil}
+	if out.streams, out.Streams = s, how; seq != nil {
 		last := len(list) - 1
 		s.sequence, s.given, s.In = seq, reflect.ValueOf(list[last]), new(stream.Pipe)
 		s.feed = func() { go s.feedFrom(ctx, c) }
-		list, out.Streams.In = list[:last], seq.Item
+		list, how.In = list[:last], seq.Item
 	}
 	out.Arguments.List, out.Arguments.Typed = slices.Clip(list), nil
 }

@@ -16,7 +16,7 @@ type Arguments struct {
 	List    []any
 	Typed   TypedArguments
 	Encoded []byte
-	Streams Streaming // beside them
+	Streams *Streaming // beside them; nil: it does not
 }
 
 // Streaming is how a call streams.
@@ -74,7 +74,7 @@ var shapes = maphash.MakeSeed()
 
 // Values are the arguments, but typed ones that are plain, and those that are encoded. They are not to be kept, nor
 // written to.
-func (a Arguments) Values() []any {
+func (a *Arguments) Values() []any {
 	if l, ok := a.Typed.(*listed); ok {
 		return l.args
 	}
@@ -94,8 +94,8 @@ func (a Arguments) Shape() uint64 {
 	}
 	var h maphash.Hash
 	h.SetSeed(shapes)
-	if a.Streams != (Streaming{}) {
-		maphash.WriteComparable(&h, a.Streams)
+	if a.Streams != nil {
+		maphash.WriteComparable(&h, *a.Streams)
 	}
 	for _, v := range list {
 		h.WriteByte(',') // a nil writes nothing

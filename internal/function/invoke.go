@@ -16,24 +16,20 @@ import (
 // function ran are InvalidArgument with Executed: No; all others say Yes. They are a *codec.Error or what Explain
 // returned. A panic of the function is the pool's. What streams are is over when Invoke returns.
 func (f *Func) Invoke(ctx context.Context, args, dst []byte, s *stream.Pair) ([]byte, error) {
-	if s != nil || f.run == nil {
-		if err := f.checkStreams(s); err != nil {
-			return nil, err
-		}
-	}
-	b, _, err := f.invoke(ctx, args, dst, s, false)
+	b, _, err := f.InvokeLent(ctx, args, dst, s, false)
 	return b, err
 }
 
-// InvokeLent is Invoke for args that stay as they are until the results have been sent: what comes behind them may be a
-// part of args, the tail.
-func (f *Func) InvokeLent(ctx context.Context, args, dst []byte) (b, tail []byte, err error) {
-	return f.invoke(ctx, args, dst, nil, f.borrows)
-}
-
-func (f *Func) invoke(
+// InvokeLent is Invoke for args that, if leaves says so, stay as they are until the results have been sent: what comes
+// behind them may be a part of args, the tail.
+func (f *Func) InvokeLent(
 	ctx context.Context, args, dst []byte, s *stream.Pair, leaves bool,
 ) (b, tail []byte, err error) {
+	if s != nil || f.run == nil {
+		if err := f.checkStreams(s); err != nil {
+			return nil, nil, err
+		}
+	}
 	d, n, err := codec.OpenArguments(args)
 	if err != nil {
 		return nil, nil, codec.Failed(wire.InvalidArgument, wire.ExecutedNo, "%s: malformed arguments: %v", f.sig, err)

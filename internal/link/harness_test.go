@@ -243,7 +243,7 @@ func (e *end) run(ctx context.Context, name string, r *Request) []byte {
 		return m.Append(nil)
 	}
 	m.Executed = wire.ExecutedYes
-	frame, tail, err := f.InvokeLent(ctx, r.Args.B, m.Append(nil))
+	frame, tail, err := f.InvokeLent(ctx, r.Args.B, m.Append(nil), nil, f.Borrows())
 	if r.CameAsTransfer() {
 		r.Args.Tail = tail
 	} else {

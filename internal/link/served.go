@@ -25,9 +25,9 @@ const (
 // servedSlot remembers the last request of one slot of the peer.
 type servedSlot struct {
 	state      servedState
+	executed   wire.Executed // of the function, by the reply: so long as the slot has none, maybe
 	id         uint16
 	seq        uint32
-	executed   wire.Executed  // of the function, by the reply: so long as the slot has none, maybe
 	request    *Request       // while it runs: a worker's, here to be found and given up, by share
 	reply      []byte         // the Reply as framed: when done, and while moving, when the transfer borrows it
 	lent       *buffer.Buffer // a transfer, and the part of it that the reply goes on with while moving; nil: none
