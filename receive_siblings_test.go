@@ -102,6 +102,11 @@ func TestOfThreeLinksNoneGoesThatHasCalls(t *testing.T) {
 					high = a.Take(s.askAnew(t, a))
 				}
 				s.arriveWith(high)
+				if test.silent > 0 { // the loop did not run, and looks again at the calls of who was silent, [CALL-11]
+					require.ElementsMatch(t, tokensOf(middle, high), s.linksAt(a))
+					time.Sleep(test.silent)
+					s.turn()
+				}
 				require.ElementsMatch(t, test.left(low, middle, high), s.linksAt(a))
 			})
 		})
