@@ -30,13 +30,15 @@ func loss(t reflect.Type) error {
 	return nil
 }
 
-// lostWithin reports what is lost of a field that embeds something.
+// lostWithin reports what is lost of a field that embeds something, or that a tag names.
 func lostWithin(sf reflect.StructField, isTagged bool) error {
 	t, isPointer := sf.Type, sf.Type.Kind() == reflect.Pointer
 	if isPointer {
 		t = t.Elem()
 	}
 	switch {
+	case isTagged && !sf.IsExported() && sf.Name != "_":
+		return fmt.Errorf("field %s is named by its tag, and not exported, so that it would not be sent", sf.Name)
 	case !sf.Anonymous || isTagged || t.Kind() != reflect.Struct:
 		return nil
 	case isPointer && !sf.IsExported() && mayPromote(t):
@@ -58,22 +60,34 @@ func mayPromote(t reflect.Type) bool {
 	return false
 }
 
-var locker = reflect.TypeFor[sync.Locker]()
-
-// holdsData reports whether a struct type without fields to send has something in it. A lock has no data, nor has what
-// is there to be aligned or not copied; fields with the tag "-" are not meant to be sent.
+// holdsData reports whether a value of t has something in it that could be sent. A lock has none, nor has what is there
+// to be aligned or not copied; fields with the tag "-" are not meant to be sent.
 func holdsData(t reflect.Type) bool {
-	if reflect.PointerTo(t).Implements(locker) {
-		return false
+	if isLock(t) || t.Kind() != reflect.Struct {
+		return !isLock(t) && t.Size() > 0
 	}
 	for i := range t.NumField() {
 		sf := t.Field(i)
 		var f field
-		if skip := f.readTag(sf.Tag); !skip && sf.Name != "_" && sf.Type.Size() > 0 {
+		if skip := f.readTag(sf.Tag); !skip && sf.Name != "_" && holdsData(sf.Type) {
 			return true
 		}
 	}
 	return false
+}
+
+var (
+	mutex   = reflect.TypeFor[sync.Mutex]()
+	rwMutex = reflect.TypeFor[sync.RWMutex]()
+)
+
+// isLock reports whether t is a lock of the standard library, or a pointer to one. What else can be locked may have
+// data beside its lock.
+func isLock(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t == mutex || t == rwMutex
 }
 
 // borrowed reports that a struct has one of these methods from a field that it embeds, and another field beside that,
@@ -117,10 +131,9 @@ func beside(t reflect.Type, i int) (name string, ok bool) {
 	for j := range t.NumField() {
 		sf := t.Field(j)
 		var f field
-		if skip := f.readTag(sf.Tag); j != i && !skip && (sf.IsExported() || sf.Anonymous && sf.Type.Size() > 0) {
-			if !reflect.PointerTo(sf.Type).Implements(locker) {
-				return sf.Name, true
-			}
+		skip := f.readTag(sf.Tag)
+		if j != i && !skip && (sf.IsExported() || sf.Anonymous) && holdsData(sf.Type) {
+			return sf.Name, true
 		}
 	}
 	return "", false

@@ -38,6 +38,15 @@ type (
 		sync.Mutex
 		N int
 	}
+	// locked is what a sync.Locker may have beside its lock.
+	locked struct {
+		sync.Mutex
+		n int
+	}
+	timed struct {
+		time.Time
+		guarded
+	}
 	own       struct{ text string }
 	inOwn     struct{ own }
 	besideOwn struct {
@@ -45,6 +54,15 @@ type (
 		N int
 	}
 )
+
+// account is a lock by its own methods, and has more in it than one.
+type account struct {
+	mu      sync.RWMutex
+	balance int
+}
+
+func (a *account) Lock()   { a.mu.Lock() }
+func (a *account) Unlock() { a.mu.Unlock() }
 
 func (z zoned) MarshalText() ([]byte, error) {
 	return []byte(z.Time.Format(time.RFC3339Nano) + " " + z.Zone), nil
@@ -98,6 +116,17 @@ func TestWhatWouldBeLostIsRefused(t *testing.T) {
 			*hiddenBase
 			B int
 		}{},
+		"codec.locked" + none:  &locked{n: 1},
+		"codec.account" + none: &account{balance: 1},
+		"codec.timed is sent by methods of the embedded time.Time, which leave field guarded out": &timed{},
+		"field b is named by its tag, and not exported, so that it would not be sent": struct {
+			A int
+			b int `msgpack:"b"`
+		}{A: 1, b: 2},
+		"field guarded is named by its tag, and not exported, so that it would not be sent": &struct {
+			guarded `json:"g"`
+			B       int
+		}{B: 1},
 		"2 fields have the name Name, so that none of them would be sent": struct {
 			FieldBase
 			FieldOther
@@ -129,7 +158,7 @@ func TestWhatWouldBeLostIsNotReceived(t *testing.T) {
 func TestWhatIsNotLost(t *testing.T) {
 	now := time.Now().UTC().Round(0)
 	for _, v := range []any{
-		struct{}{}, struct{ _ [4]byte }{}, wrapped{now}, inOwn{own{"a"}}, zoned{now, "z"},
+		struct{}{}, struct{ _ [4]byte }{}, struct{ mu *sync.Mutex }{}, wrapped{now}, inOwn{own{"a"}}, zoned{now, "z"},
 		struct {
 			A int `msgpack:"-"`
 		}{},
@@ -137,6 +166,17 @@ func TestWhatIsNotLost(t *testing.T) {
 			time.Time `json:"at"`
 			N         int
 		}{now, 1},
+		struct {
+			time.Time
+			guard sync.RWMutex
+			Mark  struct{}
+		}{Time: now},
+		struct {
+			_msgpack struct{} `msgpack:",as_array"`
+			_        int      `msgpack:"pad"`
+			b        int      `msgpack:",omitempty"`
+			A        int
+		}{A: 1},
 		struct {
 			FieldBase
 			Name string

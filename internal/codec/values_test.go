@@ -121,8 +121,13 @@ var samples = map[string]sample{
 	"type Order struct": of(order{ID: 1}), "struct{}": of(struct{}{}),
 	"struct with unexported fields beside others": {&tally{mu: sync.Mutex{}, seen: 1, Sum: 2},
 		&tally{Sum: 2}},
-	"struct that embeds an Order":          of(line{order{ID: 1}, 2}),
-	"struct of unexported fields only":     of(sealed{1}),
+	"struct that embeds an Order":                               of(line{order{ID: 1}, 2}),
+	"struct of unexported fields only":                          of(sealed{1}),
+	"struct of unexported fields beside an embedded sync.Mutex": of(&locked{n: 1}),
+	"struct with a tag that names an unexported field": of(struct {
+		A int
+		b int `msgpack:"b"`
+	}{}),
 	"struct with such a struct in a field": of(struct{ A, B sealed }{}),
 	"struct with two fields of a name": of(struct {
 		A int `msgpack:"a"`
