@@ -206,8 +206,11 @@ func wrongCount(got, want int) *Error {
 		results = "result"
 	}
 	hint := ""
-	if want == 1 && got > 1 {
+	switch {
+	case want == 1 && got > 1:
 		hint = ": Call2 and Bind take several"
+	case got > want && want > 0:
+		hint = ": Bind takes them all"
 	}
 	return Failed(wire.InvalidArgument, wire.ExecutedYes, "the function returns %d %s, want %d%s", got, results, want,
 		hint)

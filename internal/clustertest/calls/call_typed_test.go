@@ -97,10 +97,15 @@ func toInt64(v any) int64 {
 
 // Who asks for one of several results is told what gives them all.
 func TestOneOfSeveralResultsIsAnErrorThatPointsToBind(t *testing.T) {
-	pair := map[string]any{"pair": func() (int, string) { return 1, "a" }}
-	clustertest.InPair(t, pair, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+	several := map[string]any{
+		"pair": func() (int, string) { return 1, "a" }, "triple": func() (int, string, bool) { return 1, "a", true },
+	}
+	clustertest.InPair(t, several, func(c *clustertest.Cluster, provider, caller *broach.Node) {
 		_, err := broach.Call[string](context.Background(), caller.Caller("pair"))
 		clustertest.RequireError(t, err, broach.InvalidArgument, broach.Yes)
 		require.ErrorContains(t, err, "the function returns 2 results, want 1: Call2 and Bind take several")
+		_, _, err = broach.Call2[int, string](context.Background(), caller.Caller("triple"))
+		clustertest.RequireError(t, err, broach.InvalidArgument, broach.Yes)
+		require.ErrorContains(t, err, "the function returns 3 results, want 2: Bind takes them all")
 	})
 }
