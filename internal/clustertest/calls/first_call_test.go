@@ -57,6 +57,9 @@ func (k *talk) hear() []byte {
 	return b[:n]
 }
 
+// lose waits for the next datagram, and takes nothing of it.
+func (k *talk) lose() { k.hear() }
+
 // open makes a link, by table version.
 func (k *talk) open(table uint32) *intruder.Link {
 	open := intruder.Open{Number: 1, Token: 0x0102030405060708, Process: *k.a}
@@ -89,7 +92,7 @@ func (k *talk) expect(l *intruder.Link, kinds ...byte) intruder.Message {
 // What PROTOCOL.md shows of a first call, datagram by datagram, is what a node says, and takes.
 func TestTheFirstCallOfTheProtocol(t *testing.T) {
 	for heading, talks := range map[string]func(*talk){
-		"A guest calls": talkAsGuest, "A member joins and calls": talkAsMember,
+		"A guest calls": talkAsGuest, "Replies are lost": talkWithLoss, "A member joins and calls": talkAsMember,
 	} {
 		clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 			k := newTalk(c)
@@ -128,13 +131,35 @@ func talkAsMember(k *talk) {
 	k.ask(l, several(farewell), intruder.KindLeave)
 }
 
+// talkWithLoss loses two Replies: one before anything was heard of its call, one after a Progress.
+func talkWithLoss(k *talk) {
+	require.NoError(k.c.T, k.node.Register("work02", func(x, y int) int {
+		time.Sleep(20 * time.Millisecond)
+		return x * y
+	}))
+	l := k.open(0)
+	k.said = nil // both are those of the guest
+	k.tell(l.Next(workRequest))
+	k.lose()
+	time.Sleep(50 * time.Millisecond)
+	again := several(intruder.Request(0, 1, 4950, "work01", []byte{0x92, 1, 2}),
+		intruder.Of(intruder.KindProbe, 0x21, 0x22, 0x23, 0x24))
+	k.ask(l, again, intruder.KindReply, intruder.KindProbeAck)
+
+	slow := intruder.Request(0, 2, 5000, "work02", []byte{0x92, 3, 4})
+	k.ask(l, several(slow), intruder.KindProgress)
+	k.lose()
+	time.Sleep(85 * time.Millisecond)
+	k.ask(l, several(intruder.OfSlot(intruder.KindPoll, 0, 2)), intruder.KindReply)
+}
+
 // examplesOf are the datagrams under a heading in section 1.6 of PROTOCOL.md: the bytes of a table each, under a line
 // with who says it.
 func examplesOf(t *testing.T, heading string) (said []string) {
 	text, err := os.ReadFile("../../../PROTOCOL.md")
 	require.NoError(t, err)
 	_, part, _ := strings.Cut(string(text), "\n**"+heading)
-	part, _, _ = strings.Cut(part, "\n**A ")
+	part, _, _ = strings.Cut(part, "\n**")
 	part, _, _ = strings.Cut(part, "\n## ")
 	who := regexp.MustCompile(`^([AB] to [AB]):`)
 	row := regexp.MustCompile("^\\| `([0-9a-f ]+)` \\|")
