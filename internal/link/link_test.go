@@ -134,9 +134,9 @@ func TestAClosedLinkSendsNothing(t *testing.T) {
 	})
 }
 
-// [CALL-9] A Request is sent again, with its remaining time recomputed, when nothing was heard of it for a
-// retransmission time: [...] 50 ms before the first measurement. It doubles with each sending, up to 250 ms [...], and
-// is jittered by up to a quarter.
+// [CALL-9] A Request of which nothing was heard is sent again, with its remaining time recomputed, after a
+// retransmission time: [...] Before the first measurement [...] at least 50 ms. Each further sending comes after twice
+// the wait of the one before, up to 250 ms [...]. The wait is jittered by up to a quarter.
 func TestUnansweredRequestIsSentAgain(t *testing.T) {
 	onLink(t, func(l *Link, w *wireTap) {
 		start := time.Now()

@@ -10,9 +10,9 @@ import (
 // epoch is when tests begin that make their own time.
 var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// [CALL-9] srtt + max(4 rttvar, 1 ms) as in RFC 6298, plus the 5 ms of `[CALL-4]`, at least 10 ms and at most 1 s;
-// before the first measurement one and a half times what the handshake took, plus these 5 ms, at least 50 ms and at
-// most 700.
+// [CALL-9] srtt + max(4 rttvar, 1 ms) as in RFC 6298, plus the 5 ms of `[CALL-4]`: at least 10 ms, at most 1 s.
+// Before the first measurement the time is one and a half times what the handshake took, plus these 5 ms: at least 50
+// ms, at most 700.
 func TestRetransmissionTime(t *testing.T) {
 	var r rtt
 	now := epoch
@@ -55,7 +55,7 @@ func TestManySamplesOfOneRoundTripAreOne(t *testing.T) {
 	require.Greater(t, r.timeout(), 130*time.Millisecond)
 }
 
-// [CALL-9] Until there is a measurement, a new Request waits as long as those that were sent again.
+// [CALL-9] Until the next measurement no new Request waits for less than the ones that were sent again since the last.
 func TestABackedOffTimeIsKept(t *testing.T) {
 	var r rtt
 	now := epoch
@@ -70,8 +70,8 @@ func TestABackedOffTimeIsKept(t *testing.T) {
 	require.Equal(t, maxRTO, r.timeout())
 }
 
-// [CALL-9] When a Request is sent again before there is any, what the handshake took is given up, and the time is as if
-// nothing were known.
+// [CALL-9] Where a Request is sent again before there is a measurement, something was lost. So what the handshake took
+// is given up, and the time is 50 ms.
 func TestAHandshakeThatTookLongIsDoubted(t *testing.T) {
 	r := rtt{first: 300 * time.Millisecond}
 	require.Equal(t, 455*time.Millisecond, r.timeout())

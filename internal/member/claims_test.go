@@ -11,9 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-15] Suspect and Offline count only for the named boot id and an incarnation not below the one known. Who
-// receives Suspect pings the target itself, 5 times at 60 ms, and sends Vouch to the suspecter when anything comes from
-// the target
+// [MEM-15] Suspect and Offline count only for the boot id known, and an incarnation not below the one known. It pings
+// the target 5 times at 60 ms, and sends Vouch to the suspecter when anything comes from the target.
 func TestClaimsAreChecked(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
@@ -39,7 +38,7 @@ func TestClaimsAreChecked(t *testing.T) {
 }
 
 // [MEM-15] Two of these Pings in vain make the target suspect. [MEM-30] Offline makes a target offline only when Pings
-// of the node's own are in vain: 5 at least since anything came from the target
+// of the node's own are in vain. That is when 5 of them [...] went since anything came from the target.
 func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 	for lost := range 6 {
 		s := newSociety(t)
@@ -70,9 +69,10 @@ func TestClaimsAreCheckedThroughLoss(t *testing.T) {
 	}
 }
 
-// [MEM-30] the first of them sent two round trips ago, and 100 ms. Two round trips count as 660 ms while none was
-// measured, and when there was an alarm later than 1 s before the first of these Pings. They count as no more than
-// that. Who has sent fewer since a Suspect sends the rest at 30 ms. Who has heard no Suspect begins to ping so
+// [MEM-30] And the first of these went two round trips ago, and 100 ms. Two round trips count as 660 ms while none was
+// measured, or when there was an alarm later than 1 s before the first of these Pings. They count as no more than that.
+// Who looks into a Suspect, and has sent fewer Pings, sends the rest at 30 ms. Who has heard no Suspect begins to ping
+// so.
 func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 	for name, test := range map[string]struct {
 		trip    time.Duration
@@ -119,8 +119,8 @@ func TestOfflineIsBelievedAfterOwnPings(t *testing.T) {
 	}
 }
 
-// [MEM-15] Of more than 50 peers about 50 do so at once, the others only if the suspicion lasts: 5 times at 30 ms, from
-// when a quarter to a half of the 300 ms of MEM-14 is over.
+// [MEM-15] Of more than 50 peers about 50 do so at once, each by its own chance. The others do so only if the suspicion
+// lasts: 5 times at 30 ms, from when a quarter to a half of the 300 ms of MEM-14 is over.
 func TestManyCheckAClaimInTurns(t *testing.T) {
 	t.Parallel()
 	for _, dead := range []bool{false, true} {
@@ -186,8 +186,7 @@ func claimsOf(msgs []wire.Message) map[wire.Kind]int {
 	return kinds
 }
 
-// [MEM-15] A Suspect that begins none of this is answered all the same: with Vouch, if something came from the target
-// since one began it, within the last 500 ms
+// [MEM-15] The answer is Vouch if one began it within the last 500 ms, and something came from the target since.
 func TestEachWhoDoubtsIsTold(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
@@ -202,7 +201,7 @@ func TestEachWhoDoubtsIsTold(t *testing.T) {
 	}
 }
 
-// [MEM-15] or as Help (MEM-12), for this at the same pace, if its incarnation is below the one known.
+// [MEM-15] Or, if its incarnation is below the one known, it is taken as Help (MEM-12), at the same pace.
 func TestWhoDoubtsWhatWasRefutedIsTold(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
@@ -222,7 +221,7 @@ func TestWhoDoubtsWhatWasRefutedIsTold(t *testing.T) {
 	require.Equal(t, map[wire.Kind]int{wire.KindPing: 1, wire.KindVouch: 1}, claimsOf(*sent))
 }
 
-// [MEM-15] for this at the same pace, counted apart: what a liar says of an incarnation that was refuted does not stand
+// [MEM-15] at the same pace, and counted apart: what a liar says of an incarnation that was refuted does not stand
 // in the way of who sees a death.
 func TestASuspectThatCountsNoMoreHidesNoDeath(t *testing.T) {
 	for _, behind := range []uint32{1, 5} {
@@ -241,8 +240,9 @@ func TestASuspectThatCountsNoMoreHidesNoDeath(t *testing.T) {
 	}
 }
 
-// [MEM-15] A probe that is under way goes on instead; it [...] does not decide until 360 ms after the Suspect; further
-// Suspects do not change it. When no Offline has followed by then, the target is probed as in MEM-11.
+// [MEM-15] A probe that is under way goes on in place of these Pings [...]. It does not decide until 360 ms after the
+// Suspect; further Suspects do not change it. When no Offline has followed by these 360 ms, and the Pings were in vain,
+// the target is probed as in MEM-11.
 func TestDeathIsFoundThoughOthersOnlyDoubt(t *testing.T) {
 	for name, probing := range map[string]bool{"asked because of them": false, "probed already": true} {
 		t.Run(name, func(t *testing.T) {
@@ -378,7 +378,7 @@ func TestDoubtThatIsContradictedIsNotRepeatedSoon(t *testing.T) {
 	require.Less(t, kindsOf(*sent)[wire.KindSuspect], 2*8, "in 30 s, to two peers")
 }
 
-// [MEM-15] A probe that is under way goes on instead, from the beginning if it had a sign of life
+// [MEM-15] A probe that is under way goes on in place of these Pings, from the beginning if it had a sign of life.
 func TestDeathDuringAProbeIsKnownAsSoon(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(5)

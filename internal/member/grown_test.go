@@ -11,8 +11,8 @@ import (
 	"broach/internal/wire"
 )
 
-// [MEM-15] Two of these Pings in vain make the target suspect, but not within 10 s after the node measured a round trip
-// above 50 ms, and above twice the one it knew of that peer
+// [MEM-15] Two of these Pings in vain [...] make the target suspect. But they do not within 10 s after the node
+// measured, of any peer, a round trip above 50 ms and above twice the one it knew.
 func TestNobodyIsShownSuspectWhileWaysGrow(t *testing.T) {
 	for _, delay := range []time.Duration{60 * msec, 100 * msec, 200 * msec} {
 		for _, size := range []int{4, 32, 100} {

@@ -87,7 +87,7 @@ func TestBeatsMeasureTheRoundTrip(t *testing.T) {
 	}
 }
 
-// [MEM-30] not while the node is strained
+// [MEM-30] None is measured while the node is strained (MEM-31).
 func TestBeatsMeasureNothingWrong(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(3)

@@ -10,7 +10,7 @@ import (
 )
 
 // [MEM-31] The bound is 4,000 a second at first. It halves in each 100 ms in which the node is strained again, down to
-// 20. It grows by a fifth in each 100 ms in which it is not, and above 16,000 it falls away.
+// 20. It grows by a fifth in each 100 ms in which it is not. Above 16,000 it falls away.
 func TestTheBoundFollowsTheStrain(t *testing.T) {
 	now := time.Unix(0, 0)
 	var s strain
@@ -85,8 +85,8 @@ func TestTheBoundSinksToAShareOfTheMachine(t *testing.T) {
 	}
 }
 
-// [MEM-31] Probes that another's word began are bounded by themselves, as the rest is: they take nothing from the
-// node's own.
+// [MEM-31] Probes that another's word began (MEM-15) take nothing from the node's own. Their first Pings have a bound
+// of their own, as high as the other.
 func TestHearsayTakesNothingFromWhatIsPlanned(t *testing.T) {
 	now := time.Unix(0, 0)
 	s := strain{bound: 100}
@@ -157,7 +157,7 @@ func TestOneLateWakeUpBeforeAStallIsNoStrainThatGoesOn(t *testing.T) {
 	}
 }
 
-// [MEM-30] A round trip is measured by Pong [...] not while the node is strained (MEM-31)
+// [MEM-30] A round trip is measured by Pong [...]. None is measured while the node is strained (MEM-31).
 func TestWhoIsStrainedMeasuresNoRoundTrip(t *testing.T) {
 	for _, bound := range []float64{0, boundFirst} {
 		s := newSociety(t)
@@ -202,7 +202,7 @@ func TestADeathDuringAStallIsKnownSoonAfterIt(t *testing.T) {
 	}
 }
 
-// [MEM-31] But a node whose bound is below 4,000 repeats no Suspect that another says too
+// [MEM-31] Below 4,000 the node repeats no Suspect that another says too
 func TestWhoIsStrainedRepeatsNoClaimOfAnother(t *testing.T) {
 	for _, bound := range []float64{0, boundFirst, 100} {
 		s := newSociety(t)
@@ -252,7 +252,7 @@ func TestWhoAnswersNoHelloIsOpenedTo(t *testing.T) {
 	require.Equal(t, 5, *opens, "the first with the hello after 1.3 s, then 0.5, 1, 2 and 4 s later")
 }
 
-// [MEM-31] While more than 32 addresses are missing (AMP-4), a strained node sends no List by MEM-20.
+// [MEM-31] While more than 32 addresses are missing (AMP-4) it sends no List by MEM-20.
 func TestWhoIsStrainedAndMissesManyMendsNobody(t *testing.T) {
 	for _, test := range []struct {
 		bound   float64

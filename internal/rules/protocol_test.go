@@ -103,11 +103,13 @@ func paragraphs(text string) (all []string) {
 	open := false
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
-		isProse := line != "" && !strings.HasPrefix(line, "    ") && !strings.HasPrefix(line, "#") && line[0] != '|'
+		isExample := !open && strings.HasPrefix(line, "    ") // there is an empty line before it
+		isProse := line != "" && !isExample && !strings.HasPrefix(line, "#") && line[0] != '|'
+		line = strings.TrimSpace(line)
 		switch {
 		case !isProse:
 		case open && !strings.HasPrefix(line, "- "):
-			all[len(all)-1] += " " + strings.TrimSpace(line)
+			all[len(all)-1] += " " + line
 		default:
 			all = append(all, line)
 		}

@@ -43,9 +43,9 @@ func (w *windowTest) settled(roundTrip time.Duration, rounds int) *windowTest {
 	return w
 }
 
-// [FRAG-6] 16 KiB at first, or 32 on a path of 10 ms or more, and what is acknowledged is added, so that it doubles in
-// each round trip, until the first sign: a fragment that is lost, or 8 round trips in a row that are longer than the
-// path is by half of what may be.
+// [FRAG-6] the window is 16 KiB at first, or 32 on a path of 10 ms or more. While it holds something back, what is
+// acknowledged is added, so that it doubles in each round trip. That is over with the first fragment that is lost, or
+// when 8 round trips in a row had more than half of the allowed queue.
 func TestWindowDoublesUntilTheFirstSign(t *testing.T) {
 	w := newWindowTest()
 	require.Equal(t, 16<<10, w.size)
@@ -68,7 +68,7 @@ func TestWindowDoublesUntilTheFirstSign(t *testing.T) {
 	require.True(t, waits.steady, "10 ms are half of a quarter of 80")
 }
 
-// [FRAG-6] A window that nothing was held back by does not grow.
+// [FRAG-6] Something waited for the window [...]: the window grows; else it does not.
 func TestWindowGrowsOnlyWhenItIsFull(t *testing.T) {
 	w := newWindowTest()
 	w.ack(1000)
@@ -78,7 +78,7 @@ func TestWindowGrowsOnlyWhenItIsFull(t *testing.T) {
 	require.Equal(t, firstWindow+1000, w.size)
 }
 
-// [FRAG-6] at most 1.5 MiB, or 256 KiB for each millisecond of the path, up to 8 MiB
+// [FRAG-6] It is 1.5 MiB at most, or 256 KiB for each millisecond of the path if that is more, up to 8 MiB.
 func TestWindowHasALimit(t *testing.T) {
 	for roundTrip, most := range map[time.Duration]int{
 		time.Millisecond: 3 << 19, 10 * time.Millisecond: 2560 << 10, time.Second: 8 << 20,
@@ -87,8 +87,8 @@ func TestWindowHasALimit(t *testing.T) {
 	}
 }
 
-// [FRAG-6] Where the round trip is longer than the path is by more than a quarter of it, at least 5 and at most 25 ms,
-// the window is made as small as gives that, no less than half. The round after is not judged.
+// [FRAG-6] Allowed is a queue of a quarter of the path, at least 5 ms and at most 25. The queue is above the allowed
+// one: the window becomes as small as makes the allowed one of it, no less than half.
 func TestWindowSeesAQueue(t *testing.T) {
 	w := newWindowTest().settled(20*time.Millisecond, 5)
 	w.play(30*time.Millisecond, 0) // slow start is left within
@@ -106,7 +106,7 @@ func TestWindowSeesAQueue(t *testing.T) {
 	require.Greater(t, w.size, before)
 }
 
-// [FRAG-6] Where that time differs from round to round, four times the smoothed difference is added, up to 30 ms in all
+// [FRAG-6] Where the queue differs from round to round, four times the smoothed difference is added, up to 30 ms in all
 func TestWindowBearsAQueueThatComesAndGoes(t *testing.T) {
 	w := newWindowTest().settled(20*time.Millisecond, 5)
 	require.Equal(t, queueLeast, w.allowed())
@@ -134,8 +134,8 @@ func TestWindowLearnsThatThePathIsLonger(t *testing.T) {
 	require.GreaterOrEqual(t, w.settled(100*time.Millisecond, 8).size, 1<<20)
 }
 
-// [FRAG-6] When more than a tenth and two fragments of what is known were lost, of which older rounds count less, the
-// window is made smaller by twice the share, no less than half.
+// [FRAG-6] Much was lost: more than a tenth, and two fragments, of what is known, of which each older round counts a
+// quarter less. The window is made smaller by twice the share that was lost, no less than half.
 func TestWindowSeesLosses(t *testing.T) {
 	w := newWindowTest().settled(20*time.Millisecond, 3)
 	before := w.size
@@ -173,7 +173,7 @@ func TestWindowKeepsToTheRoomOfTheReceiver(t *testing.T) {
 	require.Equal(t, maxWindow, o.flight.window.limit(), "a larger one is none")
 }
 
-// [FRAG-6] It is two fragments at least
+// [FRAG-6] a window is two fragments at least
 func TestWindowHoldsTwoFragmentsOfAnySize(t *testing.T) {
 	w := newWindow(1149)
 	w.resize(1149)
@@ -186,7 +186,7 @@ func TestWindowHoldsTwoFragmentsOfAnySize(t *testing.T) {
 	require.Equal(t, 2*21788, w.size)
 }
 
-// [FRAG-6] Losses that slowing down does not lessen, twice in a row, are borne from then on, up to a quarter.
+// [FRAG-6] When losses do not become less with the window, twice in a row, they are borne from then on
 func TestWindowBearsLossesThatItDoesNotCause(t *testing.T) {
 	w := newWindowTest().settled(20*time.Millisecond, 4)
 	for range 30 {

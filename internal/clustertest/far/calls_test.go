@@ -25,7 +25,7 @@ func requireSentOnce(t *testing.T, w *farTraffic, calls int) {
 	require.LessOrEqual(t, w.of(wire.KindReply), most, "Replies")
 }
 
-// [CALL-9] A Request is sent again when nothing was heard of it for a retransmission time: on a path that loses
+// [CALL-9] A Request of which nothing was heard is sent again [...] after a retransmission time: on a path that loses
 // nothing, none is, from the first call on.
 func TestCallsGoOnceOverAnyDistance(t *testing.T) {
 	for _, p := range []farPath{

@@ -105,7 +105,7 @@ func relayed(t *testing.T, delay time.Duration, mbit float64) (caller *broach.No
 
 // What holds on the simulated network holds on sockets, whose timers are late and whose batches are what the system
 // makes of them.
-// [CALL-9] when nothing was heard of it for a retransmission time
+// [CALL-9] A Request of which nothing was heard is sent again [...] after a retransmission time
 func TestDistanceOnRealSockets(t *testing.T) {
 	caller, _ := relayed(t, 40*ms, 0)
 	callOne(t, caller, 10)
