@@ -12,6 +12,7 @@ import (
 
 	"broach/internal/balance"
 	"broach/internal/codec"
+	"broach/internal/function"
 	"broach/internal/link"
 	"broach/internal/pace"
 	"broach/internal/tally"
@@ -71,7 +72,7 @@ func Call[R any](ctx context.Context, c *Caller, args ...any) (R, error) {
 // cannotReceive is the error of a call whose n-th result is wanted as a type that none can be received as. It is found
 // before the function runs: what that does could not be told.
 func (c *Caller) cannotReceive(n int, t reflect.Type) *Error {
-	if err := codec.CheckWanted(t); err != nil {
+	if err := function.CheckWanted(t); err != nil {
 		return c.newError(InvalidArgument, No, wire.Shortened(fmt.Sprintf("result %d: %v", n, err)))
 	}
 	return nil

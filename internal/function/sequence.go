@@ -86,6 +86,15 @@ func checkPlain(t reflect.Type, check func(reflect.Type) error, where string) er
 	return check(t)
 }
 
+// CheckWanted is codec.CheckWanted for a result of a call, with the remedy for one that streams.
+func CheckWanted(t reflect.Type) error {
+	err := codec.CheckWanted(t)
+	if err != nil && isSequence(t) {
+		return fmt.Errorf("%s is a stream: use Stream or Bind", codec.TypeName(t))
+	}
+	return err
+}
+
 // checkAt is check for the items of a sequence, which is the i-th of something.
 func (s *Sequence) checkAt(what string, i int, check func(reflect.Type) error) error {
 	if err := s.checkItem(check); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"iter"
 	"testing"
 
 	"broach"
@@ -29,6 +30,7 @@ func TestWhatCannotBeReceivedIsRefusedBeforeTheFunctionRuns(t *testing.T) {
 		"result 1: calls.hidden has no exported fields":                  wanting[map[string][]*hidden],
 		"result 1: field Done of calls.job: chan int cannot be sent":     wanting[job],
 		"result 1: context.Context can only be the first parameter":      wanting[context.Context],
+		"result 1: iter.Seq2[int,error] is a stream: use Stream or Bind": wanting[iter.Seq2[int, error]],
 		"result 2: chan int cannot be sent":                              wantingSecond[chan int],
 		"result 2: io.Writer cannot be sent: of interfaces, only any ca": wantingSecond[io.Writer],
 	} {
