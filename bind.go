@@ -219,9 +219,6 @@ func boundBinary[A, B, R any](
 func callTyped[R any](
 	ctx context.Context, c *Caller, args codec.TypedArguments, read func(*codec.Decoder) (R, error),
 ) (R, error) {
-	if ctx == nil {
-		ctx = context.Background() // as in a binding by reflection
-	}
 	if len(c.opts.interceptors) > 0 {
 		return callIntercepted[R](ctx, c, codec.Arguments{Typed: args},
 			func(body []byte) (any, error) { return codec.DecodeOne(body, read) })

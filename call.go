@@ -78,6 +78,15 @@ func (c *Caller) cannotReceive(n int, t reflect.Type) *Error {
 	return nil
 }
 
+// orEndless is ctx, or one that never ends in place of nil: who calls a func of Bind may well leave it out, and what is
+// right there is right for all that take one.
+func orEndless(ctx context.Context) context.Context {
+	if ctx == nil {
+		return context.Background()
+	}
+	return ctx
+}
+
 // newError makes the error of a call that ended here.
 func (c *Caller) newError(code Code, executed Executed, text string) *Error {
 	return &Error{Code: code, Message: text, Service: c.name, Executed: executed}
@@ -130,6 +139,7 @@ func (c *Caller) doTyped(
 
 // do makes the call and waits. The caller of do decodes the body and releases the link.Call.
 func (c *Caller) do(ctx context.Context, out *outCall) (p *link.Call, failed *Error) {
+	ctx = orEndless(ctx)
 	now := time.Now()
 	if mayStream(out.streams, out.Values()) {
 		c = c.ofStream()

@@ -29,6 +29,7 @@ func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply[any]] {
 
 // All is Caller.All with typed results, as with [Call].
 func All[R any](ctx context.Context, c *Caller, args ...any) iter.Seq[Reply[R]] {
+	ctx = orEndless(ctx)
 	return func(yield func(Reply[R]) bool) {
 		nodes, failed := []netip.AddrPort(nil), c.cannotReceive(1, reflect.TypeFor[R]())
 		if failed == nil {

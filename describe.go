@@ -56,6 +56,7 @@ func (n *Node) Describe(ctx context.Context, name string) (Description, error) {
 	if f := n.serving.offered.get(name); f != nil && !wire.IsOwn(name) {
 		return f.describe(), nil
 	}
+	ctx = orEndless(ctx)
 	c := n.Caller(name)
 	if failed := c.refusal(ctx); failed != nil {
 		return Description{}, failed

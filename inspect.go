@@ -94,7 +94,7 @@ func (n *Node) Inspect(ctx context.Context, addr netip.AddrPort, want ...ViewPar
 	if len(want) == 0 {
 		parts = viewAll
 	}
-	v, failed := n.Caller(viewService).inspect(ctx, udp.Unmapped(addr), parts)
+	v, failed := n.Caller(viewService).inspect(orEndless(ctx), udp.Unmapped(addr), parts)
 	if failed != nil {
 		failed.Service = "Inspect"
 		return View{}, failed

@@ -258,6 +258,7 @@ func checkMetaKey(key string) error {
 // Caller, and either before that of the call which the function serves that is calling. A key that is none, and too
 // many bytes, are an InvalidArgument of the call. An Interceptor changes Invocation.Meta in place of the ctx.
 func WithMeta(ctx context.Context, key, value string) context.Context {
+	ctx = orEndless(ctx)
 	var said metaSaid
 	switch outer := ctx.Value(metaKey{}).(type) {
 	case *request:

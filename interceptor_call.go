@@ -89,6 +89,7 @@ func (c *Caller) interceptedFor(ctx context.Context, args []any, want []reflect.
 
 // run makes the call, of which a Tracer hears before the Interceptors.
 func (in *interception) run(ctx context.Context, args codec.Arguments) (v any, failed *Error) {
+	ctx = orEndless(ctx)
 	now := time.Now()
 	if mayStream(in.streams, args.List) {
 		in.caller = in.caller.ofStream()

@@ -27,7 +27,7 @@ func (n *Node) Leave(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = n.seeOff(ctx)
+	err = n.seeOff(orEndless(ctx))
 	_ = n.Close()
 	return err
 }

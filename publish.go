@@ -45,6 +45,7 @@ func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery
 	if err := n.asMember("publish", topic); err != nil {
 		return Delivery{}, err
 	}
+	ctx = orEndless(ctx)
 	frame := buffer.New()
 	defer frame.Release()
 	if failed := n.prepare(ctx, topic, payload, frame); failed != nil {

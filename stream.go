@@ -80,7 +80,7 @@ func (c *Caller) stream(ctx context.Context, args []any, item reflect.Type, take
 	if err := codec.CheckWanted(item); err != nil {
 		return c.newError(InvalidArgument, No, "items of a stream: "+err.Error())
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(orEndless(ctx))
 	s := &streams{pipesc: make(chan *stream.Pipe)}
 	defer func() { // also if the loop panics or ends its goroutine
 		cancel()

@@ -213,6 +213,7 @@ func (r *route) addrsOf(signature *string, own []netip.AddrPort) []netip.AddrPor
 // first it returns an error that matches ctx's and says how many there are, and what keeps this node from joining its
 // cluster if it has not. If the node is closed it returns ErrClosed.
 func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
+	ctx = orEndless(ctx)
 	if n.cfg.Guest {
 		return n.waitAsGuest(ctx, service, providers)
 	}
@@ -242,6 +243,7 @@ func (n *Node) WaitJoined(ctx context.Context) error {
 // await waits for a view that satisfies a condition. A view is the loop's until it is published, and never changes
 // afterwards.
 func (n *Node) await(ctx context.Context, satisfied func(*view) bool) error {
+	ctx = orEndless(ctx)
 	for {
 		v := n.calling.view.Load()
 		switch {
@@ -271,6 +273,7 @@ func (n *Node) waitedInVain(err error) error {
 // loop is left. A reader that is slow gets what has changed since it last looked, merged; it delays nobody. This node
 // itself is not reported.
 func (n *Node) Watch(ctx context.Context) iter.Seq[Event] {
+	ctx = orEndless(ctx)
 	return func(yield func(Event) bool) {
 		for seen := (&view{}); ; {
 			v := n.calling.view.Load()
