@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -299,6 +300,11 @@ func (x *exchange) media() (string, *problem) {
 // readMost is how long a client may take to send a body, which holds a place of MaxInFlight meanwhile.
 const readMost = 10 * time.Second
 
+// pieces are what bodies are read into, piece by piece: one made for each request costs more than the call.
+var pieces = sync.Pool{New: func() any { return new([pieceMost]byte) }}
+
+const pieceMost = 32 << 10
+
 // body reads the body, once.
 func (x *exchange) body() (string, *problem) {
 	if x.isRead || x.r.ContentLength == 0 || x.r.Body == nil {
@@ -314,8 +320,10 @@ func (x *exchange) body() (string, *problem) {
 	if n := x.r.ContentLength; n > 0 {
 		b.Grow(int(min(n, 64<<10))) // what it claims to send beyond that is believed as it comes
 	}
-	_, err := io.Copy(&b, &metered{Reader: http.MaxBytesReader(x.w, x.r.Body, x.g.set.maxBody), meter: &x.meter})
-	if err != nil {
+	read := metered{Reader: http.MaxBytesReader(x.w, x.r.Body, x.g.set.maxBody), meter: &x.meter}
+	piece := pieces.Get().(*[pieceMost]byte)
+	defer pieces.Put(piece)
+	if _, err := io.CopyBuffer(&b, &read, piece[:]); err != nil {
 		return "", x.bodyProblem(err)
 	}
 	_ = c.SetReadDeadline(time.Time{})
