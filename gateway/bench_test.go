@@ -31,18 +31,18 @@ import (
 // As in a cluster, the gateway and the function are processes of their own, and this one is the clients'. Both are
 // asked in turn, a hundred times in one run, so that what else the machine does meets both.
 
-// partEnv says which process this one is: "front", or "provider" and the address of a node.
-const partEnv = "BROACH_GATEWAY_BENCH"
+// partEnv says which of parts this process is, and an address that it needs.
+const partEnv = "BROACH_GATEWAY_PART"
+
+var parts = map[string]func(addr string){"front": beFront, "provider": beProvider}
 
 func TestMain(m *testing.M) {
-	switch part, addr, _ := strings.Cut(os.Getenv(partEnv), " "); part {
-	case "front":
-		beFront()
-	case "provider":
-		beProvider(addr)
-	default:
-		os.Exit(m.Run())
+	name, addr, _ := strings.Cut(os.Getenv(partEnv), " ")
+	if part := parts[name]; part != nil {
+		part(addr)
+		return
 	}
+	os.Exit(m.Run())
 }
 
 // BenchmarkGateway reports what the gateway does a second, the share of what the plain handler does, the same by the
@@ -121,7 +121,7 @@ type part struct {
 	out *bufio.Reader
 }
 
-func startPart(b *testing.B, name string) *part {
+func startPart(b testing.TB, name string) *part {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env, cmd.Stderr = append(os.Environ(), partEnv+"="+name), os.Stderr
 	in, err := cmd.StdinPipe()
@@ -136,7 +136,7 @@ func startPart(b *testing.B, name string) *part {
 	return &part{in, bufio.NewReader(out)}
 }
 
-func (p *part) line(b *testing.B) string {
+func (p *part) line(b testing.TB) string {
 	text, err := p.out.ReadString('\n')
 	require.NoError(b, err)
 	return strings.TrimSpace(text)
@@ -152,7 +152,7 @@ func (p *part) usage(b *testing.B) time.Duration {
 }
 
 // beFront serves the plain handler and the gateway, and says where, and where its node is.
-func beFront() {
+func beFront(string) {
 	n, err := broach.Start(broach.Config{Name: "front", Addr: "127.0.0.1:0", LogLevel: "error"})
 	check(err)
 	g, err := gateway.New(n, gateway.Expose("add"))
