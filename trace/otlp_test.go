@@ -1,25 +1,16 @@
 package trace
 
 import (
-	"context"
 	"encoding/hex"
 	"io"
-	"iter"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
-	"time"
-
-	"broach"
-	"broach/broachtest"
 
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/sdk/resource"
-	sdk "go.opentelemetry.io/otel/sdk/trace"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
@@ -33,10 +24,11 @@ type receiver struct {
 	mu    sync.Mutex
 	spans map[string]*otlp.Span // by their ids
 	of    map[string]string     // which service each is of
+	pids  map[int64]bool        // of the processes that have exported
 }
 
 func newReceiver(t *testing.T) *receiver {
-	r := &receiver{t: t, spans: map[string]*otlp.Span{}, of: map[string]string{}}
+	r := &receiver{t: t, spans: map[string]*otlp.Span{}, of: map[string]string{}, pids: map[int64]bool{}}
 	r.web = httptest.NewServer(r)
 	t.Cleanup(r.web.Close)
 	return r
@@ -53,26 +45,17 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, from := range sent.GetResourceSpans() {
+		attrs := from.GetResource().GetAttributes() // by their keys: process.pid, service.name
+		r.pids[attrs[0].GetValue().GetIntValue()] = true
 		for _, scope := range from.GetScopeSpans() {
 			for _, s := range scope.GetSpans() {
 				id := hex.EncodeToString(s.GetSpanId())
 				r.spans[id] = s
-				r.of[id] = from.GetResource().GetAttributes()[0].GetValue().GetStringValue()
+				r.of[id] = attrs[1].GetValue().GetStringValue()
 			}
 		}
 	}
 	w.Header().Set("Content-Type", "application/x-protobuf")
-}
-
-// exporting has a node export to the receiver; the function that it returns sends what is left.
-func (r *receiver) exporting(name string) (edit func(*broach.Config), flush func()) {
-	exporter, err := otlptracehttp.New(r.t.Context(), otlptracehttp.WithEndpointURL(r.web.URL+"/v1/traces"))
-	require.NoError(r.t, err)
-	p := sdk.NewTracerProvider(sdk.WithBatcher(exporter),
-		sdk.WithResource(resource.NewSchemaless(attribute.String("service.name", name))))
-	return func(cfg *broach.Config) { cfg.Tracer = New(Provider(p)) }, func() {
-		require.NoError(r.t, p.Shutdown(context.WithoutCancel(r.t.Context())))
-	}
 }
 
 // path is the way from the root of a trace to a span.
@@ -91,22 +74,21 @@ func (r *receiver) path(id string) string {
 	return line
 }
 
-// Three nodes in real time export over OTLP by HTTP, and the tree of spans is what happened.
-func TestThreeNodesExportOverOTLP(t *testing.T) {
-	c, r := broachtest.New(t), newReceiver(t)
-	var flushes []func()
-	start := func(name string) *broach.Node {
-		edit, flush := r.exporting(name)
-		flushes = append(flushes, flush)
-		return c.Start(name, edit)
+// Three processes in real time export over OTLP by HTTP, and the tree of spans is what happened.
+func TestThreeProcessesExportOverOTLP(t *testing.T) {
+	r := newReceiver(t)
+	shop := r.startProcess("shop", "")
+	till, shed := r.startProcess("till", shop.addr), r.startProcess("shed", shop.addr)
+	all := []*process{till, shop, shed}
+	for _, p := range all {
+		p.ask("find")
 	}
-	till, shop, shed := start("till"), start("shop"), start("shed")
-	doAll(t, c, till, shop, shed)
-	for _, n := range []*broach.Node{till, shop, shed} {
-		require.NoError(t, n.Close())
-	}
-	for _, flush := range flushes {
-		flush()
+	till.ask("order")
+	shed.ask("handle")
+	shed.ask("feed")
+	till.ask("report")
+	for _, p := range all {
+		p.end()
 	}
 
 	r.mu.Lock()
@@ -130,6 +112,8 @@ func TestThreeNodesExportOverOTLP(t *testing.T) {
 		"shed:CLIENT feed > shop:SERVER feed > shop:CLIENT stock > shed:SERVER stock",
 		timer, timer + " > till:CLIENT stock", timer + " > till:CLIENT stock > shed:SERVER stock",
 	}, paths)
+	require.Len(t, r.pids, 3)
+	require.NotContains(t, r.pids, int64(os.Getpid()))
 	r.requireLink(event, "shop:PRODUCER publish sold")
 }
 
@@ -143,69 +127,4 @@ func (r *receiver) requireLink(from, to string) {
 		}
 	}
 	require.Fail(r.t, "no such span", from)
-}
-
-// doAll makes a call whose function calls another one, which one provider refuses; an event whose handler makes a
-// hedged call; a stream that is broken off; and a run of a timer that calls.
-func doAll(t *testing.T, c *broachtest.Cluster, till, shop, shed *broach.Node) {
-	register := func(n *broach.Node, name string, fn any, opts ...broach.RegisterOption) {
-		require.NoError(t, n.Register(name, fn, opts...))
-	}
-	handled, ran := make(chan error, 1), make(chan error, 1)
-	register(till, "pay", func() {}, refusing())
-	register(shed, "pay", func() {})
-	register(shed, "stock", func() {})
-	register(shop, "slow", func(ctx context.Context) { <-ctx.Done() }, broach.Idempotent())
-	register(till, "slow", func() {}, broach.Idempotent())
-	register(shop, "feed", func(ctx context.Context) iter.Seq2[int, error] {
-		return func(yield func(int, error) bool) {
-			_, err := shop.Caller("stock").Call(ctx)
-			for i := 0; yield(i, err); i++ {
-			}
-		}
-	})
-	register(shop, "order", func(ctx context.Context) error {
-		if _, err := shop.Caller("pay", broach.Balance(at{till})).Call(ctx); err != nil {
-			return err
-		}
-		_, err := shop.Publish(ctx, "sold", "milk")
-		return err
-	})
-	_, err := shed.Subscribe("sold", func(ctx context.Context, _ string) {
-		_, err := shed.Caller("slow", broach.Balance(at{shop}), broach.Hedge(50*time.Millisecond)).Call(ctx)
-		handled <- err
-	})
-	require.NoError(t, err)
-	c.Settle()
-	_, err = till.Caller("order").Call(t.Context())
-	require.NoError(t, err)
-	for i, err := range broach.Stream[int](t.Context(), shed.Caller("feed")) {
-		if require.NoError(t, err); i == 3 {
-			break
-		}
-	}
-	timer, err := till.Every(10*time.Millisecond, func(ctx context.Context) {
-		_, err := till.Caller("stock").Call(ctx)
-		select {
-		case ran <- err:
-			<-ctx.Done() // one run is enough
-		default:
-		}
-	}, broach.OneOwner("report"))
-	require.NoError(t, err)
-	require.NoError(t, <-handled)
-	require.NoError(t, <-ran)
-	timer.Stop()
-}
-
-// at has a call ask one provider first, and another one if that is not there any more.
-type at struct{ *broach.Node }
-
-func (a at) Pick(_ broach.CallInfo, from []broach.Provider) int {
-	for i, p := range from {
-		if p.Addr == a.Addr() {
-			return i
-		}
-	}
-	return 0
 }
