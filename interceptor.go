@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -305,12 +306,12 @@ func (c *Caller) metadata(ctx context.Context, call *Invocation, s *trace) ([]by
 	} else {
 		all = merged(c.layersOfMeta(ctx))
 	}
-	if carried := s.carried(); len(carried) > 0 {
-		if b, failed := c.encodeMeta(merged(all, carried)); failed == nil {
+	if carried := s.carried(); len(carried) > 1 {
+		if b, failed := c.encodeMeta(all, carried); failed == nil {
 			return b, nil
 		}
 	}
-	return c.encodeMeta(all)
+	return c.encodeMeta(all, nil)
 }
 
 // layersOfMeta are the metadata of a call: those that its function was called with, and what is said on top of them.
@@ -320,24 +321,35 @@ func (c *Caller) layersOfMeta(ctx context.Context) (inherited, own map[string]st
 	return inherited, merged(c.opts.meta, said)
 }
 
-func (c *Caller) encodeMeta(all map[string]string) ([]byte, *Error) {
-	if len(all) == 0 {
+// metaPair is one of metadata.
+type metaPair struct{ key, value string }
+
+// encodeMeta encodes metadata in the order of their keys. What is carried, a key, its value, and so on, counts above
+// the others, and the last under a key above those before it.
+func (c *Caller) encodeMeta(all map[string]string, carried []string) ([]byte, *Error) {
+	if len(all)+len(carried) == 0 {
 		return nil, nil
 	}
-	keys, size := make([]string, 0, 8), 0 // most are few
+	pairs, size := make([]metaPair, 0, 8), 0 // most are few
 	for key, value := range all {
-		keys, size = append(keys, key), size+pairSize(key, value)
+		pairs, size = append(pairs, metaPair{key, value}), size+pairSize(key, value)
 	}
-	slices.Sort(keys)
+	for ; len(carried) > 1; carried = carried[2:] {
+		pairs, size = append(pairs, metaPair{carried[0], carried[1]}), size+pairSize(carried[0], carried[1])
+	}
+	slices.SortStableFunc(pairs, func(a, b metaPair) int { return strings.Compare(a.key, b.key) })
 	b := make([]byte, 0, min(size, wire.MaxPairs))
-	for _, key := range keys {
-		if err := checkMetaKey(key); err != nil { // of an Interceptor's making, or of WithMeta's
+	for i, p := range pairs {
+		if i+1 < len(pairs) && pairs[i+1].key == p.key {
+			continue
+		}
+		if err := checkMetaKey(p.key); err != nil { // of an Interceptor's making, or of WithMeta's
 			return nil, c.newError(InvalidArgument, No, err.Error())
 		}
-		if len(b)+pairSize(key, all[key]) > wire.MaxPairs {
+		if len(b)+pairSize(p.key, p.value) > wire.MaxPairs {
 			return nil, c.newError(InvalidArgument, No, tooMuchMeta(all))
 		}
-		b = wire.AppendPair(b, key, []byte(all[key]))
+		b = wire.AppendPair(b, p.key, []byte(p.value))
 	}
 	return b, nil
 }

@@ -184,18 +184,13 @@ func (t *Timer) endTrace(failed *Error) {
 	}
 }
 
-// carried are the metadata of the Span.
-func (s *trace) carried() (m map[string]string) {
+// carried are the metadata of the Span: a key, its value, and so on.
+func (s *trace) carried() (pairs []string) {
 	if s == nil || s.isOff.Load() {
 		return nil
 	}
 	defer s.caught()
-	pairs := s.span.Carry()
-	m = make(map[string]string, len(pairs)/2)
-	for ; len(pairs) > 1; pairs = pairs[2:] {
-		m[pairs[0]] = pairs[1]
-	}
-	return m
+	return s.span.Carry()
 }
 
 // begin numbers an attempt.

@@ -16,6 +16,7 @@ type place struct {
 	attrs []attribute.KeyValue    // its address
 	start []trace.SpanStartOption // of a span of what is served for it
 	tried []trace.EventOption     // of a first attempt there that went well
+	ended []attribute.KeyValue    // of a call that needed no other one
 }
 
 type placeKey struct {
@@ -61,5 +62,6 @@ func newPlace(n *name, addr netip.AddrPort) *place {
 	}
 	first := slices.Concat([]attribute.KeyValue{attribute.Int(attrAttempt, 1)}, at)
 	return &place{attrs: at, tried: []trace.EventOption{trace.WithAttributes(first...)},
+		ended: slices.Concat(at, []attribute.KeyValue{attribute.Int(attrAttempts, 1)}),
 		start: []trace.SpanStartOption{n.start[0], trace.WithAttributes(slices.Concat(n.attrs, at)...)}}
 }

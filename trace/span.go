@@ -23,6 +23,8 @@ type span struct {
 	carries  bool       // though it is not sampled
 	began    time.Time  // zero: nothing is measured
 	attempts atomic.Int64
+	carried  pairs
+	room     [2]string // for carried: most often that is a traceparent
 }
 
 func (t *tracer) newSpan(ctx context.Context, b *book, n *name, of trace.Span) *span {
@@ -38,9 +40,9 @@ func (s *span) Carry() []string {
 	if s.span == nil && !s.carries {
 		return nil
 	}
-	p := make(pairs, 0, 4)
-	s.t.propagator.Inject(s.ctx, &p)
-	return p
+	s.carried = s.room[:0]
+	s.t.propagator.Inject(s.ctx, &s.carried)
+	return s.carried
 }
 
 // Attempt notes that a provider was tried.
@@ -66,8 +68,7 @@ func (s *span) End(to netip.AddrPort, wait time.Duration, err error) {
 		return
 	}
 	if s.book == s.t.calls {
-		attrs := s.endCall(make([]attribute.KeyValue, 0, room(err)), to, err)
-		s.span.SetAttributes(failure(attrs, err)...)
+		s.endCall(to, err)
 	} else {
 		s.endServe(wait, err)
 	}
@@ -78,14 +79,19 @@ func (s *span) End(to netip.AddrPort, wait time.Duration, err error) {
 }
 
 // endCall says where it ended. A name that nobody offers may be anything, so it is not that of the span.
-func (s *span) endCall(attrs []attribute.KeyValue, to netip.AddrPort, err error) []attribute.KeyValue {
-	attrs = append(attrs, s.t.places.find(s.name, to).attrs...)
-	attrs = append(attrs, attribute.Int64(attrAttempts, s.attempts.Load()))
+func (s *span) endCall(to netip.AddrPort, err error) {
+	at, attempts := s.t.places.find(s.name, to), s.attempts.Load()
+	if attempts == 1 && err == nil {
+		s.span.SetAttributes(at.ended...)
+		return
+	}
+	attrs := append(make([]attribute.KeyValue, 0, room(err)), at.attrs...)
+	attrs = append(attrs, attribute.Int64(attrAttempts, attempts))
 	if codeOf(err) == broach.NotFound && !to.IsValid() && s.name.isCall {
 		s.span.SetName(other)
 		attrs = append(attrs, attribute.String(rpcMethod, other), attribute.String(rpcMethodOriginal, s.name.service))
 	}
-	return attrs
+	s.span.SetAttributes(failure(attrs, err)...)
 }
 
 // longWait is how long a call waits that is told to have waited: most do so for microseconds.
