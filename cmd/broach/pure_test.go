@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -81,12 +82,33 @@ func TestTimesAreShort(t *testing.T) {
 func TestSeedsSayWhatToBind(t *testing.T) {
 	for seed, want := range map[string]string{
 		"127.0.0.1:1": "127.0.0.1:0", "localhost:1": "127.0.0.1:0",
-		"10.0.0.7:1": "0.0.0.0:0", "seed.example.org:1": "0.0.0.0:0",
+		"10.0.0.7:1": "0.0.0.0:0", "seed.example.org:1": bothFamilies(),
 		"[::1]:1": "[::1]:0", "[2001:db8::7]:1": "[::]:0", "nothing": "127.0.0.1:0",
 	} {
 		require.Equal(t, want, bindFor([]string{seed}), seed)
 	}
 	require.Equal(t, "0.0.0.0:0", bindFor([]string{"127.0.0.1:1", "10.0.0.7:1"}))
+	require.Equal(t, bothFamilies(), bindFor([]string{"seed.example.org:1", "10.0.0.7:1"}))
+}
+
+// A name may lead to addresses of either family, and of one only: the socket that is bound for it sends to both.
+func TestANameIsReachedInEitherFamily(t *testing.T) {
+	c, err := net.ListenPacket("udp", bindFor([]string{"seed.example.org:1"}))
+	require.NoError(t, err)
+	defer c.Close()
+	for _, host := range []string{"127.0.0.1:0", "[::1]:0"} {
+		seed, err := net.ListenPacket("udp", host)
+		if err != nil {
+			t.Logf("this system has no %s: %v", host, err)
+			continue
+		}
+		defer seed.Close()
+		_, err = c.WriteTo([]byte("hello"), seed.LocalAddr())
+		require.NoError(t, err, host)
+		require.NoError(t, seed.SetReadDeadline(time.Now().Add(5*time.Second)))
+		_, _, err = seed.ReadFrom(make([]byte, 10))
+		require.NoError(t, err, host)
+	}
 }
 
 func TestEachCodeHasItsExitCode(t *testing.T) {

@@ -65,7 +65,8 @@ func reachableSelf(addr string) []string {
 	return []string{addr}
 }
 
-// bindFor is what a node binds that is to reach its seeds: loopback where they are there, else all addresses.
+// bindFor is what a node binds that is to reach its seeds: loopback where they are there, else all addresses. A name may
+// lead to either family.
 func bindFor(seeds []string) string {
 	bind := "127.0.0.1:0"
 	for _, seed := range seeds {
@@ -73,13 +74,28 @@ func bindFor(seeds []string) string {
 		ip, notLiteral := netip.ParseAddr(host)
 		switch {
 		case err != nil || host == "localhost":
-		case notLiteral != nil || ip.Is4() && !ip.IsLoopback():
+		case notLiteral != nil:
+			return bothFamilies()
+		case ip.Is4() && !ip.IsLoopback():
 			bind = "0.0.0.0:0"
 		case ip.Is6() && !ip.Is4In6():
 			return cmp.Or(map[bool]string{true: "[::1]:0"}[ip.IsLoopback()], "[::]:0")
 		}
 	}
 	return bind
+}
+
+// bothFamilies is where a socket of this system sends to addresses of IPv4 and of IPv6, or of IPv4 if it has no such.
+func bothFamilies() string {
+	c, err := net.ListenPacket("udp", ":0") // it is [::], unless the system keeps the families apart
+	if err != nil {
+		return "0.0.0.0:0"
+	}
+	defer c.Close()
+	if c.LocalAddr().(*net.UDPAddr).IP.To4() != nil {
+		return "0.0.0.0:0"
+	}
+	return "[::]:0"
 }
 
 // logger is silent, unless -v asks for it.
