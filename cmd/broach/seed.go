@@ -65,8 +65,8 @@ func reachableSelf(addr string) []string {
 	return []string{addr}
 }
 
-// bindFor is what a node binds that is to reach its seeds: loopback where they are there, else all addresses. A name may
-// lead to either family.
+// bindFor is what a node binds that is to reach its seeds: loopback where they are there, else all addresses. A name
+// may lead to either family.
 func bindFor(seeds []string) string {
 	bind := "127.0.0.1:0"
 	for _, seed := range seeds {
