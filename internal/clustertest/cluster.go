@@ -48,6 +48,7 @@ type Cluster struct {
 
 // Run runs a test on an empty cluster. The seed is printed: it replays the run.
 func Run(t *testing.T, seed uint64, test func(c *Cluster)) {
+	SkipWithoutBatches(t)
 	synctest.Test(t, func(t *testing.T) {
 		t.Logf("seed %d", seed)
 		c := &Cluster{T: t, Net: simnet.New(seed), Edit: func(*broach.Config) {},
@@ -61,6 +62,15 @@ func Run(t *testing.T, seed uint64, test func(c *Cluster)) {
 		}()
 		test(c)
 	})
+}
+
+// SkipWithoutBatches skips a test on the network in memory under the command nobatch, which has the kernel refuse what
+// only sockets ask it for.
+func SkipWithoutBatches(t *testing.T) {
+	t.Helper()
+	if os.Getenv("NOBATCH") != "" {
+		t.Skip("no socket takes part")
+	}
 }
 
 // AddrOf is the address of the i-th node.

@@ -120,7 +120,7 @@ func TestProofsSlowNoTransfer(t *testing.T) {
 		{simnet.Link{Delay: 25 * ms, Loss: 0.05}, 2 << 20, 40, 1.10},
 		{simnet.Link{Delay: 150 * ms, Loss: 0.05}, 2 << 20, 40, 1.10},
 	} {
-		if race.Enabled && test.runs > 1 {
+		if race.Sampled && test.runs > 1 {
 			continue
 		}
 		t.Run(fmt.Sprint(2*test.way.Delay, " loss ", test.way.Loss), func(t *testing.T) {

@@ -202,7 +202,7 @@ func TestLiarsChangeNothing(t *testing.T) {
 		for name, lie := range lies {
 			for _, who := range [][2]int{{1, 3}, {1, 12}, {3, 12}, {6, 12}} {
 				k, size := who[0], who[1]
-				if race.Enabled && (k != 3 || way != "fast") {
+				if race.Sampled && (k != 3 || way != "fast") {
 					continue
 				}
 				t.Run(fmt.Sprint(way, ", ", name, ", ", k, " of ", size), func(t *testing.T) {
@@ -222,17 +222,17 @@ func TestLiarsChangeNothing(t *testing.T) {
 func TestDeathIsKnownAmongLiars(t *testing.T) {
 	t.Parallel()
 	for name, lie := range lies {
-		if name == "Vouch" || race.Enabled && name != "all but Vouch" {
+		if name == "Vouch" || race.Sampled && name != "all but Vouch" {
 			continue
 		}
 		for _, k := range []int{1, 3, 8} {
-			if race.Enabled && k != 3 {
+			if race.Sampled && k != 3 {
 				continue
 			}
 			t.Run(fmt.Sprint(name, ", ", k, " of 16"), func(t *testing.T) {
 				var took []time.Duration
 				for seed := range uint64(2) {
-					if race.Enabled && seed > 0 {
+					if race.Sampled && seed > 0 {
 						break
 					}
 					conspire(t, seed+1, 16, k, clustertest.Lossy(0), func(c *conspiracy) {

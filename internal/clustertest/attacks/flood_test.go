@@ -126,7 +126,7 @@ func TestJoiningThroughAFlood(t *testing.T) {
 		f.start(3, 0)
 		f.key = nil
 		flood(uint64(fewer(2000)))
-		if key == nil || race.Enabled {
+		if key == nil || race.Sampled {
 			time.Sleep(5 * time.Second)
 		}
 		f.key = key

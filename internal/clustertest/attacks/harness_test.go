@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"broach"
+	"broach/internal/clustertest"
 	"broach/internal/intruder"
 	"broach/internal/race"
 	"broach/internal/simnet"
@@ -93,13 +94,14 @@ func clusterKey(n byte) []byte {
 
 // besiege runs a test without keys and with them. The seed is printed: it replays the run.
 func besiege(t *testing.T, seed uint64, test func(t *testing.T, f *field)) {
-	if !race.Enabled { // whose detector finds nothing without keys that it does not find with them
+	if !race.Sampled { // with keys there is all that there is without, and more
 		t.Run("without keys", func(t *testing.T) { inField(t, seed, nil, test) })
 	}
 	t.Run("with keys", func(t *testing.T) { inField(t, seed, clusterKey(0), test) })
 }
 
 func inField(t *testing.T, seed uint64, key []byte, test func(t *testing.T, f *field)) {
+	clustertest.SkipWithoutBatches(t)
 	synctest.Test(t, func(t *testing.T) {
 		t.Logf("seed %d", seed)
 		f := &field{t: t, net: simnet.New(seed), key: key, edit: func(*broach.Config) {}}
@@ -381,9 +383,9 @@ func after(ctx context.Context, d time.Duration, result int) int {
 	return result
 }
 
-// fewer is n, or a tenth of it under the race detector.
+// fewer is n, or a tenth of it in a sample.
 func fewer(n int) int {
-	if race.Enabled {
+	if race.Sampled {
 		return n / 10
 	}
 	return n

@@ -47,7 +47,7 @@ func (f *callTraffic) offer(n *broach.Node) {
 // begin starts callers that do not pause: of three, the race detector takes the time of two.
 func (f *callTraffic) begin() {
 	each := 3
-	if race.Enabled {
+	if race.Sampled {
 		each = 1
 	}
 	for _, n := range f.callers {

@@ -49,7 +49,7 @@ func TestDeathIsKnown(t *testing.T) {
 
 // departures is how many nodes of a cluster depart: two stay at least, as witnesses of each other.
 func departures(nodes int) int {
-	if race.Enabled {
+	if race.Sampled {
 		return min(nodes-2, 2)
 	}
 	return min(nodes-2, 5)

@@ -39,21 +39,23 @@ import (
 //
 // G14, what the processors have to do, needs a real machine: bench/membership.
 
-// sizes are those of the clusters that a goal is measured with. With the race detector, which makes them ten times as
-// slow, a hundred nodes come together and die in TestClusterComesTogether and TestDeathIsKnown only.
+// sizes are those of the clusters that a goal is measured with. Where a test takes a sample, as with the race detector,
+// which makes it ten times as slow, a hundred nodes come together and die in TestClusterComesTogether and
+// TestDeathIsKnown only.
 func sizes() []int {
 	switch {
 	case *thousand:
 		return []int{256}
-	case testing.Short(), race.Enabled:
+	case testing.Short(), race.Sampled:
 		return []int{3, 32}
 	}
 	return []int{3, 32, 100}
 }
 
-// aMinute is how long a cluster is watched. It is less with the race detector, where a minute of 32 nodes takes 5 s.
+// aMinute is how long a cluster is watched. It is less in a sample: a minute of 32 nodes takes 5 s
+// with the race detector.
 func aMinute() time.Duration {
-	if race.Enabled {
+	if race.Sampled {
 		return 12 * time.Second
 	}
 	return time.Minute
@@ -78,14 +80,14 @@ func clustersOf(nodes int) uint64 {
 	switch {
 	case nodes > 3:
 		return 1
-	case race.Enabled:
+	case race.Sampled:
 		return 3
 	}
 	return 10
 }
 
-// tooMany reports that a loss is left out: with the race detector the least and the greatest will do.
-func tooMany(loss float64) bool { return race.Enabled && loss > 0 && loss < 0.25 }
+// tooMany reports that a loss is left out: in a sample the least and the greatest will do.
+func tooMany(loss float64) bool { return race.Sampled && loss > 0 && loss < 0.25 }
 
 // arrive starts node i with a function of its own, and then lets it join.
 func arrive(c *clustertest.Cluster, i int, function string, seed *broach.Node) *broach.Node {

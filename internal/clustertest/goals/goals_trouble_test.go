@@ -20,7 +20,7 @@ func TestHalvesFindEachOther(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
 		for _, lasting := range []time.Duration{30 * time.Second, 90 * time.Second, 10 * time.Minute} {
-			if lasting > 30*time.Second && (size != 32 || race.Enabled) || lasting > 90*time.Second && testing.Short() {
+			if lasting > 30*time.Second && (size != 32 || race.Sampled) || lasting > 90*time.Second && testing.Short() {
 				continue // 10 minutes of 32 nodes take 7 s of the processor
 			}
 			t.Run(fmt.Sprint(size, " nodes, ", lasting), func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestHalvesFindWhoBeganBehindTheCut(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
 		for _, loss := range []float64{0, 0.1} {
-			if loss > 0 && (size > 32 || race.Enabled) {
+			if loss > 0 && (size > 32 || race.Sampled) {
 				continue
 			}
 			t.Run(fmt.Sprint(size, " nodes, loss ", loss), func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestStoppedNode(t *testing.T) {
 	t.Parallel()
 	for _, size := range sizes() {
 		for _, lasting := range []time.Duration{10 * time.Second, 30 * time.Second} {
-			if race.Enabled && lasting > 10*time.Second {
+			if race.Sampled && lasting > 10*time.Second {
 				continue
 			}
 			t.Run(fmt.Sprint(size, " nodes, ", lasting), func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestSickNodesBlameNobody(t *testing.T) {
 	for name, upset := range map[string]func(
 		*clustertest.Cluster, *broach.Node,
 	) func(){"stopped": (*clustertest.Cluster).Stop, "cut off": (*clustertest.Cluster).Isolate} {
-		if race.Enabled && name == "cut off" {
+		if race.Sampled && name == "cut off" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

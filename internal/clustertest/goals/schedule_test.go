@@ -205,7 +205,7 @@ func seeds(k uint64) []uint64 {
 // scheduleSizes are the clusters of the random schedules, and how many of each are tried.
 func scheduleSizes() map[int]uint64 {
 	sizes := map[int]uint64{3: 20, 32: 20, 100: 1}
-	if testing.Short() || race.Enabled {
+	if testing.Short() || race.Sampled {
 		sizes = map[int]uint64{3: 4, 32: 2}
 	}
 	for size := range sizes {

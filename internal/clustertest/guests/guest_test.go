@@ -108,7 +108,7 @@ func sent(nodes []*broach.Node) (sum uint64) {
 func TestAGuestsCallCostsAClusterNextToNothing(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 		k := 300
-		if race.Enabled { // which is ten times as slow
+		if race.Sampled { // with the race detector it is ten times as slow
 			k = 40
 		}
 		members := cluster(c, k)

@@ -50,7 +50,7 @@ var holders = map[string]func(c *clustertest.Cluster) (giveBack func()){
 func TestWhoGetsItsAddressBackIsBelievedAgain(t *testing.T) {
 	t.Parallel()
 	sizes := []int{3, 32}
-	if race.Enabled {
+	if race.Sampled {
 		sizes = []int{3}
 	}
 	for _, size := range sizes {

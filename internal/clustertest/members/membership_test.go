@@ -189,7 +189,7 @@ func TestSlowPathsJoinAndStay(t *testing.T) {
 func TestCallsRightAfterALossyJoin(t *testing.T) {
 	t.Parallel()
 	many := uint64(60)
-	if race.Enabled {
+	if race.Sampled {
 		many = 10
 	}
 	for seed := uint64(1); seed <= many; seed++ {

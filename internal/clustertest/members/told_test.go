@@ -34,7 +34,7 @@ func countSeeds(many, raced uint64) (list []uint64) {
 	if *countSeed != 0 {
 		return []uint64{*countSeed}
 	}
-	if race.Enabled {
+	if race.Sampled {
 		many = raced
 	}
 	for seed := range many {

@@ -2,6 +2,8 @@
 // broach goes the way of the systems that have none:
 //
 //	go test -exec "go run broach/internal/sandbox/nobatch" ./...
+//
+// The program finds NOBATCH in its environment, by which tests on a network in memory know that they repeat themselves.
 package main
 
 import (
@@ -33,5 +35,5 @@ func run(command []string) error {
 	if err := sandbox.Refuse(unix.ENOSYS, unix.SYS_SENDMMSG, unix.SYS_RECVMMSG); err != nil {
 		return err
 	}
-	return unix.Exec(path, command, os.Environ())
+	return unix.Exec(path, command, append(os.Environ(), "NOBATCH=1"))
 }
