@@ -12,7 +12,7 @@
 //
 //	carrier.go    what all links of a node share
 //	link.go       what a link is; how what waits in it is flushed; when it is due
-//	exchange.go   what it is besides as soon as calls pass
+//	exchange.go   what it is besides as soon as calls pass; what these have found out of it
 //	birth.go      how it is made of an Open and its Offer
 //	accept.go     which datagrams may come; which of two links is the better
 //	step.go       the messages of calls and transfers, one at a time
@@ -26,7 +26,6 @@
 //	rtt.go        how long an answer takes; stopwatch.go: that of a Probe
 //	replay.go     which numbers have come
 //	seal.go       keys
-//	snapshot.go   what calls have found out of it
 //	timers.go     the links that want to be stepped
 //	limits.go     what a peer can make its link keep
 package link

@@ -2,7 +2,7 @@
 // in, effects come out. Its parts:
 //
 //	member.go      what comes in, what goes out
-//	config.go      what the node says
+//	config.go      what the node says, and what others can make us keep or send
 //	peer.go        one peer, and the set of them
 //	due.go         which peer wants attention next
 //	contact.go     addresses that do not answer yet, and who has no room for us
@@ -15,8 +15,8 @@
 //	join.go        seeds, and who joins through us
 //	list.go        lists, and what becomes of who is in them
 //	healing.go     contact with those that were lost; who came while they were
-//	diff.go        what has changed between two views, and between two tables
-//	state.go       what is believed of a peer, and what is told of it; members that come and go too often
+//	state.go       what is believed of a peer, and what is told of it; members that come and go too often; what has
+//	               changed between two views
 //	beat.go        beats, and who is late
 //	strain.go      what a process does that gets too little of its processor
 //	suspicion.go   probes, and what they decide

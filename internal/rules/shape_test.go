@@ -2,6 +2,7 @@ package rules
 
 import (
 	"bytes"
+	"go/ast"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -59,4 +60,17 @@ func TestTheRootIsAFaceAndNoHall(t *testing.T) {
 	require.Contains(t, paths, "node.go", "the root has been found")
 	require.LessOrEqual(t, len(paths), rootMost, "files in the root: what needs nothing of a node is a room in internal,"+
 		" and a test that needs no inside of one stands in internal/clustertest")
+}
+
+// A room in internal is read as a whole, by its comment and then file by file. What has more files is two rooms.
+const roomMost = 25
+
+func TestRoomsAreSmall(t *testing.T) {
+	for dir := range rooms {
+		files := 0
+		forEachFile(t, dir, func(string, *ast.File) { files++ })
+		if strings.HasPrefix(dir, "internal/") {
+			require.LessOrEqual(t, files, roomMost, "files of %s, without tests", dir)
+		}
+	}
 }
