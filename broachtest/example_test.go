@@ -13,7 +13,7 @@ import (
 	"broach/broachtest"
 )
 
-// The test of the package comment and of README.md: keep them as they are here.
+// The test of the package comment and of README.md, which internal/rules compares.
 func TestTheShopOutlivesAProvider(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := broachtest.New(t)

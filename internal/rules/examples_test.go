@@ -5,6 +5,7 @@ import (
 	"go/doc"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -90,6 +91,22 @@ func TestEveryFormIsUsedByAnExample(t *testing.T) {
 		}
 	})
 	require.Greater(t, forms, 40, "the forms have been found")
+}
+
+// The test of README.md and of the package comment of broachtest is one that is run.
+func TestTheTestThatDocumentsShowIsRun(t *testing.T) {
+	text := func(path string) string {
+		b, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return string(b)
+	}
+	_, test, found := strings.Cut(text("broachtest/example_test.go"), "\nfunc TestTheShopOutlivesAProvider(")
+	require.True(t, found)
+	test, _, _ = strings.Cut(test, "\n}\n")
+	test = "func TestTheShopOutlivesAProvider(" + test + "\n}\n"
+	require.Contains(t, text("README.md"), "```go\n"+test+"```")
+	comment := "//\t" + strings.ReplaceAll(strings.TrimSpace(test), "\n", "\n//\t")
+	require.Contains(t, text("broachtest/doc.go"), comment+"\n//\n")
 }
 
 // forEachFunc visits the functions and methods of the package that users can name.
