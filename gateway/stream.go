@@ -16,13 +16,19 @@ import (
 const (
 	ndjsonType = "application/x-ndjson"
 	eventsType = "text/event-stream"
-	readyMost  = 64 // items that have come and are not written yet, beside those that the call itself lets wait
+
+	// Items that have come and are not written yet, beside those that the call itself lets wait: a client may read
+	// slowly, or not at all. One that is large goes alone.
+	readyMost = 64
+	largeFrom = 4 << 10
 )
 
 // An item is what a stream brings.
 type item struct {
-	v   any
-	err error
+	data     []byte
+	err      error         // why it ended
+	unsaid   error         // why it cannot be said in JSON
+	writtenc chan struct{} // of a large one; closed when it is written
 }
 
 // asStream does what may take as long as anybody likes. It is no request under way as others are, but a stream, of
@@ -51,7 +57,7 @@ func (x *exchange) callStream(ctx context.Context, f *function, caller *broach.C
 	go func() {
 		defer close(ended)
 		defer close(itemc)
-		give(ctx, itemc, broach.Stream[any](ctx, caller, args...))
+		x.give(ctx, f, itemc, broach.Stream[any](ctx, caller, args...))
 	}()
 	defer func() {
 		cancel()
@@ -61,20 +67,40 @@ func (x *exchange) callStream(ctx context.Context, f *function, caller *broach.C
 }
 
 // give puts what comes into a channel, until nobody wants it any more.
-func give(ctx context.Context, itemc chan<- item, items iter.Seq2[any, error]) {
+func (x *exchange) give(ctx context.Context, f *function, itemc chan<- item, items iter.Seq2[any, error]) {
 	for v, err := range items {
+		it := x.itemOf(f, v, err)
 		select {
-		case itemc <- item{v, err}:
+		case itemc <- it:
 		case <-ctx.Done():
 			if err == nil {
 				return
 			}
 			select {
-			case itemc <- item{v, err}: // why it ended
+			case itemc <- it: // why it ended
 			default:
 			}
 		}
+		if it.writtenc == nil {
+			continue
+		}
+		select {
+		case <-it.writtenc:
+		case <-ctx.Done():
+			return
+		}
 	}
+}
+
+// itemOf is what is written of an item, so that it is known how large that is.
+func (x *exchange) itemOf(f *function, v any, err error) (it item) {
+	if it.err = err; err == nil {
+		it.data, it.unsaid = f.appendResult(nil, v, x.texts)
+	}
+	if len(it.data) >= largeFrom {
+		it.writtenc = make(chan struct{})
+	}
+	return it
 }
 
 // passOn writes items as they come. What fails before the first of them is an answer as any other.
@@ -95,10 +121,10 @@ func (x *exchange) passOn(ctx context.Context, f *function, itemc <-chan item) *
 			return nil
 		case it.err != nil:
 			return s.fail(it.err)
+		case it.unsaid != nil:
+			return s.stop(unsayable(f.name, it.unsaid))
 		default:
-			if p := s.item(it.v); p != nil {
-				return p
-			}
+			s.item(it)
 		}
 	}
 }
@@ -169,14 +195,12 @@ func (s *itemStream) put(kind string, data []byte) {
 	}
 }
 
-func (s *itemStream) item(v any) *problem {
-	b, err := s.f.appendResult(nil, v, s.x.texts)
-	if err != nil {
-		return s.stop(unsayable(s.f.name, err))
-	}
+func (s *itemStream) item(it item) {
 	s.count++
-	s.put("item", b)
-	return nil
+	s.put("item", it.data)
+	if it.writtenc != nil {
+		close(it.writtenc)
+	}
 }
 
 // comment finds out whether the client is there. A line of JSON has no room for one.

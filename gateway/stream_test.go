@@ -9,6 +9,7 @@ import (
 	"iter"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -198,6 +199,49 @@ func TestAStreamThatGoesOn(t *testing.T) {
 		require.Zero(t, g.Stats().EventStreams)
 		must(t, two.Close())
 	})
+}
+
+// A client that reads slowly holds the function, and memory for little of what that yields; one that reads no more ends
+// it.
+func TestASlowClientHoldsTheFunction(t *testing.T) {
+	for _, accept := range []string{"application/x-ndjson", "text/event-stream"} {
+		synctest.Test(t, func(t *testing.T) {
+			g, shop := startStreams(t)
+			var yielded atomic.Int64
+			ended := make(chan struct{})
+			must(t, shop.Register("texts", func() iter.Seq2[string, error] {
+				return func(yield func(string, error) bool) {
+					defer close(ended)
+					for yield(strings.Repeat("x", 100<<10), nil) {
+						yielded.Add(1)
+					}
+				}
+			}))
+			time.Sleep(time.Second) // until the gateway knows it
+			h, _ := serveHall(t, g)
+			conn := h.dial()
+			_, err := fmt.Fprintf(conn, "POST /rpc/texts HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\n"+
+				"Content-Type: application/json\r\nContent-Length: 0\r\n\r\n", accept)
+			must(t, err)
+			r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			must(t, err)
+			read := int64(0)
+			for lines := bufio.NewReader(r.Body); read < 20; {
+				line, err := lines.ReadString('\n')
+				must(t, err)
+				if len(line) > 100<<10 {
+					read++
+				}
+				time.Sleep(time.Second)
+				// the room of the call, 256 KiB, and what gateway and server are writing
+				require.LessOrEqual(t, yielded.Load(), read+6)
+			}
+			began := time.Now()
+			<-ended
+			require.LessOrEqual(t, time.Since(began), 30*time.Second)
+			must(t, conn.Close())
+		})
+	}
 }
 
 // "They count for MaxEventStreams, not for MaxInFlight", those that a client sends, too, and end with the gateway.
