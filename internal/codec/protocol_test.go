@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"broach/internal/stream"
 	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
@@ -243,4 +245,26 @@ func TestTheCallOfTheExamplesMeansWhatItSays(t *testing.T) {
 	got, err := decodeAny(reply.Body)
 	require.NoError(t, err)
 	require.Equal(t, 3, got)
+}
+
+// The first example of a Chunk is all of an input, the items `[1, "a"]` and 1024.
+func TestTheItemsOfTheExampleMeanWhatTheySay(t *testing.T) {
+	chunk, err := wire.ConsumeChunk(exampleOf(t, wire.KindChunk))
+	require.NoError(t, err)
+	require.True(t, chunk.Last)
+	var p stream.Pipe
+	p.Put(chunk.Data)
+	p.CloseWrite(nil)
+	items, d, read := stream.Items{Pipe: &p, Most: 1000}, OpenItems(), ItemReader[any]()
+	defer d.Close()
+	for _, want := range []any{[]any{int64(1), "a"}, int64(1024)} {
+		b, err := items.Next(nil)
+		require.NoError(t, err)
+		require.NoError(t, d.Begin(b))
+		got, err := read(d)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	}
+	_, err = items.Next(nil)
+	require.Equal(t, io.EOF, err)
 }

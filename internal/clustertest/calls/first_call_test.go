@@ -3,6 +3,7 @@ package calls
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"iter"
 	"os"
 	"regexp"
 	"strings"
@@ -93,6 +94,7 @@ func (k *talk) expect(l *intruder.Link, kinds ...byte) intruder.Message {
 func TestTheFirstCallOfTheProtocol(t *testing.T) {
 	for heading, talks := range map[string]func(*talk){
 		"A guest calls": talkAsGuest, "Replies are lost": talkWithLoss, "A member joins and calls": talkAsMember,
+		"Items stream": talkInStreams,
 	} {
 		clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 			k := newTalk(c)
@@ -151,6 +153,39 @@ func talkWithLoss(k *talk) {
 	k.lose()
 	time.Sleep(85 * time.Millisecond)
 	k.ask(l, several(intruder.OfSlot(intruder.KindPoll, 0, 2)), intruder.KindReply)
+}
+
+// talkInStreams has two numbers come back as a stream of their doubles.
+func talkInStreams(k *talk) {
+	require.NoError(k.c.T, k.node.Register("double", double))
+	l := k.open(0)
+	k.said = nil // both are those of the guest
+	k.ask(l, several(intruder.Streaming(0, 1, 1, 256, "double")), intruder.KindFragmentAck)
+	items := []byte{1, 7, 3, 0xcd, 2, 0}
+	input := intruder.Chunk(1, 0, 1, 0, intruder.ChunkFromCaller|intruder.ChunkLast, items)
+	k.ask(l, several(input), intruder.KindFragmentAck)
+	k.expect(l, intruder.KindChunk)
+	k.expect(l, intruder.KindChunk)
+	k.expect(l, intruder.KindReply)
+	ack := intruder.FragmentAck(1, 2, 256)
+	ack.Body[15] = 4 // the datagram with the second of them
+	k.tell(l.Next(ack))
+}
+
+func double(in iter.Seq2[int, error]) iter.Seq2[int, error] {
+	return func(yield func(int, error) bool) {
+		var all []int
+		for n, err := range in {
+			all = append(all, n)
+			if err != nil {
+				panic(err)
+			}
+		}
+		for _, n := range all {
+			time.Sleep(time.Millisecond)
+			yield(2*n, nil)
+		}
+	}
 }
 
 // examplesOf are the datagrams under a heading in section 1.6 of PROTOCOL.md: the bytes of a table each, under a line
