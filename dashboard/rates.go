@@ -1,9 +1,9 @@
 package dashboard
 
 import (
-	"cmp"
 	"math"
 	"slices"
+	"sort"
 	"time"
 
 	"broach"
@@ -47,13 +47,13 @@ func (w *window) seconds() float64 { return w.last.at.Sub(w.base.at).Seconds() }
 func busiest(list []broach.FunctionStats) []broach.FunctionStats {
 	list = slices.Clone(list)
 	if len(list) > namesMost {
-		slices.SortFunc(list, func(a, b broach.FunctionStats) int { return cmp.Compare(b.Calls, a.Calls) })
+		sort.Slice(list, func(i, j int) bool { return list[i].Calls > list[j].Calls })
 		list = slices.Clone(list[:namesMost])
 	}
 	for i := range list {
 		list[i].Name = short(list[i].Name)
 	}
-	slices.SortFunc(list, func(a, b broach.FunctionStats) int { return cmp.Compare(a.Name, b.Name) })
+	sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
 	return list
 }
 

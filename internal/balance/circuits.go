@@ -3,6 +3,7 @@ package balance
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"sync/atomic"
 	"time"
 )
@@ -69,15 +70,13 @@ func (r *Record) Breakers(now time.Time) (list []BreakerState) {
 		list = e.breakers.Load().states(list, now, name)
 	}
 	r.mu.Unlock()
-	slices.SortFunc(list, func(a, b BreakerState) int {
-		switch {
-		case a.IsOpen && !b.IsOpen:
-			return -1
-		case b.IsOpen && !a.IsOpen:
-			return 1
+	sort.Slice(list, func(i, j int) bool {
+		a, b := &list[i], &list[j]
+		if a.IsOpen != b.IsOpen {
+			return a.IsOpen
 		}
 		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Policy.Failures, b.Policy.Failures),
-			cmp.Compare(a.Policy.Window, b.Policy.Window), cmp.Compare(a.Policy.Pause, b.Policy.Pause))
+			cmp.Compare(a.Policy.Window, b.Policy.Window), cmp.Compare(a.Policy.Pause, b.Policy.Pause)) < 0
 	})
 	return list[:min(len(list), BreakersShown)]
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -38,7 +39,7 @@ func fieldsOf(t reflect.Type) ([]field, error) {
 		all = append(all, dominant(found, taken, &lost)...)
 		level = deeper
 	}
-	slices.SortFunc(all, func(a, b field) int { return slices.Compare(a.index, b.index) })
+	sort.Slice(all, func(i, j int) bool { return slices.Compare(all[i].index, all[j].index) < 0 })
 	return all, lost
 }
 
@@ -83,8 +84,9 @@ func (f *field) readTag(tag reflect.StructTag) (skip bool) {
 
 // dominant returns, of the fields of one level, those which win their name.
 func dominant(found []field, taken map[string]bool, lost *error) (won []field) {
-	slices.SortFunc(found, func(a, b field) int {
-		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.rank(), b.rank()))
+	sort.Slice(found, func(i, j int) bool {
+		a, b := &found[i], &found[j]
+		return a.name < b.name || a.name == b.name && a.rank() < b.rank()
 	})
 	for len(found) > 0 {
 		f, n := found[0], 1

@@ -11,6 +11,7 @@ package environ
 
 import (
 	"slices"
+	"sort"
 	"strings"
 
 	"broach/internal/jsonfile"
@@ -36,6 +37,6 @@ func Pick(prefix string, known, environ []string) (values map[string]string, str
 			strays = append(strays, Stray{name, schema.Nearest("", name)})
 		}
 	}
-	slices.SortFunc(strays, func(a, b Stray) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(strays, func(i, j int) bool { return strays[i].Name < strays[j].Name })
 	return values, strays
 }
