@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"net/http"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -25,10 +27,11 @@ type asset struct {
 
 // assets are made when the first page of the process is.
 var assets = sync.OnceValue(func() map[string]*asset {
+	text, code := script()
 	return map[string]*asset{
 		"index.html": newAsset("text/html; charset=utf-8", read("index.html")),
-		"style.css":  newAsset("text/css; charset=utf-8", lean(read("style.css"))),
-		"app.js":     newAsset("text/javascript; charset=utf-8", script()),
+		"style.css":  newAsset("text/css; charset=utf-8", style()),
+		"app.js":     newAsset("text/javascript; charset=utf-8", text, code),
 	}
 })
 
@@ -44,23 +47,30 @@ func read(name string) []byte {
 	return b
 }
 
-// lean takes off what only readers of the source need: comments that stand alone, indentation, and blanks beside signs.
-// Texts and templates end on the line on which they begin, and no expression of ours has a blank beside such a sign.
-func lean(b []byte) []byte {
+// lean takes off what only readers of the source need: comments that stand alone, indentation, blanks beside signs, and
+// the end of a line behind a sign after which more has to follow. Texts and templates end on the line on which they
+// begin, and no regular expression has a blank.
+func lean(b []byte, signs string) []byte {
 	var out bytes.Buffer
 	for line := range bytes.Lines(b) {
 		line = bytes.TrimLeft(line, " ")
 		if !bytes.HasPrefix(line, []byte("//")) && !bytes.HasPrefix(line, []byte("/*")) && len(line) > 1 {
-			squeeze(&out, line)
+			squeeze(&out, line, signs)
 		}
 	}
 	return out.Bytes()
 }
 
-// squeeze leaves out blanks beside signs, outside of quotes.
-func squeeze(out *bytes.Buffer, line []byte) {
-	const signs = "=>?:&|{}();,"
+// The signs beside which no blank is needed. In a style sheet those of a sum need theirs.
+const (
+	styleSigns  = "=>:{};,"
+	scriptSigns = styleSigns + "?&|()+-*/<[]!%"
+)
+
+// squeeze leaves out blanks beside signs, outside of quotes, but for one between two that would be one sign without.
+func squeeze(out *bytes.Buffer, line []byte, signs string) {
 	quote := byte(0)
+	isSign := func(c byte) bool { return strings.IndexByte(signs, c) >= 0 }
 	for i, c := range line {
 		switch {
 		case quote != 0:
@@ -69,31 +79,48 @@ func squeeze(out *bytes.Buffer, line []byte) {
 			}
 		case c == '"' || c == '\'' || c == '`':
 			quote = c
-		case c == ' ' && (strings.IndexByte(signs, line[i-1]) >= 0 || strings.IndexByte(signs, line[i+1]) >= 0):
+		case c == ' ' && (isSign(line[i-1]) || isSign(line[i+1])) && line[i-1] != line[i+1]:
+			continue
+		case c == '\n' && i > 0 && strings.IndexByte("{(,;", line[i-1]) >= 0:
 			continue
 		}
 		out.WriteByte(c)
 	}
 }
 
-// script is all of them in one scope of their own.
-func script() []byte {
-	var b bytes.Buffer
-	b.WriteString("(() => {\n\"use strict\";\nconst words = `")
-	b.Write(read("texts.txt"))
-	b.WriteString("`;\n")
-	for _, name := range scripts {
-		b.Write(lean(read("js/" + name)))
-	}
-	b.WriteString("})();\n")
-	return b.Bytes()
+// style needs no ends of lines at all.
+func style() []byte {
+	return bytes.ReplaceAll(shorter(lean(read("style.css"), styleSigns)), []byte("\n"), nil)
 }
 
-func newAsset(kind string, body []byte) *asset {
+// script is all of them, a module: they have a scope of their own. The words stand before, for these to be compressed
+// apart. That a name is constant, parentheses around the only parameter: readers need these, too.
+func script() (text, code []byte) {
+	text = slices.Concat([]byte("const words = `"), read("texts.txt"), []byte("`;\n"))
+	for _, name := range scripts {
+		code = append(code, lean(read("js/"+name), scriptSigns)...)
+	}
+	code = bytes.ReplaceAll(code, []byte("const "), []byte("let "))
+	return text, oneParameter.ReplaceAll(shorter(code), []byte("$1$2=>"))
+}
+
+var oneParameter = regexp.MustCompile(`(\W)\((\w+)\)=>`)
+
+// shorter leaves out the sign that ends a statement or a declaration which is the last of its block.
+func shorter(b []byte) []byte { return bytes.ReplaceAll(b, []byte(";}"), []byte("}")) }
+
+// newAsset makes one of parts that are so unlike that each is compressed by a code of its own.
+func newAsset(kind string, parts ...[]byte) *asset {
 	var b bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	_, _ = w.Write(body) // fine: a buffer takes all
+	for i, p := range parts {
+		if i > 0 {
+			_ = w.Flush()
+		}
+		_, _ = w.Write(p) // fine, as all of these: a buffer takes what comes
+	}
 	_ = w.Close()
+	body := slices.Concat(parts...)
 	hash := sha256.Sum256(body)
 	return &asset{kind: kind, tag: `"` + hex.EncodeToString(hash[:8]) + `"`, body: body, zipped: b.Bytes()}
 }

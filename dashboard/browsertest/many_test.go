@@ -95,6 +95,7 @@ func TestAThousandNodes(t *testing.T) {
 		require.Less(t, took, 0.2)
 		drawn := eval[int](b, `document.querySelectorAll("tbody tr[tabindex]").length`)
 		require.Less(t, drawn, 60, "rows in sight are drawn")
+		b.shot("many " + view)
 	}
 	b.view("nodes")
 	b.await(`document.querySelector("tbody tr[tabindex]")`, 10*time.Second)

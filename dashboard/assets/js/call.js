@@ -28,8 +28,9 @@ const sample = (ty, names, deep = 0) => {
 
 const typeText = (ty) => (!ty ? "any" : ty.Name || { slice: "[]" + typeText(ty.Elem), array: `[${ty.Len}]` + typeText(ty.Elem), map: `map[${typeText(ty.Key)}]` + typeText(ty.Elem), pointer: "*" + typeText(ty.Elem) }[ty.Kind] || ty.Kind);
 
-const isJson = (text) => {
-  try { JSON.parse(text); return true; } catch { return false; }
+// parsed is a value, or undefined where that is no JSON.
+const parsed = (text) => {
+  try { return JSON.parse(text); } catch { return undefined; }
 };
 
 let fieldCount = 0;
@@ -43,7 +44,7 @@ function field(label, ty, names, deep) {
   };
   const calm = (e) => e.target.removeAttribute("aria-invalid");
   const line = (input, read, hint) => {
-    const e = h("div.field", h("label", { for: id }, label, h("span.soft.mono", " " + (hint || typeText(ty)))), input);
+    const e = labelled(input, label, h("span.soft.mono", " " + (hint || typeText(ty))));
     e.read = () => read(input);
     return e;
   };
@@ -55,15 +56,15 @@ function field(label, ty, names, deep) {
   }
   if (ty.Kind === "bool") return line(h("input", { id, type: "checkbox" }), (i) => String(i.checked));
   if (/int|float/.test(ty.Kind)) {
-    return line(h("input", { id, inputmode: "decimal", value: "0", spellcheck: "false", oninput: calm }), (i) =>
+    return line(h("input", { id, inputmode: "decimal", value: "0", oninput: calm }), (i) =>
       (/^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/.test(i.value.trim()) ? i.value.trim() : complain(i, t("badNumber"))));
   }
-  if (ty.Kind === "string") return line(h("input", { id, spellcheck: "false" }), (i) => JSON.stringify(i.value));
-  if (ty.Kind === "bytes") return line(h("input", { id, spellcheck: "false" }), (i) => JSON.stringify(i.value), t("secret"));
-  if (ty.Kind === "time" || ty.Kind === "duration") return line(h("input", { id, value: JSON.parse(sample(ty)), spellcheck: "false" }), (i) => JSON.stringify(i.value));
-  const box = h("textarea", { id, rows: "3", spellcheck: "false", oninput: calm });
+  if (ty.Kind === "string") return line(h("input", { id }), (i) => JSON.stringify(i.value));
+  if (ty.Kind === "bytes") return line(h("input", { id }), (i) => JSON.stringify(i.value), t("secret"));
+  if (ty.Kind === "time" || ty.Kind === "duration") return line(h("input", { id, value: JSON.parse(sample(ty)) }), (i) => JSON.stringify(i.value));
+  const box = h("textarea", { id, rows: "3", oninput: calm });
   box.value = sample(ty, names);
-  return line(box, (i) => (isJson(i.value) ? i.value.trim() : complain(i, t("badJson"))));
+  return line(box, (i) => (parsed(i.value) !== undefined ? i.value.trim() : complain(i, t("badJson"))));
 }
 
 function namesIn(d) {
@@ -92,13 +93,13 @@ function formOf(d) {
 }
 
 const quote = (s) => "'" + s.replaceAll("'", "'\\''") + "'";
-const isList = (s) => { try { return JSON.parse(s); } catch { return []; } };
+const listIn = (text) => parsed(text) || [];
 
 // copies are the same call elsewhere.
 const copies = (c) => ({
-  curl: "curl -H " + '"Authorization: Bearer $TOKEN"' + " -H 'Content-Type: application/json' -d " + quote(JSON.stringify(c)) + " " + quote(new URL("api/call", location.href).href),
-  "broach call": "broach call " + quote(c.Name) + isList(c.Args).map((a) => " " + quote(JSON.stringify(a))).join(""),
-  Go: "result, err := node.Caller(" + JSON.stringify(c.Name) + ").Call(ctx" + isList(c.Args).map((a) => ", " + (a && typeof a === "object" ? "/* " + JSON.stringify(a) + " */" : JSON.stringify(a))).join("") + ")",
+  curl: `curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" -d ${quote(JSON.stringify(c))} ${quote(new URL("api/call", location.href).href)}`,
+  "broach call": "broach call " + quote(c.Name) + listIn(c.Args).map((a) => " " + quote(JSON.stringify(a))).join(""),
+  Go: "result, err := node.Caller(" + JSON.stringify(c.Name) + ").Call(ctx" + listIn(c.Args).map((a) => ", " + (a && typeof a === "object" ? "/* " + JSON.stringify(a) + " */" : JSON.stringify(a))).join("") + ")",
 });
 
 function copyButtons(c) {
@@ -110,7 +111,7 @@ function copyButtons(c) {
 }
 
 function replyOf(r) {
-  const where = r.Node && h("div.soft", nodeName(r.Node) + " " + r.Node);
+  const where = r.Node && h("div.soft", longName(r.Node));
   if (r.Code) return h("div.reply.ill", where, h("b", r.Code), h("div", r.Message || ""), h("div.soft", t("ran", r.Executed)));
   return h("div.reply", where, h("pre.code", r.Value === undefined ? t("sent") : r.Value), r.Cut && h("div.soft", t("cut")));
 }
@@ -123,21 +124,20 @@ const callView = {
       return { update() {} };
     }
     const names = h("datalist", { id: "functions" }), out = h("div", { "aria-live": "polite" }), inputs = h("div"), about = h("div"), past = h("ul.past");
-    const pick = h("input", { id: "pick", list: "functions", value: callState.name, spellcheck: "false", autocomplete: "off", onchange: () => choose(pick.value) });
+    const pick = h("input", { id: "pick", list: "functions", value: callState.name, autocomplete: "off", onchange: () => choose(pick.value) });
     const go = h("button.primary", t("callNow")), on = h("select", { id: "on" }), mode = h("select", { id: "mode" },
       [["", "mOne"], ["all", "mAll"], ["send", "mSend"]].map(([v, k]) => h("option", { value: v }, t(k))));
     const seconds = h("input", { id: "seconds", inputmode: "decimal", value: callState.seconds, onchange: () => { callState.seconds = seconds.value; } });
-    const meta = h("textarea", { id: "meta", rows: "2", spellcheck: "false", onchange: () => { callState.meta = meta.value; } });
+    const meta = h("textarea", { id: "meta", rows: "2", onchange: () => { callState.meta = meta.value; } });
     meta.value = callState.meta;
-    const labelled = (id, text, e) => h("div.field", h("label", { for: id }, text), e);
-    let form = null, described = null, way = "form", listed = "";
-    const form_ = h("form.stack", { onsubmit: (e) => { e.preventDefault(); make(); } }, labelled("pick", t("fn"), pick), about, inputs,
-      h("details", h("summary", t("options")), h("div.grid", labelled("on", t("onNode"), on), labelled("mode", t("mode"), mode), labelled("seconds", t("timeout"), seconds)), labelled("meta", t("meta"), meta)), h("p", go));
-    root.append(h("h1", t("call")), names, h("div.two", card("", form_), card(t("result"), out, past)));
+    let inputForm = null, described = null, listed = "";
+    const whole = form(".stack", make, labelled(pick, t("fn")), about, inputs,
+      h("details", h("summary", t("options")), h("div.grid", labelled(on, t("onNode")), labelled(mode, t("mode")), labelled(seconds, t("timeout"))), labelled(meta, t("meta"))), h("p", go));
+    root.append(h("h1", t("call")), names, h("div.two", card("", whole), card(t("result"), out, past)));
 
     async function choose(name) {
       callState.name = name;
-      form = described = null;
+      inputForm = described = null;
       about.replaceChildren();
       inputs.replaceChildren();
       if (!name) return;
@@ -151,26 +151,25 @@ const callView = {
     }
 
     function drawInputs(to, text) {
-      way = to;
-      if (to === "form") form = formOf(described);
+      if (to === "form") inputForm = formOf(described);
       else {
-        const box = h("textarea", { id: "args", rows: "6", spellcheck: "false", class: "mono" });
+        const box = h("textarea", { id: "args", rows: "6", class: "mono" });
         box.value = text || "[" + (described.Params || []).map((p, i, all) => (described.StreamsIn && i === all.length - 1 ? "[]" : sample(p.Type, namesIn(described)))).join(", ") + "]";
-        form = labelled("args", t("args"), box);
-        form.read = () => box.value;
+        inputForm = labelled(box, t("args"));
+        inputForm.read = () => box.value;
       }
       inputs.replaceChildren(radios("", "way", [["form", t("asForm")], ["json", t("asJson")]], to, (v) => {
         let now = "";
-        try { now = form.read(); } catch { now = ""; }
+        try { now = inputForm.read(); } catch { now = ""; }
         drawInputs(v, v === "json" ? now : "");
-      }), form);
+      }), inputForm);
     }
 
     async function make() {
-      if (!form) return choose(pick.value);
+      if (!inputForm) return choose(pick.value);
       const c = { Name: callState.name, Args: "", Timeout: Math.round(Number(seconds.value) * 1000) || 0 };
       try {
-        c.Args = form.read();
+        c.Args = inputForm.read();
       } catch (e) {
         return out.replaceChildren(h("p.ill", e.message));
       }
@@ -210,7 +209,7 @@ const callView = {
         listed = line;
         names.replaceChildren(...now.map((k) => h("option", { value: k })));
         const was = on.value;
-        on.replaceChildren(h("option", { value: "" }, t("anyNode")), ...nodes.map((a) => h("option", { value: a }, nodeName(a) + " " + a)));
+        on.replaceChildren(h("option", { value: "" }, t("anyNode")), ...nodes.map((a) => h("option", { value: a }, longName(a))));
         on.value = was;
       },
     };

@@ -26,7 +26,7 @@ const natural = new Intl.Collator("en", { numeric: true }).compare;
 
 // put changes a text only if it is another one.
 function put(e, text) {
-  if (e.textContent !== text) e.textContent = text;
+  if (e.textContent !== String(text)) e.textContent = text;
   return e;
 }
 
@@ -34,12 +34,20 @@ const set = (e, name, value) => e.getAttribute(name) !== value && e.setAttribute
 
 const badge = (mark, text) => h("span", { class: "badge m" + mark }, h("i"), h("b", text || t("m" + mark)));
 
-function setBadge(e, mark, text) {
-  set(e, "class", "badge m" + mark);
-  put(e.lastChild, text || t("m" + mark));
+// showBadge changes the badge of a cell, which gets one at first.
+function showBadge(td, mark, text) {
+  if (!td.firstChild) td.append(badge(mark));
+  set(td.firstChild, "class", "badge m" + mark);
+  put(td.firstChild.lastChild, text || t("m" + mark));
 }
 
 const card = (title, ...kids) => h("section.card", title && h("h2", title), kids);
+
+// form is one that does something when it is sent, in place of going elsewhere.
+const form = (classes, send, ...kids) => h("form" + classes, { onsubmit: (e) => { e.preventDefault(); send(); } }, kids);
+
+// labelled is an input with its name above it.
+const labelled = (input, ...text) => h("div.field", h("label", { for: input.id }, text), input);
 
 // radios is a choice of a few.
 function radios(label, name, choices, value, chosen) {
@@ -83,10 +91,10 @@ function spark() {
   const line = svg("path", { class: "line" }), area = svg("path", { class: "area" });
   const e = svg("svg", { class: "spark", viewBox: "0 0 120 32", preserveAspectRatio: "none", "aria-hidden": "true" }, area, line);
   e.draw = (list) => {
-    const top = Math.max(...list, 1e-9) * 1.1, n = Math.max(list.length, 2);
-    const points = list.map((v, i) => [(120 * i / (n - 1)).toFixed(1), (31 - 30 * v / top).toFixed(1)].join(" "));
-    set(line, "d", points.length > 1 ? "M" + points.join("L") : "");
-    set(area, "d", points.length > 1 ? "M0 32L" + points.join("L") + "L120 32Z" : "");
+    const top = Math.max(...list) * 1.1, path = list.map((v, i) => (120 * i / (list.length - 1)).toFixed(1) + " " + (31 - 30 * v / top).toFixed(1)).join("L");
+    const isCurve = list.length > 1 && top > 0; // what is 0 all the time is said by the number
+    set(line, "d", isCurve ? "M" + path : "");
+    set(area, "d", isCurve ? `M0 32L${path}L120 32Z` : "");
   };
   return e;
 }

@@ -9,7 +9,7 @@ const eventsView = {
     const list = h("tbody"), more = button(".primary.small", { hidden: true, onclick: () => { scrollTo(0, 0); draw(); } });
     const empty = h("p.soft.pad", t("noEvents"));
     let newest = -1, needle = "";
-    const search = h("label.filter", h("span.hidden", t("filter")), h("input", { type: "search", placeholder: t("filterNodes"), oninput: (e) => { needle = e.target.value.toLowerCase(); draw(); } }));
+    const search = filterBox("filterNodes", (text) => { needle = text; draw(); });
     root.append(h("div.toolbar", h("h1", t("events")), search, more), me.Calls ? topicCard() : "",
       h("div.tablebox", h("table.live", h("caption.hidden", t("events")), h("thead", h("tr", [["when", "mono"], ["happened", ""], ["fn", "p2"], ["name", ""], ["address", "mono p2"]].map(([k, c]) => h("th", { scope: "col", class: c }, t(k))))), list), empty));
 
@@ -44,7 +44,7 @@ function stopTopic() {
 }
 
 function topicCard() {
-  const name = h("input", { id: "topic", spellcheck: "false" }), list = h("ol.tail"), why = h("p.ill");
+  const name = h("input", { id: "topic" }), list = h("ol.tail"), why = h("p.ill");
   const go = h("button.primary", t("listen"));
   const stop = () => {
     stopTopic();
@@ -61,5 +61,5 @@ function topicCard() {
     topicSource.onerror = () => { put(why, t("noAnswer")); stop(); };
   };
   return h("details.card", h("summary", t("topicTail")), h("p.soft", t("topicText")),
-    h("form.buttons", { onsubmit: (e) => { e.preventDefault(); put(why, ""); (topicSource ? stop : start)(); } }, h("label", { for: "topic" }, t("topic")), name, go), why, list);
+    form(".buttons", () => { put(why, ""); (topicSource ? stop : start)(); }, h("label", { for: "topic" }, t("topic")), name, go), why, list);
 }

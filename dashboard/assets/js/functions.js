@@ -1,28 +1,24 @@
 // Functions: who offers them, how they do.
 
+const providersOf = (f) => Object.keys(f.Providers).length;
+const failsOften = (f) => f.Errors / f.Calls >= 0.01;
+
 const functionsView = {
   sections: ["functions"],
   mount(root) {
-    const stateOf = (f) => (!Object.keys(f.Providers).length ? 7 : f.Open ? 5 : f.Signatures.length > 1 ? 2 : f.Calls && f.Errors / f.Calls >= 0.01 ? 5 : 1);
-    const words = (f) => (!Object.keys(f.Providers).length ? t("tNone") : f.Open ? t("openHere") : f.Signatures.length > 1 ? t("signatures") + " " + f.Signatures.length : stateOf(f) === 5 ? t("fails") : t("well"));
+    const stateOf = (f) => (!providersOf(f) ? [7, t("tNone")] : f.Open ? [5, t("openHere")] : f.Signatures.length > 1 ? [2, t("signatures") + " " + f.Signatures.length]
+      : failsOften(f) ? [5, t("fails")] : [1, t("well")]);
     const table = liveTable({
       caption: t("functions"), open: openFunction,
       columns: [
         { label: t("fn"), text: (f, name) => name, cls: "wide" },
-        { label: t("state"), text: words, cls: "p3", sort: (f) => -stateOf(f), draw: (td, f) => {
-          if (!td.firstChild) td.append(badge(1));
-          setBadge(td.firstChild, stateOf(f), words(f));
-        } },
-        { label: t("providers"), num: true, text: (f) => number(Object.keys(f.Providers).length), sort: (f) => Object.keys(f.Providers).length, cls: "p2" },
-        { label: t("calls"), num: true, text: (f) => rate(f.Calls), sort: (f) => f.Calls },
-        { label: t("errors"), num: true, text: (f) => rate(f.Errors), sort: (f) => f.Errors },
-        { label: t("median"), num: true, text: (f) => micros(f.P50), sort: (f) => f.P50, cls: "p3" },
-        { label: t("p99"), num: true, text: (f) => micros(f.P99), sort: (f) => f.P99, cls: "p2" },
-        { label: t("retries"), num: true, text: (f) => rate(f.Retries), sort: (f) => f.Retries, cls: "p4" },
-        { label: t("busy"), num: true, text: (f) => number(f.Running), sort: (f) => f.Running || 0, cls: "p4" },
+        { label: t("state"), text: (f) => stateOf(f)[1], cls: "p3", sort: (f) => -stateOf(f)[0], draw: (td, f) => showBadge(td, ...stateOf(f)) },
+        { label: t("providers"), num: true, text: (f) => number(providersOf(f)), sort: providersOf, cls: "p2" },
+        numbers("calls", rate, "Calls"), numbers("errors", rate, "Errors"), numbers("median", micros, "P50", "p3"),
+        numbers("p99", micros, "P99", "p2"), numbers("retries", rate, "Retries", "p4"), numbers("busy", number, "Running", "p4"),
       ],
     });
-    root.append(h("div.toolbar", h("h1", t("functions")), filterBox(table, t("filterFns"), () => {})), table.element);
+    root.append(h("div.toolbar", h("h1", t("functions")), filterBox("filterFns", table.filter)), table.element);
     const hidden = h("p.soft", { hidden: true });
     root.append(hidden);
     return {
@@ -41,7 +37,7 @@ function openFunction(name) {
   if (!f) return;
   const all = Object.values(f.Providers).reduce((a, b) => a + b, 0);
   const shares = Object.entries(f.Providers).sort((a, b) => b[1] - a[1] || natural(a[0], b[0])).slice(0, 200).map(([addr, n]) => {
-    const bar = h("progress", { value: String(all ? n / all : 0), "aria-hidden": "true" });
+    const bar = h("progress", { value: all ? n / all : 0, "aria-hidden": "true" });
     return [nodeName(addr), addr, rate(n), h("span.share", bar, all ? percent(n / all) : none), (f.Open || []).includes(addr) ? badge(5, t("openHere")) : ""];
   });
   const d = dialog(name, f.Signatures.map((s) => h("pre.code", s)), f.Doc && h("p.soft", f.Doc),

@@ -8,9 +8,8 @@ const remember = (key, value) => { try { localStorage.setItem("broach-" + key, v
 
 function setTheme(v) {
   remember("theme", v);
-  if (v === "auto") document.documentElement.removeAttribute("data-theme");
-  else document.documentElement.setAttribute("data-theme", v);
-  if (current) current.update(new Set(["theme"]));
+  document.documentElement.dataset.theme = v;
+  redraw();
 }
 
 function setLanguage(zh) {
@@ -23,14 +22,15 @@ function setLanguage(zh) {
 function build() {
   const links = Object.keys(views).map((k) => h("a", { href: "#" + k }, t(k)));
   const theme = h("select", { "aria-label": t("theme"), onchange: (e) => setTheme(e.target.value) }, ["auto", "light", "dark"].map((v) => h("option", { value: v, selected: v === (remembered("theme") || "auto") }, t(v))));
-  const state = h("span", { role: "status" }), self = h("span.soft.mono");
+  const state = h("span.soft", { role: "status" }), self = h("span.soft.mono");
   frame = { links, state, main: h("main", { id: "main", tabindex: "-1" }), self };
   document.body.replaceChildren(h("a.skipto", { href: "#main", onclick: (e) => { e.preventDefault(); frame.main.focus(); } }, t("skip")),
     h("div.frame", h("header.side", h("div.brand", h("b", me.Name || "broach"), state), h("nav", { "aria-label": t("views") }, links),
       h("div.foot", h("div.soft", t("seenFrom")), self, h("div.choices", theme,
-        button(".quiet", { lang: chinese ? "en" : "zh-CN", onclick: () => { setLanguage(!chinese); build(); show(); } }, t("language"))))), frame.main));
+        button(".quiet.small", { lang: chinese ? "en" : "zh-CN", onclick: () => { setLanguage(!chinese); build(); show(); } }, t("language"))))), frame.main));
   put(self, me.Addr || "");
-  setState(Boolean(store.nodes));
+  if (store.nodes) setState(true);
+  else put(state, t("loading"));
 }
 
 function setState(isLive) {
@@ -43,7 +43,7 @@ const sectionsNow = () => ["sum", "nodes", ...view.sections];
 // reopen asks for other sections, for the same view.
 function reopen() {
   openStream(sectionsNow());
-  if (current) current.update(new Set(["nodes"]));
+  stream.onchange(["nodes"]);
 }
 
 function show() {
@@ -52,11 +52,9 @@ function show() {
   seeRows([]);
   view = views[name];
   for (const a of frame.links) {
-    if (a.getAttribute("href") !== "#" + name) a.removeAttribute("aria-current");
-    else {
-      a.setAttribute("aria-current", "page");
-      a.parentNode.scrollLeft = a.offsetLeft - 100;
-    }
+    const isIt = a.hash === "#" + name;
+    a.ariaCurrent = isIt ? "page" : null;
+    if (isIt) a.parentNode.scrollLeft = a.offsetLeft - 100;
   }
   document.title = t(name) + " · " + (me.Name || "broach");
   frame.main.replaceChildren();
@@ -78,14 +76,12 @@ stream.onchange = (names) => {
     if (current && store.nodes) current.update(now);
   });
 };
+const redraw = () => stream.onchange(["look"]); // nothing is new but colours or sizes
 stream.onstate = (isLive) => frame && setState(isLive);
 
 function askToken(isWrong) {
   const input = h("input", { id: "token", type: "password", autocomplete: "current-password" });
-  document.body.replaceChildren(h("main.login", h("form.card.stack", { onsubmit: async (e) => {
-    e.preventDefault();
-    await login(input.value);
-  } }, h("h1", t("tokenTitle")), h("p.soft", t("tokenText")), h("div.field", h("label", { for: "token" }, t("token")), input),
+  document.body.replaceChildren(h("main.login", form(".card.stack", () => login(input.value), h("h1", t("tokenTitle")), h("p.soft", t("tokenText")), labelled(input, t("token")),
   isWrong && h("p.ill", { role: "alert" }, t("tokenWrong")), h("p", h("button.primary", t("enter"))))));
   input.focus();
 }
@@ -119,8 +115,9 @@ async function begin() {
 }
 
 addEventListener("hashchange", () => (location.hash.startsWith("#token=") ? begin() : frame && show()));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => current && current.update(new Set(["theme"])));
-setInterval(() => current && store.nodes && !document.hidden && current.update(new Set()), 5000); // ages go on
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+addEventListener("resize", redraw);
+setInterval(() => stream.onchange([]), 5000); // ages go on
 setLanguage((remembered("language") || navigator.language || "en").startsWith("zh"));
 setTheme(remembered("theme") || "auto");
 begin();

@@ -8,8 +8,6 @@ const matrixSet = { by: "", colour: "state" };
 const matrixMode = () => (matrixSet.by === "node" || !matrixSet.by ? (rowsOf("nodes").size > matrixMost ? "app" : "node") : matrixSet.by);
 const matrixSection = () => (matrixMode() === "node" ? "beliefs" : "beliefs:" + matrixMode());
 
-const font = () => "12px " + getComputedStyle(document.documentElement).getPropertyValue("--mono");
-
 // css is a colour of the style sheet as it is in the light of now.
 function css(name) {
   const probe = h("i", { hidden: true });
@@ -31,7 +29,7 @@ const ways = {
 const whoView = {
   get sections() { return ["odd", matrixSection()]; },
   mount(root) {
-    const canvas = h("canvas", { tabindex: "0", role: "img", "aria-label": t("who"), "aria-describedby": "matrix-cell" });
+    const canvas = h("canvas.mono", { tabindex: "0", role: "img", "aria-label": t("who"), "aria-describedby": "matrix-cell" });
     const says = h("p", { id: "matrix-cell", class: "cellsays", "aria-live": "polite" });
     const odd = h("div"), help = h("p.soft"), legend = h("div.legend"), tools = h("div.toolbar.wrap");
     root.append(h("h1", t("who")), odd, card("", tools, help, h("div.scroll", canvas), says, legend));
@@ -58,7 +56,7 @@ const whoView = {
 
     // fit finds out how large a cell may be, and makes the canvas as large as all of them.
     function fit(ctx) {
-      ctx.font = font();
+      const font = ctx.font = "12px " + getComputedStyle(canvas).fontFamily;
       left = Math.min(canvas.parentNode.clientWidth * 0.45, 18 + Math.max(...keys.map((k) => ctx.measureText(label(k)).width), 40));
       size = Math.max(6, Math.min(30, Math.floor((canvas.parentNode.clientWidth - left - 4) / Math.max(1, keys.length))));
       top = size < 14 ? 6 : 26;
@@ -69,7 +67,7 @@ const whoView = {
         canvas.style[side] = all + "px";
       }
       ctx.scale(ratio, ratio);
-      ctx.font = font(); // a canvas of another size forgets it
+      ctx.font = font; // a canvas of another size forgets it
       ctx.textBaseline = "middle";
     }
 
@@ -124,12 +122,12 @@ const whoView = {
       const list = [...rowsOf("odd")].sort(), answered = matrixMode() === "node" ? rowsOf("beliefs").size : sum().Answered || 0, now = JSON.stringify([list, answered]);
       if (now === oddSaid) return;
       oddSaid = now;
-      if (!list.length) return odd.replaceChildren(h("p.lead", badge(answered ? 1 : 0, t("agree", answered))));
+      if (!list.length) return odd.replaceChildren(h("p.lead", answered ? badge(1, t("agree", answered)) : badge(0, t("loading"))));
       odd.replaceChildren(card(t("disagree"), h("ul.troubles", list.slice(0, 50).map(([addr, r]) => {
         const said = Object.keys(r.Says).reverse();
         const lines = said.map((m) => t("says", t("m" + m), r.Says[m].join(", ") + (r.Count[m] > r.Says[m].length ? " …" : "")));
         if (r.Alive) lines.push(t("says", t("m1"), r.Alive));
-        return h("li", badge(said[0]), h("div", h("b", nodeName(addr) + " " + addr), lines.map((l) => h("div.soft", l))));
+        return h("li", badge(said[0]), h("div", h("b", longName(addr)), lines.map((l) => h("div.soft", l))));
       }))));
     }
 
@@ -147,16 +145,14 @@ const whoView = {
       e.preventDefault();
       move(at[0] + d[0], at[1] + d[1]);
     });
-    addEventListener("resize", draw);
     return {
       update(changed) {
         if (!stream.sections.includes(matrixSection())) return reopen(); // there are too many for single rows now
         drawTools();
         drawOdd();
-        if (changed.has("nodes") || changed.has(matrixSection()) || changed.has("theme")) draw();
+        if (changed.has("nodes") || changed.has(matrixSection()) || changed.has("look")) draw();
         return null;
       },
-      end: () => removeEventListener("resize", draw),
     };
   },
 };

@@ -5,45 +5,39 @@ const tagsText = (tags) => Object.entries(tags || {}).sort().map(([k, v]) => k +
 const nodesView = {
   sections: [],
   mount(root) {
-    const draws = (td, n) => {
-      if (!td.firstChild) td.append(badge(n.Mark));
-      setBadge(td.firstChild, n.Mark);
-    };
     const mine = (td, n, addr) => {
       put(td, addr);
-      td.classList.toggle("self", Boolean(n.Self));
+      td.classList.toggle("strong", Boolean(n.Self));
       if (n.Self) set(td, "title", t("self"));
     };
     const table = liveTable({
       caption: t("nodes"), open: openNode, insight: seeRows,
       columns: [
-        { label: t("state"), text: (n) => t("m" + n.Mark), draw: draws, sort: (n) => -n.Mark, cls: "wstate" },
+        { label: t("state"), text: (n) => t("m" + n.Mark), draw: (td, n) => showBadge(td, n.Mark), sort: (n) => -n.Mark, cls: "wstate" },
         { label: t("name"), text: (n) => n.Name || none },
         { label: t("address"), text: (n, addr) => addr, draw: mine, cls: "mono" },
         { label: t("version"), text: (n) => n.Version || none, cls: "p3" },
         { label: t("tags"), text: (n) => tagsText(n.Tags) || none, cls: "p4 soft" },
         { label: t("up"), num: true, text: (n) => (n.Started && n.Mark < 4 ? age(serverNow() - n.Started) : none), sort: (n) => (n.Started ? -n.Started : -1e15), cls: "p3" },
-        { label: t("rtt"), num: true, text: (n) => micros(n.RTT), sort: (n) => n.RTT || 0 },
-        { label: t("loss"), num: true, text: (n) => percent(n.Loss), sort: (n) => n.Loss || 0, cls: "p2" },
-        { label: t("served"), num: true, text: (n) => rate(n.Served), sort: (n) => n.Served, cls: "p2" },
-        { label: t("p99"), num: true, text: (n) => micros(n.P99), sort: (n) => n.P99, cls: "p4" },
-        { label: t("busy"), num: true, text: (n) => number(n.Running), sort: (n) => n.Running, cls: "p4" },
-        { label: t("queued"), num: true, text: (n) => number(n.Queued), sort: (n) => n.Queued, cls: "p4" },
-        { label: t("cpu"), num: true, text: (n) => percent(n.CPU), sort: (n) => n.CPU, cls: "p3" },
-        { label: t("heap"), num: true, text: (n) => bytes(n.Heap), sort: (n) => n.Heap, cls: "p3" },
+        numbers("rtt", micros, "RTT"), numbers("loss", percent, "Loss", "p2"), numbers("served", rate, "Served", "p2"),
+        numbers("p99", micros, "P99", "p4"), numbers("busy", number, "Running", "p4"), numbers("queued", number, "Queued", "p4"),
+        numbers("cpu", percent, "CPU", "p3"), numbers("heap", bytes, "Heap", "p3"),
       ],
     });
     const count = h("span.soft");
-    root.append(h("div.toolbar", h("h1", t("nodes")), filterBox(table, t("filterNodes"), () => {}), count), table.element);
+    root.append(h("div.toolbar", h("h1", t("nodes")), filterBox("filterNodes", table.filter), count), table.element);
     return {
       update() {
         table.update(rowsOf("nodes"));
-        put(count, String(rowsOf("nodes").size));
+        put(count, rowsOf("nodes").size);
       },
       end: table.end,
     };
   },
 };
+
+const viewOf = (addr) => api("view?addr=" + encodeURIComponent(addr));
+const noAnswer = (e) => h("p.ill", t("noAnswer") + ": " + e.message);
 
 const facts = (list) => h("dl.facts", list.filter(([, v]) => v && v !== none).map(([k, v]) => h("div", h("dt", k), h("dd", v))));
 
@@ -53,16 +47,16 @@ async function openNode(addr) {
   const body = h("div.stack", h("p.soft", t("loading")));
   const actions = me.Actions && h("p", n.Self && twice(t("leave"), (b) => act({ Do: "leave" }, b)),
     (n.Mark === 7 || n.Mark === 4) && twice(t("forget"), (b) => act({ Do: "forget", Addr: addr }, b)));
-  dialog((n.Name || t("noName")) + " " + addr, facts([[t("state"), badge(n.Mark || 0)],
+  dialog(longName(addr), facts([[t("state"), badge(n.Mark || 0)],
     [t("since", ""), n.Since ? age(serverNow() - n.Since) : ""], [t("state"), n.By ? t("by", n.By) : ""], [t("tags"), tagsText(n.Tags)],
     [t("rtt"), micros(n.RTT)], [t("loss"), percent(n.Loss)]]), actions, body);
   try {
-    const v = await api("view?addr=" + encodeURIComponent(addr));
+    const v = await viewOf(addr);
     body.replaceChildren(facts([[t("version"), v.Version], ["Go", v.Go], ["broach", v.Library.replace(/^broach /, "")],
       [t("up"), age(v.Uptime)], [t("heap"), bytes(v.Heap)], [t("goroutines"), number(v.Goroutines)]]),
     ...viewTables(v));
   } catch (e) {
-    body.replaceChildren(h("p.ill", t("noAnswer") + ": " + e.message));
+    body.replaceChildren(noAnswer(e));
   }
 }
 

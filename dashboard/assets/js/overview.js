@@ -6,7 +6,7 @@ const isIll = (n) => n.Mark >= 5 || n.Mark === 3 || n.Isolated;
 function troublesNow() {
   const list = [];
   for (const [addr, n] of rowsOf("nodes")) {
-    const who = (n.Name || t("noName")) + " " + addr;
+    const who = longName(addr);
     const since = n.Since ? t("since", age(serverNow() - n.Since)) : "";
     if (n.Mark >= 5 || n.Mark === 3) list.push([n.Mark, who, n.By && n.Mark === 5 ? t("by", n.By) : "", since, addr]);
     if (n.Isolated) list.push([6, who, t("tIsolated"), "", addr]);
@@ -15,20 +15,22 @@ function troublesNow() {
     if (n.Open) list.push([5, who, t("tOpen", n.Open.join(", ")), "", addr]);
   }
   for (const [name, f] of rowsOf("functions")) {
-    if (!Object.keys(f.Providers).length) list.push([7, name, t("tNone"), "", null]);
+    if (!providersOf(f)) list.push([7, name, t("tNone"), "", null]);
     if (f.Signatures.length > 1) list.push([2, name, t("tSkew", f.Signatures.length), "", null]);
-    if (f.Calls && f.Errors / f.Calls >= 0.01) list.push([5, name, t("tFails", percent(f.Errors / f.Calls)), "", null]);
+    if (failsOften(f)) list.push([5, name, t("tFails", percent(f.Errors / f.Calls)), "", null]);
   }
   return list.sort((a, b) => b[0] - a[0] || natural(a[1], b[1]));
 }
+
+const orZero = (shown, unit) => (shown === none ? "0 " + unit : shown);
 
 function tile(label) {
   const value = h("strong"), unit = h("span.unit"), note = h("div.soft.note");
   const e = h("div.tile", h("div.label", label), h("div.value", value, unit), note);
   e.show = (text, more) => {
-    const [n, ...u] = text.split(" ");
+    const [n, u] = text.split(" ");
     put(value, n);
-    put(unit, u.length ? " " + u.join(" ") : "");
+    put(unit, u ? " " + u : "");
     put(note, more || "");
   };
   return e;
@@ -56,7 +58,7 @@ const overview = {
       const now = JSON.stringify([...groups]);
       if (now !== shape) {
         shape = now;
-        apps.replaceChildren(...[...groups.keys()].sort().map((name) => {
+        apps.replaceChildren(...[...groups.keys()].sort(natural).map((name) => {
           const cells = groups.get(name).map((addr) => {
             const c = h("span", { onclick: () => openNode(addr) });
             c.addr = addr;
@@ -102,11 +104,11 @@ const overview = {
         const points = [...rowsOf("history")].sort((a, b) => a[0] - b[0]).map((p) => p[1]);
         const span = points.length > 1 ? t("last4", Math.max(1, Math.round((points.at(-1)[0] - points[0][0]) / 60000))) : "";
         tiles[0].show(rate(s.Calls), span);
-        tiles[1].show(s.Errors ? rate(s.Errors) : "0 " + t("perS"), s.Calls ? percent(s.Errors / s.Calls).replace(none, "0 %") : "");
+        tiles[1].show(orZero(rate(s.Errors), t("perS")), s.Calls && orZero(percent(s.Errors / s.Calls), "%"));
         tiles[2].show(micros(s.P50));
         tiles[3].show(micros(s.P99), span);
-        tiles[4].show(s.Retries ? rate(s.Retries) : "0 " + t("perS"));
-        tiles[5].show(s.Loss ? percent(s.Loss) : "0 %");
+        tiles[4].show(orZero(rate(s.Retries), t("perS")));
+        tiles[5].show(orZero(percent(s.Loss), "%"));
         tiles[1].classList.toggle("ill", s.Errors > 0);
         [1, 2, null, 3].forEach((at, i) => at && curves[i].draw(points.map((p) => p[at])));
         put(answered, t("asked", s.Answered || 0, s.Nodes || 0));

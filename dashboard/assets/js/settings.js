@@ -8,11 +8,11 @@ const settingsView = {
     let listed = "";
     async function load(addr) {
       try {
-        const v = await api("view?addr=" + encodeURIComponent(addr));
-        out.replaceChildren(plainTable([[t("key")], [t("value")], [""]], (v.Settings || []).map((s) => [h("span.mono", s.Key), h("span", { class: s.Default ? "soft mono" : "mono" }, s.Value || none),
+        const v = await viewOf(addr);
+        out.replaceChildren(plainTable([[t("key")], [t("value")], ["", 1]], (v.Settings || []).map((s) => [h("span.mono", s.Key), h("span", { class: s.Default ? "soft mono" : "mono" }, s.Value || none),
           h("span", { class: s.Default ? "soft" : "strong" }, t(s.Default ? "isDefault" : "isSet"))])));
       } catch (e) {
-        out.replaceChildren(h("p.ill", t("noAnswer") + ": " + e.message));
+        out.replaceChildren(noAnswer(e));
       }
     }
     return {
@@ -21,7 +21,7 @@ const settingsView = {
         if (line === listed) return;
         const isFirst = !listed, was = pick.value || sum().Self;
         listed = line;
-        pick.replaceChildren(...keys.map((a) => h("option", { value: a }, nodeName(a) + " " + a)));
+        pick.replaceChildren(...keys.map((a) => h("option", { value: a }, longName(a))));
         pick.value = keys.includes(was) ? was : keys[0];
         if (isFirst) load(pick.value);
       },

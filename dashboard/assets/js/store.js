@@ -4,6 +4,7 @@ const store = {};
 const rowsOf = (section) => store[section] || new Map();
 const sum = () => rowsOf("sum").get("") || {};
 const nodeName = (addr) => (rowsOf("nodes").get(addr) || {}).Name || addr;
+const longName = (addr) => (nodeName(addr) === addr ? t("noName") : nodeName(addr)) + " " + addr;
 
 let me = { Every: 2000 };
 let skew = 0; // ms, of the browser's clock
@@ -37,7 +38,7 @@ function openStream(sections) {
     const parts = JSON.parse(e.data);
     for (const name in parts) apply(name, parts[name]);
     stream.onstate(true);
-    stream.onchange(new Set(Object.keys(parts)));
+    stream.onchange(Object.keys(parts));
   });
   s.onopen = () => { lastSight = ""; sendSight(); };
   s.onerror = () => {

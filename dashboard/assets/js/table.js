@@ -9,7 +9,7 @@ function liveTable({ columns, caption, open, insight }) {
   const made = new Map();
   const head = h("tr"), body = h("tbody"), above = h("tr.gap", h("td")), below = h("tr.gap", h("td"));
   const empty = h("p.soft.pad", { hidden: true }, t("nothing"));
-  const table = h("table.live", { "aria-rowcount": "-1" }, h("caption.hidden", caption), h("thead", head), body);
+  const table = h("table.live", h("caption.hidden", caption), h("thead", head), body);
 
   for (const c of columns) {
     const mark = h("span.arrow", { "aria-hidden": "true" });
@@ -31,10 +31,10 @@ function liveTable({ columns, caption, open, insight }) {
     const compare = (a, b) => (typeof a === "number" ? a - b : natural(String(a), String(b)));
     order = list.sort((a, b) => (down ? -1 : 1) * compare(by.get(a), by.get(b)) || natural(a, b));
     for (const c of columns) {
-      c.th.setAttribute("aria-sort", c === sortBy ? (down ? "descending" : "ascending") : "none");
+      c.th.ariaSort = c === sortBy ? (down ? "descending" : "ascending") : "none";
       put(c.mark, c === sortBy ? (down ? "↓" : "↑") : "");
     }
-    table.setAttribute("aria-rowcount", String(order.length + 1));
+    table.setAttribute("aria-rowcount", order.length + 1);
     empty.hidden = order.length > 0;
     shown = "";
   }
@@ -70,7 +70,7 @@ function liveTable({ columns, caption, open, insight }) {
       below.firstChild.style.height = (order.length - to) * rowHeight + "px";
       body.replaceChildren(above, ...keys.map((k, i) => {
         const tr = made.get(k) || make(k);
-        tr.setAttribute("aria-rowindex", String(from + i + 2));
+        tr.setAttribute("aria-rowindex", from + i + 2);
         return tr;
       }), below);
       for (const [key] of made) if (made.size > 400 && !keys.includes(key)) made.delete(key);
@@ -109,7 +109,6 @@ function liveTable({ columns, caption, open, insight }) {
   let due = 0;
   const soon = () => { due = due || requestAnimationFrame(() => { due = 0; draw(); }); };
   addEventListener("scroll", soon, { passive: true });
-  addEventListener("resize", soon);
   return {
     element: h("div.tablebox", table, empty),
     update(now) {
@@ -122,20 +121,17 @@ function liveTable({ columns, caption, open, insight }) {
       draw();
     },
     filter(text) {
-      needle = text.trim().toLowerCase();
+      needle = text;
       resort();
       draw();
-      return order.length;
     },
-    end() {
-      removeEventListener("scroll", soon);
-      removeEventListener("resize", soon);
-    },
+    end: () => removeEventListener("scroll", soon),
   };
 }
 
+// numbers is a column of a field that is a number, shown with its unit.
+const numbers = (label, show, field, cls) => ({ label: t(label), num: true, text: (row) => show(row[field]), sort: (row) => row[field] || 0, cls });
+
 // filterBox is a search field above a table.
-function filterBox(table, hint, count) {
-  return h("label.filter", h("span.hidden", t("filter")),
-    h("input", { type: "search", placeholder: hint, spellcheck: "false", oninput: (e) => { table.filter(e.target.value); count(); } }));
-}
+const filterBox = (hint, filter) => h("label.filter", h("span.hidden", t("filter")),
+  h("input", { type: "search", placeholder: t(hint), oninput: (e) => filter(e.target.value.trim().toLowerCase()) }));

@@ -1,7 +1,10 @@
-// All words of the page are in texts.txt, which stands before this as one text, words: a key, English, Chinese. Where
-// the English is the key itself with a capital, it is left out. {0} is what is put in.
+// All words of the page are in texts.txt, which stands before this as one text, words: a key, English, Chinese. Where the English
+// is the key itself with a capital, it is left out, and where it is the key as it is, it is empty. {0} is what is put in.
 
-const texts = Object.fromEntries(words.trim().split("\n").map((line) => line.split("|")).map(([key, ...both]) => [key, both[1] ? both : [key[0].toUpperCase() + key.slice(1), both[0]]]));
+const texts = Object.fromEntries(words.trim().split("\n").map((line) => {
+  const [key, en, zh] = line.split("|");
+  return [key, zh ? [en || key, zh] : [key[0].toUpperCase() + key.slice(1), en]];
+}));
 
 let chinese = false;
 

@@ -81,7 +81,7 @@ const topologyView = {
 
     // arrow goes from the side of one circle to the side of another.
     function arrow([a, b, e], most, many) {
-      const [x1, y1] = at(a), [x2, y2] = at(b), s = x2 < x1 ? -1 : 1, bend = Math.abs(x2 - x1) / 2, ill = e.Errors / e.Calls >= 0.01 ? "ill" : "";
+      const [x1, y1] = at(a), [x2, y2] = at(b), s = x2 < x1 ? -1 : 1, bend = Math.abs(x2 - x1) / 2, ill = failsOften(e) ? "ill" : "";
       const d = bend ? `M${x1 + s * r} ${y1}C${x1 + s * bend} ${y1} ${x2 - s * bend} ${y2} ${x2 - s * (r + 6)} ${y2}`
         : `M${x1 + r} ${y1 - 4}C${x1 + 5 * r} ${y1 - r} ${x2 + 5 * r} ${y2 + r} ${x2 + r + 6} ${y2 + 4}`;
       return svg("path", { class: ["edge", ill, many ? "many" : "", isFar(a, b) ? "dim" : ""].join(" "), d, "stroke-width": (0.75 + (many ? 1 : 4) * Math.sqrt(e.Calls / most)).toFixed(2), "marker-end": `url(#a${ill})` },
@@ -109,13 +109,12 @@ const topologyView = {
       const most = Math.max(...edges.map(([, , e]) => e.Calls)), many = chosen === null && edges.length > 150;
       picture.replaceChildren(svg("defs", {}, ["a", "aill"].map((id) => svg("marker", { id, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" }, svg("path", { d: "M0 0L8 4L0 8Z" })))),
         ...edges.map((e) => arrow(e, most, many)), ...keys.map((k) => circle(k, list.get(k), !isSmall)));
-      const name = (k) => (byApp ? list.get(k).name : nodeName(k) + " " + k);
+      const name = (k) => (byApp ? list.get(k).name : longName(k));
       const flat = edges.filter(([a, b]) => !isFar(a, b)).sort((a, b) => b[2].Calls - a[2].Calls || natural(a[0] + a[1], b[0] + b[1])).slice(0, 100);
       table.replaceChildren(flat.length ? plainTable([[t("from")], [t("to")], [t("calls"), 1], [t("errors"), 1], [t("what")]],
-        flat.map(([a, b, e]) => [name(a), name(b), rate(e.Calls), rate(e.Errors), e.Names.join(", ")])) : h("p.soft.pad", t("noCalls")));
+        flat.map(([a, b, e]) => [name(a), name(b), rate(e.Calls), rate(e.Errors), e.Names.join(", ")])) : h("p.soft", t("noCalls")));
     }
 
-    addEventListener("resize", draw);
-    return { update() { drawTools(); draw(); }, end: () => removeEventListener("resize", draw) };
+    return { update() { drawTools(); draw(); } };
   },
 };
