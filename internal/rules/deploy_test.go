@@ -12,7 +12,7 @@ import (
 )
 
 // What deploy/ says twice, or the code and deploy/, is the same: ports, labels, names of variables, of flags and of
-// files. Whether Kubernetes takes a manifest only Kubernetes knows.
+// files. That they are of the schemas of Kubernetes and of compose is tested in deploy/check.
 
 // object is a part of a manifest.
 type object map[string]any
