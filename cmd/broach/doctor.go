@@ -129,6 +129,10 @@ func (d *doctor) lookAtBeliefs(m *matrix) {
 	if len(troubles) == 0 {
 		d.find("members", findOK, "", "%s", m.agreement())
 	}
+	if len(m.offline) > 0 {
+		d.find("members", findWarn, "they have died, or the network is cut: then ask a member there, from its side",
+			"%s", m.away())
+	}
 }
 
 // lookAtMember looks at what one counts.

@@ -75,6 +75,29 @@ func TestWhoAgree(t *testing.T) {
 	require.Empty(t, m.troubles(), "one that has left is no trouble where nobody believes it to be there")
 }
 
+// Who is offline for all is no disagreement. It is said all the same: it may be half of a network that is cut.
+func TestWhoNamesThoseWhoAreOfflineForAll(t *testing.T) {
+	one := broach.View{Addr: at(1), Members: []broach.MemberView{
+		believed(1, broach.Alive, func(m *broach.MemberView) { m.Self = true }),
+		believed(2, broach.Offline, nil), believed(3, broach.Left, nil),
+	}}
+	m := newMatrix(one, []answer{{at(1), one, nil}})
+	require.Empty(t, m.troubles())
+	require.Equal(t, []netip.AddrPort{at(2)}, m.offline)
+	text, _, _ := strings.Cut(m.text(80, false), "\n\n")
+	require.Equal(t, "the only member is well\noffline for all of them: 10.0.0.2:18080 (shop)", text)
+	d := &doctor{}
+	d.lookAtBeliefs(m)
+	require.Equal(t, finding{"members", findWarn, "offline for all of them: 10.0.0.2:18080 (shop)",
+		"they have died, or the network is cut: then ask a member there, from its side"}, d.findings[1])
+	for last := byte(10); last < 20; last++ {
+		one.Members = append(one.Members, believed(last, broach.Offline, nil))
+	}
+	m = newMatrix(one, []answer{{at(1), one, nil}})
+	require.Len(t, m.offline, 11)
+	require.True(t, strings.HasSuffix(m.away(), ", 10.0.0.16:18080 (shop), 3 more"), m.away())
+}
+
 // busy is what two members count in a second, with names that would act on a terminal.
 func busy() *load {
 	l := &load{at: time.Now(), said: map[string]*nodeLoad{}}

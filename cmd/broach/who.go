@@ -19,6 +19,7 @@ type whoItem struct {
 	Troubles []string      `json:"troubles"`
 	Members  []whoseItem   `json:"members"`
 	Beliefs  []beliefsItem `json:"beliefs"`
+	Offline  []string      `json:"offline"` // who is so for all: nobody disagrees about them, and they have no row
 }
 
 // whoseItem is a member as it says itself.
@@ -46,7 +47,8 @@ func (a *app) whoCommand() *cobra.Command {
 		Use: "who", Short: "Ask all members who believes what of whom", Args: cobra.NoArgs,
 		Long: "Ask all members what they believe of each other: first what they do not agree about, then a row for\n" +
 			"each member with what it believes of the others: the round trip of its calls, where it has made\n" +
-			"some, or a word.",
+			"some, or a word. Who is offline for all has no row, and is named above: where a network is cut in\n" +
+			"two, that is the other half, which agrees among itself as well.",
 		RunE: func(c *cobra.Command, _ []string) error { return a.who(c.Context()) },
 	}
 }
@@ -87,6 +89,7 @@ type matrix struct {
 	answers map[netip.AddrPort]answer
 	beliefs map[[2]netip.AddrPort]broach.MemberView // who, of whom
 	names   map[netip.AddrPort]string
+	offline []netip.AddrPort // who is so for all who have answered, sorted: dead, or beyond a network that is cut
 }
 
 func newMatrix(seed broach.View, all []answer) *matrix {
@@ -106,9 +109,23 @@ func newMatrix(seed broach.View, all []answer) *matrix {
 	}
 	m.addrs = slices.SortedFunc(maps.Keys(m.names), netip.AddrPort.Compare)
 	m.addrs = slices.DeleteFunc(m.addrs, func(of netip.AddrPort) bool {
-		return !m.answers[of].addr.IsValid() && m.isGone(of)
+		isGone := !m.answers[of].addr.IsValid() && m.isGone(of)
+		if isGone && m.isOffline(of) {
+			m.offline = append(m.offline, of)
+		}
+		return isGone
 	})
 	return m
+}
+
+// isOffline reports whether somebody takes a member, of whom all agree that it is away, for one that has not left.
+func (m *matrix) isOffline(of netip.AddrPort) bool {
+	for by := range m.answers {
+		if b, ok := m.beliefs[[2]netip.AddrPort{by, of}]; ok && b.State == broach.Offline {
+			return true
+		}
+	}
+	return false
 }
 
 // isGone reports whether all who have answered agree that a member is away.
@@ -242,9 +259,12 @@ func (m *matrix) strangers(at netip.AddrPort) (list []string) {
 
 // emitWho prints it for programs.
 func (a *app) emitWho(m *matrix) error {
-	item := whoItem{Troubles: m.troubles(), Members: []whoseItem{}, Beliefs: []beliefsItem{}}
+	item := whoItem{Troubles: m.troubles(), Members: []whoseItem{}, Beliefs: []beliefsItem{}, Offline: []string{}}
 	if item.Troubles == nil {
 		item.Troubles = []string{}
+	}
+	for _, of := range m.offline {
+		item.Offline = append(item.Offline, of.String())
 	}
 	l := listing{columns: columnsOf("BY", "OF", "STATE", "UNREACHABLE", "RTT", "LOSS")}
 	for _, by := range m.addrs {

@@ -18,6 +18,9 @@ func (m *matrix) text(width int, hasColor bool) string {
 	if len(troubles) == 0 {
 		b.WriteString(m.agreement() + "\n")
 	}
+	if len(m.offline) > 0 {
+		b.WriteString(m.away() + "\n")
+	}
 	for _, cell := range []func(by, of netip.AddrPort) string{m.cell, m.letter} {
 		t := m.table(cell)
 		t.hasColor = hasColor
@@ -36,6 +39,21 @@ func (m *matrix) agreement() string {
 		return "the only member is well"
 	}
 	return fmt.Sprintf("all %d members agree", len(m.addrs))
+}
+
+// offlineMost is how many who are offline are named.
+const offlineMost = 8
+
+// away says who is offline for all.
+func (m *matrix) away() string {
+	var parts []string
+	for _, of := range m.offline[:min(len(m.offline), offlineMost)] {
+		parts = append(parts, fmt.Sprintf("%v (%s)", of, clean(m.names[of])))
+	}
+	if more := len(m.offline) - offlineMost; more > 0 {
+		parts = append(parts, fmt.Sprintf("%d more", more))
+	}
+	return "offline for all of them: " + strings.Join(parts, ", ")
 }
 
 // legend says what letters stand for.
