@@ -4,7 +4,24 @@
 //	arguments: array of values
 //	results:   count (1 byte)  description of each (kinds.go)  value of each
 //
-// It runs in the goroutine of the caller or of the worker. Whatever comes from the network passes the guard first.
+// It runs in the goroutine of the caller or of the worker. It knows no links, sends nothing, logs nothing, and keeps no
+// value. Whatever comes from the network passes the guard before anything is decoded: the msgpack package allocates
+// what a header declares, and recurses as deep as the input says.
+//
+// An error is an Error, which holds the code and the executed of PROTOCOL.md 2.2 as numbers, or ErrSize. The root makes
+// of it what users see.
+//
+// Read plan.go first: how the values of a type travel is found out once for each type. Then:
+//
+//	encode.go      values become bytes; arguments.go those of a call; lent.go those that are a part of the message
+//	decode.go      bytes become values; decode_any.go those of no known type; result.go results at the caller
+//	guard.go       what is refused before it is decoded
+//	kinds.go       the bytes that describe a result
+//	structs.go     structs, fields.go their tags; composite.go slices, maps, pointers; number.go; method.go types that
+//	               encode themselves
+//	loss.go        types that would arrive empty; support.go: all that is refused when a function is registered
+//	item.go        the items of streams
+//	place.go       where in a value an error is; outline.go which fields a type has
 package codec
 
 import (

@@ -1,5 +1,16 @@
 // Package deadline has contexts that end at a time and cost nearly nothing until somebody waits for that. Most
 // functions and Interceptors never do.
+//
+// context.WithDeadline makes a timer and a place in its parent at once: several allocations for each call, of which few
+// are ever looked at. A Context here is a part of what a call has anyway. It makes those when Done is first called, and
+// answers Deadline, Err and Value without them.
+//
+// It keeps the promises of context.Context otherwise: Err never changes once it has said something, and a Context that
+// has ended stays so. It starts no goroutine. Whoever begins one must end it, or the timer that Done made lives until
+// its time.
+//
+// context.go holds Context. untimed.go holds what ends with one but not at its time, for what keeps to that by other
+// means.
 package deadline
 
 import (

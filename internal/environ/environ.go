@@ -6,7 +6,8 @@
 // What is done about them is the Config's: other programs set variables of such names, an orchestrator for each
 // service.
 //
-// It does not know what a variable means, and keeps no value.
+// It does not know what a variable means, and keeps no value: a value may be a key. There is one file, with one
+// function.
 package environ
 
 import (

@@ -1,5 +1,18 @@
 // Package function makes a Go function one that is called with bytes and answers with bytes, PROTOCOL.md section 6. The
 // commonest shapes are called without reflection.
+//
+// It knows no node, no link and no error of the user's face. What an error of a function says to its caller is told by
+// a function that the root gives it, Explain: only calls that fail pay for it. It starts no goroutine, and recovers
+// from no panic: the pool that runs a function does, and so a panic ends one call.
+//
+// A Func is made once, when a function is registered, and all that is wrong with its type is an error then. After that
+// nothing is written to it, and it runs as often at once as there are workers.
+//
+//	function.go   Func: how it is made, and what its type says
+//	invoke.go     one call of it; shapes.go those without reflection; results.go several results as one value
+//	within.go     what stands around a call, for Interceptors
+//	sequence.go   functions that stream; streaming.go which way, input.go and output.go item by item
+//	name.go       the name that a function has in its source
 package function
 
 import (

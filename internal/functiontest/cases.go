@@ -1,8 +1,15 @@
 // Package functiontest says what a call means, wherever the function runs: called with bytes, in this process, at a
 // peer. It is a table of cases, for the tests of each of these ways. It knows nothing of nodes.
 //
-// results.go holds what becomes of results and which functions there are, arguments.go which values a parameter takes,
-// methods.go types that encode themselves and values that cannot be sent. types.go holds what the cases pass around.
+// Whoever has a way to call a function gives Run a Call that goes this way. What a case expects is said once, so the
+// ways cannot drift apart: a caller must not be able to tell where a function has run.
+//
+//	cases.go      Case, Failure, Run
+//	results.go    what becomes of results, and which functions there are
+//	arguments.go  which values a parameter takes
+//	methods.go    types that encode themselves, and values that cannot be sent
+//	streams.go    functions that stream, one way and both
+//	types.go      what the cases pass around; values.go a value of each kind
 package functiontest
 
 import (

@@ -3,12 +3,24 @@ package linkmodel
 import (
 	"flag"
 	"fmt"
+	"os"
 	"testing"
+
+	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
 )
 
 var explore = flag.Bool("explore", false, "explore the large settings too, which takes minutes and a gigabyte or two")
+
+// The model runs in one goroutine: the race detector, which makes it four times as slow, finds nothing there.
+func TestMain(m *testing.M) {
+	if race.Enabled {
+		fmt.Println("one goroutine has no races")
+		return
+	}
+	os.Exit(m.Run())
+}
 
 // small are visited in a few seconds, to the last state unless there is a limit. In one line: contacts, Offers, ages,
 // Forgets, restarts, calls, lies.

@@ -3,6 +3,9 @@
 //
 // A zero time means never in all of broach. Earliest knows that; Later has no need to.
 //
+// It reads no clock and starts nothing: the time is an argument. Only a LogLimit takes a lock, for many goroutines
+// write to the log.
+//
 //	pace.go      Earliest, Later, and Allowance: so many in a second
 //	each.go      Each: so many in a second for each of several
 //	loglimit.go  LogLimit: how many lines of one sort are logged, and how many were not

@@ -5,6 +5,9 @@
 // It never bounds itself and never shrinks. Whoever pushes knows what a stranger could make it hold, and says so there.
 // It takes no lock: each of its users has one already. A channel would not do in its place, for its room is allocated
 // at once, and who waits in it cannot be looked at, nor taken from the back.
+//
+// There is one file, with one type. What was taken out is forgotten at once: a ring that kept it would keep what hangs
+// on it from being collected.
 package ring
 
 // A Ring is a first-in first-out queue that reuses its memory, of which the last one in can be had too. It doubles when

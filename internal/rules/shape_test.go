@@ -74,3 +74,23 @@ func TestRoomsAreSmall(t *testing.T) {
 		}
 	}
 }
+
+// Who opens a room wants to know what it is, what it never does, and in which order to read its files. That takes ten
+// lines, and more than forty nobody reads; wire draws the layout of a datagram besides.
+func TestRoomsSayWhatTheyAre(t *testing.T) {
+	for dir := range rooms {
+		if !strings.HasPrefix(dir, "internal/") {
+			continue
+		}
+		lines := 0
+		forEachFile(t, dir, func(_ string, f *ast.File) {
+			if f.Doc != nil {
+				lines = max(lines, strings.Count(f.Doc.Text(), "\n"))
+			}
+		})
+		require.GreaterOrEqual(t, lines, 10, "lines of the package comment of %s", dir)
+		if dir != "internal/wire" {
+			require.LessOrEqual(t, lines, 40, "lines of the package comment of %s", dir)
+		}
+	}
+}

@@ -5,6 +5,9 @@
 // cannot be taken off again. So a test calls Refuse in a goroutine of its own, which keeps its thread and ends with it;
 // the command in the folder nobatch is for whole programs, such as all tests of a package.
 //
+// A call is refused by its number, which is another one on each architecture: Refuse is for programs of the same as its
+// own. It looks at no arguments, so a call is refused altogether or not at all.
+//
 // It is no sandbox for code that is not trusted: what is not refused is allowed.
 package sandbox
 

@@ -2,6 +2,9 @@
 // them, and, where there are keys, that they have one: by datagrams of a batch, by time and by address, PROTOCOL.md
 // [AMP-1] and [LNK-14]. docs/SECURITY.md has the table of all bounds.
 //
+// Why there are three kinds: the address of a stranger may be false, so bounds by address alone are none; and bounds
+// for all strangers together let one that is loud shut out the others. So each holds where the other does not.
+//
 // It sends, reads and logs nothing, and has no clock and no lock: the reader of a node asks, and tells the time. Read
 // Bounds first, then what the node remembers of strangers: the Opens that it answered, whom its log was told of, who
 // asks in vain.

@@ -2,10 +2,14 @@
 // LNK-1 to LNK-4): a link, an opening that an Offer answers, or neither, where a link has ended whose other end could
 // have it made again.
 //
-// A Table sends nothing, reads no clock and ends no link: it is told. Its reader takes no lock, its two writers take
-// one. Strangers choose when tokens are added and cannot choose where: a secret number scatters them. How many there
-// may be is bounded by who adds them. The file begins with what a token may stand for and goes on with the table; the
-// links by the addresses of their peers come last.
+// A Table sends nothing, reads no clock and ends no link: it is told.
+//
+// Its reader takes no lock, for it looks something up for each datagram. Its two writers take one. Strangers choose
+// when tokens are added and cannot choose where: a secret number scatters them. How many there may be is bounded by who
+// adds them.
+//
+// There is one file. It begins with what a token may stand for and goes on with the table; the links by the addresses
+// of their peers come last.
 package tokens
 
 import (

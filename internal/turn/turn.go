@@ -6,6 +6,9 @@
 // made twice: where the network is cut, each side has an owner.
 //
 // A timer keeps its grid, whatever the lateness of single runs; runs that were missed are left out.
+//
+// Plan is all that a node knows of a timer: At says when to run, Take that it ran, Hear what another has told of its
+// run. There is one file.
 package turn
 
 import (

@@ -1,5 +1,10 @@
-// Package usage is what this process takes of its machine: processor time, memory, goroutines. To look costs some
-// microseconds and stops nothing, which runtime.ReadMemStats would. It keeps nothing and acts on nothing.
+// Package usage is what this process takes of its machine: processor time, memory, goroutines. It is for Stats and for
+// what the process tells others of itself, so that people see which process is busy.
+//
+// To look costs some microseconds and stops nothing, which runtime.ReadMemStats would: it stops all goroutines. The
+// package keeps nothing and acts on nothing. What a system does not tell is zero.
+//
+// Memory is the objects on the heap of Go, so an operator's tool shows more: stacks, what is free, other libraries.
 //
 //	usage.go      Usage, Now
 //	cpu_unix.go   the processor time, as the system counts it; cpu_windows.go and cpu_other.go on other systems

@@ -4,6 +4,10 @@
 //	go test -exec "go run broach/internal/sandbox/nobatch" ./...
 //
 // The program finds NOBATCH in its environment, by which tests on a network in memory know that they repeat themselves.
+// The tests of internal/udp go both ways without it.
+//
+// It sets the filter and becomes the program, whose children inherit it: the filter cannot be taken off again. Without
+// a program, or where the kernel takes no filter, it says so and exits with 1. It runs on Linux alone.
 package main
 
 import (
