@@ -166,10 +166,10 @@ func TestWhatIsNotLost(t *testing.T) {
 			time.Time `json:"at"`
 			N         int
 		}{now, 1},
-		struct {
+		&struct {
 			time.Time
-			guard sync.RWMutex
-			Mark  struct{}
+			sync.RWMutex
+			Mark struct{}
 		}{Time: now},
 		struct {
 			_msgpack struct{} `msgpack:",as_array"`
