@@ -52,6 +52,7 @@ type streams struct {
 	feed      func()             // begins to range over it; nil: it has begun, or there is none
 	giveUp    context.CancelFunc // the call
 	isUntimed bool
+	isMade    atomic.Bool // the call is under way: an Interceptor may call next in several goroutines
 
 	pipesc chan *stream.Pipe // gets out of each attempt; closed when the call is over. nil: its results do not stream
 
@@ -251,7 +252,11 @@ func (c *Caller) performStreaming(ctx context.Context, now time.Time, out *outCa
 	if failed := c.cannotStream(out); failed != nil {
 		return nil, failed
 	}
-	if s.In != nil || !s.mayRepeat() {
+	isFirst := s.isMade.CompareAndSwap(false, true)
+	if isFirst {
+		defer s.isMade.Store(false)
+	}
+	if !isFirst || s.In != nil || !s.mayRepeat() {
 		return nil, c.newError(InvalidArgument, No, "next was called again for a stream that had begun")
 	}
 	ctx, s.giveUp = context.WithCancel(ctx)

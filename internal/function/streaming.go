@@ -55,11 +55,11 @@ func (f *Func) runStreaming(
 		c.in[len(c.in)-1].Set(f.in.Make(input.each))
 	}
 	v, err := f.around(ctx, c)
-	if c.hasBegun && s.Out != nil {
+	if c.hasBegun.Load() && s.Out != nil {
 		s.Out.CloseWrite(nil)
 		_ = s.Out.Drain(ctx.Done()) // what it ends with, else, is told by ctx
 	}
-	if e, ok := err.(*codec.Error); ok && c.hasBegun {
+	if e, ok := err.(*codec.Error); ok && c.hasBegun.Load() {
 		return nil, e
 	}
 	return f.outcome(ctx, v, err, dst)
@@ -73,7 +73,7 @@ func unsurrounded(ctx context.Context, c Call) (any, error) { return c.Run(ctx, 
 type streamingCall struct {
 	reflectedCall
 	streams  *stream.Pair
-	hasBegun bool
+	hasBegun atomic.Bool // an Interceptor may call next in several goroutines
 	isOver   atomic.Bool // the function has returned, and what it streams has ended
 }
 
@@ -84,15 +84,14 @@ func (c *streamingCall) Run(ctx context.Context, begin func()) (any, error) {
 
 // RunOn runs it on other arguments.
 func (c *streamingCall) RunOn(ctx context.Context, args []any, begin func()) (any, error) {
-	if c.hasBegun {
-		return nil, codec.Failed(wire.Internal, wire.ExecutedYes, "%s: a stream can run once", c.f.sig)
-	}
 	in, err := c.pack(ctx, args)
 	if err != nil {
 		return nil, err
 	}
+	if c.hasBegun.Swap(true) {
+		return nil, codec.Failed(wire.Internal, wire.ExecutedYes, "%s: a stream can run once", c.f.sig)
+	}
 	begin()
-	c.hasBegun = true
 	defer c.end()
 	out := c.fn.Call(in)
 	if c.f.hasError {

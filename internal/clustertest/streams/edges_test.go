@@ -26,7 +26,7 @@ func sized(sizes ...int) iter.Seq2[[]byte, error] {
 	}
 }
 
-// An item has at most MaxMessage bytes, on its way in and out, whatever the other end allows.
+// An item has at most MaxMessage bytes, 5 of them for its length, on its way in and out, whatever the other end allows.
 func TestItemsHaveALimit(t *testing.T) {
 	const most = 1 << 20
 	anywhere(t, func(p place) {
@@ -41,14 +41,14 @@ func TestItemsHaveALimit(t *testing.T) {
 			return size, nil
 		})
 		ctx := p.T.Context()
-		items, err := all(broach.Stream[[]byte](ctx, p.caller.Caller("sized"), most-5, 0, most))
+		items, err := all(broach.Stream[[]byte](ctx, p.caller.Caller("sized"), most-5, 0, most-4))
 		e := clustertest.RequireError(p.T, err, broach.TooLarge, broach.Yes)
 		require.Equal(p.T, "the bytes of item 3 have more than the 1048576 bytes that are allowed", e.Message)
 		require.Len(p.T, items, 2)
 		size, err := broach.Call[int](ctx, p.caller.Caller("size"), sized(most-5, 7))
 		require.NoError(p.T, err)
 		require.Equal(p.T, most+2, size)
-		_, err = broach.Call[int](ctx, p.caller.Caller("size"), sized(7, most))
+		_, err = broach.Call[int](ctx, p.caller.Caller("size"), sized(7, most-4))
 		require.ErrorIs(p.T, err, broach.ErrTooLarge)
 	}, func(cfg *broach.Config) { cfg.MaxMessage = most })
 }
