@@ -5,6 +5,7 @@ import (
 	"iter"
 	"sync"
 	"testing"
+	"time"
 
 	"broach"
 	"broach/internal/clustertest"
@@ -147,8 +148,12 @@ func TestInterceptorsThatCallNextTwiceAtOnce(t *testing.T) {
 		return nil, nil
 	}
 	anywhere(t, func(p place) {
-		p.offer("list", countTo)
-		p.offer("served", countTo, broach.ServeInterceptors(both))
+		slow := func(n int) iter.Seq2[int, error] {
+			time.Sleep(time.Second) // until next was called twice
+			return countTo(n)
+		}
+		p.offer("list", slow)
+		p.offer("served", slow, broach.ServeInterceptors(both))
 		for _, c := range []*broach.Caller{
 			p.caller.Caller("list", broach.CallInterceptors(both)), p.caller.Caller("served"),
 		} {
