@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [LNK-1] It answers with one Offer, to the address that the Open names. held: the highest rank of the links that B
+// [LNK-1] B answers with one Offer, to the address that the Open names. held: the highest rank of the links that B
 // holds with that public key at that address, confirmed or not, draining or not; 0: none [...]. rank: 1 + the larger of
 // the Open's and held. [...] observed: the source of the Open.
 func TestOpenIsAnsweredByOneOffer(t *testing.T) {

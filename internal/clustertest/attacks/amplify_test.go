@@ -99,7 +99,7 @@ func (f *field) factorOf(victim netip.AddrPort, came int) float64 {
 	return float64(f.bytesTo(func(a netip.AddrPort) bool { return a == victim })) / float64(came)
 }
 
-// [LNK-1] It answers with one Offer, to the address that the Open names.
+// [LNK-1] B answers with one Offer, to the address that the Open names.
 //
 // [AMP-1] An address that has proven nothing gets in answer to an Open that names it one datagram of its size, and to
 // all else nothing.
