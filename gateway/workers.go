@@ -74,6 +74,7 @@ type job struct {
 	meta         map[string]string
 	from         string
 
+	movec    chan struct{} // has something when another worker may have it sooner
 	gonec    chan struct{} // that of the worker
 	fetchedc chan struct{} // closed when the worker has it
 	donec    chan struct{} // closed when value and err are there
@@ -99,6 +100,7 @@ func (ws *workers) attend() {
 				isLeaving := w.emptyc != nil // its DELETE waits, and ends it
 				return w.polls == 0 && !isLeaving && now.Sub(w.seen) > workerSilence
 			})
+			ws.moveWaiting(now)
 		case <-ws.g.ctx.Done():
 			ws.endAll(func(*worker) bool { return true })
 			return
@@ -213,10 +215,10 @@ func await(ctx context.Context, _ ...any) (any, error) {
 }
 
 // dispatch gives a call to a worker, and waits until that has it. Until then the call has not run, and goes to another
-// worker if that one ends.
+// worker if that one ends, or is quiet.
 func (ws *workers) dispatch(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
 	j := &job{function: call.Service, args: arguments0(call), meta: call.Meta(), from: call.From.String(),
-		fetchedc: make(chan struct{}), donec: make(chan struct{})}
+		movec: make(chan struct{}, 1), fetchedc: make(chan struct{}), donec: make(chan struct{})}
 	j.deadline, _ = ctx.Deadline()
 	for ctx.Err() == nil {
 		w, err := ws.assign(j)
@@ -225,6 +227,7 @@ func (ws *workers) dispatch(ctx context.Context, call *broach.Invocation, next b
 		}
 		select {
 		case <-j.fetchedc:
+		case <-j.movec:
 		case <-ctx.Done():
 		case <-w.gonec:
 		}
@@ -268,18 +271,15 @@ func (ws *workers) assign(j *job) (*worker, error) {
 	if o == nil {
 		return nil, broach.Errorf(broach.Unavailable, "the worker has gone")
 	}
-	for range o.workers {
-		w := o.workers[o.next%len(o.workers)]
-		o.next++
-		if len(w.waiting)+len(w.running) < w.slots {
-			ws.calls++
-			j.id, j.gonec = strconv.FormatUint(ws.calls, 10), w.gonec
-			w.waiting = append(w.waiting, j)
-			w.wake()
-			return w, nil
-		}
+	w := o.choose(time.Now())
+	if w == nil {
+		return nil, broach.Errorf(broach.Overloaded, "all slots of the workers are taken")
 	}
-	return nil, broach.Errorf(broach.Overloaded, "all slots of the workers are taken")
+	ws.calls++
+	j.id, j.gonec = strconv.FormatUint(ws.calls, 10), w.gonec
+	w.waiting = append(w.waiting, j)
+	w.wake()
+	return w, nil
 }
 
 func (w *worker) wake() {

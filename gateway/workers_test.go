@@ -313,7 +313,47 @@ func TestACallGoesToAnotherWorker(t *testing.T) {
 		require.Equal(t, called{"stays", nil}, <-got)
 		require.Equal(t, called{"stays", nil}, <-got, "that of the one which never polled")
 		<-done
-		require.Equal(t, http.StatusNotFound, ends.ask("GET", "/next", "").Code)
+		time.Sleep(10 * time.Second)
+		require.Equal(t, http.StatusNotFound, ends.ask("GET", "/next", "").Code, "it has gone meanwhile")
+	})
+}
+
+// "Who does not poll for 2 s gets no more calls while another one has room, and those that wait for it go there": its
+// process may have been killed, and it counts as gone after 10 s only.
+func TestCallsGoPastAQuietWorker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := broachtest.New(t)
+		node := c.Start("gateway")
+		g := newGateway(t, node, gateway.Workers("work"))
+		quiet, asks := enlist(t, g, 1000, "work"), enlist(t, g, 1, "work")
+		call := func() chan called {
+			got := make(chan called, 1)
+			go func() {
+				v, err := node.Caller("work").Call(t.Context())
+				got <- called{v, err}
+			}()
+			synctest.Wait()
+			return got
+		}
+		serve := func() { require.Equal(t, 204, asks.post(asks.next().Call, `{"value": "asks"}`)) }
+		began, first, second := time.Now(), call(), call()
+		serve()
+		serve() // that which waited for the other one
+		require.Equal(t, called{"asks", nil}, <-first)
+		require.Equal(t, called{"asks", nil}, <-second)
+		require.Less(t, time.Since(began), 4*time.Second)
+		for range 5 {
+			third := call()
+			serve()
+			require.Equal(t, called{"asks", nil}, <-third)
+		}
+		require.Less(t, time.Since(began), 4*time.Second, "nothing waits for it any more")
+
+		busy, late := call(), call() // the other one has one slot
+		require.Equal(t, 204, quiet.post(quiet.next().Call, `{"value": "late"}`))
+		require.Equal(t, called{"late", nil}, <-late)
+		serve()
+		require.Equal(t, called{"asks", nil}, <-busy)
 	})
 }
 

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import subprocess
+import sys
 import threading
 import time
 import unittest
@@ -193,6 +194,67 @@ class RestartTest(unittest.TestCase):
             except BroachError as e:
                 self.assertLess(time.monotonic(), until, e)
                 time.sleep(0.1)
+
+
+PROVIDER = """
+import sys, time
+from broach import BroachApply, BroachFramework
+
+BroachFramework.run({"params": {"gateway": sys.argv[1]}})
+
+@BroachApply.rpcRoute("work steady")
+def steady(me):
+    time.sleep(0.005)
+    return "killed" if me else "unknown"
+
+BroachFramework.wait(10)
+print("serving", flush=True)
+time.sleep(600)
+"""
+
+
+class KillTest(unittest.TestCase):
+    """One of two providers is killed while eight callers call without a pause."""
+
+    def test_a_provider_is_killed_under_load(self):
+        gateway, url = start()
+        self.addCleanup(lambda: (gateway.kill(), gateway.wait(), gateway.stdout.close()))
+        environment = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.abspath(__file__)))
+        provider = subprocess.Popen([sys.executable, "-c", PROVIDER, url], env=environment, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: (provider.kill(), provider.wait(), provider.stdout.close()))
+        self.assertEqual(provider.stdout.readline(), "serving\n")
+        BroachFramework.run({"params": {"gateway": url}})
+        self.addCleanup(BroachFramework.stop)
+        BroachApply.rpcRoute("work steady")(lambda me: "stays")
+        self.assertTrue(BroachFramework.wait(10))
+
+        failed, answers, over = [], {"killed": 0, "stays": 0}, threading.Event()
+
+        def call():
+            while not over.is_set():
+                try:
+                    answers[BroachApply.call("work steady", 1)] += 1
+                except BroachError as e:
+                    failed.append((time.monotonic(), e))
+
+        with ThreadPoolExecutor(8) as pool:
+            self.addCleanup(over.set)
+            callers = [pool.submit(call) for _ in range(8)]
+            time.sleep(1)
+            before = dict(answers)
+            killed = time.monotonic()
+            provider.kill()
+            time.sleep(11)
+            over.set()
+            for caller in callers:
+                caller.result()
+        self.assertGreater(before["killed"], 10, "both of them are called")
+        self.assertGreater(answers["stays"], before["stays"] + 100, "the other one goes on")
+        self.assertLessEqual(len(failed), 8, "each caller fails once: with the call that was under way")
+        for at, e in failed:
+            self.assertIn((e.code, e.executed), [("Unreachable", "yes"), ("DeadlineExceeded", "yes")], e)
+            self.assertLess(at, killed + 10)
+        print(f"killed under load: {len(failed)} calls failed, {answers} answered")
 
 
 if __name__ == "__main__":
