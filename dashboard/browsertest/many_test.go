@@ -54,6 +54,14 @@ func patches(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
+// measure lets metrics be asked for. Times are those of the page's thread, in which other work does not count.
+func (b *tab) measure() {
+	b.t.Helper()
+	_, err := chromedp.Call(b.ctx, performance.Enable, performance.EnableParams{
+		TimeDomain: performance.EnableTimeDomainThreadTicks})
+	require.NoError(b.t, err)
+}
+
 func (b *tab) metric(name string) float64 {
 	b.t.Helper()
 	all, err := chromedp.Call(b.ctx, performance.GetMetrics, cdp.Empty{})
@@ -68,7 +76,6 @@ func (b *tab) metric(name string) float64 {
 }
 
 // "An update with 1,000 nodes takes 50 ms of script at most": when all rows have changed at once, which they never do.
-// A machine that does much else is allowed four times that.
 func TestAThousandNodes(t *testing.T) {
 	_, nodes := cluster(t, 1)
 	page, err := dashboard.New(nodes[0], dashboard.Token(token), dashboard.Logger(slog.New(slog.DiscardHandler)))
@@ -83,8 +90,7 @@ func TestAThousandNodes(t *testing.T) {
 	b := &tab{t: t, ctx: ctx, url: server.URL}
 	b.do(chromedp.Navigate("about:blank"))
 	b.login()
-	_, err = chromedp.Call(b.ctx, performance.Enable, performance.EnableParams{})
-	require.NoError(t, err)
+	b.measure()
 	for _, view := range []string{"nodes", "overview"} {
 		b.view(view)
 		b.await(`document.querySelector("tbody tr[tabindex], .cell")`, 10*time.Second)
@@ -92,7 +98,7 @@ func TestAThousandNodes(t *testing.T) {
 		time.Sleep((updates + 2) * 200 * time.Millisecond)
 		took := (b.metric("ScriptDuration") - before) / updates
 		t.Logf("%s: %.1f ms of script for an update", view, 1000*took)
-		require.Less(t, took, 0.2)
+		require.Less(t, took, 0.05)
 		drawn := eval[int](b, `document.querySelectorAll("tbody tr[tabindex]").length`)
 		require.Less(t, drawn, 60, "rows in sight are drawn")
 		b.shot("many " + view)

@@ -37,17 +37,23 @@ func TestTheTokenLetsIn(t *testing.T) {
 	require.NotContains(t, eval[string](b, "location.href"), token, "nobody copies it with the address")
 }
 
-// "3 requests, first row within 300 ms": on a machine that does much else we ask for less.
+// "3 requests, first row within 300 ms": that is what the page takes of a processor until then. By the clock, a machine
+// that does much else is allowed ten times that.
 func TestItLoads(t *testing.T) {
 	_, nodes := cluster(t, 12)
 	b := open(t, nodes[0]).login()
-	b.do(chromedp.Navigate("about:blank"), chromedp.Navigate(b.url+"/#nodes"))
+	b.do(chromedp.Navigate("about:blank"))
+	b.measure()
+	before := b.metric("TaskDuration")
+	b.do(chromedp.Navigate(b.url + "/#nodes"))
 	b.await(`document.querySelectorAll("tbody tr[tabindex]").length === 12`, 10*time.Second)
 	took := eval[float64](b, `performance.now()`)
+	worked := 1000 * (b.metric("TaskDuration") - before)
 	files := eval[int](b, `performance.getEntriesByType("resource").filter((r) => !r.name.includes("/api/")).length`)
 	require.Equal(t, 2, files, "and the page itself")
+	require.Less(t, worked, 300.0)
 	require.Less(t, took, 3000.0)
-	t.Logf("all rows %.0f ms after the page was asked for", took)
+	t.Logf("all rows %.0f ms after the page was asked for, %.0f ms of work", took, worked)
 	b.quiet()
 }
 
