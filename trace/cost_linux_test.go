@@ -8,9 +8,11 @@ import (
 	"broach"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/propagation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Calls by 64 goroutines over loopback, as add/64 of bench: without a Tracer, and with one that samples nothing, one of
@@ -69,4 +71,28 @@ func processorTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// What the SDK alone takes for the spans of such a call: two, with their attributes and an event, and traceparent
+// written and read. What BenchmarkAdd64/all takes beyond this and beyond "none" is what broach can change.
+func BenchmarkSDK(b *testing.B) {
+	spans := sdk.NewTracerProvider(sdk.WithBatcher(new(tracetest.NoopExporter))).Tracer("broach/trace")
+	n := New().(*tracer).functionName(key{service: "add"}, trace.SpanKindClient)
+	at := newPlace(n, anAddr)
+	b.SetParallelism(32)
+	b.ReportAllocs()
+	before := processorTime(b)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			ctx, client := spans.Start(b.Context(), n.span, n.start...)
+			carried := propagation.MapCarrier{}
+			propagation.TraceContext{}.Inject(ctx, carried)
+			_, server := spans.Start(propagation.TraceContext{}.Extract(b.Context(), carried), n.span, at.start...)
+			server.End()
+			client.AddEvent(attemptEvent, at.tried...)
+			client.SetAttributes(at.ended...)
+			client.End()
+		}
+	})
+	b.ReportMetric((processorTime(b)-before).Seconds()*1e6/float64(b.N), "µs-processor/op")
 }

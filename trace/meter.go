@@ -65,7 +65,7 @@ func (s *span) record(hasPeer bool, wait time.Duration, err error) {
 	default:
 		method = other
 	}
-	s.t.durationAt(s.book).Record(s.ctx, took.Seconds(), s.measured(method, codeOf(err)))
+	s.t.durationAt(s.book).Record(s.ctx, took.Seconds(), s.measured(method, codeOf(err))...)
 }
 
 // outcomes are the codes that are told apart in metrics: 0 for what went well, the 14 of broach, and one for all of
@@ -76,7 +76,7 @@ const (
 )
 
 // measured are the attributes of a call that has ended. They are made once for each code.
-func (s *span) measured(method string, code broach.Code) metric.RecordOption {
+func (s *span) measured(method string, code broach.Code) []metric.RecordOption {
 	code = min(code, userCode)
 	if method != s.name.service {
 		return s.t.attributes(method, code)
@@ -91,7 +91,7 @@ func (s *span) measured(method string, code broach.Code) metric.RecordOption {
 	return *o
 }
 
-func (t *tracer) attributes(method string, code broach.Code) metric.MeasurementOption {
+func (t *tracer) attributes(method string, code broach.Code) []metric.RecordOption {
 	attrs := []attribute.KeyValue{attribute.String(rpcSystemName, system),
 		attribute.String(rpcMethod, method), attribute.String(serverAddress, t.cluster)}
 	if code != 0 {
@@ -101,5 +101,5 @@ func (t *tracer) attributes(method string, code broach.Code) metric.MeasurementO
 		}
 		attrs = append(attrs, attribute.String(rpcStatusCode, text), attribute.String(errorType, text))
 	}
-	return metric.WithAttributeSet(attribute.NewSet(attrs...))
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
 }

@@ -21,7 +21,7 @@ type name struct {
 	isOffered atomic.Bool // some node has been called by it
 
 	isCall  bool // not an event or a run: there are metrics
-	measure [outcomes]atomic.Pointer[metric.MeasurementOption]
+	measure [outcomes]atomic.Pointer[[]metric.RecordOption]
 }
 
 // key is what a name is found by.
