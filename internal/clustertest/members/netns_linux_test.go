@@ -2,11 +2,7 @@ package members
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
-	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -15,89 +11,34 @@ import (
 	"broach/internal/clustertest"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
 )
 
-// A cable is one between two network namespaces of the kernel, each with one node's end of it. All that is done in a
-// namespace is done on a thread of its own, which ends with it.
+// A cable is one between two network namespaces of the kernel, each with one node's end of it.
 type cable struct {
 	t    *testing.T
-	ends [2]*os.File // the namespaces
+	ends [2]*space
 }
 
 // newCable lays one, or skips the test where the system does not let this process do so.
 func newCable(t *testing.T) *cable {
-	c := &cable{t: t}
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("there is no ip to lay a cable with:", err)
-	}
-	for i := range c.ends {
-		onThread(func() {
-			if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-				return
-			}
-			c.ends[i], _ = os.Open("/proc/thread-self/ns/net")
-		})
-		if c.ends[i] == nil {
-			t.Skip("the system makes no network namespaces for this process")
-		}
-		t.Cleanup(func() { c.ends[i].Close() })
-	}
-	c.ip(0, "link", "add", "wire", "type", "veth", "peer", "name", "other")
-	c.ip(0, "link", "set", "other", "netns", fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), c.ends[1].Fd()))
-	c.ip(1, "link", "set", "other", "name", "wire")
-	for i := range c.ends {
-		c.ip(i, "addr", "add", fmt.Sprintf("10.9.0.%d/24", i+1), "dev", "wire")
-		c.ip(i, "addr", "add", fmt.Sprintf("fd09::%d/64", i+1), "dev", "wire", "nodad")
-		c.ip(i, "link", "set", "wire", "up")
-	}
+	c := &cable{t: t, ends: [2]*space{newSpace(t), newSpace(t)}}
+	c.ends[0].wireTo(c.ends[1], "wire", "wire")
+	c.ends[0].address("wire", "10.9.0.1/24", "fd09::1/64")
+	c.ends[1].address("wire", "10.9.0.2/24", "fd09::2/64")
 	return c
-}
-
-// onThread runs f on a thread that nobody uses afterwards.
-func onThread(f func()) {
-	donec := make(chan struct{}) // closed when f is over
-	go func() {
-		runtime.LockOSThread()
-		defer close(donec)
-		f()
-	}()
-	<-donec
-}
-
-// at runs f in the namespace of an end.
-func (c *cable) at(end int, f func()) {
-	var err error
-	onThread(func() {
-		if err = unix.Setns(int(c.ends[end].Fd()), unix.CLONE_NEWNET); err == nil {
-			f()
-		}
-	})
-	require.NoError(c.t, err)
-}
-
-func (c *cable) ip(end int, args ...string) {
-	var out []byte
-	var err error
-	c.at(end, func() { out, err = exec.Command("ip", args...).CombinedOutput() })
-	require.NoError(c.t, err, "ip %q: %s", args, out)
 }
 
 // mtu sets what each end sends and takes at most, headers of IP and UDP included.
 func (c *cable) mtu(sizes [2]int) {
 	for end, size := range sizes {
-		c.ip(end, "link", "set", "wire", "mtu", strconv.Itoa(size))
+		c.ends[end].run("ip", "link", "set", "wire", "mtu", strconv.Itoa(size))
 	}
 }
 
 // start starts a node at an end.
-func (c *cable) start(end int, cfg broach.Config) (n *broach.Node) {
+func (c *cable) start(end int, cfg broach.Config) *broach.Node {
 	cfg.Logger = slog.New(slog.DiscardHandler)
-	var err error
-	c.at(end, func() { n, err = broach.Start(cfg) })
-	require.NoError(c.t, err)
-	c.t.Cleanup(func() { n.Close() })
-	return n
+	return c.ends[end].start(cfg)
 }
 
 // [PATH-3] On a real path, nodes that nothing is configured for send datagrams as large as it carries, and notice when
