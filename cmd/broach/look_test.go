@@ -2,7 +2,10 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -229,4 +232,41 @@ func TestAnotherMemberStandsInForTheSeed(t *testing.T) {
 	v, err := s.view(t.Context(), "", broach.ViewMembers)
 	require.NoError(t, err)
 	require.Equal(t, two, v.Addr.String())
+}
+
+// A member that is asked by 127.0.0.1 may be one of a cluster on many hosts: those are reached as well.
+func TestASeedOnThisHostLeadsToOthers(t *testing.T) {
+	host := ownAddress(t)
+	start := func(cfg broach.Config) *broach.Node {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+		n, err := broach.Start(cfg)
+		require.NoError(t, err)
+		t.Cleanup(func() { n.Close() })
+		return n
+	}
+	far := start(broach.Config{Addr: host + ":0"})
+	here := start(broach.Config{Addr: "0.0.0.0:0", Join: []string{far.Addr().String()}})
+	require.NoError(t, here.WaitJoined(t.Context()))
+	require.Equal(t, host, here.Addr().Addr().String())
+	a := &app{seeds: []string{fmt.Sprint("127.0.0.1:", here.Addr().Port())}, timeout: 5 * time.Second, log: io.Discard}
+	s, err := a.open(t.Context())
+	require.NoError(t, err)
+	defer s.Close()
+	require.Equal(t, here.Addr(), s.seed)
+	require.False(t, s.Addr().Addr().IsLoopback(), "from %v no other host is reached", s.Addr())
+	_, err = s.Inspect(t.Context(), far.Addr(), broach.ViewMembers)
+	require.NoError(t, err)
+}
+
+// ownAddress is one of this host at which others reach it.
+func ownAddress(t *testing.T) string {
+	addrs, err := net.InterfaceAddrs()
+	require.NoError(t, err)
+	for _, a := range addrs {
+		if ip, _, err := net.ParseCIDR(a.String()); err == nil && ip.To4() != nil && ip.IsGlobalUnicast() {
+			return ip.String()
+		}
+	}
+	t.Skip("this host has no address but loopback")
+	return ""
 }

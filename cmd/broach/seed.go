@@ -151,7 +151,18 @@ func (a *app) start(ctx context.Context, cfg broach.Config) (*session, error) {
 	if peers := node.Stats().Peers; cfg.Guest && len(peers) > 0 {
 		s.seed = peers[0].Addr
 	}
+	if isLoopback(cfg.Addr) && s.seed.IsValid() && !s.seed.Addr().IsLoopback() {
+		_ = node.Close() // from loopback nobody but this host is reached, and the cluster is not on this host alone
+		cfg.Join = []string{s.seed.String()}
+		cfg.Addr = bindFor(cfg.Join)
+		return a.start(ctx, cfg)
+	}
 	return s, nil
+}
+
+func isLoopback(addr string) bool {
+	at, err := netip.ParseAddrPort(addr)
+	return err == nil && at.Addr().IsLoopback()
 }
 
 // unanswered says what was tried, and what else may be wrong: a member of another cluster does not answer at all.
