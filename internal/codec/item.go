@@ -53,13 +53,6 @@ func ItemReader[T any]() func(*Decoder) (T, error) {
 	}
 }
 
-// AppendItem appends v, one item of a type that has a plan.
-func (p *Plan) AppendItem(e *Encoder, dst []byte, most int, v reflect.Value) ([]byte, error) {
-	e.Begin(dst, most)
-	err := p.Encode(e, v)
-	return e.Written(), err
-}
-
 // ItemError says which item of a stream is wrong. The function has run, or runs.
 func ItemError(n int, err error) *Error {
 	return Failed(wire.InvalidArgument, wire.ExecutedYes, "item %d: %v", n, err).Because(err)

@@ -77,7 +77,7 @@ func TestSilentPeerFailsCalls(t *testing.T) {
 		a.step(time.Millisecond)
 		call.require(t, wire.Unreachable, wire.ExecutedMaybe)
 		large.require(t, wire.Unreachable, wire.ExecutedMaybe)
-		require.Zero(t, a.link.exchange.sending.Unfinished(), "nothing is sent for them any more")
+		require.False(t, a.link.exchange.sending.IsBusy(), "nothing is sent for them any more")
 	})
 }
 

@@ -174,7 +174,7 @@ func TestARefusedRepetitionMayHaveRun(t *testing.T) {
 			a.widen(8972)
 			call := a.call(10*time.Second, "size", garble(5000))
 			a.tape.take() // it may have arrived
-			for a.link.exchange.sending.Unfinished() == 0 {
+			for !a.link.exchange.sending.IsBusy() {
 				a.step(time.Millisecond)
 				a.hear(b.utter(wire.ProbeAck{}.Append(nil))) // the small ones pass
 			}

@@ -81,7 +81,7 @@ func (p *fragmentPair) start(n int) (id uint32, body []byte) {
 // run goes on until the sender has nothing unfinished.
 func (p *fragmentPair) run() {
 	p.t.Helper()
-	p.runUntil(func() bool { return p.out.Unfinished() == 0 })
+	p.runUntil(func() bool { return len(p.out.active) == 0 })
 }
 
 func (p *fragmentPair) runUntil(done func() bool) {

@@ -19,7 +19,7 @@ const firstProbe = 10 * time.Millisecond
 type Out struct {
 	size    uint32 // bytes of a fragment
 	lastID  uint32
-	active  []*Outgoing          // at most maxTransfers, the oldest first
+	active  []*Outgoing          // at most maxTransfers, the oldest first; others wait only while there is one
 	turn    int                  // position in active of the transfer whose turn it is
 	waiting ring.Ring[*Outgoing] // with the ids that follow; a stopped one has no body
 	flight  flight
@@ -126,9 +126,6 @@ func (o *Out) mayBegin(t *Outgoing) bool {
 func ringSize(fragments uint32) int {
 	return 1 << bits.Len32(min(fragments, fragmentSpan)-1)
 }
-
-// Unfinished counts the messages under way. Others wait only while there is one.
-func (o *Out) Unfinished() int { return len(o.active) }
 
 // IsBusy reports whether anything may be there to send. It is quick, and true where that is not known.
 func (o *Out) IsBusy() bool { return len(o.active) > 0 || o.ready.Len() > 0 || o.flight.lost.Len() > 0 }

@@ -25,7 +25,7 @@ func TestSendCutsTheBody(t *testing.T) {
 	tag, finished, _ := out.Ack(epoch, ackOf(id, 3, 3))
 	require.True(t, finished)
 	require.Equal(t, uint64(7), tag)
-	require.Zero(t, out.Unfinished())
+	require.Empty(t, out.active)
 }
 
 func TestSendTakesTransfersInTurn(t *testing.T) {
@@ -47,7 +47,7 @@ func TestSendKeepsTransfersWaiting(t *testing.T) {
 	for range maxTransfers + 3 {
 		s.start(1)
 	}
-	require.Equal(t, maxTransfers, s.out.Unfinished(), "those under way")
+	require.Len(t, s.out.active, maxTransfers, "those under way")
 
 	t.Log("one that waits is stopped; when two are finished, the one before and the one behind it follow")
 	_, ok := s.out.Stop(maxTransfers + 2)
@@ -75,10 +75,10 @@ func TestSendKeepsIDsTogether(t *testing.T) {
 		require.True(t, finished)
 	}
 	s.start(1)
-	require.Equal(t, 1, s.out.Unfinished(), "the next is too far from the first, which is not finished")
+	require.Len(t, s.out.active, 1, "the next is too far from the first, which is not finished")
 	s.sendAll()
 	s.ack(slow, 1)
-	require.Equal(t, 1, s.out.Unfinished())
+	require.Len(t, s.out.active, 1)
 	require.Len(t, s.sendAll(), 1)
 }
 
@@ -97,7 +97,7 @@ func TestSendIDsWrap(t *testing.T) {
 		s.sendAll()
 		s.ack(s.out.active[0].Id, 1)
 	}
-	require.Zero(t, s.out.Unfinished())
+	require.Empty(t, s.out.active)
 }
 
 func TestSendStop(t *testing.T) {
@@ -297,7 +297,7 @@ func TestSendRandomAcks(t *testing.T) {
 			checkSender(t, &s.out)
 			most = max(most, s.out.flight.sent.Len(), s.out.flight.lost.Len())
 		}
-		for s.out.Unfinished() > 0 {
+		for len(s.out.active) > 0 {
 			s.advance(20 * time.Millisecond)
 			s.out.Timeout(s.now, 10*time.Millisecond)
 			s.sendAll()
