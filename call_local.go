@@ -12,8 +12,8 @@ import (
 	"broach/internal/wire"
 )
 
-// localFirst runs the call here, or, where its arguments do not fit what this node offers, at a provider whose
-// signature is another. Where such arguments did not fit lately, and did there, it goes there at once.
+// localFirst runs the call here. If the arguments do not fit the signature that this node offers, it runs the call at a
+// provider with another signature. Arguments that lately fitted there and not here go there at once.
 func (c *Caller) localFirst(ctx context.Context, now time.Time, f *service, out *outCall) (*link.Call, *Error) {
 	if !f.misfits.IsEmpty() && len(f.misfits.Of(now, out.Shape())) > 0 {
 		if p, failed := c.elsewhere(ctx, now, f, out, nil); failed == nil || !failed.isUnready() && !failed.isMisfit() {
@@ -31,9 +31,9 @@ func (c *Caller) localFirst(ctx context.Context, now time.Time, f *service, out 
 	return p, failed
 }
 
-// elsewhere makes a call at other nodes than this one, and with other signatures, unless it is for its fields that it
-// failed: a signature does not tell these. failed is how it failed here, and stands if there are none that it fits;
-// nil: it was not made here.
+// elsewhere makes a call at other nodes, whose signature is another than ours. If it failed here because of the fields
+// of a struct, any signature will do: a signature does not tell fields. failed is how it failed here, and is returned
+// if no provider fits; nil: it was not made here.
 func (c *Caller) elsewhere(
 	ctx context.Context, now time.Time, f *service, out *outCall, failed *Error,
 ) (*link.Call, *Error) {
@@ -103,8 +103,8 @@ func (c *Caller) local(
 	return c.unawaited(ctx, r, p)
 }
 
-// unawaited is the outcome of a local call that is over: as it ended, if it has, or else nobody knows, and the request
-// keeps its link.Call.
+// unawaited is the outcome of a local call whose caller waits no longer. If it has ended, it is that end. Else nobody
+// knows, and the request keeps its link.Call: the function may still run.
 func (c *Caller) unawaited(ctx context.Context, r *request, p *link.Call) (*link.Call, *Error) {
 	select {
 	case <-p.Done:
@@ -161,8 +161,8 @@ func (c *Caller) localAsOne(ctx context.Context, now time.Time, out *outCall) (*
 	return c.local(ctx, now, f, out)
 }
 
-// notServed is the error of a call of a function that this node knows only as its own that does not serve, or not at
-// all.
+// notServed is the error of a call for which there is no provider: either this node offers the function and has paused
+// it, or the function is unknown.
 func (c *Caller) notServed(unknown string) *Error {
 	if c.node.serving.offered.get(c.name) != nil && c.opts.local != LocalNever {
 		return c.at(c.node.addr, c.newError(Unavailable, No, textPaused))

@@ -95,13 +95,13 @@ type Ending struct {
 	Gone      bool // the membership found the provider to be away
 }
 
-// tells finds out what that tells. That the membership took the provider out tells nothing: it brings it back as soon
-// as it is there, and a breaker that stayed open would only stand in the way.
+// tells says what such an end tells of the function. Where the membership found the provider to be away, it tells
+// nothing: the membership brings the provider back as soon as it is there, and an open breaker would only delay that.
 func (e Ending) tells() finding {
 	switch {
 	case e.Code == 0:
 		return wasServed
-	case e.Gone, e.Code == wire.Unreachable && e.Executed == wire.ExecutedNo: // the latter was not sent
+	case e.Gone, e.Code == wire.Unreachable && e.Executed == wire.ExecutedNo: // the request was never sent
 		return tellsNothing
 	}
 	switch {
@@ -117,7 +117,8 @@ func (e Ending) tells() finding {
 	return tellsNothing
 }
 
-// isOverloaded reports whether nothing has opened the breaker but that the provider had no time or no room.
+// isOverloaded reports whether overload alone has opened the breaker: without the failures in which the provider had no
+// time or no room it would be closed.
 func (b *breaker) isOverloaded() bool { return int(b.broken.Load()) < b.policy.Failures }
 
 // Heed says which breakers a call heeds.
@@ -125,11 +126,11 @@ type Heed uint8
 
 const (
 	HeedAll    Heed = iota
-	HeedBroken      // not those that only overload has opened
-	HeedNone        // and what comes of the call is nothing to them
+	HeedBroken      // all but those that overload alone has opened
+	HeedNone        // none, and its outcome does not count for any
 )
 
-// lets reports whether a call that heeds so may pass a breaker that is shut.
+// lets reports whether a call with this Heed may pass a shut breaker.
 func (h Heed) lets(b *breaker) bool { return h == HeedNone || h == HeedBroken && b.isOverloaded() }
 
 // permit is what lets a call go to a provider, under a policy.
@@ -189,8 +190,8 @@ func (e *experience) mend(under *Policy) {
 	}
 }
 
-// fail takes up a failure. A call that began under another breaker than there is now, or none, counts only while this
-// one is closed: it has not been let through to try.
+// fail takes up a failure. A call may have begun under an earlier breaker, or before there was one. It counts only
+// while the present breaker is closed: an open one judges by the calls that it lets through to try.
 func (e *experience) fail(t tripping, now time.Time, p permit, v finding) {
 	b := e.breakerMade(t, now, p.under)
 	if p.by == b {

@@ -110,7 +110,7 @@ func borrowed(t reflect.Type, methods []reflect.Type) (from field, other string,
 	return from, "", false
 }
 
-// isBorrowed reports just that.
+// isBorrowed reports whether t has a method that is borrowed.
 func isBorrowed(t reflect.Type, methods []reflect.Type) bool {
 	_, _, ok := borrowed(t, methods)
 	return ok

@@ -16,7 +16,7 @@ type (
 // so that a recursive type is a cycle of plans.
 type Plan struct {
 	Type   reflect.Type
-	Encode encodeFunc // what has no end runs out of levels
+	Encode encodeFunc // a value that contains itself fails at maxDepth
 	Decode decodeFunc // v is settable and overwritten; a struct must be zero before
 }
 

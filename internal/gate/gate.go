@@ -49,8 +49,8 @@ type Gate[H tokens.Holder[H]] struct {
 	strangers strangers.Bounds // the reader's
 }
 
-// A Maker makes a link that another process has begun. siblings are those with who is at the same address. The error is
-// that of a public key that is none.
+// A Maker makes a link that another process has begun. siblings are the links that there are with its address. It fails
+// if the public key of that process is not valid.
 type Maker[H any] func(now time.Time, terms *handshake.Terms, siblings []H) (H, error)
 
 // Init makes the gate of a node whose links share wires and stand in a table. The address is the node's, as far as it
@@ -100,8 +100,8 @@ type Arrival[H any] struct {
 	Messages []byte // opened, in place
 }
 
-// Take finds out what a datagram is, and says in a what has come of it. It opens it in place. canMake reports whether a
-// link may be made: that the loop can be told of it.
+// Take finds out what a datagram is, and writes to a what has come of it. A sealed datagram is opened in place. A
+// Confirm makes a link only if canMake: the loop must have room to be told of it.
 func (g *Gate[H]) Take(now time.Time, d udp.Datagram, canMake bool, a *Arrival[H]) {
 	*a = Arrival[H]{}
 	h, _, err := wire.ConsumeHeader(d.B)

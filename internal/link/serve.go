@@ -20,8 +20,9 @@ var (
 	textBacklog   = []byte("too many large replies are under way")
 )
 
-// takeRequest looks at a Request. If it is a new call the spare becomes that, and the one whose slot it takes is
-// abandoned, if it still runs. body is the transfer that it came as, or nil: it is held until the request is answered.
+// takeRequest looks at a Request. If it is a new call, the spare becomes its request. The request that had the slot
+// before is abandoned if it still runs: its caller waits for it no longer. body is the transfer that the Request came
+// as, or nil; it is held until the request is answered.
 func (x *exchange) takeRequest(now time.Time, m wire.Request, way Way, body []byte, a *Arrival) {
 	a.GoesOn = true
 	v := x.served.slot(m.Slot)
@@ -163,7 +164,8 @@ func (x *exchange) answer(now time.Time, r *Request, frame []byte) (alone bool) 
 	return alone
 }
 
-// GiveBack gives back the memory of a request that came as a transfer and was answered by AnswerEarly.
+// GiveBack gives back the memory of a request that came as a transfer and was answered by AnswerEarly. Answer does so
+// itself, for its request is over; a one-way request still runs when it is answered.
 func (l *Link) GiveBack(r *Request) {
 	l.mu.Lock()
 	l.exchange.takeBack(r)
@@ -202,7 +204,7 @@ func (x *exchange) richer(r *Request, frame []byte) *exchange {
 	return nil
 }
 
-// giveWay ends the newest reply under way, of which the least has gone for nothing.
+// giveWay ends the newest reply under way: of that one the least has been sent in vain.
 func (x *exchange) giveWay(now time.Time) {
 	x.link.mu.Lock()
 	if v := x.served.moving.tail; v != nil {
@@ -218,7 +220,8 @@ func (x *exchange) isShort(v *servedSlot, frame []byte) bool {
 	return len(frame) <= BasePacket-wire.HeaderSize || v.state == servedNew && x.fits(frame)
 }
 
-// reply stores and sends the reply of a slot. What it says of the function holds also for what is said in its place.
+// reply stores and sends the reply of a slot. If it cannot be kept or sent, an error goes in its place, with the same
+// Executed.
 func (x *exchange) reply(now time.Time, v *servedSlot, frame []byte) {
 	v.executed = wire.ExecutedIn(frame)
 	switch {

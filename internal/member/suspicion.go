@@ -36,17 +36,17 @@ type hearsay uint8
 const (
 	noHearsay  hearsay = iota // since the probe began nobody who was listened to has said anything
 	heeded                    // another said Suspect or Offline
-	heededFast                // likewise, and our Pings follow each other closely: they began late, or it was Offline
+	heededFast                // so it did, and our Pings follow each other closely: they began late, or it said Offline
 )
 
-// A finding is what is known, but for our own Pings, of whether a probed peer is there. It only rises while the probe
-// lasts: a sign of life outweighs what others say.
+// A finding is what others and the peer itself have told of whether a probed peer is there; our own Pings are counted
+// apart. It only rises while the probe lasts: a sign of life outweighs what others say.
 type finding uint8
 
 const (
 	foundNothing finding = iota
 	foundDenied          // a witness does not reach it either
-	foundGivenUp         // another gave it up, which is such a witness
+	foundGivenUp         // another gave it up: it counts as a witness that does not reach it
 	foundAlive           // a witness reached it, or it was heard, [MEM-22]
 )
 
@@ -61,7 +61,7 @@ func (q *probe) isOn() bool { return q.at != 0 }
 // heedsOthers reports that another said Suspect or Offline since the probe began, and was listened to.
 func (q *probe) heedsOthers() bool { return q.hearsay != noHearsay }
 
-// isHearsay reports that there is a probe because of what others say alone.
+// isHearsay reports that the probe goes on only because of what others say.
 func (q *probe) isHearsay() bool { return q.isOn() && q.heedsOthers() && !q.own }
 
 // lane is where the next step of a probe waits if this node is strained.
@@ -119,7 +119,7 @@ func (m *Membership) density(p *peer) int {
 	return pairDensity
 }
 
-// isUnsupported reports that there are witnesses, and that none has said whether it reaches the peer.
+// isUnsupported reports that there are witnesses, and none of them has said yet whether it reaches the peer.
 func (m *Membership) isUnsupported(p *peer) bool {
 	return p.probe.found == foundNothing && m.peers.hasOther(p)
 }
@@ -133,7 +133,7 @@ func (m *Membership) doubtedInVain(now time.Time, p *peer) bool {
 func (m *Membership) ping(now time.Time, p *peer) {
 	if p.probe.tries == 0 && !p.probe.path ||
 		int(p.probe.tries) == m.cfg.Heartbeat.Probes-1 && p.probe.path && !p.probe.lives() {
-		m.noteLate(now, p) // or as good as: it owes answers to calls, and to these Pings
+		m.noteLate(now, p) // it counts as late: it owes answers to calls, and to these Pings
 	}
 	p.probe.own = true
 	m.ask(now, p)
@@ -147,8 +147,8 @@ func (m *Membership) ping(now time.Time, p *peer) {
 	}
 }
 
-// isToAsk reports that witnesses are asked with such a Ping. While not one has answered it may be that what they were
-// asked, or said, was lost.
+// isToAsk reports that witnesses are asked along with this Ping. They are asked again while none has answered: the
+// question or the answers may have been lost.
 func (m *Membership) isToAsk(p *peer, tries int) bool {
 	if tries <= m.cfg.Heartbeat.Probes {
 		return tries%2 == 0

@@ -129,7 +129,7 @@ func (b *Book) UnknownNames() (list []*Name) {
 	return list
 }
 
-// IsHoping reports that there may be seeds of which we know no address. We know so many of all.
+// IsHoping reports that there may be seeds whose addresses we do not know yet. We know that many addresses of all.
 func (b *Book) IsHoping(known int) bool {
 	return b.given && known == 0 || slices.ContainsFunc(b.names, (*Name).isUndecided)
 }

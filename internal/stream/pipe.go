@@ -97,8 +97,8 @@ func (s *signal) wake() {
 	}
 }
 
-// Write appends all of b. It waits while there is no room. When done is closed, also before, it is ErrOver. Where
-// nobody reads any more it is what Stop was given, and after CloseWrite what that was.
+// Write appends all of b. It waits while there is no room. The error is ErrOver if done is closed, also if it was
+// closed before; what Stop was given if nobody reads any more; and what CloseWrite was given after that.
 func (p *Pipe) Write(b []byte, done <-chan struct{}) error {
 	select {
 	case <-done:
@@ -140,7 +140,8 @@ func (p *Pipe) write(b []byte) (n int, wait <-chan struct{}, err error) {
 	return max(n, 0), wait, nil
 }
 
-// append takes bytes up, and returns what tells who Takes; nil: he need not hear of it.
+// append takes bytes up. It returns the function that tells who Takes of them, for the caller to call without the lock;
+// nil: he need not hear of them.
 func (p *Pipe) append(b []byte) (tell func()) {
 	if len(b) == 0 {
 		return nil
@@ -157,7 +158,7 @@ func (p *Pipe) append(b []byte) (tell func()) {
 // held is how many bytes count against the room.
 func (p *Pipe) held() int { return p.waiting.size + p.inHand }
 
-// Put appends what a transport has brought, which it does not keep. It never waits: the transport gives its sender no
+// Put appends what a transport has brought, and does not keep chunk. It never waits: a transport gives its sender no
 // more credit than there is room. After a Stop it does nothing.
 func (p *Pipe) Put(chunk []byte) {
 	p.mu.Lock()
