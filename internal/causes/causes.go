@@ -45,8 +45,9 @@ type Table struct {
 	list atomic.Pointer[[]knownError]
 }
 
-// Add takes up an error under a name: by its type, if that is a struct with exported fields or a pointer to one, else
-// by which it is. The same again does nothing. An error says why it cannot be known, and nothing has changed then.
+// Add takes up an error under a name. If its type is a struct with exported fields, or a pointer to one, the type has
+// the name; else this one value has. To add the same again does nothing. The error that Add returns says why err cannot
+// be known; nothing has changed then.
 func (t *Table) Add(name string, sentinel error) error {
 	k, err := t.newKnownError(name, sentinel)
 	for err == nil {
@@ -187,7 +188,7 @@ const errorMemory = 1 << 20
 // [CALL-15].
 func (t *Table) Read(b []byte) error {
 	var causes []error
-	// for all of them together: there may be a thousand, and each an empty map to make much of
+	// one bound for all causes together: a Reply may hold a thousand, each of which makes a map of a few bytes
 	list, memory := t.known(), int64(errorMemory)
 	for name, details := range wire.EachPair(b) {
 		if i, ok := slices.BinarySearchFunc(list, name, knownError.compare); ok {

@@ -51,8 +51,8 @@ type line struct {
 	isLoud bool // no level may hide it
 }
 
-// New makes a queue for a handler, of lines of a level and above. loudly says where a line goes that no level may hide,
-// and as what; it is asked for each.
+// New makes a queue for a handler, of lines of a level and above. loudly names the handler and the level for a line
+// that no level may hide; it is called for each such line.
 func New(handler slog.Handler, least slog.Level, loudly func() (slog.Handler, slog.Level)) *Queue {
 	q := &Queue{handler: handler, least: least, loudly: loudly}
 	q.debug.Store(true) // until it was asked, so that no line of the first moments is missed
@@ -81,13 +81,14 @@ func (q *Queue) say(level slog.Level, text string, args []any) {
 	}
 }
 
-// Wants reports whether lines of a level are worth making. What the Logger makes of those above debug it is asked when
-// they are written.
+// Wants reports whether lines of a level are worth making. Those above debug are always made: the Logger is asked about
+// them when they are written, for its level may have changed by then.
 func (q *Queue) Wants(level slog.Level) bool {
 	return level >= q.least && (level > slog.LevelDebug || q.debug.Load())
 }
 
-// newRecord is a line as a Logger gets it, without what says nothing. Its source is that many callers above.
+// newRecord is a line as a Logger gets it, without attributes that say nothing. Its source is the caller so many frames
+// above.
 func newRecord(skip int, level slog.Level, text string, args []any) slog.Record {
 	var pc [1]uintptr
 	runtime.Callers(skip, pc[:])

@@ -107,5 +107,5 @@ func (m *Membership) cutBest(p *peer) {
 	}
 }
 
-// Succession is that of a link by a better one.
+// A Succession says that a link gives way to a better one: calls begin on To from now on.
 type Succession struct{ From, To uint64 }
