@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// [MEM-15] Suspect and Offline count only for the boot id known, and an incarnation not below the one known. It pings
-// the target 5 times at 60 ms, and sends Vouch to the suspecter when anything comes from the target.
+// [MEM-15] Suspect and Offline count only for the boot id known, and an incarnation not below the one known. The
+// receiver pings the target 5 times at 60 ms, and sends Vouch to the suspecter when anything comes from the target.
 func TestClaimsAreChecked(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
@@ -186,7 +186,7 @@ func claimsOf(msgs []wire.Message) map[wire.Kind]int {
 	return kinds
 }
 
-// [MEM-15] The answer is Vouch if one began it within the last 500 ms, and something came from the target since.
+// [MEM-15] The answer is Vouch if another began such Pings within the last 500 ms, and something came [...] since.
 func TestEachWhoDoubtsIsTold(t *testing.T) {
 	s := newSociety(t)
 	all := s.grow(4)
