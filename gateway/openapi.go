@@ -85,16 +85,17 @@ func (x *exchange) description() *problem {
 
 // An author writes the document.
 type author struct {
-	g     *Gateway
-	ctx   context.Context
-	paths map[string]any
-	defs  map[string]any
+	g      *Gateway
+	ctx    context.Context
+	paths  map[string]any
+	defs   map[string]any
+	shapes map[string]*route // the first of those that differ by names and methods
 }
 
 func (g *Gateway) makeDocument() map[string]any {
 	ctx, cancel := context.WithTimeout(g.ctx, documentMost)
 	defer cancel()
-	a := &author{g, ctx, map[string]any{}, map[string]any{"Problem": problemSchema}}
+	a := &author{g, ctx, map[string]any{}, map[string]any{"Problem": problemSchema}, map[string]*route{}}
 	for _, s := range g.exposedServices() {
 		a.function(s)
 	}
@@ -198,7 +199,7 @@ func (a *author) route(r *route) {
 	f := a.described(r.service)
 	s := a.schemas(f)
 	o := a.operation(r.text, f, s)
-	path, names := r.template()
+	path, names := a.template(r)
 	parameters := []any{}
 	for i, name := range names {
 		schema := map[string]any{}
@@ -234,7 +235,17 @@ func (a *author) queryOf(f *function, s *schemas, t *broach.Type) (list []any) {
 	return list
 }
 
-// template is the path as OpenAPI writes it, with the names in it.
+// template is the path as OpenAPI writes it, with the names in it: those of the first route that has that path, for two
+// that differ by nothing else are no two paths to OpenAPI.
+func (a *author) template(r *route) (path string, names []string) {
+	_, shape, _ := strings.Cut(r.shape(), "/")
+	if first := a.shapes[shape]; first != nil {
+		r = first
+	}
+	a.shapes[shape] = r
+	return r.template()
+}
+
 func (r *route) template() (path string, names []string) {
 	for _, p := range r.segments {
 		switch {
