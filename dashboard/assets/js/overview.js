@@ -39,7 +39,7 @@ function tile(label) {
 const overview = {
   sections: ["history", "functions"],
   mount(root) {
-    const head = h("h1"), why = h("p.soft.lead");
+    const head = h("h1", t("loading")), why = h("p.soft.lead");
     const tiles = ["calls", "errors", "median", "p99", "retries", "worstLoss"].map((k) => tile(t(k)));
     const curves = [spark(), spark(), null, spark()];
     curves.forEach((c, i) => c && tiles[i].append(c));
