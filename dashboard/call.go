@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"sync"
 	"time"
 
 	"broach"
@@ -22,8 +23,9 @@ type callRequest struct {
 }
 
 type callAnswer struct {
-	Replies []replyRow
-	Took    float64 // µs
+	Replies  []replyRow
+	Attempts int     // how many providers were asked
+	Took     float64 // µs
 }
 
 type replyRow struct {
@@ -47,7 +49,8 @@ func (p *page) call(w http.ResponseWriter, r *http.Request, caller string) {
 		refuse(w, http.StatusForbidden, "the function is none of those that AllowCalls names")
 		return
 	}
-	d, c, args, err := p.prepare(r.Context(), &in)
+	asked := new(asked)
+	d, c, args, err := p.prepare(r.Context(), &in, asked)
 	if _, isOfCluster := errors.AsType[*broach.Error](err); isOfCluster { // the function may just have gone
 		answer(w, http.StatusOK, callAnswer{Replies: []replyRow{replyOf(netip.AddrPort{}, nil, err)}})
 		return
@@ -70,13 +73,14 @@ func (p *page) call(w http.ResponseWriter, r *http.Request, caller string) {
 	}
 	out := callAnswer{Replies: repliesOf(ctx, c, mode, args)}
 	out.Took = float64(time.Since(began).Microseconds())
+	asked.tell(mode, &out)
 	p.set.logger.Info("dashboard: call", "function", in.Name, "by", caller, "from", r.RemoteAddr,
 		"code", out.Replies[0].Code)
 	answer(w, http.StatusOK, out)
 }
 
 // prepare makes a Caller and its arguments of what the form says.
-func (p *page) prepare(ctx context.Context, in *callRequest) (
+func (p *page) prepare(ctx context.Context, in *callRequest, asked *asked) (
 	d broach.Description, c *broach.Caller, args []any, err error,
 ) {
 	if d, err = p.n.Describe(ctx, in.Name); err != nil {
@@ -95,8 +99,36 @@ func (p *page) prepare(ctx context.Context, in *callRequest) (
 			return d, nil, nil, err
 		}
 		opts = append(opts, broach.On(addr))
+		asked.attempts, asked.last = 1, addr // nobody is chosen
 	}
-	return d, p.n.Caller(in.Name, opts...), args, nil
+	return d, p.n.Caller(in.Name, append(opts, broach.Balance(asked))...), args, nil
+}
+
+// asked chooses providers as calls do by themselves, and notes them.
+type asked struct {
+	mu       sync.Mutex // protects the rest: an attempt that was given up may still be choosing
+	attempts int
+	last     netip.AddrPort
+}
+
+func (a *asked) Pick(call broach.CallInfo, from []broach.Provider) int {
+	i := broach.LeastLoaded().Pick(call, from)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.attempts, a.last = a.attempts+1, from[i].Addr
+	return i
+}
+
+// tell says who answered, and how many were asked until then.
+func (a *asked) tell(mode string, out *callAnswer) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch out.Attempts = a.attempts; {
+	case mode == "all":
+		out.Attempts = len(out.Replies)
+	case a.attempts > 0:
+		out.Replies[0].Node = a.last.String()
+	}
 }
 
 // repliesOf makes the call. There is one reply at least.

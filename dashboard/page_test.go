@@ -150,15 +150,28 @@ func TestCallsOfTheForm(t *testing.T) {
 	}
 	on := one.Addr().String()
 	_, out := call(`{"Name":"shop.price","Args":"[\"milk\"]","On":"` + on + `","Meta":{"lang":"de"}}`)
-	require.Equal(t, []replyRow{{Value: "7"}}, out.Replies)
+	require.Equal(t, []replyRow{{Node: on, Value: "7"}}, out.Replies)
+	require.Equal(t, 1, out.Attempts)
 	require.Equal(t, "milk", price.Calls()[0].Args[0])
 	require.Equal(t, "de", price.Calls()[0].Meta["lang"])
 	_, out = call(`{"Name":"shop.price","Args":"[]","Mode":"all"}`)
 	require.Len(t, out.Replies, 2)
+	require.Equal(t, 2, out.Attempts)
 	_, out = call(`{"Name":"shop.price","Args":"[]","Mode":"send"}`)
 	require.Empty(t, out.Replies[0].Code)
 	_, out = call(`{"Name":"shop.fail","Args":"[]"}`)
 	require.Equal(t, []replyRow{{Node: on, Code: "Code(1007)", Message: "no luck", Executed: "yes"}}, out.Replies)
+	for _, n := range []*broach.Node{one, two} {
+		refuse := func(context.Context, *broach.Invocation, broach.Handler) (any, error) {
+			return nil, broach.Errorf(broach.Unavailable, "not here")
+		}
+		require.NoError(t, n.Register("shop.away", func() {}, broach.ServeInterceptors(refuse)))
+	}
+	c.Settle()
+	_, out = call(`{"Name":"shop.away","Args":"[]"}`)
+	require.Equal(t, 2, out.Attempts, "each is asked once: %v", out)
+	_, out = call(`{"Name":"shop.none","Args":"[]"}`)
+	require.Zero(t, out.Attempts)
 	for name, status := range map[string]int{"secret": 403, "__x": 403, "\\u0000view": 403, "shop.none": 200} {
 		got, _ := call(`{"Name":"` + name + `","Args":"[]"}`)
 		require.Equal(t, status, got, name)

@@ -167,7 +167,7 @@ const callView = {
 
     async function make() {
       if (!inputForm) return choose(pick.value);
-      const c = { Name: callState.name, Args: "", Timeout: Math.round(Number(seconds.value) * 1000) || 0 };
+      const c = { Name: callState.name, Args: "", Timeout: Math.round(seconds.value * 1000) || 0 };
       try {
         c.Args = inputForm.read();
       } catch (e) {
@@ -181,12 +181,12 @@ const callView = {
       out.replaceChildren(h("p.soft", t("calling")));
       try {
         const a = await api("call", c);
-        out.replaceChildren(...a.Replies.map(replyOf), h("p.soft", t("took", micros(a.Took))), copyButtons(c));
+        out.replaceChildren(...a.Replies.map(replyOf), h("p.soft", t("took", micros(a.Took), a.Attempts)), copyButtons(c));
         callState.past.unshift({ c, at: serverNow(), code: a.Replies.map((r) => r.Code).find(Boolean) || "", took: a.Took });
       } catch (e) {
         out.replaceChildren(h("p.ill", e.message), copyButtons(c));
       }
-      callState.past.length = Math.min(callState.past.length, 30);
+      callState.past.splice(30);
       go.disabled = false;
       return drawPast();
     }
@@ -196,7 +196,7 @@ const callView = {
         pick.value = p.c.Name;
         await choose(p.c.Name);
         if (described) drawInputs("json", p.c.Args);
-      } }, p.c.Name + p.c.Args.replace(/^\[/, "(").replace(/\]$/, ")")), h("span.soft", p.code || micros(p.took)))));
+      } }, p.c.Name + "(" + p.c.Args.slice(1, -1) + ")"), h("span.soft", p.code || micros(p.took)))));
     }
 
     drawPast();

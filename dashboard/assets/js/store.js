@@ -13,7 +13,7 @@ const serverNow = () => Date.now() + skew;
 async function api(path, body) {
   const r = await fetch("api/" + path, body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   const answer = r.status === 204 ? {} : await r.json().catch(() => ({}));
-  if (!r.ok || answer.error) throw Object.assign(new Error(answer.error || r.statusText || String(r.status)), { status: r.status });
+  if (!r.ok || answer.error) throw Object.assign(new Error(answer.error || r.statusText || r.status), { status: r.status });
   return answer;
 }
 
@@ -33,7 +33,7 @@ function openStream(sections) {
   stream.id = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
   const s = new EventSource("api/stream?sections=" + encodeURIComponent(sections.join(",")) + "&id=" + stream.id);
   stream.source = s;
-  s.addEventListener("clock", (e) => { skew = Number(e.data) - Date.now(); });
+  s.addEventListener("clock", (e) => { skew = e.data - Date.now(); });
   s.addEventListener("patch", (e) => {
     const parts = JSON.parse(e.data);
     for (const name in parts) apply(name, parts[name]);

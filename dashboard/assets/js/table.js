@@ -28,7 +28,7 @@ function liveTable({ columns, caption, open, insight }) {
     const value = sortBy.sort || ((row, key) => sortBy.text(row, key));
     const list = [...rows.keys()].filter((k) => !needle || needleFits(k));
     const by = new Map(list.map((k) => [k, value(rows.get(k), k)]));
-    const compare = (a, b) => (typeof a === "number" ? a - b : natural(String(a), String(b)));
+    const compare = (a, b) => (typeof a === "number" ? a - b : natural(a, b));
     order = list.sort((a, b) => (down ? -1 : 1) * compare(by.get(a), by.get(b)) || natural(a, b));
     for (const c of columns) {
       c.th.ariaSort = c === sortBy ? (down ? "descending" : "ascending") : "none";
