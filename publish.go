@@ -56,6 +56,11 @@ func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery
 	if failed := n.mayMiss(ctx, topic, targets); failed != nil {
 		return Delivery{}, failed
 	}
+	return n.delivery(topic, handAll(ctx, targets, out))
+}
+
+// handAll gives an event to all targets at once, and waits for what they answer.
+func handAll(ctx context.Context, targets []*Caller, out outCall) []handing {
 	handed := make([]handing, len(targets))
 	var others sync.WaitGroup
 	for i, c := range targets {
@@ -66,7 +71,7 @@ func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery
 		others.Go(func() { handed[i] = c.hand(ctx, out) })
 	}
 	others.Wait()
-	return n.delivery(topic, handed)
+	return handed
 }
 
 // awaitTargets finds out who gets an event. A node that has just started does not know them all, and waits for that as

@@ -46,7 +46,7 @@ type Table struct {
 }
 
 // Add takes up an error under a name. If its type is a struct with exported fields, or a pointer to one, the type has
-// the name; else this one value has. To add the same again does nothing. The error that Add returns says why err cannot
+// the name; else this one value has. To add the same again does nothing. The error that Add returns says why it cannot
 // be known; nothing has changed then.
 func (t *Table) Add(name string, sentinel error) error {
 	k, err := t.newKnownError(name, sentinel)
