@@ -24,11 +24,17 @@ const (
 
 // visiting is what we know as a guest.
 type visiting struct {
-	host   *peer                     // who is asked; nil: nobody answers yet
-	stays  map[*peer]*stay           // with whom there is a link
-	wanted map[netip.AddrPort]moment // addresses that calls need, or did at a time
-	found  map[string]discovery      // by the names of functions
-	at     time.Time                 // of the next look; zero: there is nothing to look at
+	host   *peer                   // who is asked; nil: nobody answers yet
+	stays  map[*peer]*stay         // with whom there is a link
+	wanted map[netip.AddrPort]want // addresses that calls need, or did
+	found  map[string]discovery    // by the names of functions
+	at     time.Time               // of the next look; zero: there is nothing to look at
+}
+
+// want is a call's need of an address. What came of it says nothing of a process that begins there later.
+type want struct {
+	at   moment
+	boot uint64 // of the process that was found there; 0: none was
 }
 
 // stay is our time with a peer.
@@ -88,15 +94,16 @@ func (m *Membership) Visit(now time.Time, addr netip.AddrPort) {
 		return
 	}
 	if v.wanted == nil {
-		v.wanted = make(map[netip.AddrPort]moment)
+		v.wanted = make(map[netip.AddrPort]want)
 	}
-	v.wanted[addr] = m.moment(now)
+	boot := m.foundBoot(addr)
+	v.wanted[addr] = want{m.moment(now), boot}
 	m.lookBy(now.Add(visitKept))
-	if st := v.stays[m.peers.byAddr[addr]]; st != nil {
+	p := m.peers.byAddr[addr]
+	if st := v.stays[p]; st != nil {
 		st.needed = m.moment(now)
-		return
 	}
-	if m.isPending(addr) {
+	if m.isPending(addr) || v.stays[p] != nil && (boot == 0 || boot == p.Boot) {
 		return
 	}
 	from := fromAnswer
@@ -107,6 +114,14 @@ func (m *Membership) Visit(now time.Time, addr netip.AddrPort) {
 		m.openTo(now, c)
 	}
 	m.out.Changed = true
+}
+
+// foundBoot is that of the process at an address, as it was shown last; 0: none was.
+func (m *Membership) foundBoot(addr netip.AddrPort) uint64 {
+	if v := WhoAt(m.shown, addr); v != nil {
+		return v.Boot
+	}
+	return 0
 }
 
 // isPending reports whether a contact with an address goes on.
@@ -231,7 +246,7 @@ func (m *Membership) tickVisits(now time.Time) {
 	old := m.moment(now.Add(-visitKept))
 	before := len(v.found) + len(v.wanted)
 	maps.DeleteFunc(v.found, func(_ string, f discovery) bool { return f.at <= old })
-	maps.DeleteFunc(v.wanted, func(_ netip.AddrPort, at moment) bool { return at <= old })
+	maps.DeleteFunc(v.wanted, func(_ netip.AddrPort, w want) bool { return w.at <= old })
 	if left := len(v.found) + len(v.wanted); left != before {
 		m.out.Changed = true
 	} else if left == 0 {
@@ -336,8 +351,8 @@ func (m *Membership) showLink(v *View) {
 		v.Link, v.Since = p.tie.token, p.since
 		return
 	}
-	_, isWanted := m.visiting.wanted[v.Addr]
-	v.Unreachable = isWanted && !m.isPending(v.Addr)
+	w, isWanted := m.visiting.wanted[v.Addr]
+	v.Unreachable = isWanted && w.boot == v.Boot && !m.isPending(v.Addr)
 }
 
 // dropAll ends all stays, for we are at another address.

@@ -115,6 +115,7 @@ func TestWhoDoesNotAnswerAGuestIsUnreachable(t *testing.T) {
 	s.run(time.Second)
 	dead.dead = true
 	g.foundAt(s.now, "f", dead)
+	require.False(t, g.View()[1].Unreachable, "who is to be visited is seen there first")
 	opens := s.opens(g, dead.cfg.Self)
 	g.Visit(s.now, dead.cfg.Self)
 	s.collect(g)
@@ -125,6 +126,39 @@ func TestWhoDoesNotAnswerAGuestIsUnreachable(t *testing.T) {
 	require.True(t, g.View()[1].Unreachable)
 	s.run(10 * time.Second)
 	require.Len(t, g.View(), 1)
+}
+
+// What came of a visit says nothing of a process that begins at the address later: that one is visited at once.
+func TestWhoBeginsWhereAnotherWasVisitedIsVisited(t *testing.T) {
+	for name, end := range map[string]func(s *society, c *citizen){
+		"it has left": func(s *society, c *citizen) { c.Leave(s.now); s.collect(c); s.run(time.Second); c.dead = true },
+		"it has died": func(s *society, c *citizen) { c.dead = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSociety(t)
+			s.join(0, 0)
+			first := s.join(1, 0)
+			s.run(2 * time.Second)
+			g := s.visitor(9, 0)
+			s.run(time.Second)
+			visit := func(p *citizen) {
+				g.foundAt(s.now, "f", p)
+				s.collect(g)
+				require.False(t, g.View()[1].Unreachable)
+				g.Visit(s.now, p.cfg.Self)
+				s.collect(g)
+				s.run(100 * time.Millisecond)
+				require.Equal(t, p.boot, g.View()[1].Boot)
+				require.NotZero(t, g.View()[1].Link)
+			}
+			visit(first)
+			end(s, first)
+			second := s.join(1, 0)
+			s.run(500 * time.Millisecond)
+			visit(second)
+			require.Len(t, g.peers.list, 2)
+		})
+	}
 }
 
 // A host that has begun anew at its address, or has forgotten us, has us again in a moment.

@@ -166,6 +166,36 @@ func TestARestartedProviderUnderCallsOfAGuest(t *testing.T) {
 	})
 }
 
+// The only provider begins anew at its address again and again, by Leave or killed: a guest that waits for one has it
+// soon after it is back.
+func TestTheOnlyProviderOfAGuestBeginsAnew(t *testing.T) {
+	for name, end := range map[string]func(c *clustertest.Cluster, n *broach.Node){
+		"leaves":    func(c *clustertest.Cluster, n *broach.Node) { require.NoError(c.T, n.Leave(c.T.Context())) },
+		"is killed": func(c *clustertest.Cluster, n *broach.Node) { c.Kill(n) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+				c.Start(0)
+				g := guest(c, 0, 0)
+				f := g.Caller("which", broach.WaitReady(), broach.Timeout(time.Minute))
+				for range 5 {
+					n := c.Start(1, 0)
+					require.NoError(c.T, n.Register("which", func() int { return 1 }, broach.Idempotent()))
+					began := time.Now()
+					for range 50 {
+						_, err := f.Call(c.T.Context())
+						require.NoError(c.T, err)
+						time.Sleep(20 * time.Millisecond)
+					}
+					require.Less(c.T, time.Since(began), 3*time.Second)
+					end(c, n)
+					time.Sleep(500 * time.Millisecond)
+				}
+			})
+		})
+	}
+}
+
 // A seed says where functions are also while its workers have no time.
 func TestABusySeedAnswersGuests(t *testing.T) {
 	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
