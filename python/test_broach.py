@@ -252,7 +252,8 @@ class KillTest(unittest.TestCase):
         self.assertGreater(answers["stays"], before["stays"] + 100, "the other one goes on")
         self.assertLessEqual(len(failed), 8, "each caller fails once: with the call that was under way")
         for at, e in failed:
-            self.assertIn((e.code, e.executed), [("Unreachable", "yes"), ("DeadlineExceeded", "yes")], e)
+            self.assertIn(e.code, ("Unreachable", "DeadlineExceeded"), e)
+            self.assertIn(e.executed, ("yes", "maybe"), e)
             self.assertLess(at, killed + 10)
         print(f"killed under load: {len(failed)} calls failed, {answers} answered")
 
