@@ -256,6 +256,10 @@ func TestASeedOnThisHostLeadsToOthers(t *testing.T) {
 	require.False(t, s.Addr().Addr().IsLoopback(), "from %v no other host is reached", s.Addr())
 	_, err = s.Inspect(t.Context(), far.Addr(), broach.ViewMembers)
 	require.NoError(t, err)
+	member, err := a.join(t.Context(), "to see where")
+	require.NoError(t, err)
+	defer member.Close()
+	require.False(t, member.Addr().Addr().IsLoopback(), "members of other hosts do not reach %v", member.Addr())
 }
 
 // ownAddress is one of this host at which others reach it.

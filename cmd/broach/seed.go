@@ -125,11 +125,32 @@ func (a *app) join(ctx context.Context, why string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isLoopback(cfg.Addr) { // a member there is none for other hosts, if the cluster is on more than this one
+		if cfg, err = a.towards(ctx, cfg); err != nil {
+			return nil, err
+		}
+	}
 	s, err := a.start(ctx, cfg)
 	if err == nil {
 		a.say("joined as a member named %s at %v: %s", cfg.Name, s.Addr(), why)
 	}
 	return s, err
+}
+
+// towards is the configuration for where the seed says that it is.
+func (a *app) towards(ctx context.Context, cfg broach.Config) (broach.Config, error) {
+	asking := cfg
+	asking.Guest = true
+	s, err := a.start(ctx, asking)
+	if err != nil {
+		return cfg, err
+	}
+	defer s.Close()
+	if s.seed.IsValid() {
+		cfg.Join = []string{s.seed.String()}
+		cfg.Addr = bindFor(cfg.Join)
+	}
+	return cfg, nil
 }
 
 func (a *app) start(ctx context.Context, cfg broach.Config) (*session, error) {
