@@ -29,17 +29,16 @@ func (c *Caller) All(ctx context.Context, args ...any) iter.Seq[Reply[any]] {
 
 // All is Caller.All with typed results, as with [Call].
 func All[R any](ctx context.Context, c *Caller, args ...any) iter.Seq[Reply[R]] {
-	ctx = orEndless(ctx)
 	return func(yield func(Reply[R]) bool) {
 		nodes, failed := []netip.AddrPort(nil), c.cannotReceive(1, reflect.TypeFor[R]())
 		if failed == nil {
-			nodes, failed = c.countEverybody(ctx)
+			nodes, failed = c.countEverybody(orEndless(ctx))
 		}
 		if failed != nil {
 			yield(Reply[R]{Err: failed})
 			return
 		}
-		ctx, cancel := context.WithCancel(ctx)
+		ctx, cancel := context.WithCancel(orEndless(ctx))
 		replies := make(chan Reply[R], len(nodes)) // so that none is stuck when the loop is left
 		var calls sync.WaitGroup
 		for _, node := range nodes {
