@@ -64,7 +64,7 @@ type randomly struct{}
 
 func (randomly) Pick(call CallInfo, from []Provider) int { return int(call.Random % uint64(len(from))) }
 
-// Weighted chooses by chance, in proportion to the weights that the providers registered with.
+// Weighted chooses by chance, in proportion to each provider's Weight.
 func Weighted() Balancer { return weighted{} }
 
 type weighted struct{}

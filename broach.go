@@ -29,9 +29,9 @@
 // come back in UTC. docs/values.md has what becomes of each type, and what a signature and a struct may become from one
 // version of a program to the next.
 //
-// A parameter of type any receives bool, int64, uint64 (only above the range of int64), float64, string, []byte,
-// time.Time, []any or map[string]any; map[any]any if keys are no strings. Call returns results in the kind that the
-// function declared; a struct arrives as map[string]any, unless the caller names a type with [Call] or [Bind].
+// A parameter of type any receives bool, int64, uint64 (only above int64), float64, string, []byte, time.Time, []any or
+// map[string]any; map[any]any if keys are no strings. Call returns results in the kind that the function declared; a
+// struct arrives as map[string]any, unless [Call] or [Bind] names its type.
 //
 // The methods of a value are offered together by [Node.RegisterAll], and a struct of func variables that call them is
 // filled by [BindAll].
@@ -43,8 +43,8 @@
 // provider at which a function fails again and again is left alone for a while. Options change all that.
 //
 // A function streams that returns an iter.Seq2[T, error], alone or with an error, or whose last parameter is one, or
-// both. [Stream] ranges over what it returns; a sequence is sent to it as the last argument of any form of call but
-// Send and All. Who yields waits for who reads, and hears of it when nobody does any more: see docs/streams.md.
+// both. [Stream] ranges over what it returns; a sequence is given as the last argument of any call but Send and All.
+// Who yields waits for who reads, and hears when nobody does any more: see docs/streams.md.
 //
 // A function that makes calls with the context it was given makes them part of the call it serves: they share its
 // deadline and its end, and its metadata ([Meta]) go along, a W3C traceparent among them. [InvocationFrom] tells who
@@ -68,12 +68,12 @@
 // # Events
 //
 // An event is published under a topic and goes to those who have subscribed to it: to one instance of each application
-// (Config.Name), to each instance, or to one of all. They acknowledge it when it has its place in their backlog, and
-// handle the events of one publisher in their order. [Node.Publish] and [Node.Subscribe] have the rules.
+// (Config.Name), to each instance, or to one of all. They acknowledge it when it is in their backlog, and handle the
+// events of one publisher in their order. [Node.Publish] and [Node.Subscribe] have the rules.
 //
 // # Timers
 //
-// [Node.Every] runs a function again and again, in each process, or in one process of the cluster at a time.
+// [Node.Every] runs a function periodically, in each process or in one at a time.
 //
 // # Leaving
 //
@@ -97,7 +97,7 @@
 //
 // A message is at most 64 MiB (Config.MaxMessage), of values that lie in each other 1,000 deep at most, and what is
 // made of it at most 16 MiB and 128 times its size in memory. A node offers at most 10,000 functions, and calls at most
-// 65,536 functions of one peer at a time. Clusters of up to 1,000 nodes are what broach is built for.
+// 65,536 functions of one peer at a time. broach is built for up to 1,000 nodes.
 //
 // # Security
 //

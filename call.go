@@ -31,7 +31,7 @@ type Caller struct {
 	counts *atomic.Pointer[tally.Cell] // see cell; of all Callers made of one. nil: its calls are not counted
 }
 
-// Caller returns a Caller for the function of that name, which need not exist yet. It does not block.
+// Caller makes a Caller, without blocking. The function need not exist yet.
 func (n *Node) Caller(name string, opts ...CallOption) *Caller {
 	unsaid := callOptions{retries: retriesUnsaid}
 	if wire.IsOwn(name) {
@@ -259,10 +259,10 @@ func (c *Caller) isHereOnly() bool {
 	return c.opts.local == LocalOnly || c.opts.on.IsValid() && c.opts.on == c.node.Addr()
 }
 
-// Send calls the function and does not wait for its outcome: it returns when a provider has accepted the call, which
-// then runs there whatever becomes of ctx, of this node or of the connection; only the end of the provider can prevent
-// it. An error says that nobody accepted it, or, with Executed: Maybe, that this is not known. What goes wrong later,
-// be it that the arguments do not fit, is in the provider's log only. Within the function, ctx has no deadline.
+// Send calls the function without waiting for its outcome: it returns when a provider has accepted the call, which then
+// runs there whatever becomes of ctx, of this node or of the connection; only the end of the provider can prevent it.
+// An error says that nobody accepted it, or, with Executed: Maybe, that this is not known. What goes wrong later, even
+// that the arguments do not fit, is in the provider's log only. The function's ctx has no deadline.
 func (c *Caller) Send(ctx context.Context, args ...any) error {
 	if len(c.opts.interceptors) > 0 {
 		return c.sendIntercepted(ctx, slices.Clone(args))
@@ -275,7 +275,7 @@ func (c *Caller) Send(ctx context.Context, args ...any) error {
 	return nil
 }
 
-// Call2 is Call for a function with two results. For more of them there is [Bind].
+// Call2 is Call for a function with two results. For more there is [Bind].
 func Call2[A, B any](ctx context.Context, c *Caller, args ...any) (a A, b B, _ error) {
 	want := []reflect.Type{reflect.TypeFor[A](), reflect.TypeFor[B]()}
 	for i, t := range want {
@@ -302,7 +302,7 @@ func (c *Caller) callFor(ctx context.Context, args []any, want []reflect.Type) (
 	return c.receiveFor(p, want)
 }
 
-// Future is a call that is in flight. It may be used by many goroutines at once.
+// Future is a call in flight. Many goroutines may use it at once.
 type Future[R any] struct {
 	donec chan struct{} // closed when v and err are set
 	v     R
@@ -330,7 +330,7 @@ func Go[R any](ctx context.Context, c *Caller, args ...any) *Future[R] {
 // Done returns a channel that is closed when the call is over.
 func (f *Future[R]) Done() <-chan struct{} { return f.donec }
 
-// Wait waits until the call is over and returns its outcome, as often as it is asked.
+// Wait waits until the call is over and returns its outcome, each time.
 func (f *Future[R]) Wait() (R, error) {
 	<-f.donec
 	return f.v, f.err

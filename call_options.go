@@ -45,7 +45,7 @@ type callOptions struct {
 // retriesUnsaid is how many more providers are asked where no option says so.
 const retriesUnsaid = 3
 
-// Timeout ends each call after d, which is more than 0, or when its ctx ends if that is sooner.
+// Timeout ends each call after d, above 0, or when its ctx ends, if sooner.
 func Timeout(d time.Duration) CallOption {
 	return func(o *callOptions) {
 		if o.timeout = d; d <= 0 {
@@ -54,9 +54,8 @@ func Timeout(d time.Duration) CallOption {
 	}
 }
 
-// StreamIdle ends a call whose results stream when it has brought nothing for d, which is more than 0, while its loop
-// waited: it is DeadlineExceeded. Without it such a call may wait as long as its ctx and [Timeout] let it, while its
-// provider lives.
+// StreamIdle ends a call whose results stream, as DeadlineExceeded, when its loop has waited in vain for d, above 0.
+// Without it such a call may wait as long as its ctx and [Timeout] let it, while its provider lives.
 func StreamIdle(d time.Duration) CallOption {
 	return func(o *callOptions) {
 		if o.streamIdle = d; d <= 0 {
@@ -84,9 +83,9 @@ func Retries(n int) CallOption {
 func NoRetry() CallOption { return Retries(0) }
 
 // Hedge keeps a slow provider from making calls slow: if no answer has come after that time, another provider is asked
-// too, and so on after each such time, up to Retries more; the first answer counts and the others are given up. A
-// sensible time is one in which nearly all calls are answered. Hedge(0) asks them all at once: the first of so many. A
-// provider that cannot take the call is replaced at once.
+// too, and so on after each such time, up to Retries more; the first answer counts, the others are given up. A sensible
+// time is one in which nearly all calls are answered. Hedge(0) asks them all at once: the first of so many. A provider
+// that cannot take it is replaced at once.
 //
 // A hedged function may run more than once for one call. So this changes nothing for functions that not all providers
 // have registered as Idempotent, nor for Send or All. Asking one more counts for the limit that Retries tells of: where
@@ -132,7 +131,7 @@ func On(addr netip.AddrPort) CallOption {
 	}
 }
 
-// LocalMode says what becomes of a call when the calling node offers the function itself.
+// LocalMode says who runs a call of a function that the calling node offers.
 type LocalMode uint8
 
 const (
@@ -194,7 +193,7 @@ func (p BreakerPolicy) check() error {
 	return nil
 }
 
-// NoBreaker has the calls heed no breaker, and what becomes of them opens and closes none.
+// NoBreaker has the calls heed no breaker, and open and close none.
 func NoBreaker() CallOption { return func(o *callOptions) { o.heed = balance.HeedNone } }
 
 // Strict refuses calls to a provider whose structs have other fields than this program's. Without it fields that only
@@ -203,8 +202,8 @@ func NoBreaker() CallOption { return func(o *callOptions) { o.heed = balance.Hee
 // compared, and those within them. What an any holds is not, nor are arguments beyond the eighth, types with methods of
 // their own, and a map where the other side has a struct.
 //
-// The first call to each provider waits for its [Node.Describe], which is kept. A provider that cannot describe the
-// function is passed over; if there is no other the call is Unavailable.
+// The first call to each provider waits for its [Node.Describe], which is kept. A provider that cannot is passed over;
+// with none left it is Unavailable.
 func Strict() CallOption { return func(o *callOptions) { o.strict = true } }
 
 // Meta sends a text along with each call: the function finds it with InvocationFrom, and the calls that it makes with

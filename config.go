@@ -262,16 +262,15 @@ func (n *Node) where() netip.AddrPort {
 // String returns the address, name and cluster of the node to be and how many keys it has. It never contains a key.
 func (c Config) String() string { return text("Config", c.attrs()) }
 
-// Format prints String, whatever the verb, but for %p and a %w that is out of place, which fmt answers itself. A Config
-// in an unexported field of another struct is out of its reach, too, and a pointer to one there: fmt prints all that is
-// there, the keys too.
+// Format prints String, whatever the verb but %p and a misplaced %w, which fmt answers itself. A Config in an
+// unexported field of another struct, or a pointer to one, is out of its reach: fmt prints all of it, the keys too.
 func (c Config) Format(f fmt.State, verb rune) { write(f, verb, c.String()) }
 
 // LogValue returns what String shows.
 func (c Config) LogValue() slog.Value { return logValue(c.attrs()) }
 
-// MarshalJSON returns all fields that a text can have, with a text in place of each key that is none: to read it back
-// is an error, and makes no Config without keys.
+// MarshalJSON returns all fields that a text can have, with a text that is no key for each key: to read it back is an
+// error, not a Config without keys.
 func (c Config) MarshalJSON() ([]byte, error) {
 	type fields Config // without this method
 	shown := struct {
@@ -296,7 +295,7 @@ func (c Config) attrsWith(addr slog.Attr, keys int) []slog.Attr {
 	return []slog.Attr{addr, slog.String("name", c.Name), slog.String("cluster", c.cluster()), slog.Int("keys", keys)}
 }
 
-// String returns the name of the function and the address of the node that calls it.
+// String returns the function's name and the address of the node that calls.
 func (c *Caller) String() string { return text("Caller", c.attrs()) }
 
 // Format prints String, whatever the verb.
@@ -312,7 +311,7 @@ func (c *Caller) attrs() []slog.Attr {
 	return []slog.Attr{slog.String("service", c.name), slog.Any("node", c.node.where())}
 }
 
-// String returns the name of the timer, if it has one, its period, and the address of its node.
+// String returns the timer's name, if any, its period and its node's address.
 func (t *Timer) String() string { return text("Timer", t.attrs()) }
 
 // Format prints String, whatever the verb.

@@ -23,9 +23,10 @@ const maxConfigFile = 1 << 20
 
 // LoadConfig reads a Config from a JSON file with the keys of the Python original. A key that is left out keeps its
 // default. Times are seconds, fractions allowed, or texts such as "1.5s". The error names every mistake, each with its
-// key. An unknown key that resembles a known one is such a mistake, as is one that holds what looks like keys of the
-// cluster where there are none in their place; another one is passed over, which Start logs as a warning.
-// What the application has to say to itself stands under "app": see Config.App.
+// key; errors.Is compares that of a file that cannot be opened with fs.ErrNotExist and the like. An unknown key that
+// resembles a known one is such a mistake, as is one that holds what looks like keys of the cluster where there are
+// none in their place; another one is passed over, which Start logs as a warning. The application's own section is
+// "app": see Config.App.
 //
 // Variables of the environment stand in place of what the file says, if they are not empty: BROACH_NAME,
 // BROACH_CLUSTER, BROACH_LOG_LEVEL, BROACH_ADDR, BROACH_ADVERTISE, BROACH_SEEDS, a list with commas or spaces between,
@@ -34,8 +35,6 @@ const maxConfigFile = 1 << 20
 //
 // An empty path stands for no file: the environment alone says how the node runs. It then listens at all addresses if
 // BROACH_SEEDS is set and BROACH_ADDR is not, for seeds may be anywhere.
-//
-// A file that cannot be opened is an error that errors.Is compares with fs.ErrNotExist and the like.
 func LoadConfig(path string) (Config, error) {
 	if path == "" {
 		return parseConfig(noFile, []byte("{}"), os.Environ()...)
@@ -76,9 +75,9 @@ type appSection struct {
 }
 
 // App decodes the application's own section of the file that LoadConfig has read, the object under "app", into what a
-// pointer leads to, by the rules of encoding/json. No section, and a Config that is of no file, count as an empty one.
-// The error names keys that the type has no field for, each with the nearest that it has, and values of a wrong type,
-// which it does not show: the section may hold secrets.
+// pointer leads to, by the rules of encoding/json. No section, or no file, counts as an empty one. The error names keys
+// that the type has no field for, each with the nearest it has, and values of a wrong type, not shown: they may be
+// secrets.
 func (c Config) App(into any) error {
 	raw := c.app.raw
 	if raw == nil {

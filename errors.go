@@ -58,7 +58,7 @@ var codeNames = [...]string{
 	Closed:           "Closed",
 }
 
-// String returns the name of a code of broach, and "Code(1000)" and the like for every other number.
+// String returns the name of a code of broach, else "Code(1000)" and the like.
 func (c Code) String() string {
 	if c.isNamed() {
 		return codeNames[c]
@@ -107,8 +107,8 @@ func (x Executed) String() string {
 // and no breaker opens.
 //
 // errors.Is compares it by Code with the sentinels below, with context.DeadlineExceeded and context.Canceled for the
-// codes of those names, and with net.ErrClosed for Closed. A *Error that sets nothing but its Code is such a sentinel,
-// too: that is how an application gets one for a code of its own.
+// codes of those names, and with net.ErrClosed for Closed. A *Error that sets only its Code is such a sentinel, too,
+// which an application uses for its own codes.
 type Error struct {
 	Code     Code
 	Message  string   // what went wrong, in words; may be empty
@@ -124,7 +124,7 @@ type Error struct {
 	again     bool // a call that waits for a provider is made again, though it may have run
 }
 
-// The sentinels, one for each code: errors.Is(err, ErrNotFound) asks whether err has the code NotFound.
+// The sentinels: errors.Is(err, ErrNotFound) asks for the code NotFound.
 var (
 	ErrApplication      error = &Error{Code: Application}
 	ErrInvalidArgument  error = &Error{Code: InvalidArgument}
@@ -217,15 +217,14 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// Unwrap returns the error that Errorf formatted, with its causes; for the error of a call, the errors that
-// RegisterError made known and that the function failed with, joined as by errors.Join, or nil. Their texts are part of
-// Message.
+// Unwrap returns the error that Errorf formatted, with its causes; for the error of a call, the errors known by
+// RegisterError that the function failed with, joined as by errors.Join, or nil. Their texts are part of Message.
 func (e *Error) Unwrap() error { return e.cause }
 
-// Opaque is an error with the text of err and nothing else, nil for nil. A function that returns the error of a call
-// that it made itself, wrapped or not, fails with the code of that, and what RegisterError knows goes along: what a
-// chain of calls came to, its first caller knows. What is no affair of the caller's is returned as Opaque(err): it is
-// an Application error without causes.
+// Opaque is an error with the text of err and nothing else, nil for nil. A function that returns the error of a call it
+// made, wrapped or not, fails with the code of that, and what RegisterError knows goes along: what a chain of calls
+// came to, its first caller knows. What is no affair of the caller's is returned as Opaque(err): an Application error
+// without causes.
 func Opaque(err error) error {
 	if err == nil {
 		return nil
@@ -251,7 +250,7 @@ var knownErrors = causes.Table{Sentinels: reflect.TypeFor[*Error]()}
 //
 // All registered errors within the one that was returned travel, also those of a call that the function made itself.
 // What is not registered at both ends is just part of the text. Names and fields together have at most 8,192 bytes,
-// with 3 more for each error: what is above that is left out, beginning with the error that takes most.
+// with 3 more for each error: what is above is left out, the largest first.
 //
 // RegisterError panics if the name is none, if sentinel is nil or cannot travel, if the name is that of another error
 // or the error has another name, and when there are 1,000 already. The same again does nothing. It may be called by

@@ -35,8 +35,8 @@ type Timer struct {
 
 // Every runs fn every d, at least 10 ms, in this process: the first time after d, then on a grid of d, each time late
 // by a small random part, see Jitter. With OneOwner, only one node of the cluster does so. Runs do not overlap: one
-// that would begin while the one before goes on is left out, as are those that were missed while the process was
-// stopped, or that the workers have no room for.
+// that would begin while the one before goes on is left out, as are those missed while the process was stopped, or when
+// the workers had no room.
 //
 // fn is a func() or a func(context.Context), either with or without an error as its result. The context ends with the
 // timer or the node. An error is logged. A panic is logged too, and ends that run only. fn runs on a worker of the
@@ -231,8 +231,8 @@ type timerOptions struct {
 // owner; the run in between is done by the old one.
 //
 // That is no lock: while the cluster is cut in two, each part has an owner, and a run of a node that leaves, is cut
-// off, or was stopped for a while may overlap with that of its successor. The name has 198 bytes at most and is
-// no other timer's of this node, else it is an InvalidArgument. It has nothing to do with names of functions.
+// off, or was stopped for a while may overlap with its successor's. The name has 198 bytes at most and is no other
+// timer's of this node, else it is an InvalidArgument; a function may have it.
 func OneOwner(name string) TimerOption {
 	return func(o *timerOptions) {
 		o.name, o.shared = name, true

@@ -13,8 +13,7 @@ import (
 )
 
 // Heartbeat holds the timers by which peers are watched. The defaults find a dead peer in about a second at any cluster
-// size and were measured together: change them together.
-// Every zero field is its default, so the zero Heartbeat is complete.
+// size and were measured together: change them together. Zero fields are the defaults.
 type Heartbeat struct {
 	Interval   time.Duration // least time between two beats to the same peer; 0 is 1 s
 	Budget     int           // beats a second, to all peers together, up to 10,000; 0 is 20

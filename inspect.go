@@ -24,8 +24,8 @@ import (
 )
 
 // View is what a node believes of its cluster, counts and is set to, as it says itself: see Inspect. Texts are those of
-// the member that answered, as it sent them: whoever shows them to people escapes what their screen or page would act
-// on, control characters among it. What a member of an older version does not say is zero.
+// the member that answered, as it sent them: whoever shows them escapes what a screen or page would act on, such as
+// control characters. What an older version does not say is zero.
 type View struct {
 	Addr      netip.AddrPort    `msgpack:"a"`
 	Name      string            `msgpack:"n,omitempty"` // of the application, as are Version and Tags
@@ -48,8 +48,8 @@ type View struct {
 	Settings []Setting    `msgpack:"o,omitempty"`
 }
 
-// MemberView is what a node believes of a member, and what it has to do with it. So the Views of all members together
-// say who suspects whom, and who reaches whom, how fast.
+// MemberView is what a node believes of a member, and has to do with it. The Views of all members say who suspects
+// whom, and who reaches whom, how fast.
 type MemberView struct {
 	Member
 	// Peer is what the Stats of the node say of the member; zero of the node itself, and of one that it has no link
@@ -57,15 +57,15 @@ type MemberView struct {
 	Peer PeerStats `msgpack:"p,omitempty"`
 }
 
-// Setting is one field of the Config that a node was started with, as a text. Keys are never among them, nor is what
-// the configuration file says to the application.
+// Setting is one field of the Config that a node was started with, as a text. Neither keys nor the file's section for
+// the application are among them.
 type Setting struct {
 	Key     string `msgpack:"k"`           // as in "Pool.Max"
 	Value   string `msgpack:"v,omitempty"` // that holds, also where it is the default
 	Default bool   `msgpack:"d,omitempty"` // nobody has set it
 }
 
-// ViewPart says what a View is to have besides what stands in it of the process.
+// ViewPart says what a View is to have besides what it says of the process.
 type ViewPart uint32
 
 // The parts of a View. Of 1,000 members ViewMembers is some 120 KiB; ViewServices grows with functions and their

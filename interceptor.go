@@ -17,7 +17,7 @@ import (
 	"broach/internal/wire"
 )
 
-// Handler goes on with a call: to the next Interceptor, and at last to the call itself.
+// Handler goes on with a call: to the next Interceptor, at last to the call.
 type Handler func(ctx context.Context, call *Invocation) (any, error)
 
 // Interceptor stands between a call and what it does: it may look at the call and change it, let it go on with next or
@@ -39,7 +39,7 @@ type Handler func(ctx context.Context, call *Invocation) (any, error)
 // To refuse a call, return an error without calling next: its Executed is No, so the caller may call again. [Errorf]
 // says with which code: with Overloaded or Unavailable the caller asks another provider, with Unauthenticated it does
 // not. next may be called again when it has returned, and is an error after the Interceptor has. A panic is Internal,
-// and takes down nothing but the call.
+// and ends only the call.
 type Interceptor func(ctx context.Context, call *Invocation, next Handler) (any, error)
 
 var (
@@ -84,8 +84,8 @@ func (s *step) next(ctx context.Context, call *Invocation) (any, error) {
 	return (&step{list: s.list[1:], last: s.last}).run(ctx, call)
 }
 
-// Invocation is one call, as the function that serves it sees it, and the Interceptors on its way. It is used by one
-// goroutine at a time. An Interceptor may keep it. The zero value is a call without arguments and metadata.
+// Invocation is one call, as its function and the Interceptors on its way see it. It is used by one goroutine at a
+// time. An Interceptor may keep it. The zero value is a call without arguments and metadata.
 type Invocation struct {
 	Service string
 	// From is the node that calls, by the address it advertises; this one's own, if the call comes from this process

@@ -13,8 +13,8 @@ import (
 // Lent is a []byte that arrives without a copy of its own: large ones come twice as fast. As a parameter it may be read
 // until the function returns, which may return it; as the result of a call until its Release. Whoever keeps it longer,
 // or changes it, uses a []byte: to the other end they are the same, and in what is sent Lent means the bytes. It does
-// not stand within other types. Interceptors may keep what they see: a call with any has copies. In programs that are
-// built with -race the memory is overwritten when it is given back.
+// not stand within other types. Interceptors may keep what they see: a call with any has copies. Programs built with
+// -race overwrite memory that is given back.
 type Lent struct {
 	Bytes []byte
 	loan  buffer.Loan

@@ -273,7 +273,7 @@ func (n *Node) draw() uint64 { return balance.Mixed(n.calling.dice.Add(0x9e3779b
 // or ::, it is so until another node says where it sees this one, and changes when that does.
 func (n *Node) Addr() netip.AddrPort { return n.calling.view.Load().self }
 
-// Done returns a channel that is closed when the node is closed: by Close, or because its socket failed.
+// Done returns a channel that is closed when the node is closed: by Close or Leave, or because its socket failed.
 func (n *Node) Done() <-chan struct{} { return n.donec }
 
 // isClosed reports that closing has begun.

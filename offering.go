@@ -234,11 +234,11 @@ func wireTags(tags map[string]string) []wire.Tag {
 // A function that does not serve for a while stays in the table, so that callers know that it exists: they are told
 // Unavailable, not NotFound.
 
-// SetServing says whether a function of this node is to be called. A function serves from the moment it is registered.
-// While it does not, callers pass this node over as soon as they have heard of it, with the pace of Register, and a
-// call that comes nevertheless is answered Unavailable, with Executed: No, and made at another provider. That holds for
-// calls of this process, too: they go elsewhere, or fail if there is no other provider. Calls that run go on. A name
-// that is not registered is NotFound; a closed node returns ErrClosed.
+// SetServing says whether a function of this node is to be called. A function serves once registered. While it does
+// not, callers pass this node over as soon as they have heard of it, with the pace of Register, and a call that comes
+// nevertheless is answered Unavailable, with Executed: No, and made at another provider. That holds for calls of this
+// process, too: they go elsewhere, or fail if there is no other provider. Calls that run go on. A name that is not
+// registered is NotFound; a closed node returns ErrClosed.
 func (n *Node) SetServing(name string, serving bool) error {
 	return n.change(func() (bool, error) { return n.serving.offered.setServing(name, serving) })
 }

@@ -13,7 +13,7 @@ import (
 	"broach/internal/wire"
 )
 
-// Pool bounds the workers that run handlers. Every zero field is its default, so the zero Pool is complete.
+// Pool bounds the workers that run handlers. Zero fields are the defaults.
 type Pool struct {
 	Core      int           // workers that stay, up to 1,048,576; 0 is the number of CPUs, or Max if that is less
 	Max       int           // handlers running at once, Core to 1,048,576; 0 is 4096, or Core if that is more

@@ -31,16 +31,16 @@ type Delivery struct {
 //
 // An instance that has no room, leaves, or is gone is replaced by another one, if any of them will do, as long as it is
 // certain that it has not taken the event: an event is handled at most once for each subscription. A lost answer makes
-// it Missed with Executed: Maybe. A node that has just started and is still joining waits for that, until it is a
-// second old, to know who has subscribed.
+// it Missed with Executed: Maybe. A node that is still joining waits for that, until it is a second old, to know who
+// has subscribed.
 //
 // With an empty Delivery, the error says why nothing was sent: an InvalidArgument, if the topic is none, or the payload
 // or the metadata cannot travel, TooLarge, that ctx has ended, ErrClosed, or NotFound, if the node has not joined its
 // cluster and knows of nobody. Else it is nil if nobody missed the event, and errors.Join of Delivery.Missed if
 // somebody did, while others may have got it. In an *Error, Service is the topic.
 //
-// The payload is copied, and has the form that an argument of a call may have. Metadata of the function that ctx
-// belongs to, and those of [WithMeta], go along.
+// The payload is copied, and may be what an argument may be. Metadata of the function that ctx belongs to, and those of
+// [WithMeta], go along.
 func (n *Node) Publish(ctx context.Context, topic string, payload any) (Delivery, error) {
 	if err := n.asMember("publish", topic); err != nil {
 		return Delivery{}, err
@@ -242,7 +242,7 @@ func (c Caller) appendOne(list []*Caller, r *route, isHere bool) []*Caller {
 	return list
 }
 
-// Topic is what is known of a topic: who can have its events now. Lists of addresses are sorted.
+// Topic says who can have the events of a topic now. Addresses are sorted.
 type Topic struct {
 	Name     string
 	Groups   map[string][]netip.AddrPort // by application: of each, one instance has each event

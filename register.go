@@ -207,8 +207,8 @@ func Doc(text string) RegisterOption {
 	}
 }
 
-// Weight is the share of calls that this provider wants under the Weighted strategy, relative to those of the others: 1
-// to 1000. Without it a provider has 100.
+// Weight is this provider's share of calls under the Weighted strategy, relative to the others': 1 to 1000. Without it,
+// it is 100.
 func Weight(n int) RegisterOption {
 	return func(r *registered) {
 		if r.weight = n; n < 1 || n > maxWeight {
@@ -275,8 +275,8 @@ func Authorize(check func(ctx context.Context, call *Invocation) error) Register
 	})
 }
 
-// ServeInterceptors adds Interceptors to all calls of the function, by peers and by this process, within those of
-// Config.ServeInterceptors and of earlier options.
+// ServeInterceptors adds Interceptors to all calls of the function, also by this process, within those of
+// Config.ServeInterceptors and earlier options.
 func ServeInterceptors(list ...Interceptor) RegisterOption {
 	return func(r *registered) {
 		if hasNil(list) {

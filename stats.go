@@ -13,7 +13,7 @@ import (
 	"broach/internal/wire"
 )
 
-// Stats counts what a node has done since it started, and says how things stand. Counters only rise.
+// Stats has a node's counters, which only rise from its start, and its state.
 type Stats struct {
 	DatagramsIn, DatagramsOut uint64
 	BytesIn, BytesOut         uint64 // payload
@@ -65,8 +65,7 @@ type PeerStats struct {
 	Addr  netip.AddrPort `msgpack:"a"`
 	State State          `msgpack:"s,omitempty"`
 	Since time.Duration  `msgpack:"i,omitempty"` // how long it has been in that state
-	// SuspectedBy is who said so first, if it is suspect: this node or another member, none while that has not
-	// introduced itself
+	// SuspectedBy is who first said that it is suspect: this node or another, none before that has introduced itself
 	SuspectedBy netip.AddrPort `msgpack:"b,omitempty"`
 	// TableVersion is that of its functions, as far as they are known here; rises with each change of them
 	TableVersion uint32        `msgpack:"v,omitempty"`
@@ -79,15 +78,13 @@ type PeerStats struct {
 	LastHeard    time.Duration `msgpack:"h,omitempty"` // how long ago a datagram of it was accepted
 	// Open are functions that are not called there because they failed again and again, sorted: see CircuitOpen
 	Open []string `msgpack:"o,omitempty"`
-	// Breakers are those of functions that have failed there since their last success, the open ones first, by service:
-	// 100 at most
+	// Breakers are of functions that failed there since their last success, open ones first, by service: 100 at most
 	Breakers []BreakerStats `msgpack:"w,omitempty"`
-	// PacketSize is the bytes in the largest datagram that is sent to it, the tag of sealed ones among them: found by
-	// probing, when there is much to send
+	// PacketSize is the bytes in the largest datagram sent to it, with the tag of sealed ones: probed when much is sent
 	PacketSize int `msgpack:"z,omitempty"`
 }
 
-// BreakerStats is about one breaker: of a function at a peer, for calls under a policy.
+// BreakerStats is about one breaker: of a function at a peer, under a policy.
 type BreakerStats struct {
 	Service  string        `msgpack:"n"`
 	Policy   BreakerPolicy `msgpack:"p"`           // of Breaker, or the defaults; no field is zero

@@ -26,7 +26,7 @@ type FunctionStats struct {
 	Waiting Histogram `msgpack:"w,omitempty"` // of what was served and did run: for a worker, or events before it
 }
 
-// Histogram is how many times were in each class of HistogramBounds. The zero value is none.
+// Histogram counts times by class: HistogramBounds. The zero value has none.
 type Histogram struct {
 	// Counts[i] is of times longer than HistogramBounds[i-1], and not longer than HistogramBounds[i] where there is one
 	Counts [21]uint64    `msgpack:"b"`

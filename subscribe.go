@@ -55,7 +55,7 @@ func Backlog(n int) SubscribeOption {
 	}
 }
 
-// Subscription is what Subscribe has made. It may be used by many goroutines at once.
+// Subscription is what Subscribe made. Many goroutines may use it at once.
 type Subscription struct {
 	node    *Node
 	row     string
@@ -69,8 +69,8 @@ type Subscription struct {
 //
 // The function takes the event, after a context.Context if it wants one, and returns nothing or an error; the rules for
 // its types are those of Register, and for topics those for names, up to 198 bytes. A publisher's event need not be of
-// the same type, as long as it fits. InvocationFrom tells who published it, under which topic, with which metadata. The
-// context ends with the node only.
+// the same type, as long as it fits. InvocationFrom tells who published it, its topic and metadata. The context ends
+// with the node only.
 //
 // Events are handled one at a time, those of one publisher in the order in which it published them one after the other.
 // They wait in a backlog meanwhile: a function that is slow or blocks delays no publisher and no other subscription,
@@ -78,8 +78,8 @@ type Subscription struct {
 // by then: what the function returns, be it an error, or a panic, or that the event does not fit its type, is in the
 // log only. An event is handled at most once, and lost if the process ends by anything but Leave.
 //
-// The function may be subscribed any number of times, to the same topic too; each subscription gets the events. What
-// breaks the rules is an InvalidArgument. Subscriptions count for the limits of Register, those of one topic with equal
+// A function may be subscribed any number of times, to one topic too; each subscription gets the events. What breaks
+// the rules is an InvalidArgument. Subscriptions count for the limits of Register, those of one topic with equal
 // options as one: TooLarge. A closed node returns ErrClosed.
 func (n *Node) Subscribe(topic string, fn any, opts ...SubscribeOption) (*Subscription, error) {
 	if err := n.asMember("subscribe", topic); err != nil {

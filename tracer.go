@@ -15,8 +15,8 @@ import (
 )
 
 // Tracer is told of calls as they are made and served, also of what no Interceptor sees: attempts and hedges. It
-// changes nothing but by what a Span carries. It is used by many goroutines at once, and what it does takes the time of
-// the calls. If it or a Span panics, that is logged, and the node goes on without the Tracer.
+// changes nothing but by what a Span carries. It is used by many goroutines at once, and takes the time of the calls.
+// If it or a Span panics, the node logs that and goes on without it.
 type Tracer interface {
 	// StartCall is told of a call before its Interceptors are: of each that All makes, too, and of each that an event
 	// consists of. What is in the context that it returns reaches them. With a nil Span nobody is told more of the

@@ -70,10 +70,8 @@ const (
 	MemberUnreachable                  // a member lives, but this node does not reach it
 	ServicePaused                      // a member's function does not serve, see SetServing
 	ServiceResumed                     // it serves again
-	// a function failed again and again at a member and is not called there: see CircuitOpen
-	CircuitOpened
-	// it is called there again, or the member is away: MemberOffline or MemberLeft comes first
-	CircuitClosed
+	CircuitOpened                      // a function failed again and again there and is not called: see CircuitOpen
+	CircuitClosed                      // called there again, or the member is away: after MemberOffline or MemberLeft
 )
 
 var eventNames = [...]string{"member up", "member suspect", "member offline", "member left",
@@ -137,9 +135,9 @@ func (n *Node) member(p *member.View) Member {
 	return m
 }
 
-// Services lists the functions that are offered in the cluster, by this node or others, sorted by name. One that is
-// offered with several signatures, as while a program is replaced by a newer one, is listed with each: a call whose
-// arguments do not fit one is made again where they may. A guest asks its seed.
+// Services lists the functions offered in the cluster, by this node or others, sorted by name. One that is offered with
+// several signatures, as while a program is replaced, is listed with each: a call whose arguments do not fit one is
+// made again where they may. A guest asks its seed.
 func (n *Node) Services() []Service {
 	if n.cfg.Guest {
 		return n.seedView(ViewServices).Services
@@ -209,9 +207,9 @@ func (r *route) addrsOf(signature *string, own []netip.AddrPort) []netip.AddrPor
 	return addrs
 }
 
-// WaitFor waits until at least that many providers of a function can be called, this node among them. If ctx ends
-// first it returns an error that matches ctx's and says how many there are, and what keeps this node from joining its
-// cluster if it has not. If the node is closed it returns ErrClosed.
+// WaitFor waits until at least that many providers of a function can be called, this node among them. If ctx ends first
+// it returns an error that matches ctx's and says how many there are, and what keeps this node from joining its cluster
+// if it has not. A closed node returns ErrClosed.
 func (n *Node) WaitFor(ctx context.Context, service string, providers int) error {
 	ctx = orEndless(ctx)
 	if n.cfg.Guest {
@@ -230,8 +228,7 @@ func (n *Node) WaitFor(ctx context.Context, service string, providers int) error
 
 // WaitJoined waits until the node has joined its cluster: a seed has told it of the members, and they have answered, or
 // it has no other seeds than itself. Then calls find what is offered. It returns nil at once if that is so, an error
-// that matches ctx's and says what came back from the seeds if ctx ends first, and ErrClosed if the node is closed. It
-// may be called by many goroutines at once.
+// that matches ctx's and says what came back from the seeds if ctx ends first, and ErrClosed if the node is closed.
 func (n *Node) WaitJoined(ctx context.Context) error {
 	err := n.await(ctx, func(v *view) bool { return v.joined })
 	if err == nil || err == ErrClosed {
