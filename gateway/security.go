@@ -141,11 +141,25 @@ func (x *exchange) admitOrigin() *problem {
 	if x.r.Method == http.MethodOptions && origin != "" && x.r.Header.Get("Access-Control-Request-Method") != "" {
 		return x.preflight(isKnown || isAny)
 	}
-	if !isAny && x.g.cross.Check(x.r) != nil {
+	if !isAny && x.g.cross.Check(x.asSent()) != nil {
 		return newProblem(http.StatusForbidden, "cross-origin",
 			"a page of another site sent this: the gateway's option Origins names those that may")
 	}
 	return nil
+}
+
+// asSent is the request as CrossOriginProtection is to see it, which lets every GET in, for one is taken to change
+// nothing. A function that is idempotent may change a lot, and an event stream takes one of few places. So a GET of
+// these counts as a POST: a picture in any page sends one. What a GET of a route does is the affair of its author.
+func (x *exchange) asSent() *http.Request {
+	path := x.r.URL.Path
+	if !strings.HasPrefix(path, "/rpc/") && !strings.HasPrefix(path, "/events/") && path != "/services" {
+		return x.r
+	}
+	if x.r.Method == http.MethodPost {
+		return x.r
+	}
+	return &http.Request{Method: http.MethodPost, Header: x.r.Header, Host: x.r.Host, URL: x.r.URL}
 }
 
 const exposedHeaders = "X-Request-Id, Broach-Code, Broach-Executed, Broach-Node, Server-Timing, Retry-After"
@@ -171,7 +185,8 @@ func (x *exchange) preflight(isAllowed bool) *problem {
 
 func (s *settings) corsHeaders() []string {
 	list := []string{"Authorization", "Content-Type", "Broach-Timeout", "Broach-Key", "Broach-Service", "Broach-Api",
-		"X-Request-Id", "Idempotency-Key", "Last-Event-ID", "Traceparent", "Tracestate", "Baggage"}
+		"Service_name", "Api_name", "Broach-Worker", "X-Request-Id", "Idempotency-Key", "Last-Event-ID",
+		"Traceparent", "Tracestate", "Baggage"}
 	for _, m := range s.metaHeaders {
 		list = append(list, m.name)
 	}

@@ -181,12 +181,45 @@ func TestBrowsers(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, w.Code, other)
 		require.Empty(t, w.Header().Get("Access-Control-Allow-Origin"))
 	}
+	for _, header := range []string{"Api_name", "Service_name", "Broach-Worker"} {
+		w = ask(g, "OPTIONS", "/services", "", "Origin", page, "Access-Control-Request-Method", "POST")
+		require.Contains(t, strings.Split(w.Header().Get("Access-Control-Allow-Headers"), ", "), header)
+	}
 	any := newGateway(t, node, gateway.Expose("add"), gateway.Origins("*"),
 		gateway.BearerTokens(map[string]string{token: "x"}))
 	w = ask(any, "POST", "/rpc/add", "[1, 2]", "Origin", "https://any.example", "Authorization", "Bearer "+token)
 	require.Equal(t, "3\n", w.Body.String())
 	require.Equal(t, "*", w.Header().Get("Access-Control-Allow-Origin"))
 	require.Empty(t, w.Header().Get("Access-Control-Allow-Credentials"))
+}
+
+// A function that is idempotent may change a lot: a picture in a page of another site has it run no more than a form.
+func TestAGetOfAnotherSiteRunsNothing(t *testing.T) {
+	node, provider := start(t)
+	ran := 0
+	must(t, provider.Register("set", func(n int) int { ran++; return n }, broach.Idempotent()))
+	must(t, node.WaitFor(t.Context(), "set", 1))
+	const page = "https://shop.example"
+	g := newGateway(t, node, gateway.Expose("set"), gateway.ExposeEvents("sold"), gateway.Origins(page),
+		gateway.Route("GET /set/{n}", "set"))
+	for _, method := range []string{"GET", "HEAD"} {
+		for _, path := range []string{"/rpc/set?arg=1", "/services?arg=1", "/events/sold", "/%72pc/set?arg=1"} {
+			for _, site := range []string{"cross-site", "same-site"} {
+				w := ask(g, method, path, "", "Api_name", "set", "Sec-Fetch-Site", site)
+				require.Equal(t, http.StatusForbidden, w.Code, "%s %s", method, path)
+			}
+			w := ask(g, method, path, "", "Api_name", "set", "Origin", "https://evil.example")
+			require.Equal(t, http.StatusForbidden, w.Code, "in an old browser")
+		}
+	}
+	require.Zero(t, ran)
+	for _, header := range [][]string{{"Origin", page, "Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "none"},
+		{"Sec-Fetch-Site", "same-origin"}, {}} {
+		require.Equal(t, "1\n", ask(g, "GET", "/rpc/set?arg=1", "", header...).Body.String(), "%v", header)
+	}
+	w := ask(g, "GET", "/set/2", "", "Sec-Fetch-Site", "cross-site")
+	require.Equal(t, "2\n", w.Body.String(), "as it is routed")
+	require.Equal(t, http.StatusOK, ask(g, "GET", "/livez", "", "Sec-Fetch-Site", "cross-site").Code)
 }
 
 // Right to left, up to the first that is no trusted proxy's.

@@ -1,4 +1,5 @@
-// Package browsertest looks at the page in a real browser, Debian's chromium, and fails without one:
+// Package browsertest looks at the page in a real browser, Debian's chromium, and fails without one. It asks a gateway
+// from pages there, too, for what a browser refuses no other client does:
 //
 //	go test                            # half a minute
 //	go test -run Heap -watch 1h        # the heap of a page that is open for an hour
@@ -72,11 +73,18 @@ func open(t *testing.T, n *broach.Node, opts ...dashboard.Option) *tab {
 	require.NoError(t, err)
 	server := httptest.NewServer(page)
 	t.Cleanup(server.CloseClientConnections)
+	b := newTab(t, server.URL)
+	go b.listen()
+	return b
+}
+
+// newTab opens an empty tab, which shares nothing with others.
+func newTab(t *testing.T, url string) *tab {
+	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	b := &tab{t: t, ctx: ctx, url: server.URL}
+	b := &tab{t: t, ctx: ctx, url: url}
 	b.do(chromedp.Navigate("about:blank"))
-	go b.listen()
 	return b
 }
 

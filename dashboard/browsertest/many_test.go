@@ -85,11 +85,7 @@ func TestAThousandNodes(t *testing.T) {
 	mux.Handle("/", page)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.CloseClientConnections)
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	t.Cleanup(cancel)
-	b := &tab{t: t, ctx: ctx, url: server.URL}
-	b.do(chromedp.Navigate("about:blank"))
-	b.login()
+	b := newTab(t, server.URL).login()
 	b.measure()
 	for _, view := range []string{"nodes", "overview"} {
 		b.view(view)
