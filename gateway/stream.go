@@ -17,6 +17,9 @@ const (
 	ndjsonType = "application/x-ndjson"
 	eventsType = "text/event-stream"
 
+	// The id of the event end. An EventSource asks again when a stream is over, whichever way, and says the last id.
+	endID = "end"
+
 	// Items that have come and are not written yet, beside those that the call itself lets wait: a client may read
 	// slowly, or not at all. One that is large goes alone.
 	readyMost = 64
@@ -50,8 +53,16 @@ func (x *exchange) asStream(ctx context.Context, do func(context.Context) *probl
 	return do(ctx)
 }
 
-// callStream answers with a stream.
+// hasEnded reports whether the client asks for what it has had to the end.
+func (x *exchange) hasEnded() bool { return x.takes.events && x.r.Header.Get("Last-Event-ID") == endID }
+
+// callStream answers with a stream. By 204 an EventSource does not ask once more.
 func (x *exchange) callStream(ctx context.Context, f *function, caller *broach.Caller, args []any) *problem {
+	if x.hasEnded() {
+		x.w.Header()["Cache-Control"] = noStore
+		x.write(http.StatusNoContent, nil)
+		return nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	itemc, ended := make(chan item, readyMost), make(chan struct{})
 	go func() {
@@ -181,6 +192,8 @@ func (s *itemStream) flush() {
 func (s *itemStream) put(kind string, data []byte) {
 	s.begin()
 	switch {
+	case s.x.takes.events && kind == "end":
+		s.buffer = append(append(append(s.buffer, "event: end\nid: "+endID+"\ndata: "...), data...), "\n\n"...)
 	case s.x.takes.events:
 		s.buffer = append(append(append(s.buffer, "event: "...), kind...), '\n')
 		s.buffer = appendEvent(s.buffer, s.count, data)

@@ -81,7 +81,7 @@ func TestStreamedResults(t *testing.T) {
 	w = ask(g, "POST", "/rpc/count", `2`, "Accept", "text/event-stream")
 	require.Equal(t, "text/event-stream", w.Header().Get("Content-Type"))
 	require.Equal(t, "event: item\nid: 1\ndata: {\"N\":1,\"Took\":\"1s\"}\n\n"+
-		"event: item\nid: 2\ndata: {\"N\":2,\"Took\":\"1s\"}\n\nevent: end\nid: 2\ndata: 2\n\n", w.Body.String())
+		"event: item\nid: 2\ndata: {\"N\":2,\"Took\":\"1s\"}\n\nevent: end\nid: end\ndata: 2\n\n", w.Body.String())
 
 	// an error is the last line, with status 200 even so
 	w = ask(g, "POST", "/rpc/count", `3`)
@@ -104,6 +104,30 @@ func TestStreamedResults(t *testing.T) {
 	require.Equal(t, 20001, strings.Count(w.Body.String(), "\n"))
 	require.True(t, strings.HasSuffix(w.Body.String(), `{"end":20000}`+"\n"))
 	require.Contains(t, ask(g, "GET", "/openapi.json", "").Body.String(), "application/x-ndjson")
+}
+
+// "An EventSource comes back by itself when a stream has ended, too": the function does not run again for that.
+func TestAStreamThatHasEndedStaysSo(t *testing.T) {
+	node := broachtest.New(t).Start("shop")
+	g := newGateway(t, node, gateway.Expose("*"))
+	var ran atomic.Int64
+	must(t, node.Register("once", func() iter.Seq2[int, error] {
+		ran.Add(1)
+		return func(yield func(int, error) bool) { yield(1, nil) }
+	}, broach.Idempotent()))
+	for _, method := range []string{"GET", "HEAD"} {
+		w := ask(g, method, "/rpc/once", "", "Accept", "text/event-stream", "Last-Event-ID", "end")
+		require.Equal(t, http.StatusNoContent, w.Code)
+		require.Equal(t, "no-store", w.Header().Get("Cache-Control"), "another one may begin anew")
+		require.Empty(t, w.Body.String())
+	}
+	require.Zero(t, ran.Load())
+	require.Zero(t, g.Stats().EventStreams+g.Stats().InFlight)
+	for _, header := range [][]string{{"Accept", "text/event-stream", "Last-Event-ID", "1"},
+		{"Accept", "application/x-ndjson", "Last-Event-ID", "end"}, {"Accept", "text/event-stream"}} {
+		require.Equal(t, http.StatusOK, ask(g, "GET", "/rpc/once", "", header...).Code, "%v", header)
+	}
+	require.EqualValues(t, 3, ran.Load())
 }
 
 func TestStreamedArguments(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 // "Origins lets pages of these origins call from browsers": with each header that a request may have, which a browser
 // asks for first, and the page reads those of the answer.
 func TestAFriendCalls(t *testing.T) {
+	t.Parallel()
 	s := openShop(t)
 	b := s.visit(s.friend)
 	a := b.ask("/rpc/add", post("[1, 2]", "Broach-Timeout", "5s", "Broach-Key", "k", "X-Request-Id", "browser-1",
@@ -38,6 +39,7 @@ func TestAFriendCalls(t *testing.T) {
 
 // "any method at /services calls the function in the header api_name": from a browser, too.
 func TestAFriendNamesTheFunctionInAHeader(t *testing.T) {
+	t.Parallel()
 	s := openShop(t)
 	b := s.visit(s.friend)
 	for _, header := range [][]string{{"Broach-Api", "add"}, {"api_name", "add", "service_name", "x"}} {
@@ -48,6 +50,7 @@ func TestAFriendNamesTheFunctionInAHeader(t *testing.T) {
 
 // "Workers lets programs that are no nodes serve functions, in any language": pages are such programs.
 func TestAFriendServes(t *testing.T) {
+	t.Parallel()
 	s := openShop(t, gateway.Workers("page.*"))
 	b := s.visit(s.friend)
 	b.run(`(async () => {
@@ -70,6 +73,7 @@ func TestAFriendServes(t *testing.T) {
 // "http.CrossOriginProtection refuses what pages of other sites send": whatever they try, nothing runs, and they read
 // nothing. A browser sends some of it without asking first.
 func TestAStrangerIsRefused(t *testing.T) {
+	t.Parallel()
 	s := openShop(t)
 	plain := func(mode string) map[string]any {
 		return map[string]any{"method": "POST", "body": `{"a": 1}`, "mode": mode,
@@ -93,6 +97,7 @@ func TestAStrangerIsRefused(t *testing.T) {
 
 // A link, a picture and a form of a stranger's page are requests as well, which no script sends.
 func TestAStrangersMarkupRunsNothing(t *testing.T) {
+	t.Parallel()
 	s := openShop(t)
 	for _, origin := range s.strangers {
 		b := s.visit(origin)
@@ -112,6 +117,7 @@ func TestAStrangersMarkupRunsNothing(t *testing.T) {
 
 // A token goes along from a friend's page, and who has none is told so.
 func TestAFriendHasAToken(t *testing.T) {
+	t.Parallel()
 	s := openShop(t, gateway.BearerTokens(map[string]string{token: "ann"}))
 	b := s.visit(s.friend)
 	with := func(token string) map[string]any {
