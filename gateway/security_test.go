@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -196,8 +197,8 @@ func TestBrowsers(t *testing.T) {
 // A function that is idempotent may change a lot: a picture in a page of another site has it run no more than a form.
 func TestAGetOfAnotherSiteRunsNothing(t *testing.T) {
 	node, provider := start(t)
-	ran := 0
-	must(t, provider.Register("set", func(n int) int { ran++; return n }, broach.Idempotent()))
+	var ran atomic.Int64
+	must(t, provider.Register("set", func(n int) int { ran.Add(1); return n }, broach.Idempotent()))
 	must(t, node.WaitFor(t.Context(), "set", 1))
 	const page = "https://shop.example"
 	g := newGateway(t, node, gateway.Expose("set"), gateway.ExposeEvents("sold"), gateway.Origins(page),
@@ -212,7 +213,7 @@ func TestAGetOfAnotherSiteRunsNothing(t *testing.T) {
 			require.Equal(t, http.StatusForbidden, w.Code, "in an old browser")
 		}
 	}
-	require.Zero(t, ran)
+	require.Zero(t, ran.Load())
 	for _, header := range [][]string{{"Origin", page, "Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "none"},
 		{"Sec-Fetch-Site", "same-origin"}, {}} {
 		require.Equal(t, "1\n", ask(g, "GET", "/rpc/set?arg=1", "", header...).Body.String(), "%v", header)

@@ -47,6 +47,13 @@ func TestAPageFollowsAStream(t *testing.T) {
 	b.await("got.length === 3", 10*time.Second)
 	require.Contains(t, eval[string](b, "got[1]"), `{"error":{`)
 	require.Contains(t, eval[string](b, "got[1]"), "sold out")
+
+	// "a stream without either as its last line was cut off": the browser says so, too
+	b.run(`got.length = 0; follow("/rpc/ticks?arg=3")`)
+	b.gets("1")
+	s.server.CloseClientConnections()
+	b.gets("1", "TypeError")
+	soon(t, s.endedc)
 }
 
 // A page that wants no more, or is closed, ends the function, which waits for its next item then.
@@ -70,16 +77,22 @@ func TestAPageLeavesAStream(t *testing.T) {
 	s.hasStreams(0)
 }
 
-// "A stream without either as its last line was cut off": the page is told by the browser, too.
-func TestAStreamIsCutOff(t *testing.T) {
+// Over a WebSocket, which a stranger gets none of, a page follows a stream and leaves it.
+func TestAPageOpensAWebSocket(t *testing.T) {
 	t.Parallel()
 	s := openShop(t)
 	b := s.visit(s.friend)
-	b.run(`follow("/rpc/ticks?arg=3")`)
-	b.gets("1")
-	s.server.CloseClientConnections()
-	b.gets("1", "TypeError")
+	b.run(`window.socket = dial('{"id": 1, "op": "call", "name": "ticks", "args": [2]}')`)
+	b.gets(`{"id":1,"item":1}`)
+	s.hasStreams(1)
+	s.nextc <- struct{}{}
+	b.gets(`{"id":1,"item":1}`, `{"id":1,"item":2}`, `{"end":2,"id":1}`)
 	soon(t, s.endedc)
+	b.run(`got.length = 0; socket.send('{"id": 1, "op": "call", "name": "ticks", "args": [2]}')`)
+	b.gets(`{"id":1,"item":1}`)
+	b.run("socket.close()")
+	soon(t, s.endedc)
+	s.hasStreams(0)
 }
 
 // publish publishes under sold, which the gateway listens to, or not.
@@ -108,7 +121,7 @@ func TestAnEventSourceComesBack(t *testing.T) {
 	s.publish("milk")
 	s.publish("tea")
 	before := []string{"open", `message 1 "milk"`, `message 2 "tea"`}
-	b.gets(before...)
+	b.hears("source.got", before...)
 	s.hasStreams(1)
 
 	s.server.CloseClientConnections()
@@ -116,10 +129,10 @@ func TestAnEventSourceComesBack(t *testing.T) {
 	s.hasListeners(false)
 	s.publish("while nobody listened")
 	before = append(before, "state 0", "open", "lost 2 null")
-	b.gets(before...)
+	b.hears("source.got", before...)
 	s.hasListeners(true)
 	s.publish("beer")
-	b.gets(append(before, `message 1 "beer"`)...)
+	b.hears("source.got", append(before, `message 1 "beer"`)...)
 	b.run("source.close()")
 	s.hasStreams(0)
 	s.hasListeners(false)
@@ -130,26 +143,25 @@ func TestAnEventSourceComesBack(t *testing.T) {
 func TestAnEventSourceBeginsAnew(t *testing.T) {
 	t.Parallel()
 	s := openShop(t)
-	cut, failed, ended, refused := s.visit(s.friend), s.visit(s.friend), s.visit(s.friend), s.visit(s.friend)
-	cut.run(`window.source = listen("/rpc/ticks?arg=9", "item", "end")`)
-	cut.gets("open", "item 1 1")
+	b := s.visit(s.friend)
+	b.run(`window.cut = listen("/rpc/ticks?arg=9", "item", "end")`)
+	b.hears("cut.got", "open", "item 1 1")
 	s.server.CloseClientConnections()
 	soon(t, s.endedc)
-	ended.run(`listen("/rpc/ticks?arg=1", "item", "end")`)
+	b.run(`window.ended = listen("/rpc/ticks?arg=1", "item", "end")
+		window.refused = listen("/rpc/fails?arg=0", "item", "end")
+		window.failed = listen("/rpc/fails?arg=1", "item", "end")
+		failed.addEventListener("item", () => failed.got.length === 6 && failed.close())`)
 	soon(t, s.endedc)
-	refused.run(`listen("/rpc/fails?arg=0", "item", "end")`)
-	refused.gets("state 2")
-	failed.run(`window.source = listen("/rpc/fails?arg=1", "item", "end")`)
-	cut.gets("open", "item 1 1", "state 0", "open", "item 1 1")
-	ended.gets("open", "item 1 1", "end end 1", "state 0", "state 2")
-	failed.await("got.length >= 6", 10*time.Second)
-	failed.run("source.close()")
-	require.Equal(t, []string{"open", "item 1 1"}, eval[[]string](failed, "got.slice(0, 2)"))
-	require.Regexp(t, `^error 1 {.*"detail":"sold out"`, eval[string](failed, "got[2]"))
-	require.Equal(t, []string{"state 0", "open", "item 1 1"}, eval[[]string](failed, "got.slice(3, 6)"))
+	b.hears("refused.got", "state 2")
+	b.hears("cut.got", "open", "item 1 1", "state 0", "open", "item 1 1")
+	b.hears("ended.got", "open", "item 1 1", "end end 1", "state 0", "state 2")
+	b.await("failed.readyState === 2", 10*time.Second)
+	require.Regexp(t, `^error 1 {.*"detail":"sold out"`, eval[string](b, "failed.got.splice(2, 1)[0]"))
+	b.hears("failed.got", "open", "item 1 1", "state 0", "open", "item 1 1")
 	require.EqualValues(t, 6, s.ran.Load(), "twice each, but for those that ended and were refused")
 	s.hasStreams(1)
-	cut.run("source.close()")
+	b.run("cut.close()")
 	soon(t, s.endedc)
 	s.hasStreams(0)
 }

@@ -20,9 +20,11 @@ import (
 	"broach"
 	"broach/broachtest"
 	"broach/gateway"
+	"broach/gateway/ws"
 )
 
-// script is what each page has to ask the gateway with. What comes of a stream stands in got, as it comes.
+// script is what each page has to ask the gateway with. What comes of a stream stands in got, as it comes, or, of an
+// EventSource, in a list of its own.
 const script = `<!doctype html><title>shop</title><script>
 const got = [];
 async function ask(path, init) {
@@ -51,10 +53,18 @@ async function follow(path, init) {
 }
 function listen(path, ...kinds) {
   const source = new EventSource(gateway + path);
-  source.onopen = () => got.push("open");
-  for (const kind of ["message", "error", ...kinds]) source.addEventListener(kind, (e) =>
-    got.push(e.data === undefined ? "state " + source.readyState : kind + " " + e.lastEventId + " " + e.data));
+  source.got = [];
+  source.onopen = () => source.got.push("open");
+  for (const kind of ["message", "error", ...kinds]) source.addEventListener(kind, (e) => source.got.push(
+    e.data === undefined ? "state " + source.readyState : kind + " " + e.lastEventId + " " + e.data));
   return source;
+}
+function dial(...texts) {
+  const socket = new WebSocket(gateway.replace("http", "ws") + "/ws");
+  socket.onopen = () => texts.forEach((text) => socket.send(text));
+  socket.onmessage = (e) => got.push(e.data);
+  socket.onclose = (e) => got.push("closed " + e.code);
+  return socket;
 }
 </script>`
 
@@ -92,16 +102,19 @@ func openShop(t *testing.T, opts ...gateway.Option) *shop {
 	g, err := gateway.New(front, opts...)
 	require.NoError(t, err)
 	s.gateway = g
-	s.serve(g)
+	s.serve()
 	return s
 }
 
-// serve serves a handler as Server serves a gateway.
-func (s *shop) serve(h http.Handler) {
+// serve serves the gateway, and WebSockets before it.
+func (s *shop) serve() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(s.t, err)
+	mux := http.NewServeMux()
+	mux.Handle("/ws", ws.Handler(s.gateway))
+	mux.Handle("/", s.gateway)
 	config := gateway.Server("", s.gateway)
-	config.Handler = h
+	config.Handler = mux
 	s.server = &httptest.Server{Listener: l, Config: config}
 	s.server.Start()
 	s.t.Cleanup(func() {
@@ -216,6 +229,12 @@ func post(body string, header ...string) map[string]any {
 // gets awaits what a stream has brought to the page, all of it.
 func (b *tab) gets(want ...string) {
 	b.t.Helper()
-	b.await(fmt.Sprintf("got.length >= %d", len(want)), 10*time.Second)
-	require.Equal(b.t, want, eval[[]string](b, "got"))
+	b.hears("got", want...)
+}
+
+// hears is gets of a list with another name.
+func (b *tab) hears(list string, want ...string) {
+	b.t.Helper()
+	b.await(fmt.Sprintf("%s.length >= %d", list, len(want)), 10*time.Second)
+	require.Equal(b.t, want, eval[[]string](b, list))
 }

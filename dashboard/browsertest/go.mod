@@ -4,12 +4,14 @@ go 1.26.0
 
 require (
 	broach v0.0.0
+	broach/gateway/ws v0.0.0
 	github.com/chromedp/cdproto v0.159.0
 	github.com/chromedp/chromedp v0.23.0
 	github.com/stretchr/testify v1.12.1
 )
 
 require (
+	github.com/coder/websocket v1.8.15 // indirect
 	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
 	github.com/panjf2000/ants/v2 v2.12.1 // indirect
 	github.com/sony/gobreaker/v2 v2.4.0 // indirect
@@ -21,3 +23,5 @@ require (
 )
 
 replace broach => ../../
+
+replace broach/gateway/ws => ../../gateway/ws
