@@ -131,7 +131,7 @@ func (r *request) serve(now time.Time) {
 	}
 	switch size := len(frame) - len(head) + len(r.Args.Tail); {
 	case err != nil:
-		r.answerError(err)
+		r.answerError(r.unlessLost(err))
 	case size > r.provider.maxMessage:
 		r.Args.Tail = nil
 		r.answerError(ownError(codec.TooLarge(wire.ExecutedYes, "results", r.provider.maxMessage)))
@@ -205,6 +205,18 @@ func (r *request) codeOf(err *Error) (code Code, forwarded bool) {
 	return r.origin.stopped(), false
 }
 
+// textLost is said to a caller that has come back.
+const textLost = "the provider could not reach its caller for a while, and ended the call"
+
+// unlessLost is the error of a function, except that one that was ended because its caller could not be reached was not
+// canceled by it: the caller, if it comes back, waits yet, [CALL-6].
+func (r *request) unlessLost(err *Error) *Error {
+	if err.Code != Canceled || !r.Gone.IsLost() {
+		return err
+	}
+	return &Error{Code: Unreachable, Executed: err.Executed, Message: textLost}
+}
+
 // context is what the function gets: the node's, ended by the deadline and by the caller's giving up. A function that
 // does not ask for one is spared the cost.
 func (r *request) context() context.Context {
@@ -237,6 +249,10 @@ func (r *request) Expired(now time.Time) bool {
 
 // Shed answers a request that expired while it waited.
 func (r *request) Shed() {
+	if r.Gone.IsLost() {
+		r.answerCode(Unreachable, No, textLost)
+		return
+	}
 	r.answerCode(DeadlineExceeded, No, "the deadline passed before the call began")
 }
 

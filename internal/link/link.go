@@ -268,7 +268,7 @@ func (l *Link) Fail(o Outcome) {
 	}
 	l.flush()
 	if o.Code != wire.Closed { // else this node closes: what runs here ends with it, and not because of its callers
-		giveUp(running)
+		lose(running)
 	}
 }
 

@@ -20,13 +20,28 @@ type Request struct {
 	Slot     uint16
 	Way      Way
 	Streams  *stream.Pair // nil: it does not stream
-	Gone     atomic.Bool  // the caller does not wait any more
+	Gone     absence      // the caller does not wait any more
 	isLeft   bool         // see LeaveArgs
 
 	// shared says that somebody has taken it up besides who runs it, and may give it up even when it has been answered:
 	// so its memory must not be used for another. It is protected by the link's mutex.
 	shared bool
 }
+
+// absence says whether a caller is gone, and why. The zero absence is that of one which waits.
+type absence struct{ why atomic.Uint32 }
+
+// Why a caller is gone.
+const (
+	gaveUp = 1 + iota // it said so, by Cancel, another call or the end of the link
+	lost              // it cannot be reached: it may come back, and ask for the outcome
+)
+
+// Load reports that it is.
+func (a *absence) Load() bool { return a.why.Load() != 0 }
+
+// IsLost reports that it is, and has not given up.
+func (a *absence) IsLost() bool { return a.why.Load() == lost }
 
 // Way says whether the caller of a Request waits for the outcome.
 type Way uint8
@@ -88,13 +103,23 @@ func (r *Request) sizeLent() int64 {
 // GiveUp ends the request's context, or keeps it from running if it has not begun. Whoever took the request out of its
 // slot calls it, at any time: it may be over by then. A one-way request cannot be given up: it may have been accepted
 // meanwhile, [CALL-16].
-func (r *Request) GiveUp() {
+func (r *Request) GiveUp() { r.end(gaveUp) }
+
+// end is GiveUp for either reason. The first counts.
+func (r *Request) end(why uint32) {
 	if r.Way == OneWay {
 		return
 	}
-	r.Gone.Store(true)
+	r.Gone.why.CompareAndSwap(0, why)
 	if ctx := r.Context.Load(); ctx != nil {
 		ctx.End()
+	}
+}
+
+// lose gives up requests whose caller cannot be reached.
+func lose(running []*Request) {
+	for _, r := range running {
+		r.end(lost)
 	}
 }
 

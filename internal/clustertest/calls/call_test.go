@@ -214,6 +214,39 @@ func TestACallInFlightToAProviderThatDies(t *testing.T) {
 	})
 }
 
+// [CALL-6] A call that has ended because its caller was found offline is answered Unreachable, not Canceled: the caller
+// may be back, and has given nothing up.
+func TestACallInFlightFromACallerThatStopsForAWhile(t *testing.T) {
+	var ran atomic.Int32
+	untilEnded := func(ctx context.Context) error {
+		ran.Add(1)
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	clustertest.InPair(t, map[string]any{"wait": untilEnded}, func(
+		c *clustertest.Cluster, provider, caller *broach.Node,
+	) {
+		for _, executed := range []broach.Executed{broach.Yes, broach.No} {
+			ran.Store(0)
+			holding, release := context.WithCancel(c.T.Context())
+			if executed == broach.No { // it waits for the only worker
+				go func() { _, _ = provider.Caller("wait").Call(holding) }()
+			}
+			time.AfterFunc(time.Second, func() { c.Net.Pause(caller.Addr()) })
+			time.AfterFunc(3*time.Second, release)
+			time.AfterFunc(3500*time.Millisecond, func() { c.Net.Resume(caller.Addr()) })
+			_, err := caller.Caller("wait", broach.NoRetry()).Call(c.T.Context())
+			clustertest.RequireError(c.T, err, broach.Unreachable, executed)
+			require.Equal(c.T, int32(1), ran.Load())
+			require.NotErrorIs(c.T, err, context.Canceled)
+			for _, b := range caller.Stats().Peers[0].Breakers {
+				require.Zero(c.T, b.Failures, "of a healthy provider")
+			}
+			time.Sleep(time.Minute)
+		}
+	}, func(cfg *broach.Config) { cfg.Pool = broach.Pool{Core: 1, Max: 1} })
+}
+
 func TestMessagesThatAreTooLarge(t *testing.T) {
 	var ran atomic.Int32
 	functions := map[string]any{

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"iter"
 	"net/netip"
 	"testing"
 	"time"
@@ -94,4 +95,23 @@ func TestStreamsAtAProviderWithoutRoom(t *testing.T) {
 			cfg.Pool = broach.Pool{Core: 1, Max: 2, Queue: 4, RejectWhenFull: reject}
 		})
 	}
+}
+
+// [CALL-6] ... answered Unreachable, not Canceled: a loop that goes on after ErrUnreachable does so, too, where it was
+// its own process that stopped for a while.
+func TestAReaderThatStopsForAWhile(t *testing.T) {
+	inPair(t, 1<<30, func(c *clustertest.Cluster, _ *source, provider, caller *broach.Node) {
+		require.NoError(t, provider.Register("ticks", func() iter.Seq2[int, error] {
+			return func(yield func(int, error) bool) {
+				for n := 0; yield(n, nil); n++ {
+					time.Sleep(5 * time.Millisecond)
+				}
+			}
+		}))
+		require.NoError(t, caller.WaitFor(c.T.Context(), "ticks", 1))
+		time.AfterFunc(time.Second, func() { c.Net.Pause(caller.Addr()) })
+		time.AfterFunc(3*time.Second, func() { c.Net.Resume(caller.Addr()) })
+		_, err := all(broach.Stream[int](c.T.Context(), caller.Caller("ticks")))
+		clustertest.RequireError(t, err, broach.Unreachable, broach.Yes)
+	})
 }
