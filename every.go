@@ -78,7 +78,7 @@ func timerFunction(fn any) (*service, error) {
 		return nil, fmt.Errorf("the function is nil")
 	}
 	f, err := newService("timer", fn)
-	if err != nil || f.Parameters() > 0 || f.Results() > 0 {
+	if err != nil || f.Parameters() > 0 || f.Results() > 0 || f.Streams() {
 		return nil, fmt.Errorf("a timer runs a func() or func(context.Context), with or without an error as its"+
 			" result, not %T", fn)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -168,6 +169,8 @@ func TestWrongTimers(t *testing.T) {
 			{time.Second, func() int { return 1 }, nil, "not func() int"},
 			{time.Second, func(...string) {}, nil, "not func(...string)"},
 			{time.Second, func() (error, error) { return nil, nil }, nil, "not func() (error, error)"},
+			{time.Second, func() iter.Seq2[int, error] { return nil }, nil, "not func() iter.Seq2[int,error]"},
+			{time.Second, func(iter.Seq2[int, error]) {}, nil, "not func(iter.Seq2[int,error])"},
 			{time.Second, ok, []broach.TimerOption{broach.Jitter(-1)}, "the Jitter is -1ns, must not be negative"},
 			{time.Second, ok, []broach.TimerOption{broach.Jitter(2 * time.Second)},
 				"the Jitter is 2s, must not be more than the period"},
