@@ -44,12 +44,16 @@ func (x *exchange) admitPlace() *problem {
 		return nil
 	}
 	local, _ := x.r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	isForwarded := x.r.Header["Forwarded"] != nil || x.r.Header["X-Forwarded-For"] != nil
-	if isLocal(local) && isLocalHost(x.r.RemoteAddr) && !isForwarded {
+	if isLocal(local) && isLocalHost(x.r.RemoteAddr) && !isForwarded(x.r.Header) {
 		return nil
 	}
 	return newProblem(http.StatusForbidden, "not-open", "the gateway serves this machine only: "+
 		"give it Auth or BearerTokens to serve others, or InsecureNoAuth to let everybody in")
+}
+
+// isForwarded reports whether a proxy says that it has passed a request on.
+func isForwarded(h http.Header) bool {
+	return h["Forwarded"] != nil || h["X-Forwarded-For"] != nil || h["X-Real-Ip"] != nil || h["Via"] != nil
 }
 
 // isLocal reports whether only this machine can reach an address.

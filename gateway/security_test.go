@@ -77,6 +77,8 @@ func TestItStartsClosed(t *testing.T) {
 		{"nothing is known", "", "127.0.0.1:1", "127.0.0.1", "", "", "not-open"},
 		{"by a proxy here", "127.0.0.1", "127.0.0.1:1", "127.0.0.1", "X-Forwarded-For", "10.0.0.9", "not-open"},
 		{"by another", "127.0.0.1", "127.0.0.1:1", "127.0.0.1", "Forwarded", "for=10.0.0.9", "not-open"},
+		{"by nginx", "127.0.0.1", "127.0.0.1:1", "127.0.0.1", "X-Real-Ip", "10.0.0.9", "not-open"},
+		{"by one that says its name only", "127.0.0.1", "127.0.0.1:1", "127.0.0.1", "Via", "1.1 proxy", "not-open"},
 		{"a name that leads here", "127.0.0.1", "127.0.0.1:1", "evil.example", "", "", "host-not-allowed"},
 		{"a name like ours", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example", "", "", "host-not-allowed"},
 		{"no host", "127.0.0.1", "127.0.0.1:1", "", "", "", "host-not-allowed"},
@@ -103,7 +105,7 @@ func TestItStartsClosed(t *testing.T) {
 		require.Equal(t, http.StatusForbidden, w.Code, c.name)
 		require.Equal(t, "urn:broach:"+c.want, problemOf(t, w)["type"], c.name)
 	}
-	require.EqualValues(t, 11, g.Stats().Refused)
+	require.EqualValues(t, 13, g.Stats().Refused)
 	r := at(request("POST", "/rpc/add", "[1, 2]"), "10.0.0.1")
 	r.RemoteAddr, r.Host = "10.0.0.9:1", "10.0.0.1"
 	open := newGateway(t, node, gateway.Expose("add"), gateway.InsecureNoAuth())
