@@ -98,12 +98,20 @@ func (b *tab) everyView(state string) {
 		b.await(`document.querySelector("nav a[aria-current]")`, 10*time.Second)
 		for _, view := range views {
 			b.view(view)
-			time.Sleep(time.Second) // members answer what is asked of them
+			time.Sleep(settling()) // members answer what is asked of them
 			wide := eval[int64](b, "document.documentElement.scrollWidth")
 			require.LessOrEqual(b.t, wide, width, "%s of a %s cluster", view, state)
 			b.shot(fmt.Sprint(state, " ", view, " ", width))
 		}
 	}
+}
+
+// settling is how long a view is given: it has what the view before has asked for, and a picture is to have all.
+func settling() time.Duration {
+	if *shots != "" {
+		return time.Second
+	}
+	return 200 * time.Millisecond
 }
 
 // dialogs opens a node and a function.
