@@ -46,6 +46,8 @@ func TestGet(t *testing.T) {
 		{"/rpc/list?arg=[1", 400, "it ends too early"},
 		{"/rpc/add?arg=1", 400, "takes 2 arguments"},
 		{"/rpc/add?%zz", 400, "query is malformed"},
+		{"/rpc/add?arg=%ff&arg=1", 400, "query is malformed"},
+		{"/rpc/add?%ff=1", 400, "query is malformed"},
 		{"/rpc/add?arg=1;arg=2", 400, "query is malformed"},
 		{"/rpc/add?arg=1&arg=2&int64=number", 400, "as string only"},
 		{"/rpc/int8?arg=1", 405, "not idempotent"},

@@ -1,13 +1,28 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"broach"
 )
+
+var errNoText = errors.New("a name or value is not UTF-8")
+
+// parseQuery is url.ParseQuery for texts: what is none would be changed on its way to the function.
+func parseQuery(text string) (url.Values, error) {
+	query, err := url.ParseQuery(text)
+	for name, texts := range query {
+		if !utf8.ValidString(name) || !utf8.ValidString(strings.Join(texts, "&")) {
+			return nil, errNoText
+		}
+	}
+	return query, err
+}
 
 // queryArgs reads the arguments of a GET: in their order, or as the fields of the only one.
 func (x *exchange) queryArgs(f *function) ([]any, *problem) {
@@ -76,7 +91,7 @@ func (f *function) isListField(t *broach.Type, name, text string) bool {
 
 // params reads what a request to a route says besides its path: query, form and JSON object, of which the last counts.
 func (x *exchange) params(f *function, t *broach.Type) (map[string]any, *problem) {
-	query, err := url.ParseQuery(x.r.URL.RawQuery)
+	query, err := parseQuery(x.r.URL.RawQuery)
 	if err != nil {
 		return nil, invalid(f.name, "the query is malformed")
 	}
@@ -99,7 +114,7 @@ func (x *exchange) params(f *function, t *broach.Type) (map[string]any, *problem
 }
 
 func (x *exchange) addForm(m map[string]any, f *function, t *broach.Type, text string) *problem {
-	form, err := url.ParseQuery(text)
+	form, err := parseQuery(text)
 	if err != nil {
 		return invalid(f.name, "the form is malformed")
 	}

@@ -156,7 +156,7 @@ func (x *exchange) controls(isPost bool) (mode string, p *problem) {
 	if x.r.URL.RawQuery == "" {
 		return "", nil
 	}
-	query, err := url.ParseQuery(x.r.URL.RawQuery)
+	query, err := parseQuery(x.r.URL.RawQuery)
 	if err != nil {
 		return "", invalid("", "the query is malformed")
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // A route leads from a method and a path to a function. Patterns are those of http.ServeMux, but two that overlap, of
@@ -350,7 +351,8 @@ func segments(escaped string) (path []string, ok bool) {
 	path = strings.Split(rest, "/")
 	for i, text := range path {
 		text, ok := segment(text)
-		if !ok || text == "." || text == ".." || text == "" && i < len(path)-1 || strings.ContainsRune(text, 0) {
+		if !ok || text == "." || text == ".." || text == "" && i < len(path)-1 || strings.ContainsRune(text, 0) ||
+			!utf8.ValidString(text) {
 			return nil, false
 		}
 		path[i] = text

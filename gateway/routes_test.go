@@ -72,6 +72,8 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/api/../api/hello/a", "", "", 404}, {"GET", "/api/hello/..", "", "", 404},
 		{"GET", "/api/hello/%2e%2e", "", "", 404}, {"GET", "/files/a/%2e%2e/b", "", "", 404},
 		{"GET", "/api//hello/a", "", "", 404}, {"GET", "/api/hello/a%00", "", "", 404},
+		{"GET", "/api/hello/%ff", "", "", 404},
+		{"POST", "/search/shoes/2", "a=%ff", "application/x-www-form-urlencoded", 400},
 		{"GET", "/nowhere", "", "", 404}, {"DELETE", "/users/7", "", "", 405}, {"GET", "/search/shoes/x", "", "", 400},
 		{"POST", "/search/shoes/2", "[1]", "application/json", 400},
 		{"POST", "/search/shoes/2", "x", "text/plain", 415},

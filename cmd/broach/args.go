@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -177,7 +178,45 @@ func parseJSON(text string) (v any, err error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is more behind the value")
 	}
-	return v, nil
+	return v, checkJSON(text)
+}
+
+// checkJSON refuses what encoding/json changes without a word: of a key that is there twice it takes the last, and half
+// of a surrogate pair becomes another character.
+func checkJSON(text string) error {
+	type level struct {
+		keys  map[string]bool // nil: a list
+		isKey bool            // one is next
+	}
+	open := []level{{}}
+	for d := json.NewDecoder(strings.NewReader(text)); ; {
+		token, err := d.Token()
+		if err != nil {
+			return nil // the end: it has been read once
+		}
+		top := &open[len(open)-1]
+		word, isText := token.(string)
+		switch {
+		case isText && strings.ContainsRune(word, utf8.RuneError) && !strings.ContainsRune(text, utf8.RuneError) &&
+			!strings.Contains(strings.ToLower(text), `\ufffd`):
+			return errors.New("half of a surrogate pair is no character")
+		case top.isKey && isText && top.keys[word]:
+			return fmt.Errorf("the key %s is there twice", quoted(word))
+		case top.isKey && isText:
+			top.keys[word], top.isKey = true, false
+			continue
+		case token == json.Delim('{'):
+			open = append(open, level{map[string]bool{}, true})
+			continue
+		case token == json.Delim('['):
+			open = append(open, level{})
+			continue
+		case token == json.Delim('}'), token == json.Delim(']'):
+			open = open[:len(open)-1]
+			top = &open[len(open)-1]
+		}
+		top.isKey = top.keys != nil
+	}
 }
 
 // unquotedKey is what JavaScript takes, and JSON does not.

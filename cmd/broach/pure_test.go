@@ -164,3 +164,27 @@ func TestMembersThatStayAdvertiseWhatTheEnvironmentSays(t *testing.T) {
 	defer s.Close()
 	require.Equal(t, "192.0.2.7:9", s.Addr().String())
 }
+
+// What encoding/json changes without a word is refused, and what it can not print is printed all the same.
+func TestArgumentsAndResultsStayWhatTheyAre(t *testing.T) {
+	anything := broach.Type{Kind: "any"}
+	for text, want := range map[string]string{
+		`{"a": 1, "a": 2}`:                 `the key "a" is there twice`,
+		`[{"b": {"c": 1, "c": [2]}}]`:      `the key "c" is there twice`,
+		`"\ud800"`:                         "half of a surrogate pair",
+		`{"\udc00x": 1}`:                   "half of a surrogate pair",
+		`18446744073709551616`:             "is larger than",
+		`[1, {"a": -9223372036854775809}]`: "is larger than",
+	} {
+		_, err := argument(text, anything, nil)
+		require.ErrorContains(t, err, want, text)
+	}
+	for _, text := range []string{`{"a": {"a": 1}, "b": {"a": 2}}`, `["a", "a", {"a": "a"}]`, `"\ufffd"`, `"�"`,
+		`"\ud83d\ude00"`, `18446744073709551615`, `1e30`, `[[], {}, [{}]]`} {
+		_, err := argument(text, anything, nil)
+		require.NoError(t, err, text)
+	}
+	got, err := marshal(resultOf([]map[float64]int{{math.NaN(): 1, 0.5: 2}}, nil))
+	require.NoError(t, err)
+	require.Equal(t, `[{"0.5":2,"NaN":1}]`, got)
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -64,10 +65,25 @@ func toJSON(v any, t broach.Type, types namedTypes) any {
 
 // plainJSON is for kinds that a function may declare and that are not seen one by one, such as []int.
 func plainJSON(v any) any {
-	if _, err := json.Marshal(v); err != nil {
-		return fmt.Sprint(v)
+	if _, err := json.Marshal(v); err == nil {
+		return v
 	}
-	return v
+	r, anything := reflect.ValueOf(v), broach.Type{Kind: "any"}
+	switch r.Kind() {
+	case reflect.Map: // of keys that JSON has not, as floats
+		out := make(map[string]any, r.Len())
+		for key, value := range r.Seq2() {
+			out[fmt.Sprint(key)] = toJSON(value.Interface(), anything, nil)
+		}
+		return out
+	case reflect.Slice, reflect.Array: // of such maps, or of a NaN
+		out := make([]any, 0, r.Len())
+		for i := range r.Len() {
+			out = append(out, toJSON(r.Index(i).Interface(), anything, nil))
+		}
+		return out
+	}
+	return fmt.Sprint(v)
 }
 
 func elemOf(t broach.Type) broach.Type {

@@ -74,7 +74,7 @@ func toValue(v any, t broach.Type, types namedTypes) (any, error) {
 	case "struct":
 		return toStruct(v, t, types)
 	case "any":
-		return anyValue(v), nil
+		return anyValue(v)
 	}
 	return toScalar(v, t)
 }
@@ -242,24 +242,31 @@ func fieldNames(t broach.Type) string {
 }
 
 // anyValue is what JSON says, without a type to go by.
-func anyValue(v any) any {
+func anyValue(v any) (_ any, err error) {
 	switch v := v.(type) {
 	case json.Number:
-		if i, ok := toInteger(string(v)); ok && !strings.ContainsAny(string(v), ".eE") {
-			return i
+		if strings.ContainsAny(string(v), ".eE") {
+			return v.Float64()
 		}
-		f, _ := v.Float64()
-		return f
+		i, ok := toInteger(string(v))
+		if !ok {
+			return nil, fmt.Errorf("%s is larger than an integer may be: a float is written with a point", v)
+		}
+		return i, nil
 	case []any:
 		for i := range v {
-			v[i] = anyValue(v[i])
+			if v[i], err = anyValue(v[i]); err != nil {
+				return nil, err
+			}
 		}
 	case map[string]any:
 		for key := range v {
-			v[key] = anyValue(v[key])
+			if v[key], err = anyValue(v[key]); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return v
+	return v, nil
 }
 
 // shown is a value in a message.
