@@ -97,12 +97,13 @@ type Ending struct {
 
 // tells says what such an end tells of the function. Where the membership found the provider to be away, it tells
 // nothing: the membership brings the provider back as soon as it is there, and an open breaker would only delay that.
-// So does a provider that is there and says Unreachable itself: it could not reach this node.
+// So does a provider that is there and says Unreachable of itself: it could not reach this node. Of a call that the
+// function made, it is an answer like others.
 func (e Ending) tells() finding {
 	switch {
 	case e.Code == 0:
 		return wasServed
-	case e.Gone, e.Code == wire.Unreachable && e.Executed != wire.ExecutedMaybe: // No: the request was never sent
+	case e.Gone, e.Code == wire.Unreachable && !e.Forwarded && e.Executed != wire.ExecutedMaybe: // No: never sent
 		return tellsNothing
 	}
 	switch {

@@ -109,7 +109,9 @@ func TestWhatTheBreakerMakesOfErrors(t *testing.T) {
 		{Ending{Code: wire.Overloaded, Executed: wire.ExecutedNo}, wasBusy},
 		{Ending{Code: wire.Overloaded, Executed: wire.ExecutedYes, Forwarded: true}, wasServed},
 		{Ending{Code: wire.Internal, Executed: wire.ExecutedYes, Forwarded: true}, wasServed},
+		{Ending{Code: wire.Unreachable, Executed: wire.ExecutedYes, Forwarded: true}, wasServed},
 		{Ending{Code: wire.Unreachable, Executed: wire.ExecutedNo, Forwarded: true}, tellsNothing},
+		{Ending{Code: wire.Unreachable, Executed: wire.ExecutedYes}, tellsNothing},
 	} {
 		require.Equal(t, test.tells, test.ended.tells(), "%v", test.ended)
 	}
