@@ -103,8 +103,11 @@ func (a *app) readStdin(d *broach.Description) ([]any, error) {
 	}
 	v, err := parseJSON(string(text))
 	list, isArray := v.([]any)
-	if err != nil || !isArray {
-		return nil, usagef("standard input: it must be one JSON array, the arguments of the call")
+	if err == nil && !isArray {
+		err = errors.New("it is no array")
+	}
+	if err != nil {
+		return nil, usagef("standard input: %w: it must be one JSON array, the arguments of the call", err)
 	}
 	return toValues(list, d)
 }
@@ -168,55 +171,68 @@ func argument(text string, t broach.Type, types namedTypes) (any, error) {
 	return toValue(v, t, types)
 }
 
-// parseJSON is strict: one document, with numbers as they were written.
-func parseJSON(text string) (v any, err error) {
+// parseJSON is strict: one document, with numbers as they were written. It refuses what encoding/json changes without a
+// word: what is not UTF-8 and half of a surrogate pair become another character, and of a key that is there twice the
+// last counts.
+func parseJSON(text string) (any, error) {
 	d := json.NewDecoder(strings.NewReader(text))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
+	var whole json.RawMessage // finds what is malformed, or nests without end
+	if err := d.Decode(&whole); err != nil {
 		return nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("there is more behind the value")
 	}
-	return v, checkJSON(text)
+	if !utf8.ValidString(text) {
+		return nil, errors.New("it is not UTF-8")
+	}
+	for _, escape := range surrogates.FindAllStringSubmatchIndex(text, -1) {
+		if isHalf := escape[2] >= 0; isHalf {
+			return nil, errors.New("half of a surrogate pair is no character")
+		}
+	}
+	d = json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	return nextValue(d)
 }
 
-// checkJSON refuses what encoding/json changes without a word: of a key that is there twice it takes the last, and half
-// of a surrogate pair becomes another character.
-func checkJSON(text string) error {
-	type level struct {
-		keys  map[string]bool // nil: a list
-		isKey bool            // one is next
-	}
-	open := []level{{}}
-	for d := json.NewDecoder(strings.NewReader(text)); ; {
-		token, err := d.Token()
-		if err != nil {
-			return nil // the end: it has been read once
+// surrogates are escapes: of both halves of a pair, of one half, which is the group, and all others.
+var surrogates = regexp.MustCompile(`(?i)\\(?:ud[89ab]..\\ud[c-f]..|(ud[89a-f]..)|.)`)
+
+// nextValue reads a value of a document that is known to be well-formed.
+func nextValue(d *json.Decoder) (v any, err error) {
+	switch v, err = d.Token(); v {
+	case json.Delim('['):
+		list := []any{}
+		for d.More() && err == nil {
+			v, err = nextValue(d)
+			list = append(list, v)
 		}
-		top := &open[len(open)-1]
-		word, isText := token.(string)
-		switch {
-		case isText && strings.ContainsRune(word, utf8.RuneError) && !strings.ContainsRune(text, utf8.RuneError) &&
-			!strings.Contains(strings.ToLower(text), `\ufffd`):
-			return errors.New("half of a surrogate pair is no character")
-		case top.isKey && isText && top.keys[word]:
-			return fmt.Errorf("the key %s is there twice", quoted(word))
-		case top.isKey && isText:
-			top.keys[word], top.isKey = true, false
-			continue
-		case token == json.Delim('{'):
-			open = append(open, level{map[string]bool{}, true})
-			continue
-		case token == json.Delim('['):
-			open = append(open, level{})
-			continue
-		case token == json.Delim('}'), token == json.Delim(']'):
-			open = open[:len(open)-1]
-			top = &open[len(open)-1]
+		v = list
+	case json.Delim('{'):
+		object := map[string]any{}
+		for d.More() && err == nil {
+			err = nextMember(d, object)
 		}
-		top.isKey = top.keys != nil
+		v = object
+	default:
+		return v, err
 	}
+	if err == nil {
+		_, err = d.Token() // its end
+	}
+	return v, err
+}
+
+func nextMember(d *json.Decoder, object map[string]any) error {
+	key, _ := d.Token()
+	name, _ := key.(string)
+	if _, isTwice := object[name]; isTwice {
+		return fmt.Errorf("the key %s is there twice", quoted(name))
+	}
+	v, err := nextValue(d)
+	object[name] = v
+	return err
 }
 
 // unquotedKey is what JavaScript takes, and JSON does not.
@@ -224,6 +240,9 @@ var unquotedKey = regexp.MustCompile(`([{,]\s*)([A-Za-z_]\w*)(\s*:)`)
 
 // jsonHint guesses what was meant.
 func jsonHint(text string) string {
+	if json.Valid([]byte(text)) {
+		return "" // something else is wrong with it
+	}
 	fixed := unquotedKey.ReplaceAllString(strings.ReplaceAll(text, "'", `"`), `$1"$2"$3`)
 	var compact bytes.Buffer
 	if json.Compact(&compact, []byte(fixed)) != nil {

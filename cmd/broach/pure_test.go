@@ -175,16 +175,41 @@ func TestArgumentsAndResultsStayWhatTheyAre(t *testing.T) {
 		`{"\udc00x": 1}`:                   "half of a surrogate pair",
 		`18446744073709551616`:             "is larger than",
 		`[1, {"a": -9223372036854775809}]`: "is larger than",
+		`[1e400]`:                          "is larger than",
+		`{"a": 1, "\u0061": 2}`:            `the key "a" is there twice`,
+		`["\ufffd", "\ud800"]`:             "half of a surrogate pair",
+		`["\\ud800", "\udc00\ud800"]`:      "half of a surrogate pair",
+		"\"\xff\"":                         "not UTF-8",
 	} {
 		_, err := argument(text, anything, nil)
 		require.ErrorContains(t, err, want, text)
 	}
 	for _, text := range []string{`{"a": {"a": 1}, "b": {"a": 2}}`, `["a", "a", {"a": "a"}]`, `"\ufffd"`, `"�"`,
-		`"\ud83d\ude00"`, `18446744073709551615`, `1e30`, `[[], {}, [{}]]`} {
+		`"\ud83d\ude00"`, `"\\ud800"`, `18446744073709551615`, `1e30`, `[[], {}, [{}]]`} {
 		_, err := argument(text, anything, nil)
 		require.NoError(t, err, text)
 	}
+	items := itemsIn(strings.NewReader(`{"a": 1} {"a": 1, "a": 2}`), anything, nil)
+	var last error
+	for _, last = range items {
+	}
+	require.ErrorContains(t, last, `item 2: the key "a" is there twice`)
+	key := broach.Type{Kind: "int"}
+	_, err := argument(`{"1": 1, "1e0": 2}`, broach.Type{Kind: "map", Key: &key, Elem: &anything}, nil)
+	require.ErrorContains(t, err, "is there twice")
+	_, err = argument(`{"[1]": 1}`, broach.Type{Kind: "map", Key: &anything, Elem: &anything}, nil)
+	require.ErrorContains(t, err, "can not be sent")
 	got, err := marshal(resultOf([]map[float64]int{{math.NaN(): 1, 0.5: 2}}, nil))
 	require.NoError(t, err)
 	require.Equal(t, `[{"0.5":2,"NaN":1}]`, got)
+}
+
+// A document takes time by its length, whatever stands in it: it may be all of standard input.
+func TestLargeArgumentsAreReadOnce(t *testing.T) {
+	text := "[" + strings.Repeat(`"\ufffd",`, 200_000) + "0]"
+	began := time.Now()
+	_, err := parseJSON(text)
+	require.NoError(t, err)
+	require.Less(t, time.Since(began), 10*time.Second,
+		"a tenth of a second as a rule; ten minutes where all is searched for each text")
 }

@@ -37,12 +37,15 @@ func itemsOf(values []any) iter.Seq2[any, error] {
 func itemsIn(in io.Reader, t broach.Type, types namedTypes) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
 		d := json.NewDecoder(in)
-		d.UseNumber()
 		for n := 1; ; n++ {
-			var v any
-			err := d.Decode(&v)
+			var text json.RawMessage
+			err := d.Decode(&text)
 			if errors.Is(err, io.EOF) {
 				return
+			}
+			var v any
+			if err == nil {
+				v, err = parseJSON(string(text))
 			}
 			if err == nil {
 				v, err = toValue(v, t, types)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -207,6 +208,12 @@ func toMap(v any, t broach.Type, types namedTypes) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("key %s: %w", quoted(name), err)
 		}
+		if key != nil && !reflect.TypeOf(key).Comparable() {
+			return nil, fmt.Errorf("key %s: maps whose keys are lists or objects can not be sent", quoted(name))
+		}
+		if _, isTwice := values[key]; isTwice { // as 1 and 1e0
+			return nil, fmt.Errorf("the key %s is there twice", quoted(name))
+		}
 		if values[key], err = toValue(inner, *t.Elem, types); err != nil {
 			return nil, fmt.Errorf("[%s]: %w", quoted(name), err)
 		}
@@ -246,7 +253,11 @@ func anyValue(v any) (_ any, err error) {
 	switch v := v.(type) {
 	case json.Number:
 		if strings.ContainsAny(string(v), ".eE") {
-			return v.Float64()
+			f, err := v.Float64()
+			if err != nil {
+				return nil, fmt.Errorf("%s is larger than a float may be", v)
+			}
+			return f, nil
 		}
 		i, ok := toInteger(string(v))
 		if !ok {
