@@ -13,14 +13,18 @@ import (
 // unnamed are the parts of a view of which a screen reader could not say what they are.
 const unnamed = `(() => {
   const text = (e) => (e.ariaLabel || e.textContent || "").trim(), bad = [];
-  const check = (what, is) => document.querySelectorAll(what).forEach((e) => is(e) || bad.push(what + ": " + e.outerHTML.slice(0, 120)));
+  const headed = (e) => [...e.tHead.querySelectorAll("th")].every((th) => th.scope === "col");
+  const check = (what, is) => document.querySelectorAll(what).forEach((e) =>
+    is(e) || bad.push(what + ": " + e.outerHTML.slice(0, 120)));
   check("input, select, textarea", (e) => e.ariaLabel || [...e.labels].some((l) => text(l)));
   check("button, a, summary, h1, h2, h3, legend:not(:empty)", (e) => e.hidden || text(e));
-  check("table.live", (e) => e.caption && text(e.caption) && [...e.tHead.querySelectorAll("th")].every((th) => th.scope === "col" && text(th)));
-  check("table.plain", (e) => [...e.tHead.querySelectorAll("th")].every((th) => th.scope === "col"));
+  check("table.live, table.plain", headed);
+  check("table.live", (e) => e.caption && text(e.caption));
+  check("table.live th", text);
   check("svg, canvas", (e) => e.ariaHidden || e.ariaLabel);
   check("dialog", (e) => text(document.getElementById(e.getAttribute("aria-labelledby"))));
-  for (const one of ["h1", "main", "nav[aria-label]"]) if (document.querySelectorAll(one).length !== 1) bad.push("not one " + one);
+  for (const one of ["h1", "main", "nav[aria-label]"])
+    if (document.querySelectorAll(one).length !== 1) bad.push("not one " + one);
   check("[id]", (e) => document.querySelectorAll("#" + CSS.escape(e.id)).length === 1);
   return bad;
 })()`
