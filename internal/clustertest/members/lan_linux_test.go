@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -51,20 +50,12 @@ type nat struct {
 	inside *lan
 }
 
-// newNAT makes one, or skips the test where there is no iptables.
 func newNAT(outside *lan, n int) *nat {
-	needFirewall(outside.t)
 	r := &nat{outside.host(fmt.Sprintf("10.0.0.%d/24", 100+n)), n, newLAN(outside.t)}
 	r.inside.plug(r.space, "in", fmt.Sprintf("192.168.%d.1/24", n))
 	r.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
-	r.run("iptables", "-t", "nat", "-A", "POSTROUTING", "-o", "eth0", "-j", "MASQUERADE")
+	r.firewall("-t", "nat", "-A", "POSTROUTING", "-o", "eth0", "-j", "MASQUERADE")
 	return r
-}
-
-func needFirewall(t *testing.T) {
-	if _, err := exec.LookPath("iptables"); err != nil {
-		t.Skip("there is no iptables to make a firewall with:", err)
-	}
 }
 
 // host is one behind it: 192.168.n.last.
@@ -76,17 +67,17 @@ func (r *nat) host(last int) *space {
 
 // forward leads what comes to an outer port to port 7000 of a host, and returns the outer address.
 func (r *nat) forward(port, last int) string {
-	r.run("iptables", "-t", "nat", "-A", "PREROUTING", "-i", "eth0", "-p", "udp", "--dport", fmt.Sprint(port),
+	r.firewall("-t", "nat", "-A", "PREROUTING", "-i", "eth0", "-p", "udp", "--dport", fmt.Sprint(port),
 		"-j", "DNAT", "--to", fmt.Sprintf("192.168.%d.%d:7000", r.n, last))
 	return fmt.Sprintf("10.0.0.%d:%d", 100+r.n, port)
 }
 
 // hairpin does so for what comes from inside, too.
 func (r *nat) hairpin(port, last int) {
-	r.run("iptables", "-t", "nat", "-A", "PREROUTING", "-i", "in", "-d", fmt.Sprintf("10.0.0.%d", 100+r.n), "-p", "udp",
+	r.firewall("-t", "nat", "-A", "PREROUTING", "-i", "in", "-d", fmt.Sprintf("10.0.0.%d", 100+r.n), "-p", "udp",
 		"--dport", fmt.Sprint(port), "-j", "DNAT", "--to", fmt.Sprintf("192.168.%d.%d:7000", r.n, last))
 	own := fmt.Sprintf("192.168.%d.0/24", r.n)
-	r.run("iptables", "-t", "nat", "-A", "POSTROUTING", "-s", own, "-d", own, "-j", "MASQUERADE")
+	r.firewall("-t", "nat", "-A", "POSTROUTING", "-s", own, "-d", own, "-j", "MASQUERADE")
 }
 
 const (

@@ -89,13 +89,12 @@ func TestNodesBehindNATThatAdvertiseWrongly(t *testing.T) {
 // One UDP port, open both ways, is all that members need.
 func TestOnePortIsEnough(t *testing.T) {
 	t.Parallel()
-	needFirewall(t)
 	world := newLAN(t)
 	seedHost, host := world.host("10.0.0.7/24"), world.host("10.0.0.8/24")
 	for _, s := range []*space{seedHost, host} {
 		for _, chain := range []string{"INPUT", "OUTPUT"} {
-			s.run("iptables", "-A", chain, "-p", "udp", "--sport", "7000", "--dport", "7000", "-j", "ACCEPT")
-			s.run("iptables", "-A", chain, "-j", "DROP")
+			s.firewall("-A", chain, "-p", "udp", "--sport", "7000", "--dport", "7000", "-j", "ACCEPT")
+			s.firewall("-A", chain, "-j", "DROP")
 		}
 	}
 	seed := seedHost.member("seed", broach.Config{Addr: seedAddr})
@@ -105,12 +104,11 @@ func TestOnePortIsEnough(t *testing.T) {
 // Behind a firewall that lets in only answers, a member is reached by those that it has begun with, and by no guest.
 func TestAFirewallThatLetsOneSideBegin(t *testing.T) {
 	t.Parallel()
-	needFirewall(t)
 	world := newLAN(t)
 	seed := world.host("10.0.0.7/24").member("seed", broach.Config{Addr: seedAddr})
 	host := world.host("10.0.0.8/24")
-	host.run("iptables", "-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT")
-	host.run("iptables", "-A", "INPUT", "-j", "DROP")
+	host.firewall("-A", "INPUT", "-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT")
+	host.firewall("-A", "INPUT", "-j", "DROP")
 	a := host.member("a", broach.Config{Addr: "10.0.0.8:7000", Join: []string{seedAddr}})
 	requireMeet(t, seed, a)
 	guest := world.host("10.0.0.9/24").start(broach.Config{Guest: true, Addr: "0.0.0.0:0",
@@ -126,15 +124,14 @@ func TestAFirewallThatLetsOneSideBegin(t *testing.T) {
 // A firewall between two members parts these two only: for each other they are unreachable, not offline.
 func TestAFirewallBetweenTwoMembers(t *testing.T) {
 	t.Parallel()
-	needFirewall(t)
 	world := newLAN(t)
 	seed := world.host("10.0.0.7/24").member("seed", broach.Config{Addr: seedAddr})
 	host := world.host("10.0.0.8/24")
 	a := host.member("a", broach.Config{Addr: "10.0.0.8:7000", Join: []string{seedAddr}})
 	b := world.host("10.0.0.9/24").member("b", broach.Config{Addr: "10.0.0.9:7000", Join: []string{seedAddr}})
 	requireMeet(t, seed, a, b)
-	host.run("iptables", "-A", "INPUT", "-s", "10.0.0.9", "-j", "DROP")
-	host.run("iptables", "-A", "OUTPUT", "-d", "10.0.0.9", "-j", "DROP")
+	host.firewall("-A", "INPUT", "-s", "10.0.0.9", "-j", "DROP")
+	host.firewall("-A", "OUTPUT", "-d", "10.0.0.9", "-j", "DROP")
 	a.await(t, broach.MemberUnreachable, "10.0.0.9:7000")
 	b.await(t, broach.MemberUnreachable, "10.0.0.8:7000")
 	requireMeet(t, seed, a)

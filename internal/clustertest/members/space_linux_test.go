@@ -1,6 +1,7 @@
 package members
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+var networksNeeded = flag.Bool("networks", false,
+	"fail, rather than skip, where this process cannot make networks of the kernel with firewalls")
+
+// lacking skips a test where the system lacks what it needs.
+func lacking(t *testing.T, what string, err error) {
+	t.Helper()
+	if *networksNeeded {
+		t.Fatalf("there is %s: %v", what, err)
+	}
+	t.Skipf("there is %s: %v", what, err)
+}
+
 // A space is a network namespace of the kernel: a host of its own, as far as the network goes. What is done in it is
 // done on a thread of its own, which ends with it.
 type space struct {
@@ -23,17 +36,17 @@ type space struct {
 // newSpace makes one, or skips the test where the system does not let this process do so.
 func newSpace(t *testing.T) *space {
 	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("there is no ip to lay a cable with:", err)
+		lacking(t, "no ip to lay a cable with", err)
 	}
 	s := &space{t: t}
+	var err error
 	onThread(func() {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return
+		if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+			s.file, err = os.Open("/proc/thread-self/ns/net")
 		}
-		s.file, _ = os.Open("/proc/thread-self/ns/net")
 	})
-	if s.file == nil {
-		t.Skip("the system makes no network namespaces for this process")
+	if err != nil {
+		lacking(t, "no network namespace for this process", err)
 	}
 	t.Cleanup(func() { s.file.Close() })
 	s.run("ip", "link", "set", "lo", "up")
@@ -68,6 +81,15 @@ func (s *space) run(command ...string) {
 	var err error
 	s.at(func() { out, err = exec.Command(command[0], command[1:]...).CombinedOutput() })
 	require.NoError(s.t, err, "%q: %s", command, out)
+}
+
+// firewall adds a rule, or skips the test where there is no iptables. It waits for others that are adding theirs.
+func (s *space) firewall(rule ...string) {
+	s.t.Helper()
+	if _, err := exec.LookPath("iptables"); err != nil {
+		lacking(s.t, "no iptables to make a firewall with", err)
+	}
+	s.run(append([]string{"iptables", "-w"}, rule...)...)
 }
 
 // wireTo lays a cable to another: an interface in each.
