@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -94,10 +95,16 @@ type role struct {
 	acts map[string]act
 }
 
-// beNode is a process of its own until nobody asks any more.
+// lifetime is what a process has for all that it is asked for.
+const lifetime = time.Minute
+
+// beNode is a process of its own until nobody asks any more. One that hangs ends by itself, and says where it was:
+// else the test would wait for its word, and it would outlive the test.
 func beNode(name string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), lifetime)
 	defer cancel()
+	debug.SetTraceback("all")
+	time.AfterFunc(lifetime+5*time.Second, func() { panic(name + " hangs") })
 	provider, err := exporting(ctx, name)
 	if err != nil {
 		return err
