@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"broach"
@@ -70,15 +71,6 @@ func TestTheAttributes(t *testing.T) {
 		c.offerOrder()
 		_, err := c.till.Caller("stock").Call(t.Context(), "")
 		require.Error(t, err)
-		spans := map[string]map[string]string{}
-		for _, s := range c.spans.GetSpans() {
-			spans[s.SpanKind.String()] = texts(s.Attributes)
-			if s.SpanKind == trace.SpanKindClient {
-				spans["attempt"] = texts(s.Events[0].Attributes)
-				require.Equal(t, "broach.attempt", s.Events[0].Name)
-			}
-			require.Equal(t, "https://opentelemetry.io/schemas/1.45.0", s.InstrumentationScope.SchemaURL)
-		}
 		shed, till := c.shed.Addr(), c.till.Addr()
 		require.Equal(t, map[string]map[string]string{
 			"client": {
@@ -97,8 +89,51 @@ func TestTheAttributes(t *testing.T) {
 				"network.peer.address": till.Addr().String(), "network.peer.port": fmt.Sprint(till.Port()),
 				"rpc.status_code": "InvalidArgument", "error.type": "InvalidArgument", "broach.executed": "yes",
 			},
-		}, spans)
+		}, c.attributes())
 	}, Cluster("shop"))
+}
+
+// What is made once for a name at a node, for calls that are well, says the same.
+func TestTheAttributesOfWhatIsWell(t *testing.T) {
+	inTraced(t, func(t *testing.T, c *traced) {
+		c.offerOrder()
+		shed, till := c.shed.Addr(), c.till.Addr()
+		for range 2 {
+			_, err := c.till.Caller("stock").Call(t.Context(), "milk")
+			require.NoError(t, err)
+			require.Equal(t, map[string]map[string]string{
+				"client": {
+					"rpc.system.name": "broach", "rpc.method": "stock", "server.address": "shop",
+					"network.peer.address": shed.Addr().String(), "network.peer.port": fmt.Sprint(shed.Port()),
+					"broach.attempts": "1",
+				},
+				"attempt": {
+					"broach.attempt":       "1",
+					"network.peer.address": shed.Addr().String(), "network.peer.port": fmt.Sprint(shed.Port()),
+				},
+				"server": {
+					"rpc.system.name": "broach", "rpc.method": "stock", "server.address": "shop",
+					"network.peer.address": till.Addr().String(), "network.peer.port": fmt.Sprint(till.Port()),
+				},
+			}, c.attributes())
+		}
+	}, Cluster("shop"))
+}
+
+// attributes are those of the spans so far, by kind, and of the attempt of a call.
+func (c *traced) attributes() map[string]map[string]string {
+	synctest.Wait()
+	defer c.spans.Reset()
+	all := map[string]map[string]string{}
+	for _, s := range c.spans.GetSpans() {
+		all[s.SpanKind.String()] = texts(s.Attributes)
+		if s.SpanKind == trace.SpanKindClient {
+			all["attempt"] = texts(s.Events[0].Attributes)
+			require.Equal(c.t, "broach.attempt", s.Events[0].Name)
+		}
+		require.Equal(c.t, "https://opentelemetry.io/schemas/1.45.0", s.InstrumentationScope.SchemaURL)
+	}
+	return all
 }
 
 func texts(attrs []attribute.KeyValue) map[string]string {
@@ -210,7 +245,8 @@ func TestATimer(t *testing.T) {
 		require.Equal(t, []string{
 			"internal timer report", "  client stock, attempt 1 ok", "    server stock",
 			"internal timer", "  client stock, attempt 1 ok", "    server stock",
-		}, c.took())
+		}, forest(c.spans.GetSpans()))
+		require.NotContains(t, c.attributes()["internal"], "network.peer.address", "nobody has asked for it")
 	})
 }
 
