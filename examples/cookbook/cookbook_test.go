@@ -41,7 +41,7 @@ func TestTheDocumentShowsWhatIsRun(t *testing.T) {
 	require.Len(t, found, 17, "recipes")
 	for _, block := range found {
 		require.Contains(t, code, flat(block[1]))
-		require.LessOrEqual(t, strings.Count(block[1], "\n"), 25, "a recipe is short: %s", block[1])
+		require.LessOrEqual(t, strings.Count(block[1], "\n"), 18, "a recipe is short: %s", block[1])
 	}
 }
 
@@ -255,10 +255,20 @@ func TestReportHourly(t *testing.T) {
 	})
 }
 
+// readAll reads until there is no error, five times at most.
+func readAll(ctx context.Context, node *broach.Node) (got []int, err error) {
+	for next, i := 0, 0; i < 5; i++ {
+		if next, err = readFrom(ctx, node, next, func(n int) { got = append(got, n) }); err == nil {
+			break
+		}
+	}
+	return got, err
+}
+
 func TestReadAll(t *testing.T) {
 	run(t, register(t, "numbers", numbersFrom), func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
-		var got []int
-		require.NoError(t, readAll(t.Context(), caller, func(n int) { got = append(got, n) }))
+		got, err := readAll(t.Context(), caller)
+		require.NoError(t, err)
 		require.Len(t, got, 100)
 		require.True(t, slices.IsSorted(got))
 	})
@@ -281,8 +291,8 @@ func TestReadAllGoesOn(t *testing.T) {
 			}
 		}
 		run(t, register(t, "numbers", breaks), func(t *testing.T, _ *broachtest.Cluster, caller *broach.Node) {
-			var got []int
-			require.NoError(t, readAll(t.Context(), caller, func(n int) { got = append(got, n) }))
+			got, err := readAll(t.Context(), caller)
+			require.NoError(t, err)
 			require.Len(t, got, 100)
 			require.Equal(t, 99, got[99])
 			require.EqualValues(t, 2, broken.Load(), "it has been asked twice")

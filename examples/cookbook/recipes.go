@@ -45,9 +45,7 @@ func startup(node *broach.Node, needs ...string) error {
 	return nil
 }
 
-type settings struct {
-	Shelves int
-}
+type settings struct{ Shelves int }
 
 func load(path string) (broach.Config, settings, error) {
 	own := settings{Shelves: 10} // what counts where the file says nothing
@@ -127,15 +125,12 @@ type sold struct {
 }
 
 func mailSales(node *broach.Node, mail func(sold)) (*broach.Subscription, error) {
-	return node.Subscribe("sold", func(s sold) { mail(s) }) // one instance of each application has it
+	return node.Subscribe("sold", mail) // one instance of each application has it
 }
 
 func tellOfSale(ctx context.Context, node *broach.Node, s sold) error {
 	delivery, err := node.Publish(ctx, "sold", s)
-	if err == nil && len(delivery.Missed) > 0 {
-		err = fmt.Errorf("%d subscribers have not got it", len(delivery.Missed))
-	}
-	return err
+	return errors.Join(err, errors.Join(delivery.Missed...)) // those that should have it, and have not taken it
 }
 
 func reportHourly(node *broach.Node, report func(context.Context) error) (*broach.Timer, error) {
@@ -153,22 +148,16 @@ func numbersFrom(from int) iter.Seq2[int, error] { // offered as "numbers"
 	}
 }
 
-func readAll(ctx context.Context, node *broach.Node, take func(int)) (err error) {
-	numbers, next := node.Caller("numbers", broach.WaitReady(), broach.Timeout(10*time.Second)), 0
-	for range 5 {
-		err = nil
-		for n, failed := range broach.Stream[int](ctx, numbers, next) {
-			if err = failed; err != nil {
-				break // begin again where it broke off, at another provider
-			}
-			take(n)
-			next = n + 1
+func readFrom(ctx context.Context, node *broach.Node, next int, take func(int)) (int, error) {
+	numbers := node.Caller("numbers", broach.WaitReady(), broach.Timeout(10*time.Second))
+	for n, err := range broach.Stream[int](ctx, numbers, next) {
+		if err != nil {
+			return next, err // asked again from next, another provider goes on
 		}
-		if err == nil || ctx.Err() != nil {
-			break
-		}
+		take(n)
+		next = n + 1
 	}
-	return err
+	return next, nil
 }
 
 func offerToStaff(node *broach.Node, fn any) error {
