@@ -69,8 +69,10 @@ func (b *benchFlags) check() error {
 	switch {
 	case b.callers < 1 || b.callers > 10_000:
 		return usagef("--callers must be 1 to 10000")
-	case b.count < 0, b.rate < 0, b.within <= 0:
-		return usagef("--count and --rate must not be negative, --for must be more than 0")
+	case b.count < 0, b.within <= 0:
+		return usagef("--count must not be negative, --for must be more than 0")
+	case b.rate != 0 && !(b.rate >= 0.001 && b.rate <= 1e9):
+		return usagef("--rate must be 0, or 0.001 to 1000000000")
 	}
 	return nil
 }
@@ -141,7 +143,7 @@ func (r *benchRun) keepCalling(ctx context.Context, began time.Time) {
 	for ctx.Err() == nil {
 		n := r.begun.Add(1)
 		due, ok := r.waitFor(ctx, began, n)
-		if !ok || r.isOver(n, due.Sub(began)) {
+		if !ok {
 			break
 		}
 		calling, cancel := context.WithTimeout(ctx, r.timeout)
@@ -163,27 +165,34 @@ func (r *benchRun) keepCalling(ctx context.Context, began time.Time) {
 	}
 }
 
-// isOver reports whether the n-th call, which is due after a time, is one too many. Those under way are waited for.
-func (r *benchRun) isOver(n int64, after time.Duration) bool {
-	if r.count > 0 {
-		return n > int64(r.count)
+// waitFor waits until the n-th call is due, and returns that time; false: it is one too many.
+func (r *benchRun) waitFor(ctx context.Context, began time.Time, n int64) (due time.Time, ok bool) {
+	due, end := time.Now(), began.Add(r.within)
+	if r.rate > 0 {
+		due = began.Add(time.Duration(float64(n-1) / r.rate * float64(time.Second)))
 	}
-	return after >= r.within
+	switch {
+	case r.count > 0:
+		return due, n <= int64(r.count) && waitUntil(ctx, due)
+	case due.Before(end):
+		return due, waitUntil(ctx, due)
+	}
+	waitUntil(ctx, end)
+	return due, false
 }
 
-// waitFor waits until the n-th call is due, and returns that time.
-func (r *benchRun) waitFor(ctx context.Context, began time.Time, n int64) (time.Time, bool) {
-	if r.rate == 0 {
-		return time.Now(), true
+func waitUntil(ctx context.Context, at time.Time) bool {
+	wait := time.Until(at)
+	if wait <= 0 {
+		return true
 	}
-	due := began.Add(time.Duration(float64(n-1) / r.rate * float64(time.Second)))
-	timer := time.NewTimer(time.Until(due))
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return due, true
+		return true
 	case <-ctx.Done():
-		return due, false
+		return false
 	}
 }
 

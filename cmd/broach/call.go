@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 type callFlags struct {
 	all, send, time bool
 	on, key         string
-	retries         int
+	retries         *int // nil: as many as without this
 	hedge, idle     time.Duration
 	meta            []string
 }
@@ -24,7 +25,14 @@ type callFlags struct {
 func (f *callFlags) add(c *cobra.Command) {
 	c.Flags().StringVar(&f.on, "on", "", "call the member at that `address`, and no other")
 	c.Flags().StringVar(&f.key, "key", "", "calls with the same `key` go to the same provider")
-	c.Flags().IntVar(&f.retries, "retries", -1, "how many more providers are asked; `n` is 3 without this")
+	c.Flags().Func("retries", "how many more providers are asked; `n` is 3 without this", func(text string) error {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			return errors.New("it must be a number from 0 up")
+		}
+		f.retries = &n
+		return nil
+	})
 	c.Flags().DurationVar(&f.hedge, "hedge", 0, "ask another provider, too, after that `time`")
 	c.Flags().StringArrayVar(&f.meta, "meta", nil, "a text that goes along, as `key=value`; repeatable")
 	_ = c.RegisterFlagCompletionFunc("on", cobra.NoFileCompletions)
@@ -42,8 +50,11 @@ func (f *callFlags) options() (opts []broach.CallOption, err error) {
 	if f.key != "" {
 		opts = append(opts, broach.Key(f.key))
 	}
-	if f.retries >= 0 {
-		opts = append(opts, broach.Retries(f.retries))
+	if f.hedge < 0 || f.idle < 0 {
+		return nil, usagef("--hedge and --idle must not be negative")
+	}
+	if f.retries != nil {
+		opts = append(opts, broach.Retries(*f.retries))
 	}
 	if f.hedge > 0 {
 		opts = append(opts, broach.Hedge(f.hedge))

@@ -122,6 +122,9 @@ func (a *app) report(err error) {
 	if !strings.HasPrefix(text, "broach: ") {
 		text = "broach: " + text
 	}
+	if failed := (*broach.Error)(nil); errors.As(err, &failed) { // a stranger's words, which are to look like no others
+		text = clean(text)
+	}
 	fmt.Fprintln(a.log, cleanLines(text))
 }
 

@@ -89,7 +89,7 @@ func provide() {
 			return from, nil
 		},
 		"echo":  func(in iter.Seq2[time.Duration, error]) iter.Seq2[time.Duration, error] { return in },
-		"fail":  func() error { return errors.New("no luck " + escape) },
+		"fail":  func() error { return errors.New("no luck " + escape + "\nwell") },
 		"own":   func() error { return broach.Errorf(1001, "sold out") },
 		"deny":  func() error { return broach.Errorf(broach.Unauthenticated, "not you") },
 		"slow":  func(d time.Duration) { time.Sleep(d) },

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -212,4 +213,24 @@ func TestLargeArgumentsAreReadOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.Less(t, time.Since(began), 10*time.Second,
 		"a tenth of a second as a rule; ten minutes where all is searched for each text")
+}
+
+// Nothing is waited for when all calls have begun, and a time ends when it is over, however few calls it has.
+func TestBenchWaitsForNoCallTooMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait := func(b benchFlags, n int64) (took time.Duration, ok bool) {
+			began := time.Now()
+			_, ok = (&benchRun{benchFlags: b}).waitFor(t.Context(), began, n)
+			return time.Since(began), ok
+		}
+		took, ok := wait(benchFlags{count: 1, rate: 0.1, within: time.Second}, 2)
+		require.False(t, ok)
+		require.Zero(t, took)
+		took, ok = wait(benchFlags{count: 2, rate: 0.1, within: time.Second}, 2)
+		require.True(t, ok)
+		require.Equal(t, 10*time.Second, took)
+		took, ok = wait(benchFlags{rate: 0.1, within: time.Second}, 2)
+		require.False(t, ok)
+		require.Equal(t, time.Second, took)
+	})
 }

@@ -182,7 +182,7 @@ func (s *shell) show(ctx context.Context, name string) error {
 }
 
 func (s *shell) callLine(ctx context.Context, name, args string) error {
-	f := callFlags{meta: s.meta, retries: -1}
+	f := callFlags{meta: s.meta}
 	opts, err := f.options()
 	if err != nil {
 		return err
