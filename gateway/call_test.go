@@ -222,6 +222,14 @@ func TestRoutingByHeaders(t *testing.T) {
 	}
 	w := ask(g, "GET", "/services?arg=milk", "", "service_name", "shop", "api_name", "stock")
 	require.Equal(t, `"stock of milk"`+"\n", w.Body.String())
+	w = ask(g, "GET", "/services?arg=milk", "", "Broach-Api", "shop.stock", "api_name", "shop.stock")
+	require.Equal(t, `"stock of milk"`+"\n", w.Body.String())
+	for _, other := range []string{"add", "hidden"} { // whichever of them a proxy has looked at
+		w = ask(g, "GET", "/services?arg=milk", "", "Broach-Api", "shop.stock", "api_name", other)
+		require.Equal(t, http.StatusBadRequest, w.Code)
+	}
+	w = ask(g, "GET", "/services?arg=milk", "", "Broach-Service", "a", "service_name", "b", "api_name", "shop.stock")
+	require.Equal(t, http.StatusBadRequest, w.Code)
 }
 
 func TestDeadlines(t *testing.T) {

@@ -150,8 +150,12 @@ func (x *exchange) routeArgs(f *function, captures []string) ([]any, *problem) {
 	}
 	var t *broach.Type
 	if f.isKnown {
-		if t = f.param(len(captures)); !f.hasFields(t) {
-			return args, nil // what is missing is an error of the call, and of a variadic function nothing is
+		switch t = f.param(len(captures)); {
+		case f.hasFields(t):
+		case f.Variadic: // nothing is missing
+			return args, x.noParams(f)
+		default:
+			return args, nil // what is missing is an error of the call
 		}
 	}
 	m, p := x.params(f, t)

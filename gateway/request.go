@@ -89,8 +89,11 @@ func (x *exchange) rpc(escaped string) *problem {
 
 // services calls the function that headers name, as clients of the original do.
 func (x *exchange) services() *problem {
-	service := firstHeader(x.r.Header, "Service_name", "Broach-Service")
-	api := firstHeader(x.r.Header, "Api_name", "Broach-Api")
+	service, isOne := oneHeader(x.r.Header, "Service_name", "Broach-Service")
+	api, isOneToo := oneHeader(x.r.Header, "Api_name", "Broach-Api")
+	if !isOne || !isOneToo {
+		return invalid("", "the headers say different names: one of api_name and Broach-Api is enough")
+	}
 	for _, name := range []string{api, service + "." + api} {
 		if api == "" || !x.g.set.exposes(name) {
 			continue
@@ -106,13 +109,17 @@ func (x *exchange) services() *problem {
 	return notFound(api)
 }
 
-func firstHeader(h http.Header, names ...string) string {
+// oneHeader is what headers say that mean the same; false: different things.
+func oneHeader(h http.Header, names ...string) (said string, ok bool) {
 	for _, name := range names {
-		if v := h[name]; len(v) > 0 {
-			return v[0]
+		for _, v := range h[name] {
+			if said != "" && v != said {
+				return "", false
+			}
+			said = v
 		}
 	}
-	return ""
+	return said, true
 }
 
 // post calls a function with the arguments in the body.

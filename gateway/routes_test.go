@@ -29,6 +29,7 @@ func TestRoutes(t *testing.T) {
 	must(t, shop.Register("search", func(kind string, page int, p map[string]any) (string, int, map[string]any) {
 		return kind, page, p
 	}))
+	must(t, shop.Register("names", func(list ...string) []string { return list }))
 	must(t, shop.Register("buy", func(id int, o order) order { o.ID = int64(id); return o }))
 	c.Settle()
 	g := newGateway(t, node,
@@ -37,6 +38,7 @@ func TestRoutes(t *testing.T) {
 		gateway.Route("GET /tree/", "tree"), gateway.Route("GET /{$}", "root"),
 		gateway.Route("GET /search/{kind}/{page}", "search"), gateway.Route("POST /search/{kind}/{page}", "search"),
 		gateway.Route("POST /buy/{id}", "buy"), gateway.Route("PUT /users/{id}", "user"),
+		gateway.Route("PUT /names/{first}", "names"),
 		gateway.RouteRegexp("GET", `/old/(\w+)-(\d+)`, "both"))
 	for _, c := range []struct{ method, path, body, want string }{
 		{"GET", "/api/hello/ann", "", `"hello(ann)"`},
@@ -46,6 +48,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/users/7", "", `"user(7)"`},
 		{"GET", "/users/me", "", `"me()"`},
 		{"PUT", "/users/me", "", `"user(me)"`},
+		{"PUT", "/names/a?q=b", "", `["a"]`},
 		{"GET", "/files/a/b.txt", "", `"file(a/b.txt)"`},
 		{"GET", "/tree/", "", `"tree()"`},
 		{"GET", "/tree/a/b", "", `"tree()"`},
@@ -75,6 +78,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/api/hello/%ff", "", "", 404},
 		{"POST", "/search/shoes/2", "a=%ff", "application/x-www-form-urlencoded", 400},
 		{"GET", "/nowhere", "", "", 404}, {"DELETE", "/users/7", "", "", 405}, {"GET", "/search/shoes/x", "", "", 400},
+		{"PUT", "/names/a", `["b"]`, "application/json", 400},
 		{"POST", "/search/shoes/2", "[1]", "application/json", 400},
 		{"POST", "/search/shoes/2", "x", "text/plain", 415},
 		{"POST", "/search/shoes/2", "a=%zz", "application/x-www-form-urlencoded", 400},

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -61,7 +63,11 @@ func (x *exchange) readInto(v any) *problem {
 	}
 	d := json.NewDecoder(bytes.NewBufferString(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	var other *json.UnmarshalTypeError
+	switch err := d.Decode(v); {
+	case errors.As(err, &other):
+		return invalid("", cmp.Or(other.Field, "the body")+" must not be of the type "+other.Value)
+	case err != nil:
 		return invalid("", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	return nil
@@ -79,7 +85,12 @@ func (x *exchange) enlist() *problem {
 	if o.Slots < 0 || o.Slots > slotsMost || len(o.Functions) == 0 || len(o.Functions) > offersMost {
 		return invalid("", "a worker has 1 to 1000 functions, and 1 to 1024 slots")
 	}
+	isNamed := map[string]bool{}
 	for _, f := range o.Functions {
+		if isNamed[f.Name] {
+			return invalid("", "the function "+strconv.Quote(shorten(f.Name))+" is there twice")
+		}
+		isNamed[f.Name] = true
 		if isPrivate(f.Name) || !matchesAny(x.g.set.workers, f.Name) {
 			return newProblem(http.StatusForbidden, "name-not-allowed",
 				"the gateway's option Workers does not let workers serve "+strconv.Quote(shorten(f.Name)))

@@ -217,6 +217,7 @@ func TestBadWorkers(t *testing.T) {
 		{`{"functions": [{"name": "work"}], "slots": -1}`, 400},
 		{`{"functions": [{"name": "work"}], "extra": 1}`, 400},
 		{`{"functions": [{"name": "work", "name": "x"}]}`, 400},
+		{`{"functions": [{"name": "work"}, {"name": "work"}]}`, 400},
 		{`{"functions": [{"name": "other"}]}`, 403}, {`{"functions": [{"name": "__private"}]}`, 403},
 		{`{"functions": [{"name": "work1"}, {"name": "taken"}]}`, 400},
 	} {
@@ -226,6 +227,12 @@ func TestBadWorkers(t *testing.T) {
 	}
 	for _, s := range node.Services() {
 		require.NotEqual(t, "work1", s.Name, "all functions or none")
+	}
+	for body, want := range map[string]string{
+		`{"functions": [{"name": 1}]}`: "functions.name must not be of the type number",
+		`[1]`:                          "the body must not be of the type array",
+	} {
+		require.Equal(t, want, problemOf(t, ask(g, "POST", "/workers", body))["detail"])
 	}
 	p := enlist(t, g, 1, "work1")
 	require.Equal(t, http.StatusNotFound, ask(g, "GET", "/workers/"+p.id+"/next", "").Code, "without the token")
