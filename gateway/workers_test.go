@@ -325,6 +325,33 @@ func TestACallGoesToAnotherWorker(t *testing.T) {
 	})
 }
 
+// Where all are quiet, calls wait where they are, in their order.
+func TestCallsStayWhereAllAreQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node := broachtest.New(t).Start("gateway")
+		g := newGateway(t, node, gateway.Workers("work"))
+		one, other := enlist(t, g, 1, "work"), enlist(t, g, 9, "work")
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		var got [3]chan called
+		for i := range got {
+			got[i] = make(chan called, 1)
+			go func() {
+				v, err := node.Caller("work").Call(ctx, i)
+				got[i] <- called{v, err}
+			}()
+			synctest.Wait()
+		}
+		time.Sleep(8 * time.Second)
+		for i, p := range []*program{one, other, other} {
+			call := p.next()
+			require.Equal(t, fmt.Sprint(i+1), call.Call)
+			require.Equal(t, 204, p.post(call.Call, `{"value": 1}`))
+			require.NoError(t, (<-got[i]).err)
+		}
+	})
+}
+
 // "Who does not poll for 2 s gets no more calls while another one has room, and those that wait for it go there": its
 // process may have been killed, and it counts as gone after 10 s only.
 func TestCallsGoPastAQuietWorker(t *testing.T) {
