@@ -161,7 +161,7 @@ func merged(below, above map[string]string) map[string]string {
 // Calls that the function makes with its ctx are part of the call it serves: they end when that one does, at its
 // deadline or because its caller gave up, and its metadata go along with them, such as a W3C traceparent.
 func InvocationFrom(ctx context.Context) (Invocation, bool) {
-	r, ok := ctx.Value(requestKey{}).(*request)
+	r, ok := orEndless(ctx).Value(requestKey{}).(*request)
 	if !ok {
 		return Invocation{}, false
 	}

@@ -57,6 +57,8 @@ func requireNilElsewhere(t *testing.T, n *broach.Node) {
 	_, err = n.Inspect(none, n.Addr(), broach.ViewMembers)
 	require.NoError(t, err)
 	require.NoError(t, n.WaitForSubscribers(none, "news", 0))
+	_, isServed := broach.InvocationFrom(none)
+	require.False(t, isServed)
 	for range n.Watch(none) {
 		break
 	}
