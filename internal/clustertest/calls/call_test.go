@@ -247,6 +247,35 @@ func TestACallInFlightFromACallerThatStopsForAWhile(t *testing.T) {
 	}, func(cfg *broach.Config) { cfg.Pool = broach.Pool{Core: 1, Max: 1} })
 }
 
+// What a function says itself stands, though its caller was found offline: its results, and errors of its own.
+func TestWhatWasSaidWhileTheCallerStoppedForAWhile(t *testing.T) {
+	ended := map[string]func(context.Context) (int, error){
+		"result": func(context.Context) (int, error) { return 1, nil },
+		"error":  func(context.Context) (int, error) { return 0, errors.New("no luck") },
+		"code":   func(context.Context) (int, error) { return 0, broach.Errorf(1000, "no luck") },
+	}
+	for name, end := range ended {
+		t.Run(name, func(t *testing.T) {
+			clustertest.InPair(t, map[string]any{"wait": func(ctx context.Context) (int, error) {
+				<-ctx.Done()
+				return end(ctx)
+			}}, func(c *clustertest.Cluster, provider, caller *broach.Node) {
+				time.AfterFunc(time.Second, func() { c.Net.Pause(caller.Addr()) })
+				time.AfterFunc(3500*time.Millisecond, func() { c.Net.Resume(caller.Addr()) })
+				n, err := broach.Call[int](c.T.Context(), caller.Caller("wait", broach.NoRetry()))
+				switch name {
+				case "result":
+					require.Equal(c.T, []any{1, nil}, []any{n, err})
+				case "error":
+					clustertest.RequireError(c.T, err, broach.Application, broach.Yes)
+				case "code":
+					clustertest.RequireError(c.T, err, 1000, broach.Yes)
+				}
+			})
+		})
+	}
+}
+
 func TestMessagesThatAreTooLarge(t *testing.T) {
 	var ran atomic.Int32
 	functions := map[string]any{
