@@ -235,9 +235,9 @@ func TestEventsOfATopic(t *testing.T) {
 	c := broachtest.New(t)
 	n, shop := c.Start("web"), c.Start("shop")
 	c.Settle()
-	url := serve(t, pageOf(t, n, Token(token), AllowCalls("sold")))
+	p := pageOf(t, n, Token(token), AllowCalls("sold"))
 	ctx, cancel := context.WithCancel(t.Context())
-	next := stream(t, ctx, url+"/api/topic?name=sold")
+	next := stream(t, ctx, serve(t, p)+"/api/topic?name=sold")
 	require.NoError(t, shop.WaitForSubscribers(t.Context(), "sold", 1))
 	_, err := shop.Publish(t.Context(), "sold", map[string]any{"ID": 7})
 	require.NoError(t, err)
@@ -245,8 +245,10 @@ func TestEventsOfATopic(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(next("event")), &row))
 	require.Equal(t, shop.Addr().String(), row.From)
 	require.JSONEq(t, `{"ID":7}`, row.Text)
+	require.Len(t, p.tails, 1)
 	cancel()
-	require.Eventually(t, func() bool { return len(n.Topics()) == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(n.Topics())+len(p.tails) == 0 }, 5*time.Second, time.Millisecond,
+		"its place is free for another")
 }
 
 // "All assets are at most 25 KB compressed", by level 9, as they are served, and 100 KB in full.
