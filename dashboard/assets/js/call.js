@@ -137,17 +137,15 @@ const callView = {
 
     async function choose(name) {
       callState.name = name;
-      inputForm = described = null;
+      inputForm = described = about.turn = null;
       about.replaceChildren();
       inputs.replaceChildren();
       if (!name) return;
-      try {
-        described = await api("describe?name=" + encodeURIComponent(name));
-      } catch (e) {
-        return about.replaceChildren(h("p.ill", rowsOf("functions").has(name) ? e.message : t("noSuch")));
-      }
-      about.replaceChildren(h("pre.code", described.Signature), described.Doc ? h("p.soft", described.Doc) : "");
-      drawInputs("form");
+      await ask(about, "describe?name=", name, (d) => {
+        described = d;
+        drawInputs("form");
+        return [h("pre.code", d.Signature), d.Doc ? h("p.soft", d.Doc) : ""];
+      });
     }
 
     function drawInputs(to, text) {
@@ -171,7 +169,7 @@ const callView = {
       try {
         c.Args = inputForm.read();
       } catch (e) {
-        return out.replaceChildren(h("p.ill", e.message));
+        return out.replaceChildren(complaint(e));
       }
       if (on.value) c.On = on.value;
       if (mode.value) c.Mode = mode.value;
@@ -184,7 +182,7 @@ const callView = {
         out.replaceChildren(...a.Replies.map(replyOf), h("p.soft", t("took", micros(a.Took), a.Attempts)), copyButtons(c));
         callState.past.unshift({ c, at: serverNow(), code: a.Replies.map((r) => r.Code).find(Boolean) || "", took: a.Took });
       } catch (e) {
-        out.replaceChildren(h("p.ill", e.message), copyButtons(c));
+        out.replaceChildren(complaint(e), copyButtons(c));
       }
       callState.past.splice(30);
       go.disabled = false;
@@ -195,7 +193,7 @@ const callView = {
       past.replaceChildren(callState.past.length ? h("li", h("h3", t("history"))) : "", ...callState.past.map((p) => h("li", badge(p.code ? 7 : 1, clockTime(p.at)), button(".link.mono", { onclick: async () => {
         pick.value = p.c.Name;
         await choose(p.c.Name);
-        if (described) drawInputs("json", p.c.Args);
+        if (described && callState.name === p.c.Name) drawInputs("json", p.c.Args);
       } }, p.c.Name + "(" + p.c.Args.slice(1, -1) + ")"), h("span.soft", p.code || micros(p.took)))));
     }
 

@@ -36,13 +36,19 @@ const nodesView = {
   },
 };
 
-const viewOf = (addr) => api("view?addr=" + encodeURIComponent(addr));
-const noAnswer = (e) => h("p.ill", t("noAnswer") + ": " + e.message);
+const complaint = (e) => h("p.ill", e.message);
+
+// ask shows in an element what is answered about a name or an address, or why not, unless something else has been asked
+// for there meanwhile.
+async function ask(element, path, about, show) {
+  const turn = element.turn = {}, said = await api(path + encodeURIComponent(about)).catch((e) => e);
+  if (element.turn === turn) element.replaceChildren(...(said instanceof Error ? [complaint(said)] : show(said)));
+}
 
 const facts = (list) => h("dl.facts", list.filter(([, v]) => v && v !== none).map(([k, v]) => h("div", h("dt", k), h("dd", v))));
 
-// openNode asks a member for all that it says.
-async function openNode(addr) {
+// openNode shows what is known of a member, and then what it says itself.
+function openNode(addr) {
   const n = rowsOf("nodes").get(addr) || {};
   const body = h("div.stack", h("p.soft", t("loading")));
   const actions = me.Actions && h("p", n.Self && twice(t("leave"), (b) => act({ Do: "leave" }, b)),
@@ -50,14 +56,8 @@ async function openNode(addr) {
   dialog(longName(addr), facts([[t("state"), badge(n.Mark || 0)],
     [t("since", ""), n.Since ? age(serverNow() - n.Since) : ""], [t("state"), n.By ? t("by", n.By) : ""], [t("tags"), tagsText(n.Tags)],
     [t("rtt"), micros(n.RTT)], [t("loss"), percent(n.Loss)]]), actions, body);
-  try {
-    const v = await viewOf(addr);
-    body.replaceChildren(facts([[t("version"), v.Version], ["Go", v.Go], ["broach", v.Library.replace(/^broach /, "")],
-      [t("up"), age(v.Uptime)], [t("heap"), bytes(v.Heap)], [t("goroutines"), number(v.Goroutines)]]),
-    ...viewTables(v));
-  } catch (e) {
-    body.replaceChildren(noAnswer(e));
-  }
+  ask(body, "view?addr=", addr, (v) => [facts([[t("version"), v.Version], ["Go", v.Go], ["broach", v.Library.replace(/^broach /, "")],
+    [t("up"), age(v.Uptime)], [t("heap"), bytes(v.Heap)], [t("goroutines"), number(v.Goroutines)]]), ...viewTables(v)]);
 }
 
 function viewTables(v) {

@@ -6,15 +6,9 @@ const settingsView = {
     const pick = h("select", { id: "settings-of", onchange: () => load(pick.value) }), out = h("div");
     root.append(h("div.toolbar", h("h1", t("settings")), h("label", { for: "settings-of", class: "soft" }, t("ofNode")), pick), card("", out));
     let listed = "";
-    async function load(addr) {
-      try {
-        const v = await viewOf(addr);
-        out.replaceChildren(plainTable([[t("key")], [t("value")], ["", 1]], (v.Settings || []).map((s) => [h("span.mono", s.Key), h("span", { class: s.Default ? "soft mono" : "mono" }, s.Value || none),
-          h("span", { class: s.Default ? "soft" : "strong" }, t(s.Default ? "isDefault" : "isSet"))])));
-      } catch (e) {
-        out.replaceChildren(noAnswer(e));
-      }
-    }
+    const load = (addr) => ask(out, "view?addr=", addr, (v) => [plainTable([[t("key")], [t("value")], ["", 1]], (v.Settings || []).map((s) => [
+      h("span.mono", s.Key), h("span", { class: s.Default ? "soft mono" : "mono" }, s.Value || none),
+      h("span", { class: s.Default ? "soft" : "strong" }, t(s.Default ? "isDefault" : "isSet"))]))]);
     return {
       update() {
         const keys = [...rowsOf("nodes").keys()].sort(natural), line = keys.join();
