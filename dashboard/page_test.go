@@ -157,6 +157,11 @@ func TestCallsOfTheForm(t *testing.T) {
 	_, out = call(`{"Name":"shop.price","Args":"[]","Mode":"all"}`)
 	require.Len(t, out.Replies, 2)
 	require.Equal(t, 2, out.Attempts)
+	for range 20 { // each of the two answers some
+		_, out = call(`{"Name":"shop.price","Args":"[]"}`)
+		at := map[string]string{"7": on, "8": two.Addr().String()}[out.Replies[0].Value]
+		require.Equal(t, at, out.Replies[0].Node)
+	}
 	_, out = call(`{"Name":"shop.price","Args":"[]","Mode":"send"}`)
 	require.Empty(t, out.Replies[0].Code)
 	_, out = call(`{"Name":"shop.fail","Args":"[]"}`)
