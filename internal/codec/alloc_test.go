@@ -3,6 +3,7 @@
 package codec
 
 import (
+	"reflect"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,3 +41,28 @@ func TestArgumentsAreUsedAgain(t *testing.T) {
 		require.NotEqual(t, before, args.List())
 	}
 }
+
+// A type is looked through once, for each of the two ways, and what is wrong with it stays wrong.
+func TestATypeIsCheckedOnce(t *testing.T) {
+	type order struct {
+		Lines []struct{ Item string }
+	}
+	type unsendable struct{ Callback func() }
+	for _, check := range []func(reflect.Type) error{CheckParameter, CheckResult} {
+		first := check(reflect.TypeFor[unsendable]())
+		require.ErrorContains(t, first, "func() cannot be sent")
+		require.NoError(t, check(reflect.TypeFor[order]()))
+		require.Zero(t, testing.AllocsPerRun(100, func() {
+			_, _ = check(reflect.TypeFor[order]()), check(reflect.TypeFor[unsendable]())
+		}))
+		require.Equal(t, first, check(reflect.TypeFor[unsendable]()))
+	}
+	read := reflect.TypeFor[onlyRead]()
+	require.NoError(t, CheckParameter(read))
+	require.Error(t, CheckResult(read), "the two ways have a verdict each")
+}
+
+// onlyRead can be received, by a method of its own, and not be sent.
+type onlyRead struct{ C chan int }
+
+func (*onlyRead) UnmarshalMsgpack([]byte) error { return nil }

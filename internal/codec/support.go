@@ -15,32 +15,36 @@ var (
 	errErrorPlace   = errors.New("error can only be the last result")
 )
 
+// What CheckParameter and CheckResult found. A node asks for its own functions when it starts, and a program for the
+// same types wherever it binds or registers; to look through a struct takes far longer. They grow with the types of the
+// program, as plans does.
+var receivable, sendable sync.Map // reflect.Type to error, or nil
+
 // CheckParameter reports why values of type t cannot be received, if they cannot.
 func CheckParameter(t reflect.Type) error {
-	return typeCheck{seen: map[reflect.Type]bool{},
-		own: func(t reflect.Type) bool { return ownDecode(t) != nil }}.check(t)
+	return once(&receivable, t, func(t reflect.Type) bool { return ownDecode(t) != nil })
 }
 
 // CheckResult reports why values of type t cannot be sent, if they cannot.
 func CheckResult(t reflect.Type) error {
-	return typeCheck{seen: map[reflect.Type]bool{},
-		own: func(t reflect.Type) bool { return ownEncode(t) != nil }}.check(t)
+	return once(&sendable, t, func(t reflect.Type) bool { return ownEncode(t) != nil })
 }
 
-// wanted holds what CheckParameter says of the types that results were wanted as. It grows with the types of the
-// program, as plans does.
-var wanted sync.Map // reflect.Type to error, or nil
-
-// CheckWanted is CheckParameter for who asks again and again.
+// CheckWanted is CheckParameter for who asks at each call: most types need no look at what was found.
 func CheckWanted(t reflect.Type) error {
 	if k := t.Kind(); k <= reflect.Uint64 || k == reflect.Float64 || k == reflect.String || t == anyType {
 		return nil
 	}
-	found, ok := wanted.Load(t)
+	return CheckParameter(t)
+}
+
+// once checks a type that no other call has checked, and else says what that found.
+func once(found *sync.Map, t reflect.Type, own func(reflect.Type) bool) error {
+	verdict, ok := found.Load(t)
 	if !ok {
-		found, _ = wanted.LoadOrStore(t, CheckParameter(t))
+		verdict, _ = found.LoadOrStore(t, typeCheck{seen: map[reflect.Type]bool{}, own: own}.check(t))
 	}
-	err, _ := found.(error)
+	err, _ := verdict.(error)
 	return err
 }
 
