@@ -28,6 +28,7 @@ type contact struct {
 	tries   uint8     // Opens sent
 	last    time.Time // when the last one was
 	paid    uint8     // Opens that the words which named it still pay for; none are needed for an address that we know
+	again   uint8     // Opens that are still to go to an address that we know, until it answers
 	origin  origin
 	doubt   bool // a peer is there, and does not answer
 	over    bool
@@ -67,6 +68,14 @@ func (s *contactSet) addContact(c *contact) {
 	}
 }
 
+// take makes a contact that others' words began one of our own: we know the address.
+func (s *contactSet) take(c *contact) {
+	if c.origin == fromOthers {
+		s.named--
+	}
+	c.origin, c.again, c.paid = fromUs, c.paid, 0
+}
+
 // due is when something is to be done for a contact.
 func (c *contact) due() time.Time { return pace.Earliest(c.at, c.until) }
 
@@ -98,11 +107,41 @@ func (m *Membership) contact(now time.Time, addr netip.AddrPort) *contact {
 	if c == nil {
 		c = m.newContact(now, contact{addr: addr})
 	}
+	if c != nil && c.origin != fromUs {
+		m.contacts.take(c)
+	}
 	if c != nil && c.kept == nil {
 		c.until = now.Add(contactFor)
 		m.openTo(now, c)
 	}
 	return c
+}
+
+// contactAll contacts peers of a kind at once, and returns how many. Nothing else is about to begin with them: so an
+// Open to each goes again until it is answered, for one may be lost, or the answer.
+func (m *Membership) contactAll(now time.Time, isMeant func(*peer) bool) (count int) {
+	for _, p := range m.peers.list {
+		if !isMeant(p) {
+			continue
+		}
+		count++
+		if c := m.contacts.byAddr[p.Addr]; c != nil && c.again > 0 {
+			continue // it goes on
+		}
+		if c := m.contact(now, p.Addr); c != nil {
+			c.again = contactTries - 1
+			m.planOpen(now, c)
+		}
+	}
+	return count
+}
+
+// planOpen plans the next of several Opens, if none is planned yet.
+func (m *Membership) planOpen(now time.Time, c *contact) {
+	if c.at.IsZero() {
+		c.at = now.Add(m.helloGap(c.tries, m.crowd()))
+	}
+	m.contacts.at = pace.Earliest(m.contacts.at, c.at)
 }
 
 // contactNamed begins to open to an address that another named, who has paid for one Open or more. Of two told of each
@@ -167,11 +206,12 @@ func (m *Membership) openTo(now time.Time, c *contact) {
 			return
 		}
 		c.paid--
+	} else if c.again > 0 {
+		c.again--
 	}
 	c.tries, c.last = min(c.tries+1, math.MaxUint8-1), now
-	if c.paid > 0 {
-		c.at = now.Add(m.helloGap(c.tries, m.crowd()))
-		m.contacts.at = pace.Earliest(m.contacts.at, c.at)
+	if c.paid > 0 || c.again > 0 {
+		m.planOpen(now, c)
 	}
 	if m.learner.on && asksInstead(m.cfg.Self, c.addr) {
 		m.askAddress(c.addr)

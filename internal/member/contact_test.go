@@ -117,6 +117,43 @@ func TestAnAddressKnownByHearsayGetsThreeOpens(t *testing.T) {
 	require.Equal(t, 3, *opens)
 }
 
+// [MEM-17] all other offline peers are contacted at once, each by up to three Opens as in AMP-3
+// [LNK-8] If it was the last, A contacts all its peers at once, each by up to three Opens as in AMP-3
+func TestWhoIsContactedWithAllOthersGetsThreeOpens(t *testing.T) {
+	for what, begin := range map[string]func(s *society, a *citizen, x, y *acted){
+		"one came back": func(s *society, a *citizen, x, y *acted) {
+			a.takeOffline(s.now, a.peers.byAddr[x.addr])
+			a.takeOffline(s.now, a.peers.byAddr[y.addr])
+			x.say(a, a.peers.byAddr[x.addr].tie.token, wire.Ping{Nonce: 1})
+		},
+		"one has let us go": func(s *society, a *citizen, x, _ *acted) {
+			a.contact(s.now, x.addr)
+			x.say(a, x.offer(a, wire.Offer{Rank: 2}), wire.Ping{Nonce: 1})
+		},
+	} {
+		for answered, want := range [][]time.Duration{{0, 40 * msec, 100 * msec}, {0}, {0, 40 * msec}} {
+			s := newSociety(t)
+			a, x, y := s.join(0), s.act(7, 0), s.act(8, 0)
+			x.confirm(a, 1)
+			y.confirm(a, 1)
+			s.run(time.Millisecond)
+			var at []time.Duration
+			began := s.now
+			s.opened = func(_ *citizen, to netip.AddrPort) {
+				if to != y.addr {
+					return
+				}
+				if at = append(at, s.now.Sub(began)); len(at) == answered {
+					y.offer(a, wire.Offer{Rank: 2, Held: 1})
+				}
+			}
+			begin(s, a, x, y)
+			s.run(400 * msec)
+			require.Equal(t, want, at, "%s, the Open number %d is answered", what, answered)
+		}
+	}
+}
+
 // [MEM-3] So do Opens, [...] while more than 32 addresses have not answered
 func TestManyAddressesAreOpenedSlowly(t *testing.T) {
 	for named, second := range map[int]time.Duration{32: 40 * time.Millisecond, 40: 100 * time.Millisecond} {

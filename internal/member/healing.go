@@ -49,13 +49,7 @@ func (m *Membership) contactOffline(now time.Time) {
 	if m.moment(now) < m.healNext {
 		return
 	}
-	opens := 0
-	for _, p := range m.peers.list {
-		if p.state() == Offline {
-			m.contact(now, p.Addr)
-			opens++
-		}
-	}
+	opens := contactTries * m.contactAll(now, func(p *peer) bool { return p.state() == Offline })
 	m.healNext = m.moment(now.Add(max(healPause, time.Duration(opens)*healEach)))
 }
 

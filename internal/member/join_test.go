@@ -205,7 +205,7 @@ func TestHealingSendsFewOpens(t *testing.T) {
 	}
 }
 
-// [MEM-17] nor 0.5 ms for each that was contacted then: one that comes and goes does not have the others contact all
+// [MEM-17] nor 1.5 ms for each that was contacted then: one that comes and goes does not have the others contact all
 // who are dead again and again.
 func TestWhoFlapsCausesFewOpens(t *testing.T) {
 	s := newSociety(t)

@@ -270,11 +270,7 @@ func (m *Membership) askAll(now time.Time) {
 		return
 	}
 	m.askedAll = now
-	for _, p := range m.peers.list {
-		if p.isMember() && p.tie.token != 0 {
-			m.contact(now, p.Addr)
-		}
-	}
+	m.contactAll(now, func(p *peer) bool { return p.isMember() && p.tie.token != 0 })
 }
 
 // Made takes up a link that the other end began. It is served already.
