@@ -30,12 +30,14 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	if name := os.Getenv(nameVariable); name != "" {
-		if err := beNode(name); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
+	for variable, be := range map[string]func(name string) error{nameVariable: beNode, costVariable: beCost} {
+		if name := os.Getenv(variable); name != "" {
+			if err := be(name); err != nil {
+				fmt.Println(err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	os.Exit(m.Run())
 }
