@@ -27,8 +27,10 @@ func (c *cluster) beliefRows() rows {
 			continue
 		}
 		row := make(map[string]cell, len(x.beliefs))
-		for i := range x.beliefs {
-			row[x.beliefs[i].addr.String()] = x.beliefs[i].cell()
+		for to, b := range x.beliefs {
+			if b.mark != unknown {
+				row[c.places[to].member.Addr.String()] = b.cell()
+			}
 		}
 		out[addr.String()] = row
 	}
@@ -42,28 +44,57 @@ type groupRow struct {
 
 // groupRows put nodes together.
 func (c *cluster) groupRows(by string) rows {
-	group, list := c.few(groupOf(by)), map[string]*groupRow{}
-	for _, x := range c.instances {
-		r := list[group(x)]
-		if r == nil {
-			r = &groupRow{Cells: map[string]cell{}}
-			list[group(x)] = r
-		}
-		r.Nodes++
-		if isGone(x.member.State) {
+	names, groups := c.groups(c.few(groupOf(by)))
+	nodes, worst := make([]int, len(names)), make([]belief, len(names)*len(names))
+	for place, x := range c.places {
+		if x == nil {
 			continue
 		}
-		for i := range x.beliefs {
-			if to := c.instances[x.beliefs[i].addr]; to != nil {
-				r.Cells[group(to)] = worse(r.Cells[group(to)], x.beliefs[i].cell())
-			}
+		nodes[groups[place]]++
+		if !isGone(x.member.State) {
+			sum(worst[groups[place]*len(names):], groups, x.beliefs)
 		}
 	}
-	out := make(rows, len(list))
-	for k, r := range list {
-		out[k] = r
+	out := make(rows, len(names))
+	for from, name := range names {
+		r := &groupRow{Nodes: nodes[from], Cells: map[string]cell{}}
+		for to, b := range worst[from*len(names) : (from+1)*len(names)] {
+			if b.mark != unknown {
+				r.Cells[names[to]] = b.cell()
+			}
+		}
+		out[name] = r
 	}
 	return out
+}
+
+// groups numbers the groups that there are, and tells that of each place.
+func (c *cluster) groups(group func(*instance) string) (names []string, ofPlace []int) {
+	numbers := map[string]int{}
+	ofPlace = make([]int, len(c.places))
+	for place, x := range c.places {
+		if x == nil {
+			continue
+		}
+		name := group(x)
+		number, isThere := numbers[name]
+		if !isThere {
+			number = len(names)
+			numbers[name], names = number, append(names, name)
+		}
+		ofPlace[place] = number
+	}
+	return names, ofPlace
+}
+
+// sum leaves the worst that is believed of each group.
+func sum(worst []belief, groups []int, beliefs []belief) {
+	for place, b := range beliefs {
+		if b.mark != unknown {
+			w := &worst[groups[place]]
+			*w = belief{max(w.mark, b.mark), max(w.rtt, b.rtt), max(w.loss, b.loss)}
+		}
+	}
 }
 
 const (
@@ -94,8 +125,6 @@ func contains(sorted []string, name string) bool {
 	return ok
 }
 
-func worse(a, b cell) cell { return cell{max(a[0], b[0]), max(a[1], b[1]), max(a[2], b[2])} }
-
 // oddRow is a member of which not all believe the same, or that some do not reach.
 type oddRow struct {
 	Alive int               // how many say that it is well
@@ -105,40 +134,63 @@ type oddRow struct {
 
 const oddMost = 12
 
+// opinions are what all believe of one member.
+type opinions struct {
+	alive int
+	count [offline + 1]int
+	says  [offline + 1][]string
+}
+
 // oddRows are the disagreements.
 func (c *cluster) oddRows() rows {
-	list := map[netip.AddrPort]*oddRow{}
+	all := make([]opinions, len(c.places))
 	for _, from := range c.sorted() {
 		x := c.instances[from]
 		if isGone(x.member.State) {
 			continue
 		}
-		for i := range x.beliefs {
-			to, m := x.beliefs[i].addr, x.beliefs[i].mark
-			r := list[to]
-			if r == nil {
-				r = &oddRow{Says: map[mark][]string{}, Count: map[mark]int{}}
-				list[to] = r
-			}
-			if m <= unsteady {
-				r.Alive++
-				continue
-			}
-			r.Count[m]++
-			if names := r.Says[m]; len(names) < oddMost {
-				r.Says[m] = append(names, from.String())
+		for to, b := range x.beliefs {
+			switch of := &all[to]; {
+			case b.mark == unknown:
+			case b.mark <= unsteady:
+				of.alive++
+			default:
+				of.add(from, b.mark)
 			}
 		}
 	}
 	out := rows{}
-	for to, r := range list {
-		// that it is gone, which some were told and some noticed
-		agree := r.Alive+r.Count[suspect]+r.Count[unreachable] == 0
-		if c.instances[to] != nil && len(r.Count) > 0 && !agree {
-			out[to.String()] = r
+	for to := range all {
+		if r := all[to].row(); r != nil {
+			out[c.places[to].member.Addr.String()] = r
 		}
 	}
 	return out
+}
+
+// add takes in that somebody does not believe a member to be well.
+func (o *opinions) add(from netip.AddrPort, m mark) {
+	o.count[m]++
+	if len(o.says[m]) < oddMost {
+		o.says[m] = append(o.says[m], from.String())
+	}
+}
+
+// row is nil where all agree: also that it is gone, which some were told and some noticed.
+func (o *opinions) row() *oddRow {
+	if o.alive+o.count[suspect]+o.count[unreachable] == 0 {
+		return nil
+	}
+	r := &oddRow{Alive: o.alive, Says: map[mark][]string{}, Count: map[mark]int{}}
+	for m, n := range o.count {
+		if n > 0 {
+			r.Says[mark(m)], r.Count[mark(m)] = o.says[m], n
+		}
+	}
+	if len(r.Count) == 0 {
+		return nil
+	}
+	return r
 }
 
 // sectionsOf takes the sections out of a request that there are.

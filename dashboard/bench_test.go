@@ -45,3 +45,30 @@ func BenchmarkAThousandMembers(b *testing.B) {
 		p.renew()
 	}
 }
+
+// What "who sees whom" of 1,000 members takes in 2 s: 40 answers of what a member believes of all, and the rows.
+func BenchmarkWhoSeesWhom(b *testing.B) {
+	now, self := time.Now(), netip.MustParseAddrPort("10.0.0.1:7000")
+	p := &poller{cluster: newCluster(self), sections: map[string]*section{},
+		viewers: map[*viewer]bool{{sections: []string{"odd", "beliefs:app"}}: true}}
+	var members []broach.Member
+	var v broach.View
+	for i := range 1000 {
+		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i / 250), byte(i%250 + 1)}), 7000)
+		m := broach.Member{Addr: addr, Name: fmt.Sprint("app", i%12), RTT: 90 * time.Microsecond}
+		members = append(members, m)
+		v.Members = append(v.Members, broach.MemberView{Member: m})
+	}
+	p.cluster.learnOwn(now, members, nil, &broach.Stats{})
+	for _, m := range members {
+		p.cluster.learn(now, m.Addr, &v, true)
+	}
+	for i := 0; b.Loop(); i++ {
+		now = now.Add(2 * time.Second)
+		for k := range 40 {
+			p.cluster.next(now, 2*time.Second, nil, true)
+			p.cluster.learn(now, members[(40*i+k)%len(members)].Addr, &v, true)
+		}
+		p.renew()
+	}
+}

@@ -17,6 +17,7 @@ import (
 type cluster struct {
 	self      netip.AddrPort
 	instances map[netip.AddrPort]*instance
+	places    []*instance // by place, which is where beliefs of it stand; nil: nobody's
 	services  []broach.Service
 	isolated  bool
 	joined    bool
@@ -45,13 +46,14 @@ type instance struct {
 	panics, refused    uint64
 	isolated           bool
 	window             window
-	beliefs            []belief // of others; nil: not asked for
+	place              int
+	beliefs            []belief // of others, by their places; nil: not asked for
 }
 
-// belief is what one member believes of another, and has measured.
+// belief is what one member believes of another, and has measured. Those of 1,000 members are a million: they name
+// nobody, so that they are small, and the garbage collector has nothing to look for in them.
 type belief struct {
-	addr netip.AddrPort
-	mark mark
+	mark mark    // unknown: it says nothing of it
 	rtt  float32 // µs; 0: not measured
 	loss float32 // 0 to 1
 }
@@ -121,8 +123,7 @@ func (c *cluster) learnOwn(now time.Time, members []broach.Member, services []br
 		delete(gone, m.Addr)
 		x := c.instances[m.Addr]
 		if x == nil {
-			x = &instance{}
-			c.instances[m.Addr] = x
+			x = c.enter(m.Addr)
 		}
 		p, isLinked := peers[m.Addr]
 		if isLinked {
@@ -134,9 +135,32 @@ func (c *cluster) learnOwn(now time.Time, members []broach.Member, services []br
 		}
 	}
 	for addr := range gone {
-		delete(c.instances, addr)
+		c.remove(addr)
 	}
 	c.services, c.isolated, c.joined = services, s.Isolated, s.Joined
+}
+
+// enter gives a new member a place.
+func (c *cluster) enter(addr netip.AddrPort) *instance {
+	x := &instance{place: slices.Index(c.places, nil)}
+	if x.place < 0 {
+		x.place = len(c.places)
+		c.places = append(c.places, nil)
+	}
+	c.places[x.place], c.instances[addr] = x, x
+	return x
+}
+
+// remove forgets a member, and what the others believed of it: another one may have its place.
+func (c *cluster) remove(addr netip.AddrPort) {
+	place := c.instances[addr].place
+	delete(c.instances, addr)
+	c.places[place] = nil
+	for _, x := range c.instances {
+		if place < len(x.beliefs) {
+			x.beliefs[place] = belief{}
+		}
+	}
 }
 
 // learn takes in the answer of a member.
@@ -161,13 +185,12 @@ func (c *cluster) learn(now time.Time, addr netip.AddrPort, v *broach.View, hasM
 
 // beliefsOf leaves out those that the own node does not know: a member could name any number.
 func (c *cluster) beliefsOf(v *broach.View) []belief {
-	list := make([]belief, 0, min(len(v.Members), len(c.instances)))
+	list := make([]belief, len(c.places))
 	for i := range v.Members {
 		m := &v.Members[i]
-		if x := c.instances[m.Addr]; x == nil || m.Self || len(list) >= len(c.instances) {
-			continue
+		if x := c.instances[m.Addr]; x != nil && !m.Self {
+			list[x.place] = belief{markOf(&m.Member), float32(m.RTT.Microseconds()), float32(m.Peer.Loss)}
 		}
-		list = append(list, belief{m.Addr, markOf(&m.Member), float32(m.RTT.Microseconds()), float32(m.Peer.Loss)})
 	}
 	return list
 }

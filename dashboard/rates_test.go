@@ -60,7 +60,7 @@ func TestWhatAMemberSaysIsBounded(t *testing.T) {
 	c.learn(now, bad, &v, true)
 	x := c.instances[bad]
 	require.LessOrEqual(t, len([]rune(x.goVersion)), textMost)
-	require.Empty(t, x.beliefs, "of members that this node does not know")
+	require.Equal(t, []belief{{}}, x.beliefs, "nothing of members that this node does not know")
 	require.Len(t, x.window.last.called, namesMost)
 	for _, f := range x.window.last.called {
 		require.LessOrEqual(t, len(f.Name), textMost)
@@ -92,6 +92,34 @@ func TestManyNamesMakeFewGroups(t *testing.T) {
 		require.LessOrEqual(t, len(p.rows(section)), most, section)
 	}
 	require.Contains(t, p.rows("beliefs:app"), others)
+}
+
+// A member that has the place of one that is gone is a stranger to all: what they believed was of the other.
+func TestNobodyInheritsBeliefs(t *testing.T) {
+	now := time.Now()
+	addrs := []netip.AddrPort{mustParse("10.0.0.1:1"), mustParse("10.0.0.2:1"), mustParse("10.0.0.3:1")}
+	member := func(i int, s broach.State) broach.Member { return broach.Member{Addr: addrs[i], State: s} }
+	c := newCluster(addrs[0])
+	c.learnOwn(now, []broach.Member{member(0, broach.Alive), member(1, broach.Alive)}, nil, &broach.Stats{})
+	say := func(about ...broach.Member) {
+		v := broach.View{}
+		for _, m := range about {
+			v.Members = append(v.Members, broach.MemberView{Member: m})
+		}
+		c.learn(now, addrs[0], &v, true)
+	}
+	say(member(1, broach.Suspect))
+	require.Equal(t, map[string]cell{addrs[1].String(): {float64(suspect), 0, 0}}, c.beliefRows()[addrs[0].String()])
+
+	c.learnOwn(now, []broach.Member{member(0, broach.Alive)}, nil, &broach.Stats{})
+	require.Empty(t, c.beliefRows()[addrs[0].String()])
+	c.learnOwn(now, []broach.Member{member(0, broach.Alive), member(2, broach.Alive)}, nil, &broach.Stats{})
+	require.Empty(t, c.beliefRows()[addrs[0].String()])
+	require.Empty(t, c.oddRows())
+	require.Equal(t, rows{"": &groupRow{2, map[string]cell{}}}, c.groupRows("app"))
+	say(member(2, broach.Alive))
+	require.Equal(t, map[string]cell{addrs[2].String(): {float64(alive), 0, 0}}, c.beliefRows()[addrs[0].String()])
+	require.Len(t, c.places, 2)
 }
 
 // More functions than are shown: the page says how many are missing.
