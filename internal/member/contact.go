@@ -73,7 +73,7 @@ func (s *contactSet) take(c *contact) {
 	if c.origin == fromOthers {
 		s.named--
 	}
-	c.origin, c.again, c.paid = fromUs, c.paid, 0
+	c.origin, c.again, c.paid = fromUs, min(c.paid, contactTries-1), 0
 }
 
 // due is when something is to be done for a contact.
@@ -136,10 +136,15 @@ func (m *Membership) contactAll(now time.Time, isMeant func(*peer) bool) (count 
 	return count
 }
 
-// planOpen plans the next of several Opens, if none is planned yet.
+// planOpen plans the next of several Opens, if none is planned yet. Those of a series count alone: many may have gone
+// before it.
 func (m *Membership) planOpen(now time.Time, c *contact) {
+	count := c.tries
+	if c.again > 0 {
+		count = contactTries - c.again
+	}
 	if c.at.IsZero() {
-		c.at = now.Add(m.helloGap(c.tries, m.crowd()))
+		c.at = now.Add(m.helloGap(count, m.crowd()))
 	}
 	m.contacts.at = pace.Earliest(m.contacts.at, c.at)
 }

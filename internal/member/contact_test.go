@@ -136,6 +136,9 @@ func TestWhoIsContactedWithAllOthersGetsThreeOpens(t *testing.T) {
 			a, x, y := s.join(0), s.act(7, 0), s.act(8, 0)
 			x.confirm(a, 1)
 			y.confirm(a, 1)
+			for range 12 { // in vain: those that come now do not wait as long as the next one would
+				a.contact(s.now, y.addr)
+			}
 			s.run(time.Millisecond)
 			var at []time.Duration
 			began := s.now
