@@ -285,8 +285,9 @@ func (n *Node) askSeedView(f *find, part ViewPart) {
 	ctx, cancel := context.WithTimeout(n.serving.provider.ctx, n.cfg.callTimeout()+n.cfg.ackTimeout())
 	defer cancel()
 	f.known = 1
-	f.end(n.askSeeds(func(host *conn) (failed *Error) {
-		f.view, failed = n.Caller(viewService).askView(ctx, host, part)
+	f.end(n.askSeeds(func(host *conn) *Error {
+		v, failed := n.Caller(viewService).askView(ctx, host, part)
+		f.view = v.View
 		return failed
 	}))
 }

@@ -69,12 +69,13 @@ type Setting struct {
 type ViewPart uint32
 
 // The parts of a View. Of 1,000 members ViewMembers is some 120 KiB; ViewServices grows with functions and their
-// providers; the others are small.
+// providers; the others are small. With ViewBrief members of a guest, or an older version, are whole all the same.
 const (
 	ViewMembers ViewPart = 1 << iota
 	ViewServices
 	ViewStats
 	ViewSettings
+	ViewBrief // of each of ViewMembers only Addr, State, the marks, RTT and Peer.Loss: 14 KiB of 1,000
 
 	viewAll = ViewMembers | ViewServices | ViewStats | ViewSettings
 )
@@ -100,7 +101,13 @@ func (n *Node) Inspect(ctx context.Context, addr netip.AddrPort, want ...ViewPar
 		return View{}, failed
 	}
 	v.linkPeers(parts)
-	return v, nil
+	return v.View, nil
+}
+
+// answeredView is a View as it travels.
+type answeredView struct {
+	View
+	Brief []byte `msgpack:"q,omitempty"` // instead of Members: wire.Belief
 }
 
 // viewService is the protocol's own function that Inspect calls, PROTOCOL.md 5.3.
@@ -112,18 +119,25 @@ const (
 )
 
 // inspect finds out whom to ask, and asks.
-func (c *Caller) inspect(ctx context.Context, addr netip.AddrPort, parts ViewPart) (View, *Error) {
+func (c *Caller) inspect(ctx context.Context, addr netip.AddrPort, parts ViewPart) (v answeredView, failed *Error) {
 	if failed := c.refusal(ctx); failed != nil {
-		return View{}, failed
+		return v, failed
 	}
 	if addr == c.node.Addr() {
-		return c.node.inspected(parts), nil
+		v = c.node.inspected(parts)
+	} else {
+		l, failed := c.inspectedAt(ctx, addr)
+		if failed != nil {
+			return v, c.at(addr, failed)
+		}
+		if v, failed = c.askView(ctx, l, parts); failed != nil {
+			return v, failed
+		}
 	}
-	l, failed := c.inspectedAt(ctx, addr)
-	if failed != nil {
-		return View{}, c.at(addr, failed)
+	if err := v.expand(); err != nil {
+		return v, c.at(addr, c.newError(Internal, Yes, "undecodable members: "+err.Error()))
 	}
-	return c.askView(ctx, l, parts)
+	return v, nil
 }
 
 // inspectedAt is the link to the member at an address.
@@ -147,7 +161,7 @@ func (c *Caller) inspectedAt(ctx context.Context, addr netip.AddrPort) (*conn, *
 }
 
 // askView asks a member. A call of a function is counted and may open its breaker; this is none.
-func (c *Caller) askView(ctx context.Context, l *conn, parts ViewPart) (v View, failed *Error) {
+func (c *Caller) askView(ctx context.Context, l *conn, parts ViewPart) (v answeredView, failed *Error) {
 	now := time.Now()
 	p, failed := c.attempt(ctx, now, l.visit(),
 		&outCall{Arguments: codec.Arguments{List: []any{uint32(parts)}}, deadline: c.deadline(ctx, now)})
@@ -158,11 +172,27 @@ func (c *Caller) askView(ctx context.Context, l *conn, parts ViewPart) (v View, 
 	if len(p.Body) > viewSize {
 		return v, c.at(l.ID.Addr, ownError(codec.TooLarge(wire.ExecutedYes, "results", viewSize)))
 	}
-	v, err := codec.DecodeWithin[View](p.Body, viewMemory)
+	v, err := codec.DecodeWithin[answeredView](p.Body, viewMemory)
 	if err != nil {
-		return View{}, c.at(l.ID.Addr, c.own(err))
+		return v, c.at(l.ID.Addr, c.own(err))
 	}
 	return v, nil
+}
+
+// expand makes members of those that came in brief.
+func (v *answeredView) expand() error {
+	brief, err := wire.ConsumeBeliefs(v.Brief)
+	if len(brief) == 0 {
+		return err
+	}
+	v.Members = make([]MemberView, len(brief))
+	for i := range brief {
+		b, m := &brief[i], &v.Members[i]
+		m.Addr, m.State, m.Self, m.RTT = b.Addr, State(b.State), b.Self, b.RTT
+		m.Unreachable, m.Unsteady, m.Draining = b.Unreachable, b.Unsteady, b.Draining
+		m.Peer.Loss = b.Loss
+	}
+	return nil
 }
 
 // linkPeers gives the Stats the Peers that stand beside the members: they travel once.
@@ -199,7 +229,7 @@ type views struct {
 
 // initViews makes ready what answers. It starts nothing before the first question.
 func (n *Node) initViews() {
-	f := ownService(viewService, func(parts uint32) View { return n.inspected(ViewPart(parts)) })
+	f := ownService(viewService, func(parts uint32) answeredView { return n.inspected(ViewPart(parts)) })
 	f.Most = min(viewSize, n.linking.wires.MaxMessage)
 	n.serving.views = views{function: f, isSilent: n.cfg.Silent, pool: pool.New(pool.Limits{
 		Core: 1, Max: 1, GrowAt: 1, Queue: viewsWaiting, KeepAlive: defaultKeepAlive, RejectWhenFull: true,
@@ -256,20 +286,20 @@ func (j viewJob) Run(time.Time) (ended time.Time) {
 }
 
 // inspected is the View that this node gives of itself.
-func (n *Node) inspected(parts ViewPart) View {
-	v := n.viewOfProcess()
-	var s Stats
-	if parts&(ViewMembers|ViewStats) != 0 {
-		s = n.Stats()
-	}
-	if parts&ViewMembers != 0 {
-		v.Members = besidePeers(n.Members(), s.Peers)
+func (n *Node) inspected(parts ViewPart) answeredView {
+	v := answeredView{View: n.viewOfProcess()}
+	switch {
+	case parts&ViewMembers == 0:
+	case parts&ViewBrief == 0 || n.cfg.Guest:
+		v.Members = besidePeers(n.Members(), n.Stats().Peers)
+	default:
+		v.Brief = n.brief()
 	}
 	if parts&ViewServices != 0 {
 		v.Services = n.Services()
 	}
-	if s.Peers = nil; parts&ViewStats != 0 {
-		v.Stats = s
+	if parts&ViewStats != 0 {
+		v.Stats = n.counts()
 	}
 	if parts&ViewSettings != 0 {
 		v.Settings = n.cfg.settings(n.linking.transport.Stats().Largest())

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"broach/internal/codec"
+	"broach/internal/member"
 	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
@@ -134,6 +135,20 @@ func requireKeys(t *testing.T, text string, of reflect.Type) {
 	}
 }
 
+// [VIEW-5] The bits are a sum
+func TestMarksOfAMemberInBrief(t *testing.T) {
+	inPair(t, nil, func(_ *cluster, n, _ *Node) {
+		is := member.View{Facts: member.Facts{State: member.Left, Unreachable: true}}
+		is.Addr = addrOf(7)
+		for range 3 {
+			is.Unreachable, is.Unsteady, is.Draining = is.Draining, is.Unreachable, is.Unsteady
+			v := answeredView{Brief: n.belief(&is).Append(nil)}
+			require.NoError(t, v.expand())
+			require.Equal(t, n.member(&is), v.Members[0].Member)
+		}
+	})
+}
+
 // Views of a version before this one, and of one after it.
 type (
 	olderView struct {
@@ -241,6 +256,7 @@ func TestAnswersThatAreNoViews(t *testing.T) {
 		"a length of 4 GiB":  {rawAnswer{0x81, 0xa1, 'm', 0xdd, 0xff, 0xff, 0xff, 0xff}, Internal},
 		"deep nesting":       {rawAnswer(append(bytes.Repeat([]byte{0x91}, 100_000), 0xc0)), Internal},
 		"deep in an unknown": {rawAnswer("\x81\xa1?" + strings.Repeat("\x91", 1001) + "\x00"), Internal},
+		"beliefs cut off":    {map[string]any{"q": []byte{0, 4, 10}}, Internal},
 		"much of little":     {rawAnswer(emptyServices), InvalidArgument}, // 72 bytes of memory for each of it
 		"9 MiB":              {map[string]any{"n": strings.Repeat("n", 9<<20)}, TooLarge},
 	} {

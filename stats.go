@@ -108,6 +108,19 @@ type counters struct {
 
 // Stats returns the counts and the state of things now.
 func (n *Node) Stats() Stats {
+	s := n.counts()
+	now, v := time.Now(), n.calling.view.Load()
+	for i := range v.peers {
+		if l := n.linking.tokens.Link(v.peers[i].Link); l != nil {
+			s.Peers = append(s.Peers, l.peerStats(now, v, v.peers[i]))
+		}
+	}
+	slices.SortFunc(s.Peers, func(a, b PeerStats) int { return a.Addr.Compare(b.Addr) })
+	return s
+}
+
+// counts are the Stats without Peers.
+func (n *Node) counts() Stats {
 	t, p, c := n.linking.transport.Stats(), n.serving.pool.Stats(), &n.stats
 	s := Stats{
 		DatagramsIn: t.DatagramsIn.Load(), DatagramsOut: t.DatagramsOut.Load(),
@@ -123,14 +136,8 @@ func (n *Node) Stats() Stats {
 		Shed: uint64(p.Shed), Rejected: uint64(p.Refused), Panics: uint64(p.Panics),
 	}
 	s.LogLost, s.Resent = n.log.Missing(), n.linking.wires.Resent.Load()
-	now, v := time.Now(), n.calling.view.Load()
-	s.Heartbeats, s.Isolated, s.Joined, s.JoinedSince = v.heartbeats, v.isolated, v.joined, now.Sub(v.joinedAt)
-	for i := range v.peers {
-		if l := n.linking.tokens.Link(v.peers[i].Link); l != nil {
-			s.Peers = append(s.Peers, l.peerStats(now, v, v.peers[i]))
-		}
-	}
-	slices.SortFunc(s.Peers, func(a, b PeerStats) int { return a.Addr.Compare(b.Addr) })
+	v := n.calling.view.Load()
+	s.Heartbeats, s.Isolated, s.Joined, s.JoinedSince = v.heartbeats, v.isolated, v.joined, time.Since(v.joinedAt)
 	s.Called, s.Served = functionStats(n.tallies.called), functionStats(n.tallies.served)
 	s.Topics, s.Timers = functionStats(n.tallies.topics), functionStats(n.tallies.timers)
 	return s
@@ -151,13 +158,44 @@ func (l *conn) peerStats(now time.Time, v *view, p *member.View) PeerStats {
 			b.Service, BreakerPolicy(b.Policy), b.Failures, b.IsOpen, b.Rest, b.IsBusy,
 		})
 	}
-	if arrived, sent := l.record.Traffic.Arrived.Load(), l.record.Traffic.Numbered.Load(); arrived < sent {
-		s.Loss = 1 - float64(arrived)/float64(sent)
-	}
+	s.Loss = l.loss()
 	if p.State == member.Suspect {
 		s.SuspectedBy = *cmp.Or(p.Accuser, &v.self)
 	}
 	return s
+}
+
+// loss is the share of the peer's datagrams that did not arrive.
+func (l *conn) loss() float64 {
+	arrived, sent := l.record.Traffic.Arrived.Load(), l.record.Traffic.Numbered.Load()
+	if arrived >= sent {
+		return 0
+	}
+	return 1 - float64(arrived)/float64(sent)
+}
+
+// brief is what this node believes of all members, sorted by address, and has measured.
+func (n *Node) brief() (b []byte) {
+	v := n.calling.view.Load()
+	at, _ := slices.BinarySearchFunc(v.peers, v.self,
+		func(p *member.View, self netip.AddrPort) int { return p.Addr.Compare(self) })
+	for _, p := range v.peers[:at] {
+		b = n.belief(p).Append(b)
+	}
+	b = wire.Belief{Addr: v.self, Self: true}.Append(b)
+	for _, p := range v.peers[at:] {
+		b = n.belief(p).Append(b)
+	}
+	return b
+}
+
+func (n *Node) belief(p *member.View) wire.Belief {
+	b := wire.Belief{Addr: p.Addr, State: uint8(p.State), Unreachable: p.Unreachable, Unsteady: p.Unsteady,
+		Draining: p.Draining}
+	if l := n.linking.tokens.Link(p.Link); l != nil {
+		b.RTT, b.Loss = l.Snapshot().RoundTrip, l.loss()
+	}
+	return b
 }
 
 // What users see of the breakers, in Stats and Watch.

@@ -245,7 +245,7 @@ func (p *poller) ask(ctx context.Context, now time.Time) {
 	p.nextAsk = later(p.nextAsk, now.Add(-askEvery)).Add(askEvery)
 	parts := []broach.ViewPart{broach.ViewStats}
 	if hasMembers {
-		parts = append(parts, broach.ViewMembers)
+		parts = append(parts, broach.ViewMembers, broach.ViewBrief)
 	}
 	go p.inspect(ctx, p.cluster, addr, parts, hasMembers)
 }

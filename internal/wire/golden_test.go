@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -92,6 +93,7 @@ var golden = []struct {
 	{"4.4 #1", Found{More: 1, Providers: []Provider{
 		{Process: goldenEntry, Table: 3, Signature: "(int) bool", Weight: 7, Idempotent: true},
 	}}},
+	{"5.3 #1", []Belief{{Addr: addr4, State: 1, Unsteady: true, RTT: 90 * time.Microsecond, Loss: 1}}},
 	{"5 #1", []Function{{Name: "work01", Signature: "(int) bool"},
 		{Name: "work02", Signature: "()", Doc: "b", Weight: 7, Idempotent: true, Paused: true}}},
 }
@@ -171,6 +173,8 @@ func appendAny(v any) []byte {
 		return AppendTable(nil, v)
 	case Found:
 		return v.Append(nil)
+	case []Belief:
+		return appendBeliefs(v)
 	case appender:
 		return v.Append(nil)
 	}
@@ -194,6 +198,8 @@ func consumeAny(b []byte, like any) (any, error) {
 		return ConsumeTable(b)
 	case Found:
 		return ConsumeFound(b)
+	case []Belief:
+		return ConsumeBeliefs(b)
 	}
 	kind, body, _, err := ConsumeMessage(b)
 	if err != nil {

@@ -110,6 +110,28 @@ func TestPartsOfAView(t *testing.T) {
 	})
 }
 
+// [VIEW-5] Who wants the members in brief adds 16 to 1: it gets the same of each, but for what they say themselves.
+func TestMembersInBrief(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		c.StartAll(4)
+		c.Settle(10 * time.Second)
+		c.Net.Cut([]netip.AddrPort{c.Nodes[1].Addr()}, []netip.AddrPort{c.Nodes[2].Addr()})
+		c.Settle(10 * time.Second)
+		for _, of := range c.Nodes {
+			want := inspect(t, c.Nodes[0], of, broach.ViewMembers).Members
+			for i, m := range want {
+				m.RTT = (m.RTT + time.Microsecond - 1).Truncate(time.Microsecond)
+				want[i] = broach.MemberView{Member: broach.Member{Addr: m.Addr, State: m.State, Self: m.Self,
+					Unreachable: m.Unreachable, RTT: m.RTT}}
+			}
+			v := inspect(t, c.Nodes[0], of, broach.ViewMembers, broach.ViewBrief, broach.ViewStats)
+			require.Equal(t, want, v.Members)
+			require.Empty(t, v.Stats.Peers)
+			time.Sleep(time.Second)
+		}
+	})
+}
+
 // opinion is what one node says of another.
 func opinion(t *testing.T, by, of *broach.Node, about netip.AddrPort) broach.MemberView {
 	t.Helper()
