@@ -58,10 +58,23 @@ type settings struct {
 // New returns the page of a node. The error names all that is wrong with the options. The page holds nothing that has
 // to be closed: what it has started ends with the node.
 func New(n *broach.Node, opts ...Option) (http.Handler, error) {
-	s := &settings{every: 2 * time.Second, logger: slog.Default()}
+	s := settingsOf(opts)
 	if n == nil {
 		s.mistake("the node is nil: start one first")
 	}
+	if err := s.err(); err != nil {
+		return nil, err
+	}
+	return newPage(n, s), nil
+}
+
+// Check returns the error that New would for these options, before there is a node: one that has joined and cannot be
+// looked at has to leave again.
+func Check(opts ...Option) error { return settingsOf(opts).err() }
+
+// settingsOf has the options say what they set, and looks at it.
+func settingsOf(opts []Option) *settings {
+	s := &settings{every: 2 * time.Second, logger: slog.Default()}
 	for _, o := range opts {
 		if o == nil {
 			s.mistake("an option is nil")
@@ -70,10 +83,15 @@ func New(n *broach.Node, opts ...Option) (http.Handler, error) {
 		o(s)
 	}
 	s.check()
-	if len(s.mistakes) > 0 {
-		return nil, fmt.Errorf("broach: dashboard: %w", errors.Join(s.mistakes...))
+	return s
+}
+
+// err is nil where no mistake was found.
+func (s *settings) err() error {
+	if len(s.mistakes) == 0 {
+		return nil
 	}
-	return newPage(n, s), nil
+	return fmt.Errorf("broach: dashboard: %w", errors.Join(s.mistakes...))
 }
 
 // Token lets in who knows it, from anywhere: a random text of 16 bytes at least, without spaces. The page is opened

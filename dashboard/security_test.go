@@ -175,7 +175,9 @@ func TestMistakesOfOptions(t *testing.T) {
 	} {
 		_, err := New(n, opts...)
 		require.ErrorContains(t, err, want)
+		require.EqualError(t, Check(opts...), err.Error())
 	}
+	require.NoError(t, Check(Token(token), AllowCalls("*")))
 	_, err := New(nil, Token("short"), Every(0))
 	require.ErrorContains(t, err, "node is nil")
 	require.ErrorContains(t, err, "is short")

@@ -75,6 +75,22 @@ type Stats struct {
 // New returns a gateway before a node, which stays the caller's to close. Its options are checked together: the error
 // names all mistakes, each with what to do.
 func New(n *broach.Node, opts ...Option) (*Gateway, error) {
+	s := settingsOf(opts)
+	if n == nil {
+		s.mistake("the node is nil: start one first")
+	}
+	if err := s.err(); err != nil {
+		return nil, err
+	}
+	return newGateway(n, s), nil
+}
+
+// Check returns the error that New would for these options, before there is a node: one that has joined and cannot be
+// served has to leave again.
+func Check(opts ...Option) error { return settingsOf(opts).err() }
+
+// settingsOf has the options say what they set, and looks at it.
+func settingsOf(opts []Option) *settings {
 	s := newSettings()
 	for _, o := range opts {
 		if o == nil {
@@ -83,14 +99,16 @@ func New(n *broach.Node, opts ...Option) (*Gateway, error) {
 		}
 		o(s)
 	}
-	if n == nil {
-		s.mistake("the node is nil: start one first")
-	}
 	s.check()
-	if len(s.mistakes) > 0 {
-		return nil, fmt.Errorf("broach: gateway: %w", errors.Join(s.mistakes...))
+	return s
+}
+
+// err is nil where no mistake was found.
+func (s *settings) err() error {
+	if len(s.mistakes) == 0 {
+		return nil
 	}
-	return newGateway(n, s), nil
+	return fmt.Errorf("broach: gateway: %w", errors.Join(s.mistakes...))
 }
 
 func newGateway(n *broach.Node, s *settings) *Gateway {

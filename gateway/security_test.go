@@ -55,9 +55,11 @@ func TestNewNamesAllMistakes(t *testing.T) {
 	} {
 		require.Contains(t, err.Error(), want)
 	}
+	require.NoError(t, gateway.Check(gateway.Expose("add")))
 	for _, open := range []gateway.Option{gateway.Origins("*"), gateway.Hosts("*")} {
 		_, err := gateway.New(nil, open)
 		require.Contains(t, err.Error(), "without Auth lets any website")
+		require.ErrorContains(t, gateway.Check(open), "without Auth lets any website")
 	}
 }
 

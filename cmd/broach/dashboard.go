@@ -45,6 +45,9 @@ func (a *app) runDashboard(ctx context.Context, f dashboardFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := dashboard.Check(opts...); err != nil {
+		return usageError{err}
+	}
 	fragment := ""
 	if f.token != "" {
 		fragment = "/#token=…, as " + f.token + " has it"

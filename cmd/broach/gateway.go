@@ -53,6 +53,9 @@ func (a *app) runGateway(ctx context.Context, f gatewayFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := gateway.Check(opts...); err != nil {
+		return usageError{err}
+	}
 	return a.serve(ctx, front{
 		name: "broach-gateway", node: f.node, addr: f.addr, greeting: "serving",
 		open: func(n *broach.Node) (*http.Server, func(), error) {

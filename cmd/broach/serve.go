@@ -20,18 +20,20 @@ type front struct {
 	open func(*broach.Node) (*http.Server, func(), error)
 }
 
-// serve starts the member, and serves what stands before it until it is interrupted.
+// serve starts the member, and serves what stands before it until it is interrupted. What could keep it from that is
+// found out first: a member that joins and ends is news for all others.
 func (a *app) serve(ctx context.Context, f front) error {
+	listener, err := net.Listen("tcp", f.addr)
+	if err != nil {
+		return usageError{err}
+	}
+	defer listener.Close()
 	s, err := a.serving(ctx, f.name, f.node)
 	if err != nil {
 		return err
 	}
 	defer s.leave()
 	server, before, err := f.open(s.Node)
-	if err != nil {
-		return usageError{err}
-	}
-	listener, err := net.Listen("tcp", f.addr)
 	if err != nil {
 		return usageError{err}
 	}
