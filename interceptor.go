@@ -307,11 +307,11 @@ func (c *Caller) metadata(ctx context.Context, call *Invocation, s *trace) ([]by
 		all = merged(c.layersOfMeta(ctx))
 	}
 	if carried := s.carried(); len(carried) > 1 {
-		if b, failed := c.encodeMeta(all, carried); failed == nil {
+		if b, failed := c.encodeMeta(s.meta[:0], all, carried); failed == nil {
 			return b, nil
 		}
 	}
-	return c.encodeMeta(all, nil)
+	return c.encodeMeta(nil, all, nil)
 }
 
 // layersOfMeta are the metadata of a call: those that its function was called with, and what is said on top of them.
@@ -325,8 +325,8 @@ func (c *Caller) layersOfMeta(ctx context.Context) (inherited, own map[string]st
 type metaPair struct{ key, value string }
 
 // encodeMeta encodes metadata in the order of their keys. What is carried, a key, its value, and so on, counts above
-// the others, and the last under a key above those before it.
-func (c *Caller) encodeMeta(all map[string]string, carried []string) ([]byte, *Error) {
+// the others, and the last under a key above those before it. If b has the room, it is used.
+func (c *Caller) encodeMeta(b []byte, all map[string]string, carried []string) ([]byte, *Error) {
 	if len(all)+len(carried) == 0 {
 		return nil, nil
 	}
@@ -338,7 +338,9 @@ func (c *Caller) encodeMeta(all map[string]string, carried []string) ([]byte, *E
 		pairs, size = append(pairs, metaPair{carried[0], carried[1]}), size+pairSize(carried[0], carried[1])
 	}
 	slices.SortStableFunc(pairs, func(a, b metaPair) int { return strings.Compare(a.key, b.key) })
-	b := make([]byte, 0, min(size, wire.MaxPairs))
+	if size > cap(b) {
+		b = make([]byte, 0, min(size, wire.MaxPairs))
+	}
 	for i, p := range pairs {
 		if i+1 < len(pairs) && pairs[i+1].key == p.key {
 			continue

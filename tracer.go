@@ -1,12 +1,12 @@
 package broach
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"net/netip"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -81,28 +81,17 @@ func (t *tracing) caught() {
 	}
 }
 
-// trace is one call that a Span is told of; nil: nobody is.
+// trace is one call made here that a Span is told of; nil: nobody is.
 type trace struct {
 	*tracing
 	span     Span
-	wait     time.Duration
 	attempts atomic.Int64
-	answered atomic.Pointer[netip.AddrPort] // the first provider that did; nil: none yet
-	last     atomic.Pointer[netip.AddrPort] // the one tried last
-	context  tracedContext                  // of the call, if the Tracer has put values into it
-}
+	context  tracedContext // of the call, if the Tracer has put values into it
+	meta     [96]byte      // has room for what the Span carries, most often that is a traceparent
 
-// started makes a trace of what the Tracer returned for a call with ctx.
-func (t *tracing) started(ctx, values context.Context, span Span) (context.Context, *trace) {
-	if span == nil {
-		return ctx, nil
-	}
-	s := &trace{tracing: t, span: span}
-	if values != nil && values != ctx {
-		s.context = tracedContext{ctx, values}
-		ctx = &s.context
-	}
-	return ctx, s
+	mu         sync.Mutex     // protects what follows: attempts of a hedged call end at once
+	at         netip.AddrPort // the first provider that answered, else the one tried last; not valid: none was
+	isAnswered bool
 }
 
 // tracedContext has the values that a Tracer has put into it, and ends as before.
@@ -117,6 +106,9 @@ func (c *tracedContext) Value(key any) any {
 	}
 	return c.Context.Value(key)
 }
+
+// hasValues reports whether the Tracer has put some into a context.
+func hasValues(ctx, values context.Context) bool { return values != nil && values != ctx }
 
 // startTrace tells the Tracer of a call that begins.
 func (c *Caller) startTrace(ctx context.Context, oneWay bool) (with context.Context, s *trace) {
@@ -136,7 +128,31 @@ func (c *Caller) startTrace(ctx context.Context, oneWay bool) (with context.Cont
 		kind = Streaming
 	}
 	values, span := t.tracer.StartCall(ctx, name, kind)
-	return t.started(ctx, values, span)
+	if span == nil {
+		return ctx, nil
+	}
+	s = &trace{tracing: t, span: span}
+	if hasValues(ctx, values) {
+		s.context = tracedContext{ctx, values}
+		with = &s.context
+	}
+	return with, s
+}
+
+// serveTrace is what runs here and a Span is told of. Its zero value is told to nobody.
+type serveTrace struct {
+	span Span
+	wait time.Duration // before it began
+}
+
+// end tells how it ended, once.
+func (s *serveTrace) end(p *provider, failed *Error) {
+	if s.span == nil {
+		return
+	}
+	told := *s
+	*s = serveTrace{}
+	p.tracing.end(told.span, p.addr(), told.wait, failed)
 }
 
 // startTrace tells the Tracer of a call that is about to run.
@@ -155,9 +171,17 @@ func (r *request) startTrace(ctx context.Context, now time.Time) (with context.C
 	case r.function.Streams():
 		kind = Streaming
 	}
-	values, span := t.tracer.StartServe(ctx, r.function.name, kind, r.from(), maps.Clone(r.meta))
-	if with, r.trace = t.started(ctx, values, span); r.trace != nil {
-		r.trace.wait = r.provider.at(now) - r.came
+	meta, isShared := r.meta, r.isEvent || r.function.needsRequest() // by subscribers, or with the function
+	if isShared {
+		meta = maps.Clone(meta)
+	}
+	values, span := t.tracer.StartServe(ctx, r.function.name, kind, r.from(), meta)
+	if span == nil {
+		return ctx
+	}
+	r.trace = serveTrace{span, r.provider.at(now) - r.came}
+	if isShared && hasValues(ctx, values) { // else nobody gets to see the context
+		with = &tracedContext{ctx, values}
 	}
 	return with
 }
@@ -170,18 +194,14 @@ func (t *Timer) startTrace(at time.Duration) (with context.Context) {
 	}
 	defer p.tracing.caught()
 	values, span := p.tracing.tracer.StartServe(t.ctx, t.name, OneRun, p.addr(), nil)
-	if with, t.trace = p.tracing.started(t.ctx, values, span); t.trace != nil {
-		t.trace.wait = at - t.came
+	if span == nil {
+		return with
+	}
+	t.trace = serveTrace{span, at - t.came}
+	if hasValues(with, values) {
+		with = &tracedContext{with, values}
 	}
 	return with
-}
-
-// endTrace tells how a run has ended.
-func (t *Timer) endTrace(failed *Error) {
-	if s := t.trace; s != nil {
-		t.trace = nil
-		s.end(t.node.serving.provider.addr(), failed)
-	}
 }
 
 // carried are the metadata of the Span: a key, its value, and so on.
@@ -207,11 +227,17 @@ func (s *trace) tried(to netip.AddrPort, n int, failed *Error) {
 		return
 	}
 	defer s.caught()
-	at := to // allocated only where somebody is told
-	if s.last.Store(&at); failed == nil {
-		s.answered.CompareAndSwap(nil, &at)
-	}
+	s.note(to, failed)
 	s.span.Attempt(to, n, failed.copied())
+}
+
+// note keeps where the call has ended, as far as it is known.
+func (s *trace) note(to netip.AddrPort, failed *Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.isAnswered {
+		s.at, s.isAnswered = to, failed == nil
+	}
 }
 
 // endCall tells how a call ended, at the provider that answered or was tried last.
@@ -219,33 +245,28 @@ func (s *trace) endCall(failed *Error) {
 	if s == nil {
 		return
 	}
-	var to netip.AddrPort
-	if last := cmp.Or(s.answered.Load(), s.last.Load()); last != nil {
-		to = *last
-	}
-	s.end(to, failed)
+	s.mu.Lock()
+	to := s.at
+	s.mu.Unlock()
+	s.end(s.span, to, 0, failed)
 }
 
 // endTrace tells how a call ended that ran here.
 func (r *request) endTrace(failed *Error, code Code) {
-	s := r.trace
-	if r.trace = nil; s == nil {
-		return
-	}
-	if failed != nil {
+	if r.trace.span != nil && failed != nil {
 		e := *failed
 		e.Code, e.Service = code, r.function.name
 		failed = &e
 	}
-	s.end(r.provider.addr(), failed)
+	r.trace.end(r.provider, failed)
 }
 
-func (s *trace) end(to netip.AddrPort, failed *Error) {
-	if s.isOff.Load() {
+func (t *tracing) end(span Span, to netip.AddrPort, wait time.Duration, failed *Error) {
+	if t.isOff.Load() {
 		return
 	}
-	defer s.caught()
-	s.span.End(to, s.wait, failed.copied())
+	defer t.caught()
+	span.End(to, wait, failed.copied())
 }
 
 // copied is an error that a Tracer may have, whatever it does with it.

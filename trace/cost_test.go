@@ -10,6 +10,7 @@ import (
 
 	"broach"
 	"broach/broachtest"
+	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -58,6 +59,48 @@ func TestManyCallsLeaveNoSpanOpen(t *testing.T) {
 	}
 	require.Greater(t, p.begun.Load(), int64(800), "each call, and most of what was served")
 	require.Equal(t, p.begun.Load(), p.ended.Load())
+}
+
+// carrying is a Tracer whose Spans carry a traceparent and do nothing else.
+type carrying struct{}
+
+var carried = []string{"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+
+func (c carrying) StartCall(ctx context.Context, _ string, _ broach.CallKind) (context.Context, broach.Span) {
+	return ctx, c
+}
+
+func (c carrying) StartServe(
+	ctx context.Context, _ string, _ broach.CallKind, _ netip.AddrPort, _ map[string]string,
+) (context.Context, broach.Span) {
+	return ctx, c
+}
+
+func (carrying) Carry() []string                          { return carried }
+func (carrying) Attempt(netip.AddrPort, int, error)       {}
+func (carrying) End(netip.AddrPort, time.Duration, error) {}
+
+// What a node allocates, at both ends, for Spans that carry a traceparent: its note of the call, and what came along.
+func TestWhatANodeAllocatesForASpan(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector allocates")
+	}
+	start := func(seeds ...string) *broach.Node {
+		n, err := broach.Start(broach.Config{Addr: "127.0.0.1:0", LogLevel: "off", Join: seeds, Tracer: carrying{}})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = n.Close() })
+		return n
+	}
+	provider := start()
+	require.NoError(t, provider.Register("add", func(x, y int) int { return x + y }))
+	caller := start(provider.Addr().String())
+	require.NoError(t, caller.WaitFor(t.Context(), "add", 1))
+	add := broach.Bind[func(x, y int) (int, error)](caller, "add")
+	require.LessOrEqual(t, testing.AllocsPerRun(2000, func() {
+		if _, err := add(1, 2); err != nil {
+			t.Error(err)
+		}
+	}), 5.0)
 }
 
 // What a call that is not sampled costs is an allocation count that holds still.
