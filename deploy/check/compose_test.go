@@ -17,11 +17,16 @@ func load(t *testing.T, text string) (*types.Project, error) {
 	}, func(o *loader.Options) { o.SetProjectName("check", true) })
 }
 
-func TestComposeReadsTheFile(t *testing.T) {
+func loadCompose(t *testing.T) *types.Project {
 	text, err := os.ReadFile("../compose.yaml")
 	require.NoError(t, err)
 	p, err := load(t, string(text))
 	require.NoError(t, err)
+	return p
+}
+
+func TestComposeReadsTheFile(t *testing.T) {
+	p := loadCompose(t)
 	require.Equal(t, []string{"gateway", "seed1", "seed2"}, p.ServiceNames())
 	for _, s := range p.Services {
 		require.Empty(t, s.NetworkMode, "all are on the network of the project, where names lead to them")

@@ -2,8 +2,10 @@ package check
 
 import (
 	"debug/elf"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/stretchr/testify/require"
 )
 
@@ -31,7 +35,7 @@ func TestTheDockerfileBuildsAStaticProgram(t *testing.T) {
 	require.False(t, entry.PrependShell, "SIGTERM comes to the program itself")
 	require.Equal(t, "65534:65534", only[*instructions.UserCommand](t, image).User)
 	root := t.TempDir()
-	buildInto(t, only[*instructions.RunCommand](t, build).CmdLine[0], root)
+	buildInto(t, build, root)
 	requireRunsAlone(t, root)
 }
 
@@ -60,13 +64,80 @@ func parseDockerfile(t *testing.T) []instructions.Stage {
 	return stages
 }
 
-// buildInto runs the command in the root of the repository, and puts what it builds into a directory.
-func buildInto(t *testing.T, command, dir string) {
+// buildInto does what the stage does, and puts what it builds into a directory: it copies the context, which is the
+// repository without what .dockerignore names, and runs the command there. The toolchain is the one that there is, as
+// in images of Go, which fetch no other.
+func buildInto(t *testing.T, stage instructions.Stage, dir string) {
+	source := only[*instructions.CopyCommand](t, stage)
+	require.Equal(t, []string{"."}, source.SourcePaths)
+	require.Equal(t, ".", source.DestPath, "where WORKDIR is")
+	run := only[*instructions.RunCommand](t, stage)
+	require.Empty(t, instructions.GetMounts(run), "what it builds depends on nothing but the context")
+	command := run.CmdLine[0]
 	require.Contains(t, command, " -o /broach ")
 	c := exec.Command("sh", "-c", strings.Replace(command, "-o /broach ", "-o "+dir+"/broach ", 1))
-	c.Dir = "../.."
+	c.Dir = contextOf(t)
+	c.Env = []string{"GOTOOLCHAIN=local"}
+	for _, key := range []string{"PATH", "HOME", "GOCACHE", "GOMODCACHE", "GOPROXY"} {
+		if value, isSet := os.LookupEnv(key); isSet {
+			c.Env = append(c.Env, key+"="+value)
+		}
+	}
 	out, err := c.CombinedOutput()
 	require.NoError(t, err, "%s", out)
+}
+
+// contextOf is what docker build sends of the repository.
+func contextOf(t *testing.T) string {
+	ignored, repository, to := ignoredByDocker(t), os.DirFS("../.."), t.TempDir()
+	require.NoError(t, fs.WalkDir(repository, ".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if isLeftOut, err := ignored.MatchesOrParentMatches(file); isLeftOut || err != nil || d.IsDir() {
+			return err
+		}
+		return copyFile(repository, file, filepath.Join(to, file))
+	}))
+	return to
+}
+
+func ignoredByDocker(t *testing.T) *patternmatcher.PatternMatcher {
+	f, err := os.Open("../../.dockerignore")
+	require.NoError(t, err)
+	defer f.Close()
+	patterns, err := ignorefile.ReadAll(f)
+	require.NoError(t, err)
+	ignored, err := patternmatcher.New(patterns)
+	require.NoError(t, err)
+	return ignored
+}
+
+func copyFile(from fs.FS, file, to string) error {
+	text, err := fs.ReadFile(from, file)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(to, text, 0o644)
+}
+
+// Neither history, which a worktree has elsewhere, nor secrets get into an image, nor into the cache of one.
+func TestWhatDockerIsNotSent(t *testing.T) {
+	project := loadCompose(t)
+	left := []string{".git", ".git/HEAD"}
+	for _, s := range project.Secrets {
+		left = append(left, path.Join("deploy", filepath.Base(s.File)))
+	}
+	require.Len(t, left, 4)
+	ignored := ignoredByDocker(t)
+	for _, file := range left {
+		isLeftOut, err := ignored.MatchesOrParentMatches(file)
+		require.NoError(t, err)
+		require.True(t, isLeftOut, file)
+	}
 }
 
 func requireRunsAlone(t *testing.T, root string) {

@@ -141,6 +141,9 @@ func TestDeployNamesWhatThereIs(t *testing.T) {
 		for _, name := range variableName.FindAllString(text, -1) {
 			require.Contains(t, environment, `"`+name+`"`, path)
 		}
+		if filepath.Dir(path) == "deploy/check" {
+			continue // its flags are those of other tools
+		}
 		for _, name := range flagName.FindAllStringSubmatch(text, -1) {
 			require.Contains(t, commands, `, "`+name[1]+`", `, path)
 		}
