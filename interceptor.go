@@ -307,7 +307,11 @@ func (c *Caller) metadata(ctx context.Context, call *Invocation, s *trace) ([]by
 		all = merged(c.layersOfMeta(ctx))
 	}
 	if carried := s.carried(); len(carried) > 1 {
-		if b, failed := c.encodeMeta(s.meta[:0], all, carried); failed == nil {
+		room := s.meta[:0]
+		if call != nil {
+			room = nil // an Interceptor may make the call twice at once, with other metadata each time
+		}
+		if b, failed := c.encodeMeta(room, all, carried); failed == nil {
 			return b, nil
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -297,5 +298,31 @@ func TestWhatNextHasBegunEndsWithTheInterceptor(t *testing.T) {
 			}
 		}
 		requireNothingLeft(c)
+	})
+}
+
+// What a Span carries goes along with each of the calls that an Interceptor makes at once, beside metadata that are
+// those of this call alone.
+func TestATracerAndACallThatIsMadeTwiceAtOnce(t *testing.T) {
+	inTraced(t, &tracer{carry: []string{"traceparent", "00-1"}}, func(c *clustertest.Cluster, n *broach.Node) {
+		require.NoError(t, c.Nodes[1].Register("meta", func(ctx context.Context) string {
+			in, _ := broach.InvocationFrom(ctx)
+			return in.Meta()["turn"] + " " + in.Meta()["traceparent"]
+		}))
+		require.NoError(t, n.WaitFor(c.T.Context(), "meta", 1))
+		var got [2]any
+		twice := func(ctx context.Context, call *broach.Invocation, next broach.Handler) (any, error) {
+			var all sync.WaitGroup
+			for i := range got {
+				one := *call
+				one.Meta()["turn"] = fmt.Sprint(i)
+				all.Go(func() { got[i], _ = next(ctx, &one) })
+			}
+			all.Wait()
+			return "", nil
+		}
+		_, err := n.Caller("meta", broach.CallInterceptors(twice)).Call(c.T.Context())
+		require.NoError(t, err)
+		require.Equal(t, [2]any{"0 00-1", "1 00-1"}, got)
 	})
 }
