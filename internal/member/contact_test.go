@@ -130,6 +130,15 @@ func TestWhoIsContactedWithAllOthersGetsThreeOpens(t *testing.T) {
 			a.contact(s.now, x.addr)
 			x.say(a, x.offer(a, wire.Offer{Rank: 2}), wire.Ping{Nonce: 1})
 		},
+		"one has let us go, and another is offline": func(s *society, a *citizen, x, y *acted) {
+			a.takeOffline(s.now, a.peers.byAddr[y.addr])
+			a.contact(s.now, x.addr)
+			x.say(a, x.offer(a, wire.Offer{Rank: 2}), wire.Ping{Nonce: 1})
+		},
+		"one has forgotten us": func(_ *society, a *citizen, x, _ *acted) {
+			x.say(a, a.peers.byAddr[x.addr].tie.token, wire.Ack{Seen: 1, Promise: 5000})
+			x.introduce(a, x.confirm(a, 2), "app")
+		},
 	} {
 		for answered, want := range [][]time.Duration{{0, 40 * msec, 100 * msec}, {0}, {0, 40 * msec}} {
 			s := newSociety(t)
@@ -154,6 +163,31 @@ func TestWhoIsContactedWithAllOthersGetsThreeOpens(t *testing.T) {
 			s.run(400 * msec)
 			require.Equal(t, want, at, "%s, the Open number %d is answered", what, answered)
 		}
+	}
+}
+
+// [LNK-8] A does so, too, when B, which had a table of A's, begins a link by an Offer later than the birth of the one
+// preferred, and says in Announce on it that it has none (seen 0).
+func TestWhoHasNotForgottenUsSaysNothingOfOthers(t *testing.T) {
+	for what, begin := range map[string]func(a *citizen, x *acted){
+		"it has our table": func(a *citizen, x *acted) {
+			x.say(a, x.confirm(a, 2), wire.Announce{Hello: wire.Hello{Inc: 1, Seen: 1, Addr: x.addr, Name: "app"}})
+		},
+		"the Offer is older": func(a *citizen, x *acted) { x.introduce(a, x.confirmLate(a, 2, 0), "app") },
+		"the link is an old one": func(a *citizen, x *acted) {
+			x.introduce(a, a.peers.byAddr[x.addr].tie.token, "app")
+		},
+	} {
+		s := newSociety(t)
+		a, x, y := s.join(0), s.act(7, 0), s.act(8, 0)
+		link := x.confirm(a, 1)
+		y.confirm(a, 1)
+		x.say(a, link, wire.Ack{Seen: 1, Promise: 5000})
+		s.run(time.Millisecond)
+		opens := s.opens(a, y.addr)
+		begin(a, x)
+		s.run(400 * msec)
+		require.Zero(t, *opens, what)
 	}
 }
 

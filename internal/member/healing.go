@@ -14,7 +14,8 @@ const (
 	healEvery = 500 * time.Millisecond // between two rounds
 	healPause = 10 * time.Millisecond  // between two of those that one who came back begins, and
 	healEach  = time.Second / 2000     // for each Open of the first
-	healSeeds = 8                      // that are contacted in one
+	healSeeds = 8                      // that are contacted in one,
+	healAlone = 8                      // and others, of who has nobody
 )
 
 // planHealing begins it.
@@ -28,14 +29,18 @@ func (m *Membership) planHealing(now time.Time) {
 func (m *Membership) HealNow(now time.Time) { m.healAt = now }
 
 // tickHealing contacts one offline peer at random, and of the seeds where nobody is as many as should be all: a process
-// that begins anew there knows nobody, and others come to it meanwhile.
+// that begins anew there knows nobody, and others come to it meanwhile. Who has nobody contacts more peers: those on
+// its side of a cut may not look for it, for they believe that it has left.
 func (m *Membership) tickHealing(now time.Time) {
 	if m.healAt.IsZero() || now.Before(m.healAt) {
 		return
 	}
 	m.healAt = time.Time{}
-	seeds, offline := m.seedsToTry(now), m.offlinePeers()
-	for _, addr := range append(some(m, seeds, healSeeds), some(m, offline, 1)...) {
+	seeds, offline, count := m.seedsToTry(now), m.offlinePeers(), 1
+	if !m.peers.hasOther(nil) {
+		count = healAlone
+	}
+	for _, addr := range append(some(m, seeds, healSeeds), some(m, offline, count)...) {
 		m.contact(now, addr)
 	}
 	if len(offline)+len(m.joining.guises) > 0 || slices.ContainsFunc(m.joining.seeds, m.isAbsent) {

@@ -91,6 +91,7 @@ func (m *Membership) greetAgain(now time.Time, p *peer) {
 
 // onAnnounce answers a hello. Whom we have sent no beat yet is told when the first comes.
 func (m *Membership) onAnnounce(now time.Time, p *peer, src Source, h wire.Hello) {
+	m.noteForgotten(now, p, h)
 	m.update(now, p, src.Tver, h)
 	m.send(src.Link, wire.Welcome{Answers: h.Inc, Hello: m.hello(p.tver, helloMax)})
 	if p.tie.beats.out == 0 {

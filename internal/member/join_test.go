@@ -79,6 +79,24 @@ func TestManySeedsAreTriedAtOnce(t *testing.T) {
 	require.False(t, a.Joined())
 }
 
+// [MEM-18] Each node contacts every 500 ms one offline peer at random, or up to 8 while no peer is a member
+func TestWhoHasNobodyContactsMore(t *testing.T) {
+	s := newSociety(t)
+	a := s.join(0)
+	for i := range 20 {
+		x := s.act(i+1, 0)
+		x.confirm(a, 1)
+		a.takeOffline(s.now, a.peers.byAddr[x.addr])
+	}
+	var opens int
+	s.opened = func(*citizen, netip.AddrPort) { opens++ }
+	s.run(healEvery)
+	require.Equal(t, healAlone, opens)
+	s.act(30, 0).confirm(a, 1)
+	s.run(healEvery)
+	require.Equal(t, healAlone+1, opens)
+}
+
 // [MEM-18] Offline peers are forgotten after 24 h, seeds never.
 func TestTheLostAreContactedForEver(t *testing.T) {
 	t.Parallel()

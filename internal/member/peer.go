@@ -49,6 +49,7 @@ type peer struct {
 
 	// Its links: tie.go, ties.go.
 	doubts uint8  // Offers that said it holds our link, since something was accepted on it
+	anew   bool   // it has begun another since the birth of the best
 	older  *[]tie // others, the best first, on which nothing new begins; nil: there are none
 	tie    tie    // its best link
 

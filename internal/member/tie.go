@@ -263,14 +263,22 @@ func (m *Membership) dropHeldBelow(pr *proving) bool {
 	return false
 }
 
-// askAll opens to all members: when one has let us go, because another process was at our address for a while, others
-// have too.
+// noteForgotten sees from a hello that a peer knows us no more, though it had our table: it begins anew, [LNK-8].
+func (m *Membership) noteForgotten(now time.Time, p *peer, h wire.Hello) {
+	if p.anew && h.Seen == 0 && p.seen > 0 {
+		m.askAll(now)
+	}
+	p.anew = false
+}
+
+// askAll opens to all that are there, or may be: when one has let us go, because another process was at our address for
+// a while, others have too.
 func (m *Membership) askAll(now time.Time) {
 	if now.Sub(m.askedAll) < askAllEvery {
 		return
 	}
 	m.askedAll = now
-	m.contactAll(now, func(p *peer) bool { return p.isMember() && p.tie.token != 0 })
+	m.contactAll(now, func(p *peer) bool { return p.state() != Left && p.tie.token != 0 })
 }
 
 // Made takes up a link that the other end began. It is served already.
@@ -306,6 +314,7 @@ func (m *Membership) acceptTie(now time.Time, id wire.Process, t tie, began bool
 		m.peers.bindOnly(p, t)
 		m.revive(now, p)
 	default:
+		p.anew = !began && p.tie.token != 0 && int32(t.order.Stamp-m.stamp(p.tie.born)) > 0
 		m.addTie(now, p, t)
 		m.noteDatagram(now, t.token, 0)
 		m.reachBy(now, p, t)
