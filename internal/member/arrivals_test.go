@@ -2,6 +2,7 @@ package member
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -77,4 +78,75 @@ func TestNobodyIsToldOfWhomHeKnows(t *testing.T) {
 	s.cut = nil
 	s.until(1100*msec, "all see all", s.allMeet)
 	require.Zero(t, kindsOf(*lists)[wire.KindList])
+}
+
+// namedIn are the addresses that Lists name.
+func namedIn(msgs []wire.Message) map[netip.AddrPort]bool {
+	named := map[netip.AddrPort]bool{}
+	for _, msg := range msgs {
+		if l, ok := msg.(wire.List); ok {
+			for _, e := range l.Entries {
+				named[e.Addr] = true
+			}
+		}
+	}
+	return named
+}
+
+// [MEM-33] So does who begins a link because of a List, to a process that it did not know, and has found an offline
+// peer back within the last 2 s. It tells that process of members that it had before the first of those came back.
+func TestWhoIsFoundAsACutHealsIsToldOfThoseBefore(t *testing.T) {
+	for after, isTold := range map[time.Duration]bool{
+		300 * msec: true, 1900 * msec: true, 2100 * msec: false,
+	} {
+		s := newSociety(t)
+		a, before, back, later, found := s.join(0), s.act(1, 0), s.act(2, 0), s.act(3, 0), s.act(4, 0)
+		link := before.confirm(a, 1)
+		back.confirm(a, 1)
+		a.takeOffline(s.now, a.peers.byAddr[back.addr])
+		s.run(100 * msec)
+		back.say(a, a.peers.byAddr[back.addr].tie.token, wire.Ping{Nonce: 1})
+		s.run(100 * msec)
+		later.confirm(a, 1)
+		s.run(after - 100*msec)
+		before.say(a, link, listNaming(1, found.addr))
+		s.run(yieldFor) // in case that a lets the other begin
+		said := s.watch(a)
+		found.say(a, found.offer(a, wire.Offer{Rank: 1}), wire.Ping{Nonce: 1})
+		want := map[netip.AddrPort]bool{}
+		if isTold {
+			want[before.addr] = true
+		}
+		require.Equal(t, want, namedIn(*said), "%v after a peer came back", after)
+	}
+}
+
+// [MEM-33] Either List names them all, or as many at random as one datagram has room for (AMP-4). It names more where
+// each is then named 8 times, if all members say as much that have been alive since before the peer [...] went offline.
+func TestHowManyArrivalsAreNamed(t *testing.T) {
+	const come = 60
+	for before, want := range map[int]int{2: come, 15: come / 2, 31: listPaid} {
+		s := newSociety(t)
+		a, back := s.join(0), s.act(1, 0)
+		links := map[uint64]*acted{}
+		for i := range before {
+			x := s.act(10+i, 0)
+			links[x.confirm(a, 1)] = x
+		}
+		link := back.confirm(a, 1)
+		for range 60 { // or they would be taken for dead
+			s.run(100 * msec)
+			for link, x := range links {
+				x.say(a, link, wire.Ping{Nonce: 1})
+			}
+		}
+		a.takeOffline(s.now, a.peers.byAddr[back.addr])
+		s.run(msec)
+		for i := range come {
+			s.act(100+i, 0).confirm(a, 1)
+		}
+		said := s.watch(a)
+		back.say(a, link, wire.Ping{Nonce: 1})
+		require.Len(t, namedIn(*said), want, "%d were there before", before)
+	}
 }
