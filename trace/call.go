@@ -17,33 +17,35 @@ func (t *tracer) StartCall(
 	}
 	from := t.calledFrom(ctx)
 	if from.isWithin && !from.parent.IsValid() { // the call that is served was not sampled, so nor is this one
-		return t.unsampled(from, t.calls, service, kind)
+		return t.calls.unsampled(from.Context, service, kind, hasBaggage(from.Context))
 	}
 	if t.leavesOut(from.parent) {
-		from.inherits = from.parent.IsValid() && !from.isWithin && inherits(ctx)
-		return t.unsampled(from, t.calls, service, kind)
+		carries := from.parent.IsValid() && !from.isWithin && inherits(ctx)
+		return t.calls.unsampled(from.Context, service, kind, carries || hasBaggage(from.Context))
 	}
 	n := t.calls.find(service, kind)
 	with, span := t.spans.Start(from.Context, n.span, n.start...)
 	if span.IsRecording() {
-		return with, t.newSpan(with, t.calls, n, span)
+		return with, newSpan(with, n, span)
 	}
-	from.Context, from.inherits = with, inherits(ctx)
-	return t.unsampled(from, t.calls, service, kind)
+	return t.calls.unsampled(with, service, kind, inherits(ctx) || hasBaggage(with))
 }
 
 // calledFrom finds what a call is part of. If ctx has no span, that is the call which a function serves: its metadata
 // may name one, where the Filter has left that call out.
 func (t *tracer) calledFrom(ctx context.Context) came {
+	if ctx == context.Background() {
+		return came{Context: ctx}
+	}
 	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() {
-		return came{Context: ctx, parent: parent, hasBaggage: hasBaggage(ctx)}
+		return came{Context: ctx, parent: parent}
 	}
 	served, isWithin := broach.InvocationFrom(ctx)
 	if !isWithin {
-		return came{Context: ctx, hasBaggage: hasBaggage(ctx)}
+		return came{Context: ctx}
 	}
 	c := t.read(ctx, served.Meta())
-	c.isWithin, c.hasBaggage = true, hasBaggage(c.Context)
+	c.isWithin = true
 	return c
 }
 
@@ -55,14 +57,13 @@ func inherits(ctx context.Context) bool {
 }
 
 // unsampled is a call without a span: a nil Span, which costs nothing, if nothing has to be carried or measured.
-func (t *tracer) unsampled(
-	from came, b *book, service string, kind broach.CallKind,
+func (b *book) unsampled(
+	ctx context.Context, service string, kind broach.CallKind, carries bool,
 ) (context.Context, broach.Span) {
-	carries := from.inherits || from.hasBaggage
-	if !carries && !t.measures(from.Context, b, kind) {
-		return from.Context, nil
+	if !carries && !b.measures(ctx, kind) {
+		return ctx, nil
 	}
-	s := t.newSpan(from.Context, b, b.find(service, kind), nil)
+	s := newSpan(ctx, b.find(service, kind), nil)
 	s.carries = carries
-	return from.Context, s
+	return ctx, s
 }

@@ -39,16 +39,16 @@ func histogram(m metric.Meter, name, description string) metric.Float64Histogram
 }
 
 // measures reports whether somebody wants to know how long calls take at one end.
-func (t *tracer) measures(ctx context.Context, b *book, kind broach.CallKind) bool {
-	h := t.durationAt(b)
+func (b *book) measures(ctx context.Context, kind broach.CallKind) bool {
+	h := b.durations()
 	return h != nil && kind != broach.OneEvent && kind != broach.OneRun && h.Enabled(ctx)
 }
 
-func (t *tracer) durationAt(b *book) metric.Float64Histogram {
-	if b == t.calls {
-		return t.client
+func (b *book) durations() metric.Float64Histogram {
+	if b.isCallers {
+		return b.t.client
 	}
-	return t.server
+	return b.t.server
 }
 
 // record measures a call that has ended. One that found nobody is counted under no name of its own: who calls may have
@@ -65,7 +65,7 @@ func (s *span) record(hasPeer bool, wait time.Duration, err error) {
 	default:
 		method = other
 	}
-	s.t.durationAt(s.book).Record(s.ctx, took.Seconds(), s.measured(method, codeOf(err))...)
+	s.name.book.durations().Record(s.ctx, took.Seconds(), s.measured(method, codeOf(err))...)
 }
 
 // outcomes are the codes that are told apart in metrics: 0 for what went well, the 14 of broach, and one for all of
@@ -79,12 +79,12 @@ const (
 func (s *span) measured(method string, code broach.Code) []metric.RecordOption {
 	code = min(code, userCode)
 	if method != s.name.service {
-		return s.t.attributes(method, code)
+		return s.name.book.t.attributes(method, code)
 	}
 	at := &s.name.measure[code]
 	o := at.Load()
 	if o == nil {
-		made := s.t.attributes(method, code)
+		made := s.name.book.t.attributes(method, code)
 		o = &made
 		at.Store(o)
 	}

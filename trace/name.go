@@ -18,7 +18,10 @@ type name struct {
 	attrs []attribute.KeyValue
 	start []trace.SpanStartOption // its kind, attrs
 
-	isOffered atomic.Bool // some node has been called by it
+	book *book
+
+	isOffered atomic.Bool           // some node has been called by it
+	last      atomic.Pointer[place] // that was looked for; nil: none yet
 
 	isCall  bool // not an event or a run: there are metrics
 	measure [outcomes]atomic.Pointer[[]metric.RecordOption]
@@ -32,8 +35,9 @@ type key struct {
 
 // book has the names of one end.
 type book struct {
-	plan func(t *tracer, k key) *name
-	t    *tracer
+	plan      func(t *tracer, k key) *name
+	t         *tracer
+	isCallers bool // not that of what is served
 
 	mu    sync.RWMutex // protects names: they come while calls look theirs up
 	names map[key]*name
@@ -42,8 +46,8 @@ type book struct {
 // namesMost is how many names a book keeps: who calls may have them from anywhere. Further ones are made for each call.
 const namesMost = 10_000
 
-func (t *tracer) newBook(plan func(*tracer, key) *name) *book {
-	return &book{plan: plan, t: t, names: make(map[key]*name)}
+func (t *tracer) newBook(plan func(*tracer, key) *name, isCallers bool) *book {
+	return &book{plan: plan, t: t, isCallers: isCallers, names: make(map[key]*name)}
 }
 
 func (b *book) find(service string, kind broach.CallKind) *name {
@@ -52,7 +56,9 @@ func (b *book) find(service string, kind broach.CallKind) *name {
 	n := b.names[k]
 	b.mu.RUnlock()
 	if n == nil {
-		n = b.add(b.plan(b.t, k))
+		n = b.plan(b.t, k)
+		n.book = b
+		n = b.add(n)
 	}
 	return n
 }

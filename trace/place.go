@@ -13,6 +13,7 @@ import (
 
 // place is what is made once for a name at one node: most calls go to few of them, and are well.
 type place struct {
+	addr  netip.AddrPort
 	attrs []attribute.KeyValue    // its address
 	start []trace.SpanStartOption // of a span of what is served for it
 	tried []trace.EventOption     // of a first attempt there that went well
@@ -34,6 +35,9 @@ type places struct {
 const placesMost = 4096
 
 func (p *places) find(n *name, addr netip.AddrPort) *place {
+	if last := n.last.Load(); last != nil && last.addr == addr {
+		return last
+	}
 	k := placeKey{n, addr}
 	p.mu.RLock()
 	is := p.made[k]
@@ -42,6 +46,7 @@ func (p *places) find(n *name, addr netip.AddrPort) *place {
 		is = newPlace(n, addr)
 		p.keep(k, is)
 	}
+	n.last.Store(is)
 	return is
 }
 
@@ -61,7 +66,7 @@ func newPlace(n *name, addr netip.AddrPort) *place {
 			attribute.String(peerAddress, addr.Addr().String()), attribute.Int(peerPort, int(addr.Port()))}
 	}
 	first := slices.Concat([]attribute.KeyValue{attribute.Int(attrAttempt, 1)}, at)
-	return &place{attrs: at, tried: []trace.EventOption{trace.WithAttributes(first...)},
+	return &place{addr: addr, attrs: at, tried: []trace.EventOption{trace.WithAttributes(first...)},
 		ended: slices.Concat(at, []attribute.KeyValue{attribute.Int(attrAttempts, 1)}),
 		start: []trace.SpanStartOption{n.start[0], trace.WithAttributes(slices.Concat(n.attrs, at)...)}}
 }

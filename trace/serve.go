@@ -25,15 +25,14 @@ func (t *tracer) StartServe(
 	}
 	// Whoever called without a parent did not sample.
 	if !c.parent.IsValid() && !t.hasRoots && !c.isBroken || t.leavesOut(c.parent) {
-		return t.unsampled(c, t.serves, service, kind)
+		return t.serves.unsampled(c.Context, service, kind, len(meta) > 0 && hasBaggage(c.Context))
 	}
 	n := t.serves.find(service, kind)
 	with, span := t.spans.Start(c.Context, n.span, t.places.find(n, from).start...)
 	if span.IsRecording() {
-		return with, t.newSpan(with, t.serves, n, span)
+		return with, newSpan(with, n, span)
 	}
-	c.Context = with
-	return t.unsampled(c, t.serves, service, kind)
+	return t.serves.unsampled(with, service, kind, len(meta) > 0 && hasBaggage(with))
 }
 
 // startRoot begins a trace. If that is not sampled, what it calls is to know, whatever has come along: so it has a Span
@@ -44,7 +43,7 @@ func (t *tracer) startRoot(
 	n := t.serves.find(service, kind)
 	if t.leavesOut(trace.SpanContext{}) {
 		c.Context = withoutSpan(c.Context)
-		return c.Context, t.newSpan(c.Context, t.serves, n, nil)
+		return c.Context, newSpan(c.Context, n, nil)
 	}
 	opts := append(slices.Clip(t.places.find(n, from).start), trace.WithNewRoot())
 	if c.parent.IsValid() {
@@ -52,9 +51,9 @@ func (t *tracer) startRoot(
 	}
 	with, span := t.spans.Start(c.Context, n.span, opts...)
 	if !span.IsRecording() {
-		return with, t.newSpan(with, t.serves, n, nil)
+		return with, newSpan(with, n, nil)
 	}
-	return with, t.newSpan(with, t.serves, n, span)
+	return with, newSpan(with, n, span)
 }
 
 // withoutSpan is a context of a trace that is not sampled.

@@ -15,21 +15,18 @@ import (
 
 // span is a broach.Span. Attempts of a hedged call tell it of themselves at once.
 type span struct {
-	t        *tracer
-	ctx      context.Context // with the span
-	book     *book           // says which end it is
 	name     *name
-	span     trace.Span // nil: not sampled
-	carries  bool       // though it is not sampled
-	began    time.Time  // zero: nothing is measured
+	ctx      context.Context // with the span
+	span     trace.Span      // nil: not sampled
+	carries  bool            // though it is not sampled
+	began    time.Time       // zero: nothing is measured
 	attempts atomic.Int64
-	carried  pairs
-	room     [2]string // for carried: most often that is a traceparent
+	carried  [2]string // has room for a traceparent
 }
 
-func (t *tracer) newSpan(ctx context.Context, b *book, n *name, of trace.Span) *span {
-	s := &span{t: t, ctx: ctx, book: b, name: n, span: of}
-	if t.measures(ctx, b, n.kind) {
+func newSpan(ctx context.Context, n *name, of trace.Span) *span {
+	s := &span{ctx: ctx, name: n, span: of}
+	if n.book.measures(ctx, n.kind) {
 		s.began = time.Now()
 	}
 	return s
@@ -40,9 +37,7 @@ func (s *span) Carry() []string {
 	if s.span == nil && !s.carries {
 		return nil
 	}
-	s.carried = s.room[:0]
-	s.t.propagator.Inject(s.ctx, &s.carried)
-	return s.carried
+	return s.name.book.t.carried(s.ctx, s.carried[:0])
 }
 
 // Attempt notes that a provider was tried.
@@ -51,7 +46,7 @@ func (s *span) Attempt(to netip.AddrPort, n int, err error) {
 	if s.span == nil {
 		return
 	}
-	at := s.t.places.find(s.name, to)
+	at := s.name.book.t.places.find(s.name, to)
 	if n == 1 && err == nil {
 		s.span.AddEvent(attemptEvent, at.tried...)
 		return
@@ -67,7 +62,7 @@ func (s *span) End(to netip.AddrPort, wait time.Duration, err error) {
 	if s.span == nil {
 		return
 	}
-	if s.book == s.t.calls {
+	if s.name.book.isCallers {
 		s.endCall(to, err)
 	} else {
 		s.endServe(wait, err)
@@ -80,7 +75,7 @@ func (s *span) End(to netip.AddrPort, wait time.Duration, err error) {
 
 // endCall says where it ended. A name that nobody offers may be anything, so it is not that of the span.
 func (s *span) endCall(to netip.AddrPort, err error) {
-	at, attempts := s.t.places.find(s.name, to), s.attempts.Load()
+	at, attempts := s.name.book.t.places.find(s.name, to), s.attempts.Load()
 	if attempts == 1 && err == nil {
 		s.span.SetAttributes(at.ended...)
 		return
@@ -114,7 +109,7 @@ func (s *span) fail(code broach.Code) {
 	}
 	isCallers := code == broach.InvalidArgument || code == broach.NotFound || code == broach.Canceled ||
 		code == broach.Unauthenticated
-	if s.book == s.t.calls || !isCallers {
+	if s.name.book.isCallers || !isCallers {
 		s.span.SetStatus(codes.Error, code.String())
 	}
 }

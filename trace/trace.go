@@ -70,14 +70,17 @@ func Roots() Option { return func(t *tracer) { t.hasRoots = true } }
 func New(opts ...Option) broach.Tracer {
 	t := &tracer{
 		provider: otel.GetTracerProvider(), meter: otel.GetMeterProvider(), cluster: "default", share: 1,
-		propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 	}
 	for _, o := range opts {
 		o(t)
 	}
+	if t.propagator == nil {
+		t.isW3C = true
+		t.propagator = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
+	}
 	t.spans = t.provider.Tracer("broach/trace", trace.WithSchemaURL(schemaURL))
 	t.headers = headersOf(t.propagator)
-	t.calls, t.serves = t.newBook(callName), t.newBook(serveName)
+	t.calls, t.serves = t.newBook(callName, true), t.newBook(serveName, false)
 	t.places.made = make(map[placeKey]*place)
 	t.makeMetrics()
 	return t
@@ -88,6 +91,7 @@ type tracer struct {
 	provider     trace.TracerProvider
 	meter        metric.MeterProvider
 	propagator   propagation.TextMapPropagator
+	isW3C        bool                      // it is that of who names none
 	filter       func(service string) bool // nil: all
 	cluster      string
 	share        float64 // of the traces that begin here
