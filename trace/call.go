@@ -15,6 +15,12 @@ func (t *tracer) StartCall(
 	if !t.looksAt(service) {
 		return ctx, nil
 	}
+	if ctx == context.Background() { // in which nothing need be looked for
+		if t.leavesOutRoot() {
+			return t.calls.unsampled(ctx, service, kind, false)
+		}
+		return t.startCall(ctx, ctx, service, kind)
+	}
 	from := t.calledFrom(ctx)
 	if from.isWithin && !from.parent.IsValid() { // the call that is served was not sampled, so nor is this one
 		return t.calls.unsampled(from.Context, service, kind, hasBaggage(from.Context))
@@ -23,8 +29,15 @@ func (t *tracer) StartCall(
 		carries := from.parent.IsValid() && !from.isWithin && inherits(ctx)
 		return t.calls.unsampled(from.Context, service, kind, carries || hasBaggage(from.Context))
 	}
+	return t.startCall(ctx, from.Context, service, kind)
+}
+
+// startCall makes the span of a call with ctx below the one in parent, if the sampler wants it.
+func (t *tracer) startCall(
+	ctx, parent context.Context, service string, kind broach.CallKind,
+) (context.Context, broach.Span) {
 	n := t.calls.find(service, kind)
-	with, span := t.spans.Start(from.Context, n.span, n.start...)
+	with, span := t.spans.Start(parent, n.span, n.start...)
 	if span.IsRecording() {
 		return with, newSpan(with, n, span)
 	}
@@ -34,9 +47,6 @@ func (t *tracer) StartCall(
 // calledFrom finds what a call is part of. If ctx has no span, that is the call which a function serves: its metadata
 // may name one, where the Filter has left that call out.
 func (t *tracer) calledFrom(ctx context.Context) came {
-	if ctx == context.Background() {
-		return came{Context: ctx}
-	}
 	if parent := trace.SpanContextFromContext(ctx); parent.IsValid() {
 		return came{Context: ctx, parent: parent}
 	}

@@ -19,20 +19,23 @@ func (t *tracer) StartServe(
 	if !t.looksAt(service) {
 		return ctx, nil
 	}
+	isCall := kind != broach.OneEvent && kind != broach.OneRun
+	if isCall && len(meta) == 0 && !t.hasRoots { // who called did not sample
+		return t.serves.unsampled(ctx, service, kind, false)
+	}
 	c := t.read(ctx, meta)
-	if kind == broach.OneEvent || kind == broach.OneRun {
+	if !isCall {
 		return t.startRoot(c, service, kind, from)
 	}
-	// Whoever called without a parent did not sample.
-	if !c.parent.IsValid() && !t.hasRoots && !c.isBroken || t.leavesOut(c.parent) {
-		return t.serves.unsampled(c.Context, service, kind, len(meta) > 0 && hasBaggage(c.Context))
+	if !c.parent.IsValid() && !t.hasRoots && !c.isBroken || t.leavesOut(c.parent) { // nor here
+		return t.serves.unsampled(c.Context, service, kind, hasBaggage(c.Context))
 	}
 	n := t.serves.find(service, kind)
 	with, span := t.spans.Start(c.Context, n.span, t.places.find(n, from).start...)
 	if span.IsRecording() {
 		return with, newSpan(with, n, span)
 	}
-	return t.serves.unsampled(with, service, kind, len(meta) > 0 && hasBaggage(with))
+	return t.serves.unsampled(with, service, kind, hasBaggage(with))
 }
 
 // startRoot begins a trace. If that is not sampled, what it calls is to know, whatever has come along: so it has a Span
@@ -41,7 +44,7 @@ func (t *tracer) startRoot(
 	c came, service string, kind broach.CallKind, from netip.AddrPort,
 ) (context.Context, broach.Span) {
 	n := t.serves.find(service, kind)
-	if t.leavesOut(trace.SpanContext{}) {
+	if t.leavesOutRoot() {
 		c.Context = withoutSpan(c.Context)
 		return c.Context, newSpan(c.Context, n, nil)
 	}

@@ -108,13 +108,15 @@ type tracer struct {
 
 // leavesOut reports whether the sampler need not be asked about a span with that parent, which may be none.
 func (t *tracer) leavesOut(parent trace.SpanContext) bool {
-	switch {
-	case t.share >= 1:
-		return false
-	case parent.IsValid():
+	if t.share < 1 && parent.IsValid() {
 		return !parent.IsSampled()
 	}
-	return rand.Float64() >= t.share
+	return t.leavesOutRoot()
+}
+
+// leavesOutRoot is leavesOut for a span that has none.
+func (t *tracer) leavesOutRoot() bool {
+	return t.share < 1 && (t.share <= 0 || rand.Float64() >= t.share)
 }
 
 // looksAt reports whether something is told of a name.
