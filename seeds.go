@@ -20,6 +20,7 @@ import (
 type seeds struct {
 	book      seedbook.Book
 	silence   seedbook.Silence
+	absence   seedbook.Absence
 	isOwnTold bool // the log knows that this node is its own seed
 
 	lookUp  lookUpFunc
@@ -35,7 +36,9 @@ func (s *seeds) init(bound netip.Addr) {
 }
 
 // next is when the loop has something to do about seeds.
-func (s *seeds) next() time.Time { return pace.Earliest(s.book.Next(), s.silence.Next()) }
+func (s *seeds) next() time.Time {
+	return pace.First(s.book.Next(), s.silence.Next(), s.absence.Next())
+}
 
 // addSeeds takes up seeds whose form was checked.
 func (n *Node) addSeeds(now time.Time, texts []string) {
@@ -49,6 +52,7 @@ func (n *Node) addSeeds(now time.Time, texts []string) {
 			" bind it to an address of theirs, or to ::",
 			"seeds", unfit, "bound", n.linking.transport.LocalAddr())
 	}
+	n.loop.seeds.absence = seedbook.Absence{}
 	n.tellSeeds(now)
 }
 
@@ -192,6 +196,37 @@ func (n *Node) noteSilence(now time.Time) {
 	if n.loop.seeds.silence.IsTold(now, n.loop.members.IsUnanswered()) {
 		n.tellSilence()
 	}
+	isJoined := n.loop.members.Joined() && !n.loop.members.IsUnanswered()
+	if !n.cfg.Guest && n.loop.seeds.absence.IsDue(now, isJoined) {
+		n.tellAbsence()
+	}
+}
+
+// tellAbsence tells of seeds that were never met, though others were: of those whom only they lead to, and who are
+// parted from us, nobody else can tell.
+func (n *Node) tellAbsence() {
+	var parts []string
+	for _, s := range n.loop.seeds.book.Unmet(n.loop.members.WasMet) {
+		text := n.troubleOf(s.Addr)
+		if s.Text != s.Addr.String() {
+			text = s.Text + " at " + text
+		}
+		parts = append(parts, text)
+	}
+	if len(parts) == 0 {
+		return
+	}
+	n.log.Warn("broach: a seed has never answered, though this node has joined by another: check that one runs,"+
+		" its address, and the firewalls between; members that only that seed leads to are not found",
+		"seeds", inOneLine(parts), "addr", n.loop.members.Self())
+}
+
+// inOneLine names the first seeds, and how many more there are.
+func inOneLine(parts []string) string {
+	if more := len(parts) - troubleMax; more > 0 {
+		parts = append(parts[:troubleMax:troubleMax], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(parts, "; ")
 }
 
 // tellSilence asks the system first, where there is one.

@@ -97,6 +97,14 @@ func (m *Membership) IsMet(seeds []netip.AddrPort) bool {
 	return slices.ContainsFunc(seeds, func(s netip.AddrPort) bool { return !m.isAbsent(s) })
 }
 
+// WasMet reports that a member is at one of some seeds, or was: it may be offline by now. We are one, too.
+func (m *Membership) WasMet(seeds []netip.AddrPort) bool {
+	return slices.ContainsFunc(seeds, func(s netip.AddrPort) bool {
+		at := m.joining.placeOf(s)
+		return at == m.cfg.Self || m.peers.byAddr[at] != nil
+	})
+}
+
 // isAbsent reports that no member is where a seed is.
 func (m *Membership) isAbsent(seed netip.AddrPort) bool {
 	at := m.joining.placeOf(seed)

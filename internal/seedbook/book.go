@@ -119,6 +119,27 @@ func (b *Book) rows() (rows [][]netip.AddrPort) {
 // Unfit are the seeds that the socket cannot send to.
 func (b *Book) Unfit() []netip.AddrPort { return b.unfit }
 
+// Place is a seed as the user named it, and an address of it.
+type Place struct {
+	Text string
+	Addr netip.AddrPort
+}
+
+// Unmet are the seeds that lead to addresses, at none of which somebody is met.
+func (b *Book) Unmet(isMet func([]netip.AddrPort) bool) (list []Place) {
+	for _, addr := range b.fixed {
+		if !isMet([]netip.AddrPort{addr}) {
+			list = append(list, Place{addr.String(), addr})
+		}
+	}
+	for _, s := range b.names {
+		if addrs := s.addrs(); len(addrs) > 0 && !isMet(addrs) {
+			list = append(list, Place{s.Text, addrs[0]})
+		}
+	}
+	return list
+}
+
 // UnknownNames are those that lead to no address so far.
 func (b *Book) UnknownNames() (list []*Name) {
 	for _, s := range b.names {

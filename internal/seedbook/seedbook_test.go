@@ -283,3 +283,41 @@ func TestWhatCameTellsMoreThanTheSystem(t *testing.T) {
 	notes.NoteFailures(nil)
 	require.Equal(t, cameTexts[CameUnopened], notes.Text(at(1)))
 }
+
+// A seed is unmet if somebody is met at none of its addresses. Of names that lead nowhere Unmet says nothing: they have
+// a trouble of their own.
+func TestSeedsThatAreUnmet(t *testing.T) {
+	now := time.Unix(0, 0)
+	b := New(here)
+	b.Add(now, append(given("10.9.0.1", "10.9.0.2"), given("two", "none")...))
+	begin, _ := b.Due(now, nobodyMet)
+	for _, o := range begin {
+		if o.Name.Host == "two" && o.Network == "ip4" {
+			b.Ended(now, o, []netip.Addr{at(2).Addr(), at(3).Addr()}, nil)
+		} else {
+			b.Ended(now, o, nil, errNoHost)
+		}
+	}
+	fixed := []Place{{"10.9.0.1:7000", at(1)}, {"10.9.0.2:7000", at(2)}}
+	require.Equal(t, append(fixed, Place{"two:7000", at(2)}), b.Unmet(nobodyMet))
+	at3 := func(addrs []netip.AddrPort) bool { return slices.Contains(addrs, at(3)) }
+	require.Equal(t, fixed, b.Unmet(at3))
+	require.Empty(t, b.Unmet(allMet))
+}
+
+// It is due once, when the node has joined for a minute; what was before does not count.
+func TestAbsenceIsToldOnce(t *testing.T) {
+	var a Absence
+	now := time.Unix(0, 0)
+	require.False(t, a.IsDue(now, false))
+	require.Zero(t, a.Next())
+	require.False(t, a.IsDue(now, true))
+	require.Equal(t, now.Add(absentFirst), a.Next())
+	require.False(t, a.IsDue(now.Add(time.Hour), false))
+	require.Zero(t, a.Next(), "nothing is due while it has not joined")
+	require.False(t, a.IsDue(now, true))
+	require.False(t, a.IsDue(now.Add(absentFirst-1), true))
+	require.True(t, a.IsDue(now.Add(absentFirst), true))
+	require.False(t, a.IsDue(now.Add(time.Hour), true))
+	require.Zero(t, a.Next())
+}

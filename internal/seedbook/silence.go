@@ -4,6 +4,7 @@ import "time"
 
 const (
 	silentFirst = 3 * time.Second // after which the log tells that no seed answers
+	absentFirst = time.Minute     // and after which that one does not, where another has: it may start a little later
 
 	tellAgain   = time.Minute // after the log was told of something; each wait is twice as long,
 	tellSlowest = time.Hour   // up to this
@@ -43,3 +44,27 @@ func (s *Silence) IsTold(now time.Time, goesOn bool) bool {
 
 // Next is when IsTold is to be asked again. Zero: when no seed answers.
 func (s *Silence) Next() time.Time { return s.telling.at }
+
+// Absence is that a node has joined by some of its seeds, and has never met others. The zero value waits for that.
+type Absence struct {
+	at     time.Time // when to look
+	isOver bool
+}
+
+// IsDue reports whether it is time to look who is absent: once, when the node has joined for a while.
+func (a *Absence) IsDue(now time.Time, isJoined bool) bool {
+	switch {
+	case a.isOver:
+	case !isJoined:
+		a.at = time.Time{}
+	case a.at.IsZero():
+		a.at = now.Add(absentFirst)
+	case !now.Before(a.at):
+		*a = Absence{isOver: true}
+		return true
+	}
+	return false
+}
+
+// Next is when IsDue is to be asked again. Zero: when the node has joined, or never.
+func (a *Absence) Next() time.Time { return a.at }

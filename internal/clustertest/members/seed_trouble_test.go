@@ -135,6 +135,33 @@ func TestFewSeedsAreNamed(t *testing.T) {
 	})
 }
 
+// A seed that never answers is told of once, when the node has joined by another for a minute: what only that one leads
+// to is not found.
+func TestASeedThatNeverAnswersIsTold(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		var log clustertest.SharedLog
+		told := func() int { return strings.Count(log.String(), "a seed has never answered") }
+		first := c.Start(0)
+		c.Start(2, 0)
+		c.Edit = func(cfg *broach.Config) { cfg.Logger = slog.New(slog.NewTextHandler(&log, nil)) }
+		n := c.Start(1, 0, 1, 2, 7) // of which one is itself, and one does not run
+		time.Sleep(30 * time.Second)
+		c.Kill(first) // which has answered
+		time.Sleep(29 * time.Second)
+		require.Zero(t, told())
+		time.Sleep(2 * time.Second)
+		require.Equal(t, 1, told())
+		require.Contains(t, log.String(), `seeds="10.0.0.8:7000: `+nothingCame)
+		time.Sleep(time.Hour)
+		require.Equal(t, 1, told())
+
+		require.NoError(t, n.Join(clustertest.AddrOf(2).String(), clustertest.AddrOf(8).String()))
+		time.Sleep(61 * time.Second)
+		require.Equal(t, 2, told(), "there is another one")
+		require.Contains(t, log.String(), "; "+clustertest.AddrOf(8).String()+": "+nothingCame)
+	})
+}
+
 // On real sockets the log has what the system says.
 func TestTheLogHasWhatTheSystemSays(t *testing.T) {
 	t.Parallel()

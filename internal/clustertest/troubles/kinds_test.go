@@ -81,6 +81,14 @@ func cutNode(b *trouble) {
 	b.Isolate(n)
 }
 
+// absentSeed has a seed beside the other one that does not run.
+func absentSeed(b *trouble) {
+	b.begin(other, nil)
+	b.begin(ill, nil, other, 7)
+	time.Sleep(time.Minute)
+	b.began = time.Now()
+}
+
 // firewall lets what the node sends pass, but not what comes from the other one; a third reaches both.
 func firewall(b *trouble) {
 	o, n := b.both()

@@ -142,6 +142,7 @@ var toldTroubles = map[string]func(b *trouble){
 	"it advertises a wrong port, or an address behind NAT": func(b *trouble) {
 		b.both(nil, advertising(netip.AddrPortFrom(clustertest.AddrOf(ill).Addr(), 7001).String()))
 	},
+	"one of its seeds never answers, others do":              absentSeed,
 	"the seed advertises an address where it is not reached": func(b *trouble) { b.both(advertising("10.9.9.9:7000")) },
 
 	"it was stopped, or starved":                           stoppedNode,
