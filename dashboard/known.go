@@ -46,6 +46,7 @@ type instance struct {
 	panics, refused    uint64
 	isolated           bool
 	window             window
+	called, served     pace // of all functions together, in the window
 	place              int
 	beliefs            []belief // of others, by their places; nil: not asked for
 }
@@ -177,6 +178,7 @@ func (c *cluster) learn(now time.Time, addr netip.AddrPort, v *broach.View, hasM
 	x.queued, x.running, x.guests, x.isolated = s.Queued, s.Running, s.Guests, s.Isolated
 	x.panics, x.refused = s.Panics, s.Rejected+s.Shed
 	x.window.add(sample{now, v.CPU, s.Called, s.Served})
+	x.called, x.served = x.window.paces()
 	x.beliefs = nil
 	if hasMembers {
 		x.beliefs = c.beliefsOf(v)
@@ -273,7 +275,7 @@ func (c *cluster) remember(now time.Time) {
 func (c *cluster) total() *pace {
 	sum := &pace{}
 	for _, x := range c.live() {
-		each(x.window.base.called, x.window.last.called, x.window.seconds(), func(_ string, p *pace) { sum.add(p) })
+		sum.add(&x.called)
 	}
 	return sum
 }

@@ -43,6 +43,13 @@ func (w *window) add(s sample) {
 // seconds is how long the window is; 0: there are no rates yet.
 func (w *window) seconds() float64 { return w.last.at.Sub(w.base.at).Seconds() }
 
+// paces are those of all functions together. They are made when a sample comes, not each time they are shown.
+func (w *window) paces() (called, served pace) {
+	each(w.base.called, w.last.called, w.seconds(), func(_ string, p *pace) { called.add(p) })
+	each(w.base.served, w.last.served, w.seconds(), func(_ string, p *pace) { served.add(p) })
+	return called, served
+}
+
 // busiest are the functions with most calls, sorted by name. What a member says may be of any size.
 func busiest(list []broach.FunctionStats) []broach.FunctionStats {
 	list = slices.Clone(list)

@@ -119,9 +119,7 @@ func (x *instance) process(r *nodeRow) {
 	if w.seconds() <= 0 {
 		return
 	}
-	var called, served pace
-	each(w.base.called, w.last.called, w.seconds(), func(_ string, p *pace) { called.add(p) })
-	each(w.base.served, w.last.served, w.seconds(), func(_ string, p *pace) { served.add(p) })
+	called, served := &x.called, &x.served
 	r.CPU = round((w.last.cpu - w.base.cpu).Seconds() / w.seconds())
 	r.Calls, r.Served, r.Errs = round(called.calls), round(served.calls), round(served.errors)
 	r.P50, r.P99 = round(served.percentile(0.5)), round(served.percentile(0.99))
