@@ -31,7 +31,8 @@ type Tracer interface {
 // Span is what a Tracer wants to know of one call.
 type Span interface {
 	// Carry are texts to go along as metadata: a key, its value, and so on. They count above others under the same
-	// keys. If all together are more than metadata may be, or one is none, those of the Span stay behind.
+	// keys. If all together are more than metadata may be, or one is none, those of the Span stay behind. It is asked
+	// for them once, if the call is made.
 	Carry() []string
 	// Attempt is told, of calls made here, how one provider was tried, the n-th from 1 on. Those of a hedged call may
 	// overlap.
@@ -87,7 +88,9 @@ type trace struct {
 	span     Span
 	attempts atomic.Int64
 	context  tracedContext // of the call, if the Tracer has put values into it
-	meta     [96]byte      // has room for what the Span carries, most often that is a traceparent
+	asked    sync.Once     // for pairs
+	pairs    []string      // what the Span carries
+	meta     [96]byte      // has room for that in metadata, most often it is a traceparent
 
 	mu         sync.Mutex     // protects what follows: attempts of a hedged call end at once
 	at         netip.AddrPort // the first provider that answered, else the one tried last; not valid: none was
@@ -205,12 +208,13 @@ func (t *Timer) startTrace(at time.Duration) (with context.Context) {
 }
 
 // carried are the metadata of the Span: a key, its value, and so on.
-func (s *trace) carried() (pairs []string) {
+func (s *trace) carried() []string {
 	if s == nil || s.isOff.Load() {
 		return nil
 	}
 	defer s.caught()
-	return s.span.Carry()
+	s.asked.Do(func() { s.pairs = s.span.Carry() }) // an Interceptor may make the call twice at once
+	return s.pairs
 }
 
 // begin numbers an attempt.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -304,7 +305,8 @@ func TestWhatNextHasBegunEndsWithTheInterceptor(t *testing.T) {
 // What a Span carries goes along with each of the calls that an Interceptor makes at once, beside metadata that are
 // those of this call alone.
 func TestATracerAndACallThatIsMadeTwiceAtOnce(t *testing.T) {
-	inTraced(t, &tracer{carry: []string{"traceparent", "00-1"}}, func(c *clustertest.Cluster, n *broach.Node) {
+	tr := &tracer{carry: []string{"traceparent", "00-1"}}
+	inTraced(t, tr, func(c *clustertest.Cluster, n *broach.Node) {
 		require.NoError(t, c.Nodes[1].Register("meta", func(ctx context.Context) string {
 			in, _ := broach.InvocationFrom(ctx)
 			return in.Meta()["turn"] + " " + in.Meta()["traceparent"]
@@ -324,5 +326,7 @@ func TestATracerAndACallThatIsMadeTwiceAtOnce(t *testing.T) {
 		_, err := n.Caller("meta", broach.CallInterceptors(twice)).Call(c.T.Context())
 		require.NoError(t, err)
 		require.Equal(t, [2]any{"0 00-1", "1 00-1"}, got)
+		asked := slices.DeleteFunc(tr.take(), func(step string) bool { return step != "carry" })
+		require.Len(t, asked, 1, "it is asked by one at a time")
 	})
 }
