@@ -250,7 +250,7 @@ func (s *society) run(d time.Duration) {
 			c.Tick(s.now)
 			s.collect(c)
 		} else {
-			s.deliver(heap.Pop(&s.mail).(letter))
+			s.deliver(heap.Pop(&s.mail).(*letter))
 		}
 		s.now = s.now.Add(time.Duration(max(len(s.mail)-before, 0)+1) * s.cost)
 	}
