@@ -362,7 +362,7 @@ func TestASenderKeepsToTheRoomThatAReceiverHas(t *testing.T) {
 			a.widen(21829)
 			atOnce := 0
 			for k := range 3 {
-				call := a.call(time.Minute, "size", garble(8<<20))
+				call := a.call(time.Minute, "size", garble(fewer(8<<20)))
 				for !call.over() {
 					a.step(0)
 					sent := a.tape.take()

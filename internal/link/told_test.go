@@ -184,6 +184,14 @@ func (p *toldPair) judge() {
 	}
 }
 
+// fewer is n, or a third of it in a sample.
+func fewer(n int) int {
+	if race.Sampled {
+		return n / 3
+	}
+	return n
+}
+
 // Whatever comes of a call on a link, it runs once at most, and its caller is told no more than is so: while datagrams
 // are lost, held back and come twice, paths shrink and widen, limits differ, and replies give way or are forgotten.
 // [CALL-8] a Request or Poll for a reply no longer kept is answered Unreachable, executed as the reply said, and

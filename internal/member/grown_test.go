@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"broach/internal/race"
 	"broach/internal/wire"
 )
 
@@ -16,6 +17,9 @@ import (
 func TestNobodyIsShownSuspectWhileWaysGrow(t *testing.T) {
 	for _, delay := range []time.Duration{60 * msec, 100 * msec, 200 * msec} {
 		for _, size := range []int{4, 32, 100} {
+			if race.Sampled && size > 32 {
+				continue
+			}
 			t.Run(fmt.Sprint(size, " nodes, ", delay), func(t *testing.T) {
 				s := newSociety(t)
 				all := s.grow(size)
@@ -82,6 +86,9 @@ func TestWaysHaveGrown(t *testing.T) {
 // What is not shown is known all the same: a death while ways grow is known when it would be else.
 func TestDeathsAreKnownWhileWaysGrow(t *testing.T) {
 	for _, size := range []int{3, 32, 100} {
+		if race.Sampled && size > 32 {
+			continue
+		}
 		var took []time.Duration
 		for _, shown := range []bool{true, false} {
 			s := newSociety(t)

@@ -7,7 +7,7 @@
 // interleaving that the first seconds did not. It may not leave out what two goroutines do to one value, nor check less
 // of what it does run. Counts of allocations do not hold under the detector either, which allocates by itself.
 //
-// Sampled is for the first of these: it holds for the run on 32 bits, too.
+// Sampled is for the first of these: it holds for the runs on 32 bits and on an emulated processor, too.
 //
 // It is a package, for files that depend on a build tag would otherwise stand in each room.
 package race

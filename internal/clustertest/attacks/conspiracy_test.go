@@ -202,7 +202,7 @@ func TestLiarsChangeNothing(t *testing.T) {
 		for name, lie := range lies {
 			for _, who := range [][2]int{{1, 3}, {1, 12}, {3, 12}, {6, 12}} {
 				k, size := who[0], who[1]
-				if race.Sampled && (k != 3 || way != "fast") {
+				if race.Sampled && (k != 3 || way != "fast" || name != "all but Vouch" && name != "Vouch") {
 					continue
 				}
 				t.Run(fmt.Sprint(way, ", ", name, ", ", k, " of ", size), func(t *testing.T) {
@@ -271,6 +271,9 @@ func (c *conspiracy) isOfflineForAll(addr netip.AddrPort) bool {
 // once. When the liars stop, it is offline.
 func TestTheDeadThatLiarsVouchForAreOutOfReach(t *testing.T) {
 	for _, k := range []int{1, 3, 6} {
+		if race.Sampled && k != 3 {
+			continue
+		}
 		t.Run(fmt.Sprint(k, " of 12"), func(t *testing.T) {
 			conspire(t, 1, 12, k, clustertest.Lossy(0), func(c *conspiracy) {
 				c.vouch(true)

@@ -9,6 +9,7 @@ import (
 
 	"broach"
 	"broach/internal/clustertest"
+	"broach/internal/race"
 
 	"github.com/stretchr/testify/require"
 )
@@ -18,6 +19,9 @@ import (
 func TestWhoIsCutOffKnows(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{3, 32} {
+		if race.Sampled && size > 3 {
+			continue
+		}
 		clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 			c.StartAll(size)
 			c.Until(2*time.Second, "all see all", func() bool { return clustertest.AllSee(c.Nodes, size-1) })
@@ -48,6 +52,9 @@ func TestWhoIsCutOffAndCallsKnows(t *testing.T) {
 		3:  {time.Millisecond, 50 * time.Millisecond, time.Second},
 		32: {time.Second},
 	} {
+		if race.Sampled && size > 3 {
+			continue
+		}
 		for _, pause := range pauses {
 			clustertest.Run(t, 1, func(c *clustertest.Cluster) {
 				c.StartAll(size)

@@ -20,6 +20,9 @@ import (
 func TestClusterComesTogether(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{3, 32, 100} {
+		if race.Sampled && size > 32 {
+			continue
+		}
 		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
 			clustertest.Run(t, uint64(size), func(c *clustertest.Cluster) {
 				c.StartAll(size)
@@ -130,9 +133,13 @@ func TestCutHeals(t *testing.T) {
 // A cluster comes together through loss too: whatever of the introduction is lost, it is said again.
 func TestClusterComesTogetherThroughLoss(t *testing.T) {
 	t.Parallel()
+	seeds := uint64(4)
+	if race.Sampled {
+		seeds = 1
+	}
 	for _, loss := range []float64{0.1, 0.25} {
 		t.Run(fmt.Sprint(loss), func(t *testing.T) {
-			for seed := uint64(1); seed <= 4; seed++ {
+			for seed := uint64(1); seed <= seeds; seed++ {
 				clustertest.Run(t, seed, func(c *clustertest.Cluster) {
 					c.Net.SetDefault(simnet.Link{Loss: loss, Delay: 300 * time.Microsecond,
 						Jitter: 200 * time.Microsecond})

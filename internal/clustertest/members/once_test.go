@@ -175,7 +175,11 @@ func (r *onceRun) repeatedLink() []clustertest.Recording {
 
 // trouble does one thing after the other to the nodes.
 func (r *onceRun) trouble() {
-	for until := time.Now().Add(cmp.Or(*countFor, 50*time.Second)); time.Now().Before(until); {
+	lasting := 50 * time.Second
+	if race.Sampled {
+		lasting = 20 * time.Second
+	}
+	for until := time.Now().Add(cmp.Or(*countFor, lasting)); time.Now().Before(until); {
 		i := r.rng.IntN(3)
 		victim, others := clustertest.AddrOf(i), clustertest.AddrsAt([]int{(i + 1) % 3, (i + 2) % 3})
 		for range 1 + r.rng.IntN(2) {

@@ -324,6 +324,9 @@ func TestLossIsNotTakenForASmallPath(t *testing.T) {
 // the tag among them, if it was larger, until the search that may begin 10 minutes later.
 func TestDatagramsAreSmallWhereMuchIsLost(t *testing.T) {
 	for _, keys := range [][][]byte{nil, {clustertest.KeyOf(1)}} {
+		if race.Sampled && keys == nil {
+			continue
+		}
 		clustertest.Run(t, 7, func(c *clustertest.Cluster) {
 			c.Edit = func(cfg *broach.Config) { cfg.Keys = keys }
 			like := simnet.Link{Delay: 5 * time.Millisecond}

@@ -210,7 +210,7 @@ func (r *toldRun) judge() map[string]int {
 // [FRAG-9] A call whose request is refused or dropped fails with executed no, but maybe where the request went before
 func TestWhatIsSaidOfACallIsTrue(t *testing.T) {
 	t.Parallel()
-	for _, seed := range countSeeds(6, 2) {
+	for _, seed := range countSeeds(6, 1) {
 		t.Run("", func(t *testing.T) {
 			clustertest.Run(t, seed, func(c *clustertest.Cluster) {
 				said := runTold(c, seed).judge()
