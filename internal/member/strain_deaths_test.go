@@ -136,7 +136,7 @@ func TestManyDieOnABusyMachine(t *testing.T) {
 	for _, test := range []struct {
 		die int
 		max time.Duration
-	}{{5, 15 * time.Second}, {25, 40 * time.Second}} {
+	}{{5, 15 * time.Second}, {25, 40 * time.Second}, {40, 50 * time.Second}} {
 		s := newSociety(t)
 		s.cost = 100 * time.Microsecond // Beats alone take a third of it
 		for i := range 100 {
@@ -178,7 +178,9 @@ func TestACrowdOnOneProcessorComesTogether(t *testing.T) {
 	s.cut = func(from, to *citizen) bool {
 		return siteOf(50).Compare(from.place) > 0 != (siteOf(50).Compare(to.place) > 0)
 	}
-	s.run(10 * time.Second)
+	s.until(2*time.Minute, "the other half is offline", func() bool {
+		return !slices.ContainsFunc(s.live(), func(c *citizen) bool { return c.in(Offline) < 50 })
+	})
 	s.cut = nil
 	together("healed")
 	for _, c := range s.live() {
