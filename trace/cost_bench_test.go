@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -30,13 +31,17 @@ import (
 // costVariable says of which set-up a process is that the benchmark starts.
 const costVariable = "BROACH_TRACE_TEST_COST"
 
-// setups are what is measured. "by hand" is no Tracer: the program makes the same spans around calls and in the
-// function, so that is what the SDK takes, and no Tracer can be better.
+// byHand are set-ups without a Tracer: the program makes the same spans around a share of the calls, and where they are
+// served. That is what the SDK takes, and no Tracer that uses it can be better.
+var byHand = map[string]float64{"by hand": 1, "1% by hand": 0.01}
+
+// setups are what is measured.
 var setups = []struct {
 	name   string
 	tracer func() broach.Tracer
 }{
 	{"by hand", func() broach.Tracer { return nil }},
+	{"1% by hand", func() broach.Tracer { return nil }},
 	{"unsampled", func() broach.Tracer { return New(NoMetrics(), sampling(sdk.NeverSample())) }},
 	{"1%", func() broach.Tracer { return New(NoMetrics(), sampling(sdk.TraceIDRatioBased(0.01))) }},
 	{"Sample(0)", func() broach.Tracer { return New(NoMetrics(), Sample(0), sampling(sdk.AlwaysSample())) }},
@@ -111,8 +116,8 @@ func startCost(b *testing.B, name string, tracer broach.Tracer) *cost {
 	require.NoError(b, err)
 	require.NoError(b, c.node.WaitFor(b.Context(), "add", 1))
 	c.add = broach.Bind[func(x, y int) (int, error)](c.node, "add")
-	if name == "by hand" {
-		c.add = newHand().calls(c.add)
+	if share := byHand[name]; share > 0 {
+		c.add = newHand(share).calls(c.add)
 	}
 	c.call(b)
 	c.took, c.processor, c.before = 0, 0, c.used(b, c.at)
@@ -162,8 +167,8 @@ func beCost(name string) error {
 			tracer = s.tracer()
 		}
 	}
-	if name == "by hand" {
-		add = newHand().serves(add)
+	if share := byHand[name]; share > 0 {
+		add = newHand(share).serves(add)
 	}
 	n, err := broach.Start(broach.Config{Addr: "127.0.0.1:0", LogLevel: "off", Tracer: tracer})
 	if err != nil {
@@ -180,18 +185,22 @@ func beCost(name string) error {
 // hand makes by hand what a Tracer makes of a call: two spans, with their attributes and an event, and traceparent
 // written and read.
 type hand struct {
+	share float64 // of the calls
 	spans trace.Tracer
 	name  *name
 	at    *place
 }
 
-func newHand() *hand {
+func newHand(share float64) *hand {
 	n := New().(*tracer).functionName(key{service: "add"}, trace.SpanKindClient)
-	return &hand{batching(sdk.AlwaysSample()).Tracer("by hand"), n, newPlace(n, anAddr)}
+	return &hand{share, batching(sdk.AlwaysSample()).Tracer("by hand"), n, newPlace(n, anAddr)}
 }
 
 func (h *hand) calls(add func(x, y int) (int, error)) func(x, y int) (int, error) {
 	return func(x, y int) (int, error) {
+		if rand.Float64() >= h.share {
+			return add(x, y)
+		}
 		ctx, span := h.spans.Start(context.Background(), h.name.span, h.name.start...)
 		var carried pairs
 		propagation.TraceContext{}.Inject(ctx, &carried)
@@ -207,6 +216,9 @@ func (h *hand) calls(add func(x, y int) (int, error)) func(x, y int) (int, error
 func (h *hand) serves(add func(x, y int) int) func(x, y int) int {
 	came := propagation.MapCarrier{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
 	return func(x, y int) int {
+		if rand.Float64() >= h.share {
+			return add(x, y)
+		}
 		ctx := propagation.TraceContext{}.Extract(context.Background(), came)
 		_, span := h.spans.Start(ctx, h.name.span, h.at.start...)
 		defer span.End()
