@@ -205,7 +205,10 @@ func seeds(k uint64) []uint64 {
 // scheduleSizes are the clusters of the random schedules, and how many of each are tried.
 func scheduleSizes() map[int]uint64 {
 	sizes := map[int]uint64{3: 20, 32: 20, 100: 1}
-	if testing.Short() || race.Sampled {
+	switch {
+	case race.Sampled:
+		sizes = map[int]uint64{3: 4, 32: 1}
+	case testing.Short():
 		sizes = map[int]uint64{3: 4, 32: 2}
 	}
 	for size := range sizes {

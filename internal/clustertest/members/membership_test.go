@@ -20,9 +20,6 @@ import (
 func TestClusterComesTogether(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{3, 32, 100} {
-		if race.Sampled && size > 32 {
-			continue
-		}
 		t.Run(fmt.Sprint(size, " nodes"), func(t *testing.T) {
 			clustertest.Run(t, uint64(size), func(c *clustertest.Cluster) {
 				c.StartAll(size)
