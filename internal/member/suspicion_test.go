@@ -164,3 +164,38 @@ func TestLeaving(t *testing.T) {
 	s.run(11 * time.Second)
 	require.Nil(t, all[0].of(leaver))
 }
+
+// [MEM-30] Who is probing the target already takes Offline as a Nack.
+func TestOfflineIsANackForWhoProbes(t *testing.T) {
+	s := newSociety(t)
+	a, x, y := s.join(0), s.act(1, 0), s.act(2, 0)
+	link, other := x.confirm(a, 1), y.confirm(a, 1)
+	p := a.peers.byAddr[x.addr]
+	a.Unanswered(s.now, link)
+	s.collect(a)
+	s.run(100 * msec)
+	y.say(a, other, wire.Offline{Target: p.target()})
+	s.run(200 * msec)
+	require.Equal(t, Alive, p.state(), "its six Pings come first")
+	s.run(200 * msec)
+	require.Equal(t, doubted, p.belief, "there is a witness")
+}
+
+// [MEM-30] A target that is suspect by the node's own probes is offline at once, if its Pings are in vain.
+func TestOfflineEndsTheTimeToRefute(t *testing.T) {
+	for trip, want := range map[time.Duration]State{msec: Offline, 400 * msec: Suspect} {
+		s := newSociety(t)
+		a, x, y := s.join(0), s.act(1, 0), s.act(2, 0)
+		link, other := x.confirm(a, 1), y.confirm(a, 1)
+		p := a.peers.byAddr[x.addr]
+		p.noteTrip(trip)
+		a.Unanswered(s.now, link)
+		s.collect(a)
+		s.run(100 * msec)
+		y.say(a, other, wire.Nack{Target: p.target()})
+		s.run(350 * msec)
+		require.Equal(t, doubted, p.belief)
+		y.say(a, other, wire.Offline{Target: p.target()})
+		require.Equal(t, want, p.state(), "a round trip takes %v", trip)
+	}
+}
