@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"broach"
@@ -56,9 +54,7 @@ func load(path string) (broach.Config, settings, error) {
 	return cfg, own, cfg.App(&own)
 }
 
-func untilTold(node *broach.Node, within time.Duration) error {
-	told, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
+func untilTold(told context.Context, node *broach.Node, within time.Duration) error {
 	select {
 	case <-told.Done():
 	case <-node.Done(): // its socket has failed
@@ -119,10 +115,7 @@ func quickPrice(ctx context.Context, node *broach.Node, item string) (int, error
 	return broach.Call[int](ctx, price, item)
 }
 
-type sold struct {
-	Item  string
-	Price int
-}
+type sold struct{ Item string }
 
 func mailSales(node *broach.Node, mail func(sold)) (*broach.Subscription, error) {
 	return node.Subscribe("sold", mail) // one instance of each application has it
@@ -141,6 +134,7 @@ func reportHourly(node *broach.Node, report func(context.Context) error) (*broac
 	}, broach.OneOwner("report"), broach.Jitter(time.Minute))
 }
 
+// numbersFrom is what the recipe reads.
 func numbersFrom(from int) iter.Seq2[int, error] { // offered as "numbers"
 	return func(yield func(int, error) bool) {
 		for n := from; n < 100 && yield(n, nil); n++ {
@@ -148,8 +142,7 @@ func numbersFrom(from int) iter.Seq2[int, error] { // offered as "numbers"
 	}
 }
 
-func readFrom(ctx context.Context, node *broach.Node, next int, take func(int)) (int, error) {
-	numbers := node.Caller("numbers", broach.WaitReady(), broach.Timeout(10*time.Second))
+func readFrom(ctx context.Context, numbers *broach.Caller, next int, take func(int)) (int, error) {
 	for n, err := range broach.Stream[int](ctx, numbers, next) {
 		if err != nil {
 			return next, err // asked again from next, another provider goes on
@@ -160,15 +153,18 @@ func readFrom(ctx context.Context, node *broach.Node, next int, take func(int)) 
 	return next, nil
 }
 
-func offerToStaff(node *broach.Node, fn any) error {
-	return node.Register("refund", fn, broach.Authorize(func(_ context.Context, call *broach.Invocation) error {
-		if call.Meta()["role"] != "staff" { // what the caller says of itself: among programs that trust each other
-			return broach.Errorf(broach.Unauthenticated, "only staff may refund")
-		}
-		return nil
-	}))
+func onlyStaff(_ context.Context, call *broach.Invocation) error {
+	if call.Meta()["role"] != "staff" { // what the caller says of itself: among programs that trust each other
+		return broach.Errorf(broach.Unauthenticated, "only staff may refund")
+	}
+	return nil
 }
 
+func offerToStaff(node *broach.Node, fn any) error {
+	return node.Register("refund", fn, broach.Authorize(onlyStaff))
+}
+
+// refund is a call that the recipe lets in.
 func refund(ctx context.Context, node *broach.Node, order string) error {
 	_, err := node.Caller("refund").Call(broach.WithMeta(ctx, "role", "staff"), order)
 	return err
