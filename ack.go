@@ -156,11 +156,13 @@ func (c *Caller) unsent(l *link.Link, err error) *Error {
 func (c *Caller) wait(ctx context.Context, l *link.Link, slot uint16, seq uint32, p *link.Call) (*link.Call, *Error) {
 	if !awaitEnd(ctx, p) {
 		if l.Abandon(slot, seq) {
+			p.AwaitSent()
 			c.node.linking.wires.FreeCall(p)
 			return nil, c.at(l.ID.Addr, c.over(ctx, Maybe))
 		}
 		<-p.Done
 	}
+	p.AwaitSent()
 	return c.ended(l.ID.Addr, p)
 }
 

@@ -153,7 +153,7 @@ func newNode(cfg Config, t udp.Transport, log *journal) *Node {
 	n := &Node{cfg: cfg, log: log, addr: cfg.advertise(t.LocalAddr()), tallies: newTallies()}
 	n.linking.transport, n.serving.pool, n.loop.rng = t, pool.New(pool.Limits(cfg.pool())), newRand(cfg.RandSeed)
 	n.linking.wires = link.Carrier{
-		Transport: t, Cluster: wire.ClusterID(cfg.cluster()),
+		Transport: t, Gathers: t.Stats().Gathers, Cluster: wire.ClusterID(cfg.cluster()),
 		MaxMessage: cfg.maxMessage(), Room: t.Stats().ReceiveBuffer / 4 * 3, // what is small needs some, too
 		Peers: member.PeersMax, Silence: cfg.ackTimeout(),
 		Nonce: n.linking.tokens.Draw, Resized: n.log.noteSize,

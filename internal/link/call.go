@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,7 +38,13 @@ type Call struct {
 	whole   []byte // the transfer that Body is part of
 	of      *Carrier
 	loans   atomic.Uint64 // how often Body was lent and given back
+
+	sending sync.WaitGroup // datagrams of its Request that are just being sent, as far as they are a part of its tail
 }
+
+// AwaitSent waits until nothing of a call that has ended is being sent from the tail of its Request. Nearly always that
+// is at once, else it takes as long as the system takes for a batch of datagrams.
+func (p *Call) AwaitSent() { p.sending.Wait() }
 
 // Lend lends Body to whoever has the result, who gives it back in place of FreeCall. If he never does, it is the
 // collector's.
@@ -84,7 +91,7 @@ var (
 
 // Send sends a Request, whose frame it takes over, and says where: the request id is needed to abandon the call. p, and
 // the tail of the frame, are the link's until the outcome is there, or Abandon has reported that it was still waited
-// for. A tail is larger than a datagram.
+// for, and AwaitSent has returned: it may be sent from where it is. A tail is larger than a datagram.
 // An error means that nothing was sent.
 func (l *Link) Send(now, deadline time.Time, frame *buffer.Buffer, p *Call) (slot uint16, seq uint32, err error) {
 	l.mu.Lock()

@@ -22,6 +22,7 @@ type Carrier struct {
 	Cluster   uint64        // its number, PROTOCOL.md 1.1
 	Table     atomic.Uint32 // version of our service table
 
+	Gathers    bool          // the transport takes datagrams with a tail
 	MaxPacket  int           // bytes of a datagram, without the tag of a sealed one
 	MaxMessage int           // bytes of arguments or results
 	Room       int           // bytes of fragments that each peer may have under way to us; 0: as many as it likes

@@ -17,8 +17,8 @@ func (l *Link) head(b *batch, stamped int) {
 		}
 		b.out[i].B = l.header(b.out[i].B, wire.Header{KeyID: b.keyID(), TableVersion: table, Token: l.toToken,
 			Number: l.number})
-		sent += int64(len(b.out[i].B) + l.carrier.Overhead())
-		largest = max(largest, len(b.out[i].B))
+		sent += int64(b.out[i].Len() + l.carrier.Overhead())
+		largest = max(largest, b.out[i].Len())
 	}
 	if x, ok := l.talking(); ok {
 		x.path.sent(largest)

@@ -170,16 +170,26 @@ func (l *Link) SendAll() {
 		}
 		b.recycle()
 	}
-	l.handOver()
+	l.handOver(b)
 }
 
 // handOver leaves the flushing to the loop, which is woken for it.
-func (l *Link) handOver() {
+func (l *Link) handOver(b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.giveBack(b)
 	l.inHand &^= byFlusher
 	l.inHand.set(byLoop, l.pending())
 	l.rearm()
+}
+
+// giveBack gives back what a batch that was sent has of replies. mu is held.
+func (l *Link) giveBack(b *batch) {
+	for i, body := range b.replies {
+		l.exchange.served.takeBack(body)
+		b.replies[i] = nil
+	}
+	b.replies = b.replies[:0]
 }
 
 // pending reports whether there is anything to send.
@@ -202,6 +212,7 @@ func (l *Link) canSendFragments() bool {
 func (l *Link) load(b *batch) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.giveBack(b)
 	if l.down {
 		return false // another link may have its numbers
 	}

@@ -99,6 +99,10 @@ type batch struct {
 	out    []udp.Datagram
 	head   int          // bytes before the messages of each
 	sealer *seal.Sealer // nil: they are not sealed
+
+	// Whose memory is lent to the batch, once for each datagram: the calls and the replies that it sends parts of.
+	calls   []*Call
+	replies []*byte
 }
 
 var batches = sync.Pool{New: func() any { return &batch{out: make([]udp.Datagram, 0, BatchMax)} }}
@@ -121,8 +125,13 @@ func (b *batch) seal() {
 	}
 }
 
-// recycle frees the datagrams that were sent.
+// recycle frees the datagrams that were sent. The replies are given back later, with the mutex.
 func (b *batch) recycle() {
+	for i, c := range b.calls {
+		c.sending.Done()
+		b.calls[i] = nil
+	}
+	b.calls = b.calls[:0]
 	for i := range b.out {
 		FreePacket(b.out[i].B)
 		b.out[i] = udp.Datagram{}

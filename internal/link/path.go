@@ -79,7 +79,7 @@ func (l *Link) refused(now time.Time, out []udp.Datagram) {
 	before := x.path.size
 	for _, d := range out {
 		if d.TooLong {
-			x.path.refused(now, len(d.B)-l.carrier.Overhead())
+			x.path.refused(now, d.Len()-l.carrier.Overhead())
 		}
 	}
 	x.fallTo(now, before)

@@ -80,7 +80,7 @@ func (p *pathSize) part(out []udp.Datagram) {
 		return
 	}
 	for i := range out {
-		out[i].Alone = len(out[i].B) == p.probed
+		out[i].Alone = out[i].Len() == p.probed
 	}
 }
 

@@ -1,7 +1,9 @@
 package link
 
 import (
+	"slices"
 	"time"
+	"unsafe"
 
 	"broach/internal/buffer"
 	"broach/internal/pace"
@@ -88,6 +90,8 @@ type servedSlots struct {
 
 	movingBytes buffer.Share // of replies under way
 	storedBytes buffer.Share // of stored replies
+
+	lent []*byte // the first bytes of replies of which parts are just being sent from where they are, once for each
 }
 
 // init says what of the node's memory may be taken.
@@ -252,11 +256,35 @@ func (s *servedSlots) drop(v *servedSlot) {
 // stopped.
 func (s *servedSlots) clear(v *servedSlot) {
 	s.unlist(v)
-	buffer.Recycle(v.reply)
-	if v.lent != nil {
-		buffer.Recycle(v.lent.B)
+	if !s.isLent(v) {
+		buffer.Recycle(v.reply)
+		if v.lent != nil {
+			buffer.Recycle(v.lent.B)
+		}
 	}
 	v.request, v.reply, v.lent, v.transfer = nil, nil, nil, 0
+}
+
+// lend notes that a part of a reply under way, of that body, is sent from where it is: until takeBack, its memory is
+// not used again.
+func (s *servedSlots) lend(body []byte) *byte {
+	first := unsafe.SliceData(body)
+	s.lent = append(s.lent, first)
+	return first
+}
+
+func (s *servedSlots) takeBack(first *byte) {
+	i := slices.Index(s.lent, first)
+	s.lent = slices.Delete(s.lent, i, i+1)
+}
+
+// isLent reports whether a part of the reply of a slot is being sent. If it is, who lets go of the reply leaves it to
+// the collector.
+func (s *servedSlots) isLent(v *servedSlot) bool {
+	if len(s.lent) == 0 || v.reply == nil {
+		return false
+	}
+	return slices.Contains(s.lent, unsafe.SliceData(wire.Unframe(v.reply)))
 }
 
 // unlist takes a slot out of its list.

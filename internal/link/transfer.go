@@ -23,6 +23,11 @@ func (x *exchange) loadFragments(b *batch, mayGo int) {
 		if !ok {
 			return
 		}
+		if d, ok := x.gather(b, &f); ok {
+			bytes += d.Len()
+			b.out = append(b.out, d)
+			continue
+		}
 		d := f.Append(roomFor(NewPacket(), f.Size()))
 		if f.Chunk != nil && wire.HeaderSize+f.Size()+wire.ChunkMore >= x.path.size {
 			x.path.filled(len(f.Chunk.Data))
@@ -30,6 +35,28 @@ func (x *exchange) loadFragments(b *batch, mayGo int) {
 		bytes += len(d) + x.link.carrier.Overhead()
 		b.out = append(b.out, udp.Datagram{Addr: x.link.ID.Addr, B: d})
 	}
+}
+
+// gatherLeast is from how many bytes on the data of a fragment is sent from where it is, and not copied behind its
+// header: a fifth of the processor time of large messages, and nothing at 1,400 bytes.
+const gatherLeast = 4 << 10
+
+// gather is the datagram of a fragment whose data stays where it is, if it may. The memory is lent to the batch: that
+// of a request's tail is its caller's, who waits for it; that of a reply is ours, which is not used again meanwhile.
+func (x *exchange) gather(b *batch, f *transfer.Part) (d udp.Datagram, ok bool) {
+	l := x.link
+	if len(f.Data) < gatherLeast || len(f.Rest) > 0 || f.Chunk != nil || !l.carrier.Gathers || l.sealed != nil {
+		return d, false
+	}
+	if slot, seq := uint16(f.Tag>>32), uint32(f.Tag); f.Tag == replyTag(slot, seq) {
+		b.replies = append(b.replies, x.served.lend(f.Body.Head))
+	} else if c := x.calls.waiting(slot, seq); c != nil && f.IsOfTail() {
+		c.call.sending.Add(1)
+		b.calls = append(b.calls, c.call)
+	} else {
+		return d, false
+	}
+	return udp.Datagram{Addr: l.ID.Addr, B: f.AppendHead(NewPacket()), Tail: f.Data}, true
 }
 
 // takeFragmentAck steps a transfer that we send.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 
@@ -22,8 +23,9 @@ type tape struct {
 
 	mu     sync.Mutex
 	sent   [][]byte
-	onSend func() // called by the flusher after each write, if set
-	most   int    // bytes of a datagram that the system takes; 0: any
+	tails  [][]byte // what of that was sent from where it was
+	onSend func()   // called by the flusher after each write, if set
+	most   int      // bytes of a datagram that the system takes; 0: any
 }
 
 func (s *tape) Receive([]udp.Datagram, bool) (int, error) { panic("the test delivers") }
@@ -36,12 +38,15 @@ func (s *tape) Send(out []udp.Datagram) (int, error) {
 	s.mu.Lock()
 	refused := 0
 	for i, d := range out {
-		if s.most > 0 && len(d.B) > s.most {
+		if s.most > 0 && d.Len() > s.most {
 			out[i].TooLong = true
 			refused++
 			continue
 		}
-		s.sent = append(s.sent, append([]byte(nil), d.B...))
+		s.sent = append(s.sent, slices.Concat(d.B, d.Tail))
+		if d.Tail != nil {
+			s.tails = append(s.tails, d.Tail)
+		}
 	}
 	s.mu.Unlock()
 	if s.onSend != nil {

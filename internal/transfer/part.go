@@ -10,10 +10,19 @@ import (
 type Part struct {
 	wire.Fragment
 	Chunk *wire.Chunk // nil: it is the fragment
+
+	// Of a fragment: its message, as Start was given it.
+	Tag  uint64
+	Body Body
+}
+
+// IsOfTail says whether the data of a fragment is a part of the tail of its message, all of it.
+func (p *Part) IsOfTail() bool {
+	return int64(p.Index)*int64(p.Fragment.Size) >= int64(len(p.Body.Head))
 }
 
 // Append appends the message.
-func (p Part) Append(b []byte) []byte {
+func (p *Part) Append(b []byte) []byte {
 	if p.Chunk != nil {
 		return p.Chunk.Append(b)
 	}
@@ -21,7 +30,7 @@ func (p Part) Append(b []byte) []byte {
 }
 
 // Size is how many bytes Append appends.
-func (p Part) Size() int {
+func (p *Part) Size() int {
 	if p.Chunk != nil {
 		return p.Chunk.Size()
 	}
@@ -72,7 +81,7 @@ func (o *Out) Next(now time.Time, number uint32) (Part, bool) {
 	from, to := t.bounds(index)
 	f := wire.Fragment{Transfer: t.Id, Total: t.total, Size: uint16(t.size), Index: index}
 	f.Data, f.Rest = t.Body.cut(from, to)
-	return Part{Fragment: f}, true
+	return Part{Fragment: f, Tag: t.tag, Body: t.Body}, true
 }
 
 // nextChunk is Next for a stream.

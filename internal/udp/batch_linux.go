@@ -34,6 +34,7 @@ func newBatchTransport(conn *net.UDPConn) (Transport, bool) {
 	}
 	t := &batchTransport{raw: raw}
 	t.open(conn)
+	t.counts.Gathers = true
 	o := probeOffload(raw)
 	t.in = newInBatch(o.receive)
 	t.plain.Store(!o.send)

@@ -39,11 +39,13 @@ func TestBatchTransportMakesOneCallForABatch(t *testing.T) {
 
 func TestOutBatchKeepsNoPayload(t *testing.T) {
 	b, names := newOutBatch(), &sockaddrs{family: unix.AF_INET}
-	b.load(numberedDatagrams(scriptedPeer, 5, 8), names, true)
-	require.NotNil(t, b.iovs[4].Base)
+	out := numberedDatagrams(scriptedPeer, 5, 8)
+	out[1].Tail, out[4].Tail = make([]byte, 8), make([]byte, 8)
+	b.load(out, names, true)
+	require.NotNil(t, b.pieces[6].Base)
 	b.unload()
-	for i := range b.iovs {
-		require.Nil(t, b.iovs[i].Base, "buffer %d", i)
+	for i := range b.pieces {
+		require.Nil(t, b.pieces[i].Base, "buffer %d", i)
 	}
 }
 
@@ -237,4 +239,28 @@ func TestBatchTransportForgetsZonesWhenADatagramIsRefused(t *testing.T) {
 	_, err := a.Send(numberedDatagrams(b.LocalAddr(), 1, 70_000))
 	require.NoError(t, err)
 	require.Nil(t, names.indexes.Load())
+}
+
+// A datagram in two pieces arrives as one, wherever it stands among others, by itself, and where its socket takes no
+// segments.
+func TestBatchTransportGathers(t *testing.T) {
+	for _, plain := range []bool{false, true} {
+		a, b := openBatches(t)
+		require.True(t, a.Stats().Gathers)
+		a.plain.Store(plain || a.plain.Load())
+		var out, want []Datagram
+		for i := range maxBatch {
+			whole := numberedDatagrams(b.LocalAddr(), i+1, 900)[i]
+			want = append(want, whole)
+			if i%5 != 1 {
+				whole.B, whole.Tail = whole.B[:i], whole.B[i:]
+			}
+			out = append(out, whole)
+		}
+		mustSendAll(t, a, out)
+		mustSendAll(t, a, out[2:3])
+		got := collectDatagrams(t, b, maxBatch+1)
+		require.ElementsMatch(t, payloadsOf(append(want, want[2])), payloadsOf(got))
+		require.EqualValues(t, (maxBatch+1)*900, a.Stats().BytesOut.Load())
+	}
 }

@@ -11,9 +11,10 @@ import (
 // inBatch is the reader's memory. want and soon go in; got, errno and calls come out.
 type inBatch struct {
 	mmsgs
-	bufs      [][]byte // of the first headers: as many as were of use so far
-	slots     int      // there are at most
-	size      int      // of each
+	iovs      [maxBatch]unix.Iovec // one for each header
+	bufs      [][]byte             // of the first headers: as many as were of use so far
+	slots     int                  // there are at most
+	size      int                  // of each
 	want      int
 	soon      bool // the next message is expected at once
 	got       int
@@ -50,6 +51,8 @@ func (b *inBatch) extend(to int) {
 		b.bufs = append(b.bufs, make([]byte, b.size))
 		b.iovs[i].Base = &b.bufs[i][0]
 		b.iovs[i].SetLen(b.size)
+		b.hdrs[i].Hdr.Iov = &b.iovs[i]
+		b.hdrs[i].Hdr.SetIovlen(1)
 		b.prepare(i)
 	}
 }

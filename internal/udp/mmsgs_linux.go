@@ -6,22 +6,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mmsgs is a batch as the kernel sees it: each header points to one name, and to one buffer or several.
+// mmsgs is a batch as the kernel sees it: each header points to one name, and to one buffer or several, by whoever has
+// the batch.
 type mmsgs struct {
 	hdrs     [maxBatch]unix.Mmsghdr
-	iovs     [maxBatch]unix.Iovec
 	names    [maxBatch]unix.RawSockaddrInet6
 	controls [maxBatch]segmentControl
 }
 
-// link points the headers to their names and buffers.
+// link points the headers to their names.
 func (m *mmsgs) link() {
 	for i := range m.hdrs {
 		h := &m.hdrs[i].Hdr
 		h.Name = (*byte)(unsafe.Pointer(&m.names[i]))
 		h.Namelen = unix.SizeofSockaddrInet6
-		h.Iov = &m.iovs[i]
-		h.SetIovlen(1)
 	}
 }
 

@@ -46,14 +46,16 @@ func (c *segmentControl) received(controlled, n int) int {
 // runOf returns how many datagrams, from the first of out on, go as one message: to one address, of one size but for
 // the last, which may be smaller.
 func runOf(out []Datagram) int {
-	size, total, n := len(out[0].B), 0, 0
-	for _, d := range out[:min(len(out), maxSegments)] {
-		total += len(d.B)
-		if n > 0 && (len(d.B) > size || len(d.B) == 0 || d.Alone || d.Addr != out[0].Addr || total > maxGathered) {
+	size, total, n := out[0].Len(), 0, 0
+	for i := range out[:min(len(out), maxSegments)] {
+		d := &out[i]
+		length := d.Len()
+		total += length
+		if n > 0 && (length > size || length == 0 || d.Alone || d.Addr != out[0].Addr || total > maxGathered) {
 			break
 		}
 		n++
-		if len(d.B) < size || d.Alone {
+		if length < size || d.Alone {
 			break
 		}
 	}

@@ -9,13 +9,15 @@ import (
 // outBatch is the memory of one send under way.
 type outBatch struct {
 	mmsgs
-	out                      []Datagram            // all of the batch
-	next, end                int                   // hdrs[next:end] are not yet sent
-	runs                     [maxBatch]int         // datagrams in each message
-	refused                  unix.Errno            // why a message was not taken in segments; 0: all were
-	calls, sent, bytes, lost int                   // since load
-	try                      func(fd uintptr)      // drain, bound once, for Control
-	wait                     func(fd uintptr) bool // the same, for Write
+	pieces                   [2 * maxBatch]unix.Iovec // of the datagrams, in order: one or two of each
+	filled                   int                      // pieces
+	out                      []Datagram               // all of the batch
+	next, end                int                      // hdrs[next:end] are not yet sent
+	runs                     [maxBatch]int            // datagrams in each message
+	refused                  unix.Errno               // why a message was not taken in segments; 0: all were
+	calls, sent, bytes, lost int                      // since load
+	try                      func(fd uintptr)         // drain, bound once, for Control
+	wait                     func(fd uintptr) bool    // the same, for Write
 }
 
 func newOutBatch() *outBatch {
@@ -29,11 +31,7 @@ func newOutBatch() *outBatch {
 // load points the batch to out, of at most maxBatch datagrams, and starts counting anew.
 func (b *outBatch) load(out []Datagram, names *sockaddrs, segmented bool) {
 	b.out, b.next, b.end, b.refused = out, 0, 0, 0
-	b.calls, b.sent, b.bytes, b.lost = 0, 0, 0, 0
-	for i, d := range out {
-		b.iovs[i].Base = unsafe.SliceData(d.B)
-		b.iovs[i].SetLen(len(d.B))
-	}
+	b.calls, b.sent, b.bytes, b.lost, b.filled = 0, 0, 0, 0, 0
 	for first := 0; first < len(out); {
 		n := 1
 		if segmented {
@@ -41,11 +39,30 @@ func (b *outBatch) load(out []Datagram, names *sockaddrs, segmented bool) {
 		}
 		h := &b.hdrs[b.end].Hdr
 		h.Namelen = names.put(&b.names[b.end], out[first].Addr)
-		h.Iov = &b.iovs[first]
-		h.SetIovlen(n)
-		b.control(n, len(out[first].B))
+		h.Iov = &b.pieces[b.filled]
+		h.SetIovlen(b.fill(out[first : first+n]))
+		b.control(n, out[first].Len())
 		first += n
 	}
+}
+
+// fill adds the pieces of a message, and returns how many it has. The kernel cuts the message into datagrams by bytes,
+// wherever they lie.
+func (b *outBatch) fill(message []Datagram) int {
+	before := b.filled
+	for i := range message {
+		b.add(message[i].B)
+		if tail := message[i].Tail; len(tail) > 0 {
+			b.add(tail)
+		}
+	}
+	return b.filled - before
+}
+
+func (b *outBatch) add(piece []byte) {
+	b.pieces[b.filled].Base = unsafe.SliceData(piece)
+	b.pieces[b.filled].SetLen(len(piece))
+	b.filled++
 }
 
 // control adds a message of n datagrams.
@@ -63,7 +80,7 @@ func (b *outBatch) control(n, size int) {
 
 // unload lets go of the payloads: the batch goes back to the pool without them.
 func (b *outBatch) unload() {
-	clear(b.iovs[:len(b.out)])
+	clear(b.pieces[:b.filled])
 	b.out = nil
 }
 
@@ -101,9 +118,9 @@ func (b *outBatch) refuse(errno unix.Errno) {
 	b.next++
 }
 
-// push makes one system call. For a lone datagram it is the cheaper one, as in adapt.
+// push makes one system call. For a lone datagram it is the cheaper one, as in adapt, which takes one piece.
 func (b *outBatch) push(fd uintptr) (int, unix.Errno) {
-	if b.next+1 == b.end && b.runs[b.next] == 1 {
+	if b.next+1 == b.end && b.runs[b.next] == 1 && b.hdrs[b.next].Hdr.Iovlen == 1 {
 		return sendto(fd, &b.hdrs[b.next])
 	}
 	return mmsg(unix.SYS_SENDMMSG, fd, b.hdrs[b.next:b.end])

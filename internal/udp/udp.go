@@ -62,12 +62,16 @@ type Conn interface {
 type Datagram struct {
 	Addr netip.AddrPort
 	B    []byte
+	Tail []byte // goes on behind B, of what is sent by a Transport that gathers
 
 	// It is sent as it is to be received, by itself: on their way within a machine, datagrams that the system was given
 	// together may pass where each alone would be too long.
 	Alone   bool
 	TooLong bool // set by Send: the system refused it, for its device takes no datagram as long
 }
+
+// Len is how many bytes it has.
+func (d *Datagram) Len() int { return len(d.B) + len(d.Tail) }
 
 // Transport moves batches of datagrams between the node and the network.
 type Transport interface {
@@ -103,7 +107,8 @@ type Transport interface {
 // Stats counts what a transport did since it was opened. Reading it needs no lock.
 type Stats struct {
 	Whole         bool // datagrams go whole or not at all, [PATH-8]; else the system may cut them into IP fragments
-	ReceiveBuffer int  // bytes that may wait in the socket to be received; 0: not known. Neither of the two changes
+	ReceiveBuffer int  // bytes that may wait in the socket to be received; 0: not known
+	Gathers       bool // datagrams may have a Tail. None of the three changes
 
 	DatagramsIn, BytesIn   atomic.Uint64
 	DatagramsOut, BytesOut atomic.Uint64

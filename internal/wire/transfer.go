@@ -23,13 +23,16 @@ type Fragment struct {
 
 // Append appends the message.
 func (m Fragment) Append(b []byte) []byte {
-	start := len(b)
-	b = startFrame(b, KindFragment)
+	return append(append(m.AppendHead(b), m.Data...), m.Rest...)
+}
+
+// AppendHead appends all that is before the data.
+func (m Fragment) AppendHead(b []byte) []byte {
+	b = appendFrame(b, KindFragment, FragmentHead+len(m.Data)+len(m.Rest))
 	b = binary.BigEndian.AppendUint32(b, m.Transfer)
 	b = binary.BigEndian.AppendUint32(b, m.Total)
 	b = binary.BigEndian.AppendUint16(b, m.Size)
-	b = binary.BigEndian.AppendUint32(b, m.Index)
-	return endFrame(append(append(b, m.Data...), m.Rest...), start)
+	return binary.BigEndian.AppendUint32(b, m.Index)
 }
 
 // ConsumeFragment decodes the body of a Fragment. The errors are ErrShort, and ErrField for a fragment that cannot be

@@ -153,12 +153,21 @@ func startFrame(b []byte, kind Kind) []byte {
 
 // endFrame ends the message that was started when b had start bytes.
 func endFrame(b []byte, start int) []byte {
-	n := len(b) - start - FrameSize
+	binary.BigEndian.PutUint16(b[start+1:], bodyLength(len(b)-start-FrameSize))
+	return b
+}
+
+// appendFrame begins a message whose body will have n bytes.
+func appendFrame(b []byte, kind Kind, n int) []byte {
+	return binary.BigEndian.AppendUint16(append(b, byte(kind)), bodyLength(n))
+}
+
+// bodyLength is the length of a body as a frame has it.
+func bodyLength(n int) uint16 {
 	if n > math.MaxUint16 {
 		panic("broach: internal error: message longer than its length field can say")
 	}
-	binary.BigEndian.PutUint16(b[start+1:], uint16(n))
-	return b
+	return uint16(n)
 }
 
 // fnv1a is FNV-1a of 64 bits. hash/fnv has it behind an interface, which would cost an allocation for each digest.
