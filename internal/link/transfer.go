@@ -38,7 +38,7 @@ func (x *exchange) loadFragments(b *batch, mayGo int) {
 }
 
 // gatherLeast is from how many bytes on the data of a fragment is sent from where it is, and not copied behind its
-// header: a fifth of the processor time of large messages, and nothing at 1,400 bytes.
+// header: a twentieth of the processor time of large messages, and nothing at 1,400 bytes.
 const gatherLeast = 4 << 10
 
 // gather is the datagram of a fragment whose data stays where it is, if it may. The memory is lent to the batch: that
