@@ -44,7 +44,7 @@ func (s *script) Send(out []udp.Datagram) (int, error) {
 	}
 	s.mu.Lock()
 	for _, d := range out {
-		s.sent, s.to = append(s.sent, append([]byte(nil), d.B...)), append(s.to, d.Addr)
+		s.sent, s.to = append(s.sent, slices.Concat(d.B, d.Tail)), append(s.to, d.Addr)
 	}
 	s.mu.Unlock()
 	return len(out), nil

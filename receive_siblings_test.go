@@ -1,11 +1,14 @@
 package broach
 
 import (
-	"broach/internal/asker"
-	"broach/internal/wire"
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"broach/internal/asker"
+	"broach/internal/codec"
+	"broach/internal/wire"
 
 	"github.com/stretchr/testify/require"
 )
@@ -247,4 +250,41 @@ func onSide(t *testing.T, test func(t *testing.T, s *linkSide, keys [][]byte)) {
 			})
 		})
 	}
+}
+
+// Also who gives a call up has his argument back only when nothing of it is being sent.
+func TestACallThatIsGivenUpWaitsForWhatIsSentOfItsArgument(t *testing.T) {
+	onLinkPair(t, Config{MaxPacket: 8972}, func(t *testing.T, a, b *linkSide) {
+		a.linking.wires.Gathers = true
+		b.offer(t, "f", func([]byte) {})
+		for range 20 { // datagrams grow
+			a.call(t, time.Minute, "f", make([]byte, 1<<18))
+			shuttle(a, b)
+			a.step(20 * time.Millisecond)
+			shuttle(a, b)
+		}
+		require.Greater(t, a.link.Snapshot().PacketSize, 8000)
+		goOn := make(chan struct{})
+		a.script.sending = func() { <-goOn }
+		now := time.Now()
+		go a.call(t, time.Minute, "f", make([]byte, 1<<18)) // its goroutine sends for the other one too
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		isOver := false
+		go func() {
+			_, _ = a.Caller("f").attempt(ctx, now, a.link.visit(), &outCall{
+				Arguments: codec.Arguments{List: []any{make([]byte, 1<<18)}}, deadline: now.Add(time.Minute)})
+			isOver = true
+		}()
+		synctest.Wait()
+		goOn <- struct{}{} // the next batch has a part of both
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		wasOver := isOver
+		close(goOn)
+		require.False(t, wasOver, "it was still being sent")
+		synctest.Wait()
+		require.True(t, isOver)
+	})
 }
