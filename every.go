@@ -22,7 +22,7 @@ type Timer struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	came     time.Duration // the present run was due, by the clock of the provider: of whoever has it in hand
-	trace    serveTrace    // of the present run, likewise
+	trace    *serveTrace   // of the present run, likewise; nil: nobody is told of it
 
 	mu      sync.Mutex // protects all below: the clock, the workers, messages and Stop meet here
 	plan    turn.Plan

@@ -95,7 +95,9 @@ func (t *Timer) begin(now time.Time) (with context.Context) {
 func (t *Timer) end(failed *Error) {
 	at := t.node.serving.provider.at(time.Now())
 	t.function.counts.End(at, at-t.came, failed.code())
-	t.trace.end(&t.node.serving.provider, failed)
+	s := t.trace
+	t.trace = nil
+	s.end(&t.node.serving.provider, failed)
 }
 
 // finish ends a run, or one that did not find a worker. Once it has let go of mu the timer may be in the pool again:

@@ -32,7 +32,7 @@ type request struct {
 	began    atomic.Bool       // the Interceptors of the function, if it has any, have let it run
 	came     time.Duration     // by the clock of the provider
 	ended    time.Duration     // likewise
-	trace    serveTrace        // what a Span is told of it
+	trace    *serveTrace       // nil: no Span is told of it
 }
 
 // requests are those that have ended, to be used again: a call leaves no garbage at its provider.

@@ -142,7 +142,7 @@ func (c *Caller) startTrace(ctx context.Context, oneWay bool) (with context.Cont
 	return with, s
 }
 
-// serveTrace is what runs here and a Span is told of. Its zero value is told to nobody.
+// serveTrace is what runs here and a Span is told of; nil: nobody is.
 type serveTrace struct {
 	span Span
 	wait time.Duration // before it began
@@ -150,12 +150,9 @@ type serveTrace struct {
 
 // end tells how it ended, once.
 func (s *serveTrace) end(p *provider, failed *Error) {
-	if s.span == nil {
-		return
+	if s != nil {
+		p.tracing.end(s.span, p.addr(), s.wait, failed)
 	}
-	told := *s
-	*s = serveTrace{}
-	p.tracing.end(told.span, p.addr(), told.wait, failed)
 }
 
 // startTrace tells the Tracer of a call that is about to run.
@@ -182,7 +179,7 @@ func (r *request) startTrace(ctx context.Context, now time.Time) (with context.C
 	if span == nil {
 		return ctx
 	}
-	r.trace = serveTrace{span, r.provider.at(now) - r.came}
+	r.trace = &serveTrace{span, r.provider.at(now) - r.came}
 	if isShared && hasValues(ctx, values) { // else nobody gets to see the context
 		with = &tracedContext{ctx, values}
 	}
@@ -200,7 +197,7 @@ func (t *Timer) startTrace(at time.Duration) (with context.Context) {
 	if span == nil {
 		return with
 	}
-	t.trace = serveTrace{span, at - t.came}
+	t.trace = &serveTrace{span, at - t.came}
 	if hasValues(with, values) {
 		with = &tracedContext{with, values}
 	}
@@ -257,12 +254,13 @@ func (s *trace) endCall(failed *Error) {
 
 // endTrace tells how a call ended that ran here.
 func (r *request) endTrace(failed *Error, code Code) {
-	if r.trace.span != nil && failed != nil {
+	s := r.trace
+	if r.trace = nil; s != nil && failed != nil {
 		e := *failed
 		e.Code, e.Service = code, r.function.name
 		failed = &e
 	}
-	r.trace.end(r.provider, failed)
+	s.end(r.provider, failed)
 }
 
 func (t *tracing) end(span Span, to netip.AddrPort, wait time.Duration, failed *Error) {

@@ -100,7 +100,7 @@ func TestWhatANodeAllocatesForASpan(t *testing.T) {
 		if _, err := add(1, 2); err != nil {
 			t.Error(err)
 		}
-	}), 5.0)
+	}), 6.0)
 }
 
 // What a call that is not sampled costs is an allocation count that holds still.
