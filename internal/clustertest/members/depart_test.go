@@ -112,10 +112,33 @@ func TestLeaveIsCutShort(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		start := time.Now()
-		require.ErrorIs(t, provider.Leave(ctx), context.DeadlineExceeded)
+		err := provider.Leave(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "peers still had calls here")
 		require.Less(t, time.Since(start), time.Second+300*time.Millisecond+time.Second,
 			"[MEM-19] Leave is said for 300 ms at most")
 		clustertest.RequireError(t, <-slow, broach.Unreachable, broach.Maybe)
+		time.Sleep(10 * time.Second) // until the function has ended
+	})
+}
+
+// Likewise where what it waits for is a call of its own, which ends as by Close.
+func TestLeaveIsCutShortByAnOwnCall(t *testing.T) {
+	clustertest.Run(t, 1, func(c *clustertest.Cluster) {
+		provider, leaver := c.Start(0), c.Start(1, 0)
+		require.NoError(t, provider.Register("slow", func() { time.Sleep(10 * time.Second) }))
+		require.NoError(t, leaver.WaitFor(context.Background(), "slow", 1))
+		slow := make(chan error, 1)
+		go func() { _, err := leaver.Caller("slow").Call(context.Background()); slow <- err }()
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		start := time.Now()
+		err := leaver.Leave(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorContains(t, err, "this node still had calls in flight")
+		require.Less(t, time.Since(start), time.Second+300*time.Millisecond+time.Second)
+		require.ErrorIs(t, <-slow, broach.ErrClosed)
 		time.Sleep(10 * time.Second) // until the function has ended
 	})
 }
