@@ -158,7 +158,8 @@ func TestTheUnreachableIsTriedByANewLinkAtOnce(t *testing.T) {
 		a.Tick(s.now)
 		got := 0
 		for _, m := range a.Take().Send {
-			if _, isPing := m.Msg.(wire.Ping); isPing && m.Link == token {
+			if _, isPing := m.Msg.(wire.Ping); isPing {
+				require.Equal(t, token, m.Link, "no round begins by another")
 				got++
 			}
 		}
