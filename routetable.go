@@ -32,6 +32,13 @@ type view struct {
 	nextc      chan struct{} // closed when a newer view is published
 }
 
+// place is where this node stands among its peers.
+func (v *view) place() int {
+	at, _ := slices.BinarySearchFunc(v.peers, v.self,
+		func(p *member.View, self netip.AddrPort) int { return p.Addr.Compare(self) })
+	return at
+}
+
 // route is where a function can be called. It does not change after its view is published: the next view has it still,
 // or a changed copy. The providers are sorted by address.
 type route struct {

@@ -115,7 +115,6 @@ func (n *Node) Stats() Stats {
 			s.Peers = append(s.Peers, l.peerStats(now, v, v.peers[i]))
 		}
 	}
-	slices.SortFunc(s.Peers, func(a, b PeerStats) int { return a.Addr.Compare(b.Addr) })
 	return s
 }
 
@@ -177,8 +176,7 @@ func (l *conn) loss() float64 {
 // brief is what this node believes of all members, sorted by address, and has measured.
 func (n *Node) brief() (b []byte) {
 	v := n.calling.view.Load()
-	at, _ := slices.BinarySearchFunc(v.peers, v.self,
-		func(p *member.View, self netip.AddrPort) int { return p.Addr.Compare(self) })
+	at := v.place()
 	for _, p := range v.peers[:at] {
 		b = n.belief(p).Append(b)
 	}

@@ -118,9 +118,8 @@ func (n *Node) Members() []Member {
 	for _, p := range v.peers {
 		list = append(list, n.member(p))
 	}
-	list = append(list, Member{Addr: v.self, Name: n.cfg.Name, Version: n.cfg.Version, Self: true, Tags: n.cfg.Tags})
-	slices.SortFunc(list, func(a, b Member) int { return a.Addr.Compare(b.Addr) })
-	return list
+	self := Member{Addr: v.self, Name: n.cfg.Name, Version: n.cfg.Version, Self: true, Tags: n.cfg.Tags}
+	return slices.Insert(list, v.place(), self)
 }
 
 // member is the public form of a peer.
