@@ -73,9 +73,10 @@ func TestSmallCallsBesideStreams(t *testing.T) {
 					require.Greater(c.T, s.yielded.Load(), int64(1000))
 					cancel()
 					floods.Wait()
+					last := len(took) - 1 // of 100 the longest, which may take what it likes
 					c.T.Logf("%s, %s, %d streams: median %v, 99th of 100 %v, longest %v", name, way, streams,
-						took[len(took)/2], took[len(took)*99/100], took[len(took)-1])
-					require.Less(c.T, took[len(took)*99/100], net.most)
+						took[last/2], took[last-1], took[last])
+					require.Less(c.T, took[last-1], net.most)
 				})
 			}
 		}
