@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ type dual struct {
 	v4, v6 *clustertest.Movable
 	in     chan arrival
 	ended  chan struct{}
+	end    sync.Once
 }
 
 // arrival is a datagram that came to either address.
@@ -81,9 +83,7 @@ func (d *dual) WriteToUDPAddrPort(b []byte, to netip.AddrPort) (int, error) {
 func (d *dual) LocalAddr() net.Addr { return d.v4.LocalAddr() }
 
 func (d *dual) Close() error {
-	if _, closed := d.v4.Now(); !closed {
-		close(d.ended)
-	}
+	d.end.Do(func() { close(d.ended) })
 	_ = d.v4.Close()
 	return d.v6.Close()
 }
