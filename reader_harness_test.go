@@ -322,23 +322,3 @@ func (n *Node) connFrom(key wire.PublicKey, addr netip.AddrPort) *conn {
 func (n *Node) says(now time.Time, l *conn, version uint32, msg wire.Message) {
 	n.loop.members.Receive(now, member.Source{Addr: l.ID.Addr, Link: l.Token, Tver: version}, msg)
 }
-
-// Replies of a batch go out together where its callers could not be at work meanwhile, else in parts.
-func TestRepliesOfABatchGoInPartsWhereThereAreProcessorsForIt(t *testing.T) {
-	for spreads, datagrams := range map[bool]int{false: 1, true: 3} {
-		onLinkPair(t, Config{Pool: Pool{Core: 2}}, func(t *testing.T, a, b *linkSide) {
-			b.offer(t, "f", func() {})
-			wakeWorker(b)
-			b.serving.offered.get("f").cost.ns.Store(1)
-			b.reader.pressure.spreads = spreads
-			var batch [][]byte
-			for slot := range uint16(2*quickPart + 1) {
-				batch = append(batch, forge(a, b, callOfF(slot, 1)))
-			}
-			b.hear(batch...)
-			sent := b.script.take()
-			require.Len(t, repliesIn(sent), 2*quickPart+1)
-			require.Len(t, sent, datagrams)
-		})
-	}
-}

@@ -19,11 +19,9 @@ const (
 	costUnknown = time.Millisecond      // what a function is taken to cost before it has been timed
 	costQuick   = 10 * time.Microsecond // the reader runs what takes less
 	costBatch   = 50 * time.Microsecond // and no more than this in one batch
-	// Where there are processors for callers beside the reader, replies of one batch go out in so many parts, so that
-	// callers are at work meanwhile. On two, which callers and provider share, all together are cheaper: 1.2 times the
-	// calls a second with 16 callers, 1.1 with 64.
+	// replies of one batch go out in so many parts, so that callers are at work meanwhile:
 	quickParts = 4
-	quickPart  = 8                // in smaller ones they cost more than they gain
+	quickPart  = 8                // 1.1 times the calls a second. In smaller parts they cost more than that
 	tooLong    = time.Millisecond // then it is taken over, after one to two of these
 
 	// What a reader that is full leaves to the workers needs processors: at least so many, for on two of them the pool
@@ -80,7 +78,7 @@ func newReader(n *Node) *reader {
 // however many processors there are: it alone takes datagrams in, and workers can run functions. Its zero value leaves
 // nothing to them.
 type pressure struct {
-	spreads bool // there are processors for workers and callers beside it
+	spreads bool // there are processors for workers beside it
 	inRow   int  // batches that lay there already when the one before was done
 }
 
@@ -93,14 +91,6 @@ func (p *pressure) note(waited bool) {
 
 // leaves reports whether the workers get the next quick function of a batch, of which the reader has run so many.
 func (p *pressure) leaves(ran int) bool { return p.spreads && p.inRow >= fullFrom && ran >= fullKeeps }
-
-// partOf is how many of n replies go out at once.
-func (p *pressure) partOf(n int) int {
-	if !p.spreads {
-		return n
-	}
-	return max(n/quickParts, quickPart)
-}
 
 // keep takes a call that the reader is going to run itself, or returns false.
 func (r *reader) keep(req *request) bool {
@@ -121,7 +111,7 @@ func (r *reader) runQuick() bool {
 	if len(r.quick) == 0 {
 		return true
 	}
-	now, part := time.Now(), r.pressure.partOf(len(r.quick))
+	now, part := time.Now(), max(len(r.quick)/quickParts, quickPart)
 	for r.ran < len(r.quick) {
 		req := r.quick[r.ran]
 		r.quick[r.ran] = nil
@@ -130,8 +120,8 @@ func (r *reader) runQuick() bool {
 			r.toPool(req)
 			continue
 		}
-		var full *link.Link                          // read before: when it has run, its memory may be another's
-		if r.ran%part == 0 && r.ran < len(r.quick) { // what is left goes at the end of the batch
+		var full *link.Link // read before: when it has run, its memory may be another's
+		if r.ran%part == 0 {
 			full = req.link()
 		}
 		ended, ours := r.runOne(now, req)
