@@ -191,6 +191,35 @@ func TestWhoHasNotForgottenUsSaysNothingOfOthers(t *testing.T) {
 	}
 }
 
+// [LNK-8] That is once a second at most, and not within 1.5 ms for each that was contacted the last time: a member that
+// says every 100 ms that it has forgotten us does not have us open to all others each time. They are silent here, so
+// that there are Opens to them without it, too.
+func TestWhoForgetsUsAgainAndAgainCausesFewOpens(t *testing.T) {
+	const others, lasting = 1500, 20
+	opensIn := func(isBad bool) (opens int) {
+		s := newSociety(t)
+		a, x := s.join(0), s.act(7, 0)
+		link := x.confirm(a, 1)
+		for i := range others {
+			s.act(100+i, 0).confirm(a, 1)
+		}
+		s.opened = func(*citizen, netip.AddrPort) { opens++ }
+		for range lasting * 10 {
+			x.say(a, link, wire.Ack{Seen: 1, Promise: 5000})
+			s.run(100 * msec)
+			if isBad {
+				link = x.confirm(a, 2)
+				x.introduce(a, link, "app")
+			}
+		}
+		return opens
+	}
+	without, with := opensIn(false), opensIn(true)
+	t.Logf("%d Opens in %d s, and %d without it", with, lasting, without)
+	require.Greater(t, with-without, 2*contactTries*others, "it is believed")
+	require.Less(t, with-without, lasting*2000+contactTries*others)
+}
+
 // [MEM-3] So do Opens, [...] while more than 32 addresses have not answered
 func TestManyAddressesAreOpenedSlowly(t *testing.T) {
 	for named, second := range map[int]time.Duration{32: 40 * time.Millisecond, 40: 100 * time.Millisecond} {

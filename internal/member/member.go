@@ -76,7 +76,7 @@ type Membership struct {
 	healAt   time.Time
 	healNext moment // from when all who are offline may be contacted because one came back
 	back     comeback
-	askedAll time.Time      // when all were last asked whether they hold our links
+	askAllAt time.Time      // from when all may be asked again whether they hold our links
 	listAt   time.Time      // when a List may be sent again to mend somebody's view
 	lists    pace.Allowance // of messages of List
 	strain   strain

@@ -36,7 +36,7 @@ const (
 	provingFor   = 6 * time.Second
 	provingFirst = 5 * time.Millisecond   // between two Confirms at least
 	provingAgain = 500 * time.Millisecond // until we open again beside it: who offered the link may be gone
-	askAllEvery  = time.Second            // between two times that all are asked whether they hold our links
+	askAllEvery  = time.Second            // between two times that all are asked whether they hold our links, at least
 	// Offers of a peer that holds our link, without anything accepted on it, until another is made, [LNK-9]
 	doubtsEnough = 2
 )
@@ -272,13 +272,14 @@ func (m *Membership) noteForgotten(now time.Time, p *peer, h wire.Hello) {
 }
 
 // askAll opens to all that are there, or may be: when one has let us go, because another process was at our address for
-// a while, others have too.
+// a while, others have too. A member turned bad may let us go again and again: so the next time is the later, the more
+// Opens that took.
 func (m *Membership) askAll(now time.Time) {
-	if now.Sub(m.askedAll) < askAllEvery {
+	if now.Before(m.askAllAt) {
 		return
 	}
-	m.askedAll = now
-	m.contactAll(now, func(p *peer) bool { return p.state() != Left && p.tie.token != 0 })
+	opens := contactTries * m.contactAll(now, func(p *peer) bool { return p.state() != Left && p.tie.token != 0 })
+	m.askAllAt = now.Add(max(askAllEvery, time.Duration(opens)*healEach))
 }
 
 // Made takes up a link that the other end began. It is served already.
